@@ -1,0 +1,113 @@
+# make               build ./rollmill               make check    install what is missing, build, run every test
+# make demo          render a short clip at once    make bench    time the parts against each other
+# make MODE=asan     address + undefined sanitizers make lint     format, static analysis, dependency direction
+# make MODE=tsan     thread sanitizer               make fuzz     fuzz every reader, FUZZ_SECONDS each
+# make MODE=debug    no optimisation                make deps     install what is missing (Debian, Ubuntu)
+# make V=1           show the commands              make help     these lines
+#
+# Each MODE has its own folder under build/, so changing a flag never needs `make clean`.
+
+MODE ?= release
+CC   ?= gcc
+CXX  ?= g++
+FUZZ_SECONDS ?= 60
+
+B := build/$(MODE)
+
+WARN := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+        -Wvla -Wformat=2 -Wundef -Wpointer-arith -Wwrite-strings $(if $(CI),-Werror)
+OPT.release := -O2 -g
+OPT.debug   := -O0 -g3
+OPT.asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+OPT.tsan    := -O1 -g -fsanitize=thread
+OPT := $(or $(OPT.$(MODE)),$(error MODE is release, debug, asan or tsan))
+
+# No -ffast-math, ever: it deletes isnan() and reorders sums. No contraction
+# either: a product and a sum round the same on every machine.
+CFLAGS   := -std=c11 -D_POSIX_C_SOURCE=200809L $(WARN) $(OPT) -ffp-contract=off -I. -MMD -MP
+CXXFLAGS := -std=c++17 -Wall -Wextra -Wshadow $(if $(CI),-Werror) $(OPT) -I. -MMD -MP
+PKGS     := libavformat libavcodec libavutil libswscale yaml-0.1 libzip jansson libcrypto libutf8proc
+LDLIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lsentencepiece -ldnnl -lstdc++ -lm -pthread
+
+# ---- what there is: one line per folder's part, in reading order -------------
+BASE     := base.c log.c arena.c text.c file.c pool.c
+KERNELS  := tensor.c kern.c kern_check.c kern_ref.c kern_ref_heavy.c
+COMM     :=
+CLUSTER  :=
+JOBS     :=
+PIPELINE :=
+PIPELINE_CXX :=
+CMD      :=
+TOOLS    :=
+
+UNIT     := unit_base.c
+CHECK    :=
+LINE     :=
+FUZZ     :=
+
+SRC := $(BASE:%=base/%) $(KERNELS:%=kernels/%) $(COMM:%=comm/%) $(CLUSTER:%=cluster/%) \
+       $(JOBS:%=jobs/%) $(PIPELINE:%=pipeline/%)
+OBJ := $(SRC:%.c=$B/%.o) $(PIPELINE_CXX:%.cc=$B/pipeline/%.o)
+LIB := $B/librollmill.a
+
+TESTS := $(UNIT:%.c=$B/tests/%) $(CHECK:%.c=$B/tests/%) $(LINE:%.c=$B/tests/%)
+PROGS := $(TOOLS:%.c=$B/%)
+
+# ---- how it is made ----------------------------------------------------------
+all: $(if $(CMD),$B/rollmill) $(PROGS)
+ifeq ($(MODE),release)
+all: $(if $(CMD),rollmill)
+rollmill: $B/rollmill
+	@ln -sf $< $@
+endif
+
+$B/rollmill: $(CMD:%.c=$B/cmd/%.o) $(LIB)
+	$(call say,LINK,$@) $(CC) $(OPT) -o $@ $^ $(LDLIBS)
+
+$(LIB): $(OBJ)
+	$(call say,AR,$@) rm -f $@ && ar rcs $@ $^
+
+$B/%.o: %.c $B/flags
+	@mkdir -p $(@D)
+	$(call say,CC,$<) $(CC) $(CFLAGS) -c -o $@ $<
+
+$B/%.o: %.cc $B/flags
+	@mkdir -p $(@D)
+	$(call say,CXX,$<) $(CXX) $(CXXFLAGS) -c -o $@ $<
+
+# The oracle is a triple loop; it may be unrolled, it may not be reordered.
+$B/kernels/kern_ref%.o: CFLAGS += -O3
+
+$(PROGS): $B/%: $B/tools/%.o $(LIB)
+	$(call say,LINK,$@) $(CC) $(OPT) -o $@ $^ $(LDLIBS)
+
+# Touched only when the flags differ from those of the last build here.
+FLAGS := $(CC) $(CFLAGS) $(CXX) $(CXXFLAGS)
+$B/flags: force
+	@mkdir -p $(@D)
+	@echo '$(FLAGS)' | cmp -s - $@ || echo '$(FLAGS)' > $@
+
+say = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2);)
+
+# ---- tests -------------------------------------------------------------------
+$(UNIT:%.c=$B/tests/%): $B/tests/%: $B/tests/unit/%.o $(LIB)
+	$(call say,LINK,$@) mkdir -p $(@D) && $(CC) $(OPT) -o $@ $^ $(LDLIBS) -lcmocka
+$(CHECK:%.c=$B/tests/%): $B/tests/%: $B/tests/check/%.o $(LIB)
+	$(call say,LINK,$@) mkdir -p $(@D) && $(CC) $(OPT) -o $@ $^ $(LDLIBS) -lcmocka
+$(LINE:%.c=$B/tests/%): $B/tests/%: $B/tests/line/%.o $(LIB)
+	$(call say,LINK,$@) mkdir -p $(@D) && $(CC) $(OPT) -o $@ $^ $(LDLIBS) -lcmocka
+
+tests: all $(TESTS)
+
+deps:
+	@tools/deps.sh
+
+help:
+	@sed -n 's/^# //p;/^$$/q' Makefile
+
+clean:
+	rm -rf build rollmill
+
+.PHONY: all tests deps help clean force
+.SECONDARY:
+-include $(shell find build -name '*.d' 2>/dev/null)

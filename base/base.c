@@ -1,0 +1,46 @@
+#include "base/base.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+static _Thread_local struct error last;
+
+const char *status_name(status st)
+{
+    static const char *const names[ST_COUNT] = {
+        [ST_OK] = "ok",         [ST_ARG] = "arg",
+        [ST_NOMEM] = "nomem",   [ST_IO] = "io",
+        [ST_FORMAT] = "format", [ST_MISMATCH] = "mismatch",
+        [ST_DEVICE] = "device", [ST_COMM] = "comm",
+        [ST_PEER] = "peer",     [ST_CANCELED] = "canceled",
+    };
+    return (unsigned)st < ST_COUNT ? names[st] : "unknown";
+}
+
+const struct error *error_last(void) { return &last; }
+
+void error_clear(void) { last = (struct error){ 0 }; }
+
+void error_adopt(const struct error *from) { last = *from; }
+
+void base_trace(const char *file, int line, const char *expr)
+{
+    if (last.depth >= ERROR_FRAMES) return;
+    last.at[last.depth].file = file;
+    last.at[last.depth].line = line;
+    last.at[last.depth].expr = expr;
+    last.depth++;
+}
+
+status base_fail(status st, const char *file, int line, const char *fmt, ...)
+{
+    struct error e = { .st = st }; /* apart from `last`: an argument may point into it */
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(e.msg, sizeof e.msg, fmt, ap);
+    va_end(ap);
+    last = e;
+    base_trace(file, line, "fail");
+    return st;
+}

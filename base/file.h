@@ -1,0 +1,42 @@
+/* file.h - whole files: read, map, write durably. */
+#ifndef FILE_H
+#define FILE_H
+
+#include "base/base.h"
+
+/* A file mapped read-only. `data` is NULL for an empty file. */
+struct file_map {
+    const unsigned char *data;
+    size_t size; /* bytes */
+};
+
+/* ST_FORMAT if the file is missing, unreadable or no regular file. Whoever maps, unmaps. */
+status file_map(struct file_map *out, const char *path) MUST_USE;
+void file_unmap(struct file_map *m); /* safe on a zeroed one; zeroes it */
+
+/* Read a file of at most `limit` bytes. *text is malloc'ed and NUL-terminated
+ * behind its last byte; caller frees. ST_FORMAT if missing or longer than limit. */
+status file_read(const char *path, size_t limit, char **text, size_t *len) MUST_USE;
+
+/* Write beside the target, fsync, rename over it, fsync the folder. Readers see
+ * the old file or the new one, never a part. */
+status file_write(const char *path, const void *data, size_t len) MUST_USE;
+
+/* mkdir -p. ST_IO with the folder that could not be made. */
+status dir_make(const char *path) MUST_USE;
+
+/* fsync a folder, so that a rename inside it survives a power loss. */
+status dir_sync(const char *path) MUST_USE;
+
+/* rm -r. A path that is not there is fine. Links are removed, not followed. */
+status dir_remove(const char *path) MUST_USE;
+
+bool path_exists(const char *path);
+
+/* SHA-256 of a file's content as 64 hex digits and a NUL. */
+status file_sha256(const char *path, char hex[65]) MUST_USE;
+
+/* The same of bytes in memory. */
+status bytes_sha256(const void *data, size_t len, char hex[65]) MUST_USE;
+
+#endif /* FILE_H */

@@ -1,0 +1,155 @@
+#define _GNU_SOURCE
+#include "base/pool.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+struct worker {
+    struct pool *pool;
+    pthread_t thread;
+    int index;
+};
+
+struct pool {
+    int size;
+    struct worker *workers; /* [size]; workers[0] is the caller and has no thread */
+    int started;            /* threads that exist, for close */
+
+    pthread_mutex_t lock;
+    pthread_cond_t go, done;
+    uint64_t round; /* counts pool_run calls; a change wakes the workers */
+    int busy;       /* threads still in this round */
+    bool quit;
+
+    pool_task task;
+    void *arg;
+    int64_t tasks;
+    atomic_int_fast64_t next;
+    atomic_bool failed;
+    status st; /* first failure of the round, under lock */
+    struct error error;
+};
+
+static void work(struct pool *p, int worker)
+{
+    for (;;) {
+        int64_t const i = atomic_fetch_add(&p->next, 1);
+        if (i >= p->tasks || atomic_load(&p->failed)) return;
+        status const st = p->task(p->arg, i, worker);
+        if (st == ST_OK) continue;
+
+        pthread_mutex_lock(&p->lock);
+        if (p->st == ST_OK) {
+            p->st = st;
+            p->error = *error_last();
+        }
+        pthread_mutex_unlock(&p->lock);
+        atomic_store(&p->failed, true);
+    }
+}
+
+static void *worker_main(void *arg)
+{
+    struct worker *const w = arg;
+    struct pool *const p = w->pool;
+    uint64_t seen = 0;
+
+    pthread_mutex_lock(&p->lock);
+    for (;;) {
+        while (p->round == seen && !p->quit) pthread_cond_wait(&p->go, &p->lock);
+        if (p->quit) break;
+        seen = p->round;
+        pthread_mutex_unlock(&p->lock);
+        work(p, w->index);
+        pthread_mutex_lock(&p->lock);
+        if (--p->busy == 0) pthread_cond_signal(&p->done);
+    }
+    pthread_mutex_unlock(&p->lock);
+    return NULL;
+}
+
+status pool_open(struct pool **out, int threads)
+{
+    *out = NULL;
+    if (threads < 1) return fail(ST_ARG, "pool: %d threads; at least 1", threads);
+
+    struct pool *p = calloc(1, sizeof *p);
+    struct worker *const workers = calloc((size_t)threads, sizeof *workers);
+    if (!p || !workers) {
+        free(p);
+        free(workers);
+        return fail(ST_NOMEM, "pool: %d threads", threads);
+    }
+    p->size = threads;
+    p->workers = workers;
+    pthread_mutex_init(&p->lock, NULL);
+    pthread_cond_init(&p->go, NULL);
+    pthread_cond_init(&p->done, NULL);
+    for (int i = 1; i < threads; i++) {
+        workers[i] = (struct worker){ .pool = p, .index = i };
+        if (pthread_create(&workers[i].thread, NULL, worker_main, &workers[i])) {
+            pool_close(&p);
+            return fail(ST_NOMEM, "pool: cannot start thread %d of %d", i, threads);
+        }
+        p->started++;
+    }
+    *out = p;
+    return ST_OK;
+}
+
+void pool_close(struct pool **pool)
+{
+    struct pool *const p = *pool;
+
+    if (!p) return;
+    pthread_mutex_lock(&p->lock);
+    p->quit = true;
+    pthread_cond_broadcast(&p->go);
+    pthread_mutex_unlock(&p->lock);
+    for (int i = 1; i <= p->started; i++) pthread_join(p->workers[i].thread, NULL);
+    pthread_cond_destroy(&p->go);
+    pthread_cond_destroy(&p->done);
+    pthread_mutex_destroy(&p->lock);
+    free(p->workers);
+    free(p);
+    *pool = NULL;
+}
+
+int pool_size(const struct pool *p) { return p->size; }
+
+status pool_run(struct pool *p, int64_t tasks, pool_task task, void *arg)
+{
+    if (tasks <= 0) return ST_OK;
+
+    pthread_mutex_lock(&p->lock);
+    p->task = task;
+    p->arg = arg;
+    p->tasks = tasks;
+    p->st = ST_OK;
+    atomic_store(&p->next, 0);
+    atomic_store(&p->failed, false);
+    p->busy = p->started;
+    p->round++;
+    pthread_cond_broadcast(&p->go);
+    pthread_mutex_unlock(&p->lock);
+
+    work(p, 0);
+
+    pthread_mutex_lock(&p->lock);
+    while (p->busy) pthread_cond_wait(&p->done, &p->lock);
+    status const st = p->st;
+    if (st != ST_OK) error_adopt(&p->error);
+    pthread_mutex_unlock(&p->lock);
+    return st;
+}
+
+int pool_cpus(void)
+{
+    cpu_set_t set;
+
+    if (sched_getaffinity(0, sizeof set, &set)) return 1;
+    int const n = CPU_COUNT(&set);
+    return n > 0 ? n : 1;
+}

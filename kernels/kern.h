@@ -1,0 +1,240 @@
+/*
+ * kern.h - every operation the models need, as one table of functions, and the
+ * backends that fill it.
+ *
+ *      pipeline/  (transformer, text encoder, VAE: sees only this header)
+ *           |
+ *      struct kern_ops
+ *       /       \
+ *     ref        cpu          plain C, f64 sums, the oracle | oneDNN
+ *
+ * Rules that hold for every operation:
+ *   - `act` below is the run's precision: DT_F32 or DT_BF16; all tensors marked
+ *     act in one call have the same one. Vectors (biases, norm weights,
+ *     modulation) and the residual stream are always F32.
+ *   - inputs are const and left as they were; out may alias an input only
+ *     where the operation says so
+ *   - a row's result depends on that row's inputs and the shapes alone: not on
+ *     the number of threads, nor on what else is computed
+ *   - work is queued on ctx's stream; a CPU backend has run before it returns.
+ *     Before the host reads a result: backend->sync
+ *   - ST_ARG if a shape or a dtype does not fit, found before any work;
+ *     zero rows are fine and do nothing
+ *   - sums are carried in f32 or wider and rounded once, at the store
+ */
+#ifndef KERN_H
+#define KERN_H
+
+#include "kernels/tensor.h"
+
+/* One rank's place to compute: its threads or stream, scratch, cached plans.
+ * Backends extend it. One thread uses it at a time. */
+struct kern_ctx {
+    const struct kern_backend *backend;
+    int threads;
+};
+
+/* A weight matrix in the form its backend likes best. `t` is the logical shape
+ * in the compute dtype; t.data points to packed bytes only the backend reads. */
+enum kern_use {
+    KERN_LINEAR, /* [n, k], as torch.nn.Linear stores it */
+    KERN_CONV,   /* [cout, cin, kt, kh, kw], as torch.nn.Conv3d stores it */
+};
+struct kern_weight {
+    enum kern_use use;
+    struct tensor t;
+};
+
+enum kern_act { KERN_ACT_NONE, KERN_ACT_SILU, KERN_ACT_GELU_TANH };
+
+/* Fill w from src: host memory, plain layout as kern_use says, F32, BF16 or F16.
+ * w->t has its place already (kern_weight_place). */
+struct kern_pack {
+    struct kern_weight *w;
+    const void *src;
+    enum dtype src_dtype;
+};
+
+/* y[r, n] = act(sum_k x[r, k] * w[n, k] + bias[n])
+ * out[r, n] = y,  or with `residual`:  residual[r, n] + gate[r / (rows/groups), n] * y
+ * x: [rows, k] act   w: [n, k] act   bias: [n] or NULL
+ * out: [rows, n] act or F32          residual: [rows, n] F32 or NULL; out may be residual
+ * gate: [groups, n] or NULL (= 1); groups divides rows */
+struct kern_linear {
+    const struct tensor *x, *bias, *residual, *gate;
+    const struct kern_weight *w;
+    struct tensor *out;
+    enum kern_act act;
+};
+
+/* out[r, c] = (x[r, c] - mean_c) / sqrt(var_c + eps) * scale[g, c] + shift[g, c]
+ * with g = r / (rows/groups).   x: [rows, c] F32   scale, shift: [groups, c]
+ * out: [rows, c] act */
+struct kern_layernorm {
+    const struct tensor *x, *scale, *shift;
+    struct tensor *out;
+    float eps;
+};
+
+/* out[r, c] = x[r, c] / sqrt(mean_c(x[r, :]^2) + eps) * weight[c]
+ * x: [rows, c] F32 or act   weight: [c]   out: [rows, c] act; may be x if same dtype */
+struct kern_rmsnorm {
+    const struct tensor *x, *weight;
+    struct tensor *out;
+    float eps;
+};
+
+/* Rotate pairs (2i, 2i+1) of every head by the angle of the row's frame, row or
+ * column. Rows stand in the order frame, row, column.
+ * x, out: [frames*h*w, heads*head_dim] act; out may be x
+ * time: [frames, ct, 2], row: [h, cr, 2], col: [w, cc, 2], each (cos, sin) F32;
+ * ct + cr + cc = head_dim/2: first ct pairs by frame, then row, then column */
+struct kern_rope {
+    const struct tensor *x, *time, *row, *col;
+    struct tensor *out;
+    int heads;
+};
+
+/* out = softmax(scale * q k^T + bias) v, per head, over the keys of all segments
+ * in their order, as if they were one. A head's columns are [h*hd, (h+1)*hd).
+ * q, out: [nq, heads*hd] act   k, v: [n_i, heads*hd] act, one pair per segment
+ * bias: [heads, nq, sum n_i] F32 or NULL.   At least one key. */
+enum { KERN_SEGMENTS = 32 };
+struct kern_segment {
+    struct tensor k, v;
+};
+struct kern_attention {
+    const struct tensor *q, *bias;
+    const struct kern_segment *segments;
+    int segment_count; /* 1..KERN_SEGMENTS */
+    struct tensor *out;
+    int heads;
+    float scale;
+};
+
+/* 3-D convolution over [past | x] in time without padding there (a causal
+ * stream keeps its own past), zero padding in space. With upsample 2 every
+ * pixel is first doubled in height and width (nearest).
+ * past: [p, h, w, cin] act or NULL   x: [t, h, w, cin] act
+ * w: [cout, cin, kt, kh, kw] act     bias: [cout] or NULL
+ * out: [(p+t-kt)/stride_t + 1, h', w', cout] act or F32,
+ *      h' = (upsample*h + pad_lo + pad_hi - kh)/stride + 1, w' alike
+ * residual: like out, act, or NULL: added */
+struct kern_conv3d {
+    const struct tensor *past, *x, *bias, *residual;
+    const struct kern_weight *w;
+    struct tensor *out;
+    int stride_t, stride; /* 0 means 1 */
+    int pad_lo, pad_hi;   /* pixels at top and left | bottom and right */
+    int upsample;         /* 0 or 1: none; 2 */
+};
+
+/* out[r, c] = act(x[r, c] / max(||x[r, :]||_2, 1e-12) * sqrt(C) * gamma[c])
+ * x, out: [..., C] act; out may be x.   gamma: [C].   act: none or SiLU */
+struct kern_channel_norm {
+    const struct tensor *x, *gamma;
+    struct tensor *out;
+    enum kern_act act;
+};
+
+/* out = a * b, element by element; all the same shape, act; out may be a or b */
+struct kern_mul {
+    const struct tensor *a, *b;
+    struct tensor *out;
+};
+
+/* Latent -> tokens: out[(f, y, x), (c, py, px)] = latent[f, c, 2y+py, 2x+px]
+ * latent: [frames, c, h, w] F32, h and w even   out: [frames*h/2*w/2, c*4] act */
+struct kern_patchify {
+    const struct tensor *latent;
+    struct tensor *out;
+};
+
+/* Tokens -> latent: out[f, c, 2y+py, 2x+px] = tokens[(f, y, x), (py, px, c)]
+ * tokens: [frames*h/2*w/2, 4*c] F32   out: [frames, c, h, w] F32 */
+struct kern_unpatchify {
+    const struct tensor *tokens;
+    struct tensor *out;
+};
+
+/* out = a*x + b*y, element by element, taken in f64: both the step to x0
+ * (1, -sigma) and re-noising (1 - sigma, sigma). F32, same shape; out may be x or y */
+struct kern_axpby {
+    const struct tensor *x, *y;
+    struct tensor *out;
+    double a, b;
+};
+
+/* out = in, byte for byte; same dtype and count, no overlap */
+struct kern_copy {
+    const struct tensor *in;
+    struct tensor *out;
+};
+
+/* out = 0 */
+struct kern_zero {
+    struct tensor *out;
+};
+
+/* One line per operation. The table, the completeness test and the kernel
+ * checker are all made from this list, so none of them can forget one. */
+#define KERN_OPS(OP)                                                                               \
+    OP(pack)                                                                                       \
+    OP(linear)                                                                                     \
+    OP(layernorm)                                                                                  \
+    OP(rmsnorm)                                                                                    \
+    OP(rope)                                                                                       \
+    OP(attention)                                                                                  \
+    OP(conv3d)                                                                                     \
+    OP(channel_norm)                                                                               \
+    OP(mul)                                                                                        \
+    OP(patchify)                                                                                   \
+    OP(unpatchify)                                                                                 \
+    OP(axpby)                                                                                      \
+    OP(copy)                                                                                       \
+    OP(zero)
+
+struct kern_ops {
+#define OP(op) status (*op)(struct kern_ctx *, const struct kern_##op *);
+    KERN_OPS(OP)
+#undef OP
+};
+
+struct kern_backend {
+    const char *name; /* "ref", "cpu" */
+    struct kern_ops ops;
+
+    /* threads >= 1: this rank's share. Whoever opens, closes. */
+    status (*open)(struct kern_ctx **out, int threads);
+    void (*close)(struct kern_ctx **); /* NULL is fine; sets NULL */
+
+    /* Memory the operations work on; aligned to ARENA_ALIGN, not initialised. */
+    status (*alloc)(struct kern_ctx *, size_t bytes, void **at);
+    void (*free)(struct kern_ctx *, void *at);
+    status (*upload)(struct kern_ctx *, const struct tensor *to, const void *host);
+    status (*download)(struct kern_ctx *, void *host, const struct tensor *from);
+    status (*sync)(struct kern_ctx *); /* all queued work has run */
+
+    /* Bytes of a packed weight of this logical shape and dtype. */
+    size_t (*packed_bytes)(const struct kern_weight *w);
+};
+
+/* NULL if this build has no backend of that name. */
+const struct kern_backend *kern_backend_find(const char *name);
+const char *kern_backend_names(void); /* "ref, cpu" for messages and --help */
+
+/* kern_linear(ctx, &(struct kern_linear){...}) for every operation of the list. */
+#define OP(op)                                                                                     \
+    static inline MUST_USE status kern_##op(struct kern_ctx *ctx, const struct kern_##op *args)    \
+    {                                                                                              \
+        return ctx->backend->ops.op(ctx, args);                                                    \
+    }
+KERN_OPS(OP)
+#undef OP
+
+/* Give a weight its shape and its place. t.data stays NULL in a measuring arena. */
+status kern_weight_place(struct kern_weight *out, const struct kern_backend *backend,
+                         struct arena *a, enum kern_use use, enum dtype dtype, int ndim,
+                         const int64_t *dim) MUST_USE;
+
+#endif /* KERN_H */

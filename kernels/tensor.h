@@ -1,0 +1,83 @@
+/* tensor.h - a typed, shaped view of memory it does not own. */
+#ifndef TENSOR_H
+#define TENSOR_H
+
+#include "base/arena.h"
+#include "base/base.h"
+
+/* Operations compute in F32 and BF16; the rest only stand in files. */
+enum dtype { DT_F32, DT_BF16, DT_F16, DT_F64, DT_I64, DT_I32, DT_U8, DT_COUNT };
+
+enum { TENSOR_DIMS = 5 };
+
+/*
+ * Row-major and contiguous; dim[ndim - 1] moves fastest. `data` points to host
+ * or device memory, as the arena it came from says. A tensor is a view: copy it
+ * freely, never free it. Zeroed = no tensor (data NULL, ndim 0).
+ */
+struct tensor {
+    void *data;
+    enum dtype dtype;
+    int ndim;
+    int64_t dim[TENSOR_DIMS];
+};
+
+/* The one place where a shape is set; data becomes NULL. ST_ARG if a dimension
+ * is negative or the byte count leaves int64: shapes come from files. */
+status tensor_make(struct tensor *out, enum dtype type, int ndim, const int64_t *dim) MUST_USE;
+
+/* tensor_make, then give it its place. data stays NULL in a measuring arena. */
+status tensor_place(struct tensor *out, struct arena *a, enum dtype type, int ndim,
+                    const int64_t *dim) MUST_USE;
+#define DIMS(...)                                                                                  \
+    (int)(sizeof((int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t)), (const int64_t[]) { __VA_ARGS__ }
+
+const char *dtype_name(enum dtype t); /* "F32", "BF16", ... as safetensors writes them */
+bool dtype_from_name(enum dtype *out, const char *name, size_t len);
+size_t dtype_size(enum dtype t);              /* bytes */
+int64_t tensor_count(const struct tensor *t); /* elements */
+size_t tensor_bytes(const struct tensor *t);
+bool tensor_same_shape(const struct tensor *a, const struct tensor *b);
+
+/* View of `count` entries of the first dimension, from `first` on. The caller
+ * keeps within the shape. */
+struct tensor tensor_slice(const struct tensor *t, int64_t first, int64_t count);
+
+/* The same memory under another shape with as many elements (asserted). */
+struct tensor tensor_as(const struct tensor *t, int ndim, const int64_t *dim);
+
+/* "[3, 16, 8]" into buf; returns buf. */
+enum { SHAPE_TEXT = 128 };
+const char *tensor_shape(const struct tensor *t, char buf[SHAPE_TEXT]);
+
+/* bf16 <-> f32, rounding to nearest even; NaN stays NaN. */
+static inline float f32_from_bf16(uint16_t h)
+{
+    union {
+        uint32_t u;
+        float f;
+    } v = { .u = (uint32_t)h << 16 };
+    return v.f;
+}
+static inline uint16_t bf16_from_f32(float f)
+{
+    union {
+        float f;
+        uint32_t u;
+    } v = { .f = f };
+    if ((v.u & 0x7fffffffu) > 0x7f800000u) return (uint16_t)((v.u >> 16) | 0x40u);
+    v.u += 0x7fffu + ((v.u >> 16) & 1u);
+    return (uint16_t)(v.u >> 16);
+}
+float f32_from_f16(uint16_t h);
+
+/* Element i of a host tensor as a number (any floating dtype), and back (F32, BF16). */
+float tensor_get(const struct tensor *t, int64_t i);
+void tensor_put(struct tensor *t, int64_t i, float value);
+
+/* Convert `count` elements between host arrays: from F32, BF16, F16 or F64 to
+ * F32 or BF16. ST_ARG for other pairs. src and dst do not overlap. */
+status tensor_convert(void *dst, enum dtype to, const void *src, enum dtype from,
+                      int64_t count) MUST_USE;
+
+#endif /* TENSOR_H */

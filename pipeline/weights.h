@@ -1,0 +1,40 @@
+/*
+ * weights.h - a checkpoint file as a list of named tensors.
+ *
+ * Two forms: safetensors (mapped, never copied) and torch zip files (.pt, .pth;
+ * the pickle is read by a closed list of opcodes, never executed). A file is
+ * untrusted: every size and offset is checked before it is used.
+ */
+#ifndef WEIGHTS_H
+#define WEIGHTS_H
+
+#include "kernels/tensor.h"
+
+struct weights;
+
+/* t: dtype and shape; t.data is NULL. Names stand without the prefixes
+ * `model.` and `_fsdp_wrapped_module.`; unique within a file. */
+struct weight_info {
+    const char *name;
+    struct tensor t;
+};
+
+/* Open a checkpoint by its content, not by its name. `outer_key` picks one dict
+ * of a torch file ("generator_ema"); NULL takes generator_ema, else generator,
+ * else the file's own dict, and is the only choice for safetensors.
+ * ST_FORMAT says what in the file is wrong. Whoever opens, closes. */
+status weights_open(struct weights **out, const char *path, const char *outer_key) MUST_USE;
+void weights_close(struct weights **w); /* NULL is fine; sets NULL */
+
+const char *weights_path(const struct weights *w);
+const char *weights_outer_key(const struct weights *w); /* "" if the file has none */
+int weights_count(const struct weights *w);
+const struct weight_info *weights_at(const struct weights *w, int i); /* in file order */
+int weights_find(const struct weights *w, const char *name);          /* -1: not there */
+
+/* The bytes of tensor i, row-major and contiguous, of weights_at(i)'s dtype. They
+ * lie in the mapped file (safetensors; valid until close) or in a buffer of w's
+ * (torch; valid until the next fetch). ST_FORMAT if a checksum is wrong. */
+status weights_fetch(struct weights *w, int i, const void **data) MUST_USE;
+
+#endif /* WEIGHTS_H */
