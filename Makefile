@@ -32,17 +32,17 @@ LDLIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lsentencepiece -ldnn
 # ---- what there is: one line per folder's part, in reading order -------------
 BASE     := base.c log.c arena.c text.c file.c pool.c
 KERNELS  := tensor.c kern.c kern_check.c kern_ref.c kern_ref_heavy.c
-COMM     :=
-CLUSTER  :=
+COMM     := comm_thread.c comm_thread_run.c
+CLUSTER  := split.c
 JOBS     :=
-PIPELINE :=
+PIPELINE := schedule.c noise.c rope.c keys.c timeline.c
 PIPELINE_CXX :=
 CMD      :=
 TOOLS    :=
 
-UNIT     := unit_base.c
+UNIT     := unit_base.c unit_schedule.c unit_keys.c
 CHECK    :=
-LINE     :=
+LINE     := line_comm.c
 FUZZ     :=
 
 SRC := $(BASE:%=base/%) $(KERNELS:%=kernels/%) $(COMM:%=comm/%) $(CLUSTER:%=cluster/%) \

@@ -1,0 +1,52 @@
+/* main.c - the command table. Each command is one file, cmd/cmd_NAME.c. */
+#include "base/log.h"
+#include "cmd/cmd.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Exit codes: 0 done, 1 failed, 2 wrong usage or bad file, 75 stopped and may be resumed. */
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_STOPPED = 75 };
+
+static const struct cmd cmds[] = {
+    { "inspect", "list the tensors of a checkpoint: names, shapes, dtypes, bytes, a hash", cmd_inspect },
+};
+
+static void usage(FILE *to)
+{
+    fputs("rollmill renders long videos block by block, on a line of denoising stages.\n\n"
+          "usage: rollmill COMMAND [options]     rollmill COMMAND --help\n\n",
+          to);
+    for (int i = 0; i < COUNT_OF(cmds); i++) fprintf(to, "  %-9s %s\n", cmds[i].name, cmds[i].what);
+}
+
+static int report(status st)
+{
+    const struct error *const e = error_last();
+
+    log_warn("%s: %s", status_name(st), e->msg);
+    for (int i = 0; i < e->depth; i++)
+        log_debug("  at %s:%d %s", e->at[i].file, e->at[i].line, e->at[i].expr);
+    if (st == ST_ARG || st == ST_FORMAT) return EXIT_USAGE;
+    return st == ST_CANCELED ? EXIT_STOPPED : EXIT_FAILED;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        usage(stderr);
+        return EXIT_USAGE;
+    }
+    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "help")) {
+        usage(stdout);
+        return EXIT_DONE;
+    }
+    for (int i = 0; i < COUNT_OF(cmds); i++) {
+        if (strcmp(argv[1], cmds[i].name)) continue;
+        status const st = cmds[i].run(argc - 1, argv + 1);
+        return st == ST_OK ? EXIT_DONE : report(st);
+    }
+    fprintf(stderr, "rollmill: no command `%s`\n\n", argv[1]);
+    usage(stderr);
+    return EXIT_USAGE;
+}

@@ -1,0 +1,58 @@
+/* dit_model.h - what the transformer's files share. Private to dit*.c. */
+#ifndef DIT_MODEL_H
+#define DIT_MODEL_H
+
+#include "pipeline/bind.h"
+#include "pipeline/dit.h"
+
+struct dit_linear {
+    struct kern_weight w;
+    struct tensor bias; /* F32 */
+};
+
+struct dit_attention {
+    struct dit_linear q, k, v, o;
+    struct tensor norm_q, norm_k; /* [d] F32 */
+};
+
+struct dit_layer {
+    struct dit_attention self, cross;
+    struct tensor norm3_w, norm3_b; /* [d] F32 */
+    struct dit_linear up, down;     /* feed-forward */
+    struct tensor modulation;       /* [1, 6, d] F32, as in the file */
+};
+
+struct dit {
+    struct dit_shape shape;
+    enum dtype act;
+    int levels; /* noise levels + the clean one */
+    struct kern_ctx *ctx;
+    void *memory; /* of the backend: all tensors below */
+    char hash[65];
+
+    struct dit_layer *layer; /* [layers] */
+    struct dit_linear patch, text_in, text_out, head;
+    struct tensor head_modulation; /* [1, 2, d] */
+
+    /* What modulates a block at a level, ready for use: scales hold 1 + scale. */
+    struct tensor layer_mod; /* [layers * levels * 6, d]: shift1 scale1 gate1 shift2 scale2 gate2 */
+    struct tensor head_mod;  /* [levels * 2, d]: shift scale */
+};
+
+/* One of the six rows as [1, d]. */
+enum dit_mod { DIT_SHIFT1, DIT_SCALE1, DIT_GATE1, DIT_SHIFT2, DIT_SCALE2, DIT_GATE2, DIT_MODS };
+struct tensor dit_layer_mod(const struct dit *d, int layer, int level, enum dit_mod which);
+
+/* The time network, needed only while loading: timesteps are constants. */
+struct dit_time {
+    struct dit_linear in, out, project;
+};
+
+/* List every tensor of the model resp. of the time network. */
+void dit_bind(struct bind_list *l, struct dit *d);
+void dit_time_bind(struct bind_list *l, struct dit_time *t, const struct dit_shape *s);
+
+/* Fill layer_mod and head_mod from the time network and the file's modulation. */
+status dit_modulate(struct dit *d, const struct dit_time *t, const struct schedule *schedule) MUST_USE;
+
+#endif /* DIT_MODEL_H */

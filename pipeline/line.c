@@ -1,0 +1,223 @@
+/* line.c - a rank's part of the line: its memory, and tick after tick. */
+#include "pipeline/line_state.h"
+#include "pipeline/rope.h"
+
+#include <stdlib.h>
+
+static const char *const arena_names[] = { "cache", "context", "scratch", "wire" };
+enum { CACHE, CONTEXT, SCRATCH, WIRE, ARENAS };
+
+static status layout_stages(struct line *l, struct arena *scratch, struct arena *wire)
+{
+    const struct dit_shape *const s = dit_shape_of(l->c.model);
+    enum dtype const act = dit_act(l->c.model);
+    int const pairs = rope_split_of(s->dim / s->heads).time;
+
+    for (int i = l->first; i < l->end; i++) {
+        struct line_stage *const g = &l->stage[i];
+        TRY(tensor_place(&g->in, wire, DT_F32,
+                         DIMS(l->frames, s->channels, l->c.latent_h, l->c.latent_w)));
+        TRY(tensor_place(&g->out, wire, DT_F32,
+                         DIMS(l->frames, s->channels, l->c.latent_h, l->c.latent_w)));
+        TRY(tensor_place(&g->x, scratch, DT_F32, DIMS(l->tokens, s->dim)));
+        TRY(tensor_place(&g->q, scratch, act, DIMS(l->tokens, s->dim)));
+        TRY(tensor_place(&g->time, scratch, DT_F32,
+                         DIMS(l->c.policy.attention_frames, pairs, 2)));
+    }
+    /* Without a noise stage here nobody reads the window's keys. */
+    for (int i = 0; i < l->levels && l->first < l->levels; i++) {
+        TRY(tensor_place(&l->window_k[i], wire, act, DIMS(l->tokens, s->dim)));
+        TRY(tensor_place(&l->window_v[i], wire, act, DIMS(l->tokens, s->dim)));
+    }
+    return ST_OK;
+}
+
+static status layout_scratch(struct line *l, struct arena *a)
+{
+    const struct dit_shape *const s = dit_shape_of(l->c.model);
+    int const pairs = rope_split_of(s->dim / s->heads).row;
+    int64_t const per_frame = l->tokens / l->frames;
+    struct tensor *const latents[] = { &l->noise, &l->flow, &l->x0 };
+
+    TRY(dit_scratch_place(&l->scratch, s, dit_act(l->c.model), l->tokens, a));
+    TRY(tensor_place(&l->keys, a, dit_act(l->c.model),
+                     DIMS(l->c.policy.attention_frames * per_frame, s->dim)));
+    TRY(tensor_place(&l->row, a, DT_F32, DIMS(l->c.latent_h / 2, pairs, 2)));
+    TRY(tensor_place(&l->col, a, DT_F32, DIMS(l->c.latent_w / 2, pairs, 2)));
+    for (int i = 0; i < COUNT_OF(latents); i++)
+        TRY(tensor_place(latents[i], a, DT_F32,
+                         DIMS(l->frames, s->channels, l->c.latent_h, l->c.latent_w)));
+    return ST_OK;
+}
+
+status line_layout(struct line *l, struct line_arenas *arenas)
+{
+    const struct dit_shape *const s = dit_shape_of(l->c.model);
+    struct cache_shape const cache = {
+        .layers = s->layers,
+        .lookback = keys_lookback(&l->c.policy, l->first, l->end),
+        .tokens = l->tokens,
+        .dim = s->dim,
+        .act = dit_act(l->c.model),
+    };
+
+    TRY(cache_place(&l->cache, &cache, &arenas->a[CACHE]));
+    for (int i = 0; i < l->end - l->first; i++)
+        TRY(dit_context_place(&l->context[i], s, cache.act, &arenas->a[CONTEXT]));
+    TRY(layout_scratch(l, &arenas->a[SCRATCH]));
+    return layout_stages(l, &arenas->a[SCRATCH], &arenas->a[WIRE]);
+}
+
+static status prepare(struct line *l, const struct line_config *c)
+{
+    *l = (struct line){
+        .c = *c,
+        .levels = c->schedule->levels,
+        .first = c->split.first[c->comm->rank],
+        .end = c->split.first[c->comm->rank + 1],
+        .frames = c->policy.frames_per_block,
+        .cache_clip = -1,
+    };
+    TRY(key_policy_check(&c->policy));
+    if (c->policy.levels != l->levels || c->split.stages != l->levels + 1)
+        return fail(ST_ARG, "line: %d levels, %d stages, a policy of %d levels do not fit",
+                    l->levels, c->split.stages, c->policy.levels);
+    if (c->latent_h < 2 || c->latent_w < 2 || c->latent_h % 2 || c->latent_w % 2)
+        return fail(ST_ARG, "line: latent of %lld x %lld; even numbers are allowed",
+                    (long long)c->latent_w, (long long)c->latent_h);
+    l->tokens = l->frames * (c->latent_h / 2) * (c->latent_w / 2);
+    for (int i = 0; i < LINE_STAGES; i++) l->context_id[i] = -1;
+    return ST_OK;
+}
+
+static status measure(struct line *l, struct line_arenas *arenas)
+{
+    for (int i = 0; i < ARENAS; i++) arena_measure(&arenas->a[i], arena_names[i]);
+    return line_layout(l, arenas);
+}
+
+status line_measure(struct line_bytes *out, const struct line_config *c)
+{
+    struct line *const l = malloc(sizeof *l);
+    struct line_arenas arenas;
+    status st = ST_OK;
+
+    *out = (struct line_bytes){ 0 };
+    if (!l) return fail(ST_NOMEM, "line: no memory");
+    TRY_OUT(prepare(l, c));
+    TRY_OUT(measure(l, &arenas));
+    *out = (struct line_bytes){ .cache = arenas.a[CACHE].used,
+                                .context = arenas.a[CONTEXT].used,
+                                .scratch = arenas.a[SCRATCH].used,
+                                .wire = arenas.a[WIRE].used };
+out:
+    free(l);
+    return st;
+}
+
+static status upload_angles(struct line *l, const struct tensor *to, int64_t first)
+{
+    int const count = (int)to->dim[0], pairs = (int)to->dim[1];
+    float *const host = malloc(tensor_bytes(to) + 1);
+
+    if (!host) return fail(ST_NOMEM, "angles of %d positions", count);
+    rope_angles(host, pairs, first, count);
+    status st = l->c.ctx->backend->upload(l->c.ctx, to, host);
+    if (st == ST_OK) st = l->c.ctx->backend->sync(l->c.ctx);
+    free(host);
+    return st;
+}
+
+status line_open(struct line **out, const struct line_config *c)
+{
+    const struct kern_backend *const backend = c->ctx->backend;
+    struct line *l = malloc(sizeof *l);
+    struct line_arenas arenas;
+    status st = ST_OK;
+
+    *out = NULL;
+    if (!l) return fail(ST_NOMEM, "line: no memory");
+    TRY_OUT(prepare(l, c));
+    TRY_OUT(measure(l, &arenas));
+    for (int i = 0; i < ARENAS; i++) {
+        TRY_OUT(backend->alloc(c->ctx, arenas.a[i].used, &l->memory[i]));
+        arena_over(&arenas.a[i], arena_names[i], l->memory[i], arenas.a[i].used);
+    }
+    TRY_OUT(line_layout(l, &arenas));
+    TRY_OUT(upload_angles(l, &l->row, 0));
+    TRY_OUT(upload_angles(l, &l->col, 0));
+    for (int i = 0; i < COUNT_OF(l->host); i++) {
+        l->host[i] = malloc(tensor_bytes(&l->noise));
+        if (!l->host[i]) {
+            st = fail(ST_NOMEM, "line: a latent of %zu bytes", tensor_bytes(&l->noise));
+            goto out;
+        }
+    }
+    *out = l;
+    l = NULL; /* handed over */
+out:
+    line_close(&l);
+    return st;
+}
+
+void line_close(struct line **line)
+{
+    struct line *const l = *line;
+
+    if (!l) return;
+    for (int i = 0; i < COUNT_OF(l->memory); i++)
+        if (l->memory[i]) l->c.ctx->backend->free(l->c.ctx, l->memory[i]);
+    for (int i = 0; i < COUNT_OF(l->host); i++) free(l->host[i]);
+    free(l);
+    *line = NULL;
+}
+
+/* The block that passes the clean stage gets its place in the cache on every rank. */
+static void admit_clean(struct line *l)
+{
+    struct place const clean = l->place[l->levels];
+
+    if (clean.clip < 0) return;
+    if (clean.clip != l->cache_clip) cache_reset(&l->cache);
+    l->cache_clip = clean.clip;
+    cache_put(&l->cache, clean.block);
+}
+
+static status enter(struct line *l)
+{
+    struct place const p = l->place[0];
+
+    if (l->first > 0 || p.clip < 0) return ST_OK;
+    TRY(l->io->noise(l->io->arg, p.clip, p.block, 0, l->host[0]));
+    TRY(l->c.ctx->backend->upload(l->c.ctx, &l->stage[0].in, l->host[0]));
+    return l->c.ctx->backend->sync(l->c.ctx);
+}
+
+static status one_tick(struct line *l)
+{
+    for (int i = 0; i <= l->levels; i++) l->place[i] = timeline_at(l->timeline, l->tick, i);
+    admit_clean(l);
+    TRY(enter(l));
+    TRY(line_pass(l));
+    return line_hand_over(l);
+}
+
+status line_run(struct line *l, const struct timeline *t, const struct line_io *io)
+{
+    struct comm *const comm = l->c.comm;
+    int64_t const ticks = timeline_ticks(t);
+
+    l->timeline = t;
+    l->io = io;
+    l->cache_clip = -1;
+    cache_reset(&l->cache);
+    for (l->tick = 0; l->tick < ticks; l->tick++) {
+        status mine = ST_OK;
+        if (io->stop && io->stop(io->arg))
+            mine = fail(ST_CANCELED, "stopped before tick %lld of %lld", (long long)l->tick,
+                        (long long)ticks);
+        TRY(comm->ops->agree(comm, mine));
+        TRY(one_tick(l));
+    }
+    return comm->ops->agree(comm, ST_OK);
+}

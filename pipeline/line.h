@@ -1,0 +1,77 @@
+/*
+ * line.h - the line: the one place that knows who follows whom, and on which rank.
+ *
+ *   tick t:  stage 0    stage 1    ...   stage W-1      clean
+ *            block b -> block b-1  ...   block b-W+1 -> block b-W
+ *            noise      level 1          level W-1      t = 0
+ *               \_________\______...______/_____________/
+ *          per layer: keys and values of all these blocks are exchanged
+ *
+ * Every rank owns a contiguous range of stages and runs the same code over the
+ * blocks that stand there: one rank that owns them all exchanges nothing. Per
+ * tick every block goes through the transformer once and moves one stage on.
+ * Each block runs through the same operations at the same shapes whoever holds
+ * it, so the clip is the same to the bit for any number of ranks.
+ */
+#ifndef LINE_H
+#define LINE_H
+
+#include "cluster/split.h"
+#include "comm/comm.h"
+#include "pipeline/dit.h"
+#include "pipeline/timeline.h"
+
+/* What the line asks for and hands out. Called on the rank that needs it, on its
+ * thread; ranks that are threads call at the same time. */
+struct line_io {
+    void *arg;
+
+    /* Noise that takes a block to `level`: out [frames, channels, h, w] F32. */
+    status (*noise)(void *arg, int clip, int64_t block, int level, float *out);
+
+    /* The prompt in force for a block: embeddings [text_len, text_dim], host F32,
+     * valid until the call returns to the line. Equal ids mean equal embeddings. */
+    status (*context)(void *arg, int clip, int64_t block, int64_t *id, const float **embeds);
+
+    /* A finished block's latent, in order, on the rank that owns stage W-1. Host
+     * memory [frames, channels, h, w], valid during the call. */
+    status (*finished)(void *arg, int clip, int64_t block, const float *x0);
+
+    /* Optional: every denoising step of a block, host memory like x0. */
+    status (*tap)(void *arg, int clip, int64_t block, int level, const float *noisy,
+                  const float *flow, const float *x0);
+
+    /* Optional: true stops every rank at the next tick with ST_CANCELED. */
+    bool (*stop)(void *arg);
+};
+
+struct line_config {
+    const struct dit *model;         /* borrowed */
+    const struct schedule *schedule; /* borrowed */
+    struct key_policy policy;
+    struct split split;
+    int64_t latent_h, latent_w; /* even */
+    struct comm *comm;          /* this rank's; borrowed */
+    struct kern_ctx *ctx;       /* this rank's; borrowed */
+};
+
+/* Bytes of this rank's arenas: exact, from the layout itself, before anything
+ * is allocated. */
+struct line_bytes {
+    size_t cache;   /* clean keys and values */
+    size_t context; /* the prompt's keys and values */
+    size_t scratch; /* one tick's work */
+    size_t wire;    /* what is handed to and received from other stages */
+};
+status line_measure(struct line_bytes *out, const struct line_config *c) MUST_USE;
+
+struct line;
+
+/* [one] On failure *out is NULL. Whoever opens, closes. */
+status line_open(struct line **out, const struct line_config *c) MUST_USE;
+void line_close(struct line **l); /* NULL is fine; sets NULL */
+
+/* [all] Render every clip of the timeline. A line may run again afterwards. */
+status line_run(struct line *l, const struct timeline *t, const struct line_io *io) MUST_USE;
+
+#endif /* LINE_H */

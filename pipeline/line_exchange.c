@@ -1,0 +1,85 @@
+/* line_exchange.c - what goes from rank to rank: keys and values, latents. */
+#include "pipeline/line_state.h"
+
+static int own_noise_end(const struct line *l, int rank)
+{
+    int const end = l->c.split.first[rank + 1];
+    return end < l->levels ? end : l->levels;
+}
+
+/* Does a noise stage of this rank denoise a block of that clip in this tick? */
+static bool in_window(const struct line *l, int rank, int clip)
+{
+    for (int i = l->c.split.first[rank]; i < own_noise_end(l, rank); i++)
+        if (l->place[i].clip == clip) return true;
+    return false;
+}
+
+/* Will this rank's noise stages meet the clip now or later? Its newest block
+ * there, at the last own noise stage, is W - stage behind the clean one. */
+static bool will_meet(const struct line *l, int rank, struct place clean)
+{
+    const struct timeline *const t = l->timeline;
+    int64_t const blocks = t->start[clean.clip + 1] - t->start[clean.clip];
+    int const last = own_noise_end(l, rank) - 1;
+
+    if (last < l->c.split.first[rank]) return false; /* owns the clean stage alone */
+    if (t->stride > 1) return true;                  /* later blocks come one by one */
+    return clean.block + l->levels - last < blocks;
+}
+
+static bool wants(const struct line *l, int rank, int stage)
+{
+    struct place const p = l->place[stage];
+    return stage == l->levels ? will_meet(l, rank, p) : in_window(l, rank, p.clip);
+}
+
+status line_exchange(struct line *l, int layer)
+{
+    struct comm *const comm = l->c.comm;
+    struct comm_part part[2 * LINE_STAGES * SPLIT_RANKS];
+    int count = 0;
+
+    for (int stage = 0; stage <= l->levels; stage++) {
+        int const owner = split_owner(&l->c.split, stage);
+        struct tensor k, v;
+        if (l->place[stage].clip < 0) continue;
+        if (owner != comm->rank && !wants(l, comm->rank, stage)) continue;
+        TRY(line_kv(l, stage, layer, &k, &v));
+        for (int rank = 0; rank < comm->size; rank++) {
+            bool const mine = owner == comm->rank;
+            if (rank == owner || !wants(l, rank, stage) || (!mine && rank != comm->rank)) continue;
+            int const peer = mine ? rank : owner;
+            part[count++] = (struct comm_part){ .t = k, .peer = peer, .send = mine };
+            part[count++] = (struct comm_part){ .t = v, .peer = peer, .send = mine };
+        }
+    }
+    if (!count) return ST_OK;
+    TRY(l->c.ctx->backend->sync(l->c.ctx));
+    TRY(comm->ops->start(comm, part, count));
+    return comm->ops->finish(comm);
+}
+
+status line_hand_over(struct line *l)
+{
+    struct comm *const comm = l->c.comm;
+    struct comm_part part[2];
+    int count = 0;
+
+    for (int stage = l->levels - 1; stage >= 0; stage--) {
+        int const from = split_owner(&l->c.split, stage), to = split_owner(&l->c.split, stage + 1);
+        if (timeline_at(l->timeline, l->tick + 1, stage + 1).clip < 0) continue;
+        if (from == comm->rank && to == comm->rank)
+            TRY(kern_copy(l->c.ctx, &(struct kern_copy){ .in = &l->stage[stage].out,
+                                                         .out = &l->stage[stage + 1].in }));
+        else if (from == comm->rank)
+            part[count++] =
+                (struct comm_part){ .t = l->stage[stage].out, .peer = to, .send = true };
+        else if (to == comm->rank)
+            part[count++] = (struct comm_part){ .t = l->stage[stage + 1].in, .peer = from };
+    }
+    if (!count) return ST_OK;
+    TRY(l->c.ctx->backend->sync(l->c.ctx));
+    TRY(comm->ops->start(comm, part, count));
+    return comm->ops->finish(comm);
+}
