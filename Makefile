@@ -35,9 +35,12 @@ KERNELS  := tensor.c kern.c kern_check.c kern_ref.c kern_ref_heavy.c
 COMM     := comm_thread.c comm_thread_run.c
 CLUSTER  := split.c
 JOBS     :=
-PIPELINE := schedule.c noise.c rope.c keys.c timeline.c
+PIPELINE := names.c safetensors.c torchzip.c pickle.c pickle_call.c torchfile.c weights.c weights_hash.c bind.c tensor_file.c
+PIPELINE += schedule.c noise.c rope.c keys.c timeline.c cache.c
+PIPELINE += dit_shape.c dit.c dit_time.c dit_forward.c line.c line_pass.c line_exchange.c crew.c
 PIPELINE_CXX :=
-CMD      :=
+CMD      := main.c opts.c cmd_inspect.c
+CMD      += cmd_verify.c verify_case.c verify_rolling.c
 TOOLS    :=
 
 UNIT     := unit_base.c unit_schedule.c unit_keys.c

@@ -221,7 +221,7 @@ struct kern_backend {
 
 /* NULL if this build has no backend of that name. */
 const struct kern_backend *kern_backend_find(const char *name);
-const char *kern_backend_names(void); /* "ref, cpu" for messages and --help */
+const char *kern_backend_names(void); /* "ref|cpu", for --help and messages */
 
 /* kern_linear(ctx, &(struct kern_linear){...}) for every operation of the list. */
 #define OP(op)                                                                                     \

@@ -1,0 +1,136 @@
+/*
+ * cmd_inspect.c - list the tensors of a checkpoint.
+ *
+ * One row per tensor and a line for the whole, on stdout. The hashes are those of
+ * pipeline/weights_hash.h, of each the first 16 digits.
+ */
+#include "cmd/cmd.h"
+#include "cmd/opts.h"
+#include "pipeline/weights.h"
+#include "pipeline/weights_hash.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { HASH_SHOWN = 16 };
+
+struct listing {
+    struct weights *w;
+    char (*hash)[WEIGHTS_HASH]; /* NULL: not wanted */
+    char all[WEIGHTS_HASH];
+    int64_t elements;
+    size_t bytes;
+};
+
+static void print_table(const struct listing *l)
+{
+    int wide = 4;
+
+    for (int i = 0; i < weights_count(l->w); i++) {
+        int const n = (int)strlen(weights_at(l->w, i)->name);
+        if (n > wide) wide = n;
+    }
+    for (int i = 0; i < weights_count(l->w); i++) {
+        const struct weight_info *const info = weights_at(l->w, i);
+        char shape[SHAPE_TEXT];
+        printf("%-*s  %-4s  %-24s %12zu", wide, info->name, dtype_name(info->t.dtype),
+               tensor_shape(&info->t, shape), tensor_bytes(&info->t));
+        if (l->hash) printf("  %.*s", HASH_SHOWN, l->hash[i]);
+        putchar('\n');
+    }
+    printf("total: %d tensors, %" PRId64 " parameters, %zu bytes", weights_count(l->w), l->elements,
+           l->bytes);
+    if (weights_outer_key(l->w)[0]) printf(", outer key %s", weights_outer_key(l->w));
+    if (l->hash) printf(", hash %.*s", HASH_SHOWN, l->all);
+    putchar('\n');
+}
+
+static json_t *json_of(const struct listing *l, int i)
+{
+    const struct weight_info *const info = weights_at(l->w, i);
+    json_t *const shape = json_array();
+    json_t *const o =
+        json_pack("{s:s, s:s, s:o, s:I}", "name", info->name, "dtype", dtype_name(info->t.dtype),
+                  "shape", shape, "bytes", (json_int_t)tensor_bytes(&info->t));
+
+    for (int d = 0; d < info->t.ndim; d++)
+        json_array_append_new(shape, json_integer(info->t.dim[d]));
+    if (l->hash) json_object_set_new(o, "hash", json_stringn(l->hash[i], HASH_SHOWN));
+    return o;
+}
+
+static status print_json(const struct listing *l)
+{
+    json_t *const rows = json_array();
+
+    for (int i = 0; i < weights_count(l->w); i++) json_array_append_new(rows, json_of(l, i));
+    json_t *const o =
+        json_pack("{s:s, s:s, s:o, s:i, s:I, s:I}", "file", weights_path(l->w), "outer_key",
+                  weights_outer_key(l->w), "tensors", rows, "count", weights_count(l->w),
+                  "parameters", (json_int_t)l->elements, "bytes", (json_int_t)l->bytes);
+    if (l->hash && o) json_object_set_new(o, "hash", json_stringn(l->all, HASH_SHOWN));
+    int const rc = o ? json_dumpf(o, stdout, JSON_INDENT(1)) : -1;
+    putchar('\n');
+    json_decref(o);
+    return rc ? fail(ST_NOMEM, "the listing of %s as JSON", weights_path(l->w)) : ST_OK;
+}
+
+static status inspect(const char *path, const char *outer_key, bool json, bool hashes)
+{
+    struct listing l = { 0 };
+    status st = ST_OK;
+
+    TRY_OUT(weights_open(&l.w, path, outer_key));
+    int const n = weights_count(l.w);
+    for (int i = 0; i < n; i++) {
+        l.elements += tensor_count(&weights_at(l.w, i)->t);
+        l.bytes += tensor_bytes(&weights_at(l.w, i)->t);
+    }
+    if (hashes) {
+        l.hash = calloc((size_t)n + 1, sizeof *l.hash);
+        if (!l.hash) {
+            st = fail(ST_NOMEM, "%s: its hashes", path);
+            goto out;
+        }
+        TRY_OUT(weights_hash(l.w, l.all, l.hash));
+    }
+    if (json) TRY_OUT(print_json(&l));
+    else print_table(&l);
+    if (fflush(stdout) || ferror(stdout)) st = fail(ST_IO, "cannot write the listing");
+out:
+    free(l.hash);
+    weights_close(&l.w);
+    return st;
+}
+
+status cmd_inspect(int argc, char **argv)
+{
+    const char *outer_key = NULL;
+    bool json = false, no_hash = false, help;
+    const struct opt table[] = {
+        { .name = "outer-key",
+          .type = OPT_TEXT,
+          .to = &outer_key,
+          .value = "KEY",
+          .help = "the dict of a torch file to list, as \"generator\"" },
+        { .name = "json", .type = OPT_FLAG, .to = &json, .help = "print JSON" },
+        { .name = "no-hash", .type = OPT_FLAG, .to = &no_hash, .help = "do not read the tensors" },
+    };
+    const struct opts opts = {
+        .usage = "inspect FILE [options]",
+        .about =
+            "Lists the tensors of a safetensors or torch file: name, dtype, shape, bytes, and the\n"
+            "first 16 hex digits of the SHA-256 of its bytes. The hash of the whole is the same for\n"
+            "the same weights in either form.\n",
+        .table = table,
+        .count = COUNT_OF(table),
+    };
+
+    TRY(opts_parse(&opts, &argc, argv, &help));
+    if (help) return ST_OK;
+    if (argc != 2) return fail(ST_ARG, "inspect takes one file; see --help");
+    return inspect(argv[1], outer_key, json, !no_hash);
+}

@@ -1,0 +1,220 @@
+/*
+ * cmd_verify.c - golden cases: what the program computes against what was recorded.
+ *
+ * Prints `case tensor max_abs rel_l2` for every expected tensor on stdout. A
+ * tensor passes when its relative L2 error is within the tolerance; anything not
+ * finite fails.
+ */
+#include "base/file.h"
+#include "base/log.h"
+#include "base/pool.h"
+#include "base/text.h"
+#include "cmd/cmd.h"
+#include "cmd/opts.h"
+#include "cmd/verify.h"
+#include "pipeline/tensor_file.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CASE_BYTES = 16 << 20 };
+
+/* Relative L2. float32: the bound of a program written from the mathematics
+ * alone, a hundred times what a faithful one needs. bf16: whole clips. */
+static double tolerance_of(enum dtype precision) { return precision == DT_F32 ? 1e-4 : 2e-2; }
+
+static void drop_computed(struct verify_set *s)
+{
+    for (int i = 0; i < s->count; i++) {
+        free(s->item[i].name);
+        free(s->item[i].t.data);
+    }
+    free(s->item);
+    *s = (struct verify_set){ 0 };
+}
+
+static const struct verify_tensor *computed(const struct verify_case *c, const char *name)
+{
+    for (int i = 0; i < c->computed.count; i++)
+        if (!strcmp(c->computed.item[i].name, name)) return &c->computed.item[i];
+    return NULL;
+}
+
+/* One line of the result. *ok: within the tolerance, every element finite. */
+static status compare(struct verify_case *c, int i, const char *what, bool *ok)
+{
+    const struct weight_info *const info = weights_at(c->expected, i);
+    const struct verify_tensor *const got = computed(c, info->name);
+    int64_t const n = tensor_count(&info->t);
+    double max = 0, error = 0, norm = 0;
+    const void *data;
+
+    *ok = false;
+    if (!got || tensor_count(&got->t) != n) {
+        printf("%s %s not computed\n", what, info->name);
+        return ST_OK;
+    }
+    TRY(weights_fetch(c->expected, i, &data));
+    struct tensor want = info->t;
+    want.data = (void *)(uintptr_t)data;
+    for (int64_t e = 0; e < n; e++) {
+        double const a = (double)tensor_get(&got->t, e), b = (double)tensor_get(&want, e);
+        if (!(fabs(a - b) <= max)) max = fabs(a - b);
+        error += (a - b) * (a - b);
+        norm += b * b;
+    }
+    double const rel = norm > 0 ? sqrt(error / norm) : sqrt(error);
+    *ok = rel <= tolerance_of(c->o.precision);
+    printf("%s %s %.3e %.3e%s\n", what, info->name, max, rel, *ok ? "" : "  OVER");
+    return ST_OK;
+}
+
+static status compare_all(struct verify_case *c, const char *what, int *bad)
+{
+    *bad += c->mismatches;
+    c->mismatches = 0;
+    for (int i = 0; c->expected && i < weights_count(c->expected); i++) {
+        bool ok;
+        TRY(compare(c, i, what, &ok));
+        *bad += !ok;
+    }
+    return ST_OK;
+}
+
+static status write_computed(const struct verify_case *c, const char *path)
+{
+    struct tensor_file_item *const items = calloc((size_t)c->computed.count + 1, sizeof *items);
+
+    if (!items) return fail(ST_NOMEM, "%s: %d tensors", path, c->computed.count);
+    for (int i = 0; i < c->computed.count; i++)
+        items[i] = (struct tensor_file_item){ c->computed.item[i].name, c->computed.item[i].t };
+    status const st = tensor_file_write(path, items, c->computed.count);
+    free(items);
+    return st;
+}
+
+/* A rolling case may hold the same weights in two forms: both must give the clip. */
+static status run_rolling(struct verify_case *c, const char *what, int *bad)
+{
+    static const char *const files[] = { "diffusion_pytorch_model.safetensors",
+                                         "rolling_forcing_dmd.pt" };
+    int found = 0;
+
+    for (int i = 0; i < COUNT_OF(files); i++) {
+        char *const path = verify_model(c, files[i]);
+        char *const name = text_format("%s[%s]", what, files[i]);
+        bool const there = path && path_exists(path);
+        status st = path && name ? ST_OK : fail(ST_NOMEM, "%s: no memory for its name", c->dir);
+        if (st == ST_OK && there) {
+            drop_computed(&c->computed);
+            st = verify_rolling(c, files[i]);
+            if (st == ST_OK) st = compare_all(c, name, bad);
+            found++;
+        }
+        free(path);
+        free(name);
+        TRY(st);
+    }
+    if (!found)
+        return fail(ST_FORMAT, "%s/model: neither %s nor %s is there", c->dir, files[0], files[1]);
+    return ST_OK;
+}
+
+static status run_kind(struct verify_case *c, const char *what, int *bad)
+{
+    const char *const kind = json_string_value(json_object_get(c->json, "kind"));
+
+    if (kind && !strcmp(kind, "rolling")) return run_rolling(c, what, bad);
+    return fail(ST_FORMAT, "%s/case.json: kind: \"rolling\" is expected", c->dir);
+}
+
+static status open_case(struct verify_case *c)
+{
+    struct {
+        struct weights **to;
+        const char *name;
+    } const files[] = { { &c->inputs, "inputs.safetensors" },
+                        { &c->expected, "expected.safetensors" } };
+    char *const path = path_join(c->dir, "case.json");
+    json_error_t where;
+    char *text = NULL;
+    size_t len;
+    status st = ST_OK;
+
+    if (!path) return fail(ST_NOMEM, "%s: no memory for its name", c->dir);
+    TRY_OUT(file_read(path, CASE_BYTES, &text, &len));
+    c->json = json_loadb(text, len, JSON_REJECT_DUPLICATES, &where);
+    if (!c->json) {
+        st = fail(ST_FORMAT, "%s:%d:%d: %s", path, where.line, where.column, where.text);
+        goto out;
+    }
+    for (int i = 0; i < COUNT_OF(files); i++) {
+        char *const file = path_join(c->dir, files[i].name);
+        if (!file) st = fail(ST_NOMEM, "%s: no memory for its name", c->dir);
+        else if (path_exists(file)) st = weights_open(files[i].to, file, NULL);
+        free(file);
+        if (st != ST_OK) goto out;
+    }
+out:
+    free(text);
+    free(path);
+    return st;
+}
+
+static status run_case(const char *dir, const struct verify_options *o, const char *out, int *bad)
+{
+    struct verify_case c = { .dir = dir, .o = *o };
+    const char *const slash = strrchr(dir, '/');
+    status st = ST_OK;
+
+    TRY_OUT(open_case(&c));
+    TRY_OUT(run_kind(&c, slash && slash[1] ? slash + 1 : dir, bad));
+    if (out) TRY_OUT(write_computed(&c, out));
+out:
+    drop_computed(&c.computed);
+    weights_close(&c.inputs);
+    weights_close(&c.expected);
+    json_decref(c.json);
+    return st;
+}
+
+status cmd_verify(int argc, char **argv)
+{
+    const char *backend = "ref", *precision = "f32", *out = NULL;
+    int ranks = 1, threads = pool_cpus(), deadline = 600, bad = 0;
+    struct opt const table[] = {
+        { "backend", OPT_CHOICE, &backend, "NAME", "what computes", 0, 0, kern_backend_names() },
+        { "precision", OPT_CHOICE, &precision, "TYPE", "of weights and activations", 0, 0, "f32|bf16" },
+        { "ranks", OPT_INT, &ranks, "N", "threads that share out the stages", 1, 16, NULL },
+        { "threads", OPT_INT, &threads, "N", "threads in all", 1, 4096, NULL },
+        { "deadline", OPT_INT, &deadline, "S", "longest wait of one rank for another", 1, 86400, NULL },
+        { "out", OPT_TEXT, &out, "FILE", "write what was computed, under the expected names", 0, 0, NULL },
+    };
+    struct opts const o = {
+        .usage = "verify CASE... [options]",
+        .about = "Run golden cases: folders with case.json, model/, inputs.safetensors and\n"
+                 "expected.safetensors. Prints `case tensor max_abs rel_l2`; exit 1 if a tensor\n"
+                 "is off by more than 1e-4 (f32) or 2e-2 (bf16), relative L2.\n",
+        .table = table, .count = COUNT_OF(table),
+    };
+    bool help;
+
+    TRY(opts_parse(&o, &argc, argv, &help));
+    if (help) return ST_OK;
+    if (argc < 2) return fail(ST_ARG, "verify needs a folder of a golden case; see --help");
+    if (out && argc > 2) return fail(ST_ARG, "--out takes one case at a time; %d were given", argc - 1);
+    opts_print(&o);
+
+    struct verify_options const run = {
+        .backend = kern_backend_find(backend),
+        .precision = strcmp(precision, "f32") ? DT_BF16 : DT_F32,
+        .ranks = ranks, .threads = threads, .deadline_s = deadline,
+    };
+    for (int i = 1; i < argc; i++) TRY(run_case(argv[i], &run, out, &bad));
+    if (bad) return fail(ST_MISMATCH, "%d results are off by more than %g", bad,
+                         tolerance_of(run.precision));
+    log_info("verify: all within %g", tolerance_of(run.precision));
+    return ST_OK;
+}
