@@ -45,7 +45,7 @@ TOOLS    :=
 
 UNIT     := unit_base.c unit_schedule.c unit_keys.c
 CHECK    :=
-LINE     := line_comm.c
+LINE     := line_comm.c line_clip.c
 FUZZ     :=
 
 SRC := $(BASE:%=base/%) $(KERNELS:%=kernels/%) $(COMM:%=comm/%) $(CLUSTER:%=cluster/%) \

@@ -1,0 +1,267 @@
+/*
+ * line_clip.c - whole clips through the line, on small latents of the recorded
+ * model: the same to the bit for any number of ranks, and for clips in company.
+ */
+#include "tests/unit/unit.h"
+
+#include "pipeline/crew.h"
+#include "pipeline/noise.h"
+#include "pipeline/rope.h"
+
+#include <math.h>
+#include <stdatomic.h>
+#include <stdio.h>
+
+#define MODEL "tests/golden/rolling-short/model/"
+
+enum { H = 4, W = 6, CHANNELS = 16, FRAMES = 3, MAX_CLIPS = 5, MAX_BLOCKS = 12 };
+enum { BLOCK = FRAMES * CHANNELS * H * W };
+
+static const struct kern_backend *backend;
+static struct kern_ctx *ctx;
+static struct dit *model;
+static struct dit_shape shape;
+static struct schedule schedule;
+
+static struct key_policy const rolling = { WINDOW_ROLLING, 5, FRAMES, 21, FRAMES };
+static struct key_policy const block21 = { WINDOW_BLOCK, 5, FRAMES, 21, 0 };
+static struct key_policy const block12 = { WINDOW_BLOCK, 5, FRAMES, 12, FRAMES };
+
+static int open_model(void **state)
+{
+    struct dit_config c = { .weights = MODEL "diffusion_pytorch_model.safetensors",
+                            .schedule = &schedule, .act = DT_F32 };
+    (void)state;
+    backend = kern_backend_find("ref");
+    if (schedule_make(&schedule, (double[]){ 1000, 800, 600, 400, 200 }, 5, true, 5) ||
+        dit_shape_read(&c.shape, MODEL "config.json") || backend->open(&ctx, 1) ||
+        dit_open(&model, &c, ctx))
+        return -1;
+    shape = c.shape;
+    return 0;
+}
+
+static int close_model(void **state)
+{
+    (void)state;
+    dit_close(&model);
+    backend->close(&ctx);
+    return 0;
+}
+
+/* Some clips and what became of them. */
+struct show {
+    int clips, prompt_change; /* from this block on another prompt; 0: never */
+    int64_t blocks[MAX_CLIPS];
+    uint64_t seed[MAX_CLIPS];
+    float *embeds[2]; /* [text_len, text_dim] */
+    float latents[MAX_CLIPS][MAX_BLOCKS][BLOCK];
+    atomic_int done[MAX_CLIPS]; /* blocks handed out, in order */
+    atomic_int ticks_left;      /* stop after as many questions; < 0: never */
+};
+
+static status noise(void *arg, int clip, int64_t block, int level, float *out)
+{
+    noise_fill(out, BLOCK, ((struct show *)arg)->seed[clip], block, level);
+    return ST_OK;
+}
+
+static status context(void *arg, int clip, int64_t block, int64_t *id, const float **embeds)
+{
+    struct show *const s = arg;
+    int const which = ((int)s->seed[clip] + (s->prompt_change && block >= s->prompt_change)) % 2;
+
+    *id = which;
+    *embeds = s->embeds[which];
+    return ST_OK;
+}
+
+static status finished(void *arg, int clip, int64_t block, const float *x0)
+{
+    struct show *const s = arg;
+
+    if (atomic_fetch_add(&s->done[clip], 1) != block)
+        return fail(ST_MISMATCH, "block %lld of clip %d came out of order", (long long)block, clip);
+    memcpy(s->latents[clip][block], x0, sizeof s->latents[clip][block]);
+    return ST_OK;
+}
+
+static bool stop(void *arg)
+{
+    struct show *const s = arg;
+    return s->ticks_left >= 0 && atomic_fetch_sub(&s->ticks_left, 1) <= 0;
+}
+
+static struct show *show_of(int clips, const int64_t *blocks, uint64_t first_seed)
+{
+    struct show *const s = calloc(1, sizeof *s);
+    int64_t const n = (int64_t)shape.text_len * shape.text_dim;
+
+    assert_non_null(s);
+    s->clips = clips;
+    s->ticks_left = -1;
+    for (int i = 0; i < clips; i++) s->blocks[i] = blocks[i], s->seed[i] = first_seed + (uint64_t)i;
+    for (int i = 0; i < 2; i++) {
+        s->embeds[i] = malloc((size_t)n * sizeof(float));
+        assert_non_null(s->embeds[i]);
+        noise_fill(s->embeds[i], n, 99, i, 0);
+    }
+    for (int c = 0; c < MAX_CLIPS; c++)
+        for (int b = 0; b < MAX_BLOCKS; b++)
+            for (int i = 0; i < BLOCK; i++) s->latents[c][b][i] = NAN;
+    return s;
+}
+
+static void drop(struct show *s)
+{
+    free(s->embeds[0]);
+    free(s->embeds[1]);
+    free(s);
+}
+
+static status render(struct show *s, const struct key_policy *policy, int ranks)
+{
+    struct crew_config const c = { .model = model, .schedule = &schedule, .backend = backend,
+                                   .policy = *policy, .latent_h = H, .latent_w = W,
+                                   .ranks = ranks, .threads = ranks, .deadline_s = 60 };
+    struct line_io const io = { .arg = s, .noise = noise, .context = context,
+                                .finished = finished, .stop = stop };
+    struct timeline t;
+
+    TRY(timeline_make(&t, policy, s->blocks, s->clips));
+    status const st = crew_run(&c, &t, &io);
+    timeline_free(&t);
+    return st;
+}
+
+static void assert_same_clip(const struct show *a, int clip_a, const struct show *b, int clip_b)
+{
+    assert_int_equal(a->blocks[clip_a], b->blocks[clip_b]);
+    for (int64_t i = 0; i < a->blocks[clip_a]; i++) {
+        assert_true(isfinite(a->latents[clip_a][i][0]));
+        assert_memory_equal(a->latents[clip_a][i], b->latents[clip_b][i], sizeof a->latents[0][0]);
+    }
+}
+
+static void same_bits_for_any_ranks(const struct key_policy *policy, int clips,
+                                    const int64_t *blocks, int prompt_change)
+{
+    struct show *const one = show_of(clips, blocks, 7);
+
+    one->prompt_change = prompt_change;
+    assert_int_equal(render(one, policy, 1), ST_OK);
+    for (int ranks = 2; ranks <= 6; ranks++) {
+        struct show *const many = show_of(clips, blocks, 7);
+        many->prompt_change = prompt_change;
+        assert_int_equal(render(many, policy, ranks), ST_OK);
+        for (int c = 0; c < clips; c++) assert_same_clip(one, c, many, c);
+        drop(many);
+    }
+    drop(one);
+}
+
+static void any_ranks(void **state)
+{
+    (void)state;
+    same_bits_for_any_ranks(&rolling, 1, (int64_t[]){ 10 }, 4);
+    same_bits_for_any_ranks(&rolling, 1, (int64_t[]){ 1 }, 0);
+    same_bits_for_any_ranks(&rolling, 3, (int64_t[]){ 2, 1, 7 }, 1);
+    same_bits_for_any_ranks(&block12, 1, (int64_t[]){ 6 }, 2);
+    same_bits_for_any_ranks(&block21, 2, (int64_t[]){ 3, 2 }, 0);
+}
+
+static void clips_in_company(const struct key_policy *policy, int ranks)
+{
+    int64_t const blocks[] = { 6, 1, 9, 2, 3 };
+    struct show *const all = show_of(COUNT_OF(blocks), blocks, 20);
+
+    assert_int_equal(render(all, policy, ranks), ST_OK);
+    for (int c = 0; c < COUNT_OF(blocks); c++) {
+        struct show *const alone = show_of(1, &blocks[c], 20 + (uint64_t)c);
+        assert_int_equal(render(alone, policy, 1), ST_OK);
+        assert_same_clip(alone, 0, all, c);
+        drop(alone);
+    }
+    drop(all);
+}
+
+static void back_to_back_equals_alone(void **state)
+{
+    (void)state;
+    clips_in_company(&rolling, 1);
+    clips_in_company(&rolling, 4);
+    clips_in_company(&block21, 2);
+}
+
+/* The beginning of a long clip is the short clip's, until the short one drains:
+ * its last blocks see fewer frames beside them. */
+static void prefix_of_a_longer_clip(void **state)
+{
+    struct show *const longer = show_of(1, (int64_t[]){ 11 }, 3);
+    struct show *const shorter = show_of(1, (int64_t[]){ 8 }, 3);
+
+    (void)state;
+    assert_int_equal(render(longer, &rolling, 1), ST_OK);
+    assert_int_equal(render(shorter, &rolling, 1), ST_OK);
+    for (int b = 0; b < 4; b++)
+        assert_memory_equal(longer->latents[0][b], shorter->latents[0][b], sizeof longer->latents[0][0]);
+    assert_memory_not_equal(longer->latents[0][7], shorter->latents[0][7],
+                            sizeof longer->latents[0][0]);
+    drop(longer);
+    drop(shorter);
+}
+
+static void stops_everywhere(void **state)
+{
+    (void)state;
+    for (int ranks = 1; ranks <= 6; ranks += 5) {
+        struct show *const s = show_of(1, (int64_t[]){ 9 }, 1);
+        s->ticks_left = 3 * ranks;
+        assert_int_equal(render(s, &rolling, ranks), ST_CANCELED);
+        assert_non_null(strstr(error_last()->msg, "stopped before tick"));
+        assert_true(s->done[0] == 0);
+        drop(s);
+    }
+}
+
+/* Attention sees only differences of positions: far out the same scores come
+ * out, as f64 angles promise (a table would have ended at 1024). */
+static void positions_have_no_end(void **state)
+{
+    int64_t const far[] = { 0, 1023, 100000, 123456789 };
+    struct { float q[128], k[128]; } v;
+    double first = 0;
+
+    (void)state;
+    noise_fill((float *)&v, 256, 5, 0, 0);
+    for (int i = 0; i < COUNT_OF(far); i++) {
+        float tq[22 * 2], tk[22 * 2], zero[21 * 2];
+        for (int j = 0; j < 21; j++) zero[2 * j] = 1, zero[2 * j + 1] = 0;
+        rope_angles(tq, 22, far[i] + 17, 1);
+        rope_angles(tk, 22, far[i], 1);
+        struct tensor const still = { zero, DT_F32, 3, { 1, 21, 2 } };
+        struct tensor const at_q = { tq, DT_F32, 3, { 1, 22, 2 } };
+        struct tensor const at_k = { tk, DT_F32, 3, { 1, 22, 2 } };
+        float rq[128], rk[128];
+        struct tensor const q = { v.q, DT_F32, 2, { 1, 128 } }, k = { v.k, DT_F32, 2, { 1, 128 } };
+        struct tensor oq = { rq, DT_F32, 2, { 1, 128 } }, ok = { rk, DT_F32, 2, { 1, 128 } };
+        assert_int_equal(kern_rope(ctx, &(struct kern_rope){ &q, &at_q, &still, &still, &oq, 1 }), ST_OK);
+        assert_int_equal(kern_rope(ctx, &(struct kern_rope){ &k, &at_k, &still, &still, &ok, 1 }), ST_OK);
+        double score = 0;
+        for (int j = 0; j < 128; j++) score += (double)rq[j] * (double)rk[j];
+        if (i == 0) first = score;
+        assert_true(fabs(score - first) <= 1e-4);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(any_ranks),
+        cmocka_unit_test(back_to_back_equals_alone),
+        cmocka_unit_test(prefix_of_a_longer_clip),
+        cmocka_unit_test(stops_everywhere),
+        cmocka_unit_test(positions_have_no_end),
+    };
+    return cmocka_run_group_tests_name("line_clip", tests, open_model, close_model);
+}
