@@ -186,35 +186,43 @@ status cmd_verify(int argc, char **argv)
     int ranks = 1, threads = pool_cpus(), deadline = 600, bad = 0;
     struct opt const table[] = {
         { "backend", OPT_CHOICE, &backend, "NAME", "what computes", 0, 0, kern_backend_names() },
-        { "precision", OPT_CHOICE, &precision, "TYPE", "of weights and activations", 0, 0, "f32|bf16" },
+        { "precision", OPT_CHOICE, &precision, "TYPE", "of weights and activations", 0, 0,
+          "f32|bf16" },
         { "ranks", OPT_INT, &ranks, "N", "threads that share out the stages", 1, 16, NULL },
         { "threads", OPT_INT, &threads, "N", "threads in all", 1, 4096, NULL },
-        { "deadline", OPT_INT, &deadline, "S", "longest wait of one rank for another", 1, 86400, NULL },
-        { "out", OPT_TEXT, &out, "FILE", "write what was computed, under the expected names", 0, 0, NULL },
+        { "deadline", OPT_INT, &deadline, "S", "longest wait of one rank for another", 1, 86400,
+          NULL },
+        { "out", OPT_TEXT, &out, "FILE", "write what was computed, under the expected names", 0, 0,
+          NULL },
     };
     struct opts const o = {
         .usage = "verify CASE... [options]",
         .about = "Run golden cases: folders with case.json, model/, inputs.safetensors and\n"
                  "expected.safetensors. Prints `case tensor max_abs rel_l2`; exit 1 if a tensor\n"
                  "is off by more than 1e-4 (f32) or 2e-2 (bf16), relative L2.\n",
-        .table = table, .count = COUNT_OF(table),
+        .table = table,
+        .count = COUNT_OF(table),
     };
     bool help;
 
     TRY(opts_parse(&o, &argc, argv, &help));
     if (help) return ST_OK;
     if (argc < 2) return fail(ST_ARG, "verify needs a folder of a golden case; see --help");
-    if (out && argc > 2) return fail(ST_ARG, "--out takes one case at a time; %d were given", argc - 1);
+    if (out && argc > 2)
+        return fail(ST_ARG, "--out takes one case at a time; %d were given", argc - 1);
     opts_print(&o);
 
     struct verify_options const run = {
         .backend = kern_backend_find(backend),
         .precision = strcmp(precision, "f32") ? DT_BF16 : DT_F32,
-        .ranks = ranks, .threads = threads, .deadline_s = deadline,
+        .ranks = ranks,
+        .threads = threads,
+        .deadline_s = deadline,
     };
     for (int i = 1; i < argc; i++) TRY(run_case(argv[i], &run, out, &bad));
-    if (bad) return fail(ST_MISMATCH, "%d results are off by more than %g", bad,
-                         tolerance_of(run.precision));
+    if (bad)
+        return fail(ST_MISMATCH, "%d results are off by more than %g", bad,
+                    tolerance_of(run.precision));
     log_info("verify: all within %g", tolerance_of(run.precision));
     return ST_OK;
 }

@@ -9,7 +9,8 @@
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_STOPPED = 75 };
 
 static const struct cmd cmds[] = {
-    { "inspect", "list the tensors of a checkpoint: names, shapes, dtypes, bytes, a hash", cmd_inspect },
+    { "inspect", "list the tensors of a checkpoint: names, shapes, dtypes, bytes, a hash",
+      cmd_inspect },
     { "verify", "run golden cases and print how far the results are off", cmd_verify },
 };
 

@@ -35,7 +35,8 @@ struct verify_case {
 };
 
 /* A number of case.json. ST_FORMAT with file and key if it is missing or out of range. */
-status verify_int(const struct verify_case *c, const char *key, int min, int max, int *out) MUST_USE;
+status verify_int(const struct verify_case *c, const char *key, int min, int max,
+                  int *out) MUST_USE;
 
 /* An input as host floats, malloc'ed; caller frees. ST_FORMAT unless it is there
  * with exactly this shape (dimensions of 1 in front do not count). */

@@ -63,7 +63,8 @@ status verify_input(struct verify_case *c, const char *name, int ndim, const int
     return ST_OK;
 }
 
-status verify_add(struct verify_case *c, const char *name, int ndim, const int64_t *dim, float **out)
+status verify_add(struct verify_case *c, const char *name, int ndim, const int64_t *dim,
+                  float **out)
 {
     struct verify_set *const s = &c->computed;
     struct verify_tensor t = { .name = text_format("%s", name) };

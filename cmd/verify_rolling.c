@@ -12,12 +12,13 @@
 struct clip {
     struct verify_case *c;
     int frames, levels, blocks;
-    int64_t block_count;           /* elements of one block's latent */
-    int64_t dim[4];                /* [frames of a block, channels, h, w] */
-    float *noise, *embeds;         /* inputs; owned */
-    float **renoise;               /* [blocks * levels], level 0 unused; owned */
-    float *latents;                /* computed; the set's */
-    struct step *steps;            /* [blocks + levels - 1] */
+    int64_t block_count;   /* elements of one block's latent */
+    int64_t dim[4];        /* [frames of a block, channels, h, w] */
+    float *noise, *embeds; /* inputs; owned */
+    size_t embeds_bytes;
+    float **renoise;    /* [blocks * levels], level 0 unused; owned */
+    float *latents;     /* computed; the set's */
+    struct step *steps; /* [blocks + levels - 1] */
 };
 
 /* What the case expects of one window pass; NULL where it does not. */
@@ -28,20 +29,25 @@ struct step {
 static status noise(void *arg, int clip, int64_t block, int level, float *out)
 {
     const struct clip *const p = arg;
-    const float *const from = level ? p->renoise[block * p->levels + level]
-                                    : p->noise + block * p->block_count;
+    const float *const from =
+        level ? p->renoise[block * p->levels + level] : p->noise + block * p->block_count;
     (void)clip;
     memcpy(out, from, (size_t)p->block_count * sizeof *out);
     return ST_OK;
 }
 
-static status context(void *arg, int clip, int64_t block, int64_t *id, const float **embeds)
+static int64_t context_id(void *arg, int clip, int64_t block)
+{
+    (void)arg, (void)clip, (void)block;
+    return 0;
+}
+
+static status context(void *arg, int clip, int64_t block, float *embeds)
 {
     const struct clip *const p = arg;
 
     (void)clip, (void)block;
-    *id = 0;
-    *embeds = p->embeds;
+    memcpy(embeds, p->embeds, p->embeds_bytes);
     return ST_OK;
 }
 
@@ -97,7 +103,8 @@ static status read_policy(struct verify_case *c, int levels, struct key_policy *
 
     *out = (struct key_policy){ .levels = levels };
     if (!kind || (strcmp(kind, "rolling") != 0 && strcmp(kind, "block") != 0))
-        return fail(ST_FORMAT, "%s/case.json: window: \"rolling\" or \"block\" is expected", c->dir);
+        return fail(ST_FORMAT, "%s/case.json: window: \"rolling\" or \"block\" is expected",
+                    c->dir);
     out->kind = strcmp(kind, "block") ? WINDOW_ROLLING : WINDOW_BLOCK;
     TRY(verify_int(c, "frames_per_block", 1, 64, &out->frames_per_block));
     TRY(verify_int(c, "attention_frames", 1, 4096, &out->attention_frames));
@@ -112,6 +119,7 @@ static status read_inputs(struct clip *p, const struct dit_shape *s, int frames)
 
     TRY(verify_input(p->c, "noise", DIMS(frames, p->dim[1], p->dim[2], p->dim[3]), &p->noise));
     TRY(verify_input(p->c, "prompt_embeds", DIMS(s->text_len, s->text_dim), &p->embeds));
+    p->embeds_bytes = (size_t)s->text_len * (size_t)s->text_dim * sizeof *p->embeds;
     p->renoise = calloc((size_t)p->blocks * (size_t)p->levels, sizeof *p->renoise);
     p->steps = calloc((size_t)p->blocks + (size_t)p->levels, sizeof *p->steps);
     if (!p->renoise || !p->steps) return fail(ST_NOMEM, "%d blocks", p->blocks);
@@ -126,7 +134,6 @@ static status read_inputs(struct clip *p, const struct dit_shape *s, int frames)
 /* Room for the steps that the case expects; their timesteps are known already. */
 static status expect_steps(struct clip *p, const struct schedule *schedule)
 {
-
     for (int i = 0; i < weights_count(p->c->expected); i++) {
         const struct weight_info *const w = weights_at(p->c->expected, i);
         int step, used = 0;
@@ -170,13 +177,22 @@ static status run(struct clip *p, const struct dit *model, const struct schedule
 {
     struct verify_options const *const o = &p->c->o;
     struct crew_config const crew = {
-        .model = model, .schedule = schedule, .backend = o->backend, .policy = *policy,
-        .latent_h = p->dim[2], .latent_w = p->dim[3],
-        .ranks = o->ranks, .threads = o->threads, .deadline_s = o->deadline_s,
+        .model = model,
+        .schedule = schedule,
+        .backend = o->backend,
+        .policy = *policy,
+        .latent_h = p->dim[2],
+        .latent_w = p->dim[3],
+        .ranks = o->ranks,
+        .threads = o->threads,
+        .deadline_s = o->deadline_s,
     };
-    struct line_io const io = {
-        .arg = p, .noise = noise, .context = context, .finished = finished, .tap = tap
-    };
+    struct line_io const io = { .arg = p,
+                                .noise = noise,
+                                .context_id = context_id,
+                                .context = context,
+                                .finished = finished,
+                                .tap = tap };
     struct timeline t;
 
     TRY(timeline_make(&t, policy, (int64_t[]){ p->blocks }, 1));

@@ -26,14 +26,15 @@ void cache_reset(struct cache *c)
 
 void cache_put(struct cache *c, int64_t block) { c->block[slot_of(c, block)] = block; }
 
-status cache_get(const struct cache *c, int64_t block, int layer, struct tensor *k, struct tensor *v)
+status cache_get(const struct cache *c, int64_t block, int layer, struct tensor *k,
+                 struct tensor *v)
 {
     int const slot = slot_of(c, block);
     int64_t const row = ((int64_t)slot * c->shape.layers + layer) * c->shape.tokens;
 
     if (c->block[slot] != block)
-        return fail(ST_ARG, "cache: block %lld is not there; its slot holds %lld",
-                    (long long)block, (long long)c->block[slot]);
+        return fail(ST_ARG, "cache: block %lld is not there; its slot holds %lld", (long long)block,
+                    (long long)c->block[slot]);
     *k = tensor_slice(&c->k, row, c->shape.tokens);
     *v = tensor_slice(&c->v, row, c->shape.tokens);
     return ST_OK;

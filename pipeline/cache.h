@@ -18,8 +18,8 @@ struct cache_shape {
 
 struct cache {
     struct cache_shape shape;
-    struct tensor k, v;     /* [slots * layers * tokens, dim] act */
-    int64_t block[1 + 64];  /* per slot: the source block, -1 while empty */
+    struct tensor k, v;    /* [slots * layers * tokens, dim] act */
+    int64_t block[1 + 64]; /* per slot: the source block, -1 while empty */
 };
 
 status cache_place(struct cache *out, const struct cache_shape *shape, struct arena *a) MUST_USE;

@@ -18,9 +18,14 @@ static struct line_config config_of(const struct crew *crew, struct comm *comm,
                                     struct kern_ctx *ctx)
 {
     const struct crew_config *const c = crew->c;
-    return (struct line_config){ .model = c->model, .schedule = c->schedule, .policy = c->policy,
-                                 .split = crew->split, .latent_h = c->latent_h,
-                                 .latent_w = c->latent_w, .comm = comm, .ctx = ctx };
+    return (struct line_config){ .model = c->model,
+                                 .schedule = c->schedule,
+                                 .policy = c->policy,
+                                 .split = crew->split,
+                                 .latent_h = c->latent_h,
+                                 .latent_w = c->latent_w,
+                                 .comm = comm,
+                                 .ctx = ctx };
 }
 
 static status rank_main(struct comm *comm, void *arg)

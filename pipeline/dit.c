@@ -59,16 +59,20 @@ static void bind_layer(struct bind_list *l, struct dit_layer *to, const struct d
     bind_linear(l, &to->up, d->act, ffn, dim, name);
     snprintf(name, sizeof name, "blocks.%d.ffn.2", layer);
     bind_linear(l, &to->down, d->act, dim, ffn, name);
-    bind_add(l, &(struct bind_slot){ .ndim = 3, .dim = { 1, DIT_MODS, dim }, .vector = &to->modulation },
-             "blocks.%d.modulation", layer);
+    bind_add(
+        l, &(struct bind_slot){ .ndim = 3, .dim = { 1, DIT_MODS, dim }, .vector = &to->modulation },
+        "blocks.%d.modulation", layer);
 }
 
 void dit_bind(struct bind_list *l, struct dit *d)
 {
     const struct dit_shape *const s = &d->shape;
     struct bind_slot const patch = {
-        .ndim = 5, .dim = { s->dim, s->channels, 1, 2, 2 },
-        .weight = &d->patch.w, .use = KERN_LINEAR, .dtype = d->act,
+        .ndim = 5,
+        .dim = { s->dim, s->channels, 1, 2, 2 },
+        .weight = &d->patch.w,
+        .use = KERN_LINEAR,
+        .dtype = d->act,
     };
 
     bind_add(l, &patch, "patch_embedding.weight");
@@ -77,8 +81,9 @@ void dit_bind(struct bind_list *l, struct dit *d)
     bind_linear(l, &d->text_out, d->act, s->dim, s->dim, "text_embedding.2");
     for (int i = 0; i < s->layers; i++) bind_layer(l, &d->layer[i], d, i);
     bind_linear(l, &d->head, d->act, 4 * s->channels, s->dim, "head.head");
-    bind_add(l, &(struct bind_slot){ .ndim = 3, .dim = { 1, 2, s->dim }, .vector = &d->head_modulation },
-             "head.modulation");
+    bind_add(
+        l, &(struct bind_slot){ .ndim = 3, .dim = { 1, 2, s->dim }, .vector = &d->head_modulation },
+        "head.modulation");
 }
 
 void dit_time_bind(struct bind_list *l, struct dit_time *t, const struct dit_shape *s)

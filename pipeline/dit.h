@@ -56,9 +56,9 @@ struct dit_angles {
 
 /* Scratch of one rank, whatever stages it owns. */
 struct dit_scratch {
-    struct tensor h;   /* [n, d] act: normed input, then attention output */
-    struct tensor q;   /* [n, d] act: cross-attention queries */
-    struct tensor ffn; /* [n, ffn_dim] act */
+    struct tensor h;     /* [n, d] act: normed input, then attention output */
+    struct tensor q;     /* [n, d] act: cross-attention queries */
+    struct tensor ffn;   /* [n, ffn_dim] act */
     struct tensor patch; /* [n, 4*channels] act */
     struct tensor flow;  /* [n, 4*channels] F32 */
 };
@@ -67,7 +67,7 @@ status dit_scratch_place(struct dit_scratch *out, const struct dit_shape *s, enu
 
 /* A prompt as the layers want it: keys and values of all text_len rows. */
 struct dit_context {
-    struct tensor k, v; /* [layers * text_len, d] act */
+    struct tensor k, v;         /* [layers * text_len, d] act */
     struct tensor text, hidden; /* [text_len, text_dim], [text_len, d] act: on the way there */
 };
 status dit_context_place(struct dit_context *out, const struct dit_shape *s, enum dtype act,

@@ -36,8 +36,9 @@ static status linear(struct kern_ctx *ctx, const struct dit_linear *l, const str
 static status add_linear(struct kern_ctx *ctx, const struct dit_linear *l, const struct tensor *in,
                          const struct tensor *gate, struct tensor *x)
 {
-    return kern_linear(ctx, &(struct kern_linear){ .x = in, .w = &l->w, .bias = &l->bias,
-                                                   .residual = x, .gate = gate, .out = x });
+    return kern_linear(
+        ctx, &(struct kern_linear){
+                 .x = in, .w = &l->w, .bias = &l->bias, .residual = x, .gate = gate, .out = x });
 }
 
 static status rmsnorm(const struct dit *d, struct kern_ctx *ctx, struct tensor *x,
@@ -51,16 +52,19 @@ static status rmsnorm(const struct dit *d, struct kern_ctx *ctx, struct tensor *
 static status norm(const struct dit *d, struct kern_ctx *ctx, const struct tensor *x,
                    const struct tensor *scale, const struct tensor *shift, struct tensor *h)
 {
-    return kern_layernorm(ctx, &(struct kern_layernorm){ .x = x, .scale = scale, .shift = shift,
-                                                         .out = h, .eps = d->shape.eps });
+    return kern_layernorm(
+        ctx, &(struct kern_layernorm){
+                 .x = x, .scale = scale, .shift = shift, .out = h, .eps = d->shape.eps });
 }
 
 static status attention(const struct dit *d, struct kern_ctx *ctx, const struct tensor *q,
                         const struct kern_segment *segments, int count, struct tensor *out)
 {
     float const head_dim = (float)(d->shape.dim / d->shape.heads);
-    return kern_attention(ctx, &(struct kern_attention){ .q = q, .segments = segments,
-                                                         .segment_count = count, .out = out,
+    return kern_attention(ctx, &(struct kern_attention){ .q = q,
+                                                         .segments = segments,
+                                                         .segment_count = count,
+                                                         .out = out,
                                                          .heads = d->shape.heads,
                                                          .scale = 1.0f / sqrtf(head_dim) });
 }
@@ -69,7 +73,8 @@ status dit_context_fill(const struct dit *d, struct kern_ctx *ctx, struct dit_co
                         const float *embeds)
 {
     int64_t const len = d->shape.text_len;
-    struct tensor hidden = tensor_slice(&c->hidden, 0, len), text = tensor_slice(&c->hidden, len, len);
+    struct tensor hidden = tensor_slice(&c->hidden, 0, len),
+                  text = tensor_slice(&c->hidden, len, len);
     void *const host = malloc(tensor_bytes(&c->text));
     status st = ST_OK;
 
@@ -112,8 +117,11 @@ status dit_project(const struct dit *d, struct kern_ctx *ctx, struct dit_scratch
     if (!p->q) return ST_OK;
     TRY(linear(ctx, &self->q, &s->h, p->q, KERN_ACT_NONE));
     TRY(rmsnorm(d, ctx, p->q, &self->norm_q));
-    return kern_rope(ctx, &(struct kern_rope){ .x = p->q, .out = p->q, .heads = d->shape.heads,
-                                               .time = &p->at->time, .row = &p->at->row,
+    return kern_rope(ctx, &(struct kern_rope){ .x = p->q,
+                                               .out = p->q,
+                                               .heads = d->shape.heads,
+                                               .time = &p->at->time,
+                                               .row = &p->at->row,
                                                .col = &p->at->col });
 }
 

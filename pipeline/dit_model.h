@@ -53,6 +53,7 @@ void dit_bind(struct bind_list *l, struct dit *d);
 void dit_time_bind(struct bind_list *l, struct dit_time *t, const struct dit_shape *s);
 
 /* Fill layer_mod and head_mod from the time network and the file's modulation. */
-status dit_modulate(struct dit *d, const struct dit_time *t, const struct schedule *schedule) MUST_USE;
+status dit_modulate(struct dit *d, const struct dit_time *t,
+                    const struct schedule *schedule) MUST_USE;
 
 #endif /* DIT_MODEL_H */

@@ -13,8 +13,9 @@ status key_policy_check(const struct key_policy *p)
     int const window = p->kind == WINDOW_ROLLING ? p->levels : 1;
     int64_t const least = (int64_t)b * window + (p->kind == WINDOW_ROLLING ? b : 0);
     if (a < least || a > (KEY_SPANS - 2) * b)
-        return fail(ST_ARG, "attention frames: %d; %lld to %d are allowed for %d levels of %d frames",
-                    a, (long long)least, (KEY_SPANS - 2) * b, p->levels, b);
+        return fail(ST_ARG,
+                    "attention frames: %d; %lld to %d are allowed for %d levels of %d frames", a,
+                    (long long)least, (KEY_SPANS - 2) * b, p->levels, b);
     if (p->kind == WINDOW_ROLLING && p->sink_frames != b)
         return fail(ST_ARG, "sink frames: %d; a rolling window has a sink of one block, %d",
                     p->sink_frames, b);
@@ -25,7 +26,8 @@ status key_policy_check(const struct key_policy *p)
 }
 
 /* Frames from .. to-1 of the clip, cut at block borders, at their own positions. */
-static void add_frames(struct key_list *out, enum key_source source, int b, int64_t from, int64_t to)
+static void add_frames(struct key_list *out, enum key_source source, int b, int64_t from,
+                       int64_t to)
 {
     while (from < to) {
         int64_t const block = from / b, end = min64(to, (block + 1) * b);
@@ -87,8 +89,7 @@ void keys_of_clean(struct key_list *out, const struct key_policy *p, int64_t blo
         add_frames(out, KEY_CLEAN, b, block * b, (block + 1) * b);
         return;
     }
-    add_frames(out, KEY_CLEAN, b, max64(0, (block + 1) * b - p->attention_frames),
-               (block + 1) * b);
+    add_frames(out, KEY_CLEAN, b, max64(0, (block + 1) * b - p->attention_frames), (block + 1) * b);
 }
 
 /* Blocks from the oldest clean one but block 0 up to `newest`. */
@@ -104,7 +105,8 @@ static int span_of(const struct key_list *l, int64_t newest)
 
 int keys_lookback(const struct key_policy *p, int first_stage, int end_stage)
 {
-    int64_t const far = 1 << 20; /* a block deep in a clip, where every rule is in its steady form */
+    int64_t const far =
+        1 << 20; /* a block deep in a clip, where every rule is in its steady form */
     struct key_list l;
     int most = 1; /* the block that passes the clean stage needs its place */
 

@@ -21,8 +21,7 @@ static status layout_stages(struct line *l, struct arena *scratch, struct arena 
                          DIMS(l->frames, s->channels, l->c.latent_h, l->c.latent_w)));
         TRY(tensor_place(&g->x, scratch, DT_F32, DIMS(l->tokens, s->dim)));
         TRY(tensor_place(&g->q, scratch, act, DIMS(l->tokens, s->dim)));
-        TRY(tensor_place(&g->time, scratch, DT_F32,
-                         DIMS(l->c.policy.attention_frames, pairs, 2)));
+        TRY(tensor_place(&g->time, scratch, DT_F32, DIMS(l->c.policy.attention_frames, pairs, 2)));
     }
     /* Without a noise stage here nobody reads the window's keys. */
     for (int i = 0; i < l->levels && l->first < l->levels; i++) {
@@ -128,6 +127,20 @@ static status upload_angles(struct line *l, const struct tensor *to, int64_t fir
     return st;
 }
 
+static status allocate_host(struct line *l)
+{
+    const struct dit_shape *const s = dit_shape_of(l->c.model);
+    size_t const latent = tensor_bytes(&l->noise);
+    size_t const prompt = (size_t)s->text_len * (size_t)s->text_dim * sizeof *l->embeds;
+
+    for (int i = 0; i < COUNT_OF(l->host); i++) {
+        l->host[i] = malloc(latent);
+        if (!l->host[i]) return fail(ST_NOMEM, "line: a latent of %zu bytes", latent);
+    }
+    l->embeds = malloc(prompt);
+    return l->embeds ? ST_OK : fail(ST_NOMEM, "line: prompt embeddings of %zu bytes", prompt);
+}
+
 status line_open(struct line **out, const struct line_config *c)
 {
     const struct kern_backend *const backend = c->ctx->backend;
@@ -146,13 +159,7 @@ status line_open(struct line **out, const struct line_config *c)
     TRY_OUT(line_layout(l, &arenas));
     TRY_OUT(upload_angles(l, &l->row, 0));
     TRY_OUT(upload_angles(l, &l->col, 0));
-    for (int i = 0; i < COUNT_OF(l->host); i++) {
-        l->host[i] = malloc(tensor_bytes(&l->noise));
-        if (!l->host[i]) {
-            st = fail(ST_NOMEM, "line: a latent of %zu bytes", tensor_bytes(&l->noise));
-            goto out;
-        }
-    }
+    TRY_OUT(allocate_host(l));
     *out = l;
     l = NULL; /* handed over */
 out:
@@ -168,6 +175,7 @@ void line_close(struct line **line)
     for (int i = 0; i < COUNT_OF(l->memory); i++)
         if (l->memory[i]) l->c.ctx->backend->free(l->c.ctx, l->memory[i]);
     for (int i = 0; i < COUNT_OF(l->host); i++) free(l->host[i]);
+    free(l->embeds);
     free(l);
     *line = NULL;
 }

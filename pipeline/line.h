@@ -29,9 +29,11 @@ struct line_io {
     /* Noise that takes a block to `level`: out [frames, channels, h, w] F32. */
     status (*noise)(void *arg, int clip, int64_t block, int level, float *out);
 
-    /* The prompt in force for a block: embeddings [text_len, text_dim], host F32,
-     * valid until the call returns to the line. Equal ids mean equal embeddings. */
-    status (*context)(void *arg, int clip, int64_t block, int64_t *id, const float **embeds);
+    /* The prompt in force for a block, as a number: equal ids mean equal
+     * embeddings. And its embeddings, asked for when they are not at hand:
+     * [text_len, text_dim], zero rows after the prompt. */
+    int64_t (*context_id)(void *arg, int clip, int64_t block);
+    status (*context)(void *arg, int clip, int64_t block, float *embeds);
 
     /* A finished block's latent, in order, on the rank that owns stage W-1. Host
      * memory [frames, channels, h, w], valid during the call. */

@@ -11,12 +11,10 @@ static status bind_context(struct line *l, int stage)
 {
     struct place const p = l->place[stage];
     int const count = l->end - l->first;
-    const float *embeds;
-    int64_t id;
+    int64_t const id = l->io->context_id(l->io->arg, p.clip, p.block);
     bool used[LINE_STAGES] = { false };
     int free_slot = 0;
 
-    TRY(l->io->context(l->io->arg, p.clip, p.block, &id, &embeds));
     for (int i = 0; i < count; i++)
         if (l->context_id[i] == id) {
             l->stage[stage].context = i;
@@ -28,7 +26,8 @@ static status bind_context(struct line *l, int stage)
     while (used[free_slot]) free_slot++;
 
     l->context_id[free_slot] = -1;
-    TRY(dit_context_fill(l->c.model, l->c.ctx, &l->context[free_slot], embeds));
+    TRY(l->io->context(l->io->arg, p.clip, p.block, l->embeds));
+    TRY(dit_context_fill(l->c.model, l->c.ctx, &l->context[free_slot], l->embeds));
     l->context_id[free_slot] = id;
     l->stage[stage].context = free_slot;
     return ST_OK;
@@ -47,8 +46,7 @@ static status bind_keys(struct line *l, int stage)
     if (!host) return fail(ST_NOMEM, "angles of a pass");
     if (timeline_window(l->timeline, l->tick, stage, &w))
         keys_of_window(&g->keys, policy, w.first, w.count);
-    else
-        keys_of_clean(&g->keys, policy, l->place[stage].block);
+    else keys_of_clean(&g->keys, policy, l->place[stage].block);
     for (int i = 0, at = 0; i < g->keys.count; i++) {
         const struct key_span *const k = &g->keys.span[i];
         rope_angles(to, pairs, k->position, k->frames);
@@ -56,7 +54,8 @@ static status bind_keys(struct line *l, int stage)
         /* The last span of the own block is the block itself, whole. */
         if (k->block == l->place[stage].block)
             g->at = (struct dit_angles){ .time = tensor_slice(&g->time, at, k->frames),
-                                         .row = l->row, .col = l->col };
+                                         .row = l->row,
+                                         .col = l->col };
         at += k->frames;
     }
     struct tensor const filled = tensor_slice(&g->time, 0, (to - host) / (2 * pairs));
@@ -87,10 +86,13 @@ static status project(struct line *l, int stage, int layer)
 
     TRY(line_kv(l, stage, layer, &k, &v));
     return dit_project(l->c.model, l->c.ctx, &l->scratch,
-                       &(struct dit_project){ .layer = layer, .level = stage, .x = &g->x,
+                       &(struct dit_project){ .layer = layer,
+                                              .level = stage,
+                                              .x = &g->x,
                                               .at = &g->at,
                                               .q = ends_here(l, stage, layer) ? NULL : &g->q,
-                                              .k = &k, .v = &v });
+                                              .k = &k,
+                                              .v = &v });
 }
 
 /* Where a span's keys and values of this layer lie, before RoPE. */
@@ -100,8 +102,7 @@ static status find_span(struct line *l, int stage, const struct key_span *s, int
     int64_t const per_frame = l->tokens / l->frames;
     struct tensor k, v;
 
-    if (s->source == KEY_CLEAN)
-        TRY(cache_get(&l->cache, s->block, layer, &k, &v));
+    if (s->source == KEY_CLEAN) TRY(cache_get(&l->cache, s->block, layer, &k, &v));
     else /* blocks grow older by one per stage */
         TRY(line_kv(l, stage + (int)(l->place[stage].block - s->block), layer, &k, &v));
     out->k = tensor_slice(&k, s->frame * per_frame, s->frames * per_frame);
@@ -119,11 +120,12 @@ static status turn_keys(struct line *l, int stage, int layer, struct kern_segmen
     for (int i = 0; i < g->keys.count; i++) {
         const struct key_span *const s = &g->keys.span[i];
         struct tensor const time = tensor_slice(&g->time, frame, s->frames);
-        struct tensor turned =
-            tensor_slice(&l->keys, frame * per_frame, s->frames * per_frame);
+        struct tensor turned = tensor_slice(&l->keys, frame * per_frame, s->frames * per_frame);
         TRY(find_span(l, stage, s, layer, &segments[i]));
-        TRY(kern_rope(l->c.ctx, &(struct kern_rope){ .x = &segments[i].k, .out = &turned,
-                                                     .time = &time, .row = &l->row,
+        TRY(kern_rope(l->c.ctx, &(struct kern_rope){ .x = &segments[i].k,
+                                                     .out = &turned,
+                                                     .time = &time,
+                                                     .row = &l->row,
                                                      .col = &l->col,
                                                      .heads = dit_shape_of(l->c.model)->heads }));
         segments[i].k = turned;
@@ -147,10 +149,13 @@ static status attend(struct line *l, int layer)
         if (!here(l, stage) || ends_here(l, stage, layer)) continue;
         if (!same_window(l, stage - 1, stage)) TRY(turn_keys(l, stage, layer, segments));
         TRY(dit_attend(l->c.model, l->c.ctx, &l->scratch,
-                       &(struct dit_attend){ .layer = layer, .level = stage, .q = &g->q,
+                       &(struct dit_attend){ .layer = layer,
+                                             .level = stage,
+                                             .q = &g->q,
                                              .segments = segments,
                                              .segment_count = g->keys.count,
-                                             .context = &l->context[g->context], .x = &g->x }));
+                                             .context = &l->context[g->context],
+                                             .x = &g->x }));
     }
     return ST_OK;
 }
@@ -176,7 +181,9 @@ static status step(struct line *l, int stage)
     struct line_stage *const g = &l->stage[stage];
 
     TRY(dit_head(l->c.model, l->c.ctx, &l->scratch, stage, &g->x, &l->flow));
-    TRY(kern_axpby(l->c.ctx, &(struct kern_axpby){ .x = &g->in, .y = &l->flow, .out = &l->x0,
+    TRY(kern_axpby(l->c.ctx, &(struct kern_axpby){ .x = &g->in,
+                                                   .y = &l->flow,
+                                                   .out = &l->x0,
                                                    .a = 1.0,
                                                    .b = -(double)l->c.schedule->sigma[stage] }));
     TRY(show(l, stage));
@@ -190,8 +197,9 @@ static status step(struct line *l, int stage)
     TRY(l->io->noise(l->io->arg, p.clip, p.block, stage + 1, l->host[0]));
     TRY(b->upload(l->c.ctx, &l->noise, l->host[0]));
     TRY(b->sync(l->c.ctx));
-    return kern_axpby(l->c.ctx, &(struct kern_axpby){ .x = &l->x0, .y = &l->noise, .out = &g->out,
-                                                      .a = 1.0 - sigma, .b = sigma });
+    return kern_axpby(
+        l->c.ctx, &(struct kern_axpby){
+                      .x = &l->x0, .y = &l->noise, .out = &g->out, .a = 1.0 - sigma, .b = sigma });
 }
 
 status line_pass(struct line *l)

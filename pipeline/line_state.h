@@ -23,19 +23,20 @@ struct line {
     int levels, first, end; /* own stages first .. end-1; stage `levels` is the clean one */
     int64_t frames, tokens; /* of a block */
 
-    void *memory[4];        /* one per arena, in the order of struct line_bytes */
+    void *memory[4]; /* one per arena, in the order of struct line_bytes */
     struct cache cache;
-    int cache_clip;         /* the clip whose clean blocks the cache holds; -1: none */
+    int cache_clip; /* the clip whose clean blocks the cache holds; -1: none */
     struct dit_context context[LINE_STAGES];
     int64_t context_id[LINE_STAGES]; /* -1: empty */
     struct dit_scratch scratch;
-    struct tensor keys;     /* roped keys of one pass: [A * n/frames, d] act */
-    struct tensor row, col; /* angles of rows and columns */
+    struct tensor keys;            /* roped keys of one pass: [A * n/frames, d] act */
+    struct tensor row, col;        /* angles of rows and columns */
     struct tensor noise, flow, x0; /* [frames, channels, h, w] F32 */
     struct tensor window_k[LINE_STAGES], window_v[LINE_STAGES]; /* [n, d] act, one layer's */
-    struct line_stage stage[LINE_STAGES]; /* own ones are in use */
+    struct line_stage stage[LINE_STAGES];                       /* own ones are in use */
 
     float *host[3]; /* latents for the callbacks: noisy, flow, x0 */
+    float *embeds;  /* a prompt from the callback: [text_len, text_dim] */
 
     /* This tick. */
     const struct timeline *timeline;

@@ -49,10 +49,8 @@ struct place timeline_at(const struct timeline *t, int64_t tick, int stage)
     int low = 0, high = t->clips; /* start[low] <= queued < start[high] */
     while (high - low > 1) {
         int const mid = low + (high - low) / 2;
-        if (t->start[mid] <= queued)
-            low = mid;
-        else
-            high = mid;
+        if (t->start[mid] <= queued) low = mid;
+        else high = mid;
     }
     if (stage == t->levels && queued == t->start[low + 1] - 1) return idle;
     return (struct place){ .clip = low, .block = queued - t->start[low] };

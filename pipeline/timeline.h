@@ -12,8 +12,8 @@
 #include "pipeline/keys.h"
 
 struct timeline {
-    int levels;           /* W */
-    int64_t stride;       /* ticks between two blocks: 1, or W+1 block by block */
+    int levels;     /* W */
+    int64_t stride; /* ticks between two blocks: 1, or W+1 block by block */
     int clips;
     const int64_t *start; /* [clips + 1]: blocks of all clips before; owned */
 };

@@ -30,7 +30,8 @@ static struct key_policy const block12 = { WINDOW_BLOCK, 5, FRAMES, 12, FRAMES }
 static int open_model(void **state)
 {
     struct dit_config c = { .weights = MODEL "diffusion_pytorch_model.safetensors",
-                            .schedule = &schedule, .act = DT_F32 };
+                            .schedule = &schedule,
+                            .act = DT_F32 };
     (void)state;
     backend = kern_backend_find("ref");
     if (schedule_make(&schedule, (double[]){ 1000, 800, 600, 400, 200 }, 5, true, 5) ||
@@ -66,13 +67,18 @@ static status noise(void *arg, int clip, int64_t block, int level, float *out)
     return ST_OK;
 }
 
-static status context(void *arg, int clip, int64_t block, int64_t *id, const float **embeds)
+static int64_t context_id(void *arg, int clip, int64_t block)
 {
-    struct show *const s = arg;
-    int const which = ((int)s->seed[clip] + (s->prompt_change && block >= s->prompt_change)) % 2;
+    const struct show *const s = arg;
+    return ((int)s->seed[clip] + (s->prompt_change && block >= s->prompt_change)) % 2;
+}
 
-    *id = which;
-    *embeds = s->embeds[which];
+static status context(void *arg, int clip, int64_t block, float *embeds)
+{
+    const struct show *const s = arg;
+    size_t const bytes = (size_t)shape.text_len * (size_t)shape.text_dim * sizeof *embeds;
+
+    memcpy(embeds, s->embeds[context_id(arg, clip, block)], bytes);
     return ST_OK;
 }
 
@@ -121,11 +127,21 @@ static void drop(struct show *s)
 
 static status render(struct show *s, const struct key_policy *policy, int ranks)
 {
-    struct crew_config const c = { .model = model, .schedule = &schedule, .backend = backend,
-                                   .policy = *policy, .latent_h = H, .latent_w = W,
-                                   .ranks = ranks, .threads = ranks, .deadline_s = 60 };
-    struct line_io const io = { .arg = s, .noise = noise, .context = context,
-                                .finished = finished, .stop = stop };
+    struct crew_config const c = { .model = model,
+                                   .schedule = &schedule,
+                                   .backend = backend,
+                                   .policy = *policy,
+                                   .latent_h = H,
+                                   .latent_w = W,
+                                   .ranks = ranks,
+                                   .threads = ranks,
+                                   .deadline_s = 60 };
+    struct line_io const io = { .arg = s,
+                                .noise = noise,
+                                .context_id = context_id,
+                                .context = context,
+                                .finished = finished,
+                                .stop = stop };
     struct timeline t;
 
     TRY(timeline_make(&t, policy, s->blocks, s->clips));
@@ -204,7 +220,8 @@ static void prefix_of_a_longer_clip(void **state)
     assert_int_equal(render(longer, &rolling, 1), ST_OK);
     assert_int_equal(render(shorter, &rolling, 1), ST_OK);
     for (int b = 0; b < 4; b++)
-        assert_memory_equal(longer->latents[0][b], shorter->latents[0][b], sizeof longer->latents[0][0]);
+        assert_memory_equal(longer->latents[0][b], shorter->latents[0][b],
+                            sizeof longer->latents[0][0]);
     assert_memory_not_equal(longer->latents[0][7], shorter->latents[0][7],
                             sizeof longer->latents[0][0]);
     drop(longer);
@@ -229,7 +246,9 @@ static void stops_everywhere(void **state)
 static void positions_have_no_end(void **state)
 {
     int64_t const far[] = { 0, 1023, 100000, 123456789 };
-    struct { float q[128], k[128]; } v;
+    struct {
+        float q[128], k[128];
+    } v;
     double first = 0;
 
     (void)state;
@@ -245,8 +264,10 @@ static void positions_have_no_end(void **state)
         float rq[128], rk[128];
         struct tensor const q = { v.q, DT_F32, 2, { 1, 128 } }, k = { v.k, DT_F32, 2, { 1, 128 } };
         struct tensor oq = { rq, DT_F32, 2, { 1, 128 } }, ok = { rk, DT_F32, 2, { 1, 128 } };
-        assert_int_equal(kern_rope(ctx, &(struct kern_rope){ &q, &at_q, &still, &still, &oq, 1 }), ST_OK);
-        assert_int_equal(kern_rope(ctx, &(struct kern_rope){ &k, &at_k, &still, &still, &ok, 1 }), ST_OK);
+        assert_int_equal(kern_rope(ctx, &(struct kern_rope){ &q, &at_q, &still, &still, &oq, 1 }),
+                         ST_OK);
+        assert_int_equal(kern_rope(ctx, &(struct kern_rope){ &k, &at_k, &still, &still, &ok, 1 }),
+                         ST_OK);
         double score = 0;
         for (int j = 0; j < 128; j++) score += (double)rq[j] * (double)rk[j];
         if (i == 0) first = score;

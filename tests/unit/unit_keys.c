@@ -6,18 +6,24 @@
 
 #include <stdio.h>
 
-static struct key_policy const rolling = {
-    .kind = WINDOW_ROLLING, .levels = 5, .frames_per_block = 3, .attention_frames = 21, .sink_frames = 3
-};
+static struct key_policy const rolling = { .kind = WINDOW_ROLLING,
+                                           .levels = 5,
+                                           .frames_per_block = 3,
+                                           .attention_frames = 21,
+                                           .sink_frames = 3 };
 static struct key_policy const block21 = {
     .kind = WINDOW_BLOCK, .levels = 4, .frames_per_block = 3, .attention_frames = 21
 };
-static struct key_policy const block12 = {
-    .kind = WINDOW_BLOCK, .levels = 4, .frames_per_block = 3, .attention_frames = 12, .sink_frames = 3
-};
-static struct key_policy const uneven = {
-    .kind = WINDOW_BLOCK, .levels = 4, .frames_per_block = 3, .attention_frames = 10, .sink_frames = 1
-};
+static struct key_policy const block12 = { .kind = WINDOW_BLOCK,
+                                           .levels = 4,
+                                           .frames_per_block = 3,
+                                           .attention_frames = 12,
+                                           .sink_frames = 3 };
+static struct key_policy const uneven = { .kind = WINDOW_BLOCK,
+                                          .levels = 4,
+                                          .frames_per_block = 3,
+                                          .attention_frames = 10,
+                                          .sink_frames = 1 };
 
 /* "c0:0+3@0 w1:0+3@3": source and block, first frame + frames @ position */
 static const char *spell(const struct key_list *l, char buf[1024])
@@ -47,9 +53,11 @@ static void windows(void **state)
         { &rolling, 1, 5, "c0:0+3@0 w1:0+3@3 w2:0+3@6 w3:0+3@9 w4:0+3@12 w5:0+3@15" },
         { &rolling, 2, 5, "c0:0+3@0 c1:0+3@3 w2:0+3@6 w3:0+3@9 w4:0+3@12 w5:0+3@15 w6:0+3@18" },
         /* steady: the sink moves with the window */
-        { &rolling, 9, 5, "c0:0+3@21 c8:0+3@24 w9:0+3@27 w10:0+3@30 w11:0+3@33 w12:0+3@36 w13:0+3@39" },
+        { &rolling, 9, 5,
+          "c0:0+3@21 c8:0+3@24 w9:0+3@27 w10:0+3@30 w11:0+3@33 w12:0+3@36 w13:0+3@39" },
         /* drain: recent grows */
-        { &rolling, 9, 4, "c0:0+3@18 c7:0+3@21 c8:0+3@24 w9:0+3@27 w10:0+3@30 w11:0+3@33 w12:0+3@36" },
+        { &rolling, 9, 4,
+          "c0:0+3@18 c7:0+3@21 c8:0+3@24 w9:0+3@27 w10:0+3@30 w11:0+3@33 w12:0+3@36" },
         { &rolling, 9, 1, "c0:0+3@9 c4:0+3@12 c5:0+3@15 c6:0+3@18 c7:0+3@21 c8:0+3@24 w9:0+3@27" },
         { &rolling, 3, 1, "c0:0+3@0 c1:0+3@3 c2:0+3@6 w3:0+3@9" },
         { &block21, 0, 1, "w0:0+3@0" },
@@ -100,9 +108,9 @@ static void lookback(void **state)
         const struct key_policy *p;
         int first, end, want;
     } const cases[] = {
-        { &rolling, 0, 6, 7 }, { &rolling, 5, 6, 7 }, { &rolling, 0, 1, 1 }, { &rolling, 1, 2, 2 },
-        { &rolling, 4, 5, 5 }, { &rolling, 0, 3, 3 }, { &block21, 0, 5, 7 }, { &block21, 0, 1, 6 },
-        { &block12, 0, 5, 3 },
+        { &rolling, 0, 6, 7 }, { &rolling, 5, 6, 7 }, { &rolling, 0, 1, 1 },
+        { &rolling, 1, 2, 2 }, { &rolling, 4, 5, 5 }, { &rolling, 0, 3, 3 },
+        { &block21, 0, 5, 7 }, { &block21, 0, 1, 6 }, { &block12, 0, 5, 3 },
     };
     (void)state;
     for (int i = 0; i < COUNT_OF(cases); i++)
@@ -232,10 +240,14 @@ static void splits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(windows),      cmocka_unit_test(clean_passes),
-        cmocka_unit_test(lookback),     cmocka_unit_test(bad_policies),
-        cmocka_unit_test(clips_follow_without_a_gap), cmocka_unit_test(block_by_block),
-        cmocka_unit_test(occupancy),    cmocka_unit_test(splits),
+        cmocka_unit_test(windows),
+        cmocka_unit_test(clean_passes),
+        cmocka_unit_test(lookback),
+        cmocka_unit_test(bad_policies),
+        cmocka_unit_test(clips_follow_without_a_gap),
+        cmocka_unit_test(block_by_block),
+        cmocka_unit_test(occupancy),
+        cmocka_unit_test(splits),
     };
     return cmocka_run_group_tests_name("unit_keys", tests, NULL, NULL);
 }

@@ -15,12 +15,23 @@ static void levels_of_checkpoints(void **state)
         double shift, step[5];
         float timestep[5], sigma[5];
     } const cases[] = {
-        { 5, true, 5, { 1000, 800, 600, 400, 200 },
+        { 5,
+          true,
+          5,
+          { 1000, 800, 600, 400, 200 },
           { 1000.0f, 952.38104f, 882.3529f, 769.2308f, 555.5556f },
           { 1.0f, 0.952381f, 0.8823529f, 0.7692308f, 0.5555556f } },
-        { 4, true, 5, { 1000, 750, 500, 250 }, { 1000.0f, 937.5f, 833.3333f, 625.0f },
+        { 4,
+          true,
+          5,
+          { 1000, 750, 500, 250 },
+          { 1000.0f, 937.5f, 833.3333f, 625.0f },
           { 1.0f, 0.9375f, 0.8333333f, 0.625f } },
-        { 4, false, 5, { 1000, 937, 833, 625 }, { 1000.0f, 937.0f, 833.0f, 625.0f },
+        { 4,
+          false,
+          5,
+          { 1000, 937, 833, 625 },
+          { 1000.0f, 937.0f, 833.0f, 625.0f },
           { 1.0f, 0.93687375f, 0.83277704f, 0.625f } },
         { 1, true, 1, { 1000 }, { 1000.0f }, { 1.0f } },
     };
@@ -28,7 +39,8 @@ static void levels_of_checkpoints(void **state)
     for (int i = 0; i < COUNT_OF(cases); i++) {
         struct schedule s;
         assert_int_equal(
-            schedule_make(&s, cases[i].step, cases[i].levels, cases[i].warp, cases[i].shift), ST_OK);
+            schedule_make(&s, cases[i].step, cases[i].levels, cases[i].warp, cases[i].shift),
+            ST_OK);
         for (int k = 0; k < cases[i].levels; k++) {
             assert_true(fabsf(s.timestep[k] - cases[i].timestep[k]) <= 1e-3f);
             assert_true(fabsf(s.sigma[k] - cases[i].sigma[k]) <= 2e-7f);
@@ -56,7 +68,8 @@ static void bad_levels(void **state)
     for (int i = 0; i < COUNT_OF(cases); i++) {
         struct schedule s;
         assert_int_equal(
-            schedule_make(&s, cases[i].step, cases[i].levels, cases[i].warp, cases[i].shift), ST_ARG);
+            schedule_make(&s, cases[i].step, cases[i].levels, cases[i].warp, cases[i].shift),
+            ST_ARG);
         assert_string_equal(error_last()->msg, cases[i].message);
     }
 }
@@ -68,8 +81,11 @@ static void philox_known_answers(void **state)
         uint32_t counter[4], key[2], want[4];
     } const cases[] = {
         { { 0, 0, 0, 0 }, { 0, 0 }, { 0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8 } },
-        { { ~0u, ~0u, ~0u, ~0u }, { ~0u, ~0u }, { 0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd } },
-        { { 0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344 }, { 0xa4093822, 0x299f31d0 },
+        { { ~0u, ~0u, ~0u, ~0u },
+          { ~0u, ~0u },
+          { 0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd } },
+        { { 0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344 },
+          { 0xa4093822, 0x299f31d0 },
           { 0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1 } },
     };
     (void)state;
@@ -136,8 +152,10 @@ static void angles(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(levels_of_checkpoints), cmocka_unit_test(bad_levels),
-        cmocka_unit_test(philox_known_answers),  cmocka_unit_test(noise_is_normal),
+        cmocka_unit_test(levels_of_checkpoints),
+        cmocka_unit_test(bad_levels),
+        cmocka_unit_test(philox_known_answers),
+        cmocka_unit_test(noise_is_normal),
         cmocka_unit_test(angles),
     };
     return cmocka_run_group_tests_name("unit_schedule", tests, NULL, NULL);
