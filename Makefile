@@ -34,17 +34,29 @@ BASE     := base.c log.c arena.c text.c file.c pool.c
 KERNELS  := tensor.c kern.c kern_check.c kern_ref.c kern_ref_heavy.c
 COMM     := comm_thread.c comm_thread_run.c
 CLUSTER  := split.c
-JOBS     :=
+JOBS     := tree.c utf8.c field.c value.c duration.c format.c template.c axis.c axis_file.c sweep.c card.c card_files.c \
+            job.c job_keys.c prompts.c clip.c clip_id.c clip_json.c
+# checkpoints
 PIPELINE := names.c safetensors.c torchzip.c pickle.c pickle_call.c torchfile.c weights.c weights_hash.c bind.c tensor_file.c
+# prompts
+PIPELINE += runes.c charmap.c char_class.c badness.c lossy_utf8.c mojibake.c html_entities.c html.c \
+            text_clean.c charsmap.c tokenizer_model.c tokenizer_file.c umt5.c text_cache.c text_hash.c text_encoder.c
+PIPELINE_CXX := tokenizer.cc
+# the line
 PIPELINE += schedule.c noise.c rope.c keys.c timeline.c cache.c
 PIPELINE += dit_shape.c dit.c dit_time.c dit_forward.c line.c line_pass.c line_exchange.c crew.c
-PIPELINE_CXX :=
+# pictures
+PIPELINE += vae.c vae_net.c vae_layout.c vae_layer.c vae_decode.c vae_encode.c
 CMD      := main.c opts.c cmd_inspect.c
-CMD      += cmd_verify.c verify_case.c verify_rolling.c
-TOOLS    :=
+CMD      += cmd_verify.c verify_case.c verify_rolling.c verify_vae.c
+CMD      += cmd_check.c cmd_doctor.c doctor_machine.c doctor_disk.c
+TOOLS    := make_model.c
+TOOLKIT  := zip_writer.c torch_writer.c random_model.c spiece.c
 
 UNIT     := unit_base.c unit_schedule.c unit_keys.c
-CHECK    :=
+UNIT     += unit_weights.c unit_pickle.c unit_bind.c unit_random_model.c
+UNIT     += unit_vae.c unit_vae_refuse.c
+CHECK    := check_kernels.c check.c check_rows.c check_heavy.c check_closed.c mutants.c # one program
 LINE     := line_comm.c line_clip.c
 FUZZ     :=
 
@@ -53,8 +65,9 @@ SRC := $(BASE:%=base/%) $(KERNELS:%=kernels/%) $(COMM:%=comm/%) $(CLUSTER:%=clus
 OBJ := $(SRC:%.c=$B/%.o) $(PIPELINE_CXX:%.cc=$B/pipeline/%.o)
 LIB := $B/librollmill.a
 
-TESTS := $(UNIT:%.c=$B/tests/%) $(CHECK:%.c=$B/tests/%) $(LINE:%.c=$B/tests/%)
+TESTS := $(UNIT:%.c=$B/tests/%) $(if $(CHECK),$B/tests/check_kernels) $(LINE:%.c=$B/tests/%)
 PROGS := $(TOOLS:%.c=$B/%)
+KIT   := $B/libtoolkit.a
 
 # ---- how it is made ----------------------------------------------------------
 all: $(if $(CMD),$B/rollmill) $(PROGS)
@@ -64,7 +77,8 @@ rollmill: $B/rollmill
 	@ln -sf $< $@
 endif
 
-$B/rollmill: $(CMD:%.c=$B/cmd/%.o) $(LIB)
+# From the objects, not the archive: two functions of one name are an error here.
+$B/rollmill: $(CMD:%.c=$B/cmd/%.o) $(OBJ)
 	$(call say,LINK,$@) $(CC) $(OPT) -o $@ $^ $(LDLIBS)
 
 $(LIB): $(OBJ)
@@ -81,8 +95,11 @@ $B/%.o: %.cc $B/flags
 # The oracle is a triple loop; it may be unrolled, it may not be reordered.
 $B/kernels/kern_ref%.o: CFLAGS += -O3
 
-$(PROGS): $B/%: $B/tools/%.o $(LIB)
-	$(call say,LINK,$@) $(CC) $(OPT) -o $@ $^ $(LDLIBS)
+$(KIT): $(TOOLKIT:%.c=$B/tools/%.o)
+	$(call say,AR,$@) rm -f $@ && ar rcs $@ $^
+
+$(PROGS): $B/%: $B/tools/%.o $(KIT) $(LIB)
+	$(call say,LINK,$@) $(CC) $(OPT) -o $@ $^ $(LDLIBS) -lz
 
 # Touched only when the flags differ from those of the last build here.
 FLAGS := $(CC) $(CFLAGS) $(CXX) $(CXXFLAGS)
@@ -93,10 +110,10 @@ $B/flags: force
 say = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2);)
 
 # ---- tests -------------------------------------------------------------------
-$(UNIT:%.c=$B/tests/%): $B/tests/%: $B/tests/unit/%.o $(LIB)
-	$(call say,LINK,$@) mkdir -p $(@D) && $(CC) $(OPT) -o $@ $^ $(LDLIBS) -lcmocka
-$(CHECK:%.c=$B/tests/%): $B/tests/%: $B/tests/check/%.o $(LIB)
-	$(call say,LINK,$@) mkdir -p $(@D) && $(CC) $(OPT) -o $@ $^ $(LDLIBS) -lcmocka
+$(UNIT:%.c=$B/tests/%): $B/tests/%: $B/tests/unit/%.o $(KIT) $(LIB)
+	$(call say,LINK,$@) mkdir -p $(@D) && $(CC) $(OPT) -o $@ $^ $(LDLIBS) -lcmocka -lz
+$B/tests/check_kernels: $(CHECK:%.c=$B/tests/check/%.o) $(LIB)
+	$(call say,LINK,$@) mkdir -p $(@D) && $(CC) $(OPT) -o $@ $^ $(LDLIBS)
 $(LINE:%.c=$B/tests/%): $B/tests/%: $B/tests/line/%.o $(LIB)
 	$(call say,LINK,$@) mkdir -p $(@D) && $(CC) $(OPT) -o $@ $^ $(LDLIBS) -lcmocka
 

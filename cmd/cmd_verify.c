@@ -124,10 +124,19 @@ static status run_rolling(struct verify_case *c, const char *what, int *bad)
 
 static status run_kind(struct verify_case *c, const char *what, int *bad)
 {
+    static const struct {
+        const char *name;
+        status (*run)(struct verify_case *c);
+    } kinds[] = { { "vae", verify_vae } };
     const char *const kind = json_string_value(json_object_get(c->json, "kind"));
 
     if (kind && !strcmp(kind, "rolling")) return run_rolling(c, what, bad);
-    return fail(ST_FORMAT, "%s/case.json: kind: \"rolling\" is expected", c->dir);
+    for (int i = 0; kind && i < COUNT_OF(kinds); i++)
+        if (!strcmp(kind, kinds[i].name)) {
+            TRY(kinds[i].run(c));
+            return compare_all(c, what, bad);
+        }
+    return fail(ST_FORMAT, "%s/case.json: kind: rolling, vae, text or tokenizer is expected", c->dir);
 }
 
 static status open_case(struct verify_case *c)

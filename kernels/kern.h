@@ -119,7 +119,7 @@ struct kern_attention {
  * w: [cout, cin, kt, kh, kw] act     bias: [cout] or NULL
  * out: [(p+t-kt)/stride_t + 1, h', w', cout] act or F32,
  *      h' = (upsample*h + pad_lo + pad_hi - kh)/stride + 1, w' alike
- * residual: like out, act, or NULL: added */
+ * residual: like out, act, or NULL: added; out may be residual */
 struct kern_conv3d {
     const struct tensor *past, *x, *bias, *residual;
     const struct kern_weight *w;

@@ -1,0 +1,86 @@
+#include "pipeline/vae_net.h"
+
+/* t pictures [t, 8h, 8w, 3] into the first convolution, and through it. */
+static status encode_front(struct vae *v, const float *pixels, int64_t t)
+{
+    struct vae_coder *const c = &v->encoder;
+    struct tensor const room = vae_room(&c->first_stream, t);
+    struct tensor out = tensor_slice(&c->layer[0].in, 0, t);
+
+    TRY(tensor_convert(v->staging, v->precision, pixels, DT_F32, tensor_count(&room)));
+    TRY(v->backend->upload(v->ctx, &room, v->staging));
+    TRY(vae_causal(v->ctx, &(struct vae_causal){
+                               .conv = &c->first,
+                               .stream = &c->first_stream,
+                               .t = t,
+                               .pad = 1,
+                               .out = &out,
+                           }));
+    return vae_pass(v->ctx, &c->first_stream, t);
+}
+
+/* Head, the means' half of conv1, and normalising into latent [16, h, w]. */
+static status encode_back(struct vae *v, float *latent)
+{
+    struct vae_coder *const c = &v->encoder;
+    struct tensor const in = tensor_slice(&c->layer[c->layers - 1].out, 0, 1);
+    int64_t const n = v->h * v->w;
+    struct tensor const x = tensor_as(&c->last_out, DIMS(n, 2 * VAE_CHANNELS));
+    const float *const mu = v->staging;
+
+    TRY(vae_head(v->ctx, c, &in));
+    TRY(kern_linear(v->ctx, &(struct kern_linear){
+                                .x = &x,
+                                .w = &c->point.w,
+                                .bias = &c->point.bias,
+                                .out = &c->latent,
+                            }));
+    TRY(v->backend->sync(v->ctx));
+    TRY(v->backend->download(v->ctx, v->staging, &c->latent));
+    for (int64_t i = 0; i < n; i++)
+        for (int k = 0; k < VAE_CHANNELS; k++)
+            latent[k * n + i] = (mu[i * VAE_CHANNELS + k] - vae_mean[k]) / vae_std[k];
+    return ST_OK;
+}
+
+/* t pictures through all layers. *done: they completed a latent frame. */
+static status encode_frames(struct vae *v, const float *pixels, int64_t t, float *latent,
+                            bool *done)
+{
+    struct vae_coder *const c = &v->encoder;
+
+    *done = false;
+    TRY(encode_front(v, pixels, t));
+    for (int i = 0; i < c->layers; i++) {
+        struct vae_layer *const l = &c->layer[i];
+        if (l->kind == VAE_RES) TRY(vae_run_res(v->ctx, l, t));
+        else if (l->kind == VAE_ATTN) TRY(vae_run_attn(v->ctx, l));
+        else TRY(vae_run_down(v->ctx, l, !c->running, &t));
+        if (!t) return ST_OK;
+    }
+    *done = true;
+    return encode_back(v, latent);
+}
+
+status vae_encode(struct vae *v, const float *pixels, int n, float *latents, int *frames)
+{
+    int64_t const picture = v->h * v->w * VAE_SCALE * VAE_SCALE * 3;
+    bool const starts = !v->encoder.running;
+
+    *frames = 0;
+    if (!v->encodes) return fail(ST_ARG, "vae: opened without the encoder");
+    if (n < 1 || (n - starts) % VAE_PICTURES)
+        return fail(ST_ARG, "vae: %d pictures; needs %s", n,
+                    starts ? "1 + 4k at the start of a clip" : "4k within a clip");
+    for (int i = 0; i < n;) {
+        int const t = v->encoder.running ? 2 : 1;
+        bool done;
+        TRY(encode_frames(v, pixels + i * picture, t, latents, &done));
+        v->encoder.running = true;
+        i += t;
+        if (!done) continue;
+        latents += VAE_CHANNELS * v->h * v->w;
+        ++*frames;
+    }
+    return ST_OK;
+}

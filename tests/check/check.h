@@ -1,0 +1,93 @@
+/*
+ * check.h - one operation, the same arguments, an oracle and a backend.
+ *
+ * A case is a set of operands. Each operand exists once per side, between
+ * guards; outputs are NaN until written. case_end compares:
+ *   - outputs of side 1 with those of side 0, within the operand's tolerance
+ *   - outputs of side 2 with those of side 1, bit for bit: threads do not show
+ *   - inputs and all guards with what they were
+ *
+ * Roundings below: u = 2^-24, half a step of F32 next to 1.
+ */
+#ifndef CHECK_H
+#define CHECK_H
+
+#include "kernels/kern.h"
+
+enum { ORACLE, ONE_THREAD, THREE_THREADS, SIDES };
+enum { OPERANDS = 96 };
+
+struct operand {
+    struct tensor view[SIDES];   /* as each side sees it */
+    void *base[SIDES];           /* where it lies, guards included */
+    unsigned char *image[SIDES]; /* host: guards and content before the call */
+    bool written;
+    double *tol; /* [elements] what computing may err by, without the store; NULL: exact */
+};
+
+struct check {
+    const struct kern_backend *backend[SIDES];
+    struct kern_ctx *ctx[SIDES];
+    enum dtype act; /* F32 or BF16 */
+    bool small;     /* leave the model's own shapes out */
+    bool quiet;     /* count failures, do not print them */
+    uint64_t rng;
+    const char *op;
+
+    char name[160]; /* of the case */
+    struct operand operands[OPERANDS];
+    int count;
+    bool refused_to_run; /* a side failed: nothing to compare */
+    long compared, failures;
+};
+
+void case_begin(struct check *k, const char *fmt, ...) PRINTF_LIKE(2, 3);
+void case_end(struct check *k);
+void case_failed(struct check *k, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* Operands of the open case; they last until case_end. Random content: numbers
+ * in [-1, 1), every 64th or so 64 times larger, as real activations have. */
+struct operand *input(struct check *k, enum dtype type, int ndim, const int64_t *dim);
+struct operand *output(struct check *k, enum dtype type, int ndim, const int64_t *dim);
+struct operand *in_place(struct check *k, enum dtype type, int ndim, const int64_t *dim);
+
+/* Other content for an input or in_place operand, before any call. */
+void refill(struct check *k, struct operand *o, const struct tensor *content);
+
+/* A weight of the run's precision, packed by each side from the same source. */
+struct weight {
+    struct operand *packed;
+    struct kern_weight w[SIDES];
+    float *source; /* malloc'ed; weight_free */
+};
+struct weight weight(struct check *k, enum kern_use use, int ndim, const int64_t *dim);
+void repack(struct check *k, struct weight *w, int side, const void *src, enum dtype type);
+void weight_free(struct weight *w);
+
+/* A side's view; NULL for no operand. */
+struct tensor *at(struct operand *o, int side);
+
+/* Take note of what a call returned: it must be ST_OK, or refuse with ST_ARG. */
+void ran(struct check *k, int side, status st);
+void refused(struct check *k, int side, status st);
+
+/* Zeroed tolerances for an output: computing error per element, to be filled. */
+double *tolerances(struct operand *o);
+
+/* Host copies as F32, free with free(): content before the call, or its magnitude. */
+struct tensor values(const struct operand *o);
+struct tensor magnitudes(const struct operand *o);
+
+/* Rounding of a sum of n products of either sign, against the sum of their
+ * magnitudes, in any order: 6 sqrt(n) u holds for all but 3e-8 of random
+ * roundings (Higham and Mary 2019, lambda 6); 2 u for product and last sum. */
+double sum_error(int64_t n);
+
+#define OP(op) void check_##op(struct check *k);
+KERN_OPS(OP)
+#undef OP
+
+/* Plain formulas in long double, written apart from the oracle; small shapes only. */
+struct kern_backend closed_backend(void);
+
+#endif /* CHECK_H */

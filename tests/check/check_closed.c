@@ -1,0 +1,301 @@
+/* check_closed.c - the operations once more, in long double and in other words than the oracle's:
+ * products by columns, sums of squares for variances, complex numbers for rotations, scattered
+ * convolutions. For small shapes; memory is the oracle's. */
+#include "kernels/kern_check.h"
+#include "kernels/kern_ref.h"
+#include "tests/check/check.h"
+
+#include <complex.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Nearest even of 8 significant bits, by arithmetic. */
+static float to_bf16(long double x)
+{
+    int e;
+    long double const m = frexpl(x, &e);
+    return (float)ldexpl(rintl(ldexpl(m, 8)), e - 8);
+}
+
+static void put(struct tensor *t, int64_t i, long double x)
+{
+    if (t->dtype == DT_F32) ((float *)t->data)[i] = (float)x;
+    else tensor_put(t, i, to_bf16((float)x));
+}
+
+static long double get(const struct tensor *t, int64_t i) { return tensor_get(t, i); }
+
+static status closed_pack(struct kern_ctx *ctx, const struct kern_pack *a)
+{
+    struct tensor const src = { .data = (void *)(uintptr_t)a->src, .dtype = a->src_dtype };
+
+    (void)ctx;
+    TRY(kern_check_pack(a));
+    for (int64_t i = 0; i < tensor_count(&a->w->t); i++) put(&a->w->t, i, get(&src, i));
+    return ST_OK;
+}
+
+static long double act_of(long double x, enum kern_act act)
+{
+    if (act == KERN_ACT_SILU) return x * (1 + tanhl(x / 2)) / 2;
+    if (act == KERN_ACT_GELU_TANH) /* 0.5 (1 + tanh z) = 1 / (1 + e^-2z) */
+        return x / (1 + expl(-2 * sqrtl(2 / acosl(-1)) * (x + 0.044715L * x * x * x)));
+    return x;
+}
+
+static status closed_linear(struct kern_ctx *ctx, const struct kern_linear *a)
+{
+    (void)ctx;
+    TRY(kern_check_linear(a));
+    int64_t const rows = a->x->dim[0], k = a->x->dim[1], n = a->w->t.dim[0];
+
+    for (int64_t c = 0; c < n; c++)
+        for (int64_t r = 0; r < rows; r++) {
+            long double y = a->bias ? get(a->bias, c) : 0;
+            for (int64_t i = k; i-- > 0;) y += get(&a->w->t, c * k + i) * get(a->x, r * k + i);
+            y = act_of(y, a->act);
+            if (a->gate) y *= get(a->gate, r * a->gate->dim[0] / rows * n + c);
+            if (a->residual) y += get(a->residual, r * n + c);
+            put(a->out, r * n + c, y);
+        }
+    return ST_OK;
+}
+
+static status closed_layernorm(struct kern_ctx *ctx, const struct kern_layernorm *a)
+{
+    (void)ctx;
+    TRY(kern_check_layernorm(a));
+    int64_t const rows = a->x->dim[0], cols = a->x->dim[1], groups = a->scale->dim[0];
+
+    for (int64_t r = 0; r < rows; r++) {
+        long double first = 0, second = 0;
+        for (int64_t c = 0; c < cols; c++) {
+            first += get(a->x, r * cols + c);
+            second += get(a->x, r * cols + c) * get(a->x, r * cols + c);
+        }
+        long double const mean = first / cols, var = second / cols - mean * mean;
+        for (int64_t c = 0; c < cols; c++) {
+            int64_t const g = r * groups / rows * cols + c;
+            long double const y = (get(a->x, r * cols + c) - mean) / sqrtl(var + a->eps);
+            put(a->out, r * cols + c, y * get(a->scale, g) + get(a->shift, g));
+        }
+    }
+    return ST_OK;
+}
+
+static status closed_rmsnorm(struct kern_ctx *ctx, const struct kern_rmsnorm *a)
+{
+    (void)ctx;
+    TRY(kern_check_rmsnorm(a));
+    int64_t const cols = a->x->dim[1];
+
+    for (int64_t r = 0; r < a->x->dim[0]; r++) {
+        long double mean = a->eps;
+        for (int64_t c = cols; c-- > 0;) mean += powl(get(a->x, r * cols + c), 2) / cols;
+        for (int64_t c = 0; c < cols; c++)
+            put(a->out, r * cols + c, get(a->x, r * cols + c) * get(a->weight, c) / sqrtl(mean));
+    }
+    return ST_OK;
+}
+
+static status closed_rope(struct kern_ctx *ctx, const struct kern_rope *a)
+{
+    (void)ctx;
+    TRY(kern_check_rope(a));
+    const struct tensor *const table[] = { a->time, a->row, a->col };
+    int64_t const h = a->row->dim[0], w = a->col->dim[0], pairs = a->x->dim[1] / 2;
+    int64_t const head = pairs / a->heads;
+
+    for (int64_t i = 0; i < a->x->dim[0] * pairs; i++) {
+        int64_t const row = i / pairs;
+        int64_t const place[] = { row / w / h, row / w % h, row % w };
+        int64_t p = i % pairs % head;
+        int part = 0;
+        while (p >= table[part]->dim[1]) p -= table[part++]->dim[1];
+        int64_t const angle = 2 * (place[part] * table[part]->dim[1] + p);
+        long double complex const z =
+            get(a->x, 2 * i) + get(a->x, 2 * i + 1) * (long double complex)I;
+        long double complex const turned =
+            z * (get(table[part], angle) + get(table[part], angle + 1) * (long double complex)I);
+        put(a->out, 2 * i, creall(turned));
+        put(a->out, 2 * i + 1, cimagl(turned));
+    }
+    return ST_OK;
+}
+
+static const struct kern_segment *segment_of(const struct kern_attention *a, int64_t *key)
+{
+    const struct kern_segment *s = a->segments;
+    while (*key >= s->k.dim[0]) *key -= s++->k.dim[0];
+    return s;
+}
+
+/* Weight of one key: 1 / sum over keys of e^(their score - its score). */
+static status closed_attention(struct kern_ctx *ctx, const struct kern_attention *a)
+{
+    (void)ctx;
+    TRY(kern_check_attention(a));
+    int64_t const nq = a->q->dim[0], dim = a->q->dim[1], hd = dim / a->heads;
+    int64_t const keys = attention_keys(a);
+    long double *const score = malloc((size_t)keys * sizeof *score);
+
+    if (!score) return fail(ST_NOMEM, "%lld keys", (long long)keys);
+    for (int64_t i = 0; i < nq * a->heads; i++) {
+        int64_t const row = i / a->heads, head = i % a->heads;
+        for (int64_t j = 0; j < keys; j++) {
+            int64_t key = j;
+            const struct kern_segment *const s = segment_of(a, &key);
+            score[j] = a->bias ? get(a->bias, (head * nq + row) * keys + j) : 0;
+            for (int64_t c = head * hd; c < (head + 1) * hd; c++)
+                score[j] += a->scale * get(a->q, row * dim + c) * get(&s->k, key * dim + c);
+        }
+        for (int64_t c = head * hd; c < (head + 1) * hd; c++) {
+            long double out = 0;
+            for (int64_t j = 0; j < keys; j++) {
+                int64_t key = j;
+                const struct kern_segment *const s = segment_of(a, &key);
+                long double others = 0;
+                for (int64_t o = 0; o < keys; o++) others += expl(score[o] - score[j]);
+                out += get(&s->v, key * dim + c) / others;
+            }
+            put(a->out, row * dim + c, out);
+        }
+    }
+    free(score);
+    return ST_OK;
+}
+
+/* Add what input pixel (f, y, x), upsampled, gives to every output it touches. */
+static void scatter(const struct kern_conv3d *a, const struct conv_shape *s, int64_t pixel,
+                    long double *sum)
+{
+    int64_t const uw = s->upsample * s->w, uh = s->upsample * s->h;
+    int64_t const f = pixel / uw / uh, y = pixel / uw % uh, x = pixel % uw;
+    const struct tensor *const from = f < s->past ? a->past : a->x;
+    int64_t const frame = f < s->past ? f : f - s->past;
+    int64_t const at = ((frame * s->h + y / s->upsample) * s->w + x / s->upsample) * s->cin;
+
+    for (int64_t tap = 0; tap < s->kt * s->kh * s->kw; tap++) {
+        int64_t const t = f - tap / s->kw / s->kh;
+        int64_t const v = y + a->pad_lo - tap / s->kw % s->kh, h = x + a->pad_lo - tap % s->kw;
+        if (t < 0 || v < 0 || h < 0) continue;
+        if (t % s->stride_t || v % s->stride || h % s->stride) continue;
+        int64_t const ot = t / s->stride_t, oy = v / s->stride, ox = h / s->stride;
+        if (ot >= s->out_t || oy >= s->out_h || ox >= s->out_w) continue;
+        for (int64_t o = 0; o < s->cout; o++)
+            for (int64_t c = 0; c < s->cin; c++)
+                sum[((ot * s->out_h + oy) * s->out_w + ox) * s->cout + o] +=
+                    get(from, at + c) *
+                    get(&a->w->t, (o * s->cin + c) * s->kt * s->kh * s->kw + tap);
+    }
+}
+
+static status closed_conv3d(struct kern_ctx *ctx, const struct kern_conv3d *a)
+{
+    (void)ctx;
+    TRY(kern_check_conv3d(a));
+    struct conv_shape const s = conv_shape_of(a);
+    int64_t const n = tensor_count(a->out);
+    int64_t const pixels = (s.past + s.t) * s.h * s.w * s.upsample * s.upsample;
+    long double *const sum = calloc((size_t)n + 1, sizeof *sum);
+
+    if (!sum) return fail(ST_NOMEM, "%lld outputs", (long long)n);
+    for (int64_t i = 0; i < pixels; i++) scatter(a, &s, i, sum);
+    for (int64_t i = 0; i < n; i++) {
+        if (a->bias) sum[i] += get(a->bias, i % s.cout);
+        if (a->residual) sum[i] += get(a->residual, i);
+        put(a->out, i, sum[i]);
+    }
+    free(sum);
+    return ST_OK;
+}
+
+static status closed_channel_norm(struct kern_ctx *ctx, const struct kern_channel_norm *a)
+{
+    (void)ctx;
+    TRY(kern_check_channel_norm(a));
+    int64_t const c = a->gamma->dim[0];
+
+    for (int64_t first = 0; first < tensor_count(a->x); first += c) {
+        long double norm = 0;
+        for (int64_t i = 0; i < c; i++) norm = hypotl(norm, get(a->x, first + i));
+        long double const by = sqrtl(c) / (norm < 1e-12L ? 1e-12L : norm);
+        for (int64_t i = 0; i < c; i++)
+            put(a->out, first + i, act_of(get(a->x, first + i) * by * get(a->gamma, i), a->act));
+    }
+    return ST_OK;
+}
+
+static status closed_mul(struct kern_ctx *ctx, const struct kern_mul *a)
+{
+    (void)ctx;
+    TRY(kern_check_mul(a));
+    for (int64_t i = tensor_count(a->out); i-- > 0;) put(a->out, i, get(a->a, i) * get(a->b, i));
+    return ST_OK;
+}
+
+/* Element i of a latent [frames, c, h, w], among the tokens' patches. The patch
+ * comes (c, py, px) on the way in and (py, px, c) on the way out. */
+static int64_t token_place(const struct tensor *latent, int64_t i, bool channel_first)
+{
+    int64_t const ch = latent->dim[1], h = latent->dim[2], w = latent->dim[3];
+    int64_t const x = i % w, y = i / w % h, c = i / w / h % ch, f = i / w / h / ch;
+    int64_t const token = (f * (h / 2) + y / 2) * (w / 2) + x / 2, p = y % 2 * 2 + x % 2;
+    return token * 4 * ch + (channel_first ? c * 4 + p : p * ch + c);
+}
+
+static status closed_patchify(struct kern_ctx *ctx, const struct kern_patchify *a)
+{
+    (void)ctx;
+    TRY(kern_check_patchify(a));
+    for (int64_t i = 0; i < tensor_count(a->latent); i++)
+        put(a->out, token_place(a->latent, i, true), get(a->latent, i));
+    return ST_OK;
+}
+
+static status closed_unpatchify(struct kern_ctx *ctx, const struct kern_unpatchify *a)
+{
+    (void)ctx;
+    TRY(kern_check_unpatchify(a));
+    for (int64_t i = 0; i < tensor_count(a->out); i++)
+        put(a->out, i, get(a->tokens, token_place(a->out, i, false)));
+    return ST_OK;
+}
+
+static status closed_axpby(struct kern_ctx *ctx, const struct kern_axpby *a)
+{
+    (void)ctx;
+    TRY(kern_check_axpby(a));
+    for (int64_t i = tensor_count(a->out); i-- > 0;)
+        put(a->out, i, a->b * get(a->y, i) + a->a * get(a->x, i));
+    return ST_OK;
+}
+
+static status closed_copy(struct kern_ctx *ctx, const struct kern_copy *a)
+{
+    (void)ctx;
+    TRY(kern_check_copy(a));
+    for (size_t i = tensor_bytes(a->in); i-- > 0;)
+        ((unsigned char *)a->out->data)[i] = ((const unsigned char *)a->in->data)[i];
+    return ST_OK;
+}
+
+static status closed_zero(struct kern_ctx *ctx, const struct kern_zero *a)
+{
+    (void)ctx;
+    TRY(kern_check_zero(a));
+    for (int64_t i = tensor_count(a->out); i-- > 0;) put(a->out, i, 0);
+    return ST_OK;
+}
+
+struct kern_backend closed_backend(void)
+{
+    struct kern_backend b = kern_ref_backend;
+
+    b.name = "closed";
+#define OP(op) b.ops.op = closed_##op;
+    KERN_OPS(OP)
+#undef OP
+    return b;
+}

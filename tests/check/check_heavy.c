@@ -1,0 +1,623 @@
+/* check_heavy.c - matrix product, attention, convolution, and the packing of their weights. */
+#include "tests/check/check.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+static const double u = 0x1p-24;
+
+/* ---- pack ---------------------------------------------------------------- */
+
+/* Weights come out again where the input is one 1 among zeros: the product then
+ * is the weight itself, in the run's precision and exact. */
+static void read_linear(struct check *k, struct weight *w)
+{
+    int64_t const rows = w->w[0].t.dim[0], cols = w->w[0].t.dim[1];
+    struct operand *const x = input(k, k->act, DIMS(cols, cols));
+    struct operand *const out = output(k, DT_F32, DIMS(cols, rows));
+    struct tensor one = values(x);
+
+    for (int64_t i = 0; i < cols * cols; i++) tensor_put(&one, i, i % (cols + 1) ? 0 : 1);
+    refill(k, x, &one);
+    free(one.data);
+    for (int s = 0; s < SIDES; s++) {
+        struct kern_linear const args = { .x = at(x, s), .w = &w->w[s], .out = at(out, s) };
+        ran(k, s, k->backend[s]->ops.linear(k->ctx[s], &args));
+    }
+}
+
+static void check_pack_linear(struct check *k, int64_t rows, int64_t cols)
+{
+    case_begin(k, "linear %lld x %lld", (long long)rows, (long long)cols);
+    struct weight w = weight(k, KERN_LINEAR, DIMS(rows, cols));
+
+    read_linear(k, &w);
+    case_end(k);
+    weight_free(&w);
+}
+
+/* Channel c is 1 in frame c * kt alone, in one pixel: every place of the kernel
+ * sees one 1, so every output is one weight. */
+static void check_pack_conv(struct check *k, const int64_t dim[5])
+{
+    int64_t const cin = dim[1], kt = dim[2], kh = dim[3], kw = dim[4];
+    int64_t const places = cin * kt, frames = places + kt - 1, pixels = kh * kw;
+
+    case_begin(k, "conv3d %lld x %lld x %lld x %lld x %lld", (long long)dim[0], (long long)cin,
+               (long long)kt, (long long)kh, (long long)kw);
+    struct weight w = weight(k, KERN_CONV, 5, dim);
+    struct operand *const x = input(k, k->act, DIMS(frames, kh, kw, cin));
+    struct operand *const out = output(k, DT_F32, DIMS(places, 1, 1, dim[0]));
+    struct tensor one = values(x);
+
+    for (int64_t f = 0; f < frames; f++)
+        for (int64_t p = 0; p < pixels; p++)
+            for (int64_t c = 0; c < cin; c++)
+                tensor_put(&one, (f * pixels + p) * cin + c, c * kt == f && p == c % pixels);
+    refill(k, x, &one);
+    free(one.data);
+    for (int s = 0; s < SIDES; s++) {
+        struct kern_conv3d const args = { .x = at(x, s), .w = &w.w[s], .out = at(out, s) };
+        ran(k, s, k->backend[s]->ops.conv3d(k->ctx[s], &args));
+    }
+    case_end(k);
+    weight_free(&w);
+}
+
+/* The three dtypes a file may hold; F16 has no writer, so its bits are built:
+ * a bf16 number of at most 8 bits of mantissa and a small exponent is one. */
+static void check_pack_sources(struct check *k)
+{
+    enum { N = 5, K = 7 };
+    float f32[N * K];
+    uint16_t bf16[N * K], f16[N * K];
+    const void *const src[] = { f32, bf16, f16 };
+    enum dtype const type[] = { DT_F32, DT_BF16, DT_F16 };
+
+    for (int i = 0; i < N * K; i++) { /* 1.mmmmmmm times +-1 */
+        uint16_t const mantissa = (uint16_t)(i * 37 % 128), sign = (uint16_t)(i % 3 == 0);
+        bf16[i] = (uint16_t)(sign << 15 | 127 << 7 | mantissa);
+        f16[i] = (uint16_t)(sign << 15 | 15 << 10 | mantissa << 3);
+        f32[i] = f32_from_bf16(bf16[i]);
+    }
+    for (int from = 0; from < 3; from++) {
+        case_begin(k, "from %s", dtype_name(type[from]));
+        struct weight w = weight(k, KERN_LINEAR, DIMS(N, K));
+        for (int s = 0; s < SIDES; s++) {
+            struct kern_pack const wrong = { .w = &w.w[s], .src = f32, .src_dtype = DT_I64 };
+            refused(k, s, k->backend[s]->ops.pack(k->ctx[s], &wrong));
+            repack(k, &w, s, src[s == ORACLE ? 0 : from], type[s == ORACLE ? 0 : from]);
+        }
+        read_linear(k, &w);
+        case_end(k);
+        weight_free(&w);
+    }
+}
+
+void check_pack(struct check *k)
+{
+    static const int64_t convs[][5] = {
+        { 1, 1, 1, 1, 1 }, { 3, 5, 3, 3, 3 }, { 17, 16, 1, 3, 3 }, { 32, 33, 3, 1, 1 }
+    };
+
+    check_pack_linear(k, 1, 1);
+    check_pack_linear(k, 3, 5);
+    check_pack_linear(k, 33, 65);
+    for (int i = 0; i < COUNT_OF(convs); i++) check_pack_conv(k, convs[i]);
+    check_pack_sources(k);
+}
+
+/* ---- linear -------------------------------------------------------------- */
+
+enum linear_form { PLAIN, BIAS, OUT_F32, RESIDUAL, GATED, IN_PLACE, LINEAR_FORMS };
+
+struct linear_case {
+    int64_t rows, k, n, groups;
+    enum linear_form form;
+    enum kern_act act;
+};
+
+struct linear_operands {
+    struct operand *x, *bias, *residual, *gate, *out;
+    struct weight w;
+};
+
+/* sum |x| |w| + |bias| per element, by the oracle itself; [rows, n] F32, free data. */
+static struct tensor linear_magnitude(struct check *k, struct linear_operands *o)
+{
+    struct tensor const x = magnitudes(o->x);
+    int64_t const rows = x.dim[0], cols = x.dim[1], n = o->w.w[0].t.dim[0];
+    float *const w = malloc((size_t)(n * cols + 1) * sizeof *w);
+    struct tensor bias = { 0 }, sum = { .dtype = DT_F32, .ndim = 2, .dim = { rows, n } };
+
+    sum.data = calloc((size_t)(rows * n + 1), sizeof(float));
+    for (int64_t i = 0; i < n * cols; i++) w[i] = fabsf(o->w.source[i]);
+    if (o->bias) bias = magnitudes(o->bias);
+    struct kern_weight const plain = {
+        .use = KERN_LINEAR, .t = { .data = w, .dtype = DT_F32, .ndim = 2, .dim = { n, cols } }
+    };
+    ran(k, ORACLE,
+        k->backend[ORACLE]->ops.linear(
+            k->ctx[ORACLE],
+            &(struct kern_linear){
+                .x = &x, .w = &plain, .out = &sum, .bias = o->bias ? &bias : NULL }));
+    free(x.data);
+    free(w);
+    free(bias.data);
+    return sum;
+}
+
+/* With m the magnitude: the sum errs by sum_error m. An activation has a slope
+ * of at most 1.13 and errs itself by 16 u m (exp or tanh in F32, a sum, a
+ * quotient). Product with the gate and sum with the residual round once each. */
+static void linear_tolerance(struct check *k, struct linear_operands *o,
+                             const struct linear_case *t)
+{
+    struct tensor const m = linear_magnitude(k, o);
+    struct tensor res = { 0 }, gate = { 0 };
+    double *const tol = tolerances(o->out);
+
+    if (o->residual) res = magnitudes(o->residual);
+    if (o->gate) gate = magnitudes(o->gate);
+    for (int64_t i = 0; i < t->rows * t->n; i++) {
+        int64_t const group = i / t->n / (t->rows / t->groups);
+        double const size = tensor_get(&m, i), e = (sum_error(t->k) + u) * size;
+        double const y = t->act ? 1.13 * e + 16 * u * size : e;
+        double const g = o->gate ? tensor_get(&gate, group * t->n + i % t->n) : 1;
+        tol[i] = g * (y + u * size);
+        if (o->residual) tol[i] += u * (tensor_get(&res, i) + g * size);
+    }
+    free(m.data);
+    free(res.data);
+    free(gate.data);
+}
+
+static void linear_one(struct check *k, struct linear_case t)
+{
+    static const char *const forms[] = { "plain",    "bias",  "out F32",
+                                         "residual", "gated", "gated in place" };
+    case_begin(k, "rows %lld, k %lld, n %lld, %lld groups, act %d, %s", (long long)t.rows,
+               (long long)t.k, (long long)t.n, (long long)t.groups, t.act, forms[t.form]);
+    struct linear_operands o = { .w = weight(k, KERN_LINEAR, DIMS(t.n, t.k)) };
+
+    o.x = input(k, k->act, DIMS(t.rows, t.k));
+    if (t.form != PLAIN) o.bias = input(k, DT_F32, DIMS(t.n));
+    if (t.form == IN_PLACE) o.out = o.residual = in_place(k, DT_F32, DIMS(t.rows, t.n));
+    else o.out = output(k, t.form < OUT_F32 ? k->act : DT_F32, DIMS(t.rows, t.n));
+    if (t.form == RESIDUAL || t.form == GATED) o.residual = input(k, DT_F32, DIMS(t.rows, t.n));
+    if (t.form >= GATED) o.gate = input(k, DT_F32, DIMS(t.groups, t.n));
+
+    linear_tolerance(k, &o, &t);
+    for (int s = 0; s < SIDES; s++) {
+        struct kern_linear const args = { .x = at(o.x, s),
+                                          .w = &o.w.w[s],
+                                          .bias = at(o.bias, s),
+                                          .residual = at(o.residual, s),
+                                          .gate = at(o.gate, s),
+                                          .out = at(o.out, s),
+                                          .act = t.act };
+        struct tensor wrong_out = *at(o.out, s);
+        struct kern_linear wrong = args;
+        wrong_out.dim[1]++;
+        wrong.out = &wrong_out;
+        refused(k, s, k->backend[s]->ops.linear(k->ctx[s], &wrong));
+        ran(k, s, k->backend[s]->ops.linear(k->ctx[s], &args));
+    }
+    case_end(k);
+    weight_free(&o.w);
+}
+
+void check_linear(struct check *k)
+{
+    static const struct linear_case small[] = {
+        { 1, 1, 1, 1, 0, 0 },   { 3, 5, 7, 3, 0, 0 }, { 0, 8, 8, 1, 0, 0 },
+        { 6, 24, 48, 2, 0, 0 }, { 2, 8, 8, 1, 0, 0 }, { 33, 64, 17, 11, 0, 0 },
+    };
+    static const struct linear_case model[] = {
+        { 17, 129, 65, 1, BIAS, 0 },
+        { 195, 1536, 1536, 3, IN_PLACE, 0 },
+        { 39, 1536, 8960, 1, BIAS, KERN_ACT_GELU_TANH },
+        { 39, 8960, 1536, 3, IN_PLACE, 0 },
+        { 39, 64, 1536, 1, OUT_F32, 0 },
+        { 39, 1536, 64, 1, OUT_F32, 0 },
+        { 3, 256, 1536, 1, BIAS, KERN_ACT_SILU },
+        { 13, 4096, 1000, 1, PLAIN, KERN_ACT_GELU_TANH },
+        { 1, 1536, 9216, 1, OUT_F32, 0 },
+    };
+
+    for (int i = 0; i < COUNT_OF(small); i++)
+        for (int form = 0; form < LINEAR_FORMS; form++)
+            for (int act = KERN_ACT_NONE; act <= KERN_ACT_GELU_TANH; act++) {
+                struct linear_case t = small[i];
+                t.form = (enum linear_form)form;
+                t.act = (enum kern_act)act;
+                linear_one(k, t);
+            }
+    for (int i = 0; !k->small && i < COUNT_OF(model); i++) linear_one(k, model[i]);
+}
+
+/* ---- attention ----------------------------------------------------------- */
+
+struct attention_case {
+    int64_t nq;
+    int segments;
+    int64_t keys[4]; /* of segment i: keys[i % 4] */
+    int heads;
+    int64_t head_dim;
+    bool bias;
+    float scale; /* 0: 1 / sqrt(head_dim) */
+};
+
+struct attention_operands {
+    struct operand *q, *k[KERN_SEGMENTS], *v[KERN_SEGMENTS], *bias, *out;
+};
+
+static float largest(const struct operand *o)
+{
+    struct tensor const t = magnitudes(o);
+    float most = 0;
+
+    for (int64_t i = 0; i < tensor_count(&t); i++) most = fmaxf(most, tensor_get(&t, i));
+    free(t.data);
+    return most;
+}
+
+/* Longest head of any row. */
+static double longest(const struct operand *o, int64_t head_dim)
+{
+    struct tensor const t = values(o);
+    double most = 0;
+
+    for (int64_t i = 0; i < tensor_count(&t); i += head_dim) {
+        double sum = 0;
+        for (int64_t c = 0; c < head_dim; c++) sum += pow(tensor_get(&t, i + c), 2);
+        most = fmax(most, sqrt(sum));
+    }
+    free(t.data);
+    return most;
+}
+
+/* softmax(q k) |v| by the oracle: what a relative error of all weights costs. */
+static struct tensor attention_magnitude(struct check *k, const struct kern_attention *args)
+{
+    struct kern_segment segments[KERN_SEGMENTS];
+    struct kern_attention a = *args;
+    struct tensor sum = *args->out;
+
+    for (int i = 0; i < a.segment_count; i++) {
+        struct tensor *const v = &segments[i].v;
+        segments[i] = args->segments[i];
+        v->data = malloc(tensor_bytes(v) + 1);
+        for (int64_t j = 0; j < tensor_count(v); j++)
+            tensor_put(v, j, fabsf(tensor_get(&args->segments[i].v, j)));
+    }
+    sum.data = calloc(1, tensor_bytes(&sum) + 1);
+    a.segments = segments;
+    a.out = &sum;
+    ran(k, ORACLE, k->backend[ORACLE]->ops.attention(k->ctx[ORACLE], &a));
+    for (int i = 0; i < a.segment_count; i++) free(segments[i].v.data);
+    return sum;
+}
+
+/* A score errs by d: its sum against |q| |k| (Cauchy and Schwarz), scale and
+ * bias one rounding each, and one rounding of its argument by exp. A weight is
+ * e^(score - max) / sum: both errors show, so it is off by 2 d relative, 8 u for
+ * exp and quotient, and a sum of positive numbers. The sum over v adds its own.
+ * In bf16 the weights may be rounded to bf16 for the second product: 2^-8. */
+static void attention_tolerance(struct check *k, struct attention_operands *o,
+                                const struct kern_attention *args, int64_t keys)
+{
+    int64_t const head_dim = args->q->dim[1] / args->heads;
+    struct tensor const m = attention_magnitude(k, args);
+    double *const tol = tolerances(o->out), longest_q = longest(o->q, head_dim);
+    double longest_k = 0;
+
+    for (int i = 0; i < args->segment_count; i++)
+        longest_k = fmax(longest_k, longest(o->k[i], head_dim));
+    double const score = fabs((double)args->scale) * longest_q * longest_k +
+                         (o->bias ? (double)largest(o->bias) : 0);
+    double const d = (sum_error(head_dim) + 3 * u) * score;
+    double const weights = 2 * d + 8 * u + 2 * sum_error(keys);
+    double const rounded = k->act == DT_BF16 ? 0x1p-8 : 0;
+    for (int64_t i = 0; i < tensor_count(&m); i++) tol[i] = (weights + rounded) * tensor_get(&m, i);
+    free(m.data);
+}
+
+static void attention_one(struct check *k, const struct attention_case *t)
+{
+    int64_t const dim = t->heads * t->head_dim;
+    float const scale = t->scale != 0 ? t->scale : 1 / sqrtf((float)t->head_dim);
+    struct attention_operands o = { 0 };
+    int64_t keys = 0;
+
+    for (int i = 0; i < t->segments; i++) keys += t->keys[i % 4];
+    case_begin(k, "%lld queries, %lld keys in %d segments, %d heads of %lld%s", (long long)t->nq,
+               (long long)keys, t->segments, t->heads, (long long)t->head_dim,
+               t->bias ? ", bias" : "");
+    o.q = input(k, k->act, DIMS(t->nq, dim));
+    for (int i = 0; i < t->segments; i++) {
+        o.k[i] = input(k, k->act, DIMS(t->keys[i % 4], dim));
+        o.v[i] = input(k, k->act, DIMS(t->keys[i % 4], dim));
+    }
+    if (t->bias) o.bias = input(k, DT_F32, DIMS(t->heads, t->nq, keys));
+    o.out = output(k, k->act, DIMS(t->nq, dim));
+
+    for (int s = 0; s < SIDES; s++) {
+        struct kern_segment segments[KERN_SEGMENTS];
+        for (int i = 0; i < t->segments; i++)
+            segments[i] = (struct kern_segment){ .k = *at(o.k[i], s), .v = *at(o.v[i], s) };
+        struct kern_attention const args = { .q = at(o.q, s),
+                                             .bias = at(o.bias, s),
+                                             .segments = segments,
+                                             .segment_count = t->segments,
+                                             .out = at(o.out, s),
+                                             .heads = t->heads,
+                                             .scale = scale };
+        struct kern_attention wrong = args;
+        wrong.segment_count = 0;
+        refused(k, s, k->backend[s]->ops.attention(k->ctx[s], &wrong));
+        if (s == ORACLE) attention_tolerance(k, &o, &args, keys);
+        ran(k, s, k->backend[s]->ops.attention(k->ctx[s], &args));
+    }
+    case_end(k);
+}
+
+void check_attention(struct check *k)
+{
+    static const struct attention_case table[] = {
+        { 1, 1, { 1 }, 1, 1, false, 0 },           { 3, 1, { 2 }, 2, 4, true, 0 },
+        { 0, 1, { 3 }, 1, 8, false, 0 },           { 4, 2, { 3, 2 }, 2, 8, false, 1e-3f },
+        { 9, 3, { 5, 0, 9 }, 2, 64, false, 0 },    { 5, 2, { 7, 8 }, 3, 16, true, 1 },
+        { 7, 32, { 3, 1, 0, 2 }, 2, 8, false, 0 }, { 33, 3, { 33, 7, 64 }, 3, 128, false, 0 },
+        { 17, 1, { 512 }, 12, 64, false, 0 },      { 65, 6, { 65, 65, 65, 66 }, 12, 128, false, 0 },
+        { 77, 1, { 77 }, 8, 64, true, 1 },         { 260, 1, { 260 }, 1, 384, false, 0 },
+    };
+
+    for (int i = 0; i < (k->small ? 7 : COUNT_OF(table)); i++) attention_one(k, &table[i]);
+}
+
+/* ---- conv3d -------------------------------------------------------------- */
+
+struct conv_case {
+    int64_t past, t, h, w, cin, cout, kt, kh, kw;
+    int stride_t, stride, pad_lo, pad_hi, upsample;
+    bool bias, residual, f32;
+};
+
+/* As in linear: a sum of kt kh kw cin products, a bias, a residual. */
+static void conv_tolerance(struct check *k, const struct conv_case *t,
+                           const struct kern_conv3d *args, struct weight *w,
+                           struct operand *const io[4])
+{
+    struct tensor const x = magnitudes(io[0]);
+    struct tensor past = { 0 }, bias = { 0 }, res = { 0 };
+    int64_t const taps = t->kt * t->kh * t->kw * t->cin;
+    struct kern_weight plain = w->w[ORACLE];
+    struct tensor sum = *args->out;
+    double *const tol = tolerances(io[3]);
+
+    plain.t.dtype = sum.dtype = DT_F32;
+    float *const source = plain.t.data = malloc((size_t)(taps * t->cout) * sizeof(float));
+    sum.data = calloc((size_t)tensor_count(&sum) + 1, sizeof(float));
+    for (int64_t i = 0; i < taps * t->cout; i++) source[i] = fabsf(w->source[i]);
+    if (io[1]) past = magnitudes(io[1]);
+    if (io[2]) bias = magnitudes(io[2]);
+    struct kern_conv3d a = *args;
+    a.x = &x;
+    a.past = io[1] ? &past : NULL;
+    a.bias = io[2] ? &bias : NULL;
+    a.residual = NULL;
+    a.w = &plain;
+    a.out = &sum;
+    ran(k, ORACLE, k->backend[ORACLE]->ops.conv3d(k->ctx[ORACLE], &a));
+    if (args->residual) res = *args->residual;
+    for (int64_t i = 0; i < tensor_count(&sum); i++) {
+        double const size = tensor_get(&sum, i);
+        double const r = args->residual ? fabs((double)tensor_get(&res, i)) : 0;
+        tol[i] = (sum_error(taps) + u) * size + u * (size + r);
+    }
+    free(x.data);
+    free(past.data);
+    free(bias.data);
+    free(source);
+    free(sum.data);
+}
+
+static void conv_one(struct check *k, const struct conv_case *t)
+{
+    int64_t const up = t->upsample ? t->upsample : 1, pad = t->pad_lo + t->pad_hi;
+    int64_t const stride = t->stride ? t->stride : 1, stride_t = t->stride_t ? t->stride_t : 1;
+    int64_t const dim[] = { (t->past + t->t - t->kt) / stride_t + 1,
+                            (up * t->h + pad - t->kh) / stride + 1,
+                            (up * t->w + pad - t->kw) / stride + 1, t->cout };
+
+    case_begin(k, "%lld+%lld x %lld x %lld x %lld to %lld, taps %lldx%lldx%lld%s%s%s%s",
+               (long long)t->past, (long long)t->t, (long long)t->h, (long long)t->w,
+               (long long)t->cin, (long long)t->cout, (long long)t->kt, (long long)t->kh,
+               (long long)t->kw, stride > 1 ? ", strided" : "", up > 1 ? ", upsampled" : "",
+               t->residual ? ", residual" : "", t->f32 ? ", out F32" : "");
+    struct weight w = weight(k, KERN_CONV, DIMS(t->cout, t->cin, t->kt, t->kh, t->kw));
+    struct operand *const x = input(k, k->act, DIMS(t->t, t->h, t->w, t->cin));
+    struct operand *const past =
+        t->past ? input(k, k->act, DIMS(t->past, t->h, t->w, t->cin)) : NULL;
+    struct operand *const bias = t->bias ? input(k, DT_F32, DIMS(t->cout)) : NULL;
+    struct operand *const res = t->residual ? input(k, k->act, 4, dim) : NULL;
+    struct operand *const out = output(k, t->f32 ? DT_F32 : k->act, 4, dim);
+
+    for (int s = 0; s < SIDES; s++) {
+        struct kern_conv3d const args = {
+            .past = at(past, s),
+            .x = at(x, s),
+            .bias = at(bias, s),
+            .residual = at(res, s),
+            .w = &w.w[s],
+            .out = at(out, s),
+            .stride_t = t->stride_t,
+            .stride = t->stride,
+            .pad_lo = t->pad_lo,
+            .pad_hi = t->pad_hi,
+            .upsample = t->upsample,
+        };
+        struct kern_conv3d wrong = args;
+        wrong.pad_hi += 7 * (int)stride;
+        refused(k, s, k->backend[s]->ops.conv3d(k->ctx[s], &wrong));
+        if (s == ORACLE)
+            conv_tolerance(k, t, &args, &w, (struct operand *const[]){ x, past, bias, out });
+        ran(k, s, k->backend[s]->ops.conv3d(k->ctx[s], &args));
+    }
+    case_end(k);
+    weight_free(&w);
+}
+
+void check_conv3d(struct check *k)
+{
+    static const struct conv_case table[] = {
+        { .t = 1, .h = 1, .w = 1, .cin = 1, .cout = 1, .kt = 1, .kh = 1, .kw = 1 },
+        { .past = 2,
+          .t = 3,
+          .h = 5,
+          .w = 7,
+          .cin = 3,
+          .cout = 4,
+          .kt = 3,
+          .kh = 3,
+          .kw = 3,
+          .pad_lo = 1,
+          .pad_hi = 1,
+          .bias = true },
+        { .t = 3,
+          .h = 4,
+          .w = 3,
+          .cin = 5,
+          .cout = 2,
+          .kt = 3,
+          .kh = 3,
+          .kw = 3,
+          .pad_lo = 1,
+          .pad_hi = 1,
+          .residual = true },
+        { .t = 2,
+          .h = 7,
+          .w = 9,
+          .cin = 4,
+          .cout = 5,
+          .kt = 1,
+          .kh = 3,
+          .kw = 3,
+          .stride = 2,
+          .pad_hi = 1,
+          .bias = true },
+        { .past = 1,
+          .t = 4,
+          .h = 3,
+          .w = 2,
+          .cin = 4,
+          .cout = 4,
+          .kt = 3,
+          .kh = 1,
+          .kw = 1,
+          .stride_t = 2,
+          .bias = true },
+        { .t = 3,
+          .h = 3,
+          .w = 5,
+          .cin = 6,
+          .cout = 4,
+          .kt = 1,
+          .kh = 3,
+          .kw = 3,
+          .pad_lo = 1,
+          .pad_hi = 1,
+          .upsample = 2,
+          .bias = true,
+          .f32 = true },
+        { .past = 2,
+          .t = 1,
+          .h = 2,
+          .w = 3,
+          .cin = 16,
+          .cout = 17,
+          .kt = 3,
+          .kh = 3,
+          .kw = 3,
+          .pad_lo = 1,
+          .pad_hi = 1,
+          .bias = true,
+          .residual = true },
+        { .t = 4, .h = 6, .w = 5, .cin = 8, .cout = 24, .kt = 1, .kh = 1, .kw = 1, .bias = true },
+        { .past = 2,
+          .t = 4,
+          .h = 8,
+          .w = 13,
+          .cin = 96,
+          .cout = 96,
+          .kt = 3,
+          .kh = 3,
+          .kw = 3,
+          .pad_lo = 1,
+          .pad_hi = 1,
+          .bias = true,
+          .residual = true },
+        { .past = 2,
+          .t = 3,
+          .h = 6,
+          .w = 9,
+          .cin = 16,
+          .cout = 384,
+          .kt = 3,
+          .kh = 3,
+          .kw = 3,
+          .pad_lo = 1,
+          .pad_hi = 1,
+          .bias = true },
+        { .past = 2,
+          .t = 3,
+          .h = 6,
+          .w = 9,
+          .cin = 192,
+          .cout = 384,
+          .kt = 3,
+          .kh = 1,
+          .kw = 1,
+          .bias = true },
+        { .t = 2,
+          .h = 5,
+          .w = 7,
+          .cin = 384,
+          .cout = 192,
+          .kt = 1,
+          .kh = 3,
+          .kw = 3,
+          .pad_lo = 1,
+          .pad_hi = 1,
+          .upsample = 2,
+          .bias = true },
+        { .past = 2,
+          .t = 4,
+          .h = 12,
+          .w = 20,
+          .cin = 96,
+          .cout = 3,
+          .kt = 3,
+          .kh = 3,
+          .kw = 3,
+          .pad_lo = 1,
+          .pad_hi = 1,
+          .bias = true,
+          .f32 = true },
+        { .past = 2,
+          .t = 1,
+          .h = 16,
+          .w = 24,
+          .cin = 3,
+          .cout = 96,
+          .kt = 3,
+          .kh = 3,
+          .kw = 3,
+          .pad_lo = 1,
+          .pad_hi = 1,
+          .bias = true },
+    };
+
+    for (int i = 0; i < (k->small ? 8 : COUNT_OF(table)); i++) conv_one(k, &table[i]);
+}

@@ -1,0 +1,430 @@
+/* unit_vae.c - the autoencoder against recorded clips, and its streaming. */
+#include "tests/unit/unit.h"
+
+#include "base/text.h"
+#include "pipeline/vae.h"
+#include "pipeline/weights.h"
+#include <math.h>
+#include <stdio.h>
+
+#define SMALL "tests/golden/vae-small"
+#define ODD   "tests/golden/vae-odd"
+#define MODEL "/model/Wan2.1_VAE.pth"
+
+/* One case; pictures as [n, h, w, 3]. */
+struct clip {
+    const char *dir;
+    int frames, pictures;
+    int64_t h, w; /* latent */
+    float *latents, *pixels, *decoded, *encoded;
+};
+
+static int64_t latent_count(const struct clip *c) { return VAE_CHANNELS * c->h * c->w; }
+static int64_t picture_count(const struct clip *c)
+{
+    return 3 * VAE_SCALE * VAE_SCALE * c->h * c->w;
+}
+
+/* A tensor of a safetensors file; caller frees. */
+static float *fetch(const char *dir, const char *file, const char *name, struct tensor *shape)
+{
+    char *const path = path_join(dir, file);
+    struct weights *w;
+    const void *data;
+
+    assert_int_equal(weights_open(&w, path, NULL), ST_OK);
+    int const i = weights_find(w, name);
+    assert_true(i >= 0);
+    *shape = weights_at(w, i)->t;
+    assert_int_equal(shape->dtype, DT_F32);
+    assert_int_equal(weights_fetch(w, i, &data), ST_OK);
+    float *const copy = malloc(tensor_bytes(shape));
+    assert_non_null(copy);
+    memcpy(copy, data, tensor_bytes(shape));
+    weights_close(&w);
+    free(path);
+    return copy;
+}
+
+/* [n, 3, h, w] -> [n, h, w, 3] */
+static float *fetch_pictures(const char *dir, const char *file, const char *name, int *n)
+{
+    struct tensor t;
+    float *const planar = fetch(dir, file, name, &t);
+    float *const out = malloc(tensor_bytes(&t));
+    int64_t const area = t.dim[2] * t.dim[3];
+
+    assert_non_null(out);
+    assert_int_equal(t.dim[1], 3);
+    for (int64_t i = 0; i < tensor_count(&t); i++)
+        out[(i / (3 * area) * area + i % area) * 3 + i / area % 3] = planar[i];
+    free(planar);
+    *n = (int)t.dim[0];
+    return out;
+}
+
+static struct clip clip_open(const char *dir)
+{
+    struct clip c = { .dir = dir };
+    struct tensor t;
+    int n;
+
+    c.latents = fetch(dir, "inputs.safetensors", "latents", &t);
+    c.frames = (int)t.dim[0];
+    c.h = t.dim[2];
+    c.w = t.dim[3];
+    c.encoded = fetch(dir, "expected.safetensors", "encoded", &t);
+    assert_int_equal(t.dim[0], c.frames);
+    c.pixels = fetch_pictures(dir, "inputs.safetensors", "pixels", &c.pictures);
+    c.decoded = fetch_pictures(dir, "expected.safetensors", "decoded", &n);
+    assert_int_equal(n, c.pictures);
+    assert_int_equal(n, 1 + VAE_PICTURES * (c.frames - 1));
+    return c;
+}
+
+static void clip_close(struct clip *c)
+{
+    free(c->latents);
+    free(c->pixels);
+    free(c->decoded);
+    free(c->encoded);
+}
+
+/* ---- a backend that counts its memory and fills it with NaN -------------------- */
+
+static struct {
+    const struct kern_backend *real;
+    size_t bytes;
+    int calls, held;
+} counted;
+
+static status counting_alloc(struct kern_ctx *ctx, size_t bytes, void **at)
+{
+    TRY(counted.real->alloc(ctx, bytes, at));
+    memset(*at, 0xff, bytes);
+    counted.bytes += bytes;
+    counted.calls++;
+    counted.held++;
+    return ST_OK;
+}
+
+static void counting_free(struct kern_ctx *ctx, void *at)
+{
+    counted.held--;
+    counted.real->free(ctx, at);
+}
+
+static struct kern_backend counting(const struct kern_backend *real)
+{
+    struct kern_backend b = *real;
+
+    counted.real = real;
+    counted.bytes = 0;
+    counted.calls = counted.held = 0;
+    b.alloc = counting_alloc;
+    b.free = counting_free;
+    return b;
+}
+
+static struct vae *open_for(const struct clip *c, const struct kern_backend *b,
+                            enum dtype precision, int threads)
+{
+    char *const path = text_format("%s%s", c->dir, MODEL);
+    struct vae *v;
+
+    assert_int_equal(vae_open(&v,
+                              &(struct vae_config){
+                                  .backend = b,
+                                  .threads = threads,
+                                  .precision = precision,
+                                  .latent_h = c->h,
+                                  .latent_w = c->w,
+                                  .path = path,
+                                  .encoder = true,
+                              }),
+                     ST_OK);
+    free(path);
+    return v;
+}
+
+/* ---- running ------------------------------------------------------------------ */
+
+static float *poisoned(int64_t count)
+{
+    float *const p = malloc((size_t)count * sizeof *p);
+    assert_non_null(p);
+    for (int64_t i = 0; i < count; i++) p[i] = NAN;
+    return p;
+}
+
+/* The clip in calls of `step` latent frames; caller frees. */
+static float *decode(struct vae *v, const struct clip *c, int step)
+{
+    float *const out = poisoned(picture_count(c) * c->pictures);
+    int made = 0;
+
+    for (int i = 0; i < c->frames; i += step) {
+        int const n = c->frames - i < step ? c->frames - i : step;
+        int pictures = -1;
+        assert_int_equal(vae_decode(v, c->latents + i * latent_count(c), n,
+                                    out + made * picture_count(c), &pictures),
+                         ST_OK);
+        assert_int_equal(pictures, VAE_PICTURES * n - (i ? 0 : VAE_PICTURES - 1));
+        made += pictures;
+    }
+    assert_int_equal(made, c->pictures);
+    return out;
+}
+
+/* The clip in calls of 1 + `blocks` * 4, then `blocks` * 4 pictures; caller frees. */
+static float *encode(struct vae *v, const struct clip *c, int blocks)
+{
+    float *const out = poisoned(latent_count(c) * c->frames);
+    int from = 0, made = 0;
+
+    while (from < c->pictures) {
+        int n = blocks * VAE_PICTURES + (from == 0), frames = -1;
+        if (n > c->pictures - from) n = c->pictures - from;
+        assert_int_equal(vae_encode(v, c->pixels + from * picture_count(c), n,
+                                    out + made * latent_count(c), &frames),
+                         ST_OK);
+        assert_int_equal(frames, n / VAE_PICTURES + (from == 0));
+        from += n;
+        made += frames;
+    }
+    assert_int_equal(made, c->frames);
+    return out;
+}
+
+static void near(const char *what, const float *got, const float *want, int64_t count, double tol)
+{
+    double error = 0, size = 0;
+
+    for (int64_t i = 0; i < count; i++) {
+        double const d = (double)got[i] - (double)want[i];
+        error += d * d;
+        size += (double)want[i] * (double)want[i];
+    }
+    error = sqrt(error / size);
+    print_message("  %s rel_l2 %.3g\n", what, error);
+    assert_true(error <= tol);
+}
+
+static void matches(const char *dir, const struct kern_backend *real, enum dtype precision,
+                    double tol)
+{
+    struct clip c = clip_open(dir);
+    struct kern_backend const b = counting(real);
+    struct vae *v = open_for(&c, &b, precision, 2);
+    float *const pictures = decode(v, &c, 3), *const latents = encode(v, &c, 3);
+    char what[96];
+
+    snprintf(what, sizeof what, "%s %s %s decoded", real->name, dir, dtype_name(precision));
+    near(what, pictures, c.decoded, picture_count(&c) * c.pictures, tol);
+    snprintf(what, sizeof what, "%s %s %s encoded", real->name, dir, dtype_name(precision));
+    near(what, latents, c.encoded, latent_count(&c) * c.frames, tol);
+    free(pictures);
+    free(latents);
+    vae_close(&v);
+    assert_null(v);
+    assert_int_equal(counted.held, 0);
+    clip_close(&c);
+}
+
+/* Call `test` with every backend of this build. */
+static void every_backend(void (*test)(const struct kern_backend *))
+{
+    const char *name = kern_backend_names();
+
+    while (*name) {
+        char one[32];
+        size_t const len = strcspn(name, ", ");
+        assert_true(len > 0 && len < sizeof one);
+        memcpy(one, name, len);
+        one[len] = 0;
+        assert_non_null(kern_backend_find(one));
+        test(kern_backend_find(one));
+        name += len + strspn(name + len, ", ");
+    }
+}
+
+static void golden_on(const struct kern_backend *b)
+{
+    matches(SMALL, b, DT_F32, 1e-4);
+    matches(SMALL, b, DT_BF16, 2e-2);
+    matches(ODD, b, DT_F32, 1e-4);
+    matches(ODD, b, DT_BF16, 2e-2);
+}
+
+static void golden(void **state)
+{
+    (void)state;
+    every_backend(golden_on);
+}
+
+static void same_and_free(float *a, const float *b, int64_t count)
+{
+    assert_memory_equal(a, b, (size_t)count * sizeof *a);
+    free(a);
+}
+
+static void cuts_on(const struct kern_backend *b)
+{
+    struct clip c = clip_open(ODD);
+
+    for (int k = 0; k < 2; k++) {
+        struct vae *v = open_for(&c, b, k ? DT_BF16 : DT_F32, 1 + k);
+        float *const pictures = decode(v, &c, c.frames), *const latents = encode(v, &c, c.frames);
+        for (int step = 1; step < c.frames; step++) {
+            assert_int_equal(vae_reset(v), ST_OK);
+            same_and_free(encode(v, &c, step), latents, latent_count(&c) * c.frames);
+            same_and_free(decode(v, &c, step), pictures, picture_count(&c) * c.pictures);
+        }
+        free(pictures);
+        free(latents);
+        vae_close(&v);
+    }
+    clip_close(&c);
+}
+
+static void any_cut_gives_the_same_bits(void **state)
+{
+    (void)state;
+    every_backend(cuts_on);
+}
+
+/* The clip run backwards is another clip. */
+static struct clip reversed(const struct clip *c)
+{
+    struct clip r = *c;
+
+    r.latents = poisoned(latent_count(c) * c->frames);
+    r.pixels = poisoned(picture_count(c) * c->pictures);
+    for (int i = 0; i < c->frames; i++)
+        memcpy(r.latents + i * latent_count(c), c->latents + (c->frames - 1 - i) * latent_count(c),
+               (size_t)latent_count(c) * sizeof(float));
+    for (int i = 0; i < c->pictures; i++)
+        memcpy(r.pixels + i * picture_count(c),
+               c->pixels + (c->pictures - 1 - i) * picture_count(c),
+               (size_t)picture_count(c) * sizeof(float));
+    return r;
+}
+
+static void clips_on(const struct kern_backend *b)
+{
+    struct clip c = clip_open(ODD);
+    struct clip other = reversed(&c);
+    int64_t const pixels = picture_count(&c) * c.pictures, values = latent_count(&c) * c.frames;
+    struct vae *v = open_for(&c, b, DT_F32, 1);
+    float *const pictures = decode(v, &other, 3), *const latents = encode(v, &other, 3);
+    int made;
+
+    vae_close(&v);
+    v = open_for(&c, b, DT_F32, 1);
+    free(decode(v, &c, 3));
+    free(encode(v, &c, 3));
+    assert_int_equal(vae_reset(v), ST_OK);
+    assert_int_equal(vae_decode(v, c.latents, 1, c.decoded, &made), ST_OK); /* a clip cut short */
+    assert_int_equal(vae_reset(v), ST_OK);
+    same_and_free(decode(v, &other, 3), pictures, pixels);
+    same_and_free(encode(v, &other, 3), latents, values);
+    vae_close(&v);
+    free(pictures);
+    free(latents);
+    free(other.latents);
+    free(other.pixels);
+    clip_close(&c);
+}
+
+static void a_reset_forgets_the_clip(void **state)
+{
+    (void)state;
+    every_backend(clips_on);
+}
+
+static void bytes_on(const struct kern_backend *real)
+{
+    struct clip c = clip_open(ODD);
+    struct kern_backend const b = counting(real);
+
+    for (int k = 0; k < 4; k++) {
+        struct vae_config const config = {
+            .backend = &b,
+            .threads = 1,
+            .precision = k & 1 ? DT_BF16 : DT_F32,
+            .latent_h = c.h,
+            .latent_w = c.w,
+            .path = ODD MODEL,
+            .encoder = k & 2,
+        };
+        struct vae_bytes need;
+        struct vae *v;
+        int made;
+
+        assert_int_equal(vae_measure(&need, &config), ST_OK);
+        counted.bytes = 0;
+        counted.calls = 0;
+        assert_int_equal(vae_open(&v, &config), ST_OK);
+        assert_int_equal(counted.bytes, need.weights + need.cache + need.scratch);
+        assert_int_equal(counted.calls, 3);
+        assert_int_equal(vae_decode(v, c.latents, c.frames, c.decoded, &made), ST_OK);
+        assert_int_equal(counted.calls, 3);
+        vae_close(&v);
+    }
+    clip_close(&c);
+}
+
+static void the_plan_is_what_is_taken(void **state)
+{
+    (void)state;
+    every_backend(bytes_on);
+}
+
+static void wrong_calls(void **state)
+{
+    struct clip c = clip_open(ODD);
+    const struct kern_backend *const b = kern_backend_find("ref");
+    struct vae_config config = { .backend = b, .threads = 1, .latent_h = c.h, .latent_w = c.w };
+    struct vae_bytes need;
+    int made;
+
+    (void)state;
+    config.path = ODD MODEL;
+    config.precision = DT_F16;
+    assert_int_equal(vae_measure(&need, &config), ST_ARG);
+    assert_string_equal(error_last()->msg, "vae: computes in F32 or BF16, not in F16");
+    config.precision = DT_F32;
+    config.latent_h = 0;
+    assert_int_equal(vae_measure(&need, &config), ST_ARG);
+    assert_string_equal(error_last()->msg, "vae: latent of 0 x 3; each side 1 to 4096");
+    config.latent_h = c.h;
+
+    struct vae *v = NULL;
+    assert_int_equal(vae_open(&v, &config), ST_OK);
+    assert_int_equal(vae_encode(v, c.pixels, 1, c.latents, &made), ST_ARG);
+    assert_string_equal(error_last()->msg, "vae: opened without the encoder");
+    vae_close(&v);
+    v = open_for(&c, b, DT_F32, 1);
+    assert_int_equal(vae_encode(v, c.pixels, 4, c.latents, &made), ST_ARG);
+    assert_string_equal(error_last()->msg, "vae: 4 pictures; needs 1 + 4k at the start of a clip");
+    assert_int_equal(vae_encode(v, c.pixels, 1, c.latents, &made), ST_OK);
+    assert_int_equal(vae_encode(v, c.pixels, 5, c.latents, &made), ST_ARG);
+    assert_string_equal(error_last()->msg, "vae: 5 pictures; needs 4k within a clip");
+    c.latents[7] = NAN;
+    assert_int_equal(vae_decode(v, c.latents, 1, c.decoded, &made), ST_MISMATCH);
+    assert_non_null(strstr(error_last()->msg, "of a picture is not a number"));
+    vae_close(&v);
+    clip_close(&c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(golden),
+        cmocka_unit_test(any_cut_gives_the_same_bits),
+        cmocka_unit_test(a_reset_forgets_the_clip),
+        cmocka_unit_test(the_plan_is_what_is_taken),
+        cmocka_unit_test(wrong_calls),
+    };
+    return cmocka_run_group_tests_name("unit_vae", tests, NULL, NULL);
+}
