@@ -48,7 +48,7 @@ PIPELINE += dit_shape.c dit.c dit_time.c dit_forward.c line.c line_pass.c line_e
 # pictures
 PIPELINE += vae.c vae_net.c vae_layout.c vae_layer.c vae_decode.c vae_encode.c
 CMD      := main.c opts.c cmd_inspect.c
-CMD      += cmd_verify.c verify_case.c verify_rolling.c verify_vae.c
+CMD      += cmd_verify.c verify_case.c verify_rolling.c verify_vae.c verify_text.c
 CMD      += cmd_check.c cmd_doctor.c doctor_machine.c doctor_disk.c
 TOOLS    := make_model.c
 TOOLKIT  := zip_writer.c torch_writer.c random_model.c spiece.c

@@ -127,7 +127,9 @@ static status run_kind(struct verify_case *c, const char *what, int *bad)
     static const struct {
         const char *name;
         status (*run)(struct verify_case *c);
-    } kinds[] = { { "vae", verify_vae } };
+    } kinds[] = { { "vae", verify_vae },
+                  { "text", verify_text },
+                  { "tokenizer", verify_tokenizer } };
     const char *const kind = json_string_value(json_object_get(c->json, "kind"));
 
     if (kind && !strcmp(kind, "rolling")) return run_rolling(c, what, bad);
@@ -136,7 +138,8 @@ static status run_kind(struct verify_case *c, const char *what, int *bad)
             TRY(kinds[i].run(c));
             return compare_all(c, what, bad);
         }
-    return fail(ST_FORMAT, "%s/case.json: kind: rolling, vae, text or tokenizer is expected", c->dir);
+    return fail(ST_FORMAT, "%s/case.json: kind: rolling, vae, text or tokenizer is expected",
+                c->dir);
 }
 
 static status open_case(struct verify_case *c)

@@ -73,8 +73,11 @@ status verify_vae(struct verify_case *c)
 {
     char *const path = verify_model(c, "Wan2.1_VAE.pth");
     bool const encoder = c->inputs && weights_find(c->inputs, "pixels") >= 0;
-    struct vae_config config = { .backend = c->o.backend, .threads = c->o.threads,
-                                 .precision = c->o.precision, .path = path, .encoder = encoder };
+    struct vae_config config = { .backend = c->o.backend,
+                                 .threads = c->o.threads,
+                                 .precision = c->o.precision,
+                                 .path = path,
+                                 .encoder = encoder };
     struct vae *v = NULL;
     int frames, h, w;
     status st = ST_OK;
