@@ -27,11 +27,15 @@ OPT := $(or $(OPT.$(MODE)),$(error MODE is release, debug, asan or tsan))
 CFLAGS   := -std=c11 -D_POSIX_C_SOURCE=200809L $(WARN) $(OPT) -ffp-contract=off -I. -MMD -MP
 CXXFLAGS := -std=c++17 -Wall -Wextra -Wshadow $(if $(CI),-Werror) $(OPT) -I. -MMD -MP
 PKGS     := libavformat libavcodec libavutil libswscale yaml-0.1 libzip jansson libcrypto libutf8proc
-LDLIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lsentencepiece -ldnnl -lstdc++ -lm -pthread
+LDLIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lsentencepiece -ldnnl -lgomp -lstdc++ -lm -pthread
 
 # ---- what there is: one line per folder's part, in reading order -------------
 BASE     := base.c log.c arena.c text.c file.c pool.c
-KERNELS  := tensor.c kern.c kern_check.c kern_ref.c kern_ref_heavy.c
+KERNELS  := tensor.c kern.c kern_check.c kern_ref.c kern_ref_heavy.c \
+            kern_cpu.c kern_cpu_linear.c kern_cpu_attention.c kern_cpu_conv.c kern_cpu_rows.c \
+            dnn.c dnn_v2.c dnn_v3.c vec_best.c
+# Compiled once per instruction set; vec_best chooses at run time.
+VEC      := baseline avx2 avx512
 COMM     := comm_thread.c comm_thread_run.c
 CLUSTER  := split.c
 JOBS     := tree.c utf8.c field.c value.c duration.c format.c template.c axis.c axis_file.c sweep.c card.c card_files.c \
@@ -53,16 +57,18 @@ CMD      += cmd_check.c cmd_doctor.c doctor_machine.c doctor_disk.c
 TOOLS    := make_model.c
 TOOLKIT  := zip_writer.c torch_writer.c random_model.c spiece.c
 
-UNIT     := unit_base.c unit_schedule.c unit_keys.c
+UNIT     := unit_base.c unit_cpu.c unit_schedule.c unit_keys.c
 UNIT     += unit_weights.c unit_pickle.c unit_bind.c unit_random_model.c
 UNIT     += unit_vae.c unit_vae_refuse.c
+UNIT     += unit_text_clean.c unit_tokenizer.c
+UNIT     += unit_yaml.c unit_card.c unit_sweep.c unit_job.c
 CHECK    := check_kernels.c check.c check_rows.c check_heavy.c check_closed.c mutants.c # one program
 LINE     := line_comm.c line_clip.c
-FUZZ     :=
+FUZZ     := fuzz_safetensors.c fuzz_torch.c
 
 SRC := $(BASE:%=base/%) $(KERNELS:%=kernels/%) $(COMM:%=comm/%) $(CLUSTER:%=cluster/%) \
        $(JOBS:%=jobs/%) $(PIPELINE:%=pipeline/%)
-OBJ := $(SRC:%.c=$B/%.o) $(PIPELINE_CXX:%.cc=$B/pipeline/%.o)
+OBJ := $(SRC:%.c=$B/%.o) $(VEC:%=$B/kernels/vec.%.o) $(PIPELINE_CXX:%.cc=$B/pipeline/%.o)
 LIB := $B/librollmill.a
 
 TESTS := $(UNIT:%.c=$B/tests/%) $(if $(CHECK),$B/tests/check_kernels) $(LINE:%.c=$B/tests/%)
@@ -95,6 +101,13 @@ $B/%.o: %.cc $B/flags
 # The oracle is a triple loop; it may be unrolled, it may not be reordered.
 $B/kernels/kern_ref%.o: CFLAGS += -O3
 
+VECFLAGS.avx2   := -mavx2 -mfma
+VECFLAGS.avx512 := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma
+$(VEC:%=$B/kernels/vec.%.o): $B/kernels/vec.%.o: kernels/vec.c $B/flags
+	@mkdir -p $(@D)
+	$(call say,CC,$@) $(CC) $(CFLAGS) -O3 -ffp-contract=fast -Wno-psabi $(VECFLAGS.$*) \
+	    -DVEC_TABLE=vec_$* -DVEC_NAME='"$*"' -c -o $@ $<
+
 $(KIT): $(TOOLKIT:%.c=$B/tools/%.o)
 	$(call say,AR,$@) rm -f $@ && ar rcs $@ $^
 
@@ -119,6 +132,30 @@ $(LINE:%.c=$B/tests/%): $B/tests/%: $B/tests/line/%.o $(LIB)
 
 tests: all $(TESTS)
 
+# ---- fuzzing: the library once more, by clang, with coverage and sanitizers -----
+F         := build/fuzz
+CLANG     ?= clang
+FUZZ_OPT  := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all
+FUZZ_OBJ  := $(SRC:%.c=$F/%.o) $(PIPELINE_CXX:%.cc=$F/pipeline/%.o) $(TOOLKIT:%.c=$F/tools/%.o)
+
+$F/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,FUZZ,$<) $(CLANG) -std=c11 -D_POSIX_C_SOURCE=200809L $(FUZZ_OPT) -fsanitize=fuzzer-no-link \
+	    -ffp-contract=off -I. -MMD -MP -c -o $@ $<
+
+$F/%.o: %.cc
+	@mkdir -p $(@D)
+	$(call say,FUZZ,$<) $(CLANG)++ -std=c++17 $(FUZZ_OPT) -fsanitize=fuzzer-no-link -I. -MMD -MP -c -o $@ $<
+
+$F/librollmill.a: $(FUZZ_OBJ)
+	$(call say,AR,$@) rm -f $@ && ar rcs $@ $^
+
+$(FUZZ:%.c=$F/%): $F/%: $F/tests/fuzz/%.o $F/tests/fuzz/fuzz.o $F/librollmill.a
+	$(call say,LINK,$@) $(CLANG) $(FUZZ_OPT) -fsanitize=fuzzer -o $@ $^ $(LDLIBS) -lz
+
+fuzz: $(FUZZ:%.c=$F/%)
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/run $^
+
 deps:
 	@tools/deps.sh
 
@@ -128,6 +165,6 @@ help:
 clean:
 	rm -rf build rollmill
 
-.PHONY: all tests deps help clean force
+.PHONY: all tests fuzz deps help clean force
 .SECONDARY:
 -include $(shell find build -name '*.d' 2>/dev/null)

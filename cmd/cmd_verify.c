@@ -194,7 +194,7 @@ out:
 
 status cmd_verify(int argc, char **argv)
 {
-    const char *backend = "ref", *precision = "f32", *out = NULL;
+    const char *backend = "cpu", *precision = "f32", *out = NULL;
     int ranks = 1, threads = pool_cpus(), deadline = 600, bad = 0;
     struct opt const table[] = {
         { "backend", OPT_CHOICE, &backend, "NAME", "what computes", 0, 0, kern_backend_names() },

@@ -13,6 +13,8 @@ static const struct cmd cmds[] = {
       cmd_inspect },
     { "verify", "run golden cases and print how far the results are off", cmd_verify },
     { "check", "validate jobs and model cards, print the expanded plan", cmd_check },
+    { "inspect", "list the tensors of a checkpoint: names, shapes, dtypes, bytes, a hash",
+      cmd_inspect },
     { "doctor", "look at this machine: what stands in the way of a render", cmd_doctor },
 };
 

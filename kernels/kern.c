@@ -1,9 +1,10 @@
 #include "kernels/kern.h"
+#include "kernels/kern_cpu.h"
 #include "kernels/kern_ref.h"
 
 #include <string.h>
 
-static const struct kern_backend *const backends[] = { &kern_ref_backend };
+static const struct kern_backend *const backends[] = { &kern_ref_backend, &kern_cpu_backend };
 
 const struct kern_backend *kern_backend_find(const char *name)
 {
@@ -12,7 +13,7 @@ const struct kern_backend *kern_backend_find(const char *name)
     return NULL;
 }
 
-const char *kern_backend_names(void) { return "ref"; }
+const char *kern_backend_names(void) { return "ref|cpu"; }
 
 status kern_weight_place(struct kern_weight *out, const struct kern_backend *backend,
                          struct arena *a, enum kern_use use, enum dtype dtype, int ndim,

@@ -57,10 +57,9 @@ static status visit(struct walk *w, uint32_t at, int depth)
     if (ends) TRY(check_value(w, unit_at(w, base) & 0x7fffffffu));
 
     w->state[at] = ABOVE;
-    for (uint32_t byte = 0; byte < 256; byte++) {
+    for (uint32_t byte = 1; byte < 256; byte++) { /* a text holds no NUL */
         uint32_t const child = base ^ byte;
         if ((unit_at(w, child) & 0x800000ffu) != byte) continue;
-        if (!byte && ends) continue; /* the value lies there */
         TRY(visit(w, child, depth + 1));
         if (w->state[child] - SEEN > most) most = w->state[child] - SEEN;
     }

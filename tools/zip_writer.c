@@ -33,6 +33,11 @@ static void add_le(struct text *t, uint64_t n, int bytes)
     }
 }
 
+static void add_zeros(struct text *t, int bytes)
+{
+    for (int i = 0; i < bytes; i++) text_add(t, "", 1);
+}
+
 static status put(struct zip_writer *z, const void *bytes, size_t len)
 {
     if (len && fwrite(bytes, 1, len, z->f) != len)
@@ -89,7 +94,7 @@ status zip_writer_begin(struct zip_writer *z, const char *name, uint64_t size)
     add_le(&t, 0x04034b50, 4);
     add_le(&t, large ? 45 : 0, 2);
     add_le(&t, FLAG_DESCRIPTOR, 2);
-    add_le(&t, 0, 2 + 2 + 2 + 4); /* stored; no time; checksum follows the data */
+    add_zeros(&t, 2 + 2 + 2 + 4); /* stored; no time; checksum follows the data */
     add_le(&t, large ? MAX32 : 0, 4);
     add_le(&t, large ? MAX32 : 0, 4);
     add_le(&t, strlen(name), 2);
@@ -131,13 +136,13 @@ static void add_directory(struct zip_writer *z)
     add_le(t, 0, 2);
     add_le(t, wide.len ? 45 : 0, 2);
     add_le(t, FLAG_DESCRIPTOR, 2);
-    add_le(t, 0, 2 + 2 + 2);
+    add_zeros(t, 2 + 2 + 2);
     add_le(t, z->crc, 4);
     add_le(t, z->size < MAX32 ? z->size : MAX32, 4);
     add_le(t, z->size < MAX32 ? z->size : MAX32, 4);
     add_le(t, strlen(z->name), 2);
     add_le(t, wide.len ? wide.len + 4 : 0, 2);
-    add_le(t, 0, 2 + 2 + 2 + 4); /* comment, disk, attributes */
+    add_zeros(t, 2 + 2 + 2 + 4); /* comment, disk, attributes */
     add_le(t, z->start < MAX32 ? z->start : MAX32, 4);
     text_add(t, z->name, strlen(z->name));
     if (wide.len) {
@@ -185,7 +190,7 @@ static status put_end(struct zip_writer *z)
     add_le(&t, 44, 8);
     add_le(&t, 0, 2);
     add_le(&t, 45, 2);
-    add_le(&t, 0, 4 + 4);
+    add_zeros(&t, 4 + 4);
     add_le(&t, n, 8);
     add_le(&t, n, 8);
     add_le(&t, bytes, 8);
@@ -195,7 +200,7 @@ static status put_end(struct zip_writer *z)
     add_le(&t, end, 8);
     add_le(&t, 1, 4);
     add_le(&t, 0x06054b50, 4);
-    add_le(&t, 0, 2 + 2);
+    add_zeros(&t, 2 + 2);
     add_le(&t, n < 0xffff ? n : 0xffff, 2);
     add_le(&t, n < 0xffff ? n : 0xffff, 2);
     add_le(&t, bytes < MAX32 ? bytes : MAX32, 4);

@@ -141,13 +141,13 @@ static void check_all(const struct options *o, long totals[2])
 
     if (wanted(o, "ref", 3)) check_backend(o, &closed, &kern_ref_backend, totals);
     for (const char *at = kern_backend_names(); *at;) {
-        size_t const len = strcspn(at, ", ");
+        size_t const len = strcspn(at, "|");
         char name[32];
         snprintf(name, sizeof name, "%.*s", (int)len, at);
         if (strcmp(name, "ref") && wanted(o, at, len))
             check_backend(o, &kern_ref_backend, kern_backend_find(name), totals);
         at += len;
-        at += strspn(at, ", ");
+        at += strspn(at, "|");
     }
     if (!o->backend) check_mutants(o, totals);
 }

@@ -238,13 +238,13 @@ static void every_backend(void (*test)(const struct kern_backend *))
 
     while (*name) {
         char one[32];
-        size_t const len = strcspn(name, ", ");
+        size_t const len = strcspn(name, "|");
         assert_true(len > 0 && len < sizeof one);
         memcpy(one, name, len);
         one[len] = 0;
         assert_non_null(kern_backend_find(one));
         test(kern_backend_find(one));
-        name += len + strspn(name + len, ", ");
+        name += len + strspn(name + len, "|");
     }
 }
 

@@ -1,0 +1,14 @@
+#include "kernels/vec.h"
+
+const struct vec_ops *vec_best(void)
+{
+    const struct vec_ops *best = &vec_baseline;
+
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return best;
+    best = &vec_avx2;
+
+    if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
+        !__builtin_cpu_supports("avx512vl") || !__builtin_cpu_supports("avx512dq"))
+        return best;
+    return &vec_avx512;
+}
