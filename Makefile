@@ -30,7 +30,7 @@ PKGS     := libavformat libavcodec libavutil libswscale yaml-0.1 libzip jansson 
 LDLIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lsentencepiece -ldnnl -lgomp -lstdc++ -lm -pthread
 
 # ---- what there is: one line per folder's part, in reading order -------------
-BASE     := base.c log.c arena.c text.c file.c pool.c
+BASE     := base.c log.c arena.c text.c file.c pool.c version.c
 KERNELS  := tensor.c kern.c kern_check.c kern_ref.c kern_ref_heavy.c \
             kern_cpu.c kern_cpu_linear.c kern_cpu_attention.c kern_cpu_conv.c kern_cpu_rows.c \
             dnn.c dnn_v2.c dnn_v3.c vec_best.c
@@ -41,30 +41,35 @@ CLUSTER  := split.c
 JOBS     := tree.c utf8.c field.c value.c duration.c format.c template.c axis.c axis_file.c sweep.c card.c card_files.c \
             job.c job_keys.c prompts.c clip.c clip_id.c clip_json.c
 # checkpoints
-PIPELINE := names.c safetensors.c torchzip.c pickle.c pickle_call.c torchfile.c weights.c weights_hash.c bind.c tensor_file.c
+PIPELINE := names.c safetensors.c torchzip.c pickle_vm.c pickle_call.c pickle.c torchfile.c weights.c weights_hash.c bind.c tensor_file.c
 # prompts
 PIPELINE += runes.c charmap.c char_class.c badness.c lossy_utf8.c mojibake.c html_entities.c html.c \
-            text_clean.c charsmap.c tokenizer_model.c tokenizer_file.c umt5.c text_cache.c text_hash.c text_encoder.c
+            text_clean.c charsmap.c tokenizer_model.c tokenizer_file.c umt5_layer.c umt5.c text_cache.c text_hash.c text_encoder.c
 PIPELINE_CXX := tokenizer.cc
 # the line
 PIPELINE += schedule.c noise.c rope.c keys.c timeline.c cache.c
 PIPELINE += dit_shape.c dit.c dit_time.c dit_forward.c line.c line_pass.c line_exchange.c crew.c
 # pictures
 PIPELINE += vae.c vae_net.c vae_layout.c vae_layer.c vae_decode.c vae_encode.c
+PIPELINE += pixels.c quality.c digest.c codec.c encoder.c video.c video_verify.c contact.c sidecar.c attempt.c clip_sink.c
 CMD      := main.c opts.c cmd_inspect.c
 CMD      += cmd_verify.c verify_case.c verify_rolling.c verify_vae.c verify_text.c
+CMD      += cmd_bench.c bench_program.c bench_cases.c
+CMD      += cmd_render.c render_list.c render_prompts.c render_batch.c render_film.c render_about.c render_progress.c
 CMD      += cmd_check.c cmd_doctor.c doctor_machine.c doctor_disk.c
 TOOLS    := make_model.c
 TOOLKIT  := zip_writer.c torch_writer.c random_model.c spiece.c
 
 UNIT     := unit_base.c unit_cpu.c unit_schedule.c unit_keys.c
 UNIT     += unit_weights.c unit_pickle.c unit_bind.c unit_random_model.c
-UNIT     += unit_vae.c unit_vae_refuse.c
-UNIT     += unit_text_clean.c unit_tokenizer.c
+UNIT     += unit_vae.c unit_vae_refuse.c unit_pixels.c unit_video.c unit_clip_sink.c
+UNIT     += unit_text_clean.c unit_tokenizer.c unit_umt5.c
 UNIT     += unit_yaml.c unit_card.c unit_sweep.c unit_job.c
 CHECK    := check_kernels.c check.c check_rows.c check_heavy.c check_closed.c mutants.c # one program
 LINE     := line_comm.c line_clip.c
+CLI      := cli_inspect.sh
 FUZZ     := fuzz_safetensors.c fuzz_torch.c
+FUZZ     += fuzz_tokenizer.c
 
 SRC := $(BASE:%=base/%) $(KERNELS:%=kernels/%) $(COMM:%=comm/%) $(CLUSTER:%=cluster/%) \
        $(JOBS:%=jobs/%) $(PIPELINE:%=pipeline/%)
@@ -108,6 +113,9 @@ $(VEC:%=$B/kernels/vec.%.o): $B/kernels/vec.%.o: kernels/vec.c $B/flags
 	$(call say,CC,$@) $(CC) $(CFLAGS) -O3 -ffp-contract=fast -Wno-psabi $(VECFLAGS.$*) \
 	    -DVEC_TABLE=vec_$* -DVEC_NAME='"$*"' -c -o $@ $<
 
+# Loops over pixels, written to be vectorised.
+$B/pipeline/pixels.o $B/pipeline/quality.o: CFLAGS += -O3
+
 $(KIT): $(TOOLKIT:%.c=$B/tools/%.o)
 	$(call say,AR,$@) rm -f $@ && ar rcs $@ $^
 
@@ -120,11 +128,20 @@ $B/flags: force
 	@mkdir -p $(@D)
 	@echo '$(FLAGS)' | cmp -s - $@ || echo '$(FLAGS)' > $@
 
+# The commit goes into one object, rebuilt when it moves.
+COMMIT := $(shell git describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)
+$B/commit: force
+	@mkdir -p $(@D)
+	@echo '$(COMMIT)' | cmp -s - $@ || echo '$(COMMIT)' > $@
+$B/base/version.o: $B/commit
+build/%/base/version.o: CFLAGS += -DVERSION_COMMIT='"$(COMMIT)"' -DVERSION_FLAGS='"$(OPT)"'
+
 say = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2);)
 
 # ---- tests -------------------------------------------------------------------
 $(UNIT:%.c=$B/tests/%): $B/tests/%: $B/tests/unit/%.o $(KIT) $(LIB)
-	$(call say,LINK,$@) mkdir -p $(@D) && $(CC) $(OPT) -o $@ $^ $(LDLIBS) -lcmocka -lz
+	$(call say,LINK,$@) mkdir -p $(@D) && $(CC) $(OPT) -o $@ $(filter %.o,$^) $(KIT) $(LIB) $(LDLIBS) -lcmocka -lz
+$B/tests/unit_video $B/tests/unit_clip_sink: $B/tests/unit/clips.o
 $B/tests/check_kernels: $(CHECK:%.c=$B/tests/check/%.o) $(LIB)
 	$(call say,LINK,$@) mkdir -p $(@D) && $(CC) $(OPT) -o $@ $^ $(LDLIBS)
 $(LINE:%.c=$B/tests/%): $B/tests/%: $B/tests/line/%.o $(LIB)
@@ -151,7 +168,7 @@ $F/librollmill.a: $(FUZZ_OBJ)
 	$(call say,AR,$@) rm -f $@ && ar rcs $@ $^
 
 $(FUZZ:%.c=$F/%): $F/%: $F/tests/fuzz/%.o $F/tests/fuzz/fuzz.o $F/librollmill.a
-	$(call say,LINK,$@) $(CLANG) $(FUZZ_OPT) -fsanitize=fuzzer -o $@ $^ $(LDLIBS) -lz
+	$(call say,LINK,$@) $(CLANG)++ $(FUZZ_OPT) -fsanitize=fuzzer -o $@ $^ $(LDLIBS) -lz
 
 fuzz: $(FUZZ:%.c=$F/%)
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/run $^

@@ -32,7 +32,7 @@ void base_trace(const char *file, int line, const char *expr)
     last.depth++;
 }
 
-status base_fail(status st, const char *file, int line, const char *fmt, ...)
+void base_fail(status st, const char *file, int line, const char *fmt, ...)
 {
     struct error e = { .st = st }; /* apart from `last`: an argument may point into it */
     va_list ap;
@@ -42,5 +42,4 @@ status base_fail(status st, const char *file, int line, const char *fmt, ...)
     va_end(ap);
     last = e;
     base_trace(file, line, "fail");
-    return st;
 }

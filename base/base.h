@@ -51,9 +51,11 @@ void error_clear(void);
 /* Take over a failure that happened on another thread, frames and all. */
 void error_adopt(const struct error *from);
 
-/* Begin a failure. Returns st, so `return fail(ST_IO, "...")` reads well. */
-#define fail(st, ...) base_fail((st), __FILE__, __LINE__, __VA_ARGS__)
-status base_fail(status st, const char *file, int line, const char *fmt, ...) PRINTF_LIKE(4, 5);
+/* Begin a failure. Gives st, so `return fail(ST_IO, "...")` reads well, and in
+ * a way that lets the compiler see it is not ST_OK. */
+#define fail(st, ...) (base_fail((st), __FILE__, __LINE__, __VA_ARGS__), base_same(st))
+void base_fail(status st, const char *file, int line, const char *fmt, ...) PRINTF_LIKE(4, 5);
+static inline status base_same(status st) { return st; }
 void base_trace(const char *file, int line, const char *expr);
 
 /* Pass a failure up. TRY returns; TRY_OUT jumps to `out:` with `st` set. */

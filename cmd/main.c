@@ -9,12 +9,12 @@
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_STOPPED = 75 };
 
 static const struct cmd cmds[] = {
-    { "inspect", "list the tensors of a checkpoint: names, shapes, dtypes, bytes, a hash",
-      cmd_inspect },
-    { "verify", "run golden cases and print how far the results are off", cmd_verify },
+    { "render", "render the clips of jobs, until all are done", cmd_render },
     { "check", "validate jobs and model cards, print the expanded plan", cmd_check },
+    { "verify", "run golden cases and print how far the results are off", cmd_verify },
     { "inspect", "list the tensors of a checkpoint: names, shapes, dtypes, bytes, a hash",
       cmd_inspect },
+    { "bench", "time operations and layers on this machine", cmd_bench },
     { "doctor", "look at this machine: what stands in the way of a render", cmd_doctor },
 };
 

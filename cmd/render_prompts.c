@@ -12,7 +12,7 @@ struct embedding {
 };
 
 struct render_prompts {
-    const struct clip_spec *const *clips;
+    const struct clip_spec **clips; /* [count] */
     int count, text_len, text_dim;
     struct embedding *text; /* distinct, sorted by text */
     int texts;
@@ -91,7 +91,12 @@ status render_prompts_open(struct render_prompts **out, const struct clip_spec *
 
     *out = NULL;
     if (!p) return fail(ST_NOMEM, "prompts: no memory");
-    p->clips = clips;
+    p->clips = calloc((size_t)count + 1, sizeof *p->clips);
+    if (!p->clips) {
+        st = fail(ST_NOMEM, "%d clips", count);
+        goto out;
+    }
+    for (int i = 0; i < count; i++) p->clips[i] = clips[i];
     p->count = count;
     p->text_len = text->text_len;
     p->text_dim = text_dim_wanted;
@@ -120,6 +125,7 @@ void render_prompts_close(struct render_prompts **prompts)
     for (int i = 0; p->text && i < p->texts; i++) free(p->text[i].rows);
     free(p->text);
     free(p->first_block);
+    free(p->clips);
     free(p);
     *prompts = NULL;
 }

@@ -13,7 +13,7 @@
 struct render_prompts;
 
 /* Encode what the clips ask for. `text` says how; its text_len is the
- * transformer's. Clips are borrowed. ST_FORMAT if the encoder's width is not
+ * transformer's. The clips are borrowed, the list of them is not. ST_FORMAT if the encoder's width is not
  * text_dim. Whoever opens, closes. */
 status render_prompts_open(struct render_prompts **out, const struct clip_spec *const *clips,
                            int count, const struct text_config *text, int text_dim) MUST_USE;

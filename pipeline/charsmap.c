@@ -32,8 +32,8 @@ static status check_value(const struct walk *w, uint32_t value)
     uint32_t const room = w->string_bytes - value;
     uint32_t const reach = room < CHARSMAP_VALUE + 1 ? room : CHARSMAP_VALUE + 1;
     if (!memchr(w->strings + value, '\0', reach))
-        return fail(ST_FORMAT, "%s: a normalisation rule puts in more than %d bytes", w->name,
-                    CHARSMAP_VALUE);
+        return fail(ST_FORMAT, "%s: the text of a normalisation rule does not end within %d bytes",
+                    w->name, CHARSMAP_VALUE);
     return ST_OK;
 }
 

@@ -4,78 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-status pickle_grow(void **array, int *cap, int count, size_t each)
-{
-    if (count < *cap) return ST_OK;
-    if (count >= PICKLE_VALUES_MAX)
-        return fail(ST_FORMAT, "pickle: more than %d values", PICKLE_VALUES_MAX);
-
-    int const room = *cap ? *cap * 2 : 64;
-    void *const more = realloc(*array, (size_t)room * each);
-    if (!more) return fail(ST_NOMEM, "pickle: %d values", room);
-    *array = more;
-    *cap = room;
-    return ST_OK;
-}
-
-static status push_index(struct pickle_vm *vm, int value)
-{
-    TRY(pickle_grow((void **)&vm->stack, &vm->stack_cap, vm->depth, sizeof *vm->stack));
-    vm->stack[vm->depth++] = value;
-    return ST_OK;
-}
-
-status pickle_push(struct pickle_vm *vm, struct pickle_value v)
-{
-    struct pickle *const p = vm->p;
-
-    TRY(pickle_grow((void **)&p->value, &vm->value_cap, p->values, sizeof *p->value));
-    p->value[p->values] = v;
-    return push_index(vm, p->values++);
-}
-
-static status too_few(const struct pickle_vm *vm)
-{
-    return fail(ST_FORMAT, "%s: byte %zu: takes more from the stack than there is", vm->where,
-                vm->op_at);
-}
-
-status pickle_pop(struct pickle_vm *vm, int *value)
-{
-    if (vm->depth <= (vm->marks ? vm->mark[vm->marks - 1] : 0)) return too_few(vm);
-    *value = vm->stack[--vm->depth];
-    return ST_OK;
-}
-
-status pickle_tuple(const struct pickle_vm *vm, int tuple, int min, int max, int *entry, int *count)
-{
-    const struct pickle_value *const t = pickle_at(vm, tuple);
-    int n = 0;
-
-    if (t->kind != PICKLE_TUPLE || t->as.chain.count < min || t->as.chain.count > max)
-        return fail(ST_FORMAT, "%s: byte %zu: where a tuple of %d to %d entries is wanted, %s",
-                    vm->where, vm->op_at, min, max,
-                    t->kind == PICKLE_TUPLE ? "its length is another" : "something else stands");
-    for (int i = t->as.chain.first; i >= 0; i = vm->p->item[i].next)
-        entry[n++] = vm->p->item[i].value;
-    *count = n;
-    return ST_OK;
-}
-
-static status append(struct pickle_vm *vm, int container, int key, int value)
-{
-    struct pickle *const p = vm->p;
-
-    TRY(pickle_grow((void **)&p->item, &vm->item_cap, p->items, sizeof *p->item));
-    struct pickle_value *const c = pickle_at(vm, container);
-    p->item[p->items] = (struct pickle_item){ .key = key, .value = value, .next = -1 };
-    if (c->as.chain.last >= 0) p->item[c->as.chain.last].next = p->items;
-    else c->as.chain.first = p->items;
-    c->as.chain.last = p->items++;
-    c->as.chain.count++;
-    return ST_OK;
-}
-
 /* ---- bytes of the program ---------------------------------------------------- */
 
 static status take(struct pickle_vm *vm, uint64_t n, const unsigned char **at)
@@ -224,7 +152,7 @@ static status op_mark(struct pickle_vm *vm, int arg)
 /* The stack from *from on is what stood behind the last mark. */
 static status close_mark(struct pickle_vm *vm, int *from)
 {
-    if (!vm->marks) return too_few(vm);
+    if (!vm->marks) return pickle_too_few(vm);
     *from = vm->mark[--vm->marks];
     return ST_OK;
 }
@@ -235,9 +163,9 @@ static status make_tuple(struct pickle_vm *vm, int from)
 
     TRY(op_empty(vm, PICKLE_TUPLE));
     int const tuple = vm->stack[end];
-    for (int i = from; i < end; i++) TRY(append(vm, tuple, -1, vm->stack[i]));
+    for (int i = from; i < end; i++) TRY(pickle_append(vm, tuple, -1, vm->stack[i]));
     vm->depth = from;
-    return push_index(vm, tuple);
+    return pickle_push_index(vm, tuple);
 }
 
 static status op_tuple(struct pickle_vm *vm, int arg)
@@ -251,7 +179,7 @@ static status op_tuple(struct pickle_vm *vm, int arg)
 
 static status op_tuple_of(struct pickle_vm *vm, int count)
 {
-    if (vm->depth - (vm->marks ? vm->mark[vm->marks - 1] : 0) < count) return too_few(vm);
+    if (vm->depth - pickle_floor(vm) < count) return pickle_too_few(vm);
     return make_tuple(vm, vm->depth - count);
 }
 
@@ -260,13 +188,13 @@ static status extend(struct pickle_vm *vm, int from, enum pickle_kind kind)
 {
     int const step = kind == PICKLE_DICT ? 2 : 1;
 
-    if (from - 1 < (vm->marks ? vm->mark[vm->marks - 1] : 0)) return too_few(vm);
+    if (from - 1 < pickle_floor(vm)) return pickle_too_few(vm);
     int const container = vm->stack[from - 1];
     if (pickle_at(vm, container)->kind != kind || (vm->depth - from) % step)
         return fail(ST_FORMAT, "%s: byte %zu: adds to what is no %s", vm->where, vm->op_at,
                     kind == PICKLE_DICT ? "dict, or a key without a value" : "list");
     for (int i = from; i < vm->depth; i += step)
-        TRY(append(vm, container, step == 2 ? vm->stack[i] : -1, vm->stack[i + step - 1]));
+        TRY(pickle_append(vm, container, step == 2 ? vm->stack[i] : -1, vm->stack[i + step - 1]));
     vm->depth = from;
     return ST_OK;
 }
@@ -286,12 +214,15 @@ static status op_add_all(struct pickle_vm *vm, int kind)
 
 static status memo_set(struct pickle_vm *vm, uint64_t slot)
 {
+    void *grown;
+
     if (slot >= PICKLE_VALUES_MAX)
         return fail(ST_FORMAT, "%s: byte %zu: memo %llu; at most %d", vm->where, vm->op_at,
                     (unsigned long long)slot, PICKLE_VALUES_MAX - 1);
-    if (vm->depth <= (vm->marks ? vm->mark[vm->marks - 1] : 0)) return too_few(vm);
+    if (vm->depth <= pickle_floor(vm)) return pickle_too_few(vm);
     while (vm->memo_count <= (int)slot) {
-        TRY(pickle_grow((void **)&vm->memo, &vm->memo_cap, vm->memo_count, sizeof *vm->memo));
+        TRY(pickle_grow(vm->memo, &vm->memo_cap, vm->memo_count, sizeof *vm->memo, &grown));
+        vm->memo = grown;
         vm->memo[vm->memo_count++] = -1;
     }
     vm->memo[slot] = vm->stack[vm->depth - 1];
@@ -320,7 +251,7 @@ static status op_get(struct pickle_vm *vm, int bytes)
     if (slot >= (uint64_t)vm->memo_count || vm->memo[slot] < 0)
         return fail(ST_FORMAT, "%s: byte %zu: memo %llu was never set", vm->where, vm->op_at,
                     (unsigned long long)slot);
-    return push_index(vm, vm->memo[slot]);
+    return pickle_push_index(vm, vm->memo[slot]);
 }
 
 static status op_global(struct pickle_vm *vm, int arg)

@@ -41,6 +41,7 @@ status pickle_call_persid(struct pickle_vm *vm)
 {
     struct pickle *const p = vm->p;
     int id, e[5], n;
+    void *grown;
 
     TRY(pickle_pop(vm, &id));
     TRY(pickle_tuple(vm, id, 5, 5, e, &n));
@@ -53,7 +54,8 @@ status pickle_call_persid(struct pickle_vm *vm)
                     vm->op_at);
 
     const char *const dtype = globals[type->as.number].name;
-    TRY(pickle_grow((void **)&p->storage, &vm->storage_cap, p->storages, sizeof *p->storage));
+    TRY(pickle_grow(p->storage, &vm->storage_cap, p->storages, sizeof *p->storage, &grown));
+    p->storage = grown;
     p->storage[p->storages] = (struct pickle_storage){
         .dtype = { dtype, strlen(dtype) },
         .key = key->as.text,
@@ -82,6 +84,7 @@ static status rebuild_tensor(struct pickle_vm *vm, int args)
 {
     struct pickle *const p = vm->p;
     int e[7], n, strides;
+    void *grown;
 
     TRY(pickle_tuple(vm, args, 6, 7, e, &n));
     const struct pickle_value *const storage = pickle_at(vm, e[0]), *const offset =
@@ -95,7 +98,8 @@ static status rebuild_tensor(struct pickle_vm *vm, int args)
     if (strides != t.ndim)
         return fail(ST_FORMAT, "%s: byte %zu: a tensor of %d sizes and %d strides", vm->where,
                     vm->op_at, t.ndim, strides);
-    TRY(pickle_grow((void **)&p->tensor, &vm->tensor_cap, p->tensors, sizeof *p->tensor));
+    TRY(pickle_grow(p->tensor, &vm->tensor_cap, p->tensors, sizeof *p->tensor, &grown));
+    p->tensor = grown;
     p->tensor[p->tensors] = t;
     return pickle_push(vm, (struct pickle_value){ PICKLE_TENSOR, { .at = p->tensors++ } });
 }

@@ -1,4 +1,4 @@
-/* pickle_vm.h - the stack machine inside pickle.c and pickle_call.c. */
+/* pickle_vm.h - the stack machine of pickle.c and pickle_call.c. */
 #ifndef PICKLE_VM_H
 #define PICKLE_VM_H
 
@@ -18,14 +18,30 @@ struct pickle_vm {
     bool stopped;
 };
 
-/* Room for one more in an array that doubles, up to PICKLE_VALUES_MAX. */
-status pickle_grow(void **array, int *cap, int count, size_t each) MUST_USE;
+/* Room for one more in an array that doubles, up to PICKLE_VALUES_MAX. *grown is
+ * where the array is now. */
+status pickle_grow(void *array, int *cap, int count, size_t each, void **grown) MUST_USE;
 
 /* A new value on top of the stack. */
 status pickle_push(struct pickle_vm *vm, struct pickle_value v) MUST_USE;
 
+/* A value that exists already on top of the stack. */
+status pickle_push_index(struct pickle_vm *vm, int value) MUST_USE;
+
 /* Take the top value's index; values below an open mark stay. */
 status pickle_pop(struct pickle_vm *vm, int *value) MUST_USE;
+
+/* The failure of taking more than there is. */
+status pickle_too_few(const struct pickle_vm *vm) MUST_USE;
+
+/* How deep the stack may be emptied: to the last open mark. */
+static inline int pickle_floor(const struct pickle_vm *vm)
+{
+    return vm->marks ? vm->mark[vm->marks - 1] : 0;
+}
+
+/* One more entry of a tuple or list (key -1) or dict. */
+status pickle_append(struct pickle_vm *vm, int container, int key, int value) MUST_USE;
 
 /* The value under an index. */
 static inline struct pickle_value *pickle_at(const struct pickle_vm *vm, int i)

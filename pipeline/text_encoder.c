@@ -58,8 +58,6 @@ static status prepare(const struct text_encoder *t, const char *prompt, struct i
     TRY_OUT(text_clean(prompt, strlen(prompt), &clean));
     TRY_OUT(make_key(t, clean, it->key));
     TRY_OUT(tokenizer_encode(t->tokenizer, clean, it->ids, t->config.text_len, &it->count));
-    if (it->count == t->config.text_len)
-        log_debug("prompt of %zu bytes fills all %d tokens", strlen(prompt), it->count);
 out:
     free(clean);
     return st;

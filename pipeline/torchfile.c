@@ -190,10 +190,10 @@ status torchfile_fetch(struct torchfile *f, int i, const void **data)
     if (!f->held || strcmp(f->held, e->member)) {
         TRY(torchzip_size(f->zip, e->member, &bytes));
         f->held = NULL;
-        if (bytes > f->buf_bytes) {
+        if (!f->buf || bytes > f->buf_bytes) {
             free(f->buf); /* not realloc: the old bytes are not worth copying */
             f->buf_bytes = 0;
-            f->buf = malloc(bytes);
+            f->buf = malloc(bytes + 1);
             if (!f->buf) return fail(ST_NOMEM, "%s: %zu bytes", e->name, bytes);
             f->buf_bytes = bytes;
         }

@@ -1,147 +1,39 @@
 #include "pipeline/umt5.h"
-#include "pipeline/bind.h"
+#include "pipeline/umt5_layer.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #define EPS 1e-6f
-
-enum { MAX_DISTANCE = 128, MAX_LAYERS = 1024 };
 
 struct umt5 {
     struct umt5_config config;
     struct umt5_shape shape;
 };
 
-/* One layer's weights; every layer takes the same place in turn. */
-struct layer {
-    struct kern_weight q, k, v, o, gate, fc1, fc2;
-    struct tensor norm1, norm2, positions; /* positions: [buckets, heads] */
-};
-
 /* All that one call works on. */
 struct pass {
     const struct umt5 *u;
     struct kern_ctx *ctx;
-    struct layer layer;
+    struct umt5_layer layer;
     struct tensor norm;
-    struct tensor x;                            /* [all tokens, dim] F32 */
-    struct tensor y, q, k, v, attn, gate, wide; /* [longest prompt, ...] act */
-    struct tensor bias;                         /* [heads, longest, longest] F32 */
-    struct tensor out;                          /* [longest, dim] F32 */
-    float *host;                                /* as large as x, positions or bias */
-    float *positions;                           /* of the layer, on the host */
+    struct tensor x;                /* [all tokens, dim] F32 */
+    struct tensor y, gate, wide;    /* [longest prompt, ...] act */
+    struct tensor h, q, k, v, attn; /* [longest, ...] F32 */
+    struct tensor bias;             /* [heads, longest, longest] F32 */
+    struct tensor out;              /* [longest, dim] F32 */
+    float *host;                    /* as large as x or bias */
+    float *positions;               /* of the layer, on the host */
 };
 
-/* ---- shape ------------------------------------------------------------------- */
-
-static status find_matrix(const struct weights *w, const char *name, int64_t *rows, int64_t *cols)
-{
-    int const at = weights_find(w, name);
-    const struct tensor *const t = at < 0 ? NULL : &weights_at(w, at)->t;
-
-    if (!t || t->ndim != 2 || t->dim[0] < 1 || t->dim[1] < 1)
-        return fail(ST_FORMAT, "%s: not a UMT5 encoder: no matrix %s", weights_path(w), name);
-    *rows = t->dim[0];
-    *cols = t->dim[1];
-    return ST_OK;
-}
-
-static int count_layers(const struct weights *w)
-{
-    char name[BIND_NAME];
-    int n = -1;
-
-    do {
-        n++;
-        snprintf(name, sizeof name, "blocks.%d.norm1.weight", n);
-    } while (n < MAX_LAYERS && weights_find(w, name) >= 0);
-    return n;
-}
-
-static status read_shape(struct umt5_shape *s, const struct weights *w)
-{
-    int64_t dim;
-
-    TRY(find_matrix(w, "token_embedding.weight", &s->vocab, &s->dim));
-    TRY(find_matrix(w, "blocks.0.attn.q.weight", &s->dim_attn, &dim));
-    TRY(find_matrix(w, "blocks.0.ffn.fc1.weight", &s->ffn, &dim));
-    TRY(find_matrix(w, "blocks.0.pos_embedding.embedding.weight", &s->buckets, &s->heads));
-    s->layers = count_layers(w);
-    if (s->dim_attn % s->heads)
-        return fail(ST_FORMAT, "%s: attention of width %lld has %lld heads; they must divide it",
-                    weights_path(w), (long long)s->dim_attn, (long long)s->heads);
-    if (s->buckets % 4 || s->buckets / 4 >= MAX_DISTANCE)
-        return fail(ST_FORMAT, "%s: %lld position buckets; multiples of 4 below %d are allowed",
-                    weights_path(w), (long long)s->buckets, 4 * MAX_DISTANCE);
-    return ST_OK;
-}
-
 /* ---- weights ----------------------------------------------------------------- */
-
-static void list_linear(struct bind_list *l, struct kern_weight *to, const struct umt5 *u,
-                        int layer, const char *name, int64_t n, int64_t k)
-{
-    bind_add(l,
-             &(struct bind_slot){ .ndim = 2,
-                                  .dim = { n, k },
-                                  .weight = to,
-                                  .use = KERN_LINEAR,
-                                  .dtype = u->config.precision },
-             "blocks.%d.%s.weight", layer, name);
-}
-
-static void list_layer(struct bind_list *l, struct layer *to, const struct umt5 *u, int layer)
-{
-    const struct umt5_shape *const s = &u->shape;
-    struct bind_slot const norm1 = { .ndim = 1, .dim = { s->dim }, .vector = &to->norm1 };
-    struct bind_slot const norm2 = { .ndim = 1, .dim = { s->dim }, .vector = &to->norm2 };
-    struct bind_slot const positions = { .ndim = 2,
-                                         .dim = { s->buckets, s->heads },
-                                         .vector = &to->positions };
-
-    bind_add(l, &norm1, "blocks.%d.norm1.weight", layer);
-    list_linear(l, &to->q, u, layer, "attn.q", s->dim_attn, s->dim);
-    list_linear(l, &to->k, u, layer, "attn.k", s->dim_attn, s->dim);
-    list_linear(l, &to->v, u, layer, "attn.v", s->dim_attn, s->dim);
-    list_linear(l, &to->o, u, layer, "attn.o", s->dim, s->dim_attn);
-    bind_add(l, &norm2, "blocks.%d.norm2.weight", layer);
-    list_linear(l, &to->gate, u, layer, "ffn.gate.0", s->ffn, s->dim);
-    list_linear(l, &to->fc1, u, layer, "ffn.fc1", s->ffn, s->dim);
-    list_linear(l, &to->fc2, u, layer, "ffn.fc2", s->dim, s->ffn);
-    bind_add(l, &positions, "blocks.%d.pos_embedding.embedding.weight", layer);
-}
-
-static void list_norm(struct bind_list *l, struct tensor *to, const struct umt5 *u)
-{
-    bind_add(l, &(struct bind_slot){ .ndim = 1, .dim = { u->shape.dim }, .vector = to },
-             "norm.weight");
-}
-
-static status check_file(const struct umt5 *u)
-{
-    struct bind_list list = { 0 };
-    struct layer layer = { 0 };
-    struct tensor unused = { 0 };
-
-    bind_add(&list,
-             &(struct bind_slot){
-                 .ndim = 2, .dim = { u->shape.vocab, u->shape.dim }, .vector = &unused },
-             "token_embedding.weight");
-    for (int i = 0; i < u->shape.layers; i++) list_layer(&list, &layer, u, i);
-    list_norm(&list, &unused, u);
-    status const st = bind_check(&list, u->config.weights);
-    bind_free(&list);
-    return st;
-}
 
 static status load_layer(struct pass *p, int i)
 {
     struct bind_list list = { 0 };
     status st;
 
-    list_layer(&list, &p->layer, p->u, i);
+    umt5_list_layer(&list, &p->layer, &p->u->shape, i, p->u->config.precision);
     TRY_OUT(bind_load(&list, p->u->config.weights, p->ctx));
     TRY_OUT(p->u->config.backend->download(p->ctx, p->positions, &p->layer.positions));
     TRY_OUT(p->u->config.backend->sync(p->ctx));
@@ -154,7 +46,7 @@ static status load_norm(struct pass *p)
 {
     struct bind_list list = { 0 };
 
-    list_norm(&list, &p->norm, p->u);
+    umt5_list_norm(&list, &p->norm, &p->u->shape);
     status const st = bind_load(&list, p->u->config.weights, p->ctx);
     bind_free(&list);
     return st;
@@ -172,17 +64,18 @@ static status layout(struct pass *p, struct arena *a, struct extent e)
     enum dtype const act = p->u->config.precision;
     struct bind_list list = { 0 };
 
-    list_layer(&list, &p->layer, p->u, 0);
-    list_norm(&list, &p->norm, p->u);
+    umt5_list_layer(&list, &p->layer, s, 0, act);
+    umt5_list_norm(&list, &p->norm, &p->u->shape);
     status const st = bind_place(&list, p->u->config.backend, a);
     bind_free(&list);
     TRY(st);
     TRY(tensor_place(&p->x, a, DT_F32, DIMS(e.tokens, s->dim)));
     TRY(tensor_place(&p->y, a, act, DIMS(e.longest, s->dim)));
-    TRY(tensor_place(&p->q, a, act, DIMS(e.longest, s->dim_attn)));
-    TRY(tensor_place(&p->k, a, act, DIMS(e.longest, s->dim_attn)));
-    TRY(tensor_place(&p->v, a, act, DIMS(e.longest, s->dim_attn)));
-    TRY(tensor_place(&p->attn, a, act, DIMS(e.longest, s->dim_attn)));
+    TRY(tensor_place(&p->h, a, DT_F32, DIMS(e.longest, s->dim)));
+    TRY(tensor_place(&p->q, a, DT_F32, DIMS(e.longest, s->dim_attn)));
+    TRY(tensor_place(&p->k, a, DT_F32, DIMS(e.longest, s->dim_attn)));
+    TRY(tensor_place(&p->v, a, DT_F32, DIMS(e.longest, s->dim_attn)));
+    TRY(tensor_place(&p->attn, a, DT_F32, DIMS(e.longest, s->dim_attn)));
     TRY(tensor_place(&p->gate, a, act, DIMS(e.longest, s->ffn)));
     TRY(tensor_place(&p->wide, a, act, DIMS(e.longest, s->ffn)));
     TRY(tensor_place(&p->bias, a, DT_F32, DIMS(s->heads, e.longest, e.longest)));
@@ -209,8 +102,8 @@ int umt5_bucket(int64_t distance, int buckets)
     int64_t const d = distance < 0 ? -distance : distance;
 
     if (d < exact) return side + (int)d;
-    float const far = logf((float)d / (float)exact) / (float)log((double)MAX_DISTANCE / exact) *
-                      (float)(half - exact);
+    float const far = logf((float)d / (float)exact) /
+                      (float)log((double)UMT5_MAX_DISTANCE / exact) * (float)(half - exact);
     int const bucket = far < (float)half ? exact + (int)far : half - 1;
     return side + (bucket < half ? bucket : half - 1);
 }
@@ -277,14 +170,14 @@ static status norm(struct pass *p, const struct tensor *x, const struct tensor *
 static status attend(struct pass *p, struct tensor *x)
 {
     int64_t const n = x->dim[0];
-    struct tensor y = tensor_slice(&p->y, 0, n), q = tensor_slice(&p->q, 0, n);
+    struct tensor h = tensor_slice(&p->h, 0, n), q = tensor_slice(&p->q, 0, n);
     struct tensor out = tensor_slice(&p->attn, 0, n), bias;
     struct kern_segment own = { .k = tensor_slice(&p->k, 0, n), .v = tensor_slice(&p->v, 0, n) };
 
-    TRY(norm(p, x, &p->layer.norm1, &y));
-    TRY(linear(p, &y, &p->layer.q, &q));
-    TRY(linear(p, &y, &p->layer.k, &own.k));
-    TRY(linear(p, &y, &p->layer.v, &own.v));
+    TRY(norm(p, x, &p->layer.norm1, &h));
+    TRY(linear(p, &h, &p->layer.q, &q));
+    TRY(linear(p, &h, &p->layer.k, &own.k));
+    TRY(linear(p, &h, &p->layer.v, &own.v));
     TRY(fill_bias(p, n, &bias));
     TRY(kern_attention(p->ctx, &(struct kern_attention){ .q = &q,
                                                          .bias = &bias,
@@ -400,8 +293,7 @@ status umt5_open(struct umt5 **out, const struct umt5_config *config)
     if (config->precision != DT_F32 && config->precision != DT_BF16)
         return fail(ST_ARG, "UMT5: precision %s; F32 and BF16 are allowed",
                     dtype_name(config->precision));
-    TRY(read_shape(&u.shape, config->weights));
-    TRY(check_file(&u));
+    TRY(umt5_read_shape(&u.shape, config->weights));
     *out = malloc(sizeof **out);
     if (!*out) return fail(ST_NOMEM, "%s: UMT5", weights_path(config->weights));
     **out = u;

@@ -6,6 +6,9 @@
  *   x += fc2(fc1(y) * gelu_tanh(gate(y)))     with y = norm2(x)
  * and a last norm. b_layer[head, i, j] depends on the bucket of j - i alone.
  *
+ * Attention and its projections are F32 whatever the precision: nothing scales the
+ * logits down, and a step of bf16 at a large one would show.
+ *
  * The weights are far larger than one layer, so they are read layer by layer, once
  * for all prompts given together. Nothing is held between two calls.
  */
@@ -27,7 +30,7 @@ struct umt5_config {
     struct weights *weights; /* borrowed until close; the encoder alone fetches from it */
     const struct kern_backend *backend;
     int threads;
-    enum dtype precision; /* of the matrix products: DT_F32 or DT_BF16 */
+    enum dtype precision; /* of the feed-forward: DT_F32 or DT_BF16 */
 };
 
 /* Reads the names and shapes only. ST_FORMAT tells every tensor that is missing,

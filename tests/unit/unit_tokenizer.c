@@ -248,6 +248,8 @@ static void broken_rules(void **state)
     struct text m = { 0 };
 
     (void)state;
+    for (int i = 0; i < BLOCK; i++) units[i] = 1u << 31;
+    units[0] = 0;
     add_small_model(&m);
     size_t const small = m.len;
 
@@ -278,7 +280,7 @@ static void broken_rules(void **state)
     m.len = small;
     units[2] = 1u << 31;
     add_charsmap(&m, units, BLOCK, "no end", 6);
-    refuse(m.s, m.len, "m: a normalisation rule puts in more than 256 bytes");
+    refuse(m.s, m.len, "m: the text of a normalisation rule does not end within 256 bytes");
 
     m.len = small;
     units['a' ^ 1] = (uint32_t)'a' << 10 | 'a'; /* back to its own block, where 'a' is itself */

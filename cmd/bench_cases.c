@@ -1,0 +1,368 @@
+/* bench_cases.c - the cases: single operations, then the layers made of them. */
+#include "cmd/bench.h"
+
+#include <math.h>
+#include <string.h>
+
+static const struct bench_size sizes[] = {
+    {
+        .name = "small",
+        .dim = 512,
+        .heads = 8,
+        .ffn = 2048,
+        .rows = 12,
+        .cols = 20,
+        .blocks = 7,
+        .text_rows = 512,
+        .text_dim = 1024,
+        .text_heads = 16,
+        .text_ffn = 2816,
+        .words = 48,
+        .h = 24,
+        .w = 40,
+    },
+    {
+        .name = "middle",
+        .dim = 1536,
+        .heads = 12,
+        .ffn = 8960,
+        .rows = 20,
+        .cols = 26,
+        .blocks = 7,
+        .text_rows = 512,
+        .text_dim = 4096,
+        .text_heads = 64,
+        .text_ffn = 10240,
+        .words = 128,
+        .h = 40,
+        .w = 52,
+    },
+};
+
+const struct bench_size *bench_size_find(const char *name)
+{
+    for (int i = 0; i < COUNT_OF(sizes); i++)
+        if (!strcmp(sizes[i].name, name)) return &sizes[i];
+    return NULL;
+}
+
+enum { FRAMES = 3 };
+
+static int64_t tokens(const struct bench_size *s) { return FRAMES * s->rows * s->cols; }
+
+#define ACT(...) program_tensor(p, p->act, DIMS(__VA_ARGS__))
+#define F32(...) program_tensor(p, DT_F32, DIMS(__VA_ARGS__))
+
+/* ---- parts --------------------------------------------------------------------- */
+
+/* x w + bias for x [rows, k] */
+static struct tensor *linear(struct program *p, const struct tensor *x, int64_t n,
+                             enum kern_act act, bool bias)
+{
+    struct tensor *const out = ACT(x->dim[0], n);
+
+    program_linear(p, &(struct kern_linear){
+                          .x = x,
+                          .w = program_weight(p, KERN_LINEAR, DIMS(n, x->dim[1])),
+                          .bias = bias ? F32(n) : NULL,
+                          .out = out,
+                          .act = act,
+                      });
+    return out;
+}
+
+/* residual += gate * (x w + bias), the gate one row per frame, or none */
+static void add_linear(struct program *p, const struct tensor *x, struct tensor *residual,
+                       int64_t gates)
+{
+    int64_t const n = residual->dim[1];
+
+    program_linear(p, &(struct kern_linear){
+                          .x = x,
+                          .w = program_weight(p, KERN_LINEAR, DIMS(n, x->dim[1])),
+                          .bias = F32(n),
+                          .residual = residual,
+                          .gate = gates ? F32(gates, n) : NULL,
+                          .out = residual,
+                      });
+}
+
+static struct tensor *modulated(struct program *p, const struct tensor *x, int64_t groups)
+{
+    struct tensor *const out = ACT(x->dim[0], x->dim[1]);
+
+    program_layernorm(p, &(struct kern_layernorm){
+                             .x = x,
+                             .scale = F32(groups, x->dim[1]),
+                             .shift = F32(groups, x->dim[1]),
+                             .out = out,
+                             .eps = 1e-6f,
+                         });
+    return out;
+}
+
+static struct tensor *normed(struct program *p, const struct tensor *x)
+{
+    struct tensor *const out = ACT(x->dim[0], x->dim[1]);
+
+    program_rmsnorm(
+        p, &(struct kern_rmsnorm){ .x = x, .weight = F32(x->dim[1]), .out = out, .eps = 1e-6f });
+    return out;
+}
+
+static void turn(struct program *p, const struct bench_size *s, struct tensor *x)
+{
+    int64_t const pairs = s->dim / s->heads / 2, third = pairs / 3;
+
+    program_rope(p, &(struct kern_rope){
+                        .x = x,
+                        .time = F32(FRAMES, pairs - 2 * third, 2),
+                        .row = F32(s->rows, third, 2),
+                        .col = F32(s->cols, third, 2),
+                        .out = x,
+                        .heads = (int)s->heads,
+                    });
+}
+
+/* One block of queries over `blocks` of keys, each a segment. */
+static struct tensor *attend(struct program *p, const struct tensor *q, int64_t heads,
+                             int64_t blocks, int64_t keys)
+{
+    struct tensor *const out = ACT(q->dim[0], q->dim[1]);
+
+    for (int64_t i = 0; i < blocks; i++) {
+        p->segments[i].k = *ACT(keys, q->dim[1]);
+        p->segments[i].v = *ACT(keys, q->dim[1]);
+    }
+    program_attention(p, &(struct kern_attention){
+                             .q = q,
+                             .segments = p->segments,
+                             .segment_count = (int)blocks,
+                             .out = out,
+                             .heads = (int)heads,
+                             .scale = 1.0f / sqrtf((float)(q->dim[1] / heads)),
+                         });
+    return out;
+}
+
+/* A causal convolution of t frames with the two before them. */
+static struct tensor *causal(struct program *p, const struct tensor *x, int64_t cout,
+                             const struct tensor *residual)
+{
+    struct tensor *const out = ACT(x->dim[0], x->dim[1], x->dim[2], cout);
+
+    program_conv3d(p, &(struct kern_conv3d){
+                          .past = ACT(2, x->dim[1], x->dim[2], x->dim[3]),
+                          .x = x,
+                          .w = program_weight(p, KERN_CONV, DIMS(cout, x->dim[3], 3, 3, 3)),
+                          .bias = F32(cout),
+                          .residual = residual,
+                          .out = out,
+                          .pad_lo = 1,
+                          .pad_hi = 1,
+                      });
+    return out;
+}
+
+static struct tensor *silu_norm(struct program *p, const struct tensor *x)
+{
+    struct tensor *const out = program_tensor(p, x->dtype, x->ndim, x->dim);
+
+    program_channel_norm(
+        p, &(struct kern_channel_norm){
+               .x = x, .gamma = F32(x->dim[x->ndim - 1]), .out = out, .act = KERN_ACT_SILU });
+    return out;
+}
+
+static void residual_block(struct program *p, int64_t t, int64_t h, int64_t w, int64_t c)
+{
+    struct tensor *const x = ACT(t, h, w, c);
+    struct tensor *const y = causal(p, silu_norm(p, x), c, NULL);
+    causal(p, silu_norm(p, y), c, x);
+}
+
+static void doubled(struct program *p, int64_t t, int64_t h, int64_t w, int64_t c)
+{
+    program_conv3d(p, &(struct kern_conv3d){
+                          .x = ACT(t, h, w, c),
+                          .w = program_weight(p, KERN_CONV, DIMS(c / 2, c, 1, 3, 3)),
+                          .bias = F32(c / 2),
+                          .out = ACT(t, 2 * h, 2 * w, c / 2),
+                          .pad_lo = 1,
+                          .pad_hi = 1,
+                          .upsample = 2,
+                      });
+}
+
+/* ---- cases --------------------------------------------------------------------- */
+
+static void roof(struct program *p, const struct bench_size *s)
+{
+    (void)s;
+    linear(p, ACT(2048, 1024), 2048, KERN_ACT_NONE, false);
+}
+
+static void dit_modulate(struct program *p, const struct bench_size *s)
+{
+    modulated(p, F32(tokens(s), s->dim), FRAMES);
+}
+
+static void dit_project(struct program *p, const struct bench_size *s)
+{
+    linear(p, ACT(tokens(s), s->dim), s->dim, KERN_ACT_NONE, true);
+}
+
+static void dit_norm_rope(struct program *p, const struct bench_size *s)
+{
+    turn(p, s, normed(p, ACT(tokens(s), s->dim)));
+}
+
+static void dit_attention(struct program *p, const struct bench_size *s)
+{
+    attend(p, ACT(tokens(s), s->dim), s->heads, s->blocks, tokens(s));
+}
+
+static void dit_cross(struct program *p, const struct bench_size *s)
+{
+    attend(p, ACT(tokens(s), s->dim), s->heads, 1, s->text_rows);
+}
+
+static void dit_output(struct program *p, const struct bench_size *s)
+{
+    add_linear(p, ACT(tokens(s), s->dim), F32(tokens(s), s->dim), FRAMES);
+}
+
+static void dit_ffn(struct program *p, const struct bench_size *s)
+{
+    struct tensor *const x = F32(tokens(s), s->dim);
+    add_linear(p, linear(p, modulated(p, x, FRAMES), s->ffn, KERN_ACT_GELU_TANH, true), x, FRAMES);
+}
+
+static void dit_layer(struct program *p, const struct bench_size *s)
+{
+    struct tensor *const x = F32(tokens(s), s->dim);
+    struct tensor *const in = modulated(p, x, FRAMES);
+    struct tensor *const q = normed(p, linear(p, in, s->dim, KERN_ACT_NONE, true));
+    struct tensor *const k = normed(p, linear(p, in, s->dim, KERN_ACT_NONE, true));
+
+    linear(p, in, s->dim, KERN_ACT_NONE, true);
+    turn(p, s, q);
+    turn(p, s, k);
+    add_linear(p, attend(p, q, s->heads, s->blocks, tokens(s)), x, FRAMES);
+    add_linear(p, linear(p, modulated(p, x, FRAMES), s->ffn, KERN_ACT_GELU_TANH, true), x, FRAMES);
+}
+
+static void vae_conv_deep(struct program *p, const struct bench_size *s)
+{
+    causal(p, ACT(1, s->h, s->w, 384), 384, NULL);
+}
+
+static void vae_conv_half(struct program *p, const struct bench_size *s)
+{
+    causal(p, ACT(4, 4 * s->h, 4 * s->w, 192), 192, NULL);
+}
+
+static void vae_conv_full(struct program *p, const struct bench_size *s)
+{
+    causal(p, ACT(4, 8 * s->h, 8 * s->w, 96), 96, NULL);
+}
+
+static void vae_norm(struct program *p, const struct bench_size *s)
+{
+    silu_norm(p, ACT(4, 8 * s->h, 8 * s->w, 96));
+}
+
+static void vae_residual(struct program *p, const struct bench_size *s)
+{
+    residual_block(p, 4, 4 * s->h, 4 * s->w, 192);
+}
+
+static void vae_double(struct program *p, const struct bench_size *s)
+{
+    doubled(p, 4, 2 * s->h, 2 * s->w, 192);
+}
+
+static void vae_time(struct program *p, const struct bench_size *s)
+{
+    program_conv3d(p, &(struct kern_conv3d){
+                          .past = ACT(2, s->h, s->w, 384),
+                          .x = ACT(1, s->h, s->w, 384),
+                          .w = program_weight(p, KERN_CONV, DIMS(768, 384, 3, 1, 1)),
+                          .bias = F32(768),
+                          .out = ACT(1, s->h, s->w, 768),
+                      });
+}
+
+static void vae_attention(struct program *p, const struct bench_size *s)
+{
+    attend(p, ACT(s->h * s->w, 384), 1, 1, s->h * s->w);
+}
+
+static void vae_head(struct program *p, const struct bench_size *s)
+{
+    causal(p, ACT(4, 8 * s->h, 8 * s->w, 96), 3, NULL);
+}
+
+static struct tensor *text_attend(struct program *p, const struct bench_size *s,
+                                  const struct tensor *q)
+{
+    struct tensor *const out = ACT(s->words, s->text_dim);
+
+    p->segments[0].k = *ACT(s->words, s->text_dim);
+    p->segments[0].v = *ACT(s->words, s->text_dim);
+    program_attention(p, &(struct kern_attention){
+                             .q = q,
+                             .bias = F32(s->text_heads, s->words, s->words),
+                             .segments = p->segments,
+                             .segment_count = 1,
+                             .out = out,
+                             .heads = (int)s->text_heads,
+                             .scale = 1.0f,
+                         });
+    return out;
+}
+
+static void text_attention(struct program *p, const struct bench_size *s)
+{
+    text_attend(p, s, ACT(s->words, s->text_dim));
+}
+
+static void text_layer(struct program *p, const struct bench_size *s)
+{
+    struct tensor *const x = F32(s->words, s->text_dim);
+    struct tensor *const in = normed(p, x);
+    struct tensor *const q = linear(p, in, s->text_dim, KERN_ACT_NONE, false);
+
+    linear(p, in, s->text_dim, KERN_ACT_NONE, false);
+    linear(p, in, s->text_dim, KERN_ACT_NONE, false);
+    add_linear(p, text_attend(p, s, q), x, 0);
+    struct tensor *const again = normed(p, x);
+    struct tensor *const gate = linear(p, again, s->text_ffn, KERN_ACT_GELU_TANH, false);
+    struct tensor *const up = linear(p, again, s->text_ffn, KERN_ACT_NONE, false);
+    program_mul(p, &(struct kern_mul){ .a = gate, .b = up, .out = up });
+    add_linear(p, up, x, 0);
+}
+
+const struct bench_case bench_cases[] = {
+    { "roof", "product 2048x1024x2048", roof },
+    { "dit.modulate", "layer norm, scale, shift", dit_modulate },
+    { "dit.project", "q, k or v projection", dit_project },
+    { "dit.norm-rope", "RMS norm and RoPE of q", dit_norm_rope },
+    { "dit.attention", "block over 7 blocks", dit_attention },
+    { "dit.cross", "block over text", dit_cross },
+    { "dit.output", "projection, gate, residual", dit_output },
+    { "dit.ffn", "norm, two products, GELU", dit_ffn },
+    { "dit.layer", "self-attention and FFN", dit_layer },
+    { "vae.conv-384", "3x3x3, latent size", vae_conv_deep },
+    { "vae.conv-192", "3x3x3, half size, 4 frames", vae_conv_half },
+    { "vae.conv-96", "3x3x3, full size, 4 frames", vae_conv_full },
+    { "vae.norm-silu", "96 channels, full size", vae_norm },
+    { "vae.residual", "192 channels, half size", vae_residual },
+    { "vae.double", "2x nearest, then 3x3", vae_double },
+    { "vae.time", "3x1x1, 384 to 768", vae_time },
+    { "vae.attention", "one head of 384", vae_attention },
+    { "vae.head", "3x3x3, 96 to 3", vae_head },
+    { "text.attention", "with position bias", text_attention },
+    { "text.layer", "one layer of the encoder", text_layer },
+};
+const int bench_case_count = COUNT_OF(bench_cases);

@@ -1,0 +1,165 @@
+/* cmd_bench.c - time the operations and layers of the models on this machine. */
+#include "base/pool.h"
+#include "cmd/bench.h"
+#include "cmd/cmd.h"
+#include "cmd/opts.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { RUNS_MIN = 3, RUNS_MAX = 200 };
+static const double burst_s = 0.25; /* one measurement lasts about this long */
+
+struct bench {
+    struct kern_ctx *ctx;
+    const struct bench_size *size;
+    enum dtype act;
+    bool json;
+    double roof; /* FLOP/s of the roof case; 0 until measured */
+};
+
+static double seconds(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static int by_size(const void *a, const void *b)
+{
+    double const x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Median of one burst of runs, after one that is not counted. */
+static status time_program(const struct program *p, double *median)
+{
+    double run[RUNS_MAX];
+    int n = 0;
+
+    TRY(program_run(p));
+    for (double const end = seconds() + burst_s;
+         n < RUNS_MIN || (n < RUNS_MAX && seconds() < end);) {
+        double const start = seconds();
+        TRY(program_run(p));
+        run[n++] = seconds() - start;
+    }
+    qsort(run, (size_t)n, sizeof *run, by_size);
+    *median = run[n / 2];
+    return ST_OK;
+}
+
+static void print_row(const struct bench *b, const struct bench_case *c, const struct program *p,
+                      double s)
+{
+    double const rate = (p->flops > 0 ? p->flops : p->bytes) / s * 1e-9;
+    double const of_roof = b->roof > 0 && p->flops > 0 ? p->flops / s / b->roof * 100 : 0;
+
+    if (b->json)
+        printf("{\"name\": \"%s\", \"size\": \"%s\", \"precision\": \"%s\", \"threads\": %d, "
+               "\"ms\": %.4f, \"gflop\": %.4f, \"percent_of_roof\": %.1f}\n",
+               c->name, b->size->name, b->act == DT_F32 ? "f32" : "bf16", b->ctx->threads, s * 1e3,
+               p->flops * 1e-9, of_roof);
+    else if (p->flops > 0)
+        printf("%-16s %-28s %9.3f ms %8.0f GFLOP/s %4.0f %%\n", c->name, c->what, s * 1e3, rate,
+               of_roof);
+    else printf("%-16s %-28s %9.3f ms %8.1f GB/s\n", c->name, c->what, s * 1e3, rate);
+    fflush(stdout);
+}
+
+static status time_case(struct bench *b, const struct bench_case *c)
+{
+    struct program *const p = calloc(1, sizeof *p);
+    double s = 0;
+
+    if (!p) return fail(ST_NOMEM, "bench: no memory for a program");
+    p->ctx = b->ctx;
+    p->act = b->act;
+    c->record(p, b->size);
+    status const st = p->st == ST_OK ? time_program(p, &s) : p->st;
+    if (st == ST_OK) {
+        if (!strcmp(c->name, "roof")) b->roof = p->flops / s;
+        print_row(b, c, p, s);
+    }
+    program_free(p);
+    free(p);
+    return st;
+}
+
+static status time_named(struct bench *b, const char *name)
+{
+    for (int i = 0; i < bench_case_count; i++)
+        if (!strcmp(bench_cases[i].name, name)) return time_case(b, &bench_cases[i]);
+    return fail(ST_ARG, "bench: no case `%s`; see --list", name);
+}
+
+/* One name per line of stdin, one answer per line of stdout. */
+static status answer(struct bench *b)
+{
+    char line[64];
+
+    while (fgets(line, sizeof line, stdin)) {
+        line[strcspn(line, "\n")] = '\0';
+        TRY(time_named(b, line));
+    }
+    return ST_OK;
+}
+
+static status run(struct bench *b, int count, char **names)
+{
+    if (!b->json)
+        printf("%s, %s, %d threads\n", b->size->name, b->act == DT_F32 ? "f32" : "bf16",
+               b->ctx->threads);
+    for (int i = 0; i < count; i++) TRY(time_named(b, names[i]));
+    for (int i = 0; !count && i < bench_case_count; i++) TRY(time_case(b, &bench_cases[i]));
+    return ST_OK;
+}
+
+static status list(void)
+{
+    for (int i = 0; i < bench_case_count; i++)
+        printf("%-16s %s\n", bench_cases[i].name, bench_cases[i].what);
+    return ST_OK;
+}
+
+status cmd_bench(int argc, char **argv)
+{
+    const char *backend = "cpu", *size = "small", *precision = "bf16";
+    int threads = pool_cpus();
+    bool help, json = false, on_demand = false, names = false;
+    struct opt const table[] = {
+        { "size", OPT_CHOICE, &size, "NAME", "shapes of the models", .choices = "small|middle" },
+        { "precision", OPT_CHOICE, &precision, "NAME", "what products are computed in",
+          .choices = "f32|bf16" },
+        { "threads", OPT_INT, &threads, "N", "threads to compute with", 1, 1024, NULL },
+        { "backend", OPT_CHOICE, &backend, "NAME", "what computes",
+          .choices = kern_backend_names() },
+        { "json", OPT_FLAG, &json, NULL, "one JSON object per line", 0, 0, NULL },
+        { "on-demand", OPT_FLAG, &on_demand, NULL, "time the cases named on stdin, as they come", 0,
+          0, NULL },
+        { "list", OPT_FLAG, &names, NULL, "print the cases and do nothing", 0, 0, NULL },
+    };
+    struct opts const opts = {
+        .usage = "bench [CASE...] [options]",
+        .about = "Times operations and layers on random data. Percent is of the roof: a large\n"
+                 "matrix product on the same threads in the same run.\n",
+        .table = table,
+        .count = COUNT_OF(table),
+    };
+    struct bench b = { 0 };
+
+    TRY(opts_parse(&opts, &argc, argv, &help));
+    if (help) return ST_OK;
+    if (names) return list();
+    opts_print(&opts);
+    b.json = json || on_demand;
+    b.size = bench_size_find(size);
+    b.act = strcmp(precision, "f32") ? DT_BF16 : DT_F32;
+    TRY(kern_backend_find(backend)->open(&b.ctx, threads));
+    status const st = on_demand ? answer(&b) : run(&b, argc - 1, argv + 1);
+    b.ctx->backend->close(&b.ctx);
+    return st;
+}

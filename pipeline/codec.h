@@ -1,0 +1,78 @@
+/*
+ * codec.h - the video codecs by name: what each takes, and whether it is here.
+ *
+ * A codec has one encoder. If libavcodec lacks it that is an error; no other
+ * encoder takes its place.
+ */
+#ifndef CODEC_H
+#define CODEC_H
+
+#include "pipeline/pixels.h"
+
+struct codec {
+    const char *name;       /* "h264": as jobs write it */
+    const char *encoder;    /* "libx264": as libavcodec names it */
+    const char *containers; /* file name endings, "mp4|mov|mkv" */
+    const char *pixes;      /* pix_info names it is offered with, the default first */
+    const char *presets;    /* words it takes, or NULL */
+    const char *preset;     /* the default; NULL: takes none */
+    int crf_min, crf_max;   /* crf_max -1: takes none */
+    int crf;                /* the default */
+    const char *profiles;   /* words it takes, or NULL; the default depends on the pix */
+    int least;              /* smallest width and height */
+};
+
+enum { CODEC_FPS_MAX = 240 }; /* Matroska's clock of 1 ms still tells frames apart */
+
+/* One video file as asked for. Zero and NULL mean the codec's default. */
+struct video_config {
+    const char *path;  /* its ending picks the container: .mp4, .mov, .mkv */
+    const char *codec; /* h264, ffv1, prores, av1 */
+    const char *pix;   /* yuv420p, ... */
+    bool has_crf;      /* else crf is the codec's default */
+    int crf;
+    const char *preset;  /* h264: ultrafast .. placebo; av1: 0 .. 13 */
+    const char *profile; /* prores: proxy, lt, standard, hq; 4444, 4444xq */
+    int threads;         /* of the encoder; 0: 1. The bytes of h264 depend on it */
+    int width, height;
+    int fps_num, fps_den; /* pictures per second, below CODEC_FPS_MAX */
+    const char *comment;  /* metadata `comment`; NULL: none */
+};
+
+/* Everything resolved: what video_config asks for, with the defaults filled in.
+ * The strings are borrowed from the config and from constant tables. */
+struct codec_choice {
+    const struct codec *codec;
+    enum pix pix;
+    const char *container;        /* "mp4", ... */
+    const char *preset, *profile; /* NULL: the codec takes none */
+    int crf;                      /* -1: the codec takes none */
+    int threads;
+    int gop; /* a key frame at least every so many frames: one second, rounded down */
+};
+
+int codec_count(void);
+const struct codec *codec_at(int i);
+
+/* Check all of a config and resolve it; opens nothing. ST_ARG names the file,
+ * what was found and what is allowed; ST_DEVICE if the encoder is not in this
+ * libavcodec or cannot take the pix. */
+status codec_choose(struct codec_choice *out, const struct video_config *c) MUST_USE;
+
+/* libav and SVT-AV1 speak to stderr by themselves: from here on only of errors.
+ * For the whole process: main calls it once, before there are threads. */
+void codec_quiet(void);
+
+/* For doctor: does an encoder of this codec open here? A small one is tried.
+ * `why` is the failure in words, "" if it opens. */
+struct codec_probe {
+    bool opens;
+    char why[256];
+};
+void codec_probe(struct codec_probe *out, const struct codec *c);
+
+/* "libavformat 59.27.100, libavcodec 59.37.100, libavutil 57.28.100": as loaded, not as compiled. */
+enum { CODEC_LIBS = 128 };
+const char *codec_libs(char buf[CODEC_LIBS]);
+
+#endif /* CODEC_H */

@@ -1,0 +1,19 @@
+/* digest.h - SHA-256 of bytes that come in pieces. */
+#ifndef DIGEST_H
+#define DIGEST_H
+
+#include "base/base.h"
+
+enum { DIGEST_HEX = 65 }; /* 64 hex digits and a NUL */
+
+struct digest {
+    void *ctx; /* of libcrypto */
+};
+
+/* ST_NOMEM. digest_close when done; safe on a zeroed one. */
+status digest_open(struct digest *d) MUST_USE;
+status digest_add(struct digest *d, const void *bytes, size_t len) MUST_USE;
+status digest_end(struct digest *d, char hex[DIGEST_HEX]) MUST_USE; /* and begin anew */
+void digest_close(struct digest *d);
+
+#endif /* DIGEST_H */

@@ -1,0 +1,39 @@
+#!/bin/sh
+# cli_inspect.sh - what `rollmill inspect` prints, to the letter. ROLLMILL: the program.
+set -u
+rollmill=${ROLLMILL:-./rollmill}
+text=tests/golden/text-small
+fail=0
+
+# expect EXIT WANT ARGUMENTS...
+expect() {
+    code=$1 want=$2
+    shift 2
+    got=$("$rollmill" inspect "$@" 2>/dev/null)
+    rc=$?
+    [ "$rc" -eq "$code" ] && [ "$got" = "$want" ] && return
+    echo "inspect $*: exit $rc, wanted $code"
+    printf '%s\n' "$got" | sed 's/^/  got   /'
+    printf '%s\n' "$want" | sed 's/^/  want  /'
+    fail=1
+}
+
+expect 0 'ids      I64   [3, 24]                           576  befe1611190a4b21
+lengths  I64   [3]                                24  165e04ebc4dc2a70
+total: 2 tensors, 75 parameters, 600 bytes, hash ade03eed26cf3364' $text/inputs.safetensors
+expect 0 'ids      I64   [3, 24]                           576
+lengths  I64   [3]                                24
+total: 2 tensors, 75 parameters, 600 bytes' --no-hash $text/inputs.safetensors
+expect 2 '' $text/case.json
+expect 2 '' $text/no-such-file
+expect 2 '' --outer-key generator $text/inputs.safetensors
+expect 2 ''
+
+last() { "$rollmill" inspect "$@" | tail -n 1; }
+model=tests/golden/rolling-5-step/model
+flat=$(last $model/diffusion_pytorch_model.safetensors)
+ema=$(last $model/rolling_forcing_dmd.pt | sed 's/, outer key generator_ema//')
+[ "$flat" = "$ema" ] || { echo "two forms of the same weights: $flat | $ema" && fail=1; }
+count=$("$rollmill" inspect --json $text/inputs.safetensors | sed -n 's/^ "count": \([0-9]*\),$/\1/p')
+[ "$count" = 2 ] || { echo "--json: count is '$count'" && fail=1; }
+exit $fail
