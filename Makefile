@@ -39,7 +39,7 @@ VEC      := baseline avx2 avx512
 COMM     := comm_thread.c comm_thread_run.c
 CLUSTER  := split.c
 JOBS     := tree.c utf8.c field.c value.c duration.c format.c template.c axis.c axis_file.c sweep.c card.c card_files.c \
-            job.c job_keys.c prompts.c clip.c clip_id.c clip_json.c
+            job.c job_keys.c prompts.c clip.c json_build.c clip_id.c clip_json.c
 # checkpoints
 PIPELINE := names.c safetensors.c torchzip.c pickle_vm.c pickle_call.c pickle.c torchfile.c weights.c weights_hash.c bind.c tensor_file.c
 # prompts
@@ -64,12 +64,12 @@ UNIT     := unit_base.c unit_cpu.c unit_schedule.c unit_keys.c
 UNIT     += unit_weights.c unit_pickle.c unit_bind.c unit_random_model.c
 UNIT     += unit_vae.c unit_vae_refuse.c unit_pixels.c unit_video.c unit_clip_sink.c
 UNIT     += unit_text_clean.c unit_tokenizer.c unit_umt5.c
-UNIT     += unit_yaml.c unit_card.c unit_sweep.c unit_job.c
+UNIT     += unit_yaml.c unit_card.c unit_sweep.c unit_job.c unit_docs.c
 CHECK    := check_kernels.c check.c check_rows.c check_heavy.c check_closed.c mutants.c # one program
 LINE     := line_comm.c line_clip.c
-CLI      := cli_inspect.sh
+CLI      := cli_inspect.sh cli_check.sh cli_doctor.sh cli_render.sh cli_memory.sh
 FUZZ     := fuzz_safetensors.c fuzz_torch.c
-FUZZ     += fuzz_tokenizer.c
+FUZZ     += fuzz_tokenizer.c fuzz_job.c
 
 SRC := $(BASE:%=base/%) $(KERNELS:%=kernels/%) $(COMM:%=comm/%) $(CLUSTER:%=cluster/%) \
        $(JOBS:%=jobs/%) $(PIPELINE:%=pipeline/%)

@@ -29,7 +29,8 @@ static void add_prompt(struct text *t, const struct clip_prompt *p, int frames_p
     text_addf(t, "    prompt   from block %lld, picture %lld", (long long)p->block,
               (long long)clip_first_picture(p->block, frames_per_block));
     if (p->moved) text_addf(t, " (asked for %s)", duration_text(p->at, at));
-    if (p->blend) text_addf(t, ", blended over %lld blocks", (long long)p->blend);
+    if (p->blend)
+        text_addf(t, ", blended over %lld block%s", (long long)p->blend, p->blend == 1 ? "" : "s");
     text_addf(t, ": %s\n", p->text);
 }
 

@@ -1,6 +1,7 @@
 /* main.c - the command table. Each command is one file, cmd/cmd_NAME.c. */
 #include "base/log.h"
 #include "cmd/cmd.h"
+#include "pipeline/codec.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -39,6 +40,7 @@ static int report(status st)
 
 int main(int argc, char **argv)
 {
+    codec_quiet();
     if (argc < 2) {
         usage(stderr);
         return EXIT_USAGE;

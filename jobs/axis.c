@@ -75,24 +75,33 @@ static bool range_part(const char *s, size_t len, uint64_t part[3])
     return part[1] >= part[0] && (dash || !step);
 }
 
-static status read_range(struct axis *a, const struct tree_node *n)
+/* Walk the parts of a range; `a` takes the values, or NULL just counts them. */
+static status walk_range(const struct tree_node *n, struct axis *a, int *count)
 {
     uint64_t part[3], last = 0;
-    bool first = true;
 
-    if (n->kind != TREE_SCALAR || !n->text[0]) return tree_refuse(n, RANGE_FORM);
+    *count = 0;
     for (const char *at = n->text; at;) {
         size_t const len = strcspn(at, ",");
-        if (!range_part(at, len, part) || (!first && part[0] <= last))
+        if (!range_part(at, len, part) || (*count && part[0] <= last))
             return tree_refuse(n, RANGE_FORM);
-        if ((part[1] - part[0]) / part[2] >= (uint64_t)(AXIS_VALUES - a->count))
+        uint64_t const more = (part[1] - part[0]) / part[2];
+        if (more >= (uint64_t)(AXIS_VALUES - *count))
             return tree_fail(n, "found more than %d values; allowed: %d", AXIS_VALUES, AXIS_VALUES);
-        for (uint64_t i = 0; i <= (part[1] - part[0]) / part[2]; i++)
+        for (uint64_t i = 0; a && i <= more; i++)
             TRY(axis_add(a, text_format("%llu", (unsigned long long)(part[0] + i * part[2]))));
+        *count += (int)more + 1;
         last = part[1];
-        first = false;
         at = at[len] ? at + len + 1 : NULL;
     }
+    return ST_OK;
+}
+
+static status read_range(struct axis *a, const struct tree_node *n)
+{
+    if (n->kind != TREE_SCALAR) return tree_refuse(n, RANGE_FORM);
+    TRY(walk_range(n, NULL, &a->limit));
+    a->range = n;
     return ST_OK;
 }
 
@@ -104,6 +113,7 @@ static status read_list(struct axis *a, const struct tree_node *n)
         TRY(field_text(m, AXIS_VALUE_BYTES, &text));
         TRY(axis_add(a, text_format("%s", text)));
     }
+    a->limit = a->count;
     return ST_OK;
 }
 
@@ -133,6 +143,12 @@ status axis_read(struct axis *out, const struct tree_node *n, const char *dir)
     out->limit = d.limit ? d.limit : AXIS_VALUES;
     out->path = path_join(dir, d.file);
     return out->path ? ST_OK : no_memory(out);
+}
+
+status axis_load(struct axis *a)
+{
+    if (a->count) return ST_OK;
+    return a->range ? walk_range(a->range, a, &a->limit) : axis_read_file(a);
 }
 
 void axis_free(struct axis *a)

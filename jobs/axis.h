@@ -13,8 +13,8 @@
 #include "jobs/field.h"
 
 enum {
-    AXIS_COUNT = 16, /* of a sweep */
-    AXIS_VALUES = 200000,
+    AXIS_COUNT = 16,             /* of a sweep */
+    AXIS_VALUES = 200000,        /* of all axes of a sweep */
     AXIS_VALUE_BYTES = 16384,    /* of one value */
     AXIS_FILE_BYTES = 256 << 20, /* of a file of values */
 };
@@ -24,19 +24,21 @@ struct axis {
     const struct tree_node *node;
     char **value; /* count texts, each the axis's own */
     int count, cap;
-    char *path; /* of a file axis, else NULL; its values come with axis_load */
+    int limit;                     /* it has, or a file gives, at most so many values */
+    const struct tree_node *range; /* of a range, else NULL */
+    char *path;                    /* of a file, else NULL */
     const char *field;
-    int limit;
 };
 
-/* Read the axis from its node; `dir` is what a file's path is relative to. Files are
- * not opened. axis_free when done, also after a failure. */
+/* Read the axis from its node; `dir` is what a file's path is relative to. Only a list
+ * has its values yet; no file is opened. axis_free when done, also after a failure. */
 status axis_read(struct axis *out, const struct tree_node *n, const char *dir) MUST_USE;
 
-/* Read a file axis's values; does nothing for the others. ST_FORMAT "file:line: what". */
+/* Fill in the values of a range or file; done once. ST_FORMAT "file:line: what". */
 status axis_load(struct axis *a) MUST_USE;
 
-/* The same over bytes in memory, by the ending of a->path; for axis_load and its tests. */
+/* Read the file; or, as the file's content, bytes in memory. */
+status axis_read_file(struct axis *a) MUST_USE;
 status axis_parse(struct axis *a, const char *text, size_t len) MUST_USE;
 
 /* Add a value; it is malloc'ed and handed over, also on failure. NULL is ST_NOMEM. */

@@ -182,12 +182,11 @@ status axis_parse(struct axis *a, const char *text, size_t len)
     return a->count ? ST_OK : fail(ST_FORMAT, "%s: found no values", a->path);
 }
 
-status axis_load(struct axis *a)
+status axis_read_file(struct axis *a)
 {
     char *text;
     size_t len;
 
-    if (!a->path || a->count) return ST_OK;
     TRY(file_read(a->path, AXIS_FILE_BYTES, &text, &len));
     status const st = axis_parse(a, text, len);
     free(text);

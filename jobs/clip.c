@@ -28,6 +28,22 @@ static const char *name_template(const struct job *job)
 
 static bool is_seed(const struct axis *a) { return !strcmp(a->name, "seed"); }
 
+static status load_axes(struct job *job)
+{
+    int64_t values = 0;
+
+    for (int i = 0; i < job->sweep.axes; i++) {
+        struct axis *const a = &job->sweep.axis[i];
+        if (!a->path && values + a->limit > AXIS_VALUES) values = AXIS_VALUES + 1;
+        if (values <= AXIS_VALUES) TRY(axis_load(a));
+        values += a->count;
+        if (values > AXIS_VALUES)
+            return tree_fail(a->node, "found more than %d values in all axes; allowed: %d",
+                             AXIS_VALUES, AXIS_VALUES);
+    }
+    return ST_OK;
+}
+
 static status check_axes(const struct job *job)
 {
     for (int i = 0; i < job->sweep.axes; i++) {
@@ -202,7 +218,7 @@ static status make_all(struct maker *m)
     struct job *const job = m->job;
     const struct tree_node *const combine = job->sweep.combine_node;
 
-    for (int i = 0; i < job->sweep.axes; i++) TRY(axis_load(&job->sweep.axis[i]));
+    TRY(load_axes(job));
     TRY(check_axes(job));
     TRY(sweep_make(&m->sweep, combine ? combine : job->sweep.node, combine ? combine->text : NULL,
                    job->sweep.axis, job->sweep.axes));

@@ -1,37 +1,28 @@
 #include "base/file.h"
 #include "jobs/clip.h"
+#include "jobs/json_build.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* A list; NULL when out of memory, as everything made of it then is. */
 static json_t *prompts_json(const struct clip_spec *c)
 {
-    json_t *const list = json_array();
+    json_t *list = json_array();
 
-    for (int i = 0; list && i < c->prompts; i++) {
+    for (int i = 0; i < c->prompts; i++) {
         const struct clip_prompt *const p = &c->prompt[i];
-        if (json_array_append_new(list,
-                                  json_pack("{s:I, s:I, s:s}", "block", (json_int_t)p->block,
-                                            "blend", (json_int_t)p->blend, "text", p->text))) {
-            json_decref(list);
-            return NULL;
-        }
+        json_add(&list, json_pack("{s:I, s:I, s:s}", "block", (json_int_t)p->block, "blend",
+                                  (json_int_t)p->blend, "text", p->text));
     }
     return list;
 }
 
 static json_t *model_json(const struct card *card, const char *model_id)
 {
-    json_t *const steps = json_array();
+    json_t *steps = json_array();
 
-    for (int i = 0; steps && i < card->steps; i++)
-        if (json_array_append_new(steps, json_real(card->step[i]))) {
-            json_decref(steps);
-            return NULL;
-        }
+    for (int i = 0; i < card->steps; i++) json_add(&steps, json_real(card->step[i]));
     return json_pack("{s:s, s:s, s:s, s:o, s:b, s:f, s:i, s:s, s:i, s:i}", "files", model_id,
                      "family", card_family_name(card->family), "outer_key",
                      card->outer_key ? card->outer_key : "", "steps", steps, "warp", card->warp,
@@ -55,17 +46,13 @@ static json_t *content_json(const struct clip_spec *c, const struct card *card,
 
 static json_t *formats_json(const struct job *job)
 {
-    json_t *const list = json_array();
+    json_t *list = json_array();
 
-    for (int i = 0; list && i < job->output.formats; i++) {
+    for (int i = 0; i < job->output.formats; i++) {
         const struct format *const f = &job->output.format[i];
-        if (json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s?, s:s?, s:i, s:i}", "file",
-                                                  f->file, "codec", f->codec, "pix", f->pix,
-                                                  "preset", f->preset, "profile", f->profile, "crf",
-                                                  f->crf, "threads", f->threads))) {
-            json_decref(list);
-            return NULL;
-        }
+        json_add(&list, json_pack("{s:s, s:s, s:s, s:s?, s:s?, s:i, s:i}", "file", f->file, "codec",
+                                  f->codec, "pix", f->pix, "preset", f->preset, "profile",
+                                  f->profile, "crf", f->crf, "threads", f->threads));
     }
     return list;
 }

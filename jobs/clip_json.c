@@ -1,11 +1,9 @@
 #include "jobs/clip_json.h"
+#include "jobs/json_build.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Every maker below returns NULL when out of memory; json_pack and append pass that on. */
 
 static json_t *prompts_json(const struct clip_spec *c)
 {
@@ -28,7 +26,7 @@ static json_t *values_json(const struct clip_spec *c)
     json_t *map = json_object();
 
     for (int i = 0; i < c->values; i++)
-        json_object_set_new(map, c->value[i].axis, json_string(c->value[i].value));
+        json_set(&map, c->value[i].axis, json_string(c->value[i].value));
     return map;
 }
 
@@ -50,7 +48,7 @@ static json_t *clips_json(const struct clip_list *clips)
 {
     json_t *list = json_array();
 
-    for (int i = 0; i < clips->count; i++) json_array_append_new(list, one_json(&clips->clip[i]));
+    for (int i = 0; i < clips->count; i++) json_add(&list, one_json(&clips->clip[i]));
     return list;
 }
 
@@ -60,11 +58,11 @@ static json_t *formats_json(const struct job *job)
 
     for (int i = 0; i < job->output.formats; i++) {
         const struct format *const f = &job->output.format[i];
-        json_t *const one = json_pack("{s:s?, s:s, s:s, s:s, s:s?, s:s?, s:i}", "id", f->id, "file",
-                                      f->file, "codec", f->codec, "pix", f->pix, "preset",
-                                      f->preset, "profile", f->profile, "threads", f->threads);
-        if (one && f->crf >= 0) json_object_set_new(one, "crf", json_integer(f->crf));
-        json_array_append_new(list, one);
+        json_t *one = json_pack("{s:s?, s:s, s:s, s:s, s:s?, s:s?, s:i}", "id", f->id, "file",
+                                f->file, "codec", f->codec, "pix", f->pix, "preset", f->preset,
+                                "profile", f->profile, "threads", f->threads);
+        if (f->crf >= 0) json_set(&one, "crf", json_integer(f->crf));
+        json_add(&list, one);
     }
     return list;
 }
@@ -74,24 +72,23 @@ static json_t *labels_json(const struct job *job)
     json_t *map = json_object();
 
     for (const struct tree_node *n = job->labels ? job->labels->first : NULL; n; n = n->next)
-        json_object_set_new(map, n->key, json_string(n->text));
+        json_set(&map, n->key, json_string(n->text));
     return map;
 }
 
 static json_t *output_json(const struct job *job)
 {
-    json_t *const out =
-        json_pack("{s:s, s:s, s:o}", "dir", job->output.dir, "on_exists",
-                  job_exists_name(job->output.on_exists), "formats", formats_json(job));
+    json_t *out = json_pack("{s:s, s:s, s:o}", "dir", job->output.dir, "on_exists",
+                            job_exists_name(job->output.on_exists), "formats", formats_json(job));
 
-    if (out && job->output.latents)
-        json_object_set_new(out, "latents",
-                            json_pack("{s:s, s:s}", "file", job->output.latents, "dtype",
-                                      job->output.latents_dtype));
-    if (out && job->output.preview)
-        json_object_set_new(out, "preview",
-                            json_pack("{s:s, s:i}", "file", job->output.preview, "columns",
-                                      job->output.preview_columns));
+    if (job->output.latents)
+        json_set(&out, "latents",
+                 json_pack("{s:s, s:s}", "file", job->output.latents, "dtype",
+                           job->output.latents_dtype));
+    if (job->output.preview)
+        json_set(&out, "preview",
+                 json_pack("{s:s, s:i}", "file", job->output.preview, "columns",
+                           job->output.preview_columns));
     return out;
 }
 
@@ -108,5 +105,8 @@ status clip_json(struct text *out, const struct job *job, const struct card *car
     json_decref(all);
     if (text) text_add(out, text, strlen(text));
     free(text);
-    return text && !out->failed ? ST_OK : fail(ST_NOMEM, "%s: no memory for JSON", job->name);
+    return text && !out->failed
+               ? ST_OK
+               : fail(ST_FORMAT, "%s: no JSON can be made; allowed: UTF-8 in the names of files",
+                      job->node->tree->name);
 }

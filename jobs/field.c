@@ -73,10 +73,8 @@ status field_int(const struct tree_node *n, int min, int max, int *to)
     char words[64];
     uint64_t v;
 
-    if (min == max)
-        snprintf(words, sizeof words, "%d", min);
-    else
-        snprintf(words, sizeof words, "a whole number from %d to %d", min, max);
+    if (min == max) snprintf(words, sizeof words, "%d", min);
+    else snprintf(words, sizeof words, "a whole number from %d to %d", min, max);
     if (n->kind != TREE_SCALAR || !value_u64(n->text, &v) || v > (uint64_t)max || (int)v < min)
         return tree_refuse(n, words);
     *to = (int)v;

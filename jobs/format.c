@@ -14,13 +14,15 @@ static const struct format_codec codecs[] = {
       .presets = "ultrafast|superfast|veryfast|faster|fast|medium|slow|slower|veryslow|placebo",
       .crf_max = 51,
       .crf = 18,
+      .least = 16,
       .pix = "yuv420p",
       .preset = "medium" },
-    { .name = "ffv1", .endings = "mkv", .pixes = ALL_PIX, .pix = "yuv444p10" },
+    { .name = "ffv1", .endings = "mkv", .pixes = ALL_PIX, .least = 16, .pix = "yuv444p10" },
     { .name = "prores",
       .endings = "mov|mkv",
       .pixes = "yuv422p10|yuv444p10",
       .profiles = "proxy|lt|standard|hq|4444|4444xq",
+      .least = 16,
       .pix = "yuv422p10" },
     { .name = "av1",
       .endings = "mp4|mkv",
@@ -29,6 +31,7 @@ static const struct format_codec codecs[] = {
       .crf_min = 1,
       .crf_max = 63,
       .crf = 30,
+      .least = 64,
       .pix = "yuv420p",
       .preset = "8" },
 };
@@ -111,6 +114,17 @@ static status check_profile(const struct tree_node *n, const struct format *f)
     if (!f->profile || full == !strncmp(f->profile, "4444", 4)) return ST_OK;
     return tree_refuse(tree_find(n, "profile"), full ? "4444|4444xq with pix yuv444p10"
                                                      : "proxy|lt|standard|hq with pix yuv422p10");
+}
+
+status format_check_size(const struct tree_node *n, const struct format *f, int width, int height)
+{
+    int least = 0;
+
+    for (int i = 0; i < COUNT_OF(codecs); i++)
+        if (!strcmp(codecs[i].name, f->codec)) least = codecs[i].least;
+    if (width >= least && height >= least) return ST_OK;
+    return tree_fail(n, "found %s with clip.size %dx%d; allowed: %s from %dx%d on", f->codec, width,
+                     height, f->codec, least, least);
 }
 
 status format_read(const struct tree_node *n, struct format *out)

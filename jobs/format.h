@@ -8,6 +8,7 @@
 struct format_codec {
     const char *name, *endings, *pixes, *presets, *profiles;
     int crf_min, crf_max, crf; /* crf_max 0: the key is refused */
+    int least;                 /* width and height */
     const char *pix, *preset;  /* what stands in for a missing key */
 };
 
@@ -26,6 +27,10 @@ extern const struct format format_default;
 
 /* Read one entry of output.formats. */
 status format_read(const struct tree_node *n, struct format *out) MUST_USE;
+
+/* ST_FORMAT at `n` if the codec does not take pictures of this size. */
+status format_check_size(const struct tree_node *n, const struct format *f, int width,
+                         int height) MUST_USE;
 
 int format_codecs(void);
 const struct format_codec *format_codec(int i);

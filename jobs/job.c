@@ -89,8 +89,11 @@ static status read_formats(const struct tree_node *list, struct job *j)
     }
     if (list->kind != TREE_LIST || !list->count || list->count > JOB_FORMATS)
         return tree_refuse(list, "a list of 1 to 16 formats such as {file: clip.mp4, codec: h264}");
-    for (const struct tree_node *n = list->first; n; n = n->next)
-        TRY(format_read(n, &j->output.format[j->output.formats++]));
+    for (const struct tree_node *n = list->first; n; n = n->next) {
+        struct format *const f = &j->output.format[j->output.formats++];
+        TRY(format_read(n, f));
+        TRY(format_check_size(n, f, j->clip.width, j->clip.height));
+    }
     return ST_OK;
 }
 

@@ -18,7 +18,7 @@ enum {
     TREE_NODES = 200000,  /* of a text */
     TREE_DEPTH = 16,      /* maps and lists inside one another */
     TREE_KEYS = 256,      /* of one map */
-    TREE_DOCS = 256,      /* of a text, between `---` lines */
+    TREE_DOCS = 16,       /* of a text, between `---` lines */
 };
 
 enum tree_kind { TREE_SCALAR, TREE_LIST, TREE_MAP };

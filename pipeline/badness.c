@@ -114,18 +114,31 @@ static bool rule_fits(const struct rule *r, const struct runes *text, const uint
     return true;
 }
 
+static bool any_rule_fits(const struct runes *text, const uint32_t *classes, int64_t at)
+{
+    int r = 0;
+
+    while (r < COUNT_OF(rules) && !rule_fits(&rules[r], text, classes, at)) r++;
+    return r < COUNT_OF(rules);
+}
+
+/* No rule fits where three characters are ASCII. */
+static bool is_ascii(const struct runes *text, int64_t at)
+{
+    int64_t const end = at + 3 < text->count ? at + 3 : text->count;
+
+    while (at < end && text->at[at] < 0x80) at++;
+    return at == end;
+}
+
 bool badness_found(const struct runes *text)
 {
     struct runes classes = { 0 };
-    bool found = false, ascii = true;
+    bool found = false;
 
-    for (int64_t i = 0; i < text->count; i++) {
-        runes_add(&classes, char_classes(text->at[i]));
-        ascii = ascii && text->at[i] < 0x80;
-    }
-    for (int64_t i = 0; !ascii && !classes.failed && i < text->count && !found; i++)
-        for (int r = 0; r < COUNT_OF(rules) && !found; r++)
-            found = rule_fits(&rules[r], text, classes.at, i);
+    for (int64_t i = 0; i < text->count; i++) runes_add(&classes, char_classes(text->at[i]));
+    for (int64_t i = 0; !classes.failed && i < text->count && !found; i++)
+        if (!is_ascii(text, i)) found = any_rule_fits(text, classes.at, i);
     runes_free(&classes);
     return found;
 }

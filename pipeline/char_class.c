@@ -3,11 +3,11 @@
 #include "pipeline/runes.h"
 #include <utf8proc.h>
 
+/* From U+0080 on. */
 static const struct {
     uint16_t first, last;
     uint32_t classes;
 } table[] = {
-    { 0x0020, 0x0020, CH_TAIL },
     { 0x0080, 0x009f, CH_C1 | CH_TAIL | CH_TAIL_SURE },
     { 0x00a0, 0x00a0, CH_COMMON | CH_TAIL | CH_TAIL_SURE },
     { 0x00a1, 0x00a1, CH_OPEN | CH_TAIL | CH_TAIL_SURE },
@@ -233,16 +233,26 @@ static bool is_word(uint32_t c)
     bool const letter = k >= UTF8PROC_CATEGORY_LU && k <= UTF8PROC_CATEGORY_LO;
     bool const number = k >= UTF8PROC_CATEGORY_ND && k <= UTF8PROC_CATEGORY_NO;
 
-    return letter || number || c == '_';
+    return letter || number;
+}
+
+static uint32_t ascii_classes(uint32_t c)
+{
+    bool const upper = c >= 'A' && c <= 'Z', lower = c >= 'a' && c <= 'z';
+    uint32_t classes = c == ' ' ? CH_TAIL : 0;
+
+    if (upper) classes |= CH_ASCII_UPPER;
+    if (lower) classes |= CH_ASCII_LOWER;
+    if (c == '\n') classes |= CH_NEWLINE;
+    if (c <= ' ' && rune_is_space(c)) classes |= CH_SPACE;
+    if (upper || lower || (c >= '0' && c <= '9') || c == '_') classes |= CH_WORD;
+    return classes | CH_ANY;
 }
 
 uint32_t char_classes(uint32_t c)
 {
+    if (c < 0x80) return ascii_classes(c);
     uint32_t classes = CH_ANY | look_up(c);
-
-    if (c >= 'A' && c <= 'Z') classes |= CH_ASCII_UPPER;
-    if (c >= 'a' && c <= 'z') classes |= CH_ASCII_LOWER;
-    if (c == '\n') classes |= CH_NEWLINE;
     if (rune_is_space(c)) classes |= CH_SPACE;
     if (is_word(c)) classes |= CH_WORD;
     return classes;

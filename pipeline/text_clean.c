@@ -33,7 +33,7 @@ static void split_ligatures(const struct runes *in, struct runes *out)
     };
 
     for (int64_t i = 0; i < in->count; i++) {
-        int k = 0;
+        int k = in->at[i] < 0x80 ? COUNT_OF(table) : 0;
         while (k < COUNT_OF(table) && table[k].rune != in->at[i]) k++;
         if (k == COUNT_OF(table)) {
             runes_add(out, in->at[i]);
@@ -148,12 +148,25 @@ static void drop_controls(const struct runes *in, struct runes *out)
         if (!is_invisible(in->at[i])) runes_add(out, in->at[i]);
 }
 
+/* Below U+0300, where the combining marks begin, NFC changes nothing. */
+static bool is_composed(const struct runes *r)
+{
+    int64_t i = 0;
+
+    while (i < r->count && r->at[i] < 0x300) i++;
+    return i == r->count;
+}
+
 static void compose(const struct runes *in, struct runes *out)
 {
     struct text utf8 = { 0 };
     utf8proc_uint8_t *nfc = NULL;
     utf8proc_ssize_t n = 0;
 
+    if (is_composed(in)) {
+        runes_append(out, in->at, in->count);
+        return;
+    }
     runes_write(in, &utf8);
     if (utf8.len)
         n = utf8proc_map((const utf8proc_uint8_t *)utf8.s, (utf8proc_ssize_t)utf8.len, &nfc,
@@ -175,21 +188,36 @@ static void fold_space(const struct runes *in, struct runes *out)
     }
 }
 
-/* One line, until nothing changes. */
-static void repair(struct runes *line, struct runes *scratch, bool unescape)
+/* Printable ASCII, blanks and the newline: what only references can hide in. */
+static bool is_plain(const struct runes *r)
+{
+    int64_t i = 0;
+
+    while (i < r->count && ((r->at[i] >= ' ' && r->at[i] <= '~') || r->at[i] == '\n')) i++;
+    return i == r->count;
+}
+
+static void mend(struct runes *line, struct runes *scratch)
 {
     static const fixer fixers[] = {
         split_ligatures, fold_width,   straighten_quotes, fix_line_ends,
         join_surrogates, drop_escapes, drop_controls,     compose,
     };
+
+    mojibake_fix(line);
+    mojibake_fix_c1(line);
+    for (int i = 0; i < COUNT_OF(fixers); i++) apply(line, scratch, fixers[i]);
+}
+
+/* One line, until nothing changes. */
+static void repair(struct runes *line, struct runes *scratch, bool unescape)
+{
     struct runes before = { 0 };
 
     do {
         runes_copy(&before, line);
         if (unescape) apply(line, scratch, html_unescape_sure);
-        mojibake_fix(line);
-        mojibake_fix_c1(line);
-        for (int i = 0; i < COUNT_OF(fixers); i++) apply(line, scratch, fixers[i]);
+        if (!is_plain(line)) mend(line, scratch);
         line->failed |= before.failed;
     } while (!line->failed && !runes_equal(line, &before));
     runes_free(&before);

@@ -16,7 +16,7 @@
 
 #include "base/base.h"
 
-enum { TEXT_CLEAN_MAX = 32768 }; /* bytes of a prompt; far more than 512 tokens hold */
+enum { TEXT_CLEAN_MAX = 16384 }; /* bytes of a prompt; far more than 512 tokens hold */
 
 /* *out is malloc'ed, NUL-terminated UTF-8; caller frees. ST_FORMAT with the byte
  * and its place if the prompt is no UTF-8 (surrogates as three bytes are let

@@ -15,9 +15,8 @@ enum { BATCH_TOKENS = 16384 }; /* computed at once: 256 MiB at width 4096 */
 
 struct text_encoder {
     struct text_config config; /* paths are copies */
-    struct weights *weights;
     struct tokenizer *tokenizer;
-    struct umt5 *umt5;
+    struct umt5_shape shape;
     char hash[TEXT_HASH];
 };
 
@@ -103,6 +102,38 @@ static void put_in_cache(const struct text_encoder *t, const struct item *it, fl
 
 /* ---- many -------------------------------------------------------------------- */
 
+static status open_encoder(const struct text_encoder *t, struct weights **w, struct umt5 **u)
+{
+    struct umt5_config c = { .backend = t->config.backend,
+                             .threads = t->config.threads,
+                             .precision = t->config.precision };
+
+    TRY(weights_open(w, t->config.encoder_path, NULL));
+    c.weights = *w;
+    return umt5_open(u, &c);
+}
+
+/* The file is open only while it is needed: a reader of a torch file holds a
+ * buffer as large as the largest tensor, the whole table of tokens. */
+static status with_encoder(const struct text_encoder *t, const struct umt5_prompt *prompts, int n)
+{
+    struct weights *w = NULL;
+    struct umt5 *u = NULL;
+    char hash[TEXT_HASH];
+    status st;
+
+    TRY_OUT(open_encoder(t, &w, &u));
+    TRY_OUT(text_hash(w, t->config.tokenizer_path, hash));
+    if (strcmp(hash, t->hash) != 0)
+        st = fail(ST_FORMAT, "%s or %s has changed since it was opened", t->config.encoder_path,
+                  t->config.tokenizer_path);
+    else TRY_OUT(umt5_encode(u, prompts, n));
+out:
+    umt5_close(&u);
+    weights_close(&w);
+    return st;
+}
+
 /* Encode items from *next on, until the batch is full. */
 static status encode_batch(struct text_encoder *t, struct item *items, int n, int *next,
                            float *embeds)
@@ -123,7 +154,7 @@ static status encode_batch(struct text_encoder *t, struct item *items, int n, in
         tokens += it->count;
     }
     if (count) log_info("text encoder: %d prompts, %d tokens", count, tokens);
-    TRY_OUT(umt5_encode(t->umt5, prompts, count));
+    if (count) TRY_OUT(with_encoder(t, prompts, count));
     for (int i = first; i < *next; i++) {
         if (items[i].done || items[i].same_as >= 0) continue;
         put_in_cache(t, &items[i], embeds_at(t, embeds, i));
@@ -176,25 +207,27 @@ status text_encode(struct text_encoder *t, const char *prompt, float *embeds, in
 static status check_vocabulary(const struct text_encoder *t)
 {
     int const ids = tokenizer_vocab(t->tokenizer);
-    int64_t const rows = umt5_shape(t->umt5)->vocab;
 
-    if (ids <= rows) return ST_OK;
+    if (ids <= t->shape.vocab) return ST_OK;
     return fail(ST_FORMAT, "%s: %d tokens, but %s knows %lld", t->config.tokenizer_path, ids,
-                t->config.encoder_path, (long long)rows);
+                t->config.encoder_path, (long long)t->shape.vocab);
 }
 
 static status open_parts(struct text_encoder *t)
 {
-    const struct text_config *const c = &t->config;
+    struct weights *w = NULL;
+    struct umt5 *u = NULL;
+    status st;
 
-    TRY(tokenizer_open(&t->tokenizer, c->tokenizer_path));
-    TRY(weights_open(&t->weights, c->encoder_path, NULL));
-    TRY(umt5_open(&t->umt5, &(struct umt5_config){ .weights = t->weights,
-                                                   .backend = c->backend,
-                                                   .threads = c->threads,
-                                                   .precision = c->precision }));
-    TRY(check_vocabulary(t));
-    return text_hash(t->weights, c->tokenizer_path, t->hash);
+    TRY_OUT(tokenizer_open(&t->tokenizer, t->config.tokenizer_path));
+    TRY_OUT(open_encoder(t, &w, &u));
+    t->shape = *umt5_shape(u);
+    TRY_OUT(check_vocabulary(t));
+    TRY_OUT(text_hash(w, t->config.tokenizer_path, t->hash));
+out:
+    umt5_close(&u);
+    weights_close(&w);
+    return st;
 }
 
 status text_open(struct text_encoder **out, const struct text_config *config)
@@ -219,8 +252,6 @@ status text_open(struct text_encoder **out, const struct text_config *config)
 void text_close(struct text_encoder **t)
 {
     if (!*t) return;
-    umt5_close(&(*t)->umt5);
-    weights_close(&(*t)->weights);
     tokenizer_close(&(*t)->tokenizer);
     free((char *)(uintptr_t)(*t)->config.encoder_path);
     free((char *)(uintptr_t)(*t)->config.tokenizer_path);
@@ -229,5 +260,5 @@ void text_close(struct text_encoder **t)
     *t = NULL;
 }
 
-int64_t text_dim(const struct text_encoder *t) { return umt5_shape(t->umt5)->dim; }
+int64_t text_dim(const struct text_encoder *t) { return t->shape.dim; }
 const char *text_encoder_hash(const struct text_encoder *t) { return t->hash; }

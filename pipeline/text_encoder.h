@@ -1,8 +1,8 @@
 /*
  * text_encoder.h - prompt -> embedding: cleaning, tokens, UMT5, and a cache on disk.
  *
- * The encoder's weights are read only when a prompt is not in the cache, and
- * their memory is given back before text_encode returns.
+ * The encoder's weights are read only when a prompt is not in the cache, and all
+ * memory for them is given back before text_encode returns.
  */
 #ifndef TEXT_ENCODER_H
 #define TEXT_ENCODER_H
@@ -30,7 +30,8 @@ int64_t text_dim(const struct text_encoder *t);
 const char *text_encoder_hash(const struct text_encoder *t); /* 64 hex digits; text_hash.h */
 
 /* embeds: [text_len, text_dim], zero behind the prompt. *tokens rows are real, the
- * end token included. ST_FORMAT if the prompt is no text (text_clean.h). */
+ * end token included. ST_FORMAT if the prompt is no text (text_clean.h), or a file
+ * has changed since text_open. */
 status text_encode(struct text_encoder *t, const char *prompt, float *embeds, int *tokens) MUST_USE;
 
 /* The same for several, reading the weights once for as many as fit in memory.

@@ -112,7 +112,7 @@ static status closed_rope(struct kern_ctx *ctx, const struct kern_rope *a)
         int64_t const place[] = { row / w / h, row / w % h, row % w };
         int64_t p = i % pairs % head;
         int part = 0;
-        while (p >= table[part]->dim[1]) p -= table[part++]->dim[1];
+        for (; part < 2 && p >= table[part]->dim[1]; part++) p -= table[part]->dim[1];
         int64_t const angle = 2 * (place[part] * table[part]->dim[1] + p);
         long double complex const z =
             get(a->x, 2 * i) + get(a->x, 2 * i + 1) * (long double complex)I;

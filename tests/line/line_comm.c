@@ -139,9 +139,10 @@ static status exchange_main(struct comm *c, void *arg)
 {
     struct exchange *const x = calloc(1, sizeof *x);
     uint64_t rng = seed + (uint64_t)c->rank * 7919;
-    status st = x ? ST_OK : fail(ST_NOMEM, "exchange");
+    status st = ST_OK;
 
     (void)arg;
+    if (!x) return fail(ST_NOMEM, "exchange");
     for (int round = 0; round < ROUNDS && st == ST_OK; round++) {
         plan(x, c, round, &rng);
         int const first = split(x, &rng);

@@ -496,6 +496,17 @@ static void refused_outputs(void **state)
     }
 }
 
+static void refused_sizes(void **state)
+{
+    (void)state;
+    assert_string_equal(
+        message(HEAD TEXT "clip: {length: 1s, size: 64x48}\n"
+                          "output: {formats: [{file: a.mkv, codec: ffv1}, {file: b.mkv, "
+                          "codec: av1}]}\n"),
+        "d/j.yaml:6:48: output.formats[1]: found av1 with clip.size 64x48; allowed: av1 "
+        "from 64x64 on");
+}
+
 static char *content_of(const char *text, const char *model_id, char **task)
 {
     struct card const card = test_card();
@@ -563,11 +574,17 @@ static void ids(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_least_job),   cmocka_unit_test(the_full_job),
-        cmocka_unit_test(lengths),         cmocka_unit_test(prompts_in_force),
-        cmocka_unit_test(several_jobs),    cmocka_unit_test(refused_keys),
-        cmocka_unit_test(refused_clips),   cmocka_unit_test(refused_prompts),
-        cmocka_unit_test(refused_outputs), cmocka_unit_test(ids),
+        cmocka_unit_test(the_least_job),
+        cmocka_unit_test(the_full_job),
+        cmocka_unit_test(lengths),
+        cmocka_unit_test(prompts_in_force),
+        cmocka_unit_test(several_jobs),
+        cmocka_unit_test(refused_keys),
+        cmocka_unit_test(refused_clips),
+        cmocka_unit_test(refused_prompts),
+        cmocka_unit_test(refused_outputs),
+        cmocka_unit_test(refused_sizes),
+        cmocka_unit_test(ids),
     };
     return cmocka_run_group_tests_name("unit_job", tests, NULL, NULL);
 }

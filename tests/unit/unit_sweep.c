@@ -114,6 +114,8 @@ static void refused_sweeps(void **state)
         { "{axes: {seed: {range: 0-18446744073709551615}}}",
           "j:6:30: sweep.axes.seed.range: found more than 200000 values; allowed: 200000" },
         { "{axes: {seed: {list: [7, 7]}}, combine: seed}", "" },
+        { "{axes: {seed: {range: 0-199998}, b: {list: [x, y]}}, combine: seed}",
+          "j:6:44: sweep.axes.b: found more than 200000 values in all axes; allowed: 200000" },
         { "{axes: {seed: {range: 1-3}}, combine: seeds}",
           "j:6:46: sweep.combine: found \"seeds\"; allowed: the name of an axis, or ( , )" },
         { "{axes: {seed: {range: 1-3}}, combine: seed seed}",
@@ -220,6 +222,7 @@ static void ranges(void **state)
             assert_string_equal(error_last()->msg, want);
             free(want);
         }
+        if (rows[i].want) assert_int_equal(axis_load(&a), ST_OK);
         for (int v = 0; v < a.count; v++) text_addf(&got, "%s ", a.value[v]);
         if (rows[i].want) assert_string_equal(got.s, rows[i].want);
         text_free(&got);

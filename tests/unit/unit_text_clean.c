@@ -135,7 +135,7 @@ static void refusals(void **state)
     assert_non_null(longer);
     memset(longer, 'a', TEXT_CLEAN_MAX + 1);
     assert_int_equal(text_clean(longer, TEXT_CLEAN_MAX + 1, &out), ST_FORMAT);
-    assert_string_equal(error_last()->msg, "prompt: 32769 bytes; at most 32768 are allowed");
+    assert_string_equal(error_last()->msg, "prompt: 16385 bytes; at most 16384 are allowed");
     assert_int_equal(text_clean(longer, TEXT_CLEAN_MAX, &out), ST_OK);
     assert_int_equal(strlen(out), TEXT_CLEAN_MAX);
     free(out);

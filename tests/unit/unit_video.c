@@ -6,6 +6,7 @@
 #include "pipeline/video.h"
 #include "tests/unit/clips.h"
 
+#include <libavutil/log.h>
 #include <libavutil/mathematics.h>
 #include <math.h>
 #include <signal.h>
@@ -264,8 +265,28 @@ static void bytes_repeat(void **state)
     clips_folder_drop(dir);
 }
 
+static int slice_errors;
+
+static void count_slice_errors(void *from, int level, const char *fmt, va_list args)
+{
+    (void)from, (void)level, (void)args;
+    slice_errors += strstr(fmt, "slice CRC mismatch") != NULL;
+}
+
+static void flip_a_bit(const char *path)
+{
+    char *bytes;
+    size_t len;
+
+    ok(file_read(path, 1 << 20, &bytes, &len));
+    bytes[len / 2] ^= 4;
+    ok(file_write(path, bytes, len));
+    free(bytes);
+}
+
 static void master_is_as_promised(void **state)
 {
+    struct clips_file file;
     char *const dir = clips_folder();
     char *const mkv = path_join(dir, "m.mkv"), *const mov = path_join(dir, "m.mov");
     struct video_config c = config(mkv, "ffv1");
@@ -278,7 +299,12 @@ static void master_is_as_promised(void **state)
     assert_int_equal(f.choice.pix, PIX_YUV444P10);
     probe(mkv, "stream", text);
     has_line(text, "codec_name", "ffv1");
-    /* with slice CRCs on, one flipped bit is noticed by the decoder */
+    flip_a_bit(mkv);
+    slice_errors = 0;
+    av_log_set_callback(count_slice_errors);
+    clips_decode(&file, mkv, NULL, NULL);
+    av_log_set_callback(av_log_default_callback);
+    assert_int_equal(slice_errors, 1);
     c = config(mov, "prores");
     f = write_video(&c, 5);
     assert_int_equal(f.keyframes, 5);

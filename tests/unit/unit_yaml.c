@@ -86,7 +86,7 @@ static void limits(void **state)
 
     for (int i = 0; i <= TREE_DOCS; i++) text_addf(&t, "---\na: 1\n");
     assert_string_equal(message(t.s, t.len),
-                        "f.yaml:514:1: found more than 256 documents; allowed: 256");
+                        "f.yaml:34:1: found more than 16 documents; allowed: 16");
     text_free(&t);
 
     for (int i = 0; i <= TREE_BYTES / 16; i++) text_addf(&t, "# 3456789 12345\n");

@@ -1,0 +1,61 @@
+#!/bin/sh
+# Which folder may include which (headers in quotes), and where a vendor's
+# headers stay. tests/ and tools/ may include anything; nobody includes them.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+bad=0
+
+allowed() {
+    case $1 in
+    base) echo "base/" ;;
+    kernels) echo "base/ kernels/" ;;
+    comm) echo "base/ comm/ kernels/tensor.h" ;;
+    cluster) echo "base/ cluster/" ;;
+    jobs) echo "base/ jobs/" ;;
+    pipeline) echo "base/ kernels/ comm/ cluster/topo.h cluster/split.h pipeline/" ;;
+    cmd) echo "base/ kernels/ comm/ cluster/ jobs/ pipeline/ cmd/" ;;
+    esac
+}
+
+for dir in base kernels comm cluster jobs pipeline cmd; do
+    [ -d "$dir" ] || continue
+    uses=$(grep -rhoE '^ *# *include *"[^"]+"' "$dir" | sed 's/.*"\(.*\)"/\1/' | sort -u)
+    for use in $uses; do
+        ok=0
+        for may in $(allowed $dir); do
+            case $use in "$may"*) ok=1 ;; esac
+        done
+        [ $ok = 1 ] && continue
+        echo "$dir/ may not include \"$use\":"
+        grep -rlF "\"$use\"" "$dir" | sed 's/^/    /'
+        bad=1
+    done
+done
+
+# stays NAME REGEX WHERE...: a header that matches is included there and nowhere else
+stays() {
+    name=$1 regex=$2
+    shift 2
+    found=$(grep -rlE "^ *# *include *<$regex>" --include='*.[ch]' --include='*.cc' --include='*.cu' \
+        base kernels comm cluster jobs pipeline cmd 2>/dev/null)
+    for file in $found; do
+        ok=0
+        for place in "$@"; do
+            case $file in "$place"*) ok=1 ;; esac
+        done
+        [ $ok = 1 ] || { echo "$file: $name belongs in $*" && bad=1; }
+    done
+}
+stays MPI 'mpi\.h' comm/
+stays NCCL 'nccl\.h' comm/
+stays oneDNN '(oneapi/)?(dnnl/)?dnnl[a-z_]*\.h(pp)?' kernels/dnn
+stays libav 'lib(av|sw)[a-z]+/[a-z_]+\.h' pipeline/
+stays libyaml 'yaml\.h' jobs/
+stays libzip 'zip\.h' pipeline/
+stays SentencePiece 'sentencepiece[a-z_]*\.h' pipeline/
+
+if grep -rnE '^ *# *include *<(cuda|cublas|cudnn|nvml)[a-zA-Z_0-9]*\.h>' --include='*.h' .; then
+    echo "CUDA headers are included by no header"
+    bad=1
+fi
+exit $bad

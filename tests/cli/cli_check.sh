@@ -1,0 +1,111 @@
+#!/bin/sh
+# cli_check.sh - what `rollmill check` prints, to the letter, and that it writes nothing.
+# ROLLMILL: the program.
+set -u
+rollmill=$(realpath "${ROLLMILL:-./rollmill}") || exit 1
+dir=$(mktemp -d) || exit 1
+trap 'rm -rf "$dir"' EXIT
+cd "$dir" || exit 1
+fail=0
+
+cat >card.yaml <<'END'
+card: 1
+name: tiny
+family: wan2.1-t2v
+weights: w
+config: c
+text: {encoder: e, tokenizer: t}
+vae: v
+steps: [1000, 500]
+warp: true
+shift: 5
+frames_per_block: 3
+window: {kind: rolling, attention_frames: 21, sink_frames: 3}
+license: none
+END
+for f in w c e t v; do echo $f >$f; done
+
+cat >job.yaml <<'END'
+render: 1
+name: least
+model: card.yaml
+prompt: "sea"
+clip: {size: 64x96, length: 2s}
+---
+render: 1
+name: harbour
+model: {path: card.yaml, precision: f32}
+clip: {size: 64x96, fps: 24000/1001, length: 40f, seed: 3}
+prompts:
+  - {at: 0s, text: "fog over {place}"}
+  - {at: 0.5s, text: "sun", blend: 4f}
+sweep:
+  axes: {place: {list: [Lisbon, "Hong Kong"]}}
+output:
+  dir: /out
+  name: "{name}-{place}"
+  formats:
+    - {file: clip.mp4, codec: h264, crf: 20}
+    - {file: edit.mov, codec: prores, profile: lt}
+  latents: {file: latents.safetensors}
+  preview: {file: contact.png, columns: 4}
+END
+
+# expect EXIT STDOUT STDERR ARGUMENTS...
+expect() {
+    code=$1 want=$2 want_err=$3
+    shift 3
+    got=$("$rollmill" check "$@" 2>err)
+    rc=$?
+    [ "$rc" -eq "$code" ] && [ "$got" = "$want" ] && [ "$(cat err)" = "$want_err" ] && return
+    echo "check $*: exit $rc, wanted $code"
+    printf '%s\n' "$got" | sed 's/^/  got   /'
+    printf '%s\n' "$want" | sed 's/^/  want  /'
+    sed 's/^/  err   /' err
+    fail=1
+}
+
+all() { find . ! -name err -type f -printf '%p %s %T@\n' | sort; }
+before=$(all)
+expect 0 'job.yaml: least, 1 clip, model tiny in bf16, priority 50, on_exists skip
+  clip 0  least
+    video    64x96, 16 fps, 32 pictures in 3 blocks, seed 0
+    prompt   from block 0, picture 0: sea
+    output   out/least/clip.mp4  h264 crf 18 preset medium yuv420p
+    ids      content 1e8f4af2a5352d3e, task 06a683abf8125db9
+job.yaml: harbour, 2 clips, model tiny in f32, priority 50, on_exists skip
+  clip 0  harbour-Lisbon
+    video    64x96, 24000/1001 fps, 40 pictures in 4 blocks, seed 3
+    prompt   from block 0, picture 0: fog over Lisbon
+    prompt   from block 2, picture 21 (asked for 0.5s), blended over 1 block: sun
+    output   /out/harbour-Lisbon/clip.mp4  h264 crf 20 preset medium yuv420p
+    output   /out/harbour-Lisbon/edit.mov  prores profile lt yuv422p10
+    latents  /out/harbour-Lisbon/latents.safetensors  bf16
+    preview  /out/harbour-Lisbon/contact.png  4 columns
+    ids      content 549a3ece73828f22, task ec6e4389d2a2ffa8
+  clip 1  harbour-Hong-Kong
+    video    64x96, 24000/1001 fps, 40 pictures in 4 blocks, seed 3
+    prompt   from block 0, picture 0: fog over Hong Kong
+    prompt   from block 2, picture 21 (asked for 0.5s), blended over 1 block: sun
+    output   /out/harbour-Hong-Kong/clip.mp4  h264 crf 20 preset medium yuv420p
+    output   /out/harbour-Hong-Kong/edit.mov  prores profile lt yuv422p10
+    latents  /out/harbour-Hong-Kong/latents.safetensors  bf16
+    preview  /out/harbour-Hong-Kong/contact.png  4 columns
+    ids      content bbfe3773e36a74a8, task 22f67ee5c62e8b6d' '' job.yaml
+expect 2 '' 'warning: arg: check needs at least one JOB.yaml; see --help'
+expect 2 '' 'warning: format: none.yaml: No such file or directory' none.yaml
+[ "$before" = "$(all)" ] || { echo "check wrote files" && fail=1; }
+
+"$rollmill" check --json job.yaml >plan.json || fail=1
+[ "$(grep -c '"content_id": "[0-9a-f]\{16\}"' plan.json)" = 3 ] || { echo "--json: not 3 ids" && fail=1; }
+"$rollmill" check --json --no-files job.yaml >plan.json || fail=1
+[ "$(grep -c '"content_id": null' plan.json)" = 3 ] || { echo "--no-files: ids" && fail=1; }
+
+rm t v
+expect 2 '' 'warning: format: card.yaml: text.tokenizer: t: No such file or directory
+card.yaml: vae: v: No such file or directory' job.yaml
+sed 's/length: 2s/lenght: 2s/' job.yaml >bad.yaml
+expect 2 '' 'warning: format: bad.yaml:5:21: clip.lenght: unknown key (did you mean length?); allowed: size, fps, length, seed' bad.yaml
+sed 's/model: card/model: cart/' job.yaml >bad.yaml
+expect 2 '' 'warning: format: bad.yaml:3:8: model: cart.yaml: no such file; allowed: the path of a model card' bad.yaml
+exit $fail

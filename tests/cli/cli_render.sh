@@ -1,0 +1,88 @@
+#!/bin/sh
+# cli_render.sh - the main job: a YAML job and release-form weights to finished clips.
+. "$(dirname "$0")/world.sh"
+
+# A clip of 3 s is 48 pictures; ffprobe sees them, their rate and their colours.
+job one.yaml one 3s 'output:
+  dir: out
+  formats:
+    - {file: clip.mp4, codec: h264}
+    - {file: master.mkv, codec: ffv1, pix: yuv444p}
+  latents: {file: latents.safetensors, dtype: f32}
+  preview: {file: contact.png, columns: 3}'
+expect 0 'render: 1 clips made' render one.yaml
+facts=$(ffprobe -v error -count_frames -show_entries \
+    stream=nb_read_frames,r_frame_rate,duration,width,height,color_space,color_primaries,color_transfer,color_range \
+    -of default=nw=1 out/one/clip.mp4 | sort | tr '\n' ' ')
+[ "$facts" = "color_primaries=bt709 color_range=tv color_space=bt709 color_transfer=bt709 duration=3.000000 height=48 nb_read_frames=48 r_frame_rate=16/1 width=64 " ] ||
+    wrong "clip.mp4: $facts"
+for file in clip.mp4 master.mkv latents.safetensors contact.png clip.json; do
+    [ -s "out/one/$file" ] || wrong "out/one/$file is missing"
+done
+[ -z "$(ls -A out/.attempts 2>/dev/null)" ] || wrong "an attempt was left behind"
+want=$(ffmpeg -v error -i out/one/master.mkv -f rawvideo - | sha256sum | cut -d' ' -f1)
+grep -q "\"planes_sha256\": \"$want\"" out/one/clip.json || wrong "master.mkv is not what was sent"
+
+# Given again it has nothing to do; with on_exists: error it says so.
+before=$(sha256sum out/one/*)
+expect 0 '1 clips are there already' render one.yaml
+[ "$before" = "$(sha256sum out/one/*)" ] || wrong "a finished clip was touched"
+job again.yaml one 3s 'output: {dir: out, on_exists: error}'
+expect 2 'out/one: is there already' render again.yaml
+job version.yaml one 1s 'output: {dir: out, on_exists: version}'
+expect 0 'render: 1 clips made' render version.yaml
+[ -s out/one-v2/clip.mp4 ] || wrong "no second version"
+
+# The same latents and pictures for any number of ranks and threads.
+for ranks in 2 4 6; do
+    sed "s|dir: out|dir: ranks$ranks|" one.yaml >ranks.yaml
+    expect 0 'render: 1 clips made' render ranks.yaml --ranks $ranks --threads $ranks
+    for file in latents.safetensors clip.mp4 master.mkv contact.png; do
+        cmp -s "out/one/$file" "ranks$ranks/one/$file" || wrong "$file differs on $ranks ranks"
+    done
+done
+
+# Several clips share the line; each is what it would be alone.
+job sweep.yaml sweep 2s 'sweep: {axes: {seed: {range: "4-6"}}}
+output: {dir: out, name: "s{seed}", latents: {file: l.safetensors, dtype: f32}}'
+expect 0 'render: 3 clips made' render sweep.yaml
+job alone.yaml alone 2s 'output: {dir: out, latents: {file: l.safetensors, dtype: f32}}'
+expect 0 'render: 1 clips made' render alone.yaml
+cmp -s out/s5/l.safetensors out/alone/l.safetensors || wrong "a clip differs in company"
+cmp -s out/s4/l.safetensors out/s5/l.safetensors && wrong "two seeds, one clip"
+
+# Block by block, on the oracle, at float32.
+sed 's/kind: rolling, attention_frames: 21, sink_frames: 3/kind: block, attention_frames: 12, sink_frames: 3/' \
+    model/card.yaml >model/block.yaml
+job block.yaml block 1s 'output: {dir: out}'
+sed -i 's|model/card.yaml|{path: model/block.yaml, precision: f32}|' block.yaml
+expect 0 'render: 1 clips made' render block.yaml --backend ref
+
+# A stop ends at a block boundary, leaves nothing half done, and says how to go on.
+job long.yaml long 10m 'output: {dir: out}'
+"$rollmill" render long.yaml --no-prompt-cache >out.txt 2>err.txt &
+pid=$!
+n=0
+while ! grep -q '^line: ' err.txt && [ $n -lt 100 ]; do sleep 0.1 && n=$((n + 1)); done
+sleep 1
+kill -INT $pid
+wait $pid
+rc=$?
+[ $rc -eq 75 ] || wrong "stopped: exit $rc, wanted 75"
+grep -q 'Give the same command again' err.txt || wrong "stopped without a word: $(cat err.txt)"
+[ ! -e out/long ] && [ -z "$(ls -A out/.attempts 2>/dev/null)" ] || wrong "a stopped clip left something"
+
+# What cannot be is said before anything is rendered.
+expect 2 'render needs at least one JOB.yaml' render
+expect 2 'no.yaml: No such file' render no.yaml
+expect 2 'one of ref|cpu is allowed' render one.yaml --backend cuda
+job bad.yaml bad 1s 'output: {dir: out}'
+expect 2 '9 ranks for a line of 6 stages; 1 to 6 are allowed' render bad.yaml --ranks 9
+cp -r model broken
+head -c 100000 model/rolling_forcing_dmd.pt >broken/rolling_forcing_dmd.pt
+sed -i 's|model/card|broken/card|' bad.yaml
+expect 2 'broken/rolling_forcing_dmd.pt' render bad.yaml
+rm broken/Wan2.1_VAE.pth
+expect 2 'broken/Wan2.1_VAE.pth' render bad.yaml
+[ ! -e out/bad ] || wrong "a broken model left a clip"
+exit $fail

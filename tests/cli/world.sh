@@ -1,0 +1,59 @@
+#!/bin/sh
+# world.sh - sourced by the scripts that render: a folder with a tiny model of
+# random weights, its card, and a way to write jobs. ROLLMILL, MAKE_MODEL: programs.
+set -u
+rollmill=$(realpath "${ROLLMILL:-./rollmill}") || exit 1
+make_model=$(realpath "${MAKE_MODEL:-build/release/make_model}") || exit 1
+dir=$(mktemp -d) || exit 1
+trap 'rm -rf "$dir"' EXIT
+cd "$dir" || exit 1
+fail=0
+
+"$make_model" model --size tiny >/dev/null 2>&1 || exit 1
+cat >model/card.yaml <<'END'
+card: 1
+name: tiny-random
+family: wan2.1-t2v
+weights: rolling_forcing_dmd.pt
+outer_key: generator_ema
+config: config.json
+text:
+  encoder: models_t5_umt5-xxl-enc-bf16.pth
+  tokenizer: google/umt5-xxl/spiece.model
+vae: Wan2.1_VAE.pth
+steps: [1000, 800, 600, 400, 200]
+warp: true
+shift: 5
+frames_per_block: 3
+window: {kind: rolling, attention_frames: 21, sink_frames: 3}
+license: "random weights"
+END
+
+# job FILE NAME LENGTH [LINES]: a job of one small clip, with further lines of YAML
+job() {
+    cat >"$1" <<END
+render: 1
+name: $2
+model: model/card.yaml
+prompt: "a harbour before sunrise"
+clip: {size: 64x48, fps: ${fps:-16}, length: $3, seed: 5}
+${4:-}
+END
+}
+
+render() { "$rollmill" render --no-prompt-cache "$@"; }
+
+wrong() {
+    echo "$*"
+    fail=1
+}
+
+# expect CODE WORDS COMMAND...: exit code, and words that stderr must hold
+expect() {
+    code=$1 words=$2
+    shift 2
+    "$@" >out.txt 2>err.txt
+    rc=$?
+    [ "$rc" -eq "$code" ] || wrong "$*: exit $rc, wanted $code: $(tail -n 3 err.txt)"
+    grep -qF -- "$words" err.txt || wrong "$*: no \`$words\` in: $(cat err.txt)"
+}
