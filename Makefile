@@ -56,7 +56,7 @@ CMD      := main.c opts.c cmd_inspect.c
 CMD      += cmd_verify.c verify_case.c verify_rolling.c verify_vae.c verify_text.c
 CMD      += cmd_bench.c bench_program.c bench_cases.c
 CMD      += cmd_render.c render_list.c render_prompts.c render_batch.c render_film.c render_about.c render_progress.c
-CMD      += cmd_check.c cmd_doctor.c doctor_machine.c doctor_disk.c
+CMD      += cmd_check.c cmd_doctor.c doctor_machine.c doctor_disk.c doctor_media.c
 TOOLS    := make_model.c
 TOOLKIT  := zip_writer.c torch_writer.c random_model.c spiece.c
 
@@ -64,7 +64,7 @@ UNIT     := unit_base.c unit_cpu.c unit_schedule.c unit_keys.c
 UNIT     += unit_weights.c unit_pickle.c unit_bind.c unit_random_model.c
 UNIT     += unit_vae.c unit_vae_refuse.c unit_pixels.c unit_video.c unit_clip_sink.c
 UNIT     += unit_text_clean.c unit_tokenizer.c unit_umt5.c
-UNIT     += unit_yaml.c unit_card.c unit_sweep.c unit_job.c unit_docs.c
+UNIT     += unit_yaml.c unit_card.c unit_sweep.c unit_job.c unit_docs.c unit_format.c
 CHECK    := check_kernels.c check.c check_rows.c check_heavy.c check_closed.c mutants.c # one program
 LINE     := line_comm.c line_clip.c
 CLI      := cli_inspect.sh cli_check.sh cli_doctor.sh cli_render.sh cli_memory.sh

@@ -33,6 +33,7 @@ static void line(const char *word, const char *fmt, va_list ap)
         va_end(ap);                                                                                \
     } while (0)
 
+void log_error(const char *fmt, ...) { LINE(LOG_QUIET, "rollmill: "); }
 void log_warn(const char *fmt, ...) { LINE(LOG_WARN, "warning: "); }
 void log_info(const char *fmt, ...) { LINE(LOG_INFO, ""); }
 void log_debug(const char *fmt, ...) { LINE(LOG_DEBUG, "debug: "); }

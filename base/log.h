@@ -14,6 +14,7 @@ enum log_level { LOG_QUIET, LOG_WARN, LOG_INFO, LOG_DEBUG };
 void log_set_level(enum log_level level); /* LOG_INFO until set; call before threads start */
 void log_set_rank(int rank);              /* this thread's lines begin "[rank]"; -1: none */
 
+void log_error(const char *fmt, ...) PRINTF_LIKE(1, 2); /* at every level */
 void log_warn(const char *fmt, ...) PRINTF_LIKE(1, 2);
 void log_info(const char *fmt, ...) PRINTF_LIKE(1, 2);
 void log_debug(const char *fmt, ...) PRINTF_LIKE(1, 2);

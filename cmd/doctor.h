@@ -24,6 +24,7 @@ void doctor_libraries(struct doctor *d); /* doctor_machine.c */
 void doctor_cpu(struct doctor *d);
 void doctor_memory(struct doctor *d);
 void doctor_limits(struct doctor *d);
-void doctor_disk(struct doctor *d); /* doctor_disk.c */
+void doctor_disk(struct doctor *d);  /* doctor_disk.c */
+void doctor_media(struct doctor *d); /* doctor_media.c */
 
 #endif /* DOCTOR_H */

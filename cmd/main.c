@@ -31,7 +31,7 @@ static int report(status st)
 {
     const struct error *const e = error_last();
 
-    log_warn("%s: %s", status_name(st), e->msg);
+    log_error("%s: %s", status_name(st), e->msg);
     for (int i = 0; i < e->depth; i++)
         log_debug("  at %s:%d %s", e->at[i].file, e->at[i].line, e->at[i].expr);
     if (st == ST_ARG || st == ST_FORMAT) return EXIT_USAGE;

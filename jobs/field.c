@@ -121,7 +121,7 @@ status field_node(const struct tree_node *n, void *to)
 
 static status read_one(const struct tree_node *n, const struct field *f, void *to)
 {
-    int on;
+    int on = 0;
 
     switch (f->type) {
     case FIELD_TEXT: return field_text(n, f->max, to);

@@ -174,49 +174,71 @@ static status fail_event(const struct builder *b, const yaml_event_t *e, const c
                 e->start_mark.column + 1, msg);
 }
 
-static status node_new(struct builder *b, const yaml_event_t *e, enum tree_kind kind,
-                       struct tree_node **out)
+/* NULL: fail() was called. */
+static struct tree_node *node_new(struct builder *b, const yaml_event_t *e, enum tree_kind kind)
 {
     struct tree_node *n;
 
-    *out = NULL;
-    if (++b->tree->nodes > TREE_NODES)
-        return fail_event(b, e, "found more than %d values; allowed: %d", TREE_NODES, TREE_NODES);
+    if (++b->tree->nodes > TREE_NODES) {
+        fail_event(b, e, "found more than %d values; allowed: %d", TREE_NODES, TREE_NODES);
+        return NULL;
+    }
     n = calloc(1, sizeof *n);
-    if (!n) return fail(ST_NOMEM, "%s: no memory for a value", b->tree->name);
+    if (!n) goto no_memory;
     n->kind = kind;
     n->line = (int)e->start_mark.line + 1;
     n->column = (int)e->start_mark.column + 1;
     n->tree = b->tree;
-    if (kind == TREE_SCALAR) {
-        n->text = text_format("%s", (const char *)e->data.scalar.value);
-        if (!n->text) {
-            free(n);
-            return fail(ST_NOMEM, "%s: no memory for a value", b->tree->name);
-        }
-    }
-    *out = n;
-    return ST_OK;
+    if (kind != TREE_SCALAR) return n;
+    n->text = text_format("%s", (const char *)e->data.scalar.value);
+    if (n->text) return n;
+no_memory:
+    free(n);
+    fail(ST_NOMEM, "%s: no memory for a value", b->tree->name);
+    return NULL;
 }
 
+/* Does a map wait for a key? */
+static bool wants_key(const struct builder *b)
+{
+    const struct tree_node *const in = b->depth ? b->open[b->depth - 1] : NULL;
+
+    return in && in->kind == TREE_MAP && !b->key[b->depth - 1];
+}
+
+/* Keep a key until its value comes. It is freed on failure. */
 static status take_key(struct builder *b, const yaml_event_t *e, struct tree_node *key)
 {
     const struct tree_node *const map = b->open[b->depth - 1];
     const struct tree_node *const twin = tree_find(map, key->text);
+    status st = ST_OK;
 
     if (!key->text[0])
-        return fail_event(b, e, "found a key that is no text; allowed: a word before the colon");
-    if (twin)
-        return fail_event(b, e, "key %s is given twice; the first stands in line %d",
-                          tree_quote(key->text).s, twin->key_line);
-    if (map->count == TREE_KEYS)
-        return fail_event(b, e, "found more than %d keys in a map; allowed: %d", TREE_KEYS,
-                          TREE_KEYS);
-    b->key[b->depth - 1] = key;
-    return ST_OK;
+        st = fail_event(b, e, "found a key that is no text; allowed: a word before the colon");
+    else if (twin)
+        st = fail_event(b, e, "key %s is given twice; the first stands in line %d",
+                        tree_quote(key->text).s, twin->key_line);
+    else if (map->count == TREE_KEYS)
+        st =
+            fail_event(b, e, "found more than %d keys in a map; allowed: %d", TREE_KEYS, TREE_KEYS);
+    if (st == ST_OK) b->key[b->depth - 1] = key;
+    else node_free(key);
+    return st;
 }
 
-/* Give a finished or just opened node its place. It is freed on failure. */
+static void name_value(struct builder *b, struct tree_node *n)
+{
+    struct tree_node *const key = b->key[b->depth - 1];
+
+    n->key = key->text;
+    n->key_line = key->line;
+    n->key_column = key->column;
+    key->text = NULL;
+    node_free(key);
+    b->key[b->depth - 1] = NULL;
+}
+
+/* Give a value its place. It is freed on failure. */
 static status place(struct builder *b, const yaml_event_t *e, struct tree_node *n)
 {
     struct tree_node *const parent = b->depth ? b->open[b->depth - 1] : NULL;
@@ -230,22 +252,7 @@ static status place(struct builder *b, const yaml_event_t *e, struct tree_node *
         b->tree->doc[b->tree->docs++] = n;
         return ST_OK;
     }
-    if (parent->kind == TREE_MAP && !b->key[b->depth - 1]) {
-        status const st = n->kind == TREE_SCALAR
-                              ? take_key(b, e, n)
-                              : fail_event(b, e, "found a list or map as a key; allowed: a word");
-        if (st != ST_OK) node_free(n);
-        return st;
-    }
-    if (parent->kind == TREE_MAP) {
-        struct tree_node *const key = b->key[b->depth - 1];
-        n->key = key->text;
-        n->key_line = key->line;
-        n->key_column = key->column;
-        key->text = NULL;
-        node_free(key);
-        b->key[b->depth - 1] = NULL;
-    }
+    if (parent->kind == TREE_MAP) name_value(b, n);
     n->parent = parent;
     n->index = parent->count++;
     if (parent->last) parent->last->next = n;
@@ -258,7 +265,6 @@ static status scalar(struct builder *b, const yaml_event_t *e)
 {
     const char *const text = (const char *)e->data.scalar.value;
     size_t const len = e->data.scalar.length;
-    struct tree_node *n;
 
     for (size_t i = 0; i < len;) {
         int const bytes = utf8_length(text + i, len - i);
@@ -267,18 +273,19 @@ static status scalar(struct builder *b, const yaml_event_t *e)
                               "found an escape for a control character; allowed: \\n and \\t");
         i += (size_t)bytes;
     }
-    TRY(node_new(b, e, TREE_SCALAR, &n));
-    return place(b, e, n);
+    struct tree_node *const n = node_new(b, e, TREE_SCALAR);
+    if (!n) return error_last()->st;
+    return wants_key(b) ? take_key(b, e, n) : place(b, e, n);
 }
 
 static status collection(struct builder *b, const yaml_event_t *e, enum tree_kind kind)
 {
-    struct tree_node *n;
-
     if (b->depth == TREE_DEPTH)
         return fail_event(b, e, "found more than %d levels of nesting; allowed: %d", TREE_DEPTH,
                           TREE_DEPTH);
-    TRY(node_new(b, e, kind, &n));
+    if (wants_key(b)) return fail_event(b, e, "found a list or map as a key; allowed: a word");
+    struct tree_node *const n = node_new(b, e, kind);
+    if (!n) return error_last()->st;
     TRY(place(b, e, n));
     b->open[b->depth] = n;
     b->key[b->depth++] = NULL;
@@ -320,15 +327,17 @@ static status fail_syntax(const char *name, const yaml_parser_t *p)
 
 static status build(struct builder *b, yaml_parser_t *p)
 {
+    const char *const name = b->tree->name;
+
     for (bool more = true; more;) {
         yaml_event_t e;
-        if (!yaml_parser_parse(p, &e)) return fail_syntax(b->tree->name, p);
+        if (!yaml_parser_parse(p, &e)) return fail_syntax(name, p);
         more = e.type != YAML_STREAM_END_EVENT;
         status const st = take(b, &e);
         yaml_event_delete(&e);
         if (st != ST_OK) return st;
     }
-    return b->tree->docs ? ST_OK : fail(ST_FORMAT, "%s:1:1: found nothing", b->tree->name);
+    return b->tree->docs ? ST_OK : fail(ST_FORMAT, "%s:1:1: found nothing", name);
 }
 
 status tree_parse(struct tree **out, const char *text, size_t len, const char *name)

@@ -92,8 +92,8 @@ job.yaml: harbour, 2 clips, model tiny in f32, priority 50, on_exists skip
     latents  /out/harbour-Hong-Kong/latents.safetensors  bf16
     preview  /out/harbour-Hong-Kong/contact.png  4 columns
     ids      content bbfe3773e36a74a8, task 22f67ee5c62e8b6d' '' job.yaml
-expect 2 '' 'warning: arg: check needs at least one JOB.yaml; see --help'
-expect 2 '' 'warning: format: none.yaml: No such file or directory' none.yaml
+expect 2 '' 'rollmill: arg: check needs at least one JOB.yaml; see --help'
+expect 2 '' 'rollmill: format: none.yaml: No such file or directory' none.yaml
 [ "$before" = "$(all)" ] || { echo "check wrote files" && fail=1; }
 
 "$rollmill" check --json job.yaml >plan.json || fail=1
@@ -102,10 +102,10 @@ expect 2 '' 'warning: format: none.yaml: No such file or directory' none.yaml
 [ "$(grep -c '"content_id": null' plan.json)" = 3 ] || { echo "--no-files: ids" && fail=1; }
 
 rm t v
-expect 2 '' 'warning: format: card.yaml: text.tokenizer: t: No such file or directory
+expect 2 '' 'rollmill: format: card.yaml: text.tokenizer: t: No such file or directory
 card.yaml: vae: v: No such file or directory' job.yaml
 sed 's/length: 2s/lenght: 2s/' job.yaml >bad.yaml
-expect 2 '' 'warning: format: bad.yaml:5:21: clip.lenght: unknown key (did you mean length?); allowed: size, fps, length, seed' bad.yaml
+expect 2 '' 'rollmill: format: bad.yaml:5:21: clip.lenght: unknown key (did you mean length?); allowed: size, fps, length, seed' bad.yaml
 sed 's/model: card/model: cart/' job.yaml >bad.yaml
-expect 2 '' 'warning: format: bad.yaml:3:8: model: cart.yaml: no such file; allowed: the path of a model card' bad.yaml
+expect 2 '' 'rollmill: format: bad.yaml:3:8: model: cart.yaml: no such file; allowed: the path of a model card' bad.yaml
 exit $fail
