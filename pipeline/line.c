@@ -75,7 +75,6 @@ static status prepare(struct line *l, const struct line_config *c)
         .first = c->split.first[c->comm->rank],
         .end = c->split.first[c->comm->rank + 1],
         .frames = c->policy.frames_per_block,
-        .cache_clip = -1,
     };
     TRY(key_policy_check(&c->policy));
     if (c->policy.levels != l->levels || c->split.stages != l->levels + 1)
@@ -85,7 +84,6 @@ static status prepare(struct line *l, const struct line_config *c)
         return fail(ST_ARG, "line: latent of %lld x %lld; even numbers are allowed",
                     (long long)c->latent_w, (long long)c->latent_h);
     l->tokens = l->frames * (c->latent_h / 2) * (c->latent_w / 2);
-    for (int i = 0; i < LINE_STAGES; i++) l->context_id[i] = -1;
     return ST_OK;
 }
 
@@ -201,31 +199,37 @@ static status enter(struct line *l)
     return l->c.ctx->backend->sync(l->c.ctx);
 }
 
-static status one_tick(struct line *l)
+void line_begin(struct line *l, const struct timeline *t, const struct line_io *io)
 {
+    l->timeline = t;
+    l->io = io;
+    l->tick = 0;
+    l->cache_clip = -1;
+    cache_reset(&l->cache);
+    for (int i = 0; i < LINE_STAGES; i++) l->context_id[i] = -1;
+}
+
+status line_tick(struct line *l)
+{
+    struct comm *const comm = l->c.comm;
+    status mine = ST_OK;
+
+    if (l->io->stop && l->io->stop(l->io->arg))
+        mine = fail(ST_CANCELED, "stopped before tick %lld of %lld", (long long)l->tick,
+                    (long long)timeline_ticks(l->timeline));
+    TRY(comm->ops->agree(comm, mine));
     for (int i = 0; i <= l->levels; i++) l->place[i] = timeline_at(l->timeline, l->tick, i);
     admit_clean(l);
     TRY(enter(l));
     TRY(line_pass(l));
-    return line_hand_over(l);
+    TRY(line_hand_over(l));
+    l->tick++;
+    return ST_OK;
 }
 
 status line_run(struct line *l, const struct timeline *t, const struct line_io *io)
 {
-    struct comm *const comm = l->c.comm;
-    int64_t const ticks = timeline_ticks(t);
-
-    l->timeline = t;
-    l->io = io;
-    l->cache_clip = -1;
-    cache_reset(&l->cache);
-    for (l->tick = 0; l->tick < ticks; l->tick++) {
-        status mine = ST_OK;
-        if (io->stop && io->stop(io->arg))
-            mine = fail(ST_CANCELED, "stopped before tick %lld of %lld", (long long)l->tick,
-                        (long long)ticks);
-        TRY(comm->ops->agree(comm, mine));
-        TRY(one_tick(l));
-    }
-    return comm->ops->agree(comm, ST_OK);
+    line_begin(l, t, io);
+    while (l->tick < timeline_ticks(t)) TRY(line_tick(l));
+    return l->c.comm->ops->agree(l->c.comm, ST_OK);
 }

@@ -73,7 +73,14 @@ struct line;
 status line_open(struct line **out, const struct line_config *c) MUST_USE;
 void line_close(struct line **l); /* NULL is fine; sets NULL */
 
-/* [all] Render every clip of the timeline. A line may run again afterwards. */
+/* [all] Begin a timeline: nothing of an earlier one is left. Both are borrowed
+ * until the last tick. */
+void line_begin(struct line *l, const struct timeline *t, const struct line_io *io);
+
+/* [all] The next tick of the timeline. ST_CANCELED if a stop was asked for. */
+status line_tick(struct line *l) MUST_USE;
+
+/* [all] Render every clip of the timeline: begin, and all its ticks. */
 status line_run(struct line *l, const struct timeline *t, const struct line_io *io) MUST_USE;
 
 #endif /* LINE_H */
