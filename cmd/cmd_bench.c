@@ -1,6 +1,7 @@
 /* cmd_bench.c - time the operations and layers of the models on this machine. */
 #include "base/pool.h"
 #include "cmd/bench.h"
+#include "cmd/bench_model.h"
 #include "cmd/cmd.h"
 #include "cmd/opts.h"
 
@@ -17,7 +18,8 @@ struct bench {
     const struct bench_size *size;
     enum dtype act;
     bool json;
-    double roof; /* FLOP/s of the roof case; 0 until measured */
+    const char *model; /* folder for the rows of bench_model.h; NULL: none */
+    double roof;       /* FLOP/s of the roof case; 0 until measured */
 };
 
 static double seconds(void)
@@ -52,21 +54,28 @@ static status time_program(const struct program *p, double *median)
     return ST_OK;
 }
 
-static void print_row(const struct bench *b, const struct bench_case *c, const struct program *p,
-                      double s)
+/* What a row did in `s` seconds: flops, or where there are none to speak of, bytes. */
+struct work {
+    const char *name, *what;
+    double flops, bytes, s;
+};
+
+static void print_row(const struct bench *b, const struct work *w)
 {
-    double const rate = (p->flops > 0 ? p->flops : p->bytes) / s * 1e-9;
-    double const of_roof = b->roof > 0 && p->flops > 0 ? p->flops / s / b->roof * 100 : 0;
+    double const rate = (w->flops > 0 ? w->flops : w->bytes) / w->s * 1e-9;
+    double const of_roof = b->roof > 0 ? w->flops / w->s / b->roof * 100 : 0;
 
     if (b->json)
         printf("{\"name\": \"%s\", \"size\": \"%s\", \"precision\": \"%s\", \"threads\": %d, "
                "\"ms\": %.4f, \"gflop\": %.4f, \"percent_of_roof\": %.1f}\n",
-               c->name, b->size->name, b->act == DT_F32 ? "f32" : "bf16", b->ctx->threads, s * 1e3,
-               p->flops * 1e-9, of_roof);
-    else if (p->flops > 0)
-        printf("%-16s %-28s %9.3f ms %8.0f GFLOP/s %4.0f %%\n", c->name, c->what, s * 1e3, rate,
+               w->name, b->size->name, b->act == DT_F32 ? "f32" : "bf16", b->ctx->threads,
+               w->s * 1e3, w->flops * 1e-9, of_roof);
+    else if (w->flops > 0)
+        printf("%-16s %-36s %9.3f ms %8.0f GFLOP/s %4.0f %%\n", w->name, w->what, w->s * 1e3, rate,
                of_roof);
-    else printf("%-16s %-28s %9.3f ms %8.1f GB/s\n", c->name, c->what, s * 1e3, rate);
+    else if (w->bytes > 0)
+        printf("%-16s %-36s %9.3f ms %8.1f GB/s\n", w->name, w->what, w->s * 1e3, rate);
+    else printf("%-16s %-36s %9.3f ms\n", w->name, w->what, w->s * 1e3);
     fflush(stdout);
 }
 
@@ -82,15 +91,33 @@ static status time_case(struct bench *b, const struct bench_case *c)
     status const st = p->st == ST_OK ? time_program(p, &s) : p->st;
     if (st == ST_OK) {
         if (!strcmp(c->name, "roof")) b->roof = p->flops / s;
-        print_row(b, c, p, s);
+        print_row(b, &(struct work){ c->name, c->what, p->flops, p->bytes, s });
     }
     program_free(p);
     free(p);
     return st;
 }
 
+enum { ROW_RUNS = 5 };
+
+static status time_row(struct bench *b, const struct bench_row *row)
+{
+    struct bench_model_config const c = {
+        .dir = b->model, .backend = b->ctx->backend, .threads = b->ctx->threads, .precision = b->act
+    };
+    double s[ROW_RUNS], flop;
+
+    if (!b->model) return fail(ST_ARG, "bench: %s needs --model DIR", row->name);
+    TRY(row->time(&c, s, ROW_RUNS, &flop));
+    qsort(s, ROW_RUNS, sizeof *s, by_size);
+    print_row(b, &(struct work){ row->name, row->what, flop, 0, s[ROW_RUNS / 2] });
+    return ST_OK;
+}
+
 static status time_named(struct bench *b, const char *name)
 {
+    for (int i = 0; i < bench_row_count; i++)
+        if (!strcmp(bench_rows[i].name, name)) return time_row(b, &bench_rows[i]);
     for (int i = 0; i < bench_case_count; i++)
         if (!strcmp(bench_cases[i].name, name)) return time_case(b, &bench_cases[i]);
     return fail(ST_ARG, "bench: no case `%s`; see --list", name);
@@ -115,6 +142,8 @@ static status run(struct bench *b, int count, char **names)
                b->ctx->threads);
     for (int i = 0; i < count; i++) TRY(time_named(b, names[i]));
     for (int i = 0; !count && i < bench_case_count; i++) TRY(time_case(b, &bench_cases[i]));
+    for (int i = 0; !count && b->model && i < bench_row_count; i++)
+        TRY(time_row(b, &bench_rows[i]));
     return ST_OK;
 }
 
@@ -122,12 +151,14 @@ static status list(void)
 {
     for (int i = 0; i < bench_case_count; i++)
         printf("%-16s %s\n", bench_cases[i].name, bench_cases[i].what);
+    for (int i = 0; i < bench_row_count; i++)
+        printf("%-16s %s; needs --model\n", bench_rows[i].name, bench_rows[i].what);
     return ST_OK;
 }
 
 status cmd_bench(int argc, char **argv)
 {
-    const char *backend = "cpu", *size = "small", *precision = "bf16";
+    const char *backend = "cpu", *size = "small", *precision = "bf16", *model = NULL;
     int threads = pool_cpus();
     bool help, json = false, on_demand = false, names = false;
     struct opt const table[] = {
@@ -137,6 +168,8 @@ status cmd_bench(int argc, char **argv)
         { "threads", OPT_INT, &threads, "N", "threads to compute with", 1, 1024, NULL },
         { "backend", OPT_CHOICE, &backend, "NAME", "what computes",
           .choices = kern_backend_names() },
+        { "model", OPT_TEXT, &model, "DIR", "time whole parts of this model too (make_model)", 0, 0,
+          NULL },
         { "json", OPT_FLAG, &json, NULL, "one JSON object per line", 0, 0, NULL },
         { "on-demand", OPT_FLAG, &on_demand, NULL, "time the cases named on stdin, as they come", 0,
           0, NULL },
@@ -157,6 +190,7 @@ status cmd_bench(int argc, char **argv)
     opts_print(&opts);
     b.json = json || on_demand;
     b.size = bench_size_find(size);
+    b.model = model;
     b.act = strcmp(precision, "f32") ? DT_BF16 : DT_F32;
     TRY(kern_backend_find(backend)->open(&b.ctx, threads));
     status const st = on_demand ? answer(&b) : run(&b, argc - 1, argv + 1);

@@ -132,6 +132,10 @@ static status run_kind(struct verify_case *c, const char *what, int *bad)
                   { "tokenizer", verify_tokenizer } };
     const char *const kind = json_string_value(json_object_get(c->json, "kind"));
 
+    /* A tokenizer case holds its prompts and ids in case.json. */
+    if (kind && strcmp(kind, "tokenizer") && (!c->inputs || !c->expected))
+        return fail(ST_FORMAT, "%s: %s.safetensors is missing", c->dir,
+                    c->inputs ? "expected" : "inputs");
     if (kind && !strcmp(kind, "rolling")) return run_rolling(c, what, bad);
     for (int i = 0; kind && i < COUNT_OF(kinds); i++)
         if (!strcmp(kind, kinds[i].name)) {

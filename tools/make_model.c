@@ -23,6 +23,8 @@
 static const struct model_size sizes[] = {
     { "tiny", 128, 256, 2, 2, 64, 64, 64, 128, 4, 2, 512, 8 },
     { "small", 512, 2048, 4, 8, 256, 512, 512, 1024, 8, 6, 8192, 32 },
+    { "bench-small", 512, 2048, 8, 4, 256, 512, 512, 1024, 8, 4, 8192, 32 },
+    { "bench-middle", 1536, 8960, 12, 2, 256, 512, 4096, 10240, 64, 2, 8192, 96 },
     { "1.3b", 1536, 8960, 12, 30, 256, 512, 4096, 10240, 64, 24, 256384, 96 },
 };
 
@@ -31,7 +33,8 @@ enum { CHUNK = 1 << 18 }; /* elements made at a time */
 static const char usage[] =
     "usage: make_model DIR [options]\n\n"
     "Writes a model with random weights, in the release's file forms, into DIR.\n\n"
-    "  --size NAME      tiny, small or 1.3b (default tiny)\n"
+    "  --size NAME      tiny, small, 1.3b, or what `rollmill bench --model` wants:\n"
+    "                   bench-small, bench-middle (default tiny)\n"
     "  --only PART      dit (safetensors), checkpoint (.pt), text, vae or tokenizer\n"
     "  --dtype NAME     f32 or bf16, of the transformer (default f32); the text encoder\n"
     "                   is bf16 and the VAE f32, as released\n"
@@ -331,7 +334,7 @@ static status set_size(struct job *j, const char *name)
             j->size = sizes[i];
             return ST_OK;
         }
-    return fail(ST_ARG, "--size %s: tiny, small or 1.3b", name);
+    return fail(ST_ARG, "--size %s: tiny, small, bench-small, bench-middle or 1.3b", name);
 }
 
 static status set_dtype(struct job *j, const char *name)

@@ -1,0 +1,53 @@
+#!/bin/sh
+# cli_verify.sh - every golden case with every backend and precision; the rolling
+# ones also with several ranks, bit for bit. ROLLMILL: the program.
+set -u
+rollmill=${ROLLMILL:-./rollmill}
+tmp=$(mktemp -d) || exit 1
+trap 'rm -rf "$tmp"' EXIT
+fail=0
+
+# expect EXIT ARGUMENTS...
+expect() {
+    code=$1
+    shift
+    "$rollmill" verify "$@" >"$tmp/out" 2>&1
+    rc=$?
+    [ "$rc" -eq "$code" ] && return
+    echo "verify $*: exit $rc, wanted $code"
+    tail -n 5 "$tmp/out" | sed 's/^/    /'
+    fail=1
+}
+
+cases=$(dirname tests/golden/*/case.json)
+[ "$(echo "$cases" | wc -l)" -ge 5 ] || { echo "golden cases are missing" && exit 1; }
+for backend in ref cpu; do
+    for precision in f32 bf16; do
+        # shellcheck disable=SC2086 # a list of folders without blanks
+        expect 0 --backend $backend --precision $precision $cases
+    done
+done
+
+short=tests/golden/rolling-short
+expect 0 --out "$tmp/1" $short
+for ranks in 2 3 4 5 6; do
+    expect 0 --ranks $ranks --out "$tmp/$ranks" $short
+    cmp "$tmp/1" "$tmp/$ranks" || { echo "other bits with $ranks ranks" && fail=1; }
+done
+
+# A recorded number that is off, and one that is none, are found.
+spoil() { # BYTES: the last four of the expected tensors
+    rm -rf "$tmp/spoilt" && cp -r $short "$tmp/spoilt" && chmod -R u+w "$tmp/spoilt" || exit 1
+    file=$tmp/spoilt/expected.safetensors
+    size=$(wc -c <"$file")
+    printf '%b' "$1" | dd of="$file" bs=1 seek=$((size - 4)) conv=notrunc 2>/dev/null
+    expect 1 "$tmp/spoilt"
+}
+spoil '\000\000\310\102'
+spoil '\000\000\300\177'
+
+expect 2 tests/golden/no-such-case
+expect 2
+rm "$tmp/spoilt/expected.safetensors"
+expect 2 "$tmp/spoilt"
+exit $fail
