@@ -32,8 +32,9 @@ LDLIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lsentencepiece -ldnn
 # ---- what there is: one line per folder's part, in reading order -------------
 BASE     := base.c log.c arena.c text.c file.c pool.c version.c
 KERNELS  := tensor.c kern.c kern_check.c kern_ref.c kern_ref_heavy.c \
-            kern_cpu.c kern_cpu_linear.c kern_cpu_attention.c kern_cpu_conv.c kern_cpu_rows.c \
-            dnn.c dnn_v2.c dnn_v3.c vec_best.c
+            kern_cpu.c kern_cpu_linear.c kern_cpu_conv.c kern_cpu_rows.c \
+            kern_cpu_attention.c kern_cpu_attention_dnn.c kern_cpu_attention_amx.c \
+            dnn.c dnn_v2.c dnn_v3.c vec_best.c amx.c amx_available.c
 # Compiled once per instruction set; vec_best chooses at run time.
 VEC      := baseline avx2 avx512
 COMM     := comm_thread.c comm_thread_run.c
@@ -105,6 +106,9 @@ $B/%.o: %.cc $B/flags
 
 # The oracle is a triple loop; it may be unrolled, it may not be reordered.
 $B/kernels/kern_ref%.o: CFLAGS += -O3
+
+$B/kernels/amx.o: CFLAGS += -O3 -mamx-tile -mamx-bf16 -mavx512f -mavx512bw -mavx512vl \
+    -mavx512dq -mavx512bf16
 
 VECFLAGS.avx2   := -mavx2 -mfma
 VECFLAGS.avx512 := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma

@@ -98,7 +98,7 @@ static status time_case(struct bench *b, const struct bench_case *c)
     return st;
 }
 
-enum { ROW_RUNS = 5 };
+enum { ROW_RUNS = 3 };
 
 static status time_row(struct bench *b, const struct bench_row *row)
 {

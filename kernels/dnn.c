@@ -50,12 +50,14 @@ static status check(dnnl_status_t st, const char *what)
 }
 #define DNN(call) TRY(check(call, #call))
 
-bool dnn_bf16_is_fast(void)
+static bool has(dnnl_cpu_isa_t wanted)
 {
-    dnnl_cpu_isa_t const isa = dnnl_get_effective_cpu_isa();
-
-    return (isa & dnnl_cpu_isa_avx512_core_bf16) == dnnl_cpu_isa_avx512_core_bf16;
+    return ((unsigned)dnnl_get_effective_cpu_isa() & (unsigned)wanted) == (unsigned)wanted;
 }
+
+bool dnn_bf16_is_fast(void) { return has(dnnl_cpu_isa_avx512_core_bf16); }
+
+bool dnn_amx_is_allowed(void) { return has(dnnl_cpu_isa_avx512_core_amx); }
 
 status dnn_open(struct dnn **out, int workers)
 {

@@ -45,6 +45,10 @@ void dnn_close(struct dnn **d); /* NULL is fine; sets NULL */
  * better be F32. One answer for the life of the process. */
 bool dnn_bf16_is_fast(void);
 
+/* False if the library was told (ONEDNN_MAX_CPU_ISA) to do without the matrix
+ * unit; our own code then does without it too. */
+bool dnn_amx_is_allowed(void);
+
 /* The plan of a shape, from the cache if it was asked for before. One thread,
  * while none runs. */
 status dnn_plan(struct dnn *d, const struct dnn_shape *s, const struct dnn_plan **out) MUST_USE;

@@ -1,5 +1,6 @@
 /* kern_cpu.c - the CPU backend's memory and its table. */
 #include "kernels/kern_cpu.h"
+#include "kernels/amx.h"
 #include "kernels/kern_cpu_ops.h"
 #include "kernels/kern_ref_ops.h"
 
@@ -29,6 +30,7 @@ static status open_cpu(struct kern_ctx **out, int threads)
     if (!c) return fail(ST_NOMEM, "cpu: no memory for a context");
     c->base = (struct kern_ctx){ .backend = &kern_cpu_backend, .threads = threads };
     c->vec = vec_best();
+    c->amx = dnn_amx_is_allowed() && amx_available();
     TRY_OUT(pool_open(&c->pool, threads));
     TRY_OUT(dnn_open(&c->dnn, threads));
     c->scratch = calloc((size_t)threads, sizeof *c->scratch);

@@ -12,6 +12,7 @@ struct cpu_ctx {
     struct pool *pool;
     struct dnn *dnn;
     const struct vec_ops *vec;
+    bool amx;       /* the matrix unit may be used: amx.h */
     void **scratch; /* [threads], scratch_bytes each: see cpu_scratch */
     size_t scratch_bytes;
     void *shared; /* shared_bytes: what all workers read, such as packed keys */

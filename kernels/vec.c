@@ -286,44 +286,58 @@ INLINE void rope_row(const void *x, enum dtype xt, void *out, enum dtype ot, int
 static void rope(const struct vec_rows *a, int64_t heads, const float *cos,
                  const float *sin){ FOR_ROWS(a, rope_row, heads, cos, sin) }
 
-/* s = scale * score + bias in units of log 2 */
-INLINE vf scores(const struct vec_softmax *a, int64_t r, int64_t i)
+/* scale * score + bias in units of log 2, for keys i.. of one row; -inf beyond n. */
+INLINE vf score_at(const float *score, const float *bias, float scale, int64_t i, int64_t n)
 {
-    vf s = get(a->score + r * a->step, DT_F32, i, a->cols) * a->scale;
+    vf s = get(score, DT_F32, i, n) * scale;
 
-    if (a->bias) s += get(a->bias + r * a->bias_step, DT_F32, i, a->cols);
-    return s * log2_e;
+    if (bias) s += get(bias, DT_F32, i, n) * log2_e;
+    return n - i >= LANES ? s : pick(inside(i, n), s, all(-INFINITY));
 }
 
-INLINE void softmax_row(const struct vec_softmax *a, int64_t r, enum dtype pt)
+INLINE void softmax_row(const struct vec_softmax *a, int64_t r, enum dtype pt, const float *bias)
 {
+    const float *const score = a->score + r * a->step;
     void *const p = (unsigned char *)a->p + (size_t)(r * a->step) * dtype_size(pt);
     float *const values = a->values + r * a->value_cols;
+    float const scale = a->scale * log2_e;
+    int64_t const n = a->cols, whole = n / LANES * LANES, step = a->step;
     vf m = all(-INFINITY), total = all(0.0f);
+    int64_t i;
 
-    for (int64_t i = 0; i < a->cols; i += LANES)
-        m = larger(pick(inside(i, a->cols), scores(a, r, i), m), m);
-    float const old = a->max[r], now = max_of(m) > old ? max_of(m) : old;
+    for (i = 0; i < whole; i += LANES) m = larger(score_at(score, bias, scale, i, whole), m);
+    if (i < n) m = larger(score_at(score, bias, scale, i, n), m);
+    float const top = max_of(m), old = a->max[r], now = top > old ? top : old;
     float const base = now == -INFINITY ? 0.0f : now;
-    for (int64_t i = 0; i < a->step; i += LANES) {
-        vf e = all(0.0f);
-        if (i < a->cols) e = pick(inside(i, a->cols), exp2_of(scores(a, r, i) - base), all(0.0f));
+    for (i = 0; i < whole; i += LANES) {
+        vf const e = exp2_of(score_at(score, bias, scale, i, whole) - base);
         total += e;
-        put(p, pt, i, a->step, e);
+        put(p, pt, i, whole, e);
     }
+    if (i < n) {
+        vf const e = exp2_of(score_at(score, bias, scale, i, n) - base);
+        total += e;
+        put(p, pt, i, step, e);
+        i += LANES;
+    }
+    for (; i < step; i += LANES) put(p, pt, i, step, all(0.0f));
+
     float const shrink = old == now ? 1.0f : exp2f(old - base);
     a->max[r] = now;
     a->sum[r] = a->sum[r] * shrink + sum_of(total);
     if (shrink == 1.0f) return;
-    for (int64_t i = 0; i < a->value_cols; i += LANES)
+    for (i = 0; i < a->value_cols; i += LANES)
         put(values, DT_F32, i, a->value_cols, get(values, DT_F32, i, a->value_cols) * shrink);
 }
 
 static void softmax(const struct vec_softmax *a)
 {
     for (int64_t r = 0; r < a->rows; r++) {
-        if (a->p_dtype == DT_F32) softmax_row(a, r, DT_F32);
-        else softmax_row(a, r, DT_BF16);
+        const float *const bias = a->bias ? a->bias + r * a->bias_step : NULL;
+        if (bias && a->p_dtype == DT_F32) softmax_row(a, r, DT_F32, bias);
+        else if (bias) softmax_row(a, r, DT_BF16, bias);
+        else if (a->p_dtype == DT_F32) softmax_row(a, r, DT_F32, NULL);
+        else softmax_row(a, r, DT_BF16, NULL);
     }
 }
 

@@ -2,7 +2,7 @@
 """Time `rollmill bench` and PyTorch on the CPU side by side, as ratios.
 
     tools/bench_torch.py build/release/rollmill [--threads N] [--size NAME]
-                         [--precision f32|bf16] [--rounds N] [CASE...]
+                         [--precision f32|bf16] [--rounds N] [--model DIR] [CASE...]
 
 Every case is timed in turns, ours, PyTorch, ours, PyTorch, each a burst of
 about a quarter of a second, so that what else the machine does hits both. The
@@ -11,7 +11,9 @@ faster. The cases are those of cmd/bench_cases.c, written as the reference
 model's code writes them: F.linear, scaled_dot_product_attention, a causal
 convolution as cat, pad and conv3d; what the reference keeps in float32 under
 autocast (residual stream, norms, modulation, RoPE) is float32 here.
-Convolutions run in both memory formats and the faster one counts.
+Convolutions run in both memory formats and the faster one counts. With --model
+(a folder by make_model --size bench-small or bench-middle) whole parts are timed
+too: a tick of the line, a block through the decoder, a prompt; see bench_model.py.
 """
 
 import argparse
@@ -22,6 +24,8 @@ import time
 
 import torch
 import torch.nn.functional as F
+
+import bench_model
 
 BURST = 0.25
 SIZES = {
@@ -315,7 +319,7 @@ def burst(f):
     """Median milliseconds of one burst, after a run that is not counted."""
     f()
     runs, end = [], time.perf_counter() + BURST
-    while len(runs) < 3 or (len(runs) < 200 and time.perf_counter() < end):
+    while not runs or (len(runs) < 200 and time.perf_counter() < end):
         start = time.perf_counter()
         f()
         runs.append(time.perf_counter() - start)
@@ -328,6 +332,7 @@ class Ours:
     def __init__(self, program, args):
         command = [program, "bench", "--on-demand", "--size", args.size, "--precision",
                    args.precision, "--threads", str(args.threads)]
+        command += ["--model", args.model] if args.model else []
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=subprocess.DEVNULL, text=True)
 
@@ -343,6 +348,8 @@ class Ours:
 
 def compare(name, ours, variants, rounds):
     best = min(variants, key=burst) if len(variants) > 1 else variants[0]
+    if name in bench_model.SIZES:
+        rounds = min(rounds, 3)  # each of ours is several runs
     mine, theirs = [], []
     for _ in range(rounds):
         mine.append(ours.time(name))
@@ -351,6 +358,13 @@ def compare(name, ours, variants, rounds):
     ms = statistics.median(m["ms"] for m in mine)
     gflop = mine[0]["gflop"]
     return ms, statistics.median(theirs), ratio, gflop
+
+
+def variants_of(name, args):
+    """What PyTorch has to offer for a case."""
+    if name in bench_model.SIZES:
+        return [f for _, f, _ in bench_model.rows(name, args.size, args.precision)]
+    return CASES[name](Size(args.size), bench_model.PRECISION[args.precision])
 
 
 def main():
@@ -362,17 +376,17 @@ def main():
     parser.add_argument("--size", choices=SIZES, default="small")
     parser.add_argument("--precision", choices=["f32", "bf16"], default="bf16")
     parser.add_argument("--rounds", type=int, default=5)
-    args = parser.parse_args()
+    parser.add_argument("--model")
+    args = parser.parse_intermixed_args()
 
     torch.set_num_threads(args.threads)
     torch.set_grad_enabled(False)
     torch.manual_seed(0)
-    size, dtype = Size(args.size), {"f32": torch.float32, "bf16": torch.bfloat16}[args.precision]
     ours, roof_rate = Ours(args.program, args), 0
     print(f"{args.size}, {args.precision}, {args.threads} threads, PyTorch {torch.__version__}")
     print(f"{'':16} {'ours ms':>10} {'PyTorch ms':>11} {'ratio':>6} {'GFLOP/s':>8} {'of roof':>7}")
-    for name in args.cases or CASES:
-        ms, theirs, ratio, gflop = compare(name, ours, CASES[name](size, dtype), args.rounds)
+    for name in args.cases or [*CASES, *(bench_model.SIZES if args.model else [])]:
+        ms, theirs, ratio, gflop = compare(name, ours, variants_of(name, args), args.rounds)
         rate = gflop / ms * 1e3
         roof_rate = rate if name == "roof" else roof_rate
         share = f"{rate / roof_rate:7.0%}" if roof_rate and gflop else ""
