@@ -108,6 +108,7 @@ static struct crew_config crew_of(const struct batch *t)
                                  .policy = t->policy,
                                  .latent_h = t->latent_h,
                                  .latent_w = t->latent_w,
+                                 .contexts = render_prompts_count(t->prompts),
                                  .ranks = o->ranks,
                                  .threads = o->threads,
                                  .deadline_s = o->deadline_s };

@@ -164,6 +164,15 @@ int64_t render_prompts_id(const struct render_prompts *p, int clip, int64_t bloc
     return p->texts + p->first_block[clip] + block; /* a mix is its block's own */
 }
 
+int render_prompts_count(const struct render_prompts *p)
+{
+    int64_t mixes = 0;
+
+    for (int c = 0; c < p->count; c++)
+        for (int i = 1; i < p->clips[c]->prompts; i++) mixes += p->clips[c]->prompt[i].blend;
+    return mixes > INT32_MAX - p->texts ? INT32_MAX : p->texts + (int)mixes;
+}
+
 static void add(const struct render_prompts *p, const char *text, float weight, float *embeds)
 {
     const struct embedding *const e = embedding_of(p, text);

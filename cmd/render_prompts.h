@@ -19,6 +19,9 @@ status render_prompts_open(struct render_prompts **out, const struct clip_spec *
                            int count, const struct text_config *text, int text_dim) MUST_USE;
 void render_prompts_close(struct render_prompts **p); /* NULL is fine; sets NULL */
 
+/* Different ids there may be: distinct texts, and every block that is a mix. */
+int render_prompts_count(const struct render_prompts *p);
+
 /* For line_io: any number of threads at once. `clip` indexes the list given at open. */
 int64_t render_prompts_id(const struct render_prompts *p, int clip, int64_t block);
 void render_prompts_fill(const struct render_prompts *p, int clip, int64_t block, float *embeds);

@@ -24,6 +24,7 @@ static struct line_config config_of(const struct crew *crew, struct comm *comm,
                                  .split = crew->split,
                                  .latent_h = c->latent_h,
                                  .latent_w = c->latent_w,
+                                 .contexts = c->contexts,
                                  .comm = comm,
                                  .ctx = ctx };
 }

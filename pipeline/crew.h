@@ -10,6 +10,7 @@ struct crew_config {
     const struct kern_backend *backend;
     struct key_policy policy;
     int64_t latent_h, latent_w;
+    int contexts;      /* see line_config */
     int ranks;         /* 1 .. W+1 */
     int threads;       /* of all ranks together; each gets its share, at least 1 */
     double deadline_s; /* longest wait of one rank for another, seconds */

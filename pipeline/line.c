@@ -61,7 +61,7 @@ status line_layout(struct line *l, struct line_arenas *arenas)
     };
 
     TRY(cache_place(&l->cache, &cache, &arenas->a[CACHE]));
-    for (int i = 0; i < l->end - l->first; i++)
+    for (int i = 0; i < l->contexts; i++)
         TRY(dit_context_place(&l->context[i], s, cache.act, &arenas->a[CONTEXT]));
     TRY(layout_scratch(l, &arenas->a[SCRATCH]));
     return layout_stages(l, &arenas->a[SCRATCH], &arenas->a[WIRE]);
@@ -83,6 +83,8 @@ static status prepare(struct line *l, const struct line_config *c)
     if (c->latent_h < 2 || c->latent_w < 2 || c->latent_h % 2 || c->latent_w % 2)
         return fail(ST_ARG, "line: latent of %lld x %lld; even numbers are allowed",
                     (long long)c->latent_w, (long long)c->latent_h);
+    l->contexts = l->end - l->first;
+    if (c->contexts > 0 && c->contexts < l->contexts) l->contexts = c->contexts;
     l->tokens = l->frames * (c->latent_h / 2) * (c->latent_w / 2);
     return ST_OK;
 }

@@ -10,20 +10,21 @@ static bool here(const struct line *l, int stage) { return l->place[stage].clip 
 static status bind_context(struct line *l, int stage)
 {
     struct place const p = l->place[stage];
-    int const count = l->end - l->first;
     int64_t const id = l->io->context_id(l->io->arg, p.clip, p.block);
     bool used[LINE_STAGES] = { false };
     int free_slot = 0;
 
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < l->contexts; i++)
         if (l->context_id[i] == id) {
             l->stage[stage].context = i;
             return ST_OK;
         }
-    /* Stages already bound this tick keep theirs; one slot per stage is enough. */
+    /* Stages already bound this tick keep theirs. */
     for (int i = l->first; i < stage; i++)
         if (here(l, i)) used[l->stage[i].context] = true;
     while (used[free_slot]) free_slot++;
+    if (free_slot >= l->contexts)
+        return fail(ST_ARG, "line: more than %d prompts at once", l->contexts);
 
     l->context_id[free_slot] = -1;
     TRY(l->io->context(l->io->arg, p.clip, p.block, l->embeds));

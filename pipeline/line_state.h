@@ -26,7 +26,8 @@ struct line {
     void *memory[4]; /* one per arena, in the order of struct line_bytes */
     struct cache cache;
     int cache_clip; /* the clip whose clean blocks the cache holds; -1: none */
-    struct dit_context context[LINE_STAGES];
+    struct dit_context context[LINE_STAGES]; /* `contexts` of them are in use */
+    int contexts;
     int64_t context_id[LINE_STAGES]; /* -1: empty */
     struct dit_scratch scratch;
     struct tensor keys;            /* roped keys of one pass: [A * n/frames, d] act */
