@@ -32,11 +32,12 @@ LDLIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lsentencepiece -ldnn
 # ---- what there is: one line per folder's part, in reading order -------------
 BASE     := base.c log.c arena.c text.c file.c pool.c version.c
 KERNELS  := tensor.c kern.c kern_check.c kern_ref.c kern_ref_heavy.c \
-            kern_cpu.c kern_cpu_linear.c kern_cpu_conv.c kern_cpu_rows.c \
+            kern_cpu.c kern_cpu_rows.c kern_cpu_conv.c \
+            kern_cpu_linear.c kern_cpu_linear_dnn.c kern_cpu_linear_amx.c \
             kern_cpu_attention.c kern_cpu_attention_dnn.c kern_cpu_attention_amx.c \
             dnn.c dnn_v2.c dnn_v3.c vec_best.c amx.c amx_available.c
 # Compiled once per instruction set; vec_best chooses at run time.
-VEC      := baseline avx2 avx512
+VEC      := baseline avx2 avx512 avx512bf16
 COMM     := comm_thread.c comm_thread_run.c
 CLUSTER  := split.c
 JOBS     := tree.c utf8.c field.c value.c duration.c format.c template.c axis.c axis_file.c sweep.c card.c card_files.c \
@@ -112,6 +113,7 @@ $B/kernels/amx.o: CFLAGS += -O3 -mamx-tile -mamx-bf16 -mavx512f -mavx512bw -mavx
 
 VECFLAGS.avx2   := -mavx2 -mfma
 VECFLAGS.avx512 := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma
+VECFLAGS.avx512bf16 := $(VECFLAGS.avx512) -mavx512bf16
 $(VEC:%=$B/kernels/vec.%.o): $B/kernels/vec.%.o: kernels/vec.c $B/flags
 	@mkdir -p $(@D)
 	$(call say,CC,$@) $(CC) $(CFLAGS) -O3 -ffp-contract=fast -Wno-psabi $(VECFLAGS.$*) \

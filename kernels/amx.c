@@ -5,7 +5,11 @@
 #include <immintrin.h>
 #include <string.h>
 
-enum { TILE = 16, ROW_BYTES = AMX_QUERIES * 4 }; /* a row of 32 sums, or of 32 pairs */
+enum {
+    TILE = 16,
+    ROW_BYTES = AMX_STEP * 4, /* a row of 32 sums, or of 32 pairs */
+    K_CHUNK = 512,            /* 32 rows of x this long stay in the nearest cache */
+};
 
 /* Eight tiles of 16 rows of 64 bytes. */
 static const struct {
@@ -58,21 +62,87 @@ static inline __attribute__((always_inline)) void product(float *y, const void *
     _tile_stored(3, c + TILE * ROW_BYTES + 64, ROW_BYTES);
 }
 
-void amx_pack_queries(uint16_t *to, const uint16_t *q, int64_t q_step, int64_t rows,
-                      int64_t head_dim)
+/* Rows become columns, sixteen 32-bit numbers each. */
+static inline __attribute__((always_inline)) void transpose(__m512i r[TILE])
 {
-    memset(to, 0, (size_t)(head_dim * AMX_QUERIES) * sizeof *to);
-    for (int64_t r = 0; r < rows; r++)
-        for (int64_t i = 0; i < head_dim; i += 2)
-            memcpy(to + (i / 2 * AMX_QUERIES + r) * 2, q + r * q_step + i, 2 * sizeof *to);
+    __m512i t[TILE];
+
+#pragma GCC unroll 8
+    for (int i = 0; i < TILE; i += 2) {
+        t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
+        t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < TILE; i += 4) {
+        r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
+        r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
+        r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
+        r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) {
+        __m512i const even_top = _mm512_shuffle_i32x4(r[i], r[4 + i], 0x88);
+        __m512i const even_low = _mm512_shuffle_i32x4(r[8 + i], r[12 + i], 0x88);
+        __m512i const odd_top = _mm512_shuffle_i32x4(r[i], r[4 + i], 0xdd);
+        __m512i const odd_low = _mm512_shuffle_i32x4(r[8 + i], r[12 + i], 0xdd);
+        t[i] = _mm512_shuffle_i32x4(even_top, even_low, 0x88);
+        t[8 + i] = _mm512_shuffle_i32x4(even_top, even_low, 0xdd);
+        t[4 + i] = _mm512_shuffle_i32x4(odd_top, odd_low, 0x88);
+        t[12 + i] = _mm512_shuffle_i32x4(odd_top, odd_low, 0xdd);
+    }
+    memcpy(r, t, sizeof t);
+}
+
+void amx_pack(uint16_t *to, const uint16_t *w, int64_t w_step, int64_t rows, int64_t k)
+{
+    __m512i r[TILE];
+
+    for (int64_t first = 0; first < AMX_STEP; first += TILE)
+        for (int64_t c = 0; c < k; c += 2 * TILE) {
+            for (int64_t i = 0; i < TILE; i++)
+                r[i] = first + i < rows ? _mm512_loadu_si512(w + (first + i) * w_step + c)
+                                        : _mm512_setzero_si512();
+            transpose(r);
+            for (int64_t i = 0; i < TILE; i++)
+                _mm512_storeu_si512(to + ((c / 2 + i) * AMX_STEP + first) * 2, r[i]);
+        }
+}
+
+void amx_product(float *y, const uint16_t *x, const uint16_t *w, int64_t rows, int64_t cols,
+                 int64_t k)
+{
+    int64_t const across = cols / AMX_STEP;
+
+    for (int64_t from = 0; from < k; from += K_CHUNK) {
+        int64_t const some = k - from < K_CHUNK ? k - from : K_CHUNK;
+        for (int64_t i = 0; i < rows / AMX_STEP; i++)
+            for (int64_t j = 0; j < across; j++)
+                product(y + (i * across + j) * AMX_STEP * AMX_STEP, x + i * AMX_STEP * k + from,
+                        k * 2, w + (j * k + from) * AMX_STEP, some, from > 0);
+    }
+}
+
+/* Numbers c.. of two rows, as pairs. */
+static inline __m512i pair_rows(const uint16_t *even, const uint16_t *odd)
+{
+    __m512i const low = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i_u *)even));
+    __m512i const high = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i_u *)odd));
+    return _mm512_or_si512(low, _mm512_slli_epi32(high, 16));
 }
 
 void amx_pack_values(uint16_t *to, const uint16_t *v, int64_t head_dim)
 {
-    for (int64_t i = 0; i < AMX_KEYS; i += 2, v += 2 * head_dim)
-        for (int64_t c = 0; c < head_dim; c++) {
-            uint32_t const pair = v[c] | (uint32_t)v[head_dim + c] << 16;
-            memcpy(to + c * AMX_KEYS + i, &pair, sizeof pair);
+    __m512i r[TILE];
+
+    for (int64_t key = 0; key < AMX_KEYS; key += 2 * TILE)
+        for (int64_t c = 0; c < head_dim; c += TILE) {
+            for (int64_t i = 0; i < TILE; i++) {
+                const uint16_t *const even = v + (key + 2 * i) * head_dim + c;
+                r[i] = pair_rows(even, even + head_dim);
+            }
+            transpose(r);
+            for (int64_t i = 0; i < TILE; i++)
+                _mm512_storeu_si512(to + (c + i) * AMX_KEYS + key, r[i]);
         }
 }
 
@@ -156,15 +226,20 @@ void amx_attend(const struct amx_chunk *c, const struct amx_found *f)
 void amx_finish(uint16_t *out, int64_t out_step, int64_t rows, int64_t head_dim,
                 const struct amx_found *f)
 {
-    __m512i const lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    __m512i const column = _mm512_mullo_epi32(lane, _mm512_set1_epi32(AMX_QUERIES));
+    __m512i r[TILE];
 
-    for (int64_t r = 0; r < rows; r++) {
-        __m512 const inv = _mm512_set1_ps(1.0f / f->sum[r]);
-        for (int64_t i = 0; i < head_dim; i += TILE) {
-            __m512 const v = _mm512_i32gather_ps(column, f->values + i * AMX_QUERIES + r, 4);
-            __m256bh const h = _mm512_cvtneps_pbh(_mm512_mul_ps(v, inv));
-            memcpy(out + r * out_step + i, &h, sizeof h);
+    for (int64_t first = 0; first < rows; first += TILE) {
+        __m512 const inv = _mm512_div_ps(_mm512_set1_ps(1.0f), _mm512_loadu_ps(f->sum + first));
+        for (int64_t c = 0; c < head_dim; c += TILE) {
+            for (int64_t i = 0; i < TILE; i++) {
+                __m512 const v = _mm512_loadu_ps(f->values + (c + i) * AMX_QUERIES + first);
+                r[i] = _mm512_castps_si512(_mm512_mul_ps(v, inv));
+            }
+            transpose(r);
+            for (int64_t i = 0; i < TILE && first + i < rows; i++) {
+                __m256bh const h = _mm512_cvtneps_pbh(_mm512_castsi512_ps(r[i]));
+                memcpy(out + (first + i) * out_step + c, &h, sizeof h);
+            }
         }
     }
 }

@@ -1,9 +1,9 @@
 /*
  * amx.h - products of BF16 tiles on the matrix unit (AMX) of x86 processors.
  *
- * Own code where it beats the library's tiles: attention, whose scores, softmax
- * and probabilities stay in the nearest cache here. Everything runs on the
- * calling thread. Private to kernels/.
+ * Own code where it beats the library's tiles: large matrix products, whose x is
+ * read where it lies, and attention, whose scores and probabilities stay in the
+ * nearest cache. Everything runs on the calling thread. Private to kernels/.
  *
  * Scores are computed transposed: keys down, queries across. So a row of keys is
  * taken as it lies in memory, the softmax of sixteen queries is one vector, and
@@ -15,9 +15,9 @@
 #include "base/base.h"
 
 enum {
+    AMX_STEP = 32,    /* rows, columns and sums come in multiples of it */
     AMX_QUERIES = 32, /* queries of one tile */
     AMX_KEYS = 256,   /* keys of one packed chunk */
-    AMX_STEP = 32,    /* head_dim and the padded keys of a chunk are multiples */
 };
 
 /* True if the processor has the unit and the system lets this process use it. */
@@ -27,10 +27,14 @@ bool amx_available(void);
 void amx_begin(void);
 void amx_end(void);
 
-/* [rows, head_dim] -> [head_dim/2, AMX_QUERIES, 2], zeros for rows that lack.
- * q: rows q_step numbers apart */
-void amx_pack_queries(uint16_t *to, const uint16_t *q, int64_t q_step, int64_t rows,
-                      int64_t head_dim);
+/* The second factor of a product: [rows, k] -> [k/2, AMX_STEP, 2], zeros for
+ * rows that lack.   w: rows w_step numbers apart   k: a multiple of AMX_STEP */
+void amx_pack(uint16_t *to, const uint16_t *w, int64_t w_step, int64_t rows, int64_t k);
+
+/* y[rows, cols] = x w^T, as blocks of AMX_STEP each way: y [rows/32, cols/32, 32, 32].
+ * x: rows k numbers apart   w: cols/32 packed pieces, one after the other */
+void amx_product(float *y, const uint16_t *x, const uint16_t *w, int64_t rows, int64_t cols,
+                 int64_t k);
 
 /* [AMX_KEYS, head_dim] -> [head_dim, AMX_KEYS] */
 void amx_pack_values(uint16_t *to, const uint16_t *v, int64_t head_dim);
@@ -42,7 +46,7 @@ struct amx_found {
 };
 
 /* Take one chunk of keys into account: scores are scale * q k.
- * q, v: as packed   k: [AMX_KEYS, head_dim], zeros from `keys` on, and v likewise
+ * q: by amx_pack   v: by amx_pack_values   k: [AMX_KEYS, head_dim], zeros from `keys` on, and v likewise
  * scores: [AMX_KEYS, AMX_QUERIES], p: [AMX_KEYS/2, AMX_QUERIES, 2], both scratch */
 struct amx_chunk {
     const uint16_t *q, *k, *v;

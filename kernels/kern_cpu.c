@@ -30,7 +30,7 @@ static status open_cpu(struct kern_ctx **out, int threads)
     if (!c) return fail(ST_NOMEM, "cpu: no memory for a context");
     c->base = (struct kern_ctx){ .backend = &kern_cpu_backend, .threads = threads };
     c->vec = vec_best();
-    c->amx = dnn_amx_is_allowed() && amx_available();
+    c->amx = cpu_has_amx();
     TRY_OUT(pool_open(&c->pool, threads));
     TRY_OUT(dnn_open(&c->dnn, threads));
     c->scratch = calloc((size_t)threads, sizeof *c->scratch);
@@ -81,6 +81,8 @@ enum dtype cpu_tile_dtype(enum dtype act)
 {
     return act == DT_BF16 && dnn_bf16_is_fast() ? DT_BF16 : DT_F32;
 }
+
+bool cpu_has_amx(void) { return dnn_amx_is_allowed() && amx_available(); }
 
 status cpu_scratch(struct cpu_ctx *c, size_t bytes)
 {

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { GROUPS = 4, QUERIES = GROUPS * AMX_QUERIES }; /* a chunk serves four small tiles at once */
+enum { GROUPS = 8, QUERIES = GROUPS * AMX_QUERIES }; /* a chunk serves eight small tiles at once */
 
 /* A worker's memory. */
 struct room {
@@ -33,7 +33,7 @@ static size_t room_cut(const struct attention *t, void *block, struct room *out)
 
 bool attention_suits_amx(const struct attention *t)
 {
-    return t->c->amx && t->a->q->dtype == DT_BF16 && t->head_dim % AMX_STEP == 0 && !t->a->bias;
+    return t->a->q->dtype == DT_BF16 && t->head_dim % AMX_STEP == 0 && !t->a->bias && t->c->amx;
 }
 
 static int64_t packed_numbers(const struct attention *t) { return AMX_KEYS * t->head_dim; }
@@ -63,8 +63,8 @@ static void begin(const struct attention *t, const struct room *m, int group, in
 {
     const struct amx_found *const f = &m->found[group];
 
-    amx_pack_queries(m->q[group], (const uint16_t *)t->a->q->data + query_at(t, query, head),
-                     t->dim, rows, t->head_dim);
+    amx_pack(m->q[group], (const uint16_t *)t->a->q->data + query_at(t, query, head), t->dim, rows,
+             t->head_dim);
     memset(f->values, 0, (size_t)(t->head_dim * AMX_QUERIES) * sizeof(float));
     for (int i = 0; i < AMX_QUERIES; i++) {
         f->max[i] = -INFINITY;

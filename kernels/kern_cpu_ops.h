@@ -12,7 +12,7 @@ struct cpu_ctx {
     struct pool *pool;
     struct dnn *dnn;
     const struct vec_ops *vec;
-    bool amx;       /* the matrix unit may be used: amx.h */
+    bool amx;       /* cpu_has_amx */
     void **scratch; /* [threads], scratch_bytes each: see cpu_scratch */
     size_t scratch_bytes;
     void *shared; /* shared_bytes: what all workers read, such as packed keys */
@@ -22,6 +22,10 @@ struct cpu_ctx {
 /* What tiles of this precision compute in: BF16 where the machine is good at
  * it, else F32. Weights are packed in it. */
 enum dtype cpu_tile_dtype(enum dtype act);
+
+/* True if our own code for the matrix unit (amx.h) may be used. Slow to ask;
+ * operations have the answer in their context. */
+bool cpu_has_amx(void);
 
 /* Make sure every worker has `bytes` of scratch, or all together have. What was
  * there is lost. Never while tasks run. */
@@ -35,8 +39,6 @@ size_t cpu_round_up(size_t bytes);
  * while block is NULL. */
 void *cpu_cut(size_t *used, void *block, size_t bytes);
 
-/* Linear weights [n, k] are packed in panels of this many columns of n. */
-enum { CPU_PANEL = 256 };
 size_t cpu_linear_bytes(const struct kern_weight *w);
 status cpu_linear_pack(struct cpu_ctx *, const struct kern_pack *);
 

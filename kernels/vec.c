@@ -4,6 +4,10 @@
 #include <math.h>
 #include <string.h>
 
+#ifdef __AVX512BF16__
+#include <immintrin.h>
+#endif
+
 enum { LANES = 16 };
 typedef float vf __attribute__((vector_size(64)));
 typedef int32_t vi __attribute__((vector_size(64)));
@@ -22,6 +26,9 @@ INLINE vf larger(vf a, vf b) { return pick(a > b, a, b); }
 INLINE vf widen(vh h) { return (vf)(__builtin_convertvector(h, vu) << 16); }
 
 /* To nearest even; NaN stays NaN. */
+#ifdef __AVX512BF16__
+INLINE vh narrow(vf f) { return (vh)_mm512_cvtneps_pbh((__m512)f); }
+#else
 INLINE vh narrow(vf f)
 {
     vu const u = (vu)f;
@@ -29,6 +36,7 @@ INLINE vh narrow(vf f)
     vu const nan = (vu)(f != f);
     return __builtin_convertvector((round & ~nan) | (((u >> 16) | 0x40u) & nan), vh);
 }
+#endif
 
 /* Numbers i.. of p, at most 16 and none from n on; zeros for the rest. */
 INLINE vf get(const void *p, enum dtype t, int64_t i, int64_t n)

@@ -48,7 +48,7 @@ struct vec_softmax {
 };
 
 struct vec_ops {
-    const char *name; /* "baseline", "avx2", "avx512" */
+    const char *name; /* "baseline", "avx2", "avx512", "avx512bf16" */
 
     /* to[i] = from[i]; F32 and BF16 either way */
     void (*convert)(void *to, enum dtype to_dtype, const void *from, enum dtype from_dtype,
@@ -67,7 +67,7 @@ struct vec_ops {
     void (*divide)(const struct vec_rows *, const float *sum, int64_t out_step);
 };
 
-extern const struct vec_ops vec_baseline, vec_avx2, vec_avx512;
+extern const struct vec_ops vec_baseline, vec_avx2, vec_avx512, vec_avx512bf16;
 
 const struct vec_ops *vec_best(void);
 

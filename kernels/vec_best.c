@@ -10,5 +10,7 @@ const struct vec_ops *vec_best(void)
     if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
         !__builtin_cpu_supports("avx512vl") || !__builtin_cpu_supports("avx512dq"))
         return best;
-    return &vec_avx512;
+    best = &vec_avx512;
+
+    return __builtin_cpu_supports("avx512bf16") ? &vec_avx512bf16 : best;
 }

@@ -8,24 +8,7 @@ dir=${1:-build/demo}
 
 mkdir -p "$dir"
 [ -e "$dir/model/Wan2.1_VAE.pth" ] || "$make_model" "$dir/model" --size tiny
-cat >"$dir/model/card.yaml" <<'END'
-card: 1
-name: tiny-random
-family: wan2.1-t2v
-weights: rolling_forcing_dmd.pt
-outer_key: generator_ema
-config: config.json
-text:
-  encoder: models_t5_umt5-xxl-enc-bf16.pth
-  tokenizer: google/umt5-xxl/spiece.model
-vae: Wan2.1_VAE.pth
-steps: [1000, 800, 600, 400, 200]
-warp: true
-shift: 5
-frames_per_block: 3
-window: {kind: rolling, attention_frames: 21, sink_frames: 3}
-license: "random weights, no license needed"
-END
+cp tools/tiny-random.yaml "$dir/model/card.yaml"
 cat >"$dir/job.yaml" <<'END'
 render: 1
 name: lighthouse

@@ -4,30 +4,14 @@
 set -u
 rollmill=$(realpath "${ROLLMILL:-./rollmill}") || exit 1
 make_model=$(realpath "${MAKE_MODEL:-build/release/make_model}") || exit 1
+card=$(realpath tools/tiny-random.yaml) || exit 1
 dir=$(mktemp -d) || exit 1
 trap 'rm -rf "$dir"' EXIT
 cd "$dir" || exit 1
 fail=0
 
 "$make_model" model --size tiny >/dev/null 2>&1 || exit 1
-cat >model/card.yaml <<'END'
-card: 1
-name: tiny-random
-family: wan2.1-t2v
-weights: rolling_forcing_dmd.pt
-outer_key: generator_ema
-config: config.json
-text:
-  encoder: models_t5_umt5-xxl-enc-bf16.pth
-  tokenizer: google/umt5-xxl/spiece.model
-vae: Wan2.1_VAE.pth
-steps: [1000, 800, 600, 400, 200]
-warp: true
-shift: 5
-frames_per_block: 3
-window: {kind: rolling, attention_frames: 21, sink_frames: 3}
-license: "random weights"
-END
+cp "$card" model/card.yaml
 
 # job FILE NAME LENGTH [LINES]: a job of one small clip, with further lines of YAML
 job() {
