@@ -69,7 +69,7 @@ UNIT     += unit_text_clean.c unit_tokenizer.c unit_umt5.c
 UNIT     += unit_yaml.c unit_card.c unit_sweep.c unit_job.c unit_docs.c unit_format.c
 CHECK    := check_kernels.c check.c check_rows.c check_heavy.c check_closed.c mutants.c # one program
 LINE     := line_comm.c line_clip.c
-CLI      := cli_inspect.sh cli_check.sh cli_doctor.sh cli_render.sh cli_memory.sh
+CLI      := cli_verify.sh cli_inspect.sh cli_check.sh cli_doctor.sh cli_render.sh cli_memory.sh
 FUZZ     := fuzz_safetensors.c fuzz_torch.c
 FUZZ     += fuzz_tokenizer.c fuzz_job.c
 
@@ -179,8 +179,51 @@ $(FUZZ:%.c=$F/%): $F/%: $F/tests/fuzz/%.o $F/tests/fuzz/fuzz.o $F/librollmill.a
 fuzz: $(FUZZ:%.c=$F/%)
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/run $^
 
+# ---- all of it -----------------------------------------------------------------
+# Packages are looked for while make reads this file, so what needs them runs in a
+# make of its own, after they are there.
 deps:
 	@tools/deps.sh
+
+check demo bench: deps
+	@$(MAKE) --no-print-directory $@-now
+
+LINT   := tests/check_deps.sh tests/check_style.sh tests/check_format.sh tests/check_shell.sh tests/check_tidy.sh
+# Under a sanitizer what is slow without one is left out.
+ASAN   := $(filter-out unit_random_model.c unit_vae.c,$(UNIT)) line_comm.c
+TSAN   := unit_base.c unit_cpu.c line_comm.c
+lines   = $(foreach test,$(1),"$(test)")
+
+lint:
+	@LIMIT=600 tests/run $(LINT)
+
+check-now: tests
+	@$(MAKE) --no-print-directory MODE=asan tests
+	@$(MAKE) --no-print-directory MODE=tsan $(TSAN:%.c=build/tsan/tests/%) build/tsan/tests/line_clip
+	@$(MAKE) --no-print-directory $(FUZZ:%.c=$F/%)
+	@LIMIT=900 FUZZ_SECONDS=$(FUZZ_SECONDS) tests/run $(LINT) $(TESTS) $(CLI:%=tests/cli/%) \
+	    $(call lines,$(ASAN:%.c=build/asan/tests/%)) "ROLLMILL=build/asan/rollmill tests/cli/cli_render.sh" \
+	    $(call lines,$(TSAN:%.c=build/tsan/tests/%)) "build/tsan/tests/line_clip small" \
+	    "tests/fuzz/run $(FUZZ:%.c=$F/%)"
+
+demo-now: all
+	@tools/demo.sh
+
+# Beside PyTorch, if BENCH_PYTHON names a Python that has it.
+BENCH_PYTHON ?=
+BENCH_DIR    := build/bench
+$(BENCH_DIR)/%/Wan2.1_VAE.pth: build/release/make_model
+	@mkdir -p $(BENCH_DIR)
+	@$< $(@D) --size bench-$* --dtype bf16 >/dev/null
+
+bench-now: all $(BENCH_DIR)/small/Wan2.1_VAE.pth $(BENCH_DIR)/middle/Wan2.1_VAE.pth
+	@for size in small middle; do for precision in bf16 f32; do \
+	    if [ -n "$(BENCH_PYTHON)" ]; then \
+	        $(BENCH_PYTHON) tools/bench_torch.py $B/rollmill --size $$size --precision $$precision \
+	            --model $(BENCH_DIR)/$$size; \
+	    else $B/rollmill bench --size $$size --precision $$precision --model $(BENCH_DIR)/$$size; fi || exit 1; \
+	done; done
+	@[ -n "$(BENCH_PYTHON)" ] || echo "PyTorch: not measured; BENCH_PYTHON=/path/to/python sets it beside these"
 
 help:
 	@sed -n 's/^# //p;/^$$/q' Makefile
@@ -188,6 +231,6 @@ help:
 clean:
 	rm -rf build rollmill
 
-.PHONY: all tests fuzz deps help clean force
+.PHONY: all tests fuzz deps lint check check-now demo demo-now bench bench-now help clean force
 .SECONDARY:
 -include $(shell find build -name '*.d' 2>/dev/null)

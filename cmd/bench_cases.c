@@ -130,6 +130,7 @@ static struct tensor *attend(struct program *p, const struct tensor *q, int64_t 
 {
     struct tensor *const out = ACT(q->dim[0], q->dim[1]);
 
+    int64_t const head_dim = q->dim[1] / heads;
     for (int64_t i = 0; i < blocks; i++) {
         p->segments[i].k = *ACT(keys, q->dim[1]);
         p->segments[i].v = *ACT(keys, q->dim[1]);
@@ -140,7 +141,7 @@ static struct tensor *attend(struct program *p, const struct tensor *q, int64_t 
                              .segment_count = (int)blocks,
                              .out = out,
                              .heads = (int)heads,
-                             .scale = 1.0f / sqrtf((float)(q->dim[1] / heads)),
+                             .scale = 1.0f / sqrtf((float)head_dim),
                          });
     return out;
 }

@@ -60,13 +60,13 @@ static status norm(const struct dit *d, struct kern_ctx *ctx, const struct tenso
 static status attention(const struct dit *d, struct kern_ctx *ctx, const struct tensor *q,
                         const struct kern_segment *segments, int count, struct tensor *out)
 {
-    float const head_dim = (float)(d->shape.dim / d->shape.heads);
+    int const head_dim = d->shape.dim / d->shape.heads;
     return kern_attention(ctx, &(struct kern_attention){ .q = q,
                                                          .segments = segments,
                                                          .segment_count = count,
                                                          .out = out,
                                                          .heads = d->shape.heads,
-                                                         .scale = 1.0f / sqrtf(head_dim) });
+                                                         .scale = 1.0f / sqrtf((float)head_dim) });
 }
 
 status dit_context_fill(const struct dit *d, struct kern_ctx *ctx, struct dit_context *c,

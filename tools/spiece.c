@@ -83,7 +83,7 @@ static void add_pieces(struct text *model)
         add_piece(model, piece, 0, BYTE);
     }
     add_piece(model, SPACE, -2, NORMAL);
-    for (char c = '!'; c <= '~'; c++) {
+    for (int c = '!'; c <= '~'; c++) {
         snprintf(piece, sizeof piece, "%c", c);
         add_piece(model, piece, -6, NORMAL);
     }
