@@ -14,6 +14,7 @@
 #include "cmd/verify.h"
 #include "pipeline/tensor_file.h"
 
+#include <dirent.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -95,31 +96,43 @@ static status write_computed(const struct verify_case *c, const char *path)
     return st;
 }
 
-/* A rolling case may hold the same weights in two forms: both must give the clip. */
+static int is_weights(const struct dirent *e)
+{
+    const char *const dot = strrchr(e->d_name, '.');
+    return dot && (!strcmp(dot, ".safetensors") || !strcmp(dot, ".pt"));
+}
+
+static status run_weights(struct verify_case *c, const char *what, const char *file, int *bad)
+{
+    char *const name = text_format("%s[%s]", what, file);
+    status st = ST_OK;
+
+    if (!name) return fail(ST_NOMEM, "%s: no memory for its name", c->dir);
+    drop_computed(&c->computed);
+    TRY_OUT(verify_rolling(c, file));
+    TRY_OUT(compare_all(c, name, bad));
+out:
+    free(name);
+    return st;
+}
+
+/* A rolling case may hold the same weights in several forms: each must give the clip. */
 static status run_rolling(struct verify_case *c, const char *what, int *bad)
 {
-    static const char *const files[] = { "diffusion_pytorch_model.safetensors",
-                                         "rolling_forcing_dmd.pt" };
-    int found = 0;
+    char *const dir = path_join(c->dir, "model");
+    struct dirent **files = NULL;
+    int const count = dir ? scandir(dir, &files, is_weights, alphasort) : 0;
+    status st = ST_OK;
 
-    for (int i = 0; i < COUNT_OF(files); i++) {
-        char *const path = verify_model(c, files[i]);
-        char *const name = text_format("%s[%s]", what, files[i]);
-        bool const there = path && path_exists(path);
-        status st = path && name ? ST_OK : fail(ST_NOMEM, "%s: no memory for its name", c->dir);
-        if (st == ST_OK && there) {
-            drop_computed(&c->computed);
-            st = verify_rolling(c, files[i]);
-            if (st == ST_OK) st = compare_all(c, name, bad);
-            found++;
-        }
-        free(path);
-        free(name);
-        TRY(st);
+    if (!dir) st = fail(ST_NOMEM, "%s: no memory for its name", c->dir);
+    else if (count < 1) st = fail(ST_FORMAT, "%s: no .safetensors or .pt file is there", dir);
+    for (int i = 0; i < count; i++) {
+        if (st == ST_OK) st = run_weights(c, what, files[i]->d_name, bad);
+        free(files[i]);
     }
-    if (!found)
-        return fail(ST_FORMAT, "%s/model: neither %s nor %s is there", c->dir, files[0], files[1]);
-    return ST_OK;
+    free(files);
+    free(dir);
+    return st;
 }
 
 static status run_kind(struct verify_case *c, const char *what, int *bad)
