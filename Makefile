@@ -30,7 +30,7 @@ PKGS     := libavformat libavcodec libavutil libswscale yaml-0.1 libzip jansson 
 LDLIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lsentencepiece -ldnnl -lgomp -lstdc++ -lm -pthread
 
 # ---- what there is: one line per folder's part, in reading order -------------
-BASE     := base.c log.c arena.c text.c file.c pool.c version.c
+BASE     := base.c log.c clock.c arena.c text.c utf8.c words.c file.c digest.c pool.c version.c
 KERNELS  := tensor.c kern.c kern_check.c kern_ref.c kern_ref_heavy.c \
             kern_cpu.c kern_cpu_rows.c kern_cpu_conv.c \
             kern_cpu_linear.c kern_cpu_linear_dnn.c kern_cpu_linear_amx.c \
@@ -40,7 +40,7 @@ KERNELS  := tensor.c kern.c kern_check.c kern_ref.c kern_ref_heavy.c \
 VEC      := baseline avx2 avx512 avx512bf16
 COMM     := comm_thread.c comm_thread_run.c
 CLUSTER  := split.c
-JOBS     := tree.c utf8.c field.c value.c duration.c format.c template.c axis.c axis_file.c sweep.c card.c card_files.c \
+JOBS     := tree.c field.c value.c duration.c format.c template.c axis.c axis_file.c sweep.c card.c card_files.c \
             job.c job_keys.c prompts.c clip.c json_build.c clip_id.c clip_json.c
 # checkpoints
 PIPELINE := names.c safetensors.c torchzip.c pickle_vm.c pickle_call.c pickle.c torchfile.c weights.c weights_hash.c bind.c tensor_file.c
@@ -53,7 +53,7 @@ PIPELINE += schedule.c noise.c rope.c keys.c timeline.c cache.c
 PIPELINE += dit_shape.c dit.c dit_time.c dit_forward.c line.c line_pass.c line_exchange.c crew.c
 # pictures
 PIPELINE += vae.c vae_net.c vae_layout.c vae_layer.c vae_decode.c vae_encode.c
-PIPELINE += pixels.c quality.c digest.c codec.c encoder.c video.c video_verify.c contact.c sidecar.c attempt.c clip_sink.c
+PIPELINE += pixels.c quality.c codec.c encoder.c video.c video_verify.c contact.c sidecar.c attempt.c clip_sink.c
 CMD      := main.c opts.c cmd_inspect.c
 CMD      += cmd_verify.c verify_case.c verify_rolling.c verify_vae.c verify_text.c
 CMD      += cmd_bench.c bench_program.c bench_cases.c bench_model.c
@@ -68,6 +68,7 @@ UNIT     += unit_vae.c unit_vae_refuse.c unit_pixels.c unit_video.c unit_clip_si
 UNIT     += unit_text_clean.c unit_tokenizer.c unit_umt5.c
 UNIT     += unit_yaml.c unit_card.c unit_sweep.c unit_job.c unit_docs.c unit_format.c
 CHECK    := check_kernels.c check.c check_rows.c check_heavy.c check_closed.c mutants.c # one program
+ALLOC    := alloc_nth.c # with a malloc that fails
 LINE     := line_comm.c line_clip.c
 CLI      := cli_verify.sh cli_inspect.sh cli_check.sh cli_doctor.sh cli_render.sh cli_memory.sh
 FUZZ     := fuzz_safetensors.c fuzz_torch.c
@@ -78,14 +79,15 @@ SRC := $(BASE:%=base/%) $(KERNELS:%=kernels/%) $(COMM:%=comm/%) $(CLUSTER:%=clus
 OBJ := $(SRC:%.c=$B/%.o) $(VEC:%=$B/kernels/vec.%.o) $(PIPELINE_CXX:%.cc=$B/pipeline/%.o)
 LIB := $B/librollmill.a
 
-TESTS := $(UNIT:%.c=$B/tests/%) $(if $(CHECK),$B/tests/check_kernels) $(LINE:%.c=$B/tests/%)
+TESTS := $(UNIT:%.c=$B/tests/%) $(if $(CHECK),$B/tests/check_kernels) \
+         $(ALLOC:%.c=$B/tests/%) $(LINE:%.c=$B/tests/%)
 PROGS := $(TOOLS:%.c=$B/%)
 KIT   := $B/libtoolkit.a
 
 # ---- how it is made ----------------------------------------------------------
-all: $(if $(CMD),$B/rollmill) $(PROGS)
+all: $B/rollmill $(PROGS)
 ifeq ($(MODE),release)
-all: $(if $(CMD),rollmill)
+all: rollmill
 rollmill: $B/rollmill
 	@ln -sf $< $@
 endif
@@ -142,6 +144,7 @@ $B/commit: force
 $B/base/version.o: $B/commit
 build/%/base/version.o: CFLAGS += -DVERSION_COMMIT='"$(COMMIT)"' -DVERSION_FLAGS='"$(OPT)"'
 
+comma := ,
 say = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2);)
 
 # ---- tests -------------------------------------------------------------------
@@ -150,6 +153,9 @@ $(UNIT:%.c=$B/tests/%): $B/tests/%: $B/tests/unit/%.o $(KIT) $(LIB)
 $B/tests/unit_video $B/tests/unit_clip_sink: $B/tests/unit/clips.o
 $B/tests/check_kernels: $(CHECK:%.c=$B/tests/check/%.o) $(LIB)
 	$(call say,LINK,$@) mkdir -p $(@D) && $(CC) $(OPT) -o $@ $^ $(LDLIBS)
+WRAP := $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc strdup strndup)
+$(ALLOC:%.c=$B/tests/%): $B/tests/%: $B/tests/alloc/%.o $(LIB)
+	$(call say,LINK,$@) mkdir -p $(@D) && $(CC) $(OPT) $(WRAP) -o $@ $^ $(LDLIBS) -lcmocka
 $(LINE:%.c=$B/tests/%): $B/tests/%: $B/tests/line/%.o $(LIB)
 	$(call say,LINK,$@) mkdir -p $(@D) && $(CC) $(OPT) -o $@ $^ $(LDLIBS) -lcmocka
 
@@ -159,7 +165,9 @@ tests: all $(TESTS)
 F         := build/fuzz
 CLANG     ?= clang
 FUZZ_OPT  := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all
-FUZZ_OBJ  := $(SRC:%.c=$F/%.o) $(PIPELINE_CXX:%.cc=$F/pipeline/%.o) $(TOOLKIT:%.c=$F/tools/%.o)
+$F/base/version.o: FUZZ_OPT += -DVERSION_COMMIT='"$(COMMIT)"' -DVERSION_FLAGS='"fuzz"'
+FUZZ_SRC  := $(filter-out kernels/%,$(SRC)) kernels/tensor.c
+FUZZ_OBJ  := $(FUZZ_SRC:%.c=$F/%.o) $(PIPELINE_CXX:%.cc=$F/pipeline/%.o) $(TOOLKIT:%.c=$F/tools/%.o)
 
 $F/%.o: %.c
 	@mkdir -p $(@D)
@@ -190,7 +198,7 @@ check demo bench: deps
 
 LINT   := tests/check_deps.sh tests/check_style.sh tests/check_format.sh tests/check_shell.sh tests/check_tidy.sh
 # Under a sanitizer what is slow without one is left out.
-ASAN   := $(filter-out unit_random_model.c unit_vae.c,$(UNIT)) line_comm.c
+ASAN   := $(filter-out unit_random_model.c unit_vae.c,$(UNIT)) $(ALLOC) line_comm.c
 TSAN   := unit_base.c unit_cpu.c line_comm.c
 lines   = $(foreach test,$(1),"$(test)")
 

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -104,52 +103,78 @@ status dir_sync(const char *path)
     return st;
 }
 
-static status write_all(int fd, const char *path, const unsigned char *data, size_t len)
+status file_draft_open(struct file_draft *d, const char *path)
 {
+    *d = (struct file_draft){
+        .path = text_format("%s", path),
+        .tmp = text_format("%s.tmp.%ld", path, (long)getpid()),
+        .fd = -1,
+    };
+    status st = ST_OK;
+
+    if (!d->path || !d->tmp) {
+        st = fail(ST_NOMEM, "%s: no memory for its name", path);
+        goto out;
+    }
+    d->fd = open(d->tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (d->fd < 0) st = fail(ST_IO, "%s: %s", d->tmp, strerror(errno));
+out:
+    if (st != ST_OK) file_draft_close(d);
+    return st;
+}
+
+status file_draft_add(struct file_draft *d, const void *data, size_t len)
+{
+    const unsigned char *at = data;
+
     while (len) {
-        ssize_t const n = write(fd, data, len);
+        ssize_t const n = write(d->fd, at, len);
         if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return fail(ST_IO, "%s: %s", path, strerror(errno));
-        data += n;
+        if (n < 0) return fail(ST_IO, "%s: %s", d->tmp, strerror(errno));
+        at += n;
         len -= (size_t)n;
     }
-    if (fsync(fd)) return fail(ST_IO, "%s: fsync: %s", path, strerror(errno));
     return ST_OK;
+}
+
+status file_draft_commit(struct file_draft *d)
+{
+    if (fsync(d->fd)) return fail(ST_IO, "%s: fsync: %s", d->tmp, strerror(errno));
+    int const rc = close(d->fd);
+    d->fd = -1;
+    if (rc) return fail(ST_IO, "%s: %s", d->tmp, strerror(errno));
+    if (rename(d->tmp, d->path)) return fail(ST_IO, "%s: %s", d->path, strerror(errno));
+    free(d->tmp);
+    d->tmp = NULL; /* it is no more */
+
+    char *const dir = path_dir(d->path);
+    if (!dir) return fail(ST_NOMEM, "%s: no memory for the name of its folder", d->path);
+    status const st = dir_sync(dir);
+    free(dir);
+    return st;
+}
+
+void file_draft_close(struct file_draft *d)
+{
+    if (d->tmp) {
+        if (d->fd >= 0) close(d->fd);
+        unlink(d->tmp);
+    }
+    free(d->tmp);
+    free(d->path);
+    *d = (struct file_draft){ 0 };
 }
 
 status file_write(const char *path, const void *data, size_t len)
 {
+    struct file_draft d;
     status st = ST_OK;
-    char *const tmp = text_format("%s.tmp.%ld", path, (long)getpid());
-    char *const dir = path_dir(path);
-    int fd = -1;
 
-    if (!tmp || !dir) {
-        st = fail(ST_NOMEM, "%s: no memory for its name", path);
-        goto out;
-    }
-    fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (fd < 0) {
-        st = fail(ST_IO, "%s: %s", tmp, strerror(errno));
-        goto out;
-    }
-    TRY_OUT(write_all(fd, tmp, data, len));
-    if (close(fd)) {
-        fd = -1;
-        st = fail(ST_IO, "%s: %s", tmp, strerror(errno));
-        goto out;
-    }
-    fd = -1;
-    if (rename(tmp, path)) {
-        st = fail(ST_IO, "%s: %s", path, strerror(errno));
-        goto out;
-    }
-    TRY_OUT(dir_sync(dir));
+    TRY(file_draft_open(&d, path));
+    TRY_OUT(file_draft_add(&d, data, len));
+    TRY_OUT(file_draft_commit(&d));
 out:
-    if (fd >= 0) close(fd);
-    if (st != ST_OK && tmp) unlink(tmp);
-    free(tmp);
-    free(dir);
+    file_draft_close(&d);
     return st;
 }
 
@@ -191,24 +216,4 @@ bool path_exists(const char *path)
 {
     struct stat s;
     return lstat(path, &s) == 0;
-}
-
-status bytes_sha256(const void *data, size_t len, char hex[65])
-{
-    unsigned char sum[32];
-
-    if (!EVP_Digest(data, len, sum, NULL, EVP_sha256(), NULL))
-        return fail(ST_NOMEM, "sha256: the library refused");
-    for (int i = 0; i < 32; i++) snprintf(hex + 2 * i, 3, "%02x", sum[i]);
-    return ST_OK;
-}
-
-status file_sha256(const char *path, char hex[65])
-{
-    struct file_map m;
-
-    TRY(file_map(&m, path));
-    status const st = bytes_sha256(m.data, m.size, hex);
-    file_unmap(&m);
-    return st;
 }

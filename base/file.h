@@ -18,8 +18,25 @@ void file_unmap(struct file_map *m); /* safe on a zeroed one; zeroes it */
  * behind its last byte; caller frees. ST_FORMAT if missing or longer than limit. */
 status file_read(const char *path, size_t limit, char **text, size_t *len) MUST_USE;
 
-/* Write beside the target, fsync, rename over it, fsync the folder. Readers see
- * the old file or the new one, never a part. */
+/*
+ * A file in the making: open, add ..., commit, close. It is written beside its
+ * place; commit syncs it, renames it there and syncs the folder. Readers see the
+ * old file or the new one, never a part. ST_IO with the path and the reason.
+ */
+struct file_draft {
+    char *path, *tmp; /* tmp: NULL once committed */
+    int fd;
+};
+
+/* After a failure there is nothing to close. */
+status file_draft_open(struct file_draft *d, const char *path) MUST_USE;
+status file_draft_add(struct file_draft *d, const void *data, size_t len) MUST_USE;
+status file_draft_commit(struct file_draft *d) MUST_USE; /* only close may follow */
+
+/* Without a commit before, nothing is left behind. Safe on a zeroed one; zeroes it. */
+void file_draft_close(struct file_draft *d);
+
+/* All of it at once. */
 status file_write(const char *path, const void *data, size_t len) MUST_USE;
 
 /* mkdir -p. ST_IO with the folder that could not be made. */
@@ -32,11 +49,5 @@ status dir_sync(const char *path) MUST_USE;
 status dir_remove(const char *path) MUST_USE;
 
 bool path_exists(const char *path);
-
-/* SHA-256 of a file's content as 64 hex digits and a NUL. */
-status file_sha256(const char *path, char hex[65]) MUST_USE;
-
-/* The same of bytes in memory. */
-status bytes_sha256(const void *data, size_t len, char hex[65]) MUST_USE;
 
 #endif /* FILE_H */

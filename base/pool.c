@@ -13,8 +13,7 @@ struct worker {
 };
 
 struct pool {
-    int size;
-    struct worker *workers; /* [size]; workers[0] is the caller and has no thread */
+    struct worker *workers; /* workers[0] is the caller and has no thread */
     int started;            /* threads that exist, for close */
 
     pthread_mutex_t lock;
@@ -82,7 +81,6 @@ status pool_open(struct pool **out, int threads)
         free(workers);
         return fail(ST_NOMEM, "pool: %d threads", threads);
     }
-    p->size = threads;
     p->workers = workers;
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->go, NULL);
@@ -116,8 +114,6 @@ void pool_close(struct pool **pool)
     free(p);
     *pool = NULL;
 }
-
-int pool_size(const struct pool *p) { return p->size; }
 
 status pool_run(struct pool *p, int64_t tasks, pool_task task, void *arg)
 {

@@ -12,7 +12,7 @@
 
 struct pool;
 
-/* A task. `worker` is 0..pool_size-1 and picks per-thread scratch. What it
+/* A task. `worker` is 0..threads-1 and picks per-thread scratch. What it
  * returns stops the rest as soon as may be. */
 typedef status (*pool_task)(void *arg, int64_t task, int worker);
 
@@ -20,7 +20,6 @@ typedef status (*pool_task)(void *arg, int64_t task, int worker);
  * Whoever opens, closes. */
 status pool_open(struct pool **out, int threads) MUST_USE;
 void pool_close(struct pool **p); /* NULL is fine; sets NULL */
-int pool_size(const struct pool *p);
 
 /* Run tasks 0..tasks-1, in any order, and return when all are over. One caller
  * at a time, never from inside a task. The first failure is returned with its

@@ -1,11 +1,13 @@
-/* version.h - which program this is; recorded in every clip.json. */
+/* version.h - which program this is, and which processor it runs on; recorded in
+ * every clip.json. */
 #ifndef VERSION_H
 #define VERSION_H
 
 extern const char version_program[]; /* "rollmill 0.1.0" */
-extern const char
-    version_commit[]; /* of the source tree: hex digits, "-dirty" behind if changed, "unknown" */
-extern const char version_build[]; /* compiler and flags */
+extern const char version_build[];   /* compiler and flags */
+
+/* Of the source tree: hex digits, "-dirty" behind if changed; "unknown". */
+extern const char version_commit[];
 
 /* Model name of this machine's processor, "unknown" where the kernel does not say. */
 enum { VERSION_CPU = 128 };

@@ -1,22 +1,15 @@
 #include "cmd/bench_model.h"
+#include "base/clock.h"
 #include "base/text.h"
-#include "pipeline/crew.h"
+#include "pipeline/line.h"
 #include "pipeline/noise.h"
 #include "pipeline/umt5.h"
 #include "pipeline/vae.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { LATENT_H = 30, LATENT_W = 52, FRAMES = 3, CHANNELS = 16 };
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* ---- one tick of the line, in the steady state ---------------------------------- */
 
@@ -73,9 +66,9 @@ static status time_ticks(struct line *line, const struct key_policy *policy,
     line_begin(line, &t, &io);
     for (int i = 0; i < filled; i++) TRY_OUT(line_tick(line));
     for (int i = 0; i < runs; i++) {
-        double const start = now();
+        double const start = clock_seconds();
         TRY_OUT(line_tick(line));
-        seconds[i] = now() - start;
+        seconds[i] = clock_seconds() - start;
     }
 out:
     timeline_free(&t);
@@ -155,9 +148,9 @@ static status time_vae(const struct bench_model_config *c, double *seconds, int 
     TRY_OUT(vae_open(&vae, &config));
     TRY_OUT(vae_decode(vae, latents, FRAMES, rgb, &pictures));
     for (int i = 0; i < runs; i++) {
-        double const start = now();
+        double const start = clock_seconds();
         TRY_OUT(vae_decode(vae, latents, FRAMES, rgb, &pictures));
-        seconds[i] = now() - start;
+        seconds[i] = clock_seconds() - start;
     }
 out:
     vae_close(&vae);
@@ -175,12 +168,12 @@ static status encode(struct umt5 *encoder, int prompts, int words, const int32_t
                      float *embeds, double *seconds)
 {
     struct umt5_prompt list[PROMPTS];
-    double const start = now();
+    double const start = clock_seconds();
 
     for (int i = 0; i < prompts; i++)
         list[i] = (struct umt5_prompt){ ids, words, embeds + i * words * umt5_shape(encoder)->dim };
     TRY(umt5_encode(encoder, list, prompts));
-    *seconds = now() - start;
+    *seconds = clock_seconds() - start;
     return ST_OK;
 }
 

@@ -1,4 +1,5 @@
 /* cmd_bench.c - time the operations and layers of the models on this machine. */
+#include "base/clock.h"
 #include "base/pool.h"
 #include "cmd/bench.h"
 #include "cmd/bench_model.h"
@@ -8,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { RUNS_MIN = 3, RUNS_MAX = 200 };
 static const double burst_s = 0.25; /* one measurement lasts about this long */
@@ -21,14 +21,6 @@ struct bench {
     const char *model; /* folder for the rows of bench_model.h; NULL: none */
     double roof;       /* FLOP/s of the roof case; 0 until measured */
 };
-
-static double seconds(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static int by_size(const void *a, const void *b)
 {
@@ -43,11 +35,11 @@ static status time_program(const struct program *p, double *median)
     int n = 0;
 
     TRY(program_run(p));
-    for (double const end = seconds() + burst_s;
-         n < RUNS_MIN || (n < RUNS_MAX && seconds() < end);) {
-        double const start = seconds();
+    for (double const end = clock_seconds() + burst_s;
+         n < RUNS_MIN || (n < RUNS_MAX && clock_seconds() < end);) {
+        double const start = clock_seconds();
         TRY(program_run(p));
-        run[n++] = seconds() - start;
+        run[n++] = clock_seconds() - start;
     }
     qsort(run, (size_t)n, sizeof *run, by_size);
     *median = run[n / 2];
@@ -162,20 +154,22 @@ status cmd_bench(int argc, char **argv)
     int threads = pool_cpus();
     bool help, json = false, on_demand = false, names = false;
     struct opt const table[] = {
-        { "size", OPT_CHOICE, &size, "NAME", "shapes of the models", .choices = "small|middle" },
-        { "precision", OPT_CHOICE, &precision, "NAME", "what products are computed in",
-          .choices = "f32|bf16" },
-        { "threads", OPT_INT, &threads, "N", "threads to compute with", 1, 1024, NULL },
-        { "backend", OPT_CHOICE, &backend, "NAME", "what computes",
+        { "size", OPT_CHOICE, &size, .value = "NAME", .help = "shapes of the models",
+          .choices = "small|middle" },
+        { "precision", OPT_CHOICE, &precision, .value = "NAME",
+          .help = "what products are computed in", .choices = "f32|bf16" },
+        { "threads", OPT_INT, &threads, .value = "N", .help = "threads to compute with", .min = 1,
+          .max = 1024 },
+        { "backend", OPT_CHOICE, &backend, .value = "NAME", .help = "what computes",
           .choices = kern_backend_names() },
-        { "model", OPT_TEXT, &model, "DIR", "time whole parts of this model too (make_model)", 0, 0,
-          NULL },
-        { "json", OPT_FLAG, &json, NULL, "one JSON object per line", 0, 0, NULL },
-        { "on-demand", OPT_FLAG, &on_demand, NULL, "time the cases named on stdin, as they come", 0,
-          0, NULL },
-        { "list", OPT_FLAG, &names, NULL, "print the cases and do nothing", 0, 0, NULL },
+        { "model", OPT_TEXT, &model, .value = "DIR",
+          .help = "time whole parts of this model too (make_model)" },
+        { "json", OPT_FLAG, &json, .help = "one JSON object per line" },
+        { "on-demand", OPT_FLAG, &on_demand,
+          .help = "time the cases named on stdin, as they come" },
+        { "list", OPT_FLAG, &names, .help = "print the cases and do nothing" },
     };
-    struct opts const opts = {
+    struct opts const o = {
         .usage = "bench [CASE...] [options]",
         .about = "Times operations and layers on random data. Percent is of the roof: a large\n"
                  "matrix product on the same threads in the same run.\n",
@@ -184,10 +178,10 @@ status cmd_bench(int argc, char **argv)
     };
     struct bench b = { 0 };
 
-    TRY(opts_parse(&opts, &argc, argv, &help));
+    TRY(opts_parse(&o, &argc, argv, &help));
     if (help) return ST_OK;
     if (names) return list();
-    opts_print(&opts);
+    opts_print(&o);
     b.json = json || on_demand;
     b.size = bench_size_find(size);
     b.model = model;

@@ -75,7 +75,7 @@ static status check_job(struct check *k, struct job *job)
 {
     struct card card = { 0 };
     struct clip_list clips = { 0 };
-    char id[65];
+    char id[DIGEST_HEX];
     status st = ST_OK;
 
     TRY_OUT(clip_card(&card, job));
@@ -106,21 +106,18 @@ static status check_file(struct check *k, const char *path)
 status cmd_check(int argc, char **argv)
 {
     struct check k = { 0 };
-    const struct opt table[] = {
-        { .name = "json",
-          .type = OPT_FLAG,
-          .to = &k.json,
-          .help = "print the plan as JSON, a list of jobs" },
-        { .name = "no-files",
-          .type = OPT_FLAG,
-          .to = &k.no_files,
+    struct opt const table[] = {
+        { "json", OPT_FLAG, &k.json, .help = "print the plan as JSON, a list of jobs" },
+        { "no-files", OPT_FLAG, &k.no_files,
           .help = "do not look at the model's files; clips get no ids" },
     };
-    const struct opts o = {
-        "check JOB.yaml... [options]",
-        "Validate jobs and their model cards and print the expanded plan: every clip "
-        "with its\nblocks, prompts, outputs and ids. Writes nothing.\n",
-        table, COUNT_OF(table)
+    struct opts const o = {
+        .usage = "check JOB.yaml... [options]",
+        .about =
+            "Validate jobs and their model cards and print the expanded plan: every clip with its\n"
+            "blocks, prompts, outputs and ids. Writes nothing.\n",
+        .table = table,
+        .count = COUNT_OF(table),
     };
     bool help;
     status st = ST_OK;

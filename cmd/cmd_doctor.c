@@ -26,18 +26,17 @@ void doctor_say(struct doctor *d, enum doctor_grade grade, const char *what, con
 status cmd_doctor(int argc, char **argv)
 {
     struct doctor d = { .dir = "." };
-    const struct opt table[] = {
-        { .name = "dir",
-          .type = OPT_TEXT,
-          .to = &d.dir,
-          .value = "DIR",
+    struct opt const table[] = {
+        { "dir", OPT_TEXT, &d.dir, .value = "DIR",
           .help = "where clips would go; a folder is made in it and removed" },
     };
-    const struct opts o = {
-        "doctor [options]",
-        "Look at this machine and say what stands in the way of a render, one line "
-        "a finding.\nExit code 1 if one of them is FAIL.\n",
-        table, COUNT_OF(table)
+    struct opts const o = {
+        .usage = "doctor [options]",
+        .about =
+            "Look at this machine and say what stands in the way of a render, one line a finding.\n"
+            "Exit code 1 if one of them is FAIL.\n",
+        .table = table,
+        .count = COUNT_OF(table),
     };
     bool help;
 

@@ -19,8 +19,8 @@ enum { HASH_SHOWN = 16 };
 
 struct listing {
     struct weights *w;
-    char (*hash)[WEIGHTS_HASH]; /* NULL: not wanted */
-    char all[WEIGHTS_HASH];
+    char (*hash)[DIGEST_HEX]; /* NULL: not wanted */
+    char all[DIGEST_HEX];
     int64_t elements;
     size_t bytes;
 };
@@ -110,16 +110,13 @@ status cmd_inspect(int argc, char **argv)
 {
     const char *outer_key = NULL;
     bool json = false, no_hash = false, help;
-    const struct opt table[] = {
-        { .name = "outer-key",
-          .type = OPT_TEXT,
-          .to = &outer_key,
-          .value = "KEY",
+    struct opt const table[] = {
+        { "outer-key", OPT_TEXT, &outer_key, .value = "KEY",
           .help = "the dict of a torch file to list, as \"generator\"" },
-        { .name = "json", .type = OPT_FLAG, .to = &json, .help = "print JSON" },
-        { .name = "no-hash", .type = OPT_FLAG, .to = &no_hash, .help = "do not read the tensors" },
+        { "json", OPT_FLAG, &json, .help = "print JSON" },
+        { "no-hash", OPT_FLAG, &no_hash, .help = "do not read the tensors" },
     };
-    const struct opts opts = {
+    struct opts const o = {
         .usage = "inspect FILE [options]",
         .about =
             "Lists the tensors of a safetensors or torch file: name, dtype, shape, bytes, and the\n"
@@ -129,7 +126,7 @@ status cmd_inspect(int argc, char **argv)
         .count = COUNT_OF(table),
     };
 
-    TRY(opts_parse(&opts, &argc, argv, &help));
+    TRY(opts_parse(&o, &argc, argv, &help));
     if (help) return ST_OK;
     if (argc != 2) return fail(ST_ARG, "inspect takes one file; see --help");
     return inspect(argv[1], outer_key, json, !no_hash);

@@ -110,15 +110,19 @@ status cmd_render(int argc, char **argv)
     int ranks = 1, threads = pool_cpus(), deadline = 3600;
     bool no_cache = false;
     struct opt const table[] = {
-        { "backend", OPT_CHOICE, &backend, "NAME", "what computes", 0, 0, kern_backend_names() },
-        { "precision", OPT_CHOICE, &precision, "TYPE", "of weights and activations", 0, 0,
-          "job|f32|bf16" },
-        { "ranks", OPT_INT, &ranks, "N", "threads that share out the line's stages", 1, 16, NULL },
-        { "threads", OPT_INT, &threads, "N", "threads that compute, in all", 1, 4096, NULL },
-        { "deadline", OPT_INT, &deadline, "S", "longest wait of one rank for another", 1, 86400,
-          NULL },
-        { "prompt-cache", OPT_TEXT, &cache, "DIR", "where prompt embeddings are kept", 0, 0, NULL },
-        { "no-prompt-cache", OPT_FLAG, &no_cache, NULL, "embed every prompt anew", 0, 0, NULL },
+        { "backend", OPT_CHOICE, &backend, .value = "NAME", .help = "what computes",
+          .choices = kern_backend_names() },
+        { "precision", OPT_CHOICE, &precision, .value = "TYPE",
+          .help = "of weights and activations", .choices = "job|f32|bf16" },
+        { "ranks", OPT_INT, &ranks, .value = "N",
+          .help = "threads that share out the line's stages", .min = 1, .max = 16 },
+        { "threads", OPT_INT, &threads, .value = "N", .help = "threads that compute, in all",
+          .min = 1, .max = 4096 },
+        { "deadline", OPT_INT, &deadline, .value = "S",
+          .help = "longest wait of one rank for another", .min = 1, .max = 86400 },
+        { "prompt-cache", OPT_TEXT, &cache, .value = "DIR",
+          .help = "where prompt embeddings are kept" },
+        { "no-prompt-cache", OPT_FLAG, &no_cache, .help = "embed every prompt anew" },
     };
     struct opts const o = {
         .usage = "render JOB.yaml... [options]",

@@ -214,15 +214,18 @@ status cmd_verify(int argc, char **argv)
     const char *backend = "cpu", *precision = "f32", *out = NULL;
     int ranks = 1, threads = pool_cpus(), deadline = 600, bad = 0;
     struct opt const table[] = {
-        { "backend", OPT_CHOICE, &backend, "NAME", "what computes", 0, 0, kern_backend_names() },
-        { "precision", OPT_CHOICE, &precision, "TYPE", "of weights and activations", 0, 0,
-          "f32|bf16" },
-        { "ranks", OPT_INT, &ranks, "N", "threads that share out the stages", 1, 16, NULL },
-        { "threads", OPT_INT, &threads, "N", "threads in all", 1, 4096, NULL },
-        { "deadline", OPT_INT, &deadline, "S", "longest wait of one rank for another", 1, 86400,
-          NULL },
-        { "out", OPT_TEXT, &out, "FILE", "write what was computed, under the expected names", 0, 0,
-          NULL },
+        { "backend", OPT_CHOICE, &backend, .value = "NAME", .help = "what computes",
+          .choices = kern_backend_names() },
+        { "precision", OPT_CHOICE, &precision, .value = "TYPE",
+          .help = "of weights and activations", .choices = "f32|bf16" },
+        { "ranks", OPT_INT, &ranks, .value = "N", .help = "threads that share out the stages",
+          .min = 1, .max = 16 },
+        { "threads", OPT_INT, &threads, .value = "N", .help = "threads in all", .min = 1,
+          .max = 4096 },
+        { "deadline", OPT_INT, &deadline, .value = "S",
+          .help = "longest wait of one rank for another", .min = 1, .max = 86400 },
+        { "out", OPT_TEXT, &out, .value = "FILE",
+          .help = "write what was computed, under the expected names" },
     };
     struct opts const o = {
         .usage = "verify CASE... [options]",

@@ -1,4 +1,5 @@
 #define _GNU_SOURCE
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/text.h"
 #include "cmd/doctor.h"
@@ -9,7 +10,6 @@
 #include <string.h>
 #include <sys/statvfs.h>
 #include <sys/vfs.h>
-#include <time.h>
 #include <unistd.h>
 
 /* Magic numbers of statfs(2); `shared` ones are seen by other machines. */
@@ -49,14 +49,6 @@ static void say_system(struct doctor *d, const char *what, const char *dir)
                name, remark, free_gib, free_gib < 1 ? ": make room" : "");
 }
 
-static double now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
 /* What the appearance of a clip rests on: files written through to the disk, a folder
  * renamed into place, and a second one refused. */
 static status try_commit(const char *dir, double *seconds)
@@ -64,7 +56,7 @@ static status try_commit(const char *dir, double *seconds)
     char *const one = path_join(dir, "one"), *const two = path_join(dir, "two"),
                 *const done = path_join(dir, "done"), *const in_one = path_join(dir, "one/file"),
                 *const in_two = path_join(dir, "two/file");
-    double const begin = now();
+    double const begin = clock_seconds();
     status st = ST_OK;
 
     if (!one || !two || !done || !in_one || !in_two) {
@@ -82,7 +74,7 @@ static status try_commit(const char *dir, double *seconds)
     TRY_OUT(dir_sync(dir));
     if (!rename(two, done) || (errno != ENOTEMPTY && errno != EEXIST))
         st = fail(ST_IO, "a folder that is not empty can be renamed over");
-    *seconds = now() - begin;
+    *seconds = clock_seconds() - begin;
 out:
     free(one), free(two), free(done), free(in_one), free(in_two);
     return st;

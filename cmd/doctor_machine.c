@@ -1,4 +1,5 @@
 #include "base/pool.h"
+#include "base/version.h"
 #include "cmd/doctor.h"
 #include "jobs/clip.h"
 
@@ -47,13 +48,11 @@ static bool has_flag(const char *flags, const char *flag)
 
 void doctor_cpu(struct doctor *d)
 {
-    static const char cpuinfo[] = "/proc/cpuinfo";
-    char model[256] = "unknown", flags[8192] = "";
+    char model[VERSION_CPU], flags[8192] = "";
 
-    list_value(cpuinfo, "model name", model, sizeof model);
-    list_value(cpuinfo, "flags", flags, sizeof flags);
-    doctor_say(d, DOCTOR_OK, "cpu", "%s, %d usable by this process of %ld", model, pool_cpus(),
-               sysconf(_SC_NPROCESSORS_ONLN));
+    list_value("/proc/cpuinfo", "flags", flags, sizeof flags);
+    doctor_say(d, DOCTOR_OK, "cpu", "%s, %d usable by this process of %ld", version_cpu(model),
+               pool_cpus(), sysconf(_SC_NPROCESSORS_ONLN));
     if (has_flag(flags, "amx_bf16")) doctor_say(d, DOCTOR_OK, "bf16", "AMX tiles");
     else if (has_flag(flags, "avx512_bf16")) doctor_say(d, DOCTOR_OK, "bf16", "AVX-512, no AMX");
     else

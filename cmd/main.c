@@ -4,6 +4,7 @@
 #include "pipeline/codec.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Exit codes: 0 done, 1 failed, 2 wrong usage or bad file, 75 stopped and may be resumed. */
@@ -38,8 +39,24 @@ static int report(status st)
     return st == ST_CANCELED ? EXIT_STOPPED : EXIT_FAILED;
 }
 
+/* ROLLMILL_LOG: quiet, warn, info or debug; debug shows the path of an error. */
+static status set_log_level(void)
+{
+    static const char *const names[] = { "quiet", "warn", "info", "debug" };
+    const char *const wanted = getenv("ROLLMILL_LOG");
+
+    for (int i = 0; wanted && i < COUNT_OF(names); i++)
+        if (!strcmp(wanted, names[i])) {
+            log_set_level((enum log_level)i);
+            return ST_OK;
+        }
+    if (!wanted) return ST_OK;
+    return fail(ST_ARG, "ROLLMILL_LOG=%s: quiet, warn, info or debug is allowed", wanted);
+}
+
 int main(int argc, char **argv)
 {
+    if (set_log_level() != ST_OK) return report(ST_ARG);
     codec_quiet();
     if (argc < 2) {
         usage(stderr);

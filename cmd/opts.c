@@ -1,6 +1,7 @@
 #include "cmd/opts.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "base/words.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -32,15 +33,6 @@ static const struct opt *find(const struct opts *o, const char *name, size_t len
     return NULL;
 }
 
-static bool is_choice(const char *choices, const char *value)
-{
-    size_t const len = strlen(value);
-
-    for (const char *at = choices; at; at = strchr(at, '|') ? strchr(at, '|') + 1 : NULL)
-        if (strcspn(at, "|") == len && !memcmp(at, value, len)) return len > 0;
-    return false;
-}
-
 static status set(const struct opt *p, const char *value)
 {
     char *end;
@@ -50,7 +42,7 @@ static status set(const struct opt *p, const char *value)
     case OPT_FLAG: *(bool *)p->to = true; return ST_OK;
     case OPT_TEXT: *(const char **)p->to = value; return ST_OK;
     case OPT_CHOICE:
-        if (!is_choice(p->choices, value))
+        if (words_find(p->choices, value) < 0)
             return fail(ST_ARG, "--%s %s: one of %s is allowed", p->name, value, p->choices);
         *(const char **)p->to = value;
         return ST_OK;

@@ -1,5 +1,4 @@
 #include "cmd/render_about.h"
-#include "base/version.h"
 #include "pipeline/noise.h"
 
 #include <stdio.h>

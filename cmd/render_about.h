@@ -2,6 +2,7 @@
 #ifndef RENDER_ABOUT_H
 #define RENDER_ABOUT_H
 
+#include "base/version.h"
 #include "cmd/render.h"
 #include "pipeline/sidecar.h"
 
@@ -19,7 +20,7 @@ struct render_about {
     struct sidecar_pair *value, *label;
     struct sidecar_pair file[3], library[1], host[1];
     char *times; /* spelled durations of the prompts */
-    char world[96], hostname[64], device[128];
+    char world[96], hostname[64], device[VERSION_CPU];
     char libav[CODEC_LIBS];
 };
 

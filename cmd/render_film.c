@@ -1,5 +1,6 @@
 #include "cmd/render_film.h"
-#include "base/file.h"
+#include "base/clock.h"
+#include "base/digest.h"
 #include "base/log.h"
 #include "cmd/render_about.h"
 #include "pipeline/clip_sink.h"
@@ -7,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 
 enum { STAGE_DECODE, STAGE_ENCODE, STAGES };
 static const char *const stage_names[] = { "decode", "encode" };
@@ -15,7 +15,7 @@ static const char *const stage_names[] = { "decode", "encode" };
 struct render_film {
     struct render_film_config c;
     struct vae *vae;
-    char vae_hash[65];
+    char vae_hash[DIGEST_HEX];
     float *pixels; /* of one block */
 
     const struct render_clip *clip; /* the one in work; NULL: none */
@@ -23,13 +23,6 @@ struct render_film {
     struct render_about about;   /* must outlive the sink */
     double begin, spent[STAGES]; /* seconds */
 };
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 status render_film_open(struct render_film **out, const struct render_film_config *c)
 {
@@ -40,13 +33,13 @@ status render_film_open(struct render_film **out, const struct render_film_confi
     *out = NULL;
     if (!f) return fail(ST_NOMEM, "film: no memory");
     f->c = *c;
-    f->begin = now();
+    f->begin = clock_seconds();
     f->pixels = malloc((size_t)(c->frames_per_block * VAE_PICTURES) * picture * sizeof *f->pixels);
     if (!f->pixels) {
         st = fail(ST_NOMEM, "pictures of a block");
         goto out;
     }
-    TRY_OUT(file_sha256(c->vae.path, f->vae_hash));
+    TRY_OUT(digest_file(c->vae.path, f->vae_hash));
     TRY_OUT(vae_open(&f->vae, &c->vae));
     *out = f;
     f = NULL; /* handed over */
@@ -141,7 +134,7 @@ static status end_clip(struct render_film *f)
 
     getrusage(RUSAGE_SELF, &usage);
     struct sidecar_run const run = {
-        .wall = now() - f->begin,
+        .wall = clock_seconds() - f->begin,
         .stage = stage_names,
         .stage_seconds = f->spent,
         .stages = STAGES,
@@ -151,7 +144,7 @@ static status end_clip(struct render_film *f)
     if (outcome == CLIP_THERE_ALREADY)
         log_warn("%s: somebody else finished it first; theirs stays", f->clip->dir);
     leave_clip(f);
-    f->begin = now(); /* of the next clip's time */
+    f->begin = clock_seconds(); /* of the next clip's time */
     return ST_OK;
 }
 
@@ -159,14 +152,14 @@ status render_film_block(struct render_film *f, const struct render_clip *clip, 
                          const float *x0, int *pictures)
 {
     int const frames = f->c.frames_per_block;
-    double const start = now();
+    double const start = clock_seconds();
 
     if (block == 0) TRY(begin_clip(f, clip));
     TRY(vae_decode(f->vae, x0, frames, f->pixels, pictures));
-    double const decoded = now();
+    double const decoded = clock_seconds();
     f->spent[STAGE_DECODE] += decoded - start;
     TRY(clip_sink_pictures(f->sink, f->pixels, *pictures));
     TRY(clip_sink_latents(f->sink, x0, frames));
-    f->spent[STAGE_ENCODE] += now() - decoded;
+    f->spent[STAGE_ENCODE] += clock_seconds() - decoded;
     return block == clip->spec->blocks - 1 ? end_clip(f) : ST_OK;
 }

@@ -8,7 +8,7 @@
 struct render_source {
     struct job *job;
     struct card card;
-    char model_id[65];
+    char model_id[DIGEST_HEX];
     struct clip_list clips;
 };
 

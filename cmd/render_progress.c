@@ -1,20 +1,13 @@
 #include "cmd/render_progress.h"
+#include "base/clock.h"
 #include "base/log.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { BAR = 20, LINE_EVERY = 30 /* seconds */ };
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static bool is_terminal(void)
 {
@@ -26,7 +19,7 @@ static bool is_terminal(void)
 void render_progress_begin(struct render_progress *p, const struct timeline *t, int clips,
                            int clips_done)
 {
-    double const start = now();
+    double const start = clock_seconds();
     *p = (struct render_progress){ .timeline = t,
                                    .clips = clips,
                                    .clips_done = clips_done,
@@ -72,7 +65,7 @@ void render_progress_block(struct render_progress *p, const char *name, struct p
 {
     const struct timeline *const t = p->timeline;
     bool const ends = t->start[at.clip] + at.block + 1 == t->start[at.clip + 1];
-    double const time = now();
+    double const time = clock_seconds();
     char line[256];
 
     p->blocks++;

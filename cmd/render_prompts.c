@@ -1,4 +1,5 @@
 #include "cmd/render_prompts.h"
+#include "base/digest.h"
 #include "base/log.h"
 
 #include <stdio.h>
@@ -17,7 +18,7 @@ struct render_prompts {
     struct embedding *text; /* distinct, sorted by text */
     int texts;
     int64_t *first_block; /* [count]: blocks of all clips before, to number blends */
-    char hash[65];
+    char hash[DIGEST_HEX];
 };
 
 static int by_text(const void *a, const void *b)

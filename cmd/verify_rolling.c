@@ -1,5 +1,4 @@
 /* verify_rolling.c - a recorded clip through the line: its noise, its steps, its latents. */
-#include "base/text.h"
 #include "cmd/verify.h"
 #include "pipeline/crew.h"
 

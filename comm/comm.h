@@ -4,8 +4,8 @@
  *      pipeline/line  (the forward pass, written once)
  *           |
  *      comm.h         start, finish, agree
- *       /   |   \
- *  thread  mpi  nccl  ranks as threads of one process | host memory | device memory
+ *           |
+ *      comm_thread    ranks are threads of this process
  *
  * Each call below says who must make it and when it is over:
  *   [one]   this rank alone

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -30,7 +31,8 @@ struct rank {
 
     bool arrived; /* waits in agree */
     status mine;
-    pthread_cond_t changed; /* what this rank waits for may have happened */
+    const struct error *error; /* what it brings to agree; its own copy */
+    pthread_cond_t changed;    /* what this rank waits for may have happened */
 };
 
 /* Everything but the tensors' memory is under `lock`. */
@@ -44,6 +46,7 @@ struct group {
     int arrived;
     int culprit; /* of the last agreement: a rank that was not well, or -1 */
     status verdict;
+    char reason[ERROR_MESSAGE]; /* the culprit's message */
 
     int size;
     struct rank ranks[];
@@ -229,7 +232,7 @@ static status thread_finish(struct comm *c)
 }
 
 /* Who is to blame: a rank that only suffers from a peer, never if there is another. */
-static int weight(status st)
+static int blame(status st)
 {
     switch (st) {
     case ST_OK: return 0;
@@ -245,12 +248,14 @@ static void conclude(struct group *g)
     g->culprit = -1;
     g->verdict = ST_OK;
     for (int r = 0; r < g->size; r++) {
-        if (weight(g->ranks[r].mine) > weight(g->verdict)) {
+        if (blame(g->ranks[r].mine) > blame(g->verdict)) {
             g->culprit = r;
             g->verdict = g->ranks[r].mine;
         }
         g->ranks[r].arrived = false;
     }
+    if (g->culprit >= 0)
+        snprintf(g->reason, sizeof g->reason, "%s", g->ranks[g->culprit].error->msg);
     g->arrived = 0;
     g->round++;
     wake_all(g);
@@ -297,13 +302,14 @@ static status thread_agree(struct comm *c, status mine)
 
     pthread_mutex_lock(&g->lock);
     me->mine = mine;
+    me->error = &own;
     status const met = meet(me);
     if (mine != ST_OK) error_adopt(&own);
     else if (met != ST_OK) st = met;
-    else if (g->verdict == ST_CANCELED)
-        st = fail(ST_CANCELED, "rank %d was asked to stop", g->culprit);
+    else if (g->verdict == ST_CANCELED) st = fail(ST_CANCELED, "%s", g->reason);
     else if (g->verdict != ST_OK)
-        st = fail(ST_PEER, "rank %d failed (%s)", g->culprit, status_name(g->verdict));
+        st =
+            fail(ST_PEER, "rank %d failed: %s: %s", g->culprit, status_name(g->verdict), g->reason);
     pthread_mutex_unlock(&g->lock);
     return st;
 }

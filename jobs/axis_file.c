@@ -1,7 +1,7 @@
 #include "base/file.h"
 #include "base/text.h"
+#include "base/utf8.h"
 #include "jobs/axis.h"
-#include "jobs/utf8.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -15,8 +15,9 @@ static status add_found(struct axis *a, int line, const char *s, size_t len)
         return fail(ST_FORMAT, "%s:%d: %s: found %zu bytes; allowed: 1 to %d", a->path, line,
                     a->field, len, AXIS_VALUE_BYTES);
     for (size_t i = 0; i < len;) {
-        int const bytes = utf8_length(s + i, len - i);
-        if (bytes == 0 || (s[i] != '\t' && !utf8_printable(s + i, bytes)))
+        uint32_t c;
+        int const bytes = utf8_decode(&c, s + i, len - i);
+        if (bytes == 0 || (c != '\t' && !utf8_printable(c)))
             return fail(ST_FORMAT, "%s:%d: %s: found a byte 0x%02x; allowed: printable UTF-8",
                         a->path, line, a->field, (unsigned)(unsigned char)s[i]);
         i += (size_t)bytes;

@@ -8,6 +8,7 @@
 #ifndef CARD_H
 #define CARD_H
 
+#include "base/digest.h"
 #include "jobs/field.h"
 
 enum { CARD_STEPS = 64, CARD_BYTES = 1 << 16 };
@@ -61,7 +62,7 @@ status card_check_files(const struct card *c) MUST_USE;
  * 64 MiB goes in whole; a larger one by its size and 64 pieces of 1 MiB spread evenly
  * over it, the first and the last included (a torch file's last piece holds the
  * checksums of all its parts). ST_FORMAT if a file is missing. */
-status card_fingerprint(const struct card *c, char hex[65]) MUST_USE;
+status card_fingerprint(const struct card *c, char hex[DIGEST_HEX]) MUST_USE;
 
 const char *card_window_name(enum card_window w); /* "rolling", "block" */
 const char *card_family_name(enum card_family f); /* "wan2.1-t2v" */

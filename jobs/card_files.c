@@ -43,9 +43,9 @@ status card_check_files(const struct card *c)
 
 static status add_bytes(struct text *t, const void *data, size_t len)
 {
-    char hex[65];
+    char hex[DIGEST_HEX];
 
-    TRY(bytes_sha256(data, len, hex));
+    TRY(digest_bytes(data, len, hex));
     text_add(t, hex, 64);
     return ST_OK;
 }
@@ -69,7 +69,7 @@ out:
     return st;
 }
 
-status card_fingerprint(const struct card *c, char hex[65])
+status card_fingerprint(const struct card *c, char hex[DIGEST_HEX])
 {
     struct text t = { 0 };
     struct role role[FILES];
@@ -78,7 +78,7 @@ status card_fingerprint(const struct card *c, char hex[65])
     list(c, role);
     for (int i = 0; i < FILES; i++) TRY_OUT(add_file(&t, &role[i]));
     if (t.failed) st = fail(ST_NOMEM, "%s: no memory for its fingerprint", c->path);
-    else st = bytes_sha256(t.s, t.len, hex);
+    else st = digest_bytes(t.s, t.len, hex);
 out:
     text_free(&t);
     return st;

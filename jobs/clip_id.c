@@ -1,4 +1,4 @@
-#include "base/file.h"
+#include "base/digest.h"
 #include "jobs/clip.h"
 #include "jobs/json_build.h"
 
@@ -72,10 +72,10 @@ static json_t *task_json(const struct clip_spec *c, const struct job *job)
 static status identify(json_t *what, char id[CLIP_ID])
 {
     char *const text = what ? json_dumps(what, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
-    char hex[65] = "";
+    char hex[DIGEST_HEX] = "";
     status st = ST_OK;
 
-    if (text) st = bytes_sha256(text, strlen(text), hex);
+    if (text) st = digest_bytes(text, strlen(text), hex);
     else st = fail(ST_NOMEM, "no memory for a clip's id");
     memcpy(id, hex, CLIP_ID - 1);
     free(text);

@@ -1,5 +1,6 @@
 #include "jobs/field.h"
 #include "base/text.h"
+#include "base/words.h"
 #include "jobs/value.h"
 
 #include <stdio.h>
@@ -83,18 +84,11 @@ status field_int(const struct tree_node *n, int min, int max, int *to)
 
 status field_choice(const struct tree_node *n, const char *words, int *to)
 {
-    size_t const len = n->kind == TREE_SCALAR ? strlen(n->text) : 0;
-    int i = 0;
+    int const place = n->kind == TREE_SCALAR ? words_find(words, n->text) : -1;
 
-    for (const char *at = words; at && len; i++) {
-        size_t const word = strcspn(at, "|");
-        if (word == len && !memcmp(at, n->text, len)) {
-            *to = i;
-            return ST_OK;
-        }
-        at = at[word] ? at + word + 1 : NULL;
-    }
-    return tree_refuse(n, words);
+    if (place < 0) return tree_refuse(n, words);
+    *to = place;
+    return ST_OK;
 }
 
 bool field_is_file_name(const char *s)

@@ -1,4 +1,5 @@
 #include "jobs/format.h"
+#include "base/words.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -98,10 +99,8 @@ static status check_word(const struct tree_node *n, const char *key, const char 
 static status check_ending(const struct tree_node *n, const struct format *f, const char *endings)
 {
     const char *const dot = strrchr(f->file, '.');
-    size_t const len = dot ? strlen(dot + 1) : 0;
 
-    for (const char *at = endings; at && len; at = strchr(at, '|') ? strchr(at, '|') + 1 : NULL)
-        if (strcspn(at, "|") == len && !memcmp(at, dot + 1, len)) return ST_OK;
+    if (dot && words_find(endings, dot + 1) >= 0) return ST_OK;
     return tree_fail(tree_find(n, "file"),
                      "found %s; allowed: a name that ends in one of .%s for %s",
                      tree_quote(f->file).s, endings, f->codec);

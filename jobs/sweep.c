@@ -1,6 +1,5 @@
 #include "jobs/sweep.h"
 
-#include <stdio.h>
 #include <string.h>
 
 enum { DEPTH = 8 };

@@ -1,6 +1,6 @@
 #include "jobs/tree.h"
 #include "base/text.h"
-#include "jobs/utf8.h"
+#include "base/utf8.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -59,9 +59,9 @@ struct tree_quote tree_quote(const char *text)
             at += 3;
             break;
         }
-        int const bytes = utf8_length(text, strlen(text));
-        if (bytes == 0 || (bytes == 1 && ((unsigned char)*text < 0x20 || *text == 0x7f)))
-            q.s[at++] = ' ';
+        uint32_t c;
+        int const bytes = utf8_decode(&c, text, strlen(text));
+        if (bytes == 0 || c < 0x20 || c == 0x7f) q.s[at++] = ' ';
         else
             for (int i = 0; i < bytes; i++) q.s[at++] = text[i];
         text += bytes ? bytes : 1;
@@ -135,16 +135,16 @@ static status check_text(const char *name, const char *text, size_t len)
     int line = 1, column = 1;
 
     for (size_t i = 0; i < len;) {
-        unsigned char const c = (unsigned char)text[i];
-        int const bytes = utf8_length(text + i, len - i);
+        uint32_t c;
+        int const bytes = utf8_decode(&c, text + i, len - i);
         if (bytes == 0)
             return fail(ST_FORMAT, "%s:%d:%d: found the byte 0x%02x; allowed: UTF-8 text", name,
-                        line, column, c);
+                        line, column, (unsigned)(unsigned char)text[i]);
         if (c == '\t')
             return fail(ST_FORMAT,
                         "%s:%d:%d: found a tab; allowed: blanks (and \\t between double quotes)",
                         name, line, column);
-        if (!utf8_printable(text + i, bytes))
+        if (!utf8_printable(c))
             return fail(ST_FORMAT, "%s:%d:%d: found a control character; allowed: printable text",
                         name, line, column);
         column++;
@@ -267,8 +267,9 @@ static status scalar(struct builder *b, const yaml_event_t *e)
     size_t const len = e->data.scalar.length;
 
     for (size_t i = 0; i < len;) {
-        int const bytes = utf8_length(text + i, len - i);
-        if (bytes == 0 || (text[i] != '\t' && !utf8_printable(text + i, bytes)))
+        uint32_t c;
+        int const bytes = utf8_decode(&c, text + i, len - i);
+        if (bytes == 0 || (c != '\t' && !utf8_printable(c)))
             return fail_event(b, e,
                               "found an escape for a control character; allowed: \\n and \\t");
         i += (size_t)bytes;

@@ -1,6 +1,5 @@
 #include "jobs/value.h"
 
-#include <stdio.h>
 #include <string.h>
 
 /* A number at the front of s; NULL if none stands there, else what follows it. */

@@ -3,12 +3,13 @@
 #include "kernels/amx.h"
 
 #include <immintrin.h>
+#include <math.h>
 #include <string.h>
 
 enum {
     TILE = 16,
     ROW_BYTES = AMX_STEP * 4, /* a row of 32 sums, or of 32 pairs */
-    K_CHUNK = 512,            /* 32 rows of x this long stay in the nearest cache */
+    K_CHUNK = 256,            /* 32 columns of w this long stay in the nearest cache */
 };
 
 /* Eight tiles of 16 rows of 64 bytes. */
@@ -115,8 +116,8 @@ void amx_product(float *y, const uint16_t *x, const uint16_t *w, int64_t rows, i
 
     for (int64_t from = 0; from < k; from += K_CHUNK) {
         int64_t const some = k - from < K_CHUNK ? k - from : K_CHUNK;
-        for (int64_t i = 0; i < rows / AMX_STEP; i++)
-            for (int64_t j = 0; j < across; j++)
+        for (int64_t j = 0; j < across; j++)
+            for (int64_t i = 0; i < rows / AMX_STEP; i++)
                 product(y + (i * across + j) * AMX_STEP * AMX_STEP, x + i * AMX_STEP * k + from,
                         k * 2, w + (j * k + from) * AMX_STEP, some, from > 0);
     }
@@ -146,6 +147,8 @@ void amx_pack_values(uint16_t *to, const uint16_t *v, int64_t head_dim)
         }
 }
 
+static const float log2_e = 0x1.715476p0f;
+
 /* 2^x within 3e-6 relative, far below what a BF16 keeps. */
 static inline __m512 power(__m512 x)
 {
@@ -169,19 +172,47 @@ static inline __m512i pairs(__m512 even, __m512 odd)
     return _mm512_or_si512(low, _mm512_and_si512(high, _mm512_set1_epi32((int)0xffff0000u)));
 }
 
+/* scores = scale * scores + bias, whose rows are queries where those of scores are keys. */
+static void add_bias(const struct amx_chunk *c)
+{
+    __m512 const scale = _mm512_set1_ps(c->scale);
+    __m512i r[TILE];
+
+    for (int64_t first = 0; first < c->rows; first += TILE)
+        for (int64_t key = 0; key < c->keys; key += TILE) {
+            int64_t const left = c->keys - key;
+            __mmask16 const there = (__mmask16)(left < TILE ? (1u << left) - 1 : 0xffffu);
+            for (int64_t i = 0; i < TILE; i++) {
+                const float *const row = c->bias + (first + i) * c->bias_step + key;
+                r[i] = first + i < c->rows ? _mm512_maskz_loadu_epi32(there, row)
+                                           : _mm512_setzero_si512();
+            }
+            transpose(r);
+            for (int64_t i = 0; i < TILE && i < left; i++) {
+                float *const s = c->scores + (key + i) * AMX_QUERIES + first;
+                __m512 const bias = _mm512_castsi512_ps(r[i]);
+                _mm512_storeu_ps(s, _mm512_fmadd_ps(_mm512_loadu_ps(s), scale, bias));
+            }
+        }
+}
+
 /* Softmax of the 16 queries from lane `first` on; true if their largest score grew. */
 static inline bool softmax(const struct amx_chunk *c, const struct amx_found *f, int first,
                            __m512 *shrink)
 {
     const float *const s = c->scores + first;
     uint32_t *const p = (uint32_t *)c->p + first;
-    __m512 const scale = _mm512_set1_ps(c->scale * 0x1.715476p0f);
+    __m512 const scale = _mm512_set1_ps((c->bias ? 1.0f : c->scale) * log2_e);
     __m512 const old = _mm512_loadu_ps(f->max + first);
+    __m512 const all = _mm512_set1_ps(-INFINITY); /* a bias may leave out every key so far */
     __m512 m = old, sum = _mm512_setzero_ps();
     int64_t i;
 
     for (i = 0; i < c->keys; i++)
         m = _mm512_max_ps(_mm512_mul_ps(_mm512_loadu_ps(s + i * AMX_QUERIES), scale), m);
+    _mm512_storeu_ps(f->max + first, m);
+    __mmask16 const grew = _mm512_cmp_ps_mask(old, m, _CMP_NEQ_UQ);
+    m = _mm512_mask_mov_ps(m, _mm512_cmp_ps_mask(m, all, _CMP_EQ_OQ), _mm512_setzero_ps());
     for (i = 0; i < c->keys / 2 * 2; i += 2) {
         const float *const at = s + i * AMX_QUERIES;
         __m512 const even = power(_mm512_fmsub_ps(_mm512_loadu_ps(at), scale, m));
@@ -199,10 +230,9 @@ static inline bool softmax(const struct amx_chunk *c, const struct amx_found *f,
         _mm512_storeu_si512(p + i / 2 * AMX_QUERIES, _mm512_setzero_si512());
 
     *shrink = power(_mm512_sub_ps(old, m));
-    _mm512_storeu_ps(f->max + first, m);
     _mm512_storeu_ps(f->sum + first,
                      _mm512_fmadd_ps(_mm512_loadu_ps(f->sum + first), *shrink, sum));
-    return _mm512_cmp_ps_mask(old, m, _CMP_NEQ_UQ) != 0;
+    return grew != 0;
 }
 
 void amx_attend(const struct amx_chunk *c, const struct amx_found *f)
@@ -213,6 +243,7 @@ void amx_attend(const struct amx_chunk *c, const struct amx_found *f)
     for (int64_t i = 0; i < keys; i += AMX_STEP)
         product(c->scores + i * AMX_QUERIES, c->k + i * hd, hd * 2, c->q, hd, false);
 
+    if (c->bias) add_bias(c);
     bool const left = softmax(c, f, 0, &shrink[0]), right = softmax(c, f, TILE, &shrink[1]);
     for (int64_t i = 0; (left || right) && i < hd * AMX_QUERIES; i += TILE) {
         __m512 const v = _mm512_loadu_ps(f->values + i);

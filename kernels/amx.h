@@ -45,11 +45,14 @@ struct amx_found {
     float *values;    /* [head_dim, AMX_QUERIES] */
 };
 
-/* Take one chunk of keys into account: scores are scale * q k.
+/* Take one chunk of keys into account: scores are scale * q k + bias.
  * q: by amx_pack   v: by amx_pack_values   k: [AMX_KEYS, head_dim], zeros from `keys` on, and v likewise
+ * bias: [rows, keys], rows bias_step apart, or NULL
  * scores: [AMX_KEYS, AMX_QUERIES], p: [AMX_KEYS/2, AMX_QUERIES, 2], both scratch */
 struct amx_chunk {
     const uint16_t *q, *k, *v;
+    const float *bias;
+    int64_t rows, bias_step;
     int64_t keys, head_dim;
     float scale;
     float *scores;

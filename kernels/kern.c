@@ -6,6 +6,11 @@
 
 static const struct kern_backend *const backends[] = { &kern_ref_backend, &kern_cpu_backend };
 
+const struct kern_backend *kern_backend_at(int i)
+{
+    return i < COUNT_OF(backends) ? backends[i] : NULL;
+}
+
 const struct kern_backend *kern_backend_find(const char *name)
 {
     for (int i = 0; i < COUNT_OF(backends); i++)

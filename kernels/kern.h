@@ -219,6 +219,9 @@ struct kern_backend {
     size_t (*packed_bytes)(const struct kern_weight *w);
 };
 
+/* The backends of this build, the oracle first; NULL behind the last. */
+const struct kern_backend *kern_backend_at(int i);
+
 /* NULL if this build has no backend of that name. */
 const struct kern_backend *kern_backend_find(const char *name);
 const char *kern_backend_names(void); /* "ref|cpu", for --help and messages */

@@ -33,7 +33,7 @@ static size_t room_cut(const struct attention *t, void *block, struct room *out)
 
 bool attention_suits_amx(const struct attention *t)
 {
-    return t->a->q->dtype == DT_BF16 && t->head_dim % AMX_STEP == 0 && !t->a->bias && t->c->amx;
+    return t->a->q->dtype == DT_BF16 && t->head_dim % AMX_STEP == 0 && t->c->amx;
 }
 
 static int64_t packed_numbers(const struct attention *t) { return AMX_KEYS * t->head_dim; }
@@ -58,6 +58,13 @@ static int64_t query_at(const struct attention *t, int64_t query, int64_t head)
     return query * t->dim + (t->first_head + head) * t->head_dim;
 }
 
+/* Queries of small tile i, of the `queries` of a task. */
+static int64_t rows_of(int64_t queries, int i)
+{
+    int64_t const left = queries - i * AMX_QUERIES;
+    return left < AMX_QUERIES ? left : AMX_QUERIES;
+}
+
 static void begin(const struct attention *t, const struct room *m, int group, int64_t query,
                   int64_t rows, int64_t head)
 {
@@ -72,9 +79,14 @@ static void begin(const struct attention *t, const struct room *m, int group, in
     }
 }
 
-static void attend_chunk(const struct attention *t, const struct room *m, int groups, int64_t head,
+static void attend_chunk(const struct attention *t, const struct room *m, struct attention_part at,
                          int64_t chunk)
 {
+    int64_t const head = at.head, first = at.part * QUERIES;
+    int64_t const queries = attention_tile_queries(t, first);
+    const float *const bias = t->a->bias ? t->a->bias->data : NULL;
+    int64_t const bias_at =
+        ((t->first_head + head) * t->queries + first) * t->keys + chunk * AMX_KEYS;
     const uint16_t *const packed = attention_packed(t, head, chunk);
     struct amx_chunk c = {
         .k = packed,
@@ -84,10 +96,13 @@ static void attend_chunk(const struct attention *t, const struct room *m, int gr
         .scale = t->a->scale,
         .scores = m->scores,
         .p = m->p,
+        .bias_step = t->keys,
     };
 
-    for (int i = 0; i < groups; i++) {
+    for (int i = 0; i * AMX_QUERIES < queries; i++) {
         c.q = m->q[i];
+        c.rows = rows_of(queries, i);
+        c.bias = bias ? bias + bias_at + i * AMX_QUERIES * t->keys : NULL;
         amx_attend(&c, &m->found[i]);
     }
 }
@@ -97,22 +112,18 @@ static status attend_tile(void *arg, int64_t task, int worker)
     const struct attention *const t = arg;
     struct attention_part const at = attention_part(task, attention_tiles(t));
     int64_t const first = at.part * QUERIES, queries = attention_tile_queries(t, first);
-    int const groups = (int)((queries + AMX_QUERIES - 1) / AMX_QUERIES);
     struct room m;
 
     room_cut(t, t->c->scratch[worker], &m);
-    for (int i = 0; i < groups; i++) {
-        int64_t const left = queries - i * AMX_QUERIES;
-        begin(t, &m, i, first + i * AMX_QUERIES, left < AMX_QUERIES ? left : AMX_QUERIES, at.head);
+    for (int i = 0; i * AMX_QUERIES < queries; i++) {
+        begin(t, &m, i, first + i * AMX_QUERIES, rows_of(queries, i), at.head);
     }
     amx_begin();
-    for (int64_t chunk = 0; chunk < attention_chunks(t); chunk++)
-        attend_chunk(t, &m, groups, at.head, chunk);
+    for (int64_t chunk = 0; chunk < attention_chunks(t); chunk++) attend_chunk(t, &m, at, chunk);
     amx_end();
-    for (int i = 0; i < groups; i++) {
-        int64_t const left = queries - i * AMX_QUERIES;
+    for (int i = 0; i * AMX_QUERIES < queries; i++) {
         amx_finish((uint16_t *)t->a->out->data + query_at(t, first + i * AMX_QUERIES, at.head),
-                   t->dim, left < AMX_QUERIES ? left : AMX_QUERIES, t->head_dim, &m.found[i]);
+                   t->dim, rows_of(queries, i), t->head_dim, &m.found[i]);
     }
     return ST_OK;
 }

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { QUERIES = 128, KEYS = 512, KEY_STEP = 64 };
+enum { QUERIES = 128, KEYS = 256, KEY_STEP = 64 };
 
 /* A worker's memory for one tile of queries. */
 struct tile {

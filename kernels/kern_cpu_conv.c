@@ -11,7 +11,13 @@
 
 #include <string.h>
 
-enum { TILE_PIXELS = 16, SLAB = 192 };
+enum { TILE_PIXELS = 16 };
+
+/* Output channels of a whole slab: one tap of them stays in cache. */
+static int64_t slab_width(const struct tensor *w)
+{
+    return cpu_tile_dtype(w->dtype) == DT_BF16 ? 192 : 96;
+}
 
 struct conv {
     struct cpu_ctx *c;
@@ -20,9 +26,9 @@ struct conv {
     struct conv_shape s;
     int64_t tile_h, tile_w, tiles_y, tiles_x; /* output pixels of a tile | tiles of a frame */
     int64_t in_h, in_w;                       /* input pixels of a tile */
-    int64_t slabs;
-    size_t slab_bytes, tap_bytes;      /* packed weights */
-    const struct dnn_plan *plan[2][2]; /* [first tap, later ones][slab: whole, rest] */
+    int64_t slab, slabs;                      /* channels of a whole slab | their number */
+    size_t slab_bytes, tap_bytes;             /* packed weights */
+    const struct dnn_plan *plan[2][2];        /* [first tap, later ones][slab: whole, rest] */
 };
 
 static struct dnn_shape slab_shape(const struct tensor *w, int64_t channels)
@@ -52,26 +58,28 @@ static size_t slab_bytes(const struct tensor *w, int64_t channels)
 /* Bytes of one tap in time: whole slabs, then the rest. */
 static size_t tap_bytes(const struct tensor *w, size_t whole, size_t rest)
 {
-    return (size_t)(w->dim[0] / SLAB) * whole + rest;
+    return (size_t)(w->dim[0] / slab_width(w)) * whole + rest;
 }
 
 size_t cpu_conv_bytes(const struct kern_weight *w)
 {
-    size_t const whole = slab_bytes(&w->t, w->t.dim[0] < SLAB ? 0 : SLAB);
-    size_t const rest = slab_bytes(&w->t, w->t.dim[0] % SLAB);
+    int64_t const width = slab_width(&w->t);
+    size_t const whole = slab_bytes(&w->t, w->t.dim[0] < width ? 0 : width);
+    size_t const rest = slab_bytes(&w->t, w->t.dim[0] % width);
 
     return (size_t)w->t.dim[2] * tap_bytes(&w->t, whole, rest);
 }
 
-static int64_t slab_channels(int64_t cout, int64_t slab)
+/* Channels of slab number `slab`, of `width` but for the last. */
+static int64_t slab_channels(int64_t cout, int64_t width, int64_t slab)
 {
-    return cout - slab * SLAB < SLAB ? cout - slab * SLAB : SLAB;
+    return cout - slab * width < width ? cout - slab * width : width;
 }
 
 struct packing {
     struct cpu_ctx *c;
     const struct kern_pack *a;
-    int64_t slabs;
+    int64_t slab, slabs; /* channels of a whole slab | their number */
     size_t slab_bytes, tap_bytes;
     const struct dnn_plan *plan[2]; /* slab: whole, rest */
 };
@@ -83,21 +91,21 @@ static status pack_slab(void *arg, int64_t task, int worker)
     const struct tensor *const w = &j->a->w->t;
     enum dtype const tile = cpu_tile_dtype(w->dtype);
     int64_t const tap = task / j->slabs, slab = task % j->slabs;
-    int64_t const n = slab_channels(w->dim[0], slab), area = w->dim[3] * w->dim[4];
+    int64_t const n = slab_channels(w->dim[0], j->slab, slab), area = w->dim[3] * w->dim[4];
     size_t const in = (size_t)area * dtype_size(j->a->src_dtype);
     size_t const out = (size_t)area * dtype_size(w->dtype);
-    const unsigned char *from =
-        (const unsigned char *)j->a->src + (size_t)(slab * SLAB * w->dim[1] * w->dim[2] + tap) * in;
+    const unsigned char *from = (const unsigned char *)j->a->src +
+                                (size_t)(slab * j->slab * w->dim[1] * w->dim[2] + tap) * in;
     void *const act = j->c->scratch[worker], *dense = act;
 
     for (int64_t i = 0; i < n * w->dim[1]; i++, from += (size_t)w->dim[2] * in)
         TRY(tensor_convert((unsigned char *)act + (size_t)i * out, w->dtype, from, j->a->src_dtype,
                            area));
     if (tile != w->dtype) {
-        dense = (unsigned char *)act + (size_t)(SLAB * w->dim[1] * area) * sizeof(float);
+        dense = (unsigned char *)act + (size_t)(j->slab * w->dim[1] * area) * sizeof(float);
         j->c->vec->convert(dense, tile, act, w->dtype, n * w->dim[1] * area);
     }
-    return dnn_pack(j->plan[n < SLAB], worker, dense,
+    return dnn_pack(j->plan[n < j->slab], worker, dense,
                     (unsigned char *)w->data + (size_t)tap * j->tap_bytes +
                         (size_t)slab * j->slab_bytes);
 }
@@ -114,8 +122,9 @@ static void measure(const struct tensor *w, const struct dnn_plan *const plan[2]
 status cpu_conv_pack(struct cpu_ctx *c, const struct kern_pack *a)
 {
     const struct tensor *const w = &a->w->t;
-    int64_t const channels[2] = { w->dim[0] / SLAB ? SLAB : 0, w->dim[0] % SLAB };
-    struct packing j = { .c = c, .a = a, .slabs = (w->dim[0] + SLAB - 1) / SLAB };
+    int64_t const width = slab_width(w);
+    int64_t const channels[2] = { w->dim[0] / width ? width : 0, w->dim[0] % width };
+    struct packing j = { .c = c, .a = a, .slab = width, .slabs = (w->dim[0] + width - 1) / width };
 
     if (!tensor_count(w)) return ST_OK;
     for (int i = 0; i < 2; i++) {
@@ -123,7 +132,7 @@ status cpu_conv_pack(struct cpu_ctx *c, const struct kern_pack *a)
         if (s.n) TRY(dnn_plan(c->dnn, &s, &j.plan[i]));
     }
     measure(w, j.plan, &j.slab_bytes, &j.tap_bytes);
-    TRY(cpu_scratch(c, 2 * (size_t)(SLAB * w->dim[1] * w->dim[3] * w->dim[4]) * sizeof(float)));
+    TRY(cpu_scratch(c, 2 * (size_t)(width * w->dim[1] * w->dim[3] * w->dim[4]) * sizeof(float)));
     return pool_run(c->pool, w->dim[2] * j.slabs, pack_slab, &j);
 }
 
@@ -190,12 +199,12 @@ static void finish_part(const struct conv *v, const struct part *p, int64_t t, c
     int64_t const area = v->tile_h * v->tile_w;
 
     for (int64_t slab = 0; slab < v->slabs; slab++) {
-        int64_t const channel = slab * SLAB, n = slab_channels(s->cout, slab);
+        int64_t const channel = slab * v->slab, n = slab_channels(s->cout, v->slab, slab);
         for (int64_t r = 0; r < p->rows; r++) {
             int64_t const from = (p->y - p->from_y + r) * v->tile_w + p->x - p->from_x;
             int64_t const at = ((t * s->out_h + p->y + r) * s->out_w + p->x) * s->cout + channel;
             v->c->vec->epilogue(&(struct vec_epilogue){
-                .y = y + slab * area * SLAB + from * n,
+                .y = y + slab * area * v->slab + from * n,
                 .bias = a->bias ? (const float *)a->bias->data + channel : NULL,
                 .residual = a->residual ? (const unsigned char *)a->residual->data +
                                               (size_t)at * dtype_size(a->residual->dtype)
@@ -214,7 +223,7 @@ static void finish_part(const struct conv *v, const struct part *p, int64_t t, c
 
 static size_t sums_bytes(const struct conv *v)
 {
-    return cpu_round_up((size_t)(v->slabs * v->tile_h * v->tile_w * SLAB) * sizeof(float));
+    return cpu_round_up((size_t)(v->slabs * v->tile_h * v->tile_w * v->slab) * sizeof(float));
 }
 
 static status conv_tile(void *arg, int64_t task, int worker)
@@ -229,12 +238,12 @@ static status conv_tile(void *arg, int64_t task, int worker)
     for (int64_t tap = 0; tap < s->kt; tap++) {
         gather_tile(v, t * s->stride_t + tap, p.from_y, p.from_x, in);
         for (int64_t slab = 0; slab < v->slabs; slab++) {
-            bool const rest = slab_channels(s->cout, slab) < SLAB;
+            bool const rest = slab_channels(s->cout, v->slab, slab) < v->slab;
             const unsigned char *const w = (const unsigned char *)v->a->w->t.data +
                                            (size_t)tap * v->tap_bytes +
                                            (size_t)slab * v->slab_bytes;
             TRY(dnn_run(v->plan[tap > 0][rest], worker, in, w,
-                        y + slab * v->tile_h * v->tile_w * SLAB));
+                        y + slab * v->tile_h * v->tile_w * v->slab));
         }
     }
     finish_part(v, &p, t, y);
@@ -245,7 +254,7 @@ static status conv_tile(void *arg, int64_t task, int worker)
 static status plan_tile(struct conv *v, int64_t h, int64_t w, bool *fast)
 {
     const struct conv_shape *const s = &v->s;
-    int64_t const channels[2] = { s->cout / SLAB ? SLAB : 0, s->cout % SLAB };
+    int64_t const channels[2] = { s->cout / v->slab ? v->slab : 0, s->cout % v->slab };
 
     *fast = true;
     v->tile_h = h;
@@ -281,6 +290,7 @@ status cpu_conv3d(struct kern_ctx *ctx, const struct kern_conv3d *a)
         .a = a,
         .tile = cpu_tile_dtype(a->x->dtype),
         .s = conv_shape_of(a),
+        .slab = slab_width(&a->w->t),
     };
     const struct conv_shape *const s = &v.s;
     bool fast;
@@ -288,7 +298,7 @@ status cpu_conv3d(struct kern_ctx *ctx, const struct kern_conv3d *a)
     if (!tensor_count(a->out)) return ST_OK;
     TRY(plan_tile(&v, even(s->out_h), even(s->out_w), &fast));
     if (!fast) TRY(plan_tile(&v, TILE_PIXELS, TILE_PIXELS, &fast));
-    v.slabs = (s->cout + SLAB - 1) / SLAB;
+    v.slabs = (s->cout + v.slab - 1) / v.slab;
     v.tiles_y = (s->out_h + v.tile_h - 1) / v.tile_h;
     v.tiles_x = (s->out_w + v.tile_w - 1) / v.tile_w;
     measure(&a->w->t, v.plan[0], &v.slab_bytes, &v.tap_bytes);

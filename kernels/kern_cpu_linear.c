@@ -10,8 +10,8 @@ struct linear_tile linear_tile(const struct linear *l, int64_t task)
 
     t.rows = l->rows - t.first < l->tile_rows ? l->rows - t.first : l->tile_rows;
     t.height = (t.rows + l->row_step - 1) / l->row_step * l->row_step;
-    t.col = t.panel * LINEAR_PANEL;
-    t.cols = l->n - t.col < LINEAR_PANEL ? l->n - t.col : LINEAR_PANEL;
+    t.col = t.panel * l->panel;
+    t.cols = l->n - t.col < l->panel ? l->n - t.col : l->panel;
     return t;
 }
 
@@ -55,16 +55,16 @@ void linear_finish(const struct linear *l, const struct linear_sums *s)
     }
 }
 
-status linear_panel(const struct kern_pack *a, int64_t p, void *to, const void **out)
+status linear_plain(const struct kern_pack *a, int64_t first, int64_t count, void *to,
+                    const void **out)
 {
     const struct tensor *const w = &a->w->t;
-    int64_t const first = p * LINEAR_PANEL, left = w->dim[0] - first;
-    int64_t const count = (left < LINEAR_PANEL ? left : LINEAR_PANEL) * w->dim[1];
+    int64_t const k = w->dim[1];
     const void *const from =
-        (const unsigned char *)a->src + (size_t)(first * w->dim[1]) * dtype_size(a->src_dtype);
+        (const unsigned char *)a->src + (size_t)(first * k) * dtype_size(a->src_dtype);
 
     *out = a->src_dtype == w->dtype ? from : to;
-    return *out == from ? ST_OK : tensor_convert(to, w->dtype, from, a->src_dtype, count);
+    return *out == from ? ST_OK : tensor_convert(to, w->dtype, from, a->src_dtype, count * k);
 }
 
 size_t cpu_linear_bytes(const struct kern_weight *w)
@@ -106,6 +106,6 @@ status cpu_linear(struct kern_ctx *ctx, const struct kern_linear *a)
     TRY(linear_suits_amx(&a->w->t, l.c->amx) ? linear_plan_amx(&l) : linear_plan_dnn(&l));
     TRY(cpu_scratch(l.c, l.scratch_bytes));
 
-    int64_t const panels = (l.n + LINEAR_PANEL - 1) / LINEAR_PANEL;
+    int64_t const panels = (l.n + l.panel - 1) / l.panel;
     return pool_run(l.c->pool, panels * ((l.rows + l.tile_rows - 1) / l.tile_rows), l.run, &l);
 }

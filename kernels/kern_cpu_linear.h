@@ -9,8 +9,6 @@
 
 #include "kernels/kern_cpu_ops.h"
 
-enum { LINEAR_PANEL = 256 }; /* columns */
-
 struct linear {
     struct cpu_ctx *c;
     const struct kern_linear *a;
@@ -18,6 +16,7 @@ struct linear {
 
     /* set by a way's plan */
     enum dtype tile;      /* dtype of tiles and packed weights */
+    int64_t panel;        /* columns of a whole panel */
     int64_t tile_rows;    /* of a whole tile */
     int64_t row_step;     /* rows of the last tile are a multiple, filled up with zeros */
     size_t panel_bytes;   /* packed, of one whole panel */
@@ -54,8 +53,9 @@ struct linear_sums {
 };
 void linear_finish(const struct linear *l, const struct linear_sums *s);
 
-/* Panel p of a plain weight [n, k], in its compute dtype; copied to `to` if it is
- * stored in another. */
-status linear_panel(const struct kern_pack *a, int64_t p, void *to, const void **out) MUST_USE;
+/* Rows first..first+count-1 of a plain weight [n, k], in its compute dtype; copied
+ * to `to` if they are stored in another. */
+status linear_plain(const struct kern_pack *a, int64_t first, int64_t count, void *to,
+                    const void **out) MUST_USE;
 
 #endif /* KERN_CPU_LINEAR_H */

@@ -4,6 +4,7 @@
 
 enum {
     TILE_ROWS = 128,
+    PANEL = 256,
     PIECE = AMX_STEP * AMX_STEP, /* sums of one block */
 };
 
@@ -28,13 +29,14 @@ static status pack_panel(void *arg, int64_t p, int worker)
 {
     const struct packing *const j = arg;
     const struct tensor *const w = &j->a->w->t;
-    int64_t const k = w->dim[1], first = p * LINEAR_PANEL;
+    int64_t const k = w->dim[1], first = p * PANEL;
     uint16_t *to = (uint16_t *)w->data + first * k;
     const void *plain;
 
-    TRY(linear_panel(j->a, p, j->c->scratch[worker], &plain));
-    for (int64_t i = 0; i < LINEAR_PANEL && first + i < w->dim[0]; i += AMX_STEP) {
-        int64_t const left = w->dim[0] - first - i;
+    int64_t const rows = w->dim[0] - first < PANEL ? w->dim[0] - first : PANEL;
+    TRY(linear_plain(j->a, first, rows, j->c->scratch[worker], &plain));
+    for (int64_t i = 0; i < rows; i += AMX_STEP) {
+        int64_t const left = rows - i;
         amx_pack(to + i * k, (const uint16_t *)plain + i * k, k, left < AMX_STEP ? left : AMX_STEP,
                  k);
     }
@@ -46,8 +48,8 @@ status linear_pack_amx(struct cpu_ctx *c, const struct kern_pack *a)
     const struct tensor *const w = &a->w->t;
     struct packing j = { .c = c, .a = a };
 
-    TRY(cpu_scratch(c, (size_t)(LINEAR_PANEL * w->dim[1]) * sizeof(uint16_t)));
-    return pool_run(c->pool, (w->dim[0] + LINEAR_PANEL - 1) / LINEAR_PANEL, pack_panel, &j);
+    TRY(cpu_scratch(c, (size_t)(PANEL * w->dim[1]) * sizeof(uint16_t)));
+    return pool_run(c->pool, (w->dim[0] + PANEL - 1) / PANEL, pack_panel, &j);
 }
 
 static void finish_blocks(const struct linear *l, const struct linear_tile *t, const float *y)
@@ -69,7 +71,7 @@ static status run_tile(void *arg, int64_t task, int worker)
     const struct linear *const l = arg;
     struct linear_tile const t = linear_tile(l, task);
     float *const y = l->c->scratch[worker];
-    const uint16_t *const x = linear_rows(l, &t, y + TILE_ROWS * LINEAR_PANEL);
+    const uint16_t *const x = linear_rows(l, &t, y + TILE_ROWS * PANEL);
     const uint16_t *const w = (const uint16_t *)l->a->w->t.data + t.col * l->k;
 
     amx_begin();
@@ -82,10 +84,11 @@ static status run_tile(void *arg, int64_t task, int worker)
 status linear_plan_amx(struct linear *l)
 {
     l->tile = DT_BF16;
+    l->panel = PANEL;
     l->tile_rows = TILE_ROWS;
     l->row_step = AMX_STEP;
     l->run = run_tile;
     l->scratch_bytes =
-        sizeof(float) * TILE_ROWS * LINEAR_PANEL + sizeof(uint16_t) * (size_t)(TILE_ROWS * l->k);
+        sizeof(float) * TILE_ROWS * PANEL + sizeof(uint16_t) * (size_t)(TILE_ROWS * l->k);
     return ST_OK;
 }

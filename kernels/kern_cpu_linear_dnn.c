@@ -1,7 +1,7 @@
-/* kern_cpu_linear_dnn.c - the matrix product in oneDNN tiles of 64 rows by a panel. */
+/* kern_cpu_linear_dnn.c - the matrix product in oneDNN tiles of 128 rows by 128 columns. */
 #include "kernels/kern_cpu_linear.h"
 
-enum { TILE_ROWS = 64, ROW_STEP = 16 };
+enum { TILE_ROWS = 128, ROW_STEP = 16, PANEL = 128 };
 
 static struct dnn_shape panel_shape(const struct tensor *w, int64_t m, int64_t n)
 {
@@ -21,10 +21,9 @@ static size_t panel_bytes(const struct tensor *w, int64_t n)
 
 size_t linear_bytes_dnn(const struct tensor *w)
 {
-    int64_t const whole = w->dim[0] / LINEAR_PANEL;
+    int64_t const whole = w->dim[0] / PANEL;
 
-    return (size_t)whole * panel_bytes(w, whole ? LINEAR_PANEL : 0) +
-           panel_bytes(w, w->dim[0] % LINEAR_PANEL);
+    return (size_t)whole * panel_bytes(w, whole ? PANEL : 0) + panel_bytes(w, w->dim[0] % PANEL);
 }
 
 /* Bytes from one panel to the next; 0 if there is only one. */
@@ -37,8 +36,7 @@ static size_t panel_step(const struct dnn_plan *whole)
 static status plan_panels(struct cpu_ctx *c, const struct tensor *w, int64_t m,
                           const struct dnn_plan *plan[2])
 {
-    int64_t const widths[2] = { w->dim[0] / LINEAR_PANEL ? LINEAR_PANEL : 0,
-                                w->dim[0] % LINEAR_PANEL };
+    int64_t const widths[2] = { w->dim[0] / PANEL ? PANEL : 0, w->dim[0] % PANEL };
 
     for (int i = 0; i < 2; i++) {
         struct dnn_shape const s = panel_shape(w, m, widths[i]);
@@ -59,17 +57,17 @@ static status pack_panel(void *arg, int64_t p, int worker)
     const struct packing *const j = arg;
     const struct tensor *const w = &j->a->w->t;
     enum dtype const tile = cpu_tile_dtype(w->dtype);
-    int64_t const k = w->dim[1], left = w->dim[0] - p * LINEAR_PANEL;
-    int64_t const n = left < LINEAR_PANEL ? left : LINEAR_PANEL;
+    int64_t const k = w->dim[1], left = w->dim[0] - p * PANEL;
+    int64_t const n = left < PANEL ? left : PANEL;
     float *const dense = j->c->scratch[worker];
     const void *plain;
 
-    TRY(linear_panel(j->a, p, dense + LINEAR_PANEL * k, &plain));
+    TRY(linear_plain(j->a, p * PANEL, n, dense + PANEL * k, &plain));
     if (tile != w->dtype) {
         j->c->vec->convert(dense, tile, plain, w->dtype, n * k);
         plain = dense;
     }
-    return dnn_pack(j->plan[n < LINEAR_PANEL], worker, plain,
+    return dnn_pack(j->plan[n < PANEL], worker, plain,
                     (unsigned char *)w->data + (size_t)p * j->panel_bytes);
 }
 
@@ -80,8 +78,8 @@ status linear_pack_dnn(struct cpu_ctx *c, const struct kern_pack *a)
 
     TRY(plan_panels(c, w, TILE_ROWS, j.plan));
     j.panel_bytes = panel_step(j.plan[0]);
-    TRY(cpu_scratch(c, 2 * (size_t)(LINEAR_PANEL * w->dim[1]) * sizeof(float)));
-    return pool_run(c->pool, (w->dim[0] + LINEAR_PANEL - 1) / LINEAR_PANEL, pack_panel, &j);
+    TRY(cpu_scratch(c, 2 * (size_t)(PANEL * w->dim[1]) * sizeof(float)));
+    return pool_run(c->pool, (w->dim[0] + PANEL - 1) / PANEL, pack_panel, &j);
 }
 
 static status run_tile(void *arg, int64_t task, int worker)
@@ -89,10 +87,10 @@ static status run_tile(void *arg, int64_t task, int worker)
     const struct linear *const l = arg;
     struct linear_tile const t = linear_tile(l, task);
     float *const y = l->c->scratch[worker];
-    const void *const x = linear_rows(l, &t, y + TILE_ROWS * LINEAR_PANEL);
+    const void *const x = linear_rows(l, &t, y + TILE_ROWS * PANEL);
     const void *const w = (const unsigned char *)l->a->w->t.data + (size_t)t.panel * l->panel_bytes;
 
-    TRY(dnn_run(l->plan[t.rows < TILE_ROWS][t.cols < LINEAR_PANEL], worker, x, w, y));
+    TRY(dnn_run(l->plan[t.rows < TILE_ROWS][t.cols < PANEL], worker, x, w, y));
     linear_finish(l, &(struct linear_sums){ .y = y,
                                             .y_step = t.cols,
                                             .first = t.first,
@@ -108,10 +106,11 @@ status linear_plan_dnn(struct linear *l)
     int64_t const rest = (l->rows % TILE_ROWS + ROW_STEP - 1) / ROW_STEP * ROW_STEP;
 
     l->tile = cpu_tile_dtype(w->dtype);
+    l->panel = PANEL;
     l->tile_rows = TILE_ROWS;
     l->row_step = ROW_STEP;
     l->run = run_tile;
-    l->scratch_bytes = sizeof(float) * (size_t)(TILE_ROWS * (LINEAR_PANEL + l->k));
+    l->scratch_bytes = sizeof(float) * (size_t)(TILE_ROWS * (PANEL + l->k));
     TRY(plan_panels(l->c, w, l->rows / TILE_ROWS ? TILE_ROWS : 0, l->plan[0]));
     TRY(plan_panels(l->c, w, rest, l->plan[1]));
     l->panel_bytes = panel_step(l->plan[l->rows < TILE_ROWS][0]);

@@ -234,7 +234,7 @@ status ref_unpatchify(struct kern_ctx *ctx, const struct kern_unpatchify *a)
     return ST_OK;
 }
 
-status ref_axpby(struct kern_ctx *ctx, const struct kern_axpby *a)
+static status axpby_ref(struct kern_ctx *ctx, const struct kern_axpby *a)
 {
     (void)ctx;
     TRY(kern_check_axpby(a));
@@ -276,7 +276,7 @@ const struct kern_backend kern_ref_backend = {
         .mul = mul_ref,
         .patchify = ref_patchify,
         .unpatchify = ref_unpatchify,
-        .axpby = ref_axpby,
+        .axpby = axpby_ref,
         .copy = ref_copy,
         .zero = ref_zero,
     },

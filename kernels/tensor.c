@@ -102,7 +102,7 @@ const char *tensor_shape(const struct tensor *t, char buf[SHAPE_TEXT])
     return buf;
 }
 
-float f32_from_f16(uint16_t h)
+static float f32_from_f16(uint16_t h)
 {
     uint32_t const sign = (uint32_t)(h & 0x8000u) << 16;
     uint32_t const mant = h & 0x3ffu;
@@ -114,7 +114,8 @@ float f32_from_f16(uint16_t h)
 
     if (exp == 31) v.u = sign | 0x7f800000u | (mant << 13);
     else if (exp) v.u = sign | ((exp + 112u) << 23) | (mant << 13);
-    else { /* zero or subnormal: mant * 2^-24 is exact */ v.f = (float)mant * 0x1p-24f;
+    else {
+        v.f = (float)mant * 0x1p-24f; /* zero or subnormal: exact */
         v.u |= sign;
     }
     return v.f;

@@ -69,7 +69,6 @@ static inline uint16_t bf16_from_f32(float f)
     v.u += 0x7fffu + ((v.u >> 16) & 1u);
     return (uint16_t)(v.u >> 16);
 }
-float f32_from_f16(uint16_t h);
 
 /* Element i of a host tensor as a number (any floating dtype), and back (F32, BF16). */
 float tensor_get(const struct tensor *t, int64_t i);

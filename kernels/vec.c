@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#ifdef __AVX512BF16__
+#ifdef __AVX512F__
 #include <immintrin.h>
 #endif
 
@@ -38,31 +38,65 @@ INLINE vh narrow(vf f)
 }
 #endif
 
+/* Fewer than 16 numbers, apart so that the common case stays in registers. */
+#define RARE static __attribute__((noinline, cold))
+
+RARE void get_some(vf *to, const void *p, enum dtype t, int64_t count)
+{
+    vh h = { 0 };
+
+    *to = all(0.0f);
+    if (t == DT_F32) {
+        memcpy(to, p, (size_t)count * sizeof(float));
+        return;
+    }
+    memcpy(&h, p, (size_t)count * sizeof(uint16_t));
+    *to = widen(h);
+}
+
+RARE void put_some(void *p, enum dtype t, int64_t count, const vf *f)
+{
+    vh const h = narrow(*f);
+
+    if (t == DT_F32) memcpy(p, f, (size_t)count * sizeof(float));
+    else memcpy(p, &h, (size_t)count * sizeof(uint16_t));
+}
+
 /* Numbers i.. of p, at most 16 and none from n on; zeros for the rest. */
 INLINE vf get(const void *p, enum dtype t, int64_t i, int64_t n)
 {
+    const void *const at = (const unsigned char *)p + (size_t)i * (t == DT_F32 ? 4 : 2);
+
+    if (__builtin_expect(n - i < LANES, 0)) {
+        vf some;
+        get_some(&some, at, t, n - i);
+        return some;
+    }
     if (t == DT_F32) {
-        vf v = all(0.0f);
-        if (n - i >= LANES) memcpy(&v, (const float *)p + i, sizeof v);
-        else memcpy(&v, (const float *)p + i, (size_t)(n - i) * sizeof(float));
+        vf v;
+        memcpy(&v, at, sizeof v);
         return v;
     }
-    vh v = { 0 };
-    if (n - i >= LANES) memcpy(&v, (const uint16_t *)p + i, sizeof v);
-    else memcpy(&v, (const uint16_t *)p + i, (size_t)(n - i) * sizeof(uint16_t));
-    return widen(v);
+    vh h;
+    memcpy(&h, at, sizeof h);
+    return widen(h);
 }
 
 INLINE void put(void *p, enum dtype t, int64_t i, int64_t n, vf f)
 {
+    void *const at = (unsigned char *)p + (size_t)i * (t == DT_F32 ? 4 : 2);
+
+    if (__builtin_expect(n - i < LANES, 0)) {
+        vf const some = f;
+        put_some(at, t, n - i, &some);
+        return;
+    }
     if (t == DT_F32) {
-        if (n - i >= LANES) memcpy((float *)p + i, &f, sizeof f);
-        else memcpy((float *)p + i, &f, (size_t)(n - i) * sizeof(float));
+        memcpy(at, &f, sizeof f);
         return;
     }
     vh const h = narrow(f);
-    if (n - i >= LANES) memcpy((uint16_t *)p + i, &h, sizeof h);
-    else memcpy((uint16_t *)p + i, &h, (size_t)(n - i) * sizeof(uint16_t));
+    memcpy(at, &h, sizeof h);
 }
 
 /* Lanes that stand for numbers before n. */
@@ -72,36 +106,41 @@ INLINE vi inside(int64_t i, int64_t n)
     return lane < (int32_t)(n - i < LANES ? n - i : LANES);
 }
 
+/* Lanes i + half in place of lanes i. */
+INLINE vf turned(vf v, int half)
+{
+    vi const lane = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
+    return __builtin_shuffle(v, lane ^ half);
+}
+
 INLINE float sum_of(vf v)
 {
-    float s[LANES];
-
-    memcpy(s, &v, sizeof s);
-    for (int half = LANES / 2; half; half /= 2)
-        for (int i = 0; i < half; i++) s[i] += s[i + half];
-    return s[0];
+    v += turned(v, 8);
+    v += turned(v, 4);
+    v += turned(v, 2);
+    v += turned(v, 1);
+    return v[0];
 }
 
 INLINE float max_of(vf v)
 {
-    float s[LANES];
-
-    memcpy(s, &v, sizeof s);
-    for (int half = LANES / 2; half; half /= 2)
-        for (int i = 0; i < half; i++) s[i] = s[i + half] > s[i] ? s[i + half] : s[i];
-    return s[0];
+    v = larger(turned(v, 8), v);
+    v = larger(turned(v, 4), v);
+    v = larger(turned(v, 2), v);
+    v = larger(turned(v, 1), v);
+    return v[0];
 }
 
-/* 2^x within 2e-7 relative; 0 below -126, at most 2^127. Split into a whole
+/* 2^x within 2e-7 relative for x up to 127; 0 below -126. Split into a whole
  * part, put into the exponent, and a rest in [-1/2, 1/2], by the polynomial of
  * degree 6 with the least relative error there. */
 INLINE vf exp2_of(vf x)
 {
     float const round = 0x1.8p23f; /* adding it leaves the whole part in the low bits */
-    vf const low = all(-126.0f), high = all(127.0f);
+    vf const low = all(-126.0f);
     vi const gone = x < low;
 
-    x = pick(gone, low, pick(x > high, high, x));
+    x = pick(gone, low, x);
     vf const shifted = x + round;
     vf const f = x - (shifted - round);
     vf p = all(0x1.41d334p-13f);
@@ -117,8 +156,23 @@ INLINE vf exp2_of(vf x)
 
 static const float log2_e = 0x1.715476p0f;
 
-/* x / (1 + exp(-y)) */
-INLINE vf gated(vf x, vf y) { return x / (exp2_of(y * -log2_e) + 1.0f); }
+/* 1 / x within 2^-23 or so, for x that is neither 0 nor infinite. */
+#ifdef __AVX512F__
+INLINE vf inverse(vf x)
+{
+    vf const r = (vf)_mm512_rcp14_ps((__m512)x);
+    return r * (2.0f - x * r);
+}
+#else
+INLINE vf inverse(vf x) { return 1.0f / x; }
+#endif
+
+/* x / (1 + exp(-y)); the divisor ends at 2^64, far from where numbers lose bits. */
+INLINE vf gated(vf x, vf y)
+{
+    vf const power = y * -log2_e, most = all(64.0f);
+    return x * inverse(exp2_of(pick(power > most, most, power)) + 1.0f);
+}
 
 INLINE vf act_of(vf x, enum kern_act act)
 {

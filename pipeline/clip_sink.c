@@ -1,5 +1,4 @@
 #include "pipeline/clip_sink.h"
-#include "base/file.h"
 #include "base/text.h"
 #include "pipeline/attempt.h"
 #include "pipeline/contact.h"
@@ -269,7 +268,7 @@ static status finish_files(struct clip_sink *s)
     if (s->contact) TRY(contact_commit(s->contact));
     if (s->latents) TRY(tensor_file_commit(s->latents));
     for (int i = 0; i < s->files; i++) {
-        TRY(file_sha256(s->path[i], s->file[i].sha256));
+        TRY(digest_file(s->path[i], s->file[i].sha256));
         if (stat(s->path[i], &on_disk)) return fail(ST_IO, "%s: cannot be seen", s->path[i]);
         s->file[i].bytes = on_disk.st_size;
     }

@@ -1,4 +1,5 @@
 #include "pipeline/codec.h"
+#include "base/words.h"
 #include "pipeline/av_compat.h"
 #include "pipeline/encoder.h"
 
@@ -48,18 +49,6 @@ int codec_count(void) { return COUNT_OF(codecs); }
 
 const struct codec *codec_at(int i) { return &codecs[i]; }
 
-/* Is `word` in the list "a|b|c"? */
-static bool listed(const char *list, const char *word)
-{
-    size_t const n = strlen(word);
-
-    for (const char *p = list; p && n; p = strchr(p, '|')) {
-        p += *p == '|';
-        if (!strncmp(p, word, n) && (p[n] == '|' || p[n] == '\0')) return true;
-    }
-    return false;
-}
-
 static status choose_codec(struct codec_choice *out, const struct video_config *c)
 {
     char known[128] = "";
@@ -79,7 +68,7 @@ static status choose_container(struct codec_choice *out, const struct video_conf
     const char *const slash = strrchr(c->path, '/');
     const char *const dot = strrchr(slash ? slash : c->path, '.');
 
-    if (dot && listed(out->codec->containers, dot + 1)) {
+    if (dot && words_find(out->codec->containers, dot + 1) >= 0) {
         out->container = dot + 1;
         return ST_OK;
     }
@@ -94,7 +83,7 @@ static status choose_pix(struct codec_choice *out, const struct video_config *c)
 
     snprintf(first, sizeof first, "%.*s", (int)strcspn(list, "|"), list);
     const char *const name = c->pix ? c->pix : first;
-    if (!listed(list, name) || !pix_from_name(&out->pix, name))
+    if (words_find(list, name) < 0 || !pix_from_name(&out->pix, name))
         return fail(ST_ARG, "%s: %s has no pix `%s`; allowed: %s", c->path, c->codec, name, list);
     const struct pix_info *const p = pix_info(out->pix);
     if (c->width % p->across || c->height % p->down)
@@ -108,7 +97,7 @@ static status choose_word(const char **out, const struct video_config *c, const 
 {
     if (!word) return ST_OK;
     if (!list) return fail(ST_ARG, "%s: %s takes no %s", c->path, c->codec, what);
-    if (!listed(list, word))
+    if (words_find(list, word) < 0)
         return fail(ST_ARG, "%s: %s has no %s `%s`; allowed: %s", c->path, c->codec, what, word,
                     list);
     *out = word;

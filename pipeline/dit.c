@@ -1,5 +1,4 @@
 /* dit.c - the transformer's tensors: named, measured, placed, loaded. */
-#include "base/file.h"
 #include "pipeline/dit_model.h"
 
 #include <stdio.h>
@@ -64,7 +63,8 @@ static void bind_layer(struct bind_list *l, struct dit_layer *to, const struct d
         "blocks.%d.modulation", layer);
 }
 
-void dit_bind(struct bind_list *l, struct dit *d)
+/* Every tensor that stays. */
+static void bind_model(struct bind_list *l, struct dit *d)
 {
     const struct dit_shape *const s = &d->shape;
     struct bind_slot const patch = {
@@ -86,7 +86,7 @@ void dit_bind(struct bind_list *l, struct dit *d)
         "head.modulation");
 }
 
-void dit_time_bind(struct bind_list *l, struct dit_time *t, const struct dit_shape *s)
+static void bind_time(struct bind_list *l, struct dit_time *t, const struct dit_shape *s)
 {
     bind_linear(l, &t->in, DT_F32, s->dim, s->freq_dim, "time_embedding.0");
     bind_linear(l, &t->out, DT_F32, s->dim, s->dim, "time_embedding.2");
@@ -121,25 +121,6 @@ static status make(struct dit **out, const struct dit_config *c)
     return ST_OK;
 }
 
-status dit_weight_bytes(size_t *out, const struct dit_config *c, const struct kern_backend *backend)
-{
-    struct bind_list l = { 0 };
-    struct arena a;
-    struct dit *d = NULL;
-    status st = ST_OK;
-
-    *out = 0;
-    TRY(make(&d, c));
-    dit_bind(&l, d);
-    arena_measure(&a, "weights");
-    TRY_OUT(place(d, &l, backend, &a));
-    *out = a.used;
-out:
-    bind_free(&l);
-    dit_close(&d);
-    return st;
-}
-
 /* Place over measured memory of the backend, then read from the file. */
 static status load(struct dit *d, const struct bind_list *l, struct weights *w)
 {
@@ -163,7 +144,7 @@ static status load_time(struct dit *d, const struct dit_config *c, struct weight
     void *memory = NULL;
     status st = ST_OK;
 
-    dit_time_bind(&l, &t, &d->shape);
+    bind_time(&l, &t, &d->shape);
     arena_measure(&a, "time network");
     TRY_OUT(bind_place(&l, backend, &a));
     TRY_OUT(backend->alloc(d->ctx, a.used, &memory));
@@ -189,10 +170,10 @@ status dit_open(struct dit **out, const struct dit_config *c, struct kern_ctx *c
     TRY(make(&d, c));
     d->ctx = ctx;
     TRY_OUT(weights_open(&w, c->weights, c->outer_key));
-    TRY_OUT(file_sha256(c->weights, d->hash));
-    dit_bind(&l, d);
-    dit_bind(&all, d);
-    dit_time_bind(&all, &time, &d->shape);
+    TRY_OUT(digest_file(c->weights, d->hash));
+    bind_model(&l, d);
+    bind_model(&all, d);
+    bind_time(&all, &time, &d->shape);
     TRY_OUT(bind_check(&all, w));
     TRY_OUT(load(d, &l, w));
     TRY_OUT(load_time(d, c, w));

@@ -36,10 +36,6 @@ struct dit_config {
     enum dtype act;
 };
 
-/* Bytes of packed weights the same config will take, without reading the file. */
-status dit_weight_bytes(size_t *out, const struct dit_config *c,
-                        const struct kern_backend *backend) MUST_USE;
-
 /* Load through ctx, which must outlive the model. Afterwards read-only: ranks
  * that are threads share it. On failure *out is NULL. Whoever opens, closes. */
 status dit_open(struct dit **out, const struct dit_config *c, struct kern_ctx *ctx) MUST_USE;

@@ -25,8 +25,8 @@ status dit_context_place(struct dit_context *out, const struct dit_shape *s, enu
     return tensor_place(&out->hidden, a, act, DIMS(2 * (int64_t)s->text_len, s->dim));
 }
 
-static status linear(struct kern_ctx *ctx, const struct dit_linear *l, const struct tensor *x,
-                     struct tensor *out, enum kern_act act)
+status dit_linear(struct kern_ctx *ctx, const struct dit_linear *l, const struct tensor *x,
+                  struct tensor *out, enum kern_act act)
 {
     return kern_linear(
         ctx, &(struct kern_linear){ .x = x, .w = &l->w, .bias = &l->bias, .out = out, .act = act });
@@ -81,14 +81,14 @@ status dit_context_fill(const struct dit *d, struct kern_ctx *ctx, struct dit_co
     if (!host) return fail(ST_NOMEM, "prompt embeddings");
     TRY_OUT(tensor_convert(host, d->act, embeds, DT_F32, tensor_count(&c->text)));
     TRY_OUT(ctx->backend->upload(ctx, &c->text, host));
-    TRY_OUT(linear(ctx, &d->text_in, &c->text, &hidden, KERN_ACT_GELU_TANH));
-    TRY_OUT(linear(ctx, &d->text_out, &hidden, &text, KERN_ACT_NONE));
+    TRY_OUT(dit_linear(ctx, &d->text_in, &c->text, &hidden, KERN_ACT_GELU_TANH));
+    TRY_OUT(dit_linear(ctx, &d->text_out, &hidden, &text, KERN_ACT_NONE));
     for (int l = 0; l < d->shape.layers; l++) {
         const struct dit_attention *const cross = &d->layer[l].cross;
         struct tensor k = tensor_slice(&c->k, l * len, len), v = tensor_slice(&c->v, l * len, len);
-        TRY_OUT(linear(ctx, &cross->k, &text, &k, KERN_ACT_NONE));
+        TRY_OUT(dit_linear(ctx, &cross->k, &text, &k, KERN_ACT_NONE));
         TRY_OUT(rmsnorm(d, ctx, &k, &cross->norm_k));
-        TRY_OUT(linear(ctx, &cross->v, &text, &v, KERN_ACT_NONE));
+        TRY_OUT(dit_linear(ctx, &cross->v, &text, &v, KERN_ACT_NONE));
     }
     TRY_OUT(ctx->backend->sync(ctx)); /* `host` goes */
 out:
@@ -100,7 +100,7 @@ status dit_embed(const struct dit *d, struct kern_ctx *ctx, struct dit_scratch *
                  const struct tensor *latent, struct tensor *x)
 {
     TRY(kern_patchify(ctx, &(struct kern_patchify){ .latent = latent, .out = &s->patch }));
-    return linear(ctx, &d->patch, &s->patch, x, KERN_ACT_NONE);
+    return dit_linear(ctx, &d->patch, &s->patch, x, KERN_ACT_NONE);
 }
 
 status dit_project(const struct dit *d, struct kern_ctx *ctx, struct dit_scratch *s,
@@ -111,11 +111,11 @@ status dit_project(const struct dit *d, struct kern_ctx *ctx, struct dit_scratch
     struct tensor const shift = dit_layer_mod(d, p->layer, p->level, DIT_SHIFT1);
 
     TRY(norm(d, ctx, p->x, &scale, &shift, &s->h));
-    TRY(linear(ctx, &self->k, &s->h, p->k, KERN_ACT_NONE));
+    TRY(dit_linear(ctx, &self->k, &s->h, p->k, KERN_ACT_NONE));
     TRY(rmsnorm(d, ctx, p->k, &self->norm_k));
-    TRY(linear(ctx, &self->v, &s->h, p->v, KERN_ACT_NONE));
+    TRY(dit_linear(ctx, &self->v, &s->h, p->v, KERN_ACT_NONE));
     if (!p->q) return ST_OK;
-    TRY(linear(ctx, &self->q, &s->h, p->q, KERN_ACT_NONE));
+    TRY(dit_linear(ctx, &self->q, &s->h, p->q, KERN_ACT_NONE));
     TRY(rmsnorm(d, ctx, p->q, &self->norm_q));
     return kern_rope(ctx, &(struct kern_rope){ .x = p->q,
                                                .out = p->q,
@@ -138,7 +138,7 @@ static status cross_attend(const struct dit *d, struct kern_ctx *ctx, struct dit
     };
 
     TRY(norm(d, ctx, p->x, &scale, &shift, &s->h));
-    TRY(linear(ctx, &l->cross.q, &s->h, &s->q, KERN_ACT_NONE));
+    TRY(dit_linear(ctx, &l->cross.q, &s->h, &s->q, KERN_ACT_NONE));
     TRY(rmsnorm(d, ctx, &s->q, &l->cross.norm_q));
     TRY(attention(d, ctx, &s->q, &text, 1, &s->h));
     return add_linear(ctx, &l->cross.o, &s->h, NULL, p->x);
@@ -153,7 +153,7 @@ static status feed_forward(const struct dit *d, struct kern_ctx *ctx, struct dit
     struct tensor const gate = dit_layer_mod(d, p->layer, p->level, DIT_GATE2);
 
     TRY(norm(d, ctx, p->x, &scale, &shift, &s->h));
-    TRY(linear(ctx, &l->up, &s->h, &s->ffn, KERN_ACT_GELU_TANH));
+    TRY(dit_linear(ctx, &l->up, &s->h, &s->ffn, KERN_ACT_GELU_TANH));
     return add_linear(ctx, &l->down, &s->ffn, &gate, p->x);
 }
 
@@ -175,6 +175,6 @@ status dit_head(const struct dit *d, struct kern_ctx *ctx, struct dit_scratch *s
     struct tensor const scale = tensor_slice(&d->head_mod, 2 * level + 1, 1);
 
     TRY(norm(d, ctx, x, &scale, &shift, &s->h));
-    TRY(linear(ctx, &d->head, &s->h, &s->flow, KERN_ACT_NONE));
+    TRY(dit_linear(ctx, &d->head, &s->h, &s->flow, KERN_ACT_NONE));
     return kern_unpatchify(ctx, &(struct kern_unpatchify){ .tokens = &s->flow, .out = flow });
 }

@@ -2,6 +2,7 @@
 #ifndef DIT_MODEL_H
 #define DIT_MODEL_H
 
+#include "base/digest.h"
 #include "pipeline/bind.h"
 #include "pipeline/dit.h"
 
@@ -28,7 +29,7 @@ struct dit {
     int levels; /* noise levels + the clean one */
     struct kern_ctx *ctx;
     void *memory; /* of the backend: all tensors below */
-    char hash[65];
+    char hash[DIGEST_HEX];
 
     struct dit_layer *layer; /* [layers] */
     struct dit_linear patch, text_in, text_out, head;
@@ -43,14 +44,14 @@ struct dit {
 enum dit_mod { DIT_SHIFT1, DIT_SCALE1, DIT_GATE1, DIT_SHIFT2, DIT_SCALE2, DIT_GATE2, DIT_MODS };
 struct tensor dit_layer_mod(const struct dit *d, int layer, int level, enum dit_mod which);
 
+/* out = act(x w^T + bias) */
+status dit_linear(struct kern_ctx *ctx, const struct dit_linear *l, const struct tensor *x,
+                  struct tensor *out, enum kern_act act) MUST_USE;
+
 /* The time network, needed only while loading: timesteps are constants. */
 struct dit_time {
     struct dit_linear in, out, project;
 };
-
-/* List every tensor of the model resp. of the time network. */
-void dit_bind(struct bind_list *l, struct dit *d);
-void dit_time_bind(struct bind_list *l, struct dit_time *t, const struct dit_shape *s);
 
 /* Fill layer_mod and head_mod from the time network and the file's modulation. */
 status dit_modulate(struct dit *d, const struct dit_time *t,

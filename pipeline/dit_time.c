@@ -43,19 +43,12 @@ static status place(struct time_run *r, const struct dit *d, struct arena *a)
     return tensor_place(&r->e0, a, DT_F32, DIMS(n, DIT_MODS * dim));
 }
 
-static status linear(struct kern_ctx *ctx, const struct dit_linear *l, const struct tensor *x,
-                     struct tensor *out, enum kern_act act)
-{
-    return kern_linear(
-        ctx, &(struct kern_linear){ .x = x, .w = &l->w, .bias = &l->bias, .out = out, .act = act });
-}
-
 static status run(struct time_run *r, const struct dit_time *t, struct kern_ctx *ctx)
 {
-    TRY(linear(ctx, &t->in, &r->wave, &r->hidden, KERN_ACT_SILU));
-    TRY(linear(ctx, &t->out, &r->hidden, &r->e, KERN_ACT_NONE));
-    TRY(linear(ctx, &t->out, &r->hidden, &r->se, KERN_ACT_SILU));
-    return linear(ctx, &t->project, &r->se, &r->e0, KERN_ACT_NONE);
+    TRY(dit_linear(ctx, &t->in, &r->wave, &r->hidden, KERN_ACT_SILU));
+    TRY(dit_linear(ctx, &t->out, &r->hidden, &r->e, KERN_ACT_NONE));
+    TRY(dit_linear(ctx, &t->out, &r->hidden, &r->se, KERN_ACT_SILU));
+    return dit_linear(ctx, &t->project, &r->se, &r->e0, KERN_ACT_NONE);
 }
 
 /* out[level] = modulation + time part, with 1 added to the scales. Host memory. */

@@ -4,8 +4,12 @@
 
 #include <stdlib.h>
 
-static const char *const arena_names[] = { "cache", "context", "scratch", "wire" };
-enum { CACHE, CONTEXT, SCRATCH, WIRE, ARENAS };
+static const char *const arena_names[LINE_ARENAS] = {
+    [LINE_CACHE] = "cache",
+    [LINE_CONTEXT] = "context",
+    [LINE_SCRATCH] = "scratch",
+    [LINE_WIRE] = "wire",
+};
 
 static status layout_stages(struct line *l, struct arena *scratch, struct arena *wire)
 {
@@ -49,7 +53,8 @@ static status layout_scratch(struct line *l, struct arena *a)
     return ST_OK;
 }
 
-status line_layout(struct line *l, struct line_arenas *arenas)
+/* Run twice: over measuring arenas, then over real ones. */
+static status layout(struct line *l, struct arena a[LINE_ARENAS])
 {
     const struct dit_shape *const s = dit_shape_of(l->c.model);
     struct cache_shape const cache = {
@@ -60,11 +65,11 @@ status line_layout(struct line *l, struct line_arenas *arenas)
         .act = dit_act(l->c.model),
     };
 
-    TRY(cache_place(&l->cache, &cache, &arenas->a[CACHE]));
+    TRY(cache_place(&l->cache, &cache, &a[LINE_CACHE]));
     for (int i = 0; i < l->contexts; i++)
-        TRY(dit_context_place(&l->context[i], s, cache.act, &arenas->a[CONTEXT]));
-    TRY(layout_scratch(l, &arenas->a[SCRATCH]));
-    return layout_stages(l, &arenas->a[SCRATCH], &arenas->a[WIRE]);
+        TRY(dit_context_place(&l->context[i], s, cache.act, &a[LINE_CONTEXT]));
+    TRY(layout_scratch(l, &a[LINE_SCRATCH]));
+    return layout_stages(l, &a[LINE_SCRATCH], &a[LINE_WIRE]);
 }
 
 static status prepare(struct line *l, const struct line_config *c)
@@ -89,26 +94,26 @@ static status prepare(struct line *l, const struct line_config *c)
     return ST_OK;
 }
 
-static status measure(struct line *l, struct line_arenas *arenas)
+static status measure(struct line *l, struct arena a[LINE_ARENAS])
 {
-    for (int i = 0; i < ARENAS; i++) arena_measure(&arenas->a[i], arena_names[i]);
-    return line_layout(l, arenas);
+    for (int i = 0; i < LINE_ARENAS; i++) arena_measure(&a[i], arena_names[i]);
+    return layout(l, a);
 }
 
 status line_measure(struct line_bytes *out, const struct line_config *c)
 {
     struct line *const l = malloc(sizeof *l);
-    struct line_arenas arenas;
+    struct arena arenas[LINE_ARENAS];
     status st = ST_OK;
 
     *out = (struct line_bytes){ 0 };
     if (!l) return fail(ST_NOMEM, "line: no memory");
     TRY_OUT(prepare(l, c));
-    TRY_OUT(measure(l, &arenas));
-    *out = (struct line_bytes){ .cache = arenas.a[CACHE].used,
-                                .context = arenas.a[CONTEXT].used,
-                                .scratch = arenas.a[SCRATCH].used,
-                                .wire = arenas.a[WIRE].used };
+    TRY_OUT(measure(l, arenas));
+    *out = (struct line_bytes){ .cache = arenas[LINE_CACHE].used,
+                                .context = arenas[LINE_CONTEXT].used,
+                                .scratch = arenas[LINE_SCRATCH].used,
+                                .wire = arenas[LINE_WIRE].used };
 out:
     free(l);
     return st;
@@ -145,18 +150,18 @@ status line_open(struct line **out, const struct line_config *c)
 {
     const struct kern_backend *const backend = c->ctx->backend;
     struct line *l = malloc(sizeof *l);
-    struct line_arenas arenas;
+    struct arena arenas[LINE_ARENAS];
     status st = ST_OK;
 
     *out = NULL;
     if (!l) return fail(ST_NOMEM, "line: no memory");
     TRY_OUT(prepare(l, c));
-    TRY_OUT(measure(l, &arenas));
-    for (int i = 0; i < ARENAS; i++) {
-        TRY_OUT(backend->alloc(c->ctx, arenas.a[i].used, &l->memory[i]));
-        arena_over(&arenas.a[i], arena_names[i], l->memory[i], arenas.a[i].used);
+    TRY_OUT(measure(l, arenas));
+    for (int i = 0; i < LINE_ARENAS; i++) {
+        TRY_OUT(backend->alloc(c->ctx, arenas[i].used, &l->memory[i]));
+        arena_over(&arenas[i], arena_names[i], l->memory[i], arenas[i].used);
     }
-    TRY_OUT(line_layout(l, &arenas));
+    TRY_OUT(layout(l, arenas));
     TRY_OUT(upload_angles(l, &l->row, 0));
     TRY_OUT(upload_angles(l, &l->col, 0));
     TRY_OUT(allocate_host(l));

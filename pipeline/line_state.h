@@ -7,6 +7,9 @@
 
 enum { LINE_STAGES = SCHEDULE_LEVELS + 1 };
 
+/* What each holds: struct line_bytes. */
+enum { LINE_CACHE, LINE_CONTEXT, LINE_SCRATCH, LINE_WIRE, LINE_ARENAS };
+
 /* One own stage. Everything but the latents is this tick's. */
 struct line_stage {
     struct tensor in, out; /* latents [frames, channels, h, w] F32 */
@@ -23,7 +26,7 @@ struct line {
     int levels, first, end; /* own stages first .. end-1; stage `levels` is the clean one */
     int64_t frames, tokens; /* of a block */
 
-    void *memory[4]; /* one per arena, in the order of struct line_bytes */
+    void *memory[LINE_ARENAS];
     struct cache cache;
     int cache_clip; /* the clip whose clean blocks the cache holds; -1: none */
     struct dit_context context[LINE_STAGES]; /* `contexts` of them are in use */
@@ -45,12 +48,6 @@ struct line {
     int64_t tick;
     struct place place[LINE_STAGES];
 };
-
-/* Lay out all arenas; run over measuring arenas first. */
-struct line_arenas {
-    struct arena a[4];
-};
-status line_layout(struct line *l, struct line_arenas *arenas) MUST_USE;
 
 /* One tick's forward pass over the own stages, from `in` to `out`. */
 status line_pass(struct line *l) MUST_USE;

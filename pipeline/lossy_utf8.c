@@ -1,4 +1,5 @@
 #include "pipeline/lossy_utf8.h"
+#include "base/utf8.h"
 
 #include <string.h>
 
@@ -174,7 +175,7 @@ bool lossy_utf8_decode(const struct text *in, struct runes *out)
         int n = c ? 6 : 0;
 
         if (!c && is_two_byte_zero(in, i)) n = 2;
-        if (!n) n = rune_decode(&c, (const unsigned char *)in->s + i, in->len - i);
+        if (!n) n = utf8_decode(&c, in->s + i, in->len - i);
         if (!n) return false;
         runes_add(out, c);
         i += (size_t)n;

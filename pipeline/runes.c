@@ -1,4 +1,5 @@
 #include "pipeline/runes.h"
+#include "base/utf8.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -65,37 +66,13 @@ bool runes_equal(const struct runes *a, const struct runes *b)
            (!a->count || !memcmp(a->at, b->at, (size_t)a->count * sizeof *a->at));
 }
 
-/* Shortest form only; surrogates pass. */
-static int decode(uint32_t *out, const unsigned char *b, size_t len)
-{
-    static const uint32_t least[5] = { 0, 0, 0x80, 0x800, 0x10000 };
-    int const n = b[0] < 0x80 ? 1 : b[0] < 0xc0 ? 0 : b[0] < 0xe0 ? 2 : b[0] < 0xf0 ? 3 : 4;
-    uint32_t c = n == 1 ? b[0] : b[0] & (0x7fu >> n);
-
-    if (!n || (size_t)n > len || b[0] > 0xf4) return 0;
-    for (int i = 1; i < n; i++) {
-        if ((b[i] & 0xc0) != 0x80) return 0;
-        c = c << 6 | (b[i] & 0x3f);
-    }
-    if (c < least[n] || c > 0x10ffff) return 0;
-    *out = c;
-    return n;
-}
-
-int rune_decode(uint32_t *out, const unsigned char *bytes, size_t len)
-{
-    int const n = decode(out, bytes, len);
-
-    return n && *out >= 0xd800 && *out <= 0xdfff ? 0 : n;
-}
-
 size_t runes_add_utf8(struct runes *r, const char *bytes, size_t len)
 {
     size_t at = 0;
 
     while (at < len) {
         uint32_t c;
-        int const n = decode(&c, (const unsigned char *)bytes + at, len - at);
+        int const n = utf8_decode_lax(&c, bytes + at, len - at);
         if (!n) break;
         runes_add(r, c);
         at += (size_t)n;
@@ -103,22 +80,12 @@ size_t runes_add_utf8(struct runes *r, const char *bytes, size_t len)
     return at;
 }
 
-static int encode(char out[4], uint32_t c)
-{
-    int const n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
-    static const unsigned char lead[5] = { 0, 0, 0xc0, 0xe0, 0xf0 };
-
-    for (int i = n - 1; i > 0; i--, c >>= 6) out[i] = (char)(0x80 | (c & 0x3f));
-    out[0] = (char)(lead[n] | c);
-    return n;
-}
-
 void runes_write(const struct runes *r, struct text *out)
 {
     out->failed |= r->failed;
     for (int64_t i = 0; i < r->count; i++) {
         char utf8[4];
-        int const n = encode(utf8, r->at[i]);
+        int const n = utf8_encode(utf8, r->at[i]);
         text_add(out, utf8, (size_t)n);
     }
 }

@@ -22,10 +22,6 @@ void runes_swap(struct runes *a, struct runes *b);
 void runes_free(struct runes *r); /* frees and zeroes */
 bool runes_equal(const struct runes *a, const struct runes *b);
 
-/* Decode one code point of strict UTF-8 (no surrogates, shortest form). Returns
- * its bytes, 1..4, or 0 if none stands there. */
-int rune_decode(uint32_t *out, const unsigned char *bytes, size_t len);
-
 /* Append UTF-8 text, where a surrogate written as three bytes is let through.
  * Returns the bytes read; less than len: there the text is no UTF-8. */
 size_t runes_add_utf8(struct runes *r, const char *bytes, size_t len);

@@ -39,7 +39,7 @@ struct sidecar_about {
     int prompts;
     const char *negative;
     uint64_t seed;
-    const char *noise; /* the counter-based generator and its key: "philox4x32-10 (...)" */
+    const char *noise; /* the counter-based generator and its key: NOISE_SCHEME */
     const char *scheduler;
     const double *step; /* timesteps, falling */
     int steps;

@@ -1,33 +1,14 @@
 #include "pipeline/tensor_file.h"
 #include "base/file.h"
-#include "base/text.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 struct tensor_file {
-    char *path, *tmp;
-    int fd;
-    size_t left;    /* bytes still to come */
-    bool committed; /* tmp is gone */
+    struct file_draft draft;
+    size_t left; /* bytes still to come */
 };
-
-static status write_all(struct tensor_file *f, const unsigned char *bytes, size_t len)
-{
-    while (len) {
-        ssize_t const n = write(f->fd, bytes, len);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return fail(ST_IO, "%s: %s", f->tmp, strerror(errno));
-        bytes += n;
-        len -= (size_t)n;
-    }
-    return ST_OK;
-}
 
 /* The header's JSON. A failing library call shows as NULL at the end. */
 static status make_header(const struct tensor_file_item *items, int count, char **text,
@@ -72,9 +53,9 @@ static status write_header(struct tensor_file *f, const char *json)
     unsigned char head[8];
 
     for (int i = 0; i < 8; i++) head[i] = (unsigned char)((uint64_t)padded >> (8 * i));
-    TRY(write_all(f, head, sizeof head));
-    TRY(write_all(f, (const unsigned char *)json, len));
-    return write_all(f, (const unsigned char *)"       ", padded - len);
+    TRY(file_draft_add(&f->draft, head, sizeof head));
+    TRY(file_draft_add(&f->draft, json, len));
+    return file_draft_add(&f->draft, "       ", padded - len);
 }
 
 status tensor_file_open(struct tensor_file **out, const char *path,
@@ -86,19 +67,8 @@ status tensor_file_open(struct tensor_file **out, const char *path,
 
     *out = NULL;
     if (!f) return fail(ST_NOMEM, "%s: a file to write", path);
-    f->fd = -1;
-    f->path = text_format("%s", path);
-    f->tmp = text_format("%s.tmp.%ld", path, (long)getpid());
-    if (!f->path || !f->tmp) {
-        st = fail(ST_NOMEM, "%s: a file to write", path);
-        goto out;
-    }
     TRY_OUT(make_header(items, count, &json, &f->left));
-    f->fd = open(f->tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (f->fd < 0) {
-        st = fail(ST_IO, "%s: %s", f->tmp, strerror(errno));
-        goto out;
-    }
+    TRY_OUT(file_draft_open(&f->draft, path));
     TRY_OUT(write_header(f, json));
     *out = f;
     f = NULL; /* handed over */
@@ -111,42 +81,25 @@ out:
 status tensor_file_append(struct tensor_file *f, const void *bytes, size_t len)
 {
     if (len > f->left)
-        return fail(ST_ARG, "%s: %zu bytes more than its tensors have", f->path, len - f->left);
-    TRY(write_all(f, bytes, len));
+        return fail(ST_ARG, "%s: %zu bytes more than its tensors have", f->draft.path,
+                    len - f->left);
+    TRY(file_draft_add(&f->draft, bytes, len));
     f->left -= len;
     return ST_OK;
 }
 
 status tensor_file_commit(struct tensor_file *f)
 {
-    char *dir;
-    int rc;
-
-    if (f->left) return fail(ST_ARG, "%s: %zu bytes are missing", f->path, f->left);
-    if (fsync(f->fd)) return fail(ST_IO, "%s: fsync: %s", f->tmp, strerror(errno));
-    rc = close(f->fd);
-    f->fd = -1;
-    if (rc) return fail(ST_IO, "%s: %s", f->tmp, strerror(errno));
-    if (rename(f->tmp, f->path)) return fail(ST_IO, "%s: %s", f->path, strerror(errno));
-    f->committed = true;
-    dir = path_dir(f->path);
-    if (!dir) return fail(ST_NOMEM, "%s: the name of its folder", f->path);
-    status const st = dir_sync(dir);
-    free(dir);
-    return st;
+    if (f->left) return fail(ST_ARG, "%s: %zu bytes are missing", f->draft.path, f->left);
+    return file_draft_commit(&f->draft);
 }
 
-void tensor_file_close(struct tensor_file **pf)
+void tensor_file_close(struct tensor_file **f)
 {
-    struct tensor_file *const f = *pf;
-
-    if (!f) return;
-    if (f->fd >= 0) close(f->fd);
-    if (f->tmp && !f->committed) unlink(f->tmp);
-    free(f->tmp);
-    free(f->path);
-    free(f);
-    *pf = NULL;
+    if (!*f) return;
+    file_draft_close(&(*f)->draft);
+    free(*f);
+    *f = NULL;
 }
 
 status tensor_file_write(const char *path, const struct tensor_file_item *items, int count)

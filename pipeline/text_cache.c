@@ -1,4 +1,5 @@
 #include "pipeline/text_cache.h"
+#include "base/digest.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -39,7 +40,7 @@ static const char *damage(const struct text_entry *e, const struct file_map *fil
         return "of another shape";
     size_t const bytes = (size_t)h.tokens * (size_t)h.dim * sizeof(float);
     if (file->size - sizeof h != bytes) return "of another length";
-    if (bytes_sha256(file->data + sizeof h, bytes, sum) != ST_OK) return "not to be checked";
+    if (digest_bytes(file->data + sizeof h, bytes, sum) != ST_OK) return "not to be checked";
     if (memcmp(sum, h.sum, DIGEST) != 0) return "damaged";
     memcpy(e->embeds, file->data + sizeof h, bytes);
     return NULL;
@@ -79,7 +80,7 @@ status text_cache_write(const char *dir, const struct text_entry *e)
         goto out;
     }
     TRY_OUT(dir_make(dir));
-    TRY_OUT(bytes_sha256(e->embeds, bytes, sum));
+    TRY_OUT(digest_bytes(e->embeds, bytes, sum));
     memcpy(h.magic, MAGIC, sizeof h.magic);
     memcpy(h.key, e->key, DIGEST);
     memcpy(h.sum, sum, DIGEST);

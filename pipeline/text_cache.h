@@ -13,8 +13,6 @@
 
 #include "base/base.h"
 
-enum { TEXT_KEY = 65 }; /* hex digits and a NUL */
-
 struct text_entry {
     const char *key; /* hex digits */
     int64_t dim;

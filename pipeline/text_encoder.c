@@ -1,5 +1,4 @@
 #include "pipeline/text_encoder.h"
-#include "base/file.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "pipeline/text_cache.h"
@@ -17,12 +16,12 @@ struct text_encoder {
     struct text_config config; /* paths are copies */
     struct tokenizer *tokenizer;
     struct umt5_shape shape;
-    char hash[TEXT_HASH];
+    char hash[DIGEST_HEX];
 };
 
 /* One prompt on its way. */
 struct item {
-    char key[TEXT_KEY];
+    char key[DIGEST_HEX];
     int32_t *ids; /* [text_len] */
     int count;
     int same_as; /* an earlier item with the same tokens, or -1 */
@@ -36,13 +35,13 @@ static float *embeds_at(const struct text_encoder *t, float *embeds, int i)
 
 /* ---- one prompt -------------------------------------------------------------- */
 
-static status make_key(const struct text_encoder *t, const char *clean, char key[TEXT_KEY])
+static status make_key(const struct text_encoder *t, const char *clean, char key[DIGEST_HEX])
 {
     struct text s = { 0 };
 
     text_addf(&s, "%s %s %s %d\n%s", t->hash, t->config.backend->name,
               dtype_name(t->config.precision), t->config.text_len, clean);
-    status const st = s.failed ? fail(ST_NOMEM, "text: a key") : bytes_sha256(s.s, s.len, key);
+    status const st = s.failed ? fail(ST_NOMEM, "text: a key") : digest_bytes(s.s, s.len, key);
     text_free(&s);
     return st;
 }
@@ -119,7 +118,7 @@ static status with_encoder(const struct text_encoder *t, const struct umt5_promp
 {
     struct weights *w = NULL;
     struct umt5 *u = NULL;
-    char hash[TEXT_HASH];
+    char hash[DIGEST_HEX];
     status st;
 
     TRY_OUT(open_encoder(t, &w, &u));
@@ -232,6 +231,7 @@ out:
 
 status text_open(struct text_encoder **out, const struct text_config *config)
 {
+    *out = NULL;
     if (config->text_len < 1)
         return fail(ST_ARG, "text: length %d; at least 1 is needed", config->text_len);
     struct text_encoder *t = calloc(1, sizeof *t);

@@ -1,5 +1,4 @@
 #include "pipeline/text_hash.h"
-#include "base/file.h"
 #include "base/text.h"
 
 #include <errno.h>
@@ -48,10 +47,10 @@ out:
     return st;
 }
 
-status text_hash(const struct weights *encoder, const char *tokenizer_path, char hex[TEXT_HASH])
+status text_hash(const struct weights *encoder, const char *tokenizer_path, char hex[DIGEST_HEX])
 {
     struct text t = { 0 };
-    char shape[SHAPE_TEXT], tokenizer[TEXT_HASH];
+    char shape[SHAPE_TEXT], tokenizer[DIGEST_HEX];
     status st = ST_OK;
 
     text_addf(&t, "rollmill text hash 1\n");
@@ -60,10 +59,10 @@ status text_hash(const struct weights *encoder, const char *tokenizer_path, char
         text_addf(&t, "%s %s %s\n", w->name, dtype_name(w->t.dtype), tensor_shape(&w->t, shape));
     }
     TRY_OUT(add_samples(&t, weights_path(encoder)));
-    TRY_OUT(file_sha256(tokenizer_path, tokenizer));
+    TRY_OUT(digest_file(tokenizer_path, tokenizer));
     text_addf(&t, "tokenizer %s\n", tokenizer);
     if (t.failed) st = fail(ST_NOMEM, "%s: its hash", weights_path(encoder));
-    else TRY_OUT(bytes_sha256(t.s, t.len, hex));
+    else TRY_OUT(digest_bytes(t.s, t.len, hex));
 out:
     text_free(&t);
     return st;

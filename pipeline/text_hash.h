@@ -11,11 +11,10 @@
 #ifndef TEXT_HASH_H
 #define TEXT_HASH_H
 
+#include "base/digest.h"
 #include "pipeline/weights.h"
 
-enum { TEXT_HASH = 65 }; /* hex digits and a NUL */
-
 status text_hash(const struct weights *encoder, const char *tokenizer_path,
-                 char hex[TEXT_HASH]) MUST_USE;
+                 char hex[DIGEST_HEX]) MUST_USE;
 
 #endif /* TEXT_HASH_H */

@@ -68,7 +68,6 @@ bool timeline_window(const struct timeline *t, int64_t tick, int stage, struct w
         .clip = here.clip,
         .first = timeline_at(t, tick, end - 1).block,
         .count = end - newest,
-        .end_stage = end,
     };
     return true;
 }

@@ -41,7 +41,6 @@ struct window {
     int clip;
     int64_t first; /* oldest block */
     int count;     /* blocks */
-    int end_stage; /* the oldest block stands at end_stage - 1, the newest at end_stage - count */
 };
 bool timeline_window(const struct timeline *t, int64_t tick, int stage, struct window *out);
 

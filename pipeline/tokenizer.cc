@@ -62,6 +62,7 @@ status encode(const tokenizer *t, const char *text, int32_t *ids, int max, int *
 
 status tokenizer_open_bytes(struct tokenizer **out, const void *data, size_t len, const char *name)
 {
+    *out = nullptr;
     struct text kept = { nullptr, 0, 0, false };
     status st = tokenizer_model_check(static_cast<const unsigned char *>(data), len, name, &kept);
 

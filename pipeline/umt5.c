@@ -290,6 +290,7 @@ status umt5_open(struct umt5 **out, const struct umt5_config *config)
 {
     struct umt5 u = { .config = *config };
 
+    *out = NULL;
     if (config->precision != DT_F32 && config->precision != DT_BF16)
         return fail(ST_ARG, "UMT5: precision %s; F32 and BF16 are allowed",
                     dtype_name(config->precision));

@@ -15,8 +15,8 @@
 #ifndef VIDEO_H
 #define VIDEO_H
 
+#include "base/digest.h"
 #include "pipeline/codec.h"
-#include "pipeline/digest.h"
 
 struct video;
 

@@ -1,5 +1,4 @@
 #include "pipeline/weights_hash.h"
-#include "base/file.h"
 #include "base/text.h"
 
 #include <stdlib.h>
@@ -7,7 +6,7 @@
 
 struct row {
     const struct weight_info *info;
-    char hash[WEIGHTS_HASH];
+    char hash[DIGEST_HEX];
 };
 
 static int by_name(const void *a, const void *b)
@@ -15,7 +14,7 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const struct row *)a)->info->name, ((const struct row *)b)->info->name);
 }
 
-status weights_hash(struct weights *w, char all[WEIGHTS_HASH], char (*each)[WEIGHTS_HASH])
+status weights_hash(struct weights *w, char all[DIGEST_HEX], char (*each)[DIGEST_HEX])
 {
     int const n = weights_count(w);
     struct row *const row = calloc((size_t)n + 1, sizeof *row);
@@ -28,8 +27,8 @@ status weights_hash(struct weights *w, char all[WEIGHTS_HASH], char (*each)[WEIG
     for (int i = 0; i < n; i++) {
         row[i].info = weights_at(w, i);
         TRY_OUT(weights_fetch(w, i, &data));
-        TRY_OUT(bytes_sha256(data, tensor_bytes(&row[i].info->t), row[i].hash));
-        if (each) memcpy(each[i], row[i].hash, WEIGHTS_HASH);
+        TRY_OUT(digest_bytes(data, tensor_bytes(&row[i].info->t), row[i].hash));
+        if (each) memcpy(each[i], row[i].hash, DIGEST_HEX);
     }
     qsort(row, (size_t)n, sizeof *row, by_name);
     for (int i = 0; i < n; i++)
@@ -39,7 +38,7 @@ status weights_hash(struct weights *w, char all[WEIGHTS_HASH], char (*each)[WEIG
         st = fail(ST_NOMEM, "%s: its hashes", weights_path(w));
         goto out;
     }
-    TRY_OUT(bytes_sha256(lines.s, lines.len, all));
+    TRY_OUT(digest_bytes(lines.s, lines.len, all));
 out:
     text_free(&lines);
     free(row);

@@ -9,12 +9,11 @@
 #ifndef WEIGHTS_HASH_H
 #define WEIGHTS_HASH_H
 
+#include "base/digest.h"
 #include "pipeline/weights.h"
-
-enum { WEIGHTS_HASH = 65 }; /* hex digits and a NUL */
 
 /* Reads the whole file. Entry i of `each` gets the hash of tensor i; NULL if only
  * the file's is wanted. */
-status weights_hash(struct weights *w, char all[WEIGHTS_HASH], char (*each)[WEIGHTS_HASH]) MUST_USE;
+status weights_hash(struct weights *w, char all[DIGEST_HEX], char (*each)[DIGEST_HEX]) MUST_USE;
 
 #endif /* WEIGHTS_HASH_H */

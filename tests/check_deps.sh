@@ -12,7 +12,7 @@ allowed() {
     comm) echo "base/ comm/ kernels/tensor.h" ;;
     cluster) echo "base/ cluster/" ;;
     jobs) echo "base/ jobs/" ;;
-    pipeline) echo "base/ kernels/ comm/ cluster/topo.h cluster/split.h pipeline/" ;;
+    pipeline) echo "base/ kernels/ comm/ cluster/split.h pipeline/" ;;
     cmd) echo "base/ kernels/ comm/ cluster/ jobs/ pipeline/ cmd/" ;;
     esac
 }

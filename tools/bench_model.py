@@ -38,7 +38,7 @@ import time
 
 import torch
 
-from make_golden import draw_weights, model
+from make_golden import draw_transformer, draw_vae, model
 from reference import text, transformer, vae
 
 BLOCK, WINDOW, SPAN, TEXT_LEN = 3, 5, 7, 512  # frames; blocks; blocks; rows
@@ -80,7 +80,7 @@ def tick(s, dtype):
     """A function that runs one tick."""
     m = model(s["dim"], s["heads"], layers=s["layers"], ffn_dim=s["ffn_dim"], freq_dim=256,
               text_dim=256, text_len=TEXT_LEN)
-    w = {name: t.to(dtype) for name, t in draw_weights(m, torch.Generator()).items()}
+    w = {name: t.to(dtype) for name, t in draw_transformer(m, torch.Generator()).items()}
     shape = transformer.Shape(s["dim"], s["ffn_dim"], 256, 256, TEXT_LEN, s["heads"], s["layers"])
     rows, columns = (x // 2 for x in LATENT)
     block = BLOCK * rows * columns
@@ -131,52 +131,12 @@ def vae_flop(base):
             + at(8, large, 3 * residual(c1, c1) + 27 * c1 * 3))
 
 
-def vae_weights(base):
-    """Random weights of the decoder."""
-    w = {}
-
-    def conv(name, out, into, *kernel):
-        fan = into * torch.Size(kernel).numel()
-        w[name + ".weight"] = torch.randn(out, into, *kernel) * fan**-0.5
-        w[name + ".bias"] = torch.zeros(out)
-
-    def residual(name, into, out):
-        for part, channels in ((0, into), (3, out)):
-            w[f"{name}.residual.{part}.gamma"] = torch.ones(channels, 1, 1, 1)
-        conv(name + ".residual.2", out, into, 3, 3, 3)
-        conv(name + ".residual.6", out, out, 3, 3, 3)
-        if into != out:
-            conv(name + ".shortcut", out, into, 1, 1, 1)
-
-    c = 4 * base
-    conv("conv2", 16, 16, 1, 1, 1)
-    conv("decoder.conv1", c, 16, 3, 3, 3)
-    residual("decoder.middle.0", c, c)
-    w["decoder.middle.1.norm.gamma"] = torch.ones(c, 1, 1)
-    conv("decoder.middle.1.to_qkv", 3 * c, c, 1, 1)
-    conv("decoder.middle.1.proj", c, c, 1, 1)
-    residual("decoder.middle.2", c, c)
-    part, into = 0, c
-    for out, in_time in ((c, True), (c, True), (2 * base, False), (base, None)):
-        for _ in range(3):
-            residual(f"decoder.upsamples.{part}", into, out)
-            part, into = part + 1, out
-        if in_time:
-            conv(f"decoder.upsamples.{part}.time_conv", 2 * out, out, 3, 1, 1)
-        if in_time is not None:
-            conv(f"decoder.upsamples.{part}.resample.1", out // 2, out, 3, 3)
-            part, into = part + 1, out // 2
-    w["decoder.head.0.gamma"] = torch.ones(base, 1, 1, 1)
-    conv("decoder.head.2", 3, base, 3, 3, 3)
-    return w
-
-
 def vae_block(s, dtype, layout):
     """A function that decodes the next 3 frames of a clip."""
     def place(t):
         return t.to(dtype).contiguous(memory_format=layout) if t.dim() == 5 else t.to(dtype)
 
-    w = {name: place(t) for name, t in vae_weights(s["base"]).items()}
+    w = {name: place(t) for name, t in draw_vae(s["base"], torch.Generator()).items()}
     state = vae.State()
     vae.decode_piece(w, place(torch.randn(1, 16, 1, *LATENT)), state)
     z = place(torch.randn(1, 16, BLOCK, *LATENT))

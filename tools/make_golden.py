@@ -2,9 +2,9 @@
 """Golden cases computed by tools/reference: `make_golden.py OUT [CASE...]`.
 
 Writes OUT/CASE in the form that tests/golden/README.md describes. A case is a pure
-function of its entry in CASES: random weights and noise come from its seed, the
-clip is computed in float64 and stored as float32. Inputs are stored as bfloat16
-(exact, half the size); weights as the entry says.
+function of its entry here: random weights and inputs come from its name, the
+results are computed in float64 and stored as float32. A rolling case's inputs are
+stored as bfloat16 (exact, half the size); its weights as the entry says.
 
 Weights are drawn so that a slip shows: queries and keys are scaled up until
 attention is peaked, norms and modulations are far from 1 and 0.
@@ -18,7 +18,7 @@ import zlib
 import torch
 from safetensors.torch import load_file, save_file
 
-from check_reference import compute_rolling
+from check_reference import compute_rolling, compute_vae
 
 FOUR_LEVELS = [1000, 750, 500, 250]
 
@@ -38,7 +38,7 @@ def clip(blocks, height, width, *, steps=(1000, 800, 600, 400, 200), warp=True, 
     return case, show
 
 
-CASES = {
+ROLLING = {
     "rolling-head64": (model(128, 2, ffn_dim=64), clip(7, 2, 6, show=(0, 5))),
     "rolling-odd": (model(52, 2, layers=2, ffn_dim=80, text_len=7),
                     clip(9, 6, 10, frames_per_block=1, attention_frames=7, show=(5,))),
@@ -56,10 +56,11 @@ CASES = {
     "block-12-sink": (model(48, 2, layers=2), clip(8, 4, 6, steps=FOUR_LEVELS, window="block",
                                                    attention_frames=12)),
 }
+VAE = {"vae-odd": (4, 4, 5, 3)}  # base width, latent frames, height, width
 STORE = {"f32": torch.float32, "bf16": torch.bfloat16}
 
 
-def draw_weights(m, g):
+def draw_transformer(m, g):
     """Random weights under the checkpoint's names."""
     dim = m["dim"]
     w = {}
@@ -108,6 +109,71 @@ def draw_inputs(m, case, g):
     return inputs
 
 
+def draw_vae(base, g):
+    """Random weights under the checkpoint's names and in its order."""
+    w = {}
+
+    def gamma(name, channels, ndim=4):
+        shape = (channels,) + (1,) * (ndim - 1)
+        w[name + ".gamma"] = 1 + 0.2 * torch.randn(shape, generator=g)
+
+    def conv(name, out, into, *kernel, gain=1.0):
+        weight = torch.randn(out, into, *kernel, generator=g)
+        w[name + ".weight"] = gain * weight / weight[0].numel() ** 0.5
+        w[name + ".bias"] = gain * 0.1 * torch.randn(out, generator=g)
+
+    def residual(name, into, out):
+        gamma(name + ".residual.0", into)
+        conv(name + ".residual.2", out, into, 3, 3, 3)
+        gamma(name + ".residual.3", out)
+        conv(name + ".residual.6", out, out, 3, 3, 3)
+        if into != out:
+            conv(name + ".shortcut", out, into, 1, 1, 1)
+
+    def resample(name, into, out, time):
+        """time: channels of the convolution over frames, 0 for none."""
+        conv(name + ".resample.1", out, into, 3, 3)
+        if time:
+            conv(name + ".time_conv", time, into, 3, 1, 1)
+
+    def middle(name, channels):
+        residual(name + ".0", channels, channels)
+        gamma(name + ".1.norm", channels, ndim=3)
+        conv(name + ".1.to_qkv", 3 * channels, channels, 1, 1)
+        conv(name + ".1.proj", channels, channels, 1, 1)
+        residual(name + ".2", channels, channels)
+
+    def head(name, into, out, gain=1.0):
+        gamma(name + ".0", into)
+        conv(name + ".2", out, into, 3, 3, 3, gain=gain)
+
+    b = base
+    conv("encoder.conv1", b, 3, 3, 3, 3)
+    for i, (into, out) in enumerate(((1, 1), (1, 1), (1, 1), (1, 2), (2, 2), (2, 2),
+                                     (2, 4), (4, 4), (4, 4), (4, 4), (4, 4))):
+        name = f"encoder.downsamples.{i}"
+        if i in (2, 5, 8):
+            resample(name, into * b, out * b, 0 if i == 2 else out * b)
+        else:
+            residual(name, into * b, out * b)
+    middle("encoder.middle", 4 * b)
+    head("encoder.head", 4 * b, 32)
+    conv("conv1", 32, 32, 1, 1, 1)
+    conv("conv2", 16, 16, 1, 1, 1)
+    conv("decoder.conv1", 4 * b, 16, 3, 3, 3)
+    middle("decoder.middle", 4 * b)
+    for i, (into, out) in enumerate(((4, 4), (4, 4), (4, 4), (4, 2), (2, 4), (4, 4), (4, 4),
+                                     (4, 2), (2, 2), (2, 2), (2, 2), (2, 1), (1, 1), (1, 1),
+                                     (1, 1))):
+        name = f"decoder.upsamples.{i}"
+        if i in (3, 7, 11):
+            resample(name, into * b, out * b, 0 if i == 11 else 2 * into * b)
+        else:
+            residual(name, into * b, out * b)
+    head("decoder.head", b, 3, gain=0.4)  # few pictures beyond -1..1, where they are cut
+    return w
+
+
 def save_as(dtype, tensors, path):
     save_file({name: t.to(dtype) for name, t in tensors.items()}, path)
 
@@ -116,10 +182,7 @@ def write_json(path, value):
     path.write_text(json.dumps(value, indent=1) + "\n")
 
 
-@torch.inference_mode()
-def make_case(folder, m, case, show):
-    g = torch.Generator().manual_seed(zlib.crc32(folder.name.encode()))
-    (folder / "model").mkdir(parents=True, exist_ok=True)
+def make_rolling(folder, g, m, case, show):
     write_json(folder / "case.json", case)
     config = {key: m[key] for key in ("text_len", "dim", "ffn_dim", "freq_dim", "text_dim",
                                       "num_heads", "num_layers")}
@@ -128,7 +191,7 @@ def make_case(folder, m, case, show):
                 "in_dim": 16, "out_dim": 16, **config, "qk_norm": True, "cross_attn_norm": True,
                 "eps": 1e-6})
     inputs = draw_inputs(m, case, g)
-    save_as(STORE[m["store"]], draw_weights(m, g), folder / "model/diffusion_pytorch_model.safetensors")
+    save_as(STORE[m["store"]], draw_transformer(m, g), folder / "model/diffusion_pytorch_model.safetensors")
     save_as(torch.bfloat16, inputs, folder / "inputs.safetensors")
 
     inputs = load_file(folder / "inputs.safetensors")
@@ -136,6 +199,26 @@ def make_case(folder, m, case, show):
     stored = {name: t.float().contiguous() for name, t in computed.items()
               if not name.startswith("window/") or int(name.split("/")[1]) in show}
     save_file(stored, folder / "expected.safetensors")
+
+
+def make_vae(folder, g, base, frames, height, width):
+    case = dict(kind="vae", dim=base, latent_frames=frames, latent_height=height,
+                latent_width=width)
+    weights = {name: t.bfloat16() for name, t in draw_vae(base, g).items()}
+    pictures = (1 + 4 * (frames - 1), 3, 8 * height, 8 * width)
+    inputs = {"latents": torch.randn(frames, 16, height, width, generator=g),
+              "pixels": torch.rand(pictures, generator=g) * 2 - 1}
+
+    write_json(folder / "case.json", case)
+    torch.save(weights, folder / "model/Wan2.1_VAE.pth")
+    save_file(inputs, folder / "inputs.safetensors")
+    computed = compute_vae(case, folder / "model", inputs, torch.float64)
+    save_file({name: t.float().contiguous() for name, t in computed.items()},
+              folder / "expected.safetensors")
+
+
+CASES = {name: (make_rolling, m, *c) for name, (m, c) in ROLLING.items()}
+CASES.update({name: (make_vae, *v) for name, v in VAE.items()})
 
 
 def main():
@@ -149,9 +232,12 @@ def main():
 
     torch.set_num_threads(1)
     for name in options.case or CASES:
-        m, (case, show) = CASES[name]
+        make, *entry = CASES[name]
         folder = options.out / name
-        make_case(folder, m, case, show)
+        (folder / "model").mkdir(parents=True, exist_ok=True)
+        g = torch.Generator().manual_seed(zlib.crc32(name.encode()))
+        with torch.inference_mode():
+            make(folder, g, *entry)
         size = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
         print(f"{name}: {size / 1000:.0f} KB")
 

@@ -1,6 +1,5 @@
 #include "tools/random_model.h"
 
-#include <assert.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>

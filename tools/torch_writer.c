@@ -1,4 +1,5 @@
 #include "tools/torch_writer.h"
+#include "base/text.h"
 #include "tools/zip_writer.h"
 
 #include <stdio.h>
@@ -156,7 +157,7 @@ static void add_dict(struct pickler *p, const struct torch_writer_dict *d, int f
     op(p, 'b', 0, 0);
 }
 
-status torch_writer_pickle(struct text *out, const struct torch_writer_dict *dicts, int count)
+static status write_pickle(struct text *out, const struct torch_writer_dict *dicts, int count)
 {
     struct pickler p = { .out = out, .rebuild = -1, .ordered_dict = -1, .storage = -1, .cpu = -1 };
     int storage = 0;
@@ -215,7 +216,7 @@ status torch_writer_open(struct torch_writer **out, const char *path,
         st = fail(ST_NOMEM, "%s: a torch file", path);
         goto out;
     }
-    TRY_OUT(torch_writer_pickle(&pickle, dicts, count));
+    TRY_OUT(write_pickle(&pickle, dicts, count));
     TRY_OUT(zip_writer_open(&w->zip, path));
     TRY_OUT(member(w, "data.pkl", pickle.s, pickle.len));
     TRY_OUT(member(w, "byteorder", "little", 6));

@@ -7,7 +7,6 @@
 #ifndef TORCH_WRITER_H
 #define TORCH_WRITER_H
 
-#include "base/text.h"
 #include "kernels/tensor.h"
 
 struct torch_writer;
@@ -21,11 +20,7 @@ struct torch_writer_dict {
     bool ordered; /* an OrderedDict with `_metadata`, as state_dict() returns it */
 };
 
-/* The pickle alone. ST_ARG for a dtype without a storage class. */
-status torch_writer_pickle(struct text *out, const struct torch_writer_dict *dicts,
-                           int count) MUST_USE;
-
-/* Begin a file. Whoever opens, closes. */
+/* Begin a file. ST_ARG for a dtype without a storage class. Whoever opens, closes. */
 status torch_writer_open(struct torch_writer **out, const char *path,
                          const struct torch_writer_dict *dicts, int count) MUST_USE;
 

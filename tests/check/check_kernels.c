@@ -130,25 +130,19 @@ static void check_mutants(const struct options *o, long totals[2])
     totals[1] += missed;
 }
 
-static bool wanted(const struct options *o, const char *name, size_t len)
+static bool wanted(const struct options *o, const struct kern_backend *b)
 {
-    return !o->backend || (strlen(o->backend) == len && !strncmp(o->backend, name, len));
+    return !o->backend || !strcmp(o->backend, b->name);
 }
 
+/* The oracle against the formulas, the others against the oracle. */
 static void check_all(const struct options *o, long totals[2])
 {
     struct kern_backend const closed = closed_backend();
+    const struct kern_backend *b;
 
-    if (wanted(o, "ref", 3)) check_backend(o, &closed, &kern_ref_backend, totals);
-    for (const char *at = kern_backend_names(); *at;) {
-        size_t const len = strcspn(at, "|");
-        char name[32];
-        snprintf(name, sizeof name, "%.*s", (int)len, at);
-        if (strcmp(name, "ref") && wanted(o, at, len))
-            check_backend(o, &kern_ref_backend, kern_backend_find(name), totals);
-        at += len;
-        at += strspn(at, "|");
-    }
+    for (int i = 0; (b = kern_backend_at(i)); i++)
+        if (wanted(o, b)) check_backend(o, i ? &kern_ref_backend : &closed, b, totals);
     if (!o->backend) check_mutants(o, totals);
 }
 

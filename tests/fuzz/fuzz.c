@@ -24,7 +24,7 @@ const char *fuzz_file(const uint8_t *data, size_t size)
 
 void fuzz_weights(const char *path, const char *outer_key)
 {
-    char hash[WEIGHTS_HASH];
+    char hash[DIGEST_HEX];
     struct weights *w;
 
     if (weights_open(&w, path, outer_key) != ST_OK) return;

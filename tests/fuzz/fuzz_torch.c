@@ -7,7 +7,6 @@
  */
 #include "tests/fuzz/fuzz.h"
 
-#include "base/text.h"
 #include "tools/zip_writer.h"
 #include <stdio.h>
 #include <stdlib.h>

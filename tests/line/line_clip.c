@@ -13,7 +13,6 @@
 
 #include <math.h>
 #include <stdatomic.h>
-#include <stdio.h>
 
 #define MODEL "tests/golden/rolling-short/model/"
 

@@ -15,4 +15,11 @@
 
 #include "base/base.h"
 
+/* The call went well; its message, if it did not. */
+static inline void ok(status st)
+{
+    if (st != ST_OK) print_error("%s\n", error_last()->msg);
+    assert_int_equal(st, ST_OK);
+}
+
 #endif /* UNIT_H */

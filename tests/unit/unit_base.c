@@ -1,10 +1,13 @@
-/* unit_base.c - the floor: error record, arena, text, files, pool. */
+/* unit_base.c - the floor: error record, arena, text, characters, files, pool. */
 #include "tests/unit/unit.h"
 
 #include "base/arena.h"
+#include "base/digest.h"
 #include "base/file.h"
 #include "base/pool.h"
 #include "base/text.h"
+#include "base/utf8.h"
+#include "base/words.h"
 #include <stdatomic.h>
 #include <unistd.h>
 
@@ -87,7 +90,7 @@ static void text_and_paths(void **state)
 
 static void files(void **state)
 {
-    char dir[] = "/tmp/unit_base.XXXXXX", hex[65];
+    char dir[] = "/tmp/unit_base.XXXXXX", hex[DIGEST_HEX];
     char *text;
     size_t len;
     struct file_map m;
@@ -103,7 +106,7 @@ static void files(void **state)
     free(text);
     assert_int_equal(file_read(path, 2, &text, &len), ST_FORMAT);
     assert_int_equal(file_read(deep, 9, &text, &len), ST_FORMAT);
-    assert_int_equal(file_sha256(path, hex), ST_OK);
+    assert_int_equal(digest_file(path, hex), ST_OK);
     assert_string_equal(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     assert_int_equal(file_write(path, "", 0), ST_OK);
     assert_int_equal(file_map(&m, path), ST_OK);
@@ -152,11 +155,62 @@ static void pool_shares_out(void **state)
     assert_int_equal(pool_open(&none, 0), ST_ARG);
 }
 
+static void words_have_places(void **state)
+{
+    (void)state;
+    assert_int_equal(words_find("mp4|mov|mkv", "mp4"), 0);
+    assert_int_equal(words_find("mp4|mov|mkv", "mkv"), 2);
+    assert_int_equal(words_find("mp4|mov|mkv", "mp"), -1);
+    assert_int_equal(words_find("mp4|mov|mkv", "mp4|mov"), -1);
+    assert_int_equal(words_find("mp4||mkv", ""), -1);
+    assert_int_equal(words_find(NULL, "mp4"), -1);
+}
+
+static void characters(void **state)
+{
+    static const struct {
+        const char *s;
+        int bytes;
+    } rows[] = {
+        { "a", 1 },
+        { "\xc3\xa4", 2 },
+        { "\xe2\x82\xac", 3 },
+        { "\xf0\x9f\x8e\xac", 4 },
+        { "\x80", 0 },
+        { "\xc1\x81", 0 },
+        { "\xe0\x80\x80", 0 },
+        { "\xf0\x80\x80\x80", 0 },
+        { "\xe2\x82", 0 },
+        { "\xed\xa0\x80", 0 },
+        { "\xf4\x90\x80\x80", 0 },
+        { "\xf5\x80\x80\x80", 0 },
+    };
+
+    uint32_t c;
+    char back[4];
+
+    (void)state;
+    for (int i = 0; i < COUNT_OF(rows); i++) {
+        assert_int_equal(utf8_decode(&c, rows[i].s, strlen(rows[i].s)), rows[i].bytes);
+        if (!rows[i].bytes) continue;
+        assert_int_equal(utf8_encode(back, c), rows[i].bytes);
+        assert_memory_equal(back, rows[i].s, (size_t)rows[i].bytes);
+    }
+    assert_int_equal(utf8_decode_lax(&c, "\xed\xa0\x80", 3), 3);
+    assert_int_equal(c, 0xd800);
+    assert_int_equal(utf8_decode(&c, "", 0), 0);
+    assert_true(utf8_printable('\n'));
+    assert_false(utf8_printable('\t'));
+    assert_false(utf8_printable(0x80));
+    assert_false(utf8_printable(0xfeff));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(error_travels),   cmocka_unit_test(arena_runs_twice),
-        cmocka_unit_test(text_and_paths),  cmocka_unit_test(files),
+        cmocka_unit_test(text_and_paths),  cmocka_unit_test(words_have_places),
+        cmocka_unit_test(characters),      cmocka_unit_test(files),
         cmocka_unit_test(pool_shares_out),
     };
     return cmocka_run_group_tests_name("unit_base", tests, NULL, NULL);

@@ -192,7 +192,7 @@ static void fingerprints(void **state)
     static const char text[] =
         HEAD "weights: w\nconfig: c\ntext: {encoder: e, tokenizer: t}\nvae: v\n" STEPS ROLL TAIL;
     off_t const mib = 1 << 20, big = 200 * mib;
-    char dir[] = "/tmp/unit_card.XXXXXX", id[4][65];
+    char dir[] = "/tmp/unit_card.XXXXXX", id[4][DIGEST_HEX];
     struct card c;
 
     (void)state;

@@ -1,6 +1,7 @@
 /* unit_clip_sink.c - a clip's folder: complete or not there; what clip.json says of it. */
 #include "tests/unit/unit.h"
 
+#include "base/digest.h"
 #include "base/file.h"
 #include "base/text.h"
 #include "pipeline/clip_sink.h"
@@ -52,12 +53,6 @@ static struct clip_sink_config config(const char *dir, int64_t pictures)
                                       .format = formats,
                                       .formats = 1,
                                       .about = &about };
-}
-
-static void ok(status st)
-{
-    if (st != ST_OK) print_error("%s\n", error_last()->msg);
-    assert_int_equal(st, ST_OK);
 }
 
 /* Push pictures from..from + n - 1 of the pattern as one block. */
@@ -146,7 +141,7 @@ static void is_int(json_t *j, const char *path, int64_t want)
 static void hashes_match(json_t *j, const char *dir, int files)
 {
     struct file_map m;
-    char hex[65];
+    char hex[DIGEST_HEX];
 
     assert_int_equal(json_array_size(at(j, "files")), files);
     for (int i = 0; i < files; i++) {
@@ -155,7 +150,7 @@ static void hashes_match(json_t *j, const char *dir, int files)
         ok(file_map(&m, path));
         is_int(f, "bytes", (int64_t)m.size);
         file_unmap(&m);
-        ok(file_sha256(path, hex));
+        ok(digest_file(path, hex));
         is_text(f, "sha256", hex);
         free(path);
     }
@@ -165,19 +160,19 @@ static void frames_match(json_t *j, int64_t pictures, const int64_t *ends, int b
 {
     uint8_t *const all = malloc((size_t)(pictures * VALUES));
     float rgb[VALUES];
-    char hex[65], key[64];
+    char hex[DIGEST_HEX], key[64];
 
     assert_non_null(all);
     for (int64_t i = 0; i < pictures; i++) {
         clips_picture(rgb, W, H, i);
         pixels_to_rgb8(all + i * VALUES, rgb, VALUES);
     }
-    ok(bytes_sha256(all, (size_t)(pictures * VALUES), hex));
+    ok(digest_bytes(all, (size_t)(pictures * VALUES), hex));
     is_text(j, "frames.sha256", hex);
     assert_int_equal(json_array_size(at(j, "frames.blocks")), blocks);
     for (int b = 0; b < blocks; b++) {
         int64_t const first = b ? ends[b - 1] : 0;
-        ok(bytes_sha256(all + first * VALUES, (size_t)((ends[b] - first) * VALUES), hex));
+        ok(digest_bytes(all + first * VALUES, (size_t)((ends[b] - first) * VALUES), hex));
         snprintf(key, sizeof key, "frames.blocks.%d.sha256", b);
         is_text(j, key, hex);
         snprintf(key, sizeof key, "frames.blocks.%d.first", b);

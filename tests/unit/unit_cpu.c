@@ -5,7 +5,9 @@
  */
 #include "tests/unit/unit.h"
 
+#include "base/words.h"
 #include "kernels/kern.h"
+#include "tests/rng.h"
 #include <math.h>
 #include <stdio.h>
 #include <sys/wait.h>
@@ -15,12 +17,6 @@
 
 static uint64_t state;
 
-static float number(void)
-{
-    state = state * 6364136223846793005u + 1442695040888963407u;
-    return (float)((int64_t)(state >> 33) - (1 << 30)) / (float)(1 << 30);
-}
-
 static struct tensor filled(enum dtype t, int ndim, const int64_t *dim)
 {
     struct tensor x;
@@ -28,7 +24,7 @@ static struct tensor filled(enum dtype t, int ndim, const int64_t *dim)
     assert_int_equal(tensor_make(&x, t, ndim, dim), ST_OK);
     x.data = malloc(tensor_bytes(&x) + 1);
     assert_non_null(x.data);
-    for (int64_t i = 0; i < tensor_count(&x); i++) tensor_put(&x, i, number());
+    for (int64_t i = 0; i < tensor_count(&x); i++) tensor_put(&x, i, rng_unit(&state));
     return x;
 }
 
@@ -218,6 +214,42 @@ static bool close_to_ref(void)
     return good;
 }
 
+/* Keys whose bias is -inf count as if they were not there, even a whole chunk of them. */
+static void left_out_by_bias(void **unused)
+{
+    enum { DIM = 64, QUERIES = 40, GONE = 600, KEYS = 70, ALL = GONE + KEYS };
+
+    (void)unused;
+    for (enum dtype t = DT_F32; t <= DT_BF16; t++) {
+        struct kern_ctx *c = opened("cpu", 2);
+        state = 4;
+        struct tensor q = filled(t, DIMS(QUERIES, DIM)),
+                      bias = filled(DT_F32, DIMS(1, QUERIES, ALL));
+        struct kern_segment s = { .k = filled(t, DIMS(ALL, DIM)), .v = filled(t, DIMS(ALL, DIM)) };
+        struct tensor got = poisoned(t, DIMS(QUERIES, DIM)), want = poisoned(t, DIMS(QUERIES, DIM));
+        for (int64_t i = 0; i < tensor_count(&bias); i++)
+            tensor_put(&bias, i, i % ALL < GONE ? -INFINITY : 0.0f);
+        struct kern_attention a = { .q = &q,
+                                    .bias = &bias,
+                                    .segments = &s,
+                                    .segment_count = 1,
+                                    .out = &got,
+                                    .heads = 1,
+                                    .scale = 0.25f };
+        assert_int_equal(kern_attention(c, &a), ST_OK);
+        struct kern_segment const rest = { .k = tensor_slice(&s.k, GONE, KEYS),
+                                           .v = tensor_slice(&s.v, GONE, KEYS) };
+        a.segments = &rest;
+        a.bias = NULL;
+        a.out = &want;
+        assert_int_equal(kern_attention(c, &a), ST_OK);
+        assert_true(distance(&got, &want) <= (t == DT_F32 ? 1e-6 : 0x1p-8));
+        void *const all[] = { q.data, bias.data, s.k.data, s.v.data, got.data, want.data };
+        for (int i = 0; i < COUNT_OF(all); i++) free(all[i]);
+        c->backend->close(&c);
+    }
+}
+
 static void right_at_every_instruction_set(void **unused)
 {
     static const char *const sets[] = { "DEFAULT", "AVX512_CORE_BF16", "AVX512_CORE", "AVX2" };
@@ -237,11 +269,27 @@ static void right_at_every_instruction_set(void **unused)
     }
 }
 
+static void backends_have_names(void **unused)
+{
+    int count = 0;
+
+    (void)unused;
+    for (; kern_backend_at(count); count++) {
+        const char *const name = kern_backend_at(count)->name;
+        assert_int_equal(words_find(kern_backend_names(), name), count);
+        assert_ptr_equal(kern_backend_find(name), kern_backend_at(count));
+    }
+    assert_true(count > 0);
+    assert_null(kern_backend_find("none"));
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(backends_have_names),
         cmocka_unit_test(same_for_any_threads),
         cmocka_unit_test(same_row_in_any_company),
+        cmocka_unit_test(left_out_by_bias),
         cmocka_unit_test(right_at_every_instruction_set),
     };
 

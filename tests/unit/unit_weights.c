@@ -32,7 +32,7 @@ static int teardown(void **state)
     return dir_remove(dir) != ST_OK;
 }
 
-static void hash_of(const char *file, const char *key, char hash[WEIGHTS_HASH])
+static void hash_of(const char *file, const char *key, char hash[DIGEST_HEX])
 {
     struct weights *w;
 
@@ -45,7 +45,7 @@ static void hash_of(const char *file, const char *key, char hash[WEIGHTS_HASH])
 /* The weights that count are the same in both of the release's forms. */
 static void golden_forms_agree(void **state)
 {
-    char flat[WEIGHTS_HASH], ema[WEIGHTS_HASH], named[WEIGHTS_HASH], other[WEIGHTS_HASH];
+    char flat[DIGEST_HEX], ema[DIGEST_HEX], named[DIGEST_HEX], other[DIGEST_HEX];
 
     (void)state;
     hash_of(ROLLING "diffusion_pytorch_model.safetensors", NULL, flat);

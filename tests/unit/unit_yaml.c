@@ -5,7 +5,6 @@
 #include "jobs/duration.h"
 #include "jobs/field.h"
 #include "jobs/template.h"
-#include "jobs/utf8.h"
 #include "jobs/value.h"
 
 /* Parse `text` as f.yaml; the message when it fails, else "". */
@@ -438,42 +437,12 @@ static void templates(void **state)
     tree_close(&t);
 }
 
-static void characters(void **state)
-{
-    static const struct {
-        const char *s;
-        int bytes;
-    } rows[] = {
-        { "a", 1 },
-        { "\xc3\xa4", 2 },
-        { "\xe2\x82\xac", 3 },
-        { "\xf0\x9f\x8e\xac", 4 },
-        { "\x80", 0 },
-        { "\xc1\x81", 0 },
-        { "\xe0\x80\x80", 0 },
-        { "\xf0\x80\x80\x80", 0 },
-        { "\xe2\x82", 0 },
-        { "\xf4\x90\x80\x80", 0 },
-        { "\xf5\x80\x80\x80", 0 },
-    };
-
-    (void)state;
-    for (int i = 0; i < COUNT_OF(rows); i++)
-        assert_int_equal(utf8_length(rows[i].s, strlen(rows[i].s)), rows[i].bytes);
-    assert_int_equal(utf8_length("", 0), 0);
-    assert_true(utf8_printable("\n", 1));
-    assert_false(utf8_printable("\t", 1));
-    assert_false(utf8_printable("\xc2\x80", 2));
-    assert_false(utf8_printable("\xef\xbb\xbf", 3));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(refused_texts),   cmocka_unit_test(limits),    cmocka_unit_test(trees),
         cmocka_unit_test(quotes),          cmocka_unit_test(fields),    cmocka_unit_test(numbers),
         cmocka_unit_test(sizes_and_rates), cmocka_unit_test(durations), cmocka_unit_test(templates),
-        cmocka_unit_test(characters),
     };
     return cmocka_run_group_tests_name("unit_yaml", tests, NULL, NULL);
 }

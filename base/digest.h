@@ -1,4 +1,4 @@
-/* digest.h - SHA-256 of bytes that come in pieces. */
+/* digest.h - SHA-256: of bytes, of files, of bytes that come in pieces. */
 #ifndef DIGEST_H
 #define DIGEST_H
 
@@ -6,6 +6,13 @@
 
 enum { DIGEST_HEX = 65 }; /* 64 hex digits and a NUL */
 
+/* ST_NOMEM. */
+status digest_bytes(const void *data, size_t len, char hex[DIGEST_HEX]) MUST_USE;
+
+/* A file's content. ST_FORMAT if it is missing or unreadable. */
+status digest_file(const char *path, char hex[DIGEST_HEX]) MUST_USE;
+
+/* One that takes its bytes in pieces. */
 struct digest {
     void *ctx; /* of libcrypto */
 };

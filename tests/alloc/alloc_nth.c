@@ -1,0 +1,175 @@
+/*
+ * alloc_nth.c - every reader of untrusted files, with the n-th allocation failing,
+ * for every n until none fails any more.
+ *
+ * The reader must say ST_NOMEM, or do without the memory and succeed, and leave
+ * nothing behind (the leak checker of MODE=asan looks). Linked so that malloc and
+ * its kin go through here; what libraries allocate themselves never fails.
+ */
+#include "tests/unit/unit.h"
+
+#include "jobs/clip.h"
+#include "pipeline/weights.h"
+
+static long left; /* allocations that still succeed; negative: all do */
+static bool refused;
+
+void *__real_malloc(size_t n);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *p, size_t n);
+char *__real_strdup(const char *s);
+char *__real_strndup(const char *s, size_t n);
+void *__wrap_malloc(size_t n);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *p, size_t n);
+char *__wrap_strdup(const char *s);
+char *__wrap_strndup(const char *s, size_t n);
+
+static bool allowed(void)
+{
+    if (left < 0) return true;
+    if (left-- > 0) return true;
+    left = -1; /* one failure, then memory is back */
+    refused = true;
+    return false;
+}
+
+void *__wrap_malloc(size_t n) { return allowed() ? __real_malloc(n) : NULL; }
+void *__wrap_calloc(size_t n, size_t size) { return allowed() ? __real_calloc(n, size) : NULL; }
+void *__wrap_realloc(void *p, size_t n) { return allowed() ? __real_realloc(p, n) : NULL; }
+char *__wrap_strdup(const char *s) { return allowed() ? __real_strdup(s) : NULL; }
+char *__wrap_strndup(const char *s, size_t n) { return allowed() ? __real_strndup(s, n) : NULL; }
+
+static const char job_text[] =
+    "render: 1\n"
+    "name: harbour\n"
+    "model: card.yaml\n"
+    "clip: {size: 832x480, fps: 16, length: 30s, seed: 7}\n"
+    "prompts:\n"
+    "  - {at: 0s, text: \"a harbour before sunrise, {place}\"}\n"
+    "  - {at: 12s, text: \"the sun rises\", blend: 3s}\n"
+    "sweep:\n"
+    "  axes: {seed: {range: \"0-2\"}, place: {list: [Lisbon, \"Hong Kong\"]}}\n"
+    "  combine: \"seed * place\"\n"
+    "output:\n"
+    "  dir: out/harbour\n"
+    "  name: \"{name}-{place}-s{seed}\"\n"
+    "  formats: [{file: clip.mp4, codec: h264, crf: 18}]\n"
+    "  preview: {file: contact.png, columns: 6}\n"
+    "labels: {show: harbour}\n";
+
+static const char card_text[] = "card: 1\n"
+                                "name: tiny\n"
+                                "family: wan2.1-t2v\n"
+                                "weights: w.pt\n"
+                                "config: config.json\n"
+                                "text: {encoder: t5.pth, tokenizer: spiece.model}\n"
+                                "vae: vae.pth\n"
+                                "steps: [1000, 800, 600, 400, 200]\n"
+                                "warp: true\n"
+                                "shift: 5\n"
+                                "frames_per_block: 3\n"
+                                "window: {kind: rolling, attention_frames: 21, sink_frames: 3}\n"
+                                "license: none\n";
+
+static status read_job(void)
+{
+    struct card const card = { .name = "tiny",
+                               .path = (char *)"card.yaml",
+                               .step = { 1000, 500 },
+                               .steps = 2,
+                               .frames_per_block = 3,
+                               .attention_frames = 21 };
+    struct job_file f;
+    struct clip_list clips;
+
+    TRY(job_parse(&f, job_text, sizeof job_text - 1, "j.yaml"));
+    status const st =
+        clip_expand(&clips, &f.job[0], &card, &(struct clip_options){ .model_id = "m" });
+    if (st == ST_OK) {
+        assert_int_equal(clips.count, 6);
+        clip_free(&clips);
+    }
+    job_close(&f);
+    return st;
+}
+
+static status read_card(void)
+{
+    struct card c;
+
+    TRY(card_parse(&c, card_text, sizeof card_text - 1, "c.yaml"));
+    assert_int_equal(c.steps, 5);
+    card_close(&c);
+    return ST_OK;
+}
+
+static status read_weights(const char *path)
+{
+    struct weights *w;
+    const void *data;
+    status st = ST_OK;
+
+    TRY(weights_open(&w, path, NULL));
+    assert_true(weights_count(w) > 0);
+    for (int i = 0; i < weights_count(w) && st == ST_OK; i++) st = weights_fetch(w, i, &data);
+    weights_close(&w);
+    assert_null(w);
+    return st;
+}
+
+#define MODEL "tests/golden/rolling-short/model/"
+static status read_safetensors(void)
+{
+    return read_weights(MODEL "diffusion_pytorch_model.safetensors");
+}
+static status read_torch(void)
+{
+    return read_weights("tests/golden/rolling-5-step/model/rolling_forcing_dmd.pt");
+}
+
+/* Returns how many allocations the reader makes. */
+static long exhaust(status (*reader)(void))
+{
+    for (long n = 0;; n++) {
+        error_clear();
+        refused = false;
+        left = n;
+        status const st = reader();
+        left = -1;
+        if (!refused) {
+            assert_int_equal(st, ST_OK);
+            return n;
+        }
+        if (st != ST_OK && st != ST_NOMEM)
+            print_error("allocation %ld: %s: %s\n", n, status_name(st), error_last()->msg);
+        assert_true(st == ST_OK || st == ST_NOMEM);
+        if (st != ST_OK) assert_true(error_last()->msg[0]);
+    }
+}
+
+#define EXHAUST(reader)                                                                            \
+    static void reader##_exhausted(void **state)                                                   \
+    {                                                                                              \
+        (void)state;                                                                               \
+        long const n = exhaust(reader);                                                            \
+        print_message("%s: %ld allocations\n", #reader, n);                                        \
+        assert_true(n > 2);                                                                        \
+    }
+EXHAUST(read_job)
+EXHAUST(read_card)
+EXHAUST(read_safetensors)
+EXHAUST(read_torch)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(read_job_exhausted),
+        cmocka_unit_test(read_card_exhausted),
+        cmocka_unit_test(read_safetensors_exhausted),
+        cmocka_unit_test(read_torch_exhausted),
+    };
+
+    left = -1;
+    return cmocka_run_group_tests_name("alloc_nth", tests, NULL, NULL);
+}
