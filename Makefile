@@ -22,8 +22,8 @@ OPT.asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fn
 OPT.tsan    := -O1 -g -fsanitize=thread
 OPT := $(or $(OPT.$(MODE)),$(error MODE is release, debug, asan or tsan))
 
-# No -ffast-math, ever: it deletes isnan() and reorders sums. No contraction
-# either: a product and a sum round the same on every machine.
+# No -ffast-math, ever: it deletes isnan() and reorders sums. No contraction either,
+# so that a product and a sum round alike (vec.c apart: one copy per processor).
 CFLAGS   := -std=c11 -D_POSIX_C_SOURCE=200809L $(WARN) $(OPT) -ffp-contract=off -I. -MMD -MP
 CXXFLAGS := -std=c++17 -Wall -Wextra -Wshadow $(if $(CI),-Werror) $(OPT) -I. -MMD -MP
 PKGS     := libavformat libavcodec libavutil libswscale yaml-0.1 libzip jansson libcrypto libutf8proc

@@ -9,26 +9,37 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-static volatile sig_atomic_t stop_asked;
+static volatile sig_atomic_t stop_asked, line_runs;
 
-/* The first signal asks, a second one ends at once: the handler is gone by then. */
+/* While a line runs, a stop is heeded at the next tick. Before, nothing is in work
+ * and the process may just end. A second signal ends it at once: the handler is
+ * gone by then. */
 static void on_signal(int number)
 {
+    static const char words[] = "render: stopped while loading. Give the same command again.\n";
+
     (void)number;
     stop_asked = 1;
+    if (line_runs) return;
+    if (write(STDERR_FILENO, words, sizeof words - 1) < 0) _exit(EXIT_FAILURE);
+    _exit(75);
 }
 
 static void catch_signals(void)
 {
     struct sigaction const act = { .sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND };
+    int const stops[] = { SIGINT, SIGTERM, SIGHUP, SIGUSR1 };
 
-    sigaction(SIGINT, &act, NULL);
-    sigaction(SIGTERM, &act, NULL);
-    sigaction(SIGUSR1, &act, NULL);
+    for (int i = 0; i < COUNT_OF(stops); i++) sigaction(stops[i], &act, NULL);
 }
 
-static bool stopped(void) { return stop_asked != 0; }
+static bool stopped(void)
+{
+    line_runs = 1; /* it is the line that asks */
+    return stop_asked != 0;
+}
 
 static bool together(const struct render_clip *a, const struct render_clip *b)
 {
@@ -67,6 +78,7 @@ static status run_batches(const struct render_list *l, const struct render_optio
             if (together(first, order[i])) batch[taken++] = order[i];
             else order[kept++] = order[i];
         left = kept;
+        line_runs = 0;
         st = render_batch_run(&(struct render_batch){
             .o = o, .clip = batch, .clips = taken, .all_clips = l->count, .clips_done = done });
         done += taken;
@@ -82,9 +94,9 @@ static status render(char *const *paths, int count, const struct render_options 
     struct render_list l;
     status st;
 
+    catch_signals();
     TRY(render_list_open(&l, paths, count, o->precision));
     if (l.skipped) log_info("render: %d clips are there already", l.skipped);
-    catch_signals();
     st = run_batches(&l, o);
     if (st == ST_OK) log_info("render: %d clips made", l.count);
     if (st == ST_CANCELED)

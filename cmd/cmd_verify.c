@@ -53,8 +53,9 @@ static status compare(struct verify_case *c, int i, const char *what, bool *ok)
     const void *data;
 
     *ok = false;
-    if (!got || tensor_count(&got->t) != n) {
-        printf("%s %s not computed\n", what, info->name);
+    if (!got || !tensor_same_shape(&got->t, &info->t)) {
+        char shape[SHAPE_TEXT];
+        printf("%s %s %s not computed\n", what, info->name, tensor_shape(&info->t, shape));
         return ST_OK;
     }
     TRY(weights_fetch(c->expected, i, &data));
@@ -62,7 +63,7 @@ static status compare(struct verify_case *c, int i, const char *what, bool *ok)
     want.data = (void *)(uintptr_t)data;
     for (int64_t e = 0; e < n; e++) {
         double const a = (double)tensor_get(&got->t, e), b = (double)tensor_get(&want, e);
-        if (!(fabs(a - b) <= max)) max = fabs(a - b);
+        if (!(fabs(a - b) <= max) && !isnan(max)) max = fabs(a - b); /* once NaN, for good */
         error += (a - b) * (a - b);
         norm += b * b;
     }
@@ -94,6 +95,13 @@ static status write_computed(const struct verify_case *c, const char *path)
     status const st = tensor_file_write(path, items, c->computed.count);
     free(items);
     return st;
+}
+
+/* What a case is about must be among what it expects. */
+static status need_expected(const struct verify_case *c, const char *name)
+{
+    if (weights_find(c->expected, name) >= 0) return ST_OK;
+    return fail(ST_FORMAT, "%s/expected.safetensors: no tensor `%s`", c->dir, name);
 }
 
 static int is_weights(const struct dirent *e)
@@ -140,18 +148,23 @@ static status run_kind(struct verify_case *c, const char *what, int *bad)
     static const struct {
         const char *name;
         status (*run)(struct verify_case *c);
-    } kinds[] = { { "vae", verify_vae },
-                  { "text", verify_text },
-                  { "tokenizer", verify_tokenizer } };
+        const char *about; /* the tensor it must expect; NULL: none */
+    } kinds[] = { { "vae", verify_vae, "decoded" },
+                  { "text", verify_text, "prompt_embeds" },
+                  { "tokenizer", verify_tokenizer, NULL } };
     const char *const kind = json_string_value(json_object_get(c->json, "kind"));
 
     /* A tokenizer case holds its prompts and ids in case.json. */
     if (kind && strcmp(kind, "tokenizer") && (!c->inputs || !c->expected))
         return fail(ST_FORMAT, "%s: %s.safetensors is missing", c->dir,
                     c->inputs ? "expected" : "inputs");
-    if (kind && !strcmp(kind, "rolling")) return run_rolling(c, what, bad);
+    if (kind && !strcmp(kind, "rolling")) {
+        TRY(need_expected(c, "latents"));
+        return run_rolling(c, what, bad);
+    }
     for (int i = 0; kind && i < COUNT_OF(kinds); i++)
         if (!strcmp(kind, kinds[i].name)) {
+            if (kinds[i].about) TRY(need_expected(c, kinds[i].about));
             TRY(kinds[i].run(c));
             return compare_all(c, what, bad);
         }
@@ -252,6 +265,7 @@ status cmd_verify(int argc, char **argv)
         .deadline_s = deadline,
     };
     for (int i = 1; i < argc; i++) TRY(run_case(argv[i], &run, out, &bad));
+    if (fflush(stdout)) return fail(ST_IO, "verify: cannot print the results");
     if (bad)
         return fail(ST_MISMATCH, "%d results are off by more than %g", bad,
                     tolerance_of(run.precision));

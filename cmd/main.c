@@ -1,11 +1,15 @@
 /* main.c - the command table. Each command is one file, cmd/cmd_NAME.c. */
 #include "base/log.h"
+#include "base/version.h"
 #include "cmd/cmd.h"
 #include "pipeline/codec.h"
 
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Exit codes: 0 done, 1 failed, 2 wrong usage or bad file, 75 stopped and may be resumed. */
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_STOPPED = 75 };
@@ -54,15 +58,35 @@ static status set_log_level(void)
     return fail(ST_ARG, "ROLLMILL_LOG=%s: quiet, warn, info or debug is allowed", wanted);
 }
 
+/* A file opened later must not get number 0, 1 or 2: what is printed would go into it. */
+static void fill_standard_files(void)
+{
+    for (int fd = 0; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd ? O_WRONLY : O_RDONLY) != fd) _exit(1);
+}
+
+/* A file too large and a reader gone are errors of the write, not of the process. */
+static void ignore_write_signals(void)
+{
+    signal(SIGXFSZ, SIG_IGN);
+    signal(SIGPIPE, SIG_IGN);
+}
+
 int main(int argc, char **argv)
 {
+    fill_standard_files();
+    ignore_write_signals();
     if (set_log_level() != ST_OK) return report(ST_ARG);
     codec_quiet();
     if (argc < 2) {
         usage(stderr);
         return EXIT_USAGE;
     }
-    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "help")) {
+    if (!strcmp(argv[1], "--version")) {
+        printf("%s, commit %s\n", version_program, version_commit);
+        return EXIT_DONE;
+    }
+    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
         usage(stdout);
         return EXIT_DONE;
     }

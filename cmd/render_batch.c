@@ -186,6 +186,7 @@ static status run(struct batch *t)
              t->schedule.levels + 1, crew.ranks, crew.ranks == 1 ? "" : "s", crew.backend->name,
              dtype_name(t->act), 100.0 * timeline_occupancy(&t->timeline), mib(bytes.cache),
              mib(bytes.context), mib(bytes.scratch), mib(bytes.wire));
+    log_info("line: the first pictures come after %d ticks", t->schedule.levels);
     render_progress_begin(&t->progress, &t->timeline, t->b->all_clips, t->b->clips_done);
     status const st = crew_run(&crew, &t->timeline, &io);
     render_progress_end(&t->progress);

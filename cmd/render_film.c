@@ -1,6 +1,7 @@
 #include "cmd/render_film.h"
 #include "base/clock.h"
 #include "base/digest.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "cmd/render_about.h"
 #include "pipeline/clip_sink.h"
@@ -19,9 +20,9 @@ struct render_film {
     float *pixels; /* of one block */
 
     const struct render_clip *clip; /* the one in work; NULL: none */
-    struct clip_sink *sink;
-    struct render_about about;   /* must outlive the sink */
-    double begin, spent[STAGES]; /* seconds */
+    struct clip_sink *sink;         /* NULL: the clip is there already, its blocks are dropped */
+    struct render_about about;      /* must outlive the sink */
+    double begin, spent[STAGES];    /* seconds */
 };
 
 status render_film_open(struct render_film **out, const struct render_film_config *c)
@@ -119,8 +120,12 @@ static status begin_clip(struct render_film *f, const struct render_clip *clip)
                                            .crf = from->crf,
                                            .threads = from->threads };
     }
-    TRY(render_about_make(&f->about, clip, &facts));
     f->clip = clip;
+    if (path_exists(clip->dir)) {
+        log_warn("%s: appeared in the meantime and stays; this clip is dropped", clip->dir);
+        return ST_OK;
+    }
+    TRY(render_about_make(&f->about, clip, &facts));
     memset(f->spent, 0, sizeof f->spent);
     c = sink_of(f, clip, formats);
     TRY(clip_sink_open(&f->sink, &c));
@@ -148,13 +153,15 @@ static status end_clip(struct render_film *f)
     return ST_OK;
 }
 
-status render_film_block(struct render_film *f, const struct render_clip *clip, int64_t block,
+static status film_block(struct render_film *f, const struct render_clip *clip, int64_t block,
                          const float *x0, int *pictures)
 {
     int const frames = f->c.frames_per_block;
     double const start = clock_seconds();
 
+    *pictures = 0;
     if (block == 0) TRY(begin_clip(f, clip));
+    if (!f->sink) return ST_OK;
     TRY(vae_decode(f->vae, x0, frames, f->pixels, pictures));
     double const decoded = clock_seconds();
     f->spent[STAGE_DECODE] += decoded - start;
@@ -162,4 +169,14 @@ status render_film_block(struct render_film *f, const struct render_clip *clip, 
     TRY(clip_sink_latents(f->sink, x0, frames));
     f->spent[STAGE_ENCODE] += clock_seconds() - decoded;
     return block == clip->spec->blocks - 1 ? end_clip(f) : ST_OK;
+}
+
+status render_film_block(struct render_film *f, const struct render_clip *clip, int64_t block,
+                         const float *x0, int *pictures)
+{
+    status const st = film_block(f, clip, block, x0, pictures);
+
+    if (st == ST_OK) return ST_OK;
+    return fail(st, "clip %s, block %lld: %s", clip->spec->name, (long long)block,
+                error_last()->msg);
 }

@@ -1,9 +1,13 @@
+#define _XOPEN_SOURCE 700 /* realpath */
 #include "cmd/render_list.h"
 #include "base/file.h"
 #include "base/text.h"
 
+#include <errno.h>
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct render_source {
     struct job *job;
@@ -12,30 +16,75 @@ struct render_source {
     struct clip_list clips;
 };
 
-/* `dir` itself, or under on_exists: version the first of dir-v2, dir-v3 ... that is free. */
-static status place(struct render_list *l, const struct job *job, const char *name, char **dir)
+enum { SIDECAR_BYTES = 64 << 20 };
+
+/* Is the folder the finished clip of this very task? */
+static bool is_same_task(const char *dir, const char *task_id)
 {
-    char *at = path_join(job->output.dir, name);
+    char *const path = path_join(dir, "clip.json");
+    char *text = NULL;
+    size_t len = 0;
+    bool same = false;
+
+    if (path && file_read(path, SIDECAR_BYTES, &text, &len) == ST_OK) {
+        json_t *const root = json_loadb(text, len, 0, NULL);
+        const char *const id =
+            json_string_value(json_object_get(json_object_get(root, "identity"), "task_id"));
+        same = id && !strcmp(id, task_id);
+        json_decref(root);
+    }
+    free(text);
+    free(path);
+    return same;
+}
+
+/* `dir` itself, or under on_exists: version the first of dir-v2, dir-v3 ... that is free. */
+static status place(struct render_list *l, const struct job *job, const struct clip_spec *spec,
+                    char **dir)
+{
+    char *at = path_join(job->output.dir, spec->name);
     enum { VERSIONS = 10000 };
 
+    *dir = NULL;
     for (int version = 2; at && job->output.on_exists == JOB_VERSION && path_exists(at);
          version++) {
         free(at);
-        at = version < VERSIONS ? text_format("%s/%s-v%d", job->output.dir, name, version) : NULL;
+        at = version < VERSIONS ? text_format("%s/%s-v%d", job->output.dir, spec->name, version)
+                                : NULL;
     }
-    if (!at) return fail(ST_NOMEM, "%s/%s: no free name", job->output.dir, name);
-    *dir = NULL;
+    if (!at) return fail(ST_NOMEM, "%s/%s: no free name", job->output.dir, spec->name);
     if (!path_exists(at)) {
         *dir = at;
         return ST_OK;
     }
-    status const st =
-        job->output.on_exists == JOB_ERROR
-            ? fail(ST_FORMAT, "%s: is there already, and output.on_exists is error", at)
-            : ST_OK;
-    l->skipped++;
+    status st = ST_OK;
+    if (job->output.on_exists == JOB_ERROR)
+        st = fail(ST_FORMAT, "%s: is there already, and output.on_exists is error", at);
+    else if (!is_same_task(at, spec->task_id))
+        st = fail(ST_FORMAT,
+                  "%s: something else is there, not this clip (task %s); remove it, name the clip "
+                  "otherwise, or say output.on_exists: version",
+                  at, spec->task_id);
+    else l->skipped++;
     free(at);
     return st;
+}
+
+/* Make the output folder now, not when the first clip is half rendered, and name it
+ * one way however a job spells it. */
+static status open_output(struct job *job)
+{
+    TRY(dir_make(job->output.dir));
+    char *const real = realpath(job->output.dir, NULL);
+
+    if (!real || access(real, W_OK | X_OK)) {
+        status const st = fail(ST_IO, "%s: %s", job->output.dir, strerror(errno));
+        free(real);
+        return st;
+    }
+    free(job->output.dir);
+    job->output.dir = real;
+    return ST_OK;
 }
 
 static status add_clips(struct render_list *l, const struct render_source *s)
@@ -49,7 +98,7 @@ static status add_clips(struct render_list *l, const struct render_source *s)
         struct render_clip c = {
             .job = s->job, .card = &s->card, .model_id = s->model_id, .spec = &s->clips.clip[i]
         };
-        TRY(place(l, s->job, c.spec->name, &c.dir));
+        TRY(place(l, s->job, c.spec, &c.dir));
         if (c.dir) l->clip[l->count++] = c;
     }
     return ST_OK;
@@ -65,6 +114,7 @@ static status add_job(struct render_list *l, struct job *job, const char *precis
     TRY(card_fingerprint(&s->card, s->model_id));
     TRY(clip_expand(&s->clips, job, &s->card,
                     &(struct clip_options){ .model_id = s->model_id, .precision = precision }));
+    TRY(open_output(job));
     return add_clips(l, s);
 }
 

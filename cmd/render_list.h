@@ -23,10 +23,11 @@ struct render_list {
     int files;
 };
 
-/* Read and validate all job files, expand them, look at what stands in the output
- * folders. Nothing is written. precision: "f32" or "bf16" to overrule the jobs,
- * or NULL. ST_FORMAT at the key that is wrong, or for a clip that is there under
- * on_exists: error, or for two clips with the same folder. */
+/* Read and validate all job files, expand them, make the output folders and look at
+ * what stands there: a finished clip of the same task is skipped. precision: "f32" or "bf16" to overrule the jobs,
+ * or NULL. ST_FORMAT at the key that is wrong, for a clip that is there under
+ * on_exists: error, for a folder that holds something else, or for two clips with the
+ * same folder; ST_IO for an output folder that cannot be written. */
 status render_list_open(struct render_list *out, char *const *paths, int count,
                         const char *precision) MUST_USE;
 void render_list_close(struct render_list *l); /* safe on a zeroed one; zeroes it */

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 enum { BAR = 20, LINE_EVERY = 30 /* seconds */ };
@@ -14,6 +15,12 @@ static bool is_terminal(void)
     const char *const term = getenv("TERM");
     return isatty(STDERR_FILENO) && !getenv("CI") && !getenv("NO_COLOR") && term &&
            strcmp(term, "dumb") != 0;
+}
+
+static int terminal_width(void)
+{
+    struct winsize size;
+    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col : 80;
 }
 
 void render_progress_begin(struct render_progress *p, const struct timeline *t, int clips,
@@ -72,7 +79,7 @@ void render_progress_block(struct render_progress *p, const char *name, struct p
     p->pictures += pictures;
     spell(p, name, at, time - p->start, line, sizeof line);
     if (p->bar) {
-        fprintf(stderr, "\r%s\033[K", line);
+        fprintf(stderr, "\r%.*s\033[K", terminal_width() - 1, line);
         p->shown = true;
     } else if (ends || time - p->last >= LINE_EVERY) {
         log_info("%s", line);

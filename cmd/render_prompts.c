@@ -1,4 +1,5 @@
 #include "cmd/render_prompts.h"
+#include "base/clock.h"
 #include "base/digest.h"
 #include "base/log.h"
 
@@ -59,12 +60,14 @@ static status keep(struct render_prompts *p, struct embedding *e, const float *r
     return ST_OK;
 }
 
-enum { TOGETHER = 16 }; /* prompts per reading of the encoder's weights */
+/* Prompts per reading of the encoder's weights; seconds between two lines. */
+enum { TOGETHER = 64, SAY_EVERY = 30 };
 
 static status encode(struct render_prompts *p, struct text_encoder *encoder)
 {
     size_t const one = (size_t)p->text_len * (size_t)p->text_dim;
     float *const rows = malloc(TOGETHER * one * sizeof *rows);
+    double said = clock_seconds();
     status st = ST_OK;
 
     if (!rows) return fail(ST_NOMEM, "embeddings of %d prompts", TOGETHER);
@@ -76,7 +79,10 @@ static status encode(struct render_prompts *p, struct text_encoder *encoder)
         TRY_OUT(text_encode_many(encoder, texts, n, rows, tokens));
         for (int i = 0; i < n; i++)
             TRY_OUT(keep(p, &p->text[at + i], rows + (size_t)i * one, tokens[i]));
-        if (p->texts > TOGETHER) log_info("prompts: %d of %d embedded", at + n, p->texts);
+        if (clock_seconds() - said >= SAY_EVERY) {
+            log_info("prompts: %d of %d embedded", at + n, p->texts);
+            said = clock_seconds();
+        }
     }
 out:
     free(rows);
@@ -109,6 +115,7 @@ status render_prompts_open(struct render_prompts **out, const struct clip_spec *
         goto out;
     }
     snprintf(p->hash, sizeof p->hash, "%s", text_encoder_hash(encoder));
+    log_info("prompts: %d to embed", p->texts);
     TRY_OUT(encode(p, encoder));
     *out = p;
     p = NULL; /* handed over */

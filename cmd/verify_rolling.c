@@ -98,7 +98,7 @@ static status read_policy(struct verify_case *c, int levels, struct key_policy *
 {
     const json_t *const window = json_object_get(c->json, "window");
     const char *const kind = window ? json_string_value(window) : "rolling";
-    int sink;
+    int sink, clean;
 
     *out = (struct key_policy){ .levels = levels };
     if (!kind || (strcmp(kind, "rolling") != 0 && strcmp(kind, "block") != 0))
@@ -108,6 +108,8 @@ static status read_policy(struct verify_case *c, int levels, struct key_policy *
     TRY(verify_int(c, "frames_per_block", 1, 64, &out->frames_per_block));
     TRY(verify_int(c, "attention_frames", 1, 4096, &out->attention_frames));
     TRY(verify_int(c, "sink_blocks", 0, 64, &sink));
+    if (json_object_get(c->json, "context_noise"))
+        TRY(verify_int(c, "context_noise", 0, 0, &clean)); /* the clean pass is at t = 0 */
     out->sink_frames = sink * out->frames_per_block;
     return key_policy_check(out);
 }

@@ -119,7 +119,7 @@ static status read_steps(const struct draft *d, struct card *c)
     double before = 1000;
 
     if (list->kind != TREE_LIST || !list->count || list->count > CARD_STEPS)
-        return tree_refuse(list, "a list of 1 to 64 steps, such as [1000, 750, 500, 250]");
+        return tree_refuse(list, "a list of 1 to 16 steps, such as [1000, 750, 500, 250]");
     for (const struct tree_node *n = list->first; n; n = n->next) {
         double v;
         if (n->kind != TREE_SCALAR || !value_decimal(n->text, &v) || !(v > 0 && v <= 1000))
@@ -160,10 +160,11 @@ static status check_window(const struct tree_node *root, const struct card *c)
     if (c->window == CARD_ROLLING && !c->sink_frames)
         return refuse_window(root, "sink_frames", "%d, for a rolling window keeps the first block",
                              block);
-    if (c->attention_frames % block || c->attention_frames < least)
+    if (c->attention_frames % block || c->attention_frames < least ||
+        c->attention_frames > CARD_BLOCKS * block)
         return refuse_window(root, "attention_frames",
-                             "a multiple of %d, at least %d for these steps and this sink", block,
-                             least);
+                             "a multiple of %d, %d to %d for these steps and this sink", block,
+                             least, CARD_BLOCKS * block);
     return ST_OK;
 }
 

@@ -11,7 +11,7 @@
 #include "base/digest.h"
 #include "jobs/field.h"
 
-enum { CARD_STEPS = 64, CARD_BYTES = 1 << 16 };
+enum { CARD_STEPS = 16, CARD_BLOCKS = 30 /* in sight */, CARD_BYTES = 1 << 16 };
 
 enum card_family { CARD_WAN21_T2V };
 

@@ -33,6 +33,7 @@ status contact_open(struct contact **out, const struct contact_config *c)
         s->columns = c->columns;
         s->stride = 1;
         s->reduce = (c->width + CONTACT_WIDTH - 1) / CONTACT_WIDTH;
+        if (s->reduce > c->height) s->reduce = c->height;
         s->cell_w = c->width / s->reduce;
         s->cell_h = c->height / s->reduce;
         s->cell_bytes = (size_t)s->cell_w * (size_t)s->cell_h * 3;

@@ -1,6 +1,7 @@
 #include "pipeline/text_encoder.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "base/version.h"
 #include "pipeline/text_cache.h"
 #include "pipeline/text_clean.h"
 #include "pipeline/text_hash.h"
@@ -39,8 +40,12 @@ static status make_key(const struct text_encoder *t, const char *clean, char key
 {
     struct text s = { 0 };
 
-    text_addf(&s, "%s %s %s %d\n%s", t->hash, t->config.backend->name,
-              dtype_name(t->config.precision), t->config.text_len, clean);
+    char cpu[VERSION_CPU];
+
+    /* Another program or processor may round otherwise. */
+    text_addf(&s, "%s %s %s %d %s %s\n%s", t->hash, t->config.backend->name,
+              dtype_name(t->config.precision), t->config.text_len, version_commit, version_cpu(cpu),
+              clean);
     status const st = s.failed ? fail(ST_NOMEM, "text: a key") : digest_bytes(s.s, s.len, key);
     text_free(&s);
     return st;
@@ -152,7 +157,7 @@ static status encode_batch(struct text_encoder *t, struct item *items, int n, in
                                                  .embeds = embeds_at(t, embeds, *next) };
         tokens += it->count;
     }
-    if (count) log_info("text encoder: %d prompts, %d tokens", count, tokens);
+    if (count) log_debug("text encoder: %d prompts, %d tokens", count, tokens);
     if (count) TRY_OUT(with_encoder(t, prompts, count));
     for (int i = first; i < *next; i++) {
         if (items[i].done || items[i].same_as >= 0) continue;

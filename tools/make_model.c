@@ -13,7 +13,6 @@
 #include "tools/torch_writer.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,8 +37,9 @@ static const char usage[] =
     "  --only PART      dit (safetensors), checkpoint (.pt), text, vae or tokenizer\n"
     "  --dtype NAME     f32 or bf16, of the transformer (default f32); the text encoder\n"
     "                   is bf16 and the VAE f32, as released\n"
-    "  --head-dim N     of the transformer; divides its width\n"
-    "  --layers N       of the transformer\n"
+    "  --dim N, --ffn N, --head-dim N, --layers N     of the transformer\n"
+    "  --text-dim N, --text-layers N                  of the text encoder\n"
+    "  --vae-width N                                  of the VAE\n"
     "  --seed N         other weights (default 1)\n";
 
 struct job {
@@ -345,48 +345,81 @@ static status set_dtype(struct job *j, const char *name)
     return ST_OK;
 }
 
-static status parse(struct job *j, int argc, char **argv)
+static status whole(const char *name, const char *text, long max, int *out)
 {
-    static const struct option options[] = {
-        { "size", required_argument, NULL, 's' },
-        { "only", required_argument, NULL, 'o' },
-        { "dtype", required_argument, NULL, 'd' },
-        { "layers", required_argument, NULL, 'l' },
-        { "head-dim", required_argument, NULL, 'h' },
-        { "seed", required_argument, NULL, 'r' },
-        { 0 },
+    char *end;
+    long const n = strtol(text, &end, 10);
+
+    if (end == text || *end || n < 1 || n > max)
+        return fail(ST_ARG, "--%s %s: a whole number from 1 to %ld", name, text, max);
+    *out = (int)n;
+    return ST_OK;
+}
+
+/* Numbers that overrule those of the size. */
+struct number {
+    const char *name;
+    int max, *to;
+};
+
+static status set_number(const struct number *numbers, int count, const char *name,
+                         const char *text)
+{
+    for (int i = 0; i < count; i++)
+        if (!strcmp(numbers[i].name, name)) return whole(name, text, numbers[i].max, numbers[i].to);
+    return fail(ST_ARG, "--%s: no such option", name);
+}
+
+static status parse(struct job *j, int argc, char **argv, bool *help)
+{
+    int head_dim = 0, seed = 1;
+    struct number const numbers[] = {
+        { "layers", 256, &j->size.dit_layers },    { "dim", 16384, &j->size.dit_dim },
+        { "ffn", 65536, &j->size.dit_ffn },        { "head-dim", 1024, &head_dim },
+        { "text-dim", 16384, &j->size.text_dim },  { "text-layers", 256, &j->size.text_layers },
+        { "vae-width", 1024, &j->size.vae_width }, { "seed", INT32_MAX, &seed },
     };
-    int head_dim = 0, layers = 0, c;
 
     TRY(set_size(j, "tiny"));
-    while ((c = getopt_long(argc, argv, "", options, NULL)) >= 0) {
-        switch (c) {
-        case 's': TRY(set_size(j, optarg)); break;
-        case 'd': TRY(set_dtype(j, optarg)); break;
-        case 'o': j->only = optarg; break;
-        case 'h': head_dim = atoi(optarg); break;
-        case 'l': layers = atoi(optarg); break;
-        case 'r': j->seed = strtoull(optarg, NULL, 10); break;
-        default: return fail(ST_ARG, "wrong option");
+    for (int i = 1; i < argc; i++) {
+        const char *const name = argv[i] + 2;
+        if (!strcmp(argv[i], "--help")) {
+            *help = true;
+            return ST_OK;
         }
+        if (strncmp(argv[i], "--", 2) != 0) {
+            if (j->dir) return fail(ST_ARG, "%s: one DIR is wanted", argv[i]);
+            j->dir = argv[i];
+            continue;
+        }
+        if (++i == argc) return fail(ST_ARG, "--%s needs a value", name);
+        if (!strcmp(name, "size")) TRY(set_size(j, argv[i]));
+        else if (!strcmp(name, "dtype")) TRY(set_dtype(j, argv[i]));
+        else if (!strcmp(name, "only")) j->only = argv[i];
+        else TRY(set_number(numbers, COUNT_OF(numbers), name, argv[i]));
     }
-    if (optind + 1 != argc) return fail(ST_ARG, "one DIR is wanted");
-    j->dir = argv[optind];
-    if (layers > 0) j->size.dit_layers = layers;
-    if (head_dim > 0 && j->size.dit_dim % head_dim)
-        return fail(ST_ARG, "--head-dim %d does not divide %d", head_dim, j->size.dit_dim);
-    if (head_dim > 0) j->size.dit_heads = j->size.dit_dim / head_dim;
+    if (!j->dir) return fail(ST_ARG, "a DIR is wanted");
+    j->seed = (uint64_t)seed;
+    if (head_dim) j->size.dit_heads = j->size.dit_dim / head_dim;
+    if (j->size.dit_heads < 1 || j->size.dit_dim % j->size.dit_heads)
+        return fail(ST_ARG, "a width of %d does not split into heads of %d", j->size.dit_dim,
+                    head_dim);
     return ST_OK;
 }
 
 int main(int argc, char **argv)
 {
     struct job j = { .dtype = DT_F32, .seed = 1 };
+    bool help = false;
 
-    if (parse(&j, argc, argv) != ST_OK) {
+    if (parse(&j, argc, argv, &help) != ST_OK) {
         log_warn("%s", error_last()->msg);
         fputs(usage, stderr);
         return 2;
+    }
+    if (help) {
+        fputs(usage, stdout);
+        return 0;
     }
     if (make_all(&j) == ST_OK) return 0;
     log_warn("%s", error_last()->msg);

@@ -33,6 +33,33 @@ job version.yaml one 1s 'output: {dir: out, on_exists: version}'
 expect 0 'render: 1 clips made' render version.yaml
 [ -s out/one-v2/clip.mp4 ] || wrong "no second version"
 
+# Under skip, only this very clip counts as done: another seed is another clip.
+sed 's/seed: 5/seed: 6/' one.yaml >other.yaml
+expect 2 'something else is there, not this clip' render other.yaml
+mkdir out/empty
+job empty.yaml empty 1s 'output: {dir: out}'
+expect 2 'out/empty: something else is there' render empty.yaml
+
+# A file that may not grow is an error that leaves nothing, not a signal.
+job big.yaml big 3s 'output: {dir: out}'
+expect 1 'File too large' sh -c "ulimit -f 8; '$rollmill' render --no-prompt-cache big.yaml"
+[ ! -e out/big ] && [ -z "$(ls -A out/.attempts 2>/dev/null)" ] || wrong "a file too large left something"
+
+# Without stderr the clip is the same: nothing printed gets into it.
+sed 's|dir: out|dir: quiet|' one.yaml >quiet.yaml
+render quiet.yaml 2>&- || wrong "no clip without stderr"
+cmp -s out/one/clip.mp4 quiet/one/clip.mp4 || wrong "clip.mp4 differs without stderr"
+
+# A folder that cannot be is said before a model is loaded.
+echo >plain
+job plain.yaml plain 1s 'output: {dir: plain}'
+expect 1 'plain: not a folder' render plain.yaml
+
+# A sheet of very wide pictures.
+job wide.yaml wide 1s 'output: {dir: out, preview: {file: sheet.png, columns: 2}}'
+sed -i 's/64x48/4096x16/' wide.yaml
+expect 0 'render: 1 clips made' render wide.yaml
+
 # The same latents and pictures for any number of ranks and threads.
 for ranks in 2 3 4 5 6; do
     sed "s|dir: out|dir: ranks$ranks|" one.yaml >ranks.yaml
@@ -71,6 +98,20 @@ rc=$?
 [ $rc -eq 75 ] || wrong "stopped: exit $rc, wanted 75"
 grep -q 'Give the same command again' err.txt || wrong "stopped without a word: $(cat err.txt)"
 [ ! -e out/long ] && [ -z "$(ls -A out/.attempts 2>/dev/null)" ] || wrong "a stopped clip left something"
+
+# While the model is loaded a stop ends the process at once, with the same code.
+job many.yaml many 1s 'sweep: {axes: {word: {file: words.jsonl, field: w}}, max_clips: 4000}
+output: {dir: many, name: "{index}"}'
+sed -i 's/"a harbour before sunrise"/"{word} at sea"/' many.yaml
+i=0
+while [ $i -lt 3000 ]; do echo "{\"w\": \"word$i\"}" && i=$((i + 1)); done >words.jsonl
+"$rollmill" render many.yaml --no-prompt-cache --backend ref >out.txt 2>err.txt &
+pid=$!
+sleep 1
+kill -TERM $pid
+wait $pid
+rc=$?
+[ $rc -eq 75 ] || wrong "stopped while loading: exit $rc, wanted 75"
 
 # What cannot be is said before anything is rendered.
 expect 2 'render needs at least one JOB.yaml' render

@@ -129,15 +129,18 @@ static void refused_cards(void **state)
           "m/c.yaml:12:60: window.sink_frames: found \"0\"; allowed: 3, for a rolling window keeps the "
           "first block" },
         { HEAD FILES STEPS "window: {kind: rolling, attention_frames: 12, sink_frames: 3}\n" TAIL,
-          "m/c.yaml:12:43: window.attention_frames: found \"12\"; allowed: a multiple of 3, at least 15 "
+          "m/c.yaml:12:43: window.attention_frames: found \"12\"; allowed: a multiple of 3, 15 to 90 "
+          "for these steps and this sink" },
+        { HEAD FILES STEPS "window: {kind: rolling, attention_frames: 93, sink_frames: 3}\n" TAIL,
+          "m/c.yaml:12:43: window.attention_frames: found \"93\"; allowed: a multiple of 3, 15 to 90 "
           "for these steps and this sink" },
         { HEAD FILES STEPS "window: {kind: block, attention_frames: 7, sink_frames: 3}\n" TAIL,
-          "m/c.yaml:12:41: window.attention_frames: found \"7\"; allowed: a multiple of 3, at least 6 "
+          "m/c.yaml:12:41: window.attention_frames: found \"7\"; allowed: a multiple of 3, 6 to 90 "
           "for these steps and this sink" },
         { HEAD FILES STEPS "window: {kind: spiral, attention_frames: 21, sink_frames: 3}\n" TAIL,
           "m/c.yaml:12:16: window.kind: found \"spiral\"; allowed: rolling|block" },
         { HEAD FILES "steps: []\nwarp: true\nshift: 5\nframes_per_block: 3\n" ROLL TAIL,
-          "m/c.yaml:8:8: steps: found a list; allowed: a list of 1 to 64 steps, such as [1000, 750, "
+          "m/c.yaml:8:8: steps: found a list; allowed: a list of 1 to 16 steps, such as [1000, 750, "
           "500, 250]" },
         { HEAD FILES "steps: [1000, 0]\nwarp: true\nshift: 5\nframes_per_block: 3\n" ROLL TAIL,
           "m/c.yaml:8:15: steps[1]: found \"0\"; allowed: a number above 0, at most 1000" },
