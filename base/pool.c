@@ -18,9 +18,9 @@ struct pool {
 
     pthread_mutex_t lock;
     pthread_cond_t go, done;
-    uint64_t round; /* counts pool_run calls; a change wakes the workers */
-    int busy;       /* threads still in this round */
-    bool quit;
+    atomic_uint_fast64_t round; /* counts pool_run calls; a change wakes the workers */
+    atomic_int busy;            /* threads still in this round */
+    atomic_bool quit;           /* these three change under lock; they are looked at without */
 
     pool_task task;
     void *arg;
@@ -49,24 +49,47 @@ static void work(struct pool *p, int worker)
     }
 }
 
+/* The next round mostly comes within microseconds: look some times before sleeping,
+ * and let whoever else wants the processor have it in between. */
+enum { LOOKS = 300 };
+
+static void await_round(struct pool *p, uint64_t seen)
+{
+    for (int i = 0; i < LOOKS; i++) {
+        if (atomic_load(&p->round) != seen || atomic_load(&p->quit)) return;
+        sched_yield();
+    }
+    pthread_mutex_lock(&p->lock);
+    while (atomic_load(&p->round) == seen && !atomic_load(&p->quit))
+        pthread_cond_wait(&p->go, &p->lock);
+    pthread_mutex_unlock(&p->lock);
+}
+
+static void await_workers(struct pool *p)
+{
+    for (int i = 0; i < LOOKS; i++) {
+        if (!atomic_load(&p->busy)) return;
+        sched_yield();
+    }
+    pthread_mutex_lock(&p->lock);
+    while (atomic_load(&p->busy)) pthread_cond_wait(&p->done, &p->lock);
+    pthread_mutex_unlock(&p->lock);
+}
+
 static void *worker_main(void *arg)
 {
     struct worker *const w = arg;
     struct pool *const p = w->pool;
-    uint64_t seen = 0;
 
-    pthread_mutex_lock(&p->lock);
-    for (;;) {
-        while (p->round == seen && !p->quit) pthread_cond_wait(&p->go, &p->lock);
-        if (p->quit) break;
-        seen = p->round;
-        pthread_mutex_unlock(&p->lock);
+    for (uint64_t seen = 0;; seen++) {
+        await_round(p, seen);
+        if (atomic_load(&p->quit)) return NULL;
         work(p, w->index);
+        if (atomic_fetch_sub(&p->busy, 1) > 1) continue;
         pthread_mutex_lock(&p->lock);
-        if (--p->busy == 0) pthread_cond_signal(&p->done);
+        pthread_cond_signal(&p->done);
+        pthread_mutex_unlock(&p->lock);
     }
-    pthread_mutex_unlock(&p->lock);
-    return NULL;
 }
 
 status pool_open(struct pool **out, int threads)
@@ -103,7 +126,7 @@ void pool_close(struct pool **pool)
 
     if (!p) return;
     pthread_mutex_lock(&p->lock);
-    p->quit = true;
+    atomic_store(&p->quit, true);
     pthread_cond_broadcast(&p->go);
     pthread_mutex_unlock(&p->lock);
     for (int i = 1; i <= p->started; i++) pthread_join(p->workers[i].thread, NULL);
@@ -126,19 +149,15 @@ status pool_run(struct pool *p, int64_t tasks, pool_task task, void *arg)
     p->st = ST_OK;
     atomic_store(&p->next, 0);
     atomic_store(&p->failed, false);
-    p->busy = p->started;
-    p->round++;
+    atomic_store(&p->busy, p->started);
+    atomic_fetch_add(&p->round, 1);
     pthread_cond_broadcast(&p->go);
     pthread_mutex_unlock(&p->lock);
 
     work(p, 0);
-
-    pthread_mutex_lock(&p->lock);
-    while (p->busy) pthread_cond_wait(&p->done, &p->lock);
-    status const st = p->st;
-    if (st != ST_OK) error_adopt(&p->error);
-    pthread_mutex_unlock(&p->lock);
-    return st;
+    await_workers(p);
+    if (p->st != ST_OK) error_adopt(&p->error);
+    return p->st;
 }
 
 int pool_cpus(void)
