@@ -198,7 +198,7 @@ check demo bench: deps
 
 LINT   := tests/check_deps.sh tests/check_style.sh tests/check_format.sh tests/check_shell.sh tests/check_tidy.sh
 # Under a sanitizer what is slow without one is left out.
-ASAN   := $(filter-out unit_random_model.c unit_vae.c,$(UNIT)) $(ALLOC) line_comm.c
+ASAN   := $(filter-out unit_random_model.c,$(UNIT)) $(ALLOC) line_comm.c
 TSAN   := unit_base.c unit_cpu.c line_comm.c
 lines   = $(foreach test,$(1),"$(test)")
 

@@ -46,6 +46,10 @@ spoil() { # BYTES: the last four of the expected tensors
 spoil '\000\000\310\102'
 spoil '\000\000\300\177'
 
+# What a case is about must be among what it expects.
+cp tests/golden/text-small/inputs.safetensors "$tmp/spoilt/expected.safetensors"
+expect 2 "$tmp/spoilt"
+
 expect 2 tests/golden/no-such-case
 expect 2
 rm "$tmp/spoilt/expected.safetensors"
