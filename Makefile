@@ -30,7 +30,7 @@ PKGS     := libavformat libavcodec libavutil libswscale yaml-0.1 libzip jansson 
 LDLIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lsentencepiece -ldnnl -lgomp -lstdc++ -lm -pthread
 
 # ---- what there is: one line per folder's part, in reading order -------------
-BASE     := base.c log.c clock.c arena.c text.c utf8.c words.c file.c digest.c pool.c version.c
+BASE     := base.c log.c clock.c trace.c track.c watch.c arena.c text.c utf8.c words.c file.c digest.c pool.c version.c
 KERNELS  := tensor.c kern.c kern_check.c kern_ref.c kern_ref_heavy.c \
             kern_cpu.c kern_cpu_rows.c kern_cpu_conv.c \
             kern_cpu_linear.c kern_cpu_linear_dnn.c kern_cpu_linear_amx.c \

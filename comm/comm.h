@@ -3,9 +3,13 @@
  *
  *      pipeline/line  (the forward pass, written once)
  *           |
- *      comm.h         start, finish, agree
- *           |
- *      comm_thread    ranks are threads of this process
+ *      comm.h         start, finish, agree, split
+ *       /       \
+ *  comm_thread  comm_mpi    ranks are threads of this process | processes under mpirun
+ *
+ * The group of all ranks is the world. Groups split from it serve one purpose each
+ * (a line; a line's way to its decoder), so that their messages never mix. An
+ * abort or a stop is the whole world's, whichever group it is asked on.
  *
  * Each call below says who must make it and when it is over:
  *   [one]   this rank alone
@@ -15,8 +19,8 @@
  *           rest until their deadline
  *   host    over when the call returns
  *
- * Every wait has a deadline (seconds, set when the group is opened). When it
- * passes, the call fails with ST_COMM and says who waited for whom.
+ * Every wait has a deadline. When it passes, the call fails with ST_COMM and says
+ * who waited for whom. Ranks in messages are ranks of the world.
  */
 #ifndef COMM_H
 #define COMM_H
@@ -31,6 +35,13 @@ struct comm_part {
     struct tensor t;
     int peer;  /* another rank, never oneself */
     bool send; /* false: receive into t */
+};
+
+/* A few numbers for another rank's eyes: progress, counts. `kind` and the values
+ * mean what the ranks agree on. */
+enum { COMM_NOTE_VALUES = 6, COMM_NOTES = 1024 };
+struct comm_note {
+    int64_t kind, value[COMM_NOTE_VALUES];
 };
 
 struct comm_ops {
@@ -50,14 +61,37 @@ struct comm_ops {
      * a collective phase early. */
     status (*agree)(struct comm *, status mine);
 
-    /* [one] host. Break every wait on every rank: they return ST_PEER. */
+    /* [all] host. Ranks of one colour >= 0 form a group, in order of rank; colour -1:
+     * *out is NULL. The deadline is inherited. Closed before what it was split from;
+     * by each rank for itself. */
+    status (*split)(struct comm *, int colour, struct comm **out);
+
+    /* [one] host. Leave a note for `peer` (oneself is fine) and go on. Of more than
+     * COMM_NOTES unread ones the oldest are lost. World only. */
+    status (*note)(struct comm *, int peer, const struct comm_note *);
+    /* [one] host. Take the oldest note left for this rank; false: none. World only;
+     * any thread of the rank. */
+    bool (*hear)(struct comm *, struct comm_note *out, int *from);
+
+    /* [one] host. Ask every rank of the world to stop when it suits; and whether
+     * anybody asked. Both from any thread. */
+    void (*stop)(struct comm *);
+    bool (*stopped)(struct comm *);
+
+    /* [one] host. Break every wait on every rank of the world: they return ST_PEER,
+     * now and for good. Any thread. */
     void (*abort)(struct comm *);
+    bool (*aborted)(struct comm *); /* has anybody? Any thread. */
+
     void (*close)(struct comm **); /* [one] host. NULL is fine; sets NULL. */
 };
 
 struct comm {
     const struct comm_ops *ops;
     int rank, size;
+    int world_rank;    /* of this rank, for messages */
+    const int *node;   /* [size]: the machine each rank runs on, numbered from 0 */
+    double deadline_s; /* longest wait; the rank's thread may change it between calls */
 };
 
 /*
@@ -71,5 +105,21 @@ status comm_thread_open(struct comm **group, int size, double deadline_s) MUST_U
  * returned with its record. A rank that fails aborts the group. */
 typedef status (*comm_main)(struct comm *c, void *arg);
 status comm_thread_run(struct comm **group, int size, comm_main main, void *arg) MUST_USE;
+
+/*
+ * comm_mpi: ranks are processes that mpirun or srun has started; tensors are host
+ * memory. One thread of the process, the world's own, makes every MPI call, so any
+ * thread may use a comm and messages move on while ranks compute.
+ */
+bool comm_mpi_launched(void); /* has a launcher started this process as a rank? */
+
+/* [all] The world. On failure *out is NULL. Whoever opens, leaves. */
+status comm_mpi_open(struct comm **out, double deadline_s) MUST_USE;
+
+/* [all] host. The end of the world, with this rank's exit code: closes it and returns
+ * if all ranks bring 0 or all bring the same code; ends all processes otherwise, with
+ * the code of a rank that failed by itself (not ST_PEER's), after giving the others
+ * two seconds to tidy up. Sets NULL. Returns the code to exit with. */
+int comm_mpi_leave(struct comm **world, int code, bool own_failure);
 
 #endif /* COMM_H */

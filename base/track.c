@@ -1,0 +1,190 @@
+#include "base/track.h"
+#include "base/clock.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LAPS = 20, LAPS_LEAST = 3, LAPS_PATIENCE = 8 };
+
+struct track {
+    pthread_mutex_t *lock; /* of what follows */
+    struct trace *trace;
+    int row;
+    bool open;
+    enum track_what what;
+    struct track_at at;
+    double since, pulse, last_lap;                 /* clock_seconds() */
+    double seconds[TRACK_KINDS][TRACK_STAGES + 1]; /* [..][0]: of no stage */
+    double lap[LAPS];                              /* the last ones, in a ring */
+    int64_t laps;
+};
+
+const char *track_name(enum track_what what)
+{
+    static const char *const names[TRACK_KINDS] = {
+        [TRACK_COMPUTE] = "compute", [TRACK_EXCHANGE] = "exchange", [TRACK_HAND_OVER] = "hand-over",
+        [TRACK_QUEUE] = "queue",     [TRACK_DECODE] = "decode",     [TRACK_ENCODE] = "encode",
+        [TRACK_TEXT] = "text",       [TRACK_LOAD] = "load",
+    };
+    return names[what];
+}
+
+status track_open(struct track **out, struct trace *trace, int row, const char *name)
+{
+    struct track *const t = calloc(1, sizeof *t);
+
+    *out = NULL;
+    if (!t || !(t->lock = malloc(sizeof *t->lock))) {
+        free(t);
+        return fail(ST_NOMEM, "track: no memory");
+    }
+    pthread_mutex_init(t->lock, NULL);
+    t->trace = trace;
+    t->row = row;
+    t->since = t->pulse = t->last_lap = clock_seconds();
+    trace_row(trace, row, name);
+    *out = t;
+    return ST_OK;
+}
+
+void track_close(struct track **t)
+{
+    if (!*t) return;
+    pthread_mutex_destroy((*t)->lock);
+    free((*t)->lock);
+    free(*t);
+    *t = NULL;
+}
+
+void track_begin(struct track *t, enum track_what what, struct track_at at)
+{
+    if (!t) return;
+    pthread_mutex_lock(t->lock);
+    t->what = what;
+    t->at = at;
+    t->open = true;
+    t->since = t->pulse = clock_seconds();
+    pthread_mutex_unlock(t->lock);
+}
+
+/* Add "NAME VALUE" or "\"NAME\": VALUE" unless the value does not apply. */
+static size_t spell(char to[TRACK_TEXT_BYTES], size_t used, bool json, const char *name,
+                    int64_t value)
+{
+    const char *const quote = json ? "\"" : "";
+
+    if (value < 0 || used >= TRACK_TEXT_BYTES) return used;
+    return used + (size_t)snprintf(to + used, TRACK_TEXT_BYTES - used, "%s%s%s%s%s %lld",
+                                   used ? ", " : "", quote, name, quote, json ? ":" : "",
+                                   (long long)value);
+}
+
+static void show(struct track *t, double now)
+{
+    char where[TRACK_TEXT_BYTES] = "";
+    double const offset = now - trace_now(t->trace);
+    size_t n = spell(where, 0, true, "clip", t->at.clip);
+
+    n = spell(where, n, true, "block", t->at.block);
+    spell(where, n, true, "layer", t->at.layer);
+    trace_span(t->trace, &(struct trace_span){ .row = t->at.stage < 0 ? t->row : t->at.stage,
+                                               .what = track_name(t->what),
+                                               .where = where,
+                                               .begin = t->since - offset,
+                                               .end = now - offset });
+}
+
+void track_end(struct track *t)
+{
+    if (!t || !t->open) return;
+    double const now = clock_seconds();
+
+    pthread_mutex_lock(t->lock);
+    t->seconds[t->what][t->at.stage < TRACK_STAGES ? t->at.stage + 1 : 0] += now - t->since;
+    t->open = false;
+    t->pulse = now;
+    pthread_mutex_unlock(t->lock);
+    if (t->trace) show(t, now);
+}
+
+void track_arrow(struct track *t, bool leaves, struct track_at at)
+{
+    if (!t) return;
+    uint64_t const id = ((uint64_t)at.clip << 44 | (uint64_t)at.block << 8 | (uint64_t)at.stage);
+    trace_arrow(t->trace, t->row, leaves, id, trace_now(t->trace));
+}
+
+void track_lap(struct track *t)
+{
+    if (!t) return;
+    double const now = clock_seconds();
+
+    pthread_mutex_lock(t->lock);
+    t->lap[t->laps++ % LAPS] = now - t->last_lap;
+    t->last_lap = t->pulse = now;
+    pthread_mutex_unlock(t->lock);
+    trace_flush(t->trace);
+}
+
+double track_seconds(const struct track *t, enum track_what what, int stage)
+{
+    double sum = 0;
+
+    pthread_mutex_lock(t->lock);
+    for (int i = 0; i <= TRACK_STAGES; i++)
+        if (stage < 0 || i == stage + 1) sum += t->seconds[what][i];
+    pthread_mutex_unlock(t->lock);
+    return sum;
+}
+
+int64_t track_laps(const struct track *t)
+{
+    pthread_mutex_lock(t->lock);
+    int64_t const laps = t->laps;
+    pthread_mutex_unlock(t->lock);
+    return laps;
+}
+
+static int by_size(const void *a, const void *b)
+{
+    double const x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+double track_patience(const struct track *t, double first, double least)
+{
+    double lap[LAPS];
+
+    pthread_mutex_lock(t->lock);
+    int const n = t->laps < LAPS ? (int)t->laps : LAPS;
+    memcpy(lap, t->lap, sizeof lap);
+    pthread_mutex_unlock(t->lock);
+    if (n < LAPS_LEAST) return first;
+    qsort(lap, (size_t)n, sizeof *lap, by_size);
+    double const patience = LAPS_PATIENCE * lap[n / 2];
+    return patience > least ? patience : least;
+}
+
+double track_idle(const struct track *t)
+{
+    pthread_mutex_lock(t->lock);
+    double const idle = clock_seconds() - t->pulse;
+    pthread_mutex_unlock(t->lock);
+    return idle;
+}
+
+const char *track_words(const struct track *t, char buf[TRACK_TEXT_BYTES])
+{
+    pthread_mutex_lock(t->lock);
+    struct track_at const at = t->at;
+    size_t n = (size_t)snprintf(buf, TRACK_TEXT_BYTES, "%s%s", t->open ? "" : "after ",
+                                track_name(t->what));
+    pthread_mutex_unlock(t->lock);
+    n = spell(buf, n, false, "clip", at.clip);
+    n = spell(buf, n, false, "block", at.block);
+    n = spell(buf, n, false, "stage", at.stage);
+    spell(buf, n, false, "layer", at.layer);
+    return buf;
+}

@@ -1,0 +1,68 @@
+/*
+ * track.h - what one thread of a rank does and for how long: the account for the
+ * table at the end, rows of the trace, the pulse the watchdog feels.
+ *
+ * A thread does one thing at a time: begin, end, begin, end. What is not inside a
+ * pair is accounted to nobody. begin, end, lap and arrow are the thread's own and do
+ * nothing with track NULL; what reads may be called by any thread.
+ */
+#ifndef TRACK_H
+#define TRACK_H
+
+#include "base/trace.h"
+
+enum track_what {
+    TRACK_COMPUTE,   /* transformer */
+    TRACK_EXCHANGE,  /* waits for keys and values of other stages */
+    TRACK_HAND_OVER, /* waits for the neighbour's latents */
+    TRACK_QUEUE,     /* waits for room in a queue, or for something to come out of it */
+    TRACK_DECODE,
+    TRACK_ENCODE,
+    TRACK_TEXT, /* prompt embeddings */
+    TRACK_LOAD, /* weights */
+    TRACK_KINDS
+};
+
+/* What it is about; -1: does not apply. */
+struct track_at {
+    int clip, stage, layer;
+    int64_t block;
+};
+#define TRACK_NOWHERE ((struct track_at){ -1, -1, -1, -1 })
+
+/* Rows of a rank's trace: one per stage it owns, then one per thread. */
+enum { TRACK_STAGES = 32, TRACK_ROW_LINE = 100, TRACK_ROW_DECODE, TRACK_ROW_ENCODE };
+
+struct track;
+
+/* trace: borrowed, may be NULL. row: of what has no stage. Whoever opens, closes. */
+status track_open(struct track **out, struct trace *trace, int row, const char *name) MUST_USE;
+void track_close(struct track **t); /* NULL is fine; sets NULL */
+
+void track_begin(struct track *t, enum track_what what, struct track_at at);
+void track_end(struct track *t);
+
+/* A block leaves this thread's row for another rank, or arrives there; inside a pair.
+ * Both ends name it alike. */
+void track_arrow(struct track *t, bool leaves, struct track_at at);
+
+/* A tick of the line, or a block of a decoder, is done. */
+void track_lap(struct track *t);
+
+/* Seconds so far, of all stages (stage -1) or of one. */
+double track_seconds(const struct track *t, enum track_what what, int stage);
+int64_t track_laps(const struct track *t);
+
+/* How long may one wait or one lap take, in seconds? `first` until laps have been
+ * measured; then eight times the median of the last ones, at least `least`. */
+double track_patience(const struct track *t, double first, double least);
+
+/* Seconds since anything began, ended or lapped; and in words what is going on:
+ * "exchange, clip 0, block 7, stage 2, layer 11". */
+double track_idle(const struct track *t);
+enum { TRACK_TEXT_BYTES = 128 };
+const char *track_words(const struct track *t, char buf[TRACK_TEXT_BYTES]);
+
+const char *track_name(enum track_what what);
+
+#endif /* TRACK_H */

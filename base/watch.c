@@ -1,0 +1,103 @@
+#include "base/watch.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum { LOOK_MS = 200 };
+
+struct watch {
+    struct watch_config c;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool closing;
+    const struct track *track[WATCH_TRACKS];
+};
+
+static void look(struct watch *w)
+{
+    for (int i = 0; i < WATCH_TRACKS; i++) {
+        const struct track *const t = w->track[i];
+        if (!t) continue;
+        double const idle = track_idle(t);
+        if (!(idle > 2 * track_patience(t, w->c.first, w->c.least))) continue;
+        w->track[i] = NULL;
+        w->c.expired(w->c.arg, t, idle);
+    }
+}
+
+static void *watch_main(void *arg)
+{
+    struct watch *const w = arg;
+
+    pthread_mutex_lock(&w->lock);
+    while (!w->closing) {
+        struct timespec until;
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_nsec += LOOK_MS * 1000000L;
+        if (until.tv_nsec >= 1000000000L) until.tv_sec++, until.tv_nsec -= 1000000000L;
+        pthread_cond_timedwait(&w->changed, &w->lock, &until);
+        look(w);
+    }
+    pthread_mutex_unlock(&w->lock);
+    return NULL;
+}
+
+status watch_open(struct watch **out, const struct watch_config *c)
+{
+    struct watch *const w = calloc(1, sizeof *w);
+    pthread_condattr_t attr;
+
+    *out = NULL;
+    if (!w) return fail(ST_NOMEM, "watchdog: no memory");
+    w->c = *c;
+    pthread_mutex_init(&w->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&w->changed, &attr);
+    pthread_condattr_destroy(&attr);
+    if (pthread_create(&w->thread, NULL, watch_main, w)) {
+        pthread_cond_destroy(&w->changed);
+        pthread_mutex_destroy(&w->lock);
+        free(w);
+        return fail(ST_NOMEM, "watchdog: cannot start a thread");
+    }
+    *out = w;
+    return ST_OK;
+}
+
+void watch_close(struct watch **watch)
+{
+    struct watch *const w = *watch;
+
+    if (!w) return;
+    pthread_mutex_lock(&w->lock);
+    w->closing = true;
+    pthread_cond_signal(&w->changed);
+    pthread_mutex_unlock(&w->lock);
+    pthread_join(w->thread, NULL);
+    pthread_cond_destroy(&w->changed);
+    pthread_mutex_destroy(&w->lock);
+    free(w);
+    *watch = NULL;
+}
+
+void watch_add(struct watch *w, const struct track *t)
+{
+    pthread_mutex_lock(&w->lock);
+    for (int i = 0; i < WATCH_TRACKS; i++)
+        if (!w->track[i]) {
+            w->track[i] = t;
+            break;
+        }
+    pthread_mutex_unlock(&w->lock);
+}
+
+void watch_drop(struct watch *w, const struct track *t)
+{
+    pthread_mutex_lock(&w->lock);
+    for (int i = 0; i < WATCH_TRACKS; i++)
+        if (w->track[i] == t) w->track[i] = NULL;
+    pthread_mutex_unlock(&w->lock);
+}

@@ -1,0 +1,59 @@
+/*
+ * roles.h - what each rank of a world does. Pure.
+ *
+ *   ranks   0  1  2  3  4  5 | 6  7 | 8  9 10 11 12 13 | 14 15
+ *           line 0, 6 ranks  | its  | line 1, 6 ranks  | its
+ *                            | decode chain            | decode chain
+ *
+ * A line's ranks and those that decode for it stand side by side, so that they
+ * share a machine when mpirun fills machines in order. With fewer decode ranks than
+ * lines a decode rank serves several lines that stand before it. With none, each
+ * line decodes on the rank its finished blocks come out of.
+ */
+#ifndef ROLES_H
+#define ROLES_H
+
+#include "base/base.h"
+
+enum { ROLES_RANKS = 256 };
+
+enum role { ROLE_LINE, ROLE_DECODE, ROLE_IDLE };
+
+struct roles_config {
+    int ranks;          /* of the world: 1..ROLES_RANKS */
+    int stages;         /* W + 1 */
+    int ranks_per_line; /* 1..stages */
+    int decode_ranks;   /* 0: decode beside the line */
+    const int *node;    /* [ranks]: machine of each rank; NULL: all on one */
+    bool cross_nodes;   /* a line may span machines */
+};
+
+struct role_at {
+    enum role role;
+    int line;  /* ROLE_LINE: its line. ROLE_DECODE: the first line it serves */
+    int lines; /* ROLE_DECODE: how many, from `line` on; > 1 only in a chain of one */
+    int place; /* ROLE_LINE: rank within the line. ROLE_DECODE: place in the chain */
+    const char *why; /* ROLE_IDLE: a whole sentence; else NULL */
+};
+
+/* One line's ranks, of the world. */
+struct role_line {
+    int first, ranks;        /* first .. first+ranks-1 */
+    int decode, decode_ranks; /* its chain: decode .. decode+decode_ranks-1; 0 ranks: beside
+                                 the line */
+};
+
+struct roles {
+    int ranks, lines, decode_ranks, idle;
+    struct role_at rank[ROLES_RANKS];
+    struct role_line line[ROLES_RANKS];
+    int text; /* the rank that embeds prompts: the first decode rank, else the first line's first */
+};
+
+/* ST_ARG says what does not fit and what would. */
+status roles_make(struct roles *out, const struct roles_config *c) MUST_USE;
+
+/* The rank that hands out a line's finished blocks: the owner of stage W-1. */
+int roles_tail(const struct roles *r, int line, int stages);
+
+#endif /* ROLES_H */
