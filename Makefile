@@ -3,6 +3,7 @@
 # make MODE=asan     address + undefined sanitizers make lint     format, static analysis, dependency direction
 # make MODE=tsan     thread sanitizer               make fuzz     fuzz every reader, FUZZ_SECONDS each
 # make MODE=debug    no optimisation                make deps     install what is missing (Debian, Ubuntu)
+# make MPI=0         without MPI, though it is there (MPI=1: with it)
 # make V=1           show the commands              make help     these lines
 #
 # Each MODE has its own folder under build/, so changing a flag never needs `make clean`.
@@ -11,6 +12,7 @@ MODE ?= release
 CC   ?= gcc
 CXX  ?= g++
 FUZZ_SECONDS ?= 60
+MPI  ?= $(shell pkg-config --exists ompi-c && echo 1 || echo 0)
 
 B := build/$(MODE)
 
@@ -24,13 +26,16 @@ OPT := $(or $(OPT.$(MODE)),$(error MODE is release, debug, asan or tsan))
 
 # No -ffast-math, ever: it deletes isnan() and reorders sums. No contraction either,
 # so that a product and a sum round alike (vec.c apart: one copy per processor).
-CFLAGS   := -std=c11 -D_POSIX_C_SOURCE=200809L $(WARN) $(OPT) -ffp-contract=off -I. -MMD -MP
+MPI_CFLAGS.1 := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags ompi-c))
+MPI_LDLIBS.1 := $(shell pkg-config --libs ompi-c)
+CFLAGS   := -std=c11 -D_POSIX_C_SOURCE=200809L $(WARN) $(OPT) -ffp-contract=off -I. $(MPI_CFLAGS.$(MPI)) -MMD -MP
 CXXFLAGS := -std=c++17 -Wall -Wextra -Wshadow $(if $(CI),-Werror) $(OPT) -I. -MMD -MP
 PKGS     := libavformat libavcodec libavutil libswscale yaml-0.1 libzip jansson libcrypto libutf8proc
-LDLIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lsentencepiece -ldnnl -lgomp -lstdc++ -lm -pthread
+LDLIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lsentencepiece -ldnnl -lgomp \
+            $(MPI_LDLIBS.$(MPI)) -lstdc++ -lm -pthread
 
 # ---- what there is: one line per folder's part, in reading order -------------
-BASE     := base.c log.c clock.c trace.c track.c watch.c arena.c text.c utf8.c words.c file.c digest.c pool.c version.c
+BASE     := base.c log.c clock.c queue.c trace.c track.c watch.c arena.c text.c utf8.c words.c file.c digest.c pool.c version.c
 KERNELS  := tensor.c kern.c kern_check.c kern_ref.c kern_ref_heavy.c \
             kern_cpu.c kern_cpu_rows.c kern_cpu_conv.c \
             kern_cpu_linear.c kern_cpu_linear_dnn.c kern_cpu_linear_amx.c \
@@ -38,8 +43,12 @@ KERNELS  := tensor.c kern.c kern_check.c kern_ref.c kern_ref_heavy.c \
             dnn.c dnn_v2.c dnn_v3.c vec_best.c amx.c amx_available.c
 # Compiled once per instruction set; vec_best chooses at run time.
 VEC      := baseline avx2 avx512 avx512bf16
-COMM     := comm_thread.c comm_thread_run.c
-CLUSTER  := split.c
+COMM     := comm_launched.c comm_rules.c comm_inbox.c comm_thread.c comm_thread_meet.c comm_thread_world.c comm_thread_run.c
+COMM_MPI.0 := comm_mpi_none.c
+COMM_MPI.1 := comm_mpi_world.c comm_mpi_open.c comm_mpi_leave.c comm_mpi_loop.c comm_mpi_packet.c \
+              comm_mpi_parts.c comm_mpi_meet.c comm_mpi_tell.c
+COMM     += $(or $(COMM_MPI.$(MPI)),$(error MPI is 0 or 1))
+CLUSTER  := split.c roles.c roles_print.c topo.c cost.c cost_estimate.c planner.c
 JOBS     := tree.c field.c value.c duration.c format.c template.c axis.c axis_file.c sweep.c card.c card_files.c \
             job.c job_keys.c prompts.c clip.c json_build.c clip_id.c clip_json.c
 # checkpoints
@@ -50,24 +59,24 @@ PIPELINE += runes.c charmap.c char_class.c badness.c lossy_utf8.c mojibake.c htm
 PIPELINE_CXX := tokenizer.cc
 # the line
 PIPELINE += schedule.c noise.c rope.c keys.c timeline.c cache.c
-PIPELINE += dit_shape.c dit.c dit_time.c dit_forward.c line.c line_pass.c line_exchange.c crew.c
+PIPELINE += dit_shape.c dit.c dit_time.c dit_forward.c line.c line_pass.c line_attend.c line_exchange.c crew.c
 # pictures
-PIPELINE += vae.c vae_net.c vae_layout.c vae_layer.c vae_decode.c vae_encode.c
+PIPELINE += vae.c vae_parts.c decode_link.c decode_chain.c vae_net.c vae_layout.c vae_layer.c vae_decode.c vae_encode.c
 PIPELINE += pixels.c quality.c codec.c encoder.c video.c video_verify.c contact.c sidecar.c attempt.c clip_sink.c
-CMD      := main.c opts.c cmd_inspect.c
+CMD      := main.c report.c opts.c world.c cmd_inspect.c
 CMD      += cmd_verify.c verify_case.c verify_rolling.c verify_vae.c verify_text.c
 CMD      += cmd_bench.c bench_program.c bench_cases.c bench_model.c
-CMD      += cmd_render.c render_list.c render_prompts.c render_batch.c render_film.c render_about.c render_progress.c
+CMD      += cmd_render.c render_list.c render_prompts.c render_batch.c render_line.c render_decode.c render_film.c render_about.c render_report.c render_progress.c render_store.c
 CMD      += cmd_check.c cmd_doctor.c doctor_machine.c doctor_disk.c doctor_media.c
 TOOLS    := make_model.c
 TOOLKIT  := zip_writer.c torch_writer.c random_model.c spiece.c
 
-UNIT     := unit_base.c unit_cpu.c unit_schedule.c unit_keys.c
+UNIT     := unit_base.c unit_track.c unit_cpu.c unit_roles.c unit_topo.c unit_cost.c unit_schedule.c unit_keys.c
 UNIT     += unit_weights.c unit_pickle.c unit_bind.c unit_random_model.c
 UNIT     += unit_vae.c unit_vae_refuse.c unit_pixels.c unit_video.c unit_clip_sink.c
 UNIT     += unit_text_clean.c unit_tokenizer.c unit_umt5.c
 UNIT     += unit_yaml.c unit_card.c unit_sweep.c unit_job.c unit_docs.c unit_format.c
-CHECK    := check_kernels.c check.c check_rows.c check_heavy.c check_closed.c mutants.c # one program
+CHECK    := check_kernels.c check.c check_rows.c check_heavy.c check_attention.c check_closed.c mutants.c # one program
 ALLOC    := alloc_nth.c # with a malloc that fails
 LINE     := line_comm.c line_clip.c
 CLI      := cli_verify.sh cli_inspect.sh cli_check.sh cli_doctor.sh cli_render.sh cli_memory.sh
@@ -166,7 +175,7 @@ F         := build/fuzz
 CLANG     ?= clang
 FUZZ_OPT  := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all
 $F/base/version.o: FUZZ_OPT += -DVERSION_COMMIT='"$(COMMIT)"' -DVERSION_FLAGS='"fuzz"'
-FUZZ_SRC  := $(filter-out kernels/%,$(SRC)) kernels/tensor.c
+FUZZ_SRC  := $(filter-out kernels/% comm/comm_mpi%,$(SRC)) kernels/tensor.c comm/comm_mpi_none.c
 FUZZ_OBJ  := $(FUZZ_SRC:%.c=$F/%.o) $(PIPELINE_CXX:%.cc=$F/pipeline/%.o) $(TOOLKIT:%.c=$F/tools/%.o)
 
 $F/%.o: %.c

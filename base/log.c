@@ -16,7 +16,7 @@ static void line(const char *word, const char *fmt, va_list ap)
     char buf[ERROR_MESSAGE + 64];
     size_t n = 0;
 
-    if (log_rank >= 0) n += (size_t)snprintf(buf, 32, "[%d] ", log_rank);
+    if (log_rank > 0) n += (size_t)snprintf(buf, 32, "[%d] ", log_rank);
     n += (size_t)snprintf(buf + n, 32, "%s", word);
     vsnprintf(buf + n, sizeof buf - n - 1, fmt, ap);
     n = strlen(buf);
@@ -35,5 +35,8 @@ static void line(const char *word, const char *fmt, va_list ap)
 
 void log_error(const char *fmt, ...) { LINE(LOG_QUIET, "rollmill: "); }
 void log_warn(const char *fmt, ...) { LINE(LOG_WARN, "warning: "); }
-void log_info(const char *fmt, ...) { LINE(LOG_INFO, ""); }
+void log_info(const char *fmt, ...)
+{
+    if (log_rank <= 0 || level >= LOG_DEBUG) LINE(LOG_INFO, "");
+}
 void log_debug(const char *fmt, ...) { LINE(LOG_DEBUG, "debug: "); }

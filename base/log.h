@@ -12,7 +12,10 @@
 enum log_level { LOG_QUIET, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
 void log_set_level(enum log_level level); /* LOG_INFO until set; call before threads start */
-void log_set_rank(int rank);              /* this thread's lines begin "[rank]"; -1: none */
+
+/* This thread speaks for a rank. Rank 0's lines are plain; those of others begin "[rank]",
+ * and what is only for information is left to rank 0. -1: no rank. */
+void log_set_rank(int rank);
 
 void log_error(const char *fmt, ...) PRINTF_LIKE(1, 2); /* at every level */
 void log_warn(const char *fmt, ...) PRINTF_LIKE(1, 2);

@@ -81,6 +81,8 @@ static size_t spell(char to[TRACK_TEXT_BYTES], size_t used, bool json, const cha
                                    (long long)value);
 }
 
+static int row_of(const struct track *t) { return t->at.stage < 0 ? t->row : t->at.stage; }
+
 static void show(struct track *t, double now)
 {
     char where[TRACK_TEXT_BYTES] = "";
@@ -89,7 +91,7 @@ static void show(struct track *t, double now)
 
     n = spell(where, n, true, "block", t->at.block);
     spell(where, n, true, "layer", t->at.layer);
-    trace_span(t->trace, &(struct trace_span){ .row = t->at.stage < 0 ? t->row : t->at.stage,
+    trace_span(t->trace, &(struct trace_span){ .row = row_of(t),
                                                .what = track_name(t->what),
                                                .where = where,
                                                .begin = t->since - offset,
@@ -113,7 +115,7 @@ void track_arrow(struct track *t, bool leaves, struct track_at at)
 {
     if (!t) return;
     uint64_t const id = ((uint64_t)at.clip << 44 | (uint64_t)at.block << 8 | (uint64_t)at.stage);
-    trace_arrow(t->trace, t->row, leaves, id, trace_now(t->trace));
+    trace_arrow(t->trace, row_of(t), leaves, id, trace_now(t->trace));
 }
 
 void track_lap(struct track *t)

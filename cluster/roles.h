@@ -14,8 +14,9 @@
 #define ROLES_H
 
 #include "base/base.h"
+#include "base/text.h"
 
-enum { ROLES_RANKS = 256 };
+enum { ROLES_RANKS = 256, ROLES_WHY = 192 };
 
 enum role { ROLE_LINE, ROLE_DECODE, ROLE_IDLE };
 
@@ -24,21 +25,22 @@ struct roles_config {
     int stages;         /* W + 1 */
     int ranks_per_line; /* 1..stages */
     int decode_ranks;   /* 0: decode beside the line */
-    const int *node;    /* [ranks]: machine of each rank; NULL: all on one */
-    bool cross_nodes;   /* a line may span machines */
+    const int *node;    /* [ranks]: machine of each rank; NULL: all on one. Ranks of one
+                           machine that do not stand side by side count as two machines */
+    bool cross_nodes;   /* a line may span machines: they count as one */
 };
 
 struct role_at {
     enum role role;
-    int line;  /* ROLE_LINE: its line. ROLE_DECODE: the first line it serves */
-    int lines; /* ROLE_DECODE: how many, from `line` on; > 1 only in a chain of one */
-    int place; /* ROLE_LINE: rank within the line. ROLE_DECODE: place in the chain */
-    const char *why; /* ROLE_IDLE: a whole sentence; else NULL */
+    int line;            /* ROLE_LINE: its line. ROLE_DECODE: the first line it serves */
+    int lines;           /* ROLE_DECODE: how many, from `line` on; > 1 only in a chain of one */
+    int place;           /* ROLE_LINE: rank within the line. ROLE_DECODE: place in the chain */
+    char why[ROLES_WHY]; /* ROLE_IDLE: why, and what would use it; else empty */
 };
 
 /* One line's ranks, of the world. */
 struct role_line {
-    int first, ranks;        /* first .. first+ranks-1 */
+    int first, ranks;         /* first .. first+ranks-1 */
     int decode, decode_ranks; /* its chain: decode .. decode+decode_ranks-1; 0 ranks: beside
                                  the line */
 };
@@ -50,10 +52,22 @@ struct roles {
     int text; /* the rank that embeds prompts: the first decode rank, else the first line's first */
 };
 
-/* ST_ARG says what does not fit and what would. */
+/*
+ * As many lines as there is room for beside the decode ranks asked for. Each machine's
+ * decode ranks serve its own lines, as evenly as it goes; a machine that got none
+ * decodes beside its lines. Ranks that are left over are idle.
+ * ST_ARG says what does not fit and what would.
+ */
 status roles_make(struct roles *out, const struct roles_config *c) MUST_USE;
 
-/* The rank that hands out a line's finished blocks: the owner of stage W-1. */
+/* The rank that hands out a line's finished blocks: the owner of stage W-1. `stages`
+ * is what the roles were made with. */
 int roles_tail(const struct roles *r, int line, int stages);
+
+/* The role map, for people: a line of text per group of ranks.
+ *   ranks 0-5   line 0    stages 0 | 1 | 2 | 3 | 4 | clean
+ *   ranks 6-7   decode    line 0, in a chain of 2; prompts on rank 6
+ *   rank  8     idle      1 rank left is too few for ... */
+void roles_print(struct text *out, const struct roles *r, int stages);
 
 #endif /* ROLES_H */

@@ -131,6 +131,7 @@ MOVES(patchify, latent)
 MOVES(unpatchify, tokens)
 MOVES(axpby, x)
 MOVES(copy, in)
+MOVES(merge, a)
 
 void program_zero(struct program *p, const struct kern_zero *a)
 {

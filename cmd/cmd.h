@@ -4,12 +4,18 @@
 
 #include "base/base.h"
 
-/* argv[0] is the command's name. What is returned becomes the exit code:
- * ST_OK 0; ST_ARG, ST_FORMAT 2; ST_CANCELED 75; anything else 1. */
+/* argv[0] is the command's name. What is returned becomes the exit code. */
 struct cmd {
     const char *name, *what;
     status (*run)(int argc, char **argv);
 };
+
+/* ST_OK 0; ST_ARG, ST_FORMAT 2; ST_COMM 71; ST_CANCELED 75; anything else 1. */
+int cmd_exit_code(status st);
+
+/* Say on stderr what went wrong, unless that has been done: then the record is clear.
+ * What only follows from another rank's failure is for the debug level. */
+void cmd_report(status st);
 
 status cmd_render(int argc, char **argv);
 status cmd_check(int argc, char **argv);

@@ -5,8 +5,10 @@
 #include "cmd/cmd.h"
 #include "cmd/opts.h"
 #include "cmd/render.h"
+#include "cmd/world.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -58,7 +60,7 @@ static int by_priority(const void *a, const void *b)
 }
 
 /* Clips that can share a line are taken together, the first one's batch first. */
-static status run_batches(const struct render_list *l, const struct render_options *o)
+static status run_batches(const struct render_rank *rank, const struct render_list *l)
 {
     const struct render_clip **const order = calloc((size_t)l->count + 1, sizeof *order);
     const struct render_clip **const batch = calloc((size_t)l->count + 1, sizeof *batch);
@@ -79,8 +81,9 @@ static status run_batches(const struct render_list *l, const struct render_optio
             else order[kept++] = order[i];
         left = kept;
         line_runs = 0;
-        st = render_batch_run(&(struct render_batch){
-            .o = o, .clip = batch, .clips = taken, .all_clips = l->count, .clips_done = done });
+        st = render_batch_run(
+            rank, &(struct render_batch){
+                      .clip = batch, .clips = taken, .all_clips = l->count, .clips_done = done });
         done += taken;
     }
 out:
@@ -89,20 +92,107 @@ out:
     return st;
 }
 
-static status render(char *const *paths, int count, const struct render_options *o)
-{
-    struct render_list l;
-    status st;
+/* What the ranks of this process share. */
+struct render {
+    const struct render_options *o;
+    char *const *path;
+    int paths;
+    struct render_store *store;
+};
 
-    catch_signals();
-    TRY(render_list_open(&l, paths, count, o->precision));
-    if (l.skipped) log_info("render: %d clips are there already", l.skipped);
-    st = run_batches(&l, o);
-    if (st == ST_OK) log_info("render: %d clips made", l.count);
+/* The rank hangs where no wait for a peer would notice: the world ends here. */
+static void hung(void *arg, const struct track *t, double seconds)
+{
+    const struct comm *const world = arg;
+    char words[TRACK_TEXT_BYTES];
+
+    log_set_rank(world->rank);
+    log_error("rank %d: no progress for %.0f s: %s", world->rank, seconds, track_words(t, words));
+    _exit(cmd_exit_code(ST_COMM));
+}
+
+/* [all] One file for all; times count from rank 0's word. */
+static status open_trace(struct trace **out, struct comm *world, const char *path)
+{
+    double start = trace_epoch();
+    char *bytes = (char *)&start, name[64];
+    size_t len = sizeof start;
+
+    if (!path) return ST_OK;
+    TRY(world->ops->agree(world, world->rank ? ST_OK : trace_create(path)));
+    TRY(world_share(world, 0, &bytes, &len));
+    if (world->rank) {
+        memcpy(&start, bytes, sizeof start);
+        free(bytes);
+    }
+    snprintf(name, sizeof name, "rank %d, machine %d", world->rank, world->node[world->rank]);
+    return trace_open(out, &(struct trace_config){
+                               .path = path, .rank = world->rank, .name = name, .start = start });
+}
+
+static int threads_of(const struct comm *world, const struct render_options *o)
+{
+    int here = 0;
+
+    for (int r = 0; r < world->size; r++) here += world->node[r] == world->node[world->rank];
+    if (comm_launched_rank() >= 0 && o->threads) return o->threads;
+    int const threads = (o->threads ? o->threads : pool_cpus()) / here;
+    return threads > 0 ? threads : 1;
+}
+
+/* [all] The file's closing bracket, when everyone has written. */
+static status end_trace(struct render_rank *rank, status st)
+{
+    struct error const own = *error_last();
+
+    if (!rank->trace) return st;
+    if (rank->world->rank) trace_close(&rank->trace, false);
+    status const met = rank->world->ops->agree(rank->world, ST_OK);
+    trace_close(&rank->trace, met == ST_OK);
+    if (st != ST_OK) error_adopt(&own);
+    return st != ST_OK ? st : met;
+}
+
+static status render_rank_main(struct comm *world, void *arg)
+{
+    const struct render *const r = arg;
+    const struct render_options *const o = r->o;
+    struct render_rank rank = {
+        .o = o, .world = world, .threads = threads_of(world, o), .store = r->store
+    };
+    struct watch_config const watch = {
+        .first = o->deadline_s, .least = o->stall_s, .expired = hung, .arg = world
+    };
+    struct render_list l = { 0 };
+    status st = ST_OK;
+
+    log_set_rank(world->size > 1 ? world->rank : -1);
+    TRY_OUT(watch_open(&rank.watch, &watch));
+    TRY_OUT(open_trace(&rank.trace, world, o->trace));
+    TRY_OUT(render_list_open(&l, world, r->path, r->paths, o->precision));
+    TRY_OUT(run_batches(&rank, &l));
+    log_info("render: %d clips made", l.count);
+out:
     if (st == ST_CANCELED)
         log_info("render: stopped at a block boundary. Give the same command again: clips that "
                  "are finished are kept, the one in work begins anew.");
     render_list_close(&l);
+    if (st == ST_OK || st == ST_CANCELED) st = end_trace(&rank, st);
+    trace_close(&rank.trace, false);
+    watch_close(&rank.watch);
+    return st;
+}
+
+static status render(char *const *paths, int count, const struct world_options *w,
+                     const struct render_options *o)
+{
+    struct render r = { .o = o, .path = paths, .paths = count };
+    status st = ST_OK;
+
+    catch_signals();
+    TRY(render_store_open(&r.store, o->backend, o->threads ? o->threads : pool_cpus()));
+    st = world_run(w, render_rank_main, &r);
+    render_store_close(&r.store);
     return st;
 }
 
@@ -119,19 +209,35 @@ status cmd_render(int argc, char **argv)
 {
     char *const home_cache = default_cache();
     const char *backend = "cpu", *precision = "job", *cache = home_cache;
-    int ranks = 1, threads = pool_cpus(), deadline = 3600;
-    bool no_cache = false;
+    const char *trace = NULL, *aim = "throughput";
+    int ranks = 1, per_line = 0, decode = -1, threads = 0, deadline = 3600, stall = 120;
+    bool no_cache = false, cross_nodes = false;
     struct opt const table[] = {
         { "backend", OPT_CHOICE, &backend, .value = "NAME", .help = "what computes",
           .choices = kern_backend_names() },
         { "precision", OPT_CHOICE, &precision, .value = "TYPE",
           .help = "of weights and activations", .choices = "job|f32|bf16" },
         { "ranks", OPT_INT, &ranks, .value = "N",
-          .help = "threads that share out the line's stages", .min = 1, .max = 16 },
-        { "threads", OPT_INT, &threads, .value = "N", .help = "threads that compute, in all",
-          .min = 1, .max = 4096 },
+          .help = "ranks that are threads of one process; under mpirun it says how many", .min = 1,
+          .max = 256 },
+        { "ranks-per-line", OPT_INT, &per_line, .value = "R",
+          .help = "ranks that share out one line's stages; 0: the planner's choice", .min = 0,
+          .max = SCHEDULE_LEVELS + 1 },
+        { "decode-ranks", OPT_INT, &decode, .value = "D",
+          .help = "ranks that decode; 0: beside the lines; -1: the planner's choice", .min = -1,
+          .max = 255 },
+        { "for", OPT_CHOICE, &aim, .value = "AIM", .help = "what the planner looks at",
+          .choices = "throughput|latency" },
+        { "cross-nodes", OPT_FLAG, &cross_nodes, .help = "a line may span machines" },
+        { "threads", OPT_INT, &threads, .value = "N",
+          .help = "threads that compute, of one process; 0: its share of the machine", .min = 0,
+          .max = 4096 },
         { "deadline", OPT_INT, &deadline, .value = "S",
-          .help = "longest wait of one rank for another", .min = 1, .max = 86400 },
+          .help = "longest wait until ticks have been measured", .min = 1, .max = 86400 },
+        { "stall", OPT_INT, &stall, .value = "S",
+          .help = "longest wait later, unless eight ticks take longer", .min = 1, .max = 86400 },
+        { "trace", OPT_TEXT, &trace, .value = "FILE",
+          .help = "write a timeline for Perfetto or chrome://tracing" },
         { "prompt-cache", OPT_TEXT, &cache, .value = "DIR",
           .help = "where prompt embeddings are kept" },
         { "no-prompt-cache", OPT_FLAG, &no_cache, .help = "embed every prompt anew" },
@@ -157,13 +263,19 @@ status cmd_render(int argc, char **argv)
     struct render_options const options = {
         .backend = kern_backend_find(backend),
         .precision = strcmp(precision, "job") ? precision : NULL,
-        .ranks = ranks,
         .threads = threads,
+        .ranks_per_line = per_line,
+        .decode_ranks = decode,
+        .for_latency = !strcmp(aim, "latency"),
+        .cross_nodes = cross_nodes,
         .deadline_s = deadline,
+        .stall_s = stall < deadline ? stall : deadline,
         .prompt_cache = no_cache ? NULL : cache,
+        .trace = trace,
         .stop = stopped,
     };
-    TRY_OUT(render(argv + 1, argc - 1, &options));
+    struct world_options const world = { .ranks = ranks, .deadline_s = deadline };
+    TRY_OUT(render(argv + 1, argc - 1, &world, &options));
 out:
     free(home_cache);
     return st;

@@ -12,6 +12,7 @@
 #include "cmd/cmd.h"
 #include "cmd/opts.h"
 #include "cmd/verify.h"
+#include "cmd/world.h"
 #include "pipeline/tensor_file.h"
 
 #include <dirent.h>
@@ -118,7 +119,7 @@ static status run_weights(struct verify_case *c, const char *what, const char *f
     if (!name) return fail(ST_NOMEM, "%s: no memory for its name", c->dir);
     drop_computed(&c->computed);
     TRY_OUT(verify_rolling(c, file));
-    TRY_OUT(compare_all(c, name, bad));
+    if (c->o.world->rank == 0) TRY_OUT(compare_all(c, name, bad));
 out:
     free(name);
     return st;
@@ -164,6 +165,7 @@ static status run_kind(struct verify_case *c, const char *what, int *bad)
     }
     for (int i = 0; kind && i < COUNT_OF(kinds); i++)
         if (!strcmp(kind, kinds[i].name)) {
+            if (c->o.world->rank != 0) return ST_OK; /* nothing to share out */
             if (kinds[i].about) TRY(need_expected(c, kinds[i].about));
             TRY(kinds[i].run(c));
             return compare_all(c, what, bad);
@@ -213,7 +215,7 @@ static status run_case(const char *dir, const struct verify_options *o, const ch
 
     TRY_OUT(open_case(&c));
     TRY_OUT(run_kind(&c, slash && slash[1] ? slash + 1 : dir, bad));
-    if (out) TRY_OUT(write_computed(&c, out));
+    if (out && o->world->rank == 0) TRY_OUT(write_computed(&c, out));
 out:
     drop_computed(&c.computed);
     weights_close(&c.inputs);
@@ -222,17 +224,44 @@ out:
     return st;
 }
 
+struct verify {
+    struct verify_options o;
+    char **cases;
+    int count;
+    const char *out;
+};
+
+static status verify_main(struct comm *world, void *arg)
+{
+    const struct verify *const v = arg;
+    struct verify_options o = v->o;
+    int bad = 0;
+
+    log_set_rank(world->size > 1 ? world->rank : -1);
+    o.world = world;
+    o.threads = o.threads > world->size ? o.threads / world->size : 1;
+    for (int i = 0; i < v->count; i++) TRY(run_case(v->cases[i], &o, v->out, &bad));
+    if (world->rank == 0 && fflush(stdout)) return fail(ST_IO, "verify: cannot print the results");
+    if (bad)
+        return fail(ST_MISMATCH, "%d results are off by more than %g", bad,
+                    tolerance_of(o.precision));
+    TRY(world->ops->agree(world, ST_OK));
+    log_info("verify: all within %g", tolerance_of(o.precision));
+    return ST_OK;
+}
+
 status cmd_verify(int argc, char **argv)
 {
     const char *backend = "cpu", *precision = "f32", *out = NULL;
-    int ranks = 1, threads = pool_cpus(), deadline = 600, bad = 0;
+    int ranks = 1, threads = pool_cpus(), deadline = 600;
     struct opt const table[] = {
         { "backend", OPT_CHOICE, &backend, .value = "NAME", .help = "what computes",
           .choices = kern_backend_names() },
         { "precision", OPT_CHOICE, &precision, .value = "TYPE",
           .help = "of weights and activations", .choices = "f32|bf16" },
-        { "ranks", OPT_INT, &ranks, .value = "N", .help = "threads that share out the stages",
-          .min = 1, .max = 16 },
+        { "ranks", OPT_INT, &ranks, .value = "N",
+          .help = "threads that share out the stages; under mpirun it says how many", .min = 1,
+          .max = 16 },
         { "threads", OPT_INT, &threads, .value = "N", .help = "threads in all", .min = 1,
           .max = 4096 },
         { "deadline", OPT_INT, &deadline, .value = "S",
@@ -257,18 +286,14 @@ status cmd_verify(int argc, char **argv)
         return fail(ST_ARG, "--out takes one case at a time; %d were given", argc - 1);
     opts_print(&o);
 
-    struct verify_options const run = {
-        .backend = kern_backend_find(backend),
-        .precision = strcmp(precision, "f32") ? DT_BF16 : DT_F32,
-        .ranks = ranks,
-        .threads = threads,
-        .deadline_s = deadline,
+    struct verify v = {
+        .o = { .backend = kern_backend_find(backend),
+               .precision = strcmp(precision, "f32") ? DT_BF16 : DT_F32,
+               .threads = threads },
+        .cases = argv + 1,
+        .count = argc - 1,
+        .out = out,
     };
-    for (int i = 1; i < argc; i++) TRY(run_case(argv[i], &run, out, &bad));
-    if (fflush(stdout)) return fail(ST_IO, "verify: cannot print the results");
-    if (bad)
-        return fail(ST_MISMATCH, "%d results are off by more than %g", bad,
-                    tolerance_of(run.precision));
-    log_info("verify: all within %g", tolerance_of(run.precision));
-    return ST_OK;
+    return world_run(&(struct world_options){ .ranks = ranks, .deadline_s = deadline }, verify_main,
+                     &v);
 }

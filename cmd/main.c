@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "base/version.h"
 #include "cmd/cmd.h"
+#include "comm/comm.h"
 #include "pipeline/codec.h"
 
 #include <fcntl.h>
@@ -10,9 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-/* Exit codes: 0 done, 1 failed, 2 wrong usage or bad file, 75 stopped and may be resumed. */
-enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_STOPPED = 75 };
 
 static const struct cmd cmds[] = {
     { "render", "render the clips of jobs, until all are done", cmd_render },
@@ -30,17 +28,6 @@ static void usage(FILE *to)
           "usage: rollmill COMMAND [options]     rollmill COMMAND --help\n\n",
           to);
     for (int i = 0; i < COUNT_OF(cmds); i++) fprintf(to, "  %-9s %s\n", cmds[i].name, cmds[i].what);
-}
-
-static int report(status st)
-{
-    const struct error *const e = error_last();
-
-    log_error("%s: %s", status_name(st), e->msg);
-    for (int i = 0; i < e->depth; i++)
-        log_debug("  at %s:%d %s", e->at[i].file, e->at[i].line, e->at[i].expr);
-    if (st == ST_ARG || st == ST_FORMAT) return EXIT_USAGE;
-    return st == ST_CANCELED ? EXIT_STOPPED : EXIT_FAILED;
 }
 
 /* ROLLMILL_LOG: quiet, warn, info or debug; debug shows the path of an error. */
@@ -76,26 +63,31 @@ int main(int argc, char **argv)
 {
     fill_standard_files();
     ignore_write_signals();
-    if (set_log_level() != ST_OK) return report(ST_ARG);
+    if (set_log_level() != ST_OK) {
+        cmd_report(ST_ARG);
+        return cmd_exit_code(ST_ARG);
+    }
     codec_quiet();
+    log_set_rank(comm_launched_rank());
     if (argc < 2) {
         usage(stderr);
-        return EXIT_USAGE;
+        return cmd_exit_code(ST_ARG);
     }
     if (!strcmp(argv[1], "--version")) {
         printf("%s, commit %s\n", version_program, version_commit);
-        return EXIT_DONE;
+        return EXIT_SUCCESS;
     }
     if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
         usage(stdout);
-        return EXIT_DONE;
+        return EXIT_SUCCESS;
     }
     for (int i = 0; i < COUNT_OF(cmds); i++) {
         if (strcmp(argv[1], cmds[i].name)) continue;
         status const st = cmds[i].run(argc - 1, argv + 1);
-        return st == ST_OK ? EXIT_DONE : report(st);
+        if (comm_launched_rank() <= 0) cmd_report(st); /* wrong usage is the same on all */
+        return cmd_exit_code(st);
     }
     fprintf(stderr, "rollmill: no command `%s`\n\n", argv[1]);
     usage(stderr);
-    return EXIT_USAGE;
+    return cmd_exit_code(ST_ARG);
 }

@@ -1,29 +1,45 @@
-/* render.h - what the files of `render` share: its options and one batch of clips. */
+/* render.h - what the files of `render` share: its options, a rank, one batch of clips. */
 #ifndef RENDER_H
 #define RENDER_H
 
+#include "base/watch.h"
 #include "cmd/render_list.h"
-#include "kernels/kern.h"
+#include "cmd/render_store.h"
 
 struct render_options {
     const struct kern_backend *backend;
     const char *precision; /* "f32" or "bf16", overrules the jobs; NULL: as they say */
-    int ranks, threads;
-    double deadline_s;
+    int threads;           /* of this process; 0: its share of the machine */
+    int ranks_per_line;    /* 0: the planner's choice */
+    int decode_ranks;      /* -1: the planner's choice */
+    bool for_latency;      /* what the planner looks at; else throughput */
+    bool cross_nodes;
+    double deadline_s;        /* longest wait before ticks have been measured */
+    double stall_s;           /* later: eight ticks, at least this */
     const char *prompt_cache; /* folder; NULL: none */
+    const char *trace;        /* file; NULL: none */
     bool (*stop)(void);       /* a person asked to stop */
 };
 
-/* Clips that go down one line: the same card, precision and size. */
-struct render_batch {
+/* One rank, over all batches. */
+struct render_rank {
     const struct render_options *o;
+    struct comm *world;
+    int threads;                /* this rank may compute with */
+    struct render_store *store; /* this process's */
+    struct trace *trace;        /* this rank's, or NULL */
+    struct watch *watch;        /* this rank's */
+};
+
+/* Clips that go down the same lines: the same card, precision and size. */
+struct render_batch {
     const struct render_clip *const *clip;
     int clips;
     int all_clips, clips_done; /* of the whole render, for people */
 };
 
-/* Load the model, render all clips back to back, commit each as it ends.
- * ST_CANCELED after a stop: clips that are committed stay. */
-status render_batch_run(const struct render_batch *b) MUST_USE;
+/* [all] Load what this rank's role needs, render all clips back to back, commit each as
+ * it ends. ST_CANCELED after a stop: clips that are committed stay. */
+status render_batch_run(const struct render_rank *rank, const struct render_batch *b) MUST_USE;
 
 #endif /* RENDER_H */

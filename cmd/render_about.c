@@ -73,8 +73,12 @@ static void add_model(struct render_about *a, const struct card *card,
 
 static void add_program(struct render_about *a, const struct render_source_facts *facts)
 {
+    const struct role_line *const line = &facts->roles->line[facts->line];
+
     snprintf(a->world, sizeof a->world, "%s-%ld", a->hostname, (long)getpid());
-    a->host[0] = (struct sidecar_pair){ a->hostname, "all stages, decode, encode" };
+    snprintf(a->what, sizeof a->what, "encode; the stages on ranks %d to %d of %d", line->first,
+             line->first + line->ranks - 1, facts->world->size);
+    a->host[0] = (struct sidecar_pair){ a->hostname, a->what };
     a->library[0] = (struct sidecar_pair){ "libav", codec_libs(a->libav) };
     a->about.world = a->world;
     a->about.program = version_program;
@@ -84,7 +88,7 @@ static void add_program(struct render_about *a, const struct render_source_facts
     a->about.backend = facts->o->backend->name;
     a->about.device = version_cpu(a->device);
     a->about.hosts = (struct sidecar_pairs){ a->host, 1 };
-    a->about.ranks = facts->o->ranks;
+    a->about.ranks = facts->world->size;
     a->about.determinism = "bit-exact"; /* for any number of ranks and threads */
 }
 

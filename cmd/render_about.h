@@ -3,12 +3,16 @@
 #define RENDER_ABOUT_H
 
 #include "base/version.h"
+#include "cluster/roles.h"
 #include "cmd/render.h"
 #include "pipeline/sidecar.h"
 
 /* What is the same for all clips of a batch. Borrowed. */
 struct render_source_facts {
     const struct render_options *o;
+    const struct comm *world;
+    const struct roles *roles;
+    int line;
     const char *precision;                           /* "f32", "bf16" */
     const char *weights_hash, *text_hash, *vae_hash; /* 64 hex digits each */
 };
@@ -20,7 +24,7 @@ struct render_about {
     struct sidecar_pair *value, *label;
     struct sidecar_pair file[3], library[1], host[1];
     char *times; /* spelled durations of the prompts */
-    char world[96], hostname[64], device[VERSION_CPU];
+    char world[96], hostname[64], what[96], device[VERSION_CPU];
     char libav[CODEC_LIBS];
 };
 

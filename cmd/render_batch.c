@@ -1,73 +1,21 @@
-/* render_batch.c - the model of a card, and the line that renders a batch with it. */
+/* render_batch.c - a batch of clips: what each rank of the world does for it. */
+#include "cmd/render_batch.h"
 #include "base/log.h"
-#include "cmd/render.h"
-#include "cmd/render_film.h"
-#include "cmd/render_progress.h"
-#include "cmd/render_prompts.h"
-#include "pipeline/crew.h"
-#include "pipeline/noise.h"
+#include "cmd/render_report.h"
+#include "cmd/world.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* Everything a batch holds. */
-struct batch {
-    const struct render_batch *b;
-    struct schedule schedule;
-    struct key_policy policy;
-    struct dit_shape shape;
-    enum dtype act;
-    int64_t latent_h, latent_w;
-    struct timeline timeline;
-    struct kern_ctx *ctx;
-    struct dit *model;
-    struct render_prompts *prompts;
-    struct render_film *film;
-    struct render_progress progress;
-};
-
-static status noise(void *arg, int clip, int64_t block, int level, float *out)
-{
-    const struct batch *const t = arg;
-    int64_t const count =
-        (int64_t)t->policy.frames_per_block * t->shape.channels * t->latent_h * t->latent_w;
-
-    noise_fill(out, count, t->b->clip[clip]->spec->seed, block, level);
-    return ST_OK;
-}
-
-static int64_t context_id(void *arg, int clip, int64_t block)
-{
-    return render_prompts_id(((const struct batch *)arg)->prompts, clip, block);
-}
-
-static status context(void *arg, int clip, int64_t block, float *embeds)
-{
-    render_prompts_fill(((const struct batch *)arg)->prompts, clip, block, embeds);
-    return ST_OK;
-}
-
-static status finished(void *arg, int clip, int64_t block, const float *x0)
-{
-    struct batch *const t = arg;
-    const struct render_clip *const c = t->b->clip[clip];
-    int pictures;
-
-    TRY(render_film_block(t->film, c, block, x0, &pictures));
-    render_progress_block(&t->progress, c->spec->name,
-                          (struct place){ .clip = clip, .block = block }, pictures);
-    return ST_OK;
-}
-
-static bool stop(void *arg) { return ((const struct batch *)arg)->b->o->stop(); }
+enum { END_WAIT_S = 1000000 }; /* for those that are still at work: their own waits end first */
 
 /* The card's numbers, as the line wants them. */
 static status read_card(struct batch *t)
 {
+    const struct render_options *const o = t->rank->o;
     const struct render_clip *const c = t->b->clip[0];
     const struct card *const card = c->card;
-    bool const f32 =
-        t->b->o->precision ? !strcmp(t->b->o->precision, "f32") : c->job->precision == JOB_F32;
+    bool const f32 = o->precision ? !strcmp(o->precision, "f32") : c->job->precision == JOB_F32;
 
     TRY(schedule_make(&t->schedule, card->step, card->steps, card->warp, card->shift));
     t->policy = (struct key_policy){
@@ -88,127 +36,242 @@ static status read_card(struct batch *t)
     return ST_OK;
 }
 
-static status make_timeline(struct batch *t)
+/* Every clip, in order, to the line that has the fewest blocks so far. */
+static status share_clips(struct batch *t)
 {
-    int64_t *const blocks = calloc((size_t)t->b->clips, sizeof *blocks);
+    int64_t blocks[ROLES_RANKS] = { 0 };
 
-    if (!blocks) return fail(ST_NOMEM, "%d clips", t->b->clips);
-    for (int i = 0; i < t->b->clips; i++) blocks[i] = t->b->clip[i]->spec->blocks;
-    status const st = timeline_make(&t->timeline, &t->policy, blocks, t->b->clips);
-    free(blocks);
-    return st;
+    t->line_of = calloc((size_t)t->b->clips + 1, sizeof *t->line_of);
+    if (!t->line_of) return fail(ST_NOMEM, "%d clips", t->b->clips);
+    for (int i = 0; i < t->b->clips; i++) {
+        int least = 0;
+        for (int l = 1; l < t->roles.lines; l++)
+            if (blocks[l] < blocks[least]) least = l;
+        t->line_of[i] = least;
+        blocks[least] += t->b->clip[i]->spec->blocks;
+    }
+    return ST_OK;
 }
 
-static struct crew_config crew_of(const struct batch *t)
+static status cast_roles(struct batch *t)
 {
-    const struct render_options *const o = t->b->o;
-    return (struct crew_config){ .model = t->model,
-                                 .schedule = &t->schedule,
-                                 .backend = o->backend,
-                                 .policy = t->policy,
-                                 .latent_h = t->latent_h,
-                                 .latent_w = t->latent_w,
-                                 .contexts = render_prompts_count(t->prompts),
-                                 .ranks = o->ranks,
-                                 .threads = o->threads,
-                                 .deadline_s = o->deadline_s };
+    const struct render_options *const o = t->rank->o;
+    int const stages = t->schedule.levels + 1, ranks = t->world->size;
+    int const per_line = o->ranks_per_line ? o->ranks_per_line : ranks < stages ? ranks : stages;
+    struct roles_config const c = {
+        .ranks = ranks,
+        .stages = stages,
+        .ranks_per_line = per_line,
+        .decode_ranks = o->decode_ranks >= 0 ? o->decode_ranks : ranks % per_line,
+        .node = t->world->node,
+        .cross_nodes = o->cross_nodes,
+    };
+    TRY(roles_make(&t->roles, &c));
+    t->me = &t->roles.rank[t->world->rank];
+    return share_clips(t);
 }
 
-static status open_prompts(struct batch *t)
-{
-    const struct render_batch *const b = t->b;
-    const struct card *const card = b->clip[0]->card;
-    const struct clip_spec **const specs = calloc((size_t)b->clips, sizeof *specs);
-    struct text_config const text = { .encoder_path = card->encoder,
-                                      .tokenizer_path = card->tokenizer,
-                                      .cache_dir = b->o->prompt_cache,
-                                      .text_len = t->shape.text_len,
-                                      .backend = b->o->backend,
-                                      .threads = b->o->threads,
-                                      .precision = t->act };
-    status st;
+int batch_threads(const struct batch *t) { return t->rank->threads; }
 
-    if (!specs) return fail(ST_NOMEM, "%d clips", b->clips);
-    for (int i = 0; i < b->clips; i++) specs[i] = b->clip[i]->spec;
-    st = render_prompts_open(&t->prompts, specs, b->clips, &text, t->shape.text_dim);
+static status collect_prompts(struct batch *t)
+{
+    const struct clip_spec **const specs = calloc((size_t)t->b->clips + 1, sizeof *specs);
+
+    if (!specs) return fail(ST_NOMEM, "%d clips", t->b->clips);
+    for (int i = 0; i < t->b->clips; i++) specs[i] = t->b->clip[i]->spec;
+    status const st =
+        render_prompts_open(&t->prompts, specs, t->b->clips, t->shape.text_len, t->shape.text_dim);
     free(specs);
     return st;
 }
 
-static status open_film(struct batch *t)
+/* ---- the groups ------------------------------------------------------------------- */
+
+/* The two ranks of hop `p` of a line: false if the chain is not as long. */
+static bool hop_ends(const struct batch *t, int line, int p, int *from, int *to)
 {
-    const struct render_options *const o = t->b->o;
-    struct render_film_config const film = {
-        .o = o,
-        .vae = { .backend = o->backend,
-                 .threads = o->threads,
-                 .precision = t->act,
-                 .latent_h = t->latent_h,
-                 .latent_w = t->latent_w,
-                 .path = t->b->clip[0]->card->vae },
-        .frames_per_block = t->policy.frames_per_block,
-        .weights_hash = dit_weights_hash(t->model),
-        .text_hash = render_prompts_encoder_hash(t->prompts),
-    };
-    return render_film_open(&t->film, &film);
+    const struct role_line *const l = &t->roles.line[line];
+
+    if (p >= l->decode_ranks) return false;
+    *to = l->decode + p;
+    *from = p ? *to - 1 : roles_tail(&t->roles, line, t->schedule.levels + 1);
+    return true;
 }
 
-static status open_model(struct batch *t)
+static int chain_longest(const struct batch *t)
 {
+    int most = 0;
+
+    for (int i = 0; i < t->roles.lines; i++)
+        if (t->roles.line[i].decode_ranks > most) most = t->roles.line[i].decode_ranks;
+    return most;
+}
+
+/* A rank is in one hop of a split at most: so one split for every line a decode rank
+ * serves and every place in a chain. */
+static status join_hops(struct batch *t, int nth, int p)
+{
+    int const rank = t->world->rank;
+    int colour = -1, from, to;
+    struct comm *hop;
+
+    for (int line = 0; line < t->roles.lines; line++)
+        if (hop_ends(t, line, p, &from, &to) && line - t->roles.rank[to].line == nth &&
+            (rank == from || rank == to))
+            colour = line;
+    TRY(t->world->ops->split(t->world, colour, &hop));
+    if (!hop) return ST_OK;
+    if (hop->rank) t->in[nth] = hop;
+    else t->out = hop;
+    return ST_OK;
+}
+
+static status join_groups(struct batch *t)
+{
+    int const longest = chain_longest(t);
+    int most = 0;
+
+    TRY(t->world->ops->split(t->world, t->me->role == ROLE_LINE ? t->me->line : -1, &t->line_comm));
+    for (int i = 0; i < t->roles.ranks; i++)
+        if (t->roles.rank[i].role == ROLE_DECODE && t->roles.rank[i].lines > most)
+            most = t->roles.rank[i].lines;
+    for (int nth = 0; nth < most; nth++)
+        for (int p = 0; p < (nth ? 1 : longest); p++) TRY(join_hops(t, nth, p));
+    return ST_OK;
+}
+
+static void leave_groups(struct batch *t)
+{
+    for (int i = 0; i < COUNT_OF(t->in); i++)
+        if (t->in[i]) t->in[i]->ops->close(&t->in[i]);
+    if (t->out) t->out->ops->close(&t->out);
+    if (t->line_comm) t->line_comm->ops->close(&t->line_comm);
+}
+
+/* ---- prompts ---------------------------------------------------------------------- */
+
+static status encode_prompts(struct batch *t)
+{
+    const struct render_options *const o = t->rank->o;
     const struct card *const card = t->b->clip[0]->card;
-    struct dit_config const dit = { .weights = card->weights,
-                                    .outer_key = card->outer_key,
-                                    .shape = t->shape,
-                                    .schedule = &t->schedule,
-                                    .act = t->act };
-
-    TRY(t->b->o->backend->open(&t->ctx, t->b->o->threads));
-    log_info("model: %s, %s", card->name, card->weights);
-    return dit_open(&t->model, &dit, t->ctx);
+    struct text_config const text = { .encoder_path = card->encoder,
+                                      .tokenizer_path = card->tokenizer,
+                                      .cache_dir = o->prompt_cache,
+                                      .text_len = t->shape.text_len,
+                                      .backend = o->backend,
+                                      .threads = batch_threads(t),
+                                      .precision = t->act };
+    return render_prompts_encode(t->prompts, &text);
 }
 
-static double mib(size_t bytes) { return (double)bytes / (1 << 20); }
-
-static status run(struct batch *t)
+static bool is_of_line(const void *arg, int rank, int clip)
 {
-    struct crew_config const crew = crew_of(t);
-    struct line_io const io = { .arg = t,
-                                .noise = noise,
-                                .context_id = context_id,
-                                .context = context,
-                                .finished = finished,
-                                .stop = stop };
-    struct line_bytes bytes;
+    const struct batch *const t = arg;
+    const struct role_at *const at = &t->roles.rank[rank];
+    return at->role == ROLE_LINE && at->line == t->line_of[clip];
+}
 
-    TRY(crew_measure(&bytes, &crew));
-    log_info("line: %d stages on %d rank%s, %s %s, occupancy %.1f %%; MiB: cache %.0f, context "
-             "%.0f, scratch %.0f, wire %.0f",
-             t->schedule.levels + 1, crew.ranks, crew.ranks == 1 ? "" : "s", crew.backend->name,
-             dtype_name(t->act), 100.0 * timeline_occupancy(&t->timeline), mib(bytes.cache),
-             mib(bytes.context), mib(bytes.scratch), mib(bytes.wire));
-    log_info("line: the first pictures come after %d ticks", t->schedule.levels);
-    render_progress_begin(&t->progress, &t->timeline, t->b->all_clips, t->b->clips_done);
-    status const st = crew_run(&crew, &t->timeline, &io);
-    render_progress_end(&t->progress);
+/* The transformer's hash, from a rank that has it to those that write clip.json. */
+static status share_hash(struct batch *t, const struct render_line *line)
+{
+    int const from = t->roles.line[0].first;
+    const char *const own = line ? render_line_weights_hash(line) : "";
+    char *hash = t->world->rank == from ? strdup(own) : NULL;
+    size_t len = hash ? strlen(hash) : 0;
+
+    status const st = world_share(t->world, from, &hash, &len);
+    if (st == ST_OK && len < sizeof t->weights_hash) memcpy(t->weights_hash, hash, len + 1);
+    free(hash);
     return st;
 }
 
-status render_batch_run(const struct render_batch *b)
+/* ---- all of it -------------------------------------------------------------------- */
+
+static status prepare(struct batch *t)
 {
-    struct batch t = { .b = b };
+    TRY(read_card(t));
+    TRY(cast_roles(t));
+    TRY(collect_prompts(t));
+    if (t->world->rank == 0) render_report_roles(t);
+    if (t->world->rank == t->roles.text) TRY(encode_prompts(t));
+    return join_groups(t);
+}
+
+static status open_role(struct batch *t, struct render_line **line, struct render_decode **decode)
+{
+    struct vae_part part[VAE_PARTS_MAX] = { { 0, 0 } };
+    const struct role_line *const served = &t->roles.line[t->me->line];
+
+    if (t->me->role == ROLE_LINE) return render_line_open(line, t);
+    if (t->me->role != ROLE_DECODE) return ST_OK;
+    if (served->decode_ranks > 1) {
+        struct vae_size size = { .latent_h = t->latent_h, .latent_w = t->latent_w };
+        TRY(vae_base(&size.base, t->b->clip[0]->card->vae));
+        TRY(vae_parts(part, served->decode_ranks, &size));
+    }
+    return render_decode_open(decode, t,
+                              &(struct render_decode_config){ .line = t->me->line,
+                                                              .lines = t->me->lines,
+                                                              .in = t->in,
+                                                              .out = t->out,
+                                                              .part = part[t->me->place] });
+}
+
+/* Everyone waits here for the last one; what went wrong anywhere ends it before. */
+static status meet_at_end(struct batch *t, status st)
+{
+    double const usual = t->world->deadline_s;
+
+    t->world->deadline_s = END_WAIT_S;
+    st = t->world->ops->agree(t->world, st);
+    t->world->deadline_s = usual;
+    return st;
+}
+
+/* From here on a stop is heeded between ticks, on whichever rank it is asked for. */
+static void stop_at_ticks(const struct batch *t)
+{
+    if (t->rank->o->stop()) t->world->ops->stop(t->world);
+}
+
+status render_batch_run(const struct render_rank *rank, const struct render_batch *b)
+{
+    struct batch *const t = calloc(1, sizeof *t);
+    struct render_line *line = NULL;
+    struct render_decode *decode = NULL;
+    struct render_report *report = NULL;
     status st = ST_OK;
 
-    TRY_OUT(read_card(&t));
-    TRY_OUT(make_timeline(&t));
-    TRY_OUT(open_prompts(&t));
-    TRY_OUT(open_model(&t));
-    TRY_OUT(open_film(&t));
-    TRY_OUT(run(&t));
+    if (!t) return fail(ST_NOMEM, "a batch of %d clips", b->clips);
+    *t = (struct batch){ .b = b, .rank = rank, .world = rank->world };
+    TRY_OUT(prepare(t));
+    TRY_OUT(open_role(t, &line, &decode));
+    TRY_OUT(render_prompts_share(
+        t->prompts, &(struct render_prompts_share){
+                        .world = t->world, .from = t->roles.text, .mine = is_of_line, .arg = t }));
+    TRY_OUT(share_hash(t, line));
+    TRY_OUT(t->world->ops->agree(t->world, ST_OK));
+    if (t->world->rank == 0) TRY_OUT(render_report_open(&report, t));
+    stop_at_ticks(t);
+    if (line) st = render_line_run(line);
+    if (decode) st = render_decode_run(decode);
+    if (st == ST_OK || st == ST_CANCELED) st = meet_at_end(t, st);
+    if (st != ST_OK && st != ST_CANCELED) goto out;
+    struct error const own = *error_last();
+    struct render_account account = { 0 };
+    if (line) render_line_account(line, &account);
+    if (decode) render_decode_account(decode, &account);
+    render_report_close(&report);
+    status const told = render_report_table(t, &account);
+    if (st != ST_OK) error_adopt(&own);
+    else st = told;
 out:
-    render_film_close(&t.film);
-    dit_close(&t.model);
-    if (t.ctx) b->o->backend->close(&t.ctx);
-    render_prompts_close(&t.prompts);
-    timeline_free(&t.timeline);
+    render_report_close(&report);
+    render_decode_close(&decode);
+    render_line_close(&line);
+    leave_groups(t);
+    render_prompts_close(&t->prompts);
+    free(t->line_of);
+    free(t);
     return st;
 }

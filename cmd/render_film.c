@@ -1,11 +1,15 @@
 #include "cmd/render_film.h"
 #include "base/clock.h"
-#include "base/digest.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "cmd/render_about.h"
+#include "base/queue.h"
+#include "base/watch.h"
+#include "cmd/render_note.h"
 #include "pipeline/clip_sink.h"
+#include "pipeline/vae.h"
 
+#include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -13,40 +17,34 @@
 enum { STAGE_DECODE, STAGE_ENCODE, STAGES };
 static const char *const stage_names[] = { "decode", "encode" };
 
+/* What waits in a slot; the latent and the pictures stand behind it. */
+struct waiting {
+    int clip, pictures;
+    int64_t block;
+    float data[];
+};
+
 struct render_film {
     struct render_film_config c;
-    struct vae *vae;
-    char vae_hash[DIGEST_HEX];
-    float *pixels; /* of one block */
+    struct queue *queue;
+    size_t latent, picture; /* floats of a block's latent, and of one picture */
+    struct track *track;
 
+    pthread_t thread;
+    bool runs;
+    status st; /* of the thread, once it has ended */
+    struct error error;
+
+    /* the thread's own */
     const struct render_clip *clip; /* the one in work; NULL: none */
     struct clip_sink *sink;         /* NULL: the clip is there already, its blocks are dropped */
     struct render_about about;      /* must outlive the sink */
-    double begin, spent[STAGES];    /* seconds */
+    double begin, encoding, decoded_before; /* seconds */
 };
 
-status render_film_open(struct render_film **out, const struct render_film_config *c)
+static double decoded(const struct render_film *f)
 {
-    struct render_film *f = calloc(1, sizeof *f);
-    size_t const picture = (size_t)(c->vae.latent_h * c->vae.latent_w) * VAE_SCALE * VAE_SCALE * 3;
-    status st = ST_OK;
-
-    *out = NULL;
-    if (!f) return fail(ST_NOMEM, "film: no memory");
-    f->c = *c;
-    f->begin = clock_seconds();
-    f->pixels = malloc((size_t)(c->frames_per_block * VAE_PICTURES) * picture * sizeof *f->pixels);
-    if (!f->pixels) {
-        st = fail(ST_NOMEM, "pictures of a block");
-        goto out;
-    }
-    TRY_OUT(digest_file(c->vae.path, f->vae_hash));
-    TRY_OUT(vae_open(&f->vae, &c->vae));
-    *out = f;
-    f = NULL; /* handed over */
-out:
-    render_film_close(&f);
-    return st;
+    return f->c.decode ? track_seconds(f->c.decode, TRACK_DECODE, -1) : 0;
 }
 
 static void leave_clip(struct render_film *f)
@@ -54,18 +52,6 @@ static void leave_clip(struct render_film *f)
     clip_sink_close(&f->sink);
     render_about_free(&f->about);
     f->clip = NULL;
-}
-
-void render_film_close(struct render_film **film)
-{
-    struct render_film *const f = *film;
-
-    if (!f) return;
-    leave_clip(f);
-    vae_close(&f->vae);
-    free(f->pixels);
-    free(f);
-    *film = NULL;
 }
 
 static struct clip_sink_config sink_of(const struct render_film *f, const struct render_clip *clip,
@@ -91,21 +77,14 @@ static struct clip_sink_config sink_of(const struct render_film *f, const struct
         c.latents.file = job->output.latents;
         c.latents.dtype = strcmp(job->output.latents_dtype, "f32") ? DT_BF16 : DT_F32;
         c.latents.frames = spec->blocks * f->c.frames_per_block;
-        c.latents.height = f->c.vae.latent_h;
-        c.latents.width = f->c.vae.latent_w;
+        c.latents.height = f->c.latent_h;
+        c.latents.width = f->c.latent_w;
     }
     return c;
 }
 
 static status begin_clip(struct render_film *f, const struct render_clip *clip)
 {
-    struct render_source_facts const facts = {
-        .o = f->c.o,
-        .precision = f->c.vae.precision == DT_F32 ? "f32" : "bf16",
-        .weights_hash = f->c.weights_hash,
-        .text_hash = f->c.text_hash,
-        .vae_hash = f->vae_hash,
-    };
     struct clip_format formats[JOB_FORMATS];
     struct clip_sink_config c;
 
@@ -125,23 +104,24 @@ static status begin_clip(struct render_film *f, const struct render_clip *clip)
         log_warn("%s: appeared in the meantime and stays; this clip is dropped", clip->dir);
         return ST_OK;
     }
-    TRY(render_about_make(&f->about, clip, &facts));
-    memset(f->spent, 0, sizeof f->spent);
+    TRY(render_about_make(&f->about, clip, &f->c.facts));
+    f->encoding = 0;
+    f->decoded_before = decoded(f);
     c = sink_of(f, clip, formats);
-    TRY(clip_sink_open(&f->sink, &c));
-    return vae_reset(f->vae);
+    return clip_sink_open(&f->sink, &c);
 }
 
 static status end_clip(struct render_film *f)
 {
     struct rusage usage;
     enum clip_outcome outcome;
+    double const spent[STAGES] = { decoded(f) - f->decoded_before, f->encoding };
 
     getrusage(RUSAGE_SELF, &usage);
     struct sidecar_run const run = {
         .wall = clock_seconds() - f->begin,
         .stage = stage_names,
-        .stage_seconds = f->spent,
+        .stage_seconds = spent,
         .stages = STAGES,
         .peak_bytes = (int64_t)usage.ru_maxrss * 1024,
     };
@@ -153,30 +133,127 @@ static status end_clip(struct render_film *f)
     return ST_OK;
 }
 
-static status film_block(struct render_film *f, const struct render_clip *clip, int64_t block,
-                         const float *x0, int *pictures)
+static status encode(struct render_film *f, const struct waiting *w)
 {
-    int const frames = f->c.frames_per_block;
+    const struct render_clip *const clip = f->c.clip[w->clip];
     double const start = clock_seconds();
 
-    *pictures = 0;
-    if (block == 0) TRY(begin_clip(f, clip));
+    if (w->block == 0) TRY(begin_clip(f, clip));
     if (!f->sink) return ST_OK;
-    TRY(vae_decode(f->vae, x0, frames, f->pixels, pictures));
-    double const decoded = clock_seconds();
-    f->spent[STAGE_DECODE] += decoded - start;
-    TRY(clip_sink_pictures(f->sink, f->pixels, *pictures));
-    TRY(clip_sink_latents(f->sink, x0, frames));
-    f->spent[STAGE_ENCODE] += clock_seconds() - decoded;
-    return block == clip->spec->blocks - 1 ? end_clip(f) : ST_OK;
+    TRY(clip_sink_pictures(f->sink, w->data + f->latent, w->pictures));
+    TRY(clip_sink_latents(f->sink, w->data, f->c.frames_per_block));
+    f->encoding += clock_seconds() - start;
+    return w->block == clip->spec->blocks - 1 ? end_clip(f) : ST_OK;
 }
 
-status render_film_block(struct render_film *f, const struct render_clip *clip, int64_t block,
-                         const float *x0, int *pictures)
+static status tell(const struct render_film *f, const struct waiting *w)
 {
-    status const st = film_block(f, clip, block, x0, pictures);
-
-    if (st == ST_OK) return ST_OK;
-    return fail(st, "clip %s, block %lld: %s", clip->spec->name, (long long)block,
-                error_last()->msg);
+    struct comm *const world = f->c.world;
+    struct comm_note const note = { .kind = NOTE_BLOCK,
+                                    .value = { f->c.line, w->clip, w->block, w->pictures } };
+    return world->ops->note(world, 0, &note);
 }
+
+static status encode_next(struct render_film *f, const struct waiting *w)
+{
+    track_begin(f->track, TRACK_ENCODE, (struct track_at){ w->clip, -1, -1, w->block });
+    status st = encode(f, w);
+    track_end(f->track);
+    track_lap(f->track);
+    if (st != ST_OK)
+        return fail(st, "clip %s, block %lld: %s", f->c.clip[w->clip]->spec->name,
+                    (long long)w->block, error_last()->msg);
+    return tell(f, w);
+}
+
+static void *film_main(void *arg)
+{
+    struct render_film *const f = arg;
+    const struct waiting *w;
+
+    log_set_rank(f->c.world->rank);
+    while (f->st == ST_OK && (w = queue_front(f->queue))) {
+        trace_counter(f->c.trace, "waiting for encode", queue_count(f->queue));
+        f->st = encode_next(f, w);
+        queue_pop(f->queue);
+    }
+    if (f->st != ST_OK) f->error = *error_last();
+    queue_stop(f->queue);
+    leave_clip(f);
+    return NULL;
+}
+
+status render_film_open(struct render_film **out, const struct render_film_config *c)
+{
+    struct render_film *f = calloc(1, sizeof *f);
+    size_t const pixels = (size_t)(c->latent_h * c->latent_w) * VAE_SCALE * VAE_SCALE;
+    size_t const pictures = (size_t)(c->frames_per_block * VAE_PICTURES);
+    char name[32];
+    status st = ST_OK;
+
+    *out = NULL;
+    if (!f) return fail(ST_NOMEM, "film: no memory");
+    f->c = *c;
+    f->begin = clock_seconds();
+    f->picture = pixels * 3;
+    f->latent = (size_t)(c->frames_per_block * VAE_CHANNELS * c->latent_h * c->latent_w);
+    TRY_OUT(
+        queue_open(&f->queue, RENDER_FILM_SLOTS,
+                   sizeof(struct waiting) + (f->latent + pictures * f->picture) * sizeof(float)));
+    snprintf(name, sizeof name, "encode line %d", c->line);
+    TRY_OUT(track_open(&f->track, c->trace, TRACK_ROW_ENCODE + 2 * c->line, name));
+    if (pthread_create(&f->thread, NULL, film_main, f)) {
+        st = fail(ST_NOMEM, "film: cannot start a thread");
+        goto out;
+    }
+    f->runs = true;
+    *out = f;
+    f = NULL; /* handed over */
+out:
+    render_film_close(&f);
+    return st;
+}
+
+/* The thread is over after this; its failure becomes this thread's. */
+static status join(struct render_film *f)
+{
+    if (f->runs) {
+        queue_end(f->queue);
+        pthread_join(f->thread, NULL);
+        f->runs = false;
+    }
+    if (f->st != ST_OK) error_adopt(&f->error);
+    return f->st;
+}
+
+void render_film_close(struct render_film **film)
+{
+    struct render_film *const f = *film;
+
+    if (!f) return;
+    if (f->runs) {
+        queue_end(f->queue);
+        pthread_join(f->thread, NULL);
+    }
+    track_close(&f->track);
+    queue_close(&f->queue);
+    free(f);
+    *film = NULL;
+}
+
+status render_film_block(struct render_film *f, int clip, int64_t block, const float *x0,
+                         const float *rgb, int pictures)
+{
+    struct waiting *const w = queue_room(f->queue);
+
+    if (!w) return join(f);
+    *w = (struct waiting){ .clip = clip, .pictures = pictures, .block = block };
+    memcpy(w->data, x0, f->latent * sizeof *x0);
+    memcpy(w->data + f->latent, rgb, (size_t)pictures * f->picture * sizeof *rgb);
+    queue_push(f->queue);
+    return ST_OK;
+}
+
+status render_film_end(struct render_film *f) { return join(f); }
+
+const struct track *render_film_track(const struct render_film *f) { return f->track; }

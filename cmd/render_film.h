@@ -1,30 +1,45 @@
 /*
- * render_film.h - where finished blocks go: decoded, encoded, committed.
+ * render_film.h - where a line's pictures go: encoded, committed, told.
  *
  * One clip at a time, block after block, in the order the line finishes them. A
- * clip's folder appears when its last block is through, complete or not at all.
+ * thread of its own encodes; a few blocks may wait for it, then whoever brings the
+ * next one waits too. A clip's folder appears when its last block is through,
+ * complete or not at all.
  */
 #ifndef RENDER_FILM_H
 #define RENDER_FILM_H
 
-#include "cmd/render.h"
-#include "pipeline/vae.h"
+#include "base/track.h"
+#include "cmd/render_about.h"
+
+enum { RENDER_FILM_SLOTS = 2 };
 
 struct render_film;
 
 struct render_film_config {
-    const struct render_options *o;
-    struct vae_config vae;
+    const struct render_clip *const *clip; /* of the batch; blocks name them by number */
+    struct comm *world;                    /* for notes to rank 0 */
+    int line;
     int frames_per_block;
-    const char *weights_hash, *text_hash; /* for clip.json; borrowed */
+    int64_t latent_h, latent_w;
+    struct render_source_facts facts; /* for clip.json */
+    struct trace *trace;              /* or NULL */
+    struct watch *watch;              /* or NULL */
+    const struct track *decode;       /* whose decoding is accounted to the clips, or NULL */
 };
 
 /* Whoever opens, closes; a clip that is not finished by then leaves nothing. */
 status render_film_open(struct render_film **out, const struct render_film_config *c) MUST_USE;
 void render_film_close(struct render_film **f); /* NULL is fine; sets NULL */
 
-/* The next block of the clip: x0 is [frames, 16, h, w]. *pictures came out. */
-status render_film_block(struct render_film *f, const struct render_clip *clip, int64_t block,
-                         const float *x0, int *pictures) MUST_USE;
+/* The next block: x0 [frames, 16, h, w] and its pictures [pictures, 8h, 8w, 3], host.
+ * Both are copied. If encoding has failed, that failure. */
+status render_film_block(struct render_film *f, int clip, int64_t block, const float *x0,
+                         const float *rgb, int pictures) MUST_USE;
+
+/* Nothing more comes: encode what waits. The first failure of the film. */
+status render_film_end(struct render_film *f) MUST_USE;
+
+const struct track *render_film_track(const struct render_film *f);
 
 #endif /* RENDER_FILM_H */

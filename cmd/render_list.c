@@ -1,10 +1,13 @@
 #define _XOPEN_SOURCE 700 /* realpath */
 #include "cmd/render_list.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/text.h"
+#include "cmd/world.h"
 
 #include <errno.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -87,35 +90,43 @@ static status open_output(struct job *job)
     return ST_OK;
 }
 
-static status add_clips(struct render_list *l, const struct render_source *s)
+/* Room for the clips of a source, behind those that are there. */
+static status make_room(struct render_list *l, const struct render_source *s)
 {
     struct render_clip *const more =
         realloc(l->clip, (size_t)(l->count + s->clips.count + 1) * sizeof *more);
 
     if (!more) return fail(ST_NOMEM, "%d clips", l->count + s->clips.count);
     l->clip = more;
+    return ST_OK;
+}
+
+static struct render_clip clip_of(const struct render_source *s, int i)
+{
+    return (struct render_clip){
+        .job = s->job, .card = &s->card, .model_id = s->model_id, .spec = &s->clips.clip[i]
+    };
+}
+
+static status expand(struct render_source *s, const char *precision)
+{
+    return clip_expand(&s->clips, s->job, &s->card,
+                       &(struct clip_options){ .model_id = s->model_id, .precision = precision });
+}
+
+static status settle_source(struct render_list *l, struct render_source *s, const char *precision)
+{
+    TRY(card_check_files(&s->card));
+    TRY(card_fingerprint(&s->card, s->model_id));
+    TRY(expand(s, precision));
+    TRY(open_output(s->job));
+    TRY(make_room(l, s));
     for (int i = 0; i < s->clips.count; i++) {
-        struct render_clip c = {
-            .job = s->job, .card = &s->card, .model_id = s->model_id, .spec = &s->clips.clip[i]
-        };
+        struct render_clip c = clip_of(s, i);
         TRY(place(l, s->job, c.spec, &c.dir));
         if (c.dir) l->clip[l->count++] = c;
     }
     return ST_OK;
-}
-
-static status add_job(struct render_list *l, struct job *job, const char *precision)
-{
-    struct render_source *const s = &l->source[l->sources++];
-
-    s->job = job;
-    TRY(clip_card(&s->card, job));
-    TRY(card_check_files(&s->card));
-    TRY(card_fingerprint(&s->card, s->model_id));
-    TRY(clip_expand(&s->clips, job, &s->card,
-                    &(struct clip_options){ .model_id = s->model_id, .precision = precision }));
-    TRY(open_output(job));
-    return add_clips(l, s);
 }
 
 static int by_dir(const void *a, const void *b)
@@ -138,29 +149,128 @@ static status check_unique(const struct render_list *l)
     return st;
 }
 
-status render_list_open(struct render_list *out, char *const *paths, int count,
-                        const char *precision)
+/* A clip among those of its job, and what it is. */
+enum { CLIP_WORD = 48 };
+static const char *clip_word(const struct clip_spec *c, char word[CLIP_WORD])
+{
+    snprintf(word, CLIP_WORD, "%lld %s", (long long)c->index, c->task_id);
+    return word;
+}
+
+/* What rank 0 found, as words that end in NUL: per source its model; per clip that
+ * is to be made its number and task, and its folder; an empty word behind the last. */
+static void add_word(struct text *t, const char *word) { text_add(t, word, strlen(word) + 1); }
+
+static status settle(struct render_list *l, const char *precision, struct text *found)
+{
+    for (int i = 0; i < l->sources; i++) TRY(settle_source(l, &l->source[i], precision));
+    TRY(check_unique(l));
+    for (int i = 0, at = 0; i < l->sources; i++) {
+        add_word(found, l->source[i].model_id);
+        for (; at < l->count && l->clip[at].job == l->source[i].job; at++) {
+            char word[CLIP_WORD];
+            add_word(found, clip_word(l->clip[at].spec, word));
+            add_word(found, l->clip[at].dir);
+        }
+        add_word(found, "");
+    }
+    return found->failed ? fail(ST_NOMEM, "%d clips", l->count) : ST_OK;
+}
+
+/* The next word, or NULL behind the last. */
+static const char *next_word(const char **at, const char *end)
+{
+    const char *const word = *at;
+
+    if (word >= end) return NULL;
+    *at = word + strlen(word) + 1;
+    return word;
+}
+
+static status follow_source(struct render_list *l, struct render_source *s, const char *precision,
+                            const char **at, const char *end)
+{
+    const char *const model = next_word(at, end);
+    const char *wanted;
+
+    snprintf(s->model_id, sizeof s->model_id, "%s", model ? model : "");
+    TRY(expand(s, precision));
+    TRY(make_room(l, s));
+    wanted = next_word(at, end);
+    for (int i = 0; i < s->clips.count && wanted && *wanted; i++) {
+        struct render_clip c = clip_of(s, i);
+        char word[CLIP_WORD];
+        if (strcmp(clip_word(c.spec, word), wanted) != 0) continue;
+        const char *const dir = next_word(at, end);
+        c.dir = dir ? strdup(dir) : NULL;
+        if (!c.dir) return fail(ST_NOMEM, "a folder's name");
+        l->clip[l->count++] = c;
+        wanted = next_word(at, end);
+    }
+    if (!wanted || *wanted)
+        return fail(ST_FORMAT,
+                    "job %s reads differently here than on rank 0: is every rank given "
+                    "the same files?",
+                    s->job->name);
+    return ST_OK;
+}
+
+static status follow(struct render_list *l, const char *precision, const char *words, size_t len)
+{
+    const char *at = words;
+
+    for (int i = 0; i < l->sources; i++)
+        TRY(follow_source(l, &l->source[i], precision, &at, words + len));
+    return ST_OK;
+}
+
+static status load(struct render_list *l, char *const *paths, int count)
 {
     int jobs = 0;
+
+    l->file = calloc((size_t)count + 1, sizeof *l->file);
+    if (!l->file) return fail(ST_NOMEM, "%d job files", count);
+    for (int i = 0; i < count; i++) {
+        TRY(job_load(&l->file[i], paths[i]));
+        l->files++;
+        jobs += l->file[i].jobs;
+    }
+    l->source = calloc((size_t)jobs + 1, sizeof *l->source);
+    if (!l->source) return fail(ST_NOMEM, "%d jobs", jobs);
+    for (int i = 0; i < count; i++)
+        for (int j = 0; j < l->file[i].jobs; j++) {
+            struct render_source *const s = &l->source[l->sources++];
+            s->job = &l->file[i].job[j];
+            TRY(clip_card(&s->card, s->job));
+        }
+    return ST_OK;
+}
+
+status render_list_open(struct render_list *out, struct comm *world, char *const *paths, int count,
+                        const char *precision)
+{
+    struct text found = { 0 };
+    char *words = NULL;
     status st = ST_OK;
 
-    *out = (struct render_list){ .file = calloc((size_t)count + 1, sizeof *out->file) };
-    if (!out->file) return fail(ST_NOMEM, "%d job files", count);
-    for (int i = 0; i < count; i++) {
-        TRY_OUT(job_load(&out->file[i], paths[i]));
-        out->files++;
-        jobs += out->file[i].jobs;
+    *out = (struct render_list){ 0 };
+    if (world->rank == 0) {
+        st = load(out, paths, count);
+        if (st == ST_OK) st = settle(out, precision, &found);
+        words = found.s;
     }
-    out->source = calloc((size_t)jobs + 1, sizeof *out->source);
-    if (!out->source) {
-        st = fail(ST_NOMEM, "%d jobs", jobs);
-        goto out;
+    TRY_OUT(world->ops->agree(world, st)); /* what is wrong with a file is said once */
+    TRY_OUT(world_share(world, 0, &words, &found.len));
+    if (world->rank != 0) {
+        st = load(out, paths, count);
+        if (st == ST_OK) st = follow(out, precision, words, found.len);
     }
-    for (int i = 0; i < count; i++)
-        for (int j = 0; j < out->file[i].jobs; j++)
-            TRY_OUT(add_job(out, &out->file[i].job[j], precision));
-    TRY_OUT(check_unique(out));
+    TRY_OUT(world->ops->agree(world, st));
+    if (world->rank == 0 && out->skipped)
+        log_info("render: %d clips are there already", out->skipped);
 out:
+    if (world->rank != 0) free(words);
+    text_free(&found);
     if (st != ST_OK) render_list_close(out);
     return st;
 }

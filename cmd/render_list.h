@@ -2,6 +2,7 @@
 #ifndef RENDER_LIST_H
 #define RENDER_LIST_H
 
+#include "comm/comm.h"
 #include "jobs/clip.h"
 
 /* One clip to make. Everything but dir belongs to the list's jobs. */
@@ -23,12 +24,14 @@ struct render_list {
     int files;
 };
 
-/* Read and validate all job files, expand them, make the output folders and look at
- * what stands there: a finished clip of the same task is skipped. precision: "f32" or "bf16" to overrule the jobs,
- * or NULL. ST_FORMAT at the key that is wrong, for a clip that is there under
- * on_exists: error, for a folder that holds something else, or for two clips with the
- * same folder; ST_IO for an output folder that cannot be written. */
-status render_list_open(struct render_list *out, char *const *paths, int count,
+/* [all] Read and validate all job files and expand them, on every rank. Rank 0 alone
+ * looks at the disk: it hashes the models, makes the output folders and finds what
+ * stands there (a finished clip of the same task is skipped), and tells the others.
+ * precision: "f32" or "bf16" to overrule the jobs, or NULL. ST_FORMAT at the key that
+ * is wrong, for a clip that is there under on_exists: error, for a folder that holds
+ * something else, for two clips with the same folder, or if the files read differently
+ * on two ranks; ST_IO for an output folder that cannot be written. */
+status render_list_open(struct render_list *out, struct comm *world, char *const *paths, int count,
                         const char *precision) MUST_USE;
 void render_list_close(struct render_list *l); /* safe on a zeroed one; zeroes it */
 

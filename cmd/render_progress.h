@@ -5,23 +5,23 @@
 #ifndef RENDER_PROGRESS_H
 #define RENDER_PROGRESS_H
 
-#include "pipeline/timeline.h"
+#include "cluster/roles.h"
+#include "jobs/clip.h"
 
 struct render_progress {
-    const struct timeline *timeline; /* of the batch; borrowed */
-    int clips, clips_done;           /* of the whole render */
-    int64_t pictures;                /* made so far in this batch */
-    int64_t blocks;                  /* finished so far in this batch */
-    double start, last;              /* seconds */
+    int clips, clips_done; /* of the whole render */
+    int64_t pictures;      /* made so far in this batch */
+    int64_t blocks, done;  /* of this batch: all, and those whose pictures are out */
+    int lines, stages_each, stages[ROLES_RANKS]; /* stages that hold a block, by line */
+    double start, last;                          /* seconds */
     bool bar, shown;
 };
 
-/* A batch begins. clips_done: of the whole render, before it. */
-void render_progress_begin(struct render_progress *p, const struct timeline *t, int clips,
-                           int clips_done);
+/* A batch begins. of: clips, clips_done, blocks, lines and stages_each. */
+void render_progress_begin(struct render_progress *p, const struct render_progress *of);
 
 /* A block of a clip is finished and its pictures are out. */
-void render_progress_block(struct render_progress *p, const char *name, struct place at,
+void render_progress_block(struct render_progress *p, const struct clip_spec *clip, int64_t block,
                            int pictures);
 
 /* Leave the terminal's line. */

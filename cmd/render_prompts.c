@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/log.h"
+#include "cmd/world.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -90,10 +91,9 @@ out:
 }
 
 status render_prompts_open(struct render_prompts **out, const struct clip_spec *const *clips,
-                           int count, const struct text_config *text, int text_dim_wanted)
+                           int count, int text_len, int text_dim)
 {
     struct render_prompts *p = calloc(1, sizeof *p);
-    struct text_encoder *encoder = NULL;
     status st = ST_OK;
 
     *out = NULL;
@@ -105,23 +105,147 @@ status render_prompts_open(struct render_prompts **out, const struct clip_spec *
     }
     for (int i = 0; i < count; i++) p->clips[i] = clips[i];
     p->count = count;
-    p->text_len = text->text_len;
-    p->text_dim = text_dim_wanted;
+    p->text_len = text_len;
+    p->text_dim = text_dim;
     TRY_OUT(collect(p));
+    *out = p;
+    p = NULL; /* handed over */
+out:
+    render_prompts_close(&p);
+    return st;
+}
+
+status render_prompts_encode(struct render_prompts *p, const struct text_config *text)
+{
+    struct text_encoder *encoder = NULL;
+    status st = ST_OK;
+
     TRY_OUT(text_open(&encoder, text));
-    if (text_dim(encoder) != text_dim_wanted) {
+    if (text_dim(encoder) != p->text_dim) {
         st = fail(ST_FORMAT, "%s: embeddings of %lld numbers; the transformer takes %d",
-                  text->encoder_path, (long long)text_dim(encoder), text_dim_wanted);
+                  text->encoder_path, (long long)text_dim(encoder), p->text_dim);
         goto out;
     }
     snprintf(p->hash, sizeof p->hash, "%s", text_encoder_hash(encoder));
     log_info("prompts: %d to embed", p->texts);
     TRY_OUT(encode(p, encoder));
-    *out = p;
-    p = NULL; /* handed over */
 out:
     text_close(&encoder);
-    render_prompts_close(&p);
+    return st;
+}
+
+/* ---- from the rank that encoded to those that need it --------------------------- */
+
+static const struct embedding *embedding_of(const struct render_prompts *p, const char *text)
+{
+    struct embedding const key = { .text = text };
+    return bsearch(&key, p->text, (size_t)p->texts, sizeof key, by_text);
+}
+
+/* Does one of the rank's clips use this text? */
+static void find_uses(const struct render_prompts *p, const struct render_prompts_share *s,
+                      int rank, bool *uses)
+{
+    memset(uses, 0, (size_t)p->texts * sizeof *uses);
+    for (int c = 0; c < p->count; c++) {
+        if (!s->mine(s->arg, rank, c)) continue;
+        for (int i = 0; i < p->clips[c]->prompts; i++)
+            uses[embedding_of(p, p->clips[c]->prompt[i].text) - p->text] = true;
+    }
+}
+
+static struct comm_part rows_of(const struct render_prompts *p, const struct embedding *e, int peer,
+                                bool send)
+{
+    int64_t const n = (int64_t)e->tokens * p->text_dim;
+    return (struct comm_part){
+        .t = { .data = e->rows, .dtype = DT_F32, .ndim = 1, .dim = { n } },
+        .peer = peer,
+        .send = send,
+    };
+}
+
+/* The texts one rank uses, all under way at once. */
+static status pass_on(struct render_prompts *p, const struct render_prompts_share *s, int rank,
+                      const bool *uses)
+{
+    bool const send = s->world->rank == s->from;
+    int const peer = send ? rank : s->from;
+    struct comm_part *const part = calloc((size_t)p->texts + 1, sizeof *part);
+    int parts = 0;
+    status st = ST_OK;
+
+    if (!part) return fail(ST_NOMEM, "%d prompts", p->texts);
+    for (int i = 0; i < p->texts; i++) {
+        struct embedding *const e = &p->text[i];
+        if (!uses[i]) continue;
+        if (!send) {
+            e->rows = malloc((size_t)e->tokens * (size_t)p->text_dim * sizeof *e->rows + 1);
+            if (!e->rows) st = fail(ST_NOMEM, "embedding of %d tokens", e->tokens);
+            TRY_OUT(st);
+        }
+        part[parts++] = rows_of(p, e, peer, send);
+    }
+    if (!parts) goto out;
+    TRY_OUT(s->world->ops->start(s->world, part, parts));
+    TRY_OUT(s->world->ops->finish(s->world));
+out:
+    free(part);
+    return st;
+}
+
+/* Everyone learns how many tokens each text has, and who made the rows. */
+static status share_facts(struct render_prompts *p, const struct render_prompts_share *s)
+{
+    size_t const counts = (size_t)p->texts * sizeof(int32_t);
+    size_t len = counts + sizeof p->hash;
+    char *bytes = NULL;
+
+    if (s->world->rank == s->from) {
+        bytes = malloc(len);
+        if (!bytes) return fail(ST_NOMEM, "%d prompts", p->texts);
+        for (int i = 0; i < p->texts; i++) {
+            int32_t const tokens = p->text[i].tokens;
+            memcpy(bytes + (size_t)i * sizeof tokens, &tokens, sizeof tokens);
+        }
+        memcpy(bytes + counts, p->hash, sizeof p->hash);
+    }
+    status const st = world_share(s->world, s->from, &bytes, &len);
+    for (int i = 0; st == ST_OK && i < p->texts; i++) {
+        int32_t tokens;
+        memcpy(&tokens, bytes + (size_t)i * sizeof tokens, sizeof tokens);
+        p->text[i].tokens = tokens;
+    }
+    if (st == ST_OK) memcpy(p->hash, bytes + counts, sizeof p->hash);
+    free(bytes);
+    return st;
+}
+
+static void keep_only(struct render_prompts *p, const bool *uses)
+{
+    for (int i = 0; i < p->texts; i++) {
+        if (uses[i]) continue;
+        free(p->text[i].rows);
+        p->text[i].rows = NULL;
+    }
+}
+
+status render_prompts_share(struct render_prompts *p, const struct render_prompts_share *s)
+{
+    bool *const uses = calloc((size_t)p->texts + 1, sizeof *uses);
+    status st = ST_OK;
+
+    if (!uses) return fail(ST_NOMEM, "%d prompts", p->texts);
+    TRY_OUT(share_facts(p, s));
+    for (int rank = 0; rank < s->world->size; rank++) {
+        if (rank == s->from || (s->world->rank != s->from && s->world->rank != rank)) continue;
+        find_uses(p, s, rank, uses);
+        TRY_OUT(pass_on(p, s, rank, uses));
+    }
+    find_uses(p, s, s->world->rank, uses);
+    keep_only(p, uses);
+out:
+    free(uses);
     return st;
 }
 
@@ -156,12 +280,6 @@ static struct mix mix_of(const struct render_prompts *p, int clip, int64_t block
     int64_t const in = block - now->block;
     if (i == 0 || in >= now->blend) return (struct mix){ .now = now };
     return (struct mix){ .before = now - 1, .now = now, .step = in + 1, .steps = now->blend + 1 };
-}
-
-static const struct embedding *embedding_of(const struct render_prompts *p, const char *text)
-{
-    struct embedding const key = { .text = text };
-    return bsearch(&key, p->text, (size_t)p->texts, sizeof key, by_text);
 }
 
 int64_t render_prompts_id(const struct render_prompts *p, int clip, int64_t block)

@@ -2,6 +2,7 @@
 #ifndef VERIFY_H
 #define VERIFY_H
 
+#include "comm/comm.h"
 #include "kernels/kern.h"
 #include "pipeline/weights.h"
 
@@ -10,8 +11,8 @@
 struct verify_options {
     const struct kern_backend *backend;
     enum dtype precision; /* DT_F32 or DT_BF16 */
-    int ranks, threads;
-    double deadline_s;
+    struct comm *world;   /* the ranks that share out a line */
+    int threads;          /* of this rank */
 };
 
 /* Tensors in host memory under the names of expected.safetensors. */
@@ -53,8 +54,13 @@ status verify_add(struct verify_case *c, const char *name, int ndim, const int64
 /* Path of a file in model/, malloc'ed; caller frees. NULL when out of memory. */
 char *verify_model(const struct verify_case *c, const char *name);
 
+/* [all] What every rank has computed, together on rank 0. Each element is computed by
+ * one rank, or alike by several; the others left it NaN. */
+status verify_gather(struct verify_case *c) MUST_USE;
+
 /* Each computes what the case asks for into c->computed. */
-status verify_rolling(struct verify_case *c, const char *weights) MUST_USE; /* a file in model/ */
+status verify_rolling(struct verify_case *c, const char *weights) MUST_USE; /* [all] a file in
+                                                                               model/ */
 status verify_vae(struct verify_case *c) MUST_USE;
 status verify_text(struct verify_case *c) MUST_USE;
 status verify_tokenizer(struct verify_case *c) MUST_USE;

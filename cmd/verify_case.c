@@ -93,3 +93,37 @@ char *verify_model(const struct verify_case *c, const char *name)
 {
     return text_format("%s/model/%s", c->dir, name);
 }
+
+/* One tensor from one rank: what is not NaN there and is here. */
+static status take(struct comm *world, int from, struct tensor *to)
+{
+    struct comm_part part = { .t = *to, .peer = from };
+    int64_t const n = tensor_count(to);
+    float *const into = to->data, *const came = malloc((size_t)n * sizeof *came + 1);
+    status st = ST_OK;
+
+    if (!came) return fail(ST_NOMEM, "%lld numbers of rank %d", (long long)n, from);
+    part.t.data = came;
+    TRY_OUT(world->ops->start(world, &part, 1));
+    TRY_OUT(world->ops->finish(world));
+    for (int64_t i = 0; i < n; i++)
+        if (isnan(into[i])) into[i] = came[i];
+out:
+    free(came);
+    return st;
+}
+
+status verify_gather(struct verify_case *c)
+{
+    struct comm *const world = c->o.world;
+
+    for (int i = 0; i < c->computed.count; i++) {
+        struct tensor *const t = &c->computed.item[i].t;
+        for (int r = 1; world->rank == 0 && r < world->size; r++) TRY(take(world, r, t));
+        if (world->rank == 0) continue;
+        struct comm_part const part = { .t = *t, .peer = 0, .send = true };
+        TRY(world->ops->start(world, &part, 1));
+        TRY(world->ops->finish(world));
+    }
+    return ST_OK;
+}

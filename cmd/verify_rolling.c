@@ -6,8 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Everything the line's callbacks need; ranks call them side by side, each for
- * blocks of its own, so they write to places of their own. */
+/* Everything the line's callbacks need: those of this rank's stages. */
 struct clip {
     struct verify_case *c;
     int frames, levels, blocks;
@@ -184,9 +183,7 @@ static status run(struct clip *p, const struct dit *model, const struct schedule
         .policy = *policy,
         .latent_h = p->dim[2],
         .latent_w = p->dim[3],
-        .ranks = o->ranks,
         .threads = o->threads,
-        .deadline_s = o->deadline_s,
     };
     struct line_io const io = { .arg = p,
                                 .noise = noise,
@@ -197,7 +194,7 @@ static status run(struct clip *p, const struct dit *model, const struct schedule
     struct timeline t;
 
     TRY(timeline_make(&t, policy, (int64_t[]){ p->blocks }, 1));
-    status const st = crew_run(&crew, &t, &io);
+    status const st = crew_run(&crew, o->world, &t, &io);
     timeline_free(&t);
     return st;
 }
@@ -252,6 +249,7 @@ status verify_rolling(struct verify_case *c, const char *weights)
     TRY_OUT(c->o.backend->open(&ctx, c->o.threads));
     TRY_OUT(dit_open(&model, &config, ctx));
     TRY_OUT(run(&p, model, &schedule, &policy));
+    TRY_OUT(verify_gather(c));
 out:
     dit_close(&model);
     if (ctx) c->o.backend->close(&ctx);

@@ -111,7 +111,8 @@ status comm_thread_run(struct comm **group, int size, comm_main main, void *arg)
  * memory. One thread of the process, the world's own, makes every MPI call, so any
  * thread may use a comm and messages move on while ranks compute.
  */
-bool comm_mpi_launched(void); /* has a launcher started this process as a rank? */
+/* The rank that a launcher has started this process as; -1: none has. */
+int comm_launched_rank(void);
 
 /* [all] The world. On failure *out is NULL. Whoever opens, leaves. */
 status comm_mpi_open(struct comm **out, double deadline_s) MUST_USE;

@@ -254,23 +254,33 @@ void amx_attend(const struct amx_chunk *c, const struct amx_found *f)
         product(f->values + i * AMX_QUERIES, c->v + i * AMX_KEYS, AMX_KEYS * 2, c->p, keys, true);
 }
 
-void amx_finish(uint16_t *out, int64_t out_step, int64_t rows, int64_t head_dim,
-                const struct amx_found *f)
+/* Sixteen numbers of row r. */
+static inline void put_row(const struct amx_out *o, int64_t r, int64_t c, __m512 v)
+{
+    int64_t const at = r * o->step + c;
+
+    if (o->wide) {
+        _mm512_storeu_ps((float *)o->at + at, v);
+        return;
+    }
+    __m256bh const h = _mm512_cvtneps_pbh(v);
+    memcpy((uint16_t *)o->at + at, &h, sizeof h);
+}
+
+void amx_finish(const struct amx_out *o, const struct amx_found *f)
 {
     __m512i r[TILE];
 
-    for (int64_t first = 0; first < rows; first += TILE) {
+    for (int64_t first = 0; first < o->rows; first += TILE) {
         __m512 const inv = _mm512_div_ps(_mm512_set1_ps(1.0f), _mm512_loadu_ps(f->sum + first));
-        for (int64_t c = 0; c < head_dim; c += TILE) {
+        for (int64_t c = 0; c < o->head_dim; c += TILE) {
             for (int64_t i = 0; i < TILE; i++) {
                 __m512 const v = _mm512_loadu_ps(f->values + (c + i) * AMX_QUERIES + first);
                 r[i] = _mm512_castps_si512(_mm512_mul_ps(v, inv));
             }
             transpose(r);
-            for (int64_t i = 0; i < TILE && first + i < rows; i++) {
-                __m256bh const h = _mm512_cvtneps_pbh(_mm512_castsi512_ps(r[i]));
-                memcpy(out + (first + i) * out_step + c, &h, sizeof h);
-            }
+            for (int64_t i = 0; i < TILE && first + i < o->rows; i++)
+                put_row(o, first + i, c, _mm512_castsi512_ps(r[i]));
         }
     }
 }

@@ -60,8 +60,12 @@ struct amx_chunk {
 };
 void amx_attend(const struct amx_chunk *c, const struct amx_found *f);
 
-/* out[r, :] = values[:, r] / sum[r], rows out_step numbers apart */
-void amx_finish(uint16_t *out, int64_t out_step, int64_t rows, int64_t head_dim,
-                const struct amx_found *f);
+/* at[r, :] = values[:, r] / sum[r], rows `step` numbers apart: F32 if wide, else BF16 */
+struct amx_out {
+    void *at;
+    int64_t step, rows, head_dim;
+    bool wide;
+};
+void amx_finish(const struct amx_out *o, const struct amx_found *f);
 
 #endif /* AMX_H */

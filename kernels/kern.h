@@ -97,7 +97,11 @@ struct kern_rope {
 
 /* out = softmax(scale * q k^T + bias) v, per head, over the keys of all segments
  * in their order, as if they were one. A head's columns are [h*hd, (h+1)*hd).
- * q, out: [nq, heads*hd] act   k, v: [n_i, heads*hd] act, one pair per segment
+ * lse = log(sum over keys of exp(scale * q k + bias)), natural: with it and an F32
+ * out the result is a partial one, for kern_merge. A bias that leaves out every key
+ * of a row gives lse -INFINITY, and out is then no number.
+ * q: [nq, heads*hd] act   k, v: [n_i, heads*hd] act, one pair per segment
+ * out: [nq, heads*hd] act or F32   lse: [nq, heads] F32 or NULL
  * bias: [heads, nq, sum n_i] F32 or NULL.   At least one key. */
 enum { KERN_SEGMENTS = 32 };
 struct kern_segment {
@@ -107,9 +111,19 @@ struct kern_attention {
     const struct tensor *q, *bias;
     const struct kern_segment *segments;
     int segment_count; /* 1..KERN_SEGMENTS */
-    struct tensor *out;
+    struct tensor *out, *lse;
     int heads;
     float scale;
+};
+
+/* Attention over all keys from its results a and b over two parts of them: per head,
+ * out = (wa * a + wb * b) / (wa + wb), w = exp(lse - max(a_lse, b_lse)). A side whose
+ * lse is -INFINITY takes no part; at most one may be.
+ * a, b: [nq, heads*hd] F32   a_lse, b_lse: [nq, heads] F32
+ * out: [nq, heads*hd] act */
+struct kern_merge {
+    const struct tensor *a, *a_lse, *b, *b_lse;
+    struct tensor *out;
 };
 
 /* 3-D convolution over [past | x] in time without padding there (a causal
@@ -185,6 +199,7 @@ struct kern_zero {
     OP(rmsnorm)                                                                                    \
     OP(rope)                                                                                       \
     OP(attention)                                                                                  \
+    OP(merge)                                                                                      \
     OP(conv3d)                                                                                     \
     OP(channel_norm)                                                                               \
     OP(mul)                                                                                        \

@@ -111,8 +111,11 @@ int64_t attention_keys(const struct kern_attention *a)
 status kern_check_attention(const struct kern_attention *a)
 {
     NEED("attention", is_act(a->q) && a->q->ndim == 2, a->q);
-    NEED("attention", a->out->dtype == a->q->dtype && tensor_same_shape(a->q, a->out), a->out);
+    NEED("attention", is_f32(a->out) || a->out->dtype == a->q->dtype, a->out);
+    NEED("attention", tensor_same_shape(a->q, a->out), a->out);
     NEED("attention", a->heads > 0 && a->q->dim[1] % a->heads == 0, a->q);
+    NEED("attention", !a->lse || (is_f32(a->lse) && is_matrix(a->lse, a->q->dim[0], a->heads)),
+         a->lse);
     NEED("attention", a->segment_count >= 1 && a->segment_count <= KERN_SEGMENTS, NULL);
     for (int i = 0; i < a->segment_count; i++) {
         const struct tensor *const k = &a->segments[i].k, *const v = &a->segments[i].v;
@@ -125,6 +128,18 @@ status kern_check_attention(const struct kern_attention *a)
          !a->bias || (is_f32(a->bias) && a->bias->ndim == 3 && a->bias->dim[0] == a->heads &&
                       a->bias->dim[1] == a->q->dim[0] && a->bias->dim[2] == keys),
          a->bias);
+    return ST_OK;
+}
+
+status kern_check_merge(const struct kern_merge *a)
+{
+    NEED("merge", is_f32(a->a) && a->a->ndim == 2, a->a);
+    NEED("merge", is_f32(a->b) && tensor_same_shape(a->a, a->b), a->b);
+    NEED("merge", is_act(a->out) && tensor_same_shape(a->a, a->out), a->out);
+    NEED("merge", is_f32(a->a_lse) && a->a_lse->ndim == 2, a->a_lse);
+    NEED("merge", a->a_lse->dim[0] == a->a->dim[0], a->a_lse);
+    NEED("merge", a->a_lse->dim[1] > 0 && a->a->dim[1] % a->a_lse->dim[1] == 0, a->a_lse);
+    NEED("merge", is_f32(a->b_lse) && tensor_same_shape(a->a_lse, a->b_lse), a->b_lse);
     return ST_OK;
 }
 

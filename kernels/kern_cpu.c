@@ -136,6 +136,7 @@ const struct kern_backend kern_cpu_backend = {
         .rmsnorm = cpu_rmsnorm,
         .rope = cpu_rope,
         .attention = cpu_attention,
+        .merge = cpu_merge,
         .conv3d = cpu_conv3d,
         .channel_norm = cpu_channel_norm,
         .mul = cpu_mul,

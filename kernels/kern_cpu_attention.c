@@ -1,5 +1,6 @@
 #include "kernels/kern_cpu_attention.h"
 
+#include <math.h>
 #include <string.h>
 
 static const size_t group_bytes = (size_t)64 << 20;
@@ -28,6 +29,16 @@ int64_t attention_tile_queries(const struct attention *t, int64_t query)
 struct attention_part attention_part(int64_t task, int64_t parts)
 {
     return (struct attention_part){ .head = task / parts, .part = task % parts };
+}
+
+void attention_put_lse(const struct attention *t, const struct attention_sums *s)
+{
+    double const ln_2 = 0x1.62e42fefa39efp-1;
+
+    if (!t->a->lse) return;
+    float *const lse = (float *)t->a->lse->data + s->query * t->a->heads + t->first_head + s->head;
+    for (int64_t r = 0; r < s->rows; r++)
+        lse[r * t->a->heads] = (float)(ln_2 * ((double)s->max[r] + log2((double)s->sum[r])));
 }
 
 void *attention_packed(const struct attention *t, int64_t head, int64_t chunk)

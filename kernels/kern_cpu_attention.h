@@ -45,6 +45,14 @@ struct attention_part {
 };
 struct attention_part attention_part(int64_t task, int64_t parts);
 
+/* What some rows of one head have found in the end: of their scores in units of log 2
+ * the largest, and the sum of 2^(score - largest). Stores lse, if asked for. */
+struct attention_sums {
+    int64_t query, rows, head; /* head: within the group */
+    const float *max, *sum;
+};
+void attention_put_lse(const struct attention *t, const struct attention_sums *s);
+
 void *attention_packed(const struct attention *t, int64_t head, int64_t chunk);
 
 /* One head's columns of some rows, dense, in the tile's dtype. */

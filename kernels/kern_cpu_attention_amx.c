@@ -107,6 +107,21 @@ static void attend_chunk(const struct attention *t, const struct room *m, struct
     }
 }
 
+static void finish(const struct attention *t, const struct amx_found *f, int64_t query,
+                   int64_t rows, int64_t head)
+{
+    const struct tensor *const out = t->a->out;
+    size_t const at = (size_t)query_at(t, query, head) * dtype_size(out->dtype);
+
+    amx_finish(&(struct amx_out){ .at = (unsigned char *)out->data + at,
+                                  .step = t->dim,
+                                  .rows = rows,
+                                  .head_dim = t->head_dim,
+                                  .wide = out->dtype == DT_F32 },
+               f);
+    attention_put_lse(t, &(struct attention_sums){ query, rows, head, f->max, f->sum });
+}
+
 static status attend_tile(void *arg, int64_t task, int worker)
 {
     const struct attention *const t = arg;
@@ -121,10 +136,8 @@ static status attend_tile(void *arg, int64_t task, int worker)
     amx_begin();
     for (int64_t chunk = 0; chunk < attention_chunks(t); chunk++) attend_chunk(t, &m, at, chunk);
     amx_end();
-    for (int i = 0; i * AMX_QUERIES < queries; i++) {
-        amx_finish((uint16_t *)t->a->out->data + query_at(t, first + i * AMX_QUERIES, at.head),
-                   t->dim, rows_of(queries, i), t->head_dim, &m.found[i]);
-    }
+    for (int i = 0; i * AMX_QUERIES < queries; i++)
+        finish(t, &m.found[i], first + i * AMX_QUERIES, rows_of(queries, i), at.head);
     return ST_OK;
 }
 

@@ -111,6 +111,7 @@ static status attend_tile(void *arg, int64_t task, int worker)
             .cols = t->head_dim,
         },
         m.sum, t->dim);
+    attention_put_lse(t, &(struct attention_sums){ query, rows, part.head, m.max, m.sum });
     return ST_OK;
 }
 

@@ -50,6 +50,7 @@ status cpu_conv_pack(struct cpu_ctx *, const struct kern_pack *);
 status cpu_linear(struct kern_ctx *, const struct kern_linear *);
 status cpu_attention(struct kern_ctx *, const struct kern_attention *);
 status cpu_conv3d(struct kern_ctx *, const struct kern_conv3d *);
+status cpu_merge(struct kern_ctx *, const struct kern_merge *);
 status cpu_layernorm(struct kern_ctx *, const struct kern_layernorm *);
 status cpu_rmsnorm(struct kern_ctx *, const struct kern_rmsnorm *);
 status cpu_rope(struct kern_ctx *, const struct kern_rope *);

@@ -1,6 +1,8 @@
 /* kern_cpu_rows.c - the operations on rows and single elements. */
 #include "kernels/kern_cpu_ops.h"
 
+#include <math.h>
+
 /* Numbers one task handles: enough to be worth handing out. */
 enum { TASK_NUMBERS = 1 << 15 };
 
@@ -192,4 +194,45 @@ status cpu_axpby(struct kern_ctx *ctx, const struct kern_axpby *a)
 {
     TRY(kern_check_axpby(a));
     return share_out(ctx, a, tensor_count(a->out), 1, axpby_numbers);
+}
+
+/* What side a of one head weighs, of 1. */
+static double share_of(double a_lse, double b_lse)
+{
+    double const max = a_lse > b_lse ? a_lse : b_lse;
+    double const wa = exp(a_lse - max), wb = exp(b_lse - max);
+    return wa / (wa + wb);
+}
+
+static status merge_rows(void *arg, int64_t task, int worker)
+{
+    const struct call *const j = arg;
+    const struct kern_merge *const a = j->a;
+    const float *const x = a->a->data, *const y = a->b->data;
+    const float *const x_lse = a->a_lse->data, *const y_lse = a->b_lse->data;
+    int64_t const heads = a->a_lse->dim[1], head_dim = j->cols / heads;
+    int64_t const first = task * j->per_task * heads;
+
+    (void)worker;
+    for (int64_t i = first; i < first + rows_of_task(j, task) * heads; i++) {
+        float const share = (float)share_of((double)x_lse[i], (double)y_lse[i]);
+        float const other = (float)share_of((double)y_lse[i], (double)x_lse[i]);
+        /* A side without weight is not read: it may hold no numbers. */
+        j->c->vec->blend(&(struct vec_blend){
+            .a = (share != 0 ? x : y) + i * head_dim,
+            .b = (other != 0 ? y : x) + i * head_dim,
+            .out = at(a->out, i * head_dim),
+            .out_dtype = a->out->dtype,
+            .a_share = share,
+            .b_share = other,
+            .count = head_dim,
+        });
+    }
+    return ST_OK;
+}
+
+status cpu_merge(struct kern_ctx *ctx, const struct kern_merge *a)
+{
+    TRY(kern_check_merge(a));
+    return share_out(ctx, a, a->a->dim[0], a->a->dim[1], merge_rows);
 }

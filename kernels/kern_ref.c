@@ -165,6 +165,32 @@ static status rope_ref(struct kern_ctx *ctx, const struct kern_rope *a)
     return ST_OK;
 }
 
+/* One head of one row: `hd` numbers from `at` on. */
+static void merge_head(const struct kern_merge *a, int64_t at, int64_t hd, const double lse[2])
+{
+    double const max = lse[0] > lse[1] ? lse[0] : lse[1];
+    double const wa = exp(lse[0] - max), wb = exp(lse[1] - max);
+
+    for (int64_t i = at; i < at + hd; i++) {
+        double const x = wa > 0 ? wa * (double)tensor_get(a->a, i) : 0.0;
+        double const y = wb > 0 ? wb * (double)tensor_get(a->b, i) : 0.0;
+        tensor_put(a->out, i, (float)((x + y) / (wa + wb)));
+    }
+}
+
+static status merge_ref(struct kern_ctx *ctx, const struct kern_merge *a)
+{
+    (void)ctx;
+    TRY(kern_check_merge(a));
+    int64_t const heads = a->a_lse->dim[1], hd = a->a->dim[1] / heads;
+
+    for (int64_t i = 0; i < tensor_count(a->a_lse); i++) {
+        double const lse[2] = { tensor_get(a->a_lse, i), tensor_get(a->b_lse, i) };
+        merge_head(a, i * hd, hd, lse);
+    }
+    return ST_OK;
+}
+
 static status channel_norm_ref(struct kern_ctx *ctx, const struct kern_channel_norm *a)
 {
     (void)ctx;
@@ -271,6 +297,7 @@ const struct kern_backend kern_ref_backend = {
         .rmsnorm = rmsnorm_ref,
         .rope = rope_ref,
         .attention = ref_attention,
+        .merge = merge_ref,
         .conv3d = ref_conv3d,
         .channel_norm = channel_norm_ref,
         .mul = mul_ref,

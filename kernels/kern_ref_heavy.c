@@ -87,7 +87,9 @@ static status attention_row(void *arg, int64_t r, int worker)
                 if (a->bias) s[n] += tensor_get(a->bias, (h * a->q->dim[0] + r) * keys + n);
                 if (!(s[n] <= max)) max = s[n];
             }
+        if (max == -INFINITY) max = 0; /* a bias has left out every key */
         for (n = 0; n < keys; n++) sum += s[n] = exp(s[n] - max);
+        if (a->lse) tensor_put(a->lse, r * a->heads + h, (float)(max + log(sum)));
         n = 0;
         for (int i = 0; i < a->segment_count; i++)
             for (int64_t j = 0; j < a->segments[i].k.dim[0]; j++, n++)

@@ -215,6 +215,21 @@ static void axpby(float *out, const float *x, const float *y, const double ab[2]
         out[i] = (float)(ab[0] * (double)x[i] + ab[1] * (double)y[i]);
 }
 
+INLINE void blend_as(const struct vec_blend *b, enum dtype t)
+{
+    int64_t const n = b->count;
+
+    for (int64_t i = 0; i < n; i += LANES)
+        put(b->out, t, i, n,
+            get(b->a, DT_F32, i, n) * b->a_share + get(b->b, DT_F32, i, n) * b->b_share);
+}
+
+static void blend(const struct vec_blend *b)
+{
+    if (b->out_dtype == DT_F32) blend_as(b, DT_F32);
+    else blend_as(b, DT_BF16);
+}
+
 static const unsigned char *row_at(const void *p, enum dtype t, int64_t numbers)
 {
     return p ? (const unsigned char *)p + (size_t)numbers * dtype_size(t) : NULL;
@@ -420,6 +435,7 @@ const struct vec_ops VEC_TABLE = {
     .convert = convert,
     .mul = mul,
     .axpby = axpby,
+    .blend = blend,
     .epilogue = epilogue,
     .layernorm = layernorm,
     .rmsnorm = rmsnorm,

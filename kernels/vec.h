@@ -47,6 +47,15 @@ struct vec_softmax {
     int64_t rows, cols, step, bias_step, value_cols;
 };
 
+/* out[i] = a_share * a[i] + b_share * b[i] */
+struct vec_blend {
+    const float *a, *b;
+    void *out;
+    enum dtype out_dtype;
+    float a_share, b_share;
+    int64_t count;
+};
+
 struct vec_ops {
     const char *name; /* "baseline", "avx2", "avx512", "avx512bf16" */
 
@@ -55,6 +64,7 @@ struct vec_ops {
                     int64_t count);
     void (*mul)(void *out, const void *a, const void *b, enum dtype dtype, int64_t count);
     void (*axpby)(float *out, const float *x, const float *y, const double ab[2], int64_t count);
+    void (*blend)(const struct vec_blend *);
     void (*epilogue)(const struct vec_epilogue *);
     void (*layernorm)(const struct vec_rows *, const float *scale, const float *shift, float eps);
     void (*rmsnorm)(const struct vec_rows *, const float *weight, float eps);

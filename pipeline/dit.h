@@ -3,8 +3,9 @@
  * through one layer.
  *
  * The forward pass is cut where ranks meet: dit_project leaves a block's keys and
- * values, then the line exchanges them, then dit_attend goes on. Nothing here
- * knows of ranks, windows or clips. Maths and names: Wan2.1 as Rolling Forcing
+ * values, then the line exchanges them, then dit_attend goes on. What is at hand
+ * before the exchange is over dit_attend_part takes meanwhile. Nothing here knows
+ * of ranks, windows or clips. Maths and names: Wan2.1 as Rolling Forcing
  * uses it.
  *
  * Letters: n tokens of a block = frames * h/2 * w/2; d dim; act = F32 or BF16.
@@ -50,13 +51,22 @@ struct dit_angles {
     struct tensor time, row, col;
 };
 
+/* A block's attention over some of its keys, before it is merged with the rest's. */
+struct dit_part {
+    struct tensor x;   /* [n, d] F32 */
+    struct tensor lse; /* [n, heads] F32 */
+};
+status dit_part_place(struct dit_part *out, const struct dit_shape *s, int64_t tokens,
+                      struct arena *a) MUST_USE;
+
 /* Scratch of one rank, whatever stages it owns. */
 struct dit_scratch {
-    struct tensor h;     /* [n, d] act: normed input, then attention output */
-    struct tensor q;     /* [n, d] act: cross-attention queries */
-    struct tensor ffn;   /* [n, ffn_dim] act */
-    struct tensor patch; /* [n, 4*channels] act */
-    struct tensor flow;  /* [n, 4*channels] F32 */
+    struct tensor h;      /* [n, d] act: normed input, then attention output */
+    struct tensor q;      /* [n, d] act: cross-attention queries */
+    struct tensor ffn;    /* [n, ffn_dim] act */
+    struct tensor patch;  /* [n, 4*channels] act */
+    struct tensor flow;   /* [n, 4*channels] F32 */
+    struct dit_part part; /* of the attention in two parts; not placed where there is none */
 };
 status dit_scratch_place(struct dit_scratch *out, const struct dit_shape *s, enum dtype act,
                          int64_t tokens, struct arena *a) MUST_USE;
@@ -88,13 +98,24 @@ struct dit_project {
 status dit_project(const struct dit *d, struct kern_ctx *ctx, struct dit_scratch *s,
                    const struct dit_project *p) MUST_USE;
 
-/* The rest of the layer: attention of q over the segments (keys with RoPE),
- * cross-attention to the prompt, feed-forward. x is updated. */
+/* What queries attend to: keys with RoPE. */
+struct dit_keys {
+    struct kern_segment segment[KERN_SEGMENTS];
+    int count;
+};
+
+/* Attention of q over a part of the keys. */
+status dit_attend_part(const struct dit *d, struct kern_ctx *ctx, const struct tensor *q,
+                       const struct dit_keys *keys, struct dit_part *out) MUST_USE;
+
+/* The rest of the layer: attention of q over the keys, merged with what it was over
+ * the others if they were taken `before`; cross-attention to the prompt, feed-forward.
+ * x is updated. */
 struct dit_attend {
     int layer, level;
     const struct tensor *q;
-    const struct kern_segment *segments;
-    int segment_count;
+    const struct dit_keys *keys;
+    const struct dit_part *before; /* or NULL; needs the scratch's part */
     const struct dit_context *context;
     struct tensor *x;
 };

@@ -14,6 +14,13 @@ status dit_scratch_place(struct dit_scratch *out, const struct dit_shape *s, enu
     return tensor_place(&out->flow, a, DT_F32, DIMS(tokens, 4 * s->channels));
 }
 
+status dit_part_place(struct dit_part *out, const struct dit_shape *s, int64_t tokens,
+                      struct arena *a)
+{
+    TRY(tensor_place(&out->x, a, DT_F32, DIMS(tokens, s->dim)));
+    return tensor_place(&out->lse, a, DT_F32, DIMS(tokens, s->heads));
+}
+
 status dit_context_place(struct dit_context *out, const struct dit_shape *s, enum dtype act,
                          struct arena *a)
 {
@@ -57,16 +64,11 @@ static status norm(const struct dit *d, struct kern_ctx *ctx, const struct tenso
                  .x = x, .scale = scale, .shift = shift, .out = h, .eps = d->shape.eps });
 }
 
-static status attention(const struct dit *d, struct kern_ctx *ctx, const struct tensor *q,
-                        const struct kern_segment *segments, int count, struct tensor *out)
+static status attention(const struct dit *d, struct kern_ctx *ctx, struct kern_attention a)
 {
-    int const head_dim = d->shape.dim / d->shape.heads;
-    return kern_attention(ctx, &(struct kern_attention){ .q = q,
-                                                         .segments = segments,
-                                                         .segment_count = count,
-                                                         .out = out,
-                                                         .heads = d->shape.heads,
-                                                         .scale = 1.0f / sqrtf((float)head_dim) });
+    a.heads = d->shape.heads;
+    a.scale = 1.0f / sqrtf((float)(d->shape.dim / d->shape.heads));
+    return kern_attention(ctx, &a);
 }
 
 status dit_context_fill(const struct dit *d, struct kern_ctx *ctx, struct dit_context *c,
@@ -140,7 +142,9 @@ static status cross_attend(const struct dit *d, struct kern_ctx *ctx, struct dit
     TRY(norm(d, ctx, p->x, &scale, &shift, &s->h));
     TRY(dit_linear(ctx, &l->cross.q, &s->h, &s->q, KERN_ACT_NONE));
     TRY(rmsnorm(d, ctx, &s->q, &l->cross.norm_q));
-    TRY(attention(d, ctx, &s->q, &text, 1, &s->h));
+    TRY(attention(d, ctx,
+                  (struct kern_attention){
+                      .q = &s->q, .segments = &text, .segment_count = 1, .out = &s->h }));
     return add_linear(ctx, &l->cross.o, &s->h, NULL, p->x);
 }
 
@@ -157,12 +161,40 @@ static status feed_forward(const struct dit *d, struct kern_ctx *ctx, struct dit
     return add_linear(ctx, &l->down, &s->ffn, &gate, p->x);
 }
 
+status dit_attend_part(const struct dit *d, struct kern_ctx *ctx, const struct tensor *q,
+                       const struct dit_keys *keys, struct dit_part *out)
+{
+    return attention(d, ctx,
+                     (struct kern_attention){ .q = q,
+                                              .segments = keys->segment,
+                                              .segment_count = keys->count,
+                                              .out = &out->x,
+                                              .lse = &out->lse });
+}
+
+static status self_attend(const struct dit *d, struct kern_ctx *ctx, struct dit_scratch *s,
+                          const struct dit_attend *p)
+{
+    if (!p->before)
+        return attention(d, ctx,
+                         (struct kern_attention){ .q = p->q,
+                                                  .segments = p->keys->segment,
+                                                  .segment_count = p->keys->count,
+                                                  .out = &s->h });
+    TRY(dit_attend_part(d, ctx, p->q, p->keys, &s->part));
+    return kern_merge(ctx, &(struct kern_merge){ .a = &p->before->x,
+                                                 .a_lse = &p->before->lse,
+                                                 .b = &s->part.x,
+                                                 .b_lse = &s->part.lse,
+                                                 .out = &s->h });
+}
+
 status dit_attend(const struct dit *d, struct kern_ctx *ctx, struct dit_scratch *s,
                   const struct dit_attend *p)
 {
     struct tensor const gate = dit_layer_mod(d, p->layer, p->level, DIT_GATE1);
 
-    TRY(attention(d, ctx, p->q, p->segments, p->segment_count, &s->h));
+    TRY(self_attend(d, ctx, s, p));
     TRY(add_linear(ctx, &d->layer[p->layer].self.o, &s->h, &gate, p->x));
     TRY(cross_attend(d, ctx, s, p));
     return feed_forward(d, ctx, s, p);

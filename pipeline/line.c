@@ -27,12 +27,23 @@ static status layout_stages(struct line *l, struct arena *scratch, struct arena 
         TRY(tensor_place(&g->q, scratch, act, DIMS(l->tokens, s->dim)));
         TRY(tensor_place(&g->time, scratch, DT_F32, DIMS(l->c.policy.attention_frames, pairs, 2)));
     }
-    /* Without a noise stage here nobody reads the window's keys. */
-    for (int i = 0; i < l->levels && l->first < l->levels; i++) {
+    if (l->first >= l->levels) return ST_OK; /* no noise stage, nobody reads the window's keys */
+    for (int i = 0; i < l->levels; i++) {
         TRY(tensor_place(&l->window_k[i], wire, act, DIMS(l->tokens, s->dim)));
         TRY(tensor_place(&l->window_v[i], wire, act, DIMS(l->tokens, s->dim)));
     }
     return ST_OK;
+}
+
+/* Block by block the line holds one block at a time: all keys are near, and never cut. */
+static status layout_parts(struct line *l, struct arena *a)
+{
+    const struct dit_shape *const s = dit_shape_of(l->c.model);
+
+    if (l->c.policy.kind == WINDOW_BLOCK || l->first >= l->levels) return ST_OK;
+    for (int i = l->first; i < l->end && i < l->levels; i++)
+        TRY(dit_part_place(&l->stage[i].near, s, l->tokens, a));
+    return dit_part_place(&l->scratch.part, s, l->tokens, a);
 }
 
 static status layout_scratch(struct line *l, struct arena *a)
@@ -69,6 +80,7 @@ static status layout(struct line *l, struct arena a[LINE_ARENAS])
     for (int i = 0; i < l->contexts; i++)
         TRY(dit_context_place(&l->context[i], s, cache.act, &a[LINE_CONTEXT]));
     TRY(layout_scratch(l, &a[LINE_SCRATCH]));
+    TRY(layout_parts(l, &a[LINE_SCRATCH]));
     return layout_stages(l, &a[LINE_SCRATCH], &a[LINE_WIRE]);
 }
 
@@ -224,7 +236,10 @@ status line_tick(struct line *l)
     if (l->io->stop && l->io->stop(l->io->arg))
         mine = fail(ST_CANCELED, "stopped before tick %lld of %lld", (long long)l->tick,
                     (long long)timeline_ticks(l->timeline));
-    TRY(comm->ops->agree(comm, mine));
+    track_begin(l->c.track, TRACK_HAND_OVER, TRACK_NOWHERE);
+    status const met = comm->ops->agree(comm, mine);
+    track_end(l->c.track);
+    TRY(line_located(l, -1, met));
     for (int i = 0; i <= l->levels; i++) l->place[i] = timeline_at(l->timeline, l->tick, i);
     admit_clean(l);
     TRY(enter(l));

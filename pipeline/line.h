@@ -16,6 +16,7 @@
 #ifndef LINE_H
 #define LINE_H
 
+#include "base/track.h"
 #include "cluster/split.h"
 #include "comm/comm.h"
 #include "pipeline/dit.h"
@@ -43,6 +44,9 @@ struct line_io {
     status (*tap)(void *arg, int clip, int64_t block, int level, const float *noisy,
                   const float *flow, const float *x0);
 
+    /* Optional: what a clip is called in errors and in the trace; else its number here. */
+    int (*number)(void *arg, int clip);
+
     /* Optional: true stops every rank at the next tick with ST_CANCELED. */
     bool (*stop)(void *arg);
 };
@@ -57,6 +61,8 @@ struct line_config {
                                    stage is never needed. 0: not known */
     struct comm *comm;          /* this rank's; borrowed */
     struct kern_ctx *ctx;       /* this rank's; borrowed */
+    struct track *track;        /* of the thread that ticks, told of work and waits; borrowed,
+                                   or NULL. Never in a pair while an io function runs */
 };
 
 /* Bytes of this rank's arenas: exact, from the layout itself, before anything

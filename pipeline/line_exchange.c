@@ -1,6 +1,8 @@
 /* line_exchange.c - what goes from rank to rank: keys and values, latents. */
 #include "pipeline/line_state.h"
 
+#include <stdio.h>
+
 static int own_noise_end(const struct line *l, int rank)
 {
     int const end = l->c.split.first[rank + 1];
@@ -34,7 +36,22 @@ static bool wants(const struct line *l, int rank, int stage)
     return stage == l->levels ? will_meet(l, rank, p) : in_window(l, rank, p.clip);
 }
 
-status line_exchange(struct line *l, int layer)
+/* A failure of a peer or of the transport, with where this rank was. */
+status line_located(const struct line *l, int layer, status st)
+{
+    char at[64] = "", block[64] = "no block";
+
+    if (st != ST_COMM && st != ST_PEER) return st;
+    if (layer >= 0) snprintf(at, sizeof at, ", layer %d", layer);
+    for (int i = l->first; i < l->end; i++) /* the oldest one here */
+        if (line_holds(l, i))
+            snprintf(block, sizeof block, "clip %d block %lld", line_at(l, i, layer).clip,
+                     (long long)l->place[i].block);
+    return fail(st, "line: tick %lld%s, stages %d..%d, %s: %s", (long long)l->tick, at, l->first,
+                l->end - 1, block, error_last()->msg);
+}
+
+status line_exchange_begin(struct line *l, int layer)
 {
     struct comm *const comm = l->c.comm;
     struct comm_part part[2 * LINE_STAGES * SPLIT_RANKS];
@@ -56,8 +73,34 @@ status line_exchange(struct line *l, int layer)
     }
     if (!count) return ST_OK;
     TRY(l->c.ctx->backend->sync(l->c.ctx));
-    TRY(comm->ops->start(comm, part, count));
-    return comm->ops->finish(comm);
+    TRY(line_located(l, layer, comm->ops->start(comm, part, count)));
+    l->exchanging = true;
+    return ST_OK;
+}
+
+status line_exchange_end(struct line *l, int layer)
+{
+    struct comm *const comm = l->c.comm;
+
+    if (!l->exchanging) return ST_OK;
+    track_begin(l->c.track, TRACK_EXCHANGE, line_at(l, l->first, layer));
+    status const st = comm->ops->finish(comm);
+    track_end(l->c.track);
+    l->exchanging = false;
+    return line_located(l, layer, st);
+}
+
+/* Arrows of the trace: from the stages of this rank to the next one's, or to them. */
+static void show_arrows(const struct line *l, bool leaves)
+{
+    int const edge = leaves ? l->end - 1 : l->first - 1; /* the stage before the hop */
+
+    if (edge < 0 || edge >= l->levels) return;
+    if (timeline_at(l->timeline, l->tick + 1, edge + 1).clip < 0) return;
+    struct place const p = timeline_at(l->timeline, l->tick, edge);
+    int const clip = l->io->number ? l->io->number(l->io->arg, p.clip) : p.clip;
+    track_arrow(l->c.track, leaves,
+                (struct track_at){ .clip = clip, .block = p.block, .stage = edge, .layer = -1 });
 }
 
 status line_hand_over(struct line *l)
@@ -80,6 +123,11 @@ status line_hand_over(struct line *l)
     }
     if (!count) return ST_OK;
     TRY(l->c.ctx->backend->sync(l->c.ctx));
-    TRY(comm->ops->start(comm, part, count));
-    return comm->ops->finish(comm);
+    TRY(line_located(l, -1, comm->ops->start(comm, part, count)));
+    track_begin(l->c.track, TRACK_HAND_OVER, line_at(l, l->first, -1));
+    show_arrows(l, true);
+    status const st = comm->ops->finish(comm);
+    show_arrows(l, false);
+    track_end(l->c.track);
+    return line_located(l, -1, st);
 }

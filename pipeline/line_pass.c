@@ -4,7 +4,14 @@
 
 #include <stdlib.h>
 
-static bool here(const struct line *l, int stage) { return l->place[stage].clip >= 0; }
+bool line_holds(const struct line *l, int stage) { return l->place[stage].clip >= 0; }
+
+struct track_at line_at(const struct line *l, int stage, int layer)
+{
+    struct place const p = l->place[stage];
+    int const clip = p.clip < 0 || !l->io->number ? p.clip : l->io->number(l->io->arg, p.clip);
+    return (struct track_at){ .clip = clip, .stage = stage, .layer = layer, .block = p.block };
+}
 
 /* Find or fill the prompt's keys and values for an own stage. */
 static status bind_context(struct line *l, int stage)
@@ -21,7 +28,7 @@ static status bind_context(struct line *l, int stage)
         }
     /* Stages already bound this tick keep theirs. */
     for (int i = l->first; i < stage; i++)
-        if (here(l, i)) used[l->stage[i].context] = true;
+        if (line_holds(l, i)) used[l->stage[i].context] = true;
     while (used[free_slot]) free_slot++;
     if (free_slot >= l->contexts)
         return fail(ST_ARG, "line: more than %d prompts at once", l->contexts);
@@ -74,8 +81,7 @@ status line_kv(struct line *l, int stage, int layer, struct tensor *k, struct te
     return ST_OK;
 }
 
-/* Nobody reads what the last layer of a clean pass makes of its keys. */
-static bool ends_here(const struct line *l, int stage, int layer)
+bool line_ends(const struct line *l, int stage, int layer)
 {
     return stage == l->levels && layer == dit_shape_of(l->c.model)->layers - 1;
 }
@@ -86,79 +92,18 @@ static status project(struct line *l, int stage, int layer)
     struct tensor k, v;
 
     TRY(line_kv(l, stage, layer, &k, &v));
-    return dit_project(l->c.model, l->c.ctx, &l->scratch,
-                       &(struct dit_project){ .layer = layer,
-                                              .level = stage,
-                                              .x = &g->x,
-                                              .at = &g->at,
-                                              .q = ends_here(l, stage, layer) ? NULL : &g->q,
-                                              .k = &k,
-                                              .v = &v });
-}
-
-/* Where a span's keys and values of this layer lie, before RoPE. */
-static status find_span(struct line *l, int stage, const struct key_span *s, int layer,
-                        struct kern_segment *out)
-{
-    int64_t const per_frame = l->tokens / l->frames;
-    struct tensor k, v;
-
-    if (s->source == KEY_CLEAN) TRY(cache_get(&l->cache, s->block, layer, &k, &v));
-    else /* blocks grow older by one per stage */
-        TRY(line_kv(l, stage + (int)(l->place[stage].block - s->block), layer, &k, &v));
-    out->k = tensor_slice(&k, s->frame * per_frame, s->frames * per_frame);
-    out->v = tensor_slice(&v, s->frame * per_frame, s->frames * per_frame);
-    return ST_OK;
-}
-
-/* Turn a pass's keys to their positions, side by side in l->keys. */
-static status turn_keys(struct line *l, int stage, int layer, struct kern_segment *segments)
-{
-    const struct line_stage *const g = &l->stage[stage];
-    int64_t const per_frame = l->tokens / l->frames;
-    int64_t frame = 0;
-
-    for (int i = 0; i < g->keys.count; i++) {
-        const struct key_span *const s = &g->keys.span[i];
-        struct tensor const time = tensor_slice(&g->time, frame, s->frames);
-        struct tensor turned = tensor_slice(&l->keys, frame * per_frame, s->frames * per_frame);
-        TRY(find_span(l, stage, s, layer, &segments[i]));
-        TRY(kern_rope(l->c.ctx, &(struct kern_rope){ .x = &segments[i].k,
-                                                     .out = &turned,
-                                                     .time = &time,
-                                                     .row = &l->row,
-                                                     .col = &l->col,
-                                                     .heads = dit_shape_of(l->c.model)->heads }));
-        segments[i].k = turned;
-        frame += s->frames;
-    }
-    return ST_OK;
-}
-
-/* Blocks of one window share their keys: noise stages of the same clip. */
-static bool same_window(const struct line *l, int a, int b)
-{
-    return a >= l->first && a < l->levels && b < l->levels && l->place[a].clip == l->place[b].clip;
-}
-
-static status attend(struct line *l, int layer)
-{
-    struct kern_segment segments[KERN_SEGMENTS];
-
-    for (int stage = l->first; stage < l->end; stage++) {
-        struct line_stage *const g = &l->stage[stage];
-        if (!here(l, stage) || ends_here(l, stage, layer)) continue;
-        if (!same_window(l, stage - 1, stage)) TRY(turn_keys(l, stage, layer, segments));
-        TRY(dit_attend(l->c.model, l->c.ctx, &l->scratch,
-                       &(struct dit_attend){ .layer = layer,
-                                             .level = stage,
-                                             .q = &g->q,
-                                             .segments = segments,
-                                             .segment_count = g->keys.count,
-                                             .context = &l->context[g->context],
-                                             .x = &g->x }));
-    }
-    return ST_OK;
+    track_begin(l->c.track, TRACK_COMPUTE, line_at(l, stage, layer));
+    status const st =
+        dit_project(l->c.model, l->c.ctx, &l->scratch,
+                    &(struct dit_project){ .layer = layer,
+                                           .level = stage,
+                                           .x = &g->x,
+                                           .at = &g->at,
+                                           .q = line_ends(l, stage, layer) ? NULL : &g->q,
+                                           .k = &k,
+                                           .v = &v });
+    track_end(l->c.track);
+    return st;
 }
 
 static status show(struct line *l, int stage)
@@ -174,11 +119,9 @@ static status show(struct line *l, int stage)
     return l->io->tap(l->io->arg, p.clip, p.block, stage, l->host[0], l->host[1], l->host[2]);
 }
 
-/* Flow to x0, then noise of the next level on it, or out of the line. */
-static status step(struct line *l, int stage)
+/* Flow to x0, and with the next level's noise on it to what leaves this stage. */
+static status denoise(struct line *l, int stage)
 {
-    const struct kern_backend *const b = l->c.ctx->backend;
-    struct place const p = l->place[stage];
     struct line_stage *const g = &l->stage[stage];
 
     TRY(dit_head(l->c.model, l->c.ctx, &l->scratch, stage, &g->x, &l->flow));
@@ -187,39 +130,84 @@ static status step(struct line *l, int stage)
                                                    .out = &l->x0,
                                                    .a = 1.0,
                                                    .b = -(double)l->c.schedule->sigma[stage] }));
-    TRY(show(l, stage));
-    if (stage == l->levels - 1) {
-        TRY(b->download(l->c.ctx, l->host[2], &l->x0));
-        TRY(b->sync(l->c.ctx));
-        TRY(kern_copy(l->c.ctx, &(struct kern_copy){ .in = &l->x0, .out = &g->out }));
-        return l->io->finished(l->io->arg, p.clip, p.block, l->host[2]);
-    }
+    if (stage == l->levels - 1)
+        return kern_copy(l->c.ctx, &(struct kern_copy){ .in = &l->x0, .out = &g->out });
     double const sigma = (double)l->c.schedule->sigma[stage + 1];
-    TRY(l->io->noise(l->io->arg, p.clip, p.block, stage + 1, l->host[0]));
-    TRY(b->upload(l->c.ctx, &l->noise, l->host[0]));
-    TRY(b->sync(l->c.ctx));
     return kern_axpby(
         l->c.ctx, &(struct kern_axpby){
                       .x = &l->x0, .y = &l->noise, .out = &g->out, .a = 1.0 - sigma, .b = sigma });
+}
+
+static status fetch_noise(struct line *l, int stage)
+{
+    const struct kern_backend *const b = l->c.ctx->backend;
+    struct place const p = l->place[stage];
+
+    TRY(l->io->noise(l->io->arg, p.clip, p.block, stage + 1, l->host[0]));
+    TRY(b->upload(l->c.ctx, &l->noise, l->host[0]));
+    return b->sync(l->c.ctx);
+}
+
+static status hand_out(struct line *l, int stage)
+{
+    const struct kern_backend *const b = l->c.ctx->backend;
+    struct place const p = l->place[stage];
+
+    TRY(b->download(l->c.ctx, l->host[2], &l->x0));
+    TRY(b->sync(l->c.ctx));
+    return l->io->finished(l->io->arg, p.clip, p.block, l->host[2]);
+}
+
+static status step(struct line *l, int stage)
+{
+    bool const last = stage == l->levels - 1;
+
+    if (!last) TRY(fetch_noise(l, stage));
+    track_begin(l->c.track, TRACK_COMPUTE, line_at(l, stage, -1));
+    status const st = denoise(l, stage);
+    track_end(l->c.track);
+    TRY(st);
+    TRY(show(l, stage));
+    return last ? hand_out(l, stage) : ST_OK;
+}
+
+static status enter_layers(struct line *l, int stage)
+{
+    struct line_stage *const g = &l->stage[stage];
+
+    TRY(bind_context(l, stage));
+    TRY(bind_keys(l, stage));
+    track_begin(l->c.track, TRACK_COMPUTE, line_at(l, stage, -1));
+    status const st = dit_embed(l->c.model, l->c.ctx, &l->scratch, &g->in, &g->x);
+    track_end(l->c.track);
+    return st;
+}
+
+/* The exchange is over whatever happened meanwhile: peers read this rank's memory. */
+static status attend(struct line *l, int layer)
+{
+    TRY(line_exchange_begin(l, layer));
+    status const near = line_attend_near(l, layer);
+    struct error const why = *error_last();
+    status const end = line_exchange_end(l, layer);
+    if (near != ST_OK) error_adopt(&why);
+    TRY(near);
+    TRY(end);
+    return line_attend_far(l, layer);
 }
 
 status line_pass(struct line *l)
 {
     int const layers = dit_shape_of(l->c.model)->layers;
 
-    for (int i = l->first; i < l->end; i++) {
-        if (!here(l, i)) continue;
-        TRY(bind_context(l, i));
-        TRY(bind_keys(l, i));
-        TRY(dit_embed(l->c.model, l->c.ctx, &l->scratch, &l->stage[i].in, &l->stage[i].x));
-    }
+    for (int i = l->first; i < l->end; i++)
+        if (line_holds(l, i)) TRY(enter_layers(l, i));
     for (int layer = 0; layer < layers; layer++) {
         for (int i = l->first; i < l->end; i++)
-            if (here(l, i)) TRY(project(l, i, layer));
-        TRY(line_exchange(l, layer));
+            if (line_holds(l, i)) TRY(project(l, i, layer));
         TRY(attend(l, layer));
     }
     for (int i = l->first; i < l->end && i < l->levels; i++)
-        if (here(l, i)) TRY(step(l, i));
+        if (line_holds(l, i)) TRY(step(l, i));
     return ST_OK;
 }

@@ -1,10 +1,10 @@
 #include "pipeline/vae_net.h"
 
 #include <stdlib.h>
+#include <string.h>
 
-enum { WEIGHTS, CACHE, SCRATCH, ARENAS };
-
-static const char *const arena_names[ARENAS] = { "vae weights", "vae cache", "vae scratch" };
+static const char *const arena_names[VAE_ARENAS] = { "vae weights", "vae scratch", "vae cache",
+                                                     "vae wire" };
 
 static status check_config(const struct vae_config *c)
 {
@@ -13,6 +13,12 @@ static status check_config(const struct vae_config *c)
     if (c->latent_h < 1 || c->latent_h > VAE_SIDE || c->latent_w < 1 || c->latent_w > VAE_SIDE)
         return fail(ST_ARG, "vae: latent of %lld x %lld; each side 1 to %d", (long long)c->latent_h,
                     (long long)c->latent_w, VAE_SIDE);
+    if (!c->part.first && !c->part.end) return ST_OK;
+    if (c->part.first < 0 || c->part.end > VAE_STEPS || c->part.first >= c->part.end)
+        return fail(ST_ARG, "vae: steps %d to %d of the decoder; it has 0 to %d", c->part.first,
+                    c->part.end - 1, VAE_STEPS - 1);
+    if (c->encoder && c->part.end - c->part.first < VAE_STEPS)
+        return fail(ST_ARG, "vae: the encoder stands beside the whole decoder only");
     return ST_OK;
 }
 
@@ -28,46 +34,55 @@ static status read_shape(struct vae *v, const struct weights *w, struct bind_lis
     vae_want_encoder(v, &all);
     st = bind_check(&all, w);
     bind_free(&all);
-    vae_want_decoder(v, list);
+    vae_want_part(v, list);
     if (v->encodes) vae_want_encoder(v, list);
     return st;
 }
 
-static status lay_out(struct vae *v, const struct bind_list *list, struct arena *a)
+/* Arenas that measure all but the weights. */
+static status measure_layout(struct vae *v, struct arena *a)
 {
-    TRY(bind_place(list, v->backend, &a[WEIGHTS]));
-    return vae_layout(v, &a[CACHE], &a[SCRATCH]);
+    for (int i = 0; i < VAE_ARENAS; i++) arena_measure(&a[i], arena_names[i]);
+    return vae_layout(v, a);
 }
 
 static status measure(struct vae *v, const struct bind_list *list, struct vae_bytes *out)
 {
-    struct arena a[ARENAS];
+    struct arena a[VAE_ARENAS];
 
-    for (int i = 0; i < ARENAS; i++) arena_measure(&a[i], arena_names[i]);
-    TRY(lay_out(v, list, a));
+    TRY(measure_layout(v, a));
+    TRY(bind_place(list, v->backend, &a[VAE_WEIGHTS]));
     *out = (struct vae_bytes){
-        .weights = a[WEIGHTS].peak,
-        .cache = a[CACHE].peak,
-        .scratch = a[SCRATCH].peak,
+        .weights = a[VAE_WEIGHTS].peak,
+        .scratch = a[VAE_SCRATCH].peak,
+        .cache = a[VAE_CACHE].peak,
+        .wire = a[VAE_WIRE].peak,
         .staging = vae_staging_bytes(v),
     };
     return ST_OK;
 }
 
-static status allocate(struct vae *v, const struct bind_list *list)
+static status allocate(struct vae *v, int arena, struct arena *a)
 {
-    struct vae_bytes need;
-    struct arena a[ARENAS];
+    size_t const bytes = a[arena].peak;
 
-    TRY(measure(v, list, &need));
-    size_t const bytes[ARENAS] = { need.weights, need.cache, need.scratch };
-    for (int i = 0; i < ARENAS; i++) {
-        TRY(v->backend->alloc(v->ctx, bytes[i], &v->memory[i]));
-        arena_over(&a[i], arena_names[i], v->memory[i], bytes[i]);
-    }
-    v->staging = malloc(need.staging);
-    if (!v->staging) return fail(ST_NOMEM, "vae: %zu bytes of staging", need.staging);
-    return lay_out(v, list, a);
+    TRY(v->backend->alloc(v->ctx, bytes, &v->memory[arena]));
+    arena_over(&a[arena], arena_names[arena], v->memory[arena], bytes);
+    return ST_OK;
+}
+
+static status place(struct vae *v, const struct bind_list *list)
+{
+    struct arena a[VAE_ARENAS];
+    size_t const staging = vae_staging_bytes(v);
+
+    TRY(measure_layout(v, a));
+    TRY(bind_place(list, v->backend, &a[VAE_WEIGHTS]));
+    for (int i = 0; i < VAE_ARENAS; i++) TRY(allocate(v, i, a));
+    if (staging && !(v->staging = malloc(staging)))
+        return fail(ST_NOMEM, "vae: %zu bytes of staging", staging);
+    TRY(bind_place(list, v->backend, &a[VAE_WEIGHTS]));
+    return vae_layout(v, a);
 }
 
 static struct vae *from_config(const struct vae_config *c)
@@ -80,6 +95,7 @@ static struct vae *from_config(const struct vae_config *c)
     v->h = c->latent_h;
     v->w = c->latent_w;
     v->encodes = c->encoder;
+    v->decoder.part = c->part;
     return v;
 }
 
@@ -97,7 +113,7 @@ static status open_or_measure(struct vae *v, const struct vae_config *c, struct 
         goto out;
     }
     TRY_OUT(v->backend->open(&v->ctx, c->threads));
-    TRY_OUT(allocate(v, &list));
+    TRY_OUT(place(v, &list));
     TRY_OUT(bind_load(&list, w, v->ctx));
     TRY_OUT(vae_reset(v));
 out:
@@ -128,15 +144,48 @@ status vae_open(struct vae **out, const struct vae_config *c)
     return st;
 }
 
-void vae_close(struct vae **v)
+/* v is a copy of `first`, whose scratch holds what v's layout takes: it is the same. */
+static status place_beside(struct vae *v, const struct vae *first)
 {
-    if (!*v) return;
-    for (int i = 0; i < ARENAS; i++)
-        if ((*v)->memory[i]) (*v)->backend->free((*v)->ctx, (*v)->memory[i]);
-    if ((*v)->ctx) (*v)->backend->close(&(*v)->ctx);
-    free((*v)->staging);
-    free(*v);
-    *v = NULL;
+    struct arena a[VAE_ARENAS];
+
+    TRY(measure_layout(v, a));
+    arena_over(&a[VAE_SCRATCH], arena_names[VAE_SCRATCH], first->memory[VAE_SCRATCH],
+               a[VAE_SCRATCH].peak);
+    TRY(allocate(v, VAE_CACHE, a));
+    TRY(allocate(v, VAE_WIRE, a));
+    TRY(vae_layout(v, a));
+    return vae_reset(v);
+}
+
+status vae_open_beside(struct vae **out, struct vae *first)
+{
+    struct vae *v = malloc(sizeof *v);
+
+    *out = NULL;
+    if (!v) return fail(ST_NOMEM, "vae: no memory");
+    *v = *first;
+    v->beside = true;
+    memset(v->memory, 0, sizeof v->memory);
+    status const st = place_beside(v, first);
+    if (st != ST_OK) vae_close(&v);
+    *out = v;
+    return st;
+}
+
+void vae_close(struct vae **vae)
+{
+    struct vae *const v = *vae;
+
+    if (!v) return;
+    for (int i = 0; i < VAE_ARENAS; i++)
+        if (v->memory[i]) v->backend->free(v->ctx, v->memory[i]);
+    if (!v->beside) {
+        if (v->ctx) v->backend->close(&v->ctx);
+        free(v->staging);
+    }
+    free(v);
+    *vae = NULL;
 }
 
 status vae_reset(struct vae *v)

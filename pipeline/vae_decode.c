@@ -31,43 +31,55 @@ static status decode_front(struct vae *v)
                                .stream = &c->first_stream,
                                .t = 1,
                                .pad = 1,
-                               .out = &c->layer[0].in,
+                               .out = &c->front_out,
                            }));
     return vae_pass(v->ctx, &c->first_stream, 1);
 }
 
-/* Head, download, clamp. *pixels moves on behind the t pictures. */
-static status decode_back(struct vae *v, int64_t t, float **pixels)
+/* Head, download, clamp. */
+static status decode_back(struct vae *v, int64_t t, struct vae_out *o)
 {
     struct vae_coder *const c = &v->decoder;
-    struct tensor const in = tensor_slice(&c->layer[c->layers - 1].out, 0, t);
+    struct tensor const in = tensor_slice(&c->head_in, 0, t);
     struct tensor const out = tensor_slice(&c->last_out, 0, t);
-    float *const p = *pixels;
+    int64_t const values = tensor_count(&out);
+    float *const p = o->pixels + o->pictures * (values / t);
 
     TRY(vae_head(v->ctx, c, &in));
     TRY(v->backend->sync(v->ctx));
     TRY(v->backend->download(v->ctx, p, &out));
-    for (int64_t i = 0; i < tensor_count(&out); i++) {
+    for (int64_t i = 0; i < values; i++) {
         if (!(p[i] == p[i]))
             return fail(ST_MISMATCH, "vae: value %lld of a picture is not a number", (long long)i);
         p[i] = p[i] < -1 ? -1 : p[i] > 1 ? 1 : p[i];
     }
-    *pixels = p + tensor_count(&out);
+    o->pictures += (int)t;
     return ST_OK;
 }
 
-/* Layers i.. and the head, on t frames. Where a frame becomes two, each pair goes
- * all the way before the next one is made. */
-static status decode_from(struct vae *v, int i, int64_t t, float **pixels)
+/* t frames to the next part; the frames behind them go to the other outbox. */
+static status hand_over(struct vae *v, int64_t t, struct vae_out *o)
+{
+    struct tensor const unit = tensor_slice(&v->outbox[v->leaving], 0, t);
+
+    TRY(v->backend->sync(v->ctx));
+    v->leaving = !v->leaving;
+    vae_write_outbox(v);
+    return o->unit(o->arg, &unit);
+}
+
+/* Layers i.. of the part, and what is behind them, on t frames. Where a frame becomes
+ * two, each pair goes all the way before the next one is made. */
+static status decode_from(struct vae *v, int i, int64_t t, struct vae_out *o)
 {
     struct vae_coder *const c = &v->decoder;
 
-    for (; i < c->layers; i++) {
+    for (; i < vae_end_layer(c); i++) {
         struct vae_layer *const l = &c->layer[i];
         if (l->kind == VAE_UP_TIME && c->running) {
             for (int64_t f = 0; f < t; f++) {
                 TRY(vae_run_up_time(v->ctx, l, f));
-                TRY(decode_from(v, i + 1, 2, pixels));
+                TRY(decode_from(v, i + 1, 2, o));
             }
             return ST_OK;
         }
@@ -75,20 +87,60 @@ static status decode_from(struct vae *v, int i, int64_t t, float **pixels)
         else if (l->kind == VAE_ATTN) TRY(vae_run_attn(v->ctx, l));
         else TRY(vae_run_up(v->ctx, l, t));
     }
-    return decode_back(v, t, pixels);
+    return vae_has_head(c) ? decode_back(v, t, o) : hand_over(v, t, o);
+}
+
+static status decode_latent(struct vae *v, const float *latent, struct vae_out *o)
+{
+    TRY(upload_latent(v, latent));
+    TRY(decode_front(v));
+    TRY(decode_from(v, 0, 1, o));
+    v->decoder.running = true;
+    return ST_OK;
+}
+
+static status wrong_part(const struct vae *v, const char *call)
+{
+    return fail(ST_ARG, "vae: %s, but steps %d to %d of %d are here", call, v->decoder.part.first,
+                v->decoder.part.end - 1, VAE_STEPS);
+}
+
+status vae_decode_latent(struct vae *v, const float *latent, struct vae_out *out)
+{
+    if (!vae_has_front(&v->decoder)) return wrong_part(v, "a latent");
+    out->pictures = 0;
+    return decode_latent(v, latent, out);
+}
+
+struct tensor vae_inbox(const struct vae *v, int which, bool first)
+{
+    if (vae_has_front(&v->decoder)) return (struct tensor){ 0 };
+    return tensor_slice(&v->inbox[which], 0, first ? 1 : v->inbox[which].dim[0]);
+}
+
+status vae_decode_unit(struct vae *v, int which, struct vae_out *out)
+{
+    struct vae_coder *const c = &v->decoder;
+
+    if (vae_has_front(c)) return wrong_part(v, "a unit");
+    out->pictures = 0;
+    vae_read_inbox(v, which);
+    TRY(decode_from(v, vae_first_layer(c), c->running ? v->inbox[which].dim[0] : 1, out));
+    c->running = true;
+    return ST_OK;
 }
 
 status vae_decode(struct vae *v, const float *latents, int n, float *pixels, int *pictures)
 {
     int64_t const latent = VAE_CHANNELS * v->h * v->w;
+    struct vae_out out = { .pixels = pixels };
 
     *pictures = 0;
+    if (!vae_has_front(&v->decoder) || !vae_has_head(&v->decoder))
+        return wrong_part(v, "all of the decoder");
     for (int i = 0; i < n; i++) {
-        TRY(upload_latent(v, latents + i * latent));
-        TRY(decode_front(v));
-        TRY(decode_from(v, 0, 1, &pixels));
-        *pictures += v->decoder.running ? VAE_PICTURES : 1;
-        v->decoder.running = true;
+        TRY(decode_latent(v, latents + i * latent, &out));
+        *pictures = out.pictures;
     }
     return ST_OK;
 }

@@ -5,7 +5,7 @@ static status encode_front(struct vae *v, const float *pixels, int64_t t)
 {
     struct vae_coder *const c = &v->encoder;
     struct tensor const room = vae_room(&c->first_stream, t);
-    struct tensor out = tensor_slice(&c->layer[0].in, 0, t);
+    struct tensor out = tensor_slice(&c->front_out, 0, t);
 
     TRY(tensor_convert(v->staging, v->precision, pixels, DT_F32, tensor_count(&room)));
     TRY(v->backend->upload(v->ctx, &room, v->staging));
@@ -23,7 +23,7 @@ static status encode_front(struct vae *v, const float *pixels, int64_t t)
 static status encode_back(struct vae *v, float *latent)
 {
     struct vae_coder *const c = &v->encoder;
-    struct tensor const in = tensor_slice(&c->layer[c->layers - 1].out, 0, 1);
+    struct tensor const in = tensor_slice(&c->head_in, 0, 1);
     int64_t const n = v->h * v->w;
     struct tensor const x = tensor_as(&c->last_out, DIMS(n, 2 * VAE_CHANNELS));
     const float *const mu = v->staging;

@@ -11,14 +11,7 @@ const float vae_std[VAE_CHANNELS] = {
     3.2687f, 2.1526f, 2.8652f, 1.5579f, 1.6382f, 1.1253f, 2.8251f, 1.9160f,
 };
 
-/* Channels in units of the base width. */
-struct row {
-    const char *name;
-    enum vae_kind kind;
-    int in, out;
-};
-
-static const struct row decoder_rows[] = {
+const struct vae_row vae_decoder_rows[VAE_LAYERS] = {
     { "decoder.middle.0", VAE_RES, 4, 4 },        { "decoder.middle.1", VAE_ATTN, 4, 4 },
     { "decoder.middle.2", VAE_RES, 4, 4 },        { "decoder.upsamples.0", VAE_RES, 4, 4 },
     { "decoder.upsamples.1", VAE_RES, 4, 4 },     { "decoder.upsamples.2", VAE_RES, 4, 4 },
@@ -30,7 +23,7 @@ static const struct row decoder_rows[] = {
     { "decoder.upsamples.13", VAE_RES, 1, 1 },    { "decoder.upsamples.14", VAE_RES, 1, 1 },
 };
 
-static const struct row encoder_rows[] = {
+static const struct vae_row encoder_rows[] = {
     { "encoder.downsamples.0", VAE_RES, 1, 1 },
     { "encoder.downsamples.1", VAE_RES, 1, 1 },
     { "encoder.downsamples.2", VAE_DOWN, 1, 1 },
@@ -47,10 +40,9 @@ static const struct row encoder_rows[] = {
     { "encoder.middle.2", VAE_RES, 4, 4 },
 };
 
-_Static_assert(COUNT_OF(decoder_rows) <= VAE_LAYERS, "decoder layers");
 _Static_assert(COUNT_OF(encoder_rows) <= VAE_LAYERS, "encoder layers");
 
-static void set_layers(struct vae_coder *c, const struct row *row, int count, int64_t base)
+static void set_layers(struct vae_coder *c, const struct vae_row *row, int count, int64_t base)
 {
     for (int i = 0; i < count; i++) {
         c->layer[i].name = row[i].name;
@@ -59,9 +51,10 @@ static void set_layers(struct vae_coder *c, const struct row *row, int count, in
         c->layer[i].cout = row[i].out * base;
     }
     c->layers = count;
+    if (!c->part.end) c->part.end = count + 2;
 }
 
-status vae_shape(struct vae *v, const struct weights *w)
+static status read_base(int64_t *base, const struct weights *w)
 {
     static const char name[] = "decoder.conv1.weight";
     int const i = weights_find(w, name);
@@ -73,8 +66,26 @@ status vae_shape(struct vae *v, const struct weights *w)
         return fail(ST_FORMAT, "%s: %s is %s; needs [4 * base width, %d, 3, 3, 3]", weights_path(w),
                     name, tensor_shape(t, shape), VAE_CHANNELS);
     }
-    v->base = t->dim[0] / 4;
-    set_layers(&v->decoder, decoder_rows, COUNT_OF(decoder_rows), v->base);
+    *base = t->dim[0] / 4;
+    return ST_OK;
+}
+
+status vae_base(int64_t *base, const char *path)
+{
+    struct weights *w = NULL;
+    status st;
+
+    TRY_OUT(weights_open(&w, path, NULL));
+    TRY_OUT(read_base(base, w));
+out:
+    weights_close(&w);
+    return st;
+}
+
+status vae_shape(struct vae *v, const struct weights *w)
+{
+    TRY(read_base(&v->base, w));
+    set_layers(&v->decoder, vae_decoder_rows, VAE_LAYERS, v->base);
     set_layers(&v->encoder, encoder_rows, COUNT_OF(encoder_rows), v->base);
     return ST_OK;
 }
@@ -175,9 +186,9 @@ static void want_scale(struct bind_list *l, struct vae_layer *y, enum dtype dt)
     }
 }
 
-static void want_layers(struct bind_list *l, struct vae_coder *c, enum dtype dt)
+static void want_layers(struct bind_list *l, struct vae_coder *c, int i, int end, enum dtype dt)
 {
-    for (int i = 0; i < c->layers; i++) {
+    for (; i < end; i++) {
         struct vae_layer *const y = &c->layer[i];
         if (y->kind == VAE_RES) want_res(l, y, dt);
         else if (y->kind == VAE_ATTN) want_attn(l, y, dt);
@@ -185,20 +196,40 @@ static void want_layers(struct bind_list *l, struct vae_coder *c, enum dtype dt)
     }
 }
 
-void vae_want_decoder(struct vae *v, struct bind_list *l)
+static void want_front(struct vae *v, struct bind_list *l)
 {
     enum dtype const dt = v->precision;
     int64_t const b = v->base, z = VAE_CHANNELS;
-    struct vae_coder *const c = &v->decoder;
     struct bind_slot const point = { .ndim = 5, .dim = { z, z, 1, 1, 1 }, .dtype = dt };
     struct bind_slot const first = { .ndim = 5, .dim = { 4 * b, z, 3, 3, 3 }, .dtype = dt };
-    struct bind_slot const last = { .ndim = 5, .dim = { 3, b, 3, 3, 3 }, .dtype = dt };
 
-    want(l, &c->point, point, KERN_LINEAR, "conv2");
-    want(l, &c->first, first, KERN_CONV, "decoder.conv1");
-    want_layers(l, c, dt);
-    want_gamma(l, &c->last_gamma, b, 4, "decoder.head.0");
-    want(l, &c->last, last, KERN_CONV, "decoder.head.2");
+    want(l, &v->decoder.point, point, KERN_LINEAR, "conv2");
+    want(l, &v->decoder.first, first, KERN_CONV, "decoder.conv1");
+}
+
+static void want_head(struct vae *v, struct bind_list *l)
+{
+    int64_t const b = v->base;
+    struct bind_slot const last = { .ndim = 5, .dim = { 3, b, 3, 3, 3 }, .dtype = v->precision };
+
+    want_gamma(l, &v->decoder.last_gamma, b, 4, "decoder.head.0");
+    want(l, &v->decoder.last, last, KERN_CONV, "decoder.head.2");
+}
+
+void vae_want_decoder(struct vae *v, struct bind_list *l)
+{
+    want_front(v, l);
+    want_layers(l, &v->decoder, 0, VAE_LAYERS, v->precision);
+    want_head(v, l);
+}
+
+void vae_want_part(struct vae *v, struct bind_list *l)
+{
+    struct vae_coder *const c = &v->decoder;
+
+    if (vae_has_front(c)) want_front(v, l);
+    want_layers(l, c, vae_first_layer(c), vae_end_layer(c), v->precision);
+    if (vae_has_head(c)) want_head(v, l);
 }
 
 void vae_want_encoder(struct vae *v, struct bind_list *l)
@@ -216,7 +247,7 @@ void vae_want_encoder(struct vae *v, struct bind_list *l)
     };
 
     want(l, &c->first, first, KERN_CONV, "encoder.conv1");
-    want_layers(l, c, dt);
+    want_layers(l, c, 0, c->layers, dt);
     want_gamma(l, &c->last_gamma, 4 * b, 4, "encoder.head.0");
     want(l, &c->last, last, KERN_CONV, "encoder.head.2");
     want(l, &c->point, means, KERN_LINEAR, "conv1");

@@ -12,6 +12,7 @@
 #include "pipeline/vae.h"
 
 enum { VAE_LAYERS = 18, VAE_SPARES = 16, VAE_PAST = 2 };
+_Static_assert(VAE_STEPS == VAE_LAYERS + 2, "front, layers, head");
 
 /* Weights of a convolution or, for 1x1, of a matrix product. */
 struct vae_conv {
@@ -39,11 +40,18 @@ enum vae_kind {
     VAE_DOWN_TIME, /* as VAE_DOWN; then every two frames made into one, but a clip's first */
 };
 
+/* A layer as it stands in the network; channels in units of the base width. */
+struct vae_row {
+    const char *name;
+    enum vae_kind kind;
+    int in, out;
+};
+
 struct vae_layer {
     const char *name;
     enum vae_kind kind;
     int64_t cin, cout;
-    struct tensor in, out; /* views of scratch, as many frames as there ever are */
+    struct tensor in, out; /* views of scratch or wire, as many frames as there ever are */
     union {
         struct {
             struct tensor gamma[2];
@@ -67,8 +75,9 @@ struct vae_layer {
     };
 };
 
-/* One way of the autoencoder: decoder or encoder. */
+/* One way of the autoencoder: decoder or encoder. Steps are front, layers, head. */
 struct vae_coder {
+    struct vae_part part;  /* the steps that are here */
     struct vae_conv point; /* 1x1 on the latent: before the decoder, behind the encoder */
     struct vae_conv first, last;
     struct vae_stream first_stream, last_stream;
@@ -76,15 +85,20 @@ struct vae_coder {
     struct vae_layer layer[VAE_LAYERS];
     int layers;
     bool running; /* the clip's first frame is behind us */
+    struct tensor front_out, head_in;
 
     /* scratch: decoder [h*w, 16] act and [2, 8h, 8w, 3] F32,
      * encoder [h*w, 16] F32 and [1, h, w, 32] act */
     struct tensor latent, last_out;
 };
 
+/* The backend's memory. Streams beside one another share those before VAE_CACHE. */
+enum { VAE_WEIGHTS, VAE_SCRATCH, VAE_CACHE, VAE_WIRE, VAE_ARENAS };
+
 struct vae {
     const struct kern_backend *backend;
     struct kern_ctx *ctx;
+    bool beside; /* ctx, weights, scratch and staging are another's */
     enum dtype precision;
     int64_t h, w; /* of a latent */
     int64_t base;
@@ -92,26 +106,44 @@ struct vae {
     struct vae_coder decoder, encoder;
     struct tensor spare[VAE_SPARES];
     int spares;
-    void *memory[3]; /* weights, cache, scratch: the backend's */
-    void *staging;   /* host, vae_staging_bytes */
+    struct tensor inbox[2], outbox[2]; /* wire: units of the decoder's part */
+    int leaving;                       /* outbox the next unit goes to */
+    void *memory[VAE_ARENAS];
+    void *staging; /* host, vae_staging_bytes; NULL if 0 */
 };
 
 extern const float vae_mean[VAE_CHANNELS], vae_std[VAE_CHANNELS]; /* of the release */
+extern const struct vae_row vae_decoder_rows[VAE_LAYERS];
+
+/* ---- vae_parts.c: which steps ---- */
+
+/* The layers of c's part: i = vae_first_layer .. vae_end_layer - 1; none if it is
+ * front or head alone. */
+int vae_first_layer(const struct vae_coder *c);
+int vae_end_layer(const struct vae_coder *c);
+bool vae_has_front(const struct vae_coder *c);
+bool vae_has_head(const struct vae_coder *c);
 
 /* ---- vae_net.c: structure ---- */
 
 /* Read the base width off the checkpoint and set names, kinds and channels. */
 status vae_shape(struct vae *v, const struct weights *w) MUST_USE;
 
-/* Add the tensors of one way to the list. */
+/* Add the tensors of one way to the list: all of them, or the decoder's part's. */
 void vae_want_decoder(struct vae *v, struct bind_list *l);
 void vae_want_encoder(struct vae *v, struct bind_list *l);
+void vae_want_part(struct vae *v, struct bind_list *l);
 
 /* ---- vae_layout.c: memory ---- */
 
-/* Place streams and frames of the ways in use; arenas measuring or real. */
-status vae_layout(struct vae *v, struct arena *cache, struct arena *scratch) MUST_USE;
+/* Place streams, frames and units of the ways in use. a: [VAE_ARENAS], measuring or
+ * real; the weights' is not touched. */
+status vae_layout(struct vae *v, struct arena *a) MUST_USE;
 size_t vae_staging_bytes(const struct vae *v);
+
+/* The part's first step reads inbox `which`; its last one writes the outbox `leaving`. */
+void vae_read_inbox(struct vae *v, int which);
+void vae_write_outbox(struct vae *v);
 
 /* Zero the past of every stream of one way. */
 status vae_forget(struct vae *v, struct vae_coder *c) MUST_USE;

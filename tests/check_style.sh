@@ -40,10 +40,11 @@ done)"
 complain "header without its first line, 'name.h - what it is'" "$(for f in "${code[@]}"; do
     case $f in *.h) head -n 2 "$f" | grep -qF " ${f##*/} - " || echo "$f" ;; esac
 done)"
+read -ra mpi < <(pkg-config --cflags ompi-c)
 complain "header that does not compile alone" "$(for f in "${code[@]}"; do
     case $f in *.h)
         printf '#include "%s"\n' "${f#./}" |
-            "${CC:-gcc}" -std=c11 -D_POSIX_C_SOURCE=200809L -Wall -Wextra -Wpedantic -Werror -I. \
+            "${CC:-gcc}" -std=c11 -D_POSIX_C_SOURCE=200809L -Wall -Wextra -Wpedantic -Werror -I. "${mpi[@]/#-I/-isystem}" \
                 -fsyntax-only -x c - 2>&1 | grep -m 1 error
         ;;
     esac

@@ -4,6 +4,8 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 command -v clang-tidy >/dev/null || { echo "clang-tidy is not installed" && exit 77; }
+mpi=$(pkg-config --cflags ompi-c) || { echo "libopenmpi-dev is not installed" && exit 77; }
+# shellcheck disable=SC2086 # a list of flags
 find base kernels comm cluster jobs pipeline cmd tools -name '*.c' ! -name vec.c | sort |
-    xargs -P "$(nproc)" -I{} clang-tidy --quiet {} -- -std=c11 -D_POSIX_C_SOURCE=200809L -I. \
+    xargs -P "$(nproc)" -I{} clang-tidy --quiet {} -- -std=c11 -D_POSIX_C_SOURCE=200809L -I. $mpi \
         '-DVERSION_COMMIT=""' '-DVERSION_FLAGS=""' 2>/dev/null

@@ -17,6 +17,8 @@ command   clang             clang
 command   clang-tidy        clang-tidy
 command   clang-format      clang-format
 command   shellcheck        shellcheck
+command   mpirun            openmpi-bin
+pkg       ompi-c            libopenmpi-dev
 pkg       libavformat       libavformat-dev
 pkg       libavcodec        libavcodec-dev
 pkg       libavutil         libavutil-dev

@@ -150,6 +150,9 @@ static status closed_attention(struct kern_ctx *ctx, const struct kern_attention
             for (int64_t c = head * hd; c < (head + 1) * hd; c++)
                 score[j] += a->scale * get(a->q, row * dim + c) * get(&s->k, key * dim + c);
         }
+        long double all = 0;
+        for (int64_t j = 0; j < keys; j++) all += expl(score[j] - score[0]);
+        if (a->lse) put(a->lse, i, score[0] + logl(all));
         for (int64_t c = head * hd; c < (head + 1) * hd; c++) {
             long double out = 0;
             for (int64_t j = 0; j < keys; j++) {
@@ -163,6 +166,24 @@ static status closed_attention(struct kern_ctx *ctx, const struct kern_attention
         }
     }
     free(score);
+    return ST_OK;
+}
+
+/* Weight of side b: 1 / (1 + e^(lse of a - lse of b)). */
+static status closed_merge(struct kern_ctx *ctx, const struct kern_merge *a)
+{
+    (void)ctx;
+    TRY(kern_check_merge(a));
+    int64_t const heads = a->a_lse->dim[1];
+
+    for (int64_t i = 0; i < tensor_count(a->a); i++) {
+        int64_t const head = i / (a->a->dim[1] / heads);
+        long double const b = 1 / (1 + expl(get(a->a_lse, head) - get(a->b_lse, head)));
+        long double out = 0;
+        if (b < 1) out += (1 - b) * get(a->a, i);
+        if (b > 0) out += b * get(a->b, i);
+        put(a->out, i, out);
+    }
     return ST_OK;
 }
 

@@ -22,8 +22,9 @@ const char *fault_text(enum fault f)
 /* Steps of F32 that are too many, as a bit of the word: 0 where the operation
  * is exact. In bf16 it is 4 steps. */
 static const int slip_bit[KERN_OP_COUNT] = {
-    [KERN_OP_linear] = 8, [KERN_OP_layernorm] = 10, [KERN_OP_rmsnorm] = 8,      [KERN_OP_rope] = 8,
-    [KERN_OP_conv3d] = 8, [KERN_OP_attention] = 12, [KERN_OP_channel_norm] = 8, [KERN_OP_axpby] = 4,
+    [KERN_OP_linear] = 8,       [KERN_OP_layernorm] = 10, [KERN_OP_rmsnorm] = 8,
+    [KERN_OP_rope] = 8,         [KERN_OP_conv3d] = 8,     [KERN_OP_attention] = 12,
+    [KERN_OP_channel_norm] = 8, [KERN_OP_axpby] = 4,      [KERN_OP_merge] = 8,
 };
 
 static void flip(const struct tensor *t, int64_t i, int bit)
@@ -38,6 +39,11 @@ static void set(const struct tensor *t, int64_t i, float v)
     tensor_put(&out, i, v);
 }
 
+static void slip(const struct mutant_ctx *m, const struct tensor *t)
+{
+    if (t && tensor_count(t)) flip(t, tensor_count(t) / 2, slip_bit[m->hurt]);
+}
+
 static void damage(const struct mutant_ctx *m, const struct tensor *out, const struct tensor *in)
 {
     int64_t const n = tensor_count(out);
@@ -48,7 +54,7 @@ static void damage(const struct mutant_ctx *m, const struct tensor *out, const s
     switch (m->fault) {
     case FAULT_PAST_END: set(out, n, 1); break;
     case FAULT_BEFORE: set(out, -1, 1); break;
-    case FAULT_SLIP: flip(out, n / 2, slip_bit[m->hurt]); break;
+    case FAULT_SLIP: slip(m, out); break;
     case FAULT_LAST_ROW: set(out, n - 1, tensor_get(out, n - 1) * 1.5f + 1); break;
     case FAULT_ODD_TAIL:
         if (out->dim[0] % 2) set(out, n - 1, (float)NAN);
@@ -77,6 +83,8 @@ static void damage(const struct mutant_ctx *m, const struct tensor *out, const s
 #define IN_rope(a)          (a)->time
 #define OUT_attention(a)    (a)->out
 #define IN_attention(a)     &(a)->segments[(a)->segment_count - 1].v
+#define OUT_merge(a)        (a)->out
+#define IN_merge(a)         (a)->b_lse
 #define OUT_conv3d(a)       (a)->out
 #define IN_conv3d(a)        &(a)->w->t
 #define OUT_channel_norm(a) (a)->out
@@ -94,6 +102,11 @@ static void damage(const struct mutant_ctx *m, const struct tensor *out, const s
 #define OUT_zero(a)         (a)->out
 #define IN_zero(a)          NULL
 
+#define SECOND(a)                                                                                  \
+    _Generic((a), const struct kern_attention *                                                    \
+             : ((const struct kern_attention *)(const void *)(a))->lse, default                    \
+             : NULL)
+
 #define OP(op)                                                                                     \
     static status mutant_##op(struct kern_ctx *ctx, const struct kern_##op *a)                     \
     {                                                                                              \
@@ -104,6 +117,7 @@ static void damage(const struct mutant_ctx *m, const struct tensor *out, const s
         status const st = kern_ref_backend.ops.op(m->ref, a);                                      \
         if (mine && m->fault == FAULT_ACCEPTS) return ST_OK;                                       \
         if (mine && st == ST_OK) damage(m, OUT_##op(a), IN_##op(a));                               \
+        if (mine && st == ST_OK && m->fault == FAULT_SECOND) slip(m, SECOND(a));                   \
         return st;                                                                                 \
     }
 KERN_OPS(OP)
@@ -157,6 +171,7 @@ struct kern_backend mutant_backend(enum fault f, enum kern_op missing)
 
 bool fault_fits(enum fault f, enum kern_op op)
 {
+    if (f == FAULT_SECOND) return op == KERN_OP_attention;
     if (op == KERN_OP_zero)
         return f != FAULT_INPUT && f != FAULT_BESIDE_INPUT && f != FAULT_ACCEPTS;
     return true;

@@ -11,6 +11,7 @@
     F(PAST_END, "writes one element past the end")                                                 \
     F(BEFORE, "writes one element before the start")                                               \
     F(SLIP, "is a few steps off in one element")                                                   \
+    F(SECOND, "is a few steps off in its second output")                                           \
     F(LAST_ROW, "is wrong in the last element alone")                                              \
     F(ODD_TAIL, "leaves the end of an odd number of rows")                                         \
     F(NOT_A_NUMBER, "writes a NaN")                                                                \
@@ -43,7 +44,8 @@ struct kern_backend mutant_backend(enum fault f, enum kern_op op);
 /* Tell a context of such a backend what to do. */
 void mutant_arm(struct kern_ctx *ctx, enum fault f, enum kern_op op);
 
-/* Some faults are none: zero has no input, and nothing it must refuse. */
+/* Some faults are none: zero has no input, and nothing it must refuse; attention
+ * alone has a second output. */
 bool fault_fits(enum fault f, enum kern_op op);
 
 #endif /* MUTANTS_H */

@@ -4,6 +4,7 @@
 set -u
 rollmill=$(realpath "${ROLLMILL:-./rollmill}") || exit 1
 make_model=$(realpath "${MAKE_MODEL:-build/release/make_model}") || exit 1
+top=$(pwd)
 card=$(realpath tools/tiny-random.yaml) || exit 1
 dir=$(mktemp -d) || exit 1
 trap 'rm -rf "$dir"' EXIT
@@ -24,6 +25,9 @@ clip: {size: 64x48, fps: ${fps:-16}, length: $3, seed: 5}
 ${4:-}
 END
 }
+
+# world N COMMAND...: as N ranks of mpirun
+world() { "$top/tests/mpirun.sh" "$@"; }
 
 render() { "$rollmill" render --no-prompt-cache "$@"; }
 

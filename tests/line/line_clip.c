@@ -16,7 +16,7 @@
 
 #define MODEL "tests/golden/rolling-short/model/"
 
-enum { H = 4, W = 6, CHANNELS = 16, FRAMES = 3, MAX_CLIPS = 5, MAX_BLOCKS = 12 };
+enum { H = 4, W = 6, CHANNELS = 16, FRAMES = 3, MAX_CLIPS = 5, MAX_BLOCKS = 12, RANKS = 8 };
 enum { BLOCK = FRAMES * CHANNELS * H * W };
 
 static const struct kern_backend *backend;
@@ -127,28 +127,43 @@ static void drop(struct show *s)
     free(s);
 }
 
+struct rank_work {
+    struct crew_config config;
+    struct timeline timeline;
+    struct line_io io;
+};
+
+static status rank_main(struct comm *comm, void *arg)
+{
+    const struct rank_work *const w = arg;
+    return crew_run(&w->config, comm, &w->timeline, &w->io);
+}
+
 static status render(struct show *s, const struct key_policy *policy, int ranks)
 {
-    struct crew_config const c = { .model = model,
-                                   .schedule = &schedule,
-                                   .backend = backend,
-                                   .policy = *policy,
-                                   .latent_h = H,
-                                   .latent_w = W,
-                                   .ranks = ranks,
-                                   .threads = ranks,
-                                   .deadline_s = 60 };
-    struct line_io const io = { .arg = s,
-                                .noise = noise,
-                                .context_id = context_id,
-                                .context = context,
-                                .finished = finished,
-                                .stop = stop };
-    struct timeline t;
+    struct rank_work w = { .config = { .model = model,
+                                       .schedule = &schedule,
+                                       .backend = backend,
+                                       .policy = *policy,
+                                       .latent_h = H,
+                                       .latent_w = W,
+                                       .threads = 1 },
+                           .io = { .arg = s,
+                                   .noise = noise,
+                                   .context_id = context_id,
+                                   .context = context,
+                                   .finished = finished,
+                                   .stop = stop } };
+    struct comm *group[RANKS] = { NULL };
+    status st = ST_OK;
 
-    TRY(timeline_make(&t, policy, s->blocks, s->clips));
-    status const st = crew_run(&c, &t, &io);
-    timeline_free(&t);
+    TRY_OUT(timeline_make(&w.timeline, policy, s->blocks, s->clips));
+    TRY_OUT(comm_thread_open(group, ranks, 60));
+    TRY_OUT(comm_thread_run(group, ranks, rank_main, &w));
+out:
+    for (int r = 0; r < ranks; r++)
+        if (group[r]) group[r]->ops->close(&group[r]);
+    timeline_free(&w.timeline);
     return st;
 }
 

@@ -60,7 +60,7 @@ static struct kern_weight packed(struct kern_ctx *c, enum kern_use use, enum dty
     return w;
 }
 
-/* ---- the three heavy operations at awkward shapes ---------------------------- */
+/* ---- the heavy operations at awkward shapes ---------------------------- */
 
 enum { LINEAR_ROWS = 203, LINEAR_K = 320, LINEAR_N = 700 };
 
@@ -84,24 +84,55 @@ static struct tensor linear(struct kern_ctx *c, enum dtype t, int64_t first, int
     return out;
 }
 
-static struct tensor attention(struct kern_ctx *c, enum dtype t)
+enum { HEADS = 3, DIM = HEADS * 64, QUERIES = 301 };
+
+/* Over some segments; with lse not NULL a partial result. */
+static struct tensor attend(struct kern_ctx *c, const struct tensor *q,
+                            const struct kern_segment *s, int count, struct tensor *lse)
 {
-    enum { DIM = 3 * 64, QUERIES = 301 };
+    struct tensor out = poisoned(lse ? DT_F32 : q->dtype, DIMS(QUERIES, DIM));
+
+    if (lse) *lse = poisoned(DT_F32, DIMS(QUERIES, HEADS));
+    assert_int_equal(kern_attention(c, &(struct kern_attention){ .q = q,
+                                                                 .segments = s,
+                                                                 .segment_count = count,
+                                                                 .out = &out,
+                                                                 .lse = lse,
+                                                                 .heads = HEADS,
+                                                                 .scale = 0.5f }),
+                     ST_OK);
+    return out;
+}
+
+static struct tensor attend_in_parts(struct kern_ctx *c, const struct tensor *q,
+                                     const struct kern_segment s[3])
+{
+    struct tensor lse[2], out = poisoned(q->dtype, DIMS(QUERIES, DIM));
+    struct tensor x = attend(c, q, s, 1, &lse[0]), y = attend(c, q, s + 1, 2, &lse[1]);
+
+    assert_int_equal(
+        kern_merge(c,
+                   &(struct kern_merge){
+                       .a = &x, .a_lse = &lse[0], .b = &y, .b_lse = &lse[1], .out = &out }),
+        ST_OK);
+    free(x.data);
+    free(y.data);
+    free(lse[0].data);
+    free(lse[1].data);
+    return out;
+}
+
+static struct tensor attention(struct kern_ctx *c, enum dtype t, bool in_parts)
+{
     state = 2;
-    struct tensor q = filled(t, DIMS(QUERIES, DIM)), out = poisoned(t, DIMS(QUERIES, DIM));
+    struct tensor q = filled(t, DIMS(QUERIES, DIM));
     struct kern_segment s[3];
     int64_t const keys[] = { 700, 1, 437 };
 
     for (int i = 0; i < 3; i++)
         s[i] = (struct kern_segment){ .k = filled(t, DIMS(keys[i], DIM)),
                                       .v = filled(t, DIMS(keys[i], DIM)) };
-    assert_int_equal(kern_attention(c, &(struct kern_attention){ .q = &q,
-                                                                 .segments = s,
-                                                                 .segment_count = 3,
-                                                                 .out = &out,
-                                                                 .heads = 3,
-                                                                 .scale = 0.5f }),
-                     ST_OK);
+    struct tensor out = in_parts ? attend_in_parts(c, &q, s) : attend(c, &q, s, 3, NULL);
     for (int i = 0; i < 3; i++) {
         free(s[i].k.data);
         free(s[i].v.data);
@@ -130,10 +161,11 @@ static struct tensor conv3d(struct kern_ctx *c, enum dtype t)
     return out;
 }
 
+enum { HEAVY = 4 };
 static struct tensor heavy(struct kern_ctx *c, enum dtype t, int op)
 {
     if (op == 0) return linear(c, t, 0, LINEAR_ROWS);
-    return op == 1 ? attention(c, t) : conv3d(c, t);
+    return op == 3 ? conv3d(c, t) : attention(c, t, op == 2);
 }
 
 /* ---- tests -------------------------------------------------------------------- */
@@ -143,7 +175,7 @@ static void same_for_any_threads(void **unused)
     static const int threads[] = { 2, 3, 5 };
 
     (void)unused;
-    for (int op = 0; op < 3; op++)
+    for (int op = 0; op < HEAVY; op++)
         for (enum dtype t = DT_F32; t <= DT_BF16; t++) {
             struct kern_ctx *one = opened("cpu", 1);
             struct tensor const want = heavy(one, t, op);
@@ -197,7 +229,7 @@ static bool close_to_ref(void)
 {
     bool good = true;
 
-    for (int op = 0; op < 3; op++)
+    for (int op = 0; op < HEAVY; op++)
         for (enum dtype t = DT_F32; t <= DT_BF16; t++) {
             struct kern_ctx *ref = opened("ref", 2), *cpu = opened("cpu", 2);
             struct tensor const want = heavy(ref, t, op), got = heavy(cpu, t, op);
@@ -217,16 +249,16 @@ static bool close_to_ref(void)
 /* Keys whose bias is -inf count as if they were not there, even a whole chunk of them. */
 static void left_out_by_bias(void **unused)
 {
-    enum { DIM = 64, QUERIES = 40, GONE = 600, KEYS = 70, ALL = GONE + KEYS };
+    enum { WIDTH = 64, ROWS = 40, GONE = 600, KEYS = 70, ALL = GONE + KEYS };
 
     (void)unused;
     for (enum dtype t = DT_F32; t <= DT_BF16; t++) {
         struct kern_ctx *c = opened("cpu", 2);
         state = 4;
-        struct tensor q = filled(t, DIMS(QUERIES, DIM)),
-                      bias = filled(DT_F32, DIMS(1, QUERIES, ALL));
-        struct kern_segment s = { .k = filled(t, DIMS(ALL, DIM)), .v = filled(t, DIMS(ALL, DIM)) };
-        struct tensor got = poisoned(t, DIMS(QUERIES, DIM)), want = poisoned(t, DIMS(QUERIES, DIM));
+        struct tensor q = filled(t, DIMS(ROWS, WIDTH)), bias = filled(DT_F32, DIMS(1, ROWS, ALL));
+        struct kern_segment s = { .k = filled(t, DIMS(ALL, WIDTH)),
+                                  .v = filled(t, DIMS(ALL, WIDTH)) };
+        struct tensor got = poisoned(t, DIMS(ROWS, WIDTH)), want = poisoned(t, DIMS(ROWS, WIDTH));
         for (int64_t i = 0; i < tensor_count(&bias); i++)
             tensor_put(&bias, i, i % ALL < GONE ? -INFINITY : 0.0f);
         struct kern_attention a = { .q = &q,
@@ -248,6 +280,53 @@ static void left_out_by_bias(void **unused)
         for (int i = 0; i < COUNT_OF(all); i++) free(all[i]);
         c->backend->close(&c);
     }
+}
+
+/* A part whose every key the bias leaves out says so, and merges as if it were not there. */
+static void part_left_out_by_bias(void **unused)
+{
+    enum { GONE = 300, KEYS = 70 };
+
+    (void)unused;
+    for (int b = 0; kern_backend_at(b); b++)
+        for (enum dtype t = DT_F32; t <= DT_BF16; t++) {
+            struct kern_ctx *c = opened(kern_backend_at(b)->name, 2);
+            state = 5;
+            struct tensor q = filled(t, DIMS(QUERIES, DIM)), got = poisoned(t, DIMS(QUERIES, DIM));
+            struct tensor bias = filled(DT_F32, DIMS(HEADS, QUERIES, GONE)), lse[2];
+            struct tensor none = poisoned(DT_F32, DIMS(QUERIES, DIM));
+            struct kern_segment s[2];
+            for (int i = 0; i < 2; i++)
+                s[i] = (struct kern_segment){ .k = filled(t, DIMS(i ? KEYS : GONE, DIM)),
+                                              .v = filled(t, DIMS(i ? KEYS : GONE, DIM)) };
+            for (int64_t i = 0; i < tensor_count(&bias); i++) tensor_put(&bias, i, -INFINITY);
+            lse[0] = poisoned(DT_F32, DIMS(QUERIES, HEADS));
+            assert_int_equal(kern_attention(c, &(struct kern_attention){ .q = &q,
+                                                                         .bias = &bias,
+                                                                         .segments = s,
+                                                                         .segment_count = 1,
+                                                                         .out = &none,
+                                                                         .lse = &lse[0],
+                                                                         .heads = HEADS,
+                                                                         .scale = 0.5f }),
+                             ST_OK);
+            for (int64_t i = 0; i < tensor_count(&lse[0]); i++)
+                assert_true(tensor_get(&lse[0], i) == -INFINITY);
+            struct tensor rest = attend(c, &q, s + 1, 1, &lse[1]);
+            assert_int_equal(kern_merge(c, &(struct kern_merge){ .a = &none,
+                                                                 .a_lse = &lse[0],
+                                                                 .b = &rest,
+                                                                 .b_lse = &lse[1],
+                                                                 .out = &got }),
+                             ST_OK);
+            struct tensor want = attend(c, &q, s + 1, 1, NULL);
+            assert_memory_equal(got.data, want.data, tensor_bytes(&want));
+            void *const all[] = { q.data,      got.data,    bias.data,   none.data,
+                                  lse[0].data, lse[1].data, s[0].k.data, s[0].v.data,
+                                  s[1].k.data, s[1].v.data, rest.data,   want.data };
+            for (int i = 0; i < COUNT_OF(all); i++) free(all[i]);
+            c->backend->close(&c);
+        }
 }
 
 static void right_at_every_instruction_set(void **unused)
@@ -286,11 +365,9 @@ static void backends_have_names(void **unused)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(backends_have_names),
-        cmocka_unit_test(same_for_any_threads),
-        cmocka_unit_test(same_row_in_any_company),
-        cmocka_unit_test(left_out_by_bias),
-        cmocka_unit_test(right_at_every_instruction_set),
+        cmocka_unit_test(backends_have_names),     cmocka_unit_test(same_for_any_threads),
+        cmocka_unit_test(same_row_in_any_company), cmocka_unit_test(left_out_by_bias),
+        cmocka_unit_test(part_left_out_by_bias),   cmocka_unit_test(right_at_every_instruction_set),
     };
 
     if (argc == 2 && !strcmp(argv[1], "close_to_ref")) return close_to_ref() ? 0 : 1;

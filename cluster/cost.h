@@ -1,0 +1,81 @@
+/*
+ * cost.h - how fast a world will be: a model of one tick. Pure.
+ *
+ * Where blocks go down the line one by one, "a tick" below means the W + 1 ticks that
+ * one block takes.
+ *
+ * A rank's tick is the passes of its stages, the part of the exchange that no
+ * computing hides, and the hand-over; a line's tick is its slowest rank's. Blocks
+ * leave a line at the pace of the slowest of: its tick, its decoder, and on CPUs all
+ * the work of a machine shared out over its cores.
+ */
+#ifndef COST_H
+#define COST_H
+
+#include "cluster/roles.h"
+#include "cluster/topo.h"
+
+enum { COST_CHAIN = 8 }; /* ranks that share one decoder, at most */
+
+/* Seconds on one rank: measured by `rollmill bench`, or estimated. */
+struct cost_parts {
+    double noise, clean;   /* a stage's pass over a block, in the steady state */
+    double decode, encode; /* a block to pictures, pictures to files */
+    double text;           /* a prompt */
+    double hidden;         /* of a pass, 0..1: work that needs no other stage's keys */
+    double link;           /* bytes/s between two ranks of a machine; 0: as the topology says */
+    int threads;           /* that a rank computed with */
+    bool estimated;
+};
+
+/* What the model and the size of a clip fix. */
+struct cost_shape {
+    int stages, layers;         /* stages: W + 1 */
+    bool one_by_one;            /* a block takes all its levels before the next enters */
+    double kv_bytes;            /* keys and values of a block in one layer */
+    double latent_bytes;        /* of a block */
+    double pictures;            /* of a block */
+    double slowest[COST_CHAIN]; /* [c - 1]: share of decode's work of the slowest of c ranks */
+};
+
+struct cost_model {
+    struct topo topo;
+    struct cost_shape shape;
+    struct cost_parts parts;
+};
+
+enum cost_bound { COST_LINE, COST_DECODE, COST_CORES };
+
+struct cost {
+    double tick;           /* s: of the slowest line, as it would be without decoding */
+    double block;          /* s from one block to the next of that line, all counted */
+    double frames;         /* pictures per second of the world, in the steady state */
+    double first;          /* s from the prompt to the first block's pictures; keys are counted
+                             as many as in the steady state, so no less than it takes */
+    double receive, send;  /* bytes of a tick: of the rank with most */
+    double exposed;        /* s of a tick that a rank waits for the exchange */
+    double crossing;       /* bytes of a tick between machines, all lines */
+    enum cost_bound bound; /* what sets the pace of the slowest line */
+};
+
+/* What a world of these roles does. node: [ranks], see topo_nodes. */
+void cost_of(struct cost *out, const struct cost_model *m, const struct roles *r, const int *node);
+
+/* Floating point operations and bytes, for cost_estimate. */
+struct cost_work {
+    double linear, attention, cross; /* FLOP of one pass: products, self- and cross-attention */
+    double moved;                    /* bytes read and written between them */
+    double decode;                   /* FLOP of a block */
+    double text;                     /* FLOP of a prompt */
+    double pixels;                   /* of a block's pictures */
+    bool f32;                        /* else bf16 */
+};
+
+/* Parts from published speeds. threads: of a rank with CPUs. */
+void cost_estimate(struct cost_parts *out, const struct cost_work *w, enum topo_kind kind,
+                   int threads);
+
+/* The speeds that cost_estimate takes and where they are from, a line each. */
+void cost_sources(struct text *out, enum topo_kind kind, bool f32);
+
+#endif /* COST_H */

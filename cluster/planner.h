@@ -1,0 +1,58 @@
+/*
+ * planner.h - which roles a world's ranks should have. Pure.
+ *
+ * Every number of ranks per line and of decode ranks is tried; what does not fit into
+ * memory is left out. Differences below 1 % do not count: then latency decides
+ * throughput and the other way round.
+ */
+#ifndef PLANNER_H
+#define PLANNER_H
+
+#include "cluster/cost.h"
+
+enum plan_goal { PLAN_THROUGHPUT, PLAN_LATENCY };
+
+struct plan_query {
+    const struct cost_model *model;
+    int ranks;
+    int ranks_per_line; /* 0: any */
+    int decode_ranks;   /* -1: any */
+    bool cross_nodes;
+    enum plan_goal goal;
+
+    /* Bytes a rank would hold; NULL: memory is not looked at. */
+    uint64_t (*bytes)(void *arg, const struct roles *r, int rank);
+    void *arg;
+};
+
+struct plan {
+    int ranks_per_line, decode_ranks; /* 0 ranks per line: there is none */
+    struct cost cost;
+    uint64_t rank_bytes; /* of the rank that holds most */
+    uint64_t node_bytes; /* of the machine that holds most */
+    bool fits;           /* into the topology's memory, if that is known */
+};
+
+struct planner {
+    struct plan best;
+    struct plan line;     /* the best with several ranks per line */
+    struct plan replicas; /* the best with one */
+    struct plan next;     /* the best with other ranks per line than `best` */
+    struct plan larger;   /* better than `best`, and does not fit */
+};
+
+/* The roles and cost of one choice. ST_ARG if there are no such roles. */
+status planner_try(struct plan *out, struct roles *roles, const struct plan_query *q,
+                   int ranks_per_line, int decode_ranks) MUST_USE;
+
+/* ST_ARG if nothing the query allows is possible. Where nothing fits, best is what
+ * needs least memory, with fits false. */
+status planner_choose(struct planner *out, const struct plan_query *q) MUST_USE;
+
+/* Why `best`, in a sentence or two; no line end. */
+void planner_why(struct text *out, const struct planner *p, const struct plan_query *q);
+
+/* "6 ranks per line, 2 decode ranks" */
+void planner_name(struct text *out, const struct plan *p);
+
+#endif /* PLANNER_H */

@@ -1,0 +1,82 @@
+/*
+ * render_batch.h - one batch of clips on one rank: what all roles know of it, and what
+ * each role does. Private to cmd/render_*.c.
+ *
+ *   render_batch.c   cuts the world into roles, shares out clips and prompts
+ *   render_line.c    ROLE_LINE: a rank of a line; its tail sends finished blocks on
+ *   render_decode.c  ROLE_DECODE, or a thread beside the tail: blocks to pictures to film
+ *   render_report.c  rank 0: progress, the table at the end
+ */
+#ifndef RENDER_BATCH_H
+#define RENDER_BATCH_H
+
+#include "cluster/roles.h"
+#include "cmd/render.h"
+#include "cmd/render_prompts.h"
+#include "pipeline/line.h"
+#include "pipeline/vae.h"
+
+struct batch {
+    const struct render_batch *b;
+    const struct render_rank *rank;
+    struct comm *world;
+
+    /* the card's numbers */
+    struct schedule schedule;
+    struct key_policy policy;
+    struct dit_shape shape;
+    enum dtype act;
+    int64_t latent_h, latent_w;
+
+    struct roles roles;
+    const struct role_at *me;
+    int *line_of; /* [clips]: the line that renders it */
+
+    struct render_prompts *prompts;
+    char weights_hash[DIGEST_HEX];
+
+    /* Groups this rank is in; NULL where it is not. A hop joins two ranks: a line's tail
+     * with the first part of its decode chain, or one part with the next. */
+    struct comm *line_comm;
+    struct comm *in[ROLES_RANKS]; /* decode rank: per line it serves, the hop that comes in */
+    struct comm *out;             /* tail or decode rank: the hop that goes out */
+};
+
+/* Threads this rank may compute with. */
+int batch_threads(const struct batch *t);
+
+/* What one rank did; doubles only, so that it travels as a tensor. Ticks are counted,
+ * seconds measured. */
+struct render_account {
+    double ticks, wall;
+    struct {
+        double busy, span; /* ticks with a block; ticks from the first to the last of them */
+        double compute;    /* seconds */
+    } stage[SCHEDULE_LEVELS + 1];
+    double exchange, hand_over, queue, decode, encode; /* seconds */
+};
+
+/* Everything a role opens, runs and closes. Opened on every rank before any runs. */
+struct render_line;
+status render_line_open(struct render_line **out, struct batch *t) MUST_USE;
+status render_line_run(struct render_line *l) MUST_USE; /* all clips of the line */
+void render_line_close(struct render_line **l);         /* NULL is fine; sets NULL */
+const char *render_line_weights_hash(const struct render_line *l);
+void render_line_account(const struct render_line *l, struct render_account *a); /* adds */
+
+/* in: [lines], hops that bring blocks of the lines `line` ...; out: the next part's, or
+ * NULL for the last part, which makes the films. All borrowed. */
+struct render_decode_config {
+    int line, lines;
+    struct comm *const *in;
+    struct comm *out;
+    struct vae_part part;
+};
+struct render_decode;
+status render_decode_open(struct render_decode **out, struct batch *t,
+                          const struct render_decode_config *c) MUST_USE;
+status render_decode_run(struct render_decode *d) MUST_USE; /* until its lines end */
+void render_decode_close(struct render_decode **d);         /* NULL is fine; sets NULL */
+void render_decode_account(const struct render_decode *d, struct render_account *a); /* adds */
+
+#endif /* RENDER_BATCH_H */

@@ -1,0 +1,338 @@
+/* render_line.c - one rank of a line; its tail sends finished blocks on to be decoded. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "cmd/render_batch.h"
+#include "cmd/render_note.h"
+#include "pipeline/decode_link.h"
+#include "pipeline/noise.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+enum { TAIL, DECODER, PAIR };
+
+/* Decoding beside the line: a thread of the tail, reached as another rank would be. */
+struct beside {
+    struct comm *pair[PAIR];
+    struct render_decode *decode;
+    struct comm *world;
+    pthread_t thread;
+    bool runs;
+    status st;
+    struct error error;
+};
+
+struct render_line {
+    struct batch *t;
+    int *clip; /* of the batch, by their number on this line */
+    int clips;
+    struct timeline timeline;
+    struct kern_ctx *ctx;
+    const struct dit *model;
+    struct line *line;
+    struct track *track;
+    struct decode_link *link; /* tail only */
+    struct beside beside;     /* tail only, without decode ranks */
+
+    int64_t ticks, busy[SCHEDULE_LEVELS + 1]; /* so far; with a block, by stage */
+    int64_t first[SCHEDULE_LEVELS + 1], last[SCHEDULE_LEVELS + 1]; /* such ticks */
+    double begin, wall;                                            /* seconds */
+};
+
+/* ---- what the line asks for ------------------------------------------------------ */
+
+static status noise(void *arg, int clip, int64_t block, int level, float *out)
+{
+    const struct render_line *const l = arg;
+    const struct batch *const t = l->t;
+    int64_t const count =
+        (int64_t)t->policy.frames_per_block * t->shape.channels * t->latent_h * t->latent_w;
+
+    noise_fill(out, count, t->b->clip[l->clip[clip]]->spec->seed, block, level);
+    return ST_OK;
+}
+
+static int64_t context_id(void *arg, int clip, int64_t block)
+{
+    const struct render_line *const l = arg;
+    return render_prompts_id(l->t->prompts, l->clip[clip], block);
+}
+
+static status context(void *arg, int clip, int64_t block, float *embeds)
+{
+    const struct render_line *const l = arg;
+    render_prompts_fill(l->t->prompts, l->clip[clip], block, embeds);
+    return ST_OK;
+}
+
+static status finished(void *arg, int clip, int64_t block, const float *x0)
+{
+    struct render_line *const l = arg;
+    return decode_link_send(l->link, l->clip[clip], block, x0);
+}
+
+static int number(void *arg, int clip) { return ((const struct render_line *)arg)->clip[clip]; }
+
+static bool stop(void *arg)
+{
+    const struct render_line *const l = arg;
+    struct comm *const world = l->t->world;
+
+    if (l->t->rank->o->stop()) world->ops->stop(world);
+    return world->ops->stopped(world);
+}
+
+/* ---- opening --------------------------------------------------------------------- */
+
+static status take_clips(struct render_line *l)
+{
+    const struct batch *const t = l->t;
+    int64_t *const blocks = calloc((size_t)t->b->clips + 1, sizeof *blocks);
+    status st = ST_OK;
+
+    l->clip = calloc((size_t)t->b->clips + 1, sizeof *l->clip);
+    if (!blocks || !l->clip) {
+        st = fail(ST_NOMEM, "%d clips", t->b->clips);
+        goto out;
+    }
+    for (int i = 0; i < t->b->clips; i++)
+        if (t->line_of[i] == t->me->line) {
+            blocks[l->clips] = t->b->clip[i]->spec->blocks;
+            l->clip[l->clips++] = i;
+        }
+    TRY_OUT(timeline_make(&l->timeline, &t->policy, blocks, l->clips));
+out:
+    free(blocks);
+    return st;
+}
+
+static status open_beside(struct render_line *l)
+{
+    struct beside *const s = &l->beside;
+
+    s->world = l->t->world;
+    TRY(comm_thread_open(s->pair, PAIR, l->t->rank->o->deadline_s));
+    TRY(render_decode_open(&s->decode, l->t,
+                           &(struct render_decode_config){
+                               .line = l->t->me->line, .lines = 1, .in = &s->pair[DECODER] }));
+    return ST_OK;
+}
+
+static status open_tail(struct render_line *l)
+{
+    const struct batch *const t = l->t;
+    struct comm *hop = t->out;
+
+    if (!t->roles.line[t->me->line].decode_ranks) {
+        TRY(open_beside(l));
+        hop = l->beside.pair[TAIL];
+    }
+    return decode_link_open(&l->link, &(struct decode_link_config){
+                                          .hop = hop,
+                                          .frames = t->policy.frames_per_block,
+                                          .latent_h = t->latent_h,
+                                          .latent_w = t->latent_w,
+                                          .track = l->track,
+                                      });
+}
+
+static status open_line(struct render_line *l)
+{
+    struct batch *const t = l->t;
+    const struct card *const card = t->b->clip[0]->card;
+    struct dit_config const dit = { .weights = card->weights,
+                                    .outer_key = card->outer_key,
+                                    .shape = t->shape,
+                                    .schedule = &t->schedule,
+                                    .act = t->act };
+    struct line_config c = { .schedule = &t->schedule,
+                             .policy = t->policy,
+                             .latent_h = t->latent_h,
+                             .latent_w = t->latent_w,
+                             .contexts = render_prompts_count(t->prompts),
+                             .comm = t->line_comm,
+                             .track = l->track };
+
+    track_begin(l->track, TRACK_LOAD, TRACK_NOWHERE);
+    TRY(render_store_borrow(t->rank->store, &dit, &l->model));
+    TRY(t->rank->o->backend->open(&l->ctx, batch_threads(t)));
+    TRY(split_make(&c.split, t->schedule.levels + 1, t->line_comm->size));
+    c.model = l->model;
+    c.ctx = l->ctx;
+    TRY(line_open(&l->line, &c));
+    track_end(l->track);
+    return ST_OK;
+}
+
+status render_line_open(struct render_line **out, struct batch *t)
+{
+    struct render_line *l = calloc(1, sizeof *l);
+    status st = ST_OK;
+
+    *out = NULL;
+    if (!l) return fail(ST_NOMEM, "line: no memory");
+    l->t = t;
+    TRY_OUT(track_open(&l->track, t->rank->trace, TRACK_ROW_LINE, "line"));
+    TRY_OUT(take_clips(l));
+    TRY_OUT(open_line(l));
+    if (t->world->rank == roles_tail(&t->roles, t->me->line, t->schedule.levels + 1))
+        TRY_OUT(open_tail(l));
+    *out = l;
+    l = NULL; /* handed over */
+out:
+    render_line_close(&l);
+    return st;
+}
+
+void render_line_close(struct render_line **line)
+{
+    struct render_line *const l = *line;
+
+    if (!l) return;
+    decode_link_close(&l->link);
+    render_decode_close(&l->beside.decode);
+    for (int i = 0; i < PAIR; i++)
+        if (l->beside.pair[i]) l->beside.pair[i]->ops->close(&l->beside.pair[i]);
+    line_close(&l->line);
+    render_store_give_back(l->t->rank->store, &l->model);
+    if (l->ctx) l->t->rank->o->backend->close(&l->ctx);
+    track_close(&l->track);
+    timeline_free(&l->timeline);
+    free(l->clip);
+    free(l);
+    *line = NULL;
+}
+
+const char *render_line_weights_hash(const struct render_line *l)
+{
+    return dit_weights_hash(l->model);
+}
+
+/* ---- running --------------------------------------------------------------------- */
+
+static void *beside_main(void *arg)
+{
+    struct beside *const s = arg;
+
+    log_set_rank(s->world->rank);
+    s->st = render_decode_run(s->decode);
+    if (s->st != ST_OK) s->error = *error_last();
+    if (s->st != ST_OK && s->st != ST_CANCELED) {
+        s->pair[DECODER]->ops->abort(s->pair[DECODER]);
+        s->world->ops->abort(s->world);
+    }
+    return NULL;
+}
+
+static status start_beside(struct render_line *l)
+{
+    struct beside *const s = &l->beside;
+
+    if (!s->decode) return ST_OK;
+    if (pthread_create(&s->thread, NULL, beside_main, s))
+        return fail(ST_NOMEM, "cannot start a thread that decodes");
+    s->runs = true;
+    return ST_OK;
+}
+
+/* The thread is over after this; what it failed of counts before what followed from it. */
+static status join_beside(struct render_line *l, status st)
+{
+    struct beside *const s = &l->beside;
+
+    if (!s->runs) return st;
+    if (st != ST_OK && st != ST_CANCELED) s->pair[TAIL]->ops->abort(s->pair[TAIL]);
+    pthread_join(s->thread, NULL);
+    s->runs = false;
+    if (s->st == ST_OK || s->st == ST_PEER || (st != ST_OK && st != ST_PEER)) return st;
+    error_adopt(&s->error);
+    return s->st;
+}
+
+/* The inner wait ends first, so that who is blamed is who hangs. */
+static void set_deadlines(struct render_line *l)
+{
+    const struct render_options *const o = l->t->rank->o;
+    double const patience = track_patience(l->track, o->deadline_s, o->stall_s);
+
+    l->t->line_comm->deadline_s = patience;
+    if (l->t->out) l->t->out->deadline_s = 0.75 * patience;
+    if (l->beside.pair[TAIL]) l->beside.pair[TAIL]->deadline_s = 0.75 * patience;
+}
+
+/* Which stages hold a block in the tick that begins. */
+static status count_tick(struct render_line *l)
+{
+    struct comm *const world = l->t->world;
+    struct comm_note note = { .kind = NOTE_TICK, .value = { l->t->me->line } };
+
+    for (int s = 0; s <= l->t->schedule.levels; s++) {
+        if (timeline_at(&l->timeline, l->ticks, s).clip < 0) continue;
+        if (!l->busy[s]++) l->first[s] = l->ticks;
+        l->last[s] = l->ticks;
+        note.value[1]++;
+    }
+    l->ticks++;
+    return l->t->me->place ? ST_OK : world->ops->note(world, 0, &note);
+}
+
+static status run_ticks(struct render_line *l)
+{
+    struct line_io const io = { .arg = l,
+                                .noise = noise,
+                                .context_id = context_id,
+                                .context = context,
+                                .finished = finished,
+                                .number = number,
+                                .stop = stop };
+    int64_t const ticks = timeline_ticks(&l->timeline);
+
+    l->begin = clock_seconds();
+    line_begin(l->line, &l->timeline, &io);
+    for (int64_t i = 0; i < ticks; i++) {
+        set_deadlines(l);
+        TRY(count_tick(l));
+        TRY(line_tick(l->line));
+        track_lap(l->track);
+        l->wall = clock_seconds() - l->begin;
+    }
+    return l->t->line_comm->ops->agree(l->t->line_comm, ST_OK);
+}
+
+/* The decoder hears the end, or that it is not to wait for one. */
+static status end_link(struct render_line *l, status st)
+{
+    if (!l->link || (st != ST_OK && st != ST_CANCELED)) return st;
+    struct error const own = *error_last();
+    status const ended = decode_link_end(l->link, st == ST_OK ? DECODE_END : DECODE_CANCELED);
+
+    if (ended != ST_OK) return ended;
+    if (st != ST_OK) error_adopt(&own);
+    return st;
+}
+
+status render_line_run(struct render_line *l)
+{
+    struct watch *const watch = l->t->rank->watch;
+    status st = start_beside(l);
+
+    watch_add(watch, l->track);
+    if (st == ST_OK) st = end_link(l, run_ticks(l));
+    watch_drop(watch, l->track);
+    return join_beside(l, st);
+}
+
+void render_line_account(const struct render_line *l, struct render_account *a)
+{
+    a->ticks = (double)l->ticks;
+    a->wall = l->wall;
+    for (int s = 0; s <= l->t->schedule.levels; s++) {
+        a->stage[s].busy = (double)l->busy[s];
+        a->stage[s].span = l->busy[s] ? (double)(l->last[s] - l->first[s] + 1) : 0;
+        a->stage[s].compute = track_seconds(l->track, TRACK_COMPUTE, s);
+    }
+    a->exchange += track_seconds(l->track, TRACK_EXCHANGE, -1);
+    a->hand_over += track_seconds(l->track, TRACK_HAND_OVER, -1);
+    a->queue += track_seconds(l->track, TRACK_QUEUE, -1);
+    if (l->beside.decode) render_decode_account(l->beside.decode, a);
+}

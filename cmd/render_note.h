@@ -1,0 +1,10 @@
+/* render_note.h - what the ranks of a render tell rank 0 while they run. */
+#ifndef RENDER_NOTE_H
+#define RENDER_NOTE_H
+
+enum render_note {
+    NOTE_BLOCK, /* a block is encoded: line, clip of the batch, block, pictures */
+    NOTE_TICK,  /* a line begins a tick: line, stages that hold a block */
+};
+
+#endif /* RENDER_NOTE_H */

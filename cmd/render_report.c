@@ -1,0 +1,180 @@
+#include "cmd/render_report.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "cmd/render_note.h"
+#include "cmd/render_progress.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { LISTEN_MS = 100 };
+
+struct render_report {
+    const struct batch *t;
+    struct render_progress progress;
+    pthread_t thread;
+    atomic_bool closing;
+};
+
+static void log_lines(const struct text *t)
+{
+    for (const char *at = t->s; at && *at;) {
+        const char *const end = strchr(at, '\n');
+        int const len = end ? (int)(end - at) : (int)strlen(at);
+        log_info("%.*s", len, at);
+        at += len + (end != NULL);
+    }
+}
+
+void render_report_roles(const struct batch *t)
+{
+    struct text map = { 0 };
+
+    log_info("batch: %d clips of %dx%d, %s, %s %s", t->b->clips, t->b->clip[0]->spec->width,
+             t->b->clip[0]->spec->height, t->b->clip[0]->card->name, t->rank->o->backend->name,
+             dtype_name(t->act));
+    roles_print(&map, &t->roles, t->schedule.levels + 1);
+    if (!map.failed) log_lines(&map);
+    text_free(&map);
+}
+
+/* ---- progress ---------------------------------------------------------------------- */
+
+static void hear_all(struct render_report *r)
+{
+    struct comm *const world = r->t->world;
+    struct comm_note note;
+    int from;
+
+    while (world->ops->hear(world, &note, &from)) {
+        if (note.kind == NOTE_TICK) r->progress.stages[note.value[0]] = (int)note.value[1];
+        if (note.kind != NOTE_BLOCK) continue;
+        int const clip = (int)note.value[1];
+        render_progress_block(&r->progress, r->t->b->clip[clip]->spec, note.value[2],
+                              (int)note.value[3]);
+    }
+}
+
+static void *report_main(void *arg)
+{
+    struct render_report *const r = arg;
+    struct timespec const pause = { .tv_nsec = LISTEN_MS * 1000000L };
+
+    log_set_rank(r->t->world->rank);
+    while (!atomic_load(&r->closing)) {
+        nanosleep(&pause, NULL);
+        hear_all(r);
+    }
+    hear_all(r);
+    return NULL;
+}
+
+status render_report_open(struct render_report **out, const struct batch *t)
+{
+    struct render_report *const r = calloc(1, sizeof *r);
+    int64_t blocks = 0;
+
+    *out = NULL;
+    if (!r) return fail(ST_NOMEM, "report: no memory");
+    r->t = t;
+    for (int i = 0; i < t->b->clips; i++) blocks += t->b->clip[i]->spec->blocks;
+    render_progress_begin(&r->progress,
+                          &(struct render_progress){ .clips = t->b->all_clips,
+                                                     .clips_done = t->b->clips_done,
+                                                     .blocks = blocks,
+                                                     .lines = t->roles.lines,
+                                                     .stages_each = t->schedule.levels + 1 });
+    if (pthread_create(&r->thread, NULL, report_main, r)) {
+        free(r);
+        return fail(ST_NOMEM, "report: cannot start a thread");
+    }
+    *out = r;
+    return ST_OK;
+}
+
+void render_report_close(struct render_report **report)
+{
+    struct render_report *const r = *report;
+
+    if (!r) return;
+    atomic_store(&r->closing, true);
+    pthread_join(r->thread, NULL);
+    render_progress_end(&r->progress);
+    free(r);
+    *report = NULL;
+}
+
+/* ---- the table --------------------------------------------------------------------- */
+
+static double share(double part, double whole) { return whole > 0 ? 100.0 * part / whole : 0; }
+
+static void print_line_rank(const struct batch *t, const struct role_at *at, int rank,
+                            const struct render_account *a)
+{
+    struct split split;
+
+    if (split_make(&split, t->schedule.levels + 1, t->roles.line[at->line].ranks) != ST_OK) return;
+    for (int s = split.first[at->place]; s < split.first[at->place + 1]; s++) {
+        bool const first = s == split.first[at->place];
+        char name[16];
+        snprintf(name, sizeof name, s == t->schedule.levels ? "clean" : "stage %d", s);
+        log_info("  %4d  line %-3d %-9s %6.1f %%  %7.1f %%", rank, at->line, name,
+                 share(a->stage[s].busy, a->stage[s].span), share(a->stage[s].compute, a->wall));
+        if (first)
+            log_info("                                               %7.1f %%  %7.1f %%  %7.1f %%",
+                     share(a->exchange, a->wall), share(a->hand_over, a->wall),
+                     share(a->queue, a->wall));
+    }
+}
+
+static void print_table(const struct batch *t, const struct render_account *all)
+{
+    log_info("where the time went (%% of the run; occupied: ticks with a block, counted):");
+    log_info("  rank  line     stage      occupied   compute  exchange  neighbour     queue");
+    for (int r = 0; r < t->roles.ranks; r++) {
+        const struct role_at *const at = &t->roles.rank[r];
+        if (at->role == ROLE_LINE) print_line_rank(t, at, r, &all[r]);
+        if (all[r].decode > 0 || all[r].encode > 0)
+            log_info("  %4d  decode %.1f %%, encode %.1f %%", r, share(all[r].decode, all[r].wall),
+                     share(all[r].encode, all[r].wall));
+    }
+}
+
+static struct comm_part part_of(const struct render_account *a, int peer, bool send)
+{
+    return (struct comm_part){ .t = { .data = (void *)(uintptr_t)a,
+                                      .dtype = DT_F64,
+                                      .ndim = 1,
+                                      .dim = { sizeof *a / sizeof(double) } },
+                               .peer = peer,
+                               .send = send };
+}
+
+status render_report_table(const struct batch *t, const struct render_account *mine)
+{
+    struct comm *const world = t->world;
+    bool const first = world->rank == 0;
+    struct render_account *const all = calloc((size_t)world->size, sizeof *all);
+    struct comm_part *const part = calloc((size_t)world->size, sizeof *part);
+    int parts = 0;
+    status st = ST_OK;
+
+    if (!all || !part) {
+        st = fail(ST_NOMEM, "%d accounts", world->size);
+        goto out;
+    }
+    all[world->rank] = *mine;
+    if (!first) part[parts++] = part_of(mine, 0, true);
+    for (int r = 1; first && r < world->size; r++) part[parts++] = part_of(&all[r], r, false);
+    TRY_OUT(world->ops->start(world, part, parts));
+    TRY_OUT(world->ops->finish(world));
+    if (first) print_table(t, all);
+out:
+    free(all);
+    free(part);
+    return st;
+}

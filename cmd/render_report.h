@@ -1,0 +1,21 @@
+/*
+ * render_report.h - what people see of a batch: who does what, progress while it runs,
+ * and where the time went. Rank 0 prints; the others send it notes and accounts.
+ */
+#ifndef RENDER_REPORT_H
+#define RENDER_REPORT_H
+
+#include "cmd/render_batch.h"
+
+/* The role map and the line's memory; rank 0. */
+void render_report_roles(const struct batch *t);
+
+/* A thread that hears notes and shows progress. Whoever opens, closes. */
+struct render_report;
+status render_report_open(struct render_report **out, const struct batch *t) MUST_USE;
+void render_report_close(struct render_report **r); /* NULL is fine; sets NULL */
+
+/* [all] Rank 0 prints the table of everyone's accounts. */
+status render_report_table(const struct batch *t, const struct render_account *mine) MUST_USE;
+
+#endif /* RENDER_REPORT_H */

@@ -1,0 +1,81 @@
+#include "cmd/world.h"
+#include "base/log.h"
+#include "cmd/cmd.h"
+
+#include <stdlib.h>
+
+static status on_threads(const struct world_options *o, comm_main main, void *arg)
+{
+    struct comm **const group = calloc((size_t)o->ranks, sizeof(struct comm *));
+    status st = ST_OK;
+
+    if (!group) return fail(ST_NOMEM, "%d ranks", o->ranks);
+    TRY_OUT(comm_thread_open(group, o->ranks, o->deadline_s));
+    TRY_OUT(comm_thread_run(group, o->ranks, main, arg));
+out:
+    for (int i = 0; i < o->ranks; i++)
+        if (group[i]) group[i]->ops->close(&group[i]);
+    free(group);
+    return st;
+}
+
+static status under_launcher(const struct world_options *o, comm_main main, void *arg)
+{
+    struct comm *world = NULL;
+
+    if (o->ranks != 1)
+        return fail(ST_ARG, "--ranks is of a single process; the launcher says how many there are");
+    TRY(comm_mpi_open(&world, o->deadline_s));
+    log_set_rank(world->rank);
+    status const st = main(world, arg);
+    if (st != ST_OK) cmd_report(st);
+    if (st != ST_OK && st != ST_CANCELED) world->ops->abort(world);
+    int const code = comm_mpi_leave(&world, cmd_exit_code(st), st != ST_OK && st != ST_PEER);
+    if (st == ST_OK && code) return fail(ST_PEER, "another rank ended with code %d", code);
+    return st;
+}
+
+status world_run(const struct world_options *o, comm_main main, void *arg)
+{
+    return comm_launched_rank() >= 0 ? under_launcher(o, main, arg) : on_threads(o, main, arg);
+}
+
+static struct comm_part part_of(void *data, enum dtype dtype, size_t count, int peer, bool send)
+{
+    return (struct comm_part){
+        .t = { .data = data, .dtype = dtype, .ndim = 1, .dim = { (int64_t)count } },
+        .peer = peer,
+        .send = send,
+    };
+}
+
+/* The same memory from the root to all, or here from the root. */
+static status spread(struct comm *world, int root, void *data, enum dtype dtype, size_t count)
+{
+    bool const mine = world->rank == root;
+    int const parts = mine ? world->size - 1 : 1;
+    struct comm_part *const part = calloc((size_t)parts + 1, sizeof *part);
+    status st = ST_OK;
+
+    if (!part) return fail(ST_NOMEM, "%d parts", parts);
+    for (int i = 0; i < parts; i++)
+        part[i] = part_of(data, dtype, count, mine ? i + (i >= root) : root, mine);
+    TRY_OUT(world->ops->start(world, part, parts));
+    TRY_OUT(world->ops->finish(world));
+out:
+    free(part);
+    return st;
+}
+
+status world_share(struct comm *world, int root, char **bytes, size_t *len)
+{
+    int64_t n = (int64_t)*len;
+
+    TRY(spread(world, root, &n, DT_I64, 1));
+    if (world->rank != root) {
+        *len = (size_t)n;
+        *bytes = calloc(1, *len + 1);
+        if (!*bytes) return fail(ST_NOMEM, "%lld bytes from rank %d", (long long)n, root);
+    }
+    return spread(world, root, *bytes, DT_U8, *len);
+}

@@ -1,0 +1,24 @@
+/*
+ * world.h - the ranks a command runs on: threads of this process, or the processes
+ * that mpirun or srun has started. The command is the same code for both.
+ */
+#ifndef WORLD_H
+#define WORLD_H
+
+#include "comm/comm.h"
+
+struct world_options {
+    int ranks; /* threads; under a launcher it must be 1: the launcher says how many */
+    double deadline_s;
+};
+
+/* Run `main` on every rank. The first failure comes back; under a launcher it has
+ * been said already by the rank it is of and the record is clear, and a failure of
+ * any rank has ended them all. */
+status world_run(const struct world_options *o, comm_main main, void *arg) MUST_USE;
+
+/* [all] Rank `root`'s bytes to everyone: *bytes is malloc'ed on the others, and ends
+ * in a NUL that *len does not count. */
+status world_share(struct comm *world, int root, char **bytes, size_t *len) MUST_USE;
+
+#endif /* WORLD_H */

@@ -1,0 +1,16 @@
+/* comm_mpi_none.c - in place of comm_mpi where there is no MPI. */
+#include "comm/comm.h"
+
+status comm_mpi_open(struct comm **out, double deadline_s)
+{
+    (void)deadline_s;
+    *out = NULL;
+    return fail(ST_ARG, "a launcher has started this process as a rank of several, and it is built without MPI");
+}
+
+int comm_mpi_leave(struct comm **world, int code, bool own_failure)
+{
+    (void)own_failure;
+    *world = NULL;
+    return code;
+}

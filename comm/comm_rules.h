@@ -1,0 +1,49 @@
+/* comm_rules.h - what every transport checks, decides and says alike. */
+#ifndef COMM_RULES_H
+#define COMM_RULES_H
+
+#include "base/text.h"
+#include "comm/comm.h"
+
+#include <time.h>
+
+enum { COMM_RANKS_MAX = 1024 };
+
+/* ST_ARG with the values if the deadline of a new world is no useful time. */
+status rules_deadline(double deadline_s) MUST_USE;
+
+/* CLOCK_MONOTONIC, deadline_s from now; times that are no useful ones are cut to those. */
+struct timespec rules_until(double deadline_s);
+
+/* ST_ARG if a start is open already, or a part names no other rank of the group. */
+status rules_parts(const struct comm *c, const struct comm_part *parts, int count,
+                   bool open) MUST_USE;
+
+/* ST_ARG if notes are not for this group, or there is no such peer. */
+status rules_note(const struct comm *c, int peer, bool is_world) MUST_USE;
+
+/* ST_OK if what `from` sends fits what c receives; ST_ARG with both. `from` is a
+ * rank of the world. */
+status rules_fit(const struct comm *c, const struct tensor *to, int from,
+                 const struct tensor *sent) MUST_USE;
+
+/* What a rank waits for: "rank 2 waited 5 s for rank 0 to send 3 parts, rank 4 to
+ * receive 1 part", "agree: rank 2 waited 5 s for rank 0, rank 4". Frees `who`. */
+void rules_add_parts(struct text *who, int world_rank, bool send, int parts);
+void rules_add_rank(struct text *who, int world_rank);
+status rules_waited(const struct comm *c, const char *call, struct text *who);
+
+/* ST_PEER: `by` aborted the world. */
+status rules_aborted(const struct comm *c, int by);
+
+/* The verdict of a meeting, made by adding every rank's status in order of rank. */
+struct verdict {
+    status st;   /* of the culprit */
+    int culprit; /* rank of the group, -1: all are well */
+};
+void rules_judge(struct verdict *v, int rank, status st); /* begin with { ST_OK, -1 } */
+
+/* What a sound rank is told; the culprit is a rank of the world. */
+status rules_tell(status verdict, int culprit, const char *reason);
+
+#endif /* COMM_RULES_H */

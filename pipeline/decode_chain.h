@@ -1,0 +1,40 @@
+/*
+ * decode_chain.h - one part of the decoder on its rank: blocks in, and units out to the
+ * next part, or pictures if it is the last.
+ *
+ *   line's tail --hop--> part 0 --hop--> part 1 --hop--> ... last part --> pictures
+ *
+ * The next message is under way while one is in work, on both sides; so a part that
+ * is slow holds back those before it after two.
+ */
+#ifndef DECODE_CHAIN_H
+#define DECODE_CHAIN_H
+
+#include "pipeline/decode_link.h"
+#include "pipeline/vae.h"
+
+#include <pthread.h>
+
+struct decode_chain_config {
+    struct vae *vae;            /* the part; borrowed */
+    struct vae_part part;       /* of it; zeroed: all */
+    pthread_mutex_t *turn;      /* held while the vae computes, for streams that share it */
+    struct comm *in, *out;      /* hops; this rank is rank 1 of in and rank 0 of out. NULL: the
+                                   last part */
+    int frames;                 /* of a block */
+    int64_t latent_h, latent_w; /* of a frame */
+
+    double first_wait_s, least_wait_s; /* see track_patience */
+    struct track *track;
+
+    /* The last part's pictures of a block: x0 [frames, 16, h, w], rgb [pictures, 8h, 8w, 3];
+     * host memory, valid during the call. */
+    status (*block)(void *arg, int clip, int64_t block, const float *x0, const float *rgb,
+                    int pictures);
+    void *arg;
+};
+
+/* [all] Until the line says it is over: ST_OK at its end, ST_CANCELED after a stop. */
+status decode_chain_run(const struct decode_chain_config *c) MUST_USE;
+
+#endif /* DECODE_CHAIN_H */

@@ -1,0 +1,46 @@
+/*
+ * decode_link.h - the way from a line to what decodes for it.
+ *
+ * What goes over a hop, a group of two ranks, rank 0 to rank 1: a head, then for a
+ * block its latent x0. Behind a part of the decoder that is not the last, the block's
+ * units follow one by one (decode_chain.h).
+ */
+#ifndef DECODE_LINK_H
+#define DECODE_LINK_H
+
+#include "base/track.h"
+#include "comm/comm.h"
+
+enum decode_kind {
+    DECODE_BLOCK,
+    DECODE_END,      /* no more blocks: all is well */
+    DECODE_CANCELED, /* no more blocks: a stop was asked for */
+};
+
+/* The head of a message, a tensor [DECODE_HEAD] I64. A latent follows it always; behind
+ * an end nobody reads it. */
+enum { DECODE_KIND, DECODE_CLIP, DECODE_AT /* block of the clip */, DECODE_HEAD };
+struct tensor decode_head(int64_t head[DECODE_HEAD]); /* a view */
+
+/* The line's side. */
+struct decode_link;
+
+struct decode_link_config {
+    struct comm *hop;           /* this rank is its rank 0; borrowed */
+    int frames;                 /* of a block */
+    int64_t latent_h, latent_w; /* of a frame */
+    struct track *track;        /* or NULL */
+};
+
+/* Whoever opens, closes. */
+status decode_link_open(struct decode_link **out, const struct decode_link_config *c) MUST_USE;
+void decode_link_close(struct decode_link **l); /* NULL is fine; sets NULL */
+
+/* x0: [frames, 16, h, w] F32, host; copied. Goes on while the block is under way; waits
+ * until the one before it has been taken. */
+status decode_link_send(struct decode_link *l, int clip, int64_t block, const float *x0) MUST_USE;
+
+/* Nothing more comes, and why: DECODE_END or DECODE_CANCELED. Waits until it is known. */
+status decode_link_end(struct decode_link *l, enum decode_kind kind) MUST_USE;
+
+#endif /* DECODE_LINK_H */

@@ -1,0 +1,71 @@
+#!/bin/sh
+# cli_faults.sh - ranks that die, hang or are told to stop, in every role: the world
+# ends in time, with the right code, names the culprit and leaves no process.
+. "$(dirname "$0")/world.sh"
+
+[ "$("$rollmill" doctor 2>&1 | grep -c 'MPI.*none')" -eq 0 ] || { echo "built without MPI" && exit 77; }
+ranks=5 # a line of three, a decode chain of two
+deadline=4
+
+# begin NAME [OPTION...]: a long clip over ranks, in the background; waits until it runs
+begin() {
+    name=$1
+    shift
+    job "$name.yaml" "$name" 10m "output: {dir: out}"
+    "$top/tests/mpirun.sh" $ranks "$rollmill" render --no-prompt-cache "$name.yaml" --threads 1 --ranks-per-line 3 \
+        --decode-ranks 2 --deadline 60 --stall $deadline "$@" >out.txt 2>err.txt &
+    launcher=$!
+    n=0
+    while ! grep -q 'block' err.txt && [ $n -lt 300 ]; do sleep 0.1 && n=$((n + 1)); done
+    sleep 1
+}
+
+# pid_of RANK
+pid_of() {
+    for pid in $(pgrep -f "render --no-prompt-cache $name.yaml"); do
+        tr '\0' '\n' <"/proc/$pid/environ" 2>/dev/null | grep -qx "OMPI_COMM_WORLD_RANK=$1" && echo "$pid" && return
+    done
+}
+
+# finish CODE SECONDS WORDS: how the world ends
+finish() {
+    start=$(date +%s)
+    wait $launcher
+    rc=$?
+    took=$(($(date +%s) - start))
+    [ "$1" = any ] && [ $rc -ne 0 ] || [ "$rc" = "$1" ] || wrong "$name: exit $rc, wanted $1: $(cat err.txt)"
+    [ $took -le "$2" ] || wrong "$name: took $took s to end"
+    grep -q -- "$3" err.txt || wrong "$name: no \`$3\` in: $(cat err.txt)"
+    sleep 0.3
+    left=$(pgrep -f "render --no-prompt-cache $name.yaml")
+    [ -z "$left" ] || wrong "$name: processes are left: $left"
+    [ ! -e "out/$name" ] || wrong "$name: an unfinished clip appeared"
+}
+
+for rank in 0 1 2 3 4; do
+    begin "kill$rank"
+    kill -9 "$(pid_of $rank)"
+    finish any 10 'exited on signal 9\|Killed'
+
+    begin "hang$rank"
+    kill -STOP "$(pid_of $rank)"
+    finish 71 $((4 * deadline + 8)) "rank $rank"
+done
+
+# A stop asked of the launcher, of any one rank.
+begin usr1
+kill -USR1 $launcher
+finish 75 10 'Give the same command again'
+for rank in 0 2 4; do
+    begin "stop$rank"
+    kill -TERM "$(pid_of $rank)"
+    finish 75 10 'Give the same command again'
+done
+[ -z "$(ls -A out/.attempts 2>/dev/null | grep -v '^kill\|^hang')" ] || wrong "a stopped clip left something"
+
+# A disk that is full: the decode rank's own error, said once, with its code.
+job full.yaml full 10m 'output: {dir: out}'
+expect 1 'File too large' "$top/tests/mpirun.sh" $ranks sh -c \
+    "ulimit -f 8; exec '$rollmill' render --no-prompt-cache full.yaml --threads 1 --ranks-per-line 3 --decode-ranks 2"
+[ "$(grep -c 'File too large' err.txt)" -eq 1 ] || wrong "full: said more than once: $(cat err.txt)"
+exit $fail

@@ -1,0 +1,109 @@
+#!/bin/sh
+# cli_world.sh - a world of ranks under mpirun: the same clips, to the bit, for any
+# number of ranks, lines and decode ranks.
+. "$(dirname "$0")/world.sh"
+
+# Five clips of different lengths and prompts, and each of them alone.
+files='  formats:
+    - {file: clip.mp4, codec: h264}
+    - {file: master.mkv, codec: ffv1, pix: yuv444p}
+  latents: {file: latents.safetensors, dtype: f32}'
+lengths='1 3 2 4 1'
+queue() { # DIR: a file of five jobs into DIR
+    rm -f queue.yaml
+    i=0
+    for length in $lengths; do
+        i=$((i + 1))
+        job one.yaml "clip$i" "${length}s" "output:
+  dir: $1
+$files"
+        sed -i "s/seed: 5/seed: $i/; s/before sunrise/number $((i / 2))/" one.yaml
+        [ -e queue.yaml ] && echo --- >>queue.yaml
+        cat one.yaml >>queue.yaml
+        [ "${2:-}" = alone ] && expect 0 'render: 1 clips made' render one.yaml
+    done
+}
+
+# same DIR WHAT: the clips of DIR are those made alone
+same() {
+    for i in 1 2 3 4 5; do
+        for file in latents.safetensors master.mkv clip.mp4; do
+            cmp -s "alone/clip$i/$file" "$1/clip$i/$file" || wrong "$2: clip$i/$file differs"
+        done
+    done
+    rm -rf "$1"
+}
+
+queue alone alone
+queue together
+expect 0 'render: 5 clips made' render queue.yaml
+same together 'one rank'
+
+# ranks N OPTION...: under mpirun
+ranks() {
+    n=$1
+    shift
+    queue "r$n"
+    expect 0 'render: 5 clips made' world "$n" "$rollmill" render --no-prompt-cache queue.yaml \
+        --threads 1 --deadline 120 "$@"
+    same "r$n" "$n ranks $*"
+}
+
+for n in 1 2 3 4 5 6 7 8; do ranks $n; done
+grep -q 'rank *6-7 *decode\|ranks 6-7 *decode' err.txt || wrong "8 ranks: no role map: $(cat err.txt)"
+ranks 2 --ranks-per-line 1 --decode-ranks 0
+ranks 4 --ranks-per-line 2 --decode-ranks 0
+ranks 4 --ranks-per-line 2 --decode-ranks 2
+ranks 4 --ranks-per-line 3 --decode-ranks 1
+ranks 5 --ranks-per-line 2 --decode-ranks 1
+ranks 7 --ranks-per-line 2 --decode-ranks 3
+ranks 8 --ranks-per-line 3 --decode-ranks 2
+ranks 4 --ranks-per-line 1 --decode-ranks 3
+grep -q 'chain of 3' err.txt || wrong "no chain of three decode ranks: $(cat err.txt)"
+
+# The same roles over ranks that are threads.
+for options in '--ranks 8' '--ranks 5 --ranks-per-line 2 --decode-ranks 1' '--ranks 4 --ranks-per-line 1 --decode-ranks 3'; do
+    queue threads
+    # shellcheck disable=SC2086 # several words
+    expect 0 'render: 5 clips made' render queue.yaml $options
+    same threads "threads $options"
+done
+
+# A rank that cannot be used is said to be idle, and why.
+queue idle
+expect 0 'render: 5 clips made' world 5 "$rollmill" render --no-prompt-cache queue.yaml --threads 1 \
+    --ranks-per-line 4 --decode-ranks 0
+grep -q 'idle' err.txt || wrong "no idle rank named: $(cat err.txt)"
+same idle 'an idle rank'
+
+# Occupancy: 20 clips on 6 ranks, counted.
+queue warm
+rm -f many.yaml
+job many.yaml many 31s 'sweep: {axes: {seed: {range: "1-20"}}}
+output: {dir: many, name: "s{seed}"}'
+sed -i 's/64x48/32x32/' many.yaml
+expect 0 'render: 20 clips made' world 6 "$rollmill" render --no-prompt-cache many.yaml --threads 1
+awk '/ stage [0-9]| clean/ && /line/ { n++; for (i = 1; i <= NF; i++) if ($i == "%") { if ($(i - 1) < 97) low = 1; break } }
+    END { exit !(n == 6 && !low) }' err.txt || wrong "occupancy under 97 %: $(cat err.txt)"
+
+# A trace opens: an array of events with every kind of span.
+queue traced
+expect 0 'render: 5 clips made' world 4 "$rollmill" render --no-prompt-cache queue.yaml --threads 1 \
+    --ranks-per-line 3 --decode-ranks 1 --trace trace.json
+for what in compute exchange hand-over decode encode queue load; do
+    grep -q "\"name\": \"$what\"" trace.json || wrong "trace: no $what"
+done
+[ "$(head -c 1 trace.json)" = '[' ] && [ "$(tail -n 1 trace.json)" = ']' ] || wrong "trace: no array"
+
+# Golden cases over ranks, bit for bit.
+golden=$top/tests/golden/rolling-short
+"$rollmill" verify --out one "$golden" >/dev/null 2>&1 || wrong "verify"
+for n in 2 3 6; do
+    expect 0 'all within' world $n "$rollmill" verify --out "v$n" "$golden"
+    cmp -s one "v$n" || wrong "verify: other bits on $n ranks"
+done
+expect 0 'all within' world 3 "$rollmill" verify --precision bf16 "$top/tests/golden/rolling-odd" "$top/tests/golden/vae-small"
+expect 2 '9 ranks for a line of 6 stages' world 9 "$rollmill" verify "$golden"
+expect 2 'no.yaml: No such file' world 3 "$rollmill" render no.yaml
+expect 2 'the launcher says how many' world 2 "$rollmill" render queue.yaml --ranks 2
+exit $fail
