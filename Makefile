@@ -67,6 +67,8 @@ CMD      := main.c report.c opts.c world.c cmd_inspect.c
 CMD      += cmd_verify.c verify_case.c verify_rolling.c verify_vae.c verify_text.c
 CMD      += cmd_bench.c bench_program.c bench_cases.c bench_model.c
 CMD      += cmd_render.c render_list.c render_prompts.c render_batch.c render_line.c render_decode.c render_film.c render_about.c render_report.c render_progress.c render_store.c
+CMD      += cmd_plan.c plan_bytes.c plan_print.c plan_json.c plan_try.c plan_choose.c job_model.c cost_facts.c bench_file.c
+CMD      += bench_job.c bench_passes.c bench_pictures.c bench_rest.c
 CMD      += cmd_check.c cmd_doctor.c doctor_machine.c doctor_disk.c doctor_media.c
 TOOLS    := make_model.c
 TOOLKIT  := zip_writer.c torch_writer.c random_model.c spiece.c
@@ -79,7 +81,8 @@ UNIT     += unit_yaml.c unit_card.c unit_sweep.c unit_job.c unit_docs.c unit_for
 CHECK    := check_kernels.c check.c check_rows.c check_heavy.c check_attention.c check_closed.c mutants.c # one program
 ALLOC    := alloc_nth.c # with a malloc that fails
 LINE     := line_comm.c line_clip.c
-CLI      := cli_verify.sh cli_inspect.sh cli_check.sh cli_doctor.sh cli_render.sh cli_memory.sh
+MPI_TEST := mpi_comm.c # under mpirun, with as many RANKS as their heads say
+CLI      := cli_verify.sh cli_inspect.sh cli_check.sh cli_plan.sh cli_doctor.sh cli_render.sh cli_memory.sh cli_world.sh cli_faults.sh
 FUZZ     := fuzz_safetensors.c fuzz_torch.c
 FUZZ     += fuzz_tokenizer.c fuzz_job.c
 
@@ -90,6 +93,7 @@ LIB := $B/librollmill.a
 
 TESTS := $(UNIT:%.c=$B/tests/%) $(if $(CHECK),$B/tests/check_kernels) \
          $(ALLOC:%.c=$B/tests/%) $(LINE:%.c=$B/tests/%)
+MPI_PROGS := $(MPI_TEST:%.c=$B/tests/%)
 PROGS := $(TOOLS:%.c=$B/%)
 KIT   := $B/libtoolkit.a
 
@@ -166,9 +170,15 @@ WRAP := $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc strdup strndup)
 $(ALLOC:%.c=$B/tests/%): $B/tests/%: $B/tests/alloc/%.o $(LIB)
 	$(call say,LINK,$@) mkdir -p $(@D) && $(CC) $(OPT) $(WRAP) -o $@ $^ $(LDLIBS) -lcmocka
 $(LINE:%.c=$B/tests/%): $B/tests/%: $B/tests/line/%.o $(LIB)
-	$(call say,LINK,$@) mkdir -p $(@D) && $(CC) $(OPT) -o $@ $^ $(LDLIBS) -lcmocka
+	$(call say,LINK,$@) mkdir -p $(@D) && $(CC) $(OPT) -o $@ $(filter %.o,$^) $(LIB) $(LDLIBS) -lcmocka
+COMM_CHECKS := comm_check_exchange.c comm_check_meet.c comm_check_tell.c comm_check_end.c comm_delay.c
+$B/tests/line_comm $B/tests/mpi_comm: $(COMM_CHECKS:%.c=$B/tests/line/%.o)
+$B/tests/line_clip: $B/tests/line/watched.o
 
-tests: all $(TESTS)
+$(MPI_PROGS): $B/tests/%: $B/tests/mpi/%.o $(LIB)
+	$(call say,LINK,$@) mkdir -p $(@D) && $(CC) $(OPT) -o $@ $(filter %.o,$^) $(LIB) $(LDLIBS)
+
+tests: all $(TESTS) $(MPI_PROGS)
 
 # ---- fuzzing: the library once more, by clang, with coverage and sanitizers -----
 F         := build/fuzz

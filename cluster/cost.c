@@ -70,8 +70,7 @@ static struct traffic exchange(const struct reckon *k, const struct role_line *l
 
 static double seconds_of(const struct cost_model *m, const struct traffic *t)
 {
-    double const within = m->parts.link > 0 ? m->parts.link : m->topo.within;
-    double const a = most(t->in[WITHIN], t->out[WITHIN]) / within;
+    double const a = most(t->in[WITHIN], t->out[WITHIN]) / m->topo.within;
     double const b = most(t->in[BETWEEN], t->out[BETWEEN]);
 
     return most(a, b > 0 ? b / m->topo.between : 0);

@@ -22,8 +22,9 @@ struct cost_parts {
     double noise, clean;   /* a stage's pass over a block, in the steady state */
     double decode, encode; /* a block to pictures, pictures to files */
     double text;           /* a prompt */
-    double hidden;         /* of a pass, 0..1: work that needs no other stage's keys */
-    double link;           /* bytes/s between two ranks of a machine; 0: as the topology says */
+    double hidden;         /* of a pass, 0..1: attention that needs no other stage's keys */
+    double link;           /* bytes/s between two ranks of a machine; 0: not measured. The
+                              model takes the topology's */
     int threads;           /* that a rank computed with */
     bool estimated;
 };
@@ -68,6 +69,7 @@ struct cost_work {
     double decode;                   /* FLOP of a block */
     double text;                     /* FLOP of a prompt */
     double pixels;                   /* of a block's pictures */
+    double local;                    /* 0..1: of a pass's keys, the sink's and the block's own */
     bool f32;                        /* else bf16 */
 };
 

@@ -56,8 +56,7 @@ void cost_estimate(struct cost_parts *out, const struct cost_work *w, enum topo_
         .estimated = true,
     };
     out->clean = out->noise;
-    /* Sink and own block are 2 of the 7 blocks of keys. */
-    if (kind == TOPO_GPU) out->hidden = s[ATTENTION] * 2 / 7 / out->noise;
+    out->hidden = s[ATTENTION] * w->local / out->noise;
 }
 
 void cost_sources(struct text *out, enum topo_kind kind, bool f32)

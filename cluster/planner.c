@@ -21,7 +21,8 @@ static void add_bytes(struct plan *out, const struct plan_query *q, const struct
 status planner_try(struct plan *out, struct roles *roles, const struct plan_query *q,
                    int ranks_per_line, int decode_ranks)
 {
-    int node[ROLES_RANKS];
+    int filled[ROLES_RANKS];
+    const int *const node = q->node ? q->node : filled;
     struct roles_config const c = {
         .ranks = q->ranks,
         .stages = q->model->shape.stages,
@@ -34,7 +35,7 @@ status planner_try(struct plan *out, struct roles *roles, const struct plan_quer
     *out = (struct plan){ .ranks_per_line = ranks_per_line, .decode_ranks = decode_ranks };
     if (q->ranks < 1 || q->ranks > ROLES_RANKS)
         return fail(ST_ARG, "%d ranks; 1 to %d are allowed", q->ranks, ROLES_RANKS);
-    TRY(topo_nodes(&q->model->topo, q->ranks, node));
+    if (!q->node) TRY(topo_nodes(&q->model->topo, q->ranks, filled));
     TRY(roles_make(roles, &c));
     cost_of(&out->cost, q->model, roles, node);
     add_bytes(out, q, roles, node);

@@ -19,6 +19,7 @@ struct plan_query {
     int decode_ranks;   /* -1: any */
     bool cross_nodes;
     enum plan_goal goal;
+    const int *node; /* [ranks]: machine of each rank; NULL: as topo_nodes says */
 
     /* Bytes a rank would hold; NULL: memory is not looked at. */
     uint64_t (*bytes)(void *arg, const struct roles *r, int rank);

@@ -20,6 +20,7 @@ void cmd_report(status st);
 status cmd_render(int argc, char **argv);
 status cmd_check(int argc, char **argv);
 status cmd_inspect(int argc, char **argv);
+status cmd_plan(int argc, char **argv);
 status cmd_verify(int argc, char **argv);
 status cmd_bench(int argc, char **argv);
 status cmd_doctor(int argc, char **argv);

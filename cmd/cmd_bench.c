@@ -1,7 +1,10 @@
 /* cmd_bench.c - time the operations and layers of the models on this machine. */
 #include "base/clock.h"
 #include "base/pool.h"
+#include "base/text.h"
 #include "cmd/bench.h"
+#include "cmd/bench_file.h"
+#include "cmd/bench_job.h"
 #include "cmd/bench_model.h"
 #include "cmd/cmd.h"
 #include "cmd/opts.h"
@@ -148,22 +151,58 @@ static status list(void)
     return ST_OK;
 }
 
+static void print_parts(struct text *out, const struct cost_parts *p)
+{
+    text_addf(out, "%-16s %9.4g s\n", "noise pass", p->noise);
+    text_addf(out, "%-16s %9.4g s\n", "clean pass", p->clean);
+    text_addf(out, "%-16s %9.4g s\n", "decode a block", p->decode);
+    text_addf(out, "%-16s %9.4g s\n", "encode a block", p->encode);
+    text_addf(out, "%-16s %9.4g s\n", "first prompt", p->text);
+    text_addf(out, "%-16s %9.4g GB/s\n", "rank to rank", p->link * 1e-9);
+}
+
+/* The speeds of one job, for `plan`. */
+static status bench_for(char *job, const struct kern_backend *backend, const char *precision,
+                        int threads, bool json)
+{
+    struct job_model m;
+    struct cost_parts parts;
+    struct text out = { 0 };
+    status st = ST_OK;
+
+    TRY_OUT(job_model_open(&m, &job, 1, strcmp(precision, "job") != 0 ? precision : NULL));
+    TRY_OUT(bench_job(&parts, &m, backend, threads));
+    if (json) TRY_OUT(bench_file_print(&out, &parts, &m, backend));
+    else print_parts(&out, &parts);
+    if (out.failed) st = fail(ST_NOMEM, "no memory to print the speeds");
+    else fputs(out.s, stdout);
+    if (st == ST_OK && fflush(stdout)) st = fail(ST_IO, "cannot print the speeds");
+out:
+    text_free(&out);
+    job_model_close(&m);
+    return st;
+}
+
 status cmd_bench(int argc, char **argv)
 {
-    const char *backend = "cpu", *size = "small", *precision = "bf16", *model = NULL;
+    const char *backend = "cpu", *size = "small", *precision = "job", *model = NULL;
+    const char *job = NULL;
     int threads = pool_cpus();
     bool help, json = false, on_demand = false, names = false;
     struct opt const table[] = {
         { "size", OPT_CHOICE, &size, .value = "NAME", .help = "shapes of the models",
           .choices = "small|middle" },
         { "precision", OPT_CHOICE, &precision, .value = "NAME",
-          .help = "what products are computed in", .choices = "f32|bf16" },
+          .help = "what products are computed in; job: as --for says, else bf16",
+          .choices = "job|f32|bf16" },
         { "threads", OPT_INT, &threads, .value = "N", .help = "threads to compute with", .min = 1,
           .max = 1024 },
         { "backend", OPT_CHOICE, &backend, .value = "NAME", .help = "what computes",
           .choices = kern_backend_names() },
         { "model", OPT_TEXT, &model, .value = "DIR",
           .help = "time whole parts of this model too (make_model)" },
+        { "for", OPT_TEXT, &job, .value = "JOB.yaml",
+          .help = "time what `plan --bench` wants to know of this job, and nothing else" },
         { "json", OPT_FLAG, &json, .help = "one JSON object per line" },
         { "on-demand", OPT_FLAG, &on_demand,
           .help = "time the cases named on stdin, as they come" },
@@ -182,6 +221,10 @@ status cmd_bench(int argc, char **argv)
     if (help) return ST_OK;
     if (names) return list();
     opts_print(&o);
+    if (job && argc > 1) return fail(ST_ARG, "bench: one of CASE and --for is allowed");
+    if (job)
+        return bench_for((char *)(uintptr_t)job, kern_backend_find(backend), precision, threads,
+                         json);
     b.json = json || on_demand;
     b.size = bench_size_find(size);
     b.model = model;

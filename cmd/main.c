@@ -15,6 +15,7 @@
 static const struct cmd cmds[] = {
     { "render", "render the clips of jobs, until all are done", cmd_render },
     { "check", "validate jobs and model cards, print the expanded plan", cmd_check },
+    { "plan", "what each rank of a world would do, hold and exchange, and how fast", cmd_plan },
     { "verify", "run golden cases and print how far the results are off", cmd_verify },
     { "inspect", "list the tensors of a checkpoint: names, shapes, dtypes, bytes, a hash",
       cmd_inspect },

@@ -199,11 +199,13 @@ status render_decode_run(struct render_decode *d)
 
 void render_decode_account(const struct render_decode *d, struct render_account *a)
 {
-    if (!(a->wall > 0)) a->wall = d->wall;
+    bool const beside = a->wall > 0; /* the line's own waits count, not this thread's */
+
+    if (!beside) a->wall = d->wall;
     for (int i = 0; i < d->ways; i++) {
         const struct way *const w = &d->way[i];
         a->decode += track_seconds(w->track, TRACK_DECODE, -1);
-        a->queue += track_seconds(w->track, TRACK_QUEUE, -1);
+        if (!beside) a->queue += track_seconds(w->track, TRACK_QUEUE, -1);
         if (w->film) a->encode += track_seconds(render_film_track(w->film), TRACK_ENCODE, -1);
     }
 }

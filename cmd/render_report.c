@@ -110,37 +110,67 @@ void render_report_close(struct render_report **report)
 
 /* ---- the table --------------------------------------------------------------------- */
 
-static double share(double part, double whole) { return whole > 0 ? 100.0 * part / whole : 0; }
+/* Columns in percent; less than zero: nothing to say. */
+enum { OCCUPIED, COMPUTE, EXCHANGE, NEIGHBOUR, QUEUE, DECODE, ENCODE, COLUMNS };
 
-static void print_line_rank(const struct batch *t, const struct role_at *at, int rank,
-                            const struct render_account *a)
+static double share(double part, double whole) { return whole > 0 ? 100.0 * part / whole : -1; }
+
+static void print_row(int rank, int line, const char *stage, const double column[COLUMNS])
 {
+    struct text row = { 0 };
+
+    text_addf(&row, "  %4d  %4d  %-6s", rank, line, stage);
+    for (int i = 0; i < COLUMNS; i++)
+        if (column[i] < 0) text_addf(&row, "%10s", "");
+        else text_addf(&row, "%10.1f", column[i]);
+    while (row.len && row.s[row.len - 1] == ' ') row.s[--row.len] = '\0';
+    if (!row.failed) log_info("%s", row.s);
+    text_free(&row);
+}
+
+/* What is of the rank, not of a stage, goes into its first row. */
+static void print_stages(const struct batch *t, int rank, const struct render_account *a)
+{
+    const struct role_at *const at = &t->roles.rank[rank];
+    int const tail = roles_tail(&t->roles, at->line, t->schedule.levels + 1);
+    bool const decodes = rank == tail && !t->roles.line[at->line].decode_ranks;
     struct split split;
 
     if (split_make(&split, t->schedule.levels + 1, t->roles.line[at->line].ranks) != ST_OK) return;
-    for (int s = split.first[at->place]; s < split.first[at->place + 1]; s++) {
-        bool const first = s == split.first[at->place];
+    int const first = split.first[at->place], end = split.first[at->place + 1];
+    for (int s = first; s < end; s++) {
+        bool const head = s == first;
         char name[16];
-        snprintf(name, sizeof name, s == t->schedule.levels ? "clean" : "stage %d", s);
-        log_info("  %4d  line %-3d %-9s %6.1f %%  %7.1f %%", rank, at->line, name,
-                 share(a->stage[s].busy, a->stage[s].span), share(a->stage[s].compute, a->wall));
-        if (first)
-            log_info("                                               %7.1f %%  %7.1f %%  %7.1f %%",
-                     share(a->exchange, a->wall), share(a->hand_over, a->wall),
-                     share(a->queue, a->wall));
+        snprintf(name, sizeof name, s == t->schedule.levels ? "clean" : "%d", s);
+        print_row(rank, at->line, name,
+                  (double[]){ [OCCUPIED] = share(a->stage[s].busy, a->stage[s].span),
+                              [COMPUTE] = share(a->stage[s].compute, a->wall),
+                              [EXCHANGE] = head ? share(a->exchange, a->wall) : -1,
+                              [NEIGHBOUR] = head ? share(a->hand_over, a->wall) : -1,
+                              [QUEUE] = head ? share(a->queue, a->wall) : -1,
+                              [DECODE] = head && decodes ? share(a->decode, a->wall) : -1,
+                              [ENCODE] = head && decodes ? share(a->encode, a->wall) : -1 });
     }
 }
 
 static void print_table(const struct batch *t, const struct render_account *all)
 {
-    log_info("where the time went (%% of the run; occupied: ticks with a block, counted):");
-    log_info("  rank  line     stage      occupied   compute  exchange  neighbour     queue");
+    log_info("where the time went: ticks with a block, counted between the first and the last such "
+             "tick; then seconds, in %% of the run");
+    log_info("  rank  line  stage   occupied   compute  exchange neighbour     queue    decode    "
+             "encode");
     for (int r = 0; r < t->roles.ranks; r++) {
         const struct role_at *const at = &t->roles.rank[r];
-        if (at->role == ROLE_LINE) print_line_rank(t, at, r, &all[r]);
-        if (all[r].decode > 0 || all[r].encode > 0)
-            log_info("  %4d  decode %.1f %%, encode %.1f %%", r, share(all[r].decode, all[r].wall),
-                     share(all[r].encode, all[r].wall));
+        if (at->role == ROLE_LINE) print_stages(t, r, &all[r]);
+        if (at->role == ROLE_DECODE)
+            print_row(r, at->line, "decode",
+                      (double[]){ [OCCUPIED] = -1,
+                                  [COMPUTE] = -1,
+                                  [EXCHANGE] = -1,
+                                  [NEIGHBOUR] = -1,
+                                  [QUEUE] = share(all[r].queue, all[r].wall),
+                                  [DECODE] = share(all[r].decode, all[r].wall),
+                                  [ENCODE] = share(all[r].encode, all[r].wall) });
     }
 }
 

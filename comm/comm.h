@@ -20,7 +20,12 @@
  *   host    over when the call returns
  *
  * Every wait has a deadline. When it passes, the call fails with ST_COMM and says
- * who waited for whom. Ranks in messages are ranks of the world.
+ * who waited for whom. Ranks in messages are ranks of the world. After a failed
+ * start, finish or split, and after an agree that did not take place, the ranks are
+ * out of step: abort and close are what is left.
+ *
+ * Threads of a rank may each use a comm of their own; start, finish, agree and split
+ * of one comm are for one thread at a time.
  */
 #ifndef COMM_H
 #define COMM_H
@@ -30,7 +35,7 @@
 struct comm;
 
 /* One tensor that goes to a peer or comes from it. The view is copied, its
- * memory is not: it stays untouched by the caller until finish. */
+ * memory is not: it stays untouched by the caller until finish, abort or close. */
 struct comm_part {
     struct tensor t;
     int peer;  /* another rank, never oneself */
@@ -120,7 +125,8 @@ status comm_mpi_open(struct comm **out, double deadline_s) MUST_USE;
 /* [all] host. The end of the world, with this rank's exit code: closes it and returns
  * if all ranks bring 0 or all bring the same code; ends all processes otherwise, with
  * the code of a rank that failed by itself (not ST_PEER's), after giving the others
- * two seconds to tidy up. Sets NULL. Returns the code to exit with. */
+ * two seconds to tidy up. A sound rank that nobody joins within the deadline ends all
+ * with 71. Sets NULL. Returns the code to exit with. */
 int comm_mpi_leave(struct comm **world, int code, bool own_failure);
 
 #endif /* COMM_H */

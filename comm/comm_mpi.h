@@ -113,7 +113,7 @@ struct mpi_world {
     pthread_cond_t changed; /* for who opens and leaves */
     struct error error;     /* why opening failed */
     enum { WORLD_OPENS, WORLD_ABANDONED, WORLD_LIVES, WORLD_OVER } phase;
-    char trouble[256]; /* MPI failed: every wait ends */
+    char trouble[64 + MPI_MAX_ERROR_STRING]; /* MPI failed: every wait ends */
 
     int rank, size, tag_max;
     int *node;

@@ -35,7 +35,7 @@ static void note_trouble(struct mpi_world *w)
 
     if (!w->failed_call || *w->trouble) return;
     (void)MPI_Error_string(w->failed_code, why, &len);
-    snprintf(w->trouble, sizeof w->trouble, "%s: %s", w->failed_call, why);
+    snprintf(w->trouble, sizeof w->trouble, "%.60s: %s", w->failed_call, why);
     mpi_wake_all(w);
 }
 

@@ -41,7 +41,7 @@ static status waited_for_ranks(const struct rank *me)
     return rules_waited(&me->base, meeting_name[g->meeting], &who);
 }
 
-/* ST_OK: the meeting took place. */
+/* ST_OK: the meeting took place. Else this rank is gone, though it was here. */
 static status meet(struct rank *me, enum meeting what, struct arrival bring)
 {
     struct group *const g = me->group;
@@ -62,7 +62,6 @@ static status meet(struct rank *me, enum meeting what, struct arrival bring)
 
     status const st = g->world->aborted_by >= 0 ? rules_aborted(&me->base, g->world->aborted_by)
                                                 : waited_for_ranks(me);
-    me->arrival.here = false;
     g->arrived--;
     return st;
 }

@@ -187,6 +187,29 @@ out:
     return st;
 }
 
+status dit_measure(size_t *bytes, struct dit **hollow, const struct dit_config *c,
+                   const struct kern_backend *backend)
+{
+    struct bind_list l = { 0 };
+    struct dit *d = NULL;
+    struct arena a;
+    status st = ST_OK;
+
+    if (hollow) *hollow = NULL;
+    TRY(make(&d, c));
+    bind_model(&l, d);
+    arena_measure(&a, "weights");
+    TRY_OUT(place(d, &l, backend, &a));
+    *bytes = a.used;
+    if (!hollow) goto out;
+    *hollow = d;
+    d = NULL; /* handed over */
+out:
+    bind_free(&l);
+    dit_close(&d);
+    return st;
+}
+
 void dit_close(struct dit **dit)
 {
     struct dit *const d = *dit;

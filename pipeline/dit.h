@@ -42,6 +42,12 @@ struct dit_config {
 status dit_open(struct dit **out, const struct dit_config *c, struct kern_ctx *ctx) MUST_USE;
 void dit_close(struct dit **d); /* NULL is fine; sets NULL */
 
+/* What dit_open would keep, in bytes, from the shape alone; no file is looked at. And
+ * with `hollow` not NULL a model without weights, which line_measure takes and nobody may
+ * compute with; whoever measures, closes it. */
+status dit_measure(size_t *bytes, struct dit **hollow, const struct dit_config *c,
+                   const struct kern_backend *backend) MUST_USE;
+
 const struct dit_shape *dit_shape_of(const struct dit *d);
 enum dtype dit_act(const struct dit *d);
 const char *dit_weights_hash(const struct dit *d); /* SHA-256 of the file, hex */

@@ -66,8 +66,10 @@ static status norm(const struct dit *d, struct kern_ctx *ctx, const struct tenso
 
 static status attention(const struct dit *d, struct kern_ctx *ctx, struct kern_attention a)
 {
+    int const head_dim = d->shape.dim / d->shape.heads;
+
     a.heads = d->shape.heads;
-    a.scale = 1.0f / sqrtf((float)(d->shape.dim / d->shape.heads));
+    a.scale = 1.0f / sqrtf((float)head_dim);
     return kern_attention(ctx, &a);
 }
 

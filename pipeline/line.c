@@ -225,7 +225,10 @@ void line_begin(struct line *l, const struct timeline *t, const struct line_io *
     l->tick = 0;
     l->cache_clip = -1;
     cache_reset(&l->cache);
-    for (int i = 0; i < LINE_STAGES; i++) l->context_id[i] = -1;
+    for (int i = 0; i < LINE_STAGES; i++) {
+        l->context_id[i] = -1;
+        l->place[i].clip = -1;
+    }
 }
 
 status line_tick(struct line *l)

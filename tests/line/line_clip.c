@@ -1,11 +1,14 @@
 /*
  * line_clip.c - whole clips through the line, on small latents of the recorded
- * model: the same to the bit for any number of ranks, and for clips in company.
+ * model: the same to the bit for any number of ranks, and for clips in company; and
+ * what a rank does while keys are on their way.
  *
  *   line_clip [small]     small: one short run over three ranks, for a sanitizer
  *                         that makes the whole too long
  */
 #include "tests/unit/unit.h"
+
+#include "tests/line/watched.h"
 
 #include "pipeline/crew.h"
 #include "pipeline/noise.h"
@@ -61,6 +64,7 @@ struct show {
     float latents[MAX_CLIPS][MAX_BLOCKS][BLOCK];
     atomic_int done[MAX_CLIPS]; /* blocks handed out, in order */
     atomic_int ticks_left;      /* stop after as many questions; < 0: never */
+    long breaks_at;             /* wait of rank 1 that fails; 0: none */
 };
 
 static status noise(void *arg, int clip, int64_t block, int level, float *out)
@@ -136,7 +140,12 @@ struct rank_work {
 static status rank_main(struct comm *comm, void *arg)
 {
     const struct rank_work *const w = arg;
-    return crew_run(&w->config, comm, &w->timeline, &w->io);
+    const struct show *const s = w->io.arg;
+    struct watched watched;
+
+    watched_init(&watched, comm);
+    if (comm->rank == 1) watched.fail_at = s->breaks_at;
+    return crew_run(&w->config, &watched.base, &w->timeline, &w->io);
 }
 
 static status render(struct show *s, const struct key_policy *policy, int ranks)
@@ -292,6 +301,64 @@ static void positions_have_no_end(void **state)
     }
 }
 
+/* A failed wait says where the rank was: with a layer in an exchange, without in the
+ * hand-over behind it. Rank 1 waits once in tick 1, three times in ticks 2 and 3. */
+static void broken_wire(void **state)
+{
+    static const char *const where[] = {
+        "line: tick 3, layer 0, stages 2..3, clip 0 block 0: the wire broke",
+        "line: tick 3, layer 1, stages 2..3, clip 0 block 0: the wire broke",
+        "line: tick 3, stages 2..3, clip 0 block 0: the wire broke",
+    };
+
+    (void)state;
+    for (int i = 0; i < COUNT_OF(where); i++) {
+        struct show *const s = show_of(1, (int64_t[]){ 9 }, 1);
+        s->breaks_at = 5 + i;
+        assert_int_equal(render(s, &rolling, 3), ST_COMM);
+        assert_string_equal(error_last()->msg, where[i]);
+        drop(s);
+    }
+}
+
+/* The oracle, but for the one call of attention that fails. */
+static struct kern_backend weak;
+static atomic_int calls_left;
+
+static status weak_attention(struct kern_ctx *c, const struct kern_attention *a)
+{
+    if (atomic_fetch_sub(&calls_left, 1) == 1) return fail(ST_DEVICE, "attention gave up");
+    return kern_backend_find("ref")->ops.attention(c, a);
+}
+
+static status weak_open(struct kern_ctx **out, int threads)
+{
+    TRY(kern_backend_find("ref")->open(out, threads));
+    (*out)->backend = &weak;
+    return ST_OK;
+}
+
+/* Whenever a rank fails while keys are on their way, its memory stays until they are
+ * there, the others stop, and its own words come out. */
+static void failure_beside_exchange(void **state)
+{
+    const struct kern_backend *const usual = backend;
+
+    (void)state;
+    weak = *usual;
+    weak.open = weak_open;
+    weak.ops.attention = weak_attention;
+    backend = &weak;
+    for (int call = 90; call < 102; call++) {
+        struct show *const s = show_of(1, (int64_t[]){ 9 }, 1);
+        atomic_store(&calls_left, call);
+        assert_int_equal(render(s, &rolling, 6), ST_DEVICE);
+        assert_string_equal(error_last()->msg, "attention gave up");
+        drop(s);
+    }
+    backend = usual;
+}
+
 static void short_run(void **state)
 {
     struct show *const s = show_of(2, (int64_t[]){ 2, 1 }, 7);
@@ -311,6 +378,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(back_to_back_equals_alone),
         cmocka_unit_test(prefix_of_a_longer_clip),
         cmocka_unit_test(stops_everywhere),
+        cmocka_unit_test(broken_wire),
+        cmocka_unit_test(failure_beside_exchange),
         cmocka_unit_test(positions_have_no_end),
     };
     if (argc > 1 && !strcmp(argv[1], "small"))

@@ -132,9 +132,9 @@ static void cores(void **state)
     near(c.block, (2 * (5.9 + 2.0) + 0.5) / 2);
     assert_int_equal(c.bound, COST_CORES);
 
-    m.parts.threads = 1, m.parts.link = 4e9; /* measured: half as fast */
+    m.parts.threads = 1, m.topo.within = 4e9;
     c = cost_at(&m, 2, 2, 0, false);
-    near(c.tick, 3.0 + 3 * layers * kv / 4e9 + layers * 5e-6 + 5e-6 + 1.2e6 / 8e9);
+    near(c.tick, 3.0 + 3 * layers * kv / 4e9 + layers * 5e-6 + 5e-6 + 1.2e6 / 4e9);
 }
 
 static void one_by_one(void **state)
@@ -257,12 +257,14 @@ static void estimates(void **state)
                                  .moved = 9.1e9,
                                  .decode = 40.65e12,
                                  .text = 1.19e12,
-                                 .pixels = 12 * 832 * 480 };
+                                 .pixels = 12 * 832 * 480,
+                                 .local = 2.0 / 7 };
     struct cost_parts p, half;
     struct text sources = { 0 };
 
     (void)state;
     cost_estimate(&p, &w, TOPO_GPU, 1);
+    assert_true(p.hidden > 0.17 && p.hidden < 0.21);
     assert_true(p.estimated && p.noise > 0.072 && p.noise < 0.079); /* of one of six ranks */
     assert_true(p.decode > 0.118 && p.decode < 0.162);
     cost_estimate(&p, &w, TOPO_CPU, 1);

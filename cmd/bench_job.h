@@ -1,0 +1,17 @@
+/*
+ * bench_job.h - the speeds that cost.h asks for, measured for one job's card and size.
+ *
+ * A pass and a decode are timed in two copies at once where the cores allow it: in a
+ * world they never run alone. Medians; the first runs are not counted.
+ */
+#ifndef BENCH_JOB_H
+#define BENCH_JOB_H
+
+#include "cmd/job_model.h"
+#include "kernels/kern.h"
+
+/* threads: of a rank. */
+status bench_job(struct cost_parts *out, const struct job_model *m,
+                 const struct kern_backend *backend, int threads) MUST_USE;
+
+#endif /* BENCH_JOB_H */

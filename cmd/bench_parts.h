@@ -1,0 +1,35 @@
+/* bench_parts.h - what `bench --for` times, one function each. Private to bench_job.c. */
+#ifndef BENCH_PARTS_H
+#define BENCH_PARTS_H
+
+#include "cmd/job_model.h"
+#include "kernels/kern.h"
+
+enum { BENCH_RUNS = 5 };
+
+struct bench_subject {
+    const struct job_model *model;
+    const struct kern_backend *backend;
+    const struct dit *dit; /* loaded; NULL for the text */
+    int threads;
+};
+
+/* Seconds of one; several may run at once. */
+typedef status (*bench_part)(const struct bench_subject *b, double *seconds);
+
+/* bench_passes.c: stage 0 and the clean stage of a line with a rank for each stage. */
+status bench_noise(const struct bench_subject *b, double *seconds) MUST_USE;
+status bench_clean(const struct bench_subject *b, double *seconds) MUST_USE;
+
+/* bench_pictures.c: a block to pictures; pictures of a block into the job's files. */
+status bench_decode(const struct bench_subject *b, double *seconds) MUST_USE;
+status bench_encode(const struct bench_subject *b, double *seconds) MUST_USE;
+
+/* bench_rest.c: the first prompt, its encoder's weights read and all; bytes per second
+ * into a rank from another, while it sends as many. */
+status bench_text(const struct bench_subject *b, double *seconds) MUST_USE;
+status bench_link(const struct bench_subject *b, double *bytes_per_second) MUST_USE;
+
+double bench_median(double *s, int n);
+
+#endif /* BENCH_PARTS_H */

@@ -1,0 +1,137 @@
+#include "base/clock.h"
+#include "cmd/bench_parts.h"
+#include "pipeline/line.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- the other ranks of the line, who say nothing and take everything ------------- */
+
+static status start(struct comm *c, const struct comm_part *parts, int count)
+{
+    (void)c, (void)parts, (void)count;
+    return ST_OK;
+}
+
+static status finish(struct comm *c)
+{
+    (void)c;
+    return ST_OK;
+}
+
+static status agree(struct comm *c, status mine)
+{
+    (void)c;
+    return mine;
+}
+
+static const struct comm_ops silent = {
+    .name = "silent", .start = start, .finish = finish, .agree = agree
+};
+
+/* ---- a line that asks for nothing ------------------------------------------------- */
+
+static status noise(void *arg, int clip, int64_t block, int level, float *out)
+{
+    const struct job_model *const m = arg;
+    size_t const count = (size_t)m->policy.frames_per_block * (size_t)m->shape.channels *
+                         (size_t)(m->latent_h * m->latent_w);
+
+    (void)clip, (void)block, (void)level;
+    memset(out, 0, count * sizeof *out);
+    return ST_OK;
+}
+
+static int64_t context_id(void *arg, int clip, int64_t block)
+{
+    (void)arg, (void)clip, (void)block;
+    return 0;
+}
+
+static status context(void *arg, int clip, int64_t block, float *embeds)
+{
+    const struct dit_shape *const s = &((const struct job_model *)arg)->shape;
+
+    (void)clip, (void)block;
+    memset(embeds, 0, (size_t)s->text_len * (size_t)s->text_dim * sizeof *embeds);
+    return ST_OK;
+}
+
+static status finished(void *arg, int clip, int64_t block, const float *x0)
+{
+    (void)arg, (void)clip, (void)block, (void)x0;
+    return ST_OK;
+}
+
+/* ---- one stage ---------------------------------------------------------------------- */
+
+/* Blocks until a stage sees as many keys as it ever will. */
+static int64_t steady_from(const struct key_policy *p)
+{
+    return p->levels + p->attention_frames / p->frames_per_block;
+}
+
+static status time_ticks(struct line *line, const struct job_model *m, int stage, double *seconds)
+{
+    struct line_io const io = { .arg = (void *)(uintptr_t)m,
+                                .noise = noise,
+                                .context_id = context_id,
+                                .context = context,
+                                .finished = finished };
+    int64_t const steady = steady_from(&m->policy);
+    struct timeline t;
+    double run[BENCH_RUNS];
+    int runs = 0;
+    status st = ST_OK;
+
+    TRY(timeline_make(&t, &m->policy, (int64_t[]){ steady + BENCH_RUNS + m->policy.levels }, 1));
+    line_begin(line, &t, &io);
+    for (int64_t tick = 0; runs < BENCH_RUNS; tick++) {
+        struct place const at = timeline_at(&t, tick, stage);
+        double const begin = clock_seconds();
+        TRY_OUT(line_tick(line));
+        if (at.clip >= 0 && at.block >= steady) run[runs++] = clock_seconds() - begin;
+    }
+    *seconds = bench_median(run, BENCH_RUNS);
+out:
+    timeline_free(&t);
+    return st;
+}
+
+static status time_stage(const struct bench_subject *b, int stage, double *seconds)
+{
+    const struct job_model *const m = b->model;
+    int const stages = m->schedule.levels + 1;
+    int const nodes[SPLIT_RANKS] = { 0 };
+    struct comm comm = {
+        .ops = &silent, .rank = stage, .size = stages, .node = nodes, .deadline_s = 60
+    };
+    struct line_config c = { .model = b->dit,
+                             .schedule = &m->schedule,
+                             .policy = m->policy,
+                             .latent_h = m->latent_h,
+                             .latent_w = m->latent_w,
+                             .contexts = 1,
+                             .comm = &comm };
+    struct line *line = NULL;
+    status st = ST_OK;
+
+    TRY(b->backend->open(&c.ctx, b->threads));
+    TRY_OUT(split_make(&c.split, stages, stages));
+    TRY_OUT(line_open(&line, &c));
+    TRY_OUT(time_ticks(line, m, stage, seconds));
+out:
+    line_close(&line);
+    b->backend->close(&c.ctx);
+    return st;
+}
+
+status bench_noise(const struct bench_subject *b, double *seconds)
+{
+    return time_stage(b, 0, seconds);
+}
+
+status bench_clean(const struct bench_subject *b, double *seconds)
+{
+    return time_stage(b, b->model->schedule.levels, seconds);
+}

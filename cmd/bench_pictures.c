@@ -1,0 +1,133 @@
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/text.h"
+#include "cmd/bench_parts.h"
+#include "pipeline/noise.h"
+#include "pipeline/vae.h"
+#include "pipeline/video.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A block's latent and its pictures. */
+struct block {
+    float *latent, *rgb;
+    int frames, pictures;
+    size_t picture; /* numbers */
+};
+
+static status block_open(struct block *k, const struct job_model *m)
+{
+    size_t const pixels = (size_t)(m->latent_h * m->latent_w);
+    int const frames = m->policy.frames_per_block;
+
+    *k = (struct block){ .frames = frames, .picture = pixels * VAE_SCALE * VAE_SCALE * 3 };
+    k->latent = malloc((size_t)frames * VAE_CHANNELS * pixels * sizeof *k->latent);
+    k->rgb = malloc((size_t)(frames * VAE_PICTURES) * k->picture * sizeof *k->rgb);
+    if (!k->latent || !k->rgb) return fail(ST_NOMEM, "bench: a block of pictures");
+    noise_fill(k->latent, (int64_t)frames * VAE_CHANNELS * (int64_t)pixels, 3, 0, 0);
+    return ST_OK;
+}
+
+static void block_close(struct block *k)
+{
+    free(k->latent);
+    free(k->rgb);
+}
+
+static status open_vae(struct vae **out, const struct bench_subject *b)
+{
+    return vae_open(out, &(struct vae_config){ .backend = b->backend,
+                                               .threads = b->threads,
+                                               .precision = b->model->act,
+                                               .latent_h = b->model->latent_h,
+                                               .latent_w = b->model->latent_w,
+                                               .path = b->model->card.vae });
+}
+
+status bench_decode(const struct bench_subject *b, double *seconds)
+{
+    struct block k;
+    struct vae *vae = NULL;
+    double run[BENCH_RUNS];
+    status st = block_open(&k, b->model);
+
+    TRY_OUT(st);
+    TRY_OUT(open_vae(&vae, b));
+    TRY_OUT(vae_decode(vae, k.latent, k.frames, k.rgb, &k.pictures)); /* a clip's first */
+    for (int i = 0; i < BENCH_RUNS; i++) {
+        double const begin = clock_seconds();
+        TRY_OUT(vae_decode(vae, k.latent, k.frames, k.rgb, &k.pictures));
+        run[i] = clock_seconds() - begin;
+    }
+    *seconds = bench_median(run, BENCH_RUNS);
+out:
+    vae_close(&vae);
+    block_close(&k);
+    return st;
+}
+
+static status push_block(struct video *v, const struct block *k)
+{
+    for (int i = 0; i < k->pictures; i++) TRY(video_push(v, k->rgb + (size_t)i * k->picture));
+    return ST_OK;
+}
+
+/* An encoder looks ahead: what several blocks and the end take, shared out. */
+static status time_format(const struct bench_subject *b, const struct format *f, const char *dir,
+                          const struct block *k, double *seconds)
+{
+    char *const path = path_join(dir, f->file);
+    struct video_config const c = { .path = path,
+                                    .codec = f->codec,
+                                    .pix = f->pix,
+                                    .has_crf = f->crf >= 0,
+                                    .crf = f->crf,
+                                    .preset = f->preset,
+                                    .profile = f->profile,
+                                    .threads = f->threads,
+                                    .width = b->model->width,
+                                    .height = b->model->height,
+                                    .fps_num = (int)b->model->job->clip.fps.num,
+                                    .fps_den = (int)b->model->job->clip.fps.den };
+    struct video *v = NULL;
+    status st = path ? ST_OK : fail(ST_NOMEM, "bench: a path");
+
+    TRY_OUT(st);
+    TRY_OUT(video_open(&v, &c));
+    double const begin = clock_seconds();
+    for (int i = 0; i < BENCH_RUNS; i++) TRY_OUT(push_block(v, k));
+    TRY_OUT(video_commit(v));
+    *seconds += (clock_seconds() - begin) / BENCH_RUNS;
+out:
+    video_close(&v);
+    free(path);
+    return st;
+}
+
+status bench_encode(const struct bench_subject *b, double *seconds)
+{
+    const struct job *const job = b->model->job;
+    char dir[] = "/tmp/rollmill-bench.XXXXXX";
+    struct block k;
+    struct vae *vae = NULL;
+    status st = block_open(&k, b->model);
+
+    *seconds = 0;
+    if (st == ST_OK && !mkdtemp(dir)) st = fail(ST_IO, "%s: %s", dir, strerror(errno));
+    if (st != ST_OK) {
+        block_close(&k);
+        return st;
+    }
+    TRY_OUT(open_vae(&vae, b));
+    for (int i = 0; i < 2; i++) TRY_OUT(vae_decode(vae, k.latent, k.frames, k.rgb, &k.pictures));
+    vae_close(&vae);
+    for (int i = 0; i < job->output.formats; i++)
+        TRY_OUT(time_format(b, &job->output.format[i], dir, &k, seconds));
+out:
+    vae_close(&vae);
+    block_close(&k);
+    if (dir_remove(dir) != ST_OK) error_clear();
+    return st;
+}

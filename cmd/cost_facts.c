@@ -1,0 +1,49 @@
+#include "cmd/cost_facts.h"
+#include "pipeline/vae.h"
+
+static double tokens_of(const struct cost_facts *f, int frames)
+{
+    int64_t const tokens = frames * (f->latent_h / 2) * (f->latent_w / 2);
+    return (double)tokens;
+}
+
+void cost_facts_shape(struct cost_shape *out, const struct cost_facts *f)
+{
+    int const frames = f->policy->frames_per_block;
+
+    *out = (struct cost_shape){
+        .stages = f->policy->levels + 1,
+        .layers = f->shape->layers,
+        .one_by_one = f->policy->kind == WINDOW_BLOCK,
+        .kv_bytes = 2 * tokens_of(f, frames) * f->shape->dim * (double)dtype_size(f->act),
+        .latent_bytes = (double)frames * f->shape->channels * (double)(f->latent_h * f->latent_w) *
+                        sizeof(float),
+        .pictures = (double)frames * VAE_PICTURES,
+    };
+    for (int c = 1; c <= COST_CHAIN; c++) out->slowest[c - 1] = 1.0 / c;
+}
+
+/* Bytes that normalisations, rotations and gates read and write, per element and layer. */
+static const double moved_bf16 = 42, moved_f32 = 76;
+
+/* The released decoder, per latent pixel and frame: 13.55 TFLOP at 104x60. */
+static const double decode_flop = 13.55e12 / (104 * 60);
+
+void cost_facts_work(struct cost_work *out, const struct cost_facts *f)
+{
+    const struct dit_shape *const s = f->shape;
+    int const frames = f->policy->frames_per_block;
+    double const n = tokens_of(f, frames), keys = tokens_of(f, f->policy->attention_frames);
+    double const d = s->dim, latent = (double)(f->latent_h * f->latent_w);
+
+    *out = (struct cost_work){
+        .linear = 2 * n * (s->layers * (6 * d * d + 2 * d * s->ffn_dim) + 8.0 * s->channels * d),
+        .attention = 4 * n * keys * d * s->layers,
+        .cross = 4 * n * s->text_len * d * s->layers,
+        .moved = n * d * s->layers * (f->act == DT_F32 ? moved_f32 : moved_bf16),
+        .decode = decode_flop * latent * frames,
+        .pixels = (double)frames * VAE_PICTURES * latent * VAE_SCALE * VAE_SCALE,
+        .local = (double)(f->policy->sink_frames + frames) / f->policy->attention_frames,
+        .f32 = f->act == DT_F32,
+    };
+}

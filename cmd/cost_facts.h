@@ -1,0 +1,22 @@
+/* cost_facts.h - a model at one size in the words of the cost model. */
+#ifndef COST_FACTS_H
+#define COST_FACTS_H
+
+#include "cluster/cost.h"
+#include "pipeline/dit.h"
+#include "pipeline/keys.h"
+
+/* Borrowed. */
+struct cost_facts {
+    const struct dit_shape *shape;
+    const struct key_policy *policy;
+    enum dtype act;
+    int64_t latent_h, latent_w;
+};
+
+void cost_facts_shape(struct cost_shape *out, const struct cost_facts *f);
+
+/* All but the text encoder's work. */
+void cost_facts_work(struct cost_work *out, const struct cost_facts *f);
+
+#endif /* COST_FACTS_H */

@@ -1,0 +1,28 @@
+/* plan.h - what the files of `plan` share: one plan, made and ready to be told. */
+#ifndef PLAN_H
+#define PLAN_H
+
+#include "cmd/plan_bytes.h"
+
+struct plan_view {
+    struct job_model model;
+    struct plan_bytes bytes;
+    struct cost_model cost;
+    const char *bench; /* file the speeds are from; NULL: estimated */
+    struct plan_query query;
+    struct planner chosen;
+    struct plan line, replicas; /* side by side; 0 ranks per line: there is none */
+    struct roles roles;         /* of chosen.best */
+};
+
+/* For people: the job, the role map, bytes per rank, line and replicas, the choice. */
+void plan_print(struct text *out, const struct plan_view *v);
+
+/* The same as one JSON object. ST_NOMEM. */
+status plan_json(struct text *out, const struct plan_view *v) MUST_USE;
+
+/* Open for real what that rank would hold, touch it all, and compare what the process
+ * grew by with the prediction. ST_ARG unless 0 <= rank < ranks of the plan. */
+status plan_try(struct text *out, const struct plan_view *v, int rank) MUST_USE;
+
+#endif /* PLAN_H */

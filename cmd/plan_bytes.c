@@ -1,0 +1,159 @@
+#include "cmd/plan_bytes.h"
+#include "pipeline/umt5.h"
+
+const char *const plan_arena_names[PLAN_ARENAS] = {
+    [PLAN_WEIGHTS] = "weights",     [PLAN_CACHE] = "cache",
+    [PLAN_CONTEXT] = "context",     [PLAN_SCRATCH] = "scratch",
+    [PLAN_WIRE] = "wire",           [PLAN_HOST] = "host",
+    [PLAN_PROMPTS] = "prompts",     [PLAN_VAE_WEIGHTS] = "vae weights",
+    [PLAN_VAE_CACHE] = "vae cache", [PLAN_VAE_SCRATCH] = "vae scratch",
+    [PLAN_PICTURES] = "pictures",
+};
+
+enum { PICTURES_HELD = 3 }; /* blocks of a line: one in work, two that wait for the encoder */
+
+status plan_line_config(struct line_config *out, const struct plan_bytes *b, int ranks_per_line)
+{
+    const struct job_model *const m = b->model;
+
+    *out = (struct line_config){ .model = b->hollow,
+                                 .schedule = &m->schedule,
+                                 .policy = m->policy,
+                                 .latent_h = m->latent_h,
+                                 .latent_w = m->latent_w,
+                                 .contexts = m->contexts };
+    return split_make(&out->split, m->schedule.levels + 1, ranks_per_line);
+}
+
+struct vae_config plan_vae_config(const struct plan_bytes *b)
+{
+    return (struct vae_config){ .backend = b->backend,
+                                .threads = 1,
+                                .precision = b->model->act,
+                                .latent_h = b->model->latent_h,
+                                .latent_w = b->model->latent_w,
+                                .path = b->model->card.vae };
+}
+
+static status measure_lines(struct plan_bytes *b)
+{
+    int const stages = b->model->schedule.levels + 1;
+    struct kern_ctx ctx = { .backend = b->backend, .threads = 1 };
+
+    for (int ranks = 1; ranks <= stages; ranks++)
+        for (int place = 0; place < ranks; place++) {
+            struct comm comm = { .rank = place, .size = ranks };
+            struct line_config c;
+            TRY(plan_line_config(&c, b, ranks));
+            c.comm = &comm;
+            c.ctx = &ctx;
+            TRY(line_measure(&b->line[ranks][place], &c));
+        }
+    return ST_OK;
+}
+
+static status read_text_encoder(struct plan_bytes *b)
+{
+    struct umt5_config c = { .backend = b->backend, .threads = 1, .precision = b->model->act };
+    struct umt5 *u = NULL;
+    status st = ST_OK;
+
+    TRY_OUT(weights_open(&c.weights, b->model->card.encoder, NULL));
+    TRY_OUT(umt5_open(&u, &c));
+    const struct umt5_shape *const s = umt5_shape(u);
+    b->text_weights =
+        (double)s->layers * (double)s->dim * (4 * (double)s->dim_attn + 3 * (double)s->ffn);
+out:
+    umt5_close(&u);
+    weights_close(&c.weights);
+    return st;
+}
+
+status plan_bytes_open(struct plan_bytes *out, const struct job_model *m,
+                       const struct kern_backend *backend)
+{
+    struct dit_config const dit = job_model_dit(m);
+    struct vae_config vae;
+
+    *out = (struct plan_bytes){ .model = m, .backend = backend };
+    TRY(dit_measure(&out->weights, &out->hollow, &dit, backend));
+    TRY(measure_lines(out));
+    TRY(read_text_encoder(out));
+    vae = plan_vae_config(out);
+    return vae_measure(&out->vae, &vae);
+}
+
+void plan_bytes_close(struct plan_bytes *b)
+{
+    dit_close(&b->hollow);
+    *b = (struct plan_bytes){ 0 };
+}
+
+void plan_work(struct cost_work *out, const struct plan_bytes *b)
+{
+    struct cost_facts const f = job_model_facts(b->model);
+
+    cost_facts_work(out, &f);
+    out->text = 2 * b->text_weights * (double)b->model->tokens / b->model->texts;
+}
+
+bool plan_decodes(const struct roles *r, int rank, int stages)
+{
+    const struct role_at *const at = &r->rank[rank];
+
+    if (at->role != ROLE_LINE) return at->role == ROLE_DECODE;
+    return r->line[at->line].decode_ranks == 0 && rank == roles_tail(r, at->line, stages);
+}
+
+static void add_line(struct plan_rank_bytes *out, const struct plan_bytes *b, int ranks, int place)
+{
+    const struct job_model *const m = b->model;
+    const struct dit_shape *const s = &m->shape;
+    const struct line_bytes *const line = &b->line[ranks][place];
+    uint64_t const latent = (uint64_t)m->policy.frames_per_block * (uint64_t)s->channels *
+                            (uint64_t)(m->latent_h * m->latent_w) * sizeof(float);
+    uint64_t const row = (uint64_t)s->text_dim * sizeof(float);
+
+    out->arena[PLAN_WEIGHTS] = b->weights;
+    out->arena[PLAN_CACHE] = line->cache;
+    out->arena[PLAN_CONTEXT] = line->context;
+    out->arena[PLAN_SCRATCH] = line->scratch;
+    out->arena[PLAN_WIRE] = line->wire;
+    out->arena[PLAN_HOST] = 3 * latent + (uint64_t)s->text_len * row;
+    out->arena[PLAN_PROMPTS] = (uint64_t)m->tokens * row;
+}
+
+/* The last of a chain makes the pictures. */
+static void add_decoder(struct plan_rank_bytes *out, const struct plan_bytes *b, uint64_t lines,
+                        bool last)
+{
+    const struct job_model *const m = b->model;
+    uint64_t const block = (uint64_t)m->policy.frames_per_block * VAE_PICTURES *
+                           (uint64_t)m->width * (uint64_t)m->height * 3 * sizeof(float);
+
+    out->arena[PLAN_VAE_WEIGHTS] = b->vae.weights;
+    out->arena[PLAN_VAE_CACHE] = b->vae.cache * lines;
+    out->arena[PLAN_VAE_SCRATCH] = b->vae.scratch + b->vae.staging;
+    if (last) out->arena[PLAN_PICTURES] = PICTURES_HELD * block * lines;
+}
+
+void plan_bytes_rank(struct plan_rank_bytes *out, const struct plan_bytes *b, const struct roles *r,
+                     int rank)
+{
+    const struct role_at *const at = &r->rank[rank];
+    int const chain = r->line[at->line].decode_ranks;
+
+    *out = (struct plan_rank_bytes){ 0 };
+    if (at->role == ROLE_LINE) add_line(out, b, r->line[at->line].ranks, at->place);
+    if (plan_decodes(r, rank, b->model->schedule.levels + 1))
+        add_decoder(out, b, (uint64_t)at->lines, chain == 0 || at->place == chain - 1);
+    for (int i = 0; i < PLAN_ARENAS; i++) out->all += out->arena[i];
+}
+
+uint64_t plan_bytes_all(void *arg, const struct roles *r, int rank)
+{
+    struct plan_rank_bytes out;
+
+    plan_bytes_rank(&out, arg, r, rank);
+    return out.all;
+}

@@ -1,0 +1,81 @@
+#!/bin/sh
+# cli_plan.sh - `rollmill plan`: role maps, bytes, choices and refusals; `bench --for`
+# feeds it, and only what was measured for the same is taken.
+. "$(dirname "$0")/world.sh"
+
+plan() { "$rollmill" plan "$@"; }
+
+# has WORDS COMMAND...: exit 0, and words that stdout must hold
+has() {
+    words=$1
+    shift
+    "$@" >out.txt 2>err.txt || wrong "$*: exit $?: $(tail -n 3 err.txt)"
+    grep -qF -- "$words" out.txt || wrong "$*: no \`$words\` in: $(cat out.txt)"
+}
+
+job job.yaml a 2s
+gpus='node:2 gpu:8 nvlink mem:80GiB ib:400'
+
+has 'ranks 0-5     line 0    stages 0 | 1 | 2 | 3 | 4 | clean' \
+    plan job.yaml --topo "$gpus" --ranks 8 --ranks-per-line 6 --decode-ranks 2
+has 'ranks 6-7     decode    line 0, in a chain of 2; prompts on rank 6' \
+    plan job.yaml --topo "$gpus" --ranks 8 --ranks-per-line 6 --decode-ranks 2
+has 'rank  8       idle      1 rank left is too few for another line of 6' \
+    plan job.yaml --topo 'cpu:9' --ranks-per-line 6 --decode-ranks 2
+has 'speeds     estimated' plan job.yaml
+has 'latency: ' plan job.yaml --topo "$gpus" --for latency
+has '"frames_per_second"' plan job.yaml --topo "$gpus" --json
+has '"role": "decode"' plan job.yaml --topo "$gpus" --ranks-per-line 6 --decode-ranks 4 --json
+
+# What --json says of every rank is what its arenas sum up to.
+plan job.yaml --topo "$gpus" --json 2>/dev/null >plan.json
+awk -F '[:,]' '
+    /"bytes": \{/ { sum = 0; inside = 1; next }
+    inside && /\}/ { inside = 0 }
+    inside { sum += $2 }
+    /"all_bytes"/ { ranks++; if ($2 + 0 != sum || sum == 0) bad++ }
+    END { exit !(ranks == 16 && bad == 0) }' plan.json || wrong "bytes of a rank do not sum up"
+
+# A line's clean rank keeps more clean blocks than the first.
+plan job.yaml --topo "$gpus" --ranks 6 --ranks-per-line 6 --decode-ranks 0 --json 2>/dev/null >plan.json
+sed -n 's/.*"cache": \([0-9]*\).*/\1/p' plan.json >cache.txt
+first=$(head -n 1 cache.txt)
+clean=$(tail -n 1 cache.txt)
+[ "${clean:-0}" -gt "${first:-0}" ] || wrong "the clean rank's cache is $clean, the first's $first"
+
+# For real: the prediction holds once a model is larger than the program's own pages.
+has 'rank 0: predicted' plan job.yaml --topo 'cpu:2' --try 0
+job big.yaml b 2s
+sed -i 's/64x48/512x384/' big.yaml
+plan big.yaml --topo 'cpu:1' --ranks 8 --ranks-per-line 6 --decode-ranks 2 --try 7 >out.txt 2>err.txt ||
+    wrong "--try: $(tail -n 3 err.txt)"
+off=$(sed -n 's/^rank 7: .*off by \([-+][0-9.]*\) %$/\1/p' out.txt)
+echo "a decode rank's bytes are off by ${off:-?} %"
+awk -v off="${off:-99}" 'BEGIN { exit !(off > -5 && off < 5) }' || wrong "more than 5 %"
+
+# Speeds of this machine, and of another.
+"$rollmill" bench --for job.yaml --threads 1 --json >speed.json 2>err.txt ||
+    wrong "bench --for: $(tail -n 3 err.txt)"
+has 'speeds     measured, speed.json' plan job.yaml --topo 'cpu:2 threads:1' --bench speed.json
+expect 2 'measured for threads `1`; this plan is for `2`' \
+    plan job.yaml --topo 'cpu:2 threads:2' --bench speed.json
+expect 2 'measured for size `64x48`; this plan is for `512x384`' \
+    plan big.yaml --topo 'cpu:2 threads:1' --bench speed.json
+expect 2 'measured for precision' \
+    plan job.yaml --topo 'cpu:2 threads:1' --bench speed.json --precision f32
+sed 's/"noise_seconds": .*,/"noise_seconds": -1,/' speed.json >bad.json
+expect 2 'bad.json: noise_seconds: a number above 0 is allowed' \
+    plan job.yaml --topo 'cpu:2 threads:1' --bench bad.json
+expect 2 'not what `rollmill bench --for JOB --json` prints' plan job.yaml --bench job.yaml
+expect 2 'none.json' plan job.yaml --bench none.json
+
+# Refusals.
+expect 2 'column 8: `gpus:8`' plan job.yaml --topo 'node:2 gpus:8'
+expect 2 '9 ranks for 8 GPUs' plan job.yaml --topo 'gpu:8' --ranks 9
+expect 2 'there are 4 ranks in all; 1 to 4 are allowed' \
+    plan job.yaml --topo 'gpu:4' --ranks-per-line 6
+expect 2 'it does not fit' plan big.yaml --topo 'gpu:8 mem:1MiB'
+expect 2 '--try 9: 0 to 1 are allowed' plan job.yaml --topo 'cpu:2' --try 9
+expect 2 'one size, precision' plan job.yaml big.yaml
+expect 2 'at least one JOB.yaml' plan
+exit $fail

@@ -1,0 +1,64 @@
+#include "tests/line/watched.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static status start(struct comm *c, const struct comm_part *parts, int count)
+{
+    struct watched *const w = (struct watched *)c;
+
+    if (count > WATCHED_PARTS) return fail(ST_ARG, "watched: %d parts", count);
+    w->count = count;
+    for (int i = 0; i < count; i++) {
+        const struct tensor *const t = &parts[i].t;
+        w->part[i] = parts[i];
+        w->sent[i] = parts[i].send ? malloc(tensor_bytes(t) + 1) : NULL;
+        if (!parts[i].send) memset(t->data, 0xff, tensor_bytes(t));
+        else if (w->sent[i]) memcpy(w->sent[i], t->data, tensor_bytes(t));
+    }
+    return w->inner->ops->start(w->inner, parts, count);
+}
+
+/* Parts that were sent and are not what they were. */
+static int changed(struct watched *w)
+{
+    int n = 0;
+
+    for (int i = 0; i < w->count; i++) {
+        const struct tensor *const t = &w->part[i].t;
+        if (w->part[i].send) n += !w->sent[i] || memcmp(w->sent[i], t->data, tensor_bytes(t)) != 0;
+        free(w->sent[i]);
+    }
+    w->count = 0;
+    return n;
+}
+
+static status finish(struct comm *c)
+{
+    struct watched *const w = (struct watched *)c;
+    int const bad = changed(w);
+
+    TRY(w->inner->ops->finish(w->inner));
+    if (bad) return fail(ST_MISMATCH, "%d parts changed while they were sent", bad);
+    if (++w->finishes == w->fail_at) return fail(ST_COMM, "the wire broke");
+    return ST_OK;
+}
+
+static status agree(struct comm *c, status mine)
+{
+    struct watched *const w = (struct watched *)c;
+    return w->inner->ops->agree(w->inner, mine);
+}
+
+static const struct comm_ops watched_ops = {
+    .name = "watched",
+    .start = start,
+    .finish = finish,
+    .agree = agree,
+};
+
+void watched_init(struct watched *w, struct comm *inner)
+{
+    *w = (struct watched){ .base = *inner, .inner = inner };
+    w->base.ops = &watched_ops;
+}
