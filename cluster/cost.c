@@ -173,11 +173,12 @@ void cost_of(struct cost *out, const struct cost_model *m, const struct roles *r
 
     *out = (struct cost){ 0 };
     if (split_make(&k.split, m->shape.stages, r->line[0].ranks) != ST_OK) return;
-    for (int l = 0; l < r->lines; l++) {
+    int const clips = m->shape.clips, lines = clips > 0 && clips < r->lines ? clips : r->lines;
+    for (int l = 0; l < lines; l++) {
         tick[l] = line_tick(&k, &r->line[l], out);
         decode[l] = decode_pace(&k, l);
     }
-    for (int l = 0; l < r->lines; l++) {
+    for (int l = 0; l < lines; l++) {
         double const line = most(tick[l], tail_pace(&k, l));
         double const cores = cores_pace(&k, &r->line[l]);
         double const block = most(most(line, decode[l]), cores);

@@ -36,6 +36,7 @@ struct cost_shape {
     double kv_bytes;            /* keys and values of a block in one layer */
     double latent_bytes;        /* of a block */
     double pictures;            /* of a block */
+    int clips;                  /* lines beyond them stand idle; 0: there are always enough */
     double slowest[COST_CHAIN]; /* [c - 1]: share of decode's work of the slowest of c ranks */
 };
 

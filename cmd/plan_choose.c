@@ -22,6 +22,7 @@ status plan_choose(const struct plan_wish *w, int *ranks_per_line, int *decode_r
     snprintf(topo, sizeof topo, "node:%d cpu:%d", nodes, w->cores);
     TRY(topo_from_string(&m.topo, topo));
     cost_facts_shape(&m.shape, &w->facts);
+    m.shape.clips = w->clips;
     cost_facts_work(&work, &w->facts);
     cost_estimate(&m.parts, &work, m.topo.kind, w->threads);
     TRY(planner_choose(&p, &q));

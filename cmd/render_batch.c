@@ -1,6 +1,8 @@
 /* render_batch.c - a batch of clips: what each rank of the world does for it. */
 #include "cmd/render_batch.h"
 #include "base/log.h"
+#include "base/pool.h"
+#include "cmd/plan_choose.h"
 #include "cmd/render_report.h"
 #include "cmd/world.h"
 
@@ -53,20 +55,49 @@ static status share_clips(struct batch *t)
     return ST_OK;
 }
 
+/* Rank 0's choice is everyone's: machines may differ. */
+static status choose(struct batch *t, int choice[2])
+{
+    const struct render_options *const o = t->rank->o;
+    struct plan_wish const wish = {
+        .facts = { .shape = &t->shape,
+                   .policy = &t->policy,
+                   .act = t->act,
+                   .latent_h = t->latent_h,
+                   .latent_w = t->latent_w },
+        .ranks = t->world->size,
+        .threads = t->rank->threads,
+        .node = t->world->node,
+        .cores = pool_cpus(),
+        .clips = t->b->clips,
+        .cross_nodes = o->cross_nodes,
+        .ranks_per_line = o->ranks_per_line,
+        .decode_ranks = o->decode_ranks,
+        .goal = o->for_latency ? PLAN_LATENCY : PLAN_THROUGHPUT,
+    };
+    char *bytes = (char *)choice;
+    size_t len = 2 * sizeof *choice;
+
+    if (t->world->rank == 0) TRY(plan_choose(&wish, &choice[0], &choice[1]));
+    TRY(world_share(t->world, 0, &bytes, &len));
+    if (t->world->rank == 0) return ST_OK;
+    memcpy(choice, bytes, 2 * sizeof *choice);
+    free(bytes);
+    return ST_OK;
+}
+
 static status cast_roles(struct batch *t)
 {
     const struct render_options *const o = t->rank->o;
-    int const stages = t->schedule.levels + 1, ranks = t->world->size;
-    int const per_line = o->ranks_per_line ? o->ranks_per_line : ranks < stages ? ranks : stages;
-    struct roles_config const c = {
-        .ranks = ranks,
-        .stages = stages,
-        .ranks_per_line = per_line,
-        .decode_ranks = o->decode_ranks >= 0 ? o->decode_ranks : ranks % per_line,
-        .node = t->world->node,
-        .cross_nodes = o->cross_nodes,
-    };
-    TRY(roles_make(&t->roles, &c));
+    int choice[2] = { o->ranks_per_line, o->decode_ranks };
+
+    if (!o->ranks_per_line || o->decode_ranks < 0) TRY(choose(t, choice));
+    TRY(roles_make(&t->roles, &(struct roles_config){ .ranks = t->world->size,
+                                                      .stages = t->schedule.levels + 1,
+                                                      .ranks_per_line = choice[0],
+                                                      .decode_ranks = choice[1],
+                                                      .node = t->world->node,
+                                                      .cross_nodes = o->cross_nodes }));
     t->me = &t->roles.rank[t->world->rank];
     return share_clips(t);
 }

@@ -54,7 +54,9 @@ ranks() {
     same "r$n" "$n ranks $*"
 }
 
-for n in 1 2 3 4 5 6 7 8; do ranks $n; done
+for n in 1 2 3 4 5 6; do ranks $n --ranks-per-line $n; done
+ranks 7 --ranks-per-line 6
+ranks 8 --ranks-per-line 6
 grep -q 'rank *6-7 *decode\|ranks 6-7 *decode' err.txt || wrong "8 ranks: no role map: $(cat err.txt)"
 ranks 2 --ranks-per-line 1 --decode-ranks 0
 ranks 4 --ranks-per-line 2 --decode-ranks 0
@@ -67,7 +69,7 @@ ranks 4 --ranks-per-line 1 --decode-ranks 3
 grep -q 'chain of 3' err.txt || wrong "no chain of three decode ranks: $(cat err.txt)"
 
 # The same roles over ranks that are threads.
-for options in '--ranks 8' '--ranks 5 --ranks-per-line 2 --decode-ranks 1' '--ranks 4 --ranks-per-line 1 --decode-ranks 3'; do
+for options in '--ranks 8 --ranks-per-line 6' '--ranks 5 --ranks-per-line 2 --decode-ranks 1' '--ranks 4 --ranks-per-line 1 --decode-ranks 3'; do
     queue threads
     # shellcheck disable=SC2086 # several words
     expect 0 'render: 5 clips made' render queue.yaml $options
@@ -87,7 +89,8 @@ rm -f many.yaml
 job many.yaml many 31s 'sweep: {axes: {seed: {range: "1-20"}}}
 output: {dir: many, name: "s{seed}"}'
 sed -i 's/64x48/32x32/' many.yaml
-expect 0 'render: 20 clips made' world 6 "$rollmill" render --no-prompt-cache many.yaml --threads 1
+expect 0 'render: 20 clips made' world 6 "$rollmill" render --no-prompt-cache many.yaml --threads 1 \
+    --ranks-per-line 6
 awk '$3 ~ /^([0-4]|clean)$/ && NF > 4 && $4 ~ /^[0-9.]+$/ { n++; if ($4 < 97) low = 1 }
     END { exit !(n == 6 && !low) }' err.txt || wrong "occupancy under 97 %: $(cat err.txt)"
 
