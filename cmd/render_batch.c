@@ -6,6 +6,7 @@
 #include "cmd/render_report.h"
 #include "cmd/world.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -101,6 +102,8 @@ static status cast_roles(struct batch *t)
     t->me = &t->roles.rank[t->world->rank];
     return share_clips(t);
 }
+
+double batch_wait_share(int hops) { return pow(0.75, hops); }
 
 int batch_threads(const struct batch *t) { return t->rank->threads; }
 
@@ -245,7 +248,8 @@ static status open_role(struct batch *t, struct render_line **line, struct rende
                                                               .lines = t->me->lines,
                                                               .in = t->in,
                                                               .out = t->out,
-                                                              .part = part[t->me->place] });
+                                                              .part = part[t->me->place],
+                                                              .place = t->me->place });
 }
 
 /* Everyone waits here for the last one; what went wrong anywhere ends it before. */

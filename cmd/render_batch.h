@@ -42,6 +42,10 @@ struct batch {
     struct comm *out;             /* tail or decode rank: the hop that goes out */
 };
 
+/* Waits along a way: for the rank behind a line's tail, 1; for each next part one more.
+ * The further on, the shorter, so that who is blamed is who hangs. */
+double batch_wait_share(int hops);
+
 /* Threads this rank may compute with. */
 int batch_threads(const struct batch *t);
 
@@ -71,6 +75,7 @@ struct render_decode_config {
     struct comm *const *in;
     struct comm *out;
     struct vae_part part;
+    int place; /* in the chain */
 };
 struct render_decode;
 status render_decode_open(struct render_decode **out, struct batch *t,

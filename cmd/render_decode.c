@@ -146,6 +146,7 @@ static status run_way(struct way *w)
         .latent_w = t->latent_w,
         .first_wait_s = t->rank->o->deadline_s,
         .least_wait_s = t->rank->o->stall_s,
+        .out_share = batch_wait_share(d->c.place + 2),
         .block = block,
         .arg = w,
         .track = w->track,

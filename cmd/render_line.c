@@ -249,15 +249,14 @@ static status join_beside(struct render_line *l, status st)
     return s->st;
 }
 
-/* The inner wait ends first, so that who is blamed is who hangs. */
 static void set_deadlines(struct render_line *l)
 {
     const struct render_options *const o = l->t->rank->o;
     double const patience = track_patience(l->track, o->deadline_s, o->stall_s);
 
     l->t->line_comm->deadline_s = patience;
-    if (l->t->out) l->t->out->deadline_s = 0.75 * patience;
-    if (l->beside.pair[TAIL]) l->beside.pair[TAIL]->deadline_s = 0.75 * patience;
+    if (l->t->out) l->t->out->deadline_s = batch_wait_share(1) * patience;
+    if (l->beside.pair[TAIL]) l->beside.pair[TAIL]->deadline_s = batch_wait_share(1) * patience;
 }
 
 /* Which stages hold a block in the tick that begins. */

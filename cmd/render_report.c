@@ -82,6 +82,8 @@ status render_report_open(struct render_report **out, const struct batch *t)
     if (!r) return fail(ST_NOMEM, "report: no memory");
     r->t = t;
     for (int i = 0; i < t->b->clips; i++) blocks += t->b->clip[i]->spec->blocks;
+    log_info("line: every rank is ready; the first pictures come after %d ticks",
+             t->schedule.levels);
     render_progress_begin(&r->progress,
                           &(struct render_progress){ .clips = t->b->all_clips,
                                                      .clips_done = t->b->clips_done,

@@ -154,7 +154,7 @@ static void set_deadlines(const struct chain *s)
     double const patience = track_patience(s->c->track, s->c->first_wait_s, s->c->least_wait_s);
 
     s->c->in->deadline_s = patience;
-    if (s->c->out) s->c->out->deadline_s = patience;
+    if (s->c->out) s->c->out->deadline_s = s->c->out_share * patience;
 }
 
 static status run(struct chain *s)

@@ -16,7 +16,7 @@ begin() {
         --decode-ranks 2 --deadline 60 --stall $deadline "$@" >out.txt 2>err.txt &
     launcher=$!
     n=0
-    while ! grep -q 'block' err.txt && [ $n -lt 300 ]; do sleep 0.1 && n=$((n + 1)); done
+    while ! grep -q '^line: ' err.txt && [ $n -lt 300 ]; do sleep 0.1 && n=$((n + 1)); done
     sleep 1
 }
 
@@ -67,5 +67,5 @@ done
 job full.yaml full 10m 'output: {dir: out}'
 expect 1 'File too large' "$top/tests/mpirun.sh" $ranks sh -c \
     "ulimit -f 8; exec '$rollmill' render --no-prompt-cache full.yaml --threads 1 --ranks-per-line 3 --decode-ranks 2"
-[ "$(grep -c 'File too large' err.txt)" -eq 1 ] || wrong "full: said more than once: $(cat err.txt)"
+[ "$(grep -c 'rollmill: .*File too large' err.txt)" -eq 1 ] || wrong "full: said more than once: $(cat err.txt)"
 exit $fail
