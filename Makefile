@@ -75,7 +75,7 @@ TOOLKIT  := zip_writer.c torch_writer.c random_model.c spiece.c
 
 UNIT     := unit_base.c unit_track.c unit_cpu.c unit_roles.c unit_topo.c unit_cost.c unit_schedule.c unit_keys.c
 UNIT     += unit_weights.c unit_pickle.c unit_bind.c unit_random_model.c
-UNIT     += unit_vae.c unit_vae_refuse.c unit_pixels.c unit_video.c unit_clip_sink.c
+UNIT     += unit_vae.c unit_vae_parts.c unit_vae_refuse.c unit_pixels.c unit_video.c unit_clip_sink.c
 UNIT     += unit_text_clean.c unit_tokenizer.c unit_umt5.c
 UNIT     += unit_yaml.c unit_card.c unit_sweep.c unit_job.c unit_docs.c unit_format.c
 CHECK    := check_kernels.c check.c check_rows.c check_heavy.c check_attention.c check_closed.c mutants.c # one program
@@ -164,6 +164,7 @@ say = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2);)
 $(UNIT:%.c=$B/tests/%): $B/tests/%: $B/tests/unit/%.o $(KIT) $(LIB)
 	$(call say,LINK,$@) mkdir -p $(@D) && $(CC) $(OPT) -o $@ $(filter %.o,$^) $(KIT) $(LIB) $(LDLIBS) -lcmocka -lz
 $B/tests/unit_video $B/tests/unit_clip_sink: $B/tests/unit/clips.o
+$B/tests/unit_vae $B/tests/unit_vae_parts: $B/tests/unit/vae_clip.o
 $B/tests/check_kernels: $(CHECK:%.c=$B/tests/check/%.o) $(LIB)
 	$(call say,LINK,$@) mkdir -p $(@D) && $(CC) $(OPT) -o $@ $^ $(LDLIBS)
 WRAP := $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc strdup strndup)
