@@ -4,6 +4,7 @@
 # make MODE=tsan     thread sanitizer               make fuzz     fuzz every reader, FUZZ_SECONDS each
 # make MODE=debug    no optimisation                make deps     install what is missing (Debian, Ubuntu)
 # make MPI=0         without MPI, though it is there (MPI=1: with it)
+# make HUNT=2000 ... as many seeds for the deadlock hunts of check
 # make V=1           show the commands              make help     these lines
 #
 # Each MODE has its own folder under build/, so changing a flag never needs `make clean`.
@@ -12,6 +13,7 @@ MODE ?= release
 CC   ?= gcc
 CXX  ?= g++
 FUZZ_SECONDS ?= 60
+HUNT ?= 80
 MPI  ?= $(shell pkg-config --exists ompi-c && echo 1 || echo 0)
 
 B := build/$(MODE)
@@ -80,7 +82,7 @@ UNIT     += unit_text_clean.c unit_tokenizer.c unit_umt5.c
 UNIT     += unit_yaml.c unit_card.c unit_sweep.c unit_job.c unit_docs.c unit_format.c
 CHECK    := check_kernels.c check.c check_rows.c check_heavy.c check_attention.c check_closed.c mutants.c # one program
 ALLOC    := alloc_nth.c # with a malloc that fails
-LINE     := line_comm.c line_clip.c
+LINE     := line_comm.c line_clip.c line_decode.c
 MPI_TEST := mpi_comm.c # under mpirun, with as many RANKS as their heads say
 CLI      := cli_verify.sh cli_inspect.sh cli_check.sh cli_plan.sh cli_doctor.sh cli_render.sh cli_memory.sh cli_world.sh cli_faults.sh
 FUZZ     := fuzz_safetensors.c fuzz_torch.c
@@ -175,6 +177,7 @@ $(LINE:%.c=$B/tests/%): $B/tests/%: $B/tests/line/%.o $(LIB)
 COMM_CHECKS := comm_check_exchange.c comm_check_meet.c comm_check_tell.c comm_check_end.c comm_delay.c
 $B/tests/line_comm $B/tests/mpi_comm: $(COMM_CHECKS:%.c=$B/tests/line/%.o)
 $B/tests/line_clip: $B/tests/line/watched.o
+$B/tests/line_decode: $B/tests/unit/vae_clip.o $B/tests/line/comm_delay.o
 
 $(MPI_PROGS): $B/tests/%: $B/tests/mpi/%.o $(LIB)
 	$(call say,LINK,$@) mkdir -p $(@D) && $(CC) $(OPT) -o $@ $(filter %.o,$^) $(LIB) $(LDLIBS)
@@ -221,16 +224,23 @@ LINT   := tests/check_deps.sh tests/check_style.sh tests/check_format.sh tests/c
 ASAN   := $(filter-out unit_random_model.c,$(UNIT)) $(ALLOC) line_comm.c
 TSAN   := unit_base.c unit_cpu.c line_comm.c
 lines   = $(foreach test,$(1),"$(test)")
+# One line for each number of RANKS in a test's head.
+ranks   = $(shell sed -n 's/^.*RANKS \([0-9 ]*[0-9]\).*$$/\1/p' tests/mpi/$(1))
+mpiruns = $(foreach test,$(2),$(foreach n,$(call ranks,$(test)),"tests/mpirun.sh $n $(1)/tests/$(test:%.c=%)"))
 
 lint:
 	@LIMIT=600 tests/run $(LINT)
 
 check-now: tests
 	@$(MAKE) --no-print-directory MODE=asan tests
-	@$(MAKE) --no-print-directory MODE=tsan $(TSAN:%.c=build/tsan/tests/%) build/tsan/tests/line_clip
+	@$(MAKE) --no-print-directory MODE=tsan $(TSAN:%.c=build/tsan/tests/%) build/tsan/tests/line_clip build/tsan/tests/mpi_comm
 	@$(MAKE) --no-print-directory $(FUZZ:%.c=$F/%)
 	@LIMIT=900 FUZZ_SECONDS=$(FUZZ_SECONDS) tests/run $(LINT) $(TESTS) $(CLI:%=tests/cli/%) \
+	    $(call mpiruns,$B,$(MPI_TEST)) tests/mpi/mpi_ends.sh "$B/tests/line_comm --hunt $(HUNT)" \
+	    "tests/mpirun.sh 5 $B/tests/mpi_comm hunt $(HUNT)" \
 	    $(call lines,$(ASAN:%.c=build/asan/tests/%)) "ROLLMILL=build/asan/rollmill tests/cli/cli_render.sh" \
+	    "ASAN_OPTIONS=detect_leaks=0 tests/mpirun.sh 3 build/asan/tests/mpi_comm" \
+	    "TSAN_OPTIONS=ignore_noninstrumented_modules=1 tests/mpirun.sh 3 build/tsan/tests/mpi_comm" \
 	    $(call lines,$(TSAN:%.c=build/tsan/tests/%)) "build/tsan/tests/line_clip small" \
 	    "tests/fuzz/run $(FUZZ:%.c=$F/%)"
 

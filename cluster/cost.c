@@ -109,7 +109,7 @@ static double line_tick(struct reckon *k, const struct role_line *line, struct c
 static double chain_share(const struct cost_model *m, int ranks)
 {
     if (ranks < 1) return 1;
-    return m->shape.slowest[(ranks < COST_CHAIN ? ranks : COST_CHAIN) - 1];
+    return m->shape.slowest[(ranks < ROLES_CHAIN ? ranks : ROLES_CHAIN) - 1];
 }
 
 /* Seconds from block to block that a line's decoder allows. */

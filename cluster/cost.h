@@ -15,8 +15,6 @@
 #include "cluster/roles.h"
 #include "cluster/topo.h"
 
-enum { COST_CHAIN = 8 }; /* ranks that share one decoder, at most */
-
 /* Seconds on one rank: measured by `rollmill bench`, or estimated. */
 struct cost_parts {
     double noise, clean;   /* a stage's pass over a block, in the steady state */
@@ -31,13 +29,13 @@ struct cost_parts {
 
 /* What the model and the size of a clip fix. */
 struct cost_shape {
-    int stages, layers;         /* stages: W + 1 */
-    bool one_by_one;            /* a block takes all its levels before the next enters */
-    double kv_bytes;            /* keys and values of a block in one layer */
-    double latent_bytes;        /* of a block */
-    double pictures;            /* of a block */
-    int clips;                  /* lines beyond them stand idle; 0: there are always enough */
-    double slowest[COST_CHAIN]; /* [c - 1]: share of decode's work of the slowest of c ranks */
+    int stages, layers;          /* stages: W + 1 */
+    bool one_by_one;             /* a block takes all its levels before the next enters */
+    double kv_bytes;             /* keys and values of a block in one layer */
+    double latent_bytes;         /* of a block */
+    double pictures;             /* of a block */
+    int clips;                   /* lines beyond them stand idle; 0: there are always enough */
+    double slowest[ROLES_CHAIN]; /* [c - 1]: share of decode's work of the slowest of c ranks */
 };
 
 struct cost_model {

@@ -79,7 +79,7 @@ static void keep(struct plan *at, const struct plan *p, enum plan_goal goal)
 
 static int last_decode(const struct plan_query *q, int ranks_per_line)
 {
-    int const of_lines = COST_CHAIN * (q->ranks / ranks_per_line);
+    int const of_lines = ROLES_CHAIN * (q->ranks / ranks_per_line);
     int const left = q->ranks - ranks_per_line;
 
     if (q->decode_ranks >= 0) return q->decode_ranks;

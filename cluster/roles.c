@@ -27,10 +27,18 @@ static void machines_of(struct machines *m, const struct roles_config *c)
     }
 }
 
-/* Ranks of a machine that no line takes, if it has lines they can decode for. */
-static int spare(const struct machine *m, int ranks_per_line)
+/* Ranks of a machine that could decode if it had so many lines. */
+static int spare(const struct machine *m, int lines, int ranks_per_line)
 {
-    return m->lines > 0 ? m->ranks - m->lines * ranks_per_line : 0;
+    int const left = m->ranks - lines * ranks_per_line;
+    return left < lines * ROLES_CHAIN ? left : lines * ROLES_CHAIN;
+}
+
+/* What one line less would add to that. */
+static int gain(const struct machine *m, int ranks_per_line)
+{
+    if (m->lines < 2) return 0;
+    return spare(m, m->lines - 1, ranks_per_line) - spare(m, m->lines, ranks_per_line);
 }
 
 /* Every machine's lines: as many as fit and leave room for the decode ranks. False:
@@ -43,16 +51,17 @@ static bool place_lines(struct machines *m, int ranks_per_line, int decode_ranks
     for (int i = 0; i < m->count; i++) {
         m->at[i].lines = m->at[i].ranks / ranks_per_line;
         m->lines += m->at[i].lines;
-        room += spare(&m->at[i], ranks_per_line);
+        room += spare(&m->at[i], m->at[i].lines, ranks_per_line);
     }
     while (room < decode_ranks) {
-        struct machine *most = NULL;
-        for (int i = 0; i < m->count; i++)
-            if (m->at[i].lines > 1 && (most == NULL || m->at[i].lines >= most->lines))
-                most = &m->at[i];
-        if (most == NULL) return false;
+        struct machine *most = &m->at[0];
+        for (int i = 1; i < m->count; i++) {
+            int const more = gain(&m->at[i], ranks_per_line) - gain(most, ranks_per_line);
+            if (more > 0 || (more == 0 && m->at[i].lines >= most->lines)) most = &m->at[i];
+        }
+        if (gain(most, ranks_per_line) <= 0) return false;
+        room += gain(most, ranks_per_line);
         most->lines--, m->lines--;
-        room += ranks_per_line;
     }
     return m->lines > 0;
 }
@@ -66,11 +75,11 @@ static void place_decode(struct machines *m, int ranks_per_line, int decode_rank
         struct machine *least = NULL;
         for (int i = 0; i < m->count; i++) {
             struct machine *const at = &m->at[i];
-            if (at->decode_ranks == spare(at, ranks_per_line)) continue;
+            if (at->decode_ranks == spare(at, at->lines, ranks_per_line)) continue;
             if (least == NULL || at->decode_ranks * least->lines < least->decode_ranks * at->lines)
                 least = at;
         }
-        least->decode_ranks++;
+        if (least) least->decode_ranks++;
     }
 }
 
@@ -167,6 +176,15 @@ static int add_machine(struct roles *out, const struct machine *m, int ranks_per
     return at;
 }
 
+static int most_decode(const struct machine *m, int ranks_per_line)
+{
+    int most = 0;
+
+    for (int lines = 1; lines * ranks_per_line <= m->ranks; lines++)
+        if (spare(m, lines, ranks_per_line) > most) most = spare(m, lines, ranks_per_line);
+    return most;
+}
+
 /* Neither lines nor decode ranks fit as asked. */
 static status no_place(const struct machines *m, const struct roles_config *c)
 {
@@ -174,7 +192,7 @@ static status no_place(const struct machines *m, const struct roles_config *c)
 
     for (int i = 0; i < m->count; i++) {
         if (m->at[i].ranks > widest) widest = m->at[i].ranks;
-        if (m->at[i].ranks > c->ranks_per_line) room += m->at[i].ranks - c->ranks_per_line;
+        room += most_decode(&m->at[i], c->ranks_per_line);
     }
     if (widest < c->ranks_per_line && m->count == 1)
         return fail(ST_ARG, "--ranks-per-line %d: there are %d ranks in all; 1 to %d are allowed",

@@ -16,7 +16,7 @@
 #include "base/base.h"
 #include "base/text.h"
 
-enum { ROLES_RANKS = 256, ROLES_WHY = 192 };
+enum { ROLES_RANKS = 256, ROLES_CHAIN = 8 /* that decode for one line */, ROLES_WHY = 192 };
 
 enum role { ROLE_LINE, ROLE_DECODE, ROLE_IDLE };
 

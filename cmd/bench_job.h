@@ -2,7 +2,9 @@
  * bench_job.h - the speeds that cost.h asks for, measured for one job's card and size.
  *
  * A pass and a decode are timed in two copies at once where the cores allow it: in a
- * world they never run alone. Medians; the first runs are not counted.
+ * world they never run alone. Medians; the first runs are not counted. What counts is
+ * the time that the thread had a processor, so that other work on the machine does not;
+ * of the first prompt and of what goes from rank to rank, all the time it took.
  */
 #ifndef BENCH_JOB_H
 #define BENCH_JOB_H

@@ -88,9 +88,9 @@ static status time_ticks(struct line *line, const struct job_model *m, int stage
     line_begin(line, &t, &io);
     for (int64_t tick = 0; runs < BENCH_RUNS; tick++) {
         struct place const at = timeline_at(&t, tick, stage);
-        double const begin = clock_seconds();
+        double const begin = clock_thread_seconds();
         TRY_OUT(line_tick(line));
-        if (at.clip >= 0 && at.block >= steady) run[runs++] = clock_seconds() - begin;
+        if (at.clip >= 0 && at.block >= steady) run[runs++] = clock_thread_seconds() - begin;
     }
     *seconds = bench_median(run, BENCH_RUNS);
 out:

@@ -79,7 +79,7 @@ status bench_link(const struct bench_subject *b, double *bytes_per_second)
     struct swap w = { 0 };
     status st = ST_OK;
 
-    cost_facts_shape(&shape, &facts);
+    TRY(cost_facts_shape(&shape, &facts));
     w.bytes = (size_t)shape.kv_bytes;
     TRY(comm_thread_open(group, RANKS, 60));
     TRY_OUT(comm_thread_run(group, RANKS, swap_main, &w));

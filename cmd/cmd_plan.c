@@ -74,7 +74,7 @@ static status make_plan(struct plan_view *v, const struct plan_options *o, char 
     TRY(job_model_open(&v->model, jobs, count, precision));
     TRY(plan_bytes_open(&v->bytes, &v->model, kern_backend_find(o->backend)));
     struct cost_facts const facts = job_model_facts(&v->model);
-    cost_facts_shape(&v->cost.shape, &facts);
+    TRY(cost_facts_shape(&v->cost.shape, &facts));
     TRY(read_speeds(v, o));
     v->query.model = &v->cost;
     v->query.ranks_per_line = o->ranks_per_line;

@@ -12,9 +12,11 @@ struct cost_facts {
     const struct key_policy *policy;
     enum dtype act;
     int64_t latent_h, latent_w;
+    int64_t vae_base; /* see vae.h */
 };
 
-void cost_facts_shape(struct cost_shape *out, const struct cost_facts *f);
+/* ST_ARG for a size that the decoder does not take. */
+status cost_facts_shape(struct cost_shape *out, const struct cost_facts *f) MUST_USE;
 
 /* All but the text encoder's work. */
 void cost_facts_work(struct cost_work *out, const struct cost_facts *f);

@@ -132,6 +132,7 @@ static status begin(struct job_model *m, const struct job *job, const char *prec
     m->height = job->clip.height;
     m->latent_h = m->height / VAE_SCALE;
     m->latent_w = m->width / VAE_SCALE;
+    TRY(vae_base(&m->vae_base, m->card.vae));
     m->text = text_format("%s", job->prompt[0].text);
     return m->text ? ST_OK : fail(ST_NOMEM, "a prompt");
 }
@@ -195,7 +196,8 @@ struct cost_facts job_model_facts(const struct job_model *m)
                                 .policy = &m->policy,
                                 .act = m->act,
                                 .latent_h = m->latent_h,
-                                .latent_w = m->latent_w };
+                                .latent_w = m->latent_w,
+                                .vae_base = m->vae_base };
 }
 
 struct dit_config job_model_dit(const struct job_model *m)

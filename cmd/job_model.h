@@ -21,6 +21,7 @@ struct job_model {
     enum dtype act;
     int width, height;
     int64_t latent_h, latent_w;
+    int64_t vae_base;
 
     int clips;
     int64_t blocks, pictures; /* of all clips */

@@ -1,4 +1,5 @@
 #include "cmd/plan_bytes.h"
+#include "cmd/render_film.h"
 #include "pipeline/umt5.h"
 
 const char *const plan_arena_names[PLAN_ARENAS] = {
@@ -7,10 +8,10 @@ const char *const plan_arena_names[PLAN_ARENAS] = {
     [PLAN_WIRE] = "wire",           [PLAN_HOST] = "host",
     [PLAN_PROMPTS] = "prompts",     [PLAN_VAE_WEIGHTS] = "vae weights",
     [PLAN_VAE_CACHE] = "vae cache", [PLAN_VAE_SCRATCH] = "vae scratch",
-    [PLAN_PICTURES] = "pictures",
+    [PLAN_VAE_WIRE] = "vae wire",   [PLAN_PICTURES] = "pictures",
 };
 
-enum { PICTURES_HELD = 3 }; /* blocks of a line: one in work, two that wait for the encoder */
+enum { PICTURES_HELD = 1 + RENDER_FILM_SLOTS }; /* blocks of a line: in work, and waiting */
 
 status plan_line_config(struct line_config *out, const struct plan_bytes *b, int ranks_per_line)
 {
@@ -25,14 +26,35 @@ status plan_line_config(struct line_config *out, const struct plan_bytes *b, int
     return split_make(&out->split, m->schedule.levels + 1, ranks_per_line);
 }
 
-struct vae_config plan_vae_config(const struct plan_bytes *b)
+status plan_vae_config(struct vae_config *out, const struct plan_bytes *b, int chain, int place)
 {
-    return (struct vae_config){ .backend = b->backend,
+    const struct job_model *const m = b->model;
+    struct vae_size const size = { m->vae_base, m->latent_h, m->latent_w };
+    struct vae_part part[VAE_PARTS_MAX] = { 0 };
+
+    if (chain > VAE_PARTS_MAX)
+        return fail(ST_ARG, "%d decode ranks for one line; 1 to %d are allowed", chain,
+                    VAE_PARTS_MAX);
+    if (chain > 0) TRY(vae_parts(part, chain, &size));
+    *out = (struct vae_config){ .backend = b->backend,
                                 .threads = 1,
-                                .precision = b->model->act,
-                                .latent_h = b->model->latent_h,
-                                .latent_w = b->model->latent_w,
-                                .path = b->model->card.vae };
+                                .precision = m->act,
+                                .latent_h = m->latent_h,
+                                .latent_w = m->latent_w,
+                                .path = m->card.vae,
+                                .part = part[place] };
+    return ST_OK;
+}
+
+static status measure_decoders(struct plan_bytes *b)
+{
+    for (int chain = 0; chain <= VAE_PARTS_MAX; chain++)
+        for (int place = 0; place == 0 || place < chain; place++) {
+            struct vae_config c;
+            TRY(plan_vae_config(&c, b, chain, place));
+            TRY(vae_measure(&b->vae[chain][place], &c));
+        }
+    return ST_OK;
 }
 
 static status measure_lines(struct plan_bytes *b)
@@ -73,14 +95,12 @@ status plan_bytes_open(struct plan_bytes *out, const struct job_model *m,
                        const struct kern_backend *backend)
 {
     struct dit_config const dit = job_model_dit(m);
-    struct vae_config vae;
 
     *out = (struct plan_bytes){ .model = m, .backend = backend };
     TRY(dit_measure(&out->weights, &out->hollow, &dit, backend));
     TRY(measure_lines(out));
-    TRY(read_text_encoder(out));
-    vae = plan_vae_config(out);
-    return vae_measure(&out->vae, &vae);
+    TRY(measure_decoders(out));
+    return read_text_encoder(out);
 }
 
 void plan_bytes_close(struct plan_bytes *b)
@@ -125,16 +145,18 @@ static void add_line(struct plan_rank_bytes *out, const struct plan_bytes *b, in
 
 /* The last of a chain makes the pictures. */
 static void add_decoder(struct plan_rank_bytes *out, const struct plan_bytes *b, uint64_t lines,
-                        bool last)
+                        int chain, int place)
 {
     const struct job_model *const m = b->model;
+    const struct vae_bytes *const vae = &b->vae[chain][place];
     uint64_t const block = (uint64_t)m->policy.frames_per_block * VAE_PICTURES *
                            (uint64_t)m->width * (uint64_t)m->height * 3 * sizeof(float);
 
-    out->arena[PLAN_VAE_WEIGHTS] = b->vae.weights;
-    out->arena[PLAN_VAE_CACHE] = b->vae.cache * lines;
-    out->arena[PLAN_VAE_SCRATCH] = b->vae.scratch + b->vae.staging;
-    if (last) out->arena[PLAN_PICTURES] = PICTURES_HELD * block * lines;
+    out->arena[PLAN_VAE_WEIGHTS] = vae->weights;
+    out->arena[PLAN_VAE_CACHE] = vae->cache * lines;
+    out->arena[PLAN_VAE_SCRATCH] = vae->scratch + vae->staging;
+    out->arena[PLAN_VAE_WIRE] = vae->wire * lines;
+    if (chain == 0 || place == chain - 1) out->arena[PLAN_PICTURES] = PICTURES_HELD * block * lines;
 }
 
 void plan_bytes_rank(struct plan_rank_bytes *out, const struct plan_bytes *b, const struct roles *r,
@@ -146,7 +168,7 @@ void plan_bytes_rank(struct plan_rank_bytes *out, const struct plan_bytes *b, co
     *out = (struct plan_rank_bytes){ 0 };
     if (at->role == ROLE_LINE) add_line(out, b, r->line[at->line].ranks, at->place);
     if (plan_decodes(r, rank, b->model->schedule.levels + 1))
-        add_decoder(out, b, (uint64_t)at->lines, chain == 0 || at->place == chain - 1);
+        add_decoder(out, b, (uint64_t)at->lines, chain, chain > 0 ? at->place : 0);
     for (int i = 0; i < PLAN_ARENAS; i++) out->all += out->arena[i];
 }
 

@@ -21,6 +21,7 @@ enum plan_arena {
     PLAN_VAE_WEIGHTS,
     PLAN_VAE_CACHE,
     PLAN_VAE_SCRATCH,
+    PLAN_VAE_WIRE, /* units that come from and go to other parts of the decoder */
     PLAN_PICTURES, /* of the blocks that are on their way to the encoder */
     PLAN_ARENAS
 };
@@ -35,7 +36,7 @@ struct plan_bytes {
     const struct kern_backend *backend;
     struct dit *hollow;
     size_t weights;
-    struct vae_bytes vae;
+    struct vae_bytes vae[VAE_PARTS_MAX + 1][VAE_PARTS_MAX]; /* by ranks of a chain and place */
     double text_weights; /* of the text encoder's layers, each used once per token */
     struct line_bytes line[SPLIT_RANKS + 1][SPLIT_RANKS]; /* by ranks per line and place */
 };
@@ -59,7 +60,8 @@ void plan_work(struct cost_work *out, const struct plan_bytes *b);
  * left to the caller. */
 status plan_line_config(struct line_config *out, const struct plan_bytes *b,
                         int ranks_per_line) MUST_USE;
-struct vae_config plan_vae_config(const struct plan_bytes *b);
+status plan_vae_config(struct vae_config *out, const struct plan_bytes *b, int chain,
+                       int place) MUST_USE; /* chain 0: the whole decoder */
 
 /* Does it turn blocks into pictures? */
 bool plan_decodes(const struct roles *r, int rank, int stages);

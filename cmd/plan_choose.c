@@ -21,7 +21,7 @@ status plan_choose(const struct plan_wish *w, int *ranks_per_line, int *decode_r
         if (w->node[i] >= nodes) nodes = w->node[i] + 1;
     snprintf(topo, sizeof topo, "node:%d cpu:%d", nodes, w->cores);
     TRY(topo_from_string(&m.topo, topo));
-    cost_facts_shape(&m.shape, &w->facts);
+    TRY(cost_facts_shape(&m.shape, &w->facts));
     m.shape.clips = w->clips;
     cost_facts_work(&work, &w->facts);
     cost_estimate(&m.parts, &work, m.topo.kind, w->threads);

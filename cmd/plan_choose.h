@@ -10,7 +10,7 @@ struct plan_wish {
     int ranks, threads; /* of the world; of a rank */
     const int *node;    /* [ranks] */
     int cores;          /* of a machine */
-    int clips;              /* there are to make */
+    int clips;          /* there are to make */
     bool cross_nodes;
     int ranks_per_line; /* 0: choose */
     int decode_ranks;   /* -1: choose */

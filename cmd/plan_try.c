@@ -59,10 +59,12 @@ static status hold_line(struct held *h, const struct role_at *at)
     return line_open(&h->line, &c);
 }
 
-static status hold_vae(struct held *h)
+static status hold_vae(struct held *h, const struct role_at *at)
 {
-    struct vae_config c = plan_vae_config(&h->v->bytes);
+    int const chain = h->v->roles.line[at->line].decode_ranks;
+    struct vae_config c;
 
+    TRY(plan_vae_config(&c, &h->v->bytes, chain, chain > 0 ? at->place : 0));
     c.backend = &h->touching;
     log_info("try: loading %s", c.path);
     return vae_open(&h->vae, &c);
@@ -101,7 +103,8 @@ status plan_try(struct text *out, const struct plan_view *v, int rank)
     plan_bytes_rank(&b, &v->bytes, &v->roles, rank);
     TRY_OUT(resident(&before));
     if (v->roles.rank[rank].role == ROLE_LINE) TRY_OUT(hold_line(&h, &v->roles.rank[rank]));
-    if (plan_decodes(&v->roles, rank, v->cost.shape.stages)) TRY_OUT(hold_vae(&h));
+    if (plan_decodes(&v->roles, rank, v->cost.shape.stages))
+        TRY_OUT(hold_vae(&h, &v->roles.rank[rank]));
     TRY_OUT(hold_host(&h, &b));
     TRY_OUT(resident(&after));
     double const grown = (double)after - (double)before, predicted = (double)b.all;

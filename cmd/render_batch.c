@@ -60,7 +60,7 @@ static status share_clips(struct batch *t)
 static status choose(struct batch *t, int choice[2])
 {
     const struct render_options *const o = t->rank->o;
-    struct plan_wish const wish = {
+    struct plan_wish wish = {
         .facts = { .shape = &t->shape,
                    .policy = &t->policy,
                    .act = t->act,
@@ -79,7 +79,10 @@ static status choose(struct batch *t, int choice[2])
     char *bytes = (char *)choice;
     size_t len = 2 * sizeof *choice;
 
-    if (t->world->rank == 0) TRY(plan_choose(&wish, &choice[0], &choice[1]));
+    if (t->world->rank == 0) {
+        TRY(vae_base(&wish.facts.vae_base, t->b->clip[0]->card->vae));
+        TRY(plan_choose(&wish, &choice[0], &choice[1]));
+    }
     TRY(world_share(t->world, 0, &bytes, &len));
     if (t->world->rank == 0) return ST_OK;
     memcpy(choice, bytes, 2 * sizeof *choice);

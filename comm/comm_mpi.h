@@ -10,7 +10,7 @@
  * MPI sees packets, never a caller's memory: a tensor passes through them in
  * pieces, copied under the lock, so whoever holds the lock may take it back.
  *
- *   comm_mpi_world.c   the operations of all of a world; groups
+ *   comm_mpi_world.c   groups and the world as memory
  *   comm_mpi_parts.c   start, finish          comm_mpi_loop.c     the thread
  *   comm_mpi_meet.c    agree, split           comm_mpi_packet.c   posting, testing
  *   comm_mpi_tell.c    notes, stop, abort     comm_mpi_open.c, comm_mpi_leave.c
@@ -27,6 +27,7 @@
 
 enum {
     PIECE_BYTES = 1 << 20, /* of a tensor in one packet */
+    FIRST_BYTES = 2048,    /* in the first, which shows that the peer is there */
     PIECES_MOVING = 2,     /* at once from one rank to another in a group */
     NOTES_MOVING = 16      /* at once to one rank */
 };
@@ -176,6 +177,7 @@ void packets_leave_group(struct mpi_world *w, const struct mpi_group *g);
 /* The thread's turns: what is wanted becomes packets; what came is taken. */
 void parts_collect(struct mpi_group *g);
 void parts_deliver(struct mpi_group *g, const struct packet *p);
+bool parts_flow(const struct mpi_group *g); /* is a part half over? */
 void meet_listen(struct mpi_group *g);
 void meet_deliver(struct mpi_group *g, const struct packet *p);
 void tell_collect(struct mpi_world *w);

@@ -3,11 +3,9 @@
 #include "comm/comm_mpi.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
-
-/* It sleeps an eighth of the time nothing has moved, between these two, while
- * anything is awaited; else it looks for what others tell now and then. */
-static double const nap_s = 20e-6, longest_nap_s = 1e-3, idle_nap_s = 4e-3;
+#include <sys/prctl.h>
 
 status mpi_broken(const struct mpi_group *g)
 {
@@ -73,17 +71,37 @@ static bool awaits(const struct mpi_world *w)
     return w->left_at > 0 || packets_sending(w) > 0;
 }
 
+static bool flows(const struct mpi_world *w)
+{
+    for (const struct mpi_group *g = w->groups; g; g = g->next)
+        if (parts_flow(g)) return true;
+    return false;
+}
+
+static void nap(struct mpi_world *w, double s)
+{
+    struct timespec const until = rules_until(s);
+    (void)pthread_cond_timedwait(&w->work, &w->lock, &until);
+}
+
+static void look_again(struct mpi_world *w)
+{
+    pthread_mutex_unlock(&w->lock);
+    (void)sched_yield();
+    pthread_mutex_lock(&w->lock);
+}
+
+/* Right after something moved more is likely; while tensors flow the next piece is.
+ * Then sleep an eighth of the time nothing has moved. */
 static void rest(struct mpi_world *w)
 {
-    double nap = idle_nap_s;
+    double const idle = clock_seconds() - w->moved_at;
+    bool const flow = flows(w);
 
-    if (awaits(w)) {
-        nap = (clock_seconds() - w->moved_at) / 8;
-        if (nap < nap_s) nap = nap_s;
-        if (nap > longest_nap_s) nap = longest_nap_s;
-    }
-    struct timespec const until = rules_until(nap);
-    (void)pthread_cond_timedwait(&w->work, &w->lock, &until);
+    if (!awaits(w)) nap(w, 4e-3);
+    else if (idle < (flow ? 2e-3 : 30e-6)) look_again(w);
+    else if (flow) nap(w, 50e-6);
+    else nap(w, idle < 160e-6 ? 20e-6 : idle < 8e-3 ? idle / 8 : 1e-3);
 }
 
 static struct packet *take_queue(struct mpi_world *w)
@@ -132,6 +150,8 @@ static enum ending live(struct mpi_world *w)
 void *mpi_thread(void *world)
 {
     struct mpi_world *const w = world;
+
+    (void)prctl(PR_SET_TIMERSLACK, 1000UL); /* ns; its naps are short */
     status const st = mpi_begin(w);
 
     pthread_mutex_lock(&w->lock);

@@ -141,15 +141,16 @@ static int number_of(const struct arrival *a, int colour)
 static status split_off(struct mpi_group *g, int colour, struct mpi_group **out)
 {
     const struct arrival *const a = brought(g);
-    int const id = a[0].first_id + number_of(a, colour) * g->world->size;
+    int64_t const id = a[0].first_id + (int64_t)number_of(a, colour) * g->world->size;
     int size = 0;
 
-    if (id < 0 || id > (g->world->tag_max - 1) / 2)
-        return fail(ST_COMM, "split: group %d; this MPI has tags up to %d", id, g->world->tag_max);
+    if (id > (g->world->tag_max - 1) / 2)
+        return fail(ST_COMM, "split: this MPI has tags up to %d, for fewer groups",
+                    g->world->tag_max);
     for (int r = 0; r < g->base.size; r++) size += a[r].colour == colour;
     TRY(mpi_group_open(out, g->world, size));
     struct mpi_group *const child = *out;
-    child->id = id;
+    child->id = (int)id;
     for (int r = 0, n = 0; r < g->base.size; r++) {
         if (a[r].colour != colour) continue;
         if (r == g->base.rank) child->base.rank = n;
@@ -160,13 +161,15 @@ static status split_off(struct mpi_group *g, int colour, struct mpi_group **out)
     return ST_OK;
 }
 
-/* Ids that no other rank gives out, nor this one again. */
+/* Ids that no other rank gives out, nor this one again; past all tags: none are left. */
 static int new_ids(struct mpi_group *g)
 {
-    int const first = 1 + g->world->rank + g->world->split_count * g->world->size;
+    struct mpi_world *const w = g->world;
+    int64_t const first = 1 + w->rank + (int64_t)w->split_count * w->size;
 
-    g->world->split_count += g->base.size;
-    return first;
+    if (first > w->tag_max) return w->tag_max;
+    w->split_count += g->base.size;
+    return (int)first;
 }
 
 static status split(struct mpi_group *g, struct arrival *mine, struct comm **out)

@@ -7,19 +7,26 @@
 static int pieces_of(const struct tensor *t)
 {
     size_t const bytes = tensor_bytes(t);
-    return bytes ? (int)((bytes + PIECE_BYTES - 1) / PIECE_BYTES) : 1;
+    return bytes <= FIRST_BYTES ? 1 : 1 + (int)((bytes - FIRST_BYTES - 1) / PIECE_BYTES + 1);
 }
 
-/* Bytes of a piece; all but the last are full. */
-static size_t piece_bytes(const struct posted *p, int piece)
+static size_t offset_of(int piece)
 {
-    size_t const left = tensor_bytes(&p->part.t) - (size_t)piece * PIECE_BYTES;
-    return left < PIECE_BYTES ? left : PIECE_BYTES;
+    return piece ? FIRST_BYTES + (size_t)(piece - 1) * PIECE_BYTES : 0;
 }
 
-static unsigned char *piece_at(const struct posted *p, int piece)
+static size_t room_of(int piece) { return piece ? PIECE_BYTES : FIRST_BYTES; }
+
+/* Bytes of a piece; all but the last fill their room. */
+static size_t bytes_of(const struct posted *p, int piece)
 {
-    return (unsigned char *)p->part.t.data + (size_t)piece * PIECE_BYTES;
+    size_t const left = tensor_bytes(&p->part.t) - offset_of(piece);
+    return left < room_of(piece) ? left : room_of(piece);
+}
+
+static unsigned char *place_of(const struct posted *p, int piece)
+{
+    return (unsigned char *)p->part.t.data + offset_of(piece);
 }
 
 static status make_posted(struct mpi_group *g, const struct comm_part *parts, int count)
@@ -129,7 +136,7 @@ static bool ask(struct mpi_group *g, int i)
     struct posted *const p = &g->posted[i];
     bool const send = p->part.send;
     struct piece_head head = { .whole = p->part.t };
-    size_t const n = send ? piece_bytes(p, p->asked) : PIECE_BYTES;
+    size_t const n = send ? bytes_of(p, p->asked) : room_of(p->asked);
     struct packet *const packet =
         packet_new(PACKET_PIECE, g, g->members[p->part.peer], (int)(sizeof head + n));
 
@@ -139,7 +146,7 @@ static bool ask(struct mpi_group *g, int i)
     packet->part = i;
     packet->piece = p->asked++;
     if (send) memcpy(packet->bytes, &head, sizeof head);
-    if (send && n) memcpy(packet->bytes + sizeof head, piece_at(p, packet->piece), n);
+    if (send && n) memcpy(packet->bytes + sizeof head, place_of(p, packet->piece), n);
     g->moving[send][p->part.peer]++;
     packet_queue(g->world, packet);
     return true;
@@ -155,17 +162,24 @@ void parts_collect(struct mpi_group *g)
     }
 }
 
+bool parts_flow(const struct mpi_group *g)
+{
+    for (int i = 0; g->open && i < g->count; i++)
+        if (g->posted[i].done && g->posted[i].done < g->posted[i].pieces) return true;
+    return false;
+}
+
 static void take_in(struct posted *p, const struct packet *packet)
 {
     const struct tensor *const t = &p->part.t;
-    size_t const n = piece_bytes(p, packet->piece);
+    size_t const n = bytes_of(p, packet->piece);
     struct piece_head head;
 
     memcpy(&head, packet->bytes, sizeof head);
     if (head.whole.dtype != t->dtype || tensor_bytes(&head.whole) != tensor_bytes(t)) {
         p->misfit = true;
         p->sent = head.whole;
-    } else if (n) memcpy(piece_at(p, packet->piece), packet->bytes + sizeof head, n);
+    } else if (n) memcpy(place_of(p, packet->piece), packet->bytes + sizeof head, n);
 }
 
 void parts_deliver(struct mpi_group *g, const struct packet *packet)

@@ -18,7 +18,8 @@
 struct decode_chain_config {
     struct vae *vae;            /* the part; borrowed */
     struct vae_part part;       /* of it; zeroed: all */
-    pthread_mutex_t *turn;      /* held while the vae computes, for streams that share it */
+    pthread_mutex_t *turn;      /* held while the vae computes or waits for the next part: for
+                                   streams of one rank over the same weights */
     struct comm *in, *out;      /* hops; this rank is rank 1 of in and rank 0 of out. NULL: the
                                    last part */
     int frames;                 /* of a block */

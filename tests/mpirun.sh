@@ -1,12 +1,55 @@
-#!/bin/sh
+#!/bin/bash
 # Run a test as N ranks on this machine, however few its cores.
 #
-#   tests/mpirun.sh N PROGRAM [argument]...
+#   tests/mpirun.sh N PROGRAM [argument]...      PROGRAM: one that was built here
+#
+# mpirun of Open MPI 4.1 now and then hangs in its own end, when all ranks are gone
+# (PMIx_server_finalize): then it is ended here, and the exit code is theirs.
 set -u
 n=$1
 shift
 command -v mpirun >/dev/null || { echo "mpirun is not installed" && exit 77; }
+case $(ldd "$1" 2>/dev/null) in
+*libmpi*) ;;
+*) echo "$1 is built without MPI" && exit 77 ;;
+esac
+
+all_gone() { # PID: it has children, and all are zombies
+    local states
+    states=$(ps -o stat= --ppid "$1") && ! grep -qv '^Z' <<<"$states"
+}
+
+first_code() { # PID: what its children ended with, the first that is not 0
+    local child status
+    for child in $(ps -o pid= --ppid "$1"); do
+        status=$(awk '{ print $NF }' "/proc/$child/stat") || continue
+        [ $((status >> 8)) = 0 ] || { echo $((status >> 8)) && return; }
+    done
+    echo 0
+}
+
+watch_end() { # PID FILE: the code goes into FILE if it has to be killed
+    local seconds=0
+    while sleep 1 && kill -0 "$1"; do
+        if all_gone "$1"; then seconds=$((seconds + 1)); else seconds=0; fi
+        [ $seconds -lt 5 ] || { first_code "$1" >"$2" && kill -9 "$1"; }
+    done 2>/dev/null
+}
+
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 # A container may forbid one process to read another's memory.
 export OMPI_MCA_btl_vader_single_copy_mechanism=none
-exec mpirun --oversubscribe --bind-to none -n "$n" "$@" </dev/null
+mpirun --oversubscribe --bind-to none -n "$n" "$@" </dev/null &
+pid=$!
+trap 'kill $pid' TERM INT
+code=$(mktemp) || exit 1
+watch_end $pid "$code" &
+watcher=$!
+wait $pid
+rc=$?
+kill -0 $pid 2>/dev/null && wait $pid && rc=$? # a signal came between
+kill $watcher 2>/dev/null
+wait $watcher 2>/dev/null
+[ ! -s "$code" ] || { rc=$(cat "$code") && echo "mpirun hung at its end and was killed" >&2; }
+rm -f "$code"
+exit "$rc"

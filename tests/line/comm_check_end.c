@@ -2,6 +2,7 @@
 #include "tests/line/comm_checks.h"
 #include "tests/rng.h"
 
+#include <pthread.h>
 #include <stdio.h>
 
 const struct comm_check comm_checks[] = {
@@ -14,6 +15,7 @@ const struct comm_check comm_checks[] = {
     { "notes", check_notes, 1, ST_OK, "", NULL },
     { "notes overflow", check_notes_overflow, 1, ST_OK, "", NULL },
     { "refusals", check_refusals, 1, ST_OK, "", NULL },
+    { "closed early", check_closed_early, 1, ST_OK, "", NULL },
     { "late", check_late, 1, ST_OK, "", NULL },
     { "stop", check_stop, 1, ST_OK, "", NULL },
     { .name = NULL },
@@ -66,6 +68,29 @@ static status aborted_everywhere(struct comm *c, void *trial)
     if (st == ST_PEER && !c->ops->aborted(c)) st = fail(ST_MISMATCH, "aborted and not aborted");
     if (st == ST_PEER) st = expect_peer(c, g->ops->start(g, NULL, 0));
     g->ops->close(&g);
+    return st;
+}
+
+static void *abort_soon(void *comm)
+{
+    struct comm *const c = comm;
+
+    check_pause_ms(3);
+    c->ops->abort(c);
+    return NULL;
+}
+
+/* Another thread of the odd rank aborts while this one waits. */
+static status aborted_by_thread(struct comm *c, void *trial)
+{
+    const struct comm_trial *const t = trial;
+    pthread_t thread;
+    status st = ST_OK;
+
+    if (c->rank == t->odd && pthread_create(&thread, NULL, abort_soon, c))
+        return fail(ST_NOMEM, "a thread");
+    while (st == ST_OK) st = c->rank % 2 ? check_ring(c) : c->ops->agree(c, ST_OK);
+    if (c->rank == t->odd) pthread_join(thread, NULL);
     return st;
 }
 
@@ -182,6 +207,7 @@ static status different_meetings(struct comm *c, void *trial)
 
 const struct comm_check comm_endings[] = {
     { "abort", aborted_everywhere, 2, ST_IO, "rank ", " has no disk" },
+    { "abort by a thread", aborted_by_thread, 2, ST_PEER, " stops: rank ", " aborted" },
     { "absent from agree", absent_from_agree, 2, ST_COMM, "waited 0.25 s for rank ", "" },
     { "absent from split", absent_from_split, 2, ST_COMM, "waited 0.25 s for rank ", "" },
     { "absent sender", absent_sender, 2, ST_COMM, "waited 0.25 s for rank ", " to send 1 part" },

@@ -163,6 +163,29 @@ out:
     return st;
 }
 
+/* A group closed with a start open: the memory is the caller's at once. */
+status check_closed_early(struct comm *c, void *trial)
+{
+    int64_t const n = 1 << 16;
+    float *const data = malloc((size_t)n * sizeof *data);
+    struct comm_part parts[CHECK_RANKS];
+    struct comm *g = NULL;
+    int count = 0;
+    status st = data ? ST_OK : fail(ST_NOMEM, "closed early");
+
+    (void)trial;
+    TRY_OUT(st);
+    TRY_OUT(c->ops->split(c, 0, &g));
+    for (int r = 0; r < c->size; r++)
+        if (r != c->rank)
+            parts[count++] = (struct comm_part){ .t = { data, DT_F32, 1, { n } }, .peer = r };
+    TRY_OUT(g->ops->start(g, parts, count));
+out:
+    if (g) g->ops->close(&g);
+    free(data);
+    return c->ops->agree(c, st);
+}
+
 status check_ring(struct comm *c)
 {
     float out = (float)c->rank, in = (float)NAN;

@@ -43,6 +43,7 @@ status check_two_threads(struct comm *c, void *trial);
 status check_notes(struct comm *c, void *trial);
 status check_notes_overflow(struct comm *c, void *trial);
 status check_refusals(struct comm *c, void *trial);
+status check_closed_early(struct comm *c, void *trial);
 status check_late(struct comm *c, void *trial);
 status check_stop(struct comm *c, void *trial);
 

@@ -124,7 +124,7 @@ static void no_deadlock(void **state)
         for (const struct comm_check *check = comm_checks; check->name; check++)
             if (size >= check->ranks_min) expect(size, check, trial, max_us);
         for (const struct comm_check *check = comm_endings; check->name; check++)
-            if (check->ends != ST_COMM || rng_below(&rng, 8) == 0)
+            if (check->ends != ST_COMM || rng_below(&rng, 16) == 0)
                 expect(size, check, trial, max_us);
     }
 }

@@ -3,6 +3,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* How many parts were sent and are not what they were. */
+static int close_parts(struct watched *w)
+{
+    int n = 0;
+
+    for (int i = 0; i < w->count; i++) {
+        const struct tensor *const t = &w->part[i].t;
+        if (w->part[i].send) n += !w->sent[i] || memcmp(w->sent[i], t->data, tensor_bytes(t)) != 0;
+        free(w->sent[i]);
+    }
+    w->count = 0;
+    return n;
+}
+
 static status start(struct comm *c, const struct comm_part *parts, int count)
 {
     struct watched *const w = (struct watched *)c;
@@ -16,27 +30,15 @@ static status start(struct comm *c, const struct comm_part *parts, int count)
         if (!parts[i].send) memset(t->data, 0xff, tensor_bytes(t));
         else if (w->sent[i]) memcpy(w->sent[i], t->data, tensor_bytes(t));
     }
-    return w->inner->ops->start(w->inner, parts, count);
-}
-
-/* Parts that were sent and are not what they were. */
-static int changed(struct watched *w)
-{
-    int n = 0;
-
-    for (int i = 0; i < w->count; i++) {
-        const struct tensor *const t = &w->part[i].t;
-        if (w->part[i].send) n += !w->sent[i] || memcmp(w->sent[i], t->data, tensor_bytes(t)) != 0;
-        free(w->sent[i]);
-    }
-    w->count = 0;
-    return n;
+    status const st = w->inner->ops->start(w->inner, parts, count);
+    if (st != ST_OK) close_parts(w); /* nothing is open, no finish comes */
+    return st;
 }
 
 static status finish(struct comm *c)
 {
     struct watched *const w = (struct watched *)c;
-    int const bad = changed(w);
+    int const bad = close_parts(w);
 
     TRY(w->inner->ops->finish(w->inner));
     if (bad) return fail(ST_MISMATCH, "%d parts changed while they were sent", bad);

@@ -8,6 +8,7 @@
  *   mpi_comm end NAME ODD           a check that breaks the world
  *   mpi_comm die ODD                a process goes
  *   mpi_comm freeze ODD             a process stands still
+ *   mpi_comm tardy ODD              a process comes too late to open the world
  *   mpi_comm leave CODE ODD         one leaves with 9 and has failed, the others with CODE
  *   ... [--seed N] [--delay US]     comms dawdle so long at most
  *
@@ -32,7 +33,7 @@ struct args {
 
 static void parse(struct args *a, int argc, char **argv)
 {
-    const char *word[3] = { "well", "0", NULL };
+    const char *word[3] = { "well", NULL, NULL };
     int words = 0;
 
     *a = (struct args){ .trial = { .seed = rng_seed(argc, argv), .haste = 1 } };
@@ -43,7 +44,7 @@ static void parse(struct args *a, int argc, char **argv)
         i += value;
     }
     a->what = word[0];
-    a->name = words == 2 ? word[0] : word[1];
+    a->name = words == 3 ? word[1] : word[0];
     if (words > 1) a->trial.odd = atoi(word[words - 1]);
 }
 
@@ -151,10 +152,11 @@ static int broken(struct comm *c, struct args *a, bool *own)
 static int run(struct comm *world, struct args *a, bool *own)
 {
     struct comm *c = world;
+    status const st = share_seed(world, &a->trial.seed);
     int code = 1;
 
-    *own = true;
-    if (share_seed(world, &a->trial.seed) != ST_OK) return 1;
+    *own = st != ST_PEER;
+    if (st != ST_OK) return CODE + (int)st; /* another may be ahead and have failed as it should */
     if (world->rank == 0)
         printf("mpi_comm %s --seed %llu\n", a->name, (unsigned long long)a->trial.seed);
     if (a->delay_us && comm_delay_open(&c, world, a->trial.seed, a->delay_us) != ST_OK) return 1;
@@ -167,6 +169,16 @@ static int run(struct comm *world, struct args *a, bool *own)
     return code;
 }
 
+/* Before the world there are no ranks but those the launcher counts. */
+static status open_world(struct comm **world, const struct args *a)
+{
+    const char *const rank = getenv("OMPI_COMM_WORLD_RANK");
+
+    if (strcmp(a->what, "tardy")) return comm_mpi_open(world, 30);
+    if (rank && atoi(rank) == a->trial.odd) check_pause_ms(5000);
+    return comm_mpi_open(world, 1);
+}
+
 int main(int argc, char **argv)
 {
     struct comm *world = NULL;
@@ -175,12 +187,13 @@ int main(int argc, char **argv)
 
     parse(&a, argc, argv);
     if (!comm_mpi_launched()) {
-        printf("built without MPI, or not started by mpirun\n");
+        printf("not started by mpirun\n");
         return CODE_SKIP;
     }
-    if (comm_mpi_open(&world, 30) != ST_OK) {
+    status const st = open_world(&world, &a);
+    if (st != ST_OK) {
         fprintf(stderr, "%s\n", error_last()->msg);
-        return 1;
+        return CODE + (int)st;
     }
     if (world->size > CHECK_RANKS) return comm_mpi_leave(&world, 2, true);
     int const code = run(world, &a, &own);

@@ -32,6 +32,7 @@ ends() { # CODE SECONDS RANKS ARGUMENT...: mpirun ends with CODE within SECONDS
 
 ends 43 10 4 end abort 2
 ends 43 10 2 end abort 0 --delay 300
+ends 48 10 3 end "abort by a thread" 1
 ends 47 10 3 end "absent from agree" 1
 ends 47 10 3 end "absent from split" 0
 ends 47 10 2 end "absent sender" 1
@@ -45,6 +46,7 @@ for odd in 0 1 2; do
     ends 33 10 3 die $odd
     ends 47 12 3 freeze $odd
 done
+ends 47 10 3 tardy 1
 ends 9 10 4 leave 0 2
 ends 9 10 3 leave 5 0
 ends 9 10 3 leave 9 1 # all bring the same: nobody is ended by force

@@ -126,6 +126,9 @@ static void refusals(void **state)
         { { .ranks = 8, .stages = 6, .ranks_per_line = 6, .decode_ranks = 3 },
           "--decode-ranks 3: 8 ranks in lines of 6 have room for at most 2; 0 to 2 are allowed, or "
           "fewer --ranks-per-line" },
+        { { .ranks = 20, .stages = 6, .ranks_per_line = 6, .decode_ranks = 10 },
+          "--decode-ranks 10: 20 ranks in lines of 6 have room for at most 8; 0 to 8 are allowed, "
+          "or fewer --ranks-per-line" },
         { { .ranks = 6, .stages = 6, .ranks_per_line = 6, .node = threes },
           "--ranks-per-line 6: no machine has more than 3 ranks side by side; 1 to 3 are allowed, "
           "or --cross-nodes" },
@@ -149,6 +152,7 @@ static void check_ranks(const struct roles *r, const struct roles_config *c)
     for (int l = 0; l < r->lines; l++) {
         const struct role_line *const line = &r->line[l];
         assert_int_equal(line->ranks, c->ranks_per_line);
+        assert_true(line->decode_ranks <= ROLES_CHAIN);
         for (int p = 0; p < line->ranks; p++) {
             const struct role_at *const at = &r->rank[line->first + p];
             assert_int_equal(at->role, ROLE_LINE);
@@ -196,6 +200,19 @@ static void check_even(const struct roles *r, const struct roles_config *c)
     assert_int_equal(chain_least > 0, c->decode_ranks > 0);
 }
 
+/* Most decode ranks that n ranks have room for beside lines. */
+static int room(int n, int per_line)
+{
+    int most = 0;
+
+    for (int lines = 1; lines * per_line <= n; lines++) {
+        int const left = n - lines * per_line;
+        int const use = left < ROLES_CHAIN * lines ? left : ROLES_CHAIN * lines;
+        if (use > most) most = use;
+    }
+    return most;
+}
+
 static void every_world(void **state)
 {
     (void)state;
@@ -207,7 +224,7 @@ static void every_world(void **state)
                     struct roles_config const c = {
                         .ranks = n, .stages = stages, .ranks_per_line = per_line, .decode_ranks = d
                     };
-                    bool const fits = n - d >= per_line;
+                    bool const fits = n >= per_line && d <= room(n, per_line);
                     assert_int_equal(roles_make(&r, &c), fits ? ST_OK : ST_ARG);
                     if (!fits) continue;
                     check_ranks(&r, &c);
@@ -234,9 +251,8 @@ static void every_pair_of_machines(void **state)
                                                     .ranks_per_line = per_line,
                                                     .decode_ranks = d,
                                                     .node = node };
-                    int const room =
-                        (a > per_line ? a - per_line : 0) + (b > per_line ? b - per_line : 0);
-                    bool const fits = (a >= per_line || b >= per_line) && d <= room;
+                    bool const fits = (a >= per_line || b >= per_line) &&
+                                      d <= room(a, per_line) + room(b, per_line);
                     for (int i = 0; i < a + b; i++) node[i] = i >= a;
                     assert_int_equal(roles_make(&r, &c), fits ? ST_OK : ST_ARG);
                     if (!fits) continue;
