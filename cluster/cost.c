@@ -189,4 +189,5 @@ void cost_of(struct cost *out, const struct cost_model *m, const struct roles *r
         out->bound = block <= line ? COST_LINE : block <= decode[l] ? COST_DECODE : COST_CORES;
     }
     out->first = first_pictures(&k);
+    out->all = out->first + most(0, m->shape.blocks / lines - 1) * out->block;
 }

@@ -35,6 +35,7 @@ struct cost_shape {
     double latent_bytes;         /* of a block */
     double pictures;             /* of a block */
     int clips;                   /* lines beyond them stand idle; 0: there are always enough */
+    double blocks;               /* of all clips; 0: not known */
     double slowest[ROLES_CHAIN]; /* [c - 1]: share of decode's work of the slowest of c ranks */
 };
 
@@ -52,6 +53,7 @@ struct cost {
     double frames;         /* pictures per second of the world, in the steady state */
     double first;          /* s from the prompt to the first block's pictures; keys are counted
                              as many as in the steady state, so no less than it takes */
+    double all;            /* s until all blocks are in files, from when all is loaded */
     double receive, send;  /* bytes of a tick: of the rank with most */
     double exposed;        /* s of a tick that a rank waits for the exchange */
     double crossing;       /* bytes of a tick between machines, all lines */

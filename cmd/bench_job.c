@@ -69,8 +69,7 @@ status bench_job(struct cost_parts *out, const struct job_model *m,
     TRY_OUT(time_part(&b, "clean", bench_clean, &out->clean));
     TRY_OUT(time_part(&b, "decode", bench_decode, &out->decode));
     TRY_OUT(bench_encode(&b, &out->encode));
-    TRY_OUT(bench_link(&b, &out->link));
-    log_info("bench: encode %.4g s, link %.3g GB/s", out->encode, out->link * 1e-9);
+    log_info("bench: encode %.4g s", out->encode);
 out:
     dit_close(&model);
     if (ctx) backend->close(&ctx);

@@ -10,10 +10,16 @@
 #define BENCH_JOB_H
 
 #include "cmd/job_model.h"
+#include "comm/comm.h"
 #include "kernels/kern.h"
 
-/* threads: of a rank. */
+/* All but the link. threads: of a rank. */
 status bench_job(struct cost_parts *out, const struct job_model *m,
                  const struct kern_backend *backend, int threads) MUST_USE;
+
+/* [all] Bytes per second into a rank from another while it sends as many, in pieces of a
+ * layer's keys and values: between ranks 0 and 1, or if the world is one rank, between
+ * two threads. Known to rank 0. */
+status bench_link(double *bytes_per_second, const struct job_model *m, struct comm *world) MUST_USE;
 
 #endif /* BENCH_JOB_H */

@@ -25,10 +25,8 @@ status bench_clean(const struct bench_subject *b, double *seconds) MUST_USE;
 status bench_decode(const struct bench_subject *b, double *seconds) MUST_USE;
 status bench_encode(const struct bench_subject *b, double *seconds) MUST_USE;
 
-/* bench_rest.c: the first prompt, its encoder's weights read and all; bytes per second
- * into a rank from another, while it sends as many. */
+/* bench_rest.c: the first prompt, its encoder's weights read and all. */
 status bench_text(const struct bench_subject *b, double *seconds) MUST_USE;
-status bench_link(const struct bench_subject *b, double *bytes_per_second) MUST_USE;
 
 double bench_median(double *s, int n);
 

@@ -1,6 +1,6 @@
 #include "base/clock.h"
+#include "cmd/bench_job.h"
 #include "cmd/bench_parts.h"
-#include "comm/comm.h"
 #include "pipeline/text_encoder.h"
 
 #include <stdlib.h>
@@ -39,12 +39,25 @@ out:
 
 /* ---- two ranks that swap a layer's keys and values ------------------------------- */
 
-enum { RANKS = 2, SWAPS = 20 };
+enum { RANKS = 2, SWAPS = 50 };
 
 struct swap {
     size_t bytes;
-    double s[RANKS];
+    double s; /* of rank 0 */
 };
+
+static status swap_all(struct comm *c, const struct comm_part *parts, int count, double *s)
+{
+    double begin = 0;
+
+    for (int i = 0; i <= SWAPS; i++) { /* the first is not counted */
+        if (i == 1) begin = clock_seconds();
+        TRY(c->ops->start(c, parts, count));
+        TRY(c->ops->finish(c));
+    }
+    *s = clock_seconds() - begin;
+    return ST_OK;
+}
 
 static status swap_main(struct comm *c, void *arg)
 {
@@ -55,37 +68,39 @@ static status swap_main(struct comm *c, void *arg)
         { { out, DT_U8, 1, { count } }, 1 - c->rank, true },
         { { in, DT_U8, 1, { count } }, 1 - c->rank, false },
     };
+    double s = 0;
     status st = out && in ? ST_OK : fail(ST_NOMEM, "bench: %zu bytes to swap", w->bytes);
-    double begin = 0;
 
-    TRY_OUT(c->ops->agree(c, st));
-    for (int i = 0; i <= SWAPS; i++) { /* the first is not counted */
-        if (i == 1) begin = clock_seconds();
-        TRY_OUT(c->ops->start(c, parts, COUNT_OF(parts)));
-        TRY_OUT(c->ops->finish(c));
-    }
-    w->s[c->rank] = clock_seconds() - begin;
-out:
+    if (st == ST_OK) st = swap_all(c, parts, COUNT_OF(parts), &s);
+    if (c->rank == 0) w->s = s;
     free(out);
     free(in);
     return st;
 }
 
-status bench_link(const struct bench_subject *b, double *bytes_per_second)
+static status swap_on_threads(struct swap *w)
 {
     struct comm *group[RANKS] = { NULL };
-    struct cost_facts const facts = job_model_facts(b->model);
-    struct cost_shape shape;
-    struct swap w = { 0 };
     status st = ST_OK;
 
-    TRY(cost_facts_shape(&shape, &facts));
-    w.bytes = (size_t)shape.kv_bytes;
     TRY(comm_thread_open(group, RANKS, 60));
-    TRY_OUT(comm_thread_run(group, RANKS, swap_main, &w));
-    *bytes_per_second = SWAPS * (double)w.bytes / (w.s[0] > w.s[1] ? w.s[0] : w.s[1]);
+    TRY_OUT(comm_thread_run(group, RANKS, swap_main, w));
 out:
     for (int i = 0; i < RANKS; i++)
         if (group[i]) group[i]->ops->close(&group[i]);
     return st;
+}
+
+status bench_link(double *bytes_per_second, const struct job_model *m, struct comm *world)
+{
+    struct cost_facts const facts = job_model_facts(m);
+    struct cost_shape shape;
+    struct swap w = { 0 };
+
+    TRY(cost_facts_shape(&shape, &facts));
+    w.bytes = (size_t)shape.kv_bytes;
+    if (world->size == 1) TRY(swap_on_threads(&w));
+    else if (world->rank < RANKS) TRY(swap_main(world, &w));
+    if (world->rank == 0) *bytes_per_second = SWAPS * (double)w.bytes / w.s;
+    return ST_OK;
 }

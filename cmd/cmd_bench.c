@@ -8,12 +8,13 @@
 #include "cmd/bench_model.h"
 #include "cmd/cmd.h"
 #include "cmd/opts.h"
+#include "cmd/world.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { RUNS_MIN = 3, RUNS_MAX = 200 };
+enum { RUNS_MIN = 3, RUNS_MAX = 200, DEADLINE_S = 86400 /* of ranks that wait */ };
 static const double burst_s = 0.25; /* one measurement lasts about this long */
 
 struct bench {
@@ -162,23 +163,44 @@ static void print_parts(struct text *out, const struct cost_parts *p)
 }
 
 /* The speeds of one job, for `plan`. */
-static status bench_for(char *job, const struct kern_backend *backend, const char *precision,
-                        int threads, bool json)
+struct request {
+    char *job;
+    const struct kern_backend *backend;
+    const char *precision; /* "job", "f32", "bf16" */
+    int threads;
+    bool json;
+};
+
+static status print_speeds(const struct request *r, const struct cost_parts *parts,
+                           const struct job_model *m)
 {
-    struct job_model m;
-    struct cost_parts parts;
     struct text out = { 0 };
     status st = ST_OK;
 
-    TRY_OUT(job_model_open(&m, &job, 1, strcmp(precision, "job") != 0 ? precision : NULL));
-    TRY_OUT(bench_job(&parts, &m, backend, threads));
-    if (json) TRY_OUT(bench_file_print(&out, &parts, &m, backend));
-    else print_parts(&out, &parts);
+    if (r->json) TRY_OUT(bench_file_print(&out, parts, m, r->backend));
+    else print_parts(&out, parts);
     if (out.failed) st = fail(ST_NOMEM, "no memory to print the speeds");
     else fputs(out.s, stdout);
     if (st == ST_OK && fflush(stdout)) st = fail(ST_IO, "cannot print the speeds");
 out:
     text_free(&out);
+    return st;
+}
+
+/* [all] Rank 0 measures; from rank to rank, it and rank 1 do. */
+static status bench_for(struct comm *world, void *arg)
+{
+    const struct request *const r = arg;
+    const char *const precision = strcmp(r->precision, "job") != 0 ? r->precision : NULL;
+    struct job_model m;
+    struct cost_parts parts;
+    status st = ST_OK;
+
+    TRY_OUT(job_model_open(&m, &r->job, 1, precision));
+    if (world->rank == 0) TRY_OUT(bench_job(&parts, &m, r->backend, r->threads));
+    TRY_OUT(bench_link(&parts.link, &m, world));
+    if (world->rank == 0) TRY_OUT(print_speeds(r, &parts, &m));
+out:
     job_model_close(&m);
     return st;
 }
@@ -223,8 +245,12 @@ status cmd_bench(int argc, char **argv)
     opts_print(&o);
     if (job && argc > 1) return fail(ST_ARG, "bench: one of CASE and --for is allowed");
     if (job)
-        return bench_for((char *)(uintptr_t)job, kern_backend_find(backend), precision, threads,
-                         json);
+        return world_run(&(struct world_options){ .ranks = 1, .deadline_s = DEADLINE_S }, bench_for,
+                         &(struct request){ .job = (char *)(uintptr_t)job,
+                                            .backend = kern_backend_find(backend),
+                                            .precision = precision,
+                                            .threads = threads,
+                                            .json = json });
     b.json = json || on_demand;
     b.size = bench_size_find(size);
     b.model = model;

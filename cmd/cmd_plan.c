@@ -75,6 +75,8 @@ static status make_plan(struct plan_view *v, const struct plan_options *o, char 
     TRY(plan_bytes_open(&v->bytes, &v->model, kern_backend_find(o->backend)));
     struct cost_facts const facts = job_model_facts(&v->model);
     TRY(cost_facts_shape(&v->cost.shape, &facts));
+    v->cost.shape.clips = v->model.clips;
+    v->cost.shape.blocks = (double)v->model.blocks;
     TRY(read_speeds(v, o));
     v->query.model = &v->cost;
     v->query.ranks_per_line = o->ranks_per_line;

@@ -32,9 +32,6 @@ status plan_vae_config(struct vae_config *out, const struct plan_bytes *b, int c
     struct vae_size const size = { m->vae_base, m->latent_h, m->latent_w };
     struct vae_part part[VAE_PARTS_MAX] = { 0 };
 
-    if (chain > VAE_PARTS_MAX)
-        return fail(ST_ARG, "%d decode ranks for one line; 1 to %d are allowed", chain,
-                    VAE_PARTS_MAX);
     if (chain > 0) TRY(vae_parts(part, chain, &size));
     *out = (struct vae_config){ .backend = b->backend,
                                 .threads = 1,

@@ -73,7 +73,7 @@ static void print_bytes(struct text *out, const struct plan_view *v)
     }
 }
 
-enum { ROWS = 10 };
+enum { ROWS = 11 };
 static const struct row {
     const char *name;
     int digits; /* that count, at least; 0: one behind the point */
@@ -82,6 +82,7 @@ static const struct row {
     { "block to block, s", 4 },
     { "frames/s", 4 },
     { "first pictures, s", 4 },
+    { "all clips, s", 4 },
     { "fullest rank, MiB", 0 },
     { "fullest machine, MiB", 0 },
     { "received per tick and rank, MiB", 0 },
@@ -109,6 +110,7 @@ static void print_cell(struct text *out, const struct plan *p, int row)
         c->block,
         c->frames,
         c->first,
+        c->all,
         mib(p->rank_bytes),
         mib(p->node_bytes),
         c->receive / (1 << 20),
@@ -165,4 +167,7 @@ void plan_print(struct text *out, const struct plan_view *v)
     text_addf(out, "\n%s: ", v->query.goal == PLAN_LATENCY ? "latency" : "throughput");
     planner_why(out, &v->chosen, &v->query);
     text_addf(out, "\n");
+    if (v->roles.lines > v->model.clips)
+        text_addf(out, "%d of %d lines stand idle: a clip goes down one line\n",
+                  v->roles.lines - v->model.clips, v->roles.lines);
 }

@@ -36,8 +36,8 @@ struct held {
     struct comm comm; /* a place in a line; nothing is sent */
     struct dit *dit;
     struct line *line;
-    struct vae *vae;
-    void *host; /* prompts and pictures */
+    struct vae *vae[ROLES_RANKS]; /* one for each line it decodes for */
+    void *host;                   /* prompts and pictures */
 };
 
 static status hold_line(struct held *h, const struct role_at *at)
@@ -67,7 +67,9 @@ static status hold_vae(struct held *h, const struct role_at *at)
     TRY(plan_vae_config(&c, &h->v->bytes, chain, chain > 0 ? at->place : 0));
     c.backend = &h->touching;
     log_info("try: loading %s", c.path);
-    return vae_open(&h->vae, &c);
+    TRY(vae_open(&h->vae[0], &c));
+    for (int i = 1; i < at->lines; i++) TRY(vae_open_beside(&h->vae[i], h->vae[0]));
+    return ST_OK;
 }
 
 /* What lies beside the backend's memory; what the line has of it is not written yet. */
@@ -83,7 +85,7 @@ static status hold_host(struct held *h, const struct plan_rank_bytes *b)
 
 static void let_go(struct held *h)
 {
-    vae_close(&h->vae);
+    for (int i = ROLES_RANKS - 1; i >= 0; i--) vae_close(&h->vae[i]); /* the first one last */
     line_close(&h->line);
     dit_close(&h->dit);
     if (h->ctx) h->touching.close(&h->ctx);

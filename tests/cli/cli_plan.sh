@@ -24,6 +24,7 @@ has 'rank  8       idle      1 rank left is too few for another line of 6' \
     plan job.yaml --topo 'cpu:9' --ranks-per-line 6 --decode-ranks 2
 has 'speeds     estimated' plan job.yaml
 has 'latency: ' plan job.yaml --topo "$gpus" --for latency
+has '1 of 2 lines stand idle' plan job.yaml --topo 'cpu:2' --ranks-per-line 1 --decode-ranks 0
 has '"frames_per_second"' plan job.yaml --topo "$gpus" --json
 has '"role": "decode"' plan job.yaml --topo "$gpus" --ranks-per-line 6 --decode-ranks 4 --json
 
@@ -49,6 +50,8 @@ job big.yaml b 2s
 sed -i 's/64x48/512x384/' big.yaml
 plan big.yaml --topo 'cpu:1' --ranks 8 --ranks-per-line 6 --decode-ranks 2 --try 7 >out.txt 2>err.txt ||
     wrong "--try: $(tail -n 3 err.txt)"
+plan job.yaml --topo 'cpu:1' --ranks 4 --ranks-per-line 1 --decode-ranks 1 --try 3 >serves.txt 2>err.txt ||
+    wrong "--try of a rank that serves three lines: $(tail -n 3 err.txt)"
 off=$(sed -n 's/^rank 7: .*off by \([-+][0-9.]*\) %$/\1/p' out.txt)
 echo "a decode rank's bytes are off by ${off:-?} %"
 awk -v off="${off:-99}" 'BEGIN { exit !(off > -5 && off < 5) }' || wrong "more than 5 %"

@@ -186,7 +186,7 @@ int main(int argc, char **argv)
     bool own = false;
 
     parse(&a, argc, argv);
-    if (!comm_mpi_launched()) {
+    if (comm_launched_rank() < 0) {
         printf("not started by mpirun\n");
         return CODE_SKIP;
     }

@@ -93,6 +93,11 @@ static void replicas(void **state)
     near(c.first, 0.010 + (1 + 2 + 3 + 4 + 5) * 0.070 + 0.120 + 0.010);
     near(c.receive + 1, 1);
 
+    struct cost_model few = m; /* two clips: six of the lines stand idle */
+    few.shape.clips = 2, few.shape.blocks = 20;
+    near(cost_at(&few, 8, 1, 0, false).frames, 2 * 12 / c.block);
+    near(cost_at(&few, 8, 1, 0, false).all, c.first + 9 * c.block);
+
     c = cost_at(&m, 8, 1, 2, false); /* each decodes for three lines */
     near(c.block, 6 * 0.070);
     near(c.frames, 6 * 12 / c.block);
