@@ -38,6 +38,7 @@ status planner_try(struct plan *out, struct roles *roles, const struct plan_quer
     if (!q->node) TRY(topo_nodes(&q->model->topo, q->ranks, filled));
     TRY(roles_make(roles, &c));
     cost_of(&out->cost, q->model, roles, node);
+    out->idle = roles->idle;
     add_bytes(out, q, roles, node);
     return ST_OK;
 }
@@ -55,10 +56,10 @@ static bool faster(const struct plan *a, const struct plan *b, enum plan_goal go
 {
     int const frames = compare_up(a->cost.frames, b->cost.frames);
     int const first = compare_up(b->cost.first, a->cost.first);
-    int const order[2] = { goal == PLAN_LATENCY ? first : frames,
-                           goal == PLAN_LATENCY ? frames : first };
+    int const order[] = { goal == PLAN_LATENCY ? first : frames, b->idle - a->idle,
+                          goal == PLAN_LATENCY ? frames : first };
 
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < COUNT_OF(order); i++)
         if (order[i] != 0) return order[i] > 0;
     return a->node_bytes < b->node_bytes;
 }

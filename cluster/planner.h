@@ -2,8 +2,8 @@
  * planner.h - which roles a world's ranks should have. Pure.
  *
  * Every number of ranks per line and of decode ranks is tried; what does not fit into
- * memory is left out. Differences below 1 % do not count: then latency decides
- * throughput and the other way round.
+ * memory is left out. Differences below 1 % do not count: then fewer idle ranks are
+ * better, then throughput or latency, whichever is not the goal, then less memory.
  */
 #ifndef PLANNER_H
 #define PLANNER_H
@@ -28,6 +28,7 @@ struct plan_query {
 
 struct plan {
     int ranks_per_line, decode_ranks; /* 0 ranks per line: there is none */
+    int idle; /* ranks */
     struct cost cost;
     uint64_t rank_bytes; /* of the rank that holds most */
     uint64_t node_bytes; /* of the machine that holds most */

@@ -2,6 +2,16 @@
 
 #include <stdio.h>
 
+/* A rank's bytes; of ranks that are threads the first holds the transformer for all. */
+static uint64_t bytes_of(void *arg, const struct roles *r, int rank)
+{
+    const struct plan_wish *const w = arg;
+    struct plan_rank_bytes b;
+
+    plan_bytes_rank(&b, w->bytes, r, rank);
+    return w->threads_world && rank > 0 ? b.all - b.arena[PLAN_WEIGHTS] : b.all;
+}
+
 status plan_choose(const struct plan_wish *w, int *ranks_per_line, int *decode_ranks)
 {
     struct cost_model m;
@@ -13,7 +23,11 @@ status plan_choose(const struct plan_wish *w, int *ranks_per_line, int *decode_r
                                   .decode_ranks = w->decode_ranks,
                                   .cross_nodes = w->cross_nodes,
                                   .goal = w->goal,
+                                  .bytes = bytes_of,
+                                  .arg = (void *)(uintptr_t)w,
                                   .node = w->node };
+    struct topo here;
+    struct cost_facts const facts = job_model_facts(w->bytes->model);
     char topo[64];
     int nodes = 1;
 
@@ -21,9 +35,11 @@ status plan_choose(const struct plan_wish *w, int *ranks_per_line, int *decode_r
         if (w->node[i] >= nodes) nodes = w->node[i] + 1;
     snprintf(topo, sizeof topo, "node:%d cpu:%d", nodes, w->cores);
     TRY(topo_from_string(&m.topo, topo));
-    TRY(cost_facts_shape(&m.shape, &w->facts));
+    topo_of_machine(&here);
+    m.topo.memory = here.memory;
+    TRY(cost_facts_shape(&m.shape, &facts));
     m.shape.clips = w->clips;
-    cost_facts_work(&work, &w->facts);
+    cost_facts_work(&work, &facts);
     cost_estimate(&m.parts, &work, m.topo.kind, w->threads);
     TRY(planner_choose(&p, &q));
     *ranks_per_line = p.best.ranks_per_line;

@@ -3,10 +3,11 @@
 #define PLAN_CHOOSE_H
 
 #include "cluster/planner.h"
-#include "cmd/cost_facts.h"
+#include "cmd/plan_bytes.h"
 
 struct plan_wish {
-    struct cost_facts facts;
+    struct plan_bytes *bytes;
+    bool threads_world; /* ranks are threads of one process: they share the transformer */
     int ranks, threads; /* of the world; of a rank */
     const int *node;    /* [ranks] */
     int cores;          /* of a machine */
@@ -17,8 +18,7 @@ struct plan_wish {
     enum plan_goal goal;
 };
 
-/* From estimated speeds; memory is not looked at. All ranks that ask the same get the same
- * answer. ST_ARG if what is settled is not possible. */
+/* From estimated speeds, and within this machine's memory if anything is. ST_ARG if what is settled is not possible. */
 status plan_choose(const struct plan_wish *w, int *ranks_per_line, int *decode_ranks) MUST_USE;
 
 #endif /* PLAN_CHOOSE_H */

@@ -1,8 +1,5 @@
 /* render_batch.c - a batch of clips: what each rank of the world does for it. */
 #include "cmd/render_batch.h"
-#include "base/log.h"
-#include "base/pool.h"
-#include "cmd/plan_choose.h"
 #include "cmd/render_report.h"
 #include "cmd/world.h"
 
@@ -11,100 +8,6 @@
 #include <string.h>
 
 enum { END_WAIT_S = 1000000 }; /* for those that are still at work: their own waits end first */
-
-/* The card's numbers, as the line wants them. */
-static status read_card(struct batch *t)
-{
-    const struct render_options *const o = t->rank->o;
-    const struct render_clip *const c = t->b->clip[0];
-    const struct card *const card = c->card;
-    bool const f32 = o->precision ? !strcmp(o->precision, "f32") : c->job->precision == JOB_F32;
-
-    TRY(schedule_make(&t->schedule, card->step, card->steps, card->warp, card->shift));
-    t->policy = (struct key_policy){
-        .kind = card->window == CARD_ROLLING ? WINDOW_ROLLING : WINDOW_BLOCK,
-        .levels = card->steps,
-        .frames_per_block = card->frames_per_block,
-        .attention_frames = card->attention_frames,
-        .sink_frames = card->sink_frames,
-    };
-    TRY(key_policy_check(&t->policy));
-    TRY(dit_shape_read(&t->shape, card->config));
-    if (t->shape.channels != VAE_CHANNELS)
-        return fail(ST_FORMAT, "%s: latents of %d channels; the VAE takes %d", card->config,
-                    t->shape.channels, VAE_CHANNELS);
-    t->act = f32 ? DT_F32 : DT_BF16;
-    t->latent_h = c->spec->height / VAE_SCALE;
-    t->latent_w = c->spec->width / VAE_SCALE;
-    return ST_OK;
-}
-
-/* Every clip, in order, to the line that has the fewest blocks so far. */
-static status share_clips(struct batch *t)
-{
-    int64_t blocks[ROLES_RANKS] = { 0 };
-
-    t->line_of = calloc((size_t)t->b->clips + 1, sizeof *t->line_of);
-    if (!t->line_of) return fail(ST_NOMEM, "%d clips", t->b->clips);
-    for (int i = 0; i < t->b->clips; i++) {
-        int least = 0;
-        for (int l = 1; l < t->roles.lines; l++)
-            if (blocks[l] < blocks[least]) least = l;
-        t->line_of[i] = least;
-        blocks[least] += t->b->clip[i]->spec->blocks;
-    }
-    return ST_OK;
-}
-
-/* Rank 0's choice is everyone's: machines may differ. */
-static status choose(struct batch *t, int choice[2])
-{
-    const struct render_options *const o = t->rank->o;
-    struct plan_wish wish = {
-        .facts = { .shape = &t->shape,
-                   .policy = &t->policy,
-                   .act = t->act,
-                   .latent_h = t->latent_h,
-                   .latent_w = t->latent_w },
-        .ranks = t->world->size,
-        .threads = t->rank->threads,
-        .node = t->world->node,
-        .cores = pool_cpus(),
-        .clips = t->b->clips,
-        .cross_nodes = o->cross_nodes,
-        .ranks_per_line = o->ranks_per_line,
-        .decode_ranks = o->decode_ranks,
-        .goal = o->for_latency ? PLAN_LATENCY : PLAN_THROUGHPUT,
-    };
-    char *bytes = (char *)choice;
-    size_t len = 2 * sizeof *choice;
-
-    if (t->world->rank == 0) {
-        TRY(vae_base(&wish.facts.vae_base, t->b->clip[0]->card->vae));
-        TRY(plan_choose(&wish, &choice[0], &choice[1]));
-    }
-    TRY(world_share(t->world, 0, &bytes, &len));
-    if (t->world->rank == 0) return ST_OK;
-    memcpy(choice, bytes, 2 * sizeof *choice);
-    free(bytes);
-    return ST_OK;
-}
-
-static status cast_roles(struct batch *t)
-{
-    const struct render_options *const o = t->rank->o;
-    int choice[2] = { o->ranks_per_line, o->decode_ranks };
-
-    if (!o->ranks_per_line || o->decode_ranks < 0) TRY(choose(t, choice));
-    TRY(roles_make(&t->roles, &(struct roles_config){ .ranks = t->world->size,
-                                                      .stages = t->schedule.levels + 1,
-                                                      .ranks_per_line = choice[0],
-                                                      .decode_ranks = choice[1],
-                                                      .node = t->world->node,
-                                                      .cross_nodes = o->cross_nodes }));
-    t->me = &t->roles.rank[t->world->rank];
-    return share_clips(t);
-}
 
 double batch_wait_share(int hops) { return pow(0.75, hops); }
 
@@ -226,9 +129,9 @@ static status share_hash(struct batch *t, const struct render_line *line)
 
 static status prepare(struct batch *t)
 {
-    TRY(read_card(t));
-    TRY(cast_roles(t));
+    TRY(render_cast_card(t));
     TRY(collect_prompts(t));
+    TRY(render_cast_roles(t));
     if (t->world->rank == 0) render_report_roles(t);
     if (t->world->rank == t->roles.text) TRY(encode_prompts(t));
     return join_groups(t);

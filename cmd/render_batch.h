@@ -2,7 +2,8 @@
  * render_batch.h - one batch of clips on one rank: what all roles know of it, and what
  * each role does. Private to cmd/render_*.c.
  *
- *   render_batch.c   cuts the world into roles, shares out clips and prompts
+ *   render_batch.c   opens, runs and closes what each rank does; prompts
+ *   render_cast.c    who plays which role, which line renders which clip
  *   render_line.c    ROLE_LINE: a rank of a line; its tail sends finished blocks on
  *   render_decode.c  ROLE_DECODE, or a thread beside the tail: blocks to pictures to film
  *   render_report.c  rank 0: progress, the table at the end
@@ -41,6 +42,12 @@ struct batch {
     struct comm *in[ROLES_RANKS]; /* decode rank: per line it serves, the hop that comes in */
     struct comm *out;             /* tail or decode rank: the hop that goes out */
 };
+
+/* The card's numbers, as the line wants them. */
+status render_cast_card(struct batch *t) MUST_USE;
+
+/* [all] Roles as asked for, the rest as the planner says; then lines for clips. */
+status render_cast_roles(struct batch *t) MUST_USE;
 
 /* Waits along a way: for the rank behind a line's tail, 1; for each next part one more.
  * The further on, the shorter, so that who is blamed is who hangs. */

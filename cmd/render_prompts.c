@@ -317,4 +317,6 @@ void render_prompts_fill(const struct render_prompts *p, int clip, int64_t block
     if (m.before) add(p, m.before->text, 1.0f - share, embeds);
 }
 
+int render_prompts_texts(const struct render_prompts *p) { return p->texts; }
+
 const char *render_prompts_encoder_hash(const struct render_prompts *p) { return p->hash; }

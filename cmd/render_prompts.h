@@ -33,6 +33,8 @@ struct render_prompts_share {
 status render_prompts_share(struct render_prompts *p,
                             const struct render_prompts_share *s) MUST_USE;
 
+int render_prompts_texts(const struct render_prompts *p); /* distinct ones */
+
 /* Different ids there may be: distinct texts, and every block that is a mix. */
 int render_prompts_count(const struct render_prompts *p);
 

@@ -42,12 +42,13 @@ export OMPI_MCA_btl_vader_single_copy_mechanism=none
 mpirun --oversubscribe --bind-to none -n "$n" "$@" </dev/null &
 pid=$!
 trap 'kill $pid' TERM INT
+trap 'kill -USR1 $pid' USR1
 code=$(mktemp) || exit 1
 watch_end $pid "$code" &
 watcher=$!
 wait $pid
 rc=$?
-kill -0 $pid 2>/dev/null && wait $pid && rc=$? # a signal came between
+while kill -0 $pid 2>/dev/null; do wait $pid && rc=0 || rc=$?; done # a signal came between
 kill $watcher 2>/dev/null
 wait $watcher 2>/dev/null
 [ ! -s "$code" ] || { rc=$(cat "$code") && echo "mpirun hung at its end and was killed" >&2; }

@@ -67,8 +67,8 @@ for left in out/.attempts/usr1* out/.attempts/stop*; do
 done
 
 # A disk that is full: the decode rank's own error, said once, with its code.
-job full.yaml full 10m 'output: {dir: out}'
-expect 1 'File too large' "$top/tests/mpirun.sh" $ranks sh -c \
-    "ulimit -f 8; exec '$rollmill' render --no-prompt-cache full.yaml --threads 1 --ranks-per-line 3 --decode-ranks 2"
+begin full
+prlimit --fsize=8192 --pid "$(pid_of 4)" || wrong "prlimit"
+finish 1 20 'File too large'
 [ "$(grep -c 'rollmill: .*File too large' err.txt)" -eq 1 ] || wrong "full: said more than once: $(cat err.txt)"
 exit $fail

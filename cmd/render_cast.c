@@ -1,0 +1,131 @@
+/* render_cast.c - who plays which role in a batch, and which line renders which clip. */
+#include "base/pool.h"
+#include "cmd/plan_choose.h"
+#include "cmd/render_batch.h"
+#include "cmd/world.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+status render_cast_card(struct batch *t)
+{
+    const struct render_options *const o = t->rank->o;
+    const struct render_clip *const c = t->b->clip[0];
+    const struct card *const card = c->card;
+    bool const f32 = o->precision ? !strcmp(o->precision, "f32") : c->job->precision == JOB_F32;
+
+    TRY(schedule_make(&t->schedule, card->step, card->steps, card->warp, card->shift));
+    t->policy = (struct key_policy){
+        .kind = card->window == CARD_ROLLING ? WINDOW_ROLLING : WINDOW_BLOCK,
+        .levels = card->steps,
+        .frames_per_block = card->frames_per_block,
+        .attention_frames = card->attention_frames,
+        .sink_frames = card->sink_frames,
+    };
+    TRY(key_policy_check(&t->policy));
+    TRY(dit_shape_read(&t->shape, card->config));
+    if (t->shape.channels != VAE_CHANNELS)
+        return fail(ST_FORMAT, "%s: latents of %d channels; the VAE takes %d", card->config,
+                    t->shape.channels, VAE_CHANNELS);
+    t->act = f32 ? DT_F32 : DT_BF16;
+    t->latent_h = c->spec->height / VAE_SCALE;
+    t->latent_w = c->spec->width / VAE_SCALE;
+    return ST_OK;
+}
+
+/* Every clip, in order, to the line that has the fewest blocks so far. */
+static status share_clips(struct batch *t)
+{
+    int64_t blocks[ROLES_RANKS] = { 0 };
+
+    t->line_of = calloc((size_t)t->b->clips + 1, sizeof *t->line_of);
+    if (!t->line_of) return fail(ST_NOMEM, "%d clips", t->b->clips);
+    for (int i = 0; i < t->b->clips; i++) {
+        int least = 0;
+        for (int l = 1; l < t->roles.lines; l++)
+            if (blocks[l] < blocks[least]) least = l;
+        t->line_of[i] = least;
+        blocks[least] += t->b->clip[i]->spec->blocks;
+    }
+    return ST_OK;
+}
+
+/* What the planner needs to know of the batch. Borrows from t. */
+static struct job_model model_of(const struct batch *t)
+{
+    const struct clip_spec *const clip = t->b->clip[0]->spec;
+    int const texts = render_prompts_texts(t->prompts);
+
+    return (struct job_model){ .card = *t->b->clip[0]->card,
+                               .schedule = t->schedule,
+                               .policy = t->policy,
+                               .shape = t->shape,
+                               .act = t->act,
+                               .width = clip->width,
+                               .height = clip->height,
+                               .latent_h = t->latent_h,
+                               .latent_w = t->latent_w,
+                               .clips = t->b->clips,
+                               .texts = texts,
+                               .contexts = render_prompts_count(t->prompts),
+                               .tokens = (int64_t)texts * t->shape.text_len };
+}
+
+static status ask_planner(struct batch *t, int choice[2])
+{
+    const struct render_options *const o = t->rank->o;
+    struct job_model model = model_of(t);
+    struct plan_bytes bytes = { 0 };
+    status st = ST_OK;
+
+    TRY(vae_base(&model.vae_base, model.card.vae));
+    TRY_OUT(plan_bytes_open(&bytes, &model, o->backend));
+    TRY_OUT(
+        plan_choose(&(struct plan_wish){ .bytes = &bytes,
+                                         .threads_world = comm_launched_rank() < 0,
+                                         .ranks = t->world->size,
+                                         .threads = t->rank->threads,
+                                         .node = t->world->node,
+                                         .cores = pool_cpus(),
+                                         .clips = t->b->clips,
+                                         .cross_nodes = o->cross_nodes,
+                                         .ranks_per_line = o->ranks_per_line,
+                                         .decode_ranks = o->decode_ranks,
+                                         .goal = o->for_latency ? PLAN_LATENCY : PLAN_THROUGHPUT },
+                    &choice[0], &choice[1]));
+out:
+    plan_bytes_close(&bytes);
+    return st;
+}
+
+/* Rank 0's choice is everyone's: machines may differ. */
+static status choose(struct batch *t, int choice[2])
+{
+    char *bytes = (char *)choice;
+    size_t len = 2 * sizeof *choice;
+
+    if (t->world->rank == 0) TRY(ask_planner(t, choice));
+    TRY(world_share(t->world, 0, &bytes, &len));
+    if (t->world->rank == 0) return ST_OK;
+    memcpy(choice, bytes, 2 * sizeof *choice);
+    free(bytes);
+    return ST_OK;
+}
+
+status render_cast_roles(struct batch *t)
+{
+    const struct render_options *const o = t->rank->o;
+    int choice[2] = { o->ranks_per_line, o->decode_ranks };
+
+    bool const open = !o->ranks_per_line || o->decode_ranks < 0;
+    if (t->world->size == 1) choice[0] = 1, choice[1] = 0;
+    else if (open) TRY(choose(t, choice));
+    TRY(roles_make(&t->roles, &(struct roles_config){ .ranks = t->world->size,
+                                                      .stages = t->schedule.levels + 1,
+                                                      .ranks_per_line = choice[0],
+                                                      .decode_ranks = choice[1],
+                                                      .node = t->world->node,
+                                                      .cross_nodes = o->cross_nodes }));
+    t->me = &t->roles.rank[t->world->rank];
+    return share_clips(t);
+}
