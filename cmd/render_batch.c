@@ -25,69 +25,6 @@ static status collect_prompts(struct batch *t)
     return st;
 }
 
-/* ---- the groups ------------------------------------------------------------------- */
-
-/* The two ranks of hop `p` of a line: false if the chain is not as long. */
-static bool hop_ends(const struct batch *t, int line, int p, int *from, int *to)
-{
-    const struct role_line *const l = &t->roles.line[line];
-
-    if (p >= l->decode_ranks) return false;
-    *to = l->decode + p;
-    *from = p ? *to - 1 : roles_tail(&t->roles, line, t->schedule.levels + 1);
-    return true;
-}
-
-static int chain_longest(const struct batch *t)
-{
-    int most = 0;
-
-    for (int i = 0; i < t->roles.lines; i++)
-        if (t->roles.line[i].decode_ranks > most) most = t->roles.line[i].decode_ranks;
-    return most;
-}
-
-/* A rank is in one hop of a split at most: so one split for every line a decode rank
- * serves and every place in a chain. */
-static status join_hops(struct batch *t, int nth, int p)
-{
-    int const rank = t->world->rank;
-    int colour = -1, from, to;
-    struct comm *hop;
-
-    for (int line = 0; line < t->roles.lines; line++)
-        if (hop_ends(t, line, p, &from, &to) && line - t->roles.rank[to].line == nth &&
-            (rank == from || rank == to))
-            colour = line;
-    TRY(t->world->ops->split(t->world, colour, &hop));
-    if (!hop) return ST_OK;
-    if (hop->rank) t->in[nth] = hop;
-    else t->out = hop;
-    return ST_OK;
-}
-
-static status join_groups(struct batch *t)
-{
-    int const longest = chain_longest(t);
-    int most = 0;
-
-    TRY(t->world->ops->split(t->world, t->me->role == ROLE_LINE ? t->me->line : -1, &t->line_comm));
-    for (int i = 0; i < t->roles.ranks; i++)
-        if (t->roles.rank[i].role == ROLE_DECODE && t->roles.rank[i].lines > most)
-            most = t->roles.rank[i].lines;
-    for (int nth = 0; nth < most; nth++)
-        for (int p = 0; p < (nth ? 1 : longest); p++) TRY(join_hops(t, nth, p));
-    return ST_OK;
-}
-
-static void leave_groups(struct batch *t)
-{
-    for (int i = 0; i < COUNT_OF(t->in); i++)
-        if (t->in[i]) t->in[i]->ops->close(&t->in[i]);
-    if (t->out) t->out->ops->close(&t->out);
-    if (t->line_comm) t->line_comm->ops->close(&t->line_comm);
-}
-
 /* ---- prompts ---------------------------------------------------------------------- */
 
 static status encode_prompts(struct batch *t)
@@ -101,7 +38,15 @@ static status encode_prompts(struct batch *t)
                                       .backend = o->backend,
                                       .threads = batch_threads(t),
                                       .precision = t->act };
-    return render_prompts_encode(t->prompts, &text);
+    struct track *track = NULL;
+    status st = ST_OK;
+
+    TRY(track_open(&track, t->rank->trace, TRACK_ROW_TEXT, "prompts"));
+    track_begin(track, TRACK_TEXT, TRACK_NOWHERE);
+    st = render_prompts_encode(t->prompts, &text);
+    track_end(track);
+    track_close(&track);
+    return st;
 }
 
 static bool is_of_line(const void *arg, int rank, int clip)
@@ -127,29 +72,25 @@ static status share_hash(struct batch *t, const struct render_line *line)
 
 /* ---- all of it -------------------------------------------------------------------- */
 
-static status prepare(struct batch *t)
-{
-    TRY(render_cast_card(t));
-    TRY(collect_prompts(t));
-    TRY(render_cast_roles(t));
-    if (t->world->rank == 0) render_report_roles(t);
-    if (t->world->rank == t->roles.text) TRY(encode_prompts(t));
-    return join_groups(t);
-}
+/* What a rank opens for its role; NULL where it has none of it. */
+struct part {
+    struct render_line *line;
+    struct render_decode *decode;
+};
 
-static status open_role(struct batch *t, struct render_line **line, struct render_decode **decode)
+static status open_role(struct batch *t, struct part *p)
 {
     struct vae_part part[VAE_PARTS_MAX] = { { 0, 0 } };
     const struct role_line *const served = &t->roles.line[t->me->line];
 
-    if (t->me->role == ROLE_LINE) return render_line_open(line, t);
+    if (t->me->role == ROLE_LINE) return render_line_open(&p->line, t);
     if (t->me->role != ROLE_DECODE) return ST_OK;
     if (served->decode_ranks > 1) {
         struct vae_size size = { .latent_h = t->latent_h, .latent_w = t->latent_w };
         TRY(vae_base(&size.base, t->b->clip[0]->card->vae));
         TRY(vae_parts(part, served->decode_ranks, &size));
     }
-    return render_decode_open(decode, t,
+    return render_decode_open(&p->decode, t,
                               &(struct render_decode_config){ .line = t->me->line,
                                                               .lines = t->me->lines,
                                                               .in = t->in,
@@ -158,7 +99,25 @@ static status open_role(struct batch *t, struct render_line **line, struct rende
                                                               .place = t->me->place });
 }
 
-/* Everyone waits here for the last one; what went wrong anywhere ends it before. */
+/* Every rank is ready when this returns. The one that embeds prompts does so before it
+ * loads anything else; the others load meanwhile. */
+static status open_part(struct batch *t, struct part *p)
+{
+    TRY(render_cast_card(t));
+    TRY(collect_prompts(t));
+    TRY(render_cast_roles(t));
+    if (t->world->rank == 0) render_report_roles(t);
+    TRY(render_join_groups(t));
+    if (t->world->rank == t->roles.text) TRY(encode_prompts(t));
+    TRY(open_role(t, p));
+    TRY(render_prompts_share(
+        t->prompts, &(struct render_prompts_share){
+                        .world = t->world, .from = t->roles.text, .mine = is_of_line, .arg = t }));
+    TRY(share_hash(t, p->line));
+    return t->world->ops->agree(t->world, ST_OK);
+}
+
+/* Everyone waits here for the last one; what goes wrong anywhere ends it before. */
 static status meet_at_end(struct batch *t, status st)
 {
     double const usual = t->world->deadline_s;
@@ -169,48 +128,50 @@ static status meet_at_end(struct batch *t, status st)
     return st;
 }
 
-/* From here on a stop is heeded between ticks, on whichever rank it is asked for. */
-static void stop_at_ticks(const struct batch *t)
+static status run_part(struct batch *t, struct part *p)
 {
+    struct render_report *report = NULL;
+    status st = ST_OK;
+
+    if (t->world->rank == 0) TRY(render_report_open(&report, t));
+    /* From here on a stop is heeded between ticks, on whichever rank it is asked for. */
     if (t->rank->o->stop()) t->world->ops->stop(t->world);
+    if (p->line) st = render_line_run(p->line);
+    if (p->decode) st = render_decode_run(p->decode);
+    if (st == ST_OK || st == ST_CANCELED) st = meet_at_end(t, st);
+    render_report_close(&report);
+    return st;
+}
+
+/* The table, after a stop too: that stays the outcome. */
+static status tell(const struct batch *t, const struct part *p, status st)
+{
+    struct render_account account = { 0 };
+    struct error const own = *error_last();
+
+    if (p->line) render_line_account(p->line, &account);
+    if (p->decode) render_decode_account(p->decode, &account);
+    status const told = render_report_table(t, &account);
+    if (st == ST_OK || told != ST_OK) return told;
+    error_adopt(&own);
+    return st;
 }
 
 status render_batch_run(const struct render_rank *rank, const struct render_batch *b)
 {
     struct batch *const t = calloc(1, sizeof *t);
-    struct render_line *line = NULL;
-    struct render_decode *decode = NULL;
-    struct render_report *report = NULL;
+    struct part p = { 0 };
     status st = ST_OK;
 
     if (!t) return fail(ST_NOMEM, "a batch of %d clips", b->clips);
     *t = (struct batch){ .b = b, .rank = rank, .world = rank->world };
-    TRY_OUT(prepare(t));
-    TRY_OUT(open_role(t, &line, &decode));
-    TRY_OUT(render_prompts_share(
-        t->prompts, &(struct render_prompts_share){
-                        .world = t->world, .from = t->roles.text, .mine = is_of_line, .arg = t }));
-    TRY_OUT(share_hash(t, line));
-    TRY_OUT(t->world->ops->agree(t->world, ST_OK));
-    if (t->world->rank == 0) TRY_OUT(render_report_open(&report, t));
-    stop_at_ticks(t);
-    if (line) st = render_line_run(line);
-    if (decode) st = render_decode_run(decode);
-    if (st == ST_OK || st == ST_CANCELED) st = meet_at_end(t, st);
-    if (st != ST_OK && st != ST_CANCELED) goto out;
-    struct error const own = *error_last();
-    struct render_account account = { 0 };
-    if (line) render_line_account(line, &account);
-    if (decode) render_decode_account(decode, &account);
-    render_report_close(&report);
-    status const told = render_report_table(t, &account);
-    if (st != ST_OK) error_adopt(&own);
-    else st = told;
+    TRY_OUT(open_part(t, &p));
+    st = run_part(t, &p);
+    if (st == ST_OK || st == ST_CANCELED) st = tell(t, &p, st);
 out:
-    render_report_close(&report);
-    render_decode_close(&decode);
-    render_line_close(&line);
-    leave_groups(t);
+    render_decode_close(&p.decode);
+    render_line_close(&p.line);
+    render_leave_groups(t);
     render_prompts_close(&t->prompts);
     free(t->line_of);
     free(t);

@@ -3,6 +3,7 @@
  * each role does. Private to cmd/render_*.c.
  *
  *   render_batch.c   opens, runs and closes what each rank does; prompts
+ *   render_groups.c  the groups of ranks that messages go through
  *   render_cast.c    who plays which role, which line renders which clip
  *   render_line.c    ROLE_LINE: a rank of a line; its tail sends finished blocks on
  *   render_decode.c  ROLE_DECODE, or a thread beside the tail: blocks to pictures to film
@@ -48,6 +49,10 @@ status render_cast_card(struct batch *t) MUST_USE;
 
 /* [all] Roles as asked for, the rest as the planner says; then lines for clips. */
 status render_cast_roles(struct batch *t) MUST_USE;
+
+/* [all] The groups of this rank, by its role; leave closes them. */
+status render_join_groups(struct batch *t) MUST_USE;
+void render_leave_groups(struct batch *t);
 
 /* Waits along a way: for the rank behind a line's tail, 1; for each next part one more.
  * The further on, the shorter, so that who is blamed is who hangs. */
