@@ -1,26 +1,12 @@
 /* render_line.c - one rank of a line; its tail sends finished blocks on to be decoded. */
 #include "base/clock.h"
 #include "base/log.h"
-#include "cmd/render_batch.h"
+#include "cmd/render_beside.h"
 #include "cmd/render_note.h"
 #include "pipeline/decode_link.h"
 #include "pipeline/noise.h"
 
-#include <pthread.h>
 #include <stdlib.h>
-
-enum { TAIL, DECODER, PAIR };
-
-/* Decoding beside the line: a thread of the tail, reached as another rank would be. */
-struct beside {
-    struct comm *pair[PAIR];
-    struct render_decode *decode;
-    struct comm *world;
-    pthread_t thread;
-    bool runs;
-    status st;
-    struct error error;
-};
 
 struct render_line {
     struct batch *t;
@@ -31,8 +17,8 @@ struct render_line {
     const struct dit *model;
     struct line *line;
     struct track *track;
-    struct decode_link *link; /* tail only */
-    struct beside beside;     /* tail only, without decode ranks */
+    struct decode_link *link;     /* tail only */
+    struct render_beside *beside; /* tail only, without decode ranks; else NULL */
 
     int64_t ticks, busy[SCHEDULE_LEVELS + 1]; /* so far; with a block, by stage */
     int64_t first[SCHEDULE_LEVELS + 1], last[SCHEDULE_LEVELS + 1]; /* such ticks */
@@ -106,26 +92,14 @@ out:
     return st;
 }
 
-static status open_beside(struct render_line *l)
-{
-    struct beside *const s = &l->beside;
-
-    s->world = l->t->world;
-    TRY(comm_thread_open(s->pair, PAIR, l->t->rank->o->deadline_s));
-    TRY(render_decode_open(&s->decode, l->t,
-                           &(struct render_decode_config){
-                               .line = l->t->me->line, .lines = 1, .in = &s->pair[DECODER] }));
-    return ST_OK;
-}
-
 static status open_tail(struct render_line *l)
 {
     const struct batch *const t = l->t;
     struct comm *hop = t->out;
 
     if (!t->roles.line[t->me->line].decode_ranks) {
-        TRY(open_beside(l));
-        hop = l->beside.pair[TAIL];
+        TRY(render_beside_open(&l->beside, l->t));
+        hop = render_beside_hop(l->beside);
     }
     return decode_link_open(&l->link, &(struct decode_link_config){
                                           .hop = hop,
@@ -190,9 +164,7 @@ void render_line_close(struct render_line **line)
 
     if (!l) return;
     decode_link_close(&l->link);
-    render_decode_close(&l->beside.decode);
-    for (int i = 0; i < PAIR; i++)
-        if (l->beside.pair[i]) l->beside.pair[i]->ops->close(&l->beside.pair[i]);
+    render_beside_close(&l->beside);
     line_close(&l->line);
     render_store_give_back(l->t->rank->store, &l->model);
     if (l->ctx) l->t->rank->o->backend->close(&l->ctx);
@@ -210,45 +182,6 @@ const char *render_line_weights_hash(const struct render_line *l)
 
 /* ---- running --------------------------------------------------------------------- */
 
-static void *beside_main(void *arg)
-{
-    struct beside *const s = arg;
-
-    log_set_rank(s->world->rank);
-    s->st = render_decode_run(s->decode);
-    if (s->st != ST_OK) s->error = *error_last();
-    if (s->st != ST_OK && s->st != ST_CANCELED) {
-        s->pair[DECODER]->ops->abort(s->pair[DECODER]);
-        s->world->ops->abort(s->world);
-    }
-    return NULL;
-}
-
-static status start_beside(struct render_line *l)
-{
-    struct beside *const s = &l->beside;
-
-    if (!s->decode) return ST_OK;
-    if (pthread_create(&s->thread, NULL, beside_main, s))
-        return fail(ST_NOMEM, "cannot start a thread that decodes");
-    s->runs = true;
-    return ST_OK;
-}
-
-/* The thread is over after this; what it failed of counts before what followed from it. */
-static status join_beside(struct render_line *l, status st)
-{
-    struct beside *const s = &l->beside;
-
-    if (!s->runs) return st;
-    if (st != ST_OK && st != ST_CANCELED) s->pair[TAIL]->ops->abort(s->pair[TAIL]);
-    pthread_join(s->thread, NULL);
-    s->runs = false;
-    if (s->st == ST_OK || s->st == ST_PEER || (st != ST_OK && st != ST_PEER)) return st;
-    error_adopt(&s->error);
-    return s->st;
-}
-
 static void set_deadlines(struct render_line *l)
 {
     const struct render_options *const o = l->t->rank->o;
@@ -256,7 +189,7 @@ static void set_deadlines(struct render_line *l)
 
     l->t->line_comm->deadline_s = patience;
     if (l->t->out) l->t->out->deadline_s = batch_wait_share(1) * patience;
-    if (l->beside.pair[TAIL]) l->beside.pair[TAIL]->deadline_s = batch_wait_share(1) * patience;
+    if (l->beside) render_beside_hop(l->beside)->deadline_s = batch_wait_share(1) * patience;
 }
 
 /* Which stages hold a block in the tick that begins. */
@@ -313,12 +246,13 @@ static status end_link(struct render_line *l, status st)
 status render_line_run(struct render_line *l)
 {
     struct watch *const watch = l->t->rank->watch;
-    status st = start_beside(l);
+    status st;
 
+    if (l->beside) TRY(render_beside_start(l->beside));
     watch_add(watch, l->track);
-    if (st == ST_OK) st = end_link(l, run_ticks(l));
+    st = end_link(l, run_ticks(l));
     watch_drop(watch, l->track);
-    return join_beside(l, st);
+    return l->beside ? render_beside_join(l->beside, st) : st;
 }
 
 void render_line_account(const struct render_line *l, struct render_account *a)
@@ -333,5 +267,5 @@ void render_line_account(const struct render_line *l, struct render_account *a)
     a->exchange += track_seconds(l->track, TRACK_EXCHANGE, -1);
     a->hand_over += track_seconds(l->track, TRACK_HAND_OVER, -1);
     a->queue += track_seconds(l->track, TRACK_QUEUE, -1);
-    if (l->beside.decode) render_decode_account(l->beside.decode, a);
+    if (l->beside) render_beside_account(l->beside, a);
 }
