@@ -6,6 +6,7 @@
 #include "pipeline/decode_link.h"
 #include "pipeline/noise.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 struct render_line {
@@ -110,6 +111,17 @@ static status open_tail(struct render_line *l)
                                       });
 }
 
+static void name_rows(const struct render_line *l, const struct split *split)
+{
+    int const place = l->t->me->place;
+
+    for (int s = split->first[place]; s < split->first[place + 1]; s++) {
+        char name[16];
+        snprintf(name, sizeof name, s == l->t->schedule.levels ? "clean" : "stage %d", s);
+        trace_row(l->t->rank->trace, s, name);
+    }
+}
+
 static status open_line(struct render_line *l)
 {
     struct batch *const t = l->t;
@@ -135,6 +147,7 @@ static status open_line(struct render_line *l)
     c.ctx = l->ctx;
     TRY(line_open(&l->line, &c));
     track_end(l->track);
+    name_rows(l, &c.split);
     return ST_OK;
 }
 
@@ -205,6 +218,7 @@ static status count_tick(struct render_line *l)
         note.value[1]++;
     }
     l->ticks++;
+    if (!l->t->me->place) trace_counter(l->t->rank->trace, "stages with a block", note.value[1]);
     return l->t->me->place ? ST_OK : world->ops->note(world, 0, &note);
 }
 
@@ -226,7 +240,6 @@ static status run_ticks(struct render_line *l)
         TRY(count_tick(l));
         TRY(line_tick(l->line));
         track_lap(l->track);
-        l->wall = clock_seconds() - l->begin;
     }
     return l->t->line_comm->ops->agree(l->t->line_comm, ST_OK);
 }
@@ -252,7 +265,9 @@ status render_line_run(struct render_line *l)
     watch_add(watch, l->track);
     st = end_link(l, run_ticks(l));
     watch_drop(watch, l->track);
-    return l->beside ? render_beside_join(l->beside, st) : st;
+    if (l->beside) st = render_beside_join(l->beside, st);
+    l->wall = clock_seconds() - l->begin;
+    return st;
 }
 
 void render_line_account(const struct render_line *l, struct render_account *a)

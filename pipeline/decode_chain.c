@@ -91,6 +91,17 @@ static status unit_out(void *arg, const struct tensor *unit)
 
 /* ---- a block ----------------------------------------------------------------------- */
 
+/* The arrow from the line ends here. */
+static void show_arrival(const struct chain *s)
+{
+    struct track_at where = at(s);
+
+    where.stage = DECODE_ARROW;
+    track_begin(s->c->track, TRACK_DECODE, at(s));
+    if (!s->units) track_arrow(s->c->track, false, where);
+    track_end(s->c->track);
+}
+
 /* One latent frame, or one unit in an inbox. */
 static status compute(struct chain *s, const float *latent, int inbox)
 {
@@ -136,6 +147,7 @@ static status run_block(struct chain *s)
     struct message *const m = &s->message[s->now];
 
     s->out = (struct vae_out){ .unit = unit_out, .arg = s, .pixels = s->rgb };
+    show_arrival(s);
     TRY(forward(s));
     if (m->head[DECODE_AT] == 0) {
         pthread_mutex_lock(s->c->turn);

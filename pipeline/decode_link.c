@@ -45,11 +45,12 @@ void decode_link_close(struct decode_link **l)
 static status settle(struct decode_link *l)
 {
     if (!l->open) return ST_OK;
-    track_begin(l->c.track, TRACK_QUEUE,
-                (struct track_at){ .clip = (int)l->head[DECODE_CLIP],
-                                   .stage = -1,
-                                   .layer = -1,
-                                   .block = l->head[DECODE_AT] });
+    struct track_at at = {
+        .clip = (int)l->head[DECODE_CLIP], .block = l->head[DECODE_AT], .stage = -1, .layer = -1
+    };
+    track_begin(l->c.track, TRACK_QUEUE, at);
+    at.stage = DECODE_ARROW;
+    if (l->head[DECODE_KIND] == DECODE_BLOCK) track_arrow(l->c.track, true, at);
     status const st = l->c.hop->ops->finish(l->c.hop);
     track_end(l->c.track);
     l->open = false;

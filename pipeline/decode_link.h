@@ -22,6 +22,9 @@ enum decode_kind {
 enum { DECODE_KIND, DECODE_CLIP, DECODE_AT /* block of the clip */, DECODE_HEAD };
 struct tensor decode_head(int64_t head[DECODE_HEAD]); /* a view */
 
+/* For the trace: what stands for the stage in an arrow from the line to its decoder. */
+enum { DECODE_ARROW = 255 };
+
 /* The line's side. */
 struct decode_link;
 
