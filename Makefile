@@ -63,7 +63,7 @@ PIPELINE_CXX := tokenizer.cc
 PIPELINE += schedule.c noise.c rope.c keys.c timeline.c cache.c
 PIPELINE += dit_shape.c dit.c dit_time.c dit_forward.c line.c line_pass.c line_attend.c line_exchange.c crew.c
 # pictures
-PIPELINE += vae.c vae_parts.c decode_link.c decode_chain.c vae_net.c vae_layout.c vae_layer.c vae_decode.c vae_encode.c
+PIPELINE += vae.c vae_net.c vae_parts.c vae_layout.c vae_layer.c vae_decode.c vae_encode.c decode_link.c decode_chain.c
 PIPELINE += pixels.c quality.c codec.c encoder.c video.c video_verify.c contact.c sidecar.c attempt.c clip_sink.c
 CMD      := main.c report.c opts.c world.c cmd_inspect.c
 CMD      += cmd_verify.c verify_case.c verify_rolling.c verify_vae.c verify_text.c
@@ -176,7 +176,7 @@ $(LINE:%.c=$B/tests/%): $B/tests/%: $B/tests/line/%.o $(LIB)
 	$(call say,LINK,$@) mkdir -p $(@D) && $(CC) $(OPT) -o $@ $(filter %.o,$^) $(LIB) $(LDLIBS) -lcmocka
 COMM_CHECKS := comm_check_exchange.c comm_check_meet.c comm_check_tell.c comm_check_end.c comm_delay.c
 $B/tests/line_comm $B/tests/mpi_comm: $(COMM_CHECKS:%.c=$B/tests/line/%.o)
-$B/tests/line_clip: $B/tests/line/watched.o
+$B/tests/line_clip $B/tests/line_decode: $B/tests/line/watched.o
 $B/tests/line_decode: $B/tests/unit/vae_clip.o $B/tests/line/comm_delay.o
 
 $(MPI_PROGS): $B/tests/%: $B/tests/mpi/%.o $(LIB)

@@ -12,6 +12,7 @@ struct chain {
     const struct decode_chain_config *c;
     struct message message[2];
     int now;            /* the message in work */
+    bool begun;         /* a message has come */
     bool units, ends;   /* takes units; gives pictures */
     bool sends;         /* a start is open on the hop that goes out */
     float *rgb;         /* of a block; last part only */
@@ -33,6 +34,7 @@ static status wait_for(const struct chain *s, struct comm *hop)
     status const st = hop->ops->finish(hop);
     track_end(s->c->track);
     if (st == ST_OK) return ST_OK;
+    if (!s->begun) return fail(st, "decode: before the first block: %s", error_last()->msg);
     return fail(st, "decode: behind clip %d, block %lld: %s", at(s).clip, (long long)at(s).block,
                 error_last()->msg);
 }
@@ -146,7 +148,7 @@ static status run_block(struct chain *s)
 {
     struct message *const m = &s->message[s->now];
 
-    s->out = (struct vae_out){ .unit = unit_out, .arg = s, .pixels = s->rgb };
+    s->out = (struct vae_out){ .unit = s->ends ? NULL : unit_out, .arg = s, .pixels = s->rgb };
     show_arrival(s);
     TRY(forward(s));
     if (m->head[DECODE_AT] == 0) {
@@ -176,6 +178,7 @@ static status run(struct chain *s)
         const int64_t *const head = s->message[s->now].head;
         set_deadlines(s);
         TRY(wait_for(s, s->c->in));
+        s->begun = true;
         if (head[DECODE_KIND] != DECODE_BLOCK) break;
         TRY(run_block(s));
         track_lap(s->c->track);
@@ -204,13 +207,20 @@ static status open(struct chain *s)
     return s->rgb ? ST_OK : fail(ST_NOMEM, "decode: pictures of a block");
 }
 
+/* Peers may be in our memory, on either hop. */
+static void take_back(const struct decode_chain_config *c)
+{
+    c->in->ops->abort(c->in);
+    if (c->out) c->out->ops->abort(c->out);
+}
+
 status decode_chain_run(const struct decode_chain_config *c)
 {
     struct chain s = { .c = c, .units = c->part.first > 0, .ends = !c->out };
     status st = open(&s);
 
     if (st == ST_OK) st = run(&s);
-    if (st != ST_OK && st != ST_CANCELED) c->in->ops->abort(c->in); /* peers may be in our memory */
+    if (st != ST_OK && st != ST_CANCELED) take_back(c);
     for (int i = 0; i < COUNT_OF(s.message); i++) free(s.message[i].x0.data);
     free(s.rgb);
     return st;

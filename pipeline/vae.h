@@ -117,13 +117,13 @@ status vae_decode(struct vae *v, const float *latents, int n, float *pixels,
  * and two units that left are kept, so that one may be sent while the next is made.
  */
 struct vae_out {
-    /* Takes each unit of any part but the last, in order. Its memory stays as it is
-     * until the call for the next unit has returned. */
+    /* Of any part but the last: takes each unit, in order. Its memory stays as it is
+     * until the call for the next unit has returned. The last has NULL. */
     status (*unit)(void *arg, const struct tensor *unit);
     void *arg;
 
-    /* The last part's: room for the pictures of the call, as from vae_decode; and
-     * how many they were. */
+    /* Of the last part: room for the pictures of the call, as from vae_decode; and
+     * how many they were. The others have NULL. */
     float *pixels;
     int pictures;
 };

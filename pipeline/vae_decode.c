@@ -87,7 +87,7 @@ static status decode_from(struct vae *v, int i, int64_t t, struct vae_out *o)
         else if (l->kind == VAE_ATTN) TRY(vae_run_attn(v->ctx, l));
         else TRY(vae_run_up(v->ctx, l, t));
     }
-    return vae_has_head(c) ? decode_back(v, t, o) : hand_over(v, t, o);
+    return o->unit ? hand_over(v, t, o) : decode_back(v, t, o);
 }
 
 static status decode_latent(struct vae *v, const float *latent, struct vae_out *o)
@@ -105,9 +105,18 @@ static status wrong_part(const struct vae *v, const char *call)
                 v->decoder.part.end - 1, VAE_STEPS);
 }
 
+static status check_out(const struct vae *v, const struct vae_out *o)
+{
+    bool const last = vae_has_head(&v->decoder);
+
+    if (last ? o->pixels && !o->unit : o->unit && !o->pixels) return ST_OK;
+    return wrong_part(v, last ? "out without pixels" : "out without units");
+}
+
 status vae_decode_latent(struct vae *v, const float *latent, struct vae_out *out)
 {
     if (!vae_has_front(&v->decoder)) return wrong_part(v, "a latent");
+    TRY(check_out(v, out));
     out->pictures = 0;
     return decode_latent(v, latent, out);
 }
@@ -123,6 +132,7 @@ status vae_decode_unit(struct vae *v, int which, struct vae_out *out)
     struct vae_coder *const c = &v->decoder;
 
     if (vae_has_front(c)) return wrong_part(v, "a unit");
+    TRY(check_out(v, out));
     out->pictures = 0;
     vae_read_inbox(v, which);
     TRY(decode_from(v, vae_first_layer(c), c->running ? v->inbox[which].dim[0] : 1, out));

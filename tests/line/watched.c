@@ -40,6 +40,7 @@ static status finish(struct comm *c)
     struct watched *const w = (struct watched *)c;
     int const bad = close_parts(w);
 
+    w->inner->deadline_s = w->base.deadline_s;
     TRY(w->inner->ops->finish(w->inner));
     if (bad) return fail(ST_MISMATCH, "%d parts changed while they were sent", bad);
     if (++w->finishes == w->fail_at) return fail(ST_COMM, "the wire broke");
@@ -52,11 +53,20 @@ static status agree(struct comm *c, status mine)
     return w->inner->ops->agree(w->inner, mine);
 }
 
+static void abort_world(struct comm *c)
+{
+    struct watched *const w = (struct watched *)c;
+
+    w->inner->ops->abort(w->inner);
+    close_parts(w);
+}
+
 static const struct comm_ops watched_ops = {
     .name = "watched",
     .start = start,
     .finish = finish,
     .agree = agree,
+    .abort = abort_world,
 };
 
 void watched_init(struct watched *w, struct comm *inner)

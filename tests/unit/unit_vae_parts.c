@@ -488,6 +488,10 @@ static void wrong_calls(void **state)
     (void)state;
     refuses(vae_decode(c.link[0].v, clip.latents, 1, clip.decoded, &made),
             "vae: all of the decoder, but steps 0 to 8 of 20 are here");
+    refuses(vae_decode_latent(c.link[0].v, clip.latents, &out),
+            "vae: out without units, but steps 0 to 8 of 20 are here");
+    refuses(vae_decode_unit(c.link[1].v, 0, &(struct vae_out){ .unit = unit_leaves }),
+            "vae: out without pixels, but steps 9 to 19 of 20 are here");
     refuses(vae_decode_unit(c.link[0].v, 0, &out), "vae: a unit, but steps 0 to 8 of 20 are here");
     refuses(vae_decode_latent(c.link[1].v, clip.latents, &out),
             "vae: a latent, but steps 9 to 19 of 20 are here");
