@@ -13,3 +13,5 @@ static double read_clock(clockid_t id)
 double clock_seconds(void) { return read_clock(CLOCK_MONOTONIC); }
 
 double clock_thread_seconds(void) { return read_clock(CLOCK_THREAD_CPUTIME_ID); }
+
+double clock_process_seconds(void) { return read_clock(CLOCK_PROCESS_CPUTIME_ID); }

@@ -9,4 +9,7 @@ double clock_seconds(void);
  * the thread waits, or another one has the processor. */
 double clock_thread_seconds(void);
 
+/* The same of all threads of the process, those that have ended too. */
+double clock_process_seconds(void);
+
 #endif /* CLOCK_H */

@@ -15,9 +15,12 @@ struct track {
     bool open;
     enum track_what what;
     struct track_at at;
-    double since, pulse, last_lap;                 /* clock_seconds() */
-    double seconds[TRACK_KINDS][TRACK_STAGES + 1]; /* [..][0]: of no stage */
-    double lap[LAPS];                              /* the last ones, in a ring */
+    double since, pulse, last_lap; /* clock_seconds() */
+    double since_processor;        /* clock_thread_seconds() */
+    struct spent {
+        double wall, processor;
+    } spent[TRACK_KINDS][TRACK_STAGES + 1]; /* [..][0]: of no stage */
+    double lap[LAPS];                       /* the last ones, in a ring */
     int64_t laps;
 };
 
@@ -66,6 +69,7 @@ void track_begin(struct track *t, enum track_what what, struct track_at at)
     t->at = at;
     t->open = true;
     t->since = t->pulse = clock_seconds();
+    t->since_processor = clock_thread_seconds();
     pthread_mutex_unlock(t->lock);
 }
 
@@ -101,10 +105,12 @@ static void show(struct track *t, double now)
 void track_end(struct track *t)
 {
     if (!t || !t->open) return;
-    double const now = clock_seconds();
+    double const processor = clock_thread_seconds(), now = clock_seconds();
 
     pthread_mutex_lock(t->lock);
-    t->seconds[t->what][t->at.stage < TRACK_STAGES ? t->at.stage + 1 : 0] += now - t->since;
+    struct spent *const s = &t->spent[t->what][t->at.stage < TRACK_STAGES ? t->at.stage + 1 : 0];
+    s->wall += now - t->since;
+    s->processor += processor - t->since_processor;
     t->open = false;
     t->pulse = now;
     pthread_mutex_unlock(t->lock);
@@ -130,15 +136,28 @@ void track_lap(struct track *t)
     trace_flush(t->trace);
 }
 
-double track_seconds(const struct track *t, enum track_what what, int stage)
+static struct spent sum_of(const struct track *t, enum track_what what, int stage)
 {
-    double sum = 0;
+    struct spent sum = { 0 };
 
     pthread_mutex_lock(t->lock);
     for (int i = 0; i <= TRACK_STAGES; i++)
-        if (stage < 0 || i == stage + 1) sum += t->seconds[what][i];
+        if (stage < 0 || i == stage + 1) {
+            sum.wall += t->spent[what][i].wall;
+            sum.processor += t->spent[what][i].processor;
+        }
     pthread_mutex_unlock(t->lock);
     return sum;
+}
+
+double track_seconds(const struct track *t, enum track_what what, int stage)
+{
+    return sum_of(t, what, stage).wall;
+}
+
+double track_processor(const struct track *t, enum track_what what, int stage)
+{
+    return sum_of(t, what, stage).processor;
 }
 
 int64_t track_laps(const struct track *t)

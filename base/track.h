@@ -51,6 +51,11 @@ void track_lap(struct track *t);
 
 /* Seconds so far, of all stages (stage -1) or of one. */
 double track_seconds(const struct track *t, enum track_what what, int stage);
+
+/* Of these, those in which this very thread had a processor: not while it waited, nor
+ * what other threads did for it. */
+double track_processor(const struct track *t, enum track_what what, int stage);
+
 int64_t track_laps(const struct track *t);
 
 /* How long may one wait or one lap take, in seconds? `first` until laps have been

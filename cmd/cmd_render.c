@@ -4,7 +4,7 @@
 #include "base/text.h"
 #include "cmd/cmd.h"
 #include "cmd/opts.h"
-#include "cmd/render.h"
+#include "cmd/report_file.h"
 #include "cmd/world.h"
 
 #include <signal.h>
@@ -130,6 +130,14 @@ static status open_trace(struct trace **out, struct comm *world, const char *pat
                                .path = path, .rank = world->rank, .name = name, .start = start });
 }
 
+/* [all] Whether it can be written is known before anything is loaded. */
+static status open_report(struct report_file **out, struct comm *world,
+                          const struct render_options *o)
+{
+    if (!o->report) return ST_OK;
+    return world->ops->agree(world, world->rank ? ST_OK : report_file_open(out, o, world->size));
+}
+
 static int threads_of(const struct comm *world, const struct render_options *o)
 {
     int here = 0;
@@ -169,6 +177,7 @@ static status render_rank_main(struct comm *world, void *arg)
     log_set_rank(world->size > 1 ? world->rank : -1);
     TRY_OUT(watch_open(&rank.watch, &watch));
     TRY_OUT(open_trace(&rank.trace, world, o->trace));
+    TRY_OUT(open_report(&rank.report, world, o));
     TRY_OUT(render_list_open(&l, world, r->path, r->paths, o->precision));
     TRY_OUT(run_batches(&rank, &l));
     log_info("render: %d clips made", l.count);
@@ -178,6 +187,7 @@ out:
                  "are finished are kept, the one in work begins anew.");
     render_list_close(&l);
     if (st == ST_OK || st == ST_CANCELED) st = end_trace(&rank, st);
+    report_file_close(&rank.report);
     trace_close(&rank.trace, false);
     watch_close(&rank.watch);
     return st;
@@ -209,7 +219,7 @@ status cmd_render(int argc, char **argv)
 {
     char *const home_cache = default_cache();
     const char *backend = "cpu", *precision = "job", *cache = home_cache;
-    const char *trace = NULL, *aim = "throughput";
+    const char *trace = NULL, *report = NULL, *aim = "throughput";
     int ranks = 1, per_line = 0, decode = -1, threads = 0, deadline = 3600, stall = 120;
     bool no_cache = false, cross_nodes = false;
     struct opt const table[] = {
@@ -238,6 +248,8 @@ status cmd_render(int argc, char **argv)
           .help = "longest wait later, unless eight ticks take longer", .min = 1, .max = 86400 },
         { "trace", OPT_TEXT, &trace, .value = "FILE",
           .help = "write a timeline for Perfetto or chrome://tracing" },
+        { "report", OPT_TEXT, &report, .value = "FILE",
+          .help = "write the table at the end as JSON" },
         { "prompt-cache", OPT_TEXT, &cache, .value = "DIR",
           .help = "where prompt embeddings are kept" },
         { "no-prompt-cache", OPT_FLAG, &no_cache, .help = "embed every prompt anew" },
@@ -272,6 +284,7 @@ status cmd_render(int argc, char **argv)
         .stall_s = stall < deadline ? stall : deadline,
         .prompt_cache = no_cache ? NULL : cache,
         .trace = trace,
+        .report = report,
         .stop = stopped,
     };
     struct world_options const world = { .ranks = ranks, .deadline_s = deadline };

@@ -1,4 +1,5 @@
 #include "cmd/job_model.h"
+#include "cmd/card_line.h"
 #include "pipeline/text_clean.h"
 #include "pipeline/tokenizer.h"
 #include "pipeline/vae.h"
@@ -101,21 +102,12 @@ out:
 
 static status read_card(struct job_model *m)
 {
-    const struct card *const card = &m->card;
+    struct card_line line;
 
-    TRY(schedule_make(&m->schedule, card->step, card->steps, card->warp, card->shift));
-    m->policy = (struct key_policy){
-        .kind = card->window == CARD_ROLLING ? WINDOW_ROLLING : WINDOW_BLOCK,
-        .levels = card->steps,
-        .frames_per_block = card->frames_per_block,
-        .attention_frames = card->attention_frames,
-        .sink_frames = card->sink_frames,
-    };
-    TRY(key_policy_check(&m->policy));
-    TRY(dit_shape_read(&m->shape, card->config));
-    if (m->shape.channels != VAE_CHANNELS)
-        return fail(ST_FORMAT, "%s: latents of %d channels; the VAE takes %d", card->config,
-                    m->shape.channels, VAE_CHANNELS);
+    TRY(card_line_read(&line, &m->card));
+    m->schedule = line.schedule;
+    m->policy = line.policy;
+    m->shape = line.shape;
     return ST_OK;
 }
 

@@ -18,8 +18,11 @@ struct render_options {
     double stall_s;           /* later: eight ticks, at least this */
     const char *prompt_cache; /* folder; NULL: none */
     const char *trace;        /* file; NULL: none */
+    const char *report;       /* the same */
     bool (*stop)(void);       /* a person asked to stop */
 };
+
+struct report_file;
 
 /* One rank, over all batches. */
 struct render_rank {
@@ -29,6 +32,7 @@ struct render_rank {
     struct render_store *store; /* this process's */
     struct trace *trace;        /* this rank's, or NULL */
     struct watch *watch;        /* this rank's */
+    struct report_file *report; /* rank 0's, or NULL */
 };
 
 /* Clips that go down the same lines: the same card, precision and size. */

@@ -1,5 +1,7 @@
 /* render_batch.c - a batch of clips: what each rank of the world does for it. */
 #include "cmd/render_batch.h"
+#include "base/clock.h"
+#include "base/log.h"
 #include "cmd/render_report.h"
 #include "cmd/world.h"
 
@@ -12,6 +14,13 @@ enum { END_WAIT_S = 1000000 }; /* for those that are still at work: their own wa
 double batch_wait_share(int hops) { return pow(0.75, hops); }
 
 int batch_threads(const struct batch *t) { return t->rank->threads; }
+
+void render_spent_add(struct render_spent *to, const struct track *t, enum track_what what,
+                      int stage)
+{
+    to->wall += track_seconds(t, what, stage);
+    to->processor += track_processor(t, what, stage);
+}
 
 static status collect_prompts(struct batch *t)
 {
@@ -128,31 +137,43 @@ static status meet_at_end(struct batch *t, status st)
     return st;
 }
 
-static status run_part(struct batch *t, struct part *p)
+static status run_role(struct batch *t, struct part *p)
 {
-    struct render_report *report = NULL;
     status st = ST_OK;
 
-    if (t->world->rank == 0) TRY(render_report_open(&report, t));
     /* From here on a stop is heeded between ticks, on whichever rank it is asked for. */
     if (t->rank->o->stop()) t->world->ops->stop(t->world);
     if (p->line) st = render_line_run(p->line);
     if (p->decode) st = render_decode_run(p->decode);
-    if (st == ST_OK || st == ST_CANCELED) st = meet_at_end(t, st);
+    return st == ST_OK || st == ST_CANCELED ? meet_at_end(t, st) : st;
+}
+
+/* All of the run but opening and closing. */
+static status run_part(struct batch *t, struct part *p, struct render_run *run)
+{
+    double const begin = clock_seconds(), processor = clock_process_seconds();
+    struct render_report *report = NULL;
+
+    if (t->world->rank == 0) TRY(render_report_open(&report, t));
+    status const st = run_role(t, p);
+    run->seconds = clock_seconds() - begin;
+    run->stopped = st != ST_OK;
+    run->account.threads = batch_threads(t);
+    run->account.process = clock_process_seconds() - processor;
+    if (p->line) render_line_account(p->line, &run->account);
+    if (p->decode) render_decode_account(p->decode, &run->account);
     render_report_close(&report);
     return st;
 }
 
-/* The table, after a stop too: that stays the outcome. */
-static status tell(const struct batch *t, const struct part *p, status st)
+/* What became of the batch stays what it is, whether it can be told or not. */
+static status tell(const struct batch *t, const struct render_run *run, status st)
 {
-    struct render_account account = { 0 };
     struct error const own = *error_last();
+    status const told = render_report_tell(t, run);
 
-    if (p->line) render_line_account(p->line, &account);
-    if (p->decode) render_decode_account(p->decode, &account);
-    status const told = render_report_table(t, &account);
-    if (st == ST_OK || told != ST_OK) return told;
+    if (st == ST_OK) return told;
+    if (told != ST_OK) log_error("%s", error_last()->msg);
     error_adopt(&own);
     return st;
 }
@@ -160,14 +181,17 @@ static status tell(const struct batch *t, const struct part *p, status st)
 status render_batch_run(const struct render_rank *rank, const struct render_batch *b)
 {
     struct batch *const t = calloc(1, sizeof *t);
+    struct render_run run = { 0 };
     struct part p = { 0 };
+    double const begin = clock_seconds();
     status st = ST_OK;
 
     if (!t) return fail(ST_NOMEM, "a batch of %d clips", b->clips);
     *t = (struct batch){ .b = b, .rank = rank, .world = rank->world };
     TRY_OUT(open_part(t, &p));
-    st = run_part(t, &p);
-    if (st == ST_OK || st == ST_CANCELED) st = tell(t, &p, st);
+    run.load = clock_seconds() - begin;
+    st = run_part(t, &p, &run);
+    if (st == ST_OK || st == ST_CANCELED) st = tell(t, &run, st);
 out:
     render_decode_close(&p.decode);
     render_line_close(&p.line);

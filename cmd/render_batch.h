@@ -61,16 +61,26 @@ double batch_wait_share(int hops);
 /* Threads this rank may compute with. */
 int batch_threads(const struct batch *t);
 
-/* What one rank did; doubles only, so that it travels as a tensor. Ticks are counted,
- * seconds measured. */
+/* What one rank did; doubles only, so that it travels as a tensor. Ticks, blocks and
+ * pictures are counted, seconds measured. */
+struct render_spent {
+    double wall, processor; /* the latter: of the thread itself, see track_processor */
+};
 struct render_account {
     double ticks, wall;
+    double threads;          /* it may compute with */
+    double process;          /* processor seconds of its process, all threads */
+    double blocks, pictures; /* through its encoders */
     struct {
         double busy, span; /* ticks with a block; ticks from the first to the last of them */
-        double compute;    /* seconds */
+        struct render_spent compute;
     } stage[SCHEDULE_LEVELS + 1];
-    double exchange, hand_over, queue, decode, encode; /* seconds */
+    struct render_spent exchange, hand_over, queue, decode, encode;
 };
+
+/* Adds what a track has of a kind. */
+void render_spent_add(struct render_spent *to, const struct track *t, enum track_what what,
+                      int stage);
 
 /* Everything a role opens, runs and closes. Opened on every rank before any runs. */
 struct render_line;

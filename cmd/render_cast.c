@@ -1,5 +1,6 @@
 /* render_cast.c - who plays which role in a batch, and which line renders which clip. */
 #include "base/pool.h"
+#include "cmd/card_line.h"
 #include "cmd/plan_choose.h"
 #include "cmd/render_batch.h"
 #include "cmd/world.h"
@@ -11,22 +12,13 @@ status render_cast_card(struct batch *t)
 {
     const struct render_options *const o = t->rank->o;
     const struct render_clip *const c = t->b->clip[0];
-    const struct card *const card = c->card;
+    struct card_line line;
     bool const f32 = o->precision ? !strcmp(o->precision, "f32") : c->job->precision == JOB_F32;
 
-    TRY(schedule_make(&t->schedule, card->step, card->steps, card->warp, card->shift));
-    t->policy = (struct key_policy){
-        .kind = card->window == CARD_ROLLING ? WINDOW_ROLLING : WINDOW_BLOCK,
-        .levels = card->steps,
-        .frames_per_block = card->frames_per_block,
-        .attention_frames = card->attention_frames,
-        .sink_frames = card->sink_frames,
-    };
-    TRY(key_policy_check(&t->policy));
-    TRY(dit_shape_read(&t->shape, card->config));
-    if (t->shape.channels != VAE_CHANNELS)
-        return fail(ST_FORMAT, "%s: latents of %d channels; the VAE takes %d", card->config,
-                    t->shape.channels, VAE_CHANNELS);
+    TRY(card_line_read(&line, c->card));
+    t->schedule = line.schedule;
+    t->policy = line.policy;
+    t->shape = line.shape;
     t->act = f32 ? DT_F32 : DT_BF16;
     t->latent_h = c->spec->height / VAE_SCALE;
     t->latent_w = c->spec->width / VAE_SCALE;

@@ -205,8 +205,11 @@ void render_decode_account(const struct render_decode *d, struct render_account 
     if (!beside) a->wall = d->wall;
     for (int i = 0; i < d->ways; i++) {
         const struct way *const w = &d->way[i];
-        a->decode += track_seconds(w->track, TRACK_DECODE, -1);
-        if (!beside) a->queue += track_seconds(w->track, TRACK_QUEUE, -1);
-        if (w->film) a->encode += track_seconds(render_film_track(w->film), TRACK_ENCODE, -1);
+        render_spent_add(&a->decode, w->track, TRACK_DECODE, -1);
+        if (!beside) render_spent_add(&a->queue, w->track, TRACK_QUEUE, -1);
+        if (!w->film) continue;
+        render_spent_add(&a->encode, render_film_track(w->film), TRACK_ENCODE, -1);
+        a->blocks += (double)render_film_blocks(w->film);
+        a->pictures += (double)render_film_pictures(w->film);
     }
 }

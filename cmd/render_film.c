@@ -40,6 +40,7 @@ struct render_film {
     struct clip_sink *sink;         /* NULL: the clip is there already, its blocks are dropped */
     struct render_about about;      /* must outlive the sink */
     double begin, encoding, decoded_before; /* seconds */
+    int64_t blocks, pictures;               /* encoded */
 };
 
 static double decoded(const struct render_film *f)
@@ -163,6 +164,8 @@ static status encode_next(struct render_film *f, const struct waiting *w)
     if (st != ST_OK)
         return fail(st, "clip %s, block %lld: %s", f->c.clip[w->clip]->spec->name,
                     (long long)w->block, error_last()->msg);
+    f->blocks++;
+    f->pictures += w->pictures;
     return tell(f, w);
 }
 
@@ -257,3 +260,7 @@ status render_film_block(struct render_film *f, int clip, int64_t block, const f
 status render_film_end(struct render_film *f) { return join(f); }
 
 const struct track *render_film_track(const struct render_film *f) { return f->track; }
+
+int64_t render_film_blocks(const struct render_film *f) { return f->blocks; }
+
+int64_t render_film_pictures(const struct render_film *f) { return f->pictures; }

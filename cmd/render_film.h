@@ -42,4 +42,8 @@ status render_film_end(struct render_film *f) MUST_USE;
 
 const struct track *render_film_track(const struct render_film *f);
 
+/* Through the encoder, once the film has ended. */
+int64_t render_film_blocks(const struct render_film *f);
+int64_t render_film_pictures(const struct render_film *f);
+
 #endif /* RENDER_FILM_H */

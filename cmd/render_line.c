@@ -277,10 +277,10 @@ void render_line_account(const struct render_line *l, struct render_account *a)
     for (int s = 0; s <= l->t->schedule.levels; s++) {
         a->stage[s].busy = (double)l->busy[s];
         a->stage[s].span = l->busy[s] ? (double)(l->last[s] - l->first[s] + 1) : 0;
-        a->stage[s].compute = track_seconds(l->track, TRACK_COMPUTE, s);
+        render_spent_add(&a->stage[s].compute, l->track, TRACK_COMPUTE, s);
     }
-    a->exchange += track_seconds(l->track, TRACK_EXCHANGE, -1);
-    a->hand_over += track_seconds(l->track, TRACK_HAND_OVER, -1);
-    a->queue += track_seconds(l->track, TRACK_QUEUE, -1);
+    render_spent_add(&a->exchange, l->track, TRACK_EXCHANGE, -1);
+    render_spent_add(&a->hand_over, l->track, TRACK_HAND_OVER, -1);
+    render_spent_add(&a->queue, l->track, TRACK_QUEUE, -1);
     if (l->beside) render_beside_account(l->beside, a);
 }

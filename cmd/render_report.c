@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "cmd/render_note.h"
 #include "cmd/render_progress.h"
+#include "cmd/report_file.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -146,12 +147,12 @@ static void print_stages(const struct batch *t, int rank, const struct render_ac
         snprintf(name, sizeof name, s == t->schedule.levels ? "clean" : "%d", s);
         print_row(rank, at->line, name,
                   (double[]){ [OCCUPIED] = share(a->stage[s].busy, a->stage[s].span),
-                              [COMPUTE] = share(a->stage[s].compute, a->wall),
-                              [EXCHANGE] = head ? share(a->exchange, a->wall) : -1,
-                              [NEIGHBOUR] = head ? share(a->hand_over, a->wall) : -1,
-                              [QUEUE] = head ? share(a->queue, a->wall) : -1,
-                              [DECODE] = head && decodes ? share(a->decode, a->wall) : -1,
-                              [ENCODE] = head && decodes ? share(a->encode, a->wall) : -1 });
+                              [COMPUTE] = share(a->stage[s].compute.wall, a->wall),
+                              [EXCHANGE] = head ? share(a->exchange.wall, a->wall) : -1,
+                              [NEIGHBOUR] = head ? share(a->hand_over.wall, a->wall) : -1,
+                              [QUEUE] = head ? share(a->queue.wall, a->wall) : -1,
+                              [DECODE] = head && decodes ? share(a->decode.wall, a->wall) : -1,
+                              [ENCODE] = head && decodes ? share(a->encode.wall, a->wall) : -1 });
     }
 }
 
@@ -170,9 +171,9 @@ static void print_table(const struct batch *t, const struct render_account *all)
                                   [COMPUTE] = -1,
                                   [EXCHANGE] = -1,
                                   [NEIGHBOUR] = -1,
-                                  [QUEUE] = share(all[r].queue, all[r].wall),
-                                  [DECODE] = share(all[r].decode, all[r].wall),
-                                  [ENCODE] = share(all[r].encode, all[r].wall) });
+                                  [QUEUE] = share(all[r].queue.wall, all[r].wall),
+                                  [DECODE] = share(all[r].decode.wall, all[r].wall),
+                                  [ENCODE] = share(all[r].encode.wall, all[r].wall) });
     }
 }
 
@@ -186,7 +187,7 @@ static struct comm_part part_of(const struct render_account *a, int peer, bool s
                                .send = send };
 }
 
-status render_report_table(const struct batch *t, const struct render_account *mine)
+status render_report_tell(const struct batch *t, const struct render_run *mine)
 {
     struct comm *const world = t->world;
     bool const first = world->rank == 0;
@@ -199,12 +200,13 @@ status render_report_table(const struct batch *t, const struct render_account *m
         st = fail(ST_NOMEM, "%d accounts", world->size);
         goto out;
     }
-    all[world->rank] = *mine;
-    if (!first) part[parts++] = part_of(mine, 0, true);
+    all[world->rank] = mine->account;
+    if (!first) part[parts++] = part_of(&mine->account, 0, true);
     for (int r = 1; first && r < world->size; r++) part[parts++] = part_of(&all[r], r, false);
     TRY_OUT(world->ops->start(world, part, parts));
     TRY_OUT(world->ops->finish(world));
     if (first) print_table(t, all);
+    if (first && t->rank->report) TRY_OUT(report_file_add(t->rank->report, t, mine, all));
 out:
     free(all);
     free(part);

@@ -15,7 +15,14 @@ struct render_report;
 status render_report_open(struct render_report **out, const struct batch *t) MUST_USE;
 void render_report_close(struct render_report **r); /* NULL is fine; sets NULL */
 
-/* [all] Rank 0 prints the table of everyone's accounts. */
-status render_report_table(const struct batch *t, const struct render_account *mine) MUST_USE;
+/* A batch that has ended, as one rank saw it. */
+struct render_run {
+    double load, seconds; /* until every rank was ready; from then to the end */
+    bool stopped;         /* before all clips were made */
+    struct render_account account;
+};
+
+/* [all] Rank 0 prints the table of everyone's accounts, and adds them to its report. */
+status render_report_tell(const struct batch *t, const struct render_run *mine) MUST_USE;
 
 #endif /* RENDER_REPORT_H */

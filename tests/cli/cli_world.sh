@@ -103,6 +103,23 @@ for what in compute exchange hand-over decode encode queue load; do
 done
 [ "$(head -c 1 trace.json)" = '[' ] && [ "$(tail -n 1 trace.json)" = ']' ] || wrong "trace: no array"
 
+# A report: what the ranks did adds up, for a program to read.
+# numbers KEY: its values, in order
+numbers() { sed -n "s/^ *\"$1\": \([-0-9.e]*\),*\$/\1/p" report.json; }
+queue told
+expect 0 'render: 5 clips made' world 5 "$rollmill" render --no-prompt-cache queue.yaml --threads 1 \
+    --ranks-per-line 3 --decode-ranks 1 --report report.json
+[ "$(numbers blocks)" = 18 ] && [ "$(numbers pictures)" = 201 ] ||
+    wrong "report: $(numbers blocks) blocks, $(numbers pictures) pictures"
+[ "$(grep -c '"role": "line"' report.json)" = 3 ] && [ "$(grep -c '"role": "idle"' report.json)" = 1 ] ||
+    wrong "report: other roles"
+[ "$(numbers stage | tr '\n' ' ')" = '0 1 2 3 4 5 ' ] || wrong "report: stages $(numbers stage)"
+paste -d ' ' - - <<END | awk '!($1 > 0 && $2 <= $1 * 1.05 + 0.01) { exit 1 }' || wrong "report: processor time"
+$(sed -n 's/.*"compute_[a-z_]*seconds": \([0-9.e-]*\),*/\1/p' report.json)
+END
+awk '/"process_seconds"/ && $2 + 0 <= 0 { exit 1 }' report.json || wrong "report: no processor time"
+expect 1 'no/such/report.json' world 2 "$rollmill" render --no-prompt-cache queue.yaml --report no/such/report.json
+
 # Golden cases over ranks, bit for bit.
 golden=$top/tests/golden/rolling-short
 "$rollmill" verify --out one "$golden" >/dev/null 2>&1 || wrong "verify"

@@ -1,6 +1,7 @@
 /* unit_track.c - tracks, the trace they write, the watchdog, the queue between threads. */
 #include "tests/unit/unit.h"
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/queue.h"
 #include "base/watch.h"
@@ -149,6 +150,39 @@ static void a_track_accounts(void **state)
     assert_null(t);
 }
 
+/* Until the thread has had a processor for `ms`, as far as it can tell. */
+static void work_ms(int ms)
+{
+    double const end = clock_thread_seconds() + 1e-3 * ms;
+    while (clock_thread_seconds() < end) {
+    }
+}
+
+/* Who waits takes time, and no processor. */
+static void a_track_accounts_processors(void **state)
+{
+    struct track_at const at = { .clip = 0, .block = 0, .stage = 1, .layer = 0 };
+    struct track *t;
+
+    (void)state;
+    assert_int_equal(track_open(&t, NULL, TRACK_ROW_LINE, "line"), ST_OK);
+    track_begin(t, TRACK_COMPUTE, at);
+    work_ms(20);
+    track_end(t);
+    work_ms(20); /* of nobody */
+    track_begin(t, TRACK_EXCHANGE, at);
+    pause_ms(40);
+    track_end(t);
+    double const computes = track_processor(t, TRACK_COMPUTE, 1);
+    assert_true(computes >= 0.020 && computes < 0.035);
+    assert_true(computes <= track_seconds(t, TRACK_COMPUTE, 1) + 1e-3);
+    assert_true(track_processor(t, TRACK_COMPUTE, -1) == computes);
+    assert_true(track_processor(t, TRACK_COMPUTE, 0) == 0);
+    assert_true(track_processor(t, TRACK_EXCHANGE, 1) < 0.010);
+    assert_true(track_seconds(t, TRACK_EXCHANGE, 1) >= 0.040);
+    track_close(&t);
+}
+
 static atomic_int barks;
 
 static void bark(void *arg, const struct track *t, double seconds)
@@ -252,6 +286,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_trace_is_json),
         cmocka_unit_test(a_track_accounts),
+        cmocka_unit_test(a_track_accounts_processors),
         cmocka_unit_test(a_watchdog_barks),
         cmocka_unit_test(a_queue_ends_both_ways),
     };
