@@ -4,7 +4,7 @@
 # make MODE=tsan     thread sanitizer               make fuzz     fuzz every reader, FUZZ_SECONDS each
 # make MODE=debug    no optimisation                make deps     install what is missing (Debian, Ubuntu)
 # make MPI=0         without MPI, though it is there (MPI=1: with it)
-# make HUNT=2000 ... as many seeds for the deadlock hunts of check
+# make hunt HUNT=2000  look for deadlocks and other bits with as many seeds (check: 240)
 # make V=1           show the commands              make help     these lines
 #
 # Each MODE has its own folder under build/, so changing a flag never needs `make clean`.
@@ -13,7 +13,7 @@ MODE ?= release
 CC   ?= gcc
 CXX  ?= g++
 FUZZ_SECONDS ?= 60
-HUNT ?= 80
+HUNT ?= 240
 MPI  ?= $(shell pkg-config --exists ompi-c && echo 1 || echo 0)
 
 B := build/$(MODE)
@@ -83,7 +83,7 @@ UNIT     += unit_yaml.c unit_card.c unit_sweep.c unit_job.c unit_docs.c unit_for
 CHECK    := check_kernels.c check.c check_rows.c check_heavy.c check_attention.c check_closed.c mutants.c # one program
 ALLOC    := alloc_nth.c # with a malloc that fails
 LINE     := line_comm.c line_clip.c line_decode.c
-MPI_TEST := mpi_comm.c # under mpirun, with as many RANKS as their heads say
+MPI_TEST := mpi_comm.c mpi_clip.c mpi_decode.c # under mpirun, with as many RANKS as their heads say
 CLI      := cli_verify.sh cli_inspect.sh cli_check.sh cli_plan.sh cli_doctor.sh cli_render.sh cli_memory.sh cli_world.sh cli_faults.sh
 FUZZ     := fuzz_safetensors.c fuzz_torch.c
 FUZZ     += fuzz_tokenizer.c fuzz_job.c
@@ -176,11 +176,13 @@ $(LINE:%.c=$B/tests/%): $B/tests/%: $B/tests/line/%.o $(LIB)
 	$(call say,LINK,$@) mkdir -p $(@D) && $(CC) $(OPT) -o $@ $(filter %.o,$^) $(LIB) $(LDLIBS) -lcmocka
 COMM_CHECKS := comm_check_exchange.c comm_check_meet.c comm_check_tell.c comm_check_end.c comm_delay.c
 $B/tests/line_comm $B/tests/mpi_comm: $(COMM_CHECKS:%.c=$B/tests/line/%.o)
-$B/tests/line_clip $B/tests/line_decode: $B/tests/line/watched.o
-$B/tests/line_decode: $B/tests/unit/vae_clip.o $B/tests/line/comm_delay.o
+CLIP_SHOW := watched.c comm_delay.c clip_show.c clip_trial.c
+$B/tests/line_clip $B/tests/mpi_clip: $(CLIP_SHOW:%.c=$B/tests/line/%.o)
+CHAIN_SHOW := line/watched.c line/comm_delay.c line/chain_show.c unit/vae_clip.c
+$B/tests/line_decode $B/tests/mpi_decode: $(CHAIN_SHOW:%.c=$B/tests/%.o)
 
-$(MPI_PROGS): $B/tests/%: $B/tests/mpi/%.o $(LIB)
-	$(call say,LINK,$@) mkdir -p $(@D) && $(CC) $(OPT) -o $@ $(filter %.o,$^) $(LIB) $(LDLIBS)
+$(MPI_PROGS): $B/tests/%: $B/tests/mpi/%.o $B/tests/mpi/mpi_rig.o $(LIB)
+	$(call say,LINK,$@) mkdir -p $(@D) && $(CC) $(OPT) -o $@ $(filter %.o,$^) $(LIB) $(LDLIBS) -lcmocka
 
 tests: all $(TESTS) $(MPI_PROGS)
 
@@ -228,6 +230,16 @@ lines   = $(foreach test,$(1),"$(test)")
 ranks   = $(shell sed -n 's/^.*RANKS \([0-9 ]*[0-9]\).*$$/\1/p' tests/mpi/$(1))
 mpiruns = $(foreach test,$(2),$(foreach n,$(call ranks,$(test)),"tests/mpirun.sh $n $(1)/tests/$(test:%.c=%)"))
 
+# Seeds are shared among the hunts; of worlds that end by a fault there are fewer.
+SHARE := $(shell echo $$(($(HUNT) / 5)))
+HUNTS := "$B/tests/line_comm --hunt $(SHARE)" "tests/mpirun.sh 5 $B/tests/mpi_comm hunt $(SHARE)" \
+         "$B/tests/line_clip --hunt $(SHARE)" "tests/mpirun.sh 6 $B/tests/mpi_clip hunt $(SHARE)" \
+         "$B/tests/line_decode --hunt $(SHARE)" "tests/mpirun.sh 4 $B/tests/mpi_decode hunt $(SHARE)" \
+         "PROGRAMS=$B/tests tests/mpi/mpi_faults.sh $(shell echo $$(($(SHARE) / 4)))"
+
+hunt: tests
+	@LIMIT=36000 tests/run $(HUNTS)
+
 lint:
 	@LIMIT=600 tests/run $(LINT)
 
@@ -236,8 +248,7 @@ check-now: tests
 	@$(MAKE) --no-print-directory MODE=tsan $(TSAN:%.c=build/tsan/tests/%) build/tsan/tests/line_clip build/tsan/tests/mpi_comm
 	@$(MAKE) --no-print-directory $(FUZZ:%.c=$F/%)
 	@LIMIT=900 FUZZ_SECONDS=$(FUZZ_SECONDS) tests/run $(LINT) $(TESTS) $(CLI:%=tests/cli/%) \
-	    $(call mpiruns,$B,$(MPI_TEST)) tests/mpi/mpi_ends.sh "$B/tests/line_comm --hunt $(HUNT)" \
-	    "tests/mpirun.sh 5 $B/tests/mpi_comm hunt $(HUNT)" \
+	    $(call mpiruns,$B,$(MPI_TEST)) tests/mpi/mpi_ends.sh $(HUNTS) \
 	    $(call lines,$(ASAN:%.c=build/asan/tests/%)) "ROLLMILL=build/asan/rollmill tests/cli/cli_render.sh" \
 	    "ASAN_OPTIONS=detect_leaks=0 tests/mpirun.sh 3 build/asan/tests/mpi_comm" \
 	    "TSAN_OPTIONS=ignore_noninstrumented_modules=1 tests/mpirun.sh 3 build/tsan/tests/mpi_comm" \
@@ -269,6 +280,6 @@ help:
 clean:
 	rm -rf build rollmill
 
-.PHONY: all tests fuzz deps lint check check-now demo demo-now bench bench-now help clean force
+.PHONY: all tests fuzz deps lint hunt check check-now demo demo-now bench bench-now help clean force
 .SECONDARY:
 -include $(shell find build -name '*.d' 2>/dev/null)

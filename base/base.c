@@ -19,6 +19,18 @@ const char *status_name(status st)
 
 const struct error *error_last(void) { return &last; }
 
+static int weight(status st)
+{
+    switch (st) {
+    case ST_OK: return 0;
+    case ST_CANCELED: return 1;
+    case ST_PEER: return 2;
+    default: return 3;
+    }
+}
+
+bool status_outweighs(status a, status b) { return weight(a) > weight(b); }
+
 void error_clear(void) { last = (struct error){ 0 }; }
 
 void error_adopt(const struct error *from) { last = *from; }

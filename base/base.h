@@ -31,6 +31,10 @@ typedef enum {
 
 const char *status_name(status st); /* "ok", "io", ...; never NULL */
 
+/* Of two things that happened, is `a` the one to tell of? A failure of one's own goes before
+ * a peer's, that before a stop, that before ST_OK; of two alike neither does. */
+bool status_outweighs(status a, status b);
+
 /*
  * The last failure on this thread: where it began and how it travelled.
  * Written by fail() and TRY, read once at the top by cmd/.

@@ -31,7 +31,13 @@ struct track_at {
 #define TRACK_NOWHERE ((struct track_at){ -1, -1, -1, -1 })
 
 /* Rows of a rank's trace: one per stage it owns, then one per thread. */
-enum { TRACK_STAGES = 32, TRACK_ROW_LINE = 100, TRACK_ROW_TEXT, TRACK_ROW_DECODE, TRACK_ROW_ENCODE };
+enum {
+    TRACK_STAGES = 32,
+    TRACK_ROW_LINE = 100,
+    TRACK_ROW_TEXT,
+    TRACK_ROW_DECODE,
+    TRACK_ROW_ENCODE
+};
 
 struct track;
 

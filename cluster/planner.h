@@ -28,7 +28,7 @@ struct plan_query {
 
 struct plan {
     int ranks_per_line, decode_ranks; /* 0 ranks per line: there is none */
-    int idle; /* ranks */
+    int idle;                         /* ranks */
     struct cost cost;
     uint64_t rank_bytes; /* of the rank that holds most */
     uint64_t node_bytes; /* of the machine that holds most */

@@ -157,8 +157,9 @@ static status end_trace(struct render_rank *rank, status st)
     if (rank->world->rank) trace_close(&rank->trace, false);
     status const met = rank->world->ops->agree(rank->world, ST_OK);
     trace_close(&rank->trace, met == ST_OK);
+    if (status_outweighs(met, st)) return met;
     if (st != ST_OK) error_adopt(&own);
-    return st != ST_OK ? st : met;
+    return st;
 }
 
 static status render_rank_main(struct comm *world, void *arg)

@@ -76,7 +76,7 @@ status render_beside_join(struct render_beside *b, status st)
     if (st != ST_OK && st != ST_CANCELED) b->pair[TAIL]->ops->abort(b->pair[TAIL]);
     pthread_join(b->thread, NULL);
     b->runs = false;
-    if (b->st == ST_OK || b->st == ST_PEER || (st != ST_OK && st != ST_PEER)) return st;
+    if (!status_outweighs(b->st, st)) return st;
     error_adopt(&b->error);
     return b->st;
 }

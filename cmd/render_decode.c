@@ -190,7 +190,7 @@ status render_decode_run(struct render_decode *d)
     for (int i = 0; i < d->ways; i++) {
         struct way *const w = &d->way[i];
         if (w->runs) pthread_join(w->thread, NULL);
-        if (w->st == ST_OK || (st != ST_OK && (st != ST_PEER || w->st == ST_PEER))) continue;
+        if (!status_outweighs(w->st, st)) continue;
         st = w->st;
         error_adopt(&w->error);
     }

@@ -30,7 +30,7 @@ static status under_launcher(const struct world_options *o, comm_main main, void
     status const st = main(world, arg);
     if (st != ST_OK) cmd_report(st);
     if (st != ST_OK && st != ST_CANCELED) world->ops->abort(world);
-    int const code = comm_mpi_leave(&world, cmd_exit_code(st), st != ST_OK && st != ST_PEER);
+    int const code = comm_mpi_leave(&world, cmd_exit_code(st), status_outweighs(st, ST_PEER));
     if (st == ST_OK && code) return fail(ST_PEER, "another rank ended with code %d", code);
     return st;
 }

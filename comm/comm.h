@@ -35,7 +35,8 @@
 struct comm;
 
 /* One tensor that goes to a peer or comes from it. The view is copied, its
- * memory is not: it stays untouched by the caller until finish, abort or close. */
+ * memory is not: it stays untouched by the caller until finish, abort or close of
+ * this comm. */
 struct comm_part {
     struct tensor t;
     int peer;  /* another rank, never oneself */
@@ -61,9 +62,9 @@ struct comm_ops {
     status (*finish)(struct comm *);
 
     /* [all] host. Every rank brings what happened to it. ST_OK if all are well;
-     * its own status for a rank that failed; for the sound ones ST_CANCELED if
-     * the others were only canceled, else ST_PEER. The one way a rank may leave
-     * a collective phase early. */
+     * its own status for a rank that failed; for the sound and the canceled ones
+     * ST_CANCELED if nothing worse happened to any, else ST_PEER. The one way a
+     * rank may leave a collective phase early. */
     status (*agree)(struct comm *, status mine);
 
     /* [all] host. Ranks of one colour >= 0 form a group, in order of rank; colour -1:
@@ -107,7 +108,8 @@ status comm_thread_open(struct comm **group, int size, double deadline_s) MUST_U
 
 /* Run `main` for every rank of a thread group on its own thread (rank 0 on the
  * caller's) and return when all have. The first own failure (not ST_PEER) is
- * returned with its record. A rank that fails aborts the group. */
+ * returned with its record, ST_CANCELED only if there is none. A rank that fails
+ * aborts the group. */
 typedef status (*comm_main)(struct comm *c, void *arg);
 status comm_thread_run(struct comm **group, int size, comm_main main, void *arg) MUST_USE;
 

@@ -120,9 +120,7 @@ status mpi_agree(struct comm *c, status mine)
     pthread_mutex_lock(&g->world->lock);
     status const st = agree(g, &a);
     pthread_mutex_unlock(&g->world->lock);
-    if (mine == ST_OK) return st;
-    error_adopt(&own);
-    return mine;
+    return rules_agreed(mine, &own, st);
 }
 
 /* Which of the new groups, in order of their first rank, has the colour. */

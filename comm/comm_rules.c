@@ -73,20 +73,16 @@ status rules_aborted(const struct comm *c, int by)
     return fail(ST_PEER, "rank %d stops: rank %d aborted", c->world_rank, by);
 }
 
-/* Who is to blame: a rank that only suffers from a peer, never if there is another. */
-static int blame(status st)
-{
-    switch (st) {
-    case ST_OK: return 0;
-    case ST_CANCELED: return 1;
-    case ST_PEER: return 2;
-    default: return 3;
-    }
-}
-
 void rules_judge(struct verdict *v, int rank, status st)
 {
-    if (blame(st) > blame(v->st)) *v = (struct verdict){ st, rank };
+    if (status_outweighs(st, v->st)) *v = (struct verdict){ st, rank };
+}
+
+status rules_agreed(status mine, const struct error *own, status met)
+{
+    if (mine == ST_OK || (mine == ST_CANCELED && status_outweighs(met, mine))) return met;
+    error_adopt(own);
+    return mine;
 }
 
 status rules_tell(status verdict, int culprit, const char *reason)

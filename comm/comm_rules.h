@@ -43,6 +43,10 @@ struct verdict {
 };
 void rules_judge(struct verdict *v, int rank, status st); /* begin with { ST_OK, -1 } */
 
+/* What agree returns to a rank that brought `mine`: its own, but a stop gives way to what
+ * went wrong, there or in the meeting itself. */
+status rules_agreed(status mine, const struct error *own, status met);
+
 /* What a sound rank is told; the culprit is a rank of the world. */
 status rules_tell(status verdict, int culprit, const char *reason);
 

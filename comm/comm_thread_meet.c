@@ -83,9 +83,7 @@ status thread_agree(struct comm *c, status mine)
     status st = meet(me, MEET_AGREE, (struct arrival){ .st = mine, .error = &own });
     if (st == ST_OK) st = told(me->group);
     pthread_mutex_unlock(&w->lock);
-    if (mine == ST_OK) return st;
-    error_adopt(&own);
-    return mine;
+    return rules_agreed(mine, &own, st);
 }
 
 status thread_split(struct comm *c, int colour, struct comm **out)

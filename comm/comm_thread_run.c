@@ -8,7 +8,7 @@ struct run {
     comm_main main;
     void *arg;
     pthread_mutex_t lock;
-    status st; /* first own failure; ST_PEER while there is none but those */
+    status st; /* the first of those that no other outweighs */
     struct error error;
 };
 
@@ -21,7 +21,7 @@ struct runner {
 static void keep_failure(struct run *run, status st)
 {
     pthread_mutex_lock(&run->lock);
-    if (run->st == ST_OK || (run->st == ST_PEER && st != ST_PEER)) {
+    if (status_outweighs(st, run->st)) {
         run->st = st;
         run->error = *error_last();
     }

@@ -25,15 +25,21 @@ static inline float rng_unit(uint64_t *state)
     return (float)((int32_t)(rng_next(state) >> 40) - 0x800000) * 0x1p-23f;
 }
 
+/* The number behind an option, or another. */
+static inline uint64_t rng_option(int argc, char **argv, const char *option, uint64_t other)
+{
+    for (int i = 1; i + 1 < argc; i++)
+        if (!strcmp(argv[i], option)) return strtoull(argv[i + 1], NULL, 10);
+    return other;
+}
+
 /* The number behind `--seed`, else one from the clock. The caller prints it. */
 static inline uint64_t rng_seed(int argc, char **argv)
 {
     struct timespec now;
 
-    for (int i = 1; i + 1 < argc; i++)
-        if (!strcmp(argv[i], "--seed")) return strtoull(argv[i + 1], NULL, 10);
     clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_nsec ^ (uint64_t)now.tv_sec << 20;
+    return rng_option(argc, argv, "--seed", (uint64_t)now.tv_nsec ^ (uint64_t)now.tv_sec << 20);
 }
 
 #endif /* RNG_H */

@@ -3,267 +3,134 @@
  * model: the same to the bit for any number of ranks, and for clips in company; and
  * what a rank does while keys are on their way.
  *
- *   line_clip [small]     small: one short run over three ranks, for a sanitizer
- *                         that makes the whole too long
+ *   line_clip                            the whole
+ *   line_clip small                      one short run over three ranks, for a sanitizer
+ *                                        that makes the whole too long
+ *   line_clip --hunt SEEDS [--seed N]    instead, trials made of seeds: clip_trial.h
  */
 #include "tests/unit/unit.h"
 
-#include "tests/line/watched.h"
+#include "tests/line/clip_trial.h"
+#include "tests/rng.h"
 
-#include "pipeline/crew.h"
 #include "pipeline/noise.h"
 #include "pipeline/rope.h"
 
 #include <math.h>
-#include <stdatomic.h>
 
-#define MODEL "tests/golden/rolling-short/model/"
+static struct show_model model;
+static const struct key_policy *const rolling = &show_policy[SHOW_ROLLING];
+static const struct key_policy *const block21 = &show_policy[SHOW_BLOCK21];
+static const struct key_policy *const block12 = &show_policy[SHOW_BLOCK12];
 
-enum { H = 4, W = 6, CHANNELS = 16, FRAMES = 3, MAX_CLIPS = 5, MAX_BLOCKS = 12, RANKS = 8 };
-enum { BLOCK = FRAMES * CHANNELS * H * W };
-
-static const struct kern_backend *backend;
-static struct kern_ctx *ctx;
-static struct dit *model;
-static struct dit_shape shape;
-static struct schedule schedule;
-
-static struct key_policy const rolling = { WINDOW_ROLLING, 5, FRAMES, 21, FRAMES };
-static struct key_policy const block21 = { WINDOW_BLOCK, 5, FRAMES, 21, 0 };
-static struct key_policy const block12 = { WINDOW_BLOCK, 5, FRAMES, 12, FRAMES };
-
-static int open_model(void **state)
+/* The oracle; the fast backend where many clips are made. */
+static int open_ref(void **state)
 {
-    struct dit_config c = { .weights = MODEL "diffusion_pytorch_model.safetensors",
-                            .schedule = &schedule,
-                            .act = DT_F32 };
     (void)state;
-    backend = kern_backend_find("ref");
-    if (schedule_make(&schedule, (double[]){ 1000, 800, 600, 400, 200 }, 5, true, 5) ||
-        dit_shape_read(&c.shape, MODEL "config.json") || backend->open(&ctx, 1) ||
-        dit_open(&model, &c, ctx))
-        return -1;
-    shape = c.shape;
-    return 0;
+    return show_model_open(&model, kern_backend_find("ref")) == ST_OK ? 0 : -1;
+}
+
+static int open_cpu(void **state)
+{
+    (void)state;
+    return show_model_open(&model, kern_backend_find("cpu")) == ST_OK ? 0 : -1;
 }
 
 static int close_model(void **state)
 {
     (void)state;
-    dit_close(&model);
-    backend->close(&ctx);
+    show_model_close(&model);
     return 0;
 }
 
-/* Some clips and what became of them. */
-struct show {
-    int clips, prompt_change; /* from this block on another prompt; 0: never */
-    int64_t blocks[MAX_CLIPS];
-    uint64_t seed[MAX_CLIPS];
-    float *embeds[2]; /* [text_len, text_dim] */
-    float latents[MAX_CLIPS][MAX_BLOCKS][BLOCK];
-    atomic_int done[MAX_CLIPS]; /* blocks handed out, in order */
-    atomic_int ticks_left;      /* stop after as many questions; < 0: never */
-    long breaks_at;             /* wait of rank 1 that fails; 0: none */
-};
-
-static status noise(void *arg, int clip, int64_t block, int level, float *out)
+static struct show *show_of(const struct key_policy *policy, int clips, const int64_t *blocks,
+                            uint64_t first_seed)
 {
-    noise_fill(out, BLOCK, ((struct show *)arg)->seed[clip], block, level);
-    return ST_OK;
-}
-
-static int64_t context_id(void *arg, int clip, int64_t block)
-{
-    const struct show *const s = arg;
-    return ((int)s->seed[clip] + (s->prompt_change && block >= s->prompt_change)) % 2;
-}
-
-static status context(void *arg, int clip, int64_t block, float *embeds)
-{
-    const struct show *const s = arg;
-    size_t const bytes = (size_t)shape.text_len * (size_t)shape.text_dim * sizeof *embeds;
-
-    memcpy(embeds, s->embeds[context_id(arg, clip, block)], bytes);
-    return ST_OK;
-}
-
-static status finished(void *arg, int clip, int64_t block, const float *x0)
-{
-    struct show *const s = arg;
-
-    if (atomic_fetch_add(&s->done[clip], 1) != block)
-        return fail(ST_MISMATCH, "block %lld of clip %d came out of order", (long long)block, clip);
-    memcpy(s->latents[clip][block], x0, sizeof s->latents[clip][block]);
-    return ST_OK;
-}
-
-static bool stop(void *arg)
-{
-    struct show *const s = arg;
-    return s->ticks_left >= 0 && atomic_fetch_sub(&s->ticks_left, 1) <= 0;
-}
-
-static struct show *show_of(int clips, const int64_t *blocks, uint64_t first_seed)
-{
-    struct show *const s = calloc(1, sizeof *s);
-    int64_t const n = (int64_t)shape.text_len * shape.text_dim;
-
+    struct show *const s = show_new(&model, policy, clips, blocks, first_seed);
     assert_non_null(s);
-    s->clips = clips;
-    s->ticks_left = -1;
-    for (int i = 0; i < clips; i++) s->blocks[i] = blocks[i], s->seed[i] = first_seed + (uint64_t)i;
-    for (int i = 0; i < 2; i++) {
-        s->embeds[i] = malloc((size_t)n * sizeof(float));
-        assert_non_null(s->embeds[i]);
-        noise_fill(s->embeds[i], n, 99, i, 0);
-    }
-    for (int c = 0; c < MAX_CLIPS; c++)
-        for (int b = 0; b < MAX_BLOCKS; b++)
-            for (int i = 0; i < BLOCK; i++) s->latents[c][b][i] = NAN;
     return s;
 }
 
-static void drop(struct show *s)
-{
-    free(s->embeds[0]);
-    free(s->embeds[1]);
-    free(s);
-}
-
-struct rank_work {
-    struct crew_config config;
-    struct timeline timeline;
-    struct line_io io;
-};
-
-static status rank_main(struct comm *comm, void *arg)
-{
-    const struct rank_work *const w = arg;
-    const struct show *const s = w->io.arg;
-    struct watched watched;
-
-    watched_init(&watched, comm);
-    if (comm->rank == 1) watched.fail_at = s->breaks_at;
-    return crew_run(&w->config, &watched.base, &w->timeline, &w->io);
-}
-
-static status render(struct show *s, const struct key_policy *policy, int ranks)
-{
-    struct rank_work w = { .config = { .model = model,
-                                       .schedule = &schedule,
-                                       .backend = backend,
-                                       .policy = *policy,
-                                       .latent_h = H,
-                                       .latent_w = W,
-                                       .threads = 1 },
-                           .io = { .arg = s,
-                                   .noise = noise,
-                                   .context_id = context_id,
-                                   .context = context,
-                                   .finished = finished,
-                                   .stop = stop } };
-    struct comm *group[RANKS] = { NULL };
-    status st = ST_OK;
-
-    TRY_OUT(timeline_make(&w.timeline, policy, s->blocks, s->clips));
-    TRY_OUT(comm_thread_open(group, ranks, 60));
-    TRY_OUT(comm_thread_run(group, ranks, rank_main, &w));
-out:
-    for (int r = 0; r < ranks; r++)
-        if (group[r]) group[r]->ops->close(&group[r]);
-    timeline_free(&w.timeline);
-    return st;
-}
-
-static void assert_same_clip(const struct show *a, int clip_a, const struct show *b, int clip_b)
-{
-    assert_int_equal(a->blocks[clip_a], b->blocks[clip_b]);
-    for (int64_t i = 0; i < a->blocks[clip_a]; i++) {
-        assert_true(isfinite(a->latents[clip_a][i][0]));
-        assert_memory_equal(a->latents[clip_a][i], b->latents[clip_b][i], sizeof a->latents[0][0]);
-    }
-}
+static status render(struct show *s, int ranks) { return show_threads(s, ranks, 0, 0); }
 
 static void same_bits_for_any_ranks(const struct key_policy *policy, int clips,
                                     const int64_t *blocks, int prompt_change)
 {
-    struct show *const one = show_of(clips, blocks, 7);
+    struct show *const one = show_of(policy, clips, blocks, 7);
 
-    one->prompt_change = prompt_change;
-    assert_int_equal(render(one, policy, 1), ST_OK);
-    for (int ranks = 2; ranks <= 6; ranks++) {
-        struct show *const many = show_of(clips, blocks, 7);
-        many->prompt_change = prompt_change;
-        assert_int_equal(render(many, policy, ranks), ST_OK);
-        for (int c = 0; c < clips; c++) assert_same_clip(one, c, many, c);
-        drop(many);
+    for (int c = 0; c < clips; c++) one->change[c] = prompt_change;
+    ok(render(one, 1));
+    for (int ranks = 2; ranks <= SHOW_RANKS; ranks++) {
+        struct show *const many = show_of(policy, clips, blocks, 7);
+        for (int c = 0; c < clips; c++) many->change[c] = prompt_change;
+        ok(render(many, ranks));
+        for (int c = 0; c < clips; c++) ok(show_same(many, c, one, c, blocks[c]));
+        free(many);
     }
-    drop(one);
+    free(one);
 }
 
 static void any_ranks(void **state)
 {
     (void)state;
-    same_bits_for_any_ranks(&rolling, 1, (int64_t[]){ 10 }, 4);
-    same_bits_for_any_ranks(&rolling, 1, (int64_t[]){ 1 }, 0);
-    same_bits_for_any_ranks(&rolling, 3, (int64_t[]){ 2, 1, 7 }, 1);
-    same_bits_for_any_ranks(&block12, 1, (int64_t[]){ 6 }, 2);
-    same_bits_for_any_ranks(&block21, 2, (int64_t[]){ 3, 2 }, 0);
+    same_bits_for_any_ranks(rolling, 1, (int64_t[]){ 10 }, 4);
+    same_bits_for_any_ranks(rolling, 1, (int64_t[]){ 1 }, 0);
+    same_bits_for_any_ranks(rolling, 3, (int64_t[]){ 2, 1, 7 }, 1);
+    same_bits_for_any_ranks(block12, 1, (int64_t[]){ 6 }, 2);
+    same_bits_for_any_ranks(block21, 2, (int64_t[]){ 3, 2 }, 0);
 }
 
 static void clips_in_company(const struct key_policy *policy, int ranks)
 {
     int64_t const blocks[] = { 6, 1, 9, 2, 3 };
-    struct show *const all = show_of(COUNT_OF(blocks), blocks, 20);
+    struct show *const all = show_of(policy, COUNT_OF(blocks), blocks, 20);
 
-    assert_int_equal(render(all, policy, ranks), ST_OK);
+    ok(render(all, ranks));
     for (int c = 0; c < COUNT_OF(blocks); c++) {
-        struct show *const alone = show_of(1, &blocks[c], 20 + (uint64_t)c);
-        assert_int_equal(render(alone, policy, 1), ST_OK);
-        assert_same_clip(alone, 0, all, c);
-        drop(alone);
+        struct show *const alone = show_of(policy, 1, &blocks[c], 20 + (uint64_t)c);
+        ok(render(alone, 1));
+        ok(show_same(alone, 0, all, c, blocks[c]));
+        free(alone);
     }
-    drop(all);
+    free(all);
 }
 
 static void back_to_back_equals_alone(void **state)
 {
     (void)state;
-    clips_in_company(&rolling, 1);
-    clips_in_company(&rolling, 4);
-    clips_in_company(&block21, 2);
+    clips_in_company(rolling, 1);
+    clips_in_company(rolling, 4);
+    clips_in_company(block21, 2);
 }
 
 /* The beginning of a long clip is the short clip's, until the short one drains:
  * its last blocks see fewer frames beside them. */
 static void prefix_of_a_longer_clip(void **state)
 {
-    struct show *const longer = show_of(1, (int64_t[]){ 11 }, 3);
-    struct show *const shorter = show_of(1, (int64_t[]){ 8 }, 3);
+    struct show *const longer = show_of(rolling, 1, (int64_t[]){ 11 }, 3);
+    struct show *const shorter = show_of(rolling, 1, (int64_t[]){ 8 }, 3);
 
     (void)state;
-    assert_int_equal(render(longer, &rolling, 1), ST_OK);
-    assert_int_equal(render(shorter, &rolling, 1), ST_OK);
-    for (int b = 0; b < 4; b++)
-        assert_memory_equal(longer->latents[0][b], shorter->latents[0][b],
-                            sizeof longer->latents[0][0]);
+    ok(render(longer, 1));
+    ok(render(shorter, 1));
+    ok(show_same(longer, 0, shorter, 0, 4));
     assert_memory_not_equal(longer->latents[0][7], shorter->latents[0][7],
                             sizeof longer->latents[0][0]);
-    drop(longer);
-    drop(shorter);
+    free(longer);
+    free(shorter);
 }
 
 static void stops_everywhere(void **state)
 {
     (void)state;
-    for (int ranks = 1; ranks <= 6; ranks += 5) {
-        struct show *const s = show_of(1, (int64_t[]){ 9 }, 1);
-        s->ticks_left = 3 * ranks;
-        assert_int_equal(render(s, &rolling, ranks), ST_CANCELED);
-        if (ranks == 1) assert_non_null(strstr(error_last()->msg, "stopped before tick"));
+    for (int ranks = 1; ranks <= SHOW_RANKS; ranks += 5) {
+        struct show *const s = show_of(rolling, 1, (int64_t[]){ 9 }, 1);
+        s->stop_rank = ranks / 2;
+        s->stop_tick = 3;
+        assert_int_equal(render(s, ranks), ST_CANCELED);
+        assert_string_equal(error_last()->msg, "stopped before tick 3 of 13");
         assert_true(s->done[0] == 0);
-        drop(s);
+        free(s);
     }
 }
 
@@ -290,10 +157,10 @@ static void positions_have_no_end(void **state)
         float rq[128], rk[128];
         struct tensor const q = { v.q, DT_F32, 2, { 1, 128 } }, k = { v.k, DT_F32, 2, { 1, 128 } };
         struct tensor oq = { rq, DT_F32, 2, { 1, 128 } }, ok = { rk, DT_F32, 2, { 1, 128 } };
-        assert_int_equal(kern_rope(ctx, &(struct kern_rope){ &q, &at_q, &still, &still, &oq, 1 }),
-                         ST_OK);
-        assert_int_equal(kern_rope(ctx, &(struct kern_rope){ &k, &at_k, &still, &still, &ok, 1 }),
-                         ST_OK);
+        assert_int_equal(
+            kern_rope(model.ctx, &(struct kern_rope){ &q, &at_q, &still, &still, &oq, 1 }), ST_OK);
+        assert_int_equal(
+            kern_rope(model.ctx, &(struct kern_rope){ &k, &at_k, &still, &still, &ok, 1 }), ST_OK);
         double score = 0;
         for (int j = 0; j < 128; j++) score += (double)rq[j] * (double)rk[j];
         if (i == 0) first = score;
@@ -313,11 +180,12 @@ static void broken_wire(void **state)
 
     (void)state;
     for (int i = 0; i < COUNT_OF(where); i++) {
-        struct show *const s = show_of(1, (int64_t[]){ 9 }, 1);
-        s->breaks_at = 5 + i;
-        assert_int_equal(render(s, &rolling, 3), ST_COMM);
+        struct show *const s = show_of(rolling, 1, (int64_t[]){ 9 }, 1);
+        s->fault_rank = 1;
+        s->fault_wait = 5 + i;
+        assert_int_equal(render(s, 3), ST_COMM);
         assert_string_equal(error_last()->msg, where[i]);
-        drop(s);
+        free(s);
     }
 }
 
@@ -342,37 +210,69 @@ static status weak_open(struct kern_ctx **out, int threads)
  * there, the others stop, and its own words come out. */
 static void failure_beside_exchange(void **state)
 {
-    const struct kern_backend *const usual = backend;
+    const struct kern_backend *const usual = model.backend;
 
     (void)state;
     weak = *usual;
     weak.open = weak_open;
     weak.ops.attention = weak_attention;
-    backend = &weak;
+    model.backend = &weak;
     for (int call = 90; call < 102; call++) {
-        struct show *const s = show_of(1, (int64_t[]){ 9 }, 1);
+        struct show *const s = show_of(rolling, 1, (int64_t[]){ 9 }, 1);
         atomic_store(&calls_left, call);
-        assert_int_equal(render(s, &rolling, 6), ST_DEVICE);
+        assert_int_equal(render(s, 6), ST_DEVICE);
         assert_string_equal(error_last()->msg, "attention gave up");
-        drop(s);
+        free(s);
     }
-    backend = usual;
+    model.backend = usual;
 }
 
 static void short_run(void **state)
 {
-    struct show *const s = show_of(2, (int64_t[]){ 2, 1 }, 7);
+    struct show *const s = show_of(rolling, 2, (int64_t[]){ 2, 1 }, 7);
 
     (void)state;
-    s->prompt_change = 1;
-    assert_int_equal(render(s, &rolling, 3), ST_OK);
+    s->change[0] = s->change[1] = 1;
+    ok(render(s, 3));
     assert_true(isfinite(s->latents[0][1][0]) && isfinite(s->latents[1][0][0]));
-    drop(s);
+    free(s);
+}
+
+/* ---- the hunt ----------------------------------------------------------------------- */
+
+static uint64_t seed;
+static int hunt_seeds;
+
+static status try_one(uint64_t trial_seed, struct wants *wants)
+{
+    struct trial t;
+    char words[TRIAL_TEXT];
+
+    TRY(trial_make(&t, &model, trial_seed, 0, trial_seed % 4 == 0));
+    status const ended = show_threads(t.show, t.ranks, trial_seed, t.delay_us);
+    status st = trial_check(&t, -1, wants);
+    if (st != ST_OK)
+        print_error("%s: the run ended with %s: %s\n", trial_words(&t, words), status_name(ended),
+                    error_last()->msg);
+    trial_free(&t);
+    return st;
+}
+
+static void any_clips_ranks_faults(void **state)
+{
+    struct wants wants = { .model = &model };
+    status st = ST_OK;
+
+    (void)state;
+    for (int i = 0; i < hunt_seeds && st == ST_OK; i++) st = try_one(seed + (uint64_t)i, &wants);
+    wants_free(&wants);
+    assert_int_equal(st, ST_OK);
 }
 
 int main(int argc, char **argv)
 {
     const struct CMUnitTest small[] = { cmocka_unit_test(short_run) };
+    const struct CMUnitTest hunts[] = { cmocka_unit_test(any_clips_ranks_faults) };
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_ranks),
         cmocka_unit_test(back_to_back_equals_alone),
@@ -382,7 +282,13 @@ int main(int argc, char **argv)
         cmocka_unit_test(failure_beside_exchange),
         cmocka_unit_test(positions_have_no_end),
     };
+
     if (argc > 1 && !strcmp(argv[1], "small"))
-        return cmocka_run_group_tests_name("line_clip", small, open_model, close_model);
-    return cmocka_run_group_tests_name("line_clip", tests, open_model, close_model);
+        return cmocka_run_group_tests_name("line_clip", small, open_ref, close_model);
+    seed = rng_seed(argc, argv);
+    hunt_seeds = (int)rng_option(argc, argv, "--hunt", 0);
+    print_message("line_clip --seed %llu\n", (unsigned long long)seed);
+    if (hunt_seeds)
+        return cmocka_run_group_tests_name("line_clip --hunt", hunts, open_cpu, close_model);
+    return cmocka_run_group_tests_name("line_clip", tests, open_ref, close_model);
 }

@@ -129,13 +129,6 @@ static void no_deadlock(void **state)
     }
 }
 
-static int number_after(int argc, char **argv, const char *option)
-{
-    for (int i = 1; i + 1 < argc; i++)
-        if (!strcmp(argv[i], option)) return atoi(argv[i + 1]);
-    return 0;
-}
-
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -148,7 +141,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest hunts[] = { cmocka_unit_test(no_deadlock) };
 
     seed = rng_seed(argc, argv);
-    hunt_seeds = number_after(argc, argv, "--hunt");
+    hunt_seeds = (int)rng_option(argc, argv, "--hunt", 0);
     print_message("line_comm --seed %llu\n", (unsigned long long)seed);
     if (hunt_seeds) return cmocka_run_group_tests_name("line_comm --hunt", hunts, NULL, NULL);
     return cmocka_run_group_tests_name("line_comm", tests, NULL, NULL);

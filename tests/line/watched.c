@@ -17,9 +17,17 @@ static int close_parts(struct watched *w)
     return n;
 }
 
-static status start(struct comm *c, const struct comm_part *parts, int count)
+/* What the caller may have set goes with it. */
+static struct watched *call(struct comm *c)
 {
     struct watched *const w = (struct watched *)c;
+    w->inner->deadline_s = c->deadline_s;
+    return w;
+}
+
+static status start(struct comm *c, const struct comm_part *parts, int count)
+{
+    struct watched *const w = call(c);
 
     if (count > WATCHED_PARTS) return fail(ST_ARG, "watched: %d parts", count);
     w->count = count;
@@ -37,10 +45,9 @@ static status start(struct comm *c, const struct comm_part *parts, int count)
 
 static status finish(struct comm *c)
 {
-    struct watched *const w = (struct watched *)c;
+    struct watched *const w = call(c);
     int const bad = close_parts(w);
 
-    w->inner->deadline_s = w->base.deadline_s;
     TRY(w->inner->ops->finish(w->inner));
     if (bad) return fail(ST_MISMATCH, "%d parts changed while they were sent", bad);
     if (++w->finishes == w->fail_at) return fail(ST_COMM, "the wire broke");
@@ -49,16 +56,16 @@ static status finish(struct comm *c)
 
 static status agree(struct comm *c, status mine)
 {
-    struct watched *const w = (struct watched *)c;
+    struct watched *const w = call(c);
     return w->inner->ops->agree(w->inner, mine);
 }
 
-static void abort_world(struct comm *c)
+static void give_up(struct comm *c)
 {
     struct watched *const w = (struct watched *)c;
 
     w->inner->ops->abort(w->inner);
-    close_parts(w);
+    close_parts(w); /* the memory is the caller's again */
 }
 
 static const struct comm_ops watched_ops = {
@@ -66,7 +73,7 @@ static const struct comm_ops watched_ops = {
     .start = start,
     .finish = finish,
     .agree = agree,
-    .abort = abort_world,
+    .abort = give_up,
 };
 
 void watched_init(struct watched *w, struct comm *inner)
@@ -74,3 +81,5 @@ void watched_init(struct watched *w, struct comm *inner)
     *w = (struct watched){ .base = *inner, .inner = inner };
     w->base.ops = &watched_ops;
 }
+
+void watched_end(struct watched *w) { close_parts(w); }

@@ -1,7 +1,8 @@
 /*
  * watched.h - a comm over another one, for one rank: between start and finish what is
  * to be received is poisoned, so that reading it shows in the clip; what was sent must
- * be the same at finish, or that fails with ST_MISMATCH.
+ * be the same at finish, or that fails with ST_MISMATCH. Of the other calls it has agree
+ * and abort.
  */
 #ifndef WATCHED_H
 #define WATCHED_H
@@ -21,5 +22,6 @@ struct watched {
 
 /* inner: borrowed. */
 void watched_init(struct watched *w, struct comm *inner);
+void watched_end(struct watched *w); /* safe on a zeroed one */
 
 #endif /* WATCHED_H */

@@ -17,6 +17,7 @@
  */
 #include "tests/line/comm_checks.h"
 #include "tests/line/comm_delay.h"
+#include "tests/mpi/mpi_rig.h"
 #include "tests/rng.h"
 
 #include <signal.h>
@@ -46,21 +47,6 @@ static void parse(struct args *a, int argc, char **argv)
     a->what = word[0];
     a->name = words == 3 ? word[1] : word[0];
     if (words > 1) a->trial.odd = atoi(word[words - 1]);
-}
-
-/* Rank 0's seed is everybody's. */
-static status share_seed(struct comm *c, uint64_t *seed)
-{
-    struct comm_part parts[CHECK_RANKS];
-    struct tensor const t = { seed, DT_I64, 1, { 1 } };
-    int count = 0;
-
-    for (int r = 1; r < c->size; r++)
-        if (c->rank == 0 || c->rank == r)
-            parts[count++] =
-                (struct comm_part){ .t = t, .peer = c->rank ? 0 : r, .send = c->rank == 0 };
-    TRY(c->ops->start(c, parts, count));
-    return c->ops->finish(c);
 }
 
 /* All checks, but for stop, which is for good, if there is more to come. */
@@ -152,7 +138,7 @@ static int broken(struct comm *c, struct args *a, bool *own)
 static int run(struct comm *world, struct args *a, bool *own)
 {
     struct comm *c = world;
-    status const st = share_seed(world, &a->trial.seed);
+    status const st = rig_share_seed(world, &a->trial.seed);
     int code = 1;
 
     *own = st != ST_PEER;
