@@ -273,6 +273,7 @@ bench-now: all $(BENCH_DIR)/small/Wan2.1_VAE.pth $(BENCH_DIR)/middle/Wan2.1_VAE.
 	    else $B/rollmill bench --size $$size --precision $$precision --model $(BENCH_DIR)/$$size; fi || exit 1; \
 	done; done
 	@[ -n "$(BENCH_PYTHON)" ] || echo "PyTorch: not measured; BENCH_PYTHON=/path/to/python sets it beside these"
+	@ROLLMILL=$B/rollmill tools/bench_ranks.sh
 
 help:
 	@sed -n 's/^# //p;/^$$/q' Makefile
