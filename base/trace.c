@@ -19,6 +19,7 @@ struct trace {
     pthread_mutex_t lock;
     int fd; /* -1: a write failed */
     int rank;
+    uint64_t first_clip;
     double offset; /* clock_seconds() at the world's start */
     size_t len;
     char buffer[BUFFER];
@@ -92,6 +93,7 @@ status trace_open(struct trace **out, const struct trace_config *c)
     *out = NULL;
     if (!t) return fail(ST_NOMEM, "trace: no memory");
     t->len = 0;
+    t->first_clip = 0;
     t->rank = c->rank;
     t->offset = clock_seconds() - (trace_epoch() - c->start);
     t->fd = open(c->path, O_WRONLY | O_APPEND | O_CLOEXEC);
@@ -142,7 +144,7 @@ void trace_span(struct trace *t, const struct trace_span *s)
 {
     if (!t) return;
     put(t,
-        "{\"ph\": \"X\", \"name\": \"%s\", \"pid\": %d, \"tid\": %d, \"ts\": %.1f, \"dur\": %.1f, "
+        "{\"ph\": \"X\", \"name\": \"%s\", \"pid\": %d, \"tid\": %d, \"ts\": %.3f, \"dur\": %.3f, "
         "\"args\": {%s}},\n",
         s->what, t->rank, s->row, s->begin * 1e6, (s->end - s->begin) * 1e6, s->where);
 }
@@ -152,9 +154,16 @@ void trace_arrow(struct trace *t, int row, bool begins, uint64_t id, double at)
     if (!t) return;
     put(t,
         "{\"ph\": \"%c\", \"name\": \"block\", \"cat\": \"block\", \"bp\": \"e\", \"id\": %llu, "
-        "\"pid\": %d, \"tid\": %d, \"ts\": %.1f},\n",
+        "\"pid\": %d, \"tid\": %d, \"ts\": %.3f},\n",
         begins ? 's' : 'f', (unsigned long long)id, t->rank, row, at * 1e6);
 }
+
+void trace_begin_batch(struct trace *t, uint64_t first_clip)
+{
+    if (t) t->first_clip = first_clip;
+}
+
+uint64_t trace_first_clip(const struct trace *t) { return t ? t->first_clip : 0; }
 
 void trace_counter(struct trace *t, const char *what, int64_t value)
 {

@@ -50,6 +50,10 @@ void trace_span(struct trace *t, const struct trace_span *s);
  * the same id. */
 void trace_arrow(struct trace *t, int row, bool begins, uint64_t id, double at);
 
+/* Clips of arrows are counted from here on: those of another batch get other ids. */
+void trace_begin_batch(struct trace *t, uint64_t first_clip);
+uint64_t trace_first_clip(const struct trace *t);
+
 void trace_counter(struct trace *t, const char *what, int64_t value);
 
 void trace_flush(struct trace *t);

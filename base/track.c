@@ -120,7 +120,8 @@ void track_end(struct track *t)
 void track_arrow(struct track *t, bool leaves, struct track_at at)
 {
     if (!t) return;
-    uint64_t const id = ((uint64_t)at.clip << 44 | (uint64_t)at.block << 8 | (uint64_t)at.stage);
+    uint64_t const clip = (uint64_t)at.clip + trace_first_clip(t->trace);
+    uint64_t const id = (clip << 44 | (uint64_t)at.block << 8 | (uint64_t)at.stage);
     trace_arrow(t->trace, row_of(t), leaves, id, trace_now(t->trace));
 }
 
@@ -196,16 +197,27 @@ double track_idle(const struct track *t)
     return idle;
 }
 
-const char *track_words(const struct track *t, char buf[TRACK_TEXT_BYTES])
+struct track_state track_state(const struct track *t)
 {
     pthread_mutex_lock(t->lock);
-    struct track_at const at = t->at;
-    size_t n = (size_t)snprintf(buf, TRACK_TEXT_BYTES, "%s%s", t->open ? "" : "after ",
-                                track_name(t->what));
+    struct track_state const s = { .open = t->open, .what = t->what, .at = t->at };
     pthread_mutex_unlock(t->lock);
-    n = spell(buf, n, false, "clip", at.clip);
-    n = spell(buf, n, false, "block", at.block);
-    n = spell(buf, n, false, "stage", at.stage);
-    spell(buf, n, false, "layer", at.layer);
+    return s;
+}
+
+const char *track_words(struct track_state s, char buf[TRACK_TEXT_BYTES])
+{
+    size_t n =
+        (size_t)snprintf(buf, TRACK_TEXT_BYTES, "%s%s", s.open ? "" : "after ", track_name(s.what));
+
+    n = spell(buf, n, false, "clip", s.at.clip);
+    n = spell(buf, n, false, "block", s.at.block);
+    n = spell(buf, n, false, "stage", s.at.stage);
+    spell(buf, n, false, "layer", s.at.layer);
     return buf;
+}
+
+bool track_waits(enum track_what what)
+{
+    return what == TRACK_EXCHANGE || what == TRACK_HAND_OVER || what == TRACK_QUEUE;
 }

@@ -22,6 +22,7 @@ enum track_what {
     TRACK_LOAD, /* weights */
     TRACK_KINDS
 };
+bool track_waits(enum track_what what); /* for another rank or thread */
 
 /* What it is about; -1: does not apply. */
 struct track_at {
@@ -68,11 +69,17 @@ int64_t track_laps(const struct track *t);
  * measured; then eight times the median of the last ones, at least `least`. */
 double track_patience(const struct track *t, double first, double least);
 
-/* Seconds since anything began, ended or lapped; and in words what is going on:
+/* Seconds since anything began, ended or lapped; what is going on, and in words:
  * "exchange, clip 0, block 7, stage 2, layer 11". */
 double track_idle(const struct track *t);
+struct track_state {
+    bool open; /* else it was this that ended last */
+    enum track_what what;
+    struct track_at at;
+};
+struct track_state track_state(const struct track *t);
 enum { TRACK_TEXT_BYTES = 128 };
-const char *track_words(const struct track *t, char buf[TRACK_TEXT_BYTES]);
+const char *track_words(struct track_state s, char buf[TRACK_TEXT_BYTES]);
 
 const char *track_name(enum track_what what);
 

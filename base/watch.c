@@ -12,17 +12,22 @@ struct watch {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool closing;
-    const struct track *track[WATCH_TRACKS];
+    struct watched {
+        const struct track *track;
+        double first, least;
+    } of[WATCH_TRACKS];
 };
 
 static void look(struct watch *w)
 {
     for (int i = 0; i < WATCH_TRACKS; i++) {
-        const struct track *const t = w->track[i];
+        const struct track *const t = w->of[i].track;
         if (!t) continue;
         double const idle = track_idle(t);
-        if (!(idle > 2 * track_patience(t, w->c.first, w->c.least))) continue;
-        w->track[i] = NULL;
+        struct track_state const s = track_state(t);
+        if (s.open && track_waits(s.what)) continue;
+        if (!(idle > 2 * track_patience(t, w->of[i].first, w->of[i].least))) continue;
+        w->of[i].track = NULL;
         w->c.expired(w->c.arg, t, idle);
     }
 }
@@ -83,12 +88,12 @@ void watch_close(struct watch **watch)
     *watch = NULL;
 }
 
-void watch_add(struct watch *w, const struct track *t)
+void watch_add(struct watch *w, const struct track *t, double first, double least)
 {
     pthread_mutex_lock(&w->lock);
     for (int i = 0; i < WATCH_TRACKS; i++)
-        if (!w->track[i]) {
-            w->track[i] = t;
+        if (!w->of[i].track) {
+            w->of[i] = (struct watched){ t, first, least };
             break;
         }
     pthread_mutex_unlock(&w->lock);
@@ -98,6 +103,6 @@ void watch_drop(struct watch *w, const struct track *t)
 {
     pthread_mutex_lock(&w->lock);
     for (int i = 0; i < WATCH_TRACKS; i++)
-        if (w->track[i] == t) w->track[i] = NULL;
+        if (w->of[i].track == t) w->of[i].track = NULL;
     pthread_mutex_unlock(&w->lock);
 }

@@ -246,3 +246,28 @@ int roles_tail(const struct roles *r, int line, int stages)
     if (split_make(&split, stages, l->ranks) != ST_OK) return l->first;
     return l->first + split_owner(&split, stages - 2);
 }
+
+static void dismiss(struct roles *r, int rank, int lines)
+{
+    struct role_at *const at = &r->rank[rank];
+
+    *at = (struct role_at){ .role = ROLE_IDLE };
+    snprintf(at->why, sizeof at->why, "there %s only %d clip%s, and a clip goes down one line",
+             lines == 1 ? "is" : "are", lines, lines == 1 ? "" : "s");
+    r->idle++;
+}
+
+void roles_limit(struct roles *r, int lines)
+{
+    if (lines < 1 || lines >= r->lines) return;
+    for (int i = 0; i < r->ranks; i++) {
+        struct role_at *const at = &r->rank[i];
+        if (at->role == ROLE_IDLE) continue;
+        if (at->role == ROLE_DECODE && at->line < lines && at->line + at->lines > lines)
+            at->lines = lines - at->line;
+        if (at->line < lines) continue;
+        if (at->role == ROLE_DECODE) r->decode_ranks--;
+        dismiss(r, i, lines);
+    }
+    r->lines = lines;
+}

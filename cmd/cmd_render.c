@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static volatile sig_atomic_t stop_asked, line_runs;
+static volatile sig_atomic_t stop_asked, line_runs, speaks;
 
 /* While a line runs, a stop is heeded at the next tick. Before, nothing is in work
  * and the process may just end. A second signal ends it at once: the handler is
@@ -25,7 +25,7 @@ static void on_signal(int number)
     (void)number;
     stop_asked = 1;
     if (line_runs) return;
-    if (write(STDERR_FILENO, words, sizeof words - 1) < 0) _exit(EXIT_FAILURE);
+    if (speaks && write(STDERR_FILENO, words, sizeof words - 1) < 0) _exit(EXIT_FAILURE);
     _exit(75);
 }
 
@@ -33,6 +33,8 @@ static void catch_signals(void)
 {
     struct sigaction const act = { .sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND };
     int const stops[] = { SIGINT, SIGTERM, SIGHUP, SIGUSR1 };
+
+    speaks = comm_launched_rank() <= 0;
 
     for (int i = 0; i < COUNT_OF(stops); i++) sigaction(stops[i], &act, NULL);
 }
@@ -107,7 +109,8 @@ static void hung(void *arg, const struct track *t, double seconds)
     char words[TRACK_TEXT_BYTES];
 
     log_set_rank(world->rank);
-    log_error("rank %d: no progress for %.0f s: %s", world->rank, seconds, track_words(t, words));
+    log_error("rank %d: no progress for %.0f s: %s", world->rank, seconds,
+              track_words(track_state(t), words));
     _exit(cmd_exit_code(ST_COMM));
 }
 
@@ -162,6 +165,9 @@ static status end_trace(struct render_rank *rank, status st)
     return st;
 }
 
+/* Where all ranks meet they wait as long as the others live: the pulse sees to that. */
+enum { ALL_WAIT_S = 1000000 };
+
 static status render_rank_main(struct comm *world, void *arg)
 {
     const struct render *const r = arg;
@@ -169,14 +175,15 @@ static status render_rank_main(struct comm *world, void *arg)
     struct render_rank rank = {
         .o = o, .world = world, .threads = threads_of(world, o), .store = r->store
     };
-    struct watch_config const watch = {
-        .first = o->deadline_s, .least = o->stall_s, .expired = hung, .arg = world
-    };
+    struct watch_config const watch = { .expired = hung, .arg = world };
+    double const usual = world->deadline_s;
     struct render_list l = { 0 };
     status st = ST_OK;
 
     log_set_rank(world->size > 1 ? world->rank : -1);
     TRY_OUT(watch_open(&rank.watch, &watch));
+    TRY_OUT(render_pulse_open(&rank.pulse, world, o->stall_s));
+    world->deadline_s = ALL_WAIT_S;
     TRY_OUT(open_trace(&rank.trace, world, o->trace));
     TRY_OUT(open_report(&rank.report, world, o));
     TRY_OUT(render_list_open(&l, world, r->path, r->paths, o->precision));
@@ -190,7 +197,10 @@ out:
     if (st == ST_OK || st == ST_CANCELED) st = end_trace(&rank, st);
     report_file_close(&rank.report);
     trace_close(&rank.trace, false);
+    if (st == ST_PEER && render_pulse_verdict(rank.pulse) != ST_OK) st = error_last()->st;
+    render_pulse_close(&rank.pulse);
     watch_close(&rank.watch);
+    world->deadline_s = usual;
     return st;
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/watch.h"
 #include "cmd/render_list.h"
+#include "cmd/render_pulse.h"
 #include "cmd/render_store.h"
 
 struct render_options {
@@ -14,8 +15,10 @@ struct render_options {
     int decode_ranks;      /* -1: the planner's choice */
     bool for_latency;      /* what the planner looks at; else throughput */
     bool cross_nodes;
-    double deadline_s;        /* longest wait before ticks have been measured */
-    double stall_s;           /* later: eight ticks, at least this */
+    double deadline_s;        /* longest wait for a rank that lives; longest first lap, longest
+                                 encoding of a block, with the commit */
+    double stall_s;           /* longest silence of a rank; longest lap: eight usual ones, at
+                                 least this */
     const char *prompt_cache; /* folder; NULL: none */
     const char *trace;        /* file; NULL: none */
     const char *report;       /* the same */
@@ -32,6 +35,7 @@ struct render_rank {
     struct render_store *store; /* this process's */
     struct trace *trace;        /* this rank's, or NULL */
     struct watch *watch;        /* this rank's */
+    struct render_pulse *pulse; /* this rank's */
     struct report_file *report; /* rank 0's, or NULL */
 };
 

@@ -5,13 +5,8 @@
 #include "cmd/render_report.h"
 #include "cmd/world.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { END_WAIT_S = 1000000 }; /* for those that are still at work: their own waits end first */
-
-double batch_wait_share(int hops) { return pow(0.75, hops); }
 
 int batch_threads(const struct batch *t) { return t->rank->threads; }
 
@@ -65,27 +60,43 @@ static bool is_of_line(const void *arg, int rank, int clip)
     return at->role == ROLE_LINE && at->line == t->line_of[clip];
 }
 
-/* The transformer's hash, from a rank that has it to those that write clip.json. */
-static status share_hash(struct batch *t, const struct render_line *line)
-{
-    int const from = t->roles.line[0].first;
-    const char *const own = line ? render_line_weights_hash(line) : "";
-    char *hash = t->world->rank == from ? strdup(own) : NULL;
-    size_t len = hash ? strlen(hash) : 0;
-
-    status const st = world_share(t->world, from, &hash, &len);
-    if (st == ST_OK && len < sizeof t->weights_hash) memcpy(t->weights_hash, hash, len + 1);
-    free(hash);
-    return st;
-}
-
-/* ---- all of it -------------------------------------------------------------------- */
-
 /* What a rank opens for its role; NULL where it has none of it. */
 struct part {
     struct render_line *line;
     struct render_decode *decode;
 };
+
+/* What one rank has must be what all of its kind have: a file's hash goes from rank
+ * `from` to everyone, into `hash`; own is NULL on a rank that has not read the file. */
+static status share_hash(struct batch *t, int from, const char *own, const char *file,
+                         char hash[DIGEST_HEX])
+{
+    char *bytes = t->world->rank == from ? strdup(own) : NULL;
+    size_t len = bytes ? strlen(bytes) : 0;
+    status st = world_share(t->world, from, &bytes, &len);
+
+    if (st == ST_OK && len < DIGEST_HEX) memcpy(hash, bytes, len + 1);
+    free(bytes);
+    if (st != ST_OK || !own || !strcmp(own, hash)) return st;
+    return fail(ST_FORMAT, "%s: rank %d reads another file than rank %d under this name", file,
+                t->world->rank, from);
+}
+
+static status share_hashes(struct batch *t, const struct part *p)
+{
+    const struct card *const card = t->b->clip[0]->card;
+    const struct role_line *const line = &t->roles.line[0];
+    int const decoder =
+        line->decode_ranks ? line->decode : roles_tail(&t->roles, 0, t->schedule.levels + 1);
+    const char *vae = p->decode ? render_decode_vae_hash(p->decode) : NULL;
+
+    if (p->line && render_line_vae_hash(p->line)) vae = render_line_vae_hash(p->line);
+    TRY(share_hash(t, line->first, p->line ? render_line_weights_hash(p->line) : NULL,
+                   card->weights, t->weights_hash));
+    return share_hash(t, decoder, vae, card->vae, t->vae_hash);
+}
+
+/* ---- all of it -------------------------------------------------------------------- */
 
 static status open_role(struct batch *t, struct part *p)
 {
@@ -104,14 +115,14 @@ static status open_role(struct batch *t, struct part *p)
                                                               .lines = t->me->lines,
                                                               .in = t->in,
                                                               .out = t->out,
-                                                              .part = part[t->me->place],
-                                                              .place = t->me->place });
+                                                              .part = part[t->me->place] });
 }
 
 /* Every rank is ready when this returns. The one that embeds prompts does so before it
  * loads anything else; the others load meanwhile. */
 static status open_part(struct batch *t, struct part *p)
 {
+    trace_begin_batch(t->rank->trace, (uint64_t)t->b->clips_done);
     TRY(render_cast_card(t));
     TRY(collect_prompts(t));
     TRY(render_cast_roles(t));
@@ -122,19 +133,8 @@ static status open_part(struct batch *t, struct part *p)
     TRY(render_prompts_share(
         t->prompts, &(struct render_prompts_share){
                         .world = t->world, .from = t->roles.text, .mine = is_of_line, .arg = t }));
-    TRY(share_hash(t, p->line));
+    TRY(share_hashes(t, p));
     return t->world->ops->agree(t->world, ST_OK);
-}
-
-/* Everyone waits here for the last one; what goes wrong anywhere ends it before. */
-static status meet_at_end(struct batch *t, status st)
-{
-    double const usual = t->world->deadline_s;
-
-    t->world->deadline_s = END_WAIT_S;
-    st = t->world->ops->agree(t->world, st);
-    t->world->deadline_s = usual;
-    return st;
 }
 
 static status run_role(struct batch *t, struct part *p)
@@ -145,7 +145,7 @@ static status run_role(struct batch *t, struct part *p)
     if (t->rank->o->stop()) t->world->ops->stop(t->world);
     if (p->line) st = render_line_run(p->line);
     if (p->decode) st = render_decode_run(p->decode);
-    return st == ST_OK || st == ST_CANCELED ? meet_at_end(t, st) : st;
+    return st == ST_OK || st == ST_CANCELED ? t->world->ops->agree(t->world, st) : st;
 }
 
 /* All of the run but opening and closing. */

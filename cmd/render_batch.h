@@ -35,7 +35,7 @@ struct batch {
     int *line_of; /* [clips]: the line that renders it */
 
     struct render_prompts *prompts;
-    char weights_hash[DIGEST_HEX];
+    char weights_hash[DIGEST_HEX], vae_hash[DIGEST_HEX]; /* the same on all ranks */
 
     /* Groups this rank is in; NULL where it is not. A hop joins two ranks: a line's tail
      * with the first part of its decode chain, or one part with the next. */
@@ -53,10 +53,6 @@ status render_cast_roles(struct batch *t) MUST_USE;
 /* [all] The groups of this rank, by its role; leave closes them. */
 status render_join_groups(struct batch *t) MUST_USE;
 void render_leave_groups(struct batch *t);
-
-/* Waits along a way: for the rank behind a line's tail, 1; for each next part one more.
- * The further on, the shorter, so that who is blamed is who hangs. */
-double batch_wait_share(int hops);
 
 /* Threads this rank may compute with. */
 int batch_threads(const struct batch *t);
@@ -88,6 +84,7 @@ status render_line_open(struct render_line **out, struct batch *t) MUST_USE;
 status render_line_run(struct render_line *l) MUST_USE; /* all clips of the line */
 void render_line_close(struct render_line **l);         /* NULL is fine; sets NULL */
 const char *render_line_weights_hash(const struct render_line *l);
+const char *render_line_vae_hash(const struct render_line *l); /* NULL: does not decode */
 void render_line_account(const struct render_line *l, struct render_account *a); /* adds */
 
 /* in: [lines], hops that bring blocks of the lines `line` ...; out: the next part's, or
@@ -97,13 +94,13 @@ struct render_decode_config {
     struct comm *const *in;
     struct comm *out;
     struct vae_part part;
-    int place; /* in the chain */
 };
 struct render_decode;
 status render_decode_open(struct render_decode **out, struct batch *t,
                           const struct render_decode_config *c) MUST_USE;
 status render_decode_run(struct render_decode *d) MUST_USE; /* until its lines end */
 void render_decode_close(struct render_decode **d);         /* NULL is fine; sets NULL */
+const char *render_decode_vae_hash(const struct render_decode *d);
 void render_decode_account(const struct render_decode *d, struct render_account *a); /* adds */
 
 #endif /* RENDER_BATCH_H */

@@ -48,6 +48,11 @@ void render_beside_close(struct render_beside **beside)
 
 struct comm *render_beside_hop(const struct render_beside *b) { return b->pair[TAIL]; }
 
+const char *render_beside_vae_hash(const struct render_beside *b)
+{
+    return render_decode_vae_hash(b->decode);
+}
+
 static void *beside_main(void *arg)
 {
     struct render_beside *const b = arg;

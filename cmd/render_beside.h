@@ -16,6 +16,8 @@ void render_beside_close(struct render_beside **b); /* NULL is fine; sets NULL *
 /* The tail's end of the hop. */
 struct comm *render_beside_hop(const struct render_beside *b);
 
+const char *render_beside_vae_hash(const struct render_beside *b);
+
 status render_beside_start(struct render_beside *b) MUST_USE;
 
 /* The thread is over after this. st: the line's own outcome; what comes back is that, or

@@ -104,6 +104,18 @@ static status choose(struct batch *t, int choice[2])
     return ST_OK;
 }
 
+static status make_roles(struct batch *t, const int choice[2])
+{
+    TRY(roles_make(&t->roles, &(struct roles_config){ .ranks = t->world->size,
+                                                      .stages = t->schedule.levels + 1,
+                                                      .ranks_per_line = choice[0],
+                                                      .decode_ranks = choice[1],
+                                                      .node = t->world->node,
+                                                      .cross_nodes = t->rank->o->cross_nodes }));
+    roles_limit(&t->roles, t->b->clips);
+    return ST_OK;
+}
+
 status render_cast_roles(struct batch *t)
 {
     const struct render_options *const o = t->rank->o;
@@ -112,12 +124,8 @@ status render_cast_roles(struct batch *t)
     bool const open = !o->ranks_per_line || o->decode_ranks < 0;
     if (t->world->size == 1) choice[0] = 1, choice[1] = 0;
     else if (open) TRY(choose(t, choice));
-    TRY(roles_make(&t->roles, &(struct roles_config){ .ranks = t->world->size,
-                                                      .stages = t->schedule.levels + 1,
-                                                      .ranks_per_line = choice[0],
-                                                      .decode_ranks = choice[1],
-                                                      .node = t->world->node,
-                                                      .cross_nodes = o->cross_nodes }));
+    TRY(t->world->ops->agree(t->world, t->world->rank ? ST_OK : make_roles(t, choice)));
+    if (t->world->rank) TRY(make_roles(t, choice));
     t->me = &t->roles.rank[t->world->rank];
     return share_clips(t);
 }

@@ -62,8 +62,10 @@ static status open_film(struct render_decode *d, struct way *w)
                    .precision = t->act == DT_F32 ? "f32" : "bf16",
                    .weights_hash = t->weights_hash,
                    .text_hash = render_prompts_encoder_hash(t->prompts),
-                   .vae_hash = d->vae_hash },
+                   .vae_hash = t->vae_hash },
         .trace = t->rank->trace,
+        .watch = t->rank->watch,
+        .deadline_s = t->rank->o->deadline_s,
         .decode = w->track,
     };
     return render_film_open(&w->film, &film);
@@ -96,7 +98,7 @@ status render_decode_open(struct render_decode **out, struct batch *t,
     d->t = t;
     d->c = *c;
     pthread_mutex_init(&d->turn, NULL);
-    if (!c->out) TRY_OUT(digest_file(t->b->clip[0]->card->vae, d->vae_hash));
+    TRY_OUT(digest_file(t->b->clip[0]->card->vae, d->vae_hash));
     for (int i = 0; i < c->lines; i++) TRY_OUT(open_way(d, i));
     *out = d;
     d = NULL; /* handed over */
@@ -144,9 +146,6 @@ static status run_way(struct way *w)
         .frames = t->policy.frames_per_block,
         .latent_h = t->latent_h,
         .latent_w = t->latent_w,
-        .first_wait_s = t->rank->o->deadline_s,
-        .least_wait_s = t->rank->o->stall_s,
-        .out_share = batch_wait_share(d->c.place + 2),
         .block = block,
         .arg = w,
         .track = w->track,
@@ -161,12 +160,16 @@ static status run_way(struct way *w)
 static void *way_main(void *arg)
 {
     struct way *const w = arg;
+    const struct render_rank *const rank = w->d->t->rank;
     struct comm *const world = w->d->t->world;
+    bool const first = w->d->t->me->role == ROLE_DECODE && w == w->d->way;
 
     log_set_rank(world->rank);
-    watch_add(w->d->t->rank->watch, w->track);
+    watch_add(rank->watch, w->track, rank->o->deadline_s, rank->o->stall_s);
+    if (first) render_pulse_show(rank->pulse, w->track);
     w->st = run_way(w);
-    watch_drop(w->d->t->rank->watch, w->track);
+    if (first) render_pulse_show(rank->pulse, NULL);
+    watch_drop(rank->watch, w->track);
     if (w->st == ST_OK) return NULL;
     w->error = *error_last();
     if (w->st != ST_CANCELED) world->ops->abort(world);
@@ -197,6 +200,8 @@ status render_decode_run(struct render_decode *d)
     d->wall = clock_seconds() - d->begin;
     return st;
 }
+
+const char *render_decode_vae_hash(const struct render_decode *d) { return d->vae_hash; }
 
 void render_decode_account(const struct render_decode *d, struct render_account *a)
 {

@@ -45,7 +45,7 @@ struct render_film {
 
 static double decoded(const struct render_film *f)
 {
-    return f->c.decode ? track_seconds(f->c.decode, TRACK_DECODE, -1) : 0;
+    return track_seconds(f->c.decode, TRACK_DECODE, -1);
 }
 
 static void leave_clip(struct render_film *f)
@@ -134,6 +134,16 @@ static status end_clip(struct render_film *f)
     return ST_OK;
 }
 
+/* After a stop a clip ends only if all of it has left the line: no more blocks are on
+ * their way than the queues between hold. */
+enum { ON_THEIR_WAY = 2 * VAE_PARTS_MAX + RENDER_FILM_SLOTS + 2 };
+
+static bool is_lost(const struct render_film *f, const struct render_clip *clip, int64_t block)
+{
+    struct comm *const world = f->c.world;
+    return world->ops->stopped(world) && clip->spec->blocks - 1 - block > ON_THEIR_WAY;
+}
+
 static status encode(struct render_film *f, const struct waiting *w)
 {
     const struct render_clip *const clip = f->c.clip[w->clip];
@@ -141,6 +151,10 @@ static status encode(struct render_film *f, const struct waiting *w)
 
     if (w->block == 0) TRY(begin_clip(f, clip));
     if (!f->sink) return ST_OK;
+    if (is_lost(f, clip, w->block)) {
+        clip_sink_close(&f->sink);
+        return ST_OK;
+    }
     TRY(clip_sink_pictures(f->sink, w->data + f->latent, w->pictures));
     TRY(clip_sink_latents(f->sink, w->data, f->c.frames_per_block));
     f->encoding += clock_seconds() - start;
@@ -169,17 +183,27 @@ static status encode_next(struct render_film *f, const struct waiting *w)
     return tell(f, w);
 }
 
+static const struct waiting *next_waiting(struct render_film *f)
+{
+    track_begin(f->track, TRACK_QUEUE, TRACK_NOWHERE);
+    const struct waiting *const w = queue_front(f->queue);
+    track_end(f->track);
+    return w;
+}
+
 static void *film_main(void *arg)
 {
     struct render_film *const f = arg;
     const struct waiting *w;
 
     log_set_rank(f->c.world->rank);
-    while (f->st == ST_OK && (w = queue_front(f->queue))) {
+    watch_add(f->c.watch, f->track, f->c.deadline_s / 2, f->c.deadline_s / 2);
+    while (f->st == ST_OK && (w = next_waiting(f))) {
         trace_counter(f->c.trace, "waiting for encode", queue_count(f->queue));
         f->st = encode_next(f, w);
         queue_pop(f->queue);
     }
+    watch_drop(f->c.watch, f->track);
     if (f->st != ST_OK) f->error = *error_last();
     queue_stop(f->queue);
     leave_clip(f);
@@ -247,7 +271,9 @@ void render_film_close(struct render_film **film)
 status render_film_block(struct render_film *f, int clip, int64_t block, const float *x0,
                          const float *rgb, int pictures)
 {
+    track_begin(f->c.decode, TRACK_QUEUE, (struct track_at){ clip, -1, -1, block });
     struct waiting *const w = queue_room(f->queue);
+    track_end(f->c.decode);
 
     if (!w) return join(f);
     *w = (struct waiting){ .clip = clip, .pictures = pictures, .block = block };

@@ -24,8 +24,9 @@ struct render_film_config {
     int64_t latent_h, latent_w;
     struct render_source_facts facts; /* for clip.json */
     struct trace *trace;              /* or NULL */
-    struct watch *watch;              /* or NULL */
-    const struct track *decode;       /* whose decoding is accounted to the clips, or NULL */
+    struct watch *watch;
+    double deadline_s;    /* longest encoding of a block, with the commit */
+    struct track *decode; /* of the thread that brings blocks */
 };
 
 /* Whoever opens, closes; a clip that is not finished by then leaves nothing. */

@@ -35,6 +35,7 @@ static status join_hops(struct batch *t, int nth, int p)
             colour = line;
     TRY(t->world->ops->split(t->world, colour, &hop));
     if (!hop) return ST_OK;
+    hop->deadline_s = t->rank->o->deadline_s;
     if (hop->rank) t->in[nth] = hop;
     else t->out = hop;
     return ST_OK;
@@ -46,6 +47,7 @@ status render_join_groups(struct batch *t)
     int most = 0;
 
     TRY(t->world->ops->split(t->world, t->me->role == ROLE_LINE ? t->me->line : -1, &t->line_comm));
+    if (t->line_comm) t->line_comm->deadline_s = t->rank->o->deadline_s;
     for (int i = 0; i < t->roles.ranks; i++)
         if (t->roles.rank[i].role == ROLE_DECODE && t->roles.rank[i].lines > most)
             most = t->roles.rank[i].lines;

@@ -193,17 +193,12 @@ const char *render_line_weights_hash(const struct render_line *l)
     return dit_weights_hash(l->model);
 }
 
-/* ---- running --------------------------------------------------------------------- */
-
-static void set_deadlines(struct render_line *l)
+const char *render_line_vae_hash(const struct render_line *l)
 {
-    const struct render_options *const o = l->t->rank->o;
-    double const patience = track_patience(l->track, o->deadline_s, o->stall_s);
-
-    l->t->line_comm->deadline_s = patience;
-    if (l->t->out) l->t->out->deadline_s = batch_wait_share(1) * patience;
-    if (l->beside) render_beside_hop(l->beside)->deadline_s = batch_wait_share(1) * patience;
+    return l->beside ? render_beside_vae_hash(l->beside) : NULL;
 }
+
+/* ---- running --------------------------------------------------------------------- */
 
 /* Which stages hold a block in the tick that begins. */
 static status count_tick(struct render_line *l)
@@ -236,7 +231,6 @@ static status run_ticks(struct render_line *l)
     l->begin = clock_seconds();
     line_begin(l->line, &l->timeline, &io);
     for (int64_t i = 0; i < ticks; i++) {
-        set_deadlines(l);
         TRY(count_tick(l));
         TRY(line_tick(l->line));
         track_lap(l->track);
@@ -258,12 +252,15 @@ static status end_link(struct render_line *l, status st)
 
 status render_line_run(struct render_line *l)
 {
+    const struct render_options *const o = l->t->rank->o;
     struct watch *const watch = l->t->rank->watch;
     status st;
 
     if (l->beside) TRY(render_beside_start(l->beside));
-    watch_add(watch, l->track);
+    watch_add(watch, l->track, o->deadline_s, o->stall_s);
+    render_pulse_show(l->t->rank->pulse, l->track);
     st = end_link(l, run_ticks(l));
+    render_pulse_show(l->t->rank->pulse, NULL);
     watch_drop(watch, l->track);
     if (l->beside) st = render_beside_join(l->beside, st);
     l->wall = clock_seconds() - l->begin;

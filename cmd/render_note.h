@@ -3,6 +3,8 @@
 #define RENDER_NOTE_H
 
 enum render_note {
+    NOTE_ALIVE, /* a sign of life: open, what, clip, stage, layer, block of struct track_state */
+    NOTE_BYE,   /* the last one */
     NOTE_BLOCK, /* a block is encoded: line, clip of the batch, block, pictures */
     NOTE_TICK,  /* a line begins a tick: line, stages that hold a block */
 };

@@ -5,20 +5,13 @@
 #include "cmd/render_progress.h"
 #include "cmd/report_file.h"
 
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-enum { LISTEN_MS = 100 };
 
 struct render_report {
     const struct batch *t;
     struct render_progress progress;
-    pthread_t thread;
-    atomic_bool closing;
 };
 
 static void log_lines(const struct text *t)
@@ -45,33 +38,14 @@ void render_report_roles(const struct batch *t)
 
 /* ---- progress ---------------------------------------------------------------------- */
 
-static void hear_all(struct render_report *r)
-{
-    struct comm *const world = r->t->world;
-    struct comm_note note;
-    int from;
-
-    while (world->ops->hear(world, &note, &from)) {
-        if (note.kind == NOTE_TICK) r->progress.stages[note.value[0]] = (int)note.value[1];
-        if (note.kind != NOTE_BLOCK) continue;
-        int const clip = (int)note.value[1];
-        render_progress_block(&r->progress, r->t->b->clip[clip]->spec, note.value[2],
-                              (int)note.value[3]);
-    }
-}
-
-static void *report_main(void *arg)
+static void heard(void *arg, const struct comm_note *note)
 {
     struct render_report *const r = arg;
-    struct timespec const pause = { .tv_nsec = LISTEN_MS * 1000000L };
 
-    log_set_rank(r->t->world->rank);
-    while (!atomic_load(&r->closing)) {
-        nanosleep(&pause, NULL);
-        hear_all(r);
-    }
-    hear_all(r);
-    return NULL;
+    if (note->kind == NOTE_TICK) r->progress.stages[note->value[0]] = (int)note->value[1];
+    if (note->kind != NOTE_BLOCK) return;
+    render_progress_block(&r->progress, r->t->b->clip[note->value[1]]->spec, note->value[2],
+                          (int)note->value[3]);
 }
 
 status render_report_open(struct render_report **out, const struct batch *t)
@@ -91,10 +65,7 @@ status render_report_open(struct render_report **out, const struct batch *t)
                                                      .blocks = blocks,
                                                      .lines = t->roles.lines,
                                                      .stages_each = t->schedule.levels + 1 });
-    if (pthread_create(&r->thread, NULL, report_main, r)) {
-        free(r);
-        return fail(ST_NOMEM, "report: cannot start a thread");
-    }
+    render_pulse_listen(t->rank->pulse, heard, r);
     *out = r;
     return ST_OK;
 }
@@ -104,8 +75,7 @@ void render_report_close(struct render_report **report)
     struct render_report *const r = *report;
 
     if (!r) return;
-    atomic_store(&r->closing, true);
-    pthread_join(r->thread, NULL);
+    render_pulse_listen(r->t->rank->pulse, NULL, NULL);
     render_progress_end(&r->progress);
     free(r);
     *report = NULL;

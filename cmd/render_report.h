@@ -10,7 +10,7 @@
 /* The role map and the line's memory; rank 0. */
 void render_report_roles(const struct batch *t);
 
-/* A thread that hears notes and shows progress. Whoever opens, closes. */
+/* Hears notes and shows progress, on the pulse's thread. Whoever opens, closes. */
 struct render_report;
 status render_report_open(struct render_report **out, const struct batch *t) MUST_USE;
 void render_report_close(struct render_report **r); /* NULL is fine; sets NULL */

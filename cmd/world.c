@@ -3,6 +3,7 @@
 #include "cmd/cmd.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 static status on_threads(const struct world_options *o, comm_main main, void *arg)
 {
@@ -25,7 +26,11 @@ static status under_launcher(const struct world_options *o, comm_main main, void
 
     if (o->ranks != 1)
         return fail(ST_ARG, "--ranks is of a single process; the launcher says how many there are");
-    TRY(comm_mpi_open(&world, o->deadline_s));
+    if (comm_mpi_open(&world, o->deadline_s) != ST_OK) {
+        status const why = error_last()->st;
+        cmd_report(why);
+        _exit(cmd_exit_code(why)); /* a thread may still be inside MPI */
+    }
     log_set_rank(world->rank);
     status const st = main(world, arg);
     if (st != ST_OK) cmd_report(st);

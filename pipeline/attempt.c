@@ -19,11 +19,16 @@ static const char *name_of(const char *path)
     return *name && strcmp(name, ".") && strcmp(name, "..") ? name : NULL;
 }
 
+#define UNIQUE "XXXXXX"
+
 /* Another attempt that ends may just be removing the empty shelf: try again. */
 static status make_private(struct attempt *a)
 {
+    char *const unique = a->own + strlen(a->own) - strlen(UNIQUE);
+
     for (int tries = 0; tries < 100; tries++) {
         TRY(dir_make(a->shelf));
+        memcpy(unique, UNIQUE, strlen(UNIQUE)); /* mkdtemp fills it in even when it fails */
         if (mkdtemp(a->own)) return ST_OK;
         if (errno != ENOENT) break;
     }
@@ -43,7 +48,7 @@ status attempt_open(struct attempt *a, const char *target)
     a->target = text_format("%s", target);
     a->parent = path_dir(target);
     a->shelf = a->parent ? path_join(a->parent, ".attempts") : NULL;
-    made = a->shelf ? text_format("%s/%s.%ld.XXXXXX", a->shelf, name, (long)getpid()) : NULL;
+    made = a->shelf ? text_format("%s/%s.%ld." UNIQUE, a->shelf, name, (long)getpid()) : NULL;
     if (!a->target || !made) {
         st = fail(ST_NOMEM, "%s: no memory for its name", target);
         goto out;

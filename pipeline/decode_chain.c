@@ -163,20 +163,11 @@ static status run_block(struct chain *s)
                        (int)((s->out.pixels - s->rgb) / s->picture));
 }
 
-static void set_deadlines(const struct chain *s)
-{
-    double const patience = track_patience(s->c->track, s->c->first_wait_s, s->c->least_wait_s);
-
-    s->c->in->deadline_s = patience;
-    if (s->c->out) s->c->out->deadline_s = s->c->out_share * patience;
-}
-
 static status run(struct chain *s)
 {
     TRY(await_message(s, 0));
     for (;;) {
         const int64_t *const head = s->message[s->now].head;
-        set_deadlines(s);
         TRY(wait_for(s, s->c->in));
         s->begun = true;
         if (head[DECODE_KIND] != DECODE_BLOCK) break;

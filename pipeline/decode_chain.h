@@ -25,9 +25,6 @@ struct decode_chain_config {
     int frames;                 /* of a block */
     int64_t latent_h, latent_w; /* of a frame */
 
-    /* See track_patience; a wait for the next part may take this share of it (0..1], so
-     * that of several waits in a row the one for the rank that hangs ends first. */
-    double first_wait_s, least_wait_s, out_share;
     struct track *track;
 
     /* The last part's pictures of a block: x0 [frames, 16, h, w], rgb [pictures, 8h, 8w, 3];

@@ -50,7 +50,7 @@ for rank in 0 1 2 3 4; do
 
     begin "hang$rank"
     kill -STOP "$(pid_of $rank)"
-    finish 71 $((4 * deadline + 8)) "rank $rank"
+    finish 71 $((2 * deadline + 10)) "rank $rank gives no sign of life"
 done
 
 # A stop asked of the launcher, of any one rank.

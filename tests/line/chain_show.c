@@ -197,9 +197,6 @@ static status run_watched(struct chain_way *w, struct track *track)
                                        .frames = w->show->frames,
                                        .latent_h = c->h,
                                        .latent_w = c->w,
-                                       .first_wait_s = w->show->wait_s,
-                                       .least_wait_s = w->show->wait_s,
-                                       .out_share = 1,
                                        .track = track,
                                        .block = block,
                                        .arg = w->show });
@@ -212,6 +209,8 @@ status chain_way_run(struct chain_way *w)
     TRY(track_open(&track, NULL, TRACK_ROW_DECODE, "decode"));
     watched_init(&w->watched[0], w->in);
     if (w->out) watched_init(&w->watched[1], w->out);
+    w->watched[0].base.deadline_s = w->show->wait_s;
+    w->watched[1].base.deadline_s = w->show->wait_s;
     if (w->fails) w->watched[0].fail_at = w->show->fail_wait;
     status const st = run_watched(w, track);
     end_watch(w->show, &w->watched[0]);
