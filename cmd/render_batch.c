@@ -1,6 +1,7 @@
 /* render_batch.c - a batch of clips: what each rank of the world does for it. */
 #include "cmd/render_batch.h"
 #include "base/clock.h"
+#include "base/digest.h"
 #include "base/log.h"
 #include "cmd/render_report.h"
 #include "cmd/world.h"
@@ -85,18 +86,18 @@ static status share_hash(struct batch *t, int from, const char *own, const char 
 static status share_hashes(struct batch *t, const struct part *p)
 {
     const struct card *const card = t->b->clip[0]->card;
-    const struct role_line *const line = &t->roles.line[0];
-    int const decoder =
-        line->decode_ranks ? line->decode : roles_tail(&t->roles, 0, t->schedule.levels + 1);
+    char first[DIGEST_HEX];
     const char *vae = p->decode ? render_decode_vae_hash(p->decode) : NULL;
 
-    if (p->line && render_line_vae_hash(p->line)) vae = render_line_vae_hash(p->line);
-    TRY(share_hash(t, line->first, p->line ? render_line_weights_hash(p->line) : NULL,
+    if (p->line) vae = render_line_vae_hash(p->line);
+    if (t->world->rank == 0 && !vae) {
+        TRY(digest_file(card->vae, first));
+        vae = first;
+    }
+    TRY(share_hash(t, t->roles.line[0].first, p->line ? render_line_weights_hash(p->line) : NULL,
                    card->weights, t->weights_hash));
-    return share_hash(t, decoder, vae, card->vae, t->vae_hash);
+    return share_hash(t, 0, vae, card->vae, t->vae_hash);
 }
-
-/* ---- all of it -------------------------------------------------------------------- */
 
 static status open_role(struct batch *t, struct part *p)
 {

@@ -1,7 +1,8 @@
 #!/bin/bash
 # Run a test as N ranks on this machine, however few its cores.
 #
-#   tests/mpirun.sh N PROGRAM [argument]...      PROGRAM: one that was built here
+#   tests/mpirun.sh N PROGRAM [argument]...      PROGRAM: one that was built here, or
+#                                                what runs BUILT
 #
 # mpirun of Open MPI 4.1 now and then hangs in its own end, when all ranks are gone
 # (PMIx_server_finalize): then it is ended here, and the exit code is theirs.
@@ -9,9 +10,9 @@ set -u
 n=$1
 shift
 command -v mpirun >/dev/null || { echo "mpirun is not installed" && exit 77; }
-case $(ldd "$1" 2>/dev/null) in
+case $(ldd "${BUILT:-$1}" 2>/dev/null) in
 *libmpi*) ;;
-*) echo "$1 is built without MPI" && exit 77 ;;
+*) echo "${BUILT:-$1} is built without MPI" && exit 77 ;;
 esac
 
 all_gone() { # PID: it has children, and all are zombies

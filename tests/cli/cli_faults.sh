@@ -53,6 +53,35 @@ for rank in 0 1 2 3 4; do
     finish 71 $((2 * deadline + 10)) "rank $rank gives no sign of life"
 done
 
+# A rank that hangs while the others have nothing left to do: the encoder is slow.
+job drain.yaml drain 3s 'output: {dir: out, formats: [{file: clip.mkv, codec: h264, preset: placebo, crf: 1}]}'
+sed -i 's/64x48/512x384/' drain.yaml
+name=drain
+"$top/tests/mpirun.sh" 4 "$rollmill" render --no-prompt-cache drain.yaml --threads 1 --ranks-per-line 3 \
+    --decode-ranks 1 --deadline 60 --stall $deadline >out.txt 2>err.txt &
+launcher=$!
+n=0
+while ! grep -q '^line: ' err.txt && [ $n -lt 300 ]; do sleep 0.1 && n=$((n + 1)); done
+sleep 2
+kill -STOP "$(pid_of 3)"
+finish 71 $((2 * deadline + 10)) 'rank 3 gives no sign of life'
+
+# While a rank loads: the prompts of many clips take their time.
+seq -f '{"w": "word %.0f"}' 3000 >words.jsonl
+job load.yaml load 1s 'sweep: {axes: {word: {file: words.jsonl, field: w}}, max_clips: 4000}
+output: {dir: out, name: "load-{index}"}'
+sed -i 's/a harbour before sunrise/{word} at sea/' load.yaml
+for signal in USR1 KILL; do
+    name=load
+    "$top/tests/mpirun.sh" 4 "$rollmill" render --no-prompt-cache load.yaml --threads 1 --ranks-per-line 3 \
+        --decode-ranks 1 --backend ref --deadline 60 --stall $deadline >out.txt 2>err.txt &
+    launcher=$!
+    n=0
+    while ! grep -q 'prompts: 3000' err.txt && [ $n -lt 300 ]; do sleep 0.1 && n=$((n + 1)); done
+    if [ $signal = KILL ]; then kill -KILL "$(pid_of 2)"; else kill -USR1 $launcher; fi
+    if [ $signal = KILL ]; then finish any 10 'signal 9\|Killed'; else finish 75 20 'render: stopped'; fi
+done
+
 # A stop asked of the launcher, of any one rank.
 begin usr1
 kill -USR1 $launcher

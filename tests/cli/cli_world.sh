@@ -83,6 +83,58 @@ expect 0 'render: 5 clips made' world 5 "$rollmill" render --no-prompt-cache que
 grep -q 'idle' err.txt || wrong "no idle rank named: $(cat err.txt)"
 same idle 'an idle rank'
 
+# One clip goes down one line: the ranks of others are idle, by name.
+job lone.yaml lone 1s 'output: {dir: lone}'
+expect 0 'render: 1 clips made' world 6 "$rollmill" render --no-prompt-cache lone.yaml --threads 1 \
+    --ranks-per-line 2 --decode-ranks 0
+[ "$(grep -c 'idle.*there is only 1 clip' err.txt)" -ge 1 ] || wrong "idle lines are not named: $(cat err.txt)"
+
+# Many short clips on two lines: attempts come and go side by side.
+job short.yaml short 9f 'sweep: {axes: {seed: {range: "1-24"}}}
+output: {dir: short, name: "s{seed}"}'
+sed -i 's/64x48/16x16/' short.yaml
+for i in 1 2 3; do
+    rm -rf short
+    expect 0 'render: 24 clips made' world 2 "$rollmill" render --no-prompt-cache short.yaml --threads 1 \
+        --ranks-per-line 1 --decode-ranks 0
+done
+
+# Two sizes in one queue: grouped, and each clip what it is alone.
+queue mixed
+job wide.yaml wide 1s "output:
+  dir: mixed
+$files"
+sed -i 's/64x48/96x32/' wide.yaml
+expect 0 'render: 6 clips made' world 4 "$rollmill" render --no-prompt-cache queue.yaml wide.yaml --threads 1 \
+    --ranks-per-line 3 --decode-ranks 1
+sed 's/dir: mixed/dir: alone/' wide.yaml >wide1.yaml
+expect 0 'render: 1 clips made' render wide1.yaml
+[ "$(hashes mixed/wide)" = "$(hashes alone/wide)" ] || wrong "the wide clip: other pictures"
+same mixed 'two sizes'
+
+# Machines: a line and its decoder stay on one. (Names are faked, where that may be.)
+if unshare --uts true 2>/dev/null; then
+    queue nodes
+    # shellcheck disable=SC2016 # for the inner shell
+    expect 0 'render: 5 clips made' world 6 unshare --uts sh -c \
+        'hostname machine$((OMPI_COMM_WORLD_RANK / 3)); exec "$@"' sh "$rollmill" render --no-prompt-cache \
+        queue.yaml --threads 1 --ranks-per-line 2 --decode-ranks 2
+    grep -q 'rank  5       decode    line 1' err.txt || wrong "machines: $(cat err.txt)"
+    same nodes 'two machines'
+fi
+
+# A rank that reads other weights, or another VAE, under the same name.
+mkdir other && "$make_model" other/model --size tiny --seed 9 >/dev/null 2>&1 && cp model/card.yaml other/model
+job odd.yaml odd 1s "output: {dir: $PWD/odd}"
+cp odd.yaml other
+for rank in 1 3; do
+    # shellcheck disable=SC2016 # for the inner shell
+    expect 2 'reads another file than rank' world 4 sh -c \
+        '[ $OMPI_COMM_WORLD_RANK -ne "$1" ] || cd other; shift; exec "$@"' sh $rank \
+        "$rollmill" render --no-prompt-cache odd.yaml --threads 1 --ranks-per-line 3 --decode-ranks 1
+    [ ! -e odd/odd ] || wrong "rank $rank: a clip of two models appeared"
+done
+
 # Occupancy: 20 clips on 6 ranks, counted.
 queue warm
 rm -f many.yaml
@@ -127,7 +179,9 @@ for n in 2 3 6; do
     expect 0 'all within' world $n "$rollmill" verify --out "v$n" "$golden"
     cmp -s one "v$n" || wrong "verify: other bits on $n ranks"
 done
-expect 0 'all within' world 3 "$rollmill" verify --precision bf16 "$top/tests/golden/rolling-odd" "$top/tests/golden/vae-small"
+for case in rolling-odd rolling-two-blocks block-21 block-12-sink; do
+    expect 0 'all within' world 3 "$rollmill" verify --precision bf16 "$top/tests/golden/$case"
+done
 expect 2 '9 ranks for a line of 6 stages' world 9 "$rollmill" verify "$golden"
 expect 2 'no.yaml: No such file' world 3 "$rollmill" render no.yaml
 expect 2 'the launcher says how many' world 2 "$rollmill" render queue.yaml --ranks 2

@@ -27,7 +27,7 @@ END
 }
 
 # world N COMMAND...: as N ranks of mpirun
-world() { "$top/tests/mpirun.sh" "$@"; }
+world() { BUILT=$rollmill "$top/tests/mpirun.sh" "$@"; }
 
 render() { "$rollmill" render --no-prompt-cache "$@"; }
 
