@@ -1,35 +1,30 @@
-#include "cluster/cost.h"
+#include "cluster/cost_reckon.h"
 
-#include "cluster/split.h"
-
-static double most(double a, double b) { return a > b ? a : b; }
-
-/* Sums over the ranks of one machine. */
-struct load {
-    double work;              /* seconds of cores per block */
-    double fill[SPLIT_RANKS]; /* the same while block 0 is at stage i */
-};
-
-struct reckon {
-    const struct cost_model *m;
-    const struct roles *r;
-    const int *node;
-    struct split split;
-    struct load load[ROLES_RANKS]; /* by machine */
-};
-
-static double pass(const struct cost_model *m, int stage)
+double reckon_pass(const struct cost_model *m, int stage, double seen)
 {
-    return stage == m->shape.stages - 1 ? m->parts.clean : m->parts.noise;
+    const struct cost_parts *const p = &m->parts;
+    bool const clean = stage == m->shape.stages - 1;
+    double const full = clean ? p->clean : p->noise,
+                 alone = clean ? p->clean_alone : p->noise_alone;
+
+    if (seen >= m->shape.sight) return full;
+    return alone + (full - alone) * (seen - 1) / (m->shape.sight - 1);
 }
 
-/* Seconds of a rank's passes while only stages up to `newest` hold a block. */
+/* In the steady state. */
+static double pass(const struct cost_model *m, int stage)
+{
+    return reckon_pass(m, stage, m->shape.sight);
+}
+
+/* Seconds of a rank's passes while block 0 of a clip is at stage `newest`. */
 static double passes(const struct reckon *k, int place, int newest)
 {
+    bool const one = k->m->shape.one_by_one;
     double s = 0;
 
     for (int i = k->split.first[place]; i < k->split.first[place + 1]; i++)
-        if (i <= newest && (!k->m->shape.one_by_one || i == newest)) s += pass(k->m, i);
+        if (i <= newest && (!one || i == newest)) s += reckon_pass(k->m, i, one ? 1 : newest + 1);
     return s;
 }
 
@@ -39,9 +34,9 @@ static bool attends(const struct reckon *k, int place)
     return k->split.first[place] < k->m->shape.stages - 1;
 }
 
-/* Bytes of a block into and out of a rank, from and to its own machine and others. */
+/* Of a layer into and out of a rank, from and to its own machine and others: blocks. */
 struct traffic {
-    double in[2], out[2];
+    int in[2], out[2];
 };
 enum { WITHIN, BETWEEN };
 
@@ -53,27 +48,61 @@ static int leaving(const struct reckon *k, int place)
     return k->split.first[place + 1] == k->m->shape.stages;
 }
 
-static struct traffic exchange(const struct reckon *k, const struct role_line *line, int place)
+static struct traffic traffic_of(const struct reckon *k, const struct role_line *line, int place)
 {
-    double const block = k->m->shape.kv_bytes * k->m->shape.layers;
     const int *const node = k->node + line->first;
     struct traffic t = { 0 };
 
     for (int p = 0; p < line->ranks; p++) {
         int const way = node[p] == node[place] ? WITHIN : BETWEEN;
         if (p == place) continue;
-        if (attends(k, place)) t.in[way] += block * leaving(k, p);
-        if (attends(k, p)) t.out[way] += block * leaving(k, place);
+        if (attends(k, place)) t.in[way] += leaving(k, p);
+        if (attends(k, p)) t.out[way] += leaving(k, place);
     }
     return t;
 }
 
-static double seconds_of(const struct cost_model *m, const struct traffic *t)
+/* Seconds that the links take. */
+static double wire(const struct cost_model *m, const struct traffic *t)
 {
-    double const a = most(t->in[WITHIN], t->out[WITHIN]) / m->topo.within;
-    double const b = most(t->in[BETWEEN], t->out[BETWEEN]);
+    double const block = m->shape.kv_bytes * m->shape.layers;
+    double const a = block * most(t->in[WITHIN], t->out[WITHIN]) / m->topo.within;
+    double const b = block * most(t->in[BETWEEN], t->out[BETWEEN]);
 
     return most(a, b > 0 ? b / m->topo.between : 0);
+}
+
+static double latency(const struct cost_model *m)
+{
+    return most(m->parts.latency, m->topo.latency);
+}
+
+struct reckon_exchange reckon_exchange(const struct reckon *k, const struct role_line *line,
+                                       int place)
+{
+    const struct cost_model *const m = k->m;
+    const struct cost_parts *const p = &m->parts;
+    struct traffic const t = traffic_of(k, line, place);
+    double const block = m->shape.kv_bytes * m->shape.layers, links = wire(m, &t);
+    int const in = t.in[WITHIN] + t.in[BETWEEN], out = t.out[WITHIN] + t.out[BETWEEN];
+    bool const measured = m->topo.kind == TOPO_CPU && p->byte > 0;
+    struct reckon_exchange x = {
+        .in = block * in, .out = block * out, .crossing = block * t.in[BETWEEN], .moving = links
+    };
+    double computes = 0;
+
+    if (line->ranks == 1) return x;
+    for (int i = k->split.first[place]; i < k->split.first[place + 1]; i++) computes += pass(m, i);
+    /* Keys and values are a tensor each; each end has half of the work. */
+    if (measured) x.moving = (in + out) * (2 * m->shape.layers * p->message + block * p->byte) / 2;
+    x.exposed = measured ? x.moving / p->threads : most(0, links - p->hidden * computes);
+    x.exposed += m->shape.layers * latency(m);
+    return x;
+}
+
+double reckon_moves(const struct cost_model *m, const struct role_line *line)
+{
+    return line->ranks > 1 ? latency(m) + m->shape.latent_bytes / m->topo.within : 0;
 }
 
 /* A line's tick without its decoding; what its ranks do goes onto their machines. */
@@ -85,25 +114,19 @@ static double line_tick(struct reckon *k, const struct role_line *line, struct c
 
     for (int p = 0; p < line->ranks; p++) {
         struct load *const load = &k->load[k->node[line->first + p]];
-        struct traffic const t = exchange(k, line, p);
-        double const wire = seconds_of(m, &t);
-        double computes = 0, exposed = 0;
+        struct reckon_exchange const x = reckon_exchange(k, line, p);
+        double computes = 0;
         for (int i = k->split.first[p]; i < k->split.first[p + 1]; i++) computes += pass(m, i);
-        if (line->ranks > 1)
-            exposed =
-                most(0, wire - m->parts.hidden * computes) + m->shape.layers * m->topo.latency;
-        load->work += computes * threads + wire;
+        load->work += computes * threads + x.moving;
         for (int i = 0; i < last; i++) load->fill[i] += passes(k, p, i) * threads;
-        slowest = most(slowest, computes + exposed);
-        sum += computes + exposed;
-        out->exposed = most(out->exposed, exposed);
-        out->receive = most(out->receive, t.in[WITHIN] + t.in[BETWEEN]);
-        out->send = most(out->send, t.out[WITHIN] + t.out[BETWEEN]);
-        out->crossing += t.in[BETWEEN];
+        slowest = most(slowest, computes + x.exposed);
+        sum += computes + x.exposed;
+        out->exposed = most(out->exposed, x.exposed);
+        out->receive = most(out->receive, x.in);
+        out->send = most(out->send, x.out);
+        out->crossing += x.crossing;
     }
-    double const moves =
-        line->ranks > 1 ? m->topo.latency + m->shape.latent_bytes / m->topo.within : 0;
-    return (m->shape.one_by_one ? sum : slowest) + moves;
+    return (m->shape.one_by_one ? sum : slowest) + reckon_moves(m, line);
 }
 
 static double chain_share(const struct cost_model *m, int ranks)
@@ -112,25 +135,38 @@ static double chain_share(const struct cost_model *m, int ranks)
     return m->shape.slowest[(ranks < ROLES_CHAIN ? ranks : ROLES_CHAIN) - 1];
 }
 
-/* Seconds from block to block that a line's decoder allows. */
-static double decode_pace(struct reckon *k, int line)
+int reckon_decoder(const struct reckon *k, int line)
 {
-    const struct cost_parts *const p = &k->m->parts;
     const struct role_line *const l = &k->r->line[line];
-    int const at = l->decode_ranks > 0 ? l->decode : roles_tail(k->r, line, k->m->shape.stages);
-    int const lines = l->decode_ranks > 0 ? k->r->rank[at].lines : 1;
-
-    k->load[k->node[at]].work += p->decode * p->threads + p->encode;
-    return lines * most(p->decode * chain_share(k->m, l->decode_ranks), p->encode);
+    return l->decode_ranks > 0 ? l->decode : roles_tail(k->r, line, k->m->shape.stages);
 }
 
-/* A GPU that decodes beside its stages does one after the other. */
+double reckon_decode(const struct reckon *k, int line)
+{
+    const struct cost_parts *const p = &k->m->parts;
+    int const ranks = k->r->line[line].decode_ranks;
+    int const lines = ranks > 0 ? k->r->rank[reckon_decoder(k, line)].lines : 1;
+
+    return lines * most(p->decode * chain_share(k->m, ranks), p->encode);
+}
+
+bool reckon_in_turn(const struct reckon *k, int line)
+{
+    return k->r->line[line].decode_ranks == 0 && k->m->topo.kind == TOPO_GPU;
+}
+
+int reckon_lines(const struct reckon *k)
+{
+    int const clips = k->m->shape.clips;
+    return clips > 0 && clips < k->r->lines ? clips : k->r->lines;
+}
+
 static double tail_pace(const struct reckon *k, int line)
 {
     const struct role_line *const l = &k->r->line[line];
     int const place = roles_tail(k->r, line, k->m->shape.stages) - l->first;
 
-    if (l->decode_ranks > 0 || k->m->topo.kind == TOPO_CPU) return 0;
+    if (!reckon_in_turn(k, line)) return 0;
     double s = k->m->parts.decode;
     for (int i = k->split.first[place]; i < k->split.first[place + 1]; i++) s += pass(k->m, i);
     return s;
@@ -173,10 +209,12 @@ void cost_of(struct cost *out, const struct cost_model *m, const struct roles *r
 
     *out = (struct cost){ 0 };
     if (split_make(&k.split, m->shape.stages, r->line[0].ranks) != ST_OK) return;
-    int const clips = m->shape.clips, lines = clips > 0 && clips < r->lines ? clips : r->lines;
+    int const lines = reckon_lines(&k);
     for (int l = 0; l < lines; l++) {
         tick[l] = line_tick(&k, &r->line[l], out);
-        decode[l] = decode_pace(&k, l);
+        decode[l] = reckon_decode(&k, l);
+        k.load[node[reckon_decoder(&k, l)]].work +=
+            m->parts.decode * m->parts.threads + m->parts.encode;
     }
     for (int l = 0; l < lines; l++) {
         double const line = most(tick[l], tail_pace(&k, l));
@@ -189,5 +227,4 @@ void cost_of(struct cost *out, const struct cost_model *m, const struct roles *r
         out->bound = block <= line ? COST_LINE : block <= decode[l] ? COST_DECODE : COST_CORES;
     }
     out->first = first_pictures(&k);
-    out->all = out->first + most(0, m->shape.blocks / lines - 1) * out->block;
 }

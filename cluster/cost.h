@@ -7,7 +7,11 @@
  * A rank's tick is the passes of its stages, the part of the exchange that no
  * computing hides, and the hand-over; a line's tick is its slowest rank's. Blocks
  * leave a line at the pace of the slowest of: its tick, its decoder, and on CPUs all
- * the work of a machine shared out over its cores.
+ * the work of a machine shared out over its cores. On CPUs who moves bytes does not
+ * compute meanwhile, so where moving is measured, nothing hides it.
+ *
+ *   cost.c           the steady state       cost_run.c   all ticks of given clips
+ *   cost_estimate.c  speeds nobody measured
  */
 #ifndef COST_H
 #define COST_H
@@ -17,13 +21,17 @@
 
 /* Seconds on one rank: measured by `rollmill bench`, or estimated. */
 struct cost_parts {
-    double noise, clean;   /* a stage's pass over a block, in the steady state */
-    double decode, encode; /* a block to pictures, pictures to files */
-    double text;           /* a prompt */
-    double hidden;         /* of a pass, 0..1: attention that needs no other stage's keys */
-    double link;           /* bytes/s between two ranks of a machine; 0: not measured. The
+    double noise, clean;             /* a stage's pass over a block, in the steady state */
+    double noise_alone, clean_alone; /* the same with no keys but the block's own */
+    double decode, encode;           /* a block to pictures, pictures to files */
+    double text;                     /* a prompt */
+    double hidden;        /* of a pass, 0..1: attention that needs no other stage's keys */
+    double link;          /* bytes/s between two ranks of a machine; 0: not measured. The
                               model takes the topology's */
-    int threads;           /* that a rank computed with */
+    double message, byte; /* of processors at both ends: what a tensor takes that goes from
+                              rank to rank, and each of its bytes; 0: not measured */
+    double latency;       /* until a small tensor is there; 0: not measured, as link */
+    int threads;          /* that a rank computed with */
     bool estimated;
 };
 
@@ -31,11 +39,12 @@ struct cost_parts {
 struct cost_shape {
     int stages, layers;          /* stages: W + 1 */
     bool one_by_one;             /* a block takes all its levels before the next enters */
+    double sight;                /* blocks whose keys a pass has in the steady state */
     double kv_bytes;             /* keys and values of a block in one layer */
     double latent_bytes;         /* of a block */
     double pictures;             /* of a block */
     int clips;                   /* lines beyond them stand idle; 0: there are always enough */
-    double blocks;               /* of all clips; 0: not known */
+    const int64_t *blocks;       /* [clips], borrowed; NULL: not known */
     double slowest[ROLES_CHAIN]; /* [c - 1]: share of decode's work of the slowest of c ranks */
 };
 
@@ -51,9 +60,10 @@ struct cost {
     double tick;           /* s: of the slowest line, as it would be without decoding */
     double block;          /* s from one block to the next of that line, all counted */
     double frames;         /* pictures per second of the world, in the steady state */
-    double first;          /* s from the prompt to the first block's pictures; keys are counted
-                             as many as in the steady state, so no less than it takes */
-    double all;            /* s until all blocks are in files, from when all is loaded */
+    double first;          /* s from the prompt to the first block's pictures */
+    double all;            /* s until all clips are in files, from when every rank is ready;
+                              0 until cost_run, as work */
+    double work;           /* s of cores until then, of all machines */
     double receive, send;  /* bytes of a tick: of the rank with most */
     double exposed;        /* s of a tick that a rank waits for the exchange */
     double crossing;       /* bytes of a tick between machines, all lines */
@@ -63,6 +73,11 @@ struct cost {
 /* What a world of these roles does. node: [ranks], see topo_nodes. */
 void cost_of(struct cost *out, const struct cost_model *m, const struct roles *r, const int *node);
 
+/* Sets out->all and out->work: every tick of the shape's clips, while the line fills, runs and empties.
+ * ST_ARG if their blocks are not known. */
+status cost_run(struct cost *out, const struct cost_model *m, const struct roles *r,
+                const int *node) MUST_USE;
+
 /* Floating point operations and bytes, for cost_estimate. */
 struct cost_work {
     double linear, attention, cross; /* FLOP of one pass: products, self- and cross-attention */
@@ -71,6 +86,7 @@ struct cost_work {
     double text;                     /* FLOP of a prompt */
     double pixels;                   /* of a block's pictures */
     double local;                    /* 0..1: of a pass's keys, the sink's and the block's own */
+    double own;                      /* 0..1: the block's own */
     bool f32;                        /* else bf16 */
 };
 

@@ -56,6 +56,7 @@ void cost_estimate(struct cost_parts *out, const struct cost_work *w, enum topo_
         .estimated = true,
     };
     out->clean = out->noise;
+    out->noise_alone = out->clean_alone = out->noise - s[ATTENTION] * (1 - w->own);
     out->hidden = s[ATTENTION] * w->local / out->noise;
 }
 

@@ -18,11 +18,10 @@ static void add_bytes(struct plan *out, const struct plan_query *q, const struct
         t->memory == 0 || (t->kind == TOPO_GPU ? out->rank_bytes : out->node_bytes) <= t->memory;
 }
 
-status planner_try(struct plan *out, struct roles *roles, const struct plan_query *q,
-                   int ranks_per_line, int decode_ranks)
+/* node: [ROLES_RANKS], filled unless the query says. */
+static status cast(struct roles *roles, int *node, const struct plan_query *q, int ranks_per_line,
+                   int decode_ranks)
 {
-    int filled[ROLES_RANKS];
-    const int *const node = q->node ? q->node : filled;
     struct roles_config const c = {
         .ranks = q->ranks,
         .stages = q->model->shape.stages,
@@ -32,11 +31,34 @@ status planner_try(struct plan *out, struct roles *roles, const struct plan_quer
         .cross_nodes = q->cross_nodes,
     };
 
-    *out = (struct plan){ .ranks_per_line = ranks_per_line, .decode_ranks = decode_ranks };
     if (q->ranks < 1 || q->ranks > ROLES_RANKS)
         return fail(ST_ARG, "%d ranks; 1 to %d are allowed", q->ranks, ROLES_RANKS);
-    if (!q->node) TRY(topo_nodes(&q->model->topo, q->ranks, filled));
-    TRY(roles_make(roles, &c));
+    if (!q->node) TRY(topo_nodes(&q->model->topo, q->ranks, node));
+    for (int i = 0; q->node && i < q->ranks; i++) node[i] = q->node[i];
+    return roles_make(roles, &c);
+}
+
+status planner_run(struct plan *p, const struct plan_query *q)
+{
+    struct roles *const roles = malloc(sizeof *roles);
+    int node[ROLES_RANKS];
+    status st = ST_OK;
+
+    if (!roles) return fail(ST_NOMEM, "plan: no memory");
+    TRY_OUT(cast(roles, node, q, p->ranks_per_line, p->decode_ranks));
+    TRY_OUT(cost_run(&p->cost, q->model, roles, node));
+out:
+    free(roles);
+    return st;
+}
+
+status planner_try(struct plan *out, struct roles *roles, const struct plan_query *q,
+                   int ranks_per_line, int decode_ranks)
+{
+    int node[ROLES_RANKS];
+
+    *out = (struct plan){ .ranks_per_line = ranks_per_line, .decode_ranks = decode_ranks };
+    TRY(cast(roles, node, q, ranks_per_line, decode_ranks));
     cost_of(&out->cost, q->model, roles, node);
     out->idle = roles->idle;
     add_bytes(out, q, roles, node);

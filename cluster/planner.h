@@ -47,6 +47,9 @@ struct planner {
 status planner_try(struct plan *out, struct roles *roles, const struct plan_query *q,
                    int ranks_per_line, int decode_ranks) MUST_USE;
 
+/* Sets p->cost.all of a plan that the query allows; see cost_run. */
+status planner_run(struct plan *p, const struct plan_query *q) MUST_USE;
+
 /* ST_ARG if nothing the query allows is possible. Where nothing fits, best is what
  * needs least memory, with fits false. */
 status planner_choose(struct planner *out, const struct plan_query *q) MUST_USE;

@@ -57,10 +57,15 @@ static const struct number {
 } numbers[] = {
     { "noise_seconds", offsetof(struct cost_parts, noise) },
     { "clean_seconds", offsetof(struct cost_parts, clean) },
+    { "noise_alone_seconds", offsetof(struct cost_parts, noise_alone) },
+    { "clean_alone_seconds", offsetof(struct cost_parts, clean_alone) },
     { "decode_seconds", offsetof(struct cost_parts, decode) },
     { "encode_seconds", offsetof(struct cost_parts, encode) },
     { "text_seconds", offsetof(struct cost_parts, text) },
     { "link_bytes_per_second", offsetof(struct cost_parts, link) },
+    { "latency_seconds", offsetof(struct cost_parts, latency) },
+    { "processor_seconds_per_tensor", offsetof(struct cost_parts, message) },
+    { "processor_seconds_per_byte", offsetof(struct cost_parts, byte) },
 };
 
 static double *number_in(struct cost_parts *p, size_t at)

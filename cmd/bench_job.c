@@ -22,7 +22,7 @@ double bench_median(double *s, int n)
 struct copies {
     const struct bench_subject *subject;
     bench_part part;
-    double s[2];
+    double s[2][2]; /* by copy */
 };
 
 static status run_copy(void *arg, int64_t task, int worker)
@@ -30,11 +30,11 @@ static status run_copy(void *arg, int64_t task, int worker)
     struct copies *const c = arg;
 
     (void)worker;
-    return c->part(c->subject, &c->s[task]);
+    return c->part(c->subject, c->s[task]);
 }
 
 static status time_part(const struct bench_subject *b, const char *name, bench_part part,
-                        double *out)
+                        double out[2])
 {
     struct copies c = { .subject = b, .part = part };
     int const copies = b->threads * 2 <= pool_cpus() ? 2 : 1;
@@ -43,8 +43,8 @@ static status time_part(const struct bench_subject *b, const char *name, bench_p
 
     TRY(pool_open(&pool, copies));
     TRY_OUT(pool_run(pool, copies, run_copy, &c));
-    *out = copies == 2 ? (c.s[0] + c.s[1]) / 2 : c.s[0];
-    log_info("bench: %s %.4g s", name, *out);
+    for (int i = 0; i < 2; i++) out[i] = copies == 2 ? (c.s[0][i] + c.s[1][i]) / 2 : c.s[0][i];
+    log_info("bench: %s %.4g s", name, out[0]);
 out:
     pool_close(&pool);
     return st;
@@ -57,6 +57,7 @@ status bench_job(struct cost_parts *out, const struct job_model *m,
     struct bench_subject b = { .model = m, .backend = backend, .threads = threads };
     struct kern_ctx *ctx = NULL;
     struct dit *model = NULL;
+    double noise[2], clean[2], decode[2];
     status st = ST_OK;
 
     *out = (struct cost_parts){ .threads = threads };
@@ -65,9 +66,12 @@ status bench_job(struct cost_parts *out, const struct job_model *m,
     TRY_OUT(backend->open(&ctx, threads));
     TRY_OUT(dit_open(&model, &dit, ctx));
     b.dit = model;
-    TRY_OUT(time_part(&b, "noise", bench_noise, &out->noise));
-    TRY_OUT(time_part(&b, "clean", bench_clean, &out->clean));
-    TRY_OUT(time_part(&b, "decode", bench_decode, &out->decode));
+    TRY_OUT(time_part(&b, "noise", bench_noise, noise));
+    TRY_OUT(time_part(&b, "clean", bench_clean, clean));
+    TRY_OUT(time_part(&b, "decode", bench_decode, decode));
+    out->noise = noise[0], out->noise_alone = noise[1];
+    out->clean = clean[0], out->clean_alone = clean[1];
+    out->decode = decode[0];
     TRY_OUT(bench_encode(&b, &out->encode));
     log_info("bench: encode %.4g s", out->encode);
 out:

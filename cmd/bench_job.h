@@ -17,9 +17,10 @@
 status bench_job(struct cost_parts *out, const struct job_model *m,
                  const struct kern_backend *backend, int threads) MUST_USE;
 
-/* [all] Bytes per second into a rank from another while it sends as many, in pieces of a
- * layer's keys and values: between ranks 0 and 1, or if the world is one rank, between
- * two threads. Known to rank 0. */
-status bench_link(double *bytes_per_second, const struct job_model *m, struct comm *world) MUST_USE;
+/* [all] What goes from rank to rank: out->link, bytes per second into a rank from another
+ * while it sends as many, in pieces of a layer's keys and values; latency, message, byte.
+ * Between ranks 0 and 1, or if the world is one rank, between two threads. Known to
+ * rank 0. */
+status bench_link(struct cost_parts *out, const struct job_model *m, struct comm *world) MUST_USE;
 
 #endif /* BENCH_JOB_H */

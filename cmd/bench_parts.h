@@ -14,15 +14,16 @@ struct bench_subject {
     int threads;
 };
 
-/* Seconds of one; several may run at once. */
-typedef status (*bench_part)(const struct bench_subject *b, double *seconds);
+/* Seconds of one, [0]; of a pass also of one with no keys but the block's own, [1].
+ * Several may run at once. */
+typedef status (*bench_part)(const struct bench_subject *b, double seconds[2]);
 
 /* bench_passes.c: stage 0 and the clean stage of a line with a rank for each stage. */
-status bench_noise(const struct bench_subject *b, double *seconds) MUST_USE;
-status bench_clean(const struct bench_subject *b, double *seconds) MUST_USE;
+status bench_noise(const struct bench_subject *b, double seconds[2]) MUST_USE;
+status bench_clean(const struct bench_subject *b, double seconds[2]) MUST_USE;
 
 /* bench_pictures.c: a block to pictures; pictures of a block into the job's files. */
-status bench_decode(const struct bench_subject *b, double *seconds) MUST_USE;
+status bench_decode(const struct bench_subject *b, double seconds[2]) MUST_USE;
 status bench_encode(const struct bench_subject *b, double *seconds) MUST_USE;
 
 /* bench_rest.c: the first prompt, its encoder's weights read and all. */

@@ -46,7 +46,7 @@ static status open_vae(struct vae **out, const struct bench_subject *b)
                                                .path = b->model->card.vae });
 }
 
-status bench_decode(const struct bench_subject *b, double *seconds)
+status bench_decode(const struct bench_subject *b, double seconds[2])
 {
     struct block k;
     struct vae *vae = NULL;

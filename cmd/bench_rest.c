@@ -39,40 +39,61 @@ out:
 
 /* ---- two ranks that swap a layer's keys and values ------------------------------- */
 
-enum { RANKS = 2, SWAPS = 50 };
+enum { RANKS = 2, SWAPS = 50, TENSORS = 2 /* keys, values */, SMALL = 64 /* bytes of one */ };
 
 struct swap {
-    size_t bytes;
-    double s; /* of rank 0 */
+    size_t bytes;         /* of a tensor */
+    bool shared;          /* the ranks are one process */
+    double s, processors; /* of a swap: the median; of processors, on average */
 };
 
-static status swap_all(struct comm *c, const struct comm_part *parts, int count, double *s)
+/* Processor seconds of both ranks since theirs was `since`. */
+static status sum_processors(struct comm *c, const struct swap *w, double since, double *sum)
 {
-    double begin = 0;
+    double mine = clock_process_seconds() - since, other = 0;
+    struct comm_part const parts[] = {
+        { { &mine, DT_F64, 1, { 1 } }, 1 - c->rank, true },
+        { { &other, DT_F64, 1, { 1 } }, 1 - c->rank, false },
+    };
+
+    TRY(c->ops->start(c, parts, COUNT_OF(parts)));
+    TRY(c->ops->finish(c));
+    *sum = w->shared ? mine : mine + other;
+    return ST_OK;
+}
+
+static status swap_all(struct comm *c, struct swap *w, const struct comm_part *parts, int count)
+{
+    double run[SWAPS + 1], since = 0, sum = 0;
 
     for (int i = 0; i <= SWAPS; i++) { /* the first is not counted */
-        if (i == 1) begin = clock_seconds();
+        double const begin = clock_seconds();
+        if (i == 1) since = clock_process_seconds();
         TRY(c->ops->start(c, parts, count));
         TRY(c->ops->finish(c));
+        run[i] = clock_seconds() - begin;
     }
-    *s = clock_seconds() - begin;
+    TRY(sum_processors(c, w, since, &sum));
+    if (c->rank) return ST_OK;
+    w->s = bench_median(run + 1, SWAPS);
+    w->processors = sum / SWAPS;
     return ST_OK;
 }
 
 static status swap_main(struct comm *c, void *arg)
 {
     struct swap *const w = arg;
-    unsigned char *const out = calloc(1, w->bytes), *const in = calloc(1, w->bytes);
+    size_t const all = TENSORS * w->bytes;
+    unsigned char *const out = calloc(1, all), *const in = calloc(1, all);
     int64_t const count = (int64_t)w->bytes;
-    struct comm_part const parts[] = {
-        { { out, DT_U8, 1, { count } }, 1 - c->rank, true },
-        { { in, DT_U8, 1, { count } }, 1 - c->rank, false },
-    };
-    double s = 0;
-    status st = out && in ? ST_OK : fail(ST_NOMEM, "bench: %zu bytes to swap", w->bytes);
+    struct comm_part parts[2 * TENSORS];
+    status st = out && in ? ST_OK : fail(ST_NOMEM, "bench: %zu bytes to swap", all);
 
-    if (st == ST_OK) st = swap_all(c, parts, COUNT_OF(parts), &s);
-    if (c->rank == 0) w->s = s;
+    for (int i = 0; st == ST_OK && i < 2 * TENSORS; i++) {
+        unsigned char *const at = (i % 2 ? in : out) + (size_t)(i / 2) * w->bytes;
+        parts[i] = (struct comm_part){ { at, DT_U8, 1, { count } }, 1 - c->rank, i % 2 == 0 };
+    }
+    if (st == ST_OK) st = swap_all(c, w, parts, COUNT_OF(parts));
     free(out);
     free(in);
     return st;
@@ -83,6 +104,7 @@ static status swap_on_threads(struct swap *w)
     struct comm *group[RANKS] = { NULL };
     status st = ST_OK;
 
+    w->shared = true;
     TRY(comm_thread_open(group, RANKS, 60));
     TRY_OUT(comm_thread_run(group, RANKS, swap_main, w));
 out:
@@ -91,16 +113,27 @@ out:
     return st;
 }
 
-status bench_link(double *bytes_per_second, const struct job_model *m, struct comm *world)
+static status swap(struct comm *world, struct swap *w)
+{
+    if (world->size == 1) return swap_on_threads(w);
+    return world->rank < RANKS ? swap_main(world, w) : ST_OK;
+}
+
+status bench_link(struct cost_parts *out, const struct job_model *m, struct comm *world)
 {
     struct cost_facts const facts = job_model_facts(m);
     struct cost_shape shape;
-    struct swap w = { 0 };
+    struct swap small = { .bytes = SMALL }, large = { 0 };
 
     TRY(cost_facts_shape(&shape, &facts));
-    w.bytes = (size_t)shape.kv_bytes;
-    if (world->size == 1) TRY(swap_on_threads(&w));
-    else if (world->rank < RANKS) TRY(swap_main(world, &w));
-    if (world->rank == 0) *bytes_per_second = SWAPS * (double)w.bytes / w.s;
+    large.bytes = (size_t)(shape.kv_bytes / TENSORS);
+    TRY(swap(world, &small));
+    TRY(swap(world, &large));
+    if (world->rank) return ST_OK;
+    out->link = shape.kv_bytes / large.s;
+    out->latency = small.s;
+    out->message = small.processors / (RANKS * TENSORS);
+    double const bytes = large.processors - small.processors;
+    out->byte = (bytes > 0 ? bytes : large.processors) / (RANKS * shape.kv_bytes);
     return ST_OK;
 }

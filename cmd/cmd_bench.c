@@ -154,12 +154,14 @@ static status list(void)
 
 static void print_parts(struct text *out, const struct cost_parts *p)
 {
-    text_addf(out, "%-16s %9.4g s\n", "noise pass", p->noise);
-    text_addf(out, "%-16s %9.4g s\n", "clean pass", p->clean);
+    text_addf(out, "%-16s %9.4g s, %.4g s alone\n", "noise pass", p->noise, p->noise_alone);
+    text_addf(out, "%-16s %9.4g s, %.4g s alone\n", "clean pass", p->clean, p->clean_alone);
     text_addf(out, "%-16s %9.4g s\n", "decode a block", p->decode);
     text_addf(out, "%-16s %9.4g s\n", "encode a block", p->encode);
     text_addf(out, "%-16s %9.4g s\n", "first prompt", p->text);
-    text_addf(out, "%-16s %9.4g GB/s\n", "rank to rank", p->link * 1e-9);
+    text_addf(out, "%-16s %9.4g GB/s, %.4g us\n", "rank to rank", p->link * 1e-9, p->latency * 1e6);
+    text_addf(out, "%-16s %9.4g ns a byte, %.4g us a tensor, of processors\n", "", p->byte * 1e9,
+              p->message * 1e6);
 }
 
 /* The speeds of one job, for `plan`. */
@@ -198,7 +200,7 @@ static status bench_for(struct comm *world, void *arg)
 
     TRY_OUT(job_model_open(&m, &r->job, 1, precision));
     if (world->rank == 0) TRY_OUT(bench_job(&parts, &m, r->backend, r->threads));
-    TRY_OUT(bench_link(&parts.link, &m, world));
+    TRY_OUT(bench_link(&parts, &m, world));
     if (world->rank == 0) TRY_OUT(print_speeds(r, &parts, &m));
 out:
     job_model_close(&m);

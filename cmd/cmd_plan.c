@@ -64,6 +64,17 @@ static status compare(struct plan_view *v)
     return ST_OK;
 }
 
+/* How long the jobs take, of the plans that are told. */
+static status run_all(struct plan_view *v)
+{
+    struct plan *const told[] = { &v->chosen.best, &v->line, &v->replicas };
+    struct plan_query q = v->query;
+
+    for (int i = 0; i < COUNT_OF(told); i++)
+        if (told[i]->ranks_per_line) TRY(planner_run(told[i], &q));
+    return ST_OK;
+}
+
 static status make_plan(struct plan_view *v, const struct plan_options *o, char *const *jobs,
                         int count)
 {
@@ -76,7 +87,7 @@ static status make_plan(struct plan_view *v, const struct plan_options *o, char 
     struct cost_facts const facts = job_model_facts(&v->model);
     TRY(cost_facts_shape(&v->cost.shape, &facts));
     v->cost.shape.clips = v->model.clips;
-    v->cost.shape.blocks = (double)v->model.blocks;
+    v->cost.shape.blocks = v->model.clip_blocks;
     TRY(read_speeds(v, o));
     v->query.model = &v->cost;
     v->query.ranks_per_line = o->ranks_per_line;
@@ -87,6 +98,7 @@ static status make_plan(struct plan_view *v, const struct plan_options *o, char 
     v->query.arg = &v->bytes;
     TRY(planner_choose(&v->chosen, &v->query));
     TRY(compare(v));
+    TRY(run_all(v));
     return planner_try(&again, &v->roles, &v->query, v->chosen.best.ranks_per_line,
                        v->chosen.best.decode_ranks);
 }

@@ -8,12 +8,13 @@
 #include "cmd/world.h"
 
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-static volatile sig_atomic_t stop_asked, line_runs, speaks;
+static atomic_int stop_asked, line_runs, speaks;
 
 /* While a line runs, a stop is heeded at the next tick. Before, nothing is in work
  * and the process may just end. A second signal ends it at once: the handler is
@@ -143,9 +144,10 @@ static status open_report(struct report_file **out, struct comm *world,
 
 static int threads_of(const struct comm *world, const struct render_options *o)
 {
-    int here = 0;
+    int here = 1;
 
-    for (int r = 0; r < world->size; r++) here += world->node[r] == world->node[world->rank];
+    for (int r = 0; r < world->size; r++)
+        here += r != world->rank && world->node[r] == world->node[world->rank];
     if (comm_launched_rank() >= 0 && o->threads) return o->threads;
     int const threads = (o->threads ? o->threads : pool_cpus()) / here;
     return threads > 0 ? threads : 1;

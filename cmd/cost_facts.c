@@ -40,6 +40,7 @@ status cost_facts_shape(struct cost_shape *out, const struct cost_facts *f)
         .stages = f->policy->levels + 1,
         .layers = f->shape->layers,
         .one_by_one = f->policy->kind == WINDOW_BLOCK,
+        .sight = (double)f->policy->attention_frames / frames,
         .kv_bytes = 2 * tokens_of(f, frames) * f->shape->dim * (double)dtype_size(f->act),
         .latent_bytes = (double)frames * f->shape->channels * (double)(f->latent_h * f->latent_w) *
                         sizeof(float),
@@ -66,6 +67,7 @@ void cost_facts_work(struct cost_work *out, const struct cost_facts *f)
         .moved = n * d * s->layers * (f->act == DT_F32 ? moved_f32 : moved_bf16),
         .decode = vae_flops((struct vae_part){ 0 }, &size) * frames,
         .pixels = (double)frames * VAE_PICTURES * latent * VAE_SCALE * VAE_SCALE,
+        .own = (double)frames / f->policy->attention_frames,
         .local = (double)(f->policy->sink_frames + frames) / f->policy->attention_frames,
         .f32 = f->act == DT_F32,
     };

@@ -78,15 +78,27 @@ out:
     return st;
 }
 
+/* For so many clips more. */
+static status make_room(struct job_model *m, int more)
+{
+    size_t const clips = (size_t)m->clips + (size_t)more;
+    int64_t *const blocks = realloc(m->clip_blocks, (clips + 1) * sizeof *blocks);
+
+    if (!blocks) return fail(ST_NOMEM, "%zu clips", clips);
+    m->clip_blocks = blocks;
+    return ST_OK;
+}
+
 static status take_clips(struct job_model *m, struct prompts *p, struct job *job)
 {
     struct clip_list clips = { 0 };
     status st = ST_OK;
 
     TRY(clip_expand(&clips, job, &m->card, &(struct clip_options){ 0 }));
+    TRY_OUT(make_room(m, clips.count));
     for (int c = 0; c < clips.count; c++) {
         const struct clip_spec *const spec = &clips.clip[c];
-        m->clips++;
+        m->clip_blocks[m->clips++] = spec->blocks;
         m->blocks += spec->blocks;
         m->pictures += spec->pictures;
         for (int i = 0; i < spec->prompts; i++) {
@@ -179,6 +191,7 @@ void job_model_close(struct job_model *m)
     card_close(&m->card);
     free(m->file);
     free(m->text);
+    free(m->clip_blocks);
     *m = (struct job_model){ 0 };
 }
 

@@ -25,6 +25,7 @@ struct job_model {
 
     int clips;
     int64_t blocks, pictures; /* of all clips */
+    int64_t *clip_blocks;     /* [clips] */
     int texts;                /* distinct prompts */
     int contexts;             /* different embeddings: texts, and every block that mixes two */
     int64_t tokens;           /* of all texts */

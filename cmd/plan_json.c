@@ -37,6 +37,7 @@ static json_t *json_plan(const struct plan *p)
     json_set(&o, "frames_per_second", json_real(p->cost.frames));
     json_set(&o, "first_seconds", json_real(p->cost.first));
     json_set(&o, "all_seconds", json_real(p->cost.all));
+    json_set(&o, "all_processor_seconds", json_real(p->cost.work));
     json_set(&o, "set_by", json_string(bounds[p->cost.bound]));
     json_set(&o, "rank_bytes", json_integer((json_int_t)p->rank_bytes));
     json_set(&o, "machine_bytes", json_integer((json_int_t)p->node_bytes));

@@ -13,6 +13,7 @@ static struct cost_model gpu_model(const char *topo)
 {
     struct cost_model m = {
         .shape = { .stages = 6,
+                   .sight = 7,
                    .layers = (int)layers,
                    .kv_bytes = kv,
                    .latent_bytes = 1.2e6,
@@ -20,6 +21,8 @@ static struct cost_model gpu_model(const char *topo)
                    .slowest = { 1, 0.5, 0.4, 0.3, 0.25, 0.25, 0.25, 0.25 } },
         .parts = { .noise = 0.070,
                    .clean = 0.070,
+                   .noise_alone = 0.040,
+                   .clean_alone = 0.040,
                    .decode = 0.120,
                    .encode = 0.010,
                    .text = 0.010,
@@ -34,9 +37,14 @@ static struct cost_model cpu_model(const char *topo)
 {
     struct cost_model m = gpu_model(topo);
 
-    m.parts = (struct cost_parts){
-        .noise = 1.0, .clean = 0.9, .decode = 2.0, .encode = 0.5, .text = 3.0, .threads = 1
-    };
+    m.parts = (struct cost_parts){ .noise = 1.0,
+                                   .clean = 0.9,
+                                   .noise_alone = 0.4,
+                                   .clean_alone = 0.3,
+                                   .decode = 2.0,
+                                   .encode = 0.5,
+                                   .text = 3.0,
+                                   .threads = 1 };
     return m;
 }
 
@@ -72,7 +80,7 @@ static void a_line_with_decoders(void **state)
     near(c.tick, 0.070 + layers * 5e-6 + moves);
     near(c.block, c.tick);
     near(c.frames, 12 / c.tick);
-    near(c.first, 0.010 + 5 * 0.070 + 0.120 + 0.010);
+    near(c.first, 0.010 + 0.040 + 0.045 + 0.050 + 0.055 + 0.060 + 0.120 + 0.010);
     near(c.crossing + 1, 1);
     assert_int_equal(c.bound, COST_LINE);
 
@@ -90,13 +98,13 @@ static void replicas(void **state)
     near(c.tick, 6 * 0.070);
     near(c.block, 6 * 0.070 + 0.120); /* decodes on the same GPU */
     near(c.frames, 8 * 12 / c.block);
-    near(c.first, 0.010 + (1 + 2 + 3 + 4 + 5) * 0.070 + 0.120 + 0.010);
+    double const fill = 0.040 + 2 * 0.045 + 3 * 0.050 + 4 * 0.055 + 5 * 0.060;
+    near(c.first, 0.010 + fill + 0.120 + 0.010);
     near(c.receive + 1, 1);
 
     struct cost_model few = m; /* two clips: six of the lines stand idle */
-    few.shape.clips = 2, few.shape.blocks = 20;
+    few.shape.clips = 2;
     near(cost_at(&few, 8, 1, 0, false).frames, 2 * 12 / c.block);
-    near(cost_at(&few, 8, 1, 0, false).all, c.first + 9 * c.block);
 
     c = cost_at(&m, 8, 1, 2, false); /* each decodes for three lines */
     near(c.block, 6 * 0.070);
@@ -142,6 +150,65 @@ static void cores(void **state)
     near(c.tick, 3.0 + 3 * layers * kv / 4e9 + layers * 5e-6 + 5e-6 + 1.2e6 / 4e9);
 }
 
+/* Where it is measured what moving takes, processors do it in place of computing. */
+static void moving(void **state)
+{
+    struct cost_model m = cpu_model("cpu:2");
+    double const message = 1e-4, byte = 1e-9, latency = 2e-4;
+    double const block = 2 * layers * message + layers * kv * byte;
+
+    (void)state;
+    m.parts.message = message, m.parts.byte = byte, m.parts.latency = latency;
+    struct cost const c = cost_at(&m, 6, 6, 0, false);
+    /* Five noise stages to four others each, the clean one to five. */
+    near(c.block, (5 * 1.0 + 0.9 + 2.0 + 0.5 + 25 * block) / 2);
+    near(c.exposed, (5 + 4) * block / 2 + layers * latency);
+    near(c.tick, 1.0 + c.exposed + latency + 1.2e6 / 8e9);
+}
+
+static struct cost run_of(const struct cost_model *m, int ranks, int per_line, int decode)
+{
+    struct plan_query const q = { .model = m, .ranks = ranks };
+    struct plan p = { .ranks_per_line = per_line, .decode_ranks = decode };
+
+    ok(planner_run(&p, &q));
+    return p.cost;
+}
+
+/* Every tick of given clips: while a line fills and empties it has less to do. */
+static void runs(void **state)
+{
+    struct cost_model gpu = gpu_model("gpu:8 nvlink"), cpu = cpu_model("cpu:2");
+    struct cost c;
+
+    (void)state;
+    gpu.shape.clips = 2, gpu.shape.blocks = (int64_t[]){ 2, 2 };
+    c = run_of(&gpu, 8, 1, 0); /* on two lines */
+    double const first = 0.040, both = 2 * 0.045, last = 0.045 + 0.040;
+    near(c.all, first + 4 * both + last + 0.120 + 0.120 + 0.010);
+
+    cpu.shape.clips = 1, cpu.shape.blocks = (int64_t[]){ 1 };
+    c = run_of(&cpu, 1, 1, 0); /* no clean pass */
+    near(c.all, 5 * 0.4 + 2.0 + 0.5);
+    near(c.work, 5 * 0.4 + 2.0 + 0.5);
+
+    /* As many seconds a block as in the steady state, when it is long. */
+    cpu.shape.blocks = (int64_t[]){ 1000 };
+    double const before = run_of(&cpu, 4, 3, 1).all;
+    cpu.shape.blocks = (int64_t[]){ 1100 };
+    near(run_of(&cpu, 4, 3, 1).all - before, 100 * cost_at(&cpu, 4, 3, 1, false).block);
+
+    /* Two lines share the cores; a third clip goes to the shorter one. */
+    cpu.shape.clips = 3, cpu.shape.blocks = (int64_t[]){ 400, 200, 200 };
+    c = run_of(&cpu, 2, 1, 0);
+    assert_true(fabs(c.all / (400 * cost_at(&cpu, 2, 1, 0, false).block) - 1) < 0.02);
+
+    cpu.shape.blocks = NULL;
+    assert_int_equal(planner_run(&(struct plan){ .ranks_per_line = 1 },
+                                 &(struct plan_query){ .model = &cpu, .ranks = 1 }),
+                     ST_ARG);
+}
+
 static void one_by_one(void **state)
 {
     struct cost_model m = gpu_model("gpu:8 nvlink");
@@ -150,8 +217,10 @@ static void one_by_one(void **state)
     (void)state;
     m.shape.one_by_one = true;
     c = cost_at(&m, 8, 1, 0, false);
-    near(c.first, 0.010 + 5 * 0.070 + 0.120 + 0.010);
+    near(c.first, 0.010 + 5 * 0.040 + 0.120 + 0.010);
     near(c.block, 6 * 0.070 + 0.120);
+    m.shape.clips = 1, m.shape.blocks = (int64_t[]){ 100 };
+    assert_true(fabs(run_of(&m, 1, 1, 0).all / (100 * c.block) - 1) < 0.02);
     c = cost_at(&m, 8, 6, 2, false);
     near(c.receive, layers * kv);
     near(c.send, 5 * layers * kv);
@@ -288,6 +357,8 @@ int main(void)
         cmocka_unit_test(replicas),
         cmocka_unit_test(over_machines),
         cmocka_unit_test(cores),
+        cmocka_unit_test(moving),
+        cmocka_unit_test(runs),
         cmocka_unit_test(one_by_one),
         cmocka_unit_test(choices),
         cmocka_unit_test(refusals),

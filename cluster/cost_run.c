@@ -1,0 +1,167 @@
+/* cost_run.c - the model over every tick of given clips. */
+#include "cluster/cost_reckon.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A block of a line's queue: which of its clip, and how many that has. */
+struct queued {
+    int64_t block, of;
+};
+
+struct line_run {
+    struct queued *queue;
+    int64_t blocks;
+    double seconds; /* so far */
+    double tick;    /* of this tick: what its own ranks need */
+};
+
+struct run {
+    struct reckon k;
+    int lines;
+    struct line_run line[ROLES_RANKS];
+    double work[ROLES_RANKS]; /* of this tick, by machine: seconds of cores */
+    double all_work;
+};
+
+/* To the line that has the fewest blocks, as `render` does it. */
+static int line_for(const struct run *n)
+{
+    int least = 0;
+
+    for (int l = 1; l < n->lines; l++)
+        if (n->line[l].blocks < n->line[least].blocks) least = l;
+    return least;
+}
+
+static status add_clip(struct line_run *l, int64_t blocks)
+{
+    size_t const count = (size_t)(l->blocks + blocks);
+    struct queued *const more = realloc(l->queue, count * sizeof *more);
+
+    if (!more) return fail(ST_NOMEM, "cost: %zu blocks of a line", count);
+    l->queue = more;
+    for (int64_t i = 0; i < blocks; i++) l->queue[l->blocks++] = (struct queued){ i, blocks };
+    return ST_OK;
+}
+
+static int64_t stride_of(const struct cost_shape *s) { return s->one_by_one ? s->stages : 1; }
+
+static int64_t ticks_of(const struct run *n, const struct line_run *l)
+{
+    const struct cost_shape *const s = &n->k.m->shape;
+    return l->blocks ? (l->blocks - 1) * stride_of(s) + s->stages - 1 : 0;
+}
+
+/* What stands at a stage; NULL: nothing. A clip's last block needs no clean pass. */
+static const struct queued *at(const struct run *n, const struct line_run *l, int64_t tick,
+                               int stage)
+{
+    const struct cost_shape *const s = &n->k.m->shape;
+    int64_t const age = tick - stage, stride = stride_of(s);
+
+    if (!l->queue || age < 0 || age % stride || age / stride >= l->blocks) return NULL;
+    const struct queued *const q = &l->queue[age / stride];
+    return stage == s->stages - 1 && q->block == q->of - 1 ? NULL : q;
+}
+
+/* Blocks of the clip whose keys there are: the clean pass sees those before it, blocks in
+ * the line see all up to the newest. */
+static double seen(const struct cost_shape *s, const struct queued *q, int stage)
+{
+    int64_t newest = q->block;
+
+    if (stage < s->stages - 1 && !s->one_by_one) newest += stage;
+    return (double)(newest < q->of ? newest + 1 : q->of);
+}
+
+/* The ranks of a line in one tick; their work goes onto their machines. */
+static void pass_tick(struct run *n, int line, int64_t tick)
+{
+    const struct cost_model *const m = n->k.m;
+    const struct role_line *const roles = &n->k.r->line[line];
+    struct line_run *const l = &n->line[line];
+    int busy = 0;
+
+    for (int i = 0; i < m->shape.stages; i++) busy += at(n, l, tick, i) != NULL;
+    for (int p = 0; p < roles->ranks; p++) {
+        struct reckon_exchange const x = reckon_exchange(&n->k, roles, p);
+        double const part = (double)busy / m->shape.stages;
+        double computes = 0;
+        for (int i = n->k.split.first[p]; i < n->k.split.first[p + 1]; i++) {
+            const struct queued *const q = at(n, l, tick, i);
+            if (q) computes += reckon_pass(m, i, seen(&m->shape, q, i));
+        }
+        n->work[n->k.node[roles->first + p]] += computes * m->parts.threads + x.moving * part;
+        l->tick = most(l->tick, computes + x.exposed * part);
+    }
+    l->tick += reckon_moves(m, roles);
+}
+
+/* The block that left in the tick before. */
+static void decode_tick(struct run *n, int line, int64_t tick)
+{
+    const struct cost_parts *const p = &n->k.m->parts;
+    struct line_run *const l = &n->line[line];
+
+    if (!at(n, l, tick - 1, n->k.m->shape.stages - 2)) return;
+    n->work[n->k.node[reckon_decoder(&n->k, line)]] += p->decode * p->threads + p->encode;
+    if (reckon_in_turn(&n->k, line)) l->tick += p->decode;
+    l->tick = most(l->tick, reckon_decode(&n->k, line));
+}
+
+/* All lines, at the same tick; what follows a line's last one is its decoding. */
+static void run_tick(struct run *n, int64_t tick)
+{
+    const struct cost_model *const m = n->k.m;
+
+    memset(n->work, 0, sizeof n->work);
+    for (int l = 0; l < n->lines; l++) {
+        n->line[l].tick = 0;
+        if (tick < ticks_of(n, &n->line[l])) pass_tick(n, l, tick);
+        if (tick <= ticks_of(n, &n->line[l])) decode_tick(n, l, tick);
+    }
+    for (int i = 0; i < ROLES_RANKS; i++) n->all_work += n->work[i];
+    for (int l = 0; l < n->lines; l++) {
+        const struct role_line *const roles = &n->k.r->line[l];
+        if (tick > ticks_of(n, &n->line[l])) continue;
+        for (int p = 0; m->topo.kind == TOPO_CPU && p < roles->ranks; p++)
+            n->line[l].tick =
+                most(n->line[l].tick, n->work[n->k.node[roles->first + p]] / m->topo.devices);
+        n->line[l].seconds += n->line[l].tick;
+    }
+}
+
+static status make_queues(struct run *n)
+{
+    const struct cost_shape *const s = &n->k.m->shape;
+
+    if (!s->blocks) return fail(ST_ARG, "cost: the clips' blocks are not known");
+    for (int i = 0; i < s->clips; i++) TRY(add_clip(&n->line[line_for(n)], s->blocks[i]));
+    return ST_OK;
+}
+
+status cost_run(struct cost *out, const struct cost_model *m, const struct roles *r,
+                const int *node)
+{
+    struct run *const n = calloc(1, sizeof *n);
+    int64_t ticks = 0;
+    status st = ST_OK;
+
+    if (!n) return fail(ST_NOMEM, "cost: no memory");
+    n->k = (struct reckon){ .m = m, .r = r, .node = node };
+    n->lines = r->lines;
+    TRY_OUT(split_make(&n->k.split, m->shape.stages, r->line[0].ranks));
+    TRY_OUT(make_queues(n));
+    for (int l = 0; l < n->lines; l++)
+        if (ticks_of(n, &n->line[l]) > ticks) ticks = ticks_of(n, &n->line[l]);
+    for (int64_t t = 0; t <= ticks; t++) run_tick(n, t);
+    out->all = 0;
+    out->work = n->all_work;
+    for (int l = 0; l < n->lines; l++)
+        out->all = most(out->all, n->line[l].seconds + m->parts.encode);
+out:
+    for (int l = 0; l < n->lines; l++) free(n->line[l].queue);
+    free(n);
+    return st;
+}
