@@ -50,7 +50,7 @@ COMM_MPI.0 := comm_mpi_none.c
 COMM_MPI.1 := comm_mpi_world.c comm_mpi_open.c comm_mpi_leave.c comm_mpi_loop.c comm_mpi_packet.c \
               comm_mpi_parts.c comm_mpi_meet.c comm_mpi_tell.c
 COMM     += $(or $(COMM_MPI.$(MPI)),$(error MPI is 0 or 1))
-CLUSTER  := split.c roles.c roles_print.c topo.c cost.c cost_run.c cost_estimate.c planner.c
+CLUSTER  := split.c roles.c roles_print.c topo.c cost.c cost_links.c cost_run.c cost_estimate.c planner.c
 JOBS     := tree.c field.c value.c duration.c format.c template.c axis.c axis_file.c sweep.c card.c card_files.c \
             job.c job_keys.c prompts.c clip.c json_build.c clip_id.c clip_json.c
 # checkpoints
@@ -69,7 +69,7 @@ CMD      := main.c report.c opts.c world.c cmd_inspect.c
 CMD      += cmd_verify.c verify_case.c verify_rolling.c verify_vae.c verify_text.c
 CMD      += cmd_bench.c bench_program.c bench_cases.c bench_model.c
 CMD      += cmd_render.c render_list.c render_prompts.c render_prompts_share.c render_batch.c render_cast.c render_groups.c render_line.c render_beside.c render_decode.c render_film.c render_about.c render_report.c report_file.c render_progress.c render_store.c render_pulse.c
-CMD      += cmd_plan.c plan_bytes.c plan_print.c plan_json.c plan_try.c plan_choose.c card_line.c job_model.c cost_facts.c bench_file.c
+CMD      += cmd_plan.c plan_bytes.c plan_print.c plan_links.c plan_json.c plan_try.c plan_choose.c card_line.c job_model.c cost_facts.c bench_file.c
 CMD      += bench_job.c bench_passes.c bench_pictures.c bench_rest.c
 CMD      += cmd_check.c cmd_doctor.c doctor_machine.c doctor_disk.c doctor_media.c
 TOOLS    := make_model.c

@@ -4,6 +4,8 @@
 
 #include "cmd/plan_bytes.h"
 
+#include <jansson.h>
+
 struct plan_view {
     struct job_model model;
     struct plan_bytes bytes;
@@ -17,6 +19,10 @@ struct plan_view {
 
 /* For people: the job, the role map, bytes per rank, line and replicas, the choice. */
 void plan_print(struct text *out, const struct plan_view *v);
+
+/* What goes over each link of the first line per tick: for people, and as an array. */
+void plan_print_links(struct text *out, const struct plan_view *v);
+json_t *plan_json_links(const struct plan_view *v);
 
 /* The same as one JSON object. ST_NOMEM. */
 status plan_json(struct text *out, const struct plan_view *v) MUST_USE;

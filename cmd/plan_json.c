@@ -70,6 +70,7 @@ status plan_json(struct text *out, const struct plan_view *v)
     json_set(&o, "replicas", json_plan(&v->replicas));
     json_set(&o, "why", why.s ? json_string(why.s) : NULL);
     json_set(&o, "ranks", ranks);
+    json_set(&o, "links", plan_json_links(v));
     if (o) line = json_dumps(o, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
     if (line) text_addf(out, "%s\n", line);
     free(line);

@@ -163,6 +163,7 @@ void plan_print(struct text *out, const struct plan_view *v)
     text_addf(out, "\n");
     roles_print(out, &v->roles, v->cost.shape.stages);
     print_bytes(out, v);
+    plan_print_links(out, v);
     print_columns(out, v);
     text_addf(out, "\n%s: ", v->query.goal == PLAN_LATENCY ? "latency" : "throughput");
     planner_why(out, &v->chosen, &v->query);

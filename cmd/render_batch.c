@@ -72,7 +72,7 @@ struct part {
 static status share_hash(struct batch *t, int from, const char *own, const char *file,
                          char hash[DIGEST_HEX])
 {
-    char *bytes = t->world->rank == from ? strdup(own) : NULL;
+    char *bytes = t->world->rank == from && own ? strdup(own) : NULL;
     size_t len = bytes ? strlen(bytes) : 0;
     status st = world_share(t->world, from, &bytes, &len);
 

@@ -112,7 +112,7 @@ static status begin_clip(struct render_film *f, const struct render_clip *clip)
     return clip_sink_open(&f->sink, &c);
 }
 
-static status end_clip(struct render_film *f)
+static status end_clip(struct render_film *f, const struct render_clip *clip)
 {
     struct rusage usage;
     enum clip_outcome outcome;
@@ -128,7 +128,7 @@ static status end_clip(struct render_film *f)
     };
     TRY(clip_sink_commit(f->sink, &run, &outcome));
     if (outcome == CLIP_THERE_ALREADY)
-        log_warn("%s: somebody else finished it first; theirs stays", f->clip->dir);
+        log_warn("%s: somebody else finished it first; theirs stays", clip->dir);
     leave_clip(f);
     f->begin = clock_seconds(); /* of the next clip's time */
     return ST_OK;
@@ -158,7 +158,7 @@ static status encode(struct render_film *f, const struct waiting *w)
     TRY(clip_sink_pictures(f->sink, w->data + f->latent, w->pictures));
     TRY(clip_sink_latents(f->sink, w->data, f->c.frames_per_block));
     f->encoding += clock_seconds() - start;
-    return w->block == clip->spec->blocks - 1 ? end_clip(f) : ST_OK;
+    return w->block == clip->spec->blocks - 1 ? end_clip(f, clip) : ST_OK;
 }
 
 static status tell(const struct render_film *f, const struct waiting *w)

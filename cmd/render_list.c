@@ -114,16 +114,17 @@ static status expand(struct render_source *s, const char *precision)
                        &(struct clip_options){ .model_id = s->model_id, .precision = precision });
 }
 
-static status settle_source(struct render_list *l, struct render_source *s, const char *precision)
+static status settle_source(struct render_list *l, struct render_source *s, struct job *job,
+                            const char *precision)
 {
     TRY(card_check_files(&s->card));
     TRY(card_fingerprint(&s->card, s->model_id));
     TRY(expand(s, precision));
-    TRY(open_output(s->job));
+    TRY(open_output(job));
     TRY(make_room(l, s));
     for (int i = 0; i < s->clips.count; i++) {
         struct render_clip c = clip_of(s, i);
-        TRY(place(l, s->job, c.spec, &c.dir));
+        TRY(place(l, job, c.spec, &c.dir));
         if (c.dir) l->clip[l->count++] = c;
     }
     return ST_OK;
@@ -163,7 +164,11 @@ static void add_word(struct text *t, const char *word) { text_add(t, word, strle
 
 static status settle(struct render_list *l, const char *precision, struct text *found)
 {
-    for (int i = 0; i < l->sources; i++) TRY(settle_source(l, &l->source[i], precision));
+    struct render_source *s = l->source;
+
+    for (int i = 0; i < l->files; i++)
+        for (int j = 0; j < l->file[i].jobs; j++)
+            TRY(settle_source(l, s++, &l->file[i].job[j], precision));
     TRY(check_unique(l));
     for (int i = 0, at = 0; i < l->sources; i++) {
         add_word(found, l->source[i].model_id);

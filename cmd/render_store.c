@@ -52,10 +52,18 @@ void render_store_close(struct render_store **store)
     *store = NULL;
 }
 
+static bool same_schedule(const struct schedule *a, const struct schedule *b)
+{
+    if (a->levels != b->levels) return false;
+    for (int i = 0; i < a->levels; i++)
+        if (!(a->timestep[i] == b->timestep[i] && a->sigma[i] == b->sigma[i])) return false;
+    return true;
+}
+
 static bool is_it(const struct render_store *s, const struct dit_config *c)
 {
     return s->model && !strcmp(s->weights, c->weights) && s->act == c->act &&
-           !memcmp(&s->schedule, c->schedule, sizeof s->schedule);
+           same_schedule(&s->schedule, c->schedule);
 }
 
 static status load(struct render_store *s, const struct dit_config *c)

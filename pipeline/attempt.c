@@ -24,11 +24,11 @@ static const char *name_of(const char *path)
 /* Another attempt that ends may just be removing the empty shelf: try again. */
 static status make_private(struct attempt *a)
 {
-    char *const unique = a->own + strlen(a->own) - strlen(UNIQUE);
+    char *const unique = a->own + strlen(a->own) - (sizeof UNIQUE - 1);
 
     for (int tries = 0; tries < 100; tries++) {
         TRY(dir_make(a->shelf));
-        memcpy(unique, UNIQUE, strlen(UNIQUE)); /* mkdtemp fills it in even when it fails */
+        memcpy(unique, UNIQUE, sizeof UNIQUE); /* mkdtemp fills it in even when it fails */
         if (mkdtemp(a->own)) return ST_OK;
         if (errno != ENOENT) break;
     }
