@@ -1,10 +1,11 @@
 #include "base/watch.h"
+#include "base/clock.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 #include <time.h>
 
-enum { LOOK_MS = 200 };
+enum { LOOK_MS = 200, STOOD_STILL_S = 1 };
 
 struct watch {
     struct watch_config c;
@@ -12,18 +13,24 @@ struct watch {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool closing;
+    double looked_at, since; /* since: this process runs without having been stopped */
     struct watched {
         const struct track *track;
         double first, least;
     } of[WATCH_TRACKS];
 };
 
+/* While the whole process was stopped nothing in it hung. */
 static void look(struct watch *w)
 {
+    double const now = clock_seconds();
+
+    if (now - w->looked_at > STOOD_STILL_S) w->since = now;
+    w->looked_at = now;
     for (int i = 0; i < WATCH_TRACKS; i++) {
         const struct track *const t = w->of[i].track;
         if (!t) continue;
-        double const idle = track_idle(t);
+        double const still = track_idle(t), idle = still < now - w->since ? still : now - w->since;
         struct track_state const s = track_state(t);
         if (s.open && track_waits(s.what)) continue;
         if (!(idle > 2 * track_patience(t, w->of[i].first, w->of[i].least))) continue;
@@ -57,6 +64,7 @@ status watch_open(struct watch **out, const struct watch_config *c)
     *out = NULL;
     if (!w) return fail(ST_NOMEM, "watchdog: no memory");
     w->c = *c;
+    w->looked_at = w->since = clock_seconds();
     pthread_mutex_init(&w->lock, NULL);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);

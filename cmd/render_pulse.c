@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { TURN_MS = 100, TURNS_PER_SIGN = 5 };
+enum { TURN_MS = 100, TURNS_PER_SIGN = 5, STOOD_STILL_S = 1 };
 
 struct render_pulse {
     struct comm *world;
@@ -25,6 +25,7 @@ struct render_pulse {
     /* the thread's own */
     bool listening; /* for the rank behind */
     double sign_at; /* its last one, clock_seconds() */
+    double turn_at; /* this thread's last turn */
     struct track_state sign;
 };
 
@@ -67,10 +68,14 @@ static void hear_all(struct render_pulse *p)
     }
 }
 
-/* With the lock. */
+/* With the lock. A process that was itself stopped listens anew when it goes on. */
 static void judge(struct render_pulse *p)
 {
-    double const silent = clock_seconds() - p->sign_at;
+    double const now = clock_seconds();
+
+    if (now - p->turn_at > STOOD_STILL_S) p->sign_at = now;
+    p->turn_at = now;
+    double const silent = now - p->sign_at;
     char words[TRACK_TEXT_BYTES];
 
     if (!p->listening || p->world->ops->aborted(p->world) || !(silent > p->silence_s)) return;
@@ -109,7 +114,7 @@ status render_pulse_open(struct render_pulse **out, struct comm *world, double s
     p->world = world;
     p->silence_s = silence_s;
     p->listening = world->size > 1;
-    p->sign_at = clock_seconds();
+    p->sign_at = p->turn_at = clock_seconds();
     p->sign.at = TRACK_NOWHERE;
     pthread_mutex_init(&p->lock, NULL);
     if (pthread_create(&p->thread, NULL, pulse_main, p)) {

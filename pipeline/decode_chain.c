@@ -104,10 +104,17 @@ static void show_arrival(const struct chain *s)
     track_end(s->c->track);
 }
 
+static void take_turn(const struct chain *s)
+{
+    track_begin(s->c->track, TRACK_QUEUE, at(s));
+    pthread_mutex_lock(s->c->turn);
+    track_end(s->c->track);
+}
+
 /* One latent frame, or one unit in an inbox. */
 static status compute(struct chain *s, const float *latent, int inbox)
 {
-    pthread_mutex_lock(s->c->turn);
+    take_turn(s);
     track_begin(s->c->track, TRACK_DECODE, at(s));
     status const st = latent ? vae_decode_latent(s->c->vae, latent, &s->out)
                              : vae_decode_unit(s->c->vae, inbox, &s->out);
@@ -152,7 +159,7 @@ static status run_block(struct chain *s)
     show_arrival(s);
     TRY(forward(s));
     if (m->head[DECODE_AT] == 0) {
-        pthread_mutex_lock(s->c->turn);
+        take_turn(s);
         status const st = vae_reset(s->c->vae);
         pthread_mutex_unlock(s->c->turn);
         TRY(st);

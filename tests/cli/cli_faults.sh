@@ -95,6 +95,15 @@ for left in out/.attempts/usr1* out/.attempts/stop*; do
     [ ! -e "$left" ] || wrong "a stopped clip left $left"
 done
 
+# All ranks are suspended, longer than one alone may be silent, and go on.
+begin pause
+pids=$(pgrep -f "render --no-prompt-cache $name.yaml" | grep -vx "$launcher")
+# shellcheck disable=SC2086 # several numbers
+kill -STOP $pids && sleep $((2 * deadline + 2)) && kill -CONT $pids
+sleep 2
+kill -USR1 $launcher
+finish 75 10 'Give the same command again'
+
 # A disk that is full: the decode rank's own error, said once, with its code.
 begin full
 prlimit --fsize=8192 --pid "$(pid_of 4)" || wrong "prlimit"

@@ -2,6 +2,7 @@
  * makes of it. */
 #include "tests/unit/unit.h"
 
+#include "cluster/cost_links.h"
 #include "cluster/planner.h"
 
 #include <math.h>
@@ -87,6 +88,34 @@ static void a_line_with_decoders(void **state)
     c = cost_at(&m, 7, 6, 1, false); /* one decode rank is too slow */
     near(c.frames, 12 / 0.120);
     assert_int_equal(c.bound, COST_DECODE);
+}
+
+/* What each link carries adds up to what a rank receives and sends. */
+static void links(void **state)
+{
+    struct cost_shape s = { .stages = 6, .layers = 30, .kv_bytes = 28.0, .latent_bytes = 5.0 };
+
+    (void)state;
+    for (int one_by_one = 0; one_by_one < 2; one_by_one++)
+        for (int ranks = 1; ranks <= 6; ranks++) {
+            struct split split;
+            double in[6] = { 0 }, latents = 0;
+            s.one_by_one = one_by_one;
+            ok(split_make(&split, s.stages, ranks));
+            for (int from = 0; from < ranks; from++)
+                for (int to = 0; to < ranks; to++) {
+                    struct cost_link const l = cost_link(&s, &split, from, to);
+                    in[to] += l.keys;
+                    latents += l.latents;
+                }
+            assert_true(latents == s.latent_bytes * (ranks - 1));
+            for (int r = 0; r < ranks; r++) {
+                int const own = split.first[r + 1] - split.first[r];
+                bool const clean = split.first[r] == s.stages - 1;
+                int const leave = one_by_one ? split.first[r + 1] < s.stages : s.stages - own;
+                assert_true(in[r] == (clean ? 0 : s.kv_bytes * s.layers * leave));
+            }
+        }
 }
 
 static void replicas(void **state)
@@ -355,6 +384,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_line_with_decoders),
         cmocka_unit_test(replicas),
+        cmocka_unit_test(links),
         cmocka_unit_test(over_machines),
         cmocka_unit_test(cores),
         cmocka_unit_test(moving),

@@ -19,6 +19,33 @@ static void expect_map(const struct roles_config *c, const char *want)
     text_free(&map);
 }
 
+/* Three lines of two, decode ranks of one and of two lines; work for fewer. */
+static void more_lines_than_clips(void **state)
+{
+    struct roles r;
+    struct roles_config const c = {
+        .ranks = 8, .stages = 6, .ranks_per_line = 2, .decode_ranks = 2
+    };
+
+    (void)state;
+    for (int clips = 3; clips > 0; clips--) {
+        int idle = 0;
+        ok(roles_make(&r, &c));
+        assert_int_equal(r.lines, 3);
+        roles_limit(&r, clips);
+        assert_int_equal(r.lines, clips);
+        for (int i = 0; i < r.ranks; i++) {
+            const struct role_at *const at = &r.rank[i];
+            idle += at->role == ROLE_IDLE;
+            if (at->role == ROLE_IDLE) assert_non_null(strstr(at->why, "clip"));
+            if (at->role == ROLE_LINE) assert_true(at->line < clips);
+            if (at->role == ROLE_DECODE) assert_true(at->line + at->lines <= clips);
+        }
+        assert_int_equal(idle, r.idle);
+        assert_true(idle >= 2 * (3 - clips));
+    }
+}
+
 static void maps(void **state)
 {
     struct {
@@ -269,6 +296,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(maps),
         cmocka_unit_test(maps_of_machines),
+        cmocka_unit_test(more_lines_than_clips),
         cmocka_unit_test(refusals),
         cmocka_unit_test(every_world),
         cmocka_unit_test(every_pair_of_machines),
