@@ -12,8 +12,8 @@
 MODE ?= release
 CC   ?= gcc
 CXX  ?= g++
-FUZZ_SECONDS ?= 60
-HUNT ?= 240
+FUZZ_SECONDS ?= 45
+HUNT ?= 200
 MPI  ?= $(shell pkg-config --exists ompi-c && echo 1 || echo 0)
 
 B := build/$(MODE)
@@ -26,10 +26,10 @@ OPT.asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fn
 OPT.tsan    := -O1 -g -fsanitize=thread
 OPT := $(or $(OPT.$(MODE)),$(error MODE is release, debug, asan or tsan))
 
-# No -ffast-math, ever: it deletes isnan() and reorders sums. No contraction either,
-# so that a product and a sum round alike (vec.c apart: one copy per processor).
 MPI_CFLAGS.1 := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags ompi-c))
 MPI_LDLIBS.1 := $(shell pkg-config --libs ompi-c)
+# No -ffast-math, ever: it deletes isnan() and reorders sums. No contraction either,
+# so that a product and a sum round alike (vec.c apart: one copy per processor).
 CFLAGS   := -std=c11 -D_POSIX_C_SOURCE=200809L $(WARN) $(OPT) -ffp-contract=off -I. $(MPI_CFLAGS.$(MPI)) -MMD -MP
 CXXFLAGS := -std=c++17 -Wall -Wextra -Wshadow $(if $(CI),-Werror) $(OPT) -I. -MMD -MP
 PKGS     := libavformat libavcodec libavutil libswscale yaml-0.1 libzip jansson libcrypto libutf8proc
@@ -65,7 +65,7 @@ PIPELINE += dit_shape.c dit.c dit_time.c dit_forward.c line.c line_pass.c line_a
 # pictures
 PIPELINE += vae.c vae_net.c vae_parts.c vae_layout.c vae_layer.c vae_decode.c vae_encode.c decode_link.c decode_chain.c
 PIPELINE += pixels.c quality.c codec.c encoder.c video.c video_verify.c contact.c sidecar.c attempt.c clip_sink.c
-CMD      := main.c report.c opts.c world.c cmd_inspect.c
+CMD      := main.c exit_code.c opts.c world.c cmd_inspect.c
 CMD      += cmd_verify.c verify_case.c verify_rolling.c verify_vae.c verify_text.c
 CMD      += cmd_bench.c bench_program.c bench_cases.c bench_model.c
 CMD      += cmd_render.c render_list.c render_prompts.c render_prompts_share.c render_batch.c render_cast.c render_groups.c render_line.c render_beside.c render_decode.c render_film.c render_about.c render_report.c report_file.c render_progress.c render_store.c render_pulse.c
@@ -84,7 +84,7 @@ CHECK    := check_kernels.c check.c check_rows.c check_heavy.c check_attention.c
 ALLOC    := alloc_nth.c # with a malloc that fails
 LINE     := line_comm.c line_clip.c line_decode.c
 MPI_TEST := mpi_comm.c mpi_clip.c mpi_decode.c # under mpirun, with as many RANKS as their heads say
-CLI      := cli_verify.sh cli_inspect.sh cli_check.sh cli_plan.sh cli_doctor.sh cli_render.sh cli_memory.sh cli_world.sh cli_faults.sh
+CLI      := cli_verify.sh cli_inspect.sh cli_check.sh cli_plan.sh cli_doctor.sh cli_render.sh cli_memory.sh cli_world.sh cli_faults.sh cli_threads.sh
 FUZZ     := fuzz_safetensors.c fuzz_torch.c
 FUZZ     += fuzz_tokenizer.c fuzz_job.c
 
@@ -223,8 +223,18 @@ check demo bench: deps
 
 LINT   := tests/check_deps.sh tests/check_style.sh tests/check_format.sh tests/check_shell.sh tests/check_tidy.sh
 # Under a sanitizer what is slow without one is left out.
-ASAN   := $(filter-out unit_random_model.c,$(UNIT)) $(ALLOC) line_comm.c
-TSAN   := unit_base.c unit_cpu.c line_comm.c
+ASAN   := $(filter-out unit_random_model.c unit_vae_parts.c,$(UNIT)) $(ALLOC) line_comm.c
+TSAN   := unit_base.c unit_cpu.c unit_track.c line_comm.c
+TSAN_MORE := rollmill tests/line_clip tests/line_decode tests/mpi_comm tests/mpi_clip tests/mpi_decode
+SANITIZED := "ROLLMILL=build/asan/rollmill tests/cli/cli_render.sh" \
+             "ROLLMILL=build/asan/rollmill tests/cli/cli_threads.sh" \
+             "build/asan/tests/line_clip --hunt 20" "build/asan/tests/line_decode --hunt 20" \
+             "ROLLMILL=build/tsan/rollmill tests/cli/cli_threads.sh" \
+             "build/tsan/tests/line_clip small" \
+             "build/tsan/tests/line_clip --hunt 10" "build/tsan/tests/line_decode --hunt 10" \
+             "tests/mpirun.sh 3 build/tsan/tests/mpi_comm" \
+             "tests/mpirun.sh 3 build/tsan/tests/mpi_clip hunt 10" \
+             "tests/mpirun.sh 3 build/tsan/tests/mpi_decode hunt 10"
 lines   = $(foreach test,$(1),"$(test)")
 # One line for each number of RANKS in a test's head.
 ranks   = $(shell sed -n 's/^.*RANKS \([0-9 ]*[0-9]\).*$$/\1/p' tests/mpi/$(1))
@@ -245,14 +255,12 @@ lint:
 
 check-now: tests
 	@$(MAKE) --no-print-directory MODE=asan tests
-	@$(MAKE) --no-print-directory MODE=tsan $(TSAN:%.c=build/tsan/tests/%) build/tsan/tests/line_clip build/tsan/tests/mpi_comm
+	@$(MAKE) --no-print-directory MODE=tsan $(TSAN:%.c=build/tsan/tests/%) $(TSAN_MORE:%=build/tsan/%)
 	@$(MAKE) --no-print-directory $(FUZZ:%.c=$F/%)
-	@LIMIT=900 FUZZ_SECONDS=$(FUZZ_SECONDS) tests/run $(LINT) $(TESTS) $(CLI:%=tests/cli/%) \
+	@export TSAN_OPTIONS=ignore_noninstrumented_modules=1; LIMIT=900 FUZZ_SECONDS=$(FUZZ_SECONDS) tests/run $(LINT) $(TESTS) $(CLI:%=tests/cli/%) \
 	    $(call mpiruns,$B,$(MPI_TEST)) tests/mpi/mpi_ends.sh $(HUNTS) \
-	    $(call lines,$(ASAN:%.c=build/asan/tests/%)) "ROLLMILL=build/asan/rollmill tests/cli/cli_render.sh" \
-	    "ASAN_OPTIONS=detect_leaks=0 tests/mpirun.sh 3 build/asan/tests/mpi_comm" \
-	    "TSAN_OPTIONS=ignore_noninstrumented_modules=1 tests/mpirun.sh 3 build/tsan/tests/mpi_comm" \
-	    $(call lines,$(TSAN:%.c=build/tsan/tests/%)) "build/tsan/tests/line_clip small" \
+	    $(call lines,$(ASAN:%.c=build/asan/tests/%)) "ASAN_OPTIONS=detect_leaks=0 tests/mpirun.sh 3 build/asan/tests/mpi_comm" \
+	    $(call lines,$(TSAN:%.c=build/tsan/tests/%)) $(SANITIZED) \
 	    "tests/fuzz/run $(FUZZ:%.c=$F/%)"
 
 demo-now: all

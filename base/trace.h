@@ -54,8 +54,10 @@ void trace_arrow(struct trace *t, int row, bool begins, uint64_t id, double at);
 void trace_begin_batch(struct trace *t, uint64_t first_clip);
 uint64_t trace_first_clip(const struct trace *t);
 
+/* A value from now on. */
 void trace_counter(struct trace *t, const char *what, int64_t value);
 
+/* Write what is buffered. */
 void trace_flush(struct trace *t);
 
 #endif /* TRACE_H */

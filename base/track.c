@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LAPS = 20, LAPS_LEAST = 3, LAPS_PATIENCE = 8 };
+enum { LAPS = 20, LAPS_LEAST = 3, LAPS_PATIENCE = 16 };
 
 struct track {
     pthread_mutex_t *lock; /* of what follows */
@@ -24,7 +24,7 @@ struct track {
     int64_t laps;
 };
 
-const char *track_name(enum track_what what)
+static const char *name_of(enum track_what what)
 {
     static const char *const names[TRACK_KINDS] = {
         [TRACK_COMPUTE] = "compute", [TRACK_EXCHANGE] = "exchange", [TRACK_HAND_OVER] = "hand-over",
@@ -96,7 +96,7 @@ static void show(struct track *t, double now)
     n = spell(where, n, true, "block", t->at.block);
     spell(where, n, true, "layer", t->at.layer);
     trace_span(t->trace, &(struct trace_span){ .row = row_of(t),
-                                               .what = track_name(t->what),
+                                               .what = name_of(t->what),
                                                .where = where,
                                                .begin = t->since - offset,
                                                .end = now - offset });
@@ -161,14 +161,6 @@ double track_processor(const struct track *t, enum track_what what, int stage)
     return sum_of(t, what, stage).processor;
 }
 
-int64_t track_laps(const struct track *t)
-{
-    pthread_mutex_lock(t->lock);
-    int64_t const laps = t->laps;
-    pthread_mutex_unlock(t->lock);
-    return laps;
-}
-
 static int by_size(const void *a, const void *b)
 {
     double const x = *(const double *)a, y = *(const double *)b;
@@ -208,7 +200,7 @@ struct track_state track_state(const struct track *t)
 const char *track_words(struct track_state s, char buf[TRACK_TEXT_BYTES])
 {
     size_t n =
-        (size_t)snprintf(buf, TRACK_TEXT_BYTES, "%s%s", s.open ? "" : "after ", track_name(s.what));
+        (size_t)snprintf(buf, TRACK_TEXT_BYTES, "%s%s", s.open ? "" : "after ", name_of(s.what));
 
     n = spell(buf, n, false, "clip", s.at.clip);
     n = spell(buf, n, false, "block", s.at.block);

@@ -14,7 +14,7 @@
 enum track_what {
     TRACK_COMPUTE,   /* transformer */
     TRACK_EXCHANGE,  /* waits for keys and values of other stages */
-    TRACK_HAND_OVER, /* waits for the neighbour's latents */
+    TRACK_HAND_OVER, /* waits for the neighbour's latents, and for all of the line before a tick */
     TRACK_QUEUE,     /* waits for room in a queue, or for something to come out of it */
     TRACK_DECODE,
     TRACK_ENCODE,
@@ -63,10 +63,8 @@ double track_seconds(const struct track *t, enum track_what what, int stage);
  * what other threads did for it. */
 double track_processor(const struct track *t, enum track_what what, int stage);
 
-int64_t track_laps(const struct track *t);
-
-/* How long may one wait or one lap take, in seconds? `first` until laps have been
- * measured; then eight times the median of the last ones, at least `least`. */
+/* How long may a lap take, in seconds? `first` until three have been measured; then
+ * sixteen times the median of the last twenty, at least `least`. */
 double track_patience(const struct track *t, double first, double least);
 
 /* Seconds since anything began, ended or lapped; what is going on, and in words:
@@ -80,7 +78,5 @@ struct track_state {
 struct track_state track_state(const struct track *t);
 enum { TRACK_TEXT_BYTES = 128 };
 const char *track_words(struct track_state s, char buf[TRACK_TEXT_BYTES]);
-
-const char *track_name(enum track_what what);
 
 #endif /* TRACK_H */

@@ -33,7 +33,7 @@ static void look(struct watch *w)
         double const still = track_idle(t), idle = still < now - w->since ? still : now - w->since;
         struct track_state const s = track_state(t);
         if (s.open && track_waits(s.what)) continue;
-        if (!(idle > 2 * track_patience(t, w->of[i].first, w->of[i].least))) continue;
+        if (!(idle > track_patience(t, w->of[i].first, w->of[i].least))) continue;
         w->of[i].track = NULL;
         w->c.expired(w->c.arg, t, idle);
     }

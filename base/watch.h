@@ -3,7 +3,7 @@
  *
  * Waits for another rank or thread are not its business: they have deadlines of their
  * own, or end with the thread that is waited for. This is for all else that may hang: a
- * loop, a disk, a library. A track without a pulse for twice its patience is reported
+ * loop, a disk, a library. A track without a pulse for longer than its patience is reported
  * once, by a call on the watchdog's thread, which is not expected to return.
  */
 #ifndef WATCH_H

@@ -1,4 +1,4 @@
-/* bench_parts.h - what `bench --for` times, one function each. Private to bench_job.c. */
+/* bench_parts.h - what `bench --for` times, one function each. Private to cmd/bench_*.c. */
 #ifndef BENCH_PARTS_H
 #define BENCH_PARTS_H
 

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static atomic_int stop_asked, line_runs, speaks;
+static atomic_int stop_asked, heeded, speaks;
 
 /* While a line runs, a stop is heeded at the next tick. Before, nothing is in work
  * and the process may just end. A second signal ends it at once: the handler is
@@ -25,7 +25,7 @@ static void on_signal(int number)
 
     (void)number;
     stop_asked = 1;
-    if (line_runs) return;
+    if (heeded) return;
     if (speaks && write(STDERR_FILENO, words, sizeof words - 1) < 0) _exit(EXIT_FAILURE);
     _exit(75);
 }
@@ -36,13 +36,12 @@ static void catch_signals(void)
     int const stops[] = { SIGINT, SIGTERM, SIGHUP, SIGUSR1 };
 
     speaks = comm_launched_rank() <= 0;
-
     for (int i = 0; i < COUNT_OF(stops); i++) sigaction(stops[i], &act, NULL);
 }
 
 static bool stopped(void)
 {
-    line_runs = 1; /* it is the line that asks */
+    heeded = 1; /* whoever asks will heed it */
     return stop_asked != 0;
 }
 
@@ -83,7 +82,7 @@ static status run_batches(const struct render_rank *rank, const struct render_li
             if (together(first, order[i])) batch[taken++] = order[i];
             else order[kept++] = order[i];
         left = kept;
-        line_runs = 0;
+        heeded = 0;
         st = render_batch_run(
             rank, &(struct render_batch){
                       .clip = batch, .clips = taken, .all_clips = l->count, .clips_done = done });
@@ -241,7 +240,7 @@ status cmd_render(int argc, char **argv)
         { "precision", OPT_CHOICE, &precision, .value = "TYPE",
           .help = "of weights and activations", .choices = "job|f32|bf16" },
         { "ranks", OPT_INT, &ranks, .value = "N",
-          .help = "ranks that are threads of one process; under mpirun it says how many", .min = 1,
+          .help = "ranks, as threads of this process; under mpirun leave it out", .min = 1,
           .max = 256 },
         { "ranks-per-line", OPT_INT, &per_line, .value = "R",
           .help = "ranks that share out one line's stages; 0: the planner's choice", .min = 0,
@@ -249,16 +248,18 @@ status cmd_render(int argc, char **argv)
         { "decode-ranks", OPT_INT, &decode, .value = "D",
           .help = "ranks that decode; 0: beside the lines; -1: the planner's choice", .min = -1,
           .max = 255 },
-        { "for", OPT_CHOICE, &aim, .value = "AIM", .help = "what the planner looks at",
+        { "for", OPT_CHOICE, &aim, .value = "GOAL", .help = "what the planner chooses by",
           .choices = "throughput|latency" },
         { "cross-nodes", OPT_FLAG, &cross_nodes, .help = "a line may span machines" },
         { "threads", OPT_INT, &threads, .value = "N",
           .help = "threads that compute, of one process; 0: its share of the machine", .min = 0,
           .max = 4096 },
         { "deadline", OPT_INT, &deadline, .value = "S",
-          .help = "longest wait until ticks have been measured", .min = 1, .max = 86400 },
+          .help = "longest wait for a rank that lives, first tick, encoding of a block", .min = 1,
+          .max = 86400 },
         { "stall", OPT_INT, &stall, .value = "S",
-          .help = "longest wait later, unless eight ticks take longer", .min = 1, .max = 86400 },
+          .help = "longest silence of a rank, and later tick unless 16 usual ones take longer",
+          .min = 1, .max = 86400 },
         { "trace", OPT_TEXT, &trace, .value = "FILE",
           .help = "write a timeline for Perfetto or chrome://tracing" },
         { "report", OPT_TEXT, &report, .value = "FILE",

@@ -19,7 +19,7 @@ static const struct cmd cmds[] = {
     { "verify", "run golden cases and print how far the results are off", cmd_verify },
     { "inspect", "list the tensors of a checkpoint: names, shapes, dtypes, bytes, a hash",
       cmd_inspect },
-    { "bench", "time operations and layers on this machine", cmd_bench },
+    { "bench", "time operations, layers and whole parts of a model", cmd_bench },
     { "doctor", "look at this machine: what stands in the way of a render", cmd_doctor },
 };
 

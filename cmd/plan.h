@@ -20,12 +20,13 @@ struct plan_view {
 /* For people: the job, the role map, bytes per rank, line and replicas, the choice. */
 void plan_print(struct text *out, const struct plan_view *v);
 
-/* What goes over each link of the first line per tick: for people, and as an array. */
-void plan_print_links(struct text *out, const struct plan_view *v);
-json_t *plan_json_links(const struct plan_view *v);
-
 /* The same as one JSON object. ST_NOMEM. */
 status plan_json(struct text *out, const struct plan_view *v) MUST_USE;
+
+/* Parts of both: what goes over each link of the first line per tick; the array is the
+ * caller's. */
+void plan_print_links(struct text *out, const struct plan_view *v);
+json_t *plan_json_links(const struct plan_view *v);
 
 /* Open for real what that rank would hold, touch it all, and compare what the process
  * grew by with the prediction. ST_ARG unless 0 <= rank < ranks of the plan. */

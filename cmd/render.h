@@ -15,10 +15,9 @@ struct render_options {
     int decode_ranks;      /* -1: the planner's choice */
     bool for_latency;      /* what the planner looks at; else throughput */
     bool cross_nodes;
-    double deadline_s;        /* longest wait for a rank that lives; longest first lap, longest
-                                 encoding of a block, with the commit */
-    double stall_s;           /* longest silence of a rank; longest lap: eight usual ones, at
-                                 least this */
+    double deadline_s; /* longest wait for a rank that lives, first tick, encoding of a block */
+    double stall_s;    /* longest silence of a rank, and later tick unless 16 usual ones take
+                          longer; at most deadline_s */
     const char *prompt_cache; /* folder; NULL: none */
     const char *trace;        /* file; NULL: none */
     const char *report;       /* the same */

@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-int batch_threads(const struct batch *t) { return t->rank->threads; }
-
 void render_spent_add(struct render_spent *to, const struct track *t, enum track_what what,
                       int stage)
 {
@@ -41,7 +39,7 @@ static status encode_prompts(struct batch *t)
                                       .cache_dir = o->prompt_cache,
                                       .text_len = t->shape.text_len,
                                       .backend = o->backend,
-                                      .threads = batch_threads(t),
+                                      .threads = t->rank->threads,
                                       .precision = t->act };
     struct track *track = NULL;
     status st = ST_OK;
@@ -159,7 +157,7 @@ static status run_part(struct batch *t, struct part *p, struct render_run *run)
     status const st = run_role(t, p);
     run->seconds = clock_seconds() - begin;
     run->stopped = st != ST_OK;
-    run->account.threads = batch_threads(t);
+    run->account.threads = t->rank->threads;
     run->account.process = clock_process_seconds() - processor;
     if (p->line) render_line_account(p->line, &run->account);
     if (p->decode) render_decode_account(p->decode, &run->account);

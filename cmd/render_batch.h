@@ -6,7 +6,9 @@
  *   render_groups.c  the groups of ranks that messages go through
  *   render_cast.c    who plays which role, which line renders which clip
  *   render_line.c    ROLE_LINE: a rank of a line; its tail sends finished blocks on
+ *   render_beside.c  a thread that decodes beside the line
  *   render_decode.c  ROLE_DECODE, or a thread beside the tail: blocks to pictures to film
+ *   render_film.c    pictures to files, on a thread of their own
  *   render_report.c  rank 0: progress, the table at the end
  */
 #ifndef RENDER_BATCH_H
@@ -53,9 +55,6 @@ status render_cast_roles(struct batch *t) MUST_USE;
 /* [all] The groups of this rank, by its role; leave closes them. */
 status render_join_groups(struct batch *t) MUST_USE;
 void render_leave_groups(struct batch *t);
-
-/* Threads this rank may compute with. */
-int batch_threads(const struct batch *t);
 
 /* What one rank did; doubles only, so that it travels as a tensor. Ticks, blocks and
  * pictures are counted, seconds measured. */

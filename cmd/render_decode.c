@@ -37,7 +37,7 @@ struct render_decode {
 static struct vae_config vae_of(const struct batch *t, struct vae_part part)
 {
     return (struct vae_config){ .backend = t->rank->o->backend,
-                                .threads = batch_threads(t),
+                                .threads = t->rank->threads,
                                 .precision = t->act,
                                 .latent_h = t->latent_h,
                                 .latent_w = t->latent_w,

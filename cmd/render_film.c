@@ -197,7 +197,7 @@ static void *film_main(void *arg)
     const struct waiting *w;
 
     log_set_rank(f->c.world->rank);
-    watch_add(f->c.watch, f->track, f->c.deadline_s / 2, f->c.deadline_s / 2);
+    watch_add(f->c.watch, f->track, f->c.deadline_s, f->c.deadline_s);
     while (f->st == ST_OK && (w = next_waiting(f))) {
         trace_counter(f->c.trace, "waiting for encode", queue_count(f->queue));
         f->st = encode_next(f, w);

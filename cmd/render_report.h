@@ -7,7 +7,7 @@
 
 #include "cmd/render_batch.h"
 
-/* The role map and the line's memory; rank 0. */
+/* What the batch is, and its role map. Rank 0. */
 void render_report_roles(const struct batch *t);
 
 /* Hears notes and shows progress, on the pulse's thread. Whoever opens, closes. */

@@ -1,7 +1,6 @@
 /* comm_launched.c - what a launcher tells the processes it starts. */
 #include "comm/comm.h"
 
-#include <errno.h>
 #include <stdlib.h>
 
 int comm_launched_rank(void)

@@ -97,7 +97,7 @@ struct mpi_group {
 
     struct posted *posted; /* the open start */
     int count, cap;
-    bool open, out_of_step; /* a start failed half way */
+    bool open, out_of_step; /* a finish failed: no start may follow */
     int *moving[2];         /* [size] pieces under way: received, sent */
 
     uint32_t round;             /* meetings held */

@@ -57,7 +57,7 @@ struct line_config {
     struct key_policy policy;
     struct split split;
     int64_t latent_h, latent_w; /* even */
-    int contexts;               /* distinct prompts of all clips; what is beyond one per own
+    int contexts;               /* different embeddings of all clips; what is beyond one per own
                                    stage is never needed. 0: not known */
     struct comm *comm;          /* this rank's; borrowed */
     struct kern_ctx *ctx;       /* this rank's; borrowed */

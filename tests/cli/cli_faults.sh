@@ -109,4 +109,30 @@ begin full
 prlimit --fsize=8192 --pid "$(pid_of 4)" || wrong "prlimit"
 finish 1 20 'File too large'
 [ "$(grep -c 'rollmill: .*File too large' err.txt)" -eq 1 ] || wrong "full: said more than once: $(cat err.txt)"
+
+# A file that one role cannot read, that two cannot, that one rank alone has not got: the
+# others wait for it in vain and end; what is wrong is said once by each that saw it.
+job broken.yaml broken 1s 'output: {dir: out}'
+broken() { # CODE WORDS TIMES COMMAND...
+    code=$1 words=$2 times=$3
+    shift 3
+    expect "$code" "$words" timeout 60 "$top/tests/mpirun.sh" "$@" --no-prompt-cache --threads 1 \
+        --ranks-per-line 3 --decode-ranks 2
+    [ "$(grep -c "rollmill: .*$words" err.txt)" -le "$times" ] || wrong "$*: said more than $times times: $(cat err.txt)"
+    [ ! -e out/broken ] || wrong "$*: a clip appeared"
+}
+cp model/Wan2.1_VAE.pth vae.pth
+truncate -s 20000 model/Wan2.1_VAE.pth
+broken 2 Wan2.1_VAE.pth 2 5 "$rollmill" render broken.yaml
+cp model/rolling_forcing_dmd.pt kept.pt
+truncate -s 20000 model/rolling_forcing_dmd.pt
+broken 2 model/ 5 5 "$rollmill" render broken.yaml
+cp vae.pth model/Wan2.1_VAE.pth
+broken 2 rolling_forcing_dmd.pt 3 5 "$rollmill" render broken.yaml
+cp kept.pt model/rolling_forcing_dmd.pt
+for before in 1 2 4; do
+    broken 2 'No such file' 1 $before "$rollmill" render broken.yaml --no-prompt-cache --threads 1 --ranks-per-line 3 \
+        --decode-ranks 2 : -n 1 sh -c 'cd / && exec "$0" "$@"' "$rollmill" render broken.yaml --no-prompt-cache \
+        --threads 1 --ranks-per-line 3 --decode-ranks 2 : -n $((5 - before)) "$rollmill" render broken.yaml
+done
 exit $fail

@@ -81,7 +81,8 @@ status trial_make(struct trial *t, const struct show_model *m, uint64_t seed, in
 {
     uint64_t rng = seed;
     int64_t blocks[TRIAL_CLIPS];
-    int const kind = rng_below(&rng, SHOW_KINDS), clips = 1 + rng_below(&rng, TRIAL_CLIPS);
+    int const kind = rng_below(&rng, 2) ? SHOW_ROLLING : rng_below(&rng, SHOW_KINDS);
+    int const clips = 1 + rng_below(&rng, TRIAL_CLIPS);
 
     for (int i = 0; i < clips; i++) blocks[i] = 1 + rng_below(&rng, TRIAL_BLOCKS);
     TRY(trial_of(t, m, &show_policy[kind], clips, blocks));

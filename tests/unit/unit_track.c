@@ -142,7 +142,7 @@ static void a_track_accounts(void **state)
         track_lap(t);
     }
     double const patience = track_patience(t, 100, 0.01);
-    assert_true(patience >= 8 * 0.02 && patience < 50);
+    assert_true(patience >= 16 * 0.02 && patience < 50);
     assert_true(track_patience(t, 100, 60) == 60);
     track_begin(NULL, TRACK_DECODE, TRACK_NOWHERE);
     track_end(NULL);
@@ -203,13 +203,13 @@ static void a_watchdog_barks(void **state)
     assert_int_equal(track_open(&still, NULL, TRACK_ROW_LINE, "line"), ST_OK);
     assert_int_equal(track_open(&moves, NULL, TRACK_ROW_LINE, "line"), ST_OK);
     assert_int_equal(watch_open(&w, &c), ST_OK);
-    watch_add(w, moves, 0.5, 0.5);
+    watch_add(w, moves, 1, 1);
     for (int i = 0; i < 20; i++) {
         pause_ms(100);
         track_lap(moves);
     }
     assert_int_equal(atomic_load(&barks), 0);
-    watch_add(w, still, 0.5, 0.5);
+    watch_add(w, still, 1, 1);
     track_begin(still, TRACK_QUEUE, TRACK_NOWHERE); /* a wait is not its business */
     for (int i = 0; i < 15; i++) {
         pause_ms(100);
