@@ -4,7 +4,7 @@
 # make MODE=tsan     thread sanitizer               make fuzz     fuzz every reader, FUZZ_SECONDS each
 # make MODE=debug    no optimisation                make deps     install what is missing (Debian, Ubuntu)
 # make MPI=0         without MPI, though it is there (MPI=1: with it)
-# make hunt HUNT=2000  look for deadlocks and other bits with as many seeds (check: 240)
+# make hunt HUNT=2000  look for deadlocks and other bits with as many seeds (check: 200)
 # make V=1           show the commands              make help     these lines
 #
 # Each MODE has its own folder under build/, so changing a flag never needs `make clean`.
@@ -50,7 +50,7 @@ COMM_MPI.0 := comm_mpi_none.c
 COMM_MPI.1 := comm_mpi_world.c comm_mpi_open.c comm_mpi_leave.c comm_mpi_loop.c comm_mpi_packet.c \
               comm_mpi_parts.c comm_mpi_meet.c comm_mpi_tell.c
 COMM     += $(or $(COMM_MPI.$(MPI)),$(error MPI is 0 or 1))
-CLUSTER  := split.c roles.c roles_print.c topo.c cost.c cost_links.c cost_run.c cost_estimate.c planner.c
+CLUSTER  := split.c roles.c roles_print.c topo.c cost.c cost_links.c cost_run.c cost_share.c cost_estimate.c planner.c
 JOBS     := tree.c field.c value.c duration.c format.c template.c axis.c axis_file.c sweep.c card.c card_files.c \
             job.c job_keys.c prompts.c clip.c json_build.c clip_id.c clip_json.c
 # checkpoints

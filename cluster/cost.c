@@ -17,8 +17,18 @@ static double pass(const struct cost_model *m, int stage)
     return reckon_pass(m, stage, m->shape.sight);
 }
 
-/* Seconds of a rank's passes while block 0 of a clip is at stage `newest`. */
-static double passes(const struct reckon *k, int place, int newest)
+/* Of all stages of a rank, in the steady state. */
+static double passes(const struct reckon *k, int place)
+{
+    int const first = k->split.first[place], end = k->split.first[place + 1];
+    double s = 0;
+
+    for (int i = first; i < end; i++) s += pass(k->m, i);
+    return s;
+}
+
+/* The same while block 0 of a clip is at stage `newest`. */
+static double passes_of_first(const struct reckon *k, int place, int newest)
 {
     bool const one = k->m->shape.one_by_one;
     double s = 0;
@@ -89,13 +99,11 @@ struct reckon_exchange reckon_exchange(const struct reckon *k, const struct role
     struct reckon_exchange x = {
         .in = block * in, .out = block * out, .crossing = block * t.in[BETWEEN], .moving = links
     };
-    double computes = 0;
 
     if (line->ranks == 1) return x;
-    for (int i = k->split.first[place]; i < k->split.first[place + 1]; i++) computes += pass(m, i);
     /* Keys and values are a tensor each; each end has half of the work. */
     if (measured) x.moving = (in + out) * (2 * m->shape.layers * p->message + block * p->byte) / 2;
-    x.exposed = measured ? x.moving / p->threads : most(0, links - p->hidden * computes);
+    x.exposed = measured ? x.moving / p->threads : most(0, links - p->hidden * passes(k, place));
     x.exposed += m->shape.layers * latency(m);
     return x;
 }
@@ -105,20 +113,20 @@ double reckon_moves(const struct cost_model *m, const struct role_line *line)
     return line->ranks > 1 ? latency(m) + m->shape.latent_bytes / m->topo.within : 0;
 }
 
-/* A line's tick without its decoding; what its ranks do goes onto their machines. */
-static double line_tick(struct reckon *k, const struct role_line *line, struct cost *out)
+/* A line's tick without its decoding; what its ranks do goes to the tasks of their
+ * machines: at once, or where blocks go one by one, one after the other. */
+static double line_tick(const struct reckon *k, const struct role_line *line,
+                        struct reckon_tasks *tasks, struct cost *out)
 {
     const struct cost_model *const m = k->m;
-    int const last = m->shape.stages - 1, threads = m->parts.threads;
-    double slowest = 0, sum = 0;
+    int const threads = m->parts.threads;
+    double slowest = 0, sum = 0, in_turn = 0;
 
     for (int p = 0; p < line->ranks; p++) {
-        struct load *const load = &k->load[k->node[line->first + p]];
         struct reckon_exchange const x = reckon_exchange(k, line, p);
-        double computes = 0;
-        for (int i = k->split.first[p]; i < k->split.first[p + 1]; i++) computes += pass(m, i);
-        load->work += computes * threads + x.moving;
-        for (int i = 0; i < last; i++) load->fill[i] += passes(k, p, i) * threads;
+        double const computes = passes(k, p), works = computes + x.moving / threads;
+        if (!m->shape.one_by_one) reckon_task(tasks, k->node[line->first + p], works, threads);
+        in_turn += works;
         slowest = most(slowest, computes + x.exposed);
         sum += computes + x.exposed;
         out->exposed = most(out->exposed, x.exposed);
@@ -126,6 +134,7 @@ static double line_tick(struct reckon *k, const struct role_line *line, struct c
         out->send = most(out->send, x.out);
         out->crossing += x.crossing;
     }
+    if (m->shape.one_by_one) reckon_task(tasks, k->node[line->first], in_turn, threads);
     return (m->shape.one_by_one ? sum : slowest) + reckon_moves(m, line);
 }
 
@@ -150,6 +159,21 @@ double reckon_decode(const struct reckon *k, int line)
     return lines * most(p->decode * chain_share(k->m, ranks), p->encode);
 }
 
+void reckon_pictures(const struct reckon *k, struct reckon_tasks *t, const bool does[ROLES_RANKS])
+{
+    const struct cost_parts *const p = &k->m->parts;
+    double decode[ROLES_RANKS] = { 0 };
+
+    for (int l = 0; l < k->r->lines; l++) {
+        int const chain = k->r->line[l].decode_ranks > 1 ? k->r->line[l].decode_ranks : 1;
+        int const at = reckon_decoder(k, l);
+        if (!does[l]) continue;
+        for (int i = 0; i < chain; i++) decode[at + i] += p->decode / chain;
+        reckon_task(t, k->node[at + chain - 1], p->encode, 1);
+    }
+    for (int i = 0; i < k->r->ranks; i++) reckon_task(t, k->node[i], decode[i], p->threads);
+}
+
 bool reckon_in_turn(const struct reckon *k, int line)
 {
     return k->r->line[line].decode_ranks == 0 && k->m->topo.kind == TOPO_GPU;
@@ -167,19 +191,17 @@ static double tail_pace(const struct reckon *k, int line)
     int const place = roles_tail(k->r, line, k->m->shape.stages) - l->first;
 
     if (!reckon_in_turn(k, line)) return 0;
-    double s = k->m->parts.decode;
-    for (int i = k->split.first[place]; i < k->split.first[place + 1]; i++) s += pass(k->m, i);
-    return s;
+    return k->m->parts.decode + passes(k, place);
 }
 
-/* On CPUs, what all ranks of the line's machines share. */
-static double cores_pace(const struct reckon *k, const struct role_line *l)
+/* On CPUs, until all that a line's machines share is done. */
+static double cores_pace(const struct reckon *k, const struct role_line *l,
+                         const double shared[ROLES_RANKS])
 {
     double s = 0;
 
     if (k->m->topo.kind == TOPO_GPU) return 0;
-    for (int p = 0; p < l->ranks; p++)
-        s = most(s, k->load[k->node[l->first + p]].work / k->m->topo.devices);
+    for (int p = 0; p < l->ranks; p++) s = most(s, shared[k->node[l->first + p]]);
     return s;
 }
 
@@ -187,17 +209,19 @@ static double cores_pace(const struct reckon *k, const struct role_line *l)
 static double first_pictures(const struct reckon *k)
 {
     const struct cost_model *const m = k->m;
-    const struct role_line *const l = &k->r->line[0];
     double s = m->parts.text + m->parts.decode + m->parts.encode;
 
     for (int i = 0; i < m->shape.stages - 1; i++) {
-        double tick = 0;
-        for (int p = 0; p < l->ranks; p++) {
-            double const shared = k->load[k->node[l->first + p]].fill[i] / m->topo.devices;
-            tick = most(tick, passes(k, p, i));
-            if (m->topo.kind == TOPO_CPU) tick = most(tick, shared);
-        }
-        s += tick;
+        struct reckon_tasks tasks = { 0 };
+        double shared[ROLES_RANKS], tick = 0;
+        for (int l = 0; l < reckon_lines(k); l++)
+            for (int p = 0; p < k->r->line[l].ranks; p++) {
+                double const computes = passes_of_first(k, p, i);
+                reckon_task(&tasks, k->node[k->r->line[l].first + p], computes, m->parts.threads);
+                if (l == 0) tick = most(tick, computes);
+            }
+        reckon_share(&tasks, m->topo.devices, shared);
+        s += most(tick, cores_pace(k, &k->r->line[0], shared));
     }
     return s;
 }
@@ -205,26 +229,28 @@ static double first_pictures(const struct reckon *k)
 void cost_of(struct cost *out, const struct cost_model *m, const struct roles *r, const int *node)
 {
     struct reckon k = { .m = m, .r = r, .node = node };
-    double tick[ROLES_RANKS], decode[ROLES_RANKS];
+    struct reckon_tasks tasks = { 0 };
+    double tick[ROLES_RANKS], shared[ROLES_RANKS];
+    bool does[ROLES_RANKS] = { false };
 
     *out = (struct cost){ 0 };
     if (split_make(&k.split, m->shape.stages, r->line[0].ranks) != ST_OK) return;
     int const lines = reckon_lines(&k);
     for (int l = 0; l < lines; l++) {
-        tick[l] = line_tick(&k, &r->line[l], out);
-        decode[l] = reckon_decode(&k, l);
-        k.load[node[reckon_decoder(&k, l)]].work +=
-            m->parts.decode * m->parts.threads + m->parts.encode;
+        tick[l] = line_tick(&k, &r->line[l], &tasks, out);
+        does[l] = true;
     }
+    reckon_pictures(&k, &tasks, does);
+    reckon_share(&tasks, m->topo.devices, shared);
     for (int l = 0; l < lines; l++) {
-        double const line = most(tick[l], tail_pace(&k, l));
-        double const cores = cores_pace(&k, &r->line[l]);
-        double const block = most(most(line, decode[l]), cores);
+        double const line = most(tick[l], tail_pace(&k, l)), decode = reckon_decode(&k, l);
+        double const block = most(most(line, decode), cores_pace(&k, &r->line[l], shared));
         out->frames += m->shape.pictures / block;
         out->tick = most(out->tick, tick[l]);
         if (block <= out->block) continue;
         out->block = block;
-        out->bound = block <= line ? COST_LINE : block <= decode[l] ? COST_DECODE : COST_CORES;
+        out->bound = block <= line ? COST_LINE : block <= decode ? COST_DECODE : COST_CORES;
     }
+    out->rough = r->line[0].ranks > 1 && (m->shape.layers + 1) * latency(m) > 0.1 * out->tick;
     out->first = first_pictures(&k);
 }

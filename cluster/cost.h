@@ -7,11 +7,11 @@
  * A rank's tick is the passes of its stages, the part of the exchange that no
  * computing hides, and the hand-over; a line's tick is its slowest rank's. Blocks
  * leave a line at the pace of the slowest of: its tick, its decoder, and on CPUs all
- * the work of a machine shared out over its cores. On CPUs who moves bytes does not
+ * that threads of a machine do, which share its cores evenly. On CPUs who moves bytes does not
  * compute meanwhile, so where moving is measured, nothing hides it.
  *
  *   cost.c           the steady state       cost_run.c   all ticks of given clips
- *   cost_estimate.c  speeds nobody measured
+ *   cost_estimate.c  speeds nobody measured  cost_share.c  threads on cores
  */
 #ifndef COST_H
 #define COST_H
@@ -67,6 +67,8 @@ struct cost {
     double receive, send;  /* bytes of a tick: of the rank with most */
     double exposed;        /* s of a tick that a rank waits for the exchange */
     double crossing;       /* bytes of a tick between machines, all lines */
+    bool rough;            /* messages take more than a tenth of a tick to be noticed: how soon
+                              threads are woken decides then, which this model does not know */
     enum cost_bound bound; /* what sets the pace of the slowest line */
 };
 

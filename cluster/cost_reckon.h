@@ -5,10 +5,15 @@
 #include "cluster/cost.h"
 #include "cluster/split.h"
 
-/* Sums over the ranks of one machine. */
-struct load {
-    double work;              /* seconds of cores per block */
-    double fill[SPLIT_RANKS]; /* the same while block 0 is at stage i */
+/* What threads on a machine have to do in the time of a block; each of a task's threads
+ * is busy for its seconds. */
+enum { RECKON_TASKS = 3 * ROLES_RANKS };
+struct reckon_tasks {
+    int count;
+    struct reckon_task {
+        int machine, threads;
+        double seconds;
+    } task[RECKON_TASKS];
 };
 
 struct reckon {
@@ -16,10 +21,18 @@ struct reckon {
     const struct roles *r;
     const int *node;
     struct split split;
-    struct load load[ROLES_RANKS]; /* by machine */
 };
 
 static inline double most(double a, double b) { return a > b ? a : b; }
+
+void reckon_task(struct reckon_tasks *t, int machine, double seconds, int threads);
+
+/* Until all tasks of each machine are done, when threads share its cores evenly and one
+ * thread has one core at most: what is left alone does not use the others. Sorts. */
+void reckon_share(struct reckon_tasks *t, int cores, double seconds[ROLES_RANKS]);
+
+/* Decoding and encoding a block of each line that does[]. */
+void reckon_pictures(const struct reckon *k, struct reckon_tasks *t, const bool does[ROLES_RANKS]);
 
 /* Seconds of a stage's pass with the keys of `seen` blocks. */
 double reckon_pass(const struct cost_model *m, int stage, double seen);

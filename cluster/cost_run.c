@@ -2,7 +2,6 @@
 #include "cluster/cost_reckon.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 /* A block of a line's queue: which of its clip, and how many that has. */
 struct queued {
@@ -20,8 +19,9 @@ struct run {
     struct reckon k;
     int lines;
     struct line_run line[ROLES_RANKS];
-    double work[ROLES_RANKS]; /* of this tick, by machine: seconds of cores */
-    double all_work;
+    bool decodes[ROLES_RANKS]; /* in this tick */
+    struct reckon_tasks tasks; /* of this tick */
+    double work;               /* seconds of cores so far */
 };
 
 /* To the line that has the fewest blocks, as `render` does it. */
@@ -75,24 +75,26 @@ static double seen(const struct cost_shape *s, const struct queued *q, int stage
     return (double)(newest < q->of ? newest + 1 : q->of);
 }
 
-/* The ranks of a line in one tick; their work goes onto their machines. */
+/* The ranks of a line in one tick; what they do goes to the tasks of their machines. */
 static void pass_tick(struct run *n, int line, int64_t tick)
 {
     const struct cost_model *const m = n->k.m;
     const struct role_line *const roles = &n->k.r->line[line];
     struct line_run *const l = &n->line[line];
+    int const threads = m->parts.threads;
     int busy = 0;
 
     for (int i = 0; i < m->shape.stages; i++) busy += at(n, l, tick, i) != NULL;
+    double const part = (double)busy / m->shape.stages;
     for (int p = 0; p < roles->ranks; p++) {
         struct reckon_exchange const x = reckon_exchange(&n->k, roles, p);
-        double const part = (double)busy / m->shape.stages;
         double computes = 0;
         for (int i = n->k.split.first[p]; i < n->k.split.first[p + 1]; i++) {
             const struct queued *const q = at(n, l, tick, i);
             if (q) computes += reckon_pass(m, i, seen(&m->shape, q, i));
         }
-        n->work[n->k.node[roles->first + p]] += computes * m->parts.threads + x.moving * part;
+        reckon_task(&n->tasks, n->k.node[roles->first + p], computes + x.moving * part / threads,
+                    threads);
         l->tick = most(l->tick, computes + x.exposed * part);
     }
     l->tick += reckon_moves(m, roles);
@@ -101,12 +103,11 @@ static void pass_tick(struct run *n, int line, int64_t tick)
 /* The block that left in the tick before. */
 static void decode_tick(struct run *n, int line, int64_t tick)
 {
-    const struct cost_parts *const p = &n->k.m->parts;
     struct line_run *const l = &n->line[line];
 
-    if (!at(n, l, tick - 1, n->k.m->shape.stages - 2)) return;
-    n->work[n->k.node[reckon_decoder(&n->k, line)]] += p->decode * p->threads + p->encode;
-    if (reckon_in_turn(&n->k, line)) l->tick += p->decode;
+    n->decodes[line] = at(n, l, tick - 1, n->k.m->shape.stages - 2) != NULL;
+    if (!n->decodes[line]) return;
+    if (reckon_in_turn(&n->k, line)) l->tick += n->k.m->parts.decode;
     l->tick = most(l->tick, reckon_decode(&n->k, line));
 }
 
@@ -114,20 +115,23 @@ static void decode_tick(struct run *n, int line, int64_t tick)
 static void run_tick(struct run *n, int64_t tick)
 {
     const struct cost_model *const m = n->k.m;
+    double shared[ROLES_RANKS];
 
-    memset(n->work, 0, sizeof n->work);
+    n->tasks.count = 0;
     for (int l = 0; l < n->lines; l++) {
         n->line[l].tick = 0;
         if (tick < ticks_of(n, &n->line[l])) pass_tick(n, l, tick);
-        if (tick <= ticks_of(n, &n->line[l])) decode_tick(n, l, tick);
+        decode_tick(n, l, tick);
     }
-    for (int i = 0; i < ROLES_RANKS; i++) n->all_work += n->work[i];
+    reckon_pictures(&n->k, &n->tasks, n->decodes);
+    for (int i = 0; i < n->tasks.count; i++)
+        n->work += n->tasks.task[i].seconds * n->tasks.task[i].threads;
+    reckon_share(&n->tasks, m->topo.devices, shared);
     for (int l = 0; l < n->lines; l++) {
         const struct role_line *const roles = &n->k.r->line[l];
         if (tick > ticks_of(n, &n->line[l])) continue;
         for (int p = 0; m->topo.kind == TOPO_CPU && p < roles->ranks; p++)
-            n->line[l].tick =
-                most(n->line[l].tick, n->work[n->k.node[roles->first + p]] / m->topo.devices);
+            n->line[l].tick = most(n->line[l].tick, shared[n->k.node[roles->first + p]]);
         n->line[l].seconds += n->line[l].tick;
     }
 }
@@ -157,7 +161,7 @@ status cost_run(struct cost *out, const struct cost_model *m, const struct roles
         if (ticks_of(n, &n->line[l]) > ticks) ticks = ticks_of(n, &n->line[l]);
     for (int64_t t = 0; t <= ticks; t++) run_tick(n, t);
     out->all = 0;
-    out->work = n->all_work;
+    out->work = n->work;
     for (int l = 0; l < n->lines; l++)
         out->all = most(out->all, n->line[l].seconds + m->parts.encode);
 out:

@@ -33,47 +33,101 @@ static status run_copy(void *arg, int64_t task, int worker)
     return c->part(c->subject, c->s[task]);
 }
 
-static status time_part(const struct bench_subject *b, const char *name, bench_part part,
-                        double out[2])
+static status time_copies(const struct bench_subject *b, bench_part part, int copies, double out[2])
 {
     struct copies c = { .subject = b, .part = part };
-    int const copies = b->threads * 2 <= pool_cpus() ? 2 : 1;
     struct pool *pool = NULL;
     status st = ST_OK;
 
     TRY(pool_open(&pool, copies));
     TRY_OUT(pool_run(pool, copies, run_copy, &c));
     for (int i = 0; i < 2; i++) out[i] = copies == 2 ? (c.s[0][i] + c.s[1][i]) / 2 : c.s[0][i];
-    log_info("bench: %s %.4g s", name, out[0]);
 out:
     pool_close(&pool);
     return st;
 }
 
+/* [all] The mean of everyone's, to rank 0. */
+static status mean_of_all(struct comm *world, double s[2])
+{
+    struct comm_part part[ROLES_RANKS];
+    double other[ROLES_RANKS][2];
+    int parts = 0;
+
+    for (int r = 0; r < world->size; r++) {
+        bool const send = world->rank > 0;
+        if (r == world->rank || (send && r > 0)) continue;
+        part[parts++] =
+            (struct comm_part){ { send ? s : other[r], DT_F64, 1, { 2 } }, send ? 0 : r, send };
+    }
+    TRY(world->ops->start(world, part, parts));
+    TRY(world->ops->finish(world));
+    for (int i = 0; world->rank == 0 && i < 2; i++) {
+        for (int r = 1; r < world->size; r++) s[i] += other[r][i];
+        s[i] /= world->size;
+    }
+    return ST_OK;
+}
+
+static int copies_of(const struct bench_subject *b)
+{
+    return b->threads * 2 <= pool_cpus() ? 2 : 1;
+}
+
+/* [all] A pass, on all ranks at once. */
+static status time_pass(const struct bench_subject *b, struct comm *world, const char *name,
+                        bench_part part, double out[2])
+{
+    TRY(world->ops->agree(world, ST_OK));
+    TRY(time_copies(b, part, world->size > 1 ? 1 : copies_of(b), out));
+    TRY(mean_of_all(world, out));
+    if (world->rank == 0) log_info("bench: %s %.4g s", name, out[0]);
+    return ST_OK;
+}
+
+static status time_passes(struct cost_parts *out, const struct bench_subject *b, struct comm *world)
+{
+    double noise[2], clean[2];
+
+    TRY(time_pass(b, world, "noise", bench_noise, noise));
+    TRY(time_pass(b, world, "clean", bench_clean, clean));
+    out->noise = noise[0], out->noise_alone = noise[1];
+    out->clean = clean[0], out->clean_alone = clean[1];
+    return ST_OK;
+}
+
+/* What one rank of a line does beside it. */
+static status time_pictures(struct cost_parts *out, const struct bench_subject *b)
+{
+    double decode[2];
+
+    TRY(time_copies(b, bench_decode, copies_of(b), decode));
+    out->decode = decode[0];
+    log_info("bench: decode %.4g s", out->decode);
+    TRY(bench_encode(b, &out->encode));
+    log_info("bench: encode %.4g s", out->encode);
+    return ST_OK;
+}
+
 status bench_job(struct cost_parts *out, const struct job_model *m,
-                 const struct kern_backend *backend, int threads)
+                 const struct kern_backend *backend, int threads, struct comm *world)
 {
     struct dit_config const dit = job_model_dit(m);
     struct bench_subject b = { .model = m, .backend = backend, .threads = threads };
     struct kern_ctx *ctx = NULL;
     struct dit *model = NULL;
-    double noise[2], clean[2], decode[2];
     status st = ST_OK;
 
     *out = (struct cost_parts){ .threads = threads };
-    TRY_OUT(bench_text(&b, &out->text));
-    log_info("bench: text %.4g s", out->text);
+    if (world->rank == 0) {
+        TRY_OUT(bench_text(&b, &out->text));
+        log_info("bench: text %.4g s", out->text);
+    }
     TRY_OUT(backend->open(&ctx, threads));
     TRY_OUT(dit_open(&model, &dit, ctx));
     b.dit = model;
-    TRY_OUT(time_part(&b, "noise", bench_noise, noise));
-    TRY_OUT(time_part(&b, "clean", bench_clean, clean));
-    TRY_OUT(time_part(&b, "decode", bench_decode, decode));
-    out->noise = noise[0], out->noise_alone = noise[1];
-    out->clean = clean[0], out->clean_alone = clean[1];
-    out->decode = decode[0];
-    TRY_OUT(bench_encode(&b, &out->encode));
-    log_info("bench: encode %.4g s", out->encode);
+    TRY_OUT(time_passes(out, &b, world));
+    if (world->rank == 0) TRY_OUT(time_pictures(out, &b));
 out:
     dit_close(&model);
     if (ctx) backend->close(&ctx);

@@ -37,86 +37,122 @@ out:
     return st;
 }
 
-/* ---- two ranks that swap a layer's keys and values ------------------------------- */
+/* ---- ranks that send a layer's keys and values to one another -------------------- */
 
-enum { RANKS = 2, SWAPS = 50, TENSORS = 2 /* keys, values */, SMALL = 64 /* bytes of one */ };
+enum { PAIR = 2, SWAPS = 20, TENSORS = 2 /* keys, values */, SMALL = 64 /* bytes of one */ };
+static const size_t cold = (size_t)64 << 20; /* bytes: by then caches hold something else */
 
 struct swap {
     size_t bytes;         /* of a tensor */
     bool shared;          /* the ranks are one process */
-    double s, processors; /* of a swap: the median; of processors, on average */
+    double s, processors; /* of a swap: the median; of all processors, on average */
 };
 
-/* Processor seconds of both ranks since theirs was `since`. */
-static status sum_processors(struct comm *c, const struct swap *w, double since, double *sum)
-{
-    double mine = clock_process_seconds() - since, other = 0;
-    struct comm_part const parts[] = {
-        { { &mine, DT_F64, 1, { 1 } }, 1 - c->rank, true },
-        { { &other, DT_F64, 1, { 1 } }, 1 - c->rank, false },
-    };
+/* Memory of one rank: several places, so that none is at hand when its turn comes. */
+struct swap_room {
+    unsigned char *in, *out;
+    size_t place; /* bytes */
+    int places;
+};
 
-    TRY(c->ops->start(c, parts, COUNT_OF(parts)));
+static status room_open(struct swap_room *m, const struct comm *c, const struct swap *w)
+{
+    m->place = TENSORS * w->bytes * (size_t)(c->size - 1);
+    m->places = 1 + (int)(cold / m->place < SWAPS ? cold / m->place : SWAPS);
+    m->in = calloc((size_t)m->places, m->place);
+    m->out = calloc((size_t)m->places, m->place);
+    if (m->in && m->out) return ST_OK;
+    return fail(ST_NOMEM, "bench: %d times %zu bytes to swap", m->places, m->place);
+}
+
+static void room_close(struct swap_room *m)
+{
+    free(m->in);
+    free(m->out);
+}
+
+static status swap_once(struct comm *c, const struct swap *w, const struct swap_room *m, int nth)
+{
+    struct comm_part part[2 * TENSORS * ROLES_RANKS];
+    size_t at = m->place * (size_t)(nth % m->places);
+    int parts = 0;
+
+    for (int r = 0; r < c->size; r++) {
+        if (r == c->rank) continue;
+        for (int i = 0; i < TENSORS; i++, at += w->bytes)
+            for (int send = 0; send < 2; send++)
+                part[parts++] = (struct comm_part){
+                    { (send ? m->out : m->in) + at, DT_U8, 1, { (int64_t)w->bytes } }, r, send
+                };
+    }
+    TRY(c->ops->start(c, part, parts));
+    return c->ops->finish(c);
+}
+
+/* [all] Processor seconds of all ranks, theirs being `mine`; to rank 0. */
+static status sum_of_all(struct comm *c, double *mine)
+{
+    struct comm_part part[ROLES_RANKS];
+    double other[ROLES_RANKS];
+    bool const send = c->rank > 0;
+    int parts = 0;
+
+    for (int r = 0; r < c->size; r++)
+        if (r != c->rank && (r == 0 || !send))
+            part[parts++] =
+                (struct comm_part){ { send ? mine : &other[r], DT_F64, 1, { 1 } }, r, send };
+    TRY(c->ops->start(c, part, parts));
     TRY(c->ops->finish(c));
-    *sum = w->shared ? mine : mine + other;
+    for (int r = 1; !send && r < c->size; r++) *mine += other[r];
     return ST_OK;
 }
 
-static status swap_all(struct comm *c, struct swap *w, const struct comm_part *parts, int count)
+static status swap_all(struct comm *c, struct swap *w, const struct swap_room *m)
 {
-    double run[SWAPS + 1], since = 0, sum = 0;
+    double run[SWAPS + 1], since = 0;
 
     for (int i = 0; i <= SWAPS; i++) { /* the first is not counted */
         double const begin = clock_seconds();
         if (i == 1) since = clock_process_seconds();
-        TRY(c->ops->start(c, parts, count));
-        TRY(c->ops->finish(c));
+        TRY(swap_once(c, w, m, i));
         run[i] = clock_seconds() - begin;
     }
-    TRY(sum_processors(c, w, since, &sum));
+    double processors = clock_process_seconds() - since;
+    if (!w->shared) TRY(sum_of_all(c, &processors));
     if (c->rank) return ST_OK;
     w->s = bench_median(run + 1, SWAPS);
-    w->processors = sum / SWAPS;
+    w->processors = processors / SWAPS;
     return ST_OK;
 }
 
 static status swap_main(struct comm *c, void *arg)
 {
     struct swap *const w = arg;
-    size_t const all = TENSORS * w->bytes;
-    unsigned char *const out = calloc(1, all), *const in = calloc(1, all);
-    int64_t const count = (int64_t)w->bytes;
-    struct comm_part parts[2 * TENSORS];
-    status st = out && in ? ST_OK : fail(ST_NOMEM, "bench: %zu bytes to swap", all);
+    struct swap_room m = { 0 };
+    status st = room_open(&m, c, w);
 
-    for (int i = 0; st == ST_OK && i < 2 * TENSORS; i++) {
-        unsigned char *const at = (i % 2 ? in : out) + (size_t)(i / 2) * w->bytes;
-        parts[i] = (struct comm_part){ { at, DT_U8, 1, { count } }, 1 - c->rank, i % 2 == 0 };
-    }
-    if (st == ST_OK) st = swap_all(c, w, parts, COUNT_OF(parts));
-    free(out);
-    free(in);
+    if (st == ST_OK) st = swap_all(c, w, &m);
+    room_close(&m);
     return st;
 }
 
 static status swap_on_threads(struct swap *w)
 {
-    struct comm *group[RANKS] = { NULL };
+    struct comm *group[PAIR] = { NULL };
     status st = ST_OK;
 
     w->shared = true;
-    TRY(comm_thread_open(group, RANKS, 60));
-    TRY_OUT(comm_thread_run(group, RANKS, swap_main, w));
+    TRY(comm_thread_open(group, PAIR, 60));
+    TRY_OUT(comm_thread_run(group, PAIR, swap_main, w));
 out:
-    for (int i = 0; i < RANKS; i++)
+    for (int i = 0; i < PAIR; i++)
         if (group[i]) group[i]->ops->close(&group[i]);
     return st;
 }
 
 static status swap(struct comm *world, struct swap *w)
 {
-    if (world->size == 1) return swap_on_threads(w);
-    return world->rank < RANKS ? swap_main(world, w) : ST_OK;
+    return world->size == 1 ? swap_on_threads(w) : swap_main(world, w);
 }
 
 status bench_link(struct cost_parts *out, const struct job_model *m, struct comm *world)
@@ -130,10 +166,11 @@ status bench_link(struct cost_parts *out, const struct job_model *m, struct comm
     TRY(swap(world, &small));
     TRY(swap(world, &large));
     if (world->rank) return ST_OK;
-    out->link = shape.kv_bytes / large.s;
-    out->latency = small.s;
-    out->message = small.processors / (RANKS * TENSORS);
+    int const ranks = world->size > 1 ? world->size : PAIR, ways = ranks * (ranks - 1);
     double const bytes = large.processors - small.processors;
-    out->byte = (bytes > 0 ? bytes : large.processors) / (RANKS * shape.kv_bytes);
+    out->link = (ranks - 1) * shape.kv_bytes / large.s;
+    out->latency = small.s;
+    out->message = small.processors / (ways * TENSORS);
+    out->byte = (bytes > 0 ? bytes : large.processors) / (ways * shape.kv_bytes);
     return ST_OK;
 }

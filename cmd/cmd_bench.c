@@ -189,7 +189,7 @@ out:
     return st;
 }
 
-/* [all] Rank 0 measures; from rank to rank, it and rank 1 do. */
+/* [all] Everyone measures, rank 0 tells. */
 static status bench_for(struct comm *world, void *arg)
 {
     const struct request *const r = arg;
@@ -198,8 +198,10 @@ static status bench_for(struct comm *world, void *arg)
     struct cost_parts parts;
     status st = ST_OK;
 
+    if (world->size > ROLES_RANKS)
+        return fail(ST_ARG, "bench: %d ranks; 1 to %d are allowed", world->size, ROLES_RANKS);
     TRY_OUT(job_model_open(&m, &r->job, 1, precision));
-    if (world->rank == 0) TRY_OUT(bench_job(&parts, &m, r->backend, r->threads));
+    TRY_OUT(bench_job(&parts, &m, r->backend, r->threads, world));
     TRY_OUT(bench_link(&parts, &m, world));
     if (world->rank == 0) TRY_OUT(print_speeds(r, &parts, &m));
 out:

@@ -45,6 +45,7 @@ static json_t *json_plan(const struct plan *p)
     json_set(&o, "send_bytes_per_tick", json_real(p->cost.send));
     json_set(&o, "between_machines_bytes_per_tick", json_real(p->cost.crossing));
     json_set(&o, "exchange_not_hidden_seconds", json_real(p->cost.exposed));
+    json_set(&o, "rough", json_boolean(p->cost.rough));
     json_set(&o, "fits", json_boolean(p->fits));
     return o;
 }

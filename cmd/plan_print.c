@@ -168,6 +168,11 @@ void plan_print(struct text *out, const struct plan_view *v)
     text_addf(out, "\n%s: ", v->query.goal == PLAN_LATENCY ? "latency" : "throughput");
     planner_why(out, &v->chosen, &v->query);
     text_addf(out, "\n");
+    if (v->line.cost.rough)
+        text_addf(out,
+                  "the line's figures are rough: of a tick of %.2g ms messages take more than a "
+                  "tenth to be noticed\n",
+                  v->line.cost.tick * 1e3);
     if (v->roles.lines > v->model.clips)
         text_addf(out, "%d of %d lines stand idle: a clip goes down one line\n",
                   v->roles.lines - v->model.clips, v->roles.lines);

@@ -125,7 +125,7 @@ int comm_launched_rank(void);
 status comm_mpi_open(struct comm **out, double deadline_s) MUST_USE;
 
 /* [all] host. The end of the world, with this rank's exit code: closes it and returns
- * if all bring the same code; ends all processes otherwise, with
+ * if all bring the same code and nobody failed; ends all processes otherwise, with
  * the code of a rank that failed by itself (not ST_PEER's), after giving the others
  * two seconds to tidy up. A sound rank that nobody joins within the deadline ends all
  * with 71. Sets NULL. Returns the code to exit with. */

@@ -2,8 +2,9 @@
  * comm_mpi_leave.c - the end of the world: together, or by the one that failed.
  *
  * Each rank says good-bye to all, with its code, and looks at what the others
- * said. All the same, and nothing under way: MPI_Finalize. Else the first rank
- * that failed by itself ends all processes; the others wait for that.
+ * said. All the same, nobody failed and nothing under way: MPI_Finalize. Else the
+ * first rank that failed by itself ends all processes; the others wait for that, so
+ * that none is inside MPI_Finalize when it is ended.
  */
 #include "base/clock.h"
 #include "comm/comm_mpi.h"
@@ -29,6 +30,13 @@ static bool all_alike(const struct mpi_world *w)
     return true;
 }
 
+static bool anyone_failed(const struct mpi_world *w)
+{
+    for (int r = 0; r < w->size; r++)
+        if (w->goodbye[r].own_failure) return true;
+    return false;
+}
+
 /* Whose code it is, once all have spoken. */
 static int culprit(const struct mpi_world *w)
 {
@@ -48,7 +56,7 @@ enum ending leave_consider(const struct mpi_world *w)
     const struct goodbye *const mine = &w->goodbye[w->rank];
     double const waited = clock_seconds() - w->left_at;
 
-    if (all_said(w) && all_alike(w)) {
+    if (all_said(w) && all_alike(w) && !anyone_failed(w)) {
         if (!w->first && !packets_sending(w)) return END_FINALIZE;
         return waited > GRACE_S ? END_ABORT : END_NOT;
     }

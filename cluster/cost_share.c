@@ -1,0 +1,36 @@
+/* cost_share.c - threads that share the cores of a machine. */
+#include "cluster/cost_reckon.h"
+
+#include <stdlib.h>
+
+void reckon_task(struct reckon_tasks *t, int machine, double seconds, int threads)
+{
+    if (seconds > 0) t->task[t->count++] = (struct reckon_task){ machine, threads, seconds };
+}
+
+static int by_machine(const void *a, const void *b)
+{
+    const struct reckon_task *const x = a, *const y = b;
+
+    if (x->machine != y->machine) return x->machine - y->machine;
+    return (x->seconds > y->seconds) - (x->seconds < y->seconds);
+}
+
+void reckon_share(struct reckon_tasks *t, int cores, double seconds[ROLES_RANKS])
+{
+    int first = 0, end;
+
+    for (int i = 0; i < ROLES_RANKS; i++) seconds[i] = 0;
+    qsort(t->task, (size_t)t->count, sizeof *t->task, by_machine);
+    for (; first < t->count; first = end) {
+        double *const at = &seconds[t->task[first].machine], done = 0;
+        int threads = 0;
+        for (end = first; end < t->count && t->task[end].machine == t->task[first].machine; end++)
+            threads += t->task[end].threads;
+        for (int i = first; i < end; i++) { /* the shortest is over first, then there are fewer */
+            *at += (t->task[i].seconds - done) * most(1, (double)threads / cores);
+            done = t->task[i].seconds;
+            threads -= t->task[i].threads;
+        }
+    }
+}
