@@ -249,7 +249,8 @@ static void late_calls(void **state)
         char words[CHAIN_TEXT];
         struct chain_show s;
 
-        chain_show_draw(&s, &clips, seed + (uint64_t)i, 0, i % 3 == 0);
+        uint64_t const one = seed + (uint64_t)i;
+        chain_show_draw(&s, &clips, one, 0, one % 3 == 0);
         (void)chain_show_words(&s, words);
         status const ended = chain_show_threads(&s);
         if (ended != ST_OK) (void)fail(ended, "%s: ended with: %s", words, error_last()->msg);
