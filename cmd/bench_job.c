@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/pool.h"
 #include "cmd/bench_parts.h"
+#include "cmd/world.h"
 
 #include <stdlib.h>
 
@@ -47,40 +48,19 @@ out:
     return st;
 }
 
-/* [all] The mean of everyone's, to rank 0. */
-static status mean_of_all(struct comm *world, double s[2])
-{
-    struct comm_part part[ROLES_RANKS];
-    double other[ROLES_RANKS][2];
-    int parts = 0;
-
-    for (int r = 0; r < world->size; r++) {
-        bool const send = world->rank > 0;
-        if (r == world->rank || (send && r > 0)) continue;
-        part[parts++] =
-            (struct comm_part){ { send ? s : other[r], DT_F64, 1, { 2 } }, send ? 0 : r, send };
-    }
-    TRY(world->ops->start(world, part, parts));
-    TRY(world->ops->finish(world));
-    for (int i = 0; world->rank == 0 && i < 2; i++) {
-        for (int r = 1; r < world->size; r++) s[i] += other[r][i];
-        s[i] /= world->size;
-    }
-    return ST_OK;
-}
-
 static int copies_of(const struct bench_subject *b)
 {
     return b->threads * 2 <= pool_cpus() ? 2 : 1;
 }
 
-/* [all] A pass, on all ranks at once. */
+/* [all] A pass, on all ranks at once; known to rank 0. */
 static status time_pass(const struct bench_subject *b, struct comm *world, const char *name,
                         bench_part part, double out[2])
 {
     TRY(world->ops->agree(world, ST_OK));
     TRY(time_copies(b, part, world->size > 1 ? 1 : copies_of(b), out));
-    TRY(mean_of_all(world, out));
+    TRY(world_sum(world, out, 2));
+    out[0] /= world->size, out[1] /= world->size;
     if (world->rank == 0) log_info("bench: %s %.4g s", name, out[0]);
     return ST_OK;
 }

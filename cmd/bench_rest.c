@@ -1,6 +1,7 @@
 #include "base/clock.h"
 #include "cmd/bench_job.h"
 #include "cmd/bench_parts.h"
+#include "cmd/world.h"
 #include "pipeline/text_encoder.h"
 
 #include <stdlib.h>
@@ -89,24 +90,6 @@ static status swap_once(struct comm *c, const struct swap *w, const struct swap_
     return c->ops->finish(c);
 }
 
-/* [all] Processor seconds of all ranks, theirs being `mine`; to rank 0. */
-static status sum_of_all(struct comm *c, double *mine)
-{
-    struct comm_part part[ROLES_RANKS];
-    double other[ROLES_RANKS];
-    bool const send = c->rank > 0;
-    int parts = 0;
-
-    for (int r = 0; r < c->size; r++)
-        if (r != c->rank && (r == 0 || !send))
-            part[parts++] =
-                (struct comm_part){ { send ? mine : &other[r], DT_F64, 1, { 1 } }, r, send };
-    TRY(c->ops->start(c, part, parts));
-    TRY(c->ops->finish(c));
-    for (int r = 1; !send && r < c->size; r++) *mine += other[r];
-    return ST_OK;
-}
-
 static status swap_all(struct comm *c, struct swap *w, const struct swap_room *m)
 {
     double run[SWAPS + 1], since = 0;
@@ -118,7 +101,7 @@ static status swap_all(struct comm *c, struct swap *w, const struct swap_room *m
         run[i] = clock_seconds() - begin;
     }
     double processors = clock_process_seconds() - since;
-    if (!w->shared) TRY(sum_of_all(c, &processors));
+    if (!w->shared) TRY(world_sum(c, &processors, 1));
     if (c->rank) return ST_OK;
     w->s = bench_median(run + 1, SWAPS);
     w->processors = processors / SWAPS;

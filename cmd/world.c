@@ -84,3 +84,24 @@ status world_share(struct comm *world, int root, char **bytes, size_t *len)
     }
     return spread(world, root, *bytes, DT_U8, *len);
 }
+
+status world_sum(struct comm *world, double *number, int count)
+{
+    bool const mine = world->rank == 0;
+    int const parts = mine ? world->size - 1 : 1;
+    struct comm_part *const part = calloc((size_t)world->size, sizeof *part);
+    double *const other = calloc((size_t)(world->size * count), sizeof *other);
+    status st = part && other ? ST_OK : fail(ST_NOMEM, "%d numbers", world->size * count);
+
+    TRY_OUT(st);
+    for (int i = 0; i < parts; i++)
+        part[i] = part_of(mine ? other + (ptrdiff_t)i * count : number, DT_F64, (size_t)count,
+                          mine ? i + 1 : 0, !mine);
+    TRY_OUT(world->ops->start(world, part, parts));
+    TRY_OUT(world->ops->finish(world));
+    for (int i = 0; mine && i < parts * count; i++) number[i % count] += other[i];
+out:
+    free(part);
+    free(other);
+    return st;
+}

@@ -21,4 +21,7 @@ status world_run(const struct world_options *o, comm_main main, void *arg) MUST_
  * in a NUL that *len does not count. */
 status world_share(struct comm *world, int root, char **bytes, size_t *len) MUST_USE;
 
+/* [all] Everyone's numbers added up, at rank 0; those of the others stay. */
+status world_sum(struct comm *world, double *number, int count) MUST_USE;
+
 #endif /* WORLD_H */
