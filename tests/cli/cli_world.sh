@@ -55,8 +55,8 @@ ranks() {
 }
 
 for n in 1 2 3 4 5 6; do ranks $n --ranks-per-line $n; done
-ranks 7 --ranks-per-line 6
-ranks 8 --ranks-per-line 6
+ranks 7 --ranks-per-line 6 --decode-ranks 1
+ranks 8 --ranks-per-line 6 --decode-ranks 2
 grep -q 'rank *6-7 *decode\|ranks 6-7 *decode' err.txt || wrong "8 ranks: no role map: $(cat err.txt)"
 ranks 2 --ranks-per-line 1 --decode-ranks 0
 ranks 4 --ranks-per-line 2 --decode-ranks 0
@@ -69,7 +69,7 @@ ranks 4 --ranks-per-line 1 --decode-ranks 3
 grep -q 'chain of 3' err.txt || wrong "no chain of three decode ranks: $(cat err.txt)"
 
 # The same roles over ranks that are threads.
-for options in '--ranks 8 --ranks-per-line 6' '--ranks 5 --ranks-per-line 2 --decode-ranks 1' '--ranks 4 --ranks-per-line 1 --decode-ranks 3'; do
+for options in '--ranks 8 --ranks-per-line 6 --decode-ranks 2' '--ranks 5 --ranks-per-line 2 --decode-ranks 1' '--ranks 4 --ranks-per-line 1 --decode-ranks 3'; do
     queue threads
     # shellcheck disable=SC2086 # several words
     expect 0 'render: 5 clips made' render queue.yaml $options
