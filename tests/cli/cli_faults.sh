@@ -13,6 +13,7 @@ begin() {
     name=$1
     shift
     job "$name.yaml" "$name" 10m "output: {dir: out}"
+    : >err.txt
     "$top/tests/mpirun.sh" $ranks "$rollmill" render --no-prompt-cache "$name.yaml" --threads 1 --ranks-per-line 3 \
         --decode-ranks 2 --deadline 60 --stall $deadline "$@" >out.txt 2>err.txt &
     launcher=$!
@@ -57,6 +58,7 @@ done
 job drain.yaml drain 3s 'output: {dir: out, formats: [{file: clip.mkv, codec: h264, preset: placebo, crf: 1}]}'
 sed -i 's/64x48/512x384/' drain.yaml
 name=drain
+: >err.txt
 "$top/tests/mpirun.sh" 4 "$rollmill" render --no-prompt-cache drain.yaml --threads 1 --ranks-per-line 3 \
     --decode-ranks 1 --deadline 60 --stall $deadline >out.txt 2>err.txt &
 launcher=$!
@@ -73,6 +75,7 @@ output: {dir: out, name: "load-{index}"}'
 sed -i 's/a harbour before sunrise/{word} at sea/' load.yaml
 for signal in USR1 KILL; do
     name=load
+    : >err.txt
     "$top/tests/mpirun.sh" 4 "$rollmill" render --no-prompt-cache load.yaml --threads 1 --ranks-per-line 3 \
         --decode-ranks 1 --backend ref --deadline 60 --stall $deadline >out.txt 2>err.txt &
     launcher=$!
