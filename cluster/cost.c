@@ -1,3 +1,4 @@
+#include "cluster/cost_links.h"
 #include "cluster/cost_reckon.h"
 
 double reckon_pass(const struct cost_model *m, int stage, double seen)
@@ -38,25 +39,11 @@ static double passes_of_first(const struct reckon *k, int place, int newest)
     return s;
 }
 
-/* Only noise stages attend to keys of other stages. */
-static bool attends(const struct reckon *k, int place)
-{
-    return k->split.first[place] < k->m->shape.stages - 1;
-}
-
 /* Of a layer into and out of a rank, from and to its own machine and others: blocks. */
 struct traffic {
     int in[2], out[2];
 };
 enum { WITHIN, BETWEEN };
-
-/* Keys and values that leave a rank in the time of a block, in blocks: of all its
- * stages, or where blocks go one by one, of the clean stage alone. */
-static int leaving(const struct reckon *k, int place)
-{
-    if (!k->m->shape.one_by_one) return k->split.first[place + 1] - k->split.first[place];
-    return k->split.first[place + 1] == k->m->shape.stages;
-}
 
 static struct traffic traffic_of(const struct reckon *k, const struct role_line *line, int place)
 {
@@ -65,9 +52,8 @@ static struct traffic traffic_of(const struct reckon *k, const struct role_line 
 
     for (int p = 0; p < line->ranks; p++) {
         int const way = node[p] == node[place] ? WITHIN : BETWEEN;
-        if (p == place) continue;
-        if (attends(k, place)) t.in[way] += leaving(k, p);
-        if (attends(k, p)) t.out[way] += leaving(k, place);
+        t.in[way] += cost_link_blocks(&k->m->shape, &k->split, p, place);
+        t.out[way] += cost_link_blocks(&k->m->shape, &k->split, place, p);
     }
     return t;
 }

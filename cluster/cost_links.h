@@ -9,6 +9,11 @@
 #include "cluster/cost.h"
 #include "cluster/split.h"
 
+/* Blocks whose keys and values of a layer go from one rank to another: of all stages of
+ * `from`, or where blocks go one by one, of the clean stage alone; none to a rank without
+ * a noise stage, which attends to nobody's. */
+int cost_link_blocks(const struct cost_shape *s, const struct split *split, int from, int to);
+
 struct cost_link {
     double keys;    /* bytes of keys and values */
     double latents; /* bytes handed over */

@@ -24,14 +24,12 @@ struct run {
     double work;               /* seconds of cores so far */
 };
 
-/* To the line that has the fewest blocks, as `render` does it. */
-static int line_for(const struct run *n)
+static int next_line(const struct run *n)
 {
-    int least = 0;
+    int64_t blocks[ROLES_RANKS];
 
-    for (int l = 1; l < n->lines; l++)
-        if (n->line[l].blocks < n->line[least].blocks) least = l;
-    return least;
+    for (int l = 0; l < n->lines; l++) blocks[l] = n->line[l].blocks;
+    return roles_next_line(blocks, n->lines);
 }
 
 static status add_clip(struct line_run *l, int64_t blocks)
@@ -141,7 +139,7 @@ static status make_queues(struct run *n)
     const struct cost_shape *const s = &n->k.m->shape;
 
     if (!s->blocks) return fail(ST_ARG, "cost: the clips' blocks are not known");
-    for (int i = 0; i < s->clips; i++) TRY(add_clip(&n->line[line_for(n)], s->blocks[i]));
+    for (int i = 0; i < s->clips; i++) TRY(add_clip(&n->line[next_line(n)], s->blocks[i]));
     return ST_OK;
 }
 

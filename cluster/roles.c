@@ -271,3 +271,12 @@ void roles_limit(struct roles *r, int lines)
     }
     r->lines = lines;
 }
+
+int roles_next_line(const int64_t *blocks, int lines)
+{
+    int least = 0;
+
+    for (int l = 1; l < lines; l++)
+        if (blocks[l] < blocks[least]) least = l;
+    return least;
+}

@@ -63,6 +63,10 @@ status roles_make(struct roles *out, const struct roles_config *c) MUST_USE;
 /* There is work for so many lines: the ranks of those beyond are idle. */
 void roles_limit(struct roles *r, int lines);
 
+/* The line that the next clip goes to: of those with the fewest blocks so far, the first.
+ * blocks: [lines]. */
+int roles_next_line(const int64_t *blocks, int lines);
+
 /* The rank that hands out a line's finished blocks: the owner of stage W-1. `stages`
  * is what the roles were made with. */
 int roles_tail(const struct roles *r, int line, int stages);

@@ -25,7 +25,6 @@ status render_cast_card(struct batch *t)
     return ST_OK;
 }
 
-/* Every clip, in order, to the line that has the fewest blocks so far. */
 static status share_clips(struct batch *t)
 {
     int64_t blocks[ROLES_RANKS] = { 0 };
@@ -33,11 +32,8 @@ static status share_clips(struct batch *t)
     t->line_of = calloc((size_t)t->b->clips + 1, sizeof *t->line_of);
     if (!t->line_of) return fail(ST_NOMEM, "%d clips", t->b->clips);
     for (int i = 0; i < t->b->clips; i++) {
-        int least = 0;
-        for (int l = 1; l < t->roles.lines; l++)
-            if (blocks[l] < blocks[least]) least = l;
-        t->line_of[i] = least;
-        blocks[least] += t->b->clip[i]->spec->blocks;
+        t->line_of[i] = roles_next_line(blocks, t->roles.lines);
+        blocks[t->line_of[i]] += t->b->clip[i]->spec->blocks;
     }
     return ST_OK;
 }
