@@ -25,9 +25,7 @@ static status agree(struct comm *c, status mine)
     return mine;
 }
 
-static const struct comm_ops silent = {
-    .name = "silent", .start = start, .finish = finish, .agree = agree
-};
+static const struct comm_ops silent = { .start = start, .finish = finish, .agree = agree };
 
 /* ---- a line that asks for nothing ------------------------------------------------- */
 

@@ -51,8 +51,6 @@ struct comm_note {
 };
 
 struct comm_ops {
-    const char *name;
-
     /* [pair] Put all parts on their way; none waits for another. At most one
      * start is open per rank. parts may be forgotten after the call. */
     status (*start)(struct comm *, const struct comm_part *parts, int count);

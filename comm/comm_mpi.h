@@ -6,7 +6,8 @@
  *   the thread   loop: turns what is wanted into packets, posts them, tests those
  *                under way, delivers those that are over
  *
- * Only the thread calls MPI, only calls that do not block, and not with the lock.
+ * Only the thread calls MPI; between begin and end only calls that do not block, and
+ * none that moves messages with the lock.
  * MPI sees packets, never a caller's memory: a tensor passes through them in
  * pieces, copied under the lock, so whoever holds the lock may take it back.
  *

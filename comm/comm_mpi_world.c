@@ -22,7 +22,6 @@ void mpi_close(struct comm **c)
 }
 
 static const struct comm_ops mpi_ops = {
-    .name = "mpi",
     .start = mpi_start,
     .finish = mpi_finish,
     .agree = mpi_agree,

@@ -66,7 +66,7 @@ struct world {
 
 static inline struct rank *rank_of(struct comm *c) { return (struct rank *)c; }
 
-/* All below: call with the lock. */
+/* Down to thread_group_split: call with the lock. */
 void thread_wake(struct rank *r);
 void thread_wake_all(struct world *w);
 
@@ -81,6 +81,7 @@ void thread_group_close(struct group **g);
 /* Make the groups of a split, by the colours brought. On ST_NOMEM there are none. */
 status thread_group_split(struct group *parent) MUST_USE;
 
+/* comm_ops; without the lock. */
 status thread_start(struct comm *c, const struct comm_part *parts, int count);
 status thread_finish(struct comm *c);
 status thread_agree(struct comm *c, status mine);

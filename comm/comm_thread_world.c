@@ -104,7 +104,6 @@ static void thread_close(struct comm **c)
 }
 
 static const struct comm_ops thread_ops = {
-    .name = "thread",
     .start = thread_start,
     .finish = thread_finish,
     .agree = thread_agree,

@@ -126,7 +126,6 @@ static void delay_close(struct comm **c)
 }
 
 static const struct comm_ops delay_ops = {
-    .name = "delay",
     .start = delay_start,
     .finish = delay_finish,
     .agree = delay_agree,

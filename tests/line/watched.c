@@ -69,7 +69,6 @@ static void give_up(struct comm *c)
 }
 
 static const struct comm_ops watched_ops = {
-    .name = "watched",
     .start = start,
     .finish = finish,
     .agree = agree,
