@@ -103,6 +103,20 @@ status dir_sync(const char *path)
     return st;
 }
 
+static status write_all(int fd, const char *path, const void *data, size_t len)
+{
+    const unsigned char *at = data;
+
+    while (len) {
+        ssize_t const n = write(fd, at, len);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return fail(ST_IO, "%s: %s", path, strerror(errno));
+        at += n;
+        len -= (size_t)n;
+    }
+    return ST_OK;
+}
+
 status file_draft_open(struct file_draft *d, const char *path)
 {
     *d = (struct file_draft){
@@ -125,16 +139,7 @@ out:
 
 status file_draft_add(struct file_draft *d, const void *data, size_t len)
 {
-    const unsigned char *at = data;
-
-    while (len) {
-        ssize_t const n = write(d->fd, at, len);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return fail(ST_IO, "%s: %s", d->tmp, strerror(errno));
-        at += n;
-        len -= (size_t)n;
-    }
-    return ST_OK;
+    return write_all(d->fd, d->tmp, data, len);
 }
 
 status file_draft_commit(struct file_draft *d)
@@ -165,7 +170,31 @@ void file_draft_close(struct file_draft *d)
     *d = (struct file_draft){ 0 };
 }
 
-status file_write(const char *path, const void *data, size_t len)
+/* A pipe or a device: what is written goes through it. */
+static status write_through(const char *path, const void *data, size_t len)
+{
+    int const fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+
+    if (fd < 0) return fail(ST_IO, "%s: %s", path, strerror(errno));
+    status const st = write_all(fd, path, data, len);
+    if (close(fd) && st == ST_OK) return fail(ST_IO, "%s: %s", path, strerror(errno));
+    return st;
+}
+
+/* Where a link leads, which may be to a file that is not there yet; the caller frees. */
+static char *place_of(const char *path)
+{
+    struct stat s;
+
+    if (lstat(path, &s) || !S_ISLNK(s.st_mode)) return text_format("%s", path);
+    if (stat(path, &s)) {
+        int const fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+        if (fd >= 0) close(fd);
+    }
+    return realpath(path, NULL);
+}
+
+static status write_whole(const char *path, const void *data, size_t len)
 {
     struct file_draft d;
     status st = ST_OK;
@@ -175,6 +204,20 @@ status file_write(const char *path, const void *data, size_t len)
     TRY_OUT(file_draft_commit(&d));
 out:
     file_draft_close(&d);
+    return st;
+}
+
+status file_write(const char *path, const void *data, size_t len)
+{
+    struct stat s;
+    bool const there = stat(path, &s) == 0;
+
+    if (there && S_ISDIR(s.st_mode)) return fail(ST_IO, "%s: a folder, not a file", path);
+    if (there && !S_ISREG(s.st_mode)) return write_through(path, data, len);
+    char *const place = place_of(path);
+    if (!place) return fail(ST_IO, "%s: %s", path, strerror(errno));
+    status const st = write_whole(place, data, len);
+    free(place);
     return st;
 }
 

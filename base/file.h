@@ -36,7 +36,8 @@ status file_draft_commit(struct file_draft *d) MUST_USE; /* only close may follo
 /* Without a commit before, nothing is left behind. Safe on a zeroed one; zeroes it. */
 void file_draft_close(struct file_draft *d);
 
-/* All of it at once. */
+/* All of it at once. Of a link, the file it leads to is replaced; a pipe or a device is
+ * written into as it is. ST_IO for a folder. */
 status file_write(const char *path, const void *data, size_t len) MUST_USE;
 
 /* mkdir -p. ST_IO with the folder that could not be made. */

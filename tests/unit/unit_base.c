@@ -8,7 +8,9 @@
 #include "base/text.h"
 #include "base/utf8.h"
 #include "base/words.h"
+#include <fcntl.h>
 #include <stdatomic.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static status inner(void) { return fail(ST_IO, "disk %d", 7); }
@@ -120,6 +122,53 @@ static void files(void **state)
     free(path);
 }
 
+static void expect_text(const char *path, const char *want)
+{
+    char *text;
+    size_t len;
+
+    assert_int_equal(file_read(path, 99, &text, &len), ST_OK);
+    assert_string_equal(text, want);
+    free(text);
+}
+
+/* Whatever stands at the path stays what it is. */
+static void files_behind_links_and_pipes(void **state)
+{
+    char dir[] = "/tmp/unit_base.XXXXXX", got[4] = "";
+    struct stat s;
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    char *const file = path_join(dir, "file"), *const link = path_join(dir, "link");
+    char *const pipe = path_join(dir, "pipe"), *const far = path_join(dir, "far");
+    assert_int_equal(symlink("file", link), 0);
+    assert_int_equal(symlink("link", far), 0);
+    assert_int_equal(file_write(far, "new", 3), ST_OK); /* it leads nowhere yet */
+    expect_text(file, "new");
+    assert_int_equal(file_write(link, "abc", 3), ST_OK);
+    expect_text(file, "abc");
+    assert_true(lstat(link, &s) == 0 && S_ISLNK(s.st_mode));
+    assert_true(lstat(file, &s) == 0 && S_ISREG(s.st_mode));
+
+    assert_int_equal(mkfifo(pipe, 0600), 0);
+    int const fd = open(pipe, O_RDWR);
+    assert_true(fd >= 0);
+    assert_int_equal(file_write(pipe, "abc", 3), ST_OK);
+    assert_int_equal(read(fd, got, 3), 3);
+    assert_string_equal(got, "abc");
+    close(fd);
+    assert_true(lstat(pipe, &s) == 0 && S_ISFIFO(s.st_mode));
+
+    assert_int_equal(file_write(dir, "abc", 3), ST_IO);
+    assert_non_null(strstr(error_last()->msg, "a folder"));
+    assert_int_equal(dir_remove(dir), ST_OK);
+    free(file);
+    free(link);
+    free(pipe);
+    free(far);
+}
+
 static status count_up(void *arg, int64_t task, int worker)
 {
     (void)worker;
@@ -208,9 +257,13 @@ static void characters(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(error_travels),   cmocka_unit_test(arena_runs_twice),
-        cmocka_unit_test(text_and_paths),  cmocka_unit_test(words_have_places),
-        cmocka_unit_test(characters),      cmocka_unit_test(files),
+        cmocka_unit_test(error_travels),
+        cmocka_unit_test(arena_runs_twice),
+        cmocka_unit_test(text_and_paths),
+        cmocka_unit_test(words_have_places),
+        cmocka_unit_test(characters),
+        cmocka_unit_test(files),
+        cmocka_unit_test(files_behind_links_and_pipes),
         cmocka_unit_test(pool_shares_out),
     };
     return cmocka_run_group_tests_name("unit_base", tests, NULL, NULL);
