@@ -284,6 +284,10 @@ status cmd_render(int argc, char **argv)
         st = fail(ST_ARG, "render needs at least one JOB.yaml; see --help");
         goto out;
     }
+    if (trace && report && !strcmp(trace, report) && strncmp(trace, "/dev/", 5) != 0) {
+        st = fail(ST_ARG, "--trace and --report name one file: %s", trace);
+        goto out;
+    }
     opts_print(&o);
 
     struct render_options const options = {
