@@ -119,7 +119,11 @@ status comm_thread_run(struct comm **group, int size, comm_main main, void *arg)
 /* The rank that a launcher has started this process as; -1: none has. */
 int comm_launched_rank(void);
 
-/* [all] The world. On failure *out is NULL. Whoever opens, leaves. */
+/* How many it says it has started; -1: none has, or it does not say. */
+int comm_launched_size(void);
+
+/* [all] The world. On failure *out is NULL: ST_ARG if MPI knows of fewer ranks than the
+ * launcher, which is then not of this MPI. Whoever opens, leaves. */
 status comm_mpi_open(struct comm **out, double deadline_s) MUST_USE;
 
 /* [all] host. The end of the world, with this rank's exit code: closes it and returns

@@ -5,9 +5,10 @@ status comm_mpi_open(struct comm **out, double deadline_s)
 {
     (void)deadline_s;
     *out = NULL;
-    return fail(
-        ST_ARG,
-        "a launcher has started this process as a rank of several, and it is built without MPI");
+    return fail(ST_ARG,
+                "a launcher has started this process as rank %d, and it is built without "
+                "MPI: start it without the launcher, or build it with MPI=1",
+                comm_launched_rank());
 }
 
 int comm_mpi_leave(struct comm **world, int code, bool own_failure)

@@ -50,6 +50,16 @@ static status find_tags(struct mpi_world *w)
     return ST_OK;
 }
 
+/* Else each process would take itself for the whole world. */
+static status check_size(const struct mpi_world *w, int launched)
+{
+    if (launched <= w->size) return ST_OK;
+    return fail(ST_ARG,
+                "the launcher has started %d ranks and MPI knows of %d: use the mpirun of the MPI "
+                "that rollmill is built with, or srun --mpi=pmix",
+                launched, w->size);
+}
+
 static status make_home(struct mpi_world *w)
 {
     struct mpi_group *home = NULL;
@@ -68,6 +78,7 @@ static status make_home(struct mpi_world *w)
 
 status mpi_begin(struct mpi_world *w)
 {
+    int const launched = comm_launched_size(); /* MPI_Init may change what it says */
     int level = 0;
 
     TRY(checked("MPI_Init_thread", MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &level)));
@@ -79,6 +90,7 @@ status mpi_begin(struct mpi_world *w)
     TRY(checked("MPI_Comm_set_errhandler", MPI_Comm_set_errhandler(w->control, MPI_ERRORS_RETURN)));
     TRY(checked("MPI_Comm_rank", MPI_Comm_rank(w->data, &w->rank)));
     TRY(checked("MPI_Comm_size", MPI_Comm_size(w->data, &w->size)));
+    TRY(check_size(w, launched));
     TRY(find_tags(w));
     w->moved_at = clock_seconds();
     return make_home(w);

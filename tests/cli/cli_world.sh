@@ -184,5 +184,8 @@ for case in rolling-odd rolling-two-blocks block-21 block-12-sink; do
 done
 expect 2 '9 ranks for a line of 6 stages' world 9 "$rollmill" verify "$golden"
 expect 2 'no.yaml: No such file' world 3 "$rollmill" render no.yaml
+expect 2 'started 2 ranks and MPI knows of 1' env PMI_RANK=0 PMI_SIZE=2 OMPI_ALLOW_RUN_AS_ROOT=1 \
+    OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 "$rollmill" render queue.yaml
+expect 2 'name one file' render queue.yaml --trace x.json --report x.json
 expect 2 'the launcher says how many' world 2 "$rollmill" render queue.yaml --ranks 2
 exit $fail
