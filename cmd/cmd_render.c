@@ -39,6 +39,9 @@ static void catch_signals(void)
     for (int i = 0; i < COUNT_OF(stops); i++) sigaction(stops[i], &act, NULL);
 }
 
+/* Once somebody heeds it. */
+static bool asked(void) { return stop_asked != 0; }
+
 static bool stopped(void)
 {
     heeded = 1; /* whoever asks will heed it */
@@ -59,6 +62,13 @@ static int by_priority(const void *a, const void *b)
 
     if (x->job->priority != y->job->priority) return x->job->priority < y->job->priority ? 1 : -1;
     return x < y ? -1 : x > y;
+}
+
+/* [all] A stop that came when a batch needed no more than to be put into files. */
+static status go_on(struct comm *world)
+{
+    bool const stop = world->ops->stopped(world);
+    return world->ops->agree(world, stop ? fail(ST_CANCELED, "stopped") : ST_OK);
 }
 
 /* Clips that can share a line are taken together, the first one's batch first. */
@@ -87,6 +97,7 @@ static status run_batches(const struct render_rank *rank, const struct render_li
             rank, &(struct render_batch){
                       .clip = batch, .clips = taken, .all_clips = l->count, .clips_done = done });
         done += taken;
+        if (left && st == ST_OK) st = go_on(rank->world);
     }
 out:
     free(order);
@@ -183,7 +194,7 @@ static status render_rank_main(struct comm *world, void *arg)
 
     log_set_rank(world->size > 1 ? world->rank : -1);
     TRY_OUT(watch_open(&rank.watch, &watch));
-    TRY_OUT(render_pulse_open(&rank.pulse, world, o->stall_s));
+    TRY_OUT(render_pulse_open(&rank.pulse, world, o->stall_s, o->stop_asked));
     world->deadline_s = ALL_WAIT_S;
     TRY_OUT(open_trace(&rank.trace, world, o->trace));
     TRY_OUT(open_report(&rank.report, world, o));
@@ -304,6 +315,7 @@ status cmd_render(int argc, char **argv)
         .trace = trace,
         .report = report,
         .stop = stopped,
+        .stop_asked = asked,
     };
     struct world_options const world = { .ranks = ranks, .deadline_s = deadline };
     TRY_OUT(render(argv + 1, argc - 1, &world, &options));

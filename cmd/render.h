@@ -21,7 +21,8 @@ struct render_options {
     const char *prompt_cache; /* folder; NULL: none */
     const char *trace;        /* file; NULL: none */
     const char *report;       /* the same */
-    bool (*stop)(void);       /* a person asked to stop */
+    bool (*stop)(void);       /* a person asked to stop; from now on this is heeded */
+    bool (*stop_asked)(void); /* the same, for those who only pass it on */
 };
 
 struct report_file;

@@ -12,6 +12,7 @@ enum { TURN_MS = 100, TURNS_PER_SIGN = 5, STOOD_STILL_S = 1 };
 struct render_pulse {
     struct comm *world;
     double silence_s;
+    bool (*stop)(void);
     pthread_t thread;
 
     pthread_mutex_t lock; /* of what follows */
@@ -101,11 +102,13 @@ static void *pulse_main(void *arg)
         if (!over) judge(p);
         pthread_mutex_unlock(&p->lock);
         if (over) return NULL;
+        if (p->stop()) p->world->ops->stop(p->world);
         nanosleep(&pause, NULL);
     }
 }
 
-status render_pulse_open(struct render_pulse **out, struct comm *world, double silence_s)
+status render_pulse_open(struct render_pulse **out, struct comm *world, double silence_s,
+                         bool (*stop)(void))
 {
     struct render_pulse *const p = calloc(1, sizeof *p);
 
@@ -113,6 +116,7 @@ status render_pulse_open(struct render_pulse **out, struct comm *world, double s
     if (!p) return fail(ST_NOMEM, "pulse: no memory");
     p->world = world;
     p->silence_s = silence_s;
+    p->stop = stop;
     p->listening = world->size > 1;
     p->sign_at = p->turn_at = clock_seconds();
     p->sign.at = TRACK_NOWHERE;

@@ -5,7 +5,8 @@
  * with what the rank is doing, and listens for those of the rank behind it. A process
  * that is stopped or cut off falls silent; whoever listens for it says so and ends the
  * world. So waits for a rank that lives may be long: it has its own watchdog (watch.h)
- * for what hangs inside it.
+ * for what hangs inside it. And whatever a rank does, or if it has nothing to do, a stop
+ * asked of its process is passed on to all.
  */
 #ifndef RENDER_PULSE_H
 #define RENDER_PULSE_H
@@ -15,8 +16,10 @@
 
 struct render_pulse;
 
-/* silence_s: the longest. Whoever opens, closes. */
-status render_pulse_open(struct render_pulse **out, struct comm *world, double silence_s) MUST_USE;
+/* silence_s: the longest. stop: asked ten times a second whether this process is to stop;
+ * then the world is. Whoever opens, closes. */
+status render_pulse_open(struct render_pulse **out, struct comm *world, double silence_s,
+                         bool (*stop)(void)) MUST_USE;
 void render_pulse_close(struct render_pulse **p); /* NULL is fine; sets NULL */
 
 /* What the signs of life tell of: the track, borrowed until it is dropped (NULL). */

@@ -6,6 +6,7 @@
 world 1 "$rollmill" doctor >/dev/null 2>&1
 [ $? -ne 77 ] || { echo "no mpirun, or built without MPI" && exit 77; }
 ranks=5 # a line of three, a decode chain of two
+roles='--ranks-per-line 3 --decode-ranks 2'
 deadline=4
 
 # begin NAME [OPTION...]: a long clip over ranks, in the background; waits until it runs
@@ -14,8 +15,9 @@ begin() {
     shift
     job "$name.yaml" "$name" 10m "output: {dir: out}"
     : >err.txt
-    "$top/tests/mpirun.sh" $ranks "$rollmill" render --no-prompt-cache "$name.yaml" --threads 1 --ranks-per-line 3 \
-        --decode-ranks 2 --deadline 60 --stall $deadline "$@" >out.txt 2>err.txt &
+    # shellcheck disable=SC2086 # several words
+    "$top/tests/mpirun.sh" $ranks "$rollmill" render --no-prompt-cache "$name.yaml" --threads 1 $roles \
+        --deadline 60 --stall $deadline "$@" >out.txt 2>err.txt &
     launcher=$!
     n=0
     while ! grep -q '^line: ' err.txt && [ $n -lt 300 ]; do sleep 0.1 && n=$((n + 1)); done
@@ -94,6 +96,22 @@ for rank in 0 2 4; do
     kill -TERM "$(pid_of $rank)"
     finish 75 10 'Give the same command again'
 done
+
+# Of a rank that has nothing to do; of one whose line has no clip left.
+roles='--ranks-per-line 4 --decode-ranks 0'
+begin stopidle
+kill -TERM "$(pid_of 4)"
+finish 75 10 'Give the same command again'
+job brief.yaml brief 1s 'output: {dir: out}'
+roles='--ranks-per-line 2 --decode-ranks 1'
+begin stopover brief.yaml
+n=0
+while [ ! -e out/brief ] && [ $n -lt 300 ]; do sleep 0.1 && n=$((n + 1)); done
+sleep 1
+kill -TERM "$(pid_of 2)"
+finish 75 10 'Give the same command again'
+[ -e out/brief/clip.json ] || wrong "stopover: the clip that was finished is gone"
+roles='--ranks-per-line 3 --decode-ranks 2'
 for left in out/.attempts/usr1* out/.attempts/stop*; do
     [ ! -e "$left" ] || wrong "a stopped clip left $left"
 done
