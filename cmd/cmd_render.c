@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "cmd/cmd.h"
 #include "cmd/opts.h"
+#include "cmd/render_alike.h"
 #include "cmd/report_file.h"
 #include "cmd/world.h"
 
@@ -196,6 +197,7 @@ static status render_rank_main(struct comm *world, void *arg)
     TRY_OUT(watch_open(&rank.watch, &watch));
     TRY_OUT(render_pulse_open(&rank.pulse, world, o->stall_s, o->stop_asked));
     world->deadline_s = ALL_WAIT_S;
+    TRY_OUT(render_alike(world, o, r->path, r->paths));
     TRY_OUT(open_trace(&rank.trace, world, o->trace));
     TRY_OUT(open_report(&rank.report, world, o));
     TRY_OUT(render_list_open(&l, world, r->path, r->paths, o->precision));

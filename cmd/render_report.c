@@ -26,11 +26,13 @@ static void log_lines(const struct text *t)
 
 void render_report_roles(const struct batch *t)
 {
+    const struct kern_backend *const backend = t->rank->o->backend;
     struct text map = { 0 };
+    char kernels[KERN_TEXT];
 
-    log_info("batch: %d clips of %dx%d, %s, %s %s", t->b->clips, t->b->clip[0]->spec->width,
-             t->b->clip[0]->spec->height, t->b->clip[0]->card->name, t->rank->o->backend->name,
-             dtype_name(t->act));
+    log_info("batch: %d clips of %dx%d, %s, %s %s (%s)", t->b->clips, t->b->clip[0]->spec->width,
+             t->b->clip[0]->spec->height, t->b->clip[0]->card->name, backend->name,
+             dtype_name(t->act), backend->kernels(kernels));
     roles_print(&map, &t->roles, t->schedule.levels + 1);
     if (!map.failed) log_lines(&map);
     text_free(&map);

@@ -3,6 +3,7 @@
 #include "cmd/cmd.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 static status on_threads(const struct world_options *o, comm_main main, void *arg)
@@ -83,6 +84,35 @@ status world_share(struct comm *world, int root, char **bytes, size_t *len)
         if (!*bytes) return fail(ST_NOMEM, "%lld bytes from rank %d", (long long)n, root);
     }
     return spread(world, root, *bytes, DT_U8, *len);
+}
+
+static int line_length(const char *at) { return (int)strcspn(at, "\n"); }
+
+static status compare_lines(int rank, const char *a, const char *b)
+{
+    while (*a && *b) {
+        int const n = line_length(a), m = line_length(b);
+        if (n != m || strncmp(a, b, (size_t)n) != 0)
+            return fail(ST_ARG, "rank %d has `%.*s` and rank 0 `%.*s`: ranks must be alike", rank,
+                        n, a, m, b);
+        a += n + (a[n] != '\0');
+        b += m + (b[m] != '\0');
+    }
+    return ST_OK;
+}
+
+status world_alike(struct comm *world, const char *mine)
+{
+    char *first = world->rank ? NULL : strdup(mine);
+    size_t len = first ? strlen(first) : 0;
+    status st = first || world->rank ? ST_OK : fail(ST_NOMEM, "%zu bytes", strlen(mine));
+
+    TRY(world->ops->agree(world, st));
+    TRY_OUT(world_share(world, 0, &first, &len));
+    TRY_OUT(world->ops->agree(world, compare_lines(world->rank, mine, first)));
+out:
+    free(first);
+    return st;
 }
 
 status world_sum(struct comm *world, double *number, int count)

@@ -59,6 +59,14 @@ bool dnn_bf16_is_fast(void) { return has(dnnl_cpu_isa_avx512_core_bf16); }
 
 bool dnn_amx_is_allowed(void) { return has(dnnl_cpu_isa_avx512_core_amx); }
 
+unsigned dnn_version(int version[3])
+{
+    const dnnl_version_t *const v = dnnl_version();
+
+    version[0] = v->major, version[1] = v->minor, version[2] = v->patch;
+    return (unsigned)dnnl_get_effective_cpu_isa();
+}
+
 status dnn_open(struct dnn **out, int workers)
 {
     status st = ST_OK;

@@ -49,6 +49,10 @@ bool dnn_bf16_is_fast(void);
  * unit; our own code then does without it too. */
 bool dnn_amx_is_allowed(void);
 
+/* The library's version, and as it numbers them the instructions that it goes up to: they
+ * decide what a tile gives. */
+unsigned dnn_version(int version[3]);
+
 /* The plan of a shape, from the cache if it was asked for before. One thread,
  * while none runs. */
 status dnn_plan(struct dnn *d, const struct dnn_shape *s, const struct dnn_plan **out) MUST_USE;

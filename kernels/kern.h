@@ -215,8 +215,13 @@ struct kern_ops {
 #undef OP
 };
 
+enum { KERN_TEXT = 128 };
 struct kern_backend {
     const char *name; /* "ref", "cpu" */
+
+    /* What decides its bits on this machine, in words: libraries, instructions. Ranks that
+     * share work must agree on it. */
+    const char *(*kernels)(char buf[KERN_TEXT]);
     struct kern_ops ops;
 
     /* threads >= 1: this rank's share. Whoever opens, closes. */

@@ -4,6 +4,7 @@
 #include "kernels/kern_cpu_ops.h"
 #include "kernels/kern_ref_ops.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -127,8 +128,19 @@ static status pack_cpu(struct kern_ctx *ctx, const struct kern_pack *a)
     return a->w->use == KERN_LINEAR ? cpu_linear_pack(c, a) : cpu_conv_pack(c, a);
 }
 
+static const char *kernels_cpu(char buf[KERN_TEXT])
+{
+    int version[3];
+    unsigned const isa = dnn_version(version);
+
+    snprintf(buf, KERN_TEXT, "oneDNN %d.%d.%d with instructions %#x, rows %s%s", version[0],
+             version[1], version[2], isa, vec_best()->name, cpu_has_amx() ? ", amx" : "");
+    return buf;
+}
+
 const struct kern_backend kern_cpu_backend = {
     .name = "cpu",
+    .kernels = kernels_cpu,
     .ops = {
         .pack = pack_cpu,
         .linear = cpu_linear,

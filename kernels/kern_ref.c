@@ -4,6 +4,7 @@
 #include "kernels/kern_ref_ops.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -288,8 +289,15 @@ status ref_zero(struct kern_ctx *ctx, const struct kern_zero *a)
     return ST_OK;
 }
 
+static const char *kernels_ref(char buf[KERN_TEXT])
+{
+    snprintf(buf, KERN_TEXT, "plain C");
+    return buf;
+}
+
 const struct kern_backend kern_ref_backend = {
     .name = "ref",
+    .kernels = kernels_ref,
     .ops = {
         .pack = pack_ref,
         .linear = ref_linear,

@@ -135,6 +135,20 @@ for rank in 1 3; do
     [ ! -e odd/odd ] || wrong "rank $rank: a clip of two models appeared"
 done
 
+# Ranks that were started otherwise: said at once, whatever it would have led to.
+unlike() { # WORDS COMMAND...: rank 1's command
+    words=$1
+    shift
+    expect 2 "$words" timeout 60 "$top/tests/mpirun.sh" 1 "$rollmill" render --no-prompt-cache odd.yaml --threads 1 \
+        --ranks-per-line 2 : -n 1 "$@"
+}
+for other in '--ranks-per-line 1' '--ranks-per-line 2 --backend ref' '--ranks-per-line 2 --report r.json'; do
+    # shellcheck disable=SC2086 # several words
+    unlike "rank 1 has \`--" "$rollmill" render --no-prompt-cache odd.yaml --threads 1 $other
+done
+unlike 'rank 1 has `kernels oneDNN' env ONEDNN_MAX_CPU_ISA=SSE41 DNNL_MAX_CPU_ISA=SSE41 "$rollmill" render \
+    --no-prompt-cache odd.yaml --threads 1 --ranks-per-line 2
+
 # Occupancy: 20 clips on 6 ranks, counted.
 queue warm
 rm -f many.yaml
