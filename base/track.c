@@ -15,6 +15,7 @@ struct track {
     bool open;
     enum track_what what;
     struct track_at at;
+    struct track_at known;         /* the last clip and block */
     double since, pulse, last_lap; /* clock_seconds() */
     double since_processor;        /* clock_thread_seconds() */
     struct spent {
@@ -46,6 +47,7 @@ status track_open(struct track **out, struct trace *trace, int row, const char *
     pthread_mutex_init(t->lock, NULL);
     t->trace = trace;
     t->row = row;
+    t->known = TRACK_NOWHERE;
     t->since = t->pulse = t->last_lap = clock_seconds();
     trace_row(trace, row, name);
     *out = t;
@@ -67,6 +69,7 @@ void track_begin(struct track *t, enum track_what what, struct track_at at)
     pthread_mutex_lock(t->lock);
     t->what = what;
     t->at = at;
+    if (at.clip >= 0) t->known = at;
     t->open = true;
     t->since = t->pulse = clock_seconds();
     t->since_processor = clock_thread_seconds();
@@ -192,7 +195,8 @@ double track_idle(const struct track *t)
 struct track_state track_state(const struct track *t)
 {
     pthread_mutex_lock(t->lock);
-    struct track_state const s = { .open = t->open, .what = t->what, .at = t->at };
+    struct track_state s = { .open = t->open, .what = t->what, .at = t->at };
+    if (s.at.clip < 0) s.at.clip = t->known.clip, s.at.block = t->known.block;
     pthread_mutex_unlock(t->lock);
     return s;
 }

@@ -68,7 +68,7 @@ double track_processor(const struct track *t, enum track_what what, int stage);
 double track_patience(const struct track *t, double first, double least);
 
 /* Seconds since anything began, ended or lapped; what is going on, and in words:
- * "exchange, clip 0, block 7, stage 2, layer 11". */
+ * "exchange, clip 0, block 7, stage 2, layer 11". Of what is of no clip, the last known. */
 double track_idle(const struct track *t);
 struct track_state {
     bool open; /* else it was this that ended last */

@@ -151,6 +151,27 @@ static void a_track_accounts(void **state)
     assert_null(t);
 }
 
+/* Between passes the last clip and block are what tells where it is. */
+static void a_track_tells_where_it_was(void **state)
+{
+    char words[TRACK_TEXT_BYTES];
+    struct track *t;
+
+    (void)state;
+    assert_int_equal(track_open(&t, NULL, TRACK_ROW_LINE, "line"), ST_OK);
+    track_begin(t, TRACK_LOAD, TRACK_NOWHERE);
+    assert_string_equal(track_words(track_state(t), words), "load");
+    track_end(t);
+    track_begin(t, TRACK_COMPUTE,
+                (struct track_at){ .clip = 3, .stage = 2, .layer = 1, .block = 7 });
+    track_end(t);
+    track_begin(t, TRACK_HAND_OVER, TRACK_NOWHERE);
+    assert_string_equal(track_words(track_state(t), words), "hand-over, clip 3, block 7");
+    track_end(t);
+    assert_string_equal(track_words(track_state(t), words), "after hand-over, clip 3, block 7");
+    track_close(&t);
+}
+
 /* Until the thread has had a processor for `ms`, as far as it can tell. */
 static void work_ms(int ms)
 {
@@ -294,6 +315,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_trace_is_json),
         cmocka_unit_test(a_track_accounts),
+        cmocka_unit_test(a_track_tells_where_it_was),
         cmocka_unit_test(a_track_accounts_processors),
         cmocka_unit_test(a_watchdog_barks),
         cmocka_unit_test(a_queue_ends_both_ways),
