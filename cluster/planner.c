@@ -1,5 +1,8 @@
 #include "cluster/planner.h"
 
+#include "cluster/split.h"
+
+#include <math.h>
 #include <stdlib.h>
 
 static void add_bytes(struct plan *out, const struct plan_query *q, const struct roles *r,
@@ -35,7 +38,9 @@ static status cast(struct roles *roles, int *node, const struct plan_query *q, i
         return fail(ST_ARG, "%d ranks; 1 to %d are allowed", q->ranks, ROLES_RANKS);
     if (!q->node) TRY(topo_nodes(&q->model->topo, q->ranks, node));
     for (int i = 0; q->node && i < q->ranks; i++) node[i] = q->node[i];
-    return roles_make(roles, &c);
+    TRY(roles_make(roles, &c));
+    roles_limit(roles, q->model->shape.clips);
+    return ST_OK;
 }
 
 status planner_run(struct plan *p, const struct plan_query *q)
@@ -65,39 +70,95 @@ status planner_try(struct plan *out, struct roles *roles, const struct plan_quer
     return ST_OK;
 }
 
-/* 1: a is larger; -1: b is; 0: no difference that the model can tell. */
-static int compare_up(double a, double b)
-{
-    double const hair = 0.01;
-
-    if (a > b * (1 + hair)) return 1;
-    return b > a * (1 + hair) ? -1 : 0;
-}
-
-static bool faster(const struct plan *a, const struct plan *b, enum plan_goal goal)
-{
-    int const frames = compare_up(a->cost.frames, b->cost.frames);
-    int const first = compare_up(b->cost.first, a->cost.first);
-    int const order[] = { goal == PLAN_LATENCY ? first : frames, b->idle - a->idle,
-                          goal == PLAN_LATENCY ? frames : first };
-
-    for (int i = 0; i < COUNT_OF(order); i++)
-        if (order[i] != 0) return order[i] > 0;
-    return a->node_bytes < b->node_bytes;
-}
-
 static bool exists(const struct plan *p) { return p->ranks_per_line > 0; }
 
-static bool better(const struct plan *a, const struct plan *b, enum plan_goal goal)
+/* Higher is better. */
+static double worth(const struct plan *p, enum plan_by by, enum plan_goal goal)
 {
-    if (!exists(b)) return true;
-    if (a->fits != b->fits) return a->fits;
-    return a->fits ? faster(a, b, goal) : a->rank_bytes < b->rank_bytes;
+    switch (by) {
+    case PLAN_BY_GOAL: return goal == PLAN_LATENCY ? 1 / p->cost.first : p->cost.frames;
+    case PLAN_BY_IDLE: return -p->idle;
+    case PLAN_BY_OTHER: return goal == PLAN_LATENCY ? p->cost.frames : 1 / p->cost.first;
+    default: return -(double)p->node_bytes;
+    }
 }
 
-static void keep(struct plan *at, const struct plan *p, enum plan_goal goal)
+/* Less than this is no difference that the model can tell. */
+static double least_alike(double best, enum plan_by by)
 {
-    if (better(p, at, goal)) *at = *p;
+    return by == PLAN_BY_GOAL || by == PLAN_BY_OTHER ? best / 1.01 : best;
+}
+
+/* All that the query allows, in a fixed order. */
+struct field {
+    enum plan_goal goal;
+    struct plan *plan;
+    int plans;
+};
+
+/* Of those that are left: only who is as good as the best. Was anyone worse? */
+static bool narrow(const struct field *f, bool *left, enum plan_by by)
+{
+    double best = -INFINITY;
+    bool narrowed = false;
+
+    for (int i = 0; i < f->plans; i++)
+        if (left[i]) best = fmax(best, worth(&f->plan[i], by, f->goal));
+    for (int i = 0; i < f->plans; i++)
+        if (left[i] && worth(&f->plan[i], by, f->goal) < least_alike(best, by))
+            left[i] = false, narrowed = true;
+    return narrowed;
+}
+
+/* The best of those left; none left: as it was. Says what decided. */
+static enum plan_by pick(struct plan *out, const struct field *f, bool *left)
+{
+    enum plan_by decided = PLAN_BY_GOAL;
+
+    for (enum plan_by by = PLAN_BY_GOAL; by <= PLAN_BY_MEMORY; by++)
+        if (narrow(f, left, by)) decided = by;
+    for (int i = 0; i < f->plans; i++)
+        if (left[i]) {
+            *out = f->plan[i];
+            break;
+        }
+    return decided;
+}
+
+/* Of so many ranks per line; where nothing fits, what needs least. */
+static enum plan_by pick_fitting(struct plan *out, const struct field *f, bool *left, int least,
+                                 int most)
+{
+    const struct plan *smallest = NULL;
+    bool any = false;
+
+    for (int i = 0; i < f->plans; i++) {
+        const struct plan *const p = &f->plan[i];
+        bool const of_set = p->ranks_per_line >= least && p->ranks_per_line <= most;
+        left[i] = of_set && p->fits;
+        any |= left[i];
+        if (of_set && (!smallest || p->rank_bytes < smallest->rank_bytes)) smallest = p;
+    }
+    if (any) return pick(out, f, left);
+    if (smallest) *out = *smallest;
+    return PLAN_BY_MEMORY;
+}
+
+static void pick_next(struct planner *out, const struct field *f, bool *left)
+{
+    for (int i = 0; i < f->plans; i++)
+        left[i] = f->plan[i].fits && f->plan[i].ranks_per_line != out->best.ranks_per_line;
+    pick(&out->next, f, left);
+}
+
+static void pick_larger(struct planner *out, const struct field *f, bool *left)
+{
+    double const best = worth(&out->best, PLAN_BY_GOAL, f->goal);
+
+    for (int i = 0; i < f->plans; i++)
+        left[i] = !f->plan[i].fits &&
+                  best < least_alike(worth(&f->plan[i], PLAN_BY_GOAL, f->goal), PLAN_BY_GOAL);
+    pick(&out->larger, f, left);
 }
 
 static int last_decode(const struct plan_query *q, int ranks_per_line)
@@ -110,49 +171,65 @@ static int last_decode(const struct plan_query *q, int ranks_per_line)
     return left < of_lines ? left : of_lines;
 }
 
-/* Every choice of the query that has roles, to `take`. The last refusal stays in the
- * error record. */
-static status try_all(struct planner *out, const struct plan_query *q,
-                      void (*take)(struct planner *, const struct plan *, enum plan_goal))
+static int first_line(const struct plan_query *q)
+{
+    return q->ranks_per_line > 0 ? q->ranks_per_line : 1;
+}
+
+static int last_line(const struct plan_query *q)
+{
+    int const stages = q->model->shape.stages;
+
+    if (q->ranks_per_line > 0) return q->ranks_per_line;
+    return stages < q->ranks ? stages : q->ranks;
+}
+
+static int first_decode(const struct plan_query *q)
+{
+    return q->decode_ranks > 0 ? q->decode_ranks : 0;
+}
+
+/* The last refusal stays in the error record. */
+static status try_all(struct field *f, const struct plan_query *q)
 {
     struct roles *const roles = malloc(sizeof *roles);
-    int const stages = q->model->shape.stages;
-    int const first = q->ranks_per_line > 0 ? q->ranks_per_line : 1;
-    int const end = q->ranks_per_line > 0 ? first : stages < q->ranks ? stages : q->ranks;
-    status st = ST_ARG;
+    int room = 1;
 
-    if (roles == NULL) return fail(ST_NOMEM, "plan: no memory");
-    for (int r = first; r <= end; r++)
-        for (int d = q->decode_ranks > 0 ? q->decode_ranks : 0; d <= last_decode(q, r); d++) {
-            struct plan p;
-            if (planner_try(&p, roles, q, r, d) != ST_OK) continue;
-            take(out, &p, q->goal);
-            st = ST_OK;
-        }
+    for (int r = first_line(q); r <= last_line(q); r++)
+        room += last_decode(q, r) - first_decode(q) + 1;
+    f->plan = calloc((size_t)room, sizeof *f->plan);
+    if (!roles || !f->plan) {
+        free(roles);
+        return fail(ST_NOMEM, "plan: no memory");
+    }
+    for (int r = first_line(q); r <= last_line(q); r++)
+        for (int d = first_decode(q); d <= last_decode(q, r); d++)
+            f->plans += planner_try(&f->plan[f->plans], roles, q, r, d) == ST_OK;
     free(roles);
-    return st;
-}
-
-static void take_best(struct planner *out, const struct plan *p, enum plan_goal goal)
-{
-    keep(&out->best, p, goal);
-    keep(p->ranks_per_line > 1 ? &out->line : &out->replicas, p, goal);
-}
-
-static void take_others(struct planner *out, const struct plan *p, enum plan_goal goal)
-{
-    if (p->ranks_per_line != out->best.ranks_per_line && p->fits) keep(&out->next, p, goal);
-    if (p->fits || !faster(p, &out->best, goal)) return;
-    if (!exists(&out->larger) || faster(p, &out->larger, goal)) out->larger = *p;
+    return f->plans ? ST_OK : ST_ARG;
 }
 
 status planner_choose(struct planner *out, const struct plan_query *q)
 {
+    struct field f = { .goal = q->goal };
+    bool *left = NULL;
+    status st = ST_OK;
+
     *out = (struct planner){ 0 };
     if (q->ranks < 1 || q->ranks > ROLES_RANKS)
         return fail(ST_ARG, "%d ranks; 1 to %d are allowed", q->ranks, ROLES_RANKS);
-    TRY(try_all(out, q, take_best));
-    return try_all(out, q, take_others);
+    TRY_OUT(try_all(&f, q));
+    left = calloc((size_t)f.plans, sizeof *left);
+    if (!left) TRY_OUT(fail(ST_NOMEM, "plan: no memory"));
+    out->decided = pick_fitting(&out->best, &f, left, 1, SPLIT_RANKS);
+    pick_fitting(&out->line, &f, left, 2, SPLIT_RANKS);
+    pick_fitting(&out->replicas, &f, left, 1, 1);
+    pick_next(out, &f, left);
+    pick_larger(out, &f, left);
+out:
+    free(f.plan);
+    free(left);
+    return st;
 }
 
 void planner_name(struct text *out, const struct plan *p)
@@ -181,6 +258,12 @@ void planner_why(struct text *out, const struct planner *p, const struct plan_qu
 {
     static const char *const bounds[] = { "its slowest rank", "decoding",
                                           "the cores of a machine" };
+    static const char *const ties[][PLAN_BY_MEMORY + 1] = {
+        [PLAN_THROUGHPUT] = { "", "leaves fewest ranks idle", "shows the first pictures soonest",
+                              "needs least memory" },
+        [PLAN_LATENCY] = { "", "leaves fewest ranks idle", "makes most frames/s",
+                           "needs least memory" },
+    };
     const struct plan *const best = &p->best;
 
     planner_name(out, best);
@@ -198,6 +281,8 @@ void planner_why(struct text *out, const struct planner *p, const struct plan_qu
         text_addf(out, ": ");
         add_pace(out, &p->next, q->goal);
     }
+    if (p->decided != PLAN_BY_GOAL)
+        text_addf(out, "; of those within 1 %% of the best it %s", ties[q->goal][p->decided]);
     if (!exists(&p->larger)) return;
     text_addf(out, "; ");
     planner_name(out, &p->larger);

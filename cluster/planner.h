@@ -1,9 +1,11 @@
 /*
  * planner.h - which roles a world's ranks should have. Pure.
  *
- * Every number of ranks per line and of decode ranks is tried; what does not fit into
- * memory is left out. Differences below 1 % do not count: then fewer idle ranks are
- * better, then throughput or latency, whichever is not the goal, then less memory.
+ * Every number of ranks per line and of decode ranks is tried, with no more lines than
+ * there are clips; what does not fit into memory is left out. Of those within 1 % of the
+ * best figure of all, fewest idle ranks are best; of these, those within 1 % of the best by
+ * throughput or latency, whichever is not the goal; then least memory; then the shorter
+ * line and fewer decode ranks.
  */
 #ifndef PLANNER_H
 #define PLANNER_H
@@ -35,8 +37,12 @@ struct plan {
     bool fits;           /* into the topology's memory, if that is known */
 };
 
+/* What sets a plan apart from the last that it was compared with. */
+enum plan_by { PLAN_BY_GOAL, PLAN_BY_IDLE, PLAN_BY_OTHER, PLAN_BY_MEMORY };
+
 struct planner {
     struct plan best;
+    enum plan_by decided; /* on `best` */
     struct plan line;     /* the best with several ranks per line */
     struct plan replicas; /* the best with one */
     struct plan next;     /* the best with other ranks per line than `best` */

@@ -173,7 +173,4 @@ void plan_print(struct text *out, const struct plan_view *v)
                   "the line's figures are rough: of a tick of %.2g ms messages take more than a "
                   "tenth to be noticed\n",
                   v->line.cost.tick * 1e3);
-    if (v->roles.lines > v->model.clips)
-        text_addf(out, "%d of %d lines stand idle: a clip goes down one line\n",
-                  v->roles.lines - v->model.clips, v->roles.lines);
 }

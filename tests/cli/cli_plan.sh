@@ -24,7 +24,7 @@ has 'rank  8       idle      1 rank left is too few for another line of 6' \
     plan job.yaml --topo 'cpu:9' --ranks-per-line 6 --decode-ranks 2
 has 'speeds     estimated' plan job.yaml
 has 'latency: ' plan job.yaml --topo "$gpus" --for latency
-has '1 of 2 lines stand idle' plan job.yaml --topo 'cpu:2' --ranks-per-line 1 --decode-ranks 0
+has 'rank  1       idle      there is only 1 clip' plan job.yaml --topo 'cpu:2' --ranks-per-line 1 --decode-ranks 0
 has '"frames_per_second"' plan job.yaml --topo "$gpus" --json
 has '"role": "decode"' plan job.yaml --topo "$gpus" --ranks-per-line 6 --decode-ranks 4 --json
 

@@ -302,8 +302,8 @@ static void choices(void **state)
     expect_choice(
         &q, 6, 2,
         "6 ranks per line, 2 decode ranks: 171 frames/s, set by its slowest rank; 3 ranks "
-        "per line, 2 decode ranks: 171 frames/s; 1 rank per line, decoding beside would "
-        "give 178 frames/s and needs 100.0 GiB on a GPU of 80.0 GiB");
+        "per line, 2 decode ranks: 171 frames/s; of those within 1 % of the best it shows the "
+        "first pictures soonest; 1 rank per line, decoding beside would give 178 frames/s and needs 100.0 GiB on a GPU of 80.0 GiB");
     q.model = &tiny;
     expect_choice(&q, 2, 0, NULL);
     q.model = &roomy, q.goal = PLAN_LATENCY;
@@ -312,6 +312,56 @@ static void choices(void **state)
     expect_choice(&q, 1, 0, NULL);
     q.ranks = 8, q.ranks_per_line = 3, q.decode_ranks = 1;
     expect_choice(&q, 3, 1, NULL);
+}
+
+/* Against the best figure of all and not step by step: no choice is worse than it by more
+ * than 1 %, and who is as good has no fewer idle ranks. */
+static void a_choice_is_near_the_best(void **state)
+{
+    struct roles *const roles = malloc(sizeof *roles);
+    struct cost_model m = cpu_model("cpu:8");
+    struct planner chosen;
+    struct plan p;
+
+    (void)state;
+    assert_non_null(roles);
+    for (int i = 0; i < 600; i++) {
+        struct plan_query const q = { .model = &m, .ranks = 2 + i % 11, .decode_ranks = -1 };
+        double best = 0;
+        m.parts.decode = 0.2 + i * 0.013;
+        m.parts.clean = 0.5 + i % 7 * 0.1;
+        m.shape.clips = i % 5;
+        ok(planner_choose(&chosen, &q));
+        for (int pass = 0; pass < 2; pass++)
+            for (int r = 1; r <= 6; r++)
+                for (int d = 0; d < q.ranks; d++) {
+                    if (planner_try(&p, roles, &q, r, d) != ST_OK) continue;
+                    if (pass == 0) best = fmax(best, p.cost.frames);
+                    else if (p.cost.frames >= best / 1.01) assert_true(p.idle >= chosen.best.idle);
+                }
+        assert_true(chosen.best.cost.frames >= best / 1.01);
+    }
+    free(roles);
+}
+
+/* A clip goes down one line: ranks of others are idle, so it takes a longer one. */
+static void few_clips(void **state)
+{
+    struct cost_model m = cpu_model("cpu:7");
+    struct plan_query const q = { .model = &m, .ranks = 7, .decode_ranks = -1 };
+    struct roles *const roles = malloc(sizeof *roles);
+    struct plan p;
+
+    (void)state;
+    assert_non_null(roles);
+    m.shape.clips = 1;
+    ok(planner_try(&p, roles, &q, 1, 0));
+    assert_int_equal(p.idle, 6);
+    assert_int_equal(roles->lines, 1);
+    ok(planner_try(&p, roles, &q, 6, 1));
+    assert_int_equal(p.idle, 0);
+    expect_choice(&q, 6, 1, NULL);
+    free(roles);
 }
 
 static void refusals(void **state)
@@ -397,6 +447,8 @@ int main(void)
         cmocka_unit_test(runs),
         cmocka_unit_test(one_by_one),
         cmocka_unit_test(choices),
+        cmocka_unit_test(a_choice_is_near_the_best),
+        cmocka_unit_test(few_clips),
         cmocka_unit_test(refusals),
         cmocka_unit_test(monotone),
         cmocka_unit_test(estimates),
