@@ -121,6 +121,13 @@ static status read_numbers(const json_t *o, const char *path, struct cost_parts 
     return ST_OK;
 }
 
+static int threads_in(const json_t *o)
+{
+    const char *const text =
+        json_string_value(json_object_get(json_object_get(o, "for"), "threads"));
+    return text ? (int)strtol(text, NULL, 10) : 0;
+}
+
 status bench_file_read(struct cost_parts *out, const char *path, const struct job_model *m,
                        const struct kern_backend *backend, int threads)
 {
@@ -138,9 +145,11 @@ status bench_file_read(struct cost_parts *out, const char *path, const struct jo
                   o ? "" : ": ", o ? "" : error.text);
         goto out;
     }
+    if (!threads) threads = threads_in(o);
     subjects_of(s, m, backend, threads);
     TRY_OUT(check_subjects(json_object_get(o, "for"), path, s));
     TRY_OUT(read_numbers(o, path, out));
+    out->threads = threads;
 out:
     json_decref(o);
     free(text);

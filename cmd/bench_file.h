@@ -13,8 +13,8 @@ status bench_file_print(struct text *out, const struct cost_parts *p, const stru
                         const struct kern_backend *backend) MUST_USE;
 
 /* ST_FORMAT if the file is not such an object, or was measured for something else than
- * m on this backend with so many threads: both are named. What the file does not hold
- * is left as it was. */
+ * m on this backend with so many threads (0: with any): both are named. What the file does
+ * not hold is left as it was. */
 status bench_file_read(struct cost_parts *out, const char *path, const struct job_model *m,
                        const struct kern_backend *backend, int threads) MUST_USE;
 

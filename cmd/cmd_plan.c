@@ -40,14 +40,18 @@ static int threads_of(const struct plan_view *v)
 static status read_speeds(struct plan_view *v, const struct plan_options *o)
 {
     struct cost_parts *const parts = &v->cost.parts;
+    struct topo *const t = &v->cost.topo;
     struct cost_work work;
 
     plan_work(&work, &v->bytes);
     cost_estimate(parts, &work, v->cost.topo.kind, threads_of(v));
     v->bench = o->bench;
     if (!o->bench) return ST_OK;
-    TRY(bench_file_read(parts, o->bench, &v->model, v->bytes.backend, parts->threads));
-    v->cost.topo.within = parts->link;
+    bool const open = t->kind == TOPO_CPU && !t->threads;
+    TRY(bench_file_read(parts, o->bench, &v->model, v->bytes.backend, open ? 0 : parts->threads));
+    if (open && parts->threads <= t->devices) t->threads = parts->threads;
+    if (!o->ranks) v->query.ranks = topo_ranks(t);
+    t->within = parts->link;
     return ST_OK;
 }
 
@@ -185,7 +189,8 @@ status cmd_plan(int argc, char **argv)
         .usage = "plan JOB.yaml... [options]",
         .about =
             "What each rank of a world would do, hold and exchange, how fast the world would be as\n"
-            "a line and as replicas, and which to choose. Needs none of its machines.\n",
+            "a line and as replicas, and which to choose. Needs none of its machines. All clips\n"
+            "are of one card, size and precision: a render takes such batches one after another.\n",
         .table = table,
         .count = COUNT_OF(table),
     };

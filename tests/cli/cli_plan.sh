@@ -34,8 +34,9 @@ awk -F '[:,]' '
     /"bytes": \{/ { sum = 0; inside = 1; next }
     inside && /\}/ { inside = 0 }
     inside { sum += $2 }
-    /"all_bytes"/ { ranks++; if ($2 + 0 != sum || sum == 0) bad++ }
-    END { exit !(ranks == 16 && bad == 0) }' plan.json || wrong "bytes of a rank do not sum up"
+    /"role": "idle"/ { idle++ }
+    /"all_bytes"/ { ranks++; if ($2 + 0 != sum) bad++; if (sum == 0) empty++ }
+    END { exit !(ranks == 16 && bad == 0 && empty == idle && idle < ranks) }' plan.json || wrong "bytes of a rank do not sum up"
 
 # A line's clean rank keeps more clean blocks than the first.
 plan job.yaml --topo "$gpus" --ranks 6 --ranks-per-line 6 --decode-ranks 0 --json 2>/dev/null >plan.json
@@ -60,6 +61,9 @@ awk -v off="${off:-99}" 'BEGIN { exit !(off > -5 && off < 5) }' || wrong "more t
 "$rollmill" bench --for job.yaml --threads 1 --json >speed.json 2>err.txt ||
     wrong "bench --for: $(tail -n 3 err.txt)"
 has 'speeds     measured, speed.json' plan job.yaml --topo 'cpu:2 threads:1' --bench speed.json
+"$rollmill" bench --for job.yaml --json >as_is.json 2>err.txt || wrong "bench --for: $(tail -n 3 err.txt)"
+has 'speeds     measured, as_is.json' plan job.yaml --bench as_is.json
+has ', 1 thread a rank' plan job.yaml --topo 'cpu:4' --bench speed.json
 expect 2 'measured for threads `1`; this plan is for `2`' \
     plan job.yaml --topo 'cpu:2 threads:2' --bench speed.json
 expect 2 'measured for size `64x48`; this plan is for `512x384`' \
