@@ -4,6 +4,8 @@
 # make MODE=tsan     thread sanitizer               make fuzz     fuzz every reader, FUZZ_SECONDS each
 # make MODE=debug    no optimisation                make deps     install what is missing (Debian, Ubuntu)
 # make MPI=0         without MPI, though it is there (MPI=1: with it)
+# make CUDA=0        without CUDA, though it is there (CUDA=1: with it)
+# make MODE=standin  the CUDA parts on the host, by a stand-in for a card, with both sanitizers
 # make hunt HUNT=2000  look for deadlocks and other bits with as many seeds (check: 200)
 # make V=1           show the commands              make help     these lines
 #
@@ -15,6 +17,15 @@ CXX  ?= g++
 FUZZ_SECONDS ?= 45
 HUNT ?= 200
 MPI  ?= $(shell pkg-config --exists ompi-c && echo 1 || echo 0)
+NVCC ?= nvcc
+# The toolkit's folder. Sanitizers do not see into a card, so their builds are without.
+CUDA_HOME := $(or $(CUDA_HOME),$(patsubst %/bin/nvcc,%,$(realpath $(shell command -v $(NVCC)))))
+CUDA.asan := 0
+CUDA.tsan := 0
+CUDA ?= $(or $(CUDA.$(MODE)),$(if $(CUDA_HOME),1,0))
+ifeq ($(MODE),standin)
+override CUDA := standin
+endif
 
 B := build/$(MODE)
 
@@ -24,17 +35,34 @@ OPT.release := -O2 -g
 OPT.debug   := -O0 -g3
 OPT.asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 OPT.tsan    := -O1 -g -fsanitize=thread
-OPT := $(or $(OPT.$(MODE)),$(error MODE is release, debug, asan or tsan))
+OPT.standin := $(OPT.asan)
+OPT := $(or $(OPT.$(MODE)),$(error MODE is release, debug, asan, tsan or standin))
 
 MPI_CFLAGS.1 := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags ompi-c))
 MPI_LDLIBS.1 := $(shell pkg-config --libs ompi-c)
 # No -ffast-math, ever: it deletes isnan() and reorders sums. No contraction either,
 # so that a product and a sum round alike (vec.c apart: one copy per processor).
-CFLAGS   := -std=c11 -D_POSIX_C_SOURCE=200809L $(WARN) $(OPT) -ffp-contract=off -I. $(MPI_CFLAGS.$(MPI)) -MMD -MP
+CUDA_CFLAGS.1 := -isystem $(CUDA_HOME)/include
+CUDA_CFLAGS.standin := $(CUDA_CFLAGS.1)
+CUDA_LDLIBS.1 := -L$(CUDA_HOME)/lib64 -Wl,-rpath,$(CUDA_HOME)/lib64 -lcudart_static -ldl -lrt
+CFLAGS   := -std=c11 -D_POSIX_C_SOURCE=200809L $(WARN) $(OPT) -ffp-contract=off -I. $(MPI_CFLAGS.$(MPI)) \
+            $(CUDA_CFLAGS.$(CUDA)) -MMD -MP
 CXXFLAGS := -std=c++17 -Wall -Wextra -Wshadow $(if $(CI),-Werror) $(OPT) -I. -MMD -MP
 PKGS     := libavformat libavcodec libavutil libswscale yaml-0.1 libzip jansson libcrypto libutf8proc
 LDLIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lsentencepiece -ldnnl -lgomp \
-            $(MPI_LDLIBS.$(MPI)) -lstdc++ -lm -pthread
+            $(MPI_LDLIBS.$(MPI)) $(CUDA_LDLIBS.$(CUDA)) -lstdc++ -lm -pthread
+# Machine code for two kinds of card; what is newer compiles the oldest of these texts it can.
+CUDA_PTX  = 90 $(patsubst compute_%,%,$(lastword $(shell $(NVCC) --list-gpu-arch)))
+CUDA_GEN  = $(foreach a,80 90a,-gencode arch=compute_$a,code=sm_$a) \
+            $(foreach a,$(CUDA_PTX),-gencode arch=compute_$a,code=compute_$a)
+# Without exceptions, run-time types and guarded statics the objects need no libstdc++.
+NVFLAGS   = -std=c++20 -O3 -lineinfo -I. -MMD -MP $(CUDA_GEN) $(if $(CI),-Werror all-warnings) \
+            -Xcompiler -Wall,-Wextra,-fno-exceptions,-fno-rtti,-fno-threadsafe-statics
+# The stand-in: the same files through the host's compiler.
+STANDIN_FLAGS = -x c++ -std=c++20 -fno-extern-tls-init -ftls-model=local-exec -Wall -Wextra -Wno-unknown-pragmas $(if $(CI),-Werror) $(OPT) -O2 -ffp-contract=off -I. \
+                $(CUDA_CFLAGS.1) -include tests/standin/standin_device.cuh -MMD -MP
+CU_COMPILE.1       = $(NVCC) $(NVFLAGS)
+CU_COMPILE.standin = $(CXX) $(STANDIN_FLAGS)
 
 # ---- what there is: one line per folder's part, in reading order -------------
 BASE     := base.c log.c clock.c queue.c trace.c track.c watch.c arena.c text.c utf8.c words.c file.c digest.c pool.c version.c
@@ -43,6 +71,10 @@ KERNELS  := tensor.c kern.c kern_check.c kern_ref.c kern_ref_heavy.c \
             kern_cpu_linear.c kern_cpu_linear_dnn.c kern_cpu_linear_amx.c \
             kern_cpu_attention.c kern_cpu_attention_dnn.c kern_cpu_attention_amx.c \
             dnn.c dnn_v2.c dnn_v3.c vec_best.c amx.c amx_available.c
+CUDA_C   := kern_cuda.c kern_cuda_plain.c cuda_dev.c
+CUDA_CU  := cuda_each.cu cuda_rows.cu cuda_linear.cu cuda_attention.cu cuda_conv.cu
+KERNELS  += cuda_plan.c $(if $(filter 0,$(CUDA)),kern_cuda_none.c,$(CUDA_C))
+STANDIN  := standin_runtime.c standin_block.cc
 # Compiled once per instruction set; vec_best chooses at run time.
 VEC      := baseline avx2 avx512 avx512bf16
 COMM     := comm_launched.c comm_rules.c comm_inbox.c comm_thread.c comm_thread_meet.c comm_thread_world.c comm_thread_run.c
@@ -75,11 +107,12 @@ CMD      += cmd_check.c cmd_doctor.c doctor_machine.c doctor_disk.c doctor_media
 TOOLS    := make_model.c
 TOOLKIT  := zip_writer.c torch_writer.c random_model.c spiece.c
 
-UNIT     := unit_base.c unit_track.c unit_cpu.c unit_roles.c unit_topo.c unit_cost.c unit_schedule.c unit_keys.c
+UNIT     := unit_base.c unit_track.c unit_cpu.c unit_cuda_plan.c unit_roles.c unit_topo.c unit_cost.c unit_schedule.c unit_keys.c
 UNIT     += unit_weights.c unit_pickle.c unit_bind.c unit_random_model.c
 UNIT     += unit_vae.c unit_vae_parts.c unit_vae_refuse.c unit_pixels.c unit_video.c unit_clip_sink.c
 UNIT     += unit_text_clean.c unit_tokenizer.c unit_umt5.c
 UNIT     += unit_yaml.c unit_card.c unit_sweep.c unit_job.c unit_docs.c unit_format.c
+CUDA_UNIT := unit_cuda.c # needs a card or the stand-in
 CHECK    := check_kernels.c check.c check_rows.c check_heavy.c check_attention.c check_closed.c mutants.c # one program
 ALLOC    := alloc_nth.c # with a malloc that fails
 LINE     := line_comm.c line_clip.c line_decode.c
@@ -91,6 +124,8 @@ FUZZ     += fuzz_tokenizer.c fuzz_job.c
 SRC := $(BASE:%=base/%) $(KERNELS:%=kernels/%) $(COMM:%=comm/%) $(CLUSTER:%=cluster/%) \
        $(JOBS:%=jobs/%) $(PIPELINE:%=pipeline/%)
 OBJ := $(SRC:%.c=$B/%.o) $(VEC:%=$B/kernels/vec.%.o) $(PIPELINE_CXX:%.cc=$B/pipeline/%.o)
+CU_OBJ := $(if $(filter 0,$(CUDA)),,$(CUDA_CU:%.cu=$B/kernels/%.cu.o))
+OBJ += $(CU_OBJ) $(if $(filter standin,$(CUDA)),$(patsubst %.c,$B/tests/standin/%.o,$(STANDIN:.cc=.c)))
 LIB := $B/librollmill.a
 
 TESTS := $(UNIT:%.c=$B/tests/%) $(if $(CHECK),$B/tests/check_kernels) \
@@ -122,6 +157,12 @@ $B/%.o: %.cc $B/flags
 	@mkdir -p $(@D)
 	$(call say,CXX,$<) $(CXX) $(CXXFLAGS) -c -o $@ $<
 
+$B/%.cu.o: %.cu $B/flags
+	@mkdir -p $(@D)
+	$(call say,CU,$<) $(CU_COMPILE.$(CUDA)) -c -o $@ $<
+
+$B/tests/standin/%.o: CXXFLAGS += -std=c++20 -ftls-model=local-exec $(CUDA_CFLAGS.1)
+
 # The oracle is a triple loop; it may be unrolled, it may not be reordered.
 $B/kernels/kern_ref%.o: CFLAGS += -O3
 
@@ -146,7 +187,7 @@ $(PROGS): $B/%: $B/tools/%.o $(KIT) $(LIB)
 	$(call say,LINK,$@) $(CC) $(OPT) -o $@ $^ $(LDLIBS) -lz
 
 # Touched only when the flags differ from those of the last build here.
-FLAGS := $(CC) $(CFLAGS) $(CXX) $(CXXFLAGS)
+FLAGS := $(CC) $(CFLAGS) $(CXX) $(CXXFLAGS) $(CU_COMPILE.$(CUDA))
 $B/flags: force
 	@mkdir -p $(@D)
 	@echo '$(FLAGS)' | cmp -s - $@ || echo '$(FLAGS)' > $@
@@ -163,7 +204,7 @@ comma := ,
 say = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2);)
 
 # ---- tests -------------------------------------------------------------------
-$(UNIT:%.c=$B/tests/%): $B/tests/%: $B/tests/unit/%.o $(KIT) $(LIB)
+$(UNIT:%.c=$B/tests/%) $(CUDA_UNIT:%.c=$B/tests/%): $B/tests/%: $B/tests/unit/%.o $(KIT) $(LIB)
 	$(call say,LINK,$@) mkdir -p $(@D) && $(CC) $(OPT) -o $@ $(filter %.o,$^) $(KIT) $(LIB) $(LDLIBS) -lcmocka -lz
 $B/tests/unit_video $B/tests/unit_clip_sink: $B/tests/unit/clips.o
 $B/tests/unit_vae $B/tests/unit_vae_parts: $B/tests/unit/vae_clip.o
@@ -184,7 +225,11 @@ $B/tests/line_decode $B/tests/mpi_decode: $(CHAIN_SHOW:%.c=$B/tests/%.o)
 $(MPI_PROGS): $B/tests/%: $B/tests/mpi/%.o $B/tests/mpi/mpi_rig.o $(LIB)
 	$(call say,LINK,$@) mkdir -p $(@D) && $(CC) $(OPT) -o $@ $(filter %.o,$^) $(LIB) $(LDLIBS) -lcmocka
 
-tests: all $(TESTS) $(MPI_PROGS)
+# The stand-in itself, by planted faults.
+build/standin/tests/standin_faults: build/standin/tests/standin/standin_faults.cu.o build/standin/librollmill.a
+	$(call say,LINK,$@) mkdir -p $(@D) && $(CC) $(OPT) -o $@ $^ $(LDLIBS)
+
+tests: all $(TESTS) $(MPI_PROGS) $(if $(filter 0,$(CUDA)),,$(CUDA_UNIT:%.c=$B/tests/%))
 
 # ---- fuzzing: the library once more, by clang, with coverage and sanitizers -----
 F         := build/fuzz
@@ -235,6 +280,14 @@ SANITIZED := "ROLLMILL=build/asan/rollmill tests/cli/cli_render.sh" \
              "tests/mpirun.sh 3 build/tsan/tests/mpi_comm" \
              "tests/mpirun.sh 3 build/tsan/tests/mpi_clip hunt 10" \
              "tests/mpirun.sh 3 build/tsan/tests/mpi_decode hunt 10"
+# The CUDA parts, as far as they can be seen without a card.
+STANDIN_TESTS := "build/standin/tests/standin_faults" "build/standin/tests/unit_cuda" "STANDIN_DEVICES=2 build/standin/tests/unit_cuda" \
+                 "build/standin/tests/check_kernels --backend cuda-1 --products 12000000" \
+                 "build/standin/rollmill verify --backend cuda-1 --precision f32 tests/golden/block-12-sink tests/golden/text-small" \
+                 "build/standin/rollmill verify --backend cuda-1 --precision bf16 tests/golden/block-21"
+STANDIN_BUILT := rollmill tests/check_kernels tests/unit_cuda tests/standin_faults
+NO_TOOLKIT    := "echo the CUDA toolkit is not installed: no stand-in; exit 77"
+CUDA_TESTS    := tests/gpu/resources.sh $(if $(CUDA_HOME),$(STANDIN_TESTS),$(NO_TOOLKIT))
 lines   = $(foreach test,$(1),"$(test)")
 # One line for each number of RANKS in a test's head.
 ranks   = $(shell sed -n 's/^.*RANKS \([0-9 ]*[0-9]\).*$$/\1/p' tests/mpi/$(1))
@@ -256,9 +309,11 @@ lint:
 check-now: tests
 	@$(MAKE) --no-print-directory MODE=asan tests
 	@$(MAKE) --no-print-directory MODE=tsan $(TSAN:%.c=build/tsan/tests/%) $(TSAN_MORE:%=build/tsan/%)
+	@$(if $(CUDA_HOME),$(MAKE) --no-print-directory MODE=standin $(STANDIN_BUILT:%=build/standin/%))
 	@$(MAKE) --no-print-directory $(FUZZ:%.c=$F/%)
 	@export TSAN_OPTIONS=ignore_noninstrumented_modules=1; LIMIT=900 FUZZ_SECONDS=$(FUZZ_SECONDS) tests/run $(LINT) $(TESTS) $(CLI:%=tests/cli/%) \
 	    $(call mpiruns,$B,$(MPI_TEST)) tests/mpi/mpi_ends.sh $(HUNTS) \
+	    $(CUDA_TESTS) \
 	    $(call lines,$(ASAN:%.c=build/asan/tests/%)) "ASAN_OPTIONS=detect_leaks=0 tests/mpirun.sh 3 build/asan/tests/mpi_comm" \
 	    $(call lines,$(TSAN:%.c=build/tsan/tests/%)) $(SANITIZED) \
 	    "tests/fuzz/run $(FUZZ:%.c=$F/%)"

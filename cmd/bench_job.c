@@ -103,7 +103,7 @@ status bench_job(struct cost_parts *out, const struct job_model *m,
         TRY_OUT(bench_text(&b, &out->text));
         log_info("bench: text %.4g s", out->text);
     }
-    TRY_OUT(backend->open(&ctx, threads));
+    TRY_OUT(backend->open(&ctx, &(struct kern_config){ .threads = threads }));
     TRY_OUT(dit_open(&model, &dit, ctx));
     b.dit = model;
     TRY_OUT(time_passes(out, &b, world));

@@ -107,7 +107,7 @@ static status time_tick(const struct bench_model_config *c, double *seconds, int
     TRY_OUT(st);
     TRY_OUT(schedule_make(&schedule, steps, COUNT_OF(steps), true, 5));
     TRY_OUT(dit_shape_read(&dit.shape, config));
-    TRY_OUT(c->backend->open(&ctx, c->threads));
+    TRY_OUT(c->backend->open(&ctx, &(struct kern_config){ .threads = c->threads }));
     TRY_OUT(dit_open(&model, &dit, ctx));
     TRY_OUT(comm_thread_open(comm, 1, 60));
     TRY_OUT(open_line(&line, model, &schedule, &policy, comm[0], ctx));

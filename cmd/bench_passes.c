@@ -125,7 +125,7 @@ static status time_stage(const struct bench_subject *b, int stage, double second
     struct line *line = NULL;
     status st = ST_OK;
 
-    TRY(b->backend->open(&c.ctx, b->threads));
+    TRY(b->backend->open(&c.ctx, &(struct kern_config){ .threads = b->threads }));
     TRY_OUT(split_make(&c.split, stages, stages));
     TRY_OUT(line_open(&line, &c));
     TRY_OUT(time_ticks(line, m, stage, seconds));

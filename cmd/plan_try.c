@@ -47,7 +47,7 @@ static status hold_line(struct held *h, const struct role_at *at)
     int const ranks = v->roles.line[at->line].ranks;
     struct line_config c;
 
-    TRY(v->bytes.backend->open(&h->ctx, v->cost.parts.threads));
+    TRY(v->bytes.backend->open(&h->ctx, &(struct kern_config){ .threads = v->cost.parts.threads }));
     h->ctx->backend = &h->touching;
     log_info("try: loading %s", dit.weights);
     TRY(dit_open(&h->dit, &dit, h->ctx));

@@ -141,7 +141,7 @@ static status open_line(struct render_line *l)
 
     track_begin(l->track, TRACK_LOAD, TRACK_NOWHERE);
     TRY(render_store_borrow(t->rank->store, &dit, &l->model));
-    TRY(t->rank->o->backend->open(&l->ctx, t->rank->threads));
+    TRY(t->rank->o->backend->open(&l->ctx, &(struct kern_config){ .threads = t->rank->threads }));
     TRY(split_make(&c.split, t->schedule.levels + 1, t->line_comm->size));
     c.model = l->model;
     c.ctx = l->ctx;

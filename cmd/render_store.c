@@ -25,7 +25,7 @@ status render_store_open(struct render_store **out, const struct kern_backend *b
     if (!s) return fail(ST_NOMEM, "store: no memory");
     s->backend = backend;
     pthread_mutex_init(&s->lock, NULL);
-    TRY_OUT(backend->open(&s->ctx, threads));
+    TRY_OUT(backend->open(&s->ctx, &(struct kern_config){ .threads = threads }));
     *out = s;
     s = NULL; /* handed over */
 out:

@@ -246,7 +246,7 @@ status verify_rolling(struct verify_case *c, const char *weights)
     TRY_OUT(add_schedule(c, &schedule));
     TRY_OUT(verify_add(c, "latents", DIMS(frames, p.dim[1], p.dim[2], p.dim[3]), &p.latents));
     TRY_OUT(expect_steps(&p, &schedule));
-    TRY_OUT(c->o.backend->open(&ctx, c->o.threads));
+    TRY_OUT(c->o.backend->open(&ctx, &(struct kern_config){ .threads = c->o.threads }));
     TRY_OUT(dit_open(&model, &config, ctx));
     TRY_OUT(run(&p, model, &schedule, &policy));
     TRY_OUT(verify_gather(c));

@@ -1,24 +1,25 @@
 #include "kernels/kern.h"
 #include "kernels/kern_cpu.h"
+#include "kernels/kern_cuda.h"
 #include "kernels/kern_ref.h"
 
 #include <string.h>
 
-static const struct kern_backend *const backends[] = { &kern_ref_backend, &kern_cpu_backend };
+static const struct kern_backend *const on_host[] = { &kern_ref_backend, &kern_cpu_backend };
 
 const struct kern_backend *kern_backend_at(int i)
 {
-    return i < COUNT_OF(backends) ? backends[i] : NULL;
+    return i < COUNT_OF(on_host) ? on_host[i] : kern_cuda_at(i - COUNT_OF(on_host));
 }
 
 const struct kern_backend *kern_backend_find(const char *name)
 {
-    for (int i = 0; i < COUNT_OF(backends); i++)
-        if (!strcmp(backends[i]->name, name)) return backends[i];
+    const struct kern_backend *b;
+
+    for (int i = 0; (b = kern_backend_at(i)); i++)
+        if (!strcmp(b->name, name)) return b;
     return NULL;
 }
-
-const char *kern_backend_names(void) { return "ref|cpu"; }
 
 status kern_weight_place(struct kern_weight *out, const struct kern_backend *backend,
                          struct arena *a, enum kern_use use, enum dtype dtype, int ndim,

@@ -34,6 +34,11 @@ struct kern_ctx {
     int threads;
 };
 
+struct kern_config {
+    int threads; /* >= 1: this rank's share of the processor */
+    int device;  /* number of the card, from 0; a backend that has none takes no notice */
+};
+
 /* A weight matrix in the form its backend likes best. `t` is the logical shape
  * in the compute dtype; t.data points to packed bytes only the backend reads. */
 enum kern_use {
@@ -224,8 +229,11 @@ struct kern_backend {
     const char *(*kernels)(char buf[KERN_TEXT]);
     struct kern_ops ops;
 
-    /* threads >= 1: this rank's share. Whoever opens, closes. */
-    status (*open)(struct kern_ctx **out, int threads);
+    /* Why this backend cannot compute on this machine; NULL: it can. */
+    const char *(*absent)(void);
+
+    /* ST_DEVICE if it is absent. Whoever opens, closes. */
+    status (*open)(struct kern_ctx **out, const struct kern_config *c);
     void (*close)(struct kern_ctx **); /* NULL is fine; sets NULL */
 
     /* Memory the operations work on; aligned to ARENA_ALIGN, not initialised. */

@@ -21,9 +21,12 @@ static void close_cpu(struct kern_ctx **ctx)
     *ctx = NULL;
 }
 
-static status open_cpu(struct kern_ctx **out, int threads)
+static const char *absent_cpu(void) { return NULL; }
+
+static status open_cpu(struct kern_ctx **out, const struct kern_config *config)
 {
     struct cpu_ctx *const c = calloc(1, sizeof *c);
+    int const threads = config->threads;
     struct kern_ctx *ctx = &c->base;
     status st = ST_OK;
 
@@ -158,6 +161,7 @@ const struct kern_backend kern_cpu_backend = {
         .copy = ref_copy,
         .zero = ref_zero,
     },
+    .absent = absent_cpu,
     .open = open_cpu,
     .close = close_cpu,
     .alloc = alloc_cpu,

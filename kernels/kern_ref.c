@@ -8,18 +8,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-static status open_ref(struct kern_ctx **out, int threads)
+static const char *absent_ref(void) { return NULL; }
+
+static status open_ref(struct kern_ctx **out, const struct kern_config *config)
 {
     struct ref_ctx *c = calloc(1, sizeof *c);
 
     *out = NULL;
     if (!c) return fail(ST_NOMEM, "ref: no memory for a context");
-    status const st = pool_open(&c->pool, threads);
+    status const st = pool_open(&c->pool, config->threads);
     if (st != ST_OK) {
         free(c);
         return st;
     }
-    c->base = (struct kern_ctx){ .backend = &kern_ref_backend, .threads = threads };
+    c->base = (struct kern_ctx){ .backend = &kern_ref_backend, .threads = config->threads };
     *out = &c->base;
     return ST_OK;
 }
@@ -315,6 +317,7 @@ const struct kern_backend kern_ref_backend = {
         .copy = ref_copy,
         .zero = ref_zero,
     },
+    .absent = absent_ref,
     .open = open_ref,
     .close = close_ref,
     .alloc = alloc_ref,

@@ -8,5 +8,5 @@ for tool in clang-format-14 clang-format; do
     tool=
 done
 [ -n "$tool" ] || { echo "clang-format 14 is not installed" && exit 77; }
-find base kernels comm cluster jobs pipeline cmd tools tests -name '*.[ch]' -o -name '*.cc' |
+find base kernels comm cluster jobs pipeline cmd tools tests -name '*.[ch]' -o -name '*.cc' -o -name '*.cu' -o -name '*.cuh' |
     xargs "$tool" --dry-run -Werror

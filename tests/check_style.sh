@@ -16,7 +16,7 @@ text() { # files, by name pattern, without data and what was built
         -path '*/corpus' -prune -o -type f \( "$@" \) -print | sort
 }
 
-mapfile -t code < <(text -name '*.[ch]' -o -name '*.cc' -o -name '*.cu')
+mapfile -t code < <(text -name '*.[ch]' -o -name '*.cc' -o -name '*.cu' -o -name '*.cuh')
 mapfile -t scripts < <(text -name '*.sh' -o -path ./tests/run -o -path ./.ci/run)
 mapfile -t rest < <(text -name '*.md' -o -name 'Makefile' -o -name '*.yaml' -o -name '*.py' \
     -o -name '.clang-*' -o -name .gitignore)
@@ -34,11 +34,11 @@ complain "a path of one machine" "$(grep -nE '(^|[^a-z./])/(home|root|work|mnt|U
     "${code[@]}" "${rest[@]}")"
 complain "work left to do" "$(grep -nE '\b(TO''DO|FIX''ME|XX''X)\b' "${all[@]}")"
 complain "first line names another file" "$(for f in "${code[@]}"; do
-    head -n 2 "$f" | grep -oE '^(/\*| \*) [a-z_0-9]+\.[ch] - ' | grep -vF " ${f##*/} - " |
+    head -n 2 "$f" | grep -oE '^(/\*| \*) [a-z_0-9]+\.(c|h|cc|cu|cuh) - ' | grep -vF " ${f##*/} - " |
         sed "s|^|$f: |"
 done)"
 complain "header without its first line, 'name.h - what it is'" "$(for f in "${code[@]}"; do
-    case $f in *.h) head -n 2 "$f" | grep -qF " ${f##*/} - " || echo "$f" ;; esac
+    case $f in *.h | *.cuh) head -n 2 "$f" | grep -qF " ${f##*/} - " || echo "$f" ;; esac
 done)"
 read -ra mpi < <(pkg-config --cflags ompi-c)
 complain "header that does not compile alone" "$(for f in "${code[@]}"; do

@@ -22,6 +22,11 @@ static void *need(void *p)
     exit(1);
 }
 
+bool within(const struct check *k, int64_t products)
+{
+    return !k->products || products <= k->products;
+}
+
 void case_begin(struct check *k, const char *fmt, ...)
 {
     va_list ap;

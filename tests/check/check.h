@@ -28,9 +28,10 @@ struct operand {
 struct check {
     const struct kern_backend *backend[SIDES];
     struct kern_ctx *ctx[SIDES];
-    enum dtype act; /* F32 or BF16 */
-    bool small;     /* leave the model's own shapes out */
-    bool quiet;     /* count failures, do not print them */
+    enum dtype act;   /* F32 or BF16 */
+    bool small;       /* leave the model's own shapes out */
+    int64_t products; /* and cases of more than so many products; 0: none for that */
+    bool quiet;       /* count failures, do not print them */
     uint64_t rng;
     const char *op;
 
@@ -40,6 +41,9 @@ struct check {
     bool refused_to_run; /* a side failed: nothing to compare */
     long compared, failures;
 };
+
+/* May a case of this kind take so many products? */
+bool within(const struct check *k, int64_t products);
 
 void case_begin(struct check *k, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void case_end(struct check *k);

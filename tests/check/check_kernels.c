@@ -1,7 +1,9 @@
 /*
  * check_kernels.c - every operation of every backend against the oracle.
  *
- *   check_kernels [--seed N] [--only OP] [--backend NAME]
+ *   check_kernels [--seed N] [--only OP] [--backend NAME] [--products N]
+ *
+ * --products leaves out the cases of more than N products, where a backend is slow.
  *
  * The list of operations is kern.h's own, so a new one does not link without a
  * check. The oracle is checked against closed formulas; then the checker is
@@ -12,10 +14,12 @@
 #include "tests/rng.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 struct options {
     uint64_t seed;
     const char *only, *backend; /* NULL: all */
+    int64_t products;           /* of a case at most; 0: any number */
 };
 
 static bool contexts_open(struct check *k)
@@ -23,7 +27,8 @@ static bool contexts_open(struct check *k)
     for (int s = 0; s < SIDES; s++) {
         /* The oracle may use what threads there are: its rows do not depend on it. */
         int const threads = s == ONE_THREAD ? 1 : s == THREE_THREADS ? 3 : 2;
-        if (k->backend[s]->open(&k->ctx[s], threads) == ST_OK) continue;
+        if (k->backend[s]->open(&k->ctx[s], &(struct kern_config){ .threads = threads }) == ST_OK)
+            continue;
         printf("%s: cannot open: %s\n", k->backend[s]->name, error_last()->msg);
         k->failures++;
         return false;
@@ -72,15 +77,23 @@ static struct check begin(const struct kern_backend *oracle, const struct kern_b
     };
 }
 
-/* Both precisions; adds to the totals. */
+/* Both precisions; adds to the totals. A backend that cannot run here is named and left out,
+ * unless it was asked for. */
 static void check_backend(const struct options *o, const struct kern_backend *oracle,
                           const struct kern_backend *backend, long totals[2])
 {
+    const char *const absent = backend->absent();
     bool const small = !strcmp(oracle->name, "closed");
 
+    if (absent) {
+        printf("%s: not checked here: %s\n", backend->name, absent);
+        totals[1] += o->backend != NULL;
+        return;
+    }
     for (int i = 0; i < 2; i++) {
         struct check k = begin(oracle, backend, i ? DT_BF16 : DT_F32, o->seed);
         k.small = small;
+        k.products = o->products;
         if (complete(&k) && contexts_open(&k)) check_operations(&k, o->only);
         contexts_close(&k);
         printf("%s against %s, %s: %ld elements and refusals, %ld failures\n", backend->name,
@@ -151,9 +164,11 @@ int main(int argc, char **argv)
     struct options o = { .seed = rng_seed(argc, argv) };
     long totals[2] = { 0 };
 
-    for (int i = 1; i + 1 < argc; i += 2) {
-        if (!strcmp(argv[i], "--only")) o.only = argv[i + 1];
-        else if (!strcmp(argv[i], "--backend")) o.backend = argv[i + 1];
+    for (int i = 1; i < argc; i++) {
+        bool const more = i + 1 < argc;
+        if (more && !strcmp(argv[i], "--products")) o.products = strtoll(argv[++i], NULL, 10);
+        else if (more && !strcmp(argv[i], "--only")) o.only = argv[++i];
+        else if (more && !strcmp(argv[i], "--backend")) o.backend = argv[++i];
     }
     printf("check_kernels --seed %llu\n", (unsigned long long)o.seed);
     check_all(&o, totals);

@@ -123,13 +123,13 @@ static void damage(const struct mutant_ctx *m, const struct tensor *out, const s
 KERN_OPS(OP)
 #undef OP
 
-static status mutant_open(struct kern_ctx **out, int threads)
+static status mutant_open(struct kern_ctx **out, const struct kern_config *c)
 {
     struct mutant_ctx *const m = calloc(1, sizeof *m);
 
     *out = NULL;
     if (!m) return fail(ST_NOMEM, "mutant");
-    status const st = kern_ref_backend.open(&m->ref, threads);
+    status const st = kern_ref_backend.open(&m->ref, c);
     if (st != ST_OK) {
         free(m);
         return st;

@@ -29,7 +29,7 @@ static status open_model(struct show_model *m)
 
     TRY(schedule_make(&m->schedule, (double[]){ 1000, 800, 600, 400, 200 }, 5, true, 5));
     TRY(dit_shape_read(&m->shape, MODEL "config.json"));
-    TRY(m->backend->open(&m->ctx, 1));
+    TRY(m->backend->open(&m->ctx, &(struct kern_config){ .threads = 1 }));
     c.shape = m->shape;
     TRY(dit_open(&m->dit, &c, m->ctx));
     for (int i = 0; i < COUNT_OF(m->embeds); i++) {

@@ -199,9 +199,9 @@ static status weak_attention(struct kern_ctx *c, const struct kern_attention *a)
     return kern_backend_find("ref")->ops.attention(c, a);
 }
 
-static status weak_open(struct kern_ctx **out, int threads)
+static status weak_open(struct kern_ctx **out, const struct kern_config *c)
 {
-    TRY(kern_backend_find("ref")->open(out, threads));
+    TRY(kern_backend_find("ref")->open(out, c));
     (*out)->backend = &weak;
     return ST_OK;
 }

@@ -91,7 +91,7 @@ static void loads(void **state)
     arena_measure(&measured, "weights");
     assert_int_equal(bind_place(&l, ref, &measured), ST_OK);
     assert_null(m.norm.data);
-    assert_int_equal(ref->open(&ctx, 1), ST_OK);
+    assert_int_equal(ref->open(&ctx, &(struct kern_config){ .threads = 1 }), ST_OK);
     assert_int_equal(ref->alloc(ctx, measured.used, &memory), ST_OK);
     memset(memory, 0xff, measured.used);
     arena_over(&real, "weights", memory, measured.used);
@@ -182,7 +182,7 @@ static void weights_must_be_finite(void **state)
     static _Alignas(ARENA_ALIGN) unsigned char memory[4096];
 
     (void)state;
-    assert_int_equal(ref->open(&ctx, 1), ST_OK);
+    assert_int_equal(ref->open(&ctx, &(struct kern_config){ .threads = 1 }), ST_OK);
     for (int i = 0; i < COUNT_OF(rows); i++) {
         struct bind_list l = { 0 };
         struct bind_slot slot = { .ndim = 1, .dim = { rows[i].t.dim[0] } };

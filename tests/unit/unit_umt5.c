@@ -92,6 +92,7 @@ static void golden(void **state)
 {
     (void)state;
     for (int i = 0; kern_backend_at(i); i++) {
+        if (kern_backend_at(i)->absent()) continue;
         check_golden(kern_backend_at(i), DT_F32, 1e-4);
         check_golden(kern_backend_at(i), DT_BF16, 2e-2);
     }

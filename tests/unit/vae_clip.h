@@ -33,7 +33,7 @@ float *decode(struct vae *v, const struct clip *c, int step);
 /* a is as b, to the bit, and freed. */
 void same_and_free(float *a, const float *b, int64_t count);
 
-/* Call `test` with every backend of this build. */
+/* Call `test` with every backend of this build that can run here. */
 void every_backend(void (*test)(const struct kern_backend *));
 
 /* A backend that counts its memory and fills it with NaN; one at a time. */

@@ -1,0 +1,139 @@
+/* kern_cuda.c - the CUDA backends' memory, and which function serves what at which level. */
+#include "kernels/kern_cuda.h"
+#include "kernels/cuda_dev.h"
+#include "kernels/kern_cuda_plain.h"
+
+#include <stdlib.h>
+
+status cuda_enter(struct kern_ctx *ctx, struct cuda_ctx **out)
+{
+    *out = (struct cuda_ctx *)ctx;
+    return cuda_dev_select((*out)->device);
+}
+
+status cuda_scratch(struct cuda_ctx *c, size_t bytes)
+{
+    if (bytes <= c->scratch_bytes) return ST_OK;
+    TRY(cuda_stream_sync(c->stream));
+    cuda_dev_free(c->scratch);
+    c->scratch_bytes = 0;
+    TRY(cuda_dev_alloc(bytes, &c->scratch));
+    c->scratch_bytes = bytes;
+    return ST_OK;
+}
+
+static void close_cuda(struct kern_ctx **ctx)
+{
+    struct cuda_ctx *c;
+
+    if (!*ctx) return;
+    if (cuda_enter(*ctx, &c) != ST_OK) error_clear(); /* what is left to do frees host memory */
+    cuda_dev_free(c->scratch);
+    cuda_stream_close(&c->stream);
+    free(c);
+    *ctx = NULL;
+}
+
+static status open_cuda(struct kern_ctx **out, const struct kern_config *config,
+                        const struct kern_backend *backend)
+{
+    const char *const absent = cuda_dev_absent();
+    struct cuda_ctx *const c = calloc(1, sizeof *c);
+    struct kern_ctx *ctx = &c->base;
+    status st = ST_OK;
+
+    *out = NULL;
+    if (!c) return fail(ST_NOMEM, "%s: no memory for a context", backend->name);
+    c->base = (struct kern_ctx){ .backend = backend, .threads = config->threads };
+    c->device = config->device;
+    if (absent) TRY_OUT(fail(ST_DEVICE, "%s: %s", backend->name, absent));
+    TRY_OUT(cuda_dev_select(c->device));
+    TRY_OUT(cuda_stream_open(&c->stream, false));
+    *out = ctx;
+    ctx = NULL;
+out:
+    close_cuda(&ctx);
+    return st;
+}
+
+static status alloc_cuda(struct kern_ctx *ctx, size_t bytes, void **at)
+{
+    struct cuda_ctx *c;
+
+    TRY(cuda_enter(ctx, &c));
+    return cuda_dev_alloc(bytes, at);
+}
+
+static void free_cuda(struct kern_ctx *ctx, void *at)
+{
+    struct cuda_ctx *c;
+
+    if (cuda_enter(ctx, &c) != ST_OK) error_clear();
+    cuda_dev_free(at);
+}
+
+static status upload_cuda(struct kern_ctx *ctx, const struct tensor *to, const void *host)
+{
+    struct cuda_ctx *c;
+
+    TRY(cuda_enter(ctx, &c));
+    return cuda_dev_upload(to->data, host, tensor_bytes(to), c->stream);
+}
+
+static status download_cuda(struct kern_ctx *ctx, void *host, const struct tensor *from)
+{
+    struct cuda_ctx *c;
+
+    TRY(cuda_enter(ctx, &c));
+    return cuda_dev_download(host, from->data, tensor_bytes(from), c->stream);
+}
+
+static status sync_cuda(struct kern_ctx *ctx)
+{
+    struct cuda_ctx *c;
+
+    TRY(cuda_enter(ctx, &c));
+    return cuda_stream_sync(c->stream);
+}
+
+/* What the levels have in common. */
+#define CUDA_MEMBERS                                                                               \
+    .absent = cuda_dev_absent, .close = close_cuda, .alloc = alloc_cuda, .free = free_cuda,        \
+    .upload = upload_cuda, .download = download_cuda, .sync = sync_cuda
+
+static status open_cuda_1(struct kern_ctx **out, const struct kern_config *config);
+
+static const struct kern_backend cuda_1 = {
+    .name = "cuda-1",
+    .ops = {
+        .pack = cuda_plain_pack,
+        .linear = cuda_plain_linear,
+        .layernorm = cuda_plain_layernorm,
+        .rmsnorm = cuda_plain_rmsnorm,
+        .rope = cuda_plain_rope,
+        .attention = cuda_plain_attention,
+        .merge = cuda_plain_merge,
+        .conv3d = cuda_plain_conv3d,
+        .channel_norm = cuda_plain_channel_norm,
+        .mul = cuda_plain_mul,
+        .patchify = cuda_plain_patchify,
+        .unpatchify = cuda_plain_unpatchify,
+        .axpby = cuda_plain_axpby,
+        .copy = cuda_plain_copy,
+        .zero = cuda_plain_zero,
+    },
+    .open = open_cuda_1,
+    .packed_bytes = cuda_plain_bytes,
+    CUDA_MEMBERS,
+};
+
+static status open_cuda_1(struct kern_ctx **out, const struct kern_config *config)
+{
+    return open_cuda(out, config, &cuda_1);
+}
+
+static const struct kern_backend *const levels[] = { &cuda_1 };
+
+const struct kern_backend *kern_cuda_at(int i) { return i < COUNT_OF(levels) ? levels[i] : NULL; }
+
+const char *kern_backend_names(void) { return "ref|cpu|cuda-1"; }
