@@ -44,7 +44,7 @@ MPI_LDLIBS.1 := $(shell pkg-config --libs ompi-c)
 # so that a product and a sum round alike (vec.c apart: one copy per processor).
 CUDA_CFLAGS.1 := -isystem $(CUDA_HOME)/include
 CUDA_CFLAGS.standin := $(CUDA_CFLAGS.1)
-CUDA_LDLIBS.1 := -L$(CUDA_HOME)/lib64 -Wl,-rpath,$(CUDA_HOME)/lib64 -lcudart_static -ldl -lrt
+CUDA_LDLIBS.1 := -L$(CUDA_HOME)/lib64 -Wl,-rpath,$(CUDA_HOME)/lib64 -lcublasLt -lcudnn -lcudart_static -ldl -lrt
 CFLAGS   := -std=c11 -D_POSIX_C_SOURCE=200809L $(WARN) $(OPT) -ffp-contract=off -I. $(MPI_CFLAGS.$(MPI)) \
             $(CUDA_CFLAGS.$(CUDA)) -MMD -MP
 CXXFLAGS := -std=c++17 -Wall -Wextra -Wshadow $(if $(CI),-Werror) $(OPT) -I. -MMD -MP
@@ -66,15 +66,20 @@ CU_COMPILE.standin = $(CXX) $(STANDIN_FLAGS)
 
 # ---- what there is: one line per folder's part, in reading order -------------
 BASE     := base.c log.c clock.c queue.c trace.c track.c watch.c arena.c text.c utf8.c words.c file.c digest.c pool.c version.c
-KERNELS  := tensor.c kern.c kern_check.c kern_ref.c kern_ref_heavy.c \
+KERNELS  := tensor.c kern.c kern_check.c kern_size.c kern_compose.c kern_ref.c kern_ref_heavy.c \
             kern_cpu.c kern_cpu_rows.c kern_cpu_conv.c \
             kern_cpu_linear.c kern_cpu_linear_dnn.c kern_cpu_linear_amx.c \
             kern_cpu_attention.c kern_cpu_attention_dnn.c kern_cpu_attention_amx.c \
             dnn.c dnn_v2.c dnn_v3.c vec_best.c amx.c amx_available.c
-CUDA_C   := kern_cuda.c kern_cuda_plain.c cuda_dev.c
+CUDA_C   := kern_cuda.c kern_cuda_plain.c cuda_dev.c cuda_fetch.c
+CUDA_C   += kern_cuda_fast_rows.c cuda_lt.c cuda_lt_linear.c cuda_dnn_desc.c cuda_dnn_plan.c cuda_dnn_attention.c
 CUDA_CU  := cuda_each.cu cuda_rows.cu cuda_linear.cu cuda_attention.cu cuda_conv.cu
-KERNELS  += cuda_plan.c $(if $(filter 0,$(CUDA)),kern_cuda_none.c,$(CUDA_C))
-STANDIN  := standin_runtime.c standin_block.cc
+CUDA_CU  += cuda_fused.cu
+CUDA_C   += cuda_pixels.c cuda_dnn_conv.c
+CUDA_CU  += cuda_channel_norm.cu cuda_conv_few.cu cuda_conv_frames.cu
+KERNELS  += cuda_fused_plan.c cuda_dnn_graph.c cuda_dnn_attention_graph.c
+KERNELS  += cuda_plan.c cuda_conv_plan.c cuda_pixels_plan.c $(if $(filter 0,$(CUDA)),kern_cuda_none.c,$(CUDA_C))
+STANDIN  := standin_runtime.c standin_block.cc standin_lt.c standin_dnn.c standin_dnn_sdpa.c standin_dnn_conv.c
 # Compiled once per instruction set; vec_best chooses at run time.
 VEC      := baseline avx2 avx512 avx512bf16
 COMM     := comm_launched.c comm_rules.c comm_inbox.c comm_thread.c comm_thread_meet.c comm_thread_world.c comm_thread_run.c
@@ -93,7 +98,7 @@ PIPELINE += runes.c charmap.c char_class.c badness.c lossy_utf8.c mojibake.c htm
 PIPELINE_CXX := tokenizer.cc
 # the line
 PIPELINE += schedule.c noise.c rope.c keys.c timeline.c cache.c
-PIPELINE += dit_shape.c dit.c dit_time.c dit_forward.c line.c line_pass.c line_attend.c line_exchange.c crew.c
+PIPELINE += dit_shape.c dit.c dit_time.c dit_forward.c line.c line_size.c line_pass.c line_blocks.c line_attend.c line_exchange.c crew.c
 # pictures
 PIPELINE += vae.c vae_net.c vae_parts.c vae_layout.c vae_layer.c vae_decode.c vae_encode.c decode_link.c decode_chain.c
 PIPELINE += pixels.c quality.c codec.c encoder.c video.c video_verify.c contact.c sidecar.c attempt.c clip_sink.c
@@ -109,13 +114,13 @@ TOOLKIT  := zip_writer.c torch_writer.c random_model.c spiece.c
 
 UNIT     := unit_base.c unit_track.c unit_cpu.c unit_cuda_plan.c unit_roles.c unit_topo.c unit_cost.c unit_schedule.c unit_keys.c
 UNIT     += unit_weights.c unit_pickle.c unit_bind.c unit_random_model.c
-UNIT     += unit_vae.c unit_vae_parts.c unit_vae_refuse.c unit_pixels.c unit_video.c unit_clip_sink.c
+UNIT     += unit_cuda_conv.c unit_cuda_fused.c unit_vae.c unit_vae_parts.c unit_vae_refuse.c unit_pixels.c unit_video.c unit_clip_sink.c
 UNIT     += unit_text_clean.c unit_tokenizer.c unit_umt5.c
 UNIT     += unit_yaml.c unit_card.c unit_sweep.c unit_job.c unit_docs.c unit_format.c
 CUDA_UNIT := unit_cuda.c # needs a card or the stand-in
-CHECK    := check_kernels.c check.c check_rows.c check_heavy.c check_attention.c check_closed.c mutants.c # one program
+CHECK    := check_kernels.c check.c check_rows.c check_heavy.c check_attention.c check_fused.c check_closed.c mutants.c # one program
 ALLOC    := alloc_nth.c # with a malloc that fails
-LINE     := line_comm.c line_clip.c line_decode.c
+LINE     := line_comm.c line_clip.c line_batch.c line_decode.c
 MPI_TEST := mpi_comm.c mpi_clip.c mpi_decode.c # under mpirun, with as many RANKS as their heads say
 CLI      := cli_verify.sh cli_inspect.sh cli_check.sh cli_plan.sh cli_doctor.sh cli_render.sh cli_memory.sh cli_world.sh cli_faults.sh cli_threads.sh
 FUZZ     := fuzz_safetensors.c fuzz_torch.c
@@ -130,6 +135,8 @@ LIB := $B/librollmill.a
 
 TESTS := $(UNIT:%.c=$B/tests/%) $(if $(CHECK),$B/tests/check_kernels) \
          $(ALLOC:%.c=$B/tests/%) $(LINE:%.c=$B/tests/%)
+PLANS := gpu_plans gpu_plans_conv
+TESTS += $(if $(filter 1,$(CUDA)),$(PLANS:%=$B/tests/%))
 MPI_PROGS := $(MPI_TEST:%.c=$B/tests/%)
 PROGS := $(TOOLS:%.c=$B/%)
 KIT   := $B/libtoolkit.a
@@ -162,6 +169,9 @@ $B/%.cu.o: %.cu $B/flags
 	$(call say,CU,$<) $(CU_COMPILE.$(CUDA)) -c -o $@ $<
 
 $B/tests/standin/%.o: CXXFLAGS += -std=c++20 -ftls-model=local-exec $(CUDA_CFLAGS.1)
+
+# Products of the model's sizes, many times over.
+$B/tests/standin/standin_lt.o: CFLAGS += -O3 -fno-sanitize=all
 
 # The oracle is a triple loop; it may be unrolled, it may not be reordered.
 $B/kernels/kern_ref%.o: CFLAGS += -O3
@@ -208,7 +218,10 @@ $(UNIT:%.c=$B/tests/%) $(CUDA_UNIT:%.c=$B/tests/%): $B/tests/%: $B/tests/unit/%.
 	$(call say,LINK,$@) mkdir -p $(@D) && $(CC) $(OPT) -o $@ $(filter %.o,$^) $(KIT) $(LIB) $(LDLIBS) -lcmocka -lz
 $B/tests/unit_video $B/tests/unit_clip_sink: $B/tests/unit/clips.o
 $B/tests/unit_vae $B/tests/unit_vae_parts: $B/tests/unit/vae_clip.o
+$B/tests/unit_cuda_conv: $B/tests/standin/standin_dnn_conv.o
 $B/tests/check_kernels: $(CHECK:%.c=$B/tests/check/%.o) $(LIB)
+	$(call say,LINK,$@) mkdir -p $(@D) && $(CC) $(OPT) -o $@ $^ $(LDLIBS)
+$(PLANS:%=$B/tests/%): $B/tests/%: $B/tests/gpu/%.o $(LIB)
 	$(call say,LINK,$@) mkdir -p $(@D) && $(CC) $(OPT) -o $@ $^ $(LDLIBS)
 WRAP := $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc strdup strndup)
 $(ALLOC:%.c=$B/tests/%): $B/tests/%: $B/tests/alloc/%.o $(LIB)
@@ -218,7 +231,7 @@ $(LINE:%.c=$B/tests/%): $B/tests/%: $B/tests/line/%.o $(LIB)
 COMM_CHECKS := comm_check_exchange.c comm_check_meet.c comm_check_tell.c comm_check_end.c comm_delay.c
 $B/tests/line_comm $B/tests/mpi_comm: $(COMM_CHECKS:%.c=$B/tests/line/%.o)
 CLIP_SHOW := watched.c comm_delay.c clip_show.c clip_trial.c
-$B/tests/line_clip $B/tests/mpi_clip: $(CLIP_SHOW:%.c=$B/tests/line/%.o)
+$B/tests/line_clip $B/tests/line_batch $B/tests/mpi_clip: $(CLIP_SHOW:%.c=$B/tests/line/%.o)
 CHAIN_SHOW := line/watched.c line/comm_delay.c line/chain_show.c unit/vae_clip.c
 $B/tests/line_decode $B/tests/mpi_decode: $(CHAIN_SHOW:%.c=$B/tests/%.o)
 
@@ -283,6 +296,9 @@ SANITIZED := "ROLLMILL=build/asan/rollmill tests/cli/cli_render.sh" \
 # The CUDA parts, as far as they can be seen without a card.
 STANDIN_TESTS := "build/standin/tests/standin_faults" "build/standin/tests/unit_cuda" "STANDIN_DEVICES=2 build/standin/tests/unit_cuda" \
                  "build/standin/tests/check_kernels --backend cuda-1 --products 12000000" \
+                 "build/standin/tests/check_kernels --backend cuda-2 --products 20000000" \
+                 "build/standin/rollmill verify --backend cuda-2 --precision f32 tests/golden/rolling-one-block" \
+                 "build/standin/rollmill verify --backend cuda-2 --precision bf16 tests/golden/rolling-head64" \
                  "build/standin/rollmill verify --backend cuda-1 --precision f32 tests/golden/block-12-sink tests/golden/text-small" \
                  "build/standin/rollmill verify --backend cuda-1 --precision bf16 tests/golden/block-21"
 STANDIN_BUILT := rollmill tests/check_kernels tests/unit_cuda tests/standin_faults
@@ -311,7 +327,8 @@ check-now: tests
 	@$(MAKE) --no-print-directory MODE=tsan $(TSAN:%.c=build/tsan/tests/%) $(TSAN_MORE:%=build/tsan/%)
 	@$(if $(CUDA_HOME),$(MAKE) --no-print-directory MODE=standin $(STANDIN_BUILT:%=build/standin/%))
 	@$(MAKE) --no-print-directory $(FUZZ:%.c=$F/%)
-	@export TSAN_OPTIONS=ignore_noninstrumented_modules=1; LIMIT=900 FUZZ_SECONDS=$(FUZZ_SECONDS) tests/run $(LINT) $(TESTS) $(CLI:%=tests/cli/%) \
+	@export TSAN_OPTIONS=ignore_noninstrumented_modules=1; LIMIT=900 FUZZ_SECONDS=$(FUZZ_SECONDS) tests/run $(LINT) $(filter-out $(PLANS:%=$B/tests/%),$(TESTS)) \
+	    $(foreach plan,$(PLANS),"CUDA_HOME=$(CUDA_HOME) tests/gpu/plans.sh $B/tests/$(plan)") $(CLI:%=tests/cli/%) \
 	    $(call mpiruns,$B,$(MPI_TEST)) tests/mpi/mpi_ends.sh $(HUNTS) \
 	    $(CUDA_TESTS) \
 	    $(call lines,$(ASAN:%.c=build/asan/tests/%)) "ASAN_OPTIONS=detect_leaks=0 tests/mpirun.sh 3 build/asan/tests/mpi_comm" \

@@ -98,6 +98,21 @@ void program_linear(struct program *p, const struct kern_linear *a)
     keep_linear(p, a);
 }
 
+void program_linear_norm(struct program *p, const struct kern_linear_norm *a)
+{
+    p->flops += 2.0 * (double)tensor_count(a->linear.x) * (double)a->linear.w->t.dim[0];
+    keep_linear_norm(p, a);
+}
+
+void program_qkv(struct program *p, const struct kern_qkv *a)
+{
+    const struct kern_projection *const all[] = { &a->q, &a->k, &a->v };
+
+    for (int i = 0; i < COUNT_OF(all); i++)
+        if (all[i]->out) p->flops += 2.0 * (double)tensor_count(a->x) * (double)all[i]->w->t.dim[0];
+    keep_qkv(p, a);
+}
+
 void program_attention(struct program *p, const struct kern_attention *a)
 {
     int64_t keys = 0;

@@ -11,7 +11,7 @@
 
 struct plan_options {
     const char *topo; /* NULL: this machine */
-    const char *bench, *goal, *backend, *precision;
+    const char *bench, *goal, *backend, *precision, *determinism;
     int ranks, ranks_per_line, decode_ranks, rank_to_try;
     bool cross_nodes, json;
 };
@@ -87,7 +87,8 @@ static status make_plan(struct plan_view *v, const struct plan_options *o, char 
 
     TRY(read_topo(v, o));
     TRY(job_model_open(&v->model, jobs, count, precision));
-    TRY(plan_bytes_open(&v->bytes, &v->model, kern_backend_find(o->backend)));
+    TRY(plan_bytes_open(&v->bytes, &v->model, kern_backend_find(o->backend),
+                        strcmp(o->determinism, "batch") ? LINE_STRICT : LINE_BATCH));
     struct cost_facts const facts = job_model_facts(&v->model);
     TRY(cost_facts_shape(&v->cost.shape, &facts));
     v->cost.shape.clips = v->model.clips;
@@ -180,6 +181,9 @@ status cmd_plan(int argc, char **argv)
           .choices = kern_backend_names() },
         { "precision", OPT_CHOICE, &p.precision, .value = "TYPE",
           .help = "of weights and activations", .choices = "job|f32|bf16" },
+        { "determinism", OPT_CHOICE, &p.determinism, .value = "CLASS",
+          .help = "a rank's blocks one by one, or in one batch; else as the backend likes",
+          .choices = "strict|batch" },
         { "try", OPT_INT, &p.rank_to_try, .value = "RANK",
           .help = "load and open what this rank would hold, and compare; -1: none", .min = -1,
           .max = ROLES_RANKS - 1 },
@@ -201,6 +205,7 @@ status cmd_plan(int argc, char **argv)
     if (argc < 2) return fail(ST_ARG, "plan needs at least one JOB.yaml; see --help");
     if (p.json && p.rank_to_try >= 0)
         return fail(ST_ARG, "plan: one of --json and --try is allowed");
+    if (!p.determinism) p.determinism = kern_backend_find(p.backend)->batches ? "batch" : "strict";
     opts_print(&o);
     return plan(&p, argv + 1, argc - 1);
 }

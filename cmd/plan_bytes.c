@@ -3,12 +3,19 @@
 #include "pipeline/umt5.h"
 
 const char *const plan_arena_names[PLAN_ARENAS] = {
-    [PLAN_WEIGHTS] = "weights",     [PLAN_CACHE] = "cache",
-    [PLAN_CONTEXT] = "context",     [PLAN_SCRATCH] = "scratch",
-    [PLAN_WIRE] = "wire",           [PLAN_HOST] = "host",
-    [PLAN_PROMPTS] = "prompts",     [PLAN_VAE_WEIGHTS] = "vae weights",
-    [PLAN_VAE_CACHE] = "vae cache", [PLAN_VAE_SCRATCH] = "vae scratch",
-    [PLAN_VAE_WIRE] = "vae wire",   [PLAN_PICTURES] = "pictures",
+    [PLAN_WEIGHTS] = "weights",
+    [PLAN_CACHE] = "cache",
+    [PLAN_CONTEXT] = "context",
+    [PLAN_SCRATCH] = "scratch",
+    [PLAN_WIRE] = "wire",
+    [PLAN_KERNELS] = "kernels",
+    [PLAN_HOST] = "host",
+    [PLAN_PROMPTS] = "prompts",
+    [PLAN_VAE_WEIGHTS] = "vae weights",
+    [PLAN_VAE_CACHE] = "vae cache",
+    [PLAN_VAE_SCRATCH] = "vae scratch",
+    [PLAN_VAE_WIRE] = "vae wire",
+    [PLAN_PICTURES] = "pictures",
 };
 
 enum { PICTURES_HELD = 1 + RENDER_FILM_SLOTS }; /* blocks of a line: in work, and waiting */
@@ -20,6 +27,7 @@ status plan_line_config(struct line_config *out, const struct plan_bytes *b, int
     *out = (struct line_config){ .model = b->hollow,
                                  .schedule = &m->schedule,
                                  .policy = m->policy,
+                                 .determinism = b->determinism,
                                  .latent_h = m->latent_h,
                                  .latent_w = m->latent_w,
                                  .contexts = m->contexts };
@@ -89,11 +97,11 @@ out:
 }
 
 status plan_bytes_open(struct plan_bytes *out, const struct job_model *m,
-                       const struct kern_backend *backend)
+                       const struct kern_backend *backend, enum line_determinism determinism)
 {
     struct dit_config const dit = job_model_dit(m);
 
-    *out = (struct plan_bytes){ .model = m, .backend = backend };
+    *out = (struct plan_bytes){ .model = m, .backend = backend, .determinism = determinism };
     TRY(dit_measure(&out->weights, &out->hollow, &dit, backend));
     TRY(measure_lines(out));
     TRY(measure_decoders(out));
@@ -124,20 +132,17 @@ bool plan_decodes(const struct roles *r, int rank, int stages)
 
 static void add_line(struct plan_rank_bytes *out, const struct plan_bytes *b, int ranks, int place)
 {
-    const struct job_model *const m = b->model;
-    const struct dit_shape *const s = &m->shape;
     const struct line_bytes *const line = &b->line[ranks][place];
-    uint64_t const latent = (uint64_t)m->policy.frames_per_block * (uint64_t)s->channels *
-                            (uint64_t)(m->latent_h * m->latent_w) * sizeof(float);
-    uint64_t const row = (uint64_t)s->text_dim * sizeof(float);
+    uint64_t const row = (uint64_t)b->model->shape.text_dim * sizeof(float);
 
     out->arena[PLAN_WEIGHTS] = b->weights;
     out->arena[PLAN_CACHE] = line->cache;
     out->arena[PLAN_CONTEXT] = line->context;
     out->arena[PLAN_SCRATCH] = line->scratch;
     out->arena[PLAN_WIRE] = line->wire;
-    out->arena[PLAN_HOST] = 3 * latent + (uint64_t)s->text_len * row;
-    out->arena[PLAN_PROMPTS] = (uint64_t)m->tokens * row;
+    out->arena[PLAN_KERNELS] = line->kernels;
+    out->arena[PLAN_HOST] = line->host;
+    out->arena[PLAN_PROMPTS] = (uint64_t)b->model->tokens * row;
 }
 
 /* The last of a chain makes the pictures. */
@@ -151,7 +156,7 @@ static void add_decoder(struct plan_rank_bytes *out, const struct plan_bytes *b,
 
     out->arena[PLAN_VAE_WEIGHTS] = vae->weights;
     out->arena[PLAN_VAE_CACHE] = vae->cache * lines;
-    out->arena[PLAN_VAE_SCRATCH] = vae->scratch + vae->staging;
+    out->arena[PLAN_VAE_SCRATCH] = vae->scratch + vae->staging + vae->pinned;
     out->arena[PLAN_VAE_WIRE] = vae->wire * lines;
     if (chain == 0 || place == chain - 1) out->arena[PLAN_PICTURES] = PICTURES_HELD * block * lines;
 }

@@ -16,7 +16,8 @@ enum plan_arena {
     PLAN_CONTEXT, /* the prompts' keys and values */
     PLAN_SCRATCH, /* one tick's work */
     PLAN_WIRE,    /* what goes to other stages and comes from them */
-    PLAN_HOST,    /* latents and one embedding for the callbacks */
+    PLAN_KERNELS, /* scratch of the line's operations */
+    PLAN_HOST,    /* latents, angles and one embedding on their way */
     PLAN_PROMPTS, /* embeddings of the prompts */
     PLAN_VAE_WEIGHTS,
     PLAN_VAE_CACHE,
@@ -34,6 +35,7 @@ struct plan_rank_bytes {
 struct plan_bytes {
     const struct job_model *model; /* borrowed */
     const struct kern_backend *backend;
+    enum line_determinism determinism;
     struct dit *hollow;
     size_t weights;
     struct vae_bytes vae[VAE_PARTS_MAX + 1][VAE_PARTS_MAX]; /* by ranks of a chain and place */
@@ -44,7 +46,8 @@ struct plan_bytes {
 /* Measures every rank there can be. ST_FORMAT if the file of the VAE or of the text
  * encoder is not what it should be. plan_bytes_close frees, also after a failure. */
 status plan_bytes_open(struct plan_bytes *out, const struct job_model *m,
-                       const struct kern_backend *backend) MUST_USE;
+                       const struct kern_backend *backend,
+                       enum line_determinism determinism) MUST_USE;
 void plan_bytes_close(struct plan_bytes *b); /* safe on a zeroed one; zeroes it */
 
 void plan_bytes_rank(struct plan_rank_bytes *out, const struct plan_bytes *b, const struct roles *r,

@@ -63,6 +63,7 @@ status plan_json(struct text *out, const struct plan_view *v)
     json_set(&o, "model", json_string(v->model.card.name));
     json_set(&o, "precision", json_string(job_model_precision(&v->model)));
     json_set(&o, "backend", json_string(v->bytes.backend->name));
+    json_set(&o, "determinism", json_string(line_determinism_name(v->bytes.determinism)));
     json_set(&o, "threads", json_integer(v->cost.parts.threads));
     json_set(&o, "speeds", v->bench ? json_string(v->bench) : json_string("estimated"));
     json_set(&o, "goal", json_string(v->query.goal == PLAN_LATENCY ? "latency" : "throughput"));

@@ -9,10 +9,11 @@ static void print_job(struct text *out, const struct plan_view *v)
 {
     const struct job_model *const m = &v->model;
 
-    text_addf(out, "job        %s: %d clip%s of %dx%d, %lld blocks, %d prompt%s; %s, %s in %s\n",
-              m->job->name, m->clips, m->clips == 1 ? "" : "s", m->width, m->height,
-              (long long)m->blocks, m->texts, m->texts == 1 ? "" : "s", m->card.name,
-              v->bytes.backend->name, job_model_precision(m));
+    text_addf(
+        out, "job        %s: %d clip%s of %dx%d, %lld blocks, %d prompt%s; %s, %s in %s, %s\n",
+        m->job->name, m->clips, m->clips == 1 ? "" : "s", m->width, m->height, (long long)m->blocks,
+        m->texts, m->texts == 1 ? "" : "s", m->card.name, v->bytes.backend->name,
+        job_model_precision(m), line_determinism_name(v->bytes.determinism));
     text_addf(out, "world      %d ranks on ", v->query.ranks);
     topo_print(out, &v->cost.topo);
     if (v->cost.topo.kind == TOPO_CPU)

@@ -6,9 +6,11 @@
 #include "cmd/render_list.h"
 #include "cmd/render_pulse.h"
 #include "cmd/render_store.h"
+#include "pipeline/line.h"
 
 struct render_options {
     const struct kern_backend *backend;
+    enum line_determinism determinism;
     const char *precision; /* "f32" or "bf16", overrules the jobs; NULL: as they say */
     int threads;           /* of this process; 0: its share of the machine */
     int ranks_per_line;    /* 0: the planner's choice */

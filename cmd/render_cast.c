@@ -67,7 +67,7 @@ static status ask_planner(struct batch *t, int choice[2])
     status st = ST_OK;
 
     TRY(vae_base(&model.vae_base, model.card.vae));
-    TRY_OUT(plan_bytes_open(&bytes, &model, o->backend));
+    TRY_OUT(plan_bytes_open(&bytes, &model, o->backend, o->determinism));
     TRY_OUT(
         plan_choose(&(struct plan_wish){ .bytes = &bytes,
                                          .threads_world = comm_launched_rank() < 0,

@@ -47,21 +47,26 @@ status cuda_rope(const struct cuda_plan *plan, const struct cuda_rope *p, bool a
 }
 
 /* A side without weight may hold what is no number. */
-template <typename T> static __global__ void merge_plain(struct cuda_merge p)
+template <typename X, typename T> static __global__ void merge_plain(struct cuda_merge p)
 {
     for (int64_t i = grid_first(); i < p.count; i += grid_step()) {
         float const la = p.a_lse[i / p.head_dim], lb = p.b_lse[i / p.head_dim];
         float const most = fmaxf(la, lb), wa = expf(la - most), wb = expf(lb - most);
-        float const a = wa > 0 ? wa * p.a[i] : 0, b = wb > 0 ? wb * p.b[i] : 0;
+        float const a = wa > 0 ? wa * load((const X *)p.a + i) : 0;
+        float const b = wb > 0 ? wb * load((const X *)p.b + i) : 0;
 
         store((T *)p.out + i, (a + b) / (wa + wb));
     }
 }
 
-status cuda_merge(const struct cuda_plan *plan, const struct cuda_merge *p, bool act_bf16,
-                  void *stream)
+status cuda_merge(const struct cuda_plan *plan, const struct cuda_merge *p, bool parts_bf16,
+                  bool act_bf16, void *stream)
 {
-    return CUDA_EACH(act_bf16, merge_plain, plan, stream, *p);
+    unsigned const grid = plan->grid[0], threads = plan->threads;
+
+    if (parts_bf16) return CUDA_LAUNCH((merge_plain<bf16, bf16>), grid, threads, 0, stream, *p);
+    if (act_bf16) return CUDA_LAUNCH((merge_plain<float, bf16>), grid, threads, 0, stream, *p);
+    return CUDA_LAUNCH((merge_plain<float, float>), grid, threads, 0, stream, *p);
 }
 
 /* i counts [frames, h/2, w/2, c, 2, 2]. */

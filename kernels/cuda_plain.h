@@ -31,11 +31,13 @@ struct cuda_rope {
 status cuda_rope(const struct cuda_plan *, const struct cuda_rope *, bool bf16, void *stream);
 
 struct cuda_merge {
-    const float *a, *a_lse, *b, *b_lse;
+    const void *a, *b; /* F32, or act */
+    const float *a_lse, *b_lse;
     void *out; /* act */
     int64_t count, head_dim;
 };
-status cuda_merge(const struct cuda_plan *, const struct cuda_merge *, bool bf16, void *stream);
+status cuda_merge(const struct cuda_plan *, const struct cuda_merge *, bool parts_bf16, bool bf16,
+                  void *stream);
 
 struct cuda_patchify {
     const float *latent; /* [frames, c, h, w] */

@@ -20,7 +20,8 @@
  *     Before the host reads a result: backend->sync
  *   - ST_ARG if a shape or a dtype does not fit, found before any work;
  *     zero rows are fine and do nothing
- *   - sums are carried in f32 or wider and rounded once, at the store
+ *   - sums are carried in f32 or wider and rounded once, at the store; with act BF16
+ *     a backend may round a linear's bias to it first, where out is BF16 too
  */
 #ifndef KERN_H
 #define KERN_H
@@ -37,6 +38,7 @@ struct kern_ctx {
 struct kern_config {
     int threads; /* >= 1: this rank's share of the processor */
     int device;  /* number of the card, from 0; a backend that has none takes no notice */
+    bool strict; /* every rank must come to the same bits: nothing is chosen by timing */
 };
 
 /* A weight matrix in the form its backend likes best. `t` is the logical shape
@@ -44,6 +46,10 @@ struct kern_config {
 enum kern_use {
     KERN_LINEAR, /* [n, k], as torch.nn.Linear stores it */
     KERN_CONV,   /* [cout, cin, kt, kh, kw], as torch.nn.Conv3d stores it */
+    /* The same, [cout, cin, 1, 3, 3], for doubled pixels alone: a convolution with
+     * upsample 2 and 1 pixel of padding all round. Taps that meet the same pixel may be
+     * added when packed: four 2x2 kernels, a sum of taps rounded once to the dtype. */
+    KERN_CONV_DOUBLED,
 };
 struct kern_weight {
     enum kern_use use;
@@ -89,6 +95,18 @@ struct kern_rmsnorm {
     float eps;
 };
 
+/* A linear with a residual, and the LayerNorm of what comes out:
+ * linear.out = residual + gate * y, then
+ * norm[r, c] = (out[r, c] - mean_c) / sqrt(var_c + eps) * scale[g, c] + shift[g, c]
+ * linear: as kern_linear says, with residual, out F32   scale, shift: [groups, n]
+ * norm: [rows, n] act, the dtype of linear.x; may be linear.x if same shape */
+struct kern_linear_norm {
+    struct kern_linear linear;
+    const struct tensor *scale, *shift;
+    struct tensor *norm;
+    float eps;
+};
+
 /* Rotate pairs (2i, 2i+1) of every head by the angle of the row's frame, row or
  * column. Rows stand in the order frame, row, column.
  * x, out: [frames*h*w, heads*head_dim] act; out may be x
@@ -100,10 +118,33 @@ struct kern_rope {
     int heads;
 };
 
+/* Queries, keys and values of self attention from one x:
+ *   k.out = rmsnorm(x k.w^T + k.bias, k.norm)     v.out = x v.w^T + v.bias
+ *   q.out = rope(rmsnorm(x q.w^T + q.bias, q.norm))
+ * as linear, rmsnorm and rope say; what lies between them, and between a product and
+ * its bias, is act or wider.
+ * x: [rows, n_in] act   w: [dim, n_in] act   bias: [dim] or NULL   norm: [dim]
+ * out: [rows, dim] act. q.out NULL: no queries, and q, heads and the angles are not read.
+ * v.norm is NULL. time, row, col, heads: as rope says.
+ * Best, not needed: weights q, k, v right behind one another in memory, and biases. */
+struct kern_projection {
+    const struct kern_weight *w;
+    const struct tensor *bias, *norm;
+    struct tensor *out;
+};
+struct kern_qkv {
+    const struct tensor *x;
+    struct kern_projection q, k, v;
+    const struct tensor *time, *row, *col;
+    int heads;
+    float eps;
+};
+
 /* out = softmax(scale * q k^T + bias) v, per head, over the keys of all segments
  * in their order, as if they were one. A head's columns are [h*hd, (h+1)*hd).
- * lse = log(sum over keys of exp(scale * q k + bias)), natural: with it and an F32
- * out the result is a partial one, for kern_merge. A bias that leaves out every key
+ * lse = log(sum over keys of exp(scale * q k + bias)), natural: with it the result is
+ * a partial one, for kern_merge; out is then best of dtype backend->part(act), which
+ * keeps it as exact as the backend has it. A bias that leaves out every key
  * of a row gives lse -INFINITY, and out is then no number.
  * q: [nq, heads*hd] act   k, v: [n_i, heads*hd] act, one pair per segment
  * out: [nq, heads*hd] act or F32   lse: [nq, heads] F32 or NULL
@@ -124,7 +165,7 @@ struct kern_attention {
 /* Attention over all keys from its results a and b over two parts of them: per head,
  * out = (wa * a + wb * b) / (wa + wb), w = exp(lse - max(a_lse, b_lse)). A side whose
  * lse is -INFINITY takes no part; at most one may be.
- * a, b: [nq, heads*hd] F32   a_lse, b_lse: [nq, heads] F32
+ * a, b: [nq, heads*hd], both F32 or both act   a_lse, b_lse: [nq, heads] F32
  * out: [nq, heads*hd] act */
 struct kern_merge {
     const struct tensor *a, *a_lse, *b, *b_lse;
@@ -135,7 +176,8 @@ struct kern_merge {
  * stream keeps its own past), zero padding in space. With upsample 2 every
  * pixel is first doubled in height and width (nearest).
  * past: [p, h, w, cin] act or NULL   x: [t, h, w, cin] act
- * w: [cout, cin, kt, kh, kw] act     bias: [cout] or NULL
+ * w: [cout, cin, kt, kh, kw] act     bias: [cout] or NULL; in bf16 it may be rounded to it
+ *      one packed as KERN_CONV_DOUBLED: strides 1, pads 1, upsample 2 only
  * out: [(p+t-kt)/stride_t + 1, h', w', cout] act or F32,
  *      h' = (upsample*h + pad_lo + pad_hi - kh)/stride + 1, w' alike
  * residual: like out, act, or NULL: added; out may be residual */
@@ -200,6 +242,8 @@ struct kern_zero {
 #define KERN_OPS(OP)                                                                               \
     OP(pack)                                                                                       \
     OP(linear)                                                                                     \
+    OP(linear_norm)                                                                                \
+    OP(qkv)                                                                                        \
     OP(layernorm)                                                                                  \
     OP(rmsnorm)                                                                                    \
     OP(rope)                                                                                       \
@@ -213,6 +257,13 @@ struct kern_zero {
     OP(axpby)                                                                                      \
     OP(copy)                                                                                       \
     OP(zero)
+
+enum kern_op {
+#define OP(op) KERN_OP_##op,
+    KERN_OPS(OP)
+#undef OP
+        KERN_OP_COUNT
+};
 
 struct kern_ops {
 #define OP(op) status (*op)(struct kern_ctx *, const struct kern_##op *);
@@ -228,6 +279,11 @@ struct kern_backend {
      * share work must agree on it. */
     const char *(*kernels)(char buf[KERN_TEXT]);
     struct kern_ops ops;
+    bool batches; /* few large calls are so much faster here that a user wants them rather than
+                     the same bits for any ranks */
+
+    /* conv3d is faster where x lies right behind past in memory. */
+    bool joins;
 
     /* Why this backend cannot compute on this machine; NULL: it can. */
     const char *(*absent)(void);
@@ -243,8 +299,31 @@ struct kern_backend {
     status (*download)(struct kern_ctx *, void *host, const struct tensor *from);
     status (*sync)(struct kern_ctx *); /* all queued work has run */
 
+    /* Memory of the host that fetch writes to; not initialised. */
+    status (*alloc_host)(struct kern_ctx *, size_t bytes, void **at);
+    void (*free_host)(struct kern_ctx *, void *at);
+
+    /* Download behind all work queued so far, into memory of alloc_host; what is queued
+     * from here on runs beside it. One at a time: until await has returned nothing writes
+     * `from`, nothing reads the host's copy, and there is no other fetch. */
+    status (*fetch)(struct kern_ctx *, void *host, const struct tensor *from);
+    status (*await)(struct kern_ctx *); /* the fetch, if there is one, is through */
+
+    /* The dtype in which attention best leaves a partial result for merge: F32, or act
+     * where the backend has no more to give. */
+    enum dtype (*part)(enum dtype act);
+
     /* Bytes of a packed weight of this logical shape and dtype. */
     size_t (*packed_bytes)(const struct kern_weight *w);
+
+    /* Bytes that an operation takes of its context's scratch, at most: from the shapes,
+     * dtypes and flags of its struct kern_OP alone, so that data may be NULL everywhere
+     * and no device is asked. NULL: no more than a caller need not know of. */
+    size_t (*scratch_bytes)(enum kern_op op, const void *args);
+
+    /* Have that much scratch: operations that take no more allocate nothing from now on.
+     * NULL where scratch_bytes is. */
+    status (*reserve)(struct kern_ctx *, size_t bytes);
 };
 
 /* The backends of this build, the oracle first; NULL behind the last. */

@@ -38,9 +38,12 @@ static status refuse(const char *op, const char *cond, const struct tensor *t)
 
 status kern_check_pack(const struct kern_pack *a)
 {
+    const struct tensor *const w = &a->w->t;
     int const want = a->w->use == KERN_LINEAR ? 2 : 5;
 
-    NEED("pack", a->w->t.ndim == want, &a->w->t);
+    NEED("pack", w->ndim == want, w);
+    NEED("pack",
+         a->w->use != KERN_CONV_DOUBLED || (w->dim[2] == 1 && w->dim[3] == 3 && w->dim[4] == 3), w);
     NEED("pack", is_act(&a->w->t), &a->w->t);
     NEED("pack", a->src_dtype == DT_F32 || a->src_dtype == DT_BF16 || a->src_dtype == DT_F16, NULL);
     return ST_OK;
@@ -60,6 +63,20 @@ status kern_check_linear(const struct kern_linear *a)
          a->residual);
     NEED("linear", !a->gate || is_grouped(a->gate, rows, n), a->gate);
     NEED("linear", !a->gate || a->residual, a->gate);
+    return ST_OK;
+}
+
+status kern_check_linear_norm(const struct kern_linear_norm *a)
+{
+    const struct kern_linear *const l = &a->linear;
+
+    TRY(kern_check_linear(l));
+    int64_t const rows = l->out->dim[0], n = l->out->dim[1];
+    NEED("linear_norm", l->residual && is_f32(l->out), l->out);
+    NEED("linear_norm", a->norm->dtype == l->x->dtype && is_matrix(a->norm, rows, n), a->norm);
+    NEED("linear_norm", is_grouped(a->scale, rows, n), a->scale);
+    NEED("linear_norm", is_grouped(a->shift, rows, n), a->shift);
+    NEED("linear_norm", a->scale->dim[0] == a->shift->dim[0], a->shift);
     return ST_OK;
 }
 
@@ -101,6 +118,41 @@ status kern_check_rope(const struct kern_rope *a)
     return ST_OK;
 }
 
+/* One of three projections of x. */
+static status check_projection(const struct tensor *x, const struct kern_projection *p)
+{
+    TRY(kern_check_linear(
+        &(struct kern_linear){ .x = x, .w = p->w, .bias = p->bias, .out = p->out }));
+    NEED("qkv", p->out->dtype == x->dtype, p->out);
+    NEED("qkv", !p->norm || is_vector(p->norm, p->out->dim[1]), p->norm);
+    return ST_OK;
+}
+
+struct kern_rope kern_qkv_rope(const struct kern_qkv *a)
+{
+    return (struct kern_rope){ .x = a->q.out,
+                               .time = a->time,
+                               .row = a->row,
+                               .col = a->col,
+                               .out = a->q.out,
+                               .heads = a->heads };
+}
+
+status kern_check_qkv(const struct kern_qkv *a)
+{
+    TRY(check_projection(a->x, &a->k));
+    TRY(check_projection(a->x, &a->v));
+    NEED("qkv", a->k.norm != NULL, NULL);
+    NEED("qkv", a->v.norm == NULL, a->v.norm);
+    NEED("qkv", tensor_same_shape(a->k.out, a->v.out), a->v.out);
+    if (!a->q.out) return ST_OK;
+    TRY(check_projection(a->x, &a->q));
+    NEED("qkv", a->q.norm != NULL, NULL);
+    NEED("qkv", tensor_same_shape(a->k.out, a->q.out), a->q.out);
+    struct kern_rope const rope = kern_qkv_rope(a);
+    return kern_check_rope(&rope);
+}
+
 int64_t attention_keys(const struct kern_attention *a)
 {
     int64_t n = 0;
@@ -133,9 +185,10 @@ status kern_check_attention(const struct kern_attention *a)
 
 status kern_check_merge(const struct kern_merge *a)
 {
-    NEED("merge", is_f32(a->a) && a->a->ndim == 2, a->a);
-    NEED("merge", is_f32(a->b) && tensor_same_shape(a->a, a->b), a->b);
-    NEED("merge", is_act(a->out) && tensor_same_shape(a->a, a->out), a->out);
+    NEED("merge", is_act(a->out), a->out);
+    NEED("merge", is_f32(a->a) || a->a->dtype == a->out->dtype, a->a);
+    NEED("merge", a->a->ndim == 2 && tensor_same_shape(a->a, a->out), a->a);
+    NEED("merge", a->b->dtype == a->a->dtype && tensor_same_shape(a->a, a->b), a->b);
     NEED("merge", is_f32(a->a_lse) && a->a_lse->ndim == 2, a->a_lse);
     NEED("merge", a->a_lse->dim[0] == a->a->dim[0], a->a_lse);
     NEED("merge", a->a_lse->dim[1] > 0 && a->a->dim[1] % a->a_lse->dim[1] == 0, a->a_lse);
@@ -167,10 +220,18 @@ struct conv_shape conv_shape_of(const struct kern_conv3d *a)
     return s;
 }
 
+/* What a weight for doubled pixels is for. */
+static bool is_doubling(const struct kern_conv3d *a)
+{
+    return a->upsample == 2 && a->stride_t <= 1 && a->stride <= 1 && a->pad_lo == 1 &&
+           a->pad_hi == 1;
+}
+
 status kern_check_conv3d(const struct kern_conv3d *a)
 {
     NEED("conv3d", is_act(a->x) && a->x->ndim == 4, a->x);
-    NEED("conv3d", a->w->use == KERN_CONV && a->w->t.dtype == a->x->dtype, &a->w->t);
+    NEED("conv3d", a->w->use != KERN_LINEAR && a->w->t.dtype == a->x->dtype, &a->w->t);
+    NEED("conv3d", a->w->use != KERN_CONV_DOUBLED || is_doubling(a), &a->w->t);
     NEED("conv3d", a->w->t.dim[1] == a->x->dim[3], &a->w->t);
     NEED("conv3d",
          !a->past || (a->past->dtype == a->x->dtype && a->past->ndim == 4 &&

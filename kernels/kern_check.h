@@ -23,6 +23,9 @@ struct conv_shape {
 };
 struct conv_shape conv_shape_of(const struct kern_conv3d *a);
 
+/* How qkv turns its queries, in place. */
+struct kern_rope kern_qkv_rope(const struct kern_qkv *a);
+
 /* Keys of all segments together. */
 int64_t attention_keys(const struct kern_attention *a);
 

@@ -1,6 +1,7 @@
 /* kern_cpu.c - the CPU backend's memory and its table. */
 #include "kernels/kern_cpu.h"
 #include "kernels/amx.h"
+#include "kernels/kern_compose.h"
 #include "kernels/kern_cpu_ops.h"
 #include "kernels/kern_ref_ops.h"
 
@@ -118,6 +119,12 @@ void *cpu_cut(size_t *used, void *block, size_t bytes)
     return at;
 }
 
+static enum dtype part_cpu(enum dtype act)
+{
+    (void)act;
+    return DT_F32;
+}
+
 static size_t packed_bytes_cpu(const struct kern_weight *w)
 {
     return w->use == KERN_LINEAR ? cpu_linear_bytes(w) : cpu_conv_bytes(w);
@@ -147,6 +154,8 @@ const struct kern_backend kern_cpu_backend = {
     .ops = {
         .pack = pack_cpu,
         .linear = cpu_linear,
+        .linear_norm = kern_compose_linear_norm,
+        .qkv = kern_compose_qkv,
         .layernorm = cpu_layernorm,
         .rmsnorm = cpu_rmsnorm,
         .rope = cpu_rope,
@@ -169,5 +178,10 @@ const struct kern_backend kern_cpu_backend = {
     .upload = upload_cpu,
     .download = download_cpu,
     .sync = sync_cpu,
+    .alloc_host = alloc_cpu,
+    .free_host = free_cpu,
+    .fetch = download_cpu,
+    .await = sync_cpu,
+    .part = part_cpu,
     .packed_bytes = packed_bytes_cpu,
 };

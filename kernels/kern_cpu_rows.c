@@ -208,7 +208,6 @@ static status merge_rows(void *arg, int64_t task, int worker)
 {
     const struct call *const j = arg;
     const struct kern_merge *const a = j->a;
-    const float *const x = a->a->data, *const y = a->b->data;
     const float *const x_lse = a->a_lse->data, *const y_lse = a->b_lse->data;
     int64_t const heads = a->a_lse->dim[1], head_dim = j->cols / heads;
     int64_t const first = task * j->per_task * heads;
@@ -219,8 +218,9 @@ static status merge_rows(void *arg, int64_t task, int worker)
         float const other = (float)share_of((double)y_lse[i], (double)x_lse[i]);
         /* A side without weight is not read: it may hold no numbers. */
         j->c->vec->blend(&(struct vec_blend){
-            .a = (share != 0 ? x : y) + i * head_dim,
-            .b = (other != 0 ? y : x) + i * head_dim,
+            .a = at(share != 0 ? a->a : a->b, i * head_dim),
+            .b = at(other != 0 ? a->b : a->a, i * head_dim),
+            .dtype = a->a->dtype,
             .out = at(a->out, i * head_dim),
             .out_dtype = a->out->dtype,
             .a_share = share,

@@ -1,6 +1,12 @@
 /* kern_cuda.c - the CUDA backends' memory, and which function serves what at which level. */
 #include "kernels/kern_cuda.h"
 #include "kernels/cuda_dev.h"
+#include "kernels/cuda_dnn_attention.h"
+#include "kernels/cuda_dnn_conv.h"
+#include "kernels/cuda_lt.h"
+#include "kernels/cuda_pixels.h"
+#include "kernels/kern_compose.h"
+#include "kernels/kern_cuda_fast.h"
 #include "kernels/kern_cuda_plain.h"
 
 #include <stdlib.h>
@@ -28,7 +34,10 @@ static void close_cuda(struct kern_ctx **ctx)
 
     if (!*ctx) return;
     if (cuda_enter(*ctx, &c) != ST_OK) error_clear(); /* what is left to do frees host memory */
+    cuda_dnn_close(&c->dnn);
+    cuda_lt_close(&c->lt);
     cuda_dev_free(c->scratch);
+    cuda_fetch_close(c);
     cuda_stream_close(&c->stream);
     free(c);
     *ctx = NULL;
@@ -98,8 +107,19 @@ static status sync_cuda(struct kern_ctx *ctx)
 
 /* What the levels have in common. */
 #define CUDA_MEMBERS                                                                               \
-    .absent = cuda_dev_absent, .close = close_cuda, .alloc = alloc_cuda, .free = free_cuda,        \
-    .upload = upload_cuda, .download = download_cuda, .sync = sync_cuda
+    .batches = true, .absent = cuda_dev_absent, .close = close_cuda, .alloc = alloc_cuda,          \
+    .free = free_cuda, .upload = upload_cuda, .download = download_cuda, .sync = sync_cuda,        \
+    .alloc_host = cuda_alloc_host, .free_host = cuda_free_host, .fetch = cuda_fetch,               \
+    .await = cuda_await
+
+static enum dtype part_wide(enum dtype act)
+{
+    (void)act;
+    return DT_F32;
+}
+
+/* cuDNN's out is BF16. */
+static enum dtype part_as_is(enum dtype act) { return act; }
 
 static status open_cuda_1(struct kern_ctx **out, const struct kern_config *config);
 
@@ -108,6 +128,8 @@ static const struct kern_backend cuda_1 = {
     .ops = {
         .pack = cuda_plain_pack,
         .linear = cuda_plain_linear,
+        .linear_norm = kern_compose_linear_norm,
+        .qkv = kern_compose_qkv,
         .layernorm = cuda_plain_layernorm,
         .rmsnorm = cuda_plain_rmsnorm,
         .rope = cuda_plain_rope,
@@ -123,6 +145,7 @@ static const struct kern_backend cuda_1 = {
         .zero = cuda_plain_zero,
     },
     .open = open_cuda_1,
+    .part = part_wide,
     .packed_bytes = cuda_plain_bytes,
     CUDA_MEMBERS,
 };
@@ -132,8 +155,80 @@ static status open_cuda_1(struct kern_ctx **out, const struct kern_config *confi
     return open_cuda(out, config, &cuda_1);
 }
 
-static const struct kern_backend *const levels[] = { &cuda_1 };
+static status open_cuda_2(struct kern_ctx **out, const struct kern_config *config);
+
+/* Level 1 takes no scratch. */
+static size_t scratch_2(enum kern_op op, const void *args)
+{
+    switch (op) {
+    case KERN_OP_linear: return cuda_fast_linear_scratch(args);
+    case KERN_OP_linear_norm: return cuda_fast_linear_norm_scratch(args);
+    case KERN_OP_qkv: return cuda_fast_qkv_scratch(args);
+    case KERN_OP_attention: return cuda_dnn_attention_scratch(args);
+    case KERN_OP_conv3d: return cuda_dnn_conv_scratch(args);
+    default: return 0;
+    }
+}
+
+static status reserve_2(struct kern_ctx *ctx, size_t bytes)
+{
+    struct cuda_ctx *c;
+
+    TRY(cuda_enter(ctx, &c));
+    return cuda_scratch(c, bytes);
+}
+
+static const struct kern_backend cuda_2 = {
+    .name = "cuda-2",
+    .ops = {
+        .pack = cuda_dnn_conv_pack,
+        .linear = cuda_fast_linear,
+        .linear_norm = cuda_fast_linear_norm,
+        .qkv = cuda_fast_qkv,
+        .layernorm = cuda_fast_layernorm,
+        .rmsnorm = cuda_fast_rmsnorm,
+        .rope = cuda_fast_rope,
+        .attention = cuda_dnn_attend,
+        .merge = cuda_fast_merge,
+        .conv3d = cuda_dnn_conv3d,
+        .channel_norm = cuda_pixels_channel_norm,
+        .mul = cuda_plain_mul,
+        .patchify = cuda_plain_patchify,
+        .unpatchify = cuda_plain_unpatchify,
+        .axpby = cuda_plain_axpby,
+        .copy = cuda_plain_copy,
+        .zero = cuda_plain_zero,
+    },
+    .scratch_bytes = scratch_2,
+    .reserve = reserve_2,
+    .open = open_cuda_2,
+    .part = part_as_is,
+    .joins = true,
+    .packed_bytes = cuda_dnn_conv_bytes,
+    CUDA_MEMBERS,
+};
+
+static status open_cuda_2(struct kern_ctx **out, const struct kern_config *config)
+{
+    struct kern_ctx *ctx;
+    status st = ST_OK;
+
+    *out = NULL;
+    TRY(open_cuda(&ctx, config, &cuda_2));
+    struct cuda_ctx *const c = (struct cuda_ctx *)ctx;
+    TRY_OUT(cuda_lt_open(&c->lt, &(struct cuda_lt_config){ .stream = c->stream,
+                                                           .device = c->device,
+                                                           .strict = config->strict }));
+    TRY_OUT(cuda_dnn_open(&c->dnn, &(struct cuda_dnn_config){ .stream = c->stream }));
+    *out = ctx;
+    ctx = NULL;
+out:
+    close_cuda(&ctx);
+    return st;
+}
+
+static const struct kern_backend *const levels[] = { &cuda_1, &cuda_2 };
 
 const struct kern_backend *kern_cuda_at(int i) { return i < COUNT_OF(levels) ? levels[i] : NULL; }
 
-const char *kern_backend_names(void) { return "ref|cpu|cuda-1"; }
+const char *kern_backend_names(void) { return "ref|cpu|cuda-1|cuda-2"; }

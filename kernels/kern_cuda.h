@@ -3,6 +3,9 @@
  *
  *   cuda-1   own kernels in plain CUDA C, for every operation; needs no library beside
  *            the runtime, and is the oracle where the oracle in C is too slow
+ *   cuda-2   products by cuBLASLt, attention and convolution by cuDNN, rows by own kernels
+ *            that do several operations in one pass; what those do not take stays with
+ *            level 1 (kern_cuda_fast.h, cuda_dnn_conv.h, cuda_pixels.h)
  *
  * Each level is a table of its own; kern_cuda.c is the page that says which function
  * serves which operation at which level. Built without CUDA there are none
@@ -30,14 +33,24 @@ struct cuda_ctx {
     void *stream;
     void *scratch; /* contents of no operation outlive it */
     size_t scratch_bytes;
+    struct cuda_lt *lt;       /* from level 2 on */
+    struct cuda_dnn *dnn;     /* likewise */
+    struct cuda_fetch *fetch; /* NULL until the first one */
 };
 
 /* The context behind ctx, with its device selected for this thread. Every operation and
  * every member of the table begins with it. */
 status cuda_enter(struct kern_ctx *ctx, struct cuda_ctx **out) MUST_USE;
 
-/* At least `bytes` of scratch. Where it must grow, queued work is waited for first; so the
- * first tick brings it to its size. */
+/* At least `bytes` of scratch. Where it must grow, queued work is waited for first;
+ * whoever cares reserves beforehand, which calls this. */
 status cuda_scratch(struct cuda_ctx *c, size_t bytes) MUST_USE;
+
+/* cuda_fetch.c: the members of that name, on a stream of their own. */
+status cuda_alloc_host(struct kern_ctx *ctx, size_t bytes, void **at) MUST_USE;
+void cuda_free_host(struct kern_ctx *ctx, void *at);
+status cuda_fetch(struct kern_ctx *ctx, void *host, const struct tensor *from) MUST_USE;
+status cuda_await(struct kern_ctx *ctx) MUST_USE;
+void cuda_fetch_close(struct cuda_ctx *c); /* before the context's stream */
 
 #endif /* KERN_CUDA_H */

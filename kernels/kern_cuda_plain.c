@@ -176,7 +176,7 @@ status cuda_plain_merge(struct kern_ctx *ctx, const struct kern_merge *a)
     struct cuda_plan const plan = cuda_plan_each(p.count);
     if (!p.count) return ST_OK;
     TRY(cuda_enter(ctx, &c));
-    return cuda_merge(&plan, &p, is_bf16(a->out), c->stream);
+    return cuda_merge(&plan, &p, is_bf16(a->a), is_bf16(a->out), c->stream);
 }
 
 /* The largest of the numbers that a kernel takes as int: frames, rows, columns. */

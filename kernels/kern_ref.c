@@ -1,6 +1,7 @@
 /* kern_ref.c - the oracle's memory, its table, and the operations on single elements and rows. */
 #include "kernels/kern_ref.h"
 #include "kernels/kern_check.h"
+#include "kernels/kern_compose.h"
 #include "kernels/kern_ref_ops.h"
 
 #include <math.h>
@@ -66,6 +67,12 @@ static status sync_ref(struct kern_ctx *ctx)
 {
     (void)ctx;
     return ST_OK;
+}
+
+static enum dtype part_ref(enum dtype act)
+{
+    (void)act;
+    return DT_F32;
 }
 
 static size_t packed_bytes_ref(const struct kern_weight *w) { return tensor_bytes(&w->t); }
@@ -303,6 +310,8 @@ const struct kern_backend kern_ref_backend = {
     .ops = {
         .pack = pack_ref,
         .linear = ref_linear,
+        .linear_norm = kern_compose_linear_norm,
+        .qkv = kern_compose_qkv,
         .layernorm = layernorm_ref,
         .rmsnorm = rmsnorm_ref,
         .rope = rope_ref,
@@ -325,5 +334,10 @@ const struct kern_backend kern_ref_backend = {
     .upload = upload_ref,
     .download = download_ref,
     .sync = sync_ref,
+    .alloc_host = alloc_ref,
+    .free_host = free_ref,
+    .fetch = download_ref,
+    .await = sync_ref,
+    .part = part_ref,
     .packed_bytes = packed_bytes_ref,
 };

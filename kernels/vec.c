@@ -215,19 +215,20 @@ static void axpby(float *out, const float *x, const float *y, const double ab[2]
         out[i] = (float)(ab[0] * (double)x[i] + ab[1] * (double)y[i]);
 }
 
-INLINE void blend_as(const struct vec_blend *b, enum dtype t)
+INLINE void blend_as(const struct vec_blend *b, enum dtype from, enum dtype to)
 {
     int64_t const n = b->count;
 
     for (int64_t i = 0; i < n; i += LANES)
-        put(b->out, t, i, n,
-            get(b->a, DT_F32, i, n) * b->a_share + get(b->b, DT_F32, i, n) * b->b_share);
+        put(b->out, to, i, n,
+            get(b->a, from, i, n) * b->a_share + get(b->b, from, i, n) * b->b_share);
 }
 
 static void blend(const struct vec_blend *b)
 {
-    if (b->out_dtype == DT_F32) blend_as(b, DT_F32);
-    else blend_as(b, DT_BF16);
+    if (b->out_dtype == DT_F32) blend_as(b, DT_F32, DT_F32);
+    else if (b->dtype == DT_F32) blend_as(b, DT_F32, DT_BF16);
+    else blend_as(b, DT_BF16, DT_BF16);
 }
 
 static const unsigned char *row_at(const void *p, enum dtype t, int64_t numbers)

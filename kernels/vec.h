@@ -49,9 +49,9 @@ struct vec_softmax {
 
 /* out[i] = a_share * a[i] + b_share * b[i] */
 struct vec_blend {
-    const float *a, *b;
+    const void *a, *b;
     void *out;
-    enum dtype out_dtype;
+    enum dtype dtype, out_dtype; /* of a and b: F32, or out's */
     float a_share, b_share;
     int64_t count;
 };

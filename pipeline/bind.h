@@ -24,7 +24,7 @@ struct bind_slot {
     struct kern_weight *weight; /* packed for a matrix product or convolution, in `dtype` */
     struct tensor *vector;      /* as it stands in the file, as F32, memory of the backend */
     enum kern_use use;          /* of weight; KERN_LINEAR folds [n, k, 1, 1...] to [n, k],
-                                * KERN_CONV takes [cout, cin, kh, kw] as kt = 1 */
+                                * the others take [cout, cin, kh, kw] as kt = 1 */
     enum dtype dtype;           /* of weight: DT_F32 or DT_BF16 */
 };
 

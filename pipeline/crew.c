@@ -6,6 +6,7 @@ status crew_run(const struct crew_config *c, struct comm *comm, const struct tim
     struct line_config config = { .model = c->model,
                                   .schedule = c->schedule,
                                   .policy = c->policy,
+                                  .determinism = c->determinism,
                                   .latent_h = c->latent_h,
                                   .latent_w = c->latent_w,
                                   .contexts = c->contexts,

@@ -111,13 +111,20 @@ static void take_turn(const struct chain *s)
     track_end(s->c->track);
 }
 
-/* One latent frame, or one unit in an inbox. */
+/* All latent frames of a block if they become pictures here, one if they leave as units,
+ * or one unit in an inbox. */
+static status decode(struct chain *s, const float *latent, int inbox)
+{
+    if (!latent) return vae_decode_unit(s->c->vae, inbox, &s->out);
+    if (!s->ends) return vae_decode_latent(s->c->vae, latent, &s->out);
+    return vae_decode(s->c->vae, latent, s->c->frames, s->out.pixels, &s->out.pictures);
+}
+
 static status compute(struct chain *s, const float *latent, int inbox)
 {
     take_turn(s);
     track_begin(s->c->track, TRACK_DECODE, at(s));
-    status const st = latent ? vae_decode_latent(s->c->vae, latent, &s->out)
-                             : vae_decode_unit(s->c->vae, inbox, &s->out);
+    status const st = decode(s, latent, inbox);
     track_end(s->c->track);
     pthread_mutex_unlock(s->c->turn);
     if (st == ST_OK && s->ends) s->out.pixels += s->out.pictures * s->picture;
@@ -128,10 +135,10 @@ static status take_latents(struct chain *s)
 {
     const struct message *const m = &s->message[s->now];
     int64_t const frame = tensor_count(&m->x0) / s->c->frames;
+    int const calls = s->ends ? 1 : s->c->frames;
 
     TRY(await_message(s, !s->now));
-    for (int i = 0; i < s->c->frames; i++)
-        TRY(compute(s, (const float *)m->x0.data + i * frame, 0));
+    for (int i = 0; i < calls; i++) TRY(compute(s, (const float *)m->x0.data + i * frame, 0));
     return ST_OK;
 }
 

@@ -9,17 +9,29 @@ static void bind_vector(struct bind_list *l, struct tensor *to, int64_t n, const
     bind_add(l, &(struct bind_slot){ .ndim = 1, .dim = { n }, .vector = to }, "%s", name);
 }
 
-static void bind_linear(struct bind_list *l, struct dit_linear *to, enum dtype act, int64_t n,
+static void bind_weight(struct bind_list *l, struct dit_linear *to, enum dtype act, int64_t n,
                         int64_t k, const char *name)
 {
     struct bind_slot const w = {
         .ndim = 2, .dim = { n, k }, .weight = &to->w, .use = KERN_LINEAR, .dtype = act
     };
     bind_add(l, &w, "%s.weight", name);
+}
+
+static void bind_bias(struct bind_list *l, struct dit_linear *to, int64_t n, const char *name)
+{
     bind_add(l, &(struct bind_slot){ .ndim = 1, .dim = { n }, .vector = &to->bias }, "%s.bias",
              name);
 }
 
+static void bind_linear(struct bind_list *l, struct dit_linear *to, enum dtype act, int64_t n,
+                        int64_t k, const char *name)
+{
+    bind_weight(l, to, act, n, k, name);
+    bind_bias(l, to, n, name);
+}
+
+/* Weights q, k, v lie right behind one another, as kern_qkv likes it best. */
 static void bind_attention(struct bind_list *l, struct dit_attention *to, enum dtype act, int64_t d,
                            int layer, const char *which)
 {
@@ -35,7 +47,11 @@ static void bind_attention(struct bind_list *l, struct dit_attention *to, enum d
 
     for (int i = 0; i < COUNT_OF(linears); i++) {
         snprintf(name, sizeof name, "blocks.%d.%s.%s", layer, which, linears[i].name);
-        bind_linear(l, linears[i].to, act, d, d, name);
+        bind_weight(l, linears[i].to, act, d, d, name);
+    }
+    for (int i = 0; i < COUNT_OF(linears); i++) {
+        snprintf(name, sizeof name, "blocks.%d.%s.%s", layer, which, linears[i].name);
+        bind_bias(l, linears[i].to, d, name);
     }
     for (int i = 0; i < COUNT_OF(norms); i++) {
         snprintf(name, sizeof name, "blocks.%d.%s.%s.weight", layer, which, norms[i].name);

@@ -1,9 +1,9 @@
 /*
- * dit.h - the diffusion transformer: its shape, its weights, and one block's way
- * through one layer.
+ * dit.h - the diffusion transformer: its shape, its weights, and the way of one or
+ * several blocks through one layer.
  *
- * The forward pass is cut where ranks meet: dit_project leaves a block's keys and
- * values, then the line exchanges them, then dit_attend goes on. What is at hand
+ * The forward pass is cut where ranks meet: dit_project leaves keys and values, then
+ * the line exchanges them, then dit_attend and dit_finish go on. What is at hand
  * before the exchange is over dit_attend_part takes meanwhile. Nothing here knows
  * of ranks, windows or clips. Maths and names: Wan2.1 as Rolling Forcing
  * uses it.
@@ -57,25 +57,33 @@ struct dit_angles {
     struct tensor time, row, col;
 };
 
-/* A block's attention over some of its keys, before it is merged with the rest's. */
+/* What blocks at levels `level`, `level` + 1, ... have in common where they go through
+ * the transformer together: their tokens stand one block behind another, and r below is
+ * all of them, blocks * n. One block at a time is the same with 1. */
+
+/* Attention over some of the keys, before it is merged with the rest's. dtype: as the
+ * backend has it best, kern_backend.part. */
 struct dit_part {
-    struct tensor x;   /* [n, d] F32 */
-    struct tensor lse; /* [n, heads] F32 */
+    struct tensor x;   /* [r, d] */
+    struct tensor lse; /* [r, heads] F32 */
 };
-status dit_part_place(struct dit_part *out, const struct dit_shape *s, int64_t tokens,
-                      struct arena *a) MUST_USE;
+status dit_part_place(struct dit_part *out, const struct dit_shape *s, enum dtype dtype,
+                      int64_t rows, struct arena *a) MUST_USE;
+struct dit_part dit_part_rows(const struct dit_part *p, int64_t first, int64_t rows);
 
 /* Scratch of one rank, whatever stages it owns. */
 struct dit_scratch {
-    struct tensor h;      /* [n, d] act: normed input, then attention output */
-    struct tensor q;      /* [n, d] act: cross-attention queries */
-    struct tensor ffn;    /* [n, ffn_dim] act */
-    struct tensor patch;  /* [n, 4*channels] act */
-    struct tensor flow;   /* [n, 4*channels] F32 */
-    struct dit_part part; /* of the attention in two parts; not placed where there is none */
+    struct tensor h;     /* [r, d] act: normed input, then attention output */
+    struct tensor q;     /* [r, d] act: cross-attention queries */
+    struct tensor ffn;   /* [r, ffn_dim] act */
+    struct tensor patch; /* [r, 4*channels] act */
+    struct tensor flow;  /* [r, 4*channels] F32 */
 };
 status dit_scratch_place(struct dit_scratch *out, const struct dit_shape *s, enum dtype act,
-                         int64_t tokens, struct arena *a) MUST_USE;
+                         int64_t rows, struct arena *a) MUST_USE;
+
+/* A view of some of its rows. The calls below need one of exactly their r. */
+struct dit_scratch dit_scratch_rows(const struct dit_scratch *s, int64_t first, int64_t rows);
 
 /* A prompt as the layers want it: keys and values of all text_len rows. */
 struct dit_context {
@@ -89,16 +97,16 @@ status dit_context_place(struct dit_context *out, const struct dit_shape *s, enu
 status dit_context_fill(const struct dit *d, struct kern_ctx *ctx, struct dit_context *c,
                         const float *embeds) MUST_USE;
 
-/* latent: [frames, channels, h, w] F32  ->  x: [n, d] F32, the residual stream */
+/* latent: [blocks*frames, channels, h, w] F32  ->  x: [r, d] F32, the residual stream */
 status dit_embed(const struct dit *d, struct kern_ctx *ctx, struct dit_scratch *s,
                  const struct tensor *latent, struct tensor *x) MUST_USE;
 
-/* Layer's keys and values of a block at `level`, keys without RoPE, and with q
- * not NULL its queries, turned by `at`.   k, v, q: [n, d] act */
+/* A layer's keys and values, keys without RoPE, and with q not NULL the queries,
+ * turned by `at`.   k, v, q: [r, d] act */
 struct dit_project {
-    int layer, level;
+    int layer, level, blocks;
     const struct tensor *x;
-    const struct dit_angles *at;
+    const struct dit_angles *at; /* of the frames of all blocks, in their order */
     struct tensor *q, *k, *v;
 };
 status dit_project(const struct dit *d, struct kern_ctx *ctx, struct dit_scratch *s,
@@ -114,22 +122,34 @@ struct dit_keys {
 status dit_attend_part(const struct dit *d, struct kern_ctx *ctx, const struct tensor *q,
                        const struct dit_keys *keys, struct dit_part *out) MUST_USE;
 
-/* The rest of the layer: attention of q over the keys, merged with what it was over
- * the others if they were taken `before`; cross-attention to the prompt, feed-forward.
- * x is updated. */
+/* Attention of q over the keys; merged with what it was over the others if they were
+ * taken `before`. */
 struct dit_attend {
-    int layer, level;
     const struct tensor *q;
     const struct dit_keys *keys;
-    const struct dit_part *before; /* or NULL; needs the scratch's part */
-    const struct dit_context *context;
+    const struct dit_part *before; /* or NULL */
+    struct dit_part *part;         /* room beside `before` */
+    struct tensor *out;            /* [as q] act */
+};
+status dit_attend(const struct dit *d, struct kern_ctx *ctx, const struct dit_attend *p) MUST_USE;
+
+/* The rest of the layer: the scratch's h, what attention came to, onto x; then
+ * cross-attention to the prompts, one call for neighbours with the same; feed-forward. */
+struct dit_finish {
+    int layer, level, blocks;
+    const struct dit_context *const *context; /* [blocks] */
     struct tensor *x;
 };
-status dit_attend(const struct dit *d, struct kern_ctx *ctx, struct dit_scratch *s,
-                  const struct dit_attend *p) MUST_USE;
+status dit_finish(const struct dit *d, struct kern_ctx *ctx, struct dit_scratch *s,
+                  const struct dit_finish *p) MUST_USE;
 
-/* x -> flow v = noise - x0: [frames, channels, h, w] F32 */
-status dit_head(const struct dit *d, struct kern_ctx *ctx, struct dit_scratch *s, int level,
-                const struct tensor *x, struct tensor *flow) MUST_USE;
+/* x -> flow v = noise - x0: [blocks*frames, channels, h, w] F32 */
+struct dit_head {
+    int level, blocks;
+    const struct tensor *x;
+    struct tensor *flow;
+};
+status dit_head(const struct dit *d, struct kern_ctx *ctx, struct dit_scratch *s,
+                const struct dit_head *p) MUST_USE;
 
 #endif /* DIT_H */

@@ -1,24 +1,39 @@
-/* dit_forward.c - one block's way through the transformer. */
+/* dit_forward.c - the way of blocks through the transformer. */
 #include "pipeline/dit_model.h"
 
 #include <math.h>
 #include <stdlib.h>
 
 status dit_scratch_place(struct dit_scratch *out, const struct dit_shape *s, enum dtype act,
-                         int64_t tokens, struct arena *a)
+                         int64_t rows, struct arena *a)
 {
-    TRY(tensor_place(&out->h, a, act, DIMS(tokens, s->dim)));
-    TRY(tensor_place(&out->q, a, act, DIMS(tokens, s->dim)));
-    TRY(tensor_place(&out->ffn, a, act, DIMS(tokens, s->ffn_dim)));
-    TRY(tensor_place(&out->patch, a, act, DIMS(tokens, 4 * s->channels)));
-    return tensor_place(&out->flow, a, DT_F32, DIMS(tokens, 4 * s->channels));
+    TRY(tensor_place(&out->h, a, act, DIMS(rows, s->dim)));
+    TRY(tensor_place(&out->q, a, act, DIMS(rows, s->dim)));
+    TRY(tensor_place(&out->ffn, a, act, DIMS(rows, s->ffn_dim)));
+    TRY(tensor_place(&out->patch, a, act, DIMS(rows, 4 * s->channels)));
+    return tensor_place(&out->flow, a, DT_F32, DIMS(rows, 4 * s->channels));
 }
 
-status dit_part_place(struct dit_part *out, const struct dit_shape *s, int64_t tokens,
-                      struct arena *a)
+struct dit_scratch dit_scratch_rows(const struct dit_scratch *s, int64_t first, int64_t rows)
 {
-    TRY(tensor_place(&out->x, a, DT_F32, DIMS(tokens, s->dim)));
-    return tensor_place(&out->lse, a, DT_F32, DIMS(tokens, s->heads));
+    return (struct dit_scratch){ .h = tensor_slice(&s->h, first, rows),
+                                 .q = tensor_slice(&s->q, first, rows),
+                                 .ffn = tensor_slice(&s->ffn, first, rows),
+                                 .patch = tensor_slice(&s->patch, first, rows),
+                                 .flow = tensor_slice(&s->flow, first, rows) };
+}
+
+status dit_part_place(struct dit_part *out, const struct dit_shape *s, enum dtype dtype,
+                      int64_t rows, struct arena *a)
+{
+    TRY(tensor_place(&out->x, a, dtype, DIMS(rows, s->dim)));
+    return tensor_place(&out->lse, a, DT_F32, DIMS(rows, s->heads));
+}
+
+struct dit_part dit_part_rows(const struct dit_part *p, int64_t first, int64_t rows)
+{
+    return (struct dit_part){ .x = tensor_slice(&p->x, first, rows),
+                              .lse = tensor_slice(&p->lse, first, rows) };
 }
 
 status dit_context_place(struct dit_context *out, const struct dit_shape *s, enum dtype act,
@@ -37,15 +52,6 @@ status dit_linear(struct kern_ctx *ctx, const struct dit_linear *l, const struct
 {
     return kern_linear(
         ctx, &(struct kern_linear){ .x = x, .w = &l->w, .bias = &l->bias, .out = out, .act = act });
-}
-
-/* x += gate * (in * W^T + b); gate NULL: 1 */
-static status add_linear(struct kern_ctx *ctx, const struct dit_linear *l, const struct tensor *in,
-                         const struct tensor *gate, struct tensor *x)
-{
-    return kern_linear(
-        ctx, &(struct kern_linear){
-                 .x = in, .w = &l->w, .bias = &l->bias, .residual = x, .gate = gate, .out = x });
 }
 
 static status rmsnorm(const struct dit *d, struct kern_ctx *ctx, struct tensor *x,
@@ -107,60 +113,97 @@ status dit_embed(const struct dit *d, struct kern_ctx *ctx, struct dit_scratch *
     return dit_linear(ctx, &d->patch, &s->patch, x, KERN_ACT_NONE);
 }
 
+static struct kern_projection projection(const struct dit_linear *l, const struct tensor *norm,
+                                         struct tensor *out)
+{
+    return (struct kern_projection){ .w = &l->w, .bias = &l->bias, .norm = norm, .out = out };
+}
+
 status dit_project(const struct dit *d, struct kern_ctx *ctx, struct dit_scratch *s,
                    const struct dit_project *p)
 {
     const struct dit_attention *const self = &d->layer[p->layer].self;
-    struct tensor const scale = dit_layer_mod(d, p->layer, p->level, DIT_SCALE1);
-    struct tensor const shift = dit_layer_mod(d, p->layer, p->level, DIT_SHIFT1);
+    struct tensor const scale = dit_layer_mod(d, p->layer, DIT_SCALE1, p->level, p->blocks);
+    struct tensor const shift = dit_layer_mod(d, p->layer, DIT_SHIFT1, p->level, p->blocks);
 
     TRY(norm(d, ctx, p->x, &scale, &shift, &s->h));
-    TRY(dit_linear(ctx, &self->k, &s->h, p->k, KERN_ACT_NONE));
-    TRY(rmsnorm(d, ctx, p->k, &self->norm_k));
-    TRY(dit_linear(ctx, &self->v, &s->h, p->v, KERN_ACT_NONE));
-    if (!p->q) return ST_OK;
-    TRY(dit_linear(ctx, &self->q, &s->h, p->q, KERN_ACT_NONE));
-    TRY(rmsnorm(d, ctx, p->q, &self->norm_q));
-    return kern_rope(ctx, &(struct kern_rope){ .x = p->q,
-                                               .out = p->q,
-                                               .heads = d->shape.heads,
-                                               .time = &p->at->time,
-                                               .row = &p->at->row,
-                                               .col = &p->at->col });
+    return kern_qkv(ctx, &(struct kern_qkv){ .x = &s->h,
+                                             .q = projection(&self->q, &self->norm_q, p->q),
+                                             .k = projection(&self->k, &self->norm_k, p->k),
+                                             .v = projection(&self->v, NULL, p->v),
+                                             .time = &p->at->time,
+                                             .row = &p->at->row,
+                                             .col = &p->at->col,
+                                             .heads = d->shape.heads,
+                                             .eps = d->shape.eps });
+}
+
+/* Of cross-attention: s->h from s->q, one call for neighbours with the same prompt. */
+static status read_prompts(const struct dit *d, struct kern_ctx *ctx, struct dit_scratch *s,
+                           const struct dit_finish *p)
+{
+    int64_t const len = d->shape.text_len, tokens = s->q.dim[0] / p->blocks;
+
+    for (int i = 0, end; i < p->blocks; i = end) {
+        const struct dit_context *const c = p->context[i];
+        for (end = i + 1; end < p->blocks && p->context[end] == c;) end++;
+        struct tensor const q = tensor_slice(&s->q, i * tokens, (end - i) * tokens);
+        struct tensor h = tensor_slice(&s->h, i * tokens, (end - i) * tokens);
+        struct kern_segment const text = {
+            .k = tensor_slice(&c->k, p->layer * len, len),
+            .v = tensor_slice(&c->v, p->layer * len, len),
+        };
+        TRY(attention(
+            d, ctx,
+            (struct kern_attention){ .q = &q, .segments = &text, .segment_count = 1, .out = &h }));
+    }
+    return ST_OK;
+}
+
+/* s->h goes onto x by way of a linear; LN(x) * scale + shift is then in s->h. */
+struct onto {
+    const struct dit_linear *linear;
+    const struct tensor *gate; /* NULL: 1 */
+    const struct tensor *scale, *shift;
+};
+static status add_norm(const struct dit *d, struct kern_ctx *ctx, struct dit_scratch *s,
+                       struct tensor *x, const struct onto *o)
+{
+    return kern_linear_norm(ctx, &(struct kern_linear_norm){ .linear = { .x = &s->h,
+                                                                         .w = &o->linear->w,
+                                                                         .bias = &o->linear->bias,
+                                                                         .residual = x,
+                                                                         .gate = o->gate,
+                                                                         .out = x },
+                                                             .scale = o->scale,
+                                                             .shift = o->shift,
+                                                             .norm = &s->h,
+                                                             .eps = d->shape.eps });
 }
 
 static status cross_attend(const struct dit *d, struct kern_ctx *ctx, struct dit_scratch *s,
-                           const struct dit_attend *p)
+                           const struct dit_finish *p)
 {
     const struct dit_layer *const l = &d->layer[p->layer];
-    int64_t const len = d->shape.text_len;
-    struct tensor const scale = tensor_as(&l->norm3_w, DIMS(1, d->shape.dim));
-    struct tensor const shift = tensor_as(&l->norm3_b, DIMS(1, d->shape.dim));
-    struct kern_segment const text = {
-        .k = tensor_slice(&p->context->k, p->layer * len, len),
-        .v = tensor_slice(&p->context->v, p->layer * len, len),
-    };
 
-    TRY(norm(d, ctx, p->x, &scale, &shift, &s->h));
     TRY(dit_linear(ctx, &l->cross.q, &s->h, &s->q, KERN_ACT_NONE));
     TRY(rmsnorm(d, ctx, &s->q, &l->cross.norm_q));
-    TRY(attention(d, ctx,
-                  (struct kern_attention){
-                      .q = &s->q, .segments = &text, .segment_count = 1, .out = &s->h }));
-    return add_linear(ctx, &l->cross.o, &s->h, NULL, p->x);
+    return read_prompts(d, ctx, s, p);
 }
 
 static status feed_forward(const struct dit *d, struct kern_ctx *ctx, struct dit_scratch *s,
-                           const struct dit_attend *p)
+                           const struct dit_finish *p)
 {
     const struct dit_layer *const l = &d->layer[p->layer];
-    struct tensor const scale = dit_layer_mod(d, p->layer, p->level, DIT_SCALE2);
-    struct tensor const shift = dit_layer_mod(d, p->layer, p->level, DIT_SHIFT2);
-    struct tensor const gate = dit_layer_mod(d, p->layer, p->level, DIT_GATE2);
+    struct tensor const gate = dit_layer_mod(d, p->layer, DIT_GATE2, p->level, p->blocks);
 
-    TRY(norm(d, ctx, p->x, &scale, &shift, &s->h));
     TRY(dit_linear(ctx, &l->up, &s->h, &s->ffn, KERN_ACT_GELU_TANH));
-    return add_linear(ctx, &l->down, &s->ffn, &gate, p->x);
+    return kern_linear(ctx, &(struct kern_linear){ .x = &s->ffn,
+                                                   .w = &l->down.w,
+                                                   .bias = &l->down.bias,
+                                                   .residual = p->x,
+                                                   .gate = &gate,
+                                                   .out = p->x });
 }
 
 status dit_attend_part(const struct dit *d, struct kern_ctx *ctx, const struct tensor *q,
@@ -174,41 +217,47 @@ status dit_attend_part(const struct dit *d, struct kern_ctx *ctx, const struct t
                                               .lse = &out->lse });
 }
 
-static status self_attend(const struct dit *d, struct kern_ctx *ctx, struct dit_scratch *s,
-                          const struct dit_attend *p)
+status dit_attend(const struct dit *d, struct kern_ctx *ctx, const struct dit_attend *p)
 {
     if (!p->before)
         return attention(d, ctx,
                          (struct kern_attention){ .q = p->q,
                                                   .segments = p->keys->segment,
                                                   .segment_count = p->keys->count,
-                                                  .out = &s->h });
-    TRY(dit_attend_part(d, ctx, p->q, p->keys, &s->part));
+                                                  .out = p->out });
+    TRY(dit_attend_part(d, ctx, p->q, p->keys, p->part));
     return kern_merge(ctx, &(struct kern_merge){ .a = &p->before->x,
                                                  .a_lse = &p->before->lse,
-                                                 .b = &s->part.x,
-                                                 .b_lse = &s->part.lse,
-                                                 .out = &s->h });
+                                                 .b = &p->part->x,
+                                                 .b_lse = &p->part->lse,
+                                                 .out = p->out });
 }
 
-status dit_attend(const struct dit *d, struct kern_ctx *ctx, struct dit_scratch *s,
-                  const struct dit_attend *p)
+status dit_finish(const struct dit *d, struct kern_ctx *ctx, struct dit_scratch *s,
+                  const struct dit_finish *p)
 {
-    struct tensor const gate = dit_layer_mod(d, p->layer, p->level, DIT_GATE1);
+    const struct dit_layer *const l = &d->layer[p->layer];
+    struct tensor const gate1 = dit_layer_mod(d, p->layer, DIT_GATE1, p->level, p->blocks);
+    struct tensor const scale2 = dit_layer_mod(d, p->layer, DIT_SCALE2, p->level, p->blocks);
+    struct tensor const shift2 = dit_layer_mod(d, p->layer, DIT_SHIFT2, p->level, p->blocks);
+    struct tensor const scale3 = tensor_as(&l->norm3_w, DIMS(1, d->shape.dim));
+    struct tensor const shift3 = tensor_as(&l->norm3_b, DIMS(1, d->shape.dim));
+    struct onto const self = { &l->self.o, &gate1, &scale3, &shift3 };
+    struct onto const cross = { &l->cross.o, NULL, &scale2, &shift2 };
 
-    TRY(self_attend(d, ctx, s, p));
-    TRY(add_linear(ctx, &d->layer[p->layer].self.o, &s->h, &gate, p->x));
+    TRY(add_norm(d, ctx, s, p->x, &self));
     TRY(cross_attend(d, ctx, s, p));
+    TRY(add_norm(d, ctx, s, p->x, &cross));
     return feed_forward(d, ctx, s, p);
 }
 
-status dit_head(const struct dit *d, struct kern_ctx *ctx, struct dit_scratch *s, int level,
-                const struct tensor *x, struct tensor *flow)
+status dit_head(const struct dit *d, struct kern_ctx *ctx, struct dit_scratch *s,
+                const struct dit_head *p)
 {
-    struct tensor const shift = tensor_slice(&d->head_mod, 2 * level, 1);
-    struct tensor const scale = tensor_slice(&d->head_mod, 2 * level + 1, 1);
+    struct tensor const shift = tensor_slice(&d->head_mod, p->level, p->blocks);
+    struct tensor const scale = tensor_slice(&d->head_mod, d->levels + p->level, p->blocks);
 
-    TRY(norm(d, ctx, x, &scale, &shift, &s->h));
+    TRY(norm(d, ctx, p->x, &scale, &shift, &s->h));
     TRY(dit_linear(ctx, &d->head, &s->h, &s->flow, KERN_ACT_NONE));
-    return kern_unpatchify(ctx, &(struct kern_unpatchify){ .tokens = &s->flow, .out = flow });
+    return kern_unpatchify(ctx, &(struct kern_unpatchify){ .tokens = &s->flow, .out = p->flow });
 }

@@ -36,13 +36,14 @@ struct dit {
     struct tensor head_modulation; /* [1, 2, d] */
 
     /* What modulates a block at a level, ready for use: scales hold 1 + scale. */
-    struct tensor layer_mod; /* [layers * levels * 6, d]: shift1 scale1 gate1 shift2 scale2 gate2 */
-    struct tensor head_mod;  /* [levels * 2, d]: shift scale */
+    struct tensor layer_mod; /* [layers * 6 * levels, d]: shift1 scale1 gate1 shift2 scale2 gate2 */
+    struct tensor head_mod;  /* [2 * levels, d]: shift scale */
 };
 
-/* One of the six rows as [1, d]. */
+/* One of the six vectors at levels `level` .. `level` + blocks - 1, as [blocks, d]. */
 enum dit_mod { DIT_SHIFT1, DIT_SCALE1, DIT_GATE1, DIT_SHIFT2, DIT_SCALE2, DIT_GATE2, DIT_MODS };
-struct tensor dit_layer_mod(const struct dit *d, int layer, int level, enum dit_mod which);
+struct tensor dit_layer_mod(const struct dit *d, int layer, enum dit_mod which, int level,
+                            int blocks);
 
 /* out = act(x w^T + bias) */
 status dit_linear(struct kern_ctx *ctx, const struct dit_linear *l, const struct tensor *x,

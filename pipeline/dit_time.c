@@ -4,9 +4,11 @@
 #include <math.h>
 #include <stdlib.h>
 
-struct tensor dit_layer_mod(const struct dit *d, int layer, int level, enum dit_mod which)
+struct tensor dit_layer_mod(const struct dit *d, int layer, enum dit_mod which, int level,
+                            int blocks)
 {
-    return tensor_slice(&d->layer_mod, ((int64_t)layer * d->levels + level) * DIT_MODS + which, 1);
+    int64_t const row = ((int64_t)layer * DIT_MODS + which) * d->levels + level;
+    return tensor_slice(&d->layer_mod, row, blocks);
 }
 
 /* Row k: cos(t_k f_i) for i < half, then sin; f_i = 10000^(-i/half), in f64. */
@@ -51,17 +53,18 @@ static status run(struct time_run *r, const struct dit_time *t, struct kern_ctx 
     return dit_linear(ctx, &t->project, &r->se, &r->e0, KERN_ACT_NONE);
 }
 
-/* out[level] = modulation + time part, with 1 added to the scales. Host memory. */
+/* out[which, level] = modulation + time part, with 1 added to the scales. Host memory. */
 static void add_layer(const struct dit *d, float *out, const float *modulation, const float *e0)
 {
-    int64_t const n = (int64_t)DIT_MODS * d->shape.dim;
+    int64_t const dim = d->shape.dim;
 
-    for (int level = 0; level < d->levels; level++)
-        for (int64_t i = 0; i < n; i++) {
-            int const which = (int)(i / d->shape.dim);
-            float const one = which == DIT_SCALE1 || which == DIT_SCALE2 ? 1.0f : 0.0f;
-            out[level * n + i] = one + (modulation[i] + e0[level * n + i]);
+    for (int which = 0; which < DIT_MODS; which++, modulation += dim) {
+        float const one = which == DIT_SCALE1 || which == DIT_SCALE2 ? 1.0f : 0.0f;
+        for (int level = 0; level < d->levels; level++, out += dim) {
+            const float *const e = e0 + ((int64_t)level * DIT_MODS + which) * dim;
+            for (int64_t i = 0; i < dim; i++) out[i] = one + (modulation[i] + e[i]);
         }
+    }
 }
 
 static void add_head(const struct dit *d, float *out, const float *modulation, const float *e)
@@ -70,8 +73,8 @@ static void add_head(const struct dit *d, float *out, const float *modulation, c
 
     for (int level = 0; level < d->levels; level++)
         for (int64_t i = 0; i < dim; i++) {
-            out[level * 2 * dim + i] = modulation[i] + e[level * dim + i];
-            out[(level * 2 + 1) * dim + i] = 1.0f + (modulation[dim + i] + e[level * dim + i]);
+            out[level * dim + i] = modulation[i] + e[level * dim + i];
+            out[(d->levels + level) * dim + i] = 1.0f + (modulation[dim + i] + e[level * dim + i]);
         }
 }
 

@@ -3,6 +3,7 @@
 #include "pipeline/rope.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static const char *const arena_names[LINE_ARENAS] = {
     [LINE_CACHE] = "cache",
@@ -11,57 +12,98 @@ static const char *const arena_names[LINE_ARENAS] = {
     [LINE_WIRE] = "wire",
 };
 
+const char *line_determinism_name(enum line_determinism d)
+{
+    return d == LINE_BATCH ? "batch" : "strict";
+}
+
+static int own_stages(const struct line *l) { return l->end - l->first; }
+
+static int own_noise(const struct line *l)
+{
+    int const end = l->end < l->levels ? l->end : l->levels;
+    return end > l->first ? end - l->first : 0;
+}
+
+static status place_latents(const struct line *l, struct tensor *t, int stages, struct arena *a)
+{
+    return tensor_place(
+        t, a, DT_F32,
+        DIMS(stages * l->frames, dit_shape_of(l->c.model)->channels, l->c.latent_h, l->c.latent_w));
+}
+
+struct tensor line_part(const struct line *l, const struct tensor *t, struct line_span s,
+                        int64_t per)
+{
+    return tensor_slice(t, (s.first - l->first) * per, (s.end - s.first) * per);
+}
+
+int64_t line_scratch_row(const struct line *l, int stage)
+{
+    return l->c.determinism == LINE_BATCH ? (stage - l->first) * l->tokens : 0;
+}
+
 static status layout_stages(struct line *l, struct arena *scratch, struct arena *wire)
 {
     const struct dit_shape *const s = dit_shape_of(l->c.model);
     enum dtype const act = dit_act(l->c.model);
-    int const pairs = rope_split_of(s->dim / s->heads).time;
+    int64_t const rows = own_stages(l) * l->tokens, window = l->levels * l->tokens;
 
+    TRY(place_latents(l, &l->in, own_stages(l), wire));
+    TRY(place_latents(l, &l->out, own_stages(l), wire));
     for (int i = l->first; i < l->end; i++) {
-        struct line_stage *const g = &l->stage[i];
-        TRY(tensor_place(&g->in, wire, DT_F32,
-                         DIMS(l->frames, s->channels, l->c.latent_h, l->c.latent_w)));
-        TRY(tensor_place(&g->out, wire, DT_F32,
-                         DIMS(l->frames, s->channels, l->c.latent_h, l->c.latent_w)));
-        TRY(tensor_place(&g->x, scratch, DT_F32, DIMS(l->tokens, s->dim)));
-        TRY(tensor_place(&g->q, scratch, act, DIMS(l->tokens, s->dim)));
-        TRY(tensor_place(&g->time, scratch, DT_F32, DIMS(l->c.policy.attention_frames, pairs, 2)));
+        struct line_span const one = { i, i + 1 };
+        l->stage[i].in = line_part(l, &l->in, one, l->frames);
+        l->stage[i].out = line_part(l, &l->out, one, l->frames);
     }
-    if (l->first >= l->levels) return ST_OK; /* no noise stage, nobody reads the window's keys */
-    for (int i = 0; i < l->levels; i++) {
-        TRY(tensor_place(&l->window_k[i], wire, act, DIMS(l->tokens, s->dim)));
-        TRY(tensor_place(&l->window_v[i], wire, act, DIMS(l->tokens, s->dim)));
-    }
+    TRY(tensor_place(&l->x, scratch, DT_F32, DIMS(rows, s->dim)));
+    TRY(tensor_place(&l->q, scratch, act, DIMS(rows, s->dim)));
+    if (own_noise(l) == 0) return ST_OK; /* nobody reads the window's keys */
+    TRY(tensor_place(&l->window_k, wire, act, DIMS(window, s->dim)));
+    return tensor_place(&l->window_v, wire, act, DIMS(window, s->dim));
+}
+
+static status layout_angles(struct line *l, struct arena *a)
+{
+    const struct dit_shape *const s = dit_shape_of(l->c.model);
+    struct rope_split const pairs = rope_split_of(s->dim / s->heads);
+    int64_t const keys = l->c.policy.attention_frames, own = own_stages(l);
+
+    TRY(tensor_place(&l->row, a, DT_F32, DIMS(l->c.latent_h / 2, pairs.row, 2)));
+    TRY(tensor_place(&l->col, a, DT_F32, DIMS(l->c.latent_w / 2, pairs.col, 2)));
+    TRY(tensor_place(&l->angles, a, DT_F32, DIMS(own * (keys + l->frames), pairs.time, 2)));
+    for (int i = l->first; i < l->end; i++)
+        l->stage[i].time = tensor_slice(&l->angles, (i - l->first) * keys, keys);
+    l->at = tensor_slice(&l->angles, own * keys, own * l->frames);
     return ST_OK;
 }
 
-/* Block by block the line holds one block at a time: all keys are near, and never cut. */
-static status layout_parts(struct line *l, struct arena *a)
+/* Block by block the line holds one block at a time: all keys are near, and never cut. In
+ * batch neither where no other rank is. */
+static status layout_parts(struct line *l, int64_t rows, struct arena *a)
 {
     const struct dit_shape *const s = dit_shape_of(l->c.model);
+    enum dtype const dtype = l->c.ctx->backend->part(dit_act(l->c.model));
+    bool const alone = l->c.determinism == LINE_BATCH && l->c.split.ranks == 1;
 
-    if (l->c.policy.kind == WINDOW_BLOCK || l->first >= l->levels) return ST_OK;
-    for (int i = l->first; i < l->end && i < l->levels; i++)
-        TRY(dit_part_place(&l->stage[i].near, s, l->tokens, a));
-    return dit_part_place(&l->scratch.part, s, l->tokens, a);
+    if (l->c.policy.kind == WINDOW_BLOCK || own_noise(l) == 0 || alone) return ST_OK;
+    TRY(dit_part_place(&l->near, s, dtype, own_noise(l) * l->tokens, a));
+    return dit_part_place(&l->part, s, dtype, rows, a);
 }
 
 static status layout_scratch(struct line *l, struct arena *a)
 {
     const struct dit_shape *const s = dit_shape_of(l->c.model);
-    int const pairs = rope_split_of(s->dim / s->heads).row;
     int64_t const per_frame = l->tokens / l->frames;
+    int64_t const rows = l->c.determinism == LINE_BATCH ? own_stages(l) * l->tokens : l->tokens;
     struct tensor *const latents[] = { &l->noise, &l->flow, &l->x0 };
 
-    TRY(dit_scratch_place(&l->scratch, s, dit_act(l->c.model), l->tokens, a));
+    TRY(dit_scratch_place(&l->scratch, s, dit_act(l->c.model), rows, a));
     TRY(tensor_place(&l->keys, a, dit_act(l->c.model),
                      DIMS(l->c.policy.attention_frames * per_frame, s->dim)));
-    TRY(tensor_place(&l->row, a, DT_F32, DIMS(l->c.latent_h / 2, pairs, 2)));
-    TRY(tensor_place(&l->col, a, DT_F32, DIMS(l->c.latent_w / 2, pairs, 2)));
-    for (int i = 0; i < COUNT_OF(latents); i++)
-        TRY(tensor_place(latents[i], a, DT_F32,
-                         DIMS(l->frames, s->channels, l->c.latent_h, l->c.latent_w)));
-    return ST_OK;
+    TRY(layout_angles(l, a));
+    for (int i = 0; i < COUNT_OF(latents); i++) TRY(place_latents(l, latents[i], own_noise(l), a));
+    return layout_parts(l, rows, a);
 }
 
 /* Run twice: over measuring arenas, then over real ones. */
@@ -80,7 +122,6 @@ static status layout(struct line *l, struct arena a[LINE_ARENAS])
     for (int i = 0; i < l->contexts; i++)
         TRY(dit_context_place(&l->context[i], s, cache.act, &a[LINE_CONTEXT]));
     TRY(layout_scratch(l, &a[LINE_SCRATCH]));
-    TRY(layout_parts(l, &a[LINE_SCRATCH]));
     return layout_stages(l, &a[LINE_SCRATCH], &a[LINE_WIRE]);
 }
 
@@ -112,20 +153,62 @@ static status measure(struct line *l, struct arena a[LINE_ARENAS])
     return layout(l, a);
 }
 
+/* Host memory beside the callbacks. */
+enum { HOST_PARTS = 6 };
+struct host_part {
+    float **at;
+    size_t bytes;
+};
+static size_t host_parts(struct line *l, struct host_part out[HOST_PARTS])
+{
+    const struct dit_shape *const s = dit_shape_of(l->c.model);
+    size_t const latent = tensor_bytes(&l->stage[l->first].in);
+    struct host_part const parts[HOST_PARTS] = {
+        { &l->host[0], latent },
+        { &l->host[1], latent },
+        { &l->host[2], latent },
+        { &l->host_noise, tensor_bytes(&l->noise) },
+        { &l->host_angles, tensor_bytes(&l->angles) },
+        { &l->embeds, (size_t)s->text_len * (size_t)s->text_dim * sizeof *l->embeds },
+    };
+    size_t sum = 0;
+
+    for (int i = 0; i < HOST_PARTS; i++) sum += parts[i].bytes;
+    memcpy(out, parts, sizeof parts);
+    return sum;
+}
+
+static status allocate_host(struct line *l)
+{
+    struct host_part part[HOST_PARTS];
+
+    host_parts(l, part);
+    for (int i = 0; i < HOST_PARTS; i++) {
+        *part[i].at = calloc(1, part[i].bytes + 1);
+        if (!*part[i].at) return fail(ST_NOMEM, "line: %zu bytes of host memory", part[i].bytes);
+    }
+    return ST_OK;
+}
+
 status line_measure(struct line_bytes *out, const struct line_config *c)
 {
     struct line *const l = malloc(sizeof *l);
     struct arena arenas[LINE_ARENAS];
+    struct host_part host[HOST_PARTS];
+    size_t kernels = 0;
     status st = ST_OK;
 
     *out = (struct line_bytes){ 0 };
     if (!l) return fail(ST_NOMEM, "line: no memory");
     TRY_OUT(prepare(l, c));
     TRY_OUT(measure(l, arenas));
+    TRY_OUT(line_size(&kernels, l));
     *out = (struct line_bytes){ .cache = arenas[LINE_CACHE].used,
                                 .context = arenas[LINE_CONTEXT].used,
                                 .scratch = arenas[LINE_SCRATCH].used,
-                                .wire = arenas[LINE_WIRE].used };
+                                .wire = arenas[LINE_WIRE].used,
+                                .kernels = kernels,
+                                .host = host_parts(l, host) };
 out:
     free(l);
     return st;
@@ -144,31 +227,20 @@ static status upload_angles(struct line *l, const struct tensor *to, int64_t fir
     return st;
 }
 
-static status allocate_host(struct line *l)
-{
-    const struct dit_shape *const s = dit_shape_of(l->c.model);
-    size_t const latent = tensor_bytes(&l->noise);
-    size_t const prompt = (size_t)s->text_len * (size_t)s->text_dim * sizeof *l->embeds;
-
-    for (int i = 0; i < COUNT_OF(l->host); i++) {
-        l->host[i] = malloc(latent);
-        if (!l->host[i]) return fail(ST_NOMEM, "line: a latent of %zu bytes", latent);
-    }
-    l->embeds = malloc(prompt);
-    return l->embeds ? ST_OK : fail(ST_NOMEM, "line: prompt embeddings of %zu bytes", prompt);
-}
-
 status line_open(struct line **out, const struct line_config *c)
 {
     const struct kern_backend *const backend = c->ctx->backend;
     struct line *l = malloc(sizeof *l);
     struct arena arenas[LINE_ARENAS];
+    size_t kernels = 0;
     status st = ST_OK;
 
     *out = NULL;
     if (!l) return fail(ST_NOMEM, "line: no memory");
     TRY_OUT(prepare(l, c));
     TRY_OUT(measure(l, arenas));
+    TRY_OUT(line_size(&kernels, l));
+    if (backend->reserve) TRY_OUT(backend->reserve(c->ctx, kernels));
     for (int i = 0; i < LINE_ARENAS; i++) {
         TRY_OUT(backend->alloc(c->ctx, arenas[i].used, &l->memory[i]));
         arena_over(&arenas[i], arena_names[i], l->memory[i], arenas[i].used);
@@ -192,6 +264,8 @@ void line_close(struct line **line)
     for (int i = 0; i < COUNT_OF(l->memory); i++)
         if (l->memory[i]) l->c.ctx->backend->free(l->c.ctx, l->memory[i]);
     for (int i = 0; i < COUNT_OF(l->host); i++) free(l->host[i]);
+    free(l->host_noise);
+    free(l->host_angles);
     free(l->embeds);
     free(l);
     *line = NULL;
@@ -208,14 +282,38 @@ static void admit_clean(struct line *l)
     cache_put(&l->cache, clean.block);
 }
 
+/* The most stages from `first` on that may go together. */
+static struct line_span run_from(const struct line *l, int first)
+{
+    struct line_span run = { first, first + 1 };
+
+    if (l->c.determinism == LINE_BATCH)
+        while (run.end < l->end && l->place[run.end].clip == l->place[first].clip) run.end++;
+    return run;
+}
+
+void line_place(struct line *l)
+{
+    for (int i = 0; i <= l->levels; i++) l->place[i] = timeline_at(l->timeline, l->tick, i);
+    l->runs = 0;
+    for (int i = l->first; i < l->end; i++) {
+        if (!line_holds(l, i)) continue;
+        l->run[l->runs] = run_from(l, i);
+        i = l->run[l->runs++].end - 1;
+    }
+    admit_clean(l);
+}
+
+/* Host memory that the last tick's uploads read may be written anew from here on. */
 static status enter(struct line *l)
 {
+    const struct kern_backend *const b = l->c.ctx->backend;
     struct place const p = l->place[0];
 
+    TRY(b->sync(l->c.ctx));
     if (l->first > 0 || p.clip < 0) return ST_OK;
     TRY(l->io->noise(l->io->arg, p.clip, p.block, 0, l->host[0]));
-    TRY(l->c.ctx->backend->upload(l->c.ctx, &l->stage[0].in, l->host[0]));
-    return l->c.ctx->backend->sync(l->c.ctx);
+    return b->upload(l->c.ctx, &l->stage[0].in, l->host[0]);
 }
 
 void line_begin(struct line *l, const struct timeline *t, const struct line_io *io)
@@ -243,8 +341,7 @@ status line_tick(struct line *l)
     status const met = comm->ops->agree(comm, mine);
     track_end(l->c.track);
     TRY(line_located(l, -1, met));
-    for (int i = 0; i <= l->levels; i++) l->place[i] = timeline_at(l->timeline, l->tick, i);
-    admit_clean(l);
+    line_place(l);
     TRY(enter(l));
     TRY(line_pass(l));
     TRY(line_hand_over(l));

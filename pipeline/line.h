@@ -10,8 +10,7 @@
  * Every rank owns a contiguous range of stages and runs the same code over the
  * blocks that stand there: one rank that owns them all exchanges nothing. Per
  * tick every block goes through the transformer once and moves one stage on.
- * Each block runs through the same operations at the same shapes whoever holds
- * it, so the clip is the same to the bit for any number of ranks.
+ * How far its bits depend on the ranks: enum line_determinism.
  */
 #ifndef LINE_H
 #define LINE_H
@@ -51,10 +50,20 @@ struct line_io {
     bool (*stop)(void *arg);
 };
 
+enum line_determinism {
+    LINE_STRICT, /* each block runs through the same operations at the same shapes whoever
+                    holds it: a clip is the same to the bit for any number of ranks */
+    LINE_BATCH,  /* a rank's blocks of one clip go through each operation together, and
+                    attention is cut only where keys come from other ranks: fewer, larger
+                    calls; the clip is the same but for rounding */
+};
+const char *line_determinism_name(enum line_determinism d); /* "strict", "batch" */
+
 struct line_config {
     const struct dit *model;         /* borrowed */
     const struct schedule *schedule; /* borrowed */
     struct key_policy policy;
+    enum line_determinism determinism; /* the same on all ranks */
     struct split split;
     int64_t latent_h, latent_w; /* even */
     int contexts;               /* different embeddings of all clips; what is beyond one per own
@@ -72,6 +81,8 @@ struct line_bytes {
     size_t context; /* the prompt's keys and values */
     size_t scratch; /* one tick's work */
     size_t wire;    /* what is handed to and received from other stages */
+    size_t kernels; /* scratch of the operations: no arena, reserved in ctx */
+    size_t host;    /* latents, angles and a prompt on their way: host memory, no arena */
 };
 status line_measure(struct line_bytes *out, const struct line_config *c) MUST_USE;
 

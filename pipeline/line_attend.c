@@ -1,6 +1,16 @@
 /* line_attend.c - the part of a layer that needs keys of other blocks, before and after they come. */
 #include "pipeline/line_state.h"
 
+/* The stage that makes a span's keys in this tick: blocks grow older by one
+ * per stage. -1: none, they are from before. */
+static int maker_of(const struct line *l, int stage, const struct key_span *s)
+{
+    struct place const own = l->place[stage], clean = l->place[l->levels];
+
+    if (s->source == KEY_WINDOW) return stage + (int)(own.block - s->block);
+    return clean.clip == own.clip && clean.block == s->block ? l->levels : -1;
+}
+
 /* Where a span's keys and values of this layer lie, before RoPE. */
 static status find_span(struct line *l, int stage, const struct key_span *s, int layer,
                         struct kern_segment *out)
@@ -9,8 +19,7 @@ static status find_span(struct line *l, int stage, const struct key_span *s, int
     struct tensor k, v;
 
     if (s->source == KEY_CLEAN) TRY(cache_get(&l->cache, s->block, layer, &k, &v));
-    else /* blocks grow older by one per stage */
-        TRY(line_kv(l, stage + (int)(l->place[stage].block - s->block), layer, &k, &v));
+    else TRY(line_kv(l, maker_of(l, stage, s), layer, &k, &v));
     out->k = tensor_slice(&k, s->frame * per_frame, s->frames * per_frame);
     out->v = tensor_slice(&v, s->frame * per_frame, s->frames * per_frame);
     return ST_OK;
@@ -18,36 +27,33 @@ static status find_span(struct line *l, int stage, const struct key_span *s, int
 
 static bool is_far(const struct line *l, int stage, const struct key_span *s)
 {
-    struct place const own = l->place[stage], clean = l->place[l->levels];
+    int const maker = maker_of(l, stage, s);
 
-    if (stage == l->levels) return false;
-    if (s->source == KEY_WINDOW) return s->block != own.block;
-    return clean.clip == own.clip && clean.block == s->block;
+    if (stage == l->levels || maker < 0) return false;
+    if (l->c.determinism == LINE_STRICT) return maker != stage;
+    return maker < l->first || maker >= l->end;
+}
+
+static const struct key_list *keys_of(const struct line *l, int stage)
+{
+    return &l->stage[line_first_of_window(l, stage)].keys;
 }
 
 static bool has_far(const struct line *l, int stage)
 {
-    const struct key_list *const keys = &l->stage[stage].keys;
+    const struct key_list *const keys = keys_of(l, stage);
 
     for (int i = 0; i < keys->count; i++)
         if (is_far(l, stage, &keys->span[i])) return true;
     return false;
 }
 
-/* Blocks of one window share their keys: noise stages of the same clip. */
-static int first_of_window(const struct line *l, int stage)
-{
-    if (stage == l->levels) return stage;
-    while (stage > l->first && l->place[stage - 1].clip == l->place[stage].clip) stage--;
-    return stage;
-}
-
 /* Turn span i of a pass, whose first frame is `frame`, to its position: into `segment`,
  * and into l->keys unless it is there. */
-static status turn_span(struct line *l, int stage, int i, int64_t frame,
+static status turn_span(struct line *l, int owner, int i, int64_t frame,
                         struct kern_segment *segment)
 {
-    const struct line_stage *const g = &l->stage[stage];
+    const struct line_stage *const g = &l->stage[owner];
     int const frames = g->keys.span[i].frames;
     int64_t const per_frame = l->tokens / l->frames;
     struct tensor const time = tensor_slice(&g->time, frame, frames);
@@ -68,8 +74,8 @@ static status turn_span(struct line *l, int stage, int i, int64_t frame,
 /* One part of a pass's keys, at their positions. */
 static status take_keys(struct line *l, int stage, int layer, bool far, struct dit_keys *out)
 {
-    const struct key_list *const keys = &l->stage[stage].keys;
-    int const owner = first_of_window(l, stage);
+    const struct key_list *const keys = keys_of(l, stage);
+    int const owner = line_first_of_window(l, stage);
     int64_t frame = 0;
 
     if (l->turned_for != owner)
@@ -81,55 +87,74 @@ static status take_keys(struct line *l, int stage, int layer, bool far, struct d
         if (is_far(l, stage, s) == far) {
             struct kern_segment *const segment = &out->segment[out->count++];
             TRY(find_span(l, stage, s, layer, segment));
-            TRY(turn_span(l, stage, i, frame, segment));
+            TRY(turn_span(l, owner, i, frame, segment));
         }
         frame += s->frames;
     }
     return ST_OK;
 }
 
-static status finish_layer(struct line *l, int stage, int layer, const struct dit_keys *keys,
-                           const struct dit_part *before)
+/* Blocks with the same keys: noise stages of a run, or the clean one. Before the exchange,
+ * or after it what is left. */
+static status attend(struct line *l, struct line_span s, int layer, bool far)
 {
-    struct line_stage *const g = &l->stage[stage];
-
-    return dit_attend(l->c.model, l->c.ctx, &l->scratch,
-                      &(struct dit_attend){ .layer = layer,
-                                            .level = stage,
-                                            .q = &g->q,
-                                            .keys = keys,
-                                            .before = before,
-                                            .context = &l->context[g->context],
-                                            .x = &g->x });
-}
-
-static status attend_near(struct line *l, int stage, int layer)
-{
-    struct line_stage *const g = &l->stage[stage];
+    int64_t const row = line_scratch_row(l, s.first), rows = (s.end - s.first) * l->tokens;
+    struct tensor const q = line_part(l, &l->q, s, l->tokens);
+    struct tensor h = tensor_slice(&l->scratch.h, row, rows);
+    struct dit_attend a = { .q = &q, .out = &h };
+    struct dit_part near, part;
     struct dit_keys keys;
 
-    TRY(take_keys(l, stage, layer, false, &keys));
-    if (!has_far(l, stage)) return finish_layer(l, stage, layer, &keys, NULL);
-    return dit_attend_part(l->c.model, l->c.ctx, &g->q, &keys, &g->near);
+    TRY(take_keys(l, s.first, layer, far, &keys));
+    a.keys = &keys;
+    if (has_far(l, s.first)) {
+        near = dit_part_rows(&l->near, (s.first - l->first) * l->tokens, rows);
+        if (!far) return dit_attend_part(l->c.model, l->c.ctx, &q, &keys, &near);
+        part = dit_part_rows(&l->part, row, rows);
+        a.before = &near;
+        a.part = &part;
+    }
+    return dit_attend(l->c.model, l->c.ctx, &a);
 }
 
-static status attend_far(struct line *l, int stage, int layer)
+/* The run's stages whose layer goes on, and of these the noise stages. */
+static struct line_span rest_of(const struct line *l, struct line_span run, int layer)
 {
-    struct dit_keys keys;
-
-    TRY(take_keys(l, stage, layer, true, &keys));
-    return finish_layer(l, stage, layer, &keys, &l->stage[stage].near);
+    if (line_ends(l, run.end - 1, layer)) run.end--;
+    return run;
 }
 
-/* Downwards: so the clean pass is over before l->keys fills with keys of a window, and
- * the last window here is the first one of line_attend_far. */
+static bool waits(const struct line *l, struct line_span run)
+{
+    return run.first < l->levels && has_far(l, run.first);
+}
+
+/* The clean pass first: it is over before l->keys fills with keys of a window. */
+static status attend_near(struct line *l, struct line_span run, int layer)
+{
+    struct line_span const noise = line_noise_of(l, run), clean = { l->levels, run.end };
+
+    if (clean.first < clean.end) TRY(attend(l, clean, layer, false));
+    if (noise.first < noise.end) TRY(attend(l, noise, layer, false));
+    return waits(l, run) ? ST_OK : line_finish(l, run, layer);
+}
+
+static status attend_far(struct line *l, struct line_span run, int layer)
+{
+    TRY(attend(l, line_noise_of(l, run), layer, true));
+    return line_finish(l, run, layer);
+}
+
+/* Downwards: so the clean pass comes before windows, and the last window here is the
+ * first one of line_attend_far. */
 status line_attend_near(struct line *l, int layer)
 {
     l->turned_for = -1;
-    for (int stage = l->end - 1; stage >= l->first; stage--) {
-        if (!line_holds(l, stage) || line_ends(l, stage, layer)) continue;
-        track_begin(l->c.track, TRACK_COMPUTE, line_at(l, stage, layer));
-        status const st = attend_near(l, stage, layer);
+    for (int i = l->runs - 1; i >= 0; i--) {
+        struct line_span const run = rest_of(l, l->run[i], layer);
+        if (run.first == run.end) continue;
+        track_begin(l->c.track, TRACK_COMPUTE, line_at(l, run.first, layer));
+        status const st = attend_near(l, run, layer);
         track_end(l->c.track);
         TRY(st);
     }
@@ -138,10 +163,11 @@ status line_attend_near(struct line *l, int layer)
 
 status line_attend_far(struct line *l, int layer)
 {
-    for (int stage = l->first; stage < l->end; stage++) {
-        if (!line_holds(l, stage) || !has_far(l, stage)) continue;
-        track_begin(l->c.track, TRACK_COMPUTE, line_at(l, stage, layer));
-        status const st = attend_far(l, stage, layer);
+    for (int i = 0; i < l->runs; i++) {
+        struct line_span const run = rest_of(l, l->run[i], layer);
+        if (run.first == run.end || !waits(l, run)) continue;
+        track_begin(l->c.track, TRACK_COMPUTE, line_at(l, run.first, layer));
+        status const st = attend_far(l, run, layer);
         track_end(l->c.track);
         TRY(st);
     }

@@ -1,10 +1,7 @@
-/* line_pass.c - one tick's forward pass, written once over the blocks on this rank. */
+/* line_pass.c - one tick's forward pass, written once over the blocks on this rank, and
+ * what it asks of the world and tells it. */
 #include "pipeline/line_state.h"
 #include "pipeline/rope.h"
-
-#include <stdlib.h>
-
-bool line_holds(const struct line *l, int stage) { return l->place[stage].clip >= 0; }
 
 struct track_at line_at(const struct line *l, int stage, int layer)
 {
@@ -41,146 +38,113 @@ static status bind_context(struct line *l, int stage)
     return ST_OK;
 }
 
-/* The keys of an own stage's pass and the angles of all their frames. */
-static status bind_keys(struct line *l, int stage)
+/* The last span of the own block is the block itself, whole. */
+static int64_t position_of(const struct line *l, int stage)
 {
-    struct line_stage *const g = &l->stage[stage];
-    const struct key_policy *const policy = &l->c.policy;
-    int const pairs = (int)g->time.dim[1];
-    struct window w;
-    float *const host = malloc(tensor_bytes(&g->time));
-    float *to = host;
+    const struct key_list *const keys = &l->stage[line_first_of_window(l, stage)].keys;
+    int64_t position = 0;
 
-    if (!host) return fail(ST_NOMEM, "angles of a pass");
-    if (timeline_window(l->timeline, l->tick, stage, &w))
-        keys_of_window(&g->keys, policy, w.first, w.count);
-    else keys_of_clean(&g->keys, policy, l->place[stage].block);
-    for (int i = 0, at = 0; i < g->keys.count; i++) {
-        const struct key_span *const k = &g->keys.span[i];
-        rope_angles(to, pairs, k->position, k->frames);
-        to += (int64_t)k->frames * pairs * 2;
-        /* The last span of the own block is the block itself, whole. */
-        if (k->block == l->place[stage].block)
-            g->at = (struct dit_angles){ .time = tensor_slice(&g->time, at, k->frames),
-                                         .row = l->row,
-                                         .col = l->col };
-        at += k->frames;
+    for (int i = 0; i < keys->count; i++)
+        if (keys->span[i].block == l->place[stage].block) position = keys->span[i].position;
+    return position;
+}
+
+/* Of all keys and all own blocks. */
+static status upload_angles(struct line *l)
+{
+    int const pairs = (int)l->angles.dim[1], own = l->end - l->first;
+    int64_t const frame = (int64_t)pairs * 2, sight = l->c.policy.attention_frames;
+
+    for (int i = l->first; i < l->end; i++) {
+        const struct key_list *const keys = &l->stage[i].keys;
+        float *to = l->host_angles + (i - l->first) * sight * frame;
+        if (!line_holds(l, i)) continue;
+        for (int k = 0; line_first_of_window(l, i) == i && k < keys->count; k++) {
+            rope_angles(to, pairs, keys->span[k].position, keys->span[k].frames);
+            to += keys->span[k].frames * frame;
+        }
+        to = l->host_angles + (own * sight + (i - l->first) * l->frames) * frame;
+        rope_angles(to, pairs, position_of(l, i), (int)l->frames);
     }
-    struct tensor const filled = tensor_slice(&g->time, 0, (to - host) / (2 * pairs));
-    status st = l->c.ctx->backend->upload(l->c.ctx, &filled, host);
-    if (st == ST_OK) st = l->c.ctx->backend->sync(l->c.ctx);
-    free(host);
-    return st;
+    return l->c.ctx->backend->upload(l->c.ctx, &l->angles, l->host_angles);
 }
 
-status line_kv(struct line *l, int stage, int layer, struct tensor *k, struct tensor *v)
+/* The next level's, of all own blocks that get another: made while a device computes. */
+static status fetch_noise(struct line *l)
 {
-    if (stage == l->levels) return cache_get(&l->cache, l->place[stage].block, layer, k, v);
-    *k = l->window_k[stage];
-    *v = l->window_v[stage];
-    return ST_OK;
-}
+    int64_t const count = tensor_count(&l->stage[l->first].in);
+    bool any = false;
 
-bool line_ends(const struct line *l, int stage, int layer)
-{
-    return stage == l->levels && layer == dit_shape_of(l->c.model)->layers - 1;
-}
-
-static status project(struct line *l, int stage, int layer)
-{
-    struct line_stage *const g = &l->stage[stage];
-    struct tensor k, v;
-
-    TRY(line_kv(l, stage, layer, &k, &v));
-    track_begin(l->c.track, TRACK_COMPUTE, line_at(l, stage, layer));
-    status const st =
-        dit_project(l->c.model, l->c.ctx, &l->scratch,
-                    &(struct dit_project){ .layer = layer,
-                                           .level = stage,
-                                           .x = &g->x,
-                                           .at = &g->at,
-                                           .q = line_ends(l, stage, layer) ? NULL : &g->q,
-                                           .k = &k,
-                                           .v = &v });
-    track_end(l->c.track);
-    return st;
+    for (int i = l->first; i < l->end && i < l->levels - 1; i++) {
+        struct place const p = l->place[i];
+        if (!line_holds(l, i)) continue;
+        TRY(l->io->noise(l->io->arg, p.clip, p.block, i + 1,
+                         l->host_noise + (i - l->first) * count));
+        any = true;
+    }
+    return any ? l->c.ctx->backend->upload(l->c.ctx, &l->noise, l->host_noise) : ST_OK;
 }
 
 static status show(struct line *l, int stage)
 {
     const struct kern_backend *const b = l->c.ctx->backend;
+    struct line_span const one = { stage, stage + 1 };
+    struct tensor const flow = line_part(l, &l->flow, one, l->frames);
+    struct tensor const x0 = line_part(l, &l->x0, one, l->frames);
     struct place const p = l->place[stage];
 
     if (!l->io->tap) return ST_OK;
     TRY(b->download(l->c.ctx, l->host[0], &l->stage[stage].in));
-    TRY(b->download(l->c.ctx, l->host[1], &l->flow));
-    TRY(b->download(l->c.ctx, l->host[2], &l->x0));
+    TRY(b->download(l->c.ctx, l->host[1], &flow));
+    TRY(b->download(l->c.ctx, l->host[2], &x0));
     TRY(b->sync(l->c.ctx));
     return l->io->tap(l->io->arg, p.clip, p.block, stage, l->host[0], l->host[1], l->host[2]);
 }
 
-/* Flow to x0, and with the next level's noise on it to what leaves this stage. */
-static status denoise(struct line *l, int stage)
-{
-    struct line_stage *const g = &l->stage[stage];
-
-    TRY(dit_head(l->c.model, l->c.ctx, &l->scratch, stage, &g->x, &l->flow));
-    TRY(kern_axpby(l->c.ctx, &(struct kern_axpby){ .x = &g->in,
-                                                   .y = &l->flow,
-                                                   .out = &l->x0,
-                                                   .a = 1.0,
-                                                   .b = -(double)l->c.schedule->sigma[stage] }));
-    if (stage == l->levels - 1)
-        return kern_copy(l->c.ctx, &(struct kern_copy){ .in = &l->x0, .out = &g->out });
-    double const sigma = (double)l->c.schedule->sigma[stage + 1];
-    return kern_axpby(
-        l->c.ctx, &(struct kern_axpby){
-                      .x = &l->x0, .y = &l->noise, .out = &g->out, .a = 1.0 - sigma, .b = sigma });
-}
-
-static status fetch_noise(struct line *l, int stage)
+static status hand_out(struct line *l)
 {
     const struct kern_backend *const b = l->c.ctx->backend;
-    struct place const p = l->place[stage];
+    int const last = l->levels - 1;
+    struct place const p = l->place[last];
 
-    TRY(l->io->noise(l->io->arg, p.clip, p.block, stage + 1, l->host[0]));
-    TRY(b->upload(l->c.ctx, &l->noise, l->host[0]));
-    return b->sync(l->c.ctx);
-}
-
-static status hand_out(struct line *l, int stage)
-{
-    const struct kern_backend *const b = l->c.ctx->backend;
-    struct place const p = l->place[stage];
-
-    TRY(b->download(l->c.ctx, l->host[2], &l->x0));
+    if (last < l->first || last >= l->end || !line_holds(l, last)) return ST_OK;
+    TRY(b->download(l->c.ctx, l->host[2], &l->stage[last].out));
     TRY(b->sync(l->c.ctx));
     return l->io->finished(l->io->arg, p.clip, p.block, l->host[2]);
 }
 
-static status step(struct line *l, int stage)
+/* Of run's work, which stands at its first stage. */
+static status ended(struct line *l, status st)
 {
-    bool const last = stage == l->levels - 1;
-
-    if (!last) TRY(fetch_noise(l, stage));
-    track_begin(l->c.track, TRACK_COMPUTE, line_at(l, stage, -1));
-    status const st = denoise(l, stage);
-    track_end(l->c.track);
-    TRY(st);
-    TRY(show(l, stage));
-    return last ? hand_out(l, stage) : ST_OK;
-}
-
-static status enter_layers(struct line *l, int stage)
-{
-    struct line_stage *const g = &l->stage[stage];
-
-    TRY(bind_context(l, stage));
-    TRY(bind_keys(l, stage));
-    track_begin(l->c.track, TRACK_COMPUTE, line_at(l, stage, -1));
-    status const st = dit_embed(l->c.model, l->c.ctx, &l->scratch, &g->in, &g->x);
     track_end(l->c.track);
     return st;
+}
+
+static void begin(struct line *l, struct line_span run, int layer)
+{
+    track_begin(l->c.track, TRACK_COMPUTE, line_at(l, run.first, layer));
+}
+
+static status enter_layers(struct line *l)
+{
+    for (int i = l->first; i < l->end; i++)
+        if (line_holds(l, i)) TRY(bind_context(l, i));
+    line_bind_keys(l);
+    TRY(upload_angles(l));
+    for (int i = 0; i < l->runs; i++) {
+        begin(l, l->run[i], -1);
+        TRY(ended(l, line_embed(l, l->run[i])));
+    }
+    return ST_OK;
+}
+
+static status project(struct line *l, int layer)
+{
+    for (int i = 0; i < l->runs; i++) {
+        begin(l, l->run[i], layer);
+        TRY(ended(l, line_project(l, l->run[i], layer)));
+    }
+    return ST_OK;
 }
 
 /* The exchange is over whatever happened meanwhile: peers read this rank's memory. */
@@ -196,18 +160,27 @@ static status attend(struct line *l, int layer)
     return line_attend_far(l, layer);
 }
 
+static status leave_layers(struct line *l)
+{
+    TRY(fetch_noise(l));
+    for (int i = 0; i < l->runs; i++) {
+        struct line_span const noise = line_noise_of(l, l->run[i]);
+        if (noise.first >= noise.end) continue;
+        begin(l, noise, -1);
+        TRY(ended(l, line_denoise(l, noise)));
+        for (int stage = noise.first; stage < noise.end; stage++) TRY(show(l, stage));
+    }
+    return hand_out(l);
+}
+
 status line_pass(struct line *l)
 {
     int const layers = dit_shape_of(l->c.model)->layers;
 
-    for (int i = l->first; i < l->end; i++)
-        if (line_holds(l, i)) TRY(enter_layers(l, i));
+    TRY(enter_layers(l));
     for (int layer = 0; layer < layers; layer++) {
-        for (int i = l->first; i < l->end; i++)
-            if (line_holds(l, i)) TRY(project(l, i, layer));
+        TRY(project(l, layer));
         TRY(attend(l, layer));
     }
-    for (int i = l->first; i < l->end && i < l->levels; i++)
-        if (line_holds(l, i)) TRY(step(l, i));
-    return ST_OK;
+    return leave_layers(l);
 }

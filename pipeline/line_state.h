@@ -12,14 +12,16 @@ enum { LINE_CACHE, LINE_CONTEXT, LINE_SCRATCH, LINE_WIRE, LINE_ARENAS };
 
 /* One own stage. Everything but the latents is this tick's. */
 struct line_stage {
-    struct tensor in, out; /* latents [frames, channels, h, w] F32 */
-    struct tensor x;       /* residual stream [n, d] F32 */
-    struct tensor q;       /* [n, d] act */
-    struct dit_part near;  /* attention over the keys that no exchange brings */
-    struct tensor time;    /* angles of the frames of `keys`, in its order: [A, pairs, 2] */
-    struct key_list keys;
-    struct dit_angles at; /* of the block itself */
-    int context;          /* index into line.context */
+    struct tensor in, out; /* [frames, channels, h, w] F32: slices of line.in, line.out */
+    struct key_list keys;  /* of its pass, and the angles of their frames, in their order: */
+    struct tensor time;    /* [A, pairs, 2]; both only of a pass's first own stage */
+    int context;           /* index into line.context */
+};
+
+/* Own stages first .. end-1 that hold blocks of one clip and go through a layer together;
+ * strict: one. */
+struct line_span {
+    int first, end;
 };
 
 struct line {
@@ -33,25 +35,66 @@ struct line {
     struct dit_context context[LINE_STAGES]; /* `contexts` of them are in use */
     int contexts;
     int64_t context_id[LINE_STAGES]; /* -1: empty */
-    struct dit_scratch scratch;
-    struct tensor keys;            /* roped keys of one pass: [A * n/frames, d] act */
-    int turned_for;                /* whose they are: a pass's first own stage; -1: nobody's */
-    bool turned[KEY_SPANS];        /* which of them are there */
-    struct tensor row, col;        /* angles of rows and columns */
-    struct tensor noise, flow, x0; /* [frames, channels, h, w] F32 */
-    struct tensor window_k[LINE_STAGES], window_v[LINE_STAGES]; /* [n, d] act, one layer's */
-    struct line_stage stage[LINE_STAGES];                       /* own ones are in use */
 
-    float *host[3]; /* latents for the callbacks: noisy, flow, x0 */
-    float *embeds;  /* a prompt from the callback: [text_len, text_dim] */
+    /* Of the own stages, one behind another. near, noise, flow, x0: of the noise stages. */
+    struct tensor in, out;         /* latents [frames, channels, h, w] each, F32 */
+    struct tensor x, q;            /* residual stream [n, d] F32, queries [n, d] act */
+    struct dit_part near;          /* attention over the keys that no exchange brings */
+    struct tensor noise, flow, x0; /* as `in` */
+    struct tensor angles;          /* `time` of all stages, then the blocks' own [frames] each */
+    struct tensor at;              /* the latter */
+    struct line_stage stage[LINE_STAGES]; /* own ones are in use */
+
+    struct dit_scratch scratch;       /* strict: of one block; else of all own stages */
+    struct dit_part part;             /* beside near: as many rows as the scratch has */
+    struct tensor keys;               /* roped keys of one pass: [A * n/frames, d] act */
+    int turned_for;                   /* whose they are: a pass's first own stage; -1: nobody's */
+    bool turned[KEY_SPANS];           /* which of them are there */
+    struct tensor row, col;           /* angles of rows and columns */
+    struct tensor window_k, window_v; /* [levels * n, d] act, one layer's of all noise stages */
+
+    float *host[3];     /* latents for the callbacks: noisy, flow, x0 */
+    float *host_noise;  /* of noise */
+    float *host_angles; /* of angles */
+    float *embeds;      /* a prompt from the callback: [text_len, text_dim] */
 
     /* This tick. */
     const struct timeline *timeline;
     const struct line_io *io;
     int64_t tick;
     struct place place[LINE_STAGES];
+    struct line_span run[LINE_STAGES];
+    int runs;
     bool exchanging; /* between line_exchange_begin and line_exchange_end */
 };
+
+/* What the rank knows of the tick before anything is computed: places, runs. */
+void line_place(struct line *l);
+
+/* Parts of tensors that hold the own stages one behind another, `per` entries each; and
+ * where the scratch of a run that begins with a stage begins. */
+struct tensor line_part(const struct line *l, const struct tensor *t, struct line_span s,
+                        int64_t per);
+int64_t line_scratch_row(const struct line *l, int stage);
+
+/* Scratch that the operations take in any tick of any clips: by the steps of a tick
+ * themselves, over tensors without memory. */
+status line_size(size_t *out, struct line *l) MUST_USE;
+
+/* The steps of a pass that are this rank's alone: keys of each pass; embedding of a run;
+ * its keys, values and queries of a layer; the layer from what attention came to in the
+ * scratch's h; flow, x0, and the noise on it of noise stages. */
+void line_bind_keys(struct line *l);
+status line_embed(struct line *l, struct line_span run) MUST_USE;
+status line_project(struct line *l, struct line_span run, int layer) MUST_USE;
+status line_finish(struct line *l, struct line_span run, int layer) MUST_USE;
+status line_denoise(struct line *l, struct line_span noise) MUST_USE;
+
+/* Noise stages of a run; first == end: none. */
+struct line_span line_noise_of(const struct line *l, struct line_span run);
+
+/* Blocks of one window share their keys: the first own noise stage of the clip. */
+int line_first_of_window(const struct line *l, int stage);
 
 /* One tick's forward pass over the own stages, from `in` to `out`. */
 status line_pass(struct line *l) MUST_USE;
@@ -69,12 +112,12 @@ status line_hand_over(struct line *l) MUST_USE;
 status line_kv(struct line *l, int stage, int layer, struct tensor *k, struct tensor *v) MUST_USE;
 
 /*
- * The rest of a layer, for all own stages. A noise stage's keys are cut into two parts,
- * by the timeline alone, so that the sums are the same for any ranks:
- *   near  every rank that holds the stage has them without this layer's exchange: the
- *         block itself, and clean blocks but for the one in the clean stage now
+ * The rest of a layer, for all own stages. A noise stage's keys are cut into two parts:
+ *   near  this rank has them without this layer's exchange. Strict, so that the sums are the
+ *         same for any ranks: every rank that holds the stage has them, which is the block
+ *         itself, and clean blocks but for the one in the clean stage now
  *   far   the rest: the clean stage's block, the other blocks of the window
- * line_attend_near takes the near part, and stages without a far one to the end of the
+ * line_attend_near takes the near part, and runs without a far one to the end of the
  * layer; line_attend_far, after the exchange, the others.
  */
 status line_attend_near(struct line *l, int layer) MUST_USE;

@@ -58,6 +58,7 @@ static status measure(struct vae *v, const struct bind_list *list, struct vae_by
         .cache = a[VAE_CACHE].peak,
         .wire = a[VAE_WIRE].peak,
         .staging = vae_staging_bytes(v),
+        .pinned = vae_pinned_bytes(v),
     };
     return ST_OK;
 }
@@ -75,12 +76,15 @@ static status place(struct vae *v, const struct bind_list *list)
 {
     struct arena a[VAE_ARENAS];
     size_t const staging = vae_staging_bytes(v);
+    void *pinned = NULL;
 
     TRY(measure_layout(v, a));
     TRY(bind_place(list, v->backend, &a[VAE_WEIGHTS]));
     for (int i = 0; i < VAE_ARENAS; i++) TRY(allocate(v, i, a));
     if (staging && !(v->staging = malloc(staging)))
         return fail(ST_NOMEM, "vae: %zu bytes of staging", staging);
+    if (vae_pinned_bytes(v)) TRY(v->backend->alloc_host(v->ctx, vae_pinned_bytes(v), &pinned));
+    v->pinned = pinned;
     TRY(bind_place(list, v->backend, &a[VAE_WEIGHTS]));
     return vae_layout(v, a);
 }
@@ -181,6 +185,7 @@ void vae_close(struct vae **vae)
     for (int i = 0; i < VAE_ARENAS; i++)
         if (v->memory[i]) v->backend->free(v->ctx, v->memory[i]);
     if (!v->beside) {
+        if (v->pinned) v->backend->free_host(v->ctx, v->pinned);
         if (v->ctx) v->backend->close(&v->ctx);
         free(v->staging);
     }
@@ -190,6 +195,8 @@ void vae_close(struct vae **vae)
 
 status vae_reset(struct vae *v)
 {
+    v->due = NULL;
+    TRY(v->backend->await(v->ctx));
     TRY(vae_forget(v, &v->decoder));
     return v->encodes ? vae_forget(v, &v->encoder) : ST_OK;
 }

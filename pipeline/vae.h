@@ -79,6 +79,7 @@ struct vae_bytes {
     size_t weights, scratch, cache; /* memory of the backend */
     size_t wire;                    /* of the backend: units that come and go */
     size_t staging;                 /* of the host */
+    size_t pinned;                  /* of the host: two pictures on their way to it */
 };
 
 /* What vae_open would allocate; reads the checkpoint's names and shapes only. */

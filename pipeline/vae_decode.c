@@ -36,23 +36,36 @@ static status decode_front(struct vae *v)
     return vae_pass(v->ctx, &c->first_stream, 1);
 }
 
-/* Head, download, clamp. */
+/* The pictures that are due, clamped, to where they are due. */
+static status settle(struct vae *v)
+{
+    const float *const from = v->pinned;
+    float *const to = v->due;
+
+    if (!to) return ST_OK;
+    v->due = NULL;
+    TRY(v->backend->await(v->ctx));
+    for (int64_t i = 0; i < v->due_values; i++) {
+        if (!(from[i] == from[i]))
+            return fail(ST_MISMATCH, "vae: value %lld of a picture is not a number", (long long)i);
+        to[i] = from[i] < -1 ? -1 : from[i] > 1 ? 1 : from[i];
+    }
+    return ST_OK;
+}
+
+/* Head, and the way to the host. By now all layers of these frames are queued; so those
+ * run while the pictures before are settled. */
 static status decode_back(struct vae *v, int64_t t, struct vae_out *o)
 {
     struct vae_coder *const c = &v->decoder;
     struct tensor const in = tensor_slice(&c->head_in, 0, t);
     struct tensor const out = tensor_slice(&c->last_out, 0, t);
-    int64_t const values = tensor_count(&out);
-    float *const p = o->pixels + o->pictures * (values / t);
 
+    TRY(settle(v));
     TRY(vae_head(v->ctx, c, &in));
-    TRY(v->backend->sync(v->ctx));
-    TRY(v->backend->download(v->ctx, p, &out));
-    for (int64_t i = 0; i < values; i++) {
-        if (!(p[i] == p[i]))
-            return fail(ST_MISMATCH, "vae: value %lld of a picture is not a number", (long long)i);
-        p[i] = p[i] < -1 ? -1 : p[i] > 1 ? 1 : p[i];
-    }
+    TRY(v->backend->fetch(v->ctx, v->pinned, &out));
+    v->due_values = tensor_count(&out);
+    v->due = o->pixels + o->pictures * (v->due_values / t);
     o->pictures += (int)t;
     return ST_OK;
 }
@@ -118,7 +131,8 @@ status vae_decode_latent(struct vae *v, const float *latent, struct vae_out *out
     if (!vae_has_front(&v->decoder)) return wrong_part(v, "a latent");
     TRY(check_out(v, out));
     out->pictures = 0;
-    return decode_latent(v, latent, out);
+    TRY(decode_latent(v, latent, out));
+    return settle(v);
 }
 
 struct tensor vae_inbox(const struct vae *v, int which, bool first)
@@ -137,7 +151,7 @@ status vae_decode_unit(struct vae *v, int which, struct vae_out *out)
     vae_read_inbox(v, which);
     TRY(decode_from(v, vae_first_layer(c), c->running ? v->inbox[which].dim[0] : 1, out));
     c->running = true;
-    return ST_OK;
+    return settle(v);
 }
 
 status vae_decode(struct vae *v, const float *latents, int n, float *pixels, int *pictures)
@@ -148,9 +162,8 @@ status vae_decode(struct vae *v, const float *latents, int n, float *pixels, int
     *pictures = 0;
     if (!vae_has_front(&v->decoder) || !vae_has_head(&v->decoder))
         return wrong_part(v, "all of the decoder");
-    for (int i = 0; i < n; i++) {
-        TRY(decode_latent(v, latents + i * latent, &out));
-        *pictures = out.pictures;
-    }
+    for (int i = 0; i < n; i++) TRY(decode_latent(v, latents + i * latent, &out));
+    TRY(settle(v));
+    *pictures = out.pictures;
     return ST_OK;
 }

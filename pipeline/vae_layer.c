@@ -3,10 +3,18 @@
 #include <assert.h>
 #include <math.h>
 
+/* The run's first frame that is the past's. */
+static int64_t run_at(const struct vae_stream *s)
+{
+    ptrdiff_t const from = (unsigned char *)s->past.data - (unsigned char *)s->run.data;
+    return (int64_t)((size_t)from / (tensor_bytes(&s->run) / VAE_RUN));
+}
+
 struct tensor vae_room(const struct vae_stream *s, int64_t t)
 {
     assert(t >= 1 && t <= VAE_PAST);
-    return tensor_slice(s->spare, VAE_PAST - t, t);
+    return s->spare ? tensor_slice(s->spare, VAE_PAST - t, t)
+                    : tensor_slice(&s->run, run_at(s) + VAE_PAST, t);
 }
 
 status vae_causal(struct kern_ctx *ctx, const struct vae_causal *a)
@@ -25,10 +33,23 @@ status vae_causal(struct kern_ctx *ctx, const struct vae_causal *a)
                             });
 }
 
+/* On over t new frames; back to the front if another pair has no room behind them. */
+static status pass_run(struct kern_ctx *ctx, struct vae_stream *s, int64_t t)
+{
+    int64_t const at = run_at(s) + t;
+
+    s->past = tensor_slice(&s->run, at, VAE_PAST);
+    if (at + 2 * VAE_PAST <= VAE_RUN) return ST_OK;
+    struct tensor const kept = s->past;
+    s->past = tensor_slice(&s->run, 0, VAE_PAST);
+    return kern_copy(ctx, &(struct kern_copy){ .in = &kept, .out = &s->past });
+}
+
 status vae_pass(struct kern_ctx *ctx, struct vae_stream *s, int64_t t)
 {
     struct tensor const old = s->past;
 
+    if (!s->spare) return pass_run(ctx, s, t);
     if (t < VAE_PAST) {
         struct tensor const kept = tensor_slice(&old, t, VAE_PAST - t);
         struct tensor to = tensor_slice(s->spare, 0, VAE_PAST - t);

@@ -26,6 +26,12 @@ static status find_spare(struct place *p, const struct tensor *like, struct tens
 
 static status place_stream(struct place *p, struct vae_stream *s, int64_t channels)
 {
+    *s = (struct vae_stream){ 0 };
+    if (p->v->backend->joins) {
+        TRY(tensor_place(&s->run, p->cache, p->v->precision, DIMS(VAE_RUN, p->h, p->w, channels)));
+        s->past = tensor_slice(&s->run, 0, VAE_PAST);
+        return ST_OK;
+    }
     TRY(tensor_place(&s->past, p->cache, p->v->precision, DIMS(VAE_PAST, p->h, p->w, channels)));
     return find_spare(p, &s->past, &s->spare);
 }
@@ -167,11 +173,12 @@ static status layout_decoder(struct vae *v, struct place p)
     TRY(place_layers(&p, c));
     if (vae_has_head(c)) TRY(place_stream(&p, &c->last_stream, v->base));
 
+    /* Not shared with what runs while it is fetched. */
+    if (vae_has_head(c)) TRY(tensor_place(&c->last_out, a, DT_F32, DIMS(p.t, p.h, p.w, 3)));
+
     size_t const mark = arena_mark(a);
     if (vae_has_front(c))
         TRY(tensor_place(&c->latent, a, v->precision, DIMS(v->h * v->w, VAE_CHANNELS)));
-    arena_rewind(a, mark);
-    if (vae_has_head(c)) TRY(tensor_place(&c->last_out, a, DT_F32, DIMS(p.t, p.h, p.w, 3)));
     arena_rewind(a, mark);
     return place_temporaries(&p, c);
 }
@@ -222,6 +229,11 @@ size_t vae_staging_bytes(const struct vae *v)
     size_t const pictures = pixels * VAE_SCALE * VAE_SCALE * 2 * 3 * dtype_size(v->precision);
 
     return v->encodes && pictures > latent ? pictures : latent;
+}
+
+size_t vae_pinned_bytes(const struct vae *v)
+{
+    return vae_has_head(&v->decoder) ? tensor_bytes(&v->decoder.last_out) : 0;
 }
 
 void vae_read_inbox(struct vae *v, int which)

@@ -167,9 +167,11 @@ static void want_scale(struct bind_list *l, struct vae_layer *y, enum dtype dt)
         .dim = { y->cout, y->cin, 3, 3 },
         .dtype = dt,
     };
+    bool const doubles = y->kind == VAE_UP || y->kind == VAE_UP_TIME;
     char n[BIND_NAME];
 
-    want(l, &y->scale.space, space, KERN_CONV, under(n, y->name, "resample.1"));
+    want(l, &y->scale.space, space, doubles ? KERN_CONV_DOUBLED : KERN_CONV,
+         under(n, y->name, "resample.1"));
     if (y->kind == VAE_UP || y->kind == VAE_DOWN) return;
 
     int const halves = y->kind == VAE_UP_TIME ? 2 : 1;

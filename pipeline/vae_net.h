@@ -11,7 +11,7 @@
 #include "pipeline/bind.h"
 #include "pipeline/vae.h"
 
-enum { VAE_LAYERS = 18, VAE_SPARES = 16, VAE_PAST = 2 };
+enum { VAE_LAYERS = 18, VAE_SPARES = 16, VAE_PAST = 2, VAE_RUN = 6 };
 _Static_assert(VAE_STEPS == VAE_LAYERS + 2, "front, layers, head");
 
 /* Weights of a convolution or, for 1x1, of a matrix product. */
@@ -25,10 +25,18 @@ struct vae_conv {
  * one shape share one spare buffer of that shape. New frames are written into
  * the spare's end; once convolved, the spare is the past and the old past is
  * the spare, so frames that come in pairs are never copied.
+ *
+ * Where the backend would have past and new frames in one piece (joins), a stream has a
+ * run of frames of its own instead, [VAE_RUN, h, w, c]: new frames are written right
+ * behind the past, which moves on over them, and back to the front from the run's end.
+ * With 6 frames every second pair is copied; 4 would copy each, 8 every third.
+ *
+ *      | past past | new new |  .   . |     then   | .  . | past past | new new |
  */
 struct vae_stream {
     struct tensor past;
-    struct tensor *spare;
+    struct tensor *spare; /* NULL: there is a run */
+    struct tensor run;    /* no tensor: there is a spare */
 };
 
 enum vae_kind {
@@ -98,7 +106,7 @@ enum { VAE_WEIGHTS, VAE_SCRATCH, VAE_CACHE, VAE_WIRE, VAE_ARENAS };
 struct vae {
     const struct kern_backend *backend;
     struct kern_ctx *ctx;
-    bool beside; /* ctx, weights, scratch and staging are another's */
+    bool beside; /* ctx, weights, scratch, staging and pinned are another's */
     enum dtype precision;
     int64_t h, w; /* of a latent */
     int64_t base;
@@ -110,6 +118,12 @@ struct vae {
     int leaving;                       /* outbox the next unit goes to */
     void *memory[VAE_ARENAS];
     void *staging; /* host, vae_staging_bytes; NULL if 0 */
+
+    /* The newest pictures: fetched into `pinned`, due at `due`, where they get when the
+     * next ones are about to follow or the call ends. */
+    float *pinned; /* host, vae_pinned_bytes; NULL if 0 */
+    float *due;    /* NULL: nothing is */
+    int64_t due_values;
 };
 
 extern const float vae_mean[VAE_CHANNELS], vae_std[VAE_CHANNELS]; /* of the release */
@@ -140,6 +154,7 @@ void vae_want_part(struct vae *v, struct bind_list *l);
  * real; the weights' is not touched. */
 status vae_layout(struct vae *v, struct arena *a) MUST_USE;
 size_t vae_staging_bytes(const struct vae *v);
+size_t vae_pinned_bytes(const struct vae *v); /* behind vae_layout */
 
 /* The part's first step reads inbox `which`; its last one writes the outbox `leaving`. */
 void vae_read_inbox(struct vae *v, int which);

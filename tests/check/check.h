@@ -55,6 +55,9 @@ struct operand *input(struct check *k, enum dtype type, int ndim, const int64_t 
 struct operand *output(struct check *k, enum dtype type, int ndim, const int64_t *dim);
 struct operand *in_place(struct check *k, enum dtype type, int ndim, const int64_t *dim);
 
+/* Angles of rope: [rows, pairs, 2] F32, cosines and sines. */
+struct operand *angles(struct check *k, int64_t rows, int64_t pairs);
+
 /* Other content for an input or in_place operand, before any call. */
 void refill(struct check *k, struct operand *o, const struct tensor *content);
 

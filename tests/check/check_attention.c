@@ -261,15 +261,15 @@ static void merge_tolerance(struct operand *const io[5])
     free(b_lse.data);
 }
 
-static void merge_one(struct check *k, const int64_t *d, bool lacks)
+static void merge_one(struct check *k, const int64_t *d, enum dtype part, bool lacks)
 {
     int64_t const rows = d[0], heads = d[1], dim = heads * d[2];
 
-    case_begin(k, "%lld rows, %lld heads of %lld%s", (long long)rows, (long long)heads,
-               (long long)d[2], lacks ? ", some without keys" : "");
+    case_begin(k, "%lld rows, %lld heads of %lld, %s%s", (long long)rows, (long long)heads,
+               (long long)d[2], dtype_name(part), lacks ? ", some without keys" : "");
     struct operand *const io[5] = {
-        input(k, DT_F32, DIMS(rows, dim)),  input(k, DT_F32, DIMS(rows, heads)),
-        input(k, DT_F32, DIMS(rows, dim)),  input(k, DT_F32, DIMS(rows, heads)),
+        input(k, part, DIMS(rows, dim)),    input(k, DT_F32, DIMS(rows, heads)),
+        input(k, part, DIMS(rows, dim)),    input(k, DT_F32, DIMS(rows, heads)),
         output(k, k->act, DIMS(rows, dim)),
     };
 
@@ -293,13 +293,16 @@ static void merge_one(struct check *k, const int64_t *d, bool lacks)
 }
 
 /* The oracle attends to all keys at once, the others to the segments before `cut` and
- * those behind it. A key's weight passes through its part's sum and both lse. */
-static void whole_equals_parts(struct check *k, const struct attention_case *t, int cut)
+ * those behind it. A key's weight passes through its part's sum and both lse; a part in
+ * bf16 was rounded by half a step of what it weighs. */
+static void whole_equals_parts(struct check *k, const struct attention_case *t, enum dtype type)
 {
+    int const cut = 1;
+    double const rounded = type == DT_BF16 ? 0x1p-8 : 0;
     int64_t const dim = t->heads * t->head_dim;
     struct attention_operands o;
 
-    begin(k, &o, t, ", in two parts");
+    begin(k, &o, t, type == DT_F32 ? ", in two parts" : ", in two parts, BF16");
     struct result part[2] = { { .count = cut }, { .first = cut, .count = t->segments - cut } };
     struct result const whole = { .out = output(k, k->act, DIMS(t->nq, dim)),
                                   .count = t->segments };
@@ -308,11 +311,11 @@ static void whole_equals_parts(struct check *k, const struct attention_case *t, 
     struct kern_attention const all = arguments(&o, &whole, t, ORACLE, segments);
 
     for (int i = 0; i < 2; i++) {
-        part[i].out = output(k, DT_F32, DIMS(t->nq, dim));
+        part[i].out = output(k, type, DIMS(t->nq, dim));
         part[i].lse = output(k, DT_F32, DIMS(t->nq, t->heads));
         attend(k, &o, &part[i], t, &b);
     }
-    struct bounds const merged = { .weight = b.weight + 4 * b.lse + 16 * u };
+    struct bounds const merged = { .weight = b.weight + 4 * b.lse + 16 * u + rounded };
     set_tolerances(k, &whole, &merged, &all);
     ran(k, ORACLE, k->backend[ORACLE]->ops.attention(k->ctx[ORACLE], &all));
     for (int s = ONE_THREAD; s < SIDES; s++) {
@@ -337,10 +340,12 @@ void check_merge(struct check *k)
         { 140, 6, { 65, 65, 65, 66 }, 2, 64, false, 0 },
     };
 
-    for (int i = 0; i < (k->small ? 4 : COUNT_OF(table)); i++) {
-        merge_one(k, table[i], false);
-        merge_one(k, table[i], true);
+    for (int i = 0; i < (k->small ? 4 : COUNT_OF(table)); i++)
+        for (int form = 0; form < 4; form++)
+            merge_one(k, table[i], form < 2 ? DT_F32 : k->act, form % 2);
+    for (int i = 0; i < (k->small ? 2 : COUNT_OF(cases)); i++) {
+        if (!within(k, attention_products(&cases[i]))) continue;
+        whole_equals_parts(k, &cases[i], DT_F32);
+        if (k->act != DT_F32) whole_equals_parts(k, &cases[i], k->act);
     }
-    for (int i = 0; i < (k->small ? 2 : COUNT_OF(cases)); i++)
-        if (within(k, attention_products(&cases[i]))) whole_equals_parts(k, &cases[i], 1);
 }

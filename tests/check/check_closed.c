@@ -99,28 +99,87 @@ static status closed_rmsnorm(struct kern_ctx *ctx, const struct kern_rmsnorm *a)
     return ST_OK;
 }
 
+/* The complex number that turns one pair of a row. */
+static long double complex turn_of(const struct kern_rope *a, int64_t row, int64_t pair)
+{
+    const struct tensor *const table[] = { a->time, a->row, a->col };
+    int64_t const h = a->row->dim[0], w = a->col->dim[0];
+    int64_t const place[] = { row / w / h, row / w % h, row % w };
+    int64_t p = pair % (a->x->dim[1] / 2 / a->heads);
+    int part = 0;
+
+    for (; part < 2 && p >= table[part]->dim[1]; part++) p -= table[part]->dim[1];
+    int64_t const angle = 2 * (place[part] * table[part]->dim[1] + p);
+    return get(table[part], angle) + get(table[part], angle + 1) * (long double complex)I;
+}
+
 static status closed_rope(struct kern_ctx *ctx, const struct kern_rope *a)
 {
     (void)ctx;
     TRY(kern_check_rope(a));
-    const struct tensor *const table[] = { a->time, a->row, a->col };
-    int64_t const h = a->row->dim[0], w = a->col->dim[0], pairs = a->x->dim[1] / 2;
-    int64_t const head = pairs / a->heads;
+    int64_t const pairs = a->x->dim[1] / 2;
 
     for (int64_t i = 0; i < a->x->dim[0] * pairs; i++) {
-        int64_t const row = i / pairs;
-        int64_t const place[] = { row / w / h, row / w % h, row % w };
-        int64_t p = i % pairs % head;
-        int part = 0;
-        for (; part < 2 && p >= table[part]->dim[1]; part++) p -= table[part]->dim[1];
-        int64_t const angle = 2 * (place[part] * table[part]->dim[1] + p);
         long double complex const z =
             get(a->x, 2 * i) + get(a->x, 2 * i + 1) * (long double complex)I;
-        long double complex const turned =
-            z * (get(table[part], angle) + get(table[part], angle + 1) * (long double complex)I);
+        long double complex const turned = z * turn_of(a, i / pairs, i % pairs);
         put(a->out, 2 * i, creall(turned));
         put(a->out, 2 * i + 1, cimagl(turned));
     }
+    return ST_OK;
+}
+
+static status closed_linear_norm(struct kern_ctx *ctx, const struct kern_linear_norm *a)
+{
+    TRY(kern_check_linear_norm(a));
+    TRY(closed_linear(ctx, &a->linear));
+    return closed_layernorm(ctx, &(struct kern_layernorm){ .x = a->linear.out,
+                                                           .scale = a->scale,
+                                                           .shift = a->shift,
+                                                           .out = a->norm,
+                                                           .eps = a->eps });
+}
+
+/* Row r of one projection, normed if it is to be; nothing is rounded on the way. */
+static void project(const struct kern_qkv *a, const struct kern_projection *p, int64_t r,
+                    long double *y)
+{
+    int64_t const k = a->x->dim[1], n = p->out->dim[1];
+    long double mean = a->eps;
+
+    for (int64_t c = 0; c < n; c++) {
+        y[c] = p->bias ? get(p->bias, c) : 0;
+        for (int64_t i = k; i-- > 0;) y[c] += get(&p->w->t, c * k + i) * get(a->x, r * k + i);
+        mean += y[c] * y[c] / n;
+    }
+    for (int64_t c = 0; p->norm && c < n; c++) y[c] *= get(p->norm, c) / sqrtl(mean);
+}
+
+static status closed_qkv(struct kern_ctx *ctx, const struct kern_qkv *a)
+{
+    int64_t const rows = a->x->dim[0];
+
+    (void)ctx;
+    TRY(kern_check_qkv(a));
+    int64_t const n = a->k.out->dim[1];
+    struct kern_rope const rope = kern_qkv_rope(a);
+    long double *const y = calloc((size_t)n + 1, sizeof *y);
+    if (!y) return fail(ST_NOMEM, "%lld columns", (long long)n);
+    for (int64_t r = 0; r < rows; r++) {
+        project(a, &a->k, r, y);
+        for (int64_t c = 0; c < n; c++) put(a->k.out, r * n + c, y[c]);
+        project(a, &a->v, r, y);
+        for (int64_t c = 0; c < n; c++) put(a->v.out, r * n + c, y[c]);
+        if (!a->q.out) continue;
+        project(a, &a->q, r, y);
+        for (int64_t i = 0; i < n / 2; i++) {
+            long double complex const z = y[2 * i] + y[2 * i + 1] * (long double complex)I;
+            long double complex const turned = z * turn_of(&rope, r, i);
+            put(a->q.out, r * n + 2 * i, creall(turned));
+            put(a->q.out, r * n + 2 * i + 1, cimagl(turned));
+        }
+    }
+    free(y);
     return ST_OK;
 }
 

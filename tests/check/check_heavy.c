@@ -149,19 +149,23 @@ static struct tensor linear_magnitude(struct check *k, struct linear_operands *o
 
 /* With m the magnitude: the sum errs by sum_error m. An activation has a slope
  * of at most 1.13 and errs itself by 16 u m (exp or tanh in F32, a sum, a
- * quotient). Product with the gate and sum with the residual round once each. */
+ * quotient). Product with the gate and sum with the residual round once each. A bias
+ * may be rounded to bf16 where the output is. */
 static void linear_tolerance(struct check *k, struct linear_operands *o,
                              const struct linear_case *t)
 {
     struct tensor const m = linear_magnitude(k, o);
-    struct tensor res = { 0 }, gate = { 0 };
+    struct tensor res = { 0 }, gate = { 0 }, bias = { 0 };
     double *const tol = tolerances(o->out);
 
+    if (o->bias && at(o->out, ORACLE)->dtype == DT_BF16) bias = magnitudes(o->bias);
     if (o->residual) res = magnitudes(o->residual);
     if (o->gate) gate = magnitudes(o->gate);
     for (int64_t i = 0; i < t->rows * t->n; i++) {
         int64_t const group = i / t->n / (t->rows / t->groups);
-        double const size = tensor_get(&m, i), e = (sum_error(t->k) + u) * size;
+        double const size = tensor_get(&m, i);
+        double const rounded = bias.data ? 0x1p-8 * (double)tensor_get(&bias, i % t->n) : 0;
+        double const e = (sum_error(t->k) + u) * size + rounded;
         double const y = t->act ? 1.13 * e + 16 * u * size : e;
         double const g = o->gate ? tensor_get(&gate, group * t->n + i % t->n) : 1;
         tol[i] = g * (y + u * size);
@@ -170,6 +174,7 @@ static void linear_tolerance(struct check *k, struct linear_operands *o,
     free(m.data);
     free(res.data);
     free(gate.data);
+    free(bias.data);
 }
 
 static void linear_one(struct check *k, struct linear_case t)
@@ -243,45 +248,77 @@ struct conv_case {
     int64_t past, t, h, w, cin, cout, kt, kh, kw;
     int stride_t, stride, pad_lo, pad_hi, upsample;
     bool bias, residual, f32;
+    bool doubled;  /* the weight is one for doubled pixels */
+    bool in_place; /* out is the residual */
 };
 
-/* As in linear: a sum of kt kh kw cin products, a bias, a residual. */
-static void conv_tolerance(struct check *k, const struct conv_case *t,
-                           const struct kern_conv3d *args, struct weight *w,
-                           struct operand *const io[4])
+static void square(struct tensor *t)
 {
-    struct tensor const x = magnitudes(io[0]);
-    struct tensor past = { 0 }, bias = { 0 }, res = { 0 };
-    int64_t const taps = t->kt * t->kh * t->kw * t->cin;
-    struct kern_weight plain = w->w[ORACLE];
-    struct tensor sum = *args->out;
-    double *const tol = tolerances(io[3]);
+    float *const v = t->data;
+    for (int64_t i = 0; i < tensor_count(t); i++) v[i] *= v[i];
+}
+
+/* The oracle's convolution of magnitudes with the bias', or of squares; F32, free data. */
+static struct tensor conv_sum(struct check *k, const struct kern_conv3d *args,
+                              const struct weight *w, struct operand *const io[4], bool squares)
+{
+    struct tensor x = magnitudes(io[0]), past = { 0 }, bias = { 0 }, sum = *args->out;
+    struct kern_weight plain = { .use = KERN_CONV, .t = w->w[ORACLE].t };
+    struct kern_conv3d a = *args;
+    int64_t const n = tensor_count(&plain.t);
+    float *const source = plain.t.data = malloc((size_t)n * sizeof *source);
 
     plain.t.dtype = sum.dtype = DT_F32;
-    float *const source = plain.t.data = malloc((size_t)(taps * t->cout) * sizeof(float));
     sum.data = calloc((size_t)tensor_count(&sum) + 1, sizeof(float));
-    for (int64_t i = 0; i < taps * t->cout; i++) source[i] = fabsf(w->source[i]);
     if (io[1]) past = magnitudes(io[1]);
-    if (io[2]) bias = magnitudes(io[2]);
-    struct kern_conv3d a = *args;
+    if (io[2] && !squares) bias = magnitudes(io[2]);
+    for (int64_t i = 0; i < n; i++) source[i] = fabsf(w->source[i]);
+    if (squares) {
+        for (int64_t i = 0; i < n; i++) source[i] *= source[i];
+        square(&x);
+        if (io[1]) square(&past);
+    }
     a.x = &x;
     a.past = io[1] ? &past : NULL;
-    a.bias = io[2] ? &bias : NULL;
+    a.bias = bias.data ? &bias : NULL;
     a.residual = NULL;
     a.w = &plain;
     a.out = &sum;
     ran(k, ORACLE, k->backend[ORACLE]->ops.conv3d(k->ctx[ORACLE], &a));
-    if (args->residual) res = *args->residual;
-    for (int64_t i = 0; i < tensor_count(&sum); i++) {
-        double const size = tensor_get(&sum, i);
-        double const r = args->residual ? fabs((double)tensor_get(&res, i)) : 0;
-        tol[i] = (sum_error(taps) + u) * size + u * (size + r);
-    }
     free(x.data);
     free(past.data);
     free(bias.data);
     free(source);
+    return sum;
+}
+
+/* As in linear: a sum of kt kh kw cin products, a bias, a residual. In bf16 the bias may
+ * have been rounded by 2^-8 of itself.
+ *
+ * Taps that were added for doubled pixels are rounded to bf16: a sum of m <= 4 of them by
+ * at most 2^-8 of itself, evenly spread, so with deviation 2^-8 / sqrt 3. Of the products
+ * with x, six deviations are 6 / sqrt 3 * 2^-8 * sqrt(sum x^2 (w1 + .. + wm)^2), and
+ * (w1 + .. + wm)^2 <= 4 (w1^2 + .. + wm^2): twice the root of the convolution of squares. */
+static void conv_tolerance(struct check *k, const struct conv_case *t,
+                           const struct kern_conv3d *args, const struct weight *w,
+                           struct operand *const io[4])
+{
+    bool const folds = t->doubled && k->act == DT_BF16;
+    struct tensor const sum = conv_sum(k, args, w, io, false);
+    struct tensor squares = { 0 };
+    double *const tol = tolerances(io[3]);
+
+    if (folds) squares = conv_sum(k, args, w, io, true);
+    for (int64_t i = 0; i < tensor_count(&sum); i++) {
+        double const size = tensor_get(&sum, i);
+        double const r = args->residual ? fabs((double)tensor_get(args->residual, i)) : 0;
+        tol[i] = (sum_error(t->kt * t->kh * t->kw * t->cin) + u) * size + u * (size + r);
+        if (io[2] && k->act == DT_BF16)
+            tol[i] += 0x1p-8 * fabs((double)tensor_get(at(io[2], ORACLE), i % t->cout));
+        if (folds) tol[i] += 12 / sqrt(3) * 0x1p-8 * sqrt((double)tensor_get(&squares, i));
+    }
     free(sum.data);
+    free(squares.data);
 }
 
 static void conv_one(struct check *k, const struct conv_case *t)
@@ -292,18 +329,23 @@ static void conv_one(struct check *k, const struct conv_case *t)
                             (up * t->h + pad - t->kh) / stride + 1,
                             (up * t->w + pad - t->kw) / stride + 1, t->cout };
 
-    case_begin(k, "%lld+%lld x %lld x %lld x %lld to %lld, taps %lldx%lldx%lld%s%s%s%s",
+    case_begin(k, "%lld+%lld x %lld x %lld x %lld to %lld, taps %lldx%lldx%lld%s%s%s%s%s",
                (long long)t->past, (long long)t->t, (long long)t->h, (long long)t->w,
                (long long)t->cin, (long long)t->cout, (long long)t->kt, (long long)t->kh,
                (long long)t->kw, stride > 1 ? ", strided" : "", up > 1 ? ", upsampled" : "",
-               t->residual ? ", residual" : "", t->f32 ? ", out F32" : "");
-    struct weight w = weight(k, KERN_CONV, DIMS(t->cout, t->cin, t->kt, t->kh, t->kw));
+               t->residual   ? ", residual"
+               : t->in_place ? ", residual in place"
+                             : "",
+               t->f32 ? ", out F32" : "", t->doubled ? ", weight for it" : "");
+    enum kern_use const use = t->doubled ? KERN_CONV_DOUBLED : KERN_CONV;
+    struct weight w = weight(k, use, DIMS(t->cout, t->cin, t->kt, t->kh, t->kw));
     struct operand *const x = input(k, k->act, DIMS(t->t, t->h, t->w, t->cin));
     struct operand *const past =
         t->past ? input(k, k->act, DIMS(t->past, t->h, t->w, t->cin)) : NULL;
     struct operand *const bias = t->bias ? input(k, DT_F32, DIMS(t->cout)) : NULL;
-    struct operand *const res = t->residual ? input(k, k->act, 4, dim) : NULL;
-    struct operand *const out = output(k, t->f32 ? DT_F32 : k->act, 4, dim);
+    struct operand *const out =
+        t->in_place ? in_place(k, k->act, 4, dim) : output(k, t->f32 ? DT_F32 : k->act, 4, dim);
+    struct operand *const res = t->in_place ? out : t->residual ? input(k, k->act, 4, dim) : NULL;
 
     for (int s = 0; s < SIDES; s++) {
         struct kern_conv3d const args = {
@@ -347,6 +389,16 @@ static const struct conv_case conv_cases[] = {
     { .past = 2, .t = 1, .h = 2, .w = 3, .cin = 16, .cout = 17,
       .kt = 3, .kh = 3, .kw = 3, .pad_lo = 1, .pad_hi = 1, .bias = true, .residual = true },
     { .t = 4, .h = 6, .w = 5, .cin = 8, .cout = 24, .kt = 1, .kh = 1, .kw = 1, .bias = true },
+    { .past = 2, .t = 2, .h = 3, .w = 4, .cin = 8, .cout = 8,
+      .kt = 3, .kh = 3, .kw = 3, .pad_lo = 1, .pad_hi = 1, .bias = true, .in_place = true },
+    { .t = 2, .h = 3, .w = 4, .cin = 8, .cout = 16,
+      .kt = 1, .kh = 3, .kw = 3, .pad_lo = 1, .pad_hi = 1, .upsample = 2, .bias = true,
+      .doubled = true },
+    { .past = 1, .t = 1, .h = 1, .w = 2, .cin = 8, .cout = 3,
+      .kt = 1, .kh = 3, .kw = 3, .pad_lo = 1, .pad_hi = 1, .upsample = 2, .residual = true,
+      .doubled = true },
+    { .past = 1, .t = 2, .h = 2, .w = 3, .cin = 8, .cout = 8,
+      .kt = 1, .kh = 3, .kw = 3, .pad_lo = 1, .pad_hi = 1, .upsample = 2, .bias = true },
     { .past = 2, .t = 3, .h = 5, .w = 5, .cin = 33, .cout = 70,
       .kt = 3, .kh = 3, .kw = 3, .pad_lo = 1, .pad_hi = 1, .bias = true, .residual = true },
     { .past = 2, .t = 4, .h = 8, .w = 13, .cin = 96, .cout = 96,
@@ -357,13 +409,19 @@ static const struct conv_case conv_cases[] = {
       .kt = 3, .kh = 1, .kw = 1, .bias = true },
     { .t = 2, .h = 5, .w = 7, .cin = 384, .cout = 192,
       .kt = 1, .kh = 3, .kw = 3, .pad_lo = 1, .pad_hi = 1, .upsample = 2, .bias = true },
+    { .t = 2, .h = 5, .w = 7, .cin = 384, .cout = 192,
+      .kt = 1, .kh = 3, .kw = 3, .pad_lo = 1, .pad_hi = 1, .upsample = 2, .bias = true,
+      .doubled = true },
+    { .t = 1, .h = 9, .w = 6, .cin = 192, .cout = 96,
+      .kt = 1, .kh = 3, .kw = 3, .pad_lo = 1, .pad_hi = 1, .upsample = 2, .bias = true,
+      .doubled = true },
     { .past = 2, .t = 4, .h = 12, .w = 20, .cin = 96, .cout = 3,
       .kt = 3, .kh = 3, .kw = 3, .pad_lo = 1, .pad_hi = 1, .bias = true, .f32 = true },
     { .past = 2, .t = 1, .h = 16, .w = 24, .cin = 3, .cout = 96,
       .kt = 3, .kh = 3, .kw = 3, .pad_lo = 1, .pad_hi = 1, .bias = true },
 };
 // clang-format on
-enum { CONV_SMALL = 8 }; /* the first of them: few enough products for any oracle */
+enum { CONV_SMALL = 12 }; /* the first of them: few enough products for any oracle */
 
 /* At least as many as there are. */
 static int64_t conv_products(const struct conv_case *t)

@@ -155,7 +155,7 @@ void check_rmsnorm(struct check *k)
         }
 }
 
-static struct operand *angles(struct check *k, int64_t rows, int64_t pairs)
+struct operand *angles(struct check *k, int64_t rows, int64_t pairs)
 {
     struct operand *const o = input(k, DT_F32, DIMS(rows, pairs, 2));
     struct tensor t = values(o);

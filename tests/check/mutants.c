@@ -20,16 +20,19 @@ const char *fault_text(enum fault f)
 }
 
 /* Steps of F32 that are too many, as a bit of the word: 0 where the operation
- * is exact. In bf16 it is 4 steps. */
+ * is exact. In bf16 it is 4 steps, or 16 where three roundings may lie between. */
 static const int slip_bit[KERN_OP_COUNT] = {
     [KERN_OP_linear] = 8,       [KERN_OP_layernorm] = 10, [KERN_OP_rmsnorm] = 8,
     [KERN_OP_rope] = 8,         [KERN_OP_conv3d] = 8,     [KERN_OP_attention] = 12,
     [KERN_OP_channel_norm] = 8, [KERN_OP_axpby] = 4,      [KERN_OP_merge] = 8,
+    [KERN_OP_linear_norm] = 12, [KERN_OP_qkv] = 13,
 };
 
 static void flip(const struct tensor *t, int64_t i, int bit)
 {
-    if (t->dtype == DT_BF16) ((uint16_t *)t->data)[i] ^= (uint16_t)(bit ? 4 : 1);
+    int const steps = bit > 12 ? 16 : bit ? 4 : 1;
+
+    if (t->dtype == DT_BF16) ((uint16_t *)t->data)[i] ^= (uint16_t)steps;
     else ((uint32_t *)t->data)[i] ^= 1u << bit;
 }
 
@@ -75,6 +78,10 @@ static void damage(const struct mutant_ctx *m, const struct tensor *out, const s
 #define IN_pack(a)          NULL
 #define OUT_linear(a)       (a)->out
 #define IN_linear(a)        (a)->x
+#define OUT_linear_norm(a)  (a)->linear.out
+#define IN_linear_norm(a)   (a)->shift
+#define OUT_qkv(a)          (a)->k.out
+#define IN_qkv(a)           (a)->k.norm
 #define OUT_layernorm(a)    (a)->out
 #define IN_layernorm(a)     (a)->shift
 #define OUT_rmsnorm(a)      (a)->out
@@ -102,10 +109,16 @@ static void damage(const struct mutant_ctx *m, const struct tensor *out, const s
 #define OUT_zero(a)         (a)->out
 #define IN_zero(a)          NULL
 
+#define AS(type, a) ((const struct type *)(const void *)(a))
 #define SECOND(a)                                                                                  \
     _Generic((a), const struct kern_attention *                                                    \
-             : ((const struct kern_attention *)(const void *)(a))->lse, default                    \
+             : AS(kern_attention, a)->lse, const struct kern_linear_norm *                         \
+             : AS(kern_linear_norm, a)->norm, const struct kern_qkv *                              \
+             : AS(kern_qkv, a)->v.out, default                                                     \
              : NULL)
+
+/* A third output. */
+#define THIRD(a) _Generic((a), const struct kern_qkv * : AS(kern_qkv, a)->q.out, default : NULL)
 
 #define OP(op)                                                                                     \
     static status mutant_##op(struct kern_ctx *ctx, const struct kern_##op *a)                     \
@@ -118,6 +131,7 @@ static void damage(const struct mutant_ctx *m, const struct tensor *out, const s
         if (mine && m->fault == FAULT_ACCEPTS) return ST_OK;                                       \
         if (mine && st == ST_OK) damage(m, OUT_##op(a), IN_##op(a));                               \
         if (mine && st == ST_OK && m->fault == FAULT_SECOND) slip(m, SECOND(a));                   \
+        if (mine && st == ST_OK && m->fault == FAULT_THIRD) slip(m, THIRD(a));                     \
         return st;                                                                                 \
     }
 KERN_OPS(OP)
@@ -171,7 +185,9 @@ struct kern_backend mutant_backend(enum fault f, enum kern_op missing)
 
 bool fault_fits(enum fault f, enum kern_op op)
 {
-    if (f == FAULT_SECOND) return op == KERN_OP_attention;
+    bool const two = op == KERN_OP_attention || op == KERN_OP_linear_norm;
+    if (f == FAULT_SECOND) return two || op == KERN_OP_qkv;
+    if (f == FAULT_THIRD) return op == KERN_OP_qkv;
     if (op == KERN_OP_zero)
         return f != FAULT_INPUT && f != FAULT_BESIDE_INPUT && f != FAULT_ACCEPTS;
     return true;

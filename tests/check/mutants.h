@@ -12,6 +12,7 @@
     F(BEFORE, "writes one element before the start")                                               \
     F(SLIP, "is a few steps off in one element")                                                   \
     F(SECOND, "is a few steps off in its second output")                                           \
+    F(THIRD, "is a few steps off in its third output")                                             \
     F(LAST_ROW, "is wrong in the last element alone")                                              \
     F(ODD_TAIL, "leaves the end of an odd number of rows")                                         \
     F(NOT_A_NUMBER, "writes a NaN")                                                                \
@@ -31,21 +32,14 @@ enum fault {
 };
 const char *fault_text(enum fault f);
 
-enum kern_op {
-#define OP(op) KERN_OP_##op,
-    KERN_OPS(OP)
-#undef OP
-        KERN_OP_COUNT
-};
-
 /* A backend where `op` has fault f; FAULT_MISSING leaves its place empty. */
 struct kern_backend mutant_backend(enum fault f, enum kern_op op);
 
 /* Tell a context of such a backend what to do. */
 void mutant_arm(struct kern_ctx *ctx, enum fault f, enum kern_op op);
 
-/* Some faults are none: zero has no input, and nothing it must refuse; attention
- * alone has a second output. */
+/* Some faults are none: zero has no input, and nothing it must refuse; three
+ * operations have a second output, qkv a third. */
 bool fault_fits(enum fault f, enum kern_op op);
 
 #endif /* MUTANTS_H */

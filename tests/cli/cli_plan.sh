@@ -45,6 +45,20 @@ first=$(head -n 1 cache.txt)
 clean=$(tail -n 1 cache.txt)
 [ "${clean:-0}" -gt "${first:-0}" ] || wrong "the clean rank's cache is $clean, the first's $first"
 
+# In batch a rank's work is as large as its stages are many; on a rank with one, all is as it was.
+scratch() { # DETERMINISM RANKS
+    plan job.yaml --topo "$gpus" --determinism "$1" --ranks "$2" --ranks-per-line "$2" --decode-ranks 0 \
+        --json 2>/dev/null | sed -n 's/.*"scratch": \([0-9]*\).*/\1/p' | head -n 1
+}
+strict=$(scratch strict 1)
+batch=$(scratch batch 1)
+[ "${batch:-0}" -gt "${strict:-0}" ] || wrong "scratch is $strict strict, $batch in batch"
+strict=$(scratch strict 6)
+batch=$(scratch batch 6)
+[ "${batch:-0}" -eq "${strict:-1}" ] || wrong "on six ranks scratch is $strict strict, $batch in batch"
+has ', strict' plan job.yaml
+has '"determinism": "batch"' plan job.yaml --determinism batch --json
+
 # For real: the prediction holds once a model is larger than the program's own pages.
 has 'rank 0: predicted' plan job.yaml --topo 'cpu:2' --try 0
 job big.yaml b 2s

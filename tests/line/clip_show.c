@@ -145,6 +145,7 @@ static status run_part(struct part *p, struct comm *c)
                                       .schedule = &m->schedule,
                                       .backend = m->backend,
                                       .policy = *s->policy,
+                                      .determinism = s->determinism,
                                       .latent_h = SHOW_H,
                                       .latent_w = SHOW_W,
                                       .threads = 1 };

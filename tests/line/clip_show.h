@@ -39,6 +39,7 @@ struct show {
     int64_t blocks[SHOW_CLIPS];
     uint64_t seed[SHOW_CLIPS];
     int change[SHOW_CLIPS]; /* from this block on the other prompt; 0: never */
+    enum line_determinism determinism;
 
     int stop_rank; /* asks to stop before the tick; -1: nobody does */
     int64_t stop_tick;

@@ -117,6 +117,36 @@ static void cuts_on(const struct kern_backend *b)
     clip_close(&c);
 }
 
+/* Past and new frames in one piece, or not: the same numbers. */
+static void joins_on(const struct kern_backend *real)
+{
+    struct clip c = clip_open(ODD);
+    struct kern_backend b = counting(real);
+
+    b.joins = !b.joins;
+    for (int k = 0; k < 2; k++) {
+        struct vae *v = open_for(&c, real, k ? DT_BF16 : DT_F32, 1);
+        float *const pictures = decode(v, &c, c.frames), *const latents = encode(v, &c, c.frames);
+        vae_close(&v);
+        v = open_for(&c, &b, k ? DT_BF16 : DT_F32, 1);
+        for (int step = 1; step <= c.frames; step++) {
+            assert_int_equal(vae_reset(v), ST_OK);
+            same_and_free(decode(v, &c, step), pictures, picture_count(&c) * c.pictures);
+            same_and_free(encode(v, &c, step), latents, latent_count(&c) * c.frames);
+        }
+        vae_close(&v);
+        free(pictures);
+        free(latents);
+    }
+    clip_close(&c);
+}
+
+static void joined_frames_give_the_same_bits(void **state)
+{
+    (void)state;
+    every_backend(joins_on);
+}
+
 static void any_cut_gives_the_same_bits(void **state)
 {
     (void)state;
@@ -234,6 +264,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(golden),
         cmocka_unit_test(any_cut_gives_the_same_bits),
+        cmocka_unit_test(joined_frames_give_the_same_bits),
         cmocka_unit_test(a_reset_forgets_the_clip),
         cmocka_unit_test(the_plan_is_what_is_taken),
         cmocka_unit_test(wrong_calls),

@@ -1,0 +1,34 @@
+#include "kernels/kern_compose.h"
+#include "kernels/kern_check.h"
+
+status kern_compose_linear_norm(struct kern_ctx *ctx, const struct kern_linear_norm *a)
+{
+    TRY(kern_check_linear_norm(a));
+    TRY(kern_linear(ctx, &a->linear));
+    return kern_layernorm(ctx, &(struct kern_layernorm){ .x = a->linear.out,
+                                                         .scale = a->scale,
+                                                         .shift = a->shift,
+                                                         .out = a->norm,
+                                                         .eps = a->eps });
+}
+
+static status project(struct kern_ctx *ctx, const struct kern_qkv *a,
+                      const struct kern_projection *p)
+{
+    TRY(kern_linear(ctx,
+                    &(struct kern_linear){ .x = a->x, .w = p->w, .bias = p->bias, .out = p->out }));
+    if (!p->norm) return ST_OK;
+    return kern_rmsnorm(ctx, &(struct kern_rmsnorm){
+                                 .x = p->out, .weight = p->norm, .out = p->out, .eps = a->eps });
+}
+
+status kern_compose_qkv(struct kern_ctx *ctx, const struct kern_qkv *a)
+{
+    TRY(kern_check_qkv(a));
+    TRY(project(ctx, a, &a->k));
+    TRY(project(ctx, a, &a->v));
+    if (!a->q.out) return ST_OK;
+    TRY(project(ctx, a, &a->q));
+    struct kern_rope const rope = kern_qkv_rope(a);
+    return kern_rope(ctx, &rope);
+}

@@ -1,0 +1,86 @@
+/*
+ * gpu_plans.c - cuDNN's plans for the model's real shapes, made for a card that is not there.
+ *
+ *   gpu_plans [CARD.json]       (default tests/gpu/h100.json)
+ *
+ * Every graph is the one that the backend builds. The heuristics must name a way to run it,
+ * the first of them must become a plan, and its kernel must be one for Hopper's matrix unit.
+ * cuDNN loads what it compiled into the driver last of all, so a driver must be there: the
+ * loader finds a stand-in for it (tests/gpu/driver.sh) that takes every kernel and runs none.
+ */
+#include "kernels/cuda_dnn_attention.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Self attention of one rank, of all stages on one card, and in two parts; text; heads
+ * shared out over ranks. */
+static const struct {
+    const char *name;
+    struct cuda_dnn_attention shape;
+} attentions[] = {
+    { "one stage, all keys", { 4680, 32760, 12, 128, false } },
+    { "one stage, all keys, lse", { 4680, 32760, 12, 128, true } },
+    { "one stage, sink and own", { 4680, 9360, 12, 128, true } },
+    { "one stage, the others", { 4680, 23400, 12, 128, true } },
+    { "all stages", { 28080, 32760, 12, 128, true } },
+    { "the window", { 23400, 32760, 12, 128, true } },
+    { "text", { 4680, 512, 12, 128, false } },
+    { "text, all stages", { 28080, 512, 12, 128, false } },
+    { "two heads of a rank", { 28080, 32760, 2, 128, true } },
+    { "odd rows", { 4681, 9361, 12, 128, true } },
+    { "heads of 64", { 4680, 32760, 12, 64, true } },
+};
+
+static int failures;
+
+static void verdict(const char *name, const struct cuda_dnn_facts *f, const char *kernel)
+{
+    bool const good = strstr(kernel, "sm90") != NULL;
+
+    printf("%-26s %s engine %lld, %d configs, workspace %zu, %s\n", name, good ? "ok  " : "FAIL",
+           (long long)f->engine, f->configs, f->workspace, kernel);
+    failures += !good;
+}
+
+static void check_graph(struct cuda_dnn *d, const char *name, const struct cuda_dnn_graph *g)
+{
+    char kernel[CUDA_DNN_KERNEL_TEXT];
+    struct cuda_dnn_facts facts;
+
+    status st = cuda_dnn_plan(d, g, &facts);
+    if (st == ST_OK) st = cuda_dnn_kernel(d, g, kernel);
+    if (st == ST_OK) {
+        verdict(name, &facts, kernel);
+        return;
+    }
+    printf("%-26s FAIL %s\n", name, error_last()->msg);
+    failures++;
+}
+
+static void check_attentions(struct cuda_dnn *d)
+{
+    for (int i = 0; i < COUNT_OF(attentions); i++) {
+        struct cuda_dnn_graph g;
+        cuda_dnn_attention_graph(&g, &attentions[i].shape);
+        check_graph(d, attentions[i].name, &g);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    char card[4096] = "";
+    FILE *const f = fopen(argc > 1 ? argv[1] : "tests/gpu/h100.json", "r");
+    size_t const n = f ? fread(card, 1, sizeof card - 1, f) : 0;
+    struct cuda_dnn *d = NULL;
+
+    if (f) fclose(f);
+    card[strcspn(card, "\n")] = 0;
+    if (!n || cuda_dnn_open(&d, &(struct cuda_dnn_config){ .card = card }) != ST_OK) {
+        printf("no card: %s\n", error_last()->msg);
+        return 1;
+    }
+    check_attentions(d);
+    cuda_dnn_close(&d);
+    return failures ? 1 : 0;
+}

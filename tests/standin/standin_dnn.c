@@ -1,0 +1,345 @@
+/*
+ * standin_dnn.c - the calls of cuDNN that the program makes, on the host: descriptors that
+ * keep what they are told, and graphs run one operation at a time, honouring dimensions,
+ * strides, tensor numbers and where a tensor lies.
+ *
+ * What cuDNN would refuse ends the process: a descriptor used before it is finished or changed
+ * afterwards, a tensor without data, an attribute the stand-in has not.
+ */
+#include "tests/standin/standin_dnn.h"
+#include "tests/standin/standin.h"
+
+#include <cudnn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ATTRIBUTES = 16, TENSORS = 32 };
+
+struct attribute {
+    int name;
+    int64_t count;
+    unsigned char *bytes;
+};
+
+struct desc {
+    int sort, attributes;
+    bool finished;
+    struct attribute attribute[ATTRIBUTES];
+};
+
+struct cudnnContext {
+    cudaStream_t stream;
+};
+
+static void must(bool good, const char *what)
+{
+    if (!good) standin_stop("cuDNN: %s", what);
+}
+
+/* ---- the library ------------------------------------------------------------------ */
+
+const char *cudnnGetErrorString(cudnnStatus_t status)
+{
+    return status == CUDNN_STATUS_SUCCESS ? "no error" : "refused by the stand-in";
+}
+
+void cudnnGetLastErrorString(char *message, size_t bytes)
+{
+    snprintf(message, bytes, "(stand-in)");
+}
+
+cudnnStatus_t cudnnCreate(cudnnHandle_t *out)
+{
+    *out = calloc(1, sizeof **out);
+    return *out ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED;
+}
+
+cudnnStatus_t cudnnDestroy(cudnnHandle_t handle)
+{
+    free(handle);
+    return CUDNN_STATUS_SUCCESS;
+}
+
+cudnnStatus_t cudnnSetStream(cudnnHandle_t handle, cudaStream_t stream)
+{
+    handle->stream = stream;
+    return CUDNN_STATUS_SUCCESS;
+}
+
+/* ---- descriptors --------------------------------------------------------------------- */
+
+static size_t size_of(cudnnBackendAttributeType_t type)
+{
+    switch (type) {
+    case CUDNN_TYPE_BOOLEAN:
+    case CUDNN_TYPE_CHAR: return 1;
+    case CUDNN_TYPE_INT64:
+    case CUDNN_TYPE_DOUBLE:
+    case CUDNN_TYPE_HANDLE:
+    case CUDNN_TYPE_VOID_PTR:
+    case CUDNN_TYPE_BACKEND_DESCRIPTOR: return 8;
+    default: return 4;
+    }
+}
+
+cudnnStatus_t cudnnBackendCreateDescriptor(cudnnBackendDescriptorType_t sort,
+                                           cudnnBackendDescriptor_t *out)
+{
+    struct desc *const d = calloc(1, sizeof *d);
+
+    *out = d;
+    if (!d) return CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED;
+    d->sort = (int)sort;
+    return CUDNN_STATUS_SUCCESS;
+}
+
+cudnnStatus_t cudnnBackendDestroyDescriptor(cudnnBackendDescriptor_t desc)
+{
+    struct desc *const d = desc;
+
+    for (int i = 0; i < d->attributes; i++) free(d->attribute[i].bytes);
+    free(d);
+    return CUDNN_STATUS_SUCCESS;
+}
+
+cudnnStatus_t cudnnBackendFinalize(cudnnBackendDescriptor_t desc)
+{
+    struct desc *const d = desc;
+
+    must(!d->finished, "a descriptor finished twice");
+    d->finished = true;
+    return CUDNN_STATUS_SUCCESS;
+}
+
+static const struct attribute *find(const struct desc *d, int name)
+{
+    for (int i = 0; i < d->attributes; i++)
+        if (d->attribute[i].name == name) return &d->attribute[i];
+    return NULL;
+}
+
+cudnnStatus_t cudnnBackendSetAttribute(cudnnBackendDescriptor_t desc,
+                                       cudnnBackendAttributeName_t name,
+                                       cudnnBackendAttributeType_t type, int64_t count,
+                                       const void *from)
+{
+    struct desc *const d = desc;
+    size_t const bytes = (size_t)count * size_of(type);
+
+    must(!d->finished, "a finished descriptor changed");
+    must(!find(d, (int)name) && d->attributes < ATTRIBUTES, "an attribute set twice");
+    struct attribute *const a = &d->attribute[d->attributes++];
+    *a = (struct attribute){ (int)name, count, malloc(bytes + 1) };
+    must(a->bytes != NULL, "out of memory");
+    memcpy(a->bytes, from, bytes);
+    if (type == CUDNN_TYPE_BACKEND_DESCRIPTOR)
+        for (int64_t i = 0; i < count; i++)
+            must(((struct desc *const *)(const void *)a->bytes)[i]->finished,
+                 "a descriptor used before it is finished");
+    return CUDNN_STATUS_SUCCESS;
+}
+
+static const void *of(const struct desc *d, int name)
+{
+    const struct attribute *const a = find(d, name);
+
+    must(a != NULL, "an attribute is missing");
+    return a->bytes;
+}
+
+static struct desc *desc_of(const struct desc *d, int name)
+{
+    struct desc *const *const to = of(d, name);
+    return *to;
+}
+
+/* Heuristics name one way; a plan is it. */
+static void link_desc(struct desc *from, int name, struct desc *to)
+{
+    must(cudnnBackendSetAttribute(from, (cudnnBackendAttributeName_t)name,
+                                  CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &to) == CUDNN_STATUS_SUCCESS,
+         "attribute");
+    from->finished = true;
+}
+
+static void results(const struct desc *h, int64_t wanted, int64_t *count, void *out)
+{
+    *count = 1;
+    if (wanted < 1) return;
+    struct desc *const *const config = out;
+    link_desc(*config, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH,
+              desc_of(h, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH));
+}
+
+cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t const desc,
+                                       cudnnBackendAttributeName_t name,
+                                       cudnnBackendAttributeType_t type, int64_t wanted,
+                                       int64_t *count, void *out)
+{
+    static const char text[] = "{\"kernelName\": \"stand-in\"}";
+    int64_t const workspace = 256, engine = 0;
+    const struct desc *const d = desc;
+
+    (void)type;
+    must(d->finished, "a question to an unfinished descriptor");
+    *count = 1;
+    switch (name) {
+    case CUDNN_ATTR_ENGINEHEUR_RESULTS: results(d, wanted, count, out); break;
+    case CUDNN_ATTR_ENGINECFG_ENGINE: (*(struct desc **)out)->finished = true; break;
+    case CUDNN_ATTR_ENGINE_GLOBAL_INDEX: memcpy(out, &engine, sizeof engine); break;
+    case CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE: memcpy(out, &workspace, sizeof workspace); break;
+    case CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION:
+        *count = sizeof text;
+        if (wanted) memcpy(out, text, (size_t)wanted);
+        break;
+    default: must(false, "a question that the stand-in does not answer");
+    }
+    return CUDNN_STATUS_SUCCESS;
+}
+
+/* ---- tensors ------------------------------------------------------------------------ */
+
+/* Data of one run, and virtual tensors' until it ends. */
+struct run {
+    const struct desc *pack;
+    int64_t uid[TENSORS];
+    void *virtual_at[TENSORS];
+    int virtuals;
+};
+
+static bool flag(const struct desc *t, int name)
+{
+    const struct attribute *const a = find(t, name);
+    return a && *a->bytes;
+}
+
+static void *virtual_place(struct run *r, int64_t uid, const struct standin_tensor *t)
+{
+    int64_t all = 1;
+
+    for (int i = 0; i < r->virtuals; i++)
+        if (r->uid[i] == uid) return r->virtual_at[i];
+    for (int i = 0; i < t->ndim; i++) all += (t->dim[i] - 1) * t->stride[i];
+    r->uid[r->virtuals] = uid;
+    r->virtual_at[r->virtuals] = malloc((size_t)all * sizeof(float));
+    must(r->virtual_at[r->virtuals] != NULL, "out of memory");
+    return r->virtual_at[r->virtuals++];
+}
+
+static void *data_of(const struct run *r, int64_t uid, bool on_host, int64_t align)
+{
+    const struct attribute *const ids = find(r->pack, CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS);
+    void *const *const at = of(r->pack, CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS);
+
+    for (int64_t i = 0; i < ids->count; i++) {
+        if (((const int64_t *)(const void *)ids->bytes)[i] != uid) continue;
+        must(at[i] && standin_is_device(at[i]) != on_host, "data that is not where it should be");
+        must((uintptr_t)at[i] % (uintptr_t)align == 0, "data that is not aligned");
+        return standin_at(at[i]);
+    }
+    must(false, "a tensor without data");
+    return NULL;
+}
+
+/* The tensor that an operation calls by this name. */
+static struct standin_tensor tensor_of(struct run *r, const struct desc *op, int name)
+{
+    const struct desc *const d = desc_of(op, name);
+    const struct attribute *const dim = find(d, CUDNN_ATTR_TENSOR_DIMENSIONS);
+    const struct attribute *const step = find(d, CUDNN_ATTR_TENSOR_STRIDES);
+    cudnnDataType_t const type = *(const cudnnDataType_t *)of(d, CUDNN_ATTR_TENSOR_DATA_TYPE);
+    int64_t const uid = *(const int64_t *)of(d, CUDNN_ATTR_TENSOR_UNIQUE_ID);
+    struct standin_tensor t = { .bf16 = type == CUDNN_DATA_BFLOAT16, .ndim = (int)dim->count };
+
+    must(type == CUDNN_DATA_BFLOAT16 || type == CUDNN_DATA_FLOAT, "a dtype the stand-in has not");
+    must(dim->count == step->count && dim->count <= STANDIN_TENSOR_DIMS, "a tensor's dimensions");
+    memcpy(t.dim, dim->bytes, (size_t)dim->count * sizeof(int64_t));
+    memcpy(t.stride, step->bytes, (size_t)step->count * sizeof(int64_t));
+    t.at = flag(d, CUDNN_ATTR_TENSOR_IS_VIRTUAL)
+               ? virtual_place(r, uid, &t)
+               : data_of(r, uid, flag(d, CUDNN_ATTR_TENSOR_IS_BY_VALUE),
+                         *(const int64_t *)of(d, CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT));
+    return t;
+}
+
+/* ---- operations ---------------------------------------------------------------------- */
+
+static void run_sdpa(struct run *r, const struct desc *op)
+{
+    bool const stats = find(op, CUDNN_ATTR_OPERATION_SDPA_FWD_STATSDESC) != NULL;
+    struct standin_sdpa a = {
+        .q = tensor_of(r, op, CUDNN_ATTR_OPERATION_SDPA_FWD_QDESC),
+        .k = tensor_of(r, op, CUDNN_ATTR_OPERATION_SDPA_FWD_KDESC),
+        .v = tensor_of(r, op, CUDNN_ATTR_OPERATION_SDPA_FWD_VDESC),
+        .o = tensor_of(r, op, CUDNN_ATTR_OPERATION_SDPA_FWD_ODESC),
+        .scale = *(float *)tensor_of(r, op, CUDNN_ATTR_OPERATION_SDPA_FWD_SCALEDESC).at,
+    };
+
+    if (stats) a.stats = tensor_of(r, op, CUDNN_ATTR_OPERATION_SDPA_FWD_STATSDESC);
+    standin_sdpa(&a);
+}
+
+static void space_of(const struct desc *conv, int name, int64_t out[STANDIN_SPACE])
+{
+    must(find(conv, name) && find(conv, name)->count == STANDIN_SPACE,
+         "a convolution's dimensions");
+    memcpy(out, of(conv, name), STANDIN_SPACE * sizeof *out);
+}
+
+static void run_conv(struct run *r, const struct desc *op)
+{
+    const struct desc *const conv = desc_of(op, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC);
+    struct standin_conv a = {
+        .x = tensor_of(r, op, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X),
+        .w = tensor_of(r, op, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W),
+        .y = tensor_of(r, op, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y),
+    };
+
+    must(*(const float *)of(op, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA) == 1.0f &&
+             *(const float *)of(op, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA) == 0.0f,
+         "a convolution with factors");
+    space_of(conv, CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, a.pad_lo);
+    space_of(conv, CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, a.pad_hi);
+    space_of(conv, CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES, a.stride);
+    standin_conv(&a);
+}
+
+static void run_pointwise(struct run *r, const struct desc *op)
+{
+    const struct desc *const kind = desc_of(op, CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR);
+    struct standin_tensor const a = tensor_of(r, op, CUDNN_ATTR_OPERATION_POINTWISE_XDESC);
+    struct standin_tensor const b = tensor_of(r, op, CUDNN_ATTR_OPERATION_POINTWISE_BDESC);
+    struct standin_tensor const y = tensor_of(r, op, CUDNN_ATTR_OPERATION_POINTWISE_YDESC);
+
+    must(*(const cudnnPointwiseMode_t *)of(kind, CUDNN_ATTR_POINTWISE_MODE) == CUDNN_POINTWISE_ADD,
+         "a pointwise operation that is no sum");
+    standin_add(&a, &b, &y);
+}
+
+static void run_op(struct run *r, const struct desc *op)
+{
+    switch (op->sort) {
+    case CUDNN_BACKEND_OPERATION_SDPA_FWD_DESCRIPTOR: run_sdpa(r, op); break;
+    case CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR: run_conv(r, op); break;
+    case CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR: run_pointwise(r, op); break;
+    default: must(false, "an operation that the stand-in has not");
+    }
+}
+
+cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t plan,
+                                  cudnnBackendDescriptor_t pack)
+{
+    const struct desc *const config = desc_of(plan, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG);
+    const struct desc *const graph = desc_of(config, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH);
+    const struct attribute *const ops = find(graph, CUDNN_ATTR_OPERATIONGRAPH_OPS);
+    struct run r = { .pack = pack };
+
+    must(*(cudnnHandle_t const *)of(plan, CUDNN_ATTR_EXECUTION_PLAN_HANDLE) == handle, "a handle");
+    must(standin_is_device(*(void *const *)of(pack, CUDNN_ATTR_VARIANT_PACK_WORKSPACE)),
+         "no workspace");
+    for (int64_t i = 0; i < ops->count; i++)
+        run_op(&r, ((struct desc *const *)(const void *)ops->bytes)[i]);
+    while (r.virtuals) free(r.virtual_at[--r.virtuals]);
+    return CUDNN_STATUS_SUCCESS;
+}

@@ -1,0 +1,267 @@
+/*
+ * standin_lt.c - the calls of cuBLASLt that the program makes, on the host: naive products
+ * over the stand-in's device memory.
+ *
+ * What cuBLASLt would refuse or silently get wrong ends the process: an algorithm of another
+ * shape, memory or rows that are not aligned as was promised, a residual with GELU.
+ */
+#include "kernels/tensor.h"
+#include "tests/standin/standin.h"
+
+#include <cublasLt.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct product {
+    cublasOperation_t turned;
+    cublasLtEpilogue_t epilogue;
+    const void *bias;
+};
+
+struct layout {
+    cudaDataType type;
+    int64_t rows, cols, step;
+};
+
+struct wish {
+    uint64_t workspace;
+    uint32_t align[4], schemes;
+};
+
+static struct product *product_of(cublasLtMatmulDesc_t d) { return (struct product *)(void *)d; }
+static struct layout *layout_of(cublasLtMatrixLayout_t d) { return (struct layout *)(void *)d; }
+static struct wish *wish_of(cublasLtMatmulPreference_t d) { return (struct wish *)(void *)d; }
+
+static void must(bool good, const char *what)
+{
+    if (!good) standin_stop("cuBLASLt: %s", what);
+}
+
+const char *cublasLtGetStatusString(cublasStatus_t code)
+{
+    return code == CUBLAS_STATUS_SUCCESS ? "no error" : "refused by the stand-in";
+}
+
+cublasStatus_t cublasLtCreate(cublasLtHandle_t *out)
+{
+    *out = malloc(1);
+    return *out ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_ALLOC_FAILED;
+}
+
+cublasStatus_t cublasLtDestroy(cublasLtHandle_t handle)
+{
+    free(handle);
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t *out, cublasComputeType_t compute,
+                                        cudaDataType scale)
+{
+    must(compute == CUBLAS_COMPUTE_32F && scale == CUDA_R_32F, "sums are not F32");
+    *out = calloc(1, sizeof(struct product));
+    return *out ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_ALLOC_FAILED;
+}
+
+cublasStatus_t cublasLtMatmulDescDestroy(cublasLtMatmulDesc_t d)
+{
+    free(product_of(d));
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t d,
+                                              cublasLtMatmulDescAttributes_t name, const void *from,
+                                              size_t bytes)
+{
+    struct product *const p = product_of(d);
+
+    switch (name) {
+    case CUBLASLT_MATMUL_DESC_TRANSA: memcpy(&p->turned, from, bytes); break;
+    case CUBLASLT_MATMUL_DESC_EPILOGUE: memcpy(&p->epilogue, from, bytes); break;
+    case CUBLASLT_MATMUL_DESC_BIAS_POINTER: memcpy(&p->bias, from, bytes); break;
+    default: must(false, "an attribute of a product that the stand-in has not");
+    }
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t *out, cudaDataType type,
+                                          uint64_t rows, uint64_t cols, int64_t step)
+{
+    struct layout *const l = malloc(sizeof *l);
+
+    must(type == CUDA_R_32F || type == CUDA_R_16BF, "a dtype the stand-in has not");
+    must(step >= (int64_t)rows, "columns that overlap");
+    *out = (void *)l;
+    if (!l) return CUBLAS_STATUS_ALLOC_FAILED;
+    *l = (struct layout){ type, (int64_t)rows, (int64_t)cols, step };
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t d)
+{
+    free(layout_of(d));
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+cublasStatus_t cublasLtMatmulPreferenceCreate(cublasLtMatmulPreference_t *out)
+{
+    *out = calloc(1, sizeof(struct wish));
+    return *out ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_ALLOC_FAILED;
+}
+
+cublasStatus_t cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t d)
+{
+    free(wish_of(d));
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t d,
+                                                    cublasLtMatmulPreferenceAttributes_t name,
+                                                    const void *from, size_t bytes)
+{
+    struct wish *const w = wish_of(d);
+
+    switch (name) {
+    case CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES: memcpy(&w->workspace, from, bytes); break;
+    case CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK: memcpy(&w->schemes, from, bytes); break;
+    case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES: memcpy(&w->align[0], from, bytes); break;
+    case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES: memcpy(&w->align[1], from, bytes); break;
+    case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES: memcpy(&w->align[2], from, bytes); break;
+    case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES: memcpy(&w->align[3], from, bytes); break;
+    default: must(false, "a preference that the stand-in has not");
+    }
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+/* What makes an algorithm this shape's: sizes and types. Alignment was promised once. */
+static uint64_t mark_of(const struct product *p, const struct layout *w, const struct layout *x,
+                        const struct layout *out)
+{
+    uint64_t const of[] = { (uint64_t)p->epilogue, (uint64_t)w->rows, (uint64_t)w->cols,
+                            (uint64_t)x->cols,     (uint64_t)w->type, (uint64_t)out->type,
+                            (uint64_t)out->step,   p->bias ? 1ull : 0 };
+    uint64_t mark = 14695981039346656037ull;
+
+    for (size_t i = 0; i < sizeof of / sizeof *of; i++) mark = (mark ^ of[i]) * 1099511628211ull;
+    return mark;
+}
+
+enum { ALGORITHMS = 2 };
+
+cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtMatmulDesc_t product,
+                                              cublasLtMatrixLayout_t w, cublasLtMatrixLayout_t x,
+                                              cublasLtMatrixLayout_t add,
+                                              cublasLtMatrixLayout_t out,
+                                              cublasLtMatmulPreference_t wish, int wanted,
+                                              cublasLtMatmulHeuristicResult_t named[], int *count)
+{
+    (void)handle;
+    must(add == out, "a residual of another layout");
+    must(wish_of(wish)->workspace > 0, "no workspace");
+    for (int i = 0; i < 4; i++)
+        must(wish_of(wish)->align[i] == 16, "an alignment other than it is called with");
+    *count = wanted < ALGORITHMS ? wanted : ALGORITHMS;
+    for (int i = 0; i < *count; i++) {
+        memset(&named[i], 0, sizeof named[i]);
+        named[i].algo.data[0] =
+            mark_of(product_of(product), layout_of(w), layout_of(x), layout_of(out));
+        named[i].state = CUBLAS_STATUS_SUCCESS;
+    }
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+/* ---- the product ---------------------------------------------------------------- */
+
+static size_t size_of(cudaDataType type) { return type == CUDA_R_32F ? 4 : 2; }
+
+static void *aligned(const void *p, const struct layout *l)
+{
+    must(standin_is_device(p), "memory that is not the device's");
+    must((uintptr_t)p % 16 == 0 && (uint64_t)l->step * size_of(l->type) % 16 == 0,
+         "memory that is not aligned");
+    return standin_at(p);
+}
+
+static float get(const void *p, cudaDataType type, int64_t i)
+{
+    return type == CUDA_R_32F ? ((const float *)p)[i] : f32_from_bf16(((const uint16_t *)p)[i]);
+}
+
+static void put(void *p, cudaDataType type, int64_t i, float v)
+{
+    if (type == CUDA_R_32F) ((float *)p)[i] = v;
+    else ((uint16_t *)p)[i] = bf16_from_f32(v);
+}
+
+/* Columns of a matrix as F32, one behind another. */
+static float *floats(const void *p, const struct layout *l)
+{
+    float *const f = malloc((size_t)(l->rows * l->cols + 1) * sizeof *f);
+
+    must(f != NULL, "out of memory");
+    for (int64_t c = 0; c < l->cols; c++)
+        for (int64_t r = 0; r < l->rows; r++) f[c * l->rows + r] = get(p, l->type, c * l->step + r);
+    return f;
+}
+
+static double gelu(double x)
+{
+    return 0.5 * x * (1 + tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)));
+}
+
+static double finish(const struct product *p, cudaDataType type, int64_t row, double sum)
+{
+    bool const has_bias = p->epilogue & CUBLASLT_EPILOGUE_BIAS;
+
+    if (has_bias) sum += (double)get(standin_at(p->bias), type, row);
+    return p->epilogue & CUBLASLT_EPILOGUE_GELU ? gelu(sum) : sum;
+}
+
+/* In several sums at once, which a compiler makes quick. */
+enum { LANES = 16 };
+static double dot(const float *a, const float *b, int64_t n)
+{
+    float lane[LANES] = { 0 };
+    double sum = 0;
+
+    for (int64_t i = 0; i < n / LANES; i++)
+        for (int j = 0; j < LANES; j++) lane[j] += a[i * LANES + j] * b[i * LANES + j];
+    for (int64_t i = n / LANES * LANES; i < n; i++) sum += (double)a[i] * (double)b[i];
+    for (int j = 0; j < LANES; j++) sum += (double)lane[j];
+    return sum;
+}
+
+cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t product,
+                              const void *alpha, const void *w_at, cublasLtMatrixLayout_t w_as,
+                              const void *x_at, cublasLtMatrixLayout_t x_as, const void *beta,
+                              const void *add_at, cublasLtMatrixLayout_t add_as, void *out_at,
+                              cublasLtMatrixLayout_t out_as, const cublasLtMatmulAlgo_t *algo,
+                              void *workspace, size_t workspace_bytes, cudaStream_t stream)
+{
+    const struct product *const p = product_of(product);
+    const struct layout *const w = layout_of(w_as), *const x = layout_of(x_as);
+    const struct layout *const out = layout_of(out_as);
+    float const by = *(const float *)beta;
+
+    (void)handle, (void)stream, (void)workspace_bytes;
+    must(standin_is_device(workspace) && *(const float *)alpha == 1.0f, "arguments");
+    must(algo && algo->data[0] == mark_of(p, w, x, out), "an algorithm of another shape");
+    must(p->turned == CUBLAS_OP_T && w->rows == x->rows && w->cols == out->rows &&
+             x->cols == out->cols && add_as == out_as,
+         "shapes that do not fit");
+    must(!(p->epilogue & CUBLASLT_EPILOGUE_GELU) || by == 0.0f, "a residual with GELU");
+    const void *const add = aligned(add_at, out);
+    void *const to = aligned(out_at, out);
+    float *const a = floats(aligned(w_at, w), w), *const b = floats(aligned(x_at, x), x);
+
+    for (int64_t c = 0; c < out->cols; c++)
+        for (int64_t r = 0; r < out->rows; r++) {
+            int64_t const at = c * out->step + r;
+            double sum = dot(a + r * w->rows, b + c * w->rows, w->rows);
+            if (by != 0.0f) sum += (double)by * (double)get(add, out->type, at);
+            put(to, out->type, at, (float)finish(p, out->type, r, sum));
+        }
+    free(a);
+    free(b);
+    return CUBLAS_STATUS_SUCCESS;
+}

@@ -1,0 +1,135 @@
+/* unit_cuda_fused.c - level 2's plans: threads and chunks of rows, attention's graphs. */
+#include "tests/unit/unit.h"
+
+#include "kernels/cuda_dnn_attention.h"
+#include "kernels/cuda_fused_plan.h"
+
+static void rows_have_threads(void **state)
+{
+    static const struct {
+        int64_t cols;
+        bool suits;
+        unsigned threads;
+        int chunks;
+    } table[] = {
+        { 8, true, 32, 1 },     { 256, true, 32, 1 },   { 264, true, 64, 1 },
+        { 1536, true, 192, 1 }, { 2048, true, 256, 1 }, { 2056, true, 256, 2 },
+        { 4096, true, 256, 2 }, { 5120, true, 256, 4 }, { 8192, true, 256, 4 },
+        { 8200, false, 0, 0 },  { 1537, false, 0, 0 },  { 4, false, 0, 0 },
+        { 0, false, 0, 0 },
+    };
+
+    (void)state;
+    for (int i = 0; i < COUNT_OF(table); i++) {
+        int64_t const cols = table[i].cols;
+        assert_int_equal(cuda_fused_suits(cols), table[i].suits);
+        if (!table[i].suits) continue;
+        assert_int_equal(cuda_fused_threads(cols), table[i].threads);
+        assert_int_equal(cuda_fused_chunks(cols), table[i].chunks);
+        /* Every chunk has its thread. */
+        assert_true(cols / CUDA_FUSED_CHUNK <= (int64_t)table[i].threads * table[i].chunks);
+    }
+}
+
+static void numbers_have_blocks(void **state)
+{
+    (void)state;
+    assert_int_equal(cuda_fused_blocks(0), 0);
+    assert_int_equal(cuda_fused_blocks(8), 1);
+    assert_int_equal(cuda_fused_blocks(2048), 1);
+    assert_int_equal(cuda_fused_blocks(2056), 2);
+    assert_int_equal(cuda_fused_blocks((int64_t)28080 * 8960), 122850);
+}
+
+static void scratch_is_cut(void **state)
+{
+    size_t used = 0;
+
+    (void)state;
+    assert_int_equal(cuda_fused_take(&used, 0), 0);
+    assert_int_equal(cuda_fused_take(&used, 1), 0);
+    assert_int_equal(cuda_fused_take(&used, 257), 256);
+    assert_int_equal(used, 768);
+}
+
+static struct tensor rows(enum dtype type, int64_t n, int64_t dim, uintptr_t at)
+{
+    struct tensor t;
+
+    assert_int_equal(tensor_make(&t, type, DIMS(n, dim)), ST_OK);
+    t.data = (void *)at; /* never read */
+    return t;
+}
+
+static void attention_is_told_apart(void **state)
+{
+    struct tensor q = rows(DT_BF16, 5, 256, 4096), bias = { 0 };
+    struct kern_segment s[2] = {
+        { rows(DT_BF16, 3, 256, 8192), rows(DT_BF16, 3, 256, 65536) },
+        { rows(DT_BF16, 2, 256, 8192 + 3 * 512), rows(DT_BF16, 2, 256, 65536 + 3 * 512) },
+    };
+    struct kern_attention a = { .q = &q, .segments = s, .segment_count = 2, .out = &q, .heads = 2 };
+
+    (void)state;
+    assert_true(cuda_dnn_attention_suits(&a));
+    assert_true(cuda_dnn_attention_whole(&a));
+    s[1].v.data = (unsigned char *)s[1].v.data + 16;
+    assert_false(cuda_dnn_attention_whole(&a));
+    a.heads = 4;
+    assert_true(cuda_dnn_attention_suits(&a)); /* of 64 */
+    a.heads = 1;
+    assert_false(cuda_dnn_attention_suits(&a)); /* of 256 */
+    a.heads = 2;
+    a.bias = &bias;
+    assert_false(cuda_dnn_attention_suits(&a));
+    a.bias = NULL;
+    q.dtype = DT_F32;
+    assert_false(cuda_dnn_attention_suits(&a));
+}
+
+static void graphs_are_compared(void **state)
+{
+    struct cuda_dnn_attention const shape = { 5, 7, 2, 128, true };
+    struct cuda_dnn_attention other = shape;
+    struct cuda_dnn_graph a, b;
+
+    (void)state;
+    cuda_dnn_attention_graph(&a, &shape);
+    assert_int_equal(a.tensors, CUDA_DNN_LSE);
+    assert_int_equal(a.ops, 1);
+    assert_int_equal(a.tensor[CUDA_DNN_K - 1].dim[2], 7);
+    assert_int_equal(a.tensor[CUDA_DNN_K - 1].stride[2], 256);
+    assert_int_equal(a.tensor[CUDA_DNN_LSE - 1].stride[1], 1);
+    assert_int_equal(a.tensor[CUDA_DNN_LSE - 1].stride[2], 2);
+    cuda_dnn_attention_graph(&b, &other);
+    assert_true(cuda_dnn_same(&a, &b));
+    other.nk = 8;
+    cuda_dnn_attention_graph(&b, &other);
+    assert_false(cuda_dnn_same(&a, &b));
+    other = shape;
+    other.lse = false;
+    cuda_dnn_attention_graph(&b, &other);
+    assert_false(cuda_dnn_same(&a, &b));
+}
+
+static void graphs_that_are_too_large(void **state)
+{
+    struct cuda_dnn_graph g = { 0 };
+
+    (void)state;
+    for (int i = 0; i < CUDA_DNN_TENSORS + 3; i++)
+        assert_int_equal(cuda_dnn_tensor(&g, &(struct cuda_dnn_tensor){ .ndim = 1 }), i + 1);
+    for (int i = 0; i < CUDA_DNN_OPS + 3; i++) cuda_dnn_add(&g, 1, 2, 3);
+    assert_int_equal(g.tensors, CUDA_DNN_TENSORS + 3);
+    assert_int_equal(g.ops, CUDA_DNN_OPS + 3);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rows_have_threads),   cmocka_unit_test(numbers_have_blocks),
+        cmocka_unit_test(scratch_is_cut),      cmocka_unit_test(attention_is_told_apart),
+        cmocka_unit_test(graphs_are_compared), cmocka_unit_test(graphs_that_are_too_large),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
