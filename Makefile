@@ -5,6 +5,7 @@
 # make MODE=debug    no optimisation                make deps     install what is missing (Debian, Ubuntu)
 # make MPI=0         without MPI, though it is there (MPI=1: with it)
 # make CUDA=0        without CUDA, though it is there (CUDA=1: with it)
+# make NCCL=0        without NCCL, though it is there (NCCL=1: with it)
 # make MODE=standin  the CUDA parts on the host, by a stand-in for a card, with both sanitizers
 # make hunt HUNT=2000  look for deadlocks and other bits with as many seeds (check: 200)
 # make V=1           show the commands              make help     these lines
@@ -27,6 +28,9 @@ ifeq ($(MODE),standin)
 override CUDA := standin
 endif
 
+# NCCL between cards, where its header is beside CUDA's.
+NCCL ?= $(if $(wildcard $(CUDA_HOME)/include/nccl.h),$(CUDA),0)
+
 B := build/$(MODE)
 
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
@@ -45,12 +49,13 @@ MPI_LDLIBS.1 := $(shell pkg-config --libs ompi-c)
 CUDA_CFLAGS.1 := -isystem $(CUDA_HOME)/include
 CUDA_CFLAGS.standin := $(CUDA_CFLAGS.1)
 CUDA_LDLIBS.1 := -L$(CUDA_HOME)/lib64 -Wl,-rpath,$(CUDA_HOME)/lib64 -lcublasLt -lcudnn -lcudart_static -ldl -lrt
+NCCL_LDLIBS.1 := -lnccl
 CFLAGS   := -std=c11 -D_POSIX_C_SOURCE=200809L $(WARN) $(OPT) -ffp-contract=off -I. $(MPI_CFLAGS.$(MPI)) \
             $(CUDA_CFLAGS.$(CUDA)) -MMD -MP
 CXXFLAGS := -std=c++17 -Wall -Wextra -Wshadow $(if $(CI),-Werror) $(OPT) -I. -MMD -MP
 PKGS     := libavformat libavcodec libavutil libswscale yaml-0.1 libzip jansson libcrypto libutf8proc
 LDLIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lsentencepiece -ldnnl -lgomp \
-            $(MPI_LDLIBS.$(MPI)) $(CUDA_LDLIBS.$(CUDA)) -lstdc++ -lm -pthread
+            $(MPI_LDLIBS.$(MPI)) $(CUDA_LDLIBS.$(CUDA)) $(NCCL_LDLIBS.$(NCCL)) -lstdc++ -lm -pthread
 # Machine code for two kinds of card; what is newer compiles the oldest of these texts it can.
 CUDA_PTX  = 90 $(patsubst compute_%,%,$(lastword $(shell $(NVCC) --list-gpu-arch)))
 CUDA_GEN  = $(foreach a,80 90a,-gencode arch=compute_$a,code=sm_$a) \
@@ -79,7 +84,7 @@ CUDA_C   += cuda_pixels.c cuda_dnn_conv.c
 CUDA_CU  += cuda_channel_norm.cu cuda_conv_few.cu cuda_conv_frames.cu
 KERNELS  += cuda_fused_plan.c cuda_dnn_graph.c cuda_dnn_attention_graph.c
 KERNELS  += cuda_plan.c cuda_conv_plan.c cuda_pixels_plan.c $(if $(filter 0,$(CUDA)),kern_cuda_none.c,$(CUDA_C))
-STANDIN  := standin_runtime.c standin_block.cc standin_lt.c standin_dnn.c standin_dnn_sdpa.c standin_dnn_conv.c
+STANDIN  := standin_runtime.c standin_stream.c standin_block.cc standin_lt.c standin_dnn.c standin_dnn_sdpa.c standin_dnn_conv.c
 # Compiled once per instruction set; vec_best chooses at run time.
 VEC      := baseline avx2 avx512 avx512bf16
 COMM     := comm_launched.c comm_rules.c comm_inbox.c comm_thread.c comm_thread_meet.c comm_thread_world.c comm_thread_run.c
@@ -87,6 +92,12 @@ COMM_MPI.0 := comm_mpi_none.c
 COMM_MPI.1 := comm_mpi_world.c comm_mpi_open.c comm_mpi_leave.c comm_mpi_loop.c comm_mpi_packet.c \
               comm_mpi_parts.c comm_mpi_meet.c comm_mpi_tell.c
 COMM     += $(or $(COMM_MPI.$(MPI)),$(error MPI is 0 or 1))
+COMM     += $(if $(filter 0,$(CUDA)),comm_device_none.c,comm_device.c)
+COMM_NCCL.0 := comm_nccl_none.c
+COMM_NCCL.1 := comm_nccl_open.c comm_nccl_attach.c comm_nccl_parts.c comm_nccl_thread.c comm_nccl_watch.c comm_nccl_end.c
+COMM_NCCL.standin := $(COMM_NCCL.1)
+COMM     += $(or $(COMM_NCCL.$(NCCL)),$(error NCCL is 0 or 1))
+STANDIN  += $(if $(filter standin,$(NCCL)),standin_nccl.c standin_wire.c)
 CLUSTER  := split.c roles.c roles_print.c topo.c cost.c cost_links.c cost_run.c cost_share.c cost_estimate.c planner.c
 JOBS     := tree.c field.c value.c duration.c format.c template.c axis.c axis_file.c sweep.c card.c card_files.c \
             job.c job_keys.c prompts.c clip.c json_build.c clip_id.c clip_json.c
@@ -226,16 +237,20 @@ $(PLANS:%=$B/tests/%): $B/tests/%: $B/tests/gpu/%.o $(LIB)
 WRAP := $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc strdup strndup)
 $(ALLOC:%.c=$B/tests/%): $B/tests/%: $B/tests/alloc/%.o $(LIB)
 	$(call say,LINK,$@) mkdir -p $(@D) && $(CC) $(OPT) $(WRAP) -o $@ $^ $(LDLIBS) -lcmocka
-$(LINE:%.c=$B/tests/%): $B/tests/%: $B/tests/line/%.o $(LIB)
+$(LINE:%.c=$B/tests/%) $B/tests/line_nccl: $B/tests/%: $B/tests/line/%.o $(LIB)
 	$(call say,LINK,$@) mkdir -p $(@D) && $(CC) $(OPT) -o $@ $(filter %.o,$^) $(LIB) $(LDLIBS) -lcmocka
 COMM_CHECKS := comm_check_exchange.c comm_check_meet.c comm_check_tell.c comm_check_end.c comm_delay.c
 $B/tests/line_comm $B/tests/mpi_comm: $(COMM_CHECKS:%.c=$B/tests/line/%.o)
+# On stand-ins of CUDA and NCCL.
+NCCL_RIG := comm_card.c nccl_rig.c
+$B/tests/line_nccl $B/tests/mpi_nccl: $(NCCL_RIG:%.c=$B/tests/line/%.o)
+$B/tests/line_nccl $B/tests/mpi_nccl: $(COMM_CHECKS:%.c=$B/tests/line/%.o)
 CLIP_SHOW := watched.c comm_delay.c clip_show.c clip_trial.c
-$B/tests/line_clip $B/tests/line_batch $B/tests/mpi_clip: $(CLIP_SHOW:%.c=$B/tests/line/%.o)
+$B/tests/line_clip $B/tests/line_batch $B/tests/mpi_clip $B/tests/line_nccl $B/tests/mpi_nccl: $(CLIP_SHOW:%.c=$B/tests/line/%.o)
 CHAIN_SHOW := line/watched.c line/comm_delay.c line/chain_show.c unit/vae_clip.c
 $B/tests/line_decode $B/tests/mpi_decode: $(CHAIN_SHOW:%.c=$B/tests/%.o)
 
-$(MPI_PROGS): $B/tests/%: $B/tests/mpi/%.o $B/tests/mpi/mpi_rig.o $(LIB)
+$(MPI_PROGS) $B/tests/mpi_nccl: $B/tests/%: $B/tests/mpi/%.o $B/tests/mpi/mpi_rig.o $(LIB)
 	$(call say,LINK,$@) mkdir -p $(@D) && $(CC) $(OPT) -o $@ $(filter %.o,$^) $(LIB) $(LDLIBS) -lcmocka
 
 # The stand-in itself, by planted faults.
@@ -249,7 +264,8 @@ F         := build/fuzz
 CLANG     ?= clang
 FUZZ_OPT  := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all
 $F/base/version.o: FUZZ_OPT += -DVERSION_COMMIT='"$(COMMIT)"' -DVERSION_FLAGS='"fuzz"'
-FUZZ_SRC  := $(filter-out kernels/% comm/comm_mpi%,$(SRC)) kernels/tensor.c comm/comm_mpi_none.c
+FUZZ_SRC  := $(filter-out kernels/% comm/comm_mpi% comm/comm_nccl% comm/comm_device%,$(SRC)) kernels/tensor.c \
+             comm/comm_mpi_none.c comm/comm_nccl_none.c comm/comm_device_none.c
 FUZZ_OBJ  := $(FUZZ_SRC:%.c=$F/%.o) $(PIPELINE_CXX:%.cc=$F/pipeline/%.o) $(TOOLKIT:%.c=$F/tools/%.o)
 
 $F/%.o: %.c
@@ -311,13 +327,26 @@ mpiruns = $(foreach test,$(2),$(foreach n,$(call ranks,$(test)),"tests/mpirun.sh
 
 # Seeds are shared among the hunts; of worlds that end by a fault there are fewer.
 SHARE := $(shell echo $$(($(HUNT) / 5)))
+
+# comm_nccl on stand-ins of CUDA and NCCL, where NCCL's header is.
+S := build/standin/tests
+NO_LEAKS   := ASAN_OPTIONS=detect_leaks=0
+NCCL_MPI   := $(if $(filter 1,$(MPI)),$(if $(filter-out 0,$(NCCL)),mpi_nccl.c))
+NCCL_PROGS := $(if $(filter-out 0,$(NCCL)),$S/line_nccl) $(NCCL_MPI:%.c=$S/%)
+NCCL_HUNTS := $(if $(NCCL_PROGS),"$S/line_nccl --hunt $(SHARE)") \
+              $(if $(NCCL_MPI),"$(NO_LEAKS) tests/mpirun.sh 4 $S/mpi_nccl hunt $(SHARE)")
+NCCL_TESTS := $(filter-out %/mpi_nccl,$(NCCL_PROGS)) \
+              $(foreach n,$(if $(NCCL_MPI),$(call ranks,$(NCCL_MPI))),"$(NO_LEAKS) tests/mpirun.sh $n $S/mpi_nccl") \
+              $(if $(NCCL_MPI),"$(NO_LEAKS) tests/mpirun.sh 3 $S/mpi_nccl cards" tests/mpi/mpi_nccl_ends.sh)
+
 HUNTS := "$B/tests/line_comm --hunt $(SHARE)" "tests/mpirun.sh 5 $B/tests/mpi_comm hunt $(SHARE)" \
          "$B/tests/line_clip --hunt $(SHARE)" "tests/mpirun.sh 6 $B/tests/mpi_clip hunt $(SHARE)" \
          "$B/tests/line_decode --hunt $(SHARE)" "tests/mpirun.sh 4 $B/tests/mpi_decode hunt $(SHARE)" \
          "PROGRAMS=$B/tests tests/mpi/mpi_faults.sh $(shell echo $$(($(SHARE) / 4)))"
 
 hunt: tests
-	@LIMIT=36000 tests/run $(HUNTS)
+	@[ -z "$(NCCL_PROGS)" ] || $(MAKE) --no-print-directory MODE=standin CUDA=standin NCCL=standin $(NCCL_PROGS)
+	@LIMIT=36000 tests/run $(HUNTS) $(NCCL_HUNTS)
 
 lint:
 	@LIMIT=600 tests/run $(LINT)
@@ -327,9 +356,10 @@ check-now: tests
 	@$(MAKE) --no-print-directory MODE=tsan $(TSAN:%.c=build/tsan/tests/%) $(TSAN_MORE:%=build/tsan/%)
 	@$(if $(CUDA_HOME),$(MAKE) --no-print-directory MODE=standin $(STANDIN_BUILT:%=build/standin/%))
 	@$(MAKE) --no-print-directory $(FUZZ:%.c=$F/%)
+	@[ -z "$(NCCL_PROGS)" ] || $(MAKE) --no-print-directory MODE=standin CUDA=standin NCCL=standin $(NCCL_PROGS)
 	@export TSAN_OPTIONS=ignore_noninstrumented_modules=1; LIMIT=900 FUZZ_SECONDS=$(FUZZ_SECONDS) tests/run $(LINT) $(filter-out $(PLANS:%=$B/tests/%),$(TESTS)) \
 	    $(foreach plan,$(PLANS),"CUDA_HOME=$(CUDA_HOME) tests/gpu/plans.sh $B/tests/$(plan)") $(CLI:%=tests/cli/%) \
-	    $(call mpiruns,$B,$(MPI_TEST)) tests/mpi/mpi_ends.sh $(HUNTS) \
+	    $(call mpiruns,$B,$(MPI_TEST)) tests/mpi/mpi_ends.sh $(HUNTS) $(NCCL_TESTS) $(NCCL_HUNTS) \
 	    $(CUDA_TESTS) \
 	    $(call lines,$(ASAN:%.c=build/asan/tests/%)) "ASAN_OPTIONS=detect_leaks=0 tests/mpirun.sh 3 build/asan/tests/mpi_comm" \
 	    $(call lines,$(TSAN:%.c=build/tsan/tests/%)) $(SANITIZED) \

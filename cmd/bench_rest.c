@@ -83,7 +83,9 @@ static status swap_once(struct comm *c, const struct swap *w, const struct swap_
         for (int i = 0; i < TENSORS; i++, at += w->bytes)
             for (int send = 0; send < 2; send++)
                 part[parts++] = (struct comm_part){
-                    { (send ? m->out : m->in) + at, DT_U8, 1, { (int64_t)w->bytes } }, r, send
+                    .t = { (send ? m->out : m->in) + at, DT_U8, 1, { (int64_t)w->bytes } },
+                    .peer = r,
+                    .send = send,
                 };
     }
     TRY(c->ops->start(c, part, parts));

@@ -28,6 +28,8 @@ static status resident(uint64_t *out)
     return kib ? ST_OK : fail(ST_IO, "/proc/self/status does not say how much is resident");
 }
 
+static const struct comm_ops none = { .start = NULL };
+
 /* Everything a rank holds. */
 struct held {
     const struct plan_view *v;
@@ -53,7 +55,7 @@ static status hold_line(struct held *h, const struct role_at *at)
     TRY(dit_open(&h->dit, &dit, h->ctx));
     TRY(plan_line_config(&c, &v->bytes, ranks));
     c.model = h->dit;
-    h->comm = (struct comm){ .rank = at->place, .size = ranks };
+    h->comm = (struct comm){ .ops = &none, .rank = at->place, .size = ranks };
     c.comm = &h->comm;
     c.ctx = h->ctx;
     return line_open(&h->line, &c);

@@ -6,6 +6,37 @@
 #include <string.h>
 #include <unistd.h>
 
+int world_device(const struct comm *world, int devices)
+{
+    int place = 0;
+
+    for (int r = 0; r < world->rank; r++) place += world->node[r] == world->node[world->rank];
+    return devices ? place % devices : 0;
+}
+
+static void say_transport(const struct comm *world, const char *how)
+{
+    if (world->rank == 0 && world->size > 1)
+        log_info("%d ranks, tensors go between cards by %s", world->size, how);
+}
+
+/* NCCL over the world, if there are cards for it and this build has it. */
+static status over_cards(const struct world_options *o, struct comm **world, bool shared,
+                         const char *otherwise)
+{
+    struct comm *over = NULL;
+
+    if (!o->devices) return ST_OK;
+    if (shared || comm_nccl_absent()) {
+        say_transport(*world, otherwise);
+        return ST_OK;
+    }
+    TRY(comm_nccl_open(&over, *world));
+    *world = over;
+    say_transport(over, "NCCL");
+    return ST_OK;
+}
+
 static status on_threads(const struct world_options *o, comm_main main, void *arg)
 {
     struct comm **const group = calloc((size_t)o->ranks, sizeof(struct comm *));
@@ -13,6 +44,8 @@ static status on_threads(const struct world_options *o, comm_main main, void *ar
 
     if (!group) return fail(ST_NOMEM, "%d ranks", o->ranks);
     TRY_OUT(comm_thread_open(group, o->ranks, o->deadline_s));
+    for (int i = 0; i < o->ranks; i++)
+        TRY_OUT(over_cards(o, &group[i], o->ranks == 1 || o->ranks > o->devices, "copies"));
     TRY_OUT(comm_thread_run(group, o->ranks, main, arg));
 out:
     for (int i = 0; i < o->ranks; i++)
@@ -33,9 +66,12 @@ static status under_launcher(const struct world_options *o, comm_main main, void
         _exit(cmd_exit_code(why)); /* a thread may still be inside MPI */
     }
     log_set_rank(world->rank);
-    status const st = main(world, arg);
+    struct comm *const inner = world;
+    status st = over_cards(o, &world, false, "MPI, through host memory: built without NCCL");
+    if (st == ST_OK) st = main(world, arg);
     if (st != ST_OK) cmd_report(st);
     if (st != ST_OK && st != ST_CANCELED) world->ops->abort(world);
+    if (world != inner) comm_nccl_end(&world);
     int const code = comm_mpi_leave(&world, cmd_exit_code(st), status_outweighs(st, ST_PEER));
     if (st == ST_OK && code) return fail(ST_PEER, "another rank ended with code %d", code);
     return st;

@@ -6,6 +6,8 @@
  *      comm.h         start, finish, agree, split
  *       /       \
  *  comm_thread  comm_mpi    ranks are threads of this process | processes under mpirun
+ *       \       /
+ *       comm_nccl           over either: tensors go from card to card
  *
  * The group of all ranks is the world. Groups split from it serve one purpose each
  * (a line; a line's way to its decoder), so that their messages never mix. An
@@ -18,6 +20,7 @@
  *   [all]   every rank, in the same order; a rank that stays away hangs the
  *           rest until their deadline
  *   host    over when the call returns
+ *   stream  over when the work queued so far on the attached memory's stream is
  *
  * Every wait has a deadline. When it passes, the call fails with ST_COMM and says
  * who waited for whom. Ranks in messages are ranks of the world. After a failed
@@ -30,17 +33,20 @@
 #ifndef COMM_H
 #define COMM_H
 
+#include "kernels/memory.h"
 #include "kernels/tensor.h"
 
 struct comm;
 
 /* One tensor that goes to a peer or comes from it. The view is copied, its
  * memory is not: it stays untouched by the caller until finish, abort or close of
- * this comm. */
+ * this comm; of a streamed one also by work on the card that comes before. */
 struct comm_part {
     struct tensor t;
-    int peer;  /* another rank, never oneself */
-    bool send; /* false: receive into t */
+    int peer;    /* another rank, never oneself */
+    bool send;   /* false: receive into t */
+    bool device; /* t lies in the attached memory; both ranks say the same. False, or nothing is
+                    attached: in the host's */
 };
 
 /* A few numbers for another rank's eyes: progress, counts. `kind` and the values
@@ -52,11 +58,14 @@ struct comm_note {
 
 struct comm_ops {
     /* [pair] Put all parts on their way; none waits for another. At most one
-     * start is open per rank. parts may be forgotten after the call. */
+     * start is open per rank. parts may be forgotten after the call. Of a streamed comm,
+     * parts on the card go when what is queued on the stream has run; of any other,
+     * the caller has waited for that. */
     status (*start)(struct comm *, const struct comm_part *parts, int count);
 
     /* [one] host. All parts of the last start are over: what came may be read,
-     * what went may be overwritten. Fine without a start. */
+     * what went may be overwritten. Fine without a start. Of a streamed comm, parts on the
+     * card: [one] stream. A failure behind that is told by settle, and by all that follows. */
     status (*finish)(struct comm *);
 
     /* [all] host. Every rank brings what happened to it. ST_OK if all are well;
@@ -88,6 +97,12 @@ struct comm_ops {
     bool (*aborted)(struct comm *); /* has anybody? Any thread. */
 
     void (*close)(struct comm **); /* [one] host. NULL is fine; sets NULL. */
+
+    /* NULL in a transport to which all memory is alike; described below. */
+    status (*attach)(struct comm *, const struct memory *);
+    status (*settle)(struct comm *);
+    void (*enroll)(struct comm *, void *at, size_t bytes);
+    void (*dismiss)(struct comm *, void *at);
 };
 
 struct comm {
@@ -96,7 +111,35 @@ struct comm {
     int world_rank;    /* of this rank, for messages */
     const int *node;   /* [size]: the machine each rank runs on, numbered from 0 */
     double deadline_s; /* longest wait; the rank's thread may change it between calls */
+    bool streamed;     /* start and finish keep to the attached memory's stream */
 };
+
+/* [all] host. From now on parts may lie in this memory; another takes its place. Copied;
+ * the stream lives until finish was called for the last time. NULL: the host's alone.
+ * ST_ARG if ranks share a card and the transport has no way for that. */
+static inline MUST_USE status comm_attach(struct comm *c, const struct memory *m)
+{
+    return c->ops->attach ? c->ops->attach(c, m) : ST_OK;
+}
+
+/* [one] host. All that finish let go on is over, and went well: what the stream has made of
+ * it may be handed out. Sent on over another comm before that it may be anything, if this one
+ * failed; agree tells. */
+static inline MUST_USE status comm_settle(struct comm *c)
+{
+    return c->ops->settle ? c->ops->settle(c) : ST_OK;
+}
+
+/* [one] Many parts will lie here, in the attached memory: that may make them faster. Until
+ * dismiss, which comes before the memory is freed and with nothing under way there. */
+static inline void comm_enroll(struct comm *c, void *at, size_t bytes)
+{
+    if (c->ops->enroll) c->ops->enroll(c, at, bytes);
+}
+static inline void comm_dismiss(struct comm *c, void *at)
+{
+    if (c->ops->dismiss) c->ops->dismiss(c, at);
+}
 
 /*
  * comm_thread: `size` ranks that are threads of this process. group[r] is for
@@ -112,8 +155,8 @@ typedef status (*comm_main)(struct comm *c, void *arg);
 status comm_thread_run(struct comm **group, int size, comm_main main, void *arg) MUST_USE;
 
 /*
- * comm_mpi: ranks are processes that mpirun or srun has started; tensors are host
- * memory. One thread of the process, the world's own, makes every MPI call, so any
+ * comm_mpi: ranks are processes that mpirun or srun has started; tensors pass through
+ * host memory. One thread of the process, the world's own, makes every MPI call, so any
  * thread may use a comm and messages move on while ranks compute.
  */
 /* The rank that a launcher has started this process as; -1: none has. */
@@ -132,5 +175,23 @@ status comm_mpi_open(struct comm **out, double deadline_s) MUST_USE;
  * two seconds to tidy up. A sound rank that nobody joins within the deadline ends all
  * with 71. Sets NULL. Returns the code to exit with. */
 int comm_mpi_leave(struct comm **world, int code, bool own_failure);
+
+/*
+ * comm_nccl: a world of either kind whose groups, once memory is attached, send what lies on
+ * cards by NCCL, from one card to another: each rank of such a group has a card of its own.
+ * All else passes through the inner comm. Such a group is streamed.
+ * One thread per rank, the world's own, makes NCCL's calls. NCCL does not see whether the two
+ * sides of a part have the same size: the contract does. Closing a group with memory attached
+ * waits for the others to do so too, until the deadline.
+ */
+/* Why this build has none; NULL: it has. */
+const char *comm_nccl_absent(void);
+
+/* [one] Takes the world over: closing *out closes it. ST_ARG if absent, and then the world is
+ * as it was. */
+status comm_nccl_open(struct comm **out, struct comm *world) MUST_USE;
+
+/* [one] The inner world again, in place of the one over it; for comm_mpi_leave. */
+void comm_nccl_end(struct comm **c);
 
 #endif /* COMM_H */

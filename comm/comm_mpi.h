@@ -95,6 +95,8 @@ struct mpi_group {
     pthread_cond_t changed;
     bool listening; /* for arrivals */
     bool closed;    /* by its owner, for the thread to free */
+    struct memory memory;
+    bool attached; /* parts may lie there */
 
     struct posted *posted; /* the open start */
     int count, cap;
@@ -115,7 +117,7 @@ struct mpi_world {
     pthread_cond_t changed; /* for who opens and leaves */
     struct error error;     /* why opening failed */
     enum { WORLD_OPENS, WORLD_ABANDONED, WORLD_LIVES, WORLD_OVER } phase;
-    char trouble[64 + MPI_MAX_ERROR_STRING]; /* MPI failed: every wait ends */
+    char trouble[64 + MPI_MAX_ERROR_STRING]; /* MPI failed, or a copy: every wait ends */
 
     int rank, size, tag_max;
     int *node;
@@ -198,6 +200,7 @@ status mpi_start(struct comm *c, const struct comm_part *parts, int count);
 status mpi_finish(struct comm *c);
 status mpi_agree(struct comm *c, status mine);
 status mpi_split(struct comm *c, int colour, struct comm **out);
+status mpi_attach(struct comm *c, const struct memory *m);
 status mpi_note(struct comm *c, int peer, const struct comm_note *note);
 bool mpi_hear(struct comm *c, struct comm_note *out, int *from);
 void mpi_stop(struct comm *c);

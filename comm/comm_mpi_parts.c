@@ -1,6 +1,8 @@
 /* comm_mpi_parts.c - start and finish: tensors pass in pieces, in the order of the parts. */
+#include "comm/comm_device.h"
 #include "comm/comm_mpi.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -130,6 +132,32 @@ status mpi_finish(struct comm *c)
 /* May the caller's memory be touched? */
 static bool moves(const struct mpi_group *g) { return g->open && g->world->aborted_by < 0; }
 
+status mpi_attach(struct comm *c, const struct memory *m)
+{
+    struct mpi_group *const g = group_of(c);
+
+    pthread_mutex_lock(&g->world->lock);
+    g->attached = m != NULL;
+    if (m) g->memory = *m;
+    pthread_mutex_unlock(&g->world->lock);
+    return ST_OK;
+}
+
+/* Between a part and a packet. */
+static void move(struct mpi_group *g, const struct comm_part *p, void *to, const void *from,
+                 size_t bytes)
+{
+    struct mpi_world *const w = g->world;
+
+    if (!rules_on_card(p, g->attached)) {
+        if (bytes) memcpy(to, from, bytes);
+        return;
+    }
+    if (device_copy(&g->memory, to, from, bytes) == ST_OK || *w->trouble) return;
+    snprintf(w->trouble, sizeof w->trouble, "%.200s", error_last()->msg);
+    mpi_wake_all(w);
+}
+
 /* One more piece of part i. false: no memory for it. */
 static bool ask(struct mpi_group *g, int i)
 {
@@ -146,7 +174,7 @@ static bool ask(struct mpi_group *g, int i)
     packet->part = i;
     packet->piece = p->asked++;
     if (send) memcpy(packet->bytes, &head, sizeof head);
-    if (send && n) memcpy(packet->bytes + sizeof head, place_of(p, packet->piece), n);
+    if (send) move(g, &p->part, packet->bytes + sizeof head, place_of(p, packet->piece), n);
     g->moving[send][p->part.peer]++;
     packet_queue(g->world, packet);
     return true;
@@ -169,7 +197,7 @@ bool parts_flow(const struct mpi_group *g)
     return false;
 }
 
-static void take_in(struct posted *p, const struct packet *packet)
+static void take_in(struct mpi_group *g, struct posted *p, const struct packet *packet)
 {
     const struct tensor *const t = &p->part.t;
     size_t const n = bytes_of(p, packet->piece);
@@ -179,7 +207,7 @@ static void take_in(struct posted *p, const struct packet *packet)
     if (head.whole.dtype != t->dtype || tensor_bytes(&head.whole) != tensor_bytes(t)) {
         p->misfit = true;
         p->sent = head.whole;
-    } else if (n) memcpy(place_of(p, packet->piece), packet->bytes + sizeof head, n);
+    } else move(g, &p->part, place_of(p, packet->piece), packet->bytes + sizeof head, n);
 }
 
 void parts_deliver(struct mpi_group *g, const struct packet *packet)
@@ -187,6 +215,6 @@ void parts_deliver(struct mpi_group *g, const struct packet *packet)
     if (!moves(g)) return;
     struct posted *const p = &g->posted[packet->part];
     g->moving[p->part.send][p->part.peer]--;
-    if (packet->receive) take_in(p, packet);
+    if (packet->receive) take_in(g, p, packet);
     if (p->misfit || ++p->done == p->pieces) pthread_cond_broadcast(&g->changed);
 }

@@ -33,6 +33,7 @@ static const struct comm_ops mpi_ops = {
     .abort = mpi_abort,
     .aborted = mpi_aborted,
     .close = mpi_close,
+    .attach = mpi_attach,
 };
 
 status mpi_group_open(struct mpi_group **out, struct mpi_world *w, int size)

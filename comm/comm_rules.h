@@ -22,6 +22,12 @@ status rules_parts(const struct comm *c, const struct comm_part *parts, int coun
 /* ST_ARG if notes are not for this group, or there is no such peer. */
 status rules_note(const struct comm *c, int peer, bool is_world) MUST_USE;
 
+/* Does a part lie on a card? */
+static inline bool rules_on_card(const struct comm_part *p, bool attached)
+{
+    return p->device && attached;
+}
+
 /* ST_OK if what `from` sends fits what c receives; ST_ARG with both. `from` is a
  * rank of the world. */
 status rules_fit(const struct comm *c, const struct tensor *to, int from,

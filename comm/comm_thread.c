@@ -1,5 +1,6 @@
 /* comm_thread.c - parts that move: receivers copy out of the sender's memory. */
 #include "comm/comm_thread.h"
+#include "comm/comm_device.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -77,6 +78,25 @@ static struct posted *ready(struct rank *me, struct posted **offer)
     return NULL;
 }
 
+status thread_attach(struct comm *c, const struct memory *m)
+{
+    struct rank *const me = rank_of(c);
+
+    me->attached = m != NULL;
+    if (m) me->memory = *m;
+    return ST_OK;
+}
+
+/* On a card, or from one to another, the receiver's does it. */
+static status move(const struct rank *me, const struct comm_part *to, const struct tensor *from)
+{
+    size_t const n = tensor_bytes(from);
+
+    if (rules_on_card(to, me->attached)) return device_copy(&me->memory, to->t.data, from->data, n);
+    if (n) memcpy(to->t.data, from->data, n);
+    return ST_OK;
+}
+
 /* Called with the lock; copies without it. */
 static status copy(struct rank *me, struct posted *in, struct posted *offer)
 {
@@ -88,12 +108,12 @@ static status copy(struct rank *me, struct posted *in, struct posted *offer)
     in->state = offer->state = PART_MOVES;
     sender->readers++;
     pthread_mutex_unlock(&me->group->world->lock);
-    if (tensor_bytes(to)) memcpy(to->data, from.data, tensor_bytes(to));
+    status const st = move(me, &in->part, &from);
     pthread_mutex_lock(&me->group->world->lock);
     in->state = offer->state = PART_DONE;
     sender->readers--;
     thread_wake(sender);
-    return ST_OK;
+    return st;
 }
 
 static status waited_for_parts(const struct rank *me)

@@ -33,6 +33,8 @@ struct rank {
     int count, cap;
     bool open;
     int readers; /* peers that are copying out of our parts just now */
+    struct memory memory;
+    bool attached; /* parts may lie there */
 
     struct arrival arrival;
     pthread_cond_t changed; /* what this rank waits for may have happened */
@@ -86,5 +88,6 @@ status thread_start(struct comm *c, const struct comm_part *parts, int count);
 status thread_finish(struct comm *c);
 status thread_agree(struct comm *c, status mine);
 status thread_split(struct comm *c, int colour, struct comm **out);
+status thread_attach(struct comm *c, const struct memory *m);
 
 #endif /* COMM_THREAD_H */

@@ -115,6 +115,7 @@ static const struct comm_ops thread_ops = {
     .abort = thread_abort,
     .aborted = thread_aborted,
     .close = thread_close,
+    .attach = thread_attach,
 };
 
 status thread_group_open(struct group **out, struct world *w, int size)

@@ -26,6 +26,7 @@
 #ifndef KERN_H
 #define KERN_H
 
+#include "kernels/memory.h"
 #include "kernels/tensor.h"
 
 /* One rank's place to compute: its threads or stream, scratch, cached plans.
@@ -33,6 +34,7 @@
 struct kern_ctx {
     const struct kern_backend *backend;
     int threads;
+    const struct memory *memory; /* where its tensors lie; NULL: in the host's */
 };
 
 struct kern_config {

@@ -58,6 +58,8 @@ static status open_cuda(struct kern_ctx **out, const struct kern_config *config,
     if (absent) TRY_OUT(fail(ST_DEVICE, "%s: %s", backend->name, absent));
     TRY_OUT(cuda_dev_select(c->device));
     TRY_OUT(cuda_stream_open(&c->stream, false));
+    c->memory = (struct memory){ .device = c->device, .stream = c->stream };
+    c->base.memory = &c->memory;
     *out = ctx;
     ctx = NULL;
 out:

@@ -31,7 +31,8 @@ struct cuda_ctx {
     struct kern_ctx base; /* first member: a kern_ctx * is a cuda_ctx * here */
     int device;
     void *stream;
-    void *scratch; /* contents of no operation outlive it */
+    struct memory memory; /* those two, for whoever sends tensors from here */
+    void *scratch;        /* contents of no operation outlive it */
     size_t scratch_bytes;
     struct cuda_lt *lt;       /* from level 2 on */
     struct cuda_dnn *dnn;     /* likewise */

@@ -16,7 +16,8 @@ status crew_run(const struct crew_config *c, struct comm *comm, const struct tim
     status st = ST_OK;
 
     TRY_OUT(split_make(&config.split, c->schedule->levels + 1, comm->size));
-    TRY_OUT(c->backend->open(&ctx, &(struct kern_config){ .threads = c->threads }));
+    TRY_OUT(c->backend->open(&ctx,
+                             &(struct kern_config){ .threads = c->threads, .device = c->device }));
     config.ctx = ctx;
     TRY_OUT(line_open(&line, &config));
     TRY_OUT(line_run(line, t, io));

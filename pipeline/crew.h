@@ -11,8 +11,8 @@ struct crew_config {
     struct key_policy policy;
     enum line_determinism determinism;
     int64_t latent_h, latent_w;
-    int contexts; /* see line_config */
-    int threads;  /* of this rank */
+    int contexts;        /* see line_config */
+    int threads, device; /* of this rank; see kern_config */
 };
 
 /* [all] comm's ranks, 1 .. W+1 of them, share out the stages: open a line, render the

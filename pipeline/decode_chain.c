@@ -31,7 +31,8 @@ static struct track_at at(const struct chain *s)
 static status wait_for(const struct chain *s, struct comm *hop)
 {
     track_begin(s->c->track, TRACK_QUEUE, at(s));
-    status const st = hop->ops->finish(hop);
+    status st = hop->ops->finish(hop);
+    if (st == ST_OK) st = comm_settle(hop);
     track_end(s->c->track);
     if (st == ST_OK) return ST_OK;
     if (!s->begun) return fail(st, "decode: before the first block: %s", error_last()->msg);
@@ -51,7 +52,9 @@ static status await_message(struct chain *s, int which)
 
 static status await_unit(struct chain *s, int which, bool first)
 {
-    struct comm_part const part = { .t = vae_inbox(s->c->vae, which, first), .peer = 0 };
+    struct comm_part const part = { .t = vae_inbox(s->c->vae, which, first),
+                                    .peer = 0,
+                                    .device = true };
     return s->c->in->ops->start(s->c->in, &part, 1);
 }
 
@@ -83,7 +86,7 @@ static status forward(struct chain *s)
 static status unit_out(void *arg, const struct tensor *unit)
 {
     struct chain *const s = arg;
-    struct comm_part const part = { .t = *unit, .peer = 1, .send = true };
+    struct comm_part const part = { .t = *unit, .peer = 1, .send = true, .device = true };
 
     track_end(s->c->track);
     status const st = send_out(s, &part, 1);
@@ -206,6 +209,8 @@ static status open(struct chain *s)
         s->message[i].x0.data = malloc(tensor_bytes(&x0));
         if (!s->message[i].x0.data) return fail(ST_NOMEM, "decode: a latent");
     }
+    if (s->units) TRY(comm_attach(c->in, vae_memory(c->vae)));
+    if (!s->ends) TRY(comm_attach(c->out, vae_memory(c->vae)));
     s->picture = c->latent_h * c->latent_w * VAE_SCALE * VAE_SCALE * 3;
     if (!s->ends) return ST_OK;
     s->rgb = malloc((size_t)(c->frames * VAE_PICTURES * s->picture) * sizeof *s->rgb);

@@ -2,8 +2,8 @@
  * decode_link.h - the way from a line to what decodes for it.
  *
  * What goes over a hop, a group of two ranks, rank 0 to rank 1: a head, then for a
- * block its latent x0. Behind a part of the decoder that is not the last, the block's
- * units follow one by one (decode_chain.h).
+ * block its latent x0, both in memory of the host. Behind a part of the decoder that is
+ * not the last, the block's units follow one by one (decode_chain.h), in the backend's.
  */
 #ifndef DECODE_LINK_H
 #define DECODE_LINK_H

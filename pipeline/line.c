@@ -249,6 +249,10 @@ status line_open(struct line **out, const struct line_config *c)
     TRY_OUT(upload_angles(l, &l->row, 0));
     TRY_OUT(upload_angles(l, &l->col, 0));
     TRY_OUT(allocate_host(l));
+    TRY_OUT(comm_attach(c->comm, c->ctx->memory));
+    comm_enroll(c->comm, l->memory[LINE_CACHE], arenas[LINE_CACHE].used);
+    comm_enroll(c->comm, l->memory[LINE_WIRE], arenas[LINE_WIRE].used);
+    l->attached = true;
     *out = l;
     l = NULL; /* handed over */
 out:
@@ -261,6 +265,10 @@ void line_close(struct line **line)
     struct line *const l = *line;
 
     if (!l) return;
+    if (l->attached) {
+        comm_dismiss(l->c.comm, l->memory[LINE_CACHE]);
+        comm_dismiss(l->c.comm, l->memory[LINE_WIRE]);
+    }
     for (int i = 0; i < COUNT_OF(l->memory); i++)
         if (l->memory[i]) l->c.ctx->backend->free(l->c.ctx, l->memory[i]);
     for (int i = 0; i < COUNT_OF(l->host); i++) free(l->host[i]);

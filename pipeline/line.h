@@ -88,7 +88,7 @@ status line_measure(struct line_bytes *out, const struct line_config *c) MUST_US
 
 struct line;
 
-/* [one] On failure *out is NULL. Whoever opens, closes. */
+/* [all] On failure *out is NULL. Whoever opens, closes. */
 status line_open(struct line **out, const struct line_config *c) MUST_USE;
 void line_close(struct line **l); /* NULL is fine; sets NULL */
 

@@ -51,6 +51,26 @@ status line_located(const struct line *l, int layer, status st)
                 l->end - 1, block, error_last()->msg);
 }
 
+static struct comm_part part_of(const struct tensor *t, int peer, bool send)
+{
+    return (struct comm_part){ .t = *t, .peer = peer, .send = send, .device = true };
+}
+
+/* What goes has been made. A streamed comm sees to that by itself. */
+static status start(struct line *l, const struct comm_part *part, int count)
+{
+    struct comm *const comm = l->c.comm;
+
+    if (!comm->streamed) TRY(l->c.ctx->backend->sync(l->c.ctx));
+    return comm->ops->start(comm, part, count);
+}
+
+status line_settle(struct line *l)
+{
+    TRY(line_located(l, -1, comm_settle(l->c.comm)));
+    return l->c.ctx->backend->sync(l->c.ctx);
+}
+
 status line_exchange_begin(struct line *l, int layer)
 {
     struct comm *const comm = l->c.comm;
@@ -67,13 +87,12 @@ status line_exchange_begin(struct line *l, int layer)
             bool const mine = owner == comm->rank;
             if (rank == owner || !wants(l, rank, stage) || (!mine && rank != comm->rank)) continue;
             int const peer = mine ? rank : owner;
-            part[count++] = (struct comm_part){ .t = k, .peer = peer, .send = mine };
-            part[count++] = (struct comm_part){ .t = v, .peer = peer, .send = mine };
+            part[count++] = part_of(&k, peer, mine);
+            part[count++] = part_of(&v, peer, mine);
         }
     }
     if (!count) return ST_OK;
-    TRY(l->c.ctx->backend->sync(l->c.ctx));
-    TRY(line_located(l, layer, comm->ops->start(comm, part, count)));
+    TRY(line_located(l, layer, start(l, part, count)));
     l->exchanging = true;
     return ST_OK;
 }
@@ -115,15 +134,11 @@ status line_hand_over(struct line *l)
         if (from == comm->rank && to == comm->rank)
             TRY(kern_copy(l->c.ctx, &(struct kern_copy){ .in = &l->stage[stage].out,
                                                          .out = &l->stage[stage + 1].in }));
-        else if (from == comm->rank)
-            part[count++] =
-                (struct comm_part){ .t = l->stage[stage].out, .peer = to, .send = true };
-        else if (to == comm->rank)
-            part[count++] = (struct comm_part){ .t = l->stage[stage + 1].in, .peer = from };
+        else if (from == comm->rank) part[count++] = part_of(&l->stage[stage].out, to, true);
+        else if (to == comm->rank) part[count++] = part_of(&l->stage[stage + 1].in, from, false);
     }
     if (!count) return ST_OK;
-    TRY(l->c.ctx->backend->sync(l->c.ctx));
-    TRY(line_located(l, -1, comm->ops->start(comm, part, count)));
+    TRY(line_located(l, -1, start(l, part, count)));
     track_begin(l->c.track, TRACK_HAND_OVER, line_at(l, l->first, -1));
     show_arrows(l, true);
     status const st = comm->ops->finish(comm);

@@ -97,7 +97,7 @@ static status show(struct line *l, int stage)
     TRY(b->download(l->c.ctx, l->host[0], &l->stage[stage].in));
     TRY(b->download(l->c.ctx, l->host[1], &flow));
     TRY(b->download(l->c.ctx, l->host[2], &x0));
-    TRY(b->sync(l->c.ctx));
+    TRY(line_settle(l));
     return l->io->tap(l->io->arg, p.clip, p.block, stage, l->host[0], l->host[1], l->host[2]);
 }
 
@@ -109,7 +109,7 @@ static status hand_out(struct line *l)
 
     if (last < l->first || last >= l->end || !line_holds(l, last)) return ST_OK;
     TRY(b->download(l->c.ctx, l->host[2], &l->stage[last].out));
-    TRY(b->sync(l->c.ctx));
+    TRY(line_settle(l));
     return l->io->finished(l->io->arg, p.clip, p.block, l->host[2]);
 }
 

@@ -30,6 +30,7 @@ struct line {
     int64_t frames, tokens; /* of a block */
 
     void *memory[LINE_ARENAS];
+    bool attached; /* to the comm */
     struct cache cache;
     int cache_clip; /* the clip whose clean blocks the cache holds; -1: none */
     struct dit_context context[LINE_STAGES]; /* `contexts` of them are in use */
@@ -104,6 +105,9 @@ status line_pass(struct line *l) MUST_USE;
  * that. A rank that fails in between must still call end. */
 status line_exchange_begin(struct line *l, int layer) MUST_USE;
 status line_exchange_end(struct line *l, int layer) MUST_USE;
+
+/* Before the host reads what was made of exchanges: all queued work has run, and all came. */
+status line_settle(struct line *l) MUST_USE;
 
 /* [all] Every block moves one stage on. */
 status line_hand_over(struct line *l) MUST_USE;

@@ -136,6 +136,9 @@ status vae_decode_latent(struct vae *v, const float *latent, struct vae_out *out
  * the part takes latents. */
 struct tensor vae_inbox(const struct vae *v, int which, bool first);
 
+/* Where units lie; NULL: in the host's. */
+const struct memory *vae_memory(const struct vae *v);
+
 /* The unit in an inbox, the clip's next. */
 status vae_decode_unit(struct vae *v, int which, struct vae_out *out) MUST_USE;
 

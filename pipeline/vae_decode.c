@@ -141,6 +141,8 @@ struct tensor vae_inbox(const struct vae *v, int which, bool first)
     return tensor_slice(&v->inbox[which], 0, first ? 1 : v->inbox[which].dim[0]);
 }
 
+const struct memory *vae_memory(const struct vae *v) { return v->ctx->memory; }
+
 status vae_decode_unit(struct vae *v, int which, struct vae_out *out)
 {
     struct vae_coder *const c = &v->decoder;

@@ -9,7 +9,7 @@ allowed() {
     case $1 in
     base) echo "base/" ;;
     kernels) echo "base/ kernels/" ;;
-    comm) echo "base/ comm/ kernels/tensor.h" ;;
+    comm) echo "base/ comm/ kernels/tensor.h kernels/memory.h kernels/cuda_dev.h" ;;
     cluster) echo "base/ cluster/" ;;
     jobs) echo "base/ jobs/" ;;
     pipeline) echo "base/ kernels/ comm/ cluster/split.h pipeline/" ;;

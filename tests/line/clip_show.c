@@ -29,7 +29,7 @@ static status open_model(struct show_model *m)
 
     TRY(schedule_make(&m->schedule, (double[]){ 1000, 800, 600, 400, 200 }, 5, true, 5));
     TRY(dit_shape_read(&m->shape, MODEL "config.json"));
-    TRY(m->backend->open(&m->ctx, &(struct kern_config){ .threads = 1 }));
+    TRY(m->backend->open(&m->ctx, &(struct kern_config){ .threads = 1, .device = m->device }));
     c.shape = m->shape;
     TRY(dit_open(&m->dit, &c, m->ctx));
     for (int i = 0; i < COUNT_OF(m->embeds); i++) {
@@ -42,7 +42,12 @@ static status open_model(struct show_model *m)
 
 status show_model_open(struct show_model *m, const struct kern_backend *b)
 {
-    *m = (struct show_model){ .backend = b };
+    return show_model_open_on(m, b, 0);
+}
+
+status show_model_open_on(struct show_model *m, const struct kern_backend *b, int device)
+{
+    *m = (struct show_model){ .backend = b, .device = device };
     status const st = open_model(m);
     if (st != ST_OK) show_model_close(m);
     return st;
@@ -148,7 +153,8 @@ static status run_part(struct part *p, struct comm *c)
                                       .determinism = s->determinism,
                                       .latent_h = SHOW_H,
                                       .latent_w = SHOW_W,
-                                      .threads = 1 };
+                                      .threads = 1,
+                                      .device = m->device };
     struct line_io const io = { .arg = p,
                                 .noise = noise,
                                 .context_id = context_id,

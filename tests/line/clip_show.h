@@ -18,6 +18,7 @@ enum { SHOW_CLIPS = 5, SHOW_BLOCKS = 12, SHOW_RANKS = 6 }; /* at most */
 
 struct show_model {
     const struct kern_backend *backend; /* of those that render */
+    int device;                         /* and of this rank */
     struct kern_ctx *ctx;
     struct dit *dit;
     struct dit_shape shape;
@@ -26,6 +27,7 @@ struct show_model {
 };
 /* On failure it is closed. */
 status show_model_open(struct show_model *m, const struct kern_backend *b) MUST_USE;
+status show_model_open_on(struct show_model *m, const struct kern_backend *b, int device) MUST_USE;
 void show_model_close(struct show_model *m);
 
 /* The windows there are. */

@@ -125,6 +125,19 @@ static void delay_close(struct comm **c)
     (*c)->ops->close(c);
 }
 
+static status delay_attach(struct comm *c, const struct memory *m)
+{
+    struct comm *const inner = call(c);
+
+    TRY(comm_attach(inner, m));
+    c->streamed = inner->streamed;
+    return ST_OK;
+}
+
+static status delay_settle(struct comm *c) { return comm_settle(call(c)); }
+static void delay_enroll(struct comm *c, void *at, size_t n) { comm_enroll(dawdle(c), at, n); }
+static void delay_dismiss(struct comm *c, void *at) { comm_dismiss(dawdle(c), at); }
+
 static const struct comm_ops delay_ops = {
     .start = delay_start,
     .finish = delay_finish,
@@ -137,6 +150,10 @@ static const struct comm_ops delay_ops = {
     .abort = delay_abort,
     .aborted = delay_aborted,
     .close = delay_close,
+    .attach = delay_attach,
+    .settle = delay_settle,
+    .enroll = delay_enroll,
+    .dismiss = delay_dismiss,
 };
 
 status comm_delay_open(struct comm **out, struct comm *inner, uint64_t seed, int max_us)

@@ -3,6 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+static bool on_card(const struct watched *w, const struct comm_part *p)
+{
+    return w->attached && p->device;
+}
+
 /* How many parts were sent and are not what they were. */
 static int close_parts(struct watched *w)
 {
@@ -10,7 +15,8 @@ static int close_parts(struct watched *w)
 
     for (int i = 0; i < w->count; i++) {
         const struct tensor *const t = &w->part[i].t;
-        if (w->part[i].send) n += !w->sent[i] || memcmp(w->sent[i], t->data, tensor_bytes(t)) != 0;
+        if (w->part[i].send && !on_card(w, &w->part[i]))
+            n += !w->sent[i] || memcmp(w->sent[i], t->data, tensor_bytes(t)) != 0;
         free(w->sent[i]);
     }
     w->count = 0;
@@ -34,6 +40,8 @@ static status start(struct comm *c, const struct comm_part *parts, int count)
     for (int i = 0; i < count; i++) {
         const struct tensor *const t = &parts[i].t;
         w->part[i] = parts[i];
+        w->sent[i] = NULL;
+        if (on_card(w, &parts[i])) continue;
         w->sent[i] = parts[i].send ? malloc(tensor_bytes(t) + 1) : NULL;
         if (!parts[i].send) memset(t->data, 0xff, tensor_bytes(t));
         else if (w->sent[i]) memcpy(w->sent[i], t->data, tensor_bytes(t));
@@ -68,11 +76,32 @@ static void give_up(struct comm *c)
     close_parts(w); /* the memory is the caller's again */
 }
 
+static status attach(struct comm *c, const struct memory *m)
+{
+    struct watched *const w = call(c);
+
+    TRY(comm_attach(w->inner, m));
+    w->attached = m != NULL;
+    w->base.streamed = w->inner->streamed;
+    return ST_OK;
+}
+
+static status settle(struct comm *c) { return comm_settle(call(c)->inner); }
+static void enroll(struct comm *c, void *at, size_t bytes)
+{
+    comm_enroll(call(c)->inner, at, bytes);
+}
+static void dismiss(struct comm *c, void *at) { comm_dismiss(call(c)->inner, at); }
+
 static const struct comm_ops watched_ops = {
     .start = start,
     .finish = finish,
     .agree = agree,
     .abort = give_up,
+    .attach = attach,
+    .settle = settle,
+    .enroll = enroll,
+    .dismiss = dismiss,
 };
 
 void watched_init(struct watched *w, struct comm *inner)

@@ -1,8 +1,8 @@
 /*
  * watched.h - a comm over another one, for one rank: between start and finish what is
  * to be received is poisoned, so that reading it shows in the clip; what was sent must
- * be the same at finish, or that fails with ST_MISMATCH. Of the other calls it has agree
- * and abort.
+ * be the same at finish, or that fails with ST_MISMATCH. Of the other calls it has agree,
+ * abort and those of attached memory.
  */
 #ifndef WATCHED_H
 #define WATCHED_H
@@ -17,6 +17,7 @@ struct watched {
     struct comm_part part[WATCHED_PARTS];
     void *sent[WATCHED_PARTS]; /* copies, of the open start */
     int count;
+    bool attached;          /* what lies on a card is not watched */
     long finishes, fail_at; /* that finish fails with ST_COMM; 0: none does */
 };
 

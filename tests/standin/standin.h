@@ -7,7 +7,8 @@
  *   memory   host memory, filled with NaN. The addresses handed out are no addresses of
  *            the host: whoever reads them outside a kernel or a copy is stopped by the
  *            processor. standin_at gives the true one
- *   streams  run what they are given at once; events have always passed
+ *   streams  run what they are given at once, but for what standin_nccl.c queues: its parts
+ *            take their time, and what comes behind them on the stream waits for them
  *   kernels  compiled by the host compiler; the threads of a block are fibers that give
  *            way at barriers and shuffles. In which order they run changes with every
  *            launch, so that a missing barrier shows as other bits
@@ -42,6 +43,15 @@ struct standin_grid {
     struct standin_place grid, block;
     size_t shared; /* bytes of cuda_shared */
 };
+
+/* Before work that is given to a stream runs on the host: all that is queued there is over.
+ * Ends the process where the stream is not of the calling thread's device. */
+struct CUstream_st;
+void standin_stream_run(struct CUstream_st *stream);
+
+/* Something is queued on the stream that runs by itself; and is over. Any thread. */
+void standin_stream_queue(struct CUstream_st *stream);
+void standin_stream_over(struct CUstream_st *stream);
 
 /* Run body(arg) as every thread of every block. */
 void standin_run(const struct standin_grid *g, void (*body)(void *arg), void *arg);

@@ -58,6 +58,7 @@ static cudaError_t standin_launch(const cudaLaunchConfig_t *c, void (*kernel)(P.
                                     c->dynamicSmemBytes };
     auto run = [=, ... p = standin_argument<std::remove_cv_t<P>>(a)]() { kernel(p...); };
 
+    standin_stream_run(c->stream);
     standin_run(&g, standin_body<decltype(run)>, &run);
     return cudaSuccess;
 }

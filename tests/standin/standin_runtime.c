@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { TAG_SHIFT = 48, DEVICE_TAG = 0x5d00, MOST_DEVICES = 64, ALIGN = 256 };
@@ -21,15 +20,6 @@ enum { TAG_SHIFT = 48, DEVICE_TAG = 0x5d00, MOST_DEVICES = 64, ALIGN = 256 };
 static _Thread_local int device;         /* of this thread */
 static _Thread_local cudaError_t last;   /* what this thread was last told */
 static atomic_size_t used[MOST_DEVICES]; /* bytes handed out */
-
-struct CUstream_st {
-    int device;
-};
-struct CUevent_st {
-    int device;
-    bool timed, recorded;
-    struct timespec at;
-};
 
 void standin_stop(const char *fmt, ...)
 {
@@ -141,6 +131,12 @@ cudaError_t cudaDeviceGetStreamPriorityRange(int *least, int *greatest)
     return cudaSuccess;
 }
 
+cudaError_t cudaDeviceGetPCIBusId(char *place, int len, int number)
+{
+    snprintf(place, (size_t)len, "0000:%02x:00.0", number);
+    return cudaSuccess;
+}
+
 cudaError_t cudaDriverGetVersion(int *version)
 {
     *version = 0;
@@ -242,16 +238,10 @@ static bool fits(const void *to, const void *from, enum cudaMemcpyKind kind)
     }
 }
 
-static void check_stream(cudaStream_t stream)
-{
-    if (stream && stream->device != device)
-        standin_stop("device %d is given work on a stream of device %d", device, stream->device);
-}
-
 cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind,
                             cudaStream_t stream)
 {
-    check_stream(stream);
+    standin_stream_run(stream);
     if (!fits(to, from, kind)) return told(cudaErrorInvalidValue);
     memcpy(standin_at(to), standin_at(from), bytes);
     return cudaSuccess;
@@ -277,7 +267,7 @@ cudaError_t cudaMemcpy2DAsync(void *to, size_t to_pitch, const void *from, size_
 
 cudaError_t cudaMemsetAsync(void *to, int value, size_t bytes, cudaStream_t stream)
 {
-    check_stream(stream);
+    standin_stream_run(stream);
     if (!standin_is_device(to)) return told(cudaErrorInvalidValue);
     memset(standin_at(to), value, bytes);
     return cudaSuccess;
@@ -288,92 +278,5 @@ cudaError_t cudaFuncSetAttribute(const void *kernel, enum cudaFuncAttribute whic
     (void)kernel;
     (void)which;
     (void)value;
-    return cudaSuccess;
-}
-
-/* ---- streams and events --------------------------------------------------- */
-
-cudaError_t cudaStreamCreateWithPriority(cudaStream_t *out, unsigned flags, int priority)
-{
-    (void)flags;
-    (void)priority;
-    *out = malloc(sizeof **out);
-    if (!*out) return told(cudaErrorMemoryAllocation);
-    (*out)->device = device;
-    return cudaSuccess;
-}
-
-cudaError_t cudaStreamCreateWithFlags(cudaStream_t *out, unsigned flags)
-{
-    return cudaStreamCreateWithPriority(out, flags, 0);
-}
-
-cudaError_t cudaStreamDestroy(cudaStream_t stream)
-{
-    free(stream);
-    return cudaSuccess;
-}
-
-cudaError_t cudaStreamSynchronize(cudaStream_t stream)
-{
-    (void)stream;
-    return cudaSuccess;
-}
-
-cudaError_t cudaStreamQuery(cudaStream_t stream)
-{
-    (void)stream;
-    return cudaSuccess;
-}
-
-cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned flags)
-{
-    (void)stream;
-    (void)event;
-    (void)flags;
-    return cudaSuccess;
-}
-
-cudaError_t cudaEventCreateWithFlags(cudaEvent_t *out, unsigned flags)
-{
-    *out = calloc(1, sizeof **out);
-    if (!*out) return told(cudaErrorMemoryAllocation);
-    (*out)->device = device;
-    (*out)->timed = !(flags & cudaEventDisableTiming);
-    return cudaSuccess;
-}
-
-cudaError_t cudaEventDestroy(cudaEvent_t event)
-{
-    free(event);
-    return cudaSuccess;
-}
-
-cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
-{
-    if (stream && stream->device != event->device) return told(cudaErrorInvalidResourceHandle);
-    event->recorded = true;
-    clock_gettime(CLOCK_MONOTONIC, &event->at);
-    return cudaSuccess;
-}
-
-cudaError_t cudaEventSynchronize(cudaEvent_t event)
-{
-    (void)event;
-    return cudaSuccess;
-}
-
-cudaError_t cudaEventQuery(cudaEvent_t event)
-{
-    (void)event;
-    return cudaSuccess;
-}
-
-cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t from, cudaEvent_t to)
-{
-    if (!from->timed || !to->timed || !from->recorded || !to->recorded)
-        return told(cudaErrorInvalidResourceHandle);
-    *ms = (float)((double)(to->at.tv_sec - from->at.tv_sec) * 1e3 +
-                  (double)(to->at.tv_nsec - from->at.tv_nsec) * 1e-6);
     return cudaSuccess;
 }

@@ -1,0 +1,154 @@
+/*
+ * comm_nccl.h - tensors from card to card: what its parts share.
+ *
+ *   callers      start, finish, attach, ...: write down under the lock what is wanted,
+ *                then wait on a condition variable
+ *   the thread   one per rank: makes NCCL's calls, none of which blocks, and looks after
+ *                what is under way: is it over, late, has it failed, has anybody aborted?
+ *
+ *   compute stream  --- ready ------------------------ finish: awaits over ---->
+ *   a group's own          \-- all parts of a start -- over --/
+ *
+ *   comm_nccl_open.c    worlds and groups, what goes through to the inner comm
+ *   comm_nccl_attach.c  memory: a communicator's beginning, buffers
+ *   comm_nccl_parts.c   start, finish, settle
+ *   comm_nccl_thread.c  the thread: its turns
+ *   comm_nccl_watch.c   the thread: what is under way
+ *   comm_nccl_end.c     abort, close
+ */
+#ifndef COMM_NCCL_H
+#define COMM_NCCL_H
+
+#include "comm/comm.h"
+#include "comm/comm_rules.h"
+
+#include <nccl.h>
+#include <pthread.h>
+
+enum {
+    NCCL_STARTS = 64,   /* under way in one group */
+    NCCL_BUFFERS = 8,   /* enrolled in one group */
+    NCCL_PATIENCE_S = 3 /* for a call that should not block */
+};
+
+/* The parts on the card of one start. */
+enum start_state { START_ASKED, START_LAUNCHES, START_MOVES, START_OVER };
+struct nccl_start {
+    struct comm_part *part;
+    int count, cap;
+    void *ready, *over; /* events: of the compute stream, of the group's */
+    enum start_state state;
+    double deadline_s;
+    double since; /* when the compute stream had come here; 0: it has not */
+};
+
+enum buffer_state { BUFFER_NONE, BUFFER_ASKED, BUFFER_THERE, BUFFER_LEAVES };
+struct nccl_buffer {
+    enum buffer_state state;
+    void *at, *handle;
+    size_t bytes;
+};
+
+/* What a communicator goes through. */
+enum nccl_phase {
+    NCCL_BARE,   /* there is none */
+    NCCL_WANTED, /* for the thread to begin */
+    NCCL_BEGINS, /* the peers are waited for */
+    NCCL_LIVES,
+    NCCL_ENDS,   /* the peers are waited for */
+    NCCL_BREAKS, /* failed, for the thread to abort */
+    NCCL_BROKEN
+};
+
+struct nccl_group {
+    struct comm base; /* first member: a comm * is a nccl_group * here */
+    struct comm *inner;
+    struct nccl_world *world;
+    struct nccl_group *next;
+    pthread_cond_t changed;
+
+    struct memory memory;
+    int *members; /* [size] ranks of the world */
+    ncclUniqueId id;
+    void *stream;
+
+    enum nccl_phase phase;
+    ncclComm_t nccl;   /* the thread's */
+    double since;      /* of the phase */
+    bool end, give_up; /* wanted: close; abort */
+    struct error why;  /* it broke; ST_PEER: the world is aborted */
+
+    struct comm_part *host_part; /* the open start's, for the inner comm */
+    int host_count, part_cap;
+    bool open, out_of_step; /* a finish failed: no start may follow */
+    bool on_card;           /* the open start has parts on the card: start[last] */
+    int first, under_way, last;
+    struct nccl_start start[NCCL_STARTS]; /* a ring, from `first` */
+    struct nccl_buffer buffer[NCCL_BUFFERS];
+};
+
+struct nccl_world {
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t work;    /* for the thread */
+    pthread_cond_t changed; /* the thread has ended */
+    bool asked;             /* something new is wanted of the thread */
+    bool over, ended;       /* the thread's end is wanted; has come */
+    double moved_at;        /* when the thread last saw something happen */
+    struct nccl_group *groups;
+};
+
+static inline struct nccl_group *nccl_of(struct comm *c) { return (struct nccl_group *)c; }
+
+/* What NCCL says of a call; ST_OK too if it is still at it. */
+status nccl_checked(ncclComm_t c, const char *call, ncclResult_t code);
+
+/* ---- with the lock ---------------------------------------------------------------- */
+
+void nccl_ask(struct nccl_world *w); /* the thread to look again */
+
+/* Wait for the phase to change, or for a start; false: the time is over. */
+bool nccl_wait(struct nccl_group *g, const struct timespec *until);
+
+/* ST_OK, or why the communicator is broken, once nothing of it moves any more. */
+status nccl_broken(struct nccl_group *g);
+
+/* It fails for the reason on record: waits end, and the thread aborts it. */
+void nccl_break(struct nccl_group *g, status st);
+
+/* The thread, lock released meanwhile. */
+void nccl_abort_now(struct nccl_group *g);
+void nccl_end_now(struct nccl_group *g);
+bool nccl_watch(struct nccl_group *g); /* is anything under way? */
+void nccl_enroll_now(struct nccl_group *g);
+
+/* End the communicator, in order or by force, and forget its memory. */
+void nccl_detach(struct nccl_group *g);
+
+/* ---- without the lock -------------------------------------------------------------- */
+
+void *nccl_thread(void *world);
+
+status nccl_group_open(struct nccl_group **out, struct nccl_world *w, struct comm *inner) MUST_USE;
+
+/* The next calls of the inner comm have this deadline. */
+static inline struct comm *nccl_inner(struct nccl_group *g)
+{
+    g->inner->deadline_s = g->base.deadline_s;
+    return g->inner;
+}
+
+/* What every wait comes to after an abort: with the inner comm's words. */
+status nccl_peer_aborted(struct nccl_group *g);
+
+/* comm_ops; without the lock. */
+status nccl_start(struct comm *c, const struct comm_part *parts, int count);
+status nccl_finish(struct comm *c);
+status nccl_settle(struct comm *c);
+status nccl_attach(struct comm *c, const struct memory *m);
+void nccl_enroll(struct comm *c, void *at, size_t bytes);
+void nccl_dismiss(struct comm *c, void *at);
+void nccl_abort(struct comm *c);
+void nccl_close(struct comm **c);
+
+#endif /* COMM_NCCL_H */

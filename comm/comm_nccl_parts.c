@@ -1,0 +1,177 @@
+/* comm_nccl_parts.c - start, finish, settle: what a rank asks of the thread. */
+#include "comm/comm_nccl.h"
+#include "kernels/cuda_dev.h"
+
+#include <stdlib.h>
+
+status nccl_peer_aborted(struct nccl_group *g)
+{
+    struct comm *const inner = nccl_inner(g);
+    status st = ST_OK;
+
+    if (g->host_count) st = inner->ops->finish(inner);
+    g->host_count = 0;
+    if (st == ST_OK) st = inner->ops->start(inner, NULL, 0);
+    if (st != ST_OK) return st;
+    (void)inner->ops->finish(inner);
+    return fail(ST_PEER, "rank %d stops: another rank aborted", g->base.world_rank);
+}
+
+static bool on_card(const struct nccl_group *g, const struct comm_part *p)
+{
+    return rules_on_card(p, g->base.streamed);
+}
+
+/* Nothing is sent of no bytes, and both sides know. */
+static bool counts(const struct nccl_group *g, const struct comm_part *p)
+{
+    return on_card(g, p) && tensor_bytes(&p->t) > 0;
+}
+
+static status make_room(struct nccl_group *g, int count)
+{
+    if (count <= g->part_cap) return ST_OK;
+    struct comm_part *const more = realloc(g->host_part, (size_t)count * sizeof *more);
+    if (!more) return fail(ST_NOMEM, "start: %d parts", count);
+    g->host_part = more;
+    g->part_cap = count;
+    return ST_OK;
+}
+
+/* With the lock: a place in the ring. The oldest starts leave it by themselves. */
+static status find_place(struct nccl_group *g, struct nccl_start **out, int count)
+{
+    struct timespec const until = rules_until(g->base.deadline_s + NCCL_PATIENCE_S);
+
+    while (g->under_way == NCCL_STARTS && g->phase == NCCL_LIVES)
+        if (!nccl_wait(g, &until)) return fail(ST_COMM, "NCCL does not get on");
+    TRY(nccl_broken(g));
+    g->last = (g->first + g->under_way) % NCCL_STARTS;
+    *out = &g->start[g->last];
+    if (count <= (*out)->cap) return ST_OK;
+    struct comm_part *const more = realloc((*out)->part, (size_t)count * sizeof *more);
+    if (!more) return fail(ST_NOMEM, "start: %d parts", count);
+    (*out)->part = more;
+    (*out)->cap = count;
+    return ST_OK;
+}
+
+/* With the lock. */
+static status start_on_card(struct nccl_group *g, const struct comm_part *parts, int count)
+{
+    struct nccl_start *s = NULL;
+
+    TRY(find_place(g, &s, count));
+    s->count = 0;
+    for (int i = 0; i < count; i++)
+        if (counts(g, &parts[i])) s->part[s->count++] = parts[i];
+    if (!s->count) return ST_OK;
+    TRY(cuda_event_record(s->ready, g->memory.stream));
+    s->state = START_ASKED;
+    s->deadline_s = g->base.deadline_s;
+    s->since = 0;
+    g->on_card = true;
+    g->under_way++;
+    nccl_ask(g->world);
+    return ST_OK;
+}
+
+static status start_on_host(struct nccl_group *g, const struct comm_part *parts, int count)
+{
+    struct comm *const inner = nccl_inner(g);
+
+    TRY(make_room(g, count));
+    for (int i = 0; i < count; i++)
+        if (!on_card(g, &parts[i])) g->host_part[g->host_count++] = parts[i];
+    if (!g->host_count) return ST_OK;
+    status const st = inner->ops->start(inner, g->host_part, g->host_count);
+    if (st != ST_OK) g->host_count = 0;
+    return st;
+}
+
+status nccl_start(struct comm *c, const struct comm_part *parts, int count)
+{
+    struct nccl_group *const g = nccl_of(c);
+    status st = ST_OK;
+
+    TRY(rules_parts(c, parts, count, g->open));
+    if (g->inner->ops->aborted(g->inner)) return nccl_peer_aborted(g);
+    if (g->out_of_step)
+        return fail(ST_COMM, "start: rank %d failed in its last exchange", c->world_rank);
+    g->on_card = false;
+    TRY(start_on_host(g, parts, count));
+    if (c->streamed) {
+        pthread_mutex_lock(&g->world->lock);
+        st = start_on_card(g, parts, count);
+        pthread_mutex_unlock(&g->world->lock);
+    }
+    g->open = st == ST_OK;
+    g->out_of_step = st != ST_OK;
+    return st;
+}
+
+/* With the lock. NCCL launches what needs nobody at once; the first parts between two ranks
+ * when both are there. */
+static status await_launch(struct nccl_group *g, const struct nccl_start *s)
+{
+    struct timespec const until = rules_until(g->base.deadline_s + NCCL_PATIENCE_S);
+
+    while (s->state < START_MOVES && g->phase == NCCL_LIVES)
+        if (!nccl_wait(g, &until)) return fail(ST_COMM, "NCCL does not launch what was started");
+    return nccl_broken(g);
+}
+
+static status finish_on_card(struct nccl_group *g)
+{
+    const struct nccl_start *const s = &g->start[g->last];
+
+    pthread_mutex_lock(&g->world->lock);
+    status const st = await_launch(g, s);
+    pthread_mutex_unlock(&g->world->lock);
+    TRY(st);
+    return cuda_event_wait(s->over, g->memory.stream);
+}
+
+/* The rest failed: nothing may move on the card either. */
+static status take_back(struct nccl_group *g, status st)
+{
+    struct error const why = *error_last();
+
+    pthread_mutex_lock(&g->world->lock);
+    if (g->phase == NCCL_LIVES) nccl_break(g, st);
+    (void)nccl_broken(g);
+    pthread_mutex_unlock(&g->world->lock);
+    error_adopt(&why);
+    return st;
+}
+
+status nccl_finish(struct comm *c)
+{
+    struct nccl_group *const g = nccl_of(c);
+    struct comm *const inner = nccl_inner(g);
+    status st = ST_OK;
+
+    if (g->host_count) st = inner->ops->finish(inner);
+    g->host_count = 0;
+    if (g->on_card) st = st == ST_OK ? finish_on_card(g) : take_back(g, st);
+    g->on_card = false;
+    g->open = false;
+    g->out_of_step |= st != ST_OK;
+    return st == ST_PEER ? nccl_peer_aborted(g) : st;
+}
+
+status nccl_settle(struct comm *c)
+{
+    struct nccl_group *const g = nccl_of(c);
+    status st = ST_OK;
+
+    if (!c->streamed) return ST_OK;
+    pthread_mutex_lock(&g->world->lock);
+    struct timespec const until = rules_until((g->under_way + 1) * c->deadline_s + NCCL_PATIENCE_S);
+    while (g->under_way && g->phase == NCCL_LIVES && st == ST_OK)
+        if (!nccl_wait(g, &until)) st = fail(ST_COMM, "NCCL does not get on");
+    if (st == ST_OK) st = nccl_broken(g);
+    pthread_mutex_unlock(&g->world->lock);
+    g->out_of_step |= st != ST_OK;
+    return st == ST_PEER ? nccl_peer_aborted(g) : st;
+}

@@ -1,0 +1,296 @@
+/*
+ * line_nccl.c - comm_nccl between ranks that are threads, on stand-ins of CUDA and NCCL.
+ *
+ *   line_nccl [--seed N] [--hunt SEEDS]
+ *
+ * --hunt: instead, many lives with pauses, and with a fault: nobody hangs, and who is to blame
+ * is named.
+ */
+#include "tests/unit/unit.h"
+
+#include "base/clock.h"
+#include "kernels/cuda_dev.h"
+#include "tests/line/clip_show.h"
+#include "tests/line/comm_delay.h"
+#include "tests/line/nccl_rig.h"
+#include "tests/rng.h"
+
+#include <stdio.h>
+
+static uint64_t seed;
+
+struct run {
+    const struct comm_check *check;
+    struct comm_trial *trial;
+};
+
+/* Every rank over a card; what is expected of the check holds over it too. */
+static status on_cards(struct comm *c, void *arg)
+{
+    const struct run *const r = arg;
+    struct comm *over = NULL;
+
+    TRY(nccl_rig_open(&over, c));
+    status const st = r->check->main(over, r->trial);
+    struct error const why = *error_last();
+    if (st != ST_OK) over->ops->abort(over);
+    nccl_rig_end(&over);
+    if (st != ST_OK) error_adopt(&why);
+    return st;
+}
+
+static status threads(int size, comm_main main, void *arg)
+{
+    struct comm *group[RIG_CARDS] = { NULL };
+
+    TRY(comm_thread_open(group, size, 30));
+    error_clear();
+    status const st = comm_thread_run(group, size, main, arg);
+    for (int r = 0; r < size; r++) group[r]->ops->close(&group[r]);
+    return st;
+}
+
+static void expect(int size, const struct comm_check *check, struct comm_trial trial, int delay_us)
+{
+    struct run run = { check, &trial };
+    char want[CHECK_TEXT];
+
+    standin_nccl_plan(&(struct standin_plan){ .seed = trial.seed, .delay_us = delay_us });
+    status const st = threads(size, on_cards, &run);
+    bool const right = st == check->ends && (st == ST_OK || check_says_why(check, trial.odd, want));
+    if (!right)
+        print_error("%s, %d ranks, odd %d, seed %llu: %s: %s\n", check->name, size, trial.odd,
+                    (unsigned long long)trial.seed, status_name(st), error_last()->msg);
+    assert_true(right);
+}
+
+static void all_is_well(void **state)
+{
+    (void)state;
+    for (const struct comm_check *check = comm_checks; check->name; check++)
+        for (int size = check->ranks_min; size <= 5; size += 1 + (size > 2))
+            expect(size, check, (struct comm_trial){ .seed = seed, .haste = 4 }, size * 40);
+}
+
+static void each_fails(void **state)
+{
+    (void)state;
+    for (const struct comm_check *check = comm_endings; check->name; check++)
+        for (int odd = 0; odd < 3 && nccl_rig_holds(check); odd++)
+            expect(3, check, (struct comm_trial){ .seed = seed, .odd = odd, .haste = 4 }, 60);
+}
+
+/* ---- lives ------------------------------------------------------------------------------ */
+
+static status life(int size, const struct standin_plan *plan, struct nccl_life l)
+{
+    standin_nccl_plan(plan);
+    return threads(size, nccl_live, &l);
+}
+
+static void more_than_the_ring_holds(void **state)
+{
+    (void)state;
+    for (int size = 1; size <= 6; size++)
+        ok(life(size, &(struct standin_plan){ .seed = seed, .delay_us = size < 4 ? 4000 : 30 },
+                (struct nccl_life){ 20, 5, 90 }));
+}
+
+/* A fault at every call that a rank makes: the failure is told as what it is. */
+static void fault(enum standin_fault what, bool silent, int every)
+{
+    struct standin_plan p = {
+        .seed = seed, .delay_us = 20, .silent = silent, .fault = what, .block_ms = 1200
+    };
+    int met = 0;
+
+    for (p.at = 1; p.at <= NCCL_LIFE_CALLS; p.at += every) {
+        p.rank = (int)p.at / every % 3;
+        status const st = life(3, &p, (struct nccl_life){ 0.4, 2, 1 });
+        if (!standin_nccl_faulted()) break;
+        met++;
+        /* Nothing depends on a buffer that is not registered, nor on a call of the end. */
+        if (st != ST_COMM && st != ST_OK)
+            print_error("fault %d at call %ld of rank %d: %s: %s\n", what, p.at, p.rank,
+                        status_name(st), error_last()->msg);
+        assert_true(st == ST_COMM || st == ST_OK);
+        if (st == ST_OK && what == STANDIN_LOSE) assert_true(p.at > 8);
+    }
+    assert_true(met >= 8 / every);
+}
+
+static void refused_at_every_call(void **state)
+{
+    (void)state;
+    fault(STANDIN_REFUSE, false, 1);
+}
+
+static void lost_at_many_calls(void **state)
+{
+    (void)state;
+    fault(STANDIN_LOSE, true, 3);
+}
+
+static void error_at_many_polls(void **state)
+{
+    (void)state;
+    fault(STANDIN_LATER, false, 3);
+}
+
+static void blocked_at_some_calls(void **state)
+{
+    (void)state;
+    fault(STANDIN_BLOCK, true, 7);
+}
+
+/* ---- what is said ----------------------------------------------------------------------------- */
+
+static status one_card(struct comm *c, void *arg)
+{
+    struct comm *n = NULL;
+
+    (void)arg;
+    TRY(comm_nccl_open(&n, c));
+    status const st = comm_attach(n, &(struct memory){ .device = c->rank / 2 });
+    struct error const why = *error_last();
+    comm_nccl_end(&n);
+    if (st != ST_OK) error_adopt(&why);
+    return st;
+}
+
+static void a_card_for_each(void **state)
+{
+    (void)state;
+    standin_nccl_plan(&(struct standin_plan){ .seed = seed });
+    assert_int_equal(threads(3, one_card, NULL), ST_ARG);
+    assert_non_null(strstr(error_last()->msg, "ranks 0 and 1 are on one card (0000:00:00.0)"));
+    assert_non_null(strstr(error_last()->msg, "--ranks N"));
+}
+
+/* Rank 1 does not send; the others say for whom they waited. */
+static status silent_rank(struct comm *c, void *arg)
+{
+    struct memory m = { .device = c->rank };
+    struct comm *n = NULL;
+    void *card = NULL;
+    struct error why;
+    status st = ST_OK;
+
+    (void)arg;
+    c->deadline_s = 0.3;
+    TRY(comm_nccl_open(&n, c));
+    TRY_OUT(cuda_dev_select(m.device));
+    TRY_OUT(cuda_stream_open(&m.stream, false));
+    TRY_OUT(cuda_dev_alloc(64, &card));
+    TRY_OUT(comm_attach(n, &m));
+    if (c->rank == 1) {
+        for (int i = 0; i < 400 && !n->ops->aborted(n); i++) check_pause_ms(5);
+        st = fail(ST_PEER, "was away");
+    } else {
+        struct comm_part const part = { .t = { card, DT_F32, 1, { 16 } },
+                                        .peer = 1,
+                                        .device = true };
+        TRY_OUT(n->ops->start(n, &part, 1));
+        st = n->ops->finish(n);
+        if (st == ST_OK) st = comm_settle(n);
+    }
+out:
+    why = *error_last();
+    if (st != ST_OK) n->ops->abort(n);
+    comm_nccl_end(&n);
+    cuda_dev_free(card);
+    cuda_stream_close(&m.stream);
+    if (st != ST_OK) error_adopt(&why);
+    return st;
+}
+
+static void who_waited_for_whom(void **state)
+{
+    (void)state;
+    standin_nccl_plan(&(struct standin_plan){ .seed = seed });
+    assert_int_equal(threads(2, silent_rank, NULL), ST_COMM);
+    assert_string_equal(error_last()->msg, "rank 0 waited 0.3 s for rank 1 to send 1 part");
+}
+
+static void the_cable(void **state)
+{
+    struct standin_plan const p = { .seed = seed, .fault = STANDIN_LATER, .rank = 1, .at = 9 };
+
+    (void)state;
+    assert_int_equal(life(2, &p, (struct nccl_life){ 5, 6, 0 }), ST_COMM);
+    assert_non_null(strstr(error_last()->msg, "a cable was cut (stand-in)"));
+}
+
+/* Six ranks on one card, by copies: the bits of one. */
+static void one_card_for_all(void **state)
+{
+    int64_t const blocks = 2;
+    struct show_model model = { .backend = NULL };
+
+    (void)state;
+    ok(show_model_open(&model, kern_backend_find("cuda-1")));
+    struct show *const one = show_new(&model, &show_policy[SHOW_ROLLING], 1, &blocks, 5);
+    struct show *const six = show_new(&model, &show_policy[SHOW_ROLLING], 1, &blocks, 5);
+    assert_true(one && six);
+    ok(show_threads(one, 1, 0, 0));
+    ok(show_threads(six, 6, 0, 0));
+    ok(show_same(six, 0, one, 0, blocks));
+    free(one);
+    free(six);
+    show_model_close(&model);
+}
+
+/* ---- hunting ---------------------------------------------------------------------------------- */
+
+static int hunt_seeds;
+
+static void hunt(void **state)
+{
+    (void)state;
+    for (int i = 0; i < hunt_seeds; i++) {
+        uint64_t rng = seed + (uint64_t)i;
+        int const size = 2 + rng_below(&rng, 5);
+        struct standin_plan p = { .seed = rng_next(&rng), .delay_us = rng_below(&rng, 400) };
+        bool const faults = rng_below(&rng, 3) == 0;
+
+        if (faults) {
+            p.fault = STANDIN_REFUSE + (enum standin_fault)(2 * rng_below(&rng, 2));
+            p.silent = rng_below(&rng, 2);
+            p.rank = rng_below(&rng, size);
+            p.at = 1 + rng_below(&rng, 40);
+        }
+        status const st = life(size, &p, (struct nccl_life){ faults ? 0.5 : 30, 6, 10 });
+        if (st != ST_OK && !(faults && st == ST_COMM))
+            print_error("life --seed %llu: %s: %s\n", (unsigned long long)(seed + (uint64_t)i),
+                        status_name(st), error_last()->msg);
+        assert_true(st == ST_OK || (faults && st == ST_COMM));
+        for (const struct comm_check *check = comm_checks; check->name; check++)
+            if (size >= check->ranks_min && rng_below(&rng, 4) == 0)
+                expect(size, check, (struct comm_trial){ p.seed, 0, 8 }, p.delay_us);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(all_is_well),
+        cmocka_unit_test(each_fails),
+        cmocka_unit_test(more_than_the_ring_holds),
+        cmocka_unit_test(refused_at_every_call),
+        cmocka_unit_test(lost_at_many_calls),
+        cmocka_unit_test(error_at_many_polls),
+        cmocka_unit_test(blocked_at_some_calls),
+        cmocka_unit_test(a_card_for_each),
+        cmocka_unit_test(who_waited_for_whom),
+        cmocka_unit_test(the_cable),
+        cmocka_unit_test(one_card_for_all),
+    };
+    const struct CMUnitTest hunts[] = { cmocka_unit_test(hunt) };
+
+    seed = rng_seed(argc, argv);
+    hunt_seeds = (int)rng_option(argc, argv, "--hunt", 0);
+    setenv("STANDIN_DEVICES", "8", 1);
+    print_message("line_nccl --seed %llu\n", (unsigned long long)seed);
+    if (hunt_seeds) return cmocka_run_group_tests_name("line_nccl --hunt", hunts, NULL, NULL);
+    return cmocka_run_group_tests_name("line_nccl", tests, NULL, NULL);
+}

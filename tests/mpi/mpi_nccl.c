@@ -1,0 +1,191 @@
+/*
+ * mpi_nccl.c - comm_nccl between processes, on stand-ins of CUDA and NCCL.
+ *
+ * RANKS 2 3 6
+ *
+ *   mpi_nccl                  the contract, lives, and a queue of clips: over comm_nccl the bits
+ *                             of comm_mpi
+ *   mpi_nccl cards            a clip that the stand-in of a card computes, without waiting for
+ *                             what comes: the bits of comm_mpi
+ *   mpi_nccl hunt SEEDS       the same with many seeds and pauses
+ *   mpi_nccl end NAME ODD     a check that breaks the world
+ *   mpi_nccl die AT           the last rank is killed in its AT'th call of NCCL
+ *   mpi_nccl refuse AT        NCCL refuses that call
+ *   mpi_nccl lose AT          that rank falls silent there
+ *   mpi_nccl later AT         an asynchronous error at its AT'th poll
+ *
+ * Exit code: as mpi_rig.h; 0 if the AT'th call was never made.
+ */
+#include "tests/line/clip_trial.h"
+#include "tests/line/nccl_rig.h"
+#include "tests/mpi/mpi_rig.h"
+#include "tests/rng.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static status say(const struct comm *c, const char *what, uint64_t seed, status st)
+{
+    if (st == ST_OK) return ST_OK;
+    return fail(st, "rank %d: %s, seed %llu: %s", c->rank, what, (unsigned long long)seed,
+                error_last()->msg);
+}
+
+/* ---- the contract ------------------------------------------------------------------- */
+
+/* All but stop, which is for good. */
+static status contract(struct comm *world, uint64_t seed)
+{
+    struct comm_trial trial = { .seed = seed, .haste = 4 };
+    struct comm *c = NULL;
+    status st = ST_OK;
+
+    TRY(nccl_rig_open(&c, world));
+    for (const struct comm_check *check = comm_checks; check->name && st == ST_OK; check++)
+        if (c->size >= check->ranks_min && check->main != check_stop)
+            st = say(c, check->name, seed, check->main(c, &trial));
+    if (st != ST_OK) c->ops->abort(c);
+    nccl_rig_end(&c);
+    return st;
+}
+
+static status life(struct comm *world, uint64_t seed, int rounds)
+{
+    double const deadline_s = world->deadline_s;
+    struct nccl_life l = { 30, rounds, 20 };
+    status const st = say(world, "life", seed, nccl_live(world, &l));
+
+    world->deadline_s = deadline_s;
+    return st;
+}
+
+/* ---- clips --------------------------------------------------------------------------- */
+
+static status queue_of(struct trial *t, const struct show_model *m, int kind)
+{
+    static int64_t const blocks[] = { 4, 1, 2 }, few[] = { 2 };
+    bool const fast = !strcmp(m->backend->name, "cpu");
+    return trial_of(t, m, &show_policy[kind], fast ? COUNT_OF(blocks) : 1, fast ? blocks : few);
+}
+
+/* The rank that owns the last noise stage has the blocks. */
+static status compare(const struct show *a, const struct show *b)
+{
+    for (int clip = 0; clip < a->clips; clip++) {
+        if (a->done[clip] != b->done[clip])
+            return fail(ST_MISMATCH, "clip %d: %d blocks and %d", clip, a->done[clip],
+                        b->done[clip]);
+        TRY(show_same(a, clip, b, clip, a->done[clip]));
+    }
+    return ST_OK;
+}
+
+/* The comm of a backend's memory: what the host computes on goes to cards and back. */
+static status nccl_open(struct comm **out, struct comm *world, const struct show_model *m)
+{
+    return m->ctx->memory ? comm_nccl_open(out, world) : nccl_rig_open(out, world);
+}
+
+static void nccl_end(struct comm **c, const struct show_model *m)
+{
+    if (m->ctx->memory) comm_nccl_end(c);
+    else nccl_rig_end(c);
+}
+
+/* Both over all ranks of the world. */
+static status clips(struct comm *world, const struct show_model *m, int kind)
+{
+    struct trial over_nccl = { .show = NULL }, over_mpi = { .show = NULL };
+    struct comm *c = NULL;
+    status st = ST_OK;
+
+    TRY_OUT(queue_of(&over_nccl, m, kind));
+    TRY_OUT(queue_of(&over_mpi, m, kind));
+    TRY_OUT(nccl_open(&c, world, m));
+    st = show_run(over_nccl.show, c);
+    if (st != ST_OK && st != ST_PEER) c->ops->abort(c);
+    nccl_end(&c, m);
+    TRY_OUT(st);
+    TRY_OUT(show_run(over_mpi.show, world));
+    TRY_OUT(compare(over_nccl.show, over_mpi.show));
+out:
+    trial_free(&over_nccl);
+    trial_free(&over_mpi);
+    return st;
+}
+
+/* ---- what is run ---------------------------------------------------------------------- */
+
+static status all_clips(struct comm *world, const char *backend, int kinds)
+{
+    struct show_model model = { .backend = NULL };
+    status st = show_model_open_on(&model, kern_backend_find(backend), world->rank);
+
+    for (int kind = 0; kind < kinds && st == ST_OK; kind++) st = clips(world, &model, kind);
+    show_model_close(&model);
+    return st;
+}
+
+static status well(struct comm *world, const struct rig *rig)
+{
+    standin_nccl_plan(&(struct standin_plan){ .seed = rig->seed, .delay_us = 100 });
+    TRY(contract(world, rig->seed));
+    TRY(life(world, rig->seed, 9));
+    if (world->size > SHOW_RANKS) return ST_OK;
+    return all_clips(world, "cpu", SHOW_KINDS);
+}
+
+static status hunt(struct comm *world, const struct rig *rig)
+{
+    struct show_model model = { .backend = NULL };
+    status st = ST_OK;
+
+    TRY(show_model_open(&model, kern_backend_find("cpu")));
+    for (int i = 0; i < rig->seeds && st == ST_OK; i++) {
+        uint64_t rng = rig->seed + (uint64_t)i, seed = rng_next(&rng);
+        standin_nccl_plan(&(struct standin_plan){ .seed = seed, .delay_us = rng_below(&rng, 300) });
+        st = rng_below(&rng, 3) ? life(world, seed, 4) : contract(world, seed);
+        if (st == ST_OK && i % 4 == 0 && world->size <= SHOW_RANKS)
+            st = clips(world, &model, rng_below(&rng, SHOW_KINDS));
+    }
+    show_model_close(&model);
+    return st;
+}
+
+static enum standin_fault fault_of(const char *what)
+{
+    return !strcmp(what, "die")      ? STANDIN_DIE
+           : !strcmp(what, "refuse") ? STANDIN_REFUSE
+           : !strcmp(what, "lose")   ? STANDIN_LOSE
+           : !strcmp(what, "later")  ? STANDIN_LATER
+                                     : STANDIN_NONE;
+}
+
+static status faulty(struct comm *world, const struct rig *rig)
+{
+    struct nccl_life l = { 1, 1, 0 };
+
+    world->deadline_s = 1;
+    standin_nccl_plan(&(struct standin_plan){ .seed = rig->seed,
+                                              .fault = fault_of(rig->what),
+                                              .silent = rig->seeds % 2,
+                                              .rank = world->size - 1,
+                                              .at = rig->seeds });
+    TRY(nccl_live(world, &l));
+    return world->ops->agree(world, ST_OK);
+}
+
+static status run(struct comm *world, const struct rig *rig)
+{
+    if (world->size > RIG_CARDS) return fail(ST_ARG, "%d ranks", world->size);
+    if (!strcmp(rig->what, "hunt")) return hunt(world, rig);
+    if (fault_of(rig->what) != STANDIN_NONE) return faulty(world, rig);
+    TRY(strcmp(rig->what, "cards") ? well(world, rig) : all_clips(world, "cuda-1", 1));
+    return world->ops->agree(world, ST_OK);
+}
+
+int main(int argc, char **argv)
+{
+    setenv("STANDIN_DEVICES", "8", 1);
+    return rig_run(argc, argv, run);
+}
