@@ -4,6 +4,8 @@
 # make MODE=tsan     thread sanitizer               make fuzz     fuzz every reader, FUZZ_SECONDS each
 # make MODE=debug    no optimisation                make deps     install what is missing (Debian, Ubuntu)
 # make MPI=0         without MPI, though it is there (MPI=1: with it)
+# make MEDIA=0 MPI=0 verify, bench and doctor alone: needs a C compiler and make, and nvcc for CUDA
+# make gpu-check     on a machine with a card: right, and how fast; PART=correct, sanitize, bench: one part
 # make CUDA=0        without CUDA, though it is there (CUDA=1: with it)
 # make NCCL=0        without NCCL, though it is there (NCCL=1: with it)
 # make MODE=standin  the CUDA parts on the host, by a stand-in for a card, with both sanitizers
@@ -18,6 +20,8 @@ CXX  ?= g++
 FUZZ_SECONDS ?= 45
 HUNT ?= 200
 MPI  ?= $(shell pkg-config --exists ompi-c && echo 1 || echo 0)
+MEDIA ?= 1
+$(if $(filter-out 0 1,$(MEDIA)),$(error MEDIA is 0 or 1))
 NVCC ?= nvcc
 # The toolkit's folder. Sanitizers do not see into a card, so their builds are without.
 CUDA_HOME := $(or $(CUDA_HOME),$(patsubst %/bin/nvcc,%,$(realpath $(shell command -v $(NVCC)))))
@@ -31,7 +35,7 @@ endif
 # NCCL between cards, where its header is beside CUDA's.
 NCCL ?= $(if $(wildcard $(CUDA_HOME)/include/nccl.h),$(CUDA),0)
 
-B := build/$(MODE)
+B := build/$(MODE)$(if $(filter 0,$(MEDIA)),-bare)
 
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
         -Wvla -Wformat=2 -Wundef -Wpointer-arith -Wwrite-strings $(if $(CI),-Werror)
@@ -42,20 +46,21 @@ OPT.tsan    := -O1 -g -fsanitize=thread
 OPT.standin := $(OPT.asan)
 OPT := $(or $(OPT.$(MODE)),$(error MODE is release, debug, asan, tsan or standin))
 
-MPI_CFLAGS.1 := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags ompi-c))
-MPI_LDLIBS.1 := $(shell pkg-config --libs ompi-c)
+MPI_CFLAGS.1 := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags ompi-c 2>/dev/null))
+MPI_LDLIBS.1 := $(shell pkg-config --libs ompi-c 2>/dev/null)
 # No -ffast-math, ever: it deletes isnan() and reorders sums. No contraction either,
 # so that a product and a sum round alike (vec.c apart: one copy per processor).
 CUDA_CFLAGS.1 := -isystem $(CUDA_HOME)/include
 CUDA_CFLAGS.standin := $(CUDA_CFLAGS.1)
+CUDA_LDLIBS.standin := -lstdc++
 CUDA_LDLIBS.1 := -L$(CUDA_HOME)/lib64 -Wl,-rpath,$(CUDA_HOME)/lib64 -lcublasLt -lcudnn -lcudart_static -ldl -lrt
 NCCL_LDLIBS.1 := -lnccl
 CFLAGS   := -std=c11 -D_POSIX_C_SOURCE=200809L $(WARN) $(OPT) -ffp-contract=off -I. $(MPI_CFLAGS.$(MPI)) \
             $(CUDA_CFLAGS.$(CUDA)) -MMD -MP
 CXXFLAGS := -std=c++17 -Wall -Wextra -Wshadow $(if $(CI),-Werror) $(OPT) -I. -MMD -MP
-PKGS     := libavformat libavcodec libavutil libswscale yaml-0.1 libzip jansson libcrypto libutf8proc
-LDLIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lsentencepiece -ldnnl -lgomp \
-            $(MPI_LDLIBS.$(MPI)) $(CUDA_LDLIBS.$(CUDA)) $(NCCL_LDLIBS.$(NCCL)) -lstdc++ -lm -pthread
+PKGS     := libavformat libavcodec libavutil libswscale yaml-0.1 jansson libcrypto libutf8proc
+MEDIA_LDLIBS.1 := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lsentencepiece -ldnnl -lgomp -lstdc++
+LDLIBS   := $(MEDIA_LDLIBS.$(MEDIA)) $(MPI_LDLIBS.$(MPI)) $(CUDA_LDLIBS.$(CUDA)) $(NCCL_LDLIBS.$(NCCL)) -lm -pthread
 # Machine code for two kinds of card; what is newer compiles the oldest of these texts it can.
 CUDA_PTX  = 90 $(patsubst compute_%,%,$(lastword $(shell $(NVCC) --list-gpu-arch)))
 CUDA_GEN  = $(foreach a,80 90a,-gencode arch=compute_$a,code=sm_$a) \
@@ -70,23 +75,26 @@ CU_COMPILE.1       = $(NVCC) $(NVFLAGS)
 CU_COMPILE.standin = $(CXX) $(STANDIN_FLAGS)
 
 # ---- what there is: one line per folder's part, in reading order -------------
-BASE     := base.c log.c clock.c queue.c trace.c track.c watch.c arena.c text.c utf8.c words.c file.c digest.c pool.c version.c
-KERNELS  := tensor.c kern.c kern_check.c kern_size.c kern_compose.c kern_ref.c kern_ref_heavy.c \
-            kern_cpu.c kern_cpu_rows.c kern_cpu_conv.c \
+# NAME.1 is of a build with MEDIA=1 alone, NAME.0 takes its place with MEDIA=0.
+BASE     := base.c log.c clock.c queue.c trace.c track.c watch.c arena.c text.c utf8.c words.c json_tree.c crc32.c file.c pool.c version.c
+BASE.1   := digest.c
+KERNELS  := tensor.c kern.c kern_check.c kern_size.c kern_compose.c kern_ref.c kern_ref_heavy.c
+KERNELS.1 := kern_host.c kern_cpu.c kern_cpu_rows.c kern_cpu_conv.c \
             kern_cpu_linear.c kern_cpu_linear_dnn.c kern_cpu_linear_amx.c \
             kern_cpu_attention.c kern_cpu_attention_dnn.c kern_cpu_attention_amx.c \
             dnn.c dnn_v2.c dnn_v3.c vec_best.c amx.c amx_available.c
-CUDA_C   := kern_cuda.c kern_cuda_plain.c cuda_dev.c cuda_fetch.c
+KERNELS.0 := kern_host_bare.c
+CUDA_C   := cuda_versions.c kern_cuda.c kern_cuda_plain.c cuda_dev.c cuda_fetch.c
 CUDA_C   += kern_cuda_fast_rows.c cuda_lt.c cuda_lt_linear.c cuda_dnn_desc.c cuda_dnn_plan.c cuda_dnn_attention.c
 CUDA_CU  := cuda_each.cu cuda_rows.cu cuda_linear.cu cuda_attention.cu cuda_conv.cu
 CUDA_CU  += cuda_fused.cu
 CUDA_C   += cuda_pixels.c cuda_dnn_conv.c
 CUDA_CU  += cuda_channel_norm.cu cuda_conv_few.cu cuda_conv_frames.cu
 KERNELS  += cuda_fused_plan.c cuda_dnn_graph.c cuda_dnn_attention_graph.c
-KERNELS  += cuda_plan.c cuda_conv_plan.c cuda_pixels_plan.c $(if $(filter 0,$(CUDA)),kern_cuda_none.c,$(CUDA_C))
+KERNELS  += cuda_plan.c cuda_conv_plan.c cuda_pixels_plan.c $(if $(filter 0,$(CUDA)),kern_cuda_none.c kern_device_none.c,kern_device.c $(CUDA_C))
 STANDIN  := standin_runtime.c standin_stream.c standin_block.cc standin_lt.c standin_dnn.c standin_dnn_sdpa.c standin_dnn_conv.c
 # Compiled once per instruction set; vec_best chooses at run time.
-VEC      := baseline avx2 avx512 avx512bf16
+VEC.1    := baseline avx2 avx512 avx512bf16
 COMM     := comm_launched.c comm_rules.c comm_inbox.c comm_thread.c comm_thread_meet.c comm_thread_world.c comm_thread_run.c
 COMM_MPI.0 := comm_mpi_none.c
 COMM_MPI.1 := comm_mpi_world.c comm_mpi_open.c comm_mpi_leave.c comm_mpi_loop.c comm_mpi_packet.c \
@@ -98,32 +106,38 @@ COMM_NCCL.1 := comm_nccl_open.c comm_nccl_attach.c comm_nccl_parts.c comm_nccl_t
 COMM_NCCL.standin := $(COMM_NCCL.1)
 COMM     += $(or $(COMM_NCCL.$(NCCL)),$(error NCCL is 0 or 1))
 STANDIN  += $(if $(filter standin,$(NCCL)),standin_nccl.c standin_wire.c)
-CLUSTER  := split.c roles.c roles_print.c topo.c cost.c cost_links.c cost_run.c cost_share.c cost_estimate.c planner.c
-JOBS     := tree.c field.c value.c duration.c format.c template.c axis.c axis_file.c sweep.c card.c card_files.c \
+CLUSTER  := split.c
+CLUSTER.1 := roles.c roles_print.c topo.c cost.c cost_links.c cost_run.c cost_share.c cost_estimate.c planner.c
+JOBS.1   := tree.c field.c value.c duration.c format.c template.c axis.c axis_file.c sweep.c card.c card_files.c \
             job.c job_keys.c prompts.c clip.c json_build.c clip_id.c clip_json.c
 # checkpoints
-PIPELINE := names.c safetensors.c torchzip.c pickle_vm.c pickle_call.c pickle.c torchfile.c weights.c weights_hash.c bind.c tensor_file.c
+PIPELINE := names.c safetensors.c zip_dir.c torchzip.c pickle_vm.c pickle_call.c pickle.c torchfile.c weights.c bind.c tensor_file.c
+PIPELINE.1 := weights_hash.c
 # prompts
-PIPELINE += runes.c charmap.c char_class.c badness.c lossy_utf8.c mojibake.c html_entities.c html.c \
-            text_clean.c charsmap.c tokenizer_model.c tokenizer_file.c umt5_layer.c umt5.c text_cache.c text_hash.c text_encoder.c
-PIPELINE_CXX := tokenizer.cc
+PIPELINE += umt5_layer.c umt5.c
+PIPELINE.1 += runes.c charmap.c char_class.c badness.c lossy_utf8.c mojibake.c html_entities.c html.c \
+            text_clean.c charsmap.c tokenizer_model.c tokenizer_file.c text_cache.c text_hash.c text_encoder.c
+PIPELINE_CXX.1 := tokenizer.cc
 # the line
 PIPELINE += schedule.c noise.c rope.c keys.c timeline.c cache.c
 PIPELINE += dit_shape.c dit.c dit_time.c dit_forward.c line.c line_size.c line_pass.c line_blocks.c line_attend.c line_exchange.c crew.c
 # pictures
 PIPELINE += vae.c vae_net.c vae_parts.c vae_layout.c vae_layer.c vae_decode.c vae_encode.c decode_link.c decode_chain.c
-PIPELINE += pixels.c quality.c codec.c encoder.c video.c video_verify.c contact.c sidecar.c attempt.c clip_sink.c
-CMD      := main.c exit_code.c opts.c world.c cmd_inspect.c
+PIPELINE.1 += pixels.c quality.c codec.c encoder.c video.c video_verify.c contact.c sidecar.c attempt.c clip_sink.c
+CMD      := main.c exit_code.c opts.c world.c backend.c
 CMD      += cmd_verify.c verify_case.c verify_rolling.c verify_vae.c verify_text.c
-CMD      += cmd_bench.c bench_program.c bench_cases.c bench_model.c
-CMD      += cmd_render.c render_alike.c render_list.c render_prompts.c render_prompts_share.c render_batch.c render_cast.c render_groups.c render_line.c render_beside.c render_decode.c render_film.c render_about.c render_report.c report_file.c render_progress.c render_store.c render_pulse.c
-CMD      += cmd_plan.c plan_bytes.c plan_print.c plan_links.c plan_json.c plan_try.c plan_choose.c card_line.c job_model.c cost_facts.c bench_file.c
-CMD      += bench_job.c bench_passes.c bench_pictures.c bench_rest.c
-CMD      += cmd_check.c cmd_doctor.c doctor_machine.c doctor_disk.c doctor_media.c
-TOOLS    := make_model.c
+CMD      += cmd_bench.c bench_program.c bench_cases.c bench_model.c bench_model_tick.c bench_model_vae.c bench_model_text.c bench_silent.c
+CMD      += cmd_doctor.c doctor_machine.c doctor_card.c doctor_disk.c
+CMD.0    := cmd_table_bare.c verify_tokenizer_none.c bench_for_none.c doctor_media_none.c
+CMD.1    := cmd_table_full.c verify_tokenizer.c doctor_media.c cmd_inspect.c cmd_check.c
+CMD.1    += cmd_render.c render_alike.c render_list.c render_prompts.c render_prompts_share.c render_batch.c render_cast.c render_groups.c render_line.c render_beside.c render_decode.c render_film.c render_about.c render_report.c report_file.c render_progress.c render_store.c render_pulse.c
+CMD.1    += cmd_plan.c plan_bytes.c plan_print.c plan_links.c plan_json.c plan_try.c plan_choose.c card_line.c job_model.c cost_facts.c bench_file.c
+CMD.1    += bench_for.c bench_job.c bench_passes.c bench_pictures.c bench_rest.c
+$(foreach part,BASE KERNELS VEC CLUSTER JOBS PIPELINE PIPELINE_CXX CMD,$(eval $(part) += $$($(part).$(MEDIA))))
+TOOLS    := make_model.c make_case.c
 TOOLKIT  := zip_writer.c torch_writer.c random_model.c spiece.c
 
-UNIT     := unit_base.c unit_track.c unit_cpu.c unit_cuda_plan.c unit_roles.c unit_topo.c unit_cost.c unit_schedule.c unit_keys.c
+UNIT     := unit_base.c unit_json_tree.c unit_track.c unit_cpu.c unit_cuda_plan.c unit_roles.c unit_topo.c unit_cost.c unit_schedule.c unit_keys.c
 UNIT     += unit_weights.c unit_pickle.c unit_bind.c unit_random_model.c
 UNIT     += unit_cuda_conv.c unit_cuda_fused.c unit_vae.c unit_vae_parts.c unit_vae_refuse.c unit_pixels.c unit_video.c unit_clip_sink.c
 UNIT     += unit_text_clean.c unit_tokenizer.c unit_umt5.c
@@ -205,7 +219,7 @@ $(KIT): $(TOOLKIT:%.c=$B/tools/%.o)
 	$(call say,AR,$@) rm -f $@ && ar rcs $@ $^
 
 $(PROGS): $B/%: $B/tools/%.o $(KIT) $(LIB)
-	$(call say,LINK,$@) $(CC) $(OPT) -o $@ $^ $(LDLIBS) -lz
+	$(call say,LINK,$@) $(CC) $(OPT) -o $@ $^ $(LDLIBS)
 
 # Touched only when the flags differ from those of the last build here.
 FLAGS := $(CC) $(CFLAGS) $(CXX) $(CXXFLAGS) $(CU_COMPILE.$(CUDA))
@@ -226,7 +240,8 @@ say = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2);)
 
 # ---- tests -------------------------------------------------------------------
 $(UNIT:%.c=$B/tests/%) $(CUDA_UNIT:%.c=$B/tests/%): $B/tests/%: $B/tests/unit/%.o $(KIT) $(LIB)
-	$(call say,LINK,$@) mkdir -p $(@D) && $(CC) $(OPT) -o $@ $(filter %.o,$^) $(KIT) $(LIB) $(LDLIBS) -lcmocka -lz
+	$(call say,LINK,$@) mkdir -p $(@D) && $(CC) $(OPT) -o $@ $(filter %.o,$^) $(KIT) $(LIB) $(LDLIBS) -lcmocka $(TEST_LDLIBS)
+$B/tests/unit_weights: TEST_LDLIBS = -lzip
 $B/tests/unit_video $B/tests/unit_clip_sink: $B/tests/unit/clips.o
 $B/tests/unit_vae $B/tests/unit_vae_parts: $B/tests/unit/vae_clip.o
 $B/tests/unit_cuda_conv: $B/tests/standin/standin_dnn_conv.o
@@ -281,10 +296,14 @@ $F/librollmill.a: $(FUZZ_OBJ)
 	$(call say,AR,$@) rm -f $@ && ar rcs $@ $^
 
 $(FUZZ:%.c=$F/%): $F/%: $F/tests/fuzz/%.o $F/tests/fuzz/fuzz.o $F/librollmill.a
-	$(call say,LINK,$@) $(CLANG)++ $(FUZZ_OPT) -fsanitize=fuzzer -o $@ $^ $(LDLIBS) -lz
+	$(call say,LINK,$@) $(CLANG)++ $(FUZZ_OPT) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
 
 fuzz: $(FUZZ:%.c=$F/%)
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/run $^
+
+# What a bare build is made of, for tests/check_bare.sh.
+print-bare:
+	@echo $(SRC) $(CMD:%=cmd/%) $(TOOLS:%=tools/%) $(TOOLKIT:%=tools/%)
 
 # ---- all of it -----------------------------------------------------------------
 # Packages are looked for while make reads this file, so what needs them runs in a
@@ -311,12 +330,12 @@ SANITIZED := "ROLLMILL=build/asan/rollmill tests/cli/cli_render.sh" \
              "tests/mpirun.sh 3 build/tsan/tests/mpi_decode hunt 10"
 # The CUDA parts, as far as they can be seen without a card.
 STANDIN_TESTS := "build/standin/tests/standin_faults" "build/standin/tests/unit_cuda" "STANDIN_DEVICES=2 build/standin/tests/unit_cuda" \
-                 "build/standin/tests/check_kernels --backend cuda-1 --products 12000000" \
+                 "build/standin/tests/check_kernels --backend cuda-1 --products 4000000" \
                  "build/standin/tests/check_kernels --backend cuda-2 --products 20000000" \
-                 "build/standin/rollmill verify --backend cuda-2 --precision f32 tests/golden/rolling-one-block" \
-                 "build/standin/rollmill verify --backend cuda-2 --precision bf16 tests/golden/rolling-head64" \
-                 "build/standin/rollmill verify --backend cuda-1 --precision f32 tests/golden/block-12-sink tests/golden/text-small" \
-                 "build/standin/rollmill verify --backend cuda-1 --precision bf16 tests/golden/block-21"
+                 "build/standin/rollmill verify --backend cuda --kernels 2 --precision f32 tests/golden/rolling-one-block" \
+                 "build/standin/rollmill verify --backend cuda --kernels 2 --precision bf16 tests/golden/rolling-head64" \
+                 "build/standin/rollmill verify --backend cuda --kernels 1 --precision f32 tests/golden/block-12-sink tests/golden/text-small" \
+                 "build/standin/rollmill verify --backend cuda --kernels 1 --precision bf16 tests/golden/block-21"
 STANDIN_BUILT := rollmill tests/check_kernels tests/unit_cuda tests/standin_faults
 NO_TOOLKIT    := "echo the CUDA toolkit is not installed: no stand-in; exit 77"
 CUDA_TESTS    := tests/gpu/resources.sh $(if $(CUDA_HOME),$(STANDIN_TESTS),$(NO_TOOLKIT))
@@ -357,10 +376,9 @@ check-now: tests
 	@$(if $(CUDA_HOME),$(MAKE) --no-print-directory MODE=standin $(STANDIN_BUILT:%=build/standin/%))
 	@$(MAKE) --no-print-directory $(FUZZ:%.c=$F/%)
 	@[ -z "$(NCCL_PROGS)" ] || $(MAKE) --no-print-directory MODE=standin CUDA=standin NCCL=standin $(NCCL_PROGS)
-	@export TSAN_OPTIONS=ignore_noninstrumented_modules=1; LIMIT=900 FUZZ_SECONDS=$(FUZZ_SECONDS) tests/run $(LINT) $(filter-out $(PLANS:%=$B/tests/%),$(TESTS)) \
+	@export TSAN_OPTIONS=ignore_noninstrumented_modules=1; LIMIT=900 FUZZ_SECONDS=$(FUZZ_SECONDS) tests/run $(LINT) tests/check_bare.sh "GPU_CHECK=standin tools/gpu_check.sh correct" $(filter-out $(PLANS:%=$B/tests/%),$(TESTS)) \
 	    $(foreach plan,$(PLANS),"CUDA_HOME=$(CUDA_HOME) tests/gpu/plans.sh $B/tests/$(plan)") $(CLI:%=tests/cli/%) \
-	    $(call mpiruns,$B,$(MPI_TEST)) tests/mpi/mpi_ends.sh $(HUNTS) $(NCCL_TESTS) $(NCCL_HUNTS) \
-	    $(CUDA_TESTS) \
+	    $(call mpiruns,$B,$(MPI_TEST)) tests/mpi/mpi_ends.sh $(HUNTS) $(NCCL_TESTS) $(NCCL_HUNTS) $(CUDA_TESTS) \
 	    $(call lines,$(ASAN:%.c=build/asan/tests/%)) "ASAN_OPTIONS=detect_leaks=0 tests/mpirun.sh 3 build/asan/tests/mpi_comm" \
 	    $(call lines,$(TSAN:%.c=build/tsan/tests/%)) $(SANITIZED) \
 	    "tests/fuzz/run $(FUZZ:%.c=$F/%)"
@@ -385,12 +403,18 @@ bench-now: all $(BENCH_DIR)/small/Wan2.1_VAE.pth $(BENCH_DIR)/middle/Wan2.1_VAE.
 	@[ -n "$(BENCH_PYTHON)" ] || echo "PyTorch: not measured; BENCH_PYTHON=/path/to/python sets it beside these"
 	@ROLLMILL=$B/rollmill tools/bench_ranks.sh
 
+# On a machine with a card; see tools/gpu_check.sh. PART=correct, sanitize or bench is one
+# part, each of less than ten minutes.
+PART ?= all
+gpu-check:
+	@tools/gpu_check.sh $(PART)
+
 help:
 	@sed -n 's/^# //p;/^$$/q' Makefile
 
 clean:
 	rm -rf build rollmill
 
-.PHONY: all tests fuzz deps lint hunt check check-now demo demo-now bench bench-now help clean force
+.PHONY: all print-bare tests fuzz deps lint hunt check check-now demo demo-now bench bench-now gpu-check help clean force
 .SECONDARY:
 -include $(shell find build -name '*.d' 2>/dev/null)

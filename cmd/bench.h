@@ -22,7 +22,10 @@ struct bench_size {
     int64_t text_dim, text_heads, text_ffn, words;
     /* decoder: one latent frame of `h` by `w` */
     int64_t h, w;
+    int64_t roof[3];            /* rows, k and n of the large product */
+    int64_t latent_h, latent_w; /* of whole parts of a model */
 };
+extern const char bench_size_names[]; /* "small|middle|..." */
 
 enum { BENCH_STEPS = 24, BENCH_TENSORS = 96 };
 
@@ -54,7 +57,7 @@ struct program {
 };
 
 /* Random numbers around 0. Never NULL: after a failure, a tensor without data
- * that program_run does not reach. */
+ * that program_queue does not reach. */
 struct tensor *program_tensor(struct program *p, enum dtype t, int ndim, const int64_t *dim);
 struct kern_weight *program_weight(struct program *p, enum kern_use use, int ndim,
                                    const int64_t *dim);
@@ -64,7 +67,10 @@ struct kern_weight *program_weight(struct program *p, enum kern_use use, int ndi
 KERN_OPS(OP)
 #undef OP
 
-status program_run(const struct program *p) MUST_USE;
+/* All steps, one after another; then wait until they have run. A processor has run them
+ * when program_queue returns. */
+status program_queue(const struct program *p) MUST_USE;
+status program_wait(const struct program *p) MUST_USE;
 void program_free(struct program *p);
 
 struct bench_case {

@@ -4,7 +4,28 @@
 #include <math.h>
 #include <string.h>
 
+const char bench_size_names[] = "tiny|small|middle|full";
+
 static const struct bench_size sizes[] = {
+    {
+        .name = "tiny",
+        .dim = 128,
+        .heads = 2,
+        .ffn = 256,
+        .rows = 2,
+        .cols = 4,
+        .blocks = 3,
+        .text_rows = 8,
+        .text_dim = 64,
+        .text_heads = 4,
+        .text_ffn = 128,
+        .words = 8,
+        .h = 4,
+        .w = 6,
+        .roof = { 64, 64, 64 },
+        .latent_h = 4,
+        .latent_w = 8,
+    },
     {
         .name = "small",
         .dim = 512,
@@ -20,6 +41,9 @@ static const struct bench_size sizes[] = {
         .words = 48,
         .h = 24,
         .w = 40,
+        .roof = { 2048, 1024, 2048 },
+        .latent_h = 30,
+        .latent_w = 52,
     },
     {
         .name = "middle",
@@ -36,6 +60,28 @@ static const struct bench_size sizes[] = {
         .words = 128,
         .h = 40,
         .w = 52,
+        .roof = { 2048, 1024, 2048 },
+        .latent_h = 30,
+        .latent_w = 52,
+    },
+    {
+        .name = "full", /* 1.3B at 832x480 */
+        .dim = 1536,
+        .heads = 12,
+        .ffn = 8960,
+        .rows = 30,
+        .cols = 52,
+        .blocks = 7,
+        .text_rows = 512,
+        .text_dim = 4096,
+        .text_heads = 64,
+        .text_ffn = 10240,
+        .words = 128,
+        .h = 60,
+        .w = 104,
+        .roof = { 8192, 8192, 8192 },
+        .latent_h = 60,
+        .latent_w = 104,
     },
 };
 
@@ -46,7 +92,7 @@ const struct bench_size *bench_size_find(const char *name)
     return NULL;
 }
 
-enum { FRAMES = 3 };
+enum { FRAMES = 3, STAGES = 6 };
 
 static int64_t tokens(const struct bench_size *s) { return FRAMES * s->rows * s->cols; }
 
@@ -199,8 +245,7 @@ static void doubled(struct program *p, int64_t t, int64_t h, int64_t w, int64_t 
 
 static void roof(struct program *p, const struct bench_size *s)
 {
-    (void)s;
-    linear(p, ACT(2048, 1024), 2048, KERN_ACT_NONE, false);
+    linear(p, ACT(s->roof[0], s->roof[1]), s->roof[2], KERN_ACT_NONE, false);
 }
 
 static void dit_modulate(struct program *p, const struct bench_size *s)
@@ -221,6 +266,12 @@ static void dit_norm_rope(struct program *p, const struct bench_size *s)
 static void dit_attention(struct program *p, const struct bench_size *s)
 {
     attend(p, ACT(tokens(s), s->dim), s->heads, s->blocks, tokens(s));
+}
+
+/* Six blocks of queries, as a rank that has all stages: noise stages and the clean one. */
+static void dit_attention_all(struct program *p, const struct bench_size *s)
+{
+    attend(p, ACT(STAGES * tokens(s), s->dim), s->heads, s->blocks, tokens(s));
 }
 
 static void dit_cross(struct program *p, const struct bench_size *s)
@@ -345,11 +396,12 @@ static void text_layer(struct program *p, const struct bench_size *s)
 }
 
 const struct bench_case bench_cases[] = {
-    { "roof", "product 2048x1024x2048", roof },
+    { "roof", "a large product", roof },
     { "dit.modulate", "layer norm, scale, shift", dit_modulate },
     { "dit.project", "q, k or v projection", dit_project },
     { "dit.norm-rope", "RMS norm and RoPE of q", dit_norm_rope },
     { "dit.attention", "block over 7 blocks", dit_attention },
+    { "dit.attention-all", "six blocks over 7 blocks", dit_attention_all },
     { "dit.cross", "block over text", dit_cross },
     { "dit.output", "projection, gate, residual", dit_output },
     { "dit.ffn", "norm, two products, GELU", dit_ffn },

@@ -50,7 +50,7 @@ out:
 
 static int copies_of(const struct bench_subject *b)
 {
-    return b->threads * 2 <= pool_cpus() ? 2 : 1;
+    return !b->alone && b->threads * 2 <= pool_cpus() ? 2 : 1;
 }
 
 /* [all] A pass, on all ranks at once; known to rank 0. */
@@ -89,11 +89,17 @@ static status time_pictures(struct cost_parts *out, const struct bench_subject *
     return ST_OK;
 }
 
-status bench_job(struct cost_parts *out, const struct job_model *m,
-                 const struct kern_backend *backend, int threads, struct comm *world)
+status bench_job(struct cost_parts *out, const struct job_model *m, const struct backend *backend,
+                 int threads, struct comm *world)
 {
     struct dit_config const dit = job_model_dit(m);
-    struct bench_subject b = { .model = m, .backend = backend, .threads = threads };
+    struct bench_subject b = { .model = m,
+                               .backend = backend->kern,
+                               .determinism = backend->determinism,
+                               .threads = threads,
+                               .device = world_device(world, backend->devices),
+                               .clock = backend->devices ? clock_seconds : clock_thread_seconds,
+                               .alone = backend->devices > 0 };
     struct kern_ctx *ctx = NULL;
     struct dit *model = NULL;
     status st = ST_OK;
@@ -103,13 +109,13 @@ status bench_job(struct cost_parts *out, const struct job_model *m,
         TRY_OUT(bench_text(&b, &out->text));
         log_info("bench: text %.4g s", out->text);
     }
-    TRY_OUT(backend->open(&ctx, &(struct kern_config){ .threads = threads }));
+    TRY_OUT(b.backend->open(&ctx, &(struct kern_config){ .threads = threads, .device = b.device }));
     TRY_OUT(dit_open(&model, &dit, ctx));
     b.dit = model;
     TRY_OUT(time_passes(out, &b, world));
     if (world->rank == 0) TRY_OUT(time_pictures(out, &b));
 out:
     dit_close(&model);
-    if (ctx) backend->close(&ctx);
+    if (ctx) b.backend->close(&ctx);
     return st;
 }

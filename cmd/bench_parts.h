@@ -3,15 +3,18 @@
 #define BENCH_PARTS_H
 
 #include "cmd/job_model.h"
-#include "kernels/kern.h"
+#include "pipeline/line.h"
 
 enum { BENCH_RUNS = 5 };
 
 struct bench_subject {
     const struct job_model *model;
     const struct kern_backend *backend;
+    enum line_determinism determinism;
     const struct dit *dit; /* loaded; NULL for the text */
-    int threads;
+    int threads, device;   /* see kern_config */
+    double (*clock)(void); /* seconds that count */
+    bool alone;            /* a card: one copy at a time */
 };
 
 /* Seconds of one, [0]; of a pass also of one with no keys but the block's own, [1].

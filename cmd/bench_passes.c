@@ -1,31 +1,9 @@
-#include "base/clock.h"
 #include "cmd/bench_parts.h"
+#include "cmd/bench_silent.h"
 #include "pipeline/line.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-/* ---- the other ranks of the line, who say nothing and take everything ------------- */
-
-static status start(struct comm *c, const struct comm_part *parts, int count)
-{
-    (void)c, (void)parts, (void)count;
-    return ST_OK;
-}
-
-static status finish(struct comm *c)
-{
-    (void)c;
-    return ST_OK;
-}
-
-static status agree(struct comm *c, status mine)
-{
-    (void)c;
-    return mine;
-}
-
-static const struct comm_ops silent = { .start = start, .finish = finish, .agree = agree };
 
 /* ---- a line that asks for nothing ------------------------------------------------- */
 
@@ -78,8 +56,10 @@ static status make_clips(struct timeline *t, const struct key_policy *p)
     return timeline_make(t, p, blocks, COUNT_OF(blocks));
 }
 
-static status time_ticks(struct line *line, const struct job_model *m, int stage, double seconds[2])
+static status time_ticks(struct line *line, const struct bench_subject *b, struct kern_ctx *ctx,
+                         int stage, double seconds[2])
 {
+    const struct job_model *const m = b->model;
     struct line_io const io = { .arg = (void *)(uintptr_t)m,
                                 .noise = noise,
                                 .context_id = context_id,
@@ -95,9 +75,10 @@ static status time_ticks(struct line *line, const struct job_model *m, int stage
     for (int64_t tick = 0; runs[1] < BENCH_RUNS; tick++) {
         struct place const at = timeline_at(&t, tick, stage);
         bool const alone = at.clip > 0;
-        double const begin = clock_thread_seconds();
+        double const begin = b->clock();
         TRY_OUT(line_tick(line));
-        double const spent = clock_thread_seconds() - begin;
+        TRY_OUT(b->backend->sync(ctx));
+        double const spent = b->clock() - begin;
         if (at.clip < 0 || (alone ? at.block > 0 : at.block < steady_from(&m->policy))) continue;
         if (runs[alone] < BENCH_RUNS) run[alone][runs[alone]++] = spent;
     }
@@ -113,11 +94,12 @@ static status time_stage(const struct bench_subject *b, int stage, double second
     int const stages = m->schedule.levels + 1;
     int const nodes[SPLIT_RANKS] = { 0 };
     struct comm comm = {
-        .ops = &silent, .rank = stage, .size = stages, .node = nodes, .deadline_s = 60
+        .ops = &bench_silent, .rank = stage, .size = stages, .node = nodes, .deadline_s = 60
     };
     struct line_config c = { .model = b->dit,
                              .schedule = &m->schedule,
                              .policy = m->policy,
+                             .determinism = b->determinism,
                              .latent_h = m->latent_h,
                              .latent_w = m->latent_w,
                              .contexts = 1,
@@ -125,10 +107,12 @@ static status time_stage(const struct bench_subject *b, int stage, double second
     struct line *line = NULL;
     status st = ST_OK;
 
-    TRY(b->backend->open(&c.ctx, &(struct kern_config){ .threads = b->threads }));
+    TRY(b->backend->open(&c.ctx, &(struct kern_config){ .threads = b->threads,
+                                                        .device = b->device,
+                                                        .strict = b->determinism == LINE_STRICT }));
     TRY_OUT(split_make(&c.split, stages, stages));
     TRY_OUT(line_open(&line, &c));
-    TRY_OUT(time_ticks(line, m, stage, seconds));
+    TRY_OUT(time_ticks(line, b, c.ctx, stage, seconds));
 out:
     line_close(&line);
     b->backend->close(&c.ctx);

@@ -40,6 +40,7 @@ static status open_vae(struct vae **out, const struct bench_subject *b)
 {
     return vae_open(out, &(struct vae_config){ .backend = b->backend,
                                                .threads = b->threads,
+                                               .device = b->device,
                                                .precision = b->model->act,
                                                .latent_h = b->model->latent_h,
                                                .latent_w = b->model->latent_w,
@@ -57,9 +58,9 @@ status bench_decode(const struct bench_subject *b, double seconds[2])
     TRY_OUT(open_vae(&vae, b));
     TRY_OUT(vae_decode(vae, k.latent, k.frames, k.rgb, &k.pictures)); /* a clip's first */
     for (int i = 0; i < BENCH_RUNS; i++) {
-        double const begin = clock_thread_seconds();
+        double const begin = b->clock();
         TRY_OUT(vae_decode(vae, k.latent, k.frames, k.rgb, &k.pictures));
-        run[i] = clock_thread_seconds() - begin;
+        run[i] = b->clock() - begin;
     }
     *seconds = bench_median(run, BENCH_RUNS);
 out:

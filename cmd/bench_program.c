@@ -92,24 +92,27 @@ static void moved(struct program *p, const struct tensor *a, const struct tensor
     p->bytes += (double)tensor_bytes(a) + (double)tensor_bytes(b);
 }
 
+static double product(const struct tensor *x, const struct kern_weight *w)
+{
+    return 2.0 * (double)tensor_count(x) * (double)w->t.dim[0];
+}
+
 void program_linear(struct program *p, const struct kern_linear *a)
 {
-    p->flops += 2.0 * (double)tensor_count(a->x) * (double)a->w->t.dim[0];
+    p->flops += product(a->x, a->w);
     keep_linear(p, a);
 }
 
 void program_linear_norm(struct program *p, const struct kern_linear_norm *a)
 {
-    p->flops += 2.0 * (double)tensor_count(a->linear.x) * (double)a->linear.w->t.dim[0];
+    p->flops += product(a->linear.x, a->linear.w);
     keep_linear_norm(p, a);
 }
 
 void program_qkv(struct program *p, const struct kern_qkv *a)
 {
-    const struct kern_projection *const all[] = { &a->q, &a->k, &a->v };
-
-    for (int i = 0; i < COUNT_OF(all); i++)
-        if (all[i]->out) p->flops += 2.0 * (double)tensor_count(a->x) * (double)all[i]->w->t.dim[0];
+    p->flops +=
+        (a->q.out ? product(a->x, a->q.w) : 0) + product(a->x, a->k.w) + product(a->x, a->v.w);
     keep_qkv(p, a);
 }
 
@@ -167,12 +170,14 @@ static status run_step(struct kern_ctx *ctx, const struct step *s)
     return ST_OK;
 }
 
-status program_run(const struct program *p)
+status program_queue(const struct program *p)
 {
     if (p->st != ST_OK) return p->st;
     for (int i = 0; i < p->steps; i++) TRY(run_step(p->ctx, &p->step[i]));
-    return p->ctx->backend->sync(p->ctx);
+    return ST_OK;
 }
+
+status program_wait(const struct program *p) { return p->ctx->backend->sync(p->ctx); }
 
 void program_free(struct program *p)
 {

@@ -16,6 +16,7 @@ status bench_text(const struct bench_subject *b, double *seconds)
                                    .tokenizer_path = m->card.tokenizer,
                                    .text_len = m->shape.text_len,
                                    .backend = b->backend,
+                                   .device = b->device,
                                    .threads = b->threads,
                                    .precision = m->act };
     double const begin = clock_seconds();

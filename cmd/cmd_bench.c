@@ -3,21 +3,21 @@
 #include "base/pool.h"
 #include "base/text.h"
 #include "cmd/bench.h"
-#include "cmd/bench_file.h"
-#include "cmd/bench_job.h"
+#include "cmd/bench_for.h"
 #include "cmd/bench_model.h"
 #include "cmd/cmd.h"
 #include "cmd/opts.h"
-#include "cmd/world.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { RUNS_MIN = 3, RUNS_MAX = 200, DEADLINE_S = 86400 /* of ranks that wait */ };
-static const double burst_s = 0.25; /* one measurement lasts about this long */
+enum { RUNS_MIN = 3, RUNS_MAX = 200, QUEUED_MAX = 64 };
+static const double burst_s = 0.25;  /* one measurement lasts about this long */
+static const double queue_s = 0.005; /* runs that are queued before one wait */
 
 struct bench {
+    struct backend backend;
     struct kern_ctx *ctx;
     const struct bench_size *size;
     enum dtype act;
@@ -32,19 +32,32 @@ static int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Median of one burst of runs, after one that is not counted. */
+/* Seconds of one of n runs that are queued one behind another and waited for once: what
+ * queueing and waiting take is not the operations'. A processor runs each at once. */
+static status time_runs(const struct program *p, int n, double *seconds)
+{
+    double const start = clock_seconds();
+
+    for (int i = 0; i < n; i++) TRY(program_queue(p));
+    TRY(program_wait(p));
+    *seconds = (clock_seconds() - start) / n;
+    return ST_OK;
+}
+
+/* Median of one burst, after runs that are not counted. */
 static status time_program(const struct program *p, double *median)
 {
-    double run[RUNS_MAX];
+    double run[RUNS_MAX], one;
     int n = 0;
 
-    TRY(program_run(p));
+    TRY(time_runs(p, 1, &one));
+    TRY(time_runs(p, 1, &one));
+    int const queued = one * QUEUED_MAX < queue_s ? QUEUED_MAX
+                       : one < queue_s            ? (int)(queue_s / one)
+                                                  : 1;
     for (double const end = clock_seconds() + burst_s;
-         n < RUNS_MIN || (n < RUNS_MAX && clock_seconds() < end);) {
-        double const start = clock_seconds();
-        TRY(program_run(p));
-        run[n++] = clock_seconds() - start;
-    }
+         n < RUNS_MIN || (n < RUNS_MAX && clock_seconds() < end);)
+        TRY(time_runs(p, queued, &run[n++]));
     qsort(run, (size_t)n, sizeof *run, by_size);
     *median = run[n / 2];
     return ST_OK;
@@ -54,6 +67,7 @@ static status time_program(const struct program *p, double *median)
 struct work {
     const char *name, *what;
     double flops, bytes, s;
+    uint64_t card; /* bytes of the card's memory that are taken; 0: not looked at */
 };
 
 static void print_row(const struct bench *b, const struct work *w)
@@ -63,9 +77,9 @@ static void print_row(const struct bench *b, const struct work *w)
 
     if (b->json)
         printf("{\"name\": \"%s\", \"size\": \"%s\", \"precision\": \"%s\", \"threads\": %d, "
-               "\"ms\": %.4f, \"gflop\": %.4f, \"percent_of_roof\": %.1f}\n",
+               "\"ms\": %.4f, \"gflop\": %.4f, \"percent_of_roof\": %.1f, \"card_mib\": %.0f}\n",
                w->name, b->size->name, b->act == DT_F32 ? "f32" : "bf16", b->ctx->threads,
-               w->s * 1e3, w->flops * 1e-9, of_roof);
+               w->s * 1e3, w->flops * 1e-9, of_roof, (double)w->card / (1 << 20));
     else if (w->flops > 0)
         printf("%-16s %-36s %9.3f ms %8.0f GFLOP/s %4.0f %%\n", w->name, w->what, w->s * 1e3, rate,
                of_roof);
@@ -87,26 +101,34 @@ static status time_case(struct bench *b, const struct bench_case *c)
     status const st = p->st == ST_OK ? time_program(p, &s) : p->st;
     if (st == ST_OK) {
         if (!strcmp(c->name, "roof")) b->roof = p->flops / s;
-        print_row(b, &(struct work){ c->name, c->what, p->flops, p->bytes, s });
+        print_row(
+            b,
+            &(struct work){
+                .name = c->name, .what = c->what, .flops = p->flops, .bytes = p->bytes, .s = s });
     }
     program_free(p);
     free(p);
     return st;
 }
 
-enum { ROW_RUNS = 3 };
-
 static status time_row(struct bench *b, const struct bench_row *row)
 {
-    struct bench_model_config const c = {
-        .dir = b->model, .backend = b->ctx->backend, .threads = b->ctx->threads, .precision = b->act
-    };
-    double s[ROW_RUNS], flop;
+    struct bench_model_config const c = { .dir = b->model,
+                                          .backend = &b->backend,
+                                          .threads = b->ctx->threads,
+                                          .precision = b->act,
+                                          .latent_h = b->size->latent_h,
+                                          .latent_w = b->size->latent_w };
+    struct bench_result r = { .flop = 0 };
 
     if (!b->model) return fail(ST_ARG, "bench: %s needs --model DIR", row->name);
-    TRY(row->time(&c, s, ROW_RUNS, &flop));
-    qsort(s, ROW_RUNS, sizeof *s, by_size);
-    print_row(b, &(struct work){ row->name, row->what, flop, 0, s[ROW_RUNS / 2] });
+    TRY(row->time(&c, &r));
+    qsort(r.seconds, BENCH_ROW_RUNS, sizeof *r.seconds, by_size);
+    print_row(b, &(struct work){ .name = row->name,
+                                 .what = row->what,
+                                 .flops = r.flop,
+                                 .s = r.seconds[BENCH_ROW_RUNS / 2],
+                                 .card = r.card });
     return ST_OK;
 }
 
@@ -152,79 +174,21 @@ static status list(void)
     return ST_OK;
 }
 
-static void print_parts(struct text *out, const struct cost_parts *p)
-{
-    text_addf(out, "%-16s %9.4g s, %.4g s alone\n", "noise pass", p->noise, p->noise_alone);
-    text_addf(out, "%-16s %9.4g s, %.4g s alone\n", "clean pass", p->clean, p->clean_alone);
-    text_addf(out, "%-16s %9.4g s\n", "decode a block", p->decode);
-    text_addf(out, "%-16s %9.4g s\n", "encode a block", p->encode);
-    text_addf(out, "%-16s %9.4g s\n", "first prompt", p->text);
-    text_addf(out, "%-16s %9.4g GB/s, %.4g us\n", "rank to rank", p->link * 1e-9, p->latency * 1e6);
-    text_addf(out, "%-16s %9.4g ns a byte, %.4g us a tensor, of processors\n", "", p->byte * 1e9,
-              p->message * 1e6);
-}
-
-/* The speeds of one job, for `plan`. */
-struct request {
-    char *job;
-    const struct kern_backend *backend;
-    const char *precision; /* "job", "f32", "bf16" */
-    int threads;
-    bool json;
-};
-
-static status print_speeds(const struct request *r, const struct cost_parts *parts,
-                           const struct job_model *m)
-{
-    struct text out = { 0 };
-    status st = ST_OK;
-
-    if (r->json) TRY_OUT(bench_file_print(&out, parts, m, r->backend));
-    else print_parts(&out, parts);
-    if (out.failed) st = fail(ST_NOMEM, "no memory to print the speeds");
-    else fputs(out.s, stdout);
-    if (st == ST_OK && fflush(stdout)) st = fail(ST_IO, "cannot print the speeds");
-out:
-    text_free(&out);
-    return st;
-}
-
-/* [all] Everyone measures, rank 0 tells. */
-static status bench_for(struct comm *world, void *arg)
-{
-    const struct request *const r = arg;
-    const char *const precision = strcmp(r->precision, "job") != 0 ? r->precision : NULL;
-    struct job_model m;
-    struct cost_parts parts;
-    status st = ST_OK;
-
-    if (world->size > ROLES_RANKS)
-        return fail(ST_ARG, "bench: %d ranks; 1 to %d are allowed", world->size, ROLES_RANKS);
-    TRY_OUT(job_model_open(&m, &r->job, 1, precision));
-    TRY_OUT(bench_job(&parts, &m, r->backend, r->threads, world));
-    TRY_OUT(bench_link(&parts, &m, world));
-    if (world->rank == 0) TRY_OUT(print_speeds(r, &parts, &m));
-out:
-    job_model_close(&m);
-    return st;
-}
-
 status cmd_bench(int argc, char **argv)
 {
-    const char *backend = "cpu", *size = "small", *precision = "job", *model = NULL;
-    const char *job = NULL;
+    const char *size = "small", *precision = "job", *model = NULL, *job = NULL;
+    struct backend_wish wish = { 0 };
     int threads = pool_cpus();
     bool help, json = false, on_demand = false, names = false;
     struct opt const table[] = {
         { "size", OPT_CHOICE, &size, .value = "NAME", .help = "shapes of the models",
-          .choices = "small|middle" },
+          .choices = bench_size_names },
         { "precision", OPT_CHOICE, &precision, .value = "NAME",
           .help = "what products are computed in; job: as --for says, else bf16",
           .choices = "job|f32|bf16" },
         { "threads", OPT_INT, &threads, .value = "N", .help = "threads to compute with", .min = 1,
           .max = 1024 },
-        { "backend", OPT_CHOICE, &backend, .value = "NAME", .help = "what computes",
-          .choices = kern_backend_names() },
+        BACKEND_OPTIONS(wish),
         { "model", OPT_TEXT, &model, .value = "DIR",
           .help = "time whole parts of this model too (make_model)" },
         { "for", OPT_TEXT, &job, .value = "JOB.yaml",
@@ -248,18 +212,19 @@ status cmd_bench(int argc, char **argv)
     if (names) return list();
     opts_print(&o);
     if (job && argc > 1) return fail(ST_ARG, "bench: one of CASE and --for is allowed");
+    TRY(backend_choose(&b.backend, &wish));
+    backend_print(&b.backend);
     if (job)
-        return world_run(&(struct world_options){ .ranks = 1, .deadline_s = DEADLINE_S }, bench_for,
-                         &(struct request){ .job = (char *)(uintptr_t)job,
-                                            .backend = kern_backend_find(backend),
-                                            .precision = precision,
-                                            .threads = threads,
-                                            .json = json });
+        return bench_for(&(struct bench_for){ .job = (char *)(uintptr_t)job,
+                                              .backend = &b.backend,
+                                              .precision = precision,
+                                              .threads = threads,
+                                              .json = json });
     b.json = json || on_demand;
     b.size = bench_size_find(size);
     b.model = model;
     b.act = strcmp(precision, "f32") ? DT_BF16 : DT_F32;
-    TRY(kern_backend_find(backend)->open(&b.ctx, &(struct kern_config){ .threads = threads }));
+    TRY(b.backend.kern->open(&b.ctx, &(struct kern_config){ .threads = threads }));
     status const st = on_demand ? answer(&b) : run(&b, argc - 1, argv + 1);
     b.ctx->backend->close(&b.ctx);
     return st;

@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 static void (*const checks[])(struct doctor *) = {
-    doctor_libraries, doctor_cpu, doctor_memory, doctor_limits, doctor_disk, doctor_media,
+    doctor_cpu, doctor_memory, doctor_card, doctor_limits, doctor_disk, doctor_media,
 };
 
 void doctor_say(struct doctor *d, enum doctor_grade grade, const char *what, const char *fmt, ...)

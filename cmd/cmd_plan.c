@@ -1,5 +1,6 @@
 /* cmd_plan.c - what a world would do with jobs: roles, memory, speed. */
 #include "base/log.h"
+#include "cmd/backend.h"
 #include "cmd/bench_file.h"
 #include "cmd/cmd.h"
 #include "cmd/opts.h"
@@ -11,7 +12,8 @@
 
 struct plan_options {
     const char *topo; /* NULL: this machine */
-    const char *bench, *goal, *backend, *precision, *determinism;
+    const char *bench, *goal, *precision;
+    struct backend_wish backend;
     int ranks, ranks_per_line, decode_ranks, rank_to_try;
     bool cross_nodes, json;
 };
@@ -83,12 +85,14 @@ static status make_plan(struct plan_view *v, const struct plan_options *o, char 
                         int count)
 {
     const char *const precision = strcmp(o->precision, "job") != 0 ? o->precision : NULL;
+    struct backend backend;
     struct plan again;
 
     TRY(read_topo(v, o));
     TRY(job_model_open(&v->model, jobs, count, precision));
-    TRY(plan_bytes_open(&v->bytes, &v->model, kern_backend_find(o->backend),
-                        strcmp(o->determinism, "batch") ? LINE_STRICT : LINE_BATCH));
+    TRY(backend_plan(&backend, &o->backend, v->cost.topo.kind == TOPO_GPU));
+    TRY(plan_bytes_open(&v->bytes, &v->model, backend.kern, backend.determinism));
+    v->bytes.cards = v->cost.topo.kind == TOPO_GPU;
     struct cost_facts const facts = job_model_facts(&v->model);
     TRY(cost_facts_shape(&v->cost.shape, &facts));
     v->cost.shape.clips = v->model.clips;
@@ -155,11 +159,9 @@ out:
 
 status cmd_plan(int argc, char **argv)
 {
-    struct plan_options p = { .goal = "throughput",
-                              .backend = "cpu",
-                              .precision = "job",
-                              .decode_ranks = -1,
-                              .rank_to_try = -1 };
+    struct plan_options p = {
+        .goal = "throughput", .precision = "job", .decode_ranks = -1, .rank_to_try = -1
+    };
     struct opt const table[] = {
         { "topo", OPT_TEXT, &p.topo, .value = "TEXT",
           .help = "machines, \"node:2 gpu:8 nvlink mem:80GiB ib:400\" or \"cpu:2 threads:1\"; "
@@ -177,13 +179,9 @@ status cmd_plan(int argc, char **argv)
           .choices = "throughput|latency" },
         { "bench", OPT_TEXT, &p.bench, .value = "FILE",
           .help = "speeds that `bench --for JOB --json` printed; else they are estimated" },
-        { "backend", OPT_CHOICE, &p.backend, .value = "NAME", .help = "what would compute",
-          .choices = kern_backend_names() },
+        BACKEND_OPTIONS(p.backend),
         { "precision", OPT_CHOICE, &p.precision, .value = "TYPE",
           .help = "of weights and activations", .choices = "job|f32|bf16" },
-        { "determinism", OPT_CHOICE, &p.determinism, .value = "CLASS",
-          .help = "a rank's blocks one by one, or in one batch; else as the backend likes",
-          .choices = "strict|batch" },
         { "try", OPT_INT, &p.rank_to_try, .value = "RANK",
           .help = "load and open what this rank would hold, and compare; -1: none", .min = -1,
           .max = ROLES_RANKS - 1 },
@@ -205,7 +203,6 @@ status cmd_plan(int argc, char **argv)
     if (argc < 2) return fail(ST_ARG, "plan needs at least one JOB.yaml; see --help");
     if (p.json && p.rank_to_try >= 0)
         return fail(ST_ARG, "plan: one of --json and --try is allowed");
-    if (!p.determinism) p.determinism = kern_backend_find(p.backend)->batches ? "batch" : "strict";
     opts_print(&o);
     return plan(&p, argv + 1, argc - 1);
 }

@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "base/pool.h"
 #include "base/text.h"
+#include "cmd/backend.h"
 #include "cmd/cmd.h"
 #include "cmd/opts.h"
 #include "cmd/render_alike.h"
@@ -186,7 +187,11 @@ static status render_rank_main(struct comm *world, void *arg)
     const struct render *const r = arg;
     const struct render_options *const o = r->o;
     struct render_rank rank = {
-        .o = o, .world = world, .threads = threads_of(world, o), .store = r->store
+        .o = o,
+        .world = world,
+        .threads = threads_of(world, o),
+        .device = world_device(world, o->devices),
+        .store = r->store,
     };
     struct watch_config const watch = { .expired = hung, .arg = world };
     double const usual = world->deadline_s;
@@ -243,13 +248,14 @@ static char *default_cache(void)
 status cmd_render(int argc, char **argv)
 {
     char *const home_cache = default_cache();
-    const char *backend = "cpu", *precision = "job", *cache = home_cache;
+    const char *precision = "job", *cache = home_cache;
+    struct backend_wish wish = { 0 };
+    struct backend backend;
     const char *trace = NULL, *report = NULL, *aim = "throughput";
     int ranks = 1, per_line = 0, decode = -1, threads = 0, deadline = 3600, stall = 120;
     bool no_cache = false, cross_nodes = false;
     struct opt const table[] = {
-        { "backend", OPT_CHOICE, &backend, .value = "NAME", .help = "what computes",
-          .choices = kern_backend_names() },
+        BACKEND_OPTIONS(wish),
         { "precision", OPT_CHOICE, &precision, .value = "TYPE",
           .help = "of weights and activations", .choices = "job|f32|bf16" },
         { "ranks", OPT_INT, &ranks, .value = "N",
@@ -302,9 +308,14 @@ status cmd_render(int argc, char **argv)
         goto out;
     }
     opts_print(&o);
+    TRY_OUT(backend_choose(&backend, &wish));
+    backend_print(&backend);
 
     struct render_options const options = {
-        .backend = kern_backend_find(backend),
+        .backend = backend.kern,
+        .determinism = backend.determinism,
+        .device = backend.device,
+        .devices = backend.devices,
         .precision = strcmp(precision, "job") ? precision : NULL,
         .threads = threads,
         .ranks_per_line = per_line,
@@ -319,7 +330,9 @@ status cmd_render(int argc, char **argv)
         .stop = stopped,
         .stop_asked = asked,
     };
-    struct world_options const world = { .ranks = ranks, .deadline_s = deadline };
+    struct world_options const world = { .ranks = ranks,
+                                         .deadline_s = deadline,
+                                         .devices = backend.devices };
     TRY_OUT(render(argv + 1, argc - 1, &world, &options));
 out:
     free(home_cache);

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/pool.h"
 #include "base/text.h"
+#include "cmd/backend.h"
 #include "cmd/cmd.h"
 #include "cmd/opts.h"
 #include "cmd/verify.h"
@@ -153,7 +154,7 @@ static status run_kind(struct verify_case *c, const char *what, int *bad)
     } kinds[] = { { "vae", verify_vae, "decoded" },
                   { "text", verify_text, "prompt_embeds" },
                   { "tokenizer", verify_tokenizer, NULL } };
-    const char *const kind = json_string_value(json_object_get(c->json, "kind"));
+    const char *const kind = json_tree_text(json_tree_member(c->json, "kind"));
 
     /* A tokenizer case holds its prompts and ids in case.json. */
     if (kind && strcmp(kind, "tokenizer") && (!c->inputs || !c->expected))
@@ -182,18 +183,13 @@ static status open_case(struct verify_case *c)
     } const files[] = { { &c->inputs, "inputs.safetensors" },
                         { &c->expected, "expected.safetensors" } };
     char *const path = path_join(c->dir, "case.json");
-    json_error_t where;
     char *text = NULL;
     size_t len;
     status st = ST_OK;
 
     if (!path) return fail(ST_NOMEM, "%s: no memory for its name", c->dir);
     TRY_OUT(file_read(path, CASE_BYTES, &text, &len));
-    c->json = json_loadb(text, len, JSON_REJECT_DUPLICATES, &where);
-    if (!c->json) {
-        st = fail(ST_FORMAT, "%s:%d:%d: %s", path, where.line, where.column, where.text);
-        goto out;
-    }
+    TRY_OUT(json_tree_read(&c->json, text, len, path));
     for (int i = 0; i < COUNT_OF(files); i++) {
         char *const file = path_join(c->dir, files[i].name);
         if (!file) st = fail(ST_NOMEM, "%s: no memory for its name", c->dir);
@@ -220,12 +216,13 @@ out:
     drop_computed(&c.computed);
     weights_close(&c.inputs);
     weights_close(&c.expected);
-    json_decref(c.json);
+    json_tree_free(&c.json);
     return st;
 }
 
 struct verify {
     struct verify_options o;
+    int devices;
     char **cases;
     int count;
     const char *out;
@@ -239,6 +236,7 @@ static status verify_main(struct comm *world, void *arg)
 
     log_set_rank(world->size > 1 ? world->rank : -1);
     o.world = world;
+    o.device = world_device(world, v->devices);
     o.threads = o.threads > world->size ? o.threads / world->size : 1;
     for (int i = 0; i < v->count; i++) TRY(run_case(v->cases[i], &o, v->out, &bad));
     if (world->rank == 0 && fflush(stdout)) return fail(ST_IO, "verify: cannot print the results");
@@ -252,11 +250,12 @@ static status verify_main(struct comm *world, void *arg)
 
 status cmd_verify(int argc, char **argv)
 {
-    const char *backend = "cpu", *precision = "f32", *out = NULL;
+    const char *precision = "f32", *out = NULL;
+    struct backend_wish wish = { 0 };
+    struct backend backend;
     int ranks = 1, threads = pool_cpus(), deadline = 600;
     struct opt const table[] = {
-        { "backend", OPT_CHOICE, &backend, .value = "NAME", .help = "what computes",
-          .choices = kern_backend_names() },
+        BACKEND_OPTIONS(wish),
         { "precision", OPT_CHOICE, &precision, .value = "TYPE",
           .help = "of weights and activations", .choices = "f32|bf16" },
         { "ranks", OPT_INT, &ranks, .value = "N",
@@ -285,15 +284,21 @@ status cmd_verify(int argc, char **argv)
     if (out && argc > 2)
         return fail(ST_ARG, "--out takes one case at a time; %d were given", argc - 1);
     opts_print(&o);
+    TRY(backend_choose(&backend, &wish));
+    backend_print(&backend);
 
     struct verify v = {
-        .o = { .backend = kern_backend_find(backend),
+        .devices = backend.devices,
+        .o = { .backend = backend.kern,
+               .determinism = backend.determinism,
                .precision = strcmp(precision, "f32") ? DT_BF16 : DT_F32,
                .threads = threads },
         .cases = argv + 1,
         .count = argc - 1,
         .out = out,
     };
-    return world_run(&(struct world_options){ .ranks = ranks, .deadline_s = deadline }, verify_main,
-                     &v);
+    return world_run(&(struct world_options){ .ranks = ranks,
+                                              .deadline_s = deadline,
+                                              .devices = backend.devices },
+                     verify_main, &v);
 }

@@ -20,11 +20,11 @@ struct doctor {
 void doctor_say(struct doctor *d, enum doctor_grade grade, const char *what, const char *fmt, ...)
     PRINTF_LIKE(4, 5);
 
-void doctor_libraries(struct doctor *d); /* doctor_machine.c */
-void doctor_cpu(struct doctor *d);
+void doctor_cpu(struct doctor *d); /* doctor_machine.c */
 void doctor_memory(struct doctor *d);
 void doctor_limits(struct doctor *d);
+void doctor_card(struct doctor *d);  /* doctor_card.c */
 void doctor_disk(struct doctor *d);  /* doctor_disk.c */
-void doctor_media(struct doctor *d); /* doctor_media.c */
+void doctor_media(struct doctor *d); /* doctor_media.c; doctor_media_none.c */
 
 #endif /* DOCTOR_H */

@@ -1,7 +1,6 @@
 #include "base/pool.h"
 #include "base/version.h"
 #include "cmd/doctor.h"
-#include "jobs/clip.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -10,13 +9,6 @@
 #include <unistd.h>
 
 static double gib(double bytes) { return bytes / (1 << 30); }
-
-void doctor_libraries(struct doctor *d)
-{
-    char tree[TREE_LIBRARY], clip[CLIP_LIBRARY];
-
-    doctor_say(d, DOCTOR_OK, "libraries", "%s, %s", tree_library(tree), clip_library(clip));
-}
 
 /* The value of "key : value" or "key:  value" in one of the kernel's lists. */
 static bool list_value(const char *path, const char *key, char *value, size_t size)

@@ -1,11 +1,13 @@
-/* doctor_media.c - the encoders, each tried once. */
+/* doctor_media.c - the libraries that read jobs and write films; the encoders, each tried once. */
 #include "cmd/doctor.h"
+#include "jobs/clip.h"
 #include "pipeline/codec.h"
 
 void doctor_media(struct doctor *d)
 {
-    char libs[CODEC_LIBS];
+    char tree[TREE_LIBRARY], clip[CLIP_LIBRARY], libs[CODEC_LIBS];
 
+    doctor_say(d, DOCTOR_OK, "libraries", "%s, %s", tree_library(tree), clip_library(clip));
     doctor_say(d, DOCTOR_OK, "video", "%s", codec_libs(libs));
     for (int i = 0; i < codec_count(); i++) {
         const struct codec *const c = codec_at(i);

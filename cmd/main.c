@@ -1,9 +1,8 @@
-/* main.c - the command table. Each command is one file, cmd/cmd_NAME.c. */
+/* main.c - begin, find the command in cmd_table_*.c, run it. */
 #include "base/log.h"
 #include "base/version.h"
-#include "cmd/cmd.h"
+#include "cmd/cmd_table.h"
 #include "comm/comm.h"
-#include "pipeline/codec.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -12,23 +11,13 @@
 #include <string.h>
 #include <unistd.h>
 
-static const struct cmd cmds[] = {
-    { "render", "render the clips of jobs, until all are done", cmd_render },
-    { "check", "validate jobs and model cards, print the expanded plan", cmd_check },
-    { "plan", "what each rank of a world would do, hold and exchange, and how fast", cmd_plan },
-    { "verify", "run golden cases and print how far the results are off", cmd_verify },
-    { "inspect", "list the tensors of a checkpoint: names, shapes, dtypes, bytes, a hash",
-      cmd_inspect },
-    { "bench", "time operations, layers and whole parts of a model", cmd_bench },
-    { "doctor", "look at this machine: what stands in the way of a render", cmd_doctor },
-};
-
 static void usage(FILE *to)
 {
     fputs("rollmill renders long videos block by block, on a line of denoising stages.\n\n"
           "usage: rollmill COMMAND [options]     rollmill COMMAND --help\n\n",
           to);
-    for (int i = 0; i < COUNT_OF(cmds); i++) fprintf(to, "  %-9s %s\n", cmds[i].name, cmds[i].what);
+    for (int i = 0; i < cmd_table_count; i++)
+        fprintf(to, "  %-9s %s\n", cmd_table[i].name, cmd_table[i].what);
 }
 
 /* ROLLMILL_LOG: quiet, warn, info or debug; debug shows the path of an error. */
@@ -68,7 +57,7 @@ int main(int argc, char **argv)
         cmd_report(ST_ARG);
         return cmd_exit_code(ST_ARG);
     }
-    codec_quiet();
+    cmd_table_begin();
     log_set_rank(comm_launched_rank());
     if (argc < 2) {
         usage(stderr);
@@ -82,9 +71,9 @@ int main(int argc, char **argv)
         usage(stdout);
         return EXIT_SUCCESS;
     }
-    for (int i = 0; i < COUNT_OF(cmds); i++) {
-        if (strcmp(argv[1], cmds[i].name)) continue;
-        status const st = cmds[i].run(argc - 1, argv + 1);
+    for (int i = 0; i < cmd_table_count; i++) {
+        if (strcmp(argv[1], cmd_table[i].name)) continue;
+        status const st = cmd_table[i].run(argc - 1, argv + 1);
         if (comm_launched_rank() <= 0) cmd_report(st); /* wrong usage is the same on all */
         return cmd_exit_code(st);
     }

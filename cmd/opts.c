@@ -17,7 +17,9 @@ static void print_help(const struct opts *o)
         int const n = printf("  --%s%s%s", p->name, p->value ? " " : "", p->value ? p->value : "");
         printf("%*s%s", n < 26 ? 26 - n : 1, "", p->help);
         if (p->type == OPT_INT) printf(" (%d to %d, default %d)", p->min, p->max, *(int *)p->to);
-        if (p->type == OPT_CHOICE) printf(" (%s, default %s)", p->choices, *(const char **)p->to);
+        if (p->type == OPT_CHOICE && !*(const char **)p->to) printf(" (%s)", p->choices);
+        else if (p->type == OPT_CHOICE)
+            printf(" (%s, default %s)", p->choices, *(const char **)p->to);
         if (p->type == OPT_TEXT && *(const char **)p->to)
             printf(" (default %s)", *(const char **)p->to);
         putchar('\n');

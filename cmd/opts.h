@@ -14,7 +14,7 @@ enum opt_type {
     OPT_FLAG,   /* bool *: set to true            */
     OPT_INT,    /* int *: min..max                */
     OPT_TEXT,   /* const char **: as given        */
-    OPT_CHOICE, /* const char **: one of `choices` */
+    OPT_CHOICE, /* const char **: one of `choices`, or NULL if it was not given */
 };
 
 struct opt {

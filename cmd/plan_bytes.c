@@ -167,17 +167,24 @@ void plan_bytes_rank(struct plan_rank_bytes *out, const struct plan_bytes *b, co
     const struct role_at *const at = &r->rank[rank];
     int const chain = r->line[at->line].decode_ranks;
 
+    uint64_t staging = 0;
+
     *out = (struct plan_rank_bytes){ 0 };
     if (at->role == ROLE_LINE) add_line(out, b, r->line[at->line].ranks, at->place);
-    if (plan_decodes(r, rank, b->model->schedule.levels + 1))
+    if (plan_decodes(r, rank, b->model->schedule.levels + 1)) {
         add_decoder(out, b, (uint64_t)at->lines, chain, chain > 0 ? at->place : 0);
+        staging = b->vae[chain][chain > 0 ? at->place : 0].staging;
+    }
     for (int i = 0; i < PLAN_ARENAS; i++) out->all += out->arena[i];
+    out->card = out->all - out->arena[PLAN_HOST] - out->arena[PLAN_PROMPTS] -
+                out->arena[PLAN_PICTURES] - staging;
 }
 
 uint64_t plan_bytes_all(void *arg, const struct roles *r, int rank)
 {
+    const struct plan_bytes *const b = arg;
     struct plan_rank_bytes out;
 
-    plan_bytes_rank(&out, arg, r, rank);
-    return out.all;
+    plan_bytes_rank(&out, b, r, rank);
+    return b->cards ? out.card : out.all;
 }

@@ -30,12 +30,14 @@ extern const char *const plan_arena_names[PLAN_ARENAS]; /* "weights", ... */
 
 struct plan_rank_bytes {
     uint64_t arena[PLAN_ARENAS], all;
+    uint64_t card; /* of all what lies on a card, where cards compute */
 };
 
 struct plan_bytes {
     const struct job_model *model; /* borrowed */
     const struct kern_backend *backend;
     enum line_determinism determinism;
+    bool cards; /* plan_bytes_all is of what a card holds; the caller's to set */
     struct dit *hollow;
     size_t weights;
     struct vae_bytes vae[VAE_PARTS_MAX + 1][VAE_PARTS_MAX]; /* by ranks of a chain and place */

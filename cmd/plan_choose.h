@@ -1,4 +1,4 @@
-/* plan_choose.h - the planner's choice for a world of CPU ranks that is there already. */
+/* plan_choose.h - the planner's choice for a world that is there already. */
 #ifndef PLAN_CHOOSE_H
 #define PLAN_CHOOSE_H
 
@@ -11,6 +11,7 @@ struct plan_wish {
     int ranks, threads; /* of the world; of a rank */
     const int *node;    /* [ranks] */
     int cores;          /* of a machine */
+    int devices;        /* cards of a machine that ranks compute on; 0: the processor */
     int clips;          /* there are to make */
     bool cross_nodes;
     int ranks_per_line; /* 0: choose */

@@ -20,6 +20,7 @@ static json_t *json_rank(const struct plan_view *v, int rank)
     json_set(&o, "why", at->role == ROLE_IDLE ? json_string(at->why) : json_null());
     json_set(&o, "bytes", bytes);
     json_set(&o, "all_bytes", json_integer((json_int_t)b.all));
+    if (v->bytes.cards) json_set(&o, "card_bytes", json_integer((json_int_t)b.card));
     return o;
 }
 

@@ -59,7 +59,7 @@ static void print_bytes(struct text *out, const struct plan_view *v)
     text_addf(out, "\nMiB per rank");
     for (int i = 0; i < PLAN_ARENAS; i++)
         if (used(v, i)) text_addf(out, " %11s", plan_arena_names[i]);
-    text_addf(out, " %11s\n", "all");
+    text_addf(out, " %11s%s\n", "all", v->bytes.cards ? "  on its card" : "");
     for (int first = 0, end; first < v->roles.ranks; first = end) {
         struct plan_rank_bytes b;
         char name[32];
@@ -70,7 +70,9 @@ static void print_bytes(struct text *out, const struct plan_view *v)
         text_addf(out, "%-12s", name);
         for (int i = 0; i < PLAN_ARENAS; i++)
             if (used(v, i)) text_addf(out, " %11.1f", mib(b.arena[i]));
-        text_addf(out, " %11.1f\n", mib(b.all));
+        text_addf(out, " %11.1f", mib(b.all));
+        if (v->bytes.cards) text_addf(out, " %12.1f", mib(b.card));
+        text_addf(out, "\n");
     }
 }
 

@@ -10,6 +10,8 @@
 
 struct render_options {
     const struct kern_backend *backend;
+    const char *device; /* name of what computes: a card, the processor */
+    int devices;        /* cards of this machine; 0: the processor computes */
     enum line_determinism determinism;
     const char *precision; /* "f32" or "bf16", overrules the jobs; NULL: as they say */
     int threads;           /* of this process; 0: its share of the machine */
@@ -34,6 +36,7 @@ struct render_rank {
     const struct render_options *o;
     struct comm *world;
     int threads;                /* this rank may compute with */
+    int device;                 /* this rank computes on; see kern_config */
     struct render_store *store; /* this process's */
     struct trace *trace;        /* this rank's, or NULL */
     struct watch *watch;        /* this rank's */

@@ -87,10 +87,10 @@ static void add_program(struct render_about *a, const struct render_source_facts
     a->about.libraries = (struct sidecar_pairs){ a->library, 1 };
     a->about.backend = facts->o->backend->name;
     a->about.kernels = facts->o->backend->kernels(a->kernels);
-    a->about.device = version_cpu(a->device);
+    a->about.device = facts->o->device;
     a->about.hosts = (struct sidecar_pairs){ a->host, 1 };
     a->about.ranks = facts->world->size;
-    a->about.determinism = "bit-exact"; /* for any number of ranks and threads */
+    a->about.determinism = line_determinism_name(facts->o->determinism);
 }
 
 status render_about_make(struct render_about *out, const struct render_clip *c,

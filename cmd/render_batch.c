@@ -40,6 +40,7 @@ static status encode_prompts(struct batch *t)
                                       .text_len = t->shape.text_len,
                                       .backend = o->backend,
                                       .threads = t->rank->threads,
+                                      .device = t->rank->device,
                                       .precision = t->act };
     struct track *track = NULL;
     status st = ST_OK;

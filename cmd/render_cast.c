@@ -75,6 +75,7 @@ static status ask_planner(struct batch *t, int choice[2])
                                          .threads = t->rank->threads,
                                          .node = t->world->node,
                                          .cores = pool_cpus(),
+                                         .devices = o->devices,
                                          .clips = t->b->clips,
                                          .cross_nodes = o->cross_nodes,
                                          .ranks_per_line = o->ranks_per_line,

@@ -38,6 +38,8 @@ static struct vae_config vae_of(const struct batch *t, struct vae_part part)
 {
     return (struct vae_config){ .backend = t->rank->o->backend,
                                 .threads = t->rank->threads,
+                                .device = t->rank->device,
+                                .strict = t->rank->o->determinism == LINE_STRICT,
                                 .precision = t->act,
                                 .latent_h = t->latent_h,
                                 .latent_w = t->latent_w,

@@ -15,7 +15,7 @@ struct render_line {
     int clips;
     struct timeline timeline;
     struct kern_ctx *ctx;
-    const struct dit *model;
+    struct render_model model;
     struct line *line;
     struct track *track;
     struct decode_link *link;     /* tail only */
@@ -133,6 +133,7 @@ static status open_line(struct render_line *l)
                                     .act = t->act };
     struct line_config c = { .schedule = &t->schedule,
                              .policy = t->policy,
+                             .determinism = t->rank->o->determinism,
                              .latent_h = t->latent_h,
                              .latent_w = t->latent_w,
                              .contexts = render_prompts_count(t->prompts),
@@ -140,10 +141,13 @@ static status open_line(struct render_line *l)
                              .track = l->track };
 
     track_begin(l->track, TRACK_LOAD, TRACK_NOWHERE);
-    TRY(render_store_borrow(t->rank->store, &dit, &l->model));
-    TRY(t->rank->o->backend->open(&l->ctx, &(struct kern_config){ .threads = t->rank->threads }));
+    TRY(render_store_borrow(t->rank->store, &dit, t->rank->device, &l->model));
+    TRY(t->rank->o->backend->open(
+        &l->ctx, &(struct kern_config){ .threads = t->rank->threads,
+                                        .device = t->rank->device,
+                                        .strict = t->rank->o->determinism == LINE_STRICT }));
     TRY(split_make(&c.split, t->schedule.levels + 1, t->line_comm->size));
-    c.model = l->model;
+    c.model = l->model.dit;
     c.ctx = l->ctx;
     TRY(line_open(&l->line, &c));
     track_end(l->track);
@@ -188,10 +192,7 @@ void render_line_close(struct render_line **line)
     *line = NULL;
 }
 
-const char *render_line_weights_hash(const struct render_line *l)
-{
-    return dit_weights_hash(l->model);
-}
+const char *render_line_weights_hash(const struct render_line *l) { return l->model.hash; }
 
 const char *render_line_vae_hash(const struct render_line *l)
 {

@@ -2,17 +2,18 @@
 #ifndef VERIFY_H
 #define VERIFY_H
 
-#include "comm/comm.h"
+#include "base/json_tree.h"
 #include "kernels/kern.h"
+#include "pipeline/line.h"
 #include "pipeline/weights.h"
-
-#include <jansson.h>
 
 struct verify_options {
     const struct kern_backend *backend;
     enum dtype precision; /* DT_F32 or DT_BF16 */
     struct comm *world;   /* the ranks that share out a line */
     int threads;          /* of this rank */
+    int device;           /* the same; see kern_config */
+    enum line_determinism determinism;
 };
 
 /* Tensors in host memory under the names of expected.safetensors. */
@@ -28,7 +29,7 @@ struct verify_set {
 /* One folder with case.json, model/, inputs and expected tensors. */
 struct verify_case {
     const char *dir;
-    json_t *json;
+    struct json_node *json;
     struct weights *inputs, *expected; /* NULL where the kind has none */
     struct verify_options o;
     struct verify_set computed;

@@ -8,12 +8,12 @@
 
 status verify_int(const struct verify_case *c, const char *key, int min, int max, int *out)
 {
-    const json_t *const v = json_object_get(c->json, key);
+    const struct json_node *const v = json_tree_member(c->json, key);
 
-    if (!json_is_integer(v) || json_integer_value(v) < min || json_integer_value(v) > max)
+    if (!json_tree_is(v, NODE_WHOLE) || v->whole < min || v->whole > max)
         return fail(ST_FORMAT, "%s/case.json: %s: a whole number from %d to %d is expected", c->dir,
                     key, min, max);
-    *out = (int)json_integer_value(v);
+    *out = (int)v->whole;
     return ST_OK;
 }
 

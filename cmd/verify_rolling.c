@@ -80,23 +80,24 @@ static status tap(void *arg, int clip, int64_t block, int level, const float *no
 
 static status read_schedule(struct verify_case *c, struct schedule *out)
 {
-    const json_t *const steps = json_object_get(c->json, "steps");
-    const json_t *const warp = json_object_get(c->json, "warp");
-    const json_t *const shift = json_object_get(c->json, "timestep_shift");
+    const struct json_node *const steps = json_tree_member(c->json, "steps");
+    const struct json_node *const warp = json_tree_member(c->json, "warp");
+    const struct json_node *const shift = json_tree_member(c->json, "timestep_shift");
     double step[SCHEDULE_LEVELS];
-    size_t const levels = json_array_size(steps);
+    size_t const levels = json_tree_is(steps, NODE_LIST) ? steps->count : 0;
 
-    if (levels < 1 || levels > SCHEDULE_LEVELS || !json_is_boolean(warp) || !json_is_number(shift))
+    if (levels < 1 || levels > SCHEDULE_LEVELS || !json_tree_is(warp, NODE_BOOL) ||
+        !json_tree_is_number(shift))
         return fail(ST_FORMAT, "%s/case.json: steps (a list), warp and timestep_shift are expected",
                     c->dir);
-    for (size_t i = 0; i < levels; i++) step[i] = json_number_value(json_array_get(steps, i));
-    return schedule_make(out, step, (int)levels, json_is_true(warp), json_number_value(shift));
+    for (size_t i = 0; i < levels; i++) step[i] = json_tree_item(steps, i)->number;
+    return schedule_make(out, step, (int)levels, warp->truth, shift->number);
 }
 
 static status read_policy(struct verify_case *c, int levels, struct key_policy *out)
 {
-    const json_t *const window = json_object_get(c->json, "window");
-    const char *const kind = window ? json_string_value(window) : "rolling";
+    const struct json_node *const window = json_tree_member(c->json, "window");
+    const char *const kind = window ? json_tree_text(window) : "rolling";
     int sink, clean;
 
     *out = (struct key_policy){ .levels = levels };
@@ -107,7 +108,7 @@ static status read_policy(struct verify_case *c, int levels, struct key_policy *
     TRY(verify_int(c, "frames_per_block", 1, 64, &out->frames_per_block));
     TRY(verify_int(c, "attention_frames", 1, 4096, &out->attention_frames));
     TRY(verify_int(c, "sink_blocks", 0, 64, &sink));
-    if (json_object_get(c->json, "context_noise"))
+    if (json_tree_member(c->json, "context_noise"))
         TRY(verify_int(c, "context_noise", 0, 0, &clean)); /* the clean pass is at t = 0 */
     out->sink_frames = sink * out->frames_per_block;
     return key_policy_check(out);
@@ -184,6 +185,8 @@ static status run(struct clip *p, const struct dit *model, const struct schedule
         .latent_h = p->dim[2],
         .latent_w = p->dim[3],
         .threads = o->threads,
+        .device = o->device,
+        .determinism = o->determinism,
     };
     struct line_io const io = { .arg = p,
                                 .noise = noise,
@@ -241,12 +244,13 @@ status verify_rolling(struct verify_case *c, const char *weights)
     TRY_OUT(read_size(&p, c, schedule.levels, config.shape.channels, &frames));
     config.weights = path;
     if (strstr(weights, ".pt"))
-        config.outer_key = json_string_value(json_object_get(c->json, "weights_key"));
+        config.outer_key = json_tree_text(json_tree_member(c->json, "weights_key"));
     TRY_OUT(read_inputs(&p, &config.shape, frames));
     TRY_OUT(add_schedule(c, &schedule));
     TRY_OUT(verify_add(c, "latents", DIMS(frames, p.dim[1], p.dim[2], p.dim[3]), &p.latents));
     TRY_OUT(expect_steps(&p, &schedule));
-    TRY_OUT(c->o.backend->open(&ctx, &(struct kern_config){ .threads = c->o.threads }));
+    TRY_OUT(c->o.backend->open(
+        &ctx, &(struct kern_config){ .threads = c->o.threads, .device = c->o.device }));
     TRY_OUT(dit_open(&model, &config, ctx));
     TRY_OUT(run(&p, model, &schedule, &policy));
     TRY_OUT(verify_gather(c));

@@ -1,11 +1,7 @@
-/* verify_text.c - recorded token ids through the text encoder, recorded prompts to ids. */
-#include "base/text.h"
+/* verify_text.c - recorded token ids through the text encoder. */
 #include "cmd/verify.h"
-#include "pipeline/text_clean.h"
-#include "pipeline/tokenizer.h"
 #include "pipeline/umt5.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -61,6 +57,7 @@ status verify_text(struct verify_case *c)
     char *const path = verify_model(c, "models_t5_umt5-xxl-enc-bf16.pth");
     struct umt5_config config = { .backend = c->o.backend,
                                   .threads = c->o.threads,
+                                  .device = c->o.device,
                                   .precision = c->o.precision };
     struct umt5 *encoder = NULL;
     int32_t *ids = NULL, *lengths = NULL;
@@ -86,61 +83,6 @@ out:
     weights_close(&config.weights);
     free(ids);
     free(lengths);
-    free(path);
-    return st;
-}
-
-/* One recorded prompt: its cleaned text and its ids, exactly. */
-static status check_prompt(struct verify_case *c, const struct tokenizer *t, const json_t *want,
-                           int index, int text_len)
-{
-    const json_t *const prompt = json_object_get(want, "prompt");
-    const char *const clean = json_string_value(json_object_get(want, "clean"));
-    const json_t *const ids = json_object_get(want, "ids");
-    int32_t *const got = malloc((size_t)text_len * sizeof *got);
-    char *text = NULL;
-    int count;
-    status st = ST_OK;
-
-    if (!got || !json_is_string(prompt) || !clean || !json_is_array(ids)) {
-        st = fail(got ? ST_FORMAT : ST_NOMEM,
-                  "%s/case.json: cases[%d]: prompt, clean and ids are expected", c->dir, index);
-        goto out;
-    }
-    TRY_OUT(text_clean(json_string_value(prompt), json_string_length(prompt), &text));
-    TRY_OUT(tokenizer_encode(t, text, got, text_len, &count));
-    bool same = (size_t)count == json_array_size(ids);
-    for (int i = 0; same && i < count; i++)
-        same = json_integer_value(json_array_get(ids, (size_t)i)) == got[i];
-    bool const cleaned = !strcmp(text, clean);
-    printf("tokenizer case %d: %s, %s\n", index, cleaned ? "text equal" : "text DIFFERS",
-           same ? "ids equal" : "ids DIFFER");
-    c->mismatches += !same + !cleaned;
-out:
-    free(got);
-    free(text);
-    return st;
-}
-
-status verify_tokenizer(struct verify_case *c)
-{
-    char *const path = verify_model(c, "google/umt5-xxl/spiece.model");
-    const json_t *const cases = json_object_get(c->json, "cases");
-    struct tokenizer *t = NULL;
-    int text_len;
-    status st = ST_OK;
-
-    if (!path) return fail(ST_NOMEM, "%s: no memory for its name", c->dir);
-    TRY_OUT(verify_int(c, "text_len", 1, 1 << 16, &text_len));
-    if (!json_array_size(cases)) {
-        st = fail(ST_FORMAT, "%s/case.json: cases: a list is expected", c->dir);
-        goto out;
-    }
-    TRY_OUT(tokenizer_open(&t, path));
-    for (size_t i = 0; i < json_array_size(cases); i++)
-        TRY_OUT(check_prompt(c, t, json_array_get(cases, i), (int)i, text_len));
-out:
-    tokenizer_close(&t);
     free(path);
     return st;
 }

@@ -75,6 +75,8 @@ status verify_vae(struct verify_case *c)
     bool const encoder = c->inputs && weights_find(c->inputs, "pixels") >= 0;
     struct vae_config config = { .backend = c->o.backend,
                                  .threads = c->o.threads,
+                                 .device = c->o.device,
+                                 .strict = c->o.determinism == LINE_STRICT,
                                  .precision = c->o.precision,
                                  .path = path,
                                  .encoder = encoder };

@@ -1,15 +1,16 @@
 #include "kernels/kern.h"
-#include "kernels/kern_cpu.h"
 #include "kernels/kern_cuda.h"
-#include "kernels/kern_ref.h"
+#include "kernels/kern_host.h"
 
+#include <stdio.h>
 #include <string.h>
-
-static const struct kern_backend *const on_host[] = { &kern_ref_backend, &kern_cpu_backend };
 
 const struct kern_backend *kern_backend_at(int i)
 {
-    return i < COUNT_OF(on_host) ? on_host[i] : kern_cuda_at(i - COUNT_OF(on_host));
+    int on_host = 0;
+
+    while (kern_host_at(on_host)) on_host++;
+    return i < on_host ? kern_host_at(i) : kern_cuda_at(i - on_host);
 }
 
 const struct kern_backend *kern_backend_find(const char *name)
@@ -19,6 +20,16 @@ const struct kern_backend *kern_backend_find(const char *name)
     for (int i = 0; (b = kern_backend_at(i)); i++)
         if (!strcmp(b->name, name)) return b;
     return NULL;
+}
+
+const char *kern_backend_names(char text[KERN_NAMES])
+{
+    const struct kern_backend *b;
+    int len = 0;
+
+    for (int i = 0; (b = kern_backend_at(i)) && len < KERN_NAMES; i++)
+        len += snprintf(text + len, (size_t)(KERN_NAMES - len), "%s%s", i ? "|" : "", b->name);
+    return text;
 }
 
 status kern_weight_place(struct kern_weight *out, const struct kern_backend *backend,

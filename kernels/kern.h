@@ -333,7 +333,10 @@ const struct kern_backend *kern_backend_at(int i);
 
 /* NULL if this build has no backend of that name. */
 const struct kern_backend *kern_backend_find(const char *name);
-const char *kern_backend_names(void); /* "ref|cpu", for --help and messages */
+
+/* "ref|cpu", for messages. */
+enum { KERN_NAMES = 64 };
+const char *kern_backend_names(char text[KERN_NAMES]);
 
 /* kern_linear(ctx, &(struct kern_linear){...}) for every operation of the list. */
 #define OP(op)                                                                                     \

@@ -8,7 +8,9 @@
 #include "kernels/kern_compose.h"
 #include "kernels/kern_cuda_fast.h"
 #include "kernels/kern_cuda_plain.h"
+#include "kernels/kern_device.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 status cuda_enter(struct kern_ctx *ctx, struct cuda_ctx **out)
@@ -107,12 +109,23 @@ static status sync_cuda(struct kern_ctx *ctx)
     return cuda_stream_sync(c->stream);
 }
 
+/* The kind of card stands for all its machine's. */
+static const char *kernels_cuda(char buf[KERN_TEXT])
+{
+    struct kern_device d;
+    char libraries[KERN_DEVICE_TEXT];
+
+    if (cuda_dev_absent() || kern_device_about(&d, 0) != ST_OK) return "no card";
+    snprintf(buf, KERN_TEXT, "%.40s, %.80s", d.name, kern_device_libraries(libraries));
+    return buf;
+}
+
 /* What the levels have in common. */
 #define CUDA_MEMBERS                                                                               \
-    .batches = true, .absent = cuda_dev_absent, .close = close_cuda, .alloc = alloc_cuda,          \
-    .free = free_cuda, .upload = upload_cuda, .download = download_cuda, .sync = sync_cuda,        \
-    .alloc_host = cuda_alloc_host, .free_host = cuda_free_host, .fetch = cuda_fetch,               \
-    .await = cuda_await
+    .batches = true, .kernels = kernels_cuda, .absent = cuda_dev_absent, .close = close_cuda,      \
+    .alloc = alloc_cuda, .free = free_cuda, .upload = upload_cuda, .download = download_cuda,      \
+    .sync = sync_cuda, .alloc_host = cuda_alloc_host, .free_host = cuda_free_host,                 \
+    .fetch = cuda_fetch, .await = cuda_await
 
 static enum dtype part_wide(enum dtype act)
 {
@@ -232,5 +245,3 @@ out:
 static const struct kern_backend *const levels[] = { &cuda_1, &cuda_2 };
 
 const struct kern_backend *kern_cuda_at(int i) { return i < COUNT_OF(levels) ? levels[i] : NULL; }
-
-const char *kern_backend_names(void) { return "ref|cpu|cuda-1|cuda-2"; }

@@ -186,7 +186,6 @@ status dit_open(struct dit **out, const struct dit_config *c, struct kern_ctx *c
     TRY(make(&d, c));
     d->ctx = ctx;
     TRY_OUT(weights_open(&w, c->weights, c->outer_key));
-    TRY_OUT(digest_file(c->weights, d->hash));
     bind_model(&l, d);
     bind_model(&all, d);
     bind_time(&all, &time, &d->shape);
@@ -239,4 +238,3 @@ void dit_close(struct dit **dit)
 
 const struct dit_shape *dit_shape_of(const struct dit *d) { return &d->shape; }
 enum dtype dit_act(const struct dit *d) { return d->act; }
-const char *dit_weights_hash(const struct dit *d) { return d->hash; }

@@ -50,7 +50,6 @@ status dit_measure(size_t *bytes, struct dit **hollow, const struct dit_config *
 
 const struct dit_shape *dit_shape_of(const struct dit *d);
 enum dtype dit_act(const struct dit *d);
-const char *dit_weights_hash(const struct dit *d); /* SHA-256 of the file, hex */
 
 /* Angles for kern_rope; see rope.h. */
 struct dit_angles {

@@ -2,7 +2,6 @@
 #ifndef DIT_MODEL_H
 #define DIT_MODEL_H
 
-#include "base/digest.h"
 #include "pipeline/bind.h"
 #include "pipeline/dit.h"
 
@@ -29,7 +28,6 @@ struct dit {
     int levels; /* noise levels + the clean one */
     struct kern_ctx *ctx;
     void *memory; /* of the backend: all tensors below */
-    char hash[DIGEST_HEX];
 
     struct dit_layer *layer; /* [layers] */
     struct dit_linear patch, text_in, text_out, head;

@@ -1,55 +1,63 @@
 /* dit_shape.c - config.json of a Wan-family transformer. */
 #include "base/file.h"
+#include "base/json_tree.h"
 #include "pipeline/dit.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { CONFIG_BYTES = 1 << 20 };
 
-static status whole(const json_t *root, const char *path, const char *key, int max, int *out)
+static status whole(const struct json_node *root, const char *path, const char *key, int max,
+                    int *out)
 {
-    const json_t *const v = json_object_get(root, key);
+    const struct json_node *const v = json_tree_member(root, key);
 
     if (!v) return fail(ST_FORMAT, "%s: %s: missing; a whole number from 1 to %d", path, key, max);
-    if (!json_is_integer(v) || json_integer_value(v) < 1 || json_integer_value(v) > max)
+    if (!json_tree_is(v, NODE_WHOLE) || v->whole < 1 || v->whole > max)
         return fail(ST_FORMAT, "%s: %s: a whole number from 1 to %d is allowed", path, key, max);
-    *out = (int)json_integer_value(v);
+    *out = (int)v->whole;
     return ST_OK;
 }
 
 /* The only value this program computes with. */
-static status fixed_bool(const json_t *root, const char *path, const char *key)
+static status fixed_bool(const struct json_node *root, const char *path, const char *key)
 {
-    const json_t *const v = json_object_get(root, key);
+    const struct json_node *const v = json_tree_member(root, key);
 
-    if (v && !json_is_true(v)) return fail(ST_FORMAT, "%s: %s: only true is supported", path, key);
+    if (v && !v->truth) return fail(ST_FORMAT, "%s: %s: only true is supported", path, key);
     return ST_OK;
 }
 
-static status patch(const json_t *root, const char *path)
+static bool is_whole(const struct json_node *v, int64_t n)
 {
-    const json_t *const v = json_object_get(root, "patch_size");
+    return json_tree_is(v, NODE_WHOLE) && v->whole == n;
+}
+
+static status patch(const struct json_node *root, const char *path)
+{
+    const struct json_node *const v = json_tree_member(root, "patch_size");
     int const want[] = { 1, 2, 2 };
 
     for (size_t i = 0; v && i < 3; i++)
-        if (json_array_size(v) != 3 || json_integer_value(json_array_get(v, i)) != want[i])
+        if (v->count != 3 || !is_whole(json_tree_item(v, i), want[i]))
             return fail(ST_FORMAT, "%s: patch_size: only [1, 2, 2] is supported", path);
     return ST_OK;
 }
 
-static status kind(const json_t *root, const char *path)
+static status kind(const struct json_node *root, const char *path)
 {
-    const json_t *const v = json_object_get(root, "model_type");
+    const struct json_node *const v = json_tree_member(root, "model_type");
 
-    if (v && (!json_is_string(v) || strcmp(json_string_value(v), "t2v") != 0))
+    const char *const text = json_tree_text(v);
+
+    if (v && (!text || strcmp(text, "t2v") != 0))
         return fail(ST_FORMAT, "%s: model_type: %s; only \"t2v\" is supported", path,
-                    json_is_string(v) ? json_string_value(v) : "not a text");
+                    text ? text : "not a text");
     return ST_OK;
 }
 
-static status read_shape(struct dit_shape *out, const json_t *root, const char *path)
+static status read_shape(struct dit_shape *out, const struct json_node *root, const char *path)
 {
     int out_dim;
 
@@ -67,8 +75,8 @@ static status read_shape(struct dit_shape *out, const json_t *root, const char *
     TRY(whole(root, path, "in_dim", 1024, &out->channels));
     TRY(whole(root, path, "out_dim", 1024, &out_dim));
 
-    const json_t *const eps = json_object_get(root, "eps");
-    out->eps = eps ? (float)json_number_value(eps) : 1e-6f;
+    const struct json_node *const eps = json_tree_member(root, "eps");
+    out->eps = eps ? (float)eps->number : 1e-6f;
     if (!(out->eps > 0.0f && out->eps < 1.0f))
         return fail(ST_FORMAT, "%s: eps: a number between 0 and 1 is allowed", path);
     if (out->channels != out_dim)
@@ -83,23 +91,21 @@ static status read_shape(struct dit_shape *out, const json_t *root, const char *
 
 status dit_shape_read(struct dit_shape *out, const char *path)
 {
-    json_error_t where;
-    json_t *root = NULL;
+    struct json_node *root = NULL;
     char *text = NULL;
     size_t len;
     status st = ST_OK;
 
     *out = (struct dit_shape){ 0 };
     TRY_OUT(file_read(path, CONFIG_BYTES, &text, &len));
-    root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &where);
-    if (!json_is_object(root)) {
-        st = root ? fail(ST_FORMAT, "%s: an object is expected", path)
-                  : fail(ST_FORMAT, "%s:%d:%d: %s", path, where.line, where.column, where.text);
+    TRY_OUT(json_tree_read(&root, text, len, path));
+    if (!json_tree_is(root, NODE_OBJECT)) {
+        st = fail(ST_FORMAT, "%s: an object is expected", path);
         goto out;
     }
     TRY_OUT(read_shape(out, root, path));
 out:
-    json_decref(root);
+    json_tree_free(&root);
     free(text);
     return st;
 }

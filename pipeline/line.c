@@ -318,7 +318,7 @@ static status enter(struct line *l)
     const struct kern_backend *const b = l->c.ctx->backend;
     struct place const p = l->place[0];
 
-    TRY(b->sync(l->c.ctx));
+    TRY(line_settle(l));
     if (l->first > 0 || p.clip < 0) return ST_OK;
     TRY(l->io->noise(l->io->arg, p.clip, p.block, 0, l->host[0]));
     return b->upload(l->c.ctx, &l->stage[0].in, l->host[0]);

@@ -82,7 +82,9 @@ static status fetch_noise(struct line *l)
                          l->host_noise + (i - l->first) * count));
         any = true;
     }
-    return any ? l->c.ctx->backend->upload(l->c.ctx, &l->noise, l->host_noise) : ST_OK;
+    if (!any) return ST_OK;
+    TRY(line_settle(l)); /* an upload may wait for all that is queued, and knows no deadline */
+    return l->c.ctx->backend->upload(l->c.ctx, &l->noise, l->host_noise);
 }
 
 static status show(struct line *l, int stage)

@@ -1,8 +1,9 @@
 #include "pipeline/safetensors.h"
+#include "base/json_tree.h"
+#include "base/text.h"
 #include "pipeline/names.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,25 +21,25 @@ bool safetensors_looks(const unsigned char *data, size_t size)
     return size > LENGTH_BYTES && data[LENGTH_BYTES] == '{';
 }
 
-/* The integer of a JSON value; false if it is none or negative. */
-static bool whole(const json_t *v, int64_t *n)
+/* A whole number; false if it is none or negative. */
+static bool whole(const struct json_node *v, int64_t *n)
 {
-    if (!json_is_integer(v)) return false;
-    *n = json_integer_value(v);
+    if (!json_tree_is(v, NODE_WHOLE)) return false;
+    *n = v->whole;
     return *n >= 0;
 }
 
-static status read_shape(struct tensor *t, const json_t *shape, enum dtype dtype, const char *path,
-                         const char *name)
+static status read_shape(struct tensor *t, const struct json_node *shape, enum dtype dtype,
+                         const char *path, const char *name)
 {
     int64_t dim[TENSOR_DIMS];
-    size_t const n = json_array_size(shape);
+    size_t const n = shape ? shape->count : 0;
 
-    if (!json_is_array(shape) || n > TENSOR_DIMS)
+    if (!json_tree_is(shape, NODE_LIST) || n > TENSOR_DIMS)
         return fail(ST_FORMAT, "%s: %s: shape must be a list of at most %d sizes", path, name,
                     TENSOR_DIMS);
     for (size_t i = 0; i < n; i++)
-        if (!whole(json_array_get(shape, i), &dim[i]))
+        if (!whole(json_tree_item(shape, i), &dim[i]))
             return fail(ST_FORMAT, "%s: %s: size %zu of its shape is no whole number", path, name,
                         i);
     if (tensor_make(t, dtype, (int)n, dim) != ST_OK)
@@ -51,23 +52,22 @@ struct region {
     size_t size;
 };
 
-static status read_entry(struct safetensors_entry *e, const json_t *v, struct region data,
+static status read_entry(struct safetensors_entry *e, const struct json_node *v, struct region data,
                          const char *path)
 {
-    const json_t *const dtype = json_object_get(v, "dtype");
-    const json_t *const offsets = json_object_get(v, "data_offsets");
+    const struct json_node *const dtype = json_tree_member(v, "dtype");
+    const struct json_node *const offsets = json_tree_member(v, "data_offsets");
     enum dtype type;
     int64_t from, to;
     char shape[SHAPE_TEXT], shown[NAME_SHOWN];
 
-    if (!json_is_string(dtype)) return fail(ST_FORMAT, "%s: %s: no dtype", path, e->name);
-    if (!dtype_from_name(&type, json_string_value(dtype), json_string_length(dtype)))
+    if (!json_tree_is(dtype, NODE_TEXT)) return fail(ST_FORMAT, "%s: %s: no dtype", path, e->name);
+    if (!dtype_from_name(&type, dtype->text, dtype->text_len))
         return fail(ST_FORMAT, "%s: %s: dtype %s is not one of F32, BF16, F16, F64, I64, I32, U8",
-                    path, e->name,
-                    name_show(shown, json_string_value(dtype), json_string_length(dtype)));
-    TRY(read_shape(&e->t, json_object_get(v, "shape"), type, path, e->name));
-    if (json_array_size(offsets) != 2 || !whole(json_array_get(offsets, 0), &from) ||
-        !whole(json_array_get(offsets, 1), &to))
+                    path, e->name, name_show(shown, dtype->text, dtype->text_len));
+    TRY(read_shape(&e->t, json_tree_member(v, "shape"), type, path, e->name));
+    if (!json_tree_is(offsets, NODE_LIST) || offsets->count != 2 ||
+        !whole(json_tree_item(offsets, 0), &from) || !whole(json_tree_item(offsets, 1), &to))
         return fail(ST_FORMAT, "%s: %s: data_offsets must be two whole numbers", path, e->name);
     if (from > to || (uint64_t)to > data.size)
         return fail(ST_FORMAT,
@@ -114,30 +114,39 @@ static status check_cover(const struct safetensors *s, struct region data, const
     return ST_OK;
 }
 
-static status read_entries(struct safetensors *s, json_t *header, struct region data,
-                           const char *path)
+static status read_entries(struct safetensors *s, const struct json_node *header,
+                           struct region data, const char *path)
 {
-    const char *name;
-    json_t *v;
-
-    s->entry = calloc(json_object_size(header) + 1, sizeof *s->entry);
-    if (!s->entry) return fail(ST_NOMEM, "%s: %zu tensors", path, json_object_size(header));
-    json_object_foreach(header, name, v)
-    {
-        if (!strcmp(name, "__metadata__")) continue;
+    s->entry = calloc(header->count + 1, sizeof *s->entry);
+    if (!s->entry) return fail(ST_NOMEM, "%s: %zu tensors", path, header->count);
+    for (const struct json_node *v = header->first; v; v = v->next) {
+        if (!strcmp(v->name, "__metadata__")) continue;
         struct safetensors_entry *const e = &s->entry[s->count++];
-        TRY(name_clean(&e->name, name, strlen(name), path));
-        if (!json_is_object(v)) return fail(ST_FORMAT, "%s: %s: not an object", path, e->name);
+        TRY(name_clean(&e->name, v->name, strlen(v->name), path));
+        if (!json_tree_is(v, NODE_OBJECT))
+            return fail(ST_FORMAT, "%s: %s: not an object", path, e->name);
         TRY(read_entry(e, v, data, path));
     }
     qsort(s->entry, (size_t)s->count, sizeof *s->entry, by_place);
     return check_cover(s, data, path);
 }
 
+static status read_header(struct json_node **out, const unsigned char *at, size_t len,
+                          const char *path)
+{
+    char *const what = text_format("%s: header", path);
+    status st = what ? json_tree_read(out, (const char *)at, len, what)
+                     : fail(ST_NOMEM, "%s: its header", path);
+
+    free(what);
+    if (st == ST_OK && !json_tree_is(*out, NODE_OBJECT))
+        st = fail(ST_FORMAT, "%s: header: not an object", path);
+    return st;
+}
+
 status safetensors_open(struct safetensors *out, const char *path)
 {
-    json_t *header = NULL;
-    json_error_t why;
+    struct json_node *header = NULL;
     status st = ST_OK;
 
     *out = (struct safetensors){ 0 };
@@ -156,15 +165,11 @@ status safetensors_open(struct safetensors *out, const char *path)
                   path, len, size - LENGTH_BYTES, SAFETENSORS_HEADER_MAX);
         goto out;
     }
-    header = json_loadb((const char *)at + LENGTH_BYTES, (size_t)len, JSON_REJECT_DUPLICATES, &why);
-    if (!json_is_object(header)) {
-        st = fail(ST_FORMAT, "%s: header: %s", path, header ? "not an object" : why.text);
-        goto out;
-    }
+    TRY_OUT(read_header(&header, at + LENGTH_BYTES, (size_t)len, path));
     struct region const data = { at + LENGTH_BYTES + len, size - LENGTH_BYTES - (size_t)len };
     TRY_OUT(read_entries(out, header, data, path));
 out:
-    json_decref(header);
+    json_tree_free(&header);
     if (st != ST_OK) safetensors_close(out);
     return st;
 }

@@ -14,7 +14,7 @@
 #include "base/file.h"
 #include "kernels/tensor.h"
 
-/* Bytes. Real headers stay below 1 MiB; parsed, one takes up to 16 times its size. */
+/* Bytes. Real headers stay below 1 MiB; read, one takes up to 50 times its size. */
 enum { SAFETENSORS_HEADER_MAX = 8 << 20 };
 
 struct safetensors_entry {

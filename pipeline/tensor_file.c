@@ -1,7 +1,8 @@
 #include "pipeline/tensor_file.h"
 #include "base/file.h"
+#include "base/text.h"
+#include "base/utf8.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,40 +11,75 @@ struct tensor_file {
     size_t left; /* bytes still to come */
 };
 
-/* The header's JSON. A failing library call shows as NULL at the end. */
-static status make_header(const struct tensor_file_item *items, int count, char **text,
+/* A name as JSON has it. */
+static void add_name(struct text *t, const char *name)
+{
+    text_add(t, "\"", 1);
+    for (const char *p = name; *p; p++)
+        if (*p == '"' || *p == '\\') text_addf(t, "\\%c", *p);
+        else if ((unsigned char)*p < ' ') text_addf(t, "\\u%04x", (unsigned)*p);
+        else text_add(t, p, 1);
+    text_add(t, "\"", 1);
+}
+
+static bool is_utf8(const char *name)
+{
+    uint32_t character;
+
+    for (size_t left = strlen(name); left;) {
+        int const n = utf8_decode(&character, name, left);
+        if (!n) return false;
+        name += n;
+        left -= (size_t)n;
+    }
+    return true;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp((*(const struct tensor_file_item *const *)a)->name,
+                  (*(const struct tensor_file_item *const *)b)->name);
+}
+
+static status check_names(const struct tensor_file_item *items, int count)
+{
+    const struct tensor_file_item **const item = calloc((size_t)count + 1, sizeof *item);
+    status st = ST_OK;
+
+    if (!item) return fail(ST_NOMEM, "safetensors: %d tensors", count);
+    for (int i = 0; i < count; i++) item[i] = &items[i];
+    qsort(item, (size_t)count, sizeof *item, by_name);
+    for (int i = 0; st == ST_OK && i < count; i++) {
+        if (!is_utf8(item[i]->name))
+            st = fail(ST_ARG, "safetensors: %s cannot be a tensor's name", item[i]->name);
+        else if (i && !by_name(&item[i - 1], &item[i]))
+            st = fail(ST_ARG, "safetensors: two tensors are named %s", item[i]->name);
+    }
+    free(item);
+    return st;
+}
+
+/* The header's JSON. */
+static status make_header(const struct tensor_file_item *items, int count, struct text *out,
                           size_t *data_bytes)
 {
-    json_t *const root = json_object();
-    status st = ST_OK;
     size_t at = 0;
 
-    *text = NULL;
+    TRY(check_names(items, count));
     for (int i = 0; i < count; i++) {
-        size_t const end = at + tensor_bytes(&items[i].t);
-        json_t *const shape = json_array();
-        for (int d = 0; d < items[i].t.ndim; d++)
-            json_array_append_new(shape, json_integer(items[i].t.dim[d]));
-        if (json_object_get(root, items[i].name)) {
-            json_decref(shape);
-            st = fail(ST_ARG, "safetensors: two tensors are named %s", items[i].name);
-            goto out;
-        }
-        json_t *const e =
-            json_pack("{s:s, s:o, s:[I, I]}", "dtype", dtype_name(items[i].t.dtype), "shape", shape,
-                      "data_offsets", (json_int_t)at, (json_int_t)end);
-        if (json_object_set_new(root, items[i].name, e)) {
-            st = fail(ST_ARG, "safetensors: %s cannot be a tensor's name", items[i].name);
-            goto out;
-        }
+        const struct tensor *const t = &items[i].t;
+        size_t const end = at + tensor_bytes(t);
+        text_addf(out, "%c", i ? ',' : '{');
+        add_name(out, items[i].name);
+        text_addf(out, ":{\"dtype\":\"%s\",\"shape\":[", dtype_name(t->dtype));
+        for (int d = 0; d < t->ndim; d++)
+            text_addf(out, "%s%lld", d ? "," : "", (long long)t->dim[d]);
+        text_addf(out, "],\"data_offsets\":[%zu,%zu]}", at, end);
         at = end;
     }
+    text_addf(out, "%s", count ? "}" : "{}");
     *data_bytes = at;
-    *text = json_dumps(root, JSON_COMPACT);
-    if (!*text) st = fail(ST_NOMEM, "safetensors: a header of %d tensors", count);
-out:
-    json_decref(root);
-    return st;
+    return out->failed ? fail(ST_NOMEM, "safetensors: a header of %d tensors", count) : ST_OK;
 }
 
 /* Padded with blanks so that the data begins at a multiple of eight bytes. */
@@ -62,18 +98,18 @@ status tensor_file_open(struct tensor_file **out, const char *path,
                         const struct tensor_file_item *items, int count)
 {
     struct tensor_file *f = calloc(1, sizeof *f);
-    char *json = NULL;
+    struct text json = { 0 };
     status st = ST_OK;
 
     *out = NULL;
     if (!f) return fail(ST_NOMEM, "%s: a file to write", path);
     TRY_OUT(make_header(items, count, &json, &f->left));
     TRY_OUT(file_draft_open(&f->draft, path));
-    TRY_OUT(write_header(f, json));
+    TRY_OUT(write_header(f, json.s));
     *out = f;
     f = NULL; /* handed over */
 out:
-    free(json);
+    text_free(&json);
     tensor_file_close(&f);
     return st;
 }

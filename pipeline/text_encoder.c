@@ -110,6 +110,7 @@ static status open_encoder(const struct text_encoder *t, struct weights **w, str
 {
     struct umt5_config c = { .backend = t->config.backend,
                              .threads = t->config.threads,
+                             .device = t->config.device,
                              .precision = t->config.precision };
 
     TRY(weights_open(w, t->config.encoder_path, NULL));

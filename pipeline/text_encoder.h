@@ -17,7 +17,7 @@ struct text_config {
     const char *cache_dir;      /* NULL: no cache; made when first written to */
     int text_len;               /* rows of an embedding; longer prompts are cut */
     const struct kern_backend *backend;
-    int threads;
+    int threads, device; /* see kern_config */
     enum dtype precision;
 };
 

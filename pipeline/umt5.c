@@ -271,7 +271,9 @@ status umt5_encode(struct umt5 *u, const struct umt5_prompt *prompts, int n)
     TRY(layout(&p, &a, extent));
     size_t const bytes = a.used;
 
-    TRY(backend->open(&p.ctx, &(struct kern_config){ .threads = u->config.threads }));
+    TRY(backend->open(&p.ctx, &(struct kern_config){ .threads = u->config.threads,
+                                                     .device = u->config.device,
+                                                     .strict = true }));
     TRY_OUT(backend->alloc(p.ctx, bytes, &memory));
     arena_over(&a, "umt5", memory, bytes);
     TRY_OUT(layout(&p, &a, extent));

@@ -29,7 +29,7 @@ struct umt5_shape {
 struct umt5_config {
     struct weights *weights; /* borrowed until close; the encoder alone fetches from it */
     const struct kern_backend *backend;
-    int threads;
+    int threads, device;  /* see kern_config */
     enum dtype precision; /* of the feed-forward: DT_F32 or DT_BF16 */
 };
 

@@ -116,7 +116,9 @@ static status open_or_measure(struct vae *v, const struct vae_config *c, struct 
         TRY_OUT(measure(v, &list, bytes));
         goto out;
     }
-    TRY_OUT(v->backend->open(&v->ctx, &(struct kern_config){ .threads = c->threads }));
+    TRY_OUT(v->backend->open(
+        &v->ctx,
+        &(struct kern_config){ .threads = c->threads, .device = c->device, .strict = c->strict }));
     TRY_OUT(place(v, &list));
     TRY_OUT(bind_load(&list, w, v->ctx));
     TRY_OUT(vae_reset(v));

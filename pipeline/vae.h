@@ -65,6 +65,8 @@ int vae_units(struct vae_part part, bool first_frame);
 struct vae_config {
     const struct kern_backend *backend;
     int threads;                /* >= 1 */
+    int device;                 /* see kern_config */
+    bool strict;                /* the same */
     enum dtype precision;       /* DT_F32 or DT_BF16 */
     int64_t latent_h, latent_w; /* pixels / 8; 1..VAE_SIDE */
     const char *path;           /* Wan2.1_VAE.pth, or the same tensors in safetensors */

@@ -48,11 +48,10 @@ stays() {
 }
 stays MPI 'mpi\.h' comm/
 stays NCCL 'nccl\.h' comm/comm_nccl
-stays CUDA '(cuda|cublas|cudnn|nvml)[a-zA-Z_0-9]*\.h' kernels/cuda_ comm/comm_nccl
+stays CUDA '(cuda|cublas|cudnn|nvml)[a-zA-Z_0-9]*\.h' kernels/cuda_ comm/comm_device comm/comm_nccl
 stays oneDNN '(oneapi/)?(dnnl/)?dnnl[a-z_]*\.h(pp)?' kernels/dnn
 stays libav 'lib(av|sw)[a-z]+/[a-z_]+\.h' pipeline/
 stays libyaml 'yaml\.h' jobs/
-stays libzip 'zip\.h' pipeline/
 stays SentencePiece 'sentencepiece[a-z_]*\.h' pipeline/
 
 # tests/standin/ stands in for the device, so it begins with the toolkit's own types.

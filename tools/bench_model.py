@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Time tools/reference with PyTorch on the CPU: the peer of `rollmill bench`.
+"""Time tools/reference with PyTorch: the peer of `rollmill bench`.
 
 Prints one JSON line per row: row, size, precision, seconds (median), runs, flop,
 threads; for the VAE the tensor layout too. The program prints the same rows, with
@@ -12,19 +12,21 @@ tick       One step of the line in the steady state, 5 noise stages and the clea
            older clean blocks and itself: 7 blocks each.
              small   dim 512, ffn 2048, 8 heads, 4 layers, latent 30x52
              middle  dim 1536, ffn 8960, 12 heads, 2 layers, latent 30x52
+             full    the same with 30 layers, latent 60x104
            With T = (h/2)(w/2), n = 18 T, k = 21 T, d = dim, f = ffn:
              flop = 2 n 128 d + layers (n (12 d^2 + 4 d f) + 4 n d (k + 512)), the time
              embedding (below 1 %) left out
-vae-block  3 latent frames -> 12 pictures in the middle of a clip, latent 30x52
-           (pictures 240x416).
+vae-block  3 latent frames -> 12 pictures in the middle of a clip, of the same latents
              small   base width 32
              middle  base width 96
+             full    base width 96
            flop: 2 per multiplication of every convolution, 1x1 to 3x3x3, as the
            checkpoint defines it (full 3x3 after nearest upsampling, zeros of the
            padding included), and 4 (hw)^2 c per frame for the attention; `vae_flop`.
 text       One prompt through the UMT5 encoder.
              small   dim 512, ffn 1024, 8 heads, 4 layers, 64 tokens
              middle  dim 4096, ffn 10240, 64 heads, 2 layers, 128 tokens
+             full    the same with 24 layers
            flop = layers (n (8 d^2 + 6 d f) + 4 n^2 d)
 
 bf16 means weights and activations. RoPE is in float32, which is quicker than the
@@ -38,20 +40,27 @@ import time
 
 import torch
 
-from make_golden import draw_transformer, draw_vae, model
+from draw_weights import draw_transformer, draw_vae, model
 from reference import text, transformer, vae
 
 BLOCK, WINDOW, SPAN, TEXT_LEN = 3, 5, 7, 512  # frames; blocks; blocks; rows
-LATENT = (30, 52)
+LATENT = {"small": (30, 52), "middle": (30, 52), "full": (60, 104)}
 PRECISION = {"f32": torch.float32, "bf16": torch.bfloat16}
 LAYOUT = {"default": torch.contiguous_format, "channels-last": torch.channels_last_3d}
 SIZES = {
     "tick": {"small": dict(dim=512, heads=8, ffn_dim=2048, layers=4),
-             "middle": dict(dim=1536, heads=12, ffn_dim=8960, layers=2)},
-    "vae-block": {"small": dict(base=32), "middle": dict(base=96)},
+             "middle": dict(dim=1536, heads=12, ffn_dim=8960, layers=2),
+             "full": dict(dim=1536, heads=12, ffn_dim=8960, layers=30)},
+    "vae-block": {"small": dict(base=32), "middle": dict(base=96), "full": dict(base=96)},
     "text": {"small": dict(dim=512, ffn=1024, heads=8, layers=4, tokens=64),
-             "middle": dict(dim=4096, ffn=10240, heads=64, layers=2, tokens=128)},
+             "middle": dict(dim=4096, ffn=10240, heads=64, layers=2, tokens=128),
+             "full": dict(dim=4096, ffn=10240, heads=64, layers=24, tokens=128)},
 }
+
+
+def generator():
+    """Of the device on which tensors are made."""
+    return torch.Generator(torch.empty(0).device)
 
 
 def measure(f, repeats, budget):
@@ -69,7 +78,7 @@ def measure(f, repeats, budget):
 
 
 def tick_flop(s):
-    h, w = LATENT
+    h, w = s["latent"]
     tokens = h // 2 * (w // 2)
     n, keys, d = (WINDOW + 1) * BLOCK * tokens, SPAN * BLOCK * tokens, s["dim"]
     layer = n * (12 * d * d + 4 * d * s["ffn_dim"]) + 4 * n * d * (keys + TEXT_LEN)
@@ -80,9 +89,9 @@ def tick(s, dtype):
     """A function that runs one tick."""
     m = model(s["dim"], s["heads"], layers=s["layers"], ffn_dim=s["ffn_dim"], freq_dim=256,
               text_dim=256, text_len=TEXT_LEN)
-    w = {name: t.to(dtype) for name, t in draw_transformer(m, torch.Generator()).items()}
+    w = {name: t.to(dtype) for name, t in draw_transformer(m, generator()).items()}
     shape = transformer.Shape(s["dim"], s["ffn_dim"], 256, 256, TEXT_LEN, s["heads"], s["layers"])
-    rows, columns = (x // 2 for x in LATENT)
+    rows, columns = (x // 2 for x in s["latent"])
     block = BLOCK * rows * columns
 
     def angles(first, blocks):
@@ -107,13 +116,14 @@ def tick(s, dtype):
                                       torch.cat([sink[i][1], v]))
         return torch.cat([clean, noise])
 
-    latent = torch.randn((WINDOW + 1) * BLOCK, 16, *LATENT).to(dtype)
+    latent = torch.randn((WINDOW + 1) * BLOCK, 16, *s["latent"]).to(dtype)
     timestep = torch.tensor([0.0, 555.6, 769.2, 882.4, 952.4, 1000.0]).repeat_interleave(BLOCK)
     return lambda: transformer.forward(w, shape, latent, timestep, text_keys, attend)
 
 
-def vae_flop(base):
-    (h, w), c1, c2, c4 = LATENT, base, 2 * base, 4 * base
+def vae_flop(s):
+    base = s["base"]
+    (h, w), c1, c2, c4 = s["latent"], base, 2 * base, 4 * base
 
     def residual(into, out):
         return 27 * (into * out + out * out) + (into != out) * into * out
@@ -136,10 +146,10 @@ def vae_block(s, dtype, layout):
     def place(t):
         return t.to(dtype).contiguous(memory_format=layout) if t.dim() == 5 else t.to(dtype)
 
-    w = {name: place(t) for name, t in draw_vae(s["base"], torch.Generator()).items()}
+    w = {name: place(t) for name, t in draw_vae(s["base"], generator()).items()}
     state = vae.State()
-    vae.decode_piece(w, place(torch.randn(1, 16, 1, *LATENT)), state)
-    z = place(torch.randn(1, 16, BLOCK, *LATENT))
+    vae.decode_piece(w, place(torch.randn(1, 16, 1, *s["latent"])), state)
+    z = place(torch.randn(1, 16, BLOCK, *s["latent"]))
     return lambda: vae.decode_piece(w, z, state)
 
 
@@ -172,14 +182,14 @@ def text_prompt(s, dtype):
 
 def rows(row, size, precision):
     """(extra keys, function to time, flop) of each line that a row prints."""
-    s, dtype = SIZES[row][size], PRECISION[precision]
+    s, dtype = {**SIZES[row][size], "latent": LATENT[size]}, PRECISION[precision]
     if row == "tick":
         yield {}, tick(s, dtype), tick_flop(s)
     elif row == "text":
         yield {}, text_prompt(s, dtype), text_flop(s)
     else:
         for name, layout in LAYOUT.items():
-            yield {"layout": name}, vae_block(s, dtype, layout), vae_flop(s["base"])
+            yield {"layout": name}, vae_block(s, dtype, layout), vae_flop(s)
 
 
 @torch.inference_mode()

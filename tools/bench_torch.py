@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Time `rollmill bench` and PyTorch on the CPU side by side, as ratios.
+"""Time `rollmill bench` and PyTorch side by side, as ratios.
 
     tools/bench_torch.py build/release/rollmill [--threads N] [--size NAME]
                          [--precision f32|bf16] [--rounds N] [--model DIR] [CASE...]
+                         [--device cuda [--kernels LEVEL]] [--json FILE]
 
 Every case is timed in turns, ours, PyTorch, ours, PyTorch, each a burst of
 about a quarter of a second, so that what else the machine does hits both. The
@@ -14,9 +15,15 @@ autocast (residual stream, norms, modulation, RoPE) is float32 here.
 Convolutions run in both memory formats and the faster one counts. With --model
 (a folder by make_model --size bench-small or bench-middle) whole parts are timed
 too: a tick of the line, a block through the decoder, a prompt; see bench_model.py.
+
+With --device cuda both compute on the first card, where the size `full` is the 1.3B model's
+at 832x480 (make_model --size 1.3b). Of PyTorch's attention kernels (cuDNN's, flash) the
+fastest counts, and cuDNN looks for its fastest convolutions. Runs are queued one behind
+another for some milliseconds before either waits, so that only the card's time counts.
 """
 
 import argparse
+import contextlib
 import json
 import statistics
 import subprocess
@@ -27,17 +34,23 @@ import torch.nn.functional as F
 
 import bench_model
 
-BURST = 0.25
+BURST = 0.25  # seconds of one measurement
+QUEUE = 0.005  # seconds of runs that are queued before one waits, on a card
 SIZES = {
     "small": dict(dim=512, heads=8, ffn=2048, rows=12, cols=20, blocks=7, text_rows=512,
                   text_dim=1024, text_heads=16, text_ffn=2816, words=48, h=24, w=40),
     "middle": dict(dim=1536, heads=12, ffn=8960, rows=20, cols=26, blocks=7, text_rows=512,
                    text_dim=4096, text_heads=64, text_ffn=10240, words=128, h=40, w=52),
+    "full": dict(dim=1536, heads=12, ffn=8960, rows=30, cols=52, blocks=7, text_rows=512,
+                 text_dim=4096, text_heads=64, text_ffn=10240, words=128, h=60, w=104,
+                 roof=(8192, 8192, 8192)),
 }
+STAGES = 6
 
 
 class Size:
     def __init__(self, name):
+        self.roof = (2048, 1024, 2048)
         self.__dict__.update(SIZES[name])
         self.tokens = 3 * self.rows * self.cols
 
@@ -132,7 +145,8 @@ def silu_norm(t, c):
 
 
 def roof(s, t):
-    x, f = rand(t, 2048, 1024), linear(t, 2048, 1024, 2048, bias=False)
+    rows, k, n = s.roof
+    x, f = rand(t, rows, k), linear(t, rows, k, n, bias=False)
     return [lambda: f(x)]
 
 
@@ -151,18 +165,43 @@ def dit_norm_rope(s, t):
     return [lambda: turn(norm(x))]
 
 
-def attention_over(s, t, keys):
-    q, k, v = rand(t, s.tokens, s.dim), rand(t, keys, s.dim), rand(t, keys, s.dim)
+def best_kernels(f):
+    """f as it is; on a card once for each attention kernel that PyTorch has for it."""
+    if not torch.empty(0).is_cuda:
+        return [f]
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+
+    def by(kernel):
+        def run():
+            with sdpa_kernel(kernel):
+                return f()
+
+        return run
+
+    variants = []
+    for kernel in (SDPBackend.CUDNN_ATTENTION, SDPBackend.FLASH_ATTENTION):
+        with contextlib.suppress(RuntimeError):  # it has none for these shapes
+            by(kernel)()
+            variants.append(by(kernel))
+    return variants or [f]
+
+
+def attention_over(s, t, queries, keys):
+    q, k, v = rand(t, queries, s.dim), rand(t, keys, s.dim), rand(t, keys, s.dim)
     f = attend(s.heads)
-    return [lambda: f(q, k, v)]
+    return best_kernels(lambda: f(q, k, v))
 
 
 def dit_attention(s, t):
-    return attention_over(s, t, s.blocks * s.tokens)
+    return attention_over(s, t, s.tokens, s.blocks * s.tokens)
+
+
+def dit_attention_all(s, t):
+    return attention_over(s, t, STAGES * s.tokens, s.blocks * s.tokens)
 
 
 def dit_cross(s, t):
-    return attention_over(s, t, s.text_rows)
+    return attention_over(s, t, s.tokens, s.text_rows)
 
 
 def dit_output(s, t):
@@ -195,7 +234,7 @@ def dit_layer(s, t):
         turn(norm_k(k(y)))
         return mlp(out(x, attention(turn(norm_q(q(y))), keys, values)))
 
-    return [run]
+    return best_kernels(run)
 
 
 def conv_case(t, frames, h, w, cin, cout, kernel=(3, 3, 3)):
@@ -294,6 +333,7 @@ CASES = {
     "dit.project": dit_project,
     "dit.norm-rope": dit_norm_rope,
     "dit.attention": dit_attention,
+    "dit.attention-all": dit_attention_all,
     "dit.cross": dit_cross,
     "dit.output": dit_output,
     "dit.ffn": dit_ffn,
@@ -315,14 +355,25 @@ CASES = {
 # ---- timing ---------------------------------------------------------------------------
 
 
+def time_runs(f, n):
+    """Seconds of one of n runs; on a card they are queued, and waited for once."""
+    start = time.perf_counter()
+    for _ in range(n):
+        f()
+    if torch.empty(0).is_cuda:
+        torch.cuda.synchronize()
+    return (time.perf_counter() - start) / n
+
+
 def burst(f):
-    """Median milliseconds of one burst, after a run that is not counted."""
-    f()
+    """Median milliseconds of one burst, after runs that are not counted."""
+    time_runs(f, 1)
+    queued = 1
+    if torch.empty(0).is_cuda:
+        queued = max(1, min(64, int(QUEUE / time_runs(f, 1))))
     runs, end = [], time.perf_counter() + BURST
     while not runs or (len(runs) < 200 and time.perf_counter() < end):
-        start = time.perf_counter()
-        f()
-        runs.append(time.perf_counter() - start)
+        runs.append(time_runs(f, queued))
     return statistics.median(runs) * 1e3
 
 
@@ -333,13 +384,18 @@ class Ours:
         command = [program, "bench", "--on-demand", "--size", args.size, "--precision",
                    args.precision, "--threads", str(args.threads)]
         command += ["--model", args.model] if args.model else []
+        command += ["--backend", args.device]
+        command += ["--kernels", args.kernels] if args.kernels else []
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=subprocess.DEVNULL, text=True)
 
     def time(self, name):
         self.process.stdin.write(name + "\n")
         self.process.stdin.flush()
-        return json.loads(self.process.stdout.readline())
+        answer = self.process.stdout.readline()
+        if not answer:
+            raise SystemExit(f"{name}: rollmill bench ended; run it by hand to see why")
+        return json.loads(answer)
 
     def close(self):
         self.process.stdin.close()
@@ -363,7 +419,8 @@ def compare(name, ours, variants, rounds):
 def variants_of(name, args):
     """What PyTorch has to offer for a case."""
     if name in bench_model.SIZES:
-        return [f for _, f, _ in bench_model.rows(name, args.size, args.precision)]
+        variants = [f for _, f, _ in bench_model.rows(name, args.size, args.precision)]
+        return best_kernels(variants[0]) if name == "tick" else variants
     return CASES[name](Size(args.size), bench_model.PRECISION[args.precision])
 
 
@@ -377,13 +434,21 @@ def main():
     parser.add_argument("--precision", choices=["f32", "bf16"], default="bf16")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--model")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--kernels", choices=["1", "2", "3"], help="of cuda; see rollmill bench")
+    parser.add_argument("--json", help="a file to which each case is written as a line, too")
     args = parser.parse_intermixed_args()
 
     torch.set_num_threads(args.threads)
     torch.set_grad_enabled(False)
+    torch.set_default_device(args.device)
+    torch.backends.cudnn.benchmark = True
     torch.manual_seed(0)
     ours, roof_rate = Ours(args.program, args), 0
-    print(f"{args.size}, {args.precision}, {args.threads} threads, PyTorch {torch.__version__}")
+    where = f"{args.threads} threads"
+    if args.device == "cuda":
+        where = f"{torch.cuda.get_device_name(0)}, CUDA {torch.version.cuda}"
+    print(f"{args.size}, {args.precision}, {where}, PyTorch {torch.__version__}")
     print(f"{'':16} {'ours ms':>10} {'PyTorch ms':>11} {'ratio':>6} {'GFLOP/s':>8} {'of roof':>7}")
     for name in args.cases or [*CASES, *(bench_model.SIZES if args.model else [])]:
         ms, theirs, ratio, gflop = compare(name, ours, variants_of(name, args), args.rounds)
@@ -392,6 +457,10 @@ def main():
         share = f"{rate / roof_rate:7.0%}" if roof_rate and gflop else ""
         flops = f"{rate:8.0f}" if gflop else " " * 8
         print(f"{name:16} {ms:10.3f} {theirs:11.3f} {ratio:6.2f} {flops} {share}", flush=True)
+        if args.json:
+            with open(args.json, "a") as file:
+                row = {"name": name, "ms": ms, "torch_ms": theirs, "ratio": ratio, "gflop": gflop}
+                print(json.dumps(row), file=file)
     ours.close()
 
 

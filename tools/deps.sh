@@ -28,7 +28,6 @@ pkg       libzip            libzip-dev
 pkg       jansson           libjansson-dev
 pkg       libcrypto         libssl-dev
 pkg       libutf8proc       libutf8proc-dev
-pkg       zlib              zlib1g-dev
 fuzzer    libFuzzer         libclang-rt-dev
 header    oneapi/dnnl/dnnl.h           libdnnl-dev
 header    sentencepiece_processor.h    libsentencepiece-dev

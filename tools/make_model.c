@@ -6,6 +6,7 @@
  */
 #include "base/file.h"
 #include "base/log.h"
+#include "base/pool.h"
 #include "base/text.h"
 #include "pipeline/tensor_file.h"
 #include "tools/random_model.h"
@@ -27,7 +28,11 @@ static const struct model_size sizes[] = {
     { "1.3b", 1536, 8960, 12, 30, 256, 512, 4096, 10240, 64, 24, 256384, 96 },
 };
 
-enum { CHUNK = 1 << 18 }; /* elements made at a time */
+enum {
+    PIECE = 1 << 18,
+    PIECES = 32,
+    CHUNK = PIECE * PIECES
+}; /* elements: of a task; made at a time */
 
 static const char usage[] =
     "usage: make_model DIR [options]\n\n"
@@ -48,6 +53,7 @@ struct job {
     enum dtype dtype;
     uint64_t seed;
     void *chunk; /* CHUNK elements */
+    struct pool *pool;
 };
 
 /* ---- writing ----------------------------------------------------------------------- */
@@ -67,6 +73,32 @@ static void show_progress(const struct sink *s)
     if (s->done == s->all) fputs("\r\033[K", stderr);
 }
 
+/* Elements first .. first + count - 1 of a tensor, which threads share out. */
+struct fill {
+    const struct random_tensor *t;
+    unsigned char *out;
+    uint64_t seed;
+    int64_t first, count;
+};
+
+static status fill_piece(void *arg, int64_t task, int worker)
+{
+    const struct fill *const f = arg;
+    int64_t const at = task * PIECE, left = f->count - at;
+
+    (void)worker;
+    random_fill(f->out + (size_t)at * dtype_size(f->t->t.dtype), f->t, f->seed, f->first + at,
+                left < PIECE ? left : PIECE);
+    return ST_OK;
+}
+
+static status fill(const struct job *j, const struct random_tensor *t, uint64_t seed, int64_t first,
+                   int64_t count)
+{
+    struct fill f = { .t = t, .out = j->chunk, .seed = seed, .first = first, .count = count };
+    return pool_run(j->pool, (count + PIECE - 1) / PIECE, fill_piece, &f);
+}
+
 static status write_tensor(struct sink *s, const struct job *j, const struct random_tensor *t,
                            uint64_t seed)
 {
@@ -75,7 +107,7 @@ static status write_tensor(struct sink *s, const struct job *j, const struct ran
     for (int64_t at = 0; at < all; at += CHUNK) {
         int64_t const n = all - at < CHUNK ? all - at : CHUNK;
         size_t const bytes = (size_t)n * dtype_size(t->t.dtype);
-        random_fill(j->chunk, t, seed, at, n);
+        TRY(fill(j, t, seed, at, n));
         if (s->torch) TRY(torch_writer_bytes(s->torch, j->chunk, bytes));
         else TRY(tensor_file_append(s->flat, j->chunk, bytes));
         s->done += bytes;
@@ -314,6 +346,7 @@ static status make_all(struct job *j)
 
     j->chunk = malloc(CHUNK * sizeof(float));
     if (!j->chunk) return fail(ST_NOMEM, "room for %d numbers", CHUNK);
+    TRY_OUT(pool_open(&j->pool, pool_cpus()));
     for (int i = 0; i < COUNT_OF(files); i++) {
         if (j->only && strcmp(j->only, files[i].part)) continue;
         TRY_OUT(make_file(j, i));
@@ -321,6 +354,7 @@ static status make_all(struct job *j)
     }
     if (!made) st = fail(ST_ARG, "--only %s: dit, checkpoint, text, vae or tokenizer", j->only);
 out:
+    pool_close(&j->pool);
     free(j->chunk);
     return st;
 }

@@ -1,4 +1,5 @@
 #include "tools/zip_writer.h"
+#include "base/crc32.h"
 #include "base/text.h"
 
 #include <errno.h>
@@ -6,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <zlib.h>
 
 enum { ALIGN = 64, LOCAL_HEADER = 30, FLAG_DESCRIPTOR = 0x0808 /* and UTF-8 names */ };
 #define MAX32 0xffffffffu
@@ -21,7 +21,7 @@ struct zip_writer {
     /* The open member */
     char *name;
     uint64_t start, size, left;
-    uLong crc;
+    uint32_t crc;
     bool committed;
 };
 
@@ -89,7 +89,7 @@ status zip_writer_begin(struct zip_writer *z, const char *name, uint64_t size)
     if (!z->name) return fail(ST_NOMEM, "%s: a name", z->path);
     z->start = z->at;
     z->size = z->left = size;
-    z->crc = crc32(0, NULL, 0);
+    z->crc = 0;
 
     add_le(&t, 0x04034b50, 4);
     add_le(&t, large ? 45 : 0, 2);
@@ -116,7 +116,7 @@ status zip_writer_bytes(struct zip_writer *z, const void *bytes, size_t len)
 {
     if (len > z->left) return fail(ST_ARG, "%s: %s: too many bytes", z->path, z->name);
     TRY(put(z, bytes, len));
-    z->crc = crc32_z(z->crc, bytes, len);
+    z->crc = crc32_add(z->crc, bytes, len);
     z->left -= len;
     return ST_OK;
 }

@@ -120,7 +120,7 @@ rc=$?
 # What cannot be is said before anything is rendered.
 expect 2 'render needs at least one JOB.yaml' render
 expect 2 'no.yaml: No such file' render no.yaml
-expect 2 'one of ref|cpu is allowed' render one.yaml --backend cuda
+expect 2 'one of ref|cpu|cuda is allowed' render one.yaml --backend gpu
 job bad.yaml bad 1s 'output: {dir: out}'
 expect 2 '7 ranks for a line of 6 stages; 1 to 6 are allowed' render bad.yaml --ranks 9 --ranks-per-line 7
 cp -r model broken

@@ -28,6 +28,15 @@ for backend in ref cpu; do
     done
 done
 
+# A rank's blocks in one batch come to the same but for rounding.
+rolling=$(dirname tests/golden/rolling-*/case.json)
+for ranks in 1 2 3; do
+    for precision in f32 bf16; do
+        # shellcheck disable=SC2086 # a list of folders without blanks
+        expect 0 --backend cpu --determinism batch --ranks $ranks --precision $precision $rolling
+    done
+done
+
 short=tests/golden/rolling-short
 expect 0 --out "$tmp/1" $short
 for ranks in 2 3 4 5 6; do
@@ -49,6 +58,21 @@ spoil '\000\000\300\177'
 # What a case is about must be among what it expects.
 cp tests/golden/text-small/inputs.safetensors "$tmp/spoilt/expected.safetensors"
 expect 2 "$tmp/spoilt"
+
+# What computes is what was asked for, or an error that says why.
+says() { # WORDS OPTION...
+    words=$1
+    shift
+    "$rollmill" verify "$@" $short >"$tmp/out" 2>&1 && echo "verify $*: no error" && fail=1
+    grep -q -e "$words" "$tmp/out" || { echo "verify $*: nothing of \`$words\`" && tail -n 2 "$tmp/out" && fail=1; }
+}
+says 'is of the cuda backend; this is cpu' --backend cpu --kernels 1
+says 'one of 1|2|3 is allowed' --kernels 4
+says 'one of ref|cpu|cuda is allowed' --backend gpu
+if ! "$rollmill" doctor --dir "$tmp" 2>/dev/null | grep -q '^ok *card'; then
+    says 'CUDA' --backend cuda
+    says 'CUDA' --kernels 1
+fi
 
 expect 2 tests/golden/no-such-case
 expect 2

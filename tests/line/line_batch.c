@@ -239,7 +239,7 @@ static void reserved_scratch(void **state)
 
     (void)state;
     watch();
-    for (int ranks = 1; ranks <= SHOW_RANKS; ranks++) {
+    for (int ranks = 1; ranks <= SHOW_RANKS; ranks += ranks < 3 ? 1 : 3) {
         free(render(&q, LINE_STRICT, ranks));
         free(render(&q, LINE_BATCH, ranks));
     }

@@ -1,0 +1,105 @@
+#include "cmd/backend.h"
+#include "base/log.h"
+#include "base/version.h"
+#include "kernels/kern_device.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Of level 1 to 3; NULL if this build has none. */
+static const struct kern_backend *cuda_at(const char *level)
+{
+    char name[16];
+
+    snprintf(name, sizeof name, "cuda-%s", level);
+    return kern_backend_find(name);
+}
+
+static bool is_cuda(const struct kern_backend *b) { return !strncmp(b->name, "cuda-", 5); }
+
+/* Nobody said which: the best that can compute here; of none the first that there is, for
+ * its reason to be told. */
+static const struct kern_backend *usual(void)
+{
+    const struct kern_backend *const best[] = { cuda_at("2"), cuda_at("1"),
+                                                kern_backend_find("cpu"),
+                                                kern_backend_find("ref") };
+    const struct kern_backend *first = NULL;
+
+    for (int i = 0; i < COUNT_OF(best); i++) {
+        if (best[i] && !best[i]->absent()) return best[i];
+        if (!first) first = best[i];
+    }
+    return first;
+}
+
+static status find(const struct kern_backend **out, const char *name, const char *level)
+{
+    char names[KERN_NAMES];
+
+    if (!level) level = "2";
+    *out = strcmp(name, "cuda") != 0 ? kern_backend_find(name) : cuda_at(level);
+    if (*out) return ST_OK;
+    kern_backend_names(names);
+    if (strcmp(name, "cuda") != 0)
+        return fail(ST_ARG, "--backend %s: this program was built without it; it has %s", name,
+                    names);
+    if (!kern_device_built())
+        return fail(ST_ARG, "--backend cuda: this program was built without CUDA (make CUDA=1)");
+    return fail(ST_ARG, "--kernels %s: this program has %s", level, names);
+}
+
+/* What else was asked for, or goes with the backend. */
+static status settle(struct backend *b, const struct backend_wish *w)
+{
+    if (w->kernels && !is_cuda(b->kern))
+        return fail(ST_ARG, "--kernels %s is of the cuda backend; this is %s", w->kernels,
+                    b->kern->name);
+    bool const batch = w->determinism ? !strcmp(w->determinism, "batch") : b->kern->batches;
+    b->determinism = batch ? LINE_BATCH : LINE_STRICT;
+    return ST_OK;
+}
+
+static status name_device(struct backend *b)
+{
+    struct kern_device card;
+    char processor[VERSION_CPU];
+
+    if (b->devices) TRY(kern_device_about(&card, 0));
+    snprintf(b->device, sizeof b->device, "%s", b->devices ? card.name : version_cpu(processor));
+    return ST_OK;
+}
+
+status backend_choose(struct backend *out, const struct backend_wish *w)
+{
+    const char *const name = w->name ? w->name : w->kernels ? "cuda" : NULL;
+
+    *out = (struct backend){ 0 };
+    if (name) TRY(find(&out->kern, name, w->kernels));
+    else out->kern = usual();
+    TRY(settle(out, w));
+    const char *const why = out->kern->absent();
+    if (why) return fail(ST_DEVICE, "backend %s: %s", name ? name : out->kern->name, why);
+    if (is_cuda(out->kern)) out->devices = kern_device_count();
+    return name_device(out);
+}
+
+status backend_plan(struct backend *out, const struct backend_wish *w, bool cards)
+{
+    bool const cuda = !w->name && (w->kernels || (cards && kern_device_built()));
+    const char *const name = cuda ? "cuda" : w->name;
+
+    *out = (struct backend){ 0 };
+    if (name) TRY(find(&out->kern, name, w->kernels));
+    else out->kern = kern_backend_find("cpu");
+    return settle(out, w);
+}
+
+void backend_print(const struct backend *b)
+{
+    char more[32] = "";
+
+    if (b->devices > 1) snprintf(more, sizeof more, " and %d more", b->devices - 1);
+    log_info("backend: %s, %s, on %s%s", b->kern->name, line_determinism_name(b->determinism),
+             b->device, more);
+}

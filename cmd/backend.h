@@ -1,0 +1,61 @@
+/*
+ * backend.h - what computes, as a person asks for it: --backend and --kernels become one
+ * backend, once, and it is said.
+ */
+#ifndef BACKEND_H
+#define BACKEND_H
+
+#include "pipeline/line.h"
+
+#define BACKEND_NAMES  "ref|cpu|cuda"
+#define BACKEND_LEVELS "1|2|3"
+
+/* As the options give them; NULL where they do not. */
+struct backend_wish {
+    const char *name, *kernels, *determinism;
+};
+
+/* Rows of an option table; w is a struct backend_wish. */
+#define BACKEND_OPTIONS(w)                                                                         \
+    { "backend",                                                                                   \
+      OPT_CHOICE,                                                                                  \
+      &(w).name,                                                                                   \
+      .value = "NAME",                                                                             \
+      .help = "what computes; else cuda where there is a card, and cpu where not",                 \
+      .choices = BACKEND_NAMES },                                                                  \
+        { "determinism",                                                                           \
+          OPT_CHOICE,                                                                              \
+          &(w).determinism,                                                                        \
+          .value = "CLASS",                                                                        \
+          .help =                                                                                  \
+              "a rank's blocks one by one, the same bits for any ranks, or in one batch; else "    \
+              "batch on cuda, strict elsewhere",                                                   \
+          .choices = "strict|batch" },                                                             \
+    {                                                                                              \
+        "kernels", OPT_CHOICE, &(w).kernels,                                                       \
+            .value = "LEVEL",                                                                      \
+            .help = "of cuda: 1 plain ones, 2 the libraries' and fused ones, 3 with FP8; else 2",  \
+            .choices = BACKEND_LEVELS                                                              \
+    }
+
+enum { BACKEND_DEVICE = 256 };
+struct backend {
+    const struct kern_backend *kern;
+    enum line_determinism determinism;
+    int devices; /* cards of this machine that ranks compute on; 0: the processor does */
+    char device[BACKEND_DEVICE]; /* name of the first, or of the processor */
+};
+
+/* ST_ARG if this build has no such backend, or --kernels is asked of another one than cuda;
+ * ST_DEVICE with the reason if one asked for by name cannot compute here. */
+status backend_choose(struct backend *out, const struct backend_wish *w) MUST_USE;
+
+/* The same, of machines that are not here: whether it can compute here does not matter.
+ * `cards`: of machines with cards, which compute by cuda unless another is asked for.
+ * Devices are left out. */
+status backend_plan(struct backend *out, const struct backend_wish *w, bool cards) MUST_USE;
+
+/* One line on stderr, at the start of a command: "backend: cuda-2, batch, on NVIDIA H100". */
+void backend_print(const struct backend *b);
+
+#endif /* BACKEND_H */

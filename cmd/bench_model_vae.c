@@ -1,0 +1,91 @@
+/* bench_model_vae.c - one block through the decoder, in the middle of a clip. */
+#include "base/clock.h"
+#include "base/text.h"
+#include "cmd/bench_model_rows.h"
+#include "pipeline/noise.h"
+#include "pipeline/vae.h"
+
+#include <stdlib.h>
+
+struct bench_decoder {
+    struct vae *vae;
+    struct vae_size size;
+    float *latents, *rgb;
+};
+
+status bench_decoder_open(struct bench_decoder **out, const struct bench_model_config *c)
+{
+    int64_t const area = c->latent_h * c->latent_w, count = BENCH_FRAMES * VAE_CHANNELS * area;
+    size_t const pixels = (size_t)(BENCH_FRAMES * VAE_PICTURES * 64 * area * 3);
+    struct bench_decoder *d = calloc(1, sizeof *d);
+    char *const path = path_join(c->dir, "Wan2.1_VAE.pth");
+    struct vae_config const config = { .backend = c->backend->kern,
+                                       .threads = c->threads,
+                                       .precision = c->precision,
+                                       .path = path,
+                                       .latent_h = c->latent_h,
+                                       .latent_w = c->latent_w };
+    status st = ST_OK;
+
+    *out = NULL;
+    if (d) d->latents = malloc((size_t)count * sizeof *d->latents);
+    if (d) d->rgb = malloc(pixels * sizeof *d->rgb);
+    if (!d || !path || !d->latents || !d->rgb) {
+        st = fail(ST_NOMEM, "bench: a block's pictures");
+        goto out;
+    }
+    noise_fill(d->latents, count, 3, 0, 0);
+    d->size = (struct vae_size){ .latent_h = c->latent_h, .latent_w = c->latent_w };
+    TRY_OUT(vae_base(&d->size.base, path));
+    TRY_OUT(vae_open(&d->vae, &config));
+    *out = d;
+    d = NULL; /* handed over */
+out:
+    bench_decoder_close(&d);
+    free(path);
+    return st;
+}
+
+status bench_decoder_run(struct bench_decoder *d)
+{
+    int pictures;
+
+    return vae_decode(d->vae, d->latents, BENCH_FRAMES, d->rgb, &pictures);
+}
+
+double bench_decoder_flop(const struct bench_decoder *d)
+{
+    return vae_flops((struct vae_part){ 0 }, &d->size) * BENCH_FRAMES;
+}
+
+void bench_decoder_close(struct bench_decoder **decoder)
+{
+    struct bench_decoder *const d = *decoder;
+
+    if (!d) return;
+    vae_close(&d->vae);
+    free(d->latents);
+    free(d->rgb);
+    free(d);
+    *decoder = NULL;
+}
+
+status bench_time_vae(const struct bench_model_config *c, struct bench_result *out)
+{
+    struct bench_decoder *d = NULL;
+    status st = ST_OK;
+
+    TRY_OUT(bench_decoder_open(&d, c));
+    out->flop = bench_decoder_flop(d);
+    TRY_OUT(bench_decoder_run(d)); /* the first frame of a clip is another thing */
+    TRY_OUT(bench_decoder_run(d));
+    for (int i = 0; i < BENCH_ROW_RUNS; i++) {
+        double const start = clock_seconds();
+        TRY_OUT(bench_decoder_run(d));
+        out->seconds[i] = clock_seconds() - start;
+    }
+    TRY_OUT(bench_card_bytes(c, &out->card));
+out:
+    bench_decoder_close(&d);
+    return st;
+}

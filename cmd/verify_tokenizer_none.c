@@ -1,0 +1,7 @@
+/* verify_tokenizer_none.c - in place of verify_tokenizer.c in a build without a tokenizer. */
+#include "cmd/verify.h"
+
+status verify_tokenizer(struct verify_case *c)
+{
+    return fail(ST_ARG, "%s: this program was built with MEDIA=0, without a tokenizer", c->dir);
+}

@@ -1,0 +1,316 @@
+#!/bin/bash
+# gpu_check.sh - on a machine with a card: is what it computes right, and how fast is it.
+#
+#   tools/gpu_check.sh [PART]      PART: correct, sanitize, bench, or all of them (the default)
+#
+# Needs a C compiler, make, nvcc and cuDNN; builds with MEDIA=0 MPI=0. A step that fails stops no
+# other; all are told again at the end. No step goes on after SECONDS_MAX (570), so that
+# each part ends within ten minutes. Where BENCH_PYTHON, or else python3, has a PyTorch that
+# sees the card, both are timed in turns. GPU_CHECK=standin runs the same steps at tiny
+# shapes on the stand-in of a card: then every speed means nothing and none is told.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+part=${1:-all}
+case $part in
+correct | sanitize | bench) ;;
+all)
+    rc=0
+    for one in correct sanitize bench; do "$0" $one || rc=1; done
+    exit $rc
+    ;;
+*) echo "PART is correct, sanitize, bench or all, not $part" >&2 && exit 2 ;;
+esac
+end=$(($(date +%s) + ${SECONDS_MAX:-570}))
+work=build/gpu-check/$part
+rm -rf "$work" && mkdir -p "$work" || exit 1
+failed=0 steps="" mode=release size=full model_size=1.3b shapes=""
+
+golden=$(for c in tests/golden/*/; do [ -e "${c}case.json" ] && [ "$c" != tests/golden/tokenizer-small/ ] && echo "$c"; done)
+six_case=tests/golden/rolling-5-step cases="" full_shapes="3 60 104 2 60 104"
+rows="tick vae-block dit.attention-all tick-rank film"
+
+# A stand-in computes on the processor: the least of everything.
+if [ "${GPU_CHECK:-}" = standin ]; then
+    mode=standin size=tiny model_size=tiny shapes="--small --only rmsnorm"
+    golden="tests/golden/rolling-one-block tests/golden/rolling-two-blocks tests/golden/text-small"
+    six_case=tests/golden/rolling-two-blocks cases=dit.modulate full_shapes="1 2 4 1 1 2" rows="tick tick-rank"
+fi
+B=build/$mode-bare
+rollmill=$B/rollmill
+
+# ---- steps ---------------------------------------------------------------------
+
+note() { # TEXT: for the list at the end
+    steps="$steps$1
+"
+    echo "  $1"
+}
+
+# begin NAME LIMIT COMMAND...: beside what follows; its output goes to $work/NAME.log
+begin() {
+    local name=$1 limit=$2 left=$((end - $(date +%s)))
+    shift 2
+    [ "$left" -lt "$limit" ] && limit=$left
+    if [ "$limit" -lt 2 ]; then
+        echo "out of time" >"$work/$name.rc"
+        return
+    fi
+    {
+        local from rc
+        from=$(date +%s)
+        timeout -k 5 "$limit" "$@" >"$work/$name.log" 2>&1 </dev/null
+        rc=$?
+        echo "$rc $(($(date +%s) - from))" >"$work/$name.tmp"
+        mv "$work/$name.tmp" "$work/$name.rc"
+    } &
+}
+
+# Wait for what was begun, and tell.
+collect() { # NAME
+    local name=$1 rc took
+    while [ ! -e "$work/$name.rc" ]; do sleep 0.1; done
+    read -r rc took <"$work/$name.rc"
+    if [ "$rc" = out ]; then
+        failed=$((failed + 1))
+        note "not run  $name: out of time"
+        return 1
+    fi
+    if [ "$rc" = 0 ]; then
+        note "ok       $name ($took s)"
+        return 0
+    fi
+    failed=$((failed + 1))
+    note "FAIL     $name ($took s), exit $rc, $work/$name.log"
+    grep -vE '^[a-z]+ [a-z-]+=' "$work/$name.log" | tail -n 5 | sed 's/^/           /'
+    return "$rc"
+}
+
+step() { # NAME LIMIT COMMAND...
+    begin "$@"
+    collect "$1"
+}
+
+# The largest relative error that a verify printed.
+worst() { awk '$3 ~ /e[+-]/ && $4 + 0 > w { w = $4 + 0 } END { printf "%.2e", w }' "$work/$1.log"; }
+
+# ---- what is there ---------------------------------------------------------------
+
+if [ $mode = standin ] && ! command -v nvcc >/dev/null; then
+    echo "nvcc is not installed: a stand-in needs CUDA's headers"
+    exit 77
+fi
+step build 280 make --no-print-directory -j"$(nproc)" MODE=$mode MEDIA=0 MPI=0 all $B/tests/check_kernels || exit 1
+
+if ! "$rollmill" bench --backend cuda --kernels 1 --size tiny dit.modulate >"$work/card.log" 2>&1; then
+    echo "gpu-check: no card to check: $(tail -n 1 "$work/card.log")" >&2
+    exit 1
+fi
+card=$(sed -n 's/^backend: cuda-1, [a-z]*, on //p' "$work/card.log")
+levels=""
+for level in 1 2 3; do
+    "$rollmill" bench --backend cuda --kernels $level --size tiny dit.modulate >"$work/level.log" 2>&1
+    case $? in 2) note "absent   kernels $level: not in this build" ;; *) levels="$levels $level" ;; esac
+done
+
+smi() { nvidia-smi --query-gpu="$1" --format=csv,noheader,nounits 2>/dev/null | head -n 1; }
+
+# ---- right? ------------------------------------------------------------------------
+
+# The same clip by six ranks, threads that share the card, and by one: to the bit.
+six_as_one() { # NAME CASE VERIFY-OPTIONS...
+    local name=$1 case=$2
+    shift 2
+    "$rollmill" verify "$case" "$@" --determinism strict --ranks 6 --out "$work/$name.six" || echo "six: exit $?"
+    "$rollmill" verify "$case" "$@" --determinism strict --ranks 1 --out "$work/$name.one" || echo "one: exit $?"
+    cmp "$work/$name.six" "$work/$name.one"
+}
+export -f six_as_one
+export work rollmill
+
+# What level 1 makes of random numbers is what the other levels are held against: the
+# oracle in C would take hours at this size.
+full_size() { # NAME KIND BLOCKS HEIGHT WIDTH
+    local name=$1 dir=$work/$1.case
+    mkdir -p "$dir"
+    ln -sfn "$PWD/$work/$name.model" "$dir/model"
+    $B/make_case "$dir" --kind "$2" --blocks "$3" --height "$4" --width "$5" || return 1
+    "$rollmill" verify "$dir" --backend cuda --kernels 1 --precision bf16 --out "$work/$name.safetensors" >/dev/null
+    mv "$work/$name.safetensors" "$dir/expected.safetensors" || return 1
+    "$rollmill" verify "$dir" --backend cuda --kernels 1 --precision bf16
+}
+export -f full_size
+export B
+
+# The checker computes its oracle on the processor, so all levels at once, beside the rest.
+begin_levels() {
+    local level
+    for level in $levels; do
+        # shellcheck disable=SC2086 # --small or nothing
+        begin "kernels-$level" 400 $B/tests/check_kernels $shapes --backend cuda-"$level"
+    done
+}
+collect_levels() {
+    local level
+    for level in $levels; do collect "kernels-$level"; done
+}
+
+check_golden() {
+    local level precision
+    for level in $levels; do
+        for precision in f32 bf16; do
+            # shellcheck disable=SC2086 # a list of folders
+            step "golden-$level-$precision" 120 "$rollmill" verify $golden --backend cuda --kernels "$level" --precision $precision
+            note "         largest relative error $(worst "golden-$level-$precision")"
+            step "six-ranks-$level-$precision" 60 bash -c 'six_as_one "$@"' _ "six-$level-$precision" $six_case \
+                --backend cuda --kernels "$level" --precision $precision
+        done
+    done
+}
+
+check_sanitizer() {
+    local level tool
+    [ $mode = standin ] && note "not run  the stand-in is built with sanitizers of its own" && return
+    command -v compute-sanitizer >/dev/null || { note "not run  compute-sanitizer is not installed" && return; }
+    for level in $levels; do
+        for tool in memcheck racecheck; do
+            begin "$tool-$level" 500 compute-sanitizer --tool $tool --error-exitcode 9 --print-limit 10 \
+                $B/tests/check_kernels --small --backend cuda-"$level"
+        done
+    done
+    for level in $levels; do
+        for tool in memcheck racecheck; do collect "$tool-$level"; done
+    done
+}
+
+check_full_size() {
+    local level
+    mkdir -p "$work/rolling.model" "$work/vae.model"
+    # shellcheck disable=SC2086 # six numbers
+    set -- $full_shapes
+    step full-models 60 bash -c "$B/make_model $work/rolling.model --size $model_size --layers 2 --dtype bf16 --only dit &&
+        $B/make_model $work/vae.model --size $model_size --only vae" || return
+    step full-rolling-1 150 bash -c 'full_size "$@"' _ rolling rolling "$1" "$2" "$3"
+    step full-vae-1 150 bash -c 'full_size "$@"' _ vae vae "$4" "$5" "$6"
+    for level in $levels; do
+        [ "$level" = 1 ] && continue
+        for kind in rolling vae; do
+            step "full-$kind-$level" 60 "$rollmill" verify "$work/$kind.case" --backend cuda --kernels "$level" --precision bf16
+            note "         largest relative error $(worst "full-$kind-$level")"
+        done
+        step "full-six-ranks-$level" 90 bash -c 'six_as_one "$@"' _ "full-six-$level" "$work/rolling.case" \
+            --backend cuda --kernels "$level" --precision bf16
+    done
+}
+
+# ---- how fast? ---------------------------------------------------------------------
+
+# Lines of JSON: {"name": NAME, ... "ms": N, "gflop": N, ... "card_mib": N}
+field() { # FILE NAME FIELD: the median over the lines of that name
+    grep "\"name\": \"$2\"" "$work/$1.json" 2>/dev/null | sed -n "s/.*\"$3\": \\([0-9.eE+-]*\\).*/\\1/p" | sort -g |
+        awk '{ v[NR] = $1 } END { if (NR) print v[int((NR + 1) / 2)] }'
+}
+
+ours() { # NAME LIMIT LEVEL CASE...: two rounds; each figure is a median of several runs
+    local name=$1 limit=$2 level=$3 round
+    shift 3
+    for round in 1 2; do
+        step "$name-$round" "$limit" "$rollmill" bench --backend cuda --kernels "$level" --size $size --precision bf16 \
+            --model "$work/model" --json "$@" || return
+        grep '^{' "$work/$name-$round.log" >>"$work/$name.json"
+    done
+}
+
+find_python() {
+    local p
+    for p in ${BENCH_PYTHON:-python3}; do
+        "$p" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' 2>/dev/null && echo "$p" && return
+    done
+}
+
+watch_clock() { # the card's clock while it works, MHz
+    command -v nvidia-smi >/dev/null && nvidia-smi --query-gpu=clocks.sm,power.draw --format=csv,noheader,nounits -lms 500 \
+        >"$work/clock.txt" 2>/dev/null
+}
+
+measure() {
+    local best python
+    best=$(echo "$levels" | tr ' ' '\n' | grep -E '^[12]$' | tail -n 1)
+    step model 150 bash -c "$B/make_model $work/model --size $model_size --dtype bf16 --only dit &&
+        $B/make_model $work/model --size $model_size --only vae" || return
+    watch_clock &
+    local watcher=$!
+    # shellcheck disable=SC2086 # a list of names
+    ours bf16 120 "$best" $rows
+    case $levels in *3*) ours fp8 100 3 tick dit.attention-all vae-block ;; esac
+    python=$(find_python)
+    if [ -n "$python" ]; then
+        step pytorch 200 "$python" tools/bench_torch.py "$rollmill" --device cuda --kernels "$best" --size $size --precision bf16 \
+            --rounds 3 --model "$work/model" --json "$work/pytorch.json" tick vae-block dit.attention-all dit.layer
+        sed -n '1,/^$/p' "$work/pytorch.log"
+    else note "not run  PyTorch: no Python has one that sees the card; BENCH_PYTHON=/path/to/python"; fi
+    # shellcheck disable=SC2086 # a list of names, or none: all of them
+    step cases 90 "$rollmill" bench --backend cuda --kernels "$best" --size $size --precision bf16 $cases
+    kill $watcher 2>/dev/null
+    wait $watcher 2>/dev/null
+}
+
+# ---- the table -----------------------------------------------------------------------
+
+# row FIGURE MEASURED FLOOR TARGET [less]: `less`: smaller is better
+row() {
+    awk -v what="$1" -v m="$2" -v floor="$3" -v target="$4" -v less_is_better="${5:-}" 'BEGIN {
+        met = "not measured"
+        if (m != "") {
+            sign = less_is_better ? -1 : 1
+            met = floor == "-" ? "" : sign * m < sign * floor ? "below the floor" : "floor"
+            if (target != "-" && sign * m >= sign * target) met = "target"
+        }
+        printf "| %s | %s | %s | %s | %s |\n", what, m == "" ? "-" : sprintf("%.4g", m), floor, target, met }'
+}
+over() { [ -n "$2" ] && [ -n "$3" ] && awk -v s="$1" -v a="$2" -v b="$3" 'BEGIN { print s * a / b }'; }
+
+table() {
+    local tick vae
+    tick=$(field bf16 tick ms) vae=$(field bf16 vae-block ms)
+    echo
+    echo "card $card, highest clock $(smi clocks.max.sm) MHz, while it worked $(awk -F, '{ v[NR] = $1 } END { print v[int(NR / 2) + 1] }' \
+        <(sort -n "$work/clock.txt" 2>/dev/null)) MHz (median), power limit $(smi power.limit) W, driver $(smi driver_version)"
+    echo "commit $("$rollmill" --version | sed 's/.*commit //'), $(nvcc --version | sed -n 's/.*release //p'), $(date -u +%F)"
+    if [ $mode = standin ]; then
+        echo "a stand-in of a card: every figure is left out"
+        work=$work/none
+        tick="" vae=""
+    fi
+    echo
+    echo "| figure | measured | floor | target | met |"
+    echo "|---|---|---|---|---|"
+    row "DiT only, frames/s" "$(over 12000 1 "$tick")" 28 32
+    row "DiT only, times PyTorch" "$(field pytorch tick ratio)" 1.5 -
+    row "DiT only with FP8 (kernels 3), times bf16" "$(over 1 "$tick" "$(field fp8 tick ms)")" 1.1 -
+    row "DiT only with FP8 (kernels 3), frames/s" "$(over 12000 1 "$(field fp8 tick ms)")" - 45
+    row "attention 28,080 x 32,760 x 12, TFLOP/s" \
+        "$(over 1 "$(field bf16 dit.attention-all gflop)" "$(field bf16 dit.attention-all ms)")" 600 690
+    row "VAE decode, frames/s" "$(over 12000 1 "$vae")" 74 130
+    row "VAE decode, times PyTorch" "$(field pytorch vae-block ratio)" 1.4 -
+    row "tick and decode in turns, frames/s (end to end but for prompt and x264)" "$(over 12000 1 "$(field bf16 film ms)")" 20 24
+    row "one of six ranks' tick, ms" "$(field bf16 tick-rank ms)" 80 72 less
+    row "card memory taken, GiB" "$(over 0.0009765625 "$(field bf16 film card_mib)" 1)" 24 16 less
+}
+
+case $part in
+correct)
+    begin_levels
+    check_golden
+    check_full_size
+    collect_levels
+    ;;
+sanitize) check_sanitizer ;;
+bench)
+    measure
+    table
+    ;;
+esac
+echo
+printf '%s' "$steps" | sed 's/^/  /'
+echo "gpu-check $part on $card: $failed failed"
+[ $failed = 0 ]
