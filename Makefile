@@ -14,6 +14,7 @@
 #
 # Each MODE has its own folder under build/, so changing a flag never needs `make clean`.
 
+comma := ,
 MODE ?= release
 CC   ?= gcc
 CXX  ?= g++
@@ -22,7 +23,7 @@ HUNT ?= 200
 MPI  ?= $(shell pkg-config --exists ompi-c && echo 1 || echo 0)
 MEDIA ?= 1
 $(if $(filter-out 0 1,$(MEDIA)),$(error MEDIA is 0 or 1))
-NVCC ?= nvcc
+NVCC ?= $(firstword $(shell command -v nvcc) $(wildcard /usr/local/cuda/bin/nvcc) nvcc)
 # The toolkit's folder. Sanitizers do not see into a card, so their builds are without.
 CUDA_HOME := $(or $(CUDA_HOME),$(patsubst %/bin/nvcc,%,$(realpath $(shell command -v $(NVCC)))))
 CUDA.asan := 0
@@ -31,6 +32,10 @@ CUDA ?= $(or $(CUDA.$(MODE)),$(if $(CUDA_HOME),1,0))
 ifeq ($(MODE),standin)
 override CUDA := standin
 endif
+
+# Folders with include/ and lib/ of cuDNN and cuBLAS, where these are not beside CUDA.
+CUDNN_HOME  ?=
+CUBLAS_HOME ?=
 
 # NCCL between cards, where its header is beside CUDA's.
 NCCL ?= $(if $(wildcard $(CUDA_HOME)/include/nccl.h),$(CUDA),0)
@@ -50,10 +55,12 @@ MPI_CFLAGS.1 := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags ompi-c 2>/
 MPI_LDLIBS.1 := $(shell pkg-config --libs ompi-c 2>/dev/null)
 # No -ffast-math, ever: it deletes isnan() and reorders sums. No contraction either,
 # so that a product and a sum round alike (vec.c apart: one copy per processor).
-CUDA_CFLAGS.1 := -isystem $(CUDA_HOME)/include
+# from FOLDER LIBRARY: how to link it
+from = $(if $1,-L$1/lib -Wl$(comma)-rpath$(comma)$1/lib -l:$(notdir $(lastword $(wildcard $1/lib/lib$2.so*))),-l$2)
+CUDA_CFLAGS.1 := $(patsubst %,-isystem %/include,$(CUDA_HOME) $(CUDNN_HOME) $(CUBLAS_HOME))
 CUDA_CFLAGS.standin := $(CUDA_CFLAGS.1)
 CUDA_LDLIBS.standin := -lstdc++
-CUDA_LDLIBS.1 := -L$(CUDA_HOME)/lib64 -Wl,-rpath,$(CUDA_HOME)/lib64 -lcublasLt -lcudnn -lcudart_static -ldl -lrt
+CUDA_LDLIBS.1 := -L$(CUDA_HOME)/lib64 -Wl,-rpath,$(CUDA_HOME)/lib64 $(call from,$(CUBLAS_HOME),cublasLt) $(call from,$(CUDNN_HOME),cudnn) -lcudart_static -ldl -lrt
 NCCL_LDLIBS.1 := -lnccl
 CFLAGS   := -std=c11 -D_POSIX_C_SOURCE=200809L $(WARN) $(OPT) -ffp-contract=off -I. $(MPI_CFLAGS.$(MPI)) \
             $(CUDA_CFLAGS.$(CUDA)) -MMD -MP
@@ -62,7 +69,7 @@ PKGS     := libavformat libavcodec libavutil libswscale yaml-0.1 jansson libcryp
 MEDIA_LDLIBS.1 := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lsentencepiece -ldnnl -lgomp -lstdc++
 LDLIBS   := $(MEDIA_LDLIBS.$(MEDIA)) $(MPI_LDLIBS.$(MPI)) $(CUDA_LDLIBS.$(CUDA)) $(NCCL_LDLIBS.$(NCCL)) -lm -pthread
 # Machine code for two kinds of card; what is newer compiles the oldest of these texts it can.
-CUDA_PTX  = 90 $(patsubst compute_%,%,$(lastword $(shell $(NVCC) --list-gpu-arch)))
+CUDA_PTX  = $(sort 90 $(patsubst compute_%,%,$(lastword $(shell $(NVCC) --list-gpu-arch))))
 CUDA_GEN  = $(foreach a,80 90a,-gencode arch=compute_$a,code=sm_$a) \
             $(foreach a,$(CUDA_PTX),-gencode arch=compute_$a,code=compute_$a)
 # Without exceptions, run-time types and guarded statics the objects need no libstdc++.
@@ -85,12 +92,12 @@ KERNELS.1 := kern_host.c kern_cpu.c kern_cpu_rows.c kern_cpu_conv.c \
             dnn.c dnn_v2.c dnn_v3.c vec_best.c amx.c amx_available.c
 KERNELS.0 := kern_host_bare.c
 CUDA_C   := cuda_versions.c kern_cuda.c kern_cuda_plain.c cuda_dev.c cuda_fetch.c
-CUDA_C   += kern_cuda_fast_rows.c cuda_lt.c cuda_lt_linear.c cuda_dnn_desc.c cuda_dnn_plan.c cuda_dnn_attention.c
+CUDA_C   += kern_cuda_fast_rows.c cuda_lt.c cuda_lt_linear.c kern_cuda_fp8.c cuda_dnn_desc.c cuda_dnn_plan.c cuda_dnn_attention.c
 CUDA_CU  := cuda_each.cu cuda_rows.cu cuda_linear.cu cuda_attention.cu cuda_conv.cu
-CUDA_CU  += cuda_fused.cu
+CUDA_CU  += cuda_fused.cu cuda_fp8.cu
 CUDA_C   += cuda_pixels.c cuda_dnn_conv.c
 CUDA_CU  += cuda_channel_norm.cu cuda_conv_few.cu cuda_conv_frames.cu
-KERNELS  += cuda_fused_plan.c cuda_dnn_graph.c cuda_dnn_attention_graph.c
+KERNELS  += cuda_fused_plan.c cuda_fp8_plan.c cuda_dnn_graph.c cuda_dnn_attention_graph.c
 KERNELS  += cuda_plan.c cuda_conv_plan.c cuda_pixels_plan.c $(if $(filter 0,$(CUDA)),kern_cuda_none.c kern_device_none.c,kern_device.c $(CUDA_C))
 STANDIN  := standin_runtime.c standin_stream.c standin_block.cc standin_lt.c standin_dnn.c standin_dnn_sdpa.c standin_dnn_conv.c
 # Compiled once per instruction set; vec_best chooses at run time.
@@ -122,7 +129,7 @@ PIPELINE_CXX.1 := tokenizer.cc
 PIPELINE += schedule.c noise.c rope.c keys.c timeline.c cache.c
 PIPELINE += dit_shape.c dit.c dit_time.c dit_forward.c line.c line_size.c line_pass.c line_blocks.c line_attend.c line_exchange.c crew.c
 # pictures
-PIPELINE += vae.c vae_net.c vae_parts.c vae_layout.c vae_layer.c vae_decode.c vae_encode.c decode_link.c decode_chain.c
+PIPELINE += vae.c vae_net.c vae_parts.c vae_layout.c vae_layer.c vae_kernels.c vae_decode.c vae_encode.c decode_link.c decode_chain.c
 PIPELINE.1 += pixels.c quality.c codec.c encoder.c video.c video_verify.c contact.c sidecar.c attempt.c clip_sink.c
 CMD      := main.c exit_code.c opts.c world.c backend.c
 CMD      += cmd_verify.c verify_case.c verify_rolling.c verify_vae.c verify_text.c
@@ -139,11 +146,11 @@ TOOLKIT  := zip_writer.c torch_writer.c random_model.c spiece.c
 
 UNIT     := unit_base.c unit_json_tree.c unit_track.c unit_cpu.c unit_cuda_plan.c unit_roles.c unit_topo.c unit_cost.c unit_schedule.c unit_keys.c
 UNIT     += unit_weights.c unit_pickle.c unit_bind.c unit_random_model.c
-UNIT     += unit_cuda_conv.c unit_cuda_fused.c unit_vae.c unit_vae_parts.c unit_vae_refuse.c unit_pixels.c unit_video.c unit_clip_sink.c
+UNIT     += unit_cuda_conv.c unit_cuda_fused.c unit_vae.c unit_vae_parts.c unit_vae_kernels.c unit_vae_refuse.c unit_pixels.c unit_video.c unit_clip_sink.c
 UNIT     += unit_text_clean.c unit_tokenizer.c unit_umt5.c
 UNIT     += unit_yaml.c unit_card.c unit_sweep.c unit_job.c unit_docs.c unit_format.c
 CUDA_UNIT := unit_cuda.c # needs a card or the stand-in
-CHECK    := check_kernels.c check.c check_rows.c check_heavy.c check_attention.c check_fused.c check_closed.c mutants.c # one program
+CHECK    := check_kernels.c check.c check_rows.c check_heavy.c check_attention.c check_fused.c coarse.c check_closed.c mutants.c # one program
 ALLOC    := alloc_nth.c # with a malloc that fails
 LINE     := line_comm.c line_clip.c line_batch.c line_decode.c
 MPI_TEST := mpi_comm.c mpi_clip.c mpi_decode.c # under mpirun, with as many RANKS as their heads say
@@ -235,7 +242,6 @@ $B/commit: force
 $B/base/version.o: $B/commit
 build/%/base/version.o: CFLAGS += -DVERSION_COMMIT='"$(COMMIT)"' -DVERSION_FLAGS='"$(OPT)"'
 
-comma := ,
 say = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2);)
 
 # ---- tests -------------------------------------------------------------------
@@ -243,7 +249,7 @@ $(UNIT:%.c=$B/tests/%) $(CUDA_UNIT:%.c=$B/tests/%): $B/tests/%: $B/tests/unit/%.
 	$(call say,LINK,$@) mkdir -p $(@D) && $(CC) $(OPT) -o $@ $(filter %.o,$^) $(KIT) $(LIB) $(LDLIBS) -lcmocka $(TEST_LDLIBS)
 $B/tests/unit_weights: TEST_LDLIBS = -lzip
 $B/tests/unit_video $B/tests/unit_clip_sink: $B/tests/unit/clips.o
-$B/tests/unit_vae $B/tests/unit_vae_parts: $B/tests/unit/vae_clip.o
+$B/tests/unit_vae $B/tests/unit_vae_parts $B/tests/unit_vae_kernels: $B/tests/unit/vae_clip.o
 $B/tests/unit_cuda_conv: $B/tests/standin/standin_dnn_conv.o
 $B/tests/check_kernels: $(CHECK:%.c=$B/tests/check/%.o) $(LIB)
 	$(call say,LINK,$@) mkdir -p $(@D) && $(CC) $(OPT) -o $@ $^ $(LDLIBS)
@@ -332,10 +338,13 @@ SANITIZED := "ROLLMILL=build/asan/rollmill tests/cli/cli_render.sh" \
 STANDIN_TESTS := "build/standin/tests/standin_faults" "build/standin/tests/unit_cuda" "STANDIN_DEVICES=2 build/standin/tests/unit_cuda" \
                  "build/standin/tests/check_kernels --backend cuda-1 --products 4000000" \
                  "build/standin/tests/check_kernels --backend cuda-2 --products 20000000" \
+                 "build/standin/tests/check_kernels --backend cuda-3 --products 4000000" \
                  "build/standin/rollmill verify --backend cuda --kernels 2 --precision f32 tests/golden/rolling-one-block" \
                  "build/standin/rollmill verify --backend cuda --kernels 2 --precision bf16 tests/golden/rolling-head64" \
+                 "build/standin/rollmill verify --backend cuda --kernels 3 --precision bf16 tests/golden/rolling-one-block" \
                  "build/standin/rollmill verify --backend cuda --kernels 1 --precision f32 tests/golden/block-12-sink tests/golden/text-small" \
-                 "build/standin/rollmill verify --backend cuda --kernels 1 --precision bf16 tests/golden/block-21"
+                 "build/standin/rollmill verify --backend cuda --kernels 1 --precision bf16 tests/golden/block-21" \
+                 tests/cli/cli_standin.sh
 STANDIN_BUILT := rollmill tests/check_kernels tests/unit_cuda tests/standin_faults
 NO_TOOLKIT    := "echo the CUDA toolkit is not installed: no stand-in; exit 77"
 CUDA_TESTS    := tests/gpu/resources.sh $(if $(CUDA_HOME),$(STANDIN_TESTS),$(NO_TOOLKIT))
@@ -373,9 +382,8 @@ lint:
 check-now: tests
 	@$(MAKE) --no-print-directory MODE=asan tests
 	@$(MAKE) --no-print-directory MODE=tsan $(TSAN:%.c=build/tsan/tests/%) $(TSAN_MORE:%=build/tsan/%)
-	@$(if $(CUDA_HOME),$(MAKE) --no-print-directory MODE=standin $(STANDIN_BUILT:%=build/standin/%))
+	@$(if $(CUDA_HOME),$(MAKE) --no-print-directory MODE=standin $(if $(NCCL_PROGS),NCCL=standin) $(STANDIN_BUILT:%=build/standin/%) $(NCCL_PROGS))
 	@$(MAKE) --no-print-directory $(FUZZ:%.c=$F/%)
-	@[ -z "$(NCCL_PROGS)" ] || $(MAKE) --no-print-directory MODE=standin CUDA=standin NCCL=standin $(NCCL_PROGS)
 	@export TSAN_OPTIONS=ignore_noninstrumented_modules=1; LIMIT=900 FUZZ_SECONDS=$(FUZZ_SECONDS) tests/run $(LINT) tests/check_bare.sh "GPU_CHECK=standin tools/gpu_check.sh correct" $(filter-out $(PLANS:%=$B/tests/%),$(TESTS)) \
 	    $(foreach plan,$(PLANS),"CUDA_HOME=$(CUDA_HOME) tests/gpu/plans.sh $B/tests/$(plan)") $(CLI:%=tests/cli/%) \
 	    $(call mpiruns,$B,$(MPI_TEST)) tests/mpi/mpi_ends.sh $(HUNTS) $(NCCL_TESTS) $(NCCL_HUNTS) $(CUDA_TESTS) \

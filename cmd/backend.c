@@ -15,7 +15,7 @@ static const struct kern_backend *cuda_at(const char *level)
     return kern_backend_find(name);
 }
 
-static bool is_cuda(const struct kern_backend *b) { return !strncmp(b->name, "cuda-", 5); }
+bool backend_is_cuda(const struct kern_backend *b) { return !strncmp(b->name, "cuda-", 5); }
 
 /* Nobody said which: the best that can compute here; of none the first that there is, for
  * its reason to be told. */
@@ -52,7 +52,7 @@ static status find(const struct kern_backend **out, const char *name, const char
 /* What else was asked for, or goes with the backend. */
 static status settle(struct backend *b, const struct backend_wish *w)
 {
-    if (w->kernels && !is_cuda(b->kern))
+    if (w->kernels && !backend_is_cuda(b->kern))
         return fail(ST_ARG, "--kernels %s is of the cuda backend; this is %s", w->kernels,
                     b->kern->name);
     bool const batch = w->determinism ? !strcmp(w->determinism, "batch") : b->kern->batches;
@@ -80,7 +80,7 @@ status backend_choose(struct backend *out, const struct backend_wish *w)
     TRY(settle(out, w));
     const char *const why = out->kern->absent();
     if (why) return fail(ST_DEVICE, "backend %s: %s", name ? name : out->kern->name, why);
-    if (is_cuda(out->kern)) out->devices = kern_device_count();
+    if (backend_is_cuda(out->kern)) out->devices = kern_device_count();
     return name_device(out);
 }
 

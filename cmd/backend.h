@@ -55,6 +55,9 @@ status backend_choose(struct backend *out, const struct backend_wish *w) MUST_US
  * Devices are left out. */
 status backend_plan(struct backend *out, const struct backend_wish *w, bool cards) MUST_USE;
 
+/* Any level of it: its memory is a card's. */
+bool backend_is_cuda(const struct kern_backend *b);
+
 /* One line on stderr, at the start of a command: "backend: cuda-2, batch, on NVIDIA H100". */
 void backend_print(const struct backend *b);
 

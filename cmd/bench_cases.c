@@ -101,16 +101,16 @@ static int64_t tokens(const struct bench_size *s) { return FRAMES * s->rows * s-
 
 /* ---- parts --------------------------------------------------------------------- */
 
-/* x w + bias for x [rows, k] */
-static struct tensor *linear(struct program *p, const struct tensor *x, int64_t n,
-                             enum kern_act act, bool bias)
+/* x w for x [rows, k], in the transformer's layers (coarse) with a bias */
+static struct tensor *linear(struct program *p, enum kern_use use, const struct tensor *x,
+                             int64_t n, enum kern_act act)
 {
     struct tensor *const out = ACT(x->dim[0], n);
 
     program_linear(p, &(struct kern_linear){
                           .x = x,
-                          .w = program_weight(p, KERN_LINEAR, DIMS(n, x->dim[1])),
-                          .bias = bias ? F32(n) : NULL,
+                          .w = program_weight(p, use, DIMS(n, x->dim[1])),
+                          .bias = use == KERN_LINEAR_COARSE ? F32(n) : NULL,
                           .out = out,
                           .act = act,
                       });
@@ -118,14 +118,14 @@ static struct tensor *linear(struct program *p, const struct tensor *x, int64_t 
 }
 
 /* residual += gate * (x w + bias), the gate one row per frame, or none */
-static void add_linear(struct program *p, const struct tensor *x, struct tensor *residual,
-                       int64_t gates)
+static void add_linear(struct program *p, enum kern_use use, const struct tensor *x,
+                       struct tensor *residual, int64_t gates)
 {
     int64_t const n = residual->dim[1];
 
     program_linear(p, &(struct kern_linear){
                           .x = x,
-                          .w = program_weight(p, KERN_LINEAR, DIMS(n, x->dim[1])),
+                          .w = program_weight(p, use, DIMS(n, x->dim[1])),
                           .bias = F32(n),
                           .residual = residual,
                           .gate = gates ? F32(gates, n) : NULL,
@@ -245,7 +245,7 @@ static void doubled(struct program *p, int64_t t, int64_t h, int64_t w, int64_t 
 
 static void roof(struct program *p, const struct bench_size *s)
 {
-    linear(p, ACT(s->roof[0], s->roof[1]), s->roof[2], KERN_ACT_NONE, false);
+    linear(p, KERN_LINEAR, ACT(s->roof[0], s->roof[1]), s->roof[2], KERN_ACT_NONE);
 }
 
 static void dit_modulate(struct program *p, const struct bench_size *s)
@@ -255,7 +255,7 @@ static void dit_modulate(struct program *p, const struct bench_size *s)
 
 static void dit_project(struct program *p, const struct bench_size *s)
 {
-    linear(p, ACT(tokens(s), s->dim), s->dim, KERN_ACT_NONE, true);
+    linear(p, KERN_LINEAR_COARSE, ACT(tokens(s), s->dim), s->dim, KERN_ACT_NONE);
 }
 
 static void dit_norm_rope(struct program *p, const struct bench_size *s)
@@ -281,27 +281,31 @@ static void dit_cross(struct program *p, const struct bench_size *s)
 
 static void dit_output(struct program *p, const struct bench_size *s)
 {
-    add_linear(p, ACT(tokens(s), s->dim), F32(tokens(s), s->dim), FRAMES);
+    add_linear(p, KERN_LINEAR_COARSE, ACT(tokens(s), s->dim), F32(tokens(s), s->dim), FRAMES);
 }
 
 static void dit_ffn(struct program *p, const struct bench_size *s)
 {
     struct tensor *const x = F32(tokens(s), s->dim);
-    add_linear(p, linear(p, modulated(p, x, FRAMES), s->ffn, KERN_ACT_GELU_TANH, true), x, FRAMES);
+    add_linear(p, KERN_LINEAR_COARSE,
+               linear(p, KERN_LINEAR_COARSE, modulated(p, x, FRAMES), s->ffn, KERN_ACT_GELU_TANH),
+               x, FRAMES);
 }
 
 static void dit_layer(struct program *p, const struct bench_size *s)
 {
     struct tensor *const x = F32(tokens(s), s->dim);
     struct tensor *const in = modulated(p, x, FRAMES);
-    struct tensor *const q = normed(p, linear(p, in, s->dim, KERN_ACT_NONE, true));
-    struct tensor *const k = normed(p, linear(p, in, s->dim, KERN_ACT_NONE, true));
+    struct tensor *const q = normed(p, linear(p, KERN_LINEAR_COARSE, in, s->dim, KERN_ACT_NONE));
+    struct tensor *const k = normed(p, linear(p, KERN_LINEAR_COARSE, in, s->dim, KERN_ACT_NONE));
 
-    linear(p, in, s->dim, KERN_ACT_NONE, true);
+    linear(p, KERN_LINEAR_COARSE, in, s->dim, KERN_ACT_NONE);
     turn(p, s, q);
     turn(p, s, k);
-    add_linear(p, attend(p, q, s->heads, s->blocks, tokens(s)), x, FRAMES);
-    add_linear(p, linear(p, modulated(p, x, FRAMES), s->ffn, KERN_ACT_GELU_TANH, true), x, FRAMES);
+    add_linear(p, KERN_LINEAR_COARSE, attend(p, q, s->heads, s->blocks, tokens(s)), x, FRAMES);
+    add_linear(p, KERN_LINEAR_COARSE,
+               linear(p, KERN_LINEAR_COARSE, modulated(p, x, FRAMES), s->ffn, KERN_ACT_GELU_TANH),
+               x, FRAMES);
 }
 
 static void vae_conv_deep(struct program *p, const struct bench_size *s)
@@ -383,16 +387,16 @@ static void text_layer(struct program *p, const struct bench_size *s)
 {
     struct tensor *const x = F32(s->words, s->text_dim);
     struct tensor *const in = normed(p, x);
-    struct tensor *const q = linear(p, in, s->text_dim, KERN_ACT_NONE, false);
+    struct tensor *const q = linear(p, KERN_LINEAR, in, s->text_dim, KERN_ACT_NONE);
 
-    linear(p, in, s->text_dim, KERN_ACT_NONE, false);
-    linear(p, in, s->text_dim, KERN_ACT_NONE, false);
-    add_linear(p, text_attend(p, s, q), x, 0);
+    linear(p, KERN_LINEAR, in, s->text_dim, KERN_ACT_NONE);
+    linear(p, KERN_LINEAR, in, s->text_dim, KERN_ACT_NONE);
+    add_linear(p, KERN_LINEAR, text_attend(p, s, q), x, 0);
     struct tensor *const again = normed(p, x);
-    struct tensor *const gate = linear(p, again, s->text_ffn, KERN_ACT_GELU_TANH, false);
-    struct tensor *const up = linear(p, again, s->text_ffn, KERN_ACT_NONE, false);
+    struct tensor *const gate = linear(p, KERN_LINEAR, again, s->text_ffn, KERN_ACT_GELU_TANH);
+    struct tensor *const up = linear(p, KERN_LINEAR, again, s->text_ffn, KERN_ACT_NONE);
     program_mul(p, &(struct kern_mul){ .a = gate, .b = up, .out = up });
-    add_linear(p, up, x, 0);
+    add_linear(p, KERN_LINEAR, up, x, 0);
 }
 
 const struct bench_case bench_cases[] = {

@@ -183,8 +183,8 @@ status cmd_plan(int argc, char **argv)
         { "precision", OPT_CHOICE, &p.precision, .value = "TYPE",
           .help = "of weights and activations", .choices = "job|f32|bf16" },
         { "try", OPT_INT, &p.rank_to_try, .value = "RANK",
-          .help = "load and open what this rank would hold, and compare; -1: none", .min = -1,
-          .max = ROLES_RANKS - 1 },
+          .help = "load and open what this rank would hold, and compare; not on cards; -1: none",
+          .min = -1, .max = ROLES_RANKS - 1 },
         { "json", OPT_FLAG, &p.json, .help = "print the plan as JSON" },
     };
     struct opts const o = {

@@ -29,7 +29,8 @@ void plan_print_links(struct text *out, const struct plan_view *v);
 json_t *plan_json_links(const struct plan_view *v);
 
 /* Open for real what that rank would hold, touch it all, and compare what the process
- * grew by with the prediction. ST_ARG unless 0 <= rank < ranks of the plan. */
+ * grew by with the prediction. ST_ARG unless 0 <= rank < ranks of the plan, and of a backend
+ * whose memory is not the process's. */
 status plan_try(struct text *out, const struct plan_view *v, int rank) MUST_USE;
 
 #endif /* PLAN_H */

@@ -140,7 +140,7 @@ static void add_line(struct plan_rank_bytes *out, const struct plan_bytes *b, in
     out->arena[PLAN_CONTEXT] = line->context;
     out->arena[PLAN_SCRATCH] = line->scratch;
     out->arena[PLAN_WIRE] = line->wire;
-    out->arena[PLAN_KERNELS] = line->kernels;
+    out->arena[PLAN_KERNELS] = line->kernels + b->backend->context_bytes;
     out->arena[PLAN_HOST] = line->host;
     out->arena[PLAN_PROMPTS] = (uint64_t)b->model->tokens * row;
 }
@@ -156,6 +156,7 @@ static void add_decoder(struct plan_rank_bytes *out, const struct plan_bytes *b,
 
     out->arena[PLAN_VAE_WEIGHTS] = vae->weights;
     out->arena[PLAN_VAE_CACHE] = vae->cache * lines;
+    out->arena[PLAN_KERNELS] += vae->kernels;
     out->arena[PLAN_VAE_SCRATCH] = vae->scratch + vae->staging + vae->pinned;
     out->arena[PLAN_VAE_WIRE] = vae->wire * lines;
     if (chain == 0 || place == chain - 1) out->arena[PLAN_PICTURES] = PICTURES_HELD * block * lines;

@@ -16,7 +16,7 @@ enum plan_arena {
     PLAN_CONTEXT, /* the prompts' keys and values */
     PLAN_SCRATCH, /* one tick's work */
     PLAN_WIRE,    /* what goes to other stages and comes from them */
-    PLAN_KERNELS, /* scratch of the line's operations */
+    PLAN_KERNELS, /* contexts, and scratch of operations: the line's and the decoder's */
     PLAN_HOST,    /* latents, angles and one embedding on their way */
     PLAN_PROMPTS, /* embeddings of the prompts */
     PLAN_VAE_WEIGHTS,

@@ -1,4 +1,5 @@
 #include "base/log.h"
+#include "cmd/backend.h"
 #include "cmd/plan.h"
 
 #include <stdio.h>
@@ -103,6 +104,9 @@ status plan_try(struct text *out, const struct plan_view *v, int rank)
 
     if (rank < 0 || rank >= v->roles.ranks)
         return fail(ST_ARG, "--try %d: 0 to %d are allowed", rank, v->roles.ranks - 1);
+    if (backend_is_cuda(&h.touching))
+        return fail(ST_ARG, "--try: %s keeps what it holds on a card; --backend cpu can be tried",
+                    h.touching.name);
     h.touching.alloc = alloc_touched;
     plan_bytes_rank(&b, &v->bytes, &v->roles, rank);
     TRY_OUT(resident(&before));

@@ -33,6 +33,7 @@ struct verify_case {
     struct weights *inputs, *expected; /* NULL where the kind has none */
     struct verify_options o;
     struct verify_set computed;
+    bool coarse;    /* computed by a transformer whose products are in FP8 */
     int mismatches; /* of a kind's own checks, already printed */
 };
 

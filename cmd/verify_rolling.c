@@ -238,6 +238,7 @@ status verify_rolling(struct verify_case *c, const char *weights)
         st = fail(ST_NOMEM, "%s: no memory for its name", c->dir);
         goto out;
     }
+    c->coarse = c->o.backend->coarse && c->o.precision == DT_BF16;
     TRY_OUT(read_schedule(c, &schedule));
     TRY_OUT(read_policy(c, schedule.levels, &policy));
     TRY_OUT(dit_shape_read(&config.shape, shape));

@@ -117,7 +117,10 @@ status nccl_attach(struct comm *c, const struct memory *m)
     g->memory = *m;
     TRY(inner->ops->agree(inner, prepare(g, &mine)));
     TRY(meet(g, &mine));
-    TRY(inner->ops->agree(inner, begin(g)));
+    status const st = begin(g);
+    if (st != ST_OK && st != ST_PEER) inner->ops->abort(inner); /* others wait inside NCCL */
+    TRY(st);
+    TRY(inner->ops->agree(inner, ST_OK));
     c->streamed = true;
     return ST_OK;
 }

@@ -12,7 +12,7 @@ static int64_t wide_of(const struct kern_weight *w)
 
 bool cuda_conv_packs(const struct kern_weight *w)
 {
-    return w->use != KERN_LINEAR && w->t.dtype == DT_BF16 && w->t.dim[1] > 0 &&
+    return !kern_is_linear(w->use) && w->t.dtype == DT_BF16 && w->t.dim[1] > 0 &&
            w->t.dim[1] % CUDA_CONV_CHANNELS == 0;
 }
 

@@ -13,14 +13,15 @@ struct places {
 
 static status gather(struct cuda_ctx *c, const struct kern_attention *a, const struct places *at)
 {
+    struct cuda_dnn_whole const whole = cuda_dnn_attention_whole(a);
     size_t done = 0;
 
     for (int i = 0; i < a->segment_count; i++) {
         const struct tensor *const k = &a->segments[i].k, *const v = &a->segments[i].v;
         size_t const bytes = tensor_bytes(k);
         if (!bytes) continue;
-        TRY(cuda_dev_copy((unsigned char *)at->k + done, k->data, bytes, c->stream));
-        TRY(cuda_dev_copy((unsigned char *)at->v + done, v->data, bytes, c->stream));
+        if (!whole.k) TRY(cuda_dev_copy((unsigned char *)at->k + done, k->data, bytes, c->stream));
+        if (!whole.v) TRY(cuda_dev_copy((unsigned char *)at->v + done, v->data, bytes, c->stream));
         done += bytes;
     }
     return ST_OK;
@@ -32,13 +33,14 @@ struct rooms {
 };
 static struct rooms rooms_of(const struct kern_attention *a)
 {
-    bool const whole = cuda_dnn_attention_whole(a), widen = a->out->dtype == DT_F32;
+    struct cuda_dnn_whole const whole = cuda_dnn_attention_whole(a);
+    bool const widen = a->out->dtype == DT_F32;
     size_t const row = (size_t)a->q->dim[1] * dtype_size(DT_BF16);
-    size_t const keys = whole ? 0 : (size_t)attention_keys(a) * row;
+    size_t const keys = (size_t)attention_keys(a) * row;
     struct rooms r = { 0 };
 
-    r.k = cuda_fused_take(&r.all, keys);
-    r.v = cuda_fused_take(&r.all, keys);
+    r.k = cuda_fused_take(&r.all, whole.k ? 0 : keys);
+    r.v = cuda_fused_take(&r.all, whole.v ? 0 : keys);
     r.out = cuda_fused_take(&r.all, widen ? (size_t)a->q->dim[0] * row : 0);
     return r;
 }
@@ -50,15 +52,15 @@ size_t cuda_dnn_attention_scratch(const struct kern_attention *a)
 
 static status place(struct cuda_ctx *c, const struct kern_attention *a, struct places *at)
 {
-    bool const whole = cuda_dnn_attention_whole(a);
+    struct cuda_dnn_whole const whole = cuda_dnn_attention_whole(a);
     struct rooms const r = rooms_of(a);
 
     TRY(cuda_scratch(c, r.all));
     unsigned char *const base = c->scratch;
-    at->k = whole ? a->segments[0].k.data : base + r.k;
-    at->v = whole ? a->segments[0].v.data : base + r.v;
+    at->k = whole.k ? a->segments[0].k.data : base + r.k;
+    at->v = whole.v ? a->segments[0].v.data : base + r.v;
     at->out = a->out->dtype == DT_F32 ? base + r.out : a->out->data;
-    return whole ? ST_OK : gather(c, a, at);
+    return gather(c, a, at);
 }
 
 static status run(struct cuda_ctx *c, const struct kern_attention *a, int64_t keys,

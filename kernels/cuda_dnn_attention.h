@@ -5,7 +5,7 @@
  * cuDNN takes BF16 alone, one run of keys and one of values, no bias, and gives a BF16 out;
  * its statistics are our lse. What else kern_attention allows:
  *   several segments   used where they are if they lie right behind one another, else
- *                      gathered into scratch first
+ *                      gathered into scratch first: keys and values each by themselves
  *   out F32            computed in BF16 and widened; kern_backend.part says so
  *   F32 activations, a bias (the text encoder's), heads that cuDNN's kernel is not made for
  *                      level 1's kernel, as cuda_dnn_attention_suits tells beforehand
@@ -17,11 +17,15 @@
 #include "kernels/kern.h"
 
 /* Whether cuDNN serves these arguments (checked by kern_check before). Shapes and dtypes
- * alone decide: BF16, no bias, heads of 64 or 128 numbers, at least one query. */
+ * alone decide: BF16, no bias, heads of 64, 128 or (the autoencoder's) 384 numbers, at
+ * least one query. */
 bool cuda_dnn_attention_suits(const struct kern_attention *a);
 
-/* Keys and values of all segments lie as one: each right behind the one before. */
-bool cuda_dnn_attention_whole(const struct kern_attention *a);
+/* Whether the segments' keys, and their values, lie as one: each right behind the one before. */
+struct cuda_dnn_whole {
+    bool k, v;
+};
+struct cuda_dnn_whole cuda_dnn_attention_whole(const struct kern_attention *a);
 
 /* The graph of q, out: [nq, heads * head_dim], k, v: [nk, heads * head_dim] and, if wanted,
  * lse [nq, heads]; tensors have these numbers. */

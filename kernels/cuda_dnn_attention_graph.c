@@ -3,8 +3,8 @@
 bool cuda_dnn_attention_suits(const struct kern_attention *a)
 {
     int64_t const head_dim = a->q->dim[1] / a->heads;
-    return a->q->dtype == DT_BF16 && !a->bias && (head_dim == 64 || head_dim == 128) &&
-           a->q->dim[0] > 0;
+    return a->q->dtype == DT_BF16 && !a->bias &&
+           (head_dim == 64 || head_dim == 128 || head_dim == 384) && a->q->dim[0] > 0;
 }
 
 static bool follows(const struct tensor *a, const struct tensor *b)
@@ -12,13 +12,16 @@ static bool follows(const struct tensor *a, const struct tensor *b)
     return (uintptr_t)a->data + tensor_bytes(a) == (uintptr_t)b->data;
 }
 
-bool cuda_dnn_attention_whole(const struct kern_attention *a)
+struct cuda_dnn_whole cuda_dnn_attention_whole(const struct kern_attention *a)
 {
+    struct cuda_dnn_whole w = { .k = true, .v = true };
+
     for (int i = 1; i < a->segment_count; i++) {
         const struct kern_segment *const s = &a->segments[i];
-        if (!follows(&s[-1].k, &s->k) || !follows(&s[-1].v, &s->v)) return false;
+        w.k = w.k && follows(&s[-1].k, &s->k);
+        w.v = w.v && follows(&s[-1].v, &s->v);
     }
-    return true;
+    return w;
 }
 
 /* [rows, heads * width] as cuDNN's [1, heads, rows, width]. */

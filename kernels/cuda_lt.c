@@ -19,10 +19,11 @@ struct shape {
     int64_t rows, n, k, out_step;
     enum dtype in, out;
     int device;
-    bool bias, add, gelu, strict;
+    bool bias, add, gelu, fp8, strict;
 };
 
-/* Choices of this process: written once each, never taken back. */
+/* Choices of this process: written once each, never taken back. The transformer's shapes are
+ * few; those of prompts, as many as their lengths, may find no room. */
 enum { CHOICES = 512 };
 static struct {
     pthread_mutex_t lock;
@@ -88,6 +89,11 @@ struct call {
 
 static cudaDataType_t type_of(enum dtype t) { return t == DT_BF16 ? CUDA_R_16BF : CUDA_R_32F; }
 
+static cudaDataType_t in_type(const struct cuda_lt_product *p)
+{
+    return p->x_scale ? CUDA_R_8F_E4M3 : type_of(p->in);
+}
+
 static status set(struct call *c, cublasLtMatmulDescAttributes_t name, const void *from,
                   size_t bytes)
 {
@@ -104,6 +110,18 @@ static status set_epilogue(struct call *c, const struct cuda_lt_product *p)
     TRY(set(c, CUBLASLT_MATMUL_DESC_EPILOGUE, &e, sizeof e));
     if (!p->bias) return ST_OK;
     return set(c, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &p->bias, sizeof p->bias);
+}
+
+/* cuBLASLt's A is w, its B is x. */
+static status set_scales(struct call *c, const struct cuda_lt_product *p)
+{
+    int32_t const mode = CUBLASLT_MATMUL_MATRIX_SCALE_OUTER_VEC_32F;
+
+    if (!p->x_scale) return ST_OK;
+    TRY(set(c, CUBLASLT_MATMUL_DESC_A_SCALE_MODE, &mode, sizeof mode));
+    TRY(set(c, CUBLASLT_MATMUL_DESC_B_SCALE_MODE, &mode, sizeof mode));
+    TRY(set(c, CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, &p->w_scale, sizeof p->w_scale));
+    return set(c, CUBLASLT_MATMUL_DESC_B_SCALE_POINTER, &p->x_scale, sizeof p->x_scale);
 }
 
 static status set_wish(struct call *c, bool strict)
@@ -139,8 +157,9 @@ static status call_open(struct call *c, const struct cuda_lt_product *p, bool st
     TRY(said(cublasLtMatmulDescCreate(&c->product, CUBLAS_COMPUTE_32F, CUDA_R_32F), "product"));
     TRY(set(c, CUBLASLT_MATMUL_DESC_TRANSA, &turned, sizeof turned));
     TRY(set_epilogue(c, p));
-    TRY(said(cublasLtMatrixLayoutCreate(&c->w, type_of(p->in), k, n, p->k), "weights"));
-    TRY(said(cublasLtMatrixLayoutCreate(&c->x, type_of(p->in), k, rows, p->k), "input"));
+    TRY(set_scales(c, p));
+    TRY(said(cublasLtMatrixLayoutCreate(&c->w, in_type(p), k, n, p->k), "weights"));
+    TRY(said(cublasLtMatrixLayoutCreate(&c->x, in_type(p), k, rows, p->k), "input"));
     TRY(said(cublasLtMatrixLayoutCreate(&c->out, type_of(p->out), n, rows, p->out_step), "output"));
     TRY(said(cublasLtMatmulPreferenceCreate(&c->wish), "preference"));
     return set_wish(c, strict);
@@ -170,19 +189,23 @@ static status launch(const struct cuda_lt *lt, const struct call *c,
 
 enum { RUNS = 3 };
 
-/* Seconds of RUNS runs; the first, which loads the kernel, is not counted. */
+/* An algorithm that was named may still refuse the product. */
+static bool runs(const struct cuda_lt *lt, const struct call *c, const struct cuda_lt_product *p,
+                 const cublasLtMatmulAlgo_t *algo)
+{
+    if (launch(lt, c, p, p->trial, algo) == ST_OK) return true;
+    error_clear();
+    return false;
+}
+
+/* Seconds of RUNS runs, after one that loaded the kernel. */
 static status measure(const struct cuda_lt *lt, const struct call *c,
                       const struct cuda_lt_product *p, const cublasLtMatmulAlgo_t *algo,
                       double *seconds)
 {
-    double begin = 0;
-
-    for (int i = 0; i <= RUNS; i++) {
-        TRY(launch(lt, c, p, p->trial, algo));
-        if (i > 0) continue;
-        TRY(device_said(cudaStreamSynchronize(lt->stream), "matrix product"));
-        begin = clock_seconds();
-    }
+    TRY(device_said(cudaStreamSynchronize(lt->stream), "matrix product"));
+    double const begin = clock_seconds();
+    for (int i = 0; i < RUNS; i++) TRY(launch(lt, c, p, p->trial, algo));
     TRY(device_said(cudaStreamSynchronize(lt->stream), "matrix product"));
     *seconds = clock_seconds() - begin;
     return ST_OK;
@@ -196,28 +219,31 @@ static status fastest(const struct cuda_lt *lt, const struct call *c,
 
     for (int i = 0; i < count; i++) {
         double seconds;
-        if (of[i].state != CUBLAS_STATUS_SUCCESS) continue;
+        if (of[i].state != CUBLAS_STATUS_SUCCESS || !runs(lt, c, p, &of[i].algo)) continue;
         TRY(measure(lt, c, p, &of[i].algo, &seconds));
         if (best >= 0 && !(seconds < best)) continue;
         best = seconds;
         *out = i;
     }
-    return ST_OK;
+    if (best >= 0) return ST_OK;
+    return fail(ST_DEVICE, "cuBLASLt: none of %d algorithms runs %lld x %lld x %lld", count,
+                (long long)p->rows, (long long)p->n, (long long)p->k);
 }
 
+/* The first that cuBLASLt names, or of several the fastest. */
 static status choose(const struct cuda_lt *lt, const struct call *c,
-                     const struct cuda_lt_product *p, cublasLtMatmulAlgo_t *out)
+                     const struct cuda_lt_product *p, bool first, cublasLtMatmulAlgo_t *out)
 {
     cublasLtMatmulHeuristicResult_t named[CUDA_LT_TRIED];
     int count = 0, best = 0;
 
     TRY(said(cublasLtMatmulAlgoGetHeuristic(lt->handle, c->product, c->w, c->x, c->out, c->out,
-                                            c->wish, lt->strict ? 1 : CUDA_LT_TRIED, named, &count),
+                                            c->wish, first ? 1 : CUDA_LT_TRIED, named, &count),
              "no algorithm"));
     if (count < 1 || named[0].state != CUBLAS_STATUS_SUCCESS)
         return fail(ST_DEVICE, "cuBLASLt: no algorithm for %lld x %lld x %lld", (long long)p->rows,
                     (long long)p->n, (long long)p->k);
-    if (!lt->strict) TRY(fastest(lt, c, p, named, count, &best));
+    if (!first) TRY(fastest(lt, c, p, named, count, &best));
     *out = named[best].algo;
     return ST_OK;
 }
@@ -235,6 +261,7 @@ static struct shape shape_of(const struct cuda_lt *lt, const struct cuda_lt_prod
         .bias = p->bias != NULL,
         .add = p->add != NULL,
         .gelu = p->gelu,
+        .fp8 = p->x_scale != NULL,
         .strict = lt->strict,
     };
 }
@@ -243,24 +270,47 @@ static bool same(const struct shape *a, const struct shape *b)
 {
     return a->rows == b->rows && a->n == b->n && a->k == b->k && a->out_step == b->out_step &&
            a->in == b->in && a->out == b->out && a->device == b->device && a->bias == b->bias &&
-           a->add == b->add && a->gelu == b->gelu && a->strict == b->strict;
+           a->add == b->add && a->gelu == b->gelu && a->fp8 == b->fp8 && a->strict == b->strict;
 }
 
-/* With the lock held: ranks that share a card do not time at once. */
+/* With the lock held. */
+static bool find(const struct shape *s, cublasLtMatmulAlgo_t *out)
+{
+    for (int i = 0; i < chosen.count; i++) {
+        *out = chosen.algo[i];
+        if (same(&chosen.shape[i], s)) return true;
+    }
+    return false;
+}
+
+/* Keep what was chosen, unless another thread was quicker: then take what that one chose. */
+static void keep(const struct shape *s, cublasLtMatmulAlgo_t *algo)
+{
+    cublasLtMatmulAlgo_t other;
+
+    if (find(s, &other)) {
+        *algo = other;
+        return;
+    }
+    chosen.shape[chosen.count] = *s;
+    chosen.algo[chosen.count++] = *algo;
+}
+
+/* Timed without the lock: the stream may wait for another rank of this process. Where there
+ * is no room to keep a choice, none is timed. */
 static status settle(const struct cuda_lt *lt, const struct call *c,
                      const struct cuda_lt_product *p, cublasLtMatmulAlgo_t *out)
 {
     struct shape const s = shape_of(lt, p);
 
-    for (int i = 0; i < chosen.count; i++) {
-        *out = chosen.algo[i];
-        if (same(&chosen.shape[i], &s)) return ST_OK;
-    }
-    if (chosen.count == CHOICES)
-        return fail(ST_DEVICE, "cuBLASLt: more than %d shapes of products", CHOICES);
-    TRY(choose(lt, c, p, out));
-    chosen.shape[chosen.count] = s;
-    chosen.algo[chosen.count++] = *out;
+    pthread_mutex_lock(&chosen.lock);
+    bool const found = find(&s, out), full = chosen.count == CHOICES;
+    pthread_mutex_unlock(&chosen.lock);
+    if (found) return ST_OK;
+    TRY(choose(lt, c, p, lt->strict || full, out));
+    pthread_mutex_lock(&chosen.lock);
+    if (chosen.count < CHOICES) keep(&s, out);
+    pthread_mutex_unlock(&chosen.lock);
     return ST_OK;
 }
 
@@ -268,10 +318,7 @@ static status run(struct cuda_lt *lt, const struct call *c, const struct cuda_lt
 {
     cublasLtMatmulAlgo_t algo;
 
-    pthread_mutex_lock(&chosen.lock);
-    status const st = settle(lt, c, p, &algo);
-    pthread_mutex_unlock(&chosen.lock);
-    TRY(st);
+    TRY(settle(lt, c, p, &algo));
     return launch(lt, c, p, p->to, &algo);
 }
 

@@ -7,7 +7,9 @@
  *            blocks: no timing, so all ranks (same card, same library) have the same
  *   timed    the fastest of those it names (at most CUDA_LT_TRIED), measured on the
  *            device when the shape first comes; another run may choose another one
- * Sums are F32 either way, F32 inputs are not cut to TF32.
+ * Sums are F32 either way, F32 inputs are not cut to TF32. FP8 (e4m3) comes with a scale for
+ * each row of x and of w (cuBLASLt's outer vectors; cards of compute capability 9), its sums
+ * are carried in full: cuBLASLt's fast accumulation stays off.
  *
  * Private to kernels/. One thread uses a struct cuda_lt at a time; the choices are shared.
  */
@@ -36,11 +38,14 @@ void *cuda_lt_workspace(const struct cuda_lt *lt);
 /* out[r, c] = f(sum_i x[r, i] w[c, i] + bias[c]) + add[r, c], f the identity or GELU (tanh)
  * x: [rows, k], w: [n, k] of dtype in   out: [rows, n] of dtype out, rows out_step apart
  * bias: [n] of dtype out, or NULL   add: like out, or NULL; may be out; not with gelu
+ * With x_scale and w_scale, [rows] and [n] F32, x and w are e4m3 and stand for x * x_scale
+ * and w * w_scale: out BF16, no bias, add or gelu; `in` is not read.
  * Everything is aligned to CUDA_LT_ALIGN bytes, and so is every row: cuda_lt_suits. */
 struct cuda_lt_product {
     int64_t rows, n, k, out_step;
     enum dtype in, out;
     const void *x, *w, *bias, *add;
+    const float *x_scale, *w_scale; /* both or none */
     void *to;
     bool gelu;
     void *trial; /* as much memory as out's, may be out unless add is out: overwritten when

@@ -9,16 +9,17 @@
 
 /* How the numbers get from the sums to out. */
 enum ending {
-    BY_EPILOGUE, /* bias and GELU in the product */
+    BY_EPILOGUE, /* bias and, where out is BF16, GELU in the product: how exact its tanh is
+                    cuBLASLt does not say */
     BY_ADDING,   /* bias and residual in the product */
     BY_KERNEL,   /* sums to scratch in F32, the rest by cuda_fused_finish */
 };
 
 static enum ending ending_of(const struct kern_linear *a)
 {
-    bool const gelu = a->act == KERN_ACT_GELU_TANH, same = a->out->dtype == a->x->dtype;
+    bool const gelu = a->act == KERN_ACT_GELU_TANH, narrow = a->out->dtype == DT_BF16;
 
-    if (!a->residual && (a->act == KERN_ACT_NONE || (gelu && same))) return BY_EPILOGUE;
+    if (!a->residual && (a->act == KERN_ACT_NONE || (gelu && narrow))) return BY_EPILOGUE;
     if (a->residual && !a->gate && a->act == KERN_ACT_NONE && a->out->dtype == DT_F32)
         return BY_ADDING;
     return BY_KERNEL;

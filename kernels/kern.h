@@ -47,7 +47,9 @@ struct kern_config {
  * in the compute dtype; t.data points to packed bytes only the backend reads. */
 enum kern_use {
     KERN_LINEAR, /* [n, k], as torch.nn.Linear stores it */
-    KERN_CONV,   /* [cout, cin, kt, kh, kw], as torch.nn.Conv3d stores it */
+    /* The same, where coarser numbers do: what a backend does that is `coarse`. */
+    KERN_LINEAR_COARSE,
+    KERN_CONV, /* [cout, cin, kt, kh, kw], as torch.nn.Conv3d stores it */
     /* The same, [cout, cin, 1, 3, 3], for doubled pixels alone: a convolution with
      * upsample 2 and 1 pixel of padding all round. Taps that meet the same pixel may be
      * added when packed: four 2x2 kernels, a sum of taps rounded once to the dtype. */
@@ -57,6 +59,10 @@ struct kern_weight {
     enum kern_use use;
     struct tensor t;
 };
+static inline bool kern_is_linear(enum kern_use use)
+{
+    return use == KERN_LINEAR || use == KERN_LINEAR_COARSE;
+}
 
 enum kern_act { KERN_ACT_NONE, KERN_ACT_SILU, KERN_ACT_GELU_TANH };
 
@@ -284,6 +290,11 @@ struct kern_backend {
     bool batches; /* few large calls are so much faster here that a user wants them rather than
                      the same bits for any ranks */
 
+    /* Products with a BF16 weight for KERN_LINEAR_COARSE are of 8 bits: each row of x and of
+     * w times a scale of its own, such that its largest magnitude is 448, is rounded to FP8
+     * (e4m3); the sum is rounded to BF16 before bias, activation, gate and residual. */
+    bool coarse;
+
     /* conv3d is faster where x lies right behind past in memory. */
     bool joins;
 
@@ -318,13 +329,18 @@ struct kern_backend {
     /* Bytes of a packed weight of this logical shape and dtype. */
     size_t (*packed_bytes)(const struct kern_weight *w);
 
+    /* Memory of the backend that open takes. What its libraries keep for themselves (their
+     * code on a card) is not in it: that is the driver's, of each card and process. */
+    size_t context_bytes;
+
     /* Bytes that an operation takes of its context's scratch, at most: from the shapes,
      * dtypes and flags of its struct kern_OP alone, so that data may be NULL everywhere
      * and no device is asked. NULL: no more than a caller need not know of. */
     size_t (*scratch_bytes)(enum kern_op op, const void *args);
 
-    /* Have that much scratch: operations that take no more allocate nothing from now on.
-     * NULL where scratch_bytes is. */
+    /* Have that much scratch: operations that take no more allocate nothing from now on, but
+     * for what a library keeps when it first meets a shape: kernels it loads onto the card,
+     * and descriptors and plans on the host. NULL where scratch_bytes is. */
     status (*reserve)(struct kern_ctx *, size_t bytes);
 };
 

@@ -39,7 +39,7 @@ static status refuse(const char *op, const char *cond, const struct tensor *t)
 status kern_check_pack(const struct kern_pack *a)
 {
     const struct tensor *const w = &a->w->t;
-    int const want = a->w->use == KERN_LINEAR ? 2 : 5;
+    int const want = kern_is_linear(a->w->use) ? 2 : 5;
 
     NEED("pack", w->ndim == want, w);
     NEED("pack",
@@ -52,7 +52,7 @@ status kern_check_pack(const struct kern_pack *a)
 status kern_check_linear(const struct kern_linear *a)
 {
     NEED("linear", is_act(a->x) && a->x->ndim == 2, a->x);
-    NEED("linear", a->w->use == KERN_LINEAR && a->w->t.dtype == a->x->dtype, &a->w->t);
+    NEED("linear", kern_is_linear(a->w->use) && a->w->t.dtype == a->x->dtype, &a->w->t);
     NEED("linear", a->w->t.dim[1] == a->x->dim[1], &a->w->t);
 
     int64_t const rows = a->x->dim[0], n = a->w->t.dim[0];
@@ -230,7 +230,7 @@ static bool is_doubling(const struct kern_conv3d *a)
 status kern_check_conv3d(const struct kern_conv3d *a)
 {
     NEED("conv3d", is_act(a->x) && a->x->ndim == 4, a->x);
-    NEED("conv3d", a->w->use != KERN_LINEAR && a->w->t.dtype == a->x->dtype, &a->w->t);
+    NEED("conv3d", !kern_is_linear(a->w->use) && a->w->t.dtype == a->x->dtype, &a->w->t);
     NEED("conv3d", a->w->use != KERN_CONV_DOUBLED || is_doubling(a), &a->w->t);
     NEED("conv3d", a->w->t.dim[1] == a->x->dim[3], &a->w->t);
     NEED("conv3d",

@@ -127,7 +127,7 @@ static enum dtype part_cpu(enum dtype act)
 
 static size_t packed_bytes_cpu(const struct kern_weight *w)
 {
-    return w->use == KERN_LINEAR ? cpu_linear_bytes(w) : cpu_conv_bytes(w);
+    return kern_is_linear(w->use) ? cpu_linear_bytes(w) : cpu_conv_bytes(w);
 }
 
 static status pack_cpu(struct kern_ctx *ctx, const struct kern_pack *a)
@@ -135,7 +135,7 @@ static status pack_cpu(struct kern_ctx *ctx, const struct kern_pack *a)
     struct cpu_ctx *const c = (struct cpu_ctx *)ctx;
 
     TRY(kern_check_pack(a));
-    return a->w->use == KERN_LINEAR ? cpu_linear_pack(c, a) : cpu_conv_pack(c, a);
+    return kern_is_linear(a->w->use) ? cpu_linear_pack(c, a) : cpu_conv_pack(c, a);
 }
 
 static const char *kernels_cpu(char buf[KERN_TEXT])

@@ -7,6 +7,7 @@
 #include "kernels/cuda_pixels.h"
 #include "kernels/kern_compose.h"
 #include "kernels/kern_cuda_fast.h"
+#include "kernels/kern_cuda_fp8.h"
 #include "kernels/kern_cuda_plain.h"
 #include "kernels/kern_device.h"
 
@@ -122,10 +123,10 @@ static const char *kernels_cuda(char buf[KERN_TEXT])
 
 /* What the levels have in common. */
 #define CUDA_MEMBERS                                                                               \
-    .batches = true, .kernels = kernels_cuda, .absent = cuda_dev_absent, .close = close_cuda,      \
-    .alloc = alloc_cuda, .free = free_cuda, .upload = upload_cuda, .download = download_cuda,      \
-    .sync = sync_cuda, .alloc_host = cuda_alloc_host, .free_host = cuda_free_host,                 \
-    .fetch = cuda_fetch, .await = cuda_await
+    .batches = true, .kernels = kernels_cuda, .close = close_cuda, .alloc = alloc_cuda,            \
+    .free = free_cuda, .upload = upload_cuda, .download = download_cuda, .sync = sync_cuda,        \
+    .alloc_host = cuda_alloc_host, .free_host = cuda_free_host, .fetch = cuda_fetch,               \
+    .await = cuda_await
 
 static enum dtype part_wide(enum dtype act)
 {
@@ -159,6 +160,7 @@ static const struct kern_backend cuda_1 = {
         .copy = cuda_plain_copy,
         .zero = cuda_plain_zero,
     },
+    .absent = cuda_dev_absent,
     .open = open_cuda_1,
     .part = part_wide,
     .packed_bytes = cuda_plain_bytes,
@@ -214,8 +216,10 @@ static const struct kern_backend cuda_2 = {
         .copy = cuda_plain_copy,
         .zero = cuda_plain_zero,
     },
+    .context_bytes = CUDA_LT_WORKSPACE,
     .scratch_bytes = scratch_2,
     .reserve = reserve_2,
+    .absent = cuda_dev_absent,
     .open = open_cuda_2,
     .part = part_as_is,
     .joins = true,
@@ -223,13 +227,15 @@ static const struct kern_backend cuda_2 = {
     CUDA_MEMBERS,
 };
 
-static status open_cuda_2(struct kern_ctx **out, const struct kern_config *config)
+/* With the libraries. */
+static status open_fast(struct kern_ctx **out, const struct kern_config *config,
+                        const struct kern_backend *backend)
 {
     struct kern_ctx *ctx;
     status st = ST_OK;
 
     *out = NULL;
-    TRY(open_cuda(&ctx, config, &cuda_2));
+    TRY(open_cuda(&ctx, config, backend));
     struct cuda_ctx *const c = (struct cuda_ctx *)ctx;
     TRY_OUT(cuda_lt_open(&c->lt, &(struct cuda_lt_config){ .stream = c->stream,
                                                            .device = c->device,
@@ -242,6 +248,76 @@ out:
     return st;
 }
 
-static const struct kern_backend *const levels[] = { &cuda_1, &cuda_2 };
+static status open_cuda_2(struct kern_ctx **out, const struct kern_config *config)
+{
+    return open_fast(out, config, &cuda_2);
+}
+
+/* The first card stands for all its machine's. */
+static const char *absent_3(void)
+{
+    const char *const absent = cuda_dev_absent();
+    struct cuda_dev_facts card;
+
+    if (absent) return absent;
+    if (cuda_dev_facts(0, &card) == ST_OK && card.major == 9) return NULL;
+    error_clear();
+    return "FP8 with a scale per row needs a card of compute capability 9";
+}
+
+static status open_cuda_3(struct kern_ctx **out, const struct kern_config *config);
+
+static size_t scratch_3(enum kern_op op, const void *args)
+{
+    switch (op) {
+    case KERN_OP_linear: return cuda_fp8_linear_scratch(args);
+    case KERN_OP_linear_norm: return cuda_fp8_linear_norm_scratch(args);
+    case KERN_OP_qkv: return cuda_fp8_qkv_scratch(args);
+    default: return scratch_2(op, args);
+    }
+}
+
+static const struct kern_backend cuda_3 = {
+    .name = "cuda-3",
+    .ops = {
+        .pack = cuda_fp8_pack,
+        .linear = cuda_fp8_linear,
+        .linear_norm = cuda_fp8_linear_norm,
+        .qkv = cuda_fp8_qkv,
+        .layernorm = cuda_fast_layernorm,
+        .rmsnorm = cuda_fast_rmsnorm,
+        .rope = cuda_fast_rope,
+        .attention = cuda_dnn_attend,
+        .merge = cuda_fast_merge,
+        .conv3d = cuda_dnn_conv3d,
+        .channel_norm = cuda_pixels_channel_norm,
+        .mul = cuda_plain_mul,
+        .patchify = cuda_plain_patchify,
+        .unpatchify = cuda_plain_unpatchify,
+        .axpby = cuda_plain_axpby,
+        .copy = cuda_plain_copy,
+        .zero = cuda_plain_zero,
+    },
+    .scratch_bytes = scratch_3,
+    .reserve = reserve_2,
+    .absent = absent_3,
+    .open = open_cuda_3,
+    .part = part_as_is,
+    .joins = true,
+    .coarse = true,
+    .packed_bytes = cuda_fp8_bytes,
+    CUDA_MEMBERS,
+};
+
+static status open_cuda_3(struct kern_ctx **out, const struct kern_config *config)
+{
+    const char *const absent = absent_3();
+
+    *out = NULL;
+    if (absent) return fail(ST_DEVICE, "%s: %s", cuda_3.name, absent);
+    return open_fast(out, config, &cuda_3);
+}
+
+static const struct kern_backend *const levels[] = { &cuda_1, &cuda_2, &cuda_3 };
 
 const struct kern_backend *kern_cuda_at(int i) { return i < COUNT_OF(levels) ? levels[i] : NULL; }

@@ -6,6 +6,8 @@
  *   cuda-2   products by cuBLASLt, attention and convolution by cuDNN, rows by own kernels
  *            that do several operations in one pass; what those do not take stays with
  *            level 1 (kern_cuda_fast.h, cuda_dnn_conv.h, cuda_pixels.h)
+ *   cuda-3   products with coarse weights in FP8 by cuBLASLt (kern_cuda_fp8.h), all else as
+ *            level 2; needs a card of compute capability 9
  *
  * Each level is a table of its own; kern_cuda.c is the page that says which function
  * serves which operation at which level. Built without CUDA there are none

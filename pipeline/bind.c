@@ -142,12 +142,12 @@ static int target_dims(const struct bind_slot *s, int64_t dim[TENSOR_DIMS])
 
     memcpy(dim, s->dim, TENSOR_DIMS * sizeof *dim);
     if (s->rows) dim[0] = s->rows;
-    if (s->weight && s->use == KERN_LINEAR) {
+    if (s->weight && kern_is_linear(s->use)) {
         while (n > 2) {
             if (__builtin_mul_overflow(dim[1], dim[n - 1], &dim[1])) dim[1] = INT64_MAX;
             n--;
         }
-    } else if (s->weight && s->use != KERN_LINEAR && n == 4) { /* Conv2d: one frame */
+    } else if (s->weight && !kern_is_linear(s->use) && n == 4) { /* Conv2d: one frame */
         memmove(&dim[3], &dim[2], 2 * sizeof *dim);
         dim[2] = 1;
         n = 5;

@@ -9,11 +9,11 @@ static void bind_vector(struct bind_list *l, struct tensor *to, int64_t n, const
     bind_add(l, &(struct bind_slot){ .ndim = 1, .dim = { n }, .vector = to }, "%s", name);
 }
 
-static void bind_weight(struct bind_list *l, struct dit_linear *to, enum dtype act, int64_t n,
-                        int64_t k, const char *name)
+static void bind_weight(struct bind_list *l, struct dit_linear *to, enum kern_use use,
+                        enum dtype act, int64_t n, int64_t k, const char *name)
 {
     struct bind_slot const w = {
-        .ndim = 2, .dim = { n, k }, .weight = &to->w, .use = KERN_LINEAR, .dtype = act
+        .ndim = 2, .dim = { n, k }, .weight = &to->w, .use = use, .dtype = act
     };
     bind_add(l, &w, "%s.weight", name);
 }
@@ -27,7 +27,15 @@ static void bind_bias(struct bind_list *l, struct dit_linear *to, int64_t n, con
 static void bind_linear(struct bind_list *l, struct dit_linear *to, enum dtype act, int64_t n,
                         int64_t k, const char *name)
 {
-    bind_weight(l, to, act, n, k, name);
+    bind_weight(l, to, KERN_LINEAR, act, n, k, name);
+    bind_bias(l, to, n, name);
+}
+
+/* Of the layers, which are nearly all the work. */
+static void bind_coarse(struct bind_list *l, struct dit_linear *to, enum dtype act, int64_t n,
+                        int64_t k, const char *name)
+{
+    bind_weight(l, to, KERN_LINEAR_COARSE, act, n, k, name);
     bind_bias(l, to, n, name);
 }
 
@@ -47,7 +55,7 @@ static void bind_attention(struct bind_list *l, struct dit_attention *to, enum d
 
     for (int i = 0; i < COUNT_OF(linears); i++) {
         snprintf(name, sizeof name, "blocks.%d.%s.%s", layer, which, linears[i].name);
-        bind_weight(l, linears[i].to, act, d, d, name);
+        bind_weight(l, linears[i].to, KERN_LINEAR_COARSE, act, d, d, name);
     }
     for (int i = 0; i < COUNT_OF(linears); i++) {
         snprintf(name, sizeof name, "blocks.%d.%s.%s", layer, which, linears[i].name);
@@ -71,9 +79,9 @@ static void bind_layer(struct bind_list *l, struct dit_layer *to, const struct d
     snprintf(name, sizeof name, "blocks.%d.norm3.bias", layer);
     bind_vector(l, &to->norm3_b, dim, name);
     snprintf(name, sizeof name, "blocks.%d.ffn.0", layer);
-    bind_linear(l, &to->up, d->act, ffn, dim, name);
+    bind_coarse(l, &to->up, d->act, ffn, dim, name);
     snprintf(name, sizeof name, "blocks.%d.ffn.2", layer);
-    bind_linear(l, &to->down, d->act, dim, ffn, name);
+    bind_coarse(l, &to->down, d->act, dim, ffn, name);
     bind_add(
         l, &(struct bind_slot){ .ndim = 3, .dim = { 1, DIT_MODS, dim }, .vector = &to->modulation },
         "blocks.%d.modulation", layer);

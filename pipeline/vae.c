@@ -49,14 +49,17 @@ static status measure_layout(struct vae *v, struct arena *a)
 static status measure(struct vae *v, const struct bind_list *list, struct vae_bytes *out)
 {
     struct arena a[VAE_ARENAS];
+    size_t kernels;
 
     TRY(measure_layout(v, a));
     TRY(bind_place(list, v->backend, &a[VAE_WEIGHTS]));
+    TRY(vae_kernels(&kernels, v));
     *out = (struct vae_bytes){
         .weights = a[VAE_WEIGHTS].peak,
         .scratch = a[VAE_SCRATCH].peak,
         .cache = a[VAE_CACHE].peak,
         .wire = a[VAE_WIRE].peak,
+        .kernels = kernels + v->backend->context_bytes,
         .staging = vae_staging_bytes(v),
         .pinned = vae_pinned_bytes(v),
     };
@@ -77,9 +80,12 @@ static status place(struct vae *v, const struct bind_list *list)
     struct arena a[VAE_ARENAS];
     size_t const staging = vae_staging_bytes(v);
     void *pinned = NULL;
+    size_t kernels;
 
     TRY(measure_layout(v, a));
     TRY(bind_place(list, v->backend, &a[VAE_WEIGHTS]));
+    TRY(vae_kernels(&kernels, v));
+    if (v->backend->reserve) TRY(v->backend->reserve(v->ctx, kernels));
     for (int i = 0; i < VAE_ARENAS; i++) TRY(allocate(v, i, a));
     if (staging && !(v->staging = malloc(staging)))
         return fail(ST_NOMEM, "vae: %zu bytes of staging", staging);

@@ -80,6 +80,7 @@ enum { VAE_SIDE = 4096 };
 struct vae_bytes {
     size_t weights, scratch, cache; /* memory of the backend */
     size_t wire;                    /* of the backend: units that come and go */
+    size_t kernels;                 /* of the backend: its context, scratch of the operations */
     size_t staging;                 /* of the host */
     size_t pinned;                  /* of the host: two pictures on their way to it */
 };

@@ -13,27 +13,25 @@ static status upload_latent(struct vae *v, const float *latent)
     return v->backend->upload(v->ctx, &v->decoder.latent, host.data);
 }
 
-/* conv2 and the decoder's first convolution. */
-static status decode_front(struct vae *v)
+status vae_decode_front(struct kern_ctx *ctx, struct vae_coder *c)
 {
-    struct vae_coder *const c = &v->decoder;
     struct tensor const room = vae_room(&c->first_stream, 1);
-    struct tensor z = tensor_as(&room, DIMS(v->h * v->w, VAE_CHANNELS));
+    struct tensor z = tensor_as(&room, DIMS(c->latent.dim[0], VAE_CHANNELS));
 
-    TRY(kern_linear(v->ctx, &(struct kern_linear){
-                                .x = &c->latent,
-                                .w = &c->point.w,
-                                .bias = &c->point.bias,
-                                .out = &z,
-                            }));
-    TRY(vae_causal(v->ctx, &(struct vae_causal){
-                               .conv = &c->first,
-                               .stream = &c->first_stream,
-                               .t = 1,
-                               .pad = 1,
-                               .out = &c->front_out,
-                           }));
-    return vae_pass(v->ctx, &c->first_stream, 1);
+    TRY(kern_linear(ctx, &(struct kern_linear){
+                             .x = &c->latent,
+                             .w = &c->point.w,
+                             .bias = &c->point.bias,
+                             .out = &z,
+                         }));
+    TRY(vae_causal(ctx, &(struct vae_causal){
+                            .conv = &c->first,
+                            .stream = &c->first_stream,
+                            .t = 1,
+                            .pad = 1,
+                            .out = &c->front_out,
+                        }));
+    return vae_pass(ctx, &c->first_stream, 1);
 }
 
 /* The pictures that are due, clamped, to where they are due. */
@@ -106,7 +104,7 @@ static status decode_from(struct vae *v, int i, int64_t t, struct vae_out *o)
 static status decode_latent(struct vae *v, const float *latent, struct vae_out *o)
 {
     TRY(upload_latent(v, latent));
-    TRY(decode_front(v));
+    TRY(vae_decode_front(v->ctx, &v->decoder));
     TRY(decode_from(v, 0, 1, o));
     v->decoder.running = true;
     return ST_OK;

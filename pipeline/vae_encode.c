@@ -1,40 +1,49 @@
 #include "pipeline/vae_net.h"
 
-/* t pictures [t, 8h, 8w, 3] into the first convolution, and through it. */
-static status encode_front(struct vae *v, const float *pixels, int64_t t)
+/* t pictures [t, 8h, 8w, 3] into the first convolution. */
+static status upload_pictures(struct vae *v, const float *pixels, int64_t t)
 {
-    struct vae_coder *const c = &v->encoder;
-    struct tensor const room = vae_room(&c->first_stream, t);
-    struct tensor out = tensor_slice(&c->front_out, 0, t);
+    struct tensor const room = vae_room(&v->encoder.first_stream, t);
 
     TRY(tensor_convert(v->staging, v->precision, pixels, DT_F32, tensor_count(&room)));
-    TRY(v->backend->upload(v->ctx, &room, v->staging));
-    TRY(vae_causal(v->ctx, &(struct vae_causal){
-                               .conv = &c->first,
-                               .stream = &c->first_stream,
-                               .t = t,
-                               .pad = 1,
-                               .out = &out,
-                           }));
-    return vae_pass(v->ctx, &c->first_stream, t);
+    return v->backend->upload(v->ctx, &room, v->staging);
 }
 
-/* Head, the means' half of conv1, and normalising into latent [16, h, w]. */
-static status encode_back(struct vae *v, float *latent)
+status vae_encode_front(struct kern_ctx *ctx, struct vae_coder *c, int64_t t)
 {
-    struct vae_coder *const c = &v->encoder;
-    struct tensor const in = tensor_slice(&c->head_in, 0, 1);
-    int64_t const n = v->h * v->w;
-    struct tensor const x = tensor_as(&c->last_out, DIMS(n, 2 * VAE_CHANNELS));
-    const float *const mu = v->staging;
+    struct tensor out = tensor_slice(&c->front_out, 0, t);
 
-    TRY(vae_head(v->ctx, c, &in));
-    TRY(kern_linear(v->ctx, &(struct kern_linear){
+    TRY(vae_causal(ctx, &(struct vae_causal){
+                            .conv = &c->first,
+                            .stream = &c->first_stream,
+                            .t = t,
+                            .pad = 1,
+                            .out = &out,
+                        }));
+    return vae_pass(ctx, &c->first_stream, t);
+}
+
+status vae_encode_back(struct kern_ctx *ctx, struct vae_coder *c)
+{
+    struct tensor const in = tensor_slice(&c->head_in, 0, 1);
+    struct tensor const x = tensor_as(&c->last_out, DIMS(c->latent.dim[0], 2 * VAE_CHANNELS));
+
+    TRY(vae_head(ctx, c, &in));
+    return kern_linear(ctx, &(struct kern_linear){
                                 .x = &x,
                                 .w = &c->point.w,
                                 .bias = &c->point.bias,
                                 .out = &c->latent,
-                            }));
+                            });
+}
+
+/* The latent to the host, normalised into [16, h, w]. */
+static status download_latent(struct vae *v, float *latent)
+{
+    const struct vae_coder *const c = &v->encoder;
+    const float *const mu = v->staging;
+    int64_t const n = v->h * v->w;
+
     TRY(v->backend->sync(v->ctx));
     TRY(v->backend->download(v->ctx, v->staging, &c->latent));
     for (int64_t i = 0; i < n; i++)
@@ -50,7 +59,8 @@ static status encode_frames(struct vae *v, const float *pixels, int64_t t, float
     struct vae_coder *const c = &v->encoder;
 
     *done = false;
-    TRY(encode_front(v, pixels, t));
+    TRY(upload_pictures(v, pixels, t));
+    TRY(vae_encode_front(v->ctx, c, t));
     for (int i = 0; i < c->layers; i++) {
         struct vae_layer *const l = &c->layer[i];
         if (l->kind == VAE_RES) TRY(vae_run_res(v->ctx, l, t));
@@ -59,7 +69,8 @@ static status encode_frames(struct vae *v, const float *pixels, int64_t t, float
         if (!t) return ST_OK;
     }
     *done = true;
-    return encode_back(v, latent);
+    TRY(vae_encode_back(v->ctx, c));
+    return download_latent(v, latent);
 }
 
 status vae_encode(struct vae *v, const float *pixels, int n, float *latents, int *frames)

@@ -163,6 +163,23 @@ void vae_write_outbox(struct vae *v);
 /* Zero the past of every stream of one way. */
 status vae_forget(struct vae *v, struct vae_coder *c) MUST_USE;
 
+/* ---- vae_kernels.c ---- */
+
+/* Scratch of the operations, the most of all; behind vae_layout and with the weights
+ * placed, both by measuring arenas, and undone by another vae_layout. */
+status vae_kernels(size_t *out, struct vae *v) MUST_USE;
+
+/* ---- vae_decode.c, vae_encode.c: the two ends of each way ---- */
+
+/* conv2 and the decoder's first convolution: c->latent -> c->front_out. */
+status vae_decode_front(struct kern_ctx *ctx, struct vae_coder *c) MUST_USE;
+
+/* The encoder's first convolution: t pictures in its stream's room -> c->front_out. */
+status vae_encode_front(struct kern_ctx *ctx, struct vae_coder *c, int64_t t) MUST_USE;
+
+/* The encoder's head and the means' half of conv1: c->head_in -> c->latent. */
+status vae_encode_back(struct kern_ctx *ctx, struct vae_coder *c) MUST_USE;
+
 /* ---- vae_layer.c: one layer at a time ---- */
 
 /* Where the next t (1 or 2) frames of a stream are to be written. */

@@ -151,8 +151,8 @@ static int by_name(const void *a, const void *b)
 
 static status read_directory(struct zip_dir *d)
 {
-    struct end e;
-    size_t at = 0, used;
+    struct end e = { 0 };
+    size_t at = 0, used = 0;
 
     TRY(read_end(d, &e));
     d->raw = malloc((size_t)e.bytes + 1);

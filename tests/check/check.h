@@ -90,6 +90,19 @@ struct tensor magnitudes(const struct operand *o);
  * roundings (Higham and Mary 2019, lambda 6); 2 u for product and last sum. */
 double sum_error(int64_t n);
 
+/* What a product of x [rows, k] and w [n, k] may err by where the backend is coarse and both
+ * are BF16: [rows * n], free with free(); zeros where it is not.
+ *
+ * A number is off by at most 2^-4 of itself, or below e4m3's normal numbers by half of 2^-9
+ * times its row's scale, a = 2^-10 max / 448; evenly spread, so with a deviation of that by
+ * sqrt 3. Of the sum, the variance is
+ *     sum (2^-8 x^2 + ax^2) / 3 w^2 + x^2 (2^-8 w^2 + aw^2) / 3 + both errors at once,
+ * and six deviations are what it may err by; then 2^-8 of the sum, for its store in BF16. */
+double *coarse_errors(const struct check *k, const struct operand *x, const struct weight *w);
+
+/* The same for a product of one term, 1 times w: at most, not likely. */
+double coarse_step(const struct check *k, enum kern_use use, double w, double row_max);
+
 #define OP(op) void check_##op(struct check *k);
 KERN_OPS(OP)
 #undef OP

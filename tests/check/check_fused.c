@@ -14,13 +14,14 @@ struct product {
 
 static double *numbers(int64_t n) { return calloc((size_t)n + 1, sizeof(double)); }
 
-static struct product product_of(struct operand *x_of, const struct weight *w,
-                                 struct operand *bias_of)
+static struct product product_of(const struct check *k, struct operand *x_of,
+                                 const struct weight *w, struct operand *bias_of)
 {
     struct tensor const x = values(x_of);
     struct tensor bias = { 0 };
     struct product p = { .rows = x.dim[0], .k = x.dim[1], .n = w->w[ORACLE].t.dim[0] };
     int64_t const all = p.rows * p.n;
+    double *const coarse = coarse_errors(k, x_of, w);
 
     p.y = numbers(all);
     p.size = numbers(all);
@@ -38,10 +39,11 @@ static struct product product_of(struct operand *x_of, const struct weight *w,
         }
         p.y[i] = sum;
         p.size[i] = size;
-        p.err[i] = (sum_error(p.k) + 2 * u) * size;
+        p.err[i] = (sum_error(p.k) + 2 * u) * size + coarse[i];
     }
     free(x.data);
     free(bias.data);
+    free(coarse);
     return p;
 }
 
@@ -116,10 +118,12 @@ static void norm_tolerance(const struct norm_operands *o, const struct product *
 
 enum norm_form { NORM_PLAIN, NORM_GATED, NORM_IN_PLACE, NORM_OVER_X, NORM_FORMS };
 
-static struct norm_operands norm_operands(struct check *k, const int64_t d[4], enum norm_form form)
+static enum kern_use use_of(bool coarse) { return coarse ? KERN_LINEAR_COARSE : KERN_LINEAR; }
+
+static struct norm_operands norm_operands(struct check *k, const int64_t d[5], enum norm_form form)
 {
     int64_t const rows = d[0], n = d[2], groups = d[3];
-    struct norm_operands o = { .w = weight(k, KERN_LINEAR, DIMS(n, d[1])), .groups = groups };
+    struct norm_operands o = { .w = weight(k, use_of(d[4]), DIMS(n, d[1])), .groups = groups };
 
     o.x = form == NORM_OVER_X ? in_place(k, k->act, DIMS(rows, d[1]))
                               : input(k, k->act, DIMS(rows, d[1]));
@@ -134,14 +138,14 @@ static struct norm_operands norm_operands(struct check *k, const int64_t d[4], e
     return o;
 }
 
-static void linear_norm_one(struct check *k, const int64_t d[4], enum norm_form form)
+static void linear_norm_one(struct check *k, const int64_t d[5], enum norm_form form)
 {
     static const char *const forms[] = { "plain", "gated", "in place", "over x" };
 
-    case_begin(k, "rows %lld, k %lld, n %lld, %lld groups, %s", (long long)d[0], (long long)d[1],
-               (long long)d[2], (long long)d[3], forms[form]);
+    case_begin(k, "rows %lld, k %lld, n %lld, %lld groups, %s%s", (long long)d[0], (long long)d[1],
+               (long long)d[2], (long long)d[3], forms[form], d[4] ? ", coarse" : "");
     struct norm_operands o = norm_operands(k, d, form);
-    struct product p = product_of(o.x, &o.w, o.bias);
+    struct product p = product_of(k, o.x, &o.w, o.bias);
     stream_tolerance(&o, &p);
     norm_tolerance(&o, &p, 1e-6f);
     for (int s = 0; s < SIDES; s++) {
@@ -167,17 +171,19 @@ static void linear_norm_one(struct check *k, const int64_t d[4], enum norm_form 
     weight_free(&o.w);
 }
 
-static int64_t products_of(const int64_t d[4]) { return d[0] * d[1] * d[2]; }
+static int64_t products_of(const int64_t d[5]) { return d[0] * d[1] * d[2]; }
 
 void check_linear_norm(struct check *k)
 {
-    /* rows, k, n, groups */
-    static const int64_t table[][4] = {
-        { 1, 8, 8, 1 },     { 3, 5, 7, 3 },        { 0, 8, 8, 1 },        { 6, 24, 48, 2 },
-        { 33, 64, 64, 11 }, { 33, 1536, 1536, 3 }, { 15, 8960, 1536, 3 }, { 18, 1536, 1536, 6 },
+    /* rows, k, n, groups, coarse */
+    static const int64_t table[][5] = {
+        { 1, 8, 8, 1, 0 },        { 3, 5, 7, 3, 0 },        { 0, 8, 8, 1, 0 },
+        { 6, 24, 48, 2, 0 },      { 33, 64, 64, 11, 0 },    { 9, 64, 64, 3, 1 },
+        { 33, 1536, 1536, 3, 0 }, { 15, 8960, 1536, 3, 0 }, { 18, 1536, 1536, 6, 0 },
+        { 6, 1536, 1536, 2, 1 },
     };
 
-    for (int i = 0; i < (k->small ? 5 : COUNT_OF(table)); i++)
+    for (int i = 0; i < (k->small ? 6 : COUNT_OF(table)); i++)
         for (int form = 0; form < NORM_FORMS && within(k, products_of(table[i])); form++)
             if (form != NORM_OVER_X || table[i][1] == table[i][2])
                 linear_norm_one(k, table[i], (enum norm_form)form);
@@ -187,7 +193,7 @@ void check_linear_norm(struct check *k)
 
 struct qkv_case {
     int64_t frames, h, w, heads, ct, cr, cc, k;
-    bool bias, queries;
+    bool bias, queries, coarse;
 };
 
 struct qkv_operands {
@@ -243,7 +249,7 @@ static void qkv_tolerance(const struct check *k, struct qkv_operands *o, double 
 {
     for (int i = 0; i < 3; i++) {
         if (!o->out[i]) continue;
-        struct product p = product_of(o->x, &o->w[i], o->bias[i]);
+        struct product p = product_of(k, o->x, &o->w[i], o->bias[i]);
         double *const tol = tolerances(o->out[i]);
         rounded(k, &p);
         if (o->norm[i]) rms(k, &p, o->norm[i], eps);
@@ -268,7 +274,7 @@ static struct qkv_operands qkv_operands(struct check *k, const struct qkv_case *
     struct qkv_operands o = { .x = input(k, k->act, DIMS(rows, t->k)) };
 
     for (int i = 0; i < 3; i++) {
-        o.w[i] = weight(k, KERN_LINEAR, DIMS(dim, t->k));
+        o.w[i] = weight(k, use_of(t->coarse), DIMS(dim, t->k));
         if (t->bias) o.bias[i] = input(k, DT_F32, DIMS(dim));
         if (i < 2) o.norm[i] = input(k, DT_F32, DIMS(dim));
         if (i || t->queries) o.out[i] = output(k, k->act, DIMS(rows, dim));
@@ -281,10 +287,10 @@ static struct qkv_operands qkv_operands(struct check *k, const struct qkv_case *
 
 static void qkv_one(struct check *k, const struct qkv_case *t)
 {
-    case_begin(k, "%lld x %lld x %lld, k %lld, %lld heads of %lld%s%s", (long long)t->frames,
+    case_begin(k, "%lld x %lld x %lld, k %lld, %lld heads of %lld%s%s%s", (long long)t->frames,
                (long long)t->h, (long long)t->w, (long long)t->k, (long long)t->heads,
                (long long)(2 * (t->ct + t->cr + t->cc)), t->bias ? ", bias" : "",
-               t->queries ? "" : ", no queries");
+               t->queries ? "" : ", no queries", t->coarse ? ", coarse" : "");
     struct qkv_operands o = qkv_operands(k, t);
     qkv_tolerance(k, &o, 1e-6f);
     for (int s = 0; s < SIDES; s++) {
@@ -311,16 +317,20 @@ static void qkv_one(struct check *k, const struct qkv_case *t)
 void check_qkv(struct check *k)
 {
     static const struct qkv_case table[] = {
-        { 1, 1, 1, 1, 1, 0, 0, 4, true, true },
-        { 3, 2, 3, 2, 2, 1, 1, 16, true, true },
-        { 0, 2, 2, 1, 2, 1, 1, 8, true, true },
-        { 2, 1, 5, 3, 1, 1, 1, 7, false, true },
-        { 1, 3, 1, 2, 0, 2, 2, 8, true, false },
-        { 3, 2, 3, 12, 22, 21, 21, 1536, true, true },
-        { 6, 2, 2, 12, 22, 21, 21, 1536, true, false },
+        { 1, 1, 1, 1, 1, 0, 0, 4, true, true, false },
+        { 3, 2, 3, 2, 2, 1, 1, 16, true, true, false },
+        { 0, 2, 2, 1, 2, 1, 1, 8, true, true, false },
+        { 2, 1, 5, 3, 1, 1, 1, 7, false, true, false },
+        { 1, 3, 1, 2, 0, 2, 2, 8, true, false, false },
+        { 3, 2, 3, 2, 2, 1, 1, 32, true, true, true },
+        { 1, 2, 3, 2, 1, 1, 1, 32, true, true, true },
+        { 3, 2, 3, 12, 22, 21, 21, 1536, true, true, false },
+        { 6, 2, 2, 12, 22, 21, 21, 1536, true, false, false },
+        { 2, 2, 2, 12, 22, 21, 21, 1536, true, true, true },
+        { 2, 2, 2, 12, 22, 21, 21, 1536, true, false, true },
     };
 
-    for (int i = 0; i < (k->small ? 5 : COUNT_OF(table)); i++) {
+    for (int i = 0; i < (k->small ? 7 : COUNT_OF(table)); i++) {
         const struct qkv_case *const t = &table[i];
         int64_t const rows = t->frames * t->h * t->w;
         int64_t const dim = t->heads * 2 * (t->ct + t->cr + t->cc);

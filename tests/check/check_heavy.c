@@ -8,6 +8,21 @@ static const double u = 0x1p-24;
 
 /* ---- pack ---------------------------------------------------------------- */
 
+/* Of weights that come out again: element (c, r) is w[r, c]. */
+static void coarse_tolerance(const struct check *k, struct operand *out, const struct weight *w)
+{
+    int64_t const rows = w->w[0].t.dim[0], cols = w->w[0].t.dim[1];
+    double *const tol = tolerances(out);
+
+    for (int64_t r = 0; r < rows; r++) {
+        const float *const row = w->source + r * cols;
+        double most = 0;
+        for (int64_t c = 0; c < cols; c++) most = fmax(most, fabs((double)row[c]));
+        for (int64_t c = 0; c < cols; c++)
+            tol[c * rows + r] = coarse_step(k, w->w[0].use, (double)row[c], most);
+    }
+}
+
 /* Weights come out again where the input is one 1 among zeros: the product then
  * is the weight itself, in the run's precision and exact. */
 static void read_linear(struct check *k, struct weight *w)
@@ -17,6 +32,7 @@ static void read_linear(struct check *k, struct weight *w)
     struct operand *const out = output(k, DT_F32, DIMS(cols, rows));
     struct tensor one = values(x);
 
+    if (w->w[0].use == KERN_LINEAR_COARSE) coarse_tolerance(k, out, w);
     for (int64_t i = 0; i < cols * cols; i++) tensor_put(&one, i, i % (cols + 1) ? 0 : 1);
     refill(k, x, &one);
     free(one.data);
@@ -26,10 +42,11 @@ static void read_linear(struct check *k, struct weight *w)
     }
 }
 
-static void check_pack_linear(struct check *k, int64_t rows, int64_t cols)
+static void check_pack_linear(struct check *k, enum kern_use use, int64_t rows, int64_t cols)
 {
-    case_begin(k, "linear %lld x %lld", (long long)rows, (long long)cols);
-    struct weight w = weight(k, KERN_LINEAR, DIMS(rows, cols));
+    case_begin(k, "linear %lld x %lld%s", (long long)rows, (long long)cols,
+               use == KERN_LINEAR ? "" : ", coarse");
+    struct weight w = weight(k, use, DIMS(rows, cols));
 
     read_linear(k, &w);
     case_end(k);
@@ -100,9 +117,11 @@ void check_pack(struct check *k)
         { 1, 1, 1, 1, 1 }, { 3, 5, 3, 3, 3 }, { 17, 16, 1, 3, 3 }, { 32, 33, 3, 1, 1 }
     };
 
-    check_pack_linear(k, 1, 1);
-    check_pack_linear(k, 3, 5);
-    check_pack_linear(k, 33, 65);
+    check_pack_linear(k, KERN_LINEAR, 1, 1);
+    check_pack_linear(k, KERN_LINEAR, 3, 5);
+    check_pack_linear(k, KERN_LINEAR, 33, 65);
+    check_pack_linear(k, KERN_LINEAR_COARSE, 3, 5);
+    check_pack_linear(k, KERN_LINEAR_COARSE, 32, 48);
     for (int i = 0; i < COUNT_OF(convs); i++) check_pack_conv(k, convs[i]);
     check_pack_sources(k);
 }
@@ -115,6 +134,7 @@ struct linear_case {
     int64_t rows, k, n, groups;
     enum linear_form form;
     enum kern_act act;
+    bool coarse;
 };
 
 struct linear_operands {
@@ -150,13 +170,13 @@ static struct tensor linear_magnitude(struct check *k, struct linear_operands *o
 /* With m the magnitude: the sum errs by sum_error m. An activation has a slope
  * of at most 1.13 and errs itself by 16 u m (exp or tanh in F32, a sum, a
  * quotient). Product with the gate and sum with the residual round once each. A bias
- * may be rounded to bf16 where the output is. */
+ * may be rounded to bf16 where the output is. What FP8 errs by comes beside. */
 static void linear_tolerance(struct check *k, struct linear_operands *o,
                              const struct linear_case *t)
 {
     struct tensor const m = linear_magnitude(k, o);
     struct tensor res = { 0 }, gate = { 0 }, bias = { 0 };
-    double *const tol = tolerances(o->out);
+    double *const tol = tolerances(o->out), *const coarse = coarse_errors(k, o->x, &o->w);
 
     if (o->bias && at(o->out, ORACLE)->dtype == DT_BF16) bias = magnitudes(o->bias);
     if (o->residual) res = magnitudes(o->residual);
@@ -165,7 +185,7 @@ static void linear_tolerance(struct check *k, struct linear_operands *o,
         int64_t const group = i / t->n / (t->rows / t->groups);
         double const size = tensor_get(&m, i);
         double const rounded = bias.data ? 0x1p-8 * (double)tensor_get(&bias, i % t->n) : 0;
-        double const e = (sum_error(t->k) + u) * size + rounded;
+        double const e = (sum_error(t->k) + u) * size + rounded + coarse[i];
         double const y = t->act ? 1.13 * e + 16 * u * size : e;
         double const g = o->gate ? tensor_get(&gate, group * t->n + i % t->n) : 1;
         tol[i] = g * (y + u * size);
@@ -175,15 +195,18 @@ static void linear_tolerance(struct check *k, struct linear_operands *o,
     free(res.data);
     free(gate.data);
     free(bias.data);
+    free(coarse);
 }
 
 static void linear_one(struct check *k, struct linear_case t)
 {
     static const char *const forms[] = { "plain",    "bias",  "out F32",
                                          "residual", "gated", "gated in place" };
-    case_begin(k, "rows %lld, k %lld, n %lld, %lld groups, act %d, %s", (long long)t.rows,
-               (long long)t.k, (long long)t.n, (long long)t.groups, t.act, forms[t.form]);
-    struct linear_operands o = { .w = weight(k, KERN_LINEAR, DIMS(t.n, t.k)) };
+    case_begin(k, "rows %lld, k %lld, n %lld, %lld groups, act %d, %s%s", (long long)t.rows,
+               (long long)t.k, (long long)t.n, (long long)t.groups, t.act, forms[t.form],
+               t.coarse ? ", coarse" : "");
+    enum kern_use const use = t.coarse ? KERN_LINEAR_COARSE : KERN_LINEAR;
+    struct linear_operands o = { .w = weight(k, use, DIMS(t.n, t.k)) };
 
     o.x = input(k, k->act, DIMS(t.rows, t.k));
     if (t.form != PLAIN) o.bias = input(k, DT_F32, DIMS(t.n));
@@ -215,19 +238,26 @@ static void linear_one(struct check *k, struct linear_case t)
 void check_linear(struct check *k)
 {
     static const struct linear_case small[] = {
-        { 1, 1, 1, 1, 0, 0 },   { 3, 5, 7, 3, 0, 0 }, { 0, 8, 8, 1, 0, 0 },
-        { 6, 24, 48, 2, 0, 0 }, { 2, 8, 8, 1, 0, 0 }, { 33, 64, 17, 11, 0, 0 },
+        { 1, 1, 1, 1, 0, 0, false },  { 3, 5, 7, 3, 0, 0, false },
+        { 0, 8, 8, 1, 0, 0, false },  { 6, 24, 48, 2, 0, 0, false },
+        { 2, 8, 8, 1, 0, 0, false },  { 33, 64, 17, 11, 0, 0, false },
+        { 0, 16, 16, 1, 0, 0, true }, { 3, 24, 16, 3, 0, 0, true },
+        { 9, 64, 48, 3, 0, 0, true },
     };
     static const struct linear_case model[] = {
-        { 17, 129, 65, 1, BIAS, 0 },
-        { 99, 1536, 1536, 3, IN_PLACE, 0 },
-        { 39, 1536, 8960, 1, BIAS, KERN_ACT_GELU_TANH },
-        { 39, 8960, 1536, 3, IN_PLACE, 0 },
-        { 39, 64, 1536, 1, OUT_F32, 0 },
-        { 39, 1536, 64, 1, OUT_F32, 0 },
-        { 3, 256, 1536, 1, BIAS, KERN_ACT_SILU },
-        { 13, 4096, 1000, 1, PLAIN, KERN_ACT_GELU_TANH },
-        { 1, 1536, 9216, 1, OUT_F32, 0 },
+        { 17, 129, 65, 1, BIAS, 0, false },
+        { 99, 1536, 1536, 3, IN_PLACE, 0, false },
+        { 39, 1536, 8960, 1, BIAS, KERN_ACT_GELU_TANH, false },
+        { 39, 8960, 1536, 3, IN_PLACE, 0, false },
+        { 39, 64, 1536, 1, OUT_F32, 0, false },
+        { 39, 1536, 64, 1, OUT_F32, 0, false },
+        { 3, 256, 1536, 1, BIAS, KERN_ACT_SILU, false },
+        { 13, 4096, 1000, 1, PLAIN, KERN_ACT_GELU_TANH, false },
+        { 1, 1536, 9216, 1, OUT_F32, 0, false },
+        { 99, 1536, 1536, 3, IN_PLACE, 0, true },
+        { 39, 1536, 8960, 1, BIAS, KERN_ACT_GELU_TANH, true },
+        { 39, 8960, 1536, 3, IN_PLACE, 0, true },
+        { 7, 1536, 1536, 1, BIAS, 0, true },
     };
 
     for (int i = 0; i < COUNT_OF(small); i++)

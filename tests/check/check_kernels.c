@@ -169,6 +169,11 @@ int main(int argc, char **argv)
         if (more && !strcmp(argv[i], "--products")) o.products = strtoll(argv[++i], NULL, 10);
         else if (more && !strcmp(argv[i], "--only")) o.only = argv[++i];
         else if (more && !strcmp(argv[i], "--backend")) o.backend = argv[++i];
+        else if (more && !strcmp(argv[i], "--seed")) i++;
+        else {
+            fprintf(stderr, "check_kernels: not understood: %s\n", argv[i]);
+            return 2;
+        }
     }
     printf("check_kernels --seed %llu\n", (unsigned long long)o.seed);
     check_all(&o, totals);

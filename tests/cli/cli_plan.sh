@@ -97,6 +97,9 @@ expect 2 'there are 4 ranks in all; 1 to 4 are allowed' \
     plan job.yaml --topo 'gpu:4' --ranks-per-line 6
 expect 2 'it does not fit' plan big.yaml --topo 'gpu:8 mem:1MiB'
 expect 2 '--try 9: 0 to 1 are allowed' plan job.yaml --topo 'cpu:2' --try 9
+if plan job.yaml --backend cuda >/dev/null 2>&1; then
+    expect 2 '--try: cuda-2 keeps what it holds on a card' plan job.yaml --backend cuda --try 0
+fi
 expect 2 'one size, precision' plan job.yaml big.yaml
 expect 2 'at least one JOB.yaml' plan
 exit $fail

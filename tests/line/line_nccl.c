@@ -15,6 +15,7 @@
 #include "tests/line/nccl_rig.h"
 #include "tests/rng.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 
 static uint64_t seed;
@@ -212,6 +213,63 @@ static void who_waited_for_whom(void **state)
     assert_string_equal(error_last()->msg, "rank 0 waited 0.3 s for rank 1 to send 1 part");
 }
 
+/* Rank 1 takes nothing for a while: rank 0 runs ahead as far as the ring goes and no further. */
+enum { AHEAD = 1 << 20, STARTS = 70, RING = 64 };
+static atomic_int ahead, seen; /* starts of rank 0; as many as there were before rank 1 went on */
+
+static status exchange(struct comm *n, void *card, int rank)
+{
+    struct comm_part const part = {
+        .t = { card, DT_U8, 1, { AHEAD } }, .peer = !rank, .send = !rank, .device = true
+    };
+
+    TRY(n->ops->start(n, &part, 1));
+    return n->ops->finish(n);
+}
+
+static status one_runs_ahead(struct comm *c, void *arg)
+{
+    struct memory m = { .device = c->rank };
+    struct comm *n = NULL;
+    void *card = NULL;
+    struct error why;
+    status st = ST_OK;
+
+    (void)arg;
+    TRY(comm_nccl_open(&n, c));
+    TRY_OUT(cuda_dev_select(m.device));
+    TRY_OUT(cuda_stream_open(&m.stream, false));
+    TRY_OUT(cuda_dev_alloc(AHEAD, &card));
+    TRY_OUT(comm_attach(n, &m));
+    for (int i = 0; i < STARTS; i++) {
+        if (i == 1 && c->rank == 1) {
+            check_pause_ms(700);
+            seen = ahead;
+        }
+        TRY_OUT(exchange(n, card, c->rank));
+        if (c->rank == 0) ahead = i + 1;
+    }
+    st = comm_settle(n);
+out:
+    why = *error_last();
+    if (st != ST_OK) n->ops->abort(n);
+    comm_nccl_end(&n);
+    cuda_dev_free(card);
+    cuda_stream_close(&m.stream);
+    if (st != ST_OK) error_adopt(&why);
+    return st;
+}
+
+static void no_further_than_the_ring(void **state)
+{
+    (void)state;
+    ahead = seen = 0;
+    standin_nccl_plan(&(struct standin_plan){ .seed = seed });
+    ok(threads(2, one_runs_ahead, NULL));
+    print_message("  %d starts ahead\n", seen);
+    assert_true(seen > 1 && seen <= RING + 1);
+}
+
 static void the_cable(void **state)
 {
     struct standin_plan const p = { .seed = seed, .fault = STANDIN_LATER, .rank = 1, .at = 9 };
@@ -282,6 +340,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(blocked_at_some_calls),
         cmocka_unit_test(a_card_for_each),
         cmocka_unit_test(who_waited_for_whom),
+        cmocka_unit_test(no_further_than_the_ring),
         cmocka_unit_test(the_cable),
         cmocka_unit_test(one_card_for_all),
     };

@@ -3,7 +3,8 @@
  * over the stand-in's device memory.
  *
  * What cuBLASLt would refuse or silently get wrong ends the process: an algorithm of another
- * shape, memory or rows that are not aligned as was promised, a residual with GELU.
+ * shape, memory or rows that are not aligned as was promised, a residual with GELU. FP8 is
+ * e4m3 with a scale per row of either side, BF16 out and no epilogue: no more is known to go.
  */
 #include "kernels/tensor.h"
 #include "tests/standin/standin.h"
@@ -17,6 +18,8 @@ struct product {
     cublasOperation_t turned;
     cublasLtEpilogue_t epilogue;
     const void *bias;
+    int32_t w_mode, x_mode; /* of scales */
+    const void *w_scale, *x_scale;
 };
 
 struct layout {
@@ -79,6 +82,10 @@ cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t d,
     case CUBLASLT_MATMUL_DESC_TRANSA: memcpy(&p->turned, from, bytes); break;
     case CUBLASLT_MATMUL_DESC_EPILOGUE: memcpy(&p->epilogue, from, bytes); break;
     case CUBLASLT_MATMUL_DESC_BIAS_POINTER: memcpy(&p->bias, from, bytes); break;
+    case CUBLASLT_MATMUL_DESC_A_SCALE_MODE: memcpy(&p->w_mode, from, bytes); break;
+    case CUBLASLT_MATMUL_DESC_B_SCALE_MODE: memcpy(&p->x_mode, from, bytes); break;
+    case CUBLASLT_MATMUL_DESC_A_SCALE_POINTER: memcpy(&p->w_scale, from, bytes); break;
+    case CUBLASLT_MATMUL_DESC_B_SCALE_POINTER: memcpy(&p->x_scale, from, bytes); break;
     default: must(false, "an attribute of a product that the stand-in has not");
     }
     return CUBLAS_STATUS_SUCCESS;
@@ -89,7 +96,8 @@ cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t *out, cudaDataT
 {
     struct layout *const l = malloc(sizeof *l);
 
-    must(type == CUDA_R_32F || type == CUDA_R_16BF, "a dtype the stand-in has not");
+    must(type == CUDA_R_32F || type == CUDA_R_16BF || type == CUDA_R_8F_E4M3,
+         "a dtype the stand-in has not");
     must(step >= (int64_t)rows, "columns that overlap");
     *out = (void *)l;
     if (!l) return CUBLAS_STATUS_ALLOC_FAILED;
@@ -172,7 +180,10 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
 
 /* ---- the product ---------------------------------------------------------------- */
 
-static size_t size_of(cudaDataType type) { return type == CUDA_R_32F ? 4 : 2; }
+static size_t size_of(cudaDataType type)
+{
+    return type == CUDA_R_32F ? 4 : type == CUDA_R_16BF ? 2 : 1;
+}
 
 static void *aligned(const void *p, const struct layout *l)
 {
@@ -182,8 +193,20 @@ static void *aligned(const void *p, const struct layout *l)
     return standin_at(p);
 }
 
+/* Sign, four bits of exponent, three of mantissa; the last of all is no number. */
+static float from_e4m3(unsigned char byte)
+{
+    int const exponent = byte >> 3 & 15, mantissa = byte & 7;
+    float const size =
+        exponent ? ldexpf((float)(8 + mantissa), exponent - 10) : ldexpf((float)mantissa, -9);
+
+    if ((byte & 127) == 127) return NAN;
+    return byte & 128 ? -size : size;
+}
+
 static float get(const void *p, cudaDataType type, int64_t i)
 {
+    if (type == CUDA_R_8F_E4M3) return from_e4m3(((const unsigned char *)p)[i]);
     return type == CUDA_R_32F ? ((const float *)p)[i] : f32_from_bf16(((const uint16_t *)p)[i]);
 }
 
@@ -231,6 +254,27 @@ static double dot(const float *a, const float *b, int64_t n)
     return sum;
 }
 
+static void check_scales(const struct product *p, const struct layout *w, const struct layout *x,
+                         const struct layout *out)
+{
+    bool const fp8 = w->type == CUDA_R_8F_E4M3;
+    int32_t const by_row = CUBLASLT_MATMUL_MATRIX_SCALE_OUTER_VEC_32F;
+
+    must(x->type == w->type, "two dtypes");
+    must(out->type != CUDA_R_8F_E4M3, "an output the stand-in has not");
+    must(fp8 == (p->w_scale != NULL) && fp8 == (p->x_scale != NULL), "scales with FP8 alone");
+    if (!fp8) return;
+    must(p->w_mode == by_row && p->x_mode == by_row, "scales that are not by row");
+    must((uintptr_t)p->w_scale % 16 == 0 && (uintptr_t)p->x_scale % 16 == 0, "scales' alignment");
+    must(out->type == CUDA_R_16BF && p->epilogue == CUBLASLT_EPILOGUE_DEFAULT,
+         "an end that FP8 is not known to have");
+}
+
+static double scale(const void *at, int64_t i)
+{
+    return at ? (double)((const float *)standin_at(at))[i] : 1;
+}
+
 cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t product,
                               const void *alpha, const void *w_at, cublasLtMatrixLayout_t w_as,
                               const void *x_at, cublasLtMatrixLayout_t x_as, const void *beta,
@@ -250,6 +294,8 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t prod
              x->cols == out->cols && add_as == out_as,
          "shapes that do not fit");
     must(!(p->epilogue & CUBLASLT_EPILOGUE_GELU) || by == 0.0f, "a residual with GELU");
+    check_scales(p, w, x, out);
+    must(by == 0.0f || !p->w_scale, "a residual with FP8");
     const void *const add = aligned(add_at, out);
     void *const to = aligned(out_at, out);
     float *const a = floats(aligned(w_at, w), w), *const b = floats(aligned(x_at, x), x);
@@ -257,7 +303,8 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t prod
     for (int64_t c = 0; c < out->cols; c++)
         for (int64_t r = 0; r < out->rows; r++) {
             int64_t const at = c * out->step + r;
-            double sum = dot(a + r * w->rows, b + c * w->rows, w->rows);
+            double sum = dot(a + r * w->rows, b + c * w->rows, w->rows) * scale(p->w_scale, r) *
+                         scale(p->x_scale, c);
             if (by != 0.0f) sum += (double)by * (double)get(add, out->type, at);
             put(to, out->type, at, (float)finish(p, out->type, r, sum));
         }

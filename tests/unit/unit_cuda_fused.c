@@ -1,7 +1,8 @@
-/* unit_cuda_fused.c - level 2's plans: threads and chunks of rows, attention's graphs. */
+/* unit_cuda_fused.c - plans of levels 2 and 3: rows' threads, attention's graphs, FP8's layouts. */
 #include "tests/unit/unit.h"
 
 #include "kernels/cuda_dnn_attention.h"
+#include "kernels/cuda_fp8_plan.h"
 #include "kernels/cuda_fused_plan.h"
 
 static void rows_have_threads(void **state)
@@ -72,9 +73,11 @@ static void attention_is_told_apart(void **state)
 
     (void)state;
     assert_true(cuda_dnn_attention_suits(&a));
-    assert_true(cuda_dnn_attention_whole(&a));
+    assert_true(cuda_dnn_attention_whole(&a).k);
+    assert_true(cuda_dnn_attention_whole(&a).v);
     s[1].v.data = (unsigned char *)s[1].v.data + 16;
-    assert_false(cuda_dnn_attention_whole(&a));
+    assert_true(cuda_dnn_attention_whole(&a).k);
+    assert_false(cuda_dnn_attention_whole(&a).v);
     a.heads = 4;
     assert_true(cuda_dnn_attention_suits(&a)); /* of 64 */
     a.heads = 1;
@@ -124,12 +127,79 @@ static void graphs_that_are_too_large(void **state)
     assert_int_equal(g.ops, CUDA_DNN_OPS + 3);
 }
 
+static void fp8_takes_coarse_weights(void **state)
+{
+    static const struct {
+        enum kern_use use;
+        enum dtype dtype;
+        int64_t n, k;
+        bool packs;
+        size_t scales, bytes;
+    } table[] = {
+        { KERN_LINEAR_COARSE, DT_BF16, 1536, 1536, true, 2359296, 2365440 },
+        { KERN_LINEAR_COARSE, DT_BF16, 8960, 1536, true, 13762560, 13798400 },
+        { KERN_LINEAR_COARSE, DT_BF16, 1536, 8960, true, 13762560, 13768704 },
+        { KERN_LINEAR_COARSE, DT_BF16, 16, 48, true, 768, 1024 },
+        { KERN_LINEAR_COARSE, DT_BF16, 24, 48, false, 0, 0 },
+        { KERN_LINEAR_COARSE, DT_BF16, 48, 24, false, 0, 0 },
+        { KERN_LINEAR_COARSE, DT_BF16, 0, 16, false, 0, 0 },
+        { KERN_LINEAR_COARSE, DT_F32, 1536, 1536, false, 0, 0 },
+        { KERN_LINEAR, DT_BF16, 1536, 1536, false, 0, 0 },
+    };
+
+    (void)state;
+    for (int i = 0; i < COUNT_OF(table); i++) {
+        struct kern_weight w = { .use = table[i].use };
+        assert_int_equal(tensor_make(&w.t, table[i].dtype, DIMS(table[i].n, table[i].k)), ST_OK);
+        assert_int_equal(cuda_fp8_packs(&w), table[i].packs);
+        if (!table[i].packs) continue;
+        struct cuda_fp8_rows const r = cuda_fp8_rows(table[i].n, table[i].k);
+        assert_int_equal(r.scales, table[i].scales);
+        assert_int_equal(r.bytes, table[i].bytes);
+    }
+}
+
+static void fp8_scratch_is_laid_out(void **state)
+{
+    static const struct {
+        int64_t rows, k, sums;
+        size_t scales, at, bytes;
+    } table[] = {
+        { 28080, 1536, 0, 43130880, 43243264, 43243264 },       /* to out itself */
+        { 28080, 1536, 4608, 43130880, 43243264, 302028544 },   /* q, k, v */
+        { 28080, 8960, 1536, 251596800, 251709184, 337970944 }, /* to the residual stream */
+        { 1, 16, 16, 256, 512, 768 },
+    };
+
+    (void)state;
+    for (int i = 0; i < COUNT_OF(table); i++) {
+        struct cuda_fp8_scratch const s =
+            cuda_fp8_scratch(table[i].rows, table[i].k, table[i].sums);
+        assert_int_equal(s.x.scales, table[i].scales);
+        assert_int_equal(s.x.bytes, table[i].at);
+        assert_int_equal(s.sums, table[i].at);
+        assert_int_equal(s.bytes, table[i].bytes);
+    }
+}
+
+/* A block to a row, of any length. */
+static void fp8_rows_have_threads(void **state)
+{
+    (void)state;
+    assert_int_equal(cuda_fused_threads(16), 32);
+    assert_int_equal(cuda_fused_threads(1536), 192);
+    assert_int_equal(cuda_fused_threads(8960), 256);
+    assert_int_equal(cuda_fused_threads(13824), 256);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rows_have_threads),   cmocka_unit_test(numbers_have_blocks),
-        cmocka_unit_test(scratch_is_cut),      cmocka_unit_test(attention_is_told_apart),
-        cmocka_unit_test(graphs_are_compared), cmocka_unit_test(graphs_that_are_too_large),
+        cmocka_unit_test(rows_have_threads),        cmocka_unit_test(numbers_have_blocks),
+        cmocka_unit_test(scratch_is_cut),           cmocka_unit_test(attention_is_told_apart),
+        cmocka_unit_test(graphs_are_compared),      cmocka_unit_test(graphs_that_are_too_large),
+        cmocka_unit_test(fp8_takes_coarse_weights), cmocka_unit_test(fp8_scratch_is_laid_out),
+        cmocka_unit_test(fp8_rows_have_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,46 @@
+#!/bin/sh
+# cli_standin.sh - the program on the stand-in of a card: verify and render by every level of
+# cuda's kernels, on one rank and on several. ROLLMILL: a program of MODE=standin.
+ROLLMILL=${ROLLMILL:-build/standin/rollmill}
+[ -x "$ROLLMILL" ] || { echo "$ROLLMILL is not built: it needs CUDA's headers" && exit 77; }
+. "$(dirname "$0")/world.sh"
+
+# Strict, any number of ranks gives the bits of one.
+strict() { # KERNELS RANKS
+    "$rollmill" verify --backend cuda --kernels "$1" --determinism strict --ranks "$2" --precision "$3" \
+        --out "bits.$2" "$top/tests/golden/rolling-one-block" >out.txt 2>err.txt ||
+        wrong "verify, kernels $1, $2 ranks, $3: exit $?: $(tail -n 3 out.txt err.txt)"
+    cmp bits.1 "bits.$2" || wrong "kernels $1: other bits with $2 ranks in $3"
+}
+for kernels in 1 2; do
+    for ranks in 1 2 6; do strict $kernels $ranks f32; done
+done
+for ranks in 1 2; do strict 2 $ranks bf16; done
+
+# tells FILE FIELD WORDS: in what the clip says of itself
+tells() {
+    grep -q "\"$2\": \"$3" "$1" || wrong "$1: $2 is not $3: $(grep "\"$2\":" "$1")"
+}
+
+# clip NAME BACKEND DETERMINISM OPTION...
+clip() {
+    name=$1 backend=$2 determinism=$3
+    shift 3
+    job "$name.yaml" "$name" 1s 'output: {dir: out}'
+    sed -i 's/64x48/32x32/' "$name.yaml"
+    expect 0 'render: 1 clips made' render --backend cuda "$@" "$name.yaml"
+    grep -q "^backend: $backend, $determinism, on stand-in" err.txt || wrong "$name: $(grep '^backend:' err.txt)"
+    about=out/$name/clip.json
+    [ -s "out/$name/clip.mp4" ] && [ -s "$about" ] || { wrong "$name: no clip" && return; }
+    tells "$about" backend "$backend"
+    tells "$about" kernels 'stand-in 0 on the host'
+    tells "$about" device 'stand-in 0 on the host'
+    tells "$about" determinism "$determinism"
+}
+fps=9 # a block
+clip plain cuda-1 batch --kernels 1
+clip fast cuda-2 batch --kernels 2
+clip two cuda-2 strict --ranks 2 --determinism strict
+export STANDIN_DEVICES=2
+clip two-cards cuda-2 batch --ranks 2 --ranks-per-line 2
+exit $fail
