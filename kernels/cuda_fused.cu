@@ -291,7 +291,8 @@ status cuda_fused_rope(const struct cuda_fused_rope *p, bool is_bf16, void *stre
 /* ---- queries, keys, values --------------------------------------------------- */
 
 template <typename T, int CHUNKS>
-static __global__ void __launch_bounds__(CUDA_FUSED_THREADS) split_fused(struct cuda_fused_split p)
+static __global__ void __launch_bounds__(CUDA_FUSED_THREADS, CHUNKS > 2 ? 2 : 4)
+    split_fused(struct cuda_fused_split p)
 {
     int64_t const row = blockIdx.x, which = blockIdx.y;
     const T *const from = (const T *)p.y + (row * p.parts + which) * p.cols;

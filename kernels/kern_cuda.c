@@ -298,6 +298,7 @@ static const struct kern_backend cuda_3 = {
         .copy = cuda_plain_copy,
         .zero = cuda_plain_zero,
     },
+    .context_bytes = CUDA_LT_WORKSPACE,
     .scratch_bytes = scratch_3,
     .reserve = reserve_2,
     .absent = absent_3,
