@@ -281,8 +281,15 @@ measure() {
 
 # ---- the table -----------------------------------------------------------------------
 
-# row FIGURE MEASURED FLOOR TARGET [less]: `less`: smaller is better
+# row FIGURE MEASURED FLOOR TARGET [less]: `less`: smaller is better. On a card a figure that
+# is missing or below its floor counts as failed.
 row() {
+    local line
+    line=$(met "$@")
+    echo "$line"
+    case $mode:$line in release:*"below the floor |" | release:*"not measured |") failed=$((failed + 1)) ;; esac
+}
+met() {
     awk -v what="$1" -v m="$2" -v floor="$3" -v target="$4" -v less_is_better="${5:-}" 'BEGIN {
         met = "not measured"
         if (m != "") {
