@@ -363,7 +363,8 @@ NCCL_MPI   := $(if $(filter 1,$(MPI)),$(if $(filter-out 0,$(NCCL)),mpi_nccl.c))
 NCCL_PROGS := $(if $(filter-out 0,$(NCCL)),$S/line_nccl) $(NCCL_MPI:%.c=$S/%)
 NCCL_HUNTS := $(if $(NCCL_PROGS),"$S/line_nccl --hunt $(SHARE)") \
               $(if $(NCCL_MPI),"$(NO_LEAKS) tests/mpirun.sh 4 $S/mpi_nccl hunt $(SHARE)")
-NCCL_TESTS := $(filter-out %/mpi_nccl,$(NCCL_PROGS)) \
+NO_NCCL    := "echo nccl.h is not beside CUDA: comm_nccl is not built; exit 77"
+NCCL_TESTS := $(or $(filter-out %/mpi_nccl,$(NCCL_PROGS)),$(NO_NCCL)) \
               $(foreach n,$(if $(NCCL_MPI),$(call ranks,$(NCCL_MPI))),"$(NO_LEAKS) tests/mpirun.sh $n $S/mpi_nccl") \
               $(if $(NCCL_MPI),"$(NO_LEAKS) tests/mpirun.sh 3 $S/mpi_nccl cards" tests/mpi/mpi_nccl_ends.sh)
 
