@@ -112,15 +112,15 @@ static int64_t gate_rows(const struct kern_linear *a)
     return a->gate ? a->x->dim[0] / a->gate->dim[0] : 1;
 }
 
-static const float *floats(const struct tensor *t) { return t ? t->data : NULL; }
+const float *cuda_fast_floats(const struct tensor *t) { return t ? t->data : NULL; }
 
 static status by_kernel(struct cuda_ctx *c, const struct kern_linear *a)
 {
     TRY(sums(c, a));
     return cuda_fused_finish(&(struct cuda_fused_finish){ .y = c->scratch,
-                                                          .bias = floats(a->bias),
-                                                          .gate = floats(a->gate),
-                                                          .residual = floats(a->residual),
+                                                          .bias = cuda_fast_floats(a->bias),
+                                                          .gate = cuda_fast_floats(a->gate),
+                                                          .residual = cuda_fast_floats(a->residual),
                                                           .out = a->out->data,
                                                           .rows = a->x->dim[0],
                                                           .cols = a->out->dim[1],
@@ -169,9 +169,9 @@ status cuda_fast_linear_norm(struct kern_ctx *ctx, const struct kern_linear_norm
     return cuda_fused_stream_norm(
         &(struct cuda_fused_stream){
             .y = c->scratch,
-            .bias = floats(l->bias),
-            .gate = floats(l->gate),
-            .residual = floats(l->residual),
+            .bias = cuda_fast_floats(l->bias),
+            .gate = cuda_fast_floats(l->gate),
+            .residual = cuda_fast_floats(l->residual),
             .stream = l->out->data,
             .gate_rows = gate_rows(l),
             .norm = { .scale = a->scale->data,
@@ -187,8 +187,7 @@ status cuda_fast_linear_norm(struct kern_ctx *ctx, const struct kern_linear_norm
 
 /* ---- qkv ---------------------------------------------------------------------- */
 
-/* The projections that are wanted, in the order of their columns in scratch. */
-static int parts_of(const struct kern_qkv *a, const struct kern_projection *of[CUDA_FUSED_PARTS])
+int cuda_fast_parts(const struct kern_qkv *a, const struct kern_projection **of)
 {
     int n = 0;
 
@@ -212,7 +211,7 @@ static bool part_suits(const struct kern_qkv *a, const struct kern_projection *p
 static bool qkv_suits(const struct kern_qkv *a)
 {
     const struct kern_projection *of[CUDA_FUSED_PARTS];
-    int const parts = parts_of(a, of);
+    int const parts = cuda_fast_parts(a, of);
 
     for (int i = 0; i < parts; i++)
         if (!part_suits(a, of[i])) return false;
@@ -222,7 +221,7 @@ static bool qkv_suits(const struct kern_qkv *a)
 size_t cuda_fast_qkv_scratch(const struct kern_qkv *a)
 {
     const struct kern_projection *of[CUDA_FUSED_PARTS];
-    int const parts = parts_of(a, of);
+    int const parts = cuda_fast_parts(a, of);
     size_t most = 0;
 
     if (qkv_suits(a)) return (size_t)parts * tensor_bytes(a->k.out);
@@ -271,6 +270,27 @@ static status qkv_sums(struct cuda_ctx *c, const struct kern_qkv *a,
     return ST_OK;
 }
 
+status cuda_fast_split(const struct cuda_ctx *c, const struct kern_qkv *a, const void *y)
+{
+    const struct kern_projection *of[CUDA_FUSED_PARTS];
+    int const parts = cuda_fast_parts(a, of);
+    struct cuda_fused_split s = {
+        .y = y,
+        .rows = a->x->dim[0],
+        .cols = a->k.out->dim[1],
+        .parts = parts,
+        .eps = a->eps,
+    };
+
+    if (a->q.out) s.at = cuda_fast_angles(a->time, a->row, a->col);
+    for (int i = 0; i < parts; i++)
+        s.part[i] = (struct cuda_fused_part){ .bias = cuda_fast_floats(of[i]->bias),
+                                              .norm = cuda_fast_floats(of[i]->norm),
+                                              .out = of[i]->out->data,
+                                              .turn = of[i] == &a->q };
+    return cuda_fused_split(&s, a->x->dtype == DT_BF16, c->stream);
+}
+
 status cuda_fast_qkv(struct kern_ctx *ctx, const struct kern_qkv *a)
 {
     const struct kern_projection *of[CUDA_FUSED_PARTS];
@@ -279,21 +299,6 @@ status cuda_fast_qkv(struct kern_ctx *ctx, const struct kern_qkv *a)
     TRY(kern_check_qkv(a));
     if (!qkv_suits(a)) return kern_compose_qkv(ctx, a);
     TRY(cuda_enter(ctx, &c));
-    int const parts = parts_of(a, of);
-    TRY(qkv_sums(c, a, of, parts));
-
-    struct cuda_fused_split s = {
-        .y = c->scratch,
-        .rows = a->x->dim[0],
-        .cols = a->k.out->dim[1],
-        .parts = parts,
-        .eps = a->eps,
-    };
-    if (a->q.out) s.at = cuda_fast_angles(a->time, a->row, a->col);
-    for (int i = 0; i < parts; i++)
-        s.part[i] = (struct cuda_fused_part){ .bias = floats(of[i]->bias),
-                                              .norm = floats(of[i]->norm),
-                                              .out = of[i]->out->data,
-                                              .turn = of[i] == &a->q };
-    return cuda_fused_split(&s, a->x->dtype == DT_BF16, c->stream);
+    TRY(qkv_sums(c, a, of, cuda_fast_parts(a, of)));
+    return cuda_fast_split(c, a, c->scratch);
 }

@@ -128,6 +128,17 @@ static const char *kernels_cuda(char buf[KERN_TEXT])
     .alloc_host = cuda_alloc_host, .free_host = cuda_free_host, .fetch = cuda_fetch,               \
     .await = cuda_await
 
+/* What bounds these is memory alone: level 1's serve all levels. */
+#define CUDA_PLAIN_OPS                                                                             \
+    .mul = cuda_plain_mul, .patchify = cuda_plain_patchify, .unpatchify = cuda_plain_unpatchify,   \
+    .axpby = cuda_plain_axpby, .copy = cuda_plain_copy, .zero = cuda_plain_zero
+
+/* Level 2's that level 3 keeps. */
+#define CUDA_FAST_OPS                                                                              \
+    .layernorm = cuda_fast_layernorm, .rmsnorm = cuda_fast_rmsnorm, .rope = cuda_fast_rope,        \
+    .attention = cuda_dnn_attend, .merge = cuda_fast_merge, .conv3d = cuda_dnn_conv3d,             \
+    .channel_norm = cuda_pixels_channel_norm
+
 static enum dtype part_wide(enum dtype act)
 {
     (void)act;
@@ -153,12 +164,7 @@ static const struct kern_backend cuda_1 = {
         .merge = cuda_plain_merge,
         .conv3d = cuda_plain_conv3d,
         .channel_norm = cuda_plain_channel_norm,
-        .mul = cuda_plain_mul,
-        .patchify = cuda_plain_patchify,
-        .unpatchify = cuda_plain_unpatchify,
-        .axpby = cuda_plain_axpby,
-        .copy = cuda_plain_copy,
-        .zero = cuda_plain_zero,
+        CUDA_PLAIN_OPS,
     },
     .absent = cuda_dev_absent,
     .open = open_cuda_1,
@@ -202,19 +208,8 @@ static const struct kern_backend cuda_2 = {
         .linear = cuda_fast_linear,
         .linear_norm = cuda_fast_linear_norm,
         .qkv = cuda_fast_qkv,
-        .layernorm = cuda_fast_layernorm,
-        .rmsnorm = cuda_fast_rmsnorm,
-        .rope = cuda_fast_rope,
-        .attention = cuda_dnn_attend,
-        .merge = cuda_fast_merge,
-        .conv3d = cuda_dnn_conv3d,
-        .channel_norm = cuda_pixels_channel_norm,
-        .mul = cuda_plain_mul,
-        .patchify = cuda_plain_patchify,
-        .unpatchify = cuda_plain_unpatchify,
-        .axpby = cuda_plain_axpby,
-        .copy = cuda_plain_copy,
-        .zero = cuda_plain_zero,
+        CUDA_FAST_OPS,
+        CUDA_PLAIN_OPS,
     },
     .context_bytes = CUDA_LT_WORKSPACE,
     .scratch_bytes = scratch_2,
@@ -284,19 +279,8 @@ static const struct kern_backend cuda_3 = {
         .linear = cuda_fp8_linear,
         .linear_norm = cuda_fp8_linear_norm,
         .qkv = cuda_fp8_qkv,
-        .layernorm = cuda_fast_layernorm,
-        .rmsnorm = cuda_fast_rmsnorm,
-        .rope = cuda_fast_rope,
-        .attention = cuda_dnn_attend,
-        .merge = cuda_fast_merge,
-        .conv3d = cuda_dnn_conv3d,
-        .channel_norm = cuda_pixels_channel_norm,
-        .mul = cuda_plain_mul,
-        .patchify = cuda_plain_patchify,
-        .unpatchify = cuda_plain_unpatchify,
-        .axpby = cuda_plain_axpby,
-        .copy = cuda_plain_copy,
-        .zero = cuda_plain_zero,
+        CUDA_FAST_OPS,
+        CUDA_PLAIN_OPS,
     },
     .context_bytes = CUDA_LT_WORKSPACE,
     .scratch_bytes = scratch_3,

@@ -13,7 +13,7 @@
 #ifndef KERN_CUDA_FAST_H
 #define KERN_CUDA_FAST_H
 
-#include "kernels/kern.h"
+#include "kernels/kern_cuda.h"
 
 status cuda_fast_linear(struct kern_ctx *, const struct kern_linear *);
 status cuda_fast_linear_norm(struct kern_ctx *, const struct kern_linear_norm *);
@@ -34,5 +34,16 @@ bool cuda_fast_aligned(const struct tensor *t);
 struct cuda_fused_angles;
 struct cuda_fused_angles cuda_fast_angles(const struct tensor *time, const struct tensor *row,
                                           const struct tensor *col);
+
+/* An F32 operand's numbers; NULL for none. */
+const float *cuda_fast_floats(const struct tensor *t);
+
+/* The projections of a qkv that are wanted, in the order of their columns in y below; how
+ * many. of: room for CUDA_FUSED_PARTS. */
+int cuda_fast_parts(const struct kern_qkv *a, const struct kern_projection **of);
+
+/* What comes behind the products: bias, norm and RoPE, each part to its place.
+ * y: the sums, [rows, parts * dim] act, on the card. The arguments suit (cuda_fused_suits). */
+status cuda_fast_split(const struct cuda_ctx *c, const struct kern_qkv *a, const void *y) MUST_USE;
 
 #endif /* KERN_CUDA_FAST_H */

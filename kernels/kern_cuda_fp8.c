@@ -99,16 +99,14 @@ size_t cuda_fp8_linear_scratch(const struct kern_linear *a)
     return cuda_fp8_packs(a->w) ? plan_of(a).bytes : cuda_fast_linear_scratch(a);
 }
 
-static const float *floats(const struct tensor *t) { return t ? t->data : NULL; }
-
 /* y: the sums; where nothing comes behind them they are the result. */
 static status finish(const struct cuda_ctx *c, const struct kern_linear *a, const void *y)
 {
     struct cuda_fp8_finish const f = {
         .y = y,
-        .bias = floats(a->bias),
-        .gate = floats(a->gate),
-        .residual = floats(a->residual),
+        .bias = cuda_fast_floats(a->bias),
+        .gate = cuda_fast_floats(a->gate),
+        .residual = cuda_fast_floats(a->residual),
         .out = a->out->data,
         .rows = a->x->dim[0],
         .cols = a->out->dim[1],
@@ -151,17 +149,6 @@ status cuda_fp8_linear_norm(struct kern_ctx *ctx, const struct kern_linear_norm 
 
 /* ---- qkv ---------------------------------------------------------------------- */
 
-/* The projections that are wanted, in the order of their columns in scratch. */
-static int parts_of(const struct kern_qkv *a, const struct kern_projection *of[CUDA_FUSED_PARTS])
-{
-    int n = 0;
-
-    if (a->q.out) of[n++] = &a->q;
-    of[n++] = &a->k;
-    of[n++] = &a->v;
-    return n;
-}
-
 /* All in one: with one x in FP8, one kernel behind the products. */
 static bool suits(const struct kern_projection *const of[], int parts)
 {
@@ -180,7 +167,7 @@ static bool packs_any(const struct kern_projection *const of[], int parts)
 size_t cuda_fp8_qkv_scratch(const struct kern_qkv *a)
 {
     const struct kern_projection *of[CUDA_FUSED_PARTS];
-    int const parts = parts_of(a, of);
+    int const parts = cuda_fast_parts(a, of);
     int64_t const rows = a->x->dim[0], dim = a->k.out->dim[1];
     size_t most = 0;
 
@@ -206,33 +193,13 @@ static status parts_aligned(const struct kern_qkv *a, const struct kern_projecti
     return ST_OK;
 }
 
-static status split(const struct cuda_ctx *c, const struct kern_qkv *a,
-                    const struct kern_projection *const of[], int parts, const void *y)
-{
-    struct cuda_fused_split s = {
-        .y = y,
-        .rows = a->x->dim[0],
-        .cols = a->k.out->dim[1],
-        .parts = parts,
-        .eps = a->eps,
-    };
-
-    if (a->q.out) s.at = cuda_fast_angles(a->time, a->row, a->col);
-    for (int i = 0; i < parts; i++)
-        s.part[i] = (struct cuda_fused_part){ .bias = floats(of[i]->bias),
-                                              .norm = floats(of[i]->norm),
-                                              .out = of[i]->out->data,
-                                              .turn = of[i] == &a->q };
-    return cuda_fused_split(&s, true, c->stream);
-}
-
 status cuda_fp8_qkv(struct kern_ctx *ctx, const struct kern_qkv *a)
 {
     const struct kern_projection *of[CUDA_FUSED_PARTS];
     struct cuda_ctx *c;
 
     TRY(kern_check_qkv(a));
-    int const parts = parts_of(a, of);
+    int const parts = cuda_fast_parts(a, of);
     int64_t const rows = a->x->dim[0], dim = a->k.out->dim[1];
     if (!suits(of, parts))
         return packs_any(of, parts) ? kern_compose_qkv(ctx, a) : cuda_fast_qkv(ctx, a);
@@ -243,5 +210,5 @@ status cuda_fp8_qkv(struct kern_ctx *ctx, const struct kern_qkv *a)
     TRY(begin(c, a->x, plan.bytes));
     uint16_t *const y = behind(c->scratch, plan.sums);
     for (int i = 0; i < parts; i++) TRY(sums(c, a->x, of[i]->w, y + i * dim, parts * dim));
-    return split(c, a, of, parts, y);
+    return cuda_fast_split(c, a, y);
 }
