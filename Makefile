@@ -91,14 +91,17 @@ KERNELS.1 := kern_host.c kern_cpu.c kern_cpu_rows.c kern_cpu_conv.c \
             kern_cpu_attention.c kern_cpu_attention_dnn.c kern_cpu_attention_amx.c \
             dnn.c dnn_v2.c dnn_v3.c vec_best.c amx.c amx_available.c
 KERNELS.0 := kern_host_bare.c
-CUDA_C   := cuda_versions.c kern_cuda.c kern_cuda_plain.c cuda_dev.c cuda_fetch.c
-CUDA_C   += kern_cuda_fast_rows.c cuda_lt.c cuda_lt_linear.c kern_cuda_fp8.c cuda_dnn_desc.c cuda_dnn_plan.c cuda_dnn_attention.c
-CUDA_CU  := cuda_each.cu cuda_rows.cu cuda_linear.cu cuda_attention.cu cuda_conv.cu
-CUDA_CU  += cuda_fused.cu cuda_fp8.cu
-CUDA_C   += cuda_pixels.c cuda_dnn_conv.c
-CUDA_CU  += cuda_channel_norm.cu cuda_conv_few.cu cuda_conv_frames.cu
-KERNELS  += cuda_fused_plan.c cuda_fp8_plan.c cuda_dnn_graph.c cuda_dnn_attention_graph.c
-KERNELS  += cuda_plan.c cuda_conv_plan.c cuda_pixels_plan.c $(if $(filter 0,$(CUDA)),kern_cuda_none.c kern_device_none.c,kern_device.c $(CUDA_C))
+# cuda/: arithmetic of launches and graphs, in every build; what runs on a card
+CUDA_PLAN := cuda_plan.c cuda_fused_plan.c cuda_fp8_plan.c cuda_dnn_graph.c cuda_fast_attention_graph.c cuda_fast_conv_plan.c cuda_pixels_plan.c
+CUDA_C   := cuda_versions.c cuda_backend.c cuda_dev.c cuda_fetch.c cuda_plain.c
+CUDA_C   += cuda_lt.c cuda_dnn_desc.c cuda_dnn_plan.c cuda_fast_rows.c cuda_fast_linear.c cuda_fast_attention.c
+CUDA_C   += cuda_fast_channel_norm.c cuda_fast_conv.c
+CUDA_C   += cuda_fp8.c
+CUDA_CU  := cuda_plain_each.cu cuda_plain_rows.cu cuda_plain_linear.cu cuda_plain_attention.cu cuda_plain_conv.cu
+CUDA_CU  += cuda_fused.cu cuda_channel_norm.cu cuda_conv_few.cu cuda_conv_frames.cu
+CUDA_CU  += cuda_fp8_kernels.cu
+KERNELS  += $(addprefix cuda/,$(CUDA_PLAN) $(if $(filter 0,$(CUDA)),cuda_none.c,$(CUDA_C)))
+KERNELS  += $(if $(filter 0,$(CUDA)),kern_device_none.c,kern_device.c)
 STANDIN  := standin_runtime.c standin_stream.c standin_block.cc standin_lt.c standin_dnn.c standin_dnn_sdpa.c standin_dnn_conv.c
 # Compiled once per instruction set; vec_best chooses at run time.
 VEC.1    := baseline avx2 avx512 avx512bf16
@@ -161,7 +164,7 @@ FUZZ     += fuzz_tokenizer.c fuzz_job.c
 SRC := $(BASE:%=base/%) $(KERNELS:%=kernels/%) $(COMM:%=comm/%) $(CLUSTER:%=cluster/%) \
        $(JOBS:%=jobs/%) $(PIPELINE:%=pipeline/%)
 OBJ := $(SRC:%.c=$B/%.o) $(VEC:%=$B/kernels/vec.%.o) $(PIPELINE_CXX:%.cc=$B/pipeline/%.o)
-CU_OBJ := $(if $(filter 0,$(CUDA)),,$(CUDA_CU:%.cu=$B/kernels/%.cu.o))
+CU_OBJ := $(if $(filter 0,$(CUDA)),,$(CUDA_CU:%.cu=$B/kernels/cuda/%.cu.o))
 OBJ += $(CU_OBJ) $(if $(filter standin,$(CUDA)),$(patsubst %.c,$B/tests/standin/%.o,$(STANDIN:.cc=.c)))
 LIB := $B/librollmill.a
 

@@ -1,5 +1,5 @@
 #include "comm/comm_device.h"
-#include "kernels/cuda_dev.h"
+#include "kernels/cuda/cuda_dev.h"
 
 #include <cuda_runtime_api.h>
 

@@ -1,7 +1,7 @@
 /* comm_nccl_attach.c - memory: a communicator's beginning, and buffers. */
 #include "comm/comm_device.h"
 #include "comm/comm_nccl.h"
-#include "kernels/cuda_dev.h"
+#include "kernels/cuda/cuda_dev.h"
 
 #include <stdlib.h>
 #include <string.h>

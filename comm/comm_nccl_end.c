@@ -1,6 +1,6 @@
 /* comm_nccl_end.c - abort and close. */
 #include "comm/comm_nccl.h"
-#include "kernels/cuda_dev.h"
+#include "kernels/cuda/cuda_dev.h"
 
 #include <errno.h>
 #include <stdlib.h>

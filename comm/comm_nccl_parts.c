@@ -1,6 +1,6 @@
 /* comm_nccl_parts.c - start, finish, settle: what a rank asks of the thread. */
 #include "comm/comm_nccl.h"
-#include "kernels/cuda_dev.h"
+#include "kernels/cuda/cuda_dev.h"
 
 #include <stdlib.h>
 

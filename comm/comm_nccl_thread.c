@@ -1,7 +1,7 @@
 /* comm_nccl_thread.c - the thread of a rank that is NCCL's. */
 #include "base/clock.h"
 #include "comm/comm_nccl.h"
-#include "kernels/cuda_dev.h"
+#include "kernels/cuda/cuda_dev.h"
 
 #include <errno.h>
 #include <sys/prctl.h>

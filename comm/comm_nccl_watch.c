@@ -1,7 +1,7 @@
 /* comm_nccl_watch.c - the thread's look at what is under way: launched, over, late, failed? */
 #include "base/clock.h"
 #include "comm/comm_nccl.h"
-#include "kernels/cuda_dev.h"
+#include "kernels/cuda/cuda_dev.h"
 
 static struct nccl_start *nth(struct nccl_group *g, int i)
 {

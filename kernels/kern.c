@@ -1,5 +1,5 @@
 #include "kernels/kern.h"
-#include "kernels/kern_cuda.h"
+#include "kernels/cuda/cuda_backend.h"
 #include "kernels/kern_host.h"
 
 #include <stdio.h>
@@ -10,7 +10,7 @@ const struct kern_backend *kern_backend_at(int i)
     int on_host = 0;
 
     while (kern_host_at(on_host)) on_host++;
-    return i < on_host ? kern_host_at(i) : kern_cuda_at(i - on_host);
+    return i < on_host ? kern_host_at(i) : cuda_backend_at(i - on_host);
 }
 
 const struct kern_backend *kern_backend_find(const char *name)

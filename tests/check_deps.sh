@@ -9,7 +9,7 @@ allowed() {
     case $1 in
     base) echo "base/" ;;
     kernels) echo "base/ kernels/" ;;
-    comm) echo "base/ comm/ kernels/tensor.h kernels/memory.h kernels/cuda_dev.h" ;;
+    comm) echo "base/ comm/ kernels/tensor.h kernels/memory.h kernels/cuda/cuda_dev.h" ;;
     cluster) echo "base/ cluster/" ;;
     jobs) echo "base/ jobs/" ;;
     pipeline) echo "base/ kernels/ comm/ cluster/split.h pipeline/" ;;
@@ -48,7 +48,7 @@ stays() {
 }
 stays MPI 'mpi\.h' comm/
 stays NCCL 'nccl\.h' comm/comm_nccl
-stays CUDA '(cuda|cublas|cudnn|nvml)[a-zA-Z_0-9]*\.h' kernels/cuda_ comm/comm_device comm/comm_nccl
+stays CUDA '(cuda|cublas|cudnn|nvml)[a-zA-Z_0-9]*\.h' kernels/cuda/ comm/comm_device comm/comm_nccl
 stays oneDNN '(oneapi/)?(dnnl/)?dnnl[a-z_]*\.h(pp)?' kernels/dnn
 stays libav 'lib(av|sw)[a-z]+/[a-z_]+\.h' pipeline/
 stays libyaml 'yaml\.h' jobs/

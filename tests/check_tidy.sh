@@ -11,6 +11,6 @@ nvcc=$(command -v "${NVCC:-nvcc}") && cuda="-isystem $(dirname "$(dirname "$(rea
 # Without the toolkit, the files that need it are left out.
 without=${cuda:+none}
 # shellcheck disable=SC2086 # a list of flags
-find base kernels comm cluster jobs pipeline cmd tools -name '*.c' ! -name vec.c ! -name "${without:-cuda_[dl]*.c}" ! -name "${without:-comm_nccl*.c}" | sort |
+find base kernels comm cluster jobs pipeline cmd tools -name '*.c' ! -name vec.c ! -name "${without:-cuda_*.c}" ! -name "${without:-comm_nccl*.c}" | sort |
     xargs -P "$(nproc)" -I{} clang-tidy --quiet {} -- -std=c11 -D_POSIX_C_SOURCE=200809L -I. $mpi ${cuda:-} \
         '-DVERSION_COMMIT=""' '-DVERSION_FLAGS=""' 2>/dev/null

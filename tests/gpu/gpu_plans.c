@@ -8,7 +8,7 @@
  * cuDNN loads what it compiled into the driver last of all, so a driver must be there: the
  * loader finds a stand-in for it (tests/gpu/driver.sh) that takes every kernel and runs none.
  */
-#include "kernels/cuda_dnn_attention.h"
+#include "kernels/cuda/cuda_fast_attention.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -17,7 +17,7 @@
  * shared out over ranks. */
 static const struct {
     const char *name;
-    struct cuda_dnn_attention shape;
+    struct cuda_attention_shape shape;
     const char *kernel; /* part of its name: Hopper's, where there is one */
 } attentions[] = {
     { "one stage, all keys", { 4680, 32760, 12, 128, false }, "sm90" },
@@ -66,7 +66,7 @@ static void check_attentions(struct cuda_dnn *d)
 {
     for (int i = 0; i < COUNT_OF(attentions); i++) {
         struct cuda_dnn_graph g;
-        cuda_dnn_attention_graph(&g, &attentions[i].shape);
+        cuda_fast_attention_graph(&g, &attentions[i].shape);
         check_graph(d, attentions[i].name, &g, attentions[i].kernel);
     }
 }

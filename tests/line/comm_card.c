@@ -1,6 +1,6 @@
 #include "tests/line/comm_card.h"
 
-#include "kernels/cuda_dev.h"
+#include "kernels/cuda/cuda_dev.h"
 
 #include <stdlib.h>
 

@@ -9,7 +9,7 @@
 #include "tests/unit/unit.h"
 
 #include "base/clock.h"
-#include "kernels/cuda_dev.h"
+#include "kernels/cuda/cuda_dev.h"
 #include "tests/line/clip_show.h"
 #include "tests/line/comm_delay.h"
 #include "tests/line/nccl_rig.h"

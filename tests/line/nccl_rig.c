@@ -1,7 +1,7 @@
 #include "tests/line/nccl_rig.h"
 
 #include "base/clock.h"
-#include "kernels/cuda_dev.h"
+#include "kernels/cuda/cuda_dev.h"
 #include "tests/line/comm_card.h"
 
 #include <string.h>

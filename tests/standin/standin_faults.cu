@@ -2,7 +2,7 @@
  * standin_faults.cu - faults planted in kernels and in their use, each in a process of its
  * own: the stand-in must stop every one of them, and the same without its fault must pass.
  */
-#include "kernels/cuda_device.cuh"
+#include "kernels/cuda/cuda_device.cuh"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 extern "C" {
-#include "kernels/cuda_dev.h"
+#include "kernels/cuda/cuda_dev.h"
 }
 
 enum { N = 128, EXTRA = 1 << 20 };

@@ -5,8 +5,8 @@
  */
 #include "tests/unit/unit.h"
 
-#include "kernels/cuda_dev.h"
-#include "kernels/kern_cuda.h"
+#include "kernels/cuda/cuda_backend.h"
+#include "kernels/cuda/cuda_dev.h"
 #include "tests/rng.h"
 
 #include <math.h>
@@ -163,7 +163,7 @@ static void convolution_alone(struct kern_ctx *c, enum dtype t)
 /* Level 1 packs as torch stores, so weights above are laid out by hand. */
 static void rows_alone(void **state)
 {
-    struct kern_ctx *c = opened(kern_cuda_at(0));
+    struct kern_ctx *c = opened(cuda_backend_at(0));
 
     (void)state;
     for (enum dtype t = DT_F32; t <= DT_BF16; t++) {
@@ -219,8 +219,8 @@ static void part_left_out(const struct kern_backend *b, enum dtype t)
 static void left_out_by_bias(void **state)
 {
     (void)state;
-    for (int i = 0; kern_cuda_at(i); i++)
-        for (enum dtype t = DT_F32; t <= DT_BF16; t++) part_left_out(kern_cuda_at(i), t);
+    for (int i = 0; cuda_backend_at(i); i++)
+        for (enum dtype t = DT_F32; t <= DT_BF16; t++) part_left_out(cuda_backend_at(i), t);
 }
 
 static void *on_another_thread(void *ctx)
@@ -240,7 +240,7 @@ static void context_moves(void **state)
     pthread_t thread;
 
     (void)state;
-    ok(kern_cuda_at(0)->open(&c, &last));
+    ok(cuda_backend_at(0)->open(&c, &last));
     assert_int_equal(pthread_create(&thread, NULL, on_another_thread, c), 0);
     assert_int_equal(pthread_join(thread, NULL), 0);
 }
@@ -251,10 +251,10 @@ static void refusals(void **state)
     void *at = (void *)1;
 
     (void)state;
-    assert_int_equal(kern_cuda_at(0)->open(&c, &(struct kern_config){ .threads = 1, .device = 99 }),
-                     ST_ARG);
+    assert_int_equal(
+        cuda_backend_at(0)->open(&c, &(struct kern_config){ .threads = 1, .device = 99 }), ST_ARG);
     assert_null(c);
-    c = opened(kern_cuda_at(0));
+    c = opened(cuda_backend_at(0));
     assert_int_equal(c->backend->alloc(c, SIZE_MAX / 4, &at), ST_NOMEM);
     assert_null(at);
     attention_alone(c, DT_F32); /* what was refused is forgotten */
@@ -264,7 +264,7 @@ static void refusals(void **state)
 /* Scratch grows, keeps its size, and is the device's. */
 static void scratch(void **state)
 {
-    struct kern_ctx *ctx = opened(kern_cuda_at(0));
+    struct kern_ctx *ctx = opened(cuda_backend_at(0));
     struct cuda_ctx *c;
 
     (void)state;
@@ -287,8 +287,8 @@ int main(void)
         cmocka_unit_test(scratch),
     };
 
-    if (kern_cuda_at(0)->absent()) {
-        printf("%s\n", kern_cuda_at(0)->absent());
+    if (cuda_backend_at(0)->absent()) {
+        printf("%s\n", cuda_backend_at(0)->absent());
         return 77;
     }
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,9 +1,9 @@
 /* unit_cuda_fused.c - plans of levels 2 and 3: rows' threads, attention's graphs, FP8's layouts. */
 #include "tests/unit/unit.h"
 
-#include "kernels/cuda_dnn_attention.h"
-#include "kernels/cuda_fp8_plan.h"
-#include "kernels/cuda_fused_plan.h"
+#include "kernels/cuda/cuda_fast_attention.h"
+#include "kernels/cuda/cuda_fp8_plan.h"
+#include "kernels/cuda/cuda_fused_plan.h"
 
 static void rows_have_threads(void **state)
 {
@@ -72,46 +72,46 @@ static void attention_is_told_apart(void **state)
     struct kern_attention a = { .q = &q, .segments = s, .segment_count = 2, .out = &q, .heads = 2 };
 
     (void)state;
-    assert_true(cuda_dnn_attention_suits(&a));
-    assert_true(cuda_dnn_attention_whole(&a).k);
-    assert_true(cuda_dnn_attention_whole(&a).v);
+    assert_true(cuda_fast_attention_suits(&a));
+    assert_true(cuda_fast_attention_whole(&a).k);
+    assert_true(cuda_fast_attention_whole(&a).v);
     s[1].v.data = (unsigned char *)s[1].v.data + 16;
-    assert_true(cuda_dnn_attention_whole(&a).k);
-    assert_false(cuda_dnn_attention_whole(&a).v);
+    assert_true(cuda_fast_attention_whole(&a).k);
+    assert_false(cuda_fast_attention_whole(&a).v);
     a.heads = 4;
-    assert_true(cuda_dnn_attention_suits(&a)); /* of 64 */
+    assert_true(cuda_fast_attention_suits(&a)); /* of 64 */
     a.heads = 1;
-    assert_false(cuda_dnn_attention_suits(&a)); /* of 256 */
+    assert_false(cuda_fast_attention_suits(&a)); /* of 256 */
     a.heads = 2;
     a.bias = &bias;
-    assert_false(cuda_dnn_attention_suits(&a));
+    assert_false(cuda_fast_attention_suits(&a));
     a.bias = NULL;
     q.dtype = DT_F32;
-    assert_false(cuda_dnn_attention_suits(&a));
+    assert_false(cuda_fast_attention_suits(&a));
 }
 
 static void graphs_are_compared(void **state)
 {
-    struct cuda_dnn_attention const shape = { 5, 7, 2, 128, true };
-    struct cuda_dnn_attention other = shape;
+    struct cuda_attention_shape const shape = { 5, 7, 2, 128, true };
+    struct cuda_attention_shape other = shape;
     struct cuda_dnn_graph a, b;
 
     (void)state;
-    cuda_dnn_attention_graph(&a, &shape);
+    cuda_fast_attention_graph(&a, &shape);
     assert_int_equal(a.tensors, CUDA_DNN_LSE);
     assert_int_equal(a.ops, 1);
     assert_int_equal(a.tensor[CUDA_DNN_K - 1].dim[2], 7);
     assert_int_equal(a.tensor[CUDA_DNN_K - 1].stride[2], 256);
     assert_int_equal(a.tensor[CUDA_DNN_LSE - 1].stride[1], 1);
     assert_int_equal(a.tensor[CUDA_DNN_LSE - 1].stride[2], 2);
-    cuda_dnn_attention_graph(&b, &other);
+    cuda_fast_attention_graph(&b, &other);
     assert_true(cuda_dnn_same(&a, &b));
     other.nk = 8;
-    cuda_dnn_attention_graph(&b, &other);
+    cuda_fast_attention_graph(&b, &other);
     assert_false(cuda_dnn_same(&a, &b));
     other = shape;
     other.lse = false;
-    cuda_dnn_attention_graph(&b, &other);
+    cuda_fast_attention_graph(&b, &other);
     assert_false(cuda_dnn_same(&a, &b));
 }
 

@@ -1,7 +1,7 @@
 /* unit_cuda_plan.c - what a card would be told to launch, for the model's own shapes. */
 #include "tests/unit/unit.h"
 
-#include "kernels/cuda_plan.h"
+#include "kernels/cuda/cuda_plan.h"
 
 static void same(const struct cuda_plan *p, unsigned x, unsigned y, unsigned threads)
 {

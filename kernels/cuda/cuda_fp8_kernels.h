@@ -1,0 +1,35 @@
+/*
+ * cuda_fp8_kernels.h - level 3's own kernels as C calls them: plain numbers and device pointers.
+ *
+ * Rows begin at multiples of 16 bytes and have a multiple of eight numbers. Launchers queue
+ * on `stream` and fail with ST_DEVICE alone; zero rows do nothing.
+ */
+#ifndef CUDA_FP8_KERNELS_H
+#define CUDA_FP8_KERNELS_H
+
+#include "base/base.h"
+
+/* scale[r] = max |x[r, :]| / 448; out[r, c] = x[r, c] / scale[r] in e4m3, to nearest even.
+ * x: [rows, cols] BF16   out: [rows, cols] bytes   scale: [rows]
+ * A row of zeros has a scale that is not 0. One with an infinity or a NaN stands for NaNs. */
+struct cuda_fp8_quantise {
+    const void *x;
+    unsigned char *out;
+    float *scale;
+    int64_t rows, cols;
+};
+status cuda_fp8_quantise(const struct cuda_fp8_quantise *p, void *stream) MUST_USE;
+
+/* out = residual + gate * act(y + bias); gate and residual may be NULL, gate only with it.
+ * y: [rows, cols] BF16   bias: [cols] or NULL   gate: [groups, cols], gate_rows rows to one
+ * residual: [rows, cols] F32   out: [rows, cols] BF16, may be y, or F32, may be residual */
+struct cuda_fp8_finish {
+    const void *y;
+    const float *bias, *gate, *residual;
+    void *out;
+    int64_t rows, cols, gate_rows;
+    int act; /* enum kern_act */
+};
+status cuda_fp8_finish(const struct cuda_fp8_finish *p, bool out_bf16, void *stream) MUST_USE;
+
+#endif /* CUDA_FP8_KERNELS_H */
