@@ -85,7 +85,7 @@ CU_COMPILE.standin = $(CXX) $(STANDIN_FLAGS)
 # NAME.1 is of a build with MEDIA=1 alone, NAME.0 takes its place with MEDIA=0.
 BASE     := base.c log.c clock.c queue.c trace.c track.c watch.c arena.c text.c utf8.c words.c json_tree.c crc32.c file.c pool.c version.c
 BASE.1   := digest.c
-KERNELS  := tensor.c kern.c kern_check.c kern_size.c kern_compose.c kern_ref.c kern_ref_heavy.c
+KERNELS  := tensor.c kern.c kern_check.c kern_dry.c kern_compose.c kern_ref.c kern_ref_heavy.c
 KERNELS.1 := kern_host.c kern_cpu.c kern_cpu_rows.c kern_cpu_conv.c \
             kern_cpu_linear.c kern_cpu_linear_dnn.c kern_cpu_linear_amx.c \
             kern_cpu_attention.c kern_cpu_attention_dnn.c kern_cpu_attention_amx.c \

@@ -338,10 +338,15 @@ struct kern_backend {
      * and no device is asked. NULL: no more than a caller need not know of. */
     size_t (*scratch_bytes)(enum kern_op op, const void *args);
 
-    /* Have that much scratch: operations that take no more allocate nothing from now on, but
-     * for what a library keeps when it first meets a shape: kernels it loads onto the card,
-     * and descriptors and plans on the host. NULL where scratch_bytes is. */
+    /* Have that much scratch: operations that take no more allocate nothing from now on.
+     * NULL where scratch_bytes is. */
     status (*reserve)(struct kern_ctx *, size_t bytes);
+
+    /* Have ready what an operation's libraries make when they first meet its shapes: a kernel
+     * is compiled or chosen, and loaded. args: as the operation will get them. What its inputs
+     * hold does not matter; its out is overwritten, and scratch must be reserved. Cheap where
+     * all is there already. NULL: there is nothing to make. */
+    status (*prepare)(struct kern_ctx *, enum kern_op op, const void *args);
 };
 
 /* The backends of this build, the oracle first; NULL behind the last. */

@@ -246,6 +246,7 @@ status line_open(struct line **out, const struct line_config *c)
         arena_over(&arenas[i], arena_names[i], l->memory[i], arenas[i].used);
     }
     TRY_OUT(layout(l, arenas));
+    TRY_OUT(line_prepare(l));
     TRY_OUT(upload_angles(l, &l->row, 0));
     TRY_OUT(upload_angles(l, &l->col, 0));
     TRY_OUT(allocate_host(l));

@@ -1,30 +1,39 @@
-/* line_size.c - scratch of the operations, by running ticks that compute nothing. */
-#include "kernels/kern_size.h"
+/* line_size.c - what the operations take and have made for them, by ticks that compute
+ * nothing. */
+#include "kernels/kern_dry.h"
 #include "pipeline/line_state.h"
 
 #include <stdlib.h>
 
-/* A clip long enough for every stage to see all the keys it ever will, and clips of every
- * length up to the line's: whatever can stand on a rank side by side does. */
+/* Clips of every length up to one that every stage sees all the keys of that it ever will:
+ * whatever can stand on a rank, side by side and behind one another, does. */
 static status make_clips(struct timeline *t, const struct key_policy *p)
 {
-    int64_t blocks[LINE_STAGES + 2] = { 2 * p->levels + p->attention_frames };
+    int const most = 2 * p->levels + p->attention_frames;
+    int64_t *const blocks = calloc((size_t)most, sizeof *blocks);
 
-    for (int i = 1; i <= p->levels + 1; i++) blocks[i] = i;
-    return timeline_make(t, p, blocks, p->levels + 2);
+    if (!blocks) return fail(ST_NOMEM, "line: %d clips", most);
+    for (int i = 0; i < most; i++) blocks[i] = i + 1;
+    status const st = timeline_make(t, p, blocks, most);
+    free(blocks);
+    return st;
 }
 
-/* All layers are alike, and the first leaves nothing out. */
+static status run_layer(struct line *l, int layer)
+{
+    for (int i = 0; i < l->runs; i++) TRY(line_project(l, l->run[i], layer));
+    TRY(line_attend_near(l, layer));
+    return line_attend_far(l, layer);
+}
+
+/* The first layer leaves nothing out; all others are like it but the last. */
 static status run_tick(struct line *l)
 {
     line_place(l);
     line_bind_keys(l);
-    for (int i = 0; i < l->runs; i++) {
-        TRY(line_embed(l, l->run[i]));
-        TRY(line_project(l, l->run[i], 0));
-    }
-    TRY(line_attend_near(l, 0));
-    TRY(line_attend_far(l, 0));
+    for (int i = 0; i < l->runs; i++) TRY(line_embed(l, l->run[i]));
+    TRY(run_layer(l, 0));
+    TRY(run_layer(l, dit_shape_of(l->c.model)->layers - 1));
     for (int i = 0; i < l->runs; i++) {
         struct line_span const noise = line_noise_of(l, l->run[i]);
         if (noise.first < noise.end) TRY(line_denoise(l, noise));
@@ -43,28 +52,52 @@ static status run_prompt(struct line *l)
     return st;
 }
 
-status line_size(size_t *out, struct line *l)
+static status run_ticks(struct line *l, const struct timeline *t)
 {
     static const struct line_io none;
+
+    line_begin(l, t, &none);
+    for (; l->tick < timeline_ticks(t); l->tick++) TRY(run_tick(l));
+    return run_prompt(l);
+}
+
+/* A dry run of all there can be. */
+static status run(struct line *l, struct kern_dry *dry)
+{
     struct kern_ctx *const ctx = l->c.ctx;
     struct track *const track = l->c.track;
     struct timeline t = { 0 };
-    struct kern_size size;
-    status st = ST_OK;
 
-    *out = 0;
-    if (!ctx->backend->scratch_bytes) return ST_OK;
-    kern_size_init(&size, ctx->backend);
-    l->c.ctx = &size.base;
+    TRY(make_clips(&t, &l->c.policy));
+    l->c.ctx = &dry->base;
     l->c.track = NULL;
-    TRY_OUT(make_clips(&t, &l->c.policy));
-    line_begin(l, &t, &none);
-    for (; l->tick < timeline_ticks(&t); l->tick++) TRY_OUT(run_tick(l));
-    TRY_OUT(run_prompt(l));
-    *out = size.most;
-out:
+    status const st = run_ticks(l, &t);
     l->c.ctx = ctx;
     l->c.track = track;
     timeline_free(&t);
     return st;
+}
+
+status line_size(size_t *out, struct line *l)
+{
+    struct kern_dry dry;
+
+    *out = 0;
+    if (!l->c.ctx->backend->scratch_bytes) return ST_OK;
+    kern_dry_init(&dry, l->c.ctx->backend);
+    TRY(run(l, &dry));
+    *out = dry.most;
+    return ST_OK;
+}
+
+status line_prepare(struct line *l)
+{
+    struct kern_dry dry;
+
+    if (!l->c.ctx->backend->prepare) return ST_OK;
+    kern_dry_init(&dry, l->c.ctx->backend);
+    TRY(run(l, &dry));
+    kern_dry_prepare(&dry, l->c.ctx);
+    TRY(run(l, &dry));
+    return l->c.ctx->backend->sync(l->c.ctx);
 }

@@ -82,6 +82,10 @@ int64_t line_scratch_row(const struct line *l, int stage);
  * themselves, over tensors without memory. */
 status line_size(size_t *out, struct line *l) MUST_USE;
 
+/* What the operations of any tick of any clips have made for them when they first meet a
+ * shape is made, so that no tick waits for it. With real arenas, before they hold anything. */
+status line_prepare(struct line *l) MUST_USE;
+
 /* The steps of a pass that are this rank's alone: keys of each pass; embedding of a run;
  * its keys, values and queries of a layer; the layer from what attention came to in the
  * scratch's h; flow, x0, and the noise on it of noise stages. */

@@ -75,9 +75,19 @@ static status allocate(struct vae *v, int arena, struct arena *a)
     return ST_OK;
 }
 
+/* Over the memory there is, as large as the arenas say. */
+static status lay_out(struct vae *v, const struct arena *a)
+{
+    struct arena over[VAE_ARENAS];
+
+    for (int i = 0; i < VAE_ARENAS; i++)
+        arena_over(&over[i], arena_names[i], v->memory[i], a[i].peak);
+    return vae_layout(v, over);
+}
+
 static status place(struct vae *v, const struct bind_list *list)
 {
-    struct arena a[VAE_ARENAS];
+    struct arena a[VAE_ARENAS], weights;
     size_t const staging = vae_staging_bytes(v);
     void *pinned = NULL;
     size_t kernels;
@@ -86,13 +96,17 @@ static status place(struct vae *v, const struct bind_list *list)
     TRY(bind_place(list, v->backend, &a[VAE_WEIGHTS]));
     TRY(vae_kernels(&kernels, v));
     if (v->backend->reserve) TRY(v->backend->reserve(v->ctx, kernels));
-    for (int i = 0; i < VAE_ARENAS; i++) TRY(allocate(v, i, a));
+    for (int i = 0; i < VAE_ARENAS; i++)
+        TRY(v->backend->alloc(v->ctx, a[i].peak, &v->memory[i]));
     if (staging && !(v->staging = malloc(staging)))
         return fail(ST_NOMEM, "vae: %zu bytes of staging", staging);
     if (vae_pinned_bytes(v)) TRY(v->backend->alloc_host(v->ctx, vae_pinned_bytes(v), &pinned));
     v->pinned = pinned;
-    TRY(bind_place(list, v->backend, &a[VAE_WEIGHTS]));
-    return vae_layout(v, a);
+    arena_over(&weights, arena_names[VAE_WEIGHTS], v->memory[VAE_WEIGHTS], a[VAE_WEIGHTS].peak);
+    TRY(bind_place(list, v->backend, &weights));
+    TRY(lay_out(v, a));
+    TRY(vae_prepare(v));
+    return lay_out(v, a);
 }
 
 static struct vae *from_config(const struct vae_config *c)

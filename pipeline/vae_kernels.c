@@ -1,5 +1,6 @@
-/* vae_kernels.c - scratch of the operations, by frames that compute nothing. */
-#include "kernels/kern_size.h"
+/* vae_kernels.c - what the operations take and have made for them, by frames that compute
+ * nothing. */
+#include "kernels/kern_dry.h"
 #include "pipeline/vae_net.h"
 
 /* A clip's first frame, or a later one. Where a frame becomes two, the pairs are alike. */
@@ -38,16 +39,35 @@ static status run_encoder(struct kern_ctx *ctx, struct vae_coder *c, bool first)
     return t ? vae_encode_back(ctx, c) : ST_OK;
 }
 
+/* A dry run of all frames there can be. */
+static status run(struct kern_dry *dry, struct vae *v)
+{
+    for (int i = 0; i < 2; i++) TRY(run_decoder(&dry->base, v, i == 0));
+    for (int i = 0; v->encodes && i < 1 + VAE_PICTURES / 2; i++)
+        TRY(run_encoder(&dry->base, &v->encoder, i == 0));
+    return ST_OK;
+}
+
 status vae_kernels(size_t *out, struct vae *v)
 {
-    struct kern_size size;
+    struct kern_dry dry;
 
     *out = 0;
     if (!v->backend->scratch_bytes) return ST_OK;
-    kern_size_init(&size, v->backend);
-    for (int i = 0; i < 2; i++) TRY(run_decoder(&size.base, v, i == 0));
-    for (int i = 0; v->encodes && i < 1 + VAE_PICTURES / 2; i++)
-        TRY(run_encoder(&size.base, &v->encoder, i == 0));
-    *out = size.most;
+    kern_dry_init(&dry, v->backend);
+    TRY(run(&dry, v));
+    *out = dry.most;
     return ST_OK;
+}
+
+status vae_prepare(struct vae *v)
+{
+    struct kern_dry dry;
+
+    if (!v->backend->prepare) return ST_OK;
+    kern_dry_init(&dry, v->backend);
+    TRY(run(&dry, v));
+    kern_dry_prepare(&dry, v->ctx);
+    TRY(run(&dry, v));
+    return v->backend->sync(v->ctx);
 }

@@ -169,6 +169,11 @@ status vae_forget(struct vae *v, struct vae_coder *c) MUST_USE;
  * placed, both by measuring arenas, and undone by another vae_layout. */
 status vae_kernels(size_t *out, struct vae *v) MUST_USE;
 
+/* What the operations have made for them when they first meet a shape is made, so that no frame
+ * waits for it. Behind vae_layout and with the weights placed, both by real arenas that hold
+ * nothing yet, and undone by another vae_layout. */
+status vae_prepare(struct vae *v) MUST_USE;
+
 /* ---- vae_decode.c, vae_encode.c: the two ends of each way ---- */
 
 /* conv2 and the decoder's first convolution: c->latent -> c->front_out. */

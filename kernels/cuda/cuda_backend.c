@@ -180,12 +180,14 @@ static status open_cuda_1(struct kern_ctx **out, const struct kern_config *confi
 
 static status open_cuda_2(struct kern_ctx **out, const struct kern_config *config);
 
+static const struct kern_linear *linear_of(const struct kern_linear_norm *a) { return &a->linear; }
+
 /* Level 1 takes no scratch. */
 static size_t scratch_2(enum kern_op op, const void *args)
 {
     switch (op) {
     case KERN_OP_linear: return cuda_fast_linear_scratch(args);
-    case KERN_OP_linear_norm: return cuda_fast_linear_norm_scratch(args);
+    case KERN_OP_linear_norm: return cuda_fast_linear_scratch(linear_of(args));
     case KERN_OP_qkv: return cuda_fast_qkv_scratch(args);
     case KERN_OP_attention: return cuda_fast_attention_scratch(args);
     case KERN_OP_conv3d: return cuda_fast_conv_scratch(args);
@@ -201,6 +203,21 @@ static status reserve_2(struct kern_ctx *ctx, size_t bytes)
     return cuda_scratch(c, bytes);
 }
 
+static status prepare_2(struct kern_ctx *ctx, enum kern_op op, const void *args)
+{
+    struct cuda_ctx *c;
+
+    TRY(cuda_enter(ctx, &c));
+    switch (op) {
+    case KERN_OP_linear: return cuda_fast_linear_prepare(c, args);
+    case KERN_OP_linear_norm: return cuda_fast_linear_prepare(c, linear_of(args));
+    case KERN_OP_qkv: return cuda_fast_qkv_prepare(c, args);
+    case KERN_OP_attention: return cuda_fast_attention_prepare(c, args);
+    case KERN_OP_conv3d: return cuda_fast_conv_prepare(c, args);
+    default: return ST_OK;
+    }
+}
+
 static const struct kern_backend cuda_2 = {
     .name = "cuda-2",
     .ops = {
@@ -214,6 +231,7 @@ static const struct kern_backend cuda_2 = {
     .context_bytes = CUDA_LT_WORKSPACE,
     .scratch_bytes = scratch_2,
     .reserve = reserve_2,
+    .prepare = prepare_2,
     .absent = cuda_dev_absent,
     .open = open_cuda_2,
     .part = part_as_is,
@@ -266,9 +284,22 @@ static size_t scratch_3(enum kern_op op, const void *args)
 {
     switch (op) {
     case KERN_OP_linear: return cuda_fp8_linear_scratch(args);
-    case KERN_OP_linear_norm: return cuda_fp8_linear_norm_scratch(args);
+    case KERN_OP_linear_norm: return cuda_fp8_linear_scratch(linear_of(args));
     case KERN_OP_qkv: return cuda_fp8_qkv_scratch(args);
     default: return scratch_2(op, args);
+    }
+}
+
+static status prepare_3(struct kern_ctx *ctx, enum kern_op op, const void *args)
+{
+    struct cuda_ctx *c;
+
+    TRY(cuda_enter(ctx, &c));
+    switch (op) {
+    case KERN_OP_linear: return cuda_fp8_linear_prepare(c, args);
+    case KERN_OP_linear_norm: return cuda_fp8_linear_prepare(c, linear_of(args));
+    case KERN_OP_qkv: return cuda_fp8_qkv_prepare(c, args);
+    default: return prepare_2(ctx, op, args);
     }
 }
 
@@ -285,6 +316,7 @@ static const struct kern_backend cuda_3 = {
     .context_bytes = CUDA_LT_WORKSPACE,
     .scratch_bytes = scratch_3,
     .reserve = reserve_2,
+    .prepare = prepare_3,
     .absent = absent_3,
     .open = open_cuda_3,
     .part = part_as_is,

@@ -25,8 +25,11 @@ status cuda_fast_merge(struct kern_ctx *, const struct kern_merge *);
 
 /* What each takes of the context's scratch: see kern_backend.scratch_bytes. */
 size_t cuda_fast_linear_scratch(const struct kern_linear *);
-size_t cuda_fast_linear_norm_scratch(const struct kern_linear_norm *);
 size_t cuda_fast_qkv_scratch(const struct kern_qkv *);
+
+/* See kern_backend.prepare. A linear_norm is prepared, and takes scratch, as its linear. */
+status cuda_fast_linear_prepare(struct cuda_ctx *, const struct kern_linear *);
+status cuda_fast_qkv_prepare(struct cuda_ctx *, const struct kern_qkv *);
 
 /* Loads of 16 bytes may read it; no tensor has none. */
 bool cuda_fast_aligned(const struct tensor *t);

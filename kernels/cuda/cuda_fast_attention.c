@@ -1,5 +1,4 @@
 #include "kernels/cuda/cuda_fast_attention.h"
-#include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/cuda_dev.h"
 #include "kernels/cuda/cuda_fused.h"
 #include "kernels/cuda/cuda_lt.h"
@@ -63,23 +62,40 @@ static status place(struct cuda_ctx *c, const struct kern_attention *a, struct p
     return gather(c, a, at);
 }
 
-static status run(struct cuda_ctx *c, const struct kern_attention *a, int64_t keys,
-                  const struct places *at)
+static struct cuda_attention_shape shape_of(const struct kern_attention *a)
 {
-    struct cuda_attention_shape const shape = { .nq = a->q->dim[0],
-                                                .nk = keys,
-                                                .heads = a->heads,
-                                                .head_dim = a->q->dim[1] / a->heads,
-                                                .lse = a->lse != NULL };
-    float scale = a->scale;
-    struct cuda_dnn_graph g;
-    struct cuda_dnn_facts facts;
-    struct cuda_dnn_data data = { .workspace = cuda_lt_workspace(c->lt) };
+    return (struct cuda_attention_shape){ .nq = a->q->dim[0],
+                                          .nk = attention_keys(a),
+                                          .heads = a->heads,
+                                          .head_dim = a->q->dim[1] / a->heads,
+                                          .lse = a->lse != NULL };
+}
 
-    cuda_fast_attention_graph(&g, &shape);
-    TRY(cuda_dnn_plan(c->dnn, &g, &facts));
-    if (facts.workspace > CUDA_LT_WORKSPACE)
-        return fail(ST_DEVICE, "attention: cuDNN wants %zu bytes of workspace", facts.workspace);
+static status plan(const struct cuda_ctx *c, const struct kern_attention *a,
+                   struct cuda_dnn_graph *g)
+{
+    struct cuda_attention_shape const shape = shape_of(a);
+    struct cuda_dnn_facts facts;
+
+    cuda_fast_attention_graph(g, &shape);
+    TRY(cuda_dnn_plan(c->dnn, g, &facts));
+    if (facts.workspace <= CUDA_LT_WORKSPACE) return ST_OK;
+    return fail(ST_DEVICE, "attention: cuDNN wants %zu bytes of workspace", facts.workspace);
+}
+
+status cuda_fast_attention_prepare(struct cuda_ctx *c, const struct kern_attention *a)
+{
+    struct cuda_dnn_graph g;
+    return cuda_fast_attention_suits(a) ? plan(c, a, &g) : ST_OK;
+}
+
+static status run(struct cuda_ctx *c, const struct kern_attention *a, const struct places *at)
+{
+    struct cuda_dnn_data data = { .workspace = cuda_lt_workspace(c->lt) };
+    struct cuda_dnn_graph g;
+    float scale = a->scale;
+
+    TRY(plan(c, a, &g));
     data.at[CUDA_DNN_Q] = a->q->data;
     data.at[CUDA_DNN_K] = at->k;
     data.at[CUDA_DNN_V] = at->v;
@@ -96,10 +112,9 @@ status cuda_fast_attention(struct kern_ctx *ctx, const struct kern_attention *a)
 
     TRY(kern_check_attention(a));
     if (!cuda_fast_attention_suits(a)) return cuda_plain_attention(ctx, a);
-    int64_t const keys = attention_keys(a);
     TRY(cuda_enter(ctx, &c));
     TRY(place(c, a, &at));
-    TRY(run(c, a, keys, &at));
+    TRY(run(c, a, &at));
     if (at.out == a->out->data) return ST_OK;
     return cuda_fused_convert(&(struct cuda_fused_convert){ .x = at.out,
                                                             .out = a->out->data,

@@ -13,8 +13,8 @@
 #ifndef CUDA_FAST_ATTENTION_H
 #define CUDA_FAST_ATTENTION_H
 
+#include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/cuda_dnn_graph.h"
-#include "kernels/kern.h"
 
 /* Whether cuDNN serves these arguments (checked by kern_check before). Shapes and dtypes
  * alone decide: BF16, no bias, heads of 64, 128 or (the autoencoder's) 384 numbers, at
@@ -45,6 +45,9 @@ void cuda_fast_attention_graph(struct cuda_dnn_graph *out, const struct cuda_att
 
 /* What it takes of the context's scratch: see kern_backend.scratch_bytes. */
 size_t cuda_fast_attention_scratch(const struct kern_attention *a);
+
+/* See kern_backend.prepare. */
+status cuda_fast_attention_prepare(struct cuda_ctx *c, const struct kern_attention *a) MUST_USE;
 
 /* The operation, at level 2. */
 status cuda_fast_attention(struct kern_ctx *ctx, const struct kern_attention *a) MUST_USE;

@@ -1,5 +1,4 @@
 #include "kernels/cuda/cuda_fast_conv.h"
-#include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/cuda_dev.h"
 #include "kernels/cuda/cuda_fast_conv_plan.h"
 #include "kernels/cuda/cuda_pixels.h"
@@ -98,6 +97,15 @@ static status plan(struct conv *v)
         if (facts.workspace > workspace) workspace = facts.workspace;
     }
     return cuda_scratch(v->c, v->workspace_at + workspace);
+}
+
+status cuda_fast_conv_prepare(struct cuda_ctx *c, const struct kern_conv3d *a)
+{
+    struct conv v = { .c = c, .a = a };
+    struct cuda_few_plan few;
+
+    if (!cuda_conv_packs(a->w) || !tensor_count(a->out) || cuda_few_plan(&few, a)) return ST_OK;
+    return plan(&v);
 }
 
 static void *behind(void *at, size_t bytes) { return (unsigned char *)at + bytes; }

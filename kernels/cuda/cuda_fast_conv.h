@@ -8,7 +8,7 @@
 #ifndef CUDA_FAST_CONV_H
 #define CUDA_FAST_CONV_H
 
-#include "kernels/kern.h"
+#include "kernels/cuda/cuda_backend.h"
 
 status cuda_fast_conv3d(struct kern_ctx *ctx, const struct kern_conv3d *a) MUST_USE;
 
@@ -18,5 +18,8 @@ size_t cuda_fast_conv_bytes(const struct kern_weight *w);
 
 /* See kern_backend.scratch_bytes; as if x did not lie behind past. */
 size_t cuda_fast_conv_scratch(const struct kern_conv3d *a);
+
+/* See kern_backend.prepare. */
+status cuda_fast_conv_prepare(struct cuda_ctx *c, const struct kern_conv3d *a) MUST_USE;
 
 #endif /* CUDA_FAST_CONV_H */

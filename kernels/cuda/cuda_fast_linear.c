@@ -35,23 +35,6 @@ static bool suits(const struct kern_linear *a)
            cuda_fast_aligned(a->residual) && cuda_fast_aligned(a->gate);
 }
 
-static struct cuda_lt_product product_of(const struct kern_linear *a)
-{
-    return (struct cuda_lt_product){
-        .rows = a->x->dim[0],
-        .n = a->out->dim[1],
-        .k = a->x->dim[1],
-        .out_step = a->out->dim[1],
-        .in = a->x->dtype,
-        .out = a->out->dtype,
-        .x = a->x->data,
-        .w = a->w->t.data,
-        .bias = a->bias ? a->bias->data : NULL,
-        .to = a->out->data,
-        .trial = a->out->data,
-    };
-}
-
 static size_t sums_scratch(const struct kern_linear *a)
 {
     return (size_t)tensor_count(a->out) * dtype_size(DT_F32);
@@ -68,43 +51,47 @@ size_t cuda_fast_linear_scratch(const struct kern_linear *a)
     }
 }
 
-/* cuBLASLt takes a bias of out's dtype alone. */
-static status by_epilogue(struct cuda_ctx *c, const struct kern_linear *a)
+/* With its scratch, which it is placed in. cuBLASLt takes a bias of out's dtype alone. */
+static status product_of(struct cuda_ctx *c, const struct kern_linear *a, struct cuda_lt_product *p)
 {
-    struct cuda_lt_product p = product_of(a);
-
-    p.gelu = a->act == KERN_ACT_GELU_TANH;
-    if (p.bias && p.out == DT_BF16) {
-        TRY(cuda_scratch(c, cuda_fast_linear_scratch(a)));
-        struct cuda_fused_convert const bias = { .x = p.bias, .out = c->scratch, .count = p.n };
-        TRY(cuda_fused_convert(&bias, true, c->stream));
-        p.bias = c->scratch;
+    TRY(cuda_scratch(c, cuda_fast_linear_scratch(a)));
+    *p = (struct cuda_lt_product){
+        .rows = a->x->dim[0],
+        .n = a->out->dim[1],
+        .k = a->x->dim[1],
+        .out_step = a->out->dim[1],
+        .in = a->x->dtype,
+        .out = a->out->dtype,
+        .x = a->x->data,
+        .w = a->w->t.data,
+        .bias = a->bias ? a->bias->data : NULL,
+        .to = a->out->data,
+        .trial = a->out->data,
+    };
+    switch (ending_of(a)) {
+    case BY_EPILOGUE:
+        p->gelu = a->act == KERN_ACT_GELU_TANH;
+        if (p->bias && p->out == DT_BF16) p->bias = c->scratch;
+        break;
+    case BY_ADDING:
+        p->add = a->residual->data;
+        p->trial = c->scratch;
+        break;
+    default:
+        p->out = DT_F32;
+        p->bias = NULL;
+        p->to = p->trial = c->scratch;
     }
-    return cuda_lt_run(c->lt, &p);
+    return ST_OK;
 }
 
-static status by_adding(struct cuda_ctx *c, const struct kern_linear *a)
+status cuda_fast_linear_prepare(struct cuda_ctx *c, const struct kern_linear *a)
 {
-    struct cuda_lt_product p = product_of(a);
+    struct cuda_lt_product p;
 
-    p.add = a->residual->data;
-    if (p.add == p.to) {
-        TRY(cuda_scratch(c, cuda_fast_linear_scratch(a)));
-        p.trial = c->scratch;
-    }
-    return cuda_lt_run(c->lt, &p);
-}
-
-/* The sums alone, in F32, to scratch. */
-static status sums(struct cuda_ctx *c, const struct kern_linear *a)
-{
-    struct cuda_lt_product p = product_of(a);
-
-    TRY(cuda_scratch(c, sums_scratch(a)));
-    p.out = DT_F32;
-    p.bias = NULL;
-    p.to = p.trial = c->scratch;
-    return cuda_lt_run(c->lt, &p);
+    if (!suits(a)) return ST_OK;
+    TRY(product_of(c, a, &p));
+    return cuda_lt_prepare(c->lt, &p);
 }
 
 static int64_t gate_rows(const struct kern_linear *a)
@@ -114,9 +101,8 @@ static int64_t gate_rows(const struct kern_linear *a)
 
 const float *cuda_fast_floats(const struct tensor *t) { return t ? t->data : NULL; }
 
-static status by_kernel(struct cuda_ctx *c, const struct kern_linear *a)
+static status finish(const struct cuda_ctx *c, const struct kern_linear *a)
 {
-    TRY(sums(c, a));
     return cuda_fused_finish(&(struct cuda_fused_finish){ .y = c->scratch,
                                                           .bias = cuda_fast_floats(a->bias),
                                                           .gate = cuda_fast_floats(a->gate),
@@ -131,19 +117,23 @@ static status by_kernel(struct cuda_ctx *c, const struct kern_linear *a)
 
 status cuda_fast_linear(struct kern_ctx *ctx, const struct kern_linear *a)
 {
+    struct cuda_lt_product p;
     struct cuda_ctx *c;
 
     TRY(kern_check_linear(a));
     if (!suits(a)) return cuda_plain_linear(ctx, a);
     TRY(cuda_enter(ctx, &c));
-    switch (ending_of(a)) {
-    case BY_EPILOGUE: return by_epilogue(c, a);
-    case BY_ADDING: return by_adding(c, a);
-    default: return by_kernel(c, a);
+    TRY(product_of(c, a, &p));
+    if (p.bias && p.bias == c->scratch) {
+        struct cuda_fused_convert const bias = { a->bias->data, c->scratch, p.n };
+        TRY(cuda_fused_convert(&bias, true, c->stream));
     }
+    TRY(cuda_lt_run(c->lt, &p));
+    return ending_of(a) == BY_KERNEL ? finish(c, a) : ST_OK;
 }
 
-/* With a gate the residual stream and its norm are one kernel; without, the product adds. */
+/* With a gate the residual stream and its norm are one kernel over the sums; without, the
+ * product adds. */
 static bool norm_suits(const struct kern_linear_norm *a)
 {
     const struct kern_linear *const l = &a->linear;
@@ -151,20 +141,17 @@ static bool norm_suits(const struct kern_linear_norm *a)
            cuda_fast_aligned(a->norm) && cuda_fast_aligned(a->scale) && cuda_fast_aligned(a->shift);
 }
 
-size_t cuda_fast_linear_norm_scratch(const struct kern_linear_norm *a)
-{
-    return norm_suits(a) ? sums_scratch(&a->linear) : cuda_fast_linear_scratch(&a->linear);
-}
-
 status cuda_fast_linear_norm(struct kern_ctx *ctx, const struct kern_linear_norm *a)
 {
     const struct kern_linear *const l = &a->linear;
+    struct cuda_lt_product p;
     struct cuda_ctx *c;
 
     TRY(kern_check_linear_norm(a));
     if (!norm_suits(a)) return kern_compose_linear_norm(ctx, a);
     TRY(cuda_enter(ctx, &c));
-    TRY(sums(c, l));
+    TRY(product_of(c, l, &p));
+    TRY(cuda_lt_run(c->lt, &p));
     int64_t const rows = l->out->dim[0];
     return cuda_fused_stream_norm(
         &(struct cuda_fused_stream){
@@ -243,29 +230,49 @@ static bool one_weight(const struct kern_projection *const of[], int parts)
     return true;
 }
 
-/* All sums to scratch, [rows, parts * dim] act. */
-static status qkv_sums(struct cuda_ctx *c, const struct kern_qkv *a,
-                       const struct kern_projection *const of[], int parts)
+/* All sums to scratch, [rows, parts * dim] act; how many products. */
+static int qkv_products(const struct cuda_ctx *c, const struct kern_qkv *a,
+                        struct cuda_lt_product out[CUDA_FUSED_PARTS])
 {
+    const struct kern_projection *of[CUDA_FUSED_PARTS];
+    int const parts = cuda_fast_parts(a, of);
     int64_t const dim = a->k.out->dim[1];
     size_t const part_bytes = (size_t)dim * dtype_size(a->x->dtype);
-    struct cuda_lt_product p = {
-        .rows = a->x->dim[0],
-        .n = dim,
-        .k = a->x->dim[1],
-        .out_step = parts * dim,
-        .in = a->x->dtype,
-        .out = a->x->dtype,
-        .x = a->x->data,
-    };
     bool const one = one_weight(of, parts);
 
-    TRY(cuda_scratch(c, cuda_fast_qkv_scratch(a)));
-    if (one) p.n = parts * dim;
     for (int i = 0; i < (one ? 1 : parts); i++) {
-        p.w = of[i]->w->t.data;
-        p.to = p.trial = (unsigned char *)c->scratch + (size_t)i * part_bytes;
-        TRY(cuda_lt_run(c->lt, &p));
+        unsigned char *const to = (unsigned char *)c->scratch + (size_t)i * part_bytes;
+        out[i] = (struct cuda_lt_product){
+            .rows = a->x->dim[0],
+            .n = one ? parts * dim : dim,
+            .k = a->x->dim[1],
+            .out_step = parts * dim,
+            .in = a->x->dtype,
+            .out = a->x->dtype,
+            .x = a->x->data,
+            .w = of[i]->w->t.data,
+            .to = to,
+            .trial = to,
+        };
+    }
+    return one ? 1 : parts;
+}
+
+status cuda_fast_qkv_prepare(struct cuda_ctx *c, const struct kern_qkv *a)
+{
+    const struct kern_projection *of[CUDA_FUSED_PARTS];
+    struct cuda_lt_product p[CUDA_FUSED_PARTS];
+    int const parts = cuda_fast_parts(a, of);
+
+    TRY(cuda_scratch(c, cuda_fast_qkv_scratch(a)));
+    if (qkv_suits(a)) {
+        int const products = qkv_products(c, a, p);
+        for (int i = 0; i < products; i++) TRY(cuda_lt_prepare(c->lt, &p[i]));
+        return ST_OK;
+    }
+    for (int i = 0; i < parts; i++) {
+        struct kern_linear const l = linear_of(a, of[i]);
+        TRY(cuda_fast_linear_prepare(c, &l));
     }
     return ST_OK;
 }
@@ -293,12 +300,14 @@ status cuda_fast_split(const struct cuda_ctx *c, const struct kern_qkv *a, const
 
 status cuda_fast_qkv(struct kern_ctx *ctx, const struct kern_qkv *a)
 {
-    const struct kern_projection *of[CUDA_FUSED_PARTS];
+    struct cuda_lt_product p[CUDA_FUSED_PARTS];
     struct cuda_ctx *c;
 
     TRY(kern_check_qkv(a));
     if (!qkv_suits(a)) return kern_compose_qkv(ctx, a);
     TRY(cuda_enter(ctx, &c));
-    TRY(qkv_sums(c, a, of, cuda_fast_parts(a, of)));
+    TRY(cuda_scratch(c, cuda_fast_qkv_scratch(a)));
+    int const products = qkv_products(c, a, p);
+    for (int i = 0; i < products; i++) TRY(cuda_lt_run(c->lt, &p[i]));
     return cuda_fast_split(c, a, c->scratch);
 }

@@ -1,5 +1,4 @@
 #include "kernels/cuda/cuda_fp8.h"
-#include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/cuda_dev.h"
 #include "kernels/cuda/cuda_fast.h"
 #include "kernels/cuda/cuda_fast_conv.h"
@@ -61,11 +60,11 @@ static status begin(struct cuda_ctx *c, const struct tensor *x, size_t bytes)
 }
 
 /* Sums of x in scratch with w, rows of BF16 out_step apart. */
-static status sums(const struct cuda_ctx *c, const struct tensor *x, const struct kern_weight *w,
-                   void *to, int64_t out_step)
+static struct cuda_lt_product sums(const struct cuda_ctx *c, const struct tensor *x,
+                                   const struct kern_weight *w, void *to, int64_t out_step)
 {
     int64_t const rows = x->dim[0], k = x->dim[1], n = w->t.dim[0];
-    struct cuda_lt_product const p = {
+    return (struct cuda_lt_product){
         .rows = rows,
         .n = n,
         .k = k,
@@ -79,7 +78,6 @@ static status sums(const struct cuda_ctx *c, const struct tensor *x, const struc
         .to = to,
         .trial = to,
     };
-    return cuda_lt_run(c->lt, &p);
 }
 
 static status aligned(const char *op, const struct tensor *t)
@@ -97,6 +95,13 @@ static struct cuda_fp8_scratch plan_of(const struct kern_linear *a)
 size_t cuda_fp8_linear_scratch(const struct kern_linear *a)
 {
     return cuda_fp8_packs(a->w) ? plan_of(a).bytes : cuda_fast_linear_scratch(a);
+}
+
+static struct cuda_lt_product product_of(const struct cuda_ctx *c, const struct kern_linear *a)
+{
+    bool const direct = a->out->dtype == DT_BF16;
+    void *const y = direct ? a->out->data : behind(c->scratch, plan_of(a).sums);
+    return sums(c, a->x, a->w, y, a->out->dim[1]);
 }
 
 /* y: the sums; where nothing comes behind them they are the result. */
@@ -127,17 +132,19 @@ status cuda_fp8_linear(struct kern_ctx *ctx, const struct kern_linear *a)
     for (int i = 0; i < COUNT_OF(of); i++) TRY(aligned("linear", of[i]));
     if (!a->x->dim[0]) return ST_OK;
     TRY(cuda_enter(ctx, &c));
-    struct cuda_fp8_scratch const plan = plan_of(a);
-    TRY(begin(c, a->x, plan.bytes));
-    void *const y = a->out->dtype == DT_BF16 ? a->out->data : behind(c->scratch, plan.sums);
-    TRY(sums(c, a->x, a->w, y, a->out->dim[1]));
-    return finish(c, a, y);
+    TRY(begin(c, a->x, plan_of(a).bytes));
+    struct cuda_lt_product const p = product_of(c, a);
+    TRY(cuda_lt_run(c->lt, &p));
+    return finish(c, a, p.to);
 }
 
-size_t cuda_fp8_linear_norm_scratch(const struct kern_linear_norm *a)
+status cuda_fp8_linear_prepare(struct cuda_ctx *c, const struct kern_linear *a)
 {
-    const struct kern_linear *const l = &a->linear;
-    return cuda_fp8_packs(l->w) ? cuda_fp8_linear_scratch(l) : cuda_fast_linear_norm_scratch(a);
+    if (!cuda_fp8_packs(a->w)) return cuda_fast_linear_prepare(c, a);
+    if (!a->x->dim[0]) return ST_OK;
+    TRY(cuda_scratch(c, plan_of(a).bytes));
+    struct cuda_lt_product const p = product_of(c, a);
+    return cuda_lt_prepare(c->lt, &p);
 }
 
 status cuda_fp8_linear_norm(struct kern_ctx *ctx, const struct kern_linear_norm *a)
@@ -193,6 +200,18 @@ static status parts_aligned(const struct kern_qkv *a, const struct kern_projecti
     return ST_OK;
 }
 
+/* All in one: the sums of its part i, which lie side by side in scratch. */
+static struct cuda_lt_product part_of(const struct cuda_ctx *c, const struct kern_qkv *a, int i)
+{
+    const struct kern_projection *of[CUDA_FUSED_PARTS];
+    int const parts = cuda_fast_parts(a, of);
+    int64_t const rows = a->x->dim[0], dim = a->k.out->dim[1];
+    size_t const at = cuda_fp8_scratch(rows, a->x->dim[1], parts * dim).sums;
+    uint16_t *const y = behind(c->scratch, at);
+
+    return sums(c, a->x, of[i]->w, y + i * dim, parts * dim);
+}
+
 status cuda_fp8_qkv(struct kern_ctx *ctx, const struct kern_qkv *a)
 {
     const struct kern_projection *of[CUDA_FUSED_PARTS];
@@ -200,15 +219,35 @@ status cuda_fp8_qkv(struct kern_ctx *ctx, const struct kern_qkv *a)
 
     TRY(kern_check_qkv(a));
     int const parts = cuda_fast_parts(a, of);
-    int64_t const rows = a->x->dim[0], dim = a->k.out->dim[1];
     if (!suits(of, parts))
         return packs_any(of, parts) ? kern_compose_qkv(ctx, a) : cuda_fast_qkv(ctx, a);
     TRY(parts_aligned(a, of, parts));
-    if (!rows) return ST_OK;
+    if (!a->x->dim[0]) return ST_OK;
     TRY(cuda_enter(ctx, &c));
-    struct cuda_fp8_scratch const plan = cuda_fp8_scratch(rows, a->x->dim[1], parts * dim);
-    TRY(begin(c, a->x, plan.bytes));
-    uint16_t *const y = behind(c->scratch, plan.sums);
-    for (int i = 0; i < parts; i++) TRY(sums(c, a->x, of[i]->w, y + i * dim, parts * dim));
-    return cuda_fast_split(c, a, y);
+    TRY(begin(c, a->x, cuda_fp8_qkv_scratch(a)));
+    for (int i = 0; i < parts; i++) {
+        struct cuda_lt_product const p = part_of(c, a, i);
+        TRY(cuda_lt_run(c->lt, &p));
+    }
+    return cuda_fast_split(c, a, part_of(c, a, 0).to);
+}
+
+status cuda_fp8_qkv_prepare(struct cuda_ctx *c, const struct kern_qkv *a)
+{
+    const struct kern_projection *of[CUDA_FUSED_PARTS];
+    int const parts = cuda_fast_parts(a, of);
+    bool const whole = suits(of, parts);
+
+    if (!whole && !packs_any(of, parts)) return cuda_fast_qkv_prepare(c, a);
+    if (!a->x->dim[0]) return ST_OK;
+    TRY(cuda_scratch(c, cuda_fp8_qkv_scratch(a)));
+    for (int i = 0; i < parts; i++) {
+        struct cuda_lt_product const p = part_of(c, a, i);
+        struct kern_linear const l = {
+            .x = a->x, .w = of[i]->w, .bias = of[i]->bias, .out = of[i]->out
+        };
+        if (whole) TRY(cuda_lt_prepare(c->lt, &p));
+        else TRY(cuda_fp8_linear_prepare(c, &l));
+    }
+    return ST_OK;
 }

@@ -245,7 +245,7 @@ static status choose(const struct cuda_lt *lt, const struct call *c,
                     (long long)p->n, (long long)p->k);
     if (!first) TRY(fastest(lt, c, p, named, count, &best));
     *out = named[best].algo;
-    return ST_OK;
+    return first ? launch(lt, c, p, p->trial, out) : ST_OK;
 }
 
 static struct shape shape_of(const struct cuda_lt *lt, const struct cuda_lt_product *p)
@@ -314,7 +314,14 @@ static status settle(const struct cuda_lt *lt, const struct call *c,
     return ST_OK;
 }
 
-static status run(struct cuda_lt *lt, const struct call *c, const struct cuda_lt_product *p)
+static status prepare(const struct cuda_lt *lt, const struct call *c,
+                      const struct cuda_lt_product *p)
+{
+    cublasLtMatmulAlgo_t algo;
+    return settle(lt, c, p, &algo);
+}
+
+static status run(const struct cuda_lt *lt, const struct call *c, const struct cuda_lt_product *p)
 {
     cublasLtMatmulAlgo_t algo;
 
@@ -322,12 +329,24 @@ static status run(struct cuda_lt *lt, const struct call *c, const struct cuda_lt
     return launch(lt, c, p, p->to, &algo);
 }
 
-status cuda_lt_run(struct cuda_lt *lt, const struct cuda_lt_product *p)
+static status with_call(const struct cuda_lt *lt, const struct cuda_lt_product *p,
+                        status (*todo)(const struct cuda_lt *, const struct call *,
+                                       const struct cuda_lt_product *))
 {
     struct call c;
 
     status st = call_open(&c, p, lt->strict);
-    if (st == ST_OK) st = run(lt, &c, p);
+    if (st == ST_OK) st = todo(lt, &c, p);
     call_close(&c);
     return st;
+}
+
+status cuda_lt_prepare(struct cuda_lt *lt, const struct cuda_lt_product *p)
+{
+    return with_call(lt, p, prepare);
+}
+
+status cuda_lt_run(struct cuda_lt *lt, const struct cuda_lt_product *p)
+{
+    return with_call(lt, p, run);
 }

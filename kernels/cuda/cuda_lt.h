@@ -49,11 +49,15 @@ struct cuda_lt_product {
     void *to;
     bool gelu;
     void *trial; /* as much memory as out's, may be out unless add is out: overwritten when
-                    algorithms are timed */
+                    an algorithm is chosen */
 };
 
 /* Whether cuBLASLt takes these shapes: rows and columns aligned. Pure. */
 bool cuda_lt_suits(int64_t n, int64_t k, enum dtype in, enum dtype out);
+
+/* Settle which algorithm runs it, unless that is settled. What x, w, bias and add hold does
+ * not matter. */
+status cuda_lt_prepare(struct cuda_lt *lt, const struct cuda_lt_product *p) MUST_USE;
 
 status cuda_lt_run(struct cuda_lt *lt, const struct cuda_lt_product *p) MUST_USE;
 

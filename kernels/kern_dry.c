@@ -1,17 +1,36 @@
-#include "kernels/kern_size.h"
+#include "kernels/kern_dry.h"
+#include "base/clock.h"
+#include "base/log.h"
 #include "kernels/kern_compose.h"
+
+enum { TELL_EVERY = 3 /* seconds */ };
+
+/* Nothing is said where it takes no longer than that. */
+static void tell(struct kern_dry *d)
+{
+    double const now = clock_seconds();
+
+    if (now - d->told < TELL_EVERY) return;
+    log_info("kernels: %d of %d operations prepared", d->given, d->all);
+    d->told = now;
+}
 
 static status note(struct kern_ctx *ctx, enum kern_op op, const void *args)
 {
-    struct kern_size *const s = (struct kern_size *)ctx;
-    size_t const bytes = s->of->scratch_bytes ? s->of->scratch_bytes(op, args) : 0;
+    struct kern_dry *const d = (struct kern_dry *)ctx;
+    size_t const bytes = d->of->scratch_bytes ? d->of->scratch_bytes(op, args) : 0;
 
-    if (bytes > s->most) s->most = bytes;
+    if (bytes > d->most) d->most = bytes;
+    if (d->into) {
+        TRY(d->of->prepare(d->into, op, args));
+        tell(d);
+    }
+    d->given++;
     return ST_OK;
 }
 
 #define OP(op)                                                                                     \
-    static status size_##op(struct kern_ctx *ctx, const struct kern_##op *args)                    \
+    static status dry_##op(struct kern_ctx *ctx, const struct kern_##op *args)                    \
     {                                                                                              \
         return note(ctx, KERN_OP_##op, args);                                                      \
     }
@@ -43,11 +62,11 @@ static status sync_none(struct kern_ctx *ctx)
     return ST_OK;
 }
 
-void kern_size_init(struct kern_size *out, const struct kern_backend *of)
+void kern_dry_init(struct kern_dry *out, const struct kern_backend *of)
 {
-    *out = (struct kern_size){ .table = *of, .of = of };
+    *out = (struct kern_dry){ .table = *of, .of = of };
     out->base = (struct kern_ctx){ .backend = &out->table, .threads = 1 };
-#define OP(op) out->table.ops.op = size_##op;
+#define OP(op) out->table.ops.op = dry_##op;
     KERN_OPS(OP)
 #undef OP
     if (of->ops.qkv == kern_compose_qkv) out->table.ops.qkv = kern_compose_qkv;
@@ -57,4 +76,12 @@ void kern_size_init(struct kern_size *out, const struct kern_backend *of)
     out->table.upload = upload_none;
     out->table.download = download_none;
     out->table.sync = sync_none;
+}
+
+void kern_dry_prepare(struct kern_dry *d, struct kern_ctx *ctx)
+{
+    if (d->of->prepare) d->into = ctx;
+    d->all = d->given;
+    d->given = 0;
+    d->told = clock_seconds();
 }
