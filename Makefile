@@ -94,7 +94,7 @@ KERNELS.0 := kern_host_bare.c
 # cuda/: arithmetic of launches and graphs, in every build; what runs on a card
 CUDA_PLAN := cuda_plan.c cuda_fused_plan.c cuda_fp8_plan.c cuda_dnn_graph.c cuda_fast_attention_graph.c cuda_fast_conv_plan.c cuda_pixels_plan.c
 CUDA_C   := cuda_versions.c cuda_backend.c cuda_dev.c cuda_fetch.c cuda_plain.c
-CUDA_C   += cuda_lt.c cuda_dnn_desc.c cuda_dnn_plan.c cuda_fast_rows.c cuda_fast_linear.c cuda_fast_attention.c
+CUDA_C   += cuda_lt.c cuda_dnn_desc.c cuda_dnn_share.c cuda_dnn_plan.c cuda_fast_rows.c cuda_fast_linear.c cuda_fast_attention.c
 CUDA_C   += cuda_fast_channel_norm.c cuda_fast_conv.c
 CUDA_C   += cuda_fp8.c
 CUDA_CU  := cuda_plain_each.cu cuda_plain_rows.cu cuda_plain_linear.cu cuda_plain_attention.cu cuda_plain_conv.cu
@@ -281,6 +281,9 @@ $(MPI_PROGS) $B/tests/mpi_nccl: $B/tests/%: $B/tests/mpi/%.o $B/tests/mpi/mpi_ri
 build/standin/tests/standin_faults: build/standin/tests/standin/standin_faults.cu.o build/standin/librollmill.a
 	$(call say,LINK,$@) mkdir -p $(@D) && $(CC) $(OPT) -o $@ $^ $(LDLIBS)
 
+build/standin/tests/standin_ready: build/standin/tests/standin/standin_ready.o build/standin/tests/unit/vae_clip.o build/standin/librollmill.a
+	$(call say,LINK,$@) mkdir -p $(@D) && $(CC) $(OPT) -o $@ $^ $(LDLIBS) -lcmocka
+
 tests: all $(TESTS) $(MPI_PROGS) $(if $(filter 0,$(CUDA)),,$(CUDA_UNIT:%.c=$B/tests/%))
 
 # ---- fuzzing: the library once more, by clang, with coverage and sanitizers -----
@@ -338,7 +341,7 @@ SANITIZED := "ROLLMILL=build/asan/rollmill tests/cli/cli_render.sh" \
              "tests/mpirun.sh 3 build/tsan/tests/mpi_clip hunt 10" \
              "tests/mpirun.sh 3 build/tsan/tests/mpi_decode hunt 10"
 # The CUDA parts, as far as they can be seen without a card.
-STANDIN_TESTS := "build/standin/tests/standin_faults" "build/standin/tests/unit_cuda" "STANDIN_DEVICES=2 build/standin/tests/unit_cuda" \
+STANDIN_TESTS := "build/standin/tests/standin_faults" "build/standin/tests/standin_ready" "build/standin/tests/unit_cuda" "STANDIN_DEVICES=2 build/standin/tests/unit_cuda" \
                  "build/standin/tests/check_kernels --backend cuda-1 --products 4000000" \
                  "build/standin/tests/check_kernels --backend cuda-2 --products 20000000" \
                  "build/standin/tests/check_kernels --backend cuda-3 --products 4000000" \
@@ -348,7 +351,7 @@ STANDIN_TESTS := "build/standin/tests/standin_faults" "build/standin/tests/unit_
                  "build/standin/rollmill verify --backend cuda --kernels 1 --precision f32 tests/golden/block-12-sink tests/golden/text-small" \
                  "build/standin/rollmill verify --backend cuda --kernels 1 --precision bf16 tests/golden/block-21" \
                  tests/cli/cli_standin.sh
-STANDIN_BUILT := rollmill tests/check_kernels tests/unit_cuda tests/standin_faults
+STANDIN_BUILT := rollmill tests/check_kernels tests/unit_cuda tests/standin_faults tests/standin_ready
 NO_TOOLKIT    := "echo the CUDA toolkit is not installed: no stand-in; exit 77"
 CUDA_TESTS    := tests/gpu/resources.sh $(if $(CUDA_HOME),$(STANDIN_TESTS),$(NO_TOOLKIT))
 lines   = $(foreach test,$(1),"$(test)")

@@ -30,7 +30,7 @@ static status note(struct kern_ctx *ctx, enum kern_op op, const void *args)
 }
 
 #define OP(op)                                                                                     \
-    static status dry_##op(struct kern_ctx *ctx, const struct kern_##op *args)                    \
+    static status dry_##op(struct kern_ctx *ctx, const struct kern_##op *args)                     \
     {                                                                                              \
         return note(ctx, KERN_OP_##op, args);                                                      \
     }

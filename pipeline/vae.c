@@ -96,8 +96,7 @@ static status place(struct vae *v, const struct bind_list *list)
     TRY(bind_place(list, v->backend, &a[VAE_WEIGHTS]));
     TRY(vae_kernels(&kernels, v));
     if (v->backend->reserve) TRY(v->backend->reserve(v->ctx, kernels));
-    for (int i = 0; i < VAE_ARENAS; i++)
-        TRY(v->backend->alloc(v->ctx, a[i].peak, &v->memory[i]));
+    for (int i = 0; i < VAE_ARENAS; i++) TRY(v->backend->alloc(v->ctx, a[i].peak, &v->memory[i]));
     if (staging && !(v->staging = malloc(staging)))
         return fail(ST_NOMEM, "vae: %zu bytes of staging", staging);
     if (vae_pinned_bytes(v)) TRY(v->backend->alloc_host(v->ctx, vae_pinned_bytes(v), &pinned));

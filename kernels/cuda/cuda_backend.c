@@ -253,7 +253,8 @@ static status open_fast(struct kern_ctx **out, const struct kern_config *config,
     TRY_OUT(cuda_lt_open(&c->lt, &(struct cuda_lt_config){ .stream = c->stream,
                                                            .device = c->device,
                                                            .strict = config->strict }));
-    TRY_OUT(cuda_dnn_open(&c->dnn, &(struct cuda_dnn_config){ .stream = c->stream }));
+    TRY_OUT(cuda_dnn_open(&c->dnn,
+                          &(struct cuda_dnn_config){ .stream = c->stream, .device = c->device }));
     *out = ctx;
     ctx = NULL;
 out:

@@ -3,8 +3,8 @@
  *
  * A graph is described as plain data: tensors, and operations over them. A
  * description has one plan per `struct cuda_dnn`: made when it is first asked
- * for (some engines compile their kernel then: up to a second), later found by
- * comparing descriptions. The plan is the first that cuDNN's heuristics name
+ * for (some engines compile their kernel then: up to a second, or load what another
+ * context of the process compiled: cuda_dnn_share.h), later found by comparing descriptions. The plan is the first that cuDNN's heuristics name
  * and that can be built: nothing is timed, so every rank on the same kind of
  * card and the same cuDNN has the same one.
  *
@@ -89,7 +89,8 @@ struct cuda_dnn;
  * device need be there. ST_DEVICE with cuDNN's own words. Whoever opens, closes. */
 struct cuda_dnn_config {
     void *stream;     /* cudaStream_t */
-    const char *card; /* NULL: the current device */
+    int device;       /* the current one */
+    const char *card; /* NULL: the device */
 };
 status cuda_dnn_open(struct cuda_dnn **out, const struct cuda_dnn_config *c) MUST_USE;
 void cuda_dnn_close(struct cuda_dnn **d); /* NULL is fine; sets NULL */

@@ -1,7 +1,11 @@
 /* cuda_dnn_plan.c - from a graph to a plan, kept; and its run. */
+#include "base/crc32.h"
+#include "kernels/cuda/cuda_dev.h"
 #include "kernels/cuda/cuda_dnn_desc.h"
+#include "kernels/cuda/cuda_dnn_share.h"
 
 #include <cudnn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,14 +17,16 @@ struct planned {
 };
 
 struct cuda_dnn {
-    cudnnHandle_t handle; /* NULL: a card that is not there */
-    void *card;           /* its properties; NULL: the current device */
+    cudnnHandle_t handle;          /* NULL: a card that is not there */
+    void *card;                    /* its properties; NULL: the current device */
+    char kind[CUDA_DNN_CARD_TEXT]; /* of card: plans go from one of a kind to another */
     struct planned **planned;
     int count;
 };
 
 static status open_card(struct cuda_dnn *d, const char *json)
 {
+    snprintf(d->kind, sizeof d->kind, "properties %08x", crc32_add(0, json, strlen(json)));
     TRY(cuda_dnn_create(&d->card, CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR));
     TRY(cuda_dnn_set(d->card,
                      &(struct cuda_dnn_attr){ CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION,
@@ -28,10 +34,14 @@ static status open_card(struct cuda_dnn *d, const char *json)
     return cuda_dnn_finalize(d->card, "properties of a card");
 }
 
-static status open_device(struct cuda_dnn *d, void *stream)
+static status open_device(struct cuda_dnn *d, const struct cuda_dnn_config *c)
 {
+    struct cuda_dev_facts f;
+
+    TRY(cuda_dev_facts(c->device, &f));
+    snprintf(d->kind, sizeof d->kind, "%s %d.%d %d", f.name, f.major, f.minor, f.processors);
     TRY(cuda_dnn_said(cudnnCreate(&d->handle), "open"));
-    return cuda_dnn_said(cudnnSetStream(d->handle, stream), "stream");
+    return cuda_dnn_said(cudnnSetStream(d->handle, c->stream), "stream");
 }
 
 status cuda_dnn_open(struct cuda_dnn **out, const struct cuda_dnn_config *c)
@@ -40,7 +50,7 @@ status cuda_dnn_open(struct cuda_dnn **out, const struct cuda_dnn_config *c)
 
     *out = NULL;
     if (!d) return fail(ST_NOMEM, "cuDNN: no memory for a context");
-    status const st = c->card ? open_card(d, c->card) : open_device(d, c->stream);
+    status const st = c->card ? open_card(d, c->card) : open_device(d, c);
     if (st == ST_OK) *out = d;
     else cuda_dnn_close(&d);
     return st;
@@ -138,21 +148,54 @@ static status engine_of(void *config, int64_t *out)
     return st;
 }
 
+/* Of the card, or of the device and its handle. */
+static status set_place(const struct cuda_dnn *d, void *plan)
+{
+    if (d->card) return cuda_dnn_set_desc(plan, CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, d->card);
+    return cuda_dnn_set(plan, &(struct cuda_dnn_attr){ CUDNN_ATTR_EXECUTION_PLAN_HANDLE,
+                                                       CUDNN_TYPE_HANDLE, 1, &d->handle });
+}
+
 static status finish_plan(const struct cuda_dnn *d, void *config, struct planned *p)
 {
     int64_t bytes = 0;
 
     TRY(cuda_dnn_create(&p->plan, CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR));
     TRY(cuda_dnn_set_desc(p->plan, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, config));
-    if (d->card) TRY(cuda_dnn_set_desc(p->plan, CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, d->card));
-    else
-        TRY(cuda_dnn_set(p->plan, &(struct cuda_dnn_attr){ CUDNN_ATTR_EXECUTION_PLAN_HANDLE,
-                                                           CUDNN_TYPE_HANDLE, 1, &d->handle }));
+    TRY(set_place(d, p->plan));
     TRY(cuda_dnn_finalize(p->plan, "plan"));
     TRY(get_int64(p->plan, CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, &bytes));
     TRY(engine_of(config, &p->facts.engine));
     p->facts.workspace = (size_t)bytes;
     return ST_OK;
+}
+
+/* From the text of another one. */
+static status load_plan(const struct cuda_dnn *d, const char *text, struct planned *p)
+{
+    TRY(cuda_dnn_create(&p->plan, CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR));
+    TRY(set_place(d, p->plan));
+    TRY(cuda_dnn_set(p->plan,
+                     &(struct cuda_dnn_attr){ CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION,
+                                              CUDNN_TYPE_CHAR, (int64_t)strlen(text), text }));
+    return cuda_dnn_finalize(p->plan, "plan from another one's text");
+}
+
+/* Of malloc. ST_ARG where cuDNN has none for this engine. */
+static status text_of(void *plan, char **out)
+{
+    cudnnBackendAttributeName_t const name = CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION;
+    int64_t count = 0;
+
+    TRY(cuda_dnn_said(cudnnBackendGetAttribute(plan, name, CUDNN_TYPE_CHAR, 0, &count, NULL),
+                      "a plan's text"));
+    *out = calloc(1, (size_t)count + 1);
+    if (!*out) return fail(ST_NOMEM, "cuDNN: a plan's text");
+    status const st =
+        cuda_dnn_said(cudnnBackendGetAttribute(plan, name, CUDNN_TYPE_CHAR, count, &count, *out),
+                      "a plan's text");
+    if (st != ST_OK) free(*out);
+    return st;
 }
 
 /* The first of these that becomes a plan. ST_ARG if none does. */
@@ -203,6 +246,39 @@ static status keep(struct cuda_dnn *d, struct planned *p)
     return ST_OK;
 }
 
+/* A text is no more than a shorter way to the same plan: where cuDNN gives none or does not
+ * take it, the context compiles. */
+static bool loaded(const struct cuda_dnn *d, struct planned *p)
+{
+    const char *const text = cuda_dnn_share_find(d->kind, &p->graph, &p->facts);
+
+    if (text && load_plan(d, text, p) == ST_OK) return true;
+    if (text) error_clear();
+    cuda_dnn_destroy(&p->plan);
+    return false;
+}
+
+static void share(const struct cuda_dnn *d, const struct planned *p)
+{
+    char *text;
+
+    if (text_of(p->plan, &text) == ST_OK) cuda_dnn_share_keep(d->kind, &p->graph, &p->facts, text);
+    else error_clear();
+}
+
+static status load_or_make(const struct cuda_dnn *d, struct planned *p)
+{
+    status st = ST_OK;
+
+    cuda_dnn_share_begin();
+    if (!loaded(d, p)) {
+        st = make_plan(d, p);
+        if (st == ST_OK) share(d, p);
+    }
+    cuda_dnn_share_end();
+    return st;
+}
+
 static status find(struct cuda_dnn *d, const struct cuda_dnn_graph *g, struct planned **out)
 {
     for (int i = 0; i < d->count; i++) {
@@ -213,7 +289,7 @@ static status find(struct cuda_dnn *d, const struct cuda_dnn_graph *g, struct pl
     struct planned *const p = calloc(1, sizeof *p);
     if (!p) return fail(ST_NOMEM, "cuDNN: no memory for a plan");
     p->graph = *g;
-    status st = make_plan(d, p);
+    status st = load_or_make(d, p);
     if (st == ST_OK) st = keep(d, p);
     if (st != ST_OK) drop(p);
     else *out = p;
@@ -243,22 +319,15 @@ static void kernel_of(const char *json, char out[CUDA_DNN_KERNEL_TEXT])
 status cuda_dnn_kernel(struct cuda_dnn *d, const struct cuda_dnn_graph *g,
                        char out[CUDA_DNN_KERNEL_TEXT])
 {
-    cudnnBackendAttributeName_t const name = CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION;
     struct planned *p;
-    int64_t count = 0;
+    char *json;
 
     out[0] = 0;
     TRY(find(d, g, &p));
-    TRY(cuda_dnn_said(cudnnBackendGetAttribute(p->plan, name, CUDNN_TYPE_CHAR, 0, &count, NULL),
-                      "a plan's text"));
-    char *const json = calloc(1, (size_t)count + 1);
-    if (!json) return fail(ST_NOMEM, "cuDNN: a plan's text");
-    status const st =
-        cuda_dnn_said(cudnnBackendGetAttribute(p->plan, name, CUDNN_TYPE_CHAR, count, &count, json),
-                      "a plan's text");
-    if (st == ST_OK) kernel_of(json, out);
+    TRY(text_of(p->plan, &json));
+    kernel_of(json, out);
     free(json);
-    return st;
+    return ST_OK;
 }
 
 /* ---- runs ------------------------------------------------------------------------ */

@@ -56,6 +56,17 @@ void standin_stream_over(struct CUstream_st *stream);
 /* Run body(arg) as every thread of every block. */
 void standin_run(const struct standin_grid *g, void (*body)(void *arg), void *arg);
 
+/* How often in this process so far. */
+enum standin_event {
+    STANDIN_PLANNED,   /* cuDNN made a plan: it may have compiled a kernel */
+    STANDIN_LOADED,    /* cuDNN made a plan from another one's text */
+    STANDIN_CHOSEN,    /* cuBLASLt was asked for algorithms */
+    STANDIN_ALLOCATED, /* device memory was handed out */
+    STANDIN_EVENTS
+};
+long standin_count(enum standin_event what);
+void standin_counted(enum standin_event what); /* it happens */
+
 /* Say what is wrong and end the process. */
 void standin_stop(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
 

@@ -1,7 +1,8 @@
 /*
  * standin_dnn.c - the calls of cuDNN that the program makes, on the host: descriptors that
  * keep what they are told, and graphs run one operation at a time, honouring dimensions,
- * strides, tensor numbers and where a tensor lies.
+ * strides, tensor numbers and where a tensor lies. A plan's text names a copy of what the plan is
+ * of, kept until the process ends: another plan is made from it.
  *
  * What cuDNN would refuse ends the process: a descriptor used before it is finished or changed
  * afterwards, a tensor without data, an attribute the stand-in has not.
@@ -10,6 +11,8 @@
 #include "tests/standin/standin.h"
 
 #include <cudnn.h>
+#include <malloc.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +21,7 @@ enum { ATTRIBUTES = 16, TENSORS = 32 };
 
 struct attribute {
     int name;
+    bool of_descs; /* bytes are descriptors */
     int64_t count;
     unsigned char *bytes;
 };
@@ -103,20 +107,23 @@ cudnnStatus_t cudnnBackendDestroyDescriptor(cudnnBackendDescriptor_t desc)
     return CUDNN_STATUS_SUCCESS;
 }
 
+static const struct attribute *find(const struct desc *d, int name)
+{
+    for (int i = 0; i < d->attributes; i++)
+        if (d->attribute[i].name == name) return &d->attribute[i];
+    return NULL;
+}
+
 cudnnStatus_t cudnnBackendFinalize(cudnnBackendDescriptor_t desc)
 {
     struct desc *const d = desc;
 
     must(!d->finished, "a descriptor finished twice");
     d->finished = true;
+    if (d->sort == CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR)
+        standin_counted(find(d, CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION) ? STANDIN_LOADED
+                                                                               : STANDIN_PLANNED);
     return CUDNN_STATUS_SUCCESS;
-}
-
-static const struct attribute *find(const struct desc *d, int name)
-{
-    for (int i = 0; i < d->attributes; i++)
-        if (d->attribute[i].name == name) return &d->attribute[i];
-    return NULL;
 }
 
 cudnnStatus_t cudnnBackendSetAttribute(cudnnBackendDescriptor_t desc,
@@ -130,10 +137,12 @@ cudnnStatus_t cudnnBackendSetAttribute(cudnnBackendDescriptor_t desc,
     must(!d->finished, "a finished descriptor changed");
     must(!find(d, (int)name) && d->attributes < ATTRIBUTES, "an attribute set twice");
     struct attribute *const a = &d->attribute[d->attributes++];
-    *a = (struct attribute){ (int)name, count, malloc(bytes + 1) };
+    *a = (struct attribute){ (int)name, type == CUDNN_TYPE_BACKEND_DESCRIPTOR, count,
+                             malloc(bytes + 1) };
     must(a->bytes != NULL, "out of memory");
     memcpy(a->bytes, from, bytes);
-    if (type == CUDNN_TYPE_BACKEND_DESCRIPTOR)
+    a->bytes[bytes] = 0;
+    if (a->of_descs)
         for (int64_t i = 0; i < count; i++)
             must(((struct desc *const *)(const void *)a->bytes)[i]->finished,
                  "a descriptor used before it is finished");
@@ -172,12 +181,65 @@ static void results(const struct desc *h, int64_t wanted, int64_t *count, void *
               desc_of(h, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH));
 }
 
+/* ---- a plan's text --------------------------------------------------------------------- */
+
+enum { TEXT = 128 };
+static const char form[] = "{\"kernelName\": \"stand-in\", \"of\": \"%p\"}";
+
+static struct kept {
+    struct kept *next;
+    struct desc *of;
+} * kept;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+static struct desc *copy_of(const struct desc *d)
+{
+    struct desc *const c = malloc(sizeof *c);
+
+    must(c != NULL, "out of memory");
+    *c = *d;
+    for (int i = 0; i < d->attributes; i++) {
+        const struct attribute *const a = &d->attribute[i];
+        size_t const bytes = malloc_usable_size(a->bytes);
+        c->attribute[i].bytes = malloc(bytes);
+        must(c->attribute[i].bytes != NULL, "out of memory");
+        memcpy(c->attribute[i].bytes, a->bytes, bytes);
+        struct desc **const to = (struct desc **)(void *)c->attribute[i].bytes;
+        for (int64_t k = 0; a->of_descs && k < a->count; k++) to[k] = copy_of(to[k]);
+    }
+    return c;
+}
+
+static const struct desc *config_of(const struct desc *plan)
+{
+    const struct attribute *const text = find(plan, CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION);
+    void *config;
+
+    if (!text) return desc_of(plan, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG);
+    must(sscanf((const char *)text->bytes, form, &config) == 1, "a text that is no plan's");
+    return config;
+}
+
+static void write_text(const struct desc *plan, char out[TEXT])
+{
+    struct kept *const k = malloc(sizeof *k);
+
+    must(k != NULL, "out of memory");
+    k->of = copy_of(config_of(plan));
+    pthread_mutex_lock(&lock);
+    k->next = kept;
+    kept = k;
+    pthread_mutex_unlock(&lock);
+    memset(out, ' ', TEXT);
+    out[snprintf(out, TEXT, form, (void *)k->of)] = ' ';
+    out[TEXT - 1] = 0;
+}
+
 cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t const desc,
                                        cudnnBackendAttributeName_t name,
                                        cudnnBackendAttributeType_t type, int64_t wanted,
                                        int64_t *count, void *out)
 {
-    static const char text[] = "{\"kernelName\": \"stand-in\"}";
     int64_t const workspace = 256, engine = 0;
     const struct desc *const d = desc;
 
@@ -190,8 +252,9 @@ cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t const desc,
     case CUDNN_ATTR_ENGINE_GLOBAL_INDEX: memcpy(out, &engine, sizeof engine); break;
     case CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE: memcpy(out, &workspace, sizeof workspace); break;
     case CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION:
-        *count = sizeof text;
-        if (wanted) memcpy(out, text, (size_t)wanted);
+        *count = TEXT;
+        must(!wanted || wanted == TEXT, "a text of another length");
+        if (wanted) write_text(d, out);
         break;
     default: must(false, "a question that the stand-in does not answer");
     }
@@ -330,8 +393,8 @@ static void run_op(struct run *r, const struct desc *op)
 cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t plan,
                                   cudnnBackendDescriptor_t pack)
 {
-    const struct desc *const config = desc_of(plan, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG);
-    const struct desc *const graph = desc_of(config, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH);
+    const struct desc *const graph =
+        desc_of(config_of(plan), CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH);
     const struct attribute *const ops = find(graph, CUDNN_ATTR_OPERATIONGRAPH_OPS);
     struct run r = { .pack = pack };
 

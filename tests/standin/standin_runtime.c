@@ -33,6 +33,11 @@ void standin_stop(const char *fmt, ...)
     abort();
 }
 
+static atomic_long counts[STANDIN_EVENTS];
+
+long standin_count(enum standin_event what) { return atomic_load(&counts[what]); }
+void standin_counted(enum standin_event what) { atomic_fetch_add(&counts[what], 1); }
+
 static cudaError_t told(cudaError_t e)
 {
     if (e != cudaSuccess) last = e;
@@ -199,6 +204,7 @@ cudaError_t cudaMalloc(void **at, size_t bytes)
     void *const host = aligned_alloc(ALIGN, (bytes + ALIGN - 1) / ALIGN * ALIGN);
 
     if (!host) return told(cudaErrorMemoryAllocation);
+    standin_counted(STANDIN_ALLOCATED);
     memset(host, 0xff, malloc_usable_size(host));
     used[device] += malloc_usable_size(host);
     *at = (void *)((uintptr_t)host | (uintptr_t)(DEVICE_TAG | device) << TAG_SHIFT);

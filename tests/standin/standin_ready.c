@@ -1,0 +1,224 @@
+/*
+ * standin_ready.c - what is open is ready, on the stand-in of a card: while a clip is rendered or
+ * decoded no plan is made, no algorithm chosen and no device memory handed out; and ranks that are
+ * threads of one process compile a kernel once.
+ */
+#include "tests/unit/unit.h"
+
+#include "comm/comm_thread.h"
+#include "pipeline/line.h"
+#include "pipeline/noise.h"
+#include "tests/standin/standin.h"
+#include "tests/unit/vae_clip.h"
+
+#include <stdatomic.h>
+
+enum { H = 4, W = 6, RANKS = 3, CLIPS = 3 };
+static const struct key_policy rolling = { WINDOW_ROLLING, 5, 3, 21, 3 };
+
+struct counts {
+    long of[STANDIN_EVENTS];
+};
+
+static struct counts counted_now(void)
+{
+    struct counts c;
+
+    for (int i = 0; i < STANDIN_EVENTS; i++) c.of[i] = standin_count((enum standin_event)i);
+    return c;
+}
+
+static status same(const struct counts *a, const struct counts *b)
+{
+    static const char *const names[STANDIN_EVENTS] = { "planned", "loaded", "chosen", "allocated" };
+
+    for (int i = 0; i < STANDIN_EVENTS; i++)
+        if (a->of[i] != b->of[i])
+            return fail(ST_MISMATCH, "%ld %s, and %ld while it ran", a->of[i], names[i],
+                        b->of[i] - a->of[i]);
+    return ST_OK;
+}
+
+/* ---- the line --------------------------------------------------------------------- */
+
+struct trial {
+    const struct kern_backend *backend;
+    const char *weights, *shape;
+    enum line_determinism determinism;
+    struct schedule schedule;
+    atomic_int done;
+};
+
+static status noise(void *arg, int clip, int64_t block, int level, float *out)
+{
+    (void)arg;
+    noise_fill(out, 3 * 16 * H * W, (uint64_t)clip, block, level);
+    return ST_OK;
+}
+
+/* The second prompt comes in the middle of a clip. */
+static int64_t context_id(void *arg, int clip, int64_t block)
+{
+    (void)arg, (void)clip;
+    return block / 2 % 2;
+}
+
+static status context(void *arg, int clip, int64_t block, float *embeds)
+{
+    (void)arg, (void)clip;
+    noise_fill(embeds, 8 * 16, 99, block / 2 % 2, 0);
+    return ST_OK;
+}
+
+static status finished(void *arg, int clip, int64_t block, const float *x0)
+{
+    struct trial *const w = arg;
+
+    (void)clip, (void)block, (void)x0;
+    atomic_fetch_add(&w->done, 1);
+    return ST_OK;
+}
+
+/* Between the barriers every rank only renders. */
+static status render(struct trial *w, struct line *line, struct comm *comm)
+{
+    static const int64_t blocks[CLIPS] = { 2, 8, 1 };
+    struct line_io const io = {
+        .arg = w, .noise = noise, .context_id = context_id, .context = context, .finished = finished
+    };
+    struct timeline t;
+
+    TRY(timeline_make(&t, &rolling, blocks, CLIPS));
+    status st = comm->ops->agree(comm, ST_OK);
+    struct counts const before = counted_now();
+    if (st == ST_OK) st = line_run(line, &t, &io);
+    struct counts const after = counted_now();
+    if (st == ST_OK) st = comm->ops->agree(comm, same(&before, &after));
+    timeline_free(&t);
+    return st;
+}
+
+static status rank_main(struct comm *comm, void *arg)
+{
+    struct trial *const w = arg;
+    struct dit_config dit = { .weights = w->weights, .schedule = &w->schedule, .act = DT_BF16 };
+    struct line_config c = { .schedule = &w->schedule,
+                             .policy = rolling,
+                             .determinism = w->determinism,
+                             .latent_h = H,
+                             .latent_w = W,
+                             .comm = comm };
+    struct dit *model = NULL;
+    struct line *line = NULL;
+    status st = ST_OK;
+
+    TRY_OUT(w->backend->open(
+        &c.ctx, &(struct kern_config){ .threads = 1, .strict = w->determinism == LINE_STRICT }));
+    TRY_OUT(dit_shape_read(&dit.shape, w->shape));
+    TRY_OUT(dit_open(&model, &dit, c.ctx));
+    TRY_OUT(split_make(&c.split, w->schedule.levels + 1, comm->size));
+    c.model = model;
+    TRY_OUT(line_open(&line, &c));
+    TRY_OUT(render(w, line, comm));
+out:
+    line_close(&line);
+    dit_close(&model);
+    if (c.ctx) w->backend->close(&c.ctx);
+    return st;
+}
+
+static void run(struct trial *w, int ranks)
+{
+    struct comm *group[RANKS] = { NULL };
+
+    atomic_store(&w->done, 0);
+    ok(schedule_make(&w->schedule, (double[]){ 1000, 800, 600, 400, 200 }, 5, true, 5));
+    ok(comm_thread_open(group, ranks, 60));
+    ok(comm_thread_run(group, ranks, rank_main, w));
+    for (int r = 0; r < ranks; r++) group[r]->ops->close(&group[r]);
+    assert_int_equal(atomic_load(&w->done), 11);
+}
+
+#define MODEL_OF(name)                                                                             \
+    .weights = "tests/golden/" name "/model/diffusion_pytorch_model.safetensors",                  \
+    .shape = "tests/golden/" name "/model/config.json"
+
+/* Heads that cuDNN serves. */
+static void lines(void **state)
+{
+    static const char *const levels[] = { "cuda-2", "cuda-3" };
+
+    (void)state;
+    for (int i = 0; i < COUNT_OF(levels); i++)
+        for (int batch = 0; batch < 2; batch++) {
+            struct trial w = { .backend = kern_backend_find(levels[i]),
+                               MODEL_OF("rolling-head64"),
+                               .determinism = batch ? LINE_BATCH : LINE_STRICT };
+            run(&w, 1);
+            run(&w, RANKS);
+        }
+}
+
+/* A second layer, which is the last. */
+static void layers(void **state)
+{
+    struct trial w = { .backend = kern_backend_find("cuda-2"),
+                       MODEL_OF("rolling-long"),
+                       .determinism = LINE_BATCH };
+
+    (void)state;
+    run(&w, 1);
+}
+
+/* What one context compiled, all others load. */
+static void compiled_once(void **state)
+{
+    struct trial w = { .backend = kern_backend_find("cuda-2"),
+                       MODEL_OF("rolling-head64"),
+                       .determinism = LINE_STRICT };
+
+    (void)state;
+    run(&w, 1);
+    struct counts const before = counted_now();
+    run(&w, RANKS);
+    struct counts const after = counted_now();
+    assert_int_equal(after.of[STANDIN_PLANNED], before.of[STANDIN_PLANNED]);
+    assert_true(after.of[STANDIN_LOADED] > before.of[STANDIN_LOADED]);
+}
+
+/* ---- the autoencoder --------------------------------------------------------------- */
+
+static void decoder(void **state)
+{
+    struct clip clip = clip_open(ODD);
+    struct vae_config const c = { .backend = kern_backend_find("cuda-2"),
+                                  .threads = 1,
+                                  .precision = DT_BF16,
+                                  .latent_h = clip.h,
+                                  .latent_w = clip.w,
+                                  .path = ODD MODEL };
+    struct vae_out out = { .pixels = clip.decoded };
+    struct vae *v;
+
+    (void)state;
+    ok(vae_open(&v, &c));
+    struct counts const before = counted_now();
+    for (int frame = 0; frame < 2; frame++) ok(vae_decode_latent(v, clip.latents, &out));
+    struct counts const after = counted_now();
+    ok(same(&before, &after));
+    assert_true(before.of[STANDIN_PLANNED] > 0);
+    vae_close(&v);
+    clip_close(&clip);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(lines),
+        cmocka_unit_test(layers),
+        cmocka_unit_test(compiled_once),
+        cmocka_unit_test(decoder),
+    };
+
+    return cmocka_run_group_tests_name("standin_ready", tests, NULL, NULL);
+}
