@@ -1,4 +1,5 @@
 #include "pipeline/umt5.h"
+#include "kernels/kern_dry.h"
 #include "pipeline/umt5_layer.h"
 
 #include <math.h>
@@ -130,12 +131,18 @@ static status embed(struct pass *p, const struct umt5_prompt *prompts, int n)
 }
 
 /* [heads, n, n] at the start of p->bias. */
-static status fill_bias(struct pass *p, int64_t n, struct tensor *bias)
+static struct tensor bias_of(const struct pass *p, int64_t n)
+{
+    return (struct tensor){
+        .data = p->bias.data, .dtype = DT_F32, .ndim = 3, .dim = { p->u->shape.heads, n, n }
+    };
+}
+
+static status fill_bias(struct pass *p, int64_t n)
 {
     const struct umt5_shape *const s = &p->u->shape;
+    struct tensor const bias = bias_of(p, n);
 
-    TRY(tensor_make(bias, DT_F32, DIMS(s->heads, n, n)));
-    bias->data = p->bias.data;
     for (int64_t distance = 1 - n; distance < n; distance++) {
         const float *const value = p->positions + umt5_bucket(distance, (int)s->buckets) * s->heads;
         int64_t const first = distance < 0 ? -distance : 0;
@@ -144,7 +151,7 @@ static status fill_bias(struct pass *p, int64_t n, struct tensor *bias)
             for (int64_t i = first; i < end; i++)
                 p->host[(h * n + i) * n + i + distance] = value[h];
     }
-    TRY(p->u->config.backend->upload(p->ctx, bias, p->host));
+    TRY(p->u->config.backend->upload(p->ctx, &bias, p->host));
     return p->u->config.backend->sync(p->ctx);
 }
 
@@ -167,18 +174,19 @@ static status norm(struct pass *p, const struct tensor *x, const struct tensor *
                         &(struct kern_rmsnorm){ .x = x, .weight = weight, .out = out, .eps = EPS });
 }
 
+/* Its bias is there. */
 static status attend(struct pass *p, struct tensor *x)
 {
     int64_t const n = x->dim[0];
     struct tensor h = tensor_slice(&p->h, 0, n), q = tensor_slice(&p->q, 0, n);
-    struct tensor out = tensor_slice(&p->attn, 0, n), bias;
+    struct tensor const bias = bias_of(p, n);
+    struct tensor out = tensor_slice(&p->attn, 0, n);
     struct kern_segment own = { .k = tensor_slice(&p->k, 0, n), .v = tensor_slice(&p->v, 0, n) };
 
     TRY(norm(p, x, &p->layer.norm1, &h));
     TRY(linear(p, &h, &p->layer.q, &q));
     TRY(linear(p, &h, &p->layer.k, &own.k));
     TRY(linear(p, &h, &p->layer.v, &own.v));
-    TRY(fill_bias(p, n, &bias));
     TRY(kern_attention(p->ctx, &(struct kern_attention){ .q = &q,
                                                          .bias = &bias,
                                                          .segments = &own,
@@ -227,6 +235,7 @@ static status run(struct pass *p, const struct umt5_prompt *prompts, int n)
         TRY(load_layer(p, layer));
         for (int64_t i = 0, at = 0; i < n; at += prompts[i++].count) {
             struct tensor x = tensor_slice(&p->x, at, prompts[i].count);
+            TRY(fill_bias(p, prompts[i].count));
             TRY(attend(p, &x));
             TRY(feed_forward(p, &x));
         }
@@ -236,6 +245,25 @@ static status run(struct pass *p, const struct umt5_prompt *prompts, int n)
         struct tensor const x = tensor_slice(&p->x, at, prompts[i].count);
         TRY(finish(p, &x, &prompts[i]));
     }
+    return ST_OK;
+}
+
+/* Scratch of the operations, by a layer that computes nothing; p is laid out in a measuring arena. */
+static status size_of(struct pass *p, const struct umt5_prompt *prompts, int n, size_t *out)
+{
+    struct kern_dry dry;
+
+    *out = 0;
+    if (!p->u->config.backend->scratch_bytes) return ST_OK;
+    kern_dry_init(&dry, p->u->config.backend);
+    p->ctx = &dry.base;
+    for (int i = 0; i < n; i++) {
+        struct tensor x = tensor_slice(&p->x, 0, prompts[i].count);
+        TRY(attend(p, &x));
+        TRY(feed_forward(p, &x));
+    }
+    p->ctx = NULL;
+    *out = dry.most;
     return ST_OK;
 }
 
@@ -263,6 +291,7 @@ status umt5_encode(struct umt5 *u, const struct umt5_prompt *prompts, int n)
     struct extent extent = { 0 };
     struct arena a;
     void *memory = NULL;
+    size_t scratch;
     status st = ST_OK;
 
     TRY(check_ids(u, prompts, n, &extent));
@@ -270,10 +299,11 @@ status umt5_encode(struct umt5 *u, const struct umt5_prompt *prompts, int n)
     arena_measure(&a, "umt5");
     TRY(layout(&p, &a, extent));
     size_t const bytes = a.used;
-
+    TRY(size_of(&p, prompts, n, &scratch));
     TRY(backend->open(&p.ctx, &(struct kern_config){ .threads = u->config.threads,
                                                      .device = u->config.device,
                                                      .strict = true }));
+    if (backend->reserve) TRY_OUT(backend->reserve(p.ctx, scratch));
     TRY_OUT(backend->alloc(p.ctx, bytes, &memory));
     arena_over(&a, "umt5", memory, bytes);
     TRY_OUT(layout(&p, &a, extent));

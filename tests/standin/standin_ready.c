@@ -1,13 +1,15 @@
 /*
  * standin_ready.c - what is open is ready, on the stand-in of a card: while a clip is rendered or
  * decoded no plan is made, no algorithm chosen and no device memory handed out; and ranks that are
- * threads of one process compile a kernel once.
+ * threads of one process compile a kernel once. The text encoder opens and closes with a call;
+ * its memory is handed out once.
  */
 #include "tests/unit/unit.h"
 
 #include "comm/comm_thread.h"
 #include "pipeline/line.h"
 #include "pipeline/noise.h"
+#include "pipeline/umt5.h"
 #include "tests/standin/standin.h"
 #include "tests/unit/vae_clip.h"
 
@@ -15,6 +17,7 @@
 
 enum { H = 4, W = 6, RANKS = 3, CLIPS = 3 };
 static const struct key_policy rolling = { WINDOW_ROLLING, 5, 3, 21, 3 };
+static const struct key_policy by_block = { WINDOW_BLOCK, 5, 3, 12, 3 };
 
 struct counts {
     long of[STANDIN_EVENTS];
@@ -44,6 +47,7 @@ static status same(const struct counts *a, const struct counts *b)
 struct trial {
     const struct kern_backend *backend;
     const char *weights, *shape;
+    const struct key_policy *policy; /* NULL: rolling */
     enum line_determinism determinism;
     struct schedule schedule;
     atomic_int done;
@@ -82,13 +86,13 @@ static status finished(void *arg, int clip, int64_t block, const float *x0)
 /* Between the barriers every rank only renders. */
 static status render(struct trial *w, struct line *line, struct comm *comm)
 {
-    static const int64_t blocks[CLIPS] = { 2, 8, 1 };
+    static const int64_t blocks[CLIPS] = { 2, 7, 1 };
     struct line_io const io = {
         .arg = w, .noise = noise, .context_id = context_id, .context = context, .finished = finished
     };
     struct timeline t;
 
-    TRY(timeline_make(&t, &rolling, blocks, CLIPS));
+    TRY(timeline_make(&t, w->policy, blocks, CLIPS));
     status st = comm->ops->agree(comm, ST_OK);
     struct counts const before = counted_now();
     if (st == ST_OK) st = line_run(line, &t, &io);
@@ -103,7 +107,7 @@ static status rank_main(struct comm *comm, void *arg)
     struct trial *const w = arg;
     struct dit_config dit = { .weights = w->weights, .schedule = &w->schedule, .act = DT_BF16 };
     struct line_config c = { .schedule = &w->schedule,
-                             .policy = rolling,
+                             .policy = *w->policy,
                              .determinism = w->determinism,
                              .latent_h = H,
                              .latent_w = W,
@@ -132,11 +136,12 @@ static void run(struct trial *w, int ranks)
     struct comm *group[RANKS] = { NULL };
 
     atomic_store(&w->done, 0);
+    if (!w->policy) w->policy = &rolling;
     ok(schedule_make(&w->schedule, (double[]){ 1000, 800, 600, 400, 200 }, 5, true, 5));
     ok(comm_thread_open(group, ranks, 60));
     ok(comm_thread_run(group, ranks, rank_main, w));
     for (int r = 0; r < ranks; r++) group[r]->ops->close(&group[r]);
-    assert_int_equal(atomic_load(&w->done), 11);
+    assert_int_equal(atomic_load(&w->done), 10);
 }
 
 #define MODEL_OF(name)                                                                             \
@@ -146,17 +151,33 @@ static void run(struct trial *w, int ranks)
 /* Heads that cuDNN serves. */
 static void lines(void **state)
 {
-    static const char *const levels[] = { "cuda-2", "cuda-3" };
+    static const struct {
+        const char *level;
+        enum line_determinism determinism;
+        int ranks;
+    } of[] = { { "cuda-2", LINE_BATCH, 1 },
+               { "cuda-2", LINE_BATCH, RANKS },
+               { "cuda-3", LINE_BATCH, 1 },
+               { "cuda-3", LINE_STRICT, RANKS } };
 
     (void)state;
-    for (int i = 0; i < COUNT_OF(levels); i++)
-        for (int batch = 0; batch < 2; batch++) {
-            struct trial w = { .backend = kern_backend_find(levels[i]),
-                               MODEL_OF("rolling-head64"),
-                               .determinism = batch ? LINE_BATCH : LINE_STRICT };
-            run(&w, 1);
-            run(&w, RANKS);
-        }
+    for (int i = 0; i < COUNT_OF(of); i++) {
+        struct trial w = { .backend = kern_backend_find(of[i].level),
+                           MODEL_OF("rolling-head64"),
+                           .determinism = of[i].determinism };
+        run(&w, of[i].ranks);
+    }
+}
+
+static void another_window(void **state)
+{
+    struct trial w = { .backend = kern_backend_find("cuda-2"),
+                       MODEL_OF("rolling-head64"),
+                       .policy = &by_block,
+                       .determinism = LINE_BATCH };
+
+    (void)state;
+    run(&w, 1);
 }
 
 /* A second layer, which is the last. */
@@ -211,13 +232,41 @@ static void decoder(void **state)
     clip_close(&clip);
 }
 
+/* ---- the text encoder ---------------------------------------------------------------- */
+
+/* What a context takes, its scratch and the rest: allocated once each for a call. */
+enum { TEXT_ALLOCATIONS = 3, TEXT_TOKENS = 8, TEXT_DIM = 512 };
+
+static void text(void **state)
+{
+    static const int32_t ids[TEXT_TOKENS] = { 3, 1, 4, 1, 5, 9, 2, 6 };
+    static float embeds[2 * TEXT_TOKENS * TEXT_DIM];
+    struct umt5_prompt const prompts[] = {
+        { .ids = ids, .count = TEXT_TOKENS, .embeds = embeds },
+        { .ids = ids, .count = 3, .embeds = embeds + TEXT_TOKENS * TEXT_DIM },
+    };
+    struct umt5_config c = { .backend = kern_backend_find("cuda-2"),
+                             .threads = 1,
+                             .precision = DT_BF16 };
+    struct umt5 *u;
+
+    (void)state;
+    ok(weights_open(&c.weights, "tests/golden/text-small/model/models_t5_umt5-xxl-enc-bf16.pth",
+                    NULL));
+    ok(umt5_open(&u, &c));
+    assert_true(umt5_shape(u)->dim <= TEXT_DIM);
+    long const before = standin_count(STANDIN_ALLOCATED);
+    ok(umt5_encode(u, prompts, COUNT_OF(prompts)));
+    assert_int_equal(standin_count(STANDIN_ALLOCATED) - before, TEXT_ALLOCATIONS);
+    umt5_close(&u);
+    weights_close(&c.weights);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lines),
-        cmocka_unit_test(layers),
-        cmocka_unit_test(compiled_once),
-        cmocka_unit_test(decoder),
+        cmocka_unit_test(lines),         cmocka_unit_test(another_window), cmocka_unit_test(layers),
+        cmocka_unit_test(compiled_once), cmocka_unit_test(decoder),        cmocka_unit_test(text),
     };
 
     return cmocka_run_group_tests_name("standin_ready", tests, NULL, NULL);
