@@ -40,6 +40,7 @@ CUBLAS_HOME ?=
 # NCCL between cards, where its header is beside CUDA's.
 NCCL ?= $(if $(wildcard $(CUDA_HOME)/include/nccl.h),$(CUDA),0)
 
+# MEDIA=0 is the bare build; it has folders of its own.
 B := build/$(MODE)$(if $(filter 0,$(MEDIA)),-bare)
 
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
@@ -82,15 +83,16 @@ CU_COMPILE.1       = $(NVCC) $(NVFLAGS)
 CU_COMPILE.standin = $(CXX) $(STANDIN_FLAGS)
 
 # ---- what there is: one line per folder's part, in reading order -------------
-# NAME.1 is of a build with MEDIA=1 alone, NAME.0 takes its place with MEDIA=0.
+# NAME.1 is of a build with MEDIA=1 alone, NAME.0 takes its place with MEDIA=0. A file that
+# ends in _none stands where what it is named after is left out.
 BASE     := base.c log.c clock.c queue.c trace.c track.c watch.c arena.c text.c utf8.c words.c json_tree.c crc32.c file.c pool.c version.c
 BASE.1   := digest.c
-KERNELS  := tensor.c kern.c kern_check.c kern_dry.c kern_compose.c kern_ref.c kern_ref_heavy.c
-KERNELS.1 := kern_host.c kern_cpu.c kern_cpu_rows.c kern_cpu_conv.c \
+KERNELS  := tensor.c pixels.c kern.c kern_check.c kern_dry.c kern_compose.c kern_ref.c kern_ref_heavy.c
+KERNELS.1 := kern_host.c kern_cpu.c kern_cpu_rows.c kern_cpu_pictures.c kern_cpu_conv.c \
             kern_cpu_linear.c kern_cpu_linear_dnn.c kern_cpu_linear_amx.c \
             kern_cpu_attention.c kern_cpu_attention_dnn.c kern_cpu_attention_amx.c \
             dnn.c dnn_v2.c dnn_v3.c vec_best.c amx.c amx_available.c
-KERNELS.0 := kern_host_bare.c
+KERNELS.0 := kern_host_none.c
 # cuda/: arithmetic of launches and graphs, in every build; what runs on a card
 CUDA_PLAN := cuda_plan.c cuda_fused_plan.c cuda_fp8_plan.c cuda_dnn_graph.c cuda_fast_attention_graph.c cuda_fast_conv_plan.c cuda_pixels_plan.c
 CUDA_C   := cuda_versions.c cuda_backend.c cuda_dev.c cuda_fetch.c cuda_plain.c
@@ -98,8 +100,10 @@ CUDA_C   += cuda_lt.c cuda_dnn_desc.c cuda_dnn_share.c cuda_dnn_plan.c cuda_fast
 CUDA_C   += cuda_fast_channel_norm.c cuda_fast_conv.c
 CUDA_C   += cuda_fp8.c
 CUDA_CU  := cuda_plain_each.cu cuda_plain_rows.cu cuda_plain_linear.cu cuda_plain_attention.cu cuda_plain_conv.cu
+CUDA_CU  += cuda_pictures.cu
 CUDA_CU  += cuda_fused.cu cuda_channel_norm.cu cuda_conv_few.cu cuda_conv_frames.cu
 CUDA_CU  += cuda_fp8_kernels.cu
+CUDA_CU  += cuda_plain_wire.cu
 KERNELS  += $(addprefix cuda/,$(CUDA_PLAN) $(if $(filter 0,$(CUDA)),cuda_none.c,$(CUDA_C)))
 KERNELS  += $(if $(filter 0,$(CUDA)),kern_device_none.c,kern_device.c)
 STANDIN  := standin_runtime.c standin_stream.c standin_block.cc standin_lt.c standin_dnn.c standin_dnn_sdpa.c standin_dnn_conv.c
@@ -130,18 +134,18 @@ PIPELINE.1 += runes.c charmap.c char_class.c badness.c lossy_utf8.c mojibake.c h
 PIPELINE_CXX.1 := tokenizer.cc
 # the line
 PIPELINE += schedule.c noise.c rope.c keys.c timeline.c cache.c
-PIPELINE += dit_shape.c dit.c dit_time.c dit_forward.c line.c line_size.c line_pass.c line_blocks.c line_attend.c line_exchange.c crew.c
+PIPELINE += dit_shape.c dit.c dit_time.c dit_forward.c line.c line_size.c line_pass.c line_blocks.c line_attend.c line_exchange.c line_mode.c line_wire.c line_heads.c crew.c
 # pictures
 PIPELINE += vae.c vae_net.c vae_parts.c vae_layout.c vae_layer.c vae_kernels.c vae_decode.c vae_encode.c decode_link.c decode_chain.c
-PIPELINE.1 += pixels.c quality.c codec.c encoder.c video.c video_verify.c contact.c sidecar.c attempt.c clip_sink.c
+PIPELINE.1 += quality.c codec.c encoder.c video.c video_verify.c contact.c sidecar.c attempt.c clip_sink.c
 CMD      := main.c exit_code.c opts.c world.c backend.c
 CMD      += cmd_verify.c verify_case.c verify_rolling.c verify_vae.c verify_text.c
 CMD      += cmd_bench.c bench_program.c bench_cases.c bench_model.c bench_model_tick.c bench_model_vae.c bench_model_text.c bench_silent.c
 CMD      += cmd_doctor.c doctor_machine.c doctor_card.c doctor_disk.c
-CMD.0    := cmd_table_bare.c verify_tokenizer_none.c bench_for_none.c doctor_media_none.c
-CMD.1    := cmd_table_full.c verify_tokenizer.c doctor_media.c cmd_inspect.c cmd_check.c
+CMD.0    := cmd_table_none.c verify_tokenizer_none.c bench_for_none.c doctor_media_none.c
+CMD.1    := cmd_table.c verify_tokenizer.c doctor_media.c cmd_inspect.c cmd_check.c
 CMD.1    += cmd_render.c render_alike.c render_list.c render_prompts.c render_prompts_share.c render_batch.c render_cast.c render_groups.c render_line.c render_beside.c render_decode.c render_film.c render_about.c render_report.c report_file.c render_progress.c render_store.c render_pulse.c
-CMD.1    += cmd_plan.c plan_bytes.c plan_print.c plan_links.c plan_json.c plan_try.c plan_choose.c card_line.c job_model.c cost_facts.c bench_file.c
+CMD.1    += cmd_plan.c plan_bytes.c plan_print.c plan_links.c plan_json.c plan_try.c plan_choose.c card_line.c job_formats.c job_model.c cost_facts.c bench_file.c
 CMD.1    += bench_for.c bench_job.c bench_passes.c bench_pictures.c bench_rest.c
 $(foreach part,BASE KERNELS VEC CLUSTER JOBS PIPELINE PIPELINE_CXX CMD,$(eval $(part) += $$($(part).$(MEDIA))))
 TOOLS    := make_model.c make_case.c
@@ -153,7 +157,7 @@ UNIT     += unit_cuda_conv.c unit_cuda_fused.c unit_vae.c unit_vae_parts.c unit_
 UNIT     += unit_text_clean.c unit_tokenizer.c unit_umt5.c
 UNIT     += unit_yaml.c unit_card.c unit_sweep.c unit_job.c unit_docs.c unit_format.c
 CUDA_UNIT := unit_cuda.c # needs a card or the stand-in
-CHECK    := check_kernels.c check.c check_rows.c check_heavy.c check_attention.c check_fused.c coarse.c check_closed.c mutants.c # one program
+CHECK    := check_kernels.c check.c check_rows.c check_wire.c check_heavy.c check_attention.c check_fused.c check_pictures.c coarse.c check_closed.c mutants.c # one program
 ALLOC    := alloc_nth.c # with a malloc that fails
 LINE     := line_comm.c line_clip.c line_batch.c line_decode.c
 MPI_TEST := mpi_comm.c mpi_clip.c mpi_decode.c # under mpirun, with as many RANKS as their heads say
@@ -223,7 +227,7 @@ $(VEC:%=$B/kernels/vec.%.o): $B/kernels/vec.%.o: kernels/vec.c $B/flags
 	    -DVEC_TABLE=vec_$* -DVEC_NAME='"$*"' -c -o $@ $<
 
 # Loops over pixels, written to be vectorised.
-$B/pipeline/pixels.o $B/pipeline/quality.o: CFLAGS += -O3
+$B/kernels/pixels.o $B/pipeline/quality.o: CFLAGS += -O3
 
 $(KIT): $(TOOLKIT:%.c=$B/tools/%.o)
 	$(call say,AR,$@) rm -f $@ && ar rcs $@ $^
@@ -251,7 +255,8 @@ say = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2);)
 $(UNIT:%.c=$B/tests/%) $(CUDA_UNIT:%.c=$B/tests/%): $B/tests/%: $B/tests/unit/%.o $(KIT) $(LIB)
 	$(call say,LINK,$@) mkdir -p $(@D) && $(CC) $(OPT) -o $@ $(filter %.o,$^) $(KIT) $(LIB) $(LDLIBS) -lcmocka $(TEST_LDLIBS)
 $B/tests/unit_weights: TEST_LDLIBS = -lzip
-$B/tests/unit_video $B/tests/unit_clip_sink: $B/tests/unit/clips.o
+$B/tests/unit_video $B/tests/unit_clip_sink: $B/tests/unit/clips.o $B/tests/unit/as_bytes.o
+$B/tests/unit_vae: $B/tests/unit/as_bytes.o
 $B/tests/unit_vae $B/tests/unit_vae_parts $B/tests/unit_vae_kernels: $B/tests/unit/vae_clip.o
 $B/tests/unit_cuda_conv: $B/tests/standin/standin_dnn_conv.o
 $B/tests/check_kernels: $(CHECK:%.c=$B/tests/check/%.o) $(LIB)
@@ -271,7 +276,7 @@ $B/tests/line_nccl $B/tests/mpi_nccl: $(NCCL_RIG:%.c=$B/tests/line/%.o)
 $B/tests/line_nccl $B/tests/mpi_nccl: $(COMM_CHECKS:%.c=$B/tests/line/%.o)
 CLIP_SHOW := watched.c comm_delay.c clip_show.c clip_trial.c
 $B/tests/line_clip $B/tests/line_batch $B/tests/mpi_clip $B/tests/line_nccl $B/tests/mpi_nccl: $(CLIP_SHOW:%.c=$B/tests/line/%.o)
-CHAIN_SHOW := line/watched.c line/comm_delay.c line/chain_show.c unit/vae_clip.c
+CHAIN_SHOW := line/watched.c line/comm_delay.c line/chain_show.c unit/vae_clip.c unit/as_bytes.c
 $B/tests/line_decode $B/tests/mpi_decode: $(CHAIN_SHOW:%.c=$B/tests/%.o)
 
 $(MPI_PROGS) $B/tests/mpi_nccl: $B/tests/%: $B/tests/mpi/%.o $B/tests/mpi/mpi_rig.o $(LIB)
@@ -291,7 +296,7 @@ F         := build/fuzz
 CLANG     ?= clang
 FUZZ_OPT  := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all
 $F/base/version.o: FUZZ_OPT += -DVERSION_COMMIT='"$(COMMIT)"' -DVERSION_FLAGS='"fuzz"'
-FUZZ_SRC  := $(filter-out kernels/% comm/comm_mpi% comm/comm_nccl% comm/comm_device%,$(SRC)) kernels/tensor.c \
+FUZZ_SRC  := $(filter-out kernels/% comm/comm_mpi% comm/comm_nccl% comm/comm_device%,$(SRC)) kernels/tensor.c kernels/pixels.c \
              comm/comm_mpi_none.c comm/comm_nccl_none.c comm/comm_device_none.c
 FUZZ_OBJ  := $(FUZZ_SRC:%.c=$F/%.o) $(PIPELINE_CXX:%.cc=$F/pipeline/%.o) $(TOOLKIT:%.c=$F/tools/%.o)
 
@@ -310,10 +315,11 @@ $F/librollmill.a: $(FUZZ_OBJ)
 $(FUZZ:%.c=$F/%): $F/%: $F/tests/fuzz/%.o $F/tests/fuzz/fuzz.o $F/librollmill.a
 	$(call say,LINK,$@) $(CLANG)++ $(FUZZ_OPT) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
 
+FUZZ_RUNS := $(FUZZ:%.c="tests/fuzz/run $F/%")
 fuzz: $(FUZZ:%.c=$F/%)
-	@FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/run $^
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) LIMIT=$$(($(FUZZ_SECONDS) + 70)) tests/run $(FUZZ_RUNS)
 
-# What a bare build is made of, for tests/check_bare.sh.
+# What the bare build is made of, for tests/check_bare.sh.
 print-bare:
 	@echo $(SRC) $(CMD:%=cmd/%) $(TOOLS:%=tools/%) $(TOOLKIT:%=tools/%)
 
@@ -323,8 +329,10 @@ print-bare:
 deps:
 	@tools/deps.sh
 
+# As many at a time as there are processors, where nobody said how many; the makes that
+# these start share them.
 check demo bench: deps
-	@$(MAKE) --no-print-directory $@-now
+	@$(MAKE) $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc)) --no-print-directory $@-now
 
 LINT   := tests/check_deps.sh tests/check_style.sh tests/check_format.sh tests/check_shell.sh tests/check_tidy.sh
 # Under a sanitizer what is slow without one is left out.
@@ -391,12 +399,12 @@ check-now: tests
 	@$(MAKE) --no-print-directory MODE=tsan $(TSAN:%.c=build/tsan/tests/%) $(TSAN_MORE:%=build/tsan/%)
 	@$(if $(CUDA_HOME),$(MAKE) --no-print-directory MODE=standin $(if $(NCCL_PROGS),NCCL=standin) $(STANDIN_BUILT:%=build/standin/%) $(NCCL_PROGS))
 	@$(MAKE) --no-print-directory $(FUZZ:%.c=$F/%)
-	@export TSAN_OPTIONS=ignore_noninstrumented_modules=1; LIMIT=900 FUZZ_SECONDS=$(FUZZ_SECONDS) tests/run $(LINT) tests/check_bare.sh "GPU_CHECK=standin tools/gpu_check.sh correct" $(filter-out $(PLANS:%=$B/tests/%),$(TESTS)) \
+	@export TSAN_OPTIONS=ignore_noninstrumented_modules=1; LIMIT=900 FUZZ_SECONDS=$(FUZZ_SECONDS) tests/run $(LINT) tests/check_bare.sh tests/gpu/table.sh "GPU_CHECK=standin tools/gpu_check.sh correct" $(filter-out $(PLANS:%=$B/tests/%),$(TESTS)) \
 	    $(foreach plan,$(PLANS),"CUDA_HOME=$(CUDA_HOME) tests/gpu/plans.sh $B/tests/$(plan)") $(CLI:%=tests/cli/%) \
 	    $(call mpiruns,$B,$(MPI_TEST)) tests/mpi/mpi_ends.sh $(HUNTS) $(NCCL_TESTS) $(NCCL_HUNTS) $(CUDA_TESTS) \
 	    $(call lines,$(ASAN:%.c=build/asan/tests/%)) "ASAN_OPTIONS=detect_leaks=0 tests/mpirun.sh 3 build/asan/tests/mpi_comm" \
 	    $(call lines,$(TSAN:%.c=build/tsan/tests/%)) $(SANITIZED) \
-	    "tests/fuzz/run $(FUZZ:%.c=$F/%)"
+	    $(FUZZ_RUNS)
 
 demo-now: all
 	@tools/demo.sh
@@ -432,4 +440,4 @@ clean:
 
 .PHONY: all print-bare tests fuzz deps lint hunt check check-now demo demo-now bench bench-now gpu-check help clean force
 .SECONDARY:
--include $(shell find build -name '*.d' 2>/dev/null)
+-include $(shell find $B $F -name '*.d' 2>/dev/null)

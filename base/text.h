@@ -17,6 +17,10 @@ void text_addf(struct text *t, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void text_add(struct text *t, const char *bytes, size_t len);
 void text_free(struct text *t); /* frees and zeroes */
 
+/* Bytes for people. */
+static inline double text_mib(double bytes) { return bytes / (1 << 20); }
+static inline double text_gib(double bytes) { return bytes / (1 << 30); }
+
 /* malloc'ed copies; NULL when out of memory. Caller frees. */
 char *text_format(const char *fmt, ...) PRINTF_LIKE(1, 2);
 char *path_join(const char *dir, const char *name); /* `name` alone if it is absolute */

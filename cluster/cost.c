@@ -1,30 +1,58 @@
 #include "cluster/cost_links.h"
 #include "cluster/cost_reckon.h"
 
-double reckon_pass(const struct cost_model *m, int stage, double seen)
+/* A stage's pass with the keys of `seen` blocks; and what of it is attention to them. */
+struct pass {
+    double all, attention;
+};
+
+static struct pass pass_of(const struct cost_model *m, int stage, double seen)
 {
     const struct cost_parts *const p = &m->parts;
     bool const clean = stage == m->shape.stages - 1;
     double const full = clean ? p->clean : p->noise,
                  alone = clean ? p->clean_alone : p->noise_alone;
+    double const each = m->shape.sight > 1 ? (full - alone) / (m->shape.sight - 1) : 0;
+    double const keys = seen < m->shape.sight ? seen : m->shape.sight;
 
-    if (seen >= m->shape.sight) return full;
-    return alone + (full - alone) * (seen - 1) / (m->shape.sight - 1);
+    return (struct pass){ .all = full - each * (m->shape.sight - keys), .attention = each * keys };
 }
 
-/* In the steady state. */
-static double pass(const struct cost_model *m, int stage)
+double reckon_computes(const struct reckon *k, int place, const double seen[RECKON_STAGES])
 {
-    return reckon_pass(m, stage, m->shape.sight);
+    double s = 0;
+
+    for (int i = 0; i < k->m->shape.stages; i++) {
+        bool const own = i >= k->split.first[place] && i < k->split.first[place + 1];
+        struct pass const p = pass_of(k->m, i, seen[i]);
+        if (seen[i] <= 0) continue;
+        if (k->m->shape.heads) s += p.attention / k->split.ranks + (own ? p.all - p.attention : 0);
+        else s += own ? p.all : 0;
+    }
+    return s;
 }
 
 /* Of all stages of a rank, in the steady state. */
 static double passes(const struct reckon *k, int place)
 {
-    int const first = k->split.first[place], end = k->split.first[place + 1];
+    double seen[RECKON_STAGES] = { 0 };
+
+    for (int i = 0; i < k->m->shape.stages; i++) seen[i] = k->m->shape.sight;
+    return reckon_computes(k, place, seen);
+}
+
+/* Of a line whose blocks stand alone, stage after stage: the slowest rank at each. */
+static double in_turn(const struct reckon *k)
+{
     double s = 0;
 
-    for (int i = first; i < end; i++) s += pass(k->m, i);
+    for (int i = 0; i < k->m->shape.stages; i++) {
+        double seen[RECKON_STAGES] = { 0 }, slowest = 0;
+        seen[i] = k->m->shape.sight;
+        for (int p = 0; p < k->split.ranks; p++)
+            slowest = most(slowest, reckon_computes(k, p, seen));
+        s += slowest;
+    }
     return s;
 }
 
@@ -32,16 +60,16 @@ static double passes(const struct reckon *k, int place)
 static double passes_of_first(const struct reckon *k, int place, int newest)
 {
     bool const one = k->m->shape.one_by_one;
-    double s = 0;
+    double seen[RECKON_STAGES] = { 0 };
 
-    for (int i = k->split.first[place]; i < k->split.first[place + 1]; i++)
-        if (i <= newest && (!one || i == newest)) s += reckon_pass(k->m, i, one ? 1 : newest + 1);
-    return s;
+    for (int i = 0; i <= newest; i++) seen[i] = one ? i == newest : newest + 1;
+    return reckon_computes(k, place, seen);
 }
 
-/* Of a layer into and out of a rank, from and to its own machine and others: blocks. */
+/* Into and out of a rank in a tick, from and to its own machine and others. */
 struct traffic {
-    int in[2], out[2];
+    double in[2], out[2]; /* bytes */
+    double tensors;       /* in and out */
 };
 enum { WITHIN, BETWEEN };
 
@@ -52,8 +80,11 @@ static struct traffic traffic_of(const struct reckon *k, const struct role_line 
 
     for (int p = 0; p < line->ranks; p++) {
         int const way = node[p] == node[place] ? WITHIN : BETWEEN;
-        t.in[way] += cost_link_blocks(&k->m->shape, &k->split, p, place);
-        t.out[way] += cost_link_blocks(&k->m->shape, &k->split, place, p);
+        struct cost_link const in = cost_link(&k->m->shape, &k->split, p, place);
+        struct cost_link const out = cost_link(&k->m->shape, &k->split, place, p);
+        t.in[way] += in.keys;
+        t.out[way] += out.keys;
+        t.tensors += in.tensors + out.tensors;
     }
     return t;
 }
@@ -61,9 +92,8 @@ static struct traffic traffic_of(const struct reckon *k, const struct role_line 
 /* Seconds that the links take. */
 static double wire(const struct cost_model *m, const struct traffic *t)
 {
-    double const block = m->shape.kv_bytes * m->shape.layers;
-    double const a = block * most(t->in[WITHIN], t->out[WITHIN]) / m->topo.within;
-    double const b = block * most(t->in[BETWEEN], t->out[BETWEEN]);
+    double const a = most(t->in[WITHIN], t->out[WITHIN]) / m->topo.within;
+    double const b = most(t->in[BETWEEN], t->out[BETWEEN]);
 
     return most(a, b > 0 ? b / m->topo.between : 0);
 }
@@ -79,18 +109,17 @@ struct reckon_exchange reckon_exchange(const struct reckon *k, const struct role
     const struct cost_model *const m = k->m;
     const struct cost_parts *const p = &m->parts;
     struct traffic const t = traffic_of(k, line, place);
-    double const block = m->shape.kv_bytes * m->shape.layers, links = wire(m, &t);
-    int const in = t.in[WITHIN] + t.in[BETWEEN], out = t.out[WITHIN] + t.out[BETWEEN];
+    double const in = t.in[WITHIN] + t.in[BETWEEN], out = t.out[WITHIN] + t.out[BETWEEN];
+    double const links = wire(m, &t), hidden = m->shape.heads ? 0 : p->hidden * passes(k, place);
+    int const rounds = m->shape.heads ? 2 : 1; /* there, and back */
     bool const measured = m->topo.kind == TOPO_CPU && p->byte > 0;
-    struct reckon_exchange x = {
-        .in = block * in, .out = block * out, .crossing = block * t.in[BETWEEN], .moving = links
-    };
+    struct reckon_exchange x = { .in = in, .out = out, .crossing = t.in[BETWEEN], .moving = links };
 
     if (line->ranks == 1) return x;
-    /* Keys and values are a tensor each; each end has half of the work. */
-    if (measured) x.moving = (in + out) * (2 * m->shape.layers * p->message + block * p->byte) / 2;
-    x.exposed = measured ? x.moving / p->threads : most(0, links - p->hidden * passes(k, place));
-    x.exposed += m->shape.layers * latency(m);
+    /* Each end has half of the work. */
+    if (measured) x.moving = (t.tensors * p->message + (in + out) * p->byte) / 2;
+    x.exposed = measured ? x.moving / p->threads : most(0, links - hidden);
+    x.exposed += rounds * m->shape.layers * latency(m);
     return x;
 }
 
@@ -106,22 +135,22 @@ static double line_tick(const struct reckon *k, const struct role_line *line,
 {
     const struct cost_model *const m = k->m;
     int const threads = m->parts.threads;
-    double slowest = 0, sum = 0, in_turn = 0;
+    double slowest = 0, exposed = 0, works_all = 0;
 
     for (int p = 0; p < line->ranks; p++) {
         struct reckon_exchange const x = reckon_exchange(k, line, p);
         double const computes = passes(k, p), works = computes + x.moving / threads;
         if (!m->shape.one_by_one) reckon_task(tasks, k->node[line->first + p], works, threads);
-        in_turn += works;
+        works_all += works;
         slowest = most(slowest, computes + x.exposed);
-        sum += computes + x.exposed;
+        exposed += x.exposed;
         out->exposed = most(out->exposed, x.exposed);
         out->receive = most(out->receive, x.in);
         out->send = most(out->send, x.out);
         out->crossing += x.crossing;
     }
-    if (m->shape.one_by_one) reckon_task(tasks, k->node[line->first], in_turn, threads);
-    return (m->shape.one_by_one ? sum : slowest) + reckon_moves(m, line);
+    if (m->shape.one_by_one) reckon_task(tasks, k->node[line->first], works_all, threads);
+    return (m->shape.one_by_one ? in_turn(k) + exposed : slowest) + reckon_moves(m, line);
 }
 
 static double chain_share(const struct cost_model *m, int ranks)

@@ -5,7 +5,8 @@
  * one block takes.
  *
  * A rank's tick is the passes of its stages, the part of the exchange that no
- * computing hides, and the hand-over; a line's tick is its slowest rank's. Blocks
+ * computing hides, and the hand-over; a line's tick is its slowest rank's. Where ranks
+ * share out heads, each has its part of all stages' attention, and nothing hides the exchange. Blocks
  * leave a line at the pace of the slowest of: its tick, its decoder, and on CPUs all
  * that threads of a machine do, which share its cores evenly. On CPUs who moves bytes does not
  * compute meanwhile, so where moving is measured, nothing hides it.
@@ -40,7 +41,9 @@ struct cost_shape {
     int stages, layers;          /* stages: W + 1 */
     bool one_by_one;             /* a block takes all its levels before the next enters */
     double sight;                /* blocks whose keys a pass has in the steady state */
-    double kv_bytes;             /* keys and values of a block in one layer */
+    double kv_bytes;             /* keys and values of a block in one layer, on their way */
+    int heads;                   /* that the ranks of a line share out; 0: each has its blocks */
+    double q_bytes;              /* queries, or attention's results, of a block in one layer */
     double latent_bytes;         /* of a block */
     double pictures;             /* of a block */
     int clips;                   /* lines beyond them stand idle; 0: there are always enough */

@@ -9,17 +9,18 @@
 #include "cluster/cost.h"
 #include "cluster/split.h"
 
-/* Blocks whose keys and values of a layer go from one rank to another: of all stages of
- * `from`, or where blocks go one by one, of the clean stage alone; none to a rank without
- * a noise stage, which attends to nobody's. */
-int cost_link_blocks(const struct cost_shape *s, const struct split *split, int from, int to);
-
+/* From one rank of a line to another: */
 struct cost_link {
-    double keys;    /* bytes of keys and values */
+    double keys;    /* bytes of keys and values; where heads are shared out also of queries and
+                       results */
+    double tensors; /* that these are */
     double latents; /* bytes handed over */
 };
 
-/* From one rank of a line to another. */
+/* Keys and values go from all stages of `from`, or where blocks go one by one, from the clean
+ * stage alone; none to a rank without a noise stage, which attends to nobody's. By heads
+ * queries, keys and values of all stages of `from` go, for the heads of `to`, and results for
+ * the stages of `to`. */
 struct cost_link cost_link(const struct cost_shape *s, const struct split *split, int from, int to);
 
 #endif /* COST_LINKS_H */

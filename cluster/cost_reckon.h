@@ -34,8 +34,10 @@ void reckon_share(struct reckon_tasks *t, int cores, double seconds[ROLES_RANKS]
 /* Decoding and encoding a block of each line that does[]. */
 void reckon_pictures(const struct reckon *k, struct reckon_tasks *t, const bool does[ROLES_RANKS]);
 
-/* Seconds of a stage's pass with the keys of `seen` blocks. */
-double reckon_pass(const struct cost_model *m, int stage, double seen);
+/* Seconds that a rank of a line computes in a tick. seen: of each stage the blocks whose keys
+ * its pass has; 0: nothing stands there. */
+enum { RECKON_STAGES = 64 };
+double reckon_computes(const struct reckon *k, int place, const double seen[RECKON_STAGES]);
 
 /* What goes into a rank of a line and out of it in a tick where every stage holds a block.
  * exposed: seconds it computes less; moving: seconds of its processors. */

@@ -80,17 +80,18 @@ static void pass_tick(struct run *n, int line, int64_t tick)
     const struct role_line *const roles = &n->k.r->line[line];
     struct line_run *const l = &n->line[line];
     int const threads = m->parts.threads;
+    double seen_at[RECKON_STAGES] = { 0 };
     int busy = 0;
 
-    for (int i = 0; i < m->shape.stages; i++) busy += at(n, l, tick, i) != NULL;
+    for (int i = 0; i < m->shape.stages; i++) {
+        const struct queued *const q = at(n, l, tick, i);
+        if (q) seen_at[i] = seen(&m->shape, q, i);
+        busy += q != NULL;
+    }
     double const part = (double)busy / m->shape.stages;
     for (int p = 0; p < roles->ranks; p++) {
         struct reckon_exchange const x = reckon_exchange(&n->k, roles, p);
-        double computes = 0;
-        for (int i = n->k.split.first[p]; i < n->k.split.first[p + 1]; i++) {
-            const struct queued *const q = at(n, l, tick, i);
-            if (q) computes += reckon_pass(m, i, seen(&m->shape, q, i));
-        }
+        double const computes = reckon_computes(&n->k, p, seen_at);
         reckon_task(&n->tasks, n->k.node[roles->first + p], computes + x.moving * part / threads,
                     threads);
         l->tick = most(l->tick, computes + x.exposed * part);

@@ -36,6 +36,7 @@ static status cast(struct roles *roles, int *node, const struct plan_query *q, i
 
     if (q->ranks < 1 || q->ranks > ROLES_RANKS)
         return fail(ST_ARG, "%d ranks; 1 to %d are allowed", q->ranks, ROLES_RANKS);
+    if (q->model->shape.heads) TRY(split_heads(q->model->shape.heads, ranks_per_line));
     if (!q->node) TRY(topo_nodes(&q->model->topo, q->ranks, node));
     for (int i = 0; q->node && i < q->ranks; i++) node[i] = q->node[i];
     TRY(roles_make(roles, &c));
@@ -245,13 +246,14 @@ static void add_pace(struct text *out, const struct plan *p, enum plan_goal goal
     else text_addf(out, "%.3g frames/s", p->cost.frames);
 }
 
-static double gib(uint64_t bytes) { return (double)bytes / (1 << 30); }
-
 static void add_need(struct text *out, const struct plan *p, const struct topo *t)
 {
     if (t->kind == TOPO_GPU)
-        text_addf(out, "%.1f GiB on a GPU of %.1f GiB", gib(p->rank_bytes), gib(t->memory));
-    else text_addf(out, "%.1f GiB on a machine of %.1f GiB", gib(p->node_bytes), gib(t->memory));
+        text_addf(out, "%.1f GiB on a GPU of %.1f GiB", text_gib(p->rank_bytes),
+                  text_gib(t->memory));
+    else
+        text_addf(out, "%.1f GiB on a machine of %.1f GiB", text_gib(p->node_bytes),
+                  text_gib(t->memory));
 }
 
 void planner_why(struct text *out, const struct planner *p, const struct plan_query *q)

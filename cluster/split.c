@@ -1,5 +1,7 @@
 #include "cluster/split.h"
 
+#include "base/text.h"
+
 status split_make(struct split *out, int stages, int ranks)
 {
     *out = (struct split){ .ranks = ranks, .stages = stages };
@@ -9,6 +11,21 @@ status split_make(struct split *out, int stages, int ranks)
     for (int r = 0; r < ranks; r++)
         out->first[r + 1] = out->first[r] + stages / ranks + (r < stages % ranks);
     return ST_OK;
+}
+
+status split_heads(int heads, int ranks)
+{
+    struct text fit = { 0 };
+
+    if (heads % ranks == 0) return ST_OK;
+    for (int i = 1; i <= heads && i <= SPLIT_RANKS; i++)
+        if (heads % i == 0) text_addf(&fit, i > 1 ? ", %d" : "%d", i);
+    status const st = fail(ST_ARG,
+                           "by heads %d ranks cannot share a line: the model has %d heads; "
+                           "%s ranks are allowed",
+                           ranks, heads, fit.s ? fit.s : "other");
+    text_free(&fit);
+    return st;
 }
 
 int split_owner(const struct split *s, int stage)

@@ -16,6 +16,9 @@ struct split {
 /* ST_ARG unless 1 <= ranks <= stages: a rank without a stage would be idle. */
 status split_make(struct split *out, int stages, int ranks) MUST_USE;
 
+/* ST_ARG unless a model's heads can be shared out to a line's ranks; says how many can. */
+status split_heads(int heads, int ranks) MUST_USE;
+
 int split_owner(const struct split *s, int stage);
 
 #endif /* SPLIT_H */

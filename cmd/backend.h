@@ -12,7 +12,7 @@
 
 /* As the options give them; NULL where they do not. */
 struct backend_wish {
-    const char *name, *kernels, *determinism;
+    const char *name, *kernels, *determinism, *wire, *exchange;
 };
 
 /* Rows of an option table; w is a struct backend_wish. */
@@ -31,6 +31,20 @@ struct backend_wish {
               "a rank's blocks one by one, the same bits for any ranks, or in one batch; else "    \
               "batch on cuda, strict elsewhere",                                                   \
           .choices = "strict|batch" },                                                             \
+        { "wire",                                                                                  \
+          OPT_CHOICE,                                                                              \
+          &(w).wire,                                                                               \
+          .value = "TYPE",                                                                         \
+          .help = "of keys and values from rank to rank: as computed with, or 8 bits, which "      \
+                  "changes the clip; else act",                                                    \
+          .choices = "act|fp8" },                                                                  \
+        { "exchange",                                                                              \
+          OPT_CHOICE,                                                                              \
+          &(w).exchange,                                                                           \
+          .value = "WAY",                                                                          \
+          .help = "of ranks that share a line: each attends for its blocks, or for all with its "  \
+                  "share of the heads, on links slower than NVLink; else blocks",                  \
+          .choices = "blocks|heads" },                                                             \
     {                                                                                              \
         "kernels", OPT_CHOICE, &(w).kernels,                                                       \
             .value = "LEVEL",                                                                      \
@@ -38,12 +52,12 @@ struct backend_wish {
             .choices = BACKEND_LEVELS                                                              \
     }
 
-enum { BACKEND_DEVICE = 256 };
+enum { BACKEND_DEVICE = 256 }; /* bytes of a name */
 struct backend {
     const struct kern_backend *kern;
-    enum line_determinism determinism;
+    struct line_mode mode;
     int devices; /* cards of this machine that ranks compute on; 0: the processor does */
-    char device[BACKEND_DEVICE]; /* name of the first, or of the processor */
+    char device_name[BACKEND_DEVICE]; /* of the first, or of the processor */
 };
 
 /* ST_ARG if this build has no such backend, or --kernels is asked of another one than cuda;
@@ -51,12 +65,9 @@ struct backend {
 status backend_choose(struct backend *out, const struct backend_wish *w) MUST_USE;
 
 /* The same, of machines that are not here: whether it can compute here does not matter.
- * `cards`: of machines with cards, which compute by cuda unless another is asked for.
- * Devices are left out. */
+ * `cards`: of machines with cards, which compute by cuda; ST_ARG if another is asked for, or
+ * cuda without them. Devices are left out. */
 status backend_plan(struct backend *out, const struct backend_wish *w, bool cards) MUST_USE;
-
-/* Any level of it: its memory is a card's. */
-bool backend_is_cuda(const struct kern_backend *b);
 
 /* One line on stderr, at the start of a command: "backend: cuda-2, batch, on NVIDIA H100". */
 void backend_print(const struct backend *b);

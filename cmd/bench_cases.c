@@ -6,83 +6,63 @@
 
 const char bench_size_names[] = "tiny|small|middle|full";
 
+/* What two sizes have in common. */
+#define TEXT_XXL                                                                                   \
+    .text_rows = 512, .text_dim = 4096, .text_heads = 64, .text_ffn = 10240, .words = 128
+#define DIT_1_3B        .dim = 1536, .heads = 12, .ffn = 8960, .blocks = 7
+#define HALF_RESOLUTION .latent_h = 30, .latent_w = 52, .roof = { 2048, 1024, 2048 }
+
 static const struct bench_size sizes[] = {
-    {
-        .name = "tiny",
-        .dim = 128,
-        .heads = 2,
-        .ffn = 256,
-        .rows = 2,
-        .cols = 4,
-        .blocks = 3,
-        .text_rows = 8,
-        .text_dim = 64,
-        .text_heads = 4,
-        .text_ffn = 128,
-        .words = 8,
-        .h = 4,
-        .w = 6,
-        .roof = { 64, 64, 64 },
-        .latent_h = 4,
-        .latent_w = 8,
-    },
-    {
-        .name = "small",
-        .dim = 512,
-        .heads = 8,
-        .ffn = 2048,
-        .rows = 12,
-        .cols = 20,
-        .blocks = 7,
-        .text_rows = 512,
-        .text_dim = 1024,
-        .text_heads = 16,
-        .text_ffn = 2816,
-        .words = 48,
-        .h = 24,
-        .w = 40,
-        .roof = { 2048, 1024, 2048 },
-        .latent_h = 30,
-        .latent_w = 52,
-    },
-    {
-        .name = "middle",
-        .dim = 1536,
-        .heads = 12,
-        .ffn = 8960,
-        .rows = 20,
-        .cols = 26,
-        .blocks = 7,
-        .text_rows = 512,
-        .text_dim = 4096,
-        .text_heads = 64,
-        .text_ffn = 10240,
-        .words = 128,
-        .h = 40,
-        .w = 52,
-        .roof = { 2048, 1024, 2048 },
-        .latent_h = 30,
-        .latent_w = 52,
-    },
-    {
-        .name = "full", /* 1.3B at 832x480 */
-        .dim = 1536,
-        .heads = 12,
-        .ffn = 8960,
-        .rows = 30,
-        .cols = 52,
-        .blocks = 7,
-        .text_rows = 512,
-        .text_dim = 4096,
-        .text_heads = 64,
-        .text_ffn = 10240,
-        .words = 128,
-        .h = 60,
-        .w = 104,
-        .roof = { 8192, 8192, 8192 },
-        .latent_h = 60,
-        .latent_w = 104,
-    },
+    { .name = "tiny",
+      .dim = 128,
+      .heads = 2,
+      .ffn = 256,
+      .blocks = 3,
+      .rows = 2,
+      .cols = 4,
+      .h = 4,
+      .w = 6,
+      .text_rows = 8,
+      .text_dim = 64,
+      .text_heads = 4,
+      .text_ffn = 128,
+      .words = 8,
+      .latent_h = 4,
+      .latent_w = 8,
+      .roof = { 64, 64, 64 } },
+    { .name = "small",
+      .dim = 512,
+      .heads = 8,
+      .ffn = 2048,
+      .blocks = 7,
+      .rows = 12,
+      .cols = 20,
+      .h = 24,
+      .w = 40,
+      .text_rows = 512,
+      .text_dim = 1024,
+      .text_heads = 16,
+      .text_ffn = 2816,
+      .words = 48,
+      HALF_RESOLUTION },
+    { .name = "middle",
+      DIT_1_3B,
+      TEXT_XXL,
+      HALF_RESOLUTION,
+      .rows = 20,
+      .cols = 26,
+      .h = 40,
+      .w = 52 },
+    { .name = "full", /* 1.3B at 832x480 */
+      DIT_1_3B,
+      TEXT_XXL,
+      .rows = 30,
+      .cols = 52,
+      .h = 60,
+      .w = 104,
+      .latent_h = 60,
+      .latent_w = 104,
+      .roof = { 8192, 8192, 8192 } },
 };
 
 const struct bench_size *bench_size_find(const char *name)
@@ -154,6 +134,13 @@ static struct tensor *normed(struct program *p, const struct tensor *x)
     program_rmsnorm(
         p, &(struct kern_rmsnorm){ .x = x, .weight = F32(x->dim[1]), .out = out, .eps = 1e-6f });
     return out;
+}
+
+static void feed_forward(struct program *p, const struct bench_size *s, struct tensor *x)
+{
+    add_linear(p, KERN_LINEAR_COARSE,
+               linear(p, KERN_LINEAR_COARSE, modulated(p, x, FRAMES), s->ffn, KERN_ACT_GELU_TANH),
+               x, FRAMES);
 }
 
 static void turn(struct program *p, const struct bench_size *s, struct tensor *x)
@@ -286,10 +273,7 @@ static void dit_output(struct program *p, const struct bench_size *s)
 
 static void dit_ffn(struct program *p, const struct bench_size *s)
 {
-    struct tensor *const x = F32(tokens(s), s->dim);
-    add_linear(p, KERN_LINEAR_COARSE,
-               linear(p, KERN_LINEAR_COARSE, modulated(p, x, FRAMES), s->ffn, KERN_ACT_GELU_TANH),
-               x, FRAMES);
+    feed_forward(p, s, F32(tokens(s), s->dim));
 }
 
 static void dit_layer(struct program *p, const struct bench_size *s)
@@ -303,9 +287,7 @@ static void dit_layer(struct program *p, const struct bench_size *s)
     turn(p, s, q);
     turn(p, s, k);
     add_linear(p, KERN_LINEAR_COARSE, attend(p, q, s->heads, s->blocks, tokens(s)), x, FRAMES);
-    add_linear(p, KERN_LINEAR_COARSE,
-               linear(p, KERN_LINEAR_COARSE, modulated(p, x, FRAMES), s->ffn, KERN_ACT_GELU_TANH),
-               x, FRAMES);
+    feed_forward(p, s, x);
 }
 
 static void vae_conv_deep(struct program *p, const struct bench_size *s)

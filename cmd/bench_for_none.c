@@ -1,4 +1,4 @@
-/* bench_for_none.c - in place of bench_for.c in a build without jobs. */
+/* bench_for_none.c - in place of bench_for.c in a build with MEDIA=0. */
 #include "cmd/bench_for.h"
 
 status bench_for(const struct bench_for *r)

@@ -89,13 +89,20 @@ static status time_pictures(struct cost_parts *out, const struct bench_subject *
     return ST_OK;
 }
 
+/* The model takes it from there, whichever way the exchange goes. */
+static struct line_mode by_blocks(struct line_mode m)
+{
+    m.exchange = LINE_BLOCKS;
+    return m;
+}
+
 status bench_job(struct cost_parts *out, const struct job_model *m, const struct backend *backend,
                  int threads, struct comm *world)
 {
     struct dit_config const dit = job_model_dit(m);
     struct bench_subject b = { .model = m,
                                .backend = backend->kern,
-                               .determinism = backend->determinism,
+                               .mode = by_blocks(backend->mode),
                                .threads = threads,
                                .device = world_device(world, backend->devices),
                                .clock = backend->devices ? clock_seconds : clock_thread_seconds,

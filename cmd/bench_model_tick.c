@@ -36,24 +36,12 @@ static status noise(void *arg, int clip, int64_t block, int level, float *out)
     return ST_OK;
 }
 
-static int64_t context_id(void *arg, int clip, int64_t block)
-{
-    (void)arg, (void)clip, (void)block;
-    return 0;
-}
-
 static status context(void *arg, int clip, int64_t block, float *embeds)
 {
     const struct dit_shape *const s = &((const struct ticks *)arg)->shape;
 
     (void)clip, (void)block;
     noise_fill(embeds, (int64_t)s->text_len * s->text_dim, 2, 0, 0);
-    return ST_OK;
-}
-
-static status finished(void *arg, int clip, int64_t block, const float *x0)
-{
-    (void)arg, (void)clip, (void)block, (void)x0;
     return ST_OK;
 }
 
@@ -72,8 +60,9 @@ static status open_model(struct ticks *t)
     TRY_OUT(dit_shape_read(&t->shape, config));
     dit.shape = t->shape;
     TRY_OUT(t->c->backend->kern->open(
-        &t->ctx, &(struct kern_config){ .threads = t->c->threads,
-                                        .strict = t->c->backend->determinism == LINE_STRICT }));
+        &t->ctx,
+        &(struct kern_config){ .threads = t->c->threads,
+                               .strict = t->c->backend->mode.determinism == LINE_STRICT }));
     TRY_OUT(dit_open(&t->model, &dit, t->ctx));
 out:
     free(weights);
@@ -88,7 +77,7 @@ static status open_line(struct ticks *t, int ranks)
     struct line_config line = { .model = t->model,
                                 .schedule = &t->schedule,
                                 .policy = t->policy,
-                                .determinism = t->c->backend->determinism,
+                                .mode = t->c->backend->mode,
                                 .latent_h = t->c->latent_h,
                                 .latent_w = t->c->latent_w,
                                 .contexts = 1,
@@ -119,9 +108,7 @@ static status open_ticks(struct ticks *t, const struct bench_model_config *c, in
     *t = (struct ticks){
         .c = c, .policy = { WINDOW_ROLLING, COUNT_OF(steps), BENCH_FRAMES, 21, BENCH_FRAMES }
     };
-    t->io = (struct line_io){
-        .arg = t, .noise = noise, .context_id = context_id, .context = context, .finished = finished
-    };
+    t->io = bench_silent_io((struct line_io){ .arg = t, .noise = noise, .context = context });
     int const filled = t->policy.levels + t->policy.attention_frames / BENCH_FRAMES;
     TRY(schedule_make(&t->schedule, steps, COUNT_OF(steps), true, 5));
     TRY(open_model(t));

@@ -10,7 +10,7 @@ enum { BENCH_RUNS = 5 };
 struct bench_subject {
     const struct job_model *model;
     const struct kern_backend *backend;
-    enum line_determinism determinism;
+    struct line_mode mode;
     const struct dit *dit; /* loaded; NULL for the text */
     int threads, device;   /* see kern_config */
     double (*clock)(void); /* seconds that count */

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- a line that asks for nothing ------------------------------------------------- */
+/* ---- what the line asks for -------------------------------------------------------- */
 
 static status noise(void *arg, int clip, int64_t block, int level, float *out)
 {
@@ -18,24 +18,12 @@ static status noise(void *arg, int clip, int64_t block, int level, float *out)
     return ST_OK;
 }
 
-static int64_t context_id(void *arg, int clip, int64_t block)
-{
-    (void)arg, (void)clip, (void)block;
-    return 0;
-}
-
 static status context(void *arg, int clip, int64_t block, float *embeds)
 {
     const struct dit_shape *const s = &((const struct job_model *)arg)->shape;
 
     (void)clip, (void)block;
     memset(embeds, 0, (size_t)s->text_len * (size_t)s->text_dim * sizeof *embeds);
-    return ST_OK;
-}
-
-static status finished(void *arg, int clip, int64_t block, const float *x0)
-{
-    (void)arg, (void)clip, (void)block, (void)x0;
     return ST_OK;
 }
 
@@ -60,11 +48,8 @@ static status time_ticks(struct line *line, const struct bench_subject *b, struc
                          int stage, double seconds[2])
 {
     const struct job_model *const m = b->model;
-    struct line_io const io = { .arg = (void *)(uintptr_t)m,
-                                .noise = noise,
-                                .context_id = context_id,
-                                .context = context,
-                                .finished = finished };
+    struct line_io const io = bench_silent_io(
+        (struct line_io){ .arg = (void *)(uintptr_t)m, .noise = noise, .context = context });
     double run[2][BENCH_RUNS];
     int runs[2] = { 0, 0 };
     struct timeline t;
@@ -99,7 +84,7 @@ static status time_stage(const struct bench_subject *b, int stage, double second
     struct line_config c = { .model = b->dit,
                              .schedule = &m->schedule,
                              .policy = m->policy,
-                             .determinism = b->determinism,
+                             .mode = b->mode,
                              .latent_h = m->latent_h,
                              .latent_w = m->latent_w,
                              .contexts = 1,
@@ -107,9 +92,10 @@ static status time_stage(const struct bench_subject *b, int stage, double second
     struct line *line = NULL;
     status st = ST_OK;
 
-    TRY(b->backend->open(&c.ctx, &(struct kern_config){ .threads = b->threads,
-                                                        .device = b->device,
-                                                        .strict = b->determinism == LINE_STRICT }));
+    TRY(b->backend->open(&c.ctx,
+                         &(struct kern_config){ .threads = b->threads,
+                                                .device = b->device,
+                                                .strict = b->mode.determinism == LINE_STRICT }));
     TRY_OUT(split_make(&c.split, stages, stages));
     TRY_OUT(line_open(&line, &c));
     TRY_OUT(time_ticks(line, b, c.ctx, stage, seconds));

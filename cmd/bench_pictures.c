@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "cmd/bench_parts.h"
+#include "cmd/job_formats.h"
 #include "pipeline/noise.h"
 #include "pipeline/vae.h"
 #include "pipeline/video.h"
@@ -10,11 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A block's latent and its pictures. */
+/* A block's latent and its pictures, as the job's files want them. */
 struct block {
-    float *latent, *rgb;
-    int frames, pictures;
-    size_t picture; /* numbers */
+    float *latent;
+    int frames;
+    struct pixels_layout layout;
+    struct vae_out out;
 };
 
 static status block_open(struct block *k, const struct job_model *m)
@@ -22,10 +24,11 @@ static status block_open(struct block *k, const struct job_model *m)
     size_t const pixels = (size_t)(m->latent_h * m->latent_w);
     int const frames = m->policy.frames_per_block;
 
-    *k = (struct block){ .frames = frames, .picture = pixels * VAE_SCALE * VAE_SCALE * 3 };
+    *k = (struct block){ .frames = frames, .out.formats = job_formats_set(m->job) };
+    k->layout = pixels_layout(m->width, m->height, k->out.formats);
     k->latent = malloc((size_t)frames * VAE_CHANNELS * pixels * sizeof *k->latent);
-    k->rgb = malloc((size_t)(frames * VAE_PICTURES) * k->picture * sizeof *k->rgb);
-    if (!k->latent || !k->rgb) return fail(ST_NOMEM, "bench: a block of pictures");
+    k->out.bytes = malloc((size_t)(frames * VAE_PICTURES * k->layout.bytes));
+    if (!k->latent || !k->out.bytes) return fail(ST_NOMEM, "bench: a block of pictures");
     noise_fill(k->latent, (int64_t)frames * VAE_CHANNELS * (int64_t)pixels, 3, 0, 0);
     return ST_OK;
 }
@@ -33,7 +36,7 @@ static status block_open(struct block *k, const struct job_model *m)
 static void block_close(struct block *k)
 {
     free(k->latent);
-    free(k->rgb);
+    free(k->out.bytes);
 }
 
 static status open_vae(struct vae **out, const struct bench_subject *b)
@@ -44,7 +47,8 @@ static status open_vae(struct vae **out, const struct bench_subject *b)
                                                .precision = b->model->act,
                                                .latent_h = b->model->latent_h,
                                                .latent_w = b->model->latent_w,
-                                               .path = b->model->card.vae });
+                                               .path = b->model->card.vae,
+                                               .picture_bytes = b->model->picture_bytes });
 }
 
 status bench_decode(const struct bench_subject *b, double seconds[2])
@@ -56,10 +60,10 @@ status bench_decode(const struct bench_subject *b, double seconds[2])
 
     TRY_OUT(st);
     TRY_OUT(open_vae(&vae, b));
-    TRY_OUT(vae_decode(vae, k.latent, k.frames, k.rgb, &k.pictures)); /* a clip's first */
+    TRY_OUT(vae_decode_latents(vae, k.latent, k.frames, &k.out)); /* a clip's first */
     for (int i = 0; i < BENCH_RUNS; i++) {
         double const begin = b->clock();
-        TRY_OUT(vae_decode(vae, k.latent, k.frames, k.rgb, &k.pictures));
+        TRY_OUT(vae_decode_latents(vae, k.latent, k.frames, &k.out));
         run[i] = b->clock() - begin;
     }
     *seconds = bench_median(run, BENCH_RUNS);
@@ -71,7 +75,12 @@ out:
 
 static status push_block(struct video *v, const struct block *k)
 {
-    for (int i = 0; i < k->pictures; i++) TRY(video_push(v, k->rgb + (size_t)i * k->picture));
+    const int64_t *const at = k->layout.plane[video_facts(v)->choice.pix];
+
+    for (int i = 0; i < k->out.pictures; i++) {
+        const unsigned char *const p = k->out.bytes + i * k->layout.bytes;
+        TRY(video_push(v, (const unsigned char *[]){ p + at[0], p + at[1], p + at[2] }));
+    }
     return ST_OK;
 }
 
@@ -122,7 +131,7 @@ status bench_encode(const struct bench_subject *b, double *seconds)
         return st;
     }
     TRY_OUT(open_vae(&vae, b));
-    for (int i = 0; i < 2; i++) TRY_OUT(vae_decode(vae, k.latent, k.frames, k.rgb, &k.pictures));
+    for (int i = 0; i < 2; i++) TRY_OUT(vae_decode_latents(vae, k.latent, k.frames, &k.out));
     vae_close(&vae);
     for (int i = 0; i < job->output.formats; i++)
         TRY_OUT(time_format(b, &job->output.format[i], dir, &k, seconds));

@@ -143,7 +143,7 @@ static status swap(struct comm *world, struct swap *w)
 
 status bench_link(struct cost_parts *out, const struct job_model *m, struct comm *world)
 {
-    struct cost_facts const facts = job_model_facts(m);
+    struct cost_facts const facts = job_model_facts(m, (struct line_mode){ .wire = LINE_ACT });
     struct cost_shape shape;
     struct swap small = { .bytes = SMALL }, large = { 0 };
 

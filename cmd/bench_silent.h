@@ -1,10 +1,15 @@
-/* bench_silent.h - the other ranks of a line, who say nothing and take everything: to time
- * one rank's work without the exchange. Private to cmd/bench_*.c. */
+/* bench_silent.h - a line by itself, to time one rank's work without the exchange and without
+ * what becomes of it. Private to cmd/bench_*.c. */
 #ifndef BENCH_SILENT_H
 #define BENCH_SILENT_H
 
 #include "comm/comm.h"
+#include "pipeline/line.h"
 
-extern const struct comm_ops bench_silent; /* start, finish and agree alone */
+/* The other ranks, who say nothing and take everything: start, finish and agree alone. */
+extern const struct comm_ops bench_silent;
+
+/* With noise and context of its own: one prompt, and nobody who wants the blocks. */
+struct line_io bench_silent_io(struct line_io own);
 
 #endif /* BENCH_SILENT_H */

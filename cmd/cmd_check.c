@@ -80,7 +80,7 @@ static status check_job(struct check *k, struct job *job)
 
     TRY_OUT(clip_card(&card, job));
     if (!k->no_files) {
-        TRY_OUT(card_check_files(&card));
+        TRY_OUT(card_check_files(&card, NULL));
         TRY_OUT(card_fingerprint(&card, id));
     }
     TRY_OUT(clip_expand(&clips, job, &card,

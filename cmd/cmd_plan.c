@@ -5,6 +5,7 @@
 #include "cmd/cmd.h"
 #include "cmd/opts.h"
 #include "cmd/plan.h"
+#include "kernels/kern_device.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,11 +19,32 @@ struct plan_options {
     bool cross_nodes, json;
 };
 
+static status topo_of_cards(struct topo *out)
+{
+    struct kern_device card;
+    char text[64];
+
+    if (kern_device_absent())
+        return fail(ST_ARG, "--backend cuda: %s; --topo \"gpu:N\" plans for machines with GPUs",
+                    kern_device_absent());
+    TRY(kern_device_about(&card, 0));
+    snprintf(text, sizeof text, "gpu:%d mem:%lluMiB", kern_device_count(),
+             (unsigned long long)(card.memory >> 20));
+    return topo_from_string(out, text);
+}
+
+/* This machine's cards, unless there are none or the processor was asked for. */
+static bool on_cards(const struct backend_wish *w)
+{
+    return w->name ? !strcmp(w->name, "cuda") : w->kernels || !kern_device_absent();
+}
+
 static status read_topo(struct plan_view *v, const struct plan_options *o)
 {
     struct topo *const t = &v->cost.topo;
 
     if (o->topo) TRY(topo_from_string(t, o->topo));
+    else if (on_cards(&o->backend)) TRY(topo_of_cards(t));
     else topo_of_machine(t);
     v->query.ranks = o->ranks ? o->ranks : topo_ranks(t);
     return ST_OK;
@@ -91,9 +113,9 @@ static status make_plan(struct plan_view *v, const struct plan_options *o, char 
     TRY(read_topo(v, o));
     TRY(job_model_open(&v->model, jobs, count, precision));
     TRY(backend_plan(&backend, &o->backend, v->cost.topo.kind == TOPO_GPU));
-    TRY(plan_bytes_open(&v->bytes, &v->model, backend.kern, backend.determinism));
+    TRY(plan_bytes_open(&v->bytes, &v->model, backend.kern, backend.mode));
     v->bytes.cards = v->cost.topo.kind == TOPO_GPU;
-    struct cost_facts const facts = job_model_facts(&v->model);
+    struct cost_facts const facts = job_model_facts(&v->model, backend.mode);
     TRY(cost_facts_shape(&v->cost.shape, &facts));
     v->cost.shape.clips = v->model.clips;
     v->cost.shape.blocks = v->model.clip_blocks;
@@ -183,8 +205,8 @@ status cmd_plan(int argc, char **argv)
         { "precision", OPT_CHOICE, &p.precision, .value = "TYPE",
           .help = "of weights and activations", .choices = "job|f32|bf16" },
         { "try", OPT_INT, &p.rank_to_try, .value = "RANK",
-          .help = "load and open what this rank would hold, and compare; not on cards; -1: none",
-          .min = -1, .max = ROLES_RANKS - 1 },
+          .help = "load and open what this rank would hold, here, and compare; -1: none", .min = -1,
+          .max = ROLES_RANKS - 1 },
         { "json", OPT_FLAG, &p.json, .help = "print the plan as JSON" },
     };
     struct opts const o = {

@@ -245,47 +245,49 @@ static char *default_cache(void)
     return home && home[0] == '/' ? text_format("%s/.cache/rollmill/prompts", home) : NULL;
 }
 
-status cmd_render(int argc, char **argv)
+/* The options as they are written. */
+struct wishes {
+    struct backend_wish backend;
+    const char *precision, *aim, *cache, *trace, *report;
+    int ranks, per_line, decode, threads, deadline, stall;
+    bool no_cache, cross_nodes;
+};
+
+/* *help: printed, and nothing more to do; else the jobs are argv[1] to argv[*argc - 1]. */
+static status parse(struct wishes *w, int *argc, char **argv, bool *help)
 {
-    char *const home_cache = default_cache();
-    const char *precision = "job", *cache = home_cache;
-    struct backend_wish wish = { 0 };
-    struct backend backend;
-    const char *trace = NULL, *report = NULL, *aim = "throughput";
-    int ranks = 1, per_line = 0, decode = -1, threads = 0, deadline = 3600, stall = 120;
-    bool no_cache = false, cross_nodes = false;
     struct opt const table[] = {
-        BACKEND_OPTIONS(wish),
-        { "precision", OPT_CHOICE, &precision, .value = "TYPE",
+        BACKEND_OPTIONS(w->backend),
+        { "precision", OPT_CHOICE, &w->precision, .value = "TYPE",
           .help = "of weights and activations", .choices = "job|f32|bf16" },
-        { "ranks", OPT_INT, &ranks, .value = "N",
+        { "ranks", OPT_INT, &w->ranks, .value = "N",
           .help = "ranks, as threads of this process; under mpirun leave it out", .min = 1,
           .max = 256 },
-        { "ranks-per-line", OPT_INT, &per_line, .value = "R",
+        { "ranks-per-line", OPT_INT, &w->per_line, .value = "R",
           .help = "ranks that share out one line's stages; 0: the planner's choice", .min = 0,
           .max = SCHEDULE_LEVELS + 1 },
-        { "decode-ranks", OPT_INT, &decode, .value = "D",
+        { "decode-ranks", OPT_INT, &w->decode, .value = "D",
           .help = "ranks that decode; 0: beside the lines; -1: the planner's choice", .min = -1,
           .max = 255 },
-        { "for", OPT_CHOICE, &aim, .value = "GOAL", .help = "what the planner chooses by",
+        { "for", OPT_CHOICE, &w->aim, .value = "GOAL", .help = "what the planner chooses by",
           .choices = "throughput|latency" },
-        { "cross-nodes", OPT_FLAG, &cross_nodes, .help = "a line may span machines" },
-        { "threads", OPT_INT, &threads, .value = "N",
+        { "cross-nodes", OPT_FLAG, &w->cross_nodes, .help = "a line may span machines" },
+        { "threads", OPT_INT, &w->threads, .value = "N",
           .help = "threads that compute, of one process; 0: its share of the machine", .min = 0,
           .max = 4096 },
-        { "deadline", OPT_INT, &deadline, .value = "S",
+        { "deadline", OPT_INT, &w->deadline, .value = "S",
           .help = "longest wait for a rank that lives, first tick, encoding of a block", .min = 1,
           .max = 86400 },
-        { "stall", OPT_INT, &stall, .value = "S",
+        { "stall", OPT_INT, &w->stall, .value = "S",
           .help = "longest silence of a rank, and later tick unless 16 usual ones take longer",
           .min = 1, .max = 86400 },
-        { "trace", OPT_TEXT, &trace, .value = "FILE",
+        { "trace", OPT_TEXT, &w->trace, .value = "FILE",
           .help = "write a timeline for Perfetto or chrome://tracing" },
-        { "report", OPT_TEXT, &report, .value = "FILE",
+        { "report", OPT_TEXT, &w->report, .value = "FILE",
           .help = "write the table at the end as JSON" },
-        { "prompt-cache", OPT_TEXT, &cache, .value = "DIR",
+        { "prompt-cache", OPT_TEXT, &w->cache, .value = "DIR",
           .help = "where prompt embeddings are kept" },
-        { "no-prompt-cache", OPT_FLAG, &no_cache, .help = "embed every prompt anew" },
+        { "no-prompt-cache", OPT_FLAG, &w->no_cache, .help = "embed every prompt anew" },
     };
     struct opts const o = {
         .usage = "render JOB.yaml... [options]",
@@ -294,44 +296,61 @@ status cmd_render(int argc, char **argv)
         .table = table,
         .count = COUNT_OF(table),
     };
-    status st = ST_OK;
-    bool help;
 
-    TRY_OUT(opts_parse(&o, &argc, argv, &help));
-    if (help) goto out;
-    if (argc < 2) {
-        st = fail(ST_ARG, "render needs at least one JOB.yaml; see --help");
-        goto out;
-    }
-    if (trace && report && !strcmp(trace, report) && strncmp(trace, "/dev/", 5) != 0) {
-        st = fail(ST_ARG, "--trace and --report name one file: %s", trace);
-        goto out;
-    }
+    TRY(opts_parse(&o, argc, argv, help));
+    if (*help) return ST_OK;
+    if (*argc < 2) return fail(ST_ARG, "render needs at least one JOB.yaml; see --help");
+    if (w->trace && w->report && !strcmp(w->trace, w->report) && strncmp(w->trace, "/dev/", 5) != 0)
+        return fail(ST_ARG, "--trace and --report name one file: %s", w->trace);
     opts_print(&o);
-    TRY_OUT(backend_choose(&backend, &wish));
-    backend_print(&backend);
+    return ST_OK;
+}
 
-    struct render_options const options = {
-        .backend = backend.kern,
-        .determinism = backend.determinism,
-        .device = backend.device,
-        .devices = backend.devices,
-        .precision = strcmp(precision, "job") ? precision : NULL,
-        .threads = threads,
-        .ranks_per_line = per_line,
-        .decode_ranks = decode,
-        .for_latency = !strcmp(aim, "latency"),
-        .cross_nodes = cross_nodes,
-        .deadline_s = deadline,
-        .stall_s = stall < deadline ? stall : deadline,
-        .prompt_cache = no_cache ? NULL : cache,
-        .trace = trace,
-        .report = report,
+static struct render_options options_of(const struct wishes *w, const struct backend *b)
+{
+    return (struct render_options){
+        .backend = b->kern,
+        .mode = b->mode,
+        .device_name = b->device_name,
+        .devices = b->devices,
+        .precision = strcmp(w->precision, "job") ? w->precision : NULL,
+        .threads = w->threads,
+        .ranks_per_line = w->per_line,
+        .decode_ranks = w->decode,
+        .for_latency = !strcmp(w->aim, "latency"),
+        .cross_nodes = w->cross_nodes,
+        .deadline_s = w->deadline,
+        .stall_s = w->stall < w->deadline ? w->stall : w->deadline,
+        .prompt_cache = w->no_cache ? NULL : w->cache,
+        .trace = w->trace,
+        .report = w->report,
         .stop = stopped,
         .stop_asked = asked,
     };
-    struct world_options const world = { .ranks = ranks,
-                                         .deadline_s = deadline,
+}
+
+status cmd_render(int argc, char **argv)
+{
+    char *const home_cache = default_cache();
+    struct wishes w = { .precision = "job",
+                        .aim = "throughput",
+                        .cache = home_cache,
+                        .ranks = 1,
+                        .decode = -1,
+                        .deadline = 3600,
+                        .stall = 120 };
+    struct backend backend;
+    status st = ST_OK;
+    bool help;
+
+    TRY_OUT(parse(&w, &argc, argv, &help));
+    if (help) goto out;
+    TRY_OUT(backend_choose(&backend, &w.backend));
+    backend_print(&backend);
+
+    struct render_options const options = options_of(&w, &backend);
+    struct world_options const world = { .ranks = w.ranks,
+                                         .deadline_s = w.deadline,
                                          .devices = backend.devices };
     TRY_OUT(render(argv + 1, argc - 1, &world, &options));
 out:

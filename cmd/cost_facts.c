@@ -31,6 +31,17 @@ static status share_decoder(double slowest[ROLES_CHAIN], const struct vae_size *
 }
 _Static_assert((int)ROLES_CHAIN <= (int)VAE_PARTS_MAX, "a chain has as many parts");
 
+/* A token's queries; and its keys or values, as they go from rank to rank. */
+static double row_bytes(const struct cost_facts *f)
+{
+    return (double)f->shape->dim * (double)dtype_size(f->act);
+}
+
+static double wire_bytes(const struct cost_facts *f)
+{
+    return f->mode.wire == LINE_FP8 ? f->shape->dim + (double)sizeof(float) : row_bytes(f);
+}
+
 status cost_facts_shape(struct cost_shape *out, const struct cost_facts *f)
 {
     int const frames = f->policy->frames_per_block;
@@ -41,7 +52,9 @@ status cost_facts_shape(struct cost_shape *out, const struct cost_facts *f)
         .layers = f->shape->layers,
         .one_by_one = f->policy->kind == WINDOW_BLOCK,
         .sight = (double)f->policy->attention_frames / frames,
-        .kv_bytes = 2 * tokens_of(f, frames) * f->shape->dim * (double)dtype_size(f->act),
+        .kv_bytes = 2 * tokens_of(f, frames) * wire_bytes(f),
+        .heads = f->mode.exchange == LINE_HEADS ? f->shape->heads : 0,
+        .q_bytes = tokens_of(f, frames) * row_bytes(f),
         .latent_bytes = (double)frames * f->shape->channels * (double)(f->latent_h * f->latent_w) *
                         sizeof(float),
         .pictures = (double)frames * VAE_PICTURES,

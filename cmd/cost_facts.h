@@ -3,14 +3,14 @@
 #define COST_FACTS_H
 
 #include "cluster/cost.h"
-#include "pipeline/dit.h"
-#include "pipeline/keys.h"
+#include "pipeline/line.h"
 
 /* Borrowed. */
 struct cost_facts {
     const struct dit_shape *shape;
     const struct key_policy *policy;
     enum dtype act;
+    struct line_mode mode;
     int64_t latent_h, latent_w;
     int64_t vae_base; /* see vae.h */
 };

@@ -1,9 +1,8 @@
 /* doctor_card.c - CUDA: whether it was built in, the libraries, the cards. */
+#include "base/text.h"
 #include "cmd/doctor.h"
 #include "comm/comm.h"
 #include "kernels/kern_device.h"
-
-static double gib(uint64_t bytes) { return (double)bytes / (1 << 30); }
 
 void doctor_card(struct doctor *d)
 {
@@ -28,7 +27,7 @@ void doctor_card(struct doctor *d)
         bool const old = card.major < 8;
         doctor_say(d, old ? DOCTOR_WARN : DOCTOR_OK, "card",
                    "%d: %s, sm_%d%d, %d processors, %.1f of %.1f GiB free%s", i, card.name,
-                   card.major, card.minor, card.processors, gib(card.free), gib(card.memory),
-                   old ? "; sm_80 or newer is needed" : "");
+                   card.major, card.minor, card.processors, text_gib(card.free),
+                   text_gib(card.memory), old ? "; sm_80 or newer is needed" : "");
     }
 }

@@ -1,4 +1,5 @@
 #include "base/pool.h"
+#include "base/text.h"
 #include "base/version.h"
 #include "cmd/doctor.h"
 
@@ -7,8 +8,6 @@
 #include <sys/resource.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
-
-static double gib(double bytes) { return bytes / (1 << 30); }
 
 /* The value of "key : value" or "key:  value" in one of the kernel's lists. */
 static bool list_value(const char *path, const char *key, char *value, size_t size)
@@ -62,9 +61,9 @@ void doctor_memory(struct doctor *d)
 
     if (list_value("/proc/meminfo", "MemAvailable", text, sizeof text) &&
         sscanf(text, "%llu", &kib) == 1)
-        doctor_say(d, gib(kib * 1024.0) < 4 ? DOCTOR_WARN : DOCTOR_OK, "memory",
-                   "%.1f GiB available%s", gib(kib * 1024.0),
-                   gib(kib * 1024.0) < 4 ? ": enough for small models only" : "");
+        doctor_say(d, text_gib(kib * 1024.0) < 4 ? DOCTOR_WARN : DOCTOR_OK, "memory",
+                   "%.1f GiB available%s", text_gib(kib * 1024.0),
+                   text_gib(kib * 1024.0) < 4 ? ": enough for small models only" : "");
     else doctor_say(d, DOCTOR_WARN, "memory", "/proc/meminfo does not say how much is available");
 
     if (statvfs("/dev/shm", &shm)) {
@@ -73,8 +72,8 @@ void doctor_memory(struct doctor *d)
         return;
     }
     double const size = (double)shm.f_blocks * (double)shm.f_frsize;
-    bool const small = gib(size) < 1;
-    doctor_say(d, small ? DOCTOR_WARN : DOCTOR_OK, "/dev/shm", "%.2f GiB%s", gib(size),
+    bool const small = text_gib(size) < 1;
+    doctor_say(d, small ? DOCTOR_WARN : DOCTOR_OK, "/dev/shm", "%.2f GiB%s", text_gib(size),
                small ? ": several ranks need 1 GiB; in a container give --shm-size" : "");
 }
 

@@ -1,4 +1,4 @@
-/* doctor_media_none.c - in place of doctor_media.c in a build without films. */
+/* doctor_media_none.c - in place of doctor_media.c in a build with MEDIA=0. */
 #include "cmd/doctor.h"
 
 void doctor_media(struct doctor *d)

@@ -1,5 +1,6 @@
 #include "cmd/job_model.h"
 #include "cmd/card_line.h"
+#include "cmd/job_formats.h"
 #include "pipeline/text_clean.h"
 #include "pipeline/tokenizer.h"
 #include "pipeline/vae.h"
@@ -129,7 +130,7 @@ static status begin(struct job_model *m, const struct job *job, const char *prec
 
     m->job = job;
     TRY(clip_card(&m->card, job));
-    TRY(card_check_files(&m->card));
+    TRY(card_check_files(&m->card, "text.encoder"));
     TRY(read_card(m));
     m->act = f32 ? DT_F32 : DT_BF16;
     m->width = job->clip.width;
@@ -163,6 +164,8 @@ static status take_file(struct job_model *m, struct prompts *p, struct job_file 
         if (!m->job) TRY(begin(m, &f->job[i], precision));
         TRY(check_same(m, &f->job[i], precision));
         TRY(take_clips(m, p, &f->job[i]));
+        int64_t const bytes = job_formats_bytes(&f->job[i]);
+        if (bytes > m->picture_bytes) m->picture_bytes = bytes;
     }
     return ST_OK;
 }
@@ -195,11 +198,12 @@ void job_model_close(struct job_model *m)
     *m = (struct job_model){ 0 };
 }
 
-struct cost_facts job_model_facts(const struct job_model *m)
+struct cost_facts job_model_facts(const struct job_model *m, struct line_mode mode)
 {
     return (struct cost_facts){ .shape = &m->shape,
                                 .policy = &m->policy,
                                 .act = m->act,
+                                .mode = mode,
                                 .latent_h = m->latent_h,
                                 .latent_w = m->latent_w,
                                 .vae_base = m->vae_base };

@@ -22,6 +22,7 @@ struct job_model {
     int width, height;
     int64_t latent_h, latent_w;
     int64_t vae_base;
+    int64_t picture_bytes; /* of a picture as bytes, the most of all jobs */
 
     int clips;
     int64_t blocks, pictures; /* of all clips */
@@ -33,14 +34,14 @@ struct job_model {
 };
 
 /* precision: "f32" or "bf16" to overrule the jobs, or NULL. ST_FORMAT at what is wrong in
- * a job, its card or config.json, for files of the card that are missing, or if the jobs
- * differ in card, precision or size. job_model_close frees, also after a failure. */
+ * a job, its card or config.json, for files of the card that are missing but the text
+ * encoder's, or if the jobs differ in card, precision or size. job_model_close frees, also after a failure. */
 status job_model_open(struct job_model *out, char *const *paths, int count,
                       const char *precision) MUST_USE;
 void job_model_close(struct job_model *m); /* safe on a zeroed one; zeroes it */
 
 /* For the cost model. Borrows from m. */
-struct cost_facts job_model_facts(const struct job_model *m);
+struct cost_facts job_model_facts(const struct job_model *m, struct line_mode mode);
 
 /* How the transformer is opened. Borrows from m. */
 struct dit_config job_model_dit(const struct job_model *m);

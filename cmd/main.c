@@ -1,4 +1,4 @@
-/* main.c - begin, find the command in cmd_table_*.c, run it. */
+/* main.c - begin, find the command in cmd_table.c, run it. */
 #include "base/log.h"
 #include "base/version.h"
 #include "cmd/cmd_table.h"

@@ -28,9 +28,10 @@ status plan_json(struct text *out, const struct plan_view *v) MUST_USE;
 void plan_print_links(struct text *out, const struct plan_view *v);
 json_t *plan_json_links(const struct plan_view *v);
 
-/* Open for real what that rank would hold, touch it all, and compare what the process
- * grew by with the prediction. ST_ARG unless 0 <= rank < ranks of the plan, and of a backend
- * whose memory is not the process's. */
+/* Open for real what that rank would hold, touch it all, and compare with the prediction what the
+ * process grew by; where cards compute, what of this machine's first card was handed out:
+ * what others take of it meanwhile counts. ST_ARG unless 0 <= rank < ranks of the plan;
+ * ST_DEVICE where the backend cannot compute here. */
 status plan_try(struct text *out, const struct plan_view *v, int rank) MUST_USE;
 
 #endif /* PLAN_H */

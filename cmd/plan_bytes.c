@@ -1,4 +1,5 @@
 #include "cmd/plan_bytes.h"
+#include "base/file.h"
 #include "cmd/render_film.h"
 #include "pipeline/umt5.h"
 
@@ -15,7 +16,15 @@ const char *const plan_arena_names[PLAN_ARENAS] = {
     [PLAN_VAE_CACHE] = "vae cache",
     [PLAN_VAE_SCRATCH] = "vae scratch",
     [PLAN_VAE_WIRE] = "vae wire",
+    [PLAN_VAE_HOST] = "vae host",
     [PLAN_PICTURES] = "pictures",
+};
+
+static const bool on_card[PLAN_ARENAS] = {
+    [PLAN_WEIGHTS] = true,     [PLAN_CACHE] = true,     [PLAN_CONTEXT] = true,
+    [PLAN_SCRATCH] = true,     [PLAN_WIRE] = true,      [PLAN_KERNELS] = true,
+    [PLAN_VAE_WEIGHTS] = true, [PLAN_VAE_CACHE] = true, [PLAN_VAE_SCRATCH] = true,
+    [PLAN_VAE_WIRE] = true,
 };
 
 enum { PICTURES_HELD = 1 + RENDER_FILM_SLOTS }; /* blocks of a line: in work, and waiting */
@@ -27,7 +36,7 @@ status plan_line_config(struct line_config *out, const struct plan_bytes *b, int
     *out = (struct line_config){ .model = b->hollow,
                                  .schedule = &m->schedule,
                                  .policy = m->policy,
-                                 .determinism = b->determinism,
+                                 .mode = b->mode,
                                  .latent_h = m->latent_h,
                                  .latent_w = m->latent_w,
                                  .contexts = m->contexts };
@@ -47,7 +56,8 @@ status plan_vae_config(struct vae_config *out, const struct plan_bytes *b, int c
                                 .latent_h = m->latent_h,
                                 .latent_w = m->latent_w,
                                 .path = m->card.vae,
-                                .part = part[place] };
+                                .part = part[place],
+                                .picture_bytes = m->picture_bytes };
     return ST_OK;
 }
 
@@ -67,7 +77,8 @@ static status measure_lines(struct plan_bytes *b)
     int const stages = b->model->schedule.levels + 1;
     struct kern_ctx ctx = { .backend = b->backend, .threads = 1 };
 
-    for (int ranks = 1; ranks <= stages; ranks++)
+    for (int ranks = 1; ranks <= stages; ranks++) {
+        if (b->mode.exchange == LINE_HEADS && b->model->shape.heads % ranks) continue;
         for (int place = 0; place < ranks; place++) {
             struct comm comm = { .rank = place, .size = ranks };
             struct line_config c;
@@ -76,6 +87,24 @@ static status measure_lines(struct plan_bytes *b)
             c.ctx = &ctx;
             TRY(line_measure(&b->line[ranks][place], &c));
         }
+    }
+    return ST_OK;
+}
+
+static double weights_of(const struct umt5_shape *s)
+{
+    return (double)s->layers * (double)s->dim * (4 * (double)s->dim_attn + 3 * (double)s->ffn);
+}
+
+/* All cards' so far is UMT5-XXL, which gives vectors of its own width. */
+static status assume_text_encoder(struct plan_bytes *b)
+{
+    if (b->model->shape.text_dim != umt5_xxl.dim)
+        return fail(ST_FORMAT,
+                    "%s: text.encoder: %s is not there, and vectors of %d are not UMT5-XXL's",
+                    b->model->card.path, b->model->card.encoder, b->model->shape.text_dim);
+    b->text_assumed = true;
+    b->text_weights = weights_of(&umt5_xxl);
     return ST_OK;
 }
 
@@ -85,11 +114,10 @@ static status read_text_encoder(struct plan_bytes *b)
     struct umt5 *u = NULL;
     status st = ST_OK;
 
+    if (!path_exists(b->model->card.encoder)) return assume_text_encoder(b);
     TRY_OUT(weights_open(&c.weights, b->model->card.encoder, NULL));
     TRY_OUT(umt5_open(&u, &c));
-    const struct umt5_shape *const s = umt5_shape(u);
-    b->text_weights =
-        (double)s->layers * (double)s->dim * (4 * (double)s->dim_attn + 3 * (double)s->ffn);
+    b->text_weights = weights_of(umt5_shape(u));
 out:
     umt5_close(&u);
     weights_close(&c.weights);
@@ -97,11 +125,11 @@ out:
 }
 
 status plan_bytes_open(struct plan_bytes *out, const struct job_model *m,
-                       const struct kern_backend *backend, enum line_determinism determinism)
+                       const struct kern_backend *backend, struct line_mode mode)
 {
     struct dit_config const dit = job_model_dit(m);
 
-    *out = (struct plan_bytes){ .model = m, .backend = backend, .determinism = determinism };
+    *out = (struct plan_bytes){ .model = m, .backend = backend, .mode = mode };
     TRY(dit_measure(&out->weights, &out->hollow, &dit, backend));
     TRY(measure_lines(out));
     TRY(measure_decoders(out));
@@ -116,7 +144,7 @@ void plan_bytes_close(struct plan_bytes *b)
 
 void plan_work(struct cost_work *out, const struct plan_bytes *b)
 {
-    struct cost_facts const f = job_model_facts(b->model);
+    struct cost_facts const f = job_model_facts(b->model, b->mode);
 
     cost_facts_work(out, &f);
     out->text = 2 * b->text_weights * (double)b->model->tokens / b->model->texts;
@@ -151,14 +179,15 @@ static void add_decoder(struct plan_rank_bytes *out, const struct plan_bytes *b,
 {
     const struct job_model *const m = b->model;
     const struct vae_bytes *const vae = &b->vae[chain][place];
-    uint64_t const block = (uint64_t)m->policy.frames_per_block * VAE_PICTURES *
-                           (uint64_t)m->width * (uint64_t)m->height * 3 * sizeof(float);
+    uint64_t const block =
+        (uint64_t)m->policy.frames_per_block * VAE_PICTURES * (uint64_t)m->picture_bytes;
 
     out->arena[PLAN_VAE_WEIGHTS] = vae->weights;
     out->arena[PLAN_VAE_CACHE] = vae->cache * lines;
     out->arena[PLAN_KERNELS] += vae->kernels;
-    out->arena[PLAN_VAE_SCRATCH] = vae->scratch + vae->staging + vae->pinned;
+    out->arena[PLAN_VAE_SCRATCH] = vae->scratch;
     out->arena[PLAN_VAE_WIRE] = vae->wire * lines;
+    out->arena[PLAN_VAE_HOST] = vae->staging + vae->pinned;
     if (chain == 0 || place == chain - 1) out->arena[PLAN_PICTURES] = PICTURES_HELD * block * lines;
 }
 
@@ -168,17 +197,14 @@ void plan_bytes_rank(struct plan_rank_bytes *out, const struct plan_bytes *b, co
     const struct role_at *const at = &r->rank[rank];
     int const chain = r->line[at->line].decode_ranks;
 
-    uint64_t staging = 0;
-
     *out = (struct plan_rank_bytes){ 0 };
     if (at->role == ROLE_LINE) add_line(out, b, r->line[at->line].ranks, at->place);
-    if (plan_decodes(r, rank, b->model->schedule.levels + 1)) {
+    if (plan_decodes(r, rank, b->model->schedule.levels + 1))
         add_decoder(out, b, (uint64_t)at->lines, chain, chain > 0 ? at->place : 0);
-        staging = b->vae[chain][chain > 0 ? at->place : 0].staging;
+    for (int i = 0; i < PLAN_ARENAS; i++) {
+        out->all += out->arena[i];
+        if (on_card[i]) out->card += out->arena[i];
     }
-    for (int i = 0; i < PLAN_ARENAS; i++) out->all += out->arena[i];
-    out->card = out->all - out->arena[PLAN_HOST] - out->arena[PLAN_PROMPTS] -
-                out->arena[PLAN_PICTURES] - staging;
 }
 
 uint64_t plan_bytes_all(void *arg, const struct roles *r, int rank)

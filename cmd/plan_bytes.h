@@ -23,6 +23,7 @@ enum plan_arena {
     PLAN_VAE_CACHE,
     PLAN_VAE_SCRATCH,
     PLAN_VAE_WIRE, /* units that come from and go to other parts of the decoder */
+    PLAN_VAE_HOST, /* pictures and latents between host and card */
     PLAN_PICTURES, /* of the blocks that are on their way to the encoder */
     PLAN_ARENAS
 };
@@ -30,26 +31,27 @@ extern const char *const plan_arena_names[PLAN_ARENAS]; /* "weights", ... */
 
 struct plan_rank_bytes {
     uint64_t arena[PLAN_ARENAS], all;
-    uint64_t card; /* of all what lies on a card, where cards compute */
+    uint64_t card; /* what of it lies on a card, where cards compute */
 };
 
 struct plan_bytes {
     const struct job_model *model; /* borrowed */
     const struct kern_backend *backend;
-    enum line_determinism determinism;
+    struct line_mode mode;
     bool cards; /* plan_bytes_all is of what a card holds; the caller's to set */
     struct dit *hollow;
     size_t weights;
     struct vae_bytes vae[VAE_PARTS_MAX + 1][VAE_PARTS_MAX]; /* by ranks of a chain and place */
     double text_weights; /* of the text encoder's layers, each used once per token */
-    struct line_bytes line[SPLIT_RANKS + 1][SPLIT_RANKS]; /* by ranks per line and place */
+    bool text_assumed;   /* its file is not there: they are umt5_xxl's */
+    struct line_bytes line[SPLIT_RANKS + 1][SPLIT_RANKS]; /* by ranks per line and place; 0 where
+                                                             the mode allows no such line */
 };
 
 /* Measures every rank there can be. ST_FORMAT if the file of the VAE or of the text
- * encoder is not what it should be. plan_bytes_close frees, also after a failure. */
+ * encoder is not what it should be; that of the text encoder may be missing. plan_bytes_close frees, also after a failure. */
 status plan_bytes_open(struct plan_bytes *out, const struct job_model *m,
-                       const struct kern_backend *backend,
-                       enum line_determinism determinism) MUST_USE;
+                       const struct kern_backend *backend, struct line_mode mode) MUST_USE;
 void plan_bytes_close(struct plan_bytes *b); /* safe on a zeroed one; zeroes it */
 
 void plan_bytes_rank(struct plan_rank_bytes *out, const struct plan_bytes *b, const struct roles *r,

@@ -58,7 +58,7 @@ status plan_choose(const struct plan_wish *w, int *ranks_per_line, int *decode_r
                                   .bytes = bytes_of,
                                   .arg = (void *)(uintptr_t)w,
                                   .node = w->node };
-    struct cost_facts const facts = job_model_facts(w->bytes->model);
+    struct cost_facts const facts = job_model_facts(w->bytes->model, w->bytes->mode);
 
     TRY(read_topo(&m.topo, w));
     TRY(cost_facts_shape(&m.shape, &facts));

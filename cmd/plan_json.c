@@ -64,8 +64,11 @@ status plan_json(struct text *out, const struct plan_view *v)
     json_set(&o, "model", json_string(v->model.card.name));
     json_set(&o, "precision", json_string(job_model_precision(&v->model)));
     json_set(&o, "backend", json_string(v->bytes.backend->name));
-    json_set(&o, "determinism", json_string(line_determinism_name(v->bytes.determinism)));
+    json_set(&o, "determinism", json_string(line_determinism_name(v->bytes.mode.determinism)));
+    json_set(&o, "exchange", json_string(line_exchange_name(v->bytes.mode.exchange)));
+    json_set(&o, "wire", json_string(line_wire_name(v->bytes.mode.wire)));
     json_set(&o, "threads", json_integer(v->cost.parts.threads));
+    json_set(&o, "text_encoder_assumed", json_boolean(v->bytes.text_assumed));
     json_set(&o, "speeds", v->bench ? json_string(v->bench) : json_string("estimated"));
     json_set(&o, "goal", json_string(v->query.goal == PLAN_LATENCY ? "latency" : "throughput"));
     json_set(&o, "chosen", json_plan(&v->chosen.best));

@@ -2,21 +2,18 @@
 #include "cluster/cost_links.h"
 #include "cmd/plan.h"
 
-static double mib(double bytes) { return bytes / (1 << 20); }
-
 static void print_keys(struct text *out, const struct plan_view *v, const struct split *split,
                        const struct role_line *line)
 {
-    text_addf(
-        out,
-        "\nMiB of keys and values per tick, from the rank at the left to the one above%s\n%-8s",
-        v->roles.lines > 1 ? "; other lines alike" : "", "");
+    text_addf(out, "\nMiB of %s per tick, from the rank at the left to the one above%s\n%-8s",
+              v->cost.shape.heads ? "queries, keys, values and results" : "keys and values",
+              v->roles.lines > 1 ? "; other lines alike" : "", "");
     for (int to = 0; to < line->ranks; to++) text_addf(out, " %9d", line->first + to);
     text_addf(out, "\n");
     for (int from = 0; from < line->ranks; from++) {
         text_addf(out, "rank %-3d", line->first + from);
         for (int to = 0; to < line->ranks; to++)
-            text_addf(out, " %9.1f", mib(cost_link(&v->cost.shape, split, from, to).keys));
+            text_addf(out, " %9.1f", text_mib(cost_link(&v->cost.shape, split, from, to).keys));
         text_addf(out, "\n");
     }
 }
@@ -24,7 +21,7 @@ static void print_keys(struct text *out, const struct plan_view *v, const struct
 void plan_print_links(struct text *out, const struct plan_view *v)
 {
     const struct role_line *const line = &v->roles.line[0];
-    double const latent = mib(v->cost.shape.latent_bytes);
+    double const latent = text_mib(v->cost.shape.latent_bytes);
     struct split split;
 
     if (split_make(&split, v->cost.shape.stages, line->ranks) != ST_OK) return;

@@ -3,17 +3,19 @@
 #include <stdio.h>
 #include <string.h>
 
-static double mib(uint64_t bytes) { return (double)bytes / (1 << 20); }
-
 static void print_job(struct text *out, const struct plan_view *v)
 {
     const struct job_model *const m = &v->model;
+    char mode[LINE_MODE_TEXT];
 
-    text_addf(
-        out, "job        %s: %d clip%s of %dx%d, %lld blocks, %d prompt%s; %s, %s in %s, %s\n",
-        m->job->name, m->clips, m->clips == 1 ? "" : "s", m->width, m->height, (long long)m->blocks,
-        m->texts, m->texts == 1 ? "" : "s", m->card.name, v->bytes.backend->name,
-        job_model_precision(m), line_determinism_name(v->bytes.determinism));
+    text_addf(out,
+              "job        %s: %d clip%s of %dx%d, %lld blocks, %d prompt%s; %s, %s in %s, %s\n",
+              m->job->name, m->clips, m->clips == 1 ? "" : "s", m->width, m->height,
+              (long long)m->blocks, m->texts, m->texts == 1 ? "" : "s", m->card.name,
+              v->bytes.backend->name, job_model_precision(m), line_mode_text(v->bytes.mode, mode));
+    if (v->bytes.text_assumed)
+        text_addf(out, "assumed    the text encoder is UMT5-XXL: %s is not there\n",
+                  m->card.encoder);
     text_addf(out, "world      %d ranks on ", v->query.ranks);
     topo_print(out, &v->cost.topo);
     if (v->cost.topo.kind == TOPO_CPU)
@@ -69,9 +71,9 @@ static void print_bytes(struct text *out, const struct plan_view *v)
         else snprintf(name, sizeof name, "ranks %d-%d", first, end - 1);
         text_addf(out, "%-12s", name);
         for (int i = 0; i < PLAN_ARENAS; i++)
-            if (used(v, i)) text_addf(out, " %11.1f", mib(b.arena[i]));
-        text_addf(out, " %11.1f", mib(b.all));
-        if (v->bytes.cards) text_addf(out, " %12.1f", mib(b.card));
+            if (used(v, i)) text_addf(out, " %11.1f", text_mib(b.arena[i]));
+        text_addf(out, " %11.1f", text_mib(b.all));
+        if (v->bytes.cards) text_addf(out, " %12.1f", text_mib(b.card));
         text_addf(out, "\n");
     }
 }
@@ -114,11 +116,11 @@ static void print_cell(struct text *out, const struct plan *p, int row)
         c->frames,
         c->first,
         c->all,
-        mib(p->rank_bytes),
-        mib(p->node_bytes),
-        c->receive / (1 << 20),
-        c->send / (1 << 20),
-        c->crossing / (1 << 20),
+        text_mib((double)p->rank_bytes),
+        text_mib((double)p->node_bytes),
+        text_mib(c->receive),
+        text_mib(c->send),
+        text_mib(c->crossing),
         c->exposed,
     };
     char cell[64] = "";

@@ -1,6 +1,6 @@
 #include "base/log.h"
-#include "cmd/backend.h"
 #include "cmd/plan.h"
+#include "kernels/kern_device.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +27,22 @@ static status resident(uint64_t *out)
     if (f) fclose(f);
     *out = (uint64_t)kib << 10;
     return kib ? ST_OK : fail(ST_IO, "/proc/self/status does not say how much is resident");
+}
+
+/* Of the first card's memory, what is handed out. */
+static status on_card(uint64_t *out)
+{
+    struct kern_device card;
+
+    TRY(kern_device_about(&card, 0));
+    *out = card.memory - card.free;
+    return ST_OK;
+}
+
+/* What the process, or on cards the card, has taken so far. */
+static status taken(const struct plan_view *v, uint64_t *out)
+{
+    return v->bytes.cards ? on_card(out) : resident(out);
 }
 
 static const struct comm_ops none = { .start = NULL };
@@ -104,20 +120,21 @@ status plan_try(struct text *out, const struct plan_view *v, int rank)
 
     if (rank < 0 || rank >= v->roles.ranks)
         return fail(ST_ARG, "--try %d: 0 to %d are allowed", rank, v->roles.ranks - 1);
-    if (backend_is_cuda(&h.touching))
-        return fail(ST_ARG, "--try: %s keeps what it holds on a card; --backend cpu can be tried",
-                    h.touching.name);
-    h.touching.alloc = alloc_touched;
+    if (h.touching.absent())
+        return fail(ST_DEVICE, "--try: %s opens what it holds for real, and here it cannot: %s",
+                    h.touching.name, h.touching.absent());
+    if (!v->bytes.cards) h.touching.alloc = alloc_touched;
     plan_bytes_rank(&b, &v->bytes, &v->roles, rank);
-    TRY_OUT(resident(&before));
+    TRY_OUT(taken(v, &before));
     if (v->roles.rank[rank].role == ROLE_LINE) TRY_OUT(hold_line(&h, &v->roles.rank[rank]));
     if (plan_decodes(&v->roles, rank, v->cost.shape.stages))
         TRY_OUT(hold_vae(&h, &v->roles.rank[rank]));
     TRY_OUT(hold_host(&h, &b));
-    TRY_OUT(resident(&after));
-    double const grown = (double)after - (double)before, predicted = (double)b.all;
-    text_addf(out, "\nrank %d: predicted %.1f MiB, holds %.1f MiB", rank, predicted / (1 << 20),
-              grown / (1 << 20));
+    TRY_OUT(taken(v, &after));
+    double const grown = (double)after - (double)before,
+                 predicted = (double)(v->bytes.cards ? b.card : b.all);
+    text_addf(out, "\nrank %d: predicted %.1f MiB%s, holds %.1f MiB", rank, text_mib(predicted),
+              v->bytes.cards ? " of a card" : "", text_mib(grown));
     if (grown > 0) text_addf(out, ", off by %+.2f %%", 100 * (predicted - grown) / grown);
     text_addf(out, "\n");
 out:

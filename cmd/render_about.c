@@ -87,10 +87,12 @@ static void add_program(struct render_about *a, const struct render_source_facts
     a->about.libraries = (struct sidecar_pairs){ a->library, 1 };
     a->about.backend = facts->o->backend->name;
     a->about.kernels = facts->o->backend->kernels(a->kernels);
-    a->about.device = facts->o->device;
+    a->about.device = facts->o->device_name;
     a->about.hosts = (struct sidecar_pairs){ a->host, 1 };
     a->about.ranks = facts->world->size;
-    a->about.determinism = line_determinism_name(facts->o->determinism);
+    a->about.determinism = line_determinism_name(facts->o->mode.determinism);
+    a->about.exchange = line_exchange_name(facts->o->mode.exchange);
+    a->about.wire = line_wire_name(facts->o->mode.wire);
 }
 
 status render_about_make(struct render_about *out, const struct render_clip *c,

@@ -12,6 +12,9 @@ static void describe(struct text *out, const struct render_options *o, char *con
     for (int i = 0; i < paths; i++) text_addf(out, "job %s\n", path[i]);
     text_addf(out, "--backend %s\n", o->backend->name);
     text_addf(out, "kernels %s\n", o->backend->kernels(kernels));
+    text_addf(out, "--determinism %s\n", line_determinism_name(o->mode.determinism));
+    text_addf(out, "--exchange %s\n", line_exchange_name(o->mode.exchange));
+    text_addf(out, "--wire %s\n", line_wire_name(o->mode.wire));
     text_addf(out, "--precision %s\n", o->precision ? o->precision : "job");
     text_addf(out, "--ranks-per-line %d\n--decode-ranks %d\n", o->ranks_per_line, o->decode_ranks);
     text_addf(out, "--for %s\n", o->for_latency ? "latency" : "throughput");

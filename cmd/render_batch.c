@@ -197,6 +197,7 @@ out:
     render_line_close(&p.line);
     render_leave_groups(t);
     render_prompts_close(&t->prompts);
+    free(t->formats);
     free(t->line_of);
     free(t);
     return st;

@@ -32,6 +32,10 @@ struct batch {
     enum dtype act;
     int64_t latent_h, latent_w;
 
+    /* pictures, as the clips' files want them */
+    unsigned *formats;     /* [clips]: sets of enum pix */
+    int64_t picture_bytes; /* of a picture, the most of all clips */
+
     struct roles roles;
     const struct role_at *me;
     int *line_of; /* [clips]: the line that renders it */
@@ -46,7 +50,7 @@ struct batch {
     struct comm *out;             /* tail or decode rank: the hop that goes out */
 };
 
-/* The card's numbers, as the line wants them. */
+/* The card's numbers, as the line wants them, and the clips' pictures. */
 status render_cast_card(struct batch *t) MUST_USE;
 
 /* [all] Roles as asked for, the rest as the planner says; then lines for clips. */

@@ -1,12 +1,26 @@
 /* render_cast.c - who plays which role in a batch, and which line renders which clip. */
 #include "base/pool.h"
 #include "cmd/card_line.h"
+#include "cmd/job_formats.h"
 #include "cmd/plan_choose.h"
 #include "cmd/render_batch.h"
 #include "cmd/world.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+static status take_formats(struct batch *t)
+{
+    t->formats = calloc((size_t)t->b->clips + 1, sizeof *t->formats);
+    if (!t->formats) return fail(ST_NOMEM, "%d clips", t->b->clips);
+    for (int i = 0; i < t->b->clips; i++) {
+        const struct job *const job = t->b->clip[i]->job;
+        int64_t const bytes = job_formats_bytes(job);
+        t->formats[i] = job_formats_set(job);
+        if (bytes > t->picture_bytes) t->picture_bytes = bytes;
+    }
+    return ST_OK;
+}
 
 status render_cast_card(struct batch *t)
 {
@@ -22,7 +36,7 @@ status render_cast_card(struct batch *t)
     t->act = f32 ? DT_F32 : DT_BF16;
     t->latent_h = c->spec->height / VAE_SCALE;
     t->latent_w = c->spec->width / VAE_SCALE;
-    return ST_OK;
+    return take_formats(t);
 }
 
 static status share_clips(struct batch *t)
@@ -53,6 +67,7 @@ static struct job_model model_of(const struct batch *t)
                                .height = clip->height,
                                .latent_h = t->latent_h,
                                .latent_w = t->latent_w,
+                               .picture_bytes = t->picture_bytes,
                                .clips = t->b->clips,
                                .texts = texts,
                                .contexts = render_prompts_count(t->prompts),
@@ -67,7 +82,7 @@ static status ask_planner(struct batch *t, int choice[2])
     status st = ST_OK;
 
     TRY(vae_base(&model.vae_base, model.card.vae));
-    TRY_OUT(plan_bytes_open(&bytes, &model, o->backend, o->determinism));
+    TRY_OUT(plan_bytes_open(&bytes, &model, o->backend, o->mode));
     TRY_OUT(
         plan_choose(&(struct plan_wish){ .bytes = &bytes,
                                          .threads_world = comm_launched_rank() < 0,
@@ -103,6 +118,7 @@ static status choose(struct batch *t, int choice[2])
 
 static status make_roles(struct batch *t, const int choice[2])
 {
+    if (t->rank->o->mode.exchange == LINE_HEADS) TRY(split_heads(t->shape.heads, choice[0]));
     TRY(roles_make(&t->roles, &(struct roles_config){ .ranks = t->world->size,
                                                       .stages = t->schedule.levels + 1,
                                                       .ranks_per_line = choice[0],

@@ -39,12 +39,13 @@ static struct vae_config vae_of(const struct batch *t, struct vae_part part)
     return (struct vae_config){ .backend = t->rank->o->backend,
                                 .threads = t->rank->threads,
                                 .device = t->rank->device,
-                                .strict = t->rank->o->determinism == LINE_STRICT,
+                                .strict = t->rank->o->mode.determinism == LINE_STRICT,
                                 .precision = t->act,
                                 .latent_h = t->latent_h,
                                 .latent_w = t->latent_w,
                                 .path = t->b->clip[0]->card->vae,
-                                .part = part };
+                                .part = part,
+                                .picture_bytes = t->picture_bytes };
 }
 
 static status open_film(struct render_decode *d, struct way *w)
@@ -57,6 +58,7 @@ static status open_film(struct render_decode *d, struct way *w)
         .frames_per_block = t->policy.frames_per_block,
         .latent_h = t->latent_h,
         .latent_w = t->latent_w,
+        .picture_bytes = t->picture_bytes,
         .facts = { .o = t->rank->o,
                    .world = t->world,
                    .roles = &t->roles,
@@ -125,14 +127,13 @@ void render_decode_close(struct render_decode **decode)
     *decode = NULL;
 }
 
-static status block(void *arg, int clip, int64_t at, const float *x0, const float *rgb,
-                    int pictures)
+static status block(void *arg, const struct decode_block *b)
 {
     struct way *const w = arg;
     struct comm *const world = w->d->t->world;
 
     if (w->d->t->rank->o->stop()) world->ops->stop(world);
-    return render_film_block(w->film, clip, at, x0, rgb, pictures);
+    return render_film_block(w->film, b);
 }
 
 static status run_way(struct way *w)
@@ -148,6 +149,8 @@ static status run_way(struct way *w)
         .frames = t->policy.frames_per_block,
         .latent_h = t->latent_h,
         .latent_w = t->latent_w,
+        .formats = t->formats,
+        .picture_bytes = t->picture_bytes,
         .block = block,
         .arg = w,
         .track = w->track,

@@ -4,8 +4,8 @@
 #include "base/log.h"
 #include "base/queue.h"
 #include "base/watch.h"
+#include "cmd/job_formats.h"
 #include "cmd/render_note.h"
-#include "pipeline/clip_sink.h"
 #include "pipeline/vae.h"
 
 #include <pthread.h>
@@ -17,17 +17,16 @@
 enum { STAGE_DECODE, STAGE_ENCODE, STAGES };
 static const char *const stage_names[] = { "decode", "encode" };
 
-/* What waits in a slot; the latent and the pictures stand behind it. */
+/* What waits in a slot; its latent and its pictures stand behind it. */
 struct waiting {
-    int clip, pictures;
-    int64_t block;
+    struct decode_block b;
     float data[];
 };
 
 struct render_film {
     struct render_film_config c;
     struct queue *queue;
-    size_t latent, picture; /* floats of a block's latent, and of one picture */
+    size_t latent; /* floats of a block's */
     struct track *track;
 
     pthread_t thread;
@@ -90,16 +89,8 @@ static status begin_clip(struct render_film *f, const struct render_clip *clip)
     struct clip_sink_config c;
 
     leave_clip(f);
-    for (int i = 0; i < clip->job->output.formats; i++) {
-        const struct format *const from = &clip->job->output.format[i];
-        formats[i] = (struct clip_format){ .file = from->file,
-                                           .codec = from->codec,
-                                           .pix = from->pix,
-                                           .preset = from->preset,
-                                           .profile = from->profile,
-                                           .crf = from->crf,
-                                           .threads = from->threads };
-    }
+    for (int i = 0; i < clip->job->output.formats; i++)
+        formats[i] = job_format(&clip->job->output.format[i]);
     f->clip = clip;
     if (path_exists(clip->dir)) {
         log_warn("%s: appeared in the meantime and stays; this clip is dropped", clip->dir);
@@ -144,43 +135,43 @@ static bool is_lost(const struct render_film *f, const struct render_clip *clip,
     return world->ops->stopped(world) && clip->spec->blocks - 1 - block > ON_THEIR_WAY;
 }
 
-static status encode(struct render_film *f, const struct waiting *w)
+static status encode(struct render_film *f, const struct decode_block *b)
 {
-    const struct render_clip *const clip = f->c.clip[w->clip];
+    const struct render_clip *const clip = f->c.clip[b->clip];
     double const start = clock_seconds();
 
-    if (w->block == 0) TRY(begin_clip(f, clip));
+    if (b->block == 0) TRY(begin_clip(f, clip));
     if (!f->sink) return ST_OK;
-    if (is_lost(f, clip, w->block)) {
+    if (is_lost(f, clip, b->block)) {
         clip_sink_close(&f->sink);
         return ST_OK;
     }
-    TRY(clip_sink_pictures(f->sink, w->data + f->latent, w->pictures));
-    TRY(clip_sink_latents(f->sink, w->data, f->c.frames_per_block));
+    TRY(clip_sink_pictures(f->sink, &b->pictures));
+    TRY(clip_sink_latents(f->sink, b->x0, f->c.frames_per_block));
     f->encoding += clock_seconds() - start;
-    return w->block == clip->spec->blocks - 1 ? end_clip(f, clip) : ST_OK;
+    return b->block == clip->spec->blocks - 1 ? end_clip(f, clip) : ST_OK;
 }
 
-static status tell(const struct render_film *f, const struct waiting *w)
+static status tell(const struct render_film *f, const struct decode_block *b)
 {
     struct comm *const world = f->c.world;
     struct comm_note const note = { .kind = NOTE_BLOCK,
-                                    .value = { f->c.line, w->clip, w->block, w->pictures } };
+                                    .value = { f->c.line, b->clip, b->block, b->pictures.count } };
     return world->ops->note(world, 0, &note);
 }
 
-static status encode_next(struct render_film *f, const struct waiting *w)
+static status encode_next(struct render_film *f, const struct decode_block *b)
 {
-    track_begin(f->track, TRACK_ENCODE, (struct track_at){ w->clip, -1, -1, w->block });
-    status st = encode(f, w);
+    track_begin(f->track, TRACK_ENCODE, (struct track_at){ b->clip, -1, -1, b->block });
+    status st = encode(f, b);
     track_end(f->track);
     track_lap(f->track);
     if (st != ST_OK)
-        return fail(st, "clip %s, block %lld: %s", f->c.clip[w->clip]->spec->name,
-                    (long long)w->block, error_last()->msg);
+        return fail(st, "clip %s, block %lld: %s", f->c.clip[b->clip]->spec->name,
+                    (long long)b->block, error_last()->msg);
     f->blocks++;
-    f->pictures += w->pictures;
-    return tell(f, w);
+    f->pictures += b->pictures.count;
+    return tell(f, b);
 }
 
 static const struct waiting *next_waiting(struct render_film *f)
@@ -200,7 +191,7 @@ static void *film_main(void *arg)
     watch_add(f->c.watch, f->track, f->c.deadline_s, f->c.deadline_s);
     while (f->st == ST_OK && (w = next_waiting(f))) {
         trace_counter(f->c.trace, "waiting for encode", queue_count(f->queue));
-        f->st = encode_next(f, w);
+        f->st = encode_next(f, &w->b);
         queue_pop(f->queue);
     }
     watch_drop(f->c.watch, f->track);
@@ -213,8 +204,7 @@ static void *film_main(void *arg)
 status render_film_open(struct render_film **out, const struct render_film_config *c)
 {
     struct render_film *f = calloc(1, sizeof *f);
-    size_t const pixels = (size_t)(c->latent_h * c->latent_w) * VAE_SCALE * VAE_SCALE;
-    size_t const pictures = (size_t)(c->frames_per_block * VAE_PICTURES);
+    size_t const pictures = (size_t)(c->frames_per_block * VAE_PICTURES * c->picture_bytes);
     char name[32];
     status st = ST_OK;
 
@@ -222,11 +212,9 @@ status render_film_open(struct render_film **out, const struct render_film_confi
     if (!f) return fail(ST_NOMEM, "film: no memory");
     f->c = *c;
     f->begin = clock_seconds();
-    f->picture = pixels * 3;
     f->latent = (size_t)(c->frames_per_block * VAE_CHANNELS * c->latent_h * c->latent_w);
-    TRY_OUT(
-        queue_open(&f->queue, RENDER_FILM_SLOTS,
-                   sizeof(struct waiting) + (f->latent + pictures * f->picture) * sizeof(float)));
+    TRY_OUT(queue_open(&f->queue, RENDER_FILM_SLOTS,
+                       sizeof(struct waiting) + f->latent * sizeof(float) + pictures));
     snprintf(name, sizeof name, "encode line %d", c->line);
     TRY_OUT(track_open(&f->track, c->trace, TRACK_ROW_ENCODE + 2 * c->line, name));
     if (pthread_create(&f->thread, NULL, film_main, f)) {
@@ -268,17 +256,25 @@ void render_film_close(struct render_film **film)
     *film = NULL;
 }
 
-status render_film_block(struct render_film *f, int clip, int64_t block, const float *x0,
-                         const float *rgb, int pictures)
+/* Bytes of a block's. */
+static size_t bytes_of(const struct render_film *f, const struct pictures *p)
 {
-    track_begin(f->c.decode, TRACK_QUEUE, (struct track_at){ clip, -1, -1, block });
+    struct pixels_layout const layout =
+        pixels_layout((int)f->c.latent_w * VAE_SCALE, (int)f->c.latent_h * VAE_SCALE, p->formats);
+    return (size_t)(p->count * layout.bytes);
+}
+
+status render_film_block(struct render_film *f, const struct decode_block *b)
+{
+    track_begin(f->c.decode, TRACK_QUEUE, (struct track_at){ b->clip, -1, -1, b->block });
     struct waiting *const w = queue_room(f->queue);
     track_end(f->c.decode);
 
     if (!w) return join(f);
-    *w = (struct waiting){ .clip = clip, .pictures = pictures, .block = block };
-    memcpy(w->data, x0, f->latent * sizeof *x0);
-    memcpy(w->data + f->latent, rgb, (size_t)pictures * f->picture * sizeof *rgb);
+    unsigned char *const pictures = (unsigned char *)(w->data + f->latent);
+    w->b = *b;
+    w->b.x0 = memcpy(w->data, b->x0, f->latent * sizeof *b->x0);
+    w->b.pictures.at = memcpy(pictures, b->pictures.at, bytes_of(f, &b->pictures));
     queue_push(f->queue);
     return ST_OK;
 }

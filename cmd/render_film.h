@@ -11,6 +11,7 @@
 
 #include "base/track.h"
 #include "cmd/render_about.h"
+#include "pipeline/decode_chain.h"
 
 enum { RENDER_FILM_SLOTS = 2 };
 
@@ -22,6 +23,7 @@ struct render_film_config {
     int line;
     int frames_per_block;
     int64_t latent_h, latent_w;
+    int64_t picture_bytes;            /* of a picture at most */
     struct render_source_facts facts; /* for clip.json */
     struct trace *trace;              /* or NULL */
     struct watch *watch;
@@ -33,10 +35,9 @@ struct render_film_config {
 status render_film_open(struct render_film **out, const struct render_film_config *c) MUST_USE;
 void render_film_close(struct render_film **f); /* NULL is fine; sets NULL */
 
-/* The next block: x0 [frames, 16, h, w] and its pictures [pictures, 8h, 8w, 3], host.
- * Both are copied. If encoding has failed, that failure. */
-status render_film_block(struct render_film *f, int clip, int64_t block, const float *x0,
-                         const float *rgb, int pictures) MUST_USE;
+/* The next block, with the formats of its clip's files; all of it is copied. If encoding
+ * has failed, that failure. */
+status render_film_block(struct render_film *f, const struct decode_block *b) MUST_USE;
 
 /* Nothing more comes: encode what waits. The first failure of the film. */
 status render_film_end(struct render_film *f) MUST_USE;

@@ -133,7 +133,7 @@ static status open_line(struct render_line *l)
                                     .act = t->act };
     struct line_config c = { .schedule = &t->schedule,
                              .policy = t->policy,
-                             .determinism = t->rank->o->determinism,
+                             .mode = t->rank->o->mode,
                              .latent_h = t->latent_h,
                              .latent_w = t->latent_w,
                              .contexts = render_prompts_count(t->prompts),
@@ -145,7 +145,7 @@ static status open_line(struct render_line *l)
     TRY(t->rank->o->backend->open(
         &l->ctx, &(struct kern_config){ .threads = t->rank->threads,
                                         .device = t->rank->device,
-                                        .strict = t->rank->o->determinism == LINE_STRICT }));
+                                        .strict = t->rank->o->mode.determinism == LINE_STRICT }));
     TRY(split_make(&c.split, t->schedule.levels + 1, t->line_comm->size));
     c.model = l->model.dit;
     c.ctx = l->ctx;

@@ -117,7 +117,7 @@ static status expand(struct render_source *s, const char *precision)
 static status settle_source(struct render_list *l, struct render_source *s, struct job *job,
                             const char *precision)
 {
-    TRY(card_check_files(&s->card));
+    TRY(card_check_files(&s->card, NULL));
     TRY(card_fingerprint(&s->card, s->model_id));
     TRY(expand(s, precision));
     TRY(open_output(job));

@@ -28,11 +28,12 @@ void render_report_roles(const struct batch *t)
 {
     const struct kern_backend *const backend = t->rank->o->backend;
     struct text map = { 0 };
-    char kernels[KERN_TEXT];
+    char kernels[KERN_TEXT], mode[LINE_MODE_TEXT];
 
-    log_info("batch: %d clips of %dx%d, %s, %s %s (%s)", t->b->clips, t->b->clip[0]->spec->width,
-             t->b->clip[0]->spec->height, t->b->clip[0]->card->name, backend->name,
-             dtype_name(t->act), backend->kernels(kernels));
+    log_info("batch: %d clips of %dx%d, %s, %s %s (%s), %s", t->b->clips,
+             t->b->clip[0]->spec->width, t->b->clip[0]->spec->height, t->b->clip[0]->card->name,
+             backend->name, dtype_name(t->act), backend->kernels(kernels),
+             line_mode_text(t->rank->o->mode, mode));
     roles_print(&map, &t->roles, t->schedule.levels + 1);
     if (!map.failed) log_lines(&map);
     text_free(&map);

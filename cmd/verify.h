@@ -13,7 +13,7 @@ struct verify_options {
     struct comm *world;   /* the ranks that share out a line */
     int threads;          /* of this rank */
     int device;           /* the same; see kern_config */
-    enum line_determinism determinism;
+    struct line_mode mode;
 };
 
 /* Tensors in host memory under the names of expected.safetensors. */
@@ -33,7 +33,7 @@ struct verify_case {
     struct weights *inputs, *expected; /* NULL where the kind has none */
     struct verify_options o;
     struct verify_set computed;
-    bool coarse;    /* computed by a transformer whose products are in FP8 */
+    bool by_line;   /* computed by the line: what it and its transformer round to FP8 shows */
     int mismatches; /* of a kind's own checks, already printed */
 };
 

@@ -186,7 +186,7 @@ static status run(struct clip *p, const struct dit *model, const struct schedule
         .latent_w = p->dim[3],
         .threads = o->threads,
         .device = o->device,
-        .determinism = o->determinism,
+        .mode = o->mode,
     };
     struct line_io const io = { .arg = p,
                                 .noise = noise,
@@ -238,7 +238,7 @@ status verify_rolling(struct verify_case *c, const char *weights)
         st = fail(ST_NOMEM, "%s: no memory for its name", c->dir);
         goto out;
     }
-    c->coarse = c->o.backend->coarse && c->o.precision == DT_BF16;
+    c->by_line = true;
     TRY_OUT(read_schedule(c, &schedule));
     TRY_OUT(read_policy(c, schedule.levels, &policy));
     TRY_OUT(dit_shape_read(&config.shape, shape));

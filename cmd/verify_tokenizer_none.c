@@ -1,4 +1,4 @@
-/* verify_tokenizer_none.c - in place of verify_tokenizer.c in a build without a tokenizer. */
+/* verify_tokenizer_none.c - in place of verify_tokenizer.c in a build with MEDIA=0. */
 #include "cmd/verify.h"
 
 status verify_tokenizer(struct verify_case *c)

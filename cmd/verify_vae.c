@@ -76,7 +76,7 @@ status verify_vae(struct verify_case *c)
     struct vae_config config = { .backend = c->o.backend,
                                  .threads = c->o.threads,
                                  .device = c->o.device,
-                                 .strict = c->o.determinism == LINE_STRICT,
+                                 .strict = c->o.mode.determinism == LINE_STRICT,
                                  .precision = c->o.precision,
                                  .path = path,
                                  .encoder = encoder };

@@ -55,8 +55,9 @@ status card_parse(struct card *out, const char *text, size_t len, const char *pa
 status card_load(struct card *out, const char *path) MUST_USE; /* reads the file */
 void card_close(struct card *c);                               /* safe on a zeroed one; zeroes it */
 
-/* ST_FORMAT with every file of the card that is not there, one a line. */
-status card_check_files(const struct card *c) MUST_USE;
+/* ST_FORMAT with every file of the card that is not there, one a line. `spared`: the key of one
+ * that need not be there, "text.encoder"; or NULL. */
+status card_check_files(const struct card *c, const char *spared) MUST_USE;
 
 /* 64 hex digits that stand for the bytes of the model's files. A file of at most
  * 64 MiB goes in whole; a larger one by its size and 64 pieces of 1 MiB spread evenly

@@ -226,12 +226,47 @@ struct kern_unpatchify {
     struct tensor *out;
 };
 
+/* Pictures as bytes: pixels.h says which, to the bit, on every backend.
+ * pixels: [t, h, w, 3] F32, -1 (black) to 1, clipped   formats: a set of enum pix
+ * out: [t, bytes of pixels_layout(w, h, formats)] U8; what nobody owns is left as it is
+ * Takes no scratch that would have to be reserved. */
+struct kern_pictures {
+    const struct tensor *pixels;
+    unsigned formats;
+    struct tensor *out;
+};
+
 /* out = a*x + b*y, element by element, taken in f64: both the step to x0
  * (1, -sigma) and re-noising (1 - sigma, sigma). F32, same shape; out may be x or y */
 struct kern_axpby {
     const struct tensor *x, *y;
     struct tensor *out;
     double a, b;
+};
+
+/* Rows in 8 bits, e4m3, with a scale each. Every step is rounded to nearest even and in F32,
+ * so that all backends come to the same bits:
+ *   scale[r] = max_c |x[r, c]| / 448, or 1 where that maximum is below 2^-100
+ *   out[r, c] = e4m3(x[r, c] / scale[r]), at most 448 either way; of NaN 0x7f, NaN
+ * x: [rows, cols] act   out: [rows, cols] U8   scale: [rows] F32 */
+struct kern_narrow {
+    const struct tensor *x;
+    struct tensor *out, *scale;
+};
+
+/* And back: out[r, c] = x[r, c] * scale[r], the product in F32; all backends alike.
+ * x: [rows, cols] U8, e4m3   scale: [rows] F32   out: [rows, cols] act */
+struct kern_widen {
+    const struct tensor *x, *scale;
+    struct tensor *out;
+};
+
+/* Rows of parts side by side to the same parts one behind another, and back:
+ * out[j, i, :] = in[i, j, :], byte for byte
+ * in: [a, b, c]   out: [b, a, c] of the same dtype, whichever; no overlap */
+struct kern_regroup {
+    const struct tensor *in;
+    struct tensor *out;
 };
 
 /* out = in, byte for byte; same dtype and count, no overlap */
@@ -262,7 +297,11 @@ struct kern_zero {
     OP(mul)                                                                                        \
     OP(patchify)                                                                                   \
     OP(unpatchify)                                                                                 \
+    OP(pictures)                                                                                   \
     OP(axpby)                                                                                      \
+    OP(narrow)                                                                                     \
+    OP(widen)                                                                                      \
+    OP(regroup)                                                                                    \
     OP(copy)                                                                                       \
     OP(zero)
 
@@ -282,6 +321,8 @@ struct kern_ops {
 enum { KERN_TEXT = 128 };
 struct kern_backend {
     const char *name; /* "ref", "cpu" */
+    bool on_cards;    /* its memory is a card's; else the processor computes */
+    int level;        /* of several of one kind, from 1; 0: there is one */
 
     /* What decides its bits on this machine, in words: libraries, instructions. Ranks that
      * share work must agree on it. */

@@ -36,6 +36,11 @@ static status refuse(const char *op, const char *cond, const struct tensor *t)
                 tensor_shape(t, shape));
 }
 
+struct pixels_layout kern_pictures_layout(const struct kern_pictures *a)
+{
+    return pixels_layout((int)a->pixels->dim[2], (int)a->pixels->dim[1], a->formats);
+}
+
 status kern_check_pack(const struct kern_pack *a)
 {
     const struct tensor *const w = &a->w->t;
@@ -298,11 +303,56 @@ status kern_check_unpatchify(const struct kern_unpatchify *a)
     return ST_OK;
 }
 
+status kern_check_pictures(const struct kern_pictures *a)
+{
+    const struct tensor *const p = a->pixels;
+
+    NEED("pictures", is_f32(p) && p->ndim == 4 && p->dim[3] == 3, p);
+    NEED("pictures", p->dim[1] >= 1 && p->dim[1] <= PIXELS_SIDE, p);
+    NEED("pictures", p->dim[2] >= 1 && p->dim[2] <= PIXELS_SIDE, p);
+    NEED("pictures", a->formats < 1u << PIX_COUNT, NULL);
+
+    int64_t const bytes = kern_pictures_layout(a).bytes;
+    NEED("pictures", a->out->dtype == DT_U8 && is_matrix(a->out, p->dim[0], bytes), a->out);
+    return ST_OK;
+}
+
 status kern_check_axpby(const struct kern_axpby *a)
 {
     NEED("axpby", is_f32(a->x), a->x);
     NEED("axpby", is_f32(a->y) && tensor_same_shape(a->x, a->y), a->y);
     NEED("axpby", is_f32(a->out) && tensor_same_shape(a->x, a->out), a->out);
+    return ST_OK;
+}
+
+/* What narrow makes of a matrix. */
+static status check_narrowed(const char *op, const struct tensor *wide, const struct tensor *bytes,
+                             const struct tensor *scale)
+{
+    NEED(op, is_act(wide) && wide->ndim == 2, wide);
+    NEED(op, bytes->dtype == DT_U8 && tensor_same_shape(wide, bytes), bytes);
+    NEED(op, is_vector(scale, wide->dim[0]), scale);
+    return ST_OK;
+}
+
+status kern_check_narrow(const struct kern_narrow *a)
+{
+    return check_narrowed("narrow", a->x, a->out, a->scale);
+}
+
+status kern_check_widen(const struct kern_widen *a)
+{
+    return check_narrowed("widen", a->out, a->x, a->scale);
+}
+
+status kern_check_regroup(const struct kern_regroup *a)
+{
+    const struct tensor *const in = a->in, *const out = a->out;
+
+    NEED("regroup", in->ndim == 3, in);
+    NEED("regroup", out->dtype == in->dtype && out->ndim == 3, out);
+    NEED("regroup", out->dim[0] == in->dim[1] && out->dim[1] == in->dim[0], out);
+    NEED("regroup", out->dim[2] == in->dim[2], out);
     return ST_OK;
 }
 

@@ -9,6 +9,7 @@
 #define KERN_CHECK_H
 
 #include "kernels/kern.h"
+#include "kernels/pixels.h"
 
 #define OP(op) status kern_check_##op(const struct kern_##op *a) MUST_USE;
 KERN_OPS(OP)
@@ -25,6 +26,9 @@ struct conv_shape conv_shape_of(const struct kern_conv3d *a);
 
 /* How qkv turns its queries, in place. */
 struct kern_rope kern_qkv_rope(const struct kern_qkv *a);
+
+/* Where the bytes of a picture lie; of shapes that were checked. */
+struct pixels_layout kern_pictures_layout(const struct kern_pictures *a);
 
 /* Keys of all segments together. */
 int64_t attention_keys(const struct kern_attention *a);

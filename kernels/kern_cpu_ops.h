@@ -56,6 +56,9 @@ status cpu_rmsnorm(struct kern_ctx *, const struct kern_rmsnorm *);
 status cpu_rope(struct kern_ctx *, const struct kern_rope *);
 status cpu_channel_norm(struct kern_ctx *, const struct kern_channel_norm *);
 status cpu_mul(struct kern_ctx *, const struct kern_mul *);
+status cpu_pictures(struct kern_ctx *, const struct kern_pictures *);
 status cpu_axpby(struct kern_ctx *, const struct kern_axpby *);
+status cpu_narrow(struct kern_ctx *, const struct kern_narrow *);
+status cpu_widen(struct kern_ctx *, const struct kern_widen *);
 
 #endif /* KERN_CPU_OPS_H */

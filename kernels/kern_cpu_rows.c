@@ -236,3 +236,61 @@ status cpu_merge(struct kern_ctx *ctx, const struct kern_merge *a)
     TRY(kern_check_merge(a));
     return share_out(ctx, a, a->a->dim[0], a->a->dim[1], merge_rows);
 }
+
+static float number(const void *row, enum dtype dtype, int64_t c)
+{
+    return dtype == DT_F32 ? ((const float *)row)[c] : f32_from_bf16(((const uint16_t *)row)[c]);
+}
+
+static status narrow_rows(void *arg, int64_t task, int worker)
+{
+    const struct call *const j = arg;
+    const struct kern_narrow *const a = j->a;
+    enum dtype const dtype = a->x->dtype;
+    int64_t const first = task * j->per_task;
+
+    (void)worker;
+    for (int64_t r = first; r < first + rows_of_task(j, task); r++) {
+        const void *const x = at(a->x, r * j->cols);
+        unsigned char *const out = at(a->out, r * j->cols);
+        float most = 0;
+        for (int64_t c = 0; c < j->cols; c++) {
+            float const size = fabsf(number(x, dtype, c));
+            most = size > most ? size : most;
+        }
+        float const scale = most < 0x1p-100f ? 1 : most / 448;
+        ((float *)a->scale->data)[r] = scale;
+        for (int64_t c = 0; c < j->cols; c++) out[c] = e4m3_from_f32(number(x, dtype, c) / scale);
+    }
+    return ST_OK;
+}
+
+/* Rows without columns have a scale too. */
+status cpu_narrow(struct kern_ctx *ctx, const struct kern_narrow *a)
+{
+    TRY(kern_check_narrow(a));
+    for (int64_t r = 0; !a->x->dim[1] && r < a->x->dim[0]; r++) ((float *)a->scale->data)[r] = 1;
+    return share_out(ctx, a, a->x->dim[0], a->x->dim[1], narrow_rows);
+}
+
+static status widen_rows(void *arg, int64_t task, int worker)
+{
+    const struct call *const j = arg;
+    const struct kern_widen *const a = j->a;
+    int64_t const first = task * j->per_task;
+
+    (void)worker;
+    for (int64_t r = first; r < first + rows_of_task(j, task); r++) {
+        const unsigned char *const x = at(a->x, r * j->cols);
+        float const scale = ((const float *)a->scale->data)[r];
+        for (int64_t c = 0; c < j->cols; c++)
+            tensor_put(a->out, r * j->cols + c, f32_from_e4m3(x[c]) * scale);
+    }
+    return ST_OK;
+}
+
+status cpu_widen(struct kern_ctx *ctx, const struct kern_widen *a)
+{
+    TRY(kern_check_widen(a));
+    return share_out(ctx, a, a->x->dim[0], a->x->dim[1], widen_rows);
+}

@@ -1,5 +1,5 @@
 /* kern_host.h - the backends of this build that compute on the processor: kern_host.c, or
- * kern_host_bare.c where the libraries for a fast one are not there. */
+ * kern_host_none.c where the libraries for a fast one are not there. */
 #ifndef KERN_HOST_H
 #define KERN_HOST_H
 

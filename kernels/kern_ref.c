@@ -270,6 +270,29 @@ status ref_unpatchify(struct kern_ctx *ctx, const struct kern_unpatchify *a)
     return ST_OK;
 }
 
+static status pictures_ref(struct kern_ctx *ctx, const struct kern_pictures *a)
+{
+    (void)ctx;
+    TRY(kern_check_pictures(a));
+    struct pixels_layout const layout = kern_pictures_layout(a);
+    int64_t const values = (int64_t)layout.width * layout.height * 3;
+    float *const scratch = malloc((size_t)layout.width * PIXELS_SCRATCH * sizeof *scratch);
+
+    if (!scratch) return fail(ST_NOMEM, "pictures of %d columns", layout.width);
+    for (int64_t i = 0; i < a->pixels->dim[0]; i++) {
+        unsigned char *const out = (unsigned char *)a->out->data + i * layout.bytes;
+        uint64_t const note =
+            pixels_band(&(struct pixels_band){ .rgb = (const float *)a->pixels->data + i * values,
+                                               .layout = &layout,
+                                               .end = layout.height,
+                                               .out = out,
+                                               .scratch = scratch });
+        memcpy(out, &note, sizeof note);
+    }
+    free(scratch);
+    return ST_OK;
+}
+
 static status axpby_ref(struct kern_ctx *ctx, const struct kern_axpby *a)
 {
     (void)ctx;
@@ -279,6 +302,52 @@ static status axpby_ref(struct kern_ctx *ctx, const struct kern_axpby *a)
 
     for (int64_t i = 0; i < tensor_count(a->out); i++)
         out[i] = (float)(a->a * (double)x[i] + a->b * (double)y[i]);
+    return ST_OK;
+}
+
+static status narrow_ref(struct kern_ctx *ctx, const struct kern_narrow *a)
+{
+    (void)ctx;
+    TRY(kern_check_narrow(a));
+    int64_t const rows = a->x->dim[0], cols = a->x->dim[1];
+    uint8_t *const out = a->out->data;
+
+    for (int64_t r = 0; r < rows; r++) {
+        float most = 0;
+        for (int64_t c = 0; c < cols; c++)
+            most = fmaxf(most, fabsf(tensor_get(a->x, r * cols + c)));
+        float const scale = most < 0x1p-100f ? 1 : most / 448;
+        tensor_put(a->scale, r, scale);
+        for (int64_t c = 0; c < cols; c++)
+            out[r * cols + c] = e4m3_from_f32(tensor_get(a->x, r * cols + c) / scale);
+    }
+    return ST_OK;
+}
+
+static status widen_ref(struct kern_ctx *ctx, const struct kern_widen *a)
+{
+    (void)ctx;
+    TRY(kern_check_widen(a));
+    int64_t const rows = a->x->dim[0], cols = a->x->dim[1];
+    const uint8_t *const x = a->x->data;
+
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t c = r * cols; c < (r + 1) * cols; c++)
+            tensor_put(a->out, c, f32_from_e4m3(x[c]) * tensor_get(a->scale, r));
+    return ST_OK;
+}
+
+status ref_regroup(struct kern_ctx *ctx, const struct kern_regroup *a)
+{
+    (void)ctx;
+    TRY(kern_check_regroup(a));
+    int64_t const rows = a->in->dim[0], parts = a->in->dim[1];
+    size_t const bytes = (size_t)a->in->dim[2] * dtype_size(a->in->dtype);
+    const unsigned char *from = a->in->data;
+
+    for (int64_t i = 0; bytes && i < rows; i++)
+        for (int64_t j = 0; j < parts; j++, from += bytes)
+            memcpy((unsigned char *)a->out->data + (size_t)(j * rows + i) * bytes, from, bytes);
     return ST_OK;
 }
 
@@ -322,7 +391,11 @@ const struct kern_backend kern_ref_backend = {
         .mul = mul_ref,
         .patchify = ref_patchify,
         .unpatchify = ref_unpatchify,
+        .pictures = pictures_ref,
         .axpby = axpby_ref,
+        .narrow = narrow_ref,
+        .widen = widen_ref,
+        .regroup = ref_regroup,
         .copy = ref_copy,
         .zero = ref_zero,
     },

@@ -128,7 +128,8 @@ float tensor_get(const struct tensor *t, int64_t i)
     case DT_BF16: return f32_from_bf16(((const uint16_t *)t->data)[i]);
     case DT_F16: return f32_from_f16(((const uint16_t *)t->data)[i]);
     case DT_F64: return (float)((const double *)t->data)[i];
-    default: assert(!"tensor_get: not a floating dtype"); return 0;
+    case DT_U8: return (float)((const uint8_t *)t->data)[i];
+    default: assert(!"tensor_get: not a dtype of numbers it knows"); return 0;
     }
 }
 

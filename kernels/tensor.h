@@ -5,7 +5,7 @@
 #include "base/arena.h"
 #include "base/base.h"
 
-/* Operations compute in F32 and BF16; the rest only stand in files. */
+/* Operations compute in F32 and BF16, and narrow and widen U8; the rest only stand in files. */
 enum dtype { DT_F32, DT_BF16, DT_F16, DT_F64, DT_I64, DT_I32, DT_U8, DT_COUNT };
 
 enum { TENSOR_DIMS = 5 };
@@ -70,7 +70,36 @@ static inline uint16_t bf16_from_f32(float f)
     return (uint16_t)(v.u >> 16);
 }
 
-/* Element i of a host tensor as a number (any floating dtype), and back (F32, BF16). */
+/* e4m3 <-> f32: 8 bits, rounding to nearest even, at most 448 either way; NaN stays NaN. */
+static inline float f32_from_e4m3(uint8_t h)
+{
+    uint32_t const mag = h & 0x7fu;
+    union {
+        uint32_t u;
+        float f;
+    } v = { .u = (mag + (120u << 3)) << 20 };
+    if (mag < 8) v.f = (float)mag * 0x1p-9f;
+    if (mag == 0x7f) v.u = 0x7fc00000u;
+    v.u |= (uint32_t)(h & 0x80u) << 24;
+    return v.f;
+}
+static inline uint8_t e4m3_from_f32(float f)
+{
+    union {
+        float f;
+        uint32_t u;
+    } v = { .f = f }, low;
+    uint32_t const sign = v.u >> 24 & 0x80u;
+    v.u &= 0x7fffffffu;
+    low.f = v.f * 512 + 0x1p23f; /* what is below 2^-6 comes in steps of 2^-9 */
+    uint32_t const steps = low.u & 0xffu;
+    uint32_t const round = (v.u + 0x7ffffu + (v.u >> 20 & 1u)) >> 20;
+    if (v.u > 0x7f800000u) return 0x7f;
+    if (v.u < 121u << 23) return (uint8_t)(sign | steps);
+    return (uint8_t)(sign | (round < (120u << 3) + 0x7e ? round - (120u << 3) : 0x7e));
+}
+
+/* Element i of a host tensor as a number (any floating dtype, U8), and back (F32, BF16). */
 float tensor_get(const struct tensor *t, int64_t i);
 void tensor_put(struct tensor *t, int64_t i, float value);
 

@@ -30,7 +30,6 @@ struct clip_sink {
     int64_t latents_pushed;
     void *latent_frame; /* one, in the file's dtype */
 
-    uint8_t *rgb8; /* one picture */
     struct quality quality;
     struct digest whole, part;
     struct sidecar_block *block;
@@ -156,11 +155,6 @@ status clip_sink_open(struct clip_sink **out, const struct clip_sink_config *c)
     TRY_OUT(quality_init(&s->quality, (int64_t)c->width * c->height));
     TRY_OUT(digest_open(&s->whole));
     TRY_OUT(digest_open(&s->part));
-    s->rgb8 = malloc((size_t)c->width * (size_t)c->height * 3);
-    if (!s->rgb8) {
-        st = fail(ST_NOMEM, "%s: no memory for a picture", c->dir);
-        goto out;
-    }
     *out = s;
     s = NULL; /* handed over */
 out:
@@ -183,27 +177,48 @@ void clip_sink_close(struct clip_sink **s)
     digest_close(&old->part);
     for (int i = 0; i < old->files; i++) free(old->path[i]);
     free(old->latent_frame);
-    free(old->rgb8);
     free(old->block);
     free(old);
 }
 
 const char *clip_sink_attempt(const struct clip_sink *s) { return s->attempt.id; }
 
-static status push_picture(struct clip_sink *s, const float *rgb)
+/* There are planes for every video. */
+static status check_formats(const struct clip_sink *s, const struct pixels_layout *l)
 {
-    int64_t const values = (int64_t)s->width * s->height * 3;
-    int64_t const bad = pixels_first_bad(rgb, values);
+    for (int i = 0; i < s->videos; i++) {
+        enum pix const pix = video_facts(s->video[i])->choice.pix;
+        if (!(l->formats >> pix & 1))
+            return fail(ST_ARG, "%s: pictures without %s, which %s is of", s->attempt.target,
+                        pix_info(pix)->name, s->file[i].name);
+    }
+    return ST_OK;
+}
 
-    if (bad >= 0)
-        return fail(ST_MISMATCH, "%s: frame %lld is not a picture: %g at column %lld, row %lld",
-                    s->attempt.target, (long long)s->pushed, (double)rgb[bad],
-                    (long long)(bad / 3 % s->width), (long long)(bad / 3 / s->width));
-    pixels_to_rgb8(s->rgb8, rgb, values);
-    quality_add(&s->quality, s->rgb8);
-    TRY(digest_add(&s->whole, s->rgb8, (size_t)values));
-    TRY(digest_add(&s->part, s->rgb8, (size_t)values));
-    for (int i = 0; i < s->videos; i++) TRY(video_push(s->video[i], rgb));
+static status push_video(struct video *v, const struct pixels_layout *l,
+                         const unsigned char *picture)
+{
+    const int64_t *const at = l->plane[video_facts(v)->choice.pix];
+    const unsigned char *const plane[3] = { picture + at[0], picture + at[1], picture + at[2] };
+
+    return video_push(v, plane);
+}
+
+static status push_picture(struct clip_sink *s, const struct pixels_layout *l,
+                           const unsigned char *picture)
+{
+    size_t const values = (size_t)s->width * (size_t)s->height * 3;
+    const uint8_t *const rgb8 = picture + l->rgb;
+    struct pixels_flaw flaw;
+
+    if (pixels_flaw(&flaw, picture))
+        return fail(ST_MISMATCH, "%s: frame %lld is not a picture: %s at column %lld, row %lld",
+                    s->attempt.target, (long long)s->pushed, flaw.value,
+                    (long long)(flaw.index / 3 % s->width), (long long)(flaw.index / 3 / s->width));
+    quality_add(&s->quality, rgb8);
+    TRY(digest_add(&s->whole, rgb8, values));
+    TRY(digest_add(&s->part, rgb8, values));
+    for (int i = 0; i < s->videos; i++) TRY(push_video(s->video[i], l, picture));
     s->pushed++;
     return ST_OK;
 }
@@ -223,14 +238,17 @@ static status end_block(struct clip_sink *s, int64_t first)
     return digest_end(&s->part, b->sha256);
 }
 
-status clip_sink_pictures(struct clip_sink *s, const float *rgb, int64_t n)
+status clip_sink_pictures(struct clip_sink *s, const struct pictures *p)
 {
+    struct pixels_layout const layout = pixels_layout(s->width, s->height, p->formats);
     int64_t const first = s->pushed, left = s->pictures - first;
+    int64_t const n = p->count < left ? p->count : left;
 
-    if (n > left) n = left;
+    TRY(check_formats(s, &layout));
     for (int64_t i = 0; i < n; i++) {
-        TRY(push_picture(s, rgb + i * s->width * s->height * 3));
-        if (i == 0 && s->contact) contact_add(s->contact, s->rgb8);
+        const unsigned char *const picture = p->at + i * layout.bytes;
+        TRY(push_picture(s, &layout, picture));
+        if (i == 0 && s->contact) contact_add(s->contact, picture + layout.rgb);
     }
     return n > 0 ? end_block(s, first) : ST_OK;
 }

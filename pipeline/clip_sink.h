@@ -55,9 +55,10 @@ enum { CLIP_SINK_FORMATS = 16, CLIP_SINK_CHANNELS = 16 };
  * path that cannot be made. Whoever opens, closes. */
 status clip_sink_open(struct clip_sink **out, const struct clip_sink_config *c) MUST_USE;
 
-/* The next n pictures of the clip; a call is a block: [n, height, width, 3], -1..1.
- * ST_MISMATCH names the frame that is not finite: the clip cannot be finished then. */
-status clip_sink_pictures(struct clip_sink *s, const float *rgb, int64_t n) MUST_USE;
+/* The next pictures of the clip, [height, width]; a call is a block. ST_ARG if a pix of the
+ * config's formats is not among theirs. ST_MISMATCH names the frame, and where, that is
+ * not finite: the clip cannot be finished then. */
+status clip_sink_pictures(struct clip_sink *s, const struct pictures *p) MUST_USE;
 
 /* The next n latent frames, [n, 16, height, width], as the transformer has them.
  * Nothing if the config keeps none. ST_MISMATCH as above; ST_ARG for too many. */

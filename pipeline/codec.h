@@ -7,7 +7,7 @@
 #ifndef CODEC_H
 #define CODEC_H
 
-#include "pipeline/pixels.h"
+#include "kernels/pixels.h"
 
 struct codec {
     const char *name;       /* "h264": as jobs write it */

@@ -6,7 +6,7 @@ status crew_run(const struct crew_config *c, struct comm *comm, const struct tim
     struct line_config config = { .model = c->model,
                                   .schedule = c->schedule,
                                   .policy = c->policy,
-                                  .determinism = c->determinism,
+                                  .mode = c->mode,
                                   .latent_h = c->latent_h,
                                   .latent_w = c->latent_w,
                                   .contexts = c->contexts,
@@ -19,7 +19,7 @@ status crew_run(const struct crew_config *c, struct comm *comm, const struct tim
     TRY_OUT(
         c->backend->open(&ctx, &(struct kern_config){ .threads = c->threads,
                                                       .device = c->device,
-                                                      .strict = c->determinism == LINE_STRICT }));
+                                                      .strict = c->mode.determinism == LINE_STRICT }));
     config.ctx = ctx;
     TRY_OUT(line_open(&line, &config));
     TRY_OUT(line_run(line, t, io));

@@ -9,7 +9,7 @@ struct crew_config {
     const struct schedule *schedule; /* borrowed */
     const struct kern_backend *backend;
     struct key_policy policy;
-    enum line_determinism determinism;
+    struct line_mode mode;
     int64_t latent_h, latent_w;
     int contexts;        /* see line_config */
     int threads, device; /* of this rank; see kern_config */

@@ -11,13 +11,13 @@ struct message {
 struct chain {
     const struct decode_chain_config *c;
     struct message message[2];
-    int now;            /* the message in work */
-    bool begun;         /* a message has come */
-    bool units, ends;   /* takes units; gives pictures */
-    bool sends;         /* a start is open on the hop that goes out */
-    float *rgb;         /* of a block; last part only */
-    int64_t picture;    /* floats of one */
-    struct vae_out out; /* of the call in work */
+    int now;              /* the message in work */
+    bool begun;           /* a message has come */
+    bool units, ends;     /* takes units; gives pictures */
+    bool sends;           /* a start is open on the hop that goes out */
+    unsigned char *bytes; /* of a block's pictures; last part only */
+    struct vae_out out;   /* of the call in work */
+    int pictures;         /* of the block, so far */
 };
 
 static struct track_at at(const struct chain *s)
@@ -119,8 +119,14 @@ static void take_turn(const struct chain *s)
 static status decode(struct chain *s, const float *latent, int inbox)
 {
     if (!latent) return vae_decode_unit(s->c->vae, inbox, &s->out);
-    if (!s->ends) return vae_decode_latent(s->c->vae, latent, &s->out);
-    return vae_decode(s->c->vae, latent, s->c->frames, s->out.pixels, &s->out.pictures);
+    return vae_decode_latents(s->c->vae, latent, s->ends ? s->c->frames : 1, &s->out);
+}
+
+static int64_t picture_bytes(const struct chain *s)
+{
+    const struct decode_chain_config *const c = s->c;
+    return pixels_layout((int)c->latent_w * VAE_SCALE, (int)c->latent_h * VAE_SCALE, s->out.formats)
+        .bytes;
 }
 
 static status compute(struct chain *s, const float *latent, int inbox)
@@ -130,8 +136,10 @@ static status compute(struct chain *s, const float *latent, int inbox)
     status const st = decode(s, latent, inbox);
     track_end(s->c->track);
     pthread_mutex_unlock(s->c->turn);
-    if (st == ST_OK && s->ends) s->out.pixels += s->out.pictures * s->picture;
-    return st;
+    if (st != ST_OK || !s->ends) return st;
+    s->out.bytes += s->out.pictures * picture_bytes(s);
+    s->pictures += s->out.pictures;
+    return ST_OK;
 }
 
 static status take_latents(struct chain *s)
@@ -165,7 +173,12 @@ static status run_block(struct chain *s)
 {
     struct message *const m = &s->message[s->now];
 
-    s->out = (struct vae_out){ .unit = s->ends ? NULL : unit_out, .arg = s, .pixels = s->rgb };
+    s->out = (struct vae_out){ .unit = s->ends ? NULL : unit_out, .arg = s };
+    s->pictures = 0;
+    if (s->ends) {
+        s->out.bytes = s->bytes;
+        s->out.formats = s->c->formats[at(s).clip];
+    }
     show_arrival(s);
     TRY(forward(s));
     if (m->head[DECODE_AT] == 0) {
@@ -176,8 +189,12 @@ static status run_block(struct chain *s)
     }
     TRY(s->units ? take_units(s) : take_latents(s));
     if (!s->ends) return ST_OK;
-    return s->c->block(s->c->arg, at(s).clip, at(s).block, m->x0.data, s->rgb,
-                       (int)((s->out.pixels - s->rgb) / s->picture));
+    return s->c->block(s->c->arg, &(struct decode_block){
+                                      .clip = at(s).clip,
+                                      .block = at(s).block,
+                                      .x0 = m->x0.data,
+                                      .pictures = { s->bytes, s->pictures, s->out.formats },
+                                  });
 }
 
 static status run(struct chain *s)
@@ -211,10 +228,9 @@ static status open(struct chain *s)
     }
     if (s->units) TRY(comm_attach(c->in, vae_memory(c->vae)));
     if (!s->ends) TRY(comm_attach(c->out, vae_memory(c->vae)));
-    s->picture = c->latent_h * c->latent_w * VAE_SCALE * VAE_SCALE * 3;
     if (!s->ends) return ST_OK;
-    s->rgb = malloc((size_t)(c->frames * VAE_PICTURES * s->picture) * sizeof *s->rgb);
-    return s->rgb ? ST_OK : fail(ST_NOMEM, "decode: pictures of a block");
+    s->bytes = malloc((size_t)(c->frames * VAE_PICTURES * c->picture_bytes));
+    return s->bytes ? ST_OK : fail(ST_NOMEM, "decode: pictures of a block");
 }
 
 /* Peers may be in our memory, on either hop. */
@@ -232,6 +248,6 @@ status decode_chain_run(const struct decode_chain_config *c)
     if (st == ST_OK) st = run(&s);
     if (st != ST_OK && st != ST_CANCELED) take_back(c);
     for (int i = 0; i < COUNT_OF(s.message); i++) free(s.message[i].x0.data);
-    free(s.rgb);
+    free(s.bytes);
     return st;
 }

@@ -15,6 +15,14 @@
 
 #include <pthread.h>
 
+/* What the last part has made: host memory, valid during the call. */
+struct decode_block {
+    int clip;
+    int64_t block;            /* of the clip */
+    const float *x0;          /* [frames, 16, h, w] */
+    struct pictures pictures; /* 8w x 8h, with the clip's formats */
+};
+
 struct decode_chain_config {
     struct vae *vae;            /* the part; borrowed */
     struct vae_part part;       /* of it; zeroed: all */
@@ -27,10 +35,10 @@ struct decode_chain_config {
 
     struct track *track;
 
-    /* The last part's pictures of a block: x0 [frames, 16, h, w], rgb [pictures, 8h, 8w, 3];
-     * host memory, valid during the call. */
-    status (*block)(void *arg, int clip, int64_t block, const float *x0, const float *rgb,
-                    int pictures);
+    /* Of the last part. */
+    const unsigned *formats; /* by clip: what its pictures are wanted in, a set of enum pix */
+    int64_t picture_bytes;   /* of a picture, the most of all clips: as the vae was opened */
+    status (*block)(void *arg, const struct decode_block *b);
     void *arg;
 };
 

@@ -117,7 +117,8 @@ struct dit_keys {
     int count;
 };
 
-/* Attention of q over a part of the keys. */
+/* Attention of q over a part of the keys. Queries and keys may be of some heads alone: as
+ * many columns as these have, [r, w] for [r, d] wherever attention has it. */
 status dit_attend_part(const struct dit *d, struct kern_ctx *ctx, const struct tensor *q,
                        const struct dit_keys *keys, struct dit_part *out) MUST_USE;
 

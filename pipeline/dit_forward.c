@@ -74,7 +74,7 @@ static status attention(const struct dit *d, struct kern_ctx *ctx, struct kern_a
 {
     int const head_dim = d->shape.dim / d->shape.heads;
 
-    a.heads = d->shape.heads;
+    a.heads = (int)a.q->dim[1] / head_dim;
     a.scale = 1.0f / sqrtf((float)head_dim);
     return kern_attention(ctx, &a);
 }

@@ -12,18 +12,22 @@ static const char *const arena_names[LINE_ARENAS] = {
     [LINE_WIRE] = "wire",
 };
 
-const char *line_determinism_name(enum line_determinism d)
-{
-    return d == LINE_BATCH ? "batch" : "strict";
-}
-
 static int own_stages(const struct line *l) { return l->end - l->first; }
+
+static int noise_of(const struct line *l, struct line_span s)
+{
+    int const end = s.end < l->levels ? s.end : l->levels;
+    return end > s.first ? end - s.first : 0;
+}
 
 static int own_noise(const struct line *l)
 {
-    int const end = l->end < l->levels ? l->end : l->levels;
-    return end > l->first ? end - l->first : 0;
+    return noise_of(l, (struct line_span){ l->first, l->end });
 }
+
+/* Blocks that attention here is for. */
+static int seen_stages(const struct line *l) { return l->sight.end - l->sight.first; }
+static int seen_noise(const struct line *l) { return noise_of(l, l->sight); }
 
 static status place_latents(const struct line *l, struct tensor *t, int stages, struct arena *a)
 {
@@ -38,16 +42,26 @@ struct tensor line_part(const struct line *l, const struct tensor *t, struct lin
     return tensor_slice(t, (s.first - l->first) * per, (s.end - s.first) * per);
 }
 
+struct tensor line_attended(const struct line *l, const struct tensor *t, struct line_span s)
+{
+    return tensor_slice(t, (s.first - l->sight.first) * l->tokens, (s.end - s.first) * l->tokens);
+}
+
 int64_t line_scratch_row(const struct line *l, int stage)
 {
-    return l->c.determinism == LINE_BATCH ? (stage - l->first) * l->tokens : 0;
+    return l->c.mode.determinism == LINE_BATCH ? (stage - l->first) * l->tokens : 0;
+}
+
+static int64_t scratch_rows(const struct line *l)
+{
+    return (l->c.mode.determinism == LINE_BATCH ? own_stages(l) : 1) * l->tokens;
 }
 
 static status layout_stages(struct line *l, struct arena *scratch, struct arena *wire)
 {
     const struct dit_shape *const s = dit_shape_of(l->c.model);
     enum dtype const act = dit_act(l->c.model);
-    int64_t const rows = own_stages(l) * l->tokens, window = l->levels * l->tokens;
+    int64_t const own = own_stages(l) * l->tokens, window = l->levels * l->tokens;
 
     TRY(place_latents(l, &l->in, own_stages(l), wire));
     TRY(place_latents(l, &l->out, own_stages(l), wire));
@@ -56,54 +70,55 @@ static status layout_stages(struct line *l, struct arena *scratch, struct arena 
         l->stage[i].in = line_part(l, &l->in, one, l->frames);
         l->stage[i].out = line_part(l, &l->out, one, l->frames);
     }
-    TRY(tensor_place(&l->x, scratch, DT_F32, DIMS(rows, s->dim)));
-    TRY(tensor_place(&l->q, scratch, act, DIMS(rows, s->dim)));
-    if (own_noise(l) == 0) return ST_OK; /* nobody reads the window's keys */
-    TRY(tensor_place(&l->window_k, wire, act, DIMS(window, s->dim)));
-    return tensor_place(&l->window_v, wire, act, DIMS(window, s->dim));
+    TRY(tensor_place(&l->x, scratch, DT_F32, DIMS(own, s->dim)));
+    if (l->by_heads) TRY(line_heads_place(l, scratch_rows(l), scratch, wire));
+    else TRY(tensor_place(&l->q, scratch, act, DIMS(own, s->dim)));
+    TRY(line_wire_place(l, wire));
+    if (seen_noise(l) == 0) return ST_OK; /* nobody reads the window's keys */
+    TRY(tensor_place(&l->window_k, wire, act, DIMS(window, l->seen.dim)));
+    return tensor_place(&l->window_v, wire, act, DIMS(window, l->seen.dim));
 }
 
 static status layout_angles(struct line *l, struct arena *a)
 {
     const struct dit_shape *const s = dit_shape_of(l->c.model);
     struct rope_split const pairs = rope_split_of(s->dim / s->heads);
-    int64_t const keys = l->c.policy.attention_frames, own = own_stages(l);
+    int64_t const sight = l->c.policy.attention_frames, keys = seen_stages(l) * sight;
+    int64_t const own = own_stages(l) * l->frames;
 
     TRY(tensor_place(&l->row, a, DT_F32, DIMS(l->c.latent_h / 2, pairs.row, 2)));
     TRY(tensor_place(&l->col, a, DT_F32, DIMS(l->c.latent_w / 2, pairs.col, 2)));
-    TRY(tensor_place(&l->angles, a, DT_F32, DIMS(own * (keys + l->frames), pairs.time, 2)));
-    for (int i = l->first; i < l->end; i++)
-        l->stage[i].time = tensor_slice(&l->angles, (i - l->first) * keys, keys);
-    l->at = tensor_slice(&l->angles, own * keys, own * l->frames);
+    TRY(tensor_place(&l->angles, a, DT_F32, DIMS(keys + own, pairs.time, 2)));
+    for (int i = l->sight.first; i < l->sight.end; i++)
+        l->stage[i].time = tensor_slice(&l->angles, (i - l->sight.first) * sight, sight);
+    l->at = tensor_slice(&l->angles, keys, own);
     return ST_OK;
 }
 
 /* Block by block the line holds one block at a time: all keys are near, and never cut. In
- * batch neither where no other rank is. */
-static status layout_parts(struct line *l, int64_t rows, struct arena *a)
+ * batch neither where no key is another rank's. */
+static status layout_parts(struct line *l, struct arena *a)
 {
-    const struct dit_shape *const s = dit_shape_of(l->c.model);
     enum dtype const dtype = l->c.ctx->backend->part(dit_act(l->c.model));
-    bool const alone = l->c.determinism == LINE_BATCH && l->c.split.ranks == 1;
+    bool const whole = l->c.mode.determinism == LINE_BATCH && seen_stages(l) == l->levels + 1;
 
-    if (l->c.policy.kind == WINDOW_BLOCK || own_noise(l) == 0 || alone) return ST_OK;
-    TRY(dit_part_place(&l->near, s, dtype, own_noise(l) * l->tokens, a));
-    return dit_part_place(&l->part, s, dtype, rows, a);
+    if (l->c.policy.kind == WINDOW_BLOCK || seen_noise(l) == 0 || whole) return ST_OK;
+    TRY(dit_part_place(&l->near, &l->seen, dtype, seen_noise(l) * l->tokens, a));
+    return dit_part_place(&l->part, &l->seen, dtype, scratch_rows(l), a);
 }
 
 static status layout_scratch(struct line *l, struct arena *a)
 {
     const struct dit_shape *const s = dit_shape_of(l->c.model);
     int64_t const per_frame = l->tokens / l->frames;
-    int64_t const rows = l->c.determinism == LINE_BATCH ? own_stages(l) * l->tokens : l->tokens;
     struct tensor *const latents[] = { &l->noise, &l->flow, &l->x0 };
 
-    TRY(dit_scratch_place(&l->scratch, s, dit_act(l->c.model), rows, a));
+    TRY(dit_scratch_place(&l->scratch, s, dit_act(l->c.model), scratch_rows(l), a));
     TRY(tensor_place(&l->keys, a, dit_act(l->c.model),
-                     DIMS(l->c.policy.attention_frames * per_frame, s->dim)));
+                     DIMS(l->c.policy.attention_frames * per_frame, l->seen.dim)));
     TRY(layout_angles(l, a));
     for (int i = 0; i < COUNT_OF(latents); i++) TRY(place_latents(l, latents[i], own_noise(l), a));
-    return layout_parts(l, rows, a);
+    return layout_parts(l, a);
 }
 
 /* Run twice: over measuring arenas, then over real ones. */
@@ -112,9 +127,9 @@ static status layout(struct line *l, struct arena a[LINE_ARENAS])
     const struct dit_shape *const s = dit_shape_of(l->c.model);
     struct cache_shape const cache = {
         .layers = s->layers,
-        .lookback = keys_lookback(&l->c.policy, l->first, l->end),
+        .lookback = keys_lookback(&l->c.policy, l->sight.first, l->sight.end),
         .tokens = l->tokens,
-        .dim = s->dim,
+        .dim = l->seen.dim,
         .act = dit_act(l->c.model),
     };
 
@@ -123,6 +138,20 @@ static status layout(struct line *l, struct arena a[LINE_ARENAS])
         TRY(dit_context_place(&l->context[i], s, cache.act, &a[LINE_CONTEXT]));
     TRY(layout_scratch(l, &a[LINE_SCRATCH]));
     return layout_stages(l, &a[LINE_SCRATCH], &a[LINE_WIRE]);
+}
+
+/* Whom this rank attends for, and with what. */
+static void see(struct line *l)
+{
+    int const ranks = l->c.split.ranks;
+
+    l->seen = *dit_shape_of(l->c.model);
+    l->sight = (struct line_span){ l->first, l->end };
+    l->by_heads = l->c.mode.exchange == LINE_HEADS && ranks > 1;
+    if (!l->by_heads) return;
+    l->seen.dim /= ranks;
+    l->seen.heads /= ranks;
+    l->sight = (struct line_span){ 0, l->levels + 1 };
 }
 
 static status prepare(struct line *l, const struct line_config *c)
@@ -134,6 +163,9 @@ static status prepare(struct line *l, const struct line_config *c)
         .end = c->split.first[c->comm->rank + 1],
         .frames = c->policy.frames_per_block,
     };
+    if (c->mode.exchange == LINE_HEADS)
+        TRY(split_heads(dit_shape_of(c->model)->heads, c->split.ranks));
+    see(l);
     TRY(key_policy_check(&c->policy));
     if (c->policy.levels != l->levels || c->split.stages != l->levels + 1)
         return fail(ST_ARG, "line: %d levels, %d stages, a policy of %d levels do not fit",
@@ -291,25 +323,31 @@ static void admit_clean(struct line *l)
     cache_put(&l->cache, clean.block);
 }
 
-/* The most stages from `first` on that may go together. */
-static struct line_span run_from(const struct line *l, int first)
+/* The most stages from `first` on, before `end`, that may go together. */
+static struct line_span run_from(const struct line *l, int first, int end)
 {
     struct line_span run = { first, first + 1 };
 
-    if (l->c.determinism == LINE_BATCH)
-        while (run.end < l->end && l->place[run.end].clip == l->place[first].clip) run.end++;
+    if (l->c.mode.determinism == LINE_BATCH)
+        while (run.end < end && l->place[run.end].clip == l->place[first].clip) run.end++;
     return run;
+}
+
+static void find_runs(const struct line *l, struct line_span of, struct line_runs *out)
+{
+    out->count = 0;
+    for (int i = of.first; i < of.end; i++) {
+        if (!line_holds(l, i)) continue;
+        out->run[out->count] = run_from(l, i, of.end);
+        i = out->run[out->count++].end - 1;
+    }
 }
 
 void line_place(struct line *l)
 {
     for (int i = 0; i <= l->levels; i++) l->place[i] = timeline_at(l->timeline, l->tick, i);
-    l->runs = 0;
-    for (int i = l->first; i < l->end; i++) {
-        if (!line_holds(l, i)) continue;
-        l->run[l->runs] = run_from(l, i);
-        i = l->run[l->runs++].end - 1;
-    }
+    find_runs(l, (struct line_span){ l->first, l->end }, &l->own);
+    find_runs(l, l->sight, &l->attends);
     admit_clean(l);
 }
 

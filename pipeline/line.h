@@ -10,7 +10,7 @@
  * Every rank owns a contiguous range of stages and runs the same code over the
  * blocks that stand there: one rank that owns them all exchanges nothing. Per
  * tick every block goes through the transformer once and moves one stage on.
- * How far its bits depend on the ranks: enum line_determinism.
+ * How far its bits depend on the ranks, and what the ranks exchange: struct line_mode.
  */
 #ifndef LINE_H
 #define LINE_H
@@ -59,11 +59,39 @@ enum line_determinism {
 };
 const char *line_determinism_name(enum line_determinism d); /* "strict", "batch" */
 
+enum line_wire {
+    LINE_ACT, /* keys and values go from rank to rank as they are computed with */
+    LINE_FP8, /* they go in 8 bits with a scale for each token (kern_narrow), half as many bytes
+                 as in bf16. So that it does not show where ranks are, all keys and values are
+                 rounded so, with one rank too: another clip than with act */
+};
+const char *line_wire_name(enum line_wire w); /* "act", "fp8" */
+
+enum line_exchange {
+    LINE_BLOCKS, /* each rank attends for its own blocks: all keys and values of the others' come
+                    to it, beside attention over what it has */
+    LINE_HEADS,  /* each rank attends for all blocks, with its share of the heads: their queries,
+                    keys and values come to it, and results go back; with many ranks a third of
+                    the bytes, but nothing is computed meanwhile. The heads must divide by the
+                    ranks. Strict, it is the same clip to the bit where a backend's attention
+                    treats heads one by one; batch, but for rounding */
+};
+const char *line_exchange_name(enum line_exchange e); /* "blocks", "heads" */
+
+struct line_mode {
+    enum line_determinism determinism;
+    enum line_wire wire;
+    enum line_exchange exchange;
+};
+
+enum { LINE_MODE_TEXT = 96 };
+const char *line_mode_text(struct line_mode m, char buf[LINE_MODE_TEXT]); /* "strict, ..." */
+
 struct line_config {
     const struct dit *model;         /* borrowed */
     const struct schedule *schedule; /* borrowed */
     struct key_policy policy;
-    enum line_determinism determinism; /* the same on all ranks */
+    struct line_mode mode; /* the same on all ranks */
     struct split split;
     int64_t latent_h, latent_w; /* even */
     int contexts;               /* different embeddings of all clips; what is beyond one per own

@@ -30,8 +30,8 @@ static bool is_far(const struct line *l, int stage, const struct key_span *s)
     int const maker = maker_of(l, stage, s);
 
     if (stage == l->levels || maker < 0) return false;
-    if (l->c.determinism == LINE_STRICT) return maker != stage;
-    return maker < l->first || maker >= l->end;
+    if (l->c.mode.determinism == LINE_STRICT) return maker != stage;
+    return maker < l->sight.first || maker >= l->sight.end;
 }
 
 static const struct key_list *keys_of(const struct line *l, int stage)
@@ -65,7 +65,7 @@ static status turn_span(struct line *l, int owner, int i, int64_t frame,
                                                      .time = &time,
                                                      .row = &l->row,
                                                      .col = &l->col,
-                                                     .heads = dit_shape_of(l->c.model)->heads }));
+                                                     .heads = l->seen.heads }));
     l->turned[i] = true;
     segment->k = turned;
     return ST_OK;
@@ -94,13 +94,19 @@ static status take_keys(struct line *l, int stage, int layer, bool far, struct d
     return ST_OK;
 }
 
+static struct tensor result_of(const struct line *l, struct line_span s)
+{
+    if (l->by_heads) return line_attended(l, &l->heads.out, s);
+    return tensor_slice(&l->scratch.h, line_scratch_row(l, s.first), (s.end - s.first) * l->tokens);
+}
+
 /* Blocks with the same keys: noise stages of a run, or the clean one. Before the exchange,
  * or after it what is left. */
 static status attend(struct line *l, struct line_span s, int layer, bool far)
 {
-    int64_t const row = line_scratch_row(l, s.first), rows = (s.end - s.first) * l->tokens;
-    struct tensor const q = line_part(l, &l->q, s, l->tokens);
-    struct tensor h = tensor_slice(&l->scratch.h, row, rows);
+    int64_t const rows = (s.end - s.first) * l->tokens;
+    struct tensor const q = line_attended(l, &l->q, s);
+    struct tensor h = result_of(l, s);
     struct dit_attend a = { .q = &q, .out = &h };
     struct dit_part near, part;
     struct dit_keys keys;
@@ -108,17 +114,16 @@ static status attend(struct line *l, struct line_span s, int layer, bool far)
     TRY(take_keys(l, s.first, layer, far, &keys));
     a.keys = &keys;
     if (has_far(l, s.first)) {
-        near = dit_part_rows(&l->near, (s.first - l->first) * l->tokens, rows);
+        near = dit_part_rows(&l->near, (s.first - l->sight.first) * l->tokens, rows);
         if (!far) return dit_attend_part(l->c.model, l->c.ctx, &q, &keys, &near);
-        part = dit_part_rows(&l->part, row, rows);
+        part = dit_part_rows(&l->part, line_scratch_row(l, s.first), rows);
         a.before = &near;
         a.part = &part;
     }
     return dit_attend(l->c.model, l->c.ctx, &a);
 }
 
-/* The run's stages whose layer goes on, and of these the noise stages. */
-static struct line_span rest_of(const struct line *l, struct line_span run, int layer)
+struct line_span line_rest(const struct line *l, struct line_span run, int layer)
 {
     if (line_ends(l, run.end - 1, layer)) run.end--;
     return run;
@@ -129,6 +134,12 @@ static bool waits(const struct line *l, struct line_span run)
     return run.first < l->levels && has_far(l, run.first);
 }
 
+/* By heads the layer goes on where the results of all ranks come together. */
+static status finish(struct line *l, struct line_span run, int layer)
+{
+    return l->by_heads ? ST_OK : line_finish(l, run, layer);
+}
+
 /* The clean pass first: it is over before l->keys fills with keys of a window. */
 static status attend_near(struct line *l, struct line_span run, int layer)
 {
@@ -136,13 +147,13 @@ static status attend_near(struct line *l, struct line_span run, int layer)
 
     if (clean.first < clean.end) TRY(attend(l, clean, layer, false));
     if (noise.first < noise.end) TRY(attend(l, noise, layer, false));
-    return waits(l, run) ? ST_OK : line_finish(l, run, layer);
+    return waits(l, run) ? ST_OK : finish(l, run, layer);
 }
 
 static status attend_far(struct line *l, struct line_span run, int layer)
 {
     TRY(attend(l, line_noise_of(l, run), layer, true));
-    return line_finish(l, run, layer);
+    return finish(l, run, layer);
 }
 
 /* Downwards: so the clean pass comes before windows, and the last window here is the
@@ -150,8 +161,8 @@ static status attend_far(struct line *l, struct line_span run, int layer)
 status line_attend_near(struct line *l, int layer)
 {
     l->turned_for = -1;
-    for (int i = l->runs - 1; i >= 0; i--) {
-        struct line_span const run = rest_of(l, l->run[i], layer);
+    for (int i = l->attends.count - 1; i >= 0; i--) {
+        struct line_span const run = line_rest(l, l->attends.run[i], layer);
         if (run.first == run.end) continue;
         track_begin(l->c.track, TRACK_COMPUTE, line_at(l, run.first, layer));
         status const st = attend_near(l, run, layer);
@@ -163,8 +174,8 @@ status line_attend_near(struct line *l, int layer)
 
 status line_attend_far(struct line *l, int layer)
 {
-    for (int i = 0; i < l->runs; i++) {
-        struct line_span const run = rest_of(l, l->run[i], layer);
+    for (int i = 0; i < l->attends.count; i++) {
+        struct line_span const run = line_rest(l, l->attends.run[i], layer);
         if (run.first == run.end || !waits(l, run)) continue;
         track_begin(l->c.track, TRACK_COMPUTE, line_at(l, run.first, layer));
         status const st = attend_far(l, run, layer);

@@ -7,16 +7,16 @@ bool line_holds(const struct line *l, int stage) { return l->place[stage].clip >
 int line_first_of_window(const struct line *l, int stage)
 {
     if (stage == l->levels) return stage;
-    while (stage > l->first && l->place[stage - 1].clip == l->place[stage].clip) stage--;
+    while (stage > l->sight.first && l->place[stage - 1].clip == l->place[stage].clip) stage--;
     return stage;
 }
 
-/* The keys of every pass that an own stage takes part in. */
+/* The keys of every pass that a stage in sight takes part in. */
 void line_bind_keys(struct line *l)
 {
     struct window w;
 
-    for (int i = l->first; i < l->end; i++) {
+    for (int i = l->sight.first; i < l->sight.end; i++) {
         if (!line_holds(l, i) || line_first_of_window(l, i) != i) continue;
         struct key_list *const keys = &l->stage[i].keys;
         if (timeline_window(l->timeline, l->tick, i, &w))
@@ -58,6 +58,23 @@ status line_embed(struct line *l, struct line_span run)
     return dit_embed(l->c.model, l->c.ctx, &scratch, &in, &x);
 }
 
+/* Where own stages' queries, keys and values are to go. */
+static status room_of(struct line *l, struct line_span s, int layer, struct tensor *q,
+                      struct tensor *k, struct tensor *v)
+{
+    int64_t const rows = (s.end - s.first) * l->tokens;
+
+    if (l->by_heads) {
+        line_heads_room(l, s, q, k, v);
+        return ST_OK;
+    }
+    *q = line_attended(l, &l->q, s);
+    if (s.first == l->levels) return line_kv(l, s.first, layer, k, v);
+    *k = tensor_slice(&l->window_k, s.first * l->tokens, rows);
+    *v = tensor_slice(&l->window_v, s.first * l->tokens, rows);
+    return ST_OK;
+}
+
 /* Stages whose keys and values lie one behind another: noise stages, or the clean one. */
 static status project_part(struct line *l, struct line_span s, int layer)
 {
@@ -66,22 +83,19 @@ static status project_part(struct line *l, struct line_span s, int layer)
     struct dit_angles const at = { .time = line_part(l, &l->at, s, l->frames),
                                    .row = l->row,
                                    .col = l->col };
-    struct tensor q = line_part(l, &l->q, s, l->tokens), k, v;
+    struct tensor q, k, v;
 
-    TRY(line_kv(l, s.first, layer, &k, &v));
-    if (s.first < l->levels) {
-        k = tensor_slice(&l->window_k, s.first * l->tokens, x.dim[0]);
-        v = tensor_slice(&l->window_v, s.first * l->tokens, x.dim[0]);
-    }
-    return dit_project(l->c.model, l->c.ctx, &scratch,
-                       &(struct dit_project){ .layer = layer,
-                                              .level = s.first,
-                                              .blocks = s.end - s.first,
-                                              .x = &x,
-                                              .at = &at,
-                                              .q = line_ends(l, s.first, layer) ? NULL : &q,
-                                              .k = &k,
-                                              .v = &v });
+    TRY(room_of(l, s, layer, &q, &k, &v));
+    TRY(dit_project(l->c.model, l->c.ctx, &scratch,
+                    &(struct dit_project){ .layer = layer,
+                                           .level = s.first,
+                                           .blocks = s.end - s.first,
+                                           .x = &x,
+                                           .at = &at,
+                                           .q = line_ends(l, s.first, layer) ? NULL : &q,
+                                           .k = &k,
+                                           .v = &v }));
+    return l->by_heads ? line_heads_divide(l, s, layer) : line_wire_make(l, s, layer);
 }
 
 status line_project(struct line *l, struct line_span run, int layer)

@@ -36,6 +36,14 @@ static bool wants(const struct line *l, int rank, int stage)
     return stage == l->levels ? will_meet(l, rank, p) : in_window(l, rank, p.clip);
 }
 
+bool line_arrives(const struct line *l, int stage)
+{
+    int const rank = l->c.comm->rank;
+
+    if (l->place[stage].clip < 0 || split_owner(&l->c.split, stage) == rank) return false;
+    return wants(l, rank, stage);
+}
+
 /* A failure of a peer or of the transport, with where this rank was. */
 status line_located(const struct line *l, int layer, status st)
 {
@@ -51,7 +59,7 @@ status line_located(const struct line *l, int layer, status st)
                 l->end - 1, block, error_last()->msg);
 }
 
-static struct comm_part part_of(const struct tensor *t, int peer, bool send)
+struct comm_part line_comm_part(const struct tensor *t, int peer, bool send)
 {
     return (struct comm_part){ .t = *t, .peer = peer, .send = send, .device = true };
 }
@@ -71,33 +79,16 @@ status line_settle(struct line *l)
     return l->c.ctx->backend->sync(l->c.ctx);
 }
 
-status line_exchange_begin(struct line *l, int layer)
+/* l->parts, on their way and there. */
+static status depart(struct line *l, int layer)
 {
-    struct comm *const comm = l->c.comm;
-    struct comm_part part[2 * LINE_STAGES * SPLIT_RANKS];
-    int count = 0;
-
-    for (int stage = 0; stage <= l->levels; stage++) {
-        int const owner = split_owner(&l->c.split, stage);
-        struct tensor k, v;
-        if (l->place[stage].clip < 0) continue;
-        if (owner != comm->rank && !wants(l, comm->rank, stage)) continue;
-        TRY(line_kv(l, stage, layer, &k, &v));
-        for (int rank = 0; rank < comm->size; rank++) {
-            bool const mine = owner == comm->rank;
-            if (rank == owner || !wants(l, rank, stage) || (!mine && rank != comm->rank)) continue;
-            int const peer = mine ? rank : owner;
-            part[count++] = part_of(&k, peer, mine);
-            part[count++] = part_of(&v, peer, mine);
-        }
-    }
-    if (!count) return ST_OK;
-    TRY(line_located(l, layer, start(l, part, count)));
+    if (!l->parts.count) return ST_OK;
+    TRY(line_located(l, layer, start(l, l->parts.part, l->parts.count)));
     l->exchanging = true;
     return ST_OK;
 }
 
-status line_exchange_end(struct line *l, int layer)
+static status arrive(struct line *l, int layer)
 {
     struct comm *const comm = l->c.comm;
 
@@ -107,6 +98,42 @@ status line_exchange_end(struct line *l, int layer)
     track_end(l->c.track);
     l->exchanging = false;
     return line_located(l, layer, st);
+}
+
+status line_exchange_begin(struct line *l, int layer)
+{
+    struct comm *const comm = l->c.comm;
+    struct line_parts *const parts = &l->parts;
+
+    parts->count = 0;
+    for (int stage = 0; stage <= l->levels; stage++) {
+        int const owner = split_owner(&l->c.split, stage);
+        struct tensor kv[2];
+        if (l->place[stage].clip < 0) continue;
+        if (owner != comm->rank && !line_arrives(l, stage)) continue;
+        TRY(line_wire_parts(l, stage, layer, kv));
+        for (int rank = 0; rank < comm->size; rank++) {
+            bool const mine = owner == comm->rank;
+            if (rank == owner || !wants(l, rank, stage) || (!mine && rank != comm->rank)) continue;
+            int const peer = mine ? rank : owner;
+            for (int i = 0; i < COUNT_OF(kv); i++)
+                parts->part[parts->count++] = line_comm_part(&kv[i], peer, mine);
+        }
+    }
+    return depart(l, layer);
+}
+
+status line_exchange_end(struct line *l, int layer)
+{
+    if (!l->exchanging) return ST_OK;
+    TRY(arrive(l, layer));
+    return line_wire_take(l, layer);
+}
+
+status line_exchange(struct line *l, int layer)
+{
+    TRY(depart(l, layer));
+    return arrive(l, layer);
 }
 
 /* Arrows of the trace: from the stages of this rank to the next one's, or to them. */
@@ -134,8 +161,9 @@ status line_hand_over(struct line *l)
         if (from == comm->rank && to == comm->rank)
             TRY(kern_copy(l->c.ctx, &(struct kern_copy){ .in = &l->stage[stage].out,
                                                          .out = &l->stage[stage + 1].in }));
-        else if (from == comm->rank) part[count++] = part_of(&l->stage[stage].out, to, true);
-        else if (to == comm->rank) part[count++] = part_of(&l->stage[stage + 1].in, from, false);
+        else if (from == comm->rank) part[count++] = line_comm_part(&l->stage[stage].out, to, true);
+        else if (to == comm->rank)
+            part[count++] = line_comm_part(&l->stage[stage + 1].in, from, false);
     }
     if (!count) return ST_OK;
     TRY(line_located(l, -1, start(l, part, count)));

@@ -49,23 +49,26 @@ static int64_t position_of(const struct line *l, int stage)
     return position;
 }
 
-/* Of all keys and all own blocks. */
+/* Of all keys in sight and all own blocks. */
 static status upload_angles(struct line *l)
 {
-    int const pairs = (int)l->angles.dim[1], own = l->end - l->first;
-    int64_t const frame = (int64_t)pairs * 2, sight = l->c.policy.attention_frames;
+    int const pairs = (int)l->angles.dim[1];
+    int64_t const frame = (int64_t)pairs * 2, reach = l->c.policy.attention_frames;
+    int64_t const keys_end = (l->sight.end - l->sight.first) * reach;
 
-    for (int i = l->first; i < l->end; i++) {
+    for (int i = l->sight.first; i < l->sight.end; i++) {
         const struct key_list *const keys = &l->stage[i].keys;
-        float *to = l->host_angles + (i - l->first) * sight * frame;
-        if (!line_holds(l, i)) continue;
-        for (int k = 0; line_first_of_window(l, i) == i && k < keys->count; k++) {
+        float *to = l->host_angles + (i - l->sight.first) * reach * frame;
+        if (!line_holds(l, i) || line_first_of_window(l, i) != i) continue;
+        for (int k = 0; k < keys->count; k++) {
             rope_angles(to, pairs, keys->span[k].position, keys->span[k].frames);
             to += keys->span[k].frames * frame;
         }
-        to = l->host_angles + (own * sight + (i - l->first) * l->frames) * frame;
-        rope_angles(to, pairs, position_of(l, i), (int)l->frames);
     }
+    for (int i = l->first; i < l->end; i++)
+        if (line_holds(l, i))
+            rope_angles(l->host_angles + (keys_end + (i - l->first) * l->frames) * frame, pairs,
+                        position_of(l, i), (int)l->frames);
     return l->c.ctx->backend->upload(l->c.ctx, &l->angles, l->host_angles);
 }
 
@@ -133,18 +136,18 @@ static status enter_layers(struct line *l)
         if (line_holds(l, i)) TRY(bind_context(l, i));
     line_bind_keys(l);
     TRY(upload_angles(l));
-    for (int i = 0; i < l->runs; i++) {
-        begin(l, l->run[i], -1);
-        TRY(ended(l, line_embed(l, l->run[i])));
+    for (int i = 0; i < l->own.count; i++) {
+        begin(l, l->own.run[i], -1);
+        TRY(ended(l, line_embed(l, l->own.run[i])));
     }
     return ST_OK;
 }
 
 static status project(struct line *l, int layer)
 {
-    for (int i = 0; i < l->runs; i++) {
-        begin(l, l->run[i], layer);
-        TRY(ended(l, line_project(l, l->run[i], layer)));
+    for (int i = 0; i < l->own.count; i++) {
+        begin(l, l->own.run[i], layer);
+        TRY(ended(l, line_project(l, l->own.run[i], layer)));
     }
     return ST_OK;
 }
@@ -162,11 +165,33 @@ static status attend(struct line *l, int layer)
     return line_attend_far(l, layer);
 }
 
+/* What attention came to is back: the rest of the layer, run by run. */
+static status finish_by_heads(struct line *l, int layer)
+{
+    for (int i = 0; i < l->own.count; i++) {
+        struct line_span const run = line_rest(l, l->own.run[i], layer);
+        if (run.first == run.end) continue;
+        begin(l, run, layer);
+        status const st = line_heads_unite(l, run);
+        TRY(ended(l, st == ST_OK ? line_finish(l, run, layer) : st));
+    }
+    return ST_OK;
+}
+
+static status attend_by_heads(struct line *l, int layer)
+{
+    TRY(line_heads_spread(l, layer));
+    TRY(line_attend_near(l, layer));
+    TRY(line_attend_far(l, layer));
+    TRY(line_heads_collect(l, layer));
+    return finish_by_heads(l, layer);
+}
+
 static status leave_layers(struct line *l)
 {
     TRY(fetch_noise(l));
-    for (int i = 0; i < l->runs; i++) {
-        struct line_span const noise = line_noise_of(l, l->run[i]);
+    for (int i = 0; i < l->own.count; i++) {
+        struct line_span const noise = line_noise_of(l, l->own.run[i]);
         if (noise.first >= noise.end) continue;
         begin(l, noise, -1);
         TRY(ended(l, line_denoise(l, noise)));
@@ -182,7 +207,7 @@ status line_pass(struct line *l)
     TRY(enter_layers(l));
     for (int layer = 0; layer < layers; layer++) {
         TRY(project(l, layer));
-        TRY(attend(l, layer));
+        TRY(l->by_heads ? attend_by_heads(l, layer) : attend(l, layer));
     }
     return leave_layers(l);
 }

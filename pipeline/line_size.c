@@ -21,9 +21,17 @@ static status make_clips(struct timeline *t, const struct key_policy *p)
 
 static status run_layer(struct line *l, int layer)
 {
-    for (int i = 0; i < l->runs; i++) TRY(line_project(l, l->run[i], layer));
+    for (int i = 0; i < l->own.count; i++) TRY(line_project(l, l->own.run[i], layer));
+    TRY(line_wire_take(l, layer));
     TRY(line_attend_near(l, layer));
-    return line_attend_far(l, layer);
+    TRY(line_attend_far(l, layer));
+    for (int i = 0; i < l->own.count && l->by_heads; i++) {
+        struct line_span const run = line_rest(l, l->own.run[i], layer);
+        if (run.first == run.end) continue;
+        TRY(line_heads_unite(l, run));
+        TRY(line_finish(l, run, layer));
+    }
+    return ST_OK;
 }
 
 /* The first layer leaves nothing out; all others are like it but the last. */
@@ -31,11 +39,11 @@ static status run_tick(struct line *l)
 {
     line_place(l);
     line_bind_keys(l);
-    for (int i = 0; i < l->runs; i++) TRY(line_embed(l, l->run[i]));
+    for (int i = 0; i < l->own.count; i++) TRY(line_embed(l, l->own.run[i]));
     TRY(run_layer(l, 0));
     TRY(run_layer(l, dit_shape_of(l->c.model)->layers - 1));
-    for (int i = 0; i < l->runs; i++) {
-        struct line_span const noise = line_noise_of(l, l->run[i]);
+    for (int i = 0; i < l->own.count; i++) {
+        struct line_span const noise = line_noise_of(l, l->own.run[i]);
         if (noise.first < noise.end) TRY(line_denoise(l, noise));
     }
     return ST_OK;

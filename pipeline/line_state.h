@@ -18,16 +18,41 @@ struct line_stage {
     int context;           /* index into line.context */
 };
 
-/* Own stages first .. end-1 that hold blocks of one clip and go through a layer together;
- * strict: one. */
+/* Stages first .. end-1. */
 struct line_span {
     int first, end;
+};
+
+/* Of some stages those that hold blocks, as they go together: blocks of one clip; strict: one. */
+struct line_runs {
+    struct line_span run[LINE_STAGES];
+    int count;
+};
+
+/* What one exchange takes along. */
+enum { LINE_PARTS = 3 * LINE_STAGES * SPLIT_RANKS };
+struct line_parts {
+    struct comm_part part[LINE_PARTS];
+    int count;
+};
+
+/* Of the exchange by heads. A share: an own stage's rows of one rank's heads, [n, width];
+ * shares: of all ranks, one behind another. */
+struct line_heads {
+    struct tensor q, k, v; /* [as the scratch, d] act: what own blocks are projected to */
+    struct tensor bytes;   /* [2 * n, d] U8: one block's keys, values in 8 bits */
+    struct tensor share_q, share_k, share_v; /* act; share_q also of results that came back */
+    struct tensor share_bytes;               /* U8, of keys, then values; instead of k and v */
+    struct tensor out;                       /* [stages * n, width] act: attention's results */
 };
 
 struct line {
     struct line_config c;
     int levels, first, end; /* own stages first .. end-1; stage `levels` is the clean one */
     int64_t frames, tokens; /* of a block */
+    bool by_heads;          /* LINE_HEADS, and there are other ranks */
+    struct line_span sight; /* stages whose blocks attention here is for: own ones; by heads all */
+    struct dit_shape seen;  /* the model, of the heads it is with: all; by heads a rank's share */
 
     void *memory[LINE_ARENAS];
     bool attached; /* to the comm */
@@ -39,20 +64,28 @@ struct line {
 
     /* Of the own stages, one behind another. near, noise, flow, x0: of the noise stages. */
     struct tensor in, out;         /* latents [frames, channels, h, w] each, F32 */
-    struct tensor x, q;            /* residual stream [n, d] F32, queries [n, d] act */
-    struct dit_part near;          /* attention over the keys that no exchange brings */
+    struct tensor x;               /* residual stream [n, d] F32 */
     struct tensor noise, flow, x0; /* as `in` */
-    struct tensor angles;          /* `time` of all stages, then the blocks' own [frames] each */
-    struct tensor at;              /* the latter */
-    struct line_stage stage[LINE_STAGES]; /* own ones are in use */
+    struct tensor at;              /* angles of the blocks' own [frames] each */
+
+    /* Of the stages in sight, likewise; w: width, columns of the heads that are seen. */
+    struct tensor q;      /* queries [n, w] act */
+    struct dit_part near; /* of noise stages: attention over the keys that no exchange brings */
+    struct tensor angles; /* `time` of all stages, then `at` */
+    struct line_stage stage[LINE_STAGES]; /* own ones and those in sight are in use */
 
     struct dit_scratch scratch;       /* strict: of one block; else of all own stages */
     struct dit_part part;             /* beside near: as many rows as the scratch has */
-    struct tensor keys;               /* roped keys of one pass: [A * n/frames, d] act */
+    struct tensor keys;               /* roped keys of one pass: [A * n/frames, w] act */
     int turned_for;                   /* whose they are: a pass's first own stage; -1: nobody's */
     bool turned[KEY_SPANS];           /* which of them are there */
     struct tensor row, col;           /* angles of rows and columns */
-    struct tensor window_k, window_v; /* [levels * n, d] act, one layer's of all noise stages */
+    struct tensor window_k, window_v; /* [levels * n, w] act, one layer's of all noise stages */
+    struct line_wire_room {
+        struct tensor bytes; /* [2 * n, w] U8 of each stage: keys, then values. LINE_FP8 alone */
+        struct tensor scale; /* [2 * n] F32 of each */
+    } wire;
+    struct line_heads heads;
 
     float *host[3];     /* latents for the callbacks: noisy, flow, x0 */
     float *host_noise;  /* of noise */
@@ -64,9 +97,9 @@ struct line {
     const struct line_io *io;
     int64_t tick;
     struct place place[LINE_STAGES];
-    struct line_span run[LINE_STAGES];
-    int runs;
-    bool exchanging; /* between line_exchange_begin and line_exchange_end */
+    struct line_runs own, attends; /* of own stages, of those in sight */
+    struct line_parts parts;       /* of the open exchange */
+    bool exchanging;               /* between line_exchange_begin and line_exchange_end */
 };
 
 /* What the rank knows of the tick before anything is computed: places, runs. */
@@ -77,6 +110,9 @@ void line_place(struct line *l);
 struct tensor line_part(const struct line *l, const struct tensor *t, struct line_span s,
                         int64_t per);
 int64_t line_scratch_row(const struct line *l, int stage);
+
+/* The same of tensors that hold the stages in sight, a block's tokens each. */
+struct tensor line_attended(const struct line *l, const struct tensor *t, struct line_span s);
 
 /* Scratch that the operations take in any tick of any clips: by the steps of a tick
  * themselves, over tensors without memory. */
@@ -98,11 +134,16 @@ status line_denoise(struct line *l, struct line_span noise) MUST_USE;
 /* Noise stages of a run; first == end: none. */
 struct line_span line_noise_of(const struct line *l, struct line_span run);
 
-/* Blocks of one window share their keys: the first own noise stage of the clip. */
+/* Blocks of one window share their keys: the first noise stage in sight of the clip. */
 int line_first_of_window(const struct line *l, int stage);
 
 /* One tick's forward pass over the own stages, from `in` to `out`. */
 status line_pass(struct line *l) MUST_USE;
+
+struct comm_part line_comm_part(const struct tensor *t, int peer, bool send);
+
+/* [all] All of l->parts, there and back. */
+status line_exchange(struct line *l, int layer) MUST_USE;
 
 /* [all] Keys and values of one layer, to every rank that attends to them: on their way
  * after begin, there after end. In between own ones are only read, and others not even
@@ -110,26 +151,53 @@ status line_pass(struct line *l) MUST_USE;
 status line_exchange_begin(struct line *l, int layer) MUST_USE;
 status line_exchange_end(struct line *l, int layer) MUST_USE;
 
+/* Do keys and values of a stage come to this rank in this tick? */
+bool line_arrives(const struct line *l, int stage);
+
+/* line_wire.c. make: own stages' keys and values of a layer, rounded as the wire has them.
+ * take: those that came, to where line_kv says. parts: what of a stage goes and comes. With
+ * LINE_ACT the first two have nothing to do. */
+status line_wire_place(struct line *l, struct arena *a) MUST_USE;
+status line_wire_make(struct line *l, struct line_span s, int layer) MUST_USE;
+status line_wire_take(struct line *l, int layer) MUST_USE;
+status line_wire_parts(struct line *l, int stage, int layer, struct tensor out[2]) MUST_USE;
+
+/* line_heads.c. room: where own stages are projected to. divide: what was projected, to
+ * shares. [all] spread: queries, keys and values to where attention looks for them, and
+ * collect: its results back. unite: what came back of own stages, to the scratch's h. */
+status line_heads_place(struct line *l, int64_t rows, struct arena *scratch,
+                        struct arena *wire) MUST_USE;
+void line_heads_room(const struct line *l, struct line_span s, struct tensor *q, struct tensor *k,
+                     struct tensor *v);
+status line_heads_divide(struct line *l, struct line_span s, int layer) MUST_USE;
+status line_heads_spread(struct line *l, int layer) MUST_USE;
+status line_heads_collect(struct line *l, int layer) MUST_USE;
+status line_heads_unite(struct line *l, struct line_span run) MUST_USE;
+
 /* Before the host reads what was made of exchanges: all queued work has run, and all came. */
 status line_settle(struct line *l) MUST_USE;
 
 /* [all] Every block moves one stage on. */
 status line_hand_over(struct line *l) MUST_USE;
 
-/* Where a stage's keys and values of a layer lie on this rank. */
+/* Where a stage's keys and values of a layer lie on this rank, of the heads it sees. */
 status line_kv(struct line *l, int stage, int layer, struct tensor *k, struct tensor *v) MUST_USE;
 
 /*
- * The rest of a layer, for all own stages. A noise stage's keys are cut into two parts:
+ * The rest of a layer, for all own stages; by heads its attention alone, for all stages. A
+ * noise stage's keys are cut into two parts:
  *   near  this rank has them without this layer's exchange. Strict, so that the sums are the
  *         same for any ranks: every rank that holds the stage has them, which is the block
  *         itself, and clean blocks but for the one in the clean stage now
  *   far   the rest: the clean stage's block, the other blocks of the window
  * line_attend_near takes the near part, and runs without a far one to the end of the
- * layer; line_attend_far, after the exchange, the others.
+ * layer; line_attend_far, after the exchange, the others. By heads all is there before.
  */
 status line_attend_near(struct line *l, int layer) MUST_USE;
 status line_attend_far(struct line *l, int layer) MUST_USE;
+
+/* A run's stages whose layer goes on behind its keys and values; first == end: none. */
+struct line_span line_rest(const struct line *l, struct line_span run, int layer);
 
 /* Does a block stand at this stage? */
 bool line_holds(const struct line *l, int stage);

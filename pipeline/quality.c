@@ -1,5 +1,5 @@
 #include "pipeline/quality.h"
-#include "pipeline/pixels.h"
+#include "kernels/pixels.h"
 
 #include <stdlib.h>
 

@@ -218,6 +218,8 @@ static void put_provenance(struct object root, const struct sidecar_about *a)
     put_int(o, "ranks", a->ranks);
     put_int(o, "stages", a->stages);
     put_text(o, "determinism", a->determinism);
+    put_text(o, "wire", a->wire);
+    put_text(o, "exchange", a->exchange);
 }
 
 static void put_quality(struct object root, const struct quality *q)

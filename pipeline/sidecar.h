@@ -60,7 +60,7 @@ struct sidecar_about {
     const char *kernels;            /* what decides the backend's bits */
     struct sidecar_pairs hosts;     /* name, what runs there */
     int ranks, stages;
-    const char *determinism; /* line_determinism_name */
+    const char *determinism, *wire, *exchange; /* line_determinism_name and so on */
 
     /* rights */
     struct sidecar_pairs labels;

@@ -26,6 +26,8 @@ struct umt5_shape {
     int layers;
 };
 
+extern const struct umt5_shape umt5_xxl; /* of the released encoder, UMT5-XXL */
+
 struct umt5_config {
     struct weights *weights; /* borrowed until close; the encoder alone fetches from it */
     const struct kern_backend *backend;

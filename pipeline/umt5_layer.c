@@ -4,6 +4,14 @@
 
 enum { MAX_LAYERS = 1024 };
 
+const struct umt5_shape umt5_xxl = { .vocab = 256384,
+                                     .dim = 4096,
+                                     .dim_attn = 4096,
+                                     .ffn = 10240,
+                                     .heads = 64,
+                                     .buckets = 32,
+                                     .layers = 24 };
+
 static status find_matrix(const struct weights *w, const char *name, int64_t *rows, int64_t *cols)
 {
     int const at = weights_find(w, name);

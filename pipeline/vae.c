@@ -13,6 +13,8 @@ static status check_config(const struct vae_config *c)
     if (c->latent_h < 1 || c->latent_h > VAE_SIDE || c->latent_w < 1 || c->latent_w > VAE_SIDE)
         return fail(ST_ARG, "vae: latent of %lld x %lld; each side 1 to %d", (long long)c->latent_h,
                     (long long)c->latent_w, VAE_SIDE);
+    if (c->picture_bytes < 0)
+        return fail(ST_ARG, "vae: pictures of %lld bytes", (long long)c->picture_bytes);
     if (!c->part.first && !c->part.end) return ST_OK;
     if (c->part.first < 0 || c->part.end > VAE_STEPS || c->part.first >= c->part.end)
         return fail(ST_ARG, "vae: steps %d to %d of the decoder; it has 0 to %d", c->part.first,
@@ -118,6 +120,7 @@ static struct vae *from_config(const struct vae_config *c)
     v->h = c->latent_h;
     v->w = c->latent_w;
     v->encodes = c->encoder;
+    v->picture_bytes = c->picture_bytes;
     v->decoder.part = c->part;
     return v;
 }
@@ -216,7 +219,7 @@ void vae_close(struct vae **vae)
 
 status vae_reset(struct vae *v)
 {
-    v->due = NULL;
+    v->due.count = 0;
     TRY(v->backend->await(v->ctx));
     TRY(vae_forget(v, &v->decoder));
     return v->encodes ? vae_forget(v, &v->encoder) : ST_OK;

@@ -20,6 +20,7 @@
 #define VAE_H
 
 #include "kernels/kern.h"
+#include "kernels/pixels.h"
 
 struct vae;
 
@@ -72,6 +73,8 @@ struct vae_config {
     const char *path;           /* Wan2.1_VAE.pth, or the same tensors in safetensors */
     struct vae_part part;       /* of the decoder */
     bool encoder;               /* the encoder too; only beside the whole decoder */
+    int64_t picture_bytes;      /* pictures leave as bytes: the most of one, of all the sets
+                                   of formats to come (pixels_layout). 0: as floats */
 };
 enum { VAE_SIDE = 4096 };
 
@@ -82,7 +85,8 @@ struct vae_bytes {
     size_t wire;                    /* of the backend: units that come and go */
     size_t kernels;                 /* of the backend: its context, scratch of the operations */
     size_t staging;                 /* of the host */
-    size_t pinned;                  /* of the host: two pictures on their way to it */
+    size_t pinned;                  /* of the host: pictures on their way to it, two or, as
+                                       bytes, two times two */
 };
 
 /* What vae_open would allocate; reads the checkpoint's names and shapes only. */
@@ -102,7 +106,7 @@ status vae_open_beside(struct vae **out, struct vae *first) MUST_USE;
  * come before anything else after a call that failed. */
 status vae_reset(struct vae *v) MUST_USE;
 
-/* Decode the next n latent frames of the clip, by the whole decoder.
+/* Decode the next n latent frames of the clip, by the whole decoder, to floats.
  * latents: [n, 16, h, w] F32, normalised as the transformer has them; host
  * pixels:  [*pictures, 8h, 8w, 3] F32 in [-1, 1]; host, room for 4n pictures
  * ST_MISMATCH if a picture is not a number. */
@@ -114,7 +118,7 @@ status vae_decode(struct vae *v, const float *latents, int n, float *pixels,
  * in the run's precision that the next part's first step reads; t = 1 for a clip's
  * first unit, later 1 or 2. It lies in memory of the backend.
  *
- *   first part   vae_decode_latent, once per latent frame
+ *   first part   vae_decode_latents
  *   the others   a unit is put into an inbox, then vae_decode_unit
  *
  * There are two inboxes, so that a unit may arrive while the one before it is in work,
@@ -126,14 +130,18 @@ struct vae_out {
     status (*unit)(void *arg, const struct tensor *unit);
     void *arg;
 
-    /* Of the last part: room for the pictures of the call, as from vae_decode; and
-     * how many they were. The others have NULL. */
+    /* Of the last part, one of the two: room on the host for the pictures of the call. As
+     * floats, as from vae_decode; or as bytes, with the planes of these formats, where
+     * a value that is not finite is noted and no error. The others have NULL. */
     float *pixels;
-    int pictures;
+    unsigned char *bytes;
+    unsigned formats;
+    int pictures; /* how many they were */
 };
 
-/* latent: [16, h, w] F32, host. */
-status vae_decode_latent(struct vae *v, const float *latent, struct vae_out *out) MUST_USE;
+/* latents: [n, 16, h, w] F32, host, the clip's next. The copying of pictures runs beside
+ * the making of the ones that follow; on return all are there. */
+status vae_decode_latents(struct vae *v, const float *latents, int n, struct vae_out *out) MUST_USE;
 
 /* Inbox 0 or 1, in the shape of a clip's first unit or of a later one. No tensor if
  * the part takes latents. */

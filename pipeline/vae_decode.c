@@ -1,5 +1,7 @@
 #include "pipeline/vae_net.h"
 
+#include <string.h>
+
 /* One latent frame [16, h, w] -> decoder's latent [h*w, 16], denormalised. */
 static status upload_latent(struct vae *v, const float *latent)
 {
@@ -34,16 +36,9 @@ status vae_decode_front(struct kern_ctx *ctx, struct vae_coder *c)
     return vae_pass(ctx, &c->first_stream, 1);
 }
 
-/* The pictures that are due, clamped, to where they are due. */
-static status settle(struct vae *v)
+static status put_floats(float *to, const float *from, int64_t count)
 {
-    const float *const from = v->pinned;
-    float *const to = v->due;
-
-    if (!to) return ST_OK;
-    v->due = NULL;
-    TRY(v->backend->await(v->ctx));
-    for (int64_t i = 0; i < v->due_values; i++) {
+    for (int64_t i = 0; i < count; i++) {
         if (!(from[i] == from[i]))
             return fail(ST_MISMATCH, "vae: value %lld of a picture is not a number", (long long)i);
         to[i] = from[i] < -1 ? -1 : from[i] > 1 ? 1 : from[i];
@@ -51,19 +46,70 @@ static status settle(struct vae *v)
     return ST_OK;
 }
 
-/* Head, and the way to the host. By now all layers of these frames are queued; so those
- * run while the pictures before are settled. */
-static status decode_back(struct vae *v, int64_t t, struct vae_out *o)
+/* The pictures that are due, once their fetch is through. Floats are clamped. */
+static status put_due(struct vae *v)
+{
+    int64_t const count = v->due.count;
+
+    v->due.count = 0;
+    if (!v->picture_bytes) return put_floats(v->due.to, v->due.from, count);
+    if (count) memcpy(v->due.to, v->due.from, (size_t)count);
+    return ST_OK;
+}
+
+static status settle(struct vae *v)
+{
+    if (v->due.count) TRY(v->backend->await(v->ctx));
+    return put_due(v);
+}
+
+/* By now all layers of these frames are queued; so those run while the pictures before
+ * are settled. */
+static status floats_back(struct vae *v, int64_t t, struct vae_out *o)
 {
     struct vae_coder *const c = &v->decoder;
     struct tensor const in = tensor_slice(&c->head_in, 0, t);
     struct tensor const out = tensor_slice(&c->last_out, 0, t);
+    int64_t const count = tensor_count(&out);
 
     TRY(settle(v));
     TRY(vae_head(v->ctx, c, &in));
     TRY(v->backend->fetch(v->ctx, v->pinned, &out));
-    v->due_values = tensor_count(&out);
-    v->due = o->pixels + o->pictures * (v->due_values / t);
+    v->due.from = v->pinned;
+    v->due.to = o->pixels + o->pictures * (count / t);
+    v->due.count = count;
+    o->pictures += (int)t;
+    return ST_OK;
+}
+
+static struct pixels_layout layout_of(const struct vae *v, unsigned formats)
+{
+    return pixels_layout((int)(v->w * VAE_SCALE), (int)(v->h * VAE_SCALE), formats);
+}
+
+/* The same, with two of all that is on the way: these are made while those before are
+ * fetched, and fetched while those before get to where they are due. */
+static status bytes_back(struct vae *v, int64_t t, struct vae_out *o)
+{
+    struct vae_coder *const c = &v->decoder;
+    struct tensor const in = tensor_slice(&c->head_in, 0, t);
+    struct tensor const out = tensor_slice(&c->last_out, 0, t);
+    int64_t const bytes = layout_of(v, o->formats).bytes;
+    unsigned char *const pinned = v->pinned + (size_t)v->turn * tensor_bytes(&c->shots[0]);
+    struct tensor shots;
+
+    TRY(tensor_make(&shots, DT_U8, DIMS(t, bytes)));
+    shots.data = c->shots[v->turn].data;
+    TRY(vae_head(v->ctx, c, &in));
+    TRY(kern_pictures(
+        v->ctx, &(struct kern_pictures){ .pixels = &out, .formats = o->formats, .out = &shots }));
+    TRY(v->backend->await(v->ctx));
+    TRY(v->backend->fetch(v->ctx, pinned, &shots));
+    TRY(put_due(v));
+    v->due.from = pinned;
+    v->due.to = o->bytes + o->pictures * bytes;
+    v->due.count = t * bytes;
+    v->turn = !v->turn;
     o->pictures += (int)t;
     return ST_OK;
 }
@@ -98,7 +144,8 @@ static status decode_from(struct vae *v, int i, int64_t t, struct vae_out *o)
         else if (l->kind == VAE_ATTN) TRY(vae_run_attn(v->ctx, l));
         else TRY(vae_run_up(v->ctx, l, t));
     }
-    return o->unit ? hand_over(v, t, o) : decode_back(v, t, o);
+    if (o->unit) return hand_over(v, t, o);
+    return o->bytes ? bytes_back(v, t, o) : floats_back(v, t, o);
 }
 
 static status decode_latent(struct vae *v, const float *latent, struct vae_out *o)
@@ -116,20 +163,34 @@ static status wrong_part(const struct vae *v, const char *call)
                 v->decoder.part.end - 1, VAE_STEPS);
 }
 
-static status check_out(const struct vae *v, const struct vae_out *o)
+static status check_bytes(const struct vae *v, unsigned formats)
 {
-    bool const last = vae_has_head(&v->decoder);
+    int64_t const need = layout_of(v, formats).bytes;
 
-    if (last ? o->pixels && !o->unit : o->unit && !o->pixels) return ST_OK;
-    return wrong_part(v, last ? "out without pixels" : "out without units");
+    if (need <= v->picture_bytes) return ST_OK;
+    return fail(ST_ARG, "vae: pictures of %lld bytes; it was opened for %lld", (long long)need,
+                (long long)v->picture_bytes);
 }
 
-status vae_decode_latent(struct vae *v, const float *latent, struct vae_out *out)
+static status check_out(const struct vae *v, const struct vae_out *o)
 {
+    bool const pictures = v->picture_bytes ? o->bytes && !o->pixels : o->pixels && !o->bytes;
+
+    if (!vae_has_head(&v->decoder))
+        return o->unit && !o->pixels && !o->bytes ? ST_OK : wrong_part(v, "out without units");
+    if (!pictures || o->unit)
+        return wrong_part(v, v->picture_bytes ? "out without bytes" : "out without pixels");
+    return o->bytes ? check_bytes(v, o->formats) : ST_OK;
+}
+
+status vae_decode_latents(struct vae *v, const float *latents, int n, struct vae_out *out)
+{
+    int64_t const latent = VAE_CHANNELS * v->h * v->w;
+
     if (!vae_has_front(&v->decoder)) return wrong_part(v, "a latent");
     TRY(check_out(v, out));
     out->pictures = 0;
-    TRY(decode_latent(v, latent, out));
+    for (int i = 0; i < n; i++) TRY(decode_latent(v, latents + i * latent, out));
     return settle(v);
 }
 
@@ -156,14 +217,12 @@ status vae_decode_unit(struct vae *v, int which, struct vae_out *out)
 
 status vae_decode(struct vae *v, const float *latents, int n, float *pixels, int *pictures)
 {
-    int64_t const latent = VAE_CHANNELS * v->h * v->w;
     struct vae_out out = { .pixels = pixels };
 
     *pictures = 0;
     if (!vae_has_front(&v->decoder) || !vae_has_head(&v->decoder))
         return wrong_part(v, "all of the decoder");
-    for (int i = 0; i < n; i++) TRY(decode_latent(v, latents + i * latent, &out));
-    TRY(settle(v));
+    TRY(vae_decode_latents(v, latents, n, &out));
     *pictures = out.pictures;
     return ST_OK;
 }

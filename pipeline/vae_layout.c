@@ -173,8 +173,10 @@ static status layout_decoder(struct vae *v, struct place p)
     TRY(place_layers(&p, c));
     if (vae_has_head(c)) TRY(place_stream(&p, &c->last_stream, v->base));
 
-    /* Not shared with what runs while it is fetched. */
+    /* Not shared with what runs while they are fetched. */
     if (vae_has_head(c)) TRY(tensor_place(&c->last_out, a, DT_F32, DIMS(p.t, p.h, p.w, 3)));
+    for (int i = 0; i < 2 && vae_has_head(c) && v->picture_bytes; i++)
+        TRY(tensor_place(&c->shots[i], a, DT_U8, DIMS(p.t, v->picture_bytes)));
 
     size_t const mark = arena_mark(a);
     if (vae_has_front(c))
@@ -233,7 +235,10 @@ size_t vae_staging_bytes(const struct vae *v)
 
 size_t vae_pinned_bytes(const struct vae *v)
 {
-    return vae_has_head(&v->decoder) ? tensor_bytes(&v->decoder.last_out) : 0;
+    const struct vae_coder *const c = &v->decoder;
+
+    if (!vae_has_head(c)) return 0;
+    return v->picture_bytes ? 2 * tensor_bytes(&c->shots[0]) : tensor_bytes(&c->last_out);
 }
 
 void vae_read_inbox(struct vae *v, int which)

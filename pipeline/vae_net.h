@@ -98,6 +98,8 @@ struct vae_coder {
     /* scratch: decoder [h*w, 16] act and [2, 8h, 8w, 3] F32,
      * encoder [h*w, 16] F32 and [1, h, w, 32] act */
     struct tensor latent, last_out;
+    struct tensor shots[2]; /* decoder, scratch: last_out as bytes, [2, picture_bytes] U8, by
+                               turns; no tensors if pictures leave as floats */
 };
 
 /* The backend's memory. Streams beside one another share those before VAE_CACHE. */
@@ -111,6 +113,7 @@ struct vae {
     int64_t h, w; /* of a latent */
     int64_t base;
     bool encodes;
+    int64_t picture_bytes; /* 0: pictures leave as floats */
     struct vae_coder decoder, encoder;
     struct tensor spare[VAE_SPARES];
     int spares;
@@ -119,11 +122,15 @@ struct vae {
     void *memory[VAE_ARENAS];
     void *staging; /* host, vae_staging_bytes; NULL if 0 */
 
-    /* The newest pictures: fetched into `pinned`, due at `due`, where they get when the
-     * next ones are about to follow or the call ends. */
-    float *pinned; /* host, vae_pinned_bytes; NULL if 0 */
-    float *due;    /* NULL: nothing is */
-    int64_t due_values;
+    /* The newest pictures: fetched into `pinned`, from where they get to where they are due
+     * when the next ones follow or the call ends. */
+    unsigned char *pinned; /* host, vae_pinned_bytes; NULL if 0. Bytes: a half for each turn */
+    int turn;              /* of shots and halves: 0 or 1, the next ones' */
+    struct {
+        const void *from;
+        void *to;
+        int64_t count; /* floats or bytes; 0: nothing is due */
+    } due;
 };
 
 extern const float vae_mean[VAE_CHANNELS], vae_std[VAE_CHANNELS]; /* of the release */

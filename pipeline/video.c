@@ -19,7 +19,6 @@ struct video {
     AVStream *stream; /* the mux's */
     AVFrame *frame;
     AVPacket *packet;
-    float *scratch;
     struct digest planes;
 };
 
@@ -68,8 +67,7 @@ status video_open(struct video **out, const struct video_config *c)
     v->url = text_format("file:%s", c->path);
     v->path = v->url ? v->url + strlen("file:") : NULL;
     v->packet = av_packet_alloc();
-    v->scratch = malloc(sizeof(float) * PIXELS_SCRATCH * (size_t)c->width);
-    if (!v->url || !v->packet || !v->scratch) {
+    if (!v->url || !v->packet) {
         st = fail(ST_NOMEM, "%s: no memory", c->path);
         goto out;
     }
@@ -102,37 +100,26 @@ static status encode(struct video *v, const AVFrame *frame)
     }
 }
 
-static status hash_planes(struct video *v)
+static status take_plane(struct video *v, int plane, const unsigned char *from)
 {
     const struct pix_info *const p = pix_info(v->facts.choice.pix);
-    int const bytes = p->bits > 8 ? 2 : 1;
+    AVFrame *const f = v->frame;
+    int const across = plane ? p->across : 1, down = plane ? p->down : 1;
+    size_t const row = (size_t)(f->width / across) * (p->bits > 8 ? 2 : 1);
+    int const rows = f->height / down;
 
-    for (int i = 0; i < 3; i++) {
-        int const columns = i ? v->enc->width / p->across : v->enc->width;
-        int const rows = i ? v->enc->height / p->down : v->enc->height;
-        for (int row = 0; row < rows; row++)
-            TRY(digest_add(&v->planes, v->frame->data[i] + row * v->frame->linesize[i],
-                           (size_t)columns * (size_t)bytes));
-    }
-    return ST_OK;
+    for (int y = 0; y < rows; y++)
+        memcpy(f->data[plane] + (ptrdiff_t)y * f->linesize[plane], from + (size_t)y * row, row);
+    return digest_add(&v->planes, from, row * (size_t)rows);
 }
 
-status video_push(struct video *v, const float *rgb)
+status video_push(struct video *v, const unsigned char *const plane[3])
 {
     AVFrame *const f = v->frame;
     int const r = av_frame_make_writable(f);
 
     if (r < 0) return av_fail(ST_NOMEM, v, "no memory for a picture", r);
-    pixels_to_yuv(&(struct pixels_yuv){
-        .rgb = rgb,
-        .width = f->width,
-        .height = f->height,
-        .pix = v->facts.choice.pix,
-        .plane = { f->data[0], f->data[1], f->data[2] },
-        .stride = { f->linesize[0], f->linesize[1], f->linesize[2] },
-        .scratch = v->scratch,
-    });
-    TRY(hash_planes(v));
+    for (int i = 0; i < 3; i++) TRY(take_plane(v, i, plane[i]));
     f->pts = v->facts.frames++;
     av_compat_frame_duration(f, 1);
     return encode(v, f);
@@ -172,7 +159,6 @@ void video_close(struct video **v)
     av_frame_free(&old->frame);
     av_packet_free(&old->packet);
     digest_close(&old->planes);
-    free(old->scratch);
     free(old->url);
     free(old);
 }

@@ -1,5 +1,5 @@
 /*
- * video.h - one video file: float pictures in, a finished file out.
+ * video.h - one video file: pictures' planes in, a finished file out.
  *
  *   video_open -> video_push ... -> video_commit -> video_close
  *
@@ -33,8 +33,9 @@ struct video_facts {
  * config's strings are copied or constant. Whoever opens, closes. */
 status video_open(struct video **out, const struct video_config *c) MUST_USE;
 
-/* rgb: [height, width, 3], finite, see pixels.h; borrowed for the call. ST_IO, ST_DEVICE. */
-status video_push(struct video *v, const float *rgb) MUST_USE;
+/* One picture's Y, Cb and Cr in the file's pix, rows without padding (pixels.h); borrowed for
+ * the call. ST_IO, ST_DEVICE. */
+status video_push(struct video *v, const unsigned char *const plane[3]) MUST_USE;
 
 /* Drain the encoder, write the trailer, close, fsync. Once, after the last push;
  * ST_ARG if there was none. */

@@ -7,36 +7,12 @@
 # Under mpirun, a thread a rank; loading is not counted. Wall time says nothing while
 # others use the machine: a measurement during which they had more than OTHERS percent of
 # its cores (5) is made again, TRIES times at most (20). Runs take turns; medians.
-set -eu
-rollmill=$(realpath "${ROLLMILL:-./rollmill}")
-make_model=$(realpath "${MAKE_MODEL:-build/release/make_model}")
-mpirun=$(realpath tests/mpirun.sh)
-card=$(realpath tools/tiny-random.yaml)
+. "$(dirname "$0")/bench_world.sh" plan
 rounds=${1:-3}
 placements=${PLACEMENTS:-1/1/0 2/1/0 2/2/0 2/1/1 3/3/0 3/2/1 6/6/0}
 sizes=${SIZES:-192x128 256x160}
 limit=${OTHERS:-5}
 tries=${TRIES:-20}
-dir=build/bench/plan
-
-command -v mpirun >/dev/null || { echo "plan: not measured; mpirun is not installed" && exit 0; }
-mkdir -p $dir
-cd $dir
-[ -e model/Wan2.1_VAE.pth ] || "$make_model" model --size bench-small --dim 1024 --ffn 4096 \
-    --vae-width 8 --dtype bf16 >/dev/null
-cp "$card" model/card.yaml
-
-write_job() { # SIZE
-    cat >job.yaml <<END
-render: 1
-name: plan
-model: model/card.yaml
-prompt: "a harbour before sunrise"
-clip: {size: $1, fps: 16, length: 117f}
-sweep: {axes: {seed: {range: "1-2"}}}
-output: {dir: out, name: "s{seed}"}
-END
-}
 
 # Of the first object that has it.
 number() { sed -n "s/^ *\"$1\": \([-0-9.e]*\),*\$/\1/p" "$2" | head -n 1; }
@@ -71,12 +47,6 @@ quiet() {
     return 1
 }
 
-measure() { # RANKS PER_LINE DECODE
-    rm -rf out
-    "$mpirun" "$1" "$rollmill" render job.yaml --no-prompt-cache --threads 1 --ranks-per-line "$2" \
-        --decode-ranks "$3" --report report.json >/dev/null
-}
-
 # What it says of processor time, summed over the ranks.
 processors() { awk '/"process_seconds"/ { s += $2 } END { print s }' report.json; }
 
@@ -89,22 +59,19 @@ bench() { # RANKS
 : >runs.txt
 for ((round = 0; round < rounds; round++)); do
     for size in $sizes; do
-        write_job "$size"
+        write_job "$size" 117f 2
         measured=0
         for placement in $placements; do
             IFS=/ read -r ranks line decode <<<"$placement"
             [ "$ranks" = "$measured" ] || quiet bench "$ranks" || continue
             measured=$ranks
             predict "$ranks" "$line" "$decode"
-            quiet measure "$ranks" "$line" "$decode" || continue
+            quiet measure "$ranks" --ranks-per-line "$line" --decode-ranks "$decode" || continue
             echo "$size $placement $(number all_seconds plan.json) $(number run_seconds report.json)" \
                 "$(number all_processor_seconds plan.json) $(processors)" >>runs.txt
         done
     done
 done
-
-median() { sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
-column() { awk -v size="$1" -v at="$2" "\$1 == size && \$2 == at { print $3 }" runs.txt | median; }
 
 echo "Two clips on $(nproc) cores, a thread a rank; until all are made. Medians of at most $rounds rounds."
 echo "A ratio above 1: the plan promised too little."

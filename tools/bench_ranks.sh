@@ -6,32 +6,12 @@
 #
 # Each world has one rank more, which decodes, so that what is counted is the line's.
 # Runs take turns; of each figure the median over the rounds is printed.
-set -eu
-rollmill=$(realpath "${ROLLMILL:-./rollmill}")
-make_model=$(realpath "${MAKE_MODEL:-build/release/make_model}")
-mpirun=$(realpath tests/mpirun.sh)
-card=$(realpath tools/tiny-random.yaml)
+. "$(dirname "$0")/bench_world.sh" ranks
 rounds=${1:-3}
 ranks=${RANKS:-1 2 3 6}
 size=${SIZE:-192x128}
-dir=build/bench/ranks
-
-command -v mpirun >/dev/null || { echo "ranks: not measured; mpirun is not installed" && exit 0; }
-mkdir -p $dir
-cd $dir
-[ -e model/Wan2.1_VAE.pth ] || "$make_model" model --size bench-small --dim 1024 --ffn 4096 \
-    --vae-width 8 --dtype bf16 >/dev/null
-cp "$card" model/card.yaml
-cat >job.yaml <<END
-render: 1
-name: ranks
-model: model/card.yaml
-prompt: "a harbour before sunrise"
-clip: {size: $size, fps: 16, length: 81f}
-sweep: {axes: {seed: {range: "1-6"}}}
-output:
-  dir: out
-  name: "s{seed}"
+write_job "$size" 81f 6
+cat >>job.yaml <<END
   formats:
     - {file: clip.mp4, codec: h264, preset: ultrafast}
 END
@@ -52,14 +32,8 @@ figures() { # N KIND: from report.json
         END { print n, kind, blocks, all, slowest, compute, wall, waits, run }' report.json
 }
 
-# Of each figure the one in the middle.
-median() { sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
-column() { awk -v n="$1" -v kind="$2" "\$1 == n && \$2 == kind { print $3 }" runs.txt | median; }
-
-measure() { # N KIND PER_LINE
-    rm -rf out
-    if ! "$mpirun" $(($1 + 1)) "$rollmill" render job.yaml --no-prompt-cache --threads 1 \
-        --ranks-per-line "$3" --decode-ranks 1 --report report.json >log.txt 2>&1; then
+add() { # N KIND PER_LINE: one more line of runs.txt
+    if ! measure $(($1 + 1)) --ranks-per-line "$3" --decode-ranks 1 >log.txt 2>&1; then
         tail -n 5 log.txt
         return 1
     fi
@@ -69,13 +43,10 @@ measure() { # N KIND PER_LINE
 : >runs.txt
 for ((round = 0; round < rounds; round++)); do
     for n in $ranks; do
-        measure "$n" line "$n"
-        [ "$n" = 1 ] || measure "$n" replicas 1
+        add "$n" line "$n"
+        [ "$n" = 1 ] || add "$n" replicas 1
     done
 done
-
-median() { sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
-column() { awk -v n="$1" -v kind="$2" "\$1 == n && \$2 == kind { print $3 }" runs.txt | median; }
 
 first=${ranks%% *}
 one=$(column "$first" line '$5 / $3')

@@ -149,8 +149,8 @@ export -f six_as_one
 export work rollmill
 
 # What level 1 makes of random numbers is what the other levels are held against: the
-# oracle in C would take hours at this size.
-full_size() { # NAME KIND BLOCKS HEIGHT WIDTH
+# oracle in C would take hours at this size. Here it must come to the same once more.
+repeats() { # NAME KIND BLOCKS HEIGHT WIDTH
     local name=$1 dir=$work/$1.case
     mkdir -p "$dir"
     ln -sfn "$PWD/$work/$name.model" "$dir/model"
@@ -159,7 +159,7 @@ full_size() { # NAME KIND BLOCKS HEIGHT WIDTH
     mv "$work/$name.safetensors" "$dir/expected.safetensors" || return 1
     "$rollmill" verify "$dir" --backend cuda --kernels 1 --precision bf16
 }
-export -f full_size
+export -f repeats
 export B
 
 # The checker computes its oracle on the processor, so all levels at once, beside the rest.
@@ -214,8 +214,8 @@ check_full_size() {
     set -- $full_shapes
     step full-models 60 bash -c "$B/make_model $work/rolling.model --size $model_size --layers 2 --dtype bf16 --only dit &&
         $B/make_model $work/vae.model --size $model_size --only vae" || return
-    step full-rolling-1 150 bash -c 'full_size "$@"' _ rolling rolling "$1" "$2" "$3"
-    step full-vae-1 150 bash -c 'full_size "$@"' _ vae vae "$4" "$5" "$6"
+    step full-rolling-repeats 150 bash -c 'repeats "$@"' _ rolling rolling "$1" "$2" "$3"
+    step full-vae-repeats 150 bash -c 'repeats "$@"' _ vae vae "$4" "$5" "$6"
     for level in $levels; do
         [ "$level" = 1 ] && continue
         for kind in rolling vae; do
@@ -228,12 +228,6 @@ check_full_size() {
 }
 
 # ---- how fast? ---------------------------------------------------------------------
-
-# Lines of JSON: {"name": NAME, ... "ms": N, "gflop": N, ... "card_mib": N}
-field() { # FILE NAME FIELD: the median over the lines of that name
-    grep "\"name\": \"$2\"" "$work/$1.json" 2>/dev/null | sed -n "s/.*\"$3\": \\([0-9.eE+-]*\\).*/\\1/p" | sort -g |
-        awk '{ v[NR] = $1 } END { if (NR) print v[int((NR + 1) / 2)] }'
-}
 
 ours() { # NAME LIMIT LEVEL CASE...: two rounds; each figure is a median of several runs
     local name=$1 limit=$2 level=$3 round
@@ -281,52 +275,17 @@ measure() {
 
 # ---- the table -----------------------------------------------------------------------
 
-# row FIGURE MEASURED FLOOR TARGET [less]: `less`: smaller is better. On a card a figure that
-# is missing or below its floor counts as failed.
-row() {
-    local line
-    line=$(met "$@")
-    echo "$line"
-    case $mode:$line in release:*"below the floor |" | release:*"not measured |") failed=$((failed + 1)) ;; esac
-}
-met() {
-    awk -v what="$1" -v m="$2" -v floor="$3" -v target="$4" -v less_is_better="${5:-}" 'BEGIN {
-        met = "not measured"
-        if (m != "") {
-            sign = less_is_better ? -1 : 1
-            met = floor == "-" ? "" : sign * m < sign * floor ? "below the floor" : "floor"
-            if (target != "-" && sign * m >= sign * target) met = "target"
-        }
-        printf "| %s | %s | %s | %s | %s |\n", what, m == "" ? "-" : sprintf("%.4g", m), floor, target, met }'
-}
-over() { [ -n "$2" ] && [ -n "$3" ] && awk -v s="$1" -v a="$2" -v b="$3" 'BEGIN { print s * a / b }'; }
-
 table() {
-    local tick vae
-    tick=$(field bf16 tick ms) vae=$(field bf16 vae-block ms)
     echo
     echo "card $card, highest clock $(smi clocks.max.sm) MHz, while it worked $(awk -F, '{ v[NR] = $1 } END { print v[int(NR / 2) + 1] }' \
         <(sort -n "$work/clock.txt" 2>/dev/null)) MHz (median), power limit $(smi power.limit) W, driver $(smi driver_version)"
     echo "commit $("$rollmill" --version | sed 's/.*commit //'), $(nvcc --version | sed -n 's/.*release //p'), $(date -u +%F)"
+    echo
     if [ $mode = standin ]; then
         echo "a stand-in of a card: every figure is left out"
-        work=$work/none
-        tick="" vae=""
+        return
     fi
-    echo
-    echo "| figure | measured | floor | target | met |"
-    echo "|---|---|---|---|---|"
-    row "DiT only, frames/s" "$(over 12000 1 "$tick")" 28 32
-    row "DiT only, times PyTorch" "$(field pytorch tick ratio)" 1.5 -
-    row "DiT only with FP8 (kernels 3), times bf16" "$(over 1 "$tick" "$(field fp8 tick ms)")" 1.1 -
-    row "DiT only with FP8 (kernels 3), frames/s" "$(over 12000 1 "$(field fp8 tick ms)")" - 45
-    row "attention 28,080 x 32,760 x 12, TFLOP/s" \
-        "$(over 1 "$(field bf16 dit.attention-all gflop)" "$(field bf16 dit.attention-all ms)")" 600 690
-    row "VAE decode, frames/s" "$(over 12000 1 "$vae")" 74 130
-    row "VAE decode, times PyTorch" "$(field pytorch vae-block ratio)" 1.4 -
-    row "tick and decode in turns, frames/s (end to end but for prompt and x264)" "$(over 12000 1 "$(field bf16 film ms)")" 20 24
-    row "one of six ranks' tick, ms" "$(field bf16 tick-rank ms)" 80 72 less
-    row "card memory taken, GiB" "$(over 0.0009765625 "$(field bf16 film card_mib)" 1)" 24 16 less
+    tools/gpu_table.sh "$work" || failed=$((failed + $?))
 }
 
 case $part in

@@ -123,7 +123,7 @@ static const char *kernels_cuda(char buf[KERN_TEXT])
 
 /* What the levels have in common. */
 #define CUDA_MEMBERS                                                                               \
-    .batches = true, .kernels = kernels_cuda, .close = close_cuda, .alloc = alloc_cuda,            \
+    .on_cards = true, .batches = true, .kernels = kernels_cuda, .close = close_cuda, .alloc = alloc_cuda,            \
     .free = free_cuda, .upload = upload_cuda, .download = download_cuda, .sync = sync_cuda,        \
     .alloc_host = cuda_alloc_host, .free_host = cuda_free_host, .fetch = cuda_fetch,               \
     .await = cuda_await
@@ -131,7 +131,9 @@ static const char *kernels_cuda(char buf[KERN_TEXT])
 /* What bounds these is memory alone: level 1's serve all levels. */
 #define CUDA_PLAIN_OPS                                                                             \
     .mul = cuda_plain_mul, .patchify = cuda_plain_patchify, .unpatchify = cuda_plain_unpatchify,   \
-    .axpby = cuda_plain_axpby, .copy = cuda_plain_copy, .zero = cuda_plain_zero
+    .pictures = cuda_plain_pictures, .axpby = cuda_plain_axpby, .narrow = cuda_plain_narrow,       \
+    .widen = cuda_plain_widen, .regroup = cuda_plain_regroup, .copy = cuda_plain_copy,             \
+    .zero = cuda_plain_zero
 
 /* Level 2's that level 3 keeps. */
 #define CUDA_FAST_OPS                                                                              \
@@ -152,6 +154,7 @@ static status open_cuda_1(struct kern_ctx **out, const struct kern_config *confi
 
 static const struct kern_backend cuda_1 = {
     .name = "cuda-1",
+    .level = 1,
     .ops = {
         .pack = cuda_plain_pack,
         .linear = cuda_plain_linear,
@@ -220,6 +223,7 @@ static status prepare_2(struct kern_ctx *ctx, enum kern_op op, const void *args)
 
 static const struct kern_backend cuda_2 = {
     .name = "cuda-2",
+    .level = 2,
     .ops = {
         .pack = cuda_fast_conv_pack,
         .linear = cuda_fast_linear,
@@ -306,6 +310,7 @@ static status prepare_3(struct kern_ctx *ctx, enum kern_op op, const void *args)
 
 static const struct kern_backend cuda_3 = {
     .name = "cuda-3",
+    .level = 3,
     .ops = {
         .pack = cuda_fp8_pack,
         .linear = cuda_fp8_linear,

@@ -305,6 +305,25 @@ status cuda_plain_unpatchify(struct kern_ctx *ctx, const struct kern_unpatchify 
     return cuda_unpatchify(&plan, &p, c->stream);
 }
 
+status cuda_plain_pictures(struct kern_ctx *ctx, const struct kern_pictures *a)
+{
+    struct cuda_ctx *c;
+
+    TRY(kern_check_pictures(a));
+    struct pixels_layout const layout = kern_pictures_layout(a);
+    struct cuda_pictures const p = { .pixels = a->pixels->data,
+                                     .out = a->out->data,
+                                     .layout = layout,
+                                     .scale = { pixels_scale(8), pixels_scale(10) },
+                                     .pictures = a->pixels->dim[0],
+                                     .across = (layout.width + 1) / 2,
+                                     .down = (layout.height + 1) / 2 };
+    struct cuda_plan const plan = cuda_plan_each(p.pictures * p.down * p.across);
+    if (!p.pictures) return ST_OK;
+    TRY(cuda_enter(ctx, &c));
+    return cuda_pictures(&plan, &p, c->stream);
+}
+
 status cuda_plain_axpby(struct kern_ctx *ctx, const struct kern_axpby *a)
 {
     struct cuda_ctx *c;
@@ -320,6 +339,64 @@ status cuda_plain_axpby(struct kern_ctx *ctx, const struct kern_axpby *a)
     if (!p.count) return ST_OK;
     TRY(cuda_enter(ctx, &c));
     return cuda_axpby(&plan, &p, c->stream);
+}
+
+status cuda_plain_narrow(struct kern_ctx *ctx, const struct kern_narrow *a)
+{
+    struct cuda_ctx *c;
+
+    TRY(kern_check_narrow(a));
+    struct cuda_narrow const p = { .x = a->x->data,
+                                   .out = a->out->data,
+                                   .scale = a->scale->data,
+                                   .rows = a->x->dim[0],
+                                   .cols = a->x->dim[1] };
+    struct cuda_plan const plan = cuda_plan_rows(p.rows);
+    if (!p.rows) return ST_OK;
+    TRY(cuda_enter(ctx, &c));
+    return cuda_narrow(&plan, &p, is_bf16(a->x), c->stream);
+}
+
+status cuda_plain_widen(struct kern_ctx *ctx, const struct kern_widen *a)
+{
+    struct cuda_ctx *c;
+
+    TRY(kern_check_widen(a));
+    struct cuda_widen const p = { .x = a->x->data,
+                                  .scale = a->scale->data,
+                                  .out = a->out->data,
+                                  .rows = a->x->dim[0],
+                                  .cols = a->x->dim[1] };
+    struct cuda_plan const plan = cuda_plan_rows(p.rows);
+    if (!p.rows) return ST_OK;
+    TRY(cuda_enter(ctx, &c));
+    return cuda_widen(&plan, &p, is_bf16(a->out), c->stream);
+}
+
+/* Bytes that are moved at once: as many as all places are multiples of. */
+static int piece_of(const struct kern_regroup *a, size_t part)
+{
+    size_t const places = (size_t)a->in->data | (size_t)a->out->data | part;
+    return places % 16 == 0 ? 16 : places % 4 == 0 ? 4 : 1;
+}
+
+status cuda_plain_regroup(struct kern_ctx *ctx, const struct kern_regroup *a)
+{
+    struct cuda_ctx *c;
+
+    TRY(kern_check_regroup(a));
+    size_t const part = (size_t)a->in->dim[2] * dtype_size(a->in->dtype);
+    int const piece = piece_of(a, part);
+    struct cuda_regroup p = { .in = a->in->data,
+                              .out = a->out->data,
+                              .rows = a->in->dim[0],
+                              .parts = a->in->dim[1],
+                              .cols = (int64_t)part / piece };
+    p.count = p.rows * p.parts * p.cols;
+    struct cuda_plan const plan = cuda_plan_each(p.count);
+    if (!p.count) return ST_OK;
+    TRY(cuda_enter(ctx, &c));
+    return cuda_regroup(&plan, &p, piece, c->stream);
 }
 
 status cuda_plain_copy(struct kern_ctx *ctx, const struct kern_copy *a)

@@ -10,6 +10,7 @@
 
 #include "kernels/cuda/cuda_plan.h"
 #include "kernels/kern.h"
+#include "kernels/pixels.h"
 
 /* ---- cuda_plain_each.cu: single elements ---------------------------------------- */
 
@@ -62,6 +63,21 @@ struct cuda_axpby {
 };
 status cuda_axpby(const struct cuda_plan *, const struct cuda_axpby *, void *stream);
 
+/* ---- cuda_pictures.cu: a thread to a square of 2 x 2 pixels ----------------------- */
+
+/* With at least one picture. Its input is the F32 that the last convolution leaves: 4.8 MB a
+ * picture of 832 x 480, written once and read once more, which the memory of a card does in
+ * microseconds where the convolutions before take milliseconds; so each of the two kernels
+ * does one thing. */
+struct cuda_pictures {
+    const float *pixels; /* [t, height, width, 3] */
+    unsigned char *out;  /* [t, layout.bytes] */
+    struct pixels_layout layout;
+    struct pixels_scale scale[2];   /* of 8 bits, of 10 */
+    int64_t pictures, across, down; /* t; squares of a row, rows of squares */
+};
+status cuda_pictures(const struct cuda_plan *, const struct cuda_pictures *, void *stream);
+
 /* ---- cuda_plain_rows.cu: a warp to a row ---------------------------------------- */
 
 struct cuda_layernorm {
@@ -92,6 +108,33 @@ struct cuda_channel_norm {
 };
 status cuda_channel_norm(const struct cuda_plan *, const struct cuda_channel_norm *, bool bf16,
                          void *stream);
+
+/* ---- cuda_plain_wire.cu: what goes from rank to rank ------------------------------ */
+
+/* A warp to a row. */
+struct cuda_narrow {
+    const void *x; /* act */
+    uint8_t *out;
+    float *scale;
+    int64_t rows, cols;
+};
+status cuda_narrow(const struct cuda_plan *, const struct cuda_narrow *, bool bf16, void *stream);
+
+struct cuda_widen {
+    const uint8_t *x;
+    const float *scale;
+    void *out; /* act */
+    int64_t rows, cols;
+};
+status cuda_widen(const struct cuda_plan *, const struct cuda_widen *, bool bf16, void *stream);
+
+/* Of pieces of 16, 4 or 1 bytes, a thread to each. */
+struct cuda_regroup {
+    const void *in; /* [rows, parts, cols] */
+    void *out;      /* [parts, rows, cols] */
+    int64_t count, rows, parts, cols;
+};
+status cuda_regroup(const struct cuda_plan *, const struct cuda_regroup *, int piece, void *stream);
 
 /* ---- cuda_plain_linear.cu, cuda_plain_attention.cu, cuda_plain_conv.cu: a block to a tile ---- */
 

@@ -124,12 +124,20 @@ static float sample(uint64_t *rng)
     return rng_below(rng, 64) ? v : 64 * v;
 }
 
+/* Any e4m3 but NaN. */
+static uint8_t number_in_8(uint64_t *rng)
+{
+    return (uint8_t)(rng_below(rng, 0x7f) | rng_below(rng, 2) << 7);
+}
+
 static struct operand *filled(struct check *k, struct tensor shape, bool written)
 {
     struct operand *const o = same(k, shape, written);
     struct tensor t = image_content(o);
 
-    for (int64_t i = 0; i < tensor_count(&t); i++) tensor_put(&t, i, sample(&k->rng));
+    for (int64_t i = 0; i < tensor_count(&t); i++)
+        if (t.dtype == DT_U8) ((uint8_t *)t.data)[i] = number_in_8(&k->rng);
+        else tensor_put(&t, i, sample(&k->rng));
     spread(k, o);
     return o;
 }
@@ -254,6 +262,11 @@ static bool guards_hold(const unsigned char *image, size_t content)
 /* Two roundings at the store: one step of the output's dtype. */
 static double step(enum dtype t) { return t == DT_BF16 ? 0x1p-7 : 0x1p-23; }
 
+static double element(const struct tensor *t, int64_t i)
+{
+    return t->dtype == DT_U8 ? ((const uint8_t *)t->data)[i] : (double)tensor_get(t, i);
+}
+
 static void compare(struct check *k, const struct operand *o, const struct tensor *want,
                     const struct tensor *got)
 {
@@ -261,7 +274,7 @@ static void compare(struct check *k, const struct operand *o, const struct tenso
     double most = -1;
 
     for (int64_t i = 0; i < tensor_count(want); i++) {
-        double const w = tensor_get(want, i), err = fabs((double)tensor_get(got, i) - w);
+        double const w = element(want, i), err = fabs(element(got, i) - w);
         double const tol = o->tol ? o->tol[i] + step(want->dtype) * fabs(w) + 0x1p-126 : 0;
         if (err <= tol) continue;
         bad++;
@@ -270,9 +283,8 @@ static void compare(struct check *k, const struct operand *o, const struct tenso
     if (!bad) return;
     case_failed(k, "%lld of %lld wrong; element %lld is %.9g, not %.9g (may err by %.3g)",
                 (long long)bad, (long long)tensor_count(want), (long long)worst,
-                (double)tensor_get(got, worst), (double)tensor_get(want, worst),
-                o->tol ? o->tol[worst] + step(want->dtype) * fabs((double)tensor_get(want, worst))
-                       : 0.0);
+                element(got, worst), element(want, worst),
+                o->tol ? o->tol[worst] + step(want->dtype) * fabs(element(want, worst)) : 0.0);
 }
 
 static void judge(struct check *k, struct operand *o, unsigned char *const image[SIDES])
@@ -288,6 +300,7 @@ static void judge(struct check *k, struct operand *o, unsigned char *const image
             case_failed(k, "changed an input (side %d)", s);
     }
     if (!o->written) return;
+    k->judged += tensor_count(&view[ORACLE]);
     k->compared += tensor_count(&view[ORACLE]);
     compare(k, o, &view[ORACLE], &view[ONE_THREAD]);
     if (memcmp(image[ONE_THREAD], image[THREE_THREADS], image_bytes(o, ONE_THREAD)))

@@ -38,8 +38,9 @@ struct check {
     char name[160]; /* of the case */
     struct operand operands[OPERANDS];
     int count;
-    bool refused_to_run; /* a side failed: nothing to compare */
-    long compared, failures;
+    bool refused_to_run;     /* a side failed: nothing to compare */
+    long judged;             /* elements of outputs, against the oracle's */
+    long compared, failures; /* judged and refusals; what was wrong */
 };
 
 /* May a case of this kind take so many products? */
@@ -50,7 +51,7 @@ void case_end(struct check *k);
 void case_failed(struct check *k, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* Operands of the open case; they last until case_end. Random content: numbers
- * in [-1, 1), every 64th or so 64 times larger, as real activations have. */
+ * in [-1, 1), every 64th or so 64 times larger, as real activations have; U8: finite e4m3. */
 struct operand *input(struct check *k, enum dtype type, int ndim, const int64_t *dim);
 struct operand *output(struct check *k, enum dtype type, int ndim, const int64_t *dim);
 struct operand *in_place(struct check *k, enum dtype type, int ndim, const int64_t *dim);
@@ -106,6 +107,9 @@ double coarse_step(const struct check *k, enum kern_use use, double w, double ro
 #define OP(op) void check_##op(struct check *k);
 KERN_OPS(OP)
 #undef OP
+
+/* Of closed_backend: sample by sample, in the F32 that the bytes are defined in. */
+status closed_pictures(struct kern_ctx *ctx, const struct kern_pictures *a);
 
 /* Plain formulas in long double, written apart from the oracle; small shapes only. */
 struct kern_backend closed_backend(void);

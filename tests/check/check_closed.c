@@ -352,6 +352,66 @@ static status closed_axpby(struct kern_ctx *ctx, const struct kern_axpby *a)
     return ST_OK;
 }
 
+/* e4m3 without its sign: four bits of exponent, three of what follows it. */
+static long double in_8(int h)
+{
+    int const e = h >> 3, m = h & 7;
+    return e ? ldexpl(8 + m, e - 10) : ldexpl(m, -9);
+}
+
+/* By trying all numbers of 8 bits: the nearest, of two as near the even one. */
+static uint8_t nearest_in_8(long double x)
+{
+    int best = 0;
+
+    if (isnan(x)) return 0x7f;
+    for (int i = 1; i < 0x7f; i++) {
+        long double const way = fabsl(in_8(i) - fabsl(x)), least = fabsl(in_8(best) - fabsl(x));
+        if (way < least || (way == least && i % 2 == 0)) best = i;
+    }
+    return (uint8_t)(best | (signbit(x) ? 0x80 : 0));
+}
+
+static status closed_narrow(struct kern_ctx *ctx, const struct kern_narrow *a)
+{
+    (void)ctx;
+    TRY(kern_check_narrow(a));
+    int64_t const cols = a->x->dim[1];
+    for (int64_t r = a->x->dim[0]; r-- > 0;) {
+        long double most = 0;
+        for (int64_t c = 0; c < cols; c++) most = fmaxl(most, fabsl(get(a->x, r * cols + c)));
+        put(a->scale, r, most < 0x1p-100L ? 1 : most / 448);
+        for (int64_t c = r * cols; c < (r + 1) * cols; c++)
+            ((uint8_t *)a->out->data)[c] = nearest_in_8((float)(get(a->x, c) / get(a->scale, r)));
+    }
+    return ST_OK;
+}
+
+static status closed_widen(struct kern_ctx *ctx, const struct kern_widen *a)
+{
+    (void)ctx;
+    TRY(kern_check_widen(a));
+    for (int64_t i = tensor_count(a->out); i-- > 0;) {
+        uint8_t const x = ((const uint8_t *)a->x->data)[i];
+        long double const size = in_8(x & 0x7f) * get(a->scale, i / a->out->dim[1]);
+        put(a->out, i, (float)(x & 0x80 ? -size : size));
+    }
+    return ST_OK;
+}
+
+static status closed_regroup(struct kern_ctx *ctx, const struct kern_regroup *a)
+{
+    (void)ctx;
+    TRY(kern_check_regroup(a));
+    int64_t const size = (int64_t)dtype_size(a->in->dtype), rows = a->in->dim[0];
+    int64_t const part = a->in->dim[2] * size, row = a->in->dim[1] * part;
+    for (int64_t i = (int64_t)tensor_bytes(a->out); i-- > 0;) {
+        int64_t const from = i / part % rows * row + i / part / rows * part + i % part;
+        ((unsigned char *)a->out->data)[i] = ((const unsigned char *)a->in->data)[from];
+    }
+    return ST_OK;
+}
+
 static status closed_copy(struct kern_ctx *ctx, const struct kern_copy *a)
 {
     (void)ctx;

@@ -32,14 +32,23 @@ static void flip(const struct tensor *t, int64_t i, int bit)
 {
     int const steps = bit > 12 ? 16 : bit ? 4 : 1;
 
-    if (t->dtype == DT_BF16) ((uint16_t *)t->data)[i] ^= (uint16_t)steps;
+    if (t->dtype == DT_U8) ((uint8_t *)t->data)[i] ^= 1;
+    else if (t->dtype == DT_BF16) ((uint16_t *)t->data)[i] ^= (uint16_t)steps;
     else ((uint32_t *)t->data)[i] ^= 1u << bit;
 }
 
+/* Of bytes: another one than it is. */
 static void set(const struct tensor *t, int64_t i, float v)
 {
     struct tensor out = *t;
-    tensor_put(&out, i, v);
+
+    if (t->dtype == DT_U8) ((uint8_t *)t->data)[i] ^= 0xff;
+    else tensor_put(&out, i, v);
+}
+
+static float other(const struct tensor *t, int64_t i)
+{
+    return t->dtype == DT_U8 ? 0 : tensor_get(t, i) * 1.5f + 1;
 }
 
 static void slip(const struct mutant_ctx *m, const struct tensor *t)
@@ -58,7 +67,7 @@ static void damage(const struct mutant_ctx *m, const struct tensor *out, const s
     case FAULT_PAST_END: set(out, n, 1); break;
     case FAULT_BEFORE: set(out, -1, 1); break;
     case FAULT_SLIP: slip(m, out); break;
-    case FAULT_LAST_ROW: set(out, n - 1, tensor_get(out, n - 1) * 1.5f + 1); break;
+    case FAULT_LAST_ROW: set(out, n - 1, other(out, n - 1)); break;
     case FAULT_ODD_TAIL:
         if (out->dim[0] % 2) set(out, n - 1, (float)NAN);
         break;
@@ -102,8 +111,16 @@ static void damage(const struct mutant_ctx *m, const struct tensor *out, const s
 #define IN_patchify(a)      (a)->latent
 #define OUT_unpatchify(a)   (a)->out
 #define IN_unpatchify(a)    (a)->tokens
+#define OUT_pictures(a)     (a)->out
+#define IN_pictures(a)      (a)->pixels
 #define OUT_axpby(a)        (a)->out
 #define IN_axpby(a)         (a)->out == (a)->x ? (a)->y : (a)->x
+#define OUT_narrow(a)       (a)->out
+#define IN_narrow(a)        (a)->x
+#define OUT_widen(a)        (a)->out
+#define IN_widen(a)         (a)->scale
+#define OUT_regroup(a)      (a)->out
+#define IN_regroup(a)       (a)->in
 #define OUT_copy(a)         (a)->out
 #define IN_copy(a)          (a)->in
 #define OUT_zero(a)         (a)->out
@@ -113,7 +130,8 @@ static void damage(const struct mutant_ctx *m, const struct tensor *out, const s
 #define SECOND(a)                                                                                  \
     _Generic((a), const struct kern_attention *                                                    \
              : AS(kern_attention, a)->lse, const struct kern_linear_norm *                         \
-             : AS(kern_linear_norm, a)->norm, const struct kern_qkv *                              \
+             : AS(kern_linear_norm, a)->norm, const struct kern_narrow *                           \
+             : AS(kern_narrow, a)->scale, const struct kern_qkv *                                  \
              : AS(kern_qkv, a)->v.out, default                                                     \
              : NULL)
 
@@ -185,7 +203,7 @@ struct kern_backend mutant_backend(enum fault f, enum kern_op missing)
 
 bool fault_fits(enum fault f, enum kern_op op)
 {
-    bool const two = op == KERN_OP_attention || op == KERN_OP_linear_norm;
+    bool const two = op == KERN_OP_attention || op == KERN_OP_linear_norm || op == KERN_OP_narrow;
     if (f == FAULT_SECOND) return two || op == KERN_OP_qkv;
     if (f == FAULT_THIRD) return op == KERN_OP_qkv;
     if (op == KERN_OP_zero)

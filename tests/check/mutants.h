@@ -38,7 +38,7 @@ struct kern_backend mutant_backend(enum fault f, enum kern_op op);
 /* Tell a context of such a backend what to do. */
 void mutant_arm(struct kern_ctx *ctx, enum fault f, enum kern_op op);
 
-/* Some faults are none: zero has no input, and nothing it must refuse; three
+/* Some faults are none: zero has no input, and nothing it must refuse; four
  * operations have a second output, qkv a third. */
 bool fault_fits(enum fault f, enum kern_op op);
 

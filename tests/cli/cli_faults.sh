@@ -16,7 +16,7 @@ begin() {
     job "$name.yaml" "$name" 10m "output: {dir: out}"
     : >err.txt
     # shellcheck disable=SC2086 # several words
-    "$top/tests/mpirun.sh" $ranks "$rollmill" render --no-prompt-cache "$name.yaml" --threads 1 $roles \
+    "$top/tests/mpirun.sh" $ranks "$rollmill" render --no-prompt-cache "$dir/$name.yaml" --threads 1 $roles \
         --deadline 60 --stall $deadline "$@" >out.txt 2>err.txt &
     launcher=$!
     n=0
@@ -24,9 +24,12 @@ begin() {
     sleep 1
 }
 
+# running: of this job, here. Other tests may run jobs of the same name.
+running() { pgrep -f "render --no-prompt-cache $dir/$name.yaml"; }
+
 # pid_of RANK
 pid_of() {
-    for pid in $(pgrep -f "render --no-prompt-cache $name.yaml"); do
+    for pid in $(running); do
         tr '\0' '\n' <"/proc/$pid/environ" 2>/dev/null | grep -qx "OMPI_COMM_WORLD_RANK=$1" && echo "$pid" && return
     done
 }
@@ -41,7 +44,7 @@ finish() {
     [ $took -le "$2" ] || wrong "$name: took $took s to end"
     grep -q -- "$3" err.txt || wrong "$name: no \`$3\` in: $(cat err.txt)"
     sleep 0.3
-    left=$(pgrep -f "render --no-prompt-cache $name.yaml")
+    left=$(running)
     [ -z "$left" ] || wrong "$name: processes are left: $left"
     [ ! -e "out/$name" ] || wrong "$name: an unfinished clip appeared"
 }
@@ -61,7 +64,7 @@ job drain.yaml drain 3s 'output: {dir: out, formats: [{file: clip.mkv, codec: h2
 sed -i 's/64x48/512x384/' drain.yaml
 name=drain
 : >err.txt
-"$top/tests/mpirun.sh" 4 "$rollmill" render --no-prompt-cache drain.yaml --threads 1 --ranks-per-line 3 \
+"$top/tests/mpirun.sh" 4 "$rollmill" render --no-prompt-cache "$dir/drain.yaml" --threads 1 --ranks-per-line 3 \
     --decode-ranks 1 --deadline 60 --stall $deadline >out.txt 2>err.txt &
 launcher=$!
 n=0
@@ -78,7 +81,7 @@ sed -i 's/a harbour before sunrise/{word} at sea/' load.yaml
 for signal in USR1 KILL; do
     name=load
     : >err.txt
-    "$top/tests/mpirun.sh" 4 "$rollmill" render --no-prompt-cache load.yaml --threads 1 --ranks-per-line 3 \
+    "$top/tests/mpirun.sh" 4 "$rollmill" render --no-prompt-cache "$dir/load.yaml" --threads 1 --ranks-per-line 3 \
         --decode-ranks 1 --backend ref --deadline 60 --stall $deadline >out.txt 2>err.txt &
     launcher=$!
     n=0
@@ -118,7 +121,7 @@ done
 
 # All ranks are suspended, longer than one alone may be silent, and go on.
 begin pause
-pids=$(pgrep -f "render --no-prompt-cache $name.yaml" | grep -vx "$launcher")
+pids=$(running | grep -vx "$launcher")
 # shellcheck disable=SC2086 # several numbers
 kill -STOP $pids && sleep $((2 * deadline + 2)) && kill -CONT $pids
 sleep 2

@@ -44,6 +44,16 @@ for ranks in 2 3 4 5 6; do
     cmp "$tmp/1" "$tmp/$ranks" || { echo "other bits with $ranks ranks" && fail=1; }
 done
 
+# Keys and values in 8 bits: near what was recorded, and the same for any ranks.
+# shellcheck disable=SC2086 # a list of folders without blanks
+for precision in f32 bf16; do expect 0 --backend cpu --wire fp8 --precision $precision $rolling; done
+grep -q 'all within 0.051$' "$tmp/out" || { echo "--wire fp8: its tolerance is not said" && fail=1; }
+for ranks in 1 2 6; do
+    expect 0 --ranks $ranks --wire fp8 --out "$tmp/fp8-$ranks" $short
+    cmp "$tmp/fp8-1" "$tmp/fp8-$ranks" || { echo "--wire fp8: other bits with $ranks ranks" && fail=1; }
+done
+cmp -s "$tmp/1" "$tmp/fp8-1" && echo "--wire fp8 changes nothing" && fail=1
+
 # A recorded number that is off, and one that is none, are found.
 spoil() { # BYTES: the last four of the expected tensors
     rm -rf "$tmp/spoilt" && cp -r $short "$tmp/spoilt" && chmod -R u+w "$tmp/spoilt" || exit 1

@@ -12,7 +12,11 @@ enum { DELAY_US = 300, WAIT_S = 20 };
 /* libzip sets the time zone in each thread that opens a file. */
 static pthread_mutex_t opening = PTHREAD_MUTEX_INITIALIZER;
 
-struct vae_config chain_vae(const struct chain_clips *c)
+static const unsigned formats[CHAIN_CLIPS] = { 1u << PIX_YUV420P,
+                                               1u << PIX_YUV444P10 | 1u << PIX_YUV422P };
+
+/* To floats, unless its pictures are for a show. */
+static struct vae_config decoder(const struct chain_clips *c)
 {
     return (struct vae_config){ .backend = kern_backend_find("cpu"),
                                 .threads = 1,
@@ -22,19 +26,32 @@ struct vae_config chain_vae(const struct chain_clips *c)
                                 .path = SMALL MODEL };
 }
 
+struct vae_config chain_vae(const struct chain_clips *c)
+{
+    struct vae_config config = decoder(c);
+
+    config.picture_bytes = c->layout[1].bytes; /* the larger one */
+    return config;
+}
+
 status chain_clips_open(struct chain_clips *c)
 {
     struct vae *vae = NULL;
 
-    *c = (struct chain_clips){ .want = { NULL } };
+    *c = (struct chain_clips){ 0 };
     c->clip[0] = clip_open(SMALL);
     c->clip[1] = reversed(&c->clip[0]);
-    struct vae_config const config = chain_vae(c);
+    struct vae_config const config = decoder(c);
     TRY(vae_open(&vae, &config));
     status st = ST_OK;
     for (int i = 0; i < CHAIN_CLIPS; i++) {
+        const struct clip *const clip = &c->clip[i];
         TRY_OUT(vae_reset(vae));
-        c->want[i] = decode(vae, &c->clip[i], 1);
+        float *const rgb = decode(vae, clip, 1);
+        c->layout[i] =
+            pixels_layout((int)clip->w * VAE_SCALE, (int)clip->h * VAE_SCALE, formats[i]);
+        c->want[i] = as_bytes(rgb, clip->pictures, &c->layout[i]);
+        free(rgb);
     }
 out:
     vae_close(&vae);
@@ -43,15 +60,13 @@ out:
 
 void chain_clips_close(struct chain_clips *c)
 {
-    for (int i = 0; i < CHAIN_CLIPS; i++) free(c->want[i]);
+    for (int i = 0; i < CHAIN_CLIPS; i++) free_bytes(&c->want[i]);
     clip_close_reversed(&c->clip[1]);
     clip_close(&c->clip[0]);
 }
 
 void chain_show_open(struct chain_show *s, const struct chain_clips *clips, int parts)
 {
-    const struct clip *const c = &clips->clip[0];
-
     *s = (struct chain_show){ .clips = clips,
                               .parts = parts,
                               .frames = 1,
@@ -60,12 +75,13 @@ void chain_show_open(struct chain_show *s, const struct chain_clips *clips, int 
                               .fail_send = -1,
                               .fail_block = -1,
                               .fail_rank = -1 };
-    for (int i = 0; i < CHAIN_CLIPS; i++) s->rgb[i] = poisoned(c->pictures * picture_count(c));
+    for (int i = 0; i < CHAIN_CLIPS; i++)
+        s->bytes[i] = room_for_bytes(clips->clip[i].pictures, &clips->layout[i]);
 }
 
 void chain_show_close(struct chain_show *s)
 {
-    for (int i = 0; i < CHAIN_CLIPS; i++) free(s->rgb[i]);
+    for (int i = 0; i < CHAIN_CLIPS; i++) free(s->bytes[i]);
 }
 
 static int blocks_each(const struct chain_show *s) { return s->clips->clip[0].frames / s->frames; }
@@ -113,23 +129,26 @@ static status meet_fault(struct chain_show *s, const char *what)
     return fail(ST_IO, "%s fails", what);
 }
 
-static status block(void *arg, int at, int64_t number, const float *x0, const float *rgb,
-                    int pictures)
+static status block(void *arg, const struct decode_block *b)
 {
     struct chain_show *const s = arg;
+    int const at = b->clip;
     const struct clip *const c = &s->clips->clip[at];
+    int64_t const bytes = s->clips->layout[at].bytes;
     struct timespec const pause = { .tv_nsec = s->slow_ms * 1000000L };
     int64_t const count = s->frames * latent_count(c);
 
     nanosleep(&pause, NULL);
     if (atomic_load(&s->shown) == s->fail_block) return meet_fault(s, "the last part");
-    if (memcmp(x0, c->latents + number * count, (size_t)count * sizeof *x0))
-        return fail(ST_MISMATCH, "clip %d, block %lld: another latent", at, (long long)number);
-    if (s->pictures[at] + pictures > c->pictures)
-        return fail(ST_MISMATCH, "clip %d, block %lld: too many pictures", at, (long long)number);
-    memcpy(s->rgb[at] + s->pictures[at] * picture_count(c), rgb,
-           (size_t)(pictures * picture_count(c)) * sizeof *rgb);
-    s->pictures[at] += pictures;
+    if (memcmp(b->x0, c->latents + b->block * count, (size_t)count * sizeof *b->x0))
+        return fail(ST_MISMATCH, "clip %d, block %lld: another latent", at, (long long)b->block);
+    if (b->pictures.formats != formats[at])
+        return fail(ST_MISMATCH, "clip %d, block %lld: other formats", at, (long long)b->block);
+    if (s->pictures[at] + b->pictures.count > c->pictures)
+        return fail(ST_MISMATCH, "clip %d, block %lld: too many pictures", at, (long long)b->block);
+    memcpy(s->bytes[at] + s->pictures[at] * bytes, b->pictures.at,
+           (size_t)(b->pictures.count * bytes));
+    s->pictures[at] += b->pictures.count;
     atomic_fetch_add(&s->shown, 1);
     return ST_OK;
 }
@@ -198,6 +217,8 @@ static status run_watched(struct chain_way *w, struct track *track)
                                        .latent_h = c->h,
                                        .latent_w = c->w,
                                        .track = track,
+                                       .formats = formats,
+                                       .picture_bytes = w->show->clips->layout[1].bytes,
                                        .block = block,
                                        .arg = w->show });
 }
@@ -335,8 +356,8 @@ static status check_pictures(const struct chain_show *s)
     bool const whole = s->ended[s->parts] == ST_OK;
 
     for (int i = 0; i < CHAIN_CLIPS; i++) {
-        if (memcmp(s->rgb[i], s->clips->want[i],
-                   (size_t)(s->pictures[i] * picture_count(c)) * sizeof(float)) != 0)
+        if (memcmp(s->bytes[i], s->clips->want[i].at,
+                   (size_t)(s->pictures[i] * s->clips->layout[i].bytes)) != 0)
             return fail(ST_MISMATCH, "clip %d: other pictures", i);
         if (whole && s->pictures[i] != c->pictures)
             return fail(ST_MISMATCH, "clip %d: %d pictures, not %d", i, s->pictures[i],

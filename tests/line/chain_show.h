@@ -1,7 +1,7 @@
 /*
  * chain_show.h - blocks of two clips from a tail over a chain of decode ranks, for tests
- * over any transport: pictures are those of one decoder to the bit, stops and faults come
- * out right on every rank.
+ * over any transport: pictures are the bytes of those of one decoder, in each clip's own
+ * formats; stops and faults come out right on every rank.
  *
  * Ranks that are threads share one show. Under mpirun each has its own, and only the last
  * part gets pictures.
@@ -11,6 +11,7 @@
 
 #include "pipeline/vae.h"
 #include "tests/line/watched.h"
+#include "tests/unit/as_bytes.h"
 #include "tests/unit/vae_clip.h"
 
 #include <pthread.h>
@@ -21,7 +22,8 @@ enum { CHAIN_PARTS = 3 /* that are drawn */, CHAIN_CLIPS = 2 };
 /* The recorded clip, and run backwards; and the pictures one decoder makes of them. */
 struct chain_clips {
     struct clip clip[CHAIN_CLIPS];
-    float *want[CHAIN_CLIPS];
+    struct pixels_layout layout[CHAIN_CLIPS];
+    struct pictures want[CHAIN_CLIPS];
 };
 status chain_clips_open(struct chain_clips *c) MUST_USE; /* ends the test where there are none */
 void chain_clips_close(struct chain_clips *c);
@@ -41,7 +43,7 @@ struct chain_show {
     long fail_wait; /*     in this wait of its hop, from 1 */
     int slow_ms;    /* the last part, per block */
 
-    float *rgb[CHAIN_CLIPS];
+    unsigned char *bytes[CHAIN_CLIPS];
     int pictures[CHAIN_CLIPS];
     atomic_int sent, shown, ahead; /* ahead: most blocks that were sent and not shown */
     atomic_bool met;               /* the fault was */

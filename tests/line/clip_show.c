@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MODEL "tests/golden/rolling-short/model/"
+#define MODEL "tests/golden/rolling-long/model/"
 
 const struct key_policy show_policy[SHOW_KINDS] = {
     [SHOW_ROLLING] = { WINDOW_ROLLING, 5, SHOW_FRAMES, 21, SHOW_FRAMES },
@@ -29,6 +29,7 @@ static status open_model(struct show_model *m)
 
     TRY(schedule_make(&m->schedule, (double[]){ 1000, 800, 600, 400, 200 }, 5, true, 5));
     TRY(dit_shape_read(&m->shape, MODEL "config.json"));
+    m->shape.heads = SHOW_HEADS;
     TRY(m->backend->open(&m->ctx, &(struct kern_config){ .threads = 1, .device = m->device }));
     c.shape = m->shape;
     TRY(dit_open(&m->dit, &c, m->ctx));
@@ -150,7 +151,7 @@ static status run_part(struct part *p, struct comm *c)
                                       .schedule = &m->schedule,
                                       .backend = m->backend,
                                       .policy = *s->policy,
-                                      .determinism = s->determinism,
+                                      .mode = s->mode,
                                       .latent_h = SHOW_H,
                                       .latent_w = SHOW_W,
                                       .threads = 1,

@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 
 enum { SHOW_H = 4, SHOW_W = 6, SHOW_CHANNELS = 16, SHOW_FRAMES = 3 };
+enum { SHOW_HEADS = 12 }; /* more than it was recorded with, for up to six ranks to share */
 enum { SHOW_BLOCK = SHOW_FRAMES * SHOW_CHANNELS * SHOW_H * SHOW_W };
 enum { SHOW_CLIPS = 5, SHOW_BLOCKS = 12, SHOW_RANKS = 6 }; /* at most */
 
@@ -41,7 +42,7 @@ struct show {
     int64_t blocks[SHOW_CLIPS];
     uint64_t seed[SHOW_CLIPS];
     int change[SHOW_CLIPS]; /* from this block on the other prompt; 0: never */
-    enum line_determinism determinism;
+    struct line_mode mode;
 
     int stop_rank; /* asks to stop before the tick; -1: nobody does */
     int64_t stop_tick;

@@ -11,7 +11,7 @@ static const int change_of[TRIAL_SEEDS] = { 0, 1, 3 };
 
 void wants_free(struct wants *w)
 {
-    struct show **const first = &w->clip[0][0][0];
+    struct show **const first = &w->clip[0][0][0][0];
 
     for (size_t i = 0; i < sizeof w->clip / sizeof *first; i++) free(first[i]);
     *w = (struct wants){ .model = NULL };
@@ -19,12 +19,14 @@ void wants_free(struct wants *w)
 
 static status alone(struct wants *w, const struct show *s, int clip, struct show **out)
 {
-    struct show **const at = &w->clip[s->policy - show_policy][s->seed[clip]][s->blocks[clip]];
+    struct show *(*const of)[TRIAL_SEEDS][SHOW_BLOCKS + 1] = w->clip[s->mode.wire];
+    struct show **const at = &of[s->policy - show_policy][s->seed[clip]][s->blocks[clip]];
 
     if (!*at) {
         *at = show_new(w->model, s->policy, 1, &s->blocks[clip], s->seed[clip]);
         if (!*at) return fail(ST_NOMEM, "a clip alone");
         (*at)->change[0] = change_of[s->seed[clip]];
+        (*at)->mode.wire = s->mode.wire;
         TRY(show_threads(*at, 1, 0, 0));
     }
     *out = *at;
@@ -98,6 +100,8 @@ status trial_make(struct trial *t, const struct show_model *m, uint64_t seed, in
         t->show->stop_tick = rng_below(&rng, (int)ticks_of(t->show) + 2);
     }
     if (faults) add_fault(t, &rng);
+    t->show->mode.wire = rng_below(&rng, 3) ? LINE_ACT : LINE_FP8;
+    if (SHOW_HEADS % t->ranks == 0 && rng_below(&rng, 2)) t->show->mode.exchange = LINE_HEADS;
     return ST_OK;
 }
 
@@ -110,13 +114,14 @@ void trial_free(struct trial *t)
 const char *trial_words(const struct trial *t, char buf[TRIAL_TEXT])
 {
     const struct show *const s = t->show;
+    char mode[LINE_MODE_TEXT];
 
     snprintf(buf, TRIAL_TEXT,
-             "seed %llu: %d ranks, window %d, %d clips, stop of rank %d at tick %lld, fault of "
+             "seed %llu: %d ranks, %s, window %d, %d clips, stop of rank %d at tick %lld, fault of "
              "rank %d at call %ld or wait %ld, %d us",
-             (unsigned long long)t->seed, t->ranks, (int)(s->policy - show_policy), s->clips,
-             s->stop_rank, (long long)s->stop_tick, s->fault_rank, s->fault_call, s->fault_wait,
-             t->delay_us);
+             (unsigned long long)t->seed, t->ranks, line_mode_text(s->mode, mode),
+             (int)(s->policy - show_policy), s->clips, s->stop_rank, (long long)s->stop_tick,
+             s->fault_rank, s->fault_call, s->fault_wait, t->delay_us);
     return buf;
 }
 

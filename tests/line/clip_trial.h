@@ -4,7 +4,7 @@
  *
  * Right is: a rank's own fault comes back from it and all others are told that a peer
  * failed; a stop is every rank's; and whatever was handed out, before either, is to the
- * bit what one rank makes of the clip alone.
+ * bit what one rank makes of the clip alone, with keys and values as wide on the wire.
  */
 #ifndef CLIP_TRIAL_H
 #define CLIP_TRIAL_H
@@ -16,7 +16,7 @@ enum { TRIAL_BLOCKS = 8, TRIAL_CLIPS = 4, TRIAL_SEEDS = 3 };
 /* Clips alone on one rank, made when they are first asked for. */
 struct wants {
     const struct show_model *model; /* borrowed */
-    struct show *clip[SHOW_KINDS][TRIAL_SEEDS][SHOW_BLOCKS + 1];
+    struct show *clip[LINE_FP8 + 1][SHOW_KINDS][TRIAL_SEEDS][SHOW_BLOCKS + 1];
 };
 void wants_free(struct wants *w);
 

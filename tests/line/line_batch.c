@@ -33,13 +33,16 @@ struct queue {
     int change[SHOW_CLIPS];
 };
 
-static struct show *render(const struct queue *q, enum line_determinism determinism, int ranks)
+static struct line_mode const strict_mode = { .determinism = LINE_STRICT },
+                              batch_mode = { .determinism = LINE_BATCH };
+
+static struct show *render(const struct queue *q, struct line_mode mode, int ranks)
 {
     struct show *const s = show_new(&model, q->policy, q->clips, q->blocks, 11);
 
     assert_non_null(s);
     memcpy(s->change, q->change, sizeof q->change);
-    s->determinism = determinism;
+    s->mode = mode;
     ok(show_threads(s, ranks, 0, 0));
     return s;
 }
@@ -63,19 +66,31 @@ static double off_by(const struct show *a, const struct show *b, int clip)
  * more than 1e-2. */
 static const double tolerance = 1e-5;
 
+static void near_enough(const struct queue *q, const struct show *batch, const struct show *strict,
+                        int ranks)
+{
+    for (int c = 0; c < q->clips; c++) {
+        double const off = off_by(batch, strict, c);
+        char mode[LINE_MODE_TEXT];
+        if (!(off <= tolerance))
+            print_error("%d ranks, %s, clip %d: off by %g\n", ranks,
+                        line_mode_text(batch->mode, mode), c, off);
+        assert_true(off <= tolerance);
+    }
+}
+
 static void same_clips(const struct queue *q)
 {
-    struct show *const strict = render(q, LINE_STRICT, 1);
+    struct show *const strict = render(q, strict_mode, 1);
 
-    for (int ranks = 1; ranks <= SHOW_RANKS; ranks++) {
-        struct show *const batch = render(q, LINE_BATCH, ranks);
-        for (int c = 0; c < q->clips; c++) {
-            double const off = off_by(batch, strict, c);
-            if (!(off <= tolerance)) print_error("%d ranks, clip %d: off by %g\n", ranks, c, off);
-            assert_true(off <= tolerance);
+    for (int ranks = 1; ranks <= SHOW_RANKS; ranks++)
+        for (enum line_exchange e = LINE_BLOCKS; e <= LINE_HEADS; e++) {
+            struct line_mode const mode = { .determinism = LINE_BATCH, .exchange = e };
+            if (e == LINE_HEADS && SHOW_HEADS % ranks) continue;
+            struct show *const batch = render(q, mode, ranks);
+            near_enough(q, batch, strict, ranks);
+            free(batch);
         }
-        free(batch);
-    }
     free(strict);
 }
 
@@ -106,8 +121,8 @@ static void any_backend(void **state)
     for (int i = 0; kern_backend_at(i); i++) {
         if (kern_backend_at(i)->absent()) continue;
         ok(show_model_open(&model, kern_backend_at(i)));
-        struct show *const strict = render(&q, LINE_STRICT, 1);
-        struct show *const batch = render(&q, LINE_BATCH, 1);
+        struct show *const strict = render(&q, strict_mode, 1);
+        struct show *const batch = render(&q, batch_mode, 1);
         for (int c = 0; c < q.clips; c++) assert_true(off_by(batch, strict, c) <= tolerance);
         free(strict);
         free(batch);
@@ -120,8 +135,8 @@ static void any_backend(void **state)
 static void a_stage_a_rank(void **state)
 {
     struct queue const q = { rolling, 3, { 2, 7, 1 }, { 1, 3, 0 } };
-    struct show *const strict = render(&q, LINE_STRICT, 1), *const batch =
-                                                                render(&q, LINE_BATCH, 6);
+    struct show *const strict = render(&q, strict_mode, 1), *const batch =
+                                                                render(&q, batch_mode, 6);
 
     (void)state;
     for (int c = 0; c < q.clips; c++) ok(show_same(batch, c, strict, c, q.blocks[c]));
@@ -226,7 +241,7 @@ static void few_calls(void **state)
     }
     timeline_free(&t);
     watch();
-    free(render(&q, LINE_BATCH, 1));
+    free(render(&q, batch_mode, 1));
     model.backend = kern_backend_find("ref");
     assert_int_equal(calls[KERN_OP_attention], want);
     assert_int_equal(calls[KERN_OP_merge], 0);
@@ -240,8 +255,12 @@ static void reserved_scratch(void **state)
     (void)state;
     watch();
     for (int ranks = 1; ranks <= SHOW_RANKS; ranks += ranks < 3 ? 1 : 3) {
-        free(render(&q, LINE_STRICT, ranks));
-        free(render(&q, LINE_BATCH, ranks));
+        free(render(&q, strict_mode, ranks));
+        free(render(&q, batch_mode, ranks));
+        free(render(&q, (struct line_mode){ LINE_BATCH, LINE_FP8, LINE_BLOCKS }, ranks));
+        if (SHOW_HEADS % ranks) continue;
+        free(render(&q, (struct line_mode){ LINE_STRICT, LINE_FP8, LINE_HEADS }, ranks));
+        free(render(&q, (struct line_mode){ LINE_BATCH, LINE_ACT, LINE_HEADS }, ranks));
     }
     model.backend = kern_backend_find("ref");
     assert_int_equal(other, 0);

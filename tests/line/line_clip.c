@@ -80,6 +80,67 @@ static void any_ranks(void **state)
     same_bits_for_any_ranks(block21, 2, (int64_t[]){ 3, 2 }, 0);
 }
 
+/* A queue over so many ranks. */
+static struct show *queue_of(const struct key_policy *policy, struct line_mode mode, int ranks)
+{
+    static const int64_t blocks[] = { 7, 1, 9, 2, 3 };
+    struct show *const s = show_of(policy, COUNT_OF(blocks), blocks, 7);
+
+    for (int c = 0; c < COUNT_OF(blocks); c++) s->change[c] = c % 3;
+    s->mode = mode;
+    ok(render(s, ranks));
+    return s;
+}
+
+static void same_queue(struct show *s, const struct show *want)
+{
+    for (int c = 0; c < s->clips; c++) ok(show_same(s, c, want, c, s->blocks[c]));
+    free(s);
+}
+
+/* In 8 bits over the wire: another clip, but the same one for any ranks. */
+static void narrow_wire(void **state)
+{
+    struct line_mode const fp8 = { LINE_STRICT, LINE_FP8, LINE_BLOCKS };
+    struct show *const act = queue_of(rolling, (struct line_mode){ LINE_STRICT }, 1);
+    struct show *const one = queue_of(rolling, fp8, 1);
+
+    (void)state;
+    for (int c = 0; c < act->clips; c++)
+        assert_memory_not_equal(act->latents[c][0], one->latents[c][0], sizeof act->latents[c][0]);
+    for (int ranks = 2; ranks <= SHOW_RANKS; ranks++)
+        same_queue(queue_of(rolling, fp8, ranks), one);
+    free(act);
+    free(one);
+}
+
+/* By heads the same bits as by blocks, wherever the heads divide; and in 8 bits. */
+static void by_heads(void **state)
+{
+    (void)state;
+    for (int kind = 0; kind < SHOW_KINDS; kind++)
+        for (enum line_wire wire = LINE_ACT; wire <= LINE_FP8; wire++) {
+            const struct key_policy *const policy = &show_policy[kind];
+            struct line_mode const heads = { LINE_STRICT, wire, LINE_HEADS };
+            struct show *const one = queue_of(policy, (struct line_mode){ .wire = wire }, 1);
+            for (int ranks = 1; ranks <= SHOW_RANKS; ranks++)
+                if (SHOW_HEADS % ranks == 0) same_queue(queue_of(policy, heads, ranks), one);
+            free(one);
+        }
+}
+
+static void heads_that_do_not_divide(void **state)
+{
+    struct show *const s = show_of(rolling, 1, (int64_t[]){ 2 }, 1);
+
+    (void)state;
+    s->mode.exchange = LINE_HEADS;
+    assert_int_equal(render(s, 5), ST_ARG);
+    assert_string_equal(error_last()->msg, "by heads 5 ranks cannot share a line: the model has 12 "
+                                           "heads; 1, 2, 3, 4, 6, 12 ranks are allowed");
+    free(s);
+}
+
 static void clips_in_company(const struct key_policy *policy, int ranks)
 {
     int64_t const blocks[] = { 6, 1, 9, 2, 3 };
@@ -275,6 +336,9 @@ int main(int argc, char **argv)
     const struct CMUnitTest hunts[] = { cmocka_unit_test(any_clips_ranks_faults) };
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_ranks),
+        cmocka_unit_test(narrow_wire),
+        cmocka_unit_test(by_heads),
+        cmocka_unit_test(heads_that_do_not_divide),
         cmocka_unit_test(back_to_back_equals_alone),
         cmocka_unit_test(prefix_of_a_longer_clip),
         cmocka_unit_test(stops_everywhere),

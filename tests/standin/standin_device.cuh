@@ -119,6 +119,12 @@ template <typename T> static T atomicAdd(T *at, T by)
     *at = was + by;
     return was;
 }
+template <typename T> static T atomicMin(T *at, T with)
+{
+    T const was = *at;
+    if (with < was) *at = with;
+    return was;
+}
 template <typename T> static T atomicMax(T *at, T with)
 {
     T const was = *at;

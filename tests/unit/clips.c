@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "tests/unit/as_bytes.h"
 #include "tests/unit/clips.h"
 
 #include <libavcodec/avcodec.h>
@@ -21,6 +22,23 @@ void clips_picture(float *rgb, int width, int height, int64_t i)
             p[1] = (float)(0.8 * cos(0.07 * y - t));
             p[2] = (float)(0.8 * sin(0.05 * (x + y) + 2 * t));
         }
+}
+
+status clips_push(struct video *v, int width, int height, int64_t i)
+{
+    enum pix const pix = video_facts(v)->choice.pix;
+    struct pixels_layout const layout = pixels_layout(width, height, 1u << pix);
+    const int64_t *const plane = layout.plane[pix];
+    float *const rgb = malloc(sizeof(float) * 3 * (size_t)(width * height));
+
+    assert_non_null(rgb);
+    clips_picture(rgb, width, height, i);
+    struct pictures one = as_bytes(rgb, 1, &layout);
+    status const st = video_push(
+        v, (const unsigned char *[]){ one.at + plane[0], one.at + plane[1], one.at + plane[2] });
+    free_bytes(&one);
+    free(rgb);
+    return st;
 }
 
 char *clips_folder(void)

@@ -2,10 +2,13 @@
 #ifndef CLIPS_H
 #define CLIPS_H
 
-#include "base/base.h"
+#include "pipeline/video.h"
 
 /* Picture `i` of a smooth moving pattern, [height, width, 3], -1..1. */
 void clips_picture(float *rgb, int width, int height, int64_t i);
+
+/* Push picture `i` of it. */
+status clips_push(struct video *v, int width, int height, int64_t i) MUST_USE;
 
 /* A new folder under /tmp, malloc'ed; clips_folder_drop removes and frees it. */
 char *clips_folder(void);

@@ -203,7 +203,9 @@ static void fingerprints(void **state)
     char *const path = path_join(dir, "card.yaml"), *const weights = path_join(dir, "w");
     assert_int_equal(file_write(path, text, sizeof text - 1), ST_OK);
     assert_int_equal(card_load(&c, path), ST_OK);
-    assert_int_equal(card_check_files(&c), ST_FORMAT);
+    assert_int_equal(card_check_files(&c, "text.encoder"), ST_FORMAT);
+    assert_null(strstr(error_last()->msg, "text.encoder"));
+    assert_int_equal(card_check_files(&c, NULL), ST_FORMAT);
     char *const want = text_format("%s: weights: %s: No such file or directory\n"
                                    "%s: config: %s/c: No such file or directory\n"
                                    "%s: text.encoder: %s/e: No such file or directory\n"
@@ -217,7 +219,7 @@ static void fingerprints(void **state)
     for (int i = 0; i < COUNT_OF(others); i++)
         assert_int_equal(file_write(others[i], "x", (size_t)(i % 2)), ST_OK);
     sparse(weights, 10, 3);
-    assert_int_equal(card_check_files(&c), ST_OK);
+    assert_int_equal(card_check_files(&c, NULL), ST_OK);
     assert_int_equal(card_fingerprint(&c, id[0]), ST_OK);
     assert_int_equal(strlen(id[0]), 64);
     sparse(weights, 10, 4);

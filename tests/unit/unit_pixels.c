@@ -2,7 +2,7 @@
 #include "tests/unit/unit.h"
 
 #include "base/digest.h"
-#include "pipeline/pixels.h"
+#include "kernels/pixels.h"
 #include "pipeline/quality.h"
 #include <math.h>
 

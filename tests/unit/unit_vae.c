@@ -2,6 +2,7 @@
 #include "tests/unit/unit.h"
 
 #include "base/text.h"
+#include "tests/unit/as_bytes.h"
 #include "tests/unit/vae_clip.h"
 #include <math.h>
 #include <stdio.h>
@@ -184,13 +185,106 @@ static void a_reset_forgets_the_clip(void **state)
     every_backend(clips_on);
 }
 
+/* ---- pictures as bytes ---------------------------------------------------------- */
+
+static const unsigned sets[] = { 1u << PIX_YUV420P, 0, 1u << PIX_YUV444P10 | 1u << PIX_YUV422P };
+
+static struct pixels_layout layout_for(const struct clip *c, unsigned formats)
+{
+    return pixels_layout((int)c->w * VAE_SCALE, (int)c->h * VAE_SCALE, formats);
+}
+
+/* In calls of `step` latent frames: what the floats come to. */
+static void decodes_to(struct vae *v, const struct clip *c, const struct pictures *want, int step)
+{
+    struct pixels_layout const layout = layout_for(c, want->formats);
+    unsigned char *const got = room_for_bytes(c->pictures, &layout);
+    int made = 0;
+
+    assert_int_equal(vae_reset(v), ST_OK);
+    for (int i = 0; i < c->frames; i += step) {
+        struct vae_out out = { .bytes = got + made * layout.bytes, .formats = want->formats };
+        int const n = c->frames - i < step ? c->frames - i : step;
+        assert_int_equal(vae_decode_latents(v, c->latents + i * latent_count(c), n, &out), ST_OK);
+        made += out.pictures;
+    }
+    assert_int_equal(made, c->pictures);
+    assert_memory_equal(got, want->at, (size_t)(made * layout.bytes));
+    free(got);
+}
+
+static void refuses_more(struct vae *v, const struct clip *c)
+{
+    unsigned char byte;
+    struct vae_out out = { .bytes = &byte, .formats = (1u << PIX_COUNT) - 1 };
+    float number;
+
+    assert_int_equal(vae_decode_latents(v, c->latents, 1, &out), ST_ARG);
+    assert_non_null(strstr(error_last()->msg, " bytes; it was opened for "));
+    out = (struct vae_out){ .pixels = &number };
+    assert_int_equal(vae_decode_latents(v, c->latents, 1, &out), ST_ARG);
+    assert_non_null(strstr(error_last()->msg, "out without bytes"));
+}
+
+static void notes_what_is_none(struct vae *v, const struct clip *c)
+{
+    struct pixels_layout const layout = layout_for(c, sets[0]);
+    unsigned char *const got = room_for_bytes(1, &layout);
+    struct vae_out out = { .bytes = got, .formats = sets[0] };
+    struct pixels_flaw flaw;
+
+    assert_int_equal(vae_reset(v), ST_OK);
+    c->latents[7] = NAN;
+    assert_int_equal(vae_decode_latents(v, c->latents, 1, &out), ST_OK);
+    assert_true(pixels_flaw(&flaw, got));
+    assert_string_equal(flaw.value, "nan");
+    free(got);
+}
+
+static void pictures_on(const struct kern_backend *b)
+{
+    struct clip c = clip_open(ODD);
+    struct vae_config config = { .backend = b,
+                                 .threads = 2,
+                                 .precision = DT_BF16,
+                                 .latent_h = c.h,
+                                 .latent_w = c.w,
+                                 .path = ODD MODEL };
+    struct vae *v;
+
+    assert_int_equal(vae_open(&v, &config), ST_OK);
+    float *const rgb = decode(v, &c, 1);
+    vae_close(&v);
+    config.picture_bytes = layout_for(&c, sets[COUNT_OF(sets) - 1]).bytes;
+    assert_int_equal(vae_open(&v, &config), ST_OK);
+    for (int i = 0; i < COUNT_OF(sets); i++) {
+        struct pixels_layout const layout = layout_for(&c, sets[i]);
+        struct pictures want = as_bytes(rgb, c.pictures, &layout);
+        for (int step = 1; step <= 3; step++) decodes_to(v, &c, &want, step);
+        free_bytes(&want);
+    }
+    refuses_more(v, &c);
+    notes_what_is_none(v, &c);
+    vae_close(&v);
+    free(rgb);
+    clip_close(&c);
+}
+
+static void pictures_leave_as_bytes(void **state)
+{
+    (void)state;
+    every_backend(pictures_on);
+}
+
+/* ---- bytes held ------------------------------------------------------------------ */
+
 static void bytes_on(const struct kern_backend *real)
 {
     struct clip c = clip_open(ODD);
     struct kern_backend const b = counting(real);
 
     for (int k = 0; k < 4; k++) {
-        struct vae_config const config = {
+        struct vae_config config = {
             .backend = &b,
             .threads = 1,
             .precision = k & 1 ? DT_BF16 : DT_F32,
@@ -199,6 +293,7 @@ static void bytes_on(const struct kern_backend *real)
             .path = ODD MODEL,
             .encoder = k & 2,
         };
+
         struct vae_bytes need;
         struct vae *v;
         int made;
@@ -211,6 +306,15 @@ static void bytes_on(const struct kern_backend *real)
         assert_int_equal(counted.calls, 4);
         assert_int_equal(vae_decode(v, c.latents, c.frames, c.decoded, &made), ST_OK);
         assert_int_equal(counted.calls, 4);
+        vae_close(&v);
+        size_t const pinned = need.pinned;
+        config.picture_bytes = 4800;
+        assert_int_equal(vae_measure(&need, &config), ST_OK);
+        counted.bytes = 0;
+        assert_int_equal(vae_open(&v, &config), ST_OK);
+        assert_int_equal(counted.bytes, need.weights + need.scratch + need.cache);
+        assert_int_equal(pinned, 2 * picture_count(&c) * (int64_t)sizeof(float));
+        assert_int_equal(need.pinned, 2 * 2 * 4800);
         vae_close(&v);
     }
     clip_close(&c);
@@ -266,6 +370,7 @@ int main(void)
         cmocka_unit_test(any_cut_gives_the_same_bits),
         cmocka_unit_test(joined_frames_give_the_same_bits),
         cmocka_unit_test(a_reset_forgets_the_clip),
+        cmocka_unit_test(pictures_leave_as_bytes),
         cmocka_unit_test(the_plan_is_what_is_taken),
         cmocka_unit_test(wrong_calls),
     };

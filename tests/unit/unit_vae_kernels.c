@@ -95,7 +95,7 @@ static void run_part(struct vae *v, const struct vae_config *c, const struct cli
 
     if (c->part.end && c->part.end < VAE_STEPS) out = (struct vae_out){ .unit = unit_is_dropped };
     for (int frame = 0; frame < 3; frame++) {
-        if (!c->part.first) ok(vae_decode_latent(v, clip->latents, &out));
+        if (!c->part.first) ok(vae_decode_latents(v, clip->latents, 1, &out));
         for (int i = 0; c->part.first && i < vae_units(c->part, frame == 0); i++) {
             struct tensor const unit = vae_inbox(v, 0, frame == 0);
             memset(unit.data, 0, tensor_bytes(&unit));

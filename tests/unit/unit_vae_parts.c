@@ -216,7 +216,7 @@ static void chain_latent(struct chain *c, const struct clip *clip, int frame)
     struct link *const l = &c->link[0];
     int const before = l->made;
 
-    ok(vae_decode_latent(l->v, clip->latents + frame * latent_count(clip), &l->out));
+    ok(vae_decode_latents(l->v, clip->latents + frame * latent_count(clip), 1, &l->out));
     assert_int_equal(l->made - before, vae_units(c->link[1].part, frame == 0));
 }
 
@@ -488,12 +488,12 @@ static void wrong_calls(void **state)
     (void)state;
     refuses(vae_decode(c.link[0].v, clip.latents, 1, clip.decoded, &made),
             "vae: all of the decoder, but steps 0 to 8 of 20 are here");
-    refuses(vae_decode_latent(c.link[0].v, clip.latents, &out),
+    refuses(vae_decode_latents(c.link[0].v, clip.latents, 1, &out),
             "vae: out without units, but steps 0 to 8 of 20 are here");
     refuses(vae_decode_unit(c.link[1].v, 0, &(struct vae_out){ .unit = unit_leaves }),
             "vae: out without pixels, but steps 9 to 19 of 20 are here");
     refuses(vae_decode_unit(c.link[0].v, 0, &out), "vae: a unit, but steps 0 to 8 of 20 are here");
-    refuses(vae_decode_latent(c.link[1].v, clip.latents, &out),
+    refuses(vae_decode_latents(c.link[1].v, clip.latents, 1, &out),
             "vae: a latent, but steps 9 to 19 of 20 are here");
     assert_int_equal(vae_inbox(c.link[0].v, 0, true).ndim, 0);
     assert_int_equal(vae_inbox(c.link[1].v, 0, true).dim[0], 1);

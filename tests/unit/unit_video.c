@@ -30,14 +30,10 @@ static struct video_config config(const char *path, const char *codec)
 /* Write `frames` pictures; what the video says of itself at the end. */
 static struct video_facts write_video(const struct video_config *c, int frames)
 {
-    float rgb[3 * W * H];
     struct video *v;
 
     ok(video_open(&v, c));
-    for (int i = 0; i < frames; i++) {
-        clips_picture(rgb, W, H, i);
-        ok(video_push(v, rgb));
-    }
+    for (int i = 0; i < frames; i++) ok(clips_push(v, W, H, i));
     ok(video_commit(v));
     struct video_facts const facts = *video_facts(v);
     video_close(&v);
@@ -412,7 +408,6 @@ static void full_disk(void **state)
     static const char *const endings[] = { "mp4", "mkv" };
     char *const dir = clips_folder();
     struct rlimit was, tight;
-    float rgb[3 * W * H];
 
     (void)state;
     signal(SIGXFSZ, SIG_IGN);
@@ -426,10 +421,7 @@ static void full_disk(void **state)
         status st = ST_OK;
         assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
         ok(video_open(&v, &c));
-        for (int k = 0; st == ST_OK && k < 400; k++) {
-            clips_picture(rgb, W, H, 7 * k);
-            st = video_push(v, rgb);
-        }
+        for (int k = 0; st == ST_OK && k < 400; k++) st = clips_push(v, W, H, 7 * k);
         if (st == ST_OK) st = video_commit(v);
         video_close(&v);
         assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);

@@ -1,4 +1,4 @@
-#include "pipeline/pixels.h"
+#include "kernels/pixels.h"
 
 #include <string.h>
 
@@ -28,20 +28,29 @@ static inline float unit(float v)
     return v * 0.5f + 0.5f;
 }
 
+struct pixels_scale pixels_scale(int bits)
+{
+    float const scale = (float)(1 << (bits - 8));
+
+    return (struct pixels_scale){ .ky = 219.0f * scale,
+                                  .y0 = 16.0f * scale,
+                                  .kb = 224.0f * scale / 1.8556f,
+                                  .kr = 224.0f * scale / 1.5748f,
+                                  .c0 = 128.0f * scale };
+}
+
 /* Scaled y, cb, cr of one row, not yet rounded. */
 static void row_ycc(const float *restrict rgb, float *restrict y, float *restrict cb,
                     float *restrict cr, int width, int bits)
 {
-    float const scale = (float)(1 << (bits - 8));
-    float const ky = 219.0f * scale, y0 = 16.0f * scale;
-    float const kb = 224.0f * scale / 1.8556f, kr = 224.0f * scale / 1.5748f, c0 = 128.0f * scale;
+    struct pixels_scale const k = pixels_scale(bits);
 
     for (int x = 0; x < width; x++) {
         float const r = unit(rgb[3 * x]), g = unit(rgb[3 * x + 1]), b = unit(rgb[3 * x + 2]);
         float const luma = 0.2126f * r + 0.7152f * g + 0.0722f * b;
-        y[x] = luma * ky + y0;
-        cb[x] = (b - luma) * kb + c0;
-        cr[x] = (r - luma) * kr + c0;
+        y[x] = luma * k.ky + k.y0;
+        cb[x] = (b - luma) * k.kb + k.c0;
+        cr[x] = (r - luma) * k.kr + k.c0;
     }
 }
 
@@ -131,4 +140,90 @@ int64_t pixels_first_bad(const float *v, int64_t count)
             if (!(v[i] - v[i] == 0.0f)) return i;
     }
     return -1;
+}
+
+static int64_t aligned(int64_t bytes)
+{
+    return (bytes + PIXELS_ALIGN - 1) / PIXELS_ALIGN * PIXELS_ALIGN;
+}
+
+static int64_t columns_of(const struct pix_info *p, int plane, int width)
+{
+    return plane ? (width + p->across - 1) / p->across : width;
+}
+
+static int64_t rows_of(const struct pix_info *p, int plane, int height)
+{
+    return plane ? (height + p->down - 1) / p->down : height;
+}
+
+/* Bytes of a row of a plane. */
+static int64_t stride_of(const struct pix_info *p, int plane, int width)
+{
+    return columns_of(p, plane, width) * (p->bits > 8 ? 2 : 1);
+}
+
+struct pixels_layout pixels_layout(int width, int height, unsigned formats)
+{
+    struct pixels_layout l = {
+        .width = width, .height = height, .formats = formats, .rgb = PIXELS_ALIGN
+    };
+
+    l.bytes = l.rgb + aligned((int64_t)width * height * 3);
+    for (int p = 0; p < PIX_COUNT; p++)
+        for (int i = 0; i < 3 && formats >> p & 1; i++) {
+            l.plane[p][i] = l.bytes;
+            l.bytes += aligned(stride_of(&infos[p], i, width) * rows_of(&infos[p], i, height));
+        }
+    return l;
+}
+
+static void band_yuv(const struct pixels_band *b, enum pix pix)
+{
+    const struct pixels_layout *const l = b->layout;
+    const struct pix_info *const p = &infos[pix];
+    struct pixels_yuv job = { .rgb = b->rgb + (ptrdiff_t)b->first * l->width * 3,
+                              .width = l->width,
+                              .height = b->end - b->first,
+                              .pix = pix,
+                              .scratch = b->scratch };
+
+    for (int i = 0; i < 3; i++) {
+        int64_t const stride = stride_of(p, i, l->width);
+        job.stride[i] = (ptrdiff_t)stride;
+        job.plane[i] = b->out + l->plane[pix][i] + stride * (i ? b->first / p->down : b->first);
+    }
+    pixels_to_yuv(&job);
+}
+
+static uint64_t note_of(float v, int64_t index)
+{
+    int const kind = !(v == v) ? PIXELS_NAN : v > 0 ? PIXELS_INF : PIXELS_MINUS_INF;
+    return 4 * (uint64_t)index + (uint64_t)kind;
+}
+
+uint64_t pixels_band(const struct pixels_band *b)
+{
+    const struct pixels_layout *const l = b->layout;
+    int64_t const from = (int64_t)b->first * l->width * 3;
+    int64_t const count = (int64_t)(b->end - b->first) * l->width * 3;
+    int64_t const bad = pixels_first_bad(b->rgb + from, count);
+
+    pixels_to_rgb8(b->out + l->rgb + from, b->rgb + from, count);
+    for (int p = 0; p < PIX_COUNT; p++)
+        if (l->formats >> p & 1) band_yuv(b, (enum pix)p);
+    return bad < 0 ? PIXELS_FINITE : note_of(b->rgb[from + bad], from + bad);
+}
+
+bool pixels_flaw(struct pixels_flaw *out, const unsigned char *picture)
+{
+    static const char *const values[] = {
+        [PIXELS_NAN] = "nan", [PIXELS_INF] = "inf", [PIXELS_MINUS_INF] = "-inf"
+    };
+    uint64_t note;
+
+    memcpy(&note, picture, sizeof note);
+    if (note == PIXELS_FINITE) return false;
+    *out = (struct pixels_flaw){ .index = (int64_t)(note / 4), .value = values[note % 4] };
+    return true;
 }

@@ -1,4 +1,4 @@
-/* cmd_table_full.c - every command. */
+/* cmd_table.c - every command. */
 #include "cmd/cmd_table.h"
 #include "pipeline/codec.h"
 

@@ -1,5 +1,5 @@
-/* cmd_table_bare.c - the commands of a build with MEDIA=0: what needs no library beside
- * those of the card. */
+/* cmd_table_none.c - in place of cmd_table.c in a build with MEDIA=0: the commands that need
+ * no library beside those of the card. */
 #include "cmd/cmd_table.h"
 
 const struct cmd cmd_table[] = {

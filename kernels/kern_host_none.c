@@ -1,4 +1,4 @@
-/* kern_host_bare.c - in place of kern_host.c in a build with MEDIA=0: the oracle alone. */
+/* kern_host_none.c - in place of kern_host.c in a build with MEDIA=0: the oracle alone. */
 #include "kernels/kern_host.h"
 #include "kernels/kern_ref.h"
 

@@ -1,0 +1,80 @@
+/* cuda_plain_wire.cu - rows to 8 bits and back, a warp to a row; parts of rows to other places. */
+#include "kernels/cuda/cuda_device.cuh"
+
+#include <cuda_fp8.h>
+
+extern "C" {
+#include "kernels/cuda/cuda_plain_kernels.h"
+}
+
+static constexpr float LARGEST = 448; /* of e4m3 */
+
+static __device__ int64_t first_row(void) { return grid_first() / WARP; }
+static __device__ int64_t row_step(void) { return grid_step() / WARP; }
+static __device__ int lane(void) { return (int)(threadIdx.x % WARP); }
+
+static __device__ float warp_max(float v)
+{
+    for (int d = WARP / 2; d; d /= 2) v = fmaxf(v, __shfl_xor_sync(WHOLE_WARP, v, d));
+    return v;
+}
+
+template <typename T> static __global__ void narrow_plain(struct cuda_narrow p)
+{
+    for (int64_t r = first_row(); r < p.rows; r += row_step()) {
+        const T *const x = (const T *)p.x + r * p.cols;
+        uint8_t *const out = p.out + r * p.cols;
+        float most = 0;
+
+        for (int64_t c = lane(); c < p.cols; c += WARP) most = fmaxf(most, fabsf(load(x + c)));
+        most = warp_max(most);
+        float const scale = most < 0x1p-100f ? 1 : most / LARGEST;
+        for (int64_t c = lane(); c < p.cols; c += WARP)
+            out[c] = __nv_cvt_float_to_fp8(load(x + c) / scale, __NV_SATFINITE, __NV_E4M3);
+        if (lane() == 0) p.scale[r] = scale;
+    }
+}
+
+status cuda_narrow(const struct cuda_plan *plan, const struct cuda_narrow *p, bool act_bf16,
+                   void *stream)
+{
+    return CUDA_EACH(act_bf16, narrow_plain, plan, stream, *p);
+}
+
+template <typename T> static __global__ void widen_plain(struct cuda_widen p)
+{
+    for (int64_t r = first_row(); r < p.rows; r += row_step()) {
+        const uint8_t *const x = p.x + r * p.cols;
+        float const scale = p.scale[r];
+
+        for (int64_t c = lane(); c < p.cols; c += WARP) {
+            __nv_fp8_e4m3 byte;
+            byte.__x = x[c];
+            store((T *)p.out + r * p.cols + c, (float)byte * scale);
+        }
+    }
+}
+
+status cuda_widen(const struct cuda_plan *plan, const struct cuda_widen *p, bool act_bf16,
+                  void *stream)
+{
+    return CUDA_EACH(act_bf16, widen_plain, plan, stream, *p);
+}
+
+template <typename T> static __global__ void regroup_plain(struct cuda_regroup p)
+{
+    for (int64_t i = grid_first(); i < p.count; i += grid_step()) {
+        int64_t const c = i % p.cols, row = i / p.cols % p.rows, part = i / p.cols / p.rows;
+        ((T *)p.out)[i] = ((const T *)p.in)[(row * p.parts + part) * p.cols + c];
+    }
+}
+
+status cuda_regroup(const struct cuda_plan *plan, const struct cuda_regroup *p, int piece,
+                    void *stream)
+{
+    unsigned const grid = plan->grid[0], threads = plan->threads;
+
+    if (piece == 16) return CUDA_LAUNCH(regroup_plain<uint4>, grid, threads, 0, stream, *p);
+    if (piece == 4) return CUDA_LAUNCH(regroup_plain<uint32_t>, grid, threads, 0, stream, *p);
+    return CUDA_LAUNCH(regroup_plain<uint8_t>, grid, threads, 0, stream, *p);
+}
