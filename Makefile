@@ -85,38 +85,38 @@ CU_COMPILE.standin = $(CXX) $(STANDIN_FLAGS)
 # ---- what there is: one line per folder's part, in reading order -------------
 # NAME.1 is of a build with MEDIA=1 alone, NAME.0 takes its place with MEDIA=0. A file that
 # ends in _none stands where what it is named after is left out.
-BASE     := base.c log.c clock.c queue.c trace.c track.c watch.c arena.c text.c utf8.c words.c json_tree.c crc32.c file.c pool.c version.c
+BASE     := base.c log.c clock.c condition.c queue.c trace.c track.c watch.c arena.c text.c utf8.c words.c json_tree.c crc32.c file.c pool.c version.c
 BASE.1   := digest.c
-KERNELS  := tensor.c pixels.c kern.c kern_check.c kern_dry.c kern_compose.c kern_ref.c kern_ref_heavy.c
+KERNELS  := tensor.c pixels.c kern.c kern_check.c kern_key.c kern_dry.c kern_compose.c kern_ref.c kern_ref_heavy.c
 KERNELS.1 := kern_host.c kern_cpu.c kern_cpu_rows.c kern_cpu_pictures.c kern_cpu_conv.c \
             kern_cpu_linear.c kern_cpu_linear_dnn.c kern_cpu_linear_amx.c \
             kern_cpu_attention.c kern_cpu_attention_dnn.c kern_cpu_attention_amx.c \
             dnn.c dnn_v2.c dnn_v3.c vec_best.c amx.c amx_available.c
 KERNELS.0 := kern_host_none.c
 # cuda/: arithmetic of launches and graphs, in every build; what runs on a card
-CUDA_PLAN := cuda_plan.c cuda_fused_plan.c cuda_fp8_plan.c cuda_dnn_graph.c cuda_fast_attention_graph.c cuda_fast_conv_plan.c cuda_pixels_plan.c
+CUDA_PLAN := cuda_plan.c cuda_fused_plan.c cuda_fp8_plan.c cuda_dnn_graph.c cuda_fast_attention_graph.c cuda_fp8_attention_graph.c cuda_fast_conv_plan.c cuda_channel_norm_plan.c cuda_conv_few_plan.c
 CUDA_C   := cuda_versions.c cuda_backend.c cuda_dev.c cuda_fetch.c cuda_plain.c
 CUDA_C   += cuda_lt.c cuda_dnn_desc.c cuda_dnn_share.c cuda_dnn_plan.c cuda_fast_rows.c cuda_fast_linear.c cuda_fast_attention.c
-CUDA_C   += cuda_fast_channel_norm.c cuda_fast_conv.c
-CUDA_C   += cuda_fp8.c
+CUDA_C   += cuda_fast_conv.c
+CUDA_C   += cuda_fp8.c cuda_fp8_attention.c
 CUDA_CU  := cuda_plain_each.cu cuda_plain_rows.cu cuda_plain_linear.cu cuda_plain_attention.cu cuda_plain_conv.cu
 CUDA_CU  += cuda_pictures.cu
 CUDA_CU  += cuda_fused.cu cuda_channel_norm.cu cuda_conv_few.cu cuda_conv_frames.cu
-CUDA_CU  += cuda_fp8_kernels.cu
+CUDA_CU  += cuda_fp8_kernels.cu cuda_fp8_scales.cu
 CUDA_CU  += cuda_plain_wire.cu
 KERNELS  += $(addprefix cuda/,$(CUDA_PLAN) $(if $(filter 0,$(CUDA)),cuda_none.c,$(CUDA_C)))
 KERNELS  += $(if $(filter 0,$(CUDA)),kern_device_none.c,kern_device.c)
-STANDIN  := standin_runtime.c standin_stream.c standin_block.cc standin_lt.c standin_dnn.c standin_dnn_sdpa.c standin_dnn_conv.c
+STANDIN  := standin_runtime.c standin_stream.c standin_block.cc standin_lt.c standin_dnn.c standin_dnn_sdpa.c standin_dnn_conv.c standin_dnn_chain.c
 # Compiled once per instruction set; vec_best chooses at run time.
 VEC.1    := baseline avx2 avx512 avx512bf16
-COMM     := comm_launched.c comm_rules.c comm_inbox.c comm_thread.c comm_thread_meet.c comm_thread_world.c comm_thread_run.c
+COMM     := comm_launched.c comm_rules.c comm_gather.c comm_over.c comm_inbox.c comm_thread.c comm_thread_meet.c comm_thread_world.c comm_thread_run.c
 COMM_MPI.0 := comm_mpi_none.c
 COMM_MPI.1 := comm_mpi_world.c comm_mpi_open.c comm_mpi_leave.c comm_mpi_loop.c comm_mpi_packet.c \
               comm_mpi_parts.c comm_mpi_meet.c comm_mpi_tell.c
 COMM     += $(or $(COMM_MPI.$(MPI)),$(error MPI is 0 or 1))
 COMM     += $(if $(filter 0,$(CUDA)),comm_device_none.c,comm_device.c)
 COMM_NCCL.0 := comm_nccl_none.c
-COMM_NCCL.1 := comm_nccl_open.c comm_nccl_attach.c comm_nccl_parts.c comm_nccl_thread.c comm_nccl_watch.c comm_nccl_end.c
+COMM_NCCL.1 := comm_nccl_version.c comm_nccl_open.c comm_nccl_attach.c comm_nccl_memory.c comm_nccl_parts.c comm_nccl_thread.c comm_nccl_watch.c comm_nccl_end.c
 COMM_NCCL.standin := $(COMM_NCCL.1)
 COMM     += $(or $(COMM_NCCL.$(NCCL)),$(error NCCL is 0 or 1))
 STANDIN  += $(if $(filter standin,$(NCCL)),standin_nccl.c standin_wire.c)
@@ -134,10 +134,10 @@ PIPELINE.1 += runes.c charmap.c char_class.c badness.c lossy_utf8.c mojibake.c h
 PIPELINE_CXX.1 := tokenizer.cc
 # the line
 PIPELINE += schedule.c noise.c rope.c keys.c timeline.c cache.c
-PIPELINE += dit_shape.c dit.c dit_time.c dit_forward.c line.c line_size.c line_pass.c line_blocks.c line_attend.c line_exchange.c line_mode.c line_wire.c line_heads.c crew.c
+PIPELINE += dit_shape.c dit.c dit_time.c dit_forward.c line.c line_size.c line_pass.c line_blocks.c line_attend.c line_exchange.c line_gather.c line_mode.c line_wire.c line_heads.c crew.c
 # pictures
 PIPELINE += vae.c vae_net.c vae_parts.c vae_layout.c vae_layer.c vae_kernels.c vae_decode.c vae_encode.c decode_link.c decode_chain.c
-PIPELINE.1 += quality.c codec.c encoder.c video.c video_verify.c contact.c sidecar.c attempt.c clip_sink.c
+PIPELINE.1 += quality.c codec.c codec_probe.c encoder.c video.c video_verify.c contact.c sidecar.c attempt.c clip_sink.c
 CMD      := main.c exit_code.c opts.c world.c backend.c
 CMD      += cmd_verify.c verify_case.c verify_rolling.c verify_vae.c verify_text.c
 CMD      += cmd_bench.c bench_program.c bench_cases.c bench_model.c bench_model_tick.c bench_model_vae.c bench_model_text.c bench_silent.c
@@ -153,11 +153,11 @@ TOOLKIT  := zip_writer.c torch_writer.c random_model.c spiece.c
 
 UNIT     := unit_base.c unit_json_tree.c unit_track.c unit_cpu.c unit_cuda_plan.c unit_roles.c unit_topo.c unit_cost.c unit_schedule.c unit_keys.c
 UNIT     += unit_weights.c unit_pickle.c unit_bind.c unit_random_model.c
-UNIT     += unit_cuda_conv.c unit_cuda_fused.c unit_vae.c unit_vae_parts.c unit_vae_kernels.c unit_vae_refuse.c unit_pixels.c unit_video.c unit_clip_sink.c
+UNIT     += unit_cuda_conv.c unit_cuda_fused.c unit_vae.c unit_vae_parts.c unit_vae_kernels.c unit_vae_refuse.c unit_pixels.c unit_video.c unit_clip_sink.c unit_clip_folder.c unit_contact.c
 UNIT     += unit_text_clean.c unit_tokenizer.c unit_umt5.c
 UNIT     += unit_yaml.c unit_card.c unit_sweep.c unit_job.c unit_docs.c unit_format.c
 CUDA_UNIT := unit_cuda.c # needs a card or the stand-in
-CHECK    := check_kernels.c check.c check_rows.c check_wire.c check_heavy.c check_attention.c check_fused.c check_pictures.c coarse.c check_closed.c mutants.c # one program
+CHECK    := check_kernels.c check.c check_rows.c check_wire.c check_heavy.c check_attention.c check_fused.c check_pictures.c coarse.c coarse_attention.c check_closed.c mutants.c # one program
 ALLOC    := alloc_nth.c # with a malloc that fails
 LINE     := line_comm.c line_clip.c line_batch.c line_decode.c
 MPI_TEST := mpi_comm.c mpi_clip.c mpi_decode.c # under mpirun, with as many RANKS as their heads say
@@ -255,10 +255,11 @@ say = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2);)
 $(UNIT:%.c=$B/tests/%) $(CUDA_UNIT:%.c=$B/tests/%): $B/tests/%: $B/tests/unit/%.o $(KIT) $(LIB)
 	$(call say,LINK,$@) mkdir -p $(@D) && $(CC) $(OPT) -o $@ $(filter %.o,$^) $(KIT) $(LIB) $(LDLIBS) -lcmocka $(TEST_LDLIBS)
 $B/tests/unit_weights: TEST_LDLIBS = -lzip
-$B/tests/unit_video $B/tests/unit_clip_sink: $B/tests/unit/clips.o $B/tests/unit/as_bytes.o
+$(addprefix $B/tests/unit_,video clip_sink clip_folder contact): $B/tests/unit/clips.o $B/tests/unit/as_bytes.o
+$B/tests/unit_clip_sink $B/tests/unit_clip_folder: $B/tests/unit/sink_show.o
 $B/tests/unit_vae: $B/tests/unit/as_bytes.o
 $B/tests/unit_vae $B/tests/unit_vae_parts $B/tests/unit_vae_kernels: $B/tests/unit/vae_clip.o
-$B/tests/unit_cuda_conv: $B/tests/standin/standin_dnn_conv.o
+$B/tests/unit_cuda_conv: $B/tests/standin/standin_dnn_conv.o $B/tests/standin/standin_dnn_chain.o
 $B/tests/check_kernels: $(CHECK:%.c=$B/tests/check/%.o) $(LIB)
 	$(call say,LINK,$@) mkdir -p $(@D) && $(CC) $(OPT) -o $@ $^ $(LDLIBS)
 $(PLANS:%=$B/tests/%): $B/tests/%: $B/tests/gpu/%.o $(LIB)
@@ -268,7 +269,7 @@ $(ALLOC:%.c=$B/tests/%): $B/tests/%: $B/tests/alloc/%.o $(LIB)
 	$(call say,LINK,$@) mkdir -p $(@D) && $(CC) $(OPT) $(WRAP) -o $@ $^ $(LDLIBS) -lcmocka
 $(LINE:%.c=$B/tests/%) $B/tests/line_nccl: $B/tests/%: $B/tests/line/%.o $(LIB)
 	$(call say,LINK,$@) mkdir -p $(@D) && $(CC) $(OPT) -o $@ $(filter %.o,$^) $(LIB) $(LDLIBS) -lcmocka
-COMM_CHECKS := comm_check_exchange.c comm_check_meet.c comm_check_tell.c comm_check_end.c comm_delay.c
+COMM_CHECKS := comm_check_exchange.c comm_check_gather.c comm_check_meet.c comm_check_tell.c comm_check_end.c comm_delay.c
 $B/tests/line_comm $B/tests/mpi_comm: $(COMM_CHECKS:%.c=$B/tests/line/%.o)
 # On stand-ins of CUDA and NCCL.
 NCCL_RIG := comm_card.c nccl_rig.c
@@ -317,7 +318,7 @@ $(FUZZ:%.c=$F/%): $F/%: $F/tests/fuzz/%.o $F/tests/fuzz/fuzz.o $F/librollmill.a
 
 FUZZ_RUNS := $(FUZZ:%.c="tests/fuzz/run $F/%")
 fuzz: $(FUZZ:%.c=$F/%)
-	@FUZZ_SECONDS=$(FUZZ_SECONDS) LIMIT=$$(($(FUZZ_SECONDS) + 70)) tests/run $(FUZZ_RUNS)
+	@$(call tests_run,$$(($(FUZZ_SECONDS) + 70))) $(FUZZ_RUNS)
 
 # What the bare build is made of, for tests/check_bare.sh.
 print-bare:
@@ -334,77 +335,53 @@ deps:
 check demo bench: deps
 	@$(MAKE) $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc)) --no-print-directory $@-now
 
-LINT   := tests/check_deps.sh tests/check_style.sh tests/check_format.sh tests/check_shell.sh tests/check_tidy.sh
+# A list of tests is a file of command lines, tests/lists/NAME, or what these make: one line
+# for each program, and for each number of RANKS in the head of a test over MPI.
+programs = $(foreach test,$2,"$1/tests/$(test:%.c=%)")
+ranks    = $(shell sed -n 's/^.*RANKS \([0-9 ]*[0-9]\).*$$/\1/p' tests/mpi/$1)
+mpiruns  = $(foreach test,$2,$(foreach n,$(call ranks,$(test)),"ASAN_OPTIONS=detect_leaks=0 tests/mpirun.sh $n $1/tests/$(test:%.c=%)"))
+list     = $(1:%=@tests/lists/%)
+
 # Under a sanitizer what is slow without one is left out.
-ASAN   := $(filter-out unit_random_model.c unit_vae_parts.c,$(UNIT)) $(ALLOC) line_comm.c
-TSAN   := unit_base.c unit_cpu.c unit_track.c line_comm.c
+ASAN := $(filter-out unit_random_model.c unit_vae_parts.c,$(UNIT)) $(ALLOC) line_comm.c
+TSAN := unit_base.c unit_cpu.c unit_track.c line_comm.c
 TSAN_MORE := rollmill tests/line_clip tests/line_decode tests/mpi_comm tests/mpi_clip tests/mpi_decode
-SANITIZED := "ROLLMILL=build/asan/rollmill tests/cli/cli_render.sh" \
-             "ROLLMILL=build/asan/rollmill tests/cli/cli_threads.sh" \
-             "build/asan/tests/line_clip --hunt 20" "build/asan/tests/line_decode --hunt 20" \
-             "ROLLMILL=build/tsan/rollmill tests/cli/cli_threads.sh" \
-             "build/tsan/tests/line_clip small" \
-             "build/tsan/tests/line_clip --hunt 10" "build/tsan/tests/line_decode --hunt 10" \
-             "tests/mpirun.sh 3 build/tsan/tests/mpi_comm" \
-             "tests/mpirun.sh 3 build/tsan/tests/mpi_clip hunt 10" \
-             "tests/mpirun.sh 3 build/tsan/tests/mpi_decode hunt 10"
-# The CUDA parts, as far as they can be seen without a card.
-STANDIN_TESTS := "build/standin/tests/standin_faults" "build/standin/tests/standin_ready" "build/standin/tests/unit_cuda" "STANDIN_DEVICES=2 build/standin/tests/unit_cuda" \
-                 "build/standin/tests/check_kernels --backend cuda-1 --products 4000000" \
-                 "build/standin/tests/check_kernels --backend cuda-2 --products 20000000" \
-                 "build/standin/tests/check_kernels --backend cuda-3 --products 4000000" \
-                 "build/standin/rollmill verify --backend cuda --kernels 2 --precision f32 tests/golden/rolling-one-block" \
-                 "build/standin/rollmill verify --backend cuda --kernels 2 --precision bf16 tests/golden/rolling-head64" \
-                 "build/standin/rollmill verify --backend cuda --kernels 3 --precision bf16 tests/golden/rolling-one-block" \
-                 "build/standin/rollmill verify --backend cuda --kernels 1 --precision f32 tests/golden/block-12-sink tests/golden/text-small" \
-                 "build/standin/rollmill verify --backend cuda --kernels 1 --precision bf16 tests/golden/block-21" \
-                 tests/cli/cli_standin.sh
+
+# The CUDA parts on a stand-in, where there is a toolkit; comm_nccl where NCCL's header is, too.
+WITH_STANDIN  := $(if $(CUDA_HOME),1)
+WITH_NCCL     := $(if $(filter-out 0,$(NCCL)),1)
 STANDIN_BUILT := rollmill tests/check_kernels tests/unit_cuda tests/standin_faults tests/standin_ready
-NO_TOOLKIT    := "echo the CUDA toolkit is not installed: no stand-in; exit 77"
-CUDA_TESTS    := tests/gpu/resources.sh $(if $(CUDA_HOME),$(STANDIN_TESTS),$(NO_TOOLKIT))
-lines   = $(foreach test,$(1),"$(test)")
-# One line for each number of RANKS in a test's head.
-ranks   = $(shell sed -n 's/^.*RANKS \([0-9 ]*[0-9]\).*$$/\1/p' tests/mpi/$(1))
-mpiruns = $(foreach test,$(2),$(foreach n,$(call ranks,$(test)),"tests/mpirun.sh $n $(1)/tests/$(test:%.c=%)"))
+NCCL_MPI      := $(if $(filter 1,$(MPI)),mpi_nccl.c)
+NCCL_BUILT    := $(if $(WITH_NCCL),tests/line_nccl $(NCCL_MPI:%.c=tests/%))
+BARE_BUILT    := rollmill make_model make_case tests/check_kernels # what tools/gpu_check.sh needs
+STANDIN_LIST  := $(if $(WITH_STANDIN),$(call list,standin),"echo the CUDA toolkit is not installed: no stand-in; exit 77")
+NCCL_LIST     := $(if $(WITH_NCCL),$(call list,nccl hunt-nccl) $(call mpiruns,build/standin,$(NCCL_MPI)),"echo nccl.h is not beside CUDA: comm_nccl is not built; exit 77")
 
-# Seeds are shared among the hunts; of worlds that end by a fault there are fewer.
-SHARE := $(shell echo $$(($(HUNT) / 5)))
+# What begins early ends early: the longest first.
+CHECKS := $(call list,lint) tests/check_bare.sh $(CLI:%=tests/cli/%) $(STANDIN_LIST) \
+    $(filter-out $(PLANS:%=$B/tests/%),$(TESTS)) \
+    $(call mpiruns,$B,$(MPI_TEST)) tests/mpi/mpi_ends.sh $(call list,hunt) $(NCCL_LIST) $(call list,gpu) \
+    $(call programs,build/asan,$(ASAN)) $(call programs,build/tsan,$(TSAN)) $(call list,sanitized) $(FUZZ_RUNS)
 
-# comm_nccl on stand-ins of CUDA and NCCL, where NCCL's header is.
-S := build/standin/tests
-NO_LEAKS   := ASAN_OPTIONS=detect_leaks=0
-NCCL_MPI   := $(if $(filter 1,$(MPI)),$(if $(filter-out 0,$(NCCL)),mpi_nccl.c))
-NCCL_PROGS := $(if $(filter-out 0,$(NCCL)),$S/line_nccl) $(NCCL_MPI:%.c=$S/%)
-NCCL_HUNTS := $(if $(NCCL_PROGS),"$S/line_nccl --hunt $(SHARE)") \
-              $(if $(NCCL_MPI),"$(NO_LEAKS) tests/mpirun.sh 4 $S/mpi_nccl hunt $(SHARE)")
-NO_NCCL    := "echo nccl.h is not beside CUDA: comm_nccl is not built; exit 77"
-NCCL_TESTS := $(or $(filter-out %/mpi_nccl,$(NCCL_PROGS)),$(NO_NCCL)) \
-              $(foreach n,$(if $(NCCL_MPI),$(call ranks,$(NCCL_MPI))),"$(NO_LEAKS) tests/mpirun.sh $n $S/mpi_nccl") \
-              $(if $(NCCL_MPI),"$(NO_LEAKS) tests/mpirun.sh 3 $S/mpi_nccl cards" tests/mpi/mpi_nccl_ends.sh)
-
-HUNTS := "$B/tests/line_comm --hunt $(SHARE)" "tests/mpirun.sh 5 $B/tests/mpi_comm hunt $(SHARE)" \
-         "$B/tests/line_clip --hunt $(SHARE)" "tests/mpirun.sh 6 $B/tests/mpi_clip hunt $(SHARE)" \
-         "$B/tests/line_decode --hunt $(SHARE)" "tests/mpirun.sh 4 $B/tests/mpi_decode hunt $(SHARE)" \
-         "PROGRAMS=$B/tests tests/mpi/mpi_faults.sh $(shell echo $$(($(SHARE) / 4)))"
+# What the lines of a list refer to. Seeds are shared among the hunts.
+tests_run = B=$B SEEDS=$$(($(HUNT) / 5)) CUDA_HOME=$(CUDA_HOME) FUZZ_SECONDS=$(FUZZ_SECONDS) \
+    TSAN_OPTIONS=ignore_noninstrumented_modules=1 LIMIT=$1 tests/run
+MAKE_HERE = $(MAKE) --no-print-directory
 
 hunt: tests
-	@[ -z "$(NCCL_PROGS)" ] || $(MAKE) --no-print-directory MODE=standin CUDA=standin NCCL=standin $(NCCL_PROGS)
-	@LIMIT=36000 tests/run $(HUNTS) $(NCCL_HUNTS)
+	@$(if $(WITH_NCCL),$(MAKE_HERE) MODE=standin NCCL=standin $(NCCL_BUILT:%=build/standin/%))
+	@$(call tests_run,36000) $(call list,hunt $(if $(WITH_NCCL),hunt-nccl))
 
 lint:
-	@LIMIT=600 tests/run $(LINT)
+	@$(call tests_run,600) $(call list,lint)
 
 check-now: tests
-	@$(MAKE) --no-print-directory MODE=asan tests
-	@$(MAKE) --no-print-directory MODE=tsan $(TSAN:%.c=build/tsan/tests/%) $(TSAN_MORE:%=build/tsan/%)
-	@$(if $(CUDA_HOME),$(MAKE) --no-print-directory MODE=standin $(if $(NCCL_PROGS),NCCL=standin) $(STANDIN_BUILT:%=build/standin/%) $(NCCL_PROGS))
-	@$(MAKE) --no-print-directory $(FUZZ:%.c=$F/%)
-	@export TSAN_OPTIONS=ignore_noninstrumented_modules=1; LIMIT=900 FUZZ_SECONDS=$(FUZZ_SECONDS) tests/run $(LINT) tests/check_bare.sh tests/gpu/table.sh "GPU_CHECK=standin tools/gpu_check.sh correct" $(filter-out $(PLANS:%=$B/tests/%),$(TESTS)) \
-	    $(foreach plan,$(PLANS),"CUDA_HOME=$(CUDA_HOME) tests/gpu/plans.sh $B/tests/$(plan)") $(CLI:%=tests/cli/%) \
-	    $(call mpiruns,$B,$(MPI_TEST)) tests/mpi/mpi_ends.sh $(HUNTS) $(NCCL_TESTS) $(NCCL_HUNTS) $(CUDA_TESTS) \
-	    $(call lines,$(ASAN:%.c=build/asan/tests/%)) "ASAN_OPTIONS=detect_leaks=0 tests/mpirun.sh 3 build/asan/tests/mpi_comm" \
-	    $(call lines,$(TSAN:%.c=build/tsan/tests/%)) $(SANITIZED) \
-	    $(FUZZ_RUNS)
+	@$(MAKE_HERE) MODE=asan tests
+	@$(MAKE_HERE) MODE=tsan $(TSAN:%.c=build/tsan/tests/%) $(TSAN_MORE:%=build/tsan/%)
+	@$(if $(WITH_STANDIN),$(MAKE_HERE) MODE=standin $(if $(WITH_NCCL),NCCL=standin) $(STANDIN_BUILT:%=build/standin/%) $(NCCL_BUILT:%=build/standin/%))
+	@$(if $(WITH_STANDIN),$(MAKE_HERE) MODE=standin MEDIA=0 MPI=0 $(BARE_BUILT:%=build/standin-bare/%))
+	@$(MAKE_HERE) $(FUZZ:%.c=$F/%)
+	@$(call tests_run,900) $(CHECKS)
 
 demo-now: all
 	@tools/demo.sh

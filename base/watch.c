@@ -1,5 +1,6 @@
 #include "base/watch.h"
 #include "base/clock.h"
+#include "base/condition.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -59,17 +60,13 @@ static void *watch_main(void *arg)
 status watch_open(struct watch **out, const struct watch_config *c)
 {
     struct watch *const w = calloc(1, sizeof *w);
-    pthread_condattr_t attr;
 
     *out = NULL;
     if (!w) return fail(ST_NOMEM, "watchdog: no memory");
     w->c = *c;
     w->looked_at = w->since = clock_seconds();
     pthread_mutex_init(&w->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&w->changed, &attr);
-    pthread_condattr_destroy(&attr);
+    condition_open(&w->changed);
     if (pthread_create(&w->thread, NULL, watch_main, w)) {
         pthread_cond_destroy(&w->changed);
         pthread_mutex_destroy(&w->lock);

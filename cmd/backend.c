@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Of level 1 to 3; NULL if this build has none. */
+/* Of level 1 to 4; NULL if this build has none. */
 static const struct kern_backend *cuda_at(int level)
 {
     const struct kern_backend *b;

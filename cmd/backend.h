@@ -8,7 +8,7 @@
 #include "pipeline/line.h"
 
 #define BACKEND_NAMES  "ref|cpu|cuda"
-#define BACKEND_LEVELS "1|2|3"
+#define BACKEND_LEVELS "1|2|3|4"
 
 /* As the options give them; NULL where they do not. */
 struct backend_wish {
@@ -48,7 +48,9 @@ struct backend_wish {
     {                                                                                              \
         "kernels", OPT_CHOICE, &(w).kernels,                                                       \
             .value = "LEVEL",                                                                      \
-            .help = "of cuda: 1 plain ones, 2 the libraries' and fused ones, 3 with FP8; else 2",  \
+            .help =                                                                                \
+                "of cuda: 1 plain ones, 2 the libraries' and fused ones, 3 with FP8 products, "    \
+                "4 with FP8 attention too; else 2",                                                \
             .choices = BACKEND_LEVELS                                                              \
     }
 

@@ -91,6 +91,7 @@ static status time_format(const struct bench_subject *b, const struct format *f,
     char *const path = path_join(dir, f->file);
     struct video_config const c = { .path = path,
                                     .codec = f->codec,
+                                    .encoder = job_format(f).encoder,
                                     .pix = f->pix,
                                     .has_crf = f->crf >= 0,
                                     .crf = f->crf,

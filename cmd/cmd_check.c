@@ -1,5 +1,6 @@
 #include "base/text.h"
 #include "cmd/cmd.h"
+#include "cmd/job_formats.h"
 #include "cmd/opts.h"
 #include "jobs/clip_json.h"
 
@@ -9,6 +10,7 @@ struct check {
     bool json, no_files;
     struct text out; /* printed when everything is sound */
     int jobs;
+    struct job_encoders encoders;
 };
 
 static void add_format(struct text *t, const struct job *job, const struct clip_spec *c, int i)
@@ -19,7 +21,7 @@ static void add_format(struct text *t, const struct job *job, const struct clip_
     if (f->crf >= 0) text_addf(t, " crf %d", f->crf);
     if (f->preset) text_addf(t, " preset %s", f->preset);
     if (f->profile) text_addf(t, " profile %s", f->profile);
-    text_addf(t, " %s\n", f->pix);
+    text_addf(t, " %s%s\n", f->pix, f->encoder == FORMAT_NVENC ? " by nvenc" : "");
 }
 
 static void add_prompt(struct text *t, const struct clip_prompt *p, int frames_per_block)
@@ -83,6 +85,7 @@ static status check_job(struct check *k, struct job *job)
         TRY_OUT(card_check_files(&card, NULL));
         TRY_OUT(card_fingerprint(&card, id));
     }
+    TRY_OUT(job_encoders_settle(&k->encoders, job));
     TRY_OUT(clip_expand(&clips, job, &card,
                         &(struct clip_options){ .model_id = k->no_files ? NULL : id }));
     TRY_OUT(add_job(k, job, &card, &clips));

@@ -187,7 +187,7 @@ status cmd_plan(int argc, char **argv)
     struct opt const table[] = {
         { "topo", OPT_TEXT, &p.topo, .value = "TEXT",
           .help = "machines, \"node:2 gpu:8 nvlink mem:80GiB ib:400\" or \"cpu:2 threads:1\"; "
-                  "else this one" },
+                  "else this one, its GPUs if it has some" },
         { "ranks", OPT_INT, &p.ranks, .value = "N", .help = "of the world; 0: one per GPU or core",
           .min = 0, .max = ROLES_RANKS },
         { "ranks-per-line", OPT_INT, &p.ranks_per_line, .value = "R",

@@ -3,6 +3,29 @@
 #include "jobs/clip.h"
 #include "pipeline/codec.h"
 
+static void say_encoder(struct doctor *d, const struct codec *c)
+{
+    struct codec_probe probe;
+
+    codec_probe(&probe, c, CODEC_CPU);
+    if (probe.opens) doctor_say(d, DOCTOR_OK, c->name, "%s opens", c->encoder);
+    else
+        doctor_say(d, DOCTOR_WARN, c->name, "%s does not open: %s; jobs cannot ask for %s",
+                   c->encoder, probe.why, c->name);
+}
+
+/* Most machines, and most cards for computing, have none. */
+static void say_nvenc(struct doctor *d, const struct codec *c)
+{
+    struct codec_probe probe;
+
+    codec_probe(&probe, c, CODEC_NVENC);
+    if (probe.opens) doctor_say(d, DOCTOR_OK, "nvenc", "%s opens", c->nvenc);
+    else
+        doctor_say(d, DOCTOR_OK, "nvenc",
+                   "none: encoder auto is cpu here, and jobs cannot ask for nvenc: %s", probe.why);
+}
+
 void doctor_media(struct doctor *d)
 {
     char tree[TREE_LIBRARY], clip[CLIP_LIBRARY], libs[CODEC_LIBS];
@@ -11,11 +34,7 @@ void doctor_media(struct doctor *d)
     doctor_say(d, DOCTOR_OK, "video", "%s", codec_libs(libs));
     for (int i = 0; i < codec_count(); i++) {
         const struct codec *const c = codec_at(i);
-        struct codec_probe probe;
-        codec_probe(&probe, c);
-        if (probe.opens) doctor_say(d, DOCTOR_OK, c->name, "%s opens", c->encoder);
-        else
-            doctor_say(d, DOCTOR_WARN, c->name, "%s does not open: %s; jobs cannot ask for %s",
-                       c->encoder, probe.why, c->name);
+        say_encoder(d, c);
+        if (c->nvenc) say_nvenc(d, c);
     }
 }

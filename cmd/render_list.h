@@ -26,7 +26,8 @@ struct render_list {
 
 /* [all] Read and validate all job files and expand them, on every rank. Rank 0 alone
  * looks at the disk: it hashes the models, makes the output folders and finds what
- * stands there (a finished clip of the same task is skipped), and tells the others.
+ * stands there (a finished clip of the same task is skipped), settles what encodes
+ * (job_encoders_settle), and tells the others.
  * precision: "f32" or "bf16" to overrule the jobs, or NULL. ST_FORMAT at the key that
  * is wrong, for a clip that is there under on_exists: error, for a folder that holds
  * something else, for two clips with the same folder, or if the files read differently

@@ -3,7 +3,7 @@
  *
  *      pipeline/line  (the forward pass, written once)
  *           |
- *      comm.h         start, finish, agree, split
+ *      comm.h         start, gather, finish, agree, split
  *       /       \
  *  comm_thread  comm_mpi    ranks are threads of this process | processes under mpirun
  *       \       /
@@ -24,11 +24,11 @@
  *
  * Every wait has a deadline. When it passes, the call fails with ST_COMM and says
  * who waited for whom. Ranks in messages are ranks of the world. After a failed
- * start, finish or split, and after an agree that did not take place, the ranks are
- * out of step: abort and close are what is left.
+ * start, gather, finish or split, and after an agree that did not take place, the ranks
+ * are out of step: abort and close are what is left.
  *
- * Threads of a rank may each use a comm of their own; start, finish, agree and split
- * of one comm are for one thread at a time.
+ * Threads of a rank may each use a comm of their own; start, gather, finish, agree and
+ * split of one comm are for one thread at a time.
  */
 #ifndef COMM_H
 #define COMM_H
@@ -47,6 +47,13 @@ struct comm_part {
     bool send;   /* false: receive into t */
     bool device; /* t lies in the attached memory; both ranks say the same. False, or nothing is
                     attached: in the host's */
+};
+
+/* One tensor of which each rank has a part: [size * n, ...], slice `rank` of n is this one's.
+ * View and memory as those of a part; on all ranks of one dtype and shape. */
+struct comm_share {
+    struct tensor t;
+    bool device; /* as in comm_part */
 };
 
 /* A few numbers for another rank's eyes: progress, counts. `kind` and the values
@@ -98,20 +105,25 @@ struct comm_ops {
 
     void (*close)(struct comm **); /* [one] host. NULL is fine; sets NULL. */
 
-    /* NULL in a transport to which all memory is alike; described below. */
+    /* NULL in a transport to which all memory is alike, and that gathers by parts; described
+     * below. gather: what comm_gather hands it, of a streamed comm and on the card alone. */
     status (*attach)(struct comm *, const struct memory *);
     status (*settle)(struct comm *);
-    void (*enroll)(struct comm *, void *at, size_t bytes);
-    void (*dismiss)(struct comm *, void *at);
+    status (*alloc)(struct comm *, size_t bytes, void **at);
+    void (*free)(struct comm *, void *at);
+    status (*gather)(struct comm *, const struct comm_share *shares, int count);
 };
 
 struct comm {
     const struct comm_ops *ops;
     int rank, size;
-    int world_rank;    /* of this rank, for messages */
-    const int *node;   /* [size]: the machine each rank runs on, numbered from 0 */
-    double deadline_s; /* longest wait; the rank's thread may change it between calls */
-    bool streamed;     /* start and finish keep to the attached memory's stream */
+    int world_rank;     /* of this rank, for messages */
+    const int *node;    /* [size]: the machine each rank runs on, numbered from 0 */
+    double deadline_s;  /* longest wait; the rank's thread may change it between calls */
+    bool streamed;      /* start, gather and finish keep to the attached memory's stream */
+    bool gathers;       /* on the card gather has engines of its own: better than parts. The same
+                          on all ranks */
+    struct comm *inner; /* what this one lies over; NULL: nothing */
 };
 
 /* [all] host. From now on parts may lie in this memory; another takes its place. Copied;
@@ -130,16 +142,29 @@ static inline MUST_USE status comm_settle(struct comm *c)
     return c->ops->settle ? c->ops->settle(c) : ST_OK;
 }
 
-/* [one] Many parts will lie here, in the attached memory: that may make them faster. Until
- * dismiss, which comes before the memory is freed and with nothing under way there. */
-static inline void comm_enroll(struct comm *c, void *at, size_t bytes)
+/* [all] host. As many bytes on all ranks, of the attached memory, from which parts and gathers go
+ * fastest; not initialised. *at is NULL if any memory is as good here: then it is the caller's
+ * to find. ST_ARG if ranks ask for different counts; ST_NOMEM on a rank that cannot have it;
+ * ST_COMM if it cannot be made known to the peers. Then no rank has it: there is no second
+ * best. It lasts until comm_free, or until other memory is attached or the comm closed. */
+static inline MUST_USE status comm_alloc(struct comm *c, size_t bytes, void **at)
 {
-    if (c->ops->enroll) c->ops->enroll(c, at, bytes);
+    *at = NULL;
+    return c->ops->alloc ? c->ops->alloc(c, bytes, at) : ST_OK;
 }
-static inline void comm_dismiss(struct comm *c, void *at)
+
+/* [one] host. Back it goes, once all that is queued on the stream has run; nothing comes or goes
+ * there any more, on any rank. NULL is fine. */
+static inline void comm_free(struct comm *c, void *at)
 {
-    if (c->ops->dismiss) c->ops->dismiss(c, at);
+    if (at) c->ops->free(c, at);
 }
+
+/* [all] As start, and over at finish like it: then every rank has all slices of all shares.
+ * Between the two the own slice is only read, and the others not even that. Where ops has no
+ * gather of its own the slices travel as parts. Best in memory of comm_alloc, at one place on
+ * all ranks. ST_ARG if a tensor's rows do not divide by the ranks. */
+status comm_gather(struct comm *c, const struct comm_share *shares, int count) MUST_USE;
 
 /*
  * comm_thread: `size` ranks that are threads of this process. group[r] is for

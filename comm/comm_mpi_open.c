@@ -1,5 +1,6 @@
 /* comm_mpi_open.c - the beginning of the world. */
 #include "base/clock.h"
+#include "base/condition.h"
 #include "comm/comm_mpi.h"
 
 #include <errno.h>
@@ -111,17 +112,13 @@ static status start_thread(struct mpi_world *w)
 static struct mpi_world *world_new(void)
 {
     struct mpi_world *const w = calloc(1, sizeof *w);
-    pthread_condattr_t attr;
 
     if (!w) return NULL;
     w->aborted_by = -1;
     w->last = &w->first;
     pthread_mutex_init(&w->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&w->work, &attr);
-    pthread_cond_init(&w->changed, &attr);
-    pthread_condattr_destroy(&attr);
+    condition_open(&w->work);
+    condition_open(&w->changed);
     return w;
 }
 

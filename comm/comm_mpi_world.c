@@ -1,4 +1,5 @@
 /* comm_mpi_world.c - groups and the world as memory. */
+#include "base/condition.h"
 #include "comm/comm_mpi.h"
 
 #include <stdlib.h>
@@ -40,14 +41,10 @@ status mpi_group_open(struct mpi_group **out, struct mpi_world *w, int size)
 {
     struct mpi_group *const g = calloc(1, sizeof *g);
     size_t const n = (size_t)size;
-    pthread_condattr_t attr;
 
     *out = NULL;
     if (!g) return fail(ST_NOMEM, "a group of %d ranks", size);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&g->changed, &attr);
-    pthread_condattr_destroy(&attr);
+    condition_open(&g->changed);
     g->members = calloc(n, sizeof *g->members);
     g->node = calloc(n, sizeof *g->node);
     for (int i = 0; i < 2; i++) {

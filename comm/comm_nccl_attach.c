@@ -1,4 +1,4 @@
-/* comm_nccl_attach.c - memory: a communicator's beginning, and buffers. */
+/* comm_nccl_attach.c - memory is attached: a communicator's beginning. */
 #include "comm/comm_device.h"
 #include "comm/comm_nccl.h"
 #include "kernels/cuda/cuda_dev.h"
@@ -13,35 +13,13 @@ struct hello {
     ncclUniqueId id;          /* rank 0's counts */
 };
 
-static struct comm_part part_of(struct hello *h, int peer, bool send)
+status nccl_tell(struct nccl_group *g, void *all, size_t each)
 {
-    return (struct comm_part){
-        .t = { .data = h, .dtype = DT_U8, .ndim = 1, .dim = { (int64_t)sizeof *h } },
-        .peer = peer,
-        .send = send,
-    };
-}
+    struct comm *const inner = over_inner(&g->base);
+    struct comm_share const share = { .t = { all, DT_U8, 2, { inner->size, (int64_t)each } } };
 
-/* All to all. */
-static status exchange(struct nccl_group *g, struct hello *all)
-{
-    struct comm *const inner = nccl_inner(g);
-    int const n = inner->size, me = inner->rank;
-    struct comm_part *const part = calloc(2 * (size_t)n, sizeof *part);
-    int count = 0;
-    status st = part ? ST_OK : fail(ST_NOMEM, "%d ranks", n);
-
-    TRY_OUT(st);
-    for (int r = 0; r < n; r++) {
-        if (r == me) continue;
-        part[count++] = part_of(&all[r], r, false);
-        part[count++] = part_of(&all[me], r, true);
-    }
-    TRY_OUT(inner->ops->start(inner, part, count));
-    TRY_OUT(inner->ops->finish(inner));
-out:
-    free(part);
-    return st;
+    TRY(comm_gather(inner, &share, 1));
+    return inner->ops->finish(inner);
 }
 
 /* Every rank sees the same, and fails alike. */
@@ -65,7 +43,7 @@ static status meet(struct nccl_group *g, struct hello *mine)
 
     TRY_OUT(st);
     all[g->base.rank] = *mine;
-    TRY_OUT(exchange(g, all));
+    TRY_OUT(nccl_tell(g, all, sizeof *all));
     TRY_OUT(check_cards(g, all));
     for (int r = 0; r < g->base.size; r++) g->members[r] = all[r].world_rank;
     g->id = all[0].id;
@@ -109,7 +87,7 @@ static status begin(struct nccl_group *g)
 status nccl_attach(struct comm *c, const struct memory *m)
 {
     struct nccl_group *const g = nccl_of(c);
-    struct comm *const inner = nccl_inner(g);
+    struct comm *const inner = over_inner(&g->base);
     struct hello mine;
 
     nccl_detach(g);
@@ -122,40 +100,6 @@ status nccl_attach(struct comm *c, const struct memory *m)
     TRY(st);
     TRY(inner->ops->agree(inner, ST_OK));
     c->streamed = true;
+    c->gathers = nccl_has_engines && rules_one_machine(c);
     return ST_OK;
-}
-
-void nccl_enroll(struct comm *c, void *at, size_t bytes)
-{
-    struct nccl_group *const g = nccl_of(c);
-    int i = 0;
-
-    if (!c->streamed || !bytes) return;
-    pthread_mutex_lock(&g->world->lock);
-    while (i < NCCL_BUFFERS && g->buffer[i].state != BUFFER_NONE) i++;
-    if (i < NCCL_BUFFERS && g->phase == NCCL_LIVES) {
-        g->buffer[i] = (struct nccl_buffer){ .state = BUFFER_ASKED, .at = at, .bytes = bytes };
-        nccl_ask(g->world);
-    }
-    pthread_mutex_unlock(&g->world->lock);
-}
-
-void nccl_dismiss(struct comm *c, void *at)
-{
-    struct nccl_group *const g = nccl_of(c);
-    struct timespec const until = rules_until(NCCL_PATIENCE_S);
-
-    if (!c->streamed) return;
-    pthread_mutex_lock(&g->world->lock);
-    for (int i = 0; i < NCCL_BUFFERS; i++) {
-        struct nccl_buffer *const b = &g->buffer[i];
-        if (b->state == BUFFER_NONE || b->at != at) continue;
-        while (b->state == BUFFER_ASKED && g->phase == NCCL_LIVES)
-            if (!nccl_wait(g, &until)) break;
-        b->state = BUFFER_LEAVES;
-        nccl_ask(g->world);
-        while (b->state == BUFFER_LEAVES && g->phase == NCCL_LIVES)
-            if (!nccl_wait(g, &until)) break;
-    }
-    pthread_mutex_unlock(&g->world->lock);
 }

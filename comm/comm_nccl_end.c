@@ -10,13 +10,23 @@ static bool lives(const struct nccl_group *g)
     return g->phase != NCCL_BARE && g->phase != NCCL_BROKEN;
 }
 
+/* May the thread still be at something of it? */
+static bool is_held(struct nccl_group *g)
+{
+    pthread_mutex_lock(&g->world->lock);
+    bool held = lives(g);
+    for (int i = 0; i < COUNT_OF(g->buffer); i++) held |= g->buffer[i].state != BUFFER_NONE;
+    pthread_mutex_unlock(&g->world->lock);
+    return held;
+}
+
 /* Nothing touches a caller's memory after this, but for an NCCL that does not come back. */
 void nccl_abort(struct comm *c)
 {
     struct nccl_group *const g = nccl_of(c);
     struct timespec const until = rules_until(NCCL_PATIENCE_S);
 
-    g->inner->ops->abort(g->inner);
+    over_abort(&g->base);
     pthread_mutex_lock(&g->world->lock);
     g->give_up = true;
     nccl_ask(g->world);
@@ -25,7 +35,6 @@ void nccl_abort(struct comm *c)
     pthread_mutex_unlock(&g->world->lock);
 }
 
-/* In order, the others end it too: what they have not read yet may lie on this card. */
 void nccl_detach(struct nccl_group *g)
 {
     struct timespec const until = rules_until(g->base.deadline_s + 2 * NCCL_PATIENCE_S);
@@ -38,9 +47,10 @@ void nccl_detach(struct nccl_group *g)
     bool const held = lives(g);
     if (!held) g->phase = NCCL_BARE;
     pthread_mutex_unlock(&g->world->lock);
-    g->base.streamed = false;
+    g->base.streamed = g->base.gathers = false;
     g->on_card = false;
     if (held) return;
+    nccl_free_all(g);
     for (int i = 0; i < COUNT_OF(g->start); i++) {
         cuda_event_close(&g->start[i].ready);
         cuda_event_close(&g->start[i].over);
@@ -58,7 +68,6 @@ static void leave_world(struct nccl_group *g)
     pthread_mutex_unlock(&g->world->lock);
 }
 
-/* A thread that NCCL holds is left behind, with all it may still look at. */
 static void end_world(struct nccl_world *w)
 {
     struct timespec const until = rules_until(NCCL_PATIENCE_S);
@@ -86,9 +95,9 @@ void comm_nccl_end(struct comm **c)
     struct nccl_group *const g = nccl_of(*c);
     struct nccl_world *const w = g->world;
 
-    *c = g->inner;
+    *c = g->base.inner;
     nccl_detach(g);
-    bool const held = lives(g);
+    bool const held = is_held(g);
     if (!held) leave_world(g);
     bool const last = !w->groups || (held && w->groups == g && !g->next);
     if (last) end_world(w);

@@ -1,4 +1,5 @@
 /* comm_nccl_open.c - worlds and groups, and what goes through to the inner comm. */
+#include "base/condition.h"
 #include "comm/comm_nccl.h"
 
 #include <signal.h>
@@ -8,10 +9,8 @@
 /* A rank whose exchange failed behind its back learns it here, and so do the others. */
 static status nccl_agree(struct comm *c, status mine)
 {
-    struct nccl_group *const g = nccl_of(c);
-
     if (mine == ST_OK) mine = nccl_settle(c);
-    return nccl_inner(g)->ops->agree(g->inner, mine);
+    return over_agree(c, mine);
 }
 
 static status nccl_split(struct comm *c, int colour, struct comm **out)
@@ -21,7 +20,7 @@ static status nccl_split(struct comm *c, int colour, struct comm **out)
     struct nccl_group *child = NULL;
 
     *out = NULL;
-    TRY(nccl_inner(g)->ops->split(g->inner, colour, &inner));
+    TRY(over_inner(c)->ops->split(c->inner, colour, &inner));
     if (!inner) return ST_OK;
     status const st = nccl_group_open(&child, g->world, inner);
     if (st == ST_OK) *out = &child->base;
@@ -29,63 +28,24 @@ static status nccl_split(struct comm *c, int colour, struct comm **out)
     return st;
 }
 
-static status nccl_note(struct comm *c, int peer, const struct comm_note *note)
-{
-    struct comm *const inner = nccl_of(c)->inner;
-    return inner->ops->note(inner, peer, note);
-}
-
-static bool nccl_hear(struct comm *c, struct comm_note *out, int *from)
-{
-    struct comm *const inner = nccl_of(c)->inner;
-    return inner->ops->hear(inner, out, from);
-}
-
-static void nccl_stop(struct comm *c)
-{
-    struct comm *const inner = nccl_of(c)->inner;
-    inner->ops->stop(inner);
-}
-
-static bool nccl_stopped(struct comm *c)
-{
-    struct comm *const inner = nccl_of(c)->inner;
-    return inner->ops->stopped(inner);
-}
-
-static bool nccl_aborted(struct comm *c)
-{
-    struct comm *const inner = nccl_of(c)->inner;
-    return inner->ops->aborted(inner);
-}
-
 static const struct comm_ops nccl_ops = {
     .start = nccl_start,
     .finish = nccl_finish,
     .agree = nccl_agree,
     .split = nccl_split,
-    .note = nccl_note,
-    .hear = nccl_hear,
-    .stop = nccl_stop,
-    .stopped = nccl_stopped,
+    .note = over_note,
+    .hear = over_hear,
+    .stop = over_stop,
+    .stopped = over_stopped,
     .abort = nccl_abort,
-    .aborted = nccl_aborted,
+    .aborted = over_aborted,
     .close = nccl_close,
     .attach = nccl_attach,
     .settle = nccl_settle,
-    .enroll = nccl_enroll,
-    .dismiss = nccl_dismiss,
+    .alloc = nccl_alloc,
+    .free = nccl_free,
+    .gather = nccl_gather,
 };
-
-static void condition_open(pthread_cond_t *c)
-{
-    pthread_condattr_t attr;
-
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(c, &attr);
-    pthread_condattr_destroy(&attr);
-}
 
 status nccl_group_open(struct nccl_group **out, struct nccl_world *w, struct comm *inner)
 {
@@ -100,7 +60,8 @@ status nccl_group_open(struct nccl_group **out, struct nccl_world *w, struct com
     }
     g->base = *inner;
     g->base.ops = &nccl_ops;
-    g->inner = inner;
+    g->base.inner = inner;
+    g->base.gathers = false;
     g->world = w;
     condition_open(&g->changed);
     pthread_mutex_lock(&w->lock);

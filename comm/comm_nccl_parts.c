@@ -1,4 +1,4 @@
-/* comm_nccl_parts.c - start, finish, settle: what a rank asks of the thread. */
+/* comm_nccl_parts.c - start, gather, finish, settle: what a rank asks of the thread. */
 #include "comm/comm_nccl.h"
 #include "kernels/cuda/cuda_dev.h"
 
@@ -6,7 +6,7 @@
 
 status nccl_peer_aborted(struct nccl_group *g)
 {
-    struct comm *const inner = nccl_inner(g);
+    struct comm *const inner = over_inner(&g->base);
     status st = ST_OK;
 
     if (g->host_count) st = inner->ops->finish(inner);
@@ -56,15 +56,9 @@ static status find_place(struct nccl_group *g, struct nccl_start **out, int coun
     return ST_OK;
 }
 
-/* With the lock. */
-static status start_on_card(struct nccl_group *g, const struct comm_part *parts, int count)
+/* With the lock. What is in that place is for the thread. */
+static status put(struct nccl_group *g, struct nccl_start *s)
 {
-    struct nccl_start *s = NULL;
-
-    TRY(find_place(g, &s, count));
-    s->count = 0;
-    for (int i = 0; i < count; i++)
-        if (counts(g, &parts[i])) s->part[s->count++] = parts[i];
     if (!s->count) return ST_OK;
     TRY(cuda_event_record(s->ready, g->memory.stream));
     s->state = START_ASKED;
@@ -76,9 +70,35 @@ static status start_on_card(struct nccl_group *g, const struct comm_part *parts,
     return ST_OK;
 }
 
+/* With the lock. */
+static status start_on_card(struct nccl_group *g, const struct comm_part *parts, int count)
+{
+    struct nccl_start *s = NULL;
+
+    TRY(find_place(g, &s, count));
+    s->gather = false;
+    s->count = 0;
+    for (int i = 0; i < count; i++)
+        if (counts(g, &parts[i])) s->part[s->count++] = parts[i];
+    return put(g, s);
+}
+
+/* With the lock. */
+static status gather_on_card(struct nccl_group *g, const struct comm_share *shares, int count)
+{
+    struct nccl_start *s = NULL;
+
+    TRY(find_place(g, &s, count));
+    s->gather = true;
+    s->count = 0;
+    for (int i = 0; i < count; i++)
+        if (tensor_bytes(&shares[i].t)) s->part[s->count++].t = shares[i].t;
+    return put(g, s);
+}
+
 static status start_on_host(struct nccl_group *g, const struct comm_part *parts, int count)
 {
-    struct comm *const inner = nccl_inner(g);
+    struct comm *const inner = over_inner(&g->base);
 
     TRY(make_room(g, count));
     for (int i = 0; i < count; i++)
@@ -89,25 +109,48 @@ static status start_on_host(struct nccl_group *g, const struct comm_part *parts,
     return st;
 }
 
+/* May a start or a gather begin? */
+static status may_start(struct nccl_group *g, const struct comm_part *parts, int count)
+{
+    TRY(rules_parts(&g->base, parts, count, g->open));
+    if (over_aborted(&g->base)) return nccl_peer_aborted(g);
+    if (g->out_of_step)
+        return fail(ST_COMM, "start: rank %d failed in its last exchange", g->base.world_rank);
+    g->on_card = false;
+    return ST_OK;
+}
+
+static status started(struct nccl_group *g, status st)
+{
+    g->open = st == ST_OK;
+    g->out_of_step = st != ST_OK;
+    return st;
+}
+
+status nccl_gather(struct comm *c, const struct comm_share *shares, int count)
+{
+    struct nccl_group *const g = nccl_of(c);
+
+    TRY(may_start(g, NULL, 0));
+    pthread_mutex_lock(&g->world->lock);
+    status const st = gather_on_card(g, shares, count);
+    pthread_mutex_unlock(&g->world->lock);
+    return started(g, st);
+}
+
 status nccl_start(struct comm *c, const struct comm_part *parts, int count)
 {
     struct nccl_group *const g = nccl_of(c);
     status st = ST_OK;
 
-    TRY(rules_parts(c, parts, count, g->open));
-    if (g->inner->ops->aborted(g->inner)) return nccl_peer_aborted(g);
-    if (g->out_of_step)
-        return fail(ST_COMM, "start: rank %d failed in its last exchange", c->world_rank);
-    g->on_card = false;
+    TRY(may_start(g, parts, count));
     TRY(start_on_host(g, parts, count));
     if (c->streamed) {
         pthread_mutex_lock(&g->world->lock);
         st = start_on_card(g, parts, count);
         pthread_mutex_unlock(&g->world->lock);
     }
-    g->open = st == ST_OK;
-    g->out_of_step = st != ST_OK;
-    return st;
+    return started(g, st);
 }
 
 /* With the lock. NCCL launches what needs nobody at once; the first parts between two ranks
@@ -148,7 +191,7 @@ static status take_back(struct nccl_group *g, status st)
 status nccl_finish(struct comm *c)
 {
     struct nccl_group *const g = nccl_of(c);
-    struct comm *const inner = nccl_inner(g);
+    struct comm *const inner = over_inner(&g->base);
     status st = ST_OK;
 
     if (g->host_count) st = inner->ops->finish(inner);

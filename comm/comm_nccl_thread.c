@@ -23,6 +23,15 @@ status nccl_checked(ncclComm_t c, const char *call, ncclResult_t code)
     return fail(ST_COMM, "%s: %s: %s", call, ncclGetErrorString(code), ncclGetLastError(c));
 }
 
+status nccl_asked(ncclComm_t c, bool *done)
+{
+    ncclResult_t state = ncclInProgress;
+
+    TRY(nccl_checked(c, "ncclCommGetAsyncError", ncclCommGetAsyncError(c, &state)));
+    *done = state == ncclSuccess;
+    return nccl_checked(c, "NCCL", state);
+}
+
 static void enter(struct nccl_group *g, enum nccl_phase phase)
 {
     g->phase = phase;
@@ -56,7 +65,7 @@ static void begin(struct nccl_group *g)
 {
     ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
 
-    config.blocking = 0;
+    nccl_configure(&config);
     pthread_mutex_unlock(&g->world->lock);
     status st = cuda_dev_select(g->memory.device);
     if (st == ST_OK)
@@ -68,36 +77,31 @@ static void begin(struct nccl_group *g)
     else nccl_break(g, st);
 }
 
-static status waited_for_all(const struct nccl_group *g)
+status nccl_waited_for_all(const struct nccl_group *g, const char *call, double deadline_s)
 {
     struct text who = { 0 };
+    struct comm as = g->base;
 
+    as.deadline_s = deadline_s;
     for (int r = 0; r < g->base.size; r++)
         if (r != g->base.rank) rules_add_rank(&who, g->members[r]);
-    return rules_waited(&g->base, "NCCL begins", &who);
+    return rules_waited(&as, call, &who);
 }
 
 /* The peers come, or do not. */
 static void look_for_peers(struct nccl_group *g)
 {
-    ncclResult_t state = ncclInProgress;
+    bool done = false;
 
     pthread_mutex_unlock(&g->world->lock);
-    status st =
-        nccl_checked(g->nccl, "ncclCommGetAsyncError", ncclCommGetAsyncError(g->nccl, &state));
-    if (st == ST_OK) st = nccl_checked(g->nccl, "ncclCommInitRankConfig", state);
-    bool const aborted = g->inner->ops->aborted(g->inner);
+    status const st = nccl_asked(g->nccl, &done);
+    bool const aborted = over_aborted(&g->base);
     pthread_mutex_lock(&g->world->lock);
     if (st != ST_OK) nccl_break(g, st);
     else if (aborted || g->give_up) nccl_break(g, ST_PEER);
-    else if (state == ncclSuccess) enter(g, NCCL_LIVES);
-    else if (clock_seconds() - g->since > g->base.deadline_s) nccl_break(g, waited_for_all(g));
-}
-
-static void forget_buffers(struct nccl_group *g)
-{
-    for (int i = 0; i < COUNT_OF(g->buffer); i++) g->buffer[i].state = BUFFER_NONE;
-    g->first = g->under_way = 0;
+    else if (done) enter(g, NCCL_LIVES);
+    else if (clock_seconds() - g->since > g->base.deadline_s)
+        nccl_break(g, nccl_waited_for_all(g, "NCCL begins", g->base.deadline_s));
 }
 
 void nccl_abort_now(struct nccl_group *g)
@@ -108,19 +112,17 @@ void nccl_abort_now(struct nccl_group *g)
     pthread_mutex_unlock(&g->world->lock);
     if (nccl) (void)ncclCommAbort(nccl);
     pthread_mutex_lock(&g->world->lock);
-    forget_buffers(g);
+    nccl_buffers_lost(g);
+    g->first = g->under_way = 0;
     enter(g, NCCL_BROKEN);
 }
 
-/* Nothing is under way, all are here to end it, or soon will be. */
 static void begin_end(struct nccl_group *g)
 {
+    nccl_buffers_leave(g);
     pthread_mutex_unlock(&g->world->lock);
-    for (int i = 0; i < COUNT_OF(g->buffer); i++)
-        if (g->buffer[i].handle) (void)ncclCommDeregister(g->nccl, g->buffer[i].handle);
     ncclResult_t const code = ncclCommFinalize(g->nccl);
     pthread_mutex_lock(&g->world->lock);
-    for (int i = 0; i < COUNT_OF(g->buffer); i++) g->buffer[i].handle = NULL;
     if (nccl_checked(g->nccl, "ncclCommFinalize", code) == ST_OK) enter(g, NCCL_ENDS);
     else nccl_abort_now(g);
 }
@@ -131,14 +133,13 @@ void nccl_end_now(struct nccl_group *g)
 
     pthread_mutex_unlock(&g->world->lock);
     ncclResult_t const code = ncclCommGetAsyncError(g->nccl, &state);
-    bool const aborted = g->inner->ops->aborted(g->inner);
+    bool const aborted = over_aborted(&g->base);
     bool const done = code == ncclSuccess && state == ncclSuccess;
     if (done) (void)ncclCommDestroy(g->nccl);
     pthread_mutex_lock(&g->world->lock);
     bool const late = clock_seconds() - g->since > g->base.deadline_s;
     if (done) {
         g->nccl = NULL;
-        forget_buffers(g);
         enter(g, NCCL_BARE);
     } else if (aborted || late || code != ncclSuccess || state != ncclInProgress) nccl_abort_now(g);
 }
@@ -148,7 +149,7 @@ static bool turn(struct nccl_group *g)
 {
     switch (g->phase) {
     case NCCL_BARE:
-    case NCCL_BROKEN: return false;
+    case NCCL_BROKEN: return nccl_buffers(g);
     case NCCL_WANTED: begin(g); return true;
     case NCCL_BEGINS: look_for_peers(g); return true;
     case NCCL_ENDS: nccl_end_now(g); return true;
@@ -157,10 +158,7 @@ static bool turn(struct nccl_group *g)
     }
     if (g->give_up || (g->end && g->under_way)) nccl_break(g, ST_PEER);
     else if (g->end) begin_end(g);
-    else {
-        if (!g->under_way) nccl_enroll_now(g);
-        return nccl_watch(g);
-    }
+    else return g->under_way ? nccl_watch(g) : nccl_buffers(g);
     return true;
 }
 

@@ -21,6 +21,16 @@ static status post(const struct nccl_group *g, const struct comm_part *p)
                         ncclRecv(p->t.data, n, ncclInt8, p->peer, g->nccl, g->stream));
 }
 
+/* In place. */
+static status post_share(const struct nccl_group *g, const struct comm_part *p)
+{
+    struct tensor const own = rules_slice(&g->base, &p->t, g->base.rank);
+
+    return nccl_checked(
+        g->nccl, "ncclAllGather",
+        ncclAllGather(own.data, p->t.data, tensor_bytes(&own), ncclInt8, g->nccl, g->stream));
+}
+
 /* All parts in one group: none waits for another, and those to one peer keep their order. */
 static status launch(const struct nccl_group *g, const struct nccl_start *s)
 {
@@ -29,20 +39,11 @@ static status launch(const struct nccl_group *g, const struct nccl_start *s)
     TRY(cuda_dev_select(g->memory.device));
     TRY(cuda_event_wait(s->ready, g->stream));
     TRY(nccl_checked(g->nccl, "ncclGroupStart", ncclGroupStart()));
-    for (int i = 0; i < s->count && st == ST_OK; i++) st = post(g, &s->part[i]);
+    for (int i = 0; i < s->count && st == ST_OK; i++)
+        st = s->gather ? post_share(g, &s->part[i]) : post(g, &s->part[i]);
     ncclResult_t const code = ncclGroupEnd(); /* also after a failure: the group is open */
     TRY(st);
     return nccl_checked(g->nccl, "ncclGroupEnd", code);
-}
-
-/* Is NCCL done with what it was asked; has it failed since? */
-static status ask_nccl(const struct nccl_group *g, bool *done)
-{
-    ncclResult_t state = ncclInProgress;
-
-    TRY(nccl_checked(g->nccl, "ncclCommGetAsyncError", ncclCommGetAsyncError(g->nccl, &state)));
-    *done = state == ncclSuccess;
-    return nccl_checked(g->nccl, "NCCL", state);
 }
 
 static status waited_for_parts(const struct nccl_group *g, const struct nccl_start *s)
@@ -50,6 +51,7 @@ static status waited_for_parts(const struct nccl_group *g, const struct nccl_sta
     struct text who = { 0 };
     struct comm as = g->base;
 
+    if (s->gather) return nccl_waited_for_all(g, "gather", s->deadline_s);
     for (int r = 0; r < g->base.size; r++)
         for (int send = 0; send < 2; send++) {
             int n = 0;
@@ -80,7 +82,7 @@ static status step(const struct nccl_group *g, struct nccl_start *s, enum start_
 {
     bool done = false;
 
-    TRY(ask_nccl(g, &done));
+    TRY(nccl_asked(g->nccl, &done));
     switch (s->state) {
     case START_ASKED:
         if (!done) break;
@@ -116,7 +118,7 @@ static bool take_step(struct nccl_group *g, struct nccl_start *s)
 
     pthread_mutex_unlock(&g->world->lock);
     status const st = step(g, s, &next);
-    bool const aborted = g->inner->ops->aborted(g->inner);
+    bool const aborted = over_aborted(&g->base);
     pthread_mutex_lock(&g->world->lock);
     if (g->phase != NCCL_LIVES) return false;
     if (aborted || st != ST_OK) {
@@ -153,25 +155,4 @@ bool nccl_watch(struct nccl_group *g)
     }
     retire(g);
     return g->under_way > 0;
-}
-
-/* ---- buffers ---------------------------------------------------------------------------- */
-
-/* Memory that NCCL cannot register is sent from all the same. */
-void nccl_enroll_now(struct nccl_group *g)
-{
-    for (int i = 0; i < COUNT_OF(g->buffer); i++) {
-        struct nccl_buffer *const b = &g->buffer[i];
-        enum buffer_state const was = b->state;
-        if (was != BUFFER_ASKED && was != BUFFER_LEAVES) continue;
-        pthread_mutex_unlock(&g->world->lock);
-        if (was == BUFFER_ASKED &&
-            ncclCommRegister(g->nccl, b->at, b->bytes, &b->handle) != ncclSuccess)
-            b->handle = NULL;
-        if (was == BUFFER_LEAVES && b->handle) (void)ncclCommDeregister(g->nccl, b->handle);
-        pthread_mutex_lock(&g->world->lock);
-        if (was == BUFFER_LEAVES) b->handle = NULL;
-        if (b->state == was) b->state = was == BUFFER_ASKED ? BUFFER_THERE : BUFFER_NONE;
-        moved(g);
-    }
 }

@@ -38,6 +38,13 @@ status rules_note(const struct comm *c, int peer, bool is_world)
     return fail(ST_ARG, "note: rank %d of %d names peer %d", c->world_rank, c->size, peer);
 }
 
+bool rules_one_machine(const struct comm *c)
+{
+    for (int r = 1; r < c->size; r++)
+        if (c->node[r] != c->node[0]) return false;
+    return true;
+}
+
 status rules_fit(const struct comm *c, const struct tensor *to, int from, const struct tensor *sent)
 {
     char a[SHAPE_TEXT], b[SHAPE_TEXT];

@@ -22,6 +22,9 @@ status rules_parts(const struct comm *c, const struct comm_part *parts, int coun
 /* ST_ARG if notes are not for this group, or there is no such peer. */
 status rules_note(const struct comm *c, int peer, bool is_world) MUST_USE;
 
+/* Do all ranks of the group run on one machine? */
+bool rules_one_machine(const struct comm *c);
+
 /* Does a part lie on a card? */
 static inline bool rules_on_card(const struct comm_part *p, bool attached)
 {
@@ -32,6 +35,13 @@ static inline bool rules_on_card(const struct comm_part *p, bool attached)
  * rank of the world. */
 status rules_fit(const struct comm *c, const struct tensor *to, int from,
                  const struct tensor *sent) MUST_USE;
+
+/* A rank's slice of a share. */
+static inline struct tensor rules_slice(const struct comm *c, const struct tensor *t, int rank)
+{
+    int64_t const n = t->dim[0] / c->size;
+    return tensor_slice(t, rank * n, n);
+}
 
 /* What a rank waits for: "rank 2 waited 5 s for rank 0 to send 3 parts, rank 4 to
  * receive 1 part", "agree: rank 2 waited 5 s for rank 0, rank 4". Frees `who`. */

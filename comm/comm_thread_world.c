@@ -1,4 +1,5 @@
 /* comm_thread_world.c - worlds and groups, and what reaches all of a world. */
+#include "base/condition.h"
 #include "comm/comm_thread.h"
 
 #include <stdlib.h>
@@ -121,20 +122,16 @@ static const struct comm_ops thread_ops = {
 status thread_group_open(struct group **out, struct world *w, int size)
 {
     struct group *const g = calloc(1, sizeof *g + (size_t)size * sizeof *g->ranks);
-    pthread_condattr_t attr;
 
     if (!g) return fail(ST_NOMEM, "a group of %d ranks", size);
     g->world = w;
     g->size = g->living = size;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     for (int r = 0; r < size; r++) {
         g->ranks[r].base =
             (struct comm){ .ops = &thread_ops, .rank = r, .size = size, .node = one_machine };
         g->ranks[r].group = g;
-        pthread_cond_init(&g->ranks[r].changed, &attr);
+        condition_open(&g->ranks[r].changed);
     }
-    pthread_condattr_destroy(&attr);
     g->next = w->groups;
     w->groups = g;
     *out = g;

@@ -50,9 +50,11 @@ static json_t *formats_json(const struct job *job)
 
     for (int i = 0; i < job->output.formats; i++) {
         const struct format *const f = &job->output.format[i];
-        json_add(&list, json_pack("{s:s, s:s, s:s, s:s?, s:s?, s:i, s:i}", "file", f->file, "codec",
-                                  f->codec, "pix", f->pix, "preset", f->preset, "profile",
-                                  f->profile, "crf", f->crf, "threads", f->threads));
+        json_t *one = json_pack("{s:s, s:s, s:s, s:s?, s:s?, s:i, s:i}", "file", f->file, "codec",
+                                f->codec, "pix", f->pix, "preset", f->preset, "profile", f->profile,
+                                "crf", f->crf, "threads", f->threads);
+        if (f->encoder == FORMAT_NVENC) json_set(&one, "encoder", json_string("nvenc"));
+        json_add(&list, one);
     }
     return list;
 }

@@ -62,6 +62,7 @@ static json_t *formats_json(const struct job *job)
                                 f->file, "codec", f->codec, "pix", f->pix, "preset", f->preset,
                                 "profile", f->profile, "threads", f->threads);
         if (f->crf >= 0) json_set(&one, "crf", json_integer(f->crf));
+        json_set(&one, "encoder", json_string(format_encoder_name(f->encoder)));
         json_add(&list, one);
     }
     return list;

@@ -4,8 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define CODECS  "h264|ffv1|prores|av1"
-#define ALL_PIX "yuv420p|yuv422p|yuv444p|yuv420p10|yuv422p10|yuv444p10"
+#define CODECS   "h264|ffv1|prores|av1"
+#define ENCODERS "cpu|nvenc|auto" /* in the order of enum format_encoder */
+#define ALL_PIX  "yuv420p|yuv422p|yuv444p|yuv420p10|yuv422p10|yuv444p10"
 
 /* In the order of CODECS. */
 static const struct format_codec codecs[] = {
@@ -17,14 +18,23 @@ static const struct format_codec codecs[] = {
       .crf = 18,
       .least = 16,
       .pix = "yuv420p",
-      .preset = "medium" },
-    { .name = "ffv1", .endings = "mkv", .pixes = ALL_PIX, .least = 16, .pix = "yuv444p10" },
+      .preset = "medium",
+      .encoders = ENCODERS,
+      .nvenc_pixes = "yuv420p|yuv444p",
+      .nvenc_least = 160 },
+    { .name = "ffv1",
+      .endings = "mkv",
+      .pixes = ALL_PIX,
+      .least = 16,
+      .pix = "yuv444p10",
+      .encoders = "cpu|auto" },
     { .name = "prores",
       .endings = "mov|mkv",
       .pixes = "yuv422p10|yuv444p10",
       .profiles = "proxy|lt|standard|hq|4444|4444xq",
       .least = 16,
-      .pix = "yuv422p10" },
+      .pix = "yuv422p10",
+      .encoders = "cpu|auto" },
     { .name = "av1",
       .endings = "mp4|mkv",
       .pixes = "yuv420p|yuv420p10",
@@ -34,7 +44,8 @@ static const struct format_codec codecs[] = {
       .crf = 30,
       .least = 64,
       .pix = "yuv420p",
-      .preset = "8" },
+      .preset = "8",
+      .encoders = "cpu|auto" },
 };
 
 const struct format format_default = {
@@ -45,6 +56,12 @@ const struct format format_default = {
     .crf = 18,
     .threads = 1,
 };
+
+const char *format_encoder_name(enum format_encoder e)
+{
+    static const char *const names[] = { "cpu", "nvenc", "auto" };
+    return names[e];
+}
 
 int format_codecs(void) { return COUNT_OF(codecs); }
 const struct format_codec *format_codec(int i) { return &codecs[i]; }
@@ -77,9 +94,7 @@ static const struct field format_fields[] = {
     { .name = "gop",
       .type = FIELD_REFUSED,
       .allowed = "remove the key; a key frame stands at least every second" },
-    { .name = "encoder",
-      .type = FIELD_REFUSED,
-      .allowed = "remove the key; each codec has one encoder, on the CPU" },
+    { .name = "encoder", .type = FIELD_CHOICE, .to = AT(f.encoder), .allowed = ENCODERS },
 };
 const struct field_table format_table = { "output.formats[]", format_fields,
                                           COUNT_OF(format_fields) };
@@ -117,13 +132,15 @@ static status check_profile(const struct tree_node *n, const struct format *f)
 
 status format_check_size(const struct tree_node *n, const struct format *f, int width, int height)
 {
+    bool const nvenc = f->encoder == FORMAT_NVENC;
     int least = 0;
 
     for (int i = 0; i < COUNT_OF(codecs); i++)
-        if (!strcmp(codecs[i].name, f->codec)) least = codecs[i].least;
+        if (!strcmp(codecs[i].name, f->codec))
+            least = nvenc ? codecs[i].nvenc_least : codecs[i].least;
     if (width >= least && height >= least) return ST_OK;
-    return tree_fail(n, "found %s with clip.size %dx%d; allowed: %s from %dx%d on", f->codec, width,
-                     height, f->codec, least, least);
+    return tree_fail(n, "found %s with clip.size %dx%d; allowed: %s%s from %dx%d on", f->codec,
+                     width, height, f->codec, nvenc ? " by nvenc" : "", least, least);
 }
 
 status format_read(const struct tree_node *n, struct format *out)
@@ -134,7 +151,8 @@ status format_read(const struct tree_node *n, struct format *out)
     const struct format_codec *const c = &codecs[d.codec];
     d.f.codec = c->name;
     TRY(check_ending(n, &d.f, c->endings));
-    TRY(check_word(n, "pix", c->name, c->pixes));
+    TRY(check_word(n, "encoder", c->name, c->encoders));
+    TRY(check_word(n, "pix", c->name, d.f.encoder == FORMAT_NVENC ? c->nvenc_pixes : c->pixes));
     TRY(check_word(n, "preset", c->name, c->presets));
     TRY(check_word(n, "profile", c->name, c->profiles));
     if (c->crf_max) d.f.crf = c->crf;

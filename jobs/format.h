@@ -4,12 +4,19 @@
 
 #include "jobs/field.h"
 
+/* What encodes: auto is a card's encoder where it opens and takes the clip, else the
+ * processor's. Decided once, before anything is rendered; from then on none is auto. */
+enum format_encoder { FORMAT_CPU, FORMAT_NVENC, FORMAT_AUTO };
+
 /* What a codec takes. Words are "a|b|c"; NULL: the key is refused for this codec. */
 struct format_codec {
     const char *name, *endings, *pixes, *presets, *profiles;
     int crf_min, crf_max, crf; /* crf_max 0: the key is refused */
     int least;                 /* width and height */
     const char *pix, *preset;  /* what stands in for a missing key */
+    const char *encoders;      /* of "cpu|nvenc|auto" */
+    const char *nvenc_pixes;   /* of the others; NULL: no nvenc */
+    int nvenc_least;           /* width and height */
 };
 
 /* Texts are the job's or constant. NULL: the codec has no such setting, or (profile)
@@ -20,6 +27,7 @@ struct format {
     const char *codec, *pix, *preset, *profile;
     int crf;     /* -1: the codec has none */
     int threads; /* of the encoder; 1 unless asked for: h264's bytes depend on it */
+    enum format_encoder encoder;
 };
 
 /* clip.mp4, h264, crf 18, preset medium, yuv420p */
@@ -31,6 +39,8 @@ status format_read(const struct tree_node *n, struct format *out) MUST_USE;
 /* ST_FORMAT at `n` if the codec does not take pictures of this size. */
 status format_check_size(const struct tree_node *n, const struct format *f, int width,
                          int height) MUST_USE;
+
+const char *format_encoder_name(enum format_encoder e); /* "cpu", ... */
 
 int format_codecs(void);
 const struct format_codec *format_codec(int i);

@@ -15,7 +15,9 @@
  *   - inputs are const and left as they were; out may alias an input only
  *     where the operation says so
  *   - a row's result depends on that row's inputs and the shapes alone: not on
- *     the number of threads, nor on what else is computed
+ *     the number of threads, nor on what else is computed. The one exception are
+ *     attentions in 8 bits (kern_backend.coarse_attention), where other rows and
+ *     keys of the same call may show; the same call has the same bits there too
  *   - work is queued on ctx's stream; a CPU backend has run before it returns.
  *     Before the host reads a result: backend->sync
  *   - ST_ARG if a shape or a dtype does not fit, found before any work;
@@ -335,6 +337,15 @@ struct kern_backend {
      * w times a scale of its own, such that its largest magnitude is 448, is rounded to FP8
      * (e4m3); the sum is rounded to BF16 before bias, activation, gate and residual. */
     bool coarse;
+
+    /* Which attentions are of 8 bits, from shapes and dtypes alone; NULL: none. In these each
+     * of q, all keys and all values of the call is rounded to e4m3 with one scale: the least
+     * power of two, from 2^-100 on, such that the largest magnitude is at most 448 (all zeros:
+     * 1). Then weights w = exp(scale q k - their largest), before or after they are divided by
+     * their sum, are rounded to e4m3 at 256 w, and out to e4m3 with the values' scale; lse and
+     * the sum are of weights not rounded. Numbers below 2^-13 of the largest lose digits to
+     * that, all others are rounded alike whatever else is in the call. */
+    bool (*coarse_attention)(const struct kern_attention *);
 
     /* conv3d is faster where x lies right behind past in memory. */
     bool joins;

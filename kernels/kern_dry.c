@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "kernels/kern_compose.h"
+#include "kernels/kern_key.h"
 
 enum { TELL_EVERY = 3 /* seconds */ };
 
@@ -11,8 +12,20 @@ static void tell(struct kern_dry *d)
     double const now = clock_seconds();
 
     if (now - d->told < TELL_EVERY) return;
-    log_info("kernels: %d of %d operations prepared", d->given, d->all);
+    log_info("kernels: %d of %d prepared", d->shapes, d->all);
     d->told = now;
+}
+
+/* Is it one of those that libraries make something for, met for the first time? Where there is
+ * no room to remember, it counts as new. */
+static bool is_new(struct kern_dry *d, enum kern_op op, const void *args)
+{
+    uint64_t const key = kern_key(op, args);
+
+    for (int i = 0; i < d->shapes; i++)
+        if (d->shape[i] == key) return false;
+    if (key && d->shapes < KERN_DRY_SHAPES) d->shape[d->shapes++] = key;
+    return key != 0;
 }
 
 static status note(struct kern_ctx *ctx, enum kern_op op, const void *args)
@@ -21,12 +34,9 @@ static status note(struct kern_ctx *ctx, enum kern_op op, const void *args)
     size_t const bytes = d->of->scratch_bytes ? d->of->scratch_bytes(op, args) : 0;
 
     if (bytes > d->most) d->most = bytes;
-    if (d->into) {
-        TRY(d->of->prepare(d->into, op, args));
-        tell(d);
-    }
-    d->given++;
-    return ST_OK;
+    if (!is_new(d, op, args) || !d->into) return ST_OK;
+    tell(d);
+    return d->of->prepare(d->into, op, args);
 }
 
 #define OP(op)                                                                                     \
@@ -81,7 +91,7 @@ void kern_dry_init(struct kern_dry *out, const struct kern_backend *of)
 void kern_dry_prepare(struct kern_dry *d, struct kern_ctx *ctx)
 {
     if (d->of->prepare) d->into = ctx;
-    d->all = d->given;
-    d->given = 0;
+    d->all = d->shapes;
+    d->shapes = 0;
     d->told = clock_seconds();
 }

@@ -4,8 +4,9 @@
  *
  *   first run    before anything is loaded, with weights and tensors from measuring arenas:
  *                the most scratch that an operation takes (kern_backend.scratch_bytes)
- *   second run   over the real arenas, before they hold anything: each operation is prepared
- *                in the context that will run it (kern_backend.prepare)
+ *   second run   over the real arenas, before they hold anything: each operation, the first
+ *                time that its shapes are met, is prepared in the context that will run it
+ *                (kern_backend.prepare)
  *
  * The code of the pass is the same each time, so what is asked for and what is used cannot
  * drift. What the backend composes of others (kern_compose.h) is given as these.
@@ -15,14 +16,16 @@
 
 #include "kernels/kern.h"
 
+enum { KERN_DRY_SHAPES = 2048 };
 struct kern_dry {
     struct kern_ctx base;
     struct kern_backend table; /* of `of`, but that nothing is computed, moved or waited for */
     const struct kern_backend *of;
-    size_t most;           /* bytes of scratch, so far */
-    int given;             /* operations, so far */
+    size_t most;                     /* bytes of scratch, so far */
+    uint64_t shape[KERN_DRY_SHAPES]; /* met so far: kern_key.h */
+    int shapes;
     struct kern_ctx *into; /* in which they are prepared; NULL: they are not */
-    int all;               /* operations that are to come then */
+    int all;               /* shapes that are to come then */
     double told;           /* when it was last said how many are prepared */
 };
 

@@ -70,6 +70,11 @@ bool tensor_same_shape(const struct tensor *a, const struct tensor *b)
     return true;
 }
 
+bool tensor_follows(const struct tensor *a, const struct tensor *b)
+{
+    return (uintptr_t)a->data + tensor_bytes(a) == (uintptr_t)b->data;
+}
+
 struct tensor tensor_slice(const struct tensor *t, int64_t first, int64_t count)
 {
     struct tensor s = *t;

@@ -39,6 +39,9 @@ int64_t tensor_count(const struct tensor *t); /* elements */
 size_t tensor_bytes(const struct tensor *t);
 bool tensor_same_shape(const struct tensor *a, const struct tensor *b);
 
+/* Does b lie right behind a in memory? */
+bool tensor_follows(const struct tensor *a, const struct tensor *b);
+
 /* View of `count` entries of the first dimension, from `first` on. The caller
  * keeps within the shape. */
 struct tensor tensor_slice(const struct tensor *t, int64_t first, int64_t count);

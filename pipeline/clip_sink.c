@@ -63,6 +63,7 @@ static struct video_config video_of(const struct clip_sink_config *c, const stru
 {
     return (struct video_config){ .path = path,
                                   .codec = f->codec,
+                                  .encoder = f->encoder,
                                   .pix = f->pix,
                                   .has_crf = f->crf >= 0,
                                   .crf = f->crf,

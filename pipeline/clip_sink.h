@@ -29,6 +29,7 @@ struct clip_sink;
 /* A video file, as in video_config; file is a plain name. */
 struct clip_format {
     const char *file, *codec, *pix, *preset, *profile;
+    enum codec_encoder encoder;
     int crf;     /* -1: the codec's default */
     int threads; /* 0: 1 */
 };

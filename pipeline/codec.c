@@ -19,7 +19,10 @@ static const struct codec codecs[] = {
       .preset = "medium",
       .crf_max = 51,
       .crf = 18,
-      .least = 2 },
+      .least = 2,
+      .nvenc = "h264_nvenc",
+      .nvenc_pixes = "yuv420p|yuv444p",
+      .nvenc_least = 160 },
     { .name = "ffv1",
       .encoder = "ffv1",
       .containers = "mkv",
@@ -76,15 +79,25 @@ static status choose_container(struct codec_choice *out, const struct video_conf
                 out->codec->containers, c->codec);
 }
 
+static bool on_card(const struct video_config *c) { return c->encoder == CODEC_NVENC; }
+
+static status choose_encoder(struct codec_choice *out, const struct video_config *c)
+{
+    out->encoder = on_card(c) ? out->codec->nvenc : out->codec->encoder;
+    if (out->encoder) return ST_OK;
+    return fail(ST_ARG, "%s: %s has no encoder on a card", c->path, c->codec);
+}
+
 static status choose_pix(struct codec_choice *out, const struct video_config *c)
 {
     char first[16];
-    const char *const list = out->codec->pixes;
+    const char *const list = on_card(c) ? out->codec->nvenc_pixes : out->codec->pixes;
 
     snprintf(first, sizeof first, "%.*s", (int)strcspn(list, "|"), list);
     const char *const name = c->pix ? c->pix : first;
     if (words_find(list, name) < 0 || !pix_from_name(&out->pix, name))
-        return fail(ST_ARG, "%s: %s has no pix `%s`; allowed: %s", c->path, c->codec, name, list);
+        return fail(ST_ARG, "%s: %s has no pix `%s`; allowed: %s", c->path,
+                    on_card(c) ? out->encoder : c->codec, name, list);
     const struct pix_info *const p = pix_info(out->pix);
     if (c->width % p->across || c->height % p->down)
         return fail(ST_ARG, "%s: %dx%d in %s: %s must be even", c->path, c->width, c->height, name,
@@ -104,6 +117,15 @@ static status choose_word(const char **out, const struct video_config *c, const 
     return ST_OK;
 }
 
+/* NVENC's word for one of libx264's. */
+static const char *nvenc_preset(const struct codec *k, const char *preset)
+{
+    static const char *const words[] = {
+        "p1", "p1", "p2", "p3", "p3", "p4", "p5", "p6", "p7", "p7"
+    };
+    return words[words_find(k->presets, preset)];
+}
+
 static status choose_settings(struct codec_choice *out, const struct video_config *c)
 {
     const struct codec *const k = out->codec;
@@ -115,6 +137,7 @@ static status choose_settings(struct codec_choice *out, const struct video_confi
         return fail(ST_ARG, "%s: %s takes crf %d..%d, not %d", c->path, c->codec, k->crf_min,
                     k->crf_max, c->crf);
     TRY(choose_word(&out->preset, c, "preset", c->preset, k->presets));
+    if (on_card(c)) out->preset = nvenc_preset(k, out->preset);
 
     bool const full = pix_info(out->pix)->across == 1;
     if (k->profiles) out->profile = full ? "4444" : "hq";
@@ -127,9 +150,11 @@ static status choose_settings(struct codec_choice *out, const struct video_confi
 
 static status check_numbers(const struct codec *k, const struct video_config *c)
 {
-    if (c->width < k->least || c->height < k->least || c->width > 16384 || c->height > 16384)
+    int const least = on_card(c) ? k->nvenc_least : k->least;
+
+    if (c->width < least || c->height < least || c->width > 16384 || c->height > 16384)
         return fail(ST_ARG, "%s: %dx%d; %s takes width and height %d..16384", c->path, c->width,
-                    c->height, c->codec, k->least);
+                    c->height, on_card(c) ? k->nvenc : c->codec, least);
     if (c->fps_num < 1 || c->fps_den < 1 || c->fps_num / c->fps_den >= CODEC_FPS_MAX)
         return fail(ST_ARG, "%s: %d/%d frames per second; allowed: above 0, below %d", c->path,
                     c->fps_num, c->fps_den, CODEC_FPS_MAX);
@@ -142,6 +167,7 @@ status codec_choose(struct codec_choice *out, const struct video_config *c)
 {
     *out = (struct codec_choice){ 0 };
     TRY(choose_codec(out, c));
+    TRY(choose_encoder(out, c));
     TRY(choose_container(out, c));
     TRY(check_numbers(out->codec, c));
     TRY(choose_pix(out, c));
@@ -149,13 +175,13 @@ status codec_choose(struct codec_choice *out, const struct video_config *c)
     out->threads = c->threads ? c->threads : 1;
     out->gop = c->fps_num / c->fps_den > 1 ? c->fps_num / c->fps_den : 1;
 
-    const AVCodec *const av = avcodec_find_encoder_by_name(out->codec->encoder);
+    const AVCodec *const av = avcodec_find_encoder_by_name(out->encoder);
     char libs[CODEC_LIBS];
     if (!av)
         return fail(ST_DEVICE, "%s: %s needs the encoder %s, which is not in %s", c->path, c->codec,
-                    out->codec->encoder, codec_libs(libs));
+                    out->encoder, codec_libs(libs));
     if (!av_compat_takes(av, encoder_format(out->pix)))
-        return fail(ST_DEVICE, "%s: the encoder %s of %s takes no %s", c->path, out->codec->encoder,
+        return fail(ST_DEVICE, "%s: the encoder %s of %s takes no %s", c->path, out->encoder,
                     codec_libs(libs), pix_info(out->pix)->name);
     return ST_OK;
 }
@@ -164,27 +190,6 @@ void codec_quiet(void)
 {
     av_log_set_level(AV_LOG_ERROR);
     setenv("SVT_LOG", "1", 0);
-}
-
-void codec_probe(struct codec_probe *out, const struct codec *c)
-{
-    char path[16];
-    AVCodecContext *ctx = NULL;
-    struct codec_choice choice;
-    snprintf(path, sizeof path, "probe.%.3s", c->containers);
-    struct video_config const config = {
-        .path = path, .codec = c->name, .width = 64, .height = 64, .fps_num = 16, .fps_den = 1
-    };
-
-    *out = (struct codec_probe){ 0 };
-    status st = codec_choose(&choice, &config);
-    if (st == ST_OK) st = encoder_open(&ctx, &choice, &config);
-    out->opens = st == ST_OK;
-    if (!out->opens) {
-        snprintf(out->why, sizeof out->why, "%.255s", error_last()->msg);
-        error_clear();
-    }
-    encoder_close(&ctx, false);
 }
 
 const char *codec_libs(char buf[CODEC_LIBS])

@@ -1,13 +1,22 @@
 /*
  * codec.h - the video codecs by name: what each takes, and whether it is here.
  *
- * A codec has one encoder. If libavcodec lacks it that is an error; no other
- * encoder takes its place.
+ * A codec has one encoder on the processor, and h264 one on a card (NVENC). If libavcodec
+ * lacks the one that is asked for that is an error; no other encoder takes its place.
+ *
+ * NVENC makes other bytes than libx264 of the same pictures. It is given the crf as the
+ * constant quantiser of all pictures (rc=constqp, qp=crf) and, for the preset's word, one
+ * of its own:
+ *
+ *   ultrafast, superfast p1   veryfast p2   faster, fast p3   medium p4   slow p5   slower p6
+ *   veryslow, placebo p7
  */
 #ifndef CODEC_H
 #define CODEC_H
 
 #include "kernels/pixels.h"
+
+enum codec_encoder { CODEC_CPU, CODEC_NVENC };
 
 struct codec {
     const char *name;       /* "h264": as jobs write it */
@@ -20,6 +29,11 @@ struct codec {
     int crf;                /* the default */
     const char *profiles;   /* words it takes, or NULL; the default depends on the pix */
     int least;              /* smallest width and height */
+
+    /* NVENC's, of the same name, containers, crf and presets; NULL: there is none. */
+    const char *nvenc;       /* "h264_nvenc" */
+    const char *nvenc_pixes; /* of the others */
+    int nvenc_least;         /* what the newest cards take is the most */
 };
 
 enum { CODEC_FPS_MAX = 240 }; /* Matroska's clock of 1 ms still tells frames apart */
@@ -28,8 +42,9 @@ enum { CODEC_FPS_MAX = 240 }; /* Matroska's clock of 1 ms still tells frames apa
 struct video_config {
     const char *path;  /* its ending picks the container: .mp4, .mov, .mkv */
     const char *codec; /* h264, ffv1, prores, av1 */
-    const char *pix;   /* yuv420p, ... */
-    bool has_crf;      /* else crf is the codec's default */
+    enum codec_encoder encoder;
+    const char *pix; /* yuv420p, ... */
+    bool has_crf;    /* else crf is the codec's default */
     int crf;
     const char *preset;  /* h264: ultrafast .. placebo; av1: 0 .. 13 */
     const char *profile; /* prores: proxy, lt, standard, hq; 4444, 4444xq */
@@ -43,9 +58,10 @@ struct video_config {
  * The strings are borrowed from the config and from constant tables. */
 struct codec_choice {
     const struct codec *codec;
+    const char *encoder; /* as libavcodec names it */
     enum pix pix;
     const char *container;        /* "mp4", ... */
-    const char *preset, *profile; /* NULL: the codec takes none */
+    const char *preset, *profile; /* as the encoder names them; NULL: it takes none */
     int crf;                      /* -1: the codec takes none */
     int threads;
     int gop; /* a key frame at least every so many frames: one second, rounded down */
@@ -63,13 +79,14 @@ status codec_choose(struct codec_choice *out, const struct video_config *c) MUST
  * For the whole process: main calls it once, before there are threads. */
 void codec_quiet(void);
 
-/* For doctor: does an encoder of this codec open here? A small one is tried.
- * `why` is the failure in words, "" if it opens. */
+/* Does this encoder of the codec open here? A small one is tried. `why` is the failure in
+ * words, the encoder's own last, "" if it opens. For the time of the call libav's words
+ * go nowhere else: before there are threads that encode. */
 struct codec_probe {
     bool opens;
-    char why[256];
+    char why[512];
 };
-void codec_probe(struct codec_probe *out, const struct codec *c);
+void codec_probe(struct codec_probe *out, const struct codec *c, enum codec_encoder e);
 
 /* "libavformat 59.27.100, libavcodec 59.37.100, libavutil 57.28.100": as loaded, not as compiled. */
 enum { CODEC_LIBS = 128 };

@@ -16,10 +16,10 @@ status crew_run(const struct crew_config *c, struct comm *comm, const struct tim
     status st = ST_OK;
 
     TRY_OUT(split_make(&config.split, c->schedule->levels + 1, comm->size));
-    TRY_OUT(
-        c->backend->open(&ctx, &(struct kern_config){ .threads = c->threads,
-                                                      .device = c->device,
-                                                      .strict = c->mode.determinism == LINE_STRICT }));
+    TRY_OUT(c->backend->open(
+        &ctx, &(struct kern_config){ .threads = c->threads,
+                                     .device = c->device,
+                                     .strict = c->mode.determinism == LINE_STRICT }));
     config.ctx = ctx;
     TRY_OUT(line_open(&line, &config));
     TRY_OUT(line_run(line, t, io));

@@ -20,7 +20,9 @@ static void settings(char *buf, size_t len, const struct codec_choice *k)
 {
     const char *const name = k->codec->name;
 
-    if (!strcmp(name, "h264")) snprintf(buf, len, "preset=%s:crf=%d", k->preset, k->crf);
+    if (!strcmp(k->encoder, "h264_nvenc"))
+        snprintf(buf, len, "preset=%s:rc=constqp:qp=%d", k->preset, k->crf);
+    else if (!strcmp(name, "h264")) snprintf(buf, len, "preset=%s:crf=%d", k->preset, k->crf);
     else if (!strcmp(name, "ffv1")) snprintf(buf, len, "slicecrc=1");
     else if (!strcmp(name, "prores")) snprintf(buf, len, "vendor=apl0:profile=%s", k->profile);
     else snprintf(buf, len, "preset=%s:crf=%d:svtav1-params=lp=%d", k->preset, k->crf, k->threads);
@@ -53,7 +55,7 @@ static void common(AVCodecContext *ctx, const struct codec_choice *k, const stru
 status encoder_open(AVCodecContext **out, const struct codec_choice *k,
                     const struct video_config *c)
 {
-    const AVCodec *const av = avcodec_find_encoder_by_name(k->codec->encoder);
+    const AVCodec *const av = avcodec_find_encoder_by_name(k->encoder);
     char words[128], why[AV_ERROR_MAX_STRING_SIZE];
     AVDictionary *options = NULL;
     status st = ST_OK;
@@ -61,7 +63,7 @@ status encoder_open(AVCodecContext **out, const struct codec_choice *k,
 
     *out = avcodec_alloc_context3(av);
     if (!av || !*out) {
-        st = fail(ST_NOMEM, "%s: no memory for the encoder %s", c->path, k->codec->encoder);
+        st = fail(ST_NOMEM, "%s: no memory for the encoder %s", c->path, k->encoder);
         goto out;
     }
     common(*out, k, c);
@@ -71,11 +73,11 @@ status encoder_open(AVCodecContext **out, const struct codec_choice *k,
     if (r < 0) {
         av_strerror(r, why, sizeof why);
         st = fail(ST_DEVICE, "%s: the encoder %s refuses %dx%d %s at %d/%d with %s: %s", c->path,
-                  k->codec->encoder, c->width, c->height, pix_info(k->pix)->name, c->fps_num,
-                  c->fps_den, words, why);
+                  k->encoder, c->width, c->height, pix_info(k->pix)->name, c->fps_num, c->fps_den,
+                  words, why);
     } else if (av_dict_count(options)) {
-        st = fail(ST_DEVICE, "%s: the encoder %s does not know the setting %s", c->path,
-                  k->codec->encoder, av_dict_get(options, "", NULL, AV_DICT_IGNORE_SUFFIX)->key);
+        st = fail(ST_DEVICE, "%s: the encoder %s does not know the setting %s", c->path, k->encoder,
+                  av_dict_get(options, "", NULL, AV_DICT_IGNORE_SUFFIX)->key);
     }
 out:
     av_dict_free(&options);

@@ -61,7 +61,8 @@ static status layout_stages(struct line *l, struct arena *scratch, struct arena 
 {
     const struct dit_shape *const s = dit_shape_of(l->c.model);
     enum dtype const act = dit_act(l->c.model);
-    int64_t const own = own_stages(l) * l->tokens, window = l->levels * l->tokens;
+    int64_t const rows = own_stages(l) * l->tokens;
+    int64_t const window = (l->levels + line_may_gather(l)) * l->tokens;
 
     TRY(place_latents(l, &l->in, own_stages(l), wire));
     TRY(place_latents(l, &l->out, own_stages(l), wire));
@@ -70,11 +71,12 @@ static status layout_stages(struct line *l, struct arena *scratch, struct arena 
         l->stage[i].in = line_part(l, &l->in, one, l->frames);
         l->stage[i].out = line_part(l, &l->out, one, l->frames);
     }
-    TRY(tensor_place(&l->x, scratch, DT_F32, DIMS(own, s->dim)));
-    if (l->by_heads) TRY(line_heads_place(l, scratch_rows(l), scratch, wire));
-    else TRY(tensor_place(&l->q, scratch, act, DIMS(own, s->dim)));
+    TRY(tensor_place(&l->x, scratch, DT_F32, DIMS(rows, s->dim)));
     TRY(line_wire_place(l, wire));
-    if (seen_noise(l) == 0) return ST_OK; /* nobody reads the window's keys */
+    if (l->by_heads) TRY(line_heads_place(l, scratch_rows(l), scratch, wire));
+    else TRY(tensor_place(&l->q, scratch, act, DIMS(rows, s->dim)));
+    if (seen_noise(l) == 0 && !line_may_gather(l))
+        return ST_OK; /* nobody reads the window's keys */
     TRY(tensor_place(&l->window_k, wire, act, DIMS(window, l->seen.dim)));
     return tensor_place(&l->window_v, wire, act, DIMS(window, l->seen.dim));
 }
@@ -179,10 +181,40 @@ static status prepare(struct line *l, const struct line_config *c)
     return ST_OK;
 }
 
-static status measure(struct line *l, struct arena a[LINE_ARENAS])
+static status lay_out_nowhere(struct line *l, struct arena a[LINE_ARENAS])
 {
     for (int i = 0; i < LINE_ARENAS; i++) arena_measure(&a[i], arena_names[i]);
     return layout(l, a);
+}
+
+/* What the comm gives is as much on all ranks: the most that any of them has on the wire. */
+static status most_on_wire(size_t *out, struct line *l, const struct line_config *c)
+{
+    struct arena a[LINE_ARENAS];
+
+    *out = 0;
+    for (int r = 0; r < c->split.ranks; r++) {
+        struct comm place = { .rank = r, .size = c->split.ranks };
+        struct line_config there = *c;
+        there.comm = &place;
+        TRY(prepare(l, &there));
+        TRY(lay_out_nowhere(l, a));
+        if (a[LINE_WIRE].used > *out) *out = a[LINE_WIRE].used;
+    }
+    return ST_OK;
+}
+
+/* Bytes of each arena; l is then laid out nowhere. */
+static status measure(struct line *l, const struct line_config *c, size_t bytes[LINE_ARENAS])
+{
+    struct arena a[LINE_ARENAS];
+    size_t wire = 0;
+
+    TRY(most_on_wire(&wire, l, c));
+    TRY(prepare(l, c));
+    TRY(lay_out_nowhere(l, a));
+    for (int i = 0; i < LINE_ARENAS; i++) bytes[i] = i == LINE_WIRE ? wire : a[i].used;
+    return ST_OK;
 }
 
 /* Host memory beside the callbacks. */
@@ -225,20 +257,19 @@ static status allocate_host(struct line *l)
 status line_measure(struct line_bytes *out, const struct line_config *c)
 {
     struct line *const l = malloc(sizeof *l);
-    struct arena arenas[LINE_ARENAS];
+    size_t bytes[LINE_ARENAS];
     struct host_part host[HOST_PARTS];
     size_t kernels = 0;
     status st = ST_OK;
 
     *out = (struct line_bytes){ 0 };
     if (!l) return fail(ST_NOMEM, "line: no memory");
-    TRY_OUT(prepare(l, c));
-    TRY_OUT(measure(l, arenas));
+    TRY_OUT(measure(l, c, bytes));
     TRY_OUT(line_size(&kernels, l));
-    *out = (struct line_bytes){ .cache = arenas[LINE_CACHE].used,
-                                .context = arenas[LINE_CONTEXT].used,
-                                .scratch = arenas[LINE_SCRATCH].used,
-                                .wire = arenas[LINE_WIRE].used,
+    *out = (struct line_bytes){ .cache = bytes[LINE_CACHE],
+                                .context = bytes[LINE_CONTEXT],
+                                .scratch = bytes[LINE_SCRATCH],
+                                .wire = bytes[LINE_WIRE],
                                 .kernels = kernels,
                                 .host = host_parts(l, host) };
 out:
@@ -246,7 +277,8 @@ out:
     return st;
 }
 
-static status upload_angles(struct line *l, const struct tensor *to, int64_t first)
+/* Of rows or of columns: from a timeline to the next they stay. */
+static status upload_side_angles(struct line *l, const struct tensor *to, int64_t first)
 {
     int const count = (int)to->dim[0], pairs = (int)to->dim[1];
     float *const host = malloc(tensor_bytes(to) + 1);
@@ -264,28 +296,26 @@ status line_open(struct line **out, const struct line_config *c)
     const struct kern_backend *const backend = c->ctx->backend;
     struct line *l = malloc(sizeof *l);
     struct arena arenas[LINE_ARENAS];
-    size_t kernels = 0;
+    size_t kernels = 0, bytes[LINE_ARENAS];
     status st = ST_OK;
 
     *out = NULL;
     if (!l) return fail(ST_NOMEM, "line: no memory");
-    TRY_OUT(prepare(l, c));
-    TRY_OUT(measure(l, arenas));
+    TRY_OUT(measure(l, c, bytes));
     TRY_OUT(line_size(&kernels, l));
     if (backend->reserve) TRY_OUT(backend->reserve(c->ctx, kernels));
+    TRY_OUT(comm_attach(c->comm, c->ctx->memory));
+    TRY_OUT(comm_alloc(c->comm, bytes[LINE_WIRE], &l->from_comm));
+    l->memory[LINE_WIRE] = l->from_comm;
     for (int i = 0; i < LINE_ARENAS; i++) {
-        TRY_OUT(backend->alloc(c->ctx, arenas[i].used, &l->memory[i]));
-        arena_over(&arenas[i], arena_names[i], l->memory[i], arenas[i].used);
+        if (!l->memory[i]) TRY_OUT(backend->alloc(c->ctx, bytes[i], &l->memory[i]));
+        arena_over(&arenas[i], arena_names[i], l->memory[i], bytes[i]);
     }
     TRY_OUT(layout(l, arenas));
     TRY_OUT(line_prepare(l));
-    TRY_OUT(upload_angles(l, &l->row, 0));
-    TRY_OUT(upload_angles(l, &l->col, 0));
+    TRY_OUT(upload_side_angles(l, &l->row, 0));
+    TRY_OUT(upload_side_angles(l, &l->col, 0));
     TRY_OUT(allocate_host(l));
-    TRY_OUT(comm_attach(c->comm, c->ctx->memory));
-    comm_enroll(c->comm, l->memory[LINE_CACHE], arenas[LINE_CACHE].used);
-    comm_enroll(c->comm, l->memory[LINE_WIRE], arenas[LINE_WIRE].used);
-    l->attached = true;
     *out = l;
     l = NULL; /* handed over */
 out:
@@ -298,10 +328,8 @@ void line_close(struct line **line)
     struct line *const l = *line;
 
     if (!l) return;
-    if (l->attached) {
-        comm_dismiss(l->c.comm, l->memory[LINE_CACHE]);
-        comm_dismiss(l->c.comm, l->memory[LINE_WIRE]);
-    }
+    comm_free(l->c.comm, l->from_comm);
+    if (l->from_comm) l->memory[LINE_WIRE] = NULL;
     for (int i = 0; i < COUNT_OF(l->memory); i++)
         if (l->memory[i]) l->c.ctx->backend->free(l->c.ctx, l->memory[i]);
     for (int i = 0; i < COUNT_OF(l->host); i++) free(l->host[i]);

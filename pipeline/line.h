@@ -108,7 +108,7 @@ struct line_bytes {
     size_t cache;   /* clean keys and values */
     size_t context; /* the prompt's keys and values */
     size_t scratch; /* one tick's work */
-    size_t wire;    /* what is handed to and received from other stages */
+    size_t wire;    /* what is handed to and received from other stages; as much on all ranks */
     size_t kernels; /* scratch of the operations: no arena, reserved in ctx */
     size_t host;    /* latents, angles and a prompt on their way: host memory, no arena */
 };

@@ -156,6 +156,13 @@ static status attend_far(struct line *l, struct line_span run, int layer)
     return finish(l, run, layer);
 }
 
+/* Work for other ranks' stages stands at this rank's first. */
+static void begin(const struct line *l, struct line_span run, int layer)
+{
+    int const stage = l->by_heads ? l->first : run.first;
+    track_begin(l->c.track, TRACK_COMPUTE, line_at(l, stage, layer));
+}
+
 /* Downwards: so the clean pass comes before windows, and the last window here is the
  * first one of line_attend_far. */
 status line_attend_near(struct line *l, int layer)
@@ -164,7 +171,7 @@ status line_attend_near(struct line *l, int layer)
     for (int i = l->attends.count - 1; i >= 0; i--) {
         struct line_span const run = line_rest(l, l->attends.run[i], layer);
         if (run.first == run.end) continue;
-        track_begin(l->c.track, TRACK_COMPUTE, line_at(l, run.first, layer));
+        begin(l, run, layer);
         status const st = attend_near(l, run, layer);
         track_end(l->c.track);
         TRY(st);
@@ -177,7 +184,7 @@ status line_attend_far(struct line *l, int layer)
     for (int i = 0; i < l->attends.count; i++) {
         struct line_span const run = line_rest(l, l->attends.run[i], layer);
         if (run.first == run.end || !waits(l, run)) continue;
-        track_begin(l->c.track, TRACK_COMPUTE, line_at(l, run.first, layer));
+        begin(l, run, layer);
         status const st = attend_far(l, run, layer);
         track_end(l->c.track);
         TRY(st);

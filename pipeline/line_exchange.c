@@ -97,7 +97,8 @@ static status arrive(struct line *l, int layer)
     status const st = comm->ops->finish(comm);
     track_end(l->c.track);
     l->exchanging = false;
-    return line_located(l, layer, st);
+    TRY(line_located(l, layer, st));
+    return line_gathers(l) ? line_gather_end(l, layer) : ST_OK;
 }
 
 status line_exchange_begin(struct line *l, int layer)
@@ -105,6 +106,11 @@ status line_exchange_begin(struct line *l, int layer)
     struct comm *const comm = l->c.comm;
     struct line_parts *const parts = &l->parts;
 
+    if (line_gathers(l)) {
+        TRY(line_located(l, layer, line_gather_begin(l, layer)));
+        l->exchanging = true;
+        return ST_OK;
+    }
     parts->count = 0;
     for (int stage = 0; stage <= l->levels; stage++) {
         int const owner = split_owner(&l->c.split, stage);

@@ -43,21 +43,14 @@ static struct tensor shares_of(const struct line *l, const struct tensor *t, int
     return tensor_slice(t, (stage - l->first) * rows, rows);
 }
 
-/* rows: [n, dim], to all ranks' shares */
-static status divide(struct line *l, const struct tensor *rows, const struct tensor *shares)
+/* An own stage's rows, [n, dim], to its place among the shares. */
+static status divide(struct line *l, int stage, const struct tensor *rows,
+                     const struct tensor *shares)
 {
     int64_t const n = rows->dim[0], width = l->seen.dim;
+    struct tensor const to = shares_of(l, shares, stage, n);
     struct tensor const in = tensor_as(rows, DIMS(n, ranks_of(l), width));
-    struct tensor out = tensor_as(shares, DIMS(ranks_of(l), n, width));
-
-    return kern_regroup(l->c.ctx, &(struct kern_regroup){ .in = &in, .out = &out });
-}
-
-static status unite(struct line *l, const struct tensor *shares, const struct tensor *rows)
-{
-    int64_t const n = rows->dim[0], width = l->seen.dim;
-    struct tensor const in = tensor_as(shares, DIMS(ranks_of(l), n, width));
-    struct tensor out = tensor_as(rows, DIMS(n, ranks_of(l), width));
+    struct tensor out = tensor_as(&to, DIMS(ranks_of(l), n, width));
 
     return kern_regroup(l->c.ctx, &(struct kern_regroup){ .in = &in, .out = &out });
 }
@@ -79,7 +72,6 @@ void line_heads_room(const struct line *l, struct line_span s, struct tensor *q,
 static status narrow(struct line *l, int stage, const struct tensor *k, const struct tensor *v)
 {
     const struct tensor *const x[] = { k, v };
-    struct tensor const shares = shares_of(l, &l->heads.share_bytes, stage, 2 * l->tokens);
 
     for (int i = 0; i < COUNT_OF(x); i++) {
         struct tensor bytes = tensor_slice(&l->heads.bytes, i * l->tokens, l->tokens);
@@ -87,26 +79,21 @@ static status narrow(struct line *l, int stage, const struct tensor *k, const st
         TRY(kern_narrow(l->c.ctx,
                         &(struct kern_narrow){ .x = x[i], .out = &bytes, .scale = &scale }));
     }
-    return divide(l, &l->heads.bytes, &shares);
+    return divide(l, stage, &l->heads.bytes, &l->heads.share_bytes);
 }
 
 status line_heads_divide(struct line *l, struct line_span s, int layer)
 {
     for (int i = s.first; i < s.end; i++) {
-        int64_t const row = line_scratch_row(l, s.first) + (i - s.first) * l->tokens;
-        struct tensor const q = tensor_slice(&l->heads.q, row, l->tokens);
-        struct tensor const k = tensor_slice(&l->heads.k, row, l->tokens);
-        struct tensor const v = tensor_slice(&l->heads.v, row, l->tokens);
-        struct tensor const to_q = shares_of(l, &l->heads.share_q, i, l->tokens);
-        if (!line_ends(l, i, layer)) TRY(divide(l, &q, &to_q));
+        struct tensor q, k, v;
+        line_heads_room(l, (struct line_span){ i, i + 1 }, &q, &k, &v);
+        if (!line_ends(l, i, layer)) TRY(divide(l, i, &q, &l->heads.share_q));
         if (in_8_bits(l)) {
             TRY(narrow(l, i, &k, &v));
             continue;
         }
-        struct tensor const to_k = shares_of(l, &l->heads.share_k, i, l->tokens);
-        struct tensor const to_v = shares_of(l, &l->heads.share_v, i, l->tokens);
-        TRY(divide(l, &k, &to_k));
-        TRY(divide(l, &v, &to_v));
+        TRY(divide(l, i, &k, &l->heads.share_k));
+        TRY(divide(l, i, &v, &l->heads.share_v));
     }
     return ST_OK;
 }
@@ -235,11 +222,14 @@ status line_heads_collect(struct line *l, int layer)
 
 status line_heads_unite(struct line *l, struct line_span run)
 {
+    int64_t const n = l->tokens, width = l->seen.dim;
+
     for (int i = run.first; i < run.end; i++) {
-        struct tensor const shares = shares_of(l, &l->heads.share_q, i, l->tokens);
-        int64_t const row = line_scratch_row(l, run.first) + (i - run.first) * l->tokens;
-        struct tensor const rows = tensor_slice(&l->scratch.h, row, l->tokens);
-        TRY(unite(l, &shares, &rows));
+        struct tensor const shares = shares_of(l, &l->heads.share_q, i, n);
+        struct tensor const rows = tensor_slice(&l->scratch.h, line_scratch_row(l, i), n);
+        struct tensor const in = tensor_as(&shares, DIMS(ranks_of(l), n, width));
+        struct tensor out = tensor_as(&rows, DIMS(n, ranks_of(l), width));
+        TRY(kern_regroup(l->c.ctx, &(struct kern_regroup){ .in = &in, .out = &out }));
     }
     return ST_OK;
 }

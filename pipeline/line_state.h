@@ -55,7 +55,7 @@ struct line {
     struct dit_shape seen;  /* the model, of the heads it is with: all; by heads a rank's share */
 
     void *memory[LINE_ARENAS];
-    bool attached; /* to the comm */
+    void *from_comm; /* memory[LINE_WIRE], if it is of the comm */
     struct cache cache;
     int cache_clip; /* the clip whose clean blocks the cache holds; -1: none */
     struct dit_context context[LINE_STAGES]; /* `contexts` of them are in use */
@@ -80,7 +80,8 @@ struct line {
     int turned_for;                   /* whose they are: a pass's first own stage; -1: nobody's */
     bool turned[KEY_SPANS];           /* which of them are there */
     struct tensor row, col;           /* angles of rows and columns */
-    struct tensor window_k, window_v; /* [levels * n, w] act, one layer's of all noise stages */
+    struct tensor window_k, window_v; /* [stages * n, w] act, one layer's of all noise stages; and
+                                         of the clean one where line_may_gather */
     struct line_wire_room {
         struct tensor bytes; /* [2 * n, w] U8 of each stage: keys, then values. LINE_FP8 alone */
         struct tensor scale; /* [2 * n] F32 of each */
@@ -173,6 +174,15 @@ status line_heads_divide(struct line *l, struct line_span s, int layer) MUST_USE
 status line_heads_spread(struct line *l, int layer) MUST_USE;
 status line_heads_collect(struct line *l, int layer) MUST_USE;
 status line_heads_unite(struct line *l, struct line_span run) MUST_USE;
+
+/* line_gather.c. may_gather: the mode is by blocks in act, and each rank owns as many stages as
+ * the others. gathers: and in this tick, on all ranks alike, the exchange does, since the comm is
+ * good at it and blocks of one clip stand at all stages. begin and end as those of the
+ * exchange, which call them. */
+bool line_may_gather(const struct line *l);
+bool line_gathers(const struct line *l);
+status line_gather_begin(struct line *l, int layer) MUST_USE;
+status line_gather_end(struct line *l, int layer) MUST_USE;
 
 /* Before the host reads what was made of exchanges: all queued work has run, and all came. */
 status line_settle(struct line *l) MUST_USE;

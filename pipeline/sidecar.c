@@ -97,7 +97,7 @@ static void put_stream(struct object o, const struct sidecar_video *v)
     put_text(o, "file", v->file);
     put_text(o, "container", k->container);
     put_text(o, "codec", k->codec->name);
-    put_text(o, "encoder", k->codec->encoder);
+    put_text(o, "encoder", k->encoder);
     put_text(o, "libraries", codec_libs(libs));
     put_text(o, "pix", pix_info(k->pix)->name);
     put(o, "crf", k->crf < 0 ? json_null() : json_integer(k->crf));

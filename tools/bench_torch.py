@@ -435,7 +435,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--model")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
-    parser.add_argument("--kernels", choices=["1", "2", "3"], help="of cuda; see rollmill bench")
+    parser.add_argument("--kernels", choices=["1", "2", "3", "4"], help="of cuda; see rollmill bench")
     parser.add_argument("--json", help="a file to which each case is written as a line, too")
     args = parser.parse_intermixed_args()
 

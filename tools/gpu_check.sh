@@ -128,7 +128,7 @@ if ! "$rollmill" bench --backend cuda --kernels 1 --size tiny dit.modulate >"$wo
 fi
 card=$(sed -n 's/^backend: cuda-1, [a-z]*, on //p' "$work/card.log")
 levels=""
-for level in 1 2 3; do
+for level in 1 2 3 4; do
     "$rollmill" bench --backend cuda --kernels $level --size tiny dit.modulate >"$work/level.log" 2>&1
     case $? in 2) note "absent   kernels $level: not in this build" ;; *) levels="$levels $level" ;; esac
 done
@@ -261,6 +261,7 @@ measure() {
     # shellcheck disable=SC2086 # a list of names
     ours bf16 150 "$best" $rows
     case $levels in *3*) ours fp8 100 3 tick dit.attention-all vae-block ;; esac
+    case $levels in *4*) ours fp8-attention 100 4 tick dit.attention-all ;; esac
     python=$(find_python)
     if [ -n "$python" ]; then
         step pytorch 200 "$python" tools/bench_torch.py "$rollmill" --device cuda --kernels "$best" --size $size --precision bf16 \

@@ -1,7 +1,7 @@
 #!/bin/bash
 # gpu_table.sh - the figures of a card beside their floors and targets.
 #
-#   tools/gpu_table.sh DIR      DIR: bf16.json and fp8.json, of `rollmill bench --json`;
+#   tools/gpu_table.sh DIR      DIR: bf16.json, fp8.json and fp8-attention.json, of `rollmill bench --json`;
 #                               pytorch.json, of tools/bench_torch.py --json
 #
 # A figure is the median over the lines of its case. The exit code is how many are missing or
@@ -33,16 +33,19 @@ row() {
 
 # A tick and a block of the VAE are 12 pictures.
 tick=$(field bf16 tick ms)
-fp8_tick=$(field fp8 tick ms)
+fp8_tick=$(field fp8-attention tick ms)
 memory=$(field bf16 film card_mib | grep -vx 0) # 0: not looked at
 echo "| figure | measured | floor | target | met |"
 echo "|---|---|---|---|---|"
 row "DiT only, frames/s" "$(over 12000 1 "$tick")" 28 32
 row "DiT only, times PyTorch" "$(field pytorch tick ratio)" 1.5 -
-row "DiT only with FP8 (kernels 3), times bf16" "$(over 1 "$tick" "$fp8_tick")" 1.1 -
-row "DiT only with FP8 (kernels 3), frames/s" "$(over 12000 1 "$fp8_tick")" - 45
+row "DiT only with FP8 products (kernels 3), times bf16" "$(over 1 "$tick" "$(field fp8 tick ms)")" 1.1 -
+row "DiT only with FP8 attention too (kernels 4), times bf16" "$(over 1 "$tick" "$fp8_tick")" 1.3 -
+row "DiT only with FP8 attention too (kernels 4), frames/s" "$(over 12000 1 "$fp8_tick")" - 45
 row "attention 28,080 x 32,760 x 12, TFLOP/s" \
     "$(over 1 "$(field bf16 dit.attention-all gflop)" "$(field bf16 dit.attention-all ms)")" 600 690
+row "attention in FP8 (kernels 4), with its conversions, TFLOP/s" \
+    "$(over 1 "$(field fp8-attention dit.attention-all gflop)" "$(field fp8-attention dit.attention-all ms)")" - -
 row "VAE decode, frames/s" "$(over 12000 1 "$(field bf16 vae-block ms)")" 74 130
 row "VAE decode, times PyTorch" "$(field pytorch vae-block ratio)" 1.4 -
 row "tick and decode in turns, frames/s (end to end but for prompt and x264)" "$(over 12000 1 "$(field bf16 film ms)")" 20 24

@@ -5,8 +5,8 @@
 #include "kernels/cuda/cuda_fast_attention.h"
 #include "kernels/cuda/cuda_fast_conv.h"
 #include "kernels/cuda/cuda_fp8.h"
+#include "kernels/cuda/cuda_fp8_attention.h"
 #include "kernels/cuda/cuda_lt.h"
-#include "kernels/cuda/cuda_pixels.h"
 #include "kernels/cuda/cuda_plain.h"
 #include "kernels/kern_compose.h"
 #include "kernels/kern_device.h"
@@ -123,10 +123,10 @@ static const char *kernels_cuda(char buf[KERN_TEXT])
 
 /* What the levels have in common. */
 #define CUDA_MEMBERS                                                                               \
-    .on_cards = true, .batches = true, .kernels = kernels_cuda, .close = close_cuda, .alloc = alloc_cuda,            \
-    .free = free_cuda, .upload = upload_cuda, .download = download_cuda, .sync = sync_cuda,        \
-    .alloc_host = cuda_alloc_host, .free_host = cuda_free_host, .fetch = cuda_fetch,               \
-    .await = cuda_await
+    .on_cards = true, .batches = true, .kernels = kernels_cuda, .close = close_cuda,               \
+    .alloc = alloc_cuda, .free = free_cuda, .upload = upload_cuda, .download = download_cuda,      \
+    .sync = sync_cuda, .alloc_host = cuda_alloc_host, .free_host = cuda_free_host,                 \
+    .fetch = cuda_fetch, .await = cuda_await
 
 /* What bounds these is memory alone: level 1's serve all levels. */
 #define CUDA_PLAIN_OPS                                                                             \
@@ -135,11 +135,15 @@ static const char *kernels_cuda(char buf[KERN_TEXT])
     .widen = cuda_plain_widen, .regroup = cuda_plain_regroup, .copy = cuda_plain_copy,             \
     .zero = cuda_plain_zero
 
-/* Level 2's that level 3 keeps. */
+/* Level 2's that all above it keep. */
 #define CUDA_FAST_OPS                                                                              \
     .layernorm = cuda_fast_layernorm, .rmsnorm = cuda_fast_rmsnorm, .rope = cuda_fast_rope,        \
-    .attention = cuda_fast_attention, .merge = cuda_fast_merge, .conv3d = cuda_fast_conv3d,        \
-    .channel_norm = cuda_fast_channel_norm
+    .merge = cuda_fast_merge, .conv3d = cuda_fast_conv3d, .channel_norm = cuda_fast_channel_norm
+
+/* Level 3's that level 4 keeps. */
+#define CUDA_FP8_OPS                                                                               \
+    .pack = cuda_fp8_pack, .linear = cuda_fp8_linear, .linear_norm = cuda_fp8_linear_norm,         \
+    .qkv = cuda_fp8_qkv
 
 static enum dtype part_wide(enum dtype act)
 {
@@ -229,6 +233,7 @@ static const struct kern_backend cuda_2 = {
         .linear = cuda_fast_linear,
         .linear_norm = cuda_fast_linear_norm,
         .qkv = cuda_fast_qkv,
+        .attention = cuda_fast_attention,
         CUDA_FAST_OPS,
         CUDA_PLAIN_OPS,
     },
@@ -312,10 +317,8 @@ static const struct kern_backend cuda_3 = {
     .name = "cuda-3",
     .level = 3,
     .ops = {
-        .pack = cuda_fp8_pack,
-        .linear = cuda_fp8_linear,
-        .linear_norm = cuda_fp8_linear_norm,
-        .qkv = cuda_fp8_qkv,
+        .attention = cuda_fast_attention,
+        CUDA_FP8_OPS,
         CUDA_FAST_OPS,
         CUDA_PLAIN_OPS,
     },
@@ -332,16 +335,66 @@ static const struct kern_backend cuda_3 = {
     CUDA_MEMBERS,
 };
 
-static status open_cuda_3(struct kern_ctx **out, const struct kern_config *config)
+static status open_fp8(struct kern_ctx **out, const struct kern_config *config,
+                       const struct kern_backend *backend)
 {
     const char *const absent = absent_3();
 
     *out = NULL;
-    if (absent) return fail(ST_DEVICE, "%s: %s", cuda_3.name, absent);
-    return open_fast(out, config, &cuda_3);
+    if (absent) return fail(ST_DEVICE, "%s: %s", backend->name, absent);
+    return open_fast(out, config, backend);
 }
 
-static const struct kern_backend *const levels[] = { &cuda_1, &cuda_2, &cuda_3 };
+static status open_cuda_3(struct kern_ctx **out, const struct kern_config *config)
+{
+    return open_fp8(out, config, &cuda_3);
+}
+
+static status open_cuda_4(struct kern_ctx **out, const struct kern_config *config);
+
+static size_t scratch_4(enum kern_op op, const void *args)
+{
+    return op == KERN_OP_attention ? cuda_fp8_attention_scratch(args) : scratch_3(op, args);
+}
+
+static status prepare_4(struct kern_ctx *ctx, enum kern_op op, const void *args)
+{
+    struct cuda_ctx *c;
+
+    if (op != KERN_OP_attention) return prepare_3(ctx, op, args);
+    TRY(cuda_enter(ctx, &c));
+    return cuda_fp8_attention_prepare(c, args);
+}
+
+static const struct kern_backend cuda_4 = {
+    .name = "cuda-4",
+    .level = 4,
+    .ops = {
+        .attention = cuda_fp8_attention,
+        CUDA_FP8_OPS,
+        CUDA_FAST_OPS,
+        CUDA_PLAIN_OPS,
+    },
+    .context_bytes = CUDA_LT_WORKSPACE,
+    .scratch_bytes = scratch_4,
+    .reserve = reserve_2,
+    .prepare = prepare_4,
+    .absent = absent_3,
+    .open = open_cuda_4,
+    .part = part_as_is,
+    .joins = true,
+    .coarse = true,
+    .coarse_attention = cuda_fp8_attention_suits,
+    .packed_bytes = cuda_fp8_bytes,
+    CUDA_MEMBERS,
+};
+
+static status open_cuda_4(struct kern_ctx **out, const struct kern_config *config)
+{
+    return open_fp8(out, config, &cuda_4);
+}
+
+static const struct kern_backend *const levels[] = { &cuda_1, &cuda_2, &cuda_3, &cuda_4 };
 
 const struct kern_backend *cuda_backend_at(int i)
 {

@@ -2,7 +2,7 @@
 #include "kernels/cuda/cuda_pieces.cuh"
 
 extern "C" {
-#include "kernels/cuda/cuda_pixels.h"
+#include "kernels/cuda/cuda_channel_norm.h"
 }
 
 /* A row lies in the registers of `lanes` neighbours: piece p of lane l is the row's piece

@@ -8,7 +8,7 @@
 #include "kernels/cuda/cuda_pieces.cuh"
 
 extern "C" {
-#include "kernels/cuda/cuda_pixels.h"
+#include "kernels/cuda/cuda_conv_few.h"
 }
 
 enum { COLS = CUDA_FEW_COLS, ROWS = CUDA_FEW_ROWS, EACH = ROWS / (CUDA_FEW_THREADS / COLS) };

@@ -3,7 +3,7 @@
 #include "kernels/cuda/cuda_pieces.cuh"
 
 extern "C" {
-#include "kernels/cuda/cuda_pixels.h"
+#include "kernels/cuda/cuda_conv_frames.h"
 }
 
 struct finish_args {

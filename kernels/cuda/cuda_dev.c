@@ -76,6 +76,12 @@ status cuda_dev_select(int device)
     return fail(ST_ARG, "no CUDA device %d; there are %d", device, cuda_dev_count());
 }
 
+status cuda_dev_place(int device, char place[CUDA_DEV_PLACE])
+{
+    CUDA(cudaDeviceGetPCIBusId(place, CUDA_DEV_PLACE, device));
+    return ST_OK;
+}
+
 status cuda_dev_memory_free(size_t *bytes)
 {
     size_t all;
@@ -126,6 +132,12 @@ status cuda_dev_copy(void *to, const void *from, size_t bytes, void *stream)
     if (!bytes) return ST_OK;
     CUDA(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream));
     return ST_OK;
+}
+
+status cuda_dev_copy_now(void *to, const void *from, size_t bytes)
+{
+    TRY(cuda_dev_copy(to, from, bytes, cudaStreamPerThread));
+    return cuda_stream_sync(cudaStreamPerThread);
 }
 
 status cuda_dev_zero(void *to, size_t bytes, void *stream)

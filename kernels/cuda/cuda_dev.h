@@ -38,6 +38,10 @@ status cuda_dev_facts(int device, struct cuda_dev_facts *out) MUST_USE;
  * no such device. */
 status cuda_dev_select(int device) MUST_USE;
 
+/* Which card it is, whatever its number is here: its place on the machine's bus. */
+enum { CUDA_DEV_PLACE = 32 };
+status cuda_dev_place(int device, char place[CUDA_DEV_PLACE]) MUST_USE;
+
 /* Bytes not handed out yet on this thread's device. */
 status cuda_dev_memory_free(size_t *bytes) MUST_USE;
 
@@ -57,6 +61,8 @@ status cuda_dev_download(void *host, const void *from, size_t bytes, void *strea
 /* Queued. Either side may be device memory, also another device's, or memory of
  * cuda_host_alloc; it stays as it is until the stream has come past. */
 status cuda_dev_copy(void *to, const void *from, size_t bytes, void *stream) MUST_USE;
+status cuda_dev_copy_now(void *to, const void *from, size_t bytes) MUST_USE; /* on a stream of
+                                       this thread's, which waits for no other; and waited for */
 status cuda_dev_zero(void *to, size_t bytes, void *stream) MUST_USE;
 
 /* A stream of this thread's device that waits for no other. `first`: its work goes before

@@ -13,12 +13,12 @@
 #include <stdint.h>
 
 extern "C" {
-#include "base/base.h"
+#include "kernels/cuda/cuda_plan.h"
 }
 
 typedef __nv_bfloat16 bf16;
 
-enum { WARP = 32 };
+enum { WARP = CUDA_WARP };
 static constexpr unsigned WHOLE_WARP = 0xffffffffu;
 
 /* Queue kernel<<<grid, block, shared, stream>>>(args...); a status. A kernel that is a

@@ -72,11 +72,13 @@ static status grow(struct cuda_dnn_built *b, int sort, void **out)
     return ST_OK;
 }
 
-static status tensor_type(enum dtype t, cudnnDataType_t *out)
+static status tensor_type(const struct cuda_dnn_tensor *t, cudnnDataType_t *out)
 {
-    if (t != DT_F32 && t != DT_BF16) return fail(ST_ARG, "cuDNN: no tensors of %s", dtype_name(t));
-    *out = t == DT_F32 ? CUDNN_DATA_FLOAT : CUDNN_DATA_BFLOAT16;
-    return ST_OK;
+    *out = t->e4m3              ? CUDNN_DATA_FP8_E4M3
+           : t->dtype == DT_F32 ? CUDNN_DATA_FLOAT
+                                : CUDNN_DATA_BFLOAT16;
+    if (t->e4m3 || t->dtype == DT_F32 || t->dtype == DT_BF16) return ST_OK;
+    return fail(ST_ARG, "cuDNN: no tensors of %s", dtype_name(t->dtype));
 }
 
 static status build_tensor(struct cuda_dnn_built *b, const struct cuda_dnn_tensor *t, int64_t uid)
@@ -85,7 +87,7 @@ static status build_tensor(struct cuda_dnn_built *b, const struct cuda_dnn_tenso
     cudnnDataType_t type;
     void *d;
 
-    TRY(tensor_type(t->dtype, &type));
+    TRY(tensor_type(t, &type));
     TRY(grow(b, CUDNN_BACKEND_TENSOR_DESCRIPTOR, &d));
     TRY(set_type(d, CUDNN_ATTR_TENSOR_DATA_TYPE, type));
     TRY(set_int64(d, CUDNN_ATTR_TENSOR_DIMENSIONS, t->ndim, t->dim));
@@ -145,22 +147,77 @@ static status build_conv(struct cuda_dnn_built *b, const struct cuda_dnn_op *op,
     return set_operands(b, *out, op, names);
 }
 
-static status build_add(struct cuda_dnn_built *b, const struct cuda_dnn_op *op, void **out)
+static status build_matmul(struct cuda_dnn_built *b, const struct cuda_dnn_op *op, void **out)
+{
+    static const int names[CUDA_DNN_OPERANDS] = { CUDNN_ATTR_OPERATION_MATMUL_ADESC,
+                                                  CUDNN_ATTR_OPERATION_MATMUL_BDESC,
+                                                  CUDNN_ATTR_OPERATION_MATMUL_CDESC };
+    void *m;
+
+    TRY(grow(b, CUDNN_BACKEND_MATMUL_DESCRIPTOR, &m));
+    TRY(set_type(m, CUDNN_ATTR_MATMUL_COMP_TYPE, CUDNN_DATA_FLOAT));
+    TRY(cuda_dnn_finalize(m, "product"));
+
+    TRY(grow(b, CUDNN_BACKEND_OPERATION_MATMUL_DESCRIPTOR, out));
+    TRY(cuda_dnn_set_desc(*out, CUDNN_ATTR_OPERATION_MATMUL_DESC, m));
+    return set_operands(b, *out, op, names);
+}
+
+static cudnnPointwiseMode_t mode_of(enum cuda_dnn_kind kind)
+{
+    switch (kind) {
+    case CUDA_DNN_SUB: return CUDNN_POINTWISE_SUB;
+    case CUDA_DNN_MUL: return CUDNN_POINTWISE_MUL;
+    case CUDA_DNN_DIV: return CUDNN_POINTWISE_DIV;
+    case CUDA_DNN_EXP: return CUDNN_POINTWISE_EXP;
+    case CUDA_DNN_LOG: return CUDNN_POINTWISE_LOG;
+    default: return CUDNN_POINTWISE_ADD;
+    }
+}
+
+static status build_pointwise(struct cuda_dnn_built *b, const struct cuda_dnn_op *op, void **out)
 {
     static const int names[CUDA_DNN_OPERANDS] = { CUDNN_ATTR_OPERATION_POINTWISE_XDESC,
                                                   CUDNN_ATTR_OPERATION_POINTWISE_BDESC,
                                                   CUDNN_ATTR_OPERATION_POINTWISE_YDESC };
-    cudnnPointwiseMode_t const mode = CUDNN_POINTWISE_ADD;
+    cudnnPointwiseMode_t const mode = mode_of(op->kind);
     void *p;
 
     TRY(grow(b, CUDNN_BACKEND_POINTWISE_DESCRIPTOR, &p));
     TRY(cuda_dnn_set(p, &(struct cuda_dnn_attr){ CUDNN_ATTR_POINTWISE_MODE,
                                                  CUDNN_TYPE_POINTWISE_MODE, 1, &mode }));
     TRY(set_type(p, CUDNN_ATTR_POINTWISE_MATH_PREC, CUDNN_DATA_FLOAT));
-    TRY(cuda_dnn_finalize(p, "sum"));
+    TRY(cuda_dnn_finalize(p, "element by element"));
 
     TRY(grow(b, CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR, out));
     TRY(cuda_dnn_set_desc(*out, CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, p));
+    return set_operands(b, *out, op, names);
+}
+
+static cudnnReduceTensorOp_t operator_of(enum cuda_dnn_kind kind)
+{
+    switch (kind) {
+    case CUDA_DNN_MAX: return CUDNN_REDUCE_TENSOR_MAX;
+    case CUDA_DNN_AMAX: return CUDNN_REDUCE_TENSOR_AMAX;
+    default: return CUDNN_REDUCE_TENSOR_ADD;
+    }
+}
+
+static status build_reduction(struct cuda_dnn_built *b, const struct cuda_dnn_op *op, void **out)
+{
+    static const int names[CUDA_DNN_OPERANDS] = { CUDNN_ATTR_OPERATION_REDUCTION_XDESC, 0,
+                                                  CUDNN_ATTR_OPERATION_REDUCTION_YDESC };
+    cudnnReduceTensorOp_t const how = operator_of(op->kind);
+    void *r;
+
+    TRY(grow(b, CUDNN_BACKEND_REDUCTION_DESCRIPTOR, &r));
+    TRY(set_type(r, CUDNN_ATTR_REDUCTION_COMP_TYPE, CUDNN_DATA_FLOAT));
+    TRY(cuda_dnn_set(r, &(struct cuda_dnn_attr){ CUDNN_ATTR_REDUCTION_OPERATOR,
+                                                 CUDNN_TYPE_REDUCTION_OPERATOR_TYPE, 1, &how }));
+    TRY(cuda_dnn_finalize(r, "reduction"));
+
+    TRY(grow(b, CUDNN_BACKEND_OPERATION_REDUCTION_DESCRIPTOR, out));
+    TRY(cuda_dnn_set_desc(*out, CUDNN_ATTR_OPERATION_REDUCTION_DESC, r));
     return set_operands(b, *out, op, names);
 }
 
@@ -169,7 +226,16 @@ static status build_op(struct cuda_dnn_built *b, const struct cuda_dnn_op *op, v
     switch (op->kind) {
     case CUDA_DNN_SDPA: TRY(build_sdpa(b, op, out)); break;
     case CUDA_DNN_CONV: TRY(build_conv(b, op, out)); break;
-    case CUDA_DNN_ADD: TRY(build_add(b, op, out)); break;
+    case CUDA_DNN_MATMUL: TRY(build_matmul(b, op, out)); break;
+    case CUDA_DNN_ADD:
+    case CUDA_DNN_SUB:
+    case CUDA_DNN_MUL:
+    case CUDA_DNN_DIV:
+    case CUDA_DNN_EXP:
+    case CUDA_DNN_LOG: TRY(build_pointwise(b, op, out)); break;
+    case CUDA_DNN_MAX:
+    case CUDA_DNN_SUM:
+    case CUDA_DNN_AMAX: TRY(build_reduction(b, op, out)); break;
     }
     return cuda_dnn_finalize(*out, "operation");
 }

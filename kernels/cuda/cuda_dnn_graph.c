@@ -35,16 +35,16 @@ void cuda_dnn_conv(struct cuda_dnn_graph *g, const struct cuda_dnn_conv *a)
     }
 }
 
-void cuda_dnn_add(struct cuda_dnn_graph *g, int a, int b, int y)
+void cuda_dnn_apply(struct cuda_dnn_graph *g, enum cuda_dnn_kind kind, struct cuda_dnn_term of)
 {
     struct cuda_dnn_op *const op = next(g);
-    if (op) *op = (struct cuda_dnn_op){ .kind = CUDA_DNN_ADD, .operand = { a, b, y } };
+    if (op) *op = (struct cuda_dnn_op){ .kind = kind, .operand = { of.a, of.b, of.y } };
 }
 
 static bool same_tensor(const struct cuda_dnn_tensor *a, const struct cuda_dnn_tensor *b)
 {
-    return a->dtype == b->dtype && a->place == b->place && a->ndim == b->ndim &&
-           a->align == b->align && !memcmp(a->dim, b->dim, sizeof a->dim) &&
+    return a->dtype == b->dtype && a->e4m3 == b->e4m3 && a->place == b->place &&
+           a->ndim == b->ndim && a->align == b->align && !memcmp(a->dim, b->dim, sizeof a->dim) &&
            !memcmp(a->stride, b->stride, sizeof a->stride);
 }
 

@@ -22,7 +22,7 @@
 
 #include "kernels/tensor.h"
 
-enum { CUDA_DNN_DIMS = 5, CUDA_DNN_TENSORS = 16, CUDA_DNN_OPS = 8 };
+enum { CUDA_DNN_DIMS = 5, CUDA_DNN_TENSORS = 32, CUDA_DNN_OPS = 20 };
 
 enum cuda_dnn_place {
     CUDA_DNN_DEVICE,  /* device memory, aligned as `align` says */
@@ -34,13 +34,27 @@ enum cuda_dnn_place {
  * attention, [batch, channel, time, height, width] for convolution, whatever the strides. */
 struct cuda_dnn_tensor {
     enum dtype dtype; /* F32, BF16 */
+    bool e4m3;        /* FP8: a byte of sign, 4 bits of exponent, 3 of mantissa; dtype: any */
     enum cuda_dnn_place place;
     int ndim;
     int align; /* bytes; 0: 16 */
     int64_t dim[CUDA_DNN_DIMS], stride[CUDA_DNN_DIMS];
 };
 
-enum cuda_dnn_kind { CUDA_DNN_SDPA, CUDA_DNN_CONV, CUDA_DNN_ADD };
+enum cuda_dnn_kind {
+    CUDA_DNN_SDPA,
+    CUDA_DNN_CONV,
+    CUDA_DNN_MATMUL, /* a b, per batch and head: [m, k] and [k, n] */
+    CUDA_DNN_ADD,    /* element by element, from here on */
+    CUDA_DNN_SUB,
+    CUDA_DNN_MUL,
+    CUDA_DNN_DIV,
+    CUDA_DNN_EXP,
+    CUDA_DNN_LOG, /* natural */
+    CUDA_DNN_MAX, /* over all dimensions of a that are 1 in y, from here on */
+    CUDA_DNN_SUM,
+    CUDA_DNN_AMAX, /* of magnitudes */
+};
 
 enum { CUDA_DNN_SPACE = 3, CUDA_DNN_OPERANDS = 6 };
 struct cuda_dnn_op {
@@ -75,8 +89,12 @@ struct cuda_dnn_conv {
 };
 void cuda_dnn_conv(struct cuda_dnn_graph *g, const struct cuda_dnn_conv *a);
 
-/* y = a + b in F32, element by element; dimensions of b that are 1 are repeated */
-void cuda_dnn_add(struct cuda_dnn_graph *g, int a, int b, int y);
+/* y = a kind b, or kind(a) where it takes one tensor (b: 0), in F32, for all kinds from MATMUL
+ * on; element by element, dimensions of b that are 1 are repeated. */
+struct cuda_dnn_term {
+    int a, b, y;
+};
+void cuda_dnn_apply(struct cuda_dnn_graph *g, enum cuda_dnn_kind kind, struct cuda_dnn_term of);
 
 bool cuda_dnn_same(const struct cuda_dnn_graph *a, const struct cuda_dnn_graph *b);
 

@@ -22,6 +22,7 @@ status cuda_fast_layernorm(struct kern_ctx *, const struct kern_layernorm *);
 status cuda_fast_rmsnorm(struct kern_ctx *, const struct kern_rmsnorm *);
 status cuda_fast_rope(struct kern_ctx *, const struct kern_rope *);
 status cuda_fast_merge(struct kern_ctx *, const struct kern_merge *);
+status cuda_fast_channel_norm(struct kern_ctx *, const struct kern_channel_norm *);
 
 /* What each takes of the context's scratch: see kern_backend.scratch_bytes. */
 size_t cuda_fast_linear_scratch(const struct kern_linear *);

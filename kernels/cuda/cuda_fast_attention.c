@@ -62,25 +62,22 @@ static status place(struct cuda_ctx *c, const struct kern_attention *a, struct p
     return gather(c, a, at);
 }
 
-static struct cuda_attention_shape shape_of(const struct kern_attention *a)
+status cuda_attention_plan(const struct cuda_ctx *c, const struct cuda_dnn_graph *g)
 {
-    return (struct cuda_attention_shape){ .nq = a->q->dim[0],
-                                          .nk = attention_keys(a),
-                                          .heads = a->heads,
-                                          .head_dim = a->q->dim[1] / a->heads,
-                                          .lse = a->lse != NULL };
+    struct cuda_dnn_facts facts;
+
+    TRY(cuda_dnn_plan(c->dnn, g, &facts));
+    if (facts.workspace <= CUDA_LT_WORKSPACE) return ST_OK;
+    return fail(ST_DEVICE, "attention: cuDNN wants %zu bytes of workspace", facts.workspace);
 }
 
 static status plan(const struct cuda_ctx *c, const struct kern_attention *a,
                    struct cuda_dnn_graph *g)
 {
-    struct cuda_attention_shape const shape = shape_of(a);
-    struct cuda_dnn_facts facts;
+    struct cuda_attention_shape const shape = cuda_attention_shape_of(a);
 
     cuda_fast_attention_graph(g, &shape);
-    TRY(cuda_dnn_plan(c->dnn, g, &facts));
-    if (facts.workspace <= CUDA_LT_WORKSPACE) return ST_OK;
-    return fail(ST_DEVICE, "attention: cuDNN wants %zu bytes of workspace", facts.workspace);
+    return cuda_attention_plan(c, g);
 }
 
 status cuda_fast_attention_prepare(struct cuda_ctx *c, const struct kern_attention *a)

@@ -41,7 +41,11 @@ struct cuda_attention_shape {
     int64_t nq, nk, heads, head_dim;
     bool lse;
 };
+struct cuda_attention_shape cuda_attention_shape_of(const struct kern_attention *a);
 void cuda_fast_attention_graph(struct cuda_dnn_graph *out, const struct cuda_attention_shape *s);
+
+/* Make or find a graph's plan; ST_DEVICE if it takes more than the context's workspace. */
+status cuda_attention_plan(const struct cuda_ctx *c, const struct cuda_dnn_graph *g) MUST_USE;
 
 /* What it takes of the context's scratch: see kern_backend.scratch_bytes. */
 size_t cuda_fast_attention_scratch(const struct kern_attention *a);

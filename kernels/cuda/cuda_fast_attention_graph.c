@@ -1,4 +1,5 @@
 #include "kernels/cuda/cuda_fast_attention.h"
+#include "kernels/kern_check.h"
 
 bool cuda_fast_attention_suits(const struct kern_attention *a)
 {
@@ -7,21 +8,25 @@ bool cuda_fast_attention_suits(const struct kern_attention *a)
            (head_dim == 64 || head_dim == 128 || head_dim == 384) && a->q->dim[0] > 0;
 }
 
-static bool follows(const struct tensor *a, const struct tensor *b)
-{
-    return (uintptr_t)a->data + tensor_bytes(a) == (uintptr_t)b->data;
-}
-
 struct cuda_fast_whole cuda_fast_attention_whole(const struct kern_attention *a)
 {
     struct cuda_fast_whole w = { .k = true, .v = true };
 
     for (int i = 1; i < a->segment_count; i++) {
         const struct kern_segment *const s = &a->segments[i];
-        w.k = w.k && follows(&s[-1].k, &s->k);
-        w.v = w.v && follows(&s[-1].v, &s->v);
+        w.k = w.k && tensor_follows(&s[-1].k, &s->k);
+        w.v = w.v && tensor_follows(&s[-1].v, &s->v);
     }
     return w;
+}
+
+struct cuda_attention_shape cuda_attention_shape_of(const struct kern_attention *a)
+{
+    return (struct cuda_attention_shape){ .nq = a->q->dim[0],
+                                          .nk = attention_keys(a),
+                                          .heads = a->heads,
+                                          .head_dim = a->q->dim[1] / a->heads,
+                                          .lse = a->lse != NULL };
 }
 
 /* [rows, heads * width] as cuDNN's [1, heads, rows, width]. */

@@ -1,7 +1,9 @@
 #include "kernels/cuda/cuda_fast_conv.h"
+#include "kernels/cuda/cuda_conv_few.h"
+#include "kernels/cuda/cuda_conv_frames.h"
 #include "kernels/cuda/cuda_dev.h"
 #include "kernels/cuda/cuda_fast_conv_plan.h"
-#include "kernels/cuda/cuda_pixels.h"
+#include "kernels/cuda/cuda_fused_plan.h"
 #include "kernels/cuda/cuda_plain.h"
 #include "kernels/kern_check.h"
 
@@ -47,19 +49,9 @@ struct conv {
     struct cuda_ctx *c;
     const struct kern_conv3d *a;
     struct cuda_conv_plan plan;
-    size_t gathered;              /* bytes of frames in scratch; 0: they lie in one piece */
-    size_t bias_at, workspace_at; /* in scratch, behind frames and sums */
+    size_t gathered; /* bytes of frames in scratch; 0: they lie in one piece */
+    size_t sums_at, bias_at, workspace_at; /* in scratch, behind them */
 };
-
-static size_t round_up(size_t bytes)
-{
-    return (bytes + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN;
-}
-
-static bool lies_behind(const struct tensor *x, const struct tensor *past)
-{
-    return (unsigned char *)past->data + tensor_bytes(past) == (unsigned char *)x->data;
-}
 
 static size_t grown(const struct conv *v) { return v->plan.doubles ? 4 : 1; }
 
@@ -70,8 +62,10 @@ static void place(struct conv *v, bool gathers)
     size_t const frames = tensor_bytes(v->a->x) + (past ? tensor_bytes(past) : 0);
 
     v->gathered = v->plan.doubles || gathers ? frames * grown(v) : 0;
-    v->bias_at = round_up(v->gathered) + round_up(v->plan.sums);
-    v->workspace_at = v->bias_at + round_up((size_t)v->plan.wide * sizeof(uint16_t));
+    v->workspace_at = 0;
+    cuda_fused_take(&v->workspace_at, v->gathered);
+    v->sums_at = cuda_fused_take(&v->workspace_at, v->plan.sums);
+    v->bias_at = cuda_fused_take(&v->workspace_at, (size_t)v->plan.wide * sizeof(uint16_t));
 }
 
 size_t cuda_fast_conv_scratch(const struct kern_conv3d *a)
@@ -90,7 +84,7 @@ static status plan(struct conv *v)
     size_t workspace = 0;
 
     cuda_conv_plan(&v->plan, v->a);
-    place(v, v->a->past && !lies_behind(v->a->x, v->a->past));
+    place(v, v->a->past && !tensor_follows(v->a->past, v->a->x));
     for (int i = 0; i < v->plan.graphs; i++) {
         struct cuda_dnn_facts facts;
         TRY(cuda_dnn_plan(v->c->dnn, &v->plan.graph[i].g, &facts));
@@ -135,7 +129,7 @@ static status join(const struct conv *v, void **out)
 static status run(const struct conv *v)
 {
     const struct cuda_conv_plan *const p = &v->plan;
-    void *const sums = behind(v->c->scratch, round_up(v->gathered));
+    void *const sums = behind(v->c->scratch, v->sums_at);
     void *const bias = behind(v->c->scratch, v->bias_at);
     void *const y = p->direct ? v->a->out->data : sums, *x;
 

@@ -2,7 +2,7 @@
  * cuda_fast_conv.h - the second level's convolution: cuDNN on frames as they lie.
  *
  * Where x lies right behind past the two are read in place, otherwise they are gathered
- * into scratch. The few channels of pictures have a kernel of their own (cuda_pixels.h).
+ * into scratch. The few channels of pictures have a kernel of their own (cuda_conv_few.h).
  * Weights that cuda_conv_packs leaves out are the plain level's.
  */
 #ifndef CUDA_FAST_CONV_H

@@ -167,12 +167,12 @@ static void describe(struct cuda_conv_plan *p, struct cuda_dnn_graph *g, const s
     if (adds_residual) {
         int const to = adds_bias ? cuda_dnn_tensor(g, &sum) : p->y;
         p->residual = cuda_dnn_tensor(g, &res);
-        cuda_dnn_add(g, last, p->residual, to);
+        cuda_dnn_apply(g, CUDA_DNN_ADD, (struct cuda_dnn_term){ last, p->residual, to });
         last = to;
     }
     if (adds_bias) {
         p->bias = cuda_dnn_tensor(g, &bias);
-        cuda_dnn_add(g, last, p->bias, p->y);
+        cuda_dnn_apply(g, CUDA_DNN_ADD, (struct cuda_dnn_term){ last, p->bias, p->y });
     }
 }
 

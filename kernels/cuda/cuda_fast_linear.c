@@ -111,8 +111,9 @@ static status finish(const struct cuda_ctx *c, const struct kern_linear *a)
                                                           .rows = a->x->dim[0],
                                                           .cols = a->out->dim[1],
                                                           .gate_rows = gate_rows(a),
-                                                          .act = (int)a->act },
-                             a->out->dtype == DT_BF16, c->stream);
+                                                          .act = (int)a->act,
+                                                          .out_bf16 = a->out->dtype == DT_BF16 },
+                             c->stream);
 }
 
 status cuda_fast_linear(struct kern_ctx *ctx, const struct kern_linear *a)
@@ -223,10 +224,8 @@ size_t cuda_fast_qkv_scratch(const struct kern_qkv *a)
 /* Weights right behind one another are one weight. */
 static bool one_weight(const struct kern_projection *const of[], int parts)
 {
-    for (int i = 1; i < parts; i++) {
-        const struct tensor *const a = &of[i - 1]->w->t;
-        if ((uintptr_t)a->data + tensor_bytes(a) != (uintptr_t)of[i]->w->t.data) return false;
-    }
+    for (int i = 1; i < parts; i++)
+        if (!tensor_follows(&of[i - 1]->w->t, &of[i]->w->t)) return false;
     return true;
 }
 

@@ -107,7 +107,7 @@ static struct cuda_lt_product product_of(const struct cuda_ctx *c, const struct 
 /* y: the sums; where nothing comes behind them they are the result. */
 static status finish(const struct cuda_ctx *c, const struct kern_linear *a, const void *y)
 {
-    struct cuda_fp8_finish const f = {
+    struct cuda_fused_finish const f = {
         .y = y,
         .bias = cuda_fast_floats(a->bias),
         .gate = cuda_fast_floats(a->gate),
@@ -117,9 +117,11 @@ static status finish(const struct cuda_ctx *c, const struct kern_linear *a, cons
         .cols = a->out->dim[1],
         .gate_rows = a->gate ? a->x->dim[0] / a->gate->dim[0] : 1,
         .act = (int)a->act,
+        .y_bf16 = true,
+        .out_bf16 = a->out->dtype == DT_BF16,
     };
     if (y == f.out && !f.bias && !f.residual && a->act == KERN_ACT_NONE) return ST_OK;
-    return cuda_fp8_finish(&f, a->out->dtype == DT_BF16, c->stream);
+    return cuda_fused_finish(&f, c->stream);
 }
 
 status cuda_fp8_linear(struct kern_ctx *ctx, const struct kern_linear *a)

@@ -20,16 +20,4 @@ struct cuda_fp8_quantise {
 };
 status cuda_fp8_quantise(const struct cuda_fp8_quantise *p, void *stream) MUST_USE;
 
-/* out = residual + gate * act(y + bias); gate and residual may be NULL, gate only with it.
- * y: [rows, cols] BF16   bias: [cols] or NULL   gate: [groups, cols], gate_rows rows to one
- * residual: [rows, cols] F32   out: [rows, cols] BF16, may be y, or F32, may be residual */
-struct cuda_fp8_finish {
-    const void *y;
-    const float *bias, *gate, *residual;
-    void *out;
-    int64_t rows, cols, gate_rows;
-    int act; /* enum kern_act */
-};
-status cuda_fp8_finish(const struct cuda_fp8_finish *p, bool out_bf16, void *stream) MUST_USE;
-
 #endif /* CUDA_FP8_KERNELS_H */

@@ -1,5 +1,6 @@
 /* cuda_fused.cu - level 2: rows normed, turned and added to in one pass over memory. */
 #include "kernels/cuda/cuda_act.cuh"
+#include "kernels/cuda/cuda_pieces.cuh"
 
 extern "C" {
 #include "kernels/cuda/cuda_fused.h"
@@ -7,44 +8,6 @@ extern "C" {
 }
 
 enum { CHUNK = CUDA_FUSED_CHUNK };
-
-static __device__ __forceinline__ void load_chunk(float v[CHUNK], const float *p)
-{
-    float4 const lo = ((const float4 *)p)[0], hi = ((const float4 *)p)[1];
-
-    v[0] = lo.x, v[1] = lo.y, v[2] = lo.z, v[3] = lo.w;
-    v[4] = hi.x, v[5] = hi.y, v[6] = hi.z, v[7] = hi.w;
-}
-
-/* A bf16 is the upper half of its float. */
-static __device__ __forceinline__ void load_chunk(float v[CHUNK], const bf16 *p)
-{
-    uint4 const all = *(const uint4 *)p;
-    unsigned const word[] = { all.x, all.y, all.z, all.w };
-
-    for (int i = 0; i < CHUNK / 2; i++) {
-        v[2 * i] = __uint_as_float(word[i] << 16);
-        v[2 * i + 1] = __uint_as_float(word[i] & 0xffff0000u);
-    }
-}
-
-static __device__ __forceinline__ void store_chunk(float *p, const float v[CHUNK])
-{
-    ((float4 *)p)[0] = make_float4(v[0], v[1], v[2], v[3]);
-    ((float4 *)p)[1] = make_float4(v[4], v[5], v[6], v[7]);
-}
-
-static __device__ __forceinline__ unsigned pair_of(float lo, float hi)
-{
-    return (unsigned)__bfloat16_as_ushort(__float2bfloat16_rn(lo)) |
-           (unsigned)__bfloat16_as_ushort(__float2bfloat16_rn(hi)) << 16;
-}
-
-static __device__ __forceinline__ void store_chunk(bf16 *p, const float v[CHUNK])
-{
-    *(uint4 *)p = make_uint4(pair_of(v[0], v[1]), pair_of(v[2], v[3]), pair_of(v[4], v[5]),
-                             pair_of(v[6], v[7]));
-}
 
 /* Of all threads of the block; every thread has it. Whole warps only. */
 static __device__ float block_sum(float v)
@@ -87,10 +50,10 @@ static __device__ void norm_row(const struct cuda_fused_norm &p, float (&v)[CHUN
         int64_t const c = column(i);
         float scale[CHUNK], shift[CHUNK];
         if (c >= p.cols) continue;
-        load_chunk(scale, p.scale + group + c);
-        load_chunk(shift, p.shift + group + c);
+        load_eight(scale, p.scale + group + c);
+        load_eight(shift, p.shift + group + c);
         for (int j = 0; j < CHUNK; j++) v[i][j] = (v[i][j] - mean) * inv * scale[j] + shift[j];
-        store_chunk((T *)p.out + row * p.cols + c, v[i]);
+        store_eight((T *)p.out + row * p.cols + c, v[i]);
     }
 }
 
@@ -101,7 +64,7 @@ static __global__ void __launch_bounds__(CUDA_FUSED_THREADS)
     float v[CHUNKS][CHUNK] = {};
 
     for (int i = 0; i < CHUNKS; i++)
-        if (column(i) < p.cols) load_chunk(v[i], p.x + (int64_t)blockIdx.x * p.cols + column(i));
+        if (column(i) < p.cols) load_eight(v[i], p.x + (int64_t)blockIdx.x * p.cols + column(i));
     norm_row<T, CHUNKS>(p, v);
 }
 
@@ -112,16 +75,16 @@ static __device__ __forceinline__ void add_chunk(float v[CHUNK], const float *bi
     float more[CHUNK];
 
     if (bias) {
-        load_chunk(more, bias);
+        load_eight(more, bias);
         for (int j = 0; j < CHUNK; j++) v[j] += more[j];
     }
     for (int j = 0; j < CHUNK; j++) v[j] = activate(v[j], (enum kern_act)act);
     if (gate) {
-        load_chunk(more, gate);
+        load_eight(more, gate);
         for (int j = 0; j < CHUNK; j++) v[j] *= more[j];
     }
     if (residual) {
-        load_chunk(more, residual);
+        load_eight(more, residual);
         for (int j = 0; j < CHUNK; j++) v[j] += more[j];
     }
 }
@@ -136,11 +99,11 @@ static __global__ void __launch_bounds__(CUDA_FUSED_THREADS)
     for (int i = 0; i < CHUNKS; i++) {
         int64_t const c = column(i), at = row * cols + c;
         if (c >= cols) continue;
-        load_chunk(v[i], p.y + at);
+        load_eight(v[i], p.y + at);
         add_chunk(v[i], p.bias ? p.bias + c : NULL,
                   p.gate ? p.gate + row / p.gate_rows * cols + c : NULL, p.residual + at,
                   KERN_ACT_NONE);
-        store_chunk(p.stream + at, v[i]);
+        store_eight(p.stream + at, v[i]);
     }
     norm_row<T, CHUNKS>(p.norm, v);
 }
@@ -171,7 +134,7 @@ status cuda_fused_stream_norm(const struct cuda_fused_stream *p, bool is_bf16, v
 
 /* ---- a product's end --------------------------------------------------------- */
 
-template <typename T>
+template <typename Y, typename T>
 static __global__ void __launch_bounds__(CUDA_FUSED_THREADS)
     finish_fused(struct cuda_fused_finish p)
 {
@@ -179,20 +142,25 @@ static __global__ void __launch_bounds__(CUDA_FUSED_THREADS)
     float v[CHUNK];
 
     if (at >= p.rows * p.cols) return;
-    load_chunk(v, p.y + at);
+    load_eight(v, (const Y *)p.y + at);
     add_chunk(v, p.bias ? p.bias + c : NULL,
               p.gate ? p.gate + row / p.gate_rows * p.cols + c : NULL,
               p.residual ? p.residual + at : NULL, p.act);
-    store_chunk((T *)p.out + at, v);
+    store_eight((T *)p.out + at, v);
 }
 
-status cuda_fused_finish(const struct cuda_fused_finish *p, bool out_bf16, void *stream)
+template <typename Y> static status finish(const struct cuda_fused_finish *p, void *stream)
 {
-    unsigned const blocks = cuda_fused_blocks(p->rows * p->cols);
+    unsigned const blocks = cuda_fused_blocks(p->rows * p->cols), threads = CUDA_FUSED_THREADS;
 
     if (!blocks) return ST_OK;
-    return out_bf16 ? CUDA_LAUNCH(finish_fused<bf16>, blocks, CUDA_FUSED_THREADS, 0, stream, *p)
-                    : CUDA_LAUNCH(finish_fused<float>, blocks, CUDA_FUSED_THREADS, 0, stream, *p);
+    return p->out_bf16 ? CUDA_LAUNCH((finish_fused<Y, bf16>), blocks, threads, 0, stream, *p)
+                       : CUDA_LAUNCH((finish_fused<Y, float>), blocks, threads, 0, stream, *p);
+}
+
+status cuda_fused_finish(const struct cuda_fused_finish *p, void *stream)
+{
+    return p->y_bf16 ? finish<bf16>(p, stream) : finish<float>(p, stream);
 }
 
 /* ---- rmsnorm and rope ---------------------------------------------------------- */
@@ -210,7 +178,7 @@ static __device__ void rms_row(float (&v)[CHUNKS][CHUNK], const float *weight, i
     for (int i = 0; i < CHUNKS; i++) {
         float w[CHUNK];
         if (column(i) >= cols) continue;
-        load_chunk(w, weight + column(i));
+        load_eight(w, weight + column(i));
         for (int j = 0; j < CHUNK; j++) v[i][j] = v[i][j] * inv * w[j];
     }
 }
@@ -222,10 +190,10 @@ static __global__ void __launch_bounds__(CUDA_FUSED_THREADS) rmsnorm_fused(struc
     float v[CHUNKS][CHUNK] = {};
 
     for (int i = 0; i < CHUNKS; i++)
-        if (column(i) < p.cols) load_chunk(v[i], (const X *)p.x + row + column(i));
+        if (column(i) < p.cols) load_eight(v[i], (const X *)p.x + row + column(i));
     rms_row<CHUNKS>(v, p.weight, p.cols, p.eps);
     for (int i = 0; i < CHUNKS; i++)
-        if (column(i) < p.cols) store_chunk((T *)p.out + row + column(i), v[i]);
+        if (column(i) < p.cols) store_eight((T *)p.out + row + column(i), v[i]);
 }
 
 template <typename X, typename T>
@@ -274,9 +242,9 @@ static __global__ void __launch_bounds__(CUDA_FUSED_THREADS) rope_fused(struct c
     float v[CHUNK];
 
     if (i >= p.rows * p.cols) return;
-    load_chunk(v, (const T *)p.x + i);
+    load_eight(v, (const T *)p.x + i);
     turn_chunk(p.at, i / p.cols, i % p.cols, v);
-    store_chunk((T *)p.out + i, v);
+    store_eight((T *)p.out + i, v);
 }
 
 status cuda_fused_rope(const struct cuda_fused_rope *p, bool is_bf16, void *stream)
@@ -301,14 +269,14 @@ static __global__ void __launch_bounds__(CUDA_FUSED_THREADS, CHUNKS > 2 ? 2 : 4)
 
     for (int i = 0; i < CHUNKS; i++) {
         if (column(i) >= p.cols) continue;
-        load_chunk(v[i], from + column(i));
+        load_eight(v[i], from + column(i));
         add_chunk(v[i], part.bias ? part.bias + column(i) : NULL, NULL, NULL, KERN_ACT_NONE);
     }
     if (part.norm) rms_row<CHUNKS>(v, part.norm, p.cols, p.eps);
     for (int i = 0; i < CHUNKS; i++) {
         if (column(i) >= p.cols) continue;
         if (part.turn) turn_chunk(p.at, row, column(i), v[i]);
-        store_chunk((T *)part.out + row * p.cols + column(i), v[i]);
+        store_eight((T *)part.out + row * p.cols + column(i), v[i]);
     }
 }
 
@@ -339,10 +307,10 @@ static __global__ void __launch_bounds__(CUDA_FUSED_THREADS) merge_fused(struct 
     if (head >= p.heads) return;
     float const x = p.a_lse[head], y = p.b_lse[head], max = x > y ? x : y;
     float const wa = expf(x - max), wb = expf(y - max), all = wa + wb;
-    if (wa > 0) load_chunk(a, (const X *)p.a + i);
-    if (wb > 0) load_chunk(b, (const X *)p.b + i);
+    if (wa > 0) load_eight(a, (const X *)p.a + i);
+    if (wb > 0) load_eight(b, (const X *)p.b + i);
     for (int j = 0; j < CHUNK; j++) a[j] = (wa * a[j] + wb * b[j]) / all;
-    store_chunk((T *)p.out + i, a);
+    store_eight((T *)p.out + i, a);
 }
 
 status cuda_fused_merge(const struct cuda_fused_merge *p, bool in_bf16, bool out_bf16, void *stream)

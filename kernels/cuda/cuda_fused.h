@@ -35,14 +35,18 @@ struct cuda_fused_stream {
 };
 status cuda_fused_stream_norm(const struct cuda_fused_stream *p, bool bf16, void *stream) MUST_USE;
 
-/* out = residual + gate * act(y + bias); gate and residual may be NULL, gate only with it */
+/* out = residual + gate * act(y + bias); gate and residual may be NULL, gate only with it
+ * y, out: [rows, cols] BF16 or F32 each; out may be y of its dtype, or F32 and residual
+ * bias: [cols] or NULL   gate: [groups, cols], gate_rows rows to one */
 struct cuda_fused_finish {
-    const float *y, *bias, *gate, *residual;
+    const void *y;
+    const float *bias, *gate, *residual;
     void *out;
     int64_t rows, cols, gate_rows;
     int act; /* enum kern_act */
+    bool y_bf16, out_bf16;
 };
-status cuda_fused_finish(const struct cuda_fused_finish *p, bool out_bf16, void *stream) MUST_USE;
+status cuda_fused_finish(const struct cuda_fused_finish *p, void *stream) MUST_USE;
 
 /* out = x / rms(x) * weight;  x, out: [rows, cols] act or F32 each */
 struct cuda_fused_rms {

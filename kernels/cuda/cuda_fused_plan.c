@@ -1,7 +1,6 @@
 #include "kernels/cuda/cuda_fused_plan.h"
 #include "base/arena.h"
-
-enum { WARP = 32 };
+#include "kernels/cuda/cuda_plan.h"
 
 bool cuda_fused_suits(int64_t cols)
 {
@@ -12,7 +11,7 @@ bool cuda_fused_suits(int64_t cols)
 unsigned cuda_fused_threads(int64_t cols)
 {
     int64_t const chunks = cols / CUDA_FUSED_CHUNK;
-    int64_t const whole = (chunks + WARP - 1) / WARP * WARP;
+    int64_t const whole = (chunks + CUDA_WARP - 1) / CUDA_WARP * CUDA_WARP;
     return (unsigned)(whole < CUDA_FUSED_THREADS ? whole : CUDA_FUSED_THREADS);
 }
 

@@ -1,14 +1,14 @@
 #include "kernels/cuda/cuda_lt.h"
 #include "base/clock.h"
+#include "kernels/cuda/cuda_dev.h"
 
 #include <cublasLt.h>
-#include <cuda_runtime_api.h>
 #include <pthread.h>
 #include <stdlib.h>
 
 struct cuda_lt {
     cublasLtHandle_t handle;
-    cudaStream_t stream;
+    void *stream;
     int device;
     bool strict;
     void *workspace;
@@ -38,12 +38,6 @@ static status said(cublasStatus_t code, const char *what)
     return fail(ST_DEVICE, "cuBLASLt: %s: %s", what, cublasLtGetStatusString(code));
 }
 
-static status device_said(cudaError_t code, const char *what)
-{
-    if (code == cudaSuccess) return ST_OK;
-    return fail(ST_DEVICE, "cuBLASLt: %s: %s", what, cudaGetErrorString(code));
-}
-
 status cuda_lt_open(struct cuda_lt **out, const struct cuda_lt_config *c)
 {
     struct cuda_lt *lt = calloc(1, sizeof *lt);
@@ -53,7 +47,7 @@ status cuda_lt_open(struct cuda_lt **out, const struct cuda_lt_config *c)
     if (!lt) return fail(ST_NOMEM, "cuBLASLt: no memory for a context");
     *lt = (struct cuda_lt){ .stream = c->stream, .device = c->device, .strict = c->strict };
     TRY_OUT(said(cublasLtCreate(&lt->handle), "open"));
-    TRY_OUT(device_said(cudaMalloc(&lt->workspace, CUDA_LT_WORKSPACE), "workspace"));
+    TRY_OUT(cuda_dev_alloc(CUDA_LT_WORKSPACE, &lt->workspace));
     *out = lt;
     lt = NULL;
 out:
@@ -64,7 +58,7 @@ out:
 void cuda_lt_close(struct cuda_lt **lt)
 {
     if (!*lt) return;
-    if ((*lt)->workspace) cudaFree((*lt)->workspace);
+    cuda_dev_free((*lt)->workspace);
     if ((*lt)->handle) cublasLtDestroy((*lt)->handle);
     free(*lt);
     *lt = NULL;
@@ -203,10 +197,10 @@ static status measure(const struct cuda_lt *lt, const struct call *c,
                       const struct cuda_lt_product *p, const cublasLtMatmulAlgo_t *algo,
                       double *seconds)
 {
-    TRY(device_said(cudaStreamSynchronize(lt->stream), "matrix product"));
+    TRY(cuda_stream_sync(lt->stream));
     double const begin = clock_seconds();
     for (int i = 0; i < RUNS; i++) TRY(launch(lt, c, p, p->trial, algo));
-    TRY(device_said(cudaStreamSynchronize(lt->stream), "matrix product"));
+    TRY(cuda_stream_sync(lt->stream));
     *seconds = clock_seconds() - begin;
     return ST_OK;
 }

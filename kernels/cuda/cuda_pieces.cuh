@@ -46,4 +46,17 @@ static __device__ __forceinline__ void store_piece(bf16 *p, const float *v)
     *(uint4 *)p = make_uint4(pair_of(v), pair_of(v + 2), pair_of(v + 4), pair_of(v + 6));
 }
 
+/* Eight numbers, aligned to 16 bytes. */
+static __device__ __forceinline__ void load_eight(float v[8], const float *p)
+{
+    load_piece(v, p), load_piece(v + 4, p + 4);
+}
+static __device__ __forceinline__ void load_eight(float v[8], const bf16 *p) { load_piece(v, p); }
+
+static __device__ __forceinline__ void store_eight(float *p, const float v[8])
+{
+    store_piece(p, v), store_piece(p + 4, v + 4);
+}
+static __device__ __forceinline__ void store_eight(bf16 *p, const float v[8]) { store_piece(p, v); }
+
 #endif /* CUDA_PIECES_CUH */

@@ -104,6 +104,24 @@ double *coarse_errors(const struct check *k, const struct operand *x, const stru
 /* The same for a product of one term, 1 times w: at most, not likely. */
 double coarse_step(const struct check *k, enum kern_use use, double w, double row_max);
 
+/* Whether the backend computes this attention in FP8. */
+bool coarse_attends(const struct check *k, const struct kern_attention *a);
+
+/* v as such a call brings it to FP8, in tensors of their own (same shape and dtype, which holds
+ * e4m3 times a power of two; data malloc'ed), with one scale for all of them. */
+void coarse_rounded(struct tensor *out, const struct tensor *const *v, int count);
+
+/* What it may err by against the oracle on rounded q, k and v, before the store: out
+ * [nq, heads * hd], lse [nq, heads] or NULL. a: the oracle's, rounded; host memory.
+ *
+ * A score errs by d: its sum as attention's elsewhere does, and 2^-13 of what it sums for every
+ * 32 products, which is what Hopper's FP8 sums are known to keep; the values' sum likewise. A
+ * weight, at 256 times itself, is off by at most 2^-4 of it, or by a = 2^-10 / 256. With M =
+ * sum w |v| that is at most 2^-4 M + a sum |v|; or, as in products, six deviations of evenly
+ * spread errors and, if all weights are rounded alike, 2^-4 |out| + a |sum v|: the lesser. Last
+ * out is rounded with the values' scale: 2^-4 of it, or half of 2^-9 times the scale. */
+void coarse_attention_errors(const struct kern_attention *a, double *out, double *lse);
+
 #define OP(op) void check_##op(struct check *k);
 KERN_OPS(OP)
 #undef OP

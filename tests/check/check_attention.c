@@ -6,6 +6,8 @@
 
 static const double u = 0x1p-24;
 
+/* UNEVEN: large queries, small values; ZEROS: of both. */
+enum content { EVEN, UNEVEN, ZEROS };
 struct attention_case {
     int64_t nq;
     int segments;
@@ -14,12 +16,16 @@ struct attention_case {
     int64_t head_dim;
     bool bias;
     float scale; /* 0: 1 / sqrt(head_dim) */
+    enum content content;
 };
 
 struct attention_operands {
     struct operand *q, *k[KERN_SEGMENTS], *v[KERN_SEGMENTS], *bias;
     float scale;
     int64_t keys; /* of all segments */
+
+    /* What the oracle is given instead, where the backend rounds it; no data: the same. */
+    struct tensor rounded_q, rounded_k[KERN_SEGMENTS], rounded_v[KERN_SEGMENTS];
 };
 
 /* A result: of the segments from `first` on. lse may be NULL. */
@@ -28,24 +34,41 @@ struct result {
     int first, count;
 };
 
+static void multiply(struct check *k, struct operand *o, float by)
+{
+    struct tensor t = values(o);
+
+    for (int64_t i = 0; i < tensor_count(&t); i++) tensor_put(&t, i, by * tensor_get(&t, i));
+    refill(k, o, &t);
+    free(t.data);
+}
+
 static void begin(struct check *k, struct attention_operands *o, const struct attention_case *t,
                   const char *how)
 {
+    static const char *const contents[] = { "", ", uneven", ", zeros" };
     int64_t const dim = t->heads * t->head_dim;
 
     *o = (struct attention_operands){
         .scale = t->scale != 0 ? t->scale : 1 / sqrtf((float)t->head_dim),
     };
     for (int i = 0; i < t->segments; i++) o->keys += t->keys[i % 4];
-    case_begin(k, "%lld queries, %lld keys in %d segments, %d heads of %lld%s%s", (long long)t->nq,
-               (long long)o->keys, t->segments, t->heads, (long long)t->head_dim,
-               t->bias ? ", bias" : "", how);
+    case_begin(k, "%lld queries, %lld keys in %d segments, %d heads of %lld%s%s%s",
+               (long long)t->nq, (long long)o->keys, t->segments, t->heads, (long long)t->head_dim,
+               t->bias ? ", bias" : "", contents[t->content], how);
     o->q = input(k, k->act, DIMS(t->nq, dim));
     for (int i = 0; i < t->segments; i++) {
         o->k[i] = input(k, k->act, DIMS(t->keys[i % 4], dim));
         o->v[i] = input(k, k->act, DIMS(t->keys[i % 4], dim));
+        if (t->content) multiply(k, o->v[i], t->content == UNEVEN ? 0x1p-6f : 0);
     }
+    if (t->content) multiply(k, o->q, t->content == UNEVEN ? 8 : 0);
     if (t->bias) o->bias = input(k, DT_F32, DIMS(t->heads, t->nq, o->keys));
+}
+
+static struct tensor seen(const struct tensor *rounded, struct operand *o, int side)
+{
+    return side == ORACLE && rounded->data ? *rounded : *at(o, side);
 }
 
 /* A side's arguments; its segments go to `segments`. */
@@ -54,9 +77,11 @@ static struct kern_attention arguments(const struct attention_operands *o, const
                                        struct kern_segment segments[KERN_SEGMENTS])
 {
     for (int i = 0; i < r->count; i++)
-        segments[i] = (struct kern_segment){ .k = *at(o->k[r->first + i], side),
-                                             .v = *at(o->v[r->first + i], side) };
-    return (struct kern_attention){ .q = at(o->q, side),
+        segments[i] =
+            (struct kern_segment){ seen(&o->rounded_k[r->first + i], o->k[r->first + i], side),
+                                   seen(&o->rounded_v[r->first + i], o->v[r->first + i], side) };
+    return (struct kern_attention){ .q = side == ORACLE && o->rounded_q.data ? &o->rounded_q
+                                                                             : at(o->q, side),
                                     .bias = at(o->bias, side),
                                     .segments = segments,
                                     .segment_count = r->count,
@@ -149,6 +174,34 @@ static struct bounds bounds_of(struct check *k, const struct attention_operands 
     };
 }
 
+/* Where the backend computes in FP8, the oracle is given what that makes of a part's operands. */
+static void round_operands(struct check *k, struct attention_operands *o, const struct result *r,
+                           const struct attention_case *t)
+{
+    const struct tensor *const q = at(o->q, ORACLE), *keys[KERN_SEGMENTS], *v[KERN_SEGMENTS];
+    struct kern_segment segments[KERN_SEGMENTS];
+    struct kern_attention const args = arguments(o, r, t, ORACLE, segments);
+
+    if (!coarse_attends(k, &args)) return;
+    for (int i = 0; i < r->count; i++) {
+        keys[i] = at(o->k[r->first + i], ORACLE);
+        v[i] = at(o->v[r->first + i], ORACLE);
+    }
+    if (!o->rounded_q.data) coarse_rounded(&o->rounded_q, &q, 1);
+    coarse_rounded(o->rounded_k + r->first, keys, r->count);
+    coarse_rounded(o->rounded_v + r->first, v, r->count);
+}
+
+static void end(struct check *k, struct attention_operands *o)
+{
+    case_end(k);
+    free(o->rounded_q.data);
+    for (int i = 0; i < KERN_SEGMENTS; i++) {
+        free(o->rounded_k[i].data);
+        free(o->rounded_v[i].data);
+    }
+}
+
 static void set_tolerances(struct check *k, const struct result *r, const struct bounds *b,
                            const struct kern_attention *args)
 {
@@ -182,7 +235,9 @@ static void attend(struct check *k, const struct attention_operands *o, const st
         struct kern_segment segments[KERN_SEGMENTS];
         struct kern_attention const args = arguments(o, r, t, s, segments);
         refuse_wrong(k, s, &args);
-        if (s == ORACLE) set_tolerances(k, r, b, &args);
+        if (s == ORACLE && coarse_attends(k, &args))
+            coarse_attention_errors(&args, tolerances(r->out), r->lse ? tolerances(r->lse) : NULL);
+        else if (s == ORACLE) set_tolerances(k, r, b, &args);
         ran(k, s, k->backend[s]->ops.attention(k->ctx[s], &args));
     }
 }
@@ -196,20 +251,29 @@ static void attention_one(struct check *k, const struct attention_case *t, bool 
     r.out = output(k, partial ? DT_F32 : k->act, DIMS(t->nq, t->heads * t->head_dim));
     if (partial) r.lse = output(k, DT_F32, DIMS(t->nq, t->heads));
     struct bounds const b = bounds_of(k, &o, t);
+    round_operands(k, &o, &r, t);
     attend(k, &o, &r, t, &b);
-    case_end(k);
+    end(k, &o);
 }
 
 void check_attention(struct check *k)
 {
     static const struct attention_case table[] = {
-        { 1, 1, { 1 }, 1, 1, false, 0 },           { 3, 1, { 2 }, 2, 4, true, 0 },
-        { 0, 1, { 3 }, 1, 8, false, 0 },           { 4, 2, { 3, 2 }, 2, 8, false, 1e-3f },
-        { 9, 3, { 5, 0, 9 }, 2, 64, false, 0 },    { 5, 2, { 7, 8 }, 3, 16, true, 1 },
-        { 7, 32, { 3, 1, 0, 2 }, 2, 8, false, 0 }, { 33, 3, { 33, 7, 64 }, 3, 128, false, 0 },
-        { 17, 1, { 512 }, 12, 64, false, 0 },      { 65, 6, { 65, 65, 65, 66 }, 12, 128, false, 0 },
-        { 77, 1, { 77 }, 8, 64, true, 1 },         { 260, 1, { 260 }, 1, 384, false, 0 },
-        { 70, 2, { 65, 64 }, 1, 200, true, 0 },
+        { 1, 1, { 1 }, 1, 1, false, 0, EVEN },
+        { 3, 1, { 2 }, 2, 4, true, 0, EVEN },
+        { 0, 1, { 3 }, 1, 8, false, 0, EVEN },
+        { 4, 2, { 3, 2 }, 2, 8, false, 1e-3f, EVEN },
+        { 9, 3, { 5, 0, 9 }, 2, 64, false, 0, EVEN },
+        { 5, 2, { 7, 8 }, 3, 16, true, 1, EVEN },
+        { 7, 32, { 3, 1, 0, 2 }, 2, 8, false, 0, EVEN },
+        { 33, 3, { 33, 7, 64 }, 3, 128, false, 0, EVEN },
+        { 17, 1, { 512 }, 12, 64, false, 0, EVEN },
+        { 65, 6, { 65, 65, 65, 66 }, 12, 128, false, 0, EVEN },
+        { 77, 1, { 77 }, 8, 64, true, 1, EVEN },
+        { 260, 1, { 260 }, 1, 384, false, 0, EVEN },
+        { 70, 2, { 65, 64 }, 1, 200, true, 0, EVEN },
+        { 9, 3, { 20, 3, 9 }, 2, 32, false, 0.01f, UNEVEN },
+        { 7, 1, { 9 }, 2, 16, false, 0, ZEROS },
     };
 
     for (int i = 0; i < (k->small ? 7 : COUNT_OF(table)); i++) {
@@ -292,13 +356,34 @@ static void merge_one(struct check *k, const int64_t *d, enum dtype part, bool l
     case_end(k);
 }
 
+static double worst(const struct operand *o)
+{
+    double most = 0;
+
+    for (int64_t i = 0; i < tensor_count(&o->view[ORACLE]); i++) most = fmax(most, o->tol[i]);
+    return most;
+}
+
+/* A key's weight passes through its part's sum and both lse; a part in bf16 was rounded by half
+ * a step of what it weighs. A part in FP8 brings its own error instead, and weighs at most 1. */
+static void set_merged(struct check *k, const struct result part[2], const struct result *whole,
+                       const struct kern_attention *all, struct bounds b)
+{
+    bool const coarse = coarse_attends(k, all);
+    double const lse = coarse ? fmax(worst(part[0].lse), worst(part[1].lse)) : b.lse;
+    double const more = 16 * u + (part->out->view[ORACLE].dtype == DT_BF16 ? 0x1p-8 : 0);
+
+    set_tolerances(k, whole, &(struct bounds){ .weight = (coarse ? 0 : b.weight) + 4 * lse + more },
+                   all);
+    for (int64_t i = 0; coarse && i < tensor_count(all->out); i++)
+        whole->out->tol[i] += part[0].out->tol[i] + part[1].out->tol[i];
+}
+
 /* The oracle attends to all keys at once, the others to the segments before `cut` and
- * those behind it. A key's weight passes through its part's sum and both lse; a part in
- * bf16 was rounded by half a step of what it weighs. */
+ * those behind it. */
 static void whole_equals_parts(struct check *k, const struct attention_case *t, enum dtype type)
 {
     int const cut = 1;
-    double const rounded = type == DT_BF16 ? 0x1p-8 : 0;
     int64_t const dim = t->heads * t->head_dim;
     struct attention_operands o;
 
@@ -308,15 +393,15 @@ static void whole_equals_parts(struct check *k, const struct attention_case *t, 
                                   .count = t->segments };
     struct bounds const b = bounds_of(k, &o, t);
     struct kern_segment segments[KERN_SEGMENTS];
-    struct kern_attention const all = arguments(&o, &whole, t, ORACLE, segments);
 
     for (int i = 0; i < 2; i++) {
+        round_operands(k, &o, &part[i], t);
         part[i].out = output(k, type, DIMS(t->nq, dim));
         part[i].lse = output(k, DT_F32, DIMS(t->nq, t->heads));
         attend(k, &o, &part[i], t, &b);
     }
-    struct bounds const merged = { .weight = b.weight + 4 * b.lse + 16 * u + rounded };
-    set_tolerances(k, &whole, &merged, &all);
+    struct kern_attention const all = arguments(&o, &whole, t, ORACLE, segments);
+    set_merged(k, part, &whole, &all, b);
     ran(k, ORACLE, k->backend[ORACLE]->ops.attention(k->ctx[ORACLE], &all));
     for (int s = ONE_THREAD; s < SIDES; s++) {
         struct kern_merge const args = { .a = at(part[0].out, s),
@@ -326,7 +411,7 @@ static void whole_equals_parts(struct check *k, const struct attention_case *t, 
                                          .out = at(whole.out, s) };
         ran(k, s, k->backend[s]->ops.merge(k->ctx[s], &args));
     }
-    case_end(k);
+    end(k, &o);
 }
 
 void check_merge(struct check *k)
@@ -334,10 +419,10 @@ void check_merge(struct check *k)
     static const int64_t table[][3] = { { 1, 1, 1 }, { 3, 2, 5 },   { 0, 2, 4 },
                                         { 7, 3, 8 }, { 33, 2, 33 }, { 65, 12, 128 } };
     static const struct attention_case cases[] = {
-        { 4, 2, { 3, 2 }, 2, 8, false, 0 },
-        { 7, 4, { 3, 1, 5, 2 }, 3, 16, false, 0 },
-        { 33, 3, { 33, 300, 64 }, 3, 128, false, 0 },
-        { 140, 6, { 65, 65, 65, 66 }, 2, 64, false, 0 },
+        { 4, 2, { 3, 2 }, 2, 8, false, 0, EVEN },
+        { 7, 4, { 3, 1, 5, 2 }, 3, 16, false, 0, EVEN },
+        { 33, 3, { 33, 300, 64 }, 3, 128, false, 0, EVEN },
+        { 140, 6, { 65, 65, 65, 66 }, 2, 64, false, 0, EVEN },
     };
 
     for (int i = 0; i < (k->small ? 4 : COUNT_OF(table)); i++)

@@ -1,4 +1,4 @@
-/* coarse.c - how far off FP8 may be. */
+/* coarse.c - how far off FP8's products may be. */
 #include "tests/check/check.h"
 
 #include <math.h>

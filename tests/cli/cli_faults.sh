@@ -19,8 +19,7 @@ begin() {
     "$top/tests/mpirun.sh" $ranks "$rollmill" render --no-prompt-cache "$dir/$name.yaml" --threads 1 $roles \
         --deadline 60 --stall $deadline "$@" >out.txt 2>err.txt &
     launcher=$!
-    n=0
-    while ! grep -q '^line: ' err.txt && [ $n -lt 300 ]; do sleep 0.1 && n=$((n + 1)); done
+    await grep -q '^line: ' err.txt
     sleep 1
 }
 
@@ -67,8 +66,7 @@ name=drain
 "$top/tests/mpirun.sh" 4 "$rollmill" render --no-prompt-cache "$dir/drain.yaml" --threads 1 --ranks-per-line 3 \
     --decode-ranks 1 --deadline 60 --stall $deadline >out.txt 2>err.txt &
 launcher=$!
-n=0
-while ! grep -q '^line: ' err.txt && [ $n -lt 300 ]; do sleep 0.1 && n=$((n + 1)); done
+await grep -q '^line: ' err.txt
 sleep 2
 kill -STOP "$(pid_of 3)"
 finish 71 $((2 * deadline + 10)) 'rank 3 gives no sign of life'
@@ -84,8 +82,7 @@ for signal in USR1 KILL; do
     "$top/tests/mpirun.sh" 4 "$rollmill" render --no-prompt-cache "$dir/load.yaml" --threads 1 --ranks-per-line 3 \
         --decode-ranks 1 --backend ref --deadline 60 --stall $deadline >out.txt 2>err.txt &
     launcher=$!
-    n=0
-    while ! grep -q 'prompts: 3000' err.txt && [ $n -lt 300 ]; do sleep 0.1 && n=$((n + 1)); done
+    await grep -q 'prompts: 3000' err.txt
     if [ $signal = KILL ]; then kill -KILL "$(pid_of 2)"; else kill -USR1 $launcher; fi
     if [ $signal = KILL ]; then finish any 10 'signal 9\|Killed'; else finish 75 20 'render: stopped'; fi
 done
@@ -107,9 +104,8 @@ kill -TERM "$(pid_of 4)"
 finish 75 10 'Give the same command again'
 job brief.yaml brief 1s 'output: {dir: out}'
 roles='--ranks-per-line 2 --decode-ranks 1'
-begin stopover brief.yaml
-n=0
-while [ ! -e out/brief ] && [ $n -lt 300 ]; do sleep 0.1 && n=$((n + 1)); done
+begin stopover "$dir/brief.yaml" # one batch: the same path of its card
+await test -e out/brief
 sleep 1
 kill -TERM "$(pid_of 2)"
 finish 75 10 'Give the same command again'

@@ -68,6 +68,22 @@ wide=$(sent)
 narrow=$(sent --wire fp8)
 [ "${narrow:-0}" -gt $((wide / 2)) ] && [ "$narrow" -lt $((wide * 6 / 10)) ] ||
     wrong "$narrow bytes are sent in 8 bits, else $wide"
+
+# By heads a line of two sends as much as it receives, and keeps half of the cache on each rank.
+held() { # OPTION...
+    plan job.yaml --topo "$gpus" --ranks 2 --ranks-per-line 2 --decode-ranks 0 "$@" --json 2>/dev/null |
+        sed -n 's/.*"cache": \([0-9]*\).*/\1/p' | tail -n 1
+}
+all=$(held)
+half=$(held --exchange heads)
+[ "${half:-0}" -gt 0 ] && [ "$half" -eq $((all / 2)) ] || wrong "by heads the cache has $half bytes, else $all"
+has ', exchange by heads, keys' plan job.yaml --exchange heads --wire fp8
+has 'MiB of queries, keys, values and results' plan job.yaml --topo "$gpus" --ranks 2 --ranks-per-line 2 \
+    --decode-ranks 0 --exchange heads
+has '"exchange": "heads"' plan job.yaml --exchange heads --json
+has 'rank 0: predicted' plan job.yaml --topo 'cpu:2' --ranks-per-line 2 --decode-ranks 0 --exchange heads --wire fp8 --try 0
+expect 2 'by heads 3 ranks cannot share a line: the model has 2 heads; 1, 2 ranks are allowed' \
+    plan job.yaml --topo "$gpus" --ranks 3 --ranks-per-line 3 --exchange heads
 has ', strict, keys and values in fp8' plan job.yaml --wire fp8
 has '"wire": "fp8"' plan job.yaml --wire fp8 --json
 

@@ -51,6 +51,15 @@ render quiet.yaml 2>&- || wrong "no clip without stderr"
 cmp -s out/one/master.mkv quiet/one/master.mkv || wrong "master.mkv differs without stderr"
 ffprobe -v error quiet/one/clip.mp4 || wrong "clip.mp4 is damaged without stderr"
 
+# auto is the processor's encoder where a card has none, or does not take the clip.
+job auto.yaml auto 1s 'output: {dir: out, formats: [{file: clip.mp4, codec: h264, encoder: auto}]}'
+expect 0 'encoder auto is cpu: clip.mp4: 64x48; h264_nvenc takes width and height 160' render --ranks 2 auto.yaml
+grep -q '"encoder": "libx264"' out/auto/clip.json || wrong "auto: $(grep '"encoder"' out/auto/clip.json)"
+job nvenc.yaml nvenc 1s 'output: {dir: out, formats: [{file: clip.mp4, codec: h264, encoder: nvenc}]}'
+sed -i 's/64x48/256x256/' nvenc.yaml
+"$rollmill" doctor | grep -q 'nvenc .*h264_nvenc opens' ||
+    expect 1 'clip.mp4: encoder: nvenc: probe.mp4: the encoder h264_nvenc refuses' render nvenc.yaml
+
 # A folder that cannot be is said before a model is loaded.
 echo >plain
 job plain.yaml plain 1s 'output: {dir: plain}'
@@ -73,6 +82,24 @@ for ranks in 2 3 4 5 6; do
     [ "$(planes out/one)" = "$(planes "ranks$ranks/one")" ] || wrong "other pictures on $ranks ranks"
 done
 
+# By heads the same again; in 8 bits another clip, and the record says so.
+mode() { # DIR EXCHANGE WIRE
+    grep -q "\"exchange\": \"$2\"" "$1/clip.json" && grep -q "\"wire\": \"$3\"" "$1/clip.json" ||
+        wrong "$1/clip.json: not $2, $3: $(grep -E '"(exchange|wire)"' "$1/clip.json")"
+}
+mode out/one blocks act
+sed "s|dir: out|dir: heads|" one.yaml >heads.yaml
+expect 0 'strict, exchange by heads' render heads.yaml --ranks 2 --ranks-per-line 2 --exchange heads
+cmp -s out/one/latents.safetensors heads/one/latents.safetensors || wrong "by heads latents.safetensors differs"
+mode heads/one heads act
+sed "s|dir: out|dir: fp8|" one.yaml >fp8.yaml
+expect 0 'render: 1 clips made' render fp8.yaml --wire fp8
+cmp -s out/one/latents.safetensors fp8/one/latents.safetensors && wrong "--wire fp8 changes nothing"
+mode fp8/one blocks fp8
+sed "s|dir: out|dir: three|" one.yaml >three.yaml
+expect 2 'by heads 3 ranks cannot share a line: the model has 2 heads' \
+    render three.yaml --ranks 3 --ranks-per-line 3 --exchange heads
+
 # Several clips share the line; each is what it would be alone.
 job sweep.yaml sweep 2s 'sweep: {axes: {seed: {range: "4-6"}}}
 output: {dir: out, name: "s{seed}", latents: {file: l.safetensors, dtype: f32}}'
@@ -93,8 +120,7 @@ expect 0 'render: 1 clips made' render block.yaml --backend ref
 job long.yaml long 10m 'output: {dir: out}'
 "$rollmill" render long.yaml --no-prompt-cache >out.txt 2>err.txt &
 pid=$!
-n=0
-while ! grep -q '^line: ' err.txt && [ $n -lt 100 ]; do sleep 0.1 && n=$((n + 1)); done
+await grep -q '^line: ' err.txt
 sleep 1
 kill -INT $pid
 wait $pid
@@ -111,6 +137,7 @@ i=0
 while [ $i -lt 3000 ]; do echo "{\"w\": \"word$i\"}" && i=$((i + 1)); done >words.jsonl
 "$rollmill" render many.yaml --no-prompt-cache --backend ref >out.txt 2>err.txt &
 pid=$!
+await grep -q '^backend: ' err.txt
 sleep 1
 kill -TERM $pid
 wait $pid

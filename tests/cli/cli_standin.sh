@@ -15,7 +15,9 @@ strict() { # KERNELS RANKS
 for kernels in 1 2; do
     for ranks in 1 2 6; do strict $kernels $ranks f32; done
 done
-for ranks in 1 2; do strict 2 $ranks bf16; done
+for kernels in 2 4; do
+    for ranks in 1 2; do strict $kernels $ranks bf16; done
+done
 
 # tells FILE FIELD WORDS: in what the clip says of itself
 tells() {
@@ -29,7 +31,7 @@ clip() {
     job "$name.yaml" "$name" 1s 'output: {dir: out}'
     sed -i 's/64x48/32x32/' "$name.yaml"
     expect 0 'render: 1 clips made' render --backend cuda "$@" "$name.yaml"
-    grep -q "^backend: $backend, $determinism, on stand-in" err.txt || wrong "$name: $(grep '^backend:' err.txt)"
+    grep -q "^backend: $backend, $determinism,.* on stand-in" err.txt || wrong "$name: $(grep '^backend:' err.txt)"
     about=out/$name/clip.json
     [ -s "out/$name/clip.mp4" ] && [ -s "$about" ] || { wrong "$name: no clip" && return; }
     tells "$about" backend "$backend"
@@ -40,7 +42,10 @@ clip() {
 fps=9 # a block
 clip plain cuda-1 batch --kernels 1
 clip fast cuda-2 batch --kernels 2
+clip fp8 cuda-4 batch --kernels 4
 clip two cuda-2 strict --ranks 2 --determinism strict
 export STANDIN_DEVICES=2
 clip two-cards cuda-2 batch --ranks 2 --ranks-per-line 2
+clip two-heads cuda-2 batch --ranks 2 --ranks-per-line 2 --exchange heads --wire fp8
+tells out/two-heads/clip.json exchange heads
 exit $fail

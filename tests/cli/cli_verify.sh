@@ -52,6 +52,16 @@ for ranks in 1 2 6; do
     expect 0 --ranks $ranks --wire fp8 --out "$tmp/fp8-$ranks" $short
     cmp "$tmp/fp8-1" "$tmp/fp8-$ranks" || { echo "--wire fp8: other bits with $ranks ranks" && fail=1; }
 done
+# By heads the same bits as by blocks, in bf16 and in 8 bits too.
+expect 0 --ranks 2 --exchange heads --out "$tmp/heads" $short
+cmp "$tmp/1" "$tmp/heads" || { echo "--exchange heads: other bits" && fail=1; }
+expect 0 --ranks 2 --exchange heads --wire fp8 --out "$tmp/heads" $short
+cmp "$tmp/fp8-1" "$tmp/heads" || { echo "--exchange heads --wire fp8: other bits" && fail=1; }
+two_heads=$(echo "$rolling" | grep -v one-block)
+for determinism in strict batch; do
+    # shellcheck disable=SC2086 # a list of folders without blanks
+    expect 0 --backend cpu --ranks 2 --exchange heads --precision bf16 --determinism $determinism $two_heads
+done
 cmp -s "$tmp/1" "$tmp/fp8-1" && echo "--wire fp8 changes nothing" && fail=1
 
 # A recorded number that is off, and one that is none, are found.
@@ -76,8 +86,10 @@ says() { # WORDS OPTION...
     "$rollmill" verify "$@" $short >"$tmp/out" 2>&1 && echo "verify $*: no error" && fail=1
     grep -q -e "$words" "$tmp/out" || { echo "verify $*: nothing of \`$words\`" && tail -n 2 "$tmp/out" && fail=1; }
 }
+says 'by heads 3 ranks cannot share a line: the model has 2 heads; 1, 2 ranks are allowed' \
+    --ranks 3 --exchange heads
 says 'is of the cuda backend; this is cpu' --backend cpu --kernels 1
-says 'one of 1|2|3 is allowed' --kernels 4
+says 'one of 1|2|3|4 is allowed' --kernels 5
 says 'one of ref|cpu|cuda is allowed' --backend gpu
 if ! "$rollmill" doctor --dir "$tmp" 2>/dev/null | grep -q '^ok *card'; then
     says 'CUDA' --backend cuda

@@ -55,6 +55,7 @@ ranks() {
 }
 
 for n in 1 2 3 4 5 6; do ranks $n --ranks-per-line $n; done
+ranks 2 --ranks-per-line 2 --exchange heads
 ranks 7 --ranks-per-line 6 --decode-ranks 1
 ranks 8 --ranks-per-line 6 --decode-ranks 2
 grep -q 'rank *6-7 *decode\|ranks 6-7 *decode' err.txt || wrong "8 ranks: no role map: $(cat err.txt)"
@@ -142,7 +143,8 @@ unlike() { # WORDS COMMAND...: rank 1's command
     expect 2 "$words" timeout 60 "$top/tests/mpirun.sh" 1 "$rollmill" render --no-prompt-cache odd.yaml --threads 1 \
         --ranks-per-line 2 : -n 1 "$@"
 }
-for other in '--ranks-per-line 1' '--ranks-per-line 2 --backend ref' '--ranks-per-line 2 --report r.json'; do
+for other in '--ranks-per-line 1' '--ranks-per-line 2 --backend ref' '--ranks-per-line 2 --report r.json' \
+    '--ranks-per-line 2 --determinism batch' '--ranks-per-line 2 --wire fp8' '--ranks-per-line 2 --exchange heads'; do
     # shellcheck disable=SC2086 # several words
     unlike "rank 1 has \`--" "$rollmill" render --no-prompt-cache odd.yaml --threads 1 $other
 done

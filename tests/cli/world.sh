@@ -36,6 +36,12 @@ wrong() {
     fail=1
 }
 
+# await COMMAND...: until it holds; two minutes at most, on a machine with much else to do
+await() {
+    n=0
+    while ! "$@" && [ $n -lt 1200 ]; do sleep 0.1 && n=$((n + 1)); done
+}
+
 # expect CODE WORDS COMMAND...: exit code, and words that stderr must hold
 expect() {
     code=$1 words=$2

@@ -11,7 +11,7 @@
  * time: nothing is compiled again.
  */
 #include "base/clock.h"
-#include "kernels/cuda/cuda_fast_attention.h"
+#include "kernels/cuda/cuda_fp8_attention.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,6 +36,27 @@ static const struct {
     { "odd rows", { 4681, 9361, 12, 128, true }, "sm90" },
     { "heads of 64", { 4680, 32760, 12, 64, true }, "sm90" },
     { "the autoencoder's", { 6240, 6240, 1, 384, false }, "sm80_flash" },
+};
+
+/* Level 4's: all that it serves. */
+static const struct {
+    const char *name;
+    struct cuda_attention_shape shape;
+} attentions_fp8[] = {
+    { "FP8, one stage, all keys", { 4680, 32760, 12, 128, false } },
+    { "FP8, the same, lse", { 4680, 32760, 12, 128, true } },
+    { "FP8, sink and own", { 4680, 9360, 12, 128, false } },
+    { "FP8, sink and own, lse", { 4680, 9360, 12, 128, true } },
+    { "FP8, the others, lse", { 4680, 23400, 12, 128, true } },
+    { "FP8, all stages", { 28080, 32760, 12, 128, false } },
+    { "FP8, the window, lse", { 23400, 32760, 12, 128, true } },
+    { "FP8, text", { 4680, 512, 12, 128, false } },
+    { "FP8, text, all stages", { 28080, 512, 12, 128, false } },
+    { "FP8, two heads", { 28080, 32760, 2, 128, true } },
+    { "FP8, odd rows", { 4681, 9361, 12, 128, true } },
+    { "FP8, heads of 64", { 4680, 32760, 12, 64, true } },
+    { "FP8, the least", { 2, 1, 1, 16, true } },
+    { "FP8, heads of 112", { 5, 7, 3, 112, false } },
 };
 
 static int failures;
@@ -75,6 +96,11 @@ static double check_attentions(struct cuda_dnn *d)
         struct cuda_dnn_graph g;
         cuda_fast_attention_graph(&g, &attentions[i].shape);
         check_graph(d, attentions[i].name, &g, attentions[i].kernel);
+    }
+    for (int i = 0; i < COUNT_OF(attentions_fp8); i++) {
+        struct cuda_dnn_graph g;
+        cuda_fp8_attention_graph(&g, &attentions_fp8[i].shape);
+        check_graph(d, attentions_fp8[i].name, &g, "sm90_flash_fprop_wgmma_f8");
     }
     return clock_seconds() - begin;
 }

@@ -10,8 +10,8 @@
  * cuDNN brings along for this card: those that it compiles (they have a name) are for an older
  * one; and it must ask for no more workspace than the backend says it does. What an own kernel takes is named too. tests/gpu/driver.sh stands in for the driver.
  */
+#include "kernels/cuda/cuda_conv_few.h"
 #include "kernels/cuda/cuda_fast_conv_plan.h"
-#include "kernels/cuda/cuda_pixels.h"
 #include "pipeline/vae_net.h"
 
 #include <stdio.h>

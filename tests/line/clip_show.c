@@ -179,6 +179,7 @@ status show_run(struct show *s, struct comm *c)
     if (c->rank == s->fault_rank) w.fail_at = s->fault_wait;
     status const st = run_part(&p, &w.base);
     if (w.fail_at && w.finishes >= w.fail_at) atomic_store(&s->fault_met, true);
+    atomic_fetch_add(&s->parts, w.parts);
     watched_end(&w);
     s->ended[c->rank] = st;
     return st;
@@ -192,6 +193,7 @@ status show_threads(struct show *s, int ranks, uint64_t delay_seed, int delay_us
     status st = ST_OK;
 
     TRY_OUT(comm_thread_open(group, ranks, 60));
+    for (int r = 0; r < ranks; r++) group[r]->gathers = s->gathers;
     for (int r = 0; r < ranks && delay_us; r++)
         TRY_OUT(comm_delay_open(&group[r], group[r], delay_seed, delay_us));
     TRY_OUT(comm_thread_run(group, ranks, rank_main, s));

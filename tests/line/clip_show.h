@@ -44,12 +44,15 @@ struct show {
     int change[SHOW_CLIPS]; /* from this block on the other prompt; 0: never */
     struct line_mode mode;
 
+    bool gathers; /* ranks that are threads are said to be good at it */
+
     int stop_rank; /* asks to stop before the tick; -1: nobody does */
     int64_t stop_tick;
     int fault_rank;              /* -1: none */
     long fault_call, fault_wait; /* its callback, or its wait, that fails; from 1; 0: none */
 
     atomic_bool fault_met;
+    atomic_long parts;           /* of all ranks */
     atomic_int done[SHOW_CLIPS]; /* blocks handed out, in order */
     status ended[SHOW_RANKS];
     float latents[SHOW_CLIPS][SHOW_BLOCKS][SHOW_BLOCK]; /* NaN where nothing came */

@@ -94,6 +94,7 @@ status trial_make(struct trial *t, const struct show_model *m, uint64_t seed, in
     }
     t->seed = seed;
     t->ranks = ranks ? ranks : 1 + rng_below(&rng, SHOW_RANKS);
+    t->show->gathers = rng_below(&rng, 2);
     t->delay_us = rng_below(&rng, 4) ? 1 + rng_below(&rng, 300) : 0;
     if (rng_below(&rng, 3) == 0) {
         t->show->stop_rank = rng_below(&rng, t->ranks);
@@ -118,10 +119,11 @@ const char *trial_words(const struct trial *t, char buf[TRIAL_TEXT])
 
     snprintf(buf, TRIAL_TEXT,
              "seed %llu: %d ranks, %s, window %d, %d clips, stop of rank %d at tick %lld, fault of "
-             "rank %d at call %ld or wait %ld, %d us",
+             "rank %d at call %ld or wait %ld, %d us%s",
              (unsigned long long)t->seed, t->ranks, line_mode_text(s->mode, mode),
              (int)(s->policy - show_policy), s->clips, s->stop_rank, (long long)s->stop_tick,
-             s->fault_rank, s->fault_call, s->fault_wait, t->delay_us);
+             s->fault_rank, s->fault_call, s->fault_wait, t->delay_us,
+             s->gathers ? ", gathers" : "");
     return buf;
 }
 

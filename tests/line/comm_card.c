@@ -1,5 +1,6 @@
 #include "tests/line/comm_card.h"
 
+#include "comm/comm_over.h"
 #include "kernels/cuda/cuda_dev.h"
 
 #include <stdlib.h>
@@ -8,20 +9,12 @@ enum { PARTS = 256 };
 
 struct card {
     struct comm base; /* first member: a comm * is a card * here */
-    struct comm *inner;
     struct memory memory;
     struct comm_part host[PARTS], card[PARTS];
     int count;
 };
 
 static struct card *card_of(struct comm *c) { return (struct card *)c; }
-
-static struct comm *call(struct comm *c)
-{
-    struct comm *const inner = card_of(c)->inner;
-    inner->deadline_s = c->deadline_s;
-    return inner;
-}
 
 static void free_parts(struct card *k)
 {
@@ -47,14 +40,13 @@ static status stage(struct card *k, const struct comm_part *part)
 static status start(struct comm *c, const struct comm_part *parts, int count)
 {
     struct card *const k = card_of(c);
-    struct comm *const inner = call(c);
     status st = ST_OK;
 
-    if (k->count) return inner->ops->start(inner, parts, count); /* refused there */
+    if (k->count) return over_start(c, parts, count); /* refused there */
     if (count > PARTS) return fail(ST_ARG, "card: %d parts", count);
     TRY(cuda_dev_select(k->memory.device));
     for (int i = 0; i < count && st == ST_OK; i++) st = stage(k, &parts[i]);
-    if (st == ST_OK) st = inner->ops->start(inner, count < 0 ? parts : k->card, count);
+    if (st == ST_OK) st = over_start(c, count < 0 ? parts : k->card, count);
     if (st != ST_OK) free_parts(k);
     return st;
 }
@@ -73,55 +65,32 @@ static status take(struct card *k)
 static status finish(struct comm *c)
 {
     struct card *const k = card_of(c);
-    struct comm *const inner = call(c);
-    status st = inner->ops->finish(inner);
+    status st = over_finish(c);
 
-    if (st == ST_OK) st = comm_settle(inner);
+    if (st == ST_OK) st = over_settle(c);
     if (st == ST_OK) st = take(k);
     free_parts(k);
     return st;
 }
 
-static status agree(struct comm *c, status mine)
-{
-    struct comm *const inner = call(c);
-    return inner->ops->agree(inner, mine);
-}
-
 static status split(struct comm *c, int colour, struct comm **out)
 {
-    struct comm *const inner = call(c);
     struct comm *child = NULL;
 
     *out = NULL;
-    TRY(inner->ops->split(inner, colour, &child));
+    TRY(over_inner(c)->ops->split(c->inner, colour, &child));
     if (!child) return ST_OK;
     status const st = comm_card_open(out, child, card_of(c)->memory.device);
     if (st != ST_OK) child->ops->close(&child);
     return st;
 }
 
-static status note(struct comm *c, int peer, const struct comm_note *n)
-{
-    return card_of(c)->inner->ops->note(card_of(c)->inner, peer, n);
-}
-
-static bool hear(struct comm *c, struct comm_note *out, int *from)
-{
-    return card_of(c)->inner->ops->hear(card_of(c)->inner, out, from);
-}
-
-static void stop(struct comm *c) { card_of(c)->inner->ops->stop(card_of(c)->inner); }
-static bool stopped(struct comm *c) { return card_of(c)->inner->ops->stopped(card_of(c)->inner); }
-static void give_up(struct comm *c) { card_of(c)->inner->ops->abort(card_of(c)->inner); }
-static bool aborted(struct comm *c) { return card_of(c)->inner->ops->aborted(card_of(c)->inner); }
-
 void comm_card_end(struct comm **c)
 {
     struct card *const k = card_of(*c);
 
-    *c = k->inner;
-    if (k->count) k->inner->ops->abort(k->inner); /* only an open start is left here */
+    *c = k->base.inner;
+    if (k->count) k->base.inner->ops->abort(k->base.inner); /* only an open start is left here */
     free_parts(k);
     cuda_stream_close(&k->memory.stream);
     free(k);
@@ -133,7 +102,7 @@ static void close(struct comm **c)
     if (!*c) return;
     struct card *const k = card_of(*c);
 
-    k->inner->ops->close(&k->inner);
+    k->base.inner->ops->close(&k->base.inner);
     free_parts(k);
     cuda_stream_close(&k->memory.stream);
     free(k);
@@ -143,14 +112,14 @@ static void close(struct comm **c)
 static const struct comm_ops card_ops = {
     .start = start,
     .finish = finish,
-    .agree = agree,
+    .agree = over_agree,
     .split = split,
-    .note = note,
-    .hear = hear,
-    .stop = stop,
-    .stopped = stopped,
-    .abort = give_up,
-    .aborted = aborted,
+    .note = over_note,
+    .hear = over_hear,
+    .stop = over_stop,
+    .stopped = over_stopped,
+    .abort = over_abort,
+    .aborted = over_aborted,
     .close = close,
 };
 
@@ -168,7 +137,7 @@ status comm_card_open(struct comm **out, struct comm *inner, int device)
     k->base = *inner;
     k->base.ops = &card_ops;
     k->base.streamed = false;
-    k->inner = inner;
+    k->base.inner = inner;
     *out = &k->base;
     return ST_OK;
 out:

@@ -8,6 +8,7 @@
 const struct comm_check comm_checks[] = {
     { "exchange", check_exchange, 1, ST_OK, "", NULL },
     { "large", check_large, 2, ST_OK, "", NULL },
+    { "gather", check_gather, 1, ST_OK, "", NULL },
     { "votes", check_votes, 3, ST_OK, "", NULL },
     { "many votes", check_many_votes, 1, ST_OK, "", NULL },
     { "groups", check_groups, 1, ST_OK, "", NULL },

@@ -36,6 +36,7 @@ extern const struct comm_check comm_endings[];
 
 status check_exchange(struct comm *c, void *trial);
 status check_large(struct comm *c, void *trial);
+status check_gather(struct comm *c, void *trial);
 status check_votes(struct comm *c, void *trial);
 status check_many_votes(struct comm *c, void *trial);
 status check_groups(struct comm *c, void *trial);

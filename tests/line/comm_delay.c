@@ -1,12 +1,12 @@
 #include "tests/line/comm_delay.h"
 
+#include "comm/comm_over.h"
 #include "tests/rng.h"
 
 #include <stdatomic.h>
 
 struct delay {
     struct comm base; /* first member: a comm * is a delay * here */
-    struct comm *inner;
     uint64_t seed;
     atomic_int calls;
     int max_us;
@@ -15,7 +15,7 @@ struct delay {
 static struct delay *delay_of(struct comm *c) { return (struct delay *)c; }
 
 /* Some hesitate long, most do not: that mixes the order of events best. */
-static struct comm *dawdle(struct comm *c)
+static void dawdle(struct comm *c)
 {
     struct delay *const d = delay_of(c);
     uint64_t s = d->seed + (uint64_t)atomic_fetch_add(&d->calls, 1) * 2654435761u;
@@ -24,37 +24,28 @@ static struct comm *dawdle(struct comm *c)
         struct timespec const t = { .tv_nsec = 1000L * rng_below(&s, d->max_us + 1) };
         nanosleep(&t, NULL);
     }
-    return d->inner;
-}
-
-/* What the caller may have set goes with it. */
-static struct comm *call(struct comm *c)
-{
-    struct comm *const inner = dawdle(c);
-    inner->deadline_s = c->deadline_s;
-    return inner;
 }
 
 static status delay_start(struct comm *c, const struct comm_part *parts, int count)
 {
-    struct comm *const inner = call(c);
-    status const st = inner->ops->start(inner, parts, count);
+    dawdle(c);
+    status const st = over_start(c, parts, count);
     dawdle(c);
     return st;
 }
 
 static status delay_finish(struct comm *c)
 {
-    struct comm *const inner = call(c);
-    status const st = inner->ops->finish(inner);
+    dawdle(c);
+    status const st = over_finish(c);
     dawdle(c);
     return st;
 }
 
 static status delay_agree(struct comm *c, status mine)
 {
-    struct comm *const inner = call(c);
-    status const st = inner->ops->agree(inner, mine);
+    dawdle(c);
+    status const st = over_agree(c, mine);
     dawdle(c);
     return st;
 }
@@ -62,11 +53,11 @@ static status delay_agree(struct comm *c, status mine)
 static status delay_split(struct comm *c, int colour, struct comm **out)
 {
     struct delay *const d = delay_of(c);
-    struct comm *const inner = call(c);
     struct comm *child = NULL;
 
     *out = NULL;
-    TRY(inner->ops->split(inner, colour, &child));
+    dawdle(c);
+    TRY(over_inner(c)->ops->split(c->inner, colour, &child));
     dawdle(c);
     if (!child) return ST_OK;
     return comm_delay_open(out, child, d->seed ^ 0x5eed5eedu, d->max_us);
@@ -74,46 +65,46 @@ static status delay_split(struct comm *c, int colour, struct comm **out)
 
 static status delay_note(struct comm *c, int peer, const struct comm_note *note)
 {
-    struct comm *const inner = dawdle(c);
-    return inner->ops->note(inner, peer, note);
+    dawdle(c);
+    return over_note(c, peer, note);
 }
 
 static bool delay_hear(struct comm *c, struct comm_note *out, int *from)
 {
-    struct comm *const inner = dawdle(c);
-    return inner->ops->hear(inner, out, from);
+    dawdle(c);
+    return over_hear(c, out, from);
 }
 
 static void delay_stop(struct comm *c)
 {
-    struct comm *const inner = dawdle(c);
-    inner->ops->stop(inner);
+    dawdle(c);
+    over_stop(c);
 }
 
 static bool delay_stopped(struct comm *c)
 {
-    struct comm *const inner = dawdle(c);
-    return inner->ops->stopped(inner);
+    dawdle(c);
+    return over_stopped(c);
 }
 
 static void delay_abort(struct comm *c)
 {
-    struct comm *const inner = dawdle(c);
-    inner->ops->abort(inner);
+    dawdle(c);
+    over_abort(c);
     dawdle(c);
 }
 
 static bool delay_aborted(struct comm *c)
 {
-    struct comm *const inner = dawdle(c);
-    return inner->ops->aborted(inner);
+    dawdle(c);
+    return over_aborted(c);
 }
 
 void comm_delay_end(struct comm **c)
 {
     struct delay *const d = delay_of(*c);
 
-    *c = d->inner;
+    *c = d->base.inner;
     free(d);
 }
 
@@ -127,16 +118,33 @@ static void delay_close(struct comm **c)
 
 static status delay_attach(struct comm *c, const struct memory *m)
 {
-    struct comm *const inner = call(c);
-
-    TRY(comm_attach(inner, m));
-    c->streamed = inner->streamed;
-    return ST_OK;
+    dawdle(c);
+    return over_attach(c, m);
 }
 
-static status delay_settle(struct comm *c) { return comm_settle(call(c)); }
-static void delay_enroll(struct comm *c, void *at, size_t n) { comm_enroll(dawdle(c), at, n); }
-static void delay_dismiss(struct comm *c, void *at) { comm_dismiss(dawdle(c), at); }
+static status delay_settle(struct comm *c)
+{
+    dawdle(c);
+    return over_settle(c);
+}
+
+static status delay_alloc(struct comm *c, size_t bytes, void **at)
+{
+    dawdle(c);
+    return over_alloc(c, bytes, at);
+}
+
+static void delay_free(struct comm *c, void *at)
+{
+    dawdle(c);
+    over_free(c, at);
+}
+
+static status delay_gather(struct comm *c, const struct comm_share *shares, int count)
+{
+    dawdle(c);
+    return over_gather(c, shares, count);
+}
 
 static const struct comm_ops delay_ops = {
     .start = delay_start,
@@ -152,8 +160,9 @@ static const struct comm_ops delay_ops = {
     .close = delay_close,
     .attach = delay_attach,
     .settle = delay_settle,
-    .enroll = delay_enroll,
-    .dismiss = delay_dismiss,
+    .alloc = delay_alloc,
+    .free = delay_free,
+    .gather = delay_gather,
 };
 
 status comm_delay_open(struct comm **out, struct comm *inner, uint64_t seed, int max_us)
@@ -163,7 +172,7 @@ status comm_delay_open(struct comm **out, struct comm *inner, uint64_t seed, int
     if (!d) return fail(ST_NOMEM, "a comm that dawdles");
     d->base = *inner;
     d->base.ops = &delay_ops;
-    d->inner = inner;
+    d->base.inner = inner;
     d->seed = seed + (uint64_t)inner->world_rank * 7919;
     d->max_us = max_us;
     *out = &d->base;

@@ -4,7 +4,7 @@
  * what a rank does while keys are on their way.
  *
  *   line_clip                            the whole
- *   line_clip small                      one short run over three ranks, for a sanitizer
+ *   line_clip small                      two short runs over three ranks, for a sanitizer
  *                                        that makes the whole too long
  *   line_clip --hunt SEEDS [--seed N]    instead, trials made of seeds: clip_trial.h
  */
@@ -139,6 +139,32 @@ static void heads_that_do_not_divide(void **state)
     assert_string_equal(error_last()->msg, "by heads 5 ranks cannot share a line: the model has 12 "
                                            "heads; 1, 2, 3, 4, 6, 12 ranks are allowed");
     free(s);
+}
+
+/* What stands at all stages is gathered, where all ranks have as many. */
+static void gathers(int ranks, enum line_determinism determinism)
+{
+    int64_t const blocks[] = { 8, 1 };
+    struct show *const a = show_of(rolling, COUNT_OF(blocks), blocks, 7);
+    struct show *const b = show_of(rolling, COUNT_OF(blocks), blocks, 7);
+
+    a->mode.determinism = b->mode.determinism = determinism;
+    b->gathers = true;
+    ok(render(a, ranks));
+    ok(render(b, ranks));
+    for (int c = 0; c < COUNT_OF(blocks); c++) ok(show_same(b, c, a, c, blocks[c]));
+    assert_int_equal(a->parts != b->parts, 6 % ranks == 0);
+    free(a);
+    free(b);
+}
+
+static void gathered_or_by_parts(void **state)
+{
+    (void)state;
+    gathers(2, LINE_STRICT);
+    gathers(3, LINE_BATCH);
+    gathers(4, LINE_STRICT);
+    gathers(6, LINE_STRICT);
 }
 
 static void clips_in_company(const struct key_policy *policy, int ranks)
@@ -280,6 +306,7 @@ static void failure_beside_exchange(void **state)
     model.backend = &weak;
     for (int call = 90; call < 102; call++) {
         struct show *const s = show_of(rolling, 1, (int64_t[]){ 9 }, 1);
+        s->mode.exchange = call % 2 ? LINE_HEADS : LINE_BLOCKS;
         atomic_store(&calls_left, call);
         assert_int_equal(render(s, 6), ST_DEVICE);
         assert_string_equal(error_last()->msg, "attention gave up");
@@ -290,13 +317,15 @@ static void failure_beside_exchange(void **state)
 
 static void short_run(void **state)
 {
-    struct show *const s = show_of(rolling, 2, (int64_t[]){ 2, 1 }, 7);
-
     (void)state;
-    s->change[0] = s->change[1] = 1;
-    ok(render(s, 3));
-    assert_true(isfinite(s->latents[0][1][0]) && isfinite(s->latents[1][0][0]));
-    free(s);
+    for (enum line_exchange e = LINE_BLOCKS; e <= LINE_HEADS; e++) {
+        struct show *const s = show_of(rolling, 2, (int64_t[]){ 2, 1 }, 7);
+        s->change[0] = s->change[1] = 1;
+        s->mode.exchange = e;
+        ok(render(s, 3));
+        assert_true(isfinite(s->latents[0][1][0]) && isfinite(s->latents[1][0][0]));
+        free(s);
+    }
 }
 
 /* ---- the hunt ----------------------------------------------------------------------- */
@@ -339,6 +368,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(narrow_wire),
         cmocka_unit_test(by_heads),
         cmocka_unit_test(heads_that_do_not_divide),
+        cmocka_unit_test(gathered_or_by_parts),
         cmocka_unit_test(back_to_back_equals_alone),
         cmocka_unit_test(prefix_of_a_longer_clip),
         cmocka_unit_test(stops_everywhere),

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-enum { LONGEST = 3000 };
+enum { LONGEST = 3000, SLICE = 700, SHARES = 2 };
 
 bool nccl_rig_holds(const struct comm_check *check)
 {
@@ -39,9 +39,14 @@ void nccl_rig_end(struct comm **c)
 struct body {
     struct comm *c; /* over comm_nccl */
     struct memory memory;
-    float *card; /* [size][LONGEST]: to each rank, then from each */
+    float *card; /* [size][LONGEST]: to each rank, then from each; then shares [size][SLICE] */
     double begun;
 };
+
+static size_t bytes_of(const struct comm *c)
+{
+    return (size_t)c->size * (2 * LONGEST + SHARES * SLICE) * sizeof(float);
+}
 
 static int length(int round, int from, int to)
 {
@@ -105,6 +110,39 @@ static status exchange(const struct body *b, int round)
     return b->c->ops->finish(b->c);
 }
 
+static float *share(const struct body *b, int i)
+{
+    return b->card + 2 * b->c->size * LONGEST + i * b->c->size * SLICE;
+}
+
+static status gather(const struct body *b, int round)
+{
+    struct comm_share shares[SHARES];
+    float host[SLICE];
+
+    for (int i = 0; i < SHARES; i++) {
+        shares[i] = (struct comm_share){ { share(b, i), DT_F32, 2, { b->c->size, SLICE } }, true };
+        for (int k = 0; k < SLICE; k++) host[k] = value(round, b->c->rank, i, k);
+        TRY(cuda_dev_upload(share(b, i) + b->c->rank * SLICE, host, sizeof host, b->memory.stream));
+    }
+    TRY(comm_gather(b->c, shares, SHARES));
+    return b->c->ops->finish(b->c);
+}
+
+static status check_shares(const struct body *b, int round)
+{
+    float host[RIG_CARDS * SLICE];
+
+    for (int i = 0; i < SHARES; i++) {
+        TRY(cuda_dev_download(host, share(b, i), (size_t)b->c->size * SLICE * sizeof *host,
+                              b->memory.stream));
+        for (int k = 0; k < b->c->size * SLICE; k++)
+            if (!(host[k] == value(round, k / SLICE, i, k % SLICE)))
+                return fail(ST_MISMATCH, "round %d, share %d, number %d", round, i, k);
+    }
+    return ST_OK;
+}
+
 static status group_of_some(const struct body *b)
 {
     struct comm *g = NULL;
@@ -116,7 +154,9 @@ static status group_of_some(const struct body *b)
         some.c = g;
         TRY_OUT(comm_attach(g, &b->memory));
         TRY_OUT(exchange(&some, 77));
+        TRY_OUT(gather(&some, 78));
         TRY_OUT(comm_settle(g));
+        TRY_OUT(check_shares(&some, 78));
         for (int r = 0; r < g->size; r++)
             if (r != g->rank) TRY_OUT(check(&some, 77, r));
     }
@@ -175,33 +215,43 @@ static status rounds(const struct body *b, const struct nccl_life *life)
 {
     for (int round = 0; round < life->rounds; round++) {
         TRY(exchange(b, round));
+        TRY(gather(b, round));
         if (round % 3 < 2) continue;
         TRY(comm_settle(b->c));
         for (int r = 0; r < b->c->size; r++)
             if (r != b->c->rank) TRY(check(b, round, r));
+        TRY(check_shares(b, round));
     }
     TRY(comm_settle(b->c));
     return b->c->ops->agree(b->c, ST_OK);
 }
 
+/* In memory of NCCL's, where it has some. */
+static status rounds_there(const struct body *b, const struct nccl_life *life)
+{
+    struct body there = *b;
+    void *at = NULL;
+
+    TRY(comm_alloc(b->c, bytes_of(b->c), &at));
+    if (!at != !b->c->streamed) return fail(ST_MISMATCH, "no memory of NCCL's");
+    if (at) there.card = at;
+    status const st = rounds(&there, life);
+    comm_free(b->c, at);
+    return st;
+}
+
 static status live(struct body *b, const struct nccl_life *life)
 {
-    size_t const bytes = 2 * (size_t)b->c->size * LONGEST * sizeof *b->card;
-    status st = ST_OK;
-
     TRY(comm_attach(b->c, &b->memory));
-    if (b->c->streamed != (b->c->size > 1)) return fail(ST_MISMATCH, "not streamed");
-    comm_enroll(b->c, b->card, bytes);
-    TRY_OUT(rounds(b, life));
-    if (life->passes) TRY_OUT(group_of_some(b));
-    TRY_OUT(comm_attach(b->c, &b->memory));
-    TRY_OUT(exchange(b, 99));
-    if (life->passes && b->c->size > 1) TRY_OUT(pass_on(b, life->passes));
-    TRY_OUT(b->c->ops->agree(b->c, ST_OK));
-    TRY_OUT(comm_attach(b->c, NULL));
-out:
-    comm_dismiss(b->c, b->card);
-    return st;
+    if (b->c->streamed != (b->c->size > 1) || b->c->gathers != b->c->streamed)
+        return fail(ST_MISMATCH, "not streamed, or does not gather");
+    TRY(rounds_there(b, life));
+    if (life->passes) TRY(group_of_some(b));
+    TRY(comm_attach(b->c, &b->memory));
+    TRY(exchange(b, 99));
+    if (life->passes && b->c->size > 1) TRY(pass_on(b, life->passes));
+    TRY(b->c->ops->agree(b->c, ST_OK));
+    return comm_attach(b->c, NULL);
 }
 
 status nccl_live(struct comm *c, void *arg)
@@ -215,7 +265,7 @@ status nccl_live(struct comm *c, void *arg)
     TRY(comm_nccl_open(&b.c, c));
     TRY_OUT(cuda_dev_select(b.memory.device));
     TRY_OUT(cuda_stream_open(&b.memory.stream, false));
-    TRY_OUT(cuda_dev_alloc(2 * (size_t)c->size * LONGEST * sizeof *b.card, (void **)&b.card));
+    TRY_OUT(cuda_dev_alloc(bytes_of(c), (void **)&b.card));
     TRY_OUT(live(&b, life));
 out:
     why = *error_last();

@@ -21,9 +21,10 @@ status nccl_rig_open(struct comm **out, struct comm *c) MUST_USE;
 void nccl_rig_end(struct comm **c);
 
 /*
- * A life: memory attached, buffers enrolled, ROUNDS exchanges that nobody waits for, a
- * settlement, an agreement, a group of some, one of all, the end. `trial` is a nccl_life. What came is right
- * if it ends well. ST_MISMATCH if it is not, or if it took longer than it may.
+ * A life: memory attached, some of NCCL's own, in it ROUNDS exchanges and gatherings that nobody
+ * waits for, a settlement, an agreement; then with other memory a group of some, one of all, the
+ * end. What came is right if it ends well. ST_MISMATCH if it is not, or if it took longer than
+ * it may, or if a piece of NCCL's memory is left.
  */
 struct nccl_life {
     double deadline_s;

@@ -27,6 +27,7 @@ static status run_trial(struct comm *c, void *arg)
     struct comm *late = c;
     char words[TRIAL_TEXT];
 
+    c->gathers = t->show->gathers;
     if (t->delay_us) TRY(comm_delay_open(&late, c, t->seed, t->delay_us));
     status const ended = show_run(t->show, late);
     if (late != c) comm_delay_end(&late);
@@ -39,15 +40,21 @@ static status run_trial(struct comm *c, void *arg)
     return ended;
 }
 
-/* All ranks of the world, every kind of window. */
+/* All ranks of the world, every kind of window, by blocks and where they divide by heads; that of
+ * many blocks gathers too. */
 static status queues(struct comm *world, struct run *r)
 {
     static int64_t const blocks[] = { 6, 1, 9, 2, 3 };
     status st = ST_OK;
 
-    for (int kind = 0; kind < SHOW_KINDS && st == ST_OK; kind++) {
+    for (int i = 0; i <= 2 * SHOW_KINDS && st == ST_OK; i++) {
+        bool const gathers = i == 2 * SHOW_KINDS, heads = i % 2;
+        int const kind = gathers ? SHOW_ROLLING : i / 2;
+        if (heads && SHOW_HEADS % world->size) continue;
         st = trial_of(&r->trial, r->wants.model, &show_policy[kind], COUNT_OF(blocks), blocks);
         r->trial.ranks = world->size;
+        if (st == ST_OK && heads) r->trial.show->mode.exchange = LINE_HEADS;
+        if (st == ST_OK) r->trial.show->gathers = gathers;
         if (st == ST_OK) st = run_trial(world, r);
         trial_free(&r->trial);
     }

@@ -1,34 +1,8 @@
 #!/bin/bash
 # How a world ends: each way a rank can fail or go, the code mpirun gives, how long
 # it takes, and that no process is left.
-set -u
 cd "$(dirname "$0")/../.." || exit 1
-program=${MPI_COMM:-build/release/tests/mpi_comm}
-bad=0
-log=$(mktemp) || exit 1
-trap 'rm -f "$log"' EXIT
-
-left() { # how many processes still run it (a zombie waits for its parent only)
-    local n=0 pid
-    for pid in $(pgrep -f -- "--seed $seed"); do
-        case $(ps -o stat= -p "$pid") in '' | Z*) ;; *) n=$((n + 1)) ;; esac
-    done
-    echo $n
-}
-
-ends() { # CODE SECONDS RANKS ARGUMENT...: mpirun ends with CODE within SECONDS
-    local code=$1 limit=$2 ranks=$3 rc
-    shift 3
-    seed=$RANDOM$RANDOM
-    timeout -k 2 "$limit" tests/mpirun.sh "$ranks" "$program" "$@" --seed "$seed" >"$log" 2>&1
-    rc=$?
-    sleep 0.1
-    if [ $rc = 77 ]; then tail -n 1 "$log" && exit 77; fi
-    if [ $rc = "$code" ] && ! grep -q WRONG "$log" && [ "$(left)" = 0 ]; then return; fi
-    echo "$ranks ranks: $*: exit $rc, not $code; $(left) processes left"
-    sed 's/^/    /' "$log"
-    bad=1
-}
+. tests/mpi/ends.sh "${MPI_COMM:-build/release/tests/mpi_comm}"
 
 ends 43 10 4 end abort 2
 ends 43 10 2 end abort 0 --delay 300

@@ -43,9 +43,9 @@ static void must(bool good, const char *what)
 
 /* ---- the library ------------------------------------------------------------------ */
 
-const char *cudnnGetErrorString(cudnnStatus_t status)
+const char *cudnnGetErrorString(cudnnStatus_t code)
 {
-    return status == CUDNN_STATUS_SUCCESS ? "no error" : "refused by the stand-in";
+    return code == CUDNN_STATUS_SUCCESS ? "no error" : "refused by the stand-in";
 }
 
 void cudnnGetLastErrorString(char *message, size_t bytes)
@@ -305,6 +305,17 @@ static void *data_of(const struct run *r, int64_t uid, bool on_host, int64_t ali
     return NULL;
 }
 
+static enum standin_type type_of(cudnnDataType_t type)
+{
+    switch (type) {
+    case CUDNN_DATA_FLOAT: return STANDIN_F32;
+    case CUDNN_DATA_BFLOAT16: return STANDIN_BF16;
+    case CUDNN_DATA_FP8_E4M3: return STANDIN_E4M3;
+    default: must(false, "a dtype the stand-in has not");
+    }
+    return STANDIN_F32;
+}
+
 /* The tensor that an operation calls by this name. */
 static struct standin_tensor tensor_of(struct run *r, const struct desc *op, int name)
 {
@@ -313,9 +324,8 @@ static struct standin_tensor tensor_of(struct run *r, const struct desc *op, int
     const struct attribute *const step = find(d, CUDNN_ATTR_TENSOR_STRIDES);
     cudnnDataType_t const type = *(const cudnnDataType_t *)of(d, CUDNN_ATTR_TENSOR_DATA_TYPE);
     int64_t const uid = *(const int64_t *)of(d, CUDNN_ATTR_TENSOR_UNIQUE_ID);
-    struct standin_tensor t = { .bf16 = type == CUDNN_DATA_BFLOAT16, .ndim = (int)dim->count };
+    struct standin_tensor t = { .type = type_of(type), .ndim = (int)dim->count };
 
-    must(type == CUDNN_DATA_BFLOAT16 || type == CUDNN_DATA_FLOAT, "a dtype the stand-in has not");
     must(dim->count == step->count && dim->count <= STANDIN_TENSOR_DIMS, "a tensor's dimensions");
     memcpy(t.dim, dim->bytes, (size_t)dim->count * sizeof(int64_t));
     memcpy(t.stride, step->bytes, (size_t)step->count * sizeof(int64_t));
@@ -368,16 +378,62 @@ static void run_conv(struct run *r, const struct desc *op)
     standin_conv(&a);
 }
 
+static enum standin_each each_of(cudnnPointwiseMode_t mode)
+{
+    switch (mode) {
+    case CUDNN_POINTWISE_ADD: return STANDIN_ADD;
+    case CUDNN_POINTWISE_SUB: return STANDIN_SUB;
+    case CUDNN_POINTWISE_MUL: return STANDIN_MUL;
+    case CUDNN_POINTWISE_DIV: return STANDIN_DIV;
+    case CUDNN_POINTWISE_EXP: return STANDIN_EXP;
+    case CUDNN_POINTWISE_LOG: return STANDIN_LOG;
+    default: must(false, "a pointwise operation that the stand-in has not");
+    }
+    return STANDIN_ADD;
+}
+
 static void run_pointwise(struct run *r, const struct desc *op)
 {
     const struct desc *const kind = desc_of(op, CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR);
     struct standin_tensor const a = tensor_of(r, op, CUDNN_ATTR_OPERATION_POINTWISE_XDESC);
-    struct standin_tensor const b = tensor_of(r, op, CUDNN_ATTR_OPERATION_POINTWISE_BDESC);
     struct standin_tensor const y = tensor_of(r, op, CUDNN_ATTR_OPERATION_POINTWISE_YDESC);
+    struct standin_tensor b = { 0 };
 
-    must(*(const cudnnPointwiseMode_t *)of(kind, CUDNN_ATTR_POINTWISE_MODE) == CUDNN_POINTWISE_ADD,
-         "a pointwise operation that is no sum");
-    standin_add(&a, &b, &y);
+    if (find(op, CUDNN_ATTR_OPERATION_POINTWISE_BDESC))
+        b = tensor_of(r, op, CUDNN_ATTR_OPERATION_POINTWISE_BDESC);
+    standin_each(each_of(*(const cudnnPointwiseMode_t *)of(kind, CUDNN_ATTR_POINTWISE_MODE)), &a,
+                 &b, &y);
+}
+
+static enum standin_fold fold_of(cudnnReduceTensorOp_t how)
+{
+    switch (how) {
+    case CUDNN_REDUCE_TENSOR_MAX: return STANDIN_MAX;
+    case CUDNN_REDUCE_TENSOR_ADD: return STANDIN_SUM;
+    case CUDNN_REDUCE_TENSOR_AMAX: return STANDIN_AMAX;
+    default: must(false, "a reduction that the stand-in has not");
+    }
+    return STANDIN_SUM;
+}
+
+static void run_reduction(struct run *r, const struct desc *op)
+{
+    const struct desc *const kind = desc_of(op, CUDNN_ATTR_OPERATION_REDUCTION_DESC);
+    struct standin_tensor const x = tensor_of(r, op, CUDNN_ATTR_OPERATION_REDUCTION_XDESC);
+    struct standin_tensor const y = tensor_of(r, op, CUDNN_ATTR_OPERATION_REDUCTION_YDESC);
+
+    standin_fold(fold_of(*(const cudnnReduceTensorOp_t *)of(kind, CUDNN_ATTR_REDUCTION_OPERATOR)),
+                 &x, &y);
+}
+
+static void run_matmul(struct run *r, const struct desc *op)
+{
+    struct standin_tensor const a = tensor_of(r, op, CUDNN_ATTR_OPERATION_MATMUL_ADESC);
+    struct standin_tensor const b = tensor_of(r, op, CUDNN_ATTR_OPERATION_MATMUL_BDESC);
+    struct standin_tensor const y = tensor_of(r, op, CUDNN_ATTR_OPERATION_MATMUL_CDESC);
+
+    must(desc_of(op, CUDNN_ATTR_OPERATION_MATMUL_DESC)->finished, "a product without its kind");
+    standin_matmul(&a, &b, &y);
 }
 
 static void run_op(struct run *r, const struct desc *op)
@@ -386,6 +442,8 @@ static void run_op(struct run *r, const struct desc *op)
     case CUDNN_BACKEND_OPERATION_SDPA_FWD_DESCRIPTOR: run_sdpa(r, op); break;
     case CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR: run_conv(r, op); break;
     case CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR: run_pointwise(r, op); break;
+    case CUDNN_BACKEND_OPERATION_REDUCTION_DESCRIPTOR: run_reduction(r, op); break;
+    case CUDNN_BACKEND_OPERATION_MATMUL_DESCRIPTOR: run_matmul(r, op); break;
     default: must(false, "an operation that the stand-in has not");
     }
 }

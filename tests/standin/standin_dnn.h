@@ -2,14 +2,24 @@
 #ifndef STANDIN_DNN_H
 #define STANDIN_DNN_H
 
-#include <stdbool.h>
-#include <stdint.h>
+#include "tests/standin/standin_number.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Of what unit tests use too, where no other part of the stand-in is. */
+static inline void standin_must(bool fits, const char *what)
+{
+    if (fits) return;
+    fprintf(stderr, "stand-in for cuDNN: %s do not fit\n", what);
+    abort();
+}
 
 /* Numbers wherever strides, in elements, say; on the host. */
 enum { STANDIN_TENSOR_DIMS = 8 };
 struct standin_tensor {
-    void *at;  /* NULL: none */
-    bool bf16; /* else F32 */
+    void *at; /* NULL: none */
+    enum standin_type type;
     int ndim;
     int64_t dim[STANDIN_TENSOR_DIMS], stride[STANDIN_TENSOR_DIMS];
 };
@@ -32,8 +42,19 @@ struct standin_conv {
 };
 void standin_conv(const struct standin_conv *c);
 
-/* y = a + b in F32; five dimensions each, those of b that are 1 are repeated. y may be a or b. */
-void standin_add(const struct standin_tensor *a, const struct standin_tensor *b,
-                 const struct standin_tensor *y);
+/* y = a how b, or how(a) where it takes one (b: none), in F32; dimensions of b that are 1 are
+ * repeated. y may be a or b. */
+enum standin_each { STANDIN_ADD, STANDIN_SUB, STANDIN_MUL, STANDIN_DIV, STANDIN_EXP, STANDIN_LOG };
+void standin_each(enum standin_each how, const struct standin_tensor *a,
+                  const struct standin_tensor *b, const struct standin_tensor *y);
+
+/* Over all dimensions of x that are 1 in y; sums in f64, rounded once. AMAX: of magnitudes. */
+enum standin_fold { STANDIN_MAX, STANDIN_SUM, STANDIN_AMAX };
+void standin_fold(enum standin_fold how, const struct standin_tensor *x,
+                  const struct standin_tensor *y);
+
+/* y = a b, summed in f64 and rounded once; [b, h, m, k], [b, h, k, n], [b, h, m, n]. */
+void standin_matmul(const struct standin_tensor *a, const struct standin_tensor *b,
+                    const struct standin_tensor *y);
 
 #endif /* STANDIN_DNN_H */

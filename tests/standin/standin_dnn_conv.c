@@ -1,10 +1,6 @@
-/* standin_dnn_conv.c - the stand-in for cuDNN: convolutions and sums, naive, on host memory,
+/* standin_dnn_conv.c - the stand-in for cuDNN: convolutions, naive, on host memory,
  * honouring dimensions, strides and padding. */
-#include "kernels/tensor.h"
 #include "tests/standin/standin_dnn.h"
-
-#include <stdio.h>
-#include <stdlib.h>
 
 enum { N, C, T, H, W, DIMENSIONS };
 
@@ -18,14 +14,12 @@ static int64_t place(const struct standin_tensor *t, const int64_t at[DIMENSIONS
 
 static float get(const struct standin_tensor *t, int64_t place_of)
 {
-    return t->bf16 ? f32_from_bf16(((const uint16_t *)t->at)[place_of])
-                   : ((const float *)t->at)[place_of];
+    return standin_get(t->at, t->type, place_of);
 }
 
 static void put(const struct standin_tensor *t, int64_t place_of, float v)
 {
-    if (t->bf16) ((uint16_t *)t->at)[place_of] = bf16_from_f32(v);
-    else ((float *)t->at)[place_of] = v;
+    standin_put(t->at, t->type, place_of, v);
 }
 
 static int64_t count_of(const struct standin_tensor *t)
@@ -47,21 +41,15 @@ static void spell(const struct standin_tensor *t, int64_t i, int64_t at[DIMENSIO
     }
 }
 
-static void must(bool fits, const char *what)
-{
-    if (fits) return;
-    fprintf(stderr, "stand-in for cuDNN: %s do not fit\n", what);
-    abort();
-}
-
 static void check(const struct standin_conv *c)
 {
-    must(c->x.dim[N] == c->y.dim[N] && c->x.dim[C] == c->w.dim[C] && c->w.dim[N] == c->y.dim[C],
-         "a convolution's channels");
+    standin_must(c->x.dim[N] == c->y.dim[N] && c->x.dim[C] == c->w.dim[C] &&
+                     c->w.dim[N] == c->y.dim[C],
+                 "a convolution's channels");
     for (int i = 0; i < STANDIN_SPACE; i++) {
         int64_t const padded = c->x.dim[T + i] + c->pad_lo[i] + c->pad_hi[i];
-        must((padded - c->w.dim[T + i]) / c->stride[i] + 1 == c->y.dim[T + i],
-             "a convolution's sizes");
+        standin_must((padded - c->w.dim[T + i]) / c->stride[i] + 1 == c->y.dim[T + i],
+                     "a convolution's sizes");
     }
 }
 
@@ -103,20 +91,5 @@ void standin_conv(const struct standin_conv *c)
         int64_t at[DIMENSIONS];
         spell(&c->y, i, at);
         put(&c->y, place(&c->y, at), (float)output(c, at));
-    }
-}
-
-void standin_add(const struct standin_tensor *a, const struct standin_tensor *b,
-                 const struct standin_tensor *y)
-{
-    for (int64_t i = 0; i < count_of(y); i++) {
-        int64_t at[DIMENSIONS], other[DIMENSIONS];
-        spell(y, i, at);
-        for (int k = 0; k < DIMENSIONS; k++) {
-            must(a->dim[k] == y->dim[k] && (b->dim[k] == 1 || b->dim[k] == y->dim[k]),
-                 "a sum's sizes");
-            other[k] = b->dim[k] == 1 ? 0 : at[k];
-        }
-        put(y, place(y, at), get(a, place(a, at)) + get(b, place(b, other)));
     }
 }

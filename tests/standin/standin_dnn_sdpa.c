@@ -1,4 +1,3 @@
-#include "kernels/tensor.h"
 #include "tests/standin/standin.h"
 #include "tests/standin/standin_dnn.h"
 
@@ -12,13 +11,12 @@ static int64_t place(const struct standin_tensor *t, int64_t b, int64_t h, int64
 
 static float get(const struct standin_tensor *t, int64_t i)
 {
-    return t->bf16 ? f32_from_bf16(((const uint16_t *)t->at)[i]) : ((const float *)t->at)[i];
+    return standin_get(t->at, t->type, i);
 }
 
 static void put(const struct standin_tensor *t, int64_t i, float v)
 {
-    if (t->bf16) ((uint16_t *)t->at)[i] = bf16_from_f32(v);
-    else ((float *)t->at)[i] = v;
+    standin_put(t->at, t->type, i, v);
 }
 
 static void check(const struct standin_sdpa *a)
@@ -29,7 +27,8 @@ static void check(const struct standin_sdpa *a)
     if (a->q.dim[3] != a->k.dim[3] || a->v.dim[3] != a->o.dim[3] || a->k.dim[2] != a->v.dim[2] ||
         a->q.dim[2] != a->o.dim[2])
         standin_stop("cuDNN: shapes of attention that do not fit");
-    if (!a->q.bf16 || !a->k.bf16 || !a->v.bf16 || !a->o.bf16 || (a->stats.at && a->stats.bf16))
+    if (a->q.type != STANDIN_BF16 || a->k.type != STANDIN_BF16 || a->v.type != STANDIN_BF16 ||
+        a->o.type != STANDIN_BF16 || (a->stats.at && a->stats.type != STANDIN_F32))
         standin_stop("cuDNN: dtypes of attention that its kernel has not");
 }
 

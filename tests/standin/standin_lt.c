@@ -6,8 +6,8 @@
  * shape, memory or rows that are not aligned as was promised, a residual with GELU. FP8 is
  * e4m3 with a scale per row of either side, BF16 out and no epilogue: no more is known to go.
  */
-#include "kernels/tensor.h"
 #include "tests/standin/standin.h"
+#include "tests/standin/standin_number.h"
 
 #include <cublasLt.h>
 #include <math.h>
@@ -194,20 +194,9 @@ static void *aligned(const void *p, const struct layout *l)
     return standin_at(p);
 }
 
-/* Sign, four bits of exponent, three of mantissa; the last of all is no number. */
-static float from_e4m3(unsigned char byte)
-{
-    int const exponent = byte >> 3 & 15, mantissa = byte & 7;
-    float const size =
-        exponent ? ldexpf((float)(8 + mantissa), exponent - 10) : ldexpf((float)mantissa, -9);
-
-    if ((byte & 127) == 127) return NAN;
-    return byte & 128 ? -size : size;
-}
-
 static float get(const void *p, cudaDataType type, int64_t i)
 {
-    if (type == CUDA_R_8F_E4M3) return from_e4m3(((const unsigned char *)p)[i]);
+    if (type == CUDA_R_8F_E4M3) return standin_from_e4m3(((const unsigned char *)p)[i]);
     return type == CUDA_R_32F ? ((const float *)p)[i] : f32_from_bf16(((const uint16_t *)p)[i]);
 }
 

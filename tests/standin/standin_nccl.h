@@ -4,7 +4,8 @@
  *
  * A communicator is non-blocking: a thread of its own finds the peers and moves the bytes, a
  * group at a time, in random steps with random pauses. What is sent lies on a stand-in card.
- * What NCCL leaves undefined, two sides of different size, ends the process.
+ * What NCCL leaves undefined ends the process: two sides of different size, what all ranks call
+ * in another order, windows of other sizes, gatherings at other places of them.
  */
 #ifndef STANDIN_NCCL_H
 #define STANDIN_NCCL_H
@@ -33,8 +34,15 @@ struct standin_plan {
 };
 void standin_nccl_plan(const struct standin_plan *plan);
 
-/* Calls of that rank so far; has its fault happened? */
+/* Calls of that rank so far; the call in which its fault happened, or NULL. What is told at a
+ * poll happens in ncclCommGetAsyncError, or in ncclCommFinalize, once that was called. */
 long standin_nccl_calls(void);
-bool standin_nccl_faulted(void);
+const char *standin_nccl_faulted(void);
+
+/* Tensors gathered by this process since the plan. */
+long standin_nccl_gatherings(void);
+
+/* Pieces of memory of ncclMemAlloc that were not given back. */
+int standin_nccl_memory(void);
 
 #endif /* STANDIN_NCCL_H */

@@ -48,7 +48,7 @@ struct trial {
     const struct kern_backend *backend;
     const char *weights, *shape;
     const struct key_policy *policy; /* NULL: rolling */
-    enum line_determinism determinism;
+    struct line_mode mode;
     struct schedule schedule;
     atomic_int done;
 };
@@ -108,7 +108,7 @@ static status rank_main(struct comm *comm, void *arg)
     struct dit_config dit = { .weights = w->weights, .schedule = &w->schedule, .act = DT_BF16 };
     struct line_config c = { .schedule = &w->schedule,
                              .policy = *w->policy,
-                             .determinism = w->determinism,
+                             .mode = w->mode,
                              .latent_h = H,
                              .latent_w = W,
                              .comm = comm };
@@ -117,7 +117,8 @@ static status rank_main(struct comm *comm, void *arg)
     status st = ST_OK;
 
     TRY_OUT(w->backend->open(
-        &c.ctx, &(struct kern_config){ .threads = 1, .strict = w->determinism == LINE_STRICT }));
+        &c.ctx,
+        &(struct kern_config){ .threads = 1, .strict = w->mode.determinism == LINE_STRICT }));
     TRY_OUT(dit_shape_read(&dit.shape, w->shape));
     TRY_OUT(dit_open(&model, &dit, c.ctx));
     TRY_OUT(split_make(&c.split, w->schedule.levels + 1, comm->size));
@@ -153,18 +154,20 @@ static void lines(void **state)
 {
     static const struct {
         const char *level;
-        enum line_determinism determinism;
+        struct line_mode mode;
         int ranks;
-    } of[] = { { "cuda-2", LINE_BATCH, 1 },
-               { "cuda-2", LINE_BATCH, RANKS },
-               { "cuda-3", LINE_BATCH, 1 },
-               { "cuda-3", LINE_STRICT, RANKS } };
+    } of[] = { { "cuda-2", { .determinism = LINE_BATCH }, 1 },
+               { "cuda-2", { .determinism = LINE_BATCH, .wire = LINE_FP8 }, RANKS },
+               { "cuda-3", { .determinism = LINE_BATCH }, 1 },
+               { "cuda-3", { .determinism = LINE_STRICT }, RANKS },
+               { "cuda-4", { .determinism = LINE_STRICT, .exchange = LINE_HEADS }, 2 },
+               { "cuda-4", { .determinism = LINE_BATCH }, RANKS } };
 
     (void)state;
     for (int i = 0; i < COUNT_OF(of); i++) {
         struct trial w = { .backend = kern_backend_find(of[i].level),
                            MODEL_OF("rolling-head64"),
-                           .determinism = of[i].determinism };
+                           .mode = of[i].mode };
         run(&w, of[i].ranks);
     }
 }
@@ -174,7 +177,7 @@ static void another_window(void **state)
     struct trial w = { .backend = kern_backend_find("cuda-2"),
                        MODEL_OF("rolling-head64"),
                        .policy = &by_block,
-                       .determinism = LINE_BATCH };
+                       .mode.determinism = LINE_BATCH };
 
     (void)state;
     run(&w, 1);
@@ -185,7 +188,7 @@ static void layers(void **state)
 {
     struct trial w = { .backend = kern_backend_find("cuda-2"),
                        MODEL_OF("rolling-long"),
-                       .determinism = LINE_BATCH };
+                       .mode.determinism = LINE_BATCH };
 
     (void)state;
     run(&w, 1);
@@ -196,7 +199,7 @@ static void compiled_once(void **state)
 {
     struct trial w = { .backend = kern_backend_find("cuda-2"),
                        MODEL_OF("rolling-head64"),
-                       .determinism = LINE_STRICT };
+                       .mode.determinism = LINE_STRICT };
 
     (void)state;
     run(&w, 1);
@@ -224,7 +227,7 @@ static void decoder(void **state)
     (void)state;
     ok(vae_open(&v, &c));
     struct counts const before = counted_now();
-    for (int frame = 0; frame < 2; frame++) ok(vae_decode_latent(v, clip.latents, &out));
+    for (int frame = 0; frame < 2; frame++) ok(vae_decode_latents(v, clip.latents, 1, &out));
     struct counts const after = counted_now();
     ok(same(&before, &after));
     assert_true(before.of[STANDIN_PLANNED] > 0);

@@ -186,11 +186,37 @@ static bool is_next(const struct standin_group *g, int i)
     return true;
 }
 
+/* All ranks called the same. */
+static void check_calls(const struct ncclComm *c, const struct standin_group *g)
+{
+    for (int i = 0; i < g->calls; i++) {
+        const struct standin_call *const of = g->call + i * c->size, *const own = &of[c->rank];
+        for (int r = 0; r < c->size; r++)
+            if (memcmp(&of[r], own, sizeof *own) != 0)
+                standin_stop("rank %d: call %llu, window %llu + %llu, %llu bytes; rank %d: "
+                             "call %llu, window %llu + %llu, %llu bytes",
+                             c->rank, (unsigned long long)own->number,
+                             (unsigned long long)own->window, (unsigned long long)own->place,
+                             (unsigned long long)own->bytes, r, (unsigned long long)of[r].number,
+                             (unsigned long long)of[r].window, (unsigned long long)of[r].place,
+                             (unsigned long long)of[r].bytes);
+    }
+}
+
+static void tell_over(struct ncclComm *c, struct standin_group *g)
+{
+    if (!g->told) return;
+    pthread_mutex_lock(&c->lock);
+    if (g->window) *g->window = (ncclWindow_t)(void *)&c->window[g->call[c->rank].window - 1];
+    standin_state(c, ncclSuccess, "");
+    pthread_mutex_unlock(&c->lock);
+}
+
 static void run_group(struct ncclComm *c, struct standin_group *g)
 {
     int left = g->count;
 
-    while (cudaEventQuery(g->ready) != cudaSuccess && !quits(c)) nap(60);
+    while (g->ready && cudaEventQuery(g->ready) != cudaSuccess && !quits(c)) nap(60);
     while (left && !quits(c)) {
         bool moved = false;
         left = 0;
@@ -202,6 +228,9 @@ static void run_group(struct ncclComm *c, struct standin_group *g)
         if (left && !moved) nap(60);
         dawdle(c);
     }
+    if (left) return;
+    check_calls(c, g);
+    tell_over(c, g);
 }
 
 /* ---- the end ----------------------------------------------------------------------------- */
@@ -255,8 +284,9 @@ static void drop(struct ncclComm *c, struct standin_group *g)
     c->first = g->next;
     if (!c->first) c->last = &c->first;
     pthread_mutex_unlock(&c->lock);
-    standin_stream_over(g->stream);
-    (void)cudaEventDestroy(g->ready);
+    if (g->stream) standin_stream_over(g->stream);
+    if (g->ready) (void)cudaEventDestroy(g->ready);
+    free(g->call);
     free(g);
 }
 

@@ -17,12 +17,30 @@ struct standin_part {
     size_t done; /* of the length in front and the bytes */
 };
 
+/* What all ranks must call alike: a window, or a gathering. */
+struct standin_call {
+    uint64_t number;        /* of such calls of the communicator */
+    uint64_t window, place; /* of what is gathered into: window + 1, or 0; where in it */
+    uint64_t bytes;
+};
+
+/* Parts; or calls of all ranks, with their parts. */
 struct standin_group {
     struct standin_group *next;
-    struct CUstream_st *stream;
-    struct CUevent_st *ready; /* what was on the stream before has run */
+    struct CUstream_st *stream; /* NULL: on none */
+    struct CUevent_st *ready;   /* what was on the stream before has run */
+    struct standin_call *call;  /* [calls][size of the communicator] */
+    int calls;
+    bool told;            /* NCCL is at something until it is over */
+    ncclWindow_t *window; /* of a window's */
     int count;
     struct standin_part part[];
+};
+
+enum { STANDIN_WINDOWS = 16 };
+struct standin_window {
+    unsigned char *at; /* NULL: there is none */
+    size_t bytes;
 };
 
 struct ncclComm {
@@ -43,6 +61,10 @@ struct ncclComm {
     bool *bye;   /* [size] */
     bool said;   /* good-bye */
     int buffers; /* registered */
+    struct standin_window window[STANDIN_WINDOWS];
+    uint64_t calls; /* of all ranks alike */
+    bool engines;   /* have gathered before */
+    bool zero;      /* CTAPolicy */
 };
 
 void *standin_wire(void *comm); /* the thread */

@@ -118,6 +118,35 @@ static void links(void **state)
         }
 }
 
+/* Where ranks share out heads: a third of the bytes at six ranks, and nothing hides them. */
+static void by_heads(void **state)
+{
+    struct cost_model m = gpu_model("gpu:8 nvlink");
+    double const moves = 5e-6 + 1.2e6 / 370e9;
+    struct cost const blocks = cost_at(&m, 6, 6, 0, false);
+
+    (void)state;
+    m.shape.heads = 12;
+    m.shape.q_bytes = kv / 2;
+    struct cost const heads = cost_at(&m, 6, 6, 0, false);
+    near(heads.receive, blocks.receive / 3);
+    near(heads.send, heads.receive);
+    double const wire = heads.receive / 370e9 + 2 * layers * 5e-6;
+    near(heads.exposed, wire); /* nothing hides it */
+    near(heads.tick, 0.070 + wire + moves);
+
+    /* Two ranks of two stages and two of one: of a pass 35 ms are attention, shared evenly. In
+     * come queries, keys and values of four blocks, and results for two from three ranks. */
+    struct cost const four = cost_at(&m, 4, 4, 0, false);
+    near(four.receive, layers * (4 * 1.5 * kv + 2 * 3 * 0.5 * kv) / 4);
+    near(four.send, layers * (2 * 3 * 1.5 * kv + 4 * 0.5 * kv) / 4);
+    near(four.tick - four.exposed, 2 * 0.035 + 6 * 0.035 / 4 + moves);
+    struct roles roles;
+    struct plan p;
+    struct plan_query const q = { .model = &m, .ranks = 5 };
+    assert_int_equal(planner_try(&p, &roles, &q, 5, 0), ST_ARG);
+}
+
 static void replicas(void **state)
 {
     struct cost_model const m = gpu_model("gpu:8 nvlink");
@@ -439,6 +468,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_line_with_decoders),
+        cmocka_unit_test(by_heads),
         cmocka_unit_test(replicas),
         cmocka_unit_test(links),
         cmocka_unit_test(over_machines),

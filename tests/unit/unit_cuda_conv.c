@@ -3,8 +3,9 @@
  * every border and every phase must be the oracle's to the bit. */
 #include "tests/unit/unit.h"
 
+#include "kernels/cuda/cuda_channel_norm.h"
+#include "kernels/cuda/cuda_conv_few.h"
 #include "kernels/cuda/cuda_fast_conv_plan.h"
-#include "kernels/cuda/cuda_pixels.h"
 #include "kernels/kern_ref.h"
 #include "tests/rng.h"
 #include "tests/standin/standin_dnn.h"
@@ -117,7 +118,8 @@ static struct tensor numbers(enum dtype dtype, int ndim, const int64_t *dim, uin
 
 static struct standin_tensor standing(const struct cuda_dnn_tensor *t, void *at)
 {
-    struct standin_tensor n = { .at = at, .bf16 = t->dtype == DT_BF16 };
+    struct standin_tensor n = { .at = at,
+                                .type = t->dtype == DT_BF16 ? STANDIN_BF16 : STANDIN_F32 };
 
     n.ndim = t->ndim;
     memcpy(n.dim, t->dim, sizeof t->dim);
@@ -145,7 +147,7 @@ static void run_graph(const struct cuda_dnn_graph *g, void *const at[])
         memcpy(conv.pad_hi, op->pad_hi, sizeof conv.pad_hi);
         memcpy(conv.stride, op->stride, sizeof conv.stride);
         if (op->kind == CUDA_DNN_CONV) standin_conv(&conv);
-        else standin_add(&n[o[0]], &n[o[1]], &n[o[2]]);
+        else standin_each(STANDIN_ADD, &n[o[0]], &n[o[1]], &n[o[2]]);
     }
     for (int i = 1; i <= g->tensors; i++) free(own[i]);
 }

@@ -1,7 +1,7 @@
-/* unit_cuda_fused.c - plans of levels 2 and 3: rows' threads, attention's graphs, FP8's layouts. */
+/* unit_cuda_fused.c - plans of levels 2 to 4: rows' threads, attention's graphs, FP8's layouts. */
 #include "tests/unit/unit.h"
 
-#include "kernels/cuda/cuda_fast_attention.h"
+#include "kernels/cuda/cuda_fp8_attention.h"
 #include "kernels/cuda/cuda_fp8_plan.h"
 #include "kernels/cuda/cuda_fused_plan.h"
 
@@ -122,7 +122,8 @@ static void graphs_that_are_too_large(void **state)
     (void)state;
     for (int i = 0; i < CUDA_DNN_TENSORS + 3; i++)
         assert_int_equal(cuda_dnn_tensor(&g, &(struct cuda_dnn_tensor){ .ndim = 1 }), i + 1);
-    for (int i = 0; i < CUDA_DNN_OPS + 3; i++) cuda_dnn_add(&g, 1, 2, 3);
+    for (int i = 0; i < CUDA_DNN_OPS + 3; i++)
+        cuda_dnn_apply(&g, CUDA_DNN_ADD, (struct cuda_dnn_term){ 1, 2, 3 });
     assert_int_equal(g.tensors, CUDA_DNN_TENSORS + 3);
     assert_int_equal(g.ops, CUDA_DNN_OPS + 3);
 }
@@ -192,6 +193,79 @@ static void fp8_rows_have_threads(void **state)
     assert_int_equal(cuda_fused_threads(13824), 256);
 }
 
+static void fp8_attention_is_told_apart(void **state)
+{
+    static const struct {
+        enum dtype dtype;
+        int64_t queries, dim;
+        int heads;
+        bool suits;
+    } table[] = {
+        { DT_BF16, 28080, 1536, 12, true }, /* of 128 */
+        { DT_BF16, 2, 48, 1, true },        { DT_BF16, 1, 48, 1, false },
+        { DT_BF16, 0, 48, 1, false },       { DT_BF16, 2, 48, 2, false }, /* of 24 */
+        { DT_BF16, 9, 16, 1, true },        { DT_BF16, 6240, 384, 1, false },
+        { DT_BF16, 9, 144, 1, false },      { DT_F32, 28080, 1536, 12, false },
+        { DT_BF16, 9, 0, 1, false },
+    };
+
+    (void)state;
+    for (int i = 0; i < COUNT_OF(table); i++) {
+        struct tensor q = rows(table[i].dtype, table[i].queries, table[i].dim, 4096), bias = { 0 };
+        struct kern_segment s = { rows(table[i].dtype, 3, table[i].dim, 8192),
+                                  rows(table[i].dtype, 3, table[i].dim, 65536) };
+        struct kern_attention a = {
+            .q = &q, .segments = &s, .segment_count = 1, .out = &q, .heads = table[i].heads
+        };
+        assert_int_equal(cuda_fp8_attention_suits(&a), table[i].suits);
+        a.bias = &bias;
+        assert_false(cuda_fp8_attention_suits(&a));
+    }
+}
+
+static void fp8_attention_has_rooms(void **state)
+{
+    struct tensor q = rows(DT_BF16, 28080, 1536, 4096);
+    struct kern_segment s[2] = {
+        { rows(DT_BF16, 9360, 1536, 8192), rows(DT_BF16, 9360, 1536, 8192) },
+        { rows(DT_BF16, 23400, 1536, 8192), rows(DT_BF16, 23400, 1536, 8192) },
+    };
+    struct kern_attention const a = {
+        .q = &q, .segments = s, .segment_count = 2, .out = &q, .heads = 12
+    };
+    struct cuda_fp8_rooms const r = cuda_fp8_attention_rooms(&a);
+
+    (void)state;
+    assert_int_equal(r.q, 0);
+    assert_int_equal(r.k, 28080 * 1536);
+    assert_int_equal(r.v, (28080 + 32760) * 1536);
+    assert_int_equal(r.out, (28080 + 2 * 32760) * 1536);
+    assert_int_equal(r.scales, 2 * (28080 + 32760) * 1536);
+    assert_int_equal(r.bytes, r.scales + 256);
+    assert_int_equal(cuda_fp8_blocks(16), 1);
+    assert_int_equal(cuda_fp8_blocks((int64_t)512 * 1536), 384);
+    assert_int_equal(cuda_fp8_blocks((int64_t)28080 * 1536), CUDA_FP8_BLOCKS);
+}
+
+static void fp8_attention_is_a_graph(void **state)
+{
+    struct cuda_attention_shape shape = { 5, 7, 2, 128, true };
+    struct cuda_dnn_graph a, b;
+
+    (void)state;
+    cuda_fp8_attention_graph(&a, &shape);
+    assert_true(a.tensors <= CUDA_DNN_TENSORS && a.ops <= CUDA_DNN_OPS);
+    assert_int_equal(a.op[0].kind, CUDA_DNN_MATMUL);
+    assert_int_equal(a.tensor[CUDA_FP8_K - 1].dim[3], 7); /* columns are keys */
+    assert_int_equal(a.tensor[CUDA_FP8_K - 1].stride[3], 256);
+    assert_int_equal(a.tensor[CUDA_FP8_LSE - 1].place, CUDA_DNN_DEVICE);
+    assert_int_equal(a.tensor[CUDA_FP8_SCALE - 1].place, CUDA_DNN_HOST);
+    shape.lse = false;
+    cuda_fp8_attention_graph(&b, &shape);
+    assert_int_equal(b.tensor[CUDA_FP8_LSE - 1].place, CUDA_DNN_VIRTUAL);
+    assert_false(cuda_dnn_same(&a, &b));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -199,7 +273,8 @@ int main(void)
         cmocka_unit_test(scratch_is_cut),           cmocka_unit_test(attention_is_told_apart),
         cmocka_unit_test(graphs_are_compared),      cmocka_unit_test(graphs_that_are_too_large),
         cmocka_unit_test(fp8_takes_coarse_weights), cmocka_unit_test(fp8_scratch_is_laid_out),
-        cmocka_unit_test(fp8_rows_have_threads),
+        cmocka_unit_test(fp8_rows_have_threads),    cmocka_unit_test(fp8_attention_is_told_apart),
+        cmocka_unit_test(fp8_attention_has_rooms),  cmocka_unit_test(fp8_attention_is_a_graph),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -54,6 +54,9 @@ static void tables_agree(void **state)
             assert_int_equal(f->crf_max, c->crf_max);
             assert_int_equal(f->crf, c->crf);
         }
+        same(f->nvenc_pixes, c->nvenc_pixes);
+        assert_int_equal(f->nvenc_least, c->nvenc_least);
+        assert_int_equal(c->nvenc != NULL, strstr(f->encoders, "nvenc") != NULL);
         assert_int_equal(strlen(f->pixes), strlen(c->pixes)); /* the same words, in any order */
         for (const char *p = f->pixes; p; p = strchr(p, '|') ? strchr(p, '|') + 1 : NULL) {
             char pix[32];

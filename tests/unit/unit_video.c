@@ -383,6 +383,20 @@ static void refusals(void **state)
         { { .path = "a.mp4", .codec = "h264", .threads = 65 },
           ST_ARG,
           "a.mp4: 65 encoder threads; allowed: 1..64" },
+        { { .path = "a.mp4", .codec = "av1", .encoder = CODEC_NVENC },
+          ST_ARG,
+          "a.mp4: av1 has no encoder on a card" },
+        { { .path = "a.mp4", .codec = "h264", .encoder = CODEC_NVENC },
+          ST_ARG,
+          "a.mp4: 64x64; h264_nvenc takes width and height 160..16384" },
+        { { .path = "a.mp4",
+            .codec = "h264",
+            .encoder = CODEC_NVENC,
+            .pix = "yuv420p10",
+            .width = 832,
+            .height = 480 },
+          ST_ARG,
+          "a.mp4: h264_nvenc has no pix `yuv420p10`; allowed: yuv420p|yuv444p" },
         { { .path = "/nowhere/at all/a.mp4", .codec = "h264" },
           ST_IO,
           "/nowhere/at all/a.mp4: cannot be made: No such file or directory" },
@@ -461,25 +475,60 @@ static void encoders_are_here(void **state)
     (void)state;
     for (int i = 0; i < codec_count(); i++) {
         struct codec_probe p;
-        codec_probe(&p, codec_at(i));
+        codec_probe(&p, codec_at(i), CODEC_CPU);
         assert_string_equal(p.why, "");
         assert_true(p.opens);
     }
     struct codec_probe p;
-    codec_probe(&p, &(struct codec){ .name = "vp8", .containers = "mkv" });
+    codec_probe(&p, &(struct codec){ .name = "vp8", .containers = "mkv" }, CODEC_CPU);
     assert_false(p.opens);
     assert_string_equal(p.why,
                         "probe.mkv: codec `vp8` is not known; allowed: h264|ffv1|prores|av1");
     assert_true(strncmp(codec_libs(libs), "libavformat ", 12) == 0);
 }
 
+/* What it would be told; and whether it opens, which is as the machine is. */
+static void an_encoder_on_a_card(void **state)
+{
+    static const char *const presets[][2] = {
+        { "ultrafast", "p1" }, { "veryfast", "p2" }, { "fast", "p3" },    { NULL, "p4" },
+        { "slow", "p5" },      { "slower", "p6" },   { "placebo", "p7" },
+    };
+    struct codec_choice choice;
+    struct codec_probe p;
+
+    (void)state;
+    for (int i = 0; i < COUNT_OF(presets); i++) {
+        struct video_config c = config("a.mp4", "h264");
+        c.encoder = CODEC_NVENC;
+        c.width = c.height = 160;
+        c.preset = presets[i][0];
+        ok(codec_choose(&choice, &c));
+        assert_string_equal(choice.encoder, "h264_nvenc");
+        assert_string_equal(choice.preset, presets[i][1]);
+        assert_int_equal(choice.pix, PIX_YUV420P);
+        assert_int_equal(choice.crf, 18);
+    }
+    codec_probe(&p, choice.codec, CODEC_NVENC);
+    if (p.opens) assert_string_equal(p.why, "");
+    else
+        assert_non_null(strstr(p.why, "the encoder h264_nvenc refuses 256x256 yuv420p at 16/1 "
+                                      "with preset=p4:rc=constqp:qp=18: "));
+    print_message("  h264_nvenc %s\n", p.opens ? "opens" : p.why);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_combination), cmocka_unit_test(players_see_it),
-        cmocka_unit_test(bytes_repeat),      cmocka_unit_test(master_is_as_promised),
-        cmocka_unit_test(refusals),          cmocka_unit_test(full_disk),
-        cmocka_unit_test(verify_notices),    cmocka_unit_test(encoders_are_here),
+        cmocka_unit_test(an_encoder_on_a_card),
+        cmocka_unit_test(every_combination),
+        cmocka_unit_test(players_see_it),
+        cmocka_unit_test(bytes_repeat),
+        cmocka_unit_test(master_is_as_promised),
+        cmocka_unit_test(refusals),
+        cmocka_unit_test(full_disk),
+        cmocka_unit_test(verify_notices),
+        cmocka_unit_test(encoders_are_here),
     };
     codec_quiet();
     return cmocka_run_group_tests_name("unit_video", tests, NULL, NULL);

@@ -1,0 +1,44 @@
+/*
+ * cuda_fp8_scales.h - level 4's own kernels as C calls them: an attention's operands to e4m3
+ * and its result back, with scales that never leave the card.
+ *
+ * Tensors begin at multiples of 16 bytes and have a multiple of 16 numbers. Launchers queue on
+ * `stream` and fail with ST_DEVICE alone.
+ */
+#ifndef CUDA_FP8_SCALES_H
+#define CUDA_FP8_SCALES_H
+
+#include "kernels/kern.h"
+
+/* On the device. A tensor of e4m3 times its descale is what it stands for. */
+struct cuda_fp8_scales {
+    unsigned most[3];          /* of q, k, v: the largest magnitude's bits in BF16 */
+    float descale[3];          /* of q, k, v: powers of two, or NaN where one is not finite */
+    float weights, of_weights; /* their scale | 1 / that */
+    float out;                 /* 1 / descale of v */
+    float amax[2];             /* cuDNN's */
+};
+
+/* q, then the segments' keys, then their values. */
+struct cuda_fp8_part {
+    const void *x;      /* BF16, [count] */
+    unsigned char *out; /* e4m3, [count] */
+    int64_t count;      /* may be 0 */
+};
+struct cuda_fp8_parts {
+    struct cuda_fp8_part part[1 + 2 * KERN_SEGMENTS];
+    int segments;
+    struct cuda_fp8_scales *scales; /* filled, whatever they were */
+};
+status cuda_fp8_bring(const struct cuda_fp8_parts *p, void *stream) MUST_USE;
+
+/* out[i] = x[i] * descale of v; x: e4m3, out: BF16 or F32 */
+struct cuda_fp8_widen {
+    const unsigned char *x;
+    void *out;
+    const struct cuda_fp8_scales *scales;
+    int64_t count;
+};
+status cuda_fp8_widen(const struct cuda_fp8_widen *p, bool out_bf16, void *stream) MUST_USE;
+
+#endif /* CUDA_FP8_SCALES_H */
