@@ -54,8 +54,6 @@ OPT := $(or $(OPT.$(MODE)),$(error MODE is release, debug, asan, tsan or standin
 
 MPI_CFLAGS.1 := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags ompi-c 2>/dev/null))
 MPI_LDLIBS.1 := $(shell pkg-config --libs ompi-c 2>/dev/null)
-# No -ffast-math, ever: it deletes isnan() and reorders sums. No contraction either,
-# so that a product and a sum round alike (vec.c apart: one copy per processor).
 # from FOLDER LIBRARY: how to link it
 from = $(if $1,-L$1/lib -Wl$(comma)-rpath$(comma)$1/lib -l:$(notdir $(lastword $(wildcard $1/lib/lib$2.so*))),-l$2)
 CUDA_CFLAGS.1 := $(patsubst %,-isystem %/include,$(CUDA_HOME) $(CUDNN_HOME) $(CUBLAS_HOME))
@@ -63,6 +61,8 @@ CUDA_CFLAGS.standin := $(CUDA_CFLAGS.1)
 CUDA_LDLIBS.standin := -lstdc++
 CUDA_LDLIBS.1 := -L$(CUDA_HOME)/lib64 -Wl,-rpath,$(CUDA_HOME)/lib64 $(call from,$(CUBLAS_HOME),cublasLt) $(call from,$(CUDNN_HOME),cudnn) -lcudart_static -ldl -lrt
 NCCL_LDLIBS.1 := -lnccl
+# No -ffast-math, ever: it deletes isnan() and reorders sums. No contraction either,
+# so that a product and a sum round alike (vec.c apart: one copy per processor).
 CFLAGS   := -std=c11 -D_POSIX_C_SOURCE=200809L $(WARN) $(OPT) -ffp-contract=off -I. $(MPI_CFLAGS.$(MPI)) \
             $(CUDA_CFLAGS.$(CUDA)) -MMD -MP
 CXXFLAGS := -std=c++17 -Wall -Wextra -Wshadow $(if $(CI),-Werror) $(OPT) -I. -MMD -MP
@@ -93,23 +93,25 @@ KERNELS.1 := kern_host.c kern_cpu.c kern_cpu_rows.c kern_cpu_pictures.c kern_cpu
             kern_cpu_attention.c kern_cpu_attention_dnn.c kern_cpu_attention_amx.c \
             dnn.c dnn_v2.c dnn_v3.c vec_best.c amx.c amx_available.c
 KERNELS.0 := kern_host_none.c
-# cuda/: arithmetic of launches and graphs, in every build; what runs on a card
-CUDA_PLAN := cuda_plan.c cuda_fused_plan.c cuda_fp8_plan.c cuda_dnn_graph.c cuda_fast_attention_graph.c cuda_fp8_attention_graph.c cuda_fast_conv_plan.c cuda_channel_norm_plan.c cuda_conv_few_plan.c
+# cuda/: arithmetic of launches and graphs, in every build; what runs on a card; by level
+CUDA_PLAN := cuda_plan.c
+CUDA_PLAN += cuda_dnn_graph.c cuda_fused_plan.c cuda_fast_attention_graph.c cuda_fast_conv_plan.c \
+             cuda_channel_norm_plan.c cuda_conv_few_plan.c
+CUDA_PLAN += cuda_fp8_plan.c cuda_fp8_attention_graph.c
 CUDA_C   := cuda_versions.c cuda_backend.c cuda_dev.c cuda_fetch.c cuda_plain.c
-CUDA_C   += cuda_lt.c cuda_dnn_desc.c cuda_dnn_share.c cuda_dnn_plan.c cuda_fast_rows.c cuda_fast_linear.c cuda_fast_attention.c
-CUDA_C   += cuda_fast_conv.c
+CUDA_C   += cuda_lt.c cuda_dnn_desc.c cuda_dnn_share.c cuda_dnn_plan.c \
+            cuda_fast_rows.c cuda_fast_linear.c cuda_fast_attention.c cuda_fast_conv.c
 CUDA_C   += cuda_fp8.c cuda_fp8_attention.c
-CUDA_CU  := cuda_plain_each.cu cuda_plain_rows.cu cuda_plain_linear.cu cuda_plain_attention.cu cuda_plain_conv.cu
-CUDA_CU  += cuda_pictures.cu
+CUDA_CU  := cuda_plain_each.cu cuda_plain_pictures.cu cuda_plain_rows.cu cuda_plain_wire.cu \
+            cuda_plain_linear.cu cuda_plain_attention.cu cuda_plain_conv.cu
 CUDA_CU  += cuda_fused.cu cuda_channel_norm.cu cuda_conv_few.cu cuda_conv_frames.cu
 CUDA_CU  += cuda_fp8_kernels.cu cuda_fp8_scales.cu
-CUDA_CU  += cuda_plain_wire.cu
 KERNELS  += $(addprefix cuda/,$(CUDA_PLAN) $(if $(filter 0,$(CUDA)),cuda_none.c,$(CUDA_C)))
 KERNELS  += $(if $(filter 0,$(CUDA)),kern_device_none.c,kern_device.c)
 STANDIN  := standin_runtime.c standin_stream.c standin_block.cc standin_lt.c standin_dnn.c standin_dnn_sdpa.c standin_dnn_conv.c standin_dnn_chain.c
 # Compiled once per instruction set; vec_best chooses at run time.
 VEC.1    := baseline avx2 avx512 avx512bf16
-COMM     := comm_launched.c comm_rules.c comm_gather.c comm_over.c comm_inbox.c comm_thread.c comm_thread_meet.c comm_thread_world.c comm_thread_run.c
+COMM     := comm_launched.c comm_rules.c comm_gather.c comm_silent.c comm_over.c comm_inbox.c comm_thread.c comm_thread_meet.c comm_thread_world.c comm_thread_run.c
 COMM_MPI.0 := comm_mpi_none.c
 COMM_MPI.1 := comm_mpi_world.c comm_mpi_open.c comm_mpi_leave.c comm_mpi_loop.c comm_mpi_packet.c \
               comm_mpi_parts.c comm_mpi_meet.c comm_mpi_tell.c
@@ -151,19 +153,21 @@ $(foreach part,BASE KERNELS VEC CLUSTER JOBS PIPELINE PIPELINE_CXX CMD,$(eval $(
 TOOLS    := make_model.c make_case.c
 TOOLKIT  := zip_writer.c torch_writer.c random_model.c spiece.c
 
-UNIT     := unit_base.c unit_json_tree.c unit_track.c unit_cpu.c unit_cuda_plan.c unit_roles.c unit_topo.c unit_cost.c unit_schedule.c unit_keys.c
-UNIT     += unit_weights.c unit_pickle.c unit_bind.c unit_random_model.c
-UNIT     += unit_cuda_conv.c unit_cuda_fused.c unit_vae.c unit_vae_parts.c unit_vae_kernels.c unit_vae_refuse.c unit_pixels.c unit_video.c unit_clip_sink.c unit_clip_folder.c unit_contact.c
-UNIT     += unit_text_clean.c unit_tokenizer.c unit_umt5.c
+UNIT     := unit_base.c unit_json_tree.c unit_track.c unit_cpu.c unit_cuda_plan.c unit_cuda_fused.c \
+            unit_cuda_conv.c unit_pixels.c unit_roles.c unit_topo.c unit_cost.c
 UNIT     += unit_yaml.c unit_card.c unit_sweep.c unit_job.c unit_docs.c unit_format.c
+UNIT     += unit_weights.c unit_pickle.c unit_bind.c unit_random_model.c \
+            unit_text_clean.c unit_tokenizer.c unit_umt5.c unit_schedule.c unit_keys.c \
+            unit_vae.c unit_vae_parts.c unit_vae_kernels.c unit_vae_refuse.c \
+            unit_video.c unit_contact.c unit_clip_sink.c unit_clip_folder.c
 CUDA_UNIT := unit_cuda.c # needs a card or the stand-in
 CHECK    := check_kernels.c check.c check_rows.c check_wire.c check_heavy.c check_attention.c check_fused.c check_pictures.c coarse.c coarse_attention.c check_closed.c mutants.c # one program
 ALLOC    := alloc_nth.c # with a malloc that fails
 LINE     := line_comm.c line_clip.c line_batch.c line_decode.c
+NCCL_LINE := line_nccl.c line_nccl_room.c # on the stand-in
 MPI_TEST := mpi_comm.c mpi_clip.c mpi_decode.c # under mpirun, with as many RANKS as their heads say
 CLI      := cli_verify.sh cli_inspect.sh cli_check.sh cli_plan.sh cli_doctor.sh cli_render.sh cli_memory.sh cli_world.sh cli_faults.sh cli_threads.sh
-FUZZ     := fuzz_safetensors.c fuzz_torch.c
-FUZZ     += fuzz_tokenizer.c fuzz_job.c
+FUZZ     := fuzz_safetensors.c fuzz_torch.c fuzz_tokenizer.c fuzz_job.c
 
 SRC := $(BASE:%=base/%) $(KERNELS:%=kernels/%) $(COMM:%=comm/%) $(CLUSTER:%=cluster/%) \
        $(JOBS:%=jobs/%) $(PIPELINE:%=pipeline/%)
@@ -267,14 +271,15 @@ $(PLANS:%=$B/tests/%): $B/tests/%: $B/tests/gpu/%.o $(LIB)
 WRAP := $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc strdup strndup)
 $(ALLOC:%.c=$B/tests/%): $B/tests/%: $B/tests/alloc/%.o $(LIB)
 	$(call say,LINK,$@) mkdir -p $(@D) && $(CC) $(OPT) $(WRAP) -o $@ $^ $(LDLIBS) -lcmocka
-$(LINE:%.c=$B/tests/%) $B/tests/line_nccl: $B/tests/%: $B/tests/line/%.o $(LIB)
+$(LINE:%.c=$B/tests/%) $(NCCL_LINE:%.c=$B/tests/%): $B/tests/%: $B/tests/line/%.o $(LIB)
 	$(call say,LINK,$@) mkdir -p $(@D) && $(CC) $(OPT) -o $@ $(filter %.o,$^) $(LIB) $(LDLIBS) -lcmocka
 COMM_CHECKS := comm_check_exchange.c comm_check_gather.c comm_check_meet.c comm_check_tell.c comm_check_end.c comm_delay.c
 $B/tests/line_comm $B/tests/mpi_comm: $(COMM_CHECKS:%.c=$B/tests/line/%.o)
 # On stand-ins of CUDA and NCCL.
 NCCL_RIG := comm_card.c nccl_rig.c
-$B/tests/line_nccl $B/tests/mpi_nccl: $(NCCL_RIG:%.c=$B/tests/line/%.o)
-$B/tests/line_nccl $B/tests/mpi_nccl: $(COMM_CHECKS:%.c=$B/tests/line/%.o)
+$(NCCL_LINE:%.c=$B/tests/%) $B/tests/mpi_nccl: $(NCCL_RIG:%.c=$B/tests/line/%.o)
+$(NCCL_LINE:%.c=$B/tests/%) $B/tests/mpi_nccl: $(COMM_CHECKS:%.c=$B/tests/line/%.o)
+$(NCCL_LINE:%.c=$B/tests/%): $B/tests/line/nccl_seat.o
 CLIP_SHOW := watched.c comm_delay.c clip_show.c clip_trial.c
 $B/tests/line_clip $B/tests/line_batch $B/tests/mpi_clip $B/tests/line_nccl $B/tests/mpi_nccl: $(CLIP_SHOW:%.c=$B/tests/line/%.o)
 CHAIN_SHOW := line/watched.c line/comm_delay.c line/chain_show.c unit/vae_clip.c unit/as_bytes.c
@@ -352,7 +357,7 @@ WITH_STANDIN  := $(if $(CUDA_HOME),1)
 WITH_NCCL     := $(if $(filter-out 0,$(NCCL)),1)
 STANDIN_BUILT := rollmill tests/check_kernels tests/unit_cuda tests/standin_faults tests/standin_ready
 NCCL_MPI      := $(if $(filter 1,$(MPI)),mpi_nccl.c)
-NCCL_BUILT    := $(if $(WITH_NCCL),tests/line_nccl $(NCCL_MPI:%.c=tests/%))
+NCCL_BUILT    := $(if $(WITH_NCCL),$(NCCL_LINE:%.c=tests/%) $(NCCL_MPI:%.c=tests/%))
 BARE_BUILT    := rollmill make_model make_case tests/check_kernels # what tools/gpu_check.sh needs
 STANDIN_LIST  := $(if $(WITH_STANDIN),$(call list,standin),"echo the CUDA toolkit is not installed: no stand-in; exit 77")
 NCCL_LIST     := $(if $(WITH_NCCL),$(call list,nccl hunt-nccl) $(call mpiruns,build/standin,$(NCCL_MPI)),"echo nccl.h is not beside CUDA: comm_nccl is not built; exit 77")

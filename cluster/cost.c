@@ -82,8 +82,8 @@ static struct traffic traffic_of(const struct reckon *k, const struct role_line 
         int const way = node[p] == node[place] ? WITHIN : BETWEEN;
         struct cost_link const in = cost_link(&k->m->shape, &k->split, p, place);
         struct cost_link const out = cost_link(&k->m->shape, &k->split, place, p);
-        t.in[way] += in.keys;
-        t.out[way] += out.keys;
+        t.in[way] += in.exchanged;
+        t.out[way] += out.exchanged;
         t.tensors += in.tensors + out.tensors;
     }
     return t;

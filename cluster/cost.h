@@ -6,10 +6,10 @@
  *
  * A rank's tick is the passes of its stages, the part of the exchange that no
  * computing hides, and the hand-over; a line's tick is its slowest rank's. Where ranks
- * share out heads, each has its part of all stages' attention, and nothing hides the exchange. Blocks
- * leave a line at the pace of the slowest of: its tick, its decoder, and on CPUs all
- * that threads of a machine do, which share its cores evenly. On CPUs who moves bytes does not
- * compute meanwhile, so where moving is measured, nothing hides it.
+ * share out heads, each has its part of all stages' attention, and nothing hides the
+ * exchange. Blocks leave a line at the pace of the slowest of: its tick, its decoder, and on
+ * CPUs all that threads of a machine do, which share its cores evenly. On CPUs who moves
+ * bytes does not compute meanwhile, so where moving is measured, nothing hides it.
  *
  *   cost.c           the steady state       cost_run.c   all ticks of given clips
  *   cost_estimate.c  speeds nobody measured  cost_share.c  threads on cores
@@ -78,8 +78,8 @@ struct cost {
 /* What a world of these roles does. node: [ranks], see topo_nodes. */
 void cost_of(struct cost *out, const struct cost_model *m, const struct roles *r, const int *node);
 
-/* Sets out->all and out->work: every tick of the shape's clips, while the line fills, runs and empties.
- * ST_ARG if their blocks are not known. */
+/* Sets out->all and out->work: every tick of the shape's clips, while the line fills, runs and
+ * empties. ST_ARG if their blocks are not known. */
 status cost_run(struct cost *out, const struct cost_model *m, const struct roles *r,
                 const int *node) MUST_USE;
 

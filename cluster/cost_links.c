@@ -21,14 +21,14 @@ struct cost_link cost_link(const struct cost_shape *s, const struct split *split
     if (from == to) return l;
     if (s->heads) {
         int const go = stages_of(split, from), come_back = stages_of(split, to);
-        l.keys = ((s->kv_bytes + s->q_bytes) * go + s->q_bytes * come_back) / split->ranks;
+        l.exchanged = ((s->kv_bytes + s->q_bytes) * go + s->q_bytes * come_back) / split->ranks;
         l.tensors = 3 * go + come_back;
     } else {
         int const go = whole(s, split, from, to);
-        l.keys = s->kv_bytes * go;
+        l.exchanged = s->kv_bytes * go;
         l.tensors = 2 * go;
     }
-    l.keys *= s->layers;
+    l.exchanged *= s->layers;
     l.tensors *= s->layers;
     return l;
 }

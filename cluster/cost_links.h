@@ -11,10 +11,10 @@
 
 /* From one rank of a line to another: */
 struct cost_link {
-    double keys;    /* bytes of keys and values; where heads are shared out also of queries and
-                       results */
-    double tensors; /* that these are */
-    double latents; /* bytes handed over */
+    double exchanged; /* bytes of keys and values; where heads are shared out also of queries
+                         and results */
+    double tensors;   /* that these are */
+    double latents;   /* bytes handed over */
 };
 
 /* Keys and values go from all stages of `from`, or where blocks go one by one, from the clean

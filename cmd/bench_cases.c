@@ -175,6 +175,7 @@ static struct tensor *attend(struct program *p, const struct tensor *q, int64_t 
                              .out = out,
                              .heads = (int)heads,
                              .scale = 1.0f / sqrtf((float)head_dim),
+                             .coarse = true,
                          });
     return out;
 }

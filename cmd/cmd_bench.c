@@ -224,6 +224,7 @@ status cmd_bench(int argc, char **argv)
     b.size = bench_size_find(size);
     b.model = model;
     b.act = strcmp(precision, "f32") ? DT_BF16 : DT_F32;
+    TRY(backend_takes(b.backend.kern, b.act));
     TRY(b.backend.kern->open(&b.ctx, &(struct kern_config){ .threads = threads }));
     status const st = on_demand ? answer(&b) : run(&b, argc - 1, argv + 1);
     b.ctx->backend->close(&b.ctx);

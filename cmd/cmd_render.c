@@ -248,7 +248,7 @@ static char *default_cache(void)
 /* The options as they are written. */
 struct wishes {
     struct backend_wish backend;
-    const char *precision, *aim, *cache, *trace, *report;
+    const char *text, *precision, *aim, *cache, *trace, *report;
     int ranks, per_line, decode, threads, deadline, stall;
     bool no_cache, cross_nodes;
 };
@@ -258,6 +258,9 @@ static status parse(struct wishes *w, int *argc, char **argv, bool *help)
 {
     struct opt const table[] = {
         BACKEND_OPTIONS(w->backend),
+        { "text-backend", OPT_CHOICE, &w->text, .value = "NAME",
+          .help = "what embeds the prompts: the same, or cpu, which leaves a card's memory alone",
+          .choices = "same|cpu" },
         { "precision", OPT_CHOICE, &w->precision, .value = "TYPE",
           .help = "of weights and activations", .choices = "job|f32|bf16" },
         { "ranks", OPT_INT, &w->ranks, .value = "N",
@@ -310,6 +313,7 @@ static struct render_options options_of(const struct wishes *w, const struct bac
 {
     return (struct render_options){
         .backend = b->kern,
+        .text_backend = strcmp(w->text, "cpu") ? b->kern : kern_backend_find("cpu"),
         .mode = b->mode,
         .device_name = b->device_name,
         .devices = b->devices,
@@ -332,7 +336,8 @@ static struct render_options options_of(const struct wishes *w, const struct bac
 status cmd_render(int argc, char **argv)
 {
     char *const home_cache = default_cache();
-    struct wishes w = { .precision = "job",
+    struct wishes w = { .text = "same",
+                        .precision = "job",
                         .aim = "throughput",
                         .cache = home_cache,
                         .ranks = 1,

@@ -300,11 +300,13 @@ status cmd_verify(int argc, char **argv)
     TRY(backend_choose(&backend, &wish));
     backend_print(&backend);
 
+    enum dtype const act = strcmp(precision, "f32") ? DT_BF16 : DT_F32;
+    TRY(backend_takes(backend.kern, act));
     struct verify v = {
         .devices = backend.devices,
         .o = { .backend = backend.kern,
                .mode = backend.mode,
-               .precision = strcmp(precision, "f32") ? DT_BF16 : DT_F32,
+               .precision = act,
                .threads = threads },
         .cases = argv + 1,
         .count = argc - 1,

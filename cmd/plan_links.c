@@ -13,7 +13,8 @@ static void print_keys(struct text *out, const struct plan_view *v, const struct
     for (int from = 0; from < line->ranks; from++) {
         text_addf(out, "rank %-3d", line->first + from);
         for (int to = 0; to < line->ranks; to++)
-            text_addf(out, " %9.1f", text_mib(cost_link(&v->cost.shape, split, from, to).keys));
+            text_addf(out, " %9.1f",
+                      text_mib(cost_link(&v->cost.shape, split, from, to).exchanged));
         text_addf(out, "\n");
     }
 }
@@ -39,7 +40,7 @@ static json_t *json_link(const struct plan_view *v, const struct split *split, i
     struct cost_link const l = cost_link(&v->cost.shape, split, from, to);
 
     return json_pack("{s:i, s:i, s:f, s:f}", "from", line->first + from, "to", line->first + to,
-                     "keys_bytes_per_tick", l.keys, "latent_bytes_per_tick", l.latents);
+                     "keys_bytes_per_tick", l.exchanged, "latent_bytes_per_tick", l.latents);
 }
 
 json_t *plan_json_links(const struct plan_view *v)

@@ -10,8 +10,9 @@
 
 struct render_options {
     const struct kern_backend *backend;
-    const char *device_name; /* of what computes: a card, the processor */
-    int devices;             /* cards of this machine; 0: the processor computes */
+    const struct kern_backend *text_backend; /* embeds the prompts */
+    const char *device_name;                 /* of what computes: a card, the processor */
+    int devices;                             /* cards of this machine; 0: the processor computes */
     struct line_mode mode;
     const char *precision; /* "f32" or "bf16", overrules the jobs; NULL: as they say */
     int threads;           /* of this process; 0: its share of the machine */

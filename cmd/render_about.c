@@ -86,6 +86,7 @@ static void add_program(struct render_about *a, const struct render_source_facts
     a->about.build = version_build;
     a->about.libraries = (struct sidecar_pairs){ a->library, 1 };
     a->about.backend = facts->o->backend->name;
+    a->about.text_backend = facts->o->text_backend->name;
     a->about.kernels = facts->o->backend->kernels(a->kernels);
     a->about.device = facts->o->device_name;
     a->about.hosts = (struct sidecar_pairs){ a->host, 1 };

@@ -11,6 +11,7 @@ static void describe(struct text *out, const struct render_options *o, char *con
     text_addf(out, "%d jobs\n", paths);
     for (int i = 0; i < paths; i++) text_addf(out, "job %s\n", path[i]);
     text_addf(out, "--backend %s\n", o->backend->name);
+    text_addf(out, "--text-backend %s\n", o->text_backend->name);
     text_addf(out, "kernels %s\n", o->backend->kernels(kernels));
     text_addf(out, "--determinism %s\n", line_determinism_name(o->mode.determinism));
     text_addf(out, "--exchange %s\n", line_exchange_name(o->mode.exchange));

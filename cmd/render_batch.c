@@ -38,7 +38,7 @@ static status encode_prompts(struct batch *t)
                                       .tokenizer_path = card->tokenizer,
                                       .cache_dir = o->prompt_cache,
                                       .text_len = t->shape.text_len,
-                                      .backend = o->backend,
+                                      .backend = o->text_backend,
                                       .threads = t->rank->threads,
                                       .device = t->rank->device,
                                       .precision = t->act };
@@ -193,6 +193,7 @@ status render_batch_run(const struct render_rank *rank, const struct render_batc
     st = run_part(t, &p, &run);
     if (st == ST_OK || st == ST_CANCELED) st = tell(t, &run, st);
 out:
+    if (st != ST_OK && st != ST_CANCELED) t->world->ops->abort(t->world); /* closing waits */
     render_decode_close(&p.decode);
     render_line_close(&p.line);
     render_leave_groups(t);

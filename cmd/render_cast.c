@@ -1,5 +1,6 @@
 /* render_cast.c - who plays which role in a batch, and which line renders which clip. */
 #include "base/pool.h"
+#include "cmd/backend.h"
 #include "cmd/card_line.h"
 #include "cmd/job_formats.h"
 #include "cmd/plan_choose.h"
@@ -34,6 +35,7 @@ status render_cast_card(struct batch *t)
     t->policy = line.policy;
     t->shape = line.shape;
     t->act = f32 ? DT_F32 : DT_BF16;
+    TRY(backend_takes(o->backend, t->act));
     t->latent_h = c->spec->height / VAE_SCALE;
     t->latent_w = c->spec->width / VAE_SCALE;
     return take_formats(t);

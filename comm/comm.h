@@ -179,6 +179,10 @@ status comm_thread_open(struct comm **group, int size, double deadline_s) MUST_U
 typedef status (*comm_main)(struct comm *c, void *arg);
 status comm_thread_run(struct comm **group, int size, comm_main main, void *arg) MUST_USE;
 
+/* For one rank's part of something without the others: ops of a comm in which all that is
+ * started is over at once, nothing goes or comes, and all agree. It has no other ops. */
+extern const struct comm_ops comm_silent;
+
 /*
  * comm_mpi: ranks are processes that mpirun or srun has started; tensors pass through
  * host memory. One thread of the process, the world's own, makes every MPI call, so any

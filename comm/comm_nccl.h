@@ -42,9 +42,9 @@ enum {
 /* What lies on the card of one start, or of one gather. */
 enum start_state { START_ASKED, START_LAUNCHES, START_MOVES, START_OVER };
 struct nccl_start {
-    struct comm_part *part; /* of a gather: the shares, without peers */
-    int count, cap;
-    bool gather;
+    struct comm_part *part;   /* [parts]; 0 of a gather */
+    struct comm_share *share; /* [shares]; 0 of any other start */
+    int parts, shares, part_cap, share_cap;
     void *ready, *over; /* events: of the compute stream, of the group's */
     enum start_state state;
     double deadline_s;

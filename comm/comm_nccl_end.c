@@ -102,7 +102,10 @@ void comm_nccl_end(struct comm **c)
     bool const last = !w->groups || (held && w->groups == g && !g->next);
     if (last) end_world(w);
     if (held) return;
-    for (int i = 0; i < COUNT_OF(g->start); i++) free(g->start[i].part);
+    for (int i = 0; i < COUNT_OF(g->start); i++) {
+        free(g->start[i].part);
+        free(g->start[i].share);
+    }
     pthread_cond_destroy(&g->changed);
     free(g->host_part);
     free(g->members);

@@ -28,18 +28,28 @@ static bool counts(const struct nccl_group *g, const struct comm_part *p)
     return on_card(g, p) && tensor_bytes(&p->t) > 0;
 }
 
-static status make_room(struct nccl_group *g, int count)
+static status part_room(struct comm_part **part, int *cap, int count)
 {
-    if (count <= g->part_cap) return ST_OK;
-    struct comm_part *const more = realloc(g->host_part, (size_t)count * sizeof *more);
+    if (count <= *cap) return ST_OK;
+    struct comm_part *const more = realloc(*part, (size_t)count * sizeof *more);
     if (!more) return fail(ST_NOMEM, "start: %d parts", count);
-    g->host_part = more;
-    g->part_cap = count;
+    *part = more;
+    *cap = count;
     return ST_OK;
 }
 
-/* With the lock: a place in the ring. The oldest starts leave it by themselves. */
-static status find_place(struct nccl_group *g, struct nccl_start **out, int count)
+static status share_room(struct comm_share **share, int *cap, int count)
+{
+    if (count <= *cap) return ST_OK;
+    struct comm_share *const more = realloc(*share, (size_t)count * sizeof *more);
+    if (!more) return fail(ST_NOMEM, "gather: %d tensors", count);
+    *share = more;
+    *cap = count;
+    return ST_OK;
+}
+
+/* With the lock: a place in the ring, empty. The oldest starts leave it by themselves. */
+static status find_place(struct nccl_group *g, struct nccl_start **out)
 {
     struct timespec const until = rules_until(g->base.deadline_s + NCCL_PATIENCE_S);
 
@@ -48,18 +58,14 @@ static status find_place(struct nccl_group *g, struct nccl_start **out, int coun
     TRY(nccl_broken(g));
     g->last = (g->first + g->under_way) % NCCL_STARTS;
     *out = &g->start[g->last];
-    if (count <= (*out)->cap) return ST_OK;
-    struct comm_part *const more = realloc((*out)->part, (size_t)count * sizeof *more);
-    if (!more) return fail(ST_NOMEM, "start: %d parts", count);
-    (*out)->part = more;
-    (*out)->cap = count;
+    (*out)->parts = (*out)->shares = 0;
     return ST_OK;
 }
 
 /* With the lock. What is in that place is for the thread. */
 static status put(struct nccl_group *g, struct nccl_start *s)
 {
-    if (!s->count) return ST_OK;
+    if (!s->parts && !s->shares) return ST_OK;
     TRY(cuda_event_record(s->ready, g->memory.stream));
     s->state = START_ASKED;
     s->deadline_s = g->base.deadline_s;
@@ -75,11 +81,10 @@ static status start_on_card(struct nccl_group *g, const struct comm_part *parts,
 {
     struct nccl_start *s = NULL;
 
-    TRY(find_place(g, &s, count));
-    s->gather = false;
-    s->count = 0;
+    TRY(find_place(g, &s));
+    TRY(part_room(&s->part, &s->part_cap, count));
     for (int i = 0; i < count; i++)
-        if (counts(g, &parts[i])) s->part[s->count++] = parts[i];
+        if (counts(g, &parts[i])) s->part[s->parts++] = parts[i];
     return put(g, s);
 }
 
@@ -88,11 +93,10 @@ static status gather_on_card(struct nccl_group *g, const struct comm_share *shar
 {
     struct nccl_start *s = NULL;
 
-    TRY(find_place(g, &s, count));
-    s->gather = true;
-    s->count = 0;
+    TRY(find_place(g, &s));
+    TRY(share_room(&s->share, &s->share_cap, count));
     for (int i = 0; i < count; i++)
-        if (tensor_bytes(&shares[i].t)) s->part[s->count++].t = shares[i].t;
+        if (tensor_bytes(&shares[i].t)) s->share[s->shares++] = shares[i];
     return put(g, s);
 }
 
@@ -100,7 +104,7 @@ static status start_on_host(struct nccl_group *g, const struct comm_part *parts,
 {
     struct comm *const inner = over_inner(&g->base);
 
-    TRY(make_room(g, count));
+    TRY(part_room(&g->host_part, &g->part_cap, count));
     for (int i = 0; i < count; i++)
         if (!on_card(g, &parts[i])) g->host_part[g->host_count++] = parts[i];
     if (!g->host_count) return ST_OK;

@@ -22,13 +22,13 @@ static status post(const struct nccl_group *g, const struct comm_part *p)
 }
 
 /* In place. */
-static status post_share(const struct nccl_group *g, const struct comm_part *p)
+static status post_share(const struct nccl_group *g, const struct comm_share *s)
 {
-    struct tensor const own = rules_slice(&g->base, &p->t, g->base.rank);
+    struct tensor const own = rules_slice(&g->base, &s->t, g->base.rank);
 
     return nccl_checked(
         g->nccl, "ncclAllGather",
-        ncclAllGather(own.data, p->t.data, tensor_bytes(&own), ncclInt8, g->nccl, g->stream));
+        ncclAllGather(own.data, s->t.data, tensor_bytes(&own), ncclInt8, g->nccl, g->stream));
 }
 
 /* All parts in one group: none waits for another, and those to one peer keep their order. */
@@ -39,8 +39,8 @@ static status launch(const struct nccl_group *g, const struct nccl_start *s)
     TRY(cuda_dev_select(g->memory.device));
     TRY(cuda_event_wait(s->ready, g->stream));
     TRY(nccl_checked(g->nccl, "ncclGroupStart", ncclGroupStart()));
-    for (int i = 0; i < s->count && st == ST_OK; i++)
-        st = s->gather ? post_share(g, &s->part[i]) : post(g, &s->part[i]);
+    for (int i = 0; i < s->parts && st == ST_OK; i++) st = post(g, &s->part[i]);
+    for (int i = 0; i < s->shares && st == ST_OK; i++) st = post_share(g, &s->share[i]);
     ncclResult_t const code = ncclGroupEnd(); /* also after a failure: the group is open */
     TRY(st);
     return nccl_checked(g->nccl, "ncclGroupEnd", code);
@@ -51,11 +51,11 @@ static status waited_for_parts(const struct nccl_group *g, const struct nccl_sta
     struct text who = { 0 };
     struct comm as = g->base;
 
-    if (s->gather) return nccl_waited_for_all(g, "gather", s->deadline_s);
+    if (s->shares) return nccl_waited_for_all(g, "gather", s->deadline_s);
     for (int r = 0; r < g->base.size; r++)
         for (int send = 0; send < 2; send++) {
             int n = 0;
-            for (int i = 0; i < s->count; i++)
+            for (int i = 0; i < s->parts; i++)
                 n += s->part[i].peer == r && s->part[i].send == (bool)send;
             rules_add_parts(&who, g->members[r], send, n);
         }

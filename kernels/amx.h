@@ -46,7 +46,7 @@ struct amx_found {
 };
 
 /* Take one chunk of keys into account: scores are scale * q k + bias.
- * q: by amx_pack   v: by amx_pack_values   k: [AMX_KEYS, head_dim], zeros from `keys` on, and v likewise
+ * q: by amx_pack   v: by amx_pack_values   k: [AMX_KEYS, head_dim]; k, v: zeros from `keys` on
  * bias: [rows, keys], rows bias_step apart, or NULL
  * scores: [AMX_KEYS, AMX_QUERIES], p: [AMX_KEYS/2, AMX_QUERIES, 2], both scratch */
 struct amx_chunk {

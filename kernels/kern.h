@@ -5,8 +5,11 @@
  *      pipeline/  (transformer, text encoder, VAE: sees only this header)
  *           |
  *      struct kern_ops
- *       /       \
- *     ref        cpu          plain C, f64 sums, the oracle | oneDNN
+ *       /       |        \
+ *     ref      cpu      cuda-1 .. cuda-4
+ *
+ *     plain C, f64 sums, the oracle | oneDNN | a card (cuda/cuda_backend.h says which level
+ *     is what)
  *
  * Rules that hold for every operation:
  *   - `act` below is the run's precision: DT_F32 or DT_BF16; all tensors marked
@@ -170,6 +173,7 @@ struct kern_attention {
     struct tensor *out, *lse;
     int heads;
     float scale;
+    bool coarse; /* coarser numbers do: what a backend does by its coarse_attention */
 };
 
 /* Attention over all keys from its results a and b over two parts of them: per head,
@@ -248,7 +252,7 @@ struct kern_axpby {
 
 /* Rows in 8 bits, e4m3, with a scale each. Every step is rounded to nearest even and in F32,
  * so that all backends come to the same bits:
- *   scale[r] = max_c |x[r, c]| / 448, or 1 where that maximum is below 2^-100
+ *   scale[r] = max(max_c |x[r, c]|, 2^-100) / 448
  *   out[r, c] = e4m3(x[r, c] / scale[r]), at most 448 either way; of NaN 0x7f, NaN
  * x: [rows, cols] act   out: [rows, cols] U8   scale: [rows] F32 */
 struct kern_narrow {
@@ -338,7 +342,8 @@ struct kern_backend {
      * (e4m3); the sum is rounded to BF16 before bias, activation, gate and residual. */
     bool coarse;
 
-    /* Which attentions are of 8 bits, from shapes and dtypes alone; NULL: none. In these each
+    /* Which attentions that are marked coarse are of 8 bits, from shapes and dtypes alone;
+     * NULL: none. In these each
      * of q, all keys and all values of the call is rounded to e4m3 with one scale: the least
      * power of two, from 2^-100 on, such that the largest magnitude is at most 448 (all zeros:
      * 1). Then weights w = exp(scale q k - their largest), before or after they are divided by

@@ -1,8 +1,6 @@
 /* kern_cpu_pictures.c - pictures to bytes, in bands of rows. */
 #include "kernels/kern_cpu_ops.h"
 
-#include <string.h>
-
 enum { BAND_NUMBERS = 1 << 15 }; /* enough to be worth handing out */
 
 struct call {
@@ -59,9 +57,7 @@ status cpu_pictures(struct kern_ctx *ctx, const struct kern_pictures *a)
     TRY(cpu_shared(c, (size_t)(pictures * j.bands) * sizeof *j.note));
     j.note = c->shared;
     TRY(pool_run(c->pool, pictures * j.bands, band, &j));
-    for (int64_t i = 0; i < pictures; i++) {
-        uint64_t const note = least(j.note + i * j.bands, j.bands);
-        memcpy(picture(&j, i), &note, sizeof note);
-    }
+    for (int64_t i = 0; i < pictures; i++)
+        pixels_note(picture(&j, i), least(j.note + i * j.bands, j.bands));
     return ST_OK;
 }

@@ -258,7 +258,7 @@ static status narrow_rows(void *arg, int64_t task, int worker)
             float const size = fabsf(number(x, dtype, c));
             most = size > most ? size : most;
         }
-        float const scale = most < 0x1p-100f ? 1 : most / 448;
+        float const scale = e4m3_scale(most);
         ((float *)a->scale->data)[r] = scale;
         for (int64_t c = 0; c < j->cols; c++) out[c] = e4m3_from_f32(number(x, dtype, c) / scale);
     }
@@ -266,10 +266,16 @@ static status narrow_rows(void *arg, int64_t task, int worker)
 }
 
 /* Rows without columns have a scale too. */
+static status scale_nothing(const struct kern_narrow *a)
+{
+    for (int64_t r = 0; r < a->x->dim[0]; r++) ((float *)a->scale->data)[r] = e4m3_scale(0);
+    return ST_OK;
+}
+
 status cpu_narrow(struct kern_ctx *ctx, const struct kern_narrow *a)
 {
     TRY(kern_check_narrow(a));
-    for (int64_t r = 0; !a->x->dim[1] && r < a->x->dim[0]; r++) ((float *)a->scale->data)[r] = 1;
+    if (!a->x->dim[1]) return scale_nothing(a);
     return share_out(ctx, a, a->x->dim[0], a->x->dim[1], narrow_rows);
 }
 

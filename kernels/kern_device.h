@@ -23,8 +23,8 @@ struct kern_device {
 };
 status kern_device_about(struct kern_device *out, int device) MUST_USE;
 
-/* "runtime 13.0, driver up to 13.0, built with cuBLASLt 13.1.0, cuDNN 9.19.0"; says in a build without
- * CUDA that it is one. */
+/* "runtime 13.0, driver up to 13.0, built with cuBLASLt 13.1.0, cuDNN 9.19.0"; says in a build
+ * without CUDA that it is one. */
 enum { KERN_DEVICE_TEXT = 160 };
 const char *kern_device_libraries(char text[KERN_DEVICE_TEXT]);
 

@@ -1,39 +1,31 @@
 /*
- * kern_dry.h - a context that computes nothing: for a dry run of a forward pass, which
- * tells what its operations take, and later has it made ready for them.
+ * kern_dry.h - a forward pass over a context that computes nothing, which tells what its
+ * operations take, or has a real context made ready for them.
  *
- *   first run    before anything is loaded, with weights and tensors from measuring arenas:
- *                the most scratch that an operation takes (kern_backend.scratch_bytes)
- *   second run   over the real arenas, before they hold anything: each operation, the first
- *                time that its shapes are met, is prepared in the context that will run it
- *                (kern_backend.prepare)
+ *   size      before anything is loaded, with weights and tensors from measuring arenas: the
+ *             most scratch that an operation takes (kern_backend.scratch_bytes)
+ *   prepare   over the real arenas, before they hold anything: each operation, the first time
+ *             that its shapes are met, is prepared (kern_backend.prepare)
  *
- * The code of the pass is the same each time, so what is asked for and what is used cannot
- * drift. What the backend composes of others (kern_compose.h) is given as these.
+ * Both are right as far as the pass asks for the operations that the real one will: it is best
+ * made of the same functions. What the backend composes of others (kern_compose.h) is asked
+ * for as these.
  */
 #ifndef KERN_DRY_H
 #define KERN_DRY_H
 
 #include "kernels/kern.h"
 
-enum { KERN_DRY_SHAPES = 2048 };
-struct kern_dry {
-    struct kern_ctx base;
-    struct kern_backend table; /* of `of`, but that nothing is computed, moved or waited for */
-    const struct kern_backend *of;
-    size_t most;                     /* bytes of scratch, so far */
-    uint64_t shape[KERN_DRY_SHAPES]; /* met so far: kern_key.h */
-    int shapes;
-    struct kern_ctx *into; /* in which they are prepared; NULL: they are not */
-    int all;               /* shapes that are to come then */
-    double told;           /* when it was last said how many are prepared */
-};
+/* ctx: like any other, but for memory: it has none to alloc, and moves none. */
+typedef status (*kern_dry_pass)(struct kern_ctx *ctx, void *arg);
 
-/* base is then a context like any other, but for memory: it has none to alloc. No close. */
-void kern_dry_init(struct kern_dry *out, const struct kern_backend *of);
+/* 0 where the backend does not say. */
+status kern_dry_size(size_t *out, const struct kern_backend *backend, kern_dry_pass pass,
+                     void *arg) MUST_USE;
 
-/* A run went over d: what another gives is prepared in ctx, which d's backend opened. That may
- * take seconds: a line on stderr says now and then how many are prepared. */
-void kern_dry_prepare(struct kern_dry *d, struct kern_ctx *ctx);
+/* Goes over the pass twice: the first time, it counts. That may take seconds: a line on stderr
+ * says now and then how many are prepared. Scratch is reserved in ctx. Nothing, not even a pass,
+ * where the backend has nothing to prepare. */
+status kern_dry_prepare(struct kern_ctx *ctx, kern_dry_pass pass, void *arg) MUST_USE;
 
 #endif /* KERN_DRY_H */

@@ -55,6 +55,7 @@ static void add_attention(uint64_t *key, const struct kern_attention *a)
     add_tensor(key, a->lse);
     add(key, attention_keys(a));
     add(key, a->heads);
+    add(key, a->coarse);
 }
 
 static void add_conv3d(uint64_t *key, const struct kern_conv3d *a)

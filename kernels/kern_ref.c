@@ -279,16 +279,12 @@ static status pictures_ref(struct kern_ctx *ctx, const struct kern_pictures *a)
     float *const scratch = malloc((size_t)layout.width * PIXELS_SCRATCH * sizeof *scratch);
 
     if (!scratch) return fail(ST_NOMEM, "pictures of %d columns", layout.width);
-    for (int64_t i = 0; i < a->pixels->dim[0]; i++) {
-        unsigned char *const out = (unsigned char *)a->out->data + i * layout.bytes;
-        uint64_t const note =
-            pixels_band(&(struct pixels_band){ .rgb = (const float *)a->pixels->data + i * values,
-                                               .layout = &layout,
-                                               .end = layout.height,
-                                               .out = out,
-                                               .scratch = scratch });
-        memcpy(out, &note, sizeof note);
-    }
+    for (int64_t i = 0; i < a->pixels->dim[0]; i++)
+        pixels_picture(
+            &(struct pixels_band){ .rgb = (const float *)a->pixels->data + i * values,
+                                   .layout = &layout,
+                                   .out = (unsigned char *)a->out->data + i * layout.bytes,
+                                   .scratch = scratch });
     free(scratch);
     return ST_OK;
 }
@@ -316,7 +312,7 @@ static status narrow_ref(struct kern_ctx *ctx, const struct kern_narrow *a)
         float most = 0;
         for (int64_t c = 0; c < cols; c++)
             most = fmaxf(most, fabsf(tensor_get(a->x, r * cols + c)));
-        float const scale = most < 0x1p-100f ? 1 : most / 448;
+        float const scale = e4m3_scale(most);
         tensor_put(a->scale, r, scale);
         for (int64_t c = 0; c < cols; c++)
             out[r * cols + c] = e4m3_from_f32(tensor_get(a->x, r * cols + c) / scale);

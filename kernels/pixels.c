@@ -215,6 +215,17 @@ uint64_t pixels_band(const struct pixels_band *b)
     return bad < 0 ? PIXELS_FINITE : note_of(b->rgb[from + bad], from + bad);
 }
 
+void pixels_note(unsigned char *picture, uint64_t note) { memcpy(picture, &note, sizeof note); }
+
+void pixels_picture(const struct pixels_band *b)
+{
+    struct pixels_band all = *b;
+
+    all.first = 0;
+    all.end = b->layout->height;
+    pixels_note(b->out, pixels_band(&all));
+}
+
 bool pixels_flaw(struct pixels_flaw *out, const unsigned char *picture)
 {
     static const char *const values[] = {

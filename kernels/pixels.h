@@ -101,9 +101,13 @@ struct pixels_band {
 };
 uint64_t pixels_band(const struct pixels_band *b);
 
+/* All of a picture, with its note; first and end are not read. */
+void pixels_picture(const struct pixels_band *b);
+
 /* A note is 4 * index + kind, so that the least of several bands' is the picture's. */
 #define PIXELS_FINITE UINT64_MAX /* all values are */
 enum { PIXELS_NAN, PIXELS_INF, PIXELS_MINUS_INF };
+void pixels_note(unsigned char *picture, uint64_t note);
 struct pixels_flaw {
     int64_t index;     /* in [height, width, 3] */
     const char *value; /* "nan", "inf", "-inf" */

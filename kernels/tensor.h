@@ -73,7 +73,8 @@ static inline uint16_t bf16_from_f32(float f)
     return (uint16_t)(v.u >> 16);
 }
 
-/* e4m3 <-> f32: 8 bits, rounding to nearest even, at most 448 either way; NaN stays NaN. */
+/* e4m3 <-> f32: 8 bits, rounding to nearest even, at most E4M3_MAX either way; NaN stays NaN. */
+#define E4M3_MAX 448.0f
 static inline float f32_from_e4m3(uint8_t h)
 {
     uint32_t const mag = h & 0x7fu;
@@ -100,6 +101,14 @@ static inline uint8_t e4m3_from_f32(float f)
     if (v.u > 0x7f800000u) return 0x7f;
     if (v.u < 121u << 23) return (uint8_t)(sign | steps);
     return (uint8_t)(sign | (round < (120u << 3) + 0x7e ? round - (120u << 3) : 0x7e));
+}
+
+/* What numbers of which `most` is the largest magnitude are divided by to become e4m3: it
+ * becomes E4M3_MAX. One below E4M3_LEAST counts as that, so that no scale is 0. */
+#define E4M3_LEAST 0x1p-100f
+static inline float e4m3_scale(float most)
+{
+    return (most > E4M3_LEAST ? most : E4M3_LEAST) / E4M3_MAX;
 }
 
 /* Element i of a host tensor as a number (any floating dtype, U8), and back (F32, BF16). */

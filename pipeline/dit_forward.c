@@ -76,6 +76,7 @@ static status attention(const struct dit *d, struct kern_ctx *ctx, struct kern_a
 
     a.heads = (int)a.q->dim[1] / head_dim;
     a.scale = 1.0f / sqrtf((float)head_dim);
+    a.coarse = true;
     return kern_attention(ctx, &a);
 }
 

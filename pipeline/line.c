@@ -188,20 +188,25 @@ static status lay_out_nowhere(struct line *l, struct arena a[LINE_ARENAS])
 }
 
 /* What the comm gives is as much on all ranks: the most that any of them has on the wire. */
-static status most_on_wire(size_t *out, struct line *l, const struct line_config *c)
+static status most_on_wire(size_t *out, const struct line_config *c)
 {
+    struct line *const other = malloc(sizeof *other);
     struct arena a[LINE_ARENAS];
+    status st = ST_OK;
 
     *out = 0;
+    if (!other) return fail(ST_NOMEM, "line: no memory");
     for (int r = 0; r < c->split.ranks; r++) {
         struct comm place = { .rank = r, .size = c->split.ranks };
         struct line_config there = *c;
         there.comm = &place;
-        TRY(prepare(l, &there));
-        TRY(lay_out_nowhere(l, a));
+        TRY_OUT(prepare(other, &there));
+        TRY_OUT(lay_out_nowhere(other, a));
         if (a[LINE_WIRE].used > *out) *out = a[LINE_WIRE].used;
     }
-    return ST_OK;
+out:
+    free(other);
+    return st;
 }
 
 /* Bytes of each arena; l is then laid out nowhere. */
@@ -210,9 +215,9 @@ static status measure(struct line *l, const struct line_config *c, size_t bytes[
     struct arena a[LINE_ARENAS];
     size_t wire = 0;
 
-    TRY(most_on_wire(&wire, l, c));
     TRY(prepare(l, c));
     TRY(lay_out_nowhere(l, a));
+    TRY(most_on_wire(&wire, c));
     for (int i = 0; i < LINE_ARENAS; i++) bytes[i] = i == LINE_WIRE ? wire : a[i].used;
     return ST_OK;
 }
@@ -254,6 +259,14 @@ static status allocate_host(struct line *l)
     return ST_OK;
 }
 
+static void free_host(struct line *l)
+{
+    for (int i = 0; i < COUNT_OF(l->host); i++) free(l->host[i]);
+    free(l->host_noise);
+    free(l->host_angles);
+    free(l->embeds);
+}
+
 status line_measure(struct line_bytes *out, const struct line_config *c)
 {
     struct line *const l = malloc(sizeof *l);
@@ -265,6 +278,7 @@ status line_measure(struct line_bytes *out, const struct line_config *c)
     *out = (struct line_bytes){ 0 };
     if (!l) return fail(ST_NOMEM, "line: no memory");
     TRY_OUT(measure(l, c, bytes));
+    TRY_OUT(allocate_host(l));
     TRY_OUT(line_size(&kernels, l));
     *out = (struct line_bytes){ .cache = bytes[LINE_CACHE],
                                 .context = bytes[LINE_CONTEXT],
@@ -273,6 +287,7 @@ status line_measure(struct line_bytes *out, const struct line_config *c)
                                 .kernels = kernels,
                                 .host = host_parts(l, host) };
 out:
+    free_host(l);
     free(l);
     return st;
 }
@@ -302,11 +317,12 @@ status line_open(struct line **out, const struct line_config *c)
     *out = NULL;
     if (!l) return fail(ST_NOMEM, "line: no memory");
     TRY_OUT(measure(l, c, bytes));
+    TRY_OUT(allocate_host(l));
     TRY_OUT(line_size(&kernels, l));
     if (backend->reserve) TRY_OUT(backend->reserve(c->ctx, kernels));
     TRY_OUT(comm_attach(c->comm, c->ctx->memory));
-    TRY_OUT(comm_alloc(c->comm, bytes[LINE_WIRE], &l->from_comm));
-    l->memory[LINE_WIRE] = l->from_comm;
+    TRY_OUT(comm_alloc(c->comm, bytes[LINE_WIRE], &l->memory[LINE_WIRE]));
+    l->wire_of_comm = l->memory[LINE_WIRE] != NULL;
     for (int i = 0; i < LINE_ARENAS; i++) {
         if (!l->memory[i]) TRY_OUT(backend->alloc(c->ctx, bytes[i], &l->memory[i]));
         arena_over(&arenas[i], arena_names[i], l->memory[i], bytes[i]);
@@ -315,7 +331,6 @@ status line_open(struct line **out, const struct line_config *c)
     TRY_OUT(line_prepare(l));
     TRY_OUT(upload_side_angles(l, &l->row, 0));
     TRY_OUT(upload_side_angles(l, &l->col, 0));
-    TRY_OUT(allocate_host(l));
     *out = l;
     l = NULL; /* handed over */
 out:
@@ -328,14 +343,13 @@ void line_close(struct line **line)
     struct line *const l = *line;
 
     if (!l) return;
-    comm_free(l->c.comm, l->from_comm);
-    if (l->from_comm) l->memory[LINE_WIRE] = NULL;
+    if (l->wire_of_comm) {
+        comm_free(l->c.comm, l->memory[LINE_WIRE]);
+        l->memory[LINE_WIRE] = NULL;
+    }
     for (int i = 0; i < COUNT_OF(l->memory); i++)
         if (l->memory[i]) l->c.ctx->backend->free(l->c.ctx, l->memory[i]);
-    for (int i = 0; i < COUNT_OF(l->host); i++) free(l->host[i]);
-    free(l->host_noise);
-    free(l->host_angles);
-    free(l->embeds);
+    free_host(l);
     free(l);
     *line = NULL;
 }

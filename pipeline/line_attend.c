@@ -1,5 +1,9 @@
-/* line_attend.c - the part of a layer that needs keys of other blocks, before and after they come. */
+/* line_attend.c - the part of a layer that needs keys of other blocks, before and after they
+ * come. */
 #include "pipeline/line_state.h"
+
+/* Parts of a pass's keys: before the exchange, or after it what is left. */
+enum part { NEAR, FAR };
 
 /* The stage that makes a span's keys in this tick: blocks grow older by one
  * per stage. -1: none, they are from before. */
@@ -25,13 +29,13 @@ static status find_span(struct line *l, int stage, const struct key_span *s, int
     return ST_OK;
 }
 
-static bool is_far(const struct line *l, int stage, const struct key_span *s)
+static enum part part_of(const struct line *l, int stage, const struct key_span *s)
 {
     int const maker = maker_of(l, stage, s);
 
-    if (stage == l->levels || maker < 0) return false;
-    if (l->c.mode.determinism == LINE_STRICT) return maker != stage;
-    return maker < l->sight.first || maker >= l->sight.end;
+    if (stage == l->levels || maker < 0) return NEAR;
+    if (l->c.mode.determinism == LINE_STRICT) return maker == stage ? NEAR : FAR;
+    return maker >= l->sight.first && maker < l->sight.end ? NEAR : FAR;
 }
 
 static const struct key_list *keys_of(const struct line *l, int stage)
@@ -44,7 +48,7 @@ static bool has_far(const struct line *l, int stage)
     const struct key_list *const keys = keys_of(l, stage);
 
     for (int i = 0; i < keys->count; i++)
-        if (is_far(l, stage, &keys->span[i])) return true;
+        if (part_of(l, stage, &keys->span[i]) == FAR) return true;
     return false;
 }
 
@@ -71,8 +75,8 @@ static status turn_span(struct line *l, int owner, int i, int64_t frame,
     return ST_OK;
 }
 
-/* One part of a pass's keys, at their positions. */
-static status take_keys(struct line *l, int stage, int layer, bool far, struct dit_keys *out)
+/* Of a pass's keys, at their positions. */
+static status take_keys(struct line *l, int stage, int layer, enum part which, struct dit_keys *out)
 {
     const struct key_list *const keys = keys_of(l, stage);
     int const owner = line_first_of_window(l, stage);
@@ -84,7 +88,7 @@ static status take_keys(struct line *l, int stage, int layer, bool far, struct d
     out->count = 0;
     for (int i = 0; i < keys->count; i++) {
         const struct key_span *const s = &keys->span[i];
-        if (is_far(l, stage, s) == far) {
+        if (part_of(l, stage, s) == which) {
             struct kern_segment *const segment = &out->segment[out->count++];
             TRY(find_span(l, stage, s, layer, segment));
             TRY(turn_span(l, owner, i, frame, segment));
@@ -100,9 +104,8 @@ static struct tensor result_of(const struct line *l, struct line_span s)
     return tensor_slice(&l->scratch.h, line_scratch_row(l, s.first), (s.end - s.first) * l->tokens);
 }
 
-/* Blocks with the same keys: noise stages of a run, or the clean one. Before the exchange,
- * or after it what is left. */
-static status attend(struct line *l, struct line_span s, int layer, bool far)
+/* Blocks with the same keys: noise stages of a run, or the clean one. */
+static status attend(struct line *l, struct line_span s, int layer, enum part which)
 {
     int64_t const rows = (s.end - s.first) * l->tokens;
     struct tensor const q = line_attended(l, &l->q, s);
@@ -111,11 +114,11 @@ static status attend(struct line *l, struct line_span s, int layer, bool far)
     struct dit_part near, part;
     struct dit_keys keys;
 
-    TRY(take_keys(l, s.first, layer, far, &keys));
+    TRY(take_keys(l, s.first, layer, which, &keys));
     a.keys = &keys;
     if (has_far(l, s.first)) {
         near = dit_part_rows(&l->near, (s.first - l->sight.first) * l->tokens, rows);
-        if (!far) return dit_attend_part(l->c.model, l->c.ctx, &q, &keys, &near);
+        if (which == NEAR) return dit_attend_part(l->c.model, l->c.ctx, &q, &keys, &near);
         part = dit_part_rows(&l->part, line_scratch_row(l, s.first), rows);
         a.before = &near;
         a.part = &part;
@@ -145,14 +148,14 @@ static status attend_near(struct line *l, struct line_span run, int layer)
 {
     struct line_span const noise = line_noise_of(l, run), clean = { l->levels, run.end };
 
-    if (clean.first < clean.end) TRY(attend(l, clean, layer, false));
-    if (noise.first < noise.end) TRY(attend(l, noise, layer, false));
+    if (clean.first < clean.end) TRY(attend(l, clean, layer, NEAR));
+    if (noise.first < noise.end) TRY(attend(l, noise, layer, NEAR));
     return waits(l, run) ? ST_OK : finish(l, run, layer);
 }
 
 static status attend_far(struct line *l, struct line_span run, int layer)
 {
-    TRY(attend(l, line_noise_of(l, run), layer, true));
+    TRY(attend(l, line_noise_of(l, run), layer, FAR));
     return finish(l, run, layer);
 }
 

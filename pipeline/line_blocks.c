@@ -59,19 +59,18 @@ status line_embed(struct line *l, struct line_span run)
 }
 
 /* Where own stages' queries, keys and values are to go. */
-static status room_of(struct line *l, struct line_span s, int layer, struct tensor *q,
-                      struct tensor *k, struct tensor *v)
+static status room_of(struct line *l, struct line_span s, int layer, struct line_qkv *out)
 {
     int64_t const rows = (s.end - s.first) * l->tokens;
 
     if (l->by_heads) {
-        line_heads_room(l, s, q, k, v);
+        *out = line_heads_room(l, s);
         return ST_OK;
     }
-    *q = line_attended(l, &l->q, s);
-    if (s.first == l->levels) return line_kv(l, s.first, layer, k, v);
-    *k = tensor_slice(&l->window_k, s.first * l->tokens, rows);
-    *v = tensor_slice(&l->window_v, s.first * l->tokens, rows);
+    out->q = line_attended(l, &l->q, s);
+    if (s.first == l->levels) return line_kv(l, s.first, layer, &out->k, &out->v);
+    out->k = tensor_slice(&l->window_k, s.first * l->tokens, rows);
+    out->v = tensor_slice(&l->window_v, s.first * l->tokens, rows);
     return ST_OK;
 }
 
@@ -83,18 +82,18 @@ static status project_part(struct line *l, struct line_span s, int layer)
     struct dit_angles const at = { .time = line_part(l, &l->at, s, l->frames),
                                    .row = l->row,
                                    .col = l->col };
-    struct tensor q, k, v;
+    struct line_qkv to;
 
-    TRY(room_of(l, s, layer, &q, &k, &v));
+    TRY(room_of(l, s, layer, &to));
     TRY(dit_project(l->c.model, l->c.ctx, &scratch,
                     &(struct dit_project){ .layer = layer,
                                            .level = s.first,
                                            .blocks = s.end - s.first,
                                            .x = &x,
                                            .at = &at,
-                                           .q = line_ends(l, s.first, layer) ? NULL : &q,
-                                           .k = &k,
-                                           .v = &v }));
+                                           .q = line_ends(l, s.first, layer) ? NULL : &to.q,
+                                           .k = &to.k,
+                                           .v = &to.v }));
     return l->by_heads ? line_heads_divide(l, s, layer) : line_wire_make(l, s, layer);
 }
 

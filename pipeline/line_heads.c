@@ -19,8 +19,8 @@ status line_heads_place(struct line *l, int64_t rows, struct arena *scratch, str
     int64_t const own = (l->end - l->first) * ranks_of(l) * l->tokens;
     int64_t const all = (l->levels + 1) * l->tokens;
     enum dtype const act = dit_act(l->c.model);
-    struct tensor *const made[] = { &h->q, &h->k, &h->v };
-    struct tensor *const shares[] = { &h->share_q, &h->share_k, &h->share_v };
+    struct tensor *const made[] = { &h->made.q, &h->made.k, &h->made.v };
+    struct tensor *const shares[] = { &h->share.q, &h->share.k, &h->share.v };
 
     for (int i = 0; i < COUNT_OF(made); i++)
         TRY(tensor_place(made[i], scratch, act, DIMS(rows, dim)));
@@ -61,39 +61,32 @@ static struct tensor made_of(const struct line *l, const struct tensor *t, struc
     return tensor_slice(t, line_scratch_row(l, s.first), (s.end - s.first) * l->tokens);
 }
 
-void line_heads_room(const struct line *l, struct line_span s, struct tensor *q, struct tensor *k,
-                     struct tensor *v)
+struct line_qkv line_heads_room(const struct line *l, struct line_span s)
 {
-    *q = made_of(l, &l->heads.q, s);
-    *k = made_of(l, &l->heads.k, s);
-    *v = made_of(l, &l->heads.v, s);
+    const struct line_qkv *const made = &l->heads.made;
+    return (struct line_qkv){ made_of(l, &made->q, s), made_of(l, &made->k, s),
+                              made_of(l, &made->v, s) };
 }
 
-static status narrow(struct line *l, int stage, const struct tensor *k, const struct tensor *v)
+static status divide_kv(struct line *l, int stage, const struct line_qkv *made)
 {
-    const struct tensor *const x[] = { k, v };
+    struct line_heads *const h = &l->heads;
 
-    for (int i = 0; i < COUNT_OF(x); i++) {
-        struct tensor bytes = tensor_slice(&l->heads.bytes, i * l->tokens, l->tokens);
-        struct tensor scale = tensor_slice(&l->wire.scale, (2 * stage + i) * l->tokens, l->tokens);
-        TRY(kern_narrow(l->c.ctx,
-                        &(struct kern_narrow){ .x = x[i], .out = &bytes, .scale = &scale }));
+    if (in_8_bits(l)) {
+        struct tensor const kv[] = { made->k, made->v };
+        TRY(line_narrow(l, stage, kv, &h->bytes));
+        return divide(l, stage, &h->bytes, &h->share_bytes);
     }
-    return divide(l, stage, &l->heads.bytes, &l->heads.share_bytes);
+    TRY(divide(l, stage, &made->k, &h->share.k));
+    return divide(l, stage, &made->v, &h->share.v);
 }
 
 status line_heads_divide(struct line *l, struct line_span s, int layer)
 {
     for (int i = s.first; i < s.end; i++) {
-        struct tensor q, k, v;
-        line_heads_room(l, (struct line_span){ i, i + 1 }, &q, &k, &v);
-        if (!line_ends(l, i, layer)) TRY(divide(l, i, &q, &l->heads.share_q));
-        if (in_8_bits(l)) {
-            TRY(narrow(l, i, &k, &v));
-            continue;
-        }
-        TRY(divide(l, i, &k, &l->heads.share_k));
-        TRY(divide(l, i, &v, &l->heads.share_v));
+        struct line_qkv const made = line_heads_room(l, (struct line_span){ i, i + 1 });
+        if (!line_ends(l, i, layer)) TRY(divide(l, i, &made.q, &l->heads.share.q));
+        TRY(divide_kv(l, i, &made));
     }
     return ST_OK;
 }
@@ -116,24 +109,19 @@ static struct tensor share(const struct line *l, const struct tensor *t, int sta
     return tensor_slice(&all, rank * tokens, tokens);
 }
 
-static struct tensor scales_of(const struct line *l, int stage)
-{
-    return tensor_slice(&l->wire.scale, 2 * stage * l->tokens, 2 * l->tokens);
-}
-
 /* What a rank gets of an own stage. Each token has one scale for all heads. */
 static struct parcel sent(const struct line *l, int stage, int rank, int layer)
 {
     const struct line_heads *const h = &l->heads;
     struct parcel p = { .count = 0 };
 
-    if (!line_ends(l, stage, layer)) add(&p, share(l, &h->share_q, stage, rank, l->tokens));
+    if (!line_ends(l, stage, layer)) add(&p, share(l, &h->share.q, stage, rank, l->tokens));
     if (in_8_bits(l)) {
         add(&p, share(l, &h->share_bytes, stage, rank, 2 * l->tokens));
-        add(&p, scales_of(l, stage));
+        add(&p, line_wire_scales(l, stage));
     } else {
-        add(&p, share(l, &h->share_k, stage, rank, l->tokens));
-        add(&p, share(l, &h->share_v, stage, rank, l->tokens));
+        add(&p, share(l, &h->share.k, stage, rank, l->tokens));
+        add(&p, share(l, &h->share.v, stage, rank, l->tokens));
     }
     return p;
 }
@@ -204,7 +192,7 @@ static status collect_stage(struct line *l, int stage, struct line_parts *parts)
         return ST_OK;
     }
     for (int rank = 0; rank < ranks_of(l); rank++) {
-        struct tensor to = share(l, &l->heads.share_q, stage, rank, l->tokens);
+        struct tensor to = share(l, &l->heads.share.q, stage, rank, l->tokens);
         if (rank == me) TRY(kern_copy(l->c.ctx, &(struct kern_copy){ .in = &mine, .out = &to }));
         else parts->part[parts->count++] = line_comm_part(&to, rank, false);
     }
@@ -225,7 +213,7 @@ status line_heads_unite(struct line *l, struct line_span run)
     int64_t const n = l->tokens, width = l->seen.dim;
 
     for (int i = run.first; i < run.end; i++) {
-        struct tensor const shares = shares_of(l, &l->heads.share_q, i, n);
+        struct tensor const shares = shares_of(l, &l->heads.share.q, i, n);
         struct tensor const rows = tensor_slice(&l->scratch.h, line_scratch_row(l, i), n);
         struct tensor const in = tensor_as(&shares, DIMS(ranks_of(l), n, width));
         struct tensor out = tensor_as(&rows, DIMS(n, ranks_of(l), width));

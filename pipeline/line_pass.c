@@ -130,7 +130,7 @@ static void begin(struct line *l, struct line_span run, int layer)
     track_begin(l->c.track, TRACK_COMPUTE, line_at(l, run.first, layer));
 }
 
-static status enter_layers(struct line *l)
+status line_enter(struct line *l)
 {
     for (int i = l->first; i < l->end; i++)
         if (line_holds(l, i)) TRY(bind_context(l, i));
@@ -187,7 +187,13 @@ static status attend_by_heads(struct line *l, int layer)
     return finish_by_heads(l, layer);
 }
 
-static status leave_layers(struct line *l)
+status line_layer(struct line *l, int layer)
+{
+    TRY(project(l, layer));
+    return l->by_heads ? attend_by_heads(l, layer) : attend(l, layer);
+}
+
+status line_leave(struct line *l)
 {
     TRY(fetch_noise(l));
     for (int i = 0; i < l->own.count; i++) {
@@ -204,10 +210,7 @@ status line_pass(struct line *l)
 {
     int const layers = dit_shape_of(l->c.model)->layers;
 
-    TRY(enter_layers(l));
-    for (int layer = 0; layer < layers; layer++) {
-        TRY(project(l, layer));
-        TRY(l->by_heads ? attend_by_heads(l, layer) : attend(l, layer));
-    }
-    return leave_layers(l);
+    TRY(line_enter(l));
+    for (int layer = 0; layer < layers; layer++) TRY(line_layer(l, layer));
+    return line_leave(l);
 }

@@ -19,65 +19,73 @@ static status make_clips(struct timeline *t, const struct key_policy *p)
     return st;
 }
 
-static status run_layer(struct line *l, int layer)
+/* One prompt, and nobody to tell. */
+static status make_noise(void *arg, int clip, int64_t block, int level, float *out)
 {
-    for (int i = 0; i < l->own.count; i++) TRY(line_project(l, l->own.run[i], layer));
-    TRY(line_wire_take(l, layer));
-    TRY(line_attend_near(l, layer));
-    TRY(line_attend_far(l, layer));
-    for (int i = 0; i < l->own.count && l->by_heads; i++) {
-        struct line_span const run = line_rest(l, l->own.run[i], layer);
-        if (run.first == run.end) continue;
-        TRY(line_heads_unite(l, run));
-        TRY(line_finish(l, run, layer));
-    }
+    (void)arg, (void)clip, (void)block, (void)level, (void)out;
     return ST_OK;
 }
+
+static int64_t context_id(void *arg, int clip, int64_t block)
+{
+    (void)arg, (void)clip, (void)block;
+    return 0;
+}
+
+static status make_context(void *arg, int clip, int64_t block, float *embeds)
+{
+    (void)arg, (void)clip, (void)block, (void)embeds;
+    return ST_OK;
+}
+
+static status finished(void *arg, int clip, int64_t block, const float *x0)
+{
+    (void)arg, (void)clip, (void)block, (void)x0;
+    return ST_OK;
+}
+
+static const struct line_io silent = {
+    .noise = make_noise,
+    .context_id = context_id,
+    .context = make_context,
+    .finished = finished,
+};
 
 /* The first layer leaves nothing out; all others are like it but the last. */
 static status run_tick(struct line *l)
 {
     line_place(l);
-    line_bind_keys(l);
-    for (int i = 0; i < l->own.count; i++) TRY(line_embed(l, l->own.run[i]));
-    TRY(run_layer(l, 0));
-    TRY(run_layer(l, dit_shape_of(l->c.model)->layers - 1));
-    for (int i = 0; i < l->own.count; i++) {
-        struct line_span const noise = line_noise_of(l, l->own.run[i]);
-        if (noise.first < noise.end) TRY(line_denoise(l, noise));
-    }
-    return ST_OK;
+    TRY(line_enter(l));
+    TRY(line_layer(l, 0));
+    TRY(line_layer(l, dit_shape_of(l->c.model)->layers - 1));
+    return line_leave(l);
 }
 
-static status run_prompt(struct line *l)
+/* Alone: the other ranks are not there, or at the same. */
+static status run_ticks(struct line *l, const struct timeline *t)
 {
-    const struct dit_shape *const s = dit_shape_of(l->c.model);
-    float *const embeds = calloc((size_t)s->text_len * (size_t)s->text_dim, sizeof *embeds);
+    struct comm *const comm = l->c.comm;
+    struct comm alone = *comm;
+    status st = ST_OK;
 
-    if (!embeds) return fail(ST_NOMEM, "line: prompt embeddings");
-    status const st = dit_context_fill(l->c.model, l->c.ctx, &l->context[0], embeds);
-    free(embeds);
+    alone.ops = &comm_silent;
+    l->c.comm = &alone;
+    line_begin(l, t, &silent);
+    for (; st == ST_OK && l->tick < timeline_ticks(t); l->tick++) st = run_tick(l);
+    l->c.comm = comm;
     return st;
 }
 
-static status run_ticks(struct line *l, const struct timeline *t)
-{
-    static const struct line_io none;
-
-    line_begin(l, t, &none);
-    for (; l->tick < timeline_ticks(t); l->tick++) TRY(run_tick(l));
-    return run_prompt(l);
-}
-
 /* A dry run of all there can be. */
-static status run(struct line *l, struct kern_dry *dry)
+static status run(struct kern_ctx *dry, void *arg)
 {
+    struct line *const l = arg;
     struct kern_ctx *const ctx = l->c.ctx;
     struct track *const track = l->c.track;
     struct timeline t = { 0 };
 
     TRY(make_clips(&t, &l->c.policy));
-    l->c.ctx = &dry->base;
+    l->c.ctx = dry;
     l->c.track = NULL;
     status const st = run_ticks(l, &t);
     l->c.ctx = ctx;
@@ -88,24 +96,7 @@ static status run(struct line *l, struct kern_dry *dry)
 
 status line_size(size_t *out, struct line *l)
 {
-    struct kern_dry dry;
-
-    *out = 0;
-    if (!l->c.ctx->backend->scratch_bytes) return ST_OK;
-    kern_dry_init(&dry, l->c.ctx->backend);
-    TRY(run(l, &dry));
-    *out = dry.most;
-    return ST_OK;
+    return kern_dry_size(out, l->c.ctx->backend, run, l);
 }
 
-status line_prepare(struct line *l)
-{
-    struct kern_dry dry;
-
-    if (!l->c.ctx->backend->prepare) return ST_OK;
-    kern_dry_init(&dry, l->c.ctx->backend);
-    TRY(run(l, &dry));
-    kern_dry_prepare(&dry, l->c.ctx);
-    TRY(run(l, &dry));
-    return l->c.ctx->backend->sync(l->c.ctx);
-}
+status line_prepare(struct line *l) { return kern_dry_prepare(l->c.ctx, run, l); }

@@ -36,14 +36,19 @@ struct line_parts {
     int count;
 };
 
+/* Queries, keys, values. */
+struct line_qkv {
+    struct tensor q, k, v;
+};
+
 /* Of the exchange by heads. A share: an own stage's rows of one rank's heads, [n, width];
  * shares: of all ranks, one behind another. */
 struct line_heads {
-    struct tensor q, k, v; /* [as the scratch, d] act: what own blocks are projected to */
-    struct tensor bytes;   /* [2 * n, d] U8: one block's keys, values in 8 bits */
-    struct tensor share_q, share_k, share_v; /* act; share_q also of results that came back */
-    struct tensor share_bytes;               /* U8, of keys, then values; instead of k and v */
-    struct tensor out;                       /* [stages * n, width] act: attention's results */
+    struct line_qkv made;      /* [as the scratch, d] act each: what own blocks are projected to */
+    struct tensor bytes;       /* [2 * n, d] U8: one block's keys, values in 8 bits */
+    struct line_qkv share;     /* act; q also of results that came back */
+    struct tensor share_bytes; /* U8, of keys, then values; instead of share's k and v */
+    struct tensor out;         /* [stages * n, width] act: attention's results */
 };
 
 struct line {
@@ -55,7 +60,7 @@ struct line {
     struct dit_shape seen;  /* the model, of the heads it is with: all; by heads a rank's share */
 
     void *memory[LINE_ARENAS];
-    void *from_comm; /* memory[LINE_WIRE], if it is of the comm */
+    bool wire_of_comm; /* memory[LINE_WIRE] is the comm's; else the context's, as the others */
     struct cache cache;
     int cache_clip; /* the clip whose clean blocks the cache holds; -1: none */
     struct dit_context context[LINE_STAGES]; /* `contexts` of them are in use */
@@ -115,8 +120,8 @@ int64_t line_scratch_row(const struct line *l, int stage);
 /* The same of tensors that hold the stages in sight, a block's tokens each. */
 struct tensor line_attended(const struct line *l, const struct tensor *t, struct line_span s);
 
-/* Scratch that the operations take in any tick of any clips: by the steps of a tick
- * themselves, over tensors without memory. */
+/* Scratch that the operations take in any tick of any clips: by the pass itself, over tensors
+ * without memory; it uses the line's host memory. */
 status line_size(size_t *out, struct line *l) MUST_USE;
 
 /* What the operations of any tick of any clips have made for them when they first meet a
@@ -138,8 +143,12 @@ struct line_span line_noise_of(const struct line *l, struct line_span run);
 /* Blocks of one window share their keys: the first noise stage in sight of the clip. */
 int line_first_of_window(const struct line *l, int stage);
 
-/* One tick's forward pass over the own stages, from `in` to `out`. */
+/* [all] One tick's forward pass over the own stages, from `in` to `out`: enter, every layer,
+ * leave. */
 status line_pass(struct line *l) MUST_USE;
+status line_enter(struct line *l) MUST_USE;
+status line_layer(struct line *l, int layer) MUST_USE;
+status line_leave(struct line *l) MUST_USE;
 
 struct comm_part line_comm_part(const struct tensor *t, int peer, bool send);
 
@@ -157,19 +166,22 @@ bool line_arrives(const struct line *l, int stage);
 
 /* line_wire.c. make: own stages' keys and values of a layer, rounded as the wire has them.
  * take: those that came, to where line_kv says. parts: what of a stage goes and comes. With
- * LINE_ACT the first two have nothing to do. */
+ * LINE_ACT the first two have nothing to do, and there are neither scales, [2 * n] F32, nor
+ * narrow: a stage's keys and values to bytes, [2 * n, w] U8, and to its scales. */
 status line_wire_place(struct line *l, struct arena *a) MUST_USE;
 status line_wire_make(struct line *l, struct line_span s, int layer) MUST_USE;
 status line_wire_take(struct line *l, int layer) MUST_USE;
 status line_wire_parts(struct line *l, int stage, int layer, struct tensor out[2]) MUST_USE;
+struct tensor line_wire_scales(const struct line *l, int stage);
+status line_narrow(struct line *l, int stage, const struct tensor kv[2],
+                   const struct tensor *bytes) MUST_USE;
 
 /* line_heads.c. room: where own stages are projected to. divide: what was projected, to
  * shares. [all] spread: queries, keys and values to where attention looks for them, and
  * collect: its results back. unite: what came back of own stages, to the scratch's h. */
 status line_heads_place(struct line *l, int64_t rows, struct arena *scratch,
                         struct arena *wire) MUST_USE;
-void line_heads_room(const struct line *l, struct line_span s, struct tensor *q, struct tensor *k,
-                     struct tensor *v);
+struct line_qkv line_heads_room(const struct line *l, struct line_span s);
 status line_heads_divide(struct line *l, struct line_span s, int layer) MUST_USE;
 status line_heads_spread(struct line *l, int layer) MUST_USE;
 status line_heads_collect(struct line *l, int layer) MUST_USE;

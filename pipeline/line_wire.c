@@ -16,50 +16,57 @@ status line_wire_place(struct line *l, struct arena *a)
     return tensor_place(&l->wire.scale, a, DT_F32, DIMS(rows));
 }
 
-struct narrowed {
-    struct tensor bytes, scale; /* [tokens, w], [tokens] */
-};
-
-/* A stage's keys, 0, or values, 1. */
-static struct narrowed narrowed_of(const struct line *l, int stage, int which)
+struct tensor line_wire_scales(const struct line *l, int stage)
 {
-    int64_t const row = (2 * stage + which) * l->tokens;
-    return (struct narrowed){ tensor_slice(&l->wire.bytes, row, l->tokens),
-                              tensor_slice(&l->wire.scale, row, l->tokens) };
+    return tensor_slice(&l->wire.scale, 2 * stage * l->tokens, 2 * l->tokens);
 }
 
-static status narrow(struct line *l, int stage, int which, const struct tensor *x)
+static struct tensor bytes_of(const struct line *l, int stage)
 {
-    struct narrowed n = narrowed_of(l, stage, which);
-    return kern_narrow(l->c.ctx,
-                       &(struct kern_narrow){ .x = x, .out = &n.bytes, .scale = &n.scale });
+    return tensor_slice(&l->wire.bytes, 2 * stage * l->tokens, 2 * l->tokens);
 }
 
-static status widen(struct line *l, int stage, int which, struct tensor *out)
+/* Keys', 0, or values'. */
+static struct tensor half(const struct line *l, const struct tensor *both, int which)
 {
-    struct narrowed const n = narrowed_of(l, stage, which);
-    return kern_widen(l->c.ctx,
-                      &(struct kern_widen){ .x = &n.bytes, .scale = &n.scale, .out = out });
+    return tensor_slice(both, which * l->tokens, l->tokens);
+}
+
+status line_narrow(struct line *l, int stage, const struct tensor kv[2], const struct tensor *bytes)
+{
+    struct tensor const scales = line_wire_scales(l, stage);
+
+    for (int i = 0; i < 2; i++) {
+        struct tensor out = half(l, bytes, i), scale = half(l, &scales, i);
+        TRY(kern_narrow(l->c.ctx,
+                        &(struct kern_narrow){ .x = &kv[i], .out = &out, .scale = &scale }));
+    }
+    return ST_OK;
 }
 
 /* From the bytes to where the layer reads them. */
 static status take(struct line *l, int stage, int layer)
 {
-    struct tensor k, v;
+    struct tensor const bytes = bytes_of(l, stage), scales = line_wire_scales(l, stage);
+    struct tensor kv[2];
 
-    TRY(line_kv(l, stage, layer, &k, &v));
-    TRY(widen(l, stage, 0, &k));
-    return widen(l, stage, 1, &v);
+    TRY(line_kv(l, stage, layer, &kv[0], &kv[1]));
+    for (int i = 0; i < 2; i++) {
+        struct tensor const x = half(l, &bytes, i), scale = half(l, &scales, i);
+        TRY(kern_widen(l->c.ctx, &(struct kern_widen){ .x = &x, .scale = &scale, .out = &kv[i] }));
+    }
+    return ST_OK;
 }
 
 status line_wire_make(struct line *l, struct line_span s, int layer)
 {
-    struct tensor k, v;
+    struct tensor kv[2];
 
-    for (int i = s.first; i < s.end && l->c.mode.wire == LINE_FP8; i++) {
-        TRY(line_kv(l, i, layer, &k, &v));
-        TRY(narrow(l, i, 0, &k));
-        TRY(narrow(l, i, 1, &v));
+    if (l->c.mode.wire == LINE_ACT) return ST_OK;
+    for (int i = s.first; i < s.end; i++) {
+        struct tensor const bytes = bytes_of(l, i);
+        TRY(line_kv(l, i, layer, &kv[0], &kv[1]));
+        TRY(line_narrow(l, i, kv, &bytes));
         TRY(take(l, i, layer));
     }
     return ST_OK;
@@ -67,7 +74,8 @@ status line_wire_make(struct line *l, struct line_span s, int layer)
 
 status line_wire_take(struct line *l, int layer)
 {
-    for (int i = 0; i <= l->levels && l->c.mode.wire == LINE_FP8; i++)
+    if (l->c.mode.wire == LINE_ACT) return ST_OK;
+    for (int i = 0; i <= l->levels; i++)
         if (l->by_heads ? line_holds(l, i) : line_arrives(l, i)) TRY(take(l, i, layer));
     return ST_OK;
 }
@@ -75,7 +83,7 @@ status line_wire_take(struct line *l, int layer)
 status line_wire_parts(struct line *l, int stage, int layer, struct tensor out[2])
 {
     if (l->c.mode.wire == LINE_ACT) return line_kv(l, stage, layer, &out[0], &out[1]);
-    out[0] = tensor_slice(&l->wire.bytes, 2 * stage * l->tokens, 2 * l->tokens);
-    out[1] = tensor_slice(&l->wire.scale, 2 * stage * l->tokens, 2 * l->tokens);
+    out[0] = bytes_of(l, stage);
+    out[1] = line_wire_scales(l, stage);
     return ST_OK;
 }

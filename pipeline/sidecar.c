@@ -212,6 +212,7 @@ static void put_provenance(struct object root, const struct sidecar_about *a)
     put_text(o, "build", a->build);
     put_pairs(o, "libraries", a->libraries);
     put_text(o, "backend", a->backend);
+    put_text(o, "text_backend", a->text_backend);
     put_text(o, "kernels", a->kernels);
     put_text(o, "device", a->device);
     put_pairs(o, "hosts", a->hosts);

@@ -57,6 +57,7 @@ struct sidecar_about {
     const char *program, *commit, *build;
     struct sidecar_pairs libraries; /* name, version */
     const char *backend, *device;   /* "cpu"; the processor's name */
+    const char *text_backend;       /* the one that embedded the prompts */
     const char *kernels;            /* what decides the backend's bits */
     struct sidecar_pairs hosts;     /* name, what runs there */
     int ranks, stages;

@@ -15,6 +15,8 @@ struct umt5 {
 /* All that one call works on. */
 struct pass {
     const struct umt5 *u;
+    const struct umt5_prompt *prompts;
+    int n; /* of these */
     struct kern_ctx *ctx;
     struct umt5_layer layer;
     struct tensor norm;
@@ -109,7 +111,7 @@ int umt5_bucket(int64_t distance, int buckets)
     return side + (bucket < half ? bucket : half - 1);
 }
 
-static status embed(struct pass *p, const struct umt5_prompt *prompts, int n)
+static status embed(struct pass *p)
 {
     struct weights *const w = p->u->config.weights;
     int const at = weights_find(w, "token_embedding.weight");
@@ -120,10 +122,10 @@ static status embed(struct pass *p, const struct umt5_prompt *prompts, int n)
     float *to = p->host;
 
     TRY(weights_fetch(w, at, &data));
-    for (int i = 0; i < n; i++)
-        for (int t = 0; t < prompts[i].count; t++, to += dim) {
+    for (int i = 0; i < p->n; i++)
+        for (int t = 0; t < p->prompts[i].count; t++, to += dim) {
             const unsigned char *const from =
-                (const unsigned char *)data + (size_t)prompts[i].ids[t] * row;
+                (const unsigned char *)data + (size_t)p->prompts[i].ids[t] * row;
             TRY(tensor_convert(to, DT_F32, from, table->dtype, dim));
         }
     TRY(p->u->config.backend->upload(p->ctx, &p->x, p->host));
@@ -227,13 +229,15 @@ static status finish(struct pass *p, const struct tensor *x, const struct umt5_p
     return ST_OK;
 }
 
-static status run(struct pass *p, const struct umt5_prompt *prompts, int n)
+static status run(struct pass *p)
 {
+    const struct umt5_prompt *const prompts = p->prompts;
+
     TRY(make_host(p));
-    TRY(embed(p, prompts, n));
+    TRY(embed(p));
     for (int layer = 0; layer < p->u->shape.layers; layer++) {
         TRY(load_layer(p, layer));
-        for (int64_t i = 0, at = 0; i < n; at += prompts[i++].count) {
+        for (int64_t i = 0, at = 0; i < p->n; at += prompts[i++].count) {
             struct tensor x = tensor_slice(&p->x, at, prompts[i].count);
             TRY(fill_bias(p, prompts[i].count));
             TRY(attend(p, &x));
@@ -241,29 +245,24 @@ static status run(struct pass *p, const struct umt5_prompt *prompts, int n)
         }
     }
     TRY(load_norm(p));
-    for (int64_t i = 0, at = 0; i < n; at += prompts[i++].count) {
+    for (int64_t i = 0, at = 0; i < p->n; at += prompts[i++].count) {
         struct tensor const x = tensor_slice(&p->x, at, prompts[i].count);
         TRY(finish(p, &x, &prompts[i]));
     }
     return ST_OK;
 }
 
-/* Scratch of the operations, by a layer that computes nothing; p is laid out in a measuring arena. */
-static status size_of(struct pass *p, const struct umt5_prompt *prompts, int n, size_t *out)
+/* A layer of a dry run; p is laid out in a measuring arena. */
+static status run_layer(struct kern_ctx *dry, void *arg)
 {
-    struct kern_dry dry;
+    struct pass *const p = arg;
 
-    *out = 0;
-    if (!p->u->config.backend->scratch_bytes) return ST_OK;
-    kern_dry_init(&dry, p->u->config.backend);
-    p->ctx = &dry.base;
-    for (int i = 0; i < n; i++) {
-        struct tensor x = tensor_slice(&p->x, 0, prompts[i].count);
+    p->ctx = dry;
+    for (int i = 0; i < p->n; i++) {
+        struct tensor x = tensor_slice(&p->x, 0, p->prompts[i].count);
         TRY(attend(p, &x));
         TRY(feed_forward(p, &x));
     }
-    p->ctx = NULL;
-    *out = dry.most;
     return ST_OK;
 }
 
@@ -287,7 +286,7 @@ static status check_ids(const struct umt5 *u, const struct umt5_prompt *prompts,
 status umt5_encode(struct umt5 *u, const struct umt5_prompt *prompts, int n)
 {
     const struct kern_backend *const backend = u->config.backend;
-    struct pass p = { .u = u };
+    struct pass p = { .u = u, .prompts = prompts, .n = n };
     struct extent extent = { 0 };
     struct arena a;
     void *memory = NULL;
@@ -299,7 +298,7 @@ status umt5_encode(struct umt5 *u, const struct umt5_prompt *prompts, int n)
     arena_measure(&a, "umt5");
     TRY(layout(&p, &a, extent));
     size_t const bytes = a.used;
-    TRY(size_of(&p, prompts, n, &scratch));
+    TRY(kern_dry_size(&scratch, backend, run_layer, &p));
     TRY(backend->open(&p.ctx, &(struct kern_config){ .threads = u->config.threads,
                                                      .device = u->config.device,
                                                      .strict = true }));
@@ -307,7 +306,7 @@ status umt5_encode(struct umt5 *u, const struct umt5_prompt *prompts, int n)
     TRY_OUT(backend->alloc(p.ctx, bytes, &memory));
     arena_over(&a, "umt5", memory, bytes);
     TRY_OUT(layout(&p, &a, extent));
-    TRY_OUT(run(&p, prompts, n));
+    TRY_OUT(run(&p));
 out:
     if (memory) backend->free(p.ctx, memory);
     backend->close(&p.ctx);

@@ -40,34 +40,16 @@ static status run_encoder(struct kern_ctx *ctx, struct vae_coder *c, bool first)
 }
 
 /* A dry run of all frames there can be. */
-static status run(struct kern_dry *dry, struct vae *v)
+static status run(struct kern_ctx *dry, void *arg)
 {
-    for (int i = 0; i < 2; i++) TRY(run_decoder(&dry->base, v, i == 0));
+    struct vae *const v = arg;
+
+    for (int i = 0; i < 2; i++) TRY(run_decoder(dry, v, i == 0));
     for (int i = 0; v->encodes && i < 1 + VAE_PICTURES / 2; i++)
-        TRY(run_encoder(&dry->base, &v->encoder, i == 0));
+        TRY(run_encoder(dry, &v->encoder, i == 0));
     return ST_OK;
 }
 
-status vae_kernels(size_t *out, struct vae *v)
-{
-    struct kern_dry dry;
+status vae_kernels(size_t *out, struct vae *v) { return kern_dry_size(out, v->backend, run, v); }
 
-    *out = 0;
-    if (!v->backend->scratch_bytes) return ST_OK;
-    kern_dry_init(&dry, v->backend);
-    TRY(run(&dry, v));
-    *out = dry.most;
-    return ST_OK;
-}
-
-status vae_prepare(struct vae *v)
-{
-    struct kern_dry dry;
-
-    if (!v->backend->prepare) return ST_OK;
-    kern_dry_init(&dry, v->backend);
-    TRY(run(&dry, v));
-    kern_dry_prepare(&dry, v->ctx);
-    TRY(run(&dry, v));
-    return v->backend->sync(v->ctx);
-}
+status vae_prepare(struct vae *v) { return kern_dry_prepare(v->ctx, run, v); }

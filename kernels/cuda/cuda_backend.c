@@ -128,6 +128,11 @@ static const char *kernels_cuda(char buf[KERN_TEXT])
     .sync = sync_cuda, .alloc_host = cuda_alloc_host, .free_host = cuda_free_host,                 \
     .fetch = cuda_fetch, .await = cuda_await
 
+/* From level 2 on. */
+#define CUDA_FAST_MEMBERS                                                                          \
+    .context_bytes = CUDA_LT_WORKSPACE, .reserve = reserve_scratch, .part = part_as_is,            \
+    .joins = true, CUDA_MEMBERS
+
 /* What bounds these is memory alone: level 1's serve all levels. */
 #define CUDA_PLAIN_OPS                                                                             \
     .mul = cuda_plain_mul, .patchify = cuda_plain_patchify, .unpatchify = cuda_plain_unpatchify,   \
@@ -190,7 +195,7 @@ static status open_cuda_2(struct kern_ctx **out, const struct kern_config *confi
 static const struct kern_linear *linear_of(const struct kern_linear_norm *a) { return &a->linear; }
 
 /* Level 1 takes no scratch. */
-static size_t scratch_2(enum kern_op op, const void *args)
+static size_t scratch_fast(enum kern_op op, const void *args)
 {
     switch (op) {
     case KERN_OP_linear: return cuda_fast_linear_scratch(args);
@@ -202,7 +207,7 @@ static size_t scratch_2(enum kern_op op, const void *args)
     }
 }
 
-static status reserve_2(struct kern_ctx *ctx, size_t bytes)
+static status reserve_scratch(struct kern_ctx *ctx, size_t bytes)
 {
     struct cuda_ctx *c;
 
@@ -210,7 +215,7 @@ static status reserve_2(struct kern_ctx *ctx, size_t bytes)
     return cuda_scratch(c, bytes);
 }
 
-static status prepare_2(struct kern_ctx *ctx, enum kern_op op, const void *args)
+static status prepare_fast(struct kern_ctx *ctx, enum kern_op op, const void *args)
 {
     struct cuda_ctx *c;
 
@@ -237,16 +242,12 @@ static const struct kern_backend cuda_2 = {
         CUDA_FAST_OPS,
         CUDA_PLAIN_OPS,
     },
-    .context_bytes = CUDA_LT_WORKSPACE,
-    .scratch_bytes = scratch_2,
-    .reserve = reserve_2,
-    .prepare = prepare_2,
+    .scratch_bytes = scratch_fast,
+    .prepare = prepare_fast,
     .absent = cuda_dev_absent,
     .open = open_cuda_2,
-    .part = part_as_is,
-    .joins = true,
     .packed_bytes = cuda_fast_conv_bytes,
-    CUDA_MEMBERS,
+    CUDA_FAST_MEMBERS,
 };
 
 /* With the libraries. */
@@ -277,7 +278,7 @@ static status open_cuda_2(struct kern_ctx **out, const struct kern_config *confi
 }
 
 /* The first card stands for all its machine's. */
-static const char *absent_3(void)
+static const char *absent_fp8(void)
 {
     const char *const absent = cuda_dev_absent();
     struct cuda_dev_facts card;
@@ -290,17 +291,17 @@ static const char *absent_3(void)
 
 static status open_cuda_3(struct kern_ctx **out, const struct kern_config *config);
 
-static size_t scratch_3(enum kern_op op, const void *args)
+static size_t scratch_fp8(enum kern_op op, const void *args)
 {
     switch (op) {
     case KERN_OP_linear: return cuda_fp8_linear_scratch(args);
     case KERN_OP_linear_norm: return cuda_fp8_linear_scratch(linear_of(args));
     case KERN_OP_qkv: return cuda_fp8_qkv_scratch(args);
-    default: return scratch_2(op, args);
+    default: return scratch_fast(op, args);
     }
 }
 
-static status prepare_3(struct kern_ctx *ctx, enum kern_op op, const void *args)
+static status prepare_fp8(struct kern_ctx *ctx, enum kern_op op, const void *args)
 {
     struct cuda_ctx *c;
 
@@ -309,7 +310,7 @@ static status prepare_3(struct kern_ctx *ctx, enum kern_op op, const void *args)
     case KERN_OP_linear: return cuda_fp8_linear_prepare(c, args);
     case KERN_OP_linear_norm: return cuda_fp8_linear_prepare(c, linear_of(args));
     case KERN_OP_qkv: return cuda_fp8_qkv_prepare(c, args);
-    default: return prepare_2(ctx, op, args);
+    default: return prepare_fast(ctx, op, args);
     }
 }
 
@@ -322,23 +323,19 @@ static const struct kern_backend cuda_3 = {
         CUDA_FAST_OPS,
         CUDA_PLAIN_OPS,
     },
-    .context_bytes = CUDA_LT_WORKSPACE,
-    .scratch_bytes = scratch_3,
-    .reserve = reserve_2,
-    .prepare = prepare_3,
-    .absent = absent_3,
+    .scratch_bytes = scratch_fp8,
+    .prepare = prepare_fp8,
+    .absent = absent_fp8,
     .open = open_cuda_3,
-    .part = part_as_is,
-    .joins = true,
     .coarse = true,
     .packed_bytes = cuda_fp8_bytes,
-    CUDA_MEMBERS,
+    CUDA_FAST_MEMBERS,
 };
 
 static status open_fp8(struct kern_ctx **out, const struct kern_config *config,
                        const struct kern_backend *backend)
 {
-    const char *const absent = absent_3();
+    const char *const absent = absent_fp8();
 
     *out = NULL;
     if (absent) return fail(ST_DEVICE, "%s: %s", backend->name, absent);
@@ -352,16 +349,16 @@ static status open_cuda_3(struct kern_ctx **out, const struct kern_config *confi
 
 static status open_cuda_4(struct kern_ctx **out, const struct kern_config *config);
 
-static size_t scratch_4(enum kern_op op, const void *args)
+static size_t scratch_fp8_attention(enum kern_op op, const void *args)
 {
-    return op == KERN_OP_attention ? cuda_fp8_attention_scratch(args) : scratch_3(op, args);
+    return op == KERN_OP_attention ? cuda_fp8_attention_scratch(args) : scratch_fp8(op, args);
 }
 
-static status prepare_4(struct kern_ctx *ctx, enum kern_op op, const void *args)
+static status prepare_fp8_attention(struct kern_ctx *ctx, enum kern_op op, const void *args)
 {
     struct cuda_ctx *c;
 
-    if (op != KERN_OP_attention) return prepare_3(ctx, op, args);
+    if (op != KERN_OP_attention) return prepare_fp8(ctx, op, args);
     TRY(cuda_enter(ctx, &c));
     return cuda_fp8_attention_prepare(c, args);
 }
@@ -375,18 +372,14 @@ static const struct kern_backend cuda_4 = {
         CUDA_FAST_OPS,
         CUDA_PLAIN_OPS,
     },
-    .context_bytes = CUDA_LT_WORKSPACE,
-    .scratch_bytes = scratch_4,
-    .reserve = reserve_2,
-    .prepare = prepare_4,
-    .absent = absent_3,
+    .scratch_bytes = scratch_fp8_attention,
+    .prepare = prepare_fp8_attention,
+    .absent = absent_fp8,
     .open = open_cuda_4,
-    .part = part_as_is,
-    .joins = true,
     .coarse = true,
     .coarse_attention = cuda_fp8_attention_suits,
     .packed_bytes = cuda_fp8_bytes,
-    CUDA_MEMBERS,
+    CUDA_FAST_MEMBERS,
 };
 
 static status open_cuda_4(struct kern_ctx **out, const struct kern_config *config)

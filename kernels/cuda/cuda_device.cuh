@@ -67,6 +67,13 @@ template <typename V> static __device__ __forceinline__ V warp_sum(V v)
     return v;
 }
 
+/* The largest of all lanes of a warp; every lane has it. */
+template <typename V> static __device__ __forceinline__ V warp_max(V v)
+{
+    for (int d = WARP / 2; d; d /= 2) v = max(v, __shfl_xor_sync(WHOLE_WARP, v, d));
+    return v;
+}
+
 /* This thread's first element of a loop over many, and the distance to its next. */
 static __device__ __forceinline__ int64_t grid_first(void)
 {

@@ -1,11 +1,11 @@
 /*
  * cuda_dnn_graph.h - cuDNN's graphs of operations, from plain C.
  *
- * A graph is described as plain data: tensors, and operations over them. A
- * description has one plan per `struct cuda_dnn`: made when it is first asked
- * for (some engines compile their kernel then: up to a second, or load what another
- * context of the process compiled: cuda_dnn_share.h), later found by comparing descriptions. The plan is the first that cuDNN's heuristics name
- * and that can be built: nothing is timed, so every rank on the same kind of
+ * A graph is described as plain data: tensors, and operations over them. A description has one
+ * plan per `struct cuda_dnn`: made when it is first asked for, later found by comparing
+ * descriptions. Some engines compile their kernel then, which takes up to a second, or load what
+ * another context of the process compiled (cuda_dnn_share.h). The plan is the first that cuDNN's
+ * heuristics name and that can be built: nothing is timed, so every rank on the same kind of
  * card and the same cuDNN has the same one.
  *
  *      struct cuda_dnn_graph g = { 0 };

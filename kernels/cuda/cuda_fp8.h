@@ -2,10 +2,10 @@
  * cuda_fp8.h - level 3: products with coarse weights in FP8.
  *
  * What is packed as FP8 says cuda_fp8_packs, from a weight's use, dtype and shape: in the
- * released models the linears of the transformer's layers. Each row of x is brought to FP8
+ * released models the linears of the transformer's layers. Each row of x is narrowed to FP8
  * when it comes, rows of weights when they are packed. cuBLASLt gives the sums in BF16 without
- * an epilogue, kernels of our own do the rest (cuda_fused.h): which epilogues and
- * outputs go with a scale per row, its header does not say, and BF16 is what others use.
+ * an epilogue, kernels of our own do the rest (cuda_fused.h): which epilogues and outputs go
+ * with a scale per row, its header does not say, and BF16 is what others use.
  *
  * With such a weight, tensors that do not begin at a multiple of 16 bytes are ST_ARG; with all
  * others each function is level 2's. Private to kernels/.

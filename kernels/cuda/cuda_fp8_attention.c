@@ -53,8 +53,8 @@ static struct cuda_fp8_part part(const struct tensor *t, unsigned char *to)
     return (struct cuda_fp8_part){ .x = t->data, .out = to, .count = tensor_count(t) };
 }
 
-static status bring(const struct cuda_ctx *c, const struct kern_attention *a,
-                    const struct places *to)
+static status narrow(const struct cuda_ctx *c, const struct kern_attention *a,
+                     const struct places *to)
 {
     int const n = a->segment_count;
     struct cuda_fp8_parts p = { .segments = n, .scales = to->scales };
@@ -66,7 +66,7 @@ static status bring(const struct cuda_ctx *c, const struct kern_attention *a,
         p.part[1 + n + i] = part(&a->segments[i].v, to->v + done);
         done += tensor_count(&a->segments[i].k);
     }
-    return cuda_fp8_bring(&p, c->stream);
+    return cuda_fp8_narrow_parts(&p, c->stream);
 }
 
 static status plan(const struct cuda_ctx *c, const struct kern_attention *a,
@@ -97,9 +97,9 @@ static status run(struct cuda_ctx *c, const struct kern_attention *a, const stru
                 [CUDA_FP8_DESCALE_Q] = &s->descale[0],
                 [CUDA_FP8_DESCALE_K] = &s->descale[1],
                 [CUDA_FP8_DESCALE_V] = &s->descale[2],
-                [CUDA_FP8_DESCALE_S] = &s->of_weights,
-                [CUDA_FP8_SCALE_S] = &s->weights,
-                [CUDA_FP8_SCALE_O] = &s->out,
+                [CUDA_FP8_DESCALE_S] = &s->descale_softmax,
+                [CUDA_FP8_SCALE_S] = &s->scale_softmax,
+                [CUDA_FP8_SCALE_O] = &s->scale_out,
                 [CUDA_FP8_AMAX_S] = &s->amax[0],
                 [CUDA_FP8_AMAX_O] = &s->amax[1],
                 [CUDA_FP8_SCALE] = &scale,
@@ -121,10 +121,10 @@ status cuda_fp8_attention(struct kern_ctx *ctx, const struct kern_attention *a)
     TRY(check(a));
     TRY(cuda_enter(ctx, &c));
     TRY(place(c, a, &at));
-    TRY(bring(c, a, &at));
+    TRY(narrow(c, a, &at));
     TRY(run(c, a, &at));
-    struct cuda_fp8_widen const w = {
+    struct cuda_fp8_widen_out const w = {
         .x = at.out, .out = a->out->data, .scales = at.scales, .count = tensor_count(a->out)
     };
-    return cuda_fp8_widen(&w, a->out->dtype == DT_BF16, c->stream);
+    return cuda_fp8_widen_out(&w, a->out->dtype == DT_BF16, c->stream);
 }

@@ -4,7 +4,7 @@
  * cuDNN has no single node for it: it knows the whole chain of products, scales, softmax and
  * largest magnitudes by its pattern, and runs it as one kernel (tests/gpu/gpu_plans.c pins
  * which). What it takes and gives is e4m3:
- *   q, k, v   each brought to e4m3 with one scale per call, the least power of two with which
+ *   q, k, v   each narrowed to e4m3 with one scale per call, the least power of two with which
  *             its largest magnitude is at most 448 (all zeros: 1). Found and applied on the
  *             card; the keys of all segments go into one run in scratch, and so their values
  *   weights   times 256, a power of two below 448: they are at most 1
@@ -26,7 +26,7 @@
 
 #include "kernels/cuda/cuda_fast_attention.h"
 
-/* Whether it is computed in FP8: shapes and dtypes alone decide. BF16, no bias, heads of a
+/* Whether it is computed in FP8: shapes, dtypes and the mark alone decide. Coarse, BF16, no bias, heads of a
  * multiple of 16 numbers, at most 128, two queries or more. */
 bool cuda_fp8_attention_suits(const struct kern_attention *a);
 

@@ -6,7 +6,7 @@
 bool cuda_fp8_attention_suits(const struct kern_attention *a)
 {
     int64_t const head_dim = a->q->dim[1] / a->heads;
-    return a->q->dtype == DT_BF16 && !a->bias && head_dim % 16 == 0 && head_dim > 0 &&
+    return a->coarse && a->q->dtype == DT_BF16 && !a->bias && head_dim % 16 == 0 && head_dim > 0 &&
            head_dim <= 128 && a->q->dim[0] >= 2;
 }
 
@@ -22,6 +22,12 @@ struct cuda_fp8_rooms cuda_fp8_attention_rooms(const struct kern_attention *a)
     r.out = cuda_fused_take(&r.bytes, queries);
     r.scales = cuda_fused_take(&r.bytes, sizeof(struct cuda_fp8_scales));
     return r;
+}
+
+unsigned cuda_fp8_blocks(int64_t numbers)
+{
+    unsigned const all = cuda_fused_blocks(numbers);
+    return all < CUDA_FP8_BLOCKS ? all : CUDA_FP8_BLOCKS;
 }
 
 enum { PLANE = 4 };

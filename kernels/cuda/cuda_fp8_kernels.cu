@@ -8,8 +8,6 @@ extern "C" {
 }
 
 enum { CHUNK = CUDA_FUSED_CHUNK };
-static constexpr float LARGEST = 448;        /* of e4m3 */
-static constexpr float SMALLEST = 0x1p-100f; /* a row's largest counts as no less */
 
 /* Of all threads of the block; every thread has it. Whole warps only. */
 static __device__ float block_max(float v)
@@ -17,7 +15,7 @@ static __device__ float block_max(float v)
     __shared__ float of_warp[(int)CUDA_FUSED_THREADS / (int)WARP];
     float most = 0;
 
-    for (int d = WARP / 2; d; d /= 2) v = fmaxf(v, __shfl_xor_sync(WHOLE_WARP, v, d));
+    v = warp_max(v);
     if (threadIdx.x % WARP == 0) of_warp[threadIdx.x / WARP] = v;
     __syncthreads();
     for (unsigned w = 0; w < blockDim.x / WARP; w++) most = fmaxf(most, of_warp[w]);
@@ -26,7 +24,7 @@ static __device__ float block_max(float v)
 
 /* The row is read twice, the second time from near. */
 static __global__ void __launch_bounds__(CUDA_FUSED_THREADS)
-    quantise_rows(struct cuda_fp8_quantise p)
+    narrow_rows(struct cuda_fp8_narrow_rows p)
 {
     int64_t const row = (int64_t)blockIdx.x * p.cols, step = (int64_t)blockDim.x * CHUNK;
     const bf16 *const x = (const bf16 *)p.x + row;
@@ -36,18 +34,17 @@ static __global__ void __launch_bounds__(CUDA_FUSED_THREADS)
         load_piece(v, x + c);
         for (int j = 0; j < CHUNK; j++) most = fmaxf(most, fabsf(v[j]));
     }
-    most = fmaxf(block_max(most), SMALLEST);
-    float const by = LARGEST / most;
+    most = fmaxf(block_max(most), E4M3_LEAST);
+    float const by = E4M3_MAX / most;
     for (int64_t c = threadIdx.x * CHUNK; c < p.cols; c += step) {
         load_piece(v, x + c);
         *(uint2 *)(p.out + row + c) = make_uint2(four_of(v, by), four_of(v + 4, by));
     }
-    if (threadIdx.x == 0) p.scale[blockIdx.x] = most / LARGEST;
+    if (threadIdx.x == 0) p.scale[blockIdx.x] = most / E4M3_MAX;
 }
 
-status cuda_fp8_quantise(const struct cuda_fp8_quantise *p, void *stream)
+status cuda_fp8_narrow_rows(const struct cuda_fp8_narrow_rows *p, void *stream)
 {
     if (!p->rows) return ST_OK;
-    return CUDA_LAUNCH(quantise_rows, (unsigned)p->rows, cuda_fused_threads(p->cols), 0, stream,
-                       *p);
+    return CUDA_LAUNCH(narrow_rows, (unsigned)p->rows, cuda_fused_threads(p->cols), 0, stream, *p);
 }

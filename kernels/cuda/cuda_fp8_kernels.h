@@ -9,15 +9,16 @@
 
 #include "base/base.h"
 
-/* scale[r] = max |x[r, :]| / 448; out[r, c] = x[r, c] / scale[r] in e4m3, to nearest even.
+/* scale[r] = max(max |x[r, :]|, 2^-100) / 448
+ * out[r, c] = x[r, c] / scale[r] in e4m3, to nearest even
  * x: [rows, cols] BF16   out: [rows, cols] bytes   scale: [rows]
- * A row of zeros has a scale that is not 0. One with an infinity or a NaN stands for NaNs. */
-struct cuda_fp8_quantise {
+ * A row with an infinity or a NaN stands for NaNs. */
+struct cuda_fp8_narrow_rows {
     const void *x;
     unsigned char *out;
     float *scale;
     int64_t rows, cols;
 };
-status cuda_fp8_quantise(const struct cuda_fp8_quantise *p, void *stream) MUST_USE;
+status cuda_fp8_narrow_rows(const struct cuda_fp8_narrow_rows *p, void *stream) MUST_USE;
 
 #endif /* CUDA_FP8_KERNELS_H */

@@ -26,9 +26,3 @@ struct cuda_fp8_scratch cuda_fp8_scratch(int64_t rows, int64_t k, int64_t sums)
     s.sums = cuda_fused_take(&s.bytes, (size_t)(rows * sums) * sizeof(uint16_t));
     return s;
 }
-
-unsigned cuda_fp8_blocks(int64_t numbers)
-{
-    unsigned const all = cuda_fused_blocks(numbers);
-    return all < CUDA_FP8_BLOCKS ? all : CUDA_FP8_BLOCKS;
-}

@@ -30,12 +30,4 @@ struct cuda_fp8_scratch {
 };
 struct cuda_fp8_scratch cuda_fp8_scratch(int64_t rows, int64_t k, int64_t sums);
 
-/* Attention: what weights, which are at most 1, are multiplied with: e4m3 ends at 448. */
-enum { CUDA_FP8_WEIGHTS = 256 };
-
-/* Blocks for a tensor of so many numbers, a chunk of eight to a thread, up to so many that
- * any card is full; beyond that each thread takes several. */
-enum { CUDA_FP8_BLOCKS = 1024 };
-unsigned cuda_fp8_blocks(int64_t numbers);
-
 #endif /* CUDA_FP8_PLAN_H */

@@ -1,10 +1,9 @@
-/* cuda_fp8_scales.cu - level 4: largest magnitudes, the scales they make, and e4m3 there and back. */
+/* cuda_fp8_scales.cu - level 4: largest magnitudes, their scales, e4m3 there and back. */
 #include "kernels/cuda/cuda_e4m3.cuh"
 #include "kernels/cuda/cuda_pieces.cuh"
 
 extern "C" {
 #include "kernels/cuda/cuda_dev.h"
-#include "kernels/cuda/cuda_fp8_plan.h"
 #include "kernels/cuda/cuda_fp8_scales.h"
 #include "kernels/cuda/cuda_fused_plan.h"
 }
@@ -32,16 +31,17 @@ static __global__ void __launch_bounds__(CUDA_FUSED_THREADS) find_most(struct cu
         uint4 const u = *(const uint4 *)((const bf16 *)part.x + i);
         most = larger_of(larger_of(larger_of(larger_of(most, u.x), u.y), u.z), u.w);
     }
-    for (int d = WARP / 2; d; d /= 2) most = max(most, __shfl_xor_sync(WHOLE_WARP, most, d));
+    most = warp_max(most);
     if (threadIdx.x % WARP == 0) atomicMax(&p.scales->most[tensor_of(p)], most);
 }
 
-/* The least power of two that brings a magnitude of these bits to 448 = 1.75 * 2^8 or below,
- * from 2^-100 on: its inverse is finite then. */
+/* The least power of two that brings a magnitude of these bits to E4M3_MAX or below, from 2^-100
+ * on: its inverse is finite then. */
 static __device__ float descale_of(unsigned bits)
 {
-    enum { TO_448 = 8, LEAST = 27, QUARTERS = 0x60, WIDTH = 7 };
-    int const exponent = (int)(bits >> WIDTH) - TO_448 + ((bits & 0x7f) > QUARTERS);
+    enum { TO_MAX = 8, LEAST = 27, QUARTERS = 0x60, WIDTH = 7 };
+    static_assert(E4M3_MAX == (0x80 + QUARTERS) * (1 << (TO_MAX - WIDTH)), "1.75 * 2^8");
+    int const exponent = (int)(bits >> WIDTH) - TO_MAX + ((bits & 0x7f) > QUARTERS);
 
     if (bits >= INFINITE) return __uint_as_float(0x7fc00000u);
     return bits ? __uint_as_float((unsigned)max(exponent, (int)LEAST) << 23) : 1;
@@ -50,12 +50,12 @@ static __device__ float descale_of(unsigned bits)
 static __global__ void settle(struct cuda_fp8_scales *s)
 {
     for (int i = 0; i < 3; i++) s->descale[i] = descale_of(s->most[i]);
-    s->weights = CUDA_FP8_WEIGHTS;
-    s->of_weights = 1 / s->weights;
-    s->out = 1 / s->descale[2];
+    s->scale_softmax = CUDA_FP8_SOFTMAX_SCALE;
+    s->descale_softmax = 1 / s->scale_softmax;
+    s->scale_out = 1 / s->descale[2];
 }
 
-static __global__ void __launch_bounds__(CUDA_FUSED_THREADS) bring(struct cuda_fp8_parts p)
+static __global__ void __launch_bounds__(CUDA_FUSED_THREADS) narrow_parts(struct cuda_fp8_parts p)
 {
     const struct cuda_fp8_part &part = p.part[blockIdx.y];
     float const by = 1 / p.scales->descale[tensor_of(p)];
@@ -67,7 +67,7 @@ static __global__ void __launch_bounds__(CUDA_FUSED_THREADS) bring(struct cuda_f
     }
 }
 
-status cuda_fp8_bring(const struct cuda_fp8_parts *p, void *stream)
+status cuda_fp8_narrow_parts(const struct cuda_fp8_parts *p, void *stream)
 {
     unsigned const parts = 1 + 2 * (unsigned)p->segments;
     int64_t most = 0;
@@ -78,11 +78,11 @@ status cuda_fp8_bring(const struct cuda_fp8_parts *p, void *stream)
     TRY(cuda_dev_zero(p->scales, sizeof *p->scales, stream));
     TRY(CUDA_LAUNCH(find_most, grid, CUDA_FUSED_THREADS, 0, stream, *p));
     TRY(CUDA_LAUNCH(settle, 1, 1, 0, stream, p->scales));
-    return CUDA_LAUNCH(bring, grid, CUDA_FUSED_THREADS, 0, stream, *p);
+    return CUDA_LAUNCH(narrow_parts, grid, CUDA_FUSED_THREADS, 0, stream, *p);
 }
 
 template <typename T>
-static __global__ void __launch_bounds__(CUDA_FUSED_THREADS) widen(struct cuda_fp8_widen p)
+static __global__ void __launch_bounds__(CUDA_FUSED_THREADS) widen_out(struct cuda_fp8_widen_out p)
 {
     int64_t const i = grid_first() * CHUNK;
     float const by = p.scales->descale[2];
@@ -95,10 +95,10 @@ static __global__ void __launch_bounds__(CUDA_FUSED_THREADS) widen(struct cuda_f
     store_eight((T *)p.out + i, v);
 }
 
-status cuda_fp8_widen(const struct cuda_fp8_widen *p, bool out_bf16, void *stream)
+status cuda_fp8_widen_out(const struct cuda_fp8_widen_out *p, bool out_bf16, void *stream)
 {
     unsigned const blocks = cuda_fused_blocks(p->count);
 
-    return out_bf16 ? CUDA_LAUNCH(widen<bf16>, blocks, CUDA_FUSED_THREADS, 0, stream, *p)
-                    : CUDA_LAUNCH(widen<float>, blocks, CUDA_FUSED_THREADS, 0, stream, *p);
+    return out_bf16 ? CUDA_LAUNCH(widen_out<bf16>, blocks, CUDA_FUSED_THREADS, 0, stream, *p)
+                    : CUDA_LAUNCH(widen_out<float>, blocks, CUDA_FUSED_THREADS, 0, stream, *p);
 }

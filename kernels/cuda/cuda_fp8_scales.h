@@ -10,14 +10,22 @@
 
 #include "kernels/kern.h"
 
+/* Softmax gives at most 1, and e4m3 ends at E4M3_MAX: what it gives is multiplied with this. */
+enum { CUDA_FP8_SOFTMAX_SCALE = 256 };
+
 /* On the device. A tensor of e4m3 times its descale is what it stands for. */
 struct cuda_fp8_scales {
-    unsigned most[3];          /* of q, k, v: the largest magnitude's bits in BF16 */
-    float descale[3];          /* of q, k, v: powers of two, or NaN where one is not finite */
-    float weights, of_weights; /* their scale | 1 / that */
-    float out;                 /* 1 / descale of v */
-    float amax[2];             /* cuDNN's */
+    unsigned most[3]; /* of q, k, v: the largest magnitude's bits in BF16 */
+    float descale[3]; /* of q, k, v: powers of two, or NaN where one is not finite */
+    float scale_softmax, descale_softmax;
+    float scale_out; /* 1 / descale of v */
+    float amax[2];   /* cuDNN's */
 };
+
+/* Blocks for a tensor of so many numbers, a chunk of eight to a thread, up to so many that
+ * any card is full; beyond that each thread takes several. */
+enum { CUDA_FP8_BLOCKS = 1024 };
+unsigned cuda_fp8_blocks(int64_t numbers);
 
 /* q, then the segments' keys, then their values. */
 struct cuda_fp8_part {
@@ -30,15 +38,15 @@ struct cuda_fp8_parts {
     int segments;
     struct cuda_fp8_scales *scales; /* filled, whatever they were */
 };
-status cuda_fp8_bring(const struct cuda_fp8_parts *p, void *stream) MUST_USE;
+status cuda_fp8_narrow_parts(const struct cuda_fp8_parts *p, void *stream) MUST_USE;
 
 /* out[i] = x[i] * descale of v; x: e4m3, out: BF16 or F32 */
-struct cuda_fp8_widen {
+struct cuda_fp8_widen_out {
     const unsigned char *x;
     void *out;
     const struct cuda_fp8_scales *scales;
     int64_t count;
 };
-status cuda_fp8_widen(const struct cuda_fp8_widen *p, bool out_bf16, void *stream) MUST_USE;
+status cuda_fp8_widen_out(const struct cuda_fp8_widen_out *p, bool out_bf16, void *stream) MUST_USE;
 
 #endif /* CUDA_FP8_SCALES_H */

@@ -1,4 +1,5 @@
-/* cuda_plain.h - level 1: every operation, by the kernels of cuda_plain_kernels.h. Private to kernels/. */
+/* cuda_plain.h - level 1: every operation, by the kernels of cuda_plain_kernels.h.
+ * Private to kernels/. */
 #ifndef CUDA_PLAIN_H
 #define CUDA_PLAIN_H
 

@@ -63,7 +63,7 @@ struct cuda_axpby {
 };
 status cuda_axpby(const struct cuda_plan *, const struct cuda_axpby *, void *stream);
 
-/* ---- cuda_pictures.cu: a thread to a square of 2 x 2 pixels ----------------------- */
+/* ---- cuda_plain_pictures.cu: a thread to a square of 2 x 2 pixels ----------------- */
 
 /* With at least one picture. Its input is the F32 that the last convolution leaves: 4.8 MB a
  * picture of 832 x 480, written once and read once more, which the memory of a card does in

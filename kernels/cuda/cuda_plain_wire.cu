@@ -1,23 +1,14 @@
-/* cuda_plain_wire.cu - rows to 8 bits and back, a warp to a row; parts of rows to other places. */
-#include "kernels/cuda/cuda_device.cuh"
-
-#include <cuda_fp8.h>
+/* cuda_plain_wire.cu - level 1: rows to 8 bits and back, a warp to a row; parts of rows to
+ * other places. */
+#include "kernels/cuda/cuda_e4m3.cuh"
 
 extern "C" {
 #include "kernels/cuda/cuda_plain_kernels.h"
 }
 
-static constexpr float LARGEST = 448; /* of e4m3 */
-
 static __device__ int64_t first_row(void) { return grid_first() / WARP; }
 static __device__ int64_t row_step(void) { return grid_step() / WARP; }
 static __device__ int lane(void) { return (int)(threadIdx.x % WARP); }
-
-static __device__ float warp_max(float v)
-{
-    for (int d = WARP / 2; d; d /= 2) v = fmaxf(v, __shfl_xor_sync(WHOLE_WARP, v, d));
-    return v;
-}
 
 template <typename T> static __global__ void narrow_plain(struct cuda_narrow p)
 {
@@ -27,10 +18,8 @@ template <typename T> static __global__ void narrow_plain(struct cuda_narrow p)
         float most = 0;
 
         for (int64_t c = lane(); c < p.cols; c += WARP) most = fmaxf(most, fabsf(load(x + c)));
-        most = warp_max(most);
-        float const scale = most < 0x1p-100f ? 1 : most / LARGEST;
-        for (int64_t c = lane(); c < p.cols; c += WARP)
-            out[c] = __nv_cvt_float_to_fp8(load(x + c) / scale, __NV_SATFINITE, __NV_E4M3);
+        float const scale = fmaxf(warp_max(most), E4M3_LEAST) / E4M3_MAX;
+        for (int64_t c = lane(); c < p.cols; c += WARP) out[c] = e4m3_of(load(x + c) / scale);
         if (lane() == 0) p.scale[r] = scale;
     }
 }
@@ -47,11 +36,8 @@ template <typename T> static __global__ void widen_plain(struct cuda_widen p)
         const uint8_t *const x = p.x + r * p.cols;
         float const scale = p.scale[r];
 
-        for (int64_t c = lane(); c < p.cols; c += WARP) {
-            __nv_fp8_e4m3 byte;
-            byte.__x = x[c];
-            store((T *)p.out + r * p.cols + c, (float)byte * scale);
-        }
+        for (int64_t c = lane(); c < p.cols; c += WARP)
+            store((T *)p.out + r * p.cols + c, of_e4m3(x[c]) * scale);
     }
 }
 

@@ -88,7 +88,8 @@ static struct kern_attention arguments(const struct attention_operands *o, const
                                     .out = at(r->out, side),
                                     .lse = at(r->lse, side),
                                     .heads = t->heads,
-                                    .scale = o->scale };
+                                    .scale = o->scale,
+                                    .coarse = true };
 }
 
 static int64_t attention_products(const struct attention_case *t)

@@ -380,7 +380,7 @@ static status closed_narrow(struct kern_ctx *ctx, const struct kern_narrow *a)
     for (int64_t r = a->x->dim[0]; r-- > 0;) {
         long double most = 0;
         for (int64_t c = 0; c < cols; c++) most = fmaxl(most, fabsl(get(a->x, r * cols + c)));
-        put(a->scale, r, most < 0x1p-100L ? 1 : most / 448);
+        put(a->scale, r, fmaxl(most, 0x1p-100L) / 448);
         for (int64_t c = r * cols; c < (r + 1) * cols; c++)
             ((uint8_t *)a->out->data)[c] = nearest_in_8((float)(get(a->x, c) / get(a->scale, r)));
     }

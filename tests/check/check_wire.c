@@ -1,4 +1,5 @@
-/* check_wire.c - rows to 8 bits and back, parts of rows to other places: the same bits everywhere. */
+/* check_wire.c - rows to 8 bits and back, parts of rows to other places: the same bits
+ * everywhere. */
 #include "tests/check/check.h"
 
 #include <stdlib.h>
@@ -12,7 +13,7 @@ static const int64_t shapes[][2] = { { 1, 1 }, { 3, 5 },    { 4, 260 },  { 0, 4 
 static int cases(const struct check *k) { return k->small ? 5 : COUNT_OF(shapes); }
 
 /* Rows that are hard to round: all numbers of 8 bits and those half way between two, under a
- * scale of 1; nothing but zeros; so small that the scale is 1; as large as there are. */
+ * scale of 1; nothing but zeros; so small that the scale is the least; as large as there are. */
 static void plant_rows(struct check *k, struct operand *o)
 {
     struct tensor t = values(o);

@@ -39,13 +39,25 @@ clip() {
     tells "$about" device 'stand-in 0 on the host'
     tells "$about" determinism "$determinism"
 }
+expect 2 'computes in FP8 beside bf16' "$rollmill" verify --backend cuda --kernels 3 --precision f32 "$top/tests/golden/rolling-one-block"
 fps=9 # a block
 clip plain cuda-1 batch --kernels 1
 clip fast cuda-2 batch --kernels 2
 clip fp8 cuda-4 batch --kernels 4
 clip two cuda-2 strict --ranks 2 --determinism strict
+clip words cuda-2 batch --kernels 2 --text-backend cpu
+tells out/words/clip.json text_backend cpu
 export STANDIN_DEVICES=2
 clip two-cards cuda-2 batch --ranks 2 --ranks-per-line 2
 clip two-heads cuda-2 batch --ranks 2 --ranks-per-line 2 --exchange heads --wire fp8
 tells out/two-heads/clip.json exchange heads
+# A rank that cannot load its part ends the others now, not at their deadline.
+mkdir bad
+cp -r model/* bad
+sed -i 's/decoder.head.2.bias/decoder.head.2.bixs/g' bad/Wan2.1_VAE.pth # its checksum is wrong now
+job bad.yaml bad 1s 'output: {dir: out}'
+sed -i 's/64x48/32x32/; s|model/card|bad/card|' bad.yaml
+begin=$(date +%s)
+expect 2 'CRC error' render --backend cuda --ranks 2 --ranks-per-line 2 --deadline 600 bad.yaml
+[ $(($(date +%s) - begin)) -lt 120 ] || wrong "a bad VAE: $(($(date +%s) - begin)) s until all had ended"
 exit $fail

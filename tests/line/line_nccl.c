@@ -8,14 +8,12 @@
  */
 #include "tests/unit/unit.h"
 
-#include "base/clock.h"
-#include "kernels/cuda/cuda_dev.h"
 #include "tests/line/clip_show.h"
 #include "tests/line/comm_delay.h"
 #include "tests/line/nccl_rig.h"
+#include "tests/line/nccl_seat.h"
 #include "tests/rng.h"
 
-#include <stdatomic.h>
 #include <stdio.h>
 
 static uint64_t seed;
@@ -40,24 +38,13 @@ static status on_cards(struct comm *c, void *arg)
     return st;
 }
 
-static status threads(int size, comm_main main, void *arg)
-{
-    struct comm *group[RIG_CARDS] = { NULL };
-
-    TRY(comm_thread_open(group, size, 30));
-    error_clear();
-    status const st = comm_thread_run(group, size, main, arg);
-    for (int r = 0; r < size; r++) group[r]->ops->close(&group[r]);
-    return st;
-}
-
 static void expect(int size, const struct comm_check *check, struct comm_trial trial, int delay_us)
 {
     struct run run = { check, &trial };
     char want[CHECK_TEXT];
 
     standin_nccl_plan(&(struct standin_plan){ .seed = trial.seed, .delay_us = delay_us });
-    status const st = threads(size, on_cards, &run);
+    status const st = nccl_threads(size, on_cards, &run);
     bool const right = st == check->ends && (st == ST_OK || check_says_why(check, trial.odd, want));
     if (!right)
         print_error("%s, %d ranks, odd %d, seed %llu: %s: %s\n", check->name, size, trial.odd,
@@ -86,7 +73,7 @@ static void each_fails(void **state)
 static status life(int size, const struct standin_plan *plan, struct nccl_life l)
 {
     standin_nccl_plan(plan);
-    return threads(size, nccl_live, &l);
+    return nccl_threads(size, nccl_live, &l);
 }
 
 static void more_than_the_ring_holds(void **state)
@@ -186,59 +173,19 @@ static void a_card_for_each(void **state)
 {
     (void)state;
     standin_nccl_plan(&(struct standin_plan){ .seed = seed });
-    assert_int_equal(threads(3, one_card, NULL), ST_ARG);
+    assert_int_equal(nccl_threads(3, one_card, NULL), ST_ARG);
     assert_non_null(strstr(error_last()->msg, "ranks 0 and 1 are on one card (0000:00:00.0)"));
     assert_non_null(strstr(error_last()->msg, "--ranks N"));
 }
 
-/* A rank with a card, over c. */
-struct seat {
-    struct comm *c;
-    struct memory memory;
-    void *card;
-};
-
-enum { SEAT_BYTES = 1 << 20 };
-
-static status sit_down(struct seat *s, struct comm *c)
-{
-    *s = (struct seat){ .memory.device = c->rank };
-    TRY(comm_nccl_open(&s->c, c));
-    TRY(cuda_dev_select(s->memory.device));
-    TRY(cuda_stream_open(&s->memory.stream, false));
-    TRY(cuda_dev_alloc(SEAT_BYTES, &s->card));
-    return comm_attach(s->c, &s->memory);
-}
-
-static status get_up(struct seat *s, status st)
-{
-    struct error const why = *error_last();
-
-    if (st != ST_OK) s->c->ops->abort(s->c);
-    comm_nccl_end(&s->c);
-    cuda_dev_free(s->card);
-    cuda_stream_close(&s->memory.stream);
-    if (st != ST_OK) error_adopt(&why);
-    return st;
-}
-
-static status take_seat(struct comm *c, status (*main)(struct seat *s))
-{
-    struct seat s;
-    status st = sit_down(&s, c);
-
-    if (st == ST_OK) st = main(&s);
-    return get_up(&s, st);
-}
-
-static status stay_away(struct seat *s)
+static status stay_away(struct nccl_seat *s)
 {
     for (int i = 0; i < 400 && !s->c->ops->aborted(s->c); i++) check_pause_ms(5);
     return fail(ST_PEER, "was away");
 }
 
 /* Rank 1 does not send; the others say for whom they waited. */
-static status receive(struct seat *s)
+static status receive(struct nccl_seat *s)
 {
     struct comm_part const part = { .t = { s->card, DT_F32, 1, { 16 } },
                                     .peer = 1,
@@ -251,7 +198,7 @@ static status receive(struct seat *s)
     return comm_settle(s->c);
 }
 
-static status gather(struct seat *s)
+static status gather(struct nccl_seat *s)
 {
     struct comm_share const share = { { s->card, DT_F32, 1, { 6 } }, .device = true };
 
@@ -262,181 +209,14 @@ static status gather(struct seat *s)
     return comm_settle(s->c);
 }
 
-static status receives(struct comm *c, void *arg)
-{
-    (void)arg;
-    return take_seat(c, receive);
-}
-
-static status gathers(struct comm *c, void *arg)
-{
-    (void)arg;
-    return take_seat(c, gather);
-}
-
 static void who_waited_for_whom(void **state)
 {
     (void)state;
     standin_nccl_plan(&(struct standin_plan){ .seed = seed });
-    assert_int_equal(threads(2, receives, NULL), ST_COMM);
+    assert_int_equal(nccl_sit(2, NULL, receive), ST_COMM);
     assert_string_equal(error_last()->msg, "rank 0 waited 0.3 s for rank 1 to send 1 part");
-    assert_int_equal(threads(2, gathers, NULL), ST_COMM);
+    assert_int_equal(nccl_sit(2, NULL, gather), ST_COMM);
     assert_string_equal(error_last()->msg, "gather: rank 0 waited 0.3 s for rank 1");
-}
-
-/* ---- memory ----------------------------------------------------------------------------------- */
-
-/* One that has none is said by its rank, and nobody has it; then all may ask for less. */
-static status too_much(struct seat *s)
-{
-    void *at = s, *more = s;
-    status const st = comm_alloc(s->c, 5000, &at);
-
-    if (s->c->rank == 1 && (st != ST_NOMEM || !strstr(error_last()->msg, "5000 bytes on card 1")))
-        return fail(ST_MISMATCH, "rank 1: %s: %s", status_name(st), error_last()->msg);
-    if (s->c->rank != 1 && st != ST_PEER) return fail(ST_MISMATCH, "told %s", status_name(st));
-    if (at) return fail(ST_MISMATCH, "memory that is not for all");
-    TRY(comm_alloc(s->c, 4000, &more));
-    comm_free(s->c, more);
-    return more ? s->c->ops->agree(s->c, ST_OK) : fail(ST_MISMATCH, "no memory");
-}
-
-static status different_counts(struct seat *s)
-{
-    void *at = s;
-    status const st = comm_alloc(s->c, s->c->rank == 2 ? 51 : 50, &at);
-
-    if (at || st != ST_ARG ||
-        strcmp(error_last()->msg, "alloc: rank 0 asks for 50 bytes, rank 2 for 51") != 0)
-        return fail(ST_MISMATCH, "%s: %s", status_name(st), error_last()->msg);
-    return s->c->ops->agree(s->c, ST_OK);
-}
-
-/* No more pieces than there is room for; those that are left go with the comm. */
-static status too_many(struct seat *s)
-{
-    void *at[9];
-
-    for (int i = 0; i < 8; i++) TRY(comm_alloc(s->c, 100 + (size_t)i, &at[i]));
-    status const st = comm_alloc(s->c, 100, &at[8]);
-    if (st != ST_ARG || at[8]) return fail(ST_MISMATCH, "a ninth: %s", status_name(st));
-    for (int i = 0; i < 8; i += 3) comm_free(s->c, at[i]);
-    TRY(comm_alloc(s->c, 100, &at[0]));
-    return s->c->ops->agree(s->c, ST_OK);
-}
-
-/* On two machines there are no windows and no engines; what is gathered is the same. */
-static status far_apart(struct seat *s)
-{
-    struct comm_share share = { .t = { NULL, DT_U8, 1, { 300 } }, .device = true };
-    unsigned char host[300];
-
-    if (s->c->gathers) return fail(ST_MISMATCH, "engines between machines");
-    TRY(comm_alloc(s->c, 1000, &share.t.data));
-    if (!share.t.data) return fail(ST_MISMATCH, "no memory");
-    memset(host, s->c->rank + 1, sizeof host);
-    TRY(cuda_dev_upload(share.t.data, host, sizeof host, s->memory.stream));
-    TRY(comm_gather(s->c, &share, 1));
-    TRY(s->c->ops->finish(s->c));
-    TRY(comm_settle(s->c));
-    TRY(cuda_dev_download(host, share.t.data, sizeof host, s->memory.stream));
-    for (int i = 0; i < 300; i++)
-        if (host[i] != i / 100 + 1) return fail(ST_MISMATCH, "number %d is %d", i, host[i]);
-    TRY(s->c->ops->agree(s->c, ST_OK));
-    comm_free(s->c, share.t.data);
-    return ST_OK;
-}
-
-static status asks_too_much(struct comm *c, void *arg)
-{
-    (void)arg;
-    return take_seat(c, too_much);
-}
-
-static status asks_for_others(struct comm *c, void *arg)
-{
-    (void)arg;
-    return take_seat(c, different_counts);
-}
-
-static status asks_too_often(struct comm *c, void *arg)
-{
-    (void)arg;
-    return take_seat(c, too_many);
-}
-
-static status is_far_away(struct comm *c, void *arg)
-{
-    static const int machine[] = { 0, 1, 1 };
-
-    (void)arg;
-    c->node = machine;
-    return take_seat(c, far_apart);
-}
-
-static void memory_for_all_or_none(void **state)
-{
-    struct standin_plan p = { .seed = seed, .delay_us = 50 };
-
-    (void)state;
-    standin_nccl_plan(&p);
-    ok(threads(3, asks_for_others, NULL));
-    ok(threads(3, asks_too_often, NULL));
-    assert_int_equal(standin_nccl_memory(), 0);
-    ok(threads(3, is_far_away, NULL));
-    assert_int_equal(standin_nccl_memory(), 0);
-    p.fault = STANDIN_REFUSE;
-    p.rank = 1;
-    p.at = 2;
-    standin_nccl_plan(&p);
-    ok(threads(3, asks_too_much, NULL));
-    assert_string_equal(standin_nccl_faulted(), "ncclMemAlloc");
-    assert_int_equal(standin_nccl_memory(), 0);
-}
-
-/* ---- far ahead -------------------------------------------------------------------------------- */
-
-/* Rank 1 takes nothing for a while: rank 0 runs ahead as far as the ring goes and no further. */
-enum { AHEAD = SEAT_BYTES, STARTS = 70, RING = 64 };
-static atomic_int ahead, seen; /* starts of rank 0; as many as there were before rank 1 went on */
-
-static status exchange(struct comm *n, void *card, int rank)
-{
-    struct comm_part const part = {
-        .t = { card, DT_U8, 1, { AHEAD } }, .peer = !rank, .send = !rank, .device = true
-    };
-
-    TRY(n->ops->start(n, &part, 1));
-    return n->ops->finish(n);
-}
-
-static status run_ahead(struct seat *s)
-{
-    for (int i = 0; i < STARTS; i++) {
-        if (i == 1 && s->c->rank == 1) {
-            check_pause_ms(700);
-            seen = ahead;
-        }
-        TRY(exchange(s->c, s->card, s->c->rank));
-        if (s->c->rank == 0) ahead = i + 1;
-    }
-    return comm_settle(s->c);
-}
-
-static status one_runs_ahead(struct comm *c, void *arg)
-{
-    (void)arg;
-    return take_seat(c, run_ahead);
-}
-
-static void no_further_than_the_ring(void **state)
-{
-    (void)state;
-    ahead = seen = 0;
-    standin_nccl_plan(&(struct standin_plan){ .seed = seed });
-    ok(threads(2, one_runs_ahead, NULL));
-    print_message("  %d starts ahead\n", seen);
-    assert_true(seen > 1 && seen <= RING + 1);
 }
 
 static void the_cable(void **state)
@@ -518,8 +298,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(blocked_at_some_calls),
         cmocka_unit_test(a_card_for_each),
         cmocka_unit_test(who_waited_for_whom),
-        cmocka_unit_test(memory_for_all_or_none),
-        cmocka_unit_test(no_further_than_the_ring),
         cmocka_unit_test(the_cable),
         cmocka_unit_test(one_card_for_all),
     };

@@ -19,15 +19,11 @@ struct pictures as_bytes(const float *rgb, int count, const struct pixels_layout
     unsigned char *const out = room_for_bytes(count, layout);
 
     assert_non_null(scratch);
-    for (int i = 0; i < count; i++) {
-        struct pixels_band const all = { .rgb = rgb + i * values,
-                                         .layout = layout,
-                                         .end = layout->height,
-                                         .out = out + i * layout->bytes,
-                                         .scratch = scratch };
-        uint64_t const note = pixels_band(&all);
-        memcpy(all.out, &note, sizeof note);
-    }
+    for (int i = 0; i < count; i++)
+        pixels_picture(&(struct pixels_band){ .rgb = rgb + i * values,
+                                              .layout = layout,
+                                              .out = out + i * layout->bytes,
+                                              .scratch = scratch });
     free(scratch);
     return (struct pictures){ out, count, layout->formats };
 }

@@ -105,7 +105,7 @@ static void links(void **state)
             for (int from = 0; from < ranks; from++)
                 for (int to = 0; to < ranks; to++) {
                     struct cost_link const l = cost_link(&s, &split, from, to);
-                    in[to] += l.keys;
+                    in[to] += l.exchanged;
                     latents += l.latents;
                 }
             assert_true(latents == s.latent_bytes * (ranks - 1));

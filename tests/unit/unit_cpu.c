@@ -350,6 +350,9 @@ static void right_at_every_instruction_set(void **unused)
     }
 }
 
+/* The number in its name; 0: there is none. */
+static int level_in(const char *name) { return atoi(name + strcspn(name, "123456789")); }
+
 static void backends_have_names(void **unused)
 {
     char names[KERN_NAMES];
@@ -357,9 +360,11 @@ static void backends_have_names(void **unused)
 
     (void)unused;
     for (; kern_backend_at(count); count++) {
-        const char *const name = kern_backend_at(count)->name;
+        const struct kern_backend *const b = kern_backend_at(count);
+        const char *const name = b->name;
+        assert_int_equal(b->level, level_in(name));
         assert_int_equal(words_find(kern_backend_names(names), name), count);
-        assert_ptr_equal(kern_backend_find(name), kern_backend_at(count));
+        assert_ptr_equal(kern_backend_find(name), b);
     }
     assert_true(count > 0);
     assert_null(kern_backend_find("none"));

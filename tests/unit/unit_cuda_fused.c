@@ -3,6 +3,7 @@
 
 #include "kernels/cuda/cuda_fp8_attention.h"
 #include "kernels/cuda/cuda_fp8_plan.h"
+#include "kernels/cuda/cuda_fp8_scales.h"
 #include "kernels/cuda/cuda_fused_plan.h"
 
 static void rows_have_threads(void **state)
@@ -217,6 +218,8 @@ static void fp8_attention_is_told_apart(void **state)
         struct kern_attention a = {
             .q = &q, .segments = &s, .segment_count = 1, .out = &q, .heads = table[i].heads
         };
+        assert_false(cuda_fp8_attention_suits(&a));
+        a.coarse = true;
         assert_int_equal(cuda_fp8_attention_suits(&a), table[i].suits);
         a.bias = &bias;
         assert_false(cuda_fp8_attention_suits(&a));

@@ -1,5 +1,5 @@
 /*
- * cuda_pictures.cu - all levels: pictures to bytes, by the arithmetic of pixels.c to the bit.
+ * cuda_plain_pictures.cu - level 1: pictures to bytes, by the arithmetic of pixels.c to the bit.
  *
  * A thread has a square of 2 x 2 pixels: of each format its luma, and the chroma of its
  * first column, for which the column before is read too. Products and sums are rounded one
