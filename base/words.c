@@ -1,5 +1,6 @@
 #include "base/words.h"
 
+#include <stdio.h>
 #include <string.h>
 
 int words_find(const char *list, const char *word)
@@ -12,4 +13,14 @@ int words_find(const char *list, const char *word)
         list = list[n] ? list + n + 1 : NULL;
     }
     return -1;
+}
+
+bool words_at(char *buf, size_t len, const char *list, int i)
+{
+    while (list && i--) {
+        list = strchr(list, '|');
+        if (list) list++;
+    }
+    snprintf(buf, len, "%.*s", list ? (int)strcspn(list, "|") : 0, list ? list : "");
+    return list != NULL;
 }

@@ -10,13 +10,16 @@
 struct bench_decoder {
     struct vae *vae;
     struct vae_size size;
-    float *latents, *rgb;
+    float *latents;
+    unsigned char *pictures; /* of a block, as a render takes them */
 };
+enum { FORMATS = 1u << PIX_YUV420P };
 
 status bench_decoder_open(struct bench_decoder **out, const struct bench_model_config *c)
 {
     int64_t const area = c->latent_h * c->latent_w, count = BENCH_FRAMES * VAE_CHANNELS * area;
-    size_t const pixels = (size_t)(BENCH_FRAMES * VAE_PICTURES * 64 * area * 3);
+    struct pixels_layout const picture =
+        pixels_layout(8 * (int)c->latent_w, 8 * (int)c->latent_h, FORMATS);
     struct bench_decoder *d = calloc(1, sizeof *d);
     char *const path = path_join(c->dir, "Wan2.1_VAE.pth");
     struct vae_config const config = { .backend = c->backend->kern,
@@ -24,13 +27,14 @@ status bench_decoder_open(struct bench_decoder **out, const struct bench_model_c
                                        .precision = c->precision,
                                        .path = path,
                                        .latent_h = c->latent_h,
-                                       .latent_w = c->latent_w };
+                                       .latent_w = c->latent_w,
+                                       .picture_bytes = picture.bytes };
     status st = ST_OK;
 
     *out = NULL;
     if (d) d->latents = malloc((size_t)count * sizeof *d->latents);
-    if (d) d->rgb = malloc(pixels * sizeof *d->rgb);
-    if (!d || !path || !d->latents || !d->rgb) {
+    if (d) d->pictures = malloc((size_t)(BENCH_FRAMES * VAE_PICTURES * picture.bytes));
+    if (!d || !path || !d->latents || !d->pictures) {
         st = fail(ST_NOMEM, "bench: a block's pictures");
         goto out;
     }
@@ -48,9 +52,9 @@ out:
 
 status bench_decoder_run(struct bench_decoder *d)
 {
-    int pictures;
+    struct vae_out out = { .pixels = d->pictures, .formats = FORMATS };
 
-    return vae_decode(d->vae, d->latents, BENCH_FRAMES, d->rgb, &pictures);
+    return vae_decode_latents(d->vae, d->latents, BENCH_FRAMES, &out);
 }
 
 double bench_decoder_flop(const struct bench_decoder *d)
@@ -65,7 +69,7 @@ void bench_decoder_close(struct bench_decoder **decoder)
     if (!d) return;
     vae_close(&d->vae);
     free(d->latents);
-    free(d->rgb);
+    free(d->pictures);
     free(d);
     *decoder = NULL;
 }

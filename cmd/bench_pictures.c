@@ -27,8 +27,8 @@ static status block_open(struct block *k, const struct job_model *m)
     *k = (struct block){ .frames = frames, .out.formats = job_formats_set(m->job) };
     k->layout = pixels_layout(m->width, m->height, k->out.formats);
     k->latent = malloc((size_t)frames * VAE_CHANNELS * pixels * sizeof *k->latent);
-    k->out.bytes = malloc((size_t)(frames * VAE_PICTURES * k->layout.bytes));
-    if (!k->latent || !k->out.bytes) return fail(ST_NOMEM, "bench: a block of pictures");
+    k->out.pixels = malloc((size_t)(frames * VAE_PICTURES * k->layout.bytes));
+    if (!k->latent || !k->out.pixels) return fail(ST_NOMEM, "bench: a block of pictures");
     noise_fill(k->latent, (int64_t)frames * VAE_CHANNELS * (int64_t)pixels, 3, 0, 0);
     return ST_OK;
 }
@@ -36,7 +36,7 @@ static status block_open(struct block *k, const struct job_model *m)
 static void block_close(struct block *k)
 {
     free(k->latent);
-    free(k->out.bytes);
+    free(k->out.pixels);
 }
 
 static status open_vae(struct vae **out, const struct bench_subject *b)
@@ -78,7 +78,7 @@ static status push_block(struct video *v, const struct block *k)
     const int64_t *const at = k->layout.plane[video_facts(v)->choice.pix];
 
     for (int i = 0; i < k->out.pictures; i++) {
-        const unsigned char *const p = k->out.bytes + i * k->layout.bytes;
+        const unsigned char *const p = (unsigned char *)k->out.pixels + i * k->layout.bytes;
         TRY(video_push(v, (const unsigned char *[]){ p + at[0], p + at[1], p + at[2] }));
     }
     return ST_OK;
@@ -89,23 +89,12 @@ static status time_format(const struct bench_subject *b, const struct format *f,
                           const struct block *k, double *seconds)
 {
     char *const path = path_join(dir, f->file);
-    struct video_config const c = { .path = path,
-                                    .codec = f->codec,
-                                    .encoder = job_format(f).encoder,
-                                    .pix = f->pix,
-                                    .has_crf = f->crf >= 0,
-                                    .crf = f->crf,
-                                    .preset = f->preset,
-                                    .profile = f->profile,
-                                    .threads = f->threads,
-                                    .width = b->model->width,
-                                    .height = b->model->height,
-                                    .fps_num = (int)b->model->job->clip.fps.num,
-                                    .fps_den = (int)b->model->job->clip.fps.den };
+    struct video_config c = job_format(b->model->job, f);
     struct video *v = NULL;
     status st = path ? ST_OK : fail(ST_NOMEM, "bench: a path");
 
     TRY_OUT(st);
+    c.path = path;
     TRY_OUT(video_open(&v, &c));
     double const begin = clock_thread_seconds();
     for (int i = 0; i < BENCH_RUNS; i++) TRY_OUT(push_block(v, k));

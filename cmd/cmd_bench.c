@@ -79,7 +79,7 @@ static void print_row(const struct bench *b, const struct work *w)
         printf("{\"name\": \"%s\", \"size\": \"%s\", \"precision\": \"%s\", \"threads\": %d, "
                "\"ms\": %.4f, \"gflop\": %.4f, \"percent_of_roof\": %.1f, \"card_mib\": %.0f}\n",
                w->name, b->size->name, b->act == DT_F32 ? "f32" : "bf16", b->ctx->threads,
-               w->s * 1e3, w->flops * 1e-9, of_roof, (double)w->card / (1 << 20));
+               w->s * 1e3, w->flops * 1e-9, of_roof, text_mib((double)w->card));
     else if (w->flops > 0)
         printf("%-16s %-36s %9.3f ms %8.0f GFLOP/s %4.0f %%\n", w->name, w->what, w->s * 1e3, rate,
                of_roof);

@@ -1,6 +1,6 @@
 #include "base/text.h"
 #include "cmd/cmd.h"
-#include "cmd/job_formats.h"
+#include "cmd/job_encoders.h"
 #include "cmd/opts.h"
 #include "jobs/clip_json.h"
 

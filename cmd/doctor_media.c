@@ -8,10 +8,10 @@ static void say_encoder(struct doctor *d, const struct codec *c)
     struct codec_probe probe;
 
     codec_probe(&probe, c, CODEC_CPU);
-    if (probe.opens) doctor_say(d, DOCTOR_OK, c->name, "%s opens", c->encoder);
+    if (probe.opens) doctor_say(d, DOCTOR_OK, c->name, "%s opens", c->by[CODEC_CPU].name);
     else
         doctor_say(d, DOCTOR_WARN, c->name, "%s does not open: %s; jobs cannot ask for %s",
-                   c->encoder, probe.why, c->name);
+                   c->by[CODEC_CPU].name, probe.why, c->name);
 }
 
 /* Most machines, and most cards for computing, have none. */
@@ -20,7 +20,7 @@ static void say_nvenc(struct doctor *d, const struct codec *c)
     struct codec_probe probe;
 
     codec_probe(&probe, c, CODEC_NVENC);
-    if (probe.opens) doctor_say(d, DOCTOR_OK, "nvenc", "%s opens", c->nvenc);
+    if (probe.opens) doctor_say(d, DOCTOR_OK, "nvenc", "%s opens", c->by[CODEC_NVENC].name);
     else
         doctor_say(d, DOCTOR_OK, "nvenc",
                    "none: encoder auto is cpu here, and jobs cannot ask for nvenc: %s", probe.why);
@@ -35,6 +35,6 @@ void doctor_media(struct doctor *d)
     for (int i = 0; i < codec_count(); i++) {
         const struct codec *const c = codec_at(i);
         say_encoder(d, c);
-        if (c->nvenc) say_nvenc(d, c);
+        if (c->by[CODEC_NVENC].name) say_nvenc(d, c);
     }
 }

@@ -35,7 +35,8 @@ struct job_model {
 
 /* precision: "f32" or "bf16" to overrule the jobs, or NULL. ST_FORMAT at what is wrong in
  * a job, its card or config.json, for files of the card that are missing but the text
- * encoder's, or if the jobs differ in card, precision or size. job_model_close frees, also after a failure. */
+ * encoder's, or if the jobs differ in card, precision or size. job_model_close frees, also
+ * after a failure. */
 status job_model_open(struct job_model *out, char *const *paths, int count,
                       const char *precision) MUST_USE;
 void job_model_close(struct job_model *m); /* safe on a zeroed one; zeroes it */

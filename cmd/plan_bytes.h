@@ -49,7 +49,8 @@ struct plan_bytes {
 };
 
 /* Measures every rank there can be. ST_FORMAT if the file of the VAE or of the text
- * encoder is not what it should be; that of the text encoder may be missing. plan_bytes_close frees, also after a failure. */
+ * encoder is not what it should be; that of the text encoder may be missing. plan_bytes_close
+ * frees, also after a failure. */
 status plan_bytes_open(struct plan_bytes *out, const struct job_model *m,
                        const struct kern_backend *backend, struct line_mode mode) MUST_USE;
 void plan_bytes_close(struct plan_bytes *b); /* safe on a zeroed one; zeroes it */

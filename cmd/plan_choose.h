@@ -19,7 +19,8 @@ struct plan_wish {
     enum plan_goal goal;
 };
 
-/* From estimated speeds, and within this machine's memory if anything is. ST_ARG if what is settled is not possible. */
+/* From estimated speeds, and within this machine's memory if anything is. ST_ARG if what is
+ * settled is not possible. */
 status plan_choose(const struct plan_wish *w, int *ranks_per_line, int *decode_ranks) MUST_USE;
 
 #endif /* PLAN_CHOOSE_H */

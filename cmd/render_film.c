@@ -6,6 +6,7 @@
 #include "base/watch.h"
 #include "cmd/job_formats.h"
 #include "cmd/render_note.h"
+#include "pipeline/clip_sink.h"
 #include "pipeline/vae.h"
 
 #include <pthread.h>
@@ -55,7 +56,7 @@ static void leave_clip(struct render_film *f)
 }
 
 static struct clip_sink_config sink_of(const struct render_film *f, const struct render_clip *clip,
-                                       const struct clip_format *formats)
+                                       const struct video_config *formats)
 {
     const struct job *const job = clip->job;
     const struct clip_spec *const spec = clip->spec;
@@ -85,12 +86,12 @@ static struct clip_sink_config sink_of(const struct render_film *f, const struct
 
 static status begin_clip(struct render_film *f, const struct render_clip *clip)
 {
-    struct clip_format formats[JOB_FORMATS];
+    struct video_config formats[JOB_FORMATS];
     struct clip_sink_config c;
 
     leave_clip(f);
     for (int i = 0; i < clip->job->output.formats; i++)
-        formats[i] = job_format(&clip->job->output.format[i]);
+        formats[i] = job_format(clip->job, &clip->job->output.format[i]);
     f->clip = clip;
     if (path_exists(clip->dir)) {
         log_warn("%s: appeared in the meantime and stays; this clip is dropped", clip->dir);

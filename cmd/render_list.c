@@ -3,7 +3,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "cmd/job_formats.h"
+#include "cmd/job_encoders.h"
 #include "cmd/world.h"
 
 #include <errno.h>
@@ -159,20 +159,17 @@ static const char *clip_word(const struct clip_spec *c, char word[CLIP_WORD])
     return word;
 }
 
-/* Does a card's encoder open, for rank 0? */
-static const char *const encoder_words[] = { "closed", "opens" };
-
 static status settle_encoders(struct render_list *l, struct job_encoders *e)
 {
     for (int i = 0; i < l->sources; i++) TRY(job_encoders_settle(e, l->source[i].job));
     return ST_OK;
 }
 
-/* What rank 0 found, as words that end in NUL: does a card's encoder open; per source its
- * model; per clip that is to be made its number and task, and its folder; an empty word
- * behind the last. */
 static void add_word(struct text *t, const char *word) { text_add(t, word, strlen(word) + 1); }
 
+/* What rank 0 found, as words that end in NUL: why a card's encoder does not open, if so; per
+ * source its model; per clip that is to be made its number and task, and its folder; an empty
+ * word behind the last. */
 static status settle(struct render_list *l, const char *precision, struct text *found)
 {
     struct render_source *s = l->source;
@@ -183,7 +180,7 @@ static status settle(struct render_list *l, const char *precision, struct text *
         for (int j = 0; j < l->file[i].jobs; j++)
             TRY(settle_source(l, s++, &l->file[i].job[j], precision));
     TRY(check_unique(l));
-    add_word(found, encoder_words[encoders.opens]);
+    add_word(found, encoders.probe.why);
     for (int i = 0, at = 0; i < l->sources; i++) {
         add_word(found, l->source[i].model_id);
         for (; at < l->count && l->clip[at].job == l->source[i].job; at++) {
@@ -237,10 +234,11 @@ static status follow_source(struct render_list *l, struct render_source *s, cons
 static status follow(struct render_list *l, const char *precision, const char *words, size_t len)
 {
     const char *at = words;
-    const char *const encoder = next_word(&at, words + len);
-    struct job_encoders encoders = { .known = true,
-                                     .opens = encoder && !strcmp(encoder, encoder_words[1]) };
+    const char *const why = next_word(&at, words + len);
+    struct job_encoders encoders = { .known = true };
 
+    snprintf(encoders.probe.why, sizeof encoders.probe.why, "%s", why ? why : "");
+    encoders.probe.opens = !encoders.probe.why[0];
     TRY(settle_encoders(l, &encoders));
     for (int i = 0; i < l->sources; i++)
         TRY(follow_source(l, &l->source[i], precision, &at, words + len));

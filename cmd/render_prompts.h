@@ -2,7 +2,8 @@
  * render_prompts.h - the prompts of many clips, embedded once each.
  *
  * Every distinct text is encoded once, by one rank, before it loads anything else; only
- * the rows of real tokens are kept and sent to the ranks that need them. A block that stands inside a blend gets a mix of two.
+ * the rows of real tokens are kept and sent to the ranks that need them. A block that stands
+ * inside a blend gets a mix of two.
  */
 #ifndef RENDER_PROMPTS_H
 #define RENDER_PROMPTS_H

@@ -18,9 +18,9 @@ int world_device(const struct comm *world, int devices);
 
 /* Run `main` on every rank. How tensors go between ranks is decided here, and logged where
  * there are cards: by NCCL between processes and between threads that each have a card, by
- * copies between threads that share cards, through host memory where a build has no NCCL. The first failure comes back; under a launcher it has
- * been said already by the rank it is of and the record is clear, and a failure of
- * any rank has ended them all. */
+ * copies between threads that share cards, through host memory where a build has no NCCL.
+ * The first failure comes back; under a launcher it has been said already by the rank it is
+ * of and the record is clear, and a failure of any rank has ended them all. */
 status world_run(const struct world_options *o, comm_main main, void *arg) MUST_USE;
 
 /* [all] Rank `root`'s bytes to everyone: *bytes is malloc'ed on the others, and ends

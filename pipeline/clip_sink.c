@@ -58,23 +58,19 @@ static status add_file(struct clip_sink *s, const char *name, const char **path)
     return ST_OK;
 }
 
-static struct video_config video_of(const struct clip_sink_config *c, const struct clip_format *f,
+/* A file of the clip, at a place. */
+static struct video_config video_of(const struct clip_sink_config *c, const struct video_config *f,
                                     const char *path)
 {
-    return (struct video_config){ .path = path,
-                                  .codec = f->codec,
-                                  .encoder = f->encoder,
-                                  .pix = f->pix,
-                                  .has_crf = f->crf >= 0,
-                                  .crf = f->crf,
-                                  .preset = f->preset,
-                                  .profile = f->profile,
-                                  .threads = f->threads,
-                                  .width = c->width,
-                                  .height = c->height,
-                                  .fps_num = c->fps_num,
-                                  .fps_den = c->fps_den,
-                                  .comment = c->about->task_id };
+    struct video_config v = *f;
+
+    v.path = path;
+    v.width = c->width;
+    v.height = c->height;
+    v.fps_num = c->fps_num;
+    v.fps_den = c->fps_den;
+    v.comment = c->about->task_id;
+    return v;
 }
 
 /* What can be refused before a folder is made. */
@@ -89,7 +85,7 @@ static status check_config(const struct clip_sink_config *c)
         return fail(ST_ARG, "%s: %d video files; allowed: 1..%d", c->dir, c->formats,
                     CLIP_SINK_FORMATS);
     for (int i = 0; i < c->formats; i++) {
-        struct video_config const v = video_of(c, &c->format[i], c->format[i].file);
+        struct video_config const v = video_of(c, &c->format[i], c->format[i].path);
         if (v.path) TRY(codec_choose(&choice, &v));
     }
     if (c->latents.file && c->latents.dtype != DT_F32 && c->latents.dtype != DT_BF16)
@@ -120,7 +116,7 @@ static status open_files(struct clip_sink *s, const struct clip_sink_config *c)
     const char *path;
 
     for (int i = 0; i < c->formats; i++) {
-        TRY(add_file(s, c->format[i].file, &path));
+        TRY(add_file(s, c->format[i].path, &path));
         struct video_config const v = video_of(c, &c->format[i], path);
         TRY(video_open(&s->video[i], &v));
         s->videos++;

@@ -26,20 +26,12 @@
 
 struct clip_sink;
 
-/* A video file, as in video_config; file is a plain name. */
-struct clip_format {
-    const char *file, *codec, *pix, *preset, *profile;
-    enum codec_encoder encoder;
-    int crf;     /* -1: the codec's default */
-    int threads; /* 0: 1 */
-};
-
 struct clip_sink_config {
     const char *dir; /* OUT/NAME; what is missing of OUT is made */
     int width, height, fps_num, fps_den;
-    int64_t pictures; /* of the clip; those that come beyond are dropped */
-    const struct clip_format *format;
-    int formats; /* 1..CLIP_SINK_FORMATS */
+    int64_t pictures;                  /* of the clip; those that come beyond are dropped */
+    const struct video_config *format; /* path: a plain name; size, rate, comment: the clip's */
+    int formats;                       /* 1..CLIP_SINK_FORMATS */
     struct {
         const char *file;              /* plain name; NULL: latents are not kept */
         enum dtype dtype;              /* DT_F32 or DT_BF16 */

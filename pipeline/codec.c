@@ -12,40 +12,49 @@
 
 static const struct codec codecs[] = {
     { .name = "h264",
-      .encoder = "libx264",
       .containers = "mp4|mov|mkv",
-      .pixes = "yuv420p|yuv422p|yuv444p|yuv420p10|yuv422p10|yuv444p10",
-      .presets = "ultrafast|superfast|veryfast|faster|fast|medium|slow|slower|veryslow|placebo",
       .preset = "medium",
       .crf_max = 51,
       .crf = 18,
-      .least = 2,
-      .nvenc = "h264_nvenc",
-      .nvenc_pixes = "yuv420p|yuv444p",
-      .nvenc_least = 160 },
+      .by = { [CODEC_CPU] = { .name = "libx264",
+                              .pixes = "yuv420p|yuv422p|yuv444p|yuv420p10|yuv422p10|yuv444p10",
+                              .presets = "ultrafast|superfast|veryfast|faster|fast|medium|slow|"
+                                         "slower|veryslow|placebo",
+                              .least = 2,
+                              .crf = "crf" },
+              [CODEC_NVENC] = { .name = "h264_nvenc",
+                                .pixes = "yuv420p|yuv444p",
+                                .presets = "p1|p1|p2|p3|p3|p4|p5|p6|p7|p7",
+                                .least = 160, /* the newest cards ask for the most */
+                                .always = "rc=constqp",
+                                .crf = "qp" } } },
     { .name = "ffv1",
-      .encoder = "ffv1",
       .containers = "mkv",
-      .pixes = "yuv444p10|yuv420p|yuv422p|yuv444p|yuv420p10|yuv422p10",
       .crf_max = -1,
-      .least = 16 },
+      .by = { [CODEC_CPU] = { .name = "ffv1",
+                              .pixes = "yuv444p10|yuv420p|yuv422p|yuv444p|yuv420p10|yuv422p10",
+                              .least = 16,
+                              .always = "slicecrc=1" } } },
     { .name = "prores",
-      .encoder = "prores_ks",
       .containers = "mov|mkv",
-      .pixes = "yuv422p10|yuv444p10",
       .crf_max = -1,
       .profiles = "proxy|lt|standard|hq|4444|4444xq",
-      .least = 16 },
+      .by = { [CODEC_CPU] = { .name = "prores_ks",
+                              .pixes = "yuv422p10|yuv444p10",
+                              .least = 16,
+                              .always = "vendor=apl0" } } },
     { .name = "av1",
-      .encoder = "libsvtav1",
       .containers = "mp4|mkv",
-      .pixes = "yuv420p|yuv420p10",
-      .presets = "0|1|2|3|4|5|6|7|8|9|10|11|12|13",
       .preset = "8",
       .crf_min = 1, /* the encoder takes 0 for unset */
       .crf_max = 63,
       .crf = 30,
-      .least = 64 },
+      .by = { [CODEC_CPU] = { .name = "libsvtav1",
+                              .pixes = "yuv420p|yuv420p10",
+                              .presets = "0|1|2|3|4|5|6|7|8|9|10|11|12|13",
+                              .least = 64,
+                              .crf = "crf",
+                              .threads = "svtav1-params=lp" } } },
 };
 
 int codec_count(void) { return COUNT_OF(codecs); }
@@ -79,25 +88,23 @@ static status choose_container(struct codec_choice *out, const struct video_conf
                 out->codec->containers, c->codec);
 }
 
-static bool on_card(const struct video_config *c) { return c->encoder == CODEC_NVENC; }
-
 static status choose_encoder(struct codec_choice *out, const struct video_config *c)
 {
-    out->encoder = on_card(c) ? out->codec->nvenc : out->codec->encoder;
-    if (out->encoder) return ST_OK;
+    out->encoder = &out->codec->by[c->encoder];
+    if (out->encoder->name) return ST_OK;
     return fail(ST_ARG, "%s: %s has no encoder on a card", c->path, c->codec);
 }
 
 static status choose_pix(struct codec_choice *out, const struct video_config *c)
 {
     char first[16];
-    const char *const list = on_card(c) ? out->codec->nvenc_pixes : out->codec->pixes;
+    const char *const list = out->encoder->pixes;
 
-    snprintf(first, sizeof first, "%.*s", (int)strcspn(list, "|"), list);
+    words_at(first, sizeof first, list, 0);
     const char *const name = c->pix ? c->pix : first;
     if (words_find(list, name) < 0 || !pix_from_name(&out->pix, name))
-        return fail(ST_ARG, "%s: %s has no pix `%s`; allowed: %s", c->path,
-                    on_card(c) ? out->encoder : c->codec, name, list);
+        return fail(ST_ARG, "%s: %s has no pix `%s`; allowed: %s", c->path, out->encoder->name,
+                    name, list);
     const struct pix_info *const p = pix_info(out->pix);
     if (c->width % p->across || c->height % p->down)
         return fail(ST_ARG, "%s: %dx%d in %s: %s must be even", c->path, c->width, c->height, name,
@@ -117,13 +124,16 @@ static status choose_word(const char **out, const struct video_config *c, const 
     return ST_OK;
 }
 
-/* NVENC's word for one of libx264's. */
-static const char *nvenc_preset(const struct codec *k, const char *preset)
+/* What the encoder has at the place of the job's word. */
+static status choose_preset(struct codec_choice *out, const struct video_config *c)
 {
-    static const char *const words[] = {
-        "p1", "p1", "p2", "p3", "p3", "p4", "p5", "p6", "p7", "p7"
-    };
-    return words[words_find(k->presets, preset)];
+    const char *const words = out->codec->by[CODEC_CPU].presets;
+    const char *word = out->codec->preset;
+
+    TRY(choose_word(&word, c, "preset", c->preset, words));
+    if (word)
+        words_at(out->preset, sizeof out->preset, out->encoder->presets, words_find(words, word));
+    return ST_OK;
 }
 
 static status choose_settings(struct codec_choice *out, const struct video_config *c)
@@ -131,13 +141,11 @@ static status choose_settings(struct codec_choice *out, const struct video_confi
     const struct codec *const k = out->codec;
 
     out->crf = c->has_crf ? c->crf : k->crf_max < 0 ? -1 : k->crf;
-    out->preset = k->preset;
     if (c->has_crf && k->crf_max < 0) return fail(ST_ARG, "%s: %s takes no crf", c->path, c->codec);
     if (c->has_crf && (c->crf < k->crf_min || c->crf > k->crf_max))
         return fail(ST_ARG, "%s: %s takes crf %d..%d, not %d", c->path, c->codec, k->crf_min,
                     k->crf_max, c->crf);
-    TRY(choose_word(&out->preset, c, "preset", c->preset, k->presets));
-    if (on_card(c)) out->preset = nvenc_preset(k, out->preset);
+    TRY(choose_preset(out, c));
 
     bool const full = pix_info(out->pix)->across == 1;
     if (k->profiles) out->profile = full ? "4444" : "hq";
@@ -148,13 +156,11 @@ static status choose_settings(struct codec_choice *out, const struct video_confi
     return ST_OK;
 }
 
-static status check_numbers(const struct codec *k, const struct video_config *c)
+static status check_numbers(const struct codec_encoding *e, const struct video_config *c)
 {
-    int const least = on_card(c) ? k->nvenc_least : k->least;
-
-    if (c->width < least || c->height < least || c->width > 16384 || c->height > 16384)
+    if (c->width < e->least || c->height < e->least || c->width > 16384 || c->height > 16384)
         return fail(ST_ARG, "%s: %dx%d; %s takes width and height %d..16384", c->path, c->width,
-                    c->height, on_card(c) ? k->nvenc : c->codec, least);
+                    c->height, e->name, e->least);
     if (c->fps_num < 1 || c->fps_den < 1 || c->fps_num / c->fps_den >= CODEC_FPS_MAX)
         return fail(ST_ARG, "%s: %d/%d frames per second; allowed: above 0, below %d", c->path,
                     c->fps_num, c->fps_den, CODEC_FPS_MAX);
@@ -169,19 +175,19 @@ status codec_choose(struct codec_choice *out, const struct video_config *c)
     TRY(choose_codec(out, c));
     TRY(choose_encoder(out, c));
     TRY(choose_container(out, c));
-    TRY(check_numbers(out->codec, c));
+    TRY(check_numbers(out->encoder, c));
     TRY(choose_pix(out, c));
     TRY(choose_settings(out, c));
     out->threads = c->threads ? c->threads : 1;
     out->gop = c->fps_num / c->fps_den > 1 ? c->fps_num / c->fps_den : 1;
 
-    const AVCodec *const av = avcodec_find_encoder_by_name(out->encoder);
+    const AVCodec *const av = avcodec_find_encoder_by_name(out->encoder->name);
     char libs[CODEC_LIBS];
     if (!av)
         return fail(ST_DEVICE, "%s: %s needs the encoder %s, which is not in %s", c->path, c->codec,
-                    out->encoder, codec_libs(libs));
+                    out->encoder->name, codec_libs(libs));
     if (!av_compat_takes(av, encoder_format(out->pix)))
-        return fail(ST_DEVICE, "%s: the encoder %s of %s takes no %s", c->path, out->encoder,
+        return fail(ST_DEVICE, "%s: the encoder %s of %s takes no %s", c->path, out->encoder->name,
                     codec_libs(libs), pix_info(out->pix)->name);
     return ST_OK;
 }

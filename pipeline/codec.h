@@ -6,36 +6,38 @@
  *
  * NVENC makes other bytes than libx264 of the same pictures. It is given the crf as the
  * constant quantiser of all pictures (rc=constqp, qp=crf) and, for the preset's word, one
- * of its own:
- *
- *   ultrafast, superfast p1   veryfast p2   faster, fast p3   medium p4   slow p5   slower p6
- *   veryslow, placebo p7
+ * of its own.
  */
 #ifndef CODEC_H
 #define CODEC_H
 
 #include "kernels/pixels.h"
 
-enum codec_encoder { CODEC_CPU, CODEC_NVENC };
+enum codec_encoder { CODEC_CPU, CODEC_NVENC, CODEC_ENCODERS };
+
+/* One encoder of a codec. */
+struct codec_encoding {
+    const char *name;    /* "libx264": as libavcodec names it; NULL: there is none */
+    const char *pixes;   /* pix_info names it is offered with, the default first */
+    const char *presets; /* words it takes, or NULL. Jobs write those of CODEC_CPU; another's
+                            stand word by word beside them */
+    int least;           /* smallest width and height */
+
+    /* Its private options, "name" or "name=value"; NULL: it has none. */
+    const char *always, *crf, *threads;
+};
 
 struct codec {
     const char *name;       /* "h264": as jobs write it */
-    const char *encoder;    /* "libx264": as libavcodec names it */
     const char *containers; /* file name endings, "mp4|mov|mkv" */
-    const char *pixes;      /* pix_info names it is offered with, the default first */
-    const char *presets;    /* words it takes, or NULL */
-    const char *preset;     /* the default; NULL: takes none */
+    const char *preset;     /* the default, as jobs write it; NULL: takes none */
     int crf_min, crf_max;   /* crf_max -1: takes none */
     int crf;                /* the default */
     const char *profiles;   /* words it takes, or NULL; the default depends on the pix */
-    int least;              /* smallest width and height */
-
-    /* NVENC's, of the same name, containers, crf and presets; NULL: there is none. */
-    const char *nvenc;       /* "h264_nvenc" */
-    const char *nvenc_pixes; /* of the others */
-    int nvenc_least;         /* what the newest cards take is the most */
+    struct codec_encoding by[CODEC_ENCODERS];
 };
 
+enum { CODEC_PRESET = 16 };   /* bytes of a preset's word */
 enum { CODEC_FPS_MAX = 240 }; /* Matroska's clock of 1 ms still tells frames apart */
 
 /* One video file as asked for. Zero and NULL mean the codec's default. */
@@ -58,11 +60,12 @@ struct video_config {
  * The strings are borrowed from the config and from constant tables. */
 struct codec_choice {
     const struct codec *codec;
-    const char *encoder; /* as libavcodec names it */
+    const struct codec_encoding *encoder; /* one of codec's */
     enum pix pix;
-    const char *container;        /* "mp4", ... */
-    const char *preset, *profile; /* as the encoder names them; NULL: it takes none */
-    int crf;                      /* -1: the codec takes none */
+    const char *container;     /* "mp4", ... */
+    char preset[CODEC_PRESET]; /* as the encoder names it; "": it takes none */
+    const char *profile;       /* NULL: it takes none */
+    int crf;                   /* -1: the codec takes none */
     int threads;
     int gop; /* a key frame at least every so many frames: one second, rounded down */
 };
@@ -88,7 +91,8 @@ struct codec_probe {
 };
 void codec_probe(struct codec_probe *out, const struct codec *c, enum codec_encoder e);
 
-/* "libavformat 59.27.100, libavcodec 59.37.100, libavutil 57.28.100": as loaded, not as compiled. */
+/* "libavformat 59.27.100, libavcodec 59.37.100, libavutil 57.28.100": as loaded, not as
+ * compiled. */
 enum { CODEC_LIBS = 128 };
 const char *codec_libs(char buf[CODEC_LIBS]);
 

@@ -8,7 +8,7 @@
 
 enum { SIDE = 256 };
 
-static char said[200]; /* the last of an encoder's words */
+static _Thread_local char said[200]; /* the last of an encoder's words */
 
 static void listen(void *from, int level, const char *format, va_list args)
 {

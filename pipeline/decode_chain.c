@@ -131,15 +131,14 @@ static int64_t picture_bytes(const struct chain *s)
 
 static status compute(struct chain *s, const float *latent, int inbox)
 {
+    if (s->ends) s->out.pixels = s->bytes + s->pictures * picture_bytes(s);
     take_turn(s);
     track_begin(s->c->track, TRACK_DECODE, at(s));
     status const st = decode(s, latent, inbox);
     track_end(s->c->track);
     pthread_mutex_unlock(s->c->turn);
-    if (st != ST_OK || !s->ends) return st;
-    s->out.bytes += s->out.pictures * picture_bytes(s);
     s->pictures += s->out.pictures;
-    return ST_OK;
+    return st;
 }
 
 static status take_latents(struct chain *s)
@@ -175,10 +174,7 @@ static status run_block(struct chain *s)
 
     s->out = (struct vae_out){ .unit = s->ends ? NULL : unit_out, .arg = s };
     s->pictures = 0;
-    if (s->ends) {
-        s->out.bytes = s->bytes;
-        s->out.formats = s->c->formats[at(s).clip];
-    }
+    if (s->ends) s->out.formats = s->c->formats[at(s).clip];
     show_arrival(s);
     TRY(forward(s));
     if (m->head[DECODE_AT] == 0) {

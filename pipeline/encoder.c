@@ -1,8 +1,8 @@
 #include "pipeline/encoder.h"
+#include "base/text.h"
 
 #include <libavutil/error.h>
 #include <libavutil/opt.h>
-#include <stdio.h>
 #include <string.h>
 
 enum AVPixelFormat encoder_format(enum pix p)
@@ -15,17 +15,17 @@ enum AVPixelFormat encoder_format(enum pix p)
     return formats[p];
 }
 
-/* The private options of one encoder, as "name=value:name=value". */
-static void settings(char *buf, size_t len, const struct codec_choice *k)
+/* The private options of the encoder, as "name=value:name=value". */
+static void settings(struct text *t, const struct codec_choice *k)
 {
-    const char *const name = k->codec->name;
+    const struct codec_encoding *const e = k->encoder;
 
-    if (!strcmp(k->encoder, "h264_nvenc"))
-        snprintf(buf, len, "preset=%s:rc=constqp:qp=%d", k->preset, k->crf);
-    else if (!strcmp(name, "h264")) snprintf(buf, len, "preset=%s:crf=%d", k->preset, k->crf);
-    else if (!strcmp(name, "ffv1")) snprintf(buf, len, "slicecrc=1");
-    else if (!strcmp(name, "prores")) snprintf(buf, len, "vendor=apl0:profile=%s", k->profile);
-    else snprintf(buf, len, "preset=%s:crf=%d:svtav1-params=lp=%d", k->preset, k->crf, k->threads);
+    if (k->preset[0]) text_addf(t, "preset=%s:", k->preset);
+    if (e->always) text_addf(t, "%s:", e->always);
+    if (k->profile) text_addf(t, "profile=%s:", k->profile);
+    if (e->crf) text_addf(t, "%s=%d:", e->crf, k->crf);
+    if (e->threads) text_addf(t, "%s=%d:", e->threads, k->threads);
+    if (t->len) t->s[--t->len] = '\0'; /* the last colon */
 }
 
 static void common(AVCodecContext *ctx, const struct codec_choice *k, const struct video_config *c)
@@ -55,31 +55,33 @@ static void common(AVCodecContext *ctx, const struct codec_choice *k, const stru
 status encoder_open(AVCodecContext **out, const struct codec_choice *k,
                     const struct video_config *c)
 {
-    const AVCodec *const av = avcodec_find_encoder_by_name(k->encoder);
-    char words[128], why[AV_ERROR_MAX_STRING_SIZE];
+    const AVCodec *const av = avcodec_find_encoder_by_name(k->encoder->name);
+    char why[AV_ERROR_MAX_STRING_SIZE];
+    struct text words = { 0 };
     AVDictionary *options = NULL;
     status st = ST_OK;
     int r;
 
     *out = avcodec_alloc_context3(av);
-    if (!av || !*out) {
-        st = fail(ST_NOMEM, "%s: no memory for the encoder %s", c->path, k->encoder);
+    settings(&words, k);
+    if (!av || !*out || words.failed) {
+        st = fail(ST_NOMEM, "%s: no memory for the encoder %s", c->path, k->encoder->name);
         goto out;
     }
     common(*out, k, c);
-    settings(words, sizeof words, k);
-    r = av_dict_parse_string(&options, words, "=", ":", 0);
+    r = av_dict_parse_string(&options, words.s, "=", ":", 0);
     if (r >= 0) r = avcodec_open2(*out, av, &options);
     if (r < 0) {
         av_strerror(r, why, sizeof why);
         st = fail(ST_DEVICE, "%s: the encoder %s refuses %dx%d %s at %d/%d with %s: %s", c->path,
-                  k->encoder, c->width, c->height, pix_info(k->pix)->name, c->fps_num, c->fps_den,
-                  words, why);
+                  k->encoder->name, c->width, c->height, pix_info(k->pix)->name, c->fps_num,
+                  c->fps_den, words.s, why);
     } else if (av_dict_count(options)) {
-        st = fail(ST_DEVICE, "%s: the encoder %s does not know the setting %s", c->path, k->encoder,
-                  av_dict_get(options, "", NULL, AV_DICT_IGNORE_SUFFIX)->key);
+        st = fail(ST_DEVICE, "%s: the encoder %s does not know the setting %s", c->path,
+                  k->encoder->name, av_dict_get(options, "", NULL, AV_DICT_IGNORE_SUFFIX)->key);
     }
 out:
+    text_free(&words);
     av_dict_free(&options);
     if (st != ST_OK) avcodec_free_context(out);
     return st;

@@ -97,11 +97,11 @@ static void put_stream(struct object o, const struct sidecar_video *v)
     put_text(o, "file", v->file);
     put_text(o, "container", k->container);
     put_text(o, "codec", k->codec->name);
-    put_text(o, "encoder", k->encoder);
+    put_text(o, "encoder", k->encoder->name);
     put_text(o, "libraries", codec_libs(libs));
     put_text(o, "pix", pix_info(k->pix)->name);
     put(o, "crf", k->crf < 0 ? json_null() : json_integer(k->crf));
-    put_text(o, "preset", k->preset);
+    put_text(o, "preset", k->preset[0] ? k->preset : NULL);
     put_text(o, "profile", k->profile);
     put_int(o, "threads", k->threads);
     put_int(o, "gop", k->gop);

@@ -219,7 +219,7 @@ void vae_close(struct vae **vae)
 
 status vae_reset(struct vae *v)
 {
-    v->due.count = 0;
+    v->due.bytes = 0;
     TRY(v->backend->await(v->ctx));
     TRY(vae_forget(v, &v->decoder));
     return v->encodes ? vae_forget(v, &v->encoder) : ST_OK;

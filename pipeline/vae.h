@@ -130,11 +130,10 @@ struct vae_out {
     status (*unit)(void *arg, const struct tensor *unit);
     void *arg;
 
-    /* Of the last part, one of the two: room on the host for the pictures of the call. As
-     * floats, as from vae_decode; or as bytes, with the planes of these formats, where
+    /* Of the last part: room on the host for the pictures of the call, as the vae was opened
+     * for them. Floats, as from vae_decode; or bytes, with the planes of these formats, where
      * a value that is not finite is noted and no error. The others have NULL. */
-    float *pixels;
-    unsigned char *bytes;
+    void *pixels;
     unsigned formats;
     int pictures; /* how many they were */
 };

@@ -36,9 +36,9 @@ status vae_decode_front(struct kern_ctx *ctx, struct vae_coder *c)
     return vae_pass(ctx, &c->first_stream, 1);
 }
 
-static status put_floats(float *to, const float *from, int64_t count)
+static status put_floats(float *to, const float *from, size_t count)
 {
-    for (int64_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++) {
         if (!(from[i] == from[i]))
             return fail(ST_MISMATCH, "vae: value %lld of a picture is not a number", (long long)i);
         to[i] = from[i] < -1 ? -1 : from[i] > 1 ? 1 : from[i];
@@ -49,37 +49,18 @@ static status put_floats(float *to, const float *from, int64_t count)
 /* The pictures that are due, once their fetch is through. Floats are clamped. */
 static status put_due(struct vae *v)
 {
-    int64_t const count = v->due.count;
+    size_t const bytes = v->due.bytes;
 
-    v->due.count = 0;
-    if (!v->picture_bytes) return put_floats(v->due.to, v->due.from, count);
-    if (count) memcpy(v->due.to, v->due.from, (size_t)count);
+    v->due.bytes = 0;
+    if (!v->picture_bytes) return put_floats(v->due.to, v->due.from, bytes / sizeof(float));
+    if (bytes) memcpy(v->due.to, v->due.from, bytes);
     return ST_OK;
 }
 
 static status settle(struct vae *v)
 {
-    if (v->due.count) TRY(v->backend->await(v->ctx));
+    if (v->due.bytes) TRY(v->backend->await(v->ctx));
     return put_due(v);
-}
-
-/* By now all layers of these frames are queued; so those run while the pictures before
- * are settled. */
-static status floats_back(struct vae *v, int64_t t, struct vae_out *o)
-{
-    struct vae_coder *const c = &v->decoder;
-    struct tensor const in = tensor_slice(&c->head_in, 0, t);
-    struct tensor const out = tensor_slice(&c->last_out, 0, t);
-    int64_t const count = tensor_count(&out);
-
-    TRY(settle(v));
-    TRY(vae_head(v->ctx, c, &in));
-    TRY(v->backend->fetch(v->ctx, v->pinned, &out));
-    v->due.from = v->pinned;
-    v->due.to = o->pixels + o->pictures * (count / t);
-    v->due.count = count;
-    o->pictures += (int)t;
-    return ST_OK;
 }
 
 static struct pixels_layout layout_of(const struct vae *v, unsigned formats)
@@ -87,29 +68,41 @@ static struct pixels_layout layout_of(const struct vae *v, unsigned formats)
     return pixels_layout((int)(v->w * VAE_SCALE), (int)(v->h * VAE_SCALE), formats);
 }
 
-/* The same, with two of all that is on the way: these are made while those before are
- * fetched, and fetched while those before get to where they are due. */
-static status bytes_back(struct vae *v, int64_t t, struct vae_out *o)
+/* Pictures as they leave: [t, bytes of one], in this turn's shots. */
+static status as_bytes(struct vae *v, unsigned formats, struct tensor *pictures)
 {
-    struct vae_coder *const c = &v->decoder;
-    struct tensor const in = tensor_slice(&c->head_in, 0, t);
-    struct tensor const out = tensor_slice(&c->last_out, 0, t);
-    int64_t const bytes = layout_of(v, o->formats).bytes;
-    unsigned char *const pinned = v->pinned + (size_t)v->turn * tensor_bytes(&c->shots[0]);
     struct tensor shots;
 
-    TRY(tensor_make(&shots, DT_U8, DIMS(t, bytes)));
-    shots.data = c->shots[v->turn].data;
-    TRY(vae_head(v->ctx, c, &in));
+    TRY(tensor_make(&shots, DT_U8, DIMS(pictures->dim[0], layout_of(v, formats).bytes)));
+    shots.data = v->decoder.shots[v->turn].data;
     TRY(kern_pictures(
-        v->ctx, &(struct kern_pictures){ .pixels = &out, .formats = o->formats, .out = &shots }));
+        v->ctx, &(struct kern_pictures){ .pixels = pictures, .formats = formats, .out = &shots }));
+    *pictures = shots;
+    return ST_OK;
+}
+
+/* By now all layers of these frames are queued. As floats, those before are settled while
+ * they run, for these are made where those are fetched from. As bytes there are two of all
+ * that is on the way: these are made while those before are fetched, and fetched while those
+ * before get to where they are due. */
+static status pictures_back(struct vae *v, int64_t t, struct vae_out *o)
+{
+    struct vae_coder *const c = &v->decoder;
+    bool const bytes = v->picture_bytes > 0;
+    struct tensor const in = tensor_slice(&c->head_in, 0, t);
+    struct tensor out = tensor_slice(&c->last_out, 0, t);
+    unsigned char *const pinned = v->pinned + (size_t)v->turn * tensor_bytes(&c->shots[0]);
+
+    if (!bytes) TRY(settle(v));
+    TRY(vae_head(v->ctx, c, &in));
+    if (bytes) TRY(as_bytes(v, o->formats, &out));
     TRY(v->backend->await(v->ctx));
-    TRY(v->backend->fetch(v->ctx, pinned, &shots));
+    TRY(v->backend->fetch(v->ctx, pinned, &out));
     TRY(put_due(v));
     v->due.from = pinned;
-    v->due.to = o->bytes + o->pictures * bytes;
-    v->due.count = t * bytes;
-    v->turn = !v->turn;
+    v->due.bytes = tensor_bytes(&out);
+    v->due.to = (unsigned char *)o->pixels + (size_t)o->pictures * (v->due.bytes / (size_t)t);
+    if (bytes) v->turn = !v->turn;
     o->pictures += (int)t;
     return ST_OK;
 }
@@ -144,8 +137,7 @@ static status decode_from(struct vae *v, int i, int64_t t, struct vae_out *o)
         else if (l->kind == VAE_ATTN) TRY(vae_run_attn(v->ctx, l));
         else TRY(vae_run_up(v->ctx, l, t));
     }
-    if (o->unit) return hand_over(v, t, o);
-    return o->bytes ? bytes_back(v, t, o) : floats_back(v, t, o);
+    return o->unit ? hand_over(v, t, o) : pictures_back(v, t, o);
 }
 
 static status decode_latent(struct vae *v, const float *latent, struct vae_out *o)
@@ -174,13 +166,10 @@ static status check_bytes(const struct vae *v, unsigned formats)
 
 static status check_out(const struct vae *v, const struct vae_out *o)
 {
-    bool const pictures = v->picture_bytes ? o->bytes && !o->pixels : o->pixels && !o->bytes;
-
     if (!vae_has_head(&v->decoder))
-        return o->unit && !o->pixels && !o->bytes ? ST_OK : wrong_part(v, "out without units");
-    if (!pictures || o->unit)
-        return wrong_part(v, v->picture_bytes ? "out without bytes" : "out without pixels");
-    return o->bytes ? check_bytes(v, o->formats) : ST_OK;
+        return o->unit && !o->pixels ? ST_OK : wrong_part(v, "out without units");
+    if (!o->pixels || o->unit) return wrong_part(v, "out without pixels");
+    return v->picture_bytes ? check_bytes(v, o->formats) : ST_OK;
 }
 
 status vae_decode_latents(struct vae *v, const float *latents, int n, struct vae_out *out)
@@ -222,6 +211,7 @@ status vae_decode(struct vae *v, const float *latents, int n, float *pixels, int
     *pictures = 0;
     if (!vae_has_front(&v->decoder) || !vae_has_head(&v->decoder))
         return wrong_part(v, "all of the decoder");
+    if (v->picture_bytes) return fail(ST_ARG, "vae: floats; it was opened for bytes");
     TRY(vae_decode_latents(v, latents, n, &out));
     *pictures = out.pictures;
     return ST_OK;

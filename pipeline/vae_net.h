@@ -125,11 +125,11 @@ struct vae {
     /* The newest pictures: fetched into `pinned`, from where they get to where they are due
      * when the next ones follow or the call ends. */
     unsigned char *pinned; /* host, vae_pinned_bytes; NULL if 0. Bytes: a half for each turn */
-    int turn;              /* of shots and halves: 0 or 1, the next ones' */
+    int turn;              /* of shots and halves, the next ones': 0, as bytes 0 or 1 */
     struct {
         const void *from;
         void *to;
-        int64_t count; /* floats or bytes; 0: nothing is due */
+        size_t bytes; /* 0: nothing is due */
     } due;
 };
 

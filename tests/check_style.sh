@@ -40,6 +40,8 @@ done)"
 complain "header without its first line, 'name.h - what it is'" "$(for f in "${code[@]}"; do
     case $f in *.h | *.cuh) head -n 2 "$f" | grep -qF " ${f##*/} - " || echo "$f" ;; esac
 done)"
+complain "over 100 columns, and no string by itself" \
+    "$(LC_ALL=C.UTF-8 grep -nP '^(?! *u?").{101}' "${code[@]}")"
 read -ra mpi < <(pkg-config --cflags ompi-c)
 complain "header that does not compile alone" "$(for f in "${code[@]}"; do
     case $f in *.h)

@@ -186,6 +186,8 @@ check_golden() {
             step "six-ranks-$level-$precision" 60 bash -c 'six_as_one "$@"' _ "six-$level-$precision" $six_case \
                 --backend cuda --kernels "$level" --precision $precision
         done
+        step "six-ranks-batch-$level" 60 "$rollmill" verify $six_case --backend cuda --kernels "$level" --precision bf16 \
+            --determinism batch --ranks 6
     done
 }
 

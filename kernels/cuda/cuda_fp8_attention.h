@@ -26,8 +26,8 @@
 
 #include "kernels/cuda/cuda_fast_attention.h"
 
-/* Whether it is computed in FP8: shapes, dtypes and the mark alone decide. Coarse, BF16, no bias, heads of a
- * multiple of 16 numbers, at most 128, two queries or more. */
+/* Whether it is computed in FP8: shapes, dtypes and the mark alone decide. Coarse, BF16, no
+ * bias, heads of a multiple of 16 numbers, at most 128, two queries or more. */
 bool cuda_fp8_attention_suits(const struct kern_attention *a);
 
 /* The graph; tensors have these numbers. Scales and largest magnitudes are one F32 each, on

@@ -118,6 +118,7 @@ expect 0 'render: 1 clips made' render block.yaml --backend ref
 
 # A stop ends at a block boundary, leaves nothing half done, and says how to go on.
 job long.yaml long 10m 'output: {dir: out}'
+: >err.txt
 "$rollmill" render long.yaml --no-prompt-cache >out.txt 2>err.txt &
 pid=$!
 await grep -q '^line: ' err.txt
@@ -135,6 +136,7 @@ output: {dir: many, name: "{index}"}'
 sed -i 's/"a harbour before sunrise"/"{word} at sea"/' many.yaml
 i=0
 while [ $i -lt 3000 ]; do echo "{\"w\": \"word$i\"}" && i=$((i + 1)); done >words.jsonl
+: >err.txt
 "$rollmill" render many.yaml --no-prompt-cache --backend ref >out.txt 2>err.txt &
 pid=$!
 await grep -q '^backend: ' err.txt

@@ -37,6 +37,7 @@ stops() {
     job stop.yaml stop 1s "$sweep
 output: {dir: out, name: \"s{seed}\"}"
     for pause in 0.05 0.3 0.6 1; do
+        : >err.txt # of the run before
         "$rollmill" render --no-prompt-cache stop.yaml --threads 2 "$@" >out.txt 2>err.txt &
         pid=$!
         n=0

@@ -8,7 +8,8 @@
  * and for later ones; the graphs are those the backend runs. For each one the heuristics must
  * name ways to run it and the first of them must become a plan. Its kernel must be one that
  * cuDNN brings along for this card: those that it compiles (they have a name) are for an older
- * one; and it must ask for no more workspace than the backend says it does. What an own kernel takes is named too. tests/gpu/driver.sh stands in for the driver.
+ * one; and it must ask for no more workspace than the backend says it does. What an own
+ * kernel takes is named too. tests/gpu/driver.sh stands in for the driver.
  */
 #include "kernels/cuda/cuda_conv_few.h"
 #include "kernels/cuda/cuda_fast_conv_plan.h"

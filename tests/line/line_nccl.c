@@ -68,7 +68,7 @@ static void each_fails(void **state)
             expect(3, check, (struct comm_trial){ .seed = seed, .odd = odd, .haste = 4 }, 60);
 }
 
-/* ---- lives ------------------------------------------------------------------------------ */
+/* ---- lives ----------------------------------------------------------------------------------- */
 
 static status life(int size, const struct standin_plan *plan, struct nccl_life l)
 {
@@ -154,7 +154,7 @@ static void blocked_at_some_calls(void **state)
     fault(STANDIN_BLOCK, true, 7);
 }
 
-/* ---- what is said ----------------------------------------------------------------------------- */
+/* ---- what is said ---------------------------------------------------------------------------- */
 
 static status one_card(struct comm *c, void *arg)
 {
@@ -252,7 +252,7 @@ static void one_card_for_all(void **state)
     show_model_close(&model);
 }
 
-/* ---- hunting ---------------------------------------------------------------------------------- */
+/* ---- hunting --------------------------------------------------------------------------------- */
 
 static int hunt_seeds;
 

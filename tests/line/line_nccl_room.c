@@ -17,7 +17,7 @@
 
 static uint64_t seed;
 
-/* ---- memory ----------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 /* One that has none is said by its rank, and nobody has it; then all may ask for less. */
 static status too_much(struct nccl_seat *s)
@@ -102,7 +102,7 @@ static void memory_for_all_or_none(void **state)
     assert_int_equal(standin_nccl_memory(), 0);
 }
 
-/* ---- far ahead -------------------------------------------------------------------------------- */
+/* ---- far ahead ------------------------------------------------------------------------------- */
 
 /* Rank 1 takes nothing for a while: rank 0 runs ahead as far as the ring goes and no further. */
 enum { AHEAD = NCCL_SEAT_BYTES, STARTS = NCCL_STARTS + 6 };

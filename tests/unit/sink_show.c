@@ -11,9 +11,9 @@
 #include <math.h>
 #include <stdio.h>
 
-const struct clip_format sink_formats[] = {
-    { .file = "clip.mp4", .codec = "h264", .preset = "ultrafast", .crf = -1 },
-    { .file = "master.mkv", .codec = "ffv1", .pix = "yuv420p10", .crf = -1 },
+const struct video_config sink_formats[] = {
+    { .path = "clip.mp4", .codec = "h264", .preset = "ultrafast" },
+    { .path = "master.mkv", .codec = "ffv1", .pix = "yuv420p10" },
 };
 static const struct sidecar_prompt prompts[] = {
     { .text = "a lighthouse — \"dusk\"", .asked_at = "0s" },

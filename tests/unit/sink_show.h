@@ -12,7 +12,7 @@ enum {
     SINK_LATENT = 16 * (SINK_H / 8) * (SINK_W / 8)
 };
 
-extern const struct clip_format sink_formats[2]; /* clip.mp4, master.mkv */
+extern const struct video_config sink_formats[2]; /* clip.mp4, master.mkv */
 extern const struct sidecar_about sink_about;
 
 /* The first of the formats alone; no latents, no preview. */

@@ -213,6 +213,15 @@ static void words_have_places(void **state)
     assert_int_equal(words_find("mp4|mov|mkv", "mp4|mov"), -1);
     assert_int_equal(words_find("mp4||mkv", ""), -1);
     assert_int_equal(words_find(NULL, "mp4"), -1);
+
+    char buf[4];
+    assert_true(words_at(buf, sizeof buf, "mp4|mov|webm", 0));
+    assert_string_equal(buf, "mp4");
+    assert_true(words_at(buf, sizeof buf, "mp4|mov|webm", 2));
+    assert_string_equal(buf, "web");
+    assert_false(words_at(buf, sizeof buf, "mp4|mov|webm", 3));
+    assert_string_equal(buf, "");
+    assert_false(words_at(buf, sizeof buf, NULL, 0));
 }
 
 static void characters(void **state)

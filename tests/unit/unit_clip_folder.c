@@ -161,7 +161,7 @@ static void a_whole_clip(void **state)
     sink_latents_match(dir, "latents.safetensors", DT_BF16, 6);
     sink_png_is(dir, "contact.png", 4 + 2 * (SINK_W + 4), 4 + (SINK_H + 4));
     for (int i = 0; i < 2; i++) {
-        char *const path = path_join(dir, sink_formats[i].file);
+        char *const path = path_join(dir, sink_formats[i].path);
         clips_decode(&video, path, NULL, NULL);
         assert_int_equal(video.frames, 19);
         assert_string_equal(video.comment, sink_about.task_id);

@@ -197,14 +197,16 @@ static void commit_wants_all(void **state)
 
 static void refusals(void **state)
 {
-    static const struct clip_format twice[] = { { .file = "a.mp4", .codec = "h264", .crf = -1 },
-                                                { .file = "a.mp4", .codec = "h264", .crf = -1 } };
-    static const struct clip_format up = { .file = "../a.mp4", .codec = "h264", .crf = -1 };
-    static const struct clip_format hidden = { .file = ".mp4", .codec = "h264", .crf = -1 };
-    static const struct clip_format crf = { .file = "a.mp4", .codec = "h264", .crf = 99 };
+    static const struct video_config twice[] = { { .path = "a.mp4", .codec = "h264" },
+                                                 { .path = "a.mp4", .codec = "h264" } };
+    static const struct video_config up = { .path = "../a.mp4", .codec = "h264" };
+    static const struct video_config hidden = { .path = ".mp4", .codec = "h264" };
+    static const struct video_config crf = {
+        .path = "a.mp4", .codec = "h264", .has_crf = true, .crf = 99
+    };
     static const struct {
         const char *dir; /* behind the test's folder */
-        const struct clip_format *format;
+        const struct video_config *format;
         int formats;
         int64_t pictures;
         const char *preview;

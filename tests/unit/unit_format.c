@@ -1,6 +1,7 @@
 /* unit_format.c - what a job may ask of a codec is what the codec takes. */
 #include "tests/unit/unit.h"
 
+#include "base/words.h"
 #include "jobs/format.h"
 #include "pipeline/codec.h"
 
@@ -38,14 +39,18 @@ static void takes(const struct format_codec *f, const char *pix)
 
 static void tables_agree(void **state)
 {
+    char word[CODEC_PRESET];
+
     (void)state;
     assert_int_equal(format_codecs(), codec_count());
     for (int i = 0; i < format_codecs(); i++) {
         const struct format_codec *const f = format_codec(i);
         const struct codec *const c = codec_at(i);
+        const struct codec_encoding *const cpu = &c->by[CODEC_CPU];
+        const struct codec_encoding *const nvenc = &c->by[CODEC_NVENC];
         same(f->name, c->name);
         same(f->endings, c->containers);
-        same(f->presets, c->presets);
+        same(f->presets, cpu->presets);
         same(f->preset, c->preset);
         same(f->profiles, c->profiles);
         assert_int_equal(f->crf_max > 0, c->crf_max > 0);
@@ -54,10 +59,12 @@ static void tables_agree(void **state)
             assert_int_equal(f->crf_max, c->crf_max);
             assert_int_equal(f->crf, c->crf);
         }
-        same(f->nvenc_pixes, c->nvenc_pixes);
-        assert_int_equal(f->nvenc_least, c->nvenc_least);
-        assert_int_equal(c->nvenc != NULL, strstr(f->encoders, "nvenc") != NULL);
-        assert_int_equal(strlen(f->pixes), strlen(c->pixes)); /* the same words, in any order */
+        same(f->nvenc_pixes, nvenc->pixes);
+        assert_int_equal(f->nvenc_least, nvenc->least);
+        assert_int_equal(nvenc->name != NULL, strstr(f->encoders, "nvenc") != NULL);
+        for (int w = 0; nvenc->name && words_at(word, sizeof word, cpu->presets, w); w++)
+            assert_true(words_at(word, sizeof word, nvenc->presets, w));
+        assert_int_equal(strlen(f->pixes), strlen(cpu->pixes)); /* the same words, in any order */
         for (const char *p = f->pixes; p; p = strchr(p, '|') ? strchr(p, '|') + 1 : NULL) {
             char pix[32];
             snprintf(pix, sizeof pix, "%.*s", (int)strcspn(p, "|"), p);

@@ -203,7 +203,7 @@ static void decodes_to(struct vae *v, const struct clip *c, const struct picture
 
     assert_int_equal(vae_reset(v), ST_OK);
     for (int i = 0; i < c->frames; i += step) {
-        struct vae_out out = { .bytes = got + made * layout.bytes, .formats = want->formats };
+        struct vae_out out = { .pixels = got + made * layout.bytes, .formats = want->formats };
         int const n = c->frames - i < step ? c->frames - i : step;
         assert_int_equal(vae_decode_latents(v, c->latents + i * latent_count(c), n, &out), ST_OK);
         made += out.pictures;
@@ -216,21 +216,24 @@ static void decodes_to(struct vae *v, const struct clip *c, const struct picture
 static void refuses_more(struct vae *v, const struct clip *c)
 {
     unsigned char byte;
-    struct vae_out out = { .bytes = &byte, .formats = (1u << PIX_COUNT) - 1 };
+    struct vae_out out = { .pixels = &byte, .formats = (1u << PIX_COUNT) - 1 };
     float number;
+    int pictures;
 
     assert_int_equal(vae_decode_latents(v, c->latents, 1, &out), ST_ARG);
     assert_non_null(strstr(error_last()->msg, " bytes; it was opened for "));
-    out = (struct vae_out){ .pixels = &number };
+    out.pixels = NULL;
     assert_int_equal(vae_decode_latents(v, c->latents, 1, &out), ST_ARG);
-    assert_non_null(strstr(error_last()->msg, "out without bytes"));
+    assert_non_null(strstr(error_last()->msg, "out without pixels"));
+    assert_int_equal(vae_decode(v, c->latents, 1, &number, &pictures), ST_ARG);
+    assert_non_null(strstr(error_last()->msg, "opened for bytes"));
 }
 
 static void notes_what_is_none(struct vae *v, const struct clip *c)
 {
     struct pixels_layout const layout = layout_for(c, sets[0]);
     unsigned char *const got = room_for_bytes(1, &layout);
-    struct vae_out out = { .bytes = got, .formats = sets[0] };
+    struct vae_out out = { .pixels = got, .formats = sets[0] };
     struct pixels_flaw flaw;
 
     assert_int_equal(vae_reset(v), ST_OK);

@@ -118,7 +118,7 @@ static status decode_arrived(struct link *l, int which)
     }
     TRY(vae_decode_unit(to->v, which, &to->out));
     if (to->next) return ST_OK;
-    to->out.pixels += to->out.pictures * to->picture;
+    to->out.pixels = (float *)to->out.pixels + to->out.pictures * to->picture;
     to->made += to->out.pictures;
     return ST_OK;
 }

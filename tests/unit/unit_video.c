@@ -4,6 +4,7 @@
 #include "base/digest.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "base/words.h"
 #include "pipeline/video.h"
 #include "tests/unit/clips.h"
 
@@ -119,14 +120,6 @@ static void check_video(const struct video_config *c, const struct video_facts *
     ok(video_verify(c->path, frames, c->fps_num, c->fps_den));
 }
 
-/* The i-th word of "a|b|c" into buf; false behind the last. */
-static bool word_at(char buf[32], const char *list, int i)
-{
-    while (i-- && list) list = strchr(list, '|') ? strchr(list, '|') + 1 : NULL;
-    if (list) snprintf(buf, 32, "%.*s", (int)strcspn(list, "|"), list);
-    return list != NULL;
-}
-
 static void every_combination(void **state)
 {
     char *const dir = clips_folder();
@@ -136,8 +129,8 @@ static void every_combination(void **state)
     (void)state;
     for (int k = 0; k < codec_count(); k++) {
         const struct codec *const codec = codec_at(k);
-        for (int p = 0; word_at(pix, codec->pixes, p); p++)
-            for (int e = 0; word_at(ending, codec->containers, e); e++, files++) {
+        for (int p = 0; words_at(pix, sizeof pix, codec->by[CODEC_CPU].pixes, p); p++)
+            for (int e = 0; words_at(ending, sizeof ending, codec->containers, e); e++, files++) {
                 char *const path = text_format("%s/%s-%s.%s", dir, codec->name, pix, ending);
                 struct video_config c = config(path, codec->name);
                 c.pix = pix;
@@ -332,10 +325,10 @@ static void refusals(void **state)
           "a.mp4: the file name must end in one of .mkv, the containers for ffv1" },
         { { .path = "a.mov", .codec = "prores", .pix = "yuv420p" },
           ST_ARG,
-          "a.mov: prores has no pix `yuv420p`; allowed: yuv422p10|yuv444p10" },
+          "a.mov: prores_ks has no pix `yuv420p`; allowed: yuv422p10|yuv444p10" },
         { { .path = "a.mp4", .codec = "h264", .pix = "yuv420p|yuv422p" },
           ST_ARG,
-          "a.mp4: h264 has no pix `yuv420p|yuv422p`; allowed: "
+          "a.mp4: libx264 has no pix `yuv420p|yuv422p`; allowed: "
           "yuv420p|yuv422p|yuv444p|yuv420p10|yuv422p10|yuv444p10" },
         { { .path = "a.mp4", .codec = "h264", .width = 63 },
           ST_ARG,
@@ -345,10 +338,10 @@ static void refusals(void **state)
           "a.mov: 63x64 in yuv422p10: the width must be even" },
         { { .path = "a.mp4", .codec = "av1", .width = 32 },
           ST_ARG,
-          "a.mp4: 32x64; av1 takes width and height 64..16384" },
+          "a.mp4: 32x64; libsvtav1 takes width and height 64..16384" },
         { { .path = "a.mp4", .codec = "h264", .width = -8 },
           ST_ARG,
-          "a.mp4: -8x64; h264 takes width and height 2..16384" },
+          "a.mp4: -8x64; libx264 takes width and height 2..16384" },
         { { .path = "a.mp4", .codec = "h264", .has_crf = true, .crf = 52 },
           ST_ARG,
           "a.mp4: h264 takes crf 0..51, not 52" },
@@ -504,7 +497,7 @@ static void an_encoder_on_a_card(void **state)
         c.width = c.height = 160;
         c.preset = presets[i][0];
         ok(codec_choose(&choice, &c));
-        assert_string_equal(choice.encoder, "h264_nvenc");
+        assert_string_equal(choice.encoder->name, "h264_nvenc");
         assert_string_equal(choice.preset, presets[i][1]);
         assert_int_equal(choice.pix, PIX_YUV420P);
         assert_int_equal(choice.crf, 18);
