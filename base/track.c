@@ -30,7 +30,7 @@ static const char *name_of(enum track_what what)
     static const char *const names[TRACK_KINDS] = {
         [TRACK_COMPUTE] = "compute", [TRACK_EXCHANGE] = "exchange", [TRACK_HAND_OVER] = "hand-over",
         [TRACK_QUEUE] = "queue",     [TRACK_DECODE] = "decode",     [TRACK_ENCODE] = "encode",
-        [TRACK_TEXT] = "text",       [TRACK_LOAD] = "load",
+        [TRACK_TEXT] = "text",       [TRACK_LOAD] = "load",         [TRACK_CLOSE] = "close",
     };
     return names[what];
 }

@@ -18,8 +18,9 @@ enum track_what {
     TRACK_QUEUE,     /* waits for room in a queue, or for something to come out of it */
     TRACK_DECODE,
     TRACK_ENCODE,
-    TRACK_TEXT, /* prompt embeddings */
-    TRACK_LOAD, /* weights */
+    TRACK_TEXT,  /* prompt embeddings */
+    TRACK_LOAD,  /* weights */
+    TRACK_CLOSE, /* memory and what else is held */
     TRACK_KINDS
 };
 bool track_waits(enum track_what what); /* for another rank or thread */

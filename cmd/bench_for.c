@@ -49,6 +49,7 @@ static status measure(struct comm *world, void *arg)
     if (world->size > ROLES_RANKS)
         return fail(ST_ARG, "bench: %d ranks; 1 to %d are allowed", world->size, ROLES_RANKS);
     TRY_OUT(job_model_open(&m, &job, 1, precision));
+    TRY_OUT(backend_takes(r->backend->kern, m.act));
     TRY_OUT(bench_job(&parts, &m, r->backend, r->threads, world));
     TRY_OUT(bench_link(&parts, &m, world));
     if (world->rank == 0) TRY_OUT(print_speeds(r, &parts, &m));

@@ -84,7 +84,7 @@ static status open_line(struct ticks *t, int ranks)
                                 .ctx = t->ctx };
 
     t->comm = (struct comm){
-        .ops = &bench_silent, .size = ranks, .node = nodes, .deadline_s = 60, .streamed = true
+        .ops = &comm_silent, .size = ranks, .node = nodes, .deadline_s = 60, .streamed = true
     };
     if (ranks == 1) TRY(comm_thread_open(t->thread, 1, 60));
     line.comm = ranks == 1 ? t->thread[0] : &t->comm;

@@ -79,7 +79,7 @@ static status time_stage(const struct bench_subject *b, int stage, double second
     int const stages = m->schedule.levels + 1;
     int const nodes[SPLIT_RANKS] = { 0 };
     struct comm comm = {
-        .ops = &bench_silent, .rank = stage, .size = stages, .node = nodes, .deadline_s = 60
+        .ops = &comm_silent, .rank = stage, .size = stages, .node = nodes, .deadline_s = 60
     };
     struct line_config c = { .model = b->dit,
                              .schedule = &m->schedule,

@@ -1,25 +1,5 @@
 #include "cmd/bench_silent.h"
 
-static status start(struct comm *c, const struct comm_part *parts, int count)
-{
-    (void)c, (void)parts, (void)count;
-    return ST_OK;
-}
-
-static status finish(struct comm *c)
-{
-    (void)c;
-    return ST_OK;
-}
-
-static status agree(struct comm *c, status mine)
-{
-    (void)c;
-    return mine;
-}
-
-const struct comm_ops bench_silent = { .start = start, .finish = finish, .agree = agree };
-
 static int64_t context_id(void *arg, int clip, int64_t block)
 {
     (void)arg, (void)clip, (void)block;

@@ -3,11 +3,7 @@
 #ifndef BENCH_SILENT_H
 #define BENCH_SILENT_H
 
-#include "comm/comm.h"
 #include "pipeline/line.h"
-
-/* The other ranks, who say nothing and take everything: start, finish and agree alone. */
-extern const struct comm_ops bench_silent;
 
 /* With noise and context of its own: one prompt, and nobody who wants the blocks. */
 struct line_io bench_silent_io(struct line_io own);

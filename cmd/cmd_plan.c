@@ -1,5 +1,4 @@
 /* cmd_plan.c - what a world would do with jobs: roles, memory, speed. */
-#include "base/log.h"
 #include "cmd/backend.h"
 #include "cmd/bench_file.h"
 #include "cmd/cmd.h"
@@ -113,6 +112,7 @@ static status make_plan(struct plan_view *v, const struct plan_options *o, char 
     TRY(read_topo(v, o));
     TRY(job_model_open(&v->model, jobs, count, precision));
     TRY(backend_plan(&backend, &o->backend, v->cost.topo.kind == TOPO_GPU));
+    TRY(backend_takes(backend.kern, v->model.act));
     TRY(plan_bytes_open(&v->bytes, &v->model, backend.kern, backend.mode));
     v->bytes.cards = v->cost.topo.kind == TOPO_GPU;
     struct cost_facts const facts = job_model_facts(&v->model, backend.mode);

@@ -118,13 +118,15 @@ struct render {
 /* The rank hangs where no wait for a peer would notice: the world ends here. */
 static void hung(void *arg, const struct track *t, double seconds)
 {
-    const struct comm *const world = arg;
+    const struct render_rank *const rank = arg;
+    const struct comm *const world = rank->world;
     char words[TRACK_TEXT_BYTES];
 
     log_set_rank(world->rank);
     log_error("rank %d: no progress for %.0f s: %s", world->rank, seconds,
               track_words(track_state(t), words));
-    _exit(cmd_exit_code(ST_COMM));
+    if (rank->why->st != ST_OK) log_error("%s", rank->why->msg);
+    _exit(cmd_exit_code(rank->why->st != ST_OK ? rank->why->st : ST_COMM));
 }
 
 /* [all] One file for all; times count from rank 0's word. */
@@ -186,14 +188,16 @@ static status render_rank_main(struct comm *world, void *arg)
 {
     const struct render *const r = arg;
     const struct render_options *const o = r->o;
+    struct error why = { .st = ST_OK };
     struct render_rank rank = {
+        .why = &why,
         .o = o,
         .world = world,
         .threads = threads_of(world, o),
         .device = world_device(world, o->devices),
         .store = r->store,
     };
-    struct watch_config const watch = { .expired = hung, .arg = world };
+    struct watch_config const watch = { .expired = hung, .arg = &rank };
     double const usual = world->deadline_s;
     struct render_list l = { 0 };
     status st = ST_OK;

@@ -43,6 +43,7 @@ struct render_rank {
     struct watch *watch;        /* this rank's */
     struct render_pulse *pulse; /* this rank's */
     struct report_file *report; /* rank 0's, or NULL */
+    struct error *why;          /* this rank gives up for; ST_OK: it does not */
 };
 
 /* Clips that go down the same lines: the same card, precision and size. */

@@ -178,12 +178,33 @@ static status tell(const struct batch *t, const struct render_run *run, status s
     return st;
 }
 
+/* What an abort leaves behind on a card may hold up for ever whoever gives its memory back. */
+static status close_watched(struct track **out, const struct batch *t)
+{
+    TRY(track_open(out, NULL, TRACK_ROW_LINE, "close"));
+    track_begin(*out, TRACK_CLOSE, TRACK_NOWHERE);
+    watch_add(t->rank->watch, *out, t->rank->o->stall_s, t->rank->o->stall_s);
+    return ST_OK;
+}
+
+/* The others hear of it before this rank closes what they may wait in. */
+static void give_up(struct track **closing, const struct batch *t)
+{
+    struct error const why = *error_last();
+
+    *t->rank->why = why;
+    t->world->ops->abort(t->world);
+    (void)close_watched(closing, t);
+    error_adopt(&why);
+}
+
 status render_batch_run(const struct render_rank *rank, const struct render_batch *b)
 {
     struct batch *const t = calloc(1, sizeof *t);
     struct render_run run = { 0 };
     struct part p = { 0 };
     double const begin = clock_seconds();
+    struct track *closing = NULL;
     status st = ST_OK;
 
     if (!t) return fail(ST_NOMEM, "a batch of %d clips", b->clips);
@@ -193,13 +214,15 @@ status render_batch_run(const struct render_rank *rank, const struct render_batc
     st = run_part(t, &p, &run);
     if (st == ST_OK || st == ST_CANCELED) st = tell(t, &run, st);
 out:
-    if (st != ST_OK && st != ST_CANCELED) t->world->ops->abort(t->world); /* closing waits */
+    if (st != ST_OK && st != ST_CANCELED) give_up(&closing, t);
     render_decode_close(&p.decode);
     render_line_close(&p.line);
     render_leave_groups(t);
     render_prompts_close(&t->prompts);
     free(t->formats);
     free(t->line_of);
+    if (closing) watch_drop(rank->watch, closing);
+    track_close(&closing);
     free(t);
     return st;
 }

@@ -1,6 +1,5 @@
 /* render_line.c - one rank of a line; its tail sends finished blocks on to be decoded. */
 #include "base/clock.h"
-#include "base/log.h"
 #include "cmd/render_beside.h"
 #include "cmd/render_note.h"
 #include "pipeline/decode_link.h"

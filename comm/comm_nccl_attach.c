@@ -59,8 +59,8 @@ static status prepare(struct nccl_group *g, struct hello *mine)
     TRY(device_place(g->memory.device, mine->place));
     TRY(cuda_stream_open(&g->stream, true));
     for (int i = 0; i < COUNT_OF(g->start); i++) {
-        TRY(cuda_event_open(&g->start[i].ready, false));
-        TRY(cuda_event_open(&g->start[i].over, false));
+        TRY(cuda_event_open(&g->start[i].ready));
+        TRY(cuda_event_open(&g->start[i].over));
     }
     if (g->base.rank) return ST_OK;
     return nccl_checked(NULL, "ncclGetUniqueId", ncclGetUniqueId(&mine->id));

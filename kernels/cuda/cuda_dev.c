@@ -171,12 +171,12 @@ status cuda_stream_sync(void *stream)
     return ST_OK;
 }
 
-status cuda_event_open(void **out, bool timed)
+status cuda_event_open(void **out)
 {
     cudaEvent_t event;
 
     *out = NULL;
-    CUDA(cudaEventCreateWithFlags(&event, timed ? cudaEventDefault : cudaEventDisableTiming));
+    CUDA(cudaEventCreateWithFlags(&event, cudaEventDisableTiming));
     *out = event;
     return ST_OK;
 }
@@ -213,11 +213,5 @@ status cuda_event_passed(void *event, bool *passed)
     if (e == cudaSuccess) return ST_OK;
     if (e != cudaErrorNotReady) return refused("cudaEventQuery", e);
     (void)cudaGetLastError();
-    return ST_OK;
-}
-
-status cuda_event_ms(void *from, void *to, float *ms)
-{
-    CUDA(cudaEventElapsedTime(ms, from, to));
     return ST_OK;
 }

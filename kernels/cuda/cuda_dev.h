@@ -71,14 +71,13 @@ status cuda_stream_open(void **out, bool first) MUST_USE;
 void cuda_stream_close(void **stream);
 status cuda_stream_sync(void *stream) MUST_USE; /* all its work has run */
 
-/* A point in a stream's work. `timed`: for cuda_event_ms. An event never recorded has passed. */
-status cuda_event_open(void **out, bool timed) MUST_USE;
+/* A point in a stream's work. An event never recorded has passed. */
+status cuda_event_open(void **out) MUST_USE;
 void cuda_event_close(void **event);
 status cuda_event_record(void *event, void *stream) MUST_USE;
 status cuda_event_wait(void *event,
                        void *stream) MUST_USE; /* the stream waits, the host does not */
 status cuda_event_sync(void *event) MUST_USE;  /* the host waits */
 status cuda_event_passed(void *event, bool *passed) MUST_USE;
-status cuda_event_ms(void *from, void *to, float *ms) MUST_USE; /* both timed and passed */
 
 #endif /* CUDA_DEV_H */

@@ -40,8 +40,8 @@ static status fetch_open(struct cuda_ctx *c)
     c->fetch = calloc(1, sizeof *c->fetch);
     if (!c->fetch) return fail(ST_NOMEM, "fetch: no memory for its stream");
     TRY(cuda_stream_open(&c->fetch->stream, false));
-    TRY(cuda_event_open(&c->fetch->ready, false));
-    return cuda_event_open(&c->fetch->there, false);
+    TRY(cuda_event_open(&c->fetch->ready));
+    return cuda_event_open(&c->fetch->there);
 }
 
 status cuda_fetch(struct kern_ctx *ctx, void *host, const struct tensor *from)
