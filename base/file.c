@@ -1,6 +1,6 @@
 #define _GNU_SOURCE
 #include "base/file.h"
-#include "base/text.h"
+#include "base/strbuf.h"
 
 #include <errno.h>
 #include <fcntl.h>

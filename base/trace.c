@@ -1,7 +1,7 @@
 #include "base/trace.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/text.h"
+#include "base/strbuf.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
+#include "cluster/cost_internal.h"
 #include "cluster/cost_links.h"
-#include "cluster/cost_reckon.h"
 
 /* A stage's pass with the keys of `seen` blocks; and what of it is attention to them. */
 struct pass {

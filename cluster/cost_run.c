@@ -1,5 +1,5 @@
 /* cost_run.c - the model over every tick of given clips. */
-#include "cluster/cost_reckon.h"
+#include "cluster/cost_internal.h"
 
 #include <stdlib.h>
 

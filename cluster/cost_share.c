@@ -1,5 +1,5 @@
 /* cost_share.c - threads that share the cores of a machine. */
-#include "cluster/cost_reckon.h"
+#include "cluster/cost_internal.h"
 
 #include <stdlib.h>
 

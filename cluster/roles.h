@@ -14,7 +14,7 @@
 #define ROLES_H
 
 #include "base/base.h"
-#include "base/text.h"
+#include "base/strbuf.h"
 
 enum { ROLES_RANKS = 256, ROLES_CHAIN = 8 /* that decode for one line */, ROLES_WHY = 192 };
 

@@ -1,6 +1,6 @@
 #include "cluster/split.h"
 
-#include "base/text.h"
+#include "base/strbuf.h"
 
 status split_make(struct split *out, int stages, int ranks)
 {

@@ -16,7 +16,7 @@
 #define TOPO_H
 
 #include "base/base.h"
-#include "base/text.h"
+#include "base/strbuf.h"
 
 enum topo_kind { TOPO_CPU, TOPO_GPU };
 enum topo_link { TOPO_MEMORY, TOPO_PCIE, TOPO_NVLINK };

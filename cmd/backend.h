@@ -5,7 +5,7 @@
 #ifndef BACKEND_H
 #define BACKEND_H
 
-#include "pipeline/line.h"
+#include "pipeline/line/line.h"
 
 #define BACKEND_NAMES  "ref|cpu|cuda"
 #define BACKEND_LEVELS "1|2|3|4"

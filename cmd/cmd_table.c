@@ -1,6 +1,6 @@
 /* cmd_table.c - every command. */
 #include "cmd/cmd_table.h"
-#include "pipeline/codec.h"
+#include "pipeline/output/av/codec.h"
 
 const struct cmd cmd_table[] = {
     { "render", "render the clips of jobs, until all are done", cmd_render },

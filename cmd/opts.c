@@ -1,7 +1,7 @@
 #include "cmd/opts.h"
+#include "base/choice.h"
 #include "base/log.h"
-#include "base/text.h"
-#include "base/words.h"
+#include "base/strbuf.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* comm_gather.c - slices of all ranks to all ranks: by who can, else as parts. */
-#include "comm/comm_rules.h"
+#include "comm/comm_common.h"
 
 #include <stdlib.h>
 

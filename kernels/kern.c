@@ -1,6 +1,6 @@
 #include "kernels/kern.h"
 #include "kernels/cuda/cuda_backend.h"
-#include "kernels/kern_host.h"
+#include "kernels/kern_registry.h"
 
 #include <stdio.h>
 #include <string.h>

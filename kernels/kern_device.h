@@ -2,7 +2,7 @@
  * kern_device.h - the cards of this machine, for people: which there are, how much memory
  * they have, and what this program would compute on them with.
  *
- * Compiled from kern_device.c, or from kern_device_none.c in a build without CUDA.
+ * Compiled from kern_device.c, or from kern_device_stub.c in a build without CUDA.
  */
 #ifndef KERN_DEVICE_H
 #define KERN_DEVICE_H

@@ -8,7 +8,7 @@
 Every case is timed in turns, ours, PyTorch, ours, PyTorch, each a burst of
 about a quarter of a second, so that what else the machine does hits both. The
 ratio is PyTorch's time over ours, the median over the rounds: above 1 we are
-faster. The cases are those of cmd/bench_cases.c, written as the reference
+faster. The cases are those of cmd/bench/bench_cases.c, written as the reference
 model's code writes them: F.linear, scaled_dot_product_attention, a causal
 convolution as cat, pad and conv3d; what the reference keeps in float32 under
 autocast (residual stream, norms, modulation, RoPE) is float32 here.

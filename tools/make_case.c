@@ -7,11 +7,11 @@
  */
 #include "base/file.h"
 #include "base/log.h"
-#include "base/text.h"
-#include "pipeline/dit.h"
-#include "pipeline/noise.h"
-#include "pipeline/tensor_file.h"
-#include "pipeline/vae.h"
+#include "base/strbuf.h"
+#include "pipeline/dit/dit.h"
+#include "pipeline/dit/noise.h"
+#include "pipeline/vae/vae.h"
+#include "pipeline/weights/tensor_file.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 #include "tools/spiece.h"
 #include "base/file.h"
-#include "base/text.h"
+#include "base/strbuf.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 #include "tools/torch_writer.h"
-#include "base/text.h"
+#include "base/strbuf.h"
 #include "tools/zip_writer.h"
 
 #include <stdio.h>

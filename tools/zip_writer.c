@@ -1,6 +1,6 @@
 #include "tools/zip_writer.h"
 #include "base/crc32.h"
-#include "base/text.h"
+#include "base/strbuf.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -12,7 +12,7 @@
  *
  * Each level is a table of its own; cuda_backend.c is the page that says which function
  * serves which operation at which level. Built without CUDA there are none
- * (cuda_none.c).
+ * (cuda_stub.c).
  *
  * A context belongs to the device it was opened on and queues all its work on one
  * stream. It may pass from thread to thread: every operation selects the device for

@@ -1,4 +1,4 @@
-#include "kernels/cuda/cuda_channel_norm.h"
+#include "kernels/cuda/fused/cuda_channel_norm.h"
 
 enum { THREADS = 256, PIECE = 16 };
 

@@ -1,4 +1,4 @@
-#include "kernels/cuda/cuda_conv_few.h"
+#include "kernels/cuda/fused/cuda_conv_few.h"
 #include "kernels/kern_check.h"
 
 enum { PIECE = 16 }; /* bytes of a load */

@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 extern "C" {
-#include "kernels/cuda/cuda_plan.h"
+#include "kernels/cuda/cuda_launch_plan.h"
 }
 
 typedef __nv_bfloat16 bf16;

@@ -2,7 +2,7 @@
  * cuda_fp8_plan.h - which weights level 3 packs as FP8, and how packed weights and an
  * operation's scratch are laid out.
  *
- * Arithmetic alone, pinned by tables in tests/unit/unit_cuda_fused.c.
+ * Arithmetic alone, pinned by tables in tests/unit/kernels/unit_cuda_fused.c.
  */
 #ifndef CUDA_FP8_PLAN_H
 #define CUDA_FP8_PLAN_H

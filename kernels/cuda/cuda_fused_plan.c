@@ -1,6 +1,6 @@
 #include "kernels/cuda/cuda_fused_plan.h"
 #include "base/arena.h"
-#include "kernels/cuda/cuda_plan.h"
+#include "kernels/cuda/cuda_launch_plan.h"
 
 bool cuda_fused_suits(int64_t cols)
 {

@@ -1,7 +1,7 @@
 /*
  * cuda_fused_plan.h - which rows level 2's own kernels take, and with how many threads.
  *
- * Arithmetic alone, pinned by tables in tests/unit/unit_cuda_fused.c.
+ * Arithmetic alone, pinned by tables in tests/unit/kernels/unit_cuda_fused.c.
  */
 #ifndef CUDA_FUSED_PLAN_H
 #define CUDA_FUSED_PLAN_H

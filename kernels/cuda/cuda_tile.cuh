@@ -13,7 +13,7 @@
 #include "kernels/cuda/cuda_device.cuh"
 
 extern "C" {
-#include "kernels/cuda/cuda_plan.h"
+#include "kernels/cuda/cuda_launch_plan.h"
 }
 
 enum { TILE = CUDA_TILE, STEP = 16, SIDE = 16, EACH = TILE / SIDE };

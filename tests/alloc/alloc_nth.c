@@ -6,10 +6,10 @@
  * nothing behind (the leak checker of MODE=asan looks). Linked so that malloc and
  * its kin go through here; what libraries allocate themselves never fails.
  */
-#include "tests/unit/unit.h"
+#include "tests/support/unit.h"
 
-#include "jobs/clip.h"
-#include "pipeline/weights.h"
+#include "jobs/spec/clip.h"
+#include "pipeline/weights/weights.h"
 
 static long left; /* allocations that still succeed; negative: all do */
 static bool refused;

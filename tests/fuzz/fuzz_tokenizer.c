@@ -6,8 +6,8 @@
  */
 #include "tests/fuzz/fuzz.h"
 
-#include "pipeline/text_clean.h"
-#include "pipeline/tokenizer.h"
+#include "pipeline/text/clean/text_clean.h"
+#include "pipeline/text/tokenizer.h"
 #include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

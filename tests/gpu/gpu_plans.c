@@ -11,7 +11,7 @@
  * time: nothing is compiled again.
  */
 #include "base/clock.h"
-#include "kernels/cuda/cuda_fp8_attention.h"
+#include "kernels/cuda/fp8/cuda_fp8_attention.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 #!/bin/bash
 # resources.sh - registers, stack, spills and shared memory of every kernel, for each kind of card.
 #
-#   tests/gpu/resources.sh FILE.cu...     (none: every kernels/cuda/*.cu)
+#   tests/gpu/resources.sh FILE.cu...     (none: every kernels/cuda/*/*.cu)
 #
 # Fails where a kernel spills or keeps an array in local memory, and where an object needs
 # libstdc++: the program is linked by a C compiler.
@@ -9,7 +9,7 @@ set -u
 cd "$(dirname "$0")/../.." || exit 1
 nvcc=${NVCC:-nvcc}
 command -v "$nvcc" >/dev/null || { echo "nvcc is not installed" && exit 77; }
-[ $# -gt 0 ] || set -- kernels/cuda/*.cu
+[ $# -gt 0 ] || set -- kernels/cuda/*/*.cu
 tmp=$(mktemp -d) || exit 1
 trap 'rm -rf "$tmp"' EXIT
 bad=0

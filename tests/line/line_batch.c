@@ -3,9 +3,9 @@
  * rounding, over any number of ranks; in as few calls as promised, in the scratch that
  * was reserved.
  */
-#include "tests/unit/unit.h"
+#include "tests/support/unit.h"
 
-#include "tests/line/clip_show.h"
+#include "tests/support/clip_show.h"
 
 #include <math.h>
 

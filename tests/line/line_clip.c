@@ -8,13 +8,13 @@
  *                                        that makes the whole too long
  *   line_clip --hunt SEEDS [--seed N]    instead, trials made of seeds: clip_trial.h
  */
-#include "tests/unit/unit.h"
+#include "tests/support/unit.h"
 
-#include "tests/line/clip_trial.h"
-#include "tests/rng.h"
+#include "tests/support/clip_trial.h"
+#include "tests/support/rng.h"
 
-#include "pipeline/noise.h"
-#include "pipeline/rope.h"
+#include "pipeline/dit/noise.h"
+#include "pipeline/dit/rope.h"
 
 #include <math.h>
 

@@ -2,9 +2,9 @@
 #include "tests/standin/standin_nccl.h"
 
 #include "base/clock.h"
-#include "tests/rng.h"
 #include "tests/standin/standin.h"
 #include "tests/standin/standin_wire.h"
+#include "tests/support/rng.h"
 
 #include <signal.h>
 #include <stdio.h>

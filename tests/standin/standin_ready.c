@@ -4,14 +4,14 @@
  * threads of one process compile a kernel once. The text encoder opens and closes with a call;
  * its memory is handed out once.
  */
-#include "tests/unit/unit.h"
+#include "tests/support/unit.h"
 
-#include "comm/comm_thread.h"
-#include "pipeline/line.h"
-#include "pipeline/noise.h"
-#include "pipeline/umt5.h"
+#include "comm/thread/comm_thread.h"
+#include "pipeline/dit/noise.h"
+#include "pipeline/line/line.h"
+#include "pipeline/text/umt5.h"
 #include "tests/standin/standin.h"
-#include "tests/unit/vae_clip.h"
+#include "tests/support/vae_clip.h"
 
 #include <stdatomic.h>
 

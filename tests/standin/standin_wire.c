@@ -2,8 +2,8 @@
 #define _GNU_SOURCE
 #include "tests/standin/standin_wire.h"
 
-#include "tests/rng.h"
 #include "tests/standin/standin.h"
+#include "tests/support/rng.h"
 
 #include <errno.h>
 #include <stdio.h>

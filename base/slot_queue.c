@@ -1,0 +1,99 @@
+#include "base/slot_queue.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+enum { SLOT_ALIGN = 16 };
+
+struct queue {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    int slots, first, count;
+    size_t bytes;
+    bool ended, stopped;
+    _Alignas(SLOT_ALIGN) unsigned char memory[];
+};
+
+status queue_open(struct queue **out, int slots, size_t bytes)
+{
+    size_t const stride = (bytes + SLOT_ALIGN - 1) / SLOT_ALIGN * SLOT_ALIGN;
+    size_t const all = (size_t)slots * stride;
+    struct queue *const q = calloc(1, sizeof *q + all);
+
+    *out = NULL;
+    if (!q) return fail(ST_NOMEM, "queue of %d slots of %zu bytes", slots, bytes);
+    pthread_mutex_init(&q->lock, NULL);
+    pthread_cond_init(&q->changed, NULL);
+    q->slots = slots;
+    q->bytes = stride;
+    *out = q;
+    return ST_OK;
+}
+
+void queue_close(struct queue **q)
+{
+    if (!*q) return;
+    pthread_cond_destroy(&(*q)->changed);
+    pthread_mutex_destroy(&(*q)->lock);
+    free(*q);
+    *q = NULL;
+}
+
+static void *slot(struct queue *q, int i)
+{
+    return q->memory + (size_t)((q->first + i) % q->slots) * q->bytes;
+}
+
+void *queue_room(struct queue *q)
+{
+    pthread_mutex_lock(&q->lock);
+    while (q->count == q->slots && !q->stopped) pthread_cond_wait(&q->changed, &q->lock);
+    void *const room = q->stopped ? NULL : slot(q, q->count);
+    pthread_mutex_unlock(&q->lock);
+    return room;
+}
+
+void *queue_front(struct queue *q)
+{
+    pthread_mutex_lock(&q->lock);
+    while (!q->count && !q->ended) pthread_cond_wait(&q->changed, &q->lock);
+    void *const front = q->count ? slot(q, 0) : NULL;
+    pthread_mutex_unlock(&q->lock);
+    return front;
+}
+
+void queue_push(struct queue *q)
+{
+    pthread_mutex_lock(&q->lock);
+    q->count++;
+    pthread_cond_broadcast(&q->changed);
+    pthread_mutex_unlock(&q->lock);
+}
+
+void queue_pop(struct queue *q)
+{
+    pthread_mutex_lock(&q->lock);
+    q->first = (q->first + 1) % q->slots;
+    q->count--;
+    pthread_cond_broadcast(&q->changed);
+    pthread_mutex_unlock(&q->lock);
+}
+
+static void set(struct queue *q, bool *flag)
+{
+    pthread_mutex_lock(&q->lock);
+    *flag = true;
+    pthread_cond_broadcast(&q->changed);
+    pthread_mutex_unlock(&q->lock);
+}
+
+void queue_end(struct queue *q) { set(q, &q->ended); }
+void queue_stop(struct queue *q) { set(q, &q->stopped); }
+
+int queue_count(struct queue *q)
+{
+    pthread_mutex_lock(&q->lock);
+    int const n = q->count;
+    pthread_mutex_unlock(&q->lock);
+    return n;
+}

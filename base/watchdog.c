@@ -1,0 +1,113 @@
+#include "base/watchdog.h"
+#include "base/clock.h"
+#include "base/condition.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum { LOOK_MS = 200, STOOD_STILL_S = 1 };
+
+struct watch {
+    struct watch_config c;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool closing;
+    double looked_at, since; /* since: this process runs without having been stopped */
+    struct watched {
+        const struct track *track;
+        double first, least;
+    } of[WATCH_TRACKS];
+};
+
+/* While the whole process was stopped nothing in it hung. */
+static void look(struct watch *w)
+{
+    double const now = clock_seconds();
+
+    if (now - w->looked_at > STOOD_STILL_S) w->since = now;
+    w->looked_at = now;
+    for (int i = 0; i < WATCH_TRACKS; i++) {
+        const struct track *const t = w->of[i].track;
+        if (!t) continue;
+        double const still = track_idle(t), idle = still < now - w->since ? still : now - w->since;
+        struct track_state const s = track_state(t);
+        if (s.open && track_waits(s.what)) continue;
+        if (!(idle > track_patience(t, w->of[i].first, w->of[i].least))) continue;
+        w->of[i].track = NULL;
+        w->c.expired(w->c.arg, t, idle);
+    }
+}
+
+static void *watch_main(void *arg)
+{
+    struct watch *const w = arg;
+
+    pthread_mutex_lock(&w->lock);
+    while (!w->closing) {
+        struct timespec until;
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_nsec += LOOK_MS * 1000000L;
+        if (until.tv_nsec >= 1000000000L) until.tv_sec++, until.tv_nsec -= 1000000000L;
+        pthread_cond_timedwait(&w->changed, &w->lock, &until);
+        look(w);
+    }
+    pthread_mutex_unlock(&w->lock);
+    return NULL;
+}
+
+status watch_open(struct watch **out, const struct watch_config *c)
+{
+    struct watch *const w = calloc(1, sizeof *w);
+
+    *out = NULL;
+    if (!w) return fail(ST_NOMEM, "watchdog: no memory");
+    w->c = *c;
+    w->looked_at = w->since = clock_seconds();
+    pthread_mutex_init(&w->lock, NULL);
+    condition_open(&w->changed);
+    if (pthread_create(&w->thread, NULL, watch_main, w)) {
+        pthread_cond_destroy(&w->changed);
+        pthread_mutex_destroy(&w->lock);
+        free(w);
+        return fail(ST_NOMEM, "watchdog: cannot start a thread");
+    }
+    *out = w;
+    return ST_OK;
+}
+
+void watch_close(struct watch **watch)
+{
+    struct watch *const w = *watch;
+
+    if (!w) return;
+    pthread_mutex_lock(&w->lock);
+    w->closing = true;
+    pthread_cond_signal(&w->changed);
+    pthread_mutex_unlock(&w->lock);
+    pthread_join(w->thread, NULL);
+    pthread_cond_destroy(&w->changed);
+    pthread_mutex_destroy(&w->lock);
+    free(w);
+    *watch = NULL;
+}
+
+void watch_add(struct watch *w, const struct track *t, double first, double least)
+{
+    pthread_mutex_lock(&w->lock);
+    for (int i = 0; i < WATCH_TRACKS; i++)
+        if (!w->of[i].track) {
+            w->of[i] = (struct watched){ t, first, least };
+            break;
+        }
+    pthread_mutex_unlock(&w->lock);
+}
+
+void watch_drop(struct watch *w, const struct track *t)
+{
+    pthread_mutex_lock(&w->lock);
+    for (int i = 0; i < WATCH_TRACKS; i++)
+        if (w->of[i].track == t) w->of[i].track = NULL;
+    pthread_mutex_unlock(&w->lock);
+}

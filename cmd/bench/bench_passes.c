@@ -1,0 +1,116 @@
+#include "cmd/bench/bench_null_io.h"
+#include "cmd/bench/bench_subject.h"
+#include "pipeline/line/line.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- what the line asks for -------------------------------------------------------- */
+
+static status noise(void *arg, int clip, int64_t block, int level, float *out)
+{
+    const struct job_model *const m = arg;
+    size_t const count = (size_t)m->policy.frames_per_block * (size_t)m->shape.channels *
+                         (size_t)(m->latent_h * m->latent_w);
+
+    (void)clip, (void)block, (void)level;
+    memset(out, 0, count * sizeof *out);
+    return ST_OK;
+}
+
+static status context(void *arg, int clip, int64_t block, float *embeds)
+{
+    const struct dit_shape *const s = &((const struct job_model *)arg)->shape;
+
+    (void)clip, (void)block;
+    memset(embeds, 0, (size_t)s->text_len * (size_t)s->text_dim * sizeof *embeds);
+    return ST_OK;
+}
+
+/* ---- one stage ---------------------------------------------------------------------- */
+
+/* Blocks until a stage sees as many keys as it ever will. */
+static int64_t steady_from(const struct key_policy *p)
+{
+    return p->levels + p->attention_frames / p->frames_per_block;
+}
+
+/* A long clip, then short ones whose block 0 stands alone. */
+static status make_clips(struct timeline *t, const struct key_policy *p)
+{
+    int64_t blocks[1 + BENCH_RUNS] = { steady_from(p) + BENCH_RUNS + p->levels };
+
+    for (int i = 1; i <= BENCH_RUNS; i++) blocks[i] = 2;
+    return timeline_make(t, p, blocks, COUNT_OF(blocks));
+}
+
+static status time_ticks(struct line *line, const struct bench_subject *b, struct kern_ctx *ctx,
+                         int stage, double seconds[2])
+{
+    const struct job_model *const m = b->model;
+    struct line_io const io = bench_silent_io(
+        (struct line_io){ .arg = (void *)(uintptr_t)m, .noise = noise, .context = context });
+    double run[2][BENCH_RUNS];
+    int runs[2] = { 0, 0 };
+    struct timeline t;
+    status st = ST_OK;
+
+    TRY(make_clips(&t, &m->policy));
+    line_begin(line, &t, &io);
+    for (int64_t tick = 0; runs[1] < BENCH_RUNS; tick++) {
+        struct place const at = timeline_at(&t, tick, stage);
+        bool const alone = at.clip > 0;
+        double const begin = b->clock();
+        TRY_OUT(line_tick(line));
+        TRY_OUT(b->backend->sync(ctx));
+        double const spent = b->clock() - begin;
+        if (at.clip < 0 || (alone ? at.block > 0 : at.block < steady_from(&m->policy))) continue;
+        if (runs[alone] < BENCH_RUNS) run[alone][runs[alone]++] = spent;
+    }
+    for (int i = 0; i < 2; i++) seconds[i] = bench_median(run[i], BENCH_RUNS);
+out:
+    timeline_free(&t);
+    return st;
+}
+
+static status time_stage(const struct bench_subject *b, int stage, double seconds[2])
+{
+    const struct job_model *const m = b->model;
+    int const stages = m->schedule.levels + 1;
+    int const nodes[SPLIT_RANKS] = { 0 };
+    struct comm comm = {
+        .ops = &comm_silent, .rank = stage, .size = stages, .node = nodes, .deadline_s = 60
+    };
+    struct line_config c = { .model = b->dit,
+                             .schedule = &m->schedule,
+                             .policy = m->policy,
+                             .mode = b->mode,
+                             .latent_h = m->latent_h,
+                             .latent_w = m->latent_w,
+                             .contexts = 1,
+                             .comm = &comm };
+    struct line *line = NULL;
+    status st = ST_OK;
+
+    TRY(b->backend->open(&c.ctx,
+                         &(struct kern_config){ .threads = b->threads,
+                                                .device = b->device,
+                                                .strict = b->mode.determinism == LINE_STRICT }));
+    TRY_OUT(split_make(&c.split, stages, stages));
+    TRY_OUT(line_open(&line, &c));
+    TRY_OUT(time_ticks(line, b, c.ctx, stage, seconds));
+out:
+    line_close(&line);
+    b->backend->close(&c.ctx);
+    return st;
+}
+
+status bench_noise(const struct bench_subject *b, double seconds[2])
+{
+    return time_stage(b, 0, seconds);
+}
+
+status bench_clean(const struct bench_subject *b, double seconds[2])
+{
+    return time_stage(b, b->model->schedule.levels, seconds);
+}

@@ -1,0 +1,133 @@
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/strbuf.h"
+#include "cmd/bench/bench_subject.h"
+#include "pipeline/dit/noise.h"
+#include "pipeline/engine/output_formats.h"
+#include "pipeline/output/av/video.h"
+#include "pipeline/vae/vae.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A block's latent and its pictures, as the job's files want them. */
+struct block {
+    float *latent;
+    int frames;
+    struct pixels_layout layout;
+    struct vae_out out;
+};
+
+static status block_open(struct block *k, const struct job_model *m)
+{
+    size_t const pixels = (size_t)(m->latent_h * m->latent_w);
+    int const frames = m->policy.frames_per_block;
+
+    *k = (struct block){ .frames = frames, .out.formats = job_formats_set(m->job) };
+    k->layout = pixels_layout(m->width, m->height, k->out.formats);
+    k->latent = malloc((size_t)frames * VAE_CHANNELS * pixels * sizeof *k->latent);
+    k->out.pixels = malloc((size_t)(frames * VAE_PICTURES * k->layout.bytes));
+    if (!k->latent || !k->out.pixels) return fail(ST_NOMEM, "bench: a block of pictures");
+    noise_fill(k->latent, (int64_t)frames * VAE_CHANNELS * (int64_t)pixels, 3, 0, 0);
+    return ST_OK;
+}
+
+static void block_close(struct block *k)
+{
+    free(k->latent);
+    free(k->out.pixels);
+}
+
+static status open_vae(struct vae **out, const struct bench_subject *b)
+{
+    return vae_open(out, &(struct vae_config){ .backend = b->backend,
+                                               .threads = b->threads,
+                                               .device = b->device,
+                                               .precision = b->model->act,
+                                               .latent_h = b->model->latent_h,
+                                               .latent_w = b->model->latent_w,
+                                               .path = b->model->card.vae,
+                                               .picture_bytes = b->model->picture_bytes });
+}
+
+status bench_decode(const struct bench_subject *b, double seconds[2])
+{
+    struct block k;
+    struct vae *vae = NULL;
+    double run[BENCH_RUNS];
+    status st = block_open(&k, b->model);
+
+    TRY_OUT(st);
+    TRY_OUT(open_vae(&vae, b));
+    TRY_OUT(vae_decode_latents(vae, k.latent, k.frames, &k.out)); /* a clip's first */
+    for (int i = 0; i < BENCH_RUNS; i++) {
+        double const begin = b->clock();
+        TRY_OUT(vae_decode_latents(vae, k.latent, k.frames, &k.out));
+        run[i] = b->clock() - begin;
+    }
+    *seconds = bench_median(run, BENCH_RUNS);
+out:
+    vae_close(&vae);
+    block_close(&k);
+    return st;
+}
+
+static status push_block(struct video *v, const struct block *k)
+{
+    const int64_t *const at = k->layout.plane[video_facts(v)->choice.pix];
+
+    for (int i = 0; i < k->out.pictures; i++) {
+        const unsigned char *const p = (unsigned char *)k->out.pixels + i * k->layout.bytes;
+        TRY(video_push(v, (const unsigned char *[]){ p + at[0], p + at[1], p + at[2] }));
+    }
+    return ST_OK;
+}
+
+/* An encoder looks ahead: what several blocks and the end take, shared out. */
+static status time_format(const struct bench_subject *b, const struct format *f, const char *dir,
+                          const struct block *k, double *seconds)
+{
+    char *const path = path_join(dir, f->file);
+    struct video_config c = job_format(b->model->job, f);
+    struct video *v = NULL;
+    status st = path ? ST_OK : fail(ST_NOMEM, "bench: a path");
+
+    TRY_OUT(st);
+    c.path = path;
+    TRY_OUT(video_open(&v, &c));
+    double const begin = clock_thread_seconds();
+    for (int i = 0; i < BENCH_RUNS; i++) TRY_OUT(push_block(v, k));
+    TRY_OUT(video_commit(v));
+    *seconds += (clock_thread_seconds() - begin) / BENCH_RUNS;
+out:
+    video_close(&v);
+    free(path);
+    return st;
+}
+
+status bench_encode(const struct bench_subject *b, double *seconds)
+{
+    const struct job *const job = b->model->job;
+    char dir[] = "/tmp/rollmill-bench.XXXXXX";
+    struct block k;
+    struct vae *vae = NULL;
+    status st = block_open(&k, b->model);
+
+    *seconds = 0;
+    if (st == ST_OK && !mkdtemp(dir)) st = fail(ST_IO, "%s: %s", dir, strerror(errno));
+    if (st != ST_OK) {
+        block_close(&k);
+        return st;
+    }
+    TRY_OUT(open_vae(&vae, b));
+    for (int i = 0; i < 2; i++) TRY_OUT(vae_decode_latents(vae, k.latent, k.frames, &k.out));
+    vae_close(&vae);
+    for (int i = 0; i < job->output.formats; i++)
+        TRY_OUT(time_format(b, &job->output.format[i], dir, &k, seconds));
+out:
+    vae_close(&vae);
+    block_close(&k);
+    if (dir_remove(dir) != ST_OK) error_clear();
+    return st;
+}

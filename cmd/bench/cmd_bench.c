@@ -1,0 +1,232 @@
+/* cmd_bench.c - time the operations and layers of the models on this machine. */
+#include "base/clock.h"
+#include "base/pool.h"
+#include "base/strbuf.h"
+#include "cmd/bench/bench.h"
+#include "cmd/bench/bench_for_job.h"
+#include "cmd/bench/bench_model.h"
+#include "cmd/cmd.h"
+#include "cmd/opts.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { RUNS_MIN = 3, RUNS_MAX = 200, QUEUED_MAX = 64 };
+static const double burst_s = 0.25;  /* one measurement lasts about this long */
+static const double queue_s = 0.005; /* runs that are queued before one wait */
+
+struct bench {
+    struct backend backend;
+    struct kern_ctx *ctx;
+    const struct bench_size *size;
+    enum dtype act;
+    bool json;
+    const char *model; /* folder for the rows of bench_model.h; NULL: none */
+    double roof;       /* FLOP/s of the roof case; 0 until measured */
+};
+
+static int by_size(const void *a, const void *b)
+{
+    double const x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Seconds of one of n runs that are queued one behind another and waited for once: what
+ * queueing and waiting take is not the operations'. A processor runs each at once. */
+static status time_runs(const struct program *p, int n, double *seconds)
+{
+    double const start = clock_seconds();
+
+    for (int i = 0; i < n; i++) TRY(program_queue(p));
+    TRY(program_wait(p));
+    *seconds = (clock_seconds() - start) / n;
+    return ST_OK;
+}
+
+/* Median of one burst, after runs that are not counted. */
+static status time_program(const struct program *p, double *median)
+{
+    double run[RUNS_MAX], one;
+    int n = 0;
+
+    TRY(time_runs(p, 1, &one));
+    TRY(time_runs(p, 1, &one));
+    int const queued = one * QUEUED_MAX < queue_s ? QUEUED_MAX
+                       : one < queue_s            ? (int)(queue_s / one)
+                                                  : 1;
+    for (double const end = clock_seconds() + burst_s;
+         n < RUNS_MIN || (n < RUNS_MAX && clock_seconds() < end);)
+        TRY(time_runs(p, queued, &run[n++]));
+    qsort(run, (size_t)n, sizeof *run, by_size);
+    *median = run[n / 2];
+    return ST_OK;
+}
+
+/* What a row did in `s` seconds: flops, or where there are none to speak of, bytes. */
+struct work {
+    const char *name, *what;
+    double flops, bytes, s;
+    uint64_t card; /* bytes of the card's memory that are taken; 0: not looked at */
+};
+
+static void print_row(const struct bench *b, const struct work *w)
+{
+    double const rate = (w->flops > 0 ? w->flops : w->bytes) / w->s * 1e-9;
+    double const of_roof = b->roof > 0 ? w->flops / w->s / b->roof * 100 : 0;
+
+    if (b->json)
+        printf("{\"name\": \"%s\", \"size\": \"%s\", \"precision\": \"%s\", \"threads\": %d, "
+               "\"ms\": %.4f, \"gflop\": %.4f, \"percent_of_roof\": %.1f, \"card_mib\": %.0f}\n",
+               w->name, b->size->name, b->act == DT_F32 ? "f32" : "bf16", b->ctx->threads,
+               w->s * 1e3, w->flops * 1e-9, of_roof, text_mib((double)w->card));
+    else if (w->flops > 0)
+        printf("%-16s %-36s %9.3f ms %8.0f GFLOP/s %4.0f %%\n", w->name, w->what, w->s * 1e3, rate,
+               of_roof);
+    else if (w->bytes > 0)
+        printf("%-16s %-36s %9.3f ms %8.1f GB/s\n", w->name, w->what, w->s * 1e3, rate);
+    else printf("%-16s %-36s %9.3f ms\n", w->name, w->what, w->s * 1e3);
+    fflush(stdout);
+}
+
+static status time_case(struct bench *b, const struct bench_case *c)
+{
+    struct program *const p = calloc(1, sizeof *p);
+    double s = 0;
+
+    if (!p) return fail(ST_NOMEM, "bench: no memory for a program");
+    p->ctx = b->ctx;
+    p->act = b->act;
+    c->record(p, b->size);
+    status const st = p->st == ST_OK ? time_program(p, &s) : p->st;
+    if (st == ST_OK) {
+        if (!strcmp(c->name, "roof")) b->roof = p->flops / s;
+        print_row(
+            b,
+            &(struct work){
+                .name = c->name, .what = c->what, .flops = p->flops, .bytes = p->bytes, .s = s });
+    }
+    program_free(p);
+    free(p);
+    return st;
+}
+
+static status time_row(struct bench *b, const struct bench_row *row)
+{
+    struct bench_model_config const c = { .dir = b->model,
+                                          .backend = &b->backend,
+                                          .threads = b->ctx->threads,
+                                          .precision = b->act,
+                                          .latent_h = b->size->latent_h,
+                                          .latent_w = b->size->latent_w };
+    struct bench_result r = { .flop = 0 };
+
+    if (!b->model) return fail(ST_ARG, "bench: %s needs --model DIR", row->name);
+    TRY(row->time(&c, &r));
+    qsort(r.seconds, BENCH_ROW_RUNS, sizeof *r.seconds, by_size);
+    print_row(b, &(struct work){ .name = row->name,
+                                 .what = row->what,
+                                 .flops = r.flop,
+                                 .s = r.seconds[BENCH_ROW_RUNS / 2],
+                                 .card = r.card });
+    return ST_OK;
+}
+
+static status time_named(struct bench *b, const char *name)
+{
+    for (int i = 0; i < bench_row_count; i++)
+        if (!strcmp(bench_rows[i].name, name)) return time_row(b, &bench_rows[i]);
+    for (int i = 0; i < bench_case_count; i++)
+        if (!strcmp(bench_cases[i].name, name)) return time_case(b, &bench_cases[i]);
+    return fail(ST_ARG, "bench: no case `%s`; see --list", name);
+}
+
+/* One name per line of stdin, one answer per line of stdout. */
+static status answer(struct bench *b)
+{
+    char line[64];
+
+    while (fgets(line, sizeof line, stdin)) {
+        line[strcspn(line, "\n")] = '\0';
+        TRY(time_named(b, line));
+    }
+    return ST_OK;
+}
+
+static status run(struct bench *b, int count, char **names)
+{
+    if (!b->json)
+        printf("%s, %s, %d threads\n", b->size->name, b->act == DT_F32 ? "f32" : "bf16",
+               b->ctx->threads);
+    for (int i = 0; i < count; i++) TRY(time_named(b, names[i]));
+    for (int i = 0; !count && i < bench_case_count; i++) TRY(time_case(b, &bench_cases[i]));
+    for (int i = 0; !count && b->model && i < bench_row_count; i++)
+        TRY(time_row(b, &bench_rows[i]));
+    return ST_OK;
+}
+
+static status list(void)
+{
+    for (int i = 0; i < bench_case_count; i++)
+        printf("%-16s %s\n", bench_cases[i].name, bench_cases[i].what);
+    for (int i = 0; i < bench_row_count; i++)
+        printf("%-16s %s; needs --model\n", bench_rows[i].name, bench_rows[i].what);
+    return ST_OK;
+}
+
+status cmd_bench(int argc, char **argv)
+{
+    const char *size = "small", *precision = "job", *model = NULL, *job = NULL;
+    struct backend_wish wish = { 0 };
+    int threads = pool_cpus();
+    bool help, json = false, on_demand = false, names = false;
+    struct opt const table[] = {
+        { "size", OPT_CHOICE, &size, .value = "NAME", .help = "shapes of the models",
+          .choices = bench_size_names },
+        { "precision", OPT_CHOICE, &precision, .value = "NAME",
+          .help = "what products are computed in; job: as --for says, else bf16",
+          .choices = "job|f32|bf16" },
+        { "threads", OPT_INT, &threads, .value = "N", .help = "threads to compute with", .min = 1,
+          .max = 1024 },
+        BACKEND_OPTIONS(wish),
+        { "model", OPT_TEXT, &model, .value = "DIR",
+          .help = "time whole parts of this model too (make_model)" },
+        { "for", OPT_TEXT, &job, .value = "JOB.yaml",
+          .help = "time what `plan --bench` wants to know of this job, and nothing else" },
+        { "json", OPT_FLAG, &json, .help = "one JSON object per line" },
+        { "on-demand", OPT_FLAG, &on_demand,
+          .help = "time the cases named on stdin, as they come" },
+        { "list", OPT_FLAG, &names, .help = "print the cases and do nothing" },
+    };
+    struct opts const o = {
+        .usage = "bench [CASE...] [options]",
+        .about = "Times operations and layers on random data. Percent is of the roof: a large\n"
+                 "matrix product on the same threads in the same run.\n",
+        .table = table,
+        .count = COUNT_OF(table),
+    };
+    struct bench b = { 0 };
+
+    TRY(opts_parse(&o, &argc, argv, &help));
+    if (help) return ST_OK;
+    if (names) return list();
+    opts_print(&o);
+    if (job && argc > 1) return fail(ST_ARG, "bench: one of CASE and --for is allowed");
+    TRY(backend_choose(&b.backend, &wish));
+    backend_print(&b.backend);
+    if (job)
+        return bench_for(&(struct bench_for){ .job = (char *)(uintptr_t)job,
+                                              .backend = &b.backend,
+                                              .precision = precision,
+                                              .threads = threads,
+                                              .json = json });
+    b.json = json || on_demand;
+    b.size = bench_size_find(size);
+    b.model = model;
+    b.act = strcmp(precision, "f32") ? DT_BF16 : DT_F32;
+    TRY(backend_takes(b.backend.kern, b.act));
+    TRY(b.backend.kern->open(&b.ctx, &(struct kern_config){ .threads = threads }));
+    status const st = on_demand ? answer(&b) : run(&b, argc - 1, argv + 1);
+    b.ctx->backend->close(&b.ctx);
+    return st;
+}

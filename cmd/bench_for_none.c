@@ -1,8 +1,0 @@
-/* bench_for_none.c - in place of bench_for.c in a build with MEDIA=0. */
-#include "cmd/bench_for.h"
-
-status bench_for(const struct bench_for *r)
-{
-    return fail(ST_ARG, "bench --for %s: this program was built with MEDIA=0, without jobs",
-                r->job);
-}

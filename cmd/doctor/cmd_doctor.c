@@ -1,0 +1,50 @@
+#include "cmd/cmd.h"
+#include "cmd/doctor/doctor.h"
+#include "cmd/opts.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+static void (*const checks[])(struct doctor *) = {
+    doctor_cpu, doctor_memory, doctor_card, doctor_limits, doctor_disk, doctor_media,
+};
+
+void doctor_say(struct doctor *d, enum doctor_grade grade, const char *what, const char *fmt, ...)
+{
+    static const char *const words[] = { "ok", "warn", "FAIL" };
+    va_list ap;
+
+    d->warnings += grade == DOCTOR_WARN;
+    d->failures += grade == DOCTOR_FAIL;
+    printf("%-5s %-12s ", words[grade], what);
+    va_start(ap, fmt);
+    vprintf(fmt, ap);
+    va_end(ap);
+    putchar('\n');
+}
+
+status cmd_doctor(int argc, char **argv)
+{
+    struct doctor d = { .dir = "." };
+    struct opt const table[] = {
+        { "dir", OPT_TEXT, &d.dir, .value = "DIR",
+          .help = "where clips would go; a folder is made in it and removed" },
+    };
+    struct opts const o = {
+        .usage = "doctor [options]",
+        .about =
+            "Look at this machine and say what stands in the way of a render, one line a finding.\n"
+            "Exit code 1 if one of them is FAIL.\n",
+        .table = table,
+        .count = COUNT_OF(table),
+    };
+    bool help;
+
+    TRY(opts_parse(&o, &argc, argv, &help));
+    if (help) return ST_OK;
+    if (argc > 1) return fail(ST_ARG, "doctor takes no %s; see --help", argv[1]);
+    for (int i = 0; i < COUNT_OF(checks); i++) checks[i](&d);
+    if (fflush(stdout)) return fail(ST_IO, "cannot print the findings");
+    if (d.failures) return fail(ST_IO, "%d FAIL, %d warn", d.failures, d.warnings);
+    return ST_OK;
+}

@@ -1,7 +1,0 @@
-/* doctor_media_none.c - in place of doctor_media.c in a build with MEDIA=0. */
-#include "cmd/doctor.h"
-
-void doctor_media(struct doctor *d)
-{
-    doctor_say(d, DOCTOR_OK, "video", "built with MEDIA=0: verify and bench, but no render");
-}

@@ -1,0 +1,9 @@
+# The program: one folder a command, small ones here.
+CMD_SRC += $(addprefix cmd/, \
+    main.c exit_code.c opts.c backend.c)
+ifeq ($(MEDIA),1)
+CMD_SRC += $(addprefix cmd/, \
+    cmd_table.c cmd_inspect.c cmd_check.c)
+else
+CMD_SRC += cmd/cmd_table_stub.c
+endif

@@ -1,0 +1,321 @@
+/*
+ * cmd_verify.c - golden cases: what the program computes against what was recorded.
+ *
+ * Prints `case tensor max_abs rel_l2` for every expected tensor on stdout. A
+ * tensor passes when its relative L2 error is within the tolerance; anything not
+ * finite fails.
+ */
+#include "base/file.h"
+#include "base/log.h"
+#include "base/pool.h"
+#include "base/strbuf.h"
+#include "cmd/backend.h"
+#include "cmd/cmd.h"
+#include "cmd/opts.h"
+#include "cmd/verify/verify.h"
+#include "comm/world.h"
+#include "pipeline/weights/tensor_file.h"
+
+#include <dirent.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CASE_BYTES = 16 << 20 };
+
+/* Relative L2. float32: the bound of a program written from the mathematics
+ * alone, a hundred times what a faithful one needs. bf16: whole clips. FP8 products: a
+ * rounding to e4m3 errs by 2^-4 / sqrt 3 = 3.6e-2 of a number at most, root mean square, so a
+ * product of two rounded ones by 5.1e-2, and a clip is taken to err by twice that. FP8
+ * attention brings as much again, and has no part in the products' errors: by sqrt 2 more.
+ * Keys and values in fp8 on the wire: attention errs by no more than keys and values together,
+ * 5.1e-2, whatever the precision, and a clip by no more than attention. */
+static double tolerance_of(const struct verify_options *o, bool by_line)
+{
+    if (by_line && o->backend->coarse && o->precision == DT_BF16)
+        return o->backend->coarse_attention ? 1.5e-1 : 1e-1;
+    if (by_line && o->mode.wire == LINE_FP8) return 5.1e-2;
+    return o->precision == DT_F32 ? 1e-4 : 2e-2;
+}
+
+static void drop_computed(struct verify_set *s)
+{
+    for (int i = 0; i < s->count; i++) {
+        free(s->item[i].name);
+        free(s->item[i].t.data);
+    }
+    free(s->item);
+    *s = (struct verify_set){ 0 };
+}
+
+static const struct verify_tensor *computed(const struct verify_case *c, const char *name)
+{
+    for (int i = 0; i < c->computed.count; i++)
+        if (!strcmp(c->computed.item[i].name, name)) return &c->computed.item[i];
+    return NULL;
+}
+
+/* One line of the result. *ok: within the tolerance, every element finite. */
+static status compare(struct verify_case *c, int i, const char *what, bool *ok)
+{
+    const struct weight_info *const info = weights_at(c->expected, i);
+    const struct verify_tensor *const got = computed(c, info->name);
+    int64_t const n = tensor_count(&info->t);
+    double max = 0, error = 0, norm = 0;
+    const void *data;
+
+    *ok = false;
+    if (!got || !tensor_same_shape(&got->t, &info->t)) {
+        char shape[SHAPE_TEXT];
+        printf("%s %s %s not computed\n", what, info->name, tensor_shape(&info->t, shape));
+        return ST_OK;
+    }
+    TRY(weights_fetch(c->expected, i, &data));
+    struct tensor want = info->t;
+    want.data = (void *)(uintptr_t)data;
+    for (int64_t e = 0; e < n; e++) {
+        double const a = (double)tensor_get(&got->t, e), b = (double)tensor_get(&want, e);
+        if (!(fabs(a - b) <= max) && !isnan(max)) max = fabs(a - b); /* once NaN, for good */
+        error += (a - b) * (a - b);
+        norm += b * b;
+    }
+    double const rel = norm > 0 ? sqrt(error / norm) : sqrt(error);
+    *ok = rel <= tolerance_of(&c->o, c->by_line);
+    printf("%s %s %.3e %.3e%s\n", what, info->name, max, rel, *ok ? "" : "  OVER");
+    return ST_OK;
+}
+
+static status compare_all(struct verify_case *c, const char *what, int *bad)
+{
+    *bad += c->mismatches;
+    c->mismatches = 0;
+    for (int i = 0; c->expected && i < weights_count(c->expected); i++) {
+        bool ok;
+        TRY(compare(c, i, what, &ok));
+        *bad += !ok;
+    }
+    return ST_OK;
+}
+
+static status write_computed(const struct verify_case *c, const char *path)
+{
+    struct tensor_file_item *const items = calloc((size_t)c->computed.count + 1, sizeof *items);
+
+    if (!items) return fail(ST_NOMEM, "%s: %d tensors", path, c->computed.count);
+    for (int i = 0; i < c->computed.count; i++)
+        items[i] = (struct tensor_file_item){ c->computed.item[i].name, c->computed.item[i].t };
+    status const st = tensor_file_write(path, items, c->computed.count);
+    free(items);
+    return st;
+}
+
+/* What a case is about must be among what it expects. */
+static status need_expected(const struct verify_case *c, const char *name)
+{
+    if (weights_find(c->expected, name) >= 0) return ST_OK;
+    return fail(ST_FORMAT, "%s/expected.safetensors: no tensor `%s`", c->dir, name);
+}
+
+static int is_weights(const struct dirent *e)
+{
+    const char *const dot = strrchr(e->d_name, '.');
+    return dot && (!strcmp(dot, ".safetensors") || !strcmp(dot, ".pt"));
+}
+
+static status run_weights(struct verify_case *c, const char *what, const char *file, int *bad)
+{
+    char *const name = text_format("%s[%s]", what, file);
+    status st = ST_OK;
+
+    if (!name) return fail(ST_NOMEM, "%s: no memory for its name", c->dir);
+    drop_computed(&c->computed);
+    TRY_OUT(verify_rolling(c, file));
+    if (c->o.world->rank == 0) TRY_OUT(compare_all(c, name, bad));
+out:
+    free(name);
+    return st;
+}
+
+/* A rolling case may hold the same weights in several forms: each must give the clip. */
+static status run_rolling(struct verify_case *c, const char *what, int *bad)
+{
+    char *const dir = path_join(c->dir, "model");
+    struct dirent **files = NULL;
+    int const count = dir ? scandir(dir, &files, is_weights, alphasort) : 0;
+    status st = ST_OK;
+
+    if (!dir) st = fail(ST_NOMEM, "%s: no memory for its name", c->dir);
+    else if (count < 1) st = fail(ST_FORMAT, "%s: no .safetensors or .pt file is there", dir);
+    for (int i = 0; i < count; i++) {
+        if (st == ST_OK) st = run_weights(c, what, files[i]->d_name, bad);
+        free(files[i]);
+    }
+    free(files);
+    free(dir);
+    return st;
+}
+
+static status run_kind(struct verify_case *c, const char *what, int *bad)
+{
+    static const struct {
+        const char *name;
+        status (*run)(struct verify_case *c);
+        const char *about; /* the tensor it must expect; NULL: none */
+    } kinds[] = { { "vae", verify_vae, "decoded" },
+                  { "text", verify_text, "prompt_embeds" },
+                  { "tokenizer", verify_tokenizer, NULL } };
+    const char *const kind = json_tree_text(json_tree_member(c->json, "kind"));
+
+    /* A tokenizer case holds its prompts and ids in case.json. */
+    if (kind && strcmp(kind, "tokenizer") && (!c->inputs || !c->expected))
+        return fail(ST_FORMAT, "%s: %s.safetensors is missing", c->dir,
+                    c->inputs ? "expected" : "inputs");
+    if (kind && !strcmp(kind, "rolling")) {
+        TRY(need_expected(c, "latents"));
+        return run_rolling(c, what, bad);
+    }
+    for (int i = 0; kind && i < COUNT_OF(kinds); i++)
+        if (!strcmp(kind, kinds[i].name)) {
+            if (c->o.world->rank != 0) return ST_OK; /* nothing to share out */
+            if (kinds[i].about) TRY(need_expected(c, kinds[i].about));
+            TRY(kinds[i].run(c));
+            return compare_all(c, what, bad);
+        }
+    return fail(ST_FORMAT, "%s/case.json: kind: rolling, vae, text or tokenizer is expected",
+                c->dir);
+}
+
+static status open_case(struct verify_case *c)
+{
+    struct {
+        struct weights **to;
+        const char *name;
+    } const files[] = { { &c->inputs, "inputs.safetensors" },
+                        { &c->expected, "expected.safetensors" } };
+    char *const path = path_join(c->dir, "case.json");
+    char *text = NULL;
+    size_t len;
+    status st = ST_OK;
+
+    if (!path) return fail(ST_NOMEM, "%s: no memory for its name", c->dir);
+    TRY_OUT(file_read(path, CASE_BYTES, &text, &len));
+    TRY_OUT(json_tree_read(&c->json, text, len, path));
+    for (int i = 0; i < COUNT_OF(files); i++) {
+        char *const file = path_join(c->dir, files[i].name);
+        if (!file) st = fail(ST_NOMEM, "%s: no memory for its name", c->dir);
+        else if (path_exists(file)) st = weights_open(files[i].to, file, NULL);
+        free(file);
+        if (st != ST_OK) goto out;
+    }
+out:
+    free(text);
+    free(path);
+    return st;
+}
+
+static status run_case(const char *dir, const struct verify_options *o, const char *out, int *bad)
+{
+    struct verify_case c = { .dir = dir, .o = *o };
+    const char *const slash = strrchr(dir, '/');
+    status st = ST_OK;
+
+    TRY_OUT(open_case(&c));
+    TRY_OUT(run_kind(&c, slash && slash[1] ? slash + 1 : dir, bad));
+    if (out && o->world->rank == 0) TRY_OUT(write_computed(&c, out));
+out:
+    drop_computed(&c.computed);
+    weights_close(&c.inputs);
+    weights_close(&c.expected);
+    json_tree_free(&c.json);
+    return st;
+}
+
+struct verify {
+    struct verify_options o;
+    int devices;
+    char **cases;
+    int count;
+    const char *out;
+};
+
+static status verify_main(struct comm *world, void *arg)
+{
+    const struct verify *const v = arg;
+    struct verify_options o = v->o;
+    double const most = tolerance_of(&v->o, true);
+    int bad = 0;
+
+    log_set_rank(world->size > 1 ? world->rank : -1);
+    o.world = world;
+    o.device = world_device(world, v->devices);
+    o.threads = o.threads > world->size ? o.threads / world->size : 1;
+    for (int i = 0; i < v->count; i++) TRY(run_case(v->cases[i], &o, v->out, &bad));
+    if (world->rank == 0 && fflush(stdout)) return fail(ST_IO, "verify: cannot print the results");
+    if (bad) return fail(ST_MISMATCH, "%d results are off by more than %g", bad, most);
+    TRY(world->ops->agree(world, ST_OK));
+    log_info("verify: all within %g", most);
+    return ST_OK;
+}
+
+status cmd_verify(int argc, char **argv)
+{
+    const char *precision = "f32", *out = NULL;
+    struct backend_wish wish = { 0 };
+    struct backend backend;
+    int ranks = 1, threads = pool_cpus(), deadline = 600;
+    struct opt const table[] = {
+        BACKEND_OPTIONS(wish),
+        { "precision", OPT_CHOICE, &precision, .value = "TYPE",
+          .help = "of weights and activations", .choices = "f32|bf16" },
+        { "ranks", OPT_INT, &ranks, .value = "N",
+          .help = "threads that share out the stages; under mpirun it says how many", .min = 1,
+          .max = 16 },
+        { "threads", OPT_INT, &threads, .value = "N", .help = "threads in all", .min = 1,
+          .max = 4096 },
+        { "deadline", OPT_INT, &deadline, .value = "S",
+          .help = "longest wait of one rank for another", .min = 1, .max = 86400 },
+        { "out", OPT_TEXT, &out, .value = "FILE",
+          .help = "write what was computed, under the expected names" },
+    };
+    struct opts const o = {
+        .usage = "verify CASE... [options]",
+        .about =
+            "Run golden cases: folders with case.json, model/, inputs.safetensors and\n"
+            "expected.safetensors. Prints `case tensor max_abs rel_l2`; exit 1 if a tensor\n"
+            "is off by more than 1e-4 (f32), 2e-2 (bf16), 5.1e-2 (--wire fp8), 1e-1 (bf16\n"
+            "with FP8 products, --kernels 3) or 1.5e-1 (with FP8 attention too, --kernels 4),\n"
+            "relative L2.\n",
+        .table = table,
+        .count = COUNT_OF(table),
+    };
+    bool help;
+
+    TRY(opts_parse(&o, &argc, argv, &help));
+    if (help) return ST_OK;
+    if (argc < 2) return fail(ST_ARG, "verify needs a folder of a golden case; see --help");
+    if (out && argc > 2)
+        return fail(ST_ARG, "--out takes one case at a time; %d were given", argc - 1);
+    opts_print(&o);
+    TRY(backend_choose(&backend, &wish));
+    backend_print(&backend);
+
+    enum dtype const act = strcmp(precision, "f32") ? DT_BF16 : DT_F32;
+    TRY(backend_takes(backend.kern, act));
+    struct verify v = {
+        .devices = backend.devices,
+        .o = { .backend = backend.kern,
+               .mode = backend.mode,
+               .precision = act,
+               .threads = threads },
+        .cases = argv + 1,
+        .count = argc - 1,
+        .out = out,
+    };
+    return world_run(&(struct world_options){ .ranks = ranks,
+                                              .deadline_s = deadline,
+                                              .devices = backend.devices,
+                                              .report = cmd_report,
+                                              .exit_code = cmd_exit_code },
+                     verify_main, &v);
+}

@@ -1,0 +1,70 @@
+/* verify.h - what the kinds of golden cases share. Private to cmd_verify.c and verify_*.c. */
+#ifndef VERIFY_H
+#define VERIFY_H
+
+#include "base/json_tree.h"
+#include "kernels/kern.h"
+#include "pipeline/line/line.h"
+#include "pipeline/weights/weights.h"
+
+struct verify_options {
+    const struct kern_backend *backend;
+    enum dtype precision; /* DT_F32 or DT_BF16 */
+    struct comm *world;   /* the ranks that share out a line */
+    int threads;          /* of this rank */
+    int device;           /* the same; see kern_config */
+    struct line_mode mode;
+};
+
+/* Tensors in host memory under the names of expected.safetensors. */
+struct verify_tensor {
+    char *name;
+    struct tensor t; /* data is malloc'ed */
+};
+struct verify_set {
+    struct verify_tensor *item;
+    int count;
+};
+
+/* One folder with case.json, model/, inputs and expected tensors. */
+struct verify_case {
+    const char *dir;
+    struct json_node *json;
+    struct weights *inputs, *expected; /* NULL where the kind has none */
+    struct verify_options o;
+    struct verify_set computed;
+    bool by_line;   /* computed by the line: what it and its transformer round to FP8 shows */
+    int mismatches; /* of a kind's own checks, already printed */
+};
+
+/* A number of case.json. ST_FORMAT with file and key if it is missing or out of range. */
+status verify_int(const struct verify_case *c, const char *key, int min, int max,
+                  int *out) MUST_USE;
+
+/* An input as host floats, malloc'ed; caller frees. ST_FORMAT unless it is there
+ * with exactly this shape (dimensions of 1 in front do not count). */
+status verify_input(struct verify_case *c, const char *name, int ndim, const int64_t *dim,
+                    float **out) MUST_USE;
+
+/* Shape of an input. ST_FORMAT if it is not there. */
+status verify_input_shape(struct verify_case *c, const char *name, struct tensor *out) MUST_USE;
+
+/* Room for a computed tensor, filled with NaN. *out stays the set's. */
+status verify_add(struct verify_case *c, const char *name, int ndim, const int64_t *dim,
+                  float **out) MUST_USE;
+
+/* Path of a file in model/, malloc'ed; caller frees. NULL when out of memory. */
+char *verify_model(const struct verify_case *c, const char *name);
+
+/* [all] What every rank has computed, together on rank 0. Each element is computed by
+ * one rank, or alike by several; the others left it NaN. */
+status verify_gather(struct verify_case *c) MUST_USE;
+
+/* Each computes what the case asks for into c->computed. */
+status verify_rolling(struct verify_case *c, const char *weights) MUST_USE; /* [all] a file in
+                                                                               model/ */
+status verify_vae(struct verify_case *c) MUST_USE;
+status verify_text(struct verify_case *c) MUST_USE;
+status verify_tokenizer(struct verify_case *c) MUST_USE;
+
+#endif /* VERIFY_H */

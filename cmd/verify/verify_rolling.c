@@ -1,0 +1,269 @@
+/* verify_rolling.c - a recorded clip through the line: its noise, its steps, its latents. */
+#include "cmd/verify/verify.h"
+#include "pipeline/line/crew.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Everything the line's callbacks need: those of this rank's stages. */
+struct clip {
+    struct verify_case *c;
+    int frames, levels, blocks;
+    int64_t block_count;   /* elements of one block's latent */
+    int64_t dim[4];        /* [frames of a block, channels, h, w] */
+    float *noise, *embeds; /* inputs; owned */
+    size_t embeds_bytes;
+    float **renoise;    /* [blocks * levels], level 0 unused; owned */
+    float *latents;     /* computed; the set's */
+    struct step *steps; /* [blocks + levels - 1] */
+};
+
+/* What the case expects of one window pass; NULL where it does not. */
+struct step {
+    float *noisy, *flow, *x0, *timestep;
+};
+
+static status noise(void *arg, int clip, int64_t block, int level, float *out)
+{
+    const struct clip *const p = arg;
+    const float *const from =
+        level ? p->renoise[block * p->levels + level] : p->noise + block * p->block_count;
+    (void)clip;
+    memcpy(out, from, (size_t)p->block_count * sizeof *out);
+    return ST_OK;
+}
+
+static int64_t context_id(void *arg, int clip, int64_t block)
+{
+    (void)arg, (void)clip, (void)block;
+    return 0;
+}
+
+static status context(void *arg, int clip, int64_t block, float *embeds)
+{
+    const struct clip *const p = arg;
+
+    (void)clip, (void)block;
+    memcpy(embeds, p->embeds, p->embeds_bytes);
+    return ST_OK;
+}
+
+static status finished(void *arg, int clip, int64_t block, const float *x0)
+{
+    const struct clip *const p = arg;
+
+    (void)clip;
+    memcpy(p->latents + block * p->block_count, x0, (size_t)p->block_count * sizeof *x0);
+    return ST_OK;
+}
+
+static status tap(void *arg, int clip, int64_t block, int level, const float *noisy,
+                  const float *flow, const float *x0)
+{
+    const struct clip *const p = arg;
+    int64_t const step = block + level, first = step >= p->levels ? step - p->levels + 1 : 0;
+    struct {
+        float *to;
+        const float *from;
+    } const copies[] = { { p->steps[step].noisy, noisy },
+                         { p->steps[step].flow, flow },
+                         { p->steps[step].x0, x0 } };
+
+    (void)clip;
+    for (int i = 0; i < COUNT_OF(copies); i++)
+        if (copies[i].to)
+            memcpy(copies[i].to + (block - first) * p->block_count, copies[i].from,
+                   (size_t)p->block_count * sizeof *x0);
+    return ST_OK;
+}
+
+static status read_schedule(struct verify_case *c, struct schedule *out)
+{
+    const struct json_node *const steps = json_tree_member(c->json, "steps");
+    const struct json_node *const warp = json_tree_member(c->json, "warp");
+    const struct json_node *const shift = json_tree_member(c->json, "timestep_shift");
+    double step[SCHEDULE_LEVELS];
+    size_t const levels = json_tree_is(steps, NODE_LIST) ? steps->count : 0;
+
+    if (levels < 1 || levels > SCHEDULE_LEVELS || !json_tree_is(warp, NODE_BOOL) ||
+        !json_tree_is_number(shift))
+        return fail(ST_FORMAT, "%s/case.json: steps (a list), warp and timestep_shift are expected",
+                    c->dir);
+    for (size_t i = 0; i < levels; i++) step[i] = json_tree_item(steps, i)->number;
+    return schedule_make(out, step, (int)levels, warp->truth, shift->number);
+}
+
+static status read_policy(struct verify_case *c, int levels, struct key_policy *out)
+{
+    const struct json_node *const window = json_tree_member(c->json, "window");
+    const char *const kind = window ? json_tree_text(window) : "rolling";
+    int sink, clean;
+
+    *out = (struct key_policy){ .levels = levels };
+    if (!kind || (strcmp(kind, "rolling") != 0 && strcmp(kind, "block") != 0))
+        return fail(ST_FORMAT, "%s/case.json: window: \"rolling\" or \"block\" is expected",
+                    c->dir);
+    out->kind = strcmp(kind, "block") ? WINDOW_ROLLING : WINDOW_BLOCK;
+    TRY(verify_int(c, "frames_per_block", 1, 64, &out->frames_per_block));
+    TRY(verify_int(c, "attention_frames", 1, 4096, &out->attention_frames));
+    TRY(verify_int(c, "sink_blocks", 0, 64, &sink));
+    if (json_tree_member(c->json, "context_noise"))
+        TRY(verify_int(c, "context_noise", 0, 0, &clean)); /* the clean pass is at t = 0 */
+    out->sink_frames = sink * out->frames_per_block;
+    return key_policy_check(out);
+}
+
+static status read_inputs(struct clip *p, const struct dit_shape *s, int frames)
+{
+    char name[64];
+
+    TRY(verify_input(p->c, "noise", DIMS(frames, p->dim[1], p->dim[2], p->dim[3]), &p->noise));
+    TRY(verify_input(p->c, "prompt_embeds", DIMS(s->text_len, s->text_dim), &p->embeds));
+    p->embeds_bytes = (size_t)s->text_len * (size_t)s->text_dim * sizeof *p->embeds;
+    p->renoise = calloc((size_t)p->blocks * (size_t)p->levels, sizeof *p->renoise);
+    p->steps = calloc((size_t)p->blocks + (size_t)p->levels, sizeof *p->steps);
+    if (!p->renoise || !p->steps) return fail(ST_NOMEM, "%d blocks", p->blocks);
+    for (int b = 0; b < p->blocks; b++)
+        for (int k = 1; k < p->levels; k++) {
+            snprintf(name, sizeof name, "renoise/%d/%d", b, k);
+            TRY(verify_input(p->c, name, 4, p->dim, &p->renoise[b * p->levels + k]));
+        }
+    return ST_OK;
+}
+
+/* Room for the steps that the case expects; their timesteps are known already. */
+static status expect_steps(struct clip *p, const struct schedule *schedule)
+{
+    for (int i = 0; i < weights_count(p->c->expected); i++) {
+        const struct weight_info *const w = weights_at(p->c->expected, i);
+        int step, used = 0;
+        if (sscanf(w->name, "window/%d/%n", &step, &used) != 1 || !used) continue;
+        if (step < 0 || step >= p->blocks + p->levels - 1)
+            return fail(ST_FORMAT, "%s/expected.safetensors: %s: no such step", p->c->dir, w->name);
+
+        int const first = step >= p->levels ? step - p->levels + 1 : 0;
+        int const last = step < p->blocks ? step : p->blocks - 1, count = last - first + 1;
+        struct step *const s = &p->steps[step];
+        const char *const what = w->name + used;
+        int64_t const dim[] = { (int64_t)count * p->frames, p->dim[1], p->dim[2], p->dim[3] };
+        float **const to = !strcmp(what, "noisy")      ? &s->noisy
+                           : !strcmp(what, "flow")     ? &s->flow
+                           : !strcmp(what, "x0")       ? &s->x0
+                           : !strcmp(what, "timestep") ? &s->timestep
+                                                       : NULL;
+        if (!to)
+            return fail(ST_FORMAT, "%s/expected.safetensors: %s: nothing of that name is computed",
+                        p->c->dir, w->name);
+        TRY(verify_add(p->c, w->name, to == &s->timestep ? 1 : 4, dim, to));
+        for (int f = 0; to == &s->timestep && f < count * p->frames; f++)
+            s->timestep[f] = schedule->timestep[step - (first + f / p->frames)];
+    }
+    return ST_OK;
+}
+
+static status add_schedule(struct verify_case *c, const struct schedule *schedule)
+{
+    float *timesteps, *sigmas;
+
+    TRY(verify_add(c, "timesteps", DIMS(schedule->levels), &timesteps));
+    TRY(verify_add(c, "sigmas", DIMS(schedule->levels), &sigmas));
+    memcpy(timesteps, schedule->timestep, (size_t)schedule->levels * sizeof *timesteps);
+    memcpy(sigmas, schedule->sigma, (size_t)schedule->levels * sizeof *sigmas);
+    return ST_OK;
+}
+
+static status run(struct clip *p, const struct dit *model, const struct schedule *schedule,
+                  const struct key_policy *policy)
+{
+    struct verify_options const *const o = &p->c->o;
+    struct crew_config const crew = {
+        .model = model,
+        .schedule = schedule,
+        .backend = o->backend,
+        .policy = *policy,
+        .latent_h = p->dim[2],
+        .latent_w = p->dim[3],
+        .threads = o->threads,
+        .device = o->device,
+        .mode = o->mode,
+    };
+    struct line_io const io = { .arg = p,
+                                .noise = noise,
+                                .context_id = context_id,
+                                .context = context,
+                                .finished = finished,
+                                .tap = tap };
+    struct timeline t;
+
+    TRY(timeline_make(&t, policy, (int64_t[]){ p->blocks }, 1));
+    status const st = crew_run(&crew, o->world, &t, &io);
+    timeline_free(&t);
+    return st;
+}
+
+static status read_size(struct clip *p, struct verify_case *c, int levels, int channels,
+                        int *frames)
+{
+    int h, w;
+
+    TRY(verify_int(c, "latent_frames", 1, 1 << 20, frames));
+    TRY(verify_int(c, "latent_height", 2, 4096, &h));
+    TRY(verify_int(c, "latent_width", 2, 4096, &w));
+    TRY(verify_int(c, "frames_per_block", 1, 64, &p->frames));
+    if (*frames % p->frames)
+        return fail(ST_FORMAT, "%s/case.json: latent_frames: %d is no multiple of %d", c->dir,
+                    *frames, p->frames);
+    p->levels = levels;
+    p->blocks = *frames / p->frames;
+    int64_t const dim[] = { p->frames, channels, h, w };
+    memcpy(p->dim, dim, sizeof dim);
+    p->block_count = dim[0] * dim[1] * dim[2] * dim[3];
+    return ST_OK;
+}
+
+status verify_rolling(struct verify_case *c, const char *weights)
+{
+    struct clip p = { .c = c };
+    struct schedule schedule;
+    struct key_policy policy;
+    struct kern_ctx *ctx = NULL;
+    struct dit *model = NULL;
+    struct dit_config config = { .schedule = &schedule, .act = c->o.precision };
+    char *const path = verify_model(c, weights), *const shape = verify_model(c, "config.json");
+    int frames = 0;
+    status st = ST_OK;
+
+    if (!path || !shape) {
+        st = fail(ST_NOMEM, "%s: no memory for its name", c->dir);
+        goto out;
+    }
+    c->by_line = true;
+    TRY_OUT(read_schedule(c, &schedule));
+    TRY_OUT(read_policy(c, schedule.levels, &policy));
+    TRY_OUT(dit_shape_read(&config.shape, shape));
+    TRY_OUT(read_size(&p, c, schedule.levels, config.shape.channels, &frames));
+    config.weights = path;
+    if (strstr(weights, ".pt"))
+        config.outer_key = json_tree_text(json_tree_member(c->json, "weights_key"));
+    TRY_OUT(read_inputs(&p, &config.shape, frames));
+    TRY_OUT(add_schedule(c, &schedule));
+    TRY_OUT(verify_add(c, "latents", DIMS(frames, p.dim[1], p.dim[2], p.dim[3]), &p.latents));
+    TRY_OUT(expect_steps(&p, &schedule));
+    TRY_OUT(c->o.backend->open(
+        &ctx, &(struct kern_config){ .threads = c->o.threads, .device = c->o.device }));
+    TRY_OUT(dit_open(&model, &config, ctx));
+    TRY_OUT(run(&p, model, &schedule, &policy));
+    TRY_OUT(verify_gather(c));
+out:
+    dit_close(&model);
+    if (ctx) c->o.backend->close(&ctx);
+    for (int i = 0; p.renoise && i < p.blocks * p.levels; i++) free(p.renoise[i]);
+    free(p.renoise);
+    free(p.steps);
+    free(p.noise);
+    free(p.embeds);
+    free(path);
+    free(shape);
+    return st;
+}

@@ -1,0 +1,62 @@
+/* verify_tokenizer.c - recorded prompts to their cleaned text and ids, exactly. */
+#include "cmd/verify/verify.h"
+#include "pipeline/text/clean/text_clean.h"
+#include "pipeline/text/tokenizer.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* One recorded prompt: its cleaned text and its ids, exactly. */
+static status check_prompt(struct verify_case *c, const struct tokenizer *t,
+                           const struct json_node *want, int index, int text_len)
+{
+    const struct json_node *const prompt = json_tree_member(want, "prompt");
+    const char *const clean = json_tree_text(json_tree_member(want, "clean"));
+    const struct json_node *const ids = json_tree_member(want, "ids");
+    int32_t *const got = malloc((size_t)text_len * sizeof *got);
+    char *text = NULL;
+    int count;
+    status st = ST_OK;
+
+    if (!got || !json_tree_is(prompt, NODE_TEXT) || !clean || !json_tree_is(ids, NODE_LIST)) {
+        st = fail(got ? ST_FORMAT : ST_NOMEM,
+                  "%s/case.json: cases[%d]: prompt, clean and ids are expected", c->dir, index);
+        goto out;
+    }
+    TRY_OUT(text_clean(prompt->text, prompt->text_len, &text));
+    TRY_OUT(tokenizer_encode(t, text, got, text_len, &count));
+    bool same = (size_t)count == ids->count;
+    for (int i = 0; same && i < count; i++) same = json_tree_item(ids, (size_t)i)->whole == got[i];
+    bool const cleaned = !strcmp(text, clean);
+    printf("tokenizer case %d: %s, %s\n", index, cleaned ? "text equal" : "text DIFFERS",
+           same ? "ids equal" : "ids DIFFER");
+    c->mismatches += !same + !cleaned;
+out:
+    free(got);
+    free(text);
+    return st;
+}
+
+status verify_tokenizer(struct verify_case *c)
+{
+    char *const path = verify_model(c, "google/umt5-xxl/spiece.model");
+    const struct json_node *const cases = json_tree_member(c->json, "cases");
+    struct tokenizer *t = NULL;
+    int text_len;
+    status st = ST_OK;
+
+    if (!path) return fail(ST_NOMEM, "%s: no memory for its name", c->dir);
+    TRY_OUT(verify_int(c, "text_len", 1, 1 << 16, &text_len));
+    if (!json_tree_is(cases, NODE_LIST) || !cases->count) {
+        st = fail(ST_FORMAT, "%s/case.json: cases: a list is expected", c->dir);
+        goto out;
+    }
+    TRY_OUT(tokenizer_open(&t, path));
+    for (size_t i = 0; i < cases->count; i++)
+        TRY_OUT(check_prompt(c, t, json_tree_item(cases, i), (int)i, text_len));
+out:
+    tokenizer_close(&t);
+    free(path);
+    return st;
+}

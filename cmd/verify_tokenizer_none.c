@@ -1,7 +1,0 @@
-/* verify_tokenizer_none.c - in place of verify_tokenizer.c in a build with MEDIA=0. */
-#include "cmd/verify.h"
-
-status verify_tokenizer(struct verify_case *c)
-{
-    return fail(ST_ARG, "%s: this program was built with MEDIA=0, without a tokenizer", c->dir);
-}

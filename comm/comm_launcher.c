@@ -1,0 +1,40 @@
+/* comm_launcher.c - what a launcher tells the processes it starts. */
+#include "comm/comm.h"
+
+#include <stdlib.h>
+
+/* rank: believed only where `sign` is there too, which a script's own shell has not got. */
+static const struct launcher {
+    const char *rank, *sign, *size;
+} launchers[] = {
+    { "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_RANK",
+      "OMPI_COMM_WORLD_SIZE" },                           /* Open MPI's mpirun */
+    { "PMIX_RANK", "PMIX_RANK", "SLURM_STEP_NUM_TASKS" }, /* srun --mpi=pmix, prte */
+    { "PMI_RANK", "PMI_RANK", "PMI_SIZE" },               /* srun --mpi=pmi2, hydra */
+    { "SLURM_PROCID", "PMI_FD", "SLURM_STEP_NUM_TASKS" },
+};
+
+static const struct launcher *launcher(void)
+{
+    for (int i = 0; i < COUNT_OF(launchers); i++)
+        if (getenv(launchers[i].rank) && getenv(launchers[i].sign)) return &launchers[i];
+    return NULL;
+}
+
+static int number(const char *name)
+{
+    const char *const text = name ? getenv(name) : NULL;
+    return text ? (int)strtol(text, NULL, 10) : -1;
+}
+
+int comm_launched_rank(void)
+{
+    const struct launcher *const l = launcher();
+    return l ? number(l->rank) : -1;
+}
+
+int comm_launched_size(void)
+{
+    const struct launcher *const l = launcher();
+    return l ? number(l->size) : -1;
+}

@@ -1,0 +1,22 @@
+/* comm_null.c - the operations of a rank that nobody answers. */
+#include "comm/comm.h"
+
+static status start(struct comm *c, const struct comm_part *parts, int count)
+{
+    (void)c, (void)parts, (void)count;
+    return ST_OK;
+}
+
+static status finish(struct comm *c)
+{
+    (void)c;
+    return ST_OK;
+}
+
+static status agree(struct comm *c, status mine)
+{
+    (void)c;
+    return mine;
+}
+
+const struct comm_ops comm_silent = { .start = start, .finish = finish, .agree = agree };

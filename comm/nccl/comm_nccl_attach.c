@@ -1,0 +1,105 @@
+/* comm_nccl_attach.c - memory is attached: a communicator's beginning. */
+#include "comm/comm_device.h"
+#include "comm/nccl/comm_nccl.h"
+#include "kernels/cuda/cuda_dev.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* What each rank tells all others. */
+struct hello {
+    int world_rank;
+    char place[DEVICE_PLACE]; /* of its card */
+    ncclUniqueId id;          /* rank 0's counts */
+};
+
+status nccl_tell(struct nccl_group *g, void *all, size_t each)
+{
+    struct comm *const inner = over_inner(&g->base);
+    struct comm_share const share = { .t = { all, DT_U8, 2, { inner->size, (int64_t)each } } };
+
+    TRY(comm_gather(inner, &share, 1));
+    return inner->ops->finish(inner);
+}
+
+/* Every rank sees the same, and fails alike. */
+static status check_cards(const struct nccl_group *g, const struct hello *all)
+{
+    for (int a = 0; a < g->base.size; a++)
+        for (int b = 0; b < a; b++)
+            if (g->base.node[a] == g->base.node[b] && !strcmp(all[a].place, all[b].place))
+                return fail(ST_ARG,
+                            "ranks %d and %d are on one card (%s), and NCCL wants one for each: "
+                            "start as many ranks as there are cards, or one process with "
+                            "--ranks N, whose ranks may share cards",
+                            all[b].world_rank, all[a].world_rank, all[a].place);
+    return ST_OK;
+}
+
+static status meet(struct nccl_group *g, struct hello *mine)
+{
+    struct hello *const all = calloc((size_t)g->base.size, sizeof *all);
+    status st = all ? ST_OK : fail(ST_NOMEM, "%d ranks", g->base.size);
+
+    TRY_OUT(st);
+    all[g->base.rank] = *mine;
+    TRY_OUT(nccl_tell(g, all, sizeof *all));
+    TRY_OUT(check_cards(g, all));
+    for (int r = 0; r < g->base.size; r++) g->members[r] = all[r].world_rank;
+    g->id = all[0].id;
+out:
+    free(all);
+    return st;
+}
+
+static status prepare(struct nccl_group *g, struct hello *mine)
+{
+    *mine = (struct hello){ .world_rank = g->base.world_rank };
+    TRY(cuda_dev_select(g->memory.device));
+    TRY(device_place(g->memory.device, mine->place));
+    TRY(cuda_stream_open(&g->stream, true));
+    for (int i = 0; i < COUNT_OF(g->start); i++) {
+        TRY(cuda_event_open(&g->start[i].ready));
+        TRY(cuda_event_open(&g->start[i].over));
+    }
+    if (g->base.rank) return ST_OK;
+    return nccl_checked(NULL, "ncclGetUniqueId", ncclGetUniqueId(&mine->id));
+}
+
+/* Until the communicator is there for this rank. */
+static status begin(struct nccl_group *g)
+{
+    struct timespec const until = rules_until(g->base.deadline_s + 2 * NCCL_PATIENCE_S);
+    bool late = false;
+
+    pthread_mutex_lock(&g->world->lock);
+    g->phase = NCCL_WANTED;
+    g->end = g->give_up = false;
+    nccl_ask(g->world);
+    while ((g->phase == NCCL_WANTED || g->phase == NCCL_BEGINS) && !late)
+        late = !nccl_wait(g, &until);
+    status st = nccl_broken(g);
+    if (late && st == ST_OK) st = fail(ST_COMM, "NCCL does not begin, and does not say why");
+    pthread_mutex_unlock(&g->world->lock);
+    return st == ST_PEER ? nccl_peer_aborted(g) : st;
+}
+
+status nccl_attach(struct comm *c, const struct memory *m)
+{
+    struct nccl_group *const g = nccl_of(c);
+    struct comm *const inner = over_inner(&g->base);
+    struct hello mine;
+
+    nccl_detach(g);
+    if (!m || c->size == 1) return ST_OK;
+    g->memory = *m;
+    TRY(inner->ops->agree(inner, prepare(g, &mine)));
+    TRY(meet(g, &mine));
+    status const st = begin(g);
+    if (st != ST_OK && st != ST_PEER) inner->ops->abort(inner); /* others wait inside NCCL */
+    TRY(st);
+    TRY(inner->ops->agree(inner, ST_OK));
+    c->streamed = true;
+    c->gathers = nccl_has_engines && rules_one_machine(c);
+    return ST_OK;
+}

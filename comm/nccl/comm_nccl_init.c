@@ -1,0 +1,116 @@
+/* comm_nccl_init.c - worlds and groups, and what goes through to the inner comm. */
+#include "base/condition.h"
+#include "comm/nccl/comm_nccl.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A rank whose exchange failed behind its back learns it here, and so do the others. */
+static status nccl_agree(struct comm *c, status mine)
+{
+    if (mine == ST_OK) mine = nccl_settle(c);
+    return over_agree(c, mine);
+}
+
+static status nccl_split(struct comm *c, int colour, struct comm **out)
+{
+    struct nccl_group *const g = nccl_of(c);
+    struct comm *inner = NULL;
+    struct nccl_group *child = NULL;
+
+    *out = NULL;
+    TRY(over_inner(c)->ops->split(c->inner, colour, &inner));
+    if (!inner) return ST_OK;
+    status const st = nccl_group_open(&child, g->world, inner);
+    if (st == ST_OK) *out = &child->base;
+    else inner->ops->close(&inner);
+    return st;
+}
+
+static const struct comm_ops nccl_ops = {
+    .start = nccl_start,
+    .finish = nccl_finish,
+    .agree = nccl_agree,
+    .split = nccl_split,
+    .note = over_note,
+    .hear = over_hear,
+    .stop = over_stop,
+    .stopped = over_stopped,
+    .abort = nccl_abort,
+    .aborted = over_aborted,
+    .close = nccl_close,
+    .attach = nccl_attach,
+    .settle = nccl_settle,
+    .alloc = nccl_alloc,
+    .free = nccl_free,
+    .gather = nccl_gather,
+};
+
+status nccl_group_open(struct nccl_group **out, struct nccl_world *w, struct comm *inner)
+{
+    struct nccl_group *const g = calloc(1, sizeof *g);
+
+    *out = NULL;
+    if (!g) return fail(ST_NOMEM, "a group of %d ranks", inner->size);
+    g->members = calloc((size_t)inner->size, sizeof *g->members);
+    if (!g->members) {
+        free(g);
+        return fail(ST_NOMEM, "a group of %d ranks", inner->size);
+    }
+    g->base = *inner;
+    g->base.ops = &nccl_ops;
+    g->base.inner = inner;
+    g->base.gathers = false;
+    g->world = w;
+    condition_open(&g->changed);
+    pthread_mutex_lock(&w->lock);
+    g->next = w->groups;
+    w->groups = g;
+    pthread_mutex_unlock(&w->lock);
+    *out = g;
+    return ST_OK;
+}
+
+/* Signals are for the threads of the program. */
+static status start_thread(struct nccl_world *w)
+{
+    sigset_t all, before;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int const rc = pthread_create(&w->thread, NULL, nccl_thread, w);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return rc ? fail(ST_NOMEM, "cannot start a thread for NCCL: %s", strerror(rc)) : ST_OK;
+}
+
+const char *comm_nccl_absent(void) { return NULL; }
+
+status comm_nccl_open(struct comm **out, struct comm *world)
+{
+    struct nccl_world *const w = calloc(1, sizeof *w);
+    struct nccl_group *home = NULL;
+    status st = ST_OK;
+
+    *out = NULL;
+    if (!w) return fail(ST_NOMEM, "a world");
+    pthread_mutex_init(&w->lock, NULL);
+    condition_open(&w->work);
+    condition_open(&w->changed);
+    st = nccl_group_open(&home, w, world);
+    if (st == ST_OK) st = start_thread(w);
+    if (st != ST_OK) {
+        if (home) {
+            pthread_cond_destroy(&home->changed);
+            free(home->members);
+        }
+        free(home);
+        pthread_cond_destroy(&w->work);
+        pthread_cond_destroy(&w->changed);
+        pthread_mutex_destroy(&w->lock);
+        free(w);
+        return st;
+    }
+    *out = &home->base;
+    return ST_OK;
+}

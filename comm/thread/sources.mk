@@ -1,0 +1,3 @@
+# Ranks that are threads of one process.
+SRC += $(addprefix comm/thread/, \
+    comm_thread.c comm_thread_collective.c comm_thread_world.c comm_thread_run.c)

@@ -1,0 +1,255 @@
+#include "jobs/spec/card.h"
+#include "base/file.h"
+#include "base/strbuf.h"
+#include "jobs/yaml/yaml_value.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char windows[] = "rolling|block";
+static const char families[] = "wan2.1-t2v";
+
+/* The card as read, before its parts are held against one another. */
+struct draft {
+    int version, family;
+    const char *name, *weights, *outer_key, *config, *encoder, *tokenizer, *vae, *license;
+    const struct tree_node *steps;
+    bool warp;
+    double shift;
+    int frames_per_block, context_noise;
+    struct {
+        int kind, attention_frames, sink_frames, sink_policy;
+    } window;
+};
+
+static status read_shift(const struct tree_node *n, void *to)
+{
+    double v;
+
+    if (n->kind != TREE_SCALAR || !value_decimal(n->text, &v) || !(v >= 0.01 && v <= 100))
+        return tree_refuse(n, "a number from 0.01 to 100");
+    *(double *)to = v;
+    return ST_OK;
+}
+
+#define AT(member) offsetof(struct draft, member)
+#define PATH(key, at, must)                                                                        \
+    {                                                                                              \
+        .name = (key), .type = FIELD_TEXT, .to = AT(at), .max = 4096, .required = (must)           \
+    }
+
+static const struct field text_fields[] = {
+    PATH("encoder", encoder, true),
+    PATH("tokenizer", tokenizer, true),
+};
+static const struct field_table text_table = { "text", text_fields, COUNT_OF(text_fields) };
+
+static const struct field window_fields[] = {
+    { .name = "kind",
+      .type = FIELD_CHOICE,
+      .to = AT(window.kind),
+      .allowed = windows,
+      .required = true },
+    { .name = "attention_frames",
+      .type = FIELD_INT,
+      .to = AT(window.attention_frames),
+      .min = 1,
+      .max = 4096,
+      .required = true },
+    { .name = "sink_frames",
+      .type = FIELD_INT,
+      .to = AT(window.sink_frames),
+      .max = 4096,
+      .required = true },
+    { .name = "sink_policy",
+      .type = FIELD_CHOICE,
+      .to = AT(window.sink_policy),
+      .allowed = "fixed" },
+};
+static const struct field_table window_table = { "window", window_fields, COUNT_OF(window_fields) };
+
+static const struct field card_fields[] = {
+    { .name = "card",
+      .type = FIELD_INT,
+      .to = AT(version),
+      .min = 1,
+      .max = 1,
+      .required = true,
+      .allowed = "card: 1" },
+    { .name = "name",
+      .type = FIELD_READ,
+      .to = AT(name),
+      .read = field_file_name,
+      .required = true },
+    { .name = "family",
+      .type = FIELD_CHOICE,
+      .to = AT(family),
+      .allowed = families,
+      .required = true },
+    PATH("weights", weights, true),
+    PATH("outer_key", outer_key, false),
+    PATH("config", config, true),
+    { .name = "text", .type = FIELD_MAP, .map = &text_table, .required = true },
+    PATH("vae", vae, true),
+    { .name = "steps", .type = FIELD_READ, .to = AT(steps), .read = field_node, .required = true },
+    { .name = "warp", .type = FIELD_BOOL, .to = AT(warp), .required = true },
+    { .name = "shift", .type = FIELD_READ, .to = AT(shift), .read = read_shift, .required = true },
+    { .name = "frames_per_block",
+      .type = FIELD_INT,
+      .to = AT(frames_per_block),
+      .min = 1,
+      .max = 16,
+      .required = true },
+    { .name = "window", .type = FIELD_MAP, .map = &window_table, .required = true },
+    { .name = "context_noise", .type = FIELD_INT, .to = AT(context_noise) },
+    { .name = "license", .type = FIELD_TEXT, .to = AT(license), .max = 1024, .required = true },
+    { .name = "lora",
+      .type = FIELD_REFUSED,
+      .allowed = "merge the adapter into the weights and remove the key" },
+};
+static const struct field_table card_table = { "", card_fields, COUNT_OF(card_fields) };
+
+const struct field_table *const card_tables[] = { &card_table, &text_table, &window_table, NULL };
+
+static status read_steps(const struct draft *d, struct card *c)
+{
+    const struct tree_node *const list = d->steps;
+    double before = 1000;
+
+    if (list->kind != TREE_LIST || !list->count || list->count > CARD_STEPS)
+        return tree_refuse(list, "a list of 1 to 16 steps, such as [1000, 750, 500, 250]");
+    for (const struct tree_node *n = list->first; n; n = n->next) {
+        double v;
+        if (n->kind != TREE_SCALAR || !value_decimal(n->text, &v) || !(v > 0 && v <= 1000))
+            return tree_refuse(n, "a number above 0, at most 1000");
+        if (n->index == 0 && v != 1000)
+            return tree_refuse(n, "1000 as the first step, for a block begins as pure noise");
+        if (n->index > 0 && !(v < before)) return tree_refuse(n, "a step below the one before it");
+        if (d->warp && v != (double)(int)v)
+            return tree_refuse(n, "a whole number, for warp takes it as a place in the schedule");
+        c->step[c->steps++] = before = v;
+    }
+    return ST_OK;
+}
+
+static status refuse_window(const struct tree_node *root, const char *key, const char *fmt, ...)
+    PRINTF_LIKE(3, 4);
+
+/* Say which key of the window is wrong, and what is allowed. */
+static status refuse_window(const struct tree_node *root, const char *key, const char *fmt, ...)
+{
+    char allowed[160];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(allowed, sizeof allowed, fmt, ap);
+    va_end(ap);
+    return tree_refuse(tree_find(tree_find(root, "window"), key), allowed);
+}
+
+static status check_window(const struct tree_node *root, const struct card *c)
+{
+    int const block = c->frames_per_block;
+    int const levels = c->window == CARD_ROLLING ? c->steps : 1;
+    int const least = levels * block + c->sink_frames;
+
+    if (c->sink_frames && c->sink_frames != block)
+        return refuse_window(root, "sink_frames", "0, or %d, the clip's first block", block);
+    if (c->window == CARD_ROLLING && !c->sink_frames)
+        return refuse_window(root, "sink_frames", "%d, for a rolling window keeps the first block",
+                             block);
+    if (c->attention_frames % block || c->attention_frames < least ||
+        c->attention_frames > CARD_BLOCKS * block)
+        return refuse_window(root, "attention_frames",
+                             "a multiple of %d, %d to %d for these steps and this sink", block,
+                             least, CARD_BLOCKS * block);
+    return ST_OK;
+}
+
+static status resolve(struct card *c, const struct draft *d)
+{
+    const struct {
+        char **to;
+        const char *path;
+    } files[] = {
+        { &c->weights, d->weights },     { &c->config, d->config }, { &c->encoder, d->encoder },
+        { &c->tokenizer, d->tokenizer }, { &c->vae, d->vae },
+    };
+    char *const dir = path_dir(c->path);
+    bool whole = dir != NULL;
+
+    for (int i = 0; i < COUNT_OF(files) && whole; i++) {
+        *files[i].to = path_join(dir, files[i].path);
+        whole = *files[i].to != NULL;
+    }
+    free(dir);
+    return whole ? ST_OK : fail(ST_NOMEM, "%s: no memory for its paths", c->path);
+}
+
+static status fill(struct card *c)
+{
+    const struct tree_node *const root = c->tree->doc[0];
+    struct draft d = { 0 };
+
+    if (c->tree->docs > 1)
+        return tree_fail(c->tree->doc[1], "found a second document; allowed: one card");
+    TRY(field_read(root, &card_table, &d));
+    c->name = d.name;
+    c->family = (enum card_family)d.family;
+    c->outer_key = d.outer_key;
+    c->warp = d.warp;
+    c->shift = d.shift;
+    c->frames_per_block = d.frames_per_block;
+    c->window = (enum card_window)d.window.kind;
+    c->attention_frames = d.window.attention_frames;
+    c->sink_frames = d.window.sink_frames;
+    c->license = d.license;
+    TRY(read_steps(&d, c));
+    TRY(check_window(root, c));
+    return resolve(c, &d);
+}
+
+status card_parse(struct card *out, const char *text, size_t len, const char *path)
+{
+    status st = ST_OK;
+
+    *out = (struct card){ 0 };
+    if (len > CARD_BYTES)
+        return fail(ST_FORMAT, "%s: found %zu bytes; allowed: %d", path, len, CARD_BYTES);
+    TRY(tree_parse(&out->tree, text, len, path));
+    out->path = text_format("%s", path);
+    st = out->path ? fill(out) : fail(ST_NOMEM, "%s: no memory", path);
+    if (st != ST_OK) card_close(out);
+    return st;
+}
+
+status card_load(struct card *out, const char *path)
+{
+    char *text;
+    size_t len;
+
+    *out = (struct card){ 0 };
+    TRY(file_read(path, CARD_BYTES, &text, &len));
+    status const st = card_parse(out, text, len, path);
+    free(text);
+    return st;
+}
+
+void card_close(struct card *c)
+{
+    char *const own[] = { c->path, c->weights, c->config, c->encoder, c->tokenizer, c->vae };
+
+    for (int i = 0; i < COUNT_OF(own); i++) free(own[i]);
+    tree_close(&c->tree);
+    *c = (struct card){ 0 };
+}
+
+const char *card_window_name(enum card_window w) { return w == CARD_ROLLING ? "rolling" : "block"; }
+
+const char *card_family_name(enum card_family f)
+{
+    (void)f;
+    return families;
+}

@@ -1,0 +1,74 @@
+/*
+ * card.h - a model card: which files make a model, and how it is run.
+ *
+ * A card is one YAML map (docs/job.md has every key). Checkpoints of the same
+ * network differ in how many levels they step through and what a block attends
+ * to; the card is the only place that says so.
+ */
+#ifndef CARD_H
+#define CARD_H
+
+#include "base/digest.h"
+#include "jobs/yaml/yaml_schema.h"
+
+enum { CARD_STEPS = 16, CARD_BLOCKS = 30 /* in sight */, CARD_BYTES = 1 << 16 };
+
+enum card_family { CARD_WAN21_T2V };
+
+enum card_window {
+    CARD_ROLLING, /* the blocks at all levels are denoised together */
+    CARD_BLOCK,   /* a block takes all its levels before the next begins */
+};
+
+/* Plain data. Texts are the card's own; paths stand as written when absolute, else
+ * behind the folder of the card. */
+struct card {
+    const char *name;
+    enum card_family family;
+    char *path; /* of the card itself */
+
+    char *weights;
+    const char *outer_key; /* NULL: the file's own choice (weights.h) */
+    char *config;          /* config.json: the transformer's shape */
+    char *encoder, *tokenizer;
+    char *vae;
+
+    double step[CARD_STEPS]; /* falling, the first 1000, in (0, 1000] */
+    int steps;
+    bool warp; /* step d stands for the shifted schedule's entry 1000 - d */
+    double shift;
+
+    int frames_per_block; /* latent frames */
+    enum card_window window;
+    int attention_frames; /* latent frames a block sees, its own and the sink's included */
+    int sink_frames;      /* 0, or frames_per_block: the clip's first block stays in sight */
+
+    const char *license;
+
+    struct tree *tree; /* what the texts above point into */
+};
+
+/* `path` is for messages and for what the card's paths are relative to; nothing is
+ * opened. ST_FORMAT "path:line:column: key: what". card_close frees after success;
+ * after a failure there is nothing to free. */
+status card_parse(struct card *out, const char *text, size_t len, const char *path) MUST_USE;
+status card_load(struct card *out, const char *path) MUST_USE; /* reads the file */
+void card_close(struct card *c);                               /* safe on a zeroed one; zeroes it */
+
+/* ST_FORMAT with every file of the card that is not there, one a line. `spared`: the key of one
+ * that need not be there, "text.encoder"; or NULL. */
+status card_check_files(const struct card *c, const char *spared) MUST_USE;
+
+/* 64 hex digits that stand for the bytes of the model's files. A file of at most
+ * 64 MiB goes in whole; a larger one by its size and 64 pieces of 1 MiB spread evenly
+ * over it, the first and the last included (a torch file's last piece holds the
+ * checksums of all its parts). ST_FORMAT if a file is missing. */
+status card_fingerprint(const struct card *c, char hex[DIGEST_HEX]) MUST_USE;
+
+const char *card_window_name(enum card_window w); /* "rolling", "block" */
+const char *card_family_name(enum card_family f); /* "wan2.1-t2v" */
+
+/* The tables of a card's keys, ended by NULL. */
+extern const struct field_table *const card_tables[];
+
+#endif /* CARD_H */

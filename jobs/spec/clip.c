@@ -1,0 +1,259 @@
+#include "jobs/spec/clip.h"
+#include "base/file.h"
+#include "base/strbuf.h"
+#include "jobs/spec/prompt_schedule.h"
+#include "jobs/spec/sweep.h"
+#include "jobs/spec/template.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What all clips of a job share while they are made. */
+struct maker {
+    struct job *job;
+    const struct card *card;
+    const struct clip_options *o;
+    struct prompts schedule;
+    struct sweep sweep;
+    struct clip_list *list;
+    int64_t bytes; /* given to clips so far */
+};
+
+static const char *name_template(const struct job *job)
+{
+    if (job->output.name) return job->output.name;
+    return job->sweep.axes ? "{name}-{index:05d}" : "{name}";
+}
+
+static bool is_seed(const struct axis *a) { return !strcmp(a->name, "seed"); }
+
+static status load_axes(struct job *job)
+{
+    int64_t values = 0;
+
+    for (int i = 0; i < job->sweep.axes; i++) {
+        struct axis *const a = &job->sweep.axis[i];
+        if (!a->path && values + a->limit > AXIS_VALUES) values = AXIS_VALUES + 1;
+        if (values <= AXIS_VALUES) TRY(axis_load(a));
+        values += a->count;
+        if (values > AXIS_VALUES)
+            return tree_fail(a->node, "found more than %d values in all axes; allowed: %d",
+                             AXIS_VALUES, AXIS_VALUES);
+    }
+    return ST_OK;
+}
+
+static status check_axes(const struct job *job)
+{
+    for (int i = 0; i < job->sweep.axes; i++) {
+        const struct axis *const a = &job->sweep.axis[i];
+        bool used = is_seed(a) || template_uses(name_template(job), a->name);
+        for (int p = 0; p < job->prompts && !used; p++)
+            used = template_uses(job->prompt[p].text, a->name);
+        if (!used)
+            return tree_fail_key(a->node,
+                                 "the axis changes nothing; allowed: {%s} in a prompt or in "
+                                 "output.name",
+                                 a->name);
+        uint64_t seed;
+        for (int v = 0; v < a->count && is_seed(a); v++)
+            if (!value_u64(a->value[v], &seed))
+                return tree_fail(a->node, "found %s; allowed: whole numbers below 2^64",
+                                 tree_quote(a->value[v]).s);
+    }
+    return ST_OK;
+}
+
+/* A text of a clip's own, within the budget of all. */
+static status take_text(struct maker *m, const struct template_text *t, char **to)
+{
+    struct text out = { 0 };
+    status st = ST_OK;
+
+    text_add(&out, "", 0);
+    TRY_OUT(template_expand(t, &out));
+    m->bytes += (int64_t)out.cap;
+    if (m->bytes > CLIP_BUDGET)
+        st = tree_fail(m->job->node,
+                       "all clips together take more than %d MiB; allowed: fewer clips "
+                       "or shorter prompts in one job",
+                       CLIP_BUDGET >> 20);
+    if (st == ST_OK) {
+        *to = out.s;
+        out.s = NULL; /* handed over */
+    }
+out:
+    text_free(&out);
+    return st;
+}
+
+static status name_clip(struct maker *m, struct clip_spec *c, const struct template_var *var,
+                        int vars)
+{
+    const struct job *const job = m->job;
+    const struct tree_node *const node = job->output.name_node ? job->output.name_node : job->node;
+
+    TRY(take_text(m,
+                  &(struct template_text){ .text = name_template(job),
+                                           .node = node,
+                                           .var = var,
+                                           .vars = vars,
+                                           .file_name = true,
+                                           .most = AXIS_VALUE_BYTES },
+                  &c->name));
+    if (!field_is_file_name(c->name))
+        return tree_fail(node,
+                         "clip %lld would be called %s; allowed: 1 to %d characters A-Z a-z 0-9 "
+                         ". _ -, no dot first",
+                         (long long)c->index, tree_quote(c->name).s, FIELD_FILE_NAME);
+    return ST_OK;
+}
+
+static status fill_prompts(struct maker *m, struct clip_spec *c, const struct template_var *var,
+                           int vars)
+{
+    const struct job *const job = m->job;
+
+    for (int i = 0; i < job->prompts; i++) {
+        const struct job_prompt *const p = &job->prompt[i];
+        const struct tree_node *const text = tree_find(p->node, "text");
+        c->prompt[i] = m->schedule.prompt[i];
+        c->prompts++;
+        TRY(take_text(m,
+                      &(struct template_text){ .text = p->text,
+                                               .node = text ? text : p->node,
+                                               .var = var,
+                                               .vars = vars,
+                                               .most = JOB_PROMPT_BYTES },
+                      &c->prompt[i].text));
+    }
+    return ST_OK;
+}
+
+static status make_one(struct maker *m, int64_t index, struct clip_spec *c)
+{
+    const struct job *const job = m->job;
+    struct template_var var[3 + AXIS_COUNT];
+    char number[32], seed[32];
+    int value[AXIS_COUNT], vars = 0;
+
+    *c = (struct clip_spec){
+        .index = index,
+        .width = job->clip.width,
+        .height = job->clip.height,
+        .fps = job->clip.fps,
+        .seed = job->clip.seed,
+        .pictures = m->schedule.pictures,
+        .blocks = m->schedule.blocks,
+        .prompt = calloc((size_t)job->prompts, sizeof *c->prompt),
+        .value = calloc((size_t)job->sweep.axes + 1, sizeof *c->value),
+    };
+    if (!c->prompt || !c->value) return fail(ST_NOMEM, "%s: no memory for its clips", job->name);
+    m->bytes += (int64_t)sizeof *c + job->prompts * (int64_t)sizeof *c->prompt +
+                (job->sweep.axes + 1) * (int64_t)sizeof *c->value;
+
+    sweep_pick(&m->sweep, index, value);
+    for (int i = 0; i < job->sweep.axes; i++) {
+        const struct axis *const a = &job->sweep.axis[i];
+        const char *const v = a->value[value[i]];
+        c->value[c->values++] = (struct clip_value){ a->name, v };
+        if (is_seed(a) && !value_u64(v, &c->seed)) return tree_refuse(a->node, "whole numbers");
+        if (!is_seed(a)) var[vars++] = (struct template_var){ a->name, v };
+    }
+    snprintf(number, sizeof number, "%lld", (long long)index);
+    snprintf(seed, sizeof seed, "%llu", (unsigned long long)c->seed);
+    var[vars++] = (struct template_var){ "name", job->name };
+    var[vars++] = (struct template_var){ "seed", seed };
+    var[vars++] = (struct template_var){ "index", number };
+
+    TRY(name_clip(m, c, var, vars));
+    TRY(fill_prompts(m, c, var, vars));
+    return clip_identify(c, job, m->card, m->o);
+}
+
+status clip_card(struct card *out, const struct job *job)
+{
+    const struct tree_node *const model = tree_find(job->node, "model");
+
+    *out = (struct card){ 0 };
+    if (!path_exists(job->model))
+        return tree_fail(model, "%s: no such file; allowed: the path of a model card", job->model);
+    return card_load(out, job->model);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const struct clip_spec *const x = *(const struct clip_spec *const *)a;
+    const struct clip_spec *const y = *(const struct clip_spec *const *)b;
+    int const order = strcmp(x->name, y->name);
+
+    return order ? order : (x->index > y->index) - (x->index < y->index);
+}
+
+static status check_names(const struct maker *m)
+{
+    const struct clip_list *const l = m->list;
+    const struct job *const job = m->job;
+    const struct clip_spec **const sorted = malloc((size_t)l->count * sizeof *sorted);
+    status st = ST_OK;
+
+    if (!sorted) return fail(ST_NOMEM, "%s: no memory for its clips", job->name);
+    for (int i = 0; i < l->count; i++) sorted[i] = &l->clip[i];
+    qsort(sorted, (size_t)l->count, sizeof *sorted, by_name);
+    for (int i = 1; i < l->count && st == ST_OK; i++)
+        if (!strcmp(sorted[i - 1]->name, sorted[i]->name))
+            st =
+                tree_fail(job->output.name_node ? job->output.name_node : job->node,
+                          "clips %lld and %lld are both called %s; allowed: names of their own, as "
+                          "with {index}",
+                          (long long)sorted[i - 1]->index, (long long)sorted[i]->index,
+                          tree_quote(sorted[i]->name).s);
+    free(sorted);
+    return st;
+}
+
+static status make_all(struct maker *m)
+{
+    struct job *const job = m->job;
+    const struct tree_node *const combine = job->sweep.combine_node;
+
+    TRY(load_axes(job));
+    TRY(check_axes(job));
+    TRY(sweep_make(&m->sweep, combine ? combine : job->sweep.node, combine ? combine->text : NULL,
+                   job->sweep.axis, job->sweep.axes));
+    int64_t const count = sweep_count(&m->sweep);
+    if (job->sweep.axes && count > job->sweep.max_clips)
+        return tree_fail(job->sweep.node, "found %lld clips; allowed: %d (sweep.max_clips)",
+                         (long long)count, job->sweep.max_clips);
+    TRY(prompts_make(&m->schedule, job, m->card->frames_per_block));
+    m->list->clip = calloc((size_t)count, sizeof *m->list->clip);
+    if (!m->list->clip) return fail(ST_NOMEM, "%s: no memory for its clips", job->name);
+    for (int64_t i = 0; i < count; i++) TRY(make_one(m, i, &m->list->clip[m->list->count++]));
+    return check_names(m);
+}
+
+status clip_expand(struct clip_list *out, struct job *job, const struct card *card,
+                   const struct clip_options *o)
+{
+    struct maker m = { .job = job, .card = card, .o = o, .list = out };
+
+    *out = (struct clip_list){ 0 };
+    status const st = make_all(&m);
+    prompts_free(&m.schedule);
+    if (st != ST_OK) clip_free(out);
+    return st;
+}
+
+void clip_free(struct clip_list *l)
+{
+    for (int i = 0; i < l->count; i++) {
+        struct clip_spec *const c = &l->clip[i];
+        for (int p = 0; p < c->prompts; p++) free(c->prompt[p].text);
+        free(c->prompt);
+        free(c->value);
+        free(c->name);
+    }
+    free(l->clip);
+    *l = (struct clip_list){ 0 };
+}

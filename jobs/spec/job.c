@@ -1,0 +1,220 @@
+#include "jobs/spec/job.h"
+#include "base/file.h"
+#include "base/strbuf.h"
+#include "jobs/spec/job_keys.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static status resolve(const struct tree *t, const char *path, char **out)
+{
+    char *const dir = path_dir(t->name);
+
+    if (dir) *out = path_join(dir, path);
+    free(dir);
+    return *out ? ST_OK : fail(ST_NOMEM, "%s: no memory for a path", t->name);
+}
+
+static status read_prompts(const struct job_draft *d, struct job *j)
+{
+    const struct tree_node *const list = d->prompts;
+
+    if (!d->prompt == !list)
+        return tree_fail(j->node, "found %s; allowed: exactly one of prompt and prompts",
+                         list ? "prompt and prompts" : "neither prompt nor prompts");
+    if (list && (list->kind != TREE_LIST || !list->count))
+        return tree_refuse(list, "a list such as [{at: 0s, text: ...}, {at: 10s, text: ...}]");
+    j->prompt = calloc(list ? (size_t)list->count : 1, sizeof *j->prompt);
+    if (!j->prompt) return fail(ST_NOMEM, "%s: no memory for its prompts", j->name);
+    if (!list) {
+        j->prompts = 1;
+        j->prompt[0].node = d->prompt;
+        return field_text(d->prompt, JOB_PROMPT_BYTES, &j->prompt[0].text);
+    }
+    for (const struct tree_node *n = list->first; n; n = n->next) {
+        struct job_prompt *const p = &j->prompt[j->prompts++];
+        p->node = n;
+        TRY(field_read(n, &job_prompt_table, p));
+    }
+    if (!duration_is_zero(j->prompt[0].at))
+        return tree_refuse(tree_find(list->first, "at"), "0s for the first prompt");
+    if (!duration_is_zero(j->prompt[0].blend))
+        return tree_refuse(tree_find(list->first, "blend"), "no blend for the first prompt");
+    return ST_OK;
+}
+
+/* An axis is the seed or a variable of templates; a name that reads as if it changed
+ * another setting is refused. */
+static status check_axis_name(const struct tree_node *n)
+{
+    static const char *const taken[] = { "name",  "index",    "prompt", "prompts",   "model",
+                                         "size",  "fps",      "length", "precision", "steps",
+                                         "shift", "guidance", "warp",   "negative",  "output" };
+
+    if (strlen(n->key) > 32 ||
+        strspn(n->key, "abcdefghijklmnopqrstuvwxyz0123456789_") != strlen(n->key))
+        return tree_fail_key(n, "allowed as the name of an axis: 1 to 32 characters a-z 0-9 _");
+    for (int i = 0; i < COUNT_OF(taken); i++)
+        if (!strcmp(n->key, taken[i]))
+            return tree_fail_key(n,
+                                 "an axis over %s is not supported by this version; allowed: seed, "
+                                 "or a name of your own used as {name}",
+                                 n->key);
+    return ST_OK;
+}
+
+static status read_axes(struct job *j, const struct tree_node *axes)
+{
+    char *dir = NULL;
+    status st = ST_OK;
+
+    if (axes->kind != TREE_MAP || !axes->count || axes->count > COUNT_OF(j->sweep.axis))
+        return tree_refuse(axes, "a map of 1 to 16 axes");
+    dir = path_dir(axes->tree->name);
+    if (!dir) return fail(ST_NOMEM, "%s: no memory for a path", axes->tree->name);
+    for (const struct tree_node *n = axes->first; n; n = n->next) {
+        TRY_OUT(check_axis_name(n));
+        TRY_OUT(axis_read(&j->sweep.axis[j->sweep.axes++], n, dir));
+    }
+out:
+    free(dir);
+    return st;
+}
+
+static status read_formats(const struct tree_node *list, struct job *j)
+{
+    if (!list) {
+        j->output.format[j->output.formats++] = format_default;
+        return ST_OK;
+    }
+    if (list->kind != TREE_LIST || !list->count || list->count > JOB_FORMATS)
+        return tree_refuse(list, "a list of 1 to 16 formats such as {file: clip.mp4, codec: h264}");
+    for (const struct tree_node *n = list->first; n; n = n->next) {
+        struct format *const f = &j->output.format[j->output.formats++];
+        TRY(format_read(n, f));
+        TRY(format_check_size(n, f, j->clip.width, j->clip.height));
+    }
+    return ST_OK;
+}
+
+/* No two files of a clip may share a name, and clip.json is the clip's record. */
+static status check_files(const struct job *j)
+{
+    const struct tree_node *const output = tree_find(j->node, "output");
+    const struct tree_node *const list = output ? tree_find(output, "formats") : NULL;
+    const char *file[JOB_FORMATS + 3] = { "clip.json" };
+    const struct tree_node *node[JOB_FORMATS + 3] = { NULL };
+    int n = 1;
+
+    for (const struct tree_node *m = list ? list->first : NULL; m; m = m->next, n++)
+        node[n] = tree_find(m, "file");
+    for (int i = 0; i < j->output.formats; i++) file[1 + i] = j->output.format[i].file;
+    n = 1 + j->output.formats;
+    if (j->output.latents) {
+        node[n] = tree_find(tree_find(output, "latents"), "file");
+        file[n++] = j->output.latents;
+    }
+    if (j->output.preview) {
+        node[n] = tree_find(tree_find(output, "preview"), "file");
+        file[n++] = j->output.preview;
+    }
+    for (int i = 1; i < n; i++)
+        for (int k = 0; k < i; k++)
+            if (!strcmp(file[i], file[k]))
+                return tree_fail(node[i] ? node[i] : output,
+                                 "found \"%s\", which another file of the clip is called; allowed: "
+                                 "a name of its own",
+                                 file[i]);
+    return ST_OK;
+}
+
+static status check_labels(const struct tree_node *labels)
+{
+    if (!labels) return ST_OK;
+    if (labels->kind != TREE_MAP || labels->count > JOB_LABELS)
+        return tree_refuse(labels, "a map of at most 64 texts");
+    for (const struct tree_node *n = labels->first; n; n = n->next) {
+        const char *text;
+        if (!field_is_file_name(n->key))
+            return tree_fail_key(n, "allowed as a label: 1 to 128 characters A-Z a-z 0-9 . _ -");
+        TRY(field_text(n, 1024, &text));
+    }
+    return ST_OK;
+}
+
+static status check_length(const struct job *j)
+{
+    const struct tree_node *const n = tree_find(tree_find(j->node, "clip"), "length");
+    int64_t const pictures = duration_nearest(j->clip.length, j->clip.fps);
+
+    if (pictures < 1 || pictures * j->clip.fps.den > j->clip.fps.num * DURATION_HOURS * 3600)
+        return tree_refuse(n, "1 picture to 24h, as " DURATION_FORM);
+    return ST_OK;
+}
+
+static status fill(const struct tree_node *root, struct job *j)
+{
+    struct job_draft d = job_defaults;
+
+    TRY(field_read(root, &job_table, &d));
+    *j = d.job;
+    j->node = root;
+    TRY(resolve(root->tree, d.model, &j->model));
+    TRY(resolve(root->tree, d.dir, &j->output.dir));
+    TRY(check_length(j));
+    TRY(read_prompts(&d, j));
+    if (d.axes) TRY(read_axes(j, d.axes));
+    TRY(read_formats(d.formats, j));
+    TRY(check_files(j));
+    return check_labels(j->labels);
+}
+
+static status fill_all(struct job_file *f)
+{
+    f->job = calloc((size_t)f->tree->docs, sizeof *f->job);
+    if (!f->job) return fail(ST_NOMEM, "%s: no memory for its jobs", f->tree->name);
+    for (int i = 0; i < f->tree->docs; i++) {
+        f->jobs++;
+        TRY(fill(f->tree->doc[i], &f->job[i]));
+        for (int k = 0; k < i; k++)
+            if (!strcmp(f->job[k].name, f->job[i].name))
+                return tree_refuse(tree_find(f->job[i].node, "name"),
+                                   "a name that no other job of the file has");
+    }
+    return ST_OK;
+}
+
+status job_parse(struct job_file *out, const char *text, size_t len, const char *path)
+{
+    *out = (struct job_file){ 0 };
+    TRY(tree_parse(&out->tree, text, len, path));
+    status const st = fill_all(out);
+    if (st != ST_OK) job_close(out);
+    return st;
+}
+
+status job_load(struct job_file *out, const char *path)
+{
+    char *text;
+    size_t len;
+
+    *out = (struct job_file){ 0 };
+    TRY(file_read(path, TREE_BYTES, &text, &len));
+    status const st = job_parse(out, text, len, path);
+    free(text);
+    return st;
+}
+
+void job_close(struct job_file *f)
+{
+    for (int i = 0; i < f->jobs; i++) {
+        struct job *const j = &f->job[i];
+        for (int a = 0; a < j->sweep.axes; a++) axis_free(&j->sweep.axis[a]);
+        free(j->model);
+        free(j->output.dir);
+        free(j->prompt);
+    }
+    free(f->job);
+    tree_close(&f->tree);
+    *f = (struct job_file){ 0 };
+}

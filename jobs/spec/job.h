@@ -1,0 +1,93 @@
+/*
+ * job.h - a job file: one or several jobs, each a YAML document.
+ *
+ * A job is read and validated to the last key (docs/job.md has every key). What a
+ * later version does is refused by name; nothing is ignored. No file but the job's
+ * own text is looked at; clip.h makes clips of a job and a model card.
+ */
+#ifndef JOB_H
+#define JOB_H
+
+#include "jobs/spec/axis.h"
+#include "jobs/spec/format.h"
+#include "jobs/yaml/duration.h"
+
+enum { JOB_PROMPT_BYTES = 16384, JOB_FORMATS = 16, JOB_LABELS = 64 };
+
+enum job_exists { JOB_SKIP, JOB_ERROR, JOB_VERSION };        /* output.on_exists */
+enum job_quantize { JOB_QUANTIZE_WARN, JOB_QUANTIZE_ERROR }; /* a time off a block boundary */
+enum job_precision { JOB_BF16, JOB_F32 };
+
+/* One entry of the prompt schedule. `text` is a template. */
+struct job_prompt {
+    struct duration at, blend;
+    const char *text;
+    const struct tree_node *node; /* of the entry; of `prompt` if the job has just one */
+};
+
+/* The clip of a job, or what its clips share. */
+struct job_clip {
+    int width, height; /* pixels */
+    struct value_rate fps;
+    struct duration length;
+    uint64_t seed;
+};
+
+/* Texts and nodes belong to the job's file. */
+struct job {
+    const struct tree_node *node; /* the document */
+    const char *name, *owner;     /* owner NULL: none */
+    int priority;
+    char *model;   /* path of the card, behind the folder of the job file */
+    int precision; /* enum job_precision */
+
+    struct job_clip clip;
+
+    struct job_prompt *prompt; /* rising in time is checked with the clip's rate */
+    int prompts;
+    int quantize; /* enum job_quantize */
+
+    struct {
+        struct axis axis[AXIS_COUNT];
+        int axes;
+        const struct tree_node *node;         /* sweep, or NULL */
+        const struct tree_node *combine_node; /* NULL: product of all */
+        int max_clips;
+    } sweep;
+
+    struct {
+        char *dir;                         /* behind the folder of the job file */
+        const char *name;                  /* template of a clip's folder */
+        const struct tree_node *name_node; /* NULL: the default stands in */
+        int on_exists;                     /* enum job_exists */
+        struct format format[JOB_FORMATS];
+        int formats;
+        const char *latents, *latents_dtype; /* file; "bf16" or "f32". NULL: none */
+        const char *preview;                 /* file of the contact sheet. NULL: none */
+        int preview_columns;
+    } output;
+
+    const struct tree_node *labels; /* a map of texts, or NULL */
+};
+
+/* The jobs of one file. */
+struct job_file {
+    struct tree *tree;
+    struct job *job;
+    int jobs;
+};
+
+/* `path` is for messages and for what relative paths are relative to; nothing is
+ * opened. ST_FORMAT "path:line:column: key.path: what". job_close frees after success;
+ * after a failure there is nothing to free. */
+status job_parse(struct job_file *out, const char *text, size_t len, const char *path) MUST_USE;
+status job_load(struct job_file *out, const char *path) MUST_USE; /* reads the file */
+void job_close(struct job_file *f); /* safe on a zeroed one; zeroes it */
+
+/* The tables of a job's keys, ended by NULL. */
+extern const struct field_table *const job_tables[];
+
+const char *job_precision_name(int precision); /* "bf16", "f32" */
+const char *job_exists_name(int on_exists);    /* "skip", "error", "version" */
+
+#endif /* JOB_H */

@@ -1,0 +1,276 @@
+#include "jobs/spec/job_keys.h"
+
+#include <string.h>
+
+#define LATER "remove the key"
+
+const struct job_draft job_defaults = {
+    .job = {
+        .priority = 50,
+        .precision = JOB_BF16,
+        .clip = { .width = 832, .height = 480, .fps = { 16, 1 } },
+        .quantize = JOB_QUANTIZE_WARN,
+        .sweep.max_clips = 10000,
+        .output = { .on_exists = JOB_SKIP, .latents_dtype = "bf16", .preview_columns = 6 },
+    },
+    .dir = "out",
+};
+
+#define AT(member) offsetof(struct job_draft, member)
+
+static status read_name(const struct tree_node *n, void *to)
+{
+    size_t const len = n->kind == TREE_SCALAR ? strlen(n->text) : 0;
+
+    if (!len || len > 64 || strspn(n->text, "abcdefghijklmnopqrstuvwxyz0123456789-") != len)
+        return tree_refuse(n, "1 to 64 characters a-z 0-9 -");
+    *(const char **)to = n->text;
+    return ST_OK;
+}
+
+static status read_size(const struct tree_node *n, void *to)
+{
+    struct job_clip *const c = to;
+
+    if (n->kind != TREE_SCALAR || !value_size(n->text, &c->width, &c->height))
+        return tree_refuse(n, "WIDTHxHEIGHT, multiples of 16 from 16 to 8192, such as 832x480");
+    return ST_OK;
+}
+
+static status read_fps(const struct tree_node *n, void *to)
+{
+    if (n->kind != TREE_SCALAR || !value_rate(n->text, to))
+        return tree_refuse(n, "a rate such as 24 or 24000/1001, from 1, below 240");
+    return ST_OK;
+}
+
+static status read_seed(const struct tree_node *n, void *to)
+{
+    if (n->kind != TREE_SCALAR || !value_u64(n->text, to))
+        return tree_refuse(n, "a whole number below 2^64, without leading zeros");
+    return ST_OK;
+}
+
+/* ---- the parts ---- */
+
+#define CHOICE(key, where, words)                                                                  \
+    {                                                                                              \
+        .name = (key), .type = FIELD_CHOICE, .to = AT(where), .allowed = (words)                   \
+    }
+#define PATH(key, where, must)                                                                     \
+    {                                                                                              \
+        .name = (key), .type = FIELD_TEXT, .to = AT(where), .max = 4096, .required = (must)        \
+    }
+#define NODE(key, where)                                                                           \
+    {                                                                                              \
+        .name = (key), .type = FIELD_READ, .to = AT(where), .read = field_node                     \
+    }
+#define REFUSED(key, instead)                                                                      \
+    {                                                                                              \
+        .name = (key), .type = FIELD_REFUSED, .allowed = (instead)                                 \
+    }
+
+static const char precisions[] = "bf16|f32";
+static const char exists[] = "skip|error|version";
+
+static const struct field model_fields[] = {
+    PATH("path", model, true),
+    CHOICE("precision", job.precision, precisions),
+    REFUSED("sha256", LATER),
+};
+static const struct field_table model_table = { "model", model_fields, COUNT_OF(model_fields) };
+
+static status read_model(const struct tree_node *n, void *to)
+{
+    if (n->kind == TREE_MAP) return field_read(n, &model_table, to);
+    return field_text(n, 4096, &((struct job_draft *)to)->model);
+}
+
+static const struct field clip_fields[] = {
+    { .name = "size", .type = FIELD_READ, .to = AT(job.clip), .read = read_size },
+    { .name = "fps", .type = FIELD_READ, .to = AT(job.clip.fps), .read = read_fps },
+    { .name = "length",
+      .type = FIELD_READ,
+      .to = AT(job.clip.length),
+      .read = duration_read,
+      .required = true,
+      .allowed = DURATION_FORM },
+    { .name = "seed", .type = FIELD_READ, .to = AT(job.clip.seed), .read = read_seed },
+    REFUSED("steps", "remove the key; the model card has the steps"),
+    REFUSED("guidance", "remove the key; these models run without guidance"),
+    REFUSED("negative", "remove the key; these models run without guidance"),
+};
+static const struct field_table clip_table = { "clip", clip_fields, COUNT_OF(clip_fields) };
+
+static const struct field prompt_fields[] = {
+    { .name = "at",
+      .type = FIELD_READ,
+      .to = offsetof(struct job_prompt, at),
+      .read = duration_read,
+      .required = true,
+      .allowed = DURATION_FORM },
+    { .name = "text",
+      .type = FIELD_TEXT,
+      .to = offsetof(struct job_prompt, text),
+      .max = JOB_PROMPT_BYTES,
+      .required = true },
+    { .name = "blend",
+      .type = FIELD_READ,
+      .to = offsetof(struct job_prompt, blend),
+      .read = duration_read },
+};
+const struct field_table job_prompt_table = { "prompts[]", prompt_fields, COUNT_OF(prompt_fields) };
+
+static const struct field sweep_fields[] = {
+    { .name = "axes", .type = FIELD_READ, .to = AT(axes), .read = field_node, .required = true },
+    NODE("combine", job.sweep.combine_node),
+    { .name = "max_clips",
+      .type = FIELD_INT,
+      .to = AT(job.sweep.max_clips),
+      .min = 1,
+      .max = AXIS_VALUES },
+};
+static const struct field_table sweep_table = { "sweep", sweep_fields, COUNT_OF(sweep_fields) };
+
+static status read_sweep(const struct tree_node *n, void *to)
+{
+    struct job_draft *const d = to;
+
+    TRY(field_read(n, &sweep_table, d));
+    d->job.sweep.node = n;
+    if (!d->job.sweep.combine_node) return ST_OK;
+    const char *text;
+    return field_text(d->job.sweep.combine_node, 1024, &text);
+}
+
+static status read_latents_dtype(const struct tree_node *n, void *to)
+{
+    int which;
+
+    TRY(field_choice(n, precisions, &which));
+    *(const char **)to = n->text;
+    return ST_OK;
+}
+
+static status read_ending(const struct tree_node *n, const char *end, void *to)
+{
+    TRY(field_file_name(n, to));
+    size_t const len = strlen(n->text), tail = strlen(end);
+    char allowed[64];
+
+    if (len > tail && !strcmp(n->text + len - tail, end)) return ST_OK;
+    strcpy(allowed, "a file name that ends in ");
+    strcat(allowed, end);
+    return tree_refuse(n, allowed);
+}
+
+static status read_safetensors(const struct tree_node *n, void *to)
+{
+    return read_ending(n, ".safetensors", to);
+}
+
+static status read_png(const struct tree_node *n, void *to) { return read_ending(n, ".png", to); }
+
+static const struct field latents_fields[] = {
+    { .name = "file",
+      .type = FIELD_READ,
+      .to = AT(job.output.latents),
+      .read = read_safetensors,
+      .required = true },
+    { .name = "dtype",
+      .type = FIELD_READ,
+      .to = AT(job.output.latents_dtype),
+      .read = read_latents_dtype },
+};
+static const struct field_table latents_table = { "output.latents", latents_fields,
+                                                  COUNT_OF(latents_fields) };
+
+static const struct field preview_fields[] = {
+    { .name = "file",
+      .type = FIELD_READ,
+      .to = AT(job.output.preview),
+      .read = read_png,
+      .required = true },
+    { .name = "columns",
+      .type = FIELD_INT,
+      .to = AT(job.output.preview_columns),
+      .min = 1,
+      .max = 32 },
+};
+static const struct field_table preview_table = { "output.preview", preview_fields,
+                                                  COUNT_OF(preview_fields) };
+
+static status read_output_name(const struct tree_node *n, void *to)
+{
+    struct job *const j = &((struct job_draft *)to)->job;
+
+    TRY(field_text(n, 512, &j->output.name));
+    j->output.name_node = n;
+    return ST_OK;
+}
+
+static const struct field output_fields[] = {
+    PATH("dir", dir, false),
+    { .name = "name", .type = FIELD_READ, .read = read_output_name },
+    CHOICE("on_exists", job.output.on_exists, exists),
+    NODE("formats", formats),
+    { .name = "latents", .type = FIELD_MAP, .map = &latents_table },
+    { .name = "preview", .type = FIELD_MAP, .map = &preview_table },
+    REFUSED("colour", "remove the key; colour is always BT.709, limited range"),
+    REFUSED("embeddings", LATER),
+    REFUSED("metadata", "remove the key; clip.json is always written in full"),
+};
+static const struct field_table output_table = { "output", output_fields, COUNT_OF(output_fields) };
+
+static const struct field run_fields[] = {
+    REFUSED("gpus", LATER),       REFUSED("requires", LATER), REFUSED("max_worlds", LATER),
+    REFUSED("checkpoint", LATER), REFUSED("timeouts", LATER), REFUSED("retries", LATER),
+    REFUSED("max_failed", LATER), REFUSED("grace", LATER),
+};
+static const struct field_table run_table = { "run", run_fields, COUNT_OF(run_fields) };
+
+static const struct field job_fields[] = {
+    { .name = "render",
+      .type = FIELD_INT,
+      .to = AT(version),
+      .min = 1,
+      .max = 1,
+      .required = true,
+      .allowed = "render: 1" },
+    { .name = "name", .type = FIELD_READ, .to = AT(job.name), .read = read_name, .required = true },
+    { .name = "owner", .type = FIELD_TEXT, .to = AT(job.owner), .max = 256 },
+    { .name = "priority", .type = FIELD_INT, .to = AT(job.priority), .max = 100 },
+    { .name = "model",
+      .type = FIELD_READ,
+      .read = read_model,
+      .required = true,
+      .allowed = "the path of a model card" },
+    NODE("prompt", prompt),
+    NODE("prompts", prompts),
+    CHOICE("quantize", job.quantize, "warn|error"),
+    { .name = "clip",
+      .type = FIELD_MAP,
+      .map = &clip_table,
+      .required = true,
+      .allowed = "a map such as {length: 30s}" },
+    { .name = "sweep", .type = FIELD_READ, .read = read_sweep },
+    { .name = "output", .type = FIELD_MAP, .map = &output_table },
+    NODE("labels", job.labels),
+    { .name = "run", .type = FIELD_MAP, .map = &run_table },
+    REFUSED("after", LATER),
+    REFUSED("dataset", LATER),
+    REFUSED("extensions", LATER),
+};
+const struct field_table job_table = { "", job_fields, COUNT_OF(job_fields) };
+
+const struct field_table *const job_tables[] = {
+    &job_table,    &model_table,  &clip_table,    &job_prompt_table, &sweep_table, &axis_table,
+    &output_table, &format_table, &latents_table, &preview_table,    &run_table,   NULL,
+};
+
+const char *job_precision_name(int precision) { return precision == JOB_F32 ? "f32" : "bf16"; }
+
+const char *job_exists_name(int on_exists)
+{
+    return on_exists == JOB_SKIP ? "skip" : on_exists == JOB_ERROR ? "error" : "version";
+}

@@ -1,0 +1,94 @@
+#include "jobs/spec/prompt_schedule.h"
+
+#include <stdlib.h>
+
+enum { PICTURES = 4 }; /* of a latent frame */
+
+static int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+int64_t clip_pictures(int64_t blocks, int frames_per_block)
+{
+    return 1 + PICTURES * (blocks * frames_per_block - 1);
+}
+
+int64_t clip_first_picture(int64_t block, int frames_per_block)
+{
+    return block ? clip_pictures(block, frames_per_block) : 0;
+}
+
+/* The first block that begins at this picture or later. */
+static int64_t block_up(int64_t picture, int frames_per_block)
+{
+    return picture ? divide_up(picture + PICTURES - 1, (int64_t)PICTURES * frames_per_block) : 0;
+}
+
+static const struct tree_node *key(const struct job_prompt *p, const char *name)
+{
+    const struct tree_node *const n = tree_find(p->node, name);
+    return n ? n : p->node;
+}
+
+static status check_moved(const struct job_prompt *p, const struct clip_prompt *c, int frames)
+{
+    if (!c->moved) return ST_OK;
+    return tree_fail(
+        key(p, "at"), "found %s, inside a block; allowed with quantize: error: %lldf or %lldf",
+        tree_quote(key(p, "at")->text).s, (long long)clip_first_picture(c->block - 1, frames),
+        (long long)clip_first_picture(c->block, frames));
+}
+
+static status check_order(const struct prompts *s, const struct job *job, int i, int frames)
+{
+    const struct clip_prompt *const p = &s->prompt[i], *const before = p - 1;
+    const struct job_prompt *const asked = &job->prompt[i];
+    const struct tree_node *const at = key(asked, "at");
+
+    if (p->block >= s->blocks || clip_first_picture(p->block, frames) >= s->pictures)
+        return tree_fail(at, "found %s, after the last block begins; allowed: at most %lldf",
+                         tree_quote(at->text).s,
+                         (long long)clip_first_picture(s->blocks - 1, frames));
+    if (p->block <= before->block)
+        return tree_fail(
+            at, "found %s, in block %lld; allowed: after %lldf, for prompts[%d] has block %lld",
+            tree_quote(at->text).s, (long long)p->block,
+            (long long)clip_first_picture(before->block, frames), i - 1, (long long)before->block);
+    if (before->block + before->blend > p->block)
+        return tree_fail(
+            key(&job->prompt[i - 1], "blend"),
+            "found %lld blocks of blend; allowed: at most %lld, for then prompts[%d] begins",
+            (long long)before->blend, (long long)(p->block - before->block), i);
+    return ST_OK;
+}
+
+status prompts_make(struct prompts *out, const struct job *job, int frames_per_block)
+{
+    struct value_rate const fps = job->clip.fps;
+    int64_t const block = (int64_t)PICTURES * frames_per_block;
+
+    *out = (struct prompts){ .pictures = duration_nearest(job->clip.length, fps) };
+    out->blocks = divide_up(out->pictures + PICTURES - 1, block);
+    out->prompt = calloc((size_t)job->prompts, sizeof *out->prompt);
+    if (!out->prompt) return fail(ST_NOMEM, "%s: no memory for its prompts", job->name);
+    for (int i = 0; i < job->prompts; i++) {
+        const struct job_prompt *const asked = &job->prompt[i];
+        struct clip_prompt *const p = &out->prompt[i];
+        int64_t const picture = duration_up(asked->at, fps);
+
+        *p = (struct clip_prompt){
+            .block = block_up(picture, frames_per_block),
+            .blend = divide_up(duration_up(asked->blend, fps), block),
+            .at = asked->at,
+            .over = asked->blend,
+        };
+        p->moved = clip_first_picture(p->block, frames_per_block) != picture;
+        if (i) TRY(check_order(out, job, i, frames_per_block));
+        if (job->quantize == JOB_QUANTIZE_ERROR) TRY(check_moved(asked, p, frames_per_block));
+    }
+    return ST_OK;
+}
+
+void prompts_free(struct prompts *s)
+{
+    free(s->prompt);
+    *s = (struct prompts){ 0 };
+}

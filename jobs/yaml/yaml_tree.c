@@ -1,0 +1,378 @@
+#include "jobs/yaml/yaml_tree.h"
+#include "base/strbuf.h"
+#include "base/utf8.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <yaml.h>
+
+/* The parse so far: the open maps and lists, and each one's waiting key. */
+struct builder {
+    struct tree *tree;
+    struct tree_node *open[TREE_DEPTH];
+    struct tree_node *key[TREE_DEPTH]; /* a key whose value has not come yet */
+    int depth;
+};
+
+static void node_free(struct tree_node *n)
+{
+    while (n) {
+        struct tree_node *const next = n->next;
+        node_free(n->first);
+        free((void *)(uintptr_t)n->key);
+        free((void *)(uintptr_t)n->text);
+        free(n);
+        n = next;
+    }
+}
+
+void tree_close(struct tree **t)
+{
+    if (!*t) return;
+    for (int i = 0; i < (*t)->docs; i++) node_free((*t)->doc[i]);
+    free((*t)->name);
+    free(*t);
+    *t = NULL;
+}
+
+const struct tree_node *tree_find(const struct tree_node *map, const char *key)
+{
+    if (map->kind != TREE_MAP) return NULL;
+    for (const struct tree_node *n = map->first; n; n = n->next)
+        if (!strcmp(n->key, key)) return n;
+    return NULL;
+}
+
+/* ---- messages ---- */
+
+struct tree_quote tree_quote(const char *text)
+{
+    enum { SHOWN = 40 };
+    struct tree_quote q = { "\"" };
+    size_t at = 1;
+
+    for (int shown = 0; *text; shown++) {
+        if (shown == SHOWN) {
+            memcpy(q.s + at, "...", 3);
+            at += 3;
+            break;
+        }
+        uint32_t c;
+        int const bytes = utf8_decode(&c, text, strlen(text));
+        if (bytes == 0 || c < 0x20 || c == 0x7f) q.s[at++] = ' ';
+        else
+            for (int i = 0; i < bytes; i++) q.s[at++] = text[i];
+        text += bytes ? bytes : 1;
+    }
+    q.s[at] = '"';
+    return q;
+}
+
+static void add_path(struct text *t, const struct tree_node *n)
+{
+    if (!n->parent) return;
+    add_path(t, n->parent);
+    if (n->key) text_addf(t, "%s%.64s", t->len ? "." : "", n->key);
+    else text_addf(t, "[%d]", n->index);
+}
+
+static status fail_at(const struct tree_node *n, int line, int column, const char *fmt, va_list ap)
+{
+    struct text path = { 0 };
+    char msg[ERROR_MESSAGE];
+
+    vsnprintf(msg, sizeof msg, fmt, ap);
+    add_path(&path, n);
+    fail(ST_FORMAT, "%s:%d:%d: %s%s%s", n->tree->name, line, column, path.len ? path.s : "",
+         path.len ? ": " : "", msg);
+    text_free(&path);
+    return ST_FORMAT;
+}
+
+status tree_fail(const struct tree_node *n, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    fail_at(n, n->line, n->column, fmt, ap);
+    va_end(ap);
+    return ST_FORMAT;
+}
+
+status tree_fail_key(const struct tree_node *n, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    fail_at(n, n->key ? n->key_line : n->line, n->key ? n->key_column : n->column, fmt, ap);
+    va_end(ap);
+    return ST_FORMAT;
+}
+
+status tree_refuse(const struct tree_node *n, const char *allowed)
+{
+    const struct tree_quote q = tree_quote(n->kind == TREE_SCALAR ? n->text : "");
+    const char *const found = n->kind == TREE_LIST  ? "a list"
+                              : n->kind == TREE_MAP ? "a map"
+                              : n->text[0]          ? q.s
+                                                    : "nothing";
+
+    return tree_fail(n, "found %s; allowed: %s", found, allowed);
+}
+
+const char *tree_library(char buf[TREE_LIBRARY])
+{
+    snprintf(buf, TREE_LIBRARY, "libyaml %s", yaml_get_version_string());
+    return buf;
+}
+
+/* ---- the text's characters ---- */
+
+static status check_text(const char *name, const char *text, size_t len)
+{
+    int line = 1, column = 1;
+
+    for (size_t i = 0; i < len;) {
+        uint32_t c;
+        int const bytes = utf8_decode(&c, text + i, len - i);
+        if (bytes == 0)
+            return fail(ST_FORMAT, "%s:%d:%d: found the byte 0x%02x; allowed: UTF-8 text", name,
+                        line, column, (unsigned)(unsigned char)text[i]);
+        if (c == '\t')
+            return fail(ST_FORMAT,
+                        "%s:%d:%d: found a tab; allowed: blanks (and \\t between double quotes)",
+                        name, line, column);
+        if (!utf8_printable(c))
+            return fail(ST_FORMAT, "%s:%d:%d: found a control character; allowed: printable text",
+                        name, line, column);
+        column++;
+        if (c == '\n' || (c == '\r' && !(i + 1 < len && text[i + 1] == '\n'))) {
+            line++;
+            column = 1;
+        }
+        i += (size_t)bytes;
+    }
+    return ST_OK;
+}
+
+/* ---- building ---- */
+
+static status fail_event(const struct builder *b, const yaml_event_t *e, const char *fmt, ...)
+    PRINTF_LIKE(3, 4);
+
+static status fail_event(const struct builder *b, const yaml_event_t *e, const char *fmt, ...)
+{
+    char msg[320];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(msg, sizeof msg, fmt, ap);
+    va_end(ap);
+    return fail(ST_FORMAT, "%s:%zu:%zu: %s", b->tree->name, e->start_mark.line + 1,
+                e->start_mark.column + 1, msg);
+}
+
+/* NULL: fail() was called. */
+static struct tree_node *node_new(struct builder *b, const yaml_event_t *e, enum tree_kind kind)
+{
+    struct tree_node *n;
+
+    if (++b->tree->nodes > TREE_NODES) {
+        fail_event(b, e, "found more than %d values; allowed: %d", TREE_NODES, TREE_NODES);
+        return NULL;
+    }
+    n = calloc(1, sizeof *n);
+    if (!n) goto no_memory;
+    n->kind = kind;
+    n->line = (int)e->start_mark.line + 1;
+    n->column = (int)e->start_mark.column + 1;
+    n->tree = b->tree;
+    if (kind != TREE_SCALAR) return n;
+    n->text = text_format("%s", (const char *)e->data.scalar.value);
+    if (n->text) return n;
+no_memory:
+    free(n);
+    fail(ST_NOMEM, "%s: no memory for a value", b->tree->name);
+    return NULL;
+}
+
+/* Does a map wait for a key? */
+static bool wants_key(const struct builder *b)
+{
+    const struct tree_node *const in = b->depth ? b->open[b->depth - 1] : NULL;
+
+    return in && in->kind == TREE_MAP && !b->key[b->depth - 1];
+}
+
+/* Keep a key until its value comes. It is freed on failure. */
+static status take_key(struct builder *b, const yaml_event_t *e, struct tree_node *key)
+{
+    const struct tree_node *const map = b->open[b->depth - 1];
+    const struct tree_node *const twin = tree_find(map, key->text);
+    status st = ST_OK;
+
+    if (!key->text[0])
+        st = fail_event(b, e, "found a key that is no text; allowed: a word before the colon");
+    else if (twin)
+        st = fail_event(b, e, "key %s is given twice; the first stands in line %d",
+                        tree_quote(key->text).s, twin->key_line);
+    else if (map->count == TREE_KEYS)
+        st =
+            fail_event(b, e, "found more than %d keys in a map; allowed: %d", TREE_KEYS, TREE_KEYS);
+    if (st == ST_OK) b->key[b->depth - 1] = key;
+    else node_free(key);
+    return st;
+}
+
+static void name_value(struct builder *b, struct tree_node *n)
+{
+    struct tree_node *const key = b->key[b->depth - 1];
+
+    n->key = key->text;
+    n->key_line = key->line;
+    n->key_column = key->column;
+    key->text = NULL;
+    node_free(key);
+    b->key[b->depth - 1] = NULL;
+}
+
+/* Give a value its place. It is freed on failure. */
+static status place(struct builder *b, const yaml_event_t *e, struct tree_node *n)
+{
+    struct tree_node *const parent = b->depth ? b->open[b->depth - 1] : NULL;
+
+    if (!parent) {
+        if (b->tree->docs == TREE_DOCS) {
+            node_free(n);
+            return fail_event(b, e, "found more than %d documents; allowed: %d", TREE_DOCS,
+                              TREE_DOCS);
+        }
+        b->tree->doc[b->tree->docs++] = n;
+        return ST_OK;
+    }
+    if (parent->kind == TREE_MAP) name_value(b, n);
+    n->parent = parent;
+    n->index = parent->count++;
+    if (parent->last) parent->last->next = n;
+    else parent->first = n;
+    parent->last = n;
+    return ST_OK;
+}
+
+static status scalar(struct builder *b, const yaml_event_t *e)
+{
+    const char *const text = (const char *)e->data.scalar.value;
+    size_t const len = e->data.scalar.length;
+
+    for (size_t i = 0; i < len;) {
+        uint32_t c;
+        int const bytes = utf8_decode(&c, text + i, len - i);
+        if (bytes == 0 || (c != '\t' && !utf8_printable(c)))
+            return fail_event(b, e,
+                              "found an escape for a control character; allowed: \\n and \\t");
+        i += (size_t)bytes;
+    }
+    struct tree_node *const n = node_new(b, e, TREE_SCALAR);
+    if (!n) return error_last()->st;
+    return wants_key(b) ? take_key(b, e, n) : place(b, e, n);
+}
+
+static status collection(struct builder *b, const yaml_event_t *e, enum tree_kind kind)
+{
+    if (b->depth == TREE_DEPTH)
+        return fail_event(b, e, "found more than %d levels of nesting; allowed: %d", TREE_DEPTH,
+                          TREE_DEPTH);
+    if (wants_key(b)) return fail_event(b, e, "found a list or map as a key; allowed: a word");
+    struct tree_node *const n = node_new(b, e, kind);
+    if (!n) return error_last()->st;
+    TRY(place(b, e, n));
+    b->open[b->depth] = n;
+    b->key[b->depth++] = NULL;
+    return ST_OK;
+}
+
+static status plain_value(const struct builder *b, const yaml_event_t *e, const void *anchor,
+                          const void *tag)
+{
+    if (!anchor && !tag) return ST_OK;
+    return fail_event(b, e, "found %s; allowed: the value itself", anchor ? "an anchor" : "a tag");
+}
+
+static status take(struct builder *b, const yaml_event_t *e)
+{
+    switch (e->type) {
+    case YAML_ALIAS_EVENT: return fail_event(b, e, "found an alias; allowed: the value itself");
+    case YAML_SCALAR_EVENT:
+        TRY(plain_value(b, e, e->data.scalar.anchor, e->data.scalar.tag));
+        return scalar(b, e);
+    case YAML_SEQUENCE_START_EVENT:
+        TRY(plain_value(b, e, e->data.sequence_start.anchor, e->data.sequence_start.tag));
+        return collection(b, e, TREE_LIST);
+    case YAML_MAPPING_START_EVENT:
+        TRY(plain_value(b, e, e->data.mapping_start.anchor, e->data.mapping_start.tag));
+        return collection(b, e, TREE_MAP);
+    case YAML_SEQUENCE_END_EVENT:
+    case YAML_MAPPING_END_EVENT: b->depth--; return ST_OK;
+    default: return ST_OK;
+    }
+}
+
+static status fail_syntax(const char *name, const yaml_parser_t *p)
+{
+    if (p->error == YAML_MEMORY_ERROR) return fail(ST_NOMEM, "%s: no memory to parse it", name);
+    return fail(ST_FORMAT, "%s:%zu:%zu: not YAML: %s", name, p->problem_mark.line + 1,
+                p->problem_mark.column + 1, p->problem ? p->problem : "unknown reason");
+}
+
+static status build(struct builder *b, yaml_parser_t *p)
+{
+    const char *const name = b->tree->name;
+
+    for (bool more = true; more;) {
+        yaml_event_t e;
+        if (!yaml_parser_parse(p, &e)) return fail_syntax(name, p);
+        more = e.type != YAML_STREAM_END_EVENT;
+        status const st = take(b, &e);
+        yaml_event_delete(&e);
+        if (st != ST_OK) return st;
+    }
+    return b->tree->docs ? ST_OK : fail(ST_FORMAT, "%s:1:1: found nothing", name);
+}
+
+status tree_parse(struct tree **out, const char *text, size_t len, const char *name)
+{
+    static const char mark[] = "\xef\xbb\xbf";
+    struct builder b = { 0 };
+    yaml_parser_t p;
+    status st = ST_OK;
+    bool open = false;
+
+    *out = NULL;
+    if (len >= 3 && !memcmp(text, mark, 3)) {
+        text += 3;
+        len -= 3;
+    }
+    if (len > TREE_BYTES)
+        return fail(ST_FORMAT, "%s: found %zu bytes; allowed: %d", name, len, TREE_BYTES);
+    TRY(check_text(name, text, len));
+
+    b.tree = calloc(1, sizeof *b.tree);
+    if (b.tree) b.tree->name = text_format("%s", name);
+    open = b.tree && b.tree->name && yaml_parser_initialize(&p);
+    if (!open) {
+        st = fail(ST_NOMEM, "%s: no memory to parse it", name);
+        goto out;
+    }
+    yaml_parser_set_encoding(&p, YAML_UTF8_ENCODING);
+    yaml_parser_set_input_string(&p, (const unsigned char *)text, len);
+    TRY_OUT(build(&b, &p));
+    *out = b.tree;
+    b.tree = NULL; /* handed over */
+out:
+    for (int i = 0; i < b.depth; i++) node_free(b.key[i]);
+    if (open) yaml_parser_delete(&p);
+    tree_close(&b.tree);
+    return st;
+}

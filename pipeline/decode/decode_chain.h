@@ -1,0 +1,48 @@
+/*
+ * decode_chain.h - one part of the decoder on its rank: blocks in, and units out to the
+ * next part, or pictures if it is the last.
+ *
+ *   line's tail --hop--> part 0 --hop--> part 1 --hop--> ... last part --> pictures
+ *
+ * The next message is under way while one is in work, on both sides; so a part that
+ * is slow holds back those before it after two.
+ */
+#ifndef DECODE_CHAIN_H
+#define DECODE_CHAIN_H
+
+#include "pipeline/decode/decode_link.h"
+#include "pipeline/vae/vae.h"
+
+#include <pthread.h>
+
+/* What the last part has made: host memory, valid during the call. */
+struct decode_block {
+    int clip;
+    int64_t block;            /* of the clip */
+    const float *x0;          /* [frames, 16, h, w] */
+    struct pictures pictures; /* 8w x 8h, with the clip's formats */
+};
+
+struct decode_chain_config {
+    struct vae *vae;            /* the part; borrowed */
+    struct vae_part part;       /* of it; zeroed: all */
+    pthread_mutex_t *turn;      /* held while the vae computes or waits for the next part: for
+                                   streams of one rank over the same weights */
+    struct comm *in, *out;      /* hops; this rank is rank 1 of in and rank 0 of out. NULL: the
+                                   last part */
+    int frames;                 /* of a block */
+    int64_t latent_h, latent_w; /* of a frame */
+
+    struct track *track;
+
+    /* Of the last part. */
+    const unsigned *formats; /* by clip: what its pictures are wanted in, a set of enum pix */
+    int64_t picture_bytes;   /* of a picture, the most of all clips: as the vae was opened */
+    status (*block)(void *arg, const struct decode_block *b);
+    void *arg;
+};
+
+/* [all] Until the line says it is over: ST_OK at its end, ST_CANCELED after a stop. */
+status decode_chain_run(const struct decode_chain_config *c) MUST_USE;
+
+#endif /* DECODE_CHAIN_H */

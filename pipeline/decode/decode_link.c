@@ -1,0 +1,93 @@
+#include "pipeline/decode/decode_link.h"
+#include "pipeline/vae/vae.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct decode_link {
+    struct decode_link_config c;
+    int64_t head[DECODE_HEAD];
+    struct tensor x0; /* [frames, 16, h, w] F32; owned */
+    bool open;        /* a message is under way */
+};
+
+status decode_link_open(struct decode_link **out, const struct decode_link_config *c)
+{
+    struct decode_link *l = calloc(1, sizeof *l);
+    status st = ST_OK;
+
+    *out = NULL;
+    if (!l) return fail(ST_NOMEM, "decode link: no memory");
+    l->c = *c;
+    TRY_OUT(tensor_make(&l->x0, DT_F32, DIMS(c->frames, VAE_CHANNELS, c->latent_h, c->latent_w)));
+    l->x0.data = calloc(1, tensor_bytes(&l->x0));
+    if (!l->x0.data) {
+        st = fail(ST_NOMEM, "decode link: a latent of %zu bytes", tensor_bytes(&l->x0));
+        goto out;
+    }
+    *out = l;
+    l = NULL; /* handed over */
+out:
+    decode_link_close(&l);
+    return st;
+}
+
+void decode_link_close(struct decode_link **l)
+{
+    if (!*l) return;
+    if ((*l)->open) (*l)->c.hop->ops->abort((*l)->c.hop); /* the peer may be in our memory */
+    free((*l)->x0.data);
+    free(*l);
+    *l = NULL;
+}
+
+/* What is under way has arrived. */
+static status settle(struct decode_link *l)
+{
+    if (!l->open) return ST_OK;
+    struct track_at at = {
+        .clip = (int)l->head[DECODE_CLIP], .block = l->head[DECODE_AT], .stage = -1, .layer = -1
+    };
+    track_begin(l->c.track, TRACK_QUEUE, at);
+    at.stage = DECODE_ARROW;
+    if (l->head[DECODE_KIND] == DECODE_BLOCK) track_arrow(l->c.track, true, at);
+    status const st = l->c.hop->ops->finish(l->c.hop);
+    track_end(l->c.track);
+    l->open = false;
+    if (st == ST_OK) return ST_OK;
+    return fail(st, "clip %lld, block %lld, on its way to be decoded: %s",
+                (long long)l->head[DECODE_CLIP], (long long)l->head[DECODE_AT], error_last()->msg);
+}
+
+static status begin(struct decode_link *l)
+{
+    struct comm_part const part[] = { { .t = decode_head(l->head), .peer = 1, .send = true },
+                                      { .t = l->x0, .peer = 1, .send = true } };
+
+    TRY(l->c.hop->ops->start(l->c.hop, part, COUNT_OF(part)));
+    l->open = true;
+    return ST_OK;
+}
+
+struct tensor decode_head(int64_t head[DECODE_HEAD])
+{
+    return (struct tensor){ .data = head, .dtype = DT_I64, .ndim = 1, .dim = { DECODE_HEAD } };
+}
+
+status decode_link_send(struct decode_link *l, int clip, int64_t block, const float *x0)
+{
+    TRY(settle(l));
+    l->head[DECODE_KIND] = DECODE_BLOCK;
+    l->head[DECODE_CLIP] = clip;
+    l->head[DECODE_AT] = block;
+    memcpy(l->x0.data, x0, tensor_bytes(&l->x0));
+    return begin(l);
+}
+
+status decode_link_end(struct decode_link *l, enum decode_kind kind)
+{
+    TRY(settle(l));
+    l->head[DECODE_KIND] = kind;
+    TRY(begin(l));
+    return settle(l);
+}

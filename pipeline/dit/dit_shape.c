@@ -1,0 +1,111 @@
+/* dit_shape.c - config.json of a Wan-family transformer. */
+#include "base/file.h"
+#include "base/json_tree.h"
+#include "pipeline/dit/dit.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { CONFIG_BYTES = 1 << 20 };
+
+static status whole(const struct json_node *root, const char *path, const char *key, int max,
+                    int *out)
+{
+    const struct json_node *const v = json_tree_member(root, key);
+
+    if (!v) return fail(ST_FORMAT, "%s: %s: missing; a whole number from 1 to %d", path, key, max);
+    if (!json_tree_is(v, NODE_WHOLE) || v->whole < 1 || v->whole > max)
+        return fail(ST_FORMAT, "%s: %s: a whole number from 1 to %d is allowed", path, key, max);
+    *out = (int)v->whole;
+    return ST_OK;
+}
+
+/* The only value this program computes with. */
+static status fixed_bool(const struct json_node *root, const char *path, const char *key)
+{
+    const struct json_node *const v = json_tree_member(root, key);
+
+    if (v && !v->truth) return fail(ST_FORMAT, "%s: %s: only true is supported", path, key);
+    return ST_OK;
+}
+
+static bool is_whole(const struct json_node *v, int64_t n)
+{
+    return json_tree_is(v, NODE_WHOLE) && v->whole == n;
+}
+
+static status patch(const struct json_node *root, const char *path)
+{
+    const struct json_node *const v = json_tree_member(root, "patch_size");
+    int const want[] = { 1, 2, 2 };
+
+    for (size_t i = 0; v && i < 3; i++)
+        if (v->count != 3 || !is_whole(json_tree_item(v, i), want[i]))
+            return fail(ST_FORMAT, "%s: patch_size: only [1, 2, 2] is supported", path);
+    return ST_OK;
+}
+
+static status kind(const struct json_node *root, const char *path)
+{
+    const struct json_node *const v = json_tree_member(root, "model_type");
+
+    const char *const text = json_tree_text(v);
+
+    if (v && (!text || strcmp(text, "t2v") != 0))
+        return fail(ST_FORMAT, "%s: model_type: %s; only \"t2v\" is supported", path,
+                    text ? text : "not a text");
+    return ST_OK;
+}
+
+static status read_shape(struct dit_shape *out, const struct json_node *root, const char *path)
+{
+    int out_dim;
+
+    TRY(kind(root, path));
+    TRY(patch(root, path));
+    TRY(fixed_bool(root, path, "qk_norm"));
+    TRY(fixed_bool(root, path, "cross_attn_norm"));
+    TRY(whole(root, path, "dim", 65536, &out->dim));
+    TRY(whole(root, path, "ffn_dim", 1 << 20, &out->ffn_dim));
+    TRY(whole(root, path, "num_heads", 1024, &out->heads));
+    TRY(whole(root, path, "num_layers", 1024, &out->layers));
+    TRY(whole(root, path, "text_dim", 65536, &out->text_dim));
+    TRY(whole(root, path, "text_len", 65536, &out->text_len));
+    TRY(whole(root, path, "freq_dim", 65536, &out->freq_dim));
+    TRY(whole(root, path, "in_dim", 1024, &out->channels));
+    TRY(whole(root, path, "out_dim", 1024, &out_dim));
+
+    const struct json_node *const eps = json_tree_member(root, "eps");
+    out->eps = eps ? (float)eps->number : 1e-6f;
+    if (!(out->eps > 0.0f && out->eps < 1.0f))
+        return fail(ST_FORMAT, "%s: eps: a number between 0 and 1 is allowed", path);
+    if (out->channels != out_dim)
+        return fail(ST_FORMAT, "%s: in_dim %d and out_dim %d differ", path, out->channels, out_dim);
+    if (out->dim % out->heads || (out->dim / out->heads) % 2)
+        return fail(ST_FORMAT, "%s: dim %d does not split into %d heads of even size", path,
+                    out->dim, out->heads);
+    if (out->freq_dim % 2)
+        return fail(ST_FORMAT, "%s: freq_dim: %d; an even number is allowed", path, out->freq_dim);
+    return ST_OK;
+}
+
+status dit_shape_read(struct dit_shape *out, const char *path)
+{
+    struct json_node *root = NULL;
+    char *text = NULL;
+    size_t len;
+    status st = ST_OK;
+
+    *out = (struct dit_shape){ 0 };
+    TRY_OUT(file_read(path, CONFIG_BYTES, &text, &len));
+    TRY_OUT(json_tree_read(&root, text, len, path));
+    if (!json_tree_is(root, NODE_OBJECT)) {
+        st = fail(ST_FORMAT, "%s: an object is expected", path);
+        goto out;
+    }
+    TRY_OUT(read_shape(out, root, path));
+out:
+    json_tree_free(&root);
+    free(text);
+    return st;
+}

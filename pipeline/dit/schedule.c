@@ -1,0 +1,45 @@
+#include "pipeline/dit/schedule.h"
+
+#include <math.h>
+
+enum { BASE_STEPS = 1000 };
+
+/* float32 throughout, as the table is made in the reference. */
+static float sigma_at(int i, float shift)
+{
+    float const s = (float)(BASE_STEPS - i) / (float)BASE_STEPS;
+    return shift * s / (1.0f + (shift - 1.0f) * s);
+}
+
+static int nearest(float timestep, float shift)
+{
+    int best = 0;
+
+    for (int i = 1; i < BASE_STEPS; i++)
+        if (fabsf(sigma_at(i, shift) * (float)BASE_STEPS - timestep) <
+            fabsf(sigma_at(best, shift) * (float)BASE_STEPS - timestep))
+            best = i;
+    return best;
+}
+
+status schedule_make(struct schedule *out, const double *steps, int levels, bool warp, double shift)
+{
+    *out = (struct schedule){ .levels = levels };
+    if (levels < 1 || levels > SCHEDULE_LEVELS)
+        return fail(ST_ARG, "steps: %d levels; 1 to %d are allowed", levels, SCHEDULE_LEVELS);
+    if (!(shift > 0.0 && shift <= 1000.0))
+        return fail(ST_ARG, "shift: %g; a number above 0 up to 1000 is allowed", shift);
+
+    for (int k = 0; k < levels; k++) {
+        if (!(steps[k] >= 1.0 && steps[k] <= BASE_STEPS) || (k && !(steps[k] < steps[k - 1])))
+            return fail(ST_ARG, "steps[%d]: %g; falling numbers from 1000 to 1 are allowed", k,
+                        steps[k]);
+        if (warp && steps[k] != floor(steps[k]))
+            return fail(ST_ARG, "steps[%d]: %g; with warp a step is a whole number", k, steps[k]);
+        float const f = (float)shift;
+        int const i = warp ? BASE_STEPS - (int)steps[k] : nearest((float)steps[k], f);
+        out->sigma[k] = sigma_at(i, f);
+        out->timestep[k] = warp ? out->sigma[k] * (float)BASE_STEPS : (float)steps[k];
+    }
+    return ST_OK;
+}

@@ -1,0 +1,18 @@
+/* card_line.h - a model card's numbers, as the line wants them. */
+#ifndef CARD_LINE_H
+#define CARD_LINE_H
+
+#include "jobs/spec/card.h"
+#include "pipeline/cache/kv_policy.h"
+#include "pipeline/dit/dit.h"
+
+struct card_line {
+    struct schedule schedule;
+    struct key_policy policy;
+    struct dit_shape shape;
+};
+
+/* Reads the card's config.json. ST_FORMAT if the numbers do not fit one another. */
+status card_line_read(struct card_line *out, const struct card *card) MUST_USE;
+
+#endif /* CARD_LINE_H */

@@ -1,0 +1,133 @@
+#include "pipeline/engine/model_pool.h"
+#include "base/digest.h"
+#include "base/log.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What lies on one card. */
+struct slot {
+    struct kern_ctx *ctx;
+    struct dit *model;
+    char *weights; /* what the model is of */
+    char hash[DIGEST_HEX];
+    enum dtype act;
+    struct schedule schedule;
+    int lent;
+};
+
+struct render_store {
+    const struct kern_backend *backend;
+    int threads;
+    pthread_mutex_t lock; /* held while a model is loaded: the others wait for it */
+    struct slot slot[RENDER_STORE_DEVICES];
+};
+
+status render_store_open(struct render_store **out, const struct kern_backend *backend, int threads)
+{
+    struct render_store *const s = calloc(1, sizeof *s);
+
+    *out = NULL;
+    if (!s) return fail(ST_NOMEM, "store: no memory");
+    s->backend = backend;
+    s->threads = threads;
+    pthread_mutex_init(&s->lock, NULL);
+    *out = s;
+    return ST_OK;
+}
+
+static void drop(struct slot *s)
+{
+    dit_close(&s->model);
+    free(s->weights);
+    s->weights = NULL;
+}
+
+void render_store_close(struct render_store **store)
+{
+    struct render_store *const s = *store;
+
+    if (!s) return;
+    for (int i = 0; i < RENDER_STORE_DEVICES; i++) {
+        drop(&s->slot[i]);
+        if (s->slot[i].ctx) s->backend->close(&s->slot[i].ctx);
+    }
+    pthread_mutex_destroy(&s->lock);
+    free(s);
+    *store = NULL;
+}
+
+static bool same_schedule(const struct schedule *a, const struct schedule *b)
+{
+    if (a->levels != b->levels) return false;
+    for (int i = 0; i < a->levels; i++)
+        if (!(a->timestep[i] == b->timestep[i] && a->sigma[i] == b->sigma[i])) return false;
+    return true;
+}
+
+static bool is_of(const struct slot *s, const char *weights)
+{
+    return s->model && !strcmp(s->weights, weights);
+}
+
+static bool is_it(const struct slot *s, const struct dit_config *c)
+{
+    return is_of(s, c->weights) && s->act == c->act && same_schedule(&s->schedule, c->schedule);
+}
+
+/* The file is read once for its hash, however many cards it goes to. */
+static status hash(const struct render_store *s, const char *weights, char out[DIGEST_HEX])
+{
+    for (int i = 0; i < RENDER_STORE_DEVICES; i++)
+        if (is_of(&s->slot[i], weights)) {
+            memcpy(out, s->slot[i].hash, DIGEST_HEX);
+            return ST_OK;
+        }
+    return digest_file(weights, out);
+}
+
+static status load(const struct render_store *store, struct slot *s, const struct dit_config *c,
+                   int device)
+{
+    struct kern_config const place = { .threads = store->threads, .device = device };
+
+    if (s->lent) return fail(ST_ARG, "%s: another model is in use", c->weights);
+    drop(s);
+    TRY(hash(store, c->weights, s->hash));
+    s->weights = strdup(c->weights);
+    if (!s->weights) return fail(ST_NOMEM, "%s: its name", c->weights);
+    s->act = c->act;
+    s->schedule = *c->schedule;
+    log_info("model: %s", c->weights);
+    if (!s->ctx) TRY(store->backend->open(&s->ctx, &place));
+    return dit_open(&s->model, c, s->ctx);
+}
+
+status render_store_borrow(struct render_store *s, const struct dit_config *c, int device,
+                           struct render_model *out)
+{
+    status st = ST_OK;
+
+    *out = (struct render_model){ 0 };
+    if (device < 0 || device >= RENDER_STORE_DEVICES)
+        return fail(ST_ARG, "device %d: 0 to %d are allowed", device, RENDER_STORE_DEVICES - 1);
+    struct slot *const slot = &s->slot[device];
+    pthread_mutex_lock(&s->lock);
+    if (!is_it(slot, c)) st = load(s, slot, c, device);
+    if (st == ST_OK) {
+        slot->lent++;
+        *out = (struct render_model){ slot->model, slot->hash, device };
+    }
+    pthread_mutex_unlock(&s->lock);
+    return st;
+}
+
+void render_store_give_back(struct render_store *s, struct render_model *m)
+{
+    if (!m->dit) return;
+    pthread_mutex_lock(&s->lock);
+    s->slot[m->device].lent--;
+    pthread_mutex_unlock(&s->lock);
+    *m = (struct render_model){ 0 };
+}

@@ -1,0 +1,52 @@
+/*
+ * workload.h - what jobs ask of a line: the card's model at the clips' size, known
+ * from the small files alone. Nothing is loaded, nothing is written.
+ */
+#ifndef WORKLOAD_H
+#define WORKLOAD_H
+
+#include "jobs/spec/clip.h"
+#include "pipeline/dit/schedule.h"
+#include "pipeline/engine/cost_facts.h"
+
+struct job_model {
+    struct job_file *file;
+    int files;
+    struct card card;
+    const struct job *job; /* the first one */
+
+    struct schedule schedule;
+    struct key_policy policy;
+    struct dit_shape shape;
+    enum dtype act;
+    int width, height;
+    int64_t latent_h, latent_w;
+    int64_t vae_base;
+    int64_t picture_bytes; /* of a picture as bytes, the most of all jobs */
+
+    int clips;
+    int64_t blocks, pictures; /* of all clips */
+    int64_t *clip_blocks;     /* [clips] */
+    int texts;                /* distinct prompts */
+    int contexts;             /* different embeddings: texts, and every block that mixes two */
+    int64_t tokens;           /* of all texts */
+    char *text;               /* the first prompt */
+};
+
+/* precision: "f32" or "bf16" to overrule the jobs, or NULL. ST_FORMAT at what is wrong in
+ * a job, its card or config.json, for files of the card that are missing but the text
+ * encoder's, or if the jobs differ in card, precision or size. job_model_close frees, also
+ * after a failure. */
+status job_model_open(struct job_model *out, char *const *paths, int count,
+                      const char *precision) MUST_USE;
+void job_model_close(struct job_model *m); /* safe on a zeroed one; zeroes it */
+
+/* For the cost model. Borrows from m. */
+struct cost_facts job_model_facts(const struct job_model *m, struct line_mode mode);
+
+/* How the transformer is opened. Borrows from m. */
+struct dit_config job_model_dit(const struct job_model *m);
+
+const char *job_model_precision(const struct job_model *m); /* "f32", "bf16" */
+
+#endif /* WORKLOAD_H */

@@ -1,0 +1,133 @@
+/*
+ * line.h - the line: the one place that knows who follows whom, and on which rank.
+ *
+ *   tick t:  stage 0    stage 1    ...   stage W-1      clean
+ *            block b -> block b-1  ...   block b-W+1 -> block b-W
+ *            noise      level 1          level W-1      t = 0
+ *               \_________\______...______/_____________/
+ *          per layer: keys and values of all these blocks are exchanged
+ *
+ * Every rank owns a contiguous range of stages and runs the same code over the
+ * blocks that stand there: one rank that owns them all exchanges nothing. Per
+ * tick every block goes through the transformer once and moves one stage on.
+ * How far its bits depend on the ranks, and what the ranks exchange: struct line_mode.
+ */
+#ifndef LINE_H
+#define LINE_H
+
+#include "base/track.h"
+#include "cluster/split.h"
+#include "comm/comm.h"
+#include "pipeline/dit/dit.h"
+#include "pipeline/line/timeline.h"
+
+/* What the line asks for and hands out. Called on the rank that needs it, on its
+ * thread; ranks that are threads call at the same time. */
+struct line_io {
+    void *arg;
+
+    /* Noise that takes a block to `level`: out [frames, channels, h, w] F32. */
+    status (*noise)(void *arg, int clip, int64_t block, int level, float *out);
+
+    /* The prompt in force for a block, as a number: equal ids mean equal
+     * embeddings. And its embeddings, asked for when they are not at hand:
+     * [text_len, text_dim], zero rows after the prompt. */
+    int64_t (*context_id)(void *arg, int clip, int64_t block);
+    status (*context)(void *arg, int clip, int64_t block, float *embeds);
+
+    /* A finished block's latent, in order, on the rank that owns stage W-1. Host
+     * memory [frames, channels, h, w], valid during the call. */
+    status (*finished)(void *arg, int clip, int64_t block, const float *x0);
+
+    /* Optional: every denoising step of a block, host memory like x0. */
+    status (*tap)(void *arg, int clip, int64_t block, int level, const float *noisy,
+                  const float *flow, const float *x0);
+
+    /* Optional: what a clip is called in errors and in the trace; else its number here. */
+    int (*number)(void *arg, int clip);
+
+    /* Optional: true stops every rank at the next tick with ST_CANCELED. */
+    bool (*stop)(void *arg);
+};
+
+enum line_determinism {
+    LINE_STRICT, /* each block runs through the same operations at the same shapes whoever
+                    holds it: a clip is the same to the bit for any number of ranks */
+    LINE_BATCH,  /* a rank's blocks of one clip go through each operation together, and
+                    attention is cut only where keys come from other ranks: fewer, larger
+                    calls; the clip is the same but for rounding */
+};
+const char *line_determinism_name(enum line_determinism d); /* "strict", "batch" */
+
+enum line_wire {
+    LINE_ACT, /* keys and values go from rank to rank as they are computed with */
+    LINE_FP8, /* they go in 8 bits with a scale for each token (kern_narrow), half as many bytes
+                 as in bf16. So that it does not show where ranks are, all keys and values are
+                 rounded so, with one rank too: another clip than with act */
+};
+const char *line_wire_name(enum line_wire w); /* "act", "fp8" */
+
+enum line_exchange {
+    LINE_BLOCKS, /* each rank attends for its own blocks: all keys and values of the others' come
+                    to it, beside attention over what it has */
+    LINE_HEADS,  /* each rank attends for all blocks, with its share of the heads: their queries,
+                    keys and values come to it, and results go back; with many ranks a third of
+                    the bytes, but nothing is computed meanwhile. The heads must divide by the
+                    ranks. Strict, it is the same clip to the bit where a backend's attention
+                    treats heads one by one; batch, but for rounding */
+};
+const char *line_exchange_name(enum line_exchange e); /* "blocks", "heads" */
+
+struct line_mode {
+    enum line_determinism determinism;
+    enum line_wire wire;
+    enum line_exchange exchange;
+};
+
+enum { LINE_MODE_TEXT = 96 };
+const char *line_mode_text(struct line_mode m, char buf[LINE_MODE_TEXT]); /* "strict, ..." */
+
+struct line_config {
+    const struct dit *model;         /* borrowed */
+    const struct schedule *schedule; /* borrowed */
+    struct key_policy policy;
+    struct line_mode mode; /* the same on all ranks */
+    struct split split;
+    int64_t latent_h, latent_w; /* even */
+    int contexts;               /* different embeddings of all clips; what is beyond one per own
+                                   stage is never needed. 0: not known */
+    struct comm *comm;          /* this rank's; borrowed */
+    struct kern_ctx *ctx;       /* this rank's; borrowed */
+    struct track *track;        /* of the thread that ticks, told of work and waits; borrowed,
+                                   or NULL. Never in a pair while an io function runs */
+};
+
+/* Bytes of this rank's arenas: exact, from the layout itself, before anything
+ * is allocated. */
+struct line_bytes {
+    size_t cache;   /* clean keys and values */
+    size_t context; /* the prompt's keys and values */
+    size_t scratch; /* one tick's work */
+    size_t wire;    /* what is handed to and received from other stages; as much on all ranks */
+    size_t kernels; /* scratch of the operations: no arena, reserved in ctx */
+    size_t host;    /* latents, angles and a prompt on their way: host memory, no arena */
+};
+status line_measure(struct line_bytes *out, const struct line_config *c) MUST_USE;
+
+struct line;
+
+/* [all] On failure *out is NULL. Whoever opens, closes. */
+status line_open(struct line **out, const struct line_config *c) MUST_USE;
+void line_close(struct line **l); /* NULL is fine; sets NULL */
+
+/* [all] Begin a timeline: nothing of an earlier one is left. Both are borrowed
+ * until the last tick. */
+void line_begin(struct line *l, const struct timeline *t, const struct line_io *io);
+
+/* [all] The next tick of the timeline. ST_CANCELED if a stop was asked for. */
+status line_tick(struct line *l) MUST_USE;
+
+/* [all] Render every clip of the timeline: begin, and all its ticks. */
+status line_run(struct line *l, const struct timeline *t, const struct line_io *io) MUST_USE;
+
+#endif /* LINE_H */

@@ -1,0 +1,102 @@
+/* line_dry_run.c - what the operations take and have made for them, by ticks that compute
+ * nothing. */
+#include "kernels/kern_dry_run.h"
+#include "pipeline/line/line_internal.h"
+
+#include <stdlib.h>
+
+/* Clips of every length up to one that every stage sees all the keys of that it ever will:
+ * whatever can stand on a rank, side by side and behind one another, does. */
+static status make_clips(struct timeline *t, const struct key_policy *p)
+{
+    int const most = 2 * p->levels + p->attention_frames;
+    int64_t *const blocks = calloc((size_t)most, sizeof *blocks);
+
+    if (!blocks) return fail(ST_NOMEM, "line: %d clips", most);
+    for (int i = 0; i < most; i++) blocks[i] = i + 1;
+    status const st = timeline_make(t, p, blocks, most);
+    free(blocks);
+    return st;
+}
+
+/* One prompt, and nobody to tell. */
+static status make_noise(void *arg, int clip, int64_t block, int level, float *out)
+{
+    (void)arg, (void)clip, (void)block, (void)level, (void)out;
+    return ST_OK;
+}
+
+static int64_t context_id(void *arg, int clip, int64_t block)
+{
+    (void)arg, (void)clip, (void)block;
+    return 0;
+}
+
+static status make_context(void *arg, int clip, int64_t block, float *embeds)
+{
+    (void)arg, (void)clip, (void)block, (void)embeds;
+    return ST_OK;
+}
+
+static status finished(void *arg, int clip, int64_t block, const float *x0)
+{
+    (void)arg, (void)clip, (void)block, (void)x0;
+    return ST_OK;
+}
+
+static const struct line_io silent = {
+    .noise = make_noise,
+    .context_id = context_id,
+    .context = make_context,
+    .finished = finished,
+};
+
+/* The first layer leaves nothing out; all others are like it but the last. */
+static status run_tick(struct line *l)
+{
+    line_place(l);
+    TRY(line_enter(l));
+    TRY(line_layer(l, 0));
+    TRY(line_layer(l, dit_shape_of(l->c.model)->layers - 1));
+    return line_leave(l);
+}
+
+/* Alone: the other ranks are not there, or at the same. */
+static status run_ticks(struct line *l, const struct timeline *t)
+{
+    struct comm *const comm = l->c.comm;
+    struct comm alone = *comm;
+    status st = ST_OK;
+
+    alone.ops = &comm_silent;
+    l->c.comm = &alone;
+    line_begin(l, t, &silent);
+    for (; st == ST_OK && l->tick < timeline_ticks(t); l->tick++) st = run_tick(l);
+    l->c.comm = comm;
+    return st;
+}
+
+/* A dry run of all there can be. */
+static status run(struct kern_ctx *dry, void *arg)
+{
+    struct line *const l = arg;
+    struct kern_ctx *const ctx = l->c.ctx;
+    struct track *const track = l->c.track;
+    struct timeline t = { 0 };
+
+    TRY(make_clips(&t, &l->c.policy));
+    l->c.ctx = dry;
+    l->c.track = NULL;
+    status const st = run_ticks(l, &t);
+    l->c.ctx = ctx;
+    l->c.track = track;
+    timeline_free(&t);
+    return st;
+}
+
+status line_size(size_t *out, struct line *l)
+{
+    return kern_dry_size(out, l->c.ctx->backend, run, l);
+}
+
+status line_prepare(struct line *l) { return kern_dry_prepare(l->c.ctx, run, l); }

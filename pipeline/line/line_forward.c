@@ -1,0 +1,216 @@
+/* line_forward.c - one tick's forward pass, written once over the blocks on this rank, and
+ * what it asks of the world and tells it. */
+#include "pipeline/dit/rope.h"
+#include "pipeline/line/line_internal.h"
+
+struct track_at line_at(const struct line *l, int stage, int layer)
+{
+    struct place const p = l->place[stage];
+    int const clip = p.clip < 0 || !l->io->number ? p.clip : l->io->number(l->io->arg, p.clip);
+    return (struct track_at){ .clip = clip, .stage = stage, .layer = layer, .block = p.block };
+}
+
+/* Find or fill the prompt's keys and values for an own stage. */
+static status bind_context(struct line *l, int stage)
+{
+    struct place const p = l->place[stage];
+    int64_t const id = l->io->context_id(l->io->arg, p.clip, p.block);
+    bool used[LINE_STAGES] = { false };
+    int free_slot = 0;
+
+    for (int i = 0; i < l->contexts; i++)
+        if (l->context_id[i] == id) {
+            l->stage[stage].context = i;
+            return ST_OK;
+        }
+    /* Stages already bound this tick keep theirs. */
+    for (int i = l->first; i < stage; i++)
+        if (line_holds(l, i)) used[l->stage[i].context] = true;
+    while (used[free_slot]) free_slot++;
+    if (free_slot >= l->contexts)
+        return fail(ST_ARG, "line: more than %d prompts at once", l->contexts);
+
+    l->context_id[free_slot] = -1;
+    TRY(l->io->context(l->io->arg, p.clip, p.block, l->embeds));
+    TRY(dit_context_fill(l->c.model, l->c.ctx, &l->context[free_slot], l->embeds));
+    l->context_id[free_slot] = id;
+    l->stage[stage].context = free_slot;
+    return ST_OK;
+}
+
+/* The last span of the own block is the block itself, whole. */
+static int64_t position_of(const struct line *l, int stage)
+{
+    const struct key_list *const keys = &l->stage[line_first_of_window(l, stage)].keys;
+    int64_t position = 0;
+
+    for (int i = 0; i < keys->count; i++)
+        if (keys->span[i].block == l->place[stage].block) position = keys->span[i].position;
+    return position;
+}
+
+/* Of all keys in sight and all own blocks. */
+static status upload_angles(struct line *l)
+{
+    int const pairs = (int)l->angles.dim[1];
+    int64_t const frame = (int64_t)pairs * 2, reach = l->c.policy.attention_frames;
+    int64_t const keys_end = (l->sight.end - l->sight.first) * reach;
+
+    for (int i = l->sight.first; i < l->sight.end; i++) {
+        const struct key_list *const keys = &l->stage[i].keys;
+        float *to = l->host_angles + (i - l->sight.first) * reach * frame;
+        if (!line_holds(l, i) || line_first_of_window(l, i) != i) continue;
+        for (int k = 0; k < keys->count; k++) {
+            rope_angles(to, pairs, keys->span[k].position, keys->span[k].frames);
+            to += keys->span[k].frames * frame;
+        }
+    }
+    for (int i = l->first; i < l->end; i++)
+        if (line_holds(l, i))
+            rope_angles(l->host_angles + (keys_end + (i - l->first) * l->frames) * frame, pairs,
+                        position_of(l, i), (int)l->frames);
+    return l->c.ctx->backend->upload(l->c.ctx, &l->angles, l->host_angles);
+}
+
+/* The next level's, of all own blocks that get another: made while a device computes. */
+static status fetch_noise(struct line *l)
+{
+    int64_t const count = tensor_count(&l->stage[l->first].in);
+    bool any = false;
+
+    for (int i = l->first; i < l->end && i < l->levels - 1; i++) {
+        struct place const p = l->place[i];
+        if (!line_holds(l, i)) continue;
+        TRY(l->io->noise(l->io->arg, p.clip, p.block, i + 1,
+                         l->host_noise + (i - l->first) * count));
+        any = true;
+    }
+    if (!any) return ST_OK;
+    TRY(line_settle(l)); /* an upload may wait for all that is queued, and knows no deadline */
+    return l->c.ctx->backend->upload(l->c.ctx, &l->noise, l->host_noise);
+}
+
+static status show(struct line *l, int stage)
+{
+    const struct kern_backend *const b = l->c.ctx->backend;
+    struct line_span const one = { stage, stage + 1 };
+    struct tensor const flow = line_part(l, &l->flow, one, l->frames);
+    struct tensor const x0 = line_part(l, &l->x0, one, l->frames);
+    struct place const p = l->place[stage];
+
+    if (!l->io->tap) return ST_OK;
+    TRY(b->download(l->c.ctx, l->host[0], &l->stage[stage].in));
+    TRY(b->download(l->c.ctx, l->host[1], &flow));
+    TRY(b->download(l->c.ctx, l->host[2], &x0));
+    TRY(line_settle(l));
+    return l->io->tap(l->io->arg, p.clip, p.block, stage, l->host[0], l->host[1], l->host[2]);
+}
+
+static status hand_out(struct line *l)
+{
+    const struct kern_backend *const b = l->c.ctx->backend;
+    int const last = l->levels - 1;
+    struct place const p = l->place[last];
+
+    if (last < l->first || last >= l->end || !line_holds(l, last)) return ST_OK;
+    TRY(b->download(l->c.ctx, l->host[2], &l->stage[last].out));
+    TRY(line_settle(l));
+    return l->io->finished(l->io->arg, p.clip, p.block, l->host[2]);
+}
+
+/* Of run's work, which stands at its first stage. */
+static status ended(struct line *l, status st)
+{
+    track_end(l->c.track);
+    return st;
+}
+
+static void begin(struct line *l, struct line_span run, int layer)
+{
+    track_begin(l->c.track, TRACK_COMPUTE, line_at(l, run.first, layer));
+}
+
+status line_enter(struct line *l)
+{
+    for (int i = l->first; i < l->end; i++)
+        if (line_holds(l, i)) TRY(bind_context(l, i));
+    line_bind_keys(l);
+    TRY(upload_angles(l));
+    for (int i = 0; i < l->own.count; i++) {
+        begin(l, l->own.run[i], -1);
+        TRY(ended(l, line_embed(l, l->own.run[i])));
+    }
+    return ST_OK;
+}
+
+static status project(struct line *l, int layer)
+{
+    for (int i = 0; i < l->own.count; i++) {
+        begin(l, l->own.run[i], layer);
+        TRY(ended(l, line_project(l, l->own.run[i], layer)));
+    }
+    return ST_OK;
+}
+
+/* The exchange is over whatever happened meanwhile: peers read this rank's memory. */
+static status attend(struct line *l, int layer)
+{
+    TRY(line_exchange_begin(l, layer));
+    status const near = line_attend_near(l, layer);
+    struct error const why = *error_last();
+    status const end = line_exchange_end(l, layer);
+    if (near != ST_OK) error_adopt(&why);
+    TRY(near);
+    TRY(end);
+    return line_attend_far(l, layer);
+}
+
+/* What attention came to is back: the rest of the layer, run by run. */
+static status finish_by_heads(struct line *l, int layer)
+{
+    for (int i = 0; i < l->own.count; i++) {
+        struct line_span const run = line_rest(l, l->own.run[i], layer);
+        if (run.first == run.end) continue;
+        begin(l, run, layer);
+        status const st = line_heads_unite(l, run);
+        TRY(ended(l, st == ST_OK ? line_finish(l, run, layer) : st));
+    }
+    return ST_OK;
+}
+
+static status attend_by_heads(struct line *l, int layer)
+{
+    TRY(line_heads_spread(l, layer));
+    TRY(line_attend_near(l, layer));
+    TRY(line_attend_far(l, layer));
+    TRY(line_heads_collect(l, layer));
+    return finish_by_heads(l, layer);
+}
+
+status line_layer(struct line *l, int layer)
+{
+    TRY(project(l, layer));
+    return l->by_heads ? attend_by_heads(l, layer) : attend(l, layer);
+}
+
+status line_leave(struct line *l)
+{
+    TRY(fetch_noise(l));
+    for (int i = 0; i < l->own.count; i++) {
+        struct line_span const noise = line_noise_of(l, l->own.run[i]);
+        if (noise.first >= noise.end) continue;
+        begin(l, noise, -1);
+        TRY(ended(l, line_denoise(l, noise)));
+        for (int stage = noise.first; stage < noise.end; stage++) TRY(show(l, stage));
+    }
+    return hand_out(l);
+}
+
+status line_pass(struct line *l)
+{
+    int const layers = dit_shape_of(l->c.model)->layers;
+
+    TRY(line_enter(l));
+    for (int layer = 0; layer < layers; layer++) TRY(line_layer(l, layer));
+    return line_leave(l);
+}

@@ -1,0 +1,110 @@
+#include "pipeline/output/attempt.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/strbuf.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* The last part of a path; NULL if it is none that a folder can be given. */
+static const char *name_of(const char *path)
+{
+    const char *const slash = strrchr(path, '/');
+    const char *const name = slash ? slash + 1 : path;
+
+    return *name && strcmp(name, ".") && strcmp(name, "..") ? name : NULL;
+}
+
+#define UNIQUE "XXXXXX"
+
+/* Another attempt that ends may just be removing the empty shelf: try again. */
+static status make_private(struct attempt *a)
+{
+    char *const unique = a->own + strlen(a->own) - (sizeof UNIQUE - 1);
+
+    for (int tries = 0; tries < 100; tries++) {
+        TRY(dir_make(a->shelf));
+        memcpy(unique, UNIQUE, sizeof UNIQUE); /* mkdtemp fills it in even when it fails */
+        if (mkdtemp(a->own)) return ST_OK;
+        if (errno != ENOENT) break;
+    }
+    return fail(ST_IO, "%s: %s", a->own, strerror(errno));
+}
+
+status attempt_open(struct attempt *a, const char *target)
+{
+    const char *const name = name_of(target);
+    status st = ST_OK;
+    char *made = NULL;
+
+    *a = (struct attempt){ 0 };
+    if (!name) return fail(ST_ARG, "%s: no name for a clip's folder", target);
+    if (path_exists(target))
+        return fail(ST_ARG, "%s: is there already; a finished clip is never overwritten", target);
+    a->target = text_format("%s", target);
+    a->parent = path_dir(target);
+    a->shelf = a->parent ? path_join(a->parent, ".attempts") : NULL;
+    made = a->shelf ? text_format("%s/%s.%ld." UNIQUE, a->shelf, name, (long)getpid()) : NULL;
+    if (!a->target || !made) {
+        st = fail(ST_NOMEM, "%s: no memory for its name", target);
+        goto out;
+    }
+    a->own = made;
+    st = make_private(a);
+    if (st != ST_OK) a->own = NULL; /* it is not ours to remove */
+    else made = NULL;
+    TRY_OUT(st);
+    a->id = name_of(a->own);
+    a->dir = path_join(a->own, name);
+    if (!a->dir) {
+        st = fail(ST_NOMEM, "%s: no memory for its name", target);
+        goto out;
+    }
+    TRY_OUT(dir_make(a->dir));
+out:
+    free(made);
+    if (st != ST_OK) attempt_close(a);
+    return st;
+}
+
+static bool same_folder(const struct stat *a, const char *path)
+{
+    struct stat s;
+    return !stat(path, &s) && s.st_dev == a->st_dev && s.st_ino == a->st_ino;
+}
+
+status attempt_publish(struct attempt *a, bool *won)
+{
+    struct stat self;
+
+    *won = false;
+    TRY(dir_sync(a->dir));
+    if (stat(a->dir, &self)) return fail(ST_IO, "%s: %s", a->dir, strerror(errno));
+    if (rename(a->dir, a->target) && !same_folder(&self, a->target)) {
+        int const why = errno;
+        if (path_exists(a->target)) return ST_OK;
+        return fail(ST_IO, "%s: %s", a->target, strerror(why));
+    }
+    *won = true;
+    TRY(dir_sync(a->parent));
+    return dir_sync(a->own);
+}
+
+void attempt_close(struct attempt *a)
+{
+    if (a->own && dir_remove(a->own) != ST_OK) {
+        log_warn("left behind: %s", error_last()->msg);
+        error_clear();
+    }
+    if (a->shelf) rmdir(a->shelf);
+    free(a->target);
+    free(a->parent);
+    free(a->shelf);
+    free(a->own);
+    free(a->dir);
+    *a = (struct attempt){ 0 };
+}

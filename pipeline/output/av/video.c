@@ -1,0 +1,166 @@
+#include "pipeline/output/av/video.h"
+#include "base/strbuf.h"
+#include "pipeline/output/av/av_compat.h"
+#include "pipeline/output/av/encoder.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libavformat/avformat.h>
+#include <libavutil/error.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct video {
+    struct video_facts facts;
+    char *url, *path; /* path is url without its "file:" */
+    AVFormatContext *mux;
+    AVCodecContext *enc;
+    AVStream *stream; /* the mux's */
+    AVFrame *frame;
+    AVPacket *packet;
+    struct digest planes;
+};
+
+static status av_fail(status st, const struct video *v, const char *what, int r)
+{
+    char why[AV_ERROR_MAX_STRING_SIZE];
+
+    av_strerror(r, why, sizeof why);
+    return fail(st, "%s: %s: %s", v->path, what, why);
+}
+
+static status open_mux(struct video *v, const struct video_config *c)
+{
+    const char *const ending = v->facts.choice.container;
+    AVDictionary *options = NULL;
+    int r = avformat_alloc_output_context2(&v->mux, NULL,
+                                           strcmp(ending, "mkv") ? ending : "matroska", v->url);
+
+    if (r < 0) return av_fail(ST_DEVICE, v, "no writer for this container", r);
+    v->mux->flags |= AVFMT_FLAG_BITEXACT; /* else Matroska draws random ids */
+    v->stream = avformat_new_stream(v->mux, NULL);
+    if (!v->stream || avcodec_parameters_from_context(v->stream->codecpar, v->enc) < 0 ||
+        (c->comment && av_dict_set(&v->mux->metadata, "comment", c->comment, 0) < 0))
+        return fail(ST_NOMEM, "%s: no memory for its header", v->path);
+    v->stream->time_base = v->enc->time_base;
+    v->stream->avg_frame_rate = v->enc->framerate;
+    v->stream->r_frame_rate = v->enc->framerate;
+    v->stream->sample_aspect_ratio = v->enc->sample_aspect_ratio;
+
+    r = avio_open(&v->mux->pb, v->url, AVIO_FLAG_WRITE);
+    if (r < 0) return av_fail(ST_IO, v, "cannot be made", r);
+    if (strcmp(ending, "mkv") && av_dict_set(&options, "movflags", "+faststart", 0) < 0)
+        return fail(ST_NOMEM, "%s: no memory for its header", v->path);
+    r = avformat_write_header(v->mux, &options);
+    av_dict_free(&options);
+    return r < 0 ? av_fail(ST_IO, v, "writing the header", r) : ST_OK;
+}
+
+status video_open(struct video **out, const struct video_config *c)
+{
+    struct video *const v = *out = calloc(1, sizeof *v);
+    status st = ST_OK;
+
+    if (!v) return fail(ST_NOMEM, "%s: no memory", c->path);
+    TRY_OUT(codec_choose(&v->facts.choice, c));
+    v->url = text_format("file:%s", c->path);
+    v->path = v->url ? v->url + strlen("file:") : NULL;
+    v->packet = av_packet_alloc();
+    if (!v->url || !v->packet) {
+        st = fail(ST_NOMEM, "%s: no memory", c->path);
+        goto out;
+    }
+    TRY_OUT(digest_open(&v->planes));
+    TRY_OUT(encoder_open(&v->enc, &v->facts.choice, c));
+    TRY_OUT(encoder_frame(&v->frame, v->enc));
+    TRY_OUT(open_mux(v, c));
+out:
+    if (st != ST_OK) video_close(out);
+    return st;
+}
+
+/* Write what the encoder has ready. frame NULL: and all it still holds back. */
+static status encode(struct video *v, const AVFrame *frame)
+{
+    int r = avcodec_send_frame(v->enc, frame);
+
+    if (r < 0) return av_fail(ST_DEVICE, v, "the encoder failed", r);
+    for (;;) {
+        r = avcodec_receive_packet(v->enc, v->packet);
+        if (r == AVERROR(EAGAIN) || r == AVERROR_EOF) return ST_OK;
+        if (r < 0) return av_fail(ST_DEVICE, v, "the encoder failed", r);
+        v->facts.keyframes += (v->packet->flags & AV_PKT_FLAG_KEY) != 0;
+        v->packet->duration = 1;
+        v->packet->stream_index = v->stream->index;
+        av_packet_rescale_ts(v->packet, v->enc->time_base, v->stream->time_base);
+        r = av_interleaved_write_frame(v->mux, v->packet);
+        if (r >= 0) r = v->mux->pb->error;
+        if (r < 0) return av_fail(ST_IO, v, "writing", r);
+    }
+}
+
+static status take_plane(struct video *v, int plane, const unsigned char *from)
+{
+    const struct pix_info *const p = pix_info(v->facts.choice.pix);
+    AVFrame *const f = v->frame;
+    int const across = plane ? p->across : 1, down = plane ? p->down : 1;
+    size_t const row = (size_t)(f->width / across) * (p->bits > 8 ? 2 : 1);
+    int const rows = f->height / down;
+
+    for (int y = 0; y < rows; y++)
+        memcpy(f->data[plane] + (ptrdiff_t)y * f->linesize[plane], from + (size_t)y * row, row);
+    return digest_add(&v->planes, from, row * (size_t)rows);
+}
+
+status video_push(struct video *v, const unsigned char *const plane[3])
+{
+    AVFrame *const f = v->frame;
+    int const r = av_frame_make_writable(f);
+
+    if (r < 0) return av_fail(ST_NOMEM, v, "no memory for a picture", r);
+    for (int i = 0; i < 3; i++) TRY(take_plane(v, i, plane[i]));
+    f->pts = v->facts.frames++;
+    av_compat_frame_duration(f, 1);
+    return encode(v, f);
+}
+
+static status sync_file(const struct video *v)
+{
+    int const fd = open(v->path, O_RDONLY | O_CLOEXEC);
+    int const bad = fd < 0 || fsync(fd);
+    status const st = bad ? fail(ST_IO, "%s: fsync: %s", v->path, strerror(errno)) : ST_OK;
+
+    if (fd >= 0) close(fd);
+    return st;
+}
+
+status video_commit(struct video *v)
+{
+    if (!v->facts.frames) return fail(ST_ARG, "%s: no picture was pushed", v->path);
+    TRY(encode(v, NULL));
+    int r = av_write_trailer(v->mux);
+    if (r >= 0) r = v->mux->pb->error;
+    int const closed = avio_closep(&v->mux->pb);
+    if (r >= 0) r = closed;
+    if (r < 0) return av_fail(ST_IO, v, "finishing", r);
+    TRY(digest_end(&v->planes, v->facts.planes_sha256));
+    return sync_file(v);
+}
+
+void video_close(struct video **v)
+{
+    if (!*v) return;
+    struct video *const old = *v;
+    *v = NULL;
+    if (old->mux) avio_closep(&old->mux->pb);
+    avformat_free_context(old->mux);
+    encoder_close(&old->enc, old->facts.frames > 0);
+    av_frame_free(&old->frame);
+    av_packet_free(&old->packet);
+    digest_close(&old->planes);
+    free(old->url);
+    free(old);
+}
+
+const struct video_facts *video_facts(const struct video *v) { return &v->facts; }

@@ -1,0 +1,53 @@
+/*
+ * video.h - one video file: pictures' planes in, a finished file out.
+ *
+ *   video_open -> video_push ... -> video_commit -> video_close
+ *
+ * Picture i is shown from i * fps_den / fps_num seconds on, exactly, in .mp4 and
+ * .mov; to the nearest millisecond in .mkv, whose clock has no finer step. MP4
+ * and MOV carry their index in front (faststart). Nothing in the file depends on
+ * the time or the machine: the same pictures, libraries and threads give the
+ * same bytes.
+ *
+ * One owner, one thread. Memory does not grow with the length, but for the
+ * container's index (some 100 bytes a picture).
+ */
+#ifndef VIDEO_H
+#define VIDEO_H
+
+#include "base/digest.h"
+#include "pipeline/output/av/codec.h"
+
+struct video;
+
+struct video_facts {
+    struct codec_choice choice;
+    int64_t frames;                 /* pictures pushed */
+    int64_t keyframes;              /* in the file; complete after commit */
+    char planes_sha256[DIGEST_HEX]; /* of the Y, Cb, Cr planes sent, rows without padding,
+                                       10-bit samples in 2 bytes, low first; after commit.
+                                       A lossless file decodes to just these bytes */
+};
+
+/* ST_ARG, ST_DEVICE as codec_choose; ST_IO if the file cannot be made. The
+ * config's strings are copied or constant. Whoever opens, closes. */
+status video_open(struct video **out, const struct video_config *c) MUST_USE;
+
+/* One picture's Y, Cb and Cr in the file's pix, rows without padding (pixels.h); borrowed for
+ * the call. ST_IO, ST_DEVICE. */
+status video_push(struct video *v, const unsigned char *const plane[3]) MUST_USE;
+
+/* Drain the encoder, write the trailer, close, fsync. Once, after the last push;
+ * ST_ARG if there was none. */
+status video_commit(struct video *v) MUST_USE;
+
+/* NULL is fine; sets NULL. Without a commit the file is left unfinished. */
+void video_close(struct video **v);
+
+const struct video_facts *video_facts(const struct video *v);
+
+/* Read a finished file back, without decoding: ST_MISMATCH unless it holds one
+ * video stream of just `frames` pictures, each at its exact time. */
+status video_verify(const char *path, int64_t frames, int fps_num, int fps_den) MUST_USE;
+
+#endif /* VIDEO_H */

@@ -1,0 +1,345 @@
+#include "pipeline/output/clip_writer.h"
+#include "base/strbuf.h"
+#include "pipeline/output/attempt.h"
+#include "pipeline/output/contact_sheet.h"
+#include "pipeline/weights/tensor_file.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { FILES = CLIP_SINK_FORMATS + 2 }; /* videos, contact sheet, latents */
+
+struct clip_sink {
+    struct attempt attempt;
+    const struct sidecar_about *about;
+    int width, height, fps_num, fps_den;
+    int64_t pictures, pushed;
+
+    struct sidecar_file file[FILES]; /* the videos first; names are own copies */
+    char *path[FILES];
+    int files, videos;
+    struct video *video[CLIP_SINK_FORMATS];
+
+    struct contact *contact;
+    const char *contact_name; /* own, one of `file` */
+
+    struct tensor_file *latents;
+    const char *latents_name; /* own, one of `file` */
+    struct tensor latent;     /* all of it: dtype and shape */
+    int64_t latents_pushed;
+    void *latent_frame; /* one, in the file's dtype */
+
+    struct quality quality;
+    struct digest whole, part;
+    struct sidecar_block *block;
+    int64_t blocks, blocks_cap;
+};
+
+static status check_name(const struct clip_sink *s, const char *name)
+{
+    if (!name || !*name || name[0] == '.' || strchr(name, '/') || !strcmp(name, "clip.json"))
+        return fail(ST_ARG, "%s: `%s` is no name for a file of a clip", s->attempt.target,
+                    name ? name : "");
+    for (int i = 0; i < s->files; i++)
+        if (!strcmp(s->file[i].name, name))
+            return fail(ST_ARG, "%s: two files are to be named %s", s->attempt.target, name);
+    return ST_OK;
+}
+
+/* Take a file name into the list; *name and *path are the sink's own. */
+static status add_file(struct clip_sink *s, const char *name, const char **path)
+{
+    TRY(check_name(s, name));
+    char *const own = path_join(s->attempt.dir, name);
+    if (!own) return fail(ST_NOMEM, "%s: no memory for its name", name);
+    *path = s->path[s->files] = own;
+    s->file[s->files++].name = strrchr(own, '/') + 1;
+    return ST_OK;
+}
+
+/* A file of the clip, at a place. */
+static struct video_config video_of(const struct clip_sink_config *c, const struct video_config *f,
+                                    const char *path)
+{
+    struct video_config v = *f;
+
+    v.path = path;
+    v.width = c->width;
+    v.height = c->height;
+    v.fps_num = c->fps_num;
+    v.fps_den = c->fps_den;
+    v.comment = c->about->task_id;
+    return v;
+}
+
+/* What can be refused before a folder is made. */
+static status check_config(const struct clip_sink_config *c)
+{
+    struct codec_choice choice;
+
+    if (c->pictures < 1)
+        return fail(ST_ARG, "%s: %lld pictures; allowed: 1 or more", c->dir,
+                    (long long)c->pictures);
+    if (c->formats < 1 || c->formats > CLIP_SINK_FORMATS)
+        return fail(ST_ARG, "%s: %d video files; allowed: 1..%d", c->dir, c->formats,
+                    CLIP_SINK_FORMATS);
+    for (int i = 0; i < c->formats; i++) {
+        struct video_config const v = video_of(c, &c->format[i], c->format[i].path);
+        if (v.path) TRY(codec_choose(&choice, &v));
+    }
+    if (c->latents.file && c->latents.dtype != DT_F32 && c->latents.dtype != DT_BF16)
+        return fail(ST_ARG, "%s: latents as %s; allowed: F32, BF16", c->dir,
+                    dtype_name(c->latents.dtype));
+    return ST_OK;
+}
+
+static status open_latents(struct clip_sink *s, const struct clip_sink_config *c)
+{
+    const char *path;
+
+    TRY(tensor_make(
+        &s->latent, c->latents.dtype,
+        DIMS(c->latents.frames, CLIP_SINK_CHANNELS, c->latents.height, c->latents.width)));
+    if (tensor_count(&s->latent) < 1)
+        return fail(ST_ARG, "%s: latents of no size", s->attempt.target);
+    TRY(add_file(s, c->latents.file, &path));
+    s->latents_name = s->file[s->files - 1].name;
+    s->latent_frame = malloc(tensor_bytes(&s->latent) / (size_t)c->latents.frames);
+    if (!s->latent_frame) return fail(ST_NOMEM, "%s: no memory for a latent", path);
+    return tensor_file_open(&s->latents, path, &(struct tensor_file_item){ "latents", s->latent },
+                            1);
+}
+
+static status open_files(struct clip_sink *s, const struct clip_sink_config *c)
+{
+    const char *path;
+
+    for (int i = 0; i < c->formats; i++) {
+        TRY(add_file(s, c->format[i].path, &path));
+        struct video_config const v = video_of(c, &c->format[i], path);
+        TRY(video_open(&s->video[i], &v));
+        s->videos++;
+    }
+    if (c->preview) {
+        TRY(add_file(s, c->preview, &path));
+        s->contact_name = s->file[s->files - 1].name;
+        TRY(contact_open(&s->contact, &(struct contact_config){ .path = path,
+                                                                .width = c->width,
+                                                                .height = c->height,
+                                                                .columns = c->preview_columns }));
+    }
+    return c->latents.file ? open_latents(s, c) : ST_OK;
+}
+
+status clip_sink_open(struct clip_sink **out, const struct clip_sink_config *c)
+{
+    struct clip_sink *s = NULL;
+    status st = ST_OK;
+
+    *out = NULL;
+    TRY(check_config(c));
+    s = calloc(1, sizeof *s);
+    if (!s) return fail(ST_NOMEM, "%s: no memory", c->dir);
+    s->about = c->about;
+    s->width = c->width;
+    s->height = c->height;
+    s->fps_num = c->fps_num;
+    s->fps_den = c->fps_den;
+    s->pictures = c->pictures;
+    TRY_OUT(attempt_open(&s->attempt, c->dir));
+    TRY_OUT(open_files(s, c));
+    TRY_OUT(quality_init(&s->quality, (int64_t)c->width * c->height));
+    TRY_OUT(digest_open(&s->whole));
+    TRY_OUT(digest_open(&s->part));
+    *out = s;
+    s = NULL; /* handed over */
+out:
+    clip_sink_close(&s);
+    return st;
+}
+
+void clip_sink_close(struct clip_sink **s)
+{
+    struct clip_sink *const old = *s;
+
+    if (!old) return;
+    *s = NULL;
+    for (int i = 0; i < old->videos; i++) video_close(&old->video[i]);
+    contact_close(&old->contact);
+    tensor_file_close(&old->latents);
+    attempt_close(&old->attempt);
+    quality_free(&old->quality);
+    digest_close(&old->whole);
+    digest_close(&old->part);
+    for (int i = 0; i < old->files; i++) free(old->path[i]);
+    free(old->latent_frame);
+    free(old->block);
+    free(old);
+}
+
+const char *clip_sink_attempt(const struct clip_sink *s) { return s->attempt.id; }
+
+/* There are planes for every video. */
+static status check_formats(const struct clip_sink *s, const struct pixels_layout *l)
+{
+    for (int i = 0; i < s->videos; i++) {
+        enum pix const pix = video_facts(s->video[i])->choice.pix;
+        if (!(l->formats >> pix & 1))
+            return fail(ST_ARG, "%s: pictures without %s, which %s is of", s->attempt.target,
+                        pix_info(pix)->name, s->file[i].name);
+    }
+    return ST_OK;
+}
+
+static status push_video(struct video *v, const struct pixels_layout *l,
+                         const unsigned char *picture)
+{
+    const int64_t *const at = l->plane[video_facts(v)->choice.pix];
+    const unsigned char *const plane[3] = { picture + at[0], picture + at[1], picture + at[2] };
+
+    return video_push(v, plane);
+}
+
+static status push_picture(struct clip_sink *s, const struct pixels_layout *l,
+                           const unsigned char *picture)
+{
+    size_t const values = (size_t)s->width * (size_t)s->height * 3;
+    const uint8_t *const rgb8 = picture + l->rgb;
+    struct pixels_flaw flaw;
+
+    if (pixels_flaw(&flaw, picture))
+        return fail(ST_MISMATCH, "%s: frame %lld is not a picture: %s at column %lld, row %lld",
+                    s->attempt.target, (long long)s->pushed, flaw.value,
+                    (long long)(flaw.index / 3 % s->width), (long long)(flaw.index / 3 / s->width));
+    quality_add(&s->quality, rgb8);
+    TRY(digest_add(&s->whole, rgb8, values));
+    TRY(digest_add(&s->part, rgb8, values));
+    for (int i = 0; i < s->videos; i++) TRY(push_video(s->video[i], l, picture));
+    s->pushed++;
+    return ST_OK;
+}
+
+static status end_block(struct clip_sink *s, int64_t first)
+{
+    if (s->blocks == s->blocks_cap) {
+        int64_t const cap = s->blocks_cap ? 2 * s->blocks_cap : 64;
+        struct sidecar_block *const more = realloc(s->block, (size_t)cap * sizeof *more);
+        if (!more) return fail(ST_NOMEM, "%s: %lld blocks", s->attempt.target, (long long)cap);
+        s->block = more;
+        s->blocks_cap = cap;
+    }
+    struct sidecar_block *const b = &s->block[s->blocks++];
+    b->first = first;
+    b->count = s->pushed - first;
+    return digest_end(&s->part, b->sha256);
+}
+
+status clip_sink_pictures(struct clip_sink *s, const struct pictures *p)
+{
+    struct pixels_layout const layout = pixels_layout(s->width, s->height, p->formats);
+    int64_t const first = s->pushed, left = s->pictures - first;
+    int64_t const n = p->count < left ? p->count : left;
+
+    TRY(check_formats(s, &layout));
+    for (int64_t i = 0; i < n; i++) {
+        const unsigned char *const picture = p->at + i * layout.bytes;
+        TRY(push_picture(s, &layout, picture));
+        if (i == 0 && s->contact) contact_add(s->contact, picture + layout.rgb);
+    }
+    return n > 0 ? end_block(s, first) : ST_OK;
+}
+
+status clip_sink_latents(struct clip_sink *s, const float *x0, int64_t n)
+{
+    if (!s->latents) return ST_OK;
+    int64_t const frames = s->latent.dim[0], values = tensor_count(&s->latent) / frames;
+
+    for (int64_t i = 0; i < n; i++, s->latents_pushed++) {
+        const float *const from = x0 + i * values;
+        if (s->latents_pushed == frames)
+            return fail(ST_ARG, "%s: more latents than the %lld announced", s->attempt.target,
+                        (long long)frames);
+        int64_t const bad = pixels_first_bad(from, values);
+        if (bad >= 0)
+            return fail(ST_MISMATCH, "%s: latent frame %lld is not finite: %g at element %lld",
+                        s->attempt.target, (long long)s->latents_pushed, (double)from[bad],
+                        (long long)bad);
+        TRY(tensor_convert(s->latent_frame, s->latent.dtype, from, DT_F32, values));
+        TRY(tensor_file_append(s->latents, s->latent_frame,
+                               (size_t)values * dtype_size(s->latent.dtype)));
+    }
+    return ST_OK;
+}
+
+static status finish_files(struct clip_sink *s)
+{
+    struct stat on_disk;
+
+    for (int i = 0; i < s->videos; i++) {
+        TRY(video_commit(s->video[i]));
+        TRY(video_verify(s->path[i], s->pictures, s->fps_num, s->fps_den));
+    }
+    if (s->contact) TRY(contact_commit(s->contact));
+    if (s->latents) TRY(tensor_file_commit(s->latents));
+    for (int i = 0; i < s->files; i++) {
+        TRY(digest_file(s->path[i], s->file[i].sha256));
+        if (stat(s->path[i], &on_disk)) return fail(ST_IO, "%s: cannot be seen", s->path[i]);
+        s->file[i].bytes = on_disk.st_size;
+    }
+    return ST_OK;
+}
+
+static status write_sidecar(struct clip_sink *s, const struct sidecar_run *run)
+{
+    struct sidecar_video video[CLIP_SINK_FORMATS];
+    struct sidecar car = {
+        .about = s->about,
+        .run = run ? run : &(struct sidecar_run){ 0 },
+        .attempt = s->attempt.id,
+        .width = s->width,
+        .height = s->height,
+        .fps_num = s->fps_num,
+        .fps_den = s->fps_den,
+        .pictures = s->pictures,
+        .file = s->file,
+        .files = s->files,
+        .video = video,
+        .videos = s->videos,
+        .block = s->block,
+        .blocks = s->blocks,
+        .latents_file = s->latents_name,
+        .latents_dtype = dtype_name(s->latent.dtype),
+        .preview_file = s->contact_name,
+        .quality = &s->quality,
+    };
+
+    for (int i = 0; i < s->videos; i++)
+        video[i] = (struct sidecar_video){ s->file[i].name, *video_facts(s->video[i]) };
+    for (int i = 0; i < 4; i++) car.latents_shape[i] = s->latent.dim[i];
+    TRY(digest_end(&s->whole, car.pictures_sha256));
+
+    char *const path = path_join(s->attempt.dir, "clip.json");
+    if (!path) return fail(ST_NOMEM, "clip.json: no memory for its name");
+    status const st = sidecar_write(path, &car);
+    free(path);
+    return st;
+}
+
+status clip_sink_commit(struct clip_sink *s, const struct sidecar_run *run,
+                        enum clip_outcome *outcome)
+{
+    bool won;
+
+    if (s->pushed != s->pictures)
+        return fail(ST_ARG, "%s: %lld of %lld pictures have come", s->attempt.target,
+                    (long long)s->pushed, (long long)s->pictures);
+    if (s->latents && s->latents_pushed != s->latent.dim[0])
+        return fail(ST_ARG, "%s: %lld of %lld latent frames have come", s->attempt.target,
+                    (long long)s->latents_pushed, (long long)s->latent.dim[0]);
+    TRY(finish_files(s));
+    TRY(write_sidecar(s, run));
+    TRY(attempt_publish(&s->attempt, &won));
+    *outcome = won ? CLIP_PUBLISHED : CLIP_THERE_ALREADY;
+    return ST_OK;
+}

@@ -1,0 +1,76 @@
+/*
+ * clip_writer.h - pictures and latents in, a finished clip's folder out.
+ *
+ *   clip_sink_open -> clip_sink_pictures, clip_sink_latents ... -> clip_sink_commit
+ *                                                               -> clip_sink_close
+ *
+ * The folder appears complete or not at all, by one rename:
+ *
+ *   OUT/.attempts/NAME.PID.xxxxxx/NAME/    private while the clip is made
+ *       clip.mp4 master.mkv contact.png latents.safetensors
+ *       clip.json                          last, when all else is on disk
+ *   OUT/NAME/                              after the rename
+ *
+ * Of several attempts at one clip the first to rename wins; the others find the
+ * folder there and leave it alone. A killed attempt leaves only its private
+ * folder; close removes that of an attempt given up.
+ *
+ * One owner, one thread. Memory does not grow with the clip, but for 80 bytes a
+ * block and the containers' index of pictures.
+ */
+#ifndef CLIP_WRITER_H
+#define CLIP_WRITER_H
+
+#include "kernels/tensor.h"
+#include "pipeline/output/sidecar.h"
+
+struct clip_sink;
+
+struct clip_sink_config {
+    const char *dir; /* OUT/NAME; what is missing of OUT is made */
+    int width, height, fps_num, fps_den;
+    int64_t pictures;                  /* of the clip; those that come beyond are dropped */
+    const struct video_config *format; /* path: a plain name; size, rate, comment: the clip's */
+    int formats;                       /* 1..CLIP_SINK_FORMATS */
+    struct {
+        const char *file;              /* plain name; NULL: latents are not kept */
+        enum dtype dtype;              /* DT_F32 or DT_BF16 */
+        int64_t frames, height, width; /* shape [frames, 16, height, width] */
+    } latents;
+    const char *preview; /* contact sheet, a plain name in .png; NULL: none */
+    int preview_columns;
+    const struct sidecar_about *about; /* borrowed until close; its task_id is also put into
+                                          the videos' `comment` */
+};
+enum { CLIP_SINK_FORMATS = 16, CLIP_SINK_CHANNELS = 16 };
+
+/* ST_ARG for a config that cannot be, and if dir is there already; ST_IO with the
+ * path that cannot be made. Whoever opens, closes. */
+status clip_sink_open(struct clip_sink **out, const struct clip_sink_config *c) MUST_USE;
+
+/* The next pictures of the clip, [height, width]; a call is a block. ST_ARG if a pix of the
+ * config's formats is not among theirs. ST_MISMATCH names the frame, and where, that is
+ * not finite: the clip cannot be finished then. */
+status clip_sink_pictures(struct clip_sink *s, const struct pictures *p) MUST_USE;
+
+/* The next n latent frames, [n, 16, height, width], as the transformer has them.
+ * Nothing if the config keeps none. ST_MISMATCH as above; ST_ARG for too many. */
+status clip_sink_latents(struct clip_sink *s, const float *x0, int64_t n) MUST_USE;
+
+enum clip_outcome {
+    CLIP_PUBLISHED,
+    CLIP_THERE_ALREADY, /* another attempt was first; this one is gone */
+};
+
+/* Finish every file, check it, write clip.json, publish. ST_ARG unless all
+ * pictures and latents have come. Only close may follow. */
+status clip_sink_commit(struct clip_sink *s, const struct sidecar_run *run,
+                        enum clip_outcome *outcome) MUST_USE;
+
+/* NULL is fine; sets NULL. Without a commit the attempt is removed. */
+void clip_sink_close(struct clip_sink **s);
+
+/* "NAME.PID.xxxxxx", as clip.json has it; valid until close. */
+const char *clip_sink_attempt(const struct clip_sink *s);
+
+#endif /* CLIP_WRITER_H */

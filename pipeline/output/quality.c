@@ -1,0 +1,68 @@
+#include "pipeline/output/quality.h"
+#include "kernels/pixels.h"
+
+#include <stdlib.h>
+
+status quality_init(struct quality *q, int64_t pixels)
+{
+    *q = (struct quality){ .pixels = pixels, .luma_min = 255 };
+    q->luma = malloc((size_t)pixels);
+    q->before = malloc((size_t)pixels);
+    if (q->luma && q->before) return ST_OK;
+    quality_free(q);
+    return fail(ST_NOMEM, "quality: two pictures of %lld bytes", (long long)pixels);
+}
+
+void quality_free(struct quality *q)
+{
+    free(q->luma);
+    free(q->before);
+    *q = (struct quality){ 0 };
+}
+
+/* Sum of |a - b| over n bytes. */
+static int64_t difference(const uint8_t *a, const uint8_t *b, int64_t n)
+{
+    int64_t sum = 0;
+
+    for (int64_t i = 0; i < n; i++) sum += a[i] > b[i] ? a[i] - b[i] : b[i] - a[i];
+    return sum;
+}
+
+void quality_add(struct quality *q, const uint8_t *rgb8)
+{
+    uint8_t *const last = q->luma;
+    int64_t dark = 0;
+
+    q->luma = q->before;
+    q->before = last;
+    pixels_to_luma8(q->luma, rgb8, q->pixels);
+    for (int64_t i = 0; i < q->pixels; i++) {
+        int const v = q->luma[i];
+        q->luma_sum += v;
+        dark += v * 10 < 255;
+        q->luma_min = v < q->luma_min ? v : q->luma_min;
+        q->luma_max = v > q->luma_max ? v : q->luma_max;
+    }
+    q->black += dark * 100 >= q->pixels * 98;
+    if (q->frames++) {
+        int64_t const moved = difference(q->luma, q->before, q->pixels);
+        q->motion_sum += moved;
+        q->frozen += moved * 1000 < q->pixels * 255;
+    }
+}
+
+static double mean(int64_t sum, int64_t frames, int64_t pixels)
+{
+    return frames > 0 && pixels > 0 ? (double)sum / (255.0 * (double)frames * (double)pixels) : 0.0;
+}
+
+double quality_luma_mean(const struct quality *q)
+{
+    return mean(q->luma_sum, q->frames, q->pixels);
+}
+
+double quality_motion_mean(const struct quality *q)
+{
+    return mean(q->motion_sum, q->frames - 1, q->pixels);
+}

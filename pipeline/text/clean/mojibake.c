@@ -1,0 +1,125 @@
+#include "pipeline/text/clean/mojibake.h"
+
+#include "pipeline/text/clean/char_class.h"
+#include "pipeline/text/clean/codepage.h"
+#include "pipeline/text/clean/mojibake_score.h"
+#include "pipeline/text/clean/utf8_repair.h"
+
+static bool is_c1(uint32_t c) { return c >= 0x80 && c <= 0x9f; }
+
+void mojibake_fix_c1(struct runes *text)
+{
+    for (int64_t i = 0; i < text->count; i++)
+        if (is_c1(text->at[i]))
+            text->at[i] = charmap_decode(CHARMAP_WINDOWS_1252, (unsigned char)text->at[i]);
+}
+
+static bool is_utf8_in(enum charmap m, const struct runes *text, struct text *bytes,
+                       struct runes *out)
+{
+    struct text restored = { 0 }, replaced = { 0 };
+    bool fits = charmap_encode(m, text, (unsigned char *)bytes->s);
+
+    if (fits) {
+        const struct text *utf8 = bytes;
+        /* In MacRoman an en dash and a blank would look like such a loss. */
+        if (m != CHARMAP_MACROMAN) {
+            lossy_utf8_restore_a0(utf8, &restored);
+            utf8 = &restored;
+        }
+        if (charmap_is_loose(m)) {
+            lossy_utf8_replace(utf8, &replaced);
+            utf8 = &replaced;
+        }
+        runes_clear(out);
+        fits = !utf8->failed && lossy_utf8_decode(utf8, out);
+    }
+    out->failed |= restored.failed || replaced.failed;
+    text_free(&restored);
+    text_free(&replaced);
+    return fits;
+}
+
+/* The whole text through one encoding. */
+static bool fix_whole(struct runes *text)
+{
+    struct text bytes = { 0 };
+    struct runes out = { 0 };
+    bool done = false;
+
+    for (int64_t i = 0; i < text->count; i++) text_add(&bytes, "", 1);
+    for (int m = 0; m < CHARMAP_COUNT && !done && !bytes.failed && !out.failed; m++)
+        done = is_utf8_in((enum charmap)m, text, &bytes, &out);
+    if (done) runes_swap(text, &out);
+    text->failed |= bytes.failed || out.failed;
+    text_free(&bytes);
+    runes_free(&out);
+    return done;
+}
+
+/* Where the characters that look like UTF-8 sequences end, from `at` on. */
+static int64_t utf8_looks_end(const struct runes *classes, int64_t at)
+{
+    static const uint32_t lead[] = { CH_LEAD2, CH_LEAD3, CH_LEAD4 };
+    int64_t n;
+
+    do {
+        n = 0;
+        for (int k = 0; k < COUNT_OF(lead) && !n && at < classes->count; k++) {
+            if (!(classes->at[at] & lead[k])) continue;
+            n = 1;
+            while (n < k + 2 && at + n < classes->count && classes->at[at + n] & CH_TAIL) n++;
+            if (n < k + 2) n = 0;
+        }
+        at += n;
+    } while (n);
+    return at;
+}
+
+static void append_fixed(struct runes *out, const uint32_t *at, int64_t count)
+{
+    struct runes part = { 0 };
+
+    runes_append(&part, at, count);
+    if (badness_found(&part)) mojibake_fix(&part);
+    runes_append(out, part.at, part.count);
+    out->failed |= part.failed;
+    runes_free(&part);
+}
+
+/* Parts of the text by themselves. True if that changed anything. */
+static bool fix_parts(struct runes *text)
+{
+    struct runes classes = { 0 }, out = { 0 };
+
+    for (int64_t i = 0; i < text->count; i++) runes_add(&classes, char_classes(text->at[i]));
+    out.failed = classes.failed;
+    for (int64_t i = 0; i < text->count && !out.failed;) {
+        bool const inside = i && classes.at[i - 1] & CH_TAIL_SURE;
+        int64_t const end = inside ? i : utf8_looks_end(&classes, i);
+
+        if (end == i) runes_add(&out, text->at[i++]);
+        else if (end - i == text->count) /* a part is smaller than the whole */
+            runes_append(&out, text->at + i, end - i);
+        else append_fixed(&out, text->at + i, end - i);
+        if (end > i) i = end;
+    }
+    bool const changed = !runes_equal(text, &out);
+    runes_swap(text, &out);
+    text->failed |= out.failed;
+    runes_free(&out);
+    runes_free(&classes);
+    return changed;
+}
+
+void mojibake_fix(struct runes *text)
+{
+    struct runes before = { 0 };
+
+    do {
+        runes_copy(&before, text);
+        if (badness_found(text) && !fix_whole(text) && !fix_parts(text)) mojibake_fix_c1(text);
+        text->failed |= before.failed;
+    } while (!text->failed && !runes_equal(text, &before));
+    runes_free(&before);
+}

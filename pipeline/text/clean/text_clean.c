@@ -1,0 +1,297 @@
+#include "pipeline/text/clean/text_clean.h"
+
+#include "pipeline/text/clean/html.h"
+#include "pipeline/text/clean/mojibake.h"
+#include <stdlib.h>
+#include <string.h>
+#include <utf8proc.h>
+
+/* A fixer appends its text to out. */
+typedef void (*fixer)(const struct runes *in, struct runes *out);
+
+static void apply(struct runes *text, struct runes *scratch, fixer fix)
+{
+    runes_clear(scratch);
+    fix(text, scratch);
+    runes_swap(text, scratch);
+    text->failed |= scratch->failed;
+}
+
+static void split_ligatures(const struct runes *in, struct runes *out)
+{
+    static const struct {
+        uint16_t rune, parts[3];
+    } table[] = {
+        { 0x0132, { 'I', 'J' } },      { 0x0133, { 'i', 'j' } },      { 0x0149, { 0x2bc, 'n' } },
+        { 0x01f1, { 'D', 'Z' } },      { 0x01f2, { 'D', 'z' } },      { 0x01f3, { 'd', 'z' } },
+        { 0x01c4, { 'D', 0x17d } },    { 0x01c5, { 'D', 0x17e } },    { 0x01c6, { 'd', 0x17e } },
+        { 0x01c7, { 'L', 'J' } },      { 0x01c8, { 'L', 'j' } },      { 0x01c9, { 'l', 'j' } },
+        { 0x01ca, { 'N', 'J' } },      { 0x01cb, { 'N', 'j' } },      { 0x01cc, { 'n', 'j' } },
+        { 0xfb00, { 'f', 'f' } },      { 0xfb01, { 'f', 'i' } },      { 0xfb02, { 'f', 'l' } },
+        { 0xfb03, { 'f', 'f', 'i' } }, { 0xfb04, { 'f', 'f', 'l' } }, { 0xfb05, { 0x17f, 't' } },
+        { 0xfb06, { 's', 't' } },
+    };
+
+    for (int64_t i = 0; i < in->count; i++) {
+        int k = in->at[i] < 0x80 ? COUNT_OF(table) : 0;
+        while (k < COUNT_OF(table) && table[k].rune != in->at[i]) k++;
+        if (k == COUNT_OF(table)) {
+            runes_add(out, in->at[i]);
+            continue;
+        }
+        for (int j = 0; j < 3 && table[k].parts[j]; j++) runes_add(out, table[k].parts[j]);
+    }
+}
+
+static bool is_punctuation(uint32_t c)
+{
+    utf8proc_category_t const k = utf8proc_category((utf8proc_int32_t)c);
+
+    return k >= UTF8PROC_CATEGORY_PC && k <= UTF8PROC_CATEGORY_PO;
+}
+
+/* Half and full width letters, kana and signs become the usual ones. */
+static void fold_width(const struct runes *in, struct runes *out)
+{
+    utf8proc_option_t const nfkc = UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_COMPAT;
+
+    for (int64_t i = 0; i < in->count; i++) {
+        uint32_t const c = in->at[i];
+        utf8proc_int32_t usual[16];
+        utf8proc_ssize_t n = 0;
+        int boundary = 0;
+
+        if (c > 0xff00 && c < 0xfff0 && !is_punctuation(c))
+            n = utf8proc_decompose_char((utf8proc_int32_t)c, usual, COUNT_OF(usual), nfkc,
+                                        &boundary);
+        if (n > 0 && n <= COUNT_OF(usual)) n = utf8proc_normalize_utf32(usual, n, nfkc);
+        for (utf8proc_ssize_t j = 0; j < n; j++) runes_add(out, (uint32_t)usual[j]);
+        if (n <= 0) runes_add(out, c == 0x3000 ? ' ' : c);
+    }
+}
+
+static uint32_t straight_quote(uint32_t c)
+{
+    if (c == 0x2bc || (c >= 0x2018 && c <= 0x201b)) return '\'';
+    return c >= 0x201c && c <= 0x201f ? '"' : c;
+}
+
+static void straighten_quotes(const struct runes *in, struct runes *out)
+{
+    for (int64_t i = 0; i < in->count; i++) runes_add(out, straight_quote(in->at[i]));
+}
+
+static void fix_line_ends(const struct runes *in, struct runes *out)
+{
+    for (int64_t i = 0; i < in->count; i++) {
+        uint32_t const c = in->at[i];
+        bool const breaks = c == '\r' || c == 0x2028 || c == 0x2029 || c == 0x85;
+
+        if (c == '\r' && i + 1 < in->count && in->at[i + 1] == '\n') continue;
+        runes_add(out, breaks ? '\n' : c);
+    }
+}
+
+static bool is_surrogate(uint32_t c, uint32_t first) { return c >= first && c < first + 0x400; }
+
+static void join_surrogates(const struct runes *in, struct runes *out)
+{
+    for (int64_t i = 0; i < in->count; i++) {
+        uint32_t const c = in->at[i], next = i + 1 < in->count ? in->at[i + 1] : 0;
+
+        if (is_surrogate(c, 0xd800) && is_surrogate(next, 0xdc00)) {
+            runes_add(out, 0x10000 + ((c - 0xd800) << 10) + (next - 0xdc00));
+            i++;
+        } else {
+            runes_add(out, is_surrogate(c & ~0x400u, 0xd800) ? 0xfffd : c);
+        }
+    }
+}
+
+static bool is_decimal(uint32_t c)
+{
+    return utf8proc_category((utf8proc_int32_t)c) == UTF8PROC_CATEGORY_ND;
+}
+
+/* ESC [ numbers letter: colours and cursor moves. Returns where it ends, or `at`. */
+static int64_t escape_end(const struct runes *in, int64_t at)
+{
+    int64_t end = at + 2;
+
+    if (end >= in->count || in->at[at] != 0x1b || in->at[at + 1] != '[') return at;
+    while (end < in->count && (in->at[end] == ';' || is_decimal(in->at[end]))) end++;
+    if (end == in->count || (in->at[end] | 32) < 'a' || (in->at[end] | 32) > 'z') return at;
+    return end + 1;
+}
+
+static void drop_escapes(const struct runes *in, struct runes *out)
+{
+    for (int64_t i = 0; i < in->count;) {
+        int64_t const end = escape_end(in, i);
+
+        if (end == i) runes_add(out, in->at[i++]);
+        if (end > i) i = end;
+    }
+}
+
+static bool is_invisible(uint32_t c)
+{
+    bool const control = c < 0x20 && c != '\t' && c != '\n' && c != '\f' && c != '\r';
+
+    return control || c == 0x7f || (c >= 0x206a && c <= 0x206f) || c == 0xfeff ||
+           (c >= 0xfff9 && c <= 0xfffc);
+}
+
+static void drop_controls(const struct runes *in, struct runes *out)
+{
+    for (int64_t i = 0; i < in->count; i++)
+        if (!is_invisible(in->at[i])) runes_add(out, in->at[i]);
+}
+
+/* Below U+0300, where the combining marks begin, NFC changes nothing. */
+static bool is_composed(const struct runes *r)
+{
+    int64_t i = 0;
+
+    while (i < r->count && r->at[i] < 0x300) i++;
+    return i == r->count;
+}
+
+static void compose(const struct runes *in, struct runes *out)
+{
+    struct text utf8 = { 0 };
+    utf8proc_uint8_t *nfc = NULL;
+    utf8proc_ssize_t n = 0;
+
+    if (is_composed(in)) {
+        runes_append(out, in->at, in->count);
+        return;
+    }
+    runes_write(in, &utf8);
+    if (utf8.len)
+        n = utf8proc_map((const utf8proc_uint8_t *)utf8.s, (utf8proc_ssize_t)utf8.len, &nfc,
+                         UTF8PROC_STABLE | UTF8PROC_COMPOSE);
+    if (n > 0) runes_add_utf8(out, (const char *)nfc, (size_t)n);
+    out->failed |= utf8.failed || n < 0;
+    free(nfc);
+    text_free(&utf8);
+}
+
+static void fold_space(const struct runes *in, struct runes *out)
+{
+    for (int64_t i = 0; i < in->count; i++) {
+        bool const space = rune_is_space(in->at[i]);
+        bool const wanted = out->count && i + 1 < in->count && !rune_is_space(in->at[i + 1]);
+
+        if (!space) runes_add(out, in->at[i]);
+        else if (wanted) runes_add(out, ' ');
+    }
+}
+
+/* Printable ASCII, blanks and the newline: what only references can hide in. */
+static bool is_plain(const struct runes *r)
+{
+    int64_t i = 0;
+
+    while (i < r->count && ((r->at[i] >= ' ' && r->at[i] <= '~') || r->at[i] == '\n')) i++;
+    return i == r->count;
+}
+
+static void mend(struct runes *line, struct runes *scratch)
+{
+    static const fixer fixers[] = {
+        split_ligatures, fold_width,   straighten_quotes, fix_line_ends,
+        join_surrogates, drop_escapes, drop_controls,     compose,
+    };
+
+    mojibake_fix(line);
+    mojibake_fix_c1(line);
+    for (int i = 0; i < COUNT_OF(fixers); i++) apply(line, scratch, fixers[i]);
+}
+
+/* One line, until nothing changes. */
+static void repair(struct runes *line, struct runes *scratch, bool unescape)
+{
+    struct runes before = { 0 };
+
+    do {
+        runes_copy(&before, line);
+        if (unescape) apply(line, scratch, html_unescape_sure);
+        if (!is_plain(line)) mend(line, scratch);
+        line->failed |= before.failed;
+    } while (!line->failed && !runes_equal(line, &before));
+    runes_free(&before);
+}
+
+static bool holds(const struct runes *r, uint32_t c)
+{
+    int64_t i = 0;
+
+    while (i < r->count && r->at[i] != c) i++;
+    return i < r->count;
+}
+
+/* Line by line; a '<' says that this is HTML, whose references stay as they are
+ * in that line and in those after it. */
+static void repair_lines(struct runes *text, struct runes *scratch)
+{
+    struct runes line = { 0 }, out = { 0 };
+    bool unescape = true;
+
+    for (int64_t i = 0; i < text->count;) {
+        int64_t end = i;
+        while (end < text->count && text->at[end] != '\n') end++;
+        if (end < text->count) end++;
+
+        runes_clear(&line);
+        runes_append(&line, text->at + i, end - i);
+        unescape = unescape && !holds(&line, '<');
+        repair(&line, scratch, unescape);
+        runes_append(&out, line.at, line.count);
+        out.failed |= line.failed;
+        i = end;
+    }
+    runes_swap(text, &out);
+    runes_free(&line);
+    runes_free(&out);
+}
+
+static status check_prompt(const char *prompt, size_t len)
+{
+    if (len > TEXT_CLEAN_MAX)
+        return fail(ST_FORMAT, "prompt: %zu bytes; at most %d are allowed", len, TEXT_CLEAN_MAX);
+    const char *const nul = len ? memchr(prompt, '\0', len) : NULL;
+    if (nul) return fail(ST_FORMAT, "prompt: a NUL at byte %td; it is to be text", nul - prompt);
+    return ST_OK;
+}
+
+status text_clean(const char *prompt, size_t len, char **out)
+{
+    struct runes text = { 0 }, scratch = { 0 };
+    struct text utf8 = { 0 };
+    status st = ST_OK;
+
+    TRY(check_prompt(prompt, len));
+    size_t const read = runes_add_utf8(&text, prompt, len);
+    if (read < len) {
+        st = fail(ST_FORMAT, "prompt: byte 0x%02X at byte %zu is not UTF-8",
+                  (unsigned char)prompt[read], read);
+        goto out;
+    }
+    repair_lines(&text, &scratch);
+    apply(&text, &scratch, html_unescape);
+    apply(&text, &scratch, html_unescape);
+    apply(&text, &scratch, fold_space);
+    text_add(&utf8, "", 0);
+    runes_write(&text, &utf8);
+    if (utf8.failed || scratch.failed) {
+        st = fail(ST_NOMEM, "prompt: out of memory while cleaning %zu bytes", len);
+        text_free(&utf8);
+        goto out;
+    }
+    *out = utf8.s;
+out:
+    runes_free(&text);
+    runes_free(&scratch);
+    return st;
+}

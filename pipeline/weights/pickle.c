@@ -1,0 +1,426 @@
+#include "pipeline/weights/pickle.h"
+#include "pipeline/weights/pickle_vm.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- bytes of the program ---------------------------------------------------- */
+
+static status take(struct pickle_vm *vm, uint64_t n, const unsigned char **at)
+{
+    if (n > vm->len - vm->at)
+        return fail(ST_FORMAT, "%s: byte %zu: the pickle ends inside an opcode", vm->where,
+                    vm->op_at);
+    *at = vm->code + vm->at;
+    vm->at += (size_t)n;
+    return ST_OK;
+}
+
+static status take_le(struct pickle_vm *vm, int bytes, uint64_t *n)
+{
+    const unsigned char *at = NULL;
+
+    TRY(take(vm, (uint64_t)bytes, &at));
+    *n = 0;
+    for (int i = bytes - 1; i >= 0; i--) *n = *n << 8 | at[i];
+    return ST_OK;
+}
+
+static status take_line(struct pickle_vm *vm, struct pickle_text *out)
+{
+    const unsigned char *const from = vm->code + vm->at;
+    const unsigned char *const end = memchr(from, '\n', vm->len - vm->at);
+
+    if (!end)
+        return fail(ST_FORMAT, "%s: byte %zu: the pickle ends inside a name", vm->where, vm->op_at);
+    *out = (struct pickle_text){ (const char *)from, (size_t)(end - from) };
+    vm->at += out->len + 1;
+    return ST_OK;
+}
+
+/* ---- opcodes ------------------------------------------------------------------- */
+
+struct opcode {
+    const char *name;
+    status (*run)(struct pickle_vm *vm, int arg); /* NULL: not allowed */
+    int arg;
+};
+
+static status op_proto(struct pickle_vm *vm, int arg)
+{
+    uint64_t n = 0;
+
+    (void)arg;
+    TRY(take_le(vm, 1, &n));
+    if (n < 2 || n > 5)
+        return fail(ST_FORMAT, "%s: pickle protocol %d; 2 to 5 are read", vm->where, (int)n);
+    return ST_OK;
+}
+
+static status op_skip(struct pickle_vm *vm, int bytes)
+{
+    const unsigned char *at = NULL;
+    return take(vm, (uint64_t)bytes, &at);
+}
+
+static status op_stop(struct pickle_vm *vm, int arg)
+{
+    (void)arg;
+    TRY(pickle_pop(vm, &vm->p->root));
+    if (vm->depth || vm->marks)
+        return fail(ST_FORMAT, "%s: byte %zu: stops with values left over", vm->where, vm->op_at);
+    vm->stopped = true;
+    return ST_OK;
+}
+
+static status op_none(struct pickle_vm *vm, int arg)
+{
+    (void)arg;
+    return pickle_push(vm, (struct pickle_value){ .kind = PICKLE_NONE });
+}
+
+static status op_bool(struct pickle_vm *vm, int yes)
+{
+    return pickle_push(vm, (struct pickle_value){ PICKLE_BOOL, { .number = yes } });
+}
+
+static status op_int(struct pickle_vm *vm, int bytes)
+{
+    uint64_t n = 0;
+
+    TRY(take_le(vm, bytes, &n));
+    int64_t const v =
+        bytes == 4 ? (int64_t)(int32_t)(uint32_t)n : (int64_t)n; /* only BININT has a sign */
+    return pickle_push(vm, (struct pickle_value){ PICKLE_INT, { .number = v } });
+}
+
+static status op_long1(struct pickle_vm *vm, int arg)
+{
+    uint64_t bytes = 0, n = 0;
+
+    (void)arg;
+    TRY(take_le(vm, 1, &bytes));
+    if (bytes > 8)
+        return fail(ST_FORMAT, "%s: byte %zu: an integer of %d bytes; at most 8", vm->where,
+                    vm->op_at, (int)bytes);
+    TRY(take_le(vm, (int)bytes, &n));
+    if (bytes && bytes < 8 && n >> (8 * bytes - 1)) n |= UINT64_MAX << (8 * bytes);
+    return pickle_push(vm, (struct pickle_value){ PICKLE_INT, { .number = (int64_t)n } });
+}
+
+static status op_float(struct pickle_vm *vm, int arg)
+{
+    const unsigned char *at = NULL;
+    union {
+        uint64_t u;
+        double f;
+    } v = { .u = 0 };
+
+    (void)arg;
+    TRY(take(vm, 8, &at));
+    for (int i = 0; i < 8; i++) v.u = v.u << 8 | at[i];
+    return pickle_push(vm, (struct pickle_value){ PICKLE_FLOAT, { .real = v.f } });
+}
+
+static status op_text(struct pickle_vm *vm, int length_bytes)
+{
+    const unsigned char *at = NULL;
+    uint64_t n = 0;
+
+    TRY(take_le(vm, length_bytes, &n));
+    TRY(take(vm, n, &at));
+    return pickle_push(
+        vm, (struct pickle_value){ PICKLE_TEXT, { .text = { (const char *)at, (size_t)n } } });
+}
+
+static status op_empty(struct pickle_vm *vm, int kind)
+{
+    return pickle_push(vm,
+                       (struct pickle_value){ (enum pickle_kind)kind, { .chain = { -1, -1, 0 } } });
+}
+
+static status op_mark(struct pickle_vm *vm, int arg)
+{
+    (void)arg;
+    if (vm->marks == PICKLE_DEPTH_MAX)
+        return fail(ST_FORMAT, "%s: byte %zu: nested deeper than %d", vm->where, vm->op_at,
+                    PICKLE_DEPTH_MAX);
+    vm->mark[vm->marks++] = vm->depth;
+    return ST_OK;
+}
+
+/* The stack from *from on is what stood behind the last mark. */
+static status close_mark(struct pickle_vm *vm, int *from)
+{
+    if (!vm->marks) return pickle_too_few(vm);
+    *from = vm->mark[--vm->marks];
+    return ST_OK;
+}
+
+static status make_tuple(struct pickle_vm *vm, int from)
+{
+    int const end = vm->depth;
+
+    TRY(op_empty(vm, PICKLE_TUPLE));
+    int const tuple = vm->stack[end];
+    for (int i = from; i < end; i++) TRY(pickle_append(vm, tuple, -1, vm->stack[i]));
+    vm->depth = from;
+    return pickle_push_index(vm, tuple);
+}
+
+static status op_tuple(struct pickle_vm *vm, int arg)
+{
+    int from = 0;
+
+    (void)arg;
+    TRY(close_mark(vm, &from));
+    return make_tuple(vm, from);
+}
+
+static status op_tuple_of(struct pickle_vm *vm, int count)
+{
+    if (vm->depth - pickle_floor(vm) < count) return pickle_too_few(vm);
+    return make_tuple(vm, vm->depth - count);
+}
+
+/* Add stack[from..] to the container below it: values, or keys and values. */
+static status extend(struct pickle_vm *vm, int from, enum pickle_kind kind)
+{
+    int const step = kind == PICKLE_DICT ? 2 : 1;
+
+    if (from - 1 < pickle_floor(vm)) return pickle_too_few(vm);
+    int const container = vm->stack[from - 1];
+    if (pickle_at(vm, container)->kind != kind || (vm->depth - from) % step)
+        return fail(ST_FORMAT, "%s: byte %zu: adds to what is no %s", vm->where, vm->op_at,
+                    kind == PICKLE_DICT ? "dict, or a key without a value" : "list");
+    for (int i = from; i < vm->depth; i += step)
+        TRY(pickle_append(vm, container, step == 2 ? vm->stack[i] : -1, vm->stack[i + step - 1]));
+    vm->depth = from;
+    return ST_OK;
+}
+
+static status op_add_one(struct pickle_vm *vm, int kind)
+{
+    return extend(vm, vm->depth - (kind == PICKLE_DICT ? 2 : 1), (enum pickle_kind)kind);
+}
+
+static status op_add_all(struct pickle_vm *vm, int kind)
+{
+    int from = 0;
+
+    TRY(close_mark(vm, &from));
+    return extend(vm, from, (enum pickle_kind)kind);
+}
+
+static status memo_set(struct pickle_vm *vm, uint64_t slot)
+{
+    void *grown;
+
+    if (slot >= PICKLE_VALUES_MAX)
+        return fail(ST_FORMAT, "%s: byte %zu: memo %llu; at most %d", vm->where, vm->op_at,
+                    (unsigned long long)slot, PICKLE_VALUES_MAX - 1);
+    if (vm->depth <= pickle_floor(vm)) return pickle_too_few(vm);
+    while (vm->memo_count <= (int)slot) {
+        TRY(pickle_grow(vm->memo, &vm->memo_cap, vm->memo_count, sizeof *vm->memo, &grown));
+        vm->memo = grown;
+        vm->memo[vm->memo_count++] = -1;
+    }
+    vm->memo[slot] = vm->stack[vm->depth - 1];
+    return ST_OK;
+}
+
+static status op_put(struct pickle_vm *vm, int bytes)
+{
+    uint64_t slot = 0;
+
+    TRY(take_le(vm, bytes, &slot));
+    return memo_set(vm, slot);
+}
+
+static status op_memoize(struct pickle_vm *vm, int arg)
+{
+    (void)arg;
+    return memo_set(vm, (uint64_t)vm->memo_count);
+}
+
+static status op_get(struct pickle_vm *vm, int bytes)
+{
+    uint64_t slot = 0;
+
+    TRY(take_le(vm, bytes, &slot));
+    if (slot >= (uint64_t)vm->memo_count || vm->memo[slot] < 0)
+        return fail(ST_FORMAT, "%s: byte %zu: memo %llu was never set", vm->where, vm->op_at,
+                    (unsigned long long)slot);
+    return pickle_push_index(vm, vm->memo[slot]);
+}
+
+static status op_global(struct pickle_vm *vm, int arg)
+{
+    struct pickle_text module, name;
+
+    (void)arg;
+    TRY(take_line(vm, &module));
+    TRY(take_line(vm, &name));
+    return pickle_call_global(vm, module, name);
+}
+
+static status op_stack_global(struct pickle_vm *vm, int arg)
+{
+    int module, name;
+
+    (void)arg;
+    TRY(pickle_pop(vm, &name));
+    TRY(pickle_pop(vm, &module));
+    const struct pickle_value *const m = pickle_at(vm, module), *const n = pickle_at(vm, name);
+    if (m->kind != PICKLE_TEXT || n->kind != PICKLE_TEXT)
+        return fail(ST_FORMAT, "%s: byte %zu: a global whose name is no text", vm->where,
+                    vm->op_at);
+    return pickle_call_global(vm, m->as.text, n->as.text);
+}
+
+static status op_persid(struct pickle_vm *vm, int arg)
+{
+    (void)arg;
+    return pickle_call_persid(vm);
+}
+
+static status op_reduce(struct pickle_vm *vm, int arg)
+{
+    (void)arg;
+    return pickle_call_reduce(vm);
+}
+
+static status op_build(struct pickle_vm *vm, int arg)
+{
+    (void)arg;
+    return pickle_call_build(vm);
+}
+
+/* Those without a function are known by name and refused by it. */
+static const struct opcode opcodes[256] = {
+    [0x80] = { "PROTO", op_proto, 0 },
+    [0x95] = { "FRAME", op_skip, 8 },
+    ['.'] = { "STOP", op_stop, 0 },
+    ['N'] = { "NONE", op_none, 0 },
+    [0x88] = { "NEWTRUE", op_bool, 1 },
+    [0x89] = { "NEWFALSE", op_bool, 0 },
+    ['J'] = { "BININT", op_int, 4 },
+    ['K'] = { "BININT1", op_int, 1 },
+    ['M'] = { "BININT2", op_int, 2 },
+    [0x8a] = { "LONG1", op_long1, 0 },
+    ['G'] = { "BINFLOAT", op_float, 0 },
+    ['X'] = { "BINUNICODE", op_text, 4 },
+    [0x8c] = { "SHORT_BINUNICODE", op_text, 1 },
+    [0x8d] = { "BINUNICODE8", op_text, 8 },
+    [')'] = { "EMPTY_TUPLE", op_empty, PICKLE_TUPLE },
+    [']'] = { "EMPTY_LIST", op_empty, PICKLE_LIST },
+    ['}'] = { "EMPTY_DICT", op_empty, PICKLE_DICT },
+    ['('] = { "MARK", op_mark, 0 },
+    ['t'] = { "TUPLE", op_tuple, 0 },
+    [0x85] = { "TUPLE1", op_tuple_of, 1 },
+    [0x86] = { "TUPLE2", op_tuple_of, 2 },
+    [0x87] = { "TUPLE3", op_tuple_of, 3 },
+    ['a'] = { "APPEND", op_add_one, PICKLE_LIST },
+    ['e'] = { "APPENDS", op_add_all, PICKLE_LIST },
+    ['s'] = { "SETITEM", op_add_one, PICKLE_DICT },
+    ['u'] = { "SETITEMS", op_add_all, PICKLE_DICT },
+    ['q'] = { "BINPUT", op_put, 1 },
+    ['r'] = { "LONG_BINPUT", op_put, 4 },
+    [0x94] = { "MEMOIZE", op_memoize, 0 },
+    ['h'] = { "BINGET", op_get, 1 },
+    ['j'] = { "LONG_BINGET", op_get, 4 },
+    ['c'] = { "GLOBAL", op_global, 0 },
+    [0x93] = { "STACK_GLOBAL", op_stack_global, 0 },
+    ['Q'] = { "BINPERSID", op_persid, 0 },
+    ['R'] = { "REDUCE", op_reduce, 0 },
+    ['b'] = { "BUILD", op_build, 0 },
+
+    ['0'] = { .name = "POP" },
+    ['1'] = { .name = "POP_MARK" },
+    ['2'] = { .name = "DUP" },
+    ['B'] = { .name = "BINBYTES" },
+    ['C'] = { .name = "SHORT_BINBYTES" },
+    ['F'] = { .name = "FLOAT" },
+    ['I'] = { .name = "INT" },
+    ['L'] = { .name = "LONG" },
+    ['P'] = { .name = "PERSID" },
+    ['S'] = { .name = "STRING" },
+    ['T'] = { .name = "BINSTRING" },
+    ['U'] = { .name = "SHORT_BINSTRING" },
+    ['V'] = { .name = "UNICODE" },
+    ['d'] = { .name = "DICT" },
+    ['g'] = { .name = "GET" },
+    ['i'] = { .name = "INST" },
+    ['l'] = { .name = "LIST" },
+    ['o'] = { .name = "OBJ" },
+    ['p'] = { .name = "PUT" },
+    [0x81] = { .name = "NEWOBJ" },
+    [0x82] = { .name = "EXT1" },
+    [0x83] = { .name = "EXT2" },
+    [0x84] = { .name = "EXT4" },
+    [0x8b] = { .name = "LONG4" },
+    [0x8e] = { .name = "BINBYTES8" },
+    [0x8f] = { .name = "EMPTY_SET" },
+    [0x90] = { .name = "ADDITEMS" },
+    [0x91] = { .name = "FROZENSET" },
+    [0x92] = { .name = "NEWOBJ_EX" },
+    [0x96] = { .name = "BYTEARRAY8" },
+    [0x97] = { .name = "NEXT_BUFFER" },
+    [0x98] = { .name = "READONLY_BUFFER" },
+};
+
+static status run(struct pickle_vm *vm)
+{
+    while (!vm->stopped) {
+        const unsigned char *op = NULL;
+        vm->op_at = vm->at;
+        if (vm->at == vm->len)
+            return fail(ST_FORMAT, "%s: byte %zu: the pickle ends without STOP", vm->where, vm->at);
+        TRY(take(vm, 1, &op));
+        const struct opcode *const o = &opcodes[*op];
+        if (!o->run)
+            return fail(ST_FORMAT, "%s: byte %zu: opcode %s (0x%02x) is not allowed", vm->where,
+                        vm->op_at, o->name ? o->name : "unknown", *op);
+        TRY(o->run(vm, o->arg));
+    }
+    return ST_OK;
+}
+
+status pickle_read(struct pickle *out, const void *bytes, size_t len, const char *where)
+{
+    struct pickle_vm vm = { .p = out, .where = where, .code = bytes, .len = len };
+
+    *out = (struct pickle){ .root = -1 };
+    if (len > PICKLE_BYTES_MAX)
+        return fail(ST_FORMAT, "%s: a pickle of %zu bytes; at most %d", where, len,
+                    PICKLE_BYTES_MAX);
+    status const st = run(&vm);
+    free(vm.stack);
+    free(vm.memo);
+    if (st != ST_OK) pickle_free(out);
+    return st;
+}
+
+void pickle_free(struct pickle *p)
+{
+    free(p->value);
+    free(p->item);
+    free(p->storage);
+    free(p->tensor);
+    *p = (struct pickle){ .root = -1 };
+}
+
+bool pickle_text_is(struct pickle_text t, const char *s)
+{
+    return strlen(s) == t.len && !memcmp(t.s, s, t.len);
+}
+
+int pickle_get(const struct pickle *p, int dict, const char *key)
+{
+    if (dict < 0 || p->value[dict].kind != PICKLE_DICT) return -1;
+    for (int i = p->value[dict].as.chain.first; i >= 0; i = p->item[i].next) {
+        const struct pickle_value *const k = &p->value[p->item[i].key];
+        if (k->kind == PICKLE_TEXT && pickle_text_is(k->as.text, key)) return p->item[i].value;
+    }
+    return -1;
+}

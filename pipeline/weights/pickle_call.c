@@ -1,0 +1,147 @@
+#include "pipeline/weights/pickle_vm.h"
+#include "pipeline/weights/tensor_name.h"
+
+#include <string.h>
+
+enum global { ORDERED_DICT, REBUILD_TENSOR, REBUILD_PARAMETER, STORAGE_FIRST };
+
+/* Storages stand last: their index says which. */
+static const struct {
+    const char *module, *name;
+} globals[] = {
+    [ORDERED_DICT] = { "collections", "OrderedDict" },
+    [REBUILD_TENSOR] = { "torch._utils", "_rebuild_tensor_v2" },
+    [REBUILD_PARAMETER] = { "torch._utils", "_rebuild_parameter" },
+    [STORAGE_FIRST] = { "torch", "FloatStorage" },
+    { "torch", "BFloat16Storage" },
+    { "torch", "HalfStorage" },
+    { "torch", "DoubleStorage" },
+    { "torch", "LongStorage" },
+    { "torch", "IntStorage" },
+    { "torch", "ShortStorage" },
+    { "torch", "CharStorage" },
+    { "torch", "ByteStorage" },
+    { "torch", "BoolStorage" },
+};
+
+status pickle_call_global(struct pickle_vm *vm, struct pickle_text module, struct pickle_text name)
+{
+    for (int i = 0; i < COUNT_OF(globals); i++)
+        if (pickle_text_is(module, globals[i].module) && pickle_text_is(name, globals[i].name))
+            return pickle_push(vm, (struct pickle_value){ PICKLE_GLOBAL, { .number = i } });
+
+    char m[NAME_SHOWN], n[NAME_SHOWN];
+    return fail(
+        ST_FORMAT, "%s: byte %zu: names %s.%s; only tensors, dicts, lists and scalars are read",
+        vm->where, vm->op_at, name_show(m, module.s, module.len), name_show(n, name.s, name.len));
+}
+
+/* ('storage', torch.FloatStorage, KEY, location, elements) */
+status pickle_call_persid(struct pickle_vm *vm)
+{
+    struct pickle *const p = vm->p;
+    int id, e[5], n;
+    void *grown;
+
+    TRY(pickle_pop(vm, &id));
+    TRY(pickle_tuple(vm, id, 5, 5, e, &n));
+    const struct pickle_value *const tag = pickle_at(vm, e[0]), *const type = pickle_at(vm, e[1]);
+    const struct pickle_value *const key = pickle_at(vm, e[2]), *const count = pickle_at(vm, e[4]);
+    if (tag->kind != PICKLE_TEXT || !pickle_text_is(tag->as.text, "storage") ||
+        type->kind != PICKLE_GLOBAL || type->as.number < STORAGE_FIRST ||
+        key->kind != PICKLE_TEXT || count->kind != PICKLE_INT || count->as.number < 0)
+        return fail(ST_FORMAT, "%s: byte %zu: a persistent id that is no storage", vm->where,
+                    vm->op_at);
+
+    const char *const dtype = globals[type->as.number].name;
+    TRY(pickle_grow(p->storage, &vm->storage_cap, p->storages, sizeof *p->storage, &grown));
+    p->storage = grown;
+    p->storage[p->storages] = (struct pickle_storage){
+        .dtype = { dtype, strlen(dtype) },
+        .key = key->as.text,
+        .count = count->as.number,
+    };
+    return pickle_push(vm, (struct pickle_value){ PICKLE_STORAGE, { .at = p->storages++ } });
+}
+
+static status sizes(const struct pickle_vm *vm, int tuple, int64_t out[TENSOR_DIMS], int *count)
+{
+    int e[TENSOR_DIMS];
+
+    TRY(pickle_tuple(vm, tuple, 0, TENSOR_DIMS, e, count));
+    for (int i = 0; i < *count; i++) {
+        const struct pickle_value *const v = pickle_at(vm, e[i]);
+        if (v->kind != PICKLE_INT)
+            return fail(ST_FORMAT, "%s: byte %zu: a tensor's size that is no number", vm->where,
+                        vm->op_at);
+        out[i] = v->as.number;
+    }
+    return ST_OK;
+}
+
+/* (storage, offset, size, stride, requires_grad, hooks[, metadata]) */
+static status rebuild_tensor(struct pickle_vm *vm, int args)
+{
+    struct pickle *const p = vm->p;
+    int e[7], n, strides;
+    void *grown;
+
+    TRY(pickle_tuple(vm, args, 6, 7, e, &n));
+    const struct pickle_value *const storage = pickle_at(vm, e[0]), *const offset =
+                                                                        pickle_at(vm, e[1]);
+    if (storage->kind != PICKLE_STORAGE || offset->kind != PICKLE_INT)
+        return fail(ST_FORMAT, "%s: byte %zu: a tensor without storage or offset", vm->where,
+                    vm->op_at);
+    struct pickle_tensor t = { .storage = storage->as.at, .offset = offset->as.number };
+    TRY(sizes(vm, e[2], t.dim, &t.ndim));
+    TRY(sizes(vm, e[3], t.stride, &strides));
+    if (strides != t.ndim)
+        return fail(ST_FORMAT, "%s: byte %zu: a tensor of %d sizes and %d strides", vm->where,
+                    vm->op_at, t.ndim, strides);
+    TRY(pickle_grow(p->tensor, &vm->tensor_cap, p->tensors, sizeof *p->tensor, &grown));
+    p->tensor = grown;
+    p->tensor[p->tensors] = t;
+    return pickle_push(vm, (struct pickle_value){ PICKLE_TENSOR, { .at = p->tensors++ } });
+}
+
+/* (tensor, requires_grad, hooks) */
+static status rebuild_parameter(struct pickle_vm *vm, int args)
+{
+    int e[3], n;
+
+    TRY(pickle_tuple(vm, args, 3, 3, e, &n));
+    if (pickle_at(vm, e[0])->kind != PICKLE_TENSOR)
+        return fail(ST_FORMAT, "%s: byte %zu: a parameter without a tensor", vm->where, vm->op_at);
+    return pickle_push(vm, *pickle_at(vm, e[0]));
+}
+
+status pickle_call_reduce(struct pickle_vm *vm)
+{
+    int args, callee, n;
+
+    TRY(pickle_pop(vm, &args));
+    TRY(pickle_pop(vm, &callee));
+    const struct pickle_value *const f = pickle_at(vm, callee);
+    if (f->kind == PICKLE_GLOBAL && f->as.number == REBUILD_TENSOR) return rebuild_tensor(vm, args);
+    if (f->kind == PICKLE_GLOBAL && f->as.number == REBUILD_PARAMETER)
+        return rebuild_parameter(vm, args);
+    if (f->kind == PICKLE_GLOBAL && f->as.number == ORDERED_DICT) {
+        TRY(pickle_tuple(vm, args, 0, 0, NULL, &n));
+        return pickle_push(vm, (struct pickle_value){ PICKLE_DICT, { .chain = { -1, -1, 0 } } });
+    }
+    return fail(ST_FORMAT, "%s: byte %zu: calls what is no function", vm->where, vm->op_at);
+}
+
+/* torch hangs `_metadata` on a state dict; nothing of it is needed. */
+status pickle_call_build(struct pickle_vm *vm)
+{
+    int state, object;
+
+    TRY(pickle_pop(vm, &state));
+    TRY(pickle_pop(vm, &object));
+    if (pickle_at(vm, object)->kind != PICKLE_DICT || pickle_at(vm, state)->kind != PICKLE_DICT)
+        return fail(ST_FORMAT, "%s: byte %zu: sets the state of what is no dict", vm->where,
+                    vm->op_at);
+    vm->stack[vm->depth++] = object;
+    return ST_OK;
+}

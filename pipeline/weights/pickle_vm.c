@@ -1,0 +1,83 @@
+#include "pipeline/weights/pickle_vm.h"
+
+#include <stdlib.h>
+
+status pickle_grow(void *array, int *cap, int count, size_t each, void **grown)
+{
+    *grown = array;
+    if (count < *cap) return ST_OK;
+    if (count >= PICKLE_VALUES_MAX)
+        return fail(ST_FORMAT, "pickle: more than %d values", PICKLE_VALUES_MAX);
+
+    int const room = *cap ? *cap * 2 : 64;
+    void *const more = realloc(array, (size_t)room * each);
+    if (!more) return fail(ST_NOMEM, "pickle: %d values", room);
+    *grown = more;
+    *cap = room;
+    return ST_OK;
+}
+
+status pickle_push_index(struct pickle_vm *vm, int value)
+{
+    void *grown;
+
+    TRY(pickle_grow(vm->stack, &vm->stack_cap, vm->depth, sizeof *vm->stack, &grown));
+    vm->stack = grown;
+    vm->stack[vm->depth++] = value;
+    return ST_OK;
+}
+
+status pickle_push(struct pickle_vm *vm, struct pickle_value v)
+{
+    struct pickle *const p = vm->p;
+    void *grown;
+
+    TRY(pickle_grow(p->value, &vm->value_cap, p->values, sizeof *p->value, &grown));
+    p->value = grown;
+    p->value[p->values] = v;
+    return pickle_push_index(vm, p->values++);
+}
+
+status pickle_too_few(const struct pickle_vm *vm)
+{
+    return fail(ST_FORMAT, "%s: byte %zu: takes more from the stack than there is", vm->where,
+                vm->op_at);
+}
+
+status pickle_pop(struct pickle_vm *vm, int *value)
+{
+    if (vm->depth <= pickle_floor(vm)) return pickle_too_few(vm);
+    *value = vm->stack[--vm->depth];
+    return ST_OK;
+}
+
+status pickle_tuple(const struct pickle_vm *vm, int tuple, int min, int max, int *entry, int *count)
+{
+    const struct pickle_value *const t = pickle_at(vm, tuple);
+    int n = 0;
+
+    if (t->kind != PICKLE_TUPLE || t->as.chain.count < min || t->as.chain.count > max)
+        return fail(ST_FORMAT, "%s: byte %zu: where a tuple of %d to %d entries is wanted, %s",
+                    vm->where, vm->op_at, min, max,
+                    t->kind == PICKLE_TUPLE ? "its length is another" : "something else stands");
+    for (int i = t->as.chain.first; i >= 0; i = vm->p->item[i].next)
+        entry[n++] = vm->p->item[i].value;
+    *count = n;
+    return ST_OK;
+}
+
+status pickle_append(struct pickle_vm *vm, int container, int key, int value)
+{
+    struct pickle *const p = vm->p;
+    void *grown;
+
+    TRY(pickle_grow(p->item, &vm->item_cap, p->items, sizeof *p->item, &grown));
+    p->item = grown;
+    struct pickle_value *const c = pickle_at(vm, container);
+    p->item[p->items] = (struct pickle_item){ .key = key, .value = value, .next = -1 };
+    if (c->as.chain.last >= 0) p->item[c->as.chain.last].next = p->items;
+    else c->as.chain.first = p->items;
+    c->as.chain.last = p->items++;
+    c->as.chain.count++;
+    return ST_OK;
+}

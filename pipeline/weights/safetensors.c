@@ -1,0 +1,183 @@
+#include "pipeline/weights/safetensors.h"
+#include "base/json_tree.h"
+#include "base/strbuf.h"
+#include "pipeline/weights/tensor_name.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LENGTH_BYTES = 8 };
+
+static uint64_t load_le64(const unsigned char *p)
+{
+    uint64_t n = 0;
+    for (int i = 7; i >= 0; i--) n = n << 8 | p[i];
+    return n;
+}
+
+bool safetensors_looks(const unsigned char *data, size_t size)
+{
+    return size > LENGTH_BYTES && data[LENGTH_BYTES] == '{';
+}
+
+/* A whole number; false if it is none or negative. */
+static bool whole(const struct json_node *v, int64_t *n)
+{
+    if (!json_tree_is(v, NODE_WHOLE)) return false;
+    *n = v->whole;
+    return *n >= 0;
+}
+
+static status read_shape(struct tensor *t, const struct json_node *shape, enum dtype dtype,
+                         const char *path, const char *name)
+{
+    int64_t dim[TENSOR_DIMS];
+    size_t const n = shape ? shape->count : 0;
+
+    if (!json_tree_is(shape, NODE_LIST) || n > TENSOR_DIMS)
+        return fail(ST_FORMAT, "%s: %s: shape must be a list of at most %d sizes", path, name,
+                    TENSOR_DIMS);
+    for (size_t i = 0; i < n; i++)
+        if (!whole(json_tree_item(shape, i), &dim[i]))
+            return fail(ST_FORMAT, "%s: %s: size %zu of its shape is no whole number", path, name,
+                        i);
+    if (tensor_make(t, dtype, (int)n, dim) != ST_OK)
+        return fail(ST_FORMAT, "%s: %s: its shape has more bytes than a file can hold", path, name);
+    return ST_OK;
+}
+
+struct region {
+    const unsigned char *data;
+    size_t size;
+};
+
+static status read_entry(struct safetensors_entry *e, const struct json_node *v, struct region data,
+                         const char *path)
+{
+    const struct json_node *const dtype = json_tree_member(v, "dtype");
+    const struct json_node *const offsets = json_tree_member(v, "data_offsets");
+    enum dtype type;
+    int64_t from, to;
+    char shape[SHAPE_TEXT], shown[NAME_SHOWN];
+
+    if (!json_tree_is(dtype, NODE_TEXT)) return fail(ST_FORMAT, "%s: %s: no dtype", path, e->name);
+    if (!dtype_from_name(&type, dtype->text, dtype->text_len))
+        return fail(ST_FORMAT, "%s: %s: dtype %s is not one of F32, BF16, F16, F64, I64, I32, U8",
+                    path, e->name, name_show(shown, dtype->text, dtype->text_len));
+    TRY(read_shape(&e->t, json_tree_member(v, "shape"), type, path, e->name));
+    if (!json_tree_is(offsets, NODE_LIST) || offsets->count != 2 ||
+        !whole(json_tree_item(offsets, 0), &from) || !whole(json_tree_item(offsets, 1), &to))
+        return fail(ST_FORMAT, "%s: %s: data_offsets must be two whole numbers", path, e->name);
+    if (from > to || (uint64_t)to > data.size)
+        return fail(ST_FORMAT,
+                    "%s: %s: lies at bytes %" PRId64 " to %" PRId64
+                    " of %zu; the file is cut or its "
+                    "header lies",
+                    path, e->name, from, to, data.size);
+    if ((size_t)(to - from) != tensor_bytes(&e->t))
+        return fail(ST_FORMAT, "%s: %s: %s %s is %zu bytes, data_offsets say %" PRId64, path,
+                    e->name, dtype_name(type), tensor_shape(&e->t, shape), tensor_bytes(&e->t),
+                    to - from);
+    e->t.data = (void *)(uintptr_t)(data.data + from);
+    return ST_OK;
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const struct tensor *const x = &((const struct safetensors_entry *)a)->t;
+    const struct tensor *const y = &((const struct safetensors_entry *)b)->t;
+
+    if (x->data != y->data) return (uintptr_t)x->data < (uintptr_t)y->data ? -1 : 1;
+    size_t const nx = tensor_bytes(x), ny = tensor_bytes(y);
+    return nx < ny ? -1 : nx > ny;
+}
+
+static status check_cover(const struct safetensors *s, struct region data, const char *path)
+{
+    const unsigned char *at = data.data;
+
+    for (int i = 0; i < s->count; i++) {
+        const struct safetensors_entry *const e = &s->entry[i];
+        const unsigned char *const here = e->t.data;
+        if (here < at)
+            return fail(ST_FORMAT, "%s: %s overlaps the tensor before it by %zu bytes", path,
+                        e->name, (size_t)(at - here));
+        if (here > at)
+            return fail(ST_FORMAT, "%s: a hole of %zu bytes before %s", path, (size_t)(here - at),
+                        e->name);
+        at = here + tensor_bytes(&e->t);
+    }
+    if (at != data.data + data.size)
+        return fail(ST_FORMAT, "%s: %zu bytes behind the last tensor belong to none", path,
+                    (size_t)(data.data + data.size - at));
+    return ST_OK;
+}
+
+static status read_entries(struct safetensors *s, const struct json_node *header,
+                           struct region data, const char *path)
+{
+    s->entry = calloc(header->count + 1, sizeof *s->entry);
+    if (!s->entry) return fail(ST_NOMEM, "%s: %zu tensors", path, header->count);
+    for (const struct json_node *v = header->first; v; v = v->next) {
+        if (!strcmp(v->name, "__metadata__")) continue;
+        struct safetensors_entry *const e = &s->entry[s->count++];
+        TRY(name_clean(&e->name, v->name, strlen(v->name), path));
+        if (!json_tree_is(v, NODE_OBJECT))
+            return fail(ST_FORMAT, "%s: %s: not an object", path, e->name);
+        TRY(read_entry(e, v, data, path));
+    }
+    qsort(s->entry, (size_t)s->count, sizeof *s->entry, by_place);
+    return check_cover(s, data, path);
+}
+
+static status read_header(struct json_node **out, const unsigned char *at, size_t len,
+                          const char *path)
+{
+    char *const what = text_format("%s: header", path);
+    status st = what ? json_tree_read(out, (const char *)at, len, what)
+                     : fail(ST_NOMEM, "%s: its header", path);
+
+    free(what);
+    if (st == ST_OK && !json_tree_is(*out, NODE_OBJECT))
+        st = fail(ST_FORMAT, "%s: header: not an object", path);
+    return st;
+}
+
+status safetensors_open(struct safetensors *out, const char *path)
+{
+    struct json_node *header = NULL;
+    status st = ST_OK;
+
+    *out = (struct safetensors){ 0 };
+    TRY(file_map(&out->map, path));
+    const unsigned char *const at = out->map.data;
+    size_t const size = out->map.size;
+    if (!safetensors_looks(at, size)) {
+        st = fail(ST_FORMAT, "%s: not a safetensors file", path);
+        goto out;
+    }
+    uint64_t const len = load_le64(at);
+    if (len > SAFETENSORS_HEADER_MAX || len > size - LENGTH_BYTES) {
+        st = fail(ST_FORMAT,
+                  "%s: a header of %" PRIu64 " bytes; the file has %zu behind its length and %d "
+                  "are allowed",
+                  path, len, size - LENGTH_BYTES, SAFETENSORS_HEADER_MAX);
+        goto out;
+    }
+    TRY_OUT(read_header(&header, at + LENGTH_BYTES, (size_t)len, path));
+    struct region const data = { at + LENGTH_BYTES + len, size - LENGTH_BYTES - (size_t)len };
+    TRY_OUT(read_entries(out, header, data, path));
+out:
+    json_tree_free(&header);
+    if (st != ST_OK) safetensors_close(out);
+    return st;
+}
+
+void safetensors_close(struct safetensors *s)
+{
+    for (int i = 0; i < s->count; i++) free(s->entry[i].name);
+    free(s->entry);
+    file_unmap(&s->map);
+    *s = (struct safetensors){ 0 };
+}

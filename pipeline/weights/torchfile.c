@@ -1,0 +1,205 @@
+#include "pipeline/weights/torchfile.h"
+#include "base/strbuf.h"
+#include "pipeline/weights/pickle.h"
+#include "pipeline/weights/tensor_name.h"
+#include "pipeline/weights/torchzip.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool dtype_of(enum dtype *out, struct pickle_text storage)
+{
+    static const struct {
+        const char *storage;
+        enum dtype dtype;
+    } known[] = {
+        { "FloatStorage", DT_F32 },  { "BFloat16Storage", DT_BF16 }, { "HalfStorage", DT_F16 },
+        { "DoubleStorage", DT_F64 }, { "LongStorage", DT_I64 },      { "IntStorage", DT_I32 },
+        { "ByteStorage", DT_U8 },
+    };
+
+    for (int i = 0; i < COUNT_OF(known); i++)
+        if (pickle_text_is(storage, known[i].storage)) {
+            *out = known[i].dtype;
+            return true;
+        }
+    return false;
+}
+
+static bool row_major(const struct pickle_tensor *t)
+{
+    int64_t step = 1;
+
+    for (int i = 0; i < t->ndim; i++)
+        if (!t->dim[i]) return true;
+    for (int i = t->ndim - 1; i >= 0; i--) {
+        if (t->dim[i] > 1 && t->stride[i] != step) return false;
+        step *= t->dim[i];
+    }
+    return true;
+}
+
+/* Where in the zip file a tensor lies, with everything the pickle claims checked. */
+static status locate(struct torchfile *f, struct torchfile_entry *e, const struct pickle *p,
+                     const struct pickle_tensor *t, const char *path)
+{
+    const struct pickle_storage *const s = &p->storage[t->storage];
+    enum dtype dtype;
+    size_t bytes;
+    char shown[NAME_SHOWN], shape[SHAPE_TEXT];
+
+    if (!dtype_of(&dtype, s->dtype))
+        return fail(ST_FORMAT,
+                    "%s: %s: a tensor of a %.*s; F32, BF16, F16, F64, I64, I32, U8 are read", path,
+                    e->name, (int)s->dtype.len, s->dtype.s);
+    if (tensor_make(&e->t, dtype, t->ndim, t->dim) != ST_OK)
+        return fail(ST_FORMAT, "%s: %s: no shape a tensor can have", path, e->name);
+    if (!row_major(t))
+        return fail(ST_FORMAT, "%s: %s: its strides are not those of a row-major tensor", path,
+                    e->name);
+    if (t->offset < 0 || t->offset > s->count || tensor_count(&e->t) > s->count - t->offset)
+        return fail(ST_FORMAT,
+                    "%s: %s: %s from element %" PRId64 " on leaves its storage of %" PRId64, path,
+                    e->name, tensor_shape(&e->t, shape), t->offset, s->count);
+
+    e->member = text_format("data/%s", name_show(shown, s->key.s, s->key.len));
+    if (!e->member) return fail(ST_NOMEM, "%s: a name", path);
+    TRY(torchzip_size(f->zip, e->member, &bytes));
+    if (bytes / dtype_size(dtype) != (uint64_t)s->count || bytes % dtype_size(dtype))
+        return fail(ST_FORMAT, "%s: %s: a storage of %" PRId64 " %s in %zu bytes", path, e->name,
+                    s->count, dtype_name(dtype), bytes);
+    e->offset = (size_t)t->offset * dtype_size(dtype);
+    return ST_OK;
+}
+
+static status no_dict(const struct pickle *p, int dict, const char *what, const char *path)
+{
+    struct text keys = { 0 };
+    char shown[NAME_SHOWN];
+    int left = 20;
+
+    for (int i = p->value[dict].as.chain.first; i >= 0 && left-- > 0; i = p->item[i].next) {
+        const struct pickle_value *const k = &p->value[p->item[i].key];
+        if (k->kind != PICKLE_TEXT) continue;
+        text_addf(&keys, "%s%s", keys.len ? ", " : "",
+                  name_show(shown, k->as.text.s, k->as.text.len));
+    }
+    status const st =
+        fail(ST_FORMAT, "%s: %s; its keys are: %s", path, what, keys.s ? keys.s : "(none)");
+    text_free(&keys);
+    return st;
+}
+
+/* Which dict holds the tensors. */
+static status choose(struct torchfile *f, const struct pickle *p, const char *want,
+                     const char *path, int *dict)
+{
+    static const char *const usual[] = { "generator_ema", "generator" };
+
+    if (p->value[p->root].kind != PICKLE_DICT)
+        return fail(ST_FORMAT, "%s: the pickle is no dict", path);
+    *dict = p->root;
+    if (want) {
+        *dict = pickle_get(p, p->root, want);
+        if (*dict < 0 || p->value[*dict].kind != PICKLE_DICT) {
+            char *const what = text_format("has no dict under the outer key `%s`", want);
+            status const st = no_dict(p, p->root, what ? what : "no such outer key", path);
+            free(what);
+            return st;
+        }
+    }
+    for (int i = 0; !want && i < COUNT_OF(usual); i++) {
+        int const at = pickle_get(p, p->root, usual[i]);
+        if (at < 0 || p->value[at].kind != PICKLE_DICT) continue;
+        *dict = at;
+        want = usual[i];
+    }
+    if (!want) return ST_OK;
+    f->outer_key = text_format("%s", want);
+    return f->outer_key ? ST_OK : fail(ST_NOMEM, "%s: a name", path);
+}
+
+static status list(struct torchfile *f, const struct pickle *p, int dict, const char *path)
+{
+    f->entry = calloc((size_t)p->value[dict].as.chain.count + 1, sizeof *f->entry);
+    if (!f->entry) return fail(ST_NOMEM, "%s: its tensors", path);
+    for (int i = p->value[dict].as.chain.first; i >= 0; i = p->item[i].next) {
+        const struct pickle_value *const k = &p->value[p->item[i].key];
+        const struct pickle_value *const v = &p->value[p->item[i].value];
+        if (k->kind != PICKLE_TEXT || v->kind != PICKLE_TENSOR) continue;
+        struct torchfile_entry *const e = &f->entry[f->count++];
+        TRY(name_clean(&e->name, k->as.text.s, k->as.text.len, path));
+        TRY(locate(f, e, p, &p->tensor[v->as.at], path));
+    }
+    return f->count ? ST_OK : no_dict(p, dict, "holds no tensors", path);
+}
+
+status torchfile_open(struct torchfile *out, const char *path, const char *outer_key)
+{
+    struct pickle p = { .root = -1 };
+    void *code = NULL;
+    size_t len;
+    int dict = -1;
+    status st = ST_OK;
+    char *const where = text_format("%s: data.pkl", path);
+
+    *out = (struct torchfile){ 0 };
+    TRY_OUT(torchzip_open(&out->zip, path));
+    TRY_OUT(torchzip_size(out->zip, "data.pkl", &len));
+    if (len > PICKLE_BYTES_MAX) {
+        st = fail(ST_FORMAT, "%s: data.pkl has %zu bytes; at most %d", path, len, PICKLE_BYTES_MAX);
+        goto out;
+    }
+    code = malloc(len + 1);
+    if (!code || !where) {
+        st = fail(ST_NOMEM, "%s: a pickle of %zu bytes", path, len);
+        goto out;
+    }
+    TRY_OUT(torchzip_read(out->zip, "data.pkl", code, len));
+    TRY_OUT(pickle_read(&p, code, len, where));
+    TRY_OUT(choose(out, &p, outer_key, path, &dict));
+    TRY_OUT(list(out, &p, dict, path));
+out:
+    pickle_free(&p);
+    free(code);
+    free(where);
+    if (st != ST_OK) torchfile_close(out);
+    return st;
+}
+
+void torchfile_close(struct torchfile *f)
+{
+    for (int i = 0; i < f->count; i++) {
+        free(f->entry[i].name);
+        free(f->entry[i].member);
+    }
+    free(f->entry);
+    free(f->outer_key);
+    free(f->buf);
+    torchzip_close(&f->zip);
+    *f = (struct torchfile){ 0 };
+}
+
+status torchfile_fetch(struct torchfile *f, int i, const void **data)
+{
+    const struct torchfile_entry *const e = &f->entry[i];
+    size_t bytes;
+
+    *data = NULL;
+    if (!f->held || strcmp(f->held, e->member)) {
+        TRY(torchzip_size(f->zip, e->member, &bytes));
+        f->held = NULL;
+        if (!f->buf || bytes > f->buf_bytes) {
+            free(f->buf); /* not realloc: the old bytes are not worth copying */
+            f->buf_bytes = 0;
+            f->buf = malloc(bytes + 1);
+            if (!f->buf) return fail(ST_NOMEM, "%s: %zu bytes", e->name, bytes);
+            f->buf_bytes = bytes;
+        }
+        TRY(torchzip_read(f->zip, e->member, f->buf, bytes));
+        f->held = e->member;
+    }
+    *data = (const unsigned char *)f->buf + e->offset;
+    return ST_OK;
+}

@@ -1,0 +1,263 @@
+#include "pipeline/weights/weight_bind.h"
+#include "base/strbuf.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SHOWN = 40 }; /* differences told in full */
+
+void bind_add(struct bind_list *l, const struct bind_slot *like, const char *fmt, ...)
+{
+    if (l->count == l->cap && !l->failed) {
+        int const cap = l->cap ? l->cap * 2 : 64;
+        struct bind_slot *const more = realloc(l->slot, (size_t)cap * sizeof *more);
+        l->failed = !more;
+        if (more) {
+            l->slot = more;
+            l->cap = cap;
+        }
+    }
+    if (l->failed) return;
+
+    struct bind_slot *const s = &l->slot[l->count++];
+    va_list ap;
+    *s = *like;
+    va_start(ap, fmt);
+    vsnprintf(s->name, sizeof s->name, fmt, ap);
+    va_end(ap);
+}
+
+void bind_free(struct bind_list *l)
+{
+    free(l->slot);
+    *l = (struct bind_list){ 0 };
+}
+
+static status check_list(const struct bind_list *l)
+{
+    if (l->failed) return fail(ST_NOMEM, "bind: no memory for the list of tensors");
+    for (int i = 0; i < l->count; i++) {
+        const struct bind_slot *const s = &l->slot[i];
+        int64_t const all = s->ndim ? s->dim[0] : 0;
+        if (!s->weight == !s->vector)
+            return fail(ST_ARG, "bind: %s: exactly one of weight and vector is set", s->name);
+        if (s->rows < 0 || s->first_row < 0 || s->rows > all || s->first_row > all - s->rows)
+            return fail(ST_ARG, "bind: %s: %lld rows from %lld on; it has %lld", s->name,
+                        (long long)s->rows, (long long)s->first_row, (long long)all);
+    }
+    return ST_OK;
+}
+
+/* ---- check ------------------------------------------------------------------- */
+
+struct differences {
+    struct text lines;
+    int missing, extra, misfit;
+};
+
+/* Add a line, if there are not too many already. */
+PRINTF_LIKE(2, 3) static void tell(struct differences *d, const char *fmt, ...)
+{
+    char line[512];
+    va_list ap;
+
+    if (d->missing + d->extra + d->misfit > SHOWN) return;
+    va_start(ap, fmt);
+    vsnprintf(line, sizeof line, fmt, ap);
+    va_end(ap);
+    text_addf(&d->lines, "\n  %s", line);
+}
+
+static bool named_before(const struct bind_list *l, int i)
+{
+    for (int k = 0; k < i; k++)
+        if (!strcmp(l->slot[k].name, l->slot[i].name)) return true;
+    return false;
+}
+
+static void check_slot(const struct bind_list *l, int i, const struct weight_info *info,
+                       struct differences *d)
+{
+    const struct bind_slot *const s = &l->slot[i];
+    struct tensor want = { .ndim = s->ndim };
+    char a[SHAPE_TEXT], b[SHAPE_TEXT];
+
+    memcpy(want.dim, s->dim, sizeof want.dim);
+    bool const fits = info && tensor_same_shape(&want, &info->t);
+    if ((fits && info->t.dtype <= DT_F64) || named_before(l, i)) return;
+    if (!info) {
+        d->missing++;
+        tell(d, "missing  %s %s", s->name, tensor_shape(&want, a));
+    } else if (!fits) {
+        d->misfit++;
+        tell(d, "shape    %s is %s, wanted %s", s->name, tensor_shape(&info->t, a),
+             tensor_shape(&want, b));
+    } else {
+        d->misfit++;
+        tell(d, "dtype    %s is %s, wanted F32, BF16, F16 or F64", s->name,
+             dtype_name(info->t.dtype));
+    }
+}
+
+status bind_check(const struct bind_list *l, const struct weights *w)
+{
+    struct differences d = { 0 };
+    status st = ST_OK;
+    char shape[SHAPE_TEXT];
+    bool *const used = calloc((size_t)weights_count(w) + 1, sizeof *used);
+
+    if (!used) return fail(ST_NOMEM, "%s: checking its names", weights_path(w));
+    TRY_OUT(check_list(l));
+    for (int i = 0; i < l->count; i++) {
+        int const at = weights_find(w, l->slot[i].name);
+        if (at >= 0) used[at] = true;
+        check_slot(l, i, at >= 0 ? weights_at(w, at) : NULL, &d);
+    }
+    for (int i = 0; i < weights_count(w); i++) {
+        const struct weight_info *const info = weights_at(w, i);
+        if (used[i]) continue;
+        d.extra++;
+        tell(&d, "extra    %s %s", info->name, tensor_shape(&info->t, shape));
+    }
+    int const all = d.missing + d.extra + d.misfit;
+    if (all > SHOWN) text_addf(&d.lines, "\n  and %d more", all - SHOWN);
+    if (all)
+        st = fail(ST_FORMAT, "%s: tensors: %d missing, %d extra, %d of another shape or dtype%s",
+                  weights_path(w), d.missing, d.extra, d.misfit, d.lines.s ? d.lines.s : "");
+out:
+    text_free(&d.lines);
+    free(used);
+    return st;
+}
+
+/* ---- place ------------------------------------------------------------------- */
+
+/* The part of the file's shape that a slot stands for, in the form its target
+ * has: [n, k] for a linear weight, five dimensions for a convolution. */
+static int target_dims(const struct bind_slot *s, int64_t dim[TENSOR_DIMS])
+{
+    int n = s->ndim;
+
+    memcpy(dim, s->dim, TENSOR_DIMS * sizeof *dim);
+    if (s->rows) dim[0] = s->rows;
+    if (s->weight && kern_is_linear(s->use)) {
+        while (n > 2) {
+            if (__builtin_mul_overflow(dim[1], dim[n - 1], &dim[1])) dim[1] = INT64_MAX;
+            n--;
+        }
+    } else if (s->weight && !kern_is_linear(s->use) && n == 4) { /* Conv2d: one frame */
+        memmove(&dim[3], &dim[2], 2 * sizeof *dim);
+        dim[2] = 1;
+        n = 5;
+    }
+    return n;
+}
+
+status bind_place(const struct bind_list *l, const struct kern_backend *backend, struct arena *a)
+{
+    TRY(check_list(l));
+    for (int i = 0; i < l->count; i++) {
+        const struct bind_slot *const s = &l->slot[i];
+        int64_t dim[TENSOR_DIMS];
+        int const ndim = target_dims(s, dim);
+        if (s->vector) TRY(tensor_place(s->vector, a, DT_F32, ndim, dim));
+        else TRY(kern_weight_place(s->weight, backend, a, s->use, s->dtype, ndim, dim));
+    }
+    return ST_OK;
+}
+
+/* ---- load -------------------------------------------------------------------- */
+
+/* All ones in the exponent means no number. */
+static bool finite_words(const void *data, enum dtype dtype, int64_t n)
+{
+    uint32_t bad = 0;
+
+    switch (dtype) {
+    case DT_F32:
+        for (int64_t i = 0; i < n; i++)
+            bad |= (((const uint32_t *)data)[i] & 0x7f800000u) == 0x7f800000u;
+        break;
+    case DT_BF16:
+        for (int64_t i = 0; i < n; i++) bad |= (((const uint16_t *)data)[i] & 0x7f80u) == 0x7f80u;
+        break;
+    case DT_F16:
+        for (int64_t i = 0; i < n; i++) bad |= (((const uint16_t *)data)[i] & 0x7c00u) == 0x7c00u;
+        break;
+    default: /* F64: what F32 cannot hold is not finite either */
+        for (int64_t i = 0; i < n; i++) {
+            double const v = ((const double *)data)[i];
+            bad |= !(v >= -0x1.fffffep127 && v <= 0x1.fffffep127);
+        }
+    }
+    return !bad;
+}
+
+static status check_finite(const struct tensor *t, const char *name, const char *path)
+{
+    int64_t const n = tensor_count(t);
+
+    if (finite_words(t->data, t->dtype, n)) return ST_OK;
+    for (int64_t i = 0; i < n; i++) {
+        const unsigned char *const at =
+            (const unsigned char *)t->data + (size_t)i * dtype_size(t->dtype);
+        if (!finite_words(at, t->dtype, 1))
+            return fail(ST_FORMAT, "%s: %s: element %lld is %g; weights must be finite", path, name,
+                        (long long)i, (double)tensor_get(t, i));
+    }
+    return ST_OK;
+}
+
+/* The rows a slot means, in the file's memory. */
+static struct tensor part_of(const struct bind_slot *s, const struct weight_info *info,
+                             const void *data)
+{
+    struct tensor t = info->t;
+
+    t.data = (void *)(uintptr_t)data;
+    return s->rows ? tensor_slice(&t, s->first_row, s->rows) : t;
+}
+
+/* Into the slot's place, by way of a host copy in F32 where the target needs it. */
+static status put(const struct bind_slot *s, const struct tensor *from, struct kern_ctx *ctx)
+{
+    status st = ST_OK;
+    const void *src = from->data;
+    enum dtype dtype = from->dtype;
+    void *copy = NULL;
+
+    if (dtype == DT_F64 || (s->vector && dtype != DT_F32)) {
+        int64_t const n = tensor_count(from);
+        copy = malloc((size_t)n * sizeof(float) + 1);
+        if (!copy) return fail(ST_NOMEM, "%s: a copy in F32", s->name);
+        TRY_OUT(tensor_convert(copy, DT_F32, src, dtype, n));
+        src = copy;
+        dtype = DT_F32;
+    }
+    if (s->vector) TRY_OUT(ctx->backend->upload(ctx, s->vector, src));
+    else
+        TRY_OUT(
+            kern_pack(ctx, &(struct kern_pack){ .w = s->weight, .src = src, .src_dtype = dtype }));
+    TRY_OUT(ctx->backend->sync(ctx));
+out:
+    free(copy);
+    return st;
+}
+
+status bind_load(const struct bind_list *l, struct weights *w, struct kern_ctx *ctx)
+{
+    TRY(check_list(l));
+    for (int i = 0; i < l->count; i++) {
+        const struct bind_slot *const s = &l->slot[i];
+        int const at = weights_find(w, s->name);
+        const void *data;
+        if (at < 0) return fail(ST_FORMAT, "%s: %s is not there", weights_path(w), s->name);
+        TRY(weights_fetch(w, at, &data));
+        struct tensor const part = part_of(s, weights_at(w, at), data);
+        TRY(check_finite(&part, s->name, weights_path(w)));
+        TRY(put(s, &part, ctx));
+    }
+    return ST_OK;
+}

@@ -1,0 +1,46 @@
+#include "pipeline/weights/weights_hash.h"
+#include "base/strbuf.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct row {
+    const struct weight_info *info;
+    char hash[DIGEST_HEX];
+};
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct row *)a)->info->name, ((const struct row *)b)->info->name);
+}
+
+status weights_hash(struct weights *w, char all[DIGEST_HEX], char (*each)[DIGEST_HEX])
+{
+    int const n = weights_count(w);
+    struct row *const row = calloc((size_t)n + 1, sizeof *row);
+    struct text lines = { 0 };
+    status st = ST_OK;
+    const void *data;
+    char shape[SHAPE_TEXT];
+
+    if (!row) return fail(ST_NOMEM, "%s: its hashes", weights_path(w));
+    for (int i = 0; i < n; i++) {
+        row[i].info = weights_at(w, i);
+        TRY_OUT(weights_fetch(w, i, &data));
+        TRY_OUT(digest_bytes(data, tensor_bytes(&row[i].info->t), row[i].hash));
+        if (each) memcpy(each[i], row[i].hash, DIGEST_HEX);
+    }
+    qsort(row, (size_t)n, sizeof *row, by_name);
+    for (int i = 0; i < n; i++)
+        text_addf(&lines, "%s %s %s %s\n", row[i].info->name, dtype_name(row[i].info->t.dtype),
+                  tensor_shape(&row[i].info->t, shape), row[i].hash);
+    if (lines.failed) {
+        st = fail(ST_NOMEM, "%s: its hashes", weights_path(w));
+        goto out;
+    }
+    TRY_OUT(digest_bytes(lines.s, lines.len, all));
+out:
+    text_free(&lines);
+    free(row);
+    return st;
+}

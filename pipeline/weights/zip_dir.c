@@ -1,0 +1,224 @@
+#include "pipeline/weights/zip_dir.h"
+#include "base/crc32.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Fixed parts of the records, bytes; and where in them what is. */
+enum { LOCAL = 30, CENTRAL = 46, END = 22, LOCATOR = 20, WIDE_END = 56, COMMENT_MAX = 65535 };
+enum { WIDE_FIELD = 1, STORED = 0, ENCRYPTED = 1 };
+#define MAX32 0xffffffffu
+
+static uint64_t little(const unsigned char *p, int bytes)
+{
+    uint64_t n = 0;
+
+    while (bytes--) n = n << 8 | p[bytes];
+    return n;
+}
+
+static status cut(const struct zip_dir *d, const char *what)
+{
+    return fail(ST_FORMAT, "%s: %s: the file is cut or no zip file", d->path, what);
+}
+
+static status read_at(const struct zip_dir *d, uint64_t at, void *buf, size_t len)
+{
+    unsigned char *to = buf;
+
+    for (size_t done = 0; done < len;) {
+        ssize_t const n = pread(d->fd, to + done, len - done, (off_t)(at + done));
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return fail(ST_IO, "%s: %s", d->path, strerror(errno));
+        if (!n) return cut(d, "it ends too early");
+        done += (size_t)n;
+    }
+    return ST_OK;
+}
+
+/* ---- the end of the file ----------------------------------------------------------- */
+
+struct end {
+    uint64_t count, bytes, start; /* of the directory */
+};
+
+/* The 64-bit record, if its locator stands right before the end record at `at`. */
+static status read_wide_end(const struct zip_dir *d, uint64_t at, struct end *e)
+{
+    unsigned char locator[LOCATOR], wide[WIDE_END];
+
+    if (at < LOCATOR) return ST_OK;
+    TRY(read_at(d, at - LOCATOR, locator, LOCATOR));
+    if (little(locator, 4) != 0x07064b50) return ST_OK;
+    uint64_t const place = little(locator + 8, 8);
+    if (place > d->file_bytes || d->file_bytes - place < WIDE_END)
+        return cut(d, "no end of its directory");
+    TRY(read_at(d, place, wide, WIDE_END));
+    if (little(wide, 4) != 0x06064b50) return cut(d, "no end of its directory");
+    *e = (struct end){ little(wide + 32, 8), little(wide + 40, 8), little(wide + 48, 8) };
+    return ST_OK;
+}
+
+/* The end record is the last one whose comment reaches to the end of the file. */
+static status read_end(const struct zip_dir *d, struct end *e)
+{
+    uint64_t const most = END + COMMENT_MAX;
+    size_t const len = (size_t)(d->file_bytes < most ? d->file_bytes : most);
+    unsigned char *const tail = malloc(len + 1);
+    status st = tail ? ST_OK : fail(ST_NOMEM, "%s: its end", d->path);
+    size_t at = len;
+
+    TRY_OUT(st);
+    TRY_OUT(read_at(d, d->file_bytes - len, tail, len));
+    for (size_t i = len >= END ? len - END + 1 : 0; i-- > 0 && at == len;)
+        if (little(tail + i, 4) == 0x06054b50 && i + END + little(tail + i + 20, 2) == len) at = i;
+    if (at == len) {
+        st = cut(d, "no end of its directory");
+        goto out;
+    }
+    *e = (struct end){ little(tail + at + 10, 2), little(tail + at + 12, 4),
+                       little(tail + at + 16, 4) };
+    TRY_OUT(read_wide_end(d, d->file_bytes - len + at, e));
+    if (e->start > d->file_bytes || e->bytes > d->file_bytes - e->start || e->bytes > ZIP_DIR_MAX ||
+        e->count > e->bytes / CENTRAL)
+        st = cut(d, "its directory does not fit into it");
+out:
+    free(tail);
+    return st;
+}
+
+/* ---- the directory ----------------------------------------------------------------- */
+
+/* Sizes that need 64 bits stand in a field of their own, in this order. */
+static status read_wide_field(const struct zip_dir *d, struct zip_member *m,
+                              const unsigned char *extra, size_t len)
+{
+    uint64_t *const number[] = { &m->bytes, &m->stored, &m->header };
+
+    for (size_t at = 0; len - at >= 4;) {
+        size_t const field = (size_t)little(extra + at + 2, 2);
+        size_t used = 0;
+        at += 4;
+        if (field > len - at) break;
+        for (int i = 0; little(extra + at - 4, 2) == WIDE_FIELD && i < COUNT_OF(number); i++) {
+            if (*number[i] != MAX32) continue;
+            if (field - used < 8) return cut(d, "a member without its size");
+            *number[i] = little(extra + at + used, 8);
+            used += 8;
+        }
+        at += field;
+    }
+    return ST_OK;
+}
+
+static status read_member(struct zip_dir *d, struct zip_member *m, const unsigned char *p,
+                          size_t left, size_t *used)
+{
+    if (left < CENTRAL || little(p, 4) != 0x02014b50) return cut(d, "its directory is damaged");
+    size_t const name = (size_t)little(p + 28, 2), extra = (size_t)little(p + 30, 2);
+    *used = CENTRAL + name + extra + (size_t)little(p + 32, 2);
+    if (*used > left) return cut(d, "its directory is damaged");
+    *m = (struct zip_member){
+        .name = (const char *)p + CENTRAL,
+        .name_len = name,
+        .bytes = little(p + 24, 4),
+        .stored = little(p + 20, 4),
+        .header = little(p + 42, 4),
+        .crc = (uint32_t)little(p + 16, 4),
+        .plain = little(p + 10, 2) == STORED && !(little(p + 8, 2) & ENCRYPTED),
+    };
+    return read_wide_field(d, m, p + CENTRAL + name, extra);
+}
+
+static int compare(const char *a, size_t a_len, const char *b, size_t b_len)
+{
+    int const order = memcmp(a, b, a_len < b_len ? a_len : b_len);
+
+    if (order) return order;
+    return a_len < b_len ? -1 : a_len > b_len;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const struct zip_member *const x = a, *const y = b;
+    return compare(x->name, x->name_len, y->name, y->name_len);
+}
+
+static status read_directory(struct zip_dir *d)
+{
+    struct end e = { 0 };
+    size_t at = 0, used = 0;
+
+    TRY(read_end(d, &e));
+    d->raw = malloc((size_t)e.bytes + 1);
+    d->member = calloc((size_t)e.count + 1, sizeof *d->member);
+    if (!d->raw || !d->member)
+        return fail(ST_NOMEM, "%s: a directory of %" PRIu64 " bytes", d->path, e.bytes);
+    TRY(read_at(d, e.start, d->raw, (size_t)e.bytes));
+    for (; d->count < e.count; d->count++, at += used)
+        TRY(read_member(d, &d->member[d->count], d->raw + at, (size_t)e.bytes - at, &used));
+    qsort(d->member, d->count, sizeof *d->member, by_name);
+    for (size_t i = 1; i < d->count; i++)
+        if (!by_name(&d->member[i - 1], &d->member[i]))
+            return fail(ST_FORMAT, "%s: two members are named %.*s", d->path,
+                        (int)d->member[i].name_len, d->member[i].name);
+    return ST_OK;
+}
+
+status zip_dir_open(struct zip_dir *out, const char *path)
+{
+    struct stat file;
+    status st = ST_OK;
+
+    *out = (struct zip_dir){ .path = path, .fd = open(path, O_RDONLY | O_CLOEXEC) };
+    if (out->fd < 0 || fstat(out->fd, &file) || !S_ISREG(file.st_mode)) {
+        st = fail(ST_FORMAT, "%s: %s", path, errno ? strerror(errno) : "no regular file");
+        goto out;
+    }
+    out->file_bytes = (uint64_t)file.st_size;
+    TRY_OUT(read_directory(out));
+    return ST_OK;
+out:
+    zip_dir_close(out);
+    return st;
+}
+
+void zip_dir_close(struct zip_dir *d)
+{
+    if (d->path && d->fd >= 0) close(d->fd);
+    free(d->raw);
+    free(d->member);
+    *d = (struct zip_dir){ .fd = -1 };
+}
+
+const struct zip_member *zip_dir_find(const struct zip_dir *d, const char *name)
+{
+    struct zip_member const key = { .name = name, .name_len = strlen(name) };
+    return bsearch(&key, d->member, d->count, sizeof key, by_name);
+}
+
+/* ---- a member ---------------------------------------------------------------------- */
+
+status zip_dir_read(const struct zip_dir *d, const struct zip_member *m, void *buf)
+{
+    unsigned char head[LOCAL];
+
+    if (!m->plain || m->bytes != m->stored || m->header > d->file_bytes ||
+        d->file_bytes - m->header < LOCAL)
+        return cut(d, "a member that cannot be read");
+    TRY(read_at(d, m->header, head, LOCAL));
+    uint64_t const skip = LOCAL + little(head + 26, 2) + little(head + 28, 2);
+    if (little(head, 4) != 0x04034b50 || d->file_bytes - m->header < skip ||
+        d->file_bytes - m->header - skip < m->bytes)
+        return fail(ST_FORMAT, "%s: %.*s: does not begin where the directory says", d->path,
+                    (int)m->name_len, m->name);
+    TRY(read_at(d, m->header + skip, buf, (size_t)m->bytes));
+    if (crc32_add(0, buf, (size_t)m->bytes) != m->crc)
+        return fail(ST_FORMAT, "%s: %.*s: CRC error", d->path, (int)m->name_len, m->name);
+    return ST_OK;
+}

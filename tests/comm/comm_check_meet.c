@@ -1,0 +1,183 @@
+/* comm_check_meet.c - agree and split. */
+#include "tests/comm/comm_checks.h"
+#include "tests/support/rng.h"
+
+#include <pthread.h>
+
+/* ---- agree ----------------------------------------------------------------- */
+
+static const struct vote {
+    status bring[3], get[3];
+} votes[] = {
+    { { ST_OK, ST_OK, ST_OK }, { ST_OK, ST_OK, ST_OK } },
+    { { ST_OK, ST_IO, ST_OK }, { ST_PEER, ST_IO, ST_PEER } },
+    { { ST_IO, ST_FORMAT, ST_OK }, { ST_IO, ST_FORMAT, ST_PEER } },
+    { { ST_OK, ST_OK, ST_CANCELED }, { ST_CANCELED, ST_CANCELED, ST_CANCELED } },
+    { { ST_OK, ST_IO, ST_CANCELED }, { ST_PEER, ST_IO, ST_PEER } },
+    { { ST_OK, ST_PEER, ST_CANCELED }, { ST_PEER, ST_PEER, ST_PEER } },
+    { { ST_IO, ST_IO, ST_IO }, { ST_IO, ST_IO, ST_IO } },
+};
+
+static status vote(struct comm *c, const struct vote *v)
+{
+    status const mine = v->bring[c->rank];
+
+    if (mine != ST_OK) (void)fail(mine, "own trouble");
+    status const got = c->ops->agree(c, mine);
+    if (got != v->get[c->rank])
+        return fail(ST_MISMATCH, "rank %d brought %s and got %s", c->rank, status_name(mine),
+                    status_name(got));
+    if (mine != ST_OK && got == mine && strcmp(error_last()->msg, "own trouble"))
+        return fail(ST_MISMATCH, "agree took the record away");
+    if (got != mine && got != ST_OK && !strstr(error_last()->msg, "own trouble"))
+        return fail(ST_MISMATCH, "agree does not say why: %s", error_last()->msg);
+    return ST_OK;
+}
+
+/* The first three ranks vote. */
+status check_votes(struct comm *c, void *trial)
+{
+    struct comm *three = NULL;
+    status st = ST_OK;
+
+    (void)trial;
+    TRY(c->ops->split(c, c->rank < 3 ? 5 : -1, &three));
+    if ((c->rank < 3) != !!three) return fail(ST_MISMATCH, "split gave %p", (void *)three);
+    for (int i = 0; three && i < COUNT_OF(votes) && st == ST_OK; i++) st = vote(three, &votes[i]);
+    if (three) three->ops->close(&three);
+    return st;
+}
+
+status check_many_votes(struct comm *c, void *trial)
+{
+    const struct comm_trial *const t = trial;
+
+    for (int i = 0; i < 300 / t->haste; i++) {
+        bool const mine = i % c->size == c->rank && i % 5 == 0;
+        status const got = c->ops->agree(c, mine ? fail(ST_IO, "vote") : ST_OK);
+        status const want = mine ? ST_IO : i % 5 == 0 ? ST_PEER : ST_OK;
+        if (got != want) return fail(ST_MISMATCH, "vote %d: %s", i, status_name(got));
+    }
+    return ST_OK;
+}
+
+/* ---- groups ---------------------------------------------------------------- */
+
+static int colour_of(const struct comm_trial *t, int round, int rank)
+{
+    uint64_t s = t->seed + (uint64_t)(round * 64 + rank) * 7919;
+    return rng_below(&s, 4) - 1;
+}
+
+/* The group is the one that comm.h promises. */
+static status look(const struct comm *world, const struct comm *g, const struct comm_trial *t,
+                   int round)
+{
+    int const mine = colour_of(t, round, world->rank);
+    int size = 0, rank = 0;
+
+    if (!g != (mine < 0)) return fail(ST_MISMATCH, "colour %d, group %p", mine, (const void *)g);
+    for (int r = 0; r < world->size; r++)
+        if (colour_of(t, round, r) == mine) {
+            if (g && g->node[size] != world->node[r])
+                return fail(ST_MISMATCH, "rank %d is on another node", r);
+            rank += r < world->rank;
+            size++;
+        }
+    if (g && (g->size != size || g->rank != rank || g->world_rank != world->world_rank ||
+              g->deadline_s != world->deadline_s)) /* NOLINT: the same number, not near it */
+        return fail(ST_MISMATCH, "rank %d of %d, world rank %d; not %d of %d, %d", g->rank, g->size,
+                    g->world_rank, rank, size, world->world_rank);
+    return ST_OK;
+}
+
+/* Messages of the group while its members also use the world and a group of the group. */
+static status use(struct comm *world, struct comm *g, struct comm_trial *t)
+{
+    struct comm *pair = NULL;
+    struct comm_trial small = { .seed = t->seed + (uint64_t)g->size, .haste = 6 * t->haste };
+    status st = ST_OK;
+
+    TRY_OUT(g->ops->split(g, g->rank / 2, &pair));
+    TRY_OUT(check_exchange(g, &small));
+    for (int i = 0; i < 5; i++) {
+        TRY_OUT(check_ring(pair));
+        TRY_OUT(check_ring(g));
+        TRY_OUT(g->ops->agree(g, ST_OK));
+    }
+    if (world->ops->aborted(pair)) st = fail(ST_MISMATCH, "nobody aborted");
+out:
+    if (pair) pair->ops->close(&pair);
+    return st;
+}
+
+status check_groups(struct comm *c, void *trial)
+{
+    struct comm_trial *const t = trial;
+    status st = ST_OK;
+
+    for (int round = 0; round < 6 / t->haste + 1 && st == ST_OK; round++) {
+        struct comm *g = NULL;
+        TRY(c->ops->split(c, colour_of(t, round, c->rank), &g));
+        st = look(c, g, t, round);
+        if (st == ST_OK && g) st = use(c, g, t);
+        if (st == ST_OK) st = check_ring(c);
+        if (g) g->ops->close(&g);
+    }
+    return st;
+}
+
+/* ---- two threads of a rank --------------------------------------------------- */
+
+struct lane {
+    struct comm *world, *group;
+    struct comm_trial *trial;
+    status st;
+    struct error error;
+};
+
+static status drive(struct lane *l)
+{
+    struct comm_note note = { .kind = 7 };
+    int from = 0;
+
+    for (int i = 0; i < 60 / l->trial->haste; i++) {
+        TRY(check_ring(l->group));
+        TRY(l->group->ops->agree(l->group, ST_OK));
+        TRY(l->world->ops->note(l->world, l->world->rank, &note));
+        if (l->world->ops->stopped(l->world)) return fail(ST_MISMATCH, "nobody said stop");
+    }
+    while (l->world->ops->hear(l->world, &note, &from))
+        if (note.kind != 7 || from != l->world->rank) return fail(ST_MISMATCH, "another's note");
+    return ST_OK;
+}
+
+static void *lane_main(void *arg)
+{
+    struct lane *const l = arg;
+
+    l->st = drive(l);
+    l->error = *error_last();
+    return NULL;
+}
+
+/* Each with a group of its own, in opposite order of the ranks. */
+status check_two_threads(struct comm *c, void *trial)
+{
+    struct lane a = { .world = c, .trial = trial }, b = a;
+    pthread_t thread;
+    status st = ST_OK;
+
+    TRY_OUT(c->ops->split(c, 0, &a.group));
+    TRY_OUT(c->ops->split(c, 1, &b.group));
+    if (pthread_create(&thread, NULL, lane_main, &b)) TRY_OUT(fail(ST_NOMEM, "a thread"));
+    (void)lane_main(&a);
+    pthread_join(thread, NULL);
+    if (b.st != ST_OK) error_adopt(&b.error);
+    st = b.st != ST_OK ? b.st : a.st;
+    if (st == ST_OK) st = c->ops->agree(c, ST_OK);
+out:
+    if (a.group) a.group->ops->close(&a.group);
+    if (b.group) b.group->ops->close(&b.group);
+    return st;
+}

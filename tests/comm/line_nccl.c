@@ -1,0 +1,312 @@
+/*
+ * line_nccl.c - comm_nccl between ranks that are threads, on stand-ins of CUDA and NCCL.
+ *
+ *   line_nccl [--seed N] [--hunt SEEDS]
+ *
+ * --hunt: instead, many lives with pauses, and with a fault: nobody hangs, and who is to blame
+ * is named.
+ */
+#include "tests/support/unit.h"
+
+#include "tests/support/clip_show.h"
+#include "tests/support/comm_delay.h"
+#include "tests/support/nccl_rig.h"
+#include "tests/support/nccl_seat.h"
+#include "tests/support/rng.h"
+
+#include <stdio.h>
+
+static uint64_t seed;
+
+struct run {
+    const struct comm_check *check;
+    struct comm_trial *trial;
+};
+
+/* Every rank over a card; what is expected of the check holds over it too. */
+static status on_cards(struct comm *c, void *arg)
+{
+    const struct run *const r = arg;
+    struct comm *over = NULL;
+
+    TRY(nccl_rig_open(&over, c));
+    status const st = r->check->main(over, r->trial);
+    struct error const why = *error_last();
+    if (st != ST_OK) over->ops->abort(over);
+    nccl_rig_end(&over);
+    if (st != ST_OK) error_adopt(&why);
+    return st;
+}
+
+static void expect(int size, const struct comm_check *check, struct comm_trial trial, int delay_us)
+{
+    struct run run = { check, &trial };
+    char want[CHECK_TEXT];
+
+    standin_nccl_plan(&(struct standin_plan){ .seed = trial.seed, .delay_us = delay_us });
+    status const st = nccl_threads(size, on_cards, &run);
+    bool const right = st == check->ends && (st == ST_OK || check_says_why(check, trial.odd, want));
+    if (!right)
+        print_error("%s, %d ranks, odd %d, seed %llu: %s: %s\n", check->name, size, trial.odd,
+                    (unsigned long long)trial.seed, status_name(st), error_last()->msg);
+    assert_true(right);
+}
+
+static void all_is_well(void **state)
+{
+    (void)state;
+    for (const struct comm_check *check = comm_checks; check->name; check++)
+        for (int size = check->ranks_min; size <= 5; size += 1 + (size > 2))
+            expect(size, check, (struct comm_trial){ .seed = seed, .haste = 4 }, size * 40);
+}
+
+static void each_fails(void **state)
+{
+    (void)state;
+    for (const struct comm_check *check = comm_endings; check->name; check++)
+        for (int odd = 0; odd < 3 && nccl_rig_holds(check); odd++)
+            expect(3, check, (struct comm_trial){ .seed = seed, .odd = odd, .haste = 4 }, 60);
+}
+
+/* ---- lives ----------------------------------------------------------------------------------- */
+
+static status life(int size, const struct standin_plan *plan, struct nccl_life l)
+{
+    standin_nccl_plan(plan);
+    return nccl_threads(size, nccl_live, &l);
+}
+
+static void more_than_the_ring_holds(void **state)
+{
+    (void)state;
+    for (int size = 1; size <= 6; size++)
+        ok(life(size, &(struct standin_plan){ .seed = seed, .delay_us = size < 4 ? 4000 : 30 },
+                (struct nccl_life){ 20, 5, 90 }));
+    assert_int_equal(standin_nccl_memory(), 0);
+}
+
+static bool is_one_of(const char *name, const char *const *list)
+{
+    while (*list && strcmp(name, *list)) list++;
+    return *list;
+}
+
+/* What a life comes to by a fault in a call. Nothing depends on how memory and communicators end;
+ * but who is held there comes too late to what follows. */
+static bool comes_to(enum standin_fault what, const char *call, status st)
+{
+    static const char *const ends[] = { "ncclMemFree",      "ncclCommWindowDeregister",
+                                        "ncclCommFinalize", "ncclCommDestroy",
+                                        "ncclCommAbort",    NULL };
+    bool const alloc = !strcmp(call, "ncclMemAlloc");
+
+    if (what == STANDIN_REFUSE && alloc) return st == ST_NOMEM;
+    if (what == STANDIN_LOSE && alloc) return st == ST_OK; /* it knows of no communicator */
+    if (!is_one_of(call, ends)) return st == ST_COMM;
+    return st == ST_OK || (what == STANDIN_BLOCK && st == ST_COMM);
+}
+
+/* A fault at every call that a rank makes: the failure is told as what it is. */
+static void fault(enum standin_fault what, bool silent, int every)
+{
+    struct standin_plan p = {
+        .seed = seed, .delay_us = 20, .silent = silent, .fault = what, .block_ms = 1200
+    };
+    int met = 0;
+
+    for (p.at = 1; p.at <= NCCL_LIFE_CALLS; p.at += every) {
+        p.rank = (int)p.at / every % 3;
+        status const st = life(3, &p, (struct nccl_life){ 0.4, 2, 1 });
+        const char *const call = standin_nccl_faulted();
+        if (!call) break;
+        met++;
+        bool const right = comes_to(what, call, st);
+        if (!right)
+            print_error("fault %d at call %ld of rank %d, %s: %s: %s\n", what, p.at, p.rank, call,
+                        status_name(st), error_last()->msg);
+        assert_true(right);
+        assert_int_equal(standin_nccl_memory(), 0);
+    }
+    assert_true(met >= 40 / every);
+}
+
+static void refused_at_every_call(void **state)
+{
+    (void)state;
+    fault(STANDIN_REFUSE, false, 1);
+}
+
+static void lost_at_many_calls(void **state)
+{
+    (void)state;
+    fault(STANDIN_LOSE, true, 3);
+}
+
+static void error_at_many_polls(void **state)
+{
+    (void)state;
+    fault(STANDIN_LATER, false, 3);
+}
+
+static void blocked_at_some_calls(void **state)
+{
+    (void)state;
+    fault(STANDIN_BLOCK, true, 7);
+}
+
+/* ---- what is said ---------------------------------------------------------------------------- */
+
+static status one_card(struct comm *c, void *arg)
+{
+    struct comm *n = NULL;
+
+    (void)arg;
+    TRY(comm_nccl_open(&n, c));
+    status const st = comm_attach(n, &(struct memory){ .device = c->rank / 2 });
+    struct error const why = *error_last();
+    comm_nccl_end(&n);
+    if (st != ST_OK) error_adopt(&why);
+    return st;
+}
+
+static void a_card_for_each(void **state)
+{
+    (void)state;
+    standin_nccl_plan(&(struct standin_plan){ .seed = seed });
+    assert_int_equal(nccl_threads(3, one_card, NULL), ST_ARG);
+    assert_non_null(strstr(error_last()->msg, "ranks 0 and 1 are on one card (0000:00:00.0)"));
+    assert_non_null(strstr(error_last()->msg, "--ranks N"));
+}
+
+static status stay_away(struct nccl_seat *s)
+{
+    for (int i = 0; i < 400 && !s->c->ops->aborted(s->c); i++) check_pause_ms(5);
+    return fail(ST_PEER, "was away");
+}
+
+/* Rank 1 does not send; the others say for whom they waited. */
+static status receive(struct nccl_seat *s)
+{
+    struct comm_part const part = { .t = { s->card, DT_F32, 1, { 16 } },
+                                    .peer = 1,
+                                    .device = true };
+
+    s->c->deadline_s = 0.3;
+    if (s->c->rank == 1) return stay_away(s);
+    TRY(s->c->ops->start(s->c, &part, 1));
+    TRY(s->c->ops->finish(s->c));
+    return comm_settle(s->c);
+}
+
+static status gather(struct nccl_seat *s)
+{
+    struct comm_share const share = { { s->card, DT_F32, 1, { 6 } }, .device = true };
+
+    s->c->deadline_s = 0.3;
+    if (s->c->rank == 1) return stay_away(s);
+    TRY(comm_gather(s->c, &share, 1));
+    TRY(s->c->ops->finish(s->c));
+    return comm_settle(s->c);
+}
+
+static void who_waited_for_whom(void **state)
+{
+    (void)state;
+    standin_nccl_plan(&(struct standin_plan){ .seed = seed });
+    assert_int_equal(nccl_sit(2, NULL, receive), ST_COMM);
+    assert_string_equal(error_last()->msg, "rank 0 waited 0.3 s for rank 1 to send 1 part");
+    assert_int_equal(nccl_sit(2, NULL, gather), ST_COMM);
+    assert_string_equal(error_last()->msg, "gather: rank 0 waited 0.3 s for rank 1");
+}
+
+static void the_cable(void **state)
+{
+    struct standin_plan const p = { .seed = seed, .fault = STANDIN_LATER, .rank = 1, .at = 3 };
+
+    (void)state;
+    assert_int_equal(life(2, &p, (struct nccl_life){ 5, 6, 0 }), ST_COMM);
+    assert_non_null(strstr(error_last()->msg, "a cable was cut (stand-in)"));
+}
+
+/* Six ranks on one card, by copies: the bits of one, by blocks and by heads. */
+static void one_card_for_all(void **state)
+{
+    int64_t const blocks = 2;
+    struct show_model model = { .backend = NULL };
+
+    (void)state;
+    ok(show_model_open(&model, kern_backend_find("cuda-1")));
+    struct show *const one = show_new(&model, &show_policy[SHOW_ROLLING], 1, &blocks, 5);
+    assert_non_null(one);
+    one->mode.wire = LINE_FP8;
+    ok(show_threads(one, 1, 0, 0));
+    for (enum line_exchange e = LINE_BLOCKS; e <= LINE_HEADS; e++) {
+        struct show *const six = show_new(&model, &show_policy[SHOW_ROLLING], 1, &blocks, 5);
+        assert_non_null(six);
+        six->mode = (struct line_mode){ LINE_STRICT, LINE_FP8, e };
+        ok(show_threads(six, 6, 0, 0));
+        ok(show_same(six, 0, one, 0, blocks));
+        free(six);
+    }
+    free(one);
+    show_model_close(&model);
+}
+
+/* ---- hunting --------------------------------------------------------------------------------- */
+
+static int hunt_seeds;
+
+static void hunt(void **state)
+{
+    (void)state;
+    for (int i = 0; i < hunt_seeds; i++) {
+        uint64_t rng = seed + (uint64_t)i;
+        int const size = 2 + rng_below(&rng, 5);
+        struct standin_plan p = { .seed = rng_next(&rng), .delay_us = rng_below(&rng, 400) };
+        bool const faults = rng_below(&rng, 3) == 0;
+
+        if (faults) {
+            p.fault = STANDIN_REFUSE + (enum standin_fault)(2 * rng_below(&rng, 2));
+            p.silent = rng_below(&rng, 2);
+            p.rank = rng_below(&rng, size);
+            p.at = 1 + rng_below(&rng, 40);
+        }
+        status const st = life(size, &p, (struct nccl_life){ faults ? 0.5 : 30, 6, 10 });
+        const char *const call = standin_nccl_faulted();
+        bool const right = call ? comes_to(p.fault, call, st) : st == ST_OK;
+        if (!right)
+            print_error("life --seed %llu, fault in %s: %s: %s\n",
+                        (unsigned long long)(seed + (uint64_t)i), call ? call : "nothing",
+                        status_name(st), error_last()->msg);
+        assert_true(right);
+        assert_int_equal(standin_nccl_memory(), 0);
+        for (const struct comm_check *check = comm_checks; check->name; check++)
+            if (size >= check->ranks_min && rng_below(&rng, 4) == 0)
+                expect(size, check, (struct comm_trial){ p.seed, 0, 8 }, p.delay_us);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(all_is_well),
+        cmocka_unit_test(each_fails),
+        cmocka_unit_test(more_than_the_ring_holds),
+        cmocka_unit_test(refused_at_every_call),
+        cmocka_unit_test(lost_at_many_calls),
+        cmocka_unit_test(error_at_many_polls),
+        cmocka_unit_test(blocked_at_some_calls),
+        cmocka_unit_test(a_card_for_each),
+        cmocka_unit_test(who_waited_for_whom),
+        cmocka_unit_test(the_cable),
+        cmocka_unit_test(one_card_for_all),
+    };
+    const struct CMUnitTest hunts[] = { cmocka_unit_test(hunt) };
+
+    seed = rng_seed(argc, argv);
+    hunt_seeds = (int)rng_option(argc, argv, "--hunt", 0);
+    setenv("STANDIN_DEVICES", "8", 1);
+    print_message("line_nccl --seed %llu\n", (unsigned long long)seed);
+    if (hunt_seeds) return cmocka_run_group_tests_name("line_nccl --hunt", hunts, NULL, NULL);
+    return cmocka_run_group_tests_name("line_nccl", tests, NULL, NULL);
+}

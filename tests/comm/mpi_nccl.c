@@ -1,0 +1,259 @@
+/*
+ * mpi_nccl.c - comm_nccl between processes, on stand-ins of CUDA and NCCL.
+ *
+ * RANKS 2 3 6
+ *
+ *   mpi_nccl                  the contract, lives, and a queue of clips: over comm_nccl the bits
+ *                             of comm_mpi
+ *   mpi_nccl cards            a clip that the stand-in of a card computes, without waiting for
+ *                             what comes: the bits of comm_mpi
+ *   mpi_nccl hunt SEEDS       the same with many seeds and pauses
+ *   mpi_nccl end NAME ODD     a check that breaks the world
+ *   mpi_nccl die AT           the last rank is killed in its AT'th call of NCCL
+ *   mpi_nccl refuse AT        NCCL refuses that call
+ *   mpi_nccl lose AT          that rank falls silent there
+ *   mpi_nccl later AT         an asynchronous error at its AT'th poll
+ *   mpi_nccl astray HOW       that rank gathers more (1), or elsewhere (2): what NCCL leaves
+ *                             undefined, the stand-in does not
+ *
+ * Exit code: as mpi_rig.h; 0 if the AT'th call was never made.
+ */
+#include "kernels/cuda/cuda_dev.h"
+#include "tests/support/clip_trial.h"
+#include "tests/support/mpi_rig.h"
+#include "tests/support/nccl_rig.h"
+#include "tests/support/rng.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static status say(const struct comm *c, const char *what, uint64_t seed, status st)
+{
+    if (st == ST_OK) return ST_OK;
+    return fail(st, "rank %d: %s, seed %llu: %s", c->rank, what, (unsigned long long)seed,
+                error_last()->msg);
+}
+
+/* ---- the contract ------------------------------------------------------------------- */
+
+/* All but stop, which is for good. */
+static status contract(struct comm *world, uint64_t seed)
+{
+    struct comm_trial trial = { .seed = seed, .haste = 4 };
+    struct comm *c = NULL;
+    status st = ST_OK;
+
+    TRY(nccl_rig_open(&c, world));
+    for (const struct comm_check *check = comm_checks; check->name && st == ST_OK; check++)
+        if (c->size >= check->ranks_min && check->main != check_stop)
+            st = say(c, check->name, seed, check->main(c, &trial));
+    if (st != ST_OK) c->ops->abort(c);
+    nccl_rig_end(&c);
+    return st;
+}
+
+static status life(struct comm *world, uint64_t seed, int rounds)
+{
+    double const deadline_s = world->deadline_s;
+    struct nccl_life l = { 30, rounds, 20 };
+    status const st = say(world, "life", seed, nccl_live(world, &l));
+
+    world->deadline_s = deadline_s;
+    return st;
+}
+
+/* ---- clips --------------------------------------------------------------------------- */
+
+static status queue_of(struct trial *t, const struct show_model *m, int kind)
+{
+    static int64_t const blocks[] = { 6, 1, 2 }, few[] = { 6 };
+    bool const fast = !strcmp(m->backend->name, "cpu");
+    return trial_of(t, m, &show_policy[kind], fast ? COUNT_OF(blocks) : 1, fast ? blocks : few);
+}
+
+/* The rank that owns the last noise stage has the blocks. */
+static status compare(const struct show *a, const struct show *b)
+{
+    for (int clip = 0; clip < a->clips; clip++) {
+        if (a->done[clip] != b->done[clip])
+            return fail(ST_MISMATCH, "clip %d: %d blocks and %d", clip, a->done[clip],
+                        b->done[clip]);
+        TRY(show_same(a, clip, b, clip, a->done[clip]));
+    }
+    return ST_OK;
+}
+
+/* The comm of a backend's memory: what the host computes on goes to cards and back. */
+static status nccl_open(struct comm **out, struct comm *world, const struct show_model *m)
+{
+    return m->ctx->memory ? comm_nccl_open(out, world) : nccl_rig_open(out, world);
+}
+
+static void nccl_end(struct comm **c, const struct show_model *m)
+{
+    if (m->ctx->memory) comm_nccl_end(c);
+    else nccl_rig_end(c);
+}
+
+/* Of what stands at all stages, if all ranks have as many: by NCCL, where the card computes. */
+static status check_gathered(const struct comm *c, const struct show_model *m,
+                             struct line_mode mode, long times)
+{
+    bool const plain = mode.wire == LINE_ACT && mode.exchange == LINE_BLOCKS;
+    bool const should = plain && m->ctx->memory && (SHOW_RANKS % c->size) == 0;
+
+    if ((times > 0) == should) return ST_OK;
+    return fail(ST_MISMATCH, "rank %d of %d gathered %ld times", c->rank, c->size, times);
+}
+
+/* Both over all ranks of the world: in this mode, and by blocks. */
+static status clips(struct comm *world, const struct show_model *m, int kind, struct line_mode mode)
+{
+    struct trial over_nccl = { .show = NULL }, over_mpi = { .show = NULL };
+    long const before = standin_nccl_gatherings();
+    struct comm *c = NULL;
+    status st = ST_OK;
+
+    TRY_OUT(queue_of(&over_nccl, m, kind));
+    TRY_OUT(queue_of(&over_mpi, m, kind));
+    over_nccl.show->mode = mode;
+    over_mpi.show->mode.wire = mode.wire;
+    TRY_OUT(nccl_open(&c, world, m));
+    st = show_run(over_nccl.show, c);
+    if (st != ST_OK && st != ST_PEER) c->ops->abort(c);
+    nccl_end(&c, m);
+    TRY_OUT(st);
+    TRY_OUT(check_gathered(world, m, mode, standin_nccl_gatherings() - before));
+    TRY_OUT(show_run(over_mpi.show, world));
+    TRY_OUT(compare(over_nccl.show, over_mpi.show));
+out:
+    trial_free(&over_nccl);
+    trial_free(&over_mpi);
+    return st;
+}
+
+/* What is the same to the bit as by blocks: heads where they divide, in 8 bits or not. */
+static struct line_mode mode_of(const struct comm *world, bool heads, bool fp8)
+{
+    return (struct line_mode){ .wire = fp8 ? LINE_FP8 : LINE_ACT,
+                               .exchange = heads && SHOW_HEADS % world->size == 0 ? LINE_HEADS
+                                                                                  : LINE_BLOCKS };
+}
+
+/* ---- what is run ---------------------------------------------------------------------- */
+
+static status all_clips(struct comm *world, const char *backend, int kinds)
+{
+    struct show_model model = { .backend = NULL };
+    status st = show_model_open_on(&model, kern_backend_find(backend), world->rank);
+
+    for (int i = 0; i < 2 * kinds && st == ST_OK; i++)
+        st = clips(world, &model, i / 2, mode_of(world, i % 2, i % 2));
+    show_model_close(&model);
+    return st;
+}
+
+static status well(struct comm *world, const struct rig *rig)
+{
+    standin_nccl_plan(&(struct standin_plan){ .seed = rig->seed, .delay_us = 100 });
+    TRY(contract(world, rig->seed));
+    TRY(life(world, rig->seed, 9));
+    if (world->size > SHOW_RANKS) return ST_OK;
+    return all_clips(world, "cpu", SHOW_KINDS);
+}
+
+static status cards(struct comm *world, const struct rig *rig)
+{
+    standin_nccl_plan(&(struct standin_plan){ .seed = rig->seed, .delay_us = 100 });
+    return all_clips(world, "cuda-1", 1);
+}
+
+static status hunt(struct comm *world, const struct rig *rig)
+{
+    struct show_model model = { .backend = NULL };
+    status st = ST_OK;
+
+    TRY(show_model_open(&model, kern_backend_find("cpu")));
+    for (int i = 0; i < rig->seeds && st == ST_OK; i++) {
+        uint64_t rng = rig->seed + (uint64_t)i, seed = rng_next(&rng);
+        standin_nccl_plan(&(struct standin_plan){ .seed = seed, .delay_us = rng_below(&rng, 300) });
+        st = rng_below(&rng, 3) ? life(world, seed, 4) : contract(world, seed);
+        if (st == ST_OK && i % 4 == 0 && world->size <= SHOW_RANKS)
+            st = clips(world, &model, rng_below(&rng, SHOW_KINDS),
+                       mode_of(world, rng_below(&rng, 2), rng_below(&rng, 2)));
+    }
+    show_model_close(&model);
+    return st;
+}
+
+static status gather_astray(struct comm *c, int how)
+{
+    int const odd = c->rank == c->size - 1;
+    struct comm_share share = { .t = { NULL, DT_U8, 1, { c->size * (how == 1 && odd ? 5 : 4) } },
+                                .device = true };
+    void *at = NULL;
+
+    TRY(comm_alloc(c, 1000, &at));
+    share.t.data = (char *)at + (how == 2 && odd ? 64 : 0);
+    TRY(comm_gather(c, &share, 1));
+    TRY(c->ops->finish(c));
+    return comm_settle(c);
+}
+
+static status astray(struct comm *world, const struct rig *rig)
+{
+    struct memory m = { .device = world->rank };
+    struct comm *c = NULL;
+    status st = ST_OK;
+
+    standin_nccl_plan(&(struct standin_plan){ .seed = rig->seed });
+    TRY(comm_nccl_open(&c, world));
+    TRY_OUT(cuda_dev_select(m.device));
+    TRY_OUT(cuda_stream_open(&m.stream, false));
+    TRY_OUT(comm_attach(c, &m));
+    TRY_OUT(gather_astray(c, rig->seeds));
+out:
+    if (st != ST_OK) c->ops->abort(c);
+    comm_nccl_end(&c);
+    cuda_stream_close(&m.stream);
+    return st;
+}
+
+static enum standin_fault fault_of(const char *what)
+{
+    return !strcmp(what, "die")      ? STANDIN_DIE
+           : !strcmp(what, "refuse") ? STANDIN_REFUSE
+           : !strcmp(what, "lose")   ? STANDIN_LOSE
+           : !strcmp(what, "later")  ? STANDIN_LATER
+                                     : STANDIN_NONE;
+}
+
+static status faulty(struct comm *world, const struct rig *rig)
+{
+    struct nccl_life l = { 1, 1, 0 };
+
+    world->deadline_s = 1;
+    standin_nccl_plan(&(struct standin_plan){ .seed = rig->seed,
+                                              .fault = fault_of(rig->what),
+                                              .silent = rig->seeds % 2,
+                                              .rank = world->size - 1,
+                                              .at = rig->seeds });
+    TRY(nccl_live(world, &l));
+    return world->ops->agree(world, ST_OK);
+}
+
+static status run(struct comm *world, const struct rig *rig)
+{
+    if (world->size > RIG_CARDS) return fail(ST_ARG, "%d ranks", world->size);
+    if (!strcmp(rig->what, "hunt")) return hunt(world, rig);
+    if (!strcmp(rig->what, "astray")) return astray(world, rig);
+    if (fault_of(rig->what) != STANDIN_NONE) return faulty(world, rig);
+    TRY(strcmp(rig->what, "cards") ? well(world, rig) : cards(world, rig));
+    return world->ops->agree(world, ST_OK);
+}
+
+int main(int argc, char **argv)
+{
+    setenv("STANDIN_DEVICES", "8", 1);
+    return rig_run(argc, argv, run);
+}

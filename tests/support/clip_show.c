@@ -1,0 +1,216 @@
+#include "tests/support/clip_show.h"
+
+#include "pipeline/dit/noise.h"
+#include "tests/support/comm_delay.h"
+#include "tests/support/watched.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MODEL "tests/golden/rolling-long/model/"
+
+const struct key_policy show_policy[SHOW_KINDS] = {
+    [SHOW_ROLLING] = { WINDOW_ROLLING, 5, SHOW_FRAMES, 21, SHOW_FRAMES },
+    [SHOW_BLOCK21] = { WINDOW_BLOCK, 5, SHOW_FRAMES, 21, 0 },
+    [SHOW_BLOCK12] = { WINDOW_BLOCK, 5, SHOW_FRAMES, 12, SHOW_FRAMES },
+};
+
+static int64_t embeds_count(const struct show_model *m)
+{
+    return (int64_t)m->shape.text_len * m->shape.text_dim;
+}
+
+static status open_model(struct show_model *m)
+{
+    struct dit_config c = { .weights = MODEL "diffusion_pytorch_model.safetensors",
+                            .schedule = &m->schedule,
+                            .act = DT_F32 };
+
+    TRY(schedule_make(&m->schedule, (double[]){ 1000, 800, 600, 400, 200 }, 5, true, 5));
+    TRY(dit_shape_read(&m->shape, MODEL "config.json"));
+    m->shape.heads = SHOW_HEADS;
+    TRY(m->backend->open(&m->ctx, &(struct kern_config){ .threads = 1, .device = m->device }));
+    c.shape = m->shape;
+    TRY(dit_open(&m->dit, &c, m->ctx));
+    for (int i = 0; i < COUNT_OF(m->embeds); i++) {
+        m->embeds[i] = malloc((size_t)embeds_count(m) * sizeof *m->embeds[i]);
+        if (!m->embeds[i]) return fail(ST_NOMEM, "prompts");
+        noise_fill(m->embeds[i], embeds_count(m), 99, i, 0);
+    }
+    return ST_OK;
+}
+
+status show_model_open(struct show_model *m, const struct kern_backend *b)
+{
+    return show_model_open_on(m, b, 0);
+}
+
+status show_model_open_on(struct show_model *m, const struct kern_backend *b, int device)
+{
+    *m = (struct show_model){ .backend = b, .device = device };
+    status const st = open_model(m);
+    if (st != ST_OK) show_model_close(m);
+    return st;
+}
+
+void show_model_close(struct show_model *m)
+{
+    for (int i = 0; i < COUNT_OF(m->embeds); i++) free(m->embeds[i]);
+    dit_close(&m->dit);
+    if (m->ctx) m->backend->close(&m->ctx);
+    *m = (struct show_model){ .backend = NULL };
+}
+
+struct show *show_new(const struct show_model *m, const struct key_policy *p, int clips,
+                      const int64_t *blocks, uint64_t first_seed)
+{
+    struct show *const s = calloc(1, sizeof *s);
+
+    if (!s) return NULL;
+    s->model = m;
+    s->policy = p;
+    s->clips = clips;
+    s->stop_rank = s->fault_rank = -1;
+    for (int i = 0; i < clips; i++) s->blocks[i] = blocks[i], s->seed[i] = first_seed + (uint64_t)i;
+    for (int c = 0; c < SHOW_CLIPS; c++)
+        for (int b = 0; b < SHOW_BLOCKS; b++)
+            for (int i = 0; i < SHOW_BLOCK; i++) s->latents[c][b][i] = (float)NAN;
+    return s;
+}
+
+/* ---- what the line asks a rank ------------------------------------------------------ */
+
+struct part {
+    struct show *s;
+    int rank;
+    long calls;
+    int64_t ticks;
+};
+
+/* Count a call; the one that is to fail does. */
+static status count_call(struct part *p)
+{
+    if (++p->calls != p->s->fault_call || p->rank != p->s->fault_rank) return ST_OK;
+    atomic_store(&p->s->fault_met, true);
+    return fail(ST_IO, "call %ld of rank %d fails", p->calls, p->rank);
+}
+
+static status noise(void *arg, int clip, int64_t block, int level, float *out)
+{
+    struct part *const p = arg;
+
+    TRY(count_call(p));
+    noise_fill(out, SHOW_BLOCK, p->s->seed[clip], block, level);
+    return ST_OK;
+}
+
+static int64_t context_id(void *arg, int clip, int64_t block)
+{
+    const struct show *const s = ((struct part *)arg)->s;
+    bool const changed = s->change[clip] && block >= s->change[clip];
+    return (int)(s->seed[clip] % 2 + changed) % 2;
+}
+
+static status context(void *arg, int clip, int64_t block, float *embeds)
+{
+    struct part *const p = arg;
+    const struct show_model *const m = p->s->model;
+
+    TRY(count_call(p));
+    memcpy(embeds, m->embeds[context_id(arg, clip, block)],
+           (size_t)embeds_count(m) * sizeof *embeds);
+    return ST_OK;
+}
+
+static status finished(void *arg, int clip, int64_t block, const float *x0)
+{
+    struct part *const p = arg;
+    struct show *const s = p->s;
+
+    TRY(count_call(p));
+    if (atomic_fetch_add(&s->done[clip], 1) != block)
+        return fail(ST_MISMATCH, "block %lld of clip %d came out of order", (long long)block, clip);
+    memcpy(s->latents[clip][block], x0, sizeof s->latents[clip][block]);
+    return ST_OK;
+}
+
+static bool stop(void *arg)
+{
+    struct part *const p = arg;
+    return p->rank == p->s->stop_rank && p->ticks++ == p->s->stop_tick;
+}
+
+/* ---- ranks -------------------------------------------------------------------------- */
+
+static status run_part(struct part *p, struct comm *c)
+{
+    struct show *const s = p->s;
+    const struct show_model *const m = s->model;
+    struct crew_config const crew = { .model = m->dit,
+                                      .schedule = &m->schedule,
+                                      .backend = m->backend,
+                                      .policy = *s->policy,
+                                      .mode = s->mode,
+                                      .latent_h = SHOW_H,
+                                      .latent_w = SHOW_W,
+                                      .threads = 1,
+                                      .device = m->device };
+    struct line_io const io = { .arg = p,
+                                .noise = noise,
+                                .context_id = context_id,
+                                .context = context,
+                                .finished = finished,
+                                .stop = stop };
+    struct timeline timeline;
+
+    TRY(timeline_make(&timeline, s->policy, s->blocks, s->clips));
+    status const st = crew_run(&crew, c, &timeline, &io);
+    timeline_free(&timeline);
+    return st;
+}
+
+status show_run(struct show *s, struct comm *c)
+{
+    struct part p = { .s = s, .rank = c->rank };
+    struct watched w;
+
+    watched_init(&w, c);
+    if (c->rank == s->fault_rank) w.fail_at = s->fault_wait;
+    status const st = run_part(&p, &w.base);
+    if (w.fail_at && w.finishes >= w.fail_at) atomic_store(&s->fault_met, true);
+    atomic_fetch_add(&s->parts, w.parts);
+    watched_end(&w);
+    s->ended[c->rank] = st;
+    return st;
+}
+
+static status rank_main(struct comm *c, void *show) { return show_run(show, c); }
+
+status show_threads(struct show *s, int ranks, uint64_t delay_seed, int delay_us)
+{
+    struct comm *group[SHOW_RANKS] = { NULL };
+    status st = ST_OK;
+
+    TRY_OUT(comm_thread_open(group, ranks, 60));
+    for (int r = 0; r < ranks; r++) group[r]->gathers = s->gathers;
+    for (int r = 0; r < ranks && delay_us; r++)
+        TRY_OUT(comm_delay_open(&group[r], group[r], delay_seed, delay_us));
+    TRY_OUT(comm_thread_run(group, ranks, rank_main, s));
+out:
+    for (int r = 0; r < ranks; r++)
+        if (group[r]) group[r]->ops->close(&group[r]);
+    return st;
+}
+
+status show_same(const struct show *a, int clip_a, const struct show *b, int clip_b, int64_t blocks)
+{
+    for (int64_t i = 0; i < blocks; i++) {
+        const float *const x = a->latents[clip_a][i];
+        if (!isfinite(x[0]))
+            return fail(ST_MISMATCH, "clip %d, block %lld: nothing came", clip_a, (long long)i);
+        if (memcmp(x, b->latents[clip_b][i], sizeof a->latents[0][0]) != 0)
+            return fail(ST_MISMATCH, "clip %d, block %lld: other bits", clip_a, (long long)i);
+    }
+    return ST_OK;
+}

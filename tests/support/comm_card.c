@@ -1,0 +1,147 @@
+#include "tests/support/comm_card.h"
+
+#include "comm/comm_wrap.h"
+#include "kernels/cuda/cuda_dev.h"
+
+#include <stdlib.h>
+
+enum { PARTS = 256 };
+
+struct card {
+    struct comm base; /* first member: a comm * is a card * here */
+    struct memory memory;
+    struct comm_part host[PARTS], card[PARTS];
+    int count;
+};
+
+static struct card *card_of(struct comm *c) { return (struct card *)c; }
+
+static void free_parts(struct card *k)
+{
+    for (int i = 0; i < k->count; i++)
+        if (k->card[i].device) cuda_dev_free(k->card[i].t.data);
+    k->count = 0;
+}
+
+static status stage(struct card *k, const struct comm_part *part)
+{
+    struct comm_part *const p = &k->card[k->count];
+    size_t const n = tensor_bytes(&part->t);
+
+    *p = k->host[k->count] = *part;
+    p->device = n % 3 != 0 || n == 0;
+    k->count++;
+    if (!p->device) return ST_OK;
+    p->t.data = NULL;
+    TRY(cuda_dev_alloc(n, &p->t.data));
+    return part->send ? cuda_dev_upload(p->t.data, part->t.data, n, k->memory.stream) : ST_OK;
+}
+
+static status start(struct comm *c, const struct comm_part *parts, int count)
+{
+    struct card *const k = card_of(c);
+    status st = ST_OK;
+
+    if (k->count) return over_start(c, parts, count); /* refused there */
+    if (count > PARTS) return fail(ST_ARG, "card: %d parts", count);
+    TRY(cuda_dev_select(k->memory.device));
+    for (int i = 0; i < count && st == ST_OK; i++) st = stage(k, &parts[i]);
+    if (st == ST_OK) st = over_start(c, count < 0 ? parts : k->card, count);
+    if (st != ST_OK) free_parts(k);
+    return st;
+}
+
+static status take(struct card *k)
+{
+    for (int i = 0; i < k->count; i++) {
+        const struct comm_part *const p = &k->card[i];
+        if (p->device && !p->send)
+            TRY(cuda_dev_download(k->host[i].t.data, p->t.data, tensor_bytes(&p->t),
+                                  k->memory.stream));
+    }
+    return ST_OK;
+}
+
+static status finish(struct comm *c)
+{
+    struct card *const k = card_of(c);
+    status st = over_finish(c);
+
+    if (st == ST_OK) st = over_settle(c);
+    if (st == ST_OK) st = take(k);
+    free_parts(k);
+    return st;
+}
+
+static status split(struct comm *c, int colour, struct comm **out)
+{
+    struct comm *child = NULL;
+
+    *out = NULL;
+    TRY(over_inner(c)->ops->split(c->inner, colour, &child));
+    if (!child) return ST_OK;
+    status const st = comm_card_open(out, child, card_of(c)->memory.device);
+    if (st != ST_OK) child->ops->close(&child);
+    return st;
+}
+
+void comm_card_end(struct comm **c)
+{
+    struct card *const k = card_of(*c);
+
+    *c = k->base.inner;
+    if (k->count) k->base.inner->ops->abort(k->base.inner); /* only an open start is left here */
+    free_parts(k);
+    cuda_stream_close(&k->memory.stream);
+    free(k);
+}
+
+/* The inner comm goes first: it may still be at the parts. */
+static void close(struct comm **c)
+{
+    if (!*c) return;
+    struct card *const k = card_of(*c);
+
+    k->base.inner->ops->close(&k->base.inner);
+    free_parts(k);
+    cuda_stream_close(&k->memory.stream);
+    free(k);
+    *c = NULL;
+}
+
+static const struct comm_ops card_ops = {
+    .start = start,
+    .finish = finish,
+    .agree = over_agree,
+    .split = split,
+    .note = over_note,
+    .hear = over_hear,
+    .stop = over_stop,
+    .stopped = over_stopped,
+    .abort = over_abort,
+    .aborted = over_aborted,
+    .close = close,
+};
+
+status comm_card_open(struct comm **out, struct comm *inner, int device)
+{
+    struct card *const k = calloc(1, sizeof *k);
+    status st = ST_OK;
+
+    *out = NULL;
+    if (!k) return fail(ST_NOMEM, "a comm on a card");
+    k->memory.device = device;
+    TRY_OUT(cuda_dev_select(device));
+    TRY_OUT(cuda_stream_open(&k->memory.stream, false));
+    TRY_OUT(comm_attach(inner, &k->memory));
+    k->base = *inner;
+    k->base.ops = &card_ops;
+    k->base.streamed = false;
+    k->base.inner = inner;
+    *out = &k->base;
+    return ST_OK;
+out:
+    cuda_stream_close(&k->memory.stream);
+    free(k);
+    return st;
+}

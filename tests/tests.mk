@@ -1,0 +1,114 @@
+# The tests: programs, and lists of command lines that tests/run runs.
+HUNT ?= 200
+UNIT := base/unit_base base/unit_json_tree base/unit_track kernels/unit_cpu kernels/unit_cuda_plan \
+        kernels/unit_cuda_fused kernels/unit_cuda_conv kernels/unit_pixels \
+        cluster/unit_roles cluster/unit_topo cluster/unit_cost \
+        jobs/unit_yaml jobs/unit_card jobs/unit_sweep jobs/unit_job jobs/unit_docs jobs/unit_format \
+        weights/unit_weights weights/unit_pickle weights/unit_bind weights/unit_random_model \
+        text/unit_text_clean text/unit_tokenizer text/unit_umt5 line/unit_schedule line/unit_keys \
+        vae/unit_vae vae/unit_vae_parts vae/unit_vae_kernels vae/unit_vae_refuse \
+        output/unit_video output/unit_contact output/unit_clip_sink output/unit_clip_folder
+CUDA_UNIT := unit/kernels/unit_cuda # needs a card or the stand-in
+CHECK := check_kernels.c check.c check_rows.c check_wire.c check_heavy.c check_attention.c check_fused.c \
+         check_pictures.c coarse.c coarse_attention.c check_closed.c mutants.c # one program
+COMM_CHECKS := comm_check_exchange.c comm_check_gather.c comm_check_meet.c comm_check_tell.c comm_check_end.c
+SUPPORT := clips.c as_bytes.c sink_show.c vae_clip.c clip_show.c chain_show.c clip_trial.c comm_delay.c watched.c \
+           comm_card.c nccl_rig.c nccl_seat.c mpi_rig.c
+# Programs by their sources; all link support and the library, which give what is asked for.
+PROGRAM := $(UNIT:%=unit/%) line/line_clip line/line_batch comm/line_comm decode/line_decode \
+           $(if $(filter 1,$(CUDA)),gpu/gpu_plans gpu/gpu_plans_conv)
+NCCL_LINE := comm/line_nccl comm/line_nccl_room # on the stand-in
+MPI_TEST  := comm/mpi_comm line/mpi_clip decode/mpi_decode # under mpirun, with as many RANKS as their heads say
+CLI := cli_verify.sh cli_inspect.sh cli_check.sh cli_plan.sh cli_doctor.sh cli_render.sh cli_memory.sh \
+       cli_world.sh cli_faults.sh cli_threads.sh
+
+# at: where a program is built; names are unique in the tree.
+at = $(patsubst %,$B/tests/%,$(notdir $1))
+TESTS := $(call at,$(PROGRAM)) $B/tests/check_kernels $B/tests/alloc_nth
+
+$B/libsupport.a: $(SUPPORT:%.c=$B/tests/support/%.o)
+	$(call say,AR,$@) rm -f $@ && ar rcs $@ $^
+
+# program SOURCE: the rule of one program
+define program
+$B/tests/$(notdir $1): $B/tests/$1.o $B/libsupport.a $(KIT) $(LIB)
+	$$(call say,LINK,$$@) mkdir -p $$(@D) && $(CC) $(OPT) $$(LINK_OPT) -o $$@ $$(filter %.o,$$^) \
+	    $B/libsupport.a $(KIT) $(LIB) $(LDLIBS) -lcmocka $$(TEST_LDLIBS)
+endef
+$(foreach test,$(PROGRAM) $(CUDA_UNIT) $(NCCL_LINE) $(MPI_TEST) comm/mpi_nccl kernels/check_kernels alloc/alloc_nth \
+    standin/standin_ready,$(eval $(call program,$(test))))
+
+$B/tests/unit_weights: TEST_LDLIBS = -lzip
+$B/tests/unit_cuda_conv: $B/tests/standin/standin_dnn_conv.o $B/tests/standin/standin_dnn_chain.o
+$B/tests/check_kernels: $(CHECK:%.c=$B/tests/kernels/%.o)
+$(call at,comm/line_comm comm/mpi_comm $(NCCL_LINE) comm/mpi_nccl): $(COMM_CHECKS:%.c=$B/tests/comm/%.o)
+$B/tests/alloc_nth: LINK_OPT = $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc strdup strndup)
+
+# The stand-in itself, by planted faults.
+build/standin/tests/standin_faults: build/standin/tests/standin/standin_faults.cu.o build/standin/librollmill.a
+	$(call say,LINK,$@) mkdir -p $(@D) && $(CC) $(OPT) -o $@ $^ $(LDLIBS)
+
+tests: all $(TESTS) $(call at,$(MPI_TEST)) $(if $(filter 0,$(CUDA)),,$(call at,$(CUDA_UNIT)))
+
+# What the bare build is made of, for tests/lint/check_bare.sh.
+print-bare:
+	@echo $(SRC) $(CMD_SRC) $(TOOLS:%=tools/%) $(TOOLKIT:%=tools/%)
+
+# As many at a time as there are processors, where nobody said how many; the makes that
+# these start share them.
+check check-quick demo bench: deps
+	@$(MAKE) $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc)) --no-print-directory $@-now
+
+# A list of tests is a file of command lines, tests/lists/NAME, or what these make: one line
+# for each program, and for each number of RANKS in the head of a test over MPI.
+programs = $(foreach test,$(notdir $2),"$1/tests/$(test)")
+ranks    = $(shell sed -n 's/^.*RANKS \([0-9 ]*[0-9]\).*$$/\1/p' tests/$1.c)
+mpiruns  = $(foreach test,$2,$(foreach n,$(call ranks,$(test)),"ASAN_OPTIONS=detect_leaks=0 tests/mpirun.sh $n $1/tests/$(notdir $(test))"))
+list     = $(1:%=@tests/lists/%)
+
+# Under a sanitizer what is slow without one is left out.
+ASAN := $(filter-out weights/unit_random_model vae/unit_vae_parts,$(UNIT)) alloc_nth line_comm
+TSAN := unit_base unit_cpu unit_track line_comm
+TSAN_MORE := rollmill $(addprefix tests/,line_clip line_decode mpi_comm mpi_clip mpi_decode)
+
+# The CUDA parts on a stand-in, where there is a toolkit; comm_nccl where NCCL's header is, too.
+WITH_STANDIN  := $(if $(CUDA_HOME),1)
+WITH_NCCL     := $(if $(filter-out 0,$(NCCL)),1)
+STANDIN_BUILT := rollmill tests/check_kernels tests/unit_cuda tests/standin_faults tests/standin_ready
+NCCL_MPI      := $(if $(filter 1,$(MPI)),comm/mpi_nccl)
+NCCL_BUILT    := $(if $(WITH_NCCL),$(addprefix tests/,$(notdir $(NCCL_LINE) $(NCCL_MPI))))
+BARE_BUILT    := rollmill make_model make_case tests/check_kernels # what tools/gpu_check.sh needs
+STANDIN_LIST  := $(if $(WITH_STANDIN),$(call list,standin),"echo the CUDA toolkit is not installed: no stand-in; exit 77")
+NCCL_LIST     := $(if $(WITH_NCCL),$(call list,nccl hunt-nccl) $(call mpiruns,build/standin,$(NCCL_MPI)),"echo nccl.h is not beside CUDA: comm_nccl is not built; exit 77")
+
+# What begins early ends early: the longest first.
+CHECKS = $(call list,lint) tests/lint/check_bare.sh $(CLI:%=tests/cli/%) $(STANDIN_LIST) \
+    $(filter-out $B/tests/gpu_plans%,$(TESTS)) \
+    $(call mpiruns,$B,$(MPI_TEST)) tests/mpi/mpi_ends.sh $(call list,hunt) $(NCCL_LIST) $(call list,gpu) \
+    $(call programs,build/asan,$(ASAN)) $(call programs,build/tsan,$(TSAN)) $(call list,sanitized) $(FUZZ_RUNS)
+
+# What the lines of a list refer to. Seeds are shared among the hunts.
+tests_run = B=$B SEEDS=$$(($(HUNT) / 5)) CUDA_HOME=$(CUDA_HOME) FUZZ_SECONDS=$(FUZZ_SECONDS) \
+    TSAN_OPTIONS=ignore_noninstrumented_modules=1 LIMIT=$1 tests/run
+MAKE_HERE = $(MAKE) --no-print-directory
+
+hunt: tests
+	@$(if $(WITH_NCCL),$(MAKE_HERE) MODE=standin NCCL=standin $(NCCL_BUILT:%=build/standin/%))
+	@$(call tests_run,36000) $(call list,hunt $(if $(WITH_NCCL),hunt-nccl))
+
+lint:
+	@$(call tests_run,600) $(call list,lint)
+
+# Before a commit: units, golden cases, the line over threads, what is read of the files.
+check-quick-now: tests
+	@$(call tests_run,300) $(call list,quick) $(filter-out $B/tests/gpu_plans% %/unit_random_model %/unit_vae_parts %/check_kernels %/alloc_nth,$(TESTS))
+
+check-now: tests
+	@$(MAKE_HERE) MODE=asan tests
+	@$(MAKE_HERE) MODE=tsan $(TSAN:%=build/tsan/tests/%) $(TSAN_MORE:%=build/tsan/%)
+	@$(if $(WITH_STANDIN),$(MAKE_HERE) MODE=standin $(if $(WITH_NCCL),NCCL=standin) $(STANDIN_BUILT:%=build/standin/%) $(NCCL_BUILT:%=build/standin/%))
+	@$(if $(WITH_STANDIN),$(MAKE_HERE) MODE=standin MEDIA=0 MPI=0 $(BARE_BUILT:%=build/standin-bare/%))
+	@$(MAKE_HERE) $(FUZZ:%.c=$F/%)
+	@$(call tests_run,900) $(CHECKS)
+
+.PHONY: print-bare tests lint hunt check check-quick check-now check-quick-now demo bench

@@ -1,0 +1,279 @@
+/* unit_base.c - the floor: error record, arena, text, characters, files, pool. */
+#include "tests/support/unit.h"
+
+#include "base/arena.h"
+#include "base/choice.h"
+#include "base/digest.h"
+#include "base/file.h"
+#include "base/pool.h"
+#include "base/strbuf.h"
+#include "base/utf8.h"
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static status inner(void) { return fail(ST_IO, "disk %d", 7); }
+
+static status outer(void)
+{
+    TRY(inner());
+    return ST_OK;
+}
+
+static void error_travels(void **state)
+{
+    (void)state;
+    assert_int_equal(outer(), ST_IO);
+    assert_string_equal(error_last()->msg, "disk 7");
+    assert_int_equal(error_last()->depth, 2);
+    assert_string_equal(error_last()->at[1].expr, "inner()");
+    assert_int_equal(fail(ST_ARG, "about: %s", error_last()->msg), ST_ARG);
+    assert_string_equal(error_last()->msg, "about: disk 7");
+    for (int i = 0; i < ST_COUNT; i++) assert_string_not_equal(status_name(i), "unknown");
+}
+
+static status layout(struct arena *a, void *at[3])
+{
+    TRY(arena_take(a, 33, &at[0]));
+    TRY(arena_take(a, 0, &at[1]));
+    TRY(arena_take(a, 257, &at[2]));
+    return ST_OK;
+}
+
+static void arena_runs_twice(void **state)
+{
+    static _Alignas(256) unsigned char memory[4096];
+    struct arena measured, real;
+    void *at[3];
+
+    (void)state;
+    arena_measure(&measured, "m");
+    assert_int_equal(layout(&measured, at), ST_OK);
+    assert_null(at[2]);
+    arena_over(&real, "scratch", memory, measured.used);
+    assert_int_equal(layout(&real, at), ST_OK);
+    assert_int_equal(real.used, measured.used);
+    assert_int_equal((uintptr_t)at[2] % ARENA_ALIGN, 0);
+    arena_over(&real, "scratch", memory, measured.used - 1);
+    assert_int_equal(layout(&real, at), ST_NOMEM);
+    assert_non_null(strstr(error_last()->msg, "arena scratch: 257 bytes"));
+
+    void *huge;
+    arena_measure(&measured, "m");
+    assert_int_equal(arena_take(&measured, 100, &huge), ST_OK);
+    assert_int_equal(arena_take(&measured, SIZE_MAX - 50, &huge), ST_NOMEM);
+}
+
+static void text_and_paths(void **state)
+{
+    struct text t = { 0 };
+
+    (void)state;
+    for (int i = 0; i < 100; i++) text_addf(&t, "%d,", i);
+    assert_int_equal(t.len, 290);
+    assert_false(t.failed);
+    text_free(&t);
+
+    const struct {
+        const char *dir, *name, *want;
+    } joins[] = {
+        { "a", "b", "a/b" },
+        { "a/", "b", "a/b" },
+        { ".", "b", "b" },
+        { "a", "/b", "/b" },
+    };
+    for (int i = 0; i < COUNT_OF(joins); i++) {
+        char *const got = path_join(joins[i].dir, joins[i].name);
+        assert_string_equal(got, joins[i].want);
+        free(got);
+    }
+}
+
+static void files(void **state)
+{
+    char dir[] = "/tmp/unit_base.XXXXXX", hex[DIGEST_HEX];
+    char *text;
+    size_t len;
+    struct file_map m;
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    char *const deep = path_join(dir, "a/b");
+    char *const path = path_join(deep, "f");
+    assert_int_equal(dir_make(deep), ST_OK);
+    assert_int_equal(file_write(path, "abc", 3), ST_OK);
+    assert_int_equal(file_read(path, 3, &text, &len), ST_OK);
+    assert_string_equal(text, "abc");
+    free(text);
+    assert_int_equal(file_read(path, 2, &text, &len), ST_FORMAT);
+    assert_int_equal(file_read(deep, 9, &text, &len), ST_FORMAT);
+    assert_int_equal(digest_file(path, hex), ST_OK);
+    assert_string_equal(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    assert_int_equal(file_write(path, "", 0), ST_OK);
+    assert_int_equal(file_map(&m, path), ST_OK);
+    assert_null(m.data);
+    file_unmap(&m);
+    assert_int_equal(dir_make(path), ST_IO);
+    assert_int_equal(dir_remove(dir), ST_OK);
+    assert_false(path_exists(dir));
+    assert_int_equal(dir_remove(dir), ST_OK);
+    free(deep);
+    free(path);
+}
+
+static void expect_text(const char *path, const char *want)
+{
+    char *text;
+    size_t len;
+
+    assert_int_equal(file_read(path, 99, &text, &len), ST_OK);
+    assert_string_equal(text, want);
+    free(text);
+}
+
+/* Whatever stands at the path stays what it is. */
+static void files_behind_links_and_pipes(void **state)
+{
+    char dir[] = "/tmp/unit_base.XXXXXX", got[4] = "";
+    struct stat s;
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    char *const file = path_join(dir, "file"), *const link = path_join(dir, "link");
+    char *const pipe = path_join(dir, "pipe"), *const far = path_join(dir, "far");
+    assert_int_equal(symlink("file", link), 0);
+    assert_int_equal(symlink("link", far), 0);
+    assert_int_equal(file_write(far, "new", 3), ST_OK); /* it leads nowhere yet */
+    expect_text(file, "new");
+    assert_int_equal(file_write(link, "abc", 3), ST_OK);
+    expect_text(file, "abc");
+    assert_true(lstat(link, &s) == 0 && S_ISLNK(s.st_mode));
+    assert_true(lstat(file, &s) == 0 && S_ISREG(s.st_mode));
+
+    assert_int_equal(mkfifo(pipe, 0600), 0);
+    int const fd = open(pipe, O_RDWR);
+    assert_true(fd >= 0);
+    assert_int_equal(file_write(pipe, "abc", 3), ST_OK);
+    assert_int_equal(read(fd, got, 3), 3);
+    assert_string_equal(got, "abc");
+    close(fd);
+    assert_true(lstat(pipe, &s) == 0 && S_ISFIFO(s.st_mode));
+
+    assert_int_equal(file_write(dir, "abc", 3), ST_IO);
+    assert_non_null(strstr(error_last()->msg, "a folder"));
+    assert_int_equal(dir_remove(dir), ST_OK);
+    free(file);
+    free(link);
+    free(pipe);
+    free(far);
+}
+
+static status count_up(void *arg, int64_t task, int worker)
+{
+    (void)worker;
+    atomic_fetch_add((atomic_llong *)arg, task);
+    return ST_OK;
+}
+
+static status fail_at_70(void *arg, int64_t task, int worker)
+{
+    (void)arg, (void)worker;
+    return task == 70 ? fail(ST_DEVICE, "task 70") : ST_OK;
+}
+
+static void pool_shares_out(void **state)
+{
+    (void)state;
+    for (int threads = 1; threads <= 5; threads++) {
+        struct pool *p;
+        assert_int_equal(pool_open(&p, threads), ST_OK);
+        for (int round = 0; round < 50; round++) {
+            atomic_llong sum = 0;
+            assert_int_equal(pool_run(p, 101, count_up, &sum), ST_OK);
+            assert_int_equal(sum, 5050);
+        }
+        error_clear();
+        assert_int_equal(pool_run(p, 101, fail_at_70, NULL), ST_DEVICE);
+        assert_string_equal(error_last()->msg, "task 70");
+        assert_int_equal(pool_run(p, 0, fail_at_70, NULL), ST_OK);
+        pool_close(&p);
+        assert_null(p);
+    }
+    struct pool *none;
+    assert_int_equal(pool_open(&none, 0), ST_ARG);
+}
+
+static void words_have_places(void **state)
+{
+    (void)state;
+    assert_int_equal(words_find("mp4|mov|mkv", "mp4"), 0);
+    assert_int_equal(words_find("mp4|mov|mkv", "mkv"), 2);
+    assert_int_equal(words_find("mp4|mov|mkv", "mp"), -1);
+    assert_int_equal(words_find("mp4|mov|mkv", "mp4|mov"), -1);
+    assert_int_equal(words_find("mp4||mkv", ""), -1);
+    assert_int_equal(words_find(NULL, "mp4"), -1);
+
+    char buf[4];
+    assert_true(words_at(buf, sizeof buf, "mp4|mov|webm", 0));
+    assert_string_equal(buf, "mp4");
+    assert_true(words_at(buf, sizeof buf, "mp4|mov|webm", 2));
+    assert_string_equal(buf, "web");
+    assert_false(words_at(buf, sizeof buf, "mp4|mov|webm", 3));
+    assert_string_equal(buf, "");
+    assert_false(words_at(buf, sizeof buf, NULL, 0));
+}
+
+static void characters(void **state)
+{
+    static const struct {
+        const char *s;
+        int bytes;
+    } rows[] = {
+        { "a", 1 },
+        { "\xc3\xa4", 2 },
+        { "\xe2\x82\xac", 3 },
+        { "\xf0\x9f\x8e\xac", 4 },
+        { "\x80", 0 },
+        { "\xc1\x81", 0 },
+        { "\xe0\x80\x80", 0 },
+        { "\xf0\x80\x80\x80", 0 },
+        { "\xe2\x82", 0 },
+        { "\xed\xa0\x80", 0 },
+        { "\xf4\x90\x80\x80", 0 },
+        { "\xf5\x80\x80\x80", 0 },
+    };
+
+    uint32_t c;
+    char back[4];
+
+    (void)state;
+    for (int i = 0; i < COUNT_OF(rows); i++) {
+        assert_int_equal(utf8_decode(&c, rows[i].s, strlen(rows[i].s)), rows[i].bytes);
+        if (!rows[i].bytes) continue;
+        assert_int_equal(utf8_encode(back, c), rows[i].bytes);
+        assert_memory_equal(back, rows[i].s, (size_t)rows[i].bytes);
+    }
+    assert_int_equal(utf8_decode_lax(&c, "\xed\xa0\x80", 3), 3);
+    assert_int_equal(c, 0xd800);
+    assert_int_equal(utf8_decode(&c, "", 0), 0);
+    assert_true(utf8_printable('\n'));
+    assert_false(utf8_printable('\t'));
+    assert_false(utf8_printable(0x80));
+    assert_false(utf8_printable(0xfeff));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(error_travels),
+        cmocka_unit_test(arena_runs_twice),
+        cmocka_unit_test(text_and_paths),
+        cmocka_unit_test(words_have_places),
+        cmocka_unit_test(characters),
+        cmocka_unit_test(files),
+        cmocka_unit_test(files_behind_links_and_pipes),
+        cmocka_unit_test(pool_shares_out),
+    };
+    return cmocka_run_group_tests_name("unit_base", tests, NULL, NULL);
+}

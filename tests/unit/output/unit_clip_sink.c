@@ -1,0 +1,344 @@
+/* unit_clip_sink.c - attempts at a clip: complete or not there; what is refused; memory. */
+#include "tests/support/unit.h"
+
+#include "base/file.h"
+#include "base/strbuf.h"
+#include "tests/support/as_bytes.h"
+#include "tests/support/clips.h"
+#include "tests/support/sink_show.h"
+
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* clip.json holds this. */
+static void says(const char *dir, const char *words)
+{
+    char *const path = path_join(dir, "clip.json");
+    char *text;
+    size_t len;
+
+    ok(file_read(path, 1 << 20, &text, &len));
+    assert_non_null(strstr(text, words));
+    free(text);
+    free(path);
+}
+
+static void first_attempt_wins(void **state)
+{
+    char *const top = clips_folder(), *const dir = path_join(top, "clip");
+    struct clip_sink_config const c = sink_config(dir, 5);
+    struct clip_sink *s[3];
+    enum clip_outcome outcome;
+
+    (void)state;
+    for (int i = 0; i < 3; i++) ok(clip_sink_open(&s[i], &c));
+    for (int i = 0; i < 3; i++) ok(sink_push(s[i], i, 5));
+    char *const winner = strdup(clip_sink_attempt(s[1]));
+    ok(clip_sink_commit(s[1], NULL, &outcome));
+    assert_int_equal(outcome, CLIP_PUBLISHED);
+    ok(clip_sink_commit(s[2], NULL, &outcome));
+    assert_int_equal(outcome, CLIP_THERE_ALREADY);
+    for (int i = 0; i < 3; i++) clip_sink_close(&s[i]); /* 0 gives up */
+    sink_lists(top, "clip");
+    sink_lists(dir, "clip.json clip.mp4");
+    says(dir, winner);
+    assert_int_equal(clip_sink_open(&s[0], &c), ST_ARG);
+    char *const msg =
+        text_format("%s: is there already; a finished clip is never overwritten", dir);
+    assert_string_equal(error_last()->msg, msg);
+    free(msg);
+    free(winner);
+    free(dir);
+    clips_folder_drop(top);
+}
+
+/* Never returns: a child that is killed. Says so on fd once it is in the middle. */
+static void render_for_ever(const char *dir, int fd)
+{
+    struct clip_sink_config c = sink_config(dir, INT64_MAX / (1 << 20));
+    struct clip_sink *s;
+
+    c.formats = 2;
+    if (clip_sink_open(&s, &c) != ST_OK) _exit(1);
+    for (int64_t i = 0; sink_push(s, i, 5) == ST_OK; i += 5)
+        if (i == 50 && write(fd, "m", 1) != 1) _exit(1);
+    _exit(1);
+}
+
+static void killed_in_the_middle(void **state)
+{
+    char *const top = clips_folder(), *const dir = path_join(top, "clip");
+    enum clip_outcome outcome;
+    struct clip_sink *s;
+    int fd[2], how;
+    char byte;
+
+    (void)state;
+    assert_int_equal(pipe(fd), 0);
+    pid_t const child = fork();
+    assert_true(child >= 0);
+    if (!child) render_for_ever(dir, fd[1]);
+    assert_int_equal(read(fd[0], &byte, 1), 1);
+    assert_int_equal(kill(child, SIGKILL), 0);
+    assert_int_equal(waitpid(child, &how, 0), child);
+    assert_true(WIFSIGNALED(how));
+    close(fd[0]);
+    close(fd[1]);
+    sink_lists(top, ".attempts");
+
+    struct clip_sink_config const c = sink_config(dir, 5);
+    ok(clip_sink_open(&s, &c));
+    ok(sink_push(s, 0, 5));
+    ok(clip_sink_commit(s, NULL, &outcome));
+    clip_sink_close(&s);
+    assert_int_equal(outcome, CLIP_PUBLISHED);
+    sink_lists(top, ".attempts clip"); /* the dead attempt is another's to remove */
+    sink_lists(dir, "clip.json clip.mp4");
+    free(dir);
+    clips_folder_drop(top);
+}
+
+static void not_a_picture(void **state)
+{
+    static const struct {
+        float v;
+        const char *name;
+    } bad[] = { { NAN, "nan" }, { -INFINITY, "-inf" } };
+    char *const top = clips_folder(), *const dir = path_join(top, "clip");
+    struct clip_sink_config c = sink_config(dir, 30);
+    float rgb[2 * SINK_VALUES] = { 0 }, latent[SINK_LATENT] = { 0 };
+    struct clip_sink *s;
+
+    (void)state;
+    c.latents.file = "x0.safetensors";
+    c.latents.dtype = DT_F32;
+    c.latents.frames = 2;
+    c.latents.height = SINK_H / 8;
+    c.latents.width = SINK_W / 8;
+    for (int i = 0; i < COUNT_OF(bad); i++) {
+        ok(clip_sink_open(&s, &c));
+        ok(sink_push(s, 0, 3));
+        rgb[SINK_VALUES + 3 * (7 * SINK_W + 5) + 1] = bad[i].v;
+        assert_int_equal(sink_push_rgb(s, rgb, 2), ST_MISMATCH);
+        char *msg =
+            text_format("%s: frame 4 is not a picture: %s at column 5, row 7", dir, bad[i].name);
+        assert_string_equal(error_last()->msg, msg);
+        free(msg);
+        latent[9] = bad[i].v;
+        assert_int_equal(clip_sink_latents(s, latent, 1), ST_MISMATCH);
+        msg = text_format("%s: latent frame 0 is not finite: %s at element 9", dir, bad[i].name);
+        assert_string_equal(error_last()->msg, msg);
+        free(msg);
+        clip_sink_close(&s);
+        sink_lists(top, "");
+    }
+    free(dir);
+    clips_folder_drop(top);
+}
+
+static void a_pix_is_missing(void **state)
+{
+    char *const top = clips_folder(), *const dir = path_join(top, "clip");
+    struct clip_sink_config const c = sink_config(dir, 30);
+    struct pixels_layout const layout = pixels_layout(SINK_W, SINK_H, 1u << PIX_YUV422P);
+    float rgb[SINK_VALUES] = { 0 };
+    struct pictures p = as_bytes(rgb, 1, &layout);
+    struct clip_sink *s;
+
+    (void)state;
+    ok(clip_sink_open(&s, &c));
+    assert_int_equal(clip_sink_pictures(s, &p), ST_ARG);
+    char *const msg = text_format("%s: pictures without yuv420p, which clip.mp4 is of", dir);
+    assert_string_equal(error_last()->msg, msg);
+    clip_sink_close(&s);
+    free_bytes(&p);
+    free(msg);
+    free(dir);
+    clips_folder_drop(top);
+}
+
+static void commit_wants_all(void **state)
+{
+    char *const top = clips_folder(), *const dir = path_join(top, "clip");
+    struct clip_sink_config c = sink_config(dir, 5);
+    enum clip_outcome outcome;
+    struct clip_sink *s;
+
+    (void)state;
+    c.latents.file = "x0.safetensors";
+    c.latents.dtype = DT_F32;
+    c.latents.frames = 2;
+    c.latents.height = SINK_H / 8;
+    c.latents.width = SINK_W / 8;
+    ok(clip_sink_open(&s, &c));
+    ok(sink_push(s, 0, 4));
+    assert_int_equal(clip_sink_commit(s, NULL, &outcome), ST_ARG);
+    char *msg = text_format("%s: 4 of 5 pictures have come", dir);
+    assert_string_equal(error_last()->msg, msg);
+    free(msg);
+    ok(sink_push(s, 4, 1));
+    ok(sink_push_latents(s, 0, 1));
+    assert_int_equal(clip_sink_commit(s, NULL, &outcome), ST_ARG);
+    msg = text_format("%s: 1 of 2 latent frames have come", dir);
+    assert_string_equal(error_last()->msg, msg);
+    free(msg);
+    ok(sink_push_latents(s, 1, 1));
+    assert_int_equal(sink_push_latents(s, 2, 1), ST_ARG);
+    ok(clip_sink_commit(s, NULL, &outcome));
+    clip_sink_close(&s);
+    sink_latents_match(dir, "x0.safetensors", DT_F32, 2);
+    free(dir);
+    clips_folder_drop(top);
+}
+
+static void refusals(void **state)
+{
+    static const struct video_config twice[] = { { .path = "a.mp4", .codec = "h264" },
+                                                 { .path = "a.mp4", .codec = "h264" } };
+    static const struct video_config up = { .path = "../a.mp4", .codec = "h264" };
+    static const struct video_config hidden = { .path = ".mp4", .codec = "h264" };
+    static const struct video_config crf = {
+        .path = "a.mp4", .codec = "h264", .has_crf = true, .crf = 99
+    };
+    static const struct {
+        const char *dir; /* behind the test's folder */
+        const struct video_config *format;
+        int formats;
+        int64_t pictures;
+        const char *preview;
+        enum dtype latents;
+        status st;
+        const char *msg; /* behind the folder's name, or all of it */
+    } cases[] = {
+        { "clip", sink_formats, 1, 0, NULL, DT_F32, ST_ARG,
+          "/clip: 0 pictures; allowed: 1 or more" },
+        { "clip", sink_formats, 0, 9, NULL, DT_F32, ST_ARG,
+          "/clip: 0 video files; allowed: 1..16" },
+        { "clip", &crf, 1, 9, NULL, DT_F32, ST_ARG, "a.mp4: h264 takes crf 0..51, not 99" },
+        { "clip", twice, 2, 9, NULL, DT_F32, ST_ARG, "/clip: two files are to be named a.mp4" },
+        { "clip", &up, 1, 9, NULL, DT_F32, ST_ARG,
+          "/clip: `../a.mp4` is no name for a file of a clip" },
+        { "clip", &hidden, 1, 9, NULL, DT_F32, ST_ARG,
+          "/clip: `.mp4` is no name for a file of a clip" },
+        { "clip", sink_formats, 1, 9, "clip.json", DT_F32, ST_ARG,
+          "/clip: `clip.json` is no name for a file of a clip" },
+        { "clip", sink_formats, 1, 9, NULL, DT_F16, ST_ARG,
+          "/clip: latents as F16; allowed: F32, BF16" },
+        { "file/clip", sink_formats, 1, 9, NULL, DT_F32, ST_IO,
+          "/file/.attempts: Not a directory" },
+        { "a/..", sink_formats, 1, 9, NULL, DT_F32, ST_ARG, "/a/..: no name for a clip's folder" },
+        { "a/", sink_formats, 1, 9, NULL, DT_F32, ST_ARG, "/a/: no name for a clip's folder" },
+        { "file", sink_formats, 1, 9, NULL, DT_F32, ST_ARG,
+          "/file: is there already; a finished clip is never overwritten" },
+    };
+    char *const top = clips_folder(), *const file = path_join(top, "file");
+    struct clip_sink *s;
+
+    (void)state;
+    ok(file_write(file, "x", 1));
+    for (int i = 0; i < COUNT_OF(cases); i++) {
+        char *const dir = path_join(top, cases[i].dir);
+        struct clip_sink_config c = sink_config(dir, cases[i].pictures);
+        c.format = cases[i].format;
+        c.formats = cases[i].formats;
+        c.preview = cases[i].preview;
+        c.preview_columns = 4;
+        c.latents.dtype = cases[i].latents;
+        c.latents.file = cases[i].latents == DT_F16 ? "l" : NULL;
+        assert_int_equal(clip_sink_open(&s, &c), cases[i].st);
+        assert_null(s);
+        char *const want = text_format("%s%s", cases[i].msg[0] == '/' ? top : "", cases[i].msg);
+        assert_string_equal(error_last()->msg, want);
+        sink_lists(top, "file");
+        free(want);
+        free(dir);
+    }
+    free(file);
+    clips_folder_drop(top);
+}
+
+static void full_disk(void **state)
+{
+    char *const top = clips_folder(), *const dir = path_join(top, "clip");
+    struct clip_sink_config c = sink_config(dir, 400);
+    struct rlimit was, tight;
+    enum clip_outcome outcome;
+    struct clip_sink *s;
+    status st = ST_OK;
+
+    (void)state;
+    c.formats = 2;
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &was), 0);
+    tight = was;
+    tight.rlim_cur = 100000;
+    ok(clip_sink_open(&s, &c));
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
+    for (int i = 0; st == ST_OK && i < 400; i += SINK_BLOCK) st = sink_push(s, i, SINK_BLOCK);
+    if (st == ST_OK) st = clip_sink_commit(s, NULL, &outcome);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
+    assert_int_equal(st, ST_IO);
+    assert_non_null(strstr(error_last()->msg, "master.mkv: writing: File too large"));
+    clip_sink_close(&s);
+    sink_lists(top, "");
+    free(dir);
+    clips_folder_drop(top);
+}
+
+/* Resident pages of this process. */
+static long resident(void)
+{
+    long all = 0, in = 0;
+    FILE *const f = fopen("/proc/self/statm", "r");
+    assert_non_null(f);
+    assert_int_equal(fscanf(f, "%ld %ld", &all, &in), 2);
+    fclose(f);
+    return in;
+}
+
+/* Freed memory is given back soon, so that what is resident is what is used. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void) { return "quarantine_size_mb=1:detect_leaks=1"; }
+
+static void memory_stays(void **state)
+{
+    enum { WARM = 360, LONG = 3600 };
+    char *const top = clips_folder(), *const dir = path_join(top, "clip");
+    struct clip_sink_config c = sink_config(dir, LONG);
+    enum clip_outcome outcome;
+    struct clip_sink *s;
+    long warm = 0;
+
+    (void)state;
+    c.preview = "contact.png";
+    c.preview_columns = 8;
+    ok(clip_sink_open(&s, &c));
+    for (int i = 0; i < LONG; i += SINK_BLOCK) {
+        if (i == WARM) warm = resident();
+        ok(sink_push(s, i, SINK_BLOCK));
+    }
+    /* one picture more in memory a frame would be 3240 * 4608 bytes = 14.9 MB */
+    assert_true((resident() - warm) * sysconf(_SC_PAGESIZE) < 4 << 20);
+    ok(clip_sink_commit(s, NULL, &outcome));
+    clip_sink_close(&s);
+    sink_png_is(dir, "contact.png", 4 + 8 * (SINK_W + 4),
+                4 + 10 * (SINK_H + 4)); /* 300 blocks, every 4th */
+    free(dir);
+    clips_folder_drop(top);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(first_attempt_wins), cmocka_unit_test(killed_in_the_middle),
+        cmocka_unit_test(not_a_picture),      cmocka_unit_test(a_pix_is_missing),
+        cmocka_unit_test(commit_wants_all),   cmocka_unit_test(refusals),
+        cmocka_unit_test(full_disk),          cmocka_unit_test(memory_stays),
+    };
+    codec_quiet();
+    return cmocka_run_group_tests_name("unit_clip_sink", tests, NULL, NULL);
+}

@@ -1,0 +1,301 @@
+/* unit_tokenizer.c - the golden prompts' ids, and models that lie. */
+#include "tests/support/unit.h"
+
+#include "base/file.h"
+#include "base/strbuf.h"
+#include "pipeline/text/clean/text_clean.h"
+#include "pipeline/text/tokenizer.h"
+#include "tools/spiece.h"
+#include <jansson.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define GOLDEN "tests/golden/tokenizer-small/"
+#define MODEL  GOLDEN "model/google/umt5-xxl/spiece.model"
+
+enum { LEN = 512 };
+
+static void golden(void **state)
+{
+    json_error_t error;
+    json_t *const file = json_load_file(GOLDEN "case.json", 0, &error);
+    const json_t *const cases = json_object_get(file, "cases");
+    struct tokenizer *t;
+
+    (void)state;
+    assert_int_equal(tokenizer_open(&t, MODEL), ST_OK);
+    assert_true(json_array_size(cases) > 0);
+    for (size_t i = 0; i < json_array_size(cases); i++) {
+        const json_t *const c = json_array_get(cases, i), *const want = json_object_get(c, "ids");
+        const char *const prompt = json_string_value(json_object_get(c, "prompt"));
+        int32_t ids[LEN];
+        int count;
+        char *clean;
+
+        assert_int_equal(text_clean(prompt, strlen(prompt), &clean), ST_OK);
+        assert_string_equal(clean, json_string_value(json_object_get(c, "clean")));
+        assert_int_equal(tokenizer_encode(t, clean, ids, LEN, &count), ST_OK);
+        assert_int_equal(count, json_array_size(want));
+        for (int k = 0; k < count; k++)
+            assert_int_equal(ids[k], json_integer_value(json_array_get(want, (size_t)k)));
+        free(clean);
+    }
+    tokenizer_close(&t);
+    assert_null(t);
+    json_decref(file);
+}
+
+/* The end token comes last, also where the text is cut to fit. */
+static void cut_to_fit(void **state)
+{
+    const char *const text = "a red kite drifts over the quiet river";
+    struct tokenizer *t;
+    int32_t all[LEN], ids[LEN];
+    int whole, count;
+
+    (void)state;
+    assert_int_equal(tokenizer_open(&t, MODEL), ST_OK);
+    assert_int_equal(tokenizer_encode(t, text, all, LEN, &whole), ST_OK);
+    assert_true(whole > 8);
+    for (int max = 1; max <= whole + 1; max++) {
+        int const want = max < whole ? max : whole;
+        assert_int_equal(tokenizer_encode(t, text, ids, max, &count), ST_OK);
+        assert_int_equal(count, want);
+        assert_memory_equal(ids, all, (size_t)(want - 1) * sizeof *ids);
+        assert_int_equal(ids[want - 1], 1);
+    }
+    assert_int_equal(tokenizer_encode(t, text, ids, 0, &count), ST_ARG);
+    assert_string_equal(error_last()->msg, "tokenizer: room for 0 ids; at least 1 is needed");
+    tokenizer_close(&t);
+    tokenizer_close(&t);
+}
+
+static void own_model(void **state)
+{
+    char dir[] = "/tmp/unit_tokenizer.XXXXXX";
+    struct tokenizer *t;
+    int32_t ids[LEN];
+    int count;
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    char *const path = path_join(dir, "spiece.model");
+    assert_int_equal(spiece_write(path), ST_OK);
+    assert_int_equal(tokenizer_open(&t, path), ST_OK);
+    assert_int_equal(tokenizer_vocab(t), spiece_count());
+    assert_int_equal(tokenizer_encode(t, "a 日", ids, LEN, &count), ST_OK);
+    assert_true(count > 4);
+    assert_int_equal(ids[count - 1], 1);
+    tokenizer_close(&t);
+    assert_int_equal(dir_remove(dir), ST_OK);
+    free(path);
+}
+
+/* ---- models that lie ----------------------------------------------------------- */
+
+static void add_field(struct text *t, int number, const void *bytes, size_t len)
+{
+    char const tag = (char)(number << 3 | 2);
+
+    text_add(t, &tag, 1);
+    for (size_t n = len;; n >>= 7) {
+        char const byte = (char)((n & 0x7f) | (n > 0x7f ? 0x80 : 0));
+        text_add(t, &byte, 1);
+        if (n <= 0x7f) break;
+    }
+    text_add(t, bytes, len);
+}
+
+static void add_piece(struct text *t, const char *text, size_t len, float score, int type)
+{
+    struct text piece = { 0 };
+    char tail[7] = { 2 << 3 | 5, 0, 0, 0, 0, 3 << 3, (char)type };
+
+    memcpy(tail + 1, &score, sizeof score);
+    add_field(&piece, 1, text, len);
+    text_add(&piece, tail, sizeof tail);
+    add_field(t, 1, piece.s, piece.len);
+    text_free(&piece);
+}
+
+/* Enough of a model for the library, and room for one thing more. */
+static void add_small_model(struct text *t)
+{
+    add_piece(t, "<pad>", 5, 0, 3);
+    add_piece(t, "</s>", 4, 0, 3);
+    add_piece(t, "<unk>", 5, 0, 2);
+    add_piece(t, "a", 1, -1, 1);
+}
+
+/* A map of one trie unit block and the strings behind it. */
+static void add_charsmap(struct text *t, const uint32_t *units, int count, const char *strings,
+                         size_t len)
+{
+    struct text map = { 0 }, spec = { 0 };
+    uint32_t const bytes = (uint32_t)count * 4;
+
+    text_add(&map, (const char *)&bytes, 4);
+    text_add(&map, (const char *)units, bytes);
+    text_add(&map, strings, len);
+    add_field(&spec, 2, map.s, map.len);
+    add_field(t, 3, spec.s, spec.len);
+    text_free(&map);
+    text_free(&spec);
+}
+
+static void refuse(const void *data, size_t len, const char *message)
+{
+    struct tokenizer *t = NULL;
+
+    assert_int_equal(tokenizer_open_bytes(&t, data, len, "m"), ST_FORMAT);
+    assert_string_equal(error_last()->msg, message);
+    assert_null(t);
+}
+
+static void broken_bytes(void **state)
+{
+    static const struct {
+        const char *bytes;
+        size_t len;
+        const char *message;
+    } table[] = {
+        { "", 0, "m: the file is empty" },
+        { "garbage!", 8, "m: byte 0: not a SentencePiece model" },
+        { "\x00\x00", 2, "m: byte 0: not a SentencePiece model" },
+        { "\x0a", 1, "m: byte 1: the file ends inside a number" },
+        { "\x0a\x7f"
+          "abc",
+          5, "m: byte 2: a field of 127 bytes where 3 are left" },
+        { "\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 11,
+          "m: byte 11: a field of 18446744073709551615 bytes where 0 are left" },
+        { "\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 12,
+          "m: byte 1: a number of more than 64 bits" },
+        { "\x08\x01", 2, "m: byte 0: field 1 has form 0 instead of 2" },
+        { "\x12\x02\x18\x02", 4, "m: byte 2: model type 2; only 1, unigram, is read" },
+        { "\x12\x02\x1d\x02", 4, "m: byte 3: the file ends inside a number" },
+        { "\x0a\x02\x18\x09", 4, "m: byte 2: a piece has type 9; 1 to 6 are known" },
+        { "\x0a\x05\x15\x00\x00\xc0\x7f", 7, "m: byte 2: the score of a piece is nan" },
+        { "\x0a\x05\x15\x00\x00\x80\xff", 7, "m: byte 2: the score of a piece is -inf" },
+        { "\x0a\x03\x0a\x01\x00", 5, "m: byte 4: a piece holds a NUL" },
+        { "\x0a\x02\x18\x01", 4, "m: byte 2: a piece of 0 bytes; 1 to 512 are allowed" },
+        { "\x22\x02\x0a\x00", 4, "m: holds no pieces" },
+        { "\x0a\x03\x0a\x01"
+          "a",
+          5, "m: unk is not defined." },
+    };
+
+    (void)state;
+    for (int i = 0; i < COUNT_OF(table); i++)
+        refuse(table[i].bytes, table[i].len, table[i].message);
+}
+
+static void broken_files(void **state)
+{
+    struct tokenizer *t = NULL;
+    char *bytes;
+    size_t len;
+
+    (void)state;
+    assert_int_equal(tokenizer_open(&t, "no/such.model"), ST_FORMAT);
+    assert_non_null(strstr(error_last()->msg, "no/such.model"));
+    assert_int_equal(file_read(MODEL, 1 << 20, &bytes, &len), ST_OK);
+    for (size_t cut = 0; cut < len; cut += 1 + len / 97) {
+        assert_int_equal(tokenizer_open_bytes(&t, bytes, cut, "m"), ST_FORMAT);
+        assert_null(t);
+    }
+    free(bytes);
+}
+
+static void broken_pieces(void **state)
+{
+    char *const wide = malloc(513);
+    struct text m = { 0 };
+
+    (void)state;
+    assert_non_null(wide);
+    memset(wide, 'x', 513);
+    add_small_model(&m);
+    size_t const small = m.len;
+    struct tokenizer *t;
+    assert_int_equal(tokenizer_open_bytes(&t, m.s, m.len, "m"), ST_OK);
+    tokenizer_close(&t);
+
+    add_piece(&m, wide, 513, 0, 1);
+    refuse(m.s, m.len, "m: byte 62: a piece of 513 bytes; 1 to 512 are allowed");
+    m.len = small;
+    add_piece(&m, wide, 65, 0, 4);
+    refuse(m.s, m.len, "m: byte 61: a piece of 65 bytes; 1 to 64 are allowed");
+    m.len = small;
+    add_piece(&m, "a", 1, 0, 1);
+    refuse(m.s, m.len, "m: a is already defined.");
+    m.len = small;
+    add_piece(&m, "<0x00>", 6, 0, 6);
+    refuse(m.s, m.len, "m: byte piece <0x00> is found although `byte_fallback` is false.");
+    text_free(&m);
+
+    add_piece(&m, "<unk>", 5, 0, 2);
+    add_piece(&m, "a", 1, -1, 1);
+    refuse(m.s, m.len, "m: no control piece </s>");
+    text_free(&m);
+    free(wide);
+}
+
+/* Unit: offset << 10 | has value << 8 | label; a value: bit 31. */
+static void broken_rules(void **state)
+{
+    enum { BLOCK = 256, LEAF = 1 << 8 };
+    uint32_t units[BLOCK];
+    struct text m = { 0 };
+
+    (void)state;
+    for (int i = 0; i < BLOCK; i++) units[i] = 1u << 31;
+    units[0] = 0;
+    add_small_model(&m);
+    size_t const small = m.len;
+
+    add_field(&m, 3,
+              "\x12\x03"
+              "abc",
+              5);
+    refuse(m.s, m.len, "m: 3 bytes of normalisation rules; 4 to 4194304 are allowed");
+    m.len = small;
+    add_charsmap(&m, units, 3, "", 1);
+    refuse(m.s, m.len, "m: the normalisation rules lead to unit 255 of 3");
+    m.len = small;
+    add_charsmap(&m, units, BLOCK, "", 0);
+    refuse(m.s, m.len, "m: a normalisation trie of 1024 bytes in 1028 bytes of rules");
+
+    m.len = small;
+    units[0] = 1u << 10; /* children at 1 ^ byte: 'a' at 0x60 */
+    units['a' ^ 1] = 5000u << 10 | 'a';
+    add_charsmap(&m, units, BLOCK, "", 1);
+    refuse(m.s, m.len, "m: the normalisation rules lead to unit 5119 of 256");
+
+    m.len = small;
+    units['a' ^ 1] = ('a' ^ 1 ^ 2) << 10 | LEAF | 'a'; /* its value at unit 2 */
+    units[2] = 1u << 31 | 77;
+    add_charsmap(&m, units, BLOCK, "", 1);
+    refuse(m.s, m.len, "m: a normalisation rule points at byte 77 of 1");
+
+    m.len = small;
+    units[2] = 1u << 31;
+    add_charsmap(&m, units, BLOCK, "no end", 6);
+    refuse(m.s, m.len, "m: the text of a normalisation rule does not end within 256 bytes");
+
+    m.len = small;
+    units['a' ^ 1] = (uint32_t)'a' << 10 | 'a'; /* back to its own block, where 'a' is itself */
+    add_charsmap(&m, units, BLOCK, "", 1);
+    refuse(m.s, m.len, "m: the normalisation rules run in a circle");
+    text_free(&m);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(golden),       cmocka_unit_test(cut_to_fit),
+        cmocka_unit_test(own_model),    cmocka_unit_test(broken_bytes),
+        cmocka_unit_test(broken_files), cmocka_unit_test(broken_pieces),
+        cmocka_unit_test(broken_rules),
+    };
+    return cmocka_run_group_tests_name("unit_tokenizer", tests, NULL, NULL);
+}
