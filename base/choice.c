@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-int words_find(const char *list, const char *word)
+int choice_find(const char *list, const char *word)
 {
     size_t const len = strlen(word);
 
@@ -15,7 +15,7 @@ int words_find(const char *list, const char *word)
     return -1;
 }
 
-bool words_at(char *buf, size_t len, const char *list, int i)
+bool choice_at(char *buf, size_t len, const char *list, int i)
 {
     while (list && i--) {
         list = strchr(list, '|');

@@ -2,7 +2,7 @@
 
 #include <time.h>
 
-void condition_open(pthread_cond_t *c)
+void condvar_init(pthread_cond_t *c)
 {
     pthread_condattr_t attr;
 

@@ -5,6 +5,6 @@
 #include <pthread.h>
 
 /* Its timed waits take times of CLOCK_MONOTONIC. Whoever opens, destroys. */
-void condition_open(pthread_cond_t *c);
+void condvar_init(pthread_cond_t *c);
 
 #endif /* CONDITION_H */

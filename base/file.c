@@ -120,8 +120,8 @@ static status write_all(int fd, const char *path, const void *data, size_t len)
 status file_draft_open(struct file_draft *d, const char *path)
 {
     *d = (struct file_draft){
-        .path = text_format("%s", path),
-        .tmp = text_format("%s.tmp.%ld", path, (long)getpid()),
+        .path = str_format("%s", path),
+        .tmp = str_format("%s.tmp.%ld", path, (long)getpid()),
         .fd = -1,
     };
     status st = ST_OK;
@@ -186,7 +186,7 @@ static char *place_of(const char *path)
 {
     struct stat s;
 
-    if (lstat(path, &s) || !S_ISLNK(s.st_mode)) return text_format("%s", path);
+    if (lstat(path, &s) || !S_ISLNK(s.st_mode)) return str_format("%s", path);
     if (stat(path, &s)) {
         int const fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
         if (fd >= 0) close(fd);
@@ -223,7 +223,7 @@ status file_write(const char *path, const void *data, size_t len)
 
 status dir_make(const char *path)
 {
-    char *const p = text_format("%s", path);
+    char *const p = str_format("%s", path);
     status st = ST_OK;
 
     if (!p) return fail(ST_NOMEM, "%s: no memory for its name", path);

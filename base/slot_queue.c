@@ -5,7 +5,7 @@
 
 enum { SLOT_ALIGN = 16 };
 
-struct queue {
+struct slot_queue {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     int slots, first, count;
@@ -14,11 +14,11 @@ struct queue {
     _Alignas(SLOT_ALIGN) unsigned char memory[];
 };
 
-status queue_open(struct queue **out, int slots, size_t bytes)
+status slot_queue_open(struct slot_queue **out, int slots, size_t bytes)
 {
     size_t const stride = (bytes + SLOT_ALIGN - 1) / SLOT_ALIGN * SLOT_ALIGN;
     size_t const all = (size_t)slots * stride;
-    struct queue *const q = calloc(1, sizeof *q + all);
+    struct slot_queue *const q = calloc(1, sizeof *q + all);
 
     *out = NULL;
     if (!q) return fail(ST_NOMEM, "queue of %d slots of %zu bytes", slots, bytes);
@@ -30,7 +30,7 @@ status queue_open(struct queue **out, int slots, size_t bytes)
     return ST_OK;
 }
 
-void queue_close(struct queue **q)
+void slot_queue_close(struct slot_queue **q)
 {
     if (!*q) return;
     pthread_cond_destroy(&(*q)->changed);
@@ -39,12 +39,12 @@ void queue_close(struct queue **q)
     *q = NULL;
 }
 
-static void *slot(struct queue *q, int i)
+static void *slot(struct slot_queue *q, int i)
 {
     return q->memory + (size_t)((q->first + i) % q->slots) * q->bytes;
 }
 
-void *queue_room(struct queue *q)
+void *slot_queue_reserve(struct slot_queue *q)
 {
     pthread_mutex_lock(&q->lock);
     while (q->count == q->slots && !q->stopped) pthread_cond_wait(&q->changed, &q->lock);
@@ -53,7 +53,7 @@ void *queue_room(struct queue *q)
     return room;
 }
 
-void *queue_front(struct queue *q)
+void *slot_queue_peek(struct slot_queue *q)
 {
     pthread_mutex_lock(&q->lock);
     while (!q->count && !q->ended) pthread_cond_wait(&q->changed, &q->lock);
@@ -62,7 +62,7 @@ void *queue_front(struct queue *q)
     return front;
 }
 
-void queue_push(struct queue *q)
+void slot_queue_push(struct slot_queue *q)
 {
     pthread_mutex_lock(&q->lock);
     q->count++;
@@ -70,7 +70,7 @@ void queue_push(struct queue *q)
     pthread_mutex_unlock(&q->lock);
 }
 
-void queue_pop(struct queue *q)
+void slot_queue_pop(struct slot_queue *q)
 {
     pthread_mutex_lock(&q->lock);
     q->first = (q->first + 1) % q->slots;
@@ -79,7 +79,7 @@ void queue_pop(struct queue *q)
     pthread_mutex_unlock(&q->lock);
 }
 
-static void set(struct queue *q, bool *flag)
+static void set(struct slot_queue *q, bool *flag)
 {
     pthread_mutex_lock(&q->lock);
     *flag = true;
@@ -87,10 +87,10 @@ static void set(struct queue *q, bool *flag)
     pthread_mutex_unlock(&q->lock);
 }
 
-void queue_end(struct queue *q) { set(q, &q->ended); }
-void queue_stop(struct queue *q) { set(q, &q->stopped); }
+void slot_queue_end(struct slot_queue *q) { set(q, &q->ended); }
+void slot_queue_stop(struct slot_queue *q) { set(q, &q->stopped); }
 
-int queue_count(struct queue *q)
+int slot_queue_count(struct slot_queue *q)
 {
     pthread_mutex_lock(&q->lock);
     int const n = q->count;

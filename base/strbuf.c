@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool reserve(struct text *t, size_t more)
+static bool reserve(struct strbuf *t, size_t more)
 {
     size_t cap = t->cap ? t->cap : 64;
 
@@ -26,7 +26,7 @@ static bool reserve(struct text *t, size_t more)
     return true;
 }
 
-void text_add(struct text *t, const char *bytes, size_t len)
+void strbuf_add(struct strbuf *t, const char *bytes, size_t len)
 {
     if (!reserve(t, len)) return;
     if (len) memcpy(t->s + t->len, bytes, len);
@@ -34,7 +34,7 @@ void text_add(struct text *t, const char *bytes, size_t len)
     t->s[t->len] = '\0';
 }
 
-static void addv(struct text *t, const char *fmt, va_list ap)
+static void addv(struct strbuf *t, const char *fmt, va_list ap)
 {
     va_list twice;
     va_copy(twice, ap);
@@ -49,7 +49,7 @@ static void addv(struct text *t, const char *fmt, va_list ap)
     t->len += (size_t)n;
 }
 
-void text_addf(struct text *t, const char *fmt, ...)
+void strbuf_addf(struct strbuf *t, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
@@ -57,35 +57,35 @@ void text_addf(struct text *t, const char *fmt, ...)
     va_end(ap);
 }
 
-void text_free(struct text *t)
+void strbuf_free(struct strbuf *t)
 {
     free(t->s);
-    *t = (struct text){ 0 };
+    *t = (struct strbuf){ 0 };
 }
 
-char *text_format(const char *fmt, ...)
+char *str_format(const char *fmt, ...)
 {
-    struct text t = { 0 };
+    struct strbuf t = { 0 };
     va_list ap;
 
     va_start(ap, fmt);
     addv(&t, fmt, ap);
     va_end(ap);
-    if (t.failed) text_free(&t);
+    if (t.failed) strbuf_free(&t);
     return t.s;
 }
 
 char *path_join(const char *dir, const char *name)
 {
-    if (name[0] == '/' || !dir[0] || !strcmp(dir, ".")) return text_format("%s", name);
-    return text_format("%s%s%s", dir, dir[strlen(dir) - 1] == '/' ? "" : "/", name);
+    if (name[0] == '/' || !dir[0] || !strcmp(dir, ".")) return str_format("%s", name);
+    return str_format("%s%s%s", dir, dir[strlen(dir) - 1] == '/' ? "" : "/", name);
 }
 
 char *path_dir(const char *path)
 {
     const char *const slash = strrchr(path, '/');
 
-    if (!slash) return text_format(".");
-    if (slash == path) return text_format("/");
-    return text_format("%.*s", (int)(slash - path), path);
+    if (!slash) return str_format(".");
+    if (slash == path) return str_format("/");
+    return str_format("%.*s", (int)(slash - path), path);
 }

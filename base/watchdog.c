@@ -8,8 +8,8 @@
 
 enum { LOOK_MS = 200, STOOD_STILL_S = 1 };
 
-struct watch {
-    struct watch_config c;
+struct watchdog {
+    struct watchdog_config c;
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -18,17 +18,17 @@ struct watch {
     struct watched {
         const struct track *track;
         double first, least;
-    } of[WATCH_TRACKS];
+    } of[WATCHDOG_TRACKS];
 };
 
 /* While the whole process was stopped nothing in it hung. */
-static void look(struct watch *w)
+static void look(struct watchdog *w)
 {
     double const now = clock_seconds();
 
     if (now - w->looked_at > STOOD_STILL_S) w->since = now;
     w->looked_at = now;
-    for (int i = 0; i < WATCH_TRACKS; i++) {
+    for (int i = 0; i < WATCHDOG_TRACKS; i++) {
         const struct track *const t = w->of[i].track;
         if (!t) continue;
         double const still = track_idle(t), idle = still < now - w->since ? still : now - w->since;
@@ -42,7 +42,7 @@ static void look(struct watch *w)
 
 static void *watch_main(void *arg)
 {
-    struct watch *const w = arg;
+    struct watchdog *const w = arg;
 
     pthread_mutex_lock(&w->lock);
     while (!w->closing) {
@@ -57,16 +57,16 @@ static void *watch_main(void *arg)
     return NULL;
 }
 
-status watch_open(struct watch **out, const struct watch_config *c)
+status watchdog_open(struct watchdog **out, const struct watchdog_config *c)
 {
-    struct watch *const w = calloc(1, sizeof *w);
+    struct watchdog *const w = calloc(1, sizeof *w);
 
     *out = NULL;
     if (!w) return fail(ST_NOMEM, "watchdog: no memory");
     w->c = *c;
     w->looked_at = w->since = clock_seconds();
     pthread_mutex_init(&w->lock, NULL);
-    condition_open(&w->changed);
+    condvar_init(&w->changed);
     if (pthread_create(&w->thread, NULL, watch_main, w)) {
         pthread_cond_destroy(&w->changed);
         pthread_mutex_destroy(&w->lock);
@@ -77,9 +77,9 @@ status watch_open(struct watch **out, const struct watch_config *c)
     return ST_OK;
 }
 
-void watch_close(struct watch **watch)
+void watchdog_close(struct watchdog **watch)
 {
-    struct watch *const w = *watch;
+    struct watchdog *const w = *watch;
 
     if (!w) return;
     pthread_mutex_lock(&w->lock);
@@ -93,10 +93,10 @@ void watch_close(struct watch **watch)
     *watch = NULL;
 }
 
-void watch_add(struct watch *w, const struct track *t, double first, double least)
+void watchdog_add(struct watchdog *w, const struct track *t, double first, double least)
 {
     pthread_mutex_lock(&w->lock);
-    for (int i = 0; i < WATCH_TRACKS; i++)
+    for (int i = 0; i < WATCHDOG_TRACKS; i++)
         if (!w->of[i].track) {
             w->of[i] = (struct watched){ t, first, least };
             break;
@@ -104,10 +104,10 @@ void watch_add(struct watch *w, const struct track *t, double first, double leas
     pthread_mutex_unlock(&w->lock);
 }
 
-void watch_drop(struct watch *w, const struct track *t)
+void watchdog_drop(struct watchdog *w, const struct track *t)
 {
     pthread_mutex_lock(&w->lock);
-    for (int i = 0; i < WATCH_TRACKS; i++)
+    for (int i = 0; i < WATCHDOG_TRACKS; i++)
         if (w->of[i].track == t) w->of[i].track = NULL;
     pthread_mutex_unlock(&w->lock);
 }

@@ -11,21 +11,21 @@
 
 #include "base/track.h"
 
-enum { WATCH_TRACKS = 1024 };
+enum { WATCHDOG_TRACKS = 1024 };
 
-struct watch;
+struct watchdog;
 
-struct watch_config {
+struct watchdog_config {
     void (*expired)(void *arg, const struct track *t, double seconds);
     void *arg;
 };
 
 /* Whoever opens, closes. */
-status watch_open(struct watch **out, const struct watch_config *c) MUST_USE;
-void watch_close(struct watch **w); /* NULL is fine; sets NULL */
+status watchdog_open(struct watchdog **out, const struct watchdog_config *c) MUST_USE;
+void watchdog_close(struct watchdog **w); /* NULL is fine; sets NULL */
 
 /* Tracks are borrowed until dropped. first, least: seconds, see track_patience. Any thread. */
-void watch_add(struct watch *w, const struct track *t, double first, double least);
-void watch_drop(struct watch *w, const struct track *t);
+void watchdog_add(struct watchdog *w, const struct track *t, double first, double least);
+void watchdog_drop(struct watchdog *w, const struct track *t);
 
 #endif /* WATCHDOG_H */

@@ -18,7 +18,7 @@ static struct pass pass_of(const struct cost_model *m, int stage, double seen)
     return (struct pass){ .all = full - each * (m->shape.sight - keys), .attention = each * keys };
 }
 
-double reckon_computes(const struct reckon *k, int place, const double seen[RECKON_STAGES])
+double cost_tick_compute(const struct cost_query *k, int place, const double seen[COST_STAGES])
 {
     double s = 0;
 
@@ -33,37 +33,37 @@ double reckon_computes(const struct reckon *k, int place, const double seen[RECK
 }
 
 /* Of all stages of a rank, in the steady state. */
-static double passes(const struct reckon *k, int place)
+static double passes(const struct cost_query *k, int place)
 {
-    double seen[RECKON_STAGES] = { 0 };
+    double seen[COST_STAGES] = { 0 };
 
     for (int i = 0; i < k->m->shape.stages; i++) seen[i] = k->m->shape.sight;
-    return reckon_computes(k, place, seen);
+    return cost_tick_compute(k, place, seen);
 }
 
 /* Of a line whose blocks stand alone, stage after stage: the slowest rank at each. */
-static double in_turn(const struct reckon *k)
+static double in_turn(const struct cost_query *k)
 {
     double s = 0;
 
     for (int i = 0; i < k->m->shape.stages; i++) {
-        double seen[RECKON_STAGES] = { 0 }, slowest = 0;
+        double seen[COST_STAGES] = { 0 }, slowest = 0;
         seen[i] = k->m->shape.sight;
         for (int p = 0; p < k->split.ranks; p++)
-            slowest = most(slowest, reckon_computes(k, p, seen));
+            slowest = most(slowest, cost_tick_compute(k, p, seen));
         s += slowest;
     }
     return s;
 }
 
 /* The same while block 0 of a clip is at stage `newest`. */
-static double passes_of_first(const struct reckon *k, int place, int newest)
+static double passes_of_first(const struct cost_query *k, int place, int newest)
 {
     bool const one = k->m->shape.one_by_one;
-    double seen[RECKON_STAGES] = { 0 };
+    double seen[COST_STAGES] = { 0 };
 
     for (int i = 0; i <= newest; i++) seen[i] = one ? i == newest : newest + 1;
-    return reckon_computes(k, place, seen);
+    return cost_tick_compute(k, place, seen);
 }
 
 /* Into and out of a rank in a tick, from and to its own machine and others. */
@@ -73,7 +73,8 @@ struct traffic {
 };
 enum { WITHIN, BETWEEN };
 
-static struct traffic traffic_of(const struct reckon *k, const struct role_line *line, int place)
+static struct traffic traffic_of(const struct cost_query *k, const struct role_line *line,
+                                 int place)
 {
     const int *const node = k->node + line->first;
     struct traffic t = { 0 };
@@ -103,8 +104,8 @@ static double latency(const struct cost_model *m)
     return most(m->parts.latency, m->topo.latency);
 }
 
-struct reckon_exchange reckon_exchange(const struct reckon *k, const struct role_line *line,
-                                       int place)
+struct cost_tick_exchange cost_tick_exchange(const struct cost_query *k,
+                                             const struct role_line *line, int place)
 {
     const struct cost_model *const m = k->m;
     const struct cost_parts *const p = &m->parts;
@@ -113,7 +114,9 @@ struct reckon_exchange reckon_exchange(const struct reckon *k, const struct role
     double const links = wire(m, &t), hidden = m->shape.heads ? 0 : p->hidden * passes(k, place);
     int const rounds = m->shape.heads ? 2 : 1; /* there, and back */
     bool const measured = m->topo.kind == TOPO_CPU && p->byte > 0;
-    struct reckon_exchange x = { .in = in, .out = out, .crossing = t.in[BETWEEN], .moving = links };
+    struct cost_tick_exchange x = {
+        .in = in, .out = out, .crossing = t.in[BETWEEN], .moving = links
+    };
 
     if (line->ranks == 1) return x;
     /* Each end has half of the work. */
@@ -123,24 +126,24 @@ struct reckon_exchange reckon_exchange(const struct reckon *k, const struct role
     return x;
 }
 
-double reckon_moves(const struct cost_model *m, const struct role_line *line)
+double cost_hand_over(const struct cost_model *m, const struct role_line *line)
 {
     return line->ranks > 1 ? latency(m) + m->shape.latent_bytes / m->topo.within : 0;
 }
 
 /* A line's tick without its decoding; what its ranks do goes to the tasks of their
  * machines: at once, or where blocks go one by one, one after the other. */
-static double line_tick(const struct reckon *k, const struct role_line *line,
-                        struct reckon_tasks *tasks, struct cost *out)
+static double line_tick(const struct cost_query *k, const struct role_line *line,
+                        struct cost_tasks *tasks, struct cost *out)
 {
     const struct cost_model *const m = k->m;
     int const threads = m->parts.threads;
     double slowest = 0, exposed = 0, works_all = 0;
 
     for (int p = 0; p < line->ranks; p++) {
-        struct reckon_exchange const x = reckon_exchange(k, line, p);
+        struct cost_tick_exchange const x = cost_tick_exchange(k, line, p);
         double const computes = passes(k, p), works = computes + x.moving / threads;
-        if (!m->shape.one_by_one) reckon_task(tasks, k->node[line->first + p], works, threads);
+        if (!m->shape.one_by_one) cost_task(tasks, k->node[line->first + p], works, threads);
         works_all += works;
         slowest = most(slowest, computes + x.exposed);
         exposed += x.exposed;
@@ -149,8 +152,8 @@ static double line_tick(const struct reckon *k, const struct role_line *line,
         out->send = most(out->send, x.out);
         out->crossing += x.crossing;
     }
-    if (m->shape.one_by_one) reckon_task(tasks, k->node[line->first], works_all, threads);
-    return (m->shape.one_by_one ? in_turn(k) + exposed : slowest) + reckon_moves(m, line);
+    if (m->shape.one_by_one) cost_task(tasks, k->node[line->first], works_all, threads);
+    return (m->shape.one_by_one ? in_turn(k) + exposed : slowest) + cost_hand_over(m, line);
 }
 
 static double chain_share(const struct cost_model *m, int ranks)
@@ -159,58 +162,59 @@ static double chain_share(const struct cost_model *m, int ranks)
     return m->shape.slowest[(ranks < ROLES_CHAIN ? ranks : ROLES_CHAIN) - 1];
 }
 
-int reckon_decoder(const struct reckon *k, int line)
+int cost_decoder_rank(const struct cost_query *k, int line)
 {
     const struct role_line *const l = &k->r->line[line];
     return l->decode_ranks > 0 ? l->decode : roles_tail(k->r, line, k->m->shape.stages);
 }
 
-double reckon_decode(const struct reckon *k, int line)
+double cost_decode_seconds(const struct cost_query *k, int line)
 {
     const struct cost_parts *const p = &k->m->parts;
     int const ranks = k->r->line[line].decode_ranks;
-    int const lines = ranks > 0 ? k->r->rank[reckon_decoder(k, line)].lines : 1;
+    int const lines = ranks > 0 ? k->r->rank[cost_decoder_rank(k, line)].lines : 1;
 
     return lines * most(p->decode * chain_share(k->m, ranks), p->encode);
 }
 
-void reckon_pictures(const struct reckon *k, struct reckon_tasks *t, const bool does[ROLES_RANKS])
+void cost_add_pictures(const struct cost_query *k, struct cost_tasks *t,
+                       const bool does[ROLES_RANKS])
 {
     const struct cost_parts *const p = &k->m->parts;
     double decode[ROLES_RANKS] = { 0 };
 
     for (int l = 0; l < k->r->lines; l++) {
         int const chain = k->r->line[l].decode_ranks > 1 ? k->r->line[l].decode_ranks : 1;
-        int const at = reckon_decoder(k, l);
+        int const at = cost_decoder_rank(k, l);
         if (!does[l]) continue;
         for (int i = 0; i < chain; i++) decode[at + i] += p->decode / chain;
-        reckon_task(t, k->node[at + chain - 1], p->encode, 1);
+        cost_task(t, k->node[at + chain - 1], p->encode, 1);
     }
-    for (int i = 0; i < k->r->ranks; i++) reckon_task(t, k->node[i], decode[i], p->threads);
+    for (int i = 0; i < k->r->ranks; i++) cost_task(t, k->node[i], decode[i], p->threads);
 }
 
-bool reckon_in_turn(const struct reckon *k, int line)
+bool cost_decodes_in_turn(const struct cost_query *k, int line)
 {
     return k->r->line[line].decode_ranks == 0 && k->m->topo.kind == TOPO_GPU;
 }
 
-int reckon_lines(const struct reckon *k)
+int cost_busy_lines(const struct cost_query *k)
 {
     int const clips = k->m->shape.clips;
     return clips > 0 && clips < k->r->lines ? clips : k->r->lines;
 }
 
-static double tail_pace(const struct reckon *k, int line)
+static double tail_pace(const struct cost_query *k, int line)
 {
     const struct role_line *const l = &k->r->line[line];
     int const place = roles_tail(k->r, line, k->m->shape.stages) - l->first;
 
-    if (!reckon_in_turn(k, line)) return 0;
+    if (!cost_decodes_in_turn(k, line)) return 0;
     return k->m->parts.decode + passes(k, place);
 }
 
 /* On CPUs, until all that a line's machines share is done. */
-static double cores_pace(const struct reckon *k, const struct role_line *l,
+static double cores_pace(const struct cost_query *k, const struct role_line *l,
                          const double shared[ROLES_RANKS])
 {
     double s = 0;
@@ -221,21 +225,21 @@ static double cores_pace(const struct reckon *k, const struct role_line *l,
 }
 
 /* From the prompt to the first line's first pictures: block 0 passes the noise stages. */
-static double first_pictures(const struct reckon *k)
+static double first_pictures(const struct cost_query *k)
 {
     const struct cost_model *const m = k->m;
     double s = m->parts.text + m->parts.decode + m->parts.encode;
 
     for (int i = 0; i < m->shape.stages - 1; i++) {
-        struct reckon_tasks tasks = { 0 };
+        struct cost_tasks tasks = { 0 };
         double shared[ROLES_RANKS], tick = 0;
-        for (int l = 0; l < reckon_lines(k); l++)
+        for (int l = 0; l < cost_busy_lines(k); l++)
             for (int p = 0; p < k->r->line[l].ranks; p++) {
                 double const computes = passes_of_first(k, p, i);
-                reckon_task(&tasks, k->node[k->r->line[l].first + p], computes, m->parts.threads);
+                cost_task(&tasks, k->node[k->r->line[l].first + p], computes, m->parts.threads);
                 if (l == 0) tick = most(tick, computes);
             }
-        reckon_share(&tasks, m->topo.devices, shared);
+        cost_share_cores(&tasks, m->topo.devices, shared);
         s += most(tick, cores_pace(k, &k->r->line[0], shared));
     }
     return s;
@@ -243,22 +247,22 @@ static double first_pictures(const struct reckon *k)
 
 void cost_of(struct cost *out, const struct cost_model *m, const struct roles *r, const int *node)
 {
-    struct reckon k = { .m = m, .r = r, .node = node };
-    struct reckon_tasks tasks = { 0 };
+    struct cost_query k = { .m = m, .r = r, .node = node };
+    struct cost_tasks tasks = { 0 };
     double tick[ROLES_RANKS], shared[ROLES_RANKS];
     bool does[ROLES_RANKS] = { false };
 
     *out = (struct cost){ 0 };
     if (split_make(&k.split, m->shape.stages, r->line[0].ranks) != ST_OK) return;
-    int const lines = reckon_lines(&k);
+    int const lines = cost_busy_lines(&k);
     for (int l = 0; l < lines; l++) {
         tick[l] = line_tick(&k, &r->line[l], &tasks, out);
         does[l] = true;
     }
-    reckon_pictures(&k, &tasks, does);
-    reckon_share(&tasks, m->topo.devices, shared);
+    cost_add_pictures(&k, &tasks, does);
+    cost_share_cores(&tasks, m->topo.devices, shared);
     for (int l = 0; l < lines; l++) {
-        double const line = most(tick[l], tail_pace(&k, l)), decode = reckon_decode(&k, l);
+        double const line = most(tick[l], tail_pace(&k, l)), decode = cost_decode_seconds(&k, l);
         double const block = most(most(line, decode), cores_pace(&k, &r->line[l], shared));
         out->frames += m->shape.pictures / block;
         out->tick = most(out->tick, tick[l]);

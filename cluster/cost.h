@@ -100,6 +100,6 @@ void cost_estimate(struct cost_parts *out, const struct cost_work *w, enum topo_
                    int threads);
 
 /* The speeds that cost_estimate takes and where they are from, a line each. */
-void cost_sources(struct text *out, enum topo_kind kind, bool f32);
+void cost_sources(struct strbuf *out, enum topo_kind kind, bool f32);
 
 #endif /* COST_H */

@@ -60,11 +60,11 @@ void cost_estimate(struct cost_parts *out, const struct cost_work *w, enum topo_
     out->hidden = s[ATTENTION] * w->local / out->noise;
 }
 
-void cost_sources(struct text *out, enum topo_kind kind, bool f32)
+void cost_sources(struct strbuf *out, enum topo_kind kind, bool f32)
 {
     const struct figure *const table = kind == TOPO_GPU ? gpu : cpu;
 
     for (int i = 0; i < FIGURES; i++)
-        text_addf(out, "  %-16s %6.1f %-8s  %s\n", table[i].what,
-                  f32 ? table[i].f32 : table[i].bf16, table[i].unit, table[i].source);
+        strbuf_addf(out, "  %-16s %6.1f %-8s  %s\n", table[i].what,
+                    f32 ? table[i].f32 : table[i].bf16, table[i].unit, table[i].source);
 }

@@ -16,11 +16,11 @@ struct line_run {
 };
 
 struct run {
-    struct reckon k;
+    struct cost_query k;
     int lines;
     struct line_run line[ROLES_RANKS];
     bool decodes[ROLES_RANKS]; /* in this tick */
-    struct reckon_tasks tasks; /* of this tick */
+    struct cost_tasks tasks;   /* of this tick */
     double work;               /* seconds of cores so far */
 };
 
@@ -80,7 +80,7 @@ static void pass_tick(struct run *n, int line, int64_t tick)
     const struct role_line *const roles = &n->k.r->line[line];
     struct line_run *const l = &n->line[line];
     int const threads = m->parts.threads;
-    double seen_at[RECKON_STAGES] = { 0 };
+    double seen_at[COST_STAGES] = { 0 };
     int busy = 0;
 
     for (int i = 0; i < m->shape.stages; i++) {
@@ -90,13 +90,13 @@ static void pass_tick(struct run *n, int line, int64_t tick)
     }
     double const part = (double)busy / m->shape.stages;
     for (int p = 0; p < roles->ranks; p++) {
-        struct reckon_exchange const x = reckon_exchange(&n->k, roles, p);
-        double const computes = reckon_computes(&n->k, p, seen_at);
-        reckon_task(&n->tasks, n->k.node[roles->first + p], computes + x.moving * part / threads,
-                    threads);
+        struct cost_tick_exchange const x = cost_tick_exchange(&n->k, roles, p);
+        double const computes = cost_tick_compute(&n->k, p, seen_at);
+        cost_task(&n->tasks, n->k.node[roles->first + p], computes + x.moving * part / threads,
+                  threads);
         l->tick = most(l->tick, computes + x.exposed * part);
     }
-    l->tick += reckon_moves(m, roles);
+    l->tick += cost_hand_over(m, roles);
 }
 
 /* The block that left in the tick before. */
@@ -106,8 +106,8 @@ static void decode_tick(struct run *n, int line, int64_t tick)
 
     n->decodes[line] = at(n, l, tick - 1, n->k.m->shape.stages - 2) != NULL;
     if (!n->decodes[line]) return;
-    if (reckon_in_turn(&n->k, line)) l->tick += n->k.m->parts.decode;
-    l->tick = most(l->tick, reckon_decode(&n->k, line));
+    if (cost_decodes_in_turn(&n->k, line)) l->tick += n->k.m->parts.decode;
+    l->tick = most(l->tick, cost_decode_seconds(&n->k, line));
 }
 
 /* All lines, at the same tick; what follows a line's last one is its decoding. */
@@ -122,10 +122,10 @@ static void run_tick(struct run *n, int64_t tick)
         if (tick < ticks_of(n, &n->line[l])) pass_tick(n, l, tick);
         decode_tick(n, l, tick);
     }
-    reckon_pictures(&n->k, &n->tasks, n->decodes);
+    cost_add_pictures(&n->k, &n->tasks, n->decodes);
     for (int i = 0; i < n->tasks.count; i++)
         n->work += n->tasks.task[i].seconds * n->tasks.task[i].threads;
-    reckon_share(&n->tasks, m->topo.devices, shared);
+    cost_share_cores(&n->tasks, m->topo.devices, shared);
     for (int l = 0; l < n->lines; l++) {
         const struct role_line *const roles = &n->k.r->line[l];
         if (tick > ticks_of(n, &n->line[l])) continue;
@@ -152,7 +152,7 @@ status cost_run(struct cost *out, const struct cost_model *m, const struct roles
     status st = ST_OK;
 
     if (!n) return fail(ST_NOMEM, "cost: no memory");
-    n->k = (struct reckon){ .m = m, .r = r, .node = node };
+    n->k = (struct cost_query){ .m = m, .r = r, .node = node };
     n->lines = r->lines;
     TRY_OUT(split_make(&n->k.split, m->shape.stages, r->line[0].ranks));
     TRY_OUT(make_queues(n));

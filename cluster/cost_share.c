@@ -3,20 +3,20 @@
 
 #include <stdlib.h>
 
-void reckon_task(struct reckon_tasks *t, int machine, double seconds, int threads)
+void cost_task(struct cost_tasks *t, int machine, double seconds, int threads)
 {
-    if (seconds > 0) t->task[t->count++] = (struct reckon_task){ machine, threads, seconds };
+    if (seconds > 0) t->task[t->count++] = (struct cost_task){ machine, threads, seconds };
 }
 
 static int by_machine(const void *a, const void *b)
 {
-    const struct reckon_task *const x = a, *const y = b;
+    const struct cost_task *const x = a, *const y = b;
 
     if (x->machine != y->machine) return x->machine - y->machine;
     return (x->seconds > y->seconds) - (x->seconds < y->seconds);
 }
 
-void reckon_share(struct reckon_tasks *t, int cores, double seconds[ROLES_RANKS])
+void cost_share_cores(struct cost_tasks *t, int cores, double seconds[ROLES_RANKS])
 {
     int first = 0, end;
 

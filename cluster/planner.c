@@ -233,30 +233,30 @@ out:
     return st;
 }
 
-void planner_name(struct text *out, const struct plan *p)
+void planner_name(struct strbuf *out, const struct plan *p)
 {
-    text_addf(out, "%d rank%s per line", p->ranks_per_line, p->ranks_per_line == 1 ? "" : "s");
-    if (p->decode_ranks == 0) text_addf(out, ", decoding beside");
-    else text_addf(out, ", %d decode rank%s", p->decode_ranks, p->decode_ranks == 1 ? "" : "s");
+    strbuf_addf(out, "%d rank%s per line", p->ranks_per_line, p->ranks_per_line == 1 ? "" : "s");
+    if (p->decode_ranks == 0) strbuf_addf(out, ", decoding beside");
+    else strbuf_addf(out, ", %d decode rank%s", p->decode_ranks, p->decode_ranks == 1 ? "" : "s");
 }
 
-static void add_pace(struct text *out, const struct plan *p, enum plan_goal goal)
+static void add_pace(struct strbuf *out, const struct plan *p, enum plan_goal goal)
 {
-    if (goal == PLAN_LATENCY) text_addf(out, "first pictures after %.3g s", p->cost.first);
-    else text_addf(out, "%.3g frames/s", p->cost.frames);
+    if (goal == PLAN_LATENCY) strbuf_addf(out, "first pictures after %.3g s", p->cost.first);
+    else strbuf_addf(out, "%.3g frames/s", p->cost.frames);
 }
 
-static void add_need(struct text *out, const struct plan *p, const struct topo *t)
+static void add_need(struct strbuf *out, const struct plan *p, const struct topo *t)
 {
     if (t->kind == TOPO_GPU)
-        text_addf(out, "%.1f GiB on a GPU of %.1f GiB", text_gib(p->rank_bytes),
-                  text_gib(t->memory));
+        strbuf_addf(out, "%.1f GiB on a GPU of %.1f GiB", bytes_gib(p->rank_bytes),
+                    bytes_gib(t->memory));
     else
-        text_addf(out, "%.1f GiB on a machine of %.1f GiB", text_gib(p->node_bytes),
-                  text_gib(t->memory));
+        strbuf_addf(out, "%.1f GiB on a machine of %.1f GiB", bytes_gib(p->node_bytes),
+                    bytes_gib(t->memory));
 }
 
-void planner_why(struct text *out, const struct planner *p, const struct plan_query *q)
+void planner_why(struct strbuf *out, const struct planner *p, const struct plan_query *q)
 {
     static const char *const bounds[] = { "its slowest rank", "decoding",
                                           "the cores of a machine" };
@@ -270,26 +270,26 @@ void planner_why(struct text *out, const struct planner *p, const struct plan_qu
 
     planner_name(out, best);
     if (!best->fits) {
-        text_addf(out, " needs least, and yet ");
+        strbuf_addf(out, " needs least, and yet ");
         add_need(out, best, &q->model->topo);
         return;
     }
-    text_addf(out, ": ");
+    strbuf_addf(out, ": ");
     add_pace(out, best, q->goal);
-    if (q->goal == PLAN_THROUGHPUT) text_addf(out, ", set by %s", bounds[best->cost.bound]);
+    if (q->goal == PLAN_THROUGHPUT) strbuf_addf(out, ", set by %s", bounds[best->cost.bound]);
     if (exists(&p->next)) {
-        text_addf(out, "; ");
+        strbuf_addf(out, "; ");
         planner_name(out, &p->next);
-        text_addf(out, ": ");
+        strbuf_addf(out, ": ");
         add_pace(out, &p->next, q->goal);
     }
     if (p->decided != PLAN_BY_GOAL)
-        text_addf(out, "; of those within 1 %% of the best it %s", ties[q->goal][p->decided]);
+        strbuf_addf(out, "; of those within 1 %% of the best it %s", ties[q->goal][p->decided]);
     if (!exists(&p->larger)) return;
-    text_addf(out, "; ");
+    strbuf_addf(out, "; ");
     planner_name(out, &p->larger);
-    text_addf(out, " would give ");
+    strbuf_addf(out, " would give ");
     add_pace(out, &p->larger, q->goal);
-    text_addf(out, " and needs ");
+    strbuf_addf(out, " and needs ");
     add_need(out, &p->larger, &q->model->topo);
 }

@@ -75,6 +75,6 @@ int roles_tail(const struct roles *r, int line, int stages);
  *   ranks 0-5   line 0    stages 0 | 1 | 2 | 3 | 4 | clean
  *   ranks 6-7   decode    line 0, in a chain of 2; prompts on rank 6
  *   rank  8     idle      1 rank left is too few for ... */
-void roles_print(struct text *out, const struct roles *r, int stages);
+void roles_print(struct strbuf *out, const struct roles *r, int stages);
 
 #endif /* ROLES_H */

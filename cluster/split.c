@@ -15,16 +15,16 @@ status split_make(struct split *out, int stages, int ranks)
 
 status split_heads(int heads, int ranks)
 {
-    struct text fit = { 0 };
+    struct strbuf fit = { 0 };
 
     if (heads % ranks == 0) return ST_OK;
     for (int i = 1; i <= heads && i <= SPLIT_RANKS; i++)
-        if (heads % i == 0) text_addf(&fit, i > 1 ? ", %d" : "%d", i);
+        if (heads % i == 0) strbuf_addf(&fit, i > 1 ? ", %d" : "%d", i);
     status const st = fail(ST_ARG,
                            "by heads %d ranks cannot share a line: the model has %d heads; "
                            "%s ranks are allowed",
                            ranks, heads, fit.s ? fit.s : "other");
-    text_free(&fit);
+    strbuf_free(&fit);
     return st;
 }
 

@@ -223,15 +223,15 @@ status topo_nodes(const struct topo *t, int ranks, int *node)
     return ST_OK;
 }
 
-void topo_print(struct text *out, const struct topo *t)
+void topo_print(struct strbuf *out, const struct topo *t)
 {
     static const char *const links[] = { "memory", "PCIe", "NVLink" };
 
-    text_addf(out, "%d machine%s with %d %s%s", t->nodes, t->nodes == 1 ? "" : "s", t->devices,
-              t->kind == TOPO_GPU ? "GPU" : "core", t->devices == 1 ? "" : "s");
+    strbuf_addf(out, "%d machine%s with %d %s%s", t->nodes, t->nodes == 1 ? "" : "s", t->devices,
+                t->kind == TOPO_GPU ? "GPU" : "core", t->devices == 1 ? "" : "s");
     if (t->memory > 0)
-        text_addf(out, ", %.1f GiB each%s", (double)t->memory / (1 << 30),
-                  t->kind == TOPO_GPU ? " GPU" : "");
-    text_addf(out, ", %s %.0f GB/s", links[t->link], t->within * 1e-9);
-    if (t->nodes > 1) text_addf(out, ", network %.1f GB/s", t->between * 1e-9);
+        strbuf_addf(out, ", %.1f GiB each%s", (double)t->memory / (1 << 30),
+                    t->kind == TOPO_GPU ? " GPU" : "");
+    strbuf_addf(out, ", %s %.0f GB/s", links[t->link], t->within * 1e-9);
+    if (t->nodes > 1) strbuf_addf(out, ", network %.1f GB/s", t->between * 1e-9);
 }

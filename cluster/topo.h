@@ -47,6 +47,6 @@ int topo_ranks(const struct topo *t);
 status topo_nodes(const struct topo *t, int ranks, int *node) MUST_USE;
 
 /* What it is and the speeds it stands for, for people; no line end. */
-void topo_print(struct text *out, const struct topo *t);
+void topo_print(struct strbuf *out, const struct topo *t);
 
 #endif /* TOPO_H */

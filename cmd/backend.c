@@ -48,7 +48,7 @@ static status find(const struct kern_backend **out, const char *name, const char
 }
 
 /* What else was asked for, or goes with the backend. */
-static status settle(struct backend *b, const struct backend_wish *w)
+static status settle(struct backend *b, const struct backend_request *w)
 {
     if (w->kernels && !b->kern->on_cards)
         return fail(ST_ARG, "--kernels %s is of the cuda backend; this is %s", w->kernels,
@@ -71,7 +71,7 @@ static status name_device(struct backend *b)
     return ST_OK;
 }
 
-status backend_choose(struct backend *out, const struct backend_wish *w)
+status backend_choose(struct backend *out, const struct backend_request *w)
 {
     const char *const name = w->name ? w->name : w->kernels ? "cuda" : NULL;
 
@@ -85,7 +85,7 @@ status backend_choose(struct backend *out, const struct backend_wish *w)
     return name_device(out);
 }
 
-status backend_plan(struct backend *out, const struct backend_wish *w, bool cards)
+status backend_plan(struct backend *out, const struct backend_request *w, bool cards)
 {
     bool const cuda = !w->name && (w->kernels || (cards && kern_device_built()));
     const char *const name = cuda ? "cuda" : w->name;
@@ -101,9 +101,9 @@ status backend_plan(struct backend *out, const struct backend_wish *w, bool card
     return settle(out, w);
 }
 
-status backend_takes(const struct kern_backend *kern, enum dtype act)
+status kern_backend_supports(const struct kern_backend *kern, enum dtype act)
 {
-    if (!kern->coarse || act == DT_BF16) return ST_OK;
+    if (!kern->low_precision || act == DT_BF16) return ST_OK;
     return fail(ST_ARG,
                 "--kernels %d computes in FP8 beside bf16, and f32 is asked for: allowed are "
                 "--kernels 1 and 2, or --precision bf16",

@@ -11,11 +11,11 @@
 #define BACKEND_LEVELS "1|2|3|4"
 
 /* As the options give them; NULL where they do not. */
-struct backend_wish {
+struct backend_request {
     const char *name, *kernels, *determinism, *wire, *exchange;
 };
 
-/* Rows of an option table; w is a struct backend_wish. */
+/* Rows of an option table; w is a struct backend_request. */
 #define BACKEND_OPTIONS(w)                                                                         \
     { "backend",                                                                                   \
       OPT_CHOICE,                                                                                  \
@@ -64,15 +64,15 @@ struct backend {
 
 /* ST_ARG if this build has no such backend, or --kernels is asked of another one than cuda;
  * ST_DEVICE with the reason if one asked for by name cannot compute here. */
-status backend_choose(struct backend *out, const struct backend_wish *w) MUST_USE;
+status backend_choose(struct backend *out, const struct backend_request *w) MUST_USE;
 
 /* The same, of machines that are not here: whether it can compute here does not matter.
  * `cards`: of machines with cards, which compute by cuda; ST_ARG if another is asked for, or
  * cuda without them. Devices are left out. */
-status backend_plan(struct backend *out, const struct backend_wish *w, bool cards) MUST_USE;
+status backend_plan(struct backend *out, const struct backend_request *w, bool cards) MUST_USE;
 
 /* ST_ARG if the run's precision leaves a backend of FP8 with none: it stands beside BF16. */
-status backend_takes(const struct kern_backend *kern, enum dtype act) MUST_USE;
+status kern_backend_supports(const struct kern_backend *kern, enum dtype act) MUST_USE;
 
 /* One line on stderr, at the start of a command: "backend: cuda-2, batch, on NVIDIA H100". */
 void backend_print(const struct backend *b);

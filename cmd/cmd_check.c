@@ -8,67 +8,68 @@
 
 struct check {
     bool json, no_files;
-    struct text out; /* printed when everything is sound */
+    struct strbuf out; /* printed when everything is sound */
     int jobs;
     struct job_encoders encoders;
 };
 
-static void add_format(struct text *t, const struct job *job, const struct clip_spec *c, int i)
+static void add_format(struct strbuf *t, const struct job *job, const struct clip_spec *c, int i)
 {
     const struct format *const f = &job->output.format[i];
 
-    text_addf(t, "    output   %s/%s/%s  %s", job->output.dir, c->name, f->file, f->codec);
-    if (f->crf >= 0) text_addf(t, " crf %d", f->crf);
-    if (f->preset) text_addf(t, " preset %s", f->preset);
-    if (f->profile) text_addf(t, " profile %s", f->profile);
-    text_addf(t, " %s%s\n", f->pix, f->encoder == FORMAT_NVENC ? " by nvenc" : "");
+    strbuf_addf(t, "    output   %s/%s/%s  %s", job->output.dir, c->name, f->file, f->codec);
+    if (f->crf >= 0) strbuf_addf(t, " crf %d", f->crf);
+    if (f->preset) strbuf_addf(t, " preset %s", f->preset);
+    if (f->profile) strbuf_addf(t, " profile %s", f->profile);
+    strbuf_addf(t, " %s%s\n", f->pix, f->encoder == FORMAT_NVENC ? " by nvenc" : "");
 }
 
-static void add_prompt(struct text *t, const struct clip_prompt *p, int frames_per_block)
+static void add_prompt(struct strbuf *t, const struct clip_prompt *p, int frames_per_block)
 {
     char at[DURATION_TEXT];
 
-    text_addf(t, "    prompt   from block %lld, picture %lld", (long long)p->block,
-              (long long)clip_first_picture(p->block, frames_per_block));
-    if (p->moved) text_addf(t, " (asked for %s)", duration_text(p->at, at));
+    strbuf_addf(t, "    prompt   from block %lld, picture %lld", (long long)p->block,
+                (long long)clip_first_picture(p->block, frames_per_block));
+    if (p->moved) strbuf_addf(t, " (asked for %s)", duration_text(p->at, at));
     if (p->blend)
-        text_addf(t, ", blended over %lld block%s", (long long)p->blend, p->blend == 1 ? "" : "s");
-    text_addf(t, ": %s\n", p->text);
+        strbuf_addf(t, ", blended over %lld block%s", (long long)p->blend,
+                    p->blend == 1 ? "" : "s");
+    strbuf_addf(t, ": %s\n", p->text);
 }
 
-static void add_clip(struct text *t, const struct job *job, const struct card *card,
+static void add_clip(struct strbuf *t, const struct job *job, const struct card *card,
                      const struct clip_spec *c)
 {
-    text_addf(t, "  clip %lld  %s\n", (long long)c->index, c->name);
-    text_addf(t, "    video    %dx%d, %lld", c->width, c->height, (long long)c->fps.num);
-    if (c->fps.den > 1) text_addf(t, "/%lld", (long long)c->fps.den);
-    text_addf(t, " fps, %lld pictures in %lld blocks, seed %llu\n", (long long)c->pictures,
-              (long long)c->blocks, (unsigned long long)c->seed);
+    strbuf_addf(t, "  clip %lld  %s\n", (long long)c->index, c->name);
+    strbuf_addf(t, "    video    %dx%d, %lld", c->width, c->height, (long long)c->fps.num);
+    if (c->fps.den > 1) strbuf_addf(t, "/%lld", (long long)c->fps.den);
+    strbuf_addf(t, " fps, %lld pictures in %lld blocks, seed %llu\n", (long long)c->pictures,
+                (long long)c->blocks, (unsigned long long)c->seed);
     for (int i = 0; i < c->prompts; i++) add_prompt(t, &c->prompt[i], card->frames_per_block);
     for (int i = 0; i < job->output.formats; i++) add_format(t, job, c, i);
     if (job->output.latents)
-        text_addf(t, "    latents  %s/%s/%s  %s\n", job->output.dir, c->name, job->output.latents,
-                  job->output.latents_dtype);
+        strbuf_addf(t, "    latents  %s/%s/%s  %s\n", job->output.dir, c->name, job->output.latents,
+                    job->output.latents_dtype);
     if (job->output.preview)
-        text_addf(t, "    preview  %s/%s/%s  %d columns\n", job->output.dir, c->name,
-                  job->output.preview, job->output.preview_columns);
+        strbuf_addf(t, "    preview  %s/%s/%s  %d columns\n", job->output.dir, c->name,
+                    job->output.preview, job->output.preview_columns);
     if (c->content_id[0])
-        text_addf(t, "    ids      content %s, task %s\n", c->content_id, c->task_id);
+        strbuf_addf(t, "    ids      content %s, task %s\n", c->content_id, c->task_id);
 }
 
 static status add_job(struct check *k, const struct job *job, const struct card *card,
                       const struct clip_list *clips)
 {
     if (k->json) {
-        text_addf(&k->out, k->jobs ? ",\n" : "[\n");
+        strbuf_addf(&k->out, k->jobs ? ",\n" : "[\n");
         k->jobs++;
         return clip_json(&k->out, job, card, clips);
     }
     k->jobs++;
-    text_addf(&k->out, "%s: %s, %d clip%s, model %s in %s, priority %d, on_exists %s\n",
-              job->node->tree->name, job->name, clips->count, clips->count == 1 ? "" : "s",
-              card->name, job_precision_name(job->precision), job->priority,
-              job_exists_name(job->output.on_exists));
+    strbuf_addf(&k->out, "%s: %s, %d clip%s, model %s in %s, priority %d, on_exists %s\n",
+                job->node->tree->name, job->name, clips->count, clips->count == 1 ? "" : "s",
+                card->name, job_precision_name(job->precision), job->priority,
+                job_exists_name(job->output.on_exists));
     for (int i = 0; i < clips->count; i++) add_clip(&k->out, job, card, &clips->clip[i]);
     return ST_OK;
 }
@@ -129,11 +130,11 @@ status cmd_check(int argc, char **argv)
     if (help) return ST_OK;
     if (argc < 2) return fail(ST_ARG, "check needs at least one JOB.yaml; see --help");
     for (int i = 1; i < argc; i++) TRY_OUT(check_file(&k, argv[i]));
-    if (k.json) text_addf(&k.out, "\n]\n");
+    if (k.json) strbuf_addf(&k.out, "\n]\n");
     if (k.out.failed) st = fail(ST_NOMEM, "no memory to print the plan");
     else fputs(k.out.s, stdout);
     if (st == ST_OK && fflush(stdout)) st = fail(ST_IO, "cannot print the plan");
 out:
-    text_free(&k.out);
+    strbuf_free(&k.out);
     return st;
 }

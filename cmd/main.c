@@ -58,7 +58,7 @@ int main(int argc, char **argv)
         return cmd_exit_code(ST_ARG);
     }
     cmd_table_begin();
-    log_set_rank(comm_launched_rank());
+    log_set_rank(comm_launcher_rank());
     if (argc < 2) {
         usage(stderr);
         return cmd_exit_code(ST_ARG);
@@ -74,7 +74,7 @@ int main(int argc, char **argv)
     for (int i = 0; i < cmd_table_count; i++) {
         if (strcmp(argv[1], cmd_table[i].name)) continue;
         status const st = cmd_table[i].run(argc - 1, argv + 1);
-        if (comm_launched_rank() <= 0) cmd_report(st); /* wrong usage is the same on all */
+        if (comm_launcher_rank() <= 0) cmd_report(st); /* wrong usage is the same on all */
         return cmd_exit_code(st);
     }
     fprintf(stderr, "rollmill: no command `%s`\n\n", argv[1]);

@@ -44,7 +44,7 @@ static status set(const struct opt *p, const char *value)
     case OPT_FLAG: *(bool *)p->to = true; return ST_OK;
     case OPT_TEXT: *(const char **)p->to = value; return ST_OK;
     case OPT_CHOICE:
-        if (words_find(p->choices, value) < 0)
+        if (choice_find(p->choices, value) < 0)
             return fail(ST_ARG, "--%s %s: one of %s is allowed", p->name, value, p->choices);
         *(const char **)p->to = value;
         return ST_OK;
@@ -100,18 +100,18 @@ status opts_parse(const struct opts *o, int *argc, char **argv, bool *help)
 
 void opts_print(const struct opts *o)
 {
-    struct text t = { 0 };
+    struct strbuf t = { 0 };
 
-    text_addf(&t, "%.*s", (int)strcspn(o->usage, " "), o->usage);
+    strbuf_addf(&t, "%.*s", (int)strcspn(o->usage, " "), o->usage);
     for (int i = 0; i < o->count; i++) {
         const struct opt *const p = &o->table[i];
         switch (p->type) {
-        case OPT_FLAG: text_addf(&t, " %s=%s", p->name, *(bool *)p->to ? "yes" : "no"); break;
-        case OPT_INT: text_addf(&t, " %s=%d", p->name, *(int *)p->to); break;
+        case OPT_FLAG: strbuf_addf(&t, " %s=%s", p->name, *(bool *)p->to ? "yes" : "no"); break;
+        case OPT_INT: strbuf_addf(&t, " %s=%d", p->name, *(int *)p->to); break;
         default:
-            text_addf(&t, " %s=%s", p->name, *(const char **)p->to ? *(const char **)p->to : "-");
+            strbuf_addf(&t, " %s=%s", p->name, *(const char **)p->to ? *(const char **)p->to : "-");
         }
     }
     if (!t.failed) log_info("%s", t.s);
-    text_free(&t);
+    strbuf_free(&t);
 }

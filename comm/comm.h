@@ -41,7 +41,7 @@ struct comm;
 /* One tensor that goes to a peer or comes from it. The view is copied, its
  * memory is not: it stays untouched by the caller until finish, abort or close of
  * this comm; of a streamed one also by work on the card that comes before. */
-struct comm_part {
+struct comm_xfer {
     struct tensor t;
     int peer;    /* another rank, never oneself */
     bool send;   /* false: receive into t */
@@ -51,16 +51,16 @@ struct comm_part {
 
 /* One tensor of which each rank has a part: [size * n, ...], slice `rank` of n is this one's.
  * View and memory as those of a part; on all ranks of one dtype and shape. */
-struct comm_share {
+struct comm_shard {
     struct tensor t;
-    bool device; /* as in comm_part */
+    bool device; /* as in comm_xfer */
 };
 
 /* A few numbers for another rank's eyes: progress, counts. `kind` and the values
  * mean what the ranks agree on. */
-enum { COMM_NOTE_VALUES = 6, COMM_NOTES = 1024 };
-struct comm_note {
-    int64_t kind, value[COMM_NOTE_VALUES];
+enum { COMM_CONTROL_VALUES = 6, COMM_CONTROLS = 1024 };
+struct comm_control {
+    int64_t kind, value[COMM_CONTROL_VALUES];
 };
 
 struct comm_ops {
@@ -68,12 +68,12 @@ struct comm_ops {
      * start is open per rank. parts may be forgotten after the call. Of a streamed comm,
      * parts on the card go when what is queued on the stream has run; of any other,
      * the caller has waited for that. */
-    status (*start)(struct comm *, const struct comm_part *parts, int count);
+    status (*post)(struct comm *, const struct comm_xfer *parts, int count);
 
     /* [one] host. All parts of the last start are over: what came may be read,
      * what went may be overwritten. Fine without a start. Of a streamed comm, parts on the
      * card: [one] stream. A failure behind that is told by settle, and by all that follows. */
-    status (*finish)(struct comm *);
+    status (*wait)(struct comm *);
 
     /* [all] host. Every rank brings what happened to it. ST_OK if all are well;
      * its own status for a rank that failed; for the sound and the canceled ones
@@ -87,11 +87,11 @@ struct comm_ops {
     status (*split)(struct comm *, int colour, struct comm **out);
 
     /* [one] host. Leave a note for `peer` (oneself is fine) and go on. Of more than
-     * COMM_NOTES unread ones the oldest are lost. World only. */
-    status (*note)(struct comm *, int peer, const struct comm_note *);
+     * COMM_CONTROLS unread ones the oldest are lost. World only. */
+    status (*send_control)(struct comm *, int peer, const struct comm_control *);
     /* [one] host. Take the oldest note left for this rank; false: none. World only;
      * any thread of the rank. */
-    bool (*hear)(struct comm *, struct comm_note *out, int *from);
+    bool (*poll_control)(struct comm *, struct comm_control *out, int *from);
 
     /* [one] host. Ask every rank of the world to stop when it suits; and whether
      * anybody asked. Both from any thread. */
@@ -108,10 +108,10 @@ struct comm_ops {
     /* NULL in a transport to which all memory is alike, and that gathers by parts; described
      * below. gather: what comm_gather hands it, of a streamed comm and on the card alone. */
     status (*attach)(struct comm *, const struct memory *);
-    status (*settle)(struct comm *);
+    status (*synchronize)(struct comm *);
     status (*alloc)(struct comm *, size_t bytes, void **at);
     void (*free)(struct comm *, void *at);
-    status (*gather)(struct comm *, const struct comm_share *shares, int count);
+    status (*gather)(struct comm *, const struct comm_shard *shares, int count);
 };
 
 struct comm {
@@ -126,6 +126,38 @@ struct comm {
     struct comm *inner; /* what this one lies over; NULL: nothing */
 };
 
+/* The calls of the table, as it describes them. */
+static inline MUST_USE status comm_post(struct comm *c, const struct comm_xfer *xfers, int count)
+{
+    return c->ops->post(c, xfers, count);
+}
+static inline MUST_USE status comm_wait(struct comm *c) { return c->ops->wait(c); }
+static inline MUST_USE status comm_agree(struct comm *c, status mine)
+{
+    return c->ops->agree(c, mine);
+}
+static inline MUST_USE status comm_split(struct comm *c, int colour, struct comm **out)
+{
+    return c->ops->split(c, colour, out);
+}
+static inline MUST_USE status comm_send_control(struct comm *c, int peer,
+                                                const struct comm_control *m)
+{
+    return c->ops->send_control(c, peer, m);
+}
+static inline bool comm_poll_control(struct comm *c, struct comm_control *out, int *from)
+{
+    return c->ops->poll_control(c, out, from);
+}
+static inline void comm_stop(struct comm *c) { c->ops->stop(c); }
+static inline bool comm_stopped(struct comm *c) { return c->ops->stopped(c); }
+static inline void comm_abort(struct comm *c) { c->ops->abort(c); }
+static inline bool comm_aborted(struct comm *c) { return c->ops->aborted(c); }
+static inline void comm_close(struct comm **c) /* NULL is fine; sets NULL */
+{
+    if (*c) (*c)->ops->close(c);
+}
+
 /* [all] host. From now on parts may lie in this memory; another takes its place. Copied;
  * the stream lives until finish was called for the last time. NULL: the host's alone.
  * ST_ARG if ranks share a card and the transport has no way for that. */
@@ -137,9 +169,9 @@ static inline MUST_USE status comm_attach(struct comm *c, const struct memory *m
 /* [one] host. All that finish let go on is over, and went well: what the stream has made of
  * it may be handed out. Sent on over another comm before that it may be anything, if this one
  * failed; agree tells. */
-static inline MUST_USE status comm_settle(struct comm *c)
+static inline MUST_USE status comm_synchronize(struct comm *c)
 {
-    return c->ops->settle ? c->ops->settle(c) : ST_OK;
+    return c->ops->synchronize ? c->ops->synchronize(c) : ST_OK;
 }
 
 /* [all] host. As many bytes on all ranks, of the attached memory, from which parts and gathers go
@@ -164,7 +196,7 @@ static inline void comm_free(struct comm *c, void *at)
  * Between the two the own slice is only read, and the others not even that. Where ops has no
  * gather of its own the slices travel as parts. Best in memory of comm_alloc, at one place on
  * all ranks. ST_ARG if a tensor's rows do not divide by the ranks. */
-status comm_gather(struct comm *c, const struct comm_share *shares, int count) MUST_USE;
+status comm_gather(struct comm *c, const struct comm_shard *shares, int count) MUST_USE;
 
 /*
  * comm_thread: `size` ranks that are threads of this process. group[r] is for
@@ -181,7 +213,7 @@ status comm_thread_run(struct comm **group, int size, comm_main main, void *arg)
 
 /* For one rank's part of something without the others: ops of a comm in which all that is
  * started is over at once, nothing goes or comes, and all agree. It has no other ops. */
-extern const struct comm_ops comm_silent;
+extern const struct comm_ops comm_null;
 
 /*
  * comm_mpi: ranks are processes that mpirun or srun has started; tensors pass through
@@ -189,21 +221,21 @@ extern const struct comm_ops comm_silent;
  * thread may use a comm and messages move on while ranks compute.
  */
 /* The rank that a launcher has started this process as; -1: none has. */
-int comm_launched_rank(void);
+int comm_launcher_rank(void);
 
 /* How many it says it has started; -1: none has, or it does not say. */
-int comm_launched_size(void);
+int comm_launcher_size(void);
 
 /* [all] The world. On failure *out is NULL: ST_ARG if MPI knows of fewer ranks than the
  * launcher, which is then not of this MPI. Whoever opens, leaves. */
-status comm_mpi_open(struct comm **out, double deadline_s) MUST_USE;
+status comm_mpi_init(struct comm **out, double deadline_s) MUST_USE;
 
 /* [all] host. The end of the world, with this rank's exit code: closes it and returns
  * if all bring the same code and nobody failed; ends all processes otherwise, with
  * the code of a rank that failed by itself (not ST_PEER's), after giving the others
  * two seconds to tidy up. A sound rank that nobody joins within the deadline ends all
  * with 71. Sets NULL. Returns the code to exit with. */
-int comm_mpi_leave(struct comm **world, int code, bool own_failure);
+int comm_mpi_finalize(struct comm **world, int code, bool own_failure);
 
 /*
  * comm_nccl: a world of either kind whose groups, once memory is attached, send what lies on
@@ -220,7 +252,7 @@ const char *comm_nccl_absent(void);
  * as it was. */
 status comm_nccl_open(struct comm **out, struct comm *world) MUST_USE;
 
-/* [one] The inner world again, in place of the one over it; for comm_mpi_leave. */
-void comm_nccl_end(struct comm **c);
+/* [one] The inner world again, in place of the one over it; for comm_mpi_finalize. */
+void comm_nccl_unwrap(struct comm **c);
 
 #endif /* COMM_H */

@@ -20,7 +20,7 @@ struct timespec rules_until(double deadline_s)
     return t;
 }
 
-status rules_parts(const struct comm *c, const struct comm_part *parts, int count, bool open)
+status rules_parts(const struct comm *c, const struct comm_xfer *parts, int count, bool open)
 {
     if (open) return fail(ST_ARG, "start: rank %d has not finished its last", c->world_rank);
     if (count < 0) return fail(ST_ARG, "start: %d parts", count);
@@ -55,23 +55,23 @@ status rules_fit(const struct comm *c, const struct tensor *to, int from, const 
                 tensor_shape(sent, b));
 }
 
-void rules_add_parts(struct text *who, int world_rank, bool send, int parts)
+void rules_add_parts(struct strbuf *who, int world_rank, bool send, int parts)
 {
     if (parts)
-        text_addf(who, "%s rank %d to %s %d part%s", who->len ? "," : "", world_rank,
-                  send ? "receive" : "send", parts, parts == 1 ? "" : "s");
+        strbuf_addf(who, "%s rank %d to %s %d part%s", who->len ? "," : "", world_rank,
+                    send ? "receive" : "send", parts, parts == 1 ? "" : "s");
 }
 
-void rules_add_rank(struct text *who, int world_rank)
+void rules_add_rank(struct strbuf *who, int world_rank)
 {
-    text_addf(who, "%s rank %d", who->len ? "," : "", world_rank);
+    strbuf_addf(who, "%s rank %d", who->len ? "," : "", world_rank);
 }
 
-status rules_waited(const struct comm *c, const char *call, struct text *who)
+status rules_waited(const struct comm *c, const char *call, struct strbuf *who)
 {
     status const st = fail(ST_COMM, "%s%srank %d waited %g s for%s", call, *call ? ": " : "",
                            c->world_rank, c->deadline_s, who->s ? who->s : " its peers");
-    text_free(who);
+    strbuf_free(who);
     return st;
 }
 

@@ -16,7 +16,7 @@ status rules_deadline(double deadline_s) MUST_USE;
 struct timespec rules_until(double deadline_s);
 
 /* ST_ARG if a start is open already, or a part names no other rank of the group. */
-status rules_parts(const struct comm *c, const struct comm_part *parts, int count,
+status rules_parts(const struct comm *c, const struct comm_xfer *parts, int count,
                    bool open) MUST_USE;
 
 /* ST_ARG if notes are not for this group, or there is no such peer. */
@@ -26,7 +26,7 @@ status rules_note(const struct comm *c, int peer, bool is_world) MUST_USE;
 bool rules_one_machine(const struct comm *c);
 
 /* Does a part lie on a card? */
-static inline bool rules_on_card(const struct comm_part *p, bool attached)
+static inline bool rules_on_card(const struct comm_xfer *p, bool attached)
 {
     return p->device && attached;
 }
@@ -45,9 +45,9 @@ static inline struct tensor rules_slice(const struct comm *c, const struct tenso
 
 /* What a rank waits for: "rank 2 waited 5 s for rank 0 to send 3 parts, rank 4 to
  * receive 1 part", "agree: rank 2 waited 5 s for rank 0, rank 4". Frees `who`. */
-void rules_add_parts(struct text *who, int world_rank, bool send, int parts);
-void rules_add_rank(struct text *who, int world_rank);
-status rules_waited(const struct comm *c, const char *call, struct text *who);
+void rules_add_parts(struct strbuf *who, int world_rank, bool send, int parts);
+void rules_add_rank(struct strbuf *who, int world_rank);
+status rules_waited(const struct comm *c, const char *call, struct strbuf *who);
 
 /* ST_PEER: `by` aborted the world. */
 status rules_aborted(const struct comm *c, int by);

@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-static status check(const struct comm *c, const struct comm_share *shares, int count)
+static status check(const struct comm *c, const struct comm_shard *shares, int count)
 {
     char shape[SHAPE_TEXT];
 
@@ -17,7 +17,7 @@ static status check(const struct comm *c, const struct comm_share *shares, int c
     return ST_OK;
 }
 
-static bool on_card(const struct comm *c, const struct comm_share *shares, int count)
+static bool on_card(const struct comm *c, const struct comm_shard *shares, int count)
 {
     for (int i = 0; i < count; i++)
         if (!shares[i].device) return false;
@@ -25,17 +25,17 @@ static bool on_card(const struct comm *c, const struct comm_share *shares, int c
 }
 
 /* All to all: a tensor's slices keep their order between two ranks. */
-static status by_parts(struct comm *c, const struct comm_share *shares, int count)
+static status by_parts(struct comm *c, const struct comm_shard *shares, int count)
 {
     size_t const most = 2 * (size_t)count * (size_t)c->size;
-    struct comm_part *const part = calloc(most + 1, sizeof *part);
+    struct comm_xfer *const part = calloc(most + 1, sizeof *part);
     int n = 0;
 
     if (!part) return fail(ST_NOMEM, "gather: %zu parts", most);
     for (int i = 0; i < count; i++) {
         struct tensor const own = rules_slice(c, &shares[i].t, c->rank);
         for (int r = 0; r < c->size; r++) {
-            struct comm_part const p = { .peer = r, .device = shares[i].device };
+            struct comm_xfer const p = { .peer = r, .device = shares[i].device };
             if (r == c->rank) continue;
             part[n] = part[n + 1] = p;
             part[n].t = own;
@@ -43,12 +43,12 @@ static status by_parts(struct comm *c, const struct comm_share *shares, int coun
             part[n++].t = rules_slice(c, &shares[i].t, r);
         }
     }
-    status const st = c->ops->start(c, part, n);
+    status const st = comm_post(c, part, n);
     free(part);
     return st;
 }
 
-status comm_gather(struct comm *c, const struct comm_share *shares, int count)
+status comm_gather(struct comm *c, const struct comm_shard *shares, int count)
 {
     TRY(check(c, shares, count));
     if (c->ops->gather && on_card(c, shares, count)) return c->ops->gather(c, shares, count);

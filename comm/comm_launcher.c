@@ -27,13 +27,13 @@ static int number(const char *name)
     return text ? (int)strtol(text, NULL, 10) : -1;
 }
 
-int comm_launched_rank(void)
+int comm_launcher_rank(void)
 {
     const struct launcher *const l = launcher();
     return l ? number(l->rank) : -1;
 }
 
-int comm_launched_size(void)
+int comm_launcher_size(void)
 {
     const struct launcher *const l = launcher();
     return l ? number(l->size) : -1;

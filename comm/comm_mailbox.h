@@ -1,4 +1,4 @@
-/* comm_mailbox.h - the last COMM_NOTES notes, oldest first. Callers lock. */
+/* comm_mailbox.h - the last COMM_CONTROLS notes, oldest first. Callers lock. */
 #ifndef COMM_MAILBOX_H
 #define COMM_MAILBOX_H
 
@@ -6,13 +6,13 @@
 
 struct inbox {
     struct {
-        struct comm_note note;
+        struct comm_control note;
         int from;
-    } slot[COMM_NOTES];
+    } slot[COMM_CONTROLS];
     int first, count;
 };
 
-void inbox_put(struct inbox *b, const struct comm_note *note, int from);
-bool inbox_take(struct inbox *b, struct comm_note *out, int *from); /* false: none */
+void inbox_put(struct inbox *b, const struct comm_control *note, int from);
+bool inbox_take(struct inbox *b, struct comm_control *out, int *from); /* false: none */
 
 #endif /* COMM_MAILBOX_H */

@@ -1,28 +1,28 @@
 #include "comm/comm_wrap.h"
 
-status over_start(struct comm *c, const struct comm_part *parts, int count)
+status over_post(struct comm *c, const struct comm_xfer *parts, int count)
 {
-    return over_inner(c)->ops->start(c->inner, parts, count);
+    return comm_post(over_inner(c), parts, count);
 }
 
-status over_finish(struct comm *c) { return over_inner(c)->ops->finish(c->inner); }
+status over_wait(struct comm *c) { return comm_wait(over_inner(c)); }
 
-status over_agree(struct comm *c, status mine) { return over_inner(c)->ops->agree(c->inner, mine); }
+status over_agree(struct comm *c, status mine) { return comm_agree(over_inner(c), mine); }
 
-status over_note(struct comm *c, int peer, const struct comm_note *note)
+status over_send_control(struct comm *c, int peer, const struct comm_control *note)
 {
-    return c->inner->ops->note(c->inner, peer, note);
+    return comm_send_control(c->inner, peer, note);
 }
 
-bool over_hear(struct comm *c, struct comm_note *out, int *from)
+bool over_poll_control(struct comm *c, struct comm_control *out, int *from)
 {
-    return c->inner->ops->hear(c->inner, out, from);
+    return comm_poll_control(c->inner, out, from);
 }
 
-void over_stop(struct comm *c) { c->inner->ops->stop(c->inner); }
-bool over_stopped(struct comm *c) { return c->inner->ops->stopped(c->inner); }
-void over_abort(struct comm *c) { c->inner->ops->abort(c->inner); }
-bool over_aborted(struct comm *c) { return c->inner->ops->aborted(c->inner); }
+void over_stop(struct comm *c) { comm_stop(c->inner); }
+bool over_stopped(struct comm *c) { return comm_stopped(c->inner); }
+void over_abort(struct comm *c) { comm_abort(c->inner); }
+bool over_aborted(struct comm *c) { return comm_aborted(c->inner); }
 
 status over_attach(struct comm *c, const struct memory *m)
 {
@@ -33,7 +33,7 @@ status over_attach(struct comm *c, const struct memory *m)
     return st;
 }
 
-status over_settle(struct comm *c) { return comm_settle(over_inner(c)); }
+status over_synchronize(struct comm *c) { return comm_synchronize(over_inner(c)); }
 
 status over_alloc(struct comm *c, size_t bytes, void **at)
 {
@@ -42,7 +42,7 @@ status over_alloc(struct comm *c, size_t bytes, void **at)
 
 void over_free(struct comm *c, void *at) { comm_free(over_inner(c), at); }
 
-status over_gather(struct comm *c, const struct comm_share *shares, int count)
+status over_gather(struct comm *c, const struct comm_shard *shares, int count)
 {
     return comm_gather(over_inner(c), shares, count);
 }

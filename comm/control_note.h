@@ -2,11 +2,11 @@
 #ifndef CONTROL_NOTE_H
 #define CONTROL_NOTE_H
 
-enum render_note {
-    NOTE_ALIVE, /* a sign of life: open, what, clip, stage, layer, block of struct track_state */
-    NOTE_BYE,   /* the last one */
-    NOTE_BLOCK, /* a block is encoded: line, clip of the batch, block, pictures */
-    NOTE_TICK,  /* a line begins a tick: line, stages that hold a block */
+enum control_kind {
+    CONTROL_HEARTBEAT,      /* open, what, clip, stage, layer, block of struct track_state */
+    CONTROL_LAST_HEARTBEAT, /* the last one */
+    CONTROL_BLOCK,          /* a block is encoded: line, clip of the batch, block, pictures */
+    CONTROL_TICK,           /* a line begins a tick: line, stages that hold a block */
 };
 
 #endif /* CONTROL_NOTE_H */

@@ -9,7 +9,7 @@
 
 enum { TURN_MS = 100, TURNS_PER_SIGN = 5, STOOD_STILL_S = 1 };
 
-struct render_pulse {
+struct heartbeat {
     struct comm *world;
     double silence_s;
     bool (*stop)(void);
@@ -18,7 +18,7 @@ struct render_pulse {
     pthread_mutex_t lock; /* of what follows */
     bool closing;
     const struct track *track;
-    void (*heard)(void *arg, const struct comm_note *);
+    void (*heard)(void *arg, const struct comm_control *);
     void *arg;
     status st; /* a rank fell silent */
     struct error error;
@@ -34,18 +34,18 @@ static int before(const struct comm *w) { return (w->rank + w->size - 1) % w->si
 static int behind(const struct comm *w) { return (w->rank + 1) % w->size; }
 
 /* With the lock. */
-static void send_sign(struct render_pulse *p, enum render_note kind)
+static void send_sign(struct heartbeat *p, enum control_kind kind)
 {
     struct track_state const s =
         p->track ? track_state(p->track) : (struct track_state){ .at = TRACK_NOWHERE };
-    struct comm_note const note = {
+    struct comm_control const note = {
         .kind = kind, .value = { s.open, s.what, s.at.clip, s.at.stage, s.at.layer, s.at.block }
     };
 
-    if (p->world->ops->note(p->world, before(p->world), &note) != ST_OK) error_clear();
+    if (comm_send_control(p->world, before(p->world), &note) != ST_OK) error_clear();
 }
 
-static void take_sign(struct render_pulse *p, const struct comm_note *note)
+static void take_sign(struct heartbeat *p, const struct comm_control *note)
 {
     p->sign_at = clock_seconds();
     p->sign = (struct track_state){ .open = note->value[0] != 0,
@@ -54,23 +54,24 @@ static void take_sign(struct render_pulse *p, const struct comm_note *note)
                                             .stage = (int)note->value[3],
                                             .layer = (int)note->value[4],
                                             .block = note->value[5] } };
-    if (note->kind == NOTE_BYE) p->listening = false;
+    if (note->kind == CONTROL_LAST_HEARTBEAT) p->listening = false;
 }
 
 /* With the lock. */
-static void hear_all(struct render_pulse *p)
+static void hear_all(struct heartbeat *p)
 {
-    struct comm_note note;
+    struct comm_control note;
     int from;
 
-    while (p->world->ops->hear(p->world, &note, &from)) {
-        if (note.kind == NOTE_ALIVE || note.kind == NOTE_BYE) take_sign(p, &note);
+    while (comm_poll_control(p->world, &note, &from)) {
+        if (note.kind == CONTROL_HEARTBEAT || note.kind == CONTROL_LAST_HEARTBEAT)
+            take_sign(p, &note);
         else if (p->heard) p->heard(p->arg, &note);
     }
 }
 
 /* With the lock. A process that was itself stopped listens anew when it goes on. */
-static void judge(struct render_pulse *p)
+static void judge(struct heartbeat *p)
 {
     double const now = clock_seconds();
 
@@ -79,17 +80,17 @@ static void judge(struct render_pulse *p)
     double const silent = now - p->sign_at;
     char words[TRACK_TEXT_BYTES];
 
-    if (!p->listening || p->world->ops->aborted(p->world) || !(silent > p->silence_s)) return;
+    if (!p->listening || comm_aborted(p->world) || !(silent > p->silence_s)) return;
     p->listening = false;
     p->st = fail(ST_COMM, "rank %d gives no sign of life for %.0f s; the last was: %s",
                  behind(p->world), silent, track_words(p->sign, words));
     p->error = *error_last();
-    p->world->ops->abort(p->world);
+    comm_abort(p->world);
 }
 
 static void *pulse_main(void *arg)
 {
-    struct render_pulse *const p = arg;
+    struct heartbeat *const p = arg;
     struct timespec const pause = { .tv_nsec = TURN_MS * 1000000L };
 
     log_set_rank(p->world->rank);
@@ -97,20 +98,20 @@ static void *pulse_main(void *arg)
         pthread_mutex_lock(&p->lock);
         bool const over = p->closing;
         hear_all(p);
-        if (over) send_sign(p, NOTE_BYE);
-        else if (turn % TURNS_PER_SIGN == 0) send_sign(p, NOTE_ALIVE);
+        if (over) send_sign(p, CONTROL_LAST_HEARTBEAT);
+        else if (turn % TURNS_PER_SIGN == 0) send_sign(p, CONTROL_HEARTBEAT);
         if (!over) judge(p);
         pthread_mutex_unlock(&p->lock);
         if (over) return NULL;
-        if (p->stop()) p->world->ops->stop(p->world);
+        if (p->stop()) comm_stop(p->world);
         nanosleep(&pause, NULL);
     }
 }
 
-status render_pulse_open(struct render_pulse **out, struct comm *world, double silence_s,
-                         bool (*stop)(void))
+status heartbeat_open(struct heartbeat **out, struct comm *world, double silence_s,
+                      bool (*stop)(void))
 {
-    struct render_pulse *const p = calloc(1, sizeof *p);
+    struct heartbeat *const p = calloc(1, sizeof *p);
 
     *out = NULL;
     if (!p) return fail(ST_NOMEM, "pulse: no memory");
@@ -130,9 +131,9 @@ status render_pulse_open(struct render_pulse **out, struct comm *world, double s
     return ST_OK;
 }
 
-void render_pulse_close(struct render_pulse **pulse)
+void heartbeat_close(struct heartbeat **pulse)
 {
-    struct render_pulse *const p = *pulse;
+    struct heartbeat *const p = *pulse;
 
     if (!p) return;
     pthread_mutex_lock(&p->lock);
@@ -144,15 +145,15 @@ void render_pulse_close(struct render_pulse **pulse)
     *pulse = NULL;
 }
 
-void render_pulse_show(struct render_pulse *p, const struct track *t)
+void heartbeat_show(struct heartbeat *p, const struct track *t)
 {
     pthread_mutex_lock(&p->lock);
     p->track = t;
     pthread_mutex_unlock(&p->lock);
 }
 
-void render_pulse_listen(struct render_pulse *p, void (*heard)(void *arg, const struct comm_note *),
-                         void *arg)
+void heartbeat_listen(struct heartbeat *p, void (*heard)(void *arg, const struct comm_control *),
+                      void *arg)
 {
     pthread_mutex_lock(&p->lock);
     hear_all(p);
@@ -161,7 +162,7 @@ void render_pulse_listen(struct render_pulse *p, void (*heard)(void *arg, const 
     pthread_mutex_unlock(&p->lock);
 }
 
-status render_pulse_verdict(struct render_pulse *p)
+status heartbeat_verdict(struct heartbeat *p)
 {
     pthread_mutex_lock(&p->lock);
     status const st = p->st;

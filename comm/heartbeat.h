@@ -14,23 +14,23 @@
 #include "base/track.h"
 #include "comm/comm.h"
 
-struct render_pulse;
+struct heartbeat;
 
 /* silence_s: the longest. stop: asked ten times a second whether this process is to stop;
  * then the world is. Whoever opens, closes. */
-status render_pulse_open(struct render_pulse **out, struct comm *world, double silence_s,
-                         bool (*stop)(void)) MUST_USE;
-void render_pulse_close(struct render_pulse **p); /* NULL is fine; sets NULL */
+status heartbeat_open(struct heartbeat **out, struct comm *world, double silence_s,
+                      bool (*stop)(void)) MUST_USE;
+void heartbeat_close(struct heartbeat **p); /* NULL is fine; sets NULL */
 
 /* What the signs of life tell of: the track, borrowed until it is dropped (NULL). */
-void render_pulse_show(struct render_pulse *p, const struct track *t);
+void heartbeat_show(struct heartbeat *p, const struct track *t);
 
 /* Notes of others go to `heard`, on the pulse's thread, until it is NULL: then all that
  * had come have been heard. */
-void render_pulse_listen(struct render_pulse *p, void (*heard)(void *arg, const struct comm_note *),
-                         void *arg);
+void heartbeat_listen(struct heartbeat *p, void (*heard)(void *arg, const struct comm_control *),
+                      void *arg);
 
 /* ST_COMM, with its record, if this rank ended the world because another fell silent. */
-status render_pulse_verdict(struct render_pulse *p) MUST_USE;
+status heartbeat_verdict(struct heartbeat *p) MUST_USE;
 
 #endif /* HEARTBEAT_H */

@@ -48,7 +48,7 @@ static status on_threads(const struct world_options *o, comm_main main, void *ar
     TRY_OUT(comm_thread_run(group, o->ranks, main, arg));
 out:
     for (int i = 0; i < o->ranks; i++)
-        if (group[i]) group[i]->ops->close(&group[i]);
+        if (group[i]) comm_close(&group[i]);
     free(group);
     return st;
 }
@@ -59,7 +59,7 @@ static status under_launcher(const struct world_options *o, comm_main main, void
 
     if (o->ranks != 1)
         return fail(ST_ARG, "--ranks is of a single process; the launcher says how many there are");
-    if (comm_mpi_open(&world, o->deadline_s) != ST_OK) {
+    if (comm_mpi_init(&world, o->deadline_s) != ST_OK) {
         status const why = error_last()->st;
         o->report(why);
         _exit(o->exit_code(why)); /* a thread may still be inside MPI */
@@ -69,21 +69,21 @@ static status under_launcher(const struct world_options *o, comm_main main, void
     status st = over_cards(o, &world, false, "MPI, through host memory: built without NCCL");
     if (st == ST_OK) st = main(world, arg);
     if (st != ST_OK) o->report(st);
-    if (st != ST_OK && st != ST_CANCELED) world->ops->abort(world);
-    if (world != inner) comm_nccl_end(&world);
-    int const code = comm_mpi_leave(&world, o->exit_code(st), status_outweighs(st, ST_PEER));
+    if (st != ST_OK && st != ST_CANCELED) comm_abort(world);
+    if (world != inner) comm_nccl_unwrap(&world);
+    int const code = comm_mpi_finalize(&world, o->exit_code(st), status_outweighs(st, ST_PEER));
     if (st == ST_OK && code) return fail(ST_PEER, "another rank ended with code %d", code);
     return st;
 }
 
 status world_run(const struct world_options *o, comm_main main, void *arg)
 {
-    return comm_launched_rank() >= 0 ? under_launcher(o, main, arg) : on_threads(o, main, arg);
+    return comm_launcher_rank() >= 0 ? under_launcher(o, main, arg) : on_threads(o, main, arg);
 }
 
-static struct comm_part part_of(void *data, enum dtype dtype, size_t count, int peer, bool send)
+static struct comm_xfer part_of(void *data, enum dtype dtype, size_t count, int peer, bool send)
 {
-    return (struct comm_part){
+    return (struct comm_xfer){
         .t = { .data = data, .dtype = dtype, .ndim = 1, .dim = { (int64_t)count } },
         .peer = peer,
         .send = send,
@@ -95,20 +95,20 @@ static status spread(struct comm *world, int root, void *data, enum dtype dtype,
 {
     bool const mine = world->rank == root;
     int const parts = mine ? world->size - 1 : 1;
-    struct comm_part *const part = calloc((size_t)parts + 1, sizeof *part);
+    struct comm_xfer *const part = calloc((size_t)parts + 1, sizeof *part);
     status st = ST_OK;
 
     if (!part) return fail(ST_NOMEM, "%d parts", parts);
     for (int i = 0; i < parts; i++)
         part[i] = part_of(data, dtype, count, mine ? i + (i >= root) : root, mine);
-    TRY_OUT(world->ops->start(world, part, parts));
-    TRY_OUT(world->ops->finish(world));
+    TRY_OUT(comm_post(world, part, parts));
+    TRY_OUT(comm_wait(world));
 out:
     free(part);
     return st;
 }
 
-status world_share(struct comm *world, int root, char **bytes, size_t *len)
+status comm_broadcast(struct comm *world, int root, char **bytes, size_t *len)
 {
     int64_t n = (int64_t)*len;
 
@@ -136,22 +136,22 @@ static status compare_lines(int rank, const char *a, const char *b)
     return ST_OK;
 }
 
-status world_alike(struct comm *world, const char *mine)
+status comm_check_same(struct comm *world, const char *mine)
 {
     char *first = (char *)(uintptr_t)mine; /* only read, where it is rank 0's own */
     size_t len = strlen(mine);
-    status st = world_share(world, 0, &first, &len);
+    status st = comm_broadcast(world, 0, &first, &len);
 
-    if (st == ST_OK) st = world->ops->agree(world, compare_lines(world->rank, mine, first));
+    if (st == ST_OK) st = comm_agree(world, compare_lines(world->rank, mine, first));
     if (first != mine) free(first);
     return st;
 }
 
-status world_sum(struct comm *world, double *number, int count)
+status comm_reduce_sum(struct comm *world, double *number, int count)
 {
     bool const mine = world->rank == 0;
     int const parts = mine ? world->size - 1 : 1;
-    struct comm_part *const part = calloc((size_t)world->size, sizeof *part);
+    struct comm_xfer *const part = calloc((size_t)world->size, sizeof *part);
     double *const other = calloc((size_t)(world->size * count), sizeof *other);
     status st = part && other ? ST_OK : fail(ST_NOMEM, "%d numbers", world->size * count);
 
@@ -159,8 +159,8 @@ status world_sum(struct comm *world, double *number, int count)
     for (int i = 0; i < parts; i++)
         part[i] = part_of(mine ? other + (ptrdiff_t)i * count : number, DT_F64, (size_t)count,
                           mine ? i + 1 : 0, !mine);
-    TRY_OUT(world->ops->start(world, part, parts));
-    TRY_OUT(world->ops->finish(world));
+    TRY_OUT(comm_post(world, part, parts));
+    TRY_OUT(comm_wait(world));
     for (int i = 0; mine && i < parts * count; i++) number[i % count] += other[i];
 out:
     free(part);

@@ -27,13 +27,13 @@ status world_run(const struct world_options *o, comm_main main, void *arg) MUST_
 
 /* [all] Rank `root`'s bytes to everyone: *bytes is malloc'ed on the others, and ends
  * in a NUL that *len does not count. */
-status world_share(struct comm *world, int root, char **bytes, size_t *len) MUST_USE;
+status comm_broadcast(struct comm *world, int root, char **bytes, size_t *len) MUST_USE;
 
 /* [all] ST_ARG, on the ranks where it is so, if `mine` differs from rank 0's: lines of text;
  * both first ones that differ are named. ST_PEER on the others. */
-status world_alike(struct comm *world, const char *mine) MUST_USE;
+status comm_check_same(struct comm *world, const char *mine) MUST_USE;
 
 /* [all] Everyone's numbers added up, at rank 0; those of the others stay. */
-status world_sum(struct comm *world, double *number, int count) MUST_USE;
+status comm_reduce_sum(struct comm *world, double *number, int count) MUST_USE;
 
 #endif /* WORLD_H */

@@ -19,7 +19,7 @@
  *     where the operation says so
  *   - a row's result depends on that row's inputs and the shapes alone: not on
  *     the number of threads, nor on what else is computed. The one exception are
- *     attentions in 8 bits (kern_backend.coarse_attention), where other rows and
+ *     attentions in 8 bits (kern_backend.low_precision_attention), where other rows and
  *     keys of the same call may show; the same call has the same bits there too
  *   - work is queued on ctx's stream; a CPU backend has run before it returns.
  *     Before the host reads a result: backend->sync
@@ -52,7 +52,7 @@ struct kern_config {
  * in the compute dtype; t.data points to packed bytes only the backend reads. */
 enum kern_use {
     KERN_LINEAR, /* [n, k], as torch.nn.Linear stores it */
-    /* The same, where coarser numbers do: what a backend does that is `coarse`. */
+    /* The same, where coarser numbers do: what a backend does that is `low_precision`. */
     KERN_LINEAR_COARSE,
     KERN_CONV, /* [cout, cin, kt, kh, kw], as torch.nn.Conv3d stores it */
     /* The same, [cout, cin, 1, 3, 3], for doubled pixels alone: a convolution with
@@ -173,7 +173,7 @@ struct kern_attention {
     struct tensor *out, *lse;
     int heads;
     float scale;
-    bool coarse; /* coarser numbers do: what a backend does by its coarse_attention */
+    bool low_precision; /* coarser numbers do: what a backend does by its low_precision_attention */
 };
 
 /* Attention over all keys from its results a and b over two parts of them: per head,
@@ -255,14 +255,14 @@ struct kern_axpby {
  *   scale[r] = max(max_c |x[r, c]|, 2^-100) / 448
  *   out[r, c] = e4m3(x[r, c] / scale[r]), at most 448 either way; of NaN 0x7f, NaN
  * x: [rows, cols] act   out: [rows, cols] U8   scale: [rows] F32 */
-struct kern_narrow {
+struct kern_quantize_e4m3 {
     const struct tensor *x;
     struct tensor *out, *scale;
 };
 
 /* And back: out[r, c] = x[r, c] * scale[r], the product in F32; all backends alike.
  * x: [rows, cols] U8, e4m3   scale: [rows] F32   out: [rows, cols] act */
-struct kern_widen {
+struct kern_dequantize_e4m3 {
     const struct tensor *x, *scale;
     struct tensor *out;
 };
@@ -270,7 +270,7 @@ struct kern_widen {
 /* Rows of parts side by side to the same parts one behind another, and back:
  * out[j, i, :] = in[i, j, :], byte for byte
  * in: [a, b, c]   out: [b, a, c] of the same dtype, whichever; no overlap */
-struct kern_regroup {
+struct kern_permute01 {
     const struct tensor *in;
     struct tensor *out;
 };
@@ -305,9 +305,9 @@ struct kern_zero {
     OP(unpatchify)                                                                                 \
     OP(pictures)                                                                                   \
     OP(axpby)                                                                                      \
-    OP(narrow)                                                                                     \
-    OP(widen)                                                                                      \
-    OP(regroup)                                                                                    \
+    OP(quantize_e4m3)                                                                              \
+    OP(dequantize_e4m3)                                                                            \
+    OP(permute01)                                                                                  \
     OP(copy)                                                                                       \
     OP(zero)
 
@@ -340,9 +340,9 @@ struct kern_backend {
     /* Products with a BF16 weight for KERN_LINEAR_COARSE are of 8 bits: each row of x and of
      * w times a scale of its own, such that its largest magnitude is 448, is rounded to FP8
      * (e4m3); the sum is rounded to BF16 before bias, activation, gate and residual. */
-    bool coarse;
+    bool low_precision;
 
-    /* Which attentions that are marked coarse are of 8 bits, from shapes and dtypes alone;
+    /* Which attentions that are marked low_precision are of 8 bits, from shapes and dtypes alone;
      * NULL: none. In these each
      * of q, all keys and all values of the call is rounded to e4m3 with one scale: the least
      * power of two, from 2^-100 on, such that the largest magnitude is at most 448 (all zeros:
@@ -350,7 +350,7 @@ struct kern_backend {
      * their sum, are rounded to e4m3 at 256 w, and out to e4m3 with the values' scale; lse and
      * the sum are of weights not rounded. Numbers below 2^-13 of the largest lose digits to
      * that, all others are rounded alike whatever else is in the call. */
-    bool (*coarse_attention)(const struct kern_attention *);
+    bool (*low_precision_attention)(const struct kern_attention *);
 
     /* conv3d is faster where x lies right behind past in memory. */
     bool joins;

@@ -335,24 +335,24 @@ static status check_narrowed(const char *op, const struct tensor *wide, const st
     return ST_OK;
 }
 
-status kern_check_narrow(const struct kern_narrow *a)
+status kern_check_quantize_e4m3(const struct kern_quantize_e4m3 *a)
 {
-    return check_narrowed("narrow", a->x, a->out, a->scale);
+    return check_narrowed("quantize_e4m3", a->x, a->out, a->scale);
 }
 
-status kern_check_widen(const struct kern_widen *a)
+status kern_check_dequantize_e4m3(const struct kern_dequantize_e4m3 *a)
 {
-    return check_narrowed("widen", a->out, a->x, a->scale);
+    return check_narrowed("dequantize_e4m3", a->out, a->x, a->scale);
 }
 
-status kern_check_regroup(const struct kern_regroup *a)
+status kern_check_permute01(const struct kern_permute01 *a)
 {
     const struct tensor *const in = a->in, *const out = a->out;
 
-    NEED("regroup", in->ndim == 3, in);
-    NEED("regroup", out->dtype == in->dtype && out->ndim == 3, out);
-    NEED("regroup", out->dim[0] == in->dim[1] && out->dim[1] == in->dim[0], out);
-    NEED("regroup", out->dim[2] == in->dim[2], out);
+    NEED("permute01", in->ndim == 3, in);
+    NEED("permute01", out->dtype == in->dtype && out->ndim == 3, out);
+    NEED("permute01", out->dim[0] == in->dim[1] && out->dim[1] == in->dim[0], out);
+    NEED("permute01", out->dim[2] == in->dim[2], out);
     return ST_OK;
 }
 

@@ -32,7 +32,7 @@ static void tell(struct dry *d)
  * no room to remember, it counts as new. */
 static bool is_new(struct dry *d, enum kern_op op, const void *args)
 {
-    uint64_t const key = kern_key(op, args);
+    uint64_t const key = kern_plan_key(op, args);
 
     for (int i = 0; i < d->shapes; i++)
         if (d->shape[i] == key) return false;
@@ -102,13 +102,14 @@ static struct dry dry_of(const struct kern_backend *of)
     return d;
 }
 
-static status go(struct dry *d, kern_dry_pass pass, void *arg)
+static status go(struct dry *d, kern_dry_run_pass pass, void *arg)
 {
     d->base = (struct kern_ctx){ .backend = &d->table, .threads = 1 };
     return pass(&d->base, arg);
 }
 
-status kern_dry_size(size_t *out, const struct kern_backend *backend, kern_dry_pass pass, void *arg)
+status kern_dry_run_size(size_t *out, const struct kern_backend *backend, kern_dry_run_pass pass,
+                         void *arg)
 {
     *out = 0;
     if (!backend->scratch_bytes) return ST_OK;
@@ -118,7 +119,7 @@ status kern_dry_size(size_t *out, const struct kern_backend *backend, kern_dry_p
     return ST_OK;
 }
 
-status kern_dry_prepare(struct kern_ctx *ctx, kern_dry_pass pass, void *arg)
+status kern_dry_run_prepare(struct kern_ctx *ctx, kern_dry_run_pass pass, void *arg)
 {
     if (!ctx->backend->prepare) return ST_OK;
     struct dry d = dry_of(ctx->backend);

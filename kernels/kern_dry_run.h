@@ -17,15 +17,15 @@
 #include "kernels/kern.h"
 
 /* ctx: like any other, but for memory: it has none to alloc, and moves none. */
-typedef status (*kern_dry_pass)(struct kern_ctx *ctx, void *arg);
+typedef status (*kern_dry_run_pass)(struct kern_ctx *ctx, void *arg);
 
 /* 0 where the backend does not say. */
-status kern_dry_size(size_t *out, const struct kern_backend *backend, kern_dry_pass pass,
-                     void *arg) MUST_USE;
+status kern_dry_run_size(size_t *out, const struct kern_backend *backend, kern_dry_run_pass pass,
+                         void *arg) MUST_USE;
 
 /* Goes over the pass twice: the first time, it counts. That may take seconds: a line on stderr
  * says now and then how many are prepared. Scratch is reserved in ctx. Nothing, not even a pass,
  * where the backend has nothing to prepare. */
-status kern_dry_prepare(struct kern_ctx *ctx, kern_dry_pass pass, void *arg) MUST_USE;
+status kern_dry_run_prepare(struct kern_ctx *ctx, kern_dry_run_pass pass, void *arg) MUST_USE;
 
 #endif /* KERN_DRY_RUN_H */

@@ -55,7 +55,7 @@ static void add_attention(uint64_t *key, const struct kern_attention *a)
     add_tensor(key, a->lse);
     add(key, attention_keys(a));
     add(key, a->heads);
-    add(key, a->coarse);
+    add(key, a->low_precision);
 }
 
 static void add_conv3d(uint64_t *key, const struct kern_conv3d *a)
@@ -73,7 +73,7 @@ static void add_conv3d(uint64_t *key, const struct kern_conv3d *a)
     add(key, a->upsample);
 }
 
-uint64_t kern_key(enum kern_op op, const void *args)
+uint64_t kern_plan_key(enum kern_op op, const void *args)
 {
     uint64_t key = 14695981039346656037u;
 

@@ -9,6 +9,6 @@
 
 /* From op, shapes, dtypes, flags and which operands there are; data is not looked at. 0: an
  * operation for which no backend asks a library. */
-uint64_t kern_key(enum kern_op op, const void *args);
+uint64_t kern_plan_key(enum kern_op op, const void *args);
 
 #endif /* KERN_PLAN_KEY_H */

@@ -10,7 +10,7 @@ UNIT := base/unit_base base/unit_json_tree base/unit_track kernels/unit_cpu kern
         output/unit_video output/unit_contact output/unit_clip_sink output/unit_clip_folder
 CUDA_UNIT := unit/kernels/unit_cuda # needs a card or the stand-in
 CHECK := check_kernels.c check.c check_rows.c check_wire.c check_heavy.c check_attention.c check_fused.c \
-         check_pictures.c coarse.c coarse_attention.c check_closed.c mutants.c # one program
+         check_pictures.c low_precision.c low_precision_attention.c check_closed.c mutants.c # one program
 COMM_CHECKS := comm_check_exchange.c comm_check_gather.c comm_check_meet.c comm_check_tell.c comm_check_end.c
 SUPPORT := clips.c as_bytes.c sink_show.c vae_clip.c clip_show.c chain_show.c clip_trial.c comm_delay.c watched.c \
            comm_card.c nccl_rig.c nccl_seat.c mpi_rig.c

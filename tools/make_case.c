@@ -73,7 +73,7 @@ static void empty(struct set *s)
 static status rolling_inputs(const struct job *j, struct set *s)
 {
     int64_t const latent[] = { FRAMES, 16, j->height, j->width };
-    char *const config = text_format("%s/model/config.json", j->dir);
+    char *const config = str_format("%s/model/config.json", j->dir);
     struct dit_shape shape;
     char name[NAME];
     status st = config ? ST_OK : fail(ST_NOMEM, "a path");
@@ -106,15 +106,15 @@ static status write_case(const struct job *j)
     bool const rolling = !strcmp(j->kind, "rolling");
     char *const text =
         rolling
-            ? text_format("{\n  \"kind\": \"rolling\",\n  \"steps\": [1000, 800, 600, 400, 200],\n"
-                          "  \"warp\": true,\n  \"timestep_shift\": 5.0,\n"
-                          "  \"frames_per_block\": %d,\n  \"latent_frames\": %d,\n"
-                          "  \"latent_height\": %d,\n  \"latent_width\": %d,\n"
-                          "  \"sink_blocks\": 1,\n  \"attention_frames\": 21\n}\n",
-                          FRAMES, j->blocks * FRAMES, j->height, j->width)
-            : text_format("{\n  \"kind\": \"vae\",\n  \"latent_frames\": %d,\n"
-                          "  \"latent_height\": %d,\n  \"latent_width\": %d\n}\n",
-                          j->blocks, j->height, j->width);
+            ? str_format("{\n  \"kind\": \"rolling\",\n  \"steps\": [1000, 800, 600, 400, 200],\n"
+                         "  \"warp\": true,\n  \"timestep_shift\": 5.0,\n"
+                         "  \"frames_per_block\": %d,\n  \"latent_frames\": %d,\n"
+                         "  \"latent_height\": %d,\n  \"latent_width\": %d,\n"
+                         "  \"sink_blocks\": 1,\n  \"attention_frames\": 21\n}\n",
+                         FRAMES, j->blocks * FRAMES, j->height, j->width)
+            : str_format("{\n  \"kind\": \"vae\",\n  \"latent_frames\": %d,\n"
+                         "  \"latent_height\": %d,\n  \"latent_width\": %d\n}\n",
+                         j->blocks, j->height, j->width);
     char *const path = path_join(j->dir, "case.json");
     status const st =
         text && path ? file_write(path, text, strlen(text)) : fail(ST_NOMEM, "case.json");

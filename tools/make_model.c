@@ -166,8 +166,8 @@ static char *wrapped(const struct torch_dict *d, const char *name)
     int behind = 0;
 
     if (sscanf(name, "blocks.%*d.%n", &behind) < 0 || !behind)
-        return text_format("%s%s", d->prefix, name);
-    return text_format("%s%.*s%s%s", d->prefix, behind, name, d->wrapper, name + behind);
+        return str_format("%s%s", d->prefix, name);
+    return str_format("%s%.*s%s%s", d->prefix, behind, name, d->wrapper, name + behind);
 }
 
 static status write_storages(struct sink *s, const struct job *j, const struct random_list *l,
@@ -221,25 +221,25 @@ out:
 static status write_config(const struct job *j, const char *path)
 {
     const struct model_size *const z = &j->size;
-    char *const text = text_format("{\n"
-                                   "  \"_class_name\": \"CausalWanModel\",\n"
-                                   "  \"model_type\": \"t2v\",\n"
-                                   "  \"patch_size\": [1, 2, 2],\n"
-                                   "  \"text_len\": %d,\n"
-                                   "  \"in_dim\": 16,\n"
-                                   "  \"dim\": %d,\n"
-                                   "  \"ffn_dim\": %d,\n"
-                                   "  \"freq_dim\": %d,\n"
-                                   "  \"text_dim\": %d,\n"
-                                   "  \"out_dim\": 16,\n"
-                                   "  \"num_heads\": %d,\n"
-                                   "  \"num_layers\": %d,\n"
-                                   "  \"qk_norm\": true,\n"
-                                   "  \"cross_attn_norm\": true,\n"
-                                   "  \"eps\": 1e-06\n"
-                                   "}\n",
-                                   z->text_len, z->dit_dim, z->dit_ffn, z->freq_dim, z->text_dim,
-                                   z->dit_heads, z->dit_layers);
+    char *const text = str_format("{\n"
+                                  "  \"_class_name\": \"CausalWanModel\",\n"
+                                  "  \"model_type\": \"t2v\",\n"
+                                  "  \"patch_size\": [1, 2, 2],\n"
+                                  "  \"text_len\": %d,\n"
+                                  "  \"in_dim\": 16,\n"
+                                  "  \"dim\": %d,\n"
+                                  "  \"ffn_dim\": %d,\n"
+                                  "  \"freq_dim\": %d,\n"
+                                  "  \"text_dim\": %d,\n"
+                                  "  \"out_dim\": 16,\n"
+                                  "  \"num_heads\": %d,\n"
+                                  "  \"num_layers\": %d,\n"
+                                  "  \"qk_norm\": true,\n"
+                                  "  \"cross_attn_norm\": true,\n"
+                                  "  \"eps\": 1e-06\n"
+                                  "}\n",
+                                  z->text_len, z->dit_dim, z->dit_ffn, z->freq_dim, z->text_dim,
+                                  z->dit_heads, z->dit_layers);
 
     if (!text) return fail(ST_NOMEM, "%s: its text", path);
     status const st = file_write(path, text, strlen(text));

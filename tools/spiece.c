@@ -20,37 +20,37 @@ static const char *const words[] = {
     "under", "wind",  "with",  "walk",   "water",  "y",
 };
 
-static void add_varint(struct text *t, uint64_t n)
+static void add_varint(struct strbuf *t, uint64_t n)
 {
     for (; n > 0x7f; n >>= 7) {
         char const c = (char)(n | 0x80);
-        text_add(t, &c, 1);
+        strbuf_add(t, &c, 1);
     }
     char const c = (char)n;
-    text_add(t, &c, 1);
+    strbuf_add(t, &c, 1);
 }
 
-static void add_tag(struct text *t, int field, enum wire wire)
+static void add_tag(struct strbuf *t, int field, enum wire wire)
 {
     add_varint(t, (uint64_t)field << 3 | wire);
 }
 
-static void add_number(struct text *t, int field, uint64_t n)
+static void add_number(struct strbuf *t, int field, uint64_t n)
 {
     add_tag(t, field, VARINT);
     add_varint(t, n);
 }
 
-static void add_bytes(struct text *t, int field, const char *s, size_t len)
+static void add_bytes(struct strbuf *t, int field, const char *s, size_t len)
 {
     add_tag(t, field, BYTES);
     add_varint(t, len);
-    text_add(t, s, len);
+    strbuf_add(t, s, len);
 }
 
-static void add_piece(struct text *model, const char *piece, float score, enum piece_type type)
+static void add_piece(struct strbuf *model, const char *piece, float score, enum piece_type type)
 {
-    struct text t = { 0 };
+    struct strbuf t = { 0 };
     union {
         float f;
         uint32_t u;
@@ -60,18 +60,18 @@ static void add_piece(struct text *model, const char *piece, float score, enum p
     add_tag(&t, 2, FIXED32);
     for (int i = 0; i < 4; i++) {
         char const c = (char)(v.u >> (8 * i) & 0xff);
-        text_add(&t, &c, 1);
+        strbuf_add(&t, &c, 1);
     }
     add_number(&t, 3, type);
     add_bytes(model, 1, t.s, t.len);
     model->failed |= t.failed;
-    text_free(&t);
+    strbuf_free(&t);
 }
 
 int spiece_count(void) { return 3 + 256 + 1 + ('~' - '!' + 1) + 2 * COUNT_OF(words) - 2; }
 
 /* Log-probabilities: a whole word beats its parts, any piece beats bytes. */
-static void add_pieces(struct text *model)
+static void add_pieces(struct strbuf *model)
 {
     char piece[32];
 
@@ -96,7 +96,7 @@ static void add_pieces(struct text *model)
 
 status spiece_write(const char *path)
 {
-    struct text model = { 0 }, trainer = { 0 }, normalizer = { 0 };
+    struct strbuf model = { 0 }, trainer = { 0 }, normalizer = { 0 };
     status st = ST_OK;
 
     add_pieces(&model);
@@ -119,8 +119,8 @@ status spiece_write(const char *path)
     }
     TRY_OUT(file_write(path, model.s, model.len));
 out:
-    text_free(&model);
-    text_free(&trainer);
-    text_free(&normalizer);
+    strbuf_free(&model);
+    strbuf_free(&trainer);
+    strbuf_free(&normalizer);
     return st;
 }

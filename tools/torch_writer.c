@@ -12,7 +12,7 @@ enum { BATCH = 1000 }; /* items per SETITEMS */
 
 /* The pickle being made, and the memo slots of what comes again. */
 struct pickler {
-    struct text *out;
+    struct strbuf *out;
     int memo;                                                 /* next slot */
     int rebuild, ordered_dict, storage, cpu, dtype[DT_COUNT]; /* -1: not yet */
 };
@@ -27,10 +27,10 @@ static void op(struct pickler *p, int code, uint64_t arg, int bytes)
 {
     char c = (char)code;
 
-    text_add(p->out, &c, 1);
+    strbuf_add(p->out, &c, 1);
     for (int i = 0; i < bytes; i++) {
         c = (char)(arg >> (8 * i) & 0xff);
-        text_add(p->out, &c, 1);
+        strbuf_add(p->out, &c, 1);
     }
 }
 
@@ -50,7 +50,7 @@ static void get(struct pickler *p, int slot)
 static int add_text(struct pickler *p, const char *s)
 {
     op(p, 'X', strlen(s), 4);
-    text_add(p->out, s, strlen(s));
+    strbuf_add(p->out, s, strlen(s));
     return put(p);
 }
 
@@ -63,7 +63,7 @@ static void text_once(struct pickler *p, int *slot, const char *s)
 static void global_once(struct pickler *p, int *slot, const char *module, const char *name)
 {
     if (*slot < 0) {
-        text_addf(p->out, "c%s\n%s\n", module, name);
+        strbuf_addf(p->out, "c%s\n%s\n", module, name);
         *slot = put(p);
     } else {
         get(p, *slot);
@@ -157,7 +157,7 @@ static void add_dict(struct pickler *p, const struct torch_writer_dict *d, int f
     op(p, 'b', 0, 0);
 }
 
-static status write_pickle(struct text *out, const struct torch_writer_dict *dicts, int count)
+static status write_pickle(struct strbuf *out, const struct torch_writer_dict *dicts, int count)
 {
     struct pickler p = { .out = out, .rebuild = -1, .ordered_dict = -1, .storage = -1, .cpu = -1 };
     int storage = 0;
@@ -191,12 +191,12 @@ static char *folder_of(const char *path)
     const char *const slash = strrchr(path, '/'), *const base = slash ? slash + 1 : path;
     const char *const dot = strrchr(base, '.');
 
-    return text_format("%.*s", dot ? (int)(dot - base) : (int)strlen(base), base);
+    return str_format("%.*s", dot ? (int)(dot - base) : (int)strlen(base), base);
 }
 
 static status member(struct torch_writer *w, const char *name, const void *bytes, size_t len)
 {
-    char *const full = text_format("%s/%s", w->folder, name);
+    char *const full = str_format("%s/%s", w->folder, name);
     status const st =
         full ? zip_writer_member(w->zip, full, bytes, len) : fail(ST_NOMEM, "%s: a name", name);
 
@@ -208,7 +208,7 @@ status torch_writer_open(struct torch_writer **out, const char *path,
                          const struct torch_writer_dict *dicts, int count)
 {
     struct torch_writer *w = calloc(1, sizeof *w);
-    struct text pickle = { 0 };
+    struct strbuf pickle = { 0 };
     status st = ST_OK;
 
     *out = NULL;
@@ -223,14 +223,14 @@ status torch_writer_open(struct torch_writer **out, const char *path,
     *out = w;
     w = NULL; /* handed over */
 out:
-    text_free(&pickle);
+    strbuf_free(&pickle);
     torch_writer_close(&w);
     return st;
 }
 
 status torch_writer_begin(struct torch_writer *w, int i, size_t size)
 {
-    char *const name = text_format("%s/data/%d", w->folder, i);
+    char *const name = str_format("%s/data/%d", w->folder, i);
     status const st =
         name ? zip_writer_begin(w->zip, name, size) : fail(ST_NOMEM, "the name of storage %d", i);
 

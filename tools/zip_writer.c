@@ -14,8 +14,8 @@ enum { ALIGN = 64, LOCAL_HEADER = 30, FLAG_DESCRIPTOR = 0x0808 /* and UTF-8 name
 struct zip_writer {
     char *path, *tmp;
     FILE *f;
-    uint64_t at;           /* bytes written */
-    struct text directory; /* central headers of the members so far */
+    uint64_t at;             /* bytes written */
+    struct strbuf directory; /* central headers of the members so far */
     uint64_t members;
 
     /* The open member */
@@ -25,17 +25,17 @@ struct zip_writer {
     bool committed;
 };
 
-static void add_le(struct text *t, uint64_t n, int bytes)
+static void add_le(struct strbuf *t, uint64_t n, int bytes)
 {
     for (int i = 0; i < bytes; i++) {
         char const c = (char)(n >> (8 * i) & 0xff);
-        text_add(t, &c, 1);
+        strbuf_add(t, &c, 1);
     }
 }
 
-static void add_zeros(struct text *t, int bytes)
+static void add_zeros(struct strbuf *t, int bytes)
 {
-    for (int i = 0; i < bytes; i++) text_add(t, "", 1);
+    for (int i = 0; i < bytes; i++) strbuf_add(t, "", 1);
 }
 
 static status put(struct zip_writer *z, const void *bytes, size_t len)
@@ -46,10 +46,10 @@ static status put(struct zip_writer *z, const void *bytes, size_t len)
     return ST_OK;
 }
 
-static status put_text(struct zip_writer *z, struct text *t)
+static status put_text(struct zip_writer *z, struct strbuf *t)
 {
     status const st = t->failed ? fail(ST_NOMEM, "%s: a record", z->path) : put(z, t->s, t->len);
-    text_free(t);
+    strbuf_free(t);
     return st;
 }
 
@@ -60,8 +60,8 @@ status zip_writer_open(struct zip_writer **out, const char *path)
 
     *out = NULL;
     if (!z) return fail(ST_NOMEM, "%s: a zip file", path);
-    z->path = text_format("%s", path);
-    z->tmp = text_format("%s.tmp.%ld", path, (long)getpid());
+    z->path = str_format("%s", path);
+    z->tmp = str_format("%s.tmp.%ld", path, (long)getpid());
     if (!z->path || !z->tmp) {
         st = fail(ST_NOMEM, "%s: a zip file", path);
         goto out;
@@ -80,12 +80,12 @@ out:
 
 status zip_writer_begin(struct zip_writer *z, const char *name, uint64_t size)
 {
-    struct text t = { 0 };
+    struct strbuf t = { 0 };
     bool const large = size >= MAX32;
     size_t const fixed = LOCAL_HEADER + strlen(name) + (large ? 20 : 0) + 4;
     size_t const pad = (ALIGN - (z->at + fixed) % ALIGN) % ALIGN;
 
-    z->name = text_format("%s", name);
+    z->name = str_format("%s", name);
     if (!z->name) return fail(ST_NOMEM, "%s: a name", z->path);
     z->start = z->at;
     z->size = z->left = size;
@@ -99,16 +99,16 @@ status zip_writer_begin(struct zip_writer *z, const char *name, uint64_t size)
     add_le(&t, large ? MAX32 : 0, 4);
     add_le(&t, strlen(name), 2);
     add_le(&t, (large ? 20 : 0) + 4 + pad, 2);
-    text_add(&t, name, strlen(name));
+    strbuf_add(&t, name, strlen(name));
     if (large) {
         add_le(&t, 1, 2);
         add_le(&t, 16, 2);
         add_le(&t, size, 8);
         add_le(&t, size, 8);
     }
-    text_add(&t, "FB", 2);
+    strbuf_add(&t, "FB", 2);
     add_le(&t, pad, 2);
-    for (size_t i = 0; i < pad; i++) text_add(&t, "Z", 1);
+    for (size_t i = 0; i < pad; i++) strbuf_add(&t, "Z", 1);
     return put_text(z, &t);
 }
 
@@ -123,8 +123,8 @@ status zip_writer_bytes(struct zip_writer *z, const void *bytes, size_t len)
 
 static void add_directory(struct zip_writer *z)
 {
-    struct text *const t = &z->directory;
-    struct text wide = { 0 };
+    struct strbuf *const t = &z->directory;
+    struct strbuf wide = { 0 };
 
     if (z->size >= MAX32) {
         add_le(&wide, z->size, 8);
@@ -144,19 +144,19 @@ static void add_directory(struct zip_writer *z)
     add_le(t, wide.len ? wide.len + 4 : 0, 2);
     add_zeros(t, 2 + 2 + 2 + 4); /* comment, disk, attributes */
     add_le(t, z->start < MAX32 ? z->start : MAX32, 4);
-    text_add(t, z->name, strlen(z->name));
+    strbuf_add(t, z->name, strlen(z->name));
     if (wide.len) {
         add_le(t, 1, 2);
         add_le(t, wide.len, 2);
-        text_add(t, wide.s, wide.len);
+        strbuf_add(t, wide.s, wide.len);
     }
     t->failed |= wide.failed;
-    text_free(&wide);
+    strbuf_free(&wide);
 }
 
 status zip_writer_end(struct zip_writer *z)
 {
-    struct text t = { 0 };
+    struct strbuf t = { 0 };
     int const wide = z->size >= MAX32 ? 8 : 4;
 
     if (z->left) return fail(ST_ARG, "%s: %s: bytes are missing", z->path, z->name);
@@ -182,7 +182,7 @@ status zip_writer_member(struct zip_writer *z, const char *name, const void *byt
 static status put_end(struct zip_writer *z)
 {
     uint64_t const start = z->at, bytes = z->directory.len, n = z->members;
-    struct text t = { 0 };
+    struct strbuf t = { 0 };
 
     TRY(put_text(z, &z->directory));
     uint64_t const end = z->at;
@@ -226,7 +226,7 @@ void zip_writer_close(struct zip_writer **pz)
     if (!z) return;
     if (z->f) fclose(z->f);
     if (z->tmp && !z->committed) unlink(z->tmp);
-    text_free(&z->directory);
+    strbuf_free(&z->directory);
     free(z->name);
     free(z->path);
     free(z->tmp);

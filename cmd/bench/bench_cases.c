@@ -81,7 +81,7 @@ static int64_t tokens(const struct bench_size *s) { return FRAMES * s->rows * s-
 
 /* ---- parts --------------------------------------------------------------------- */
 
-/* x w for x [rows, k], in the transformer's layers (coarse) with a bias */
+/* x w for x [rows, k], in the transformer's layers (low_precision) with a bias */
 static struct tensor *linear(struct program *p, enum kern_use use, const struct tensor *x,
                              int64_t n, enum kern_act act)
 {
@@ -175,7 +175,7 @@ static struct tensor *attend(struct program *p, const struct tensor *q, int64_t 
                              .out = out,
                              .heads = (int)heads,
                              .scale = 1.0f / sqrtf((float)head_dim),
-                             .coarse = true,
+                             .low_precision = true,
                          });
     return out;
 }

@@ -16,7 +16,7 @@ struct subject {
     char value[SUBJECT_TEXT];
 };
 
-static void name_files(char value[SUBJECT_TEXT], const struct job_model *m)
+static void name_files(char value[SUBJECT_TEXT], const struct workload *m)
 {
     int len = 0;
 
@@ -29,11 +29,11 @@ static void name_files(char value[SUBJECT_TEXT], const struct job_model *m)
     }
 }
 
-static void subjects_of(struct subject s[SUBJECTS], const struct job_model *m,
+static void subjects_of(struct subject s[SUBJECTS], const struct workload *m,
                         const struct kern_backend *backend, int threads)
 {
     const struct dit_shape *const d = &m->shape;
-    const struct key_policy *const p = &m->policy;
+    const struct kv_policy *const p = &m->policy;
     static const char *const names[SUBJECTS] = { "transformer", "line",    "size", "precision",
                                                  "backend",     "threads", "files" };
 
@@ -44,7 +44,7 @@ static void subjects_of(struct subject s[SUBJECTS], const struct job_model *m,
              p->kind == WINDOW_ROLLING ? "rolling" : "one by one", p->frames_per_block,
              p->attention_frames);
     snprintf(s[2].value, SUBJECT_TEXT, "%dx%d", m->width, m->height);
-    snprintf(s[3].value, SUBJECT_TEXT, "%s", job_model_precision(m));
+    snprintf(s[3].value, SUBJECT_TEXT, "%s", workload_precision(m));
     snprintf(s[4].value, SUBJECT_TEXT, "%s", backend->name);
     snprintf(s[5].value, SUBJECT_TEXT, "%d", threads);
     name_files(s[6].value, m);
@@ -73,8 +73,8 @@ static double *number_in(struct cost_parts *p, size_t at)
     return (double *)(void *)((char *)p + at);
 }
 
-status bench_file_print(struct text *out, const struct cost_parts *parts, const struct job_model *m,
-                        const struct kern_backend *backend)
+status bench_file_print(struct strbuf *out, const struct cost_parts *parts,
+                        const struct workload *m, const struct kern_backend *backend)
 {
     struct subject s[SUBJECTS];
     struct cost_parts p = *parts;
@@ -90,7 +90,7 @@ status bench_file_print(struct text *out, const struct cost_parts *parts, const 
     for (int i = 0; i < COUNT_OF(numbers); i++)
         json_set(&o, numbers[i].name, json_real(*number_in(&p, numbers[i].at)));
     if (o) line = json_dumps(o, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
-    if (line) text_addf(out, "%s\n", line);
+    if (line) strbuf_addf(out, "%s\n", line);
     free(line);
     json_decref(o);
     return line ? ST_OK : fail(ST_NOMEM, "no memory to print the speeds");
@@ -128,7 +128,7 @@ static int threads_in(const json_t *o)
     return text ? (int)strtol(text, NULL, 10) : 0;
 }
 
-status bench_file_read(struct cost_parts *out, const char *path, const struct job_model *m,
+status bench_file_read(struct cost_parts *out, const char *path, const struct workload *m,
                        const struct kern_backend *backend, int threads)
 {
     struct subject s[SUBJECTS];

@@ -9,22 +9,23 @@
 
 enum { DEADLINE_S = 86400 /* of ranks that wait */ };
 
-static void print_parts(struct text *out, const struct cost_parts *p)
+static void print_parts(struct strbuf *out, const struct cost_parts *p)
 {
-    text_addf(out, "%-16s %9.4g s, %.4g s alone\n", "noise pass", p->noise, p->noise_alone);
-    text_addf(out, "%-16s %9.4g s, %.4g s alone\n", "clean pass", p->clean, p->clean_alone);
-    text_addf(out, "%-16s %9.4g s\n", "decode a block", p->decode);
-    text_addf(out, "%-16s %9.4g s\n", "encode a block", p->encode);
-    text_addf(out, "%-16s %9.4g s\n", "first prompt", p->text);
-    text_addf(out, "%-16s %9.4g GB/s, %.4g us\n", "rank to rank", p->link * 1e-9, p->latency * 1e6);
-    text_addf(out, "%-16s %9.4g ns a byte, %.4g us a tensor, of processors\n", "", p->byte * 1e9,
-              p->message * 1e6);
+    strbuf_addf(out, "%-16s %9.4g s, %.4g s alone\n", "noise pass", p->noise, p->noise_alone);
+    strbuf_addf(out, "%-16s %9.4g s, %.4g s alone\n", "clean pass", p->clean, p->clean_alone);
+    strbuf_addf(out, "%-16s %9.4g s\n", "decode a block", p->decode);
+    strbuf_addf(out, "%-16s %9.4g s\n", "encode a block", p->encode);
+    strbuf_addf(out, "%-16s %9.4g s\n", "first prompt", p->text);
+    strbuf_addf(out, "%-16s %9.4g GB/s, %.4g us\n", "rank to rank", p->link * 1e-9,
+                p->latency * 1e6);
+    strbuf_addf(out, "%-16s %9.4g ns a byte, %.4g us a tensor, of processors\n", "", p->byte * 1e9,
+                p->message * 1e6);
 }
 
 static status print_speeds(const struct bench_for *r, const struct cost_parts *parts,
-                           const struct job_model *m)
+                           const struct workload *m)
 {
-    struct text out = { 0 };
+    struct strbuf out = { 0 };
     status st = ST_OK;
 
     if (r->json) TRY_OUT(bench_file_print(&out, parts, m, r->backend->kern));
@@ -33,7 +34,7 @@ static status print_speeds(const struct bench_for *r, const struct cost_parts *p
     else fputs(out.s, stdout);
     if (st == ST_OK && fflush(stdout)) st = fail(ST_IO, "cannot print the speeds");
 out:
-    text_free(&out);
+    strbuf_free(&out);
     return st;
 }
 
@@ -43,19 +44,19 @@ static status measure(struct comm *world, void *arg)
     const struct bench_for *const r = arg;
     const char *const precision = strcmp(r->precision, "job") != 0 ? r->precision : NULL;
     char *job = r->job;
-    struct job_model m;
+    struct workload m;
     struct cost_parts parts;
     status st = ST_OK;
 
     if (world->size > ROLES_RANKS)
         return fail(ST_ARG, "bench: %d ranks; 1 to %d are allowed", world->size, ROLES_RANKS);
-    TRY_OUT(job_model_open(&m, &job, 1, precision));
-    TRY_OUT(backend_takes(r->backend->kern, m.act));
+    TRY_OUT(workload_open(&m, &job, 1, precision));
+    TRY_OUT(kern_backend_supports(r->backend->kern, m.act));
     TRY_OUT(bench_job(&parts, &m, r->backend, r->threads, world));
     TRY_OUT(bench_link(&parts, &m, world));
     if (world->rank == 0) TRY_OUT(print_speeds(r, &parts, &m));
 out:
-    job_model_close(&m);
+    workload_close(&m);
     return st;
 }
 

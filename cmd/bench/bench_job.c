@@ -57,9 +57,9 @@ static int copies_of(const struct bench_subject *b)
 static status time_pass(const struct bench_subject *b, struct comm *world, const char *name,
                         bench_part part, double out[2])
 {
-    TRY(world->ops->agree(world, ST_OK));
+    TRY(comm_agree(world, ST_OK));
     TRY(time_copies(b, part, world->size > 1 ? 1 : copies_of(b), out));
-    TRY(world_sum(world, out, 2));
+    TRY(comm_reduce_sum(world, out, 2));
     out[0] /= world->size, out[1] /= world->size;
     if (world->rank == 0) log_info("bench: %s %.4g s", name, out[0]);
     return ST_OK;
@@ -96,10 +96,10 @@ static struct line_mode by_blocks(struct line_mode m)
     return m;
 }
 
-status bench_job(struct cost_parts *out, const struct job_model *m, const struct backend *backend,
+status bench_job(struct cost_parts *out, const struct workload *m, const struct backend *backend,
                  int threads, struct comm *world)
 {
-    struct dit_config const dit = job_model_dit(m);
+    struct dit_config const dit = workload_dit(m);
     struct bench_subject b = { .model = m,
                                .backend = backend->kern,
                                .mode = by_blocks(backend->mode),

@@ -16,12 +16,12 @@
 #include "pipeline/engine/workload.h"
 
 /* [all] All but what bench_link measures, known to rank 0. threads: of a rank. */
-status bench_job(struct cost_parts *out, const struct job_model *m, const struct backend *backend,
+status bench_job(struct cost_parts *out, const struct workload *m, const struct backend *backend,
                  int threads, struct comm *world) MUST_USE;
 
 /* [all] What goes from rank to rank: out->link, bytes per second into a rank from all
  * others while it sends as many, in pieces of a layer's keys and values; latency, message,
  * byte. Between two threads, if the world is one rank. Known to rank 0. */
-status bench_link(struct cost_parts *out, const struct job_model *m, struct comm *world) MUST_USE;
+status bench_link(struct cost_parts *out, const struct workload *m, struct comm *world) MUST_USE;
 
 #endif /* BENCH_JOB_H */

@@ -9,7 +9,7 @@
 
 status bench_text(const struct bench_subject *b, double *seconds)
 {
-    const struct job_model *const m = b->model;
+    const struct workload *const m = b->model;
     size_t const numbers = (size_t)m->shape.text_len * (size_t)m->shape.text_dim;
     float *const embeds = malloc(numbers * sizeof *embeds);
     struct text_config const c = { .encoder_path = m->card.encoder,
@@ -75,7 +75,7 @@ static void room_close(struct swap_room *m)
 
 static status swap_once(struct comm *c, const struct swap *w, const struct swap_room *m, int nth)
 {
-    struct comm_part part[2 * TENSORS * ROLES_RANKS];
+    struct comm_xfer part[2 * TENSORS * ROLES_RANKS];
     size_t at = m->place * (size_t)(nth % m->places);
     int parts = 0;
 
@@ -83,14 +83,14 @@ static status swap_once(struct comm *c, const struct swap *w, const struct swap_
         if (r == c->rank) continue;
         for (int i = 0; i < TENSORS; i++, at += w->bytes)
             for (int send = 0; send < 2; send++)
-                part[parts++] = (struct comm_part){
+                part[parts++] = (struct comm_xfer){
                     .t = { (send ? m->out : m->in) + at, DT_U8, 1, { (int64_t)w->bytes } },
                     .peer = r,
                     .send = send,
                 };
     }
-    TRY(c->ops->start(c, part, parts));
-    return c->ops->finish(c);
+    TRY(comm_post(c, part, parts));
+    return comm_wait(c);
 }
 
 static status swap_all(struct comm *c, struct swap *w, const struct swap_room *m)
@@ -104,7 +104,7 @@ static status swap_all(struct comm *c, struct swap *w, const struct swap_room *m
         run[i] = clock_seconds() - begin;
     }
     double processors = clock_process_seconds() - since;
-    if (!w->shared) TRY(world_sum(c, &processors, 1));
+    if (!w->shared) TRY(comm_reduce_sum(c, &processors, 1));
     if (c->rank) return ST_OK;
     w->s = bench_median(run + 1, SWAPS);
     w->processors = processors / SWAPS;
@@ -132,7 +132,7 @@ static status swap_on_threads(struct swap *w)
     TRY_OUT(comm_thread_run(group, PAIR, swap_main, w));
 out:
     for (int i = 0; i < PAIR; i++)
-        if (group[i]) group[i]->ops->close(&group[i]);
+        if (group[i]) comm_close(&group[i]);
     return st;
 }
 
@@ -141,9 +141,9 @@ static status swap(struct comm *world, struct swap *w)
     return world->size == 1 ? swap_on_threads(w) : swap_main(world, w);
 }
 
-status bench_link(struct cost_parts *out, const struct job_model *m, struct comm *world)
+status bench_link(struct cost_parts *out, const struct workload *m, struct comm *world)
 {
-    struct cost_facts const facts = job_model_facts(m, (struct line_mode){ .wire = LINE_ACT });
+    struct cost_facts const facts = workload_facts(m, (struct line_mode){ .wire = LINE_ACT });
     struct cost_shape shape;
     struct swap small = { .bytes = SMALL }, large = { 0 };
 

@@ -14,7 +14,7 @@ static const double steps[] = { 1000, 800, 600, 400, 200 };
 /* A line and all it needs. */
 struct ticks {
     const struct bench_model_config *c;
-    struct key_policy policy;
+    struct kv_policy policy;
     struct schedule schedule;
     struct dit_shape shape;
     struct kern_ctx *ctx;
@@ -84,7 +84,7 @@ static status open_line(struct ticks *t, int ranks)
                                 .ctx = t->ctx };
 
     t->comm = (struct comm){
-        .ops = &comm_silent, .size = ranks, .node = nodes, .deadline_s = 60, .streamed = true
+        .ops = &comm_null, .size = ranks, .node = nodes, .deadline_s = 60, .streamed = true
     };
     if (ranks == 1) TRY(comm_thread_open(t->thread, 1, 60));
     line.comm = ranks == 1 ? t->thread[0] : &t->comm;
@@ -96,7 +96,7 @@ static void close_ticks(struct ticks *t)
 {
     timeline_free(&t->timeline);
     line_close(&t->line);
-    if (t->thread[0]) t->thread[0]->ops->close(&t->thread[0]);
+    if (t->thread[0]) comm_close(&t->thread[0]);
     dit_close(&t->model);
     if (t->ctx) t->c->backend->kern->close(&t->ctx);
 }

@@ -59,7 +59,7 @@ status bench_decoder_run(struct bench_decoder *d)
 
 double bench_decoder_flop(const struct bench_decoder *d)
 {
-    return vae_flops((struct vae_part){ 0 }, &d->size) * BENCH_FRAMES;
+    return vae_flops((struct vae_range){ 0 }, &d->size) * BENCH_FRAMES;
 }
 
 void bench_decoder_close(struct bench_decoder **decoder)

@@ -9,7 +9,7 @@
 
 static status noise(void *arg, int clip, int64_t block, int level, float *out)
 {
-    const struct job_model *const m = arg;
+    const struct workload *const m = arg;
     size_t const count = (size_t)m->policy.frames_per_block * (size_t)m->shape.channels *
                          (size_t)(m->latent_h * m->latent_w);
 
@@ -20,7 +20,7 @@ static status noise(void *arg, int clip, int64_t block, int level, float *out)
 
 static status context(void *arg, int clip, int64_t block, float *embeds)
 {
-    const struct dit_shape *const s = &((const struct job_model *)arg)->shape;
+    const struct dit_shape *const s = &((const struct workload *)arg)->shape;
 
     (void)clip, (void)block;
     memset(embeds, 0, (size_t)s->text_len * (size_t)s->text_dim * sizeof *embeds);
@@ -30,13 +30,13 @@ static status context(void *arg, int clip, int64_t block, float *embeds)
 /* ---- one stage ---------------------------------------------------------------------- */
 
 /* Blocks until a stage sees as many keys as it ever will. */
-static int64_t steady_from(const struct key_policy *p)
+static int64_t steady_from(const struct kv_policy *p)
 {
     return p->levels + p->attention_frames / p->frames_per_block;
 }
 
 /* A long clip, then short ones whose block 0 stands alone. */
-static status make_clips(struct timeline *t, const struct key_policy *p)
+static status make_clips(struct timeline *t, const struct kv_policy *p)
 {
     int64_t blocks[1 + BENCH_RUNS] = { steady_from(p) + BENCH_RUNS + p->levels };
 
@@ -47,7 +47,7 @@ static status make_clips(struct timeline *t, const struct key_policy *p)
 static status time_ticks(struct line *line, const struct bench_subject *b, struct kern_ctx *ctx,
                          int stage, double seconds[2])
 {
-    const struct job_model *const m = b->model;
+    const struct workload *const m = b->model;
     struct line_io const io = bench_silent_io(
         (struct line_io){ .arg = (void *)(uintptr_t)m, .noise = noise, .context = context });
     double run[2][BENCH_RUNS];
@@ -75,11 +75,11 @@ out:
 
 static status time_stage(const struct bench_subject *b, int stage, double seconds[2])
 {
-    const struct job_model *const m = b->model;
+    const struct workload *const m = b->model;
     int const stages = m->schedule.levels + 1;
     int const nodes[SPLIT_RANKS] = { 0 };
     struct comm comm = {
-        .ops = &comm_silent, .rank = stage, .size = stages, .node = nodes, .deadline_s = 60
+        .ops = &comm_null, .rank = stage, .size = stages, .node = nodes, .deadline_s = 60
     };
     struct line_config c = { .model = b->dit,
                              .schedule = &m->schedule,

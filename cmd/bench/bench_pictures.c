@@ -19,7 +19,7 @@ struct block {
     struct vae_out out;
 };
 
-static status block_open(struct block *k, const struct job_model *m)
+static status block_open(struct block *k, const struct workload *m)
 {
     size_t const pixels = (size_t)(m->latent_h * m->latent_w);
     int const frames = m->policy.frames_per_block;

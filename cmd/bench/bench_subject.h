@@ -8,7 +8,7 @@
 enum { BENCH_RUNS = 5 };
 
 struct bench_subject {
-    const struct job_model *model;
+    const struct workload *model;
     const struct kern_backend *backend;
     struct line_mode mode;
     const struct dit *dit; /* loaded; NULL for the text */

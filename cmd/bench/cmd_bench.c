@@ -79,7 +79,7 @@ static void print_row(const struct bench *b, const struct work *w)
         printf("{\"name\": \"%s\", \"size\": \"%s\", \"precision\": \"%s\", \"threads\": %d, "
                "\"ms\": %.4f, \"gflop\": %.4f, \"percent_of_roof\": %.1f, \"card_mib\": %.0f}\n",
                w->name, b->size->name, b->act == DT_F32 ? "f32" : "bf16", b->ctx->threads,
-               w->s * 1e3, w->flops * 1e-9, of_roof, text_mib((double)w->card));
+               w->s * 1e3, w->flops * 1e-9, of_roof, bytes_mib((double)w->card));
     else if (w->flops > 0)
         printf("%-16s %-36s %9.3f ms %8.0f GFLOP/s %4.0f %%\n", w->name, w->what, w->s * 1e3, rate,
                of_roof);
@@ -177,7 +177,7 @@ static status list(void)
 status cmd_bench(int argc, char **argv)
 {
     const char *size = "small", *precision = "job", *model = NULL, *job = NULL;
-    struct backend_wish wish = { 0 };
+    struct backend_request wish = { 0 };
     int threads = pool_cpus();
     bool help, json = false, on_demand = false, names = false;
     struct opt const table[] = {
@@ -224,7 +224,7 @@ status cmd_bench(int argc, char **argv)
     b.size = bench_size_find(size);
     b.model = model;
     b.act = strcmp(precision, "f32") ? DT_BF16 : DT_F32;
-    TRY(backend_takes(b.backend.kern, b.act));
+    TRY(kern_backend_supports(b.backend.kern, b.act));
     TRY(b.backend.kern->open(&b.ctx, &(struct kern_config){ .threads = threads }));
     status const st = on_demand ? answer(&b) : run(&b, argc - 1, argv + 1);
     b.ctx->backend->close(&b.ctx);

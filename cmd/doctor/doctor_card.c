@@ -27,7 +27,7 @@ void doctor_card(struct doctor *d)
         bool const old = card.major < 8;
         doctor_say(d, old ? DOCTOR_WARN : DOCTOR_OK, "card",
                    "%d: %s, sm_%d%d, %d processors, %.1f of %.1f GiB free%s", i, card.name,
-                   card.major, card.minor, card.processors, text_gib(card.free),
-                   text_gib(card.memory), old ? "; sm_80 or newer is needed" : "");
+                   card.major, card.minor, card.processors, bytes_gib(card.free),
+                   bytes_gib(card.memory), old ? "; sm_80 or newer is needed" : "");
     }
 }

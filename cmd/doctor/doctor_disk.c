@@ -44,7 +44,7 @@ static void say_system(struct doctor *d, const char *what, const char *dir)
         if (systems[i].memory) remark = ": what it holds is lost with the machine";
         if (systems[i].shared) remark = ", shared with other machines";
     }
-    double const free_gib = text_gib((double)v.f_bavail * (double)v.f_frsize);
+    double const free_gib = bytes_gib((double)v.f_bavail * (double)v.f_frsize);
     doctor_say(d, free_gib < 1 ? DOCTOR_WARN : DOCTOR_OK, what, "%s: %s%s, %.1f GiB free%s", dir,
                name, remark, free_gib, free_gib < 1 ? ": make room" : "");
 }
@@ -83,7 +83,7 @@ out:
 void doctor_disk(struct doctor *d)
 {
     const char *const temp = getenv("TMPDIR");
-    char *const dir = text_format("%s/rollmill-doctor.XXXXXX", d->dir);
+    char *const dir = str_format("%s/rollmill-doctor.XXXXXX", d->dir);
     double seconds = 0;
 
     say_system(d, "output", d->dir);

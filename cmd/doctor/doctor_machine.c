@@ -61,9 +61,9 @@ void doctor_memory(struct doctor *d)
 
     if (list_value("/proc/meminfo", "MemAvailable", text, sizeof text) &&
         sscanf(text, "%llu", &kib) == 1)
-        doctor_say(d, text_gib(kib * 1024.0) < 4 ? DOCTOR_WARN : DOCTOR_OK, "memory",
-                   "%.1f GiB available%s", text_gib(kib * 1024.0),
-                   text_gib(kib * 1024.0) < 4 ? ": enough for small models only" : "");
+        doctor_say(d, bytes_gib(kib * 1024.0) < 4 ? DOCTOR_WARN : DOCTOR_OK, "memory",
+                   "%.1f GiB available%s", bytes_gib(kib * 1024.0),
+                   bytes_gib(kib * 1024.0) < 4 ? ": enough for small models only" : "");
     else doctor_say(d, DOCTOR_WARN, "memory", "/proc/meminfo does not say how much is available");
 
     if (statvfs("/dev/shm", &shm)) {
@@ -72,8 +72,8 @@ void doctor_memory(struct doctor *d)
         return;
     }
     double const size = (double)shm.f_blocks * (double)shm.f_frsize;
-    bool const small = text_gib(size) < 1;
-    doctor_say(d, small ? DOCTOR_WARN : DOCTOR_OK, "/dev/shm", "%.2f GiB%s", text_gib(size),
+    bool const small = bytes_gib(size) < 1;
+    doctor_say(d, small ? DOCTOR_WARN : DOCTOR_OK, "/dev/shm", "%.2f GiB%s", bytes_gib(size),
                small ? ": several ranks need 1 GiB; in a container give --shm-size" : "");
 }
 

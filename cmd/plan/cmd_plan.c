@@ -13,7 +13,7 @@
 struct plan_options {
     const char *topo; /* NULL: this machine */
     const char *bench, *goal, *precision;
-    struct backend_wish backend;
+    struct backend_request backend;
     int ranks, ranks_per_line, decode_ranks, rank_to_try;
     bool cross_nodes, json;
 };
@@ -33,7 +33,7 @@ static status topo_of_cards(struct topo *out)
 }
 
 /* This machine's cards, unless there are none or the processor was asked for. */
-static bool on_cards(const struct backend_wish *w)
+static bool on_cards(const struct backend_request *w)
 {
     return w->name ? !strcmp(w->name, "cuda") : w->kernels || !kern_device_absent();
 }
@@ -110,12 +110,12 @@ static status make_plan(struct plan_view *v, const struct plan_options *o, char 
     struct plan again;
 
     TRY(read_topo(v, o));
-    TRY(job_model_open(&v->model, jobs, count, precision));
+    TRY(workload_open(&v->model, jobs, count, precision));
     TRY(backend_plan(&backend, &o->backend, v->cost.topo.kind == TOPO_GPU));
-    TRY(backend_takes(backend.kern, v->model.act));
+    TRY(kern_backend_supports(backend.kern, v->model.act));
     TRY(plan_bytes_open(&v->bytes, &v->model, backend.kern, backend.mode));
     v->bytes.cards = v->cost.topo.kind == TOPO_GPU;
-    struct cost_facts const facts = job_model_facts(&v->model, backend.mode);
+    struct cost_facts const facts = workload_facts(&v->model, backend.mode);
     TRY(cost_facts_shape(&v->cost.shape, &facts));
     v->cost.shape.clips = v->model.clips;
     v->cost.shape.blocks = v->model.clip_blocks;
@@ -137,19 +137,19 @@ static status make_plan(struct plan_view *v, const struct plan_options *o, char 
 /* A plan that does not fit is told, and is an error. */
 static status check_fits(const struct plan_view *v)
 {
-    struct text why = { 0 };
+    struct strbuf why = { 0 };
     status st = ST_OK;
 
     if (v->chosen.best.fits) return ST_OK;
     planner_why(&why, &v->chosen, &v->query);
     st = fail(ST_ARG, "it does not fit: %s", why.s ? why.s : "");
-    text_free(&why);
+    strbuf_free(&why);
     return st;
 }
 
 static status tell(const struct plan_view *v, const struct plan_options *o)
 {
-    struct text out = { 0 };
+    struct strbuf out = { 0 };
     status st = ST_OK;
 
     if (o->json) TRY_OUT(plan_json(&out, v));
@@ -160,7 +160,7 @@ static status tell(const struct plan_view *v, const struct plan_options *o)
     if (st == ST_OK && fflush(stdout)) st = fail(ST_IO, "cannot print the plan");
     if (st == ST_OK) st = check_fits(v);
 out:
-    text_free(&out);
+    strbuf_free(&out);
     return st;
 }
 
@@ -174,7 +174,7 @@ static status plan(const struct plan_options *o, char *const *jobs, int count)
     TRY_OUT(tell(v, o));
 out:
     plan_bytes_close(&v->bytes);
-    job_model_close(&v->model);
+    workload_close(&v->model);
     free(v);
     return st;
 }

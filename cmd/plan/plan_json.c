@@ -51,9 +51,9 @@ static json_t *json_plan(const struct plan *p)
     return o;
 }
 
-status plan_json(struct text *out, const struct plan_view *v)
+status plan_json(struct strbuf *out, const struct plan_view *v)
 {
-    struct text why = { 0 };
+    struct strbuf why = { 0 };
     json_t *o = json_object(), *ranks = json_array();
     char *line = NULL;
 
@@ -62,7 +62,7 @@ status plan_json(struct text *out, const struct plan_view *v)
     json_set(&o, "plan", json_integer(1));
     json_set(&o, "job", json_string(v->model.job->name));
     json_set(&o, "model", json_string(v->model.card.name));
-    json_set(&o, "precision", json_string(job_model_precision(&v->model)));
+    json_set(&o, "precision", json_string(workload_precision(&v->model)));
     json_set(&o, "backend", json_string(v->bytes.backend->name));
     json_set(&o, "determinism", json_string(line_determinism_name(v->bytes.mode.determinism)));
     json_set(&o, "exchange", json_string(line_exchange_name(v->bytes.mode.exchange)));
@@ -78,9 +78,9 @@ status plan_json(struct text *out, const struct plan_view *v)
     json_set(&o, "ranks", ranks);
     json_set(&o, "links", plan_json_links(v));
     if (o) line = json_dumps(o, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
-    if (line) text_addf(out, "%s\n", line);
+    if (line) strbuf_addf(out, "%s\n", line);
     free(line);
     json_decref(o);
-    text_free(&why);
+    strbuf_free(&why);
     return line ? ST_OK : fail(ST_NOMEM, "no memory to print the plan");
 }

@@ -2,36 +2,36 @@
 #include "cluster/cost_links.h"
 #include "cmd/plan/plan.h"
 
-static void print_keys(struct text *out, const struct plan_view *v, const struct split *split,
+static void print_keys(struct strbuf *out, const struct plan_view *v, const struct split *split,
                        const struct role_line *line)
 {
-    text_addf(out, "\nMiB of %s per tick, from the rank at the left to the one above%s\n%-8s",
-              v->cost.shape.heads ? "queries, keys, values and results" : "keys and values",
-              v->roles.lines > 1 ? "; other lines alike" : "", "");
-    for (int to = 0; to < line->ranks; to++) text_addf(out, " %9d", line->first + to);
-    text_addf(out, "\n");
+    strbuf_addf(out, "\nMiB of %s per tick, from the rank at the left to the one above%s\n%-8s",
+                v->cost.shape.heads ? "queries, keys, values and results" : "keys and values",
+                v->roles.lines > 1 ? "; other lines alike" : "", "");
+    for (int to = 0; to < line->ranks; to++) strbuf_addf(out, " %9d", line->first + to);
+    strbuf_addf(out, "\n");
     for (int from = 0; from < line->ranks; from++) {
-        text_addf(out, "rank %-3d", line->first + from);
+        strbuf_addf(out, "rank %-3d", line->first + from);
         for (int to = 0; to < line->ranks; to++)
-            text_addf(out, " %9.1f",
-                      text_mib(cost_link(&v->cost.shape, split, from, to).exchanged));
-        text_addf(out, "\n");
+            strbuf_addf(out, " %9.1f",
+                        bytes_mib(cost_link(&v->cost.shape, split, from, to).exchanged));
+        strbuf_addf(out, "\n");
     }
 }
 
-void plan_print_links(struct text *out, const struct plan_view *v)
+void plan_print_links(struct strbuf *out, const struct plan_view *v)
 {
     const struct role_line *const line = &v->roles.line[0];
-    double const latent = text_mib(v->cost.shape.latent_bytes);
+    double const latent = bytes_mib(v->cost.shape.latent_bytes);
     struct split split;
 
     if (split_make(&split, v->cost.shape.stages, line->ranks) != ST_OK) return;
     if (line->ranks > 1) print_keys(out, v, &split, line);
     if (line->ranks > 1)
-        text_addf(out, "and %.1f MiB of latents from each rank to the next, per tick\n", latent);
+        strbuf_addf(out, "and %.1f MiB of latents from each rank to the next, per tick\n", latent);
     if (line->decode_ranks > 0)
-        text_addf(out, "%.1f MiB per block from rank %d to rank %d, to be decoded\n", latent,
-                  roles_tail(&v->roles, 0, v->cost.shape.stages), line->decode);
+        strbuf_addf(out, "%.1f MiB per block from rank %d to rank %d, to be decoded\n", latent,
+                    roles_tail(&v->roles, 0, v->cost.shape.stages), line->decode);
 }
 
 static json_t *json_link(const struct plan_view *v, const struct split *split, int from, int to)

@@ -3,30 +3,30 @@
 #include <stdio.h>
 #include <string.h>
 
-static void print_job(struct text *out, const struct plan_view *v)
+static void print_job(struct strbuf *out, const struct plan_view *v)
 {
-    const struct job_model *const m = &v->model;
+    const struct workload *const m = &v->model;
     char mode[LINE_MODE_TEXT];
 
-    text_addf(out,
-              "job        %s: %d clip%s of %dx%d, %lld blocks, %d prompt%s; %s, %s in %s, %s\n",
-              m->job->name, m->clips, m->clips == 1 ? "" : "s", m->width, m->height,
-              (long long)m->blocks, m->texts, m->texts == 1 ? "" : "s", m->card.name,
-              v->bytes.backend->name, job_model_precision(m), line_mode_text(v->bytes.mode, mode));
+    strbuf_addf(out,
+                "job        %s: %d clip%s of %dx%d, %lld blocks, %d prompt%s; %s, %s in %s, %s\n",
+                m->job->name, m->clips, m->clips == 1 ? "" : "s", m->width, m->height,
+                (long long)m->blocks, m->texts, m->texts == 1 ? "" : "s", m->card.name,
+                v->bytes.backend->name, workload_precision(m), line_mode_text(v->bytes.mode, mode));
     if (v->bytes.text_assumed)
-        text_addf(out, "assumed    the text encoder is UMT5-XXL: %s is not there\n",
-                  m->card.encoder);
-    text_addf(out, "world      %d ranks on ", v->query.ranks);
+        strbuf_addf(out, "assumed    the text encoder is UMT5-XXL: %s is not there\n",
+                    m->card.encoder);
+    strbuf_addf(out, "world      %d ranks on ", v->query.ranks);
     topo_print(out, &v->cost.topo);
     if (v->cost.topo.kind == TOPO_CPU)
-        text_addf(out, ", %d thread%s a rank", v->cost.parts.threads,
-                  v->cost.parts.threads == 1 ? "" : "s");
-    text_addf(out, "\n");
-    if (v->bench) text_addf(out, "speeds     measured, %s\n", v->bench);
+        strbuf_addf(out, ", %d thread%s a rank", v->cost.parts.threads,
+                    v->cost.parts.threads == 1 ? "" : "s");
+    strbuf_addf(out, "\n");
+    if (v->bench) strbuf_addf(out, "speeds     measured, %s\n", v->bench);
     else {
-        text_addf(out,
-                  "speeds     estimated from these; `rollmill bench --for JOB --json` measures "
-                  "them\n");
+        strbuf_addf(out,
+                    "speeds     estimated from these; `rollmill bench --for JOB --json` measures "
+                    "them\n");
         cost_sources(out, v->cost.topo.kind, v->model.act == DT_F32);
     }
 }
@@ -56,12 +56,12 @@ static bool used(const struct plan_view *v, int arena)
     return false;
 }
 
-static void print_bytes(struct text *out, const struct plan_view *v)
+static void print_bytes(struct strbuf *out, const struct plan_view *v)
 {
-    text_addf(out, "\nMiB per rank");
+    strbuf_addf(out, "\nMiB per rank");
     for (int i = 0; i < PLAN_ARENAS; i++)
-        if (used(v, i)) text_addf(out, " %11s", plan_arena_names[i]);
-    text_addf(out, " %11s%s\n", "all", v->bytes.cards ? "  on its card" : "");
+        if (used(v, i)) strbuf_addf(out, " %11s", plan_arena_names[i]);
+    strbuf_addf(out, " %11s%s\n", "all", v->bytes.cards ? "  on its card" : "");
     for (int first = 0, end; first < v->roles.ranks; first = end) {
         struct plan_rank_bytes b;
         char name[32];
@@ -69,12 +69,12 @@ static void print_bytes(struct text *out, const struct plan_view *v)
         plan_bytes_rank(&b, &v->bytes, &v->roles, first);
         if (end == first + 1) snprintf(name, sizeof name, "rank  %d", first);
         else snprintf(name, sizeof name, "ranks %d-%d", first, end - 1);
-        text_addf(out, "%-12s", name);
+        strbuf_addf(out, "%-12s", name);
         for (int i = 0; i < PLAN_ARENAS; i++)
-            if (used(v, i)) text_addf(out, " %11.1f", text_mib(b.arena[i]));
-        text_addf(out, " %11.1f", text_mib(b.all));
-        if (v->bytes.cards) text_addf(out, " %12.1f", text_mib(b.card));
-        text_addf(out, "\n");
+            if (used(v, i)) strbuf_addf(out, " %11.1f", bytes_mib(b.arena[i]));
+        strbuf_addf(out, " %11.1f", bytes_mib(b.all));
+        if (v->bytes.cards) strbuf_addf(out, " %12.1f", bytes_mib(b.card));
+        strbuf_addf(out, "\n");
     }
 }
 
@@ -107,7 +107,7 @@ static int decimals(int row, double value)
     return n;
 }
 
-static void print_cell(struct text *out, const struct plan *p, int row)
+static void print_cell(struct strbuf *out, const struct plan *p, int row)
 {
     const struct cost *const c = &p->cost;
     double const value[ROWS] = {
@@ -116,66 +116,67 @@ static void print_cell(struct text *out, const struct plan *p, int row)
         c->frames,
         c->first,
         c->all,
-        text_mib((double)p->rank_bytes),
-        text_mib((double)p->node_bytes),
-        text_mib(c->receive),
-        text_mib(c->send),
-        text_mib(c->crossing),
+        bytes_mib((double)p->rank_bytes),
+        bytes_mib((double)p->node_bytes),
+        bytes_mib(c->receive),
+        bytes_mib(c->send),
+        bytes_mib(c->crossing),
         c->exposed,
     };
     char cell[64] = "";
 
     if (p->ranks_per_line)
         snprintf(cell, sizeof cell, "%.*f", decimals(row, value[row]), value[row]);
-    text_addf(out, " %14s", cell);
+    strbuf_addf(out, " %14s", cell);
 }
 
-static void print_heads(struct text *out, const struct plan_view *v,
+static void print_heads(struct strbuf *out, const struct plan_view *v,
                         const struct plan *const column[2])
 {
     static const char *const heads[2] = { "line", "replicas" };
     const struct plan *const best = &v->chosen.best;
 
-    text_addf(out, "\n%-32s", "");
-    for (int i = 0; i < 2; i++) text_addf(out, " %14s", column[i]->ranks_per_line ? heads[i] : "");
-    text_addf(out, "\n%-32s", "ranks per line, decode ranks");
+    strbuf_addf(out, "\n%-32s", "");
+    for (int i = 0; i < 2; i++)
+        strbuf_addf(out, " %14s", column[i]->ranks_per_line ? heads[i] : "");
+    strbuf_addf(out, "\n%-32s", "ranks per line, decode ranks");
     for (int i = 0; i < 2; i++) {
         char name[32];
         bool const is_best = column[i]->ranks_per_line == best->ranks_per_line &&
                              column[i]->decode_ranks == best->decode_ranks;
         snprintf(name, sizeof name, "%s%d, %d", is_best ? "* " : "", column[i]->ranks_per_line,
                  column[i]->decode_ranks);
-        text_addf(out, " %14s", column[i]->ranks_per_line ? name : "");
+        strbuf_addf(out, " %14s", column[i]->ranks_per_line ? name : "");
     }
-    text_addf(out, "\n");
+    strbuf_addf(out, "\n");
 }
 
-static void print_columns(struct text *out, const struct plan_view *v)
+static void print_columns(struct strbuf *out, const struct plan_view *v)
 {
     const struct plan *const column[2] = { &v->line, &v->replicas };
 
     print_heads(out, v, column);
     for (int row = 0; row < ROWS; row++) {
-        text_addf(out, "%-32s", rows[row].name);
+        strbuf_addf(out, "%-32s", rows[row].name);
         for (int i = 0; i < 2; i++) print_cell(out, column[i], row);
-        text_addf(out, "\n");
+        strbuf_addf(out, "\n");
     }
 }
 
-void plan_print(struct text *out, const struct plan_view *v)
+void plan_print(struct strbuf *out, const struct plan_view *v)
 {
     print_job(out, v);
-    text_addf(out, "\n");
+    strbuf_addf(out, "\n");
     roles_print(out, &v->roles, v->cost.shape.stages);
     print_bytes(out, v);
     plan_print_links(out, v);
     print_columns(out, v);
-    text_addf(out, "\n%s: ", v->query.goal == PLAN_LATENCY ? "latency" : "throughput");
+    strbuf_addf(out, "\n%s: ", v->query.goal == PLAN_LATENCY ? "latency" : "throughput");
     planner_why(out, &v->chosen, &v->query);
-    text_addf(out, "\n");
+    strbuf_addf(out, "\n");
     if (v->line.cost.rough)
-        text_addf(out,
-                  "the line's figures are rough: of a tick of %.2g ms messages take more than a "
-                  "tenth to be noticed\n",
-                  v->line.cost.tick * 1e3);
+        strbuf_addf(out,
+                    "the line's figures are rough: of a tick of %.2g ms messages take more than a "
+                    "tenth to be noticed\n",
+                    v->line.cost.tick * 1e3);
 }

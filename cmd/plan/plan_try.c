@@ -45,7 +45,7 @@ static status taken(const struct plan_view *v, uint64_t *out)
     return v->bytes.cards ? on_card(out) : resident(out);
 }
 
-static const struct comm_ops none = { .start = NULL };
+static const struct comm_ops none = { .post = NULL };
 
 /* Everything a rank holds. */
 struct held {
@@ -62,7 +62,7 @@ struct held {
 static status hold_line(struct held *h, const struct role_at *at)
 {
     const struct plan_view *const v = h->v;
-    struct dit_config const dit = job_model_dit(&v->model);
+    struct dit_config const dit = workload_dit(&v->model);
     int const ranks = v->roles.line[at->line].ranks;
     struct line_config c;
 
@@ -111,7 +111,7 @@ static void let_go(struct held *h)
     free(h->host);
 }
 
-status plan_try(struct text *out, const struct plan_view *v, int rank)
+status plan_try(struct strbuf *out, const struct plan_view *v, int rank)
 {
     struct held h = { .v = v, .touching = *v->bytes.backend };
     struct plan_rank_bytes b;
@@ -133,10 +133,10 @@ status plan_try(struct text *out, const struct plan_view *v, int rank)
     TRY_OUT(taken(v, &after));
     double const grown = (double)after - (double)before,
                  predicted = (double)(v->bytes.cards ? b.card : b.all);
-    text_addf(out, "\nrank %d: predicted %.1f MiB%s, holds %.1f MiB", rank, text_mib(predicted),
-              v->bytes.cards ? " of a card" : "", text_mib(grown));
-    if (grown > 0) text_addf(out, ", off by %+.2f %%", 100 * (predicted - grown) / grown);
-    text_addf(out, "\n");
+    strbuf_addf(out, "\nrank %d: predicted %.1f MiB%s, holds %.1f MiB", rank, bytes_mib(predicted),
+                v->bytes.cards ? " of a card" : "", bytes_mib(grown));
+    if (grown > 0) strbuf_addf(out, ", off by %+.2f %%", 100 * (predicted - grown) / grown);
+    strbuf_addf(out, "\n");
 out:
     let_go(&h);
     return st;

@@ -37,7 +37,7 @@ static void catch_signals(void)
     struct sigaction const act = { .sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND };
     int const stops[] = { SIGINT, SIGTERM, SIGHUP, SIGUSR1 };
 
-    speaks = comm_launched_rank() <= 0;
+    speaks = comm_launcher_rank() <= 0;
     for (int i = 0; i < COUNT_OF(stops); i++) sigaction(stops[i], &act, NULL);
 }
 
@@ -69,12 +69,12 @@ static int by_priority(const void *a, const void *b)
 /* [all] A stop that came when a batch needed no more than to be put into files. */
 static status go_on(struct comm *world)
 {
-    bool const stop = world->ops->stopped(world);
-    return world->ops->agree(world, stop ? fail(ST_CANCELED, "stopped") : ST_OK);
+    bool const stop = comm_stopped(world);
+    return comm_agree(world, stop ? fail(ST_CANCELED, "stopped") : ST_OK);
 }
 
 /* Clips that can share a line are taken together, the first one's batch first. */
-static status run_batches(const struct render_rank *rank, const struct render_list *l)
+static status run_batches(const struct engine_rank *rank, const struct work_list *l)
 {
     const struct render_clip **const order = calloc((size_t)l->count + 1, sizeof *order);
     const struct render_clip **const batch = calloc((size_t)l->count + 1, sizeof *batch);
@@ -95,8 +95,8 @@ static status run_batches(const struct render_rank *rank, const struct render_li
             else order[kept++] = order[i];
         left = kept;
         heeded = 0;
-        st = render_batch_run(
-            rank, &(struct render_batch){
+        st = engine_batch_run(
+            rank, &(struct engine_batch){
                       .clip = batch, .clips = taken, .all_clips = l->count, .clips_done = done });
         done += taken;
         if (left && st == ST_OK) st = go_on(rank->world);
@@ -109,16 +109,16 @@ out:
 
 /* What the ranks of this process share. */
 struct render {
-    const struct render_options *o;
+    const struct engine_options *o;
     char *const *path;
     int paths;
-    struct render_store *store;
+    struct model_pool *store;
 };
 
 /* The rank hangs where no wait for a peer would notice: the world ends here. */
 static void hung(void *arg, const struct track *t, double seconds)
 {
-    const struct render_rank *const rank = arg;
+    const struct engine_rank *const rank = arg;
     const struct comm *const world = rank->world;
     char words[TRACK_TEXT_BYTES];
 
@@ -137,8 +137,8 @@ static status open_trace(struct trace **out, struct comm *world, const char *pat
     size_t len = sizeof start;
 
     if (!path) return ST_OK;
-    TRY(world->ops->agree(world, world->rank ? ST_OK : trace_create(path)));
-    TRY(world_share(world, 0, &bytes, &len));
+    TRY(comm_agree(world, world->rank ? ST_OK : trace_create(path)));
+    TRY(comm_broadcast(world, 0, &bytes, &len));
     if (world->rank) {
         memcpy(&start, bytes, sizeof start);
         free(bytes);
@@ -149,32 +149,32 @@ static status open_trace(struct trace **out, struct comm *world, const char *pat
 }
 
 /* [all] Whether it can be written is known before anything is loaded. */
-static status open_report(struct report_file **out, struct comm *world,
-                          const struct render_options *o)
+static status open_report(struct render_report **out, struct comm *world,
+                          const struct engine_options *o)
 {
     if (!o->report) return ST_OK;
-    return world->ops->agree(world, world->rank ? ST_OK : report_file_open(out, o, world->size));
+    return comm_agree(world, world->rank ? ST_OK : render_report_open(out, o, world->size));
 }
 
-static int threads_of(const struct comm *world, const struct render_options *o)
+static int threads_of(const struct comm *world, const struct engine_options *o)
 {
     int here = 1;
 
     for (int r = 0; r < world->size; r++)
         here += r != world->rank && world->node[r] == world->node[world->rank];
-    if (comm_launched_rank() >= 0 && o->threads) return o->threads;
+    if (comm_launcher_rank() >= 0 && o->threads) return o->threads;
     int const threads = (o->threads ? o->threads : pool_cpus()) / here;
     return threads > 0 ? threads : 1;
 }
 
 /* [all] The file's closing bracket, when everyone has written. */
-static status end_trace(struct render_rank *rank, status st)
+static status end_trace(struct engine_rank *rank, status st)
 {
     struct error const own = *error_last();
 
     if (!rank->trace) return st;
     if (rank->world->rank) trace_close(&rank->trace, false);
-    status const met = rank->world->ops->agree(rank->world, ST_OK);
+    status const met = comm_agree(rank->world, ST_OK);
     trace_close(&rank->trace, met == ST_OK);
     if (status_outweighs(met, st)) return met;
     if (st != ST_OK) error_adopt(&own);
@@ -187,9 +187,9 @@ enum { ALL_WAIT_S = 1000000 };
 static status render_rank_main(struct comm *world, void *arg)
 {
     const struct render *const r = arg;
-    const struct render_options *const o = r->o;
+    const struct engine_options *const o = r->o;
     struct error why = { .st = ST_OK };
-    struct render_rank rank = {
+    struct engine_rank rank = {
         .why = &why,
         .o = o,
         .world = world,
@@ -197,46 +197,46 @@ static status render_rank_main(struct comm *world, void *arg)
         .device = world_device(world, o->devices),
         .store = r->store,
     };
-    struct watch_config const watch = { .expired = hung, .arg = &rank };
+    struct watchdog_config const watch = { .expired = hung, .arg = &rank };
     double const usual = world->deadline_s;
-    struct render_list l = { 0 };
+    struct work_list l = { 0 };
     status st = ST_OK;
 
     log_set_rank(world->size > 1 ? world->rank : -1);
-    TRY_OUT(watch_open(&rank.watch, &watch));
-    TRY_OUT(render_pulse_open(&rank.pulse, world, o->stall_s, o->stop_asked));
+    TRY_OUT(watchdog_open(&rank.watch, &watch));
+    TRY_OUT(heartbeat_open(&rank.pulse, world, o->stall_s, o->stop_asked));
     world->deadline_s = ALL_WAIT_S;
-    TRY_OUT(render_alike(world, o, r->path, r->paths));
+    TRY_OUT(engine_check_config(world, o, r->path, r->paths));
     TRY_OUT(open_trace(&rank.trace, world, o->trace));
     TRY_OUT(open_report(&rank.report, world, o));
-    TRY_OUT(render_list_open(&l, world, r->path, r->paths, o->precision));
+    TRY_OUT(work_list_open(&l, world, r->path, r->paths, o->precision));
     TRY_OUT(run_batches(&rank, &l));
     log_info("render: %d clips made", l.count);
 out:
     if (st == ST_CANCELED)
         log_info("render: stopped at a block boundary. Give the same command again: clips that "
                  "are finished are kept, the one in work begins anew.");
-    render_list_close(&l);
+    work_list_close(&l);
     if (st == ST_OK || st == ST_CANCELED) st = end_trace(&rank, st);
-    report_file_close(&rank.report);
+    render_report_close(&rank.report);
     trace_close(&rank.trace, false);
-    if (st == ST_PEER && render_pulse_verdict(rank.pulse) != ST_OK) st = error_last()->st;
-    render_pulse_close(&rank.pulse);
-    watch_close(&rank.watch);
+    if (st == ST_PEER && heartbeat_verdict(rank.pulse) != ST_OK) st = error_last()->st;
+    heartbeat_close(&rank.pulse);
+    watchdog_close(&rank.watch);
     world->deadline_s = usual;
     return st;
 }
 
 static status render(char *const *paths, int count, const struct world_options *w,
-                     const struct render_options *o)
+                     const struct engine_options *o)
 {
     struct render r = { .o = o, .path = paths, .paths = count };
     status st = ST_OK;
 
     catch_signals();
-    TRY(render_store_open(&r.store, o->backend, o->threads ? o->threads : pool_cpus()));
+    TRY(model_pool_open(&r.store, o->backend, o->threads ? o->threads : pool_cpus()));
     st = world_run(w, render_rank_main, &r);
-    render_store_close(&r.store);
+    model_pool_close(&r.store);
     return st;
 }
 
@@ -245,13 +245,13 @@ static char *default_cache(void)
 {
     const char *const xdg = getenv("XDG_CACHE_HOME"), *const home = getenv("HOME");
 
-    if (xdg && xdg[0] == '/') return text_format("%s/rollmill/prompts", xdg);
-    return home && home[0] == '/' ? text_format("%s/.cache/rollmill/prompts", home) : NULL;
+    if (xdg && xdg[0] == '/') return str_format("%s/rollmill/prompts", xdg);
+    return home && home[0] == '/' ? str_format("%s/.cache/rollmill/prompts", home) : NULL;
 }
 
 /* The options as they are written. */
 struct wishes {
-    struct backend_wish backend;
+    struct backend_request backend;
     const char *text, *precision, *aim, *cache, *trace, *report;
     int ranks, per_line, decode, threads, deadline, stall;
     bool no_cache, cross_nodes;
@@ -313,9 +313,9 @@ static status parse(struct wishes *w, int *argc, char **argv, bool *help)
     return ST_OK;
 }
 
-static struct render_options options_of(const struct wishes *w, const struct backend *b)
+static struct engine_options options_of(const struct wishes *w, const struct backend *b)
 {
-    return (struct render_options){
+    return (struct engine_options){
         .backend = b->kern,
         .text_backend = strcmp(w->text, "cpu") ? b->kern : kern_backend_find("cpu"),
         .mode = b->mode,
@@ -357,7 +357,7 @@ status cmd_render(int argc, char **argv)
     TRY_OUT(backend_choose(&backend, &w.backend));
     backend_print(&backend);
 
-    struct render_options const options = options_of(&w, &backend);
+    struct engine_options const options = options_of(&w, &backend);
     struct world_options const world = { .ranks = w.ranks,
                                          .deadline_s = w.deadline,
                                          .devices = backend.devices,

@@ -6,12 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct report_file {
+struct render_report {
     const char *path; /* borrowed */
     json_t *root;
 };
 
-static status write_out(struct report_file *f)
+static status write_out(struct render_report *f)
 {
     char *const text =
         f->root ? json_dumps(f->root, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
@@ -22,9 +22,9 @@ static status write_out(struct report_file *f)
     return st;
 }
 
-status report_file_open(struct report_file **out, const struct render_options *o, int world)
+status render_report_open(struct render_report **out, const struct engine_options *o, int world)
 {
-    struct report_file *const f = calloc(1, sizeof *f);
+    struct render_report *const f = calloc(1, sizeof *f);
     char cpu[VERSION_CPU];
 
     *out = NULL;
@@ -40,11 +40,11 @@ status report_file_open(struct report_file **out, const struct render_options *o
     json_set(&f->root, "batches", json_array());
     status const st = write_out(f);
     *out = f;
-    if (st != ST_OK) report_file_close(out);
+    if (st != ST_OK) render_report_close(out);
     return st;
 }
 
-void report_file_close(struct report_file **f)
+void render_report_close(struct render_report **f)
 {
     if (!*f) return;
     json_decref((*f)->root);
@@ -58,13 +58,13 @@ static void set_count(json_t **to, const char *key, double count)
 }
 
 static void set_spent(json_t **to, const char *wall, const char *processor,
-                      const struct render_spent *s)
+                      const struct cpu_wall *s)
 {
     json_set(to, wall, json_real(s->wall));
     json_set(to, processor, json_real(s->processor));
 }
 
-static json_t *json_stages(const struct batch *t, int rank, const struct render_account *a)
+static json_t *json_stages(const struct batch *t, int rank, const struct rank_stats *a)
 {
     const struct role_at *const at = &t->roles.rank[rank];
     json_t *list = json_array();
@@ -83,7 +83,7 @@ static json_t *json_stages(const struct batch *t, int rank, const struct render_
     return list;
 }
 
-static json_t *json_rank(const struct batch *t, int rank, const struct render_account *a)
+static json_t *json_rank(const struct batch *t, int rank, const struct rank_stats *a)
 {
     static const char *const roles[] = { "line", "decode", "idle" };
     const struct role_at *const at = &t->roles.rank[rank];
@@ -109,8 +109,8 @@ static json_t *json_rank(const struct batch *t, int rank, const struct render_ac
     return o;
 }
 
-static json_t *json_batch(const struct batch *t, const struct render_run *run,
-                          const struct render_account *all)
+static json_t *json_batch(const struct batch *t, const struct batch_run *run,
+                          const struct rank_stats *all)
 {
     const struct render_clip *const first = t->b->clip[0];
     json_t *o = json_object(), *ranks = json_array();
@@ -138,8 +138,8 @@ static json_t *json_batch(const struct batch *t, const struct render_run *run,
     return o;
 }
 
-status report_file_add(struct report_file *f, const struct batch *t, const struct render_run *run,
-                       const struct render_account *all)
+status render_report_add(struct render_report *f, const struct batch *t,
+                         const struct batch_run *run, const struct rank_stats *all)
 {
     json_t *const batches = json_object_get(f->root, "batches");
     json_t *const batch = json_batch(t, run, all);

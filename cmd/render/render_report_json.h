@@ -12,12 +12,12 @@
 #include "cmd/render/render_summary.h"
 
 /* Writes a report without batches: ST_IO if it cannot be written. Whoever opens, closes. */
-status report_file_open(struct report_file **out, const struct render_options *o,
-                        int world) MUST_USE;
-void report_file_close(struct report_file **f); /* NULL is fine; sets NULL */
+status render_report_open(struct render_report **out, const struct engine_options *o,
+                          int world) MUST_USE;
+void render_report_close(struct render_report **f); /* NULL is fine; sets NULL */
 
 /* run: rank 0's; all: [ranks]. */
-status report_file_add(struct report_file *f, const struct batch *t, const struct render_run *run,
-                       const struct render_account *all) MUST_USE;
+status render_report_add(struct render_report *f, const struct batch *t,
+                         const struct batch_run *run, const struct rank_stats *all) MUST_USE;
 
 #endif /* RENDER_REPORT_JSON_H */

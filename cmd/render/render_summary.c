@@ -9,12 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct render_report {
+struct render_summary {
     const struct batch *t;
     struct render_progress progress;
 };
 
-static void log_lines(const struct text *t)
+static void log_lines(const struct strbuf *t)
 {
     for (const char *at = t->s; at && *at;) {
         const char *const end = strchr(at, '\n');
@@ -24,10 +24,10 @@ static void log_lines(const struct text *t)
     }
 }
 
-void render_report_roles(const struct batch *t)
+void render_summary_roles(const struct batch *t)
 {
     const struct kern_backend *const backend = t->rank->o->backend;
-    struct text map = { 0 };
+    struct strbuf map = { 0 };
     char kernels[KERN_TEXT], mode[LINE_MODE_TEXT];
 
     log_info("batch: %d clips of %dx%d, %s, %s %s (%s), %s", t->b->clips,
@@ -36,24 +36,24 @@ void render_report_roles(const struct batch *t)
              line_mode_text(t->rank->o->mode, mode));
     roles_print(&map, &t->roles, t->schedule.levels + 1);
     if (!map.failed) log_lines(&map);
-    text_free(&map);
+    strbuf_free(&map);
 }
 
 /* ---- progress ---------------------------------------------------------------------- */
 
-static void heard(void *arg, const struct comm_note *note)
+static void heard(void *arg, const struct comm_control *note)
 {
-    struct render_report *const r = arg;
+    struct render_summary *const r = arg;
 
-    if (note->kind == NOTE_TICK) r->progress.stages[note->value[0]] = (int)note->value[1];
-    if (note->kind != NOTE_BLOCK) return;
+    if (note->kind == CONTROL_TICK) r->progress.stages[note->value[0]] = (int)note->value[1];
+    if (note->kind != CONTROL_BLOCK) return;
     render_progress_block(&r->progress, r->t->b->clip[note->value[1]]->spec, note->value[2],
                           (int)note->value[3]);
 }
 
-status render_report_open(struct render_report **out, const struct batch *t)
+status render_summary_open(struct render_summary **out, const struct batch *t)
 {
-    struct render_report *const r = calloc(1, sizeof *r);
+    struct render_summary *const r = calloc(1, sizeof *r);
     int64_t blocks = 0;
 
     *out = NULL;
@@ -68,17 +68,17 @@ status render_report_open(struct render_report **out, const struct batch *t)
                                                      .blocks = blocks,
                                                      .lines = t->roles.lines,
                                                      .stages_each = t->schedule.levels + 1 });
-    render_pulse_listen(t->rank->pulse, heard, r);
+    heartbeat_listen(t->rank->pulse, heard, r);
     *out = r;
     return ST_OK;
 }
 
-void render_report_close(struct render_report **report)
+void render_summary_close(struct render_summary **report)
 {
-    struct render_report *const r = *report;
+    struct render_summary *const r = *report;
 
     if (!r) return;
-    render_pulse_listen(r->t->rank->pulse, NULL, NULL);
+    heartbeat_listen(r->t->rank->pulse, NULL, NULL);
     render_progress_end(&r->progress);
     free(r);
     *report = NULL;
@@ -93,19 +93,19 @@ static double share(double part, double whole) { return whole > 0 ? 100.0 * part
 
 static void print_row(int rank, int line, const char *stage, const double column[COLUMNS])
 {
-    struct text row = { 0 };
+    struct strbuf row = { 0 };
 
-    text_addf(&row, "  %4d  %4d  %-6s", rank, line, stage);
+    strbuf_addf(&row, "  %4d  %4d  %-6s", rank, line, stage);
     for (int i = 0; i < COLUMNS; i++)
-        if (column[i] < 0) text_addf(&row, "%10s", "");
-        else text_addf(&row, "%10.1f", column[i]);
+        if (column[i] < 0) strbuf_addf(&row, "%10s", "");
+        else strbuf_addf(&row, "%10.1f", column[i]);
     while (row.len && row.s[row.len - 1] == ' ') row.s[--row.len] = '\0';
     if (!row.failed) log_info("%s", row.s);
-    text_free(&row);
+    strbuf_free(&row);
 }
 
 /* What is of the rank, not of a stage, goes into its first row. */
-static void print_stages(const struct batch *t, int rank, const struct render_account *a)
+static void print_stages(const struct batch *t, int rank, const struct rank_stats *a)
 {
     const struct role_at *const at = &t->roles.rank[rank];
     int const tail = roles_tail(&t->roles, at->line, t->schedule.levels + 1);
@@ -129,7 +129,7 @@ static void print_stages(const struct batch *t, int rank, const struct render_ac
     }
 }
 
-static void print_table(const struct batch *t, const struct render_account *all)
+static void print_table(const struct batch *t, const struct rank_stats *all)
 {
     log_info("where the time went: ticks with a block, counted between the first and the last such "
              "tick; then seconds, in %% of the run");
@@ -150,9 +150,9 @@ static void print_table(const struct batch *t, const struct render_account *all)
     }
 }
 
-static struct comm_part part_of(const struct render_account *a, int peer, bool send)
+static struct comm_xfer part_of(const struct rank_stats *a, int peer, bool send)
 {
-    return (struct comm_part){ .t = { .data = (void *)(uintptr_t)a,
+    return (struct comm_xfer){ .t = { .data = (void *)(uintptr_t)a,
                                       .dtype = DT_F64,
                                       .ndim = 1,
                                       .dim = { sizeof *a / sizeof(double) } },
@@ -160,12 +160,12 @@ static struct comm_part part_of(const struct render_account *a, int peer, bool s
                                .send = send };
 }
 
-status render_report_tell(const struct batch *t, const struct render_run *mine)
+status render_summary_print(const struct batch *t, const struct batch_run *mine)
 {
     struct comm *const world = t->world;
     bool const first = world->rank == 0;
-    struct render_account *const all = calloc((size_t)world->size, sizeof *all);
-    struct comm_part *const part = calloc((size_t)world->size, sizeof *part);
+    struct rank_stats *const all = calloc((size_t)world->size, sizeof *all);
+    struct comm_xfer *const part = calloc((size_t)world->size, sizeof *part);
     int parts = 0;
     status st = ST_OK;
 
@@ -176,10 +176,10 @@ status render_report_tell(const struct batch *t, const struct render_run *mine)
     all[world->rank] = mine->account;
     if (!first) part[parts++] = part_of(&mine->account, 0, true);
     for (int r = 1; first && r < world->size; r++) part[parts++] = part_of(&all[r], r, false);
-    TRY_OUT(world->ops->start(world, part, parts));
-    TRY_OUT(world->ops->finish(world));
+    TRY_OUT(comm_post(world, part, parts));
+    TRY_OUT(comm_wait(world));
     if (first) print_table(t, all);
-    if (first && t->rank->report) TRY_OUT(report_file_add(t->rank->report, t, mine, all));
+    if (first && t->rank->report) TRY_OUT(render_report_add(t->rank->report, t, mine, all));
 out:
     free(all);
     free(part);

@@ -43,7 +43,7 @@ static bool is_same_task(const char *dir, const char *task_id)
 }
 
 /* `dir` itself, or under on_exists: version the first of dir-v2, dir-v3 ... that is free. */
-static status place(struct render_list *l, const struct job *job, const struct clip_spec *spec,
+static status place(struct work_list *l, const struct job *job, const struct clip_spec *spec,
                     char **dir)
 {
     char *at = path_join(job->output.dir, spec->name);
@@ -53,7 +53,7 @@ static status place(struct render_list *l, const struct job *job, const struct c
     for (int version = 2; at && job->output.on_exists == JOB_VERSION && path_exists(at);
          version++) {
         free(at);
-        at = version < VERSIONS ? text_format("%s/%s-v%d", job->output.dir, spec->name, version)
+        at = version < VERSIONS ? str_format("%s/%s-v%d", job->output.dir, spec->name, version)
                                 : NULL;
     }
     if (!at) return fail(ST_NOMEM, "%s/%s: no free name", job->output.dir, spec->name);
@@ -92,7 +92,7 @@ static status open_output(struct job *job)
 }
 
 /* Room for the clips of a source, behind those that are there. */
-static status make_room(struct render_list *l, const struct render_source *s)
+static status make_room(struct work_list *l, const struct render_source *s)
 {
     struct render_clip *const more =
         realloc(l->clip, (size_t)(l->count + s->clips.count + 1) * sizeof *more);
@@ -115,7 +115,7 @@ static status expand(struct render_source *s, const char *precision)
                        &(struct clip_options){ .model_id = s->model_id, .precision = precision });
 }
 
-static status settle_source(struct render_list *l, struct render_source *s, struct job *job,
+static status settle_source(struct work_list *l, struct render_source *s, struct job *job,
                             const char *precision)
 {
     TRY(card_check_files(&s->card, NULL));
@@ -136,7 +136,7 @@ static int by_dir(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static status check_unique(const struct render_list *l)
+static status check_unique(const struct work_list *l)
 {
     char **const dirs = calloc((size_t)l->count + 1, sizeof *dirs);
     status st = ST_OK;
@@ -159,18 +159,18 @@ static const char *clip_word(const struct clip_spec *c, char word[CLIP_WORD])
     return word;
 }
 
-static status settle_encoders(struct render_list *l, struct job_encoders *e)
+static status settle_encoders(struct work_list *l, struct job_encoders *e)
 {
     for (int i = 0; i < l->sources; i++) TRY(job_encoders_settle(e, l->source[i].job));
     return ST_OK;
 }
 
-static void add_word(struct text *t, const char *word) { text_add(t, word, strlen(word) + 1); }
+static void add_word(struct strbuf *t, const char *word) { strbuf_add(t, word, strlen(word) + 1); }
 
 /* What rank 0 found, as words that end in NUL: why a card's encoder does not open, if so; per
  * source its model; per clip that is to be made its number and task, and its folder; an empty
  * word behind the last. */
-static status settle(struct render_list *l, const char *precision, struct text *found)
+static status settle(struct work_list *l, const char *precision, struct strbuf *found)
 {
     struct render_source *s = l->source;
     struct job_encoders encoders = { 0 };
@@ -203,7 +203,7 @@ static const char *next_word(const char **at, const char *end)
     return word;
 }
 
-static status follow_source(struct render_list *l, struct render_source *s, const char *precision,
+static status follow_source(struct work_list *l, struct render_source *s, const char *precision,
                             const char **at, const char *end)
 {
     const char *const model = next_word(at, end);
@@ -231,7 +231,7 @@ static status follow_source(struct render_list *l, struct render_source *s, cons
     return ST_OK;
 }
 
-static status follow(struct render_list *l, const char *precision, const char *words, size_t len)
+static status follow(struct work_list *l, const char *precision, const char *words, size_t len)
 {
     const char *at = words;
     const char *const why = next_word(&at, words + len);
@@ -245,7 +245,7 @@ static status follow(struct render_list *l, const char *precision, const char *w
     return ST_OK;
 }
 
-static status load(struct render_list *l, char *const *paths, int count)
+static status load(struct work_list *l, char *const *paths, int count)
 {
     int jobs = 0;
 
@@ -267,36 +267,36 @@ static status load(struct render_list *l, char *const *paths, int count)
     return ST_OK;
 }
 
-status render_list_open(struct render_list *out, struct comm *world, char *const *paths, int count,
-                        const char *precision)
+status work_list_open(struct work_list *out, struct comm *world, char *const *paths, int count,
+                      const char *precision)
 {
-    struct text found = { 0 };
+    struct strbuf found = { 0 };
     char *words = NULL;
     status st = ST_OK;
 
-    *out = (struct render_list){ 0 };
+    *out = (struct work_list){ 0 };
     if (world->rank == 0) {
         st = load(out, paths, count);
         if (st == ST_OK) st = settle(out, precision, &found);
         words = found.s;
     }
-    TRY_OUT(world->ops->agree(world, st)); /* what is wrong with a file is said once */
-    TRY_OUT(world_share(world, 0, &words, &found.len));
+    TRY_OUT(comm_agree(world, st)); /* what is wrong with a file is said once */
+    TRY_OUT(comm_broadcast(world, 0, &words, &found.len));
     if (world->rank != 0) {
         st = load(out, paths, count);
         if (st == ST_OK) st = follow(out, precision, words, found.len);
     }
-    TRY_OUT(world->ops->agree(world, st));
+    TRY_OUT(comm_agree(world, st));
     if (world->rank == 0 && out->skipped)
         log_info("render: %d clips are there already", out->skipped);
 out:
     if (world->rank != 0) free(words);
-    text_free(&found);
-    if (st != ST_OK) render_list_close(out);
+    strbuf_free(&found);
+    if (st != ST_OK) work_list_close(out);
     return st;
 }
 
-void render_list_close(struct render_list *l)
+void work_list_close(struct work_list *l)
 {
     for (int i = 0; i < l->count; i++) free(l->clip[i].dir);
     for (int i = 0; i < l->sources; i++) {
@@ -307,5 +307,5 @@ void render_list_close(struct render_list *l)
     free(l->clip);
     free(l->source);
     free(l->file);
-    *l = (struct render_list){ 0 };
+    *l = (struct work_list){ 0 };
 }

@@ -14,7 +14,7 @@ struct render_clip {
     char *dir; /* where it will appear; owned */
 };
 
-struct render_list {
+struct work_list {
     struct render_clip *clip;
     int count, skipped; /* skipped: stood there already (on_exists: skip) */
 
@@ -32,8 +32,8 @@ struct render_list {
  * is wrong, for a clip that is there under on_exists: error, for a folder that holds
  * something else, for two clips with the same folder, or if the files read differently
  * on two ranks; ST_IO for an output folder that cannot be written. */
-status render_list_open(struct render_list *out, struct comm *world, char *const *paths, int count,
-                        const char *precision) MUST_USE;
-void render_list_close(struct render_list *l); /* safe on a zeroed one; zeroes it */
+status work_list_open(struct work_list *out, struct comm *world, char *const *paths, int count,
+                      const char *precision) MUST_USE;
+void work_list_close(struct work_list *l); /* safe on a zeroed one; zeroes it */
 
 #endif /* WORK_LIST_H */

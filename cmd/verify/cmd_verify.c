@@ -33,8 +33,8 @@ enum { CASE_BYTES = 16 << 20 };
  * 5.1e-2, whatever the precision, and a clip by no more than attention. */
 static double tolerance_of(const struct verify_options *o, bool by_line)
 {
-    if (by_line && o->backend->coarse && o->precision == DT_BF16)
-        return o->backend->coarse_attention ? 1.5e-1 : 1e-1;
+    if (by_line && o->backend->low_precision && o->precision == DT_BF16)
+        return o->backend->low_precision_attention ? 1.5e-1 : 1e-1;
     if (by_line && o->mode.wire == LINE_FP8) return 5.1e-2;
     return o->precision == DT_F32 ? 1e-4 : 2e-2;
 }
@@ -125,7 +125,7 @@ static int is_weights(const struct dirent *e)
 
 static status run_weights(struct verify_case *c, const char *what, const char *file, int *bad)
 {
-    char *const name = text_format("%s[%s]", what, file);
+    char *const name = str_format("%s[%s]", what, file);
     status st = ST_OK;
 
     if (!name) return fail(ST_NOMEM, "%s: no memory for its name", c->dir);
@@ -253,7 +253,7 @@ static status verify_main(struct comm *world, void *arg)
     for (int i = 0; i < v->count; i++) TRY(run_case(v->cases[i], &o, v->out, &bad));
     if (world->rank == 0 && fflush(stdout)) return fail(ST_IO, "verify: cannot print the results");
     if (bad) return fail(ST_MISMATCH, "%d results are off by more than %g", bad, most);
-    TRY(world->ops->agree(world, ST_OK));
+    TRY(comm_agree(world, ST_OK));
     log_info("verify: all within %g", most);
     return ST_OK;
 }
@@ -261,7 +261,7 @@ static status verify_main(struct comm *world, void *arg)
 status cmd_verify(int argc, char **argv)
 {
     const char *precision = "f32", *out = NULL;
-    struct backend_wish wish = { 0 };
+    struct backend_request wish = { 0 };
     struct backend backend;
     int ranks = 1, threads = pool_cpus(), deadline = 600;
     struct opt const table[] = {
@@ -301,7 +301,7 @@ status cmd_verify(int argc, char **argv)
     backend_print(&backend);
 
     enum dtype const act = strcmp(precision, "f32") ? DT_BF16 : DT_F32;
-    TRY(backend_takes(backend.kern, act));
+    TRY(kern_backend_supports(backend.kern, act));
     struct verify v = {
         .devices = backend.devices,
         .o = { .backend = backend.kern,

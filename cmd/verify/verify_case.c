@@ -67,7 +67,7 @@ status verify_add(struct verify_case *c, const char *name, int ndim, const int64
                   float **out)
 {
     struct verify_set *const s = &c->computed;
-    struct verify_tensor t = { .name = text_format("%s", name) };
+    struct verify_tensor t = { .name = str_format("%s", name) };
     status st = ST_OK;
 
     *out = NULL;
@@ -91,21 +91,21 @@ out:
 
 char *verify_model(const struct verify_case *c, const char *name)
 {
-    return text_format("%s/model/%s", c->dir, name);
+    return str_format("%s/model/%s", c->dir, name);
 }
 
 /* One tensor from one rank: what is not NaN there and is here. */
 static status take(struct comm *world, int from, struct tensor *to)
 {
-    struct comm_part part = { .t = *to, .peer = from };
+    struct comm_xfer part = { .t = *to, .peer = from };
     int64_t const n = tensor_count(to);
     float *const into = to->data, *const came = malloc((size_t)n * sizeof *came + 1);
     status st = ST_OK;
 
     if (!came) return fail(ST_NOMEM, "%lld numbers of rank %d", (long long)n, from);
     part.t.data = came;
-    TRY_OUT(world->ops->start(world, &part, 1));
-    TRY_OUT(world->ops->finish(world));
+    TRY_OUT(comm_post(world, &part, 1));
+    TRY_OUT(comm_wait(world));
     for (int64_t i = 0; i < n; i++)
         if (isnan(into[i])) into[i] = came[i];
 out:
@@ -121,9 +121,9 @@ status verify_gather(struct verify_case *c)
         struct tensor *const t = &c->computed.item[i].t;
         for (int r = 1; world->rank == 0 && r < world->size; r++) TRY(take(world, r, t));
         if (world->rank == 0) continue;
-        struct comm_part const part = { .t = *t, .peer = 0, .send = true };
-        TRY(world->ops->start(world, &part, 1));
-        TRY(world->ops->finish(world));
+        struct comm_xfer const part = { .t = *t, .peer = 0, .send = true };
+        TRY(comm_post(world, &part, 1));
+        TRY(comm_wait(world));
     }
     return ST_OK;
 }

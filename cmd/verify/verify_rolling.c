@@ -94,13 +94,13 @@ static status read_schedule(struct verify_case *c, struct schedule *out)
     return schedule_make(out, step, (int)levels, warp->truth, shift->number);
 }
 
-static status read_policy(struct verify_case *c, int levels, struct key_policy *out)
+static status read_policy(struct verify_case *c, int levels, struct kv_policy *out)
 {
     const struct json_node *const window = json_tree_member(c->json, "window");
     const char *const kind = window ? json_tree_text(window) : "rolling";
     int sink, clean;
 
-    *out = (struct key_policy){ .levels = levels };
+    *out = (struct kv_policy){ .levels = levels };
     if (!kind || (strcmp(kind, "rolling") != 0 && strcmp(kind, "block") != 0))
         return fail(ST_FORMAT, "%s/case.json: window: \"rolling\" or \"block\" is expected",
                     c->dir);
@@ -111,7 +111,7 @@ static status read_policy(struct verify_case *c, int levels, struct key_policy *
     if (json_tree_member(c->json, "context_noise"))
         TRY(verify_int(c, "context_noise", 0, 0, &clean)); /* the clean pass is at t = 0 */
     out->sink_frames = sink * out->frames_per_block;
-    return key_policy_check(out);
+    return kv_policy_check(out);
 }
 
 static status read_inputs(struct clip *p, const struct dit_shape *s, int frames)
@@ -174,7 +174,7 @@ static status add_schedule(struct verify_case *c, const struct schedule *schedul
 }
 
 static status run(struct clip *p, const struct dit *model, const struct schedule *schedule,
-                  const struct key_policy *policy)
+                  const struct kv_policy *policy)
 {
     struct verify_options const *const o = &p->c->o;
     struct crew_config const crew = {
@@ -226,7 +226,7 @@ status verify_rolling(struct verify_case *c, const char *weights)
 {
     struct clip p = { .c = c };
     struct schedule schedule;
-    struct key_policy policy;
+    struct kv_policy policy;
     struct kern_ctx *ctx = NULL;
     struct dit *model = NULL;
     struct dit_config config = { .schedule = &schedule, .act = c->o.precision };

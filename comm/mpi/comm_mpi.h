@@ -73,13 +73,13 @@ struct goodbye {
 struct told {
     enum told_kind kind;
     union {
-        struct comm_note note;
+        struct comm_control note;
         struct goodbye goodbye;
     } u;
 };
 
 struct posted {
-    struct comm_part part;
+    struct comm_xfer part;
     int pieces, asked, done; /* all, of those handed to packets, of those over */
     bool misfit;             /* the peer sends something else: */
     struct tensor sent;
@@ -196,13 +196,13 @@ void *mpi_thread(void *world);
 void mpi_world_free(struct mpi_world *w);
 
 /* comm_ops; without the lock. */
-status mpi_start(struct comm *c, const struct comm_part *parts, int count);
-status mpi_finish(struct comm *c);
+status mpi_post(struct comm *c, const struct comm_xfer *parts, int count);
+status mpi_wait_posted(struct comm *c);
 status mpi_agree(struct comm *c, status mine);
 status mpi_split(struct comm *c, int colour, struct comm **out);
 status mpi_attach(struct comm *c, const struct memory *m);
-status mpi_note(struct comm *c, int peer, const struct comm_note *note);
-bool mpi_hear(struct comm *c, struct comm_note *out, int *from);
+status mpi_send_control(struct comm *c, int peer, const struct comm_control *note);
+bool mpi_poll_control(struct comm *c, struct comm_control *out, int *from);
 void mpi_stop(struct comm *c);
 bool mpi_stopped(struct comm *c);
 void mpi_abort(struct comm *c);

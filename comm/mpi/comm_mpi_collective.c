@@ -57,7 +57,7 @@ static status look_around(const struct mpi_group *g, enum meeting what, int *abs
 
 static status waited_for_ranks(const struct mpi_group *g, enum meeting what)
 {
-    struct text who = { 0 };
+    struct strbuf who = { 0 };
 
     for (int r = 0; r < g->base.size; r++)
         if (!brought(g)[r].here) rules_add_rank(&who, g->members[r]);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-status mpi_note(struct comm *c, int peer, const struct comm_note *note)
+status mpi_send_control(struct comm *c, int peer, const struct comm_control *note)
 {
     struct mpi_world *const w = group_of(c)->world;
     status st = rules_note(c, peer, group_of(c)->id == 0);
@@ -20,7 +20,7 @@ status mpi_note(struct comm *c, int peer, const struct comm_note *note)
     return st;
 }
 
-bool mpi_hear(struct comm *c, struct comm_note *out, int *from)
+bool mpi_poll_control(struct comm *c, struct comm_control *out, int *from)
 {
     struct mpi_world *const w = group_of(c)->world;
 

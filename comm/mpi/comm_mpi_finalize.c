@@ -92,7 +92,7 @@ void mpi_end(struct mpi_world *w, enum ending how)
     _exit(code);
 }
 
-int comm_mpi_leave(struct comm **world, int code, bool own_failure)
+int comm_mpi_finalize(struct comm **world, int code, bool own_failure)
 {
     struct mpi_world *const w = group_of(*world)->world;
     double const patience_s = (*world)->deadline_s + 2 * GRACE_S;

@@ -79,7 +79,7 @@ static status make_home(struct mpi_world *w)
 
 status mpi_begin(struct mpi_world *w)
 {
-    int const launched = comm_launched_size(); /* MPI_Init may change what it says */
+    int const launched = comm_launcher_size(); /* MPI_Init may change what it says */
     int level = 0;
 
     TRY(checked("MPI_Init_thread", MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &level)));
@@ -117,8 +117,8 @@ static struct mpi_world *world_new(void)
     w->aborted_by = -1;
     w->last = &w->first;
     pthread_mutex_init(&w->lock, NULL);
-    condition_open(&w->work);
-    condition_open(&w->changed);
+    condvar_init(&w->work);
+    condvar_init(&w->changed);
     return w;
 }
 
@@ -144,7 +144,7 @@ static status wait_for_others(struct mpi_world *w, double deadline_s, bool *aban
     return st;
 }
 
-status comm_mpi_open(struct comm **out, double deadline_s)
+status comm_mpi_init(struct comm **out, double deadline_s)
 {
     bool abandoned = false;
 

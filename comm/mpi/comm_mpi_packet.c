@@ -1,4 +1,4 @@
-/* comm_mpi_packet.c - packets under way; with comm_mpi_open and _leave all that calls MPI. */
+/* comm_mpi_packet.c - packets under way; with comm_mpi_init and _leave all that calls MPI. */
 #include "base/clock.h"
 #include "comm/mpi/comm_mpi.h"
 

@@ -31,7 +31,7 @@ static unsigned char *place_of(const struct posted *p, int piece)
     return (unsigned char *)p->part.t.data + offset_of(piece);
 }
 
-static status make_posted(struct mpi_group *g, const struct comm_part *parts, int count)
+static status make_posted(struct mpi_group *g, const struct comm_xfer *parts, int count)
 {
     if (count > g->cap) {
         struct posted *const more = realloc(g->posted, (size_t)count * sizeof *more);
@@ -49,7 +49,7 @@ static status make_posted(struct mpi_group *g, const struct comm_part *parts, in
     return ST_OK;
 }
 
-static status start(struct mpi_group *g, const struct comm_part *parts, int count)
+static status start(struct mpi_group *g, const struct comm_xfer *parts, int count)
 {
     TRY(rules_parts(&g->base, parts, count, g->open));
     TRY(mpi_broken(g));
@@ -60,7 +60,7 @@ static status start(struct mpi_group *g, const struct comm_part *parts, int coun
     return ST_OK;
 }
 
-status mpi_start(struct comm *c, const struct comm_part *parts, int count)
+status mpi_post(struct comm *c, const struct comm_xfer *parts, int count)
 {
     struct mpi_group *const g = group_of(c);
 
@@ -88,7 +88,7 @@ static status fits(const struct mpi_group *g)
 
 static status waited_for_parts(const struct mpi_group *g)
 {
-    struct text who = { 0 };
+    struct strbuf who = { 0 };
 
     for (int r = 0; r < g->base.size; r++)
         for (int send = 0; send < 2; send++) {
@@ -116,7 +116,7 @@ static status wait_for_parts(struct mpi_group *g)
     return ST_OK;
 }
 
-status mpi_finish(struct comm *c)
+status mpi_wait_posted(struct comm *c)
 {
     struct mpi_group *const g = group_of(c);
 
@@ -144,7 +144,7 @@ status mpi_attach(struct comm *c, const struct memory *m)
 }
 
 /* Between a part and a packet. */
-static void move(struct mpi_group *g, const struct comm_part *p, void *to, const void *from,
+static void move(struct mpi_group *g, const struct comm_xfer *p, void *to, const void *from,
                  size_t bytes)
 {
     struct mpi_world *const w = g->world;

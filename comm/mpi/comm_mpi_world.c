@@ -11,7 +11,7 @@ void mpi_close(struct comm **c)
     struct mpi_world *const w = g->world;
 
     if (g->id == 0) {
-        (void)comm_mpi_leave(c, 0, false);
+        (void)comm_mpi_finalize(c, 0, false);
         return;
     }
     pthread_mutex_lock(&w->lock);
@@ -23,12 +23,12 @@ void mpi_close(struct comm **c)
 }
 
 static const struct comm_ops mpi_ops = {
-    .start = mpi_start,
-    .finish = mpi_finish,
+    .post = mpi_post,
+    .wait = mpi_wait_posted,
     .agree = mpi_agree,
     .split = mpi_split,
-    .note = mpi_note,
-    .hear = mpi_hear,
+    .send_control = mpi_send_control,
+    .poll_control = mpi_poll_control,
     .stop = mpi_stop,
     .stopped = mpi_stopped,
     .abort = mpi_abort,
@@ -44,7 +44,7 @@ status mpi_group_open(struct mpi_group **out, struct mpi_world *w, int size)
 
     *out = NULL;
     if (!g) return fail(ST_NOMEM, "a group of %d ranks", size);
-    condition_open(&g->changed);
+    condvar_init(&g->changed);
     g->members = calloc(n, sizeof *g->members);
     g->node = calloc(n, sizeof *g->node);
     for (int i = 0; i < 2; i++) {

@@ -41,9 +41,9 @@ enum {
 
 /* What lies on the card of one start, or of one gather. */
 enum start_state { START_ASKED, START_LAUNCHES, START_MOVES, START_OVER };
-struct nccl_start {
-    struct comm_part *part;   /* [parts]; 0 of a gather */
-    struct comm_share *share; /* [shares]; 0 of any other start */
+struct nccl_post {
+    struct comm_xfer *part;   /* [parts]; 0 of a gather */
+    struct comm_shard *share; /* [shares]; 0 of any other start */
     int parts, shares, part_cap, share_cap;
     void *ready, *over; /* events: of the compute stream, of the group's */
     enum start_state state;
@@ -98,12 +98,12 @@ struct nccl_group {
     bool end, give_up; /* wanted: close; abort */
     struct error why;  /* it broke; ST_PEER: the world is aborted */
 
-    struct comm_part *host_part; /* the open start's, for the inner comm */
+    struct comm_xfer *host_part; /* the open start's, for the inner comm */
     int host_count, part_cap;
     bool open, out_of_step; /* a finish failed: no start may follow */
     bool on_card;           /* the open start has parts on the card: start[last] */
     int first, under_way, last;
-    struct nccl_start start[NCCL_STARTS]; /* a ring, from `first` */
+    struct nccl_post start[NCCL_STARTS]; /* a ring, from `first` */
     struct nccl_buffer buffer[NCCL_BUFFERS];
 };
 
@@ -176,13 +176,13 @@ status nccl_tell(struct nccl_group *g, void *all, size_t each) MUST_USE;
 status nccl_peer_aborted(struct nccl_group *g);
 
 /* comm_ops; without the lock. */
-status nccl_start(struct comm *c, const struct comm_part *parts, int count);
-status nccl_finish(struct comm *c);
-status nccl_settle(struct comm *c);
+status nccl_post(struct comm *c, const struct comm_xfer *parts, int count);
+status nccl_wait_posted(struct comm *c);
+status nccl_synchronize(struct comm *c);
 status nccl_attach(struct comm *c, const struct memory *m);
 status nccl_alloc(struct comm *c, size_t bytes, void **at);
 void nccl_free(struct comm *c, void *at);
-status nccl_gather(struct comm *c, const struct comm_share *shares, int count);
+status nccl_gather(struct comm *c, const struct comm_shard *shares, int count);
 void nccl_abort(struct comm *c);
 void nccl_close(struct comm **c);
 

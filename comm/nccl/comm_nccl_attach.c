@@ -16,10 +16,10 @@ struct hello {
 status nccl_tell(struct nccl_group *g, void *all, size_t each)
 {
     struct comm *const inner = over_inner(&g->base);
-    struct comm_share const share = { .t = { all, DT_U8, 2, { inner->size, (int64_t)each } } };
+    struct comm_shard const share = { .t = { all, DT_U8, 2, { inner->size, (int64_t)each } } };
 
     TRY(comm_gather(inner, &share, 1));
-    return inner->ops->finish(inner);
+    return comm_wait(inner);
 }
 
 /* Every rank sees the same, and fails alike. */
@@ -93,12 +93,12 @@ status nccl_attach(struct comm *c, const struct memory *m)
     nccl_detach(g);
     if (!m || c->size == 1) return ST_OK;
     g->memory = *m;
-    TRY(inner->ops->agree(inner, prepare(g, &mine)));
+    TRY(comm_agree(inner, prepare(g, &mine)));
     TRY(meet(g, &mine));
     status const st = begin(g);
-    if (st != ST_OK && st != ST_PEER) inner->ops->abort(inner); /* others wait inside NCCL */
+    if (st != ST_OK && st != ST_PEER) comm_abort(inner); /* others wait inside NCCL */
     TRY(st);
-    TRY(inner->ops->agree(inner, ST_OK));
+    TRY(comm_agree(inner, ST_OK));
     c->streamed = true;
     c->gathers = nccl_has_engines && rules_one_machine(c);
     return ST_OK;

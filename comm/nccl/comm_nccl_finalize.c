@@ -90,7 +90,7 @@ static void end_world(struct nccl_world *w)
     free(w);
 }
 
-void comm_nccl_end(struct comm **c)
+void comm_nccl_unwrap(struct comm **c)
 {
     struct nccl_group *const g = nccl_of(*c);
     struct nccl_world *const w = g->world;
@@ -115,6 +115,6 @@ void comm_nccl_end(struct comm **c)
 void nccl_close(struct comm **c)
 {
     if (!*c) return;
-    comm_nccl_end(c);
-    (*c)->ops->close(c);
+    comm_nccl_unwrap(c);
+    comm_close(c);
 }

@@ -9,7 +9,7 @@
 /* A rank whose exchange failed behind its back learns it here, and so do the others. */
 static status nccl_agree(struct comm *c, status mine)
 {
-    if (mine == ST_OK) mine = nccl_settle(c);
+    if (mine == ST_OK) mine = nccl_synchronize(c);
     return over_agree(c, mine);
 }
 
@@ -20,28 +20,28 @@ static status nccl_split(struct comm *c, int colour, struct comm **out)
     struct nccl_group *child = NULL;
 
     *out = NULL;
-    TRY(over_inner(c)->ops->split(c->inner, colour, &inner));
+    TRY(comm_split(over_inner(c), colour, &inner));
     if (!inner) return ST_OK;
     status const st = nccl_group_open(&child, g->world, inner);
     if (st == ST_OK) *out = &child->base;
-    else inner->ops->close(&inner);
+    else comm_close(&inner);
     return st;
 }
 
 static const struct comm_ops nccl_ops = {
-    .start = nccl_start,
-    .finish = nccl_finish,
+    .post = nccl_post,
+    .wait = nccl_wait_posted,
     .agree = nccl_agree,
     .split = nccl_split,
-    .note = over_note,
-    .hear = over_hear,
+    .send_control = over_send_control,
+    .poll_control = over_poll_control,
     .stop = over_stop,
     .stopped = over_stopped,
     .abort = nccl_abort,
     .aborted = over_aborted,
     .close = nccl_close,
     .attach = nccl_attach,
-    .settle = nccl_settle,
+    .synchronize = nccl_synchronize,
     .alloc = nccl_alloc,
     .free = nccl_free,
     .gather = nccl_gather,
@@ -63,7 +63,7 @@ status nccl_group_open(struct nccl_group **out, struct nccl_world *w, struct com
     g->base.inner = inner;
     g->base.gathers = false;
     g->world = w;
-    condition_open(&g->changed);
+    condvar_init(&g->changed);
     pthread_mutex_lock(&w->lock);
     g->next = w->groups;
     w->groups = g;
@@ -95,8 +95,8 @@ status comm_nccl_open(struct comm **out, struct comm *world)
     *out = NULL;
     if (!w) return fail(ST_NOMEM, "a world");
     pthread_mutex_init(&w->lock, NULL);
-    condition_open(&w->work);
-    condition_open(&w->changed);
+    condvar_init(&w->work);
+    condvar_init(&w->changed);
     st = nccl_group_open(&home, w, world);
     if (st == ST_OK) st = start_thread(w);
     if (st != ST_OK) {

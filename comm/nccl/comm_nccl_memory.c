@@ -187,7 +187,7 @@ status nccl_alloc(struct comm *c, size_t bytes, void **at)
     pthread_mutex_lock(&g->world->lock);
     status st = make_now(g, bytes, &b);
     pthread_mutex_unlock(&g->world->lock);
-    st = c->ops->agree(c, st);
+    st = comm_agree(c, st);
     if (!b) return st;
     if (st == ST_OK) st = make_known(g, b);
     if (st == ST_OK) {

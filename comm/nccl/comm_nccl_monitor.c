@@ -3,14 +3,14 @@
 #include "comm/nccl/comm_nccl.h"
 #include "kernels/cuda/cuda_dev.h"
 
-static struct nccl_start *nth(struct nccl_group *g, int i)
+static struct nccl_post *nth(struct nccl_group *g, int i)
 {
     return &g->start[(g->first + i) % NCCL_STARTS];
 }
 
 /* ---- without the lock: a start that is under way is the thread's ------------------------ */
 
-static status post(const struct nccl_group *g, const struct comm_part *p)
+static status post(const struct nccl_group *g, const struct comm_xfer *p)
 {
     size_t const n = tensor_bytes(&p->t);
 
@@ -22,7 +22,7 @@ static status post(const struct nccl_group *g, const struct comm_part *p)
 }
 
 /* In place. */
-static status post_share(const struct nccl_group *g, const struct comm_share *s)
+static status post_share(const struct nccl_group *g, const struct comm_shard *s)
 {
     struct tensor const own = rules_slice(&g->base, &s->t, g->base.rank);
 
@@ -32,7 +32,7 @@ static status post_share(const struct nccl_group *g, const struct comm_share *s)
 }
 
 /* All parts in one group: none waits for another, and those to one peer keep their order. */
-static status launch(const struct nccl_group *g, const struct nccl_start *s)
+static status launch(const struct nccl_group *g, const struct nccl_post *s)
 {
     status st = ST_OK;
 
@@ -46,9 +46,9 @@ static status launch(const struct nccl_group *g, const struct nccl_start *s)
     return nccl_checked(g->nccl, "ncclGroupEnd", code);
 }
 
-static status waited_for_parts(const struct nccl_group *g, const struct nccl_start *s)
+static status waited_for_parts(const struct nccl_group *g, const struct nccl_post *s)
 {
-    struct text who = { 0 };
+    struct strbuf who = { 0 };
     struct comm as = g->base;
 
     if (s->shares) return nccl_waited_for_all(g, "gather", s->deadline_s);
@@ -64,7 +64,7 @@ static status waited_for_parts(const struct nccl_group *g, const struct nccl_sta
 }
 
 /* Its time runs from when the compute stream has come to it. */
-static status check_time(const struct nccl_group *g, struct nccl_start *s)
+static status check_time(const struct nccl_group *g, struct nccl_post *s)
 {
     bool here = true;
 
@@ -78,7 +78,7 @@ static status check_time(const struct nccl_group *g, struct nccl_start *s)
 }
 
 /* One step of one start; *next is its state after that. */
-static status step(const struct nccl_group *g, struct nccl_start *s, enum start_state *next)
+static status step(const struct nccl_group *g, struct nccl_post *s, enum start_state *next)
 {
     bool done = false;
 
@@ -112,7 +112,7 @@ static void moved(struct nccl_group *g)
 }
 
 /* false: the group is broken. */
-static bool take_step(struct nccl_group *g, struct nccl_start *s)
+static bool take_step(struct nccl_group *g, struct nccl_post *s)
 {
     enum start_state next = s->state;
 
@@ -144,7 +144,7 @@ static void retire(struct nccl_group *g)
 bool nccl_watch(struct nccl_group *g)
 {
     for (int i = 0; i < g->under_way; i++) {
-        struct nccl_start *const s = nth(g, i);
+        struct nccl_post *const s = nth(g, i);
         if (i && s->state == START_MOVES) continue;
         do {
             enum start_state const before = s->state;

@@ -79,7 +79,7 @@ static void begin(struct nccl_group *g)
 
 status nccl_waited_for_all(const struct nccl_group *g, const char *call, double deadline_s)
 {
-    struct text who = { 0 };
+    struct strbuf who = { 0 };
     struct comm as = g->base;
 
     as.deadline_s = deadline_s;

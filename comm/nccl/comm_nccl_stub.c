@@ -10,4 +10,4 @@ status comm_nccl_open(struct comm **out, struct comm *world)
     return fail(ST_ARG, "%s", comm_nccl_absent());
 }
 
-void comm_nccl_end(struct comm **c) { (void)c; }
+void comm_nccl_unwrap(struct comm **c) { (void)c; }

@@ -9,39 +9,39 @@ status nccl_peer_aborted(struct nccl_group *g)
     struct comm *const inner = over_inner(&g->base);
     status st = ST_OK;
 
-    if (g->host_count) st = inner->ops->finish(inner);
+    if (g->host_count) st = comm_wait(inner);
     g->host_count = 0;
-    if (st == ST_OK) st = inner->ops->start(inner, NULL, 0);
+    if (st == ST_OK) st = comm_post(inner, NULL, 0);
     if (st != ST_OK) return st;
-    (void)inner->ops->finish(inner);
+    if (comm_wait(inner) != ST_OK) error_clear(); /* what follows says it */
     return fail(ST_PEER, "rank %d stops: another rank aborted", g->base.world_rank);
 }
 
-static bool on_card(const struct nccl_group *g, const struct comm_part *p)
+static bool on_card(const struct nccl_group *g, const struct comm_xfer *p)
 {
     return rules_on_card(p, g->base.streamed);
 }
 
 /* Nothing is sent of no bytes, and both sides know. */
-static bool counts(const struct nccl_group *g, const struct comm_part *p)
+static bool counts(const struct nccl_group *g, const struct comm_xfer *p)
 {
     return on_card(g, p) && tensor_bytes(&p->t) > 0;
 }
 
-static status part_room(struct comm_part **part, int *cap, int count)
+static status part_room(struct comm_xfer **part, int *cap, int count)
 {
     if (count <= *cap) return ST_OK;
-    struct comm_part *const more = realloc(*part, (size_t)count * sizeof *more);
+    struct comm_xfer *const more = realloc(*part, (size_t)count * sizeof *more);
     if (!more) return fail(ST_NOMEM, "start: %d parts", count);
     *part = more;
     *cap = count;
     return ST_OK;
 }
 
-static status share_room(struct comm_share **share, int *cap, int count)
+static status share_room(struct comm_shard **share, int *cap, int count)
 {
     if (count <= *cap) return ST_OK;
-    struct comm_share *const more = realloc(*share, (size_t)count * sizeof *more);
+    struct comm_shard *const more = realloc(*share, (size_t)count * sizeof *more);
     if (!more) return fail(ST_NOMEM, "gather: %d tensors", count);
     *share = more;
     *cap = count;
@@ -49,7 +49,7 @@ static status share_room(struct comm_share **share, int *cap, int count)
 }
 
 /* With the lock: a place in the ring, empty. The oldest starts leave it by themselves. */
-static status find_place(struct nccl_group *g, struct nccl_start **out)
+static status find_place(struct nccl_group *g, struct nccl_post **out)
 {
     struct timespec const until = rules_until(g->base.deadline_s + NCCL_PATIENCE_S);
 
@@ -63,7 +63,7 @@ static status find_place(struct nccl_group *g, struct nccl_start **out)
 }
 
 /* With the lock. What is in that place is for the thread. */
-static status put(struct nccl_group *g, struct nccl_start *s)
+static status put(struct nccl_group *g, struct nccl_post *s)
 {
     if (!s->parts && !s->shares) return ST_OK;
     TRY(cuda_event_record(s->ready, g->memory.stream));
@@ -77,9 +77,9 @@ static status put(struct nccl_group *g, struct nccl_start *s)
 }
 
 /* With the lock. */
-static status start_on_card(struct nccl_group *g, const struct comm_part *parts, int count)
+static status start_on_card(struct nccl_group *g, const struct comm_xfer *parts, int count)
 {
-    struct nccl_start *s = NULL;
+    struct nccl_post *s = NULL;
 
     TRY(find_place(g, &s));
     TRY(part_room(&s->part, &s->part_cap, count));
@@ -89,9 +89,9 @@ static status start_on_card(struct nccl_group *g, const struct comm_part *parts,
 }
 
 /* With the lock. */
-static status gather_on_card(struct nccl_group *g, const struct comm_share *shares, int count)
+static status gather_on_card(struct nccl_group *g, const struct comm_shard *shares, int count)
 {
-    struct nccl_start *s = NULL;
+    struct nccl_post *s = NULL;
 
     TRY(find_place(g, &s));
     TRY(share_room(&s->share, &s->share_cap, count));
@@ -100,7 +100,7 @@ static status gather_on_card(struct nccl_group *g, const struct comm_share *shar
     return put(g, s);
 }
 
-static status start_on_host(struct nccl_group *g, const struct comm_part *parts, int count)
+static status start_on_host(struct nccl_group *g, const struct comm_xfer *parts, int count)
 {
     struct comm *const inner = over_inner(&g->base);
 
@@ -108,13 +108,13 @@ static status start_on_host(struct nccl_group *g, const struct comm_part *parts,
     for (int i = 0; i < count; i++)
         if (!on_card(g, &parts[i])) g->host_part[g->host_count++] = parts[i];
     if (!g->host_count) return ST_OK;
-    status const st = inner->ops->start(inner, g->host_part, g->host_count);
+    status const st = comm_post(inner, g->host_part, g->host_count);
     if (st != ST_OK) g->host_count = 0;
     return st;
 }
 
 /* May a start or a gather begin? */
-static status may_start(struct nccl_group *g, const struct comm_part *parts, int count)
+static status may_start(struct nccl_group *g, const struct comm_xfer *parts, int count)
 {
     TRY(rules_parts(&g->base, parts, count, g->open));
     if (over_aborted(&g->base)) return nccl_peer_aborted(g);
@@ -131,7 +131,7 @@ static status started(struct nccl_group *g, status st)
     return st;
 }
 
-status nccl_gather(struct comm *c, const struct comm_share *shares, int count)
+status nccl_gather(struct comm *c, const struct comm_shard *shares, int count)
 {
     struct nccl_group *const g = nccl_of(c);
 
@@ -142,7 +142,7 @@ status nccl_gather(struct comm *c, const struct comm_share *shares, int count)
     return started(g, st);
 }
 
-status nccl_start(struct comm *c, const struct comm_part *parts, int count)
+status nccl_post(struct comm *c, const struct comm_xfer *parts, int count)
 {
     struct nccl_group *const g = nccl_of(c);
     status st = ST_OK;
@@ -159,7 +159,7 @@ status nccl_start(struct comm *c, const struct comm_part *parts, int count)
 
 /* With the lock. NCCL launches what needs nobody at once; the first parts between two ranks
  * when both are there. */
-static status await_launch(struct nccl_group *g, const struct nccl_start *s)
+static status await_launch(struct nccl_group *g, const struct nccl_post *s)
 {
     struct timespec const until = rules_until(g->base.deadline_s + NCCL_PATIENCE_S);
 
@@ -170,7 +170,7 @@ static status await_launch(struct nccl_group *g, const struct nccl_start *s)
 
 static status finish_on_card(struct nccl_group *g)
 {
-    const struct nccl_start *const s = &g->start[g->last];
+    const struct nccl_post *const s = &g->start[g->last];
 
     pthread_mutex_lock(&g->world->lock);
     status const st = await_launch(g, s);
@@ -192,13 +192,13 @@ static status take_back(struct nccl_group *g, status st)
     return st;
 }
 
-status nccl_finish(struct comm *c)
+status nccl_wait_posted(struct comm *c)
 {
     struct nccl_group *const g = nccl_of(c);
     struct comm *const inner = over_inner(&g->base);
     status st = ST_OK;
 
-    if (g->host_count) st = inner->ops->finish(inner);
+    if (g->host_count) st = comm_wait(inner);
     g->host_count = 0;
     if (g->on_card) st = st == ST_OK ? finish_on_card(g) : take_back(g, st);
     g->on_card = false;
@@ -207,7 +207,7 @@ status nccl_finish(struct comm *c)
     return st == ST_PEER ? nccl_peer_aborted(g) : st;
 }
 
-status nccl_settle(struct comm *c)
+status nccl_synchronize(struct comm *c)
 {
     struct nccl_group *const g = nccl_of(c);
     status st = ST_OK;

@@ -20,7 +20,7 @@ void thread_take_back(struct rank *me)
     me->count = 0;
 }
 
-static status post(struct rank *me, const struct comm_part *parts, int count)
+static status post(struct rank *me, const struct comm_xfer *parts, int count)
 {
     TRY(rules_parts(&me->base, parts, count, me->open));
     if (aborted(me)) return peer_aborted(me);
@@ -38,7 +38,7 @@ static status post(struct rank *me, const struct comm_part *parts, int count)
     return ST_OK;
 }
 
-status thread_start(struct comm *c, const struct comm_part *parts, int count)
+status thread_post(struct comm *c, const struct comm_xfer *parts, int count)
 {
     struct rank *const me = rank_of(c);
     struct world *const w = me->group->world;
@@ -88,7 +88,7 @@ status thread_attach(struct comm *c, const struct memory *m)
 }
 
 /* On a card, or from one to another, the receiver's does it. */
-static status move(const struct rank *me, const struct comm_part *to, const struct tensor *from)
+static status move(const struct rank *me, const struct comm_xfer *to, const struct tensor *from)
 {
     size_t const n = tensor_bytes(from);
 
@@ -118,7 +118,7 @@ static status copy(struct rank *me, struct posted *in, struct posted *offer)
 
 static status waited_for_parts(const struct rank *me)
 {
-    struct text who = { 0 };
+    struct strbuf who = { 0 };
 
     for (int r = 0; r < me->base.size; r++)
         for (int send = 0; send < 2; send++) {
@@ -151,7 +151,7 @@ static status receive_all(struct rank *me)
     return ST_OK;
 }
 
-status thread_finish(struct comm *c)
+status thread_wait_posted(struct comm *c)
 {
     struct rank *const me = rank_of(c);
     struct world *const w = me->group->world;

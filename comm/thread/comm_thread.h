@@ -11,7 +11,7 @@
 enum part_state { PART_WAITS, PART_MOVES, PART_DONE };
 
 struct posted {
-    struct comm_part part;
+    struct comm_xfer part;
     enum part_state state;
 };
 
@@ -84,8 +84,8 @@ void thread_group_close(struct group **g);
 status thread_group_split(struct group *parent) MUST_USE;
 
 /* comm_ops; without the lock. */
-status thread_start(struct comm *c, const struct comm_part *parts, int count);
-status thread_finish(struct comm *c);
+status thread_post(struct comm *c, const struct comm_xfer *parts, int count);
+status thread_wait_posted(struct comm *c);
 status thread_agree(struct comm *c, status mine);
 status thread_split(struct comm *c, int colour, struct comm **out);
 status thread_attach(struct comm *c, const struct memory *m);

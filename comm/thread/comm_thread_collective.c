@@ -34,7 +34,7 @@ static void conclude(struct group *g)
 static status waited_for_ranks(const struct rank *me)
 {
     const struct group *const g = me->group;
-    struct text who = { 0 };
+    struct strbuf who = { 0 };
 
     for (int r = 0; r < g->size; r++)
         if (!g->ranks[r].arrival.here) rules_add_rank(&who, g->ranks[r].base.world_rank);

@@ -35,7 +35,7 @@ static void *rank_main(void *arg)
 
     if (st != ST_OK) {
         keep_failure(r->run, st);
-        r->comm->ops->abort(r->comm);
+        comm_abort(r->comm);
     }
     return NULL;
 }
@@ -56,7 +56,7 @@ status comm_thread_run(struct comm **group, int size, comm_main main, void *arg)
     if (started == size) rank_main(&runners[0]);
     else {
         keep_failure(&run, fail(ST_NOMEM, "cannot start thread of rank %d of %d", started, size));
-        group[0]->ops->abort(group[0]);
+        comm_abort(group[0]);
     }
     for (int r = 1; r < started; r++) pthread_join(runners[r].thread, NULL);
     pthread_mutex_destroy(&run.lock);

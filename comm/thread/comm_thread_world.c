@@ -16,7 +16,7 @@ void thread_wake_all(struct world *w)
 
 static bool is_world(const struct rank *me) { return !me->group->next; }
 
-static status thread_note(struct comm *c, int peer, const struct comm_note *note)
+static status thread_send_control(struct comm *c, int peer, const struct comm_control *note)
 {
     struct rank *const me = rank_of(c);
     struct world *const w = me->group->world;
@@ -28,7 +28,7 @@ static status thread_note(struct comm *c, int peer, const struct comm_note *note
     return ST_OK;
 }
 
-static bool thread_hear(struct comm *c, struct comm_note *out, int *from)
+static bool thread_poll_control(struct comm *c, struct comm_control *out, int *from)
 {
     struct world *const w = rank_of(c)->group->world;
 
@@ -105,12 +105,12 @@ static void thread_close(struct comm **c)
 }
 
 static const struct comm_ops thread_ops = {
-    .start = thread_start,
-    .finish = thread_finish,
+    .post = thread_post,
+    .wait = thread_wait_posted,
     .agree = thread_agree,
     .split = thread_split,
-    .note = thread_note,
-    .hear = thread_hear,
+    .send_control = thread_send_control,
+    .poll_control = thread_poll_control,
     .stop = thread_stop,
     .stopped = thread_stopped,
     .abort = thread_abort,
@@ -130,7 +130,7 @@ status thread_group_open(struct group **out, struct world *w, int size)
         g->ranks[r].base =
             (struct comm){ .ops = &thread_ops, .rank = r, .size = size, .node = one_machine };
         g->ranks[r].group = g;
-        condition_open(&g->ranks[r].changed);
+        condvar_init(&g->ranks[r].changed);
     }
     g->next = w->groups;
     w->groups = g;

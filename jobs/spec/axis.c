@@ -89,7 +89,7 @@ static status walk_range(const struct tree_node *n, struct axis *a, int *count)
         if (more >= (uint64_t)(AXIS_VALUES - *count))
             return tree_fail(n, "found more than %d values; allowed: %d", AXIS_VALUES, AXIS_VALUES);
         for (uint64_t i = 0; a && i <= more; i++)
-            TRY(axis_add(a, text_format("%llu", (unsigned long long)(part[0] + i * part[2]))));
+            TRY(axis_add(a, str_format("%llu", (unsigned long long)(part[0] + i * part[2]))));
         *count += (int)more + 1;
         last = part[1];
         at = at[len] ? at + len + 1 : NULL;
@@ -111,7 +111,7 @@ static status read_list(struct axis *a, const struct tree_node *n)
     for (const struct tree_node *m = n->first; m; m = m->next) {
         const char *text;
         TRY(field_text(m, AXIS_VALUE_BYTES, &text));
-        TRY(axis_add(a, text_format("%s", text)));
+        TRY(axis_add(a, str_format("%s", text)));
     }
     a->limit = a->count;
     return ST_OK;

@@ -22,7 +22,7 @@ static status add_found(struct axis *a, int line, const char *s, size_t len)
                         a->path, line, a->field, (unsigned)(unsigned char)s[i]);
         i += (size_t)bytes;
     }
-    return axis_add(a, text_format("%.*s", (int)len, s));
+    return axis_add(a, str_format("%.*s", (int)len, s));
 }
 
 /* ---- JSON, one object a line ---- */
@@ -73,7 +73,7 @@ struct csv {
     const char *text, *path;
     size_t len, at;
     int line;
-    struct text cell;
+    struct strbuf cell;
     bool row_ends; /* after the cell just read */
 };
 
@@ -90,14 +90,14 @@ static status read_quoted(struct csv *c)
     for (c->at++; c->at < c->len; c->at++) {
         if (c->text[c->at] == '\n') c->line++;
         if (c->text[c->at] != '"') {
-            text_add(&c->cell, c->text + c->at, 1);
+            strbuf_add(&c->cell, c->text + c->at, 1);
             continue;
         }
         if (c->at + 1 == c->len || c->text[c->at + 1] != '"') {
             c->at++;
             return ST_OK;
         }
-        text_add(&c->cell, "\"", 1);
+        strbuf_add(&c->cell, "\"", 1);
         c->at++;
     }
     return fail(ST_FORMAT, "%s:%d: a double quote is not closed", c->path, line);
@@ -106,11 +106,11 @@ static status read_quoted(struct csv *c)
 static status read_cell(struct csv *c)
 {
     c->cell.len = 0;
-    text_add(&c->cell, "", 0);
+    strbuf_add(&c->cell, "", 0);
     if (c->at < c->len && c->text[c->at] == '"') TRY(read_quoted(c));
     else
         for (; !at_line_end(c) && c->text[c->at] != ','; c->at++)
-            text_add(&c->cell, c->text + c->at, 1);
+            strbuf_add(&c->cell, c->text + c->at, 1);
     if (c->cell.failed) return fail(ST_NOMEM, "%s: no memory for a cell", c->path);
     c->row_ends = at_line_end(c);
     if (c->row_ends) {
@@ -166,7 +166,7 @@ static status parse_csv(struct axis *a, const char *text, size_t len)
     struct csv c = { .text = text, .path = a->path, .len = len, .line = 1 };
     status const st = read_rows(a, &c);
 
-    text_free(&c.cell);
+    strbuf_free(&c.cell);
     return st;
 }
 

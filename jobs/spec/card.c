@@ -219,7 +219,7 @@ status card_parse(struct card *out, const char *text, size_t len, const char *pa
     if (len > CARD_BYTES)
         return fail(ST_FORMAT, "%s: found %zu bytes; allowed: %d", path, len, CARD_BYTES);
     TRY(tree_parse(&out->tree, text, len, path));
-    out->path = text_format("%s", path);
+    out->path = str_format("%s", path);
     st = out->path ? fill(out) : fail(ST_NOMEM, "%s: no memory", path);
     if (st != ST_OK) card_close(out);
     return st;

@@ -23,7 +23,7 @@ static void list(const struct card *c, struct role role[FILES])
 
 status card_check_files(const struct card *c, const char *spared)
 {
-    struct text missing = { 0 };
+    struct strbuf missing = { 0 };
     struct role role[FILES];
     status st = ST_OK;
 
@@ -32,32 +32,32 @@ status card_check_files(const struct card *c, const char *spared)
         struct file_map m;
         if (spared && !strcmp(role[i].name, spared)) continue;
         if (file_map(&m, role[i].path) != ST_OK)
-            text_addf(&missing, "%s%s: %s: %s", missing.len ? "\n" : "", c->path, role[i].name,
-                      error_last()->msg);
+            strbuf_addf(&missing, "%s%s: %s: %s", missing.len ? "\n" : "", c->path, role[i].name,
+                        error_last()->msg);
         file_unmap(&m);
     }
     if (missing.failed) st = fail(ST_NOMEM, "%s: no memory to list its files", c->path);
     else if (missing.len) st = fail(ST_FORMAT, "%s", missing.s);
-    text_free(&missing);
+    strbuf_free(&missing);
     return st;
 }
 
-static status add_bytes(struct text *t, const void *data, size_t len)
+static status add_bytes(struct strbuf *t, const void *data, size_t len)
 {
     char hex[DIGEST_HEX];
 
     TRY(digest_bytes(data, len, hex));
-    text_add(t, hex, 64);
+    strbuf_add(t, hex, 64);
     return ST_OK;
 }
 
-static status add_file(struct text *t, const struct role *role)
+static status add_file(struct strbuf *t, const struct role *role)
 {
     struct file_map m;
     status st = ST_OK;
 
     TRY(file_map(&m, role->path));
-    text_addf(t, "%s %zu ", role->name, m.size);
+    strbuf_addf(t, "%s %zu ", role->name, m.size);
     if (m.size <= WHOLE) {
         TRY_OUT(add_bytes(t, m.data, m.size));
     } else {
@@ -72,7 +72,7 @@ out:
 
 status card_fingerprint(const struct card *c, char hex[DIGEST_HEX])
 {
-    struct text t = { 0 };
+    struct strbuf t = { 0 };
     struct role role[FILES];
     status st = ST_OK;
 
@@ -81,6 +81,6 @@ status card_fingerprint(const struct card *c, char hex[DIGEST_HEX])
     if (t.failed) st = fail(ST_NOMEM, "%s: no memory for its fingerprint", c->path);
     else st = digest_bytes(t.s, t.len, hex);
 out:
-    text_free(&t);
+    strbuf_free(&t);
     return st;
 }

@@ -68,10 +68,10 @@ static status check_axes(const struct job *job)
 /* A text of a clip's own, within the budget of all. */
 static status take_text(struct maker *m, const struct template_text *t, char **to)
 {
-    struct text out = { 0 };
+    struct strbuf out = { 0 };
     status st = ST_OK;
 
-    text_add(&out, "", 0);
+    strbuf_add(&out, "", 0);
     TRY_OUT(template_expand(t, &out));
     m->bytes += (int64_t)out.cap;
     if (m->bytes > CLIP_BUDGET)
@@ -84,7 +84,7 @@ static status take_text(struct maker *m, const struct template_text *t, char **t
         out.s = NULL; /* handed over */
     }
 out:
-    text_free(&out);
+    strbuf_free(&out);
     return st;
 }
 

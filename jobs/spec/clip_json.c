@@ -93,7 +93,7 @@ static json_t *output_json(const struct job *job)
     return out;
 }
 
-status clip_json(struct text *out, const struct job *job, const struct card *card,
+status clip_json(struct strbuf *out, const struct job *job, const struct card *card,
                  const struct clip_list *clips)
 {
     json_t *const all = json_pack(
@@ -104,7 +104,7 @@ status clip_json(struct text *out, const struct job *job, const struct card *car
     char *const text = all ? json_dumps(all, JSON_INDENT(2) | JSON_PRESERVE_ORDER) : NULL;
 
     json_decref(all);
-    if (text) text_add(out, text, strlen(text));
+    if (text) strbuf_add(out, text, strlen(text));
     free(text);
     return text && !out->failed
                ? ST_OK

@@ -115,7 +115,7 @@ static status check_ending(const struct tree_node *n, const struct format *f, co
 {
     const char *const dot = strrchr(f->file, '.');
 
-    if (dot && words_find(endings, dot + 1) >= 0) return ST_OK;
+    if (dot && choice_find(endings, dot + 1) >= 0) return ST_OK;
     return tree_fail(tree_find(n, "file"),
                      "found %s; allowed: a name that ends in one of .%s for %s",
                      tree_quote(f->file).s, endings, f->codec);

@@ -50,31 +50,31 @@ bool template_uses(const char *text, const char *name)
 
 static status unknown(const struct template_text *t, const struct hole *h)
 {
-    struct text list = { 0 }, found = { 0 };
+    struct strbuf list = { 0 }, found = { 0 };
 
-    for (int i = 0; i < t->vars; i++) text_addf(&list, "%s{%s}", i ? ", " : "", t->var[i].name);
-    text_add(&found, h->name - 1, h->len);
+    for (int i = 0; i < t->vars; i++) strbuf_addf(&list, "%s{%s}", i ? ", " : "", t->var[i].name);
+    strbuf_add(&found, h->name - 1, h->len);
     tree_fail(t->node, "found %s; allowed: %s", found.s ? tree_quote(found.s).s : "?",
               list.s ? list.s : "no variables");
-    text_free(&list);
-    text_free(&found);
+    strbuf_free(&list);
+    strbuf_free(&found);
     return ST_FORMAT;
 }
 
-static void add_file_name(struct text *out, const char *s)
+static void add_file_name(struct strbuf *out, const char *s)
 {
     static const char set[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
 
     while (*s) {
         size_t const good = strspn(s, set);
-        text_add(out, s, good);
+        strbuf_add(out, s, good);
         s += good;
-        if (*s) text_add(out, "-", 1);
+        if (*s) strbuf_add(out, "-", 1);
         s += strcspn(s, set);
     }
 }
 
-static status fill_hole(const struct template_text *t, const struct hole *h, struct text *out)
+static status fill_hole(const struct template_text *t, const struct hole *h, struct strbuf *out)
 {
     const struct template_var *v = NULL;
 
@@ -86,25 +86,25 @@ static status fill_hole(const struct template_text *t, const struct hole *h, str
         if (!digits || v->text[digits])
             return tree_fail(t->node, "found {%s:0%dd} for the value %s; allowed: {%s}", v->name,
                              h->width, tree_quote(v->text).s, v->name);
-        for (size_t i = digits; i < (size_t)h->width; i++) text_add(out, "0", 1);
+        for (size_t i = digits; i < (size_t)h->width; i++) strbuf_add(out, "0", 1);
     }
     if (t->file_name) add_file_name(out, v->text);
-    else text_add(out, v->text, strlen(v->text));
+    else strbuf_add(out, v->text, strlen(v->text));
     return ST_OK;
 }
 
-status template_expand(const struct template_text *t, struct text *out)
+status template_expand(const struct template_text *t, struct strbuf *out)
 {
     size_t const begin = out->len;
 
     for (const char *at = t->text; *at && out->len - begin <= t->most;) {
         struct hole h;
         size_t const plain = strcspn(at, "{}");
-        text_add(out, at, plain);
+        strbuf_add(out, at, plain);
         at += plain;
         if (!*at) break;
         if (at[0] == at[1]) {
-            text_add(out, at, 1);
+            strbuf_add(out, at, 1);
             at += 2;
         } else if (*at == '{' && hole_at(at, &h)) {
             TRY(fill_hole(t, &h, out));

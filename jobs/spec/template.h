@@ -26,7 +26,7 @@ struct template_text {
 
 /* Append the expanded text to `out`. ST_FORMAT at the node: an unknown variable, a
  * lone brace, a width on what is no number, a result that is too long. */
-status template_expand(const struct template_text *t, struct text *out) MUST_USE;
+status template_expand(const struct template_text *t, struct strbuf *out) MUST_USE;
 
 /* Does it use this variable? */
 bool template_uses(const char *text, const char *name);

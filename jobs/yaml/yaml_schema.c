@@ -46,14 +46,14 @@ static const char *nearest(const char *key, const struct field_table *t)
 static status unknown_key(const struct tree_node *n, const struct field_table *t)
 {
     const char *const near = nearest(n->key, t);
-    struct text list = { 0 };
+    struct strbuf list = { 0 };
 
     for (int i = 0; i < t->count; i++)
         if (t->field[i].type != FIELD_REFUSED)
-            text_addf(&list, "%s%s", list.len ? ", " : "", t->field[i].name);
+            strbuf_addf(&list, "%s%s", list.len ? ", " : "", t->field[i].name);
     tree_fail_key(n, "unknown key%s%s%s; allowed: %s", near ? " (did you mean " : "",
                   near ? near : "", near ? "?)" : "", list.s ? list.s : "none");
-    text_free(&list);
+    strbuf_free(&list);
     return ST_FORMAT;
 }
 
@@ -84,7 +84,7 @@ status field_int(const struct tree_node *n, int min, int max, int *to)
 
 status field_choice(const struct tree_node *n, const char *words, int *to)
 {
-    int const place = n->kind == TREE_SCALAR ? words_find(words, n->text) : -1;
+    int const place = n->kind == TREE_SCALAR ? choice_find(words, n->text) : -1;
 
     if (place < 0) return tree_refuse(n, words);
     *to = place;

@@ -70,24 +70,24 @@ struct tree_quote tree_quote(const char *text)
     return q;
 }
 
-static void add_path(struct text *t, const struct tree_node *n)
+static void add_path(struct strbuf *t, const struct tree_node *n)
 {
     if (!n->parent) return;
     add_path(t, n->parent);
-    if (n->key) text_addf(t, "%s%.64s", t->len ? "." : "", n->key);
-    else text_addf(t, "[%d]", n->index);
+    if (n->key) strbuf_addf(t, "%s%.64s", t->len ? "." : "", n->key);
+    else strbuf_addf(t, "[%d]", n->index);
 }
 
 static status fail_at(const struct tree_node *n, int line, int column, const char *fmt, va_list ap)
 {
-    struct text path = { 0 };
+    struct strbuf path = { 0 };
     char msg[ERROR_MESSAGE];
 
     vsnprintf(msg, sizeof msg, fmt, ap);
     add_path(&path, n);
     fail(ST_FORMAT, "%s:%d:%d: %s%s%s", n->tree->name, line, column, path.len ? path.s : "",
          path.len ? ": " : "", msg);
-    text_free(&path);
+    strbuf_free(&path);
     return ST_FORMAT;
 }
 
@@ -190,7 +190,7 @@ static struct tree_node *node_new(struct builder *b, const yaml_event_t *e, enum
     n->column = (int)e->start_mark.column + 1;
     n->tree = b->tree;
     if (kind != TREE_SCALAR) return n;
-    n->text = text_format("%s", (const char *)e->data.scalar.value);
+    n->text = str_format("%s", (const char *)e->data.scalar.value);
     if (n->text) return n;
 no_memory:
     free(n);
@@ -359,7 +359,7 @@ status tree_parse(struct tree **out, const char *text, size_t len, const char *n
     TRY(check_text(name, text, len));
 
     b.tree = calloc(1, sizeof *b.tree);
-    if (b.tree) b.tree->name = text_format("%s", name);
+    if (b.tree) b.tree->name = str_format("%s", name);
     open = b.tree && b.tree->name && yaml_parser_initialize(&p);
     if (!open) {
         st = fail(ST_NOMEM, "%s: no memory to parse it", name);

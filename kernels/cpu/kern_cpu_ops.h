@@ -58,7 +58,7 @@ status cpu_channel_norm(struct kern_ctx *, const struct kern_channel_norm *);
 status cpu_mul(struct kern_ctx *, const struct kern_mul *);
 status cpu_pictures(struct kern_ctx *, const struct kern_pictures *);
 status cpu_axpby(struct kern_ctx *, const struct kern_axpby *);
-status cpu_narrow(struct kern_ctx *, const struct kern_narrow *);
-status cpu_widen(struct kern_ctx *, const struct kern_widen *);
+status cpu_quantize_e4m3(struct kern_ctx *, const struct kern_quantize_e4m3 *);
+status cpu_dequantize_e4m3(struct kern_ctx *, const struct kern_dequantize_e4m3 *);
 
 #endif /* KERN_CPU_OPS_H */

@@ -245,7 +245,7 @@ static float number(const void *row, enum dtype dtype, int64_t c)
 static status narrow_rows(void *arg, int64_t task, int worker)
 {
     const struct call *const j = arg;
-    const struct kern_narrow *const a = j->a;
+    const struct kern_quantize_e4m3 *const a = j->a;
     enum dtype const dtype = a->x->dtype;
     int64_t const first = task * j->per_task;
 
@@ -266,15 +266,15 @@ static status narrow_rows(void *arg, int64_t task, int worker)
 }
 
 /* Rows without columns have a scale too. */
-static status scale_nothing(const struct kern_narrow *a)
+static status scale_nothing(const struct kern_quantize_e4m3 *a)
 {
     for (int64_t r = 0; r < a->x->dim[0]; r++) ((float *)a->scale->data)[r] = e4m3_scale(0);
     return ST_OK;
 }
 
-status cpu_narrow(struct kern_ctx *ctx, const struct kern_narrow *a)
+status cpu_quantize_e4m3(struct kern_ctx *ctx, const struct kern_quantize_e4m3 *a)
 {
-    TRY(kern_check_narrow(a));
+    TRY(kern_check_quantize_e4m3(a));
     if (!a->x->dim[1]) return scale_nothing(a);
     return share_out(ctx, a, a->x->dim[0], a->x->dim[1], narrow_rows);
 }
@@ -282,7 +282,7 @@ status cpu_narrow(struct kern_ctx *ctx, const struct kern_narrow *a)
 static status widen_rows(void *arg, int64_t task, int worker)
 {
     const struct call *const j = arg;
-    const struct kern_widen *const a = j->a;
+    const struct kern_dequantize_e4m3 *const a = j->a;
     int64_t const first = task * j->per_task;
 
     (void)worker;
@@ -295,8 +295,8 @@ static status widen_rows(void *arg, int64_t task, int worker)
     return ST_OK;
 }
 
-status cpu_widen(struct kern_ctx *ctx, const struct kern_widen *a)
+status cpu_dequantize_e4m3(struct kern_ctx *ctx, const struct kern_dequantize_e4m3 *a)
 {
-    TRY(kern_check_widen(a));
+    TRY(kern_check_dequantize_e4m3(a));
     return share_out(ctx, a, a->x->dim[0], a->x->dim[1], widen_rows);
 }

@@ -23,13 +23,13 @@ INLINE vf pick(vi mask, vf a, vf b) { return (vf)(((vi)a & mask) | ((vi)b & ~mas
 
 INLINE vf larger(vf a, vf b) { return pick(a > b, a, b); }
 
-INLINE vf widen(vh h) { return (vf)(__builtin_convertvector(h, vu) << 16); }
+INLINE vf dequantize_e4m3(vh h) { return (vf)(__builtin_convertvector(h, vu) << 16); }
 
 /* To nearest even; NaN stays NaN. */
 #ifdef __AVX512BF16__
-INLINE vh narrow(vf f) { return (vh)_mm512_cvtneps_pbh((__m512)f); }
+INLINE vh quantize_e4m3(vf f) { return (vh)_mm512_cvtneps_pbh((__m512)f); }
 #else
-INLINE vh narrow(vf f)
+INLINE vh quantize_e4m3(vf f)
 {
     vu const u = (vu)f;
     vu const round = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
@@ -51,12 +51,12 @@ RARE void get_some(vf *to, const void *p, enum dtype t, int64_t count)
         return;
     }
     memcpy(&h, p, (size_t)count * sizeof(uint16_t));
-    *to = widen(h);
+    *to = dequantize_e4m3(h);
 }
 
 RARE void put_some(void *p, enum dtype t, int64_t count, const vf *f)
 {
-    vh const h = narrow(*f);
+    vh const h = quantize_e4m3(*f);
 
     if (t == DT_F32) memcpy(p, f, (size_t)count * sizeof(float));
     else memcpy(p, &h, (size_t)count * sizeof(uint16_t));
@@ -79,7 +79,7 @@ INLINE vf get(const void *p, enum dtype t, int64_t i, int64_t n)
     }
     vh h;
     memcpy(&h, at, sizeof h);
-    return widen(h);
+    return dequantize_e4m3(h);
 }
 
 INLINE void put(void *p, enum dtype t, int64_t i, int64_t n, vf f)
@@ -95,7 +95,7 @@ INLINE void put(void *p, enum dtype t, int64_t i, int64_t n, vf f)
         memcpy(at, &f, sizeof f);
         return;
     }
-    vh const h = narrow(f);
+    vh const h = quantize_e4m3(f);
     memcpy(at, &h, sizeof h);
 }
 

@@ -136,9 +136,9 @@ static const char *kernels_cuda(char buf[KERN_TEXT])
 /* What bounds these is memory alone: level 1's serve all levels. */
 #define CUDA_PLAIN_OPS                                                                             \
     .mul = cuda_plain_mul, .patchify = cuda_plain_patchify, .unpatchify = cuda_plain_unpatchify,   \
-    .pictures = cuda_plain_pictures, .axpby = cuda_plain_axpby, .narrow = cuda_plain_narrow,       \
-    .widen = cuda_plain_widen, .regroup = cuda_plain_regroup, .copy = cuda_plain_copy,             \
-    .zero = cuda_plain_zero
+    .pictures = cuda_plain_pictures, .axpby = cuda_plain_axpby,                                    \
+    .quantize_e4m3 = cuda_plain_quantize_e4m3, .dequantize_e4m3 = cuda_plain_dequantize_e4m3,      \
+    .permute01 = cuda_plain_permute01, .copy = cuda_plain_copy, .zero = cuda_plain_zero
 
 /* Level 2's that all above it keep. */
 #define CUDA_FAST_OPS                                                                              \
@@ -327,7 +327,7 @@ static const struct kern_backend cuda_3 = {
     .prepare = prepare_fp8,
     .absent = absent_fp8,
     .open = open_cuda_3,
-    .coarse = true,
+    .low_precision = true,
     .packed_bytes = cuda_fp8_bytes,
     CUDA_FAST_MEMBERS,
 };
@@ -376,8 +376,8 @@ static const struct kern_backend cuda_4 = {
     .prepare = prepare_fp8_attention,
     .absent = absent_fp8,
     .open = open_cuda_4,
-    .coarse = true,
-    .coarse_attention = cuda_fp8_attention_suits,
+    .low_precision = true,
+    .low_precision_attention = cuda_fp8_attention_suits,
     .packed_bytes = cuda_fp8_bytes,
     CUDA_FAST_MEMBERS,
 };

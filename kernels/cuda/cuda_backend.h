@@ -6,7 +6,7 @@
  *   cuda-2   products by cuBLASLt, attention and convolution by cuDNN, rows by own kernels
  *            that do several operations in one pass; what those do not take stays with
  *            level 1 (cuda_fast.h, cuda_fast_conv.h)
- *   cuda-3   products with coarse weights in FP8 by cuBLASLt (cuda_fp8.h), all else as
+ *   cuda-3   products with low_precision weights in FP8 by cuBLASLt (cuda_fp8.h), all else as
  *            level 2; needs a card of compute capability 9
  *   cuda-4   as level 3, and attention in FP8 by cuDNN (cuda_fp8_attention.h)
  *

@@ -301,10 +301,10 @@ static status axpby_ref(struct kern_ctx *ctx, const struct kern_axpby *a)
     return ST_OK;
 }
 
-static status narrow_ref(struct kern_ctx *ctx, const struct kern_narrow *a)
+static status narrow_ref(struct kern_ctx *ctx, const struct kern_quantize_e4m3 *a)
 {
     (void)ctx;
-    TRY(kern_check_narrow(a));
+    TRY(kern_check_quantize_e4m3(a));
     int64_t const rows = a->x->dim[0], cols = a->x->dim[1];
     uint8_t *const out = a->out->data;
 
@@ -320,10 +320,10 @@ static status narrow_ref(struct kern_ctx *ctx, const struct kern_narrow *a)
     return ST_OK;
 }
 
-static status widen_ref(struct kern_ctx *ctx, const struct kern_widen *a)
+static status widen_ref(struct kern_ctx *ctx, const struct kern_dequantize_e4m3 *a)
 {
     (void)ctx;
-    TRY(kern_check_widen(a));
+    TRY(kern_check_dequantize_e4m3(a));
     int64_t const rows = a->x->dim[0], cols = a->x->dim[1];
     const uint8_t *const x = a->x->data;
 
@@ -333,10 +333,10 @@ static status widen_ref(struct kern_ctx *ctx, const struct kern_widen *a)
     return ST_OK;
 }
 
-status ref_regroup(struct kern_ctx *ctx, const struct kern_regroup *a)
+status ref_permute01(struct kern_ctx *ctx, const struct kern_permute01 *a)
 {
     (void)ctx;
-    TRY(kern_check_regroup(a));
+    TRY(kern_check_permute01(a));
     int64_t const rows = a->in->dim[0], parts = a->in->dim[1];
     size_t const bytes = (size_t)a->in->dim[2] * dtype_size(a->in->dtype);
     const unsigned char *from = a->in->data;
@@ -389,9 +389,9 @@ const struct kern_backend kern_ref_backend = {
         .unpatchify = ref_unpatchify,
         .pictures = pictures_ref,
         .axpby = axpby_ref,
-        .narrow = narrow_ref,
-        .widen = widen_ref,
-        .regroup = ref_regroup,
+        .quantize_e4m3 = narrow_ref,
+        .dequantize_e4m3 = widen_ref,
+        .permute01 = ref_permute01,
         .copy = ref_copy,
         .zero = ref_zero,
     },

@@ -20,7 +20,7 @@ status ref_conv3d(struct kern_ctx *, const struct kern_conv3d *);
 /* Moves of host memory, right for any backend that computes there. */
 status ref_patchify(struct kern_ctx *, const struct kern_patchify *);
 status ref_unpatchify(struct kern_ctx *, const struct kern_unpatchify *);
-status ref_regroup(struct kern_ctx *, const struct kern_regroup *);
+status ref_permute01(struct kern_ctx *, const struct kern_permute01 *);
 status ref_copy(struct kern_ctx *, const struct kern_copy *);
 status ref_zero(struct kern_ctx *, const struct kern_zero *);
 

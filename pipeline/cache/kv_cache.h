@@ -10,29 +10,30 @@
 
 #include "kernels/tensor.h"
 
-struct cache_shape {
-    int layers, lookback; /* lookback: see keys_lookback */
+struct kv_cache_shape {
+    int layers, lookback; /* lookback: see kv_lookback */
     int64_t tokens, dim;  /* of a block */
     enum dtype act;
 };
 
-struct cache {
-    struct cache_shape shape;
+struct kv_cache {
+    struct kv_cache_shape shape;
     struct tensor k, v;    /* [slots * layers * tokens, dim] act */
     int64_t block[1 + 64]; /* per slot: the source block, -1 while empty */
 };
 
-status cache_place(struct cache *out, const struct cache_shape *shape, struct arena *a) MUST_USE;
+status kv_cache_place(struct kv_cache *out, const struct kv_cache_shape *shape,
+                      struct arena *a) MUST_USE;
 
 /* Forget everything: another clip begins. */
-void cache_reset(struct cache *c);
+void kv_cache_reset(struct kv_cache *c);
 
 /* Take over the place of a new block; what stood there is gone. */
-void cache_put(struct cache *c, int64_t block);
+void kv_cache_put(struct kv_cache *c, int64_t block);
 
 /* One layer's keys or values of a block that is there: [tokens, dim]. ST_ARG if
- * it is not, which means a rule asked for more than keys_lookback promised. */
-status cache_get(const struct cache *c, int64_t block, int layer, struct tensor *k,
-                 struct tensor *v) MUST_USE;
+ * it is not, which means a rule asked for more than kv_lookback promised. */
+status kv_cache_get(const struct kv_cache *c, int64_t block, int layer, struct tensor *k,
+                    struct tensor *v) MUST_USE;
 
 #endif /* KV_CACHE_H */

@@ -3,7 +3,7 @@
 static int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
 static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
 
-status key_policy_check(const struct key_policy *p)
+status kv_policy_check(const struct kv_policy *p)
 {
     int const b = p->frames_per_block, a = p->attention_frames;
 
@@ -12,10 +12,10 @@ status key_policy_check(const struct key_policy *p)
 
     int const window = p->kind == WINDOW_ROLLING ? p->levels : 1;
     int64_t const least = (int64_t)b * window + (p->kind == WINDOW_ROLLING ? b : 0);
-    if (a < least || a > (KEY_SPANS - 2) * b)
+    if (a < least || a > (KV_SPANS - 2) * b)
         return fail(ST_ARG,
                     "attention frames: %d; %lld to %d are allowed for %d levels of %d frames", a,
-                    (long long)least, (KEY_SPANS - 2) * b, p->levels, b);
+                    (long long)least, (KV_SPANS - 2) * b, p->levels, b);
     if (p->kind == WINDOW_ROLLING && p->sink_frames != b)
         return fail(ST_ARG, "sink frames: %d; a rolling window has a sink of one block, %d",
                     p->sink_frames, b);
@@ -26,12 +26,12 @@ status key_policy_check(const struct key_policy *p)
 }
 
 /* Frames from .. to-1 of the clip, cut at block borders, at their own positions. */
-static void add_frames(struct key_list *out, enum key_source source, int b, int64_t from,
+static void add_frames(struct kv_window *out, enum kv_source source, int b, int64_t from,
                        int64_t to)
 {
     while (from < to) {
         int64_t const block = from / b, end = min64(to, (block + 1) * b);
-        out->span[out->count++] = (struct key_span){
+        out->span[out->count++] = (struct kv_span){
             .source = source,
             .block = block,
             .frame = (int)(from - block * b),
@@ -42,28 +42,28 @@ static void add_frames(struct key_list *out, enum key_source source, int b, int6
     }
 }
 
-static void add_sink(struct key_list *out, int frames, int64_t position)
+static void add_sink(struct kv_window *out, int frames, int64_t position)
 {
     if (frames)
         out->span[out->count++] =
-            (struct key_span){ .source = KEY_CLEAN, .frames = frames, .position = position };
+            (struct kv_span){ .source = KV_CLEAN, .frames = frames, .position = position };
 }
 
 /* Block by block: clean history up to the block, cut to the attention span behind the sink. */
-static void add_history(struct key_list *out, const struct key_policy *p, int64_t block)
+static void add_history(struct kv_window *out, const struct kv_policy *p, int64_t block)
 {
     int const b = p->frames_per_block;
     int64_t const end = (block + 1) * b;
 
     if (end <= p->attention_frames) {
-        add_frames(out, KEY_CLEAN, b, 0, block * b);
+        add_frames(out, KV_CLEAN, b, 0, block * b);
         return;
     }
     add_sink(out, p->sink_frames, 0);
-    add_frames(out, KEY_CLEAN, b, end - p->attention_frames + p->sink_frames, block * b);
+    add_frames(out, KV_CLEAN, b, end - p->attention_frames + p->sink_frames, block * b);
 }
 
-void keys_of_window(struct key_list *out, const struct key_policy *p, int64_t first, int count)
+void kv_window_spans(struct kv_window *out, const struct kv_policy *p, int64_t first, int count)
 {
     int const b = p->frames_per_block;
 
@@ -74,52 +74,52 @@ void keys_of_window(struct key_list *out, const struct key_policy *p, int64_t fi
         int64_t const room = max64(0, p->attention_frames - (int64_t)count * b - b);
         int64_t const recent = min64(room, (first - 1) * b);
         add_sink(out, b, first * b - recent - b);
-        add_frames(out, KEY_CLEAN, b, first * b - recent, first * b);
+        add_frames(out, KV_CLEAN, b, first * b - recent, first * b);
     }
-    add_frames(out, KEY_WINDOW, b, first * b, (first + count) * b);
+    add_frames(out, KV_WINDOW, b, first * b, (first + count) * b);
 }
 
-void keys_of_clean(struct key_list *out, const struct key_policy *p, int64_t block)
+void kv_clean_spans(struct kv_window *out, const struct kv_policy *p, int64_t block)
 {
     int const b = p->frames_per_block;
 
     out->count = 0;
     if (p->kind == WINDOW_BLOCK) {
         add_history(out, p, block);
-        add_frames(out, KEY_CLEAN, b, block * b, (block + 1) * b);
+        add_frames(out, KV_CLEAN, b, block * b, (block + 1) * b);
         return;
     }
-    add_frames(out, KEY_CLEAN, b, max64(0, (block + 1) * b - p->attention_frames), (block + 1) * b);
+    add_frames(out, KV_CLEAN, b, max64(0, (block + 1) * b - p->attention_frames), (block + 1) * b);
 }
 
 /* Blocks from the oldest clean one but block 0 up to `newest`. */
-static int span_of(const struct key_list *l, int64_t newest)
+static int span_of(const struct kv_window *l, int64_t newest)
 {
     int64_t oldest = newest + 1;
 
     for (int i = 0; i < l->count; i++)
-        if (l->span[i].source == KEY_CLEAN && l->span[i].block > 0)
+        if (l->span[i].source == KV_CLEAN && l->span[i].block > 0)
             oldest = min64(oldest, l->span[i].block);
     return (int)(newest + 1 - oldest);
 }
 
-int keys_lookback(const struct key_policy *p, int first_stage, int end_stage)
+int kv_lookback(const struct kv_policy *p, int first_stage, int end_stage)
 {
     int64_t const far =
         1 << 20; /* a block deep in a clip, where every rule is in its steady form */
-    struct key_list l;
+    struct kv_window l;
     int most = 1; /* the block that passes the clean stage needs its place */
 
     for (int stage = first_stage; stage < end_stage; stage++) {
         if (stage == p->levels) {
-            keys_of_clean(&l, p, far);
+            kv_clean_spans(&l, p, far);
             most = (int)max64(most, span_of(&l, far));
             continue;
         }
         int const widest = p->kind == WINDOW_BLOCK ? 1 : p->levels;
         int const narrowest = p->kind == WINDOW_BLOCK ? 1 : p->levels - stage;
         for (int count = narrowest; count <= widest; count++) {
-            keys_of_window(&l, p, far, count);
+            kv_window_spans(&l, p, far, count);
             most = (int)max64(most, span_of(&l, far - 1));
         }
     }

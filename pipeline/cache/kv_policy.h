@@ -16,7 +16,7 @@ enum window_kind {
     WINDOW_BLOCK,   /* one block takes all its levels, then the next begins */
 };
 
-struct key_policy {
+struct kv_policy {
     enum window_kind kind;
     int levels;           /* W */
     int frames_per_block; /* B */
@@ -25,35 +25,35 @@ struct key_policy {
 };
 
 /* ST_ARG says which number does not fit and what is allowed. */
-status key_policy_check(const struct key_policy *p) MUST_USE;
+status kv_policy_check(const struct kv_policy *p) MUST_USE;
 
-enum key_source {
-    KEY_CLEAN,  /* left by the clean pass of this block */
-    KEY_WINDOW, /* made in this very pass by a block that is being denoised */
+enum kv_source {
+    KV_CLEAN,  /* left by the clean pass of this block */
+    KV_WINDOW, /* made in this very pass by a block that is being denoised */
 };
-struct key_span {
-    enum key_source source;
+struct kv_span {
+    enum kv_source source;
     int64_t block;     /* of the clip */
     int frame, frames; /* part of the block: first frame and how many */
     int64_t position;  /* RoPE position of the first frame, in latent frames */
 };
 
-enum { KEY_SPANS = 32 };
-struct key_list {
-    struct key_span span[KEY_SPANS];
+enum { KV_SPANS = 32 };
+struct kv_window {
+    struct kv_span span[KV_SPANS];
     int count;
 };
 
 /* A window pass over blocks first .. first+count-1, which stand at levels
  * falling from the oldest. count is 1 when the kind is WINDOW_BLOCK. */
-void keys_of_window(struct key_list *out, const struct key_policy *p, int64_t first, int count);
+void kv_window_spans(struct kv_window *out, const struct kv_policy *p, int64_t first, int count);
 
 /* The clean pass of a block, itself included as the last span. */
-void keys_of_clean(struct key_list *out, const struct key_policy *p, int64_t block);
+void kv_clean_spans(struct kv_window *out, const struct kv_policy *p, int64_t block);
 
 /* How many of the newest clean blocks a rank must keep that owns noise levels
  * first_stage .. end_stage-1 (stage W is the clean stage): the block of the
  * current clean pass counts, block 0 does not (it has a place of its own). */
-int keys_lookback(const struct key_policy *p, int first_stage, int end_stage);
+int kv_lookback(const struct kv_policy *p, int first_stage, int end_stage);
 
 #endif /* KV_POLICY_H */

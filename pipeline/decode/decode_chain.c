@@ -31,8 +31,8 @@ static struct track_at at(const struct chain *s)
 static status wait_for(const struct chain *s, struct comm *hop)
 {
     track_begin(s->c->track, TRACK_QUEUE, at(s));
-    status st = hop->ops->finish(hop);
-    if (st == ST_OK) st = comm_settle(hop);
+    status st = comm_wait(hop);
+    if (st == ST_OK) st = comm_synchronize(hop);
     track_end(s->c->track);
     if (st == ST_OK) return ST_OK;
     if (!s->begun) return fail(st, "decode: before the first block: %s", error_last()->msg);
@@ -45,17 +45,17 @@ static status wait_for(const struct chain *s, struct comm *hop)
 static status await_message(struct chain *s, int which)
 {
     struct message *const m = &s->message[which];
-    struct comm_part const part[] = { { .t = decode_head(m->head), .peer = 0 },
+    struct comm_xfer const part[] = { { .t = decode_head(m->head), .peer = 0 },
                                       { .t = m->x0, .peer = 0 } };
-    return s->c->in->ops->start(s->c->in, part, COUNT_OF(part));
+    return comm_post(s->c->in, part, COUNT_OF(part));
 }
 
 static status await_unit(struct chain *s, int which, bool first)
 {
-    struct comm_part const part = { .t = vae_inbox(s->c->vae, which, first),
+    struct comm_xfer const part = { .t = vae_inbox(s->c->vae, which, first),
                                     .peer = 0,
                                     .device = true };
-    return s->c->in->ops->start(s->c->in, &part, 1);
+    return comm_post(s->c->in, &part, 1);
 }
 
 /* ---- out --------------------------------------------------------------------------- */
@@ -67,10 +67,10 @@ static status settle_out(struct chain *s)
     return wait_for(s, s->c->out);
 }
 
-static status send_out(struct chain *s, const struct comm_part *part, int count)
+static status send_out(struct chain *s, const struct comm_xfer *part, int count)
 {
     TRY(settle_out(s));
-    TRY(s->c->out->ops->start(s->c->out, part, count));
+    TRY(comm_post(s->c->out, part, count));
     s->sends = true;
     return ST_OK;
 }
@@ -78,7 +78,7 @@ static status send_out(struct chain *s, const struct comm_part *part, int count)
 static status forward(struct chain *s)
 {
     struct message *const m = &s->message[s->now];
-    struct comm_part const part[] = { { .t = decode_head(m->head), .peer = 1, .send = true },
+    struct comm_xfer const part[] = { { .t = decode_head(m->head), .peer = 1, .send = true },
                                       { .t = m->x0, .peer = 1, .send = true } };
     return s->c->out ? send_out(s, part, COUNT_OF(part)) : ST_OK;
 }
@@ -86,7 +86,7 @@ static status forward(struct chain *s)
 static status unit_out(void *arg, const struct tensor *unit)
 {
     struct chain *const s = arg;
-    struct comm_part const part = { .t = *unit, .peer = 1, .send = true, .device = true };
+    struct comm_xfer const part = { .t = *unit, .peer = 1, .send = true, .device = true };
 
     track_end(s->c->track);
     status const st = send_out(s, &part, 1);
@@ -232,8 +232,8 @@ static status open(struct chain *s)
 /* Peers may be in our memory, on either hop. */
 static void take_back(const struct decode_chain_config *c)
 {
-    c->in->ops->abort(c->in);
-    if (c->out) c->out->ops->abort(c->out);
+    comm_abort(c->in);
+    if (c->out) comm_abort(c->out);
 }
 
 status decode_chain_run(const struct decode_chain_config *c)

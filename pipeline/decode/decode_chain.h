@@ -25,7 +25,7 @@ struct decode_block {
 
 struct decode_chain_config {
     struct vae *vae;            /* the part; borrowed */
-    struct vae_part part;       /* of it; zeroed: all */
+    struct vae_range part;      /* of it; zeroed: all */
     pthread_mutex_t *turn;      /* held while the vae computes or waits for the next part: for
                                    streams of one rank over the same weights */
     struct comm *in, *out;      /* hops; this rank is rank 1 of in and rank 0 of out. NULL: the

@@ -35,7 +35,7 @@ out:
 void decode_link_close(struct decode_link **l)
 {
     if (!*l) return;
-    if ((*l)->open) (*l)->c.hop->ops->abort((*l)->c.hop); /* the peer may be in our memory */
+    if ((*l)->open) comm_abort((*l)->c.hop); /* the peer may be in our memory */
     free((*l)->x0.data);
     free(*l);
     *l = NULL;
@@ -51,7 +51,7 @@ static status settle(struct decode_link *l)
     track_begin(l->c.track, TRACK_QUEUE, at);
     at.stage = DECODE_ARROW;
     if (l->head[DECODE_KIND] == DECODE_BLOCK) track_arrow(l->c.track, true, at);
-    status const st = l->c.hop->ops->finish(l->c.hop);
+    status const st = comm_wait(l->c.hop);
     track_end(l->c.track);
     l->open = false;
     if (st == ST_OK) return ST_OK;
@@ -61,10 +61,10 @@ static status settle(struct decode_link *l)
 
 static status begin(struct decode_link *l)
 {
-    struct comm_part const part[] = { { .t = decode_head(l->head), .peer = 1, .send = true },
+    struct comm_xfer const part[] = { { .t = decode_head(l->head), .peer = 1, .send = true },
                                       { .t = l->x0, .peer = 1, .send = true } };
 
-    TRY(l->c.hop->ops->start(l->c.hop, part, COUNT_OF(part)));
+    TRY(comm_post(l->c.hop, part, COUNT_OF(part)));
     l->open = true;
     return ST_OK;
 }

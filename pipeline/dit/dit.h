@@ -62,13 +62,13 @@ struct dit_angles {
 
 /* Attention over some of the keys, before it is merged with the rest's. dtype: as the
  * backend has it best, kern_backend.part. */
-struct dit_part {
+struct attn_partial {
     struct tensor x;   /* [r, d] */
     struct tensor lse; /* [r, heads] F32 */
 };
-status dit_part_place(struct dit_part *out, const struct dit_shape *s, enum dtype dtype,
-                      int64_t rows, struct arena *a) MUST_USE;
-struct dit_part dit_part_rows(const struct dit_part *p, int64_t first, int64_t rows);
+status attn_partial_place(struct attn_partial *out, const struct dit_shape *s, enum dtype dtype,
+                          int64_t rows, struct arena *a) MUST_USE;
+struct attn_partial attn_partial_rows(const struct attn_partial *p, int64_t first, int64_t rows);
 
 /* Scratch of one rank, whatever stages it owns. */
 struct dit_scratch {
@@ -85,16 +85,16 @@ status dit_scratch_place(struct dit_scratch *out, const struct dit_shape *s, enu
 struct dit_scratch dit_scratch_rows(const struct dit_scratch *s, int64_t first, int64_t rows);
 
 /* A prompt as the layers want it: keys and values of all text_len rows. */
-struct dit_context {
+struct cross_kv {
     struct tensor k, v;         /* [layers * text_len, d] act */
     struct tensor text, hidden; /* [text_len, text_dim], [text_len, d] act: on the way there */
 };
-status dit_context_place(struct dit_context *out, const struct dit_shape *s, enum dtype act,
-                         struct arena *a) MUST_USE;
+status cross_kv_place(struct cross_kv *out, const struct dit_shape *s, enum dtype act,
+                      struct arena *a) MUST_USE;
 
 /* embeds: [text_len, text_dim] host F32, zero rows after the prompt. */
-status dit_context_fill(const struct dit *d, struct kern_ctx *ctx, struct dit_context *c,
-                        const float *embeds) MUST_USE;
+status cross_kv_fill(const struct dit *d, struct kern_ctx *ctx, struct cross_kv *c,
+                     const float *embeds) MUST_USE;
 
 /* latent: [blocks*frames, channels, h, w] F32  ->  x: [r, d] F32, the residual stream */
 status dit_embed(const struct dit *d, struct kern_ctx *ctx, struct dit_scratch *s,
@@ -120,16 +120,16 @@ struct dit_keys {
 /* Attention of q over a part of the keys. Queries and keys may be of some heads alone: as
  * many columns as these have, [r, w] for [r, d] wherever attention has it. */
 status dit_attend_part(const struct dit *d, struct kern_ctx *ctx, const struct tensor *q,
-                       const struct dit_keys *keys, struct dit_part *out) MUST_USE;
+                       const struct dit_keys *keys, struct attn_partial *out) MUST_USE;
 
 /* Attention of q over the keys; merged with what it was over the others if they were
  * taken `before`. */
 struct dit_attend {
     const struct tensor *q;
     const struct dit_keys *keys;
-    const struct dit_part *before; /* or NULL */
-    struct dit_part *part;         /* room beside `before` */
-    struct tensor *out;            /* [as q] act */
+    const struct attn_partial *before; /* or NULL */
+    struct attn_partial *part;         /* room beside `before` */
+    struct tensor *out;                /* [as q] act */
 };
 status dit_attend(const struct dit *d, struct kern_ctx *ctx, const struct dit_attend *p) MUST_USE;
 
@@ -137,7 +137,7 @@ status dit_attend(const struct dit *d, struct kern_ctx *ctx, const struct dit_at
  * cross-attention to the prompts, one call for neighbours with the same; feed-forward. */
 struct dit_finish {
     int layer, level, blocks;
-    const struct dit_context *const *context; /* [blocks] */
+    const struct cross_kv *const *context; /* [blocks] */
     struct tensor *x;
 };
 status dit_finish(const struct dit *d, struct kern_ctx *ctx, struct dit_scratch *s,

@@ -23,21 +23,21 @@ struct dit_scratch dit_scratch_rows(const struct dit_scratch *s, int64_t first, 
                                  .flow = tensor_slice(&s->flow, first, rows) };
 }
 
-status dit_part_place(struct dit_part *out, const struct dit_shape *s, enum dtype dtype,
-                      int64_t rows, struct arena *a)
+status attn_partial_place(struct attn_partial *out, const struct dit_shape *s, enum dtype dtype,
+                          int64_t rows, struct arena *a)
 {
     TRY(tensor_place(&out->x, a, dtype, DIMS(rows, s->dim)));
     return tensor_place(&out->lse, a, DT_F32, DIMS(rows, s->heads));
 }
 
-struct dit_part dit_part_rows(const struct dit_part *p, int64_t first, int64_t rows)
+struct attn_partial attn_partial_rows(const struct attn_partial *p, int64_t first, int64_t rows)
 {
-    return (struct dit_part){ .x = tensor_slice(&p->x, first, rows),
-                              .lse = tensor_slice(&p->lse, first, rows) };
+    return (struct attn_partial){ .x = tensor_slice(&p->x, first, rows),
+                                  .lse = tensor_slice(&p->lse, first, rows) };
 }
 
-status dit_context_place(struct dit_context *out, const struct dit_shape *s, enum dtype act,
-                         struct arena *a)
+status cross_kv_place(struct cross_kv *out, const struct dit_shape *s, enum dtype act,
+                      struct arena *a)
 {
     int64_t const rows = (int64_t)s->layers * s->text_len;
 
@@ -76,12 +76,12 @@ static status attention(const struct dit *d, struct kern_ctx *ctx, struct kern_a
 
     a.heads = (int)a.q->dim[1] / head_dim;
     a.scale = 1.0f / sqrtf((float)head_dim);
-    a.coarse = true;
+    a.low_precision = true;
     return kern_attention(ctx, &a);
 }
 
-status dit_context_fill(const struct dit *d, struct kern_ctx *ctx, struct dit_context *c,
-                        const float *embeds)
+status cross_kv_fill(const struct dit *d, struct kern_ctx *ctx, struct cross_kv *c,
+                     const float *embeds)
 {
     int64_t const len = d->shape.text_len;
     struct tensor hidden = tensor_slice(&c->hidden, 0, len),
@@ -146,7 +146,7 @@ static status read_prompts(const struct dit *d, struct kern_ctx *ctx, struct dit
     int64_t const len = d->shape.text_len, tokens = s->q.dim[0] / p->blocks;
 
     for (int i = 0, end; i < p->blocks; i = end) {
-        const struct dit_context *const c = p->context[i];
+        const struct cross_kv *const c = p->context[i];
         for (end = i + 1; end < p->blocks && p->context[end] == c;) end++;
         struct tensor const q = tensor_slice(&s->q, i * tokens, (end - i) * tokens);
         struct tensor h = tensor_slice(&s->h, i * tokens, (end - i) * tokens);
@@ -208,7 +208,7 @@ static status feed_forward(const struct dit *d, struct kern_ctx *ctx, struct dit
 }
 
 status dit_attend_part(const struct dit *d, struct kern_ctx *ctx, const struct tensor *q,
-                       const struct dit_keys *keys, struct dit_part *out)
+                       const struct dit_keys *keys, struct attn_partial *out)
 {
     return attention(d, ctx,
                      (struct kern_attention){ .q = q,

@@ -8,7 +8,7 @@
 
 struct card_line {
     struct schedule schedule;
-    struct key_policy policy;
+    struct kv_policy policy;
     struct dit_shape shape;
 };
 

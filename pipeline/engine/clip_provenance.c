@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static status add_prompts(struct render_about *a, const struct render_clip *c)
+static status add_prompts(struct clip_provenance *a, const struct render_clip *c)
 {
     const struct clip_spec *const spec = c->spec;
     int const n = spec->prompts;
@@ -31,7 +31,7 @@ static status add_prompts(struct render_about *a, const struct render_clip *c)
 }
 
 /* The sweep's values and the job's labels. */
-static status add_pairs(struct render_about *a, const struct render_clip *c)
+static status add_pairs(struct clip_provenance *a, const struct render_clip *c)
 {
     const struct clip_spec *const spec = c->spec;
     int const labels = c->job->labels ? c->job->labels->count : 0;
@@ -49,8 +49,8 @@ static status add_pairs(struct render_about *a, const struct render_clip *c)
     return ST_OK;
 }
 
-static void add_model(struct render_about *a, const struct card *card,
-                      const struct render_source_facts *facts)
+static void add_model(struct clip_provenance *a, const struct card *card,
+                      const struct provenance_facts *facts)
 {
     a->file[0] = (struct sidecar_pair){ card->weights, facts->weights_hash };
     a->file[1] = (struct sidecar_pair){ card->vae, facts->vae_hash };
@@ -71,7 +71,7 @@ static void add_model(struct render_about *a, const struct card *card,
     a->about.sink_frames = card->sink_frames;
 }
 
-static void add_program(struct render_about *a, const struct render_source_facts *facts)
+static void add_program(struct clip_provenance *a, const struct provenance_facts *facts)
 {
     const struct role_line *const line = &facts->roles->line[facts->line];
 
@@ -96,40 +96,40 @@ static void add_program(struct render_about *a, const struct render_source_facts
     a->about.wire = line_wire_name(facts->o->mode.wire);
 }
 
-status render_about_make(struct render_about *out, const struct render_clip *c,
-                         const struct render_source_facts *facts)
+status clip_provenance_make(struct clip_provenance *out, const struct render_clip *c,
+                            const struct provenance_facts *facts)
 {
     const struct clip_spec *const spec = c->spec;
     status st = ST_OK;
 
-    *out = (struct render_about){ .about = {
-                                      .task_id = spec->task_id,
-                                      .content_id = spec->content_id,
-                                      .job = c->job->name,
-                                      .clip = spec->name,
-                                      .owner = c->job->owner,
-                                      .seed = spec->seed,
-                                      .noise = NOISE_SCHEME,
-                                      .scheduler = "flow-matching",
-                                      .guidance = 1.0,
-                                      .precision = facts->precision,
-                                      .stages = c->card->steps + 1,
-                                  } };
+    *out = (struct clip_provenance){ .about = {
+                                         .task_id = spec->task_id,
+                                         .content_id = spec->content_id,
+                                         .job = c->job->name,
+                                         .clip = spec->name,
+                                         .owner = c->job->owner,
+                                         .seed = spec->seed,
+                                         .noise = NOISE_SCHEME,
+                                         .scheduler = "flow-matching",
+                                         .guidance = 1.0,
+                                         .precision = facts->precision,
+                                         .stages = c->card->steps + 1,
+                                     } };
     gethostname(out->hostname, sizeof out->hostname - 1);
     add_model(out, c->card, facts);
     add_program(out, facts);
     TRY_OUT(add_prompts(out, c));
     TRY_OUT(add_pairs(out, c));
 out:
-    if (st != ST_OK) render_about_free(out);
+    if (st != ST_OK) clip_provenance_free(out);
     return st;
 }
 
-void render_about_free(struct render_about *a)
+void clip_provenance_free(struct clip_provenance *a)
 {
     free(a->prompt);
     free(a->value);
     free(a->label);
     free(a->times);
-    *a = (struct render_about){ 0 };
+    *a = (struct clip_provenance){ 0 };
 }

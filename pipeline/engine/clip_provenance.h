@@ -8,8 +8,8 @@
 #include "pipeline/output/sidecar.h"
 
 /* What is the same for all clips of a batch. Borrowed. */
-struct render_source_facts {
-    const struct render_options *o;
+struct provenance_facts {
+    const struct engine_options *o;
     const struct comm *world;
     const struct roles *roles;
     int line;
@@ -18,8 +18,8 @@ struct render_source_facts {
 };
 
 /* The record and what it points into; the rest belongs to the clip. */
-struct render_about {
-    struct sidecar_about about;
+struct clip_provenance {
+    struct sidecar_info about;
     struct sidecar_prompt *prompt;
     struct sidecar_pair *value, *label;
     struct sidecar_pair file[3], library[1], host[1];
@@ -28,8 +28,8 @@ struct render_about {
     char libav[CODEC_LIBS];
 };
 
-status render_about_make(struct render_about *out, const struct render_clip *c,
-                         const struct render_source_facts *facts) MUST_USE;
-void render_about_free(struct render_about *a); /* safe on a zeroed one */
+status clip_provenance_make(struct clip_provenance *out, const struct render_clip *c,
+                            const struct provenance_facts *facts) MUST_USE;
+void clip_provenance_free(struct clip_provenance *a); /* safe on a zeroed one */
 
 #endif /* CLIP_PROVENANCE_H */

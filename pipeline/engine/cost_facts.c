@@ -16,10 +16,10 @@ static struct vae_size size_of(const struct cost_facts *f)
 /* The share of the slowest of 1 to ROLES_CHAIN ranks. */
 static status share_decoder(double slowest[ROLES_CHAIN], const struct vae_size *size)
 {
-    double const whole = vae_flops((struct vae_part){ 0 }, size);
+    double const whole = vae_flops((struct vae_range){ 0 }, size);
 
     for (int c = 1; c <= ROLES_CHAIN; c++) {
-        struct vae_part part[VAE_PARTS_MAX];
+        struct vae_range part[VAE_PARTS_MAX];
         TRY(vae_parts(part, c, size));
         slowest[c - 1] = 0;
         for (int i = 0; i < c; i++) {
@@ -78,7 +78,7 @@ void cost_facts_work(struct cost_work *out, const struct cost_facts *f)
         .attention = 4 * n * keys * d * s->layers,
         .cross = 4 * n * s->text_len * d * s->layers,
         .moved = n * d * s->layers * (f->act == DT_F32 ? moved_f32 : moved_bf16),
-        .decode = vae_flops((struct vae_part){ 0 }, &size) * frames,
+        .decode = vae_flops((struct vae_range){ 0 }, &size) * frames,
         .pixels = (double)frames * VAE_PICTURES * latent * VAE_SCALE * VAE_SCALE,
         .own = (double)frames / f->policy->attention_frames,
         .local = (double)(f->policy->sink_frames + frames) / f->policy->attention_frames,

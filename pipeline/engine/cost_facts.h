@@ -8,7 +8,7 @@
 /* Borrowed. */
 struct cost_facts {
     const struct dit_shape *shape;
-    const struct key_policy *policy;
+    const struct kv_policy *policy;
     enum dtype act;
     struct line_mode mode;
     int64_t latent_h, latent_w;

@@ -7,23 +7,23 @@
 
 #include "pipeline/engine/engine_batch.h"
 
-struct render_beside;
+struct decode_local;
 
 /* Whoever opens, closes. */
-status render_beside_open(struct render_beside **out, struct batch *t) MUST_USE;
-void render_beside_close(struct render_beside **b); /* NULL is fine; sets NULL */
+status decode_local_open(struct decode_local **out, struct batch *t) MUST_USE;
+void decode_local_close(struct decode_local **b); /* NULL is fine; sets NULL */
 
 /* The tail's end of the hop. */
-struct comm *render_beside_hop(const struct render_beside *b);
+struct comm *decode_local_link(const struct decode_local *b);
 
-const char *render_beside_vae_hash(const struct render_beside *b);
+const char *decode_local_vae_hash(const struct decode_local *b);
 
-status render_beside_start(struct render_beside *b) MUST_USE;
+status decode_local_start(struct decode_local *b) MUST_USE;
 
 /* The thread is over after this. st: the line's own outcome; what comes back is that, or
  * the decoder's failure if the line's only follows from it. */
-status render_beside_join(struct render_beside *b, status st) MUST_USE;
+status decode_local_join(struct decode_local *b, status st) MUST_USE;
 
-void render_beside_account(const struct render_beside *b, struct render_account *a); /* adds */
+void decode_local_stats(const struct decode_local *b, struct rank_stats *a); /* adds */
 
 #endif /* DECODE_LOCAL_H */

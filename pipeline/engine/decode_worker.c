@@ -11,12 +11,12 @@
 #include <stdlib.h>
 
 /* One line's way through this rank: a thread of its own. */
-struct way {
-    struct render_decode *d;
+struct decode_stream {
+    struct decode_worker *d;
     int line;
     struct comm *in;
     struct vae *vae;
-    struct render_film *film; /* last part only */
+    struct encode_worker *film; /* last part only */
     struct track *track;
     pthread_t thread;
     bool runs;
@@ -24,17 +24,17 @@ struct way {
     struct error error;
 };
 
-struct render_decode {
+struct decode_worker {
     struct batch *t;
-    struct render_decode_config c;
+    struct decode_worker_config c;
     char vae_hash[DIGEST_HEX];
     double begin, wall;   /* seconds */
     pthread_mutex_t turn; /* one way at a time computes: they share the weights' place */
     int ways;
-    struct way way[];
+    struct decode_stream way[];
 };
 
-static struct vae_config vae_of(const struct batch *t, struct vae_part part)
+static struct vae_config vae_of(const struct batch *t, struct vae_range part)
 {
     return (struct vae_config){ .backend = t->rank->o->backend,
                                 .threads = t->rank->threads,
@@ -48,10 +48,10 @@ static struct vae_config vae_of(const struct batch *t, struct vae_part part)
                                 .picture_bytes = t->picture_bytes };
 }
 
-static status open_film(struct render_decode *d, struct way *w)
+static status open_film(struct decode_worker *d, struct decode_stream *w)
 {
     const struct batch *const t = d->t;
-    struct render_film_config const film = {
+    struct encode_worker_config const film = {
         .clip = t->b->clip,
         .world = t->world,
         .line = w->line,
@@ -65,23 +65,23 @@ static status open_film(struct render_decode *d, struct way *w)
                    .line = w->line,
                    .precision = t->act == DT_F32 ? "f32" : "bf16",
                    .weights_hash = t->weights_hash,
-                   .text_hash = render_prompts_encoder_hash(t->prompts),
+                   .text_hash = prompt_bank_encoder_hash(t->prompts),
                    .vae_hash = t->vae_hash },
         .trace = t->rank->trace,
         .watch = t->rank->watch,
         .deadline_s = t->rank->o->deadline_s,
         .decode = w->track,
     };
-    return render_film_open(&w->film, &film);
+    return encode_worker_open(&w->film, &film);
 }
 
-static status open_way(struct render_decode *d, int i)
+static status open_way(struct decode_worker *d, int i)
 {
-    struct way *const w = &d->way[i];
+    struct decode_stream *const w = &d->way[i];
     struct vae_config const vae = vae_of(d->t, d->c.part);
     char name[32];
 
-    *w = (struct way){ .d = d, .line = d->c.line + i, .in = d->c.in[i] };
+    *w = (struct decode_stream){ .d = d, .line = d->c.line + i, .in = d->c.in[i] };
     d->ways++;
     snprintf(name, sizeof name, "decode line %d", w->line);
     TRY(track_open(&w->track, d->t->rank->trace, TRACK_ROW_DECODE + 2 * w->line, name));
@@ -91,10 +91,10 @@ static status open_way(struct render_decode *d, int i)
     return d->c.out ? ST_OK : open_film(d, w);
 }
 
-status render_decode_open(struct render_decode **out, struct batch *t,
-                          const struct render_decode_config *c)
+status decode_worker_open(struct decode_worker **out, struct batch *t,
+                          const struct decode_worker_config *c)
 {
-    struct render_decode *d = calloc(1, sizeof *d + (size_t)c->lines * sizeof *d->way);
+    struct decode_worker *d = calloc(1, sizeof *d + (size_t)c->lines * sizeof *d->way);
     status st = ST_OK;
 
     *out = NULL;
@@ -107,18 +107,18 @@ status render_decode_open(struct render_decode **out, struct batch *t,
     *out = d;
     d = NULL; /* handed over */
 out:
-    render_decode_close(&d);
+    decode_worker_close(&d);
     return st;
 }
 
-void render_decode_close(struct render_decode **decode)
+void decode_worker_close(struct decode_worker **decode)
 {
-    struct render_decode *const d = *decode;
+    struct decode_worker *const d = *decode;
 
     if (!d) return;
     for (int i = d->ways - 1; i >= 0; i--) { /* the first one's weights go last */
-        struct way *const w = &d->way[i];
-        render_film_close(&w->film);
+        struct decode_stream *const w = &d->way[i];
+        encode_worker_close(&w->film);
         vae_close(&w->vae);
         track_close(&w->track);
     }
@@ -129,16 +129,16 @@ void render_decode_close(struct render_decode **decode)
 
 static status block(void *arg, const struct decode_block *b)
 {
-    struct way *const w = arg;
+    struct decode_stream *const w = arg;
     struct comm *const world = w->d->t->world;
 
-    if (w->d->t->rank->o->stop()) world->ops->stop(world);
-    return render_film_block(w->film, b);
+    if (w->d->t->rank->o->stop()) comm_stop(world);
+    return encode_worker_block(w->film, b);
 }
 
-static status run_way(struct way *w)
+static status run_way(struct decode_stream *w)
 {
-    const struct render_decode *const d = w->d;
+    const struct decode_worker *const d = w->d;
     const struct batch *const t = d->t;
     struct decode_chain_config const c = {
         .vae = w->vae,
@@ -158,45 +158,45 @@ static status run_way(struct way *w)
     status st = decode_chain_run(&c);
 
     if (!w->film || (st != ST_OK && st != ST_CANCELED)) return st;
-    status const filmed = render_film_end(w->film);
+    status const filmed = encode_worker_end(w->film);
     return filmed != ST_OK ? filmed : st;
 }
 
 static void *way_main(void *arg)
 {
-    struct way *const w = arg;
-    const struct render_rank *const rank = w->d->t->rank;
+    struct decode_stream *const w = arg;
+    const struct engine_rank *const rank = w->d->t->rank;
     struct comm *const world = w->d->t->world;
     bool const first = w->d->t->me->role == ROLE_DECODE && w == w->d->way;
 
     log_set_rank(world->rank);
-    watch_add(rank->watch, w->track, rank->o->deadline_s, rank->o->stall_s);
-    if (first) render_pulse_show(rank->pulse, w->track);
+    watchdog_add(rank->watch, w->track, rank->o->deadline_s, rank->o->stall_s);
+    if (first) heartbeat_show(rank->pulse, w->track);
     w->st = run_way(w);
-    if (first) render_pulse_show(rank->pulse, NULL);
-    watch_drop(rank->watch, w->track);
+    if (first) heartbeat_show(rank->pulse, NULL);
+    watchdog_drop(rank->watch, w->track);
     if (w->st == ST_OK) return NULL;
     w->error = *error_last();
-    if (w->st != ST_CANCELED) world->ops->abort(world);
+    if (w->st != ST_CANCELED) comm_abort(world);
     return NULL;
 }
 
 /* The first way on this thread, the others on theirs. */
-status render_decode_run(struct render_decode *d)
+status decode_worker_run(struct decode_worker *d)
 {
     status st = ST_OK;
 
     d->begin = clock_seconds();
     for (int i = 1; i < d->ways && st == ST_OK; i++) {
-        struct way *const w = &d->way[i];
+        struct decode_stream *const w = &d->way[i];
         if (pthread_create(&w->thread, NULL, way_main, w))
             st = fail(ST_NOMEM, "cannot start a thread for line %d", w->line);
         else w->runs = true;
     }
     if (st == ST_OK) way_main(&d->way[0]);
-    else d->t->world->ops->abort(d->t->world);
+    else comm_abort(d->t->world);
     for (int i = 0; i < d->ways; i++) {
-        struct way *const w = &d->way[i];
+        struct decode_stream *const w = &d->way[i];
         if (w->runs) pthread_join(w->thread, NULL);
         if (!status_outweighs(w->st, st)) continue;
         st = w->st;
@@ -206,20 +206,20 @@ status render_decode_run(struct render_decode *d)
     return st;
 }
 
-const char *render_decode_vae_hash(const struct render_decode *d) { return d->vae_hash; }
+const char *decode_worker_vae_hash(const struct decode_worker *d) { return d->vae_hash; }
 
-void render_decode_account(const struct render_decode *d, struct render_account *a)
+void decode_worker_stats(const struct decode_worker *d, struct rank_stats *a)
 {
     bool const beside = a->wall > 0; /* the line's own waits count, not this thread's */
 
     if (!beside) a->wall = d->wall;
     for (int i = 0; i < d->ways; i++) {
-        const struct way *const w = &d->way[i];
-        render_spent_add(&a->decode, w->track, TRACK_DECODE, -1);
-        if (!beside) render_spent_add(&a->queue, w->track, TRACK_QUEUE, -1);
+        const struct decode_stream *const w = &d->way[i];
+        cpu_wall_add(&a->decode, w->track, TRACK_DECODE, -1);
+        if (!beside) cpu_wall_add(&a->queue, w->track, TRACK_QUEUE, -1);
         if (!w->film) continue;
-        render_spent_add(&a->encode, render_film_track(w->film), TRACK_ENCODE, -1);
-        a->blocks += (double)render_film_blocks(w->film);
-        a->pictures += (double)render_film_pictures(w->film);
+        cpu_wall_add(&a->encode, encode_worker_track(w->film), TRACK_ENCODE, -1);
+        a->blocks += (double)encode_worker_blocks(w->film);
+        a->pictures += (double)encode_worker_pictures(w->film);
     }
 }

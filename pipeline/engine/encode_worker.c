@@ -24,9 +24,9 @@ struct waiting {
     float data[];
 };
 
-struct render_film {
-    struct render_film_config c;
-    struct queue *queue;
+struct encode_worker {
+    struct encode_worker_config c;
+    struct slot_queue *queue;
     size_t latent; /* floats of a block's */
     struct track *track;
 
@@ -37,25 +37,26 @@ struct render_film {
 
     /* the thread's own */
     const struct render_clip *clip; /* the one in work; NULL: none */
-    struct clip_sink *sink;         /* NULL: the clip is there already, its blocks are dropped */
-    struct render_about about;      /* must outlive the sink */
+    struct clip_writer *sink;       /* NULL: the clip is there already, its blocks are dropped */
+    struct clip_provenance about;   /* must outlive the sink */
     double begin, encoding, decoded_before; /* seconds */
     int64_t blocks, pictures;               /* encoded */
 };
 
-static double decoded(const struct render_film *f)
+static double decoded(const struct encode_worker *f)
 {
     return track_seconds(f->c.decode, TRACK_DECODE, -1);
 }
 
-static void leave_clip(struct render_film *f)
+static void leave_clip(struct encode_worker *f)
 {
     clip_sink_close(&f->sink);
-    render_about_free(&f->about);
+    clip_provenance_free(&f->about);
     f->clip = NULL;
 }
 
-static struct clip_sink_config sink_of(const struct render_film *f, const struct render_clip *clip,
+static struct clip_sink_config sink_of(const struct encode_worker *f,
+                                       const struct render_clip *clip,
                                        const struct video_config *formats)
 {
     const struct job *const job = clip->job;
@@ -84,7 +85,7 @@ static struct clip_sink_config sink_of(const struct render_film *f, const struct
     return c;
 }
 
-static status begin_clip(struct render_film *f, const struct render_clip *clip)
+static status begin_clip(struct encode_worker *f, const struct render_clip *clip)
 {
     struct video_config formats[JOB_FORMATS];
     struct clip_sink_config c;
@@ -97,14 +98,14 @@ static status begin_clip(struct render_film *f, const struct render_clip *clip)
         log_warn("%s: appeared in the meantime and stays; this clip is dropped", clip->dir);
         return ST_OK;
     }
-    TRY(render_about_make(&f->about, clip, &f->c.facts));
+    TRY(clip_provenance_make(&f->about, clip, &f->c.facts));
     f->encoding = 0;
     f->decoded_before = decoded(f);
     c = sink_of(f, clip, formats);
     return clip_sink_open(&f->sink, &c);
 }
 
-static status end_clip(struct render_film *f, const struct render_clip *clip)
+static status end_clip(struct encode_worker *f, const struct render_clip *clip)
 {
     struct rusage usage;
     enum clip_outcome outcome;
@@ -128,15 +129,15 @@ static status end_clip(struct render_film *f, const struct render_clip *clip)
 
 /* After a stop a clip ends only if all of it has left the line: no more blocks are on
  * their way than the queues between hold. */
-enum { ON_THEIR_WAY = 2 * VAE_PARTS_MAX + RENDER_FILM_SLOTS + 2 };
+enum { ON_THEIR_WAY = 2 * VAE_PARTS_MAX + ENCODE_WORKER_SLOTS + 2 };
 
-static bool is_lost(const struct render_film *f, const struct render_clip *clip, int64_t block)
+static bool is_lost(const struct encode_worker *f, const struct render_clip *clip, int64_t block)
 {
     struct comm *const world = f->c.world;
-    return world->ops->stopped(world) && clip->spec->blocks - 1 - block > ON_THEIR_WAY;
+    return comm_stopped(world) && clip->spec->blocks - 1 - block > ON_THEIR_WAY;
 }
 
-static status encode(struct render_film *f, const struct decode_block *b)
+static status encode(struct encode_worker *f, const struct decode_block *b)
 {
     const struct render_clip *const clip = f->c.clip[b->clip];
     double const start = clock_seconds();
@@ -153,15 +154,16 @@ static status encode(struct render_film *f, const struct decode_block *b)
     return b->block == clip->spec->blocks - 1 ? end_clip(f, clip) : ST_OK;
 }
 
-static status tell(const struct render_film *f, const struct decode_block *b)
+static status tell(const struct encode_worker *f, const struct decode_block *b)
 {
     struct comm *const world = f->c.world;
-    struct comm_note const note = { .kind = NOTE_BLOCK,
-                                    .value = { f->c.line, b->clip, b->block, b->pictures.count } };
-    return world->ops->note(world, 0, &note);
+    struct comm_control const note = {
+        .kind = CONTROL_BLOCK, .value = { f->c.line, b->clip, b->block, b->pictures.count }
+    };
+    return comm_send_control(world, 0, &note);
 }
 
-static status encode_next(struct render_film *f, const struct decode_block *b)
+static status encode_next(struct encode_worker *f, const struct decode_block *b)
 {
     track_begin(f->track, TRACK_ENCODE, (struct track_at){ b->clip, -1, -1, b->block });
     status st = encode(f, b);
@@ -175,36 +177,36 @@ static status encode_next(struct render_film *f, const struct decode_block *b)
     return tell(f, b);
 }
 
-static const struct waiting *next_waiting(struct render_film *f)
+static const struct waiting *next_waiting(struct encode_worker *f)
 {
     track_begin(f->track, TRACK_QUEUE, TRACK_NOWHERE);
-    const struct waiting *const w = queue_front(f->queue);
+    const struct waiting *const w = slot_queue_peek(f->queue);
     track_end(f->track);
     return w;
 }
 
 static void *film_main(void *arg)
 {
-    struct render_film *const f = arg;
+    struct encode_worker *const f = arg;
     const struct waiting *w;
 
     log_set_rank(f->c.world->rank);
-    watch_add(f->c.watch, f->track, f->c.deadline_s, f->c.deadline_s);
+    watchdog_add(f->c.watch, f->track, f->c.deadline_s, f->c.deadline_s);
     while (f->st == ST_OK && (w = next_waiting(f))) {
-        trace_counter(f->c.trace, "waiting for encode", queue_count(f->queue));
+        trace_counter(f->c.trace, "waiting for encode", slot_queue_count(f->queue));
         f->st = encode_next(f, &w->b);
-        queue_pop(f->queue);
+        slot_queue_pop(f->queue);
     }
-    watch_drop(f->c.watch, f->track);
+    watchdog_drop(f->c.watch, f->track);
     if (f->st != ST_OK) f->error = *error_last();
-    queue_stop(f->queue);
+    slot_queue_stop(f->queue);
     leave_clip(f);
     return NULL;
 }
 
-status render_film_open(struct render_film **out, const struct render_film_config *c)
+status encode_worker_open(struct encode_worker **out, const struct encode_worker_config *c)
 {
-    struct render_film *f = calloc(1, sizeof *f);
+    struct encode_worker *f = calloc(1, sizeof *f);
     size_t const pictures = (size_t)(c->frames_per_block * VAE_PICTURES * c->picture_bytes);
     char name[32];
     status st = ST_OK;
@@ -214,8 +216,8 @@ status render_film_open(struct render_film **out, const struct render_film_confi
     f->c = *c;
     f->begin = clock_seconds();
     f->latent = (size_t)(c->frames_per_block * VAE_CHANNELS * c->latent_h * c->latent_w);
-    TRY_OUT(queue_open(&f->queue, RENDER_FILM_SLOTS,
-                       sizeof(struct waiting) + f->latent * sizeof(float) + pictures));
+    TRY_OUT(slot_queue_open(&f->queue, ENCODE_WORKER_SLOTS,
+                            sizeof(struct waiting) + f->latent * sizeof(float) + pictures));
     snprintf(name, sizeof name, "encode line %d", c->line);
     TRY_OUT(track_open(&f->track, c->trace, TRACK_ROW_ENCODE + 2 * c->line, name));
     if (pthread_create(&f->thread, NULL, film_main, f)) {
@@ -226,15 +228,15 @@ status render_film_open(struct render_film **out, const struct render_film_confi
     *out = f;
     f = NULL; /* handed over */
 out:
-    render_film_close(&f);
+    encode_worker_close(&f);
     return st;
 }
 
 /* The thread is over after this; its failure becomes this thread's. */
-static status join(struct render_film *f)
+static status join(struct encode_worker *f)
 {
     if (f->runs) {
-        queue_end(f->queue);
+        slot_queue_end(f->queue);
         pthread_join(f->thread, NULL);
         f->runs = false;
     }
@@ -242,33 +244,33 @@ static status join(struct render_film *f)
     return f->st;
 }
 
-void render_film_close(struct render_film **film)
+void encode_worker_close(struct encode_worker **film)
 {
-    struct render_film *const f = *film;
+    struct encode_worker *const f = *film;
 
     if (!f) return;
     if (f->runs) {
-        queue_end(f->queue);
+        slot_queue_end(f->queue);
         pthread_join(f->thread, NULL);
     }
     track_close(&f->track);
-    queue_close(&f->queue);
+    slot_queue_close(&f->queue);
     free(f);
     *film = NULL;
 }
 
 /* Bytes of a block's. */
-static size_t bytes_of(const struct render_film *f, const struct pictures *p)
+static size_t bytes_of(const struct encode_worker *f, const struct pictures *p)
 {
     struct pixels_layout const layout =
         pixels_layout((int)f->c.latent_w * VAE_SCALE, (int)f->c.latent_h * VAE_SCALE, p->formats);
     return (size_t)(p->count * layout.bytes);
 }
 
-status render_film_block(struct render_film *f, const struct decode_block *b)
+status encode_worker_block(struct encode_worker *f, const struct decode_block *b)
 {
     track_begin(f->c.decode, TRACK_QUEUE, (struct track_at){ b->clip, -1, -1, b->block });
-    struct waiting *const w = queue_room(f->queue);
+    struct waiting *const w = slot_queue_reserve(f->queue);
     track_end(f->c.decode);
 
     if (!w) return join(f);
@@ -276,14 +278,14 @@ status render_film_block(struct render_film *f, const struct decode_block *b)
     w->b = *b;
     w->b.x0 = memcpy(w->data, b->x0, f->latent * sizeof *b->x0);
     w->b.pictures.at = memcpy(pictures, b->pictures.at, bytes_of(f, &b->pictures));
-    queue_push(f->queue);
+    slot_queue_push(f->queue);
     return ST_OK;
 }
 
-status render_film_end(struct render_film *f) { return join(f); }
+status encode_worker_end(struct encode_worker *f) { return join(f); }
 
-const struct track *render_film_track(const struct render_film *f) { return f->track; }
+const struct track *encode_worker_track(const struct encode_worker *f) { return f->track; }
 
-int64_t render_film_blocks(const struct render_film *f) { return f->blocks; }
+int64_t encode_worker_blocks(const struct encode_worker *f) { return f->blocks; }
 
-int64_t render_film_pictures(const struct render_film *f) { return f->pictures; }
+int64_t encode_worker_pictures(const struct encode_worker *f) { return f->pictures; }

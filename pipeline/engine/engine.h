@@ -8,7 +8,7 @@
 #include "pipeline/engine/model_pool.h"
 #include "pipeline/line/line.h"
 
-struct render_options {
+struct engine_options {
     const struct kern_backend *backend;
     const struct kern_backend *text_backend; /* embeds the prompts */
     const char *device_name;                 /* of what computes: a card, the processor */
@@ -30,24 +30,24 @@ struct render_options {
     bool (*stop_asked)(void); /* the same, for those who only pass it on */
 };
 
-struct report_file;
+struct render_report;
 
 /* One rank, over all batches. */
-struct render_rank {
-    const struct render_options *o;
+struct engine_rank {
+    const struct engine_options *o;
     struct comm *world;
-    int threads;                /* this rank may compute with */
-    int device;                 /* this rank computes on; see kern_config */
-    struct render_store *store; /* this process's */
-    struct trace *trace;        /* this rank's, or NULL */
-    struct watch *watch;        /* this rank's */
-    struct render_pulse *pulse; /* this rank's */
-    struct report_file *report; /* rank 0's, or NULL */
-    struct error *why;          /* this rank gives up for; ST_OK: it does not */
+    int threads;                  /* this rank may compute with */
+    int device;                   /* this rank computes on; see kern_config */
+    struct model_pool *store;     /* this process's */
+    struct trace *trace;          /* this rank's, or NULL */
+    struct watchdog *watch;       /* this rank's */
+    struct heartbeat *pulse;      /* this rank's */
+    struct render_report *report; /* rank 0's, or NULL */
+    struct error *why;            /* this rank gives up for; ST_OK: it does not */
 };
 
 /* Clips that go down the same lines: the same card, precision and size. */
-struct render_batch {
+struct engine_batch {
     const struct render_clip *const *clip;
     int clips;
     int all_clips, clips_done; /* of the whole render, for people */
@@ -55,6 +55,6 @@ struct render_batch {
 
 /* [all] Load what this rank's role needs, render all clips back to back, commit each as
  * it ends. ST_CANCELED after a stop: clips that are committed stay. */
-status render_batch_run(const struct render_rank *rank, const struct render_batch *b) MUST_USE;
+status engine_batch_run(const struct engine_rank *rank, const struct engine_batch *b) MUST_USE;
 
 #endif /* ENGINE_H */

@@ -9,8 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-void render_spent_add(struct render_spent *to, const struct track *t, enum track_what what,
-                      int stage)
+void cpu_wall_add(struct cpu_wall *to, const struct track *t, enum track_what what, int stage)
 {
     to->wall += track_seconds(t, what, stage);
     to->processor += track_processor(t, what, stage);
@@ -23,7 +22,7 @@ static status collect_prompts(struct batch *t)
     if (!specs) return fail(ST_NOMEM, "%d clips", t->b->clips);
     for (int i = 0; i < t->b->clips; i++) specs[i] = t->b->clip[i]->spec;
     status const st =
-        render_prompts_open(&t->prompts, specs, t->b->clips, t->shape.text_len, t->shape.text_dim);
+        prompt_bank_open(&t->prompts, specs, t->b->clips, t->shape.text_len, t->shape.text_dim);
     free(specs);
     return st;
 }
@@ -32,7 +31,7 @@ static status collect_prompts(struct batch *t)
 
 static status encode_prompts(struct batch *t)
 {
-    const struct render_options *const o = t->rank->o;
+    const struct engine_options *const o = t->rank->o;
     const struct card *const card = t->b->clip[0]->card;
     struct text_config const text = { .encoder_path = card->encoder,
                                       .tokenizer_path = card->tokenizer,
@@ -47,7 +46,7 @@ static status encode_prompts(struct batch *t)
 
     TRY(track_open(&track, t->rank->trace, TRACK_ROW_TEXT, "prompts"));
     track_begin(track, TRACK_TEXT, TRACK_NOWHERE);
-    st = render_prompts_encode(t->prompts, &text);
+    st = prompt_bank_encode(t->prompts, &text);
     track_end(track);
     track_close(&track);
     return st;
@@ -62,8 +61,8 @@ static bool is_of_line(const void *arg, int rank, int clip)
 
 /* What a rank opens for its role; NULL where it has none of it. */
 struct part {
-    struct render_line *line;
-    struct render_decode *decode;
+    struct line_worker *line;
+    struct decode_worker *decode;
 };
 
 /* What one rank has must be what all of its kind have: a file's hash goes from rank
@@ -73,7 +72,7 @@ static status share_hash(struct batch *t, int from, const char *own, const char 
 {
     char *bytes = t->world->rank == from && own ? strdup(own) : NULL;
     size_t len = bytes ? strlen(bytes) : 0;
-    status st = world_share(t->world, from, &bytes, &len);
+    status st = comm_broadcast(t->world, from, &bytes, &len);
 
     if (st == ST_OK && len < DIGEST_HEX) memcpy(hash, bytes, len + 1);
     free(bytes);
@@ -86,32 +85,32 @@ static status share_hashes(struct batch *t, const struct part *p)
 {
     const struct card *const card = t->b->clip[0]->card;
     char first[DIGEST_HEX];
-    const char *vae = p->decode ? render_decode_vae_hash(p->decode) : NULL;
+    const char *vae = p->decode ? decode_worker_vae_hash(p->decode) : NULL;
 
-    if (p->line) vae = render_line_vae_hash(p->line);
+    if (p->line) vae = line_worker_vae_hash(p->line);
     if (t->world->rank == 0 && !vae) {
         TRY(digest_file(card->vae, first));
         vae = first;
     }
-    TRY(share_hash(t, t->roles.line[0].first, p->line ? render_line_weights_hash(p->line) : NULL,
+    TRY(share_hash(t, t->roles.line[0].first, p->line ? line_worker_weights_hash(p->line) : NULL,
                    card->weights, t->weights_hash));
     return share_hash(t, 0, vae, card->vae, t->vae_hash);
 }
 
 static status open_role(struct batch *t, struct part *p)
 {
-    struct vae_part part[VAE_PARTS_MAX] = { { 0, 0 } };
+    struct vae_range part[VAE_PARTS_MAX] = { { 0, 0 } };
     const struct role_line *const served = &t->roles.line[t->me->line];
 
-    if (t->me->role == ROLE_LINE) return render_line_open(&p->line, t);
+    if (t->me->role == ROLE_LINE) return line_worker_open(&p->line, t);
     if (t->me->role != ROLE_DECODE) return ST_OK;
     if (served->decode_ranks > 1) {
         struct vae_size size = { .latent_h = t->latent_h, .latent_w = t->latent_w };
         TRY(vae_base(&size.base, t->b->clip[0]->card->vae));
         TRY(vae_parts(part, served->decode_ranks, &size));
     }
-    return render_decode_open(&p->decode, t,
-                              &(struct render_decode_config){ .line = t->me->line,
+    return decode_worker_open(&p->decode, t,
+                              &(struct decode_worker_config){ .line = t->me->line,
                                                               .lines = t->me->lines,
                                                               .in = t->in,
                                                               .out = t->out,
@@ -123,18 +122,18 @@ static status open_role(struct batch *t, struct part *p)
 static status open_part(struct batch *t, struct part *p)
 {
     trace_begin_batch(t->rank->trace, (uint64_t)t->b->clips_done);
-    TRY(render_cast_card(t));
+    TRY(engine_read_card(t));
     TRY(collect_prompts(t));
-    TRY(render_cast_roles(t));
-    if (t->world->rank == 0) render_report_roles(t);
-    TRY(render_join_groups(t));
+    TRY(engine_assign_roles(t));
+    if (t->world->rank == 0) render_summary_roles(t);
+    TRY(engine_comms_open(t));
     if (t->world->rank == t->roles.text) TRY(encode_prompts(t));
     TRY(open_role(t, p));
-    TRY(render_prompts_share(
-        t->prompts, &(struct render_prompts_share){
+    TRY(prompt_bank_broadcast(
+        t->prompts, &(struct prompt_bank_broadcast){
                         .world = t->world, .from = t->roles.text, .mine = is_of_line, .arg = t }));
     TRY(share_hashes(t, p));
-    return t->world->ops->agree(t->world, ST_OK);
+    return comm_agree(t->world, ST_OK);
 }
 
 static status run_role(struct batch *t, struct part *p)
@@ -142,35 +141,35 @@ static status run_role(struct batch *t, struct part *p)
     status st = ST_OK;
 
     /* From here on a stop is heeded between ticks, on whichever rank it is asked for. */
-    if (t->rank->o->stop()) t->world->ops->stop(t->world);
-    if (p->line) st = render_line_run(p->line);
-    if (p->decode) st = render_decode_run(p->decode);
-    return st == ST_OK || st == ST_CANCELED ? t->world->ops->agree(t->world, st) : st;
+    if (t->rank->o->stop()) comm_stop(t->world);
+    if (p->line) st = line_worker_run(p->line);
+    if (p->decode) st = decode_worker_run(p->decode);
+    return st == ST_OK || st == ST_CANCELED ? comm_agree(t->world, st) : st;
 }
 
 /* All of the run but opening and closing. */
-static status run_part(struct batch *t, struct part *p, struct render_run *run)
+static status run_part(struct batch *t, struct part *p, struct batch_run *run)
 {
     double const begin = clock_seconds(), processor = clock_process_seconds();
-    struct render_report *report = NULL;
+    struct render_summary *report = NULL;
 
-    if (t->world->rank == 0) TRY(render_report_open(&report, t));
+    if (t->world->rank == 0) TRY(render_summary_open(&report, t));
     status const st = run_role(t, p);
     run->seconds = clock_seconds() - begin;
     run->stopped = st != ST_OK;
     run->account.threads = t->rank->threads;
     run->account.process = clock_process_seconds() - processor;
-    if (p->line) render_line_account(p->line, &run->account);
-    if (p->decode) render_decode_account(p->decode, &run->account);
-    render_report_close(&report);
+    if (p->line) line_worker_stats(p->line, &run->account);
+    if (p->decode) decode_worker_stats(p->decode, &run->account);
+    render_summary_close(&report);
     return st;
 }
 
 /* What became of the batch stays what it is, whether it can be told or not. */
-static status tell(const struct batch *t, const struct render_run *run, status st)
+static status tell(const struct batch *t, const struct batch_run *run, status st)
 {
     struct error const own = *error_last();
-    status const told = render_report_tell(t, run);
+    status const told = render_summary_print(t, run);
 
     if (st == ST_OK) return told;
     if (told != ST_OK) log_error("%s", error_last()->msg);
@@ -183,7 +182,7 @@ static status close_watched(struct track **out, const struct batch *t)
 {
     TRY(track_open(out, NULL, TRACK_ROW_LINE, "close"));
     track_begin(*out, TRACK_CLOSE, TRACK_NOWHERE);
-    watch_add(t->rank->watch, *out, t->rank->o->stall_s, t->rank->o->stall_s);
+    watchdog_add(t->rank->watch, *out, t->rank->o->stall_s, t->rank->o->stall_s);
     return ST_OK;
 }
 
@@ -193,15 +192,15 @@ static void give_up(struct track **closing, const struct batch *t)
     struct error const why = *error_last();
 
     *t->rank->why = why;
-    t->world->ops->abort(t->world);
+    comm_abort(t->world);
     (void)close_watched(closing, t);
     error_adopt(&why);
 }
 
-status render_batch_run(const struct render_rank *rank, const struct render_batch *b)
+status engine_batch_run(const struct engine_rank *rank, const struct engine_batch *b)
 {
     struct batch *const t = calloc(1, sizeof *t);
-    struct render_run run = { 0 };
+    struct batch_run run = { 0 };
     struct part p = { 0 };
     double const begin = clock_seconds();
     struct track *closing = NULL;
@@ -215,13 +214,13 @@ status render_batch_run(const struct render_rank *rank, const struct render_batc
     if (st == ST_OK || st == ST_CANCELED) st = tell(t, &run, st);
 out:
     if (st != ST_OK && st != ST_CANCELED) give_up(&closing, t);
-    render_decode_close(&p.decode);
-    render_line_close(&p.line);
-    render_leave_groups(t);
-    render_prompts_close(&t->prompts);
+    decode_worker_close(&p.decode);
+    line_worker_close(&p.line);
+    engine_comms_close(t);
+    prompt_bank_close(&t->prompts);
     free(t->formats);
     free(t->line_of);
-    if (closing) watch_drop(rank->watch, closing);
+    if (closing) watchdog_drop(rank->watch, closing);
     track_close(&closing);
     free(t);
     return st;

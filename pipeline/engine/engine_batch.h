@@ -21,13 +21,13 @@
 #include "pipeline/vae/vae.h"
 
 struct batch {
-    const struct render_batch *b;
-    const struct render_rank *rank;
+    const struct engine_batch *b;
+    const struct engine_rank *rank;
     struct comm *world;
 
     /* the card's numbers */
     struct schedule schedule;
-    struct key_policy policy;
+    struct kv_policy policy;
     struct dit_shape shape;
     enum dtype act;
     int64_t latent_h, latent_w;
@@ -40,7 +40,7 @@ struct batch {
     const struct role_at *me;
     int *line_of; /* [clips]: the line that renders it */
 
-    struct render_prompts *prompts;
+    struct prompt_bank *prompts;
     char weights_hash[DIGEST_HEX], vae_hash[DIGEST_HEX]; /* the same on all ranks */
 
     /* Groups this rank is in; NULL where it is not. A hop joins two ranks: a line's tail
@@ -51,59 +51,58 @@ struct batch {
 };
 
 /* The card's numbers, as the line wants them, and the clips' pictures. */
-status render_cast_card(struct batch *t) MUST_USE;
+status engine_read_card(struct batch *t) MUST_USE;
 
 /* [all] Roles as asked for, the rest as the planner says; then lines for clips. */
-status render_cast_roles(struct batch *t) MUST_USE;
+status engine_assign_roles(struct batch *t) MUST_USE;
 
 /* [all] The groups of this rank, by its role; leave closes them. */
-status render_join_groups(struct batch *t) MUST_USE;
-void render_leave_groups(struct batch *t);
+status engine_comms_open(struct batch *t) MUST_USE;
+void engine_comms_close(struct batch *t);
 
 /* What one rank did; doubles only, so that it travels as a tensor. Ticks, blocks and
  * pictures are counted, seconds measured. */
-struct render_spent {
+struct cpu_wall {
     double wall, processor; /* the latter: of the thread itself, see track_processor */
 };
-struct render_account {
+struct rank_stats {
     double ticks, wall;
     double threads;          /* it may compute with */
     double process;          /* processor seconds of its process, all threads */
     double blocks, pictures; /* through its encoders */
     struct {
         double busy, span; /* ticks with a block; ticks from the first to the last of them */
-        struct render_spent compute;
+        struct cpu_wall compute;
     } stage[SCHEDULE_LEVELS + 1];
-    struct render_spent exchange, hand_over, queue, decode, encode;
+    struct cpu_wall exchange, hand_over, queue, decode, encode;
 };
 
 /* Adds what a track has of a kind. */
-void render_spent_add(struct render_spent *to, const struct track *t, enum track_what what,
-                      int stage);
+void cpu_wall_add(struct cpu_wall *to, const struct track *t, enum track_what what, int stage);
 
 /* Everything a role opens, runs and closes. Opened on every rank before any runs. */
-struct render_line;
-status render_line_open(struct render_line **out, struct batch *t) MUST_USE;
-status render_line_run(struct render_line *l) MUST_USE; /* all clips of the line */
-void render_line_close(struct render_line **l);         /* NULL is fine; sets NULL */
-const char *render_line_weights_hash(const struct render_line *l);
-const char *render_line_vae_hash(const struct render_line *l); /* NULL: does not decode */
-void render_line_account(const struct render_line *l, struct render_account *a); /* adds */
+struct line_worker;
+status line_worker_open(struct line_worker **out, struct batch *t) MUST_USE;
+status line_worker_run(struct line_worker *l) MUST_USE; /* all clips of the line */
+void line_worker_close(struct line_worker **l);         /* NULL is fine; sets NULL */
+const char *line_worker_weights_hash(const struct line_worker *l);
+const char *line_worker_vae_hash(const struct line_worker *l); /* NULL: does not decode */
+void line_worker_stats(const struct line_worker *l, struct rank_stats *a); /* adds */
 
 /* in: [lines], hops that bring blocks of the lines `line` ...; out: the next part's, or
  * NULL for the last part, which makes the films. All borrowed. */
-struct render_decode_config {
+struct decode_worker_config {
     int line, lines;
     struct comm *const *in;
     struct comm *out;
-    struct vae_part part;
+    struct vae_range part;
 };
-struct render_decode;
-status render_decode_open(struct render_decode **out, struct batch *t,
-                          const struct render_decode_config *c) MUST_USE;
-status render_decode_run(struct render_decode *d) MUST_USE; /* until its lines end */
-void render_decode_close(struct render_decode **d);         /* NULL is fine; sets NULL */
-const char *render_decode_vae_hash(const struct render_decode *d);
-void render_decode_account(const struct render_decode *d, struct render_account *a); /* adds */
+struct decode_worker;
+status decode_worker_open(struct decode_worker **out, struct batch *t,
+                          const struct decode_worker_config *c) MUST_USE;
+status decode_worker_run(struct decode_worker *d) MUST_USE; /* until its lines end */
+void decode_worker_close(struct decode_worker **d);         /* NULL is fine; sets NULL */
+const char *decode_worker_vae_hash(const struct decode_worker *d);
+void decode_worker_stats(const struct decode_worker *d, struct rank_stats *a); /* adds */
 
 #endif /* ENGINE_BATCH_H */

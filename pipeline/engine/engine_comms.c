@@ -33,7 +33,7 @@ static status join_hops(struct batch *t, int nth, int p)
         if (hop_ends(t, line, p, &from, &to) && line - t->roles.rank[to].line == nth &&
             (rank == from || rank == to))
             colour = line;
-    TRY(t->world->ops->split(t->world, colour, &hop));
+    TRY(comm_split(t->world, colour, &hop));
     if (!hop) return ST_OK;
     hop->deadline_s = t->rank->o->deadline_s;
     if (hop->rank) t->in[nth] = hop;
@@ -41,12 +41,12 @@ static status join_hops(struct batch *t, int nth, int p)
     return ST_OK;
 }
 
-status render_join_groups(struct batch *t)
+status engine_comms_open(struct batch *t)
 {
     int const longest = chain_longest(t);
     int most = 0;
 
-    TRY(t->world->ops->split(t->world, t->me->role == ROLE_LINE ? t->me->line : -1, &t->line_comm));
+    TRY(comm_split(t->world, t->me->role == ROLE_LINE ? t->me->line : -1, &t->line_comm));
     if (t->line_comm) t->line_comm->deadline_s = t->rank->o->deadline_s;
     for (int i = 0; i < t->roles.ranks; i++)
         if (t->roles.rank[i].role == ROLE_DECODE && t->roles.rank[i].lines > most)
@@ -56,10 +56,10 @@ status render_join_groups(struct batch *t)
     return ST_OK;
 }
 
-void render_leave_groups(struct batch *t)
+void engine_comms_close(struct batch *t)
 {
     for (int i = 0; i < COUNT_OF(t->in); i++)
-        if (t->in[i]) t->in[i]->ops->close(&t->in[i]);
-    if (t->out) t->out->ops->close(&t->out);
-    if (t->line_comm) t->line_comm->ops->close(&t->line_comm);
+        if (t->in[i]) comm_close(&t->in[i]);
+    if (t->out) comm_close(&t->out);
+    if (t->line_comm) comm_close(&t->line_comm);
 }

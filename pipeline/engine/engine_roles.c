@@ -23,9 +23,9 @@ static status take_formats(struct batch *t)
     return ST_OK;
 }
 
-status render_cast_card(struct batch *t)
+status engine_read_card(struct batch *t)
 {
-    const struct render_options *const o = t->rank->o;
+    const struct engine_options *const o = t->rank->o;
     const struct render_clip *const c = t->b->clip[0];
     struct card_line line;
     bool const f32 = o->precision ? !strcmp(o->precision, "f32") : c->job->precision == JOB_F32;
@@ -35,7 +35,7 @@ status render_cast_card(struct batch *t)
     t->policy = line.policy;
     t->shape = line.shape;
     t->act = f32 ? DT_F32 : DT_BF16;
-    TRY(backend_takes(o->backend, t->act));
+    TRY(kern_backend_supports(o->backend, t->act));
     t->latent_h = c->spec->height / VAE_SCALE;
     t->latent_w = c->spec->width / VAE_SCALE;
     return take_formats(t);
@@ -55,50 +55,50 @@ static status share_clips(struct batch *t)
 }
 
 /* What the planner needs to know of the batch. Borrows from t. */
-static struct job_model model_of(const struct batch *t)
+static struct workload model_of(const struct batch *t)
 {
     const struct clip_spec *const clip = t->b->clip[0]->spec;
-    int const texts = render_prompts_texts(t->prompts);
+    int const texts = prompt_bank_texts(t->prompts);
 
-    return (struct job_model){ .card = *t->b->clip[0]->card,
-                               .schedule = t->schedule,
-                               .policy = t->policy,
-                               .shape = t->shape,
-                               .act = t->act,
-                               .width = clip->width,
-                               .height = clip->height,
-                               .latent_h = t->latent_h,
-                               .latent_w = t->latent_w,
-                               .picture_bytes = t->picture_bytes,
-                               .clips = t->b->clips,
-                               .texts = texts,
-                               .contexts = render_prompts_count(t->prompts),
-                               .tokens = (int64_t)texts * t->shape.text_len };
+    return (struct workload){ .card = *t->b->clip[0]->card,
+                              .schedule = t->schedule,
+                              .policy = t->policy,
+                              .shape = t->shape,
+                              .act = t->act,
+                              .width = clip->width,
+                              .height = clip->height,
+                              .latent_h = t->latent_h,
+                              .latent_w = t->latent_w,
+                              .picture_bytes = t->picture_bytes,
+                              .clips = t->b->clips,
+                              .texts = texts,
+                              .contexts = prompt_bank_count(t->prompts),
+                              .tokens = (int64_t)texts * t->shape.text_len };
 }
 
 static status ask_planner(struct batch *t, int choice[2])
 {
-    const struct render_options *const o = t->rank->o;
-    struct job_model model = model_of(t);
+    const struct engine_options *const o = t->rank->o;
+    struct workload model = model_of(t);
     struct plan_bytes bytes = { 0 };
     status st = ST_OK;
 
     TRY(vae_base(&model.vae_base, model.card.vae));
     TRY_OUT(plan_bytes_open(&bytes, &model, o->backend, o->mode));
-    TRY_OUT(
-        plan_choose(&(struct plan_wish){ .bytes = &bytes,
-                                         .threads_world = comm_launched_rank() < 0,
-                                         .ranks = t->world->size,
-                                         .threads = t->rank->threads,
-                                         .node = t->world->node,
-                                         .cores = pool_cpus(),
-                                         .devices = o->devices,
-                                         .clips = t->b->clips,
-                                         .cross_nodes = o->cross_nodes,
-                                         .ranks_per_line = o->ranks_per_line,
-                                         .decode_ranks = o->decode_ranks,
-                                         .goal = o->for_latency ? PLAN_LATENCY : PLAN_THROUGHPUT },
-                    &choice[0], &choice[1]));
+    TRY_OUT(plan_choose(
+        &(struct plan_request){ .bytes = &bytes,
+                                .threads_world = comm_launcher_rank() < 0,
+                                .ranks = t->world->size,
+                                .threads = t->rank->threads,
+                                .node = t->world->node,
+                                .cores = pool_cpus(),
+                                .devices = o->devices,
+                                .clips = t->b->clips,
+                                .cross_nodes = o->cross_nodes,
+                                .ranks_per_line = o->ranks_per_line,
+                                .decode_ranks = o->decode_ranks,
+                                .goal = o->for_latency ? PLAN_LATENCY : PLAN_THROUGHPUT },
+        &choice[0], &choice[1]));
 out:
     plan_bytes_close(&bytes);
     return st;
@@ -111,7 +111,7 @@ static status choose(struct batch *t, int choice[2])
     size_t len = 2 * sizeof *choice;
 
     if (t->world->rank == 0) TRY(ask_planner(t, choice));
-    TRY(world_share(t->world, 0, &bytes, &len));
+    TRY(comm_broadcast(t->world, 0, &bytes, &len));
     if (t->world->rank == 0) return ST_OK;
     memcpy(choice, bytes, 2 * sizeof *choice);
     free(bytes);
@@ -131,15 +131,15 @@ static status make_roles(struct batch *t, const int choice[2])
     return ST_OK;
 }
 
-status render_cast_roles(struct batch *t)
+status engine_assign_roles(struct batch *t)
 {
-    const struct render_options *const o = t->rank->o;
+    const struct engine_options *const o = t->rank->o;
     int choice[2] = { o->ranks_per_line, o->decode_ranks };
 
     bool const open = !o->ranks_per_line || o->decode_ranks < 0;
     if (t->world->size == 1) choice[0] = 1, choice[1] = 0;
     else if (open) TRY(choose(t, choice));
-    TRY(t->world->ops->agree(t->world, t->world->rank ? ST_OK : make_roles(t, choice)));
+    TRY(comm_agree(t->world, t->world->rank ? ST_OK : make_roles(t, choice)));
     if (t->world->rank) TRY(make_roles(t, choice));
     t->me = &t->roles.rank[t->world->rank];
     return share_clips(t);

@@ -27,11 +27,11 @@ static const bool on_card[PLAN_ARENAS] = {
     [PLAN_VAE_WIRE] = true,
 };
 
-enum { PICTURES_HELD = 1 + RENDER_FILM_SLOTS }; /* blocks of a line: in work, and waiting */
+enum { PICTURES_HELD = 1 + ENCODE_WORKER_SLOTS }; /* blocks of a line: in work, and waiting */
 
 status plan_line_config(struct line_config *out, const struct plan_bytes *b, int ranks_per_line)
 {
-    const struct job_model *const m = b->model;
+    const struct workload *const m = b->model;
 
     *out = (struct line_config){ .model = b->hollow,
                                  .schedule = &m->schedule,
@@ -45,9 +45,9 @@ status plan_line_config(struct line_config *out, const struct plan_bytes *b, int
 
 status plan_vae_config(struct vae_config *out, const struct plan_bytes *b, int chain, int place)
 {
-    const struct job_model *const m = b->model;
+    const struct workload *const m = b->model;
     struct vae_size const size = { m->vae_base, m->latent_h, m->latent_w };
-    struct vae_part part[VAE_PARTS_MAX] = { 0 };
+    struct vae_range part[VAE_PARTS_MAX] = { 0 };
 
     if (chain > 0) TRY(vae_parts(part, chain, &size));
     *out = (struct vae_config){ .backend = b->backend,
@@ -124,10 +124,10 @@ out:
     return st;
 }
 
-status plan_bytes_open(struct plan_bytes *out, const struct job_model *m,
+status plan_bytes_open(struct plan_bytes *out, const struct workload *m,
                        const struct kern_backend *backend, struct line_mode mode)
 {
-    struct dit_config const dit = job_model_dit(m);
+    struct dit_config const dit = workload_dit(m);
 
     *out = (struct plan_bytes){ .model = m, .backend = backend, .mode = mode };
     TRY(dit_measure(&out->weights, &out->hollow, &dit, backend));
@@ -144,7 +144,7 @@ void plan_bytes_close(struct plan_bytes *b)
 
 void plan_work(struct cost_work *out, const struct plan_bytes *b)
 {
-    struct cost_facts const f = job_model_facts(b->model, b->mode);
+    struct cost_facts const f = workload_facts(b->model, b->mode);
 
     cost_facts_work(out, &f);
     out->text = 2 * b->text_weights * (double)b->model->tokens / b->model->texts;
@@ -177,7 +177,7 @@ static void add_line(struct plan_rank_bytes *out, const struct plan_bytes *b, in
 static void add_decoder(struct plan_rank_bytes *out, const struct plan_bytes *b, uint64_t lines,
                         int chain, int place)
 {
-    const struct job_model *const m = b->model;
+    const struct workload *const m = b->model;
     const struct vae_bytes *const vae = &b->vae[chain][place];
     uint64_t const block =
         (uint64_t)m->policy.frames_per_block * VAE_PICTURES * (uint64_t)m->picture_bytes;

@@ -35,7 +35,7 @@ struct plan_rank_bytes {
 };
 
 struct plan_bytes {
-    const struct job_model *model; /* borrowed */
+    const struct workload *model; /* borrowed */
     const struct kern_backend *backend;
     struct line_mode mode;
     bool cards; /* plan_bytes_all is of what a card holds; the caller's to set */
@@ -51,7 +51,7 @@ struct plan_bytes {
 /* Measures every rank there can be. ST_FORMAT if the file of the VAE or of the text
  * encoder is not what it should be; that of the text encoder may be missing. plan_bytes_close
  * frees, also after a failure. */
-status plan_bytes_open(struct plan_bytes *out, const struct job_model *m,
+status plan_bytes_open(struct plan_bytes *out, const struct workload *m,
                        const struct kern_backend *backend, struct line_mode mode) MUST_USE;
 void plan_bytes_close(struct plan_bytes *b); /* safe on a zeroed one; zeroes it */
 

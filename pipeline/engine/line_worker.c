@@ -8,17 +8,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-struct render_line {
+struct line_worker {
     struct batch *t;
     int *clip; /* of the batch, by their number on this line */
     int clips;
     struct timeline timeline;
     struct kern_ctx *ctx;
-    struct render_model model;
+    struct pooled_model model;
     struct line *line;
     struct track *track;
-    struct decode_link *link;     /* tail only */
-    struct render_beside *beside; /* tail only, without decode ranks; else NULL */
+    struct decode_link *link;    /* tail only */
+    struct decode_local *beside; /* tail only, without decode ranks; else NULL */
 
     int64_t ticks, busy[SCHEDULE_LEVELS + 1]; /* so far; with a block, by stage */
     int64_t first[SCHEDULE_LEVELS + 1], last[SCHEDULE_LEVELS + 1]; /* such ticks */
@@ -29,7 +29,7 @@ struct render_line {
 
 static status noise(void *arg, int clip, int64_t block, int level, float *out)
 {
-    const struct render_line *const l = arg;
+    const struct line_worker *const l = arg;
     const struct batch *const t = l->t;
     int64_t const count =
         (int64_t)t->policy.frames_per_block * t->shape.channels * t->latent_h * t->latent_w;
@@ -40,37 +40,37 @@ static status noise(void *arg, int clip, int64_t block, int level, float *out)
 
 static int64_t context_id(void *arg, int clip, int64_t block)
 {
-    const struct render_line *const l = arg;
-    return render_prompts_id(l->t->prompts, l->clip[clip], block);
+    const struct line_worker *const l = arg;
+    return prompt_bank_id(l->t->prompts, l->clip[clip], block);
 }
 
 static status context(void *arg, int clip, int64_t block, float *embeds)
 {
-    const struct render_line *const l = arg;
-    render_prompts_fill(l->t->prompts, l->clip[clip], block, embeds);
+    const struct line_worker *const l = arg;
+    prompt_bank_fill(l->t->prompts, l->clip[clip], block, embeds);
     return ST_OK;
 }
 
 static status finished(void *arg, int clip, int64_t block, const float *x0)
 {
-    struct render_line *const l = arg;
+    struct line_worker *const l = arg;
     return decode_link_send(l->link, l->clip[clip], block, x0);
 }
 
-static int number(void *arg, int clip) { return ((const struct render_line *)arg)->clip[clip]; }
+static int number(void *arg, int clip) { return ((const struct line_worker *)arg)->clip[clip]; }
 
 static bool stop(void *arg)
 {
-    const struct render_line *const l = arg;
+    const struct line_worker *const l = arg;
     struct comm *const world = l->t->world;
 
-    if (l->t->rank->o->stop()) world->ops->stop(world);
-    return world->ops->stopped(world);
+    if (l->t->rank->o->stop()) comm_stop(world);
+    return comm_stopped(world);
 }
 
 /* ---- opening --------------------------------------------------------------------- */
 
-static status take_clips(struct render_line *l)
+static status take_clips(struct line_worker *l)
 {
     const struct batch *const t = l->t;
     int64_t *const blocks = calloc((size_t)t->b->clips + 1, sizeof *blocks);
@@ -92,14 +92,14 @@ out:
     return st;
 }
 
-static status open_tail(struct render_line *l)
+static status open_tail(struct line_worker *l)
 {
     const struct batch *const t = l->t;
     struct comm *hop = t->out;
 
     if (!t->roles.line[t->me->line].decode_ranks) {
-        TRY(render_beside_open(&l->beside, l->t));
-        hop = render_beside_hop(l->beside);
+        TRY(decode_local_open(&l->beside, l->t));
+        hop = decode_local_link(l->beside);
     }
     return decode_link_open(&l->link, &(struct decode_link_config){
                                           .hop = hop,
@@ -110,7 +110,7 @@ static status open_tail(struct render_line *l)
                                       });
 }
 
-static void name_rows(const struct render_line *l, const struct split *split)
+static void name_rows(const struct line_worker *l, const struct split *split)
 {
     int const place = l->t->me->place;
 
@@ -121,7 +121,7 @@ static void name_rows(const struct render_line *l, const struct split *split)
     }
 }
 
-static status open_line(struct render_line *l)
+static status open_line(struct line_worker *l)
 {
     struct batch *const t = l->t;
     const struct card *const card = t->b->clip[0]->card;
@@ -135,12 +135,12 @@ static status open_line(struct render_line *l)
                              .mode = t->rank->o->mode,
                              .latent_h = t->latent_h,
                              .latent_w = t->latent_w,
-                             .contexts = render_prompts_count(t->prompts),
+                             .contexts = prompt_bank_count(t->prompts),
                              .comm = t->line_comm,
                              .track = l->track };
 
     track_begin(l->track, TRACK_LOAD, TRACK_NOWHERE);
-    TRY(render_store_borrow(t->rank->store, &dit, t->rank->device, &l->model));
+    TRY(model_pool_acquire(t->rank->store, &dit, t->rank->device, &l->model));
     TRY(t->rank->o->backend->open(
         &l->ctx, &(struct kern_config){ .threads = t->rank->threads,
                                         .device = t->rank->device,
@@ -154,9 +154,9 @@ static status open_line(struct render_line *l)
     return ST_OK;
 }
 
-status render_line_open(struct render_line **out, struct batch *t)
+status line_worker_open(struct line_worker **out, struct batch *t)
 {
-    struct render_line *l = calloc(1, sizeof *l);
+    struct line_worker *l = calloc(1, sizeof *l);
     status st = ST_OK;
 
     *out = NULL;
@@ -170,19 +170,19 @@ status render_line_open(struct render_line **out, struct batch *t)
     *out = l;
     l = NULL; /* handed over */
 out:
-    render_line_close(&l);
+    line_worker_close(&l);
     return st;
 }
 
-void render_line_close(struct render_line **line)
+void line_worker_close(struct line_worker **line)
 {
-    struct render_line *const l = *line;
+    struct line_worker *const l = *line;
 
     if (!l) return;
     decode_link_close(&l->link);
-    render_beside_close(&l->beside);
+    decode_local_close(&l->beside);
     line_close(&l->line);
-    render_store_give_back(l->t->rank->store, &l->model);
+    model_pool_release(l->t->rank->store, &l->model);
     if (l->ctx) l->t->rank->o->backend->close(&l->ctx);
     track_close(&l->track);
     timeline_free(&l->timeline);
@@ -191,20 +191,20 @@ void render_line_close(struct render_line **line)
     *line = NULL;
 }
 
-const char *render_line_weights_hash(const struct render_line *l) { return l->model.hash; }
+const char *line_worker_weights_hash(const struct line_worker *l) { return l->model.hash; }
 
-const char *render_line_vae_hash(const struct render_line *l)
+const char *line_worker_vae_hash(const struct line_worker *l)
 {
-    return l->beside ? render_beside_vae_hash(l->beside) : NULL;
+    return l->beside ? decode_local_vae_hash(l->beside) : NULL;
 }
 
 /* ---- running --------------------------------------------------------------------- */
 
 /* Which stages hold a block in the tick that begins. */
-static status count_tick(struct render_line *l)
+static status count_tick(struct line_worker *l)
 {
     struct comm *const world = l->t->world;
-    struct comm_note note = { .kind = NOTE_TICK, .value = { l->t->me->line } };
+    struct comm_control note = { .kind = CONTROL_TICK, .value = { l->t->me->line } };
 
     for (int s = 0; s <= l->t->schedule.levels; s++) {
         if (timeline_at(&l->timeline, l->ticks, s).clip < 0) continue;
@@ -214,10 +214,10 @@ static status count_tick(struct render_line *l)
     }
     l->ticks++;
     if (!l->t->me->place) trace_counter(l->t->rank->trace, "stages with a block", note.value[1]);
-    return l->t->me->place ? ST_OK : world->ops->note(world, 0, &note);
+    return l->t->me->place ? ST_OK : comm_send_control(world, 0, &note);
 }
 
-static status run_ticks(struct render_line *l)
+static status run_ticks(struct line_worker *l)
 {
     struct line_io const io = { .arg = l,
                                 .noise = noise,
@@ -235,11 +235,11 @@ static status run_ticks(struct render_line *l)
         TRY(line_tick(l->line));
         track_lap(l->track);
     }
-    return l->t->line_comm->ops->agree(l->t->line_comm, ST_OK);
+    return comm_agree(l->t->line_comm, ST_OK);
 }
 
 /* The decoder hears the end, or that it is not to wait for one. */
-static status end_link(struct render_line *l, status st)
+static status end_link(struct line_worker *l, status st)
 {
     if (!l->link || (st != ST_OK && st != ST_CANCELED)) return st;
     struct error const own = *error_last();
@@ -250,34 +250,34 @@ static status end_link(struct render_line *l, status st)
     return st;
 }
 
-status render_line_run(struct render_line *l)
+status line_worker_run(struct line_worker *l)
 {
-    const struct render_options *const o = l->t->rank->o;
-    struct watch *const watch = l->t->rank->watch;
+    const struct engine_options *const o = l->t->rank->o;
+    struct watchdog *const watch = l->t->rank->watch;
     status st;
 
-    if (l->beside) TRY(render_beside_start(l->beside));
-    watch_add(watch, l->track, o->deadline_s, o->stall_s);
-    render_pulse_show(l->t->rank->pulse, l->track);
+    if (l->beside) TRY(decode_local_start(l->beside));
+    watchdog_add(watch, l->track, o->deadline_s, o->stall_s);
+    heartbeat_show(l->t->rank->pulse, l->track);
     st = end_link(l, run_ticks(l));
-    render_pulse_show(l->t->rank->pulse, NULL);
-    watch_drop(watch, l->track);
-    if (l->beside) st = render_beside_join(l->beside, st);
+    heartbeat_show(l->t->rank->pulse, NULL);
+    watchdog_drop(watch, l->track);
+    if (l->beside) st = decode_local_join(l->beside, st);
     l->wall = clock_seconds() - l->begin;
     return st;
 }
 
-void render_line_account(const struct render_line *l, struct render_account *a)
+void line_worker_stats(const struct line_worker *l, struct rank_stats *a)
 {
     a->ticks = (double)l->ticks;
     a->wall = l->wall;
     for (int s = 0; s <= l->t->schedule.levels; s++) {
         a->stage[s].busy = (double)l->busy[s];
         a->stage[s].span = l->busy[s] ? (double)(l->last[s] - l->first[s] + 1) : 0;
-        render_spent_add(&a->stage[s].compute, l->track, TRACK_COMPUTE, s);
+        cpu_wall_add(&a->stage[s].compute, l->track, TRACK_COMPUTE, s);
     }
-    render_spent_add(&a->exchange, l->track, TRACK_EXCHANGE, -1);
-    render_spent_add(&a->hand_over, l->track, TRACK_HAND_OVER, -1);
-    render_spent_add(&a->queue, l->track, TRACK_QUEUE, -1);
-    if (l->beside) render_beside_account(l->beside, a);
+    cpu_wall_add(&a->exchange, l->track, TRACK_EXCHANGE, -1);
+    cpu_wall_add(&a->hand_over, l->track, TRACK_HAND_OVER, -1);
+    cpu_wall_add(&a->queue, l->track, TRACK_QUEUE, -1);
+    if (l->beside) decode_local_stats(l->beside, a);
 }

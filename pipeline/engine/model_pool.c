@@ -17,16 +17,16 @@ struct slot {
     int lent;
 };
 
-struct render_store {
+struct model_pool {
     const struct kern_backend *backend;
     int threads;
     pthread_mutex_t lock; /* held while a model is loaded: the others wait for it */
-    struct slot slot[RENDER_STORE_DEVICES];
+    struct slot slot[MODEL_POOL_DEVICES];
 };
 
-status render_store_open(struct render_store **out, const struct kern_backend *backend, int threads)
+status model_pool_open(struct model_pool **out, const struct kern_backend *backend, int threads)
 {
-    struct render_store *const s = calloc(1, sizeof *s);
+    struct model_pool *const s = calloc(1, sizeof *s);
 
     *out = NULL;
     if (!s) return fail(ST_NOMEM, "store: no memory");
@@ -44,12 +44,12 @@ static void drop(struct slot *s)
     s->weights = NULL;
 }
 
-void render_store_close(struct render_store **store)
+void model_pool_close(struct model_pool **store)
 {
-    struct render_store *const s = *store;
+    struct model_pool *const s = *store;
 
     if (!s) return;
-    for (int i = 0; i < RENDER_STORE_DEVICES; i++) {
+    for (int i = 0; i < MODEL_POOL_DEVICES; i++) {
         drop(&s->slot[i]);
         if (s->slot[i].ctx) s->backend->close(&s->slot[i].ctx);
     }
@@ -77,9 +77,9 @@ static bool is_it(const struct slot *s, const struct dit_config *c)
 }
 
 /* The file is read once for its hash, however many cards it goes to. */
-static status hash(const struct render_store *s, const char *weights, char out[DIGEST_HEX])
+static status hash(const struct model_pool *s, const char *weights, char out[DIGEST_HEX])
 {
-    for (int i = 0; i < RENDER_STORE_DEVICES; i++)
+    for (int i = 0; i < MODEL_POOL_DEVICES; i++)
         if (is_of(&s->slot[i], weights)) {
             memcpy(out, s->slot[i].hash, DIGEST_HEX);
             return ST_OK;
@@ -87,7 +87,7 @@ static status hash(const struct render_store *s, const char *weights, char out[D
     return digest_file(weights, out);
 }
 
-static status load(const struct render_store *store, struct slot *s, const struct dit_config *c,
+static status load(const struct model_pool *store, struct slot *s, const struct dit_config *c,
                    int device)
 {
     struct kern_config const place = { .threads = store->threads, .device = device };
@@ -104,30 +104,30 @@ static status load(const struct render_store *store, struct slot *s, const struc
     return dit_open(&s->model, c, s->ctx);
 }
 
-status render_store_borrow(struct render_store *s, const struct dit_config *c, int device,
-                           struct render_model *out)
+status model_pool_acquire(struct model_pool *s, const struct dit_config *c, int device,
+                          struct pooled_model *out)
 {
     status st = ST_OK;
 
-    *out = (struct render_model){ 0 };
-    if (device < 0 || device >= RENDER_STORE_DEVICES)
-        return fail(ST_ARG, "device %d: 0 to %d are allowed", device, RENDER_STORE_DEVICES - 1);
+    *out = (struct pooled_model){ 0 };
+    if (device < 0 || device >= MODEL_POOL_DEVICES)
+        return fail(ST_ARG, "device %d: 0 to %d are allowed", device, MODEL_POOL_DEVICES - 1);
     struct slot *const slot = &s->slot[device];
     pthread_mutex_lock(&s->lock);
     if (!is_it(slot, c)) st = load(s, slot, c, device);
     if (st == ST_OK) {
         slot->lent++;
-        *out = (struct render_model){ slot->model, slot->hash, device };
+        *out = (struct pooled_model){ slot->model, slot->hash, device };
     }
     pthread_mutex_unlock(&s->lock);
     return st;
 }
 
-void render_store_give_back(struct render_store *s, struct render_model *m)
+void model_pool_release(struct model_pool *s, struct pooled_model *m)
 {
     if (!m->dit) return;
     pthread_mutex_lock(&s->lock);
     s->slot[m->device].lent--;
     pthread_mutex_unlock(&s->lock);
-    *m = (struct render_model){ 0 };
+    *m = (struct pooled_model){ 0 };
 }

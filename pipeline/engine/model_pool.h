@@ -10,17 +10,17 @@
 
 #include "pipeline/dit/dit.h"
 
-struct render_store;
+struct model_pool;
 
 /* threads: that load. Whoever opens, closes; nobody may borrow then. */
-status render_store_open(struct render_store **out, const struct kern_backend *backend,
-                         int threads) MUST_USE;
-void render_store_close(struct render_store **s); /* NULL is fine; sets NULL */
+status model_pool_open(struct model_pool **out, const struct kern_backend *backend,
+                       int threads) MUST_USE;
+void model_pool_close(struct model_pool **s); /* NULL is fine; sets NULL */
 
-enum { RENDER_STORE_DEVICES = 64 };
+enum { MODEL_POOL_DEVICES = 64 };
 
 /* A model that is lent, where it lies. `hash` is the SHA-256 of its file, hex. */
-struct render_model {
+struct pooled_model {
     const struct dit *dit;
     const char *hash;
     int device;
@@ -28,8 +28,8 @@ struct render_model {
 
 /* Borrow the model of this file, shape and precision on this card; give it back when done.
  * The last one stays loaded until another is wanted. ST_ARG if another one is still lent. */
-status render_store_borrow(struct render_store *s, const struct dit_config *c, int device,
-                           struct render_model *out) MUST_USE;
-void render_store_give_back(struct render_store *s, struct render_model *m); /* zeroes it */
+status model_pool_acquire(struct model_pool *s, const struct dit_config *c, int device,
+                          struct pooled_model *out) MUST_USE;
+void model_pool_release(struct model_pool *s, struct pooled_model *m); /* zeroes it */
 
 #endif /* MODEL_POOL_H */

@@ -12,7 +12,7 @@ static int by_text(const void *a, const void *b)
 }
 
 /* Collect, sort, and keep one of each. */
-static status collect(struct render_prompts *p)
+static status collect(struct prompt_bank *p)
 {
     size_t all = 0, kept = 0;
 
@@ -33,7 +33,7 @@ static status collect(struct render_prompts *p)
     return ST_OK;
 }
 
-static status keep(struct render_prompts *p, struct embedding *e, const float *rows, int tokens)
+static status keep(struct prompt_bank *p, struct embedding *e, const float *rows, int tokens)
 {
     size_t const bytes = (size_t)tokens * (size_t)p->text_dim * sizeof *rows;
 
@@ -47,7 +47,7 @@ static status keep(struct render_prompts *p, struct embedding *e, const float *r
 /* Prompts per reading of the encoder's weights; seconds between two lines. */
 enum { TOGETHER = 64, SAY_EVERY = 30 };
 
-static status encode(struct render_prompts *p, struct text_encoder *encoder)
+static status encode(struct prompt_bank *p, struct text_encoder *encoder)
 {
     size_t const one = (size_t)p->text_len * (size_t)p->text_dim;
     float *const rows = malloc(TOGETHER * one * sizeof *rows);
@@ -73,10 +73,10 @@ out:
     return st;
 }
 
-status render_prompts_open(struct render_prompts **out, const struct clip_spec *const *clips,
-                           int count, int text_len, int text_dim)
+status prompt_bank_open(struct prompt_bank **out, const struct clip_spec *const *clips, int count,
+                        int text_len, int text_dim)
 {
-    struct render_prompts *p = calloc(1, sizeof *p);
+    struct prompt_bank *p = calloc(1, sizeof *p);
     status st = ST_OK;
 
     *out = NULL;
@@ -94,11 +94,11 @@ status render_prompts_open(struct render_prompts **out, const struct clip_spec *
     *out = p;
     p = NULL; /* handed over */
 out:
-    render_prompts_close(&p);
+    prompt_bank_close(&p);
     return st;
 }
 
-status render_prompts_encode(struct render_prompts *p, const struct text_config *text)
+status prompt_bank_encode(struct prompt_bank *p, const struct text_config *text)
 {
     struct text_encoder *encoder = NULL;
     status st = ST_OK;
@@ -117,15 +117,15 @@ out:
     return st;
 }
 
-struct embedding *embedding_of(const struct render_prompts *p, const char *text)
+struct embedding *embedding_of(const struct prompt_bank *p, const char *text)
 {
     struct embedding const key = { .text = text };
     return bsearch(&key, p->text, (size_t)p->texts, sizeof key, by_text);
 }
 
-void render_prompts_close(struct render_prompts **prompts)
+void prompt_bank_close(struct prompt_bank **prompts)
 {
-    struct render_prompts *const p = *prompts;
+    struct prompt_bank *const p = *prompts;
 
     if (!p) return;
     for (int i = 0; p->text && i < p->texts; i++) free(p->text[i].rows);
@@ -143,7 +143,7 @@ struct mix {
     int64_t step, steps;
 };
 
-static struct mix mix_of(const struct render_prompts *p, int clip, int64_t block)
+static struct mix mix_of(const struct prompt_bank *p, int clip, int64_t block)
 {
     const struct clip_spec *const c = p->clips[clip];
     int i = 0;
@@ -156,7 +156,7 @@ static struct mix mix_of(const struct render_prompts *p, int clip, int64_t block
     return (struct mix){ .before = now - 1, .now = now, .step = in + 1, .steps = now->blend + 1 };
 }
 
-int64_t render_prompts_id(const struct render_prompts *p, int clip, int64_t block)
+int64_t prompt_bank_id(const struct prompt_bank *p, int clip, int64_t block)
 {
     struct mix const m = mix_of(p, clip, block);
 
@@ -164,7 +164,7 @@ int64_t render_prompts_id(const struct render_prompts *p, int clip, int64_t bloc
     return p->texts + p->first_block[clip] + block; /* a mix is its block's own */
 }
 
-int render_prompts_count(const struct render_prompts *p)
+int prompt_bank_count(const struct prompt_bank *p)
 {
     int64_t mixes = 0;
 
@@ -173,7 +173,7 @@ int render_prompts_count(const struct render_prompts *p)
     return mixes > INT32_MAX - p->texts ? INT32_MAX : p->texts + (int)mixes;
 }
 
-static void add(const struct render_prompts *p, const char *text, float weight, float *embeds)
+static void add(const struct prompt_bank *p, const char *text, float weight, float *embeds)
 {
     const struct embedding *const e = embedding_of(p, text);
     int64_t const n = (int64_t)e->tokens * p->text_dim;
@@ -181,7 +181,7 @@ static void add(const struct render_prompts *p, const char *text, float weight, 
     for (int64_t i = 0; i < n; i++) embeds[i] += weight * e->rows[i];
 }
 
-void render_prompts_fill(const struct render_prompts *p, int clip, int64_t block, float *embeds)
+void prompt_bank_fill(const struct prompt_bank *p, int clip, int64_t block, float *embeds)
 {
     struct mix const m = mix_of(p, clip, block);
     float const share = m.before ? (float)m.step / (float)m.steps : 1.0f;
@@ -191,6 +191,6 @@ void render_prompts_fill(const struct render_prompts *p, int clip, int64_t block
     if (m.before) add(p, m.before->text, 1.0f - share, embeds);
 }
 
-int render_prompts_texts(const struct render_prompts *p) { return p->texts; }
+int prompt_bank_texts(const struct prompt_bank *p) { return p->texts; }
 
-const char *render_prompts_encoder_hash(const struct render_prompts *p) { return p->hash; }
+const char *prompt_bank_encoder_hash(const struct prompt_bank *p) { return p->hash; }

@@ -1,4 +1,4 @@
-/* prompt_bank_internal.h - embeddings of many prompts. Private to render_prompts*.c. */
+/* prompt_bank_internal.h - embeddings of many prompts. Private to prompt_bank*.c. */
 #ifndef PROMPT_BANK_INTERNAL_H
 #define PROMPT_BANK_INTERNAL_H
 
@@ -11,7 +11,7 @@ struct embedding {
     int tokens;
 };
 
-struct render_prompts {
+struct prompt_bank {
     const struct clip_spec **clips; /* [count] */
     int count, text_len, text_dim;
     struct embedding *text; /* distinct, sorted by text */
@@ -21,6 +21,6 @@ struct render_prompts {
 };
 
 /* The text is one of those collected. */
-struct embedding *embedding_of(const struct render_prompts *p, const char *text);
+struct embedding *embedding_of(const struct prompt_bank *p, const char *text);
 
 #endif /* PROMPT_BANK_INTERNAL_H */

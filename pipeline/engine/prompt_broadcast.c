@@ -6,8 +6,8 @@
 #include <string.h>
 
 /* Does one of the rank's clips use this text? */
-static void find_uses(const struct render_prompts *p, const struct render_prompts_share *s,
-                      int rank, bool *uses)
+static void find_uses(const struct prompt_bank *p, const struct prompt_bank_broadcast *s, int rank,
+                      bool *uses)
 {
     memset(uses, 0, (size_t)p->texts * sizeof *uses);
     for (int c = 0; c < p->count; c++) {
@@ -17,11 +17,11 @@ static void find_uses(const struct render_prompts *p, const struct render_prompt
     }
 }
 
-static struct comm_part rows_of(const struct render_prompts *p, const struct embedding *e, int peer,
+static struct comm_xfer rows_of(const struct prompt_bank *p, const struct embedding *e, int peer,
                                 bool send)
 {
     int64_t const n = (int64_t)e->tokens * p->text_dim;
-    return (struct comm_part){
+    return (struct comm_xfer){
         .t = { .data = e->rows, .dtype = DT_F32, .ndim = 1, .dim = { n } },
         .peer = peer,
         .send = send,
@@ -29,12 +29,12 @@ static struct comm_part rows_of(const struct render_prompts *p, const struct emb
 }
 
 /* The texts one rank uses, all under way at once. */
-static status pass_on(struct render_prompts *p, const struct render_prompts_share *s, int rank,
+static status pass_on(struct prompt_bank *p, const struct prompt_bank_broadcast *s, int rank,
                       const bool *uses)
 {
     bool const send = s->world->rank == s->from;
     int const peer = send ? rank : s->from;
-    struct comm_part *const part = calloc((size_t)p->texts + 1, sizeof *part);
+    struct comm_xfer *const part = calloc((size_t)p->texts + 1, sizeof *part);
     int parts = 0;
     status st = ST_OK;
 
@@ -50,15 +50,15 @@ static status pass_on(struct render_prompts *p, const struct render_prompts_shar
         part[parts++] = rows_of(p, e, peer, send);
     }
     if (!parts) goto out;
-    TRY_OUT(s->world->ops->start(s->world, part, parts));
-    TRY_OUT(s->world->ops->finish(s->world));
+    TRY_OUT(comm_post(s->world, part, parts));
+    TRY_OUT(comm_wait(s->world));
 out:
     free(part);
     return st;
 }
 
 /* Everyone learns how many tokens each text has, and who made the rows. */
-static status share_facts(struct render_prompts *p, const struct render_prompts_share *s)
+static status share_facts(struct prompt_bank *p, const struct prompt_bank_broadcast *s)
 {
     size_t const counts = (size_t)p->texts * sizeof(int32_t);
     size_t len = counts + sizeof p->hash;
@@ -73,7 +73,7 @@ static status share_facts(struct render_prompts *p, const struct render_prompts_
         }
         memcpy(bytes + counts, p->hash, sizeof p->hash);
     }
-    status const st = world_share(s->world, s->from, &bytes, &len);
+    status const st = comm_broadcast(s->world, s->from, &bytes, &len);
     for (int i = 0; st == ST_OK && i < p->texts; i++) {
         int32_t tokens;
         memcpy(&tokens, bytes + (size_t)i * sizeof tokens, sizeof tokens);
@@ -84,7 +84,7 @@ static status share_facts(struct render_prompts *p, const struct render_prompts_
     return st;
 }
 
-static void keep_only(struct render_prompts *p, const bool *uses)
+static void keep_only(struct prompt_bank *p, const bool *uses)
 {
     for (int i = 0; i < p->texts; i++) {
         if (uses[i]) continue;
@@ -93,7 +93,7 @@ static void keep_only(struct render_prompts *p, const bool *uses)
     }
 }
 
-status render_prompts_share(struct render_prompts *p, const struct render_prompts_share *s)
+status prompt_bank_broadcast(struct prompt_bank *p, const struct prompt_bank_broadcast *s)
 {
     bool *const uses = calloc((size_t)p->texts + 1, sizeof *uses);
     status st = ST_OK;

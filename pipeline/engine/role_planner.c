@@ -6,7 +6,7 @@
 /* A rank's bytes; of ranks that are threads the first holds the transformer for all. */
 static uint64_t bytes_of(void *arg, const struct roles *r, int rank)
 {
-    const struct plan_wish *const w = arg;
+    const struct plan_request *const w = arg;
     struct plan_rank_bytes b;
 
     plan_bytes_rank(&b, w->bytes, r, rank);
@@ -15,7 +15,7 @@ static uint64_t bytes_of(void *arg, const struct roles *r, int rank)
 }
 
 /* Ranks that share a card have each a part of its memory. */
-static status read_card(struct topo *t, const struct plan_wish *w)
+static status read_card(struct topo *t, const struct plan_request *w)
 {
     struct kern_device card;
     int here = 0;
@@ -27,7 +27,7 @@ static status read_card(struct topo *t, const struct plan_wish *w)
     return ST_OK;
 }
 
-static status read_topo(struct topo *t, const struct plan_wish *w)
+static status read_topo(struct topo *t, const struct plan_request *w)
 {
     struct topo here;
     char text[64];
@@ -44,7 +44,7 @@ static status read_topo(struct topo *t, const struct plan_wish *w)
     return ST_OK;
 }
 
-status plan_choose(const struct plan_wish *w, int *ranks_per_line, int *decode_ranks)
+status plan_choose(const struct plan_request *w, int *ranks_per_line, int *decode_ranks)
 {
     struct cost_model m;
     struct cost_work work;
@@ -58,7 +58,7 @@ status plan_choose(const struct plan_wish *w, int *ranks_per_line, int *decode_r
                                   .bytes = bytes_of,
                                   .arg = (void *)(uintptr_t)w,
                                   .node = w->node };
-    struct cost_facts const facts = job_model_facts(w->bytes->model, w->bytes->mode);
+    struct cost_facts const facts = workload_facts(w->bytes->model, w->bytes->mode);
 
     TRY(read_topo(&m.topo, w));
     TRY(cost_facts_shape(&m.shape, &facts));

@@ -5,7 +5,7 @@
 #include "cluster/planner.h"
 #include "pipeline/engine/footprint.h"
 
-struct plan_wish {
+struct plan_request {
     struct plan_bytes *bytes;
     bool threads_world; /* ranks are threads of one process: they share the transformer */
     int ranks, threads; /* of the world; of a rank */
@@ -21,6 +21,6 @@ struct plan_wish {
 
 /* From estimated speeds, and within this machine's memory if anything is. ST_ARG if what is
  * settled is not possible. */
-status plan_choose(const struct plan_wish *w, int *ranks_per_line, int *decode_ranks) MUST_USE;
+status plan_choose(const struct plan_request *w, int *ranks_per_line, int *decode_ranks) MUST_USE;
 
 #endif /* ROLE_PLANNER_H */

@@ -25,7 +25,7 @@ static status take_prompt(struct prompts *p, const char *text)
         p->text = more;
         p->cap = cap;
     }
-    p->text[p->count] = text_format("%s", text);
+    p->text[p->count] = str_format("%s", text);
     if (!p->text[p->count]) return fail(ST_NOMEM, "a prompt");
     p->count++;
     return ST_OK;
@@ -42,7 +42,7 @@ static int by_text(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static status count_tokens(struct job_model *m, const struct tokenizer *t, const char *text,
+static status count_tokens(struct workload *m, const struct tokenizer *t, const char *text,
                            int32_t *ids)
 {
     char *clean = NULL;
@@ -59,7 +59,7 @@ out:
 }
 
 /* Sorted, so that equal ones stand together. */
-static status count_texts(struct job_model *m, struct prompts *p)
+static status count_texts(struct workload *m, struct prompts *p)
 {
     int32_t *const ids = calloc((size_t)m->shape.text_len, sizeof *ids);
     struct tokenizer *t = NULL;
@@ -80,7 +80,7 @@ out:
 }
 
 /* For so many clips more. */
-static status make_room(struct job_model *m, int more)
+static status make_room(struct workload *m, int more)
 {
     size_t const clips = (size_t)m->clips + (size_t)more;
     int64_t *const blocks = realloc(m->clip_blocks, (clips + 1) * sizeof *blocks);
@@ -90,7 +90,7 @@ static status make_room(struct job_model *m, int more)
     return ST_OK;
 }
 
-static status take_clips(struct job_model *m, struct prompts *p, struct job *job)
+static status take_clips(struct workload *m, struct prompts *p, struct job *job)
 {
     struct clip_list clips = { 0 };
     status st = ST_OK;
@@ -113,7 +113,7 @@ out:
     return st;
 }
 
-static status read_card(struct job_model *m)
+static status read_card(struct workload *m)
 {
     struct card_line line;
 
@@ -124,7 +124,7 @@ static status read_card(struct job_model *m)
     return ST_OK;
 }
 
-static status begin(struct job_model *m, const struct job *job, const char *precision)
+static status begin(struct workload *m, const struct job *job, const char *precision)
 {
     bool const f32 = precision ? !strcmp(precision, "f32") : job->precision == JOB_F32;
 
@@ -138,11 +138,11 @@ static status begin(struct job_model *m, const struct job *job, const char *prec
     m->latent_h = m->height / VAE_SCALE;
     m->latent_w = m->width / VAE_SCALE;
     TRY(vae_base(&m->vae_base, m->card.vae));
-    m->text = text_format("%s", job->prompt[0].text);
+    m->text = str_format("%s", job->prompt[0].text);
     return m->text ? ST_OK : fail(ST_NOMEM, "a prompt");
 }
 
-static status check_same(const struct job_model *m, const struct job *job, const char *precision)
+static status check_same(const struct workload *m, const struct job *job, const char *precision)
 {
     const struct job *const a = m->job;
 
@@ -157,7 +157,7 @@ static status check_same(const struct job_model *m, const struct job *job, const
                 job->clip.height, job_precision_name(job->precision), job->model);
 }
 
-static status take_file(struct job_model *m, struct prompts *p, struct job_file *f,
+static status take_file(struct workload *m, struct prompts *p, struct job_file *f,
                         const char *precision)
 {
     for (int i = 0; i < f->jobs; i++) {
@@ -170,12 +170,12 @@ static status take_file(struct job_model *m, struct prompts *p, struct job_file 
     return ST_OK;
 }
 
-status job_model_open(struct job_model *out, char *const *paths, int count, const char *precision)
+status workload_open(struct workload *out, char *const *paths, int count, const char *precision)
 {
     struct prompts p = { 0 };
     status st = ST_OK;
 
-    *out = (struct job_model){ .file = calloc((size_t)count + 1, sizeof *out->file) };
+    *out = (struct workload){ .file = calloc((size_t)count + 1, sizeof *out->file) };
     if (!out->file) return fail(ST_NOMEM, "%d job files", count);
     for (int i = 0; i < count; i++) {
         TRY_OUT(job_load(&out->file[i], paths[i]));
@@ -188,17 +188,17 @@ out:
     return st;
 }
 
-void job_model_close(struct job_model *m)
+void workload_close(struct workload *m)
 {
     for (int i = 0; i < m->files; i++) job_close(&m->file[i]);
     card_close(&m->card);
     free(m->file);
     free(m->text);
     free(m->clip_blocks);
-    *m = (struct job_model){ 0 };
+    *m = (struct workload){ 0 };
 }
 
-struct cost_facts job_model_facts(const struct job_model *m, struct line_mode mode)
+struct cost_facts workload_facts(const struct workload *m, struct line_mode mode)
 {
     return (struct cost_facts){ .shape = &m->shape,
                                 .policy = &m->policy,
@@ -209,7 +209,7 @@ struct cost_facts job_model_facts(const struct job_model *m, struct line_mode mo
                                 .vae_base = m->vae_base };
 }
 
-struct dit_config job_model_dit(const struct job_model *m)
+struct dit_config workload_dit(const struct workload *m)
 {
     return (struct dit_config){ .weights = m->card.weights,
                                 .outer_key = m->card.outer_key,
@@ -218,7 +218,7 @@ struct dit_config job_model_dit(const struct job_model *m)
                                 .act = m->act };
 }
 
-const char *job_model_precision(const struct job_model *m)
+const char *workload_precision(const struct workload *m)
 {
     return m->act == DT_F32 ? "f32" : "bf16";
 }

@@ -9,14 +9,14 @@
 #include "pipeline/dit/schedule.h"
 #include "pipeline/engine/cost_facts.h"
 
-struct job_model {
+struct workload {
     struct job_file *file;
     int files;
     struct card card;
     const struct job *job; /* the first one */
 
     struct schedule schedule;
-    struct key_policy policy;
+    struct kv_policy policy;
     struct dit_shape shape;
     enum dtype act;
     int width, height;
@@ -35,18 +35,18 @@ struct job_model {
 
 /* precision: "f32" or "bf16" to overrule the jobs, or NULL. ST_FORMAT at what is wrong in
  * a job, its card or config.json, for files of the card that are missing but the text
- * encoder's, or if the jobs differ in card, precision or size. job_model_close frees, also
+ * encoder's, or if the jobs differ in card, precision or size. workload_close frees, also
  * after a failure. */
-status job_model_open(struct job_model *out, char *const *paths, int count,
-                      const char *precision) MUST_USE;
-void job_model_close(struct job_model *m); /* safe on a zeroed one; zeroes it */
+status workload_open(struct workload *out, char *const *paths, int count,
+                     const char *precision) MUST_USE;
+void workload_close(struct workload *m); /* safe on a zeroed one; zeroes it */
 
 /* For the cost model. Borrows from m. */
-struct cost_facts job_model_facts(const struct job_model *m, struct line_mode mode);
+struct cost_facts workload_facts(const struct workload *m, struct line_mode mode);
 
 /* How the transformer is opened. Borrows from m. */
-struct dit_config job_model_dit(const struct job_model *m);
+struct dit_config workload_dit(const struct workload *m);
 
-const char *job_model_precision(const struct job_model *m); /* "f32", "bf16" */
+const char *workload_precision(const struct workload *m); /* "f32", "bf16" */
 
 #endif /* WORKLOAD_H */

@@ -8,7 +8,7 @@ struct crew_config {
     const struct dit *model;         /* borrowed */
     const struct schedule *schedule; /* borrowed */
     const struct kern_backend *backend;
-    struct key_policy policy;
+    struct kv_policy policy;
     struct line_mode mode;
     int64_t latent_h, latent_w;
     int contexts;        /* see line_config */

@@ -72,7 +72,7 @@ static status layout_stages(struct line *l, struct arena *scratch, struct arena 
         l->stage[i].out = line_part(l, &l->out, one, l->frames);
     }
     TRY(tensor_place(&l->x, scratch, DT_F32, DIMS(rows, s->dim)));
-    TRY(line_wire_place(l, wire));
+    TRY(line_quant_place(l, wire));
     if (l->by_heads) TRY(line_heads_place(l, scratch_rows(l), scratch, wire));
     else TRY(tensor_place(&l->q, scratch, act, DIMS(rows, s->dim)));
     if (seen_noise(l) == 0 && !line_may_gather(l))
@@ -105,8 +105,8 @@ static status layout_parts(struct line *l, struct arena *a)
     bool const whole = l->c.mode.determinism == LINE_BATCH && seen_stages(l) == l->levels + 1;
 
     if (l->c.policy.kind == WINDOW_BLOCK || seen_noise(l) == 0 || whole) return ST_OK;
-    TRY(dit_part_place(&l->near, &l->seen, dtype, seen_noise(l) * l->tokens, a));
-    return dit_part_place(&l->part, &l->seen, dtype, scratch_rows(l), a);
+    TRY(attn_partial_place(&l->near, &l->seen, dtype, seen_noise(l) * l->tokens, a));
+    return attn_partial_place(&l->part, &l->seen, dtype, scratch_rows(l), a);
 }
 
 static status layout_scratch(struct line *l, struct arena *a)
@@ -127,17 +127,17 @@ static status layout_scratch(struct line *l, struct arena *a)
 static status layout(struct line *l, struct arena a[LINE_ARENAS])
 {
     const struct dit_shape *const s = dit_shape_of(l->c.model);
-    struct cache_shape const cache = {
+    struct kv_cache_shape const cache = {
         .layers = s->layers,
-        .lookback = keys_lookback(&l->c.policy, l->sight.first, l->sight.end),
+        .lookback = kv_lookback(&l->c.policy, l->sight.first, l->sight.end),
         .tokens = l->tokens,
         .dim = l->seen.dim,
         .act = dit_act(l->c.model),
     };
 
-    TRY(cache_place(&l->cache, &cache, &a[LINE_CACHE]));
+    TRY(kv_cache_place(&l->cache, &cache, &a[LINE_CACHE]));
     for (int i = 0; i < l->contexts; i++)
-        TRY(dit_context_place(&l->context[i], s, cache.act, &a[LINE_CONTEXT]));
+        TRY(cross_kv_place(&l->context[i], s, cache.act, &a[LINE_CONTEXT]));
     TRY(layout_scratch(l, &a[LINE_SCRATCH]));
     return layout_stages(l, &a[LINE_SCRATCH], &a[LINE_WIRE]);
 }
@@ -168,7 +168,7 @@ static status prepare(struct line *l, const struct line_config *c)
     if (c->mode.exchange == LINE_HEADS)
         TRY(split_heads(dit_shape_of(c->model)->heads, c->split.ranks));
     see(l);
-    TRY(key_policy_check(&c->policy));
+    TRY(kv_policy_check(&c->policy));
     if (c->policy.levels != l->levels || c->split.stages != l->levels + 1)
         return fail(ST_ARG, "line: %d levels, %d stages, a policy of %d levels do not fit",
                     l->levels, c->split.stages, c->policy.levels);
@@ -279,7 +279,7 @@ status line_measure(struct line_bytes *out, const struct line_config *c)
     if (!l) return fail(ST_NOMEM, "line: no memory");
     TRY_OUT(measure(l, c, bytes));
     TRY_OUT(allocate_host(l));
-    TRY_OUT(line_size(&kernels, l));
+    TRY_OUT(line_dry_run(&kernels, l));
     *out = (struct line_bytes){ .cache = bytes[LINE_CACHE],
                                 .context = bytes[LINE_CONTEXT],
                                 .scratch = bytes[LINE_SCRATCH],
@@ -318,7 +318,7 @@ status line_open(struct line **out, const struct line_config *c)
     if (!l) return fail(ST_NOMEM, "line: no memory");
     TRY_OUT(measure(l, c, bytes));
     TRY_OUT(allocate_host(l));
-    TRY_OUT(line_size(&kernels, l));
+    TRY_OUT(line_dry_run(&kernels, l));
     if (backend->reserve) TRY_OUT(backend->reserve(c->ctx, kernels));
     TRY_OUT(comm_attach(c->comm, c->ctx->memory));
     TRY_OUT(comm_alloc(c->comm, bytes[LINE_WIRE], &l->memory[LINE_WIRE]));
@@ -360,9 +360,9 @@ static void admit_clean(struct line *l)
     struct place const clean = l->place[l->levels];
 
     if (clean.clip < 0) return;
-    if (clean.clip != l->cache_clip) cache_reset(&l->cache);
+    if (clean.clip != l->cache_clip) kv_cache_reset(&l->cache);
     l->cache_clip = clean.clip;
-    cache_put(&l->cache, clean.block);
+    kv_cache_put(&l->cache, clean.block);
 }
 
 /* The most stages from `first` on, before `end`, that may go together. */
@@ -399,7 +399,7 @@ static status enter(struct line *l)
     const struct kern_backend *const b = l->c.ctx->backend;
     struct place const p = l->place[0];
 
-    TRY(line_settle(l));
+    TRY(line_synchronize(l));
     if (l->first > 0 || p.clip < 0) return ST_OK;
     TRY(l->io->noise(l->io->arg, p.clip, p.block, 0, l->host[0]));
     return b->upload(l->c.ctx, &l->stage[0].in, l->host[0]);
@@ -411,7 +411,7 @@ void line_begin(struct line *l, const struct timeline *t, const struct line_io *
     l->io = io;
     l->tick = 0;
     l->cache_clip = -1;
-    cache_reset(&l->cache);
+    kv_cache_reset(&l->cache);
     for (int i = 0; i < LINE_STAGES; i++) {
         l->context_id[i] = -1;
         l->place[i].clip = -1;
@@ -427,12 +427,12 @@ status line_tick(struct line *l)
         mine = fail(ST_CANCELED, "stopped before tick %lld of %lld", (long long)l->tick,
                     (long long)timeline_ticks(l->timeline));
     track_begin(l->c.track, TRACK_HAND_OVER, TRACK_NOWHERE);
-    status const met = comm->ops->agree(comm, mine);
+    status const met = comm_agree(comm, mine);
     track_end(l->c.track);
     TRY(line_located(l, -1, met));
     line_place(l);
     TRY(enter(l));
-    TRY(line_pass(l));
+    TRY(line_forward(l));
     TRY(line_hand_over(l));
     l->tick++;
     return ST_OK;
@@ -442,5 +442,5 @@ status line_run(struct line *l, const struct timeline *t, const struct line_io *
 {
     line_begin(l, t, io);
     while (l->tick < timeline_ticks(t)) TRY(line_tick(l));
-    return l->c.comm->ops->agree(l->c.comm, ST_OK);
+    return comm_agree(l->c.comm, ST_OK);
 }

@@ -61,8 +61,8 @@ const char *line_determinism_name(enum line_determinism d); /* "strict", "batch"
 
 enum line_wire {
     LINE_ACT, /* keys and values go from rank to rank as they are computed with */
-    LINE_FP8, /* they go in 8 bits with a scale for each token (kern_narrow), half as many bytes
-                 as in bf16. So that it does not show where ranks are, all keys and values are
+    LINE_FP8, /* they go in 8 bits with a scale for each token (kern_quantize_e4m3), half as many
+                 bytes as in bf16. So that it does not show where ranks are, all keys and values are
                  rounded so, with one rank too: another clip than with act */
 };
 const char *line_wire_name(enum line_wire w); /* "act", "fp8" */
@@ -90,7 +90,7 @@ const char *line_mode_text(struct line_mode m, char buf[LINE_MODE_TEXT]); /* "st
 struct line_config {
     const struct dit *model;         /* borrowed */
     const struct schedule *schedule; /* borrowed */
-    struct key_policy policy;
+    struct kv_policy policy;
     struct line_mode mode; /* the same on all ranks */
     struct split split;
     int64_t latent_h, latent_w; /* even */

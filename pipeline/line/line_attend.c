@@ -7,29 +7,29 @@ enum part { NEAR, FAR };
 
 /* The stage that makes a span's keys in this tick: blocks grow older by one
  * per stage. -1: none, they are from before. */
-static int maker_of(const struct line *l, int stage, const struct key_span *s)
+static int maker_of(const struct line *l, int stage, const struct kv_span *s)
 {
     struct place const own = l->place[stage], clean = l->place[l->levels];
 
-    if (s->source == KEY_WINDOW) return stage + (int)(own.block - s->block);
+    if (s->source == KV_WINDOW) return stage + (int)(own.block - s->block);
     return clean.clip == own.clip && clean.block == s->block ? l->levels : -1;
 }
 
 /* Where a span's keys and values of this layer lie, before RoPE. */
-static status find_span(struct line *l, int stage, const struct key_span *s, int layer,
+static status find_span(struct line *l, int stage, const struct kv_span *s, int layer,
                         struct kern_segment *out)
 {
     int64_t const per_frame = l->tokens / l->frames;
     struct tensor k, v;
 
-    if (s->source == KEY_CLEAN) TRY(cache_get(&l->cache, s->block, layer, &k, &v));
+    if (s->source == KV_CLEAN) TRY(kv_cache_get(&l->cache, s->block, layer, &k, &v));
     else TRY(line_kv(l, maker_of(l, stage, s), layer, &k, &v));
     out->k = tensor_slice(&k, s->frame * per_frame, s->frames * per_frame);
     out->v = tensor_slice(&v, s->frame * per_frame, s->frames * per_frame);
     return ST_OK;
 }
 
-static enum part part_of(const struct line *l, int stage, const struct key_span *s)
+static enum part part_of(const struct line *l, int stage, const struct kv_span *s)
 {
     int const maker = maker_of(l, stage, s);
 
@@ -38,14 +38,14 @@ static enum part part_of(const struct line *l, int stage, const struct key_span 
     return maker >= l->sight.first && maker < l->sight.end ? NEAR : FAR;
 }
 
-static const struct key_list *keys_of(const struct line *l, int stage)
+static const struct kv_window *keys_of(const struct line *l, int stage)
 {
     return &l->stage[line_first_of_window(l, stage)].keys;
 }
 
 static bool has_far(const struct line *l, int stage)
 {
-    const struct key_list *const keys = keys_of(l, stage);
+    const struct kv_window *const keys = keys_of(l, stage);
 
     for (int i = 0; i < keys->count; i++)
         if (part_of(l, stage, &keys->span[i]) == FAR) return true;
@@ -78,16 +78,16 @@ static status turn_span(struct line *l, int owner, int i, int64_t frame,
 /* Of a pass's keys, at their positions. */
 static status take_keys(struct line *l, int stage, int layer, enum part which, struct dit_keys *out)
 {
-    const struct key_list *const keys = keys_of(l, stage);
+    const struct kv_window *const keys = keys_of(l, stage);
     int const owner = line_first_of_window(l, stage);
     int64_t frame = 0;
 
     if (l->turned_for != owner)
-        for (int i = 0; i < KEY_SPANS; i++) l->turned[i] = false;
+        for (int i = 0; i < KV_SPANS; i++) l->turned[i] = false;
     l->turned_for = owner;
     out->count = 0;
     for (int i = 0; i < keys->count; i++) {
-        const struct key_span *const s = &keys->span[i];
+        const struct kv_span *const s = &keys->span[i];
         if (part_of(l, stage, s) == which) {
             struct kern_segment *const segment = &out->segment[out->count++];
             TRY(find_span(l, stage, s, layer, segment));
@@ -111,15 +111,15 @@ static status attend(struct line *l, struct line_span s, int layer, enum part wh
     struct tensor const q = line_attended(l, &l->q, s);
     struct tensor h = result_of(l, s);
     struct dit_attend a = { .q = &q, .out = &h };
-    struct dit_part near, part;
+    struct attn_partial near, part;
     struct dit_keys keys;
 
     TRY(take_keys(l, s.first, layer, which, &keys));
     a.keys = &keys;
     if (has_far(l, s.first)) {
-        near = dit_part_rows(&l->near, (s.first - l->sight.first) * l->tokens, rows);
+        near = attn_partial_rows(&l->near, (s.first - l->sight.first) * l->tokens, rows);
         if (which == NEAR) return dit_attend_part(l->c.model, l->c.ctx, &q, &keys, &near);
-        part = dit_part_rows(&l->part, line_scratch_row(l, s.first), rows);
+        part = attn_partial_rows(&l->part, line_scratch_row(l, s.first), rows);
         a.before = &near;
         a.part = &part;
     }
@@ -167,8 +167,8 @@ static void begin(const struct line *l, struct line_span run, int layer)
 }
 
 /* Downwards: so the clean pass comes before windows, and the last window here is the
- * first one of line_attend_far. */
-status line_attend_near(struct line *l, int layer)
+ * first one of line_attend_remote. */
+status line_attend_local(struct line *l, int layer)
 {
     l->turned_for = -1;
     for (int i = l->attends.count - 1; i >= 0; i--) {
@@ -182,7 +182,7 @@ status line_attend_near(struct line *l, int layer)
     return ST_OK;
 }
 
-status line_attend_far(struct line *l, int layer)
+status line_attend_remote(struct line *l, int layer)
 {
     for (int i = 0; i < l->attends.count; i++) {
         struct line_span const run = line_rest(l, l->attends.run[i], layer);

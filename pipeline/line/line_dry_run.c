@@ -7,7 +7,7 @@
 
 /* Clips of every length up to one that every stage sees all the keys of that it ever will:
  * whatever can stand on a rank, side by side and behind one another, does. */
-static status make_clips(struct timeline *t, const struct key_policy *p)
+static status make_clips(struct timeline *t, const struct kv_policy *p)
 {
     int const most = 2 * p->levels + p->attention_frames;
     int64_t *const blocks = calloc((size_t)most, sizeof *blocks);
@@ -68,7 +68,7 @@ static status run_ticks(struct line *l, const struct timeline *t)
     struct comm alone = *comm;
     status st = ST_OK;
 
-    alone.ops = &comm_silent;
+    alone.ops = &comm_null;
     l->c.comm = &alone;
     line_begin(l, t, &silent);
     for (; st == ST_OK && l->tick < timeline_ticks(t); l->tick++) st = run_tick(l);
@@ -94,9 +94,9 @@ static status run(struct kern_ctx *dry, void *arg)
     return st;
 }
 
-status line_size(size_t *out, struct line *l)
+status line_dry_run(size_t *out, struct line *l)
 {
-    return kern_dry_size(out, l->c.ctx->backend, run, l);
+    return kern_dry_run_size(out, l->c.ctx->backend, run, l);
 }
 
-status line_prepare(struct line *l) { return kern_dry_prepare(l->c.ctx, run, l); }
+status line_prepare(struct line *l) { return kern_dry_run_prepare(l->c.ctx, run, l); }

@@ -59,23 +59,23 @@ status line_located(const struct line *l, int layer, status st)
                 l->end - 1, block, error_last()->msg);
 }
 
-struct comm_part line_comm_part(const struct tensor *t, int peer, bool send)
+struct comm_xfer line_comm_part(const struct tensor *t, int peer, bool send)
 {
-    return (struct comm_part){ .t = *t, .peer = peer, .send = send, .device = true };
+    return (struct comm_xfer){ .t = *t, .peer = peer, .send = send, .device = true };
 }
 
 /* What goes has been made. A streamed comm sees to that by itself. */
-static status start(struct line *l, const struct comm_part *part, int count)
+static status start(struct line *l, const struct comm_xfer *part, int count)
 {
     struct comm *const comm = l->c.comm;
 
     if (!comm->streamed) TRY(l->c.ctx->backend->sync(l->c.ctx));
-    return comm->ops->start(comm, part, count);
+    return comm_post(comm, part, count);
 }
 
-status line_settle(struct line *l)
+status line_synchronize(struct line *l)
 {
-    TRY(line_located(l, -1, comm_settle(l->c.comm)));
+    TRY(line_located(l, -1, comm_synchronize(l->c.comm)));
     return l->c.ctx->backend->sync(l->c.ctx);
 }
 
@@ -94,7 +94,7 @@ static status arrive(struct line *l, int layer)
 
     if (!l->exchanging) return ST_OK;
     track_begin(l->c.track, TRACK_EXCHANGE, line_at(l, l->first, layer));
-    status const st = comm->ops->finish(comm);
+    status const st = comm_wait(comm);
     track_end(l->c.track);
     l->exchanging = false;
     TRY(line_located(l, layer, st));
@@ -117,7 +117,7 @@ status line_exchange_begin(struct line *l, int layer)
         struct tensor kv[2];
         if (l->place[stage].clip < 0) continue;
         if (owner != comm->rank && !line_arrives(l, stage)) continue;
-        TRY(line_wire_parts(l, stage, layer, kv));
+        TRY(line_kv_parts(l, stage, layer, kv));
         for (int rank = 0; rank < comm->size; rank++) {
             bool const mine = owner == comm->rank;
             if (rank == owner || !wants(l, rank, stage) || (!mine && rank != comm->rank)) continue;
@@ -133,7 +133,7 @@ status line_exchange_end(struct line *l, int layer)
 {
     if (!l->exchanging) return ST_OK;
     TRY(arrive(l, layer));
-    return line_wire_take(l, layer);
+    return line_dequantize_kv(l, layer);
 }
 
 status line_exchange(struct line *l, int layer)
@@ -158,7 +158,7 @@ static void show_arrows(const struct line *l, bool leaves)
 status line_hand_over(struct line *l)
 {
     struct comm *const comm = l->c.comm;
-    struct comm_part part[2];
+    struct comm_xfer part[2];
     int count = 0;
 
     for (int stage = l->levels - 1; stage >= 0; stage--) {
@@ -175,7 +175,7 @@ status line_hand_over(struct line *l)
     TRY(line_located(l, -1, start(l, part, count)));
     track_begin(l->c.track, TRACK_HAND_OVER, line_at(l, l->first, -1));
     show_arrows(l, true);
-    status const st = comm->ops->finish(comm);
+    status const st = comm_wait(comm);
     show_arrows(l, false);
     track_end(l->c.track);
     return line_located(l, -1, st);

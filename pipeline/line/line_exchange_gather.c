@@ -43,7 +43,7 @@ static status copy_both(struct line *l, const struct tensor from[2], struct tens
 
 status line_gather_begin(struct line *l, int layer)
 {
-    struct comm_share const share[] = { { .t = l->window_k, .device = true },
+    struct comm_shard const share[] = { { .t = l->window_k, .device = true },
                                         { .t = l->window_v, .device = true } };
     struct comm *const comm = l->c.comm;
     struct clean clean;

@@ -52,7 +52,7 @@ static status divide(struct line *l, int stage, const struct tensor *rows,
     struct tensor const in = tensor_as(rows, DIMS(n, ranks_of(l), width));
     struct tensor out = tensor_as(&to, DIMS(ranks_of(l), n, width));
 
-    return kern_regroup(l->c.ctx, &(struct kern_regroup){ .in = &in, .out = &out });
+    return kern_permute01(l->c.ctx, &(struct kern_permute01){ .in = &in, .out = &out });
 }
 
 /* Where a span of own stages is projected to: from the scratch's row of its first. */
@@ -61,7 +61,7 @@ static struct tensor made_of(const struct line *l, const struct tensor *t, struc
     return tensor_slice(t, line_scratch_row(l, s.first), (s.end - s.first) * l->tokens);
 }
 
-struct line_qkv line_heads_room(const struct line *l, struct line_span s)
+struct line_qkv line_heads_buffer(const struct line *l, struct line_span s)
 {
     const struct line_qkv *const made = &l->heads.made;
     return (struct line_qkv){ made_of(l, &made->q, s), made_of(l, &made->k, s),
@@ -74,7 +74,7 @@ static status divide_kv(struct line *l, int stage, const struct line_qkv *made)
 
     if (in_8_bits(l)) {
         struct tensor const kv[] = { made->k, made->v };
-        TRY(line_narrow(l, stage, kv, &h->bytes));
+        TRY(line_quantize_stage(l, stage, kv, &h->bytes));
         return divide(l, stage, &h->bytes, &h->share_bytes);
     }
     TRY(divide(l, stage, &made->k, &h->share.k));
@@ -84,7 +84,7 @@ static status divide_kv(struct line *l, int stage, const struct line_qkv *made)
 status line_heads_divide(struct line *l, struct line_span s, int layer)
 {
     for (int i = s.first; i < s.end; i++) {
-        struct line_qkv const made = line_heads_room(l, (struct line_span){ i, i + 1 });
+        struct line_qkv const made = line_heads_buffer(l, (struct line_span){ i, i + 1 });
         if (!line_ends(l, i, layer)) TRY(divide(l, i, &made.q, &l->heads.share.q));
         TRY(divide_kv(l, i, &made));
     }
@@ -118,7 +118,7 @@ static struct parcel sent(const struct line *l, int stage, int rank, int layer)
     if (!line_ends(l, stage, layer)) add(&p, share(l, &h->share.q, stage, rank, l->tokens));
     if (in_8_bits(l)) {
         add(&p, share(l, &h->share_bytes, stage, rank, 2 * l->tokens));
-        add(&p, line_wire_scales(l, stage));
+        add(&p, line_quant_scales(l, stage));
     } else {
         add(&p, share(l, &h->share.k, stage, rank, l->tokens));
         add(&p, share(l, &h->share.v, stage, rank, l->tokens));
@@ -134,7 +134,7 @@ static status received(struct line *l, int stage, int layer, struct parcel *p)
 
     p->count = 0;
     if (!line_ends(l, stage, layer)) add(p, line_attended(l, &l->q, one));
-    TRY(line_wire_parts(l, stage, layer, kv));
+    TRY(line_kv_parts(l, stage, layer, kv));
     for (int i = 0; i < COUNT_OF(kv); i++) add(p, kv[i]);
     return ST_OK;
 }
@@ -178,7 +178,7 @@ status line_heads_spread(struct line *l, int layer)
     for (int stage = 0; stage <= l->levels; stage++)
         if (line_holds(l, stage)) TRY(spread_stage(l, stage, layer, &l->parts));
     TRY(line_exchange(l, layer));
-    return line_wire_take(l, layer);
+    return line_dequantize_kv(l, layer);
 }
 
 static status collect_stage(struct line *l, int stage, struct line_parts *parts)
@@ -217,7 +217,7 @@ status line_heads_unite(struct line *l, struct line_span run)
         struct tensor const rows = tensor_slice(&l->scratch.h, line_scratch_row(l, i), n);
         struct tensor const in = tensor_as(&shares, DIMS(ranks_of(l), n, width));
         struct tensor out = tensor_as(&rows, DIMS(n, ranks_of(l), width));
-        TRY(kern_regroup(l->c.ctx, &(struct kern_regroup){ .in = &in, .out = &out }));
+        TRY(kern_permute01(l->c.ctx, &(struct kern_permute01){ .in = &in, .out = &out }));
     }
     return ST_OK;
 }

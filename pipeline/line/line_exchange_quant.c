@@ -7,7 +7,7 @@
  */
 #include "pipeline/line/line_internal.h"
 
-status line_wire_place(struct line *l, struct arena *a)
+status line_quant_place(struct line *l, struct arena *a)
 {
     int64_t const rows = 2 * (l->levels + 1) * l->tokens;
 
@@ -16,7 +16,7 @@ status line_wire_place(struct line *l, struct arena *a)
     return tensor_place(&l->wire.scale, a, DT_F32, DIMS(rows));
 }
 
-struct tensor line_wire_scales(const struct line *l, int stage)
+struct tensor line_quant_scales(const struct line *l, int stage)
 {
     return tensor_slice(&l->wire.scale, 2 * stage * l->tokens, 2 * l->tokens);
 }
@@ -32,14 +32,15 @@ static struct tensor half(const struct line *l, const struct tensor *both, int w
     return tensor_slice(both, which * l->tokens, l->tokens);
 }
 
-status line_narrow(struct line *l, int stage, const struct tensor kv[2], const struct tensor *bytes)
+status line_quantize_stage(struct line *l, int stage, const struct tensor kv[2],
+                           const struct tensor *bytes)
 {
-    struct tensor const scales = line_wire_scales(l, stage);
+    struct tensor const scales = line_quant_scales(l, stage);
 
     for (int i = 0; i < 2; i++) {
         struct tensor out = half(l, bytes, i), scale = half(l, &scales, i);
-        TRY(kern_narrow(l->c.ctx,
-                        &(struct kern_narrow){ .x = &kv[i], .out = &out, .scale = &scale }));
+        TRY(kern_quantize_e4m3(
+            l->c.ctx, &(struct kern_quantize_e4m3){ .x = &kv[i], .out = &out, .scale = &scale }));
     }
     return ST_OK;
 }
@@ -47,18 +48,19 @@ status line_narrow(struct line *l, int stage, const struct tensor kv[2], const s
 /* From the bytes to where the layer reads them. */
 static status take(struct line *l, int stage, int layer)
 {
-    struct tensor const bytes = bytes_of(l, stage), scales = line_wire_scales(l, stage);
+    struct tensor const bytes = bytes_of(l, stage), scales = line_quant_scales(l, stage);
     struct tensor kv[2];
 
     TRY(line_kv(l, stage, layer, &kv[0], &kv[1]));
     for (int i = 0; i < 2; i++) {
         struct tensor const x = half(l, &bytes, i), scale = half(l, &scales, i);
-        TRY(kern_widen(l->c.ctx, &(struct kern_widen){ .x = &x, .scale = &scale, .out = &kv[i] }));
+        TRY(kern_dequantize_e4m3(
+            l->c.ctx, &(struct kern_dequantize_e4m3){ .x = &x, .scale = &scale, .out = &kv[i] }));
     }
     return ST_OK;
 }
 
-status line_wire_make(struct line *l, struct line_span s, int layer)
+status line_quantize_kv(struct line *l, struct line_span s, int layer)
 {
     struct tensor kv[2];
 
@@ -66,13 +68,13 @@ status line_wire_make(struct line *l, struct line_span s, int layer)
     for (int i = s.first; i < s.end; i++) {
         struct tensor const bytes = bytes_of(l, i);
         TRY(line_kv(l, i, layer, &kv[0], &kv[1]));
-        TRY(line_narrow(l, i, kv, &bytes));
+        TRY(line_quantize_stage(l, i, kv, &bytes));
         TRY(take(l, i, layer));
     }
     return ST_OK;
 }
 
-status line_wire_take(struct line *l, int layer)
+status line_dequantize_kv(struct line *l, int layer)
 {
     if (l->c.mode.wire == LINE_ACT) return ST_OK;
     for (int i = 0; i <= l->levels; i++)
@@ -80,10 +82,10 @@ status line_wire_take(struct line *l, int layer)
     return ST_OK;
 }
 
-status line_wire_parts(struct line *l, int stage, int layer, struct tensor out[2])
+status line_kv_parts(struct line *l, int stage, int layer, struct tensor out[2])
 {
     if (l->c.mode.wire == LINE_ACT) return line_kv(l, stage, layer, &out[0], &out[1]);
     out[0] = bytes_of(l, stage);
-    out[1] = line_wire_scales(l, stage);
+    out[1] = line_quant_scales(l, stage);
     return ST_OK;
 }

@@ -32,7 +32,7 @@ static status bind_context(struct line *l, int stage)
 
     l->context_id[free_slot] = -1;
     TRY(l->io->context(l->io->arg, p.clip, p.block, l->embeds));
-    TRY(dit_context_fill(l->c.model, l->c.ctx, &l->context[free_slot], l->embeds));
+    TRY(cross_kv_fill(l->c.model, l->c.ctx, &l->context[free_slot], l->embeds));
     l->context_id[free_slot] = id;
     l->stage[stage].context = free_slot;
     return ST_OK;
@@ -41,7 +41,7 @@ static status bind_context(struct line *l, int stage)
 /* The last span of the own block is the block itself, whole. */
 static int64_t position_of(const struct line *l, int stage)
 {
-    const struct key_list *const keys = &l->stage[line_first_of_window(l, stage)].keys;
+    const struct kv_window *const keys = &l->stage[line_first_of_window(l, stage)].keys;
     int64_t position = 0;
 
     for (int i = 0; i < keys->count; i++)
@@ -57,7 +57,7 @@ static status upload_angles(struct line *l)
     int64_t const keys_end = (l->sight.end - l->sight.first) * reach;
 
     for (int i = l->sight.first; i < l->sight.end; i++) {
-        const struct key_list *const keys = &l->stage[i].keys;
+        const struct kv_window *const keys = &l->stage[i].keys;
         float *to = l->host_angles + (i - l->sight.first) * reach * frame;
         if (!line_holds(l, i) || line_first_of_window(l, i) != i) continue;
         for (int k = 0; k < keys->count; k++) {
@@ -86,7 +86,7 @@ static status fetch_noise(struct line *l)
         any = true;
     }
     if (!any) return ST_OK;
-    TRY(line_settle(l)); /* an upload may wait for all that is queued, and knows no deadline */
+    TRY(line_synchronize(l)); /* an upload may wait for all that is queued, and knows no deadline */
     return l->c.ctx->backend->upload(l->c.ctx, &l->noise, l->host_noise);
 }
 
@@ -102,7 +102,7 @@ static status show(struct line *l, int stage)
     TRY(b->download(l->c.ctx, l->host[0], &l->stage[stage].in));
     TRY(b->download(l->c.ctx, l->host[1], &flow));
     TRY(b->download(l->c.ctx, l->host[2], &x0));
-    TRY(line_settle(l));
+    TRY(line_synchronize(l));
     return l->io->tap(l->io->arg, p.clip, p.block, stage, l->host[0], l->host[1], l->host[2]);
 }
 
@@ -114,7 +114,7 @@ static status hand_out(struct line *l)
 
     if (last < l->first || last >= l->end || !line_holds(l, last)) return ST_OK;
     TRY(b->download(l->c.ctx, l->host[2], &l->stage[last].out));
-    TRY(line_settle(l));
+    TRY(line_synchronize(l));
     return l->io->finished(l->io->arg, p.clip, p.block, l->host[2]);
 }
 
@@ -156,13 +156,13 @@ static status project(struct line *l, int layer)
 static status attend(struct line *l, int layer)
 {
     TRY(line_exchange_begin(l, layer));
-    status const near = line_attend_near(l, layer);
+    status const near = line_attend_local(l, layer);
     struct error const why = *error_last();
     status const end = line_exchange_end(l, layer);
     if (near != ST_OK) error_adopt(&why);
     TRY(near);
     TRY(end);
-    return line_attend_far(l, layer);
+    return line_attend_remote(l, layer);
 }
 
 /* What attention came to is back: the rest of the layer, run by run. */
@@ -181,8 +181,8 @@ static status finish_by_heads(struct line *l, int layer)
 static status attend_by_heads(struct line *l, int layer)
 {
     TRY(line_heads_spread(l, layer));
-    TRY(line_attend_near(l, layer));
-    TRY(line_attend_far(l, layer));
+    TRY(line_attend_local(l, layer));
+    TRY(line_attend_remote(l, layer));
     TRY(line_heads_collect(l, layer));
     return finish_by_heads(l, layer);
 }
@@ -206,7 +206,7 @@ status line_leave(struct line *l)
     return hand_out(l);
 }
 
-status line_pass(struct line *l)
+status line_forward(struct line *l)
 {
     int const layers = dit_shape_of(l->c.model)->layers;
 

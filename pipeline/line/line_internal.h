@@ -13,7 +13,7 @@ enum { LINE_CACHE, LINE_CONTEXT, LINE_SCRATCH, LINE_WIRE, LINE_ARENAS };
 /* One own stage. Everything but the latents is this tick's. */
 struct line_stage {
     struct tensor in, out; /* [frames, channels, h, w] F32: slices of line.in, line.out */
-    struct key_list keys;  /* of its pass, and the angles of their frames, in their order: */
+    struct kv_window keys; /* of its pass, and the angles of their frames, in their order: */
     struct tensor time;    /* [A, pairs, 2]; both only of a pass's first own stage */
     int context;           /* index into line.context */
 };
@@ -32,7 +32,7 @@ struct line_runs {
 /* What one exchange takes along. */
 enum { LINE_PARTS = 3 * LINE_STAGES * SPLIT_RANKS };
 struct line_parts {
-    struct comm_part part[LINE_PARTS];
+    struct comm_xfer part[LINE_PARTS];
     int count;
 };
 
@@ -61,9 +61,9 @@ struct line {
 
     void *memory[LINE_ARENAS];
     bool wire_of_comm; /* memory[LINE_WIRE] is the comm's; else the context's, as the others */
-    struct cache cache;
+    struct kv_cache cache;
     int cache_clip; /* the clip whose clean blocks the cache holds; -1: none */
-    struct dit_context context[LINE_STAGES]; /* `contexts` of them are in use */
+    struct cross_kv context[LINE_STAGES]; /* `contexts` of them are in use */
     int contexts;
     int64_t context_id[LINE_STAGES]; /* -1: empty */
 
@@ -74,16 +74,16 @@ struct line {
     struct tensor at;              /* angles of the blocks' own [frames] each */
 
     /* Of the stages in sight, likewise; w: width, columns of the heads that are seen. */
-    struct tensor q;      /* queries [n, w] act */
-    struct dit_part near; /* of noise stages: attention over the keys that no exchange brings */
-    struct tensor angles; /* `time` of all stages, then `at` */
+    struct tensor q;          /* queries [n, w] act */
+    struct attn_partial near; /* of noise stages: attention over the keys that no exchange brings */
+    struct tensor angles;     /* `time` of all stages, then `at` */
     struct line_stage stage[LINE_STAGES]; /* own ones and those in sight are in use */
 
     struct dit_scratch scratch;       /* strict: of one block; else of all own stages */
-    struct dit_part part;             /* beside near: as many rows as the scratch has */
+    struct attn_partial part;         /* beside near: as many rows as the scratch has */
     struct tensor keys;               /* roped keys of one pass: [A * n/frames, w] act */
     int turned_for;                   /* whose they are: a pass's first own stage; -1: nobody's */
-    bool turned[KEY_SPANS];           /* which of them are there */
+    bool turned[KV_SPANS];            /* which of them are there */
     struct tensor row, col;           /* angles of rows and columns */
     struct tensor window_k, window_v; /* [stages * n, w] act, one layer's of all noise stages; and
                                          of the clean one where line_may_gather */
@@ -122,7 +122,7 @@ struct tensor line_attended(const struct line *l, const struct tensor *t, struct
 
 /* Scratch that the operations take in any tick of any clips: by the pass itself, over tensors
  * without memory; it uses the line's host memory. */
-status line_size(size_t *out, struct line *l) MUST_USE;
+status line_dry_run(size_t *out, struct line *l) MUST_USE;
 
 /* What the operations of any tick of any clips have made for them when they first meet a
  * shape is made, so that no tick waits for it. With real arenas, before they hold anything. */
@@ -145,12 +145,12 @@ int line_first_of_window(const struct line *l, int stage);
 
 /* [all] One tick's forward pass over the own stages, from `in` to `out`: enter, every layer,
  * leave. */
-status line_pass(struct line *l) MUST_USE;
+status line_forward(struct line *l) MUST_USE;
 status line_enter(struct line *l) MUST_USE;
 status line_layer(struct line *l, int layer) MUST_USE;
 status line_leave(struct line *l) MUST_USE;
 
-struct comm_part line_comm_part(const struct tensor *t, int peer, bool send);
+struct comm_xfer line_comm_part(const struct tensor *t, int peer, bool send);
 
 /* [all] All of l->parts, there and back. */
 status line_exchange(struct line *l, int layer) MUST_USE;
@@ -168,20 +168,20 @@ bool line_arrives(const struct line *l, int stage);
  * them. take: those that came, to where line_kv says. parts: what of a stage goes and comes. With
  * LINE_ACT the first two have nothing to do, and there are neither scales, [2 * n] F32, nor
  * narrow: a stage's keys and values to bytes, [2 * n, w] U8, and to its scales. */
-status line_wire_place(struct line *l, struct arena *a) MUST_USE;
-status line_wire_make(struct line *l, struct line_span s, int layer) MUST_USE;
-status line_wire_take(struct line *l, int layer) MUST_USE;
-status line_wire_parts(struct line *l, int stage, int layer, struct tensor out[2]) MUST_USE;
-struct tensor line_wire_scales(const struct line *l, int stage);
-status line_narrow(struct line *l, int stage, const struct tensor kv[2],
-                   const struct tensor *bytes) MUST_USE;
+status line_quant_place(struct line *l, struct arena *a) MUST_USE;
+status line_quantize_kv(struct line *l, struct line_span s, int layer) MUST_USE;
+status line_dequantize_kv(struct line *l, int layer) MUST_USE;
+status line_kv_parts(struct line *l, int stage, int layer, struct tensor out[2]) MUST_USE;
+struct tensor line_quant_scales(const struct line *l, int stage);
+status line_quantize_stage(struct line *l, int stage, const struct tensor kv[2],
+                           const struct tensor *bytes) MUST_USE;
 
 /* line_exchange_heads.c. room: where own stages are projected to. divide: what was projected, to
  * shares. [all] spread: queries, keys and values to where attention looks for them, and
  * collect: its results back. unite: what came back of own stages, to the scratch's h. */
 status line_heads_place(struct line *l, int64_t rows, struct arena *scratch,
                         struct arena *wire) MUST_USE;
-struct line_qkv line_heads_room(const struct line *l, struct line_span s);
+struct line_qkv line_heads_buffer(const struct line *l, struct line_span s);
 status line_heads_divide(struct line *l, struct line_span s, int layer) MUST_USE;
 status line_heads_spread(struct line *l, int layer) MUST_USE;
 status line_heads_collect(struct line *l, int layer) MUST_USE;
@@ -197,7 +197,7 @@ status line_gather_begin(struct line *l, int layer) MUST_USE;
 status line_gather_end(struct line *l, int layer) MUST_USE;
 
 /* Before the host reads what was made of exchanges: all queued work has run, and all came. */
-status line_settle(struct line *l) MUST_USE;
+status line_synchronize(struct line *l) MUST_USE;
 
 /* [all] Every block moves one stage on. */
 status line_hand_over(struct line *l) MUST_USE;
@@ -212,11 +212,11 @@ status line_kv(struct line *l, int stage, int layer, struct tensor *k, struct te
  *         same for any ranks: every rank that holds the stage has them, which is the block
  *         itself, and clean blocks but for the one in the clean stage now
  *   far   the rest: the clean stage's block, the other blocks of the window
- * line_attend_near takes the near part, and runs without a far one to the end of the
- * layer; line_attend_far, after the exchange, the others. By heads all is there before.
+ * line_attend_local takes the near part, and runs without a far one to the end of the
+ * layer; line_attend_remote, after the exchange, the others. By heads all is there before.
  */
-status line_attend_near(struct line *l, int layer) MUST_USE;
-status line_attend_far(struct line *l, int layer) MUST_USE;
+status line_attend_local(struct line *l, int layer) MUST_USE;
+status line_attend_remote(struct line *l, int layer) MUST_USE;
 
 /* A run's stages whose layer goes on behind its keys and values; first == end: none. */
 struct line_span line_rest(const struct line *l, struct line_span run, int layer);

@@ -18,16 +18,16 @@ void line_bind_keys(struct line *l)
 
     for (int i = l->sight.first; i < l->sight.end; i++) {
         if (!line_holds(l, i) || line_first_of_window(l, i) != i) continue;
-        struct key_list *const keys = &l->stage[i].keys;
+        struct kv_window *const keys = &l->stage[i].keys;
         if (timeline_window(l->timeline, l->tick, i, &w))
-            keys_of_window(keys, &l->c.policy, w.first, w.count);
-        else keys_of_clean(keys, &l->c.policy, l->place[i].block);
+            kv_window_spans(keys, &l->c.policy, w.first, w.count);
+        else kv_clean_spans(keys, &l->c.policy, l->place[i].block);
     }
 }
 
 status line_kv(struct line *l, int stage, int layer, struct tensor *k, struct tensor *v)
 {
-    if (stage == l->levels) return cache_get(&l->cache, l->place[stage].block, layer, k, v);
+    if (stage == l->levels) return kv_cache_get(&l->cache, l->place[stage].block, layer, k, v);
     *k = tensor_slice(&l->window_k, stage * l->tokens, l->tokens);
     *v = tensor_slice(&l->window_v, stage * l->tokens, l->tokens);
     return ST_OK;
@@ -64,7 +64,7 @@ static status room_of(struct line *l, struct line_span s, int layer, struct line
     int64_t const rows = (s.end - s.first) * l->tokens;
 
     if (l->by_heads) {
-        *out = line_heads_room(l, s);
+        *out = line_heads_buffer(l, s);
         return ST_OK;
     }
     out->q = line_attended(l, &l->q, s);
@@ -94,7 +94,7 @@ static status project_part(struct line *l, struct line_span s, int layer)
                                            .q = line_ends(l, s.first, layer) ? NULL : &to.q,
                                            .k = &to.k,
                                            .v = &to.v }));
-    return l->by_heads ? line_heads_divide(l, s, layer) : line_wire_make(l, s, layer);
+    return l->by_heads ? line_heads_divide(l, s, layer) : line_quantize_kv(l, s, layer);
 }
 
 status line_project(struct line *l, struct line_span run, int layer)
@@ -107,7 +107,7 @@ status line_project(struct line *l, struct line_span run, int layer)
 
 status line_finish(struct line *l, struct line_span run, int layer)
 {
-    const struct dit_context *context[LINE_STAGES];
+    const struct cross_kv *context[LINE_STAGES];
     struct dit_scratch scratch = scratch_of(l, run);
     struct tensor x = line_part(l, &l->x, run, l->tokens);
 

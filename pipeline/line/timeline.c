@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-status timeline_make(struct timeline *out, const struct key_policy *p, const int64_t *blocks,
+status timeline_make(struct timeline *out, const struct kv_policy *p, const int64_t *blocks,
                      int clips)
 {
     *out = (struct timeline){

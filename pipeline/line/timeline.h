@@ -25,7 +25,7 @@ struct place {
 };
 
 /* blocks[i] >= 1: length of clip i. ST_ARG if one is not, or the sum overflows. */
-status timeline_make(struct timeline *out, const struct key_policy *p, const int64_t *blocks,
+status timeline_make(struct timeline *out, const struct kv_policy *p, const int64_t *blocks,
                      int clips) MUST_USE;
 void timeline_free(struct timeline *t);
 

@@ -45,10 +45,10 @@ status attempt_open(struct attempt *a, const char *target)
     if (!name) return fail(ST_ARG, "%s: no name for a clip's folder", target);
     if (path_exists(target))
         return fail(ST_ARG, "%s: is there already; a finished clip is never overwritten", target);
-    a->target = text_format("%s", target);
+    a->target = str_format("%s", target);
     a->parent = path_dir(target);
     a->shelf = a->parent ? path_join(a->parent, ".attempts") : NULL;
-    made = a->shelf ? text_format("%s/%s.%ld." UNIQUE, a->shelf, name, (long)getpid()) : NULL;
+    made = a->shelf ? str_format("%s/%s.%ld." UNIQUE, a->shelf, name, (long)getpid()) : NULL;
     if (!a->target || !made) {
         st = fail(ST_NOMEM, "%s: no memory for its name", target);
         goto out;

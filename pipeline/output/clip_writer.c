@@ -10,9 +10,9 @@
 
 enum { FILES = CLIP_SINK_FORMATS + 2 }; /* videos, contact sheet, latents */
 
-struct clip_sink {
+struct clip_writer {
     struct attempt attempt;
-    const struct sidecar_about *about;
+    const struct sidecar_info *about;
     int width, height, fps_num, fps_den;
     int64_t pictures, pushed;
 
@@ -36,7 +36,7 @@ struct clip_sink {
     int64_t blocks, blocks_cap;
 };
 
-static status check_name(const struct clip_sink *s, const char *name)
+static status check_name(const struct clip_writer *s, const char *name)
 {
     if (!name || !*name || name[0] == '.' || strchr(name, '/') || !strcmp(name, "clip.json"))
         return fail(ST_ARG, "%s: `%s` is no name for a file of a clip", s->attempt.target,
@@ -48,7 +48,7 @@ static status check_name(const struct clip_sink *s, const char *name)
 }
 
 /* Take a file name into the list; *name and *path are the sink's own. */
-static status add_file(struct clip_sink *s, const char *name, const char **path)
+static status add_file(struct clip_writer *s, const char *name, const char **path)
 {
     TRY(check_name(s, name));
     char *const own = path_join(s->attempt.dir, name);
@@ -94,7 +94,7 @@ static status check_config(const struct clip_sink_config *c)
     return ST_OK;
 }
 
-static status open_latents(struct clip_sink *s, const struct clip_sink_config *c)
+static status open_latents(struct clip_writer *s, const struct clip_sink_config *c)
 {
     const char *path;
 
@@ -111,7 +111,7 @@ static status open_latents(struct clip_sink *s, const struct clip_sink_config *c
                             1);
 }
 
-static status open_files(struct clip_sink *s, const struct clip_sink_config *c)
+static status open_files(struct clip_writer *s, const struct clip_sink_config *c)
 {
     const char *path;
 
@@ -132,9 +132,9 @@ static status open_files(struct clip_sink *s, const struct clip_sink_config *c)
     return c->latents.file ? open_latents(s, c) : ST_OK;
 }
 
-status clip_sink_open(struct clip_sink **out, const struct clip_sink_config *c)
+status clip_sink_open(struct clip_writer **out, const struct clip_sink_config *c)
 {
-    struct clip_sink *s = NULL;
+    struct clip_writer *s = NULL;
     status st = ST_OK;
 
     *out = NULL;
@@ -159,9 +159,9 @@ out:
     return st;
 }
 
-void clip_sink_close(struct clip_sink **s)
+void clip_sink_close(struct clip_writer **s)
 {
-    struct clip_sink *const old = *s;
+    struct clip_writer *const old = *s;
 
     if (!old) return;
     *s = NULL;
@@ -178,10 +178,10 @@ void clip_sink_close(struct clip_sink **s)
     free(old);
 }
 
-const char *clip_sink_attempt(const struct clip_sink *s) { return s->attempt.id; }
+const char *clip_sink_attempt(const struct clip_writer *s) { return s->attempt.id; }
 
 /* There are planes for every video. */
-static status check_formats(const struct clip_sink *s, const struct pixels_layout *l)
+static status check_formats(const struct clip_writer *s, const struct pixels_layout *l)
 {
     for (int i = 0; i < s->videos; i++) {
         enum pix const pix = video_facts(s->video[i])->choice.pix;
@@ -201,7 +201,7 @@ static status push_video(struct video *v, const struct pixels_layout *l,
     return video_push(v, plane);
 }
 
-static status push_picture(struct clip_sink *s, const struct pixels_layout *l,
+static status push_picture(struct clip_writer *s, const struct pixels_layout *l,
                            const unsigned char *picture)
 {
     size_t const values = (size_t)s->width * (size_t)s->height * 3;
@@ -220,7 +220,7 @@ static status push_picture(struct clip_sink *s, const struct pixels_layout *l,
     return ST_OK;
 }
 
-static status end_block(struct clip_sink *s, int64_t first)
+static status end_block(struct clip_writer *s, int64_t first)
 {
     if (s->blocks == s->blocks_cap) {
         int64_t const cap = s->blocks_cap ? 2 * s->blocks_cap : 64;
@@ -235,7 +235,7 @@ static status end_block(struct clip_sink *s, int64_t first)
     return digest_end(&s->part, b->sha256);
 }
 
-status clip_sink_pictures(struct clip_sink *s, const struct pictures *p)
+status clip_sink_pictures(struct clip_writer *s, const struct pictures *p)
 {
     struct pixels_layout const layout = pixels_layout(s->width, s->height, p->formats);
     int64_t const first = s->pushed, left = s->pictures - first;
@@ -250,7 +250,7 @@ status clip_sink_pictures(struct clip_sink *s, const struct pictures *p)
     return n > 0 ? end_block(s, first) : ST_OK;
 }
 
-status clip_sink_latents(struct clip_sink *s, const float *x0, int64_t n)
+status clip_sink_latents(struct clip_writer *s, const float *x0, int64_t n)
 {
     if (!s->latents) return ST_OK;
     int64_t const frames = s->latent.dim[0], values = tensor_count(&s->latent) / frames;
@@ -272,7 +272,7 @@ status clip_sink_latents(struct clip_sink *s, const float *x0, int64_t n)
     return ST_OK;
 }
 
-static status finish_files(struct clip_sink *s)
+static status finish_files(struct clip_writer *s)
 {
     struct stat on_disk;
 
@@ -290,7 +290,7 @@ static status finish_files(struct clip_sink *s)
     return ST_OK;
 }
 
-static status write_sidecar(struct clip_sink *s, const struct sidecar_run *run)
+static status write_sidecar(struct clip_writer *s, const struct sidecar_run *run)
 {
     struct sidecar_video video[CLIP_SINK_FORMATS];
     struct sidecar car = {
@@ -326,7 +326,7 @@ static status write_sidecar(struct clip_sink *s, const struct sidecar_run *run)
     return st;
 }
 
-status clip_sink_commit(struct clip_sink *s, const struct sidecar_run *run,
+status clip_sink_commit(struct clip_writer *s, const struct sidecar_run *run,
                         enum clip_outcome *outcome)
 {
     bool won;

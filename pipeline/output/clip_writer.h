@@ -24,7 +24,7 @@
 #include "kernels/tensor.h"
 #include "pipeline/output/sidecar.h"
 
-struct clip_sink;
+struct clip_writer;
 
 struct clip_sink_config {
     const char *dir; /* OUT/NAME; what is missing of OUT is made */
@@ -39,23 +39,23 @@ struct clip_sink_config {
     } latents;
     const char *preview; /* contact sheet, a plain name in .png; NULL: none */
     int preview_columns;
-    const struct sidecar_about *about; /* borrowed until close; its task_id is also put into
+    const struct sidecar_info *about; /* borrowed until close; its task_id is also put into
                                           the videos' `comment` */
 };
 enum { CLIP_SINK_FORMATS = 16, CLIP_SINK_CHANNELS = 16 };
 
 /* ST_ARG for a config that cannot be, and if dir is there already; ST_IO with the
  * path that cannot be made. Whoever opens, closes. */
-status clip_sink_open(struct clip_sink **out, const struct clip_sink_config *c) MUST_USE;
+status clip_sink_open(struct clip_writer **out, const struct clip_sink_config *c) MUST_USE;
 
 /* The next pictures of the clip, [height, width]; a call is a block. ST_ARG if a pix of the
  * config's formats is not among theirs. ST_MISMATCH names the frame, and where, that is
  * not finite: the clip cannot be finished then. */
-status clip_sink_pictures(struct clip_sink *s, const struct pictures *p) MUST_USE;
+status clip_sink_pictures(struct clip_writer *s, const struct pictures *p) MUST_USE;
 
 /* The next n latent frames, [n, 16, height, width], as the transformer has them.
  * Nothing if the config keeps none. ST_MISMATCH as above; ST_ARG for too many. */
-status clip_sink_latents(struct clip_sink *s, const float *x0, int64_t n) MUST_USE;
+status clip_sink_latents(struct clip_writer *s, const float *x0, int64_t n) MUST_USE;
 
 enum clip_outcome {
     CLIP_PUBLISHED,
@@ -64,13 +64,13 @@ enum clip_outcome {
 
 /* Finish every file, check it, write clip.json, publish. ST_ARG unless all
  * pictures and latents have come. Only close may follow. */
-status clip_sink_commit(struct clip_sink *s, const struct sidecar_run *run,
+status clip_sink_commit(struct clip_writer *s, const struct sidecar_run *run,
                         enum clip_outcome *outcome) MUST_USE;
 
 /* NULL is fine; sets NULL. Without a commit the attempt is removed. */
-void clip_sink_close(struct clip_sink **s);
+void clip_sink_close(struct clip_writer **s);
 
 /* "NAME.PID.xxxxxx", as clip.json has it; valid until close. */
-const char *clip_sink_attempt(const struct clip_sink *s);
+const char *clip_sink_attempt(const struct clip_writer *s);
 
 #endif /* CLIP_WRITER_H */

@@ -37,7 +37,7 @@ status contact_open(struct contact **out, const struct contact_config *c)
         s->cell_w = c->width / s->reduce;
         s->cell_h = c->height / s->reduce;
         s->cell_bytes = (size_t)s->cell_w * (size_t)s->cell_h * 3;
-        s->path = text_format("%s", c->path);
+        s->path = str_format("%s", c->path);
         s->cells = malloc(s->cell_bytes * CONTACT_CELLS);
     }
     if (s && (s->cell_h < 1 || !s->path || !s->cells)) contact_close(&s);

@@ -158,7 +158,7 @@ static void put_latents(struct object root, const struct sidecar *s)
     for (int i = 0; i < 4; i++) add(o, "shape", shape, json_integer(s->latents_shape[i]));
 }
 
-static void put_prompts(struct object o, const struct sidecar_about *a)
+static void put_prompts(struct object o, const struct sidecar_info *a)
 {
     json_t *const list = put_list(o, "prompts");
 
@@ -175,7 +175,7 @@ static void put_prompts(struct object o, const struct sidecar_about *a)
     }
 }
 
-static void put_generation(struct object root, const struct sidecar_about *a)
+static void put_generation(struct object root, const struct sidecar_info *a)
 {
     struct object const o = put_object(root, "generation");
     char seed[24];
@@ -199,7 +199,7 @@ static void put_generation(struct object root, const struct sidecar_about *a)
     put_pairs(o, "values", a->values);
 }
 
-static void put_provenance(struct object root, const struct sidecar_about *a)
+static void put_provenance(struct object root, const struct sidecar_info *a)
 {
     struct object const o = put_object(root, "provenance");
 

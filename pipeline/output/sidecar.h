@@ -30,7 +30,7 @@ struct sidecar_prompt {
 };
 
 /* What whoever renders the clip knows before it begins. */
-struct sidecar_about {
+struct sidecar_info {
     /* identity */
     const char *task_id, *content_id, *job, *clip, *world, *owner;
 
@@ -99,7 +99,7 @@ struct sidecar_block {
 };
 
 struct sidecar {
-    const struct sidecar_about *about;
+    const struct sidecar_info *about;
     const struct sidecar_run *run;
     const char *attempt;
     int width, height, fps_num, fps_den;

@@ -20,7 +20,7 @@ struct header {
 
 static char *entry_path(const char *dir, const char *key)
 {
-    char *const name = text_format("%s.embeds", key);
+    char *const name = str_format("%s.embeds", key);
     char *const path = name ? path_join(dir, name) : NULL;
 
     free(name);

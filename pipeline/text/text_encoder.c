@@ -38,16 +38,16 @@ static float *embeds_at(const struct text_encoder *t, float *embeds, int i)
 
 static status make_key(const struct text_encoder *t, const char *clean, char key[DIGEST_HEX])
 {
-    struct text s = { 0 };
+    struct strbuf s = { 0 };
 
     char cpu[VERSION_CPU];
 
     /* Another program or processor may round otherwise. */
-    text_addf(&s, "%s %s %s %d %s %s\n%s", t->hash, t->config.backend->name,
-              dtype_name(t->config.precision), t->config.text_len, version_commit, version_cpu(cpu),
-              clean);
+    strbuf_addf(&s, "%s %s %s %d %s %s\n%s", t->hash, t->config.backend->name,
+                dtype_name(t->config.precision), t->config.text_len, version_commit,
+                version_cpu(cpu), clean);
     status const st = s.failed ? fail(ST_NOMEM, "text: a key") : digest_bytes(s.s, s.len, key);
-    text_free(&s);
+    strbuf_free(&s);
     return st;
 }
 
@@ -244,9 +244,9 @@ status text_open(struct text_encoder **out, const struct text_config *config)
     if (!t) return fail(ST_NOMEM, "text: an encoder");
 
     t->config = *config;
-    t->config.encoder_path = text_format("%s", config->encoder_path);
-    t->config.tokenizer_path = text_format("%s", config->tokenizer_path);
-    if (config->cache_dir) t->config.cache_dir = text_format("%s", config->cache_dir);
+    t->config.encoder_path = str_format("%s", config->encoder_path);
+    t->config.tokenizer_path = str_format("%s", config->tokenizer_path);
+    if (config->cache_dir) t->config.cache_dir = str_format("%s", config->cache_dir);
     bool const copied = t->config.encoder_path && t->config.tokenizer_path &&
                         !config->cache_dir == !t->config.cache_dir;
     status const st = copied ? open_parts(t) : fail(ST_NOMEM, "text: an encoder");

@@ -11,7 +11,7 @@
 enum { EDGE = 1 << 20, SAMPLES = 512, SAMPLE = 4096 };
 
 /* Bytes at..at+len of the file, less what lies behind its end. */
-static status add_bytes(struct text *t, int fd, const char *path, off_t at, size_t len)
+static status add_bytes(struct strbuf *t, int fd, const char *path, off_t at, size_t len)
 {
     char buffer[SAMPLE];
 
@@ -20,14 +20,14 @@ static status add_bytes(struct text *t, int fd, const char *path, off_t at, size
         ssize_t const got = pread(fd, buffer, want, at);
         if (got < 0) return fail(ST_FORMAT, "%s: reading it: %s", path, strerror(errno));
         if (!got) break;
-        text_add(t, buffer, (size_t)got);
+        strbuf_add(t, buffer, (size_t)got);
         at += got;
         len -= (size_t)got;
     }
     return ST_OK;
 }
 
-static status add_samples(struct text *t, const char *path)
+static status add_samples(struct strbuf *t, const char *path)
 {
     struct stat info;
     int const fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -38,7 +38,7 @@ static status add_samples(struct text *t, const char *path)
         goto out;
     }
     off_t const size = info.st_size, last = size > EDGE ? size - EDGE : 0;
-    text_addf(t, "bytes %lld\n", (long long)size);
+    strbuf_addf(t, "bytes %lld\n", (long long)size);
     TRY_OUT(add_bytes(t, fd, path, 0, EDGE));
     TRY_OUT(add_bytes(t, fd, path, last, EDGE));
     for (int i = 0; i < SAMPLES; i++) TRY_OUT(add_bytes(t, fd, path, last / SAMPLES * i, SAMPLE));
@@ -49,21 +49,21 @@ out:
 
 status text_hash(const struct weights *encoder, const char *tokenizer_path, char hex[DIGEST_HEX])
 {
-    struct text t = { 0 };
+    struct strbuf t = { 0 };
     char shape[SHAPE_TEXT], tokenizer[DIGEST_HEX];
     status st = ST_OK;
 
-    text_addf(&t, "rollmill text hash 1\n");
+    strbuf_addf(&t, "rollmill text hash 1\n");
     for (int i = 0; i < weights_count(encoder); i++) {
         const struct weight_info *const w = weights_at(encoder, i);
-        text_addf(&t, "%s %s %s\n", w->name, dtype_name(w->t.dtype), tensor_shape(&w->t, shape));
+        strbuf_addf(&t, "%s %s %s\n", w->name, dtype_name(w->t.dtype), tensor_shape(&w->t, shape));
     }
     TRY_OUT(add_samples(&t, weights_path(encoder)));
     TRY_OUT(digest_file(tokenizer_path, tokenizer));
-    text_addf(&t, "tokenizer %s\n", tokenizer);
+    strbuf_addf(&t, "tokenizer %s\n", tokenizer);
     if (t.failed) st = fail(ST_NOMEM, "%s: its hash", weights_path(encoder));
     else TRY_OUT(digest_bytes(t.s, t.len, hex));
 out:
-    text_free(&t);
+    strbuf_free(&t);
     return st;
 }

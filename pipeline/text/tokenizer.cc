@@ -27,7 +27,7 @@ std::string printable(const std::string &s)
     return out;
 }
 
-status load(tokenizer *t, const struct text &kept)
+status load(tokenizer *t, const struct strbuf &kept)
 {
     auto const loaded = t->model.LoadFromSerializedProto({ kept.s, kept.len });
     if (!loaded.ok())
@@ -63,7 +63,7 @@ status encode(const tokenizer *t, const char *text, int32_t *ids, int max, int *
 status tokenizer_open_bytes(struct tokenizer **out, const void *data, size_t len, const char *name)
 {
     *out = nullptr;
-    struct text kept = { nullptr, 0, 0, false };
+    struct strbuf kept = { nullptr, 0, 0, false };
     status st = tokenizer_model_check(static_cast<const unsigned char *>(data), len, name, &kept);
 
     try {
@@ -78,7 +78,7 @@ status tokenizer_open_bytes(struct tokenizer **out, const void *data, size_t len
     } catch (...) {
         st = fail(ST_FORMAT, "%s: SentencePiece cannot take this model", name);
     }
-    text_free(&kept);
+    strbuf_free(&kept);
     return st;
 }
 

@@ -190,7 +190,7 @@ static status check_normalizer(struct message m)
 enum { MODEL_PIECES = 1, MODEL_TRAINER = 2, MODEL_NORMALIZER = 3 };
 
 status tokenizer_model_check(const unsigned char *data, size_t len, const char *name,
-                             struct text *kept)
+                             struct strbuf *kept)
 {
     struct message m = { .start = data, .end = len, .name = name };
     struct field f;
@@ -206,7 +206,7 @@ status tokenizer_model_check(const unsigned char *data, size_t len, const char *
         if (f.number == MODEL_PIECES) TRY(check_piece(f.content));
         if (f.number == MODEL_TRAINER) TRY(check_trainer(f.content));
         if (f.number == MODEL_NORMALIZER) TRY(check_normalizer(f.content));
-        text_add(kept, (const char *)data + f.first, f.after - f.first);
+        strbuf_add(kept, (const char *)data + f.first, f.after - f.first);
     }
     if (!kept->len && !kept->failed) return fail(ST_FORMAT, "%s: holds no pieces", name);
     return kept->failed ? fail(ST_NOMEM, "%s: %zu bytes of a tokenizer", name, len) : ST_OK;

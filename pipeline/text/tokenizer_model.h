@@ -20,6 +20,6 @@ enum {
 /* Append to `kept` the parts that tokenizing needs: pieces, training and
  * normalisation settings. ST_FORMAT, beginning with `name`, with the byte and what is wrong. */
 status tokenizer_model_check(const unsigned char *data, size_t len, const char *name,
-                             struct text *kept) MUST_USE;
+                             struct strbuf *kept) MUST_USE;
 
 #endif /* TOKENIZER_MODEL_H */

@@ -298,7 +298,7 @@ status umt5_encode(struct umt5 *u, const struct umt5_prompt *prompts, int n)
     arena_measure(&a, "umt5");
     TRY(layout(&p, &a, extent));
     size_t const bytes = a.used;
-    TRY(kern_dry_size(&scratch, backend, run_layer, &p));
+    TRY(kern_dry_run_size(&scratch, backend, run_layer, &p));
     TRY(backend->open(&p.ctx, &(struct kern_config){ .threads = u->config.threads,
                                                      .device = u->config.device,
                                                      .strict = true }));

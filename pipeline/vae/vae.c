@@ -36,7 +36,7 @@ static status read_shape(struct vae *v, const struct weights *w, struct bind_lis
     vae_want_encoder(v, &all);
     st = bind_check(&all, w);
     bind_free(&all);
-    vae_want_part(v, list);
+    vae_want_range(v, list);
     if (v->encodes) vae_want_encoder(v, list);
     return st;
 }
@@ -55,7 +55,7 @@ static status measure(struct vae *v, const struct bind_list *list, struct vae_by
 
     TRY(measure_layout(v, a));
     TRY(bind_place(list, v->backend, &a[VAE_WEIGHTS]));
-    TRY(vae_kernels(&kernels, v));
+    TRY(vae_dry_run(&kernels, v));
     *out = (struct vae_bytes){
         .weights = a[VAE_WEIGHTS].peak,
         .scratch = a[VAE_SCRATCH].peak,
@@ -96,7 +96,7 @@ static status place(struct vae *v, const struct bind_list *list)
 
     TRY(measure_layout(v, a));
     TRY(bind_place(list, v->backend, &a[VAE_WEIGHTS]));
-    TRY(vae_kernels(&kernels, v));
+    TRY(vae_dry_run(&kernels, v));
     if (v->backend->reserve) TRY(v->backend->reserve(v->ctx, kernels));
     for (int i = 0; i < VAE_ARENAS; i++) TRY(v->backend->alloc(v->ctx, a[i].peak, &v->memory[i]));
     if (staging && !(v->staging = malloc(staging)))

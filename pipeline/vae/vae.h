@@ -33,7 +33,7 @@ enum {
 };
 
 /* Steps first .. end-1 of the decoder. Zeroed: all of it. */
-struct vae_part {
+struct vae_range {
     int first, end;
 };
 
@@ -51,16 +51,16 @@ status vae_base(int64_t *base, const char *path) MUST_USE;
  *   convolution   2 * pixels out * taps * channels in * channels out
  *   attention     the same of its projections, and 4 * (h*w)^2 * channels
  * with 1 frame at h x w, 2 at 2h x 2w, 4 from 4h x 4w on. */
-double vae_flops(struct vae_part part, const struct vae_size *size);
+double vae_flops(struct vae_range part, const struct vae_size *size);
 
 /* Cut the decoder into `parts` (1..VAE_PARTS_MAX) so that the part with the most work
  * has as little as possible. out: [parts], in order. Depends on its arguments
  * alone, so ranks that cut for themselves agree. */
-status vae_parts(struct vae_part *out, int parts, const struct vae_size *size) MUST_USE;
+status vae_parts(struct vae_range *out, int parts, const struct vae_size *size) MUST_USE;
 
 /* Units a part takes for one latent frame: 1 for a clip's first frame, later 1 or,
  * behind the second doubling of frames, 2. For the first part it is latents. */
-int vae_units(struct vae_part part, bool first_frame);
+int vae_units(struct vae_range part, bool first_frame);
 
 /* The base width and all other sizes are read from the checkpoint. */
 struct vae_config {
@@ -71,7 +71,7 @@ struct vae_config {
     enum dtype precision;       /* DT_F32 or DT_BF16 */
     int64_t latent_h, latent_w; /* pixels / 8; 1..VAE_SIDE */
     const char *path;           /* Wan2.1_VAE.pth, or the same tensors in safetensors */
-    struct vae_part part;       /* of the decoder */
+    struct vae_range part;      /* of the decoder */
     bool encoder;               /* the encoder too; only beside the whole decoder */
     int64_t picture_bytes;      /* pictures leave as bytes: the most of one, of all the sets
                                    of formats to come (pixels_layout). 0: as floats */

@@ -17,7 +17,7 @@ static status upload_latent(struct vae *v, const float *latent)
 
 status vae_decode_front(struct kern_ctx *ctx, struct vae_coder *c)
 {
-    struct tensor const room = vae_room(&c->first_stream, 1);
+    struct tensor const room = vae_buffer(&c->first_stream, 1);
     struct tensor z = tensor_as(&room, DIMS(c->latent.dim[0], VAE_CHANNELS));
 
     TRY(kern_linear(ctx, &(struct kern_linear){

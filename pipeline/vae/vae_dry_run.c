@@ -50,6 +50,9 @@ static status run(struct kern_ctx *dry, void *arg)
     return ST_OK;
 }
 
-status vae_kernels(size_t *out, struct vae *v) { return kern_dry_size(out, v->backend, run, v); }
+status vae_dry_run(size_t *out, struct vae *v)
+{
+    return kern_dry_run_size(out, v->backend, run, v);
+}
 
-status vae_prepare(struct vae *v) { return kern_dry_prepare(v->ctx, run, v); }
+status vae_prepare(struct vae *v) { return kern_dry_run_prepare(v->ctx, run, v); }

@@ -3,7 +3,7 @@
 /* t pictures [t, 8h, 8w, 3] into the first convolution. */
 static status upload_pictures(struct vae *v, const float *pixels, int64_t t)
 {
-    struct tensor const room = vae_room(&v->encoder.first_stream, t);
+    struct tensor const room = vae_buffer(&v->encoder.first_stream, t);
 
     TRY(tensor_convert(v->staging, v->precision, pixels, DT_F32, tensor_count(&room)));
     return v->backend->upload(v->ctx, &room, v->staging);

@@ -10,7 +10,7 @@ static int64_t run_at(const struct vae_stream *s)
     return (int64_t)((size_t)from / (tensor_bytes(&s->run) / VAE_RUN));
 }
 
-struct tensor vae_room(const struct vae_stream *s, int64_t t)
+struct tensor vae_buffer(const struct vae_stream *s, int64_t t)
 {
     assert(t >= 1 && t <= VAE_PAST);
     return s->spare ? tensor_slice(s->spare, VAE_PAST - t, t)
@@ -19,7 +19,7 @@ struct tensor vae_room(const struct vae_stream *s, int64_t t)
 
 status vae_causal(struct kern_ctx *ctx, const struct vae_causal *a)
 {
-    struct tensor const x = vae_room(a->stream, a->t);
+    struct tensor const x = vae_buffer(a->stream, a->t);
 
     return kern_conv3d(ctx, &(struct kern_conv3d){
                                 .past = &a->stream->past,
@@ -73,7 +73,7 @@ static status norm(struct kern_ctx *ctx, const struct tensor *x, const struct te
 static status norm_conv(struct kern_ctx *ctx, const struct tensor *x, const struct tensor *gamma,
                         struct vae_stream *s, const struct vae_causal *conv)
 {
-    struct tensor room = vae_room(s, conv->t);
+    struct tensor room = vae_buffer(s, conv->t);
 
     TRY(norm(ctx, x, gamma, KERN_ACT_SILU, &room));
     TRY(vae_causal(ctx, conv));
@@ -110,7 +110,7 @@ status vae_run_res(struct kern_ctx *ctx, struct vae_layer *l, int64_t t)
     /* Widening, in is spent once its shortcut lies in mid, and out serves for both. */
     struct tensor *const hidden = widens ? &out : &mid;
     const struct tensor *const residual = widens ? &mid : &in;
-    struct tensor room = vae_room(&l->res.stream[0], t);
+    struct tensor room = vae_buffer(&l->res.stream[0], t);
 
     TRY(norm(ctx, &in, &l->res.gamma[0], KERN_ACT_SILU, &room));
     if (widens) {
@@ -200,7 +200,7 @@ status vae_run_up(struct kern_ctx *ctx, struct vae_layer *l, int64_t t)
 status vae_run_up_time(struct kern_ctx *ctx, struct vae_layer *l, int64_t f)
 {
     struct tensor const x = tensor_slice(&l->in, f, 1);
-    struct tensor room = vae_room(&l->scale.stream, 1);
+    struct tensor room = vae_buffer(&l->scale.stream, 1);
 
     TRY(kern_copy(ctx, &(struct kern_copy){ .in = &x, .out = &room }));
     for (int i = 0; i < 2; i++) {

@@ -225,7 +225,7 @@ void vae_want_decoder(struct vae *v, struct bind_list *l)
     want_head(v, l);
 }
 
-void vae_want_part(struct vae *v, struct bind_list *l)
+void vae_want_range(struct vae *v, struct bind_list *l)
 {
     struct vae_coder *const c = &v->decoder;
 

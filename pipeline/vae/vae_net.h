@@ -85,7 +85,7 @@ struct vae_layer {
 
 /* One way of the autoencoder: decoder or encoder. Steps are front, layers, head. */
 struct vae_coder {
-    struct vae_part part;  /* the steps that are here */
+    struct vae_range part; /* the steps that are here */
     struct vae_conv point; /* 1x1 on the latent: before the decoder, behind the encoder */
     struct vae_conv first, last;
     struct vae_stream first_stream, last_stream;
@@ -153,7 +153,7 @@ status vae_shape(struct vae *v, const struct weights *w) MUST_USE;
 /* Add the tensors of one way to the list: all of them, or the decoder's part's. */
 void vae_want_decoder(struct vae *v, struct bind_list *l);
 void vae_want_encoder(struct vae *v, struct bind_list *l);
-void vae_want_part(struct vae *v, struct bind_list *l);
+void vae_want_range(struct vae *v, struct bind_list *l);
 
 /* ---- vae_layout.c: memory ---- */
 
@@ -174,7 +174,7 @@ status vae_forget(struct vae *v, struct vae_coder *c) MUST_USE;
 
 /* Scratch of the operations, the most of all; behind vae_layout and with the weights
  * placed, both by measuring arenas, and undone by another vae_layout. */
-status vae_kernels(size_t *out, struct vae *v) MUST_USE;
+status vae_dry_run(size_t *out, struct vae *v) MUST_USE;
 
 /* What the operations have made for them when they first meet a shape is made, so that no frame
  * waits for it. Behind vae_layout and with the weights placed, both by real arenas that hold
@@ -195,7 +195,7 @@ status vae_encode_back(struct kern_ctx *ctx, struct vae_coder *c) MUST_USE;
 /* ---- vae_layer.c: one layer at a time ---- */
 
 /* Where the next t (1 or 2) frames of a stream are to be written. */
-struct tensor vae_room(const struct vae_stream *s, int64_t t);
+struct tensor vae_buffer(const struct vae_stream *s, int64_t t);
 
 /* out = conv([past | the t frames in the stream's room]) + residual, 3x3x3, or 3x1x1
  * with pad 0. The frames stay in the room until vae_pass makes them the past. */

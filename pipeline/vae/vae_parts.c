@@ -10,7 +10,7 @@ int vae_end_layer(const struct vae_coder *c)
 bool vae_has_front(const struct vae_coder *c) { return c->part.first == 0; }
 bool vae_has_head(const struct vae_coder *c) { return c->part.end == c->layers + 2; }
 
-int vae_units(struct vae_part part, bool first_frame)
+int vae_units(struct vae_range part, bool first_frame)
 {
     int doublings = 0;
 
@@ -66,7 +66,7 @@ static void steps_flops(double of[VAE_STEPS], const struct vae_size *size)
     of[VAE_STEPS - 1] = conv(w.frames * w.area, 27, base, 3);
 }
 
-double vae_flops(struct vae_part part, const struct vae_size *size)
+double vae_flops(struct vae_range part, const struct vae_size *size)
 {
     double of[VAE_STEPS], sum = 0;
     int const end = part.end ? part.end : VAE_STEPS;
@@ -105,7 +105,7 @@ static void find_cuts(struct cuts *c, const double *work)
         }
 }
 
-status vae_parts(struct vae_part *out, int parts, const struct vae_size *size)
+status vae_parts(struct vae_range *out, int parts, const struct vae_size *size)
 {
     double work[VAE_STEPS];
     struct cuts c;
@@ -120,7 +120,7 @@ status vae_parts(struct vae_part *out, int parts, const struct vae_size *size)
     steps_flops(work, size);
     find_cuts(&c, work);
     for (int k = parts - 1, end = VAE_STEPS; k >= 0; k--) {
-        out[k] = (struct vae_part){ c.from[k][end - 1], end };
+        out[k] = (struct vae_range){ c.from[k][end - 1], end };
         end = out[k].first;
     }
     return ST_OK;

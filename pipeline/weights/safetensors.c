@@ -134,7 +134,7 @@ static status read_entries(struct safetensors *s, const struct json_node *header
 static status read_header(struct json_node **out, const unsigned char *at, size_t len,
                           const char *path)
 {
-    char *const what = text_format("%s: header", path);
+    char *const what = str_format("%s: header", path);
     status st = what ? json_tree_read(out, (const char *)at, len, what)
                      : fail(ST_NOMEM, "%s: its header", path);
 

@@ -12,14 +12,14 @@ struct tensor_file {
 };
 
 /* A name as JSON has it. */
-static void add_name(struct text *t, const char *name)
+static void add_name(struct strbuf *t, const char *name)
 {
-    text_add(t, "\"", 1);
+    strbuf_add(t, "\"", 1);
     for (const char *p = name; *p; p++)
-        if (*p == '"' || *p == '\\') text_addf(t, "\\%c", *p);
-        else if ((unsigned char)*p < ' ') text_addf(t, "\\u%04x", (unsigned)*p);
-        else text_add(t, p, 1);
-    text_add(t, "\"", 1);
+        if (*p == '"' || *p == '\\') strbuf_addf(t, "\\%c", *p);
+        else if ((unsigned char)*p < ' ') strbuf_addf(t, "\\u%04x", (unsigned)*p);
+        else strbuf_add(t, p, 1);
+    strbuf_add(t, "\"", 1);
 }
 
 static bool is_utf8(const char *name)
@@ -60,7 +60,7 @@ static status check_names(const struct tensor_file_item *items, int count)
 }
 
 /* The header's JSON. */
-static status make_header(const struct tensor_file_item *items, int count, struct text *out,
+static status make_header(const struct tensor_file_item *items, int count, struct strbuf *out,
                           size_t *data_bytes)
 {
     size_t at = 0;
@@ -69,15 +69,15 @@ static status make_header(const struct tensor_file_item *items, int count, struc
     for (int i = 0; i < count; i++) {
         const struct tensor *const t = &items[i].t;
         size_t const end = at + tensor_bytes(t);
-        text_addf(out, "%c", i ? ',' : '{');
+        strbuf_addf(out, "%c", i ? ',' : '{');
         add_name(out, items[i].name);
-        text_addf(out, ":{\"dtype\":\"%s\",\"shape\":[", dtype_name(t->dtype));
+        strbuf_addf(out, ":{\"dtype\":\"%s\",\"shape\":[", dtype_name(t->dtype));
         for (int d = 0; d < t->ndim; d++)
-            text_addf(out, "%s%lld", d ? "," : "", (long long)t->dim[d]);
-        text_addf(out, "],\"data_offsets\":[%zu,%zu]}", at, end);
+            strbuf_addf(out, "%s%lld", d ? "," : "", (long long)t->dim[d]);
+        strbuf_addf(out, "],\"data_offsets\":[%zu,%zu]}", at, end);
         at = end;
     }
-    text_addf(out, "%s", count ? "}" : "{}");
+    strbuf_addf(out, "%s", count ? "}" : "{}");
     *data_bytes = at;
     return out->failed ? fail(ST_NOMEM, "safetensors: a header of %d tensors", count) : ST_OK;
 }
@@ -98,7 +98,7 @@ status tensor_file_open(struct tensor_file **out, const char *path,
                         const struct tensor_file_item *items, int count)
 {
     struct tensor_file *f = calloc(1, sizeof *f);
-    struct text json = { 0 };
+    struct strbuf json = { 0 };
     status st = ST_OK;
 
     *out = NULL;
@@ -109,7 +109,7 @@ status tensor_file_open(struct tensor_file **out, const char *path,
     *out = f;
     f = NULL; /* handed over */
 out:
-    text_free(&json);
+    strbuf_free(&json);
     tensor_file_close(&f);
     return st;
 }

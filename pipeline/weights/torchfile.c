@@ -63,7 +63,7 @@ static status locate(struct torchfile *f, struct torchfile_entry *e, const struc
                     "%s: %s: %s from element %" PRId64 " on leaves its storage of %" PRId64, path,
                     e->name, tensor_shape(&e->t, shape), t->offset, s->count);
 
-    e->member = text_format("data/%s", name_show(shown, s->key.s, s->key.len));
+    e->member = str_format("data/%s", name_show(shown, s->key.s, s->key.len));
     if (!e->member) return fail(ST_NOMEM, "%s: a name", path);
     TRY(torchzip_size(f->zip, e->member, &bytes));
     if (bytes / dtype_size(dtype) != (uint64_t)s->count || bytes % dtype_size(dtype))
@@ -75,19 +75,19 @@ static status locate(struct torchfile *f, struct torchfile_entry *e, const struc
 
 static status no_dict(const struct pickle *p, int dict, const char *what, const char *path)
 {
-    struct text keys = { 0 };
+    struct strbuf keys = { 0 };
     char shown[NAME_SHOWN];
     int left = 20;
 
     for (int i = p->value[dict].as.chain.first; i >= 0 && left-- > 0; i = p->item[i].next) {
         const struct pickle_value *const k = &p->value[p->item[i].key];
         if (k->kind != PICKLE_TEXT) continue;
-        text_addf(&keys, "%s%s", keys.len ? ", " : "",
-                  name_show(shown, k->as.text.s, k->as.text.len));
+        strbuf_addf(&keys, "%s%s", keys.len ? ", " : "",
+                    name_show(shown, k->as.text.s, k->as.text.len));
     }
     status const st =
         fail(ST_FORMAT, "%s: %s; its keys are: %s", path, what, keys.s ? keys.s : "(none)");
-    text_free(&keys);
+    strbuf_free(&keys);
     return st;
 }
 
@@ -103,7 +103,7 @@ static status choose(struct torchfile *f, const struct pickle *p, const char *wa
     if (want) {
         *dict = pickle_get(p, p->root, want);
         if (*dict < 0 || p->value[*dict].kind != PICKLE_DICT) {
-            char *const what = text_format("has no dict under the outer key `%s`", want);
+            char *const what = str_format("has no dict under the outer key `%s`", want);
             status const st = no_dict(p, p->root, what ? what : "no such outer key", path);
             free(what);
             return st;
@@ -116,7 +116,7 @@ static status choose(struct torchfile *f, const struct pickle *p, const char *wa
         want = usual[i];
     }
     if (!want) return ST_OK;
-    f->outer_key = text_format("%s", want);
+    f->outer_key = str_format("%s", want);
     return f->outer_key ? ST_OK : fail(ST_NOMEM, "%s: a name", path);
 }
 
@@ -142,7 +142,7 @@ status torchfile_open(struct torchfile *out, const char *path, const char *outer
     size_t len;
     int dict = -1;
     status st = ST_OK;
-    char *const where = text_format("%s: data.pkl", path);
+    char *const where = str_format("%s: data.pkl", path);
 
     *out = (struct torchfile){ 0 };
     TRY_OUT(torchzip_open(&out->zip, path));

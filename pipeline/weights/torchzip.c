@@ -29,7 +29,7 @@ static status find_folder(struct torchzip *z)
         if (z->folder)
             return fail(ST_FORMAT, "%s: both %sdata.pkl and %.*s; one is allowed", z->path,
                         z->folder, (int)m->name_len, m->name);
-        z->folder = text_format("%.*s", (int)folder, m->name);
+        z->folder = str_format("%.*s", (int)folder, m->name);
         if (!z->folder) return fail(ST_NOMEM, "%s: a name", z->path);
     }
     if (!z->folder)
@@ -40,7 +40,7 @@ static status find_folder(struct torchzip *z)
 
 static status look_up(struct torchzip *z, const char *member, const struct zip_member **out)
 {
-    char *const name = text_format("%s%s", z->folder, member);
+    char *const name = str_format("%s%s", z->folder, member);
 
     if (!name) return fail(ST_NOMEM, "%s: a name", z->path);
     *out = zip_dir_find(&z->dir, name);
@@ -106,7 +106,7 @@ status torchzip_open(struct torchzip **out, const char *path)
     status st = ST_OK;
 
     *out = NULL;
-    if (!z || !(z->path = text_format("%s", path))) {
+    if (!z || !(z->path = str_format("%s", path))) {
         st = fail(ST_NOMEM, "%s: a zip file", path);
         goto out;
     }

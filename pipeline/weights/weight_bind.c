@@ -53,7 +53,7 @@ static status check_list(const struct bind_list *l)
 /* ---- check ------------------------------------------------------------------- */
 
 struct differences {
-    struct text lines;
+    struct strbuf lines;
     int missing, extra, misfit;
 };
 
@@ -67,7 +67,7 @@ PRINTF_LIKE(2, 3) static void tell(struct differences *d, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(line, sizeof line, fmt, ap);
     va_end(ap);
-    text_addf(&d->lines, "\n  %s", line);
+    strbuf_addf(&d->lines, "\n  %s", line);
 }
 
 static bool named_before(const struct bind_list *l, int i)
@@ -122,12 +122,12 @@ status bind_check(const struct bind_list *l, const struct weights *w)
         tell(&d, "extra    %s %s", info->name, tensor_shape(&info->t, shape));
     }
     int const all = d.missing + d.extra + d.misfit;
-    if (all > SHOWN) text_addf(&d.lines, "\n  and %d more", all - SHOWN);
+    if (all > SHOWN) strbuf_addf(&d.lines, "\n  and %d more", all - SHOWN);
     if (all)
         st = fail(ST_FORMAT, "%s: tensors: %d missing, %d extra, %d of another shape or dtype%s",
                   weights_path(w), d.missing, d.extra, d.misfit, d.lines.s ? d.lines.s : "");
 out:
-    text_free(&d.lines);
+    strbuf_free(&d.lines);
     free(used);
     return st;
 }

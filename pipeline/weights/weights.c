@@ -77,7 +77,7 @@ status weights_open(struct weights **out, const char *path, const char *outer_ke
     status st = ST_OK;
 
     *out = NULL;
-    if (!w || !(w->path = text_format("%s", path))) {
+    if (!w || !(w->path = str_format("%s", path))) {
         st = fail(ST_NOMEM, "%s: a weights file", path);
         goto out;
     }

@@ -18,7 +18,7 @@ status weights_hash(struct weights *w, char all[DIGEST_HEX], char (*each)[DIGEST
 {
     int const n = weights_count(w);
     struct row *const row = calloc((size_t)n + 1, sizeof *row);
-    struct text lines = { 0 };
+    struct strbuf lines = { 0 };
     status st = ST_OK;
     const void *data;
     char shape[SHAPE_TEXT];
@@ -32,15 +32,15 @@ status weights_hash(struct weights *w, char all[DIGEST_HEX], char (*each)[DIGEST
     }
     qsort(row, (size_t)n, sizeof *row, by_name);
     for (int i = 0; i < n; i++)
-        text_addf(&lines, "%s %s %s %s\n", row[i].info->name, dtype_name(row[i].info->t.dtype),
-                  tensor_shape(&row[i].info->t, shape), row[i].hash);
+        strbuf_addf(&lines, "%s %s %s %s\n", row[i].info->name, dtype_name(row[i].info->t.dtype),
+                    tensor_shape(&row[i].info->t, shape), row[i].hash);
     if (lines.failed) {
         st = fail(ST_NOMEM, "%s: its hashes", weights_path(w));
         goto out;
     }
     TRY_OUT(digest_bytes(lines.s, lines.len, all));
 out:
-    text_free(&lines);
+    strbuf_free(&lines);
     free(row);
     return st;
 }

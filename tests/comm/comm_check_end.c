@@ -39,7 +39,7 @@ static status expect_peer(const struct comm *c, status st)
 static status meet(struct comm *c, bool to_split)
 {
     struct comm *none = NULL;
-    return to_split ? c->ops->split(c, 0, &none) : c->ops->agree(c, ST_OK);
+    return to_split ? comm_split(c, 0, &none) : comm_agree(c, ST_OK);
 }
 
 /* Wait in vain: in an exchange, a meeting of the world, one of a group whose other
@@ -60,15 +60,15 @@ static status aborted_everywhere(struct comm *c, void *trial)
     const struct comm_trial *const t = trial;
     struct comm *g = NULL;
 
-    TRY(c->ops->split(c, c->rank == t->odd ? -1 : c->rank % 2, &g));
+    TRY(comm_split(c, c->rank == t->odd ? -1 : c->rank % 2, &g));
     if (c->rank == t->odd) {
         check_pause_ms(3);
         return fail(ST_IO, "rank %d has no disk", c->rank);
     }
     status st = expect_peer(c, wait_in_vain(c, g, t));
-    if (st == ST_PEER && !c->ops->aborted(c)) st = fail(ST_MISMATCH, "aborted and not aborted");
-    if (st == ST_PEER) st = expect_peer(c, g->ops->start(g, NULL, 0));
-    g->ops->close(&g);
+    if (st == ST_PEER && !comm_aborted(c)) st = fail(ST_MISMATCH, "aborted and not aborted");
+    if (st == ST_PEER) st = expect_peer(c, comm_post(g, NULL, 0));
+    comm_close(&g);
     return st;
 }
 
@@ -77,7 +77,7 @@ static void *abort_soon(void *comm)
     struct comm *const c = comm;
 
     check_pause_ms(3);
-    c->ops->abort(c);
+    comm_abort(c);
     return NULL;
 }
 
@@ -90,7 +90,7 @@ static status aborted_by_thread(struct comm *c, void *trial)
 
     if (c->rank == t->odd && pthread_create(&thread, NULL, abort_soon, c))
         return fail(ST_NOMEM, "a thread");
-    while (st == ST_OK) st = c->rank % 2 ? check_ring(c) : c->ops->agree(c, ST_OK);
+    while (st == ST_OK) st = c->rank % 2 ? check_ring(c) : comm_agree(c, ST_OK);
     if (c->rank == t->odd) pthread_join(thread, NULL);
     return st;
 }
@@ -98,8 +98,8 @@ static status aborted_by_thread(struct comm *c, void *trial)
 /* The odd rank is away; a rank alone in its wait says for whom it waited. */
 static status away(struct comm *c, const struct comm_trial *t)
 {
-    for (int i = 0; i < 400 && !c->ops->aborted(c); i++) check_pause_ms(5);
-    if (c->ops->aborted(c)) return fail(ST_PEER, "rank %d was away", t->odd);
+    for (int i = 0; i < 400 && !comm_aborted(c); i++) check_pause_ms(5);
+    if (comm_aborted(c)) return fail(ST_PEER, "rank %d was away", t->odd);
     return fail(ST_MISMATCH, "nobody missed rank %d", t->odd);
 }
 
@@ -108,7 +108,7 @@ static status absent_from_agree(struct comm *c, void *trial)
     const struct comm_trial *const t = trial;
 
     c->deadline_s = 0.25;
-    return c->rank == t->odd ? away(c, t) : c->ops->agree(c, ST_OK);
+    return c->rank == t->odd ? away(c, t) : comm_agree(c, ST_OK);
 }
 
 static status absent_from_split(struct comm *c, void *trial)
@@ -117,18 +117,18 @@ static status absent_from_split(struct comm *c, void *trial)
     struct comm *none = NULL;
 
     c->deadline_s = 0.25;
-    return c->rank == t->odd ? away(c, t) : c->ops->split(c, 0, &none);
+    return c->rank == t->odd ? away(c, t) : comm_split(c, 0, &none);
 }
 
 static status absent_part(struct comm *c, const struct comm_trial *t, bool send)
 {
     float x = 0;
-    struct comm_part const part = { .t = { &x, DT_F32, 1, { 1 } }, .peer = t->odd, .send = send };
+    struct comm_xfer const part = { .t = { &x, DT_F32, 1, { 1 } }, .peer = t->odd, .send = send };
 
     c->deadline_s = 0.25;
     if (c->rank == t->odd) return away(c, t);
-    TRY(c->ops->start(c, &part, 1));
-    return c->ops->finish(c);
+    TRY(comm_post(c, &part, 1));
+    return comm_wait(c);
 }
 
 static status absent_sender(struct comm *c, void *trial) { return absent_part(c, trial, false); }
@@ -138,7 +138,7 @@ static status absent_receiver(struct comm *c, void *trial) { return absent_part(
 static status misfit(struct comm *c, const struct comm_trial *t, struct tensor sent)
 {
     float data[8] = { 0 };
-    struct comm_part parts[CHECK_RANKS];
+    struct comm_xfer parts[CHECK_RANKS];
     int count = 0;
 
     sent.data = data;
@@ -146,11 +146,11 @@ static status misfit(struct comm *c, const struct comm_trial *t, struct tensor s
         if (r == c->rank || (c->rank != t->odd && r != t->odd)) continue;
         bool const send = c->rank == t->odd;
         struct tensor const whole = { data, DT_F32, 1, { 4 } };
-        parts[count++] = (struct comm_part){ .t = send ? sent : whole, .peer = r, .send = send };
+        parts[count++] = (struct comm_xfer){ .t = send ? sent : whole, .peer = r, .send = send };
     }
-    TRY(c->ops->start(c, parts, count));
-    TRY(c->ops->finish(c));
-    return c->ops->agree(c, ST_OK);
+    TRY(comm_post(c, parts, count));
+    TRY(comm_wait(c));
+    return comm_agree(c, ST_OK);
 }
 
 static status shorter(struct comm *c, void *trial)
@@ -174,24 +174,24 @@ static status gives_up(struct comm *c, void *trial)
     const struct comm_trial *const t = trial;
     int64_t const n = 1 << 20;
     float *const data = calloc((size_t)n, sizeof *data);
-    struct comm_part parts[CHECK_RANKS];
+    struct comm_xfer parts[CHECK_RANKS];
     int count = 0;
     status st = data ? ST_OK : fail(ST_NOMEM, "gives up");
 
     TRY_OUT(st);
     for (int r = 0; r < c->size; r++)
         if (r != c->rank && (c->rank == t->odd || r == t->odd))
-            parts[count++] = (struct comm_part){ .t = { data, DT_F32, 1, { n } },
+            parts[count++] = (struct comm_xfer){ .t = { data, DT_F32, 1, { n } },
                                                  .peer = r,
                                                  .send = c->rank == t->odd };
-    TRY_OUT(c->ops->start(c, parts, count));
+    TRY_OUT(comm_post(c, parts, count));
     if (c->rank == t->odd) {
         check_pause_ms(0.2);
-        c->ops->abort(c);
+        comm_abort(c);
         st = fail(ST_IO, "gave up");
     } else {
-        st = c->ops->finish(c);
-        if (st == ST_OK) st = c->ops->agree(c, ST_OK);
+        st = comm_wait(c);
+        if (st == ST_OK) st = comm_agree(c, ST_OK);
     }
 out:
     free(data);
@@ -203,7 +203,7 @@ static status different_meetings(struct comm *c, void *trial)
 {
     const struct comm_trial *const t = trial;
     struct comm *none = NULL;
-    return c->rank == t->odd ? c->ops->split(c, 0, &none) : c->ops->agree(c, ST_OK);
+    return c->rank == t->odd ? comm_split(c, 0, &none) : comm_agree(c, ST_OK);
 }
 
 const struct comm_check comm_endings[] = {

@@ -29,11 +29,11 @@ struct box {
 struct exchange {
     uint64_t seed;
     struct box boxes[2 * CHECK_RANKS * PARTS];
-    struct comm_part parts[2 * CHECK_RANKS * PARTS];
+    struct comm_xfer parts[2 * CHECK_RANKS * PARTS];
     int count;
 };
 
-static void add(struct exchange *x, const struct comm *c, int round, struct comm_part part, int k)
+static void add(struct exchange *x, const struct comm *c, int round, struct comm_xfer part, int k)
 {
     int const from = part.send ? c->rank : part.peer, to = part.send ? part.peer : c->rank;
     int64_t const n = part_len(x->seed, round, from, to, k);
@@ -58,7 +58,7 @@ static void plan(struct exchange *x, const struct comm *c, int round, uint64_t *
             int const peer = (i / 2 + turn) % c->size;
             bool const send = (i % 2 == 0) == (bool)sends_first;
             if (peer == c->rank) continue;
-            add(x, c, round, (struct comm_part){ .peer = peer, .send = send }, k);
+            add(x, c, round, (struct comm_xfer){ .peer = peer, .send = send }, k);
         }
 }
 
@@ -108,14 +108,14 @@ status check_exchange(struct comm *c, void *trial)
         int const first = first_half(x, &rng);
 
         if (rng_below(&rng, 3) == 0) check_pause_ms(rng_below(&rng, 4));
-        TRY_OUT(c->ops->start(c, x->parts, first));
+        TRY_OUT(comm_post(c, x->parts, first));
         if (rng_below(&rng, 3) == 0) check_pause_ms(rng_below(&rng, 4));
-        TRY_OUT(c->ops->finish(c));
-        TRY_OUT(c->ops->start(c, x->parts + first, x->count - first));
-        TRY_OUT(c->ops->finish(c));
-        TRY_OUT(c->ops->finish(c));
+        TRY_OUT(comm_wait(c));
+        TRY_OUT(comm_post(c, x->parts + first, x->count - first));
+        TRY_OUT(comm_wait(c));
+        TRY_OUT(comm_wait(c));
         TRY_OUT(verify(x, c, round));
-        if (round % 4 == 3) TRY_OUT(c->ops->agree(c, ST_OK));
+        if (round % 4 == 3) TRY_OUT(comm_agree(c, ST_OK));
     }
 out:
     free(x);
@@ -135,7 +135,7 @@ status check_large(struct comm *c, void *trial)
     static int64_t const bytes[] = { 5 << 20, 0, (3 << 20) + 1, 1 << 20, 17 };
     enum { N = COUNT_OF(bytes) };
     int const next = (c->rank + 1) % c->size, before = (c->rank + c->size - 1) % c->size;
-    struct comm_part parts[2 * N] = { 0 };
+    struct comm_xfer parts[2 * N] = { 0 };
     unsigned char *memory[2 * N] = { 0 };
     status st = ST_OK;
 
@@ -146,12 +146,12 @@ status check_large(struct comm *c, void *trial)
         memory[k] = malloc((size_t)n + 1);
         if (!memory[k]) TRY_OUT(fail(ST_NOMEM, "large parts"));
         for (int64_t i = 0; i <= n; i++) memory[k][i] = send ? byte_of(c->rank, k / 2, i) : 0xee;
-        parts[k] = (struct comm_part){ .t = { memory[k], DT_U8, 1, { n } },
+        parts[k] = (struct comm_xfer){ .t = { memory[k], DT_U8, 1, { n } },
                                        .peer = send ? next : before,
                                        .send = send };
     }
-    TRY_OUT(c->ops->start(c, parts, 2 * N));
-    TRY_OUT(c->ops->finish(c));
+    TRY_OUT(comm_post(c, parts, 2 * N));
+    TRY_OUT(comm_wait(c));
     for (int k = 0; k < 2 * N; k += 2) {
         for (int64_t i = 0; i < bytes[k / 2]; i++)
             if (memory[k][i] != byte_of(before, k / 2, i))
@@ -168,35 +168,35 @@ status check_closed_early(struct comm *c, void *trial)
 {
     int64_t const n = 1 << 16;
     float *const data = malloc((size_t)n * sizeof *data);
-    struct comm_part parts[CHECK_RANKS];
+    struct comm_xfer parts[CHECK_RANKS];
     struct comm *g = NULL;
     int count = 0;
     status st = data ? ST_OK : fail(ST_NOMEM, "closed early");
 
     (void)trial;
     TRY_OUT(st);
-    TRY_OUT(c->ops->split(c, 0, &g));
+    TRY_OUT(comm_split(c, 0, &g));
     for (int r = 0; r < c->size; r++)
         if (r != c->rank)
-            parts[count++] = (struct comm_part){ .t = { data, DT_F32, 1, { n } }, .peer = r };
-    TRY_OUT(g->ops->start(g, parts, count));
+            parts[count++] = (struct comm_xfer){ .t = { data, DT_F32, 1, { n } }, .peer = r };
+    TRY_OUT(comm_post(g, parts, count));
 out:
-    if (g) g->ops->close(&g);
+    if (g) comm_close(&g);
     free(data);
-    return c->ops->agree(c, st);
+    return comm_agree(c, st);
 }
 
 status check_ring(struct comm *c)
 {
     float out = (float)c->rank, in = (float)NAN;
-    struct comm_part const parts[] = {
+    struct comm_xfer const parts[] = {
         { .t = { &out, DT_F32, 1, { 1 } }, .peer = (c->rank + 1) % c->size, .send = true },
         { .t = { &in, DT_F32, 1, { 1 } }, .peer = (c->rank + c->size - 1) % c->size },
     };
 
     if (c->size == 1) return ST_OK;
-    TRY(c->ops->start(c, parts, 2));
-    TRY(c->ops->finish(c));
+    TRY(comm_post(c, parts, 2));
+    TRY(comm_wait(c));
     if (!(in == (float)parts[1].peer)) return fail(ST_MISMATCH, "rank %d got %g", c->rank, in);
     return ST_OK;
 }

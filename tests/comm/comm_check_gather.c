@@ -20,7 +20,7 @@ static float value(int round, int share, int rank, int i)
     return (float)((round * 31 + share * 17 + rank * 7 + i) % 251 - 125);
 }
 
-static status verify(const struct comm *c, const struct comm_share *s, int round, int share)
+static status verify(const struct comm *c, const struct comm_shard *s, int round, int share)
 {
     int const n = (int)s->t.dim[0] / c->size;
     const float *const data = s->t.data;
@@ -34,17 +34,17 @@ static status verify(const struct comm *c, const struct comm_share *s, int round
 
 static status one_round(struct comm *c, float *memory, uint64_t seed, int round)
 {
-    struct comm_share share[SHARES];
+    struct comm_shard share[SHARES];
 
     for (int k = 0; k < SHARES; k++) {
         float *const data = memory + k * CHECK_RANKS * LONGEST;
         int const n = slice_of(seed, round, k);
-        share[k] = (struct comm_share){ .t = { data, DT_F32, 1, { (int64_t)n * c->size } } };
+        share[k] = (struct comm_shard){ .t = { data, DT_F32, 1, { (int64_t)n * c->size } } };
         for (int i = 0; i < n * c->size; i++)
             data[i] = i / n == c->rank ? value(round, k, c->rank, i % n) : (float)NAN;
     }
     TRY(comm_gather(c, share, SHARES));
-    TRY(c->ops->finish(c));
+    TRY(comm_wait(c));
     for (int k = 0; k < SHARES; k++) TRY(verify(c, &share[k], round, k));
     return ST_OK;
 }
@@ -64,8 +64,8 @@ static status no_memory(struct comm *c)
 static status odd_rows(struct comm *c)
 {
     float x[CHECK_RANKS + 1];
-    struct comm_share const odd = { .t = { x, DT_F32, 1, { c->size + 1 } } };
-    struct comm_share const scalar = { .t = { x, DT_F32, 0, { 0 } } };
+    struct comm_shard const odd = { .t = { x, DT_F32, 1, { c->size + 1 } } };
+    struct comm_shard const scalar = { .t = { x, DT_F32, 0, { 0 } } };
 
     if (c->size > 1 && comm_gather(c, &odd, 1) != ST_ARG)
         return fail(ST_MISMATCH, "rank %d gathers what does not divide", c->rank);
@@ -92,7 +92,7 @@ status check_gather(struct comm *c, void *trial)
         TRY_OUT(check_ring(c));
     }
     TRY_OUT(comm_gather(c, NULL, 0));
-    TRY_OUT(c->ops->finish(c));
+    TRY_OUT(comm_wait(c));
 out:
     free(memory);
     return st;

@@ -23,7 +23,7 @@ static status vote(struct comm *c, const struct vote *v)
     status const mine = v->bring[c->rank];
 
     if (mine != ST_OK) (void)fail(mine, "own trouble");
-    status const got = c->ops->agree(c, mine);
+    status const got = comm_agree(c, mine);
     if (got != v->get[c->rank])
         return fail(ST_MISMATCH, "rank %d brought %s and got %s", c->rank, status_name(mine),
                     status_name(got));
@@ -41,10 +41,10 @@ status check_votes(struct comm *c, void *trial)
     status st = ST_OK;
 
     (void)trial;
-    TRY(c->ops->split(c, c->rank < 3 ? 5 : -1, &three));
+    TRY(comm_split(c, c->rank < 3 ? 5 : -1, &three));
     if ((c->rank < 3) != !!three) return fail(ST_MISMATCH, "split gave %p", (void *)three);
     for (int i = 0; three && i < COUNT_OF(votes) && st == ST_OK; i++) st = vote(three, &votes[i]);
-    if (three) three->ops->close(&three);
+    if (three) comm_close(&three);
     return st;
 }
 
@@ -54,7 +54,7 @@ status check_many_votes(struct comm *c, void *trial)
 
     for (int i = 0; i < 300 / t->haste; i++) {
         bool const mine = i % c->size == c->rank && i % 5 == 0;
-        status const got = c->ops->agree(c, mine ? fail(ST_IO, "vote") : ST_OK);
+        status const got = comm_agree(c, mine ? fail(ST_IO, "vote") : ST_OK);
         status const want = mine ? ST_IO : i % 5 == 0 ? ST_PEER : ST_OK;
         if (got != want) return fail(ST_MISMATCH, "vote %d: %s", i, status_name(got));
     }
@@ -92,22 +92,22 @@ static status look(const struct comm *world, const struct comm *g, const struct 
 }
 
 /* Messages of the group while its members also use the world and a group of the group. */
-static status use(struct comm *world, struct comm *g, struct comm_trial *t)
+static status use(struct comm *g, struct comm_trial *t)
 {
     struct comm *pair = NULL;
     struct comm_trial small = { .seed = t->seed + (uint64_t)g->size, .haste = 6 * t->haste };
     status st = ST_OK;
 
-    TRY_OUT(g->ops->split(g, g->rank / 2, &pair));
+    TRY_OUT(comm_split(g, g->rank / 2, &pair));
     TRY_OUT(check_exchange(g, &small));
     for (int i = 0; i < 5; i++) {
         TRY_OUT(check_ring(pair));
         TRY_OUT(check_ring(g));
-        TRY_OUT(g->ops->agree(g, ST_OK));
+        TRY_OUT(comm_agree(g, ST_OK));
     }
-    if (world->ops->aborted(pair)) st = fail(ST_MISMATCH, "nobody aborted");
+    if (comm_aborted(pair)) st = fail(ST_MISMATCH, "nobody aborted");
 out:
-    if (pair) pair->ops->close(&pair);
+    if (pair) comm_close(&pair);
     return st;
 }
 
@@ -118,11 +118,11 @@ status check_groups(struct comm *c, void *trial)
 
     for (int round = 0; round < 6 / t->haste + 1 && st == ST_OK; round++) {
         struct comm *g = NULL;
-        TRY(c->ops->split(c, colour_of(t, round, c->rank), &g));
+        TRY(comm_split(c, colour_of(t, round, c->rank), &g));
         st = look(c, g, t, round);
-        if (st == ST_OK && g) st = use(c, g, t);
+        if (st == ST_OK && g) st = use(g, t);
         if (st == ST_OK) st = check_ring(c);
-        if (g) g->ops->close(&g);
+        if (g) comm_close(&g);
     }
     return st;
 }
@@ -138,16 +138,16 @@ struct lane {
 
 static status drive(struct lane *l)
 {
-    struct comm_note note = { .kind = 7 };
+    struct comm_control note = { .kind = 7 };
     int from = 0;
 
     for (int i = 0; i < 60 / l->trial->haste; i++) {
         TRY(check_ring(l->group));
-        TRY(l->group->ops->agree(l->group, ST_OK));
-        TRY(l->world->ops->note(l->world, l->world->rank, &note));
-        if (l->world->ops->stopped(l->world)) return fail(ST_MISMATCH, "nobody said stop");
+        TRY(comm_agree(l->group, ST_OK));
+        TRY(comm_send_control(l->world, l->world->rank, &note));
+        if (comm_stopped(l->world)) return fail(ST_MISMATCH, "nobody said stop");
     }
-    while (l->world->ops->hear(l->world, &note, &from))
+    while (comm_poll_control(l->world, &note, &from))
         if (note.kind != 7 || from != l->world->rank) return fail(ST_MISMATCH, "another's note");
     return ST_OK;
 }
@@ -168,16 +168,16 @@ status check_two_threads(struct comm *c, void *trial)
     pthread_t thread;
     status st = ST_OK;
 
-    TRY_OUT(c->ops->split(c, 0, &a.group));
-    TRY_OUT(c->ops->split(c, 1, &b.group));
+    TRY_OUT(comm_split(c, 0, &a.group));
+    TRY_OUT(comm_split(c, 1, &b.group));
     if (pthread_create(&thread, NULL, lane_main, &b)) TRY_OUT(fail(ST_NOMEM, "a thread"));
     (void)lane_main(&a);
     pthread_join(thread, NULL);
     if (b.st != ST_OK) error_adopt(&b.error);
     st = b.st != ST_OK ? b.st : a.st;
-    if (st == ST_OK) st = c->ops->agree(c, ST_OK);
+    if (st == ST_OK) st = comm_agree(c, ST_OK);
 out:
-    if (a.group) a.group->ops->close(&a.group);
-    if (b.group) b.group->ops->close(&b.group);
+    if (a.group) comm_close(&a.group);
+    if (b.group) comm_close(&b.group);
     return st;
 }

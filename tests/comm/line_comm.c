@@ -31,7 +31,7 @@ static status run(int size, const struct comm_check *check, struct comm_trial *t
     error_clear();
     status st = comm_thread_run(group, size, check->main, trial);
     for (int r = 0; r < size; r++) {
-        group[r]->ops->close(&group[r]);
+        comm_close(&group[r]);
         if (group[r]) st = fail(ST_MISMATCH, "close left rank %d", r);
     }
     return st;
@@ -93,22 +93,22 @@ static void refusals(void **state)
 static void nothing_moves_after_abort(void **state)
 {
     float x = 1, y = 2;
-    struct comm_part const to = { .t = { &x, DT_F32, 1, { 1 } }, .peer = 1, .send = true };
-    struct comm_part const from = { .t = { &y, DT_F32, 1, { 1 } }, .peer = 0 };
+    struct comm_xfer const to = { .t = { &x, DT_F32, 1, { 1 } }, .peer = 1, .send = true };
+    struct comm_xfer const from = { .t = { &y, DT_F32, 1, { 1 } }, .peer = 0 };
     struct comm *group[2];
 
     (void)state;
     ok(comm_thread_open(group, 2, 1));
     struct comm *const a = group[0], *const b = group[1];
-    ok(a->ops->start(a, &to, 1));
-    ok(b->ops->start(b, &from, 1));
-    a->ops->abort(a);
-    assert_int_equal(b->ops->finish(b), ST_PEER);
+    ok(comm_post(a, &to, 1));
+    ok(comm_post(b, &from, 1));
+    comm_abort(a);
+    assert_int_equal(comm_wait(b), ST_PEER);
     assert_true(y == 2);
     assert_string_equal(error_last()->msg, "rank 1 stops: rank 0 aborted");
-    assert_int_equal(b->ops->start(b, NULL, 0), ST_PEER);
-    assert_int_equal(b->ops->agree(b, fail(ST_IO, "own")), ST_IO);
-    for (int r = 0; r < 2; r++) group[r]->ops->close(&group[r]);
+    assert_int_equal(comm_post(b, NULL, 0), ST_PEER);
+    assert_int_equal(comm_agree(b, fail(ST_IO, "own")), ST_IO);
+    for (int r = 0; r < 2; r++) comm_close(&group[r]);
 }
 
 static int hunt_seeds;

@@ -32,7 +32,7 @@ static status on_cards(struct comm *c, void *arg)
     TRY(nccl_rig_open(&over, c));
     status const st = r->check->main(over, r->trial);
     struct error const why = *error_last();
-    if (st != ST_OK) over->ops->abort(over);
+    if (st != ST_OK) comm_abort(over);
     nccl_rig_end(&over);
     if (st != ST_OK) error_adopt(&why);
     return st;
@@ -164,7 +164,7 @@ static status one_card(struct comm *c, void *arg)
     TRY(comm_nccl_open(&n, c));
     status const st = comm_attach(n, &(struct memory){ .device = c->rank / 2 });
     struct error const why = *error_last();
-    comm_nccl_end(&n);
+    comm_nccl_unwrap(&n);
     if (st != ST_OK) error_adopt(&why);
     return st;
 }
@@ -180,33 +180,33 @@ static void a_card_for_each(void **state)
 
 static status stay_away(struct nccl_seat *s)
 {
-    for (int i = 0; i < 400 && !s->c->ops->aborted(s->c); i++) check_pause_ms(5);
+    for (int i = 0; i < 400 && !comm_aborted(s->c); i++) check_pause_ms(5);
     return fail(ST_PEER, "was away");
 }
 
 /* Rank 1 does not send; the others say for whom they waited. */
 static status receive(struct nccl_seat *s)
 {
-    struct comm_part const part = { .t = { s->card, DT_F32, 1, { 16 } },
+    struct comm_xfer const part = { .t = { s->card, DT_F32, 1, { 16 } },
                                     .peer = 1,
                                     .device = true };
 
     s->c->deadline_s = 0.3;
     if (s->c->rank == 1) return stay_away(s);
-    TRY(s->c->ops->start(s->c, &part, 1));
-    TRY(s->c->ops->finish(s->c));
-    return comm_settle(s->c);
+    TRY(comm_post(s->c, &part, 1));
+    TRY(comm_wait(s->c));
+    return comm_synchronize(s->c);
 }
 
 static status gather(struct nccl_seat *s)
 {
-    struct comm_share const share = { { s->card, DT_F32, 1, { 6 } }, .device = true };
+    struct comm_shard const share = { { s->card, DT_F32, 1, { 6 } }, .device = true };
 
     s->c->deadline_s = 0.3;
     if (s->c->rank == 1) return stay_away(s);
     TRY(comm_gather(s->c, &share, 1));
-    TRY(s->c->ops->finish(s->c));
-    return comm_settle(s->c);
+    TRY(comm_wait(s->c));
+    return comm_synchronize(s->c);
 }
 
 static void who_waited_for_whom(void **state)

@@ -31,7 +31,7 @@ static status too_much(struct nccl_seat *s)
     if (at) return fail(ST_MISMATCH, "memory that is not for all");
     TRY(comm_alloc(s->c, 4000, &more));
     comm_free(s->c, more);
-    return more ? s->c->ops->agree(s->c, ST_OK) : fail(ST_MISMATCH, "no memory");
+    return more ? comm_agree(s->c, ST_OK) : fail(ST_MISMATCH, "no memory");
 }
 
 static status different_counts(struct nccl_seat *s)
@@ -42,7 +42,7 @@ static status different_counts(struct nccl_seat *s)
     if (at || st != ST_ARG ||
         strcmp(error_last()->msg, "alloc: rank 0 asks for 50 bytes, rank 2 for 51") != 0)
         return fail(ST_MISMATCH, "%s: %s", status_name(st), error_last()->msg);
-    return s->c->ops->agree(s->c, ST_OK);
+    return comm_agree(s->c, ST_OK);
 }
 
 /* No more pieces than there is room for; those that are left go with the comm. */
@@ -55,7 +55,7 @@ static status too_many(struct nccl_seat *s)
     if (st != ST_ARG || more) return fail(ST_MISMATCH, "one too many: %s", status_name(st));
     for (int i = 0; i < NCCL_BUFFERS; i += 3) comm_free(s->c, at[i]);
     TRY(comm_alloc(s->c, 100, &at[0]));
-    return s->c->ops->agree(s->c, ST_OK);
+    return comm_agree(s->c, ST_OK);
 }
 
 static const int two_machines[] = { 0, 1, 1 };
@@ -63,7 +63,7 @@ static const int two_machines[] = { 0, 1, 1 };
 /* Between machines there are no windows and no engines; what is gathered is the same. */
 static status far_apart(struct nccl_seat *s)
 {
-    struct comm_share share = { .t = { NULL, DT_U8, 1, { 300 } }, .device = true };
+    struct comm_shard share = { .t = { NULL, DT_U8, 1, { 300 } }, .device = true };
     unsigned char host[300];
 
     if (s->c->gathers) return fail(ST_MISMATCH, "engines between machines");
@@ -72,12 +72,12 @@ static status far_apart(struct nccl_seat *s)
     memset(host, s->c->rank + 1, sizeof host);
     TRY(cuda_dev_upload(share.t.data, host, sizeof host, s->memory.stream));
     TRY(comm_gather(s->c, &share, 1));
-    TRY(s->c->ops->finish(s->c));
-    TRY(comm_settle(s->c));
+    TRY(comm_wait(s->c));
+    TRY(comm_synchronize(s->c));
     TRY(cuda_dev_download(host, share.t.data, sizeof host, s->memory.stream));
     for (int i = 0; i < 300; i++)
         if (host[i] != i / 100 + 1) return fail(ST_MISMATCH, "number %d is %d", i, host[i]);
-    TRY(s->c->ops->agree(s->c, ST_OK));
+    TRY(comm_agree(s->c, ST_OK));
     comm_free(s->c, share.t.data);
     return ST_OK;
 }
@@ -110,12 +110,12 @@ static atomic_int ahead, seen; /* starts of rank 0; as many as there were before
 
 static status exchange(struct comm *n, void *card, int rank)
 {
-    struct comm_part const part = {
+    struct comm_xfer const part = {
         .t = { card, DT_U8, 1, { AHEAD } }, .peer = !rank, .send = !rank, .device = true
     };
 
-    TRY(n->ops->start(n, &part, 1));
-    return n->ops->finish(n);
+    TRY(comm_post(n, &part, 1));
+    return comm_wait(n);
 }
 
 static status run_ahead(struct nccl_seat *s)
@@ -128,7 +128,7 @@ static status run_ahead(struct nccl_seat *s)
         TRY(exchange(s->c, s->card, s->c->rank));
         if (s->c->rank == 0) ahead = i + 1;
     }
-    return comm_settle(s->c);
+    return comm_synchronize(s->c);
 }
 
 static void no_further_than_the_ring(void **state)

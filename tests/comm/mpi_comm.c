@@ -84,7 +84,7 @@ static status die(struct comm *c, void *trial)
     const struct comm_trial *const t = trial;
 
     if (c->rank == t->odd) _exit(CODE_DEAD);
-    return c->ops->agree(c, ST_OK);
+    return comm_agree(c, ST_OK);
 }
 
 static status freeze(struct comm *c, void *trial)
@@ -93,7 +93,7 @@ static status freeze(struct comm *c, void *trial)
 
     c->deadline_s = 1;
     if (c->rank == t->odd) (void)raise(SIGSTOP);
-    return c->ops->agree(c, ST_OK);
+    return comm_agree(c, ST_OK);
 }
 
 static const struct comm_check others[] = {
@@ -127,7 +127,7 @@ static int broken(struct comm *c, struct args *a, bool *own)
     }
     status const st = check->main(c, &a->trial);
     *own = st != ST_PEER && st != ST_OK;
-    if (*own) c->ops->abort(c);
+    if (*own) comm_abort(c);
     if (!*own || (st == check->ends && check_says_why(check, a->trial.odd, want)))
         return st ? CODE + (int)st : 0;
     fprintf(stderr, "WRONG, rank %d: %s, odd %d: %s: %s\n", c->rank, check->name, a->trial.odd,
@@ -150,7 +150,7 @@ static int run(struct comm *world, struct args *a, bool *own)
     else if (!strcmp(a->what, "hunt")) code = hunt(c, a) != ST_OK;
     else if (!strcmp(a->what, "leave")) code = leave_with(c, a, own);
     else code = broken(c, a, own);
-    if (code == 1) c->ops->abort(c);
+    if (code == 1) comm_abort(c);
     if (c != world) comm_delay_end(&c);
     return code;
 }
@@ -160,9 +160,9 @@ static status open_world(struct comm **world, const struct args *a)
 {
     const char *const rank = getenv("OMPI_COMM_WORLD_RANK");
 
-    if (strcmp(a->what, "tardy")) return comm_mpi_open(world, 30);
+    if (strcmp(a->what, "tardy")) return comm_mpi_init(world, 30);
     if (rank && atoi(rank) == a->trial.odd) check_pause_ms(5000);
-    return comm_mpi_open(world, 1);
+    return comm_mpi_init(world, 1);
 }
 
 int main(int argc, char **argv)
@@ -172,7 +172,7 @@ int main(int argc, char **argv)
     bool own = false;
 
     parse(&a, argc, argv);
-    if (comm_launched_rank() < 0) {
+    if (comm_launcher_rank() < 0) {
         printf("not started by mpirun\n");
         return CODE_SKIP;
     }
@@ -181,7 +181,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s\n", error_last()->msg);
         return CODE + (int)st;
     }
-    if (world->size > CHECK_RANKS) return comm_mpi_leave(&world, 2, true);
+    if (world->size > CHECK_RANKS) return comm_mpi_finalize(&world, 2, true);
     int const code = run(world, &a, &own);
-    return comm_mpi_leave(&world, code, own);
+    return comm_mpi_finalize(&world, code, own);
 }

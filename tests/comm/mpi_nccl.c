@@ -47,7 +47,7 @@ static status contract(struct comm *world, uint64_t seed)
     for (const struct comm_check *check = comm_checks; check->name && st == ST_OK; check++)
         if (c->size >= check->ranks_min && check->main != check_stop)
             st = say(c, check->name, seed, check->main(c, &trial));
-    if (st != ST_OK) c->ops->abort(c);
+    if (st != ST_OK) comm_abort(c);
     nccl_rig_end(&c);
     return st;
 }
@@ -91,7 +91,7 @@ static status nccl_open(struct comm **out, struct comm *world, const struct show
 
 static void nccl_end(struct comm **c, const struct show_model *m)
 {
-    if (m->ctx->memory) comm_nccl_end(c);
+    if (m->ctx->memory) comm_nccl_unwrap(c);
     else nccl_rig_end(c);
 }
 
@@ -120,7 +120,7 @@ static status clips(struct comm *world, const struct show_model *m, int kind, st
     over_mpi.show->mode.wire = mode.wire;
     TRY_OUT(nccl_open(&c, world, m));
     st = show_run(over_nccl.show, c);
-    if (st != ST_OK && st != ST_PEER) c->ops->abort(c);
+    if (st != ST_OK && st != ST_PEER) comm_abort(c);
     nccl_end(&c, m);
     TRY_OUT(st);
     TRY_OUT(check_gathered(world, m, mode, standin_nccl_gatherings() - before));
@@ -189,15 +189,15 @@ static status hunt(struct comm *world, const struct rig *rig)
 static status gather_astray(struct comm *c, int how)
 {
     int const odd = c->rank == c->size - 1;
-    struct comm_share share = { .t = { NULL, DT_U8, 1, { c->size * (how == 1 && odd ? 5 : 4) } },
+    struct comm_shard share = { .t = { NULL, DT_U8, 1, { c->size * (how == 1 && odd ? 5 : 4) } },
                                 .device = true };
     void *at = NULL;
 
     TRY(comm_alloc(c, 1000, &at));
     share.t.data = (char *)at + (how == 2 && odd ? 64 : 0);
     TRY(comm_gather(c, &share, 1));
-    TRY(c->ops->finish(c));
-    return comm_settle(c);
+    TRY(comm_wait(c));
+    return comm_synchronize(c);
 }
 
 static status astray(struct comm *world, const struct rig *rig)
@@ -213,8 +213,8 @@ static status astray(struct comm *world, const struct rig *rig)
     TRY_OUT(comm_attach(c, &m));
     TRY_OUT(gather_astray(c, rig->seeds));
 out:
-    if (st != ST_OK) c->ops->abort(c);
-    comm_nccl_end(&c);
+    if (st != ST_OK) comm_abort(c);
+    comm_nccl_unwrap(&c);
     cuda_stream_close(&m.stream);
     return st;
 }
@@ -239,7 +239,7 @@ static status faulty(struct comm *world, const struct rig *rig)
                                               .rank = world->size - 1,
                                               .at = rig->seeds });
     TRY(nccl_live(world, &l));
-    return world->ops->agree(world, ST_OK);
+    return comm_agree(world, ST_OK);
 }
 
 static status run(struct comm *world, const struct rig *rig)
@@ -249,7 +249,7 @@ static status run(struct comm *world, const struct rig *rig)
     if (!strcmp(rig->what, "astray")) return astray(world, rig);
     if (fault_of(rig->what) != STANDIN_NONE) return faulty(world, rig);
     TRY(strcmp(rig->what, "cards") ? well(world, rig) : cards(world, rig));
-    return world->ops->agree(world, ST_OK);
+    return comm_agree(world, ST_OK);
 }
 
 int main(int argc, char **argv)

@@ -210,13 +210,13 @@ static status both_main(struct comm *world, void *arg)
     status st = ST_OK;
 
     for (int i = 0; i < LINES; i++)
-        TRY_OUT(world->ops->split(world, me == i || me == LINES ? 0 : -1, &hop[i]));
+        TRY_OUT(comm_split(world, me == i || me == LINES ? 0 : -1, &hop[i]));
     st = me == LINES ? serve_both(b, hop) : chain_tail_run(&b->line[me], hop[me]);
-    if (st == ST_OK) st = world->ops->agree(world, st);
+    if (st == ST_OK) st = comm_agree(world, st);
 out:
-    if (st != ST_OK) world->ops->abort(world);
+    if (st != ST_OK) comm_abort(world);
     for (int i = 0; i < LINES; i++)
-        if (hop[i]) hop[i]->ops->close(&hop[i]);
+        if (hop[i]) comm_close(&hop[i]);
     return st;
 }
 
@@ -234,7 +234,7 @@ static void a_rank_serves_two_lines(void **state)
     }
     ok(comm_thread_open(group, LINES + 1, 30));
     ok(comm_thread_run(group, LINES + 1, both_main, b));
-    for (int i = 0; i <= LINES; i++) group[i]->ops->close(&group[i]);
+    for (int i = 0; i <= LINES; i++) comm_close(&group[i]);
     for (int i = 0; i < LINES; i++) {
         ok(chain_show_check(&b->line[i], -1));
         chain_show_close(&b->line[i]);

@@ -65,7 +65,7 @@ static status run(struct comm *world, const struct rig *rig)
     st = chain_clips_open(&clips);
     if (st == ST_OK)
         st = strcmp(rig->what, "well") ? chains(world, &clips, rig) : whole(world, &clips);
-    if (st == ST_OK) st = world->ops->agree(world, ST_OK);
+    if (st == ST_OK) st = comm_agree(world, ST_OK);
     chain_clips_close(&clips);
     return st;
 }

@@ -23,7 +23,7 @@ static bool is_small(const struct job *j)
 static void try_clips(struct job *j)
 {
     struct clip_list clips;
-    struct text json = { 0 };
+    struct strbuf json = { 0 };
 
     if (!is_small(j)) return;
     if (j->sweep.max_clips > CLIPS) j->sweep.max_clips = CLIPS;
@@ -36,13 +36,13 @@ static void try_clips(struct job *j)
             if (c->prompt[p].block >= c->blocks || !c->prompt[p].text) abort();
     }
     if (clip_json(&json, j, &card, &clips) != ST_OK) abort();
-    text_free(&json);
+    strbuf_free(&json);
     clip_free(&clips);
 }
 
 static void try_values(const char *text, size_t size, const char *path)
 {
-    struct axis a = { .name = "x", .path = text_format("%s", path), .field = "t", .limit = 100 };
+    struct axis a = { .name = "x", .path = str_format("%s", path), .field = "t", .limit = 100 };
 
     if (a.path && axis_parse(&a, text, size) == ST_OK && a.count < 1) abort();
     axis_free(&a);

@@ -91,7 +91,7 @@ struct tensor magnitudes(const struct operand *o);
  * roundings (Higham and Mary 2019, lambda 6); 2 u for product and last sum. */
 double sum_error(int64_t n);
 
-/* What a product of x [rows, k] and w [n, k] may err by where the backend is coarse and both
+/* What a product of x [rows, k] and w [n, k] may err by where the backend is low_precision and both
  * are BF16: [rows * n], free with free(); zeros where it is not.
  *
  * A number is off by at most 2^-4 of itself, or below e4m3's normal numbers by half of 2^-9

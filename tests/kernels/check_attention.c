@@ -89,7 +89,7 @@ static struct kern_attention arguments(const struct attention_operands *o, const
                                     .lse = at(r->lse, side),
                                     .heads = t->heads,
                                     .scale = o->scale,
-                                    .coarse = true };
+                                    .low_precision = true };
 }
 
 static int64_t attention_products(const struct attention_case *t)
@@ -370,13 +370,14 @@ static double worst(const struct operand *o)
 static void set_merged(struct check *k, const struct result part[2], const struct result *whole,
                        const struct kern_attention *all, struct bounds b)
 {
-    bool const coarse = coarse_attends(k, all);
-    double const lse = coarse ? fmax(worst(part[0].lse), worst(part[1].lse)) : b.lse;
+    bool const low_precision = coarse_attends(k, all);
+    double const lse = low_precision ? fmax(worst(part[0].lse), worst(part[1].lse)) : b.lse;
     double const more = 16 * u + (part->out->view[ORACLE].dtype == DT_BF16 ? 0x1p-8 : 0);
 
-    set_tolerances(k, whole, &(struct bounds){ .weight = (coarse ? 0 : b.weight) + 4 * lse + more },
+    set_tolerances(k, whole,
+                   &(struct bounds){ .weight = (low_precision ? 0 : b.weight) + 4 * lse + more },
                    all);
-    for (int64_t i = 0; coarse && i < tensor_count(all->out); i++)
+    for (int64_t i = 0; low_precision && i < tensor_count(all->out); i++)
         whole->out->tol[i] += part[0].out->tol[i] + part[1].out->tol[i];
 }
 

@@ -372,10 +372,10 @@ static uint8_t nearest_in_8(long double x)
     return (uint8_t)(best | (signbit(x) ? 0x80 : 0));
 }
 
-static status closed_narrow(struct kern_ctx *ctx, const struct kern_narrow *a)
+static status closed_quantize_e4m3(struct kern_ctx *ctx, const struct kern_quantize_e4m3 *a)
 {
     (void)ctx;
-    TRY(kern_check_narrow(a));
+    TRY(kern_check_quantize_e4m3(a));
     int64_t const cols = a->x->dim[1];
     for (int64_t r = a->x->dim[0]; r-- > 0;) {
         long double most = 0;
@@ -387,10 +387,10 @@ static status closed_narrow(struct kern_ctx *ctx, const struct kern_narrow *a)
     return ST_OK;
 }
 
-static status closed_widen(struct kern_ctx *ctx, const struct kern_widen *a)
+static status closed_dequantize_e4m3(struct kern_ctx *ctx, const struct kern_dequantize_e4m3 *a)
 {
     (void)ctx;
-    TRY(kern_check_widen(a));
+    TRY(kern_check_dequantize_e4m3(a));
     for (int64_t i = tensor_count(a->out); i-- > 0;) {
         uint8_t const x = ((const uint8_t *)a->x->data)[i];
         long double const size = in_8(x & 0x7f) * get(a->scale, i / a->out->dim[1]);
@@ -399,10 +399,10 @@ static status closed_widen(struct kern_ctx *ctx, const struct kern_widen *a)
     return ST_OK;
 }
 
-static status closed_regroup(struct kern_ctx *ctx, const struct kern_regroup *a)
+static status closed_permute01(struct kern_ctx *ctx, const struct kern_permute01 *a)
 {
     (void)ctx;
-    TRY(kern_check_regroup(a));
+    TRY(kern_check_permute01(a));
     int64_t const size = (int64_t)dtype_size(a->in->dtype), rows = a->in->dim[0];
     int64_t const part = a->in->dim[2] * size, row = a->in->dim[1] * part;
     for (int64_t i = (int64_t)tensor_bytes(a->out); i-- > 0;) {

@@ -21,7 +21,7 @@ static struct product product_of(const struct check *k, struct operand *x_of,
     struct tensor bias = { 0 };
     struct product p = { .rows = x.dim[0], .k = x.dim[1], .n = w->w[ORACLE].t.dim[0] };
     int64_t const all = p.rows * p.n;
-    double *const coarse = coarse_errors(k, x_of, w);
+    double *const low_precision = coarse_errors(k, x_of, w);
 
     p.y = numbers(all);
     p.size = numbers(all);
@@ -39,11 +39,11 @@ static struct product product_of(const struct check *k, struct operand *x_of,
         }
         p.y[i] = sum;
         p.size[i] = size;
-        p.err[i] = (sum_error(p.k) + 2 * u) * size + coarse[i];
+        p.err[i] = (sum_error(p.k) + 2 * u) * size + low_precision[i];
     }
     free(x.data);
     free(bias.data);
-    free(coarse);
+    free(low_precision);
     return p;
 }
 
@@ -118,7 +118,10 @@ static void norm_tolerance(const struct norm_operands *o, const struct product *
 
 enum norm_form { NORM_PLAIN, NORM_GATED, NORM_IN_PLACE, NORM_OVER_X, NORM_FORMS };
 
-static enum kern_use use_of(bool coarse) { return coarse ? KERN_LINEAR_COARSE : KERN_LINEAR; }
+static enum kern_use use_of(bool low_precision)
+{
+    return low_precision ? KERN_LINEAR_COARSE : KERN_LINEAR;
+}
 
 static struct norm_operands norm_operands(struct check *k, const int64_t d[5], enum norm_form form)
 {
@@ -143,7 +146,7 @@ static void linear_norm_one(struct check *k, const int64_t d[5], enum norm_form 
     static const char *const forms[] = { "plain", "gated", "in place", "over x" };
 
     case_begin(k, "rows %lld, k %lld, n %lld, %lld groups, %s%s", (long long)d[0], (long long)d[1],
-               (long long)d[2], (long long)d[3], forms[form], d[4] ? ", coarse" : "");
+               (long long)d[2], (long long)d[3], forms[form], d[4] ? ", low_precision" : "");
     struct norm_operands o = norm_operands(k, d, form);
     struct product p = product_of(k, o.x, &o.w, o.bias);
     stream_tolerance(&o, &p);
@@ -175,7 +178,7 @@ static int64_t products_of(const int64_t d[5]) { return d[0] * d[1] * d[2]; }
 
 void check_linear_norm(struct check *k)
 {
-    /* rows, k, n, groups, coarse */
+    /* rows, k, n, groups, low_precision */
     static const int64_t table[][5] = {
         { 1, 8, 8, 1, 0 },        { 3, 5, 7, 3, 0 },        { 0, 8, 8, 1, 0 },
         { 6, 24, 48, 2, 0 },      { 33, 64, 64, 11, 0 },    { 9, 64, 64, 3, 1 },
@@ -193,7 +196,7 @@ void check_linear_norm(struct check *k)
 
 struct qkv_case {
     int64_t frames, h, w, heads, ct, cr, cc, k;
-    bool bias, queries, coarse;
+    bool bias, queries, low_precision;
 };
 
 struct qkv_operands {
@@ -274,7 +277,7 @@ static struct qkv_operands qkv_operands(struct check *k, const struct qkv_case *
     struct qkv_operands o = { .x = input(k, k->act, DIMS(rows, t->k)) };
 
     for (int i = 0; i < 3; i++) {
-        o.w[i] = weight(k, use_of(t->coarse), DIMS(dim, t->k));
+        o.w[i] = weight(k, use_of(t->low_precision), DIMS(dim, t->k));
         if (t->bias) o.bias[i] = input(k, DT_F32, DIMS(dim));
         if (i < 2) o.norm[i] = input(k, DT_F32, DIMS(dim));
         if (i || t->queries) o.out[i] = output(k, k->act, DIMS(rows, dim));
@@ -290,7 +293,7 @@ static void qkv_one(struct check *k, const struct qkv_case *t)
     case_begin(k, "%lld x %lld x %lld, k %lld, %lld heads of %lld%s%s%s", (long long)t->frames,
                (long long)t->h, (long long)t->w, (long long)t->k, (long long)t->heads,
                (long long)(2 * (t->ct + t->cr + t->cc)), t->bias ? ", bias" : "",
-               t->queries ? "" : ", no queries", t->coarse ? ", coarse" : "");
+               t->queries ? "" : ", no queries", t->low_precision ? ", low_precision" : "");
     struct qkv_operands o = qkv_operands(k, t);
     qkv_tolerance(k, &o, 1e-6f);
     for (int s = 0; s < SIDES; s++) {

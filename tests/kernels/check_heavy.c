@@ -45,7 +45,7 @@ static void read_linear(struct check *k, struct weight *w)
 static void check_pack_linear(struct check *k, enum kern_use use, int64_t rows, int64_t cols)
 {
     case_begin(k, "linear %lld x %lld%s", (long long)rows, (long long)cols,
-               use == KERN_LINEAR ? "" : ", coarse");
+               use == KERN_LINEAR ? "" : ", low_precision");
     struct weight w = weight(k, use, DIMS(rows, cols));
 
     read_linear(k, &w);
@@ -134,7 +134,7 @@ struct linear_case {
     int64_t rows, k, n, groups;
     enum linear_form form;
     enum kern_act act;
-    bool coarse;
+    bool low_precision;
 };
 
 struct linear_operands {
@@ -176,7 +176,7 @@ static void linear_tolerance(struct check *k, struct linear_operands *o,
 {
     struct tensor const m = linear_magnitude(k, o);
     struct tensor res = { 0 }, gate = { 0 }, bias = { 0 };
-    double *const tol = tolerances(o->out), *const coarse = coarse_errors(k, o->x, &o->w);
+    double *const tol = tolerances(o->out), *const low_precision = coarse_errors(k, o->x, &o->w);
 
     if (o->bias && at(o->out, ORACLE)->dtype == DT_BF16) bias = magnitudes(o->bias);
     if (o->residual) res = magnitudes(o->residual);
@@ -185,7 +185,7 @@ static void linear_tolerance(struct check *k, struct linear_operands *o,
         int64_t const group = i / t->n / (t->rows / t->groups);
         double const size = tensor_get(&m, i);
         double const rounded = bias.data ? 0x1p-8 * (double)tensor_get(&bias, i % t->n) : 0;
-        double const e = (sum_error(t->k) + u) * size + rounded + coarse[i];
+        double const e = (sum_error(t->k) + u) * size + rounded + low_precision[i];
         double const y = t->act ? 1.13 * e + 16 * u * size : e;
         double const g = o->gate ? tensor_get(&gate, group * t->n + i % t->n) : 1;
         tol[i] = g * (y + u * size);
@@ -195,7 +195,7 @@ static void linear_tolerance(struct check *k, struct linear_operands *o,
     free(res.data);
     free(gate.data);
     free(bias.data);
-    free(coarse);
+    free(low_precision);
 }
 
 static void linear_one(struct check *k, struct linear_case t)
@@ -204,8 +204,8 @@ static void linear_one(struct check *k, struct linear_case t)
                                          "residual", "gated", "gated in place" };
     case_begin(k, "rows %lld, k %lld, n %lld, %lld groups, act %d, %s%s", (long long)t.rows,
                (long long)t.k, (long long)t.n, (long long)t.groups, t.act, forms[t.form],
-               t.coarse ? ", coarse" : "");
-    enum kern_use const use = t.coarse ? KERN_LINEAR_COARSE : KERN_LINEAR;
+               t.low_precision ? ", low_precision" : "");
+    enum kern_use const use = t.low_precision ? KERN_LINEAR_COARSE : KERN_LINEAR;
     struct linear_operands o = { .w = weight(k, use, DIMS(t.n, t.k)) };
 
     o.x = input(k, k->act, DIMS(t.rows, t.k));

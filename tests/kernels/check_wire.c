@@ -31,7 +31,7 @@ static void plant_rows(struct check *k, struct operand *o)
     free(t.data);
 }
 
-void check_narrow(struct check *k)
+void check_quantize_e4m3(struct check *k)
 {
     for (int i = 0; i < cases(k); i++) {
         const int64_t *const d = shapes[i];
@@ -44,16 +44,19 @@ void check_narrow(struct check *k)
         for (int s = 0; s < SIDES; s++) {
             struct tensor wrong = *at(scale, s);
             wrong.dim[0]++;
-            refused(k, s, CALL(k, s, narrow, .x = at(x, s), .out = at(out, s), .scale = &wrong));
             refused(k, s,
-                    CALL(k, s, narrow, .x = at(x, s), .out = at(x, s), .scale = at(scale, s)));
-            ran(k, s, CALL(k, s, narrow, .x = at(x, s), .out = at(out, s), .scale = at(scale, s)));
+                    CALL(k, s, quantize_e4m3, .x = at(x, s), .out = at(out, s), .scale = &wrong));
+            refused(
+                k, s,
+                CALL(k, s, quantize_e4m3, .x = at(x, s), .out = at(x, s), .scale = at(scale, s)));
+            ran(k, s,
+                CALL(k, s, quantize_e4m3, .x = at(x, s), .out = at(out, s), .scale = at(scale, s)));
         }
         case_end(k);
     }
 }
 
-void check_widen(struct check *k)
+void check_dequantize_e4m3(struct check *k)
 {
     for (int i = 0; i < cases(k); i++) {
         const int64_t *const d = shapes[i];
@@ -65,14 +68,17 @@ void check_widen(struct check *k)
         for (int s = 0; s < SIDES; s++) {
             struct tensor wrong = *at(scale, s);
             wrong.dim[0]++;
-            refused(k, s, CALL(k, s, widen, .x = at(x, s), .scale = &wrong, .out = at(out, s)));
-            ran(k, s, CALL(k, s, widen, .x = at(x, s), .scale = at(scale, s), .out = at(out, s)));
+            refused(k, s,
+                    CALL(k, s, dequantize_e4m3, .x = at(x, s), .scale = &wrong, .out = at(out, s)));
+            ran(k, s,
+                CALL(k, s, dequantize_e4m3, .x = at(x, s), .scale = at(scale, s),
+                     .out = at(out, s)));
         }
         case_end(k);
     }
 }
 
-void check_regroup(struct check *k)
+void check_permute01(struct check *k)
 {
     static const int64_t table[][3] = { { 1, 1, 1 }, { 3, 2, 5 },  { 2, 3, 4 },    { 0, 3, 4 },
                                         { 4, 6, 8 }, { 6, 4, 16 }, { 33, 6, 256 }, { 6, 67, 128 } };
@@ -89,8 +95,8 @@ void check_regroup(struct check *k)
         for (int s = 0; s < SIDES; s++) {
             struct tensor wrong = *at(out, s);
             wrong.dim[0]++;
-            refused(k, s, CALL(k, s, regroup, .in = at(in, s), .out = &wrong));
-            ran(k, s, CALL(k, s, regroup, .in = at(in, s), .out = at(out, s)));
+            refused(k, s, CALL(k, s, permute01, .in = at(in, s), .out = &wrong));
+            ran(k, s, CALL(k, s, permute01, .in = at(in, s), .out = at(out, s)));
         }
         case_end(k);
     }

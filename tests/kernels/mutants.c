@@ -83,55 +83,55 @@ static void damage(const struct mutant_ctx *m, const struct tensor *out, const s
 }
 
 /* Where each operation writes, and one tensor it only reads. */
-#define OUT_pack(a)         &(a)->w->t
-#define IN_pack(a)          NULL
-#define OUT_linear(a)       (a)->out
-#define IN_linear(a)        (a)->x
-#define OUT_linear_norm(a)  (a)->linear.out
-#define IN_linear_norm(a)   (a)->shift
-#define OUT_qkv(a)          (a)->k.out
-#define IN_qkv(a)           (a)->k.norm
-#define OUT_layernorm(a)    (a)->out
-#define IN_layernorm(a)     (a)->shift
-#define OUT_rmsnorm(a)      (a)->out
-#define IN_rmsnorm(a)       (a)->weight
-#define OUT_rope(a)         (a)->out
-#define IN_rope(a)          (a)->time
-#define OUT_attention(a)    (a)->out
-#define IN_attention(a)     &(a)->segments[(a)->segment_count - 1].v
-#define OUT_merge(a)        (a)->out
-#define IN_merge(a)         (a)->b_lse
-#define OUT_conv3d(a)       (a)->out
-#define IN_conv3d(a)        &(a)->w->t
-#define OUT_channel_norm(a) (a)->out
-#define IN_channel_norm(a)  (a)->gamma
-#define OUT_mul(a)          (a)->out
-#define IN_mul(a)           (a)->out == (a)->a ? (a)->b : (a)->a
-#define OUT_patchify(a)     (a)->out
-#define IN_patchify(a)      (a)->latent
-#define OUT_unpatchify(a)   (a)->out
-#define IN_unpatchify(a)    (a)->tokens
-#define OUT_pictures(a)     (a)->out
-#define IN_pictures(a)      (a)->pixels
-#define OUT_axpby(a)        (a)->out
-#define IN_axpby(a)         (a)->out == (a)->x ? (a)->y : (a)->x
-#define OUT_narrow(a)       (a)->out
-#define IN_narrow(a)        (a)->x
-#define OUT_widen(a)        (a)->out
-#define IN_widen(a)         (a)->scale
-#define OUT_regroup(a)      (a)->out
-#define IN_regroup(a)       (a)->in
-#define OUT_copy(a)         (a)->out
-#define IN_copy(a)          (a)->in
-#define OUT_zero(a)         (a)->out
-#define IN_zero(a)          NULL
+#define OUT_pack(a)            &(a)->w->t
+#define IN_pack(a)             NULL
+#define OUT_linear(a)          (a)->out
+#define IN_linear(a)           (a)->x
+#define OUT_linear_norm(a)     (a)->linear.out
+#define IN_linear_norm(a)      (a)->shift
+#define OUT_qkv(a)             (a)->k.out
+#define IN_qkv(a)              (a)->k.norm
+#define OUT_layernorm(a)       (a)->out
+#define IN_layernorm(a)        (a)->shift
+#define OUT_rmsnorm(a)         (a)->out
+#define IN_rmsnorm(a)          (a)->weight
+#define OUT_rope(a)            (a)->out
+#define IN_rope(a)             (a)->time
+#define OUT_attention(a)       (a)->out
+#define IN_attention(a)        &(a)->segments[(a)->segment_count - 1].v
+#define OUT_merge(a)           (a)->out
+#define IN_merge(a)            (a)->b_lse
+#define OUT_conv3d(a)          (a)->out
+#define IN_conv3d(a)           &(a)->w->t
+#define OUT_channel_norm(a)    (a)->out
+#define IN_channel_norm(a)     (a)->gamma
+#define OUT_mul(a)             (a)->out
+#define IN_mul(a)              (a)->out == (a)->a ? (a)->b : (a)->a
+#define OUT_patchify(a)        (a)->out
+#define IN_patchify(a)         (a)->latent
+#define OUT_unpatchify(a)      (a)->out
+#define IN_unpatchify(a)       (a)->tokens
+#define OUT_pictures(a)        (a)->out
+#define IN_pictures(a)         (a)->pixels
+#define OUT_axpby(a)           (a)->out
+#define IN_axpby(a)            (a)->out == (a)->x ? (a)->y : (a)->x
+#define OUT_quantize_e4m3(a)   (a)->out
+#define IN_quantize_e4m3(a)    (a)->x
+#define OUT_dequantize_e4m3(a) (a)->out
+#define IN_dequantize_e4m3(a)  (a)->scale
+#define OUT_permute01(a)       (a)->out
+#define IN_permute01(a)        (a)->in
+#define OUT_copy(a)            (a)->out
+#define IN_copy(a)             (a)->in
+#define OUT_zero(a)            (a)->out
+#define IN_zero(a)             NULL
 
 #define AS(type, a) ((const struct type *)(const void *)(a))
 #define SECOND(a)                                                                                  \
     _Generic((a), const struct kern_attention *                                                    \
              : AS(kern_attention, a)->lse, const struct kern_linear_norm *                         \
-             : AS(kern_linear_norm, a)->norm, const struct kern_narrow *                           \
-             : AS(kern_narrow, a)->scale, const struct kern_qkv *                                  \
+             : AS(kern_linear_norm, a)->norm, const struct kern_quantize_e4m3 *    \
+             : AS(kern_quantize_e4m3, a)->scale, const struct kern_qkv *    \
              : AS(kern_qkv, a)->v.out, default                                                     \
              : NULL)
 
@@ -203,7 +203,8 @@ struct kern_backend mutant_backend(enum fault f, enum kern_op missing)
 
 bool fault_fits(enum fault f, enum kern_op op)
 {
-    bool const two = op == KERN_OP_attention || op == KERN_OP_linear_norm || op == KERN_OP_narrow;
+    bool const two =
+        op == KERN_OP_attention || op == KERN_OP_linear_norm || op == KERN_OP_quantize_e4m3;
     if (f == FAULT_SECOND) return two || op == KERN_OP_qkv;
     if (f == FAULT_THIRD) return op == KERN_OP_qkv;
     if (op == KERN_OP_zero)

@@ -10,7 +10,7 @@
 #include <math.h>
 
 static struct show_model model;
-static const struct key_policy *const rolling = &show_policy[SHOW_ROLLING];
+static const struct kv_policy *const rolling = &show_policy[SHOW_ROLLING];
 
 static int open_model(void **state)
 {
@@ -26,8 +26,8 @@ static int close_model(void **state)
 }
 
 /* Clips of a queue: their lengths, and from which block on the second prompt is in force. */
-struct queue {
-    const struct key_policy *policy;
+struct slot_queue {
+    const struct kv_policy *policy;
     int clips;
     int64_t blocks[SHOW_CLIPS];
     int change[SHOW_CLIPS];
@@ -36,7 +36,7 @@ struct queue {
 static struct line_mode const strict_mode = { .determinism = LINE_STRICT },
                               batch_mode = { .determinism = LINE_BATCH };
 
-static struct show *render(const struct queue *q, struct line_mode mode, int ranks)
+static struct show *render(const struct slot_queue *q, struct line_mode mode, int ranks)
 {
     struct show *const s = show_new(&model, q->policy, q->clips, q->blocks, 11);
 
@@ -66,8 +66,8 @@ static double off_by(const struct show *a, const struct show *b, int clip)
  * more than 1e-2. */
 static const double tolerance = 1e-5;
 
-static void near_enough(const struct queue *q, const struct show *batch, const struct show *strict,
-                        int ranks)
+static void near_enough(const struct slot_queue *q, const struct show *batch,
+                        const struct show *strict, int ranks)
 {
     for (int c = 0; c < q->clips; c++) {
         double const off = off_by(batch, strict, c);
@@ -79,7 +79,7 @@ static void near_enough(const struct queue *q, const struct show *batch, const s
     }
 }
 
-static void same_clips(const struct queue *q)
+static void same_clips(const struct slot_queue *q)
 {
     struct show *const strict = render(q, strict_mode, 1);
 
@@ -97,24 +97,26 @@ static void same_clips(const struct queue *q)
 static void any_ranks(void **state)
 {
     (void)state;
-    same_clips(&(struct queue){ rolling, 1, { 10 }, { 4 } });
-    same_clips(&(struct queue){ rolling, 1, { 1 }, { 0 } });
-    same_clips(&(struct queue){ &show_policy[SHOW_BLOCK12], 1, { 6 }, { 2 } });
-    same_clips(&(struct queue){ &show_policy[SHOW_BLOCK21], 2, { 3, 2 }, { 0 } });
+    same_clips(&(struct slot_queue){ rolling, 1, { 10 }, { 4 } });
+    same_clips(&(struct slot_queue){ rolling, 1, { 1 }, { 0 } });
+    same_clips(&(struct slot_queue){ &show_policy[SHOW_BLOCK12], 1, { 6 }, { 2 } });
+    same_clips(&(struct slot_queue){ &show_policy[SHOW_BLOCK21], 2, { 3, 2 }, { 0 } });
 }
 
 /* Up to five clips stand in the line at once. */
 static void a_queue(void **state)
 {
     (void)state;
-    same_clips(&(struct queue){ rolling, 5, { 2, 1, 7, 1, 3 }, { 1, 0, 3, 0, 2 } });
-    same_clips(&(struct queue){ rolling, 3, { 9, 6, 2 }, { 0 } });
+    same_clips(&(struct slot_queue){ rolling, 5, { 2, 1, 7, 1, 3 }, { 1, 0, 3, 0, 2 } });
+    same_clips(&(struct slot_queue){ rolling, 3, { 9, 6, 2 }, { 0 } });
 }
 
 /* Every backend that can compute here, alone: its calls take larger shapes in batch. */
 static void any_backend(void **state)
 {
-    struct queue const q = { rolling, 2, { 2, 1 }, { 0 } }; /* few: a stand-in for a card is slow */
+    struct slot_queue const q = {
+        rolling, 2, { 2, 1 }, { 0 }
+    }; /* few: a stand-in for a card is slow */
     struct show_model const usual = model;
 
     (void)state;
@@ -134,7 +136,7 @@ static void any_backend(void **state)
 /* Where a rank has one block there is nothing to put together. */
 static void a_stage_a_rank(void **state)
 {
-    struct queue const q = { rolling, 3, { 2, 7, 1 }, { 1, 3, 0 } };
+    struct slot_queue const q = { rolling, 3, { 2, 7, 1 }, { 1, 3, 0 } };
     struct show *const strict = render(&q, strict_mode, 1), *const batch =
                                                                 render(&q, batch_mode, 6);
 
@@ -226,7 +228,7 @@ static void watch(void)
  * another, and all of them one of cross-attention; nothing is merged. */
 static void few_calls(void **state)
 {
-    struct queue const q = { rolling, 1, { 12 }, { 0 } };
+    struct slot_queue const q = { rolling, 1, { 12 }, { 0 } };
     int const layers = model.shape.layers, levels = rolling->levels;
     long want = 0;
     struct timeline t;
@@ -250,7 +252,7 @@ static void few_calls(void **state)
 /* What was reserved is what was taken, to the byte. */
 static void reserved_scratch(void **state)
 {
-    struct queue const q = { rolling, 5, { 2, 12, 1, 7, 3 }, { 1, 0, 0, 3, 0 } };
+    struct slot_queue const q = { rolling, 5, { 2, 12, 1, 7, 3 }, { 1, 0, 0, 3, 0 } };
 
     (void)state;
     watch();

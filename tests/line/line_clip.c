@@ -19,9 +19,9 @@
 #include <math.h>
 
 static struct show_model model;
-static const struct key_policy *const rolling = &show_policy[SHOW_ROLLING];
-static const struct key_policy *const block21 = &show_policy[SHOW_BLOCK21];
-static const struct key_policy *const block12 = &show_policy[SHOW_BLOCK12];
+static const struct kv_policy *const rolling = &show_policy[SHOW_ROLLING];
+static const struct kv_policy *const block21 = &show_policy[SHOW_BLOCK21];
+static const struct kv_policy *const block12 = &show_policy[SHOW_BLOCK12];
 
 /* The oracle; the fast backend where many clips are made. */
 static int open_ref(void **state)
@@ -43,7 +43,7 @@ static int close_model(void **state)
     return 0;
 }
 
-static struct show *show_of(const struct key_policy *policy, int clips, const int64_t *blocks,
+static struct show *show_of(const struct kv_policy *policy, int clips, const int64_t *blocks,
                             uint64_t first_seed)
 {
     struct show *const s = show_new(&model, policy, clips, blocks, first_seed);
@@ -53,7 +53,7 @@ static struct show *show_of(const struct key_policy *policy, int clips, const in
 
 static status render(struct show *s, int ranks) { return show_threads(s, ranks, 0, 0); }
 
-static void same_bits_for_any_ranks(const struct key_policy *policy, int clips,
+static void same_bits_for_any_ranks(const struct kv_policy *policy, int clips,
                                     const int64_t *blocks, int prompt_change)
 {
     struct show *const one = show_of(policy, clips, blocks, 7);
@@ -81,7 +81,7 @@ static void any_ranks(void **state)
 }
 
 /* A queue over so many ranks. */
-static struct show *queue_of(const struct key_policy *policy, struct line_mode mode, int ranks)
+static struct show *queue_of(const struct kv_policy *policy, struct line_mode mode, int ranks)
 {
     static const int64_t blocks[] = { 7, 1, 9, 2, 3 };
     struct show *const s = show_of(policy, COUNT_OF(blocks), blocks, 7);
@@ -120,7 +120,7 @@ static void by_heads(void **state)
     (void)state;
     for (int kind = 0; kind < SHOW_KINDS; kind++)
         for (enum line_wire wire = LINE_ACT; wire <= LINE_FP8; wire++) {
-            const struct key_policy *const policy = &show_policy[kind];
+            const struct kv_policy *const policy = &show_policy[kind];
             struct line_mode const heads = { LINE_STRICT, wire, LINE_HEADS };
             struct show *const one = queue_of(policy, (struct line_mode){ .wire = wire }, 1);
             for (int ranks = 1; ranks <= SHOW_RANKS; ranks++)
@@ -167,7 +167,7 @@ static void gathered_or_by_parts(void **state)
     gathers(6, LINE_STRICT);
 }
 
-static void clips_in_company(const struct key_policy *policy, int ranks)
+static void clips_in_company(const struct kv_policy *policy, int ranks)
 {
     int64_t const blocks[] = { 6, 1, 9, 2, 3 };
     struct show *const all = show_of(policy, COUNT_OF(blocks), blocks, 20);

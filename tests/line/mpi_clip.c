@@ -31,7 +31,7 @@ static status run_trial(struct comm *c, void *arg)
     if (t->delay_us) TRY(comm_delay_open(&late, c, t->seed, t->delay_us));
     status const ended = show_run(t->show, late);
     if (late != c) comm_delay_end(&late);
-    if (ended != ST_OK && ended != ST_CANCELED) c->ops->abort(c);
+    if (ended != ST_OK && ended != ST_CANCELED) comm_abort(c);
     struct error const own = *error_last();
     status const st = trial_check(t, c->rank, &r->wants);
     if (st != ST_OK) return fail(st, "%s: %s", trial_words(t, words), error_last()->msg);
@@ -87,7 +87,7 @@ static status run(struct comm *world, const struct rig *rig)
         st = fail(ST_ARG, "%d ranks; a line has up to %d", world->size, SHOW_RANKS);
     if (st == ST_OK && !strcmp(rig->what, "well")) st = queues(world, &r);
     else if (st == ST_OK) st = trials(world, &r, rig, faults);
-    if (st == ST_OK) st = world->ops->agree(world, ST_OK);
+    if (st == ST_OK) st = comm_agree(world, ST_OK);
     wants_free(&r.wants);
     show_model_close(&model);
     return st;

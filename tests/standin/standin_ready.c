@@ -16,8 +16,8 @@
 #include <stdatomic.h>
 
 enum { H = 4, W = 6, RANKS = 3, CLIPS = 3 };
-static const struct key_policy rolling = { WINDOW_ROLLING, 5, 3, 21, 3 };
-static const struct key_policy by_block = { WINDOW_BLOCK, 5, 3, 12, 3 };
+static const struct kv_policy rolling = { WINDOW_ROLLING, 5, 3, 21, 3 };
+static const struct kv_policy by_block = { WINDOW_BLOCK, 5, 3, 12, 3 };
 
 struct counts {
     long of[STANDIN_EVENTS];
@@ -47,7 +47,7 @@ static status same(const struct counts *a, const struct counts *b)
 struct trial {
     const struct kern_backend *backend;
     const char *weights, *shape;
-    const struct key_policy *policy; /* NULL: rolling */
+    const struct kv_policy *policy; /* NULL: rolling */
     struct line_mode mode;
     struct schedule schedule;
     atomic_int done;
@@ -93,11 +93,11 @@ static status render(struct trial *w, struct line *line, struct comm *comm)
     struct timeline t;
 
     TRY(timeline_make(&t, w->policy, blocks, CLIPS));
-    status st = comm->ops->agree(comm, ST_OK);
+    status st = comm_agree(comm, ST_OK);
     struct counts const before = counted_now();
     if (st == ST_OK) st = line_run(line, &t, &io);
     struct counts const after = counted_now();
-    if (st == ST_OK) st = comm->ops->agree(comm, same(&before, &after));
+    if (st == ST_OK) st = comm_agree(comm, same(&before, &after));
     timeline_free(&t);
     return st;
 }
@@ -141,7 +141,7 @@ static void run(struct trial *w, int ranks)
     ok(schedule_make(&w->schedule, (double[]){ 1000, 800, 600, 400, 200 }, 5, true, 5));
     ok(comm_thread_open(group, ranks, 60));
     ok(comm_thread_run(group, ranks, rank_main, w));
-    for (int r = 0; r < ranks; r++) group[r]->ops->close(&group[r]);
+    for (int r = 0; r < ranks; r++) comm_close(&group[r]);
     assert_int_equal(atomic_load(&w->done), 10);
 }
 

@@ -169,10 +169,10 @@ static status send_block(struct chain_show *s, struct decode_link *link, int num
 static status wait_in_vain(struct comm *hop)
 {
     int64_t word[DECODE_HEAD];
-    struct comm_part const part = { .t = decode_head(word), .peer = 1 };
+    struct comm_xfer const part = { .t = decode_head(word), .peer = 1 };
 
-    TRY(hop->ops->start(hop, &part, 1));
-    return hop->ops->finish(hop);
+    TRY(comm_post(hop, &part, 1));
+    return comm_wait(hop);
 }
 
 status chain_tail_run(struct chain_show *s, struct comm *hop)
@@ -242,7 +242,7 @@ status chain_way_run(struct chain_way *w)
 
 static status open_part(struct chain_show *s, int p, struct chain_way *w)
 {
-    struct vae_part part[VAE_PARTS_MAX] = { { 0, 0 } };
+    struct vae_range part[VAE_PARTS_MAX] = { { 0, 0 } };
     struct vae_config config = chain_vae(s->clips);
     struct vae_size size = { .latent_h = config.latent_h, .latent_w = config.latent_w };
 
@@ -294,16 +294,16 @@ static status join_and_run(struct chain_show *s, struct comm *c)
     for (int p = 0; p < s->parts; p++) {
         bool const of_it = c->rank == p || c->rank == p + 1;
         struct comm *hop;
-        TRY_OUT(c->ops->split(c, of_it ? 0 : -1, &hop));
+        TRY_OUT(comm_split(c, of_it ? 0 : -1, &hop));
         if (hop && hop->rank) in = hop;
         else if (hop) out = hop;
     }
     st = c->rank ? run_part(s, c, in, out) : run_tail(s, out);
-    if (st == ST_OK || st == ST_CANCELED) st = c->ops->agree(c, st);
+    if (st == ST_OK || st == ST_CANCELED) st = comm_agree(c, st);
 out:
-    if (st != ST_OK && st != ST_CANCELED) c->ops->abort(c);
-    if (in) in->ops->close(&in);
-    if (out) out->ops->close(&out);
+    if (st != ST_OK && st != ST_CANCELED) comm_abort(c);
+    if (in) comm_close(&in);
+    if (out) comm_close(&out);
     return st;
 }
 
@@ -328,7 +328,7 @@ status chain_show_threads(struct chain_show *s)
     TRY_OUT(comm_thread_run(group, s->parts + 1, rank_main, s));
 out:
     for (int i = 0; i <= s->parts; i++)
-        if (group[i]) group[i]->ops->close(&group[i]);
+        if (group[i]) comm_close(&group[i]);
     return st;
 }
 

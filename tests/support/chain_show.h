@@ -71,7 +71,7 @@ status chain_show_check(const struct chain_show *s, int here) MUST_USE;
 struct chain_way {
     struct chain_show *show; /* and all else: borrowed */
     struct vae *vae;
-    struct vae_part part;
+    struct vae_range part;
     struct comm *in, *out; /* out: NULL behind the last part */
     pthread_mutex_t *turn;
     bool fails; /* its wait that is to */

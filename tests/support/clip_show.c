@@ -10,7 +10,7 @@
 
 #define MODEL "tests/golden/rolling-long/model/"
 
-const struct key_policy show_policy[SHOW_KINDS] = {
+const struct kv_policy show_policy[SHOW_KINDS] = {
     [SHOW_ROLLING] = { WINDOW_ROLLING, 5, SHOW_FRAMES, 21, SHOW_FRAMES },
     [SHOW_BLOCK21] = { WINDOW_BLOCK, 5, SHOW_FRAMES, 21, 0 },
     [SHOW_BLOCK12] = { WINDOW_BLOCK, 5, SHOW_FRAMES, 12, SHOW_FRAMES },
@@ -62,7 +62,7 @@ void show_model_close(struct show_model *m)
     *m = (struct show_model){ .backend = NULL };
 }
 
-struct show *show_new(const struct show_model *m, const struct key_policy *p, int clips,
+struct show *show_new(const struct show_model *m, const struct kv_policy *p, int clips,
                       const int64_t *blocks, uint64_t first_seed)
 {
     struct show *const s = calloc(1, sizeof *s);
@@ -199,7 +199,7 @@ status show_threads(struct show *s, int ranks, uint64_t delay_seed, int delay_us
     TRY_OUT(comm_thread_run(group, ranks, rank_main, s));
 out:
     for (int r = 0; r < ranks; r++)
-        if (group[r]) group[r]->ops->close(&group[r]);
+        if (group[r]) comm_close(&group[r]);
     return st;
 }
 

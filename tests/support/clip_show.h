@@ -33,11 +33,11 @@ void show_model_close(struct show_model *m);
 
 /* The windows there are. */
 enum { SHOW_ROLLING, SHOW_BLOCK21, SHOW_BLOCK12, SHOW_KINDS };
-extern const struct key_policy show_policy[SHOW_KINDS];
+extern const struct kv_policy show_policy[SHOW_KINDS];
 
 struct show {
     const struct show_model *model; /* borrowed */
-    const struct key_policy *policy;
+    const struct kv_policy *policy;
     int clips;
     int64_t blocks[SHOW_CLIPS];
     uint64_t seed[SHOW_CLIPS];
@@ -59,7 +59,7 @@ struct show {
 };
 
 /* Clip i has seed first_seed + i. NULL: no memory. The caller frees it. */
-struct show *show_new(const struct show_model *m, const struct key_policy *p, int clips,
+struct show *show_new(const struct show_model *m, const struct kv_policy *p, int clips,
                       const int64_t *blocks, uint64_t first_seed);
 
 /* [all] This rank's part of it. A callback that is to fail fails with ST_IO, a wait with

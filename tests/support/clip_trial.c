@@ -66,7 +66,7 @@ static void add_fault(struct trial *t, uint64_t *rng)
     else s->fault_wait = at;
 }
 
-status trial_of(struct trial *t, const struct show_model *m, const struct key_policy *p, int clips,
+status trial_of(struct trial *t, const struct show_model *m, const struct kv_policy *p, int clips,
                 const int64_t *blocks)
 {
     *t = (struct trial){ .show = show_new(m, p, clips, blocks, 0) };

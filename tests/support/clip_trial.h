@@ -31,7 +31,7 @@ struct trial {
 };
 
 /* Clips alone: seeds in turn, nothing else. ST_NOMEM. */
-status trial_of(struct trial *t, const struct show_model *m, const struct key_policy *p, int clips,
+status trial_of(struct trial *t, const struct show_model *m, const struct kv_policy *p, int clips,
                 const int64_t *blocks) MUST_USE;
 
 /* All by the seed. ranks: 0, or how many. faults: may a callback or a wait fail? ST_NOMEM. */

@@ -43,7 +43,7 @@ status clips_push(struct video *v, int width, int height, int64_t i)
 
 char *clips_folder(void)
 {
-    char *const dir = text_format("/tmp/rollmill-test.XXXXXX");
+    char *const dir = str_format("/tmp/rollmill-test.XXXXXX");
 
     assert_non_null(dir);
     assert_non_null(mkdtemp(dir));

@@ -10,7 +10,7 @@ enum { PARTS = 256 };
 struct card {
     struct comm base; /* first member: a comm * is a card * here */
     struct memory memory;
-    struct comm_part host[PARTS], card[PARTS];
+    struct comm_xfer host[PARTS], card[PARTS];
     int count;
 };
 
@@ -23,9 +23,9 @@ static void free_parts(struct card *k)
     k->count = 0;
 }
 
-static status stage(struct card *k, const struct comm_part *part)
+static status stage(struct card *k, const struct comm_xfer *part)
 {
-    struct comm_part *const p = &k->card[k->count];
+    struct comm_xfer *const p = &k->card[k->count];
     size_t const n = tensor_bytes(&part->t);
 
     *p = k->host[k->count] = *part;
@@ -37,16 +37,16 @@ static status stage(struct card *k, const struct comm_part *part)
     return part->send ? cuda_dev_upload(p->t.data, part->t.data, n, k->memory.stream) : ST_OK;
 }
 
-static status start(struct comm *c, const struct comm_part *parts, int count)
+static status start(struct comm *c, const struct comm_xfer *parts, int count)
 {
     struct card *const k = card_of(c);
     status st = ST_OK;
 
-    if (k->count) return over_start(c, parts, count); /* refused there */
+    if (k->count) return over_post(c, parts, count); /* refused there */
     if (count > PARTS) return fail(ST_ARG, "card: %d parts", count);
     TRY(cuda_dev_select(k->memory.device));
     for (int i = 0; i < count && st == ST_OK; i++) st = stage(k, &parts[i]);
-    if (st == ST_OK) st = over_start(c, count < 0 ? parts : k->card, count);
+    if (st == ST_OK) st = over_post(c, count < 0 ? parts : k->card, count);
     if (st != ST_OK) free_parts(k);
     return st;
 }
@@ -54,7 +54,7 @@ static status start(struct comm *c, const struct comm_part *parts, int count)
 static status take(struct card *k)
 {
     for (int i = 0; i < k->count; i++) {
-        const struct comm_part *const p = &k->card[i];
+        const struct comm_xfer *const p = &k->card[i];
         if (p->device && !p->send)
             TRY(cuda_dev_download(k->host[i].t.data, p->t.data, tensor_bytes(&p->t),
                                   k->memory.stream));
@@ -65,9 +65,9 @@ static status take(struct card *k)
 static status finish(struct comm *c)
 {
     struct card *const k = card_of(c);
-    status st = over_finish(c);
+    status st = over_wait(c);
 
-    if (st == ST_OK) st = over_settle(c);
+    if (st == ST_OK) st = over_synchronize(c);
     if (st == ST_OK) st = take(k);
     free_parts(k);
     return st;
@@ -78,10 +78,10 @@ static status split(struct comm *c, int colour, struct comm **out)
     struct comm *child = NULL;
 
     *out = NULL;
-    TRY(over_inner(c)->ops->split(c->inner, colour, &child));
+    TRY(comm_split(over_inner(c), colour, &child));
     if (!child) return ST_OK;
     status const st = comm_card_open(out, child, card_of(c)->memory.device);
-    if (st != ST_OK) child->ops->close(&child);
+    if (st != ST_OK) comm_close(&child);
     return st;
 }
 
@@ -90,7 +90,7 @@ void comm_card_end(struct comm **c)
     struct card *const k = card_of(*c);
 
     *c = k->base.inner;
-    if (k->count) k->base.inner->ops->abort(k->base.inner); /* only an open start is left here */
+    if (k->count) comm_abort(k->base.inner); /* only an open start is left here */
     free_parts(k);
     cuda_stream_close(&k->memory.stream);
     free(k);
@@ -102,7 +102,7 @@ static void close(struct comm **c)
     if (!*c) return;
     struct card *const k = card_of(*c);
 
-    k->base.inner->ops->close(&k->base.inner);
+    comm_close(&k->base.inner);
     free_parts(k);
     cuda_stream_close(&k->memory.stream);
     free(k);
@@ -110,12 +110,12 @@ static void close(struct comm **c)
 }
 
 static const struct comm_ops card_ops = {
-    .start = start,
-    .finish = finish,
+    .post = start,
+    .wait = finish,
     .agree = over_agree,
     .split = split,
-    .note = over_note,
-    .hear = over_hear,
+    .send_control = over_send_control,
+    .poll_control = over_poll_control,
     .stop = over_stop,
     .stopped = over_stopped,
     .abort = over_abort,

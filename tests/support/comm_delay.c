@@ -26,18 +26,18 @@ static void dawdle(struct comm *c)
     }
 }
 
-static status delay_start(struct comm *c, const struct comm_part *parts, int count)
+static status delay_post(struct comm *c, const struct comm_xfer *parts, int count)
 {
     dawdle(c);
-    status const st = over_start(c, parts, count);
+    status const st = over_post(c, parts, count);
     dawdle(c);
     return st;
 }
 
-static status delay_finish(struct comm *c)
+static status delay_wait_posted(struct comm *c)
 {
     dawdle(c);
-    status const st = over_finish(c);
+    status const st = over_wait(c);
     dawdle(c);
     return st;
 }
@@ -57,22 +57,22 @@ static status delay_split(struct comm *c, int colour, struct comm **out)
 
     *out = NULL;
     dawdle(c);
-    TRY(over_inner(c)->ops->split(c->inner, colour, &child));
+    TRY(comm_split(over_inner(c), colour, &child));
     dawdle(c);
     if (!child) return ST_OK;
     return comm_delay_open(out, child, d->seed ^ 0x5eed5eedu, d->max_us);
 }
 
-static status delay_note(struct comm *c, int peer, const struct comm_note *note)
+static status delay_send_control(struct comm *c, int peer, const struct comm_control *note)
 {
     dawdle(c);
-    return over_note(c, peer, note);
+    return over_send_control(c, peer, note);
 }
 
-static bool delay_hear(struct comm *c, struct comm_note *out, int *from)
+static bool delay_poll_control(struct comm *c, struct comm_control *out, int *from)
 {
     dawdle(c);
-    return over_hear(c, out, from);
+    return over_poll_control(c, out, from);
 }
 
 static void delay_stop(struct comm *c)
@@ -113,7 +113,7 @@ static void delay_close(struct comm **c)
     if (!*c) return;
     dawdle(*c);
     comm_delay_end(c);
-    (*c)->ops->close(c);
+    comm_close(c);
 }
 
 static status delay_attach(struct comm *c, const struct memory *m)
@@ -122,10 +122,10 @@ static status delay_attach(struct comm *c, const struct memory *m)
     return over_attach(c, m);
 }
 
-static status delay_settle(struct comm *c)
+static status delay_synchronize(struct comm *c)
 {
     dawdle(c);
-    return over_settle(c);
+    return over_synchronize(c);
 }
 
 static status delay_alloc(struct comm *c, size_t bytes, void **at)
@@ -140,26 +140,26 @@ static void delay_free(struct comm *c, void *at)
     over_free(c, at);
 }
 
-static status delay_gather(struct comm *c, const struct comm_share *shares, int count)
+static status delay_gather(struct comm *c, const struct comm_shard *shares, int count)
 {
     dawdle(c);
     return over_gather(c, shares, count);
 }
 
 static const struct comm_ops delay_ops = {
-    .start = delay_start,
-    .finish = delay_finish,
+    .post = delay_post,
+    .wait = delay_wait_posted,
     .agree = delay_agree,
     .split = delay_split,
-    .note = delay_note,
-    .hear = delay_hear,
+    .send_control = delay_send_control,
+    .poll_control = delay_poll_control,
     .stop = delay_stop,
     .stopped = delay_stopped,
     .abort = delay_abort,
     .aborted = delay_aborted,
     .close = delay_close,
     .attach = delay_attach,
-    .settle = delay_settle,
+    .synchronize = delay_synchronize,
     .alloc = delay_alloc,
     .free = delay_free,
     .gather = delay_gather,

@@ -24,14 +24,14 @@ status nccl_rig_open(struct comm **out, struct comm *c)
     *out = NULL;
     TRY(comm_nccl_open(&nccl, c));
     status const st = comm_card_open(out, nccl, c->rank);
-    if (st != ST_OK) comm_nccl_end(&nccl);
+    if (st != ST_OK) comm_nccl_unwrap(&nccl);
     return st;
 }
 
 void nccl_rig_end(struct comm **c)
 {
     comm_card_end(c);
-    comm_nccl_end(c);
+    comm_nccl_unwrap(c);
 }
 
 /* ---- a life ---------------------------------------------------------------------------- */
@@ -86,10 +86,10 @@ static status check(const struct body *b, int round, int peer)
     return ST_OK;
 }
 
-static struct comm_part part_of(const struct body *b, int round, int peer, bool send)
+static struct comm_xfer part_of(const struct body *b, int round, int peer, bool send)
 {
     int const n = send ? length(round, b->c->rank, peer) : length(round, peer, b->c->rank);
-    return (struct comm_part){
+    return (struct comm_xfer){
         .t = { box(b, peer, send), DT_F32, 1, { n } }, .peer = peer, .send = send, .device = true
     };
 }
@@ -97,7 +97,7 @@ static struct comm_part part_of(const struct body *b, int round, int peer, bool 
 /* What the stream computes is not waited for, nor is what comes. */
 static status exchange(const struct body *b, int round)
 {
-    struct comm_part part[2 * RIG_CARDS];
+    struct comm_xfer part[2 * RIG_CARDS];
     int count = 0;
 
     for (int r = 0; r < b->c->size; r++) {
@@ -106,8 +106,8 @@ static status exchange(const struct body *b, int round)
         part[count++] = part_of(b, round, r, true);
         part[count++] = part_of(b, round, r, false);
     }
-    TRY(b->c->ops->start(b->c, part, count));
-    return b->c->ops->finish(b->c);
+    TRY(comm_post(b->c, part, count));
+    return comm_wait(b->c);
 }
 
 static float *share(const struct body *b, int i)
@@ -117,16 +117,16 @@ static float *share(const struct body *b, int i)
 
 static status gather(const struct body *b, int round)
 {
-    struct comm_share shares[SHARES];
+    struct comm_shard shares[SHARES];
     float host[SLICE];
 
     for (int i = 0; i < SHARES; i++) {
-        shares[i] = (struct comm_share){ { share(b, i), DT_F32, 2, { b->c->size, SLICE } }, true };
+        shares[i] = (struct comm_shard){ { share(b, i), DT_F32, 2, { b->c->size, SLICE } }, true };
         for (int k = 0; k < SLICE; k++) host[k] = value(round, b->c->rank, i, k);
         TRY(cuda_dev_upload(share(b, i) + b->c->rank * SLICE, host, sizeof host, b->memory.stream));
     }
     TRY(comm_gather(b->c, shares, SHARES));
-    return b->c->ops->finish(b->c);
+    return comm_wait(b->c);
 }
 
 static status check_shares(const struct body *b, int round)
@@ -148,26 +148,26 @@ static status group_of_some(const struct body *b)
     struct comm *g = NULL;
     status st = ST_OK;
 
-    TRY(b->c->ops->split(b->c, b->c->rank % 2, &g));
+    TRY(comm_split(b->c, b->c->rank % 2, &g));
     if (g->size > 1) {
         struct body some = *b;
         some.c = g;
         TRY_OUT(comm_attach(g, &b->memory));
         TRY_OUT(exchange(&some, 77));
         TRY_OUT(gather(&some, 78));
-        TRY_OUT(comm_settle(g));
+        TRY_OUT(comm_synchronize(g));
         TRY_OUT(check_shares(&some, 78));
         for (int r = 0; r < g->size; r++)
             if (r != g->rank) TRY_OUT(check(&some, 77, r));
     }
 out:
-    g->ops->close(&g);
+    comm_close(&g);
     return st;
 }
 
 static status ring(const struct body *b, struct comm *c, float *from, float *to)
 {
-    struct comm_part const part[] = {
+    struct comm_xfer const part[] = {
         { .t = { from, DT_F32, 1, { LONGEST } },
           .peer = (c->rank + 1) % c->size,
           .send = true,
@@ -178,8 +178,8 @@ static status ring(const struct body *b, struct comm *c, float *from, float *to)
     };
 
     TRY(cuda_dev_select(b->memory.device));
-    TRY(c->ops->start(c, part, COUNT_OF(part)));
-    return c->ops->finish(c);
+    TRY(comm_post(c, part, COUNT_OF(part)));
+    return comm_wait(c);
 }
 
 /* What comes over one comm goes on over another, and the host has not waited for it. */
@@ -192,21 +192,21 @@ static status pass_on(const struct body *b, int passes)
     status st = ST_OK;
 
     for (int i = 0; i < LONGEST; i++) host[i] = value(5, c->rank, 0, i);
-    TRY(c->ops->split(c, 0, &g));
+    TRY(comm_split(c, 0, &g));
     TRY_OUT(comm_attach(g, &b->memory));
     TRY_OUT(cuda_dev_upload(a, host, sizeof host, b->memory.stream));
     for (int i = 0; i < passes; i++) {
         TRY_OUT(ring(b, c, a, z));
         TRY_OUT(ring(b, g, z, a));
     }
-    TRY_OUT(comm_settle(g));
-    TRY_OUT(c->ops->agree(c, ST_OK)); /* a rank that failed may have passed on anything */
+    TRY_OUT(comm_synchronize(g));
+    TRY_OUT(comm_agree(c, ST_OK)); /* a rank that failed may have passed on anything */
     TRY_OUT(cuda_dev_download(host, a, sizeof host, b->memory.stream));
     for (int i = 0; i < LONGEST; i++)
         if (!(host[i] == value(5, origin, 0, i)))
             TRY_OUT(fail(ST_MISMATCH, "passed on from %d to %d: number %d", origin, c->rank, i));
 out:
-    g->ops->close(&g);
+    comm_close(&g);
     return st;
 }
 
@@ -217,13 +217,13 @@ static status rounds(const struct body *b, const struct nccl_life *life)
         TRY(exchange(b, round));
         TRY(gather(b, round));
         if (round % 3 < 2) continue;
-        TRY(comm_settle(b->c));
+        TRY(comm_synchronize(b->c));
         for (int r = 0; r < b->c->size; r++)
             if (r != b->c->rank) TRY(check(b, round, r));
         TRY(check_shares(b, round));
     }
-    TRY(comm_settle(b->c));
-    return b->c->ops->agree(b->c, ST_OK);
+    TRY(comm_synchronize(b->c));
+    return comm_agree(b->c, ST_OK);
 }
 
 /* In memory of NCCL's, where it has some. */
@@ -250,7 +250,7 @@ static status live(struct body *b, const struct nccl_life *life)
     TRY(comm_attach(b->c, &b->memory));
     TRY(exchange(b, 99));
     if (life->passes && b->c->size > 1) TRY(pass_on(b, life->passes));
-    TRY(b->c->ops->agree(b->c, ST_OK));
+    TRY(comm_agree(b->c, ST_OK));
     return comm_attach(b->c, NULL);
 }
 
@@ -269,8 +269,8 @@ status nccl_live(struct comm *c, void *arg)
     TRY_OUT(live(&b, life));
 out:
     why = *error_last();
-    if (st != ST_OK) b.c->ops->abort(b.c);
-    comm_nccl_end(&b.c);
+    if (st != ST_OK) comm_abort(b.c);
+    comm_nccl_unwrap(&b.c);
     cuda_dev_free(b.card);
     cuda_stream_close(&b.memory.stream);
     if (clock_seconds() - b.begun > 10 + 4 * life->deadline_s)

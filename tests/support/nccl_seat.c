@@ -10,7 +10,7 @@ status nccl_threads(int size, comm_main main, void *arg)
     TRY(comm_thread_open(group, size, 30));
     error_clear();
     status const st = comm_thread_run(group, size, main, arg);
-    for (int r = 0; r < size; r++) group[r]->ops->close(&group[r]);
+    for (int r = 0; r < size; r++) comm_close(&group[r]);
     return st;
 }
 
@@ -28,8 +28,8 @@ static status get_up(struct nccl_seat *s, status st)
 {
     struct error const why = *error_last();
 
-    if (st != ST_OK) s->c->ops->abort(s->c);
-    comm_nccl_end(&s->c);
+    if (st != ST_OK) comm_abort(s->c);
+    comm_nccl_unwrap(&s->c);
     cuda_dev_free(s->card);
     cuda_stream_close(&s->memory.stream);
     if (st != ST_OK) error_adopt(&why);

@@ -20,7 +20,7 @@ static const struct sidecar_prompt prompts[] = {
     { .text = "waves", .asked_at = "1s", .asked_blend = "0.5s", .block = 1, .first_picture = 9 },
 };
 static const double steps[] = { 1000, 750.5 };
-const struct sidecar_about sink_about = {
+const struct sidecar_info sink_about = {
     .task_id = "0123456789abcdef",
     .job = "harbour",
     .prompt = prompts,
@@ -46,7 +46,7 @@ struct clip_sink_config sink_config(const char *dir, int64_t pictures)
                                       .about = &sink_about };
 }
 
-status sink_push_rgb(struct clip_sink *s, const float *rgb, int n)
+status sink_push_rgb(struct clip_writer *s, const float *rgb, int n)
 {
     struct pixels_layout const layout =
         pixels_layout(SINK_W, SINK_H, 1u << PIX_YUV420P | 1u << PIX_YUV420P10);
@@ -57,7 +57,7 @@ status sink_push_rgb(struct clip_sink *s, const float *rgb, int n)
     return st;
 }
 
-status sink_push(struct clip_sink *s, int64_t from, int n)
+status sink_push(struct clip_writer *s, int64_t from, int n)
 {
     float *const rgb = malloc(sizeof(float) * SINK_VALUES * (size_t)n);
     assert_non_null(rgb);
@@ -70,7 +70,7 @@ status sink_push(struct clip_sink *s, int64_t from, int n)
 
 static float latent_at(int64_t i) { return (float)sin(0.37 * (double)i) * 3; }
 
-status sink_push_latents(struct clip_sink *s, int64_t from, int n)
+status sink_push_latents(struct clip_writer *s, int64_t from, int n)
 {
     float x[4 * SINK_LATENT];
     for (int64_t i = 0; i < n * SINK_LATENT; i++) x[i] = latent_at(from * SINK_LATENT + i);
@@ -79,14 +79,14 @@ status sink_push_latents(struct clip_sink *s, int64_t from, int n)
 
 static char *listing(const char *dir)
 {
-    struct text t = { 0 };
+    struct strbuf t = { 0 };
     struct dirent **names;
     int const n = scandir(dir, &names, NULL, alphasort);
 
     assert_true(n >= 0);
     for (int i = 0; i < n; i++) {
         if (strcmp(names[i]->d_name, ".") && strcmp(names[i]->d_name, ".."))
-            text_addf(&t, "%s%s", t.len ? " " : "", names[i]->d_name);
+            strbuf_addf(&t, "%s%s", t.len ? " " : "", names[i]->d_name);
         free(names[i]);
     }
     free(names);

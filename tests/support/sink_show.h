@@ -13,17 +13,17 @@ enum {
 };
 
 extern const struct video_config sink_formats[2]; /* clip.mp4, master.mkv */
-extern const struct sidecar_about sink_about;
+extern const struct sidecar_info sink_about;
 
 /* The first of the formats alone; no latents, no preview. */
 struct clip_sink_config sink_config(const char *dir, int64_t pictures);
 
 /* Push pictures from..from + n - 1 of the pattern as one block; or n of rgb. */
-status sink_push(struct clip_sink *s, int64_t from, int n) MUST_USE;
-status sink_push_rgb(struct clip_sink *s, const float *rgb, int n) MUST_USE;
+status sink_push(struct clip_writer *s, int64_t from, int n) MUST_USE;
+status sink_push_rgb(struct clip_writer *s, const float *rgb, int n) MUST_USE;
 
 /* Latents from..from + n - 1 of a pattern; at most 4. */
-status sink_push_latents(struct clip_sink *s, int64_t from, int n) MUST_USE;
+status sink_push_latents(struct clip_writer *s, int64_t from, int n) MUST_USE;
 
 /* Names in a folder, sorted: "a b c". */
 void sink_lists(const char *dir, const char *want);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool on_card(const struct watched *w, const struct comm_part *p)
+static bool on_card(const struct watched *w, const struct comm_xfer *p)
 {
     return w->attached && p->device;
 }
@@ -25,7 +25,7 @@ static int close_parts(struct watched *w)
     return n;
 }
 
-static status start(struct comm *c, const struct comm_part *parts, int count)
+static status start(struct comm *c, const struct comm_xfer *parts, int count)
 {
     struct watched *const w = (struct watched *)c;
 
@@ -41,7 +41,7 @@ static status start(struct comm *c, const struct comm_part *parts, int count)
         if (!parts[i].send) memset(t->data, 0xff, tensor_bytes(t));
         else if (w->sent[i]) memcpy(w->sent[i], t->data, tensor_bytes(t));
     }
-    status const st = over_start(c, parts, count);
+    status const st = over_post(c, parts, count);
     if (st != ST_OK) close_parts(w); /* nothing is open, no finish comes */
     return st;
 }
@@ -51,7 +51,7 @@ static status finish(struct comm *c)
     struct watched *const w = (struct watched *)c;
     int const bad = close_parts(w);
 
-    TRY(over_finish(c));
+    TRY(over_wait(c));
     if (bad) return fail(ST_MISMATCH, "%d parts changed while they were sent", bad);
     if (++w->finishes == w->fail_at) return fail(ST_COMM, "the wire broke");
     return ST_OK;
@@ -73,12 +73,12 @@ static status attach(struct comm *c, const struct memory *m)
 }
 
 static const struct comm_ops watched_ops = {
-    .start = start,
-    .finish = finish,
+    .post = start,
+    .wait = finish,
     .agree = over_agree,
     .abort = give_up,
     .attach = attach,
-    .settle = over_settle,
+    .synchronize = over_synchronize,
     .alloc = over_alloc,
     .free = over_free,
     .gather = over_gather,

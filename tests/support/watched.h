@@ -13,7 +13,7 @@ enum { WATCHED_PARTS = 256 };
 
 struct watched {
     struct comm base; /* first member: a comm * is a watched * here */
-    struct comm_part part[WATCHED_PARTS];
+    struct comm_xfer part[WATCHED_PARTS];
     void *sent[WATCHED_PARTS]; /* copies, of the open start */
     int count;
     bool attached;          /* what lies on a card is not watched */

@@ -21,7 +21,8 @@ size_t cuda_fp8_bytes(const struct kern_weight *w)
 }
 
 /* x: [rows, k] BF16, to what cuda_fp8_rows says. */
-static status narrow(const struct cuda_ctx *c, void *to, const void *x, int64_t rows, int64_t k)
+static status quantize_e4m3(const struct cuda_ctx *c, void *to, const void *x, int64_t rows,
+                            int64_t k)
 {
     struct cuda_fp8_narrow_rows const p = { .x = x,
                                             .out = to,
@@ -43,7 +44,7 @@ status cuda_fp8_pack(struct kern_ctx *ctx, const struct kern_pack *a)
     TRY(cuda_dev_alloc(tensor_bytes(&wide.t), &wide.t.data));
     TRY_OUT(cuda_plain_pack(
         ctx, &(struct kern_pack){ .w = &wide, .src = a->src, .src_dtype = a->src_dtype }));
-    TRY_OUT(narrow(c, a->w->t.data, wide.t.data, wide.t.dim[0], wide.t.dim[1]));
+    TRY_OUT(quantize_e4m3(c, a->w->t.data, wide.t.data, wide.t.dim[0], wide.t.dim[1]));
     TRY_OUT(cuda_stream_sync(c->stream));
 out:
     cuda_dev_free(wide.t.data);
@@ -56,7 +57,7 @@ out:
 static status begin(struct cuda_ctx *c, const struct tensor *x, size_t bytes)
 {
     TRY(cuda_scratch(c, bytes));
-    return narrow(c, c->scratch, x->data, x->dim[0], x->dim[1]);
+    return quantize_e4m3(c, c->scratch, x->data, x->dim[0], x->dim[1]);
 }
 
 /* Sums of x in scratch with w, rows of BF16 out_step apart. */

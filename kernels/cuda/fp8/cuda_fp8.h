@@ -1,5 +1,5 @@
 /*
- * cuda_fp8.h - level 3: products with coarse weights in FP8.
+ * cuda_fp8.h - level 3: products with low_precision weights in FP8.
  *
  * What is packed as FP8 says cuda_fp8_packs, from a weight's use, dtype and shape: in the
  * released models the linears of the transformer's layers. Each row of x is narrowed to FP8

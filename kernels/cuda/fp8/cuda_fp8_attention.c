@@ -53,8 +53,8 @@ static struct cuda_fp8_part part(const struct tensor *t, unsigned char *to)
     return (struct cuda_fp8_part){ .x = t->data, .out = to, .count = tensor_count(t) };
 }
 
-static status narrow(const struct cuda_ctx *c, const struct kern_attention *a,
-                     const struct places *to)
+static status quantize_e4m3(const struct cuda_ctx *c, const struct kern_attention *a,
+                            const struct places *to)
 {
     int const n = a->segment_count;
     struct cuda_fp8_parts p = { .segments = n, .scales = to->scales };
@@ -121,7 +121,7 @@ status cuda_fp8_attention(struct kern_ctx *ctx, const struct kern_attention *a)
     TRY(check(a));
     TRY(cuda_enter(ctx, &c));
     TRY(place(c, a, &at));
-    TRY(narrow(c, a, &at));
+    TRY(quantize_e4m3(c, a, &at));
     TRY(run(c, a, &at));
     struct cuda_fp8_widen_out const w = {
         .x = at.out, .out = a->out->data, .scales = at.scales, .count = tensor_count(a->out)

@@ -6,8 +6,8 @@
 bool cuda_fp8_attention_suits(const struct kern_attention *a)
 {
     int64_t const head_dim = a->q->dim[1] / a->heads;
-    return a->coarse && a->q->dtype == DT_BF16 && !a->bias && head_dim % 16 == 0 && head_dim > 0 &&
-           head_dim <= 128 && a->q->dim[0] >= 2;
+    return a->low_precision && a->q->dtype == DT_BF16 && !a->bias && head_dim % 16 == 0 &&
+           head_dim > 0 && head_dim <= 128 && a->q->dim[0] >= 2;
 }
 
 struct cuda_fp8_rooms cuda_fp8_attention_rooms(const struct kern_attention *a)

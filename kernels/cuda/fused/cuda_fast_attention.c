@@ -33,14 +33,14 @@ struct rooms {
 static struct rooms rooms_of(const struct kern_attention *a)
 {
     struct cuda_fast_whole const whole = cuda_fast_attention_whole(a);
-    bool const widen = a->out->dtype == DT_F32;
+    bool const dequantize_e4m3 = a->out->dtype == DT_F32;
     size_t const row = (size_t)a->q->dim[1] * dtype_size(DT_BF16);
     size_t const keys = (size_t)attention_keys(a) * row;
     struct rooms r = { 0 };
 
     r.k = cuda_fused_take(&r.all, whole.k ? 0 : keys);
     r.v = cuda_fused_take(&r.all, whole.v ? 0 : keys);
-    r.out = cuda_fused_take(&r.all, widen ? (size_t)a->q->dim[0] * row : 0);
+    r.out = cuda_fused_take(&r.all, dequantize_e4m3 ? (size_t)a->q->dim[0] * row : 0);
     return r;
 }
 

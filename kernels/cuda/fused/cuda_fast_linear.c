@@ -17,9 +17,9 @@ enum ending {
 
 static enum ending ending_of(const struct kern_linear *a)
 {
-    bool const gelu = a->act == KERN_ACT_GELU_TANH, narrow = a->out->dtype == DT_BF16;
+    bool const gelu = a->act == KERN_ACT_GELU_TANH, quantize_e4m3 = a->out->dtype == DT_BF16;
 
-    if (!a->residual && (a->act == KERN_ACT_NONE || (gelu && narrow))) return BY_EPILOGUE;
+    if (!a->residual && (a->act == KERN_ACT_NONE || (gelu && quantize_e4m3))) return BY_EPILOGUE;
     if (a->residual && !a->gate && a->act == KERN_ACT_NONE && a->out->dtype == DT_F32)
         return BY_ADDING;
     return BY_KERNEL;

@@ -341,62 +341,62 @@ status cuda_plain_axpby(struct kern_ctx *ctx, const struct kern_axpby *a)
     return cuda_axpby(&plan, &p, c->stream);
 }
 
-status cuda_plain_narrow(struct kern_ctx *ctx, const struct kern_narrow *a)
+status cuda_plain_quantize_e4m3(struct kern_ctx *ctx, const struct kern_quantize_e4m3 *a)
 {
     struct cuda_ctx *c;
 
-    TRY(kern_check_narrow(a));
-    struct cuda_narrow const p = { .x = a->x->data,
-                                   .out = a->out->data,
-                                   .scale = a->scale->data,
-                                   .rows = a->x->dim[0],
-                                   .cols = a->x->dim[1] };
+    TRY(kern_check_quantize_e4m3(a));
+    struct cuda_quantize_e4m3 const p = { .x = a->x->data,
+                                          .out = a->out->data,
+                                          .scale = a->scale->data,
+                                          .rows = a->x->dim[0],
+                                          .cols = a->x->dim[1] };
     struct cuda_plan const plan = cuda_plan_rows(p.rows);
     if (!p.rows) return ST_OK;
     TRY(cuda_enter(ctx, &c));
-    return cuda_narrow(&plan, &p, is_bf16(a->x), c->stream);
+    return cuda_quantize_e4m3(&plan, &p, is_bf16(a->x), c->stream);
 }
 
-status cuda_plain_widen(struct kern_ctx *ctx, const struct kern_widen *a)
+status cuda_plain_dequantize_e4m3(struct kern_ctx *ctx, const struct kern_dequantize_e4m3 *a)
 {
     struct cuda_ctx *c;
 
-    TRY(kern_check_widen(a));
-    struct cuda_widen const p = { .x = a->x->data,
-                                  .scale = a->scale->data,
-                                  .out = a->out->data,
-                                  .rows = a->x->dim[0],
-                                  .cols = a->x->dim[1] };
+    TRY(kern_check_dequantize_e4m3(a));
+    struct cuda_dequantize_e4m3 const p = { .x = a->x->data,
+                                            .scale = a->scale->data,
+                                            .out = a->out->data,
+                                            .rows = a->x->dim[0],
+                                            .cols = a->x->dim[1] };
     struct cuda_plan const plan = cuda_plan_rows(p.rows);
     if (!p.rows) return ST_OK;
     TRY(cuda_enter(ctx, &c));
-    return cuda_widen(&plan, &p, is_bf16(a->out), c->stream);
+    return cuda_dequantize_e4m3(&plan, &p, is_bf16(a->out), c->stream);
 }
 
 /* Bytes that are moved at once: as many as all places are multiples of. */
-static int piece_of(const struct kern_regroup *a, size_t part)
+static int piece_of(const struct kern_permute01 *a, size_t part)
 {
     size_t const places = (size_t)a->in->data | (size_t)a->out->data | part;
     return places % 16 == 0 ? 16 : places % 4 == 0 ? 4 : 1;
 }
 
-status cuda_plain_regroup(struct kern_ctx *ctx, const struct kern_regroup *a)
+status cuda_plain_permute01(struct kern_ctx *ctx, const struct kern_permute01 *a)
 {
     struct cuda_ctx *c;
 
-    TRY(kern_check_regroup(a));
+    TRY(kern_check_permute01(a));
     size_t const part = (size_t)a->in->dim[2] * dtype_size(a->in->dtype);
     int const piece = piece_of(a, part);
-    struct cuda_regroup p = { .in = a->in->data,
-                              .out = a->out->data,
-                              .rows = a->in->dim[0],
-                              .parts = a->in->dim[1],
-                              .cols = (int64_t)part / piece };
+    struct cuda_permute01 p = { .in = a->in->data,
+                                .out = a->out->data,
+                                .rows = a->in->dim[0],
+                                .parts = a->in->dim[1],
+                                .cols = (int64_t)part / piece };
     p.count = p.rows * p.parts * p.cols;
     struct cuda_plan const plan = cuda_plan_each(p.count);
     if (!p.count) return ST_OK;
     TRY(cuda_enter(ctx, &c));
-    return cuda_regroup(&plan, &p, piece, c->stream);
+    return cuda_permute01(&plan, &p, piece, c->stream);
 }
 
 status cuda_plain_copy(struct kern_ctx *ctx, const struct kern_copy *a)

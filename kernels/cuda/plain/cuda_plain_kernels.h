@@ -112,29 +112,32 @@ status cuda_channel_norm(const struct cuda_plan *, const struct cuda_channel_nor
 /* ---- cuda_plain_wire.cu: what goes from rank to rank ------------------------------ */
 
 /* A warp to a row. */
-struct cuda_narrow {
+struct cuda_quantize_e4m3 {
     const void *x; /* act */
     uint8_t *out;
     float *scale;
     int64_t rows, cols;
 };
-status cuda_narrow(const struct cuda_plan *, const struct cuda_narrow *, bool bf16, void *stream);
+status cuda_quantize_e4m3(const struct cuda_plan *, const struct cuda_quantize_e4m3 *, bool bf16,
+                          void *stream);
 
-struct cuda_widen {
+struct cuda_dequantize_e4m3 {
     const uint8_t *x;
     const float *scale;
     void *out; /* act */
     int64_t rows, cols;
 };
-status cuda_widen(const struct cuda_plan *, const struct cuda_widen *, bool bf16, void *stream);
+status cuda_dequantize_e4m3(const struct cuda_plan *, const struct cuda_dequantize_e4m3 *,
+                            bool bf16, void *stream);
 
 /* Of pieces of 16, 4 or 1 bytes, a thread to each. */
-struct cuda_regroup {
+struct cuda_permute01 {
     const void *in; /* [rows, parts, cols] */
     void *out;      /* [parts, rows, cols] */
     int64_t count, rows, parts, cols;
 };
-status cuda_regroup(const struct cuda_plan *, const struct cuda_regroup *, int piece, void *stream);
+status cuda_permute01(const struct cuda_plan *, const struct cuda_permute01 *, int piece,
+                      void *stream);
 
 /* ---- cuda_plain_linear.cu, cuda_plain_attention.cu, cuda_plain_conv.cu: a block to a tile ---- */
 

@@ -10,7 +10,7 @@ static __device__ int64_t first_row(void) { return grid_first() / WARP; }
 static __device__ int64_t row_step(void) { return grid_step() / WARP; }
 static __device__ int lane(void) { return (int)(threadIdx.x % WARP); }
 
-template <typename T> static __global__ void narrow_plain(struct cuda_narrow p)
+template <typename T> static __global__ void narrow_plain(struct cuda_quantize_e4m3 p)
 {
     for (int64_t r = first_row(); r < p.rows; r += row_step()) {
         const T *const x = (const T *)p.x + r * p.cols;
@@ -24,13 +24,13 @@ template <typename T> static __global__ void narrow_plain(struct cuda_narrow p)
     }
 }
 
-status cuda_narrow(const struct cuda_plan *plan, const struct cuda_narrow *p, bool act_bf16,
-                   void *stream)
+status cuda_quantize_e4m3(const struct cuda_plan *plan, const struct cuda_quantize_e4m3 *p,
+                          bool act_bf16, void *stream)
 {
     return CUDA_EACH(act_bf16, narrow_plain, plan, stream, *p);
 }
 
-template <typename T> static __global__ void widen_plain(struct cuda_widen p)
+template <typename T> static __global__ void widen_plain(struct cuda_dequantize_e4m3 p)
 {
     for (int64_t r = first_row(); r < p.rows; r += row_step()) {
         const uint8_t *const x = p.x + r * p.cols;
@@ -41,13 +41,13 @@ template <typename T> static __global__ void widen_plain(struct cuda_widen p)
     }
 }
 
-status cuda_widen(const struct cuda_plan *plan, const struct cuda_widen *p, bool act_bf16,
-                  void *stream)
+status cuda_dequantize_e4m3(const struct cuda_plan *plan, const struct cuda_dequantize_e4m3 *p,
+                            bool act_bf16, void *stream)
 {
     return CUDA_EACH(act_bf16, widen_plain, plan, stream, *p);
 }
 
-template <typename T> static __global__ void regroup_plain(struct cuda_regroup p)
+template <typename T> static __global__ void regroup_plain(struct cuda_permute01 p)
 {
     for (int64_t i = grid_first(); i < p.count; i += grid_step()) {
         int64_t const c = i % p.cols, row = i / p.cols % p.rows, part = i / p.cols / p.rows;
@@ -55,8 +55,8 @@ template <typename T> static __global__ void regroup_plain(struct cuda_regroup p
     }
 }
 
-status cuda_regroup(const struct cuda_plan *plan, const struct cuda_regroup *p, int piece,
-                    void *stream)
+status cuda_permute01(const struct cuda_plan *plan, const struct cuda_permute01 *p, int piece,
+                      void *stream)
 {
     unsigned const grid = plan->grid[0], threads = plan->threads;
 

@@ -80,7 +80,7 @@ static status choose_container(struct codec_choice *out, const struct video_conf
     const char *const slash = strrchr(c->path, '/');
     const char *const dot = strrchr(slash ? slash : c->path, '.');
 
-    if (dot && words_find(out->codec->containers, dot + 1) >= 0) {
+    if (dot && choice_find(out->codec->containers, dot + 1) >= 0) {
         out->container = dot + 1;
         return ST_OK;
     }
@@ -100,9 +100,9 @@ static status choose_pix(struct codec_choice *out, const struct video_config *c)
     char first[16];
     const char *const list = out->encoder->pixes;
 
-    words_at(first, sizeof first, list, 0);
+    choice_at(first, sizeof first, list, 0);
     const char *const name = c->pix ? c->pix : first;
-    if (words_find(list, name) < 0 || !pix_from_name(&out->pix, name))
+    if (choice_find(list, name) < 0 || !pix_from_name(&out->pix, name))
         return fail(ST_ARG, "%s: %s has no pix `%s`; allowed: %s", c->path, out->encoder->name,
                     name, list);
     const struct pix_info *const p = pix_info(out->pix);
@@ -117,7 +117,7 @@ static status choose_word(const char **out, const struct video_config *c, const 
 {
     if (!word) return ST_OK;
     if (!list) return fail(ST_ARG, "%s: %s takes no %s", c->path, c->codec, what);
-    if (words_find(list, word) < 0)
+    if (choice_find(list, word) < 0)
         return fail(ST_ARG, "%s: %s has no %s `%s`; allowed: %s", c->path, c->codec, what, word,
                     list);
     *out = word;
@@ -132,7 +132,7 @@ static status choose_preset(struct codec_choice *out, const struct video_config 
 
     TRY(choose_word(&word, c, "preset", c->preset, words));
     if (word)
-        words_at(out->preset, sizeof out->preset, out->encoder->presets, words_find(words, word));
+        choice_at(out->preset, sizeof out->preset, out->encoder->presets, choice_find(words, word));
     return ST_OK;
 }
 

@@ -16,15 +16,15 @@ enum AVPixelFormat encoder_format(enum pix p)
 }
 
 /* The private options of the encoder, as "name=value:name=value". */
-static void settings(struct text *t, const struct codec_choice *k)
+static void settings(struct strbuf *t, const struct codec_choice *k)
 {
     const struct codec_encoding *const e = k->encoder;
 
-    if (k->preset[0]) text_addf(t, "preset=%s:", k->preset);
-    if (e->always) text_addf(t, "%s:", e->always);
-    if (k->profile) text_addf(t, "profile=%s:", k->profile);
-    if (e->crf) text_addf(t, "%s=%d:", e->crf, k->crf);
-    if (e->threads) text_addf(t, "%s=%d:", e->threads, k->threads);
+    if (k->preset[0]) strbuf_addf(t, "preset=%s:", k->preset);
+    if (e->always) strbuf_addf(t, "%s:", e->always);
+    if (k->profile) strbuf_addf(t, "profile=%s:", k->profile);
+    if (e->crf) strbuf_addf(t, "%s=%d:", e->crf, k->crf);
+    if (e->threads) strbuf_addf(t, "%s=%d:", e->threads, k->threads);
     if (t->len) t->s[--t->len] = '\0'; /* the last colon */
 }
 
@@ -57,7 +57,7 @@ status encoder_open(AVCodecContext **out, const struct codec_choice *k,
 {
     const AVCodec *const av = avcodec_find_encoder_by_name(k->encoder->name);
     char why[AV_ERROR_MAX_STRING_SIZE];
-    struct text words = { 0 };
+    struct strbuf words = { 0 };
     AVDictionary *options = NULL;
     status st = ST_OK;
     int r;
@@ -81,7 +81,7 @@ status encoder_open(AVCodecContext **out, const struct codec_choice *k,
                   k->encoder->name, av_dict_get(options, "", NULL, AV_DICT_IGNORE_SUFFIX)->key);
     }
 out:
-    text_free(&words);
+    strbuf_free(&words);
     av_dict_free(&options);
     if (st != ST_OK) avcodec_free_context(out);
     return st;

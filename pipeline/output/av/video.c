@@ -64,7 +64,7 @@ status video_open(struct video **out, const struct video_config *c)
 
     if (!v) return fail(ST_NOMEM, "%s: no memory", c->path);
     TRY_OUT(codec_choose(&v->facts.choice, c));
-    v->url = text_format("file:%s", c->path);
+    v->url = str_format("file:%s", c->path);
     v->path = v->url ? v->url + strlen("file:") : NULL;
     v->packet = av_packet_alloc();
     if (!v->url || !v->packet) {

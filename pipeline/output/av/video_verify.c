@@ -10,7 +10,7 @@
 static status open_demux(AVFormatContext **in, AVPacket **packet, const char *path)
 {
     char why[AV_ERROR_MAX_STRING_SIZE];
-    char *const url = text_format("file:%s", path);
+    char *const url = str_format("file:%s", path);
     int r = url ? avformat_open_input(in, url, NULL, NULL) : AVERROR(ENOMEM);
 
     free(url);

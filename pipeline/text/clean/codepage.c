@@ -160,20 +160,20 @@ static const uint16_t upper[CHARMAP_COUNT][128] = {
                         0x25a0, 0x00a0 },
 };
 
-bool charmap_is_loose(enum charmap m)
+bool codepage_is_loose(enum charmap m)
 {
     return m >= CHARMAP_WINDOWS_1252 && m <= CHARMAP_WINDOWS_1257;
 }
 
-uint32_t charmap_decode(enum charmap m, unsigned char byte)
+uint32_t codepage_decode(enum charmap m, unsigned char byte)
 {
     if (byte >= 0x80) return upper[m][byte - 0x80];
-    return byte == CHARMAP_LOST && charmap_is_loose(m) ? 0xfffd : byte;
+    return byte == CHARMAP_LOST && codepage_is_loose(m) ? 0xfffd : byte;
 }
 
 static int find(enum charmap m, uint32_t c)
 {
-    bool const lost = charmap_is_loose(m) && (c == CHARMAP_LOST || c == 0xfffd);
+    bool const lost = codepage_is_loose(m) && (c == CHARMAP_LOST || c == 0xfffd);
 
     if (lost) return c == 0xfffd ? CHARMAP_LOST : -1;
     if (c < 0x80) return (int)c;
@@ -182,7 +182,7 @@ static int find(enum charmap m, uint32_t c)
     return -1;
 }
 
-bool charmap_encode(enum charmap m, const struct runes *text, unsigned char *bytes)
+bool codepage_encode(enum charmap m, const struct codepoints *text, unsigned char *bytes)
 {
     for (int64_t i = 0; i < text->count; i++) {
         int const byte = find(m, text->at[i]);

@@ -23,12 +23,12 @@ enum { CHARMAP_LOST = 0x1a }; /* the byte that stands for U+FFFD */
 
 /* The Windows code pages are taken loosely: a byte they leave open is the C1
  * control of that number, and CHARMAP_LOST is U+FFFD. */
-bool charmap_is_loose(enum charmap m);
+bool codepage_is_loose(enum charmap m);
 
 /* The code point of a byte; 0..0x7F are themselves but for CHARMAP_LOST. */
-uint32_t charmap_decode(enum charmap m, unsigned char byte);
+uint32_t codepage_decode(enum charmap m, unsigned char byte);
 
 /* Encode all of `text` into bytes[text->count]. False if a code point has no byte. */
-bool charmap_encode(enum charmap m, const struct runes *text, unsigned char *bytes);
+bool codepage_encode(enum charmap m, const struct codepoints *text, unsigned char *bytes);
 
 #endif /* CODEPAGE_H */

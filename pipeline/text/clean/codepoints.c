@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool reserve(struct runes *r, int64_t more)
+static bool reserve(struct codepoints *r, int64_t more)
 {
     int64_t cap = r->cap ? r->cap : 64;
 
@@ -25,48 +25,48 @@ static bool reserve(struct runes *r, int64_t more)
     return true;
 }
 
-void runes_add(struct runes *r, uint32_t c)
+void codepoints_add(struct codepoints *r, uint32_t c)
 {
     if (reserve(r, 1)) r->at[r->count++] = c;
 }
 
-void runes_append(struct runes *r, const uint32_t *at, int64_t count)
+void codepoints_append(struct codepoints *r, const uint32_t *at, int64_t count)
 {
     if (!count || !reserve(r, count)) return;
     memcpy(r->at + r->count, at, (size_t)count * sizeof *at);
     r->count += count;
 }
 
-void runes_copy(struct runes *r, const struct runes *from)
+void codepoints_copy(struct codepoints *r, const struct codepoints *from)
 {
     r->count = 0;
     r->failed |= from->failed;
-    runes_append(r, from->at, from->count);
+    codepoints_append(r, from->at, from->count);
 }
 
-void runes_clear(struct runes *r) { r->count = 0; }
+void codepoints_clear(struct codepoints *r) { r->count = 0; }
 
-void runes_swap(struct runes *a, struct runes *b)
+void codepoints_swap(struct codepoints *a, struct codepoints *b)
 {
-    struct runes const t = *a;
+    struct codepoints const t = *a;
 
     *a = *b;
     *b = t;
 }
 
-void runes_free(struct runes *r)
+void codepoints_free(struct codepoints *r)
 {
     free(r->at);
-    *r = (struct runes){ 0 };
+    *r = (struct codepoints){ 0 };
 }
 
-bool runes_equal(const struct runes *a, const struct runes *b)
+bool codepoints_equal(const struct codepoints *a, const struct codepoints *b)
 {
     return a->count == b->count &&
            (!a->count || !memcmp(a->at, b->at, (size_t)a->count * sizeof *a->at));
 }
 
-size_t runes_add_utf8(struct runes *r, const char *bytes, size_t len)
+size_t codepoints_add_utf8(struct codepoints *r, const char *bytes, size_t len)
 {
     size_t at = 0;
 
@@ -74,19 +74,19 @@ size_t runes_add_utf8(struct runes *r, const char *bytes, size_t len)
         uint32_t c;
         int const n = utf8_decode_lax(&c, bytes + at, len - at);
         if (!n) break;
-        runes_add(r, c);
+        codepoints_add(r, c);
         at += (size_t)n;
     }
     return at;
 }
 
-void runes_write(const struct runes *r, struct text *out)
+void codepoints_write(const struct codepoints *r, struct strbuf *out)
 {
     out->failed |= r->failed;
     for (int64_t i = 0; i < r->count; i++) {
         char utf8[4];
         int const n = utf8_encode(utf8, r->at[i]);
-        text_add(out, utf8, (size_t)n);
+        strbuf_add(out, utf8, (size_t)n);
     }
 }
 

@@ -5,29 +5,30 @@
 #include "base/base.h"
 #include "base/strbuf.h"
 
-/* Zero-initialise; runes_free when done. `at` is NULL while cap is 0. A code
+/* Zero-initialise; codepoints_free when done. `at` is NULL while cap is 0. A code
  * point is 0..0x10FFFF; lone surrogates are possible. Running out of memory is
  * remembered in `failed` and makes further additions do nothing. */
-struct runes {
+struct codepoints {
     uint32_t *at;
     int64_t count, cap;
     bool failed;
 };
 
-void runes_add(struct runes *r, uint32_t c);
-void runes_append(struct runes *r, const uint32_t *at, int64_t count);
-void runes_copy(struct runes *r, const struct runes *from); /* replaces what r held */
-void runes_clear(struct runes *r);                          /* keeps the memory */
-void runes_swap(struct runes *a, struct runes *b);
-void runes_free(struct runes *r); /* frees and zeroes */
-bool runes_equal(const struct runes *a, const struct runes *b);
+void codepoints_add(struct codepoints *r, uint32_t c);
+void codepoints_append(struct codepoints *r, const uint32_t *at, int64_t count);
+void codepoints_copy(struct codepoints *r,
+                     const struct codepoints *from); /* replaces what r held */
+void codepoints_clear(struct codepoints *r);         /* keeps the memory */
+void codepoints_swap(struct codepoints *a, struct codepoints *b);
+void codepoints_free(struct codepoints *r); /* frees and zeroes */
+bool codepoints_equal(const struct codepoints *a, const struct codepoints *b);
 
 /* Append UTF-8 text, where a surrogate written as three bytes is let through.
  * Returns the bytes read; less than len: there the text is no UTF-8. */
-size_t runes_add_utf8(struct runes *r, const char *bytes, size_t len);
+size_t codepoints_add_utf8(struct codepoints *r, const char *bytes, size_t len);
 
 /* Append as UTF-8. */
-void runes_write(const struct runes *r, struct text *out);
+void codepoints_write(const struct codepoints *r, struct strbuf *out);
 
 /* White space as Unicode has it, with the separators U+001C..U+001F. */
 bool rune_is_space(uint32_t c);

@@ -10,11 +10,14 @@ static bool is_digit(uint32_t c) { return c >= '0' && c <= '9'; }
 static bool is_letter(uint32_t c) { return (c | 32) >= 'a' && (c | 32) <= 'z'; }
 static bool is_hex(uint32_t c) { return is_digit(c) || ((c | 32) >= 'a' && (c | 32) <= 'f'); }
 
-static uint32_t peek(const struct runes *in, int64_t at) { return at < in->count ? in->at[at] : 0; }
+static uint32_t peek(const struct codepoints *in, int64_t at)
+{
+    return at < in->count ? in->at[at] : 0;
+}
 
 /* What the standard makes of a number: the C1 controls mean Windows-1252,
  * what is no character means nothing. */
-static void add_number(struct runes *out, uint32_t n)
+static void add_number(struct codepoints *out, uint32_t n)
 {
     static const uint16_t c1[32] = {
         0x20ac, 0x81,   0x201a, 0x192,  0x201e, 0x2026, 0x2020, 0x2021, 0x2c6,  0x2030, 0x160,
@@ -24,14 +27,14 @@ static void add_number(struct runes *out, uint32_t n)
     bool const control = (n >= 1 && n <= 8) || n == 0xb || (n >= 0xe && n <= 0x1f) || n == 0x7f;
     bool const unassigned = (n >= 0xfdd0 && n <= 0xfdef) || (n & 0xfffe) == 0xfffe;
 
-    if (n >= 0x80 && n <= 0x9f) runes_add(out, c1[n - 0x80]);
-    else if (!n || n > MAX_RUNE || (n >= 0xd800 && n <= 0xdfff)) runes_add(out, 0xfffd);
-    else if (!control && !unassigned) runes_add(out, n);
+    if (n >= 0x80 && n <= 0x9f) codepoints_add(out, c1[n - 0x80]);
+    else if (!n || n > MAX_RUNE || (n >= 0xd800 && n <= 0xdfff)) codepoints_add(out, 0xfffd);
+    else if (!control && !unassigned) codepoints_add(out, n);
 }
 
 /* Number behind "&#" at `at`. Returns where it ends, its semicolon included, or
  * -1 if there is none. */
-static int64_t read_number(const struct runes *in, int64_t at, uint32_t *n)
+static int64_t read_number(const struct codepoints *in, int64_t at, uint32_t *n)
 {
     bool const hex = (peek(in, at) | 32) == 'x';
     int64_t const first = at += hex;
@@ -45,14 +48,14 @@ static int64_t read_number(const struct runes *in, int64_t at, uint32_t *n)
     return at + (peek(in, at) == ';');
 }
 
-static void add_entity(struct runes *out, const struct html_entity *e)
+static void add_entity(struct codepoints *out, const struct html_entity *e)
 {
-    runes_add(out, e->first);
-    if (e->second) runes_add(out, e->second);
+    codepoints_add(out, e->first);
+    if (e->second) codepoints_add(out, e->second);
 }
 
 /* A name of the text as a C string; false if it is none of ours by its form. */
-static bool copy_name(char name[HTML_NAME], const struct runes *in, int64_t at, int64_t len)
+static bool copy_name(char name[HTML_NAME], const struct codepoints *in, int64_t at, int64_t len)
 {
     if (len < 1 || len >= HTML_NAME) return false;
     for (int64_t i = 0; i < len; i++) {
@@ -67,7 +70,7 @@ static bool copy_name(char name[HTML_NAME], const struct runes *in, int64_t at, 
 static bool in_name(uint32_t c) { return c && !strchr("\t\n\f <&#;", (int)(c < 0x80 ? c : 'a')); }
 
 /* The name behind '&' at `at`: its characters are counted first, at most 32. */
-static int64_t add_named(const struct runes *in, int64_t at, struct runes *out)
+static int64_t add_named(const struct codepoints *in, int64_t at, struct codepoints *out)
 {
     char name[HTML_NAME];
     int64_t len = 0;
@@ -81,23 +84,23 @@ static int64_t add_named(const struct runes *in, int64_t at, struct runes *out)
     for (int64_t n = len; n > 1; n--) {
         if (copy_name(name, in, at, n) && html_entity_is_bare(name)) {
             add_entity(out, html_entity_find(name));
-            runes_append(out, in->at + at + n, len + closed - n);
+            codepoints_append(out, in->at + at + n, len + closed - n);
             return at + len + closed;
         }
     }
-    runes_add(out, '&');
-    runes_append(out, in->at + at, len + closed);
+    codepoints_add(out, '&');
+    codepoints_append(out, in->at + at, len + closed);
     return at + len + closed;
 }
 
-void html_unescape(const struct runes *in, struct runes *out)
+void html_unescape(const struct codepoints *in, struct codepoints *out)
 {
     for (int64_t i = 0; i < in->count && !out->failed;) {
         uint32_t n;
         int64_t const end = peek(in, i + 1) == '#' ? read_number(in, i + 2, &n) : -1;
 
         if (in->at[i] != '&') {
-            runes_add(out, in->at[i++]);
+            codepoints_add(out, in->at[i++]);
         } else if (end >= 0) {
             add_number(out, n);
             i = end;
@@ -109,7 +112,7 @@ void html_unescape(const struct runes *in, struct runes *out)
 
 /* `name` in capitals: the capital of the small name's character, if no other
  * name begins like it. */
-static bool add_capital(const char *name, struct runes *out)
+static bool add_capital(const char *name, struct codepoints *out)
 {
     static const struct {
         const char *name, *capital;
@@ -133,17 +136,18 @@ static bool add_capital(const char *name, struct runes *out)
     if (!e) return false;
     for (int i = 0; i < COUNT_OF(grown); i++) {
         if (strcmp(grown[i].name, name) != 0) continue;
-        runes_add_utf8(out, grown[i].capital, strlen(grown[i].capital));
+        codepoints_add_utf8(out, grown[i].capital, strlen(grown[i].capital));
         return true;
     }
-    if (e->first == 0x149) runes_add(out, 0x2bc);
-    runes_add(out, e->first == 0x149 ? 'N' : (uint32_t)utf8proc_toupper((int32_t)e->first));
-    if (e->second) runes_add(out, (uint32_t)utf8proc_toupper((int32_t)e->second));
+    if (e->first == 0x149) codepoints_add(out, 0x2bc);
+    codepoints_add(out, e->first == 0x149 ? 'N' : (uint32_t)utf8proc_toupper((int32_t)e->first));
+    if (e->second) codepoints_add(out, (uint32_t)utf8proc_toupper((int32_t)e->second));
     return true;
 }
 
 /* `&#...;` at `at` holding only letters and digits up to `end`, its semicolon. */
-static bool add_sure_number(const struct runes *in, int64_t at, int64_t end, struct runes *out)
+static bool add_sure_number(const struct codepoints *in, int64_t at, int64_t end,
+                            struct codepoints *out)
 {
     uint32_t n;
 
@@ -152,7 +156,7 @@ static bool add_sure_number(const struct runes *in, int64_t at, int64_t end, str
     return true;
 }
 
-static bool add_sure(const struct runes *in, int64_t at, int64_t end, struct runes *out)
+static bool add_sure(const struct codepoints *in, int64_t at, int64_t end, struct codepoints *out)
 {
     char name[HTML_NAME];
 
@@ -164,7 +168,7 @@ static bool add_sure(const struct runes *in, int64_t at, int64_t end, struct run
 }
 
 /* Where the semicolon of the reference at `at` stands, or -1. */
-static int64_t find_semicolon(const struct runes *in, int64_t at)
+static int64_t find_semicolon(const struct codepoints *in, int64_t at)
 {
     int64_t const first = at + 1 + (peek(in, at + 1) == '#');
     int64_t end = first;
@@ -174,15 +178,15 @@ static int64_t find_semicolon(const struct runes *in, int64_t at)
     return end > first && peek(in, end) == ';' ? end : -1;
 }
 
-void html_unescape_sure(const struct runes *in, struct runes *out)
+void html_unescape_sure(const struct codepoints *in, struct codepoints *out)
 {
     for (int64_t i = 0; i < in->count && !out->failed;) {
         int64_t const end = find_semicolon(in, i);
 
         if (end < 0) {
-            runes_add(out, in->at[i++]);
+            codepoints_add(out, in->at[i++]);
         } else {
-            if (!add_sure(in, i, end, out)) runes_append(out, in->at + i, end + 1 - i);
+            if (!add_sure(in, i, end, out)) codepoints_append(out, in->at + i, end + 1 - i);
             i = end + 1;
         }
     }

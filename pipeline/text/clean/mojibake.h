@@ -12,9 +12,9 @@
 #include "pipeline/text/clean/codepoints.h"
 
 /* In place. */
-void mojibake_fix(struct runes *text);
+void mojibake_fix(struct codepoints *text);
 
 /* Every C1 control becomes the character of that Windows-1252 byte. In place. */
-void mojibake_fix_c1(struct runes *text);
+void mojibake_fix_c1(struct codepoints *text);
 
 #endif /* MOJIBAKE_H */

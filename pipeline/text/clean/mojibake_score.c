@@ -105,7 +105,7 @@ static bool fits(const struct cell *c, uint32_t rune, uint32_t classes)
     return in != c->other;
 }
 
-static bool rule_fits(const struct rule *r, const struct runes *text, const uint32_t *classes,
+static bool rule_fits(const struct rule *r, const struct codepoints *text, const uint32_t *classes,
                       int64_t at)
 {
     if (r->at_start && at) return false;
@@ -114,7 +114,7 @@ static bool rule_fits(const struct rule *r, const struct runes *text, const uint
     return true;
 }
 
-static bool any_rule_fits(const struct runes *text, const uint32_t *classes, int64_t at)
+static bool any_rule_fits(const struct codepoints *text, const uint32_t *classes, int64_t at)
 {
     int r = 0;
 
@@ -123,7 +123,7 @@ static bool any_rule_fits(const struct runes *text, const uint32_t *classes, int
 }
 
 /* No rule fits where three characters are ASCII. */
-static bool is_ascii(const struct runes *text, int64_t at)
+static bool is_ascii(const struct codepoints *text, int64_t at)
 {
     int64_t const end = at + 3 < text->count ? at + 3 : text->count;
 
@@ -131,14 +131,14 @@ static bool is_ascii(const struct runes *text, int64_t at)
     return at == end;
 }
 
-bool badness_found(const struct runes *text)
+bool badness_found(const struct codepoints *text)
 {
-    struct runes classes = { 0 };
+    struct codepoints classes = { 0 };
     bool found = false;
 
-    for (int64_t i = 0; i < text->count; i++) runes_add(&classes, char_classes(text->at[i]));
+    for (int64_t i = 0; i < text->count; i++) codepoints_add(&classes, char_classes(text->at[i]));
     for (int64_t i = 0; !classes.failed && i < text->count && !found; i++)
         if (!is_ascii(text, i)) found = any_rule_fits(text, classes.at, i);
-    runes_free(&classes);
+    codepoints_free(&classes);
     return found;
 }

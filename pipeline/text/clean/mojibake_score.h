@@ -10,6 +10,6 @@
 #include "pipeline/text/clean/codepoints.h"
 
 /* True if some neighbours are unlikely. Text of ASCII alone never is. */
-bool badness_found(const struct runes *text);
+bool badness_found(const struct codepoints *text);
 
 #endif /* MOJIBAKE_SCORE_H */

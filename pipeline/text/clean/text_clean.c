@@ -7,17 +7,17 @@
 #include <utf8proc.h>
 
 /* A fixer appends its text to out. */
-typedef void (*fixer)(const struct runes *in, struct runes *out);
+typedef void (*fixer)(const struct codepoints *in, struct codepoints *out);
 
-static void apply(struct runes *text, struct runes *scratch, fixer fix)
+static void apply(struct codepoints *text, struct codepoints *scratch, fixer fix)
 {
-    runes_clear(scratch);
+    codepoints_clear(scratch);
     fix(text, scratch);
-    runes_swap(text, scratch);
+    codepoints_swap(text, scratch);
     text->failed |= scratch->failed;
 }
 
-static void split_ligatures(const struct runes *in, struct runes *out)
+static void split_ligatures(const struct codepoints *in, struct codepoints *out)
 {
     static const struct {
         uint16_t rune, parts[3];
@@ -36,10 +36,10 @@ static void split_ligatures(const struct runes *in, struct runes *out)
         int k = in->at[i] < 0x80 ? COUNT_OF(table) : 0;
         while (k < COUNT_OF(table) && table[k].rune != in->at[i]) k++;
         if (k == COUNT_OF(table)) {
-            runes_add(out, in->at[i]);
+            codepoints_add(out, in->at[i]);
             continue;
         }
-        for (int j = 0; j < 3 && table[k].parts[j]; j++) runes_add(out, table[k].parts[j]);
+        for (int j = 0; j < 3 && table[k].parts[j]; j++) codepoints_add(out, table[k].parts[j]);
     }
 }
 
@@ -51,7 +51,7 @@ static bool is_punctuation(uint32_t c)
 }
 
 /* Half and full width letters, kana and signs become the usual ones. */
-static void fold_width(const struct runes *in, struct runes *out)
+static void fold_width(const struct codepoints *in, struct codepoints *out)
 {
     utf8proc_option_t const nfkc = UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_COMPAT;
 
@@ -65,8 +65,8 @@ static void fold_width(const struct runes *in, struct runes *out)
             n = utf8proc_decompose_char((utf8proc_int32_t)c, usual, COUNT_OF(usual), nfkc,
                                         &boundary);
         if (n > 0 && n <= COUNT_OF(usual)) n = utf8proc_normalize_utf32(usual, n, nfkc);
-        for (utf8proc_ssize_t j = 0; j < n; j++) runes_add(out, (uint32_t)usual[j]);
-        if (n <= 0) runes_add(out, c == 0x3000 ? ' ' : c);
+        for (utf8proc_ssize_t j = 0; j < n; j++) codepoints_add(out, (uint32_t)usual[j]);
+        if (n <= 0) codepoints_add(out, c == 0x3000 ? ' ' : c);
     }
 }
 
@@ -76,34 +76,34 @@ static uint32_t straight_quote(uint32_t c)
     return c >= 0x201c && c <= 0x201f ? '"' : c;
 }
 
-static void straighten_quotes(const struct runes *in, struct runes *out)
+static void straighten_quotes(const struct codepoints *in, struct codepoints *out)
 {
-    for (int64_t i = 0; i < in->count; i++) runes_add(out, straight_quote(in->at[i]));
+    for (int64_t i = 0; i < in->count; i++) codepoints_add(out, straight_quote(in->at[i]));
 }
 
-static void fix_line_ends(const struct runes *in, struct runes *out)
+static void fix_line_ends(const struct codepoints *in, struct codepoints *out)
 {
     for (int64_t i = 0; i < in->count; i++) {
         uint32_t const c = in->at[i];
         bool const breaks = c == '\r' || c == 0x2028 || c == 0x2029 || c == 0x85;
 
         if (c == '\r' && i + 1 < in->count && in->at[i + 1] == '\n') continue;
-        runes_add(out, breaks ? '\n' : c);
+        codepoints_add(out, breaks ? '\n' : c);
     }
 }
 
 static bool is_surrogate(uint32_t c, uint32_t first) { return c >= first && c < first + 0x400; }
 
-static void join_surrogates(const struct runes *in, struct runes *out)
+static void join_surrogates(const struct codepoints *in, struct codepoints *out)
 {
     for (int64_t i = 0; i < in->count; i++) {
         uint32_t const c = in->at[i], next = i + 1 < in->count ? in->at[i + 1] : 0;
 
         if (is_surrogate(c, 0xd800) && is_surrogate(next, 0xdc00)) {
-            runes_add(out, 0x10000 + ((c - 0xd800) << 10) + (next - 0xdc00));
+            codepoints_add(out, 0x10000 + ((c - 0xd800) << 10) + (next - 0xdc00));
             i++;
         } else {
-            runes_add(out, is_surrogate(c & ~0x400u, 0xd800) ? 0xfffd : c);
+            codepoints_add(out, is_surrogate(c & ~0x400u, 0xd800) ? 0xfffd : c);
         }
     }
 }
@@ -114,7 +114,7 @@ static bool is_decimal(uint32_t c)
 }
 
 /* ESC [ numbers letter: colours and cursor moves. Returns where it ends, or `at`. */
-static int64_t escape_end(const struct runes *in, int64_t at)
+static int64_t escape_end(const struct codepoints *in, int64_t at)
 {
     int64_t end = at + 2;
 
@@ -124,12 +124,12 @@ static int64_t escape_end(const struct runes *in, int64_t at)
     return end + 1;
 }
 
-static void drop_escapes(const struct runes *in, struct runes *out)
+static void drop_escapes(const struct codepoints *in, struct codepoints *out)
 {
     for (int64_t i = 0; i < in->count;) {
         int64_t const end = escape_end(in, i);
 
-        if (end == i) runes_add(out, in->at[i++]);
+        if (end == i) codepoints_add(out, in->at[i++]);
         if (end > i) i = end;
     }
 }
@@ -142,14 +142,14 @@ static bool is_invisible(uint32_t c)
            (c >= 0xfff9 && c <= 0xfffc);
 }
 
-static void drop_controls(const struct runes *in, struct runes *out)
+static void drop_controls(const struct codepoints *in, struct codepoints *out)
 {
     for (int64_t i = 0; i < in->count; i++)
-        if (!is_invisible(in->at[i])) runes_add(out, in->at[i]);
+        if (!is_invisible(in->at[i])) codepoints_add(out, in->at[i]);
 }
 
 /* Below U+0300, where the combining marks begin, NFC changes nothing. */
-static bool is_composed(const struct runes *r)
+static bool is_composed(const struct codepoints *r)
 {
     int64_t i = 0;
 
@@ -157,39 +157,39 @@ static bool is_composed(const struct runes *r)
     return i == r->count;
 }
 
-static void compose(const struct runes *in, struct runes *out)
+static void compose(const struct codepoints *in, struct codepoints *out)
 {
-    struct text utf8 = { 0 };
+    struct strbuf utf8 = { 0 };
     utf8proc_uint8_t *nfc = NULL;
     utf8proc_ssize_t n = 0;
 
     if (is_composed(in)) {
-        runes_append(out, in->at, in->count);
+        codepoints_append(out, in->at, in->count);
         return;
     }
-    runes_write(in, &utf8);
+    codepoints_write(in, &utf8);
     if (utf8.len)
         n = utf8proc_map((const utf8proc_uint8_t *)utf8.s, (utf8proc_ssize_t)utf8.len, &nfc,
                          UTF8PROC_STABLE | UTF8PROC_COMPOSE);
-    if (n > 0) runes_add_utf8(out, (const char *)nfc, (size_t)n);
+    if (n > 0) codepoints_add_utf8(out, (const char *)nfc, (size_t)n);
     out->failed |= utf8.failed || n < 0;
     free(nfc);
-    text_free(&utf8);
+    strbuf_free(&utf8);
 }
 
-static void fold_space(const struct runes *in, struct runes *out)
+static void fold_space(const struct codepoints *in, struct codepoints *out)
 {
     for (int64_t i = 0; i < in->count; i++) {
         bool const space = rune_is_space(in->at[i]);
         bool const wanted = out->count && i + 1 < in->count && !rune_is_space(in->at[i + 1]);
 
-        if (!space) runes_add(out, in->at[i]);
-        else if (wanted) runes_add(out, ' ');
+        if (!space) codepoints_add(out, in->at[i]);
+        else if (wanted) codepoints_add(out, ' ');
     }
 }
 
 /* Printable ASCII, blanks and the newline: what only references can hide in. */
-static bool is_plain(const struct runes *r)
+static bool is_plain(const struct codepoints *r)
 {
     int64_t i = 0;
 
@@ -197,7 +197,7 @@ static bool is_plain(const struct runes *r)
     return i == r->count;
 }
 
-static void mend(struct runes *line, struct runes *scratch)
+static void mend(struct codepoints *line, struct codepoints *scratch)
 {
     static const fixer fixers[] = {
         split_ligatures, fold_width,   straighten_quotes, fix_line_ends,
@@ -210,20 +210,20 @@ static void mend(struct runes *line, struct runes *scratch)
 }
 
 /* One line, until nothing changes. */
-static void repair(struct runes *line, struct runes *scratch, bool unescape)
+static void repair(struct codepoints *line, struct codepoints *scratch, bool unescape)
 {
-    struct runes before = { 0 };
+    struct codepoints before = { 0 };
 
     do {
-        runes_copy(&before, line);
+        codepoints_copy(&before, line);
         if (unescape) apply(line, scratch, html_unescape_sure);
         if (!is_plain(line)) mend(line, scratch);
         line->failed |= before.failed;
-    } while (!line->failed && !runes_equal(line, &before));
-    runes_free(&before);
+    } while (!line->failed && !codepoints_equal(line, &before));
+    codepoints_free(&before);
 }
 
-static bool holds(const struct runes *r, uint32_t c)
+static bool holds(const struct codepoints *r, uint32_t c)
 {
     int64_t i = 0;
 
@@ -233,9 +233,9 @@ static bool holds(const struct runes *r, uint32_t c)
 
 /* Line by line; a '<' says that this is HTML, whose references stay as they are
  * in that line and in those after it. */
-static void repair_lines(struct runes *text, struct runes *scratch)
+static void repair_lines(struct codepoints *text, struct codepoints *scratch)
 {
-    struct runes line = { 0 }, out = { 0 };
+    struct codepoints line = { 0 }, out = { 0 };
     bool unescape = true;
 
     for (int64_t i = 0; i < text->count;) {
@@ -243,17 +243,17 @@ static void repair_lines(struct runes *text, struct runes *scratch)
         while (end < text->count && text->at[end] != '\n') end++;
         if (end < text->count) end++;
 
-        runes_clear(&line);
-        runes_append(&line, text->at + i, end - i);
+        codepoints_clear(&line);
+        codepoints_append(&line, text->at + i, end - i);
         unescape = unescape && !holds(&line, '<');
         repair(&line, scratch, unescape);
-        runes_append(&out, line.at, line.count);
+        codepoints_append(&out, line.at, line.count);
         out.failed |= line.failed;
         i = end;
     }
-    runes_swap(text, &out);
-    runes_free(&line);
-    runes_free(&out);
+    codepoints_swap(text, &out);
+    codepoints_free(&line);
+    codepoints_free(&out);
 }
 
 static status check_prompt(const char *prompt, size_t len)
@@ -267,12 +267,12 @@ static status check_prompt(const char *prompt, size_t len)
 
 status text_clean(const char *prompt, size_t len, char **out)
 {
-    struct runes text = { 0 }, scratch = { 0 };
-    struct text utf8 = { 0 };
+    struct codepoints text = { 0 }, scratch = { 0 };
+    struct strbuf utf8 = { 0 };
     status st = ST_OK;
 
     TRY(check_prompt(prompt, len));
-    size_t const read = runes_add_utf8(&text, prompt, len);
+    size_t const read = codepoints_add_utf8(&text, prompt, len);
     if (read < len) {
         st = fail(ST_FORMAT, "prompt: byte 0x%02X at byte %zu is not UTF-8",
                   (unsigned char)prompt[read], read);
@@ -282,16 +282,16 @@ status text_clean(const char *prompt, size_t len, char **out)
     apply(&text, &scratch, html_unescape);
     apply(&text, &scratch, html_unescape);
     apply(&text, &scratch, fold_space);
-    text_add(&utf8, "", 0);
-    runes_write(&text, &utf8);
+    strbuf_add(&utf8, "", 0);
+    codepoints_write(&text, &utf8);
     if (utf8.failed || scratch.failed) {
         st = fail(ST_NOMEM, "prompt: out of memory while cleaning %zu bytes", len);
-        text_free(&utf8);
+        strbuf_free(&utf8);
         goto out;
     }
     *out = utf8.s;
 out:
-    runes_free(&text);
-    runes_free(&scratch);
+    codepoints_free(&text);
+    codepoints_free(&scratch);
     return st;
 }

@@ -81,7 +81,7 @@ static bool is_in(unsigned char set, unsigned char byte)
     return false;
 }
 
-static size_t pattern_fits(const unsigned char pattern[PATTERN], const struct text *in, size_t at)
+static size_t pattern_fits(const unsigned char pattern[PATTERN], const struct strbuf *in, size_t at)
 {
     size_t n = 0;
 
@@ -90,7 +90,7 @@ static size_t pattern_fits(const unsigned char pattern[PATTERN], const struct te
     return n;
 }
 
-static size_t any_fits(const unsigned char (*patterns)[PATTERN], int count, const struct text *in,
+static size_t any_fits(const unsigned char (*patterns)[PATTERN], int count, const struct strbuf *in,
                        size_t at)
 {
     size_t n = 0;
@@ -99,7 +99,7 @@ static size_t any_fits(const unsigned char (*patterns)[PATTERN], int count, cons
     return n;
 }
 
-static bool starts_with(const struct text *in, size_t at, const char *word)
+static bool starts_with(const struct strbuf *in, size_t at, const char *word)
 {
     size_t const len = strlen(word);
 
@@ -108,7 +108,7 @@ static bool starts_with(const struct text *in, size_t at, const char *word)
 
 /* "Ã " as a word of its own is "à " that lost its 0xA0 to the blank; before the
  * rest of a Portuguese contraction it is the first letter of that word. */
-static bool is_lone_a_grave(const struct text *in, size_t at)
+static bool is_lone_a_grave(const struct strbuf *in, size_t at)
 {
     static const char *const more[] = { " ", "quele", "quela", "quilo", "s " };
 
@@ -118,40 +118,40 @@ static bool is_lone_a_grave(const struct text *in, size_t at)
     return true;
 }
 
-static void restore_a_grave(const struct text *in, struct text *out)
+static void restore_a_grave(const struct strbuf *in, struct strbuf *out)
 {
     for (size_t i = 0; i < in->len; i++) {
-        text_add(out, in->s + i, 1);
-        if (is_lone_a_grave(in, i)) text_add(out, "\xa0", 1);
+        strbuf_add(out, in->s + i, 1);
+        if (is_lone_a_grave(in, i)) strbuf_add(out, "\xa0", 1);
     }
 }
 
-void lossy_utf8_restore_a0(const struct text *in, struct text *out)
+void utf8_repair_restore_a0(const struct strbuf *in, struct strbuf *out)
 {
-    struct text words = { 0 };
+    struct strbuf words = { 0 };
 
     restore_a_grave(in, &words);
     for (size_t i = 0; i < words.len;) {
         size_t const n = any_fits(altered, COUNT_OF(altered), &words, i);
         size_t const end = i + (n ? n : 1);
-        for (; i < end; i++) text_add(out, n && words.s[i] == ' ' ? "\xa0" : words.s + i, 1);
+        for (; i < end; i++) strbuf_add(out, n && words.s[i] == ' ' ? "\xa0" : words.s + i, 1);
     }
     out->failed |= words.failed;
-    text_free(&words);
+    strbuf_free(&words);
 }
 
-void lossy_utf8_replace(const struct text *in, struct text *out)
+void utf8_repair_replace(const struct strbuf *in, struct strbuf *out)
 {
     for (size_t i = 0; i < in->len;) {
         size_t const n = any_fits(lossy, COUNT_OF(lossy), in, i);
-        if (n) text_add(out, "\xef\xbf\xbd", 3);
-        else text_add(out, in->s + i, 1);
+        if (n) strbuf_add(out, "\xef\xbf\xbd", 3);
+        else strbuf_add(out, in->s + i, 1);
         i += n ? n : 1;
     }
 }
 
 /* Six bytes, two surrogates: the code point they stand for; else 0. */
-static uint32_t surrogate_pair(const struct text *in, size_t at)
+static uint32_t surrogate_pair(const struct strbuf *in, size_t at)
 {
     static const unsigned char pair[PATTERN] = { SURROGATE, HIGH_HALF, TAIL,
                                                  SURROGATE, LOW_HALF,  TAIL };
@@ -163,12 +163,12 @@ static uint32_t surrogate_pair(const struct text *in, size_t at)
 }
 
 /* 0xC0 0x80; ftfy also takes 0xC0 and the newline that ends the text. */
-static bool is_two_byte_zero(const struct text *in, size_t at)
+static bool is_two_byte_zero(const struct strbuf *in, size_t at)
 {
     return starts_with(in, at, "\xc0\x80") || (starts_with(in, at, "\xc0\n") && at + 2 == in->len);
 }
 
-bool lossy_utf8_decode(const struct text *in, struct runes *out)
+bool utf8_repair_decode(const struct strbuf *in, struct codepoints *out)
 {
     for (size_t i = 0; i < in->len;) {
         uint32_t c = surrogate_pair(in, i);
@@ -177,7 +177,7 @@ bool lossy_utf8_decode(const struct text *in, struct runes *out)
         if (!c && is_two_byte_zero(in, i)) n = 2;
         if (!n) n = utf8_decode(&c, in->s + i, in->len - i);
         if (!n) return false;
-        runes_add(out, c);
+        codepoints_add(out, c);
         i += (size_t)n;
     }
     return true;

@@ -67,13 +67,13 @@ static void arena_runs_twice(void **state)
 
 static void text_and_paths(void **state)
 {
-    struct text t = { 0 };
+    struct strbuf t = { 0 };
 
     (void)state;
-    for (int i = 0; i < 100; i++) text_addf(&t, "%d,", i);
+    for (int i = 0; i < 100; i++) strbuf_addf(&t, "%d,", i);
     assert_int_equal(t.len, 290);
     assert_false(t.failed);
-    text_free(&t);
+    strbuf_free(&t);
 
     const struct {
         const char *dir, *name, *want;
@@ -207,21 +207,21 @@ static void pool_shares_out(void **state)
 static void words_have_places(void **state)
 {
     (void)state;
-    assert_int_equal(words_find("mp4|mov|mkv", "mp4"), 0);
-    assert_int_equal(words_find("mp4|mov|mkv", "mkv"), 2);
-    assert_int_equal(words_find("mp4|mov|mkv", "mp"), -1);
-    assert_int_equal(words_find("mp4|mov|mkv", "mp4|mov"), -1);
-    assert_int_equal(words_find("mp4||mkv", ""), -1);
-    assert_int_equal(words_find(NULL, "mp4"), -1);
+    assert_int_equal(choice_find("mp4|mov|mkv", "mp4"), 0);
+    assert_int_equal(choice_find("mp4|mov|mkv", "mkv"), 2);
+    assert_int_equal(choice_find("mp4|mov|mkv", "mp"), -1);
+    assert_int_equal(choice_find("mp4|mov|mkv", "mp4|mov"), -1);
+    assert_int_equal(choice_find("mp4||mkv", ""), -1);
+    assert_int_equal(choice_find(NULL, "mp4"), -1);
 
     char buf[4];
-    assert_true(words_at(buf, sizeof buf, "mp4|mov|webm", 0));
+    assert_true(choice_at(buf, sizeof buf, "mp4|mov|webm", 0));
     assert_string_equal(buf, "mp4");
-    assert_true(words_at(buf, sizeof buf, "mp4|mov|webm", 2));
+    assert_true(choice_at(buf, sizeof buf, "mp4|mov|webm", 2));
     assert_string_equal(buf, "web");
-    assert_false(words_at(buf, sizeof buf, "mp4|mov|webm", 3));
+    assert_false(choice_at(buf, sizeof buf, "mp4|mov|webm", 3));
     assert_string_equal(buf, "");
-    assert_false(words_at(buf, sizeof buf, NULL, 0));
+    assert_false(choice_at(buf, sizeof buf, NULL, 0));
 }
 
 static void characters(void **state)

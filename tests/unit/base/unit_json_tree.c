@@ -82,7 +82,7 @@ static void texts(void **state)
 static void refused(const char *json, size_t len, const char *message)
 {
     struct json_node *root = NULL;
-    char *const want = text_format("t:%s", message);
+    char *const want = str_format("t:%s", message);
 
     assert_int_equal(json_tree_read(&root, json, len, "t"), ST_FORMAT);
     assert_null(root);

@@ -216,21 +216,21 @@ static void bark(void *arg, const struct track *t, double seconds)
 /* A track that stands still is reported once; one that moves is not. */
 static void a_watchdog_barks(void **state)
 {
-    struct watch_config const c = { .expired = bark };
+    struct watchdog_config const c = { .expired = bark };
     struct track *still, *moves;
-    struct watch *w;
+    struct watchdog *w;
 
     (void)state;
     assert_int_equal(track_open(&still, NULL, TRACK_ROW_LINE, "line"), ST_OK);
     assert_int_equal(track_open(&moves, NULL, TRACK_ROW_LINE, "line"), ST_OK);
-    assert_int_equal(watch_open(&w, &c), ST_OK);
-    watch_add(w, moves, 1, 1);
+    assert_int_equal(watchdog_open(&w, &c), ST_OK);
+    watchdog_add(w, moves, 1, 1);
     for (int i = 0; i < 20; i++) {
         pause_ms(100);
         track_lap(moves);
     }
     assert_int_equal(atomic_load(&barks), 0);
-    watch_add(w, still, 1, 1);
+    watchdog_add(w, still, 1, 1);
     track_begin(still, TRACK_QUEUE, TRACK_NOWHERE); /* a wait is not its business */
     for (int i = 0; i < 15; i++) {
         pause_ms(100);
@@ -243,9 +243,9 @@ static void a_watchdog_barks(void **state)
         track_lap(moves);
     }
     assert_int_equal(atomic_load(&barks), 1);
-    watch_drop(w, still);
-    watch_drop(w, moves);
-    watch_close(&w);
+    watchdog_drop(w, still);
+    watchdog_drop(w, moves);
+    watchdog_close(&w);
     track_close(&still);
     track_close(&moves);
 }
@@ -254,60 +254,60 @@ enum { ITEMS = 1000, STOP_AFTER = 10 };
 
 static void *take_all(void *arg)
 {
-    struct queue *const q = arg;
+    struct slot_queue *const q = arg;
     const int *item;
     intptr_t sum = 0;
 
-    while ((item = queue_front(q))) {
+    while ((item = slot_queue_peek(q))) {
         sum += *item;
-        queue_pop(q);
+        slot_queue_pop(q);
     }
     return (void *)sum;
 }
 
 static void *take_some(void *arg)
 {
-    struct queue *const q = arg;
+    struct slot_queue *const q = arg;
 
-    for (int i = 0; i < STOP_AFTER && queue_front(q); i++) queue_pop(q);
-    queue_stop(q);
+    for (int i = 0; i < STOP_AFTER && slot_queue_peek(q); i++) slot_queue_pop(q);
+    slot_queue_stop(q);
     return NULL;
 }
 
-static int fill(struct queue *q)
+static int fill(struct slot_queue *q)
 {
     int i = 0;
 
     for (; i < ITEMS; i++) {
-        int *const room = queue_room(q);
+        int *const room = slot_queue_reserve(q);
         if (!room) break;
         *room = i;
-        queue_push(q);
+        slot_queue_push(q);
     }
-    queue_end(q);
+    slot_queue_end(q);
     return i;
 }
 
 static void a_queue_ends_both_ways(void **state)
 {
-    struct queue *q;
+    struct slot_queue *q;
     pthread_t taker;
     void *sum;
 
     (void)state;
-    assert_int_equal(queue_open(&q, 3, sizeof(int)), ST_OK);
+    assert_int_equal(slot_queue_open(&q, 3, sizeof(int)), ST_OK);
     assert_int_equal(pthread_create(&taker, NULL, take_all, q), 0);
     assert_int_equal(fill(q), ITEMS);
     pthread_join(taker, &sum);
     assert_int_equal((intptr_t)sum, ITEMS * (ITEMS - 1) / 2);
-    queue_close(&q);
+    slot_queue_close(&q);
 
-    assert_int_equal(queue_open(&q, 3, sizeof(int)), ST_OK);
+    assert_int_equal(slot_queue_open(&q, 3, sizeof(int)), ST_OK);
     assert_int_equal(pthread_create(&taker, NULL, take_some, q), 0);
     int const filled = fill(q);
     assert_in_range(filled, STOP_AFTER, STOP_AFTER + 3);
     pthread_join(taker, NULL);
-    queue_close(&q);
+    slot_queue_close(&q);
 }
 
 int main(void)

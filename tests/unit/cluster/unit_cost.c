@@ -304,12 +304,12 @@ static void expect_choice(const struct plan_query *q, int ranks_per_line, int de
                           const char *why)
 {
     struct planner p;
-    struct text out = { 0 };
+    struct strbuf out = { 0 };
 
     ok(planner_choose(&p, q));
     planner_why(&out, &p, q);
     if (why) assert_string_equal(out.s, why);
-    text_free(&out);
+    strbuf_free(&out);
     assert_int_equal(p.best.ranks_per_line, ranks_per_line);
     assert_int_equal(p.best.decode_ranks, decode_ranks);
     assert_int_equal(p.line.ranks_per_line > 1, q->ranks > 1 && q->ranks_per_line != 1);
@@ -448,7 +448,7 @@ static void estimates(void **state)
                                  .pixels = 12 * 832 * 480,
                                  .local = 2.0 / 7 };
     struct cost_parts p, half;
-    struct text sources = { 0 };
+    struct strbuf sources = { 0 };
 
     (void)state;
     cost_estimate(&p, &w, TOPO_GPU, 1);
@@ -461,7 +461,7 @@ static void estimates(void **state)
     near(half.encode, p.encode);
     cost_sources(&sources, TOPO_GPU, false);
     assert_non_null(strstr(sources.s, "H100"));
-    text_free(&sources);
+    strbuf_free(&sources);
 }
 
 int main(void)

@@ -10,13 +10,13 @@
 static void expect_map(const struct roles_config *c, const char *want)
 {
     struct roles r;
-    struct text map = { 0 };
+    struct strbuf map = { 0 };
 
     ok(roles_make(&r, c));
     roles_print(&map, &r, c->stages);
     assert_false(map.failed);
     assert_string_equal(map.s, want);
-    text_free(&map);
+    strbuf_free(&map);
 }
 
 /* Three lines of two, decode ranks of one and of two lines; work for fewer. */

@@ -8,11 +8,11 @@
 
 static void expect_print(const struct topo *t, const char *want)
 {
-    struct text out = { 0 };
+    struct strbuf out = { 0 };
 
     topo_print(&out, t);
     assert_string_equal(out.s, want);
-    text_free(&out);
+    strbuf_free(&out);
 }
 
 static void sound(void **state)

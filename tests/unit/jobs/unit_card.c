@@ -206,12 +206,12 @@ static void fingerprints(void **state)
     assert_int_equal(card_check_files(&c, "text.encoder"), ST_FORMAT);
     assert_null(strstr(error_last()->msg, "text.encoder"));
     assert_int_equal(card_check_files(&c, NULL), ST_FORMAT);
-    char *const want = text_format("%s: weights: %s: No such file or directory\n"
-                                   "%s: config: %s/c: No such file or directory\n"
-                                   "%s: text.encoder: %s/e: No such file or directory\n"
-                                   "%s: text.tokenizer: %s/t: No such file or directory\n"
-                                   "%s: vae: %s/v: No such file or directory",
-                                   path, weights, path, dir, path, dir, path, dir, path, dir);
+    char *const want = str_format("%s: weights: %s: No such file or directory\n"
+                                  "%s: config: %s/c: No such file or directory\n"
+                                  "%s: text.encoder: %s/e: No such file or directory\n"
+                                  "%s: text.tokenizer: %s/t: No such file or directory\n"
+                                  "%s: vae: %s/v: No such file or directory",
+                                  path, weights, path, dir, path, dir, path, dir, path, dir);
     assert_string_equal(error_last()->msg, want);
     assert_int_equal(card_fingerprint(&c, id[0]), ST_FORMAT);
 

@@ -9,15 +9,15 @@
 /* The whole key of a field as the document writes it. */
 static char *whole_key(const struct field_table *t, const struct field *f)
 {
-    return text_format("`%s%s%s`", t->path, t->path[0] ? "." : "", f->name);
+    return str_format("`%s%s%s`", t->path, t->path[0] ? "." : "", f->name);
 }
 
 /* The row of this key, cut out of the document; NULL if it has none. */
 static char *row_of(const char *doc, const char *key)
 {
-    char *const begin = text_format("\n| %s |", key);
+    char *const begin = str_format("\n| %s |", key);
     const char *const at = strstr(doc, begin);
-    char *const row = at ? text_format("%.*s", (int)strcspn(at + 1, "\n"), at + 1) : NULL;
+    char *const row = at ? str_format("%.*s", (int)strcspn(at + 1, "\n"), at + 1) : NULL;
 
     free(begin);
     return row;
@@ -29,7 +29,7 @@ static int words_missing(const char *row, const char *words)
     int missing = 0;
 
     for (const char *at = words; at; at = strchr(at, '|') ? strchr(at, '|') + 1 : NULL) {
-        char *const word = text_format("%.*s", (int)strcspn(at, "|"), at);
+        char *const word = str_format("%.*s", (int)strcspn(at, "|"), at);
         if (!strstr(row, word)) {
             print_error("no `%s` in: %s\n", word, row);
             missing++;

@@ -62,8 +62,8 @@ static void tables_agree(void **state)
         same(f->nvenc_pixes, nvenc->pixes);
         assert_int_equal(f->nvenc_least, nvenc->least);
         assert_int_equal(nvenc->name != NULL, strstr(f->encoders, "nvenc") != NULL);
-        for (int w = 0; nvenc->name && words_at(word, sizeof word, cpu->presets, w); w++)
-            assert_true(words_at(word, sizeof word, nvenc->presets, w));
+        for (int w = 0; nvenc->name && choice_at(word, sizeof word, cpu->presets, w); w++)
+            assert_true(choice_at(word, sizeof word, nvenc->presets, w));
         assert_int_equal(strlen(f->pixes), strlen(cpu->pixes)); /* the same words, in any order */
         for (const char *p = f->pixes; p; p = strchr(p, '|') ? strchr(p, '|') + 1 : NULL) {
             char pix[32];

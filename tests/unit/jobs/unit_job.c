@@ -181,7 +181,7 @@ static void lengths(void **state)
     for (int i = 0; i < COUNT_OF(rows); i++) {
         struct job_file f;
         struct clip_list l;
-        char *const text = text_format(HEAD TEXT "clip: {length: %s}\n", rows[i].length);
+        char *const text = str_format(HEAD TEXT "clip: {length: %s}\n", rows[i].length);
         assert_int_equal(expand(text, &f, &l), ST_OK);
         assert_int_equal(l.clip[0].pictures, rows[i].pictures);
         assert_int_equal(l.clip[0].blocks, rows[i].blocks);
@@ -206,9 +206,9 @@ static void prompts_in_force(void **state)
 
     (void)state;
     for (int at = 1; at < 60; at++) {
-        char *const text = text_format(HEAD "clip: {length: 100f}\nprompts: [{at: 0s, text: x}, "
-                                            "{at: %df, text: y}]\n",
-                                       at);
+        char *const text = str_format(HEAD "clip: {length: 100f}\nprompts: [{at: 0s, text: x}, "
+                                           "{at: %df, text: y}]\n",
+                                      at);
         assert_int_equal(expand(text, &f, &l), ST_OK);
         int64_t first = 0;
         while (clip_first_picture(first, 3) < at) first++;
@@ -344,14 +344,14 @@ static void refused_clips(void **state)
 
     (void)state;
     for (int i = 0; i < COUNT_OF(rows); i++) {
-        char *const text = text_format(HEAD "clip: %s\n" TEXT, rows[i].clip);
-        char *const want = text_format("d/j.yaml:%s", rows[i].want);
+        char *const text = str_format(HEAD "clip: %s\n" TEXT, rows[i].clip);
+        char *const want = str_format("d/j.yaml:%s", rows[i].want);
         assert_string_equal(message(text), want);
         free(text);
         free(want);
     }
     for (int i = 0; i < COUNT_OF(lengths_refused); i++) {
-        char *const text = text_format(HEAD "clip: {length: %s}\n" TEXT, lengths_refused[i]);
+        char *const text = str_format(HEAD "clip: {length: %s}\n" TEXT, lengths_refused[i]);
         const char *const got = message(text);
         assert_memory_equal(got, "d/j.yaml:4:16: clip.length: found \"", 35);
         assert_string_equal(got + strlen(got) - (sizeof form - 1 - 11), form + 11);
@@ -401,8 +401,8 @@ static void refused_prompts(void **state)
 
     (void)state;
     for (int i = 0; i < COUNT_OF(rows); i++) {
-        char *const text = text_format(HEAD CLIP "prompts: %s\n", rows[i].prompts);
-        char *const want = text_format("%s%s", rows[i].want[0] ? "d/j.yaml:" : "", rows[i].want);
+        char *const text = str_format(HEAD CLIP "prompts: %s\n", rows[i].prompts);
+        char *const want = str_format("%s%s", rows[i].want[0] ? "d/j.yaml:" : "", rows[i].want);
         assert_string_equal(message(text), want);
         free(text);
         free(want);
@@ -492,8 +492,8 @@ static void refused_outputs(void **state)
 
     (void)state;
     for (int i = 0; i < COUNT_OF(rows); i++) {
-        char *const text = text_format(BASE "output: %s\n", rows[i].output);
-        char *const want = text_format("d/j.yaml:%s", rows[i].want);
+        char *const text = str_format(BASE "output: %s\n", rows[i].output);
+        char *const want = str_format("d/j.yaml:%s", rows[i].want);
         assert_string_equal(message(text), want);
         free(text);
         free(want);
@@ -520,8 +520,8 @@ static char *content_of(const char *text, const char *model_id, char **task)
     assert_int_equal(job_parse(&f, text, strlen(text), "j"), ST_OK);
     assert_int_equal(
         clip_expand(&l, &f.job[0], &card, &(struct clip_options){ .model_id = model_id }), ST_OK);
-    char *const content = text_format("%s", l.clip[0].content_id);
-    *task = text_format("%s", l.clip[0].task_id);
+    char *const content = str_format("%s", l.clip[0].content_id);
+    *task = str_format("%s", l.clip[0].task_id);
     clip_free(&l);
     job_close(&f);
     return content;

@@ -11,7 +11,7 @@
 static struct card const card = { .name = "tiny", .frames_per_block = 3 };
 
 /* "" or the message. `names` gets the clips' names, each with a blank behind it. */
-static const char *expand(const char *text, struct text *names)
+static const char *expand(const char *text, struct strbuf *names)
 {
     struct job_file f;
     struct clip_list l = { 0 };
@@ -19,7 +19,7 @@ static const char *expand(const char *text, struct text *names)
     error_clear();
     status st = job_parse(&f, text, strlen(text), "j");
     if (st == ST_OK) st = clip_expand(&l, &f.job[0], &card, &(struct clip_options){ 0 });
-    for (int i = 0; names && i < l.count; i++) text_addf(names, "%s ", l.clip[i].name);
+    for (int i = 0; names && i < l.count; i++) strbuf_addf(names, "%s ", l.clip[i].name);
     clip_free(&l);
     job_close(&f);
     return st == ST_OK ? "" : error_last()->msg;
@@ -41,29 +41,29 @@ static void combinations(void **state)
 
     (void)state;
     for (int i = 0; i < COUNT_OF(rows); i++) {
-        struct text names = { 0 };
+        struct strbuf names = { 0 };
         char *const text =
-            text_format(JOB "prompt: x\noutput: {name: '{seed}{b}{c}'}\n"
-                            "sweep:\n"
-                            "  axes: {seed: {range: 1-2}, b: {list: [p, q]}, c: {list: "
-                            "[x, y]}}\n  %s\n",
-                        rows[i].combine);
+            str_format(JOB "prompt: x\noutput: {name: '{seed}{b}{c}'}\n"
+                           "sweep:\n"
+                           "  axes: {seed: {range: 1-2}, b: {list: [p, q]}, c: {list: "
+                           "[x, y]}}\n  %s\n",
+                       rows[i].combine);
         assert_string_equal(expand(text, &names), "");
         assert_string_equal(names.s, rows[i].want);
-        text_free(&names);
+        strbuf_free(&names);
         free(text);
     }
 }
 
 static void default_names(void **state)
 {
-    struct text names = { 0 };
+    struct strbuf names = { 0 };
 
     (void)state;
     assert_string_equal(expand(JOB "prompt: '{c}'\nsweep: {axes: {c: {list: [x, y]}}}\n", &names),
                         "");
     assert_string_equal(names.s, "a-00000 a-00001 ");
-    text_free(&names);
+    strbuf_free(&names);
 }
 
 static void refused_sweeps(void **state)
@@ -133,7 +133,7 @@ static void refused_sweeps(void **state)
 
     (void)state;
     for (int i = 0; i < COUNT_OF(rows); i++) {
-        char *const text = text_format(JOB "prompt: x\nsweep: %s\n", rows[i].sweep);
+        char *const text = str_format(JOB "prompt: x\nsweep: %s\n", rows[i].sweep);
         assert_string_equal(expand(text, NULL), rows[i].want);
         free(text);
     }
@@ -163,16 +163,16 @@ static void refused_sweeps(void **state)
 /* 1000 clips of 400 prompts of some kilobytes are refused, not allocated. */
 static void budget(void **state)
 {
-    struct text t = { 0 };
+    struct strbuf t = { 0 };
 
     (void)state;
-    text_addf(&t, "render: 1\nname: a\nmodel: m\nclip: {length: 1h}\nprompts:\n");
-    for (int i = 0; i < 400; i++) text_addf(&t, "- {at: %ds, text: '{b}{b}{b}{b}'}\n", i);
-    text_addf(&t, "sweep: {axes: {seed: {range: 1-1000}, b: {list: [%01000d]}}}\n", 0);
+    strbuf_addf(&t, "render: 1\nname: a\nmodel: m\nclip: {length: 1h}\nprompts:\n");
+    for (int i = 0; i < 400; i++) strbuf_addf(&t, "- {at: %ds, text: '{b}{b}{b}{b}'}\n", i);
+    strbuf_addf(&t, "sweep: {axes: {seed: {range: 1-1000}, b: {list: [%01000d]}}}\n", 0);
     assert_string_equal(expand(t.s, NULL),
                         "j:1:1: all clips together take more than 256 MiB; allowed: "
                         "fewer clips or shorter prompts in one job");
-    text_free(&t);
+    strbuf_free(&t);
 }
 
 static void ranges(void **state)
@@ -208,24 +208,24 @@ static void ranges(void **state)
 
     (void)state;
     for (int i = 0; i < COUNT_OF(rows); i++) {
-        char *const text = text_format("x: {range: \"%s\"}\n", rows[i].range);
-        struct text got = { 0 };
+        char *const text = str_format("x: {range: \"%s\"}\n", rows[i].range);
+        struct strbuf got = { 0 };
         struct axis a;
         struct tree *t;
         assert_int_equal(tree_parse(&t, text, strlen(text), "f"), ST_OK);
         assert_int_equal(axis_read(&a, t->doc[0]->first, "."), rows[i].want ? ST_OK : ST_FORMAT);
         if (!rows[i].want) {
             char *const want =
-                text_format("f:1:12: x.range: found \"%s\"; allowed: whole numbers such as "
-                            "\"0-7\", \"0-70:10\", \"1-3,8\", rising, no overlap",
-                            rows[i].range);
+                str_format("f:1:12: x.range: found \"%s\"; allowed: whole numbers such as "
+                           "\"0-7\", \"0-70:10\", \"1-3,8\", rising, no overlap",
+                           rows[i].range);
             assert_string_equal(error_last()->msg, want);
             free(want);
         }
         if (rows[i].want) assert_int_equal(axis_load(&a), ST_OK);
-        for (int v = 0; v < a.count; v++) text_addf(&got, "%s ", a.value[v]);
+        for (int v = 0; v < a.count; v++) strbuf_addf(&got, "%s ", a.value[v]);
         if (rows[i].want) assert_string_equal(got.s, rows[i].want);
-        text_free(&got);
+        strbuf_free(&got);
         axis_free(&a);
         tree_close(&t);
         free(text);
@@ -271,15 +271,15 @@ static void value_files(void **state)
     (void)state;
     for (int i = 0; i < COUNT_OF(rows); i++) {
         struct axis a = { .name = "x",
-                          .path = text_format("%s", rows[i].path),
+                          .path = str_format("%s", rows[i].path),
                           .field = "t",
                           .limit = rows[i].limit };
-        struct text got = { 0 };
+        struct strbuf got = { 0 };
         if (axis_parse(&a, rows[i].text, strlen(rows[i].text)) == ST_OK)
-            for (int v = 0; v < a.count; v++) text_addf(&got, "%s|", a.value[v]);
-        else text_addf(&got, "%s", error_last()->msg);
+            for (int v = 0; v < a.count; v++) strbuf_addf(&got, "%s|", a.value[v]);
+        else strbuf_addf(&got, "%s", error_last()->msg);
         assert_string_equal(got.s, rows[i].want);
-        text_free(&got);
+        strbuf_free(&got);
         axis_free(&a);
     }
 }
@@ -287,7 +287,7 @@ static void value_files(void **state)
 static void values_from_disk(void **state)
 {
     char dir[] = "/tmp/unit_sweep.XXXXXX";
-    struct text names = { 0 };
+    struct strbuf names = { 0 };
     struct job_file f;
     struct clip_list l;
 
@@ -300,9 +300,9 @@ static void values_from_disk(void **state)
     assert_int_equal(file_write(values, "c\nsea\nhills\nmore\n", 17), ST_OK);
     assert_int_equal(job_load(&f, job), ST_OK);
     assert_int_equal(clip_expand(&l, &f.job[0], &card, &(struct clip_options){ 0 }), ST_OK);
-    for (int i = 0; i < l.count; i++) text_addf(&names, "%s ", l.clip[i].prompt[0].text);
+    for (int i = 0; i < l.count; i++) strbuf_addf(&names, "%s ", l.clip[i].prompt[0].text);
     assert_string_equal(names.s, "sea hills ");
-    text_free(&names);
+    strbuf_free(&names);
     clip_free(&l);
     job_close(&f);
     assert_int_equal(dir_remove(dir), ST_OK);

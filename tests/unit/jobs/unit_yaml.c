@@ -68,29 +68,29 @@ static void refused_texts(void **state)
 
 static void limits(void **state)
 {
-    struct text t = { 0 };
+    struct strbuf t = { 0 };
 
     (void)state;
-    for (int i = 0; i <= TREE_KEYS; i++) text_addf(&t, "k%d: 1\n", i);
+    for (int i = 0; i <= TREE_KEYS; i++) strbuf_addf(&t, "k%d: 1\n", i);
     assert_string_equal(message(t.s, t.len),
                         "f.yaml:257:1: found more than 256 keys in a map; allowed: 256");
-    text_free(&t);
+    strbuf_free(&t);
 
-    text_addf(&t, "[");
-    for (int i = 0; i < TREE_NODES; i++) text_addf(&t, "a,");
-    text_addf(&t, "]");
+    strbuf_addf(&t, "[");
+    for (int i = 0; i < TREE_NODES; i++) strbuf_addf(&t, "a,");
+    strbuf_addf(&t, "]");
     assert_string_equal(message(t.s, t.len),
                         "f.yaml:1:400000: found more than 200000 values; allowed: 200000");
-    text_free(&t);
+    strbuf_free(&t);
 
-    for (int i = 0; i <= TREE_DOCS; i++) text_addf(&t, "---\na: 1\n");
+    for (int i = 0; i <= TREE_DOCS; i++) strbuf_addf(&t, "---\na: 1\n");
     assert_string_equal(message(t.s, t.len),
                         "f.yaml:34:1: found more than 16 documents; allowed: 16");
-    text_free(&t);
+    strbuf_free(&t);
 
-    for (int i = 0; i <= TREE_BYTES / 16; i++) text_addf(&t, "# 3456789 12345\n");
+    for (int i = 0; i <= TREE_BYTES / 16; i++) strbuf_addf(&t, "# 3456789 12345\n");
     assert_string_equal(message(t.s, t.len), "f.yaml: found 1048592 bytes; allowed: 1048576");
-    text_free(&t);
+    strbuf_free(&t);
 }
 
 static void trees(void **state)
@@ -418,7 +418,7 @@ static void templates(void **state)
     (void)state;
     assert_int_equal(tree_parse(&t, "a: x\n", 5, "f"), ST_OK);
     for (int i = 0; i < COUNT_OF(rows); i++) {
-        struct text out = { 0 };
+        struct strbuf out = { 0 };
         error_clear();
         status const st = template_expand(&(struct template_text){ .text = rows[i].text,
                                                                    .node = t->doc[0]->first,
@@ -430,7 +430,7 @@ static void templates(void **state)
         assert_string_equal(error_last()->msg, rows[i].message);
         assert_int_equal(st, rows[i].want ? ST_OK : ST_FORMAT);
         if (rows[i].want) assert_string_equal(out.s, rows[i].want);
-        text_free(&out);
+        strbuf_free(&out);
     }
     assert_true(template_uses("x {a} {b:02d}", "b"));
     assert_false(template_uses("{{b}} {ab} {b", "b"));

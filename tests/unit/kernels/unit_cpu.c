@@ -363,7 +363,7 @@ static void backends_have_names(void **unused)
         const struct kern_backend *const b = kern_backend_at(count);
         const char *const name = b->name;
         assert_int_equal(b->level, level_in(name));
-        assert_int_equal(words_find(kern_backend_names(names), name), count);
+        assert_int_equal(choice_find(kern_backend_names(names), name), count);
         assert_ptr_equal(kern_backend_find(name), b);
     }
     assert_true(count > 0);

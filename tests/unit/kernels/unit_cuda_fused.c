@@ -219,7 +219,7 @@ static void fp8_attention_is_told_apart(void **state)
             .q = &q, .segments = &s, .segment_count = 1, .out = &q, .heads = table[i].heads
         };
         assert_false(cuda_fp8_attention_suits(&a));
-        a.coarse = true;
+        a.low_precision = true;
         assert_int_equal(cuda_fp8_attention_suits(&a), table[i].suits);
         a.bias = &bias;
         assert_false(cuda_fp8_attention_suits(&a));

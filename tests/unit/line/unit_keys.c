@@ -6,43 +6,43 @@
 
 #include <stdio.h>
 
-static struct key_policy const rolling = { .kind = WINDOW_ROLLING,
-                                           .levels = 5,
-                                           .frames_per_block = 3,
-                                           .attention_frames = 21,
-                                           .sink_frames = 3 };
-static struct key_policy const block21 = {
+static struct kv_policy const rolling = { .kind = WINDOW_ROLLING,
+                                          .levels = 5,
+                                          .frames_per_block = 3,
+                                          .attention_frames = 21,
+                                          .sink_frames = 3 };
+static struct kv_policy const block21 = {
     .kind = WINDOW_BLOCK, .levels = 4, .frames_per_block = 3, .attention_frames = 21
 };
-static struct key_policy const block12 = { .kind = WINDOW_BLOCK,
-                                           .levels = 4,
-                                           .frames_per_block = 3,
-                                           .attention_frames = 12,
-                                           .sink_frames = 3 };
-static struct key_policy const uneven = { .kind = WINDOW_BLOCK,
+static struct kv_policy const block12 = { .kind = WINDOW_BLOCK,
                                           .levels = 4,
                                           .frames_per_block = 3,
-                                          .attention_frames = 10,
-                                          .sink_frames = 1 };
+                                          .attention_frames = 12,
+                                          .sink_frames = 3 };
+static struct kv_policy const uneven = { .kind = WINDOW_BLOCK,
+                                         .levels = 4,
+                                         .frames_per_block = 3,
+                                         .attention_frames = 10,
+                                         .sink_frames = 1 };
 
 /* "c0:0+3@0 w1:0+3@3": source and block, first frame + frames @ position */
-static const char *spell(const struct key_list *l, char buf[1024])
+static const char *spell(const struct kv_window *l, char buf[1024])
 {
     size_t n = 0;
 
     buf[0] = '\0';
     for (int i = 0; i < l->count; i++)
-        n += (size_t)snprintf(buf + n, 1024 - n, "%s%c%lld:%d+%d@%lld", i ? " " : "",
-                              l->span[i].source == KEY_CLEAN ? 'c' : 'w',
-                              (long long)l->span[i].block, l->span[i].frame, l->span[i].frames,
-                              (long long)l->span[i].position);
+        n +=
+            (size_t)snprintf(buf + n, 1024 - n, "%s%c%lld:%d+%d@%lld", i ? " " : "",
+                             l->span[i].source == KV_CLEAN ? 'c' : 'w', (long long)l->span[i].block,
+                             l->span[i].frame, l->span[i].frames, (long long)l->span[i].position);
     return buf;
 }
 
 static void windows(void **state)
 {
     struct {
-        const struct key_policy *p;
+        const struct kv_policy *p;
         int64_t first;
         int count;
         const char *want;
@@ -71,9 +71,9 @@ static void windows(void **state)
 
     (void)state;
     for (int i = 0; i < COUNT_OF(cases); i++) {
-        struct key_list l;
-        assert_int_equal(key_policy_check(cases[i].p), ST_OK);
-        keys_of_window(&l, cases[i].p, cases[i].first, cases[i].count);
+        struct kv_window l;
+        assert_int_equal(kv_policy_check(cases[i].p), ST_OK);
+        kv_window_spans(&l, cases[i].p, cases[i].first, cases[i].count);
         assert_string_equal(spell(&l, buf), cases[i].want);
     }
 }
@@ -81,7 +81,7 @@ static void windows(void **state)
 static void clean_passes(void **state)
 {
     struct {
-        const struct key_policy *p;
+        const struct kv_policy *p;
         int64_t block;
         const char *want;
     } const cases[] = {
@@ -96,8 +96,8 @@ static void clean_passes(void **state)
 
     (void)state;
     for (int i = 0; i < COUNT_OF(cases); i++) {
-        struct key_list l;
-        keys_of_clean(&l, cases[i].p, cases[i].block);
+        struct kv_window l;
+        kv_clean_spans(&l, cases[i].p, cases[i].block);
         assert_string_equal(spell(&l, buf), cases[i].want);
     }
 }
@@ -105,7 +105,7 @@ static void clean_passes(void **state)
 static void lookback(void **state)
 {
     struct {
-        const struct key_policy *p;
+        const struct kv_policy *p;
         int first, end, want;
     } const cases[] = {
         { &rolling, 0, 6, 7 }, { &rolling, 5, 6, 7 }, { &rolling, 0, 1, 1 },
@@ -114,13 +114,13 @@ static void lookback(void **state)
     };
     (void)state;
     for (int i = 0; i < COUNT_OF(cases); i++)
-        assert_int_equal(keys_lookback(cases[i].p, cases[i].first, cases[i].end), cases[i].want);
+        assert_int_equal(kv_lookback(cases[i].p, cases[i].first, cases[i].end), cases[i].want);
 }
 
 static void bad_policies(void **state)
 {
     struct {
-        struct key_policy p;
+        struct kv_policy p;
         const char *message;
     } const cases[] = {
         { { WINDOW_ROLLING, 5, 3, 17, 3 },
@@ -132,7 +132,7 @@ static void bad_policies(void **state)
     };
     (void)state;
     for (int i = 0; i < COUNT_OF(cases); i++) {
-        assert_int_equal(key_policy_check(&cases[i].p), ST_ARG);
+        assert_int_equal(kv_policy_check(&cases[i].p), ST_ARG);
         assert_string_equal(error_last()->msg, cases[i].message);
     }
 }
@@ -153,7 +153,7 @@ static void draw(const struct timeline *t, char *buf)
 
 static void clips_follow_without_a_gap(void **state)
 {
-    struct key_policy p = rolling;
+    struct kv_policy p = rolling;
     struct timeline t;
     char buf[4096];
 
@@ -180,7 +180,7 @@ static void clips_follow_without_a_gap(void **state)
 
 static void block_by_block(void **state)
 {
-    struct key_policy p = block12;
+    struct kv_policy p = block12;
     struct timeline t;
     char buf[4096];
 

@@ -105,7 +105,7 @@ static void a_whole_clip(void **state)
                                      .stage_seconds = (const double[]){ 1.5 },
                                      .stages = 1 };
     enum clip_outcome outcome;
-    struct clip_sink *s;
+    struct clip_writer *s;
     struct clips_file video;
 
     (void)state;
@@ -177,10 +177,10 @@ static void a_whole_clip(void **state)
 static void sidecar_refuses(void **state)
 {
     char *const top = clips_folder(), *const dir = path_join(top, "clip");
-    struct sidecar_about wrong[2] = { sink_about, sink_about };
+    struct sidecar_info wrong[2] = { sink_about, sink_about };
     static const char *const keys[] = { "owner", "shift" };
     enum clip_outcome outcome;
-    struct clip_sink *s;
+    struct clip_writer *s;
 
     (void)state;
     wrong[0].owner = "caf\xe9";
@@ -191,7 +191,7 @@ static void sidecar_refuses(void **state)
         ok(clip_sink_open(&s, &c));
         ok(sink_push(s, 0, 1));
         assert_int_equal(clip_sink_commit(s, NULL, &outcome), ST_ARG);
-        char *const want = text_format("clip.json: %s: not UTF-8, not finite", keys[i]);
+        char *const want = str_format("clip.json: %s: not UTF-8, not finite", keys[i]);
         assert_non_null(strstr(error_last()->msg, want));
         free(want);
         clip_sink_close(&s);

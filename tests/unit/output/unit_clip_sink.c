@@ -31,7 +31,7 @@ static void first_attempt_wins(void **state)
 {
     char *const top = clips_folder(), *const dir = path_join(top, "clip");
     struct clip_sink_config const c = sink_config(dir, 5);
-    struct clip_sink *s[3];
+    struct clip_writer *s[3];
     enum clip_outcome outcome;
 
     (void)state;
@@ -47,8 +47,7 @@ static void first_attempt_wins(void **state)
     sink_lists(dir, "clip.json clip.mp4");
     says(dir, winner);
     assert_int_equal(clip_sink_open(&s[0], &c), ST_ARG);
-    char *const msg =
-        text_format("%s: is there already; a finished clip is never overwritten", dir);
+    char *const msg = str_format("%s: is there already; a finished clip is never overwritten", dir);
     assert_string_equal(error_last()->msg, msg);
     free(msg);
     free(winner);
@@ -60,7 +59,7 @@ static void first_attempt_wins(void **state)
 static void render_for_ever(const char *dir, int fd)
 {
     struct clip_sink_config c = sink_config(dir, INT64_MAX / (1 << 20));
-    struct clip_sink *s;
+    struct clip_writer *s;
 
     c.formats = 2;
     if (clip_sink_open(&s, &c) != ST_OK) _exit(1);
@@ -73,7 +72,7 @@ static void killed_in_the_middle(void **state)
 {
     char *const top = clips_folder(), *const dir = path_join(top, "clip");
     enum clip_outcome outcome;
-    struct clip_sink *s;
+    struct clip_writer *s;
     int fd[2], how;
     char byte;
 
@@ -111,7 +110,7 @@ static void not_a_picture(void **state)
     char *const top = clips_folder(), *const dir = path_join(top, "clip");
     struct clip_sink_config c = sink_config(dir, 30);
     float rgb[2 * SINK_VALUES] = { 0 }, latent[SINK_LATENT] = { 0 };
-    struct clip_sink *s;
+    struct clip_writer *s;
 
     (void)state;
     c.latents.file = "x0.safetensors";
@@ -125,12 +124,12 @@ static void not_a_picture(void **state)
         rgb[SINK_VALUES + 3 * (7 * SINK_W + 5) + 1] = bad[i].v;
         assert_int_equal(sink_push_rgb(s, rgb, 2), ST_MISMATCH);
         char *msg =
-            text_format("%s: frame 4 is not a picture: %s at column 5, row 7", dir, bad[i].name);
+            str_format("%s: frame 4 is not a picture: %s at column 5, row 7", dir, bad[i].name);
         assert_string_equal(error_last()->msg, msg);
         free(msg);
         latent[9] = bad[i].v;
         assert_int_equal(clip_sink_latents(s, latent, 1), ST_MISMATCH);
-        msg = text_format("%s: latent frame 0 is not finite: %s at element 9", dir, bad[i].name);
+        msg = str_format("%s: latent frame 0 is not finite: %s at element 9", dir, bad[i].name);
         assert_string_equal(error_last()->msg, msg);
         free(msg);
         clip_sink_close(&s);
@@ -147,12 +146,12 @@ static void a_pix_is_missing(void **state)
     struct pixels_layout const layout = pixels_layout(SINK_W, SINK_H, 1u << PIX_YUV422P);
     float rgb[SINK_VALUES] = { 0 };
     struct pictures p = as_bytes(rgb, 1, &layout);
-    struct clip_sink *s;
+    struct clip_writer *s;
 
     (void)state;
     ok(clip_sink_open(&s, &c));
     assert_int_equal(clip_sink_pictures(s, &p), ST_ARG);
-    char *const msg = text_format("%s: pictures without yuv420p, which clip.mp4 is of", dir);
+    char *const msg = str_format("%s: pictures without yuv420p, which clip.mp4 is of", dir);
     assert_string_equal(error_last()->msg, msg);
     clip_sink_close(&s);
     free_bytes(&p);
@@ -166,7 +165,7 @@ static void commit_wants_all(void **state)
     char *const top = clips_folder(), *const dir = path_join(top, "clip");
     struct clip_sink_config c = sink_config(dir, 5);
     enum clip_outcome outcome;
-    struct clip_sink *s;
+    struct clip_writer *s;
 
     (void)state;
     c.latents.file = "x0.safetensors";
@@ -177,13 +176,13 @@ static void commit_wants_all(void **state)
     ok(clip_sink_open(&s, &c));
     ok(sink_push(s, 0, 4));
     assert_int_equal(clip_sink_commit(s, NULL, &outcome), ST_ARG);
-    char *msg = text_format("%s: 4 of 5 pictures have come", dir);
+    char *msg = str_format("%s: 4 of 5 pictures have come", dir);
     assert_string_equal(error_last()->msg, msg);
     free(msg);
     ok(sink_push(s, 4, 1));
     ok(sink_push_latents(s, 0, 1));
     assert_int_equal(clip_sink_commit(s, NULL, &outcome), ST_ARG);
-    msg = text_format("%s: 1 of 2 latent frames have come", dir);
+    msg = str_format("%s: 1 of 2 latent frames have come", dir);
     assert_string_equal(error_last()->msg, msg);
     free(msg);
     ok(sink_push_latents(s, 1, 1));
@@ -236,7 +235,7 @@ static void refusals(void **state)
           "/file: is there already; a finished clip is never overwritten" },
     };
     char *const top = clips_folder(), *const file = path_join(top, "file");
-    struct clip_sink *s;
+    struct clip_writer *s;
 
     (void)state;
     ok(file_write(file, "x", 1));
@@ -251,7 +250,7 @@ static void refusals(void **state)
         c.latents.file = cases[i].latents == DT_F16 ? "l" : NULL;
         assert_int_equal(clip_sink_open(&s, &c), cases[i].st);
         assert_null(s);
-        char *const want = text_format("%s%s", cases[i].msg[0] == '/' ? top : "", cases[i].msg);
+        char *const want = str_format("%s%s", cases[i].msg[0] == '/' ? top : "", cases[i].msg);
         assert_string_equal(error_last()->msg, want);
         sink_lists(top, "file");
         free(want);
@@ -267,7 +266,7 @@ static void full_disk(void **state)
     struct clip_sink_config c = sink_config(dir, 400);
     struct rlimit was, tight;
     enum clip_outcome outcome;
-    struct clip_sink *s;
+    struct clip_writer *s;
     status st = ST_OK;
 
     (void)state;
@@ -310,7 +309,7 @@ static void memory_stays(void **state)
     char *const top = clips_folder(), *const dir = path_join(top, "clip");
     struct clip_sink_config c = sink_config(dir, LONG);
     enum clip_outcome outcome;
-    struct clip_sink *s;
+    struct clip_writer *s;
     long warm = 0;
 
     (void)state;

@@ -129,9 +129,9 @@ static void every_combination(void **state)
     (void)state;
     for (int k = 0; k < codec_count(); k++) {
         const struct codec *const codec = codec_at(k);
-        for (int p = 0; words_at(pix, sizeof pix, codec->by[CODEC_CPU].pixes, p); p++)
-            for (int e = 0; words_at(ending, sizeof ending, codec->containers, e); e++, files++) {
-                char *const path = text_format("%s/%s-%s.%s", dir, codec->name, pix, ending);
+        for (int p = 0; choice_at(pix, sizeof pix, codec->by[CODEC_CPU].pixes, p); p++)
+            for (int e = 0; choice_at(ending, sizeof ending, codec->containers, e); e++, files++) {
+                char *const path = str_format("%s/%s-%s.%s", dir, codec->name, pix, ending);
                 struct video_config c = config(path, codec->name);
                 c.pix = pix;
                 struct video_facts const f = write_video(&c, FRAMES);
@@ -146,9 +146,9 @@ static void every_combination(void **state)
 /* Lines of ffprobe's key=value output, sorted out by key; "" if absent. */
 static void probe(const char *path, const char *entries, char out[4096])
 {
-    char *const line = text_format("ffprobe -v error -count_packets -of default=nw=1 "
-                                   "-show_entries %s %s",
-                                   entries, path);
+    char *const line = str_format("ffprobe -v error -count_packets -of default=nw=1 "
+                                  "-show_entries %s %s",
+                                  entries, path);
     FILE *const p = popen(line, "r");
 
     assert_non_null(p);
@@ -160,7 +160,7 @@ static void probe(const char *path, const char *entries, char out[4096])
 
 static void has_line(const char *text, const char *key, const char *value)
 {
-    char *const want = text_format("%s=%s\n", key, value);
+    char *const want = str_format("%s=%s\n", key, value);
 
     if (!strstr(text, want)) print_error("no line %s in:\n%s", want, text);
     assert_non_null(strstr(text, want));
@@ -194,7 +194,7 @@ static void players_see_it(void **state)
     (void)state;
     for (int i = 0; i < 2 * COUNT_OF(fps); i++) {
         int const num = fps[i / 2][0], den = fps[i / 2][1], frames = 61;
-        char *const path = text_format("%s/clip%d.%s", dir, i, endings[i % 2]);
+        char *const path = str_format("%s/clip%d.%s", dir, i, endings[i % 2]);
         struct video_config c = config(path, "h264");
         c.fps_num = num;
         c.fps_den = den;
@@ -422,7 +422,7 @@ static void full_disk(void **state)
     tight = was;
     tight.rlim_cur = 30000;
     for (int i = 0; i < 2; i++) {
-        char *const path = text_format("%s/full.%s", dir, endings[i]);
+        char *const path = str_format("%s/full.%s", dir, endings[i]);
         struct video_config const c = config(path, "h264");
         struct video *v;
         status st = ST_OK;

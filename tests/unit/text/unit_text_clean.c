@@ -150,20 +150,20 @@ static void charmaps(void **state)
 {
     (void)state;
     for (int m = 0; m < CHARMAP_COUNT; m++) {
-        struct runes all = { 0 };
+        struct codepoints all = { 0 };
         unsigned char back[256];
         for (int b = 0; b < 256; b++)
-            runes_add(&all, charmap_decode((enum charmap)m, (unsigned char)b));
-        assert_true(charmap_encode((enum charmap)m, &all, back));
+            codepoints_add(&all, codepage_decode((enum charmap)m, (unsigned char)b));
+        assert_true(codepage_encode((enum charmap)m, &all, back));
         for (int b = 0; b < 256; b++) assert_int_equal(back[b], b);
-        runes_add(&all, 0x1f3ac);
+        codepoints_add(&all, 0x1f3ac);
         unsigned char more[257];
-        assert_false(charmap_encode((enum charmap)m, &all, more));
-        runes_free(&all);
+        assert_false(codepage_encode((enum charmap)m, &all, more));
+        codepoints_free(&all);
     }
-    assert_int_equal(charmap_decode(CHARMAP_WINDOWS_1252, 0x80), 0x20ac);
-    assert_int_equal(charmap_decode(CHARMAP_WINDOWS_1252, 0x81), 0x81);
-    assert_int_equal(charmap_decode(CHARMAP_CP437, 0xff), 0xa0);
+    assert_int_equal(codepage_decode(CHARMAP_WINDOWS_1252, 0x80), 0x20ac);
+    assert_int_equal(codepage_decode(CHARMAP_WINDOWS_1252, 0x81), 0x81);
+    assert_int_equal(codepage_decode(CHARMAP_CP437, 0xff), 0xa0);
 }
 
 static void entities(void **state)

@@ -93,33 +93,33 @@ static void own_model(void **state)
 
 /* ---- models that lie ----------------------------------------------------------- */
 
-static void add_field(struct text *t, int number, const void *bytes, size_t len)
+static void add_field(struct strbuf *t, int number, const void *bytes, size_t len)
 {
     char const tag = (char)(number << 3 | 2);
 
-    text_add(t, &tag, 1);
+    strbuf_add(t, &tag, 1);
     for (size_t n = len;; n >>= 7) {
         char const byte = (char)((n & 0x7f) | (n > 0x7f ? 0x80 : 0));
-        text_add(t, &byte, 1);
+        strbuf_add(t, &byte, 1);
         if (n <= 0x7f) break;
     }
-    text_add(t, bytes, len);
+    strbuf_add(t, bytes, len);
 }
 
-static void add_piece(struct text *t, const char *text, size_t len, float score, int type)
+static void add_piece(struct strbuf *t, const char *text, size_t len, float score, int type)
 {
-    struct text piece = { 0 };
+    struct strbuf piece = { 0 };
     char tail[7] = { 2 << 3 | 5, 0, 0, 0, 0, 3 << 3, (char)type };
 
     memcpy(tail + 1, &score, sizeof score);
     add_field(&piece, 1, text, len);
-    text_add(&piece, tail, sizeof tail);
+    strbuf_add(&piece, tail, sizeof tail);
     add_field(t, 1, piece.s, piece.len);
-    text_free(&piece);
+    strbuf_free(&piece);
 }
 
 /* Enough of a model for the library, and room for one thing more. */
-static void add_small_model(struct text *t)
+static void add_small_model(struct strbuf *t)
 {
     add_piece(t, "<pad>", 5, 0, 3);
     add_piece(t, "</s>", 4, 0, 3);
@@ -128,19 +128,19 @@ static void add_small_model(struct text *t)
 }
 
 /* A map of one trie unit block and the strings behind it. */
-static void add_charsmap(struct text *t, const uint32_t *units, int count, const char *strings,
+static void add_charsmap(struct strbuf *t, const uint32_t *units, int count, const char *strings,
                          size_t len)
 {
-    struct text map = { 0 }, spec = { 0 };
+    struct strbuf map = { 0 }, spec = { 0 };
     uint32_t const bytes = (uint32_t)count * 4;
 
-    text_add(&map, (const char *)&bytes, 4);
-    text_add(&map, (const char *)units, bytes);
-    text_add(&map, strings, len);
+    strbuf_add(&map, (const char *)&bytes, 4);
+    strbuf_add(&map, (const char *)units, bytes);
+    strbuf_add(&map, strings, len);
     add_field(&spec, 2, map.s, map.len);
     add_field(t, 3, spec.s, spec.len);
-    text_free(&map);
-    text_free(&spec);
+    strbuf_free(&map);
+    strbuf_free(&spec);
 }
 
 static void refuse(const void *data, size_t len, const char *message)
@@ -209,7 +209,7 @@ static void broken_files(void **state)
 static void broken_pieces(void **state)
 {
     char *const wide = malloc(513);
-    struct text m = { 0 };
+    struct strbuf m = { 0 };
 
     (void)state;
     assert_non_null(wide);
@@ -231,12 +231,12 @@ static void broken_pieces(void **state)
     m.len = small;
     add_piece(&m, "<0x00>", 6, 0, 6);
     refuse(m.s, m.len, "m: byte piece <0x00> is found although `byte_fallback` is false.");
-    text_free(&m);
+    strbuf_free(&m);
 
     add_piece(&m, "<unk>", 5, 0, 2);
     add_piece(&m, "a", 1, -1, 1);
     refuse(m.s, m.len, "m: no control piece </s>");
-    text_free(&m);
+    strbuf_free(&m);
     free(wide);
 }
 
@@ -245,7 +245,7 @@ static void broken_rules(void **state)
 {
     enum { BLOCK = 256, LEAF = 1 << 8 };
     uint32_t units[BLOCK];
-    struct text m = { 0 };
+    struct strbuf m = { 0 };
 
     (void)state;
     for (int i = 0; i < BLOCK; i++) units[i] = 1u << 31;
@@ -286,7 +286,7 @@ static void broken_rules(void **state)
     units['a' ^ 1] = (uint32_t)'a' << 10 | 'a'; /* back to its own block, where 'a' is itself */
     add_charsmap(&m, units, BLOCK, "", 1);
     refuse(m.s, m.len, "m: the normalisation rules run in a circle");
-    text_free(&m);
+    strbuf_free(&m);
 }
 
 int main(void)

@@ -10,7 +10,7 @@
 static struct vae *open_for(const struct clip *c, const struct kern_backend *b,
                             enum dtype precision, int threads)
 {
-    char *const path = text_format("%s%s", c->dir, MODEL);
+    char *const path = str_format("%s%s", c->dir, MODEL);
     struct vae *v;
 
     assert_int_equal(vae_open(&v,

@@ -11,7 +11,7 @@ static const struct vae_size release = { .base = 96, .latent_h = 60, .latent_w =
 static void work_of_the_release(void **state)
 {
     static const struct {
-        struct vae_part part;
+        struct vae_range part;
         double tera;
     } table[] = {
         { { 0, 4 }, 0.27 },   { { 4, 8 }, 0.375 },  { { 8, 12 }, 2.81 },
@@ -25,15 +25,15 @@ static void work_of_the_release(void **state)
         assert_true(fabs(flops / 1e12 / table[i].tera - 1) <= 0.01);
         sum += flops;
     }
-    assert_true(fabs(vae_flops((struct vae_part){ 0 }, &release) / sum - 1) <= 1e-12);
+    assert_true(fabs(vae_flops((struct vae_range){ 0 }, &release) / sum - 1) <= 1e-12);
 }
 
-static double most(const struct vae_part *part, int parts, const struct vae_size *size)
+static double most(const struct vae_range *part, int parts, const struct vae_size *size)
 {
     double worst = 0;
 
     for (int i = 0; i < parts; i++) worst = fmax(worst, vae_flops(part[i], size));
-    return worst / vae_flops((struct vae_part){ 0 }, size);
+    return worst / vae_flops((struct vae_range){ 0 }, size);
 }
 
 /* The least `most` of any cut of steps first .. end-1 into `parts`. */
@@ -41,9 +41,9 @@ static double best(int first, int parts, const struct vae_size *size)
 {
     double least = 1;
 
-    if (parts == 1) return most(&(struct vae_part){ first, VAE_STEPS }, 1, size);
+    if (parts == 1) return most(&(struct vae_range){ first, VAE_STEPS }, 1, size);
     for (int cut = first + 1; cut <= VAE_STEPS - (parts - 1); cut++) {
-        double const here = most(&(struct vae_part){ first, cut }, 1, size);
+        double const here = most(&(struct vae_range){ first, cut }, 1, size);
         least = fmin(least, fmax(here, best(cut, parts - 1, size)));
     }
     return least;
@@ -53,7 +53,7 @@ static void cuts_balance_the_work(void **state)
 {
     static const double shares[VAE_PARTS_MAX] = { 1, 0.511, 0.373, 0.274 };
     static const struct vae_size sizes[] = { release, { 96, 4096, 4096 }, { 4, 2, 3 } };
-    struct vae_part part[VAE_PARTS_MAX];
+    struct vae_range part[VAE_PARTS_MAX];
 
     (void)state;
     for (int s = 0; s < COUNT_OF(sizes); s++)
@@ -74,7 +74,7 @@ static void units_of_a_latent(void **state)
 {
     (void)state;
     for (int first = 0; first < VAE_STEPS; first++) {
-        struct vae_part const part = { first, VAE_STEPS };
+        struct vae_range const part = { first, VAE_STEPS };
         assert_int_equal(vae_units(part, true), 1);
         assert_int_equal(vae_units(part, false), first > 11 ? 2 : 1);
     }
@@ -88,7 +88,7 @@ static void units_of_a_latent(void **state)
  */
 struct link {
     struct vae *v;
-    struct vae_part part;
+    struct vae_range part;
     struct vae_out out;
     struct link *next;
     struct tensor left; /* made, not copied */
@@ -165,7 +165,7 @@ struct with {
     enum dtype precision;
 };
 
-static struct vae_config config_of(const struct with *w, struct vae_part part)
+static struct vae_config config_of(const struct with *w, struct vae_range part)
 {
     return (struct vae_config){
         .backend = w->backend,
@@ -179,7 +179,7 @@ static struct vae_config config_of(const struct with *w, struct vae_part part)
 }
 
 /* beside: over the weights of that chain. */
-static struct chain chain_open(const struct with *w, const struct vae_part *part, int parts,
+static struct chain chain_open(const struct with *w, const struct vae_range *part, int parts,
                                struct chain *beside)
 {
     struct chain c = { .parts = parts };
@@ -236,7 +236,7 @@ static float *chain_decode(struct chain *c, const struct clip *clip)
 
 static float *decode_whole(const struct with *w, const struct clip *clip)
 {
-    struct vae_config const config = config_of(w, (struct vae_part){ 0 });
+    struct vae_config const config = config_of(w, (struct vae_range){ 0 });
     struct vae *v;
 
     ok(vae_open(&v, &config));
@@ -246,7 +246,7 @@ static float *decode_whole(const struct with *w, const struct clip *clip)
 }
 
 /* pictures: of w's clip by the whole decoder; backwards: of the clip reversed, or NULL. */
-static void equals_whole(const struct with *w, const struct vae_part *part, int parts,
+static void equals_whole(const struct with *w, const struct vae_range *part, int parts,
                          const float *pictures, const float *backwards)
 {
     struct clip other = reversed(w->clip);
@@ -263,10 +263,10 @@ static void chains(const struct with *w, bool every_cut)
 {
     struct clip other = reversed(w->clip);
     float *const pictures = decode_whole(w, w->clip), *const backwards = decode_whole(w, &other);
-    struct vae_part part[VAE_PARTS_MAX];
+    struct vae_range part[VAE_PARTS_MAX];
 
     for (int cut = 1; every_cut && cut < VAE_STEPS; cut++)
-        equals_whole(w, (struct vae_part[]){ { 0, cut }, { cut, VAE_STEPS } }, 2, pictures, NULL);
+        equals_whole(w, (struct vae_range[]){ { 0, cut }, { cut, VAE_STEPS } }, 2, pictures, NULL);
     for (int n = 2; n <= 3; n++) {
         ok(vae_parts(part, n, &release));
         equals_whole(w, part, n, pictures, n == 3 ? backwards : NULL);
@@ -304,10 +304,10 @@ static void a_step_each_on(const struct kern_backend *b)
     int64_t const count = picture_count(&clip) * clip.pictures;
 
     for (int from = 0; from < VAE_STEPS; from += 6) {
-        struct vae_part part[VAE_PARTS_MAX] = { { 0, from } };
+        struct vae_range part[VAE_PARTS_MAX] = { { 0, from } };
         int n = from > 0, i = from;
-        for (; i < VAE_STEPS && i < from + 6; i++) part[n++] = (struct vae_part){ i, i + 1 };
-        if (i < VAE_STEPS) part[n++] = (struct vae_part){ i, VAE_STEPS };
+        for (; i < VAE_STEPS && i < from + 6; i++) part[n++] = (struct vae_range){ i, i + 1 };
+        if (i < VAE_STEPS) part[n++] = (struct vae_range){ i, VAE_STEPS };
         struct chain c = chain_open(&w, part, n, NULL);
         same_and_free(chain_decode(&c, &clip), pictures, count);
         chain_close(&c);
@@ -333,7 +333,7 @@ static void streams_on(const struct kern_backend *real)
     struct kern_backend const b = counting(real);
     struct with const w = { &clip, &b, DT_BF16 };
     int64_t const count = picture_count(&clip) * clip.pictures;
-    struct vae_part const part[2] = { { 0, 9 }, { 9, VAE_STEPS } };
+    struct vae_range const part[2] = { { 0, 9 }, { 9, VAE_STEPS } };
     float *alone[STREAMS], *out[STREAMS];
     struct chain c[STREAMS];
 
@@ -371,7 +371,7 @@ static void whole_streams_on(const struct kern_backend *b)
 {
     struct clip clip = clip_open(ODD), other = reversed(&clip);
     struct vae_config config =
-        config_of(&(struct with){ &clip, b, DT_F32 }, (struct vae_part){ 0 });
+        config_of(&(struct with){ &clip, b, DT_F32 }, (struct vae_range){ 0 });
     int64_t const pixels = picture_count(&clip) * clip.pictures;
     int64_t const values = latent_count(&clip) * clip.frames;
     struct vae *v, *second;
@@ -413,9 +413,9 @@ static void bytes_on(const struct kern_backend *real)
     struct clip clip = clip_open(ODD);
     struct kern_backend const b = counting(real);
     struct with const w = { &clip, &b, DT_BF16 };
-    struct vae_part const part[4] = { { 0, 4 }, { 4, 10 }, { 10, 17 }, { 17, 20 } };
+    struct vae_range const part[4] = { { 0, 4 }, { 4, 10 }, { 10, 17 }, { 17, 20 } };
     struct vae_bytes whole, need;
-    struct vae_config config = config_of(&w, (struct vae_part){ 0 });
+    struct vae_config config = config_of(&w, (struct vae_range){ 0 });
     size_t weights = 0;
     struct vae *v, *beside;
 
@@ -459,15 +459,15 @@ static void wrong_parts(void **state)
 {
     struct clip clip = clip_open(ODD);
     struct with const w = { &clip, kern_backend_find("ref"), DT_F32 };
-    struct vae_config config = config_of(&w, (struct vae_part){ 5, 21 });
-    struct vae_part part[VAE_PARTS_MAX];
+    struct vae_config config = config_of(&w, (struct vae_range){ 5, 21 });
+    struct vae_range part[VAE_PARTS_MAX];
     struct vae_bytes need;
 
     (void)state;
     refuses(vae_measure(&need, &config), "vae: steps 5 to 20 of the decoder; it has 0 to 19");
-    config.part = (struct vae_part){ 5, 5 };
+    config.part = (struct vae_range){ 5, 5 };
     refuses(vae_measure(&need, &config), "vae: steps 5 to 4 of the decoder; it has 0 to 19");
-    config.part = (struct vae_part){ 0, 5 };
+    config.part = (struct vae_range){ 0, 5 };
     config.encoder = true;
     refuses(vae_measure(&need, &config), "vae: the encoder stands beside the whole decoder only");
     refuses(vae_parts(part, 0, &release), "vae: decoder in 0 parts; 1 to 8 are possible");
@@ -481,7 +481,7 @@ static void wrong_calls(void **state)
 {
     struct clip clip = clip_open(ODD);
     struct with const w = { &clip, kern_backend_find("ref"), DT_F32 };
-    struct chain c = chain_open(&w, (struct vae_part[]){ { 0, 9 }, { 9, 20 } }, 2, NULL);
+    struct chain c = chain_open(&w, (struct vae_range[]){ { 0, 9 }, { 9, 20 } }, 2, NULL);
     struct vae_out out = { .pixels = clip.decoded };
     int made;
 

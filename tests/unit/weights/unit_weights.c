@@ -140,17 +140,17 @@ static void expect_refusal(const char *key, const char *message)
 static void write_flat(const char *json, uint64_t length, int data_bytes)
 {
     static const char zeros[64];
-    struct text t = { 0 };
+    struct strbuf t = { 0 };
 
     for (int i = 0; i < 8; i++) {
         char const c = (char)(length >> (8 * i));
-        text_add(&t, &c, 1);
+        strbuf_add(&t, &c, 1);
     }
-    text_addf(&t, "%s", json);
-    text_add(&t, zeros, (size_t)data_bytes);
+    strbuf_addf(&t, "%s", json);
+    strbuf_add(&t, zeros, (size_t)data_bytes);
     assert_false(t.failed);
     assert_int_equal(file_write(path, t.s, t.len), ST_OK);
-    text_free(&t);
+    strbuf_free(&t);
 }
 
 #define ONE(dtype, shape, from, to)                                                                \
@@ -251,30 +251,30 @@ struct claim {
 static void write_claim(const struct claim *c)
 {
     static const char zeros[64];
-    struct text t = { 0 };
+    struct strbuf t = { 0 };
     struct zip_writer *z;
 
-    text_addf(&t, "\x80\x02}X");
-    text_add(&t, "\1\0\0\0a", 5);
-    text_addf(&t, "ctorch._utils\n_rebuild_tensor_v2\n((X");
-    text_add(&t, "\7\0\0\0storage", 11);
-    text_addf(&t, "ctorch\n%s\nX", c->storage);
-    text_add(&t,
-             "\1\0\0\0"
-             "0",
-             5);
-    text_add(&t, "X\3\0\0\0cpu", 8);
-    text_addf(&t, "K%ctQK", c->count);
+    strbuf_addf(&t, "\x80\x02}X");
+    strbuf_add(&t, "\1\0\0\0a", 5);
+    strbuf_addf(&t, "ctorch._utils\n_rebuild_tensor_v2\n((X");
+    strbuf_add(&t, "\7\0\0\0storage", 11);
+    strbuf_addf(&t, "ctorch\n%s\nX", c->storage);
+    strbuf_add(&t,
+               "\1\0\0\0"
+               "0",
+               5);
+    strbuf_add(&t, "X\3\0\0\0cpu", 8);
+    strbuf_addf(&t, "K%ctQK", c->count);
     char const offset = (char)c->offset;
-    text_add(&t, &offset, 1);
-    text_addf(&t, "%s%s\x89}tRs.", c->size, c->stride);
+    strbuf_add(&t, &offset, 1);
+    strbuf_addf(&t, "%s%s\x89}tRs.", c->size, c->stride);
     assert_false(t.failed);
     assert_int_equal(zip_writer_open(&z, path), ST_OK);
     assert_int_equal(zip_writer_member(z, "f/data.pkl", t.s, t.len), ST_OK);
     assert_int_equal(zip_writer_member(z, "f/data/0", zeros, (size_t)c->bytes), ST_OK);
     assert_int_equal(zip_writer_commit(z), ST_OK);
     zip_writer_close(&z);
-    text_free(&t);
+    strbuf_free(&t);
 }
 
 static void torch_claims(void **state)

@@ -1,4 +1,4 @@
-/* coarse.c - how far off FP8's products may be. */
+/* low_precision.c - how far off FP8's products may be. */
 #include "tests/kernels/check.h"
 
 #include <math.h>
@@ -9,7 +9,7 @@ static const double low = 0x1p-20 / (448.0 * 448) / 3; /* of its row's largest s
 
 static bool is_coarse(const struct check *k, enum kern_use use)
 {
-    return k->backend[ONE_THREAD]->coarse && use == KERN_LINEAR_COARSE && k->act == DT_BF16;
+    return k->backend[ONE_THREAD]->low_precision && use == KERN_LINEAR_COARSE && k->act == DT_BF16;
 }
 
 struct row {
@@ -50,9 +50,9 @@ double *coarse_errors(const struct check *k, const struct operand *x_of, const s
     struct tensor const x = values(x_of);
     int64_t const rows = x.dim[0], n = w->w[ORACLE].t.dim[0], cols = x.dim[1];
     double *const e = calloc((size_t)(rows * n) + 1, sizeof *e);
-    bool const coarse = is_coarse(k, w->w[ORACLE].use);
+    bool const low_precision = is_coarse(k, w->w[ORACLE].use);
 
-    for (int64_t c = 0; coarse && c < n; c++) {
+    for (int64_t c = 0; low_precision && c < n; c++) {
         const float *const to = w->source + c * cols;
         struct row const of_w = row_of(to, cols);
         for (int64_t r = 0; r < rows; r++) {

@@ -1,4 +1,4 @@
-/* coarse_attention.c - what FP8 makes of attention's operands, and how far off it may be. */
+/* low_precision_attention.c - what FP8 makes of attention's operands, and how far off it may be. */
 #include "tests/kernels/check.h"
 
 #include <math.h>
@@ -13,7 +13,7 @@ static const double kept = 0x1p-13;     /* of Hopper's sums, for every 32 produc
 bool coarse_attends(const struct check *k, const struct kern_attention *a)
 {
     const struct kern_backend *const b = k->backend[ONE_THREAD];
-    return b->coarse_attention && b->coarse_attention(a);
+    return b->low_precision_attention && b->low_precision_attention(a);
 }
 
 static double largest(const struct tensor *const *v, int count)
