@@ -64,7 +64,7 @@ struct live_clip {
     int texts;
     int *text_of;           /* [spec.prompts]: index into text */
     int users;              /* workers of this rank that need it; clip_board's */
-    bool held;              /* by the line worker, and has been seen in the line */
+    int64_t entered;        /* blocks that have entered the line; the line worker's */
 };
 void live_clip_free(struct live_clip *c); /* NULL is fine */
 
@@ -93,11 +93,12 @@ void clip_board_cut(struct clip_board *b, int line, int number); /* it gets no f
 void clip_board_end(struct clip_board *b, int line);             /* no more will come */
 void clip_board_break(struct clip_board *b, const struct error *why); /* nothing more can come */
 
-/* What a line's head decides by. wait: until it is another than `known` (a stop ends the wait,
- * ST_CANCELED). */
+/* What a line's head decides by. wait: until it is another than `known`, or a second has passed (a
+ * stop ends the wait, ST_CANCELED). Cuts come one at a time. */
 struct board_state {
     int64_t posted; /* clips of the line, ever */
-    int cut;        /* the last one cut; -1: none */
+    int64_t cuts;   /* that have been taken from the board */
+    int cut;        /* the one that was taken now; -1: none */
     bool over;
 };
 status clip_board_state(struct clip_board *b, int line, bool wait, const struct board_state *known,
@@ -139,7 +140,8 @@ struct group {
 
     struct clip_board *board;
     struct clip_feed *feed;
-    struct dispatcher *dispatcher; /* rank 0 */
+    struct dispatcher *dispatcher;         /* rank 0 */
+    struct prompt_encoder *prompt_encoder; /* the rank that embeds */
 
     /* Groups of ranks that this rank is in; NULL where it is not. A hop joins two ranks: a line's
      * tail with the first part of its decode chain, or one part with the next. */
@@ -204,14 +206,18 @@ struct prompt_bank;
 status prompt_bank_open(struct prompt_bank **out, struct group *t) MUST_USE;
 void prompt_bank_close(struct prompt_bank **p);
 
-/* Embed what these clips ask for and is not there, in one reading of the encoder. A clip whose
- * prompt cannot be embedded gets no texts, and its reason in why[i] (malloc'ed). */
-status prompt_bank_embed(struct prompt_bank *p, struct live_clip *const *clip, int clips,
-                         char **why) MUST_USE;
+/* Embed what these clips ask for and is not there, in one reading of the encoder if possible. */
+status prompt_bank_embed(struct prompt_bank *p, const struct clip_spec *const *clip,
+                         int clips) MUST_USE;
+/* Has all of a clip's texts been tried, since the last call but one? */
+bool prompt_bank_has(const struct prompt_bank *p, const struct clip_spec *c);
+/* The clip's own copy of its embeddings. *why: one cannot be had, and why; malloc'ed. */
+status prompt_bank_give(const struct prompt_bank *p, struct live_clip *c, char **why) MUST_USE;
 
 /* On the rank that embeds: its encoder, and where that is not rank 0 the thread that serves it. */
 struct prompt_encoder;
 status prompt_encoder_open(struct prompt_encoder **out, struct group *t) MUST_USE;
+status prompt_encoder_join(struct prompt_encoder *e, status st) MUST_USE; /* once rank 0 has ended it */
 void prompt_encoder_close(struct prompt_encoder **e);
 const char *prompt_encoder_hash(const struct prompt_encoder *e);
 
@@ -220,9 +226,10 @@ const char *prompt_encoder_hash(const struct prompt_encoder *e);
 status dispatcher_open(struct dispatcher **out, struct group *t,
                        const struct work_item *first) MUST_USE;
 status dispatcher_start(struct dispatcher *d) MUST_USE;
-status dispatcher_join(struct dispatcher *d, struct group_run *r) MUST_USE;
+/* st: what this rank has come to itself. */
+status dispatcher_join(struct dispatcher *d, status st, struct group_run *r) MUST_USE;
 void dispatcher_close(struct dispatcher **d);
-void dispatcher_report(struct dispatcher *d, const struct clip_report *r); /* any thread */
+void dispatcher_report(struct dispatcher *d, int line, const struct clip_report *r); /* any thread */
 
 /* ---- workers: everything a role opens, runs and closes. Opened on every rank before any runs. */
 
