@@ -124,7 +124,7 @@ static void name_rows(const struct line_worker *l, const struct split *split)
 static status open_line(struct line_worker *l)
 {
     struct batch *const t = l->t;
-    const struct card *const card = t->b->clip[0]->card;
+    const struct model_spec *const card = t->b->clip[0]->card;
     struct dit_config const dit = { .weights = card->weights,
                                     .outer_key = card->outer_key,
                                     .shape = t->shape,
