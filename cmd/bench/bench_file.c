@@ -21,8 +21,8 @@ static void name_files(char value[SUBJECT_TEXT], const struct workload *m)
     int len = 0;
 
     value[0] = '\0';
-    for (int i = 0; i < m->job->output.formats && len < SUBJECT_TEXT; i++) {
-        const struct format *const f = &m->job->output.format[i];
+    for (int i = 0; i < m->first.formats && len < SUBJECT_TEXT; i++) {
+        const struct clip_format *const f = &m->first.format[i];
         len += snprintf(value + len, (size_t)(SUBJECT_TEXT - len), "%s%s crf %d %s %s threads %d",
                         i ? ", " : "", f->codec, f->crf, f->preset ? f->preset : "-", f->pix,
                         f->threads);

@@ -52,7 +52,7 @@ static bool stopped(void)
 
 static bool together(const struct render_clip *a, const struct render_clip *b)
 {
-    return !strcmp(a->card->path, b->card->path) && a->job->precision == b->job->precision &&
+    return !strcmp(a->card->card, b->card->card) && a->job->precision == b->job->precision &&
            a->spec->width == b->spec->width && a->spec->height == b->spec->height;
 }
 

@@ -16,6 +16,7 @@
 struct render_source {
     struct job *job;
     struct card card;
+    struct model_spec model;
     char model_id[DIGEST_HEX];
     struct clip_list clips;
 };
@@ -105,7 +106,7 @@ static status make_room(struct work_list *l, const struct render_source *s)
 static struct render_clip clip_of(const struct render_source *s, int i)
 {
     return (struct render_clip){
-        .job = s->job, .card = &s->card, .model_id = s->model_id, .spec = &s->clips.clip[i]
+        .job = s->job, .card = &s->model, .model_id = s->model_id, .spec = &s->clips.clip[i]
     };
 }
 
@@ -263,6 +264,7 @@ static status load(struct work_list *l, char *const *paths, int count)
             struct render_source *const s = &l->source[l->sources++];
             s->job = &l->file[i].job[j];
             TRY(clip_card(&s->card, s->job));
+            TRY(card_spec(&s->model, &s->card));
         }
     return ST_OK;
 }
@@ -302,6 +304,7 @@ void work_list_close(struct work_list *l)
     for (int i = 0; i < l->sources; i++) {
         clip_free(&l->source[i].clips);
         card_close(&l->source[i].card);
+        model_spec_free(&l->source[i].model);
     }
     for (int i = 0; i < l->files; i++) job_close(&l->file[i]);
     free(l->clip);

@@ -8,7 +8,7 @@
 /* One clip to make. Everything but dir belongs to the list's jobs. */
 struct render_clip {
     const struct job *job;
-    const struct card *card;
+    const struct model_spec *card;
     const char *model_id; /* 64 hex digits; see card_fingerprint */
     const struct clip_spec *spec;
     char *dir; /* where it will appear; owned */

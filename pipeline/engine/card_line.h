@@ -1,8 +1,8 @@
-/* card_line.h - a model card's numbers, as the line wants them. */
+/* card_line.h - a model's numbers, as the line wants them. */
 #ifndef CARD_LINE_H
 #define CARD_LINE_H
 
-#include "jobs/spec/card.h"
+#include "jobs/spec/model_spec.h"
 #include "pipeline/cache/kv_policy.h"
 #include "pipeline/dit/dit.h"
 
@@ -12,7 +12,7 @@ struct card_line {
     struct dit_shape shape;
 };
 
-/* Reads the card's config.json. ST_FORMAT if the numbers do not fit one another. */
-status card_line_read(struct card_line *out, const struct card *card) MUST_USE;
+/* Reads the model's config.json. ST_FORMAT if the numbers do not fit one another. */
+status card_line_read(struct card_line *out, const struct model_spec *m) MUST_USE;
 
 #endif /* CARD_LINE_H */

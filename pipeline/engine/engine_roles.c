@@ -15,9 +15,9 @@ static status take_formats(struct batch *t)
     t->formats = calloc((size_t)t->b->clips + 1, sizeof *t->formats);
     if (!t->formats) return fail(ST_NOMEM, "%d clips", t->b->clips);
     for (int i = 0; i < t->b->clips; i++) {
-        const struct job *const job = t->b->clip[i]->job;
-        int64_t const bytes = job_formats_bytes(job);
-        t->formats[i] = job_formats_set(job);
+        const struct clip_spec *const spec = t->b->clip[i]->spec;
+        int64_t const bytes = clip_picture_bytes(spec);
+        t->formats[i] = clip_pixel_formats(spec);
         if (bytes > t->picture_bytes) t->picture_bytes = bytes;
     }
     return ST_OK;
@@ -28,13 +28,12 @@ status engine_read_card(struct batch *t)
     const struct engine_options *const o = t->rank->o;
     const struct render_clip *const c = t->b->clip[0];
     struct card_line line;
-    bool const f32 = o->precision ? !strcmp(o->precision, "f32") : c->job->precision == JOB_F32;
 
     TRY(card_line_read(&line, c->card));
     t->schedule = line.schedule;
     t->policy = line.policy;
     t->shape = line.shape;
-    t->act = f32 ? DT_F32 : DT_BF16;
+    t->act = c->spec->precision == CLIP_F32 ? DT_F32 : DT_BF16;
     TRY(kern_backend_supports(o->backend, t->act));
     t->latent_h = c->spec->height / VAE_SCALE;
     t->latent_w = c->spec->width / VAE_SCALE;

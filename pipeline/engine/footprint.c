@@ -102,7 +102,7 @@ static status assume_text_encoder(struct plan_bytes *b)
     if (b->model->shape.text_dim != umt5_xxl.dim)
         return fail(ST_FORMAT,
                     "%s: text.encoder: %s is not there, and vectors of %d are not UMT5-XXL's",
-                    b->model->card.path, b->model->card.encoder, b->model->shape.text_dim);
+                    b->model->card.card, b->model->card.encoder, b->model->shape.text_dim);
     b->text_assumed = true;
     b->text_weights = weights_of(&umt5_xxl);
     return ST_OK;

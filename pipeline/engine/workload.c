@@ -1,4 +1,5 @@
 #include "pipeline/engine/workload.h"
+#include "jobs/spec/clip.h"
 #include "pipeline/engine/card_line.h"
 #include "pipeline/engine/output_formats.h"
 #include "pipeline/text/clean/text_clean.h"
@@ -90,13 +91,16 @@ static status make_room(struct workload *m, int more)
     return ST_OK;
 }
 
-static status take_clips(struct workload *m, struct prompts *p, struct job *job)
+static status take_clips(struct workload *m, struct prompts *p, const struct card *card,
+                         struct job *job)
 {
     struct clip_list clips = { 0 };
     status st = ST_OK;
 
-    TRY(clip_expand(&clips, job, &m->card, &(struct clip_options){ 0 }));
+    TRY(clip_expand(&clips, job, card, &(struct clip_options){ 0 }));
     TRY_OUT(make_room(m, clips.count));
+    int64_t const bytes = clip_picture_bytes(&clips.clip[0]);
+    if (bytes > m->picture_bytes) m->picture_bytes = bytes;
     for (int c = 0; c < clips.count; c++) {
         const struct clip_spec *const spec = &clips.clip[c];
         m->clip_blocks[m->clips++] = spec->blocks;
@@ -107,6 +111,10 @@ static status take_clips(struct workload *m, struct prompts *p, struct job *job)
             int64_t const mixes = i > 0 ? spec->prompt[i].blend : 0;
             m->contexts = mixes > PROMPTS - m->contexts ? PROMPTS : m->contexts + (int)mixes;
         }
+    }
+    if (!m->first.name) {
+        m->first = clips.clip[0];
+        clips.clip[0] = (struct clip_spec){ 0 }; /* handed over */
     }
 out:
     clip_free(&clips);
@@ -124,13 +132,15 @@ static status read_card(struct workload *m)
     return ST_OK;
 }
 
-static status begin(struct workload *m, const struct job *job, const char *precision)
+static status begin(struct workload *m, struct card *card, const struct job *job,
+                    const char *precision)
 {
-    bool const f32 = precision ? !strcmp(precision, "f32") : job->precision == JOB_F32;
+    bool const f32 = precision ? !strcmp(precision, "f32") : job->precision == CLIP_F32;
 
     m->job = job;
-    TRY(clip_card(&m->card, job));
-    TRY(card_check_files(&m->card, "text.encoder"));
+    TRY(clip_card(card, job));
+    TRY(card_check_files(card, "text.encoder"));
+    TRY(card_spec(&m->card, card));
     TRY(read_card(m));
     m->act = f32 ? DT_F32 : DT_BF16;
     m->width = job->clip.width;
@@ -153,19 +163,17 @@ static status check_same(const struct workload *m, const struct job *job, const 
                 "%s: %s is %dx%d in %s with %s, and %s is %dx%d in %s with %s; one size, precision "
                 "and card are allowed",
                 job->node->tree->name, a->name, m->width, m->height,
-                job_precision_name(a->precision), a->model, job->name, job->clip.width,
-                job->clip.height, job_precision_name(job->precision), job->model);
+                clip_precision_name(a->precision), a->model, job->name, job->clip.width,
+                job->clip.height, clip_precision_name(job->precision), job->model);
 }
 
-static status take_file(struct workload *m, struct prompts *p, struct job_file *f,
-                        const char *precision)
+static status take_file(struct workload *m, struct prompts *p, struct card *card,
+                        struct job_file *f, const char *precision)
 {
     for (int i = 0; i < f->jobs; i++) {
-        if (!m->job) TRY(begin(m, &f->job[i], precision));
+        if (!m->job) TRY(begin(m, card, &f->job[i], precision));
         TRY(check_same(m, &f->job[i], precision));
-        TRY(take_clips(m, p, &f->job[i]));
-        int64_t const bytes = job_formats_bytes(&f->job[i]);
-        if (bytes > m->picture_bytes) m->picture_bytes = bytes;
+        TRY(take_clips(m, p, card, &f->job[i]));
     }
     return ST_OK;
 }
@@ -173,6 +181,7 @@ static status take_file(struct workload *m, struct prompts *p, struct job_file *
 status workload_open(struct workload *out, char *const *paths, int count, const char *precision)
 {
     struct prompts p = { 0 };
+    struct card card = { 0 };
     status st = ST_OK;
 
     *out = (struct workload){ .file = calloc((size_t)count + 1, sizeof *out->file) };
@@ -180,10 +189,11 @@ status workload_open(struct workload *out, char *const *paths, int count, const 
     for (int i = 0; i < count; i++) {
         TRY_OUT(job_load(&out->file[i], paths[i]));
         out->files++;
-        TRY_OUT(take_file(out, &p, &out->file[i], precision));
+        TRY_OUT(take_file(out, &p, &card, &out->file[i], precision));
     }
     TRY_OUT(count_texts(out, &p));
 out:
+    card_close(&card);
     free_prompts(&p);
     return st;
 }
@@ -191,7 +201,8 @@ out:
 void workload_close(struct workload *m)
 {
     for (int i = 0; i < m->files; i++) job_close(&m->file[i]);
-    card_close(&m->card);
+    clip_spec_free(&m->first);
+    model_spec_free(&m->card);
     free(m->file);
     free(m->text);
     free(m->clip_blocks);

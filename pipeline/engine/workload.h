@@ -5,15 +5,18 @@
 #ifndef WORKLOAD_H
 #define WORKLOAD_H
 
-#include "jobs/spec/clip.h"
+#include "jobs/spec/clip_spec.h"
+#include "jobs/spec/job.h"
+#include "jobs/spec/model_spec.h"
 #include "pipeline/dit/schedule.h"
 #include "pipeline/engine/cost_facts.h"
 
 struct workload {
     struct job_file *file;
     int files;
-    struct card card;
-    const struct job *job; /* the first one */
+    struct model_spec card;
+    const struct job *job;  /* the first one */
+    struct clip_spec first; /* its first clip */
 
     struct schedule schedule;
     struct kv_policy policy;
