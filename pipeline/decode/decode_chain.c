@@ -174,7 +174,7 @@ static status run_block(struct chain *s)
 
     s->out = (struct vae_out){ .unit = s->ends ? NULL : unit_out, .arg = s };
     s->pictures = 0;
-    if (s->ends) s->out.formats = s->c->formats[at(s).clip];
+    if (s->ends) TRY(s->c->formats(s->c->arg, at(s).clip, &s->out.formats));
     show_arrival(s);
     TRY(forward(s));
     if (m->head[DECODE_AT] == 0) {

@@ -23,7 +23,7 @@ struct clip_board {
     struct board_clip {
         struct live_clip *clip;
         int64_t nth; /* of its line */
-    } *clip;         /* [clips]: those in use */
+    } * clip;        /* [clips]: those in use */
     int clips, room;
     struct board_line {
         int64_t posted;

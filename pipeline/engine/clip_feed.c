@@ -50,10 +50,9 @@ static void put(struct strbuf *to, const void *at, size_t bytes) { strbuf_add(to
 
 static status write_clip(struct strbuf *to, const struct live_clip *c, int text_dim)
 {
-    struct feed_head head = { .kind = FEED_CLIP,
-                              .number = c->number,
-                              .texts = c->texts,
-                              .prompts = c->spec.prompts };
+    struct feed_head head = {
+        .kind = FEED_CLIP, .number = c->number, .texts = c->texts, .prompts = c->spec.prompts
+    };
     struct strbuf json = { 0 };
     status st = ST_OK;
 
@@ -109,8 +108,7 @@ static status read_texts(struct reader *r, struct live_clip *c, const struct fee
         if (c->text_of[i] < 0 || c->text_of[i] >= c->texts)
             return fail(ST_COMM, "prompt %d has text %d of %d", i, c->text_of[i], c->texts);
     for (int i = 0; i < c->texts; i++) {
-        size_t const bytes =
-            (size_t)c->text[i].tokens * (size_t)text_dim * sizeof *c->text[i].rows;
+        size_t const bytes = (size_t)c->text[i].tokens * (size_t)text_dim * sizeof *c->text[i].rows;
         if (c->text[i].tokens < 0 || bytes > (size_t)(r->end - r->at))
             return fail(ST_COMM, "a text of %d tokens", c->text[i].tokens);
         c->text[i].rows = malloc(bytes + 1);

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/thread.h"
 #include "pipeline/engine/engine_internal.h"
+#include "pipeline/engine/output_formats.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,9 +61,8 @@ static status open_stream(struct decode_worker *d, int i)
     TRY(i ? vae_open_beside(&w->vae, d->stream[0].vae) : vae_open(&w->vae, &vae));
     track_end(w->track);
     if (d->c.out) return ST_OK;
-    return encode_worker_open(
-        &w->encoder,
-        &(struct encode_worker_config){ .t = d->t, .line = w->line, .decode = w->track });
+    return encode_worker_open(&w->encoder, &(struct encode_worker_config){
+                                               .t = d->t, .line = w->line, .decode = w->track });
 }
 
 status decode_worker_open(struct decode_worker **out, struct group *t,
@@ -108,7 +108,7 @@ static status find_formats(void *arg, int clip, unsigned *formats)
     struct live_clip *c;
 
     TRY(clip_board_find(w->d->t->board, clip, &c));
-    *formats = clip_formats(&c->spec);
+    *formats = clip_pixel_formats(&c->spec);
     return ST_OK;
 }
 

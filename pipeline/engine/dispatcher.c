@@ -33,16 +33,16 @@ struct entry {
     int64_t nth;           /* clip of its line */
     int64_t encoded, told; /* blocks; of those the source knows */
     bool begun, begun_told;
-    bool over;             /* `st` and `why` say what became of it */
+    bool over; /* `st` and `why` say what became of it */
     status st;
     char *why;
 };
 
 /* What a line's head has said last. */
 struct supply {
-    int64_t handed; /* clips, by this thread */
+    int64_t handed;         /* clips, by this thread */
     int64_t admitted, left; /* clips; blocks of them that have not entered */
-    bool ended;     /* its encoder */
+    bool ended;             /* its encoder */
 };
 
 struct dispatcher {
@@ -405,8 +405,7 @@ static status supply_lines(struct dispatcher *d)
     struct entry *e;
     int line;
 
-    while ((line = hungry_line(d)) >= 0 && collect_waiting(d, &e, 1))
-        TRY(supply_line(d, e, line));
+    while ((line = hungry_line(d)) >= 0 && collect_waiting(d, &e, 1)) TRY(supply_line(d, e, line));
     return ST_OK;
 }
 

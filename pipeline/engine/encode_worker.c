@@ -41,9 +41,9 @@ struct encode_worker {
     struct task task;
 
     /* the thread's own */
-    struct live_clip *clip;             /* the one in work; NULL: none */
-    struct clip_writer *writer;         /* NULL: the rest of its blocks is dropped */
-    struct clip_provenance provenance;  /* must outlive the writer */
+    struct live_clip *clip;                 /* the one in work; NULL: none */
+    struct clip_writer *writer;             /* NULL: the rest of its blocks is dropped */
+    struct clip_provenance provenance;      /* must outlive the writer */
     double begin, encoding, decoded_before; /* seconds */
     int64_t blocks, pictures;               /* encoded */
 };
@@ -106,8 +106,7 @@ static status open_writer(struct encode_worker *f)
         log_warn("%s: appeared in the meantime and stays; this clip is dropped", spec->dir);
         return ST_OK;
     }
-    for (int i = 0; i < spec->formats; i++)
-        formats[i] = video_config_of(spec, &spec->format[i]);
+    for (int i = 0; i < spec->formats; i++) formats[i] = clip_video_config(spec, i);
     TRY(clip_provenance_make(&f->provenance, f->c.t, f->clip));
     struct clip_sink_config const c = config_of(f, formats);
     return clip_sink_open(&f->writer, &c);
@@ -178,9 +177,8 @@ static status fail_clip(struct encode_worker *f, int64_t block)
 
 static status tell_progress(const struct encode_worker *f, const struct decode_block *b)
 {
-    struct comm_control const m = {
-        .kind = CONTROL_BLOCK, .value = { f->c.line, b->clip, b->block, b->pictures.count }
-    };
+    struct comm_control const m = { .kind = CONTROL_BLOCK,
+                                    .value = { f->c.line, b->clip, b->block, b->pictures.count } };
     return comm_send_control(f->c.t->world, 0, &m);
 }
 
@@ -241,8 +239,7 @@ status encode_worker_open(struct encode_worker **out, const struct encode_worker
 {
     const struct engine_group *const g = &c->t->g;
     struct encode_worker *f = calloc(1, sizeof *f);
-    size_t const pictures =
-        (size_t)(g->policy.frames_per_block * VAE_PICTURES * g->picture_bytes);
+    size_t const pictures = (size_t)(g->policy.frames_per_block * VAE_PICTURES * g->picture_bytes);
     char name[32];
     status st = ST_OK;
 

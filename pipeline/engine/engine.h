@@ -26,36 +26,36 @@ struct engine_options {
     const char *device_name;                 /* of what computes: a card, the processor */
     int devices;                             /* cards of this machine; 0: the processor computes */
     struct line_mode mode;
-    int threads;         /* of this process; 0: its share of the machine */
-    int ranks_per_line;  /* 0: the planner's choice */
-    int decode_ranks;    /* -1: the planner's choice */
-    bool for_latency;    /* what the planner looks at; else throughput */
+    int threads;        /* of this process; 0: its share of the machine */
+    int ranks_per_line; /* 0: the planner's choice */
+    int decode_ranks;   /* -1: the planner's choice */
+    bool for_latency;   /* what the planner looks at; else throughput */
     bool cross_nodes;
-    int ahead;           /* clips taken from the source that have not begun, at most; >= 1 */
-    double deadline_s;   /* longest wait for a rank that lives, first tick, encoding of a block */
-    double stall_s;      /* longest silence of a rank, and later tick unless 16 usual ones take
+    int ahead;         /* clips taken from the source that have not begun, at most; >= 1 */
+    double deadline_s; /* longest wait for a rank that lives, first tick, encoding of a block */
+    double stall_s;    /* longest silence of a rank, and later tick unless 16 usual ones take
                             longer; at most deadline_s */
-    const char *prompt_cache; /* folder; NULL: none */
-    const char *trace;        /* file; NULL: none */
-    const char *same;         /* the caller's own words that must be alike on all ranks, lines */
-    bool (*stop)(void);       /* a person asked to stop; from now on this is heeded */
-    bool (*stop_asked)(void); /* the same, for those who only pass it on */
+    const char *prompt_cache;    /* folder; NULL: none */
+    const char *trace;           /* file; NULL: none */
+    const char *same;            /* the caller's own words that must be alike on all ranks, lines */
+    bool (*stop)(void);          /* a person asked to stop; from now on this is heeded */
+    bool (*stop_asked)(void);    /* the same, for those who only pass it on */
     int (*exit_code)(status st); /* for a process that has to end where it stands */
 };
 
 /* A group as it is rendered; read-only to those who are told of it. */
 struct engine_group {
-    int number;                     /* from 0 */
+    int number; /* from 0 */
     const struct model_spec *model;
     enum dtype act;
-    int width, height;              /* pictures */
+    int width, height; /* pictures */
     struct work_outlook outlook;
 
     struct schedule schedule;
     struct kv_policy policy;
     struct dit_shape shape;
     int64_t latent_h, latent_w;
-    int64_t picture_bytes;          /* of a picture in all formats of the outlook */
+    int64_t picture_bytes; /* of a picture in all formats of the outlook */
 
     struct roles roles;
     const struct comm *world;
@@ -82,9 +82,9 @@ struct rank_stats {
 
 /* A group that has ended, as rank 0 saw it. */
 struct group_run {
-    double load, seconds;  /* until every rank was ready; from then to the end */
-    bool stopped;          /* before the source had said that there is no more */
-    int64_t done, failed;  /* clips */
+    double load, seconds; /* until every rank was ready; from then to the end */
+    bool stopped;         /* before the source had said that there is no more */
+    int64_t done, failed; /* clips */
 };
 
 /* What rank 0 hears while it renders, each optional. block and tick come from the heartbeat's

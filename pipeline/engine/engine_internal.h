@@ -19,7 +19,9 @@
 
 #include "base/digest.h"
 #include "base/watchdog.h"
+#include "comm/control_note.h"
 #include "comm/heartbeat.h"
+#include "comm/world.h"
 #include "pipeline/decode/decode_chain.h"
 #include "pipeline/engine/engine.h"
 #include "pipeline/engine/model_pool.h"
@@ -35,13 +37,13 @@ enum { ENGINE_WAIT_S = 1000000 };
 struct engine_rank {
     const struct engine_options *o;
     struct comm *world;
-    int threads;               /* this rank may compute with */
-    int device;                /* this rank computes on; see kern_config */
-    struct model_pool *pool;   /* this process's */
-    struct trace *trace;       /* this rank's, or NULL */
-    struct watchdog *watch;    /* this rank's */
-    struct heartbeat *pulse;   /* this rank's */
-    struct error *why;         /* this rank gives up for; ST_OK: it does not */
+    int threads;                        /* this rank may compute with */
+    int device;                         /* this rank computes on; see kern_config */
+    struct model_pool *pool;            /* this process's */
+    struct trace *trace;                /* this rank's, or NULL */
+    struct watchdog *watch;             /* this rank's */
+    struct heartbeat *pulse;            /* this rank's */
+    struct error *why;                  /* this rank gives up for; ST_OK: it does not */
     const struct work_source *source;   /* rank 0's, else NULL */
     const struct engine_events *events; /* rank 0's, or NULL */
 };
@@ -50,7 +52,7 @@ struct engine_rank {
 
 /* The embedding of a prompt: rows of its real tokens. */
 struct embedding {
-    int64_t id;  /* within a group: equal ids, equal rows */
+    int64_t id; /* within a group: equal ids, equal rows */
     int tokens;
     float *rows; /* [tokens, text_dim]; owned */
 };
@@ -62,14 +64,11 @@ struct live_clip {
     struct clip_spec spec;
     struct embedding *text; /* [texts]: of its different prompts */
     int texts;
-    int *text_of;           /* [spec.prompts]: index into text */
-    int users;              /* workers of this rank that need it; clip_board's */
-    int64_t entered;        /* blocks that have entered the line; the line worker's */
+    int *text_of;    /* [spec.prompts]: index into text */
+    int users;       /* workers of this rank that need it; clip_board's */
+    int64_t entered; /* blocks that have entered the line; the line worker's */
 };
 void live_clip_free(struct live_clip *c); /* NULL is fine */
-
-/* The pixel formats of its files: a set of enum pix. */
-unsigned clip_formats(const struct clip_spec *c);
 
 /* The embedding of a block, mixed where it stands in a blend: id, and rows [text_len, text_dim],
  * zero behind the prompt. */
@@ -105,8 +104,7 @@ status clip_board_state(struct clip_board *b, int line, bool wait, const struct 
                         struct board_state *out) MUST_USE;
 
 /* The line's i-th clip, from 0; a clip by its number. Both wait until it has come here. */
-status clip_board_nth(struct clip_board *b, int line, int64_t i,
-                      struct live_clip **out) MUST_USE;
+status clip_board_nth(struct clip_board *b, int line, int64_t i, struct live_clip **out) MUST_USE;
 status clip_board_find(struct clip_board *b, int number, struct live_clip **out) MUST_USE;
 
 /* A user is through with it; the last one frees it. */
@@ -146,11 +144,11 @@ struct group {
     /* Groups of ranks that this rank is in; NULL where it is not. A hop joins two ranks: a line's
      * tail with the first part of its decode chain, or one part with the next. */
     struct comm *line_comm;
-    struct comm *in[ROLES_RANKS];     /* decode rank: per line it serves, the hop that comes in */
-    struct comm *out;                 /* tail or decode rank: the hop that goes out */
-    struct comm *feeds[ROLES_RANKS];  /* per line: rank 0, then the line's ranks and decoders */
+    struct comm *in[ROLES_RANKS];      /* decode rank: per line it serves, the hop that comes in */
+    struct comm *out;                  /* tail or decode rank: the hop that goes out */
+    struct comm *feeds[ROLES_RANKS];   /* per line: rank 0, then the line's ranks and decoders */
     struct comm *reports[ROLES_RANKS]; /* per line: rank 0, then the rank that encodes */
-    struct comm *texts;               /* rank 0, then the rank that embeds prompts */
+    struct comm *texts;                /* rank 0, then the rank that embeds prompts */
 };
 
 /* The rank that encodes a line's clips: the last of its chain, else its tail. */
@@ -159,8 +157,8 @@ int group_encoder_rank(const struct group *t, int line);
 /* Does this rank need a line's clips? */
 bool group_serves(const struct group *t, int rank, int line);
 
-/* [all] Rank 0 has the first item and outlook; the others get them. */
-status group_read_model(struct group *t) MUST_USE;
+/* [all] Rank 0 has the clip that begins the group, the others NULL and get what they need. */
+status group_read_model(struct group *t, const struct work_item *first) MUST_USE;
 
 /* [all] Roles as asked for, the rest as the planner says. */
 status engine_assign_roles(struct group *t) MUST_USE;
@@ -196,8 +194,7 @@ status clip_feed_cut(struct group *t, int line, int number) MUST_USE;
 status clip_feed_end(struct group *t, int line) MUST_USE;
 
 /* The rank that encodes for the line. */
-status clip_report_send(struct group *t, int line, int number, status st,
-                        const char *why) MUST_USE;
+status clip_report_send(struct group *t, int line, int number, status st, const char *why) MUST_USE;
 
 /* ---- prompts ---------------------------------------------------------------------------- */
 
@@ -217,7 +214,8 @@ status prompt_bank_give(const struct prompt_bank *p, struct live_clip *c, char *
 /* On the rank that embeds: its encoder, and where that is not rank 0 the thread that serves it. */
 struct prompt_encoder;
 status prompt_encoder_open(struct prompt_encoder **out, struct group *t) MUST_USE;
-status prompt_encoder_join(struct prompt_encoder *e, status st) MUST_USE; /* once rank 0 has ended it */
+status prompt_encoder_join(struct prompt_encoder *e,
+                           status st) MUST_USE; /* once rank 0 has ended it */
 void prompt_encoder_close(struct prompt_encoder **e);
 const char *prompt_encoder_hash(const struct prompt_encoder *e);
 
@@ -229,7 +227,8 @@ status dispatcher_start(struct dispatcher *d) MUST_USE;
 /* st: what this rank has come to itself. */
 status dispatcher_join(struct dispatcher *d, status st, struct group_run *r) MUST_USE;
 void dispatcher_close(struct dispatcher **d);
-void dispatcher_report(struct dispatcher *d, int line, const struct clip_report *r); /* any thread */
+void dispatcher_report(struct dispatcher *d, int line,
+                       const struct clip_report *r); /* any thread */
 
 /* ---- workers: everything a role opens, runs and closes. Opened on every rank before any runs. */
 
@@ -261,7 +260,7 @@ void decode_worker_stats(const struct decode_worker *d, struct rank_stats *a); /
  * of two thread ranks. */
 struct decode_local;
 status decode_local_open(struct decode_local **out, struct group *t) MUST_USE;
-void decode_local_close(struct decode_local **b); /* NULL is fine; sets NULL */
+void decode_local_close(struct decode_local **b);             /* NULL is fine; sets NULL */
 struct comm *decode_local_link(const struct decode_local *b); /* the tail's end of the hop */
 const char *decode_local_vae_hash(const struct decode_local *b);
 status decode_local_start(struct decode_local *b) MUST_USE;
@@ -283,7 +282,8 @@ struct encode_worker_config {
     int line;
     struct track *decode; /* of the thread that brings blocks */
 };
-status encode_worker_open(struct encode_worker **out, const struct encode_worker_config *c) MUST_USE;
+status encode_worker_open(struct encode_worker **out,
+                          const struct encode_worker_config *c) MUST_USE;
 void encode_worker_close(struct encode_worker **f); /* NULL is fine; sets NULL */
 /* The next block; all of it is copied. */
 status encode_worker_block(struct encode_worker *f, const struct decode_block *b) MUST_USE;

@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-
 struct line_worker {
     struct group *t;
     struct kern_ctx *ctx;
@@ -25,8 +24,8 @@ struct line_worker {
 
     struct live_clip **held; /* [holds], rising by number */
     int holds, room;
-    int64_t admitted, left;  /* clips; blocks of them that have not entered */
-    int newest;              /* number of the last clip admitted; -1: none */
+    int64_t admitted, left;   /* clips; blocks of them that have not entered */
+    int newest;               /* number of the last clip admitted; -1: none */
     struct board_state known; /* what the head decided by last */
 
     int64_t ticks, busy[SCHEDULE_LEVELS + 1]; /* so far; with a block, by stage */
@@ -47,8 +46,8 @@ static status fill_noise(void *arg, int clip, int64_t block, int level, float *o
 {
     const struct line_worker *const l = arg;
     const struct group *const t = l->t;
-    int64_t const count = (int64_t)t->g.policy.frames_per_block * t->g.shape.channels *
-                          t->g.latent_h * t->g.latent_w;
+    int64_t const count =
+        (int64_t)t->g.policy.frames_per_block * t->g.shape.channels * t->g.latent_h * t->g.latent_w;
 
     noise_fill(out, count, held_clip(l, clip)->spec.seed, block, level);
     return ST_OK;

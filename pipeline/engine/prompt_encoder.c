@@ -52,8 +52,8 @@ static status keep_reason(struct prompt_answer *a)
 }
 
 /* rows: room for all of them. */
-static status embed_texts(struct prompt_encoder *e, const char *const *text, int texts,
-                          float *rows, struct prompt_answer *answer)
+static status embed_texts(struct prompt_encoder *e, const char *const *text, int texts, float *rows,
+                          struct prompt_answer *answer)
 {
     const struct dit_shape *const s = &e->t->g.shape;
     size_t const one = (size_t)s->text_len * (size_t)s->text_dim;
@@ -112,12 +112,12 @@ static status send_answers(struct group *t, const struct prompt_answer *a, int t
     return st;
 }
 
-static status receive_answer(const struct group *t, const struct answer_head *head,
-                             const char **at, const char *end, struct prompt_answer *a)
+static status receive_answer(const struct group *t, const struct answer_head *head, const char **at,
+                             const char *end, struct prompt_answer *a)
 {
-    size_t const bytes = head->why ? (size_t)head->why
-                                   : (size_t)head->tokens * (size_t)t->g.shape.text_dim *
-                                         sizeof(float);
+    size_t const bytes = head->why
+                             ? (size_t)head->why
+                             : (size_t)head->tokens * (size_t)t->g.shape.text_dim * sizeof(float);
 
     if (head->tokens < 0 || head->why < 0 || bytes > (size_t)(end - *at))
         return fail(ST_COMM, "an answer of %zu bytes in a message of %zu", bytes,

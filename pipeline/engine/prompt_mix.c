@@ -18,9 +18,8 @@ static struct mix mix_of(const struct clip_spec *c, int64_t block)
 
     int64_t const in = block - c->prompt[i].block;
     if (i == 0 || in >= c->prompt[i].blend) return (struct mix){ .before = -1, .now = i };
-    return (struct mix){
-        .before = i - 1, .now = i, .step = in + 1, .steps = c->prompt[i].blend + 1
-    };
+    return (
+        struct mix){ .before = i - 1, .now = i, .step = in + 1, .steps = c->prompt[i].blend + 1 };
 }
 
 static const struct embedding *embedding_of(const struct live_clip *c, int prompt)

@@ -203,6 +203,13 @@ static void end_watch(struct chain_show *s, struct watched *w)
     watched_end(w);
 }
 
+static status find_formats(void *arg, int clip, unsigned *out)
+{
+    (void)arg;
+    *out = formats[clip];
+    return ST_OK;
+}
+
 static status run_watched(struct chain_way *w, struct track *track)
 {
     const struct clip *const c = &w->show->clips->clip[0];
@@ -217,7 +224,7 @@ static status run_watched(struct chain_way *w, struct track *track)
                                        .latent_h = c->h,
                                        .latent_w = c->w,
                                        .track = track,
-                                       .formats = formats,
+                                       .formats = find_formats,
                                        .picture_bytes = w->show->clips->layout[1].bytes,
                                        .block = block,
                                        .arg = w->show });
