@@ -194,12 +194,9 @@ static status run(struct clip *p, const struct dit *model, const struct schedule
                                 .context = context,
                                 .finished = finished,
                                 .tap = tap };
-    struct timeline t;
+    struct timeline_entry const clip = { .end = p->blocks };
 
-    TRY(timeline_make(&t, policy, (int64_t[]){ p->blocks }, 1));
-    status const st = crew_run(&crew, o->world, &t, &io);
-    timeline_free(&t);
-    return st;
+    return crew_run(&crew, o->world, &clip, 1, &io);
 }
 
 static status read_size(struct clip *p, struct verify_case *c, int levels, int channels,

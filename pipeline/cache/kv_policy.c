@@ -103,7 +103,7 @@ static int span_of(const struct kv_window *l, int64_t newest)
     return (int)(newest + 1 - oldest);
 }
 
-int kv_lookback(const struct kv_policy *p, int first_stage, int end_stage)
+int kv_lookback(const struct kv_policy *p, int first_stage, int end_stage, bool given)
 {
     int64_t const far =
         1 << 20; /* a block deep in a clip, where every rule is in its steady form */
@@ -117,7 +117,7 @@ int kv_lookback(const struct kv_policy *p, int first_stage, int end_stage)
             continue;
         }
         int const widest = p->kind == WINDOW_BLOCK ? 1 : p->levels;
-        int const narrowest = p->kind == WINDOW_BLOCK ? 1 : p->levels - stage;
+        int const narrowest = p->kind == WINDOW_BLOCK || given ? 1 : p->levels - stage;
         for (int count = narrowest; count <= widest; count++) {
             kv_window_spans(&l, p, far, count);
             most = (int)max64(most, span_of(&l, far - 1));

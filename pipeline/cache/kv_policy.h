@@ -53,7 +53,9 @@ void kv_clean_spans(struct kv_window *out, const struct kv_policy *p, int64_t bl
 
 /* How many of the newest clean blocks a rank must keep that owns noise levels
  * first_stage .. end_stage-1 (stage W is the clean stage): the block of the
- * current clean pass counts, block 0 does not (it has a place of its own). */
-int kv_lookback(const struct kv_policy *p, int first_stage, int end_stage);
+ * current clean pass counts, block 0 does not (it has a place of its own).
+ * given: clips may begin with blocks that exist already; the first windows behind
+ * these are short and still have a whole past, at every level. */
+int kv_lookback(const struct kv_policy *p, int first_stage, int end_stage, bool given);
 
 #endif /* KV_POLICY_H */

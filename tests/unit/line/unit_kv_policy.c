@@ -1,8 +1,7 @@
-/* unit_keys.c - who attends to whom, and who stands where: the rules, pinned by tables. */
+/* unit_kv_policy.c - who attends to whom: the rules, pinned by tables. */
 #include "tests/support/unit.h"
 
-#include "cluster/split.h"
-#include "pipeline/line/timeline.h"
+#include "pipeline/cache/kv_policy.h"
 
 #include <stdio.h>
 
@@ -107,14 +106,18 @@ static void lookback(void **state)
     struct {
         const struct kv_policy *p;
         int first, end, want;
+        bool given;
     } const cases[] = {
-        { &rolling, 0, 6, 7 }, { &rolling, 5, 6, 7 }, { &rolling, 0, 1, 1 },
-        { &rolling, 1, 2, 2 }, { &rolling, 4, 5, 5 }, { &rolling, 0, 3, 3 },
-        { &block21, 0, 5, 7 }, { &block21, 0, 1, 6 }, { &block12, 0, 5, 3 },
+        { &rolling, 0, 6, 7, false }, { &rolling, 5, 6, 7, false }, { &rolling, 0, 1, 1, false },
+        { &rolling, 1, 2, 2, false }, { &rolling, 4, 5, 5, false }, { &rolling, 0, 3, 3, false },
+        { &block21, 0, 5, 7, false }, { &block21, 0, 1, 6, false }, { &block12, 0, 5, 3, false },
+        { &rolling, 0, 6, 7, true },  { &rolling, 0, 1, 5, true },  { &rolling, 4, 5, 5, true },
+        { &block21, 0, 5, 7, true },  { &block21, 0, 1, 6, true },  { &block12, 0, 5, 3, true },
     };
     (void)state;
     for (int i = 0; i < COUNT_OF(cases); i++)
-        assert_int_equal(kv_lookback(cases[i].p, cases[i].first, cases[i].end), cases[i].want);
+        assert_int_equal(kv_lookback(cases[i].p, cases[i].first, cases[i].end, cases[i].given),
+                         cases[i].want);
 }
 
 static void bad_policies(void **state)
@@ -137,105 +140,6 @@ static void bad_policies(void **state)
     }
 }
 
-/* Draw the line: one row per tick, one letter+digit per stage. */
-static void draw(const struct timeline *t, char *buf)
-{
-    for (int64_t tick = 0; tick < timeline_ticks(t); tick++) {
-        for (int stage = 0; stage <= t->levels; stage++) {
-            struct place const p = timeline_at(t, tick, stage);
-            *buf++ = p.clip < 0 ? '.' : (char)('a' + p.clip);
-            *buf++ = p.clip < 0 ? '.' : (char)('0' + p.block);
-        }
-        *buf++ = '\n';
-    }
-    *buf = '\0';
-}
-
-static void clips_follow_without_a_gap(void **state)
-{
-    struct kv_policy p = rolling;
-    struct timeline t;
-    char buf[4096];
-
-    (void)state;
-    p.levels = 3, p.attention_frames = 15;
-    assert_int_equal(timeline_make(&t, &p, (int64_t[]){ 2, 1, 3 }, 3), ST_OK);
-    draw(&t, buf);
-    assert_string_equal(buf, "a0......\n"
-                             "a1a0....\n"
-                             "b0a1a0..\n"
-                             "c0b0a1a0\n"
-                             "c1c0b0..\n"
-                             "c2c1c0..\n"
-                             "..c2c1c0\n"
-                             "....c2c1\n");
-    struct window w;
-    assert_true(timeline_window(&t, 5, 1, &w));
-    assert_int_equal(w.clip, 2), assert_int_equal(w.first, 0), assert_int_equal(w.count, 3);
-    assert_false(timeline_window(&t, 5, 3, &w));
-    assert_true(timeline_window(&t, 2, 2, &w));
-    assert_int_equal(w.clip, 0), assert_int_equal(w.first, 0), assert_int_equal(w.count, 2);
-    timeline_free(&t);
-}
-
-static void block_by_block(void **state)
-{
-    struct kv_policy p = block12;
-    struct timeline t;
-    char buf[4096];
-
-    (void)state;
-    p.levels = 2;
-    assert_int_equal(timeline_make(&t, &p, (int64_t[]){ 2, 1 }, 2), ST_OK);
-    draw(&t, buf);
-    assert_string_equal(buf, "a0....\n"
-                             "..a0..\n"
-                             "....a0\n"
-                             "a1....\n"
-                             "..a1..\n"
-                             "......\n"
-                             "b0....\n"
-                             "..b0..\n");
-    timeline_free(&t);
-    assert_int_equal(timeline_make(&t, &p, (int64_t[]){ 0 }, 1), ST_ARG);
-    assert_int_equal(timeline_make(&t, &p, (int64_t[]){ INT64_MAX, 5 }, 2), ST_ARG);
-}
-
-/* Between the first fill and the last drain no stage idles but for the clean
- * pass that each clip's last block does without. */
-static void occupancy(void **state)
-{
-    int64_t blocks[20];
-    struct timeline t;
-
-    (void)state;
-    for (int i = 0; i < 20; i++) blocks[i] = 10 + i;
-    assert_int_equal(timeline_make(&t, &rolling, blocks, 20), ST_OK);
-    assert_int_equal(timeline_ticks(&t), 390 + 4);
-    double const want = (390.0 * 6 - 20) / (394.0 * 6);
-    assert_true(timeline_occupancy(&t) <= want + 1e-12 && timeline_occupancy(&t) >= want - 1e-12);
-    timeline_free(&t);
-}
-
-static void splits(void **state)
-{
-    int const want[6][7] = { { 0, 6 },          { 0, 3, 6 },          { 0, 2, 4, 6 },
-                             { 0, 2, 4, 5, 6 }, { 0, 2, 3, 4, 5, 6 }, { 0, 1, 2, 3, 4, 5, 6 } };
-    struct split s;
-
-    (void)state;
-    for (int ranks = 1; ranks <= 6; ranks++) {
-        assert_int_equal(split_make(&s, 6, ranks), ST_OK);
-        assert_memory_equal(s.first, want[ranks - 1], (size_t)(ranks + 1) * sizeof(int));
-        for (int stage = 0; stage < 6; stage++) {
-            int const r = split_owner(&s, stage);
-            assert_true(s.first[r] <= stage && stage < s.first[r + 1]);
-        }
-    }
-    assert_int_equal(split_make(&s, 6, 7), ST_ARG);
-    assert_string_equal(error_last()->msg, "7 ranks for a line of 6 stages; 1 to 6 are allowed");
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -243,10 +147,6 @@ int main(void)
         cmocka_unit_test(clean_passes),
         cmocka_unit_test(lookback),
         cmocka_unit_test(bad_policies),
-        cmocka_unit_test(clips_follow_without_a_gap),
-        cmocka_unit_test(block_by_block),
-        cmocka_unit_test(occupancy),
-        cmocka_unit_test(splits),
     };
-    return cmocka_run_group_tests_name("unit_keys", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("unit_kv_policy", tests, NULL, NULL);
 }
