@@ -1,8 +1,8 @@
 #include "base/strbuf.h"
 #include "cmd/cmd.h"
+#include "cmd/job_encoders.h"
 #include "cmd/opts.h"
 #include "jobs/spec/clip_json.h"
-#include "pipeline/engine/job_encoders.h"
 
 #include <stdio.h>
 

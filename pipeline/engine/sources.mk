@@ -5,5 +5,5 @@ SRC += $(addprefix pipeline/engine/, \
     dispatcher.c prompt_bank.c prompt_encoder.c prompt_mix.c clip_feed.c clip_board.c \
     line_worker.c decode_local.c decode_worker.c encode_worker.c clip_provenance.c \
     model_pool.c footprint.c role_planner.c output_formats.c workload.c card_line.c \
-    cost_facts.c job_encoders.c)
+    cost_facts.c)
 endif

@@ -1,4 +1,4 @@
-#include "pipeline/engine/job_encoders.h"
+#include "cmd/job_encoders.h"
 #include "base/log.h"
 
 /* The file by a card's encoder, if there were one that opens. */
