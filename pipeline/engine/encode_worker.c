@@ -169,7 +169,7 @@ static status fail_clip(struct encode_worker *f, int64_t block)
     struct error const why = *error_last();
     char text[REPORT_WHY];
 
-    snprintf(text, sizeof text, "block %lld: %s", (long long)block, why.msg);
+    snprintf(text, sizeof text, "block %lld: %.960s", (long long)block, why.msg);
     error_clear();
     drop_writer(f);
     return clip_report_send(f->c.t, f->c.line, f->clip->number, why.st, text);

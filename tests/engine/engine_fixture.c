@@ -51,7 +51,7 @@ static status make_model(const char *program, const char *dir)
     bool const ended = child > 0 && waitpid(child, &code, 0) == child;
     free(tool);
     return ended && WIFEXITED(code) && WEXITSTATUS(code) == 0 ? ST_OK
-                                                               : fail(ST_IO, "make_model failed");
+                                                              : fail(ST_IO, "make_model failed");
 }
 
 static void describe_model(struct engine_fixture *f)

@@ -76,7 +76,7 @@ static void clips_arrive_while_the_line_runs(void **state)
     for (int w = 0; w < COUNT_OF(worlds); w++) {
         engine_fixture_clips(fixture, &source, clip, COUNT_OF(clip));
         source.more = true;
-        source.clip[1].after_begun = 1;  /* joins beside the first */
+        source.clip[1].after_begun = 1; /* joins beside the first */
         source.clip[2].after_blocks = 3;
         source.clip[3].after_blocks = 11; /* when all before it have drained */
         struct fixture_run const run = render(&worlds[w]);
@@ -182,7 +182,8 @@ static void a_line_of_six_is_kept_busy(void **state)
     struct engine_run_config const c = over(6, 6, 0);
 
     (void)state;
-    for (int i = 0; i < COUNT_OF(clip); i++) clip[i] = (struct fixture_clip){ .blocks = 20, .seed = 7 };
+    for (int i = 0; i < COUNT_OF(clip); i++)
+        clip[i] = (struct fixture_clip){ .blocks = 20, .seed = 7 };
     engine_fixture_clips(fixture, &source, clip, COUNT_OF(clip));
     source.more = true;
     for (int i = 0; i < COUNT_OF(clip); i++) source.clip[i].after_begun = i;
@@ -226,8 +227,8 @@ static void random_run(uint64_t seed)
     c.ahead = 1 + (int)(rng_next(&r) % 8);
     if (stops) c.stop_at = (int64_t)(rng_next(&r) % (uint64_t)(blocks + 1));
     struct fixture_run const run = render(&c);
-    if (run.st != ST_OK && (run.st != ST_CANCELED || !stops)) print_error("seed %llu: %s\n",
-        (unsigned long long)seed, error_last()->msg);
+    if (run.st != ST_OK && (run.st != ST_CANCELED || !stops))
+        print_error("seed %llu: %s\n", (unsigned long long)seed, error_last()->msg);
     assert_true(run.st == ST_OK || (run.st == ST_CANCELED && stops));
     check_clips(clip, clips, stops);
     engine_fixture_forget(&source);
