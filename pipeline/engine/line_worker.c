@@ -1,6 +1,6 @@
 /* line_worker.c - one rank of a line; its tail sends finished blocks on to be decoded. */
 #include "base/clock.h"
-#include "comm/control_note.h"
+#include "comm/heartbeat.h"
 #include "pipeline/decode/decode_link.h"
 #include "pipeline/dit/noise.h"
 #include "pipeline/engine/decode_local.h"
