@@ -1,5 +1,5 @@
+/* cost.c - the steady state of a world: what a tick of each rank, line and decoder takes. */
 #include "cluster/cost_internal.h"
-#include "cluster/cost_links.h"
 
 /* A stage's pass with the keys of `seen` blocks; and what of it is attention to them. */
 struct pass {
@@ -64,6 +64,41 @@ static double passes_of_first(const struct cost_query *k, int place, int newest)
 
     for (int i = 0; i <= newest; i++) seen[i] = one ? i == newest : newest + 1;
     return cost_tick_compute(k, place, seen);
+}
+
+/* ---- what goes over the links ---- */
+
+static int stages_of(const struct split *split, int rank)
+{
+    return split->first[rank + 1] - split->first[rank];
+}
+
+/* Stages whose keys and values go whole. */
+static int whole(const struct cost_shape *s, const struct split *split, int from, int to)
+{
+    bool const attends = split->first[to] < split->stages - 1;
+
+    if (!attends) return 0;
+    return s->one_by_one ? split->first[from + 1] == split->stages : stages_of(split, from);
+}
+
+struct cost_link cost_link(const struct cost_shape *s, const struct split *split, int from, int to)
+{
+    struct cost_link l = { .latents = to == from + 1 ? s->latent_bytes : 0 };
+
+    if (from == to) return l;
+    if (s->heads) {
+        int const go = stages_of(split, from), come_back = stages_of(split, to);
+        l.exchanged = ((s->kv_bytes + s->q_bytes) * go + s->q_bytes * come_back) / split->ranks;
+        l.tensors = 3 * go + come_back;
+    } else {
+        int const go = whole(s, split, from, to);
+        l.exchanged = s->kv_bytes * go;
+        l.tensors = 2 * go;
+    }
+    l.exchanged *= s->layers;
+    l.tensors *= s->layers;
+    return l;
 }
 
 /* Into and out of a rank in a tick, from and to its own machine and others. */
@@ -162,12 +197,6 @@ static double chain_share(const struct cost_model *m, int ranks)
     return m->shape.slowest[(ranks < ROLES_CHAIN ? ranks : ROLES_CHAIN) - 1];
 }
 
-int cost_decoder_rank(const struct cost_query *k, int line)
-{
-    const struct role_line *const l = &k->r->line[line];
-    return l->decode_ranks > 0 ? l->decode : roles_tail(k->r, line, k->m->shape.stages);
-}
-
 double cost_decode_seconds(const struct cost_query *k, int line)
 {
     const struct cost_parts *const p = &k->m->parts;
@@ -175,22 +204,6 @@ double cost_decode_seconds(const struct cost_query *k, int line)
     int const lines = ranks > 0 ? k->r->rank[cost_decoder_rank(k, line)].lines : 1;
 
     return lines * most(p->decode * chain_share(k->m, ranks), p->encode);
-}
-
-void cost_add_pictures(const struct cost_query *k, struct cost_tasks *t,
-                       const bool does[ROLES_RANKS])
-{
-    const struct cost_parts *const p = &k->m->parts;
-    double decode[ROLES_RANKS] = { 0 };
-
-    for (int l = 0; l < k->r->lines; l++) {
-        int const chain = k->r->line[l].decode_ranks > 1 ? k->r->line[l].decode_ranks : 1;
-        int const at = cost_decoder_rank(k, l);
-        if (!does[l]) continue;
-        for (int i = 0; i < chain; i++) decode[at + i] += p->decode / chain;
-        cost_task(t, k->node[at + chain - 1], p->encode, 1);
-    }
-    for (int i = 0; i < k->r->ranks; i++) cost_task(t, k->node[i], decode[i], p->threads);
 }
 
 bool cost_decodes_in_turn(const struct cost_query *k, int line)

@@ -1,7 +1,7 @@
 #include "base/strbuf.h"
 #include "cmd/cmd.h"
 #include "cmd/opts.h"
-#include "jobs/spec/clip_json.h"
+#include "jobs/spec/clip.h"
 #include "pipeline/engine/job_encoders.h"
 
 #include <stdio.h>

@@ -1,9 +1,7 @@
 #include "jobs/spec/clip.h"
 #include "base/file.h"
 #include "base/strbuf.h"
-#include "jobs/spec/prompt_schedule.h"
-#include "jobs/spec/sweep.h"
-#include "jobs/spec/template.h"
+#include "jobs/spec/spec_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>

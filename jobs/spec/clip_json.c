@@ -1,4 +1,4 @@
-#include "jobs/spec/clip_json.h"
+#include "jobs/spec/clip.h"
 #include "jobs/spec/json_build.h"
 
 #include <stdio.h>

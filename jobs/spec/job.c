@@ -1,7 +1,7 @@
 #include "jobs/spec/job.h"
 #include "base/file.h"
 #include "base/strbuf.h"
-#include "jobs/spec/job_keys.h"
+#include "jobs/spec/spec_internal.h"
 
 #include <stdlib.h>
 #include <string.h>

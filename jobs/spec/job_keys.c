@@ -1,4 +1,4 @@
-#include "jobs/spec/job_keys.h"
+#include "jobs/spec/spec_internal.h"
 
 #include <string.h>
 

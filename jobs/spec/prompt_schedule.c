@@ -1,4 +1,4 @@
-#include "jobs/spec/prompt_schedule.h"
+#include "jobs/spec/spec_internal.h"
 
 #include <stdlib.h>
 

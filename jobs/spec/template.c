@@ -1,4 +1,4 @@
-#include "jobs/spec/template.h"
+#include "jobs/spec/spec_internal.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* dit.c - the transformer's tensors: named, measured, placed, loaded. */
-#include "pipeline/dit/dit_model.h"
+#include "pipeline/dit/dit_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* dit_forward.c - the way of blocks through the transformer. */
-#include "pipeline/dit/dit_model.h"
+#include "pipeline/dit/dit_internal.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -52,6 +52,14 @@ status dit_linear(struct kern_ctx *ctx, const struct dit_linear *l, const struct
 {
     return kern_linear(
         ctx, &(struct kern_linear){ .x = x, .w = &l->w, .bias = &l->bias, .out = out, .act = act });
+}
+
+/* One of the six vectors at levels `level` .. `level` + blocks - 1, as [blocks, d]. */
+static struct tensor mod_rows(const struct dit *d, int layer, enum dit_mod which, int level,
+                              int blocks)
+{
+    int64_t const row = ((int64_t)layer * DIT_MODS + which) * d->levels + level;
+    return tensor_slice(&d->layer_mod, row, blocks);
 }
 
 static status rmsnorm(const struct dit *d, struct kern_ctx *ctx, struct tensor *x,
@@ -124,8 +132,8 @@ status dit_project(const struct dit *d, struct kern_ctx *ctx, struct dit_scratch
                    const struct dit_project *p)
 {
     const struct dit_attention *const self = &d->layer[p->layer].self;
-    struct tensor const scale = dit_layer_mod(d, p->layer, DIT_SCALE1, p->level, p->blocks);
-    struct tensor const shift = dit_layer_mod(d, p->layer, DIT_SHIFT1, p->level, p->blocks);
+    struct tensor const scale = mod_rows(d, p->layer, DIT_SCALE1, p->level, p->blocks);
+    struct tensor const shift = mod_rows(d, p->layer, DIT_SHIFT1, p->level, p->blocks);
 
     TRY(norm(d, ctx, p->x, &scale, &shift, &s->h));
     return kern_qkv(ctx, &(struct kern_qkv){ .x = &s->h,
@@ -196,7 +204,7 @@ static status feed_forward(const struct dit *d, struct kern_ctx *ctx, struct dit
                            const struct dit_finish *p)
 {
     const struct dit_layer *const l = &d->layer[p->layer];
-    struct tensor const gate = dit_layer_mod(d, p->layer, DIT_GATE2, p->level, p->blocks);
+    struct tensor const gate = mod_rows(d, p->layer, DIT_GATE2, p->level, p->blocks);
 
     TRY(dit_linear(ctx, &l->up, &s->h, &s->ffn, KERN_ACT_GELU_TANH));
     return kern_linear(ctx, &(struct kern_linear){ .x = &s->ffn,
@@ -238,9 +246,9 @@ status dit_finish(const struct dit *d, struct kern_ctx *ctx, struct dit_scratch 
                   const struct dit_finish *p)
 {
     const struct dit_layer *const l = &d->layer[p->layer];
-    struct tensor const gate1 = dit_layer_mod(d, p->layer, DIT_GATE1, p->level, p->blocks);
-    struct tensor const scale2 = dit_layer_mod(d, p->layer, DIT_SCALE2, p->level, p->blocks);
-    struct tensor const shift2 = dit_layer_mod(d, p->layer, DIT_SHIFT2, p->level, p->blocks);
+    struct tensor const gate1 = mod_rows(d, p->layer, DIT_GATE1, p->level, p->blocks);
+    struct tensor const scale2 = mod_rows(d, p->layer, DIT_SCALE2, p->level, p->blocks);
+    struct tensor const shift2 = mod_rows(d, p->layer, DIT_SHIFT2, p->level, p->blocks);
     struct tensor const scale3 = tensor_as(&l->norm3_w, DIMS(1, d->shape.dim));
     struct tensor const shift3 = tensor_as(&l->norm3_b, DIMS(1, d->shape.dim));
     struct onto const self = { &l->self.o, &gate1, &scale3, &shift3 };

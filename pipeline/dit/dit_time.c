@@ -1,15 +1,8 @@
 /* dit_time.c - the time network, run once: what it says of each level is constant. */
-#include "pipeline/dit/dit_model.h"
+#include "pipeline/dit/dit_internal.h"
 
 #include <math.h>
 #include <stdlib.h>
-
-struct tensor dit_layer_mod(const struct dit *d, int layer, enum dit_mod which, int level,
-                            int blocks)
-{
-    int64_t const row = ((int64_t)layer * DIT_MODS + which) * d->levels + level;
-    return tensor_slice(&d->layer_mod, row, blocks);
-}
 
 /* Row k: cos(t_k f_i) for i < half, then sin; f_i = 10000^(-i/half), in f64. */
 static void sinusoid(float *out, const struct schedule *schedule, int levels, int freq_dim)

@@ -1,7 +1,7 @@
-#include "pipeline/output/attempt.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/strbuf.h"
+#include "pipeline/output/output_internal.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,7 +1,6 @@
 #include "pipeline/output/clip_writer.h"
 #include "base/strbuf.h"
-#include "pipeline/output/attempt.h"
-#include "pipeline/output/contact_sheet.h"
+#include "pipeline/output/output_internal.h"
 #include "pipeline/weights/tensor_file.h"
 
 #include <stdlib.h>

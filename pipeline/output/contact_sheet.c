@@ -1,6 +1,6 @@
-#include "pipeline/output/contact_sheet.h"
 #include "base/file.h"
 #include "base/strbuf.h"
+#include "pipeline/output/output_internal.h"
 
 #include <libavcodec/avcodec.h>
 #include <stdlib.h>

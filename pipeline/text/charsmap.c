@@ -1,4 +1,4 @@
-#include "pipeline/text/charsmap.h"
+#include "pipeline/text/tokenizer_model.h"
 
 #include <stdlib.h>
 #include <string.h>

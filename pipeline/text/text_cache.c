@@ -1,8 +1,8 @@
-#include "pipeline/text/text_cache.h"
 #include "base/digest.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/strbuf.h"
+#include "pipeline/text/text_internal.h"
 
 #include <stdlib.h>
 #include <string.h>

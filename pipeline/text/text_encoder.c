@@ -3,8 +3,7 @@
 #include "base/strbuf.h"
 #include "base/version.h"
 #include "pipeline/text/clean/text_clean.h"
-#include "pipeline/text/text_cache.h"
-#include "pipeline/text/text_hash.h"
+#include "pipeline/text/text_internal.h"
 #include "pipeline/text/tokenizer.h"
 #include "pipeline/text/umt5.h"
 

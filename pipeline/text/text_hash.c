@@ -1,5 +1,5 @@
-#include "pipeline/text/text_hash.h"
 #include "base/strbuf.h"
+#include "pipeline/text/text_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>

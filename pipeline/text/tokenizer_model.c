@@ -1,5 +1,4 @@
 #include "pipeline/text/tokenizer_model.h"
-#include "pipeline/text/charsmap.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 #include "pipeline/text/umt5.h"
 #include "kernels/kern_dry_run.h"
-#include "pipeline/text/umt5_layer.h"
+#include "pipeline/text/text_internal.h"
 
 #include <math.h>
 #include <stdlib.h>

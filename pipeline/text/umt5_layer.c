@@ -1,4 +1,4 @@
-#include "pipeline/text/umt5_layer.h"
+#include "pipeline/text/text_internal.h"
 
 #include <stdio.h>
 

@@ -1,7 +1,7 @@
 /* vae_dry_run.c - what the operations take and have made for them, by frames that compute
  * nothing. */
 #include "kernels/kern_dry_run.h"
-#include "pipeline/vae/vae_net.h"
+#include "pipeline/vae/vae_internal.h"
 
 /* A clip's first frame, or a later one. Where a frame becomes two, the pairs are alike. */
 static status run_decoder(struct kern_ctx *ctx, struct vae *v, bool first)

@@ -1,4 +1,4 @@
-#include "pipeline/vae/vae_net.h"
+#include "pipeline/vae/vae_internal.h"
 
 /* t pictures [t, 8h, 8w, 3] into the first convolution. */
 static status upload_pictures(struct vae *v, const float *pixels, int64_t t)

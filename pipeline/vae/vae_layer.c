@@ -1,4 +1,4 @@
-#include "pipeline/vae/vae_net.h"
+#include "pipeline/vae/vae_internal.h"
 
 #include <assert.h>
 #include <math.h>

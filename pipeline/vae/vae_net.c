@@ -1,4 +1,4 @@
-#include "pipeline/vae/vae_net.h"
+#include "pipeline/vae/vae_internal.h"
 
 #include <stdio.h>
 
@@ -9,18 +9,6 @@ const float vae_mean[VAE_CHANNELS] = {
 const float vae_std[VAE_CHANNELS] = {
     2.8184f, 1.4541f, 2.3275f, 2.6558f, 1.2196f, 1.7708f, 2.6052f, 2.0743f,
     3.2687f, 2.1526f, 2.8652f, 1.5579f, 1.6382f, 1.1253f, 2.8251f, 1.9160f,
-};
-
-const struct vae_row vae_decoder_rows[VAE_LAYERS] = {
-    { "decoder.middle.0", VAE_RES, 4, 4 },        { "decoder.middle.1", VAE_ATTN, 4, 4 },
-    { "decoder.middle.2", VAE_RES, 4, 4 },        { "decoder.upsamples.0", VAE_RES, 4, 4 },
-    { "decoder.upsamples.1", VAE_RES, 4, 4 },     { "decoder.upsamples.2", VAE_RES, 4, 4 },
-    { "decoder.upsamples.3", VAE_UP_TIME, 4, 2 }, { "decoder.upsamples.4", VAE_RES, 2, 4 },
-    { "decoder.upsamples.5", VAE_RES, 4, 4 },     { "decoder.upsamples.6", VAE_RES, 4, 4 },
-    { "decoder.upsamples.7", VAE_UP_TIME, 4, 2 }, { "decoder.upsamples.8", VAE_RES, 2, 2 },
-    { "decoder.upsamples.9", VAE_RES, 2, 2 },     { "decoder.upsamples.10", VAE_RES, 2, 2 },
-    { "decoder.upsamples.11", VAE_UP, 2, 1 },     { "decoder.upsamples.12", VAE_RES, 1, 1 },
-    { "decoder.upsamples.13", VAE_RES, 1, 1 },    { "decoder.upsamples.14", VAE_RES, 1, 1 },
 };
 
 static const struct vae_row encoder_rows[] = {

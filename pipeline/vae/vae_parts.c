@@ -1,4 +1,16 @@
-#include "pipeline/vae/vae_net.h"
+#include "pipeline/vae/vae_internal.h"
+
+const struct vae_row vae_decoder_rows[VAE_LAYERS] = {
+    { "decoder.middle.0", VAE_RES, 4, 4 },        { "decoder.middle.1", VAE_ATTN, 4, 4 },
+    { "decoder.middle.2", VAE_RES, 4, 4 },        { "decoder.upsamples.0", VAE_RES, 4, 4 },
+    { "decoder.upsamples.1", VAE_RES, 4, 4 },     { "decoder.upsamples.2", VAE_RES, 4, 4 },
+    { "decoder.upsamples.3", VAE_UP_TIME, 4, 2 }, { "decoder.upsamples.4", VAE_RES, 2, 4 },
+    { "decoder.upsamples.5", VAE_RES, 4, 4 },     { "decoder.upsamples.6", VAE_RES, 4, 4 },
+    { "decoder.upsamples.7", VAE_UP_TIME, 4, 2 }, { "decoder.upsamples.8", VAE_RES, 2, 2 },
+    { "decoder.upsamples.9", VAE_RES, 2, 2 },     { "decoder.upsamples.10", VAE_RES, 2, 2 },
+    { "decoder.upsamples.11", VAE_UP, 2, 1 },     { "decoder.upsamples.12", VAE_RES, 1, 1 },
+    { "decoder.upsamples.13", VAE_RES, 1, 1 },    { "decoder.upsamples.14", VAE_RES, 1, 1 },
+};
 
 int vae_first_layer(const struct vae_coder *c) { return c->part.first ? c->part.first - 1 : 0; }
 

@@ -1,5 +1,4 @@
-#include "pipeline/weights/pickle.h"
-#include "pipeline/weights/pickle_vm.h"
+#include "pipeline/weights/weights_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -408,11 +407,6 @@ void pickle_free(struct pickle *p)
     free(p->storage);
     free(p->tensor);
     *p = (struct pickle){ .root = -1 };
-}
-
-bool pickle_text_is(struct pickle_text t, const char *s)
-{
-    return strlen(s) == t.len && !memcmp(t.s, s, t.len);
 }
 
 int pickle_get(const struct pickle *p, int dict, const char *key)

@@ -1,5 +1,4 @@
-#include "pipeline/weights/pickle_vm.h"
-#include "pipeline/weights/tensor_name.h"
+#include "pipeline/weights/weights_internal.h"
 
 #include <string.h>
 

@@ -1,6 +1,7 @@
-#include "pipeline/weights/pickle_vm.h"
+#include "pipeline/weights/weights_internal.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 status pickle_grow(void *array, int *cap, int count, size_t each, void **grown)
 {
@@ -80,4 +81,9 @@ status pickle_append(struct pickle_vm *vm, int container, int key, int value)
     c->as.chain.last = p->items++;
     c->as.chain.count++;
     return ST_OK;
+}
+
+bool pickle_text_is(struct pickle_text t, const char *s)
+{
+    return strlen(s) == t.len && !memcmp(t.s, s, t.len);
 }

@@ -1,7 +1,6 @@
-#include "pipeline/weights/safetensors.h"
 #include "base/json_tree.h"
 #include "base/strbuf.h"
-#include "pipeline/weights/tensor_name.h"
+#include "pipeline/weights/weights_internal.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-#include "pipeline/weights/tensor_name.h"
+#include "pipeline/weights/weights_internal.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,8 +1,5 @@
-#include "pipeline/weights/torchfile.h"
 #include "base/strbuf.h"
-#include "pipeline/weights/pickle.h"
-#include "pipeline/weights/tensor_name.h"
-#include "pipeline/weights/torchzip.h"
+#include "pipeline/weights/weights_internal.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -1,6 +1,5 @@
-#include "pipeline/weights/torchzip.h"
 #include "base/strbuf.h"
-#include "pipeline/weights/zip_dir.h"
+#include "pipeline/weights/weights_internal.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

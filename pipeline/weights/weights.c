@@ -1,8 +1,6 @@
 #include "pipeline/weights/weights.h"
 #include "base/strbuf.h"
-#include "pipeline/weights/safetensors.h"
-#include "pipeline/weights/torchfile.h"
-#include "pipeline/weights/torchzip.h"
+#include "pipeline/weights/weights_internal.h"
 
 #include <stdlib.h>
 #include <string.h>

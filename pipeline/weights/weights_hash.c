@@ -1,5 +1,5 @@
-#include "pipeline/weights/weights_hash.h"
 #include "base/strbuf.h"
+#include "pipeline/weights/weights.h"
 
 #include <stdlib.h>
 #include <string.h>

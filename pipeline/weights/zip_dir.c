@@ -1,5 +1,5 @@
-#include "pipeline/weights/zip_dir.h"
 #include "base/crc32.h"
+#include "pipeline/weights/weights_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>

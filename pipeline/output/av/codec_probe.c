@@ -1,6 +1,6 @@
 /* codec_probe.c - a small encoder is opened and closed again. */
+#include "pipeline/output/av/av_internal.h"
 #include "pipeline/output/av/codec.h"
-#include "pipeline/output/av/encoder.h"
 
 #include <libavutil/log.h>
 #include <stdio.h>

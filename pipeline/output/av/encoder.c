@@ -1,5 +1,5 @@
-#include "pipeline/output/av/encoder.h"
 #include "base/strbuf.h"
+#include "pipeline/output/av/av_internal.h"
 
 #include <libavutil/error.h>
 #include <libavutil/opt.h>

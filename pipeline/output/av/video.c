@@ -1,7 +1,6 @@
 #include "pipeline/output/av/video.h"
 #include "base/strbuf.h"
-#include "pipeline/output/av/av_compat.h"
-#include "pipeline/output/av/encoder.h"
+#include "pipeline/output/av/av_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
-#include "pipeline/text/clean/codepoints.h"
 #include "base/utf8.h"
+#include "pipeline/text/clean/clean_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -90,7 +90,7 @@ void codepoints_write(const struct codepoints *r, struct strbuf *out)
     }
 }
 
-bool rune_is_space(uint32_t c)
+bool codepoint_is_space(uint32_t c)
 {
     static const uint16_t runs[][2] = {
         { 0x09, 0x0d },     { 0x1c, 0x20 },     { 0x85, 0x85 },     { 0xa0, 0xa0 },

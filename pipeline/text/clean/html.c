@@ -1,6 +1,5 @@
-#include "pipeline/text/clean/html.h"
+#include "pipeline/text/clean/clean_internal.h"
 
-#include "pipeline/text/clean/html_entities.h"
 #include <string.h>
 #include <utf8proc.h>
 

@@ -1,4 +1,4 @@
-#include "pipeline/text/clean/html_entities.h"
+#include "pipeline/text/clean/clean_internal.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,5 @@
-#include "pipeline/text/clean/mojibake_score.h"
+#include "pipeline/text/clean/clean_internal.h"
 
-#include "pipeline/text/clean/char_class.h"
 #include <uchar.h>
 
 enum {
@@ -97,11 +96,11 @@ static const struct rule {
 
 static bool is_end(const struct cell *c) { return !c->is && !c->or_in; }
 
-static bool fits(const struct cell *c, uint32_t rune, uint32_t classes)
+static bool fits(const struct cell *c, uint32_t codepoint, uint32_t classes)
 {
     bool in = classes & c->is;
 
-    for (const char16_t *s = c->or_in; s && *s && !in; s++) in = *s == rune;
+    for (const char16_t *s = c->or_in; s && *s && !in; s++) in = *s == codepoint;
     return in != c->other;
 }
 

@@ -1,7 +1,6 @@
 #include "pipeline/text/clean/text_clean.h"
 
-#include "pipeline/text/clean/html.h"
-#include "pipeline/text/clean/mojibake.h"
+#include "pipeline/text/clean/clean_internal.h"
 #include <stdlib.h>
 #include <string.h>
 #include <utf8proc.h>
@@ -20,7 +19,7 @@ static void apply(struct codepoints *text, struct codepoints *scratch, fixer fix
 static void split_ligatures(const struct codepoints *in, struct codepoints *out)
 {
     static const struct {
-        uint16_t rune, parts[3];
+        uint16_t codepoint, parts[3];
     } table[] = {
         { 0x0132, { 'I', 'J' } },      { 0x0133, { 'i', 'j' } },      { 0x0149, { 0x2bc, 'n' } },
         { 0x01f1, { 'D', 'Z' } },      { 0x01f2, { 'D', 'z' } },      { 0x01f3, { 'd', 'z' } },
@@ -34,7 +33,7 @@ static void split_ligatures(const struct codepoints *in, struct codepoints *out)
 
     for (int64_t i = 0; i < in->count; i++) {
         int k = in->at[i] < 0x80 ? COUNT_OF(table) : 0;
-        while (k < COUNT_OF(table) && table[k].rune != in->at[i]) k++;
+        while (k < COUNT_OF(table) && table[k].codepoint != in->at[i]) k++;
         if (k == COUNT_OF(table)) {
             codepoints_add(out, in->at[i]);
             continue;
@@ -180,8 +179,8 @@ static void compose(const struct codepoints *in, struct codepoints *out)
 static void fold_space(const struct codepoints *in, struct codepoints *out)
 {
     for (int64_t i = 0; i < in->count; i++) {
-        bool const space = rune_is_space(in->at[i]);
-        bool const wanted = out->count && i + 1 < in->count && !rune_is_space(in->at[i + 1]);
+        bool const space = codepoint_is_space(in->at[i]);
+        bool const wanted = out->count && i + 1 < in->count && !codepoint_is_space(in->at[i + 1]);
 
         if (!space) codepoints_add(out, in->at[i]);
         else if (wanted) codepoints_add(out, ' ');

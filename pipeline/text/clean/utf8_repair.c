@@ -1,5 +1,5 @@
-#include "pipeline/text/clean/utf8_repair.h"
 #include "base/utf8.h"
+#include "pipeline/text/clean/clean_internal.h"
 
 #include <string.h>
 

@@ -4,7 +4,7 @@
 #include "base/file.h"
 #include "base/strbuf.h"
 #include "jobs/spec/clip.h"
-#include "jobs/spec/sweep.h"
+#include "jobs/spec/spec_internal.h"
 
 #define JOB "render: 1\nname: a\nmodel: m\nclip: {length: 1s}\n" /* four lines */
 

@@ -2,7 +2,7 @@
 #include "tests/support/unit.h"
 
 #include "base/strbuf.h"
-#include "jobs/spec/template.h"
+#include "jobs/spec/spec_internal.h"
 #include "jobs/yaml/duration.h"
 #include "jobs/yaml/yaml_schema.h"
 #include "jobs/yaml/yaml_value.h"

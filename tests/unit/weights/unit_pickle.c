@@ -1,7 +1,7 @@
 /* unit_pickle.c - the closed list of opcodes and names. */
 #include "tests/support/unit.h"
 
-#include "pipeline/weights/pickle.h"
+#include "pipeline/weights/weights_internal.h"
 
 /* Opcodes between PROTO and STOP, and what is said of them; NULL: they are fine. */
 struct row {

@@ -4,9 +4,8 @@
 
 #include "base/file.h"
 #include "base/strbuf.h"
-#include "pipeline/weights/tensor_name.h"
 #include "pipeline/weights/weights.h"
-#include "pipeline/weights/weights_hash.h"
+#include "pipeline/weights/weights_internal.h"
 #include "tools/torch_writer.h"
 #include "tools/zip_writer.h"
 #include <stdio.h>
