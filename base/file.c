@@ -63,22 +63,14 @@ status file_read(const char *path, size_t limit, char **text, size_t *len)
     *text = NULL;
     *len = 0;
     TRY(open_regular(path, &fd, &size));
-    if (size > limit) {
-        st = fail(ST_FORMAT, "%s: %zu bytes; at most %zu are allowed", path, size, limit);
-        goto out;
-    }
+    if (size > limit)
+        FAIL_OUT(ST_FORMAT, "%s: %zu bytes; at most %zu are allowed", path, size, limit);
     buf = malloc(size + 1);
-    if (!buf) {
-        st = fail(ST_NOMEM, "%s: %zu bytes", path, size);
-        goto out;
-    }
+    if (!buf) FAIL_OUT(ST_NOMEM, "%s: %zu bytes", path, size);
     while (n < size) {
         ssize_t const got = read(fd, buf + n, size - n);
         if (got < 0 && errno == EINTR) continue;
-        if (got < 0) {
-            st = fail(ST_IO, "%s: %s", path, strerror(errno));
-            goto out;
-        }
+        if (got < 0) FAIL_OUT(ST_IO, "%s: %s", path, strerror(errno));
         if (got == 0) break; /* shrank while we read: what is there counts */
         n += (size_t)got;
     }
@@ -126,10 +118,7 @@ status file_draft_open(struct file_draft *d, const char *path)
     };
     status st = ST_OK;
 
-    if (!d->path || !d->tmp) {
-        st = fail(ST_NOMEM, "%s: no memory for its name", path);
-        goto out;
-    }
+    if (!d->path || !d->tmp) FAIL_OUT(ST_NOMEM, "%s: no memory for its name", path);
     d->fd = open(d->tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (d->fd < 0) st = fail(ST_IO, "%s: %s", d->tmp, strerror(errno));
 out:

@@ -221,7 +221,7 @@ status planner_choose(struct planner *out, const struct plan_query *q)
         return fail(ST_ARG, "%d ranks; 1 to %d are allowed", q->ranks, ROLES_RANKS);
     TRY_OUT(try_all(&f, q));
     left = calloc((size_t)f.plans, sizeof *left);
-    if (!left) TRY_OUT(fail(ST_NOMEM, "plan: no memory"));
+    if (!left) FAIL_OUT(ST_NOMEM, "plan: no memory");
     out->decided = pick_fitting(&out->best, &f, left, 1, SPLIT_RANKS);
     pick_fitting(&out->line, &f, left, 2, SPLIT_RANKS);
     pick_fitting(&out->replicas, &f, left, 1, 1);

@@ -361,10 +361,7 @@ status tree_parse(struct tree **out, const char *text, size_t len, const char *n
     b.tree = calloc(1, sizeof *b.tree);
     if (b.tree) b.tree->name = str_format("%s", name);
     open = b.tree && b.tree->name && yaml_parser_initialize(&p);
-    if (!open) {
-        st = fail(ST_NOMEM, "%s: no memory to parse it", name);
-        goto out;
-    }
+    if (!open) FAIL_OUT(ST_NOMEM, "%s: no memory to parse it", name);
     yaml_parser_set_encoding(&p, YAML_UTF8_ENCODING);
     yaml_parser_set_input_string(&p, (const unsigned char *)text, len);
     TRY_OUT(build(&b, &p));

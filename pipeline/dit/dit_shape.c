@@ -99,10 +99,7 @@ status dit_shape_read(struct dit_shape *out, const char *path)
     *out = (struct dit_shape){ 0 };
     TRY_OUT(file_read(path, CONFIG_BYTES, &text, &len));
     TRY_OUT(json_tree_read(&root, text, len, path));
-    if (!json_tree_is(root, NODE_OBJECT)) {
-        st = fail(ST_FORMAT, "%s: an object is expected", path);
-        goto out;
-    }
+    if (!json_tree_is(root, NODE_OBJECT)) FAIL_OUT(ST_FORMAT, "%s: an object is expected", path);
     TRY_OUT(read_shape(out, root, path));
 out:
     json_tree_free(&root);

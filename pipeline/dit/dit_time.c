@@ -80,10 +80,7 @@ static status combine(struct dit *d, const struct time_run *r)
     float *const sum = malloc((size_t)row * sizeof *sum);
     status st = ST_OK;
 
-    if (!time || !file || !sum) {
-        st = fail(ST_NOMEM, "modulation of %d levels", d->levels);
-        goto out;
-    }
+    if (!time || !file || !sum) FAIL_OUT(ST_NOMEM, "modulation of %d levels", d->levels);
     TRY_OUT(b->download(d->ctx, time, &r->e0));
     for (int l = 0; l < d->shape.layers; l++) {
         struct tensor const to =
@@ -123,10 +120,7 @@ status dit_modulate(struct dit *d, const struct dit_time *t, const struct schedu
     TRY_OUT(place(&r, d, &a));
 
     wave = malloc(tensor_bytes(&r.wave));
-    if (!wave) {
-        st = fail(ST_NOMEM, "time sinusoid");
-        goto out;
-    }
+    if (!wave) FAIL_OUT(ST_NOMEM, "time sinusoid");
     sinusoid(wave, schedule, d->levels, d->shape.freq_dim);
     TRY_OUT(b->upload(d->ctx, &r.wave, wave));
     TRY_OUT(run(&r, t, d->ctx));

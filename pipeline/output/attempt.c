@@ -49,10 +49,7 @@ status attempt_open(struct attempt *a, const char *target)
     a->parent = path_dir(target);
     a->shelf = a->parent ? path_join(a->parent, ".attempts") : NULL;
     made = a->shelf ? str_format("%s/%s.%ld." UNIQUE, a->shelf, name, (long)getpid()) : NULL;
-    if (!a->target || !made) {
-        st = fail(ST_NOMEM, "%s: no memory for its name", target);
-        goto out;
-    }
+    if (!a->target || !made) FAIL_OUT(ST_NOMEM, "%s: no memory for its name", target);
     a->own = made;
     st = make_private(a);
     if (st != ST_OK) a->own = NULL; /* it is not ours to remove */
@@ -60,10 +57,7 @@ status attempt_open(struct attempt *a, const char *target)
     TRY_OUT(st);
     a->id = name_of(a->own);
     a->dir = path_join(a->own, name);
-    if (!a->dir) {
-        st = fail(ST_NOMEM, "%s: no memory for its name", target);
-        goto out;
-    }
+    if (!a->dir) FAIL_OUT(ST_NOMEM, "%s: no memory for its name", target);
     TRY_OUT(dir_make(a->dir));
 out:
     free(made);

@@ -281,15 +281,10 @@ status sidecar_write(const char *path, const struct sidecar *s)
     char *text = NULL;
 
     put_all(root, s);
-    if (refused) {
-        st = fail(ST_ARG, "%s: %s: not UTF-8, not finite, or no memory for it", path, refused);
-        goto out;
-    }
+    if (refused)
+        FAIL_OUT(ST_ARG, "%s: %s: not UTF-8, not finite, or no memory for it", path, refused);
     text = json_dumps(root.json, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
-    if (!text) {
-        st = fail(ST_NOMEM, "%s: no memory for its text", path);
-        goto out;
-    }
+    if (!text) FAIL_OUT(ST_NOMEM, "%s: no memory for its text", path);
     TRY_OUT(file_write(path, text, strlen(text)));
 out:
     free(text);

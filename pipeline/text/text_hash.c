@@ -33,10 +33,8 @@ static status add_samples(struct strbuf *t, const char *path)
     int const fd = open(path, O_RDONLY | O_CLOEXEC);
     status st = ST_OK;
 
-    if (fd < 0 || fstat(fd, &info) < 0) {
-        st = fail(ST_FORMAT, "%s: reading it: %s", path, strerror(errno));
-        goto out;
-    }
+    if (fd < 0 || fstat(fd, &info) < 0)
+        FAIL_OUT(ST_FORMAT, "%s: reading it: %s", path, strerror(errno));
     off_t const size = info.st_size, last = size > EDGE ? size - EDGE : 0;
     strbuf_addf(t, "bytes %lld\n", (long long)size);
     TRY_OUT(add_bytes(t, fd, path, 0, EDGE));

@@ -152,18 +152,13 @@ status safetensors_open(struct safetensors *out, const char *path)
     TRY(file_map(&out->map, path));
     const unsigned char *const at = out->map.data;
     size_t const size = out->map.size;
-    if (!safetensors_looks(at, size)) {
-        st = fail(ST_FORMAT, "%s: not a safetensors file", path);
-        goto out;
-    }
+    if (!safetensors_looks(at, size)) FAIL_OUT(ST_FORMAT, "%s: not a safetensors file", path);
     uint64_t const len = load_le64(at);
-    if (len > SAFETENSORS_HEADER_MAX || len > size - LENGTH_BYTES) {
-        st = fail(ST_FORMAT,
-                  "%s: a header of %" PRIu64 " bytes; the file has %zu behind its length and %d "
-                  "are allowed",
-                  path, len, size - LENGTH_BYTES, SAFETENSORS_HEADER_MAX);
-        goto out;
-    }
+    if (len > SAFETENSORS_HEADER_MAX || len > size - LENGTH_BYTES)
+        FAIL_OUT(ST_FORMAT,
+                 "%s: a header of %" PRIu64 " bytes; the file has %zu behind its length and %d "
+                 "are allowed",
+                 path, len, size - LENGTH_BYTES, SAFETENSORS_HEADER_MAX);
     TRY_OUT(read_header(&header, at + LENGTH_BYTES, (size_t)len, path));
     struct region const data = { at + LENGTH_BYTES + len, size - LENGTH_BYTES - (size_t)len };
     TRY_OUT(read_entries(out, header, data, path));

@@ -144,15 +144,10 @@ status torchfile_open(struct torchfile *out, const char *path, const char *outer
     *out = (struct torchfile){ 0 };
     TRY_OUT(torchzip_open(&out->zip, path));
     TRY_OUT(torchzip_size(out->zip, "data.pkl", &len));
-    if (len > PICKLE_BYTES_MAX) {
-        st = fail(ST_FORMAT, "%s: data.pkl has %zu bytes; at most %d", path, len, PICKLE_BYTES_MAX);
-        goto out;
-    }
+    if (len > PICKLE_BYTES_MAX)
+        FAIL_OUT(ST_FORMAT, "%s: data.pkl has %zu bytes; at most %d", path, len, PICKLE_BYTES_MAX);
     code = malloc(len + 1);
-    if (!code || !where) {
-        st = fail(ST_NOMEM, "%s: a pickle of %zu bytes", path, len);
-        goto out;
-    }
+    if (!code || !where) FAIL_OUT(ST_NOMEM, "%s: a pickle of %zu bytes", path, len);
     TRY_OUT(torchzip_read(out->zip, "data.pkl", code, len));
     TRY_OUT(pickle_read(&p, code, len, where));
     TRY_OUT(choose(out, &p, outer_key, path, &dict));

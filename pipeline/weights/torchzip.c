@@ -105,10 +105,7 @@ status torchzip_open(struct torchzip **out, const char *path)
     status st = ST_OK;
 
     *out = NULL;
-    if (!z || !(z->path = str_format("%s", path))) {
-        st = fail(ST_NOMEM, "%s: a zip file", path);
-        goto out;
-    }
+    if (!z || !(z->path = str_format("%s", path))) FAIL_OUT(ST_NOMEM, "%s: a zip file", path);
     TRY_OUT(zip_dir_open(&z->dir, z->path));
     TRY_OUT(find_folder(z));
     TRY_OUT(check_byteorder(z));

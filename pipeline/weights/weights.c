@@ -75,10 +75,7 @@ status weights_open(struct weights **out, const char *path, const char *outer_ke
     status st = ST_OK;
 
     *out = NULL;
-    if (!w || !(w->path = str_format("%s", path))) {
-        st = fail(ST_NOMEM, "%s: a weights file", path);
-        goto out;
-    }
+    if (!w || !(w->path = str_format("%s", path))) FAIL_OUT(ST_NOMEM, "%s: a weights file", path);
     TRY_OUT(open_form(w, outer_key));
     TRY_OUT(index_names(w));
     *out = w;

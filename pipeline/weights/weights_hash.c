@@ -34,10 +34,7 @@ status weights_hash(struct weights *w, char all[DIGEST_HEX], char (*each)[DIGEST
     for (int i = 0; i < n; i++)
         strbuf_addf(&lines, "%s %s %s %s\n", row[i].info->name, dtype_name(row[i].info->t.dtype),
                     tensor_shape(&row[i].info->t, shape), row[i].hash);
-    if (lines.failed) {
-        st = fail(ST_NOMEM, "%s: its hashes", weights_path(w));
-        goto out;
-    }
+    if (lines.failed) FAIL_OUT(ST_NOMEM, "%s: its hashes", weights_path(w));
     TRY_OUT(digest_bytes(lines.s, lines.len, all));
 out:
     strbuf_free(&lines);

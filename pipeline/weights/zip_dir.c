@@ -70,17 +70,14 @@ static status read_end(const struct zip_dir *d, struct end *e)
     uint64_t const most = END + COMMENT_MAX;
     size_t const len = (size_t)(d->file_bytes < most ? d->file_bytes : most);
     unsigned char *const tail = malloc(len + 1);
-    status st = tail ? ST_OK : fail(ST_NOMEM, "%s: its end", d->path);
+    status st = ST_OK;
     size_t at = len;
 
-    TRY_OUT(st);
+    if (!tail) FAIL_OUT(ST_NOMEM, "%s: its end", d->path);
     TRY_OUT(read_at(d, d->file_bytes - len, tail, len));
     for (size_t i = len >= END ? len - END + 1 : 0; i-- > 0 && at == len;)
         if (little(tail + i, 4) == 0x06054b50 && i + END + little(tail + i + 20, 2) == len) at = i;
-    if (at == len) {
-        st = cut(d, "no end of its directory");
-        goto out;
-    }
+    if (at == len) TRY_OUT(cut(d, "no end of its directory"));
     *e = (struct end){ little(tail + at + 10, 2), little(tail + at + 12, 4),
                        little(tail + at + 16, 4) };
     TRY_OUT(read_wide_end(d, d->file_bytes - len + at, e));
@@ -176,10 +173,8 @@ status zip_dir_open(struct zip_dir *out, const char *path)
     status st = ST_OK;
 
     *out = (struct zip_dir){ .path = path, .fd = open(path, O_RDONLY | O_CLOEXEC) };
-    if (out->fd < 0 || fstat(out->fd, &file) || !S_ISREG(file.st_mode)) {
-        st = fail(ST_FORMAT, "%s: %s", path, errno ? strerror(errno) : "no regular file");
-        goto out;
-    }
+    if (out->fd < 0 || fstat(out->fd, &file) || !S_ISREG(file.st_mode))
+        FAIL_OUT(ST_FORMAT, "%s: %s", path, errno ? strerror(errno) : "no regular file");
     out->file_bytes = (uint64_t)file.st_size;
     TRY_OUT(read_directory(out));
     return ST_OK;

@@ -64,10 +64,8 @@ status encoder_open(AVCodecContext **out, const struct codec_choice *k,
 
     *out = avcodec_alloc_context3(av);
     settings(&words, k);
-    if (!av || !*out || words.failed) {
-        st = fail(ST_NOMEM, "%s: no memory for the encoder %s", c->path, k->encoder->name);
-        goto out;
-    }
+    if (!av || !*out || words.failed)
+        FAIL_OUT(ST_NOMEM, "%s: no memory for the encoder %s", c->path, k->encoder->name);
     common(*out, k, c);
     r = av_dict_parse_string(&options, words.s, "=", ":", 0);
     if (r >= 0) r = avcodec_open2(*out, av, &options);

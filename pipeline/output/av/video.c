@@ -66,10 +66,7 @@ status video_open(struct video **out, const struct video_config *c)
     v->url = str_format("file:%s", c->path);
     v->path = v->url ? v->url + strlen("file:") : NULL;
     v->packet = av_packet_alloc();
-    if (!v->url || !v->packet) {
-        st = fail(ST_NOMEM, "%s: no memory", c->path);
-        goto out;
-    }
+    if (!v->url || !v->packet) FAIL_OUT(ST_NOMEM, "%s: no memory", c->path);
     TRY_OUT(digest_open(&v->planes));
     TRY_OUT(encoder_open(&v->enc, &v->facts.choice, c));
     TRY_OUT(encoder_frame(&v->frame, v->enc));

@@ -272,11 +272,9 @@ status text_clean(const char *prompt, size_t len, char **out)
 
     TRY(check_prompt(prompt, len));
     size_t const read = codepoints_add_utf8(&text, prompt, len);
-    if (read < len) {
-        st = fail(ST_FORMAT, "prompt: byte 0x%02X at byte %zu is not UTF-8",
-                  (unsigned char)prompt[read], read);
-        goto out;
-    }
+    if (read < len)
+        FAIL_OUT(ST_FORMAT, "prompt: byte 0x%02X at byte %zu is not UTF-8",
+                 (unsigned char)prompt[read], read);
     repair_lines(&text, &scratch);
     apply(&text, &scratch, html_unescape);
     apply(&text, &scratch, html_unescape);
