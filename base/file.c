@@ -1,3 +1,10 @@
+/*
+ * file.c - files read whole or mapped, and written so that a reader sees all of one or nothing.
+ *
+ * A draft is written beside its place, fsynced, renamed onto it, and the folder fsynced: after a
+ * crash there is the old file or the new one. Opening for reading is non-blocking and refuses what
+ * is not a regular file, so a FIFO named in a job cannot hang the program.
+ */
 #define _GNU_SOURCE
 #include "base/file.h"
 #include "base/strbuf.h"
@@ -171,7 +178,7 @@ static status write_through(const char *path, const void *data, size_t len)
 }
 
 /* Where a link leads, which may be to a file that is not there yet; the caller frees. */
-static char *place_of(const char *path)
+static char *resolve_link(const char *path)
 {
     struct stat s;
 
@@ -203,7 +210,7 @@ status file_write(const char *path, const void *data, size_t len)
 
     if (there && S_ISDIR(s.st_mode)) return fail(ST_IO, "%s: a folder, not a file", path);
     if (there && !S_ISREG(s.st_mode)) return write_through(path, data, len);
-    char *const place = place_of(path);
+    char *const place = resolve_link(path);
     if (!place) return fail(ST_IO, "%s: %s", path, strerror(errno));
     status const st = write_whole(place, data, len);
     free(place);

@@ -1,3 +1,4 @@
+/* axis.c - the keys of an axis: where its values come from. */
 #include "jobs/spec/axis.h"
 #include "base/strbuf.h"
 #include "jobs/yaml/yaml_schema.h"
@@ -48,7 +49,7 @@ static status read_list(struct axis *a, const struct tree_node *n)
     return ST_OK;
 }
 
-static bool ends(const char *s, const char *end)
+static bool has_ending(const char *s, const char *end)
 {
     size_t const n = strlen(s), m = strlen(end);
     return n > m && !strcmp(s + n - m, end);
@@ -68,7 +69,7 @@ status axis_read(struct axis *out, const struct tree_node *n, const char *dir)
     if (d.limit && !d.file) return tree_fail(n, "limit belongs to file; allowed: remove it");
     if (d.range) return read_range(out, d.range);
     if (d.list) return read_list(out, d.list);
-    if (!ends(d.file, ".jsonl") && !ends(d.file, ".csv"))
+    if (!has_ending(d.file, ".jsonl") && !has_ending(d.file, ".csv"))
         return tree_refuse(tree_find(n, "file"), "a file whose name ends in .jsonl or .csv");
     out->field = d.field;
     out->limit = d.limit ? d.limit : AXIS_VALUES;

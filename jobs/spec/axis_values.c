@@ -8,20 +8,20 @@
 
 #define RANGE_FORM "whole numbers such as \"0-7\", \"0-70:10\", \"1-3,8\", rising, no overlap"
 
-static status no_memory(const struct axis *a)
+static status fail_no_memory(const struct axis *a)
 {
     return fail(ST_NOMEM, "axis %s: no memory", a->name);
 }
 
 status axis_add(struct axis *a, char *value)
 {
-    if (!value) return no_memory(a);
+    if (!value) return fail_no_memory(a);
     if (a->count == a->cap) {
         int const cap = a->cap ? a->cap * 2 : 16;
         char **const grown = realloc(a->value, (size_t)cap * sizeof *grown);
         if (!grown) {
             free(value);
-            return no_memory(a);
+            return fail_no_memory(a);
         }
         a->value = grown;
         a->cap = cap;
@@ -31,7 +31,7 @@ status axis_add(struct axis *a, char *value)
 }
 
 /* One part of a range, "a", "a-b" or "a-b:step". False: not of that form. */
-static bool range_part(const char *s, size_t len, uint64_t part[3])
+static bool parse_range_part(const char *s, size_t len, uint64_t part[3])
 {
     char copy[64];
 
@@ -60,7 +60,7 @@ status axis_walk_range(const struct tree_node *n, struct axis *a, int *count)
     if (n->kind != TREE_SCALAR) return tree_refuse(n, RANGE_FORM);
     for (const char *at = n->text; at;) {
         size_t const len = strcspn(at, ",");
-        if (!range_part(at, len, part) || (*count && part[0] <= last))
+        if (!parse_range_part(at, len, part) || (*count && part[0] <= last))
             return tree_refuse(n, RANGE_FORM);
         uint64_t const more = (part[1] - part[0]) / part[2];
         if (more >= (uint64_t)(AXIS_VALUES - *count))

@@ -1,3 +1,4 @@
+/* clip_json.c - an expanded job for `check --json`. */
 #include "jobs/spec/clip.h"
 #include "jobs/spec/json_build.h"
 

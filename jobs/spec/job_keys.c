@@ -1,3 +1,4 @@
+/* job_keys.c - every key of a job, as tables; docs/job.md is checked against them. */
 #include "jobs/spec/spec_internal.h"
 
 #include <string.h>

@@ -1,3 +1,4 @@
+/* contact_sheet.c - cells thinned out by halves, and a PNG of them. */
 #include "base/file.h"
 #include "base/strbuf.h"
 #include "pipeline/output/output_internal.h"

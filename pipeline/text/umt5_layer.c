@@ -1,3 +1,4 @@
+/* umt5_layer.c - the tensors of a UMT5 checkpoint, listed once for shape, check and load. */
 #include "pipeline/text/text_internal.h"
 
 #include <stdio.h>

@@ -40,7 +40,7 @@ static status run_encoder(struct kern_ctx *ctx, struct vae_coder *c, bool first)
 }
 
 /* A dry run of all frames there can be. */
-static status run(struct kern_ctx *dry, void *arg)
+static status run_all_frames(struct kern_ctx *dry, void *arg)
 {
     struct vae *const v = arg;
 
@@ -52,7 +52,7 @@ static status run(struct kern_ctx *dry, void *arg)
 
 status vae_dry_run(size_t *out, struct vae *v)
 {
-    return kern_dry_run_size(out, v->backend, run, v);
+    return kern_dry_run_size(out, v->backend, run_all_frames, v);
 }
 
-status vae_prepare(struct vae *v) { return kern_dry_run_prepare(v->ctx, run, v); }
+status vae_prepare(struct vae *v) { return kern_dry_run_prepare(v->ctx, run_all_frames, v); }

@@ -1,3 +1,4 @@
+/* vae_encode.c - pictures to latents, frames in pairs behind a clip's first. */
 #include "pipeline/vae/vae_internal.h"
 
 /* t pictures [t, 8h, 8w, 3] into the first convolution. */

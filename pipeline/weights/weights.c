@@ -1,3 +1,4 @@
+/* weights.c - one interface over safetensors and torch files. */
 #include "pipeline/weights/weights.h"
 #include "base/strbuf.h"
 #include "pipeline/weights/weights_internal.h"

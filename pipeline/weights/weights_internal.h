@@ -227,6 +227,12 @@ struct pickle_vm {
     bool stopped;
 };
 
+/* The next bytes of the program: n as they are, `bytes` of a little-endian number, a text up to
+ * the end of its line. ST_FORMAT if it ends before. */
+status pickle_take(struct pickle_vm *vm, uint64_t n, const unsigned char **at) MUST_USE;
+status pickle_take_le(struct pickle_vm *vm, int bytes, uint64_t *n) MUST_USE;
+status pickle_take_line(struct pickle_vm *vm, struct pickle_text *out) MUST_USE;
+
 /* Room for one more in an array that doubles, up to PICKLE_VALUES_MAX. *grown is
  * where the array is now. */
 status pickle_grow(void *array, int *cap, int count, size_t each, void **grown) MUST_USE;

@@ -1,3 +1,4 @@
+/* codec.c - what this program makes with each codec, and the choice for one file. */
 #include "pipeline/output/av/codec.h"
 #include "base/choice.h"
 #include "pipeline/output/av/av_internal.h"

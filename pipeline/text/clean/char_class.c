@@ -1,3 +1,4 @@
+/* char_class.c - ranges of characters and their classes. */
 #include "pipeline/text/clean/clean_internal.h"
 
 #include <utf8proc.h>
@@ -214,7 +215,7 @@ static const struct {
     { 0xfffd, 0xfffd, CH_BAD },
 };
 
-static uint32_t look_up(uint32_t c)
+static uint32_t listed_classes(uint32_t c)
 {
     int low = 0, high = COUNT_OF(table);
 
@@ -251,7 +252,7 @@ static uint32_t ascii_classes(uint32_t c)
 uint32_t char_classes(uint32_t c)
 {
     if (c < 0x80) return ascii_classes(c);
-    uint32_t classes = CH_ANY | look_up(c);
+    uint32_t classes = CH_ANY | listed_classes(c);
     if (codepoint_is_space(c)) classes |= CH_SPACE;
     if (is_word(c)) classes |= CH_WORD;
     return classes;

@@ -1,3 +1,4 @@
+/* codepage.c - ten encodings as tables of their upper halves. */
 #include "pipeline/text/clean/clean_internal.h"
 
 /* Bytes 0x80..0xFF. */
@@ -172,7 +173,7 @@ uint32_t codepage_decode(enum codepage m, unsigned char byte)
     return byte == CODEPAGE_LOST && codepage_is_loose(m) ? 0xfffd : byte;
 }
 
-static int find(enum codepage m, uint32_t c)
+static int find_byte(enum codepage m, uint32_t c)
 {
     bool const lost = codepage_is_loose(m) && (c == CODEPAGE_LOST || c == 0xfffd);
 
@@ -186,7 +187,7 @@ static int find(enum codepage m, uint32_t c)
 bool codepage_encode(enum codepage m, const struct codepoints *text, unsigned char *bytes)
 {
     for (int64_t i = 0; i < text->count; i++) {
-        int const byte = find(m, text->at[i]);
+        int const byte = find_byte(m, text->at[i]);
         if (byte < 0) return false;
         bytes[i] = (unsigned char)byte;
     }

@@ -1,3 +1,4 @@
+/* mojibake.c - text written back to bytes in the encodings it may have been misread in. */
 #include "pipeline/text/clean/clean_internal.h"
 
 static bool is_c1(uint32_t c) { return c >= 0x80 && c <= 0x9f; }

@@ -1,3 +1,4 @@
+/* mojibake_score.c - rules over neighbouring characters; one that fits makes a text bad. */
 #include "pipeline/text/clean/clean_internal.h"
 
 #include <uchar.h>
@@ -96,7 +97,7 @@ static const struct rule {
 
 static bool is_end(const struct cell *c) { return !c->is && !c->or_in; }
 
-static bool fits(const struct cell *c, uint32_t codepoint, uint32_t classes)
+static bool cell_fits(const struct cell *c, uint32_t codepoint, uint32_t classes)
 {
     bool in = classes & c->is;
 
@@ -109,7 +110,7 @@ static bool rule_fits(const struct rule *r, const struct codepoints *text, const
 {
     if (r->at_start && at) return false;
     for (int i = 0; i < CELLS && !is_end(&r->cell[i]); i++, at++)
-        if (at == text->count || !fits(&r->cell[i], text->at[at], classes[at])) return false;
+        if (at == text->count || !cell_fits(&r->cell[i], text->at[at], classes[at])) return false;
     return true;
 }
 

@@ -1,3 +1,9 @@
+/*
+ * text_clean.c - what the model's training did to prompts, in its order and to the bit.
+ *
+ * The steps of ftfy 6.3 line by line until nothing changes, then HTML references twice, then white
+ * space. A prompt cleaned otherwise gives other tokens and so another film.
+ */
 #include "pipeline/text/clean/text_clean.h"
 
 #include "pipeline/text/clean/clean_internal.h"
@@ -8,7 +14,7 @@
 /* A fixer appends its text to out. */
 typedef void (*fixer)(const struct codepoints *in, struct codepoints *out);
 
-static void apply(struct codepoints *text, struct codepoints *scratch, fixer fix)
+static void apply_fixer(struct codepoints *text, struct codepoints *scratch, fixer fix)
 {
     codepoints_clear(scratch);
     fix(text, scratch);
@@ -156,7 +162,7 @@ static bool is_composed(const struct codepoints *r)
     return i == r->count;
 }
 
-static void compose(const struct codepoints *in, struct codepoints *out)
+static void compose_nfc(const struct codepoints *in, struct codepoints *out)
 {
     struct strbuf utf8 = { 0 };
     utf8proc_uint8_t *nfc = NULL;
@@ -196,33 +202,33 @@ static bool is_plain(const struct codepoints *r)
     return i == r->count;
 }
 
-static void mend(struct codepoints *line, struct codepoints *scratch)
+static void mend_line(struct codepoints *line, struct codepoints *scratch)
 {
     static const fixer fixers[] = {
         split_ligatures, fold_width,   straighten_quotes, fix_line_ends,
-        join_surrogates, drop_escapes, drop_controls,     compose,
+        join_surrogates, drop_escapes, drop_controls,     compose_nfc,
     };
 
     mojibake_fix(line);
     mojibake_fix_c1(line);
-    for (int i = 0; i < COUNT_OF(fixers); i++) apply(line, scratch, fixers[i]);
+    for (int i = 0; i < COUNT_OF(fixers); i++) apply_fixer(line, scratch, fixers[i]);
 }
 
 /* One line, until nothing changes. */
-static void repair(struct codepoints *line, struct codepoints *scratch, bool unescape)
+static void repair_line(struct codepoints *line, struct codepoints *scratch, bool unescape)
 {
     struct codepoints before = { 0 };
 
     do {
         codepoints_copy(&before, line);
-        if (unescape) apply(line, scratch, html_unescape_sure);
-        if (!is_plain(line)) mend(line, scratch);
+        if (unescape) apply_fixer(line, scratch, html_unescape_sure);
+        if (!is_plain(line)) mend_line(line, scratch);
         line->failed |= before.failed;
     } while (!line->failed && !codepoints_equal(line, &before));
     codepoints_free(&before);
 }
 
-static bool holds(const struct codepoints *r, uint32_t c)
+static bool contains_point(const struct codepoints *r, uint32_t c)
 {
     int64_t i = 0;
 
@@ -244,8 +250,8 @@ static void repair_lines(struct codepoints *text, struct codepoints *scratch)
 
         codepoints_clear(&line);
         codepoints_append(&line, text->at + i, end - i);
-        unescape = unescape && !holds(&line, '<');
-        repair(&line, scratch, unescape);
+        unescape = unescape && !contains_point(&line, '<');
+        repair_line(&line, scratch, unescape);
         codepoints_append(&out, line.at, line.count);
         out.failed |= line.failed;
         i = end;
@@ -255,12 +261,12 @@ static void repair_lines(struct codepoints *text, struct codepoints *scratch)
     codepoints_free(&out);
 }
 
-static status check_prompt(const char *prompt, size_t len)
+static status check_raw_prompt(const char *prompt, size_t len)
 {
     if (len > TEXT_CLEAN_MAX)
         return fail(ST_FORMAT, "prompt: %zu bytes; at most %d are allowed", len, TEXT_CLEAN_MAX);
     const char *const nul = len ? memchr(prompt, '\0', len) : NULL;
-    if (nul) return fail(ST_FORMAT, "prompt: a NUL at byte %td; it is to be text", nul - prompt);
+    if (nul) return fail(ST_FORMAT, "prompt: a NUL at byte %td; a prompt is text", nul - prompt);
     return ST_OK;
 }
 
@@ -270,15 +276,15 @@ status text_clean(const char *prompt, size_t len, char **out)
     struct strbuf utf8 = { 0 };
     status st = ST_OK;
 
-    TRY(check_prompt(prompt, len));
+    TRY(check_raw_prompt(prompt, len));
     size_t const read = codepoints_add_utf8(&text, prompt, len);
     if (read < len)
         FAIL_OUT(ST_FORMAT, "prompt: byte 0x%02X at byte %zu is not UTF-8",
                  (unsigned char)prompt[read], read);
     repair_lines(&text, &scratch);
-    apply(&text, &scratch, html_unescape);
-    apply(&text, &scratch, html_unescape);
-    apply(&text, &scratch, fold_space);
+    apply_fixer(&text, &scratch, html_unescape);
+    apply_fixer(&text, &scratch, html_unescape);
+    apply_fixer(&text, &scratch, fold_space);
     strbuf_add(&utf8, "", 0);
     codepoints_write(&text, &utf8);
     if (utf8.failed || scratch.failed) {

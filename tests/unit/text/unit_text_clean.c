@@ -121,7 +121,7 @@ static void refusals(void **state)
         { "ab\342\202", 4, "prompt: byte 0xE2 at byte 2 is not UTF-8" },
         { "\364\220\200\200", 4, "prompt: byte 0xF4 at byte 0 is not UTF-8" },
         { "\360\200\200\200", 4, "prompt: byte 0xF0 at byte 0 is not UTF-8" },
-        { "ab\0c", 4, "prompt: a NUL at byte 2; it is to be text" },
+        { "ab\0c", 4, "prompt: a NUL at byte 2; a prompt is text" },
     };
     char *const longer = malloc(TEXT_CLEAN_MAX + 1);
     char *out = NULL;
