@@ -13,7 +13,7 @@
  */
 #include "kernels/cuda/fused/cuda_conv_few.h"
 #include "kernels/cuda/fused/cuda_fast_conv_plan.h"
-#include "pipeline/vae/vae_net.h"
+#include "pipeline/vae/vae_internal.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,6 +1,6 @@
-/* dit_model.h - what the transformer's files share. Private to dit*.c. */
-#ifndef DIT_MODEL_H
-#define DIT_MODEL_H
+/* dit_internal.h - what the transformer's files share. Private to dit*.c. */
+#ifndef DIT_INTERNAL_H
+#define DIT_INTERNAL_H
 
 #include "pipeline/dit/dit.h"
 #include "pipeline/weights/weight_bind.h"
@@ -38,10 +38,8 @@ struct dit {
     struct tensor head_mod;  /* [2 * levels, d]: shift scale */
 };
 
-/* One of the six vectors at levels `level` .. `level` + blocks - 1, as [blocks, d]. */
+/* The six vectors that modulate a layer. */
 enum dit_mod { DIT_SHIFT1, DIT_SCALE1, DIT_GATE1, DIT_SHIFT2, DIT_SCALE2, DIT_GATE2, DIT_MODS };
-struct tensor dit_layer_mod(const struct dit *d, int layer, enum dit_mod which, int level,
-                            int blocks);
 
 /* out = act(x w^T + bias) */
 status dit_linear(struct kern_ctx *ctx, const struct dit_linear *l, const struct tensor *x,
@@ -56,4 +54,4 @@ struct dit_time {
 status dit_modulate(struct dit *d, const struct dit_time *t,
                     const struct schedule *schedule) MUST_USE;
 
-#endif /* DIT_MODEL_H */
+#endif /* DIT_INTERNAL_H */

@@ -1,12 +1,12 @@
 /*
- * vae_net.h - the autoencoder's layers: what they hold and how each one runs.
+ * vae_internal.h - the autoencoder's layers: what they hold and how each one runs.
  *
  * Private to pipeline/vae*.c. Frames are [t, h, w, c] of the run's precision
  * ("act"); at most two are handled at once. Layers of one resolution follow one
  * another in place: `in` and `out` of a residual block are the same memory.
  */
-#ifndef VAE_NET_H
-#define VAE_NET_H
+#ifndef VAE_INTERNAL_H
+#define VAE_INTERNAL_H
 
 #include "pipeline/vae/vae.h"
 #include "pipeline/weights/weight_bind.h"
@@ -226,4 +226,4 @@ status vae_run_up_time(struct kern_ctx *ctx, struct vae_layer *l, int64_t f) MUS
  * those of l->out: 0 while a pair is incomplete. first: a clip's first frame. */
 status vae_run_down(struct kern_ctx *ctx, struct vae_layer *l, bool first, int64_t *t) MUST_USE;
 
-#endif /* VAE_NET_H */
+#endif /* VAE_INTERNAL_H */

@@ -1,4 +1,5 @@
-/* cost_share.c - threads that share the cores of a machine. */
+/* cost_tasks.c - what the threads of each machine have to do in a tick, and how long that takes
+ * them when they share its cores. */
 #include "cluster/cost_internal.h"
 
 #include <stdlib.h>
@@ -33,4 +34,26 @@ void cost_share_cores(struct cost_tasks *t, int cores, double seconds[ROLES_RANK
             threads -= t->task[i].threads;
         }
     }
+}
+
+int cost_decoder_rank(const struct cost_query *k, int line)
+{
+    const struct role_line *const l = &k->r->line[line];
+    return l->decode_ranks > 0 ? l->decode : roles_tail(k->r, line, k->m->shape.stages);
+}
+
+void cost_add_pictures(const struct cost_query *k, struct cost_tasks *t,
+                       const bool does[ROLES_RANKS])
+{
+    const struct cost_parts *const p = &k->m->parts;
+    double decode[ROLES_RANKS] = { 0 };
+
+    for (int l = 0; l < k->r->lines; l++) {
+        int const chain = k->r->line[l].decode_ranks > 1 ? k->r->line[l].decode_ranks : 1;
+        int const at = cost_decoder_rank(k, l);
+        if (!does[l]) continue;
+        for (int i = 0; i < chain; i++) decode[at + i] += p->decode / chain;
+        cost_task(t, k->node[at + chain - 1], p->encode, 1);
+    }
+    for (int i = 0; i < k->r->ranks; i++) cost_task(t, k->node[i], decode[i], p->threads);
 }
