@@ -1,5 +1,5 @@
 /* comm_nccl_init.c - worlds and groups, and what goes through to the inner comm. */
-#include "base/condition.h"
+#include "base/thread.h"
 #include "comm/nccl/comm_nccl.h"
 
 #include <signal.h>
