@@ -104,7 +104,7 @@ static status layout_parts(struct line *l, struct arena *a)
     enum dtype const dtype = l->c.ctx->backend->part(dit_act(l->c.model));
     bool const whole = l->c.mode.determinism == LINE_BATCH && seen_stages(l) == l->levels + 1;
 
-    if (l->c.policy.kind == WINDOW_BLOCK || seen_noise(l) == 0 || whole) return ST_OK;
+    if (!kv_policy_joint(&l->c.policy) || seen_noise(l) == 0 || whole) return ST_OK;
     TRY(attn_partial_place(&l->near, &l->seen, dtype, seen_noise(l) * l->tokens, a));
     return attn_partial_place(&l->part, &l->seen, dtype, scratch_rows(l), a);
 }
