@@ -156,7 +156,7 @@ struct kern_qkv {
 /* out = softmax(scale * q k^T + bias) v, per head, over the keys of all segments
  * in their order, as if they were one. A head's columns are [h*hd, (h+1)*hd).
  * lse = log(sum over keys of exp(scale * q k + bias)), natural: with it the result is
- * a partial one, for kern_merge; out is then best of dtype backend->part(act), which
+ * a partial one, for kern_merge; out is then best of dtype backend->partial_dtype(act), which
  * keeps it as exact as the backend has it. A bias that leaves out every key
  * of a row gives lse -INFINITY, and out is then no number.
  * q: [nq, heads*hd] act   k, v: [n_i, heads*hd] act, one pair per segment
@@ -381,7 +381,7 @@ struct kern_backend {
 
     /* The dtype in which attention best leaves a partial result for merge: F32, or act
      * where the backend has no more to give. */
-    enum dtype (*part)(enum dtype act);
+    enum dtype (*partial_dtype)(enum dtype act);
 
     /* Bytes of a packed weight of this logical shape and dtype. */
     size_t (*packed_bytes)(const struct kern_weight *w);
@@ -411,6 +411,10 @@ const struct kern_backend *kern_backend_at(int i);
 
 /* NULL if this build has no backend of that name. */
 const struct kern_backend *kern_backend_find(const char *name);
+
+/* ST_ARG if it does not compute with activations of this dtype: one that does products in FP8
+ * has them beside BF16 alone. Names the command line's options that go together. */
+status kern_backend_supports(const struct kern_backend *backend, enum dtype act) MUST_USE;
 
 /* "ref|cpu", for messages. */
 enum { KERN_NAMES = 64 };

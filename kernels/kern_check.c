@@ -1,4 +1,4 @@
-#include "kernels/kern_check.h"
+#include "kernels/kern_internal.h"
 
 static bool is_act(const struct tensor *t)
 {

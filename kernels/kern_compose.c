@@ -1,5 +1,4 @@
-#include "kernels/kern_compose.h"
-#include "kernels/kern_check.h"
+#include "kernels/kern_internal.h"
 
 status kern_compose_linear_norm(struct kern_ctx *ctx, const struct kern_linear_norm *a)
 {

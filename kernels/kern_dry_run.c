@@ -1,8 +1,7 @@
 #include "kernels/kern_dry_run.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "kernels/kern_compose.h"
-#include "kernels/kern_plan_key.h"
+#include "kernels/kern_internal.h"
 
 enum { TELL_EVERY = 3 /* seconds */, SHAPES = 2048 };
 
@@ -11,7 +10,7 @@ struct dry {
     struct kern_backend table; /* of `of`, but that nothing is computed, moved or waited for */
     const struct kern_backend *of;
     size_t most;            /* bytes of scratch, so far */
-    uint64_t shape[SHAPES]; /* met so far: kern_plan_key.h */
+    uint64_t shape[SHAPES]; /* met so far: kern_plan_key */
     int shapes;
     struct kern_ctx *into; /* in which they are prepared; NULL: they are not */
     int all;               /* shapes that are to come then */

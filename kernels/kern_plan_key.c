@@ -1,5 +1,4 @@
-#include "kernels/kern_plan_key.h"
-#include "kernels/kern_check.h"
+#include "kernels/kern_internal.h"
 
 /* FNV-1a, a number at a time. */
 static void add(uint64_t *key, int64_t n) { *key = (*key ^ (uint64_t)n) * 1099511628211u; }

@@ -1,5 +1,5 @@
-#include "kernels/kern_registry.h"
 #include "kernels/cpu/kern_cpu.h"
+#include "kernels/kern_internal.h"
 #include "kernels/ref/kern_ref.h"
 
 const struct kern_backend *kern_host_at(int i)

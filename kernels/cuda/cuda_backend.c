@@ -8,8 +8,8 @@
 #include "kernels/cuda/fused/cuda_fast_conv.h"
 #include "kernels/cuda/library/cuda_lt.h"
 #include "kernels/cuda/plain/cuda_plain.h"
-#include "kernels/kern_compose.h"
 #include "kernels/kern_device.h"
+#include "kernels/kern_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -130,7 +130,7 @@ static const char *kernels_cuda(char buf[KERN_TEXT])
 
 /* From level 2 on. */
 #define CUDA_FAST_MEMBERS                                                                          \
-    .context_bytes = CUDA_LT_WORKSPACE, .reserve = reserve_scratch, .part = part_as_is,            \
+    .context_bytes = CUDA_LT_WORKSPACE, .reserve = reserve_scratch, .partial_dtype = part_as_is,   \
     .joins = true, CUDA_MEMBERS
 
 /* What bounds these is memory alone: level 1's serve all levels. */
@@ -180,7 +180,7 @@ static const struct kern_backend cuda_1 = {
     },
     .absent = cuda_dev_absent,
     .open = open_cuda_1,
-    .part = part_wide,
+    .partial_dtype = kern_partial_f32,
     .packed_bytes = cuda_plain_bytes,
     CUDA_MEMBERS,
 };

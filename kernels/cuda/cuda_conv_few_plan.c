@@ -1,5 +1,5 @@
 #include "kernels/cuda/fused/cuda_conv_few.h"
-#include "kernels/kern_check.h"
+#include "kernels/kern_internal.h"
 
 enum { PIECE = 16 }; /* bytes of a load */
 

@@ -1,7 +1,7 @@
 /* check_closed.c - the operations once more, in long double and in other words than the oracle's:
  * products by columns, sums of squares for variances, complex numbers for rotations, scattered
  * convolutions. For small shapes; memory is the oracle's. */
-#include "kernels/kern_check.h"
+#include "kernels/kern_internal.h"
 #include "kernels/ref/kern_ref.h"
 #include "tests/kernels/check.h"
 

@@ -1,5 +1,5 @@
 /* check_pictures.c - pictures to bytes: every format, odd sizes, values that are none. */
-#include "kernels/kern_check.h"
+#include "kernels/kern_internal.h"
 #include "tests/kernels/check.h"
 
 #include <math.h>

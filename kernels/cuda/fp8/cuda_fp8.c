@@ -7,8 +7,7 @@
 #include "kernels/cuda/fused/cuda_fused.h"
 #include "kernels/cuda/library/cuda_lt.h"
 #include "kernels/cuda/plain/cuda_plain.h"
-#include "kernels/kern_check.h"
-#include "kernels/kern_compose.h"
+#include "kernels/kern_internal.h"
 
 static void *behind(void *at, size_t bytes) { return (unsigned char *)at + bytes; }
 

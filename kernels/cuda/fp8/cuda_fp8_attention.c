@@ -3,7 +3,7 @@
 #include "kernels/cuda/fp8/cuda_fp8_scales.h"
 #include "kernels/cuda/fused/cuda_fast.h"
 #include "kernels/cuda/library/cuda_lt.h"
-#include "kernels/kern_check.h"
+#include "kernels/kern_internal.h"
 
 size_t cuda_fp8_attention_scratch(const struct kern_attention *a)
 {

@@ -1,7 +1,7 @@
 #include "kernels/cuda/cuda_fused_plan.h"
 #include "kernels/cuda/fp8/cuda_fp8_attention.h"
 #include "kernels/cuda/fp8/cuda_fp8_scales.h"
-#include "kernels/kern_check.h"
+#include "kernels/kern_internal.h"
 
 bool cuda_fp8_attention_suits(const struct kern_attention *a)
 {

@@ -3,7 +3,7 @@
 #include "kernels/cuda/fused/cuda_fused.h"
 #include "kernels/cuda/library/cuda_lt.h"
 #include "kernels/cuda/plain/cuda_plain.h"
-#include "kernels/kern_check.h"
+#include "kernels/kern_internal.h"
 
 /* One call's keys, values and out, where cuDNN is to find them. */
 struct places {

@@ -6,7 +6,7 @@
  * its statistics are our lse. What else kern_attention allows:
  *   several segments   used where they are if they lie right behind one another, else
  *                      gathered into scratch first: keys and values each by themselves
- *   out F32            computed in BF16 and widened; kern_backend.part says so
+ *   out F32            computed in BF16 and widened; kern_backend.partial_dtype says so
  *   F32 activations, a bias (the text encoder's), heads that cuDNN's kernel is not made for
  *                      level 1's kernel, as cuda_fast_attention_suits tells beforehand
  */

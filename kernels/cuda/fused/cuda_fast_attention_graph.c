@@ -1,5 +1,5 @@
 #include "kernels/cuda/fused/cuda_fast_attention.h"
-#include "kernels/kern_check.h"
+#include "kernels/kern_internal.h"
 
 bool cuda_fast_attention_suits(const struct kern_attention *a)
 {

@@ -5,7 +5,7 @@
 #include "kernels/cuda/fused/cuda_conv_frames.h"
 #include "kernels/cuda/fused/cuda_fast_conv_plan.h"
 #include "kernels/cuda/plain/cuda_plain.h"
-#include "kernels/kern_check.h"
+#include "kernels/kern_internal.h"
 
 #include <stdlib.h>
 

@@ -1,5 +1,5 @@
 #include "kernels/cuda/fused/cuda_fast_conv_plan.h"
-#include "kernels/kern_check.h"
+#include "kernels/kern_internal.h"
 
 #include <string.h>
 

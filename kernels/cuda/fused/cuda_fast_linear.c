@@ -4,8 +4,7 @@
 #include "kernels/cuda/fused/cuda_fused.h"
 #include "kernels/cuda/library/cuda_lt.h"
 #include "kernels/cuda/plain/cuda_plain.h"
-#include "kernels/kern_check.h"
-#include "kernels/kern_compose.h"
+#include "kernels/kern_internal.h"
 
 /* How the numbers get from the sums to out. */
 enum ending {

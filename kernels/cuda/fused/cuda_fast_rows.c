@@ -3,7 +3,7 @@
 #include "kernels/cuda/fused/cuda_fast.h"
 #include "kernels/cuda/fused/cuda_fused.h"
 #include "kernels/cuda/plain/cuda_plain.h"
-#include "kernels/kern_check.h"
+#include "kernels/kern_internal.h"
 
 static bool is_bf16(const struct tensor *t) { return t->dtype == DT_BF16; }
 

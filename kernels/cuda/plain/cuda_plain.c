@@ -2,7 +2,7 @@
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/cuda_dev.h"
 #include "kernels/cuda/plain/cuda_plain_kernels.h"
-#include "kernels/kern_check.h"
+#include "kernels/kern_internal.h"
 
 #include <stdlib.h>
 
