@@ -52,8 +52,8 @@ struct kern_config {
  * in the compute dtype; t.data points to packed bytes only the backend reads. */
 enum kern_use {
     KERN_LINEAR, /* [n, k], as torch.nn.Linear stores it */
-    /* The same, where coarser numbers do: what a backend does that is `low_precision`. */
-    KERN_LINEAR_COARSE,
+    /* The same, where low precision is enough: what a backend does that is `low_precision`. */
+    KERN_LINEAR_LOW_PRECISION,
     KERN_CONV, /* [cout, cin, kt, kh, kw], as torch.nn.Conv3d stores it */
     /* The same, [cout, cin, 1, 3, 3], for doubled pixels alone: a convolution with
      * upsample 2 and 1 pixel of padding all round. Taps that meet the same pixel may be
@@ -66,7 +66,7 @@ struct kern_weight {
 };
 static inline bool kern_is_linear(enum kern_use use)
 {
-    return use == KERN_LINEAR || use == KERN_LINEAR_COARSE;
+    return use == KERN_LINEAR || use == KERN_LINEAR_LOW_PRECISION;
 }
 
 enum kern_act { KERN_ACT_NONE, KERN_ACT_SILU, KERN_ACT_GELU_TANH };
@@ -173,7 +173,8 @@ struct kern_attention {
     struct tensor *out, *lse;
     int heads;
     float scale;
-    bool low_precision; /* coarser numbers do: what a backend does by its low_precision_attention */
+    bool
+        low_precision; /* low precision is enough: what a backend does by its low_precision_attention */
 };
 
 /* Attention over all keys from its results a and b over two parts of them: per head,
@@ -337,7 +338,7 @@ struct kern_backend {
     bool batches; /* few large calls are so much faster here that a user wants them rather than
                      the same bits for any ranks */
 
-    /* Products with a BF16 weight for KERN_LINEAR_COARSE are of 8 bits: each row of x and of
+    /* Products with a BF16 weight for KERN_LINEAR_LOW_PRECISION are of 8 bits: each row of x and of
      * w times a scale of its own, such that its largest magnitude is 448, is rounded to FP8
      * (e4m3); the sum is rounded to BF16 before bias, activation, gate and residual. */
     bool low_precision;

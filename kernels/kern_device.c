@@ -1,6 +1,5 @@
 #include "kernels/kern_device.h"
 #include "kernels/cuda/cuda_dev.h"
-#include "kernels/cuda/cuda_versions.h"
 
 #include <stdio.h>
 

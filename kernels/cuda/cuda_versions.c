@@ -1,4 +1,4 @@
-#include "kernels/cuda/cuda_versions.h"
+#include "kernels/cuda/cuda_dev.h"
 
 #include <cublas_api.h>
 #include <cudnn.h>

@@ -183,14 +183,14 @@ static void round_operands(struct check *k, struct attention_operands *o, const 
     struct kern_segment segments[KERN_SEGMENTS];
     struct kern_attention const args = arguments(o, r, t, ORACLE, segments);
 
-    if (!coarse_attends(k, &args)) return;
+    if (!low_precision_attends(k, &args)) return;
     for (int i = 0; i < r->count; i++) {
         keys[i] = at(o->k[r->first + i], ORACLE);
         v[i] = at(o->v[r->first + i], ORACLE);
     }
-    if (!o->rounded_q.data) coarse_rounded(&o->rounded_q, &q, 1);
-    coarse_rounded(o->rounded_k + r->first, keys, r->count);
-    coarse_rounded(o->rounded_v + r->first, v, r->count);
+    if (!o->rounded_q.data) low_precision_rounded(&o->rounded_q, &q, 1);
+    low_precision_rounded(o->rounded_k + r->first, keys, r->count);
+    low_precision_rounded(o->rounded_v + r->first, v, r->count);
 }
 
 static void end(struct check *k, struct attention_operands *o)
@@ -236,8 +236,9 @@ static void attend(struct check *k, const struct attention_operands *o, const st
         struct kern_segment segments[KERN_SEGMENTS];
         struct kern_attention const args = arguments(o, r, t, s, segments);
         refuse_wrong(k, s, &args);
-        if (s == ORACLE && coarse_attends(k, &args))
-            coarse_attention_errors(&args, tolerances(r->out), r->lse ? tolerances(r->lse) : NULL);
+        if (s == ORACLE && low_precision_attends(k, &args))
+            low_precision_attention_errors(&args, tolerances(r->out),
+                                           r->lse ? tolerances(r->lse) : NULL);
         else if (s == ORACLE) set_tolerances(k, r, b, &args);
         ran(k, s, k->backend[s]->ops.attention(k->ctx[s], &args));
     }
@@ -370,7 +371,7 @@ static double worst(const struct operand *o)
 static void set_merged(struct check *k, const struct result part[2], const struct result *whole,
                        const struct kern_attention *all, struct bounds b)
 {
-    bool const low_precision = coarse_attends(k, all);
+    bool const low_precision = low_precision_attends(k, all);
     double const lse = low_precision ? fmax(worst(part[0].lse), worst(part[1].lse)) : b.lse;
     double const more = 16 * u + (part->out->view[ORACLE].dtype == DT_BF16 ? 0x1p-8 : 0);
 

@@ -21,7 +21,7 @@ static struct product product_of(const struct check *k, struct operand *x_of,
     struct tensor bias = { 0 };
     struct product p = { .rows = x.dim[0], .k = x.dim[1], .n = w->w[ORACLE].t.dim[0] };
     int64_t const all = p.rows * p.n;
-    double *const low_precision = coarse_errors(k, x_of, w);
+    double *const low_precision = low_precision_errors(k, x_of, w);
 
     p.y = numbers(all);
     p.size = numbers(all);
@@ -120,7 +120,7 @@ enum norm_form { NORM_PLAIN, NORM_GATED, NORM_IN_PLACE, NORM_OVER_X, NORM_FORMS 
 
 static enum kern_use use_of(bool low_precision)
 {
-    return low_precision ? KERN_LINEAR_COARSE : KERN_LINEAR;
+    return low_precision ? KERN_LINEAR_LOW_PRECISION : KERN_LINEAR;
 }
 
 static struct norm_operands norm_operands(struct check *k, const int64_t d[5], enum norm_form form)

@@ -10,7 +10,7 @@ static const double low = 0x1p-10;      /* the same of the lowest numbers, at sc
 static const double weights = 256;      /* the scale of weights */
 static const double kept = 0x1p-13;     /* of Hopper's sums, for every 32 products */
 
-bool coarse_attends(const struct check *k, const struct kern_attention *a)
+bool low_precision_attends(const struct check *k, const struct kern_attention *a)
 {
     const struct kern_backend *const b = k->backend[ONE_THREAD];
     return b->low_precision_attention && b->low_precision_attention(a);
@@ -42,7 +42,7 @@ static double e4m3(double v)
     return nearbyint(v / step) * step;
 }
 
-void coarse_rounded(struct tensor *out, const struct tensor *const *v, int count)
+void low_precision_rounded(struct tensor *out, const struct tensor *const *v, int count)
 {
     double const scale = scale_of(largest(v, count));
 
@@ -124,7 +124,7 @@ static double column_error(const struct row *r, int64_t c, double v_scale)
     return rounded + summed + half_step * (fabs(out) + rounded + summed) + low * v_scale;
 }
 
-void coarse_attention_errors(const struct kern_attention *a, double *out, double *lse)
+void low_precision_attention_errors(const struct kern_attention *a, double *out, double *lse)
 {
     const struct tensor *v[KERN_SEGMENTS];
     int64_t const dim = a->q->dim[1];

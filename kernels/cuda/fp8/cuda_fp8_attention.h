@@ -24,9 +24,9 @@
 #ifndef CUDA_FP8_ATTENTION_H
 #define CUDA_FP8_ATTENTION_H
 
-#include "kernels/cuda/fused/cuda_fast_attention.h"
+#include "kernels/cuda/fused/cuda_fused_attention.h"
 
-/* Whether it is computed in FP8: shapes, dtypes and the mark alone decide. Coarse, BF16, no
+/* Whether it is computed in FP8: shapes, dtypes and the mark alone decide. Marked low_precision, BF16, no
  * bias, heads of a multiple of 16 numbers, at most 128, two queries or more. */
 bool cuda_fp8_attention_suits(const struct kern_attention *a);
 

@@ -1,11 +1,11 @@
 /* cuda_fp8_scales.cu - level 4: largest magnitudes, their scales, e4m3 there and back. */
+#include "kernels/cuda/cuda_e4m3.cuh"
 #include "kernels/cuda/cuda_pieces.cuh"
-#include "kernels/cuda/fp8/cuda_e4m3.cuh"
 
 extern "C" {
 #include "kernels/cuda/cuda_dev.h"
-#include "kernels/cuda/cuda_fused_plan.h"
-#include "kernels/cuda/fp8/cuda_fp8_scales.h"
+#include "kernels/cuda/cuda_launch_plan.h"
+#include "kernels/cuda/fp8/cuda_fp8_kernels.h"
 }
 
 enum { CHUNK = CUDA_FUSED_CHUNK };

@@ -1,4 +1,4 @@
-#include "kernels/cuda/library/cuda_dnn_share.h"
+#include "kernels/cuda/library/cuda_dnn_internal.h"
 
 #include <pthread.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 #include "kernels/cuda/plain/cuda_plain.h"
-#include "kernels/cuda/cuda_backend.h"
+#include "kernels/cuda/cuda_ctx.h"
 #include "kernels/cuda/cuda_dev.h"
 #include "kernels/cuda/plain/cuda_plain_kernels.h"
 #include "kernels/kern_internal.h"

@@ -1,16 +1,16 @@
-#include "kernels/cuda/fused/cuda_fast_attention.h"
+#include "kernels/cuda/fused/cuda_fused_attention.h"
 #include "kernels/kern_internal.h"
 
-bool cuda_fast_attention_suits(const struct kern_attention *a)
+bool cuda_fused_attention_suits(const struct kern_attention *a)
 {
     int64_t const head_dim = a->q->dim[1] / a->heads;
     return a->q->dtype == DT_BF16 && !a->bias &&
            (head_dim == 64 || head_dim == 128 || head_dim == 384) && a->q->dim[0] > 0;
 }
 
-struct cuda_fast_whole cuda_fast_attention_whole(const struct kern_attention *a)
+struct cuda_fused_whole cuda_fused_attention_whole(const struct kern_attention *a)
 {
-    struct cuda_fast_whole w = { .k = true, .v = true };
+    struct cuda_fused_whole w = { .k = true, .v = true };
 
     for (int i = 1; i < a->segment_count; i++) {
         const struct kern_segment *const s = &a->segments[i];
@@ -41,7 +41,7 @@ static struct cuda_dnn_tensor rows_of(const struct cuda_attention_shape *s, int6
     };
 }
 
-void cuda_fast_attention_graph(struct cuda_dnn_graph *out, const struct cuda_attention_shape *s)
+void cuda_fused_attention_graph(struct cuda_dnn_graph *out, const struct cuda_attention_shape *s)
 {
     struct cuda_dnn_tensor const q = rows_of(s, s->nq, s->head_dim);
     struct cuda_dnn_tensor const k = rows_of(s, s->nk, s->head_dim);

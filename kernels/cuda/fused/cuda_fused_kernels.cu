@@ -1,9 +1,9 @@
-/* cuda_fused.cu - level 2: rows normed, turned and added to in one pass over memory. */
+/* cuda_fused_kernels.cu - level 2: rows normed, turned and added to in one pass over memory. */
 #include "kernels/cuda/cuda_act.cuh"
 #include "kernels/cuda/cuda_pieces.cuh"
 
 extern "C" {
-#include "kernels/cuda/fused/cuda_fused.h"
+#include "kernels/cuda/fused/cuda_fused_kernels.h"
 #include "kernels/kern.h"
 }
 
@@ -118,14 +118,14 @@ static __global__ void __launch_bounds__(CUDA_FUSED_THREADS)
          : CUDA_LAUNCH((kernel<T, CUDA_FUSED_CHUNKS>), (unsigned)(rows), cuda_fused_threads(cols), \
                        0, stream, __VA_ARGS__))
 
-status cuda_fused_layernorm(const struct cuda_fused_norm *p, bool is_bf16, void *stream)
+status cuda_fused_launch_layernorm(const struct cuda_fused_norm *p, bool is_bf16, void *stream)
 {
     if (!p->rows) return ST_OK;
     return is_bf16 ? BY_CHUNKS(layernorm_fused, bf16, p->cols, p->rows, stream, *p)
                    : BY_CHUNKS(layernorm_fused, float, p->cols, p->rows, stream, *p);
 }
 
-status cuda_fused_stream_norm(const struct cuda_fused_stream *p, bool is_bf16, void *stream)
+status cuda_fused_launch_stream_norm(const struct cuda_fused_stream *p, bool is_bf16, void *stream)
 {
     if (!p->norm.rows) return ST_OK;
     return is_bf16 ? BY_CHUNKS(stream_fused, bf16, p->norm.cols, p->norm.rows, stream, *p)
@@ -158,7 +158,7 @@ template <typename Y> static status finish(const struct cuda_fused_finish *p, vo
                        : CUDA_LAUNCH((finish_fused<Y, float>), blocks, threads, 0, stream, *p);
 }
 
-status cuda_fused_finish(const struct cuda_fused_finish *p, void *stream)
+status cuda_fused_launch_finish(const struct cuda_fused_finish *p, void *stream)
 {
     return p->y_bf16 ? finish<bf16>(p, stream) : finish<float>(p, stream);
 }
@@ -209,7 +209,8 @@ static status rmsnorm_as(const struct cuda_fused_rms *p, void *stream)
     }
 }
 
-status cuda_fused_rmsnorm(const struct cuda_fused_rms *p, bool x_bf16, bool out_bf16, void *stream)
+status cuda_fused_launch_rmsnorm(const struct cuda_fused_rms *p, bool x_bf16, bool out_bf16,
+                                 void *stream)
 {
     if (!p->rows) return ST_OK;
     if (!out_bf16) return rmsnorm_as<float, float>(p, stream);
@@ -247,7 +248,7 @@ static __global__ void __launch_bounds__(CUDA_FUSED_THREADS) rope_fused(struct c
     store_eight((T *)p.out + i, v);
 }
 
-status cuda_fused_rope(const struct cuda_fused_rope *p, bool is_bf16, void *stream)
+status cuda_fused_launch_rope(const struct cuda_fused_rope *p, bool is_bf16, void *stream)
 {
     unsigned const blocks = cuda_fused_blocks(p->rows * p->cols);
 
@@ -280,7 +281,7 @@ static __global__ void __launch_bounds__(CUDA_FUSED_THREADS, CHUNKS > 2 ? 2 : 4)
     }
 }
 
-status cuda_fused_split(const struct cuda_fused_split *p, bool is_bf16, void *stream)
+status cuda_fused_launch_split(const struct cuda_fused_split *p, bool is_bf16, void *stream)
 {
     dim3 const grid((unsigned)p->rows, (unsigned)p->parts);
     unsigned const threads = cuda_fused_threads(p->cols);
@@ -313,7 +314,8 @@ static __global__ void __launch_bounds__(CUDA_FUSED_THREADS) merge_fused(struct 
     store_eight((T *)p.out + i, a);
 }
 
-status cuda_fused_merge(const struct cuda_fused_merge *p, bool in_bf16, bool out_bf16, void *stream)
+status cuda_fused_launch_merge(const struct cuda_fused_merge *p, bool in_bf16, bool out_bf16,
+                               void *stream)
 {
     unsigned const blocks = cuda_fused_blocks(p->heads * p->hd);
 
@@ -334,7 +336,7 @@ static __global__ void __launch_bounds__(CUDA_FUSED_THREADS)
         store((T *)p.out + i, load((const X *)p.x + i));
 }
 
-status cuda_fused_convert(const struct cuda_fused_convert *p, bool to_bf16, void *stream)
+status cuda_fused_launch_convert(const struct cuda_fused_convert *p, bool to_bf16, void *stream)
 {
     unsigned const blocks = cuda_fused_blocks(p->count + CUDA_FUSED_CHUNK - 1);
 

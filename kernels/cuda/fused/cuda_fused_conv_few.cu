@@ -1,5 +1,5 @@
 /*
- * cuda_conv_few.cu - a 3x3x3 convolution to three channels or fewer: the pictures.
+ * cuda_fused_conv_few.cu - a 3x3x3 convolution to three channels or fewer: the pictures.
  *
  * A matrix unit's tile is 64 channels or more, so for three it would idle. Here a thread has
  * EACH pixels of one column and all their channels. Eight channels of the input at a time, in
@@ -8,7 +8,7 @@
 #include "kernels/cuda/cuda_pieces.cuh"
 
 extern "C" {
-#include "kernels/cuda/fused/cuda_conv_few.h"
+#include "kernels/cuda/fused/cuda_fused_kernels.h"
 }
 
 enum { COLS = CUDA_FEW_COLS, ROWS = CUDA_FEW_ROWS, EACH = ROWS / (CUDA_FEW_THREADS / COLS) };
@@ -90,8 +90,8 @@ static __global__ void __launch_bounds__(CUDA_FEW_THREADS) conv_few(struct few_a
         }
 }
 
-extern "C" status cuda_conv_few(const struct kern_conv3d *k, const struct cuda_few_plan *p,
-                                void *stream)
+extern "C" status cuda_fused_launch_conv_few(const struct kern_conv3d *k,
+                                             const struct cuda_few_plan *p, void *stream)
 {
     struct few_args const a = {
         k->past ? (const bf16 *)k->past->data : NULL,

@@ -1,4 +1,4 @@
-#include "kernels/cuda/fused/cuda_fast_conv_plan.h"
+#include "kernels/cuda/fused/cuda_fused_conv_plan.h"
 #include "kernels/kern_internal.h"
 
 #include <string.h>
@@ -53,7 +53,7 @@ static void taps_at(int phase, int at, int *first, int *end)
     *end = at ? 3 : cut;
 }
 
-static float fold(const float taps[9], int phase, int place)
+static float fold_taps(const float taps[9], int phase, int place)
 {
     int top, bottom, left, right;
     float sum = 0;
@@ -72,7 +72,7 @@ static void pack_phase(uint16_t *out, const struct kern_weight *w, const float *
     for (int64_t o = 0; o < w->t.dim[0]; o++)
         for (int place = 0; place < PHASE_TAPS; place++)
             for (int64_t c = 0; c < cin; c++)
-                *out++ = bf16_from_f32(fold(src + (o * cin + c) * 9, phase, place));
+                *out++ = bf16_from_f32(fold_taps(src + (o * cin + c) * 9, phase, place));
 }
 
 void cuda_conv_pack(uint16_t *out, const struct kern_weight *w, const float *src)
@@ -95,8 +95,8 @@ struct grid {
     int64_t t, h, w, c, down, across, step;
 };
 
-static struct cuda_dnn_tensor frames(enum dtype dtype, enum cuda_dnn_place place,
-                                     const struct grid *g)
+static struct cuda_dnn_tensor frames_tensor(enum dtype dtype, enum cuda_dnn_place place,
+                                            const struct grid *g)
 {
     int64_t const row = g->across * g->c, frame = g->down * row;
 
@@ -109,12 +109,12 @@ static struct cuda_dnn_tensor frames(enum dtype dtype, enum cuda_dnn_place place
     };
 }
 
-static struct grid dense(int64_t t, int64_t h, int64_t w, int64_t c)
+static struct grid dense_grid(int64_t t, int64_t h, int64_t w, int64_t c)
 {
     return (struct grid){ .t = t, .h = h, .w = w, .c = c, .down = h, .across = w, .step = 1 };
 }
 
-static struct cuda_dnn_tensor filter(int64_t k, int64_t c, const int64_t side[3])
+static struct cuda_dnn_tensor filter_tensor(int64_t k, int64_t c, const int64_t side[3])
 {
     int64_t const row = side[2] * c, plane = side[1] * row;
 
@@ -126,7 +126,7 @@ static struct cuda_dnn_tensor filter(int64_t k, int64_t c, const int64_t side[3]
     };
 }
 
-static struct cuda_dnn_tensor vector(int64_t n)
+static struct cuda_dnn_tensor bias_tensor(int64_t n)
 {
     return (struct cuda_dnn_tensor){
         .dtype = DT_BF16, .ndim = 5, .dim = { 1, n, 1, 1, 1 }, .stride = { n, 1, n, n, n }
@@ -134,7 +134,7 @@ static struct cuda_dnn_tensor vector(int64_t n)
 }
 
 /* A convolution as cuDNN takes it. */
-struct part {
+struct conv_part {
     struct grid in, out;
     int64_t side[3];
     struct cuda_dnn_conv conv; /* strides and pads */
@@ -143,17 +143,17 @@ struct part {
 /* cuDNN has kernels ready made for a convolution alone, for one with a bias, and for one
  * with a residual and then a bias; the bias in the output's dtype. Anything else it
  * compiles, for an older architecture: so a residual is never without a bias. */
-static void describe(struct cuda_conv_plan *p, struct cuda_dnn_graph *g, const struct part *part,
-                     const struct kern_conv3d *a)
+static void describe_graph(struct cuda_conv_plan *p, struct cuda_dnn_graph *g,
+                           const struct conv_part *part, const struct kern_conv3d *a)
 {
-    struct grid const inner = dense(part->out.t, part->out.h, part->out.w, part->out.c);
-    struct cuda_dnn_tensor const x = frames(DT_BF16, CUDA_DNN_DEVICE, &part->in);
-    struct cuda_dnn_tensor const w = filter(part->out.c, part->in.c, part->side);
+    struct grid const inner = dense_grid(part->out.t, part->out.h, part->out.w, part->out.c);
+    struct cuda_dnn_tensor const x = frames_tensor(DT_BF16, CUDA_DNN_DEVICE, &part->in);
+    struct cuda_dnn_tensor const w = filter_tensor(part->out.c, part->in.c, part->side);
     struct cuda_dnn_tensor const y =
-        frames(p->direct ? DT_BF16 : DT_F32, CUDA_DNN_DEVICE, &part->out);
-    struct cuda_dnn_tensor const res = frames(DT_BF16, CUDA_DNN_DEVICE, &part->out);
-    struct cuda_dnn_tensor const sum = frames(DT_F32, CUDA_DNN_VIRTUAL, &inner);
-    struct cuda_dnn_tensor const bias = vector(part->out.c);
+        frames_tensor(p->direct ? DT_BF16 : DT_F32, CUDA_DNN_DEVICE, &part->out);
+    struct cuda_dnn_tensor const res = frames_tensor(DT_BF16, CUDA_DNN_DEVICE, &part->out);
+    struct cuda_dnn_tensor const sum = frames_tensor(DT_F32, CUDA_DNN_VIRTUAL, &inner);
+    struct cuda_dnn_tensor const bias = bias_tensor(part->out.c);
     struct cuda_dnn_conv conv = part->conv;
     bool const adds_residual = p->direct && a->residual;
     bool const adds_bias = p->direct && (a->bias || a->residual);
@@ -182,14 +182,14 @@ static void plan_phase(struct cuda_conv_plan *p, int phase, const struct conv_sh
     struct cuda_conv_graph *const to = &p->graph[phase];
     int64_t const down = phase / 2, right = phase % 2;
     size_t const size = p->direct ? sizeof(uint16_t) : sizeof(float);
-    struct part const part = {
-        .in = dense(s->past + s->t, s->h, s->w, s->cin),
+    struct conv_part const part = {
+        .in = dense_grid(s->past + s->t, s->h, s->w, s->cin),
         .out = { s->out_t, s->h, s->w, p->wide, s->out_h, s->out_w, 2 },
         .side = { 1, PHASE_SIDE, PHASE_SIDE },
         .conv = { .pad_lo = { 0, !down, !right }, .pad_hi = { 0, down, right } },
     };
 
-    describe(p, &to->g, &part, a);
+    describe_graph(p, &to->g, &part, a);
     to->w = (size_t)phase * (cuda_conv_packed_bytes(a->w) / CUDA_CONV_PHASES);
     to->y = (size_t)((down * s->out_w + right) * p->wide) * size;
 }
@@ -197,16 +197,16 @@ static void plan_phase(struct cuda_conv_plan *p, int phase, const struct conv_sh
 static void plan_whole(struct cuda_conv_plan *p, const struct conv_shape *s,
                        const struct kern_conv3d *a)
 {
-    struct part const part = {
-        .in = dense(s->past + s->t, s->upsample * s->h, s->upsample * s->w, s->cin),
-        .out = dense(s->out_t, s->out_h, s->out_w, p->wide),
+    struct conv_part const part = {
+        .in = dense_grid(s->past + s->t, s->upsample * s->h, s->upsample * s->w, s->cin),
+        .out = dense_grid(s->out_t, s->out_h, s->out_w, p->wide),
         .side = { s->kt, s->kh, s->kw },
         .conv = { .pad_lo = { 0, a->pad_lo, a->pad_lo },
                   .pad_hi = { 0, a->pad_hi, a->pad_hi },
                   .stride = { s->stride_t, s->stride, s->stride } },
     };
 
-    describe(p, &p->graph[0].g, &part, a);
+    describe_graph(p, &p->graph[0].g, &part, a);
 }
 
 void cuda_conv_plan(struct cuda_conv_plan *out, const struct kern_conv3d *a)

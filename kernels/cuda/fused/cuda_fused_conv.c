@@ -1,9 +1,8 @@
-#include "kernels/cuda/fused/cuda_fast_conv.h"
 #include "kernels/cuda/cuda_dev.h"
-#include "kernels/cuda/cuda_fused_plan.h"
-#include "kernels/cuda/fused/cuda_conv_few.h"
-#include "kernels/cuda/fused/cuda_conv_frames.h"
-#include "kernels/cuda/fused/cuda_fast_conv_plan.h"
+#include "kernels/cuda/cuda_launch_plan.h"
+#include "kernels/cuda/fused/cuda_fused.h"
+#include "kernels/cuda/fused/cuda_fused_conv_plan.h"
+#include "kernels/cuda/fused/cuda_fused_kernels.h"
 #include "kernels/cuda/plain/cuda_plain.h"
 #include "kernels/kern_internal.h"
 
@@ -11,12 +10,12 @@
 
 /* ---- weights ------------------------------------------------------------- */
 
-size_t cuda_fast_conv_bytes(const struct kern_weight *w)
+size_t cuda_fused_conv_bytes(const struct kern_weight *w)
 {
     return cuda_conv_packs(w) ? cuda_conv_packed_bytes(w) : cuda_plain_bytes(w);
 }
 
-static status pack(struct kern_ctx *ctx, const struct kern_pack *a)
+static status pack_for_cudnn(struct kern_ctx *ctx, const struct kern_pack *a)
 {
     const struct kern_weight *const w = a->w;
     int64_t const n = tensor_count(&w->t);
@@ -37,10 +36,10 @@ out:
     return st;
 }
 
-status cuda_fast_conv_pack(struct kern_ctx *ctx, const struct kern_pack *a)
+status cuda_fused_conv_pack(struct kern_ctx *ctx, const struct kern_pack *a)
 {
     TRY(kern_check_pack(a));
-    return cuda_conv_packs(a->w) ? pack(ctx, a) : cuda_plain_pack(ctx, a);
+    return cuda_conv_packs(a->w) ? pack_for_cudnn(ctx, a) : cuda_plain_pack(ctx, a);
 }
 
 /* ---- the operation ------------------------------------------------------- */
@@ -53,38 +52,38 @@ struct conv {
     size_t sums_at, bias_at, workspace_at; /* in scratch, behind them */
 };
 
-static size_t grown(const struct conv *v) { return v->plan.doubles ? 4 : 1; }
+static size_t pixels_factor(const struct conv *v) { return v->plan.doubles ? 4 : 1; }
 
 /* Scratch holds frames, sums, a bias, workspace. */
-static void place(struct conv *v, bool gathers)
+static void place_scratch(struct conv *v, bool gathers)
 {
     const struct tensor *const past = v->a->past;
     size_t const frames = tensor_bytes(v->a->x) + (past ? tensor_bytes(past) : 0);
 
-    v->gathered = v->plan.doubles || gathers ? frames * grown(v) : 0;
+    v->gathered = v->plan.doubles || gathers ? frames * pixels_factor(v) : 0;
     v->workspace_at = 0;
-    cuda_fused_take(&v->workspace_at, v->gathered);
-    v->sums_at = cuda_fused_take(&v->workspace_at, v->plan.sums);
-    v->bias_at = cuda_fused_take(&v->workspace_at, (size_t)v->plan.wide * sizeof(uint16_t));
+    cuda_scratch_take(&v->workspace_at, v->gathered);
+    v->sums_at = cuda_scratch_take(&v->workspace_at, v->plan.sums);
+    v->bias_at = cuda_scratch_take(&v->workspace_at, (size_t)v->plan.wide * sizeof(uint16_t));
 }
 
-size_t cuda_fast_conv_scratch(const struct kern_conv3d *a)
+size_t cuda_fused_conv3d_scratch(const struct kern_conv3d *a)
 {
     struct conv v = { .a = a };
     struct cuda_few_plan few;
 
     if (!cuda_conv_packs(a->w) || !tensor_count(a->out) || cuda_few_plan(&few, a)) return 0;
     cuda_conv_plan(&v.plan, a);
-    place(&v, a->past);
+    place_scratch(&v, a->past);
     return v.workspace_at + v.plan.workspace;
 }
 
-static status plan(struct conv *v)
+static status plan_graphs(struct conv *v)
 {
     size_t workspace = 0;
 
     cuda_conv_plan(&v->plan, v->a);
-    place(v, v->a->past && !tensor_follows(v->a->past, v->a->x));
+    place_scratch(v, v->a->past && !tensor_follows(v->a->past, v->a->x));
     for (int i = 0; i < v->plan.graphs; i++) {
         struct cuda_dnn_facts facts;
         TRY(cuda_dnn_plan(v->c->dnn, &v->plan.graph[i].g, &facts));
@@ -93,25 +92,25 @@ static status plan(struct conv *v)
     return cuda_scratch(v->c, v->workspace_at + workspace);
 }
 
-status cuda_fast_conv_prepare(struct cuda_ctx *c, const struct kern_conv3d *a)
+status cuda_fused_conv3d_prepare(struct cuda_ctx *c, const struct kern_conv3d *a)
 {
     struct conv v = { .c = c, .a = a };
     struct cuda_few_plan few;
 
     if (!cuda_conv_packs(a->w) || !tensor_count(a->out) || cuda_few_plan(&few, a)) return ST_OK;
-    return plan(&v);
+    return plan_graphs(&v);
 }
 
-static void *behind(void *at, size_t bytes) { return (unsigned char *)at + bytes; }
+static void *bytes_behind(void *at, size_t bytes) { return (unsigned char *)at + bytes; }
 
-static status put(const struct conv *v, const struct tensor *frames, void *to)
+static status put_frames(const struct conv *v, const struct tensor *frames, void *to)
 {
-    if (v->plan.doubles) return cuda_double_pixels(frames, to, v->c->stream);
+    if (v->plan.doubles) return cuda_fused_launch_double_pixels(frames, to, v->c->stream);
     return cuda_dev_copy(to, frames->data, tensor_bytes(frames), v->c->stream);
 }
 
 /* [past | x] in one piece. */
-static status join(const struct conv *v, void **out)
+static status join_frames(const struct conv *v, void **out)
 {
     const struct tensor *const past = v->a->past, *const x = v->a->x;
     void *to = v->c->scratch;
@@ -120,36 +119,36 @@ static status join(const struct conv *v, void **out)
     if (!v->gathered) return ST_OK;
     *out = to;
     if (past) {
-        TRY(put(v, past, to));
-        to = behind(to, tensor_bytes(past) * grown(v));
+        TRY(put_frames(v, past, to));
+        to = bytes_behind(to, tensor_bytes(past) * pixels_factor(v));
     }
-    return put(v, x, to);
+    return put_frames(v, x, to);
 }
 
-static status run(const struct conv *v)
+static status run_graphs(const struct conv *v)
 {
     const struct cuda_conv_plan *const p = &v->plan;
-    void *const sums = behind(v->c->scratch, v->sums_at);
-    void *const bias = behind(v->c->scratch, v->bias_at);
+    void *const sums = bytes_behind(v->c->scratch, v->sums_at);
+    void *const bias = bytes_behind(v->c->scratch, v->bias_at);
     void *const y = p->direct ? v->a->out->data : sums, *x;
 
-    TRY(join(v, &x));
-    if (p->bias) TRY(cuda_round_bias(v->a->bias, bias, p->wide, v->c->stream));
+    TRY(join_frames(v, &x));
+    if (p->bias) TRY(cuda_fused_launch_round_bias(v->a->bias, bias, p->wide, v->c->stream));
     for (int i = 0; i < p->graphs; i++) {
         const struct cuda_conv_graph *const g = &p->graph[i];
-        struct cuda_dnn_data data = { .workspace = behind(v->c->scratch, v->workspace_at) };
+        struct cuda_dnn_data data = { .workspace = bytes_behind(v->c->scratch, v->workspace_at) };
         data.at[p->x] = x;
-        data.at[p->w] = behind(v->a->w->t.data, g->w);
-        data.at[p->y] = behind(y, g->y);
+        data.at[p->w] = bytes_behind(v->a->w->t.data, g->w);
+        data.at[p->y] = bytes_behind(y, g->y);
         if (p->bias) data.at[p->bias] = bias;
-        if (p->residual) data.at[p->residual] = behind(v->a->residual->data, g->y);
+        if (p->residual) data.at[p->residual] = bytes_behind(v->a->residual->data, g->y);
         TRY(cuda_dnn_run(v->c->dnn, &g->g, &data));
     }
     if (p->direct) return ST_OK;
-    return cuda_conv_finish(v->a, sums, p->wide, v->c->stream);
+    return cuda_fused_launch_conv_finish(v->a, sums, p->wide, v->c->stream);
 }
 
-status cuda_fast_conv3d(struct kern_ctx *ctx, const struct kern_conv3d *a)
+status cuda_fused_conv3d(struct kern_ctx *ctx, const struct kern_conv3d *a)
 {
     struct conv v = { .a = a };
     struct cuda_few_plan few;
@@ -158,7 +157,7 @@ status cuda_fast_conv3d(struct kern_ctx *ctx, const struct kern_conv3d *a)
     if (!tensor_count(a->out)) return ST_OK;
     if (!cuda_conv_packs(a->w)) return cuda_plain_conv3d(ctx, a);
     TRY(cuda_enter(ctx, &v.c));
-    if (cuda_few_plan(&few, a)) return cuda_conv_few(a, &few, v.c->stream);
-    TRY(plan(&v));
-    return run(&v);
+    if (cuda_few_plan(&few, a)) return cuda_fused_launch_conv_few(a, &few, v.c->stream);
+    TRY(plan_graphs(&v));
+    return run_graphs(&v);
 }

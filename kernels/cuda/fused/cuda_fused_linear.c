@@ -1,7 +1,7 @@
-/* cuda_fast_linear.c - level 2's linear, linear_norm and qkv. */
-#include "kernels/cuda/cuda_backend.h"
-#include "kernels/cuda/fused/cuda_fast.h"
+/* cuda_fused_linear.c - level 2's linear, linear_norm and qkv. */
+#include "kernels/cuda/cuda_ctx.h"
 #include "kernels/cuda/fused/cuda_fused.h"
+#include "kernels/cuda/fused/cuda_fused_kernels.h"
 #include "kernels/cuda/library/cuda_lt.h"
 #include "kernels/cuda/plain/cuda_plain.h"
 #include "kernels/kern_internal.h"
@@ -16,22 +16,23 @@ enum ending {
 
 static enum ending ending_of(const struct kern_linear *a)
 {
-    bool const gelu = a->act == KERN_ACT_GELU_TANH, quantize_e4m3 = a->out->dtype == DT_BF16;
+    bool const gelu = a->act == KERN_ACT_GELU_TANH, narrows = a->out->dtype == DT_BF16;
 
-    if (!a->residual && (a->act == KERN_ACT_NONE || (gelu && quantize_e4m3))) return BY_EPILOGUE;
+    if (!a->residual && (a->act == KERN_ACT_NONE || (gelu && narrows))) return BY_EPILOGUE;
     if (a->residual && !a->gate && a->act == KERN_ACT_NONE && a->out->dtype == DT_F32)
         return BY_ADDING;
     return BY_KERNEL;
 }
 
 /* Rows of whole chunks, all aligned. */
-static bool suits(const struct kern_linear *a)
+static bool linear_suits(const struct kern_linear *a)
 {
     int64_t const k = a->x->dim[1], n = a->out->dim[1];
     return a->x->dim[0] > 0 && n % CUDA_FUSED_CHUNK == 0 &&
-           cuda_lt_suits(n, k, a->x->dtype, a->out->dtype) && cuda_fast_aligned(a->x) &&
-           cuda_fast_aligned(&a->w->t) && cuda_fast_aligned(a->out) && cuda_fast_aligned(a->bias) &&
-           cuda_fast_aligned(a->residual) && cuda_fast_aligned(a->gate);
+           cuda_lt_suits(n, k, a->x->dtype, a->out->dtype) && cuda_fused_aligned(a->x) &&
+           cuda_fused_aligned(&a->w->t) && cuda_fused_aligned(a->out) &&
+           cuda_fused_aligned(a->bias) && cuda_fused_aligned(a->residual) &&
+           cuda_fused_aligned(a->gate);
 }
 
 static size_t sums_scratch(const struct kern_linear *a)
@@ -39,9 +40,9 @@ static size_t sums_scratch(const struct kern_linear *a)
     return (size_t)tensor_count(a->out) * dtype_size(DT_F32);
 }
 
-size_t cuda_fast_linear_scratch(const struct kern_linear *a)
+size_t cuda_fused_linear_scratch(const struct kern_linear *a)
 {
-    if (!suits(a)) return 0;
+    if (!linear_suits(a)) return 0;
     switch (ending_of(a)) {
     case BY_EPILOGUE: /* the bias */
         return a->out->dtype == DT_BF16 ? (size_t)a->out->dim[1] * dtype_size(DT_BF16) : 0;
@@ -51,9 +52,10 @@ size_t cuda_fast_linear_scratch(const struct kern_linear *a)
 }
 
 /* With its scratch, which it is placed in. cuBLASLt takes a bias of out's dtype alone. */
-static status product_of(struct cuda_ctx *c, const struct kern_linear *a, struct cuda_lt_product *p)
+static status place_product(struct cuda_ctx *c, const struct kern_linear *a,
+                            struct cuda_lt_product *p)
 {
-    TRY(cuda_scratch(c, cuda_fast_linear_scratch(a)));
+    TRY(cuda_scratch(c, cuda_fused_linear_scratch(a)));
     *p = (struct cuda_lt_product){
         .rows = a->x->dim[0],
         .n = a->out->dim[1],
@@ -84,83 +86,95 @@ static status product_of(struct cuda_ctx *c, const struct kern_linear *a, struct
     return ST_OK;
 }
 
-status cuda_fast_linear_prepare(struct cuda_ctx *c, const struct kern_linear *a)
+status cuda_fused_linear_prepare(struct cuda_ctx *c, const struct kern_linear *a)
 {
     struct cuda_lt_product p;
 
-    if (!suits(a)) return ST_OK;
-    TRY(product_of(c, a, &p));
+    if (!linear_suits(a)) return ST_OK;
+    TRY(place_product(c, a, &p));
     return cuda_lt_prepare(c->lt, &p);
 }
 
-static int64_t gate_rows(const struct kern_linear *a)
+static int64_t rows_per_gate(const struct kern_linear *a)
 {
     return a->gate ? a->x->dim[0] / a->gate->dim[0] : 1;
 }
 
-const float *cuda_fast_floats(const struct tensor *t) { return t ? t->data : NULL; }
+const float *cuda_fused_floats(const struct tensor *t) { return t ? t->data : NULL; }
 
-static status finish(const struct cuda_ctx *c, const struct kern_linear *a)
+static status finish_sums(const struct cuda_ctx *c, const struct kern_linear *a)
 {
-    return cuda_fused_finish(&(struct cuda_fused_finish){ .y = c->scratch,
-                                                          .bias = cuda_fast_floats(a->bias),
-                                                          .gate = cuda_fast_floats(a->gate),
-                                                          .residual = cuda_fast_floats(a->residual),
-                                                          .out = a->out->data,
-                                                          .rows = a->x->dim[0],
-                                                          .cols = a->out->dim[1],
-                                                          .gate_rows = gate_rows(a),
-                                                          .act = (int)a->act,
-                                                          .out_bf16 = a->out->dtype == DT_BF16 },
-                             c->stream);
+    return cuda_fused_launch_finish(
+        &(struct cuda_fused_finish){ .y = c->scratch,
+                                     .bias = cuda_fused_floats(a->bias),
+                                     .gate = cuda_fused_floats(a->gate),
+                                     .residual = cuda_fused_floats(a->residual),
+                                     .out = a->out->data,
+                                     .rows = a->x->dim[0],
+                                     .cols = a->out->dim[1],
+                                     .gate_rows = rows_per_gate(a),
+                                     .act = (int)a->act,
+                                     .out_bf16 = a->out->dtype == DT_BF16 },
+        c->stream);
 }
 
-status cuda_fast_linear(struct kern_ctx *ctx, const struct kern_linear *a)
+status cuda_fused_linear(struct kern_ctx *ctx, const struct kern_linear *a)
 {
     struct cuda_lt_product p;
     struct cuda_ctx *c;
 
     TRY(kern_check_linear(a));
-    if (!suits(a)) return cuda_plain_linear(ctx, a);
+    if (!linear_suits(a)) return cuda_plain_linear(ctx, a);
     TRY(cuda_enter(ctx, &c));
-    TRY(product_of(c, a, &p));
+    TRY(place_product(c, a, &p));
     if (p.bias && p.bias == c->scratch) {
         struct cuda_fused_convert const bias = { a->bias->data, c->scratch, p.n };
-        TRY(cuda_fused_convert(&bias, true, c->stream));
+        TRY(cuda_fused_launch_convert(&bias, true, c->stream));
     }
     TRY(cuda_lt_run(c->lt, &p));
-    return ending_of(a) == BY_KERNEL ? finish(c, a) : ST_OK;
+    return ending_of(a) == BY_KERNEL ? finish_sums(c, a) : ST_OK;
 }
 
 /* With a gate the residual stream and its norm are one kernel over the sums; without, the
  * product adds. */
-static bool norm_suits(const struct kern_linear_norm *a)
+static bool linear_norm_suits(const struct kern_linear_norm *a)
 {
     const struct kern_linear *const l = &a->linear;
-    return suits(l) && l->gate && l->act == KERN_ACT_NONE && cuda_fused_suits(l->out->dim[1]) &&
-           cuda_fast_aligned(a->norm) && cuda_fast_aligned(a->scale) && cuda_fast_aligned(a->shift);
+    return linear_suits(l) && l->gate && l->act == KERN_ACT_NONE &&
+           cuda_fused_suits(l->out->dim[1]) && cuda_fused_aligned(a->norm) &&
+           cuda_fused_aligned(a->scale) && cuda_fused_aligned(a->shift);
 }
 
-status cuda_fast_linear_norm(struct kern_ctx *ctx, const struct kern_linear_norm *a)
+size_t cuda_fused_linear_norm_scratch(const struct kern_linear_norm *a)
+{
+    return cuda_fused_linear_scratch(&a->linear);
+}
+
+status cuda_fused_linear_norm_prepare(struct cuda_ctx *c, const struct kern_linear_norm *a)
+{
+    return cuda_fused_linear_prepare(c, &a->linear);
+}
+
+status cuda_fused_linear_norm(struct kern_ctx *ctx, const struct kern_linear_norm *a)
 {
     const struct kern_linear *const l = &a->linear;
     struct cuda_lt_product p;
     struct cuda_ctx *c;
 
     TRY(kern_check_linear_norm(a));
-    if (!norm_suits(a)) return kern_compose_linear_norm(ctx, a);
+    if (!linear_norm_suits(a)) return kern_compose_linear_norm(ctx, a);
     TRY(cuda_enter(ctx, &c));
-    TRY(product_of(c, l, &p));
+    TRY(place_product(c, l, &p));
     TRY(cuda_lt_run(c->lt, &p));
     int64_t const rows = l->out->dim[0];
-    return cuda_fused_stream_norm(
+    return cuda_fused_launch_stream_norm(
         &(struct cuda_fused_stream){
             .y = c->scratch,
-            .bias = cuda_fast_floats(l->bias),
-            .gate = cuda_fast_floats(l->gate),
-            .residual = cuda_fast_floats(l->residual),
+            .bias = cuda_fused_floats(l->bias),
+            .gate = cuda_fused_floats(l->gate),
+            .residual = cuda_fused_floats(l->residual),
             .stream = l->out->data,
-            .gate_rows = gate_rows(l),
+            .gate_rows = rows_per_gate(l),
             .norm = { .scale = a->scale->data,
                       .shift = a->shift->data,
                       .out = a->norm->data,
@@ -174,7 +188,7 @@ status cuda_fast_linear_norm(struct kern_ctx *ctx, const struct kern_linear_norm
 
 /* ---- qkv ---------------------------------------------------------------------- */
 
-int cuda_fast_parts(const struct kern_qkv *a, const struct kern_projection **of)
+int cuda_fused_parts(const struct kern_qkv *a, const struct kern_projection **of)
 {
     int n = 0;
 
@@ -184,37 +198,38 @@ int cuda_fast_parts(const struct kern_qkv *a, const struct kern_projection **of)
     return n;
 }
 
-static struct kern_linear linear_of(const struct kern_qkv *a, const struct kern_projection *p)
+static struct kern_linear projection_linear(const struct kern_qkv *a,
+                                            const struct kern_projection *p)
 {
     return (struct kern_linear){ .x = a->x, .w = p->w, .bias = p->bias, .out = p->out };
 }
 
-static bool part_suits(const struct kern_qkv *a, const struct kern_projection *p)
+static bool projection_suits(const struct kern_qkv *a, const struct kern_projection *p)
 {
-    struct kern_linear const l = linear_of(a, p);
-    return suits(&l) && cuda_fast_aligned(p->norm);
+    struct kern_linear const l = projection_linear(a, p);
+    return linear_suits(&l) && cuda_fused_aligned(p->norm);
 }
 
 static bool qkv_suits(const struct kern_qkv *a)
 {
     const struct kern_projection *of[CUDA_FUSED_PARTS];
-    int const parts = cuda_fast_parts(a, of);
+    int const parts = cuda_fused_parts(a, of);
 
     for (int i = 0; i < parts; i++)
-        if (!part_suits(a, of[i])) return false;
+        if (!projection_suits(a, of[i])) return false;
     return cuda_fused_suits(a->k.out->dim[1]);
 }
 
-size_t cuda_fast_qkv_scratch(const struct kern_qkv *a)
+size_t cuda_fused_qkv_scratch(const struct kern_qkv *a)
 {
     const struct kern_projection *of[CUDA_FUSED_PARTS];
-    int const parts = cuda_fast_parts(a, of);
+    int const parts = cuda_fused_parts(a, of);
     size_t most = 0;
 
     if (qkv_suits(a)) return (size_t)parts * tensor_bytes(a->k.out);
     for (int i = 0; i < parts; i++) {
-        struct kern_linear const l = linear_of(a, of[i]);
-        size_t const bytes = cuda_fast_linear_scratch(&l);
+        struct kern_linear const l = projection_linear(a, of[i]);
+        size_t const bytes = cuda_fused_linear_scratch(&l);
         if (bytes > most) most = bytes;
     }
     return most;
@@ -233,7 +248,7 @@ static int qkv_products(const struct cuda_ctx *c, const struct kern_qkv *a,
                         struct cuda_lt_product out[CUDA_FUSED_PARTS])
 {
     const struct kern_projection *of[CUDA_FUSED_PARTS];
-    int const parts = cuda_fast_parts(a, of);
+    int const parts = cuda_fused_parts(a, of);
     int64_t const dim = a->k.out->dim[1];
     size_t const part_bytes = (size_t)dim * dtype_size(a->x->dtype);
     bool const one = one_weight(of, parts);
@@ -256,29 +271,29 @@ static int qkv_products(const struct cuda_ctx *c, const struct kern_qkv *a,
     return one ? 1 : parts;
 }
 
-status cuda_fast_qkv_prepare(struct cuda_ctx *c, const struct kern_qkv *a)
+status cuda_fused_qkv_prepare(struct cuda_ctx *c, const struct kern_qkv *a)
 {
     const struct kern_projection *of[CUDA_FUSED_PARTS];
     struct cuda_lt_product p[CUDA_FUSED_PARTS];
-    int const parts = cuda_fast_parts(a, of);
+    int const parts = cuda_fused_parts(a, of);
 
-    TRY(cuda_scratch(c, cuda_fast_qkv_scratch(a)));
+    TRY(cuda_scratch(c, cuda_fused_qkv_scratch(a)));
     if (qkv_suits(a)) {
         int const products = qkv_products(c, a, p);
         for (int i = 0; i < products; i++) TRY(cuda_lt_prepare(c->lt, &p[i]));
         return ST_OK;
     }
     for (int i = 0; i < parts; i++) {
-        struct kern_linear const l = linear_of(a, of[i]);
-        TRY(cuda_fast_linear_prepare(c, &l));
+        struct kern_linear const l = projection_linear(a, of[i]);
+        TRY(cuda_fused_linear_prepare(c, &l));
     }
     return ST_OK;
 }
 
-status cuda_fast_split(const struct cuda_ctx *c, const struct kern_qkv *a, const void *y)
+status cuda_fused_split(const struct cuda_ctx *c, const struct kern_qkv *a, const void *y)
 {
     const struct kern_projection *of[CUDA_FUSED_PARTS];
-    int const parts = cuda_fast_parts(a, of);
+    int const parts = cuda_fused_parts(a, of);
     struct cuda_fused_split s = {
         .y = y,
         .rows = a->x->dim[0],
@@ -287,16 +302,16 @@ status cuda_fast_split(const struct cuda_ctx *c, const struct kern_qkv *a, const
         .eps = a->eps,
     };
 
-    if (a->q.out) s.at = cuda_fast_angles(a->time, a->row, a->col);
+    if (a->q.out) s.at = cuda_fused_angles(a->time, a->row, a->col);
     for (int i = 0; i < parts; i++)
-        s.part[i] = (struct cuda_fused_part){ .bias = cuda_fast_floats(of[i]->bias),
-                                              .norm = cuda_fast_floats(of[i]->norm),
+        s.part[i] = (struct cuda_fused_part){ .bias = cuda_fused_floats(of[i]->bias),
+                                              .norm = cuda_fused_floats(of[i]->norm),
                                               .out = of[i]->out->data,
                                               .turn = of[i] == &a->q };
-    return cuda_fused_split(&s, a->x->dtype == DT_BF16, c->stream);
+    return cuda_fused_launch_split(&s, a->x->dtype == DT_BF16, c->stream);
 }
 
-status cuda_fast_qkv(struct kern_ctx *ctx, const struct kern_qkv *a)
+status cuda_fused_qkv(struct kern_ctx *ctx, const struct kern_qkv *a)
 {
     struct cuda_lt_product p[CUDA_FUSED_PARTS];
     struct cuda_ctx *c;
@@ -304,8 +319,8 @@ status cuda_fast_qkv(struct kern_ctx *ctx, const struct kern_qkv *a)
     TRY(kern_check_qkv(a));
     if (!qkv_suits(a)) return kern_compose_qkv(ctx, a);
     TRY(cuda_enter(ctx, &c));
-    TRY(cuda_scratch(c, cuda_fast_qkv_scratch(a)));
+    TRY(cuda_scratch(c, cuda_fused_qkv_scratch(a)));
     int const products = qkv_products(c, a, p);
     for (int i = 0; i < products; i++) TRY(cuda_lt_run(c->lt, &p[i]));
-    return cuda_fast_split(c, a, c->scratch);
+    return cuda_fused_split(c, a, c->scratch);
 }

@@ -1,7 +1,7 @@
 /*
- * cuda_fast_conv_plan.h - a convolution as graphs for cuDNN: layouts, phases, padding.
+ * cuda_fused_conv_plan.h - a convolution as graphs for cuDNN: layouts, phases, padding.
  *
- * Pure arithmetic: nothing here touches a device. cuda_fast_conv.c runs what it says.
+ * Pure arithmetic: nothing here touches a device. cuda_fused_conv.c runs what it says.
  *
  *   packed weights    [wide, kt, kh, kw, cin] bf16: cuDNN's filter for channels that lie
  *                     together. wide: cout rounded up to 8, the further rows zero
@@ -16,10 +16,10 @@
  *   direct            a graph gives bf16 straight into `out`, residual and bias added in F32;
  *                     the bias, [wide], is rounded to bf16 before
  *   by way of sums    out is F32, or has channels that are no multiple of 8: graphs give
- *                     F32 sums [t', h', w', wide], which cuda_conv_finish takes on
+ *                     F32 sums [t', h', w', wide], which cuda_fused_launch_conv_finish takes on
  */
-#ifndef CUDA_FAST_CONV_PLAN_H
-#define CUDA_FAST_CONV_PLAN_H
+#ifndef CUDA_FUSED_CONV_PLAN_H
+#define CUDA_FUSED_CONV_PLAN_H
 
 #include "kernels/cuda/library/cuda_dnn_graph.h"
 #include "kernels/kern.h"
@@ -59,4 +59,4 @@ struct cuda_conv_plan {
 /* What the call's shapes say; cuda_conv_packs must hold. Data pointers are not looked at. */
 void cuda_conv_plan(struct cuda_conv_plan *out, const struct kern_conv3d *a);
 
-#endif /* CUDA_FAST_CONV_PLAN_H */
+#endif /* CUDA_FUSED_CONV_PLAN_H */

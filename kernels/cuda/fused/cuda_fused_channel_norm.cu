@@ -1,8 +1,8 @@
-/* cuda_channel_norm.cu - channel norm with SiLU: one read, one write, 16 bytes at a time. */
+/* cuda_fused_channel_norm.cu - channel norm with SiLU: one read, one write, 16 bytes at a time. */
 #include "kernels/cuda/cuda_pieces.cuh"
 
 extern "C" {
-#include "kernels/cuda/fused/cuda_channel_norm.h"
+#include "kernels/cuda/fused/cuda_fused_kernels.h"
 }
 
 /* A row lies in the registers of `lanes` neighbours: piece p of lane l is the row's piece
@@ -58,8 +58,8 @@ static status launch(const struct cuda_norm_plan *p, const struct norm_args *a, 
     }
 }
 
-extern "C" status cuda_channel_norm_rows(const struct kern_channel_norm *k,
-                                         const struct cuda_norm_plan *p, void *stream)
+extern "C" status cuda_fused_launch_channel_norm(const struct kern_channel_norm *k,
+                                                 const struct cuda_norm_plan *p, void *stream)
 {
     int64_t const cols = k->gamma->dim[0];
     struct norm_args const a = {

@@ -1,9 +1,9 @@
-/* cuda_conv_frames.cu - what stands before and behind cuDNN's convolution: pixels doubled, bias
+/* cuda_fused_conv_frames.cu - what stands before and behind cuDNN's convolution: pixels doubled, bias
  * rounded, sums to outputs. */
 #include "kernels/cuda/cuda_pieces.cuh"
 
 extern "C" {
-#include "kernels/cuda/fused/cuda_conv_frames.h"
+#include "kernels/cuda/fused/cuda_fused_kernels.h"
 }
 
 struct finish_args {
@@ -23,8 +23,8 @@ template <typename T> static __global__ void conv_finish(struct finish_args a, T
     }
 }
 
-extern "C" status cuda_conv_finish(const struct kern_conv3d *k, const float *sums, int64_t wide,
-                                   void *stream)
+extern "C" status cuda_fused_launch_conv_finish(const struct kern_conv3d *k, const float *sums,
+                                                int64_t wide, void *stream)
 {
     int64_t const cout = k->out->dim[3], count = tensor_count(k->out);
     struct finish_args const a = {
@@ -59,7 +59,7 @@ static __global__ void double_pixels(struct double_args a)
     }
 }
 
-extern "C" status cuda_double_pixels(const struct tensor *in, void *out, void *stream)
+extern "C" status cuda_fused_launch_double_pixels(const struct tensor *in, void *out, void *stream)
 {
     int64_t const pieces = in->dim[3] * (int64_t)dtype_size(in->dtype) / (int64_t)sizeof(uint4);
     struct double_args const a = {
@@ -80,7 +80,8 @@ static __global__ void round_bias(const float *bias, int64_t count, bf16 *out, i
     if (i < wide) store(out + i, i < count ? bias[i] : 0.0f);
 }
 
-extern "C" status cuda_round_bias(const struct tensor *bias, void *out, int64_t wide, void *stream)
+extern "C" status cuda_fused_launch_round_bias(const struct tensor *bias, void *out, int64_t wide,
+                                               void *stream)
 {
     struct cuda_plan const p = cuda_plan_each(wide);
 
