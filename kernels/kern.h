@@ -173,8 +173,7 @@ struct kern_attention {
     struct tensor *out, *lse;
     int heads;
     float scale;
-    bool
-        low_precision; /* low precision is enough: what a backend does by its low_precision_attention */
+    bool low_precision; /* is enough: what a backend does by its low_precision_attention */
 };
 
 /* Attention over all keys from its results a and b over two parts of them: per head,

@@ -1,3 +1,4 @@
+/* kern_device.c - cards for people, from what CUDA says of them. */
 #include "kernels/kern_device.h"
 #include "kernels/cuda/cuda_dev.h"
 

@@ -1,3 +1,4 @@
+/* kern_registry.c - the backends that compute on the processor, in a build that has both. */
 #include "kernels/cpu/kern_cpu.h"
 #include "kernels/kern_internal.h"
 #include "kernels/ref/kern_ref.h"

@@ -138,9 +138,10 @@ static struct tensor *normed(struct program *p, const struct tensor *x)
 
 static void feed_forward(struct program *p, const struct bench_size *s, struct tensor *x)
 {
-    add_linear(p, KERN_LINEAR_LOW_PRECISION,
-               linear(p, KERN_LINEAR_LOW_PRECISION, modulated(p, x, FRAMES), s->ffn, KERN_ACT_GELU_TANH),
-               x, FRAMES);
+    add_linear(
+        p, KERN_LINEAR_LOW_PRECISION,
+        linear(p, KERN_LINEAR_LOW_PRECISION, modulated(p, x, FRAMES), s->ffn, KERN_ACT_GELU_TANH),
+        x, FRAMES);
 }
 
 static void turn(struct program *p, const struct bench_size *s, struct tensor *x)
@@ -269,7 +270,8 @@ static void dit_cross(struct program *p, const struct bench_size *s)
 
 static void dit_output(struct program *p, const struct bench_size *s)
 {
-    add_linear(p, KERN_LINEAR_LOW_PRECISION, ACT(tokens(s), s->dim), F32(tokens(s), s->dim), FRAMES);
+    add_linear(p, KERN_LINEAR_LOW_PRECISION, ACT(tokens(s), s->dim), F32(tokens(s), s->dim),
+               FRAMES);
 }
 
 static void dit_ffn(struct program *p, const struct bench_size *s)
@@ -281,13 +283,16 @@ static void dit_layer(struct program *p, const struct bench_size *s)
 {
     struct tensor *const x = F32(tokens(s), s->dim);
     struct tensor *const in = modulated(p, x, FRAMES);
-    struct tensor *const q = normed(p, linear(p, KERN_LINEAR_LOW_PRECISION, in, s->dim, KERN_ACT_NONE));
-    struct tensor *const k = normed(p, linear(p, KERN_LINEAR_LOW_PRECISION, in, s->dim, KERN_ACT_NONE));
+    struct tensor *const q =
+        normed(p, linear(p, KERN_LINEAR_LOW_PRECISION, in, s->dim, KERN_ACT_NONE));
+    struct tensor *const k =
+        normed(p, linear(p, KERN_LINEAR_LOW_PRECISION, in, s->dim, KERN_ACT_NONE));
 
     linear(p, KERN_LINEAR_LOW_PRECISION, in, s->dim, KERN_ACT_NONE);
     turn(p, s, q);
     turn(p, s, k);
-    add_linear(p, KERN_LINEAR_LOW_PRECISION, attend(p, q, s->heads, s->blocks, tokens(s)), x, FRAMES);
+    add_linear(p, KERN_LINEAR_LOW_PRECISION, attend(p, q, s->heads, s->blocks, tokens(s)), x,
+               FRAMES);
     feed_forward(p, s, x);
 }
 

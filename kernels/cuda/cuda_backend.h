@@ -1,11 +1,11 @@
 /*
- * cuda_backend.h - the CUDA backends, one per level, and what their files share.
+ * cuda_backend.h - the CUDA backends, one per level.
  *
  *   cuda-1   own kernels in plain CUDA C, for every operation; needs no library beside
  *            the runtime, and is the oracle where the oracle in C is too slow
  *   cuda-2   products by cuBLASLt, attention and convolution by cuDNN, rows by own kernels
  *            that do several operations in one pass; what those do not take stays with
- *            level 1 (cuda_fused.h, cuda_fused.h)
+ *            level 1 (cuda_fused.h)
  *   cuda-3   products with low_precision weights in FP8 by cuBLASLt (cuda_fp8.h), all else as
  *            level 2; needs a card of compute capability 9
  *   cuda-4   as level 3, and attention in FP8 by cuDNN (cuda_fp8_attention.h)

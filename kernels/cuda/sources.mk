@@ -4,5 +4,5 @@ ifeq ($(CUDA),0)
 SRC += kernels/cuda/cuda_stub.c
 else
 SRC += $(addprefix kernels/cuda/, \
-    cuda_backend.c cuda_ctx.c cuda_dev.c cuda_versions.c)
+    cuda_backend.c cuda_ctx.c cuda_dev.c)
 endif

@@ -284,7 +284,7 @@ struct conv_case {
     bool in_place; /* out is the residual */
 };
 
-static void square(struct tensor *t)
+static void square_elements(struct tensor *t)
 {
     float *const v = t->data;
     for (int64_t i = 0; i < tensor_count(t); i++) v[i] *= v[i];
@@ -307,8 +307,8 @@ static struct tensor conv_sum(struct check *k, const struct kern_conv3d *args,
     for (int64_t i = 0; i < n; i++) source[i] = fabsf(w->source[i]);
     if (squares) {
         for (int64_t i = 0; i < n; i++) source[i] *= source[i];
-        square(&x);
-        if (io[1]) square(&past);
+        square_elements(&x);
+        if (io[1]) square_elements(&past);
     }
     a.x = &x;
     a.past = io[1] ? &past : NULL;

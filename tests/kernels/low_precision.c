@@ -17,7 +17,7 @@ struct row {
     double most, square; /* largest magnitude | sum of squares */
 };
 
-static struct row row_of(const float *v, int64_t n)
+static struct row row_numbers(const float *v, int64_t n)
 {
     struct row r = { 0 };
 
@@ -28,7 +28,7 @@ static struct row row_of(const float *v, int64_t n)
     return r;
 }
 
-static double error_of(const float *x, struct row of_x, const float *w, struct row of_w, int64_t k)
+static double row_error(const float *x, struct row of_x, const float *w, struct row of_w, int64_t k)
 {
     double const x_low = low * of_x.most * of_x.most, w_low = low * of_w.most * of_w.most;
     double sum = 0, squares = 0;
@@ -56,10 +56,10 @@ double *low_precision_errors(const struct check *k, const struct operand *x_of,
 
     for (int64_t c = 0; low_precision && c < n; c++) {
         const float *const to = w->source + c * cols;
-        struct row const of_w = row_of(to, cols);
+        struct row const of_w = row_numbers(to, cols);
         for (int64_t r = 0; r < rows; r++) {
             const float *const from = (const float *)x.data + r * cols;
-            e[r * n + c] = error_of(from, row_of(from, cols), to, of_w, cols);
+            e[r * n + c] = row_error(from, row_numbers(from, cols), to, of_w, cols);
         }
     }
     free(x.data);

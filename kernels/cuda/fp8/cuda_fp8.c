@@ -1,3 +1,10 @@
+/*
+ * cuda_fp8.c - level 3's products: x to FP8, cuBLASLt's sums, and what comes behind them.
+ *
+ * Each weight is FP8's or level 2's for its life (cuda_fp8_packs), and so is every product with
+ * it. qkv may meet both kinds: if all three weights are FP8's, x is quantized once and one kernel
+ * takes the sums on; if only some are, it is composed of its parts, each of which goes its way.
+ */
 #include "kernels/cuda/fp8/cuda_fp8.h"
 #include "kernels/cuda/cuda_dev.h"
 #include "kernels/cuda/cuda_launch_plan.h"
@@ -8,7 +15,7 @@
 #include "kernels/cuda/plain/cuda_plain.h"
 #include "kernels/kern_internal.h"
 
-static void *bytes_behind(void *at, size_t bytes) { return (unsigned char *)at + bytes; }
+static void *at_bytes(void *at, size_t bytes) { return (unsigned char *)at + bytes; }
 
 /* ---- weights ------------------------------------------------------------------ */
 
@@ -24,8 +31,7 @@ static status quantize_to(const struct cuda_ctx *c, void *to, const void *x, int
 {
     struct cuda_fp8_narrow_rows const p = { .x = x,
                                             .out = to,
-                                            .scale =
-                                                bytes_behind(to, cuda_fp8_rows(rows, k).scales),
+                                            .scale = at_bytes(to, cuda_fp8_rows(rows, k).scales),
                                             .rows = rows,
                                             .cols = k };
     return cuda_fp8_narrow_rows(&p, c->stream);
@@ -72,9 +78,9 @@ static struct cuda_lt_product product_sums(const struct cuda_ctx *c, const struc
         .in = DT_BF16,
         .out = DT_BF16,
         .x = c->scratch,
-        .x_scale = bytes_behind(c->scratch, cuda_fp8_rows(rows, k).scales),
+        .x_scale = at_bytes(c->scratch, cuda_fp8_rows(rows, k).scales),
         .w = w->t.data,
-        .w_scale = bytes_behind(w->t.data, cuda_fp8_rows(n, k).scales),
+        .w_scale = at_bytes(w->t.data, cuda_fp8_rows(n, k).scales),
         .to = to,
         .trial = to,
     };
@@ -100,12 +106,12 @@ size_t cuda_fp8_linear_scratch(const struct kern_linear *a)
 static struct cuda_lt_product linear_product(const struct cuda_ctx *c, const struct kern_linear *a)
 {
     bool const direct = a->out->dtype == DT_BF16;
-    void *const y = direct ? a->out->data : bytes_behind(c->scratch, linear_layout(a).sums);
+    void *const y = direct ? a->out->data : at_bytes(c->scratch, linear_layout(a).sums);
     return product_sums(c, a->x, a->w, y, a->out->dim[1]);
 }
 
 /* y: the sums; where nothing comes behind them they are the result. */
-static status finish_sums(const struct cuda_ctx *c, const struct kern_linear *a, const void *y)
+static status finish_fp8_sums(const struct cuda_ctx *c, const struct kern_linear *a, const void *y)
 {
     struct cuda_fused_finish const f = {
         .y = y,
@@ -137,7 +143,7 @@ status cuda_fp8_linear(struct kern_ctx *ctx, const struct kern_linear *a)
     TRY(quantize_x(c, a->x, linear_layout(a).bytes));
     struct cuda_lt_product const p = linear_product(c, a);
     TRY(cuda_lt_run(c->lt, &p));
-    return finish_sums(c, a, p.to);
+    return finish_fp8_sums(c, a, p.to);
 }
 
 status cuda_fp8_linear_prepare(struct cuda_ctx *c, const struct kern_linear *a)
@@ -169,7 +175,7 @@ status cuda_fp8_linear_norm(struct kern_ctx *ctx, const struct kern_linear_norm 
 /* ---- qkv ---------------------------------------------------------------------- */
 
 /* All in one: with one x in FP8, one kernel behind the products. */
-static bool qkv_suits(const struct kern_projection *const of[], int parts)
+static bool fp8_qkv_suits(const struct kern_projection *const of[], int parts)
 {
     for (int i = 0; i < parts; i++)
         if (!cuda_fp8_packs(of[i]->w)) return false;
@@ -190,7 +196,7 @@ size_t cuda_fp8_qkv_scratch(const struct kern_qkv *a)
     int64_t const rows = a->x->dim[0], dim = a->k.out->dim[1];
     size_t most = 0;
 
-    if (qkv_suits(of, parts)) return cuda_fp8_scratch(rows, a->x->dim[1], parts * dim).bytes;
+    if (fp8_qkv_suits(of, parts)) return cuda_fp8_scratch(rows, a->x->dim[1], parts * dim).bytes;
     if (!packs_any(of, parts)) return cuda_fused_qkv_scratch(a);
     for (int i = 0; i < parts; i++) {
         struct kern_linear const l = { .x = a->x, .w = of[i]->w, .out = of[i]->out };
@@ -219,7 +225,7 @@ static struct cuda_lt_product qkv_product(const struct cuda_ctx *c, const struct
     int const parts = cuda_fused_parts(a, of);
     int64_t const rows = a->x->dim[0], dim = a->k.out->dim[1];
     size_t const at = cuda_fp8_scratch(rows, a->x->dim[1], parts * dim).sums;
-    uint16_t *const y = bytes_behind(c->scratch, at);
+    uint16_t *const y = at_bytes(c->scratch, at);
 
     return product_sums(c, a->x, of[i]->w, y + i * dim, parts * dim);
 }
@@ -231,7 +237,7 @@ status cuda_fp8_qkv(struct kern_ctx *ctx, const struct kern_qkv *a)
 
     TRY(kern_check_qkv(a));
     int const parts = cuda_fused_parts(a, of);
-    if (!qkv_suits(of, parts))
+    if (!fp8_qkv_suits(of, parts))
         return packs_any(of, parts) ? kern_compose_qkv(ctx, a) : cuda_fused_qkv(ctx, a);
     TRY(check_parts_aligned(a, of, parts));
     if (!a->x->dim[0]) return ST_OK;
@@ -248,7 +254,7 @@ status cuda_fp8_qkv_prepare(struct cuda_ctx *c, const struct kern_qkv *a)
 {
     const struct kern_projection *of[CUDA_FUSED_PARTS];
     int const parts = cuda_fused_parts(a, of);
-    bool const whole = qkv_suits(of, parts);
+    bool const whole = fp8_qkv_suits(of, parts);
 
     if (!whole && !packs_any(of, parts)) return cuda_fused_qkv_prepare(c, a);
     if (!a->x->dim[0]) return ST_OK;

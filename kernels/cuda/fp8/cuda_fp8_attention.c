@@ -1,3 +1,4 @@
+/* cuda_fp8_attention.c - level 4's attention: operands to e4m3, cuDNN's graph, out back to act. */
 #include "kernels/cuda/fp8/cuda_fp8_attention.h"
 #include "kernels/cuda/cuda_ctx.h"
 #include "kernels/cuda/fp8/cuda_fp8_kernels.h"
@@ -12,12 +13,12 @@ size_t cuda_fp8_attention_scratch(const struct kern_attention *a)
 }
 
 /* Scratch of one call. */
-struct attention_operands {
+struct fp8_operands {
     unsigned char *q, *k, *v, *out;
     struct cuda_fp8_scales *scales;
 };
 
-static status check_aligned(const struct tensor *t)
+static status check_attention_aligned(const struct tensor *t)
 {
     if (cuda_fused_aligned(t)) return ST_OK;
     return fail(ST_ARG, "attention: with FP8 tensors begin at multiples of 16 bytes");
@@ -25,28 +26,27 @@ static status check_aligned(const struct tensor *t)
 
 static status check_operands(const struct kern_attention *a)
 {
-    TRY(check_aligned(a->q));
-    TRY(check_aligned(a->out));
+    TRY(check_attention_aligned(a->q));
+    TRY(check_attention_aligned(a->out));
     for (int i = 0; i < a->segment_count; i++) {
-        TRY(check_aligned(&a->segments[i].k));
-        TRY(check_aligned(&a->segments[i].v));
+        TRY(check_attention_aligned(&a->segments[i].k));
+        TRY(check_attention_aligned(&a->segments[i].v));
     }
     return ST_OK;
 }
 
-static status place_operands(struct cuda_ctx *c, const struct kern_attention *a,
-                             struct attention_operands *out)
+static status place_fp8_operands(struct cuda_ctx *c, const struct kern_attention *a,
+                                 struct fp8_operands *out)
 {
     struct cuda_fp8_rooms const r = cuda_fp8_attention_rooms(a);
 
     TRY(cuda_scratch(c, r.bytes));
     unsigned char *const base = c->scratch;
-    *out = (struct attention_operands){ .q = base + r.q,
-                                        .k = base + r.k,
-                                        .v = base + r.v,
-                                        .out = base + r.out,
-                                        .scales =
-                                            (struct cuda_fp8_scales *)(void *)(base + r.scales) };
+    *out = (struct fp8_operands){ .q = base + r.q,
+                                  .k = base + r.k,
+                                  .v = base + r.v,
+                                  .out = base + r.out,
+                                  .scales = (struct cuda_fp8_scales *)(void *)(base + r.scales) };
     return ST_OK;
 }
 
@@ -56,7 +56,7 @@ static struct cuda_fp8_part part_of_tensor(const struct tensor *t, unsigned char
 }
 
 static status quantize_operands(const struct cuda_ctx *c, const struct kern_attention *a,
-                                const struct attention_operands *to)
+                                const struct fp8_operands *to)
 {
     int const n = a->segment_count;
     struct cuda_fp8_parts p = { .segments = n, .scales = to->scales };
@@ -71,8 +71,8 @@ static status quantize_operands(const struct cuda_ctx *c, const struct kern_atte
     return cuda_fp8_narrow_parts(&p, c->stream);
 }
 
-static status plan_graph(const struct cuda_ctx *c, const struct kern_attention *a,
-                         struct cuda_dnn_graph *g)
+static status plan_fp8_graph(const struct cuda_ctx *c, const struct kern_attention *a,
+                             struct cuda_dnn_graph *g)
 {
     struct cuda_attention_shape const shape = cuda_attention_shape_of(a);
 
@@ -83,11 +83,12 @@ static status plan_graph(const struct cuda_ctx *c, const struct kern_attention *
 status cuda_fp8_attention_prepare(struct cuda_ctx *c, const struct kern_attention *a)
 {
     struct cuda_dnn_graph g;
-    return cuda_fp8_attention_suits(a) ? plan_graph(c, a, &g) : cuda_fused_attention_prepare(c, a);
+    return cuda_fp8_attention_suits(a) ? plan_fp8_graph(c, a, &g)
+                                       : cuda_fused_attention_prepare(c, a);
 }
 
-static status run_graph(struct cuda_ctx *c, const struct kern_attention *a,
-                        const struct attention_operands *at)
+static status run_fp8_graph(struct cuda_ctx *c, const struct kern_attention *a,
+                            const struct fp8_operands *at)
 {
     struct cuda_fp8_scales *const s = at->scales;
     float scale = a->scale;
@@ -110,22 +111,22 @@ static status run_graph(struct cuda_ctx *c, const struct kern_attention *a,
         .workspace = cuda_lt_workspace(c->lt),
     };
 
-    TRY(plan_graph(c, a, &g));
+    TRY(plan_fp8_graph(c, a, &g));
     return cuda_dnn_run(c->dnn, &g, &data);
 }
 
 status cuda_fp8_attention(struct kern_ctx *ctx, const struct kern_attention *a)
 {
-    struct attention_operands at;
+    struct fp8_operands at;
     struct cuda_ctx *c;
 
     TRY(kern_check_attention(a));
     if (!cuda_fp8_attention_suits(a)) return cuda_fused_attention(ctx, a);
     TRY(check_operands(a));
     TRY(cuda_enter(ctx, &c));
-    TRY(place_operands(c, a, &at));
+    TRY(place_fp8_operands(c, a, &at));
     TRY(quantize_operands(c, a, &at));
-    TRY(run_graph(c, a, &at));
+    TRY(run_fp8_graph(c, a, &at));
     struct cuda_fp8_widen_out const w = {
         .x = at.out, .out = a->out->data, .scales = at.scales, .count = tensor_count(a->out)
     };

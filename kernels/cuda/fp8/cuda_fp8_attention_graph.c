@@ -1,3 +1,11 @@
+/*
+ * cuda_fp8_attention_graph.c - which attentions are FP8's, their scratch, and the graph in which
+ * cuDNN recognises its kernel; arithmetic, in every build.
+ *
+ * The chain of operations is a pattern: cuDNN has one kernel for exactly this order of products,
+ * scales and reductions, and compiles nothing else of the kind. tests/gpu/gpu_plans.c holds it to
+ * the kernel's name.
+ */
 #include "kernels/cuda/cuda_launch_plan.h"
 #include "kernels/cuda/fp8/cuda_fp8_attention.h"
 #include "kernels/cuda/fp8/cuda_fp8_kernels.h"

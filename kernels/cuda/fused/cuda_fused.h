@@ -1,6 +1,6 @@
 /*
  * cuda_fused.h - level 2: matrix products by cuBLASLt, attention by cuDNN, rows by the
- * kernels of cuda_fused.h.
+ * kernels of cuda_fused_kernels.h.
  *
  * Each function serves what its libraries and kernels take and hands the rest to level 1:
  * which, its predicate says from shapes, dtypes and alignment before anything is queued. All

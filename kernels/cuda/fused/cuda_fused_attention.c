@@ -1,3 +1,10 @@
+/*
+ * cuda_fused_attention.c - level 2's attention: operands to where cuDNN takes them, its graph
+ * run, the result widened.
+ *
+ * Keys and values that already lie in one piece are used in place; only what does not is
+ * copied into scratch. scratch, run and prepare all go by scratch_layout, so they cannot disagree.
+ */
 #include "kernels/cuda/fused/cuda_fused_attention.h"
 #include "kernels/cuda/cuda_dev.h"
 #include "kernels/cuda/fused/cuda_fused_kernels.h"

@@ -1,3 +1,5 @@
+/* cuda_fused_attention_graph.c - which attentions are cuDNN's, and their graph; arithmetic, in
+ * every build. */
 #include "kernels/cuda/fused/cuda_fused_attention.h"
 #include "kernels/kern_internal.h"
 
@@ -30,8 +32,8 @@ struct cuda_attention_shape cuda_attention_shape_of(const struct kern_attention 
 }
 
 /* [rows, heads * width] as cuDNN's [1, heads, rows, width]. */
-static struct cuda_dnn_tensor rows_of(const struct cuda_attention_shape *s, int64_t rows,
-                                      int64_t width)
+static struct cuda_dnn_tensor heads_tensor(const struct cuda_attention_shape *s, int64_t rows,
+                                           int64_t width)
 {
     return (struct cuda_dnn_tensor){
         .dtype = DT_BF16,
@@ -43,15 +45,15 @@ static struct cuda_dnn_tensor rows_of(const struct cuda_attention_shape *s, int6
 
 void cuda_fused_attention_graph(struct cuda_dnn_graph *out, const struct cuda_attention_shape *s)
 {
-    struct cuda_dnn_tensor const q = rows_of(s, s->nq, s->head_dim);
-    struct cuda_dnn_tensor const k = rows_of(s, s->nk, s->head_dim);
+    struct cuda_dnn_tensor const q = heads_tensor(s, s->nq, s->head_dim);
+    struct cuda_dnn_tensor const k = heads_tensor(s, s->nk, s->head_dim);
     struct cuda_dnn_tensor const scale = { .dtype = DT_F32,
                                            .place = CUDA_DNN_HOST,
                                            .ndim = 4,
                                            .align = 4,
                                            .dim = { 1, 1, 1, 1 },
                                            .stride = { 1, 1, 1, 1 } };
-    struct cuda_dnn_tensor lse = rows_of(s, s->nq, 1);
+    struct cuda_dnn_tensor lse = heads_tensor(s, s->nq, 1);
 
     *out = (struct cuda_dnn_graph){ 0 };
     lse.dtype = DT_F32;

@@ -46,7 +46,7 @@ template <typename T, int PIECES> static __global__ void channel_norm(struct nor
 }
 
 template <typename T>
-static status launch(const struct cuda_norm_plan *p, const struct norm_args *a, void *stream)
+static status launch_norm(const struct cuda_norm_plan *p, const struct norm_args *a, void *stream)
 {
     dim3 const grid(p->blocks), block(p->threads);
 
@@ -72,5 +72,6 @@ extern "C" status cuda_fused_launch_channel_norm(const struct kern_channel_norm 
         k->act == KERN_ACT_SILU,
     };
 
-    return k->x->dtype == DT_F32 ? launch<float>(p, &a, stream) : launch<bf16>(p, &a, stream);
+    return k->x->dtype == DT_F32 ? launch_norm<float>(p, &a, stream)
+                                 : launch_norm<bf16>(p, &a, stream);
 }

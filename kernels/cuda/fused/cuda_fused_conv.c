@@ -1,3 +1,11 @@
+/*
+ * cuda_fused_conv.c - level 2's convolution: frames in one piece, the plan's graphs, and what
+ * cuDNN leaves to do.
+ *
+ * A convolution is one graph, or four for doubled pixels (cuda_fused_conv_plan.h says why). The
+ * graphs share one layout of scratch: frames that had to be gathered, F32 sums where the output
+ * cannot be written directly, the bias in BF16, and cuDNN's workspace behind them.
+ */
 #include "kernels/cuda/cuda_dev.h"
 #include "kernels/cuda/cuda_launch_plan.h"
 #include "kernels/cuda/fused/cuda_fused.h"

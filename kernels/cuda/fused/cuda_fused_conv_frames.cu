@@ -1,5 +1,5 @@
-/* cuda_fused_conv_frames.cu - what stands before and behind cuDNN's convolution: pixels doubled, bias
- * rounded, sums to outputs. */
+/* cuda_fused_conv_frames.cu - what stands before and behind cuDNN's convolution: pixels doubled,
+ * bias rounded, sums to outputs. */
 #include "kernels/cuda/cuda_pieces.cuh"
 
 extern "C" {

@@ -1,3 +1,5 @@
+/* cuda_fused_conv_plan.c - weights in cuDNN's order, and the graphs over them; arithmetic, in
+ * every build. */
 #include "kernels/cuda/fused/cuda_fused_conv_plan.h"
 #include "kernels/kern_internal.h"
 

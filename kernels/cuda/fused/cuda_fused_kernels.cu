@@ -1,5 +1,4 @@
 /* cuda_fused_kernels.cu - level 2: rows normed, turned and added to in one pass over memory. */
-#include "kernels/cuda/cuda_act.cuh"
 #include "kernels/cuda/cuda_pieces.cuh"
 
 extern "C" {
@@ -24,7 +23,7 @@ static __device__ float block_sum(float v)
 }
 
 /* First column of a thread's chunk i; chunks beyond the row are left out by the caller. */
-static __device__ __forceinline__ int64_t column(int i)
+static __device__ __forceinline__ int64_t chunk_column(int i)
 {
     return ((int64_t)i * blockDim.x + threadIdx.x) * CHUNK;
 }
@@ -42,12 +41,12 @@ static __device__ void norm_row(const struct cuda_fused_norm &p, float (&v)[CHUN
         for (int j = 0; j < CHUNK; j++) sum += v[i][j]; /* zeros beyond the row */
     float const mean = block_sum(sum) / (float)p.cols;
     for (int i = 0; i < CHUNKS; i++) {
-        if (column(i) >= p.cols) continue;
+        if (chunk_column(i) >= p.cols) continue;
         for (int j = 0; j < CHUNK; j++) square += (v[i][j] - mean) * (v[i][j] - mean);
     }
     float const inv = 1 / sqrtf(block_sum(square) / (float)p.cols + p.eps);
     for (int i = 0; i < CHUNKS; i++) {
-        int64_t const c = column(i);
+        int64_t const c = chunk_column(i);
         float scale[CHUNK], shift[CHUNK];
         if (c >= p.cols) continue;
         load_eight(scale, p.scale + group + c);
@@ -64,7 +63,8 @@ static __global__ void __launch_bounds__(CUDA_FUSED_THREADS)
     float v[CHUNKS][CHUNK] = {};
 
     for (int i = 0; i < CHUNKS; i++)
-        if (column(i) < p.cols) load_eight(v[i], p.x + (int64_t)blockIdx.x * p.cols + column(i));
+        if (chunk_column(i) < p.cols)
+            load_eight(v[i], p.x + (int64_t)blockIdx.x * p.cols + chunk_column(i));
     norm_row<T, CHUNKS>(p, v);
 }
 
@@ -97,7 +97,7 @@ static __global__ void __launch_bounds__(CUDA_FUSED_THREADS)
     float v[CHUNKS][CHUNK] = {};
 
     for (int i = 0; i < CHUNKS; i++) {
-        int64_t const c = column(i), at = row * cols + c;
+        int64_t const c = chunk_column(i), at = row * cols + c;
         if (c >= cols) continue;
         load_eight(v[i], p.y + at);
         add_chunk(v[i], p.bias ? p.bias + c : NULL,
@@ -149,7 +149,7 @@ static __global__ void __launch_bounds__(CUDA_FUSED_THREADS)
     store_eight((T *)p.out + at, v);
 }
 
-template <typename Y> static status finish(const struct cuda_fused_finish *p, void *stream)
+template <typename Y> static status launch_finish(const struct cuda_fused_finish *p, void *stream)
 {
     unsigned const blocks = cuda_fused_blocks(p->rows * p->cols), threads = CUDA_FUSED_THREADS;
 
@@ -160,7 +160,7 @@ template <typename Y> static status finish(const struct cuda_fused_finish *p, vo
 
 status cuda_fused_launch_finish(const struct cuda_fused_finish *p, void *stream)
 {
-    return p->y_bf16 ? finish<bf16>(p, stream) : finish<float>(p, stream);
+    return p->y_bf16 ? launch_finish<bf16>(p, stream) : launch_finish<float>(p, stream);
 }
 
 /* ---- rmsnorm and rope ---------------------------------------------------------- */
@@ -177,8 +177,8 @@ static __device__ void rms_row(float (&v)[CHUNKS][CHUNK], const float *weight, i
     float const inv = 1 / sqrtf(block_sum(square) / (float)cols + eps);
     for (int i = 0; i < CHUNKS; i++) {
         float w[CHUNK];
-        if (column(i) >= cols) continue;
-        load_eight(w, weight + column(i));
+        if (chunk_column(i) >= cols) continue;
+        load_eight(w, weight + chunk_column(i));
         for (int j = 0; j < CHUNK; j++) v[i][j] = v[i][j] * inv * w[j];
     }
 }
@@ -190,10 +190,10 @@ static __global__ void __launch_bounds__(CUDA_FUSED_THREADS) rmsnorm_fused(struc
     float v[CHUNKS][CHUNK] = {};
 
     for (int i = 0; i < CHUNKS; i++)
-        if (column(i) < p.cols) load_eight(v[i], (const X *)p.x + row + column(i));
+        if (chunk_column(i) < p.cols) load_eight(v[i], (const X *)p.x + row + chunk_column(i));
     rms_row<CHUNKS>(v, p.weight, p.cols, p.eps);
     for (int i = 0; i < CHUNKS; i++)
-        if (column(i) < p.cols) store_eight((T *)p.out + row + column(i), v[i]);
+        if (chunk_column(i) < p.cols) store_eight((T *)p.out + row + chunk_column(i), v[i]);
 }
 
 template <typename X, typename T>
@@ -269,15 +269,15 @@ static __global__ void __launch_bounds__(CUDA_FUSED_THREADS, CHUNKS > 2 ? 2 : 4)
     float v[CHUNKS][CHUNK] = {};
 
     for (int i = 0; i < CHUNKS; i++) {
-        if (column(i) >= p.cols) continue;
-        load_eight(v[i], from + column(i));
-        add_chunk(v[i], part.bias ? part.bias + column(i) : NULL, NULL, NULL, KERN_ACT_NONE);
+        if (chunk_column(i) >= p.cols) continue;
+        load_eight(v[i], from + chunk_column(i));
+        add_chunk(v[i], part.bias ? part.bias + chunk_column(i) : NULL, NULL, NULL, KERN_ACT_NONE);
     }
     if (part.norm) rms_row<CHUNKS>(v, part.norm, p.cols, p.eps);
     for (int i = 0; i < CHUNKS; i++) {
-        if (column(i) >= p.cols) continue;
-        if (part.turn) turn_chunk(p.at, row, column(i), v[i]);
-        store_eight((T *)part.out + row * p.cols + column(i), v[i]);
+        if (chunk_column(i) >= p.cols) continue;
+        if (part.turn) turn_chunk(p.at, row, chunk_column(i), v[i]);
+        store_eight((T *)part.out + row * p.cols + chunk_column(i), v[i]);
     }
 }
 

@@ -1,3 +1,5 @@
+/* cuda_fused_rows.c - level 2's operations on rows: by the fused kernels where they take the
+ * shape, else by level 1. */
 #include "kernels/cuda/cuda_ctx.h"
 #include "kernels/cuda/fused/cuda_fused.h"
 #include "kernels/cuda/fused/cuda_fused_kernels.h"

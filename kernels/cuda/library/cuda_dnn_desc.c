@@ -1,3 +1,4 @@
+/* cuda_dnn_desc.c - a described graph as cuDNN's descriptors, one kind of operation a function. */
 #include "kernels/cuda/library/cuda_dnn_internal.h"
 
 #include <cudnn.h>

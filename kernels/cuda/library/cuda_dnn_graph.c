@@ -1,3 +1,4 @@
+/* cuda_dnn_graph.c - graphs as plain data: filled, and compared. */
 #include "kernels/cuda/library/cuda_dnn_graph.h"
 
 #include <string.h>

@@ -1,4 +1,10 @@
-/* cuda_dnn_plan.c - from a graph to a plan, kept; and its run. */
+/*
+ * cuda_dnn_plan.c - from a graph to a plan, kept; and its run.
+ *
+ * The plan of a graph is the first that cuDNN's heuristics name and that can be finalized, mode by
+ * mode. Nothing is timed: ranks on the same kind of card come to the same plan, and so to the same
+ * bits. Plans are looked up by comparing whole descriptions, of which a model has a few dozen.
+ */
 #include "base/crc32.h"
 #include "kernels/cuda/cuda_dev.h"
 #include "kernels/cuda/library/cuda_dnn_internal.h"
@@ -215,7 +221,7 @@ static status first_plan(const struct cuda_dnn *d, struct configs *c, struct pla
 }
 
 /* Of several failures the first is told: it is of the heuristics' best choice. */
-static status make_plan(const struct cuda_dnn *d, struct planned *p)
+static status compile_plan(const struct cuda_dnn *d, struct planned *p)
 {
     static const cudnnBackendHeurMode_t modes[] = { CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_B,
                                                     CUDNN_HEUR_MODE_FALLBACK };
@@ -272,7 +278,7 @@ static status load_or_make(const struct cuda_dnn *d, struct planned *p)
 
     cuda_dnn_share_begin();
     if (!load_shared(d, p)) {
-        st = make_plan(d, p);
+        st = compile_plan(d, p);
         if (st == ST_OK) share_compiled(d, p);
     }
     cuda_dnn_share_end();

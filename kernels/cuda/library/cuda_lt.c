@@ -1,3 +1,10 @@
+/*
+ * cuda_lt.c - a product as cuBLASLt's descriptors, and which of its algorithms runs it.
+ *
+ * Descriptors are made for each call: that costs microseconds, and a cache of them would have to
+ * be keyed by as much as they hold. What is kept is the choice of an algorithm, for the process:
+ * all contexts on a card then have the same one, whichever of them timed it.
+ */
 #include "kernels/cuda/library/cuda_lt.h"
 #include "base/clock.h"
 #include "kernels/cuda/cuda_dev.h"
