@@ -1,6 +1,6 @@
 /* line_worker.c - one rank of a line; its tail sends finished blocks on to be decoded. */
 #include "base/clock.h"
-#include "comm/control_note.h"
+#include "comm/heartbeat.h"
 #include "pipeline/decode/decode_link.h"
 #include "pipeline/dit/noise.h"
 #include "pipeline/engine/decode_local.h"
@@ -124,7 +124,7 @@ static void name_rows(const struct line_worker *l, const struct split *split)
 static status open_line(struct line_worker *l)
 {
     struct batch *const t = l->t;
-    const struct card *const card = t->b->clip[0]->card;
+    const struct model_spec *const card = t->b->clip[0]->card;
     struct dit_config const dit = { .weights = card->weights,
                                     .outer_key = card->outer_key,
                                     .shape = t->shape,
