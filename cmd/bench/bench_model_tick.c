@@ -106,9 +106,9 @@ static status open_ticks(struct ticks *t, const struct bench_model_config *c, in
 {
     bool more;
 
-    *t = (struct ticks){
-        .c = c, .policy = { WINDOW_ROLLING, COUNT_OF(steps), BENCH_FRAMES, 21, BENCH_FRAMES }
-    };
+    *t = (struct ticks){ .c = c,
+                         .policy = { WINDOW_ROLLING, COUNT_OF(steps), BENCH_FRAMES, 21,
+                                     BENCH_FRAMES, KV_SINK_USUAL } };
     t->io = bench_silent_io((struct line_io){ .arg = t, .noise = noise, .context = context });
     int const filled = t->policy.levels + t->policy.attention_frames / BENCH_FRAMES;
     TRY(schedule_make(&t->schedule, steps, COUNT_OF(steps), true, 5));

@@ -234,6 +234,7 @@ status engine_group_run(const struct engine_rank *rank, int number, const struct
     if (!t) return fail(ST_NOMEM, "a group of clips");
     *t = (struct group){ .g = { .number = number, .world = rank->world },
                          .rank = rank,
+                         .first = first,
                          .world = rank->world };
     TRY_OUT(open_group(t, first, &w));
     r->load = clock_seconds() - begin;

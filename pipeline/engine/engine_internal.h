@@ -19,9 +19,7 @@
 
 #include "base/digest.h"
 #include "base/watchdog.h"
-#include "comm/control_note.h"
 #include "comm/heartbeat.h"
-#include "comm/world.h"
 #include "pipeline/decode/decode_chain.h"
 #include "pipeline/engine/engine.h"
 #include "pipeline/engine/model_pool.h"
@@ -46,6 +44,15 @@ struct engine_rank {
     struct error *why;                  /* this rank gives up for; ST_OK: it does not */
     const struct work_source *source;   /* rank 0's, else NULL */
     const struct engine_events *events; /* rank 0's, or NULL */
+};
+
+/* What rank 0 hears from the others while they run, for people and for the dispatcher; a message
+ * may be lost, and the next of its kind makes it good. */
+enum engine_control {
+    CONTROL_BLOCK = CONTROL_OTHER, /* a block is encoded: line, clip, block, pictures */
+    CONTROL_TICK, /* a line has ended a tick, or is idle: line, stages that held a block, blocks
+                     that have not entered, clips admitted, the newest clip in the line */
+    CONTROL_CUT   /* a line will not make a clip that was cut: line, clip */
 };
 
 /* ---- a clip in work ------------------------------------------------------------------ */
@@ -134,6 +141,7 @@ struct group {
     const struct role_at *me;
 
     struct model_spec model;
+    const struct work_item *first; /* the clip that began it; rank 0 */
     char weights_hash[DIGEST_HEX], vae_hash[DIGEST_HEX], text_hash[DIGEST_HEX];
 
     struct clip_board *board;

@@ -1,11 +1,9 @@
 /* engine_roles.c - what a group is, on every rank, and who plays which role in it. */
 #include "base/pool.h"
 #include "base/strbuf.h"
-#include "cmd/backend.h" /* moves */
 #include "jobs/spec/spec_json.h"
-#include "pipeline/engine/card_line.h"
 #include "pipeline/engine/engine_internal.h"
-#include "pipeline/engine/role_planner.h"
+#include "pipeline/engine/workload_query.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -92,52 +90,31 @@ status group_read_model(struct group *t, const struct work_item *first)
 
 /* ---- roles ------------------------------------------------------------------------------ */
 
-static int at_most_int(int64_t n) { return n > INT32_MAX ? INT32_MAX : (int)n; }
-
-/* What the planner needs to know of the group. Borrows from t. */
-static struct workload workload_of(const struct group *t)
-{
-    const struct engine_group *const g = &t->g;
-
-    return (struct workload){ .card = t->model,
-                              .schedule = g->schedule,
-                              .policy = g->policy,
-                              .shape = g->shape,
-                              .act = g->act,
-                              .width = g->width,
-                              .height = g->height,
-                              .latent_h = g->latent_h,
-                              .latent_w = g->latent_w,
-                              .picture_bytes = g->picture_bytes,
-                              .clips = at_most_int(g->outlook.clips),
-                              .texts = at_most_int(g->outlook.texts),
-                              .contexts = at_most_int(g->outlook.texts + g->outlook.mixes),
-                              .tokens = g->outlook.tokens };
-}
-
 static status ask_planner(struct group *t, int choice[2])
 {
     const struct engine_options *const o = t->rank->o;
-    struct workload model = workload_of(t);
+    struct world_facts world = { .ranks = t->world->size,
+                                 .threads = t->rank->threads,
+                                 .node = t->world->node,
+                                 .shared_weights = comm_launcher_rank() < 0,
+                                 .ranks_per_line = o->ranks_per_line,
+                                 .decode_ranks = o->decode_ranks,
+                                 .cross_nodes = o->cross_nodes,
+                                 .goal = o->for_latency ? PLAN_LATENCY : PLAN_THROUGHPUT };
+    struct workload work;
     struct plan_bytes bytes = { 0 };
+    struct plan_query query;
+    struct cost_model cost;
+    struct planner plan;
     status st = ST_OK;
 
-    TRY(vae_base(&model.vae_base, model.card.vae));
-    TRY_OUT(plan_bytes_open(&bytes, &model, o->backend, o->mode));
-    TRY_OUT(plan_choose(
-        &(struct plan_request){ .bytes = &bytes,
-                                .threads_world = comm_launcher_rank() < 0,
-                                .ranks = t->world->size,
-                                .threads = t->rank->threads,
-                                .node = t->world->node,
-                                .cores = pool_cpus(),
-                                .devices = o->devices,
-                                .clips = model.clips,
-                                .cross_nodes = o->cross_nodes,
-                                .ranks_per_line = o->ranks_per_line,
-                                .decode_ranks = o->decode_ranks,
-                                .goal = o->for_latency ? PLAN_LATENCY : PLAN_THROUGHPUT },
-        &choice[0], &choice[1]));
+    TRY(workload_read(&work, t->first, &t->g.outlook));
+    TRY_OUT(plan_bytes_open(&bytes, &work, o->backend, o->mode));
+    TRY_OUT(world_facts_topo(&world, o->devices, pool_cpus()));
+    TRY_OUT(workload_query(&query, &cost, &bytes, &world));
+    TRY_OUT(planner_choose(&plan, &query));
+    choice[0] = plan.best.ranks_per_line;
+    choice[1] = plan.best.decode_ranks;
 out:
     plan_bytes_close(&bytes);
     return st;

@@ -101,10 +101,10 @@ static status layout_angles(struct line *l, struct arena *a)
  * batch neither where no key is another rank's. */
 static status layout_parts(struct line *l, struct arena *a)
 {
-    enum dtype const dtype = l->c.ctx->backend->part(dit_act(l->c.model));
+    enum dtype const dtype = l->c.ctx->backend->partial_dtype(dit_act(l->c.model));
     bool const whole = l->c.mode.determinism == LINE_BATCH && seen_stages(l) == l->levels + 1;
 
-    if (l->c.policy.kind == WINDOW_BLOCK || seen_noise(l) == 0 || whole) return ST_OK;
+    if (!kv_policy_joint(&l->c.policy) || seen_noise(l) == 0 || whole) return ST_OK;
     TRY(attn_partial_place(&l->near, &l->seen, dtype, seen_noise(l) * l->tokens, a));
     return attn_partial_place(&l->part, &l->seen, dtype, scratch_rows(l), a);
 }

@@ -16,7 +16,7 @@ void timeline_open(struct timeline *out, const struct kv_policy *p)
 {
     *out = (struct timeline){
         .levels = p->levels,
-        .stride = p->kind == WINDOW_BLOCK ? p->levels + 1 : 1,
+        .stride = kv_policy_joint(p) ? 1 : p->levels + 1,
     };
 }
 

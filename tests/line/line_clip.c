@@ -80,6 +80,34 @@ static void any_ranks(void **state)
     same_bits_for_any_ranks(block21, 2, (int64_t[]){ 3, 2 }, 0);
 }
 
+/* Rolling without a sink, or with one that stays where it was; block by block with one that moves.
+ * Deep in a clip each is another one than usual. */
+static void other_sinks(void **state)
+{
+    static const struct {
+        struct kv_policy policy;
+        int usual;
+    } cases[] = {
+        { { WINDOW_ROLLING, 5, SHOW_FRAMES, 21, 0, KV_SINK_USUAL }, SHOW_ROLLING },
+        { { WINDOW_ROLLING, 5, SHOW_FRAMES, 21, SHOW_FRAMES, KV_SINK_FIXED }, SHOW_ROLLING },
+        { { WINDOW_BLOCK, 5, SHOW_FRAMES, 12, SHOW_FRAMES, KV_SINK_MOVING }, SHOW_BLOCK12 },
+    };
+    int64_t const blocks[] = { 9, 2 };
+
+    (void)state;
+    for (int i = 0; i < COUNT_OF(cases); i++) {
+        struct show *const a = show_of(&cases[i].policy, 2, blocks, 7);
+        struct show *const b = show_of(&show_policy[cases[i].usual], 2, blocks, 7);
+        ok(render(a, 1));
+        ok(render(b, 1));
+        ok(show_same(a, 0, b, 0, 1));
+        assert_memory_not_equal(a->latents[0][8], b->latents[0][8], sizeof a->latents[0][8]);
+        free(a);
+        free(b);
+        same_bits_for_any_ranks(&cases[i].policy, 2, blocks, 3);
+    }
+}
+
 /* A queue over so many ranks. */
 static struct show *queue_of(const struct kv_policy *policy, struct line_mode mode, int ranks)
 {
@@ -471,6 +499,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest hunts[] = { cmocka_unit_test(any_clips_ranks_faults) };
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_ranks),
+        cmocka_unit_test(other_sinks),
         cmocka_unit_test(narrow_wire),
         cmocka_unit_test(by_heads),
         cmocka_unit_test(heads_that_do_not_divide),

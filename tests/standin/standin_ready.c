@@ -6,7 +6,7 @@
  */
 #include "tests/support/unit.h"
 
-#include "comm/thread/comm_thread.h"
+#include "comm/thread/comm_thread_internal.h"
 #include "pipeline/dit/noise.h"
 #include "pipeline/line/line.h"
 #include "pipeline/text/umt5.h"
@@ -16,8 +16,8 @@
 #include <stdatomic.h>
 
 enum { H = 4, W = 6, RANKS = 3, CLIPS = 3 };
-static const struct kv_policy rolling = { WINDOW_ROLLING, 5, 3, 21, 3 };
-static const struct kv_policy by_block = { WINDOW_BLOCK, 5, 3, 12, 3 };
+static const struct kv_policy rolling = { WINDOW_ROLLING, 5, 3, 21, 3, KV_SINK_USUAL };
+static const struct kv_policy by_block = { WINDOW_BLOCK, 5, 3, 12, 3, KV_SINK_USUAL };
 
 struct counts {
     long of[STANDIN_EVENTS];

@@ -11,9 +11,9 @@
 #define MODEL "tests/golden/rolling-long/model/"
 
 const struct kv_policy show_policy[SHOW_KINDS] = {
-    [SHOW_ROLLING] = { WINDOW_ROLLING, 5, SHOW_FRAMES, 21, SHOW_FRAMES },
-    [SHOW_BLOCK21] = { WINDOW_BLOCK, 5, SHOW_FRAMES, 21, 0 },
-    [SHOW_BLOCK12] = { WINDOW_BLOCK, 5, SHOW_FRAMES, 12, SHOW_FRAMES },
+    [SHOW_ROLLING] = { WINDOW_ROLLING, 5, SHOW_FRAMES, 21, SHOW_FRAMES, KV_SINK_USUAL },
+    [SHOW_BLOCK21] = { WINDOW_BLOCK, 5, SHOW_FRAMES, 21, 0, KV_SINK_USUAL },
+    [SHOW_BLOCK12] = { WINDOW_BLOCK, 5, SHOW_FRAMES, 12, SHOW_FRAMES, KV_SINK_USUAL },
 };
 
 static int64_t embeds_count(const struct show_model *m)

@@ -1,4 +1,4 @@
-/* unit_work_list.c - job files as a work source: order, groups, what is skipped, what is refused. */
+/* unit_work_list.c - job files as a work source: order, groups, what is skipped and refused. */
 #include "tests/support/unit.h"
 
 #include "base/file.h"
