@@ -66,10 +66,11 @@ static void show_tick(void *arg, int line, int busy)
     r->progress.stages[line] = busy;
 }
 
-static void show_block(void *arg, const struct clip_spec *clip, int64_t block, int pictures)
+static void show_blocks(void *arg, const struct clip_spec *clip, int64_t block, int64_t blocks,
+                        int64_t pictures)
 {
     struct render_summary *const r = arg;
-    render_progress_block(&r->progress, clip, block, pictures);
+    render_progress_blocks(&r->progress, clip, block, blocks, pictures);
 }
 
 /* ---- the table --------------------------------------------------------------------- */
@@ -178,6 +179,6 @@ struct engine_events render_summary_events(struct render_summary *r)
                                    .group_begin = print_roles,
                                    .group_ready = begin_progress,
                                    .tick = show_tick,
-                                   .block = show_block,
+                                   .blocks = show_blocks,
                                    .group_end = end_group };
 }

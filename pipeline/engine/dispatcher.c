@@ -32,6 +32,7 @@ struct entry {
     int number, line;      /* -1: waits to be handed over */
     int64_t nth;           /* clip of its line */
     int64_t encoded, told; /* blocks; of those the source knows */
+    int64_t shown;         /* blocks that events know */
     bool begun, begun_told;
     bool over; /* `st` and `why` say what became of it */
     status st;
@@ -89,6 +90,21 @@ static void settle_before(struct dispatcher *d, int line, int64_t nth)
                          comm_stopped(d->t->world) ? "stopped" : "withdrawn");
 }
 
+/* With the lock. Up to and with this block it is encoded. */
+static void note_encoded(struct dispatcher *d, struct entry *e, int64_t block)
+{
+    const struct engine_events *const ev = d->t->rank->events;
+    int const frames = e->item.clip->frames_per_block;
+
+    e->begun = true;
+    if (block < e->encoded) return;
+    e->encoded = block + 1;
+    if (ev && ev->blocks)
+        ev->blocks(ev->arg, e->item.clip, block, e->encoded - e->shown,
+                   clip_first_picture(e->encoded, frames) - clip_first_picture(e->shown, frames));
+    e->shown = e->encoded;
+}
+
 void dispatcher_report(struct dispatcher *d, int line, const struct clip_report *r)
 {
     pthread_mutex_lock(&d->lock);
@@ -99,6 +115,7 @@ void dispatcher_report(struct dispatcher *d, int line, const struct clip_report 
         settle_before(d, line, INT64_MAX);
     } else if (e) {
         settle_before(d, line, e->nth);
+        if (r->st == ST_OK) note_encoded(d, e, e->item.clip->blocks - 1);
         settle_entry(e, (status)r->st, r->why);
     }
     pthread_cond_signal(&d->changed);
@@ -121,13 +138,9 @@ static void hear_tick(struct dispatcher *d, const int64_t value[])
 
 static void hear_block(struct dispatcher *d, const int64_t value[])
 {
-    const struct engine_events *const ev = d->t->rank->events;
     struct entry *const e = find_entry(d, (int)value[1]);
 
-    if (!e) return;
-    e->begun = true;
-    e->encoded = value[2] + 1;
-    if (ev && ev->block) ev->block(ev->arg, e->item.clip, value[2], (int)value[3]);
+    if (e) note_encoded(d, e, value[2]);
 }
 
 /* A clip that was cut before all of it had entered its line. */
@@ -386,8 +399,12 @@ static status supply_line(struct dispatcher *d, struct entry *e, int line)
     char *why = NULL;
     status st = ST_OK;
 
-    if (!prompt_bank_has(d->prompts, e->item.clip)) TRY(embed_waiting(d));
-    TRY_OUT(make_live(&c, e->item.clip));
+    if (make_live(&c, e->item.clip) != ST_OK) { /* it cannot even be told of */
+        refuse_clip(d, e, error_last()->msg);
+        error_clear();
+        return ST_OK;
+    }
+    if (!prompt_bank_has(d->prompts, e->item.clip)) TRY_OUT(embed_waiting(d));
     TRY_OUT(prompt_bank_give(d->prompts, c, &why));
     if (why) refuse_clip(d, e, why);
     else {

@@ -87,14 +87,17 @@ struct group_run {
     int64_t done, failed; /* clips */
 };
 
-/* What rank 0 hears while it renders, each optional. block and tick come from the heartbeat's
- * thread, the others from the thread that called engine_run; never two at once. */
+/* What rank 0 hears while it renders, each optional. tick and blocks may come from other threads
+ * of the engine than the one that called engine_run, never two at once. */
 struct engine_events {
     void *arg;
     void (*group_begin)(void *arg, const struct engine_group *g); /* roles are known */
     void (*group_ready)(void *arg, const struct engine_group *g); /* every rank is ready */
     void (*tick)(void *arg, int line, int busy);                  /* stages that hold a block */
-    void (*block)(void *arg, const struct clip_spec *clip, int64_t block, int pictures);
+    /* So many blocks of a clip, and pictures, were encoded since it was last told of; `block` is
+     * the newest. */
+    void (*blocks)(void *arg, const struct clip_spec *clip, int64_t block, int64_t blocks,
+                   int64_t pictures);
     status (*group_end)(void *arg, const struct engine_group *g, const struct group_run *run,
                         const struct rank_stats *all /* [ranks] */);
 };

@@ -154,7 +154,7 @@ static status open_tail(struct line_worker *l)
         hop = decode_local_link(l->beside);
     }
     return decode_link_open(&l->link, &(struct decode_link_config){
-                                          .hop = hop,
+                                          .link = hop,
                                           .frames = t->g.policy.frames_per_block,
                                           .latent_h = t->g.latent_h,
                                           .latent_w = t->g.latent_w,

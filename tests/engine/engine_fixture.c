@@ -3,8 +3,8 @@
 #include "base/file.h"
 #include "base/strbuf.h"
 #include "comm/comm.h"
-#include "pipeline/text/text_cache.h"
 #include "pipeline/text/text_encoder.h"
+#include "pipeline/text/text_internal.h"
 
 #include <dirent.h>
 #include <ftw.h>
@@ -207,6 +207,7 @@ static void describe_clip(struct engine_fixture *f, struct clip_spec *out,
         .frames_per_block = 3,
         .prompt = f->prompt[c->fault],
         .prompts = c->blend && c->blocks > 3 ? 2 : 1,
+        .format = calloc(1, sizeof(struct clip_format)),
         .formats = 1,
         .latents = text_of("latents.safetensors"),
         .latents_dtype = text_of("f32"),
@@ -237,6 +238,7 @@ void engine_fixture_forget(struct made_source *s)
     for (int i = 0; i < s->clips; i++) {
         free(s->clip[i].spec.name);
         free(s->clip[i].spec.dir);
+        free(s->clip[i].spec.format);
     }
     s->clips = 0;
 }
