@@ -142,7 +142,7 @@ static void a_clip_fails_alone(void **state)
 
 static void a_clip_is_withdrawn(void **state)
 {
-    static const struct fixture_clip clip[] = { { 30, 1, 0, false, FAULT_NONE },
+    static const struct fixture_clip clip[] = { { 400, 1, 0, false, FAULT_NONE },
                                                 { 3, 2, 0, false, FAULT_NONE } };
     (void)state;
     for (int w = 0; w < COUNT_OF(worlds); w++) {
