@@ -45,7 +45,7 @@ static status keep_prompt(struct counting *c, const char *text)
 static status count_clip(struct counting *c, const struct clip_spec *clip)
 {
     c->m->clip_blocks[c->known.clips++] = clip->blocks;
-    c->m->blocks += clip->blocks;
+    c->known.blocks += clip->blocks;
     c->known.formats |= clip_pixel_formats(clip);
     for (int i = 0; i < clip->prompts; i++) {
         TRY(keep_prompt(c, clip->prompt[i].text));
@@ -168,12 +168,14 @@ out:
 static status open_workload(struct counting *c, char *const *paths, int count)
 {
     struct job_workload *const m = c->m;
-    struct work_item const first = { .clip = &m->first, .model = &m->model };
+    const struct clip_spec *const first = &m->first;
 
     TRY(count_jobs(c, paths, count));
     if (!c->first) return fail(ST_ARG, "no job");
     TRY(count_texts(c));
-    TRY(workload_read(&m->work, &first, &c->known));
+    TRY(workload_read(&m->work, &m->model, first->precision, first->width, first->height,
+                      &c->known));
+    m->work.clip = first;
     m->work.clip_blocks = m->clip_blocks;
     return ST_OK;
 }

@@ -387,6 +387,7 @@ static status look_out(void *arg, const struct work_item *first, struct work_out
     for (int64_t i = first->ticket; i != NONE; i = after(l, first->ticket, i)) {
         const struct clip_spec *const c = &l->clip[i].spec;
         out->clips++;
+        out->blocks += c->blocks;
         out->formats |= clip_pixel_formats(c);
         for (int p = 1; p < c->prompts; p++) out->mixes += c->prompt[p].blend;
     }
