@@ -4,7 +4,7 @@
 #include "base/log.h"
 #include "base/slot_queue.h"
 #include "base/watchdog.h"
-#include "comm/control_note.h"
+#include "comm/heartbeat.h"
 #include "pipeline/engine/output_formats.h"
 #include "pipeline/output/clip_writer.h"
 #include "pipeline/vae/vae.h"

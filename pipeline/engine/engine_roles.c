@@ -1,6 +1,5 @@
 /* engine_roles.c - who plays which role in a batch, and which line renders which clip. */
 #include "base/pool.h"
-#include "cmd/backend.h"
 #include "comm/world.h"
 #include "pipeline/engine/engine_batch.h"
 #include "pipeline/engine/output_formats.h"
