@@ -168,14 +168,12 @@ out:
 static status open_workload(struct counting *c, char *const *paths, int count)
 {
     struct job_workload *const m = c->m;
-    const struct clip_spec *const first = &m->first;
+    struct work_item const first = { .clip = &m->first, .model = &m->model };
 
     TRY(count_jobs(c, paths, count));
     if (!c->first) return fail(ST_ARG, "no job");
     TRY(count_prompts(c));
-    TRY(workload_read(&m->work, &m->model, first->precision, first->width, first->height,
-                      &c->known));
-    m->work.clip = first;
+    TRY(workload_read(&m->work, &first, &c->known));
     m->work.clip_blocks = m->clip_blocks;
     return ST_OK;
 }

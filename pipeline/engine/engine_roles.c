@@ -65,7 +65,8 @@ static struct work_outlook outlook_of(const struct batch *t)
 static status ask_planner(struct batch *t, int choice[2])
 {
     const struct engine_options *const o = t->rank->o;
-    const struct clip_spec *const c = t->b->clip[0]->spec;
+    const struct render_clip *const c = t->b->clip[0];
+    struct work_item const first = { .clip = c->spec, .model = c->card };
     struct work_outlook const known = outlook_of(t);
     struct world_facts world = { .ranks = t->world->size,
                                  .threads = t->rank->threads,
@@ -82,7 +83,7 @@ static status ask_planner(struct batch *t, int choice[2])
     struct planner plan;
     status st = ST_OK;
 
-    TRY(workload_read(&work, t->b->clip[0]->card, c->precision, c->width, c->height, &known));
+    TRY(workload_read(&work, &first, &known));
     TRY_OUT(plan_bytes_open(&bytes, &work, o->backend, o->mode));
     TRY_OUT(world_facts_topo(&world, o->devices, pool_cpus()));
     TRY_OUT(workload_query(&query, &cost, &bytes, &world));

@@ -1,5 +1,5 @@
 #include "pipeline/engine/workload.h"
-#include "kernels/pixels.h"
+#include "pipeline/engine/output_formats.h"
 #include "pipeline/vae/vae.h"
 
 status card_line_read(struct card_line *out, const struct model_spec *m)
@@ -28,28 +28,27 @@ static int count_contexts(const struct work_outlook *known)
     return (int)(known->texts + known->mixes);
 }
 
-status workload_read(struct workload *out, const struct model_spec *model,
-                     enum clip_precision precision, int width, int height,
+status workload_read(struct workload *out, const struct work_item *first,
                      const struct work_outlook *known)
 {
+    const struct clip_spec *const c = first->clip;
     struct card_line line;
 
-    TRY(card_line_read(&line, model));
+    TRY(card_line_read(&line, first->model));
     *out = (struct workload){
-        .model = model,
+        .model = first->model,
+        .clip = c,
         .known = *known,
         .schedule = line.schedule,
         .policy = line.policy,
         .shape = line.shape,
-        .act = precision == CLIP_F32 ? DT_F32 : DT_BF16,
-        .width = width,
-        .height = height,
-        .latent_h = height / VAE_SCALE,
-        .latent_w = width / VAE_SCALE,
-        .picture_bytes = pixels_layout(width, height, known->formats).bytes,
+        .act = c->precision == CLIP_F32 ? DT_F32 : DT_BF16,
+        .latent_h = c->height / VAE_SCALE,
+        .latent_w = c->width / VAE_SCALE,
+        .picture_bytes = pixels_layout(c->width, c->height, known->formats).bytes,
         .contexts = count_contexts(known),
     };
-    return vae_base(&out->vae_base, model->vae);
+    return vae_base(&out->vae_base, first->model->vae);
 }
 
 static double tokens_of(const struct workload *m, int frames)

@@ -26,17 +26,14 @@ status card_line_read(struct card_line *out, const struct model_spec *m) MUST_US
 /* All plain data; what is borrowed is the caller's. */
 struct workload {
     const struct model_spec *model;
-    struct work_outlook known;
-
-    /* The caller's to set, where they are known; else NULL. */
     const struct clip_spec *clip; /* the first of the group */
-    const int64_t *clip_blocks;   /* [known.clips] */
+    struct work_outlook known;
+    const int64_t *clip_blocks; /* [known.clips]; NULL: not known. The caller's to set */
 
     struct schedule schedule;
     struct kv_policy policy;
     struct dit_shape shape;
     enum dtype act;
-    int width, height; /* pixels */
     int64_t latent_h, latent_w;
     int64_t vae_base;      /* see vae.h */
     int64_t picture_bytes; /* of a picture in all formats of the group */
@@ -45,8 +42,7 @@ struct workload {
 
 /* Reads config.json and the head of the VAE's file. ST_FORMAT at what is wrong in one of them.
  * Nothing to free. */
-status workload_read(struct workload *out, const struct model_spec *model,
-                     enum clip_precision precision, int width, int height,
+status workload_read(struct workload *out, const struct work_item *first,
                      const struct work_outlook *known) MUST_USE;
 
 /* For the cost model. ST_ARG for a size that the decoder does not take. */
