@@ -1,4 +1,4 @@
-/* comm_check_meet.c - agree and split. */
+/* comm_check_collective.c - agree and split. */
 #include "tests/comm/comm_checks.h"
 #include "tests/support/rng.h"
 
@@ -189,17 +189,18 @@ struct lane {
 
 static status drive(struct lane *l)
 {
-    struct comm_control note = { .kind = 7 };
+    struct comm_control control = { .kind = 7 };
     int from = 0;
 
     for (int i = 0; i < 60 / l->trial->haste; i++) {
         TRY(check_ring(l->group));
         TRY(comm_agree(l->group, ST_OK));
-        TRY(comm_send_control(l->world, l->world->rank, &note));
+        TRY(comm_send_control(l->world, l->world->rank, &control));
         if (comm_stopped(l->world)) return fail(ST_MISMATCH, "nobody said stop");
     }
-    while (comm_poll_control(l->world, &note, &from))
-        if (note.kind != 7 || from != l->world->rank) return fail(ST_MISMATCH, "another's note");
+    while (comm_poll_control(l->world, &control, &from))
+        if (control.kind != 7 || from != l->world->rank)
+            return fail(ST_MISMATCH, "another's control message");
     return ST_OK;
 }
 
