@@ -51,7 +51,7 @@ struct piece_head {
     struct tensor whole; /* no data */
 };
 
-/* PACKET_ARRIVAL: what a rank brings to a collective. */
+/* PACKET_CONTRIBUTION: what a rank brings to a collective. */
 enum collective { COLLECTIVE_AGREE, COLLECTIVE_SPLIT };
 struct contribution {
     bool here; /* where it is kept */
