@@ -1,8 +1,7 @@
 /* comm_check_collective.c - agree and split. */
+#include "base/thread.h"
 #include "tests/comm/comm_checks.h"
 #include "tests/support/rng.h"
-
-#include <pthread.h>
 
 /* ---- agree ----------------------------------------------------------------- */
 
@@ -183,12 +182,11 @@ status check_groups(struct comm *c, void *trial)
 struct lane {
     struct comm *world, *group;
     struct comm_trial *trial;
-    status st;
-    struct error error;
 };
 
-static status drive(struct lane *l)
+static status drive_lane(void *arg)
 {
+    struct lane *const l = arg;
     struct comm_control control = { .kind = 7 };
     int from = 0;
 
@@ -204,29 +202,17 @@ static status drive(struct lane *l)
     return ST_OK;
 }
 
-static void *lane_main(void *arg)
-{
-    struct lane *const l = arg;
-
-    l->st = drive(l);
-    l->error = *error_last();
-    return NULL;
-}
-
 /* Each with a group of its own, in opposite order of the ranks. */
 status check_two_threads(struct comm *c, void *trial)
 {
     struct lane a = { .world = c, .trial = trial }, b = a;
-    pthread_t thread;
+    struct task other = { 0 };
     status st = ST_OK;
 
     TRY_OUT(comm_split(c, 0, &a.group));
     TRY_OUT(comm_split(c, 1, &b.group));
-    if (pthread_create(&thread, NULL, lane_main, &b)) TRY_OUT(fail(ST_NOMEM, "a thread"));
-    (void)lane_main(&a);
-    pthread_join(thread, NULL);
-    if (b.st != ST_OK) error_adopt(&b.error);
-    st = b.st != ST_OK ? b.st : a.st;
+    TRY_OUT(task_start(&other, "lane", -1, drive_lane, &b));
+    st = task_join(&other, drive_lane(&a));
     if (st == ST_OK) st = comm_agree(c, ST_OK);
 out:
     if (a.group) comm_close(&a.group);
