@@ -60,7 +60,7 @@ static void add_model(struct clip_provenance *a, const struct card *card,
     a->about.model_license = card->license;
     a->about.model_files = (struct sidecar_pairs){ a->file, COUNT_OF(a->file) };
     a->about.model_hash_rule =
-        "sha256 of the file; of the text encoder: names, shapes, sizes and samples (text_hash.h)";
+        "sha256 of the file; of the text encoder: names, shapes, sizes and samples (text_hash.c)";
     a->about.step = card->step;
     a->about.steps = card->steps;
     a->about.warp = card->warp;

@@ -51,7 +51,7 @@ status cost_facts_shape(struct cost_shape *out, const struct cost_facts *f)
         .stages = f->policy->levels + 1,
         .layers = f->shape->layers,
         .one_by_one = f->policy->kind == WINDOW_BLOCK,
-        .sight = (double)f->policy->attention_frames / frames,
+        .attended = (double)f->policy->attention_frames / frames,
         .kv_bytes = 2 * tokens_of(f, frames) * wire_bytes(f),
         .heads = f->mode.exchange == LINE_HEADS ? f->shape->heads : 0,
         .q_bytes = tokens_of(f, frames) * row_bytes(f),
