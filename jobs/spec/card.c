@@ -124,7 +124,7 @@ static status read_steps(const struct draft *d, struct card *c)
     const struct tree_node *const list = d->steps;
     double before = 1000;
 
-    if (list->kind != TREE_LIST || !list->count || list->count > CARD_STEPS)
+    if (list->kind != TREE_LIST || !list->count || list->count > MODEL_STEPS)
         return tree_refuse(list, "a list of 1 to 16 steps, such as [1000, 750, 500, 250]");
     for (const struct tree_node *n = list->first; n; n = n->next) {
         double v;
@@ -158,12 +158,12 @@ static status refuse_window(const struct tree_node *root, const char *key, const
 static status check_window(const struct tree_node *root, const struct card *c)
 {
     int const block = c->frames_per_block;
-    int const levels = c->window == CARD_ROLLING ? c->steps : 1;
+    int const levels = c->window == MODEL_ROLLING ? c->steps : 1;
     int const least = levels * block + c->sink_frames;
 
     if (c->sink_frames && c->sink_frames != block)
         return refuse_window(root, "sink_frames", "0, or %d, the clip's first block", block);
-    if (c->window == CARD_ROLLING && !c->sink_frames)
+    if (c->window == MODEL_ROLLING && !c->sink_frames)
         return refuse_window(root, "sink_frames", "%d, for a rolling window keeps the first block",
                              block);
     if (c->attention_frames % block || c->attention_frames < least ||
@@ -208,7 +208,7 @@ static status fill_card(struct card *c)
     c->warp = d.warp;
     c->shift = d.shift;
     c->frames_per_block = d.frames_per_block;
-    c->window = (enum card_window)d.window.kind;
+    c->window = (enum model_window)d.window.kind;
     c->attention_frames = d.window.attention_frames;
     c->sink_frames = d.window.sink_frames;
     c->license = d.license;
@@ -252,10 +252,40 @@ void card_close(struct card *c)
     *c = (struct card){ 0 };
 }
 
-const char *card_window_name(enum card_window w) { return w == CARD_ROLLING ? "rolling" : "block"; }
-
 const char *card_family_name(enum card_family f)
 {
     (void)f;
     return families;
+}
+
+status card_spec(struct model_spec *out, const struct card *c)
+{
+    struct model_spec *const m = out;
+    const struct {
+        char **to;
+        const char *from;
+    } texts[] = {
+        { &m->name, c->name },           { &m->family, card_family_name(c->family) },
+        { &m->license, c->license },     { &m->card, c->path },
+        { &m->weights, c->weights },     { &m->outer_key, c->outer_key },
+        { &m->config, c->config },       { &m->encoder, c->encoder },
+        { &m->tokenizer, c->tokenizer }, { &m->vae, c->vae },
+    };
+
+    *m = (struct model_spec){ .steps = c->steps,
+                              .warp = c->warp,
+                              .shift = c->shift,
+                              .frames_per_block = c->frames_per_block,
+                              .window = c->window,
+                              .attention_frames = c->attention_frames,
+                              .sink_frames = c->sink_frames };
+    memcpy(m->step, c->step, sizeof m->step);
+    for (int i = 0; i < COUNT_OF(texts); i++) {
+        if (!texts[i].from) continue;
+        *texts[i].to = strdup(texts[i].from);
+        if (*texts[i].to) continue;
+        model_spec_free(m);
+        return fail(ST_NOMEM, "%s: no memory", c->path);
+    }
+    return ST_OK;
 }

@@ -5,18 +5,9 @@
 #include <stdlib.h>
 
 enum { PICTURES = 4 }; /* of a latent frame */
+_Static_assert((int)CLIP_TIME == (int)DURATION_TEXT, "a spelled duration");
 
 static int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
-int64_t clip_pictures(int64_t blocks, int frames_per_block)
-{
-    return 1 + PICTURES * (blocks * frames_per_block - 1);
-}
-
-int64_t clip_first_picture(int64_t block, int frames_per_block)
-{
-    return block ? clip_pictures(block, frames_per_block) : 0;
-}
 
 /* The first block that begins at this picture or later. */
 static int64_t block_up(int64_t picture, int frames_per_block)
@@ -79,9 +70,9 @@ status prompts_make(struct prompts *out, const struct job *job, int frames_per_b
         *p = (struct clip_prompt){
             .block = block_up(picture, frames_per_block),
             .blend = divide_up(duration_up(asked->blend, fps), block),
-            .at = asked->at,
-            .over = asked->blend,
         };
+        duration_text(asked->at, p->at);
+        duration_text(asked->blend, p->over);
         p->moved = clip_first_picture(p->block, frames_per_block) != picture;
         if (i) TRY(check_order(out, job, i, frames_per_block));
         if (job->quantize == JOB_QUANTIZE_ERROR) TRY(check_moved(asked, p, frames_per_block));

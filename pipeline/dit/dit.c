@@ -35,7 +35,7 @@ static void bind_linear(struct bind_list *l, struct dit_linear *to, enum dtype a
 static void bind_low_precision(struct bind_list *l, struct dit_linear *to, enum dtype act,
                                int64_t n, int64_t k, const char *name)
 {
-    bind_weight(l, to, KERN_LINEAR_COARSE, act, n, k, name);
+    bind_weight(l, to, KERN_LINEAR_LOW_PRECISION, act, n, k, name);
     bind_bias(l, to, n, name);
 }
 
@@ -55,7 +55,7 @@ static void bind_attention(struct bind_list *l, struct dit_attention *to, enum d
 
     for (int i = 0; i < COUNT_OF(linears); i++) {
         snprintf(name, sizeof name, "blocks.%d.%s.%s", layer, which, linears[i].name);
-        bind_weight(l, linears[i].to, KERN_LINEAR_COARSE, act, d, d, name);
+        bind_weight(l, linears[i].to, KERN_LINEAR_LOW_PRECISION, act, d, d, name);
     }
     for (int i = 0; i < COUNT_OF(linears); i++) {
         snprintf(name, sizeof name, "blocks.%d.%s.%s", layer, which, linears[i].name);

@@ -118,7 +118,7 @@ static void a_silent_tail_is_named(void **state)
     s.wait_s = 0.3;
     assert_int_equal(chain_show_threads(&s), ST_COMM);
     assert_string_equal(error_last()->msg, "decode: waiting for the first block: "
-                                           "rank 1 waited 0.3 s for rank 0 to send 2 parts");
+                                           "rank 1 waited 0.3 s for rank 0 to send 2 tensors");
     chain_show_close(&s);
 }
 

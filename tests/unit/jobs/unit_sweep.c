@@ -170,7 +170,7 @@ static void budget(void **state)
     for (int i = 0; i < 400; i++) strbuf_addf(&t, "- {at: %ds, text: '{b}{b}{b}{b}'}\n", i);
     strbuf_addf(&t, "sweep: {axes: {seed: {range: 1-1000}, b: {list: [%01000d]}}}\n", 0);
     assert_string_equal(expand(t.s, NULL),
-                        "j:1:1: all clips together take more than 256 MiB; allowed: "
+                        "j:1:1: all clips together take more than 512 MiB; allowed: "
                         "fewer clips or shorter prompts in one job");
     strbuf_free(&t);
 }
