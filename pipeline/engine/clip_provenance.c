@@ -60,7 +60,7 @@ static void add_model(struct clip_provenance *a, const struct group *t)
     a->about.model_license = m->license;
     a->about.model_files = (struct sidecar_pairs){ a->file, COUNT_OF(a->file) };
     a->about.model_hash_rule =
-        "sha256 of the file; of the text encoder: names, shapes, sizes and samples (text_hash.h)";
+        "sha256 of the file; of the text encoder: names, shapes, sizes and samples (text_hash.c)";
     a->about.step = m->step;
     a->about.steps = m->steps;
     a->about.warp = m->warp;
