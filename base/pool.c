@@ -111,7 +111,7 @@ status pool_open(struct pool **out, int threads)
     if (!p || !workers) {
         free(p);
         free(workers);
-        return fail(ST_NOMEM, "pool: %d threads", threads);
+        return fail(ST_NOMEM, "pool: no memory for %d threads", threads);
     }
     p->workers = workers;
     pthread_mutex_init(&p->lock, NULL);
