@@ -89,7 +89,7 @@ static struct cuda_lt_product product_sums(const struct cuda_ctx *c, const struc
 static status check_aligned(const char *op, const struct tensor *t)
 {
     if (cuda_fused_aligned(t)) return ST_OK;
-    return fail(ST_ARG, "%s: with FP8 tensors begin at multiples of 16 bytes", op);
+    return fail(ST_ARG, "%s: with FP8 weights tensors must be aligned to 16 bytes", op);
 }
 
 static struct cuda_fp8_scratch linear_layout(const struct kern_linear *a)

@@ -21,7 +21,7 @@ struct fp8_operands {
 static status check_attention_aligned(const struct tensor *t)
 {
     if (cuda_fused_aligned(t)) return ST_OK;
-    return fail(ST_ARG, "attention: with FP8 tensors begin at multiples of 16 bytes");
+    return fail(ST_ARG, "attention: in FP8 tensors must be aligned to 16 bytes");
 }
 
 static status check_operands(const struct kern_attention *a)
