@@ -1,4 +1,4 @@
-/* kern_cpu.c - the CPU backend's memory and its table. */
+/* kern_cpu.c - the CPU backend's table, and its context opened and closed. */
 #include "kernels/cpu/kern_cpu.h"
 #include "kernels/cpu/cpu_internal.h"
 #include "kernels/kern_internal.h"
