@@ -2,7 +2,7 @@
 #include "cmd/cmd.h"
 #include "cmd/job_encoders.h"
 #include "cmd/opts.h"
-#include "jobs/spec/clip_json.h"
+#include "jobs/spec/clip.h"
 
 #include <stdio.h>
 

@@ -36,12 +36,10 @@ static int64_t steady_from(const struct kv_policy *p)
 }
 
 /* A long clip, then short ones whose block 0 stands alone. */
-static status make_clips(struct timeline *t, const struct kv_policy *p)
+static void list_clips(struct timeline_entry clip[1 + BENCH_RUNS], const struct kv_policy *p)
 {
-    int64_t blocks[1 + BENCH_RUNS] = { steady_from(p) + BENCH_RUNS + p->levels };
-
-    for (int i = 1; i <= BENCH_RUNS; i++) blocks[i] = 2;
-    return timeline_make(t, p, blocks, COUNT_OF(blocks));
+    for (int i = 0; i <= BENCH_RUNS; i++) clip[i] = (struct timeline_entry){ .clip = i, .end = 2 };
+    clip[0].end = steady_from(p) + BENCH_RUNS + p->levels;
 }
 
 static status time_ticks(struct line *line, const struct bench_subject *b, struct kern_ctx *ctx,
@@ -52,25 +50,23 @@ static status time_ticks(struct line *line, const struct bench_subject *b, struc
         (struct line_io){ .arg = (void *)(uintptr_t)m, .noise = noise, .context = context });
     double run[2][BENCH_RUNS];
     int runs[2] = { 0, 0 };
-    struct timeline t;
-    status st = ST_OK;
+    struct timeline_entry clip[1 + BENCH_RUNS];
+    bool more;
 
-    TRY(make_clips(&t, &m->policy));
-    line_begin(line, &t, &io);
-    for (int64_t tick = 0; runs[1] < BENCH_RUNS; tick++) {
-        struct place const at = timeline_at(&t, tick, stage);
-        bool const alone = at.clip > 0;
+    list_clips(clip, &m->policy);
+    line_begin_list(line, clip, COUNT_OF(clip), &io);
+    while (runs[1] < BENCH_RUNS) {
         double const begin = b->clock();
-        TRY_OUT(line_tick(line));
-        TRY_OUT(b->backend->sync(ctx));
+        TRY(line_tick(line, &more));
+        TRY(b->backend->sync(ctx));
         double const spent = b->clock() - begin;
+        struct place const at = line_place_of(line, stage);
+        bool const alone = at.clip > 0;
         if (at.clip < 0 || (alone ? at.block > 0 : at.block < steady_from(&m->policy))) continue;
         if (runs[alone] < BENCH_RUNS) run[alone][runs[alone]++] = spent;
     }
     for (int i = 0; i < 2; i++) seconds[i] = bench_median(run[i], BENCH_RUNS);
-out:
-    timeline_free(&t);
-    return st;
+    return ST_OK;
 }
 
 static status time_stage(const struct bench_subject *b, int stage, double seconds[2])

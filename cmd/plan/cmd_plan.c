@@ -50,7 +50,7 @@ static status read_topo(struct world_facts *w, const struct plan_options *o)
 }
 
 /* A rank's: as the topology says, else its share of the cores. */
-static int threads_of(const struct world_facts *w)
+static int threads_per_rank(const struct world_facts *w)
 {
     const struct topo *const t = &w->topo;
     int const share = t->nodes * t->devices / w->ranks;
@@ -78,7 +78,7 @@ static status read_speeds(struct plan_view *v, const struct plan_options *o)
 }
 
 /* The best line and the best replicas, whatever the user settled on. */
-static status compare(struct plan_view *v)
+static status find_alternatives(struct plan_view *v)
 {
     struct plan_query q = v->query;
     struct planner any;
@@ -91,7 +91,7 @@ static status compare(struct plan_view *v)
 }
 
 /* How long the jobs take, of the plans that are told. */
-static status run_all(struct plan_view *v)
+static status time_plans(struct plan_view *v)
 {
     struct plan *const told[] = { &v->chosen.best, &v->line, &v->replicas };
     struct plan_query q = v->query;
@@ -114,7 +114,7 @@ static status make_plan(struct plan_view *v, const struct plan_options *o, char 
     struct plan again;
 
     TRY(read_topo(&world, o));
-    world.threads = threads_of(&world);
+    world.threads = threads_per_rank(&world);
     TRY(job_workload_open(&v->jobs, jobs, count, precision));
     TRY(backend_plan(&backend, &o->backend, world.topo.kind == TOPO_GPU));
     TRY(kern_backend_supports(backend.kern, v->jobs.work.act));
@@ -122,8 +122,8 @@ static status make_plan(struct plan_view *v, const struct plan_options *o, char 
     TRY(workload_query(&v->query, &v->cost, &v->bytes, &world));
     TRY(read_speeds(v, o));
     TRY(planner_choose(&v->chosen, &v->query));
-    TRY(compare(v));
-    TRY(run_all(v));
+    TRY(find_alternatives(v));
+    TRY(time_plans(v));
     return planner_try(&again, &v->roles, &v->query, v->chosen.best.ranks_per_line,
                        v->chosen.best.decode_ranks);
 }
@@ -141,7 +141,7 @@ static status check_fits(const struct plan_view *v)
     return st;
 }
 
-static status tell(const struct plan_view *v, const struct plan_options *o)
+static status print_plan(const struct plan_view *v, const struct plan_options *o)
 {
     struct strbuf out = { 0 };
     status st = ST_OK;
@@ -158,14 +158,14 @@ out:
     return st;
 }
 
-static status plan(const struct plan_options *o, char *const *jobs, int count)
+static status plan_jobs(const struct plan_options *o, char *const *jobs, int count)
 {
     struct plan_view *const v = calloc(1, sizeof *v);
     status st = v ? ST_OK : fail(ST_NOMEM, "plan: no memory");
 
     TRY(st);
     TRY_OUT(make_plan(v, o, jobs, count));
-    TRY_OUT(tell(v, o));
+    TRY_OUT(print_plan(v, o));
 out:
     plan_bytes_close(&v->bytes);
     job_workload_close(&v->jobs);
@@ -220,5 +220,5 @@ status cmd_plan(int argc, char **argv)
     if (p.json && p.rank_to_try >= 0)
         return fail(ST_ARG, "plan: one of --json and --try is allowed");
     opts_print(&o);
-    return plan(&p, argv + 1, argc - 1);
+    return plan_jobs(&p, argv + 1, argc - 1);
 }

@@ -1,3 +1,9 @@
+/*
+ * card.c - a model card: keys, and what they must be together.
+ *
+ * The table reads keys one by one; whether steps, window and sink fit each other is checked after,
+ * with the key to change in the message.
+ */
 #include "jobs/spec/card.h"
 #include "base/file.h"
 #include "base/strbuf.h"
@@ -168,7 +174,7 @@ static status check_window(const struct tree_node *root, const struct card *c)
     return ST_OK;
 }
 
-static status resolve(struct card *c, const struct draft *d)
+static status resolve_paths(struct card *c, const struct draft *d)
 {
     const struct {
         char **to;
@@ -188,7 +194,7 @@ static status resolve(struct card *c, const struct draft *d)
     return whole ? ST_OK : fail(ST_NOMEM, "%s: no memory for its paths", c->path);
 }
 
-static status fill(struct card *c)
+static status fill_card(struct card *c)
 {
     const struct tree_node *const root = c->tree->doc[0];
     struct draft d = { 0 };
@@ -208,7 +214,7 @@ static status fill(struct card *c)
     c->license = d.license;
     TRY(read_steps(&d, c));
     TRY(check_window(root, c));
-    return resolve(c, &d);
+    return resolve_paths(c, &d);
 }
 
 status card_parse(struct card *out, const char *text, size_t len, const char *path)
@@ -220,7 +226,7 @@ status card_parse(struct card *out, const char *text, size_t len, const char *pa
         return fail(ST_FORMAT, "%s: found %zu bytes; allowed: %d", path, len, CARD_BYTES);
     TRY(tree_parse(&out->tree, text, len, path));
     out->path = str_format("%s", path);
-    st = out->path ? fill(out) : fail(ST_NOMEM, "%s: no memory", path);
+    st = out->path ? fill_card(out) : fail(ST_NOMEM, "%s: no memory", path);
     if (st != ST_OK) card_close(out);
     return st;
 }

@@ -1,9 +1,14 @@
+/*
+ * clip.c - a job times its sweep becomes a list of clips.
+ *
+ * All clips are made before anything is rendered, so a mistake in the last one is found at once.
+ * Since a sweep multiplies, the count is checked before anything is allocated, and the bytes of
+ * all texts against CLIP_BUDGET while they are made.
+ */
 #include "jobs/spec/clip.h"
 #include "base/file.h"
 #include "base/strbuf.h"
-#include "jobs/spec/prompt_schedule.h"
-#include "jobs/spec/sweep.h"
-#include "jobs/spec/template.h"
+#include "jobs/spec/spec_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -222,7 +227,7 @@ static enum clip_precision precision_of(const struct maker *m)
     return strcmp(m->o->precision, "f32") ? CLIP_BF16 : CLIP_F32;
 }
 
-static status make_one(struct maker *m, int64_t index, struct clip_spec *c)
+static status expand_one(struct maker *m, int64_t index, struct clip_spec *c)
 {
     const struct job *const job = m->job;
     struct template_var var[3 + AXIS_COUNT];
@@ -267,7 +272,7 @@ status clip_card(struct card *out, const struct job *job)
     return card_load(out, job->model);
 }
 
-static int by_name(const void *a, const void *b)
+static int compare_clip_names(const void *a, const void *b)
 {
     const struct clip_spec *const x = *(const struct clip_spec *const *)a;
     const struct clip_spec *const y = *(const struct clip_spec *const *)b;
@@ -276,7 +281,7 @@ static int by_name(const void *a, const void *b)
     return order ? order : (x->index > y->index) - (x->index < y->index);
 }
 
-static status check_names(const struct maker *m)
+static status check_clip_names(const struct maker *m)
 {
     const struct clip_list *const l = m->list;
     const struct job *const job = m->job;
@@ -285,7 +290,7 @@ static status check_names(const struct maker *m)
 
     if (!sorted) return fail(ST_NOMEM, "%s: no memory for its clips", job->name);
     for (int i = 0; i < l->count; i++) sorted[i] = &l->clip[i];
-    qsort(sorted, (size_t)l->count, sizeof *sorted, by_name);
+    qsort(sorted, (size_t)l->count, sizeof *sorted, compare_clip_names);
     for (int i = 1; i < l->count && st == ST_OK; i++)
         if (!strcmp(sorted[i - 1]->name, sorted[i]->name))
             st =
@@ -298,7 +303,7 @@ static status check_names(const struct maker *m)
     return st;
 }
 
-static status make_all(struct maker *m)
+static status expand_all(struct maker *m)
 {
     struct job *const job = m->job;
     const struct tree_node *const combine = job->sweep.combine_node;
@@ -314,8 +319,8 @@ static status make_all(struct maker *m)
     TRY(prompts_make(&m->schedule, job, m->card->frames_per_block));
     m->list->clip = calloc((size_t)count, sizeof *m->list->clip);
     if (!m->list->clip) return fail(ST_NOMEM, "%s: no memory for its clips", job->name);
-    for (int64_t i = 0; i < count; i++) TRY(make_one(m, i, &m->list->clip[m->list->count++]));
-    return check_names(m);
+    for (int64_t i = 0; i < count; i++) TRY(expand_one(m, i, &m->list->clip[m->list->count++]));
+    return check_clip_names(m);
 }
 
 status clip_expand(struct clip_list *out, struct job *job, const struct card *card,
@@ -324,7 +329,7 @@ status clip_expand(struct clip_list *out, struct job *job, const struct card *ca
     struct maker m = { .job = job, .card = card, .o = o, .list = out };
 
     *out = (struct clip_list){ 0 };
-    status const st = make_all(&m);
+    status const st = expand_all(&m);
     prompts_free(&m.schedule);
     if (st != ST_OK) clip_free(out);
     return st;

@@ -13,6 +13,7 @@
 #ifndef CLIP_H
 #define CLIP_H
 
+#include "base/strbuf.h"
 #include "jobs/spec/card.h"
 #include "jobs/spec/clip_spec.h"
 #include "jobs/spec/job.h"
@@ -45,5 +46,11 @@ status clip_identify(struct clip_spec *c, const struct card *card) MUST_USE;
 
 enum { CLIP_LIBRARY = 64 };
 const char *clip_library(char buf[CLIP_LIBRARY]); /* "jansson 2.14" */
+
+/* An expanded job as JSON, for `check --json` and for records. Append one object: the job, its
+ * files, and every clip with its blocks, prompts and ids (null without). Seeds stand as text, for
+ * they go beyond what JSON readers hold. */
+status clip_json(struct strbuf *out, const struct job *job, const struct card *card,
+                 const struct clip_list *clips) MUST_USE;
 
 #endif /* CLIP_H */

@@ -1,3 +1,10 @@
+/*
+ * clip_id.c - ids that stand for what a clip is.
+ *
+ * An id is a hash of canonical JSON. content_id covers all that makes the pictures, task_id that
+ * and the files made of them; what does not change bytes (names, priorities, labels) is in neither.
+ * The JSON of what exists must never change: a new key appears only where it is used.
+ */
 #include "base/digest.h"
 #include "jobs/spec/clip.h"
 #include "jobs/spec/json_build.h"
@@ -6,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static json_t *prompts_json(const struct clip_spec *c)
+static json_t *prompts_for_id(const struct clip_spec *c)
 {
     json_t *list = json_array();
 
@@ -18,7 +25,7 @@ static json_t *prompts_json(const struct clip_spec *c)
     return list;
 }
 
-static json_t *model_json(const struct clip_spec *c, const struct card *card)
+static json_t *model_for_id(const struct clip_spec *c, const struct card *card)
 {
     json_t *steps = json_array();
 
@@ -32,18 +39,18 @@ static json_t *model_json(const struct clip_spec *c, const struct card *card)
 }
 
 /* Seeds go beyond JSON's integers and stand as text. */
-static json_t *content_json(const struct clip_spec *c, const struct card *card)
+static json_t *content_for_id(const struct clip_spec *c, const struct card *card)
 {
     char seed[32];
 
     snprintf(seed, sizeof seed, "%llu", (unsigned long long)c->seed);
     return json_pack("{s:i, s:o, s:s, s:i, s:i, s:I, s:I, s:s, s:o}", "content", 1, "model",
-                     model_json(c, card), "precision", clip_precision_name(c->precision), "width",
+                     model_for_id(c, card), "precision", clip_precision_name(c->precision), "width",
                      c->width, "height", c->height, "pictures", (json_int_t)c->pictures, "blocks",
-                     (json_int_t)c->blocks, "seed", seed, "prompts", prompts_json(c));
+                     (json_int_t)c->blocks, "seed", seed, "prompts", prompts_for_id(c));
 }
 
-static json_t *formats_json(const struct clip_spec *c)
+static json_t *formats_for_id(const struct clip_spec *c)
 {
     json_t *list = json_array();
 
@@ -58,17 +65,17 @@ static json_t *formats_json(const struct clip_spec *c)
     return list;
 }
 
-static json_t *task_json(const struct clip_spec *c)
+static json_t *task_for_id(const struct clip_spec *c)
 {
     return json_pack("{s:i, s:s, s:I, s:I, s:o, s:s?, s:s?, s:s?, s:i}", "task", 1, "content",
                      c->content_id, "fps_num", (json_int_t)c->fps_num, "fps_den",
-                     (json_int_t)c->fps_den, "formats", formats_json(c), "latents", c->latents,
+                     (json_int_t)c->fps_den, "formats", formats_for_id(c), "latents", c->latents,
                      "latents_dtype", c->latents ? c->latents_dtype : NULL, "preview", c->preview,
                      "preview_columns", c->preview ? c->preview_columns : 0);
 }
 
 /* The first 16 hex digits of SHA-256 of the canonical text: keys sorted, no blanks. */
-static status identify(json_t *what, char id[CLIP_ID])
+static status hash_json(json_t *what, char id[CLIP_ID])
 {
     char *const text = what ? json_dumps(what, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
     char hex[DIGEST_HEX] = "";
@@ -85,8 +92,8 @@ static status identify(json_t *what, char id[CLIP_ID])
 status clip_identify(struct clip_spec *c, const struct card *card)
 {
     if (!c->model_id[0]) return ST_OK;
-    TRY(identify(content_json(c, card), c->content_id));
-    return identify(task_json(c), c->task_id);
+    TRY(hash_json(content_for_id(c, card), c->content_id));
+    return hash_json(task_for_id(c), c->task_id);
 }
 
 const char *clip_library(char buf[CLIP_LIBRARY])

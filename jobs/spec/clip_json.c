@@ -1,4 +1,5 @@
-#include "jobs/spec/clip_json.h"
+/* clip_json.c - an expanded job for `check --json`. */
+#include "jobs/spec/clip.h"
 #include "jobs/spec/json_build.h"
 
 #include <stdio.h>

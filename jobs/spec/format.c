@@ -1,3 +1,9 @@
+/*
+ * format.c - what a job may ask of each codec.
+ *
+ * The table of codecs is stated here a second time (pipeline/output/av/codec.c has the encoders'
+ * side), so that a job is checked without libav. A test holds the two against each other.
+ */
 #include "jobs/spec/format.h"
 #include "base/choice.h"
 
@@ -87,7 +93,7 @@ static const struct field format_fields[] = {
     { .name = "threads", .type = FIELD_INT, .to = AT(f.threads), .min = 1, .max = 64 },
     { .name = "gop",
       .type = FIELD_REFUSED,
-      .allowed = "remove the key; a key frame stands at least every second" },
+      .allowed = "remove the key; there is a key frame at least every second" },
     { .name = "encoder", .type = FIELD_CHOICE, .to = AT(f.encoder), .allowed = ENCODERS },
 };
 const struct field_table format_table = { "output.formats[]", format_fields,

@@ -1,4 +1,5 @@
-#include "jobs/spec/job_keys.h"
+/* job_keys.c - every key of a job, as tables; docs/job.md is checked against them. */
+#include "jobs/spec/spec_internal.h"
 
 #include <string.h>
 

@@ -1,4 +1,6 @@
-#include "jobs/spec/prompt_schedule.h"
+/* prompt_schedule.c - prompts are given in time and take effect at blocks: the rounding, and what
+ * must hold between neighbours after it. */
+#include "jobs/spec/spec_internal.h"
 
 #include <stdlib.h>
 
@@ -13,7 +15,7 @@ static int64_t block_up(int64_t picture, int frames_per_block)
     return picture ? divide_up(picture + PICTURES - 1, (int64_t)PICTURES * frames_per_block) : 0;
 }
 
-static const struct tree_node *key(const struct job_prompt *p, const char *name)
+static const struct tree_node *key_node(const struct job_prompt *p, const char *name)
 {
     const struct tree_node *const n = tree_find(p->node, name);
     return n ? n : p->node;
@@ -23,8 +25,8 @@ static status check_moved(const struct job_prompt *p, const struct clip_prompt *
 {
     if (!c->moved) return ST_OK;
     return tree_fail(
-        key(p, "at"), "found %s, inside a block; allowed with quantize: error: %lldf or %lldf",
-        tree_quote(key(p, "at")->text).s, (long long)clip_first_picture(c->block - 1, frames),
+        key_node(p, "at"), "found %s, inside a block; allowed with quantize: error: %lldf or %lldf",
+        tree_quote(key_node(p, "at")->text).s, (long long)clip_first_picture(c->block - 1, frames),
         (long long)clip_first_picture(c->block, frames));
 }
 
@@ -32,7 +34,7 @@ static status check_order(const struct prompts *s, const struct job *job, int i,
 {
     const struct clip_prompt *const p = &s->prompt[i], *const before = p - 1;
     const struct job_prompt *const asked = &job->prompt[i];
-    const struct tree_node *const at = key(asked, "at");
+    const struct tree_node *const at = key_node(asked, "at");
 
     if (p->block >= s->blocks || clip_first_picture(p->block, frames) >= s->pictures)
         return tree_fail(at, "found %s, after the last block begins; allowed: at most %lldf",
@@ -45,7 +47,7 @@ static status check_order(const struct prompts *s, const struct job *job, int i,
             (long long)clip_first_picture(before->block, frames), i - 1, (long long)before->block);
     if (before->block + before->blend > p->block)
         return tree_fail(
-            key(&job->prompt[i - 1], "blend"),
+            key_node(&job->prompt[i - 1], "blend"),
             "found %lld blocks of blend; allowed: at most %lld, for then prompts[%d] begins",
             (long long)before->blend, (long long)(p->block - before->block), i);
     return ST_OK;

@@ -107,8 +107,8 @@ status workload_shape(struct cost_shape *out, const struct workload *m, struct l
     *out = (struct cost_shape){
         .stages = m->policy.levels + 1,
         .layers = m->shape.layers,
-        .one_by_one = m->policy.kind == WINDOW_BLOCK,
-        .sight = (double)m->policy.attention_frames / frames,
+        .one_by_one = !kv_policy_joint(&m->policy),
+        .attended = (double)m->policy.attention_frames / frames,
         .kv_bytes = 2 * tokens_of(m, frames) * wire_bytes(m, mode),
         .heads = mode.exchange == LINE_HEADS ? m->shape.heads : 0,
         .q_bytes = tokens_of(m, frames) * row_bytes(m),

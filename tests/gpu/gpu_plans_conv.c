@@ -13,7 +13,7 @@
  */
 #include "kernels/cuda/fused/cuda_fused_conv_plan.h"
 #include "kernels/cuda/fused/cuda_fused_kernels.h"
-#include "pipeline/vae/vae_net.h"
+#include "pipeline/vae/vae_internal.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -459,7 +459,7 @@ static void refused_outputs(void **state)
         { "{formats: [{file: a.mov, codec: prores, pix: yuv444p10, profile: hq}]}",
           "6:74: output.formats[0].profile: found \"hq\"; allowed: 4444|4444xq with pix yuv444p10" },
         { "{formats: [{file: a.mp4, codec: h264, gop: 1s}]}",
-          "6:47: output.formats[0].gop: not supported by this version; remove the key; a key frame stands at least every second" },
+          "6:47: output.formats[0].gop: not supported by this version; remove the key; there is a key frame at least every second" },
         { "{formats: [{file: a.mkv, codec: ffv1, encoder: nvenc}]}",
           "6:56: output.formats[0].encoder: found \"nvenc\"; allowed: cpu|auto" },
         { "{formats: [{file: a.mp4, codec: h264, encoder: gpu}]}",
