@@ -11,8 +11,9 @@
  *
  * Other long-video policies need more than spans of frames. It goes here, when one comes:
  *   rows        today a row of the table is a frame of a block, the same for all layers and
- *               heads. A policy that keeps single tokens, or other ones by layer or head, widens kv_span by
- *               tokens, use counts, or row and column, and kv_pass by the layer and the heads
+ *               heads. A policy that keeps single tokens, or other ones by layer or head, widens
+ *               kv_span by tokens, use counts, or row and column, and kv_pass by the layer and
+ *               the heads
  *   contents    one that writes keys (averages, compressed ones) has blocks in the cache of its own
  *               beside those of the clip, and a call on eviction: what leaves, before it goes
  *   choices     one that scores keys chooses before a block's first pass, or after a pass, on the
