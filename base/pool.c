@@ -119,7 +119,7 @@ status pool_open(struct pool **out, int threads)
     pthread_cond_init(&p->done, NULL);
     for (int i = 1; i < threads; i++) {
         struct worker *const w = &workers[i];
-        char name[TASK_NAME];
+        char name[32]; /* cut by task_start */
         w->pool = p;
         w->index = i;
         snprintf(name, sizeof name, "pool %d", i);

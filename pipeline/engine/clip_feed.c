@@ -285,7 +285,7 @@ status clip_feed_finish(struct group *t, int line) { return send_head(t, line, F
 static status start_thread(struct clip_feed *f, struct feed_thread *th, int line, const char *what,
                            status (*main)(void *))
 {
-    char name[TASK_NAME];
+    char name[32]; /* cut by task_start */
 
     *th = (struct feed_thread){ .feed = f, .line = line };
     snprintf(name, sizeof name, "%s %d", what, line);
