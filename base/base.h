@@ -1,5 +1,5 @@
 /*
- * base.h - status codes, the error record, TRY.
+ * base.h - status codes, the error record, TRY, FAIL_OUT.
  *
  * The floor of the tree: every folder may include this header, and it includes
  * only the C library. No type of a vendor's library appears here.
@@ -62,7 +62,8 @@ void base_fail(status st, const char *file, int line, const char *fmt, ...) PRIN
 static inline status base_same(status st) { return st; }
 void base_trace(const char *file, int line, const char *expr);
 
-/* Pass a failure up. TRY returns; TRY_OUT jumps to `out:` with `st` set. */
+/* Pass a failure up. TRY returns; TRY_OUT jumps to `out:` with `st` set. FAIL_OUT begins one
+ * where there is something to release: FAIL_OUT(ST_IO, "..."). */
 #define TRY(expr)                                                                                  \
     do {                                                                                           \
         status try_st_ = (expr);                                                                   \
@@ -78,6 +79,11 @@ void base_trace(const char *file, int line, const char *expr);
             base_trace(__FILE__, __LINE__, #expr);                                                 \
             goto out;                                                                              \
         }                                                                                          \
+    } while (0)
+#define FAIL_OUT(code, ...)                                                                        \
+    do {                                                                                           \
+        st = fail((code), __VA_ARGS__);                                                            \
+        goto out;                                                                                  \
     } while (0)
 
 #endif /* BASE_H */

@@ -1,14 +1,15 @@
 #define _GNU_SOURCE
 #include "base/pool.h"
+#include "base/thread.h"
 
-#include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 struct worker {
     struct pool *pool;
-    pthread_t thread;
+    struct task task;
     int index;
 };
 
@@ -76,14 +77,14 @@ static void await_workers(struct pool *p)
     pthread_mutex_unlock(&p->lock);
 }
 
-static void *worker_main(void *arg)
+static status worker_main(void *arg)
 {
     struct worker *const w = arg;
     struct pool *const p = w->pool;
 
     for (uint64_t seen = 0;; seen++) {
         await_round(p, seen);
-        if (atomic_load(&p->quit)) return NULL;
+        if (atomic_load(&p->quit)) return ST_OK;
         work(p, w->index);
         if (atomic_fetch_sub(&p->busy, 1) > 1) continue;
         pthread_mutex_lock(&p->lock);
@@ -97,6 +98,7 @@ status pool_open(struct pool **out, int threads)
     *out = NULL;
     if (threads < 1) return fail(ST_ARG, "pool: %d threads; at least 1", threads);
 
+    status st = ST_OK;
     struct pool *p = calloc(1, sizeof *p);
     struct worker *const workers = calloc((size_t)threads, sizeof *workers);
     if (!p || !workers) {
@@ -109,15 +111,19 @@ status pool_open(struct pool **out, int threads)
     pthread_cond_init(&p->go, NULL);
     pthread_cond_init(&p->done, NULL);
     for (int i = 1; i < threads; i++) {
-        workers[i] = (struct worker){ .pool = p, .index = i };
-        if (pthread_create(&workers[i].thread, NULL, worker_main, &workers[i])) {
-            pool_close(&p);
-            return fail(ST_NOMEM, "pool: cannot start thread %d of %d", i, threads);
-        }
+        struct worker *const w = &workers[i];
+        char name[TASK_NAME];
+        w->pool = p;
+        w->index = i;
+        snprintf(name, sizeof name, "pool %d", i);
+        TRY_OUT(task_start(&w->task, name, -1, worker_main, w));
         p->started++;
     }
     *out = p;
-    return ST_OK;
+    p = NULL; /* handed over */
+out:
+    pool_close(&p);
+    return st;
 }
 
 void pool_close(struct pool **pool)
@@ -129,7 +135,7 @@ void pool_close(struct pool **pool)
     atomic_store(&p->quit, true);
     pthread_cond_broadcast(&p->go);
     pthread_mutex_unlock(&p->lock);
-    for (int i = 1; i <= p->started; i++) pthread_join(p->workers[i].thread, NULL);
+    for (int i = 1; i <= p->started; i++) task_join(&p->workers[i].task, ST_OK);
     pthread_cond_destroy(&p->go);
     pthread_cond_destroy(&p->done);
     pthread_mutex_destroy(&p->lock);

@@ -1,8 +1,7 @@
 #include "base/watchdog.h"
 #include "base/clock.h"
-#include "base/condition.h"
+#include "base/thread.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -10,7 +9,7 @@ enum { LOOK_MS = 200, STOOD_STILL_S = 1 };
 
 struct watchdog {
     struct watchdog_config c;
-    pthread_t thread;
+    struct task task;
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool closing;
@@ -40,7 +39,7 @@ static void look(struct watchdog *w)
     }
 }
 
-static void *watch_main(void *arg)
+static status watch_main(void *arg)
 {
     struct watchdog *const w = arg;
 
@@ -54,7 +53,14 @@ static void *watch_main(void *arg)
         look(w);
     }
     pthread_mutex_unlock(&w->lock);
-    return NULL;
+    return ST_OK;
+}
+
+static void free_watchdog(struct watchdog *w)
+{
+    pthread_cond_destroy(&w->changed);
+    pthread_mutex_destroy(&w->lock);
+    free(w);
 }
 
 status watchdog_open(struct watchdog **out, const struct watchdog_config *c)
@@ -67,14 +73,10 @@ status watchdog_open(struct watchdog **out, const struct watchdog_config *c)
     w->looked_at = w->since = clock_seconds();
     pthread_mutex_init(&w->lock, NULL);
     condvar_init(&w->changed);
-    if (pthread_create(&w->thread, NULL, watch_main, w)) {
-        pthread_cond_destroy(&w->changed);
-        pthread_mutex_destroy(&w->lock);
-        free(w);
-        return fail(ST_NOMEM, "watchdog: cannot start a thread");
-    }
-    *out = w;
-    return ST_OK;
+    status const st = task_start(&w->task, "watchdog", -1, watch_main, w);
+    if (st == ST_OK) *out = w;
+    else free_watchdog(w);
+    return st;
 }
 
 void watchdog_close(struct watchdog **watch)
@@ -86,10 +88,8 @@ void watchdog_close(struct watchdog **watch)
     w->closing = true;
     pthread_cond_signal(&w->changed);
     pthread_mutex_unlock(&w->lock);
-    pthread_join(w->thread, NULL);
-    pthread_cond_destroy(&w->changed);
-    pthread_mutex_destroy(&w->lock);
-    free(w);
+    task_join(&w->task, ST_OK);
+    free_watchdog(w);
     *watch = NULL;
 }
 

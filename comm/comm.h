@@ -63,6 +63,9 @@ struct comm_control {
     int64_t kind, value[COMM_CONTROL_VALUES];
 };
 
+/* What rank 0 of a group may hand out with an agree: a decision for all, a few numbers. */
+enum { COMM_AGREE_WORDS = 4 };
+
 struct comm_ops {
     /* [pair] Put all parts on their way; none waits for another. At most one
      * start is open per rank. parts may be forgotten after the call. Of a streamed comm,
@@ -78,8 +81,10 @@ struct comm_ops {
     /* [all] host. Every rank brings what happened to it. ST_OK if all are well;
      * its own status for a rank that failed; for the sound and the canceled ones
      * ST_CANCELED if nothing worse happened to any, else ST_PEER. The one way a
-     * rank may leave a collective phase early. */
-    status (*agree)(struct comm *, status mine);
+     * rank may leave a collective phase early.
+     * words: NULL on all ranks, or [COMM_AGREE_WORDS] on all. With ST_OK everyone has what
+     * rank 0 of the group brought; else they stay as they were. */
+    status (*agree)(struct comm *, status mine, int64_t *words);
 
     /* [all] host. Ranks of one colour >= 0 form a group, in order of rank; colour -1:
      * *out is NULL. The deadline is inherited. Closed before what it was split from;
@@ -134,7 +139,12 @@ static inline MUST_USE status comm_post(struct comm *c, const struct comm_xfer *
 static inline MUST_USE status comm_wait(struct comm *c) { return c->ops->wait(c); }
 static inline MUST_USE status comm_agree(struct comm *c, status mine)
 {
-    return c->ops->agree(c, mine);
+    return c->ops->agree(c, mine, NULL);
+}
+static inline MUST_USE status comm_agree_on(struct comm *c, status mine,
+                                            int64_t words[COMM_AGREE_WORDS])
+{
+    return c->ops->agree(c, mine, words);
 }
 static inline MUST_USE status comm_split(struct comm *c, int colour, struct comm **out)
 {

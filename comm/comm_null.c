@@ -13,9 +13,9 @@ static status finish(struct comm *c)
     return ST_OK;
 }
 
-static status agree(struct comm *c, status mine)
+static status agree(struct comm *c, status mine, int64_t *words)
 {
-    (void)c;
+    (void)c, (void)words;
     return mine;
 }
 

@@ -7,7 +7,10 @@ status over_post(struct comm *c, const struct comm_xfer *parts, int count)
 
 status over_wait(struct comm *c) { return comm_wait(over_inner(c)); }
 
-status over_agree(struct comm *c, status mine) { return comm_agree(over_inner(c), mine); }
+status over_agree(struct comm *c, status mine, int64_t *words)
+{
+    return comm_agree_on(over_inner(c), mine, words);
+}
 
 status over_send_control(struct comm *c, int peer, const struct comm_control *note)
 {

@@ -14,7 +14,7 @@ static inline struct comm *over_inner(struct comm *c)
 /* comm_ops. attach: *c is then streamed and gathers as the inner one does. */
 status over_post(struct comm *c, const struct comm_xfer *parts, int count);
 status over_wait(struct comm *c);
-status over_agree(struct comm *c, status mine);
+status over_agree(struct comm *c, status mine, int64_t *words);
 status over_send_control(struct comm *c, int peer, const struct comm_control *note);
 bool over_poll_control(struct comm *c, struct comm_control *out, int *from);
 void over_stop(struct comm *c);

@@ -60,8 +60,9 @@ struct arrival {
     enum meeting meeting;
     status st;
     int colour;
-    int first_id;               /* of groups to be made; the group's rank 0's counts */
-    char reason[ERROR_MESSAGE]; /* sent up to its NUL */
+    int first_id;                    /* of groups to be made; the group's rank 0's counts */
+    int64_t words[COMM_AGREE_WORDS]; /* agree; the group's rank 0's count */
+    char reason[ERROR_MESSAGE];      /* sent up to its NUL */
 };
 
 /* PACKET_TOLD: what a rank tells another outside of any group. */
@@ -198,7 +199,7 @@ void mpi_world_free(struct mpi_world *w);
 /* comm_ops; without the lock. */
 status mpi_post(struct comm *c, const struct comm_xfer *parts, int count);
 status mpi_wait_posted(struct comm *c);
-status mpi_agree(struct comm *c, status mine);
+status mpi_agree(struct comm *c, status mine, int64_t *words);
 status mpi_split(struct comm *c, int colour, struct comm **out);
 status mpi_attach(struct comm *c, const struct memory *m);
 status mpi_send_control(struct comm *c, int peer, const struct comm_control *note);

@@ -98,7 +98,7 @@ static void part(struct mpi_group *g)
     g->round++;
 }
 
-static status agree(struct mpi_group *g, struct arrival *mine)
+static status agree(struct mpi_group *g, struct arrival *mine, int64_t *words)
 {
     struct verdict v = { ST_OK, -1 };
 
@@ -106,19 +106,21 @@ static status agree(struct mpi_group *g, struct arrival *mine)
     for (int r = 0; r < g->base.size; r++) rules_judge(&v, r, brought(g)[r].st);
     status const st = rules_tell(v.st, v.culprit < 0 ? -1 : g->members[v.culprit],
                                  v.culprit < 0 ? "" : brought(g)[v.culprit].reason);
+    if (st == ST_OK && words) memcpy(words, brought(g)[0].words, sizeof brought(g)[0].words);
     part(g);
     return st;
 }
 
-status mpi_agree(struct comm *c, status mine)
+status mpi_agree(struct comm *c, status mine, int64_t *words)
 {
     struct mpi_group *const g = group_of(c);
     struct error const own = *error_last();
     struct arrival a = { .meeting = MEET_AGREE, .st = mine };
 
     if (mine != ST_OK) snprintf(a.reason, sizeof a.reason, "%s", own.msg);
+    if (words) memcpy(a.words, words, sizeof a.words);
     pthread_mutex_lock(&g->world->lock);
-    status const st = agree(g, &a);
+    status const st = agree(g, &a, words);
     pthread_mutex_unlock(&g->world->lock);
     return rules_agreed(mine, &own, st);
 }

@@ -1,6 +1,6 @@
 /* comm_mpi_init.c - the beginning of the world. */
 #include "base/clock.h"
-#include "base/condition.h"
+#include "base/thread.h"
 #include "comm/mpi/comm_mpi.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* comm_mpi_world.c - groups and the world as memory. */
-#include "base/condition.h"
+#include "base/thread.h"
 #include "comm/mpi/comm_mpi.h"
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* comm_nccl_init.c - worlds and groups, and what goes through to the inner comm. */
-#include "base/condition.h"
+#include "base/thread.h"
 #include "comm/nccl/comm_nccl.h"
 
 #include <signal.h>
@@ -7,10 +7,10 @@
 #include <string.h>
 
 /* A rank whose exchange failed behind its back learns it here, and so do the others. */
-static status nccl_agree(struct comm *c, status mine)
+static status nccl_agree(struct comm *c, status mine, int64_t *words)
 {
     if (mine == ST_OK) mine = nccl_synchronize(c);
-    return over_agree(c, mine);
+    return over_agree(c, mine, words);
 }
 
 static status nccl_split(struct comm *c, int colour, struct comm **out)

@@ -20,6 +20,7 @@ struct arrival {
     bool here;
     status st;
     const struct error *error; /* the rank's own copy */
+    const int64_t *words;      /* agree: the rank's own, or NULL */
     int colour;
     struct rank *child; /* what a split made for it */
 };
@@ -51,7 +52,8 @@ struct group {
     int arrived;
     enum meeting meeting; /* the one those wait for */
     struct verdict verdict;
-    char reason[ERROR_MESSAGE]; /* the culprit's message */
+    char reason[ERROR_MESSAGE];      /* the culprit's message */
+    int64_t words[COMM_AGREE_WORDS]; /* rank 0's */
 
     int size;
     struct rank ranks[];
@@ -86,7 +88,7 @@ status thread_group_split(struct group *parent) MUST_USE;
 /* comm_ops; without the lock. */
 status thread_post(struct comm *c, const struct comm_xfer *parts, int count);
 status thread_wait_posted(struct comm *c);
-status thread_agree(struct comm *c, status mine);
+status thread_agree(struct comm *c, status mine, int64_t *words);
 status thread_split(struct comm *c, int colour, struct comm **out);
 status thread_attach(struct comm *c, const struct memory *m);
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 static const char *const meeting_name[] = { [MEET_AGREE] = "agree", [MEET_SPLIT] = "split" };
 
@@ -14,6 +15,7 @@ static void judge(struct group *g)
     if (g->verdict.culprit >= 0)
         snprintf(g->reason, sizeof g->reason, "%s",
                  g->ranks[g->verdict.culprit].arrival.error->msg);
+    if (g->ranks[0].arrival.words) memcpy(g->words, g->ranks[0].arrival.words, sizeof g->words);
 }
 
 static void conclude(struct group *g)
@@ -73,15 +75,16 @@ static status told(const struct group *g)
                       g->reason);
 }
 
-status thread_agree(struct comm *c, status mine)
+status thread_agree(struct comm *c, status mine, int64_t *words)
 {
     struct rank *const me = rank_of(c);
     struct world *const w = me->group->world;
     struct error const own = *error_last();
 
     pthread_mutex_lock(&w->lock);
-    status st = meet(me, MEET_AGREE, (struct arrival){ .st = mine, .error = &own });
+    status st = meet(me, MEET_AGREE, (struct arrival){ .st = mine, .error = &own, .words = words });
     if (st == ST_OK) st = told(me->group);
+    if (st == ST_OK && words) memcpy(words, me->group->words, sizeof me->group->words);
     pthread_mutex_unlock(&w->lock);
     return rules_agreed(mine, &own, st);
 }

@@ -1,5 +1,5 @@
 /* comm_thread_world.c - worlds and groups, and what reaches all of a world. */
-#include "base/condition.h"
+#include "base/thread.h"
 #include "comm/thread/comm_thread.h"
 
 #include <stdlib.h>

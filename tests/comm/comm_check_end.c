@@ -11,6 +11,7 @@ const struct comm_check comm_checks[] = {
     { "gather", check_gather, 1, ST_OK, "", NULL },
     { "votes", check_votes, 3, ST_OK, "", NULL },
     { "many votes", check_many_votes, 1, ST_OK, "", NULL },
+    { "agreed words", check_agreed_words, 1, ST_OK, "", NULL },
     { "groups", check_groups, 1, ST_OK, "", NULL },
     { "two threads", check_two_threads, 1, ST_OK, "", NULL },
     { "notes", check_notes, 1, ST_OK, "", NULL },

@@ -61,6 +61,57 @@ status check_many_votes(struct comm *c, void *trial)
     return ST_OK;
 }
 
+/* What rank `rank` of a group brings to its round. */
+static void bring_words(int64_t words[COMM_AGREE_WORDS], int round, int rank)
+{
+    for (int i = 0; i < COMM_AGREE_WORDS; i++)
+        words[i] = INT64_MIN / 3 * (i % 2) + (int64_t)round * 1000003 + rank * 64 + i;
+}
+
+static status expect_words(const struct comm *c, const int64_t got[COMM_AGREE_WORDS], int round,
+                           int from)
+{
+    int64_t want[COMM_AGREE_WORDS];
+
+    bring_words(want, round, from);
+    if (!memcmp(got, want, sizeof want)) return ST_OK;
+    return fail(ST_MISMATCH, "round %d: rank %d has not the words of rank %d", round, c->rank,
+                from);
+}
+
+/* In every third round a rank, each in its turn, fails or is canceled: then all keep what they
+ * brought. Agrees without words lie between. */
+static status agree_on_words(struct comm *c, const struct comm_trial *t)
+{
+    for (int round = 0; round < 120 / t->haste; round++) {
+        int64_t words[COMM_AGREE_WORDS];
+        bool const fails = round % 3 == 2;
+        bool const mine = fails && round / 3 % c->size == c->rank;
+        status const bad = round % 2 ? ST_IO : ST_CANCELED;
+
+        bring_words(words, round, c->rank);
+        status const got = comm_agree_on(c, mine ? fail(bad, "no words") : ST_OK, words);
+        if ((got != ST_OK) != fails)
+            return fail(ST_MISMATCH, "words, round %d: %s", round, status_name(got));
+        TRY(expect_words(c, words, round, fails ? c->rank : 0));
+        if (round % 5 == 0) TRY(comm_agree(c, ST_OK));
+    }
+    return ST_OK;
+}
+
+/* Of the world, and of groups whose first rank is another than the world's. */
+status check_agreed_words(struct comm *c, void *trial)
+{
+    struct comm *g = NULL;
+    status st = agree_on_words(c, trial);
+
+    if (st == ST_OK) st = comm_split(c, (c->size - 1 - c->rank) / 3, &g);
+    if (st == ST_OK) st = agree_on_words(g, trial);
+    if (st == ST_OK) st = comm_agree(c, ST_OK);
+    if (g) comm_close(&g);
+    return st;
+}
+
 /* ---- groups ---------------------------------------------------------------- */
 
 static int colour_of(const struct comm_trial *t, int round, int rank)

@@ -39,6 +39,7 @@ status check_large(struct comm *c, void *trial);
 status check_gather(struct comm *c, void *trial);
 status check_votes(struct comm *c, void *trial);
 status check_many_votes(struct comm *c, void *trial);
+status check_agreed_words(struct comm *c, void *trial);
 status check_groups(struct comm *c, void *trial);
 status check_two_threads(struct comm *c, void *trial);
 status check_notes(struct comm *c, void *trial);

@@ -42,10 +42,10 @@ static status delay_wait_posted(struct comm *c)
     return st;
 }
 
-static status delay_agree(struct comm *c, status mine)
+static status delay_agree(struct comm *c, status mine, int64_t *words)
 {
     dawdle(c);
-    status const st = over_agree(c, mine);
+    status const st = over_agree(c, mine, words);
     dawdle(c);
     return st;
 }

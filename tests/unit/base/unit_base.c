@@ -1,4 +1,5 @@
-/* unit_base.c - the floor: error record, arena, text, characters, files, pool. */
+/* unit_base.c - the floor: error record, arena, text, characters, files, threads, pool. */
+#define _GNU_SOURCE /* pthread_getname_np */
 #include "tests/support/unit.h"
 
 #include "base/arena.h"
@@ -7,6 +8,7 @@
 #include "base/file.h"
 #include "base/pool.h"
 #include "base/strbuf.h"
+#include "base/thread.h"
 #include "base/utf8.h"
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -224,6 +226,46 @@ static void words_have_places(void **state)
     assert_false(choice_at(buf, sizeof buf, NULL, 0));
 }
 
+static status come_to(void *arg)
+{
+    char name[TASK_NAME];
+
+    if (pthread_getname_np(pthread_self(), name, sizeof name)) name[0] = 0;
+    const status st = *(const status *)arg;
+    return st == ST_OK ? ST_OK : fail(st, "%s in %s", status_name(st), name);
+}
+
+/* `own` is what the caller has come to when it joins a thread that came to `theirs`. */
+static void tasks_bring_their_failure(void **state)
+{
+    static const struct {
+        status theirs, own, all;
+        const char *msg;
+    } rows[] = {
+        { ST_OK, ST_OK, ST_OK, "" },
+        { ST_IO, ST_OK, ST_IO, "io in a task with a l" },
+        { ST_OK, ST_COMM, ST_COMM, "own" },
+        { ST_IO, ST_COMM, ST_COMM, "own" },
+        { ST_PEER, ST_IO, ST_IO, "own" },
+        { ST_IO, ST_PEER, ST_IO, "io in a task with a l" },
+        { ST_PEER, ST_CANCELED, ST_PEER, "peer in a task with a l" },
+    };
+    struct task t = { 0 };
+
+    (void)state;
+    assert_int_equal(task_join(&t, ST_IO), ST_IO); /* never started */
+    for (int i = 0; i < COUNT_OF(rows); i++) {
+        status theirs = rows[i].theirs;
+        error_clear();
+        assert_int_equal(task_start(&t, "a task with a long name", 3, come_to, &theirs), ST_OK);
+        status const own = rows[i].own == ST_OK ? ST_OK : fail(rows[i].own, "own");
+        assert_int_equal(task_join(&t, own), rows[i].all);
+        assert_string_equal(error_last()->msg, rows[i].msg);
+        assert_int_equal(error_last()->st, rows[i].all);
+        assert_false(t.started);
+    }
+}
+
 static void characters(void **state)
 {
     static const struct {
@@ -274,6 +316,7 @@ int main(void)
         cmocka_unit_test(files),
         cmocka_unit_test(files_behind_links_and_pipes),
         cmocka_unit_test(pool_shares_out),
+        cmocka_unit_test(tasks_bring_their_failure),
     };
     return cmocka_run_group_tests_name("unit_base", tests, NULL, NULL);
 }
