@@ -1,5 +1,5 @@
 /* bench_cases.c - the cases: single operations, then the layers made of them. */
-#include "cmd/bench/bench.h"
+#include "cmd/bench/bench_internal.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-#include "cmd/bench/bench.h"
+#include "cmd/bench/bench_internal.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,7 +2,7 @@
 #include "base/clock.h"
 #include "base/pool.h"
 #include "base/strbuf.h"
-#include "cmd/bench/bench.h"
+#include "cmd/bench/bench_internal.h"
 #include "cmd/bench/bench_for_job.h"
 #include "cmd/bench/bench_model.h"
 #include "cmd/cmd.h"

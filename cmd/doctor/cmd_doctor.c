@@ -1,5 +1,5 @@
 #include "cmd/cmd.h"
-#include "cmd/doctor/doctor.h"
+#include "cmd/doctor/doctor_internal.h"
 #include "cmd/opts.h"
 
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /* doctor_card.c - CUDA: whether it was built in, the libraries, the cards. */
 #include "base/strbuf.h"
-#include "cmd/doctor/doctor.h"
+#include "cmd/doctor/doctor_internal.h"
 #include "comm/comm.h"
 #include "kernels/kern_device.h"
 

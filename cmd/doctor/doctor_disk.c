@@ -2,7 +2,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/strbuf.h"
-#include "cmd/doctor/doctor.h"
+#include "cmd/doctor/doctor_internal.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 #include "base/pool.h"
 #include "base/strbuf.h"
 #include "base/version.h"
-#include "cmd/doctor/doctor.h"
+#include "cmd/doctor/doctor_internal.h"
 
 #include <stdio.h>
 #include <string.h>

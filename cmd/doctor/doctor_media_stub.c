@@ -1,5 +1,5 @@
 /* doctor_media_stub.c - in place of doctor_media.c in a build with MEDIA=0. */
-#include "cmd/doctor/doctor.h"
+#include "cmd/doctor/doctor_internal.h"
 
 void doctor_media(struct doctor *d)
 {

@@ -3,7 +3,7 @@
 #include "cmd/bench/bench_file.h"
 #include "cmd/cmd.h"
 #include "cmd/opts.h"
-#include "cmd/plan/plan.h"
+#include "cmd/plan/plan_internal.h"
 #include "kernels/kern_device.h"
 
 #include <stdio.h>

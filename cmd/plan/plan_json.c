@@ -1,4 +1,4 @@
-#include "cmd/plan/plan.h"
+#include "cmd/plan/plan_internal.h"
 #include "jobs/spec/json_build.h"
 
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-#include "cmd/plan/plan.h"
+#include "cmd/plan/plan_internal.h"
 
 #include <stdio.h>
 #include <string.h>

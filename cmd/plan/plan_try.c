@@ -1,5 +1,5 @@
 #include "base/log.h"
-#include "cmd/plan/plan.h"
+#include "cmd/plan/plan_internal.h"
 #include "kernels/kern_device.h"
 
 #include <stdio.h>

@@ -12,7 +12,7 @@
 #include "cmd/backend.h"
 #include "cmd/cmd.h"
 #include "cmd/opts.h"
-#include "cmd/verify/verify.h"
+#include "cmd/verify/verify_internal.h"
 #include "comm/world.h"
 #include "pipeline/weights/tensor_file.h"
 

@@ -1,6 +1,6 @@
 /* verify_case.c - a golden case's numbers, inputs and results. */
 #include "base/strbuf.h"
-#include "cmd/verify/verify.h"
+#include "cmd/verify/verify_internal.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* verify_rolling.c - a recorded clip through the line: its noise, its steps, its latents. */
-#include "cmd/verify/verify.h"
+#include "cmd/verify/verify_internal.h"
 #include "pipeline/line/crew.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* verify_text.c - recorded token ids through the text encoder. */
-#include "cmd/verify/verify.h"
+#include "cmd/verify/verify_internal.h"
 #include "pipeline/text/umt5.h"
 
 #include <stdlib.h>

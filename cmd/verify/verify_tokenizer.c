@@ -1,5 +1,5 @@
 /* verify_tokenizer.c - recorded prompts to their cleaned text and ids, exactly. */
-#include "cmd/verify/verify.h"
+#include "cmd/verify/verify_internal.h"
 #include "pipeline/text/clean/text_clean.h"
 #include "pipeline/text/tokenizer.h"
 

@@ -1,5 +1,5 @@
 /* verify_vae.c - recorded latents to pictures, recorded pictures to latents, block by block. */
-#include "cmd/verify/verify.h"
+#include "cmd/verify/verify_internal.h"
 #include "pipeline/vae/vae.h"
 
 #include <math.h>

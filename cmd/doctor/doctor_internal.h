@@ -1,11 +1,11 @@
 /*
- * doctor.h - what `rollmill doctor` asks of the machine.
+ * doctor_internal.h - what `rollmill doctor` asks of the machine.
  *
  * A check looks at one thing and says what it found, one line each. Further
  * checks are one function here and one row in cmd_doctor.c.
  */
-#ifndef DOCTOR_H
-#define DOCTOR_H
+#ifndef DOCTOR_INTERNAL_H
+#define DOCTOR_INTERNAL_H
 
 #include "base/base.h"
 
@@ -27,4 +27,4 @@ void doctor_card(struct doctor *d);  /* doctor_card.c */
 void doctor_disk(struct doctor *d);  /* doctor_disk.c */
 void doctor_media(struct doctor *d); /* doctor_media.c; doctor_media_stub.c */
 
-#endif /* DOCTOR_H */
+#endif /* DOCTOR_INTERNAL_H */

@@ -1,5 +1,5 @@
 /*
- * bench.h - what `rollmill bench` times: programs of operations on random data.
+ * bench_internal.h - what `rollmill bench` times: programs of operations on random data.
  *
  *   cmd_bench.c      options, timing, the table or JSON
  *   bench_cases.c    the cases, one function each
@@ -7,8 +7,8 @@
  *
  * tools/bench_torch.py holds the same cases under the same names.
  */
-#ifndef BENCH_H
-#define BENCH_H
+#ifndef BENCH_INTERNAL_H
+#define BENCH_INTERNAL_H
 
 #include "kernels/kern.h"
 
@@ -84,4 +84,4 @@ extern const int bench_case_count;
 /* NULL if there is none of that name. */
 const struct bench_size *bench_size_find(const char *name);
 
-#endif /* BENCH_H */
+#endif /* BENCH_INTERNAL_H */
