@@ -1,13 +1,19 @@
-#include "cmd/bench/bench_null_io.h"
-#include "cmd/bench/bench_subject.h"
+/*
+ * bench_passes.c - what the transformer and the text encoder take for a job: one pass of a
+ * stage, with as many keys as it ever sees and with none but its own, and the first prompt.
+ */
+#include "base/clock.h"
+#include "cmd/bench/bench_internal.h"
+#include "pipeline/engine/workload.h"
 #include "pipeline/line/line.h"
+#include "pipeline/text/text_encoder.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 /* ---- what the line asks for -------------------------------------------------------- */
 
-static status noise(void *arg, int clip, int64_t block, int level, float *out)
+static status zero_noise(void *arg, int clip, int64_t block, int level, float *out)
 {
     const struct workload *const m = arg;
     size_t const count = (size_t)m->policy.frames_per_block * (size_t)m->shape.channels *
@@ -18,7 +24,7 @@ static status noise(void *arg, int clip, int64_t block, int level, float *out)
     return ST_OK;
 }
 
-static status context(void *arg, int clip, int64_t block, float *embeds)
+static status zero_context(void *arg, int clip, int64_t block, float *embeds)
 {
     const struct dit_shape *const s = &((const struct workload *)arg)->shape;
 
@@ -30,7 +36,7 @@ static status context(void *arg, int clip, int64_t block, float *embeds)
 /* ---- one stage ---------------------------------------------------------------------- */
 
 /* Blocks until a stage sees as many keys as it ever will. */
-static int64_t steady_from(const struct kv_policy *p)
+static int64_t steady_block(const struct kv_policy *p)
 {
     return p->levels + p->attention_frames / p->frames_per_block;
 }
@@ -38,7 +44,7 @@ static int64_t steady_from(const struct kv_policy *p)
 /* A long clip, then short ones whose block 0 stands alone. */
 static status make_clips(struct timeline *t, const struct kv_policy *p)
 {
-    int64_t blocks[1 + BENCH_RUNS] = { steady_from(p) + BENCH_RUNS + p->levels };
+    int64_t blocks[1 + BENCH_RUNS] = { steady_block(p) + BENCH_RUNS + p->levels };
 
     for (int i = 1; i <= BENCH_RUNS; i++) blocks[i] = 2;
     return timeline_make(t, p, blocks, COUNT_OF(blocks));
@@ -48,8 +54,8 @@ static status time_ticks(struct line *line, const struct bench_subject *b, struc
                          int stage, double seconds[2])
 {
     const struct workload *const m = b->model;
-    struct line_io const io = bench_silent_io(
-        (struct line_io){ .arg = (void *)(uintptr_t)m, .noise = noise, .context = context });
+    struct line_io const io = bench_null_io((struct line_io){
+        .arg = (void *)(uintptr_t)m, .noise = zero_noise, .context = zero_context });
     double run[2][BENCH_RUNS];
     int runs[2] = { 0, 0 };
     struct timeline t;
@@ -63,9 +69,9 @@ static status time_ticks(struct line *line, const struct bench_subject *b, struc
         double const begin = b->clock();
         TRY_OUT(line_tick(line));
         TRY_OUT(b->backend->sync(ctx));
-        double const spent = b->clock() - begin;
-        if (at.clip < 0 || (alone ? at.block > 0 : at.block < steady_from(&m->policy))) continue;
-        if (runs[alone] < BENCH_RUNS) run[alone][runs[alone]++] = spent;
+        double const seconds_of_tick = b->clock() - begin;
+        if (at.clip < 0 || (alone ? at.block > 0 : at.block < steady_block(&m->policy))) continue;
+        if (runs[alone] < BENCH_RUNS) run[alone][runs[alone]++] = seconds_of_tick;
     }
     for (int i = 0; i < 2; i++) seconds[i] = bench_median(run[i], BENCH_RUNS);
 out:
@@ -113,4 +119,36 @@ status bench_noise(const struct bench_subject *b, double seconds[2])
 status bench_clean(const struct bench_subject *b, double seconds[2])
 {
     return time_stage(b, b->model->schedule.levels, seconds);
+}
+
+/* ---- the first prompt ---------------------------------------------------------------- */
+
+status bench_text(const struct bench_subject *b, double *seconds)
+{
+    const struct workload *const m = b->model;
+    size_t const numbers = (size_t)m->shape.text_len * (size_t)m->shape.text_dim;
+    float *const embeds = malloc(numbers * sizeof *embeds);
+    struct text_config const c = { .encoder_path = m->card.encoder,
+                                   .tokenizer_path = m->card.tokenizer,
+                                   .text_len = m->shape.text_len,
+                                   .backend = b->backend,
+                                   .device = b->device,
+                                   .threads = b->threads,
+                                   .precision = m->act };
+    double const begin = clock_seconds();
+    struct text_encoder *t = NULL;
+    int tokens;
+    status st = embeds ? ST_OK : fail(ST_NOMEM, "bench: an embedding");
+
+    TRY_OUT(st);
+    TRY_OUT(text_open(&t, &c));
+    if (text_dim(t) != m->shape.text_dim)
+        FAIL_OUT(ST_FORMAT, "%s: embeddings of %lld numbers; the transformer takes %d",
+                 m->card.encoder, (long long)text_dim(t), m->shape.text_dim);
+    TRY_OUT(text_encode(t, m->text, embeds, &tokens));
+    *seconds = clock_seconds() - begin;
+out:
+    text_close(&t);
+    free(embeds);
+    return st;
 }
