@@ -17,13 +17,13 @@ struct doctor {
 };
 
 /* One finding. A warning or failure says what to do about it. */
-void doctor_say(struct doctor *d, enum doctor_grade grade, const char *what, const char *fmt, ...)
+void doctor_print(struct doctor *d, enum doctor_grade grade, const char *what, const char *fmt, ...)
     PRINTF_LIKE(4, 5);
 
 void doctor_cpu(struct doctor *d); /* doctor_machine.c */
 void doctor_memory(struct doctor *d);
 void doctor_limits(struct doctor *d);
-void doctor_card(struct doctor *d);  /* doctor_card.c */
+void doctor_card(struct doctor *d);
 void doctor_disk(struct doctor *d);  /* doctor_disk.c */
 void doctor_media(struct doctor *d); /* doctor_media.c; doctor_media_stub.c */
 

@@ -3,5 +3,5 @@
 
 void doctor_media(struct doctor *d)
 {
-    doctor_say(d, DOCTOR_OK, "video", "built with MEDIA=0: verify and bench, but no render");
+    doctor_print(d, DOCTOR_OK, "video", "built with MEDIA=0: verify and bench, but no render");
 }
