@@ -18,7 +18,7 @@ struct plan_options {
     bool cross_nodes, json;
 };
 
-static status topo_of_cards(struct topo *out)
+static status read_card_topo(struct topo *out)
 {
     struct kern_device card;
     char text[64];
@@ -33,9 +33,9 @@ static status topo_of_cards(struct topo *out)
 }
 
 /* This machine's cards, unless there are none or the processor was asked for. */
-static bool on_cards(const struct backend_request *w)
+static bool wants_cards(const struct backend_request *r)
 {
-    return w->name ? !strcmp(w->name, "cuda") : w->kernels || !kern_device_absent();
+    return r->name ? !strcmp(r->name, "cuda") : r->kernels || !kern_device_absent();
 }
 
 static status read_topo(struct plan_view *v, const struct plan_options *o)
@@ -43,14 +43,14 @@ static status read_topo(struct plan_view *v, const struct plan_options *o)
     struct topo *const t = &v->cost.topo;
 
     if (o->topo) TRY(topo_from_string(t, o->topo));
-    else if (on_cards(&o->backend)) TRY(topo_of_cards(t));
+    else if (wants_cards(&o->backend)) TRY(read_card_topo(t));
     else topo_of_machine(t);
     v->query.ranks = o->ranks ? o->ranks : topo_ranks(t);
     return ST_OK;
 }
 
 /* A rank's: as the topology says, else its share of the cores. */
-static int threads_of(const struct plan_view *v)
+static int count_threads(const struct plan_view *v)
 {
     const struct topo *const t = &v->cost.topo;
     int const share = t->nodes * t->devices / v->query.ranks;
@@ -67,7 +67,7 @@ static status read_speeds(struct plan_view *v, const struct plan_options *o)
     struct cost_work work;
 
     plan_work(&work, &v->bytes);
-    cost_estimate(parts, &work, v->cost.topo.kind, threads_of(v));
+    cost_estimate(parts, &work, v->cost.topo.kind, count_threads(v));
     v->bench = o->bench;
     if (!o->bench) return ST_OK;
     bool const open = t->kind == TOPO_CPU && !t->threads;
@@ -79,7 +79,7 @@ static status read_speeds(struct plan_view *v, const struct plan_options *o)
 }
 
 /* The best line and the best replicas, whatever the user settled on. */
-static status compare(struct plan_view *v)
+static status compare_plans(struct plan_view *v)
 {
     struct plan_query q = v->query;
     struct planner any;
@@ -91,14 +91,14 @@ static status compare(struct plan_view *v)
     return ST_OK;
 }
 
-/* How long the jobs take, of the plans that are told. */
-static status run_all(struct plan_view *v)
+/* How long the jobs take, of the plans that are shown. */
+static status run_plans(struct plan_view *v)
 {
-    struct plan *const told[] = { &v->chosen.best, &v->line, &v->replicas };
+    struct plan *const shown[] = { &v->chosen.best, &v->line, &v->replicas };
     struct plan_query q = v->query;
 
-    for (int i = 0; i < COUNT_OF(told); i++)
-        if (told[i]->ranks_per_line) TRY(planner_run(told[i], &q));
+    for (int i = 0; i < COUNT_OF(shown); i++)
+        if (shown[i]->ranks_per_line) TRY(planner_run(shown[i], &q));
     return ST_OK;
 }
 
@@ -128,13 +128,13 @@ static status make_plan(struct plan_view *v, const struct plan_options *o, char 
     v->query.bytes = plan_bytes_all;
     v->query.arg = &v->bytes;
     TRY(planner_choose(&v->chosen, &v->query));
-    TRY(compare(v));
-    TRY(run_all(v));
+    TRY(compare_plans(v));
+    TRY(run_plans(v));
     return planner_try(&again, &v->roles, &v->query, v->chosen.best.ranks_per_line,
                        v->chosen.best.decode_ranks);
 }
 
-/* A plan that does not fit is told, and is an error. */
+/* A plan that does not fit is printed, and is an error. */
 static status check_fits(const struct plan_view *v)
 {
     struct strbuf why = { 0 };
@@ -147,7 +147,7 @@ static status check_fits(const struct plan_view *v)
     return st;
 }
 
-static status tell(const struct plan_view *v, const struct plan_options *o)
+static status print_plan(const struct plan_view *v, const struct plan_options *o)
 {
     struct strbuf out = { 0 };
     status st = ST_OK;
@@ -164,14 +164,14 @@ out:
     return st;
 }
 
-static status plan(const struct plan_options *o, char *const *jobs, int count)
+static status plan_jobs(const struct plan_options *o, char *const *jobs, int count)
 {
     struct plan_view *const v = calloc(1, sizeof *v);
     status st = v ? ST_OK : fail(ST_NOMEM, "plan: no memory");
 
     TRY(st);
     TRY_OUT(make_plan(v, o, jobs, count));
-    TRY_OUT(tell(v, o));
+    TRY_OUT(print_plan(v, o));
 out:
     plan_bytes_close(&v->bytes);
     workload_close(&v->model);
@@ -226,5 +226,5 @@ status cmd_plan(int argc, char **argv)
     if (p.json && p.rank_to_try >= 0)
         return fail(ST_ARG, "plan: one of --json and --try is allowed");
     opts_print(&o);
-    return plan(&p, argv + 1, argc - 1);
+    return plan_jobs(&p, argv + 1, argc - 1);
 }

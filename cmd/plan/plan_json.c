@@ -1,3 +1,4 @@
+/* plan_json.c - a plan as one JSON object. */
 #include "cmd/plan/plan_internal.h"
 #include "jobs/spec/json_build.h"
 
