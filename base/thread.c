@@ -1,3 +1,4 @@
+/* thread.c - a thread whose failure is handed to the one that joins it. */
 #define _GNU_SOURCE /* pthread_setname_np */
 #include "base/thread.h"
 #include "base/log.h"

@@ -7,7 +7,6 @@
 #include "cmd/cmd.h"
 #include "cmd/opts.h"
 #include "pipeline/weights/weights.h"
-#include "pipeline/weights/weights_hash.h"
 
 #include <inttypes.h>
 #include <jansson.h>

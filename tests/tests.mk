@@ -3,11 +3,11 @@ HUNT ?= 200
 UNIT := base/unit_base base/unit_json_tree base/unit_track kernels/unit_cpu kernels/unit_cuda_plan \
         kernels/unit_cuda_fused kernels/unit_cuda_conv kernels/unit_pixels \
         cluster/unit_roles cluster/unit_topo cluster/unit_cost \
-        jobs/unit_yaml jobs/unit_card jobs/unit_sweep jobs/unit_job jobs/unit_docs jobs/unit_format \
+        jobs/unit_yaml jobs/unit_card jobs/unit_sweep jobs/unit_job jobs/unit_docs jobs/unit_format jobs/unit_spec \
         weights/unit_weights weights/unit_pickle weights/unit_bind weights/unit_random_model \
-        text/unit_text_clean text/unit_tokenizer text/unit_umt5 line/unit_schedule line/unit_keys \
+        text/unit_text_clean text/unit_tokenizer text/unit_umt5 line/unit_schedule line/unit_kv_policy line/unit_timeline \
         vae/unit_vae vae/unit_vae_parts vae/unit_vae_kernels vae/unit_vae_refuse \
-        output/unit_video output/unit_contact output/unit_clip_sink output/unit_clip_folder
+        output/unit_video output/unit_contact output/unit_clip_sink output/unit_clip_folder cmd/unit_work_list
 CUDA_UNIT := unit/kernels/unit_cuda # needs a card or the stand-in
 CHECK := check_kernels.c check.c check_rows.c check_wire.c check_heavy.c check_attention.c check_fused.c \
          check_pictures.c low_precision.c low_precision_attention.c check_closed.c mutants.c # one program
@@ -39,6 +39,9 @@ $(foreach test,$(PROGRAM) $(CUDA_UNIT) $(NCCL_LINE) $(MPI_TEST) comm/mpi_nccl ke
     standin/standin_ready,$(eval $(call program,$(test))))
 
 $B/tests/unit_weights: TEST_LDLIBS = -lzip
+# What the program has beside the library, until it is in it.
+$B/tests/unit_work_list: $(addprefix $B/,cmd/render/work_list.o cmd/job_encoders.o pipeline/engine/work_source.o \
+    pipeline/engine/output_formats.o)
 $B/tests/unit_cuda_conv: $B/tests/standin/standin_dnn_conv.o $B/tests/standin/standin_dnn_chain.o
 $B/tests/check_kernels: $(CHECK:%.c=$B/tests/kernels/%.o)
 $(call at,comm/line_comm comm/mpi_comm $(NCCL_LINE) comm/mpi_nccl): $(COMM_CHECKS:%.c=$B/tests/comm/%.o)

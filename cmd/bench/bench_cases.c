@@ -90,7 +90,7 @@ static struct tensor *record_linear(struct program *p, enum kern_use use, const 
     program_linear(p, &(struct kern_linear){
                           .x = x,
                           .w = program_weight(p, use, DIMS(n, x->dim[1])),
-                          .bias = use == KERN_LINEAR_COARSE ? F32(n) : NULL,
+                          .bias = use == KERN_LINEAR_LOW_PRECISION ? F32(n) : NULL,
                           .out = out,
                           .act = act,
                       });
@@ -138,9 +138,9 @@ static struct tensor *record_norm(struct program *p, const struct tensor *x)
 
 static void record_ffn(struct program *p, const struct bench_size *s, struct tensor *x)
 {
-    record_linear_add(p, KERN_LINEAR_COARSE,
-                      record_linear(p, KERN_LINEAR_COARSE, record_modulate(p, x, FRAMES), s->ffn,
-                                    KERN_ACT_GELU_TANH),
+    record_linear_add(p, KERN_LINEAR_LOW_PRECISION,
+                      record_linear(p, KERN_LINEAR_LOW_PRECISION, record_modulate(p, x, FRAMES),
+                                    s->ffn, KERN_ACT_GELU_TANH),
                       x, FRAMES);
 }
 
@@ -244,7 +244,8 @@ static void case_dit_modulate(struct program *p, const struct bench_size *s)
 
 static void case_dit_project(struct program *p, const struct bench_size *s)
 {
-    record_linear(p, KERN_LINEAR_COARSE, ACT(block_tokens(s), s->dim), s->dim, KERN_ACT_NONE);
+    record_linear(p, KERN_LINEAR_LOW_PRECISION, ACT(block_tokens(s), s->dim), s->dim,
+                  KERN_ACT_NONE);
 }
 
 static void case_dit_norm_rope(struct program *p, const struct bench_size *s)
@@ -271,7 +272,7 @@ static void case_dit_cross(struct program *p, const struct bench_size *s)
 
 static void case_dit_output(struct program *p, const struct bench_size *s)
 {
-    record_linear_add(p, KERN_LINEAR_COARSE, ACT(block_tokens(s), s->dim),
+    record_linear_add(p, KERN_LINEAR_LOW_PRECISION, ACT(block_tokens(s), s->dim),
                       F32(block_tokens(s), s->dim), FRAMES);
 }
 
@@ -285,14 +286,14 @@ static void case_dit_layer(struct program *p, const struct bench_size *s)
     struct tensor *const x = F32(block_tokens(s), s->dim);
     struct tensor *const in = record_modulate(p, x, FRAMES);
     struct tensor *const q =
-        record_norm(p, record_linear(p, KERN_LINEAR_COARSE, in, s->dim, KERN_ACT_NONE));
+        record_norm(p, record_linear(p, KERN_LINEAR_LOW_PRECISION, in, s->dim, KERN_ACT_NONE));
     struct tensor *const k =
-        record_norm(p, record_linear(p, KERN_LINEAR_COARSE, in, s->dim, KERN_ACT_NONE));
+        record_norm(p, record_linear(p, KERN_LINEAR_LOW_PRECISION, in, s->dim, KERN_ACT_NONE));
 
-    record_linear(p, KERN_LINEAR_COARSE, in, s->dim, KERN_ACT_NONE);
+    record_linear(p, KERN_LINEAR_LOW_PRECISION, in, s->dim, KERN_ACT_NONE);
     record_rope(p, s, q);
     record_rope(p, s, k);
-    record_linear_add(p, KERN_LINEAR_COARSE,
+    record_linear_add(p, KERN_LINEAR_LOW_PRECISION,
                       record_attention(p, q, s->heads, s->blocks, block_tokens(s)), x, FRAMES);
     record_ffn(p, s, x);
 }

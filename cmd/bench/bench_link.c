@@ -115,11 +115,10 @@ static status time_swap(struct comm *world, struct swap *w)
 
 status bench_link(struct cost_parts *out, const struct workload *m, struct comm *world)
 {
-    struct cost_facts const facts = workload_facts(m, (struct line_mode){ .wire = LINE_ACT });
     struct cost_shape shape;
     struct swap small = { .bytes = SMALL }, large = { 0 };
 
-    TRY(cost_facts_shape(&shape, &facts));
+    TRY(workload_shape(&shape, m, (struct line_mode){ .wire = LINE_ACT }));
     large.bytes = (size_t)(shape.kv_bytes / TENSORS);
     TRY(time_swap(world, &small));
     TRY(time_swap(world, &large));

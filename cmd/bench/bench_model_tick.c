@@ -20,7 +20,7 @@ struct ticks {
     struct dit *model;
     struct comm comm, *thread[1]; /* one rank of several; or the one rank that there is */
     struct line *line;
-    struct timeline timeline;
+    struct timeline_entry clip;
     struct line_io io;
 };
 
@@ -93,7 +93,6 @@ static status open_line(struct ticks *t, int ranks)
 
 static void close_ticks(struct ticks *t)
 {
-    timeline_free(&t->timeline);
     line_close(&t->line);
     if (t->thread[0]) comm_close(&t->thread[0]);
     dit_close(&t->model);
@@ -104,19 +103,20 @@ static void close_ticks(struct ticks *t)
  * close_ticks, also after a failure. */
 static status open_ticks(struct ticks *t, const struct bench_model_config *c, int ranks)
 {
-    *t = (struct ticks){
-        .c = c, .policy = { WINDOW_ROLLING, COUNT_OF(steps), BENCH_FRAMES, 21, BENCH_FRAMES }
-    };
+    bool more;
+
+    *t = (struct ticks){ .c = c,
+                         .policy = { WINDOW_ROLLING, COUNT_OF(steps), BENCH_FRAMES, 21,
+                                     BENCH_FRAMES, KV_SINK_USUAL } };
     t->io =
         bench_null_io((struct line_io){ .arg = t, .noise = fill_noise, .context = fill_context });
     int const filled = t->policy.levels + t->policy.attention_frames / BENCH_FRAMES;
     TRY(schedule_make(&t->schedule, steps, COUNT_OF(steps), true, 5));
     TRY(open_model(t));
     TRY(open_line(t, ranks));
-    TRY(timeline_make(&t->timeline, &t->policy,
-                      (int64_t[]){ filled + BENCH_ROW_RUNS + t->policy.levels }, 1));
-    line_begin(t->line, &t->timeline, &t->io);
-    for (int i = 0; i < filled; i++) TRY(line_tick(t->line));
+    t->clip.end = filled + BENCH_ROW_RUNS + t->policy.levels;
+    line_begin_list(t->line, &t->clip, 1, &t->io);
+    for (int i = 0; i < filled; i++) TRY(line_tick(t->line, &more));
     return ST_OK;
 }
 
@@ -136,9 +136,11 @@ static double count_tick_flop(const struct ticks *t)
 
 static status time_ticks(struct ticks *t, struct bench_decoder *decoder, struct bench_result *out)
 {
+    bool more;
+
     for (int i = 0; i < BENCH_ROW_RUNS; i++) {
         double const start = clock_seconds();
-        TRY(line_tick(t->line));
+        TRY(line_tick(t->line, &more));
         TRY(t->ctx->backend->sync(t->ctx));
         if (decoder) TRY(bench_decoder_run(decoder));
         out->seconds[i] = clock_seconds() - start;

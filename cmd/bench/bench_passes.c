@@ -42,12 +42,10 @@ static int64_t steady_block(const struct kv_policy *p)
 }
 
 /* A long clip, then short ones whose block 0 stands alone. */
-static status make_clips(struct timeline *t, const struct kv_policy *p)
+static void list_clips(struct timeline_entry clip[1 + BENCH_RUNS], const struct kv_policy *p)
 {
-    int64_t blocks[1 + BENCH_RUNS] = { steady_block(p) + BENCH_RUNS + p->levels };
-
-    for (int i = 1; i <= BENCH_RUNS; i++) blocks[i] = 2;
-    return timeline_make(t, p, blocks, COUNT_OF(blocks));
+    for (int i = 0; i <= BENCH_RUNS; i++) clip[i] = (struct timeline_entry){ .clip = i, .end = 2 };
+    clip[0].end = steady_block(p) + BENCH_RUNS + p->levels;
 }
 
 static status time_ticks(struct line *line, const struct bench_subject *b, struct kern_ctx *ctx,
@@ -58,25 +56,23 @@ static status time_ticks(struct line *line, const struct bench_subject *b, struc
         .arg = (void *)(uintptr_t)m, .noise = zero_noise, .context = zero_context });
     double run[2][BENCH_RUNS];
     int runs[2] = { 0, 0 };
-    struct timeline t;
-    status st = ST_OK;
+    struct timeline_entry clip[1 + BENCH_RUNS];
+    bool more;
 
-    TRY(make_clips(&t, &m->policy));
-    line_begin(line, &t, &io);
-    for (int64_t tick = 0; runs[1] < BENCH_RUNS; tick++) {
-        struct place const at = timeline_at(&t, tick, stage);
-        bool const alone = at.clip > 0;
+    list_clips(clip, &m->policy);
+    line_begin_list(line, clip, COUNT_OF(clip), &io);
+    while (runs[1] < BENCH_RUNS) {
         double const begin = b->clock();
-        TRY_OUT(line_tick(line));
-        TRY_OUT(b->backend->sync(ctx));
-        double const seconds_of_tick = b->clock() - begin;
+        TRY(line_tick(line, &more));
+        TRY(b->backend->sync(ctx));
+        double const took = b->clock() - begin;
+        struct place const at = line_place_of(line, stage);
+        bool const alone = at.clip > 0;
         if (at.clip < 0 || (alone ? at.block > 0 : at.block < steady_block(&m->policy))) continue;
-        if (runs[alone] < BENCH_RUNS) run[alone][runs[alone]++] = seconds_of_tick;
+        if (runs[alone] < BENCH_RUNS) run[alone][runs[alone]++] = took;
     }
     for (int i = 0; i < 2; i++) seconds[i] = bench_median(run[i], BENCH_RUNS);
-out:
-    timeline_free(&t);
-    return st;
+    return ST_OK;
 }
 
 static status time_stage(const struct bench_subject *b, int stage, double seconds[2])
@@ -128,8 +124,8 @@ status bench_text(const struct bench_subject *b, double *seconds)
     const struct workload *const m = b->model;
     size_t const numbers = (size_t)m->shape.text_len * (size_t)m->shape.text_dim;
     float *const embeds = malloc(numbers * sizeof *embeds);
-    struct text_config const c = { .encoder_path = m->card.encoder,
-                                   .tokenizer_path = m->card.tokenizer,
+    struct text_config const c = { .encoder_path = m->model->encoder,
+                                   .tokenizer_path = m->model->tokenizer,
                                    .text_len = m->shape.text_len,
                                    .backend = b->backend,
                                    .device = b->device,
@@ -144,8 +140,8 @@ status bench_text(const struct bench_subject *b, double *seconds)
     TRY_OUT(text_open(&t, &c));
     if (text_dim(t) != m->shape.text_dim)
         FAIL_OUT(ST_FORMAT, "%s: embeddings of %lld numbers; the transformer takes %d",
-                 m->card.encoder, (long long)text_dim(t), m->shape.text_dim);
-    TRY_OUT(text_encode(t, m->text, embeds, &tokens));
+                 m->model->encoder, (long long)text_dim(t), m->shape.text_dim);
+    TRY_OUT(text_encode(t, m->clip->prompt[0].text, embeds, &tokens));
     *seconds = clock_seconds() - begin;
 out:
     text_close(&t);

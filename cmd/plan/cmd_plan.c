@@ -38,40 +38,39 @@ static bool wants_cards(const struct backend_request *r)
     return r->name ? !strcmp(r->name, "cuda") : r->kernels || !kern_device_absent();
 }
 
-static status read_topo(struct plan_view *v, const struct plan_options *o)
+static status read_topo(struct world_facts *w, const struct plan_options *o)
 {
-    struct topo *const t = &v->cost.topo;
+    struct topo *const t = &w->topo;
 
     if (o->topo) TRY(topo_from_string(t, o->topo));
     else if (wants_cards(&o->backend)) TRY(read_card_topo(t));
     else topo_of_machine(t);
-    v->query.ranks = o->ranks ? o->ranks : topo_ranks(t);
+    w->ranks = o->ranks ? o->ranks : topo_ranks(t);
     return ST_OK;
 }
 
 /* A rank's: as the topology says, else its share of the cores. */
-static int count_threads(const struct plan_view *v)
+static int count_threads(const struct world_facts *w)
 {
-    const struct topo *const t = &v->cost.topo;
-    int const share = t->nodes * t->devices / v->query.ranks;
+    const struct topo *const t = &w->topo;
+    int const share = t->nodes * t->devices / w->ranks;
 
     if (t->kind == TOPO_GPU) return 1;
     if (t->threads) return t->threads;
     return share > 1 ? share : 1;
 }
 
+/* Measured speeds in place of the estimated ones, and the world that they were measured in. */
 static status read_speeds(struct plan_view *v, const struct plan_options *o)
 {
     struct cost_parts *const parts = &v->cost.parts;
     struct topo *const t = &v->cost.topo;
-    struct cost_work work;
 
-    plan_work(&work, &v->bytes);
-    cost_estimate(parts, &work, v->cost.topo.kind, count_threads(v));
     v->bench = o->bench;
     if (!o->bench) return ST_OK;
     bool const open = t->kind == TOPO_CPU && !t->threads;
-    TRY(bench_file_read(parts, o->bench, &v->model, v->bytes.backend, open ? 0 : parts->threads));
+    TRY(bench_file_read(parts, o->bench, v->bytes.model, v->bytes.backend,
+                        open ? 0 : parts->threads));
     if (open && parts->threads <= t->devices) t->threads = parts->threads;
     if (!o->ranks) v->query.ranks = topo_ranks(t);
     t->within = parts->link;
@@ -106,27 +105,22 @@ static status make_plan(struct plan_view *v, const struct plan_options *o, char 
                         int count)
 {
     const char *const precision = strcmp(o->precision, "job") != 0 ? o->precision : NULL;
+    struct world_facts world = { .ranks_per_line = o->ranks_per_line,
+                                 .decode_ranks = o->decode_ranks,
+                                 .cross_nodes = o->cross_nodes,
+                                 .goal =
+                                     strcmp(o->goal, "latency") ? PLAN_THROUGHPUT : PLAN_LATENCY };
     struct backend backend;
     struct plan again;
 
-    TRY(read_topo(v, o));
-    TRY(workload_open(&v->model, jobs, count, precision));
-    TRY(backend_plan(&backend, &o->backend, v->cost.topo.kind == TOPO_GPU));
-    TRY(kern_backend_supports(backend.kern, v->model.act));
-    TRY(plan_bytes_open(&v->bytes, &v->model, backend.kern, backend.mode));
-    v->bytes.cards = v->cost.topo.kind == TOPO_GPU;
-    struct cost_facts const facts = workload_facts(&v->model, backend.mode);
-    TRY(cost_facts_shape(&v->cost.shape, &facts));
-    v->cost.shape.clips = v->model.clips;
-    v->cost.shape.blocks = v->model.clip_blocks;
+    TRY(read_topo(&world, o));
+    world.threads = count_threads(&world);
+    TRY(job_workload_open(&v->jobs, jobs, count, precision));
+    TRY(backend_plan(&backend, &o->backend, world.topo.kind == TOPO_GPU));
+    TRY(kern_backend_supports(backend.kern, v->jobs.work.act));
+    TRY(plan_bytes_open(&v->bytes, &v->jobs.work, backend.kern, backend.mode));
+    TRY(workload_query(&v->query, &v->cost, &v->bytes, &world));
     TRY(read_speeds(v, o));
-    v->query.model = &v->cost;
-    v->query.ranks_per_line = o->ranks_per_line;
-    v->query.decode_ranks = o->decode_ranks;
-    v->query.cross_nodes = o->cross_nodes;
-    v->query.goal = strcmp(o->goal, "latency") ? PLAN_THROUGHPUT : PLAN_LATENCY;
-    v->query.bytes = plan_bytes_all;
-    v->query.arg = &v->bytes;
     TRY(planner_choose(&v->chosen, &v->query));
     TRY(compare_plans(v));
     TRY(run_plans(v));
@@ -174,7 +168,7 @@ static status plan_jobs(const struct plan_options *o, char *const *jobs, int cou
     TRY_OUT(print_plan(v, o));
 out:
     plan_bytes_close(&v->bytes);
-    workload_close(&v->model);
+    job_workload_close(&v->jobs);
     free(v);
     return st;
 }

@@ -52,7 +52,7 @@ static bool stopped(void)
 
 static bool together(const struct render_clip *a, const struct render_clip *b)
 {
-    return !strcmp(a->card->path, b->card->path) && a->job->precision == b->job->precision &&
+    return !strcmp(a->card->card, b->card->card) && a->job->precision == b->job->precision &&
            a->spec->width == b->spec->width && a->spec->height == b->spec->height;
 }
 
@@ -74,7 +74,7 @@ static status go_on(struct comm *world)
 }
 
 /* Clips that can share a line are taken together, the first one's batch first. */
-static status run_batches(const struct engine_rank *rank, const struct work_list *l)
+static status run_batches(const struct engine_rank *rank, const struct render_list *l)
 {
     const struct render_clip **const order = calloc((size_t)l->count + 1, sizeof *order);
     const struct render_clip **const batch = calloc((size_t)l->count + 1, sizeof *batch);
@@ -199,7 +199,7 @@ static status render_rank_main(struct comm *world, void *arg)
     };
     struct watchdog_config const watch = { .expired = hung, .arg = &rank };
     double const usual = world->deadline_s;
-    struct work_list l = { 0 };
+    struct render_list l = { 0 };
     status st = ST_OK;
 
     log_set_rank(world->size > 1 ? world->rank : -1);
@@ -209,14 +209,14 @@ static status render_rank_main(struct comm *world, void *arg)
     TRY_OUT(engine_check_config(world, o, r->path, r->paths));
     TRY_OUT(open_trace(&rank.trace, world, o->trace));
     TRY_OUT(open_report(&rank.report, world, o));
-    TRY_OUT(work_list_open(&l, world, r->path, r->paths, o->precision));
+    TRY_OUT(render_list_open(&l, world, r->path, r->paths, o->precision));
     TRY_OUT(run_batches(&rank, &l));
     log_info("render: %d clips made", l.count);
 out:
     if (st == ST_CANCELED)
         log_info("render: stopped at a block boundary. Give the same command again: clips that "
                  "are finished are kept, the one in work begins anew.");
-    work_list_close(&l);
+    render_list_close(&l);
     if (st == ST_OK || st == ST_CANCELED) st = end_trace(&rank, st);
     render_report_close(&rank.report);
     trace_close(&rank.trace, false);

@@ -3,7 +3,7 @@
 #include "base/log.h"
 #include "cmd/render/render_progress.h"
 #include "cmd/render/render_report_json.h"
-#include "comm/control_note.h"
+#include "comm/heartbeat.h"
 
 #include <stdio.h>
 #include <stdlib.h>

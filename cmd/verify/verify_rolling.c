@@ -98,13 +98,15 @@ static status read_policy(struct verify_case *c, int levels, struct kv_policy *o
 {
     const struct json_node *const window = json_tree_member(c->json, "window");
     const char *const kind = window ? json_tree_text(window) : "rolling";
+    const struct json_node *const positions = json_tree_member(c->json, "positions");
     int sink, clean;
 
     *out = (struct kv_policy){ .levels = levels };
-    if (!kind || (strcmp(kind, "rolling") != 0 && strcmp(kind, "block") != 0))
+    if (!kind || !kv_policy_find(kind, &out->kind))
         return fail(ST_FORMAT, "%s/case.json: window: \"rolling\" or \"block\" is expected",
                     c->dir);
-    out->kind = strcmp(kind, "block") ? WINDOW_ROLLING : WINDOW_BLOCK;
+    if (positions && json_tree_text(positions))
+        out->sink = strcmp(json_tree_text(positions), "relative") ? KV_SINK_FIXED : KV_SINK_MOVING;
     TRY(verify_int(c, "frames_per_block", 1, 64, &out->frames_per_block));
     TRY(verify_int(c, "attention_frames", 1, 4096, &out->attention_frames));
     TRY(verify_int(c, "sink_blocks", 0, 64, &sink));
@@ -194,12 +196,9 @@ static status run_line(struct clip *p, const struct dit *model, const struct sch
                                 .context = copy_context,
                                 .finished = keep_latents,
                                 .tap = keep_step };
-    struct timeline t;
+    struct timeline_entry const clip = { .end = p->blocks };
 
-    TRY(timeline_make(&t, policy, (int64_t[]){ p->blocks }, 1));
-    status const st = crew_run(&crew, o->world, &t, &io);
-    timeline_free(&t);
-    return st;
+    return crew_run(&crew, o->world, &clip, 1, &io);
 }
 
 static status read_size(struct clip *p, struct verify_case *c, int levels, int channels,

@@ -1,3 +1,3 @@
 # Clean keys and values, and who attends to whom.
 SRC += $(addprefix pipeline/cache/, \
-    kv_policy.c kv_cache.c)
+    kv_policy.c policy_rolling.c policy_block.c policy_frames.c kv_cache.c)

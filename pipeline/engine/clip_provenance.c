@@ -11,18 +11,16 @@ static status add_prompts(struct clip_provenance *a, const struct render_clip *c
     int const n = spec->prompts;
 
     a->prompt = calloc((size_t)n + 1, sizeof *a->prompt);
-    a->times = calloc((size_t)n + 1, 2 * DURATION_TEXT);
-    if (!a->prompt || !a->times) return fail(ST_NOMEM, "%d prompts", n);
+    if (!a->prompt) return fail(ST_NOMEM, "%d prompts", n);
     for (int i = 0; i < n; i++) {
         const struct clip_prompt *const p = &spec->prompt[i];
-        char *const at = a->times + (ptrdiff_t)2 * DURATION_TEXT * i;
         a->prompt[i] = (struct sidecar_prompt){
             .text = p->text,
-            .asked_at = duration_text(p->at, at),
-            .asked_blend = duration_text(p->over, at + DURATION_TEXT),
+            .asked_at = p->at,
+            .asked_blend = p->over,
             .block = p->block,
             .blend_blocks = p->blend,
-            .first_picture = clip_first_picture(p->block, c->card->frames_per_block),
+            .first_picture = clip_first_picture(p->block, spec->frames_per_block),
         };
     }
     a->about.prompt = a->prompt;
@@ -34,29 +32,27 @@ static status add_prompts(struct clip_provenance *a, const struct render_clip *c
 static status add_pairs(struct clip_provenance *a, const struct render_clip *c)
 {
     const struct clip_spec *const spec = c->spec;
-    int const labels = c->job->labels ? c->job->labels->count : 0;
-    int at = 0;
 
     a->value = calloc((size_t)spec->values + 1, sizeof *a->value);
-    a->label = calloc((size_t)labels + 1, sizeof *a->label);
-    if (!a->value || !a->label) return fail(ST_NOMEM, "%d values", spec->values + labels);
+    a->label = calloc((size_t)spec->labels + 1, sizeof *a->label);
+    if (!a->value || !a->label) return fail(ST_NOMEM, "%d values", spec->values + spec->labels);
     for (int i = 0; i < spec->values; i++)
-        a->value[i] = (struct sidecar_pair){ spec->value[i].axis, spec->value[i].value };
-    for (const struct tree_node *n = labels ? c->job->labels->first : NULL; n; n = n->next)
-        a->label[at++] = (struct sidecar_pair){ n->key, n->text };
+        a->value[i] = (struct sidecar_pair){ spec->value[i].name, spec->value[i].value };
+    for (int i = 0; i < spec->labels; i++)
+        a->label[i] = (struct sidecar_pair){ spec->label[i].name, spec->label[i].value };
     a->about.values = (struct sidecar_pairs){ a->value, spec->values };
-    a->about.labels = (struct sidecar_pairs){ a->label, at };
+    a->about.labels = (struct sidecar_pairs){ a->label, spec->labels };
     return ST_OK;
 }
 
-static void add_model(struct clip_provenance *a, const struct card *card,
+static void add_model(struct clip_provenance *a, const struct model_spec *card,
                       const struct provenance_facts *facts)
 {
     a->file[0] = (struct sidecar_pair){ card->weights, facts->weights_hash };
     a->file[1] = (struct sidecar_pair){ card->vae, facts->vae_hash };
     a->file[2] = (struct sidecar_pair){ card->encoder, facts->text_hash };
     a->about.model = card->name;
-    a->about.family = card_family_name(card->family);
+    a->about.family = card->family;
     a->about.model_license = card->license;
     a->about.model_files = (struct sidecar_pairs){ a->file, COUNT_OF(a->file) };
     a->about.model_hash_rule =
@@ -65,7 +61,7 @@ static void add_model(struct clip_provenance *a, const struct card *card,
     a->about.steps = card->steps;
     a->about.warp = card->warp;
     a->about.shift = card->shift;
-    a->about.window = card_window_name(card->window);
+    a->about.window = model_window_name(card->window);
     a->about.frames_per_block = card->frames_per_block;
     a->about.attention_frames = card->attention_frames;
     a->about.sink_frames = card->sink_frames;
@@ -105,9 +101,9 @@ status clip_provenance_make(struct clip_provenance *out, const struct render_cli
     *out = (struct clip_provenance){ .about = {
                                          .task_id = spec->task_id,
                                          .content_id = spec->content_id,
-                                         .job = c->job->name,
+                                         .job = spec->job,
                                          .clip = spec->name,
-                                         .owner = c->job->owner,
+                                         .owner = spec->owner,
                                          .seed = spec->seed,
                                          .noise = NOISE_SCHEME,
                                          .scheduler = "flow-matching",
@@ -130,6 +126,5 @@ void clip_provenance_free(struct clip_provenance *a)
     free(a->prompt);
     free(a->value);
     free(a->label);
-    free(a->times);
     *a = (struct clip_provenance){ 0 };
 }

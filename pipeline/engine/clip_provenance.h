@@ -23,7 +23,6 @@ struct clip_provenance {
     struct sidecar_prompt *prompt;
     struct sidecar_pair *value, *label;
     struct sidecar_pair file[3], library[1], host[1];
-    char *times; /* spelled durations of the prompts */
     char world[96], hostname[64], what[96], kernels[KERN_TEXT];
     char libav[CODEC_LIBS];
 };

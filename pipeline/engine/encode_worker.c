@@ -4,7 +4,7 @@
 #include "base/log.h"
 #include "base/slot_queue.h"
 #include "base/watchdog.h"
-#include "comm/control_note.h"
+#include "comm/heartbeat.h"
 #include "pipeline/engine/output_formats.h"
 #include "pipeline/output/clip_writer.h"
 #include "pipeline/vae/vae.h"
@@ -59,25 +59,24 @@ static struct clip_sink_config sink_of(const struct encode_worker *f,
                                        const struct render_clip *clip,
                                        const struct video_config *formats)
 {
-    const struct job *const job = clip->job;
     const struct clip_spec *const spec = clip->spec;
     struct clip_sink_config c = {
         .dir = clip->dir,
         .width = spec->width,
         .height = spec->height,
-        .fps_num = (int)spec->fps.num,
-        .fps_den = (int)spec->fps.den,
+        .fps_num = (int)spec->fps_num,
+        .fps_den = (int)spec->fps_den,
         .pictures = spec->pictures,
         .format = formats,
-        .formats = job->output.formats,
-        .preview = job->output.preview,
-        .preview_columns = job->output.preview_columns,
+        .formats = spec->formats,
+        .preview = spec->preview,
+        .preview_columns = spec->preview_columns,
         .about = &f->about.about,
     };
 
-    if (job->output.latents) {
-        c.latents.file = job->output.latents;
-        c.latents.dtype = strcmp(job->output.latents_dtype, "f32") ? DT_BF16 : DT_F32;
+    if (spec->latents) {
+        c.latents.file = spec->latents;
+        c.latents.dtype = strcmp(spec->latents_dtype, "f32") ? DT_BF16 : DT_F32;
         c.latents.frames = spec->blocks * f->c.frames_per_block;
         c.latents.height = f->c.latent_h;
         c.latents.width = f->c.latent_w;
@@ -87,12 +86,11 @@ static struct clip_sink_config sink_of(const struct encode_worker *f,
 
 static status begin_clip(struct encode_worker *f, const struct render_clip *clip)
 {
-    struct video_config formats[JOB_FORMATS];
+    struct video_config formats[CLIP_FORMATS];
     struct clip_sink_config c;
 
     leave_clip(f);
-    for (int i = 0; i < clip->job->output.formats; i++)
-        formats[i] = job_format(clip->job, &clip->job->output.format[i]);
+    for (int i = 0; i < clip->spec->formats; i++) formats[i] = clip_video_config(clip->spec, i);
     f->clip = clip;
     if (path_exists(clip->dir)) {
         log_warn("%s: appeared in the meantime and stays; this clip is dropped", clip->dir);

@@ -3,7 +3,7 @@
 #define ENGINE_H
 
 #include "base/watchdog.h"
-#include "cmd/render/work_list.h"
+#include "cmd/render/render_list.h"
 #include "comm/heartbeat.h"
 #include "pipeline/engine/model_pool.h"
 #include "pipeline/line/line.h"

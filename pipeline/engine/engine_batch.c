@@ -32,7 +32,7 @@ static status collect_prompts(struct batch *t)
 static status encode_prompts(struct batch *t)
 {
     const struct engine_options *const o = t->rank->o;
-    const struct card *const card = t->b->clip[0]->card;
+    const struct model_spec *const card = t->b->clip[0]->card;
     struct text_config const text = { .encoder_path = card->encoder,
                                       .tokenizer_path = card->tokenizer,
                                       .cache_dir = o->prompt_cache,
@@ -83,7 +83,7 @@ static status share_hash(struct batch *t, int from, const char *own, const char 
 
 static status share_hashes(struct batch *t, const struct part *p)
 {
-    const struct card *const card = t->b->clip[0]->card;
+    const struct model_spec *const card = t->b->clip[0]->card;
     char first[DIGEST_HEX];
     const char *vae = p->decode ? decode_worker_vae_hash(p->decode) : NULL;
 

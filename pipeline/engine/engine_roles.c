@@ -1,11 +1,9 @@
 /* engine_roles.c - who plays which role in a batch, and which line renders which clip. */
 #include "base/pool.h"
-#include "cmd/backend.h"
 #include "comm/world.h"
-#include "pipeline/engine/card_line.h"
 #include "pipeline/engine/engine_batch.h"
 #include "pipeline/engine/output_formats.h"
-#include "pipeline/engine/role_planner.h"
+#include "pipeline/engine/workload_query.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -15,9 +13,9 @@ static status take_formats(struct batch *t)
     t->formats = calloc((size_t)t->b->clips + 1, sizeof *t->formats);
     if (!t->formats) return fail(ST_NOMEM, "%d clips", t->b->clips);
     for (int i = 0; i < t->b->clips; i++) {
-        const struct job *const job = t->b->clip[i]->job;
-        int64_t const bytes = job_formats_bytes(job);
-        t->formats[i] = job_formats_set(job);
+        const struct clip_spec *const spec = t->b->clip[i]->spec;
+        int64_t const bytes = clip_picture_bytes(spec);
+        t->formats[i] = clip_pixel_formats(spec);
         if (bytes > t->picture_bytes) t->picture_bytes = bytes;
     }
     return ST_OK;
@@ -28,13 +26,12 @@ status engine_read_card(struct batch *t)
     const struct engine_options *const o = t->rank->o;
     const struct render_clip *const c = t->b->clip[0];
     struct card_line line;
-    bool const f32 = o->precision ? !strcmp(o->precision, "f32") : c->job->precision == JOB_F32;
 
     TRY(card_line_read(&line, c->card));
     t->schedule = line.schedule;
     t->policy = line.policy;
     t->shape = line.shape;
-    t->act = f32 ? DT_F32 : DT_BF16;
+    t->act = c->spec->precision == CLIP_F32 ? DT_F32 : DT_BF16;
     TRY(kern_backend_supports(o->backend, t->act));
     t->latent_h = c->spec->height / VAE_SCALE;
     t->latent_w = c->spec->width / VAE_SCALE;
@@ -54,51 +51,45 @@ static status share_clips(struct batch *t)
     return ST_OK;
 }
 
-/* What the planner needs to know of the batch. Borrows from t. */
-static struct workload model_of(const struct batch *t)
+/* What the planner needs to know of the batch. */
+static struct work_outlook outlook_of(const struct batch *t)
 {
-    const struct clip_spec *const clip = t->b->clip[0]->spec;
-    int const texts = prompt_bank_texts(t->prompts);
+    struct work_outlook known = { .clips = t->b->clips, .texts = prompt_bank_texts(t->prompts) };
 
-    return (struct workload){ .card = *t->b->clip[0]->card,
-                              .schedule = t->schedule,
-                              .policy = t->policy,
-                              .shape = t->shape,
-                              .act = t->act,
-                              .width = clip->width,
-                              .height = clip->height,
-                              .latent_h = t->latent_h,
-                              .latent_w = t->latent_w,
-                              .picture_bytes = t->picture_bytes,
-                              .clips = t->b->clips,
-                              .texts = texts,
-                              .contexts = prompt_bank_count(t->prompts),
-                              .tokens = (int64_t)texts * t->shape.text_len };
+    known.mixes = prompt_bank_count(t->prompts) - known.texts;
+    known.tokens = known.texts * t->shape.text_len;
+    for (int i = 0; i < t->b->clips; i++) known.formats |= t->formats[i];
+    return known;
 }
 
 static status ask_planner(struct batch *t, int choice[2])
 {
     const struct engine_options *const o = t->rank->o;
-    struct workload model = model_of(t);
+    const struct render_clip *const c = t->b->clip[0];
+    struct work_item const first = { .clip = c->spec, .model = c->card };
+    struct work_outlook const known = outlook_of(t);
+    struct world_facts world = { .ranks = t->world->size,
+                                 .threads = t->rank->threads,
+                                 .node = t->world->node,
+                                 .shared_weights = comm_launcher_rank() < 0,
+                                 .ranks_per_line = o->ranks_per_line,
+                                 .decode_ranks = o->decode_ranks,
+                                 .cross_nodes = o->cross_nodes,
+                                 .goal = o->for_latency ? PLAN_LATENCY : PLAN_THROUGHPUT };
+    struct workload work;
     struct plan_bytes bytes = { 0 };
+    struct plan_query query;
+    struct cost_model cost;
+    struct planner plan;
     status st = ST_OK;
 
-    TRY(vae_base(&model.vae_base, model.card.vae));
-    TRY_OUT(plan_bytes_open(&bytes, &model, o->backend, o->mode));
-    TRY_OUT(plan_choose(
-        &(struct plan_request){ .bytes = &bytes,
-                                .threads_world = comm_launcher_rank() < 0,
-                                .ranks = t->world->size,
-                                .threads = t->rank->threads,
-                                .node = t->world->node,
-                                .cores = pool_cpus(),
-                                .devices = o->devices,
-                                .clips = t->b->clips,
-                                .cross_nodes = o->cross_nodes,
-                                .ranks_per_line = o->ranks_per_line,
-                                .decode_ranks = o->decode_ranks,
-                                .goal = o->for_latency ? PLAN_LATENCY : PLAN_THROUGHPUT },
-        &choice[0], &choice[1]));
+    TRY(workload_read(&work, &first, &known));
+    TRY_OUT(plan_bytes_open(&bytes, &work, o->backend, o->mode));
+    TRY_OUT(world_facts_topo(&world, o->devices, pool_cpus()));
+    TRY_OUT(workload_query(&query, &cost, &bytes, &world));
+    TRY_OUT(planner_choose(&plan, &query));
+    choice[0] = plan.best.ranks_per_line;
+    choice[1] = plan.best.decode_ranks;
 out:
     plan_bytes_close(&bytes);
     return st;

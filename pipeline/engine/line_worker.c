@@ -1,6 +1,6 @@
 /* line_worker.c - one rank of a line; its tail sends finished blocks on to be decoded. */
 #include "base/clock.h"
-#include "comm/control_note.h"
+#include "comm/heartbeat.h"
 #include "pipeline/decode/decode_link.h"
 #include "pipeline/dit/noise.h"
 #include "pipeline/engine/decode_local.h"
@@ -12,7 +12,7 @@ struct line_worker {
     struct batch *t;
     int *clip; /* of the batch, by their number on this line */
     int clips;
-    struct timeline timeline;
+    struct timeline_entry *entry; /* as many: all there will be */
     struct kern_ctx *ctx;
     struct pooled_model model;
     struct line *line;
@@ -73,23 +73,17 @@ static bool stop(void *arg)
 static status take_clips(struct line_worker *l)
 {
     const struct batch *const t = l->t;
-    int64_t *const blocks = calloc((size_t)t->b->clips + 1, sizeof *blocks);
-    status st = ST_OK;
 
     l->clip = calloc((size_t)t->b->clips + 1, sizeof *l->clip);
-    if (!blocks || !l->clip) {
-        st = fail(ST_NOMEM, "%d clips", t->b->clips);
-        goto out;
-    }
+    l->entry = calloc((size_t)t->b->clips + 1, sizeof *l->entry);
+    if (!l->entry || !l->clip) return fail(ST_NOMEM, "%d clips", t->b->clips);
     for (int i = 0; i < t->b->clips; i++)
         if (t->line_of[i] == t->me->line) {
-            blocks[l->clips] = t->b->clip[i]->spec->blocks;
+            l->entry[l->clips] =
+                (struct timeline_entry){ .clip = l->clips, .end = t->b->clip[i]->spec->blocks };
             l->clip[l->clips++] = i;
         }
-    TRY_OUT(timeline_make(&l->timeline, &t->policy, blocks, l->clips));
-out:
-    free(blocks);
-    return st;
+    return ST_OK;
 }
 
 static status open_tail(struct line_worker *l)
@@ -102,7 +96,7 @@ static status open_tail(struct line_worker *l)
         hop = decode_local_link(l->beside);
     }
     return decode_link_open(&l->link, &(struct decode_link_config){
-                                          .hop = hop,
+                                          .link = hop,
                                           .frames = t->policy.frames_per_block,
                                           .latent_h = t->latent_h,
                                           .latent_w = t->latent_w,
@@ -124,7 +118,7 @@ static void name_rows(const struct line_worker *l, const struct split *split)
 static status open_line(struct line_worker *l)
 {
     struct batch *const t = l->t;
-    const struct card *const card = t->b->clip[0]->card;
+    const struct model_spec *const card = t->b->clip[0]->card;
     struct dit_config const dit = { .weights = card->weights,
                                     .outer_key = card->outer_key,
                                     .shape = t->shape,
@@ -185,7 +179,7 @@ void line_worker_close(struct line_worker **line)
     model_pool_release(l->t->rank->store, &l->model);
     if (l->ctx) l->t->rank->o->backend->close(&l->ctx);
     track_close(&l->track);
-    timeline_free(&l->timeline);
+    free(l->entry);
     free(l->clip);
     free(l);
     *line = NULL;
@@ -200,14 +194,14 @@ const char *line_worker_vae_hash(const struct line_worker *l)
 
 /* ---- running --------------------------------------------------------------------- */
 
-/* Which stages hold a block in the tick that begins. */
+/* Which stages held a block in the tick that was run. */
 static status count_tick(struct line_worker *l)
 {
     struct comm *const world = l->t->world;
     struct comm_control note = { .kind = CONTROL_TICK, .value = { l->t->me->line } };
 
     for (int s = 0; s <= l->t->schedule.levels; s++) {
-        if (timeline_at(&l->timeline, l->ticks, s).clip < 0) continue;
+        if (line_place_of(l->line, s).clip < 0) continue;
         if (!l->busy[s]++) l->first[s] = l->ticks;
         l->last[s] = l->ticks;
         note.value[1]++;
@@ -226,16 +220,16 @@ static status run_ticks(struct line_worker *l)
                                 .finished = finished,
                                 .number = number,
                                 .stop = stop };
-    int64_t const ticks = timeline_ticks(&l->timeline);
+    bool more = true;
 
     l->begin = clock_seconds();
-    line_begin(l->line, &l->timeline, &io);
-    for (int64_t i = 0; i < ticks; i++) {
-        TRY(count_tick(l));
-        TRY(line_tick(l->line));
+    line_begin_list(l->line, l->entry, l->clips, &io);
+    while (more) {
+        TRY(line_tick(l->line, &more));
+        if (more) TRY(count_tick(l));
         track_lap(l->track);
     }
-    return comm_agree(l->t->line_comm, ST_OK);
+    return ST_OK;
 }
 
 /* The decoder hears the end, or that it is not to wait for one. */

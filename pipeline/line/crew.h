@@ -12,12 +12,14 @@ struct crew_config {
     struct line_mode mode;
     int64_t latent_h, latent_w;
     int contexts;        /* see line_config */
+    bool given;          /* see line_config */
     int threads, device; /* of this rank; see kern_config */
 };
 
 /* [all] comm's ranks, 1 .. W+1 of them, share out the stages: open a line, render the
- * timeline, close. io is called on the rank that needs it; see line.h. */
-status crew_run(const struct crew_config *c, struct comm *comm, const struct timeline *t,
-                const struct line_io *io) MUST_USE;
+ * entries, or what io decides if entry is NULL; close. io is called on the rank that needs it;
+ * see line.h. */
+status crew_run(const struct crew_config *c, struct comm *comm, const struct timeline_entry *entry,
+                int entries, const struct line_io *io) MUST_USE;
 
 #endif /* CREW_H */

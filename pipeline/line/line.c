@@ -101,10 +101,10 @@ static status layout_angles(struct line *l, struct arena *a)
  * batch neither where no key is another rank's. */
 static status layout_parts(struct line *l, struct arena *a)
 {
-    enum dtype const dtype = l->c.ctx->backend->part(dit_act(l->c.model));
+    enum dtype const dtype = l->c.ctx->backend->partial_dtype(dit_act(l->c.model));
     bool const whole = l->c.mode.determinism == LINE_BATCH && seen_stages(l) == l->levels + 1;
 
-    if (l->c.policy.kind == WINDOW_BLOCK || seen_noise(l) == 0 || whole) return ST_OK;
+    if (!kv_policy_joint(&l->c.policy) || seen_noise(l) == 0 || whole) return ST_OK;
     TRY(attn_partial_place(&l->near, &l->seen, dtype, seen_noise(l) * l->tokens, a));
     return attn_partial_place(&l->part, &l->seen, dtype, scratch_rows(l), a);
 }
@@ -129,7 +129,7 @@ static status layout(struct line *l, struct arena a[LINE_ARENAS])
     const struct dit_shape *const s = dit_shape_of(l->c.model);
     struct kv_cache_shape const cache = {
         .layers = s->layers,
-        .lookback = kv_lookback(&l->c.policy, l->sight.first, l->sight.end),
+        .lookback = kv_lookback(&l->c.policy, l->sight.first, l->sight.end, l->c.given),
         .tokens = l->tokens,
         .dim = l->seen.dim,
         .act = dit_act(l->c.model),
@@ -287,6 +287,7 @@ status line_measure(struct line_bytes *out, const struct line_config *c)
                                 .kernels = kernels,
                                 .host = host_parts(l, host) };
 out:
+    timeline_free(&l->timeline);
     free_host(l);
     free(l);
     return st;
@@ -349,19 +350,20 @@ void line_close(struct line **line)
     }
     for (int i = 0; i < COUNT_OF(l->memory); i++)
         if (l->memory[i]) l->c.ctx->backend->free(l->c.ctx, l->memory[i]);
+    timeline_free(&l->timeline);
     free_host(l);
     free(l);
     *line = NULL;
 }
 
-/* The block that passes the clean stage gets its place in the cache on every rank. */
+/* The block that passes the clean stage gets its place in the cache on every rank. Block 0 comes
+ * first, and by then nobody reads what a clip before has left. */
 static void admit_clean(struct line *l)
 {
     struct place const clean = l->place[l->levels];
 
     if (clean.clip < 0) return;
-    if (clean.clip != l->cache_clip) kv_cache_reset(&l->cache);
-    l->cache_clip = clean.clip;
+    if (clean.block == 0) kv_cache_reset(&l->cache);
     kv_cache_put(&l->cache, clean.block);
 }
 
@@ -387,30 +389,31 @@ static void find_runs(const struct line *l, struct line_span of, struct line_run
 
 void line_place(struct line *l)
 {
-    for (int i = 0; i <= l->levels; i++) l->place[i] = timeline_at(l->timeline, l->tick, i);
+    for (int i = 0; i <= l->levels; i++) l->place[i] = timeline_at(&l->timeline, l->tick, i);
     find_runs(l, (struct line_span){ l->first, l->end }, &l->own);
     find_runs(l, l->sight, &l->attends);
     admit_clean(l);
 }
 
-/* Host memory that the last tick's uploads read may be written anew from here on. */
-static status enter(struct line *l)
+bool line_moves_on(const struct line *l, int stage)
 {
-    const struct kern_backend *const b = l->c.ctx->backend;
-    struct place const p = l->place[0];
+    struct place const here = l->place[stage];
+    struct place const next = timeline_at(&l->timeline, l->tick + 1, stage + 1);
 
-    TRY(line_synchronize(l));
-    if (l->first > 0 || p.clip < 0) return ST_OK;
-    TRY(l->io->noise(l->io->arg, p.clip, p.block, 0, l->host[0]));
-    return b->upload(l->c.ctx, &l->stage[0].in, l->host[0]);
+    return here.clip >= 0 && here.clip == next.clip && here.block == next.block;
 }
 
-void line_begin(struct line *l, const struct timeline *t, const struct line_io *io)
+/* ---- who joins -------------------------------------------------------------------------- */
+
+static void begin_line(struct line *l, const struct line_io *io)
 {
-    l->timeline = t;
+    timeline_free(&l->timeline);
+    timeline_open(&l->timeline, &l->c.policy);
     l->io = io;
+    l->list = NULL;
+    l->listed = -1;
+    l->decided = (struct line_decision){ .cut = -1 };
     l->tick = 0;
-    l->cache_clip = -1;
     kv_cache_reset(&l->cache);
     for (int i = 0; i < LINE_STAGES; i++) {
         l->context_id[i] = -1;
@@ -418,18 +421,126 @@ void line_begin(struct line *l, const struct timeline *t, const struct line_io *
     }
 }
 
-status line_tick(struct line *l)
+void line_begin(struct line *l, const struct line_io *io) { begin_line(l, io); }
+
+void line_begin_list(struct line *l, const struct timeline_entry *entry, int entries,
+                     const struct line_io *io)
 {
-    struct comm *const comm = l->c.comm;
+    begin_line(l, io);
+    l->list = entry;
+    l->listed = entries;
+}
+
+static bool is_idle(const struct line *l) { return l->tick >= timeline_ticks(&l->timeline); }
+static bool is_drained(const struct line *l) { return l->decided.over && is_idle(l); }
+
+/* On rank 0 what it decides now. A list is everybody's. */
+static status ask_decision(struct line *l, struct line_decision *out)
+{
+    bool const idle = is_idle(l);
+
+    *out = l->decided;
+    out->cut = -1;
+    if (l->listed >= 0) out->admitted = l->listed, out->over = true;
+    if (l->listed >= 0 || l->c.comm->rank || is_drained(l)) return ST_OK;
+    if (idle) track_begin(l->c.track, TRACK_QUEUE, TRACK_NOWHERE);
+    status const st = l->io->decide(l->io->arg, l->tick, idle, out);
+    if (idle) track_end(l->c.track);
+    return st;
+}
+
+/* The comm's agree, with another deadline for it and what it lies over. */
+static status agree_within(struct comm *c, struct comm *layer, double deadline_s, status mine,
+                           int64_t words[COMM_AGREE_WORDS])
+{
+    if (!layer) return comm_agree_on(c, mine, words);
+    double const usual = layer->deadline_s;
+    layer->deadline_s = deadline_s;
+    status const st = agree_within(c, layer->inner, deadline_s, mine, words);
+    layer->deadline_s = usual;
+    return st;
+}
+
+/* All bring how they are, rank 0 its decision too. While the line is idle the others wait for it as
+ * long as it takes. */
+static status meet_at_boundary(struct line *l, status mine, struct line_decision *d)
+{
+    int64_t words[COMM_AGREE_WORDS] = { d->admitted, d->cut, d->over };
+    bool const others = l->c.comm->rank > 0 && l->listed < 0 && l->c.idle_s > 0;
+    bool const waits = others && is_idle(l) && !l->decided.over;
+    double const deadline = waits ? l->c.idle_s : l->c.comm->deadline_s;
+
+    track_begin(l->c.track, waits ? TRACK_QUEUE : TRACK_HAND_OVER, TRACK_NOWHERE);
+    status const met = agree_within(l->c.comm, waits ? l->c.comm : NULL, deadline, mine, words);
+    track_end(l->c.track);
+    *d = (struct line_decision){ .admitted = words[0], .cut = (int)words[1], .over = words[2] };
+    return line_located(l, -1, met);
+}
+
+static status admit_entry(struct line *l, int64_t i)
+{
+    struct timeline_entry e;
+
+    if (l->listed >= 0) e = l->list[i];
+    else TRY(l->io->entry(l->io->arg, i, &e));
+    if (e.first > 0)
+        return fail(ST_ARG, "line: clip %d begins at block %lld; the blocks before are not there",
+                    e.clip, (long long)e.first);
+    if (e.clean && (!l->c.given || !l->io->given))
+        return fail(ST_ARG, "line: clip %d has given blocks; this line takes none", e.clip);
+    return timeline_admit(&l->timeline, l->tick, &e);
+}
+
+/*
+ * The one place where the line learns of clips. Rank 0 decides, the agree that every tick begins
+ * with carries the decision, and each rank works it into its own timeline by itself: from the
+ * same decisions at the same ticks come the same timelines, so nobody ever asks who stands where.
+ * A decision holds from the coming tick on; what stands in the line already is never moved.
+ */
+static status cross_boundary(struct line *l)
+{
+    struct line_decision d = { .cut = -1 };
     status mine = ST_OK;
 
-    if (l->io->stop && l->io->stop(l->io->arg))
-        mine = fail(ST_CANCELED, "stopped before tick %lld of %lld", (long long)l->tick,
-                    (long long)timeline_ticks(l->timeline));
-    track_begin(l->c.track, TRACK_HAND_OVER, TRACK_NOWHERE);
-    status const met = comm_agree(comm, mine);
-    track_end(l->c.track);
-    TRY(line_located(l, -1, met));
+    if (l->io->stop && !is_drained(l) && l->io->stop(l->io->arg))
+        mine = fail(ST_CANCELED, "stopped before tick %lld", (long long)l->tick);
+    if (mine == ST_OK) mine = ask_decision(l, &d);
+    TRY(meet_at_boundary(l, mine, &d));
+    for (int64_t i = l->decided.admitted; i < d.admitted; i++) TRY(admit_entry(l, i));
+    if (d.cut >= 0) timeline_cut(&l->timeline, l->tick, d.cut);
+    timeline_forget(&l->timeline, l->tick);
+    d.over |= l->decided.over;
+    if (d.admitted < l->decided.admitted) d.admitted = l->decided.admitted;
+    l->decided = d;
+    return ST_OK;
+}
+
+/* ---- ticks ------------------------------------------------------------------------------ */
+
+/* New noise at stage 0, a given block at the clean one. Host memory that the last tick's
+ * uploads read may be written anew from here on. */
+static status enter(struct line *l)
+{
+    const struct kern_backend *const b = l->c.ctx->backend;
+    struct place const newest = l->place[0], clean = l->place[l->levels];
+
+    TRY(line_synchronize(l));
+    if (l->first == 0 && newest.clip >= 0) {
+        TRY(l->io->noise(l->io->arg, newest.clip, newest.block, 0, l->host[0]));
+        TRY(b->upload(l->c.ctx, &l->stage[0].in, l->host[0]));
+    }
+    if (l->end <= l->levels || !timeline_given(&l->timeline, l->tick)) return ST_OK;
+    TRY(l->io->given(l->io->arg, clean.clip, clean.block, l->host[1]));
+    return b->upload(l->c.ctx, &l->stage[l->levels].in, l->host[1]);
+}
+
+status line_tick(struct line *l, bool *more)
+{
+    do {
+        TRY(cross_boundary(l));
+        *more = !is_drained(l);
+        if (!*more) return ST_OK;
+    } while (is_idle(l));
     line_place(l);
     TRY(enter(l));
     TRY(line_forward(l));
@@ -438,9 +549,16 @@ status line_tick(struct line *l)
     return ST_OK;
 }
 
-status line_run(struct line *l, const struct timeline *t, const struct line_io *io)
+int64_t line_ticks(const struct line *l) { return l->tick; }
+
+struct place line_place_of(const struct line *l, int stage) { return l->place[stage]; }
+
+status line_run(struct line *l, const struct timeline_entry *entry, int entries,
+                const struct line_io *io)
 {
-    line_begin(l, t, io);
-    while (l->tick < timeline_ticks(t)) TRY(line_tick(l));
-    return comm_agree(l->c.comm, ST_OK);
+    bool more = true;
+
+    line_begin_list(l, entry, entries, io);
+    while (more) TRY(line_tick(l, &more));
+    return ST_OK;
 }

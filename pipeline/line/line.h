@@ -21,10 +21,27 @@
 #include "pipeline/dit/dit.h"
 #include "pipeline/line/timeline.h"
 
+/* What joins the line, decided on rank 0 of the comm at a tick's boundary and carried to the
+ * others by that tick's agree. */
+struct line_decision {
+    int64_t admitted; /* entries in all since line_begin; never falls */
+    int cut;          /* a clip (timeline_entry.clip) that gets no further blocks; -1: none */
+    bool over;        /* no more will be admitted: the line drains and ends */
+};
+
 /* What the line asks for and hands out. Called on the rank that needs it, on its
  * thread; ranks that are threads call at the same time. */
 struct line_io {
     void *arg;
+
+    /* Rank 0 of the comm: what holds from the coming tick on. *out is what was said last, nothing
+     * at first. idle: nothing stands in the line, nor waits to enter; then it may wait for
+     * something to do, as long as line_config.idle_s, and the track says TRACK_QUEUE meanwhile;
+     * it need not say more than before. A clip is cut in one decision, and not in the next. */
+    status (*decide)(void *arg, int64_t tick, bool idle, struct line_decision *out);
+
+    /* Every rank: entry i, from 0 in the order of admission. Waits until it is known here. */
+    status (*entry)(void *arg, int64_t i, struct timeline_entry *out);
 
     /* Noise that takes a block to `level`: out [frames, channels, h, w] F32. */
     status (*noise)(void *arg, int clip, int64_t block, int level, float *out);
@@ -35,8 +52,12 @@ struct line_io {
     int64_t (*context_id)(void *arg, int clip, int64_t block);
     status (*context)(void *arg, int clip, int64_t block, float *embeds);
 
+    /* The latent of a block that exists already, [frames, channels, h, w] F32, on the rank that
+     * owns the clean stage, in the tick in which the block passes it. NULL: no entry has such. */
+    status (*given)(void *arg, int clip, int64_t block, float *x0);
+
     /* A finished block's latent, in order, on the rank that owns stage W-1. Host
-     * memory [frames, channels, h, w], valid during the call. */
+     * memory [frames, channels, h, w], valid during the call. Not of given blocks. */
     status (*finished)(void *arg, int clip, int64_t block, const float *x0);
 
     /* Optional: every denoising step of a block, host memory like x0. */
@@ -96,6 +117,10 @@ struct line_config {
     int64_t latent_h, latent_w; /* even */
     int contexts;               /* different embeddings of all clips; what is beyond one per own
                                    stage is never needed. 0: not known */
+    bool given;                 /* entries may have blocks that exist already: then ranks of early
+                                   stages keep a longer past. The same on all ranks */
+    double idle_s;              /* how long decide may wait on an idle line, instead of
+                                   comm->deadline_s; 0: that */
     struct comm *comm;          /* this rank's; borrowed */
     struct kern_ctx *ctx;       /* this rank's; borrowed */
     struct track *track;        /* of the thread that ticks, told of work and waits; borrowed,
@@ -120,14 +145,25 @@ struct line;
 status line_open(struct line **out, const struct line_config *c) MUST_USE;
 void line_close(struct line **l); /* NULL is fine; sets NULL */
 
-/* [all] Begin a timeline: nothing of an earlier one is left. Both are borrowed
- * until the last tick. */
-void line_begin(struct line *l, const struct timeline *t, const struct line_io *io);
+/* [all] Begin: nothing of an earlier run is left; io is borrowed until the last tick. */
+void line_begin(struct line *l, const struct line_io *io);
 
-/* [all] The next tick of the timeline. ST_CANCELED if a stop was asked for. */
-status line_tick(struct line *l) MUST_USE;
+/* [all] The same with these entries and no others: every rank knows them, and io's decide and
+ * entry are not asked. Borrowed likewise. */
+void line_begin_list(struct line *l, const struct timeline_entry *entry, int entries,
+                     const struct line_io *io);
 
-/* [all] Render every clip of the timeline: begin, and all its ticks. */
-status line_run(struct line *l, const struct timeline *t, const struct line_io *io) MUST_USE;
+/* [all] The boundary (agree, admissions), then the next tick. *more false: over and drained, and
+ * no tick was run. ST_CANCELED if a stop was asked for. An idle line waits here until there is
+ * something to do; after any other failure the ranks are out of step. */
+status line_tick(struct line *l, bool *more) MUST_USE;
+
+/* For statistics: ticks run since line_begin, and who stood where in the last one. */
+int64_t line_ticks(const struct line *l);
+struct place line_place_of(const struct line *l, int stage);
+
+/* [all] Render these entries and end: line_begin_list, and all ticks. */
+status line_run(struct line *l, const struct timeline_entry *entry, int entries,
+                const struct line_io *io) MUST_USE;
 
 #endif /* LINE_H */

@@ -3,20 +3,25 @@
 #include "kernels/kern_dry_run.h"
 #include "pipeline/line/line_internal.h"
 
-#include <stdlib.h>
+static status admit_clip(struct line *l, int clean, int blocks)
+{
+    struct timeline_entry const e = { .clip = l->timeline.entries, .end = blocks, .clean = clean };
+    return timeline_admit(&l->timeline, 0, &e);
+}
 
 /* Clips of every length up to one that every stage sees all the keys of that it ever will:
- * whatever can stand on a rank, side by side and behind one another, does. */
-static status make_clips(struct timeline *t, const struct kv_policy *p)
+ * whatever can stand on a rank, side by side and behind one another, does. Where blocks may be
+ * given, also windows of every width behind as many of these as any pass looks back on. */
+static status admit_all(struct line *l)
 {
+    const struct kv_policy *const p = &l->c.policy;
     int const most = 2 * p->levels + p->attention_frames;
-    int64_t *const blocks = calloc((size_t)most, sizeof *blocks);
+    int const given = l->c.given ? 1 + p->attention_frames / p->frames_per_block : 0;
 
-    if (!blocks) return fail(ST_NOMEM, "line: %d clips", most);
-    for (int i = 0; i < most; i++) blocks[i] = i + 1;
-    status const st = timeline_make(t, p, blocks, most);
-    free(blocks);
-    return st;
+    for (int blocks = 1; blocks <= most; blocks++) TRY(admit_clip(l, 0, blocks));
+    for (int clean = 1; clean <= given; clean++)
+        for (int more = 1; more <= p->levels + 1; more++) TRY(admit_clip(l, clean, clean + more));
+    return ST_OK;
 }
 
 /* One prompt, and nobody to tell. */
@@ -62,7 +67,7 @@ static status run_tick(struct line *l)
 }
 
 /* Alone: the other ranks are not there, or at the same. */
-static status run_ticks(struct line *l, const struct timeline *t)
+static status run_ticks(struct line *l)
 {
     struct comm *const comm = l->c.comm;
     struct comm alone = *comm;
@@ -70,8 +75,9 @@ static status run_ticks(struct line *l, const struct timeline *t)
 
     alone.ops = &comm_null;
     l->c.comm = &alone;
-    line_begin(l, t, &silent);
-    for (; st == ST_OK && l->tick < timeline_ticks(t); l->tick++) st = run_tick(l);
+    line_begin(l, &silent);
+    st = admit_all(l);
+    for (; st == ST_OK && l->tick < timeline_ticks(&l->timeline); l->tick++) st = run_tick(l);
     l->c.comm = comm;
     return st;
 }
@@ -82,15 +88,12 @@ static status run(struct kern_ctx *dry, void *arg)
     struct line *const l = arg;
     struct kern_ctx *const ctx = l->c.ctx;
     struct track *const track = l->c.track;
-    struct timeline t = { 0 };
 
-    TRY(make_clips(&t, &l->c.policy));
     l->c.ctx = dry;
     l->c.track = NULL;
-    status const st = run_ticks(l, &t);
+    status const st = run_ticks(l);
     l->c.ctx = ctx;
     l->c.track = track;
-    timeline_free(&t);
     return st;
 }
 

@@ -17,23 +17,19 @@ static bool in_window(const struct line *l, int rank, int clip)
     return false;
 }
 
-/* Will this rank's noise stages meet the clip now or later? Its newest block
- * there, at the last own noise stage, is W - stage behind the clean one. */
-static bool will_meet(const struct line *l, int rank, struct place clean)
+/* Will this rank's noise stages meet the clip now or later? */
+static bool will_meet(const struct line *l, int rank, int clip)
 {
-    const struct timeline *const t = l->timeline;
-    int64_t const blocks = t->start[clean.clip + 1] - t->start[clean.clip];
     int const last = own_noise_end(l, rank) - 1;
 
     if (last < l->c.split.first[rank]) return false; /* owns the clean stage alone */
-    if (t->stride > 1) return true;                  /* later blocks come one by one */
-    return clean.block + l->levels - last < blocks;
+    return timeline_comes(&l->timeline, l->tick, last, clip);
 }
 
 static bool wants(const struct line *l, int rank, int stage)
 {
     struct place const p = l->place[stage];
-    return stage == l->levels ? will_meet(l, rank, p) : in_window(l, rank, p.clip);
+    return stage == l->levels ? will_meet(l, rank, p.clip) : in_window(l, rank, p.clip);
 }
 
 bool line_arrives(const struct line *l, int stage)
@@ -148,8 +144,8 @@ static void show_arrows(const struct line *l, bool leaves)
     int const edge = leaves ? l->end - 1 : l->first - 1; /* the stage before the hop */
 
     if (edge < 0 || edge >= l->levels) return;
-    if (timeline_at(l->timeline, l->tick + 1, edge + 1).clip < 0) return;
-    struct place const p = timeline_at(l->timeline, l->tick, edge);
+    if (!line_moves_on(l, edge)) return;
+    struct place const p = l->place[edge];
     int const clip = l->io->number ? l->io->number(l->io->arg, p.clip) : p.clip;
     track_arrow(l->c.track, leaves,
                 (struct track_at){ .clip = clip, .block = p.block, .stage = edge, .layer = -1 });
@@ -163,7 +159,7 @@ status line_hand_over(struct line *l)
 
     for (int stage = l->levels - 1; stage >= 0; stage--) {
         int const from = split_owner(&l->c.split, stage), to = split_owner(&l->c.split, stage + 1);
-        if (timeline_at(l->timeline, l->tick + 1, stage + 1).clip < 0) continue;
+        if (!line_moves_on(l, stage)) continue;
         if (from == comm->rank && to == comm->rank)
             TRY(kern_copy(l->c.ctx, &(struct kern_copy){ .in = &l->stage[stage].out,
                                                          .out = &l->stage[stage + 1].in }));

@@ -62,7 +62,6 @@ struct line {
     void *memory[LINE_ARENAS];
     bool wire_of_comm; /* memory[LINE_WIRE] is the comm's; else the context's, as the others */
     struct kv_cache cache;
-    int cache_clip; /* the clip whose clean blocks the cache holds; -1: none */
     struct cross_kv context[LINE_STAGES]; /* `contexts` of them are in use */
     int contexts;
     int64_t context_id[LINE_STAGES]; /* -1: empty */
@@ -98,10 +97,15 @@ struct line {
     float *host_angles; /* of angles */
     float *embeds;      /* a prompt from the callback: [text_len, text_dim] */
 
-    /* This tick. */
-    const struct timeline *timeline;
+    /* Who is in the line, from line_begin on. */
+    struct timeline timeline;
     const struct line_io *io;
-    int64_t tick;
+    const struct timeline_entry *list; /* [listed] line_begin_list: all there will be */
+    int listed;                        /* -1: decide says */
+    struct line_decision decided;      /* what holds */
+    int64_t tick;                      /* the coming one; during a tick that */
+
+    /* This tick. */
     struct place place[LINE_STAGES];
     struct line_runs own, attends; /* of own stages, of those in sight */
     struct line_parts parts;       /* of the open exchange */
@@ -110,6 +114,9 @@ struct line {
 
 /* What the rank knows of the tick before anything is computed: places, runs. */
 void line_place(struct line *l);
+
+/* Does the block at this stage stand at the next one in the next tick, as far as is known? */
+bool line_moves_on(const struct line *l, int stage);
 
 /* Parts of tensors that hold the own stages one behind another, `per` entries each; and
  * where the scratch of a run that begins with a stage begins. */

@@ -19,7 +19,7 @@ void line_bind_keys(struct line *l)
     for (int i = l->sight.first; i < l->sight.end; i++) {
         if (!line_holds(l, i) || line_first_of_window(l, i) != i) continue;
         struct kv_window *const keys = &l->stage[i].keys;
-        if (timeline_window(l->timeline, l->tick, i, &w))
+        if (timeline_window(&l->timeline, l->tick, i, &w))
             kv_window_spans(keys, &l->c.policy, w.first, w.count);
         else kv_clean_spans(keys, &l->c.policy, l->place[i].block);
     }

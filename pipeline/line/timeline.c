@@ -1,59 +1,214 @@
+/*
+ * timeline.c - places in the line as arithmetic over the entries.
+ *
+ * An entry's first block enters at `start`; from then on the entry alone says where each of its
+ * blocks is at any tick, so a place is found by the entry that had begun last when the block
+ * would have entered. What has begun stands; only entries that have not may move, when a cut
+ * before them makes room.
+ */
 #include "pipeline/line/timeline.h"
 
 #include <stdlib.h>
 
-status timeline_make(struct timeline *out, const struct kv_policy *p, const int64_t *blocks,
-                     int clips)
+enum { LIMIT_BITS = 60 }; /* no tick is past 2^60 */
+
+void timeline_open(struct timeline *out, const struct kv_policy *p)
 {
     *out = (struct timeline){
         .levels = p->levels,
-        .stride = p->kind == WINDOW_BLOCK ? p->levels + 1 : 1,
-        .clips = clips,
+        .stride = kv_policy_joint(p) ? 1 : p->levels + 1,
     };
-    if (clips < 0) return fail(ST_ARG, "timeline: %d clips", clips);
-    int64_t *const start = calloc((size_t)clips + 1, sizeof *start);
-    if (!start) return fail(ST_NOMEM, "timeline: %d clips", clips);
-    for (int i = 0; i < clips; i++) {
-        int64_t ticks;
-        if (blocks[i] < 1 || __builtin_add_overflow(start[i], blocks[i], &start[i + 1]) ||
-            __builtin_mul_overflow(start[i + 1], out->stride * 4, &ticks)) {
-            free(start);
-            return fail(ST_ARG, "clip %d: %lld blocks", i, (long long)blocks[i]);
-        }
-    }
-    out->start = start;
-    return ST_OK;
 }
 
 void timeline_free(struct timeline *t)
 {
-    free((void *)(uintptr_t)t->start);
+    free(t->entry);
     *t = (struct timeline){ 0 };
+}
+
+/* ---- one entry -------------------------------------------------------------------------- */
+
+/* Blocks that pass all stages. */
+static int64_t rendered(const struct timeline_entry *e) { return e->end - e->first - e->clean; }
+
+/* The tick at which its newest block enters stage 0. Only with blocks that do. */
+static int64_t last_entry_tick(const struct timeline *t, const struct timeline_entry *e)
+{
+    return e->start + e->clean + (rendered(e) - 1) * t->stride;
+}
+
+/* The tick from which on none of its blocks stands anywhere. */
+static int64_t end_tick(const struct timeline *t, const struct timeline_entry *e)
+{
+    return rendered(e) ? last_entry_tick(t, e) + t->levels : e->start + e->clean;
+}
+
+/* The first tick at which `e` can begin behind `before`. */
+static int64_t tick_behind(const struct timeline *t, const struct timeline_entry *before,
+                           const struct timeline_entry *e)
+{
+    if (e->clean || !rendered(before)) return end_tick(t, before);
+    return last_entry_tick(t, before) + t->stride;
+}
+
+/* Stage-ticks that its blocks hold. */
+static int64_t stage_ticks(const struct timeline *t, const struct timeline_entry *e)
+{
+    return e->clean + (rendered(e) ? rendered(e) * (t->levels + 1) - 1 : 0);
+}
+
+static void count_entry(struct timeline *t, const struct timeline_entry *e, int sign)
+{
+    t->blocks += sign * (e->end - e->first);
+    t->busy += sign * stage_ticks(t, e);
+}
+
+/* ---- who comes and goes ----------------------------------------------------------------- */
+
+/* Entry i begins at `tick`, or as soon as the one before it lets it. */
+static void place_entry(struct timeline *t, int i, int64_t tick)
+{
+    struct timeline_entry *const e = &t->entry[i];
+
+    e->start = tick;
+    if (i == 0) return;
+    int64_t const behind = tick_behind(t, &t->entry[i - 1], e);
+    if (behind > tick) e->start = behind;
+}
+
+static status check_entry(const struct timeline *t, int64_t tick, const struct timeline_entry *e)
+{
+    int64_t const begin = timeline_ticks(t) > tick ? timeline_ticks(t) : tick;
+    int64_t ticks;
+
+    if (e->clip < 0 || e->first < 0 || e->clean < 0 || e->end <= e->first ||
+        e->clean >= e->end - e->first)
+        return fail(ST_ARG, "clip %d: blocks %lld to %lld, %lld of them given", e->clip,
+                    (long long)e->first, (long long)e->end - 1, (long long)e->clean);
+    if (__builtin_mul_overflow(e->end, t->stride + t->levels, &ticks) ||
+        __builtin_add_overflow(ticks, begin + t->stride, &ticks) ||
+        ticks > (int64_t)1 << LIMIT_BITS)
+        return fail(ST_ARG, "clip %d: %lld blocks", e->clip, (long long)(e->end - e->first));
+    return ST_OK;
+}
+
+status timeline_admit(struct timeline *t, int64_t tick, const struct timeline_entry *e)
+{
+    TRY(check_entry(t, tick, e));
+    if (t->entries == t->room) {
+        int const room = t->room ? 2 * t->room : 16;
+        struct timeline_entry *const to = realloc(t->entry, (size_t)room * sizeof *to);
+        if (!to) return fail(ST_NOMEM, "timeline: %d clips", room);
+        t->entry = to;
+        t->room = room;
+    }
+    t->entry[t->entries++] = *e;
+    place_entry(t, t->entries - 1, tick);
+    count_entry(t, e, 1);
+    return ST_OK;
+}
+
+/* How many of its blocks have entered before `tick`. */
+static int64_t entered(const struct timeline *t, const struct timeline_entry *e, int64_t tick)
+{
+    int64_t const age = tick - e->start, all = e->end - e->first;
+
+    if (age <= 0) return 0;
+    if (age <= e->clean) return age;
+    int64_t const n = e->clean + (age - e->clean + t->stride - 1) / t->stride;
+    return n < all ? n : all;
+}
+
+/* Where the last block that entered has had the clean pass it would now do without, the
+ * stage-tick stays counted. */
+static void shorten_entry(struct timeline *t, struct timeline_entry *e, int64_t tick)
+{
+    int64_t const blocks = entered(t, e, tick);
+
+    if (blocks == e->end - e->first) return;
+    count_entry(t, e, -1);
+    e->end = e->first + blocks;
+    if (e->clean > blocks) e->clean = blocks;
+    count_entry(t, e, 1);
+    if (rendered(e) && end_tick(t, e) < tick) t->busy++;
+}
+
+void timeline_cut(struct timeline *t, int64_t tick, int clip)
+{
+    int kept = 0;
+
+    for (int i = 0; i < t->entries; i++) {
+        struct timeline_entry e = t->entry[i];
+        if (e.clip == clip) shorten_entry(t, &e, tick);
+        if (e.end == e.first) continue;
+        t->entry[kept++] = e;
+        if (e.start >= tick) place_entry(t, kept - 1, tick);
+    }
+    t->entries = kept;
+}
+
+void timeline_forget(struct timeline *t, int64_t tick)
+{
+    int gone = 0;
+
+    while (gone + 1 < t->entries && end_tick(t, &t->entry[gone]) <= tick &&
+           t->entry[gone + 1].start < tick)
+        gone++;
+    if (!gone) return;
+    t->entries -= gone;
+    for (int i = 0; i < t->entries; i++) t->entry[i] = t->entry[i + gone];
 }
 
 int64_t timeline_ticks(const struct timeline *t)
 {
-    int64_t const blocks = t->start[t->clips];
-    return blocks ? (blocks - 1) * t->stride + t->levels : 0;
+    return t->entries ? end_tick(t, &t->entry[t->entries - 1]) : 0;
+}
+
+/* ---- who stands where ------------------------------------------------------------------- */
+
+/* The last entry that has begun at `tick`; NULL: none has. */
+static const struct timeline_entry *find_begun(const struct timeline *t, int64_t tick)
+{
+    int low = 0, high = t->entries; /* all before low have begun, none from high on */
+
+    while (low < high) {
+        int const mid = low + (high - low) / 2;
+        if (t->entry[mid].start <= tick) low = mid + 1;
+        else high = mid;
+    }
+    return low ? &t->entry[low - 1] : NULL;
+}
+
+/* The entry whose given block passes the clean stage in this tick. */
+static const struct timeline_entry *find_given(const struct timeline *t, int64_t tick)
+{
+    const struct timeline_entry *const e = find_begun(t, tick);
+    return e && tick - e->start < e->clean ? e : NULL;
 }
 
 struct place timeline_at(const struct timeline *t, int64_t tick, int stage)
 {
     struct place const idle = { .clip = -1 };
-    int64_t const age = tick - stage;
+    const struct timeline_entry *const given = stage == t->levels ? find_given(t, tick) : NULL;
+    const struct timeline_entry *const e = find_begun(t, tick - stage);
 
-    if (age < 0 || age % t->stride || stage > t->levels) return idle;
-    int64_t const queued = age / t->stride;
-    if (queued >= t->start[t->clips]) return idle;
+    if (given) return (struct place){ given->clip, given->first + tick - given->start };
+    if (!e || stage > t->levels) return idle;
+    int64_t const age = tick - stage - e->start - e->clean;
+    if (age < 0 || age % t->stride || age / t->stride >= rendered(e)) return idle;
+    int64_t const block = e->first + e->clean + age / t->stride;
+    if (stage == t->levels && block == e->end - 1) return idle;
+    return (struct place){ e->clip, block };
+}
 
-    int low = 0, high = t->clips; /* start[low] <= queued < start[high] */
-    while (high - low > 1) {
-        int const mid = low + (high - low) / 2;
-        if (t->start[mid] <= queued) low = mid;
-        else high = mid;
-    }
-    if (stage == t->levels && queued == t->start[low + 1] - 1) return idle;
-    return (struct place){ .clip = low, .block = queued - t->start[low] };
+bool timeline_given(const struct timeline *t, int64_t tick) { return find_given(t, tick) != NULL; }
+
+bool timeline_comes(const struct timeline *t, int64_t tick, int stage, int clip)
+{
+    const struct timeline_entry *e = find_begun(t, tick);
+
+    while (e && e > t->entry && e->clip != clip) e--;
+    return e && e->clip == clip && rendered(e) && last_entry_tick(t, e) + stage >= tick;
 }
 
 bool timeline_window(const struct timeline *t, int64_t tick, int stage, struct window *out)
@@ -70,12 +225,4 @@ bool timeline_window(const struct timeline *t, int64_t tick, int stage, struct w
         .count = end - newest,
     };
     return true;
-}
-
-double timeline_occupancy(const struct timeline *t)
-{
-    int64_t const blocks = t->start[t->clips], ticks = timeline_ticks(t);
-    if (!ticks) return 0.0;
-    return (double)(blocks * (t->levels + 1) - t->clips) /
-           ((double)ticks * (double)(t->levels + 1));
 }

@@ -1,39 +1,68 @@
 /*
  * timeline.h - which block of which clip stands at which stage at which tick.
  *
- * A pure function of the admitted clips: every rank computes it, none asks.
- * Stages 0..W-1 are the noise levels, stage W is the clean stage. A rolling line
- * takes a new block every tick; a block-by-block line every W+1 ticks. The tick
- * after a clip's last block enters, the next clip's block 0 does.
+ * A pure function of what was admitted and when: every rank computes it, none asks. Stages
+ * 0..W-1 are the noise levels, stage W is the clean stage. A rolling line takes a new block
+ * every tick; a block-by-block line every W+1 ticks. A clip joins at the boundary of a tick; the
+ * tick after its last block has entered, the next one's first block does, if it is there by then.
  */
 #ifndef TIMELINE_H
 #define TIMELINE_H
 
 #include "pipeline/cache/kv_policy.h"
 
-struct timeline {
-    int levels;     /* W */
-    int64_t stride; /* ticks between two blocks: 1, or W+1 block by block */
-    int clips;
-    const int64_t *start; /* [clips + 1]: blocks of all clips before; owned */
+/*
+ * One clip's way through the line. Blocks first .. first+clean-1 exist already (given, or
+ * rendered before a stop): they pass the clean stage alone, one a tick, and leave their keys and
+ * values; the others pass all stages. A clip with such blocks enters when the one before it has
+ * left the line, for there is one cache.
+ */
+struct timeline_entry {
+    int clip;           /* what whoever admits calls it; >= 0, no other one's that is in the line */
+    int64_t first, end; /* blocks first .. end-1 of the clip */
+    int64_t clean;      /* so many of them pass the clean stage alone */
+    int64_t start;      /* tick at which the first one enters; timeline_admit sets it */
 };
 
-/* A block's place in the queue: clip < 0 means the stage is idle. */
+struct timeline {
+    int levels;                   /* W */
+    int64_t stride;               /* ticks between two blocks: 1, or W+1 block by block */
+    struct timeline_entry *entry; /* [entries], rising by start; owned */
+    int entries, room;
+    int64_t blocks, busy; /* of all that was ever admitted: blocks, stage-ticks they hold */
+};
+
+void timeline_open(struct timeline *out, const struct kv_policy *p); /* nobody is in it */
+void timeline_free(struct timeline *t);
+
+/* At the boundary before `tick`: the clip enters then, or as soon as the one before it lets it.
+ * ST_ARG for an entry without blocks to render, or past what can be counted. */
+status timeline_admit(struct timeline *t, int64_t tick, const struct timeline_entry *e) MUST_USE;
+
+/* At the boundary before `tick`: blocks of the clip that have not entered never will. Those that
+ * come behind it move up. */
+void timeline_cut(struct timeline *t, int64_t tick, int clip);
+
+/* Entries that are through before `tick` are forgotten, but for the one that the next to come
+ * depends on: memory does not grow with time. */
+void timeline_forget(struct timeline *t, int64_t tick);
+
+/* The first tick from which on nothing stands at any stage. */
+int64_t timeline_ticks(const struct timeline *t);
+
+/* A block's place in the line: clip < 0 means the stage is idle. The last block of a clip needs
+ * no clean pass: nobody reads it. */
 struct place {
     int clip;
     int64_t block; /* of the clip */
 };
-
-/* blocks[i] >= 1: length of clip i. ST_ARG if one is not, or the sum overflows. */
-status timeline_make(struct timeline *out, const struct kv_policy *p, const int64_t *blocks,
-                     int clips) MUST_USE;
-void timeline_free(struct timeline *t);
-
-/* Ticks until every block has had its last level. */
-int64_t timeline_ticks(const struct timeline *t);
-
-/* The last block of a clip needs no clean pass: nobody reads it. */
 struct place timeline_at(const struct timeline *t, int64_t tick, int stage);
+
+/* Has the block at the clean stage come there alone? false too if none is there. */
+bool timeline_given(const struct timeline *t, int64_t tick);
+
+/* Does a block of the clip, which has begun, stand at this noise stage in this tick or later? */
+bool timeline_comes(const struct timeline *t, int64_t tick, int stage, int clip);
 
 /* The window pass a noise stage takes part in: all noise stages that hold
  * blocks of the same clip. false if the stage is idle. */
@@ -43,8 +72,5 @@ struct window {
     int count;     /* blocks */
 };
 bool timeline_window(const struct timeline *t, int64_t tick, int stage, struct window *out);
-
-/* Share of stage-ticks that hold a block, 0..1, over the whole timeline. */
-double timeline_occupancy(const struct timeline *t);
 
 #endif /* TIMELINE_H */

@@ -209,12 +209,12 @@ static status different_meetings(struct comm *c, void *trial)
 
 const struct comm_check comm_endings[] = {
     { "abort", aborted_everywhere, 2, ST_IO, "rank ", " has no disk" },
-    { "abort by a thread", aborted_by_thread, 2, ST_PEER, " stops: rank ", " aborted" },
+    { "abort by a thread", aborted_by_thread, 2, ST_PEER, " stopped: rank ", " aborted" },
     { "absent from agree", absent_from_agree, 2, ST_COMM, "waited 0.25 s for rank ", "" },
     { "absent from split", absent_from_split, 2, ST_COMM, "waited 0.25 s for rank ", "" },
-    { "absent sender", absent_sender, 2, ST_COMM, "waited 0.25 s for rank ", " to send 1 part" },
+    { "absent sender", absent_sender, 2, ST_COMM, "waited 0.25 s for rank ", " to send 1 tensor" },
     { "absent receiver", absent_receiver, 2, ST_COMM, "waited 0.25 s for rank ",
-      " to receive 1 part" },
+      " to receive 1 tensor" },
     { "shorter", shorter, 2, ST_ARG, " receives F32 [4], rank ", " sends F32 [3]" },
     { "longer", longer, 2, ST_ARG, " receives F32 [4], rank ", " sends F32 [8]" },
     { "other type", other_type, 2, ST_ARG, " receives F32 [4], rank ", " sends I32 [4]" },

@@ -98,7 +98,7 @@ status check_refusals(struct comm *c, void *trial)
     TRY(refused(comm_post(c, &part, 1), "names"));
     part.peer = -1;
     TRY(refused(comm_post(c, &part, 1), "names"));
-    TRY(refused(comm_post(c, &part, -1), "-1 parts"));
+    TRY(refused(comm_post(c, &part, -1), "-1 transfers"));
     TRY(refused(comm_send_control(c, c->size, &note), "peer"));
     TRY(refused(comm_send_control(c, -1, &note), "peer"));
     TRY(refused(comm_split(c, -2, &g), "colour -2"));
@@ -107,7 +107,7 @@ status check_refusals(struct comm *c, void *trial)
     if (st == ST_OK && comm_poll_control(g, &(struct comm_control){ 0 }, &(int){ 0 }))
         st = fail(ST_MISMATCH, "a group has notes");
     if (st == ST_OK) st = comm_post(g, NULL, 0);
-    if (st == ST_OK) st = refused(comm_post(g, NULL, 0), "has not finished");
+    if (st == ST_OK) st = refused(comm_post(g, NULL, 0), "has not waited");
     if (st == ST_OK) st = comm_wait(g);
     comm_close(&g);
     return st;

@@ -105,7 +105,7 @@ static void nothing_moves_after_abort(void **state)
     comm_abort(a);
     assert_int_equal(comm_wait(b), ST_PEER);
     assert_true(y == 2);
-    assert_string_equal(error_last()->msg, "rank 1 stops: rank 0 aborted");
+    assert_string_equal(error_last()->msg, "rank 1 stopped: rank 0 aborted");
     assert_int_equal(comm_post(b, NULL, 0), ST_PEER);
     assert_int_equal(comm_agree(b, fail(ST_IO, "own")), ST_IO);
     for (int r = 0; r < 2; r++) comm_close(&group[r]);

@@ -214,9 +214,9 @@ static void who_waited_for_whom(void **state)
     (void)state;
     standin_nccl_plan(&(struct standin_plan){ .seed = seed });
     assert_int_equal(nccl_sit(2, NULL, receive), ST_COMM);
-    assert_string_equal(error_last()->msg, "rank 0 waited 0.3 s for rank 1 to send 1 part");
+    assert_string_equal(error_last()->msg, "rank 0 waited 0.3 s for rank 1 to send 1 tensor");
     assert_int_equal(nccl_sit(2, NULL, gather), ST_COMM);
-    assert_string_equal(error_last()->msg, "gather: rank 0 waited 0.3 s for rank 1");
+    assert_string_equal(error_last()->msg, "rank 0 waited 0.3 s for rank 1 in gather");
 }
 
 static void the_cable(void **state)

@@ -6,7 +6,7 @@
  */
 #include "tests/support/unit.h"
 
-#include "comm/nccl/comm_nccl.h"
+#include "comm/nccl/comm_nccl_internal.h"
 #include "kernels/cuda/cuda_dev.h"
 #include "tests/comm/comm_checks.h"
 #include "tests/standin/standin_nccl.h"
@@ -105,7 +105,7 @@ static void memory_for_all_or_none(void **state)
 /* ---- far ahead ------------------------------------------------------------------------------- */
 
 /* Rank 1 takes nothing for a while: rank 0 runs ahead as far as the ring goes and no further. */
-enum { AHEAD = NCCL_SEAT_BYTES, STARTS = NCCL_STARTS + 6 };
+enum { AHEAD = NCCL_SEAT_BYTES, STARTS = NCCL_POSTS + 6 };
 static atomic_int ahead, seen; /* starts of rank 0; as many as there were before rank 1 went on */
 
 static status exchange(struct comm *n, void *card, int rank)
@@ -138,7 +138,7 @@ static void no_further_than_the_ring(void **state)
     standin_nccl_plan(&(struct standin_plan){ .seed = seed });
     ok(nccl_sit(2, NULL, run_ahead));
     print_message("  %d starts ahead\n", seen);
-    assert_true(seen > 1 && seen <= NCCL_STARTS + 1);
+    assert_true(seen > 1 && seen <= NCCL_POSTS + 1);
 }
 
 int main(int argc, char **argv)

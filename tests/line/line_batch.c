@@ -234,7 +234,8 @@ static void few_calls(void **state)
     struct timeline t;
 
     (void)state;
-    ok(timeline_make(&t, rolling, q.blocks, 1));
+    timeline_open(&t, rolling);
+    ok(timeline_admit(&t, 0, &(struct timeline_entry){ .end = q.blocks[0] }));
     for (int64_t tick = 0; tick < timeline_ticks(&t); tick++) {
         int noise = 0;
         for (int s = 0; s < levels; s++) noise += timeline_at(&t, tick, s).clip >= 0;
@@ -268,12 +269,37 @@ static void reserved_scratch(void **state)
     assert_int_equal(other, 0);
 }
 
+/* Behind given blocks, by stages that else see no such windows: what is taken was reserved. */
+static void reserved_behind_given(void **state)
+{
+    struct slot_queue const q = { rolling, 1, { 12 }, { 0 } };
+    struct show *const whole = render(&q, strict_mode, 1);
+
+    (void)state;
+    watch();
+    for (int ranks = 1; ranks <= SHOW_RANKS; ranks += 5)
+        for (int given = 1; given < q.blocks[0]; given += 2) {
+            struct show *const s = show_new(&model, q.policy, q.clips, q.blocks, 11);
+            assert_non_null(s);
+            show_give(s, 0, given, whole, 0);
+            s->mode = given % 4 == 1 ? batch_mode : strict_mode;
+            ok(show_threads(s, ranks, 0, 0));
+            free(s);
+        }
+    model.backend = kern_backend_find("ref");
+    free(whole);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(any_ranks),      cmocka_unit_test(a_queue),
-        cmocka_unit_test(any_backend),    cmocka_unit_test(few_calls),
-        cmocka_unit_test(a_stage_a_rank), cmocka_unit_test(reserved_scratch),
+        cmocka_unit_test(any_ranks),
+        cmocka_unit_test(a_queue),
+        cmocka_unit_test(any_backend),
+        cmocka_unit_test(few_calls),
+        cmocka_unit_test(a_stage_a_rank),
+        cmocka_unit_test(reserved_scratch),
+        cmocka_unit_test(reserved_behind_given),
     };
 
     return cmocka_run_group_tests_name("line_batch", tests, open_model, close_model);

@@ -80,6 +80,34 @@ static void any_ranks(void **state)
     same_bits_for_any_ranks(block21, 2, (int64_t[]){ 3, 2 }, 0);
 }
 
+/* Rolling without a sink, or with one that stays where it was; block by block with one that moves.
+ * Deep in a clip each is another one than usual. */
+static void other_sinks(void **state)
+{
+    static const struct {
+        struct kv_policy policy;
+        int usual;
+    } cases[] = {
+        { { WINDOW_ROLLING, 5, SHOW_FRAMES, 21, 0, KV_SINK_USUAL }, SHOW_ROLLING },
+        { { WINDOW_ROLLING, 5, SHOW_FRAMES, 21, SHOW_FRAMES, KV_SINK_FIXED }, SHOW_ROLLING },
+        { { WINDOW_BLOCK, 5, SHOW_FRAMES, 12, SHOW_FRAMES, KV_SINK_MOVING }, SHOW_BLOCK12 },
+    };
+    int64_t const blocks[] = { 9, 2 };
+
+    (void)state;
+    for (int i = 0; i < COUNT_OF(cases); i++) {
+        struct show *const a = show_of(&cases[i].policy, 2, blocks, 7);
+        struct show *const b = show_of(&show_policy[cases[i].usual], 2, blocks, 7);
+        ok(render(a, 1));
+        ok(render(b, 1));
+        ok(show_same(a, 0, b, 0, 1));
+        assert_memory_not_equal(a->latents[0][8], b->latents[0][8], sizeof a->latents[0][8]);
+        free(a);
+        free(b);
+        same_bits_for_any_ranks(&cases[i].policy, 2, blocks, 3);
+    }
+}
+
 /* A queue over so many ranks. */
 static struct show *queue_of(const struct kv_policy *policy, struct line_mode mode, int ranks)
 {
@@ -190,6 +218,112 @@ static void back_to_back_equals_alone(void **state)
     clips_in_company(block21, 2);
 }
 
+/* Clips that join a running line, often when it has been idle, and the end said late. */
+static void joining_equals_alone(void **state)
+{
+    int64_t const blocks[] = { 6, 1, 9, 2, 3 }, join[] = { 1, 8, 8, 40, 41 };
+
+    (void)state;
+    for (int kind = 0; kind < SHOW_KINDS; kind++) {
+        const struct kv_policy *const policy = &show_policy[kind];
+        struct show *const want = show_of(policy, COUNT_OF(blocks), blocks, 20);
+        ok(render(want, 1));
+        for (int ranks = 1; ranks <= SHOW_RANKS; ranks++) {
+            struct show *const s = show_of(policy, COUNT_OF(blocks), blocks, 20);
+            memcpy(s->join, join, sizeof join);
+            s->hesitate = ranks % 3;
+            s->late_over = ranks % 2;
+            ok(render(s, ranks));
+            for (int c = 0; c < COUNT_OF(blocks); c++) ok(show_same(s, c, want, c, blocks[c]));
+            free(s);
+        }
+        free(want);
+    }
+}
+
+/* A clip that is cut after its fourth block is a clip of four, and nobody else is touched. */
+static void cut_equals_shorter(void **state)
+{
+    int64_t const blocks[] = { 3, 9, 2 }, shorter[] = { 3, 4, 2 };
+    struct show *const want = show_of(rolling, COUNT_OF(blocks), shorter, 20);
+
+    (void)state;
+    ok(render(want, 1));
+    for (int ranks = 1; ranks <= SHOW_RANKS; ranks++) {
+        struct show *const s = show_of(rolling, COUNT_OF(blocks), blocks, 20);
+        s->cut = 1;
+        s->cut_tick = 7;
+        ok(render(s, ranks));
+        for (int c = 0; c < COUNT_OF(blocks); c++) {
+            ok(show_same(s, c, want, c, shorter[c]));
+            assert_int_equal(s->done[c], shorter[c]);
+        }
+        free(s);
+    }
+    free(want);
+}
+
+/* A clip whose first blocks are given, between two others. */
+static struct show *continued(const struct kv_policy *policy, const struct show *whole, int given,
+                              int ranks)
+{
+    int64_t const blocks[] = { 2, whole->blocks[0], 3 };
+    struct show *const s = show_of(policy, COUNT_OF(blocks), blocks, 6);
+
+    for (int c = 0; c < COUNT_OF(blocks); c++) s->change[c] = whole->change[0];
+    show_give(s, 1, given, whole, 0);
+    ok(render(s, ranks));
+    assert_int_equal(s->done[1], whole->blocks[0] - given);
+    return s;
+}
+
+/* Block by block it goes on to the bit as if it had never been stopped: the clean passes of the
+ * given blocks leave the same keys and values. In a rolling window the first blocks behind do
+ * not see the younger ones beside them that they once saw, so there it is another clip, the
+ * same for any ranks. */
+static void given_blocks(void **state)
+{
+    (void)state;
+    for (int kind = 0; kind < SHOW_KINDS; kind++) {
+        const struct kv_policy *const policy = &show_policy[kind];
+        int64_t const blocks = policy->kind == WINDOW_BLOCK ? 9 : 11;
+        struct show *const whole = show_of(policy, 1, &blocks, 7);
+        whole->change[0] = 3;
+        ok(render(whole, 1));
+        for (int given = 1; given < blocks; given += 3) {
+            struct show *const one = continued(policy, whole, given, 1);
+            if (policy->kind == WINDOW_BLOCK) ok(show_same(one, 1, whole, 0, blocks));
+            for (int ranks = 2; ranks <= SHOW_RANKS; ranks++) {
+                struct show *const many = continued(policy, whole, given, ranks);
+                for (int c = 0; c < many->clips; c++)
+                    ok(show_same(many, c, one, c, many->blocks[c]));
+                free(many);
+            }
+            free(one);
+        }
+        free(whole);
+    }
+}
+
+/* What a line cannot take is refused, on all ranks, and by name. */
+static void refused_entries(void **state)
+{
+    struct show *const whole = show_of(rolling, 1, (int64_t[]){ 3 }, 7);
+    struct show *const s = show_of(rolling, 1, (int64_t[]){ 2 }, 7);
+
+    (void)state;
+    ok(render(whole, 1));
+    show_give(s, 0, 2, whole, 0);
+    assert_int_equal(render(s, 3), ST_ARG);
+    assert_string_equal(error_last()->msg, "clip 0: blocks 0 to 1, 2 of them given");
+    s->given_of = NULL;
+    s->given[0] = 1;
+    assert_int_equal(render(s, 2), ST_ARG);
+    assert_string_equal(error_last()->msg, "line: clip 0 has given blocks; this line takes none");
+    free(whole);
+    free(s);
+}
+
 /* The beginning of a long clip is the short clip's, until the short one drains:
  * its last blocks see fewer frames beside them. */
 static void prefix_of_a_longer_clip(void **state)
@@ -215,7 +349,7 @@ static void stops_everywhere(void **state)
         s->stop_rank = ranks / 2;
         s->stop_tick = 3;
         assert_int_equal(render(s, ranks), ST_CANCELED);
-        assert_string_equal(error_last()->msg, "stopped before tick 3 of 13");
+        assert_string_equal(error_last()->msg, "stopped before tick 3");
         assert_true(s->done[0] == 0);
         free(s);
     }
@@ -365,11 +499,16 @@ int main(int argc, char **argv)
     const struct CMUnitTest hunts[] = { cmocka_unit_test(any_clips_ranks_faults) };
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_ranks),
+        cmocka_unit_test(other_sinks),
         cmocka_unit_test(narrow_wire),
         cmocka_unit_test(by_heads),
         cmocka_unit_test(heads_that_do_not_divide),
         cmocka_unit_test(gathered_or_by_parts),
         cmocka_unit_test(back_to_back_equals_alone),
+        cmocka_unit_test(joining_equals_alone),
+        cmocka_unit_test(cut_equals_shorter),
+        cmocka_unit_test(given_blocks),
+        cmocka_unit_test(refused_entries),
         cmocka_unit_test(prefix_of_a_longer_clip),
         cmocka_unit_test(stops_everywhere),
         cmocka_unit_test(broken_wire),

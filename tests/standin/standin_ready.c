@@ -6,7 +6,7 @@
  */
 #include "tests/support/unit.h"
 
-#include "comm/thread/comm_thread.h"
+#include "comm/thread/comm_thread_internal.h"
 #include "pipeline/dit/noise.h"
 #include "pipeline/line/line.h"
 #include "pipeline/text/umt5.h"
@@ -16,8 +16,8 @@
 #include <stdatomic.h>
 
 enum { H = 4, W = 6, RANKS = 3, CLIPS = 3 };
-static const struct kv_policy rolling = { WINDOW_ROLLING, 5, 3, 21, 3 };
-static const struct kv_policy by_block = { WINDOW_BLOCK, 5, 3, 12, 3 };
+static const struct kv_policy rolling = { WINDOW_ROLLING, 5, 3, 21, 3, KV_SINK_USUAL };
+static const struct kv_policy by_block = { WINDOW_BLOCK, 5, 3, 12, 3, KV_SINK_USUAL };
 
 struct counts {
     long of[STANDIN_EVENTS];
@@ -86,19 +86,18 @@ static status finished(void *arg, int clip, int64_t block, const float *x0)
 /* Between the barriers every rank only renders. */
 static status render(struct trial *w, struct line *line, struct comm *comm)
 {
-    static const int64_t blocks[CLIPS] = { 2, 7, 1 };
+    static const struct timeline_entry clips[CLIPS] = { { .clip = 0, .end = 2 },
+                                                        { .clip = 1, .end = 7 },
+                                                        { .clip = 2, .end = 1 } };
     struct line_io const io = {
         .arg = w, .noise = noise, .context_id = context_id, .context = context, .finished = finished
     };
-    struct timeline t;
 
-    TRY(timeline_make(&t, w->policy, blocks, CLIPS));
     status st = comm_agree(comm, ST_OK);
     struct counts const before = counted_now();
-    if (st == ST_OK) st = line_run(line, &t, &io);
+    if (st == ST_OK) st = line_run(line, clips, CLIPS, &io);
     struct counts const after = counted_now();
     if (st == ST_OK) st = comm_agree(comm, same(&before, &after));
-    timeline_free(&t);
     return st;
 }
 

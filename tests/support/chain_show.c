@@ -177,7 +177,7 @@ static status wait_in_vain(struct comm *hop)
 
 status chain_tail_run(struct chain_show *s, struct comm *hop)
 {
-    struct decode_link_config const c = { .hop = hop,
+    struct decode_link_config const c = { .link = hop,
                                           .frames = s->frames,
                                           .latent_h = s->clips->clip[0].h,
                                           .latent_w = s->clips->clip[0].w };

@@ -11,9 +11,9 @@
 #define MODEL "tests/golden/rolling-long/model/"
 
 const struct kv_policy show_policy[SHOW_KINDS] = {
-    [SHOW_ROLLING] = { WINDOW_ROLLING, 5, SHOW_FRAMES, 21, SHOW_FRAMES },
-    [SHOW_BLOCK21] = { WINDOW_BLOCK, 5, SHOW_FRAMES, 21, 0 },
-    [SHOW_BLOCK12] = { WINDOW_BLOCK, 5, SHOW_FRAMES, 12, SHOW_FRAMES },
+    [SHOW_ROLLING] = { WINDOW_ROLLING, 5, SHOW_FRAMES, 21, SHOW_FRAMES, KV_SINK_USUAL },
+    [SHOW_BLOCK21] = { WINDOW_BLOCK, 5, SHOW_FRAMES, 21, 0, KV_SINK_USUAL },
+    [SHOW_BLOCK12] = { WINDOW_BLOCK, 5, SHOW_FRAMES, 12, SHOW_FRAMES, KV_SINK_USUAL },
 };
 
 static int64_t embeds_count(const struct show_model *m)
@@ -71,12 +71,63 @@ struct show *show_new(const struct show_model *m, const struct kv_policy *p, int
     s->model = m;
     s->policy = p;
     s->clips = clips;
-    s->stop_rank = s->fault_rank = -1;
+    s->stop_rank = s->fault_rank = s->cut = -1;
     for (int i = 0; i < clips; i++) s->blocks[i] = blocks[i], s->seed[i] = first_seed + (uint64_t)i;
     for (int c = 0; c < SHOW_CLIPS; c++)
         for (int b = 0; b < SHOW_BLOCKS; b++)
             for (int i = 0; i < SHOW_BLOCK; i++) s->latents[c][b][i] = (float)NAN;
     return s;
+}
+
+void show_give(struct show *s, int clip, int blocks, const struct show *of, int of_clip)
+{
+    s->given[clip] = blocks;
+    s->given_of = of;
+    s->given_clip = of_clip;
+    memcpy(s->latents[clip], of->latents[of_clip], (size_t)blocks * sizeof s->latents[clip][0]);
+}
+
+/* ---- who joins when ----------------------------------------------------------------- */
+
+static struct timeline_entry entry_of(const struct show *s, int clip)
+{
+    return (struct timeline_entry){ .clip = clip, .end = s->blocks[clip], .clean = s->given[clip] };
+}
+
+/* What holds from a tick on, `admitted` so far. */
+static struct line_decision decision_at(const struct show *s, int64_t tick, bool idle,
+                                        int64_t admitted)
+{
+    struct line_decision d = { .admitted = admitted, .cut = -1 };
+
+    while (d.admitted < s->clips && s->join[d.admitted] <= tick) d.admitted++;
+    if (idle && d.admitted == admitted && admitted < s->clips) d.admitted++;
+    d.over = d.admitted == s->clips && (!s->late_over || (idle && admitted == s->clips));
+    if (s->cut >= 0 && tick == s->cut_tick) d.cut = s->cut;
+    return d;
+}
+
+status show_timeline(const struct show *s, struct timeline *out)
+{
+    int64_t admitted = 0;
+    status st = ST_OK;
+
+    timeline_open(out, s->policy);
+    for (int64_t tick = 0; st == ST_OK; tick++) {
+        bool const idle = tick >= timeline_ticks(out);
+        struct line_decision const d = decision_at(s, tick, idle, admitted);
+        for (; st == ST_OK && admitted < d.admitted; admitted++) {
+            struct timeline_entry const e = entry_of(s, (int)admitted);
+            st = timeline_admit(out, tick, &e);
+        }
+        if (d.cut >= 0) timeline_cut(out, tick, d.cut);
+        if (tick >= timeline_ticks(out)) {
+            if (admitted == s->clips) break;
+            tick--; /* idle: this tick has not been run */
+        }
+    }
+    if (st != ST_OK) timeline_free(out);
+    return st;
 }
 
 /* ---- what the line asks a rank ------------------------------------------------------ */
@@ -86,6 +137,7 @@ struct part {
     int rank;
     long calls;
     int64_t ticks;
+    int idle; /* times that the line was */
 };
 
 /* Count a call; the one that is to fail does. */
@@ -94,6 +146,36 @@ static status count_call(struct part *p)
     if (++p->calls != p->s->fault_call || p->rank != p->s->fault_rank) return ST_OK;
     atomic_store(&p->s->fault_met, true);
     return fail(ST_IO, "call %ld of rank %d fails", p->calls, p->rank);
+}
+
+static status decide(void *arg, int64_t tick, bool idle, struct line_decision *out)
+{
+    struct part *const p = arg;
+
+    TRY(count_call(p));
+    if (idle && p->idle++ < p->s->hesitate) return ST_OK;
+    *out = decision_at(p->s, tick, idle, out->admitted);
+    return ST_OK;
+}
+
+static status entry(void *arg, int64_t i, struct timeline_entry *out)
+{
+    struct part *const p = arg;
+
+    TRY(count_call(p));
+    *out = entry_of(p->s, (int)i);
+    return ST_OK;
+}
+
+static status given(void *arg, int clip, int64_t block, float *x0)
+{
+    struct part *const p = arg;
+
+    TRY(count_call(p));
+    if (block >= p->s->given[clip])
+        return fail(ST_MISMATCH, "block %lld of clip %d is not given", (long long)block, clip);
+    memcpy(x0, p->s->given_of->latents[p->s->given_clip][block], sizeof p->s->latents[0][0]);
+    return ST_OK;
 }
 
 static status noise(void *arg, int clip, int64_t block, int level, float *out)
@@ -129,7 +211,7 @@ static status finished(void *arg, int clip, int64_t block, const float *x0)
     struct show *const s = p->s;
 
     TRY(count_call(p));
-    if (atomic_fetch_add(&s->done[clip], 1) != block)
+    if (atomic_fetch_add(&s->done[clip], 1) + s->given[clip] != block)
         return fail(ST_MISMATCH, "block %lld of clip %d came out of order", (long long)block, clip);
     memcpy(s->latents[clip][block], x0, sizeof s->latents[clip][block]);
     return ST_OK;
@@ -154,20 +236,20 @@ static status run_part(struct part *p, struct comm *c)
                                       .mode = s->mode,
                                       .latent_h = SHOW_H,
                                       .latent_w = SHOW_W,
+                                      .given = s->given_of != NULL,
                                       .threads = 1,
                                       .device = m->device };
     struct line_io const io = { .arg = p,
+                                .decide = decide,
+                                .entry = entry,
+                                .given = s->given_of ? given : NULL,
                                 .noise = noise,
                                 .context_id = context_id,
                                 .context = context,
                                 .finished = finished,
                                 .stop = stop };
-    struct timeline timeline;
 
-    TRY(timeline_make(&timeline, s->policy, s->blocks, s->clips));
-    status const st = crew_run(&crew, c, &timeline, &io);
-    timeline_free(&timeline);
-    return st;
+    return crew_run(&crew, c, NULL, 0, &io);
 }
 
 status show_run(struct show *s, struct comm *c)

@@ -44,6 +44,20 @@ struct show {
     int change[SHOW_CLIPS]; /* from this block on the other prompt; 0: never */
     struct line_mode mode;
 
+    /* Clips join in order. Clip i does before this tick, or when the line is idle; the first
+     * `hesitate` times that it is, rank 0 says nothing. late_over: the end is said when the line is
+     * idle, not with the last clip. cut: before tick cut_tick; -1: none. */
+    int64_t join[SHOW_CLIPS];
+    int hesitate;
+    bool late_over;
+    int cut;
+    int64_t cut_tick;
+
+    /* So many first blocks of the clip are given: those of clip `given_clip` of another show. */
+    int given[SHOW_CLIPS];
+    const struct show *given_of; /* NULL: none are given */
+    int given_clip;
+
     bool gathers; /* ranks that are threads are said to be good at it */
 
     int stop_rank; /* asks to stop before the tick; -1: nobody does */
@@ -61,6 +75,12 @@ struct show {
 /* Clip i has seed first_seed + i. NULL: no memory. The caller frees it. */
 struct show *show_new(const struct show_model *m, const struct kv_policy *p, int clips,
                       const int64_t *blocks, uint64_t first_seed);
+
+/* Who stands where, with all that joins and is cut: as the line is to see it. */
+status show_timeline(const struct show *s, struct timeline *out) MUST_USE;
+
+/* The first blocks of a clip, from a show that has rendered them. */
+void show_give(struct show *s, int clip, int blocks, const struct show *of, int of_clip);
 
 /* [all] This rank's part of it. A callback that is to fail fails with ST_IO, a wait with
  * ST_COMM. */

@@ -17,13 +17,15 @@ void wants_free(struct wants *w)
     *w = (struct wants){ .model = NULL };
 }
 
-static status alone(struct wants *w, const struct show *s, int clip, struct show **out)
+/* Of so many blocks, if the clip was cut. */
+static status alone(struct wants *w, const struct show *s, int clip, int64_t blocks,
+                    struct show **out)
 {
     struct show *(*const of)[TRIAL_SEEDS][SHOW_BLOCKS + 1] = w->clip[s->mode.wire];
-    struct show **const at = &of[s->policy - show_policy][s->seed[clip]][s->blocks[clip]];
+    struct show **const at = &of[s->policy - show_policy][s->seed[clip]][blocks];
 
     if (!*at) {
-        *at = show_new(w->model, s->policy, 1, &s->blocks[clip], s->seed[clip]);
+        *at = show_new(w->model, s->policy, 1, &blocks, s->seed[clip]);
         if (!*at) return fail(ST_NOMEM, "a clip alone");
         (*at)->change[0] = change_of[s->seed[clip]];
         (*at)->mode.wire = s->mode.wire;
@@ -35,13 +37,19 @@ static status alone(struct wants *w, const struct show *s, int clip, struct show
 
 status wants_check(struct wants *w, const struct show *s)
 {
-    for (int clip = 0; clip < s->clips; clip++) {
+    struct timeline t;
+    status st = ST_OK;
+
+    TRY(show_timeline(s, &t));
+    for (int i = 0; i < t.entries && st == ST_OK; i++) {
+        int const clip = t.entry[i].clip;
         struct show *want = NULL;
         if (!s->done[clip]) continue;
-        TRY(alone(w, s, clip, &want));
-        TRY(show_same(s, clip, want, 0, s->done[clip]));
+        st = alone(w, s, clip, t.entry[i].end, &want);
+        if (st == ST_OK) st = show_same(s, clip, want, 0, s->done[clip]);
     }
-    return ST_OK;
+    timeline_free(&t);
+    return st;
 }
 
 /* ---- trials ------------------------------------------------------------------------- */
@@ -50,7 +58,7 @@ static int64_t ticks_of(const struct show *s)
 {
     struct timeline t;
 
-    if (timeline_make(&t, s->policy, s->blocks, s->clips) != ST_OK) return 0;
+    if (show_timeline(s, &t) != ST_OK) return 0;
     int64_t const ticks = timeline_ticks(&t);
     timeline_free(&t);
     return ticks;
@@ -64,6 +72,23 @@ static void add_fault(struct trial *t, uint64_t *rng)
     s->fault_rank = rng_below(rng, t->ranks);
     if (rng_below(rng, 3)) s->fault_call = 1 + at / 4;
     else s->fault_wait = at;
+}
+
+/* In half of the trials clips come while the line runs, often when it has been idle. */
+static void add_joins(struct show *s, uint64_t *rng)
+{
+    int64_t tick = 0;
+
+    if (rng_below(rng, 2)) return;
+    for (int i = 0; i < s->clips; i++) {
+        tick += rng_below(rng, 3) ? rng_below(rng, 6) : 10 + rng_below(rng, 60);
+        s->join[i] = tick;
+    }
+    s->hesitate = rng_below(rng, 3);
+    s->late_over = rng_below(rng, 2);
+    if (rng_below(rng, 2)) return;
+    s->cut = rng_below(rng, s->clips);
+    s->cut_tick = s->join[s->cut] + rng_below(rng, 20);
 }
 
 status trial_of(struct trial *t, const struct show_model *m, const struct kv_policy *p, int clips,
@@ -92,6 +117,7 @@ status trial_make(struct trial *t, const struct show_model *m, uint64_t seed, in
         t->show->seed[i] = (uint64_t)rng_below(&rng, TRIAL_SEEDS);
         t->show->change[i] = change_of[t->show->seed[i]];
     }
+    add_joins(t->show, &rng);
     t->seed = seed;
     t->ranks = ranks ? ranks : 1 + rng_below(&rng, SHOW_RANKS);
     t->show->gathers = rng_below(&rng, 2);
@@ -99,6 +125,8 @@ status trial_make(struct trial *t, const struct show_model *m, uint64_t seed, in
     if (rng_below(&rng, 3) == 0) {
         t->show->stop_rank = rng_below(&rng, t->ranks);
         t->show->stop_tick = rng_below(&rng, (int)ticks_of(t->show) + 2);
+        t->show->hesitate = 0; /* else a tick has several boundaries */
+        t->show->late_over = false;
     }
     if (faults) add_fault(t, &rng);
     t->show->mode.wire = rng_below(&rng, 3) ? LINE_ACT : LINE_FP8;
@@ -119,11 +147,12 @@ const char *trial_words(const struct trial *t, char buf[TRIAL_TEXT])
 
     snprintf(buf, TRIAL_TEXT,
              "seed %llu: %d ranks, %s, window %d, %d clips, stop of rank %d at tick %lld, fault of "
-             "rank %d at call %ld or wait %ld, %d us%s",
+             "rank %d at call %ld or wait %ld, %d us%s, cut of clip %d at tick %lld%s",
              (unsigned long long)t->seed, t->ranks, line_mode_text(s->mode, mode),
              (int)(s->policy - show_policy), s->clips, s->stop_rank, (long long)s->stop_tick,
              s->fault_rank, s->fault_call, s->fault_wait, t->delay_us,
-             s->gathers ? ", gathers" : "");
+             s->gathers ? ", gathers" : "", s->cut, (long long)s->cut_tick,
+             s->join[0] || s->late_over ? ", clips come late" : "");
     return buf;
 }
 
@@ -170,7 +199,7 @@ static status check_out(const struct show *s)
     struct timeline t;
     status st = ST_OK;
 
-    TRY(timeline_make(&t, s->policy, s->blocks, s->clips));
+    TRY(show_timeline(s, &t));
     for (int c = 0; c < s->clips && st == ST_OK; c++) {
         int const want = out_before(s, &t, c, end);
         if (s->done[c] != want)

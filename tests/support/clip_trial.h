@@ -1,6 +1,6 @@
 /*
- * clip_trial.h - what a seed makes of clips, ranks, stops, faults and delays; and whether
- * what came of it is right.
+ * clip_trial.h - what a seed makes of clips, when they join and are cut, ranks, stops, faults and
+ * delays; and whether what came of it is right.
  *
  * Right is: a rank's own fault comes back from it and all others are told that a peer
  * failed; a stop is every rank's; and whatever was handed out, before either, is to the
@@ -43,7 +43,7 @@ void trial_free(struct trial *t);
 status trial_check(const struct trial *t, int here, struct wants *w) MUST_USE;
 
 /* In words, for who is to run it again. */
-enum { TRIAL_TEXT = 256 };
+enum { TRIAL_TEXT = 320 };
 const char *trial_words(const struct trial *t, char buf[TRIAL_TEXT]);
 
 #endif /* CLIP_TRIAL_H */

@@ -1,6 +1,6 @@
 #include "tests/support/comm_card.h"
 
-#include "comm/comm_wrap.h"
+#include "comm/comm_internal.h"
 #include "kernels/cuda/cuda_dev.h"
 
 #include <stdlib.h>
@@ -42,11 +42,11 @@ static status start(struct comm *c, const struct comm_xfer *parts, int count)
     struct card *const k = card_of(c);
     status st = ST_OK;
 
-    if (k->count) return over_post(c, parts, count); /* refused there */
+    if (k->count) return wrap_post(c, parts, count); /* refused there */
     if (count > PARTS) return fail(ST_ARG, "card: %d parts", count);
     TRY(cuda_dev_select(k->memory.device));
     for (int i = 0; i < count && st == ST_OK; i++) st = stage(k, &parts[i]);
-    if (st == ST_OK) st = over_post(c, count < 0 ? parts : k->card, count);
+    if (st == ST_OK) st = wrap_post(c, count < 0 ? parts : k->card, count);
     if (st != ST_OK) free_parts(k);
     return st;
 }
@@ -65,9 +65,9 @@ static status take(struct card *k)
 static status finish(struct comm *c)
 {
     struct card *const k = card_of(c);
-    status st = over_wait(c);
+    status st = wrap_wait(c);
 
-    if (st == ST_OK) st = over_synchronize(c);
+    if (st == ST_OK) st = wrap_synchronize(c);
     if (st == ST_OK) st = take(k);
     free_parts(k);
     return st;
@@ -78,7 +78,7 @@ static status split(struct comm *c, int colour, struct comm **out)
     struct comm *child = NULL;
 
     *out = NULL;
-    TRY(comm_split(over_inner(c), colour, &child));
+    TRY(comm_split(wrap_inner(c), colour, &child));
     if (!child) return ST_OK;
     status const st = comm_card_open(out, child, card_of(c)->memory.device);
     if (st != ST_OK) comm_close(&child);
@@ -112,14 +112,14 @@ static void close(struct comm **c)
 static const struct comm_ops card_ops = {
     .post = start,
     .wait = finish,
-    .agree = over_agree,
+    .agree = wrap_agree,
     .split = split,
-    .send_control = over_send_control,
-    .poll_control = over_poll_control,
-    .stop = over_stop,
-    .stopped = over_stopped,
-    .abort = over_abort,
-    .aborted = over_aborted,
+    .send_control = wrap_send_control,
+    .poll_control = wrap_poll_control,
+    .stop = wrap_stop,
+    .stopped = wrap_stopped,
+    .abort = wrap_abort,
+    .aborted = wrap_aborted,
     .close = close,
 };
 

@@ -1,6 +1,6 @@
 #include "tests/support/comm_delay.h"
 
-#include "comm/comm_wrap.h"
+#include "comm/comm_internal.h"
 #include "tests/support/rng.h"
 
 #include <stdatomic.h>
@@ -29,7 +29,7 @@ static void dawdle(struct comm *c)
 static status delay_post(struct comm *c, const struct comm_xfer *parts, int count)
 {
     dawdle(c);
-    status const st = over_post(c, parts, count);
+    status const st = wrap_post(c, parts, count);
     dawdle(c);
     return st;
 }
@@ -37,7 +37,7 @@ static status delay_post(struct comm *c, const struct comm_xfer *parts, int coun
 static status delay_wait_posted(struct comm *c)
 {
     dawdle(c);
-    status const st = over_wait(c);
+    status const st = wrap_wait(c);
     dawdle(c);
     return st;
 }
@@ -45,7 +45,7 @@ static status delay_wait_posted(struct comm *c)
 static status delay_agree(struct comm *c, status mine, int64_t *words)
 {
     dawdle(c);
-    status const st = over_agree(c, mine, words);
+    status const st = wrap_agree(c, mine, words);
     dawdle(c);
     return st;
 }
@@ -57,7 +57,7 @@ static status delay_split(struct comm *c, int colour, struct comm **out)
 
     *out = NULL;
     dawdle(c);
-    TRY(comm_split(over_inner(c), colour, &child));
+    TRY(comm_split(wrap_inner(c), colour, &child));
     dawdle(c);
     if (!child) return ST_OK;
     return comm_delay_open(out, child, d->seed ^ 0x5eed5eedu, d->max_us);
@@ -66,38 +66,38 @@ static status delay_split(struct comm *c, int colour, struct comm **out)
 static status delay_send_control(struct comm *c, int peer, const struct comm_control *note)
 {
     dawdle(c);
-    return over_send_control(c, peer, note);
+    return wrap_send_control(c, peer, note);
 }
 
 static bool delay_poll_control(struct comm *c, struct comm_control *out, int *from)
 {
     dawdle(c);
-    return over_poll_control(c, out, from);
+    return wrap_poll_control(c, out, from);
 }
 
 static void delay_stop(struct comm *c)
 {
     dawdle(c);
-    over_stop(c);
+    wrap_stop(c);
 }
 
 static bool delay_stopped(struct comm *c)
 {
     dawdle(c);
-    return over_stopped(c);
+    return wrap_stopped(c);
 }
 
 static void delay_abort(struct comm *c)
 {
     dawdle(c);
-    over_abort(c);
+    wrap_abort(c);
     dawdle(c);
 }
 
 static bool delay_aborted(struct comm *c)
 {
     dawdle(c);
-    return over_aborted(c);
+    return wrap_aborted(c);
 }
 
 void comm_delay_end(struct comm **c)
@@ -119,31 +119,31 @@ static void delay_close(struct comm **c)
 static status delay_attach(struct comm *c, const struct memory *m)
 {
     dawdle(c);
-    return over_attach(c, m);
+    return wrap_attach(c, m);
 }
 
 static status delay_synchronize(struct comm *c)
 {
     dawdle(c);
-    return over_synchronize(c);
+    return wrap_synchronize(c);
 }
 
 static status delay_alloc(struct comm *c, size_t bytes, void **at)
 {
     dawdle(c);
-    return over_alloc(c, bytes, at);
+    return wrap_alloc(c, bytes, at);
 }
 
 static void delay_free(struct comm *c, void *at)
 {
     dawdle(c);
-    over_free(c, at);
+    wrap_free(c, at);
 }
 
 static status delay_gather(struct comm *c, const struct comm_shard *shares, int count)
 {
     dawdle(c);
-    return over_gather(c, shares, count);
+    return wrap_gather(c, shares, count);
 }
 
 static const struct comm_ops delay_ops = {

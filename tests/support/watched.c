@@ -1,6 +1,6 @@
 #include "tests/support/watched.h"
 
-#include "comm/comm_wrap.h"
+#include "comm/comm_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -41,7 +41,7 @@ static status start(struct comm *c, const struct comm_xfer *parts, int count)
         if (!parts[i].send) memset(t->data, 0xff, tensor_bytes(t));
         else if (w->sent[i]) memcpy(w->sent[i], t->data, tensor_bytes(t));
     }
-    status const st = over_post(c, parts, count);
+    status const st = wrap_post(c, parts, count);
     if (st != ST_OK) close_parts(w); /* nothing is open, no finish comes */
     return st;
 }
@@ -51,7 +51,7 @@ static status finish(struct comm *c)
     struct watched *const w = (struct watched *)c;
     int const bad = close_parts(w);
 
-    TRY(over_wait(c));
+    TRY(wrap_wait(c));
     if (bad) return fail(ST_MISMATCH, "%d parts changed while they were sent", bad);
     if (++w->finishes == w->fail_at) return fail(ST_COMM, "the wire broke");
     return ST_OK;
@@ -61,13 +61,13 @@ static void give_up(struct comm *c)
 {
     struct watched *const w = (struct watched *)c;
 
-    over_abort(c);
+    wrap_abort(c);
     close_parts(w); /* the memory is the caller's again */
 }
 
 static status attach(struct comm *c, const struct memory *m)
 {
-    TRY(over_attach(c, m));
+    TRY(wrap_attach(c, m));
     ((struct watched *)c)->attached = m != NULL;
     return ST_OK;
 }
@@ -75,13 +75,13 @@ static status attach(struct comm *c, const struct memory *m)
 static const struct comm_ops watched_ops = {
     .post = start,
     .wait = finish,
-    .agree = over_agree,
+    .agree = wrap_agree,
     .abort = give_up,
     .attach = attach,
-    .synchronize = over_synchronize,
-    .alloc = over_alloc,
-    .free = over_free,
-    .gather = over_gather,
+    .synchronize = wrap_synchronize,
+    .alloc = wrap_alloc,
+    .free = wrap_free,
+    .gather = wrap_gather,
 };
 
 void watched_init(struct watched *w, struct comm *inner)

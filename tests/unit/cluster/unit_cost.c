@@ -2,7 +2,6 @@
  * makes of it. */
 #include "tests/support/unit.h"
 
-#include "cluster/cost_links.h"
 #include "cluster/planner.h"
 
 #include <math.h>

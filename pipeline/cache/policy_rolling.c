@@ -1,0 +1,82 @@
+/*
+ * policy_rolling.c - Rolling Forcing: one window over the blocks of all levels.
+ *
+ *   sink | recent clean frames | window: blocks first .. first+count-1, the oldest least noisy
+ *
+ * All of it spans at most A frames; what the window leaves is the sink's and then the newest clean
+ * frames'. As published the sink is block 0, turned in every tick so that it ends where the
+ * recent frames begin. Without one there is more room for recent frames, and with fixed
+ * positions it stays at 0, ever further away: both are there to see what it is good for.
+ */
+#include "pipeline/cache/cache_internal.h"
+
+static int64_t clamp_frames(int64_t room, int64_t there)
+{
+    int64_t const n = room < there ? room : there;
+    return n > 0 ? n : 0;
+}
+
+static status check_rolling(const struct kv_policy *p)
+{
+    int const b = p->frames_per_block;
+
+    if (p->sink_frames != 0 && p->sink_frames != b)
+        return fail(ST_ARG, "sink frames: %d; a rolling window has none, 0, or one block, %d",
+                    p->sink_frames, b);
+    return frames_check(p, (int64_t)b * p->levels + p->sink_frames);
+}
+
+static void list_window(const struct kv_policy *p, const struct kv_pass *pass,
+                        struct kv_window *out)
+{
+    int const b = p->frames_per_block, sink = p->sink_frames;
+    int64_t const begin = pass->first * b, end = (pass->first + pass->count) * b;
+
+    if (pass->first > 0) {
+        int64_t const room = p->attention_frames - (end - begin) - sink;
+        int64_t const recent = clamp_frames(room, begin - sink);
+        frames_add_sink(out, sink, p->sink == KV_SINK_FIXED ? 0 : begin - recent - sink);
+        frames_add(out, KV_CLEAN, b, begin - recent, begin);
+    }
+    frames_add(out, KV_WINDOW, b, begin, end);
+}
+
+/* The newest frames, the sink among them only while it is one of these. */
+static void list_clean_pass(const struct kv_policy *p, const struct kv_pass *pass,
+                            struct kv_window *out)
+{
+    int64_t const end = (pass->first + 1) * p->frames_per_block;
+
+    frames_add(out, KV_CLEAN, p->frames_per_block, end - clamp_frames(p->attention_frames, end),
+               end);
+}
+
+/* The window over a stage's block has all younger levels in it: deep in a clip at least the
+ * levels from this stage on. Behind given blocks it may be alone. */
+static int look_back(const struct kv_policy *p, int stage, bool given)
+{
+    struct kv_pass pass = { .first = FRAMES_DEEP, .count = given ? 1 : p->levels - stage };
+    int most = 0;
+
+    if (stage == p->levels) {
+        struct kv_window w = { .count = 0 };
+        list_clean_pass(p, &pass, &w);
+        return frames_lookback(&w, FRAMES_DEEP);
+    }
+    for (; pass.count <= p->levels; pass.count++) {
+        struct kv_window w = { .count = 0 };
+        list_window(p, &pass, &w);
+        int const n = frames_lookback(&w, FRAMES_DEEP - 1);
+        if (n > most) most = n;
+    }
+    return most;
+}
+
+const struct kv_policy_ops policy_rolling = {
+    .name = "rolling",
+    .joint = true,
+    .check = check_rolling,
+    .window_spans = list_window,
+    .clean_spans = list_clean_pass,
+    .lookback = look_back,
+};

@@ -1,0 +1,188 @@
+/* unit_kv_policy.c - who attends to whom: the rules, pinned by tables. */
+#include "tests/support/unit.h"
+
+#include "pipeline/cache/kv_policy.h"
+
+#include <stdio.h>
+
+static struct kv_policy const rolling = { .kind = WINDOW_ROLLING,
+                                          .levels = 5,
+                                          .frames_per_block = 3,
+                                          .attention_frames = 21,
+                                          .sink_frames = 3 };
+static struct kv_policy const block21 = {
+    .kind = WINDOW_BLOCK, .levels = 4, .frames_per_block = 3, .attention_frames = 21
+};
+static struct kv_policy const block12 = { .kind = WINDOW_BLOCK,
+                                          .levels = 4,
+                                          .frames_per_block = 3,
+                                          .attention_frames = 12,
+                                          .sink_frames = 3 };
+static struct kv_policy const uneven = { .kind = WINDOW_BLOCK,
+                                         .levels = 4,
+                                         .frames_per_block = 3,
+                                         .attention_frames = 10,
+                                         .sink_frames = 1 };
+
+static struct kv_policy const no_sink = { WINDOW_ROLLING, 5, 3, 21, 0, KV_SINK_USUAL };
+static struct kv_policy const fixed_sink = { WINDOW_ROLLING, 5, 3, 21, 3, KV_SINK_FIXED };
+static struct kv_policy const moving12 = { WINDOW_BLOCK, 4, 3, 12, 3, KV_SINK_MOVING };
+
+/* "c0:0+3@0 w1:0+3@3": source and block, first frame + frames @ position */
+static const char *spell(const struct kv_window *l, char buf[1024])
+{
+    size_t n = 0;
+
+    buf[0] = '\0';
+    for (int i = 0; i < l->count; i++)
+        n +=
+            (size_t)snprintf(buf + n, 1024 - n, "%s%c%lld:%d+%d@%lld", i ? " " : "",
+                             l->span[i].source == KV_CLEAN ? 'c' : 'w', (long long)l->span[i].block,
+                             l->span[i].frame, l->span[i].frames, (long long)l->span[i].position);
+    return buf;
+}
+
+static void windows(void **state)
+{
+    struct {
+        const struct kv_policy *p;
+        int64_t first;
+        int count;
+        const char *want;
+    } const cases[] = {
+        { &rolling, 0, 1, "w0:0+3@0" },
+        { &rolling, 0, 2, "w0:0+3@0 w1:0+3@3" },
+        /* no recent yet: the sink stands right before the window, where it was */
+        { &rolling, 1, 5, "c0:0+3@0 w1:0+3@3 w2:0+3@6 w3:0+3@9 w4:0+3@12 w5:0+3@15" },
+        { &rolling, 2, 5, "c0:0+3@0 c1:0+3@3 w2:0+3@6 w3:0+3@9 w4:0+3@12 w5:0+3@15 w6:0+3@18" },
+        /* steady: the sink moves with the window */
+        { &rolling, 9, 5,
+          "c0:0+3@21 c8:0+3@24 w9:0+3@27 w10:0+3@30 w11:0+3@33 w12:0+3@36 w13:0+3@39" },
+        /* drain: recent grows */
+        { &rolling, 9, 4,
+          "c0:0+3@18 c7:0+3@21 c8:0+3@24 w9:0+3@27 w10:0+3@30 w11:0+3@33 w12:0+3@36" },
+        { &rolling, 9, 1, "c0:0+3@9 c4:0+3@12 c5:0+3@15 c6:0+3@18 c7:0+3@21 c8:0+3@24 w9:0+3@27" },
+        { &rolling, 3, 1, "c0:0+3@0 c1:0+3@3 c2:0+3@6 w3:0+3@9" },
+        { &block21, 0, 1, "w0:0+3@0" },
+        { &block21, 6, 1, "c0:0+3@0 c1:0+3@3 c2:0+3@6 c3:0+3@9 c4:0+3@12 c5:0+3@15 w6:0+3@18" },
+        { &block21, 7, 1, "c1:0+3@3 c2:0+3@6 c3:0+3@9 c4:0+3@12 c5:0+3@15 c6:0+3@18 w7:0+3@21" },
+        { &block12, 3, 1, "c0:0+3@0 c1:0+3@3 c2:0+3@6 w3:0+3@9" },
+        { &block12, 9, 1, "c0:0+3@0 c7:0+3@21 c8:0+3@24 w9:0+3@27" },
+        { &uneven, 5, 1, "c0:0+1@0 c3:0+3@9 c4:0+3@12 w5:0+3@15" },
+        /* without a sink there is room for more that is recent; block 0 is then as any other */
+        { &no_sink, 0, 5, "w0:0+3@0 w1:0+3@3 w2:0+3@6 w3:0+3@9 w4:0+3@12" },
+        { &no_sink, 1, 5, "c0:0+3@0 w1:0+3@3 w2:0+3@6 w3:0+3@9 w4:0+3@12 w5:0+3@15" },
+        { &no_sink, 9, 5,
+          "c7:0+3@21 c8:0+3@24 w9:0+3@27 w10:0+3@30 w11:0+3@33 w12:0+3@36 w13:0+3@39" },
+        { &no_sink, 3, 1, "c0:0+3@0 c1:0+3@3 c2:0+3@6 w3:0+3@9" },
+        /* a fixed sink: the same frames, and the first stay where they were */
+        { &fixed_sink, 1, 5, "c0:0+3@0 w1:0+3@3 w2:0+3@6 w3:0+3@9 w4:0+3@12 w5:0+3@15" },
+        { &fixed_sink, 9, 5,
+          "c0:0+3@0 c8:0+3@24 w9:0+3@27 w10:0+3@30 w11:0+3@33 w12:0+3@36 w13:0+3@39" },
+        { &moving12, 3, 1, "c0:0+3@0 c1:0+3@3 c2:0+3@6 w3:0+3@9" },
+        { &moving12, 9, 1, "c0:0+3@18 c7:0+3@21 c8:0+3@24 w9:0+3@27" },
+    };
+    char buf[1024];
+
+    (void)state;
+    for (int i = 0; i < COUNT_OF(cases); i++) {
+        struct kv_window l;
+        assert_int_equal(kv_policy_check(cases[i].p), ST_OK);
+        kv_window_spans(&l, cases[i].p, cases[i].first, cases[i].count);
+        assert_string_equal(spell(&l, buf), cases[i].want);
+    }
+}
+
+static void clean_passes(void **state)
+{
+    struct {
+        const struct kv_policy *p;
+        int64_t block;
+        const char *want;
+    } const cases[] = {
+        { &rolling, 0, "c0:0+3@0" },
+        { &rolling, 6, "c0:0+3@0 c1:0+3@3 c2:0+3@6 c3:0+3@9 c4:0+3@12 c5:0+3@15 c6:0+3@18" },
+        /* the sink takes no part once it is not among the newest */
+        { &rolling, 7, "c1:0+3@3 c2:0+3@6 c3:0+3@9 c4:0+3@12 c5:0+3@15 c6:0+3@18 c7:0+3@21" },
+        { &block12, 9, "c0:0+3@0 c7:0+3@21 c8:0+3@24 c9:0+3@27" },
+        { &block21, 2, "c0:0+3@0 c1:0+3@3 c2:0+3@6" },
+        { &no_sink, 7, "c1:0+3@3 c2:0+3@6 c3:0+3@9 c4:0+3@12 c5:0+3@15 c6:0+3@18 c7:0+3@21" },
+        { &moving12, 9, "c0:0+3@18 c7:0+3@21 c8:0+3@24 c9:0+3@27" },
+    };
+    char buf[1024];
+
+    (void)state;
+    for (int i = 0; i < COUNT_OF(cases); i++) {
+        struct kv_window l;
+        kv_clean_spans(&l, cases[i].p, cases[i].block);
+        assert_string_equal(spell(&l, buf), cases[i].want);
+    }
+}
+
+static void lookback(void **state)
+{
+    struct {
+        const struct kv_policy *p;
+        int first, end, want;
+        bool given;
+    } const cases[] = {
+        { &rolling, 0, 6, 7, false }, { &rolling, 5, 6, 7, false },    { &rolling, 0, 1, 1, false },
+        { &rolling, 1, 2, 2, false }, { &rolling, 4, 5, 5, false },    { &rolling, 0, 3, 3, false },
+        { &block21, 0, 5, 7, false }, { &block21, 0, 1, 6, false },    { &block12, 0, 5, 3, false },
+        { &rolling, 0, 6, 7, true },  { &rolling, 0, 1, 5, true },     { &rolling, 4, 5, 5, true },
+        { &no_sink, 0, 1, 2, false }, { &no_sink, 4, 5, 6, false },    { &no_sink, 0, 1, 6, true },
+        { &no_sink, 5, 6, 7, false }, { &fixed_sink, 4, 5, 5, false }, { &block21, 0, 5, 7, true },
+        { &block21, 0, 1, 6, true },  { &block12, 0, 5, 3, true },
+    };
+    (void)state;
+    for (int i = 0; i < COUNT_OF(cases); i++)
+        assert_int_equal(kv_lookback(cases[i].p, cases[i].first, cases[i].end, cases[i].given),
+                         cases[i].want);
+}
+
+static void bad_policies(void **state)
+{
+    struct {
+        struct kv_policy p;
+        const char *message;
+    } const cases[] = {
+        { { WINDOW_ROLLING, 5, 3, 17, 3, KV_SINK_USUAL },
+          "attention frames: 17; 18 to 90 are allowed for 5 levels of 3 frames" },
+        { { WINDOW_ROLLING, 5, 3, 21, 2, KV_SINK_USUAL },
+          "sink frames: 2; a rolling window has none, 0, or one block, 3" },
+        { { WINDOW_ROLLING, 5, 3, 14, 0, KV_SINK_USUAL },
+          "attention frames: 14; 15 to 90 are allowed for 5 levels of 3 frames" },
+        { { WINDOW_BLOCK, 4, 3, 21, 4, KV_SINK_USUAL }, "sink frames: 4; 0 to 3 are allowed" },
+        { { WINDOW_BLOCK, 4, 0, 21, 0, KV_SINK_USUAL },
+          "frames per block: 0; 1 to 64 are allowed" },
+    };
+    (void)state;
+    for (int i = 0; i < COUNT_OF(cases); i++) {
+        assert_int_equal(kv_policy_check(&cases[i].p), ST_ARG);
+        assert_string_equal(error_last()->msg, cases[i].message);
+    }
+}
+
+static void names(void **state)
+{
+    enum window_kind kind;
+
+    (void)state;
+    for (int i = 0; i < WINDOW_KINDS; i++) {
+        struct kv_policy const p = { .kind = (enum window_kind)i };
+        assert_true(kv_policy_find(kv_policy_ops(&p)->name, &kind));
+        assert_int_equal(kind, i);
+    }
+    assert_false(kv_policy_find("deep", &kind));
+    assert_true(kv_policy_joint(&rolling));
+    assert_false(kv_policy_joint(&block12));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(windows),      cmocka_unit_test(clean_passes), cmocka_unit_test(lookback),
+        cmocka_unit_test(bad_policies), cmocka_unit_test(names),
+    };
+    return cmocka_run_group_tests_name("unit_kv_policy", tests, NULL, NULL);
+}
