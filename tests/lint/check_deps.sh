@@ -48,7 +48,7 @@ pipeline/decode      | base kernels comm pipeline/vae                   | decode
 pipeline/image       | base kernels pipeline/vae                        | image_condition.h
 pipeline/output      | base kernels/tensor.h kernels/pixels.h pipeline/weights/tensor_file.h pipeline/output/av | clip_writer.h sidecar.h
 pipeline/output/av   | base kernels/pixels.h                            | video.h codec.h
-pipeline/engine      | base kernels comm cluster pipeline/* jobs/spec cmd/backend.h cmd/render/work_list.h cmd/render/render_summary.h | *
+pipeline/engine      | base kernels comm cluster pipeline/* jobs/spec/clip_spec.h jobs/spec/model_spec.h jobs/spec/spec_json.h jobs/spec/clip.h cmd/render/render_list.h cmd/render/render_summary.h | *
 
 cmd                  | base kernels comm cluster jobs/* pipeline/*      |
 cmd/render           | base kernels comm cluster jobs/* pipeline/*      |
