@@ -50,7 +50,7 @@ static const struct kern_backend *find_cuda(int level)
 }
 
 /* Nobody said which: the best that can compute here; of none the first that there is, for
- * its reason to be told. */
+ * its reason to be printed. */
 static const struct kern_backend *find_usual(void)
 {
     const struct kern_backend *const best[] = { find_cuda(2), find_cuda(1),

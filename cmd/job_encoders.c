@@ -1,3 +1,4 @@
+/* job_encoders.c - `encoder: auto` becomes cpu or nvenc: one try of the card's encoder, by its use. */
 #include "cmd/job_encoders.h"
 #include "base/log.h"
 

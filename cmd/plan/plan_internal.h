@@ -1,4 +1,4 @@
-/* plan_internal.h - what the files of `plan` share: one plan, made and ready to be told. */
+/* plan_internal.h - what the files of `plan` share: one plan, made and ready to be printed. */
 #ifndef PLAN_INTERNAL_H
 #define PLAN_INTERNAL_H
 
