@@ -1,4 +1,4 @@
-/* job_encoders.c - `encoder: auto` becomes cpu or nvenc: one try of the card's encoder, by its use. */
+/* job_encoders.c - `encoder: auto` becomes cpu or nvenc: the card's encoder is tried once. */
 #include "cmd/job_encoders.h"
 #include "base/log.h"
 
