@@ -12,10 +12,11 @@ static struct pass pass_of(const struct cost_model *m, int stage, double seen)
     bool const clean = stage == m->shape.stages - 1;
     double const full = clean ? p->clean : p->noise,
                  alone = clean ? p->clean_alone : p->noise_alone;
-    double const each = m->shape.sight > 1 ? (full - alone) / (m->shape.sight - 1) : 0;
-    double const keys = seen < m->shape.sight ? seen : m->shape.sight;
+    double const each = m->shape.attended > 1 ? (full - alone) / (m->shape.attended - 1) : 0;
+    double const keys = seen < m->shape.attended ? seen : m->shape.attended;
 
-    return (struct pass){ .all = full - each * (m->shape.sight - keys), .attention = each * keys };
+    return (struct pass){ .all = full - each * (m->shape.attended - keys),
+                          .attention = each * keys };
 }
 
 double cost_tick_compute(const struct cost_query *k, int place, const double seen[COST_STAGES])
@@ -37,7 +38,7 @@ static double steady_passes(const struct cost_query *k, int place)
 {
     double seen[COST_STAGES] = { 0 };
 
-    for (int i = 0; i < k->m->shape.stages; i++) seen[i] = k->m->shape.sight;
+    for (int i = 0; i < k->m->shape.stages; i++) seen[i] = k->m->shape.attended;
     return cost_tick_compute(k, place, seen);
 }
 
@@ -48,7 +49,7 @@ static double passes_in_turn(const struct cost_query *k)
 
     for (int i = 0; i < k->m->shape.stages; i++) {
         double seen[COST_STAGES] = { 0 }, slowest = 0;
-        seen[i] = k->m->shape.sight;
+        seen[i] = k->m->shape.attended;
         for (int p = 0; p < k->split.ranks; p++)
             slowest = most(slowest, cost_tick_compute(k, p, seen));
         s += slowest;

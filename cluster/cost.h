@@ -41,7 +41,7 @@ struct cost_parts {
 struct cost_shape {
     int stages, layers;          /* stages: W + 1 */
     bool one_by_one;             /* a block takes all its levels before the next enters */
-    double sight;                /* blocks whose keys a pass has in the steady state */
+    double attended;             /* blocks whose keys a pass attends to in the steady state */
     double kv_bytes;             /* keys and values of a block in one layer, on their way */
     int heads;                   /* that the ranks of a line share out; 0: each has its blocks */
     double q_bytes;              /* queries, or attention's results, of a block in one layer */

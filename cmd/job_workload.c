@@ -45,7 +45,7 @@ static status keep_prompt(struct counting *c, const char *text)
 static status count_clip(struct counting *c, const struct clip_spec *clip)
 {
     c->m->clip_blocks[c->known.clips++] = clip->blocks;
-    c->m->blocks += clip->blocks;
+    c->known.blocks += clip->blocks;
     c->known.formats |= clip_pixel_formats(clip);
     for (int i = 0; i < clip->prompts; i++) {
         TRY(keep_prompt(c, clip->prompt[i].text));
@@ -82,7 +82,7 @@ out:
     return st;
 }
 
-static status read_model(struct counting *c, const struct job *job)
+static status read_card_of(struct counting *c, const struct job *job)
 {
     c->first = job;
     TRY(clip_card(&c->card, job));
@@ -114,7 +114,7 @@ static status count_jobs(struct counting *c, char *const *paths, int count)
         TRY(job_load(f, paths[i]));
         c->files++;
         for (int j = 0; j < f->jobs; j++) {
-            if (!c->first) TRY(read_model(c, &f->job[j]));
+            if (!c->first) TRY(read_card_of(c, &f->job[j]));
             TRY(check_same(c, &f->job[j]));
             TRY(count_job(c, &f->job[j]));
         }
@@ -122,7 +122,7 @@ static status count_jobs(struct counting *c, char *const *paths, int count)
     return ST_OK;
 }
 
-static status count_tokens(struct counting *c, const struct tokenizer *t, const char *text,
+static status count_prompt(struct counting *c, const struct tokenizer *t, const char *text,
                            int32_t *ids, int text_len)
 {
     char *clean = NULL;
@@ -138,13 +138,13 @@ out:
     return st;
 }
 
-static int compare_texts(const void *a, const void *b)
+static int compare_prompts(const void *a, const void *b)
 {
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
 /* Sorted, so that equal ones stand together. */
-static status count_texts(struct counting *c)
+static status count_prompts(struct counting *c)
 {
     struct tokenizer *t = NULL;
     struct dit_shape shape;
@@ -155,10 +155,10 @@ static status count_texts(struct counting *c)
     ids = calloc((size_t)shape.text_len, sizeof *ids);
     if (!ids) return fail(ST_NOMEM, "%d tokens", shape.text_len);
     TRY_OUT(tokenizer_open(&t, c->m->model.tokenizer));
-    qsort(c->text, c->texts, sizeof *c->text, compare_texts);
+    qsort(c->text, c->texts, sizeof *c->text, compare_prompts);
     for (size_t i = 0; i < c->texts; i++)
         if (i == 0 || strcmp(c->text[i - 1], c->text[i]) != 0)
-            TRY_OUT(count_tokens(c, t, c->text[i], ids, shape.text_len));
+            TRY_OUT(count_prompt(c, t, c->text[i], ids, shape.text_len));
 out:
     tokenizer_close(&t);
     free(ids);
@@ -172,7 +172,7 @@ static status open_workload(struct counting *c, char *const *paths, int count)
 
     TRY(count_jobs(c, paths, count));
     if (!c->first) return fail(ST_ARG, "no job");
-    TRY(count_texts(c));
+    TRY(count_prompts(c));
     TRY(workload_read(&m->work, &first, &c->known));
     m->work.clip_blocks = m->clip_blocks;
     return ST_OK;

@@ -9,7 +9,6 @@ struct job_workload {
     struct model_spec model;
     struct clip_spec first; /* the first job's first clip */
     int64_t *clip_blocks;   /* [work.known.clips] */
-    int64_t blocks;         /* of all clips */
 };
 
 /* Prompts are cleaned and their tokens counted. precision: "f32" or "bf16" to overrule the jobs,

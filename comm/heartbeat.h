@@ -18,8 +18,7 @@
 enum control_kind {
     CONTROL_HEARTBEAT,      /* open, what, clip, stage, layer, block of struct track_state */
     CONTROL_LAST_HEARTBEAT, /* the same; the rank sends no more */
-    CONTROL_BLOCK,          /* a block is encoded: line, clip of the batch, block, pictures */
-    CONTROL_TICK,           /* a line begins a tick: line, stages that hold a block */
+    CONTROL_OTHER,          /* kinds from here on are for whoever listens */
 };
 
 struct heartbeat;

@@ -50,7 +50,7 @@ static status read_topo(struct world_facts *w, const struct plan_options *o)
 }
 
 /* A rank's: as the topology says, else its share of the cores. */
-static int count_threads(const struct world_facts *w)
+static int threads_per_rank(const struct world_facts *w)
 {
     const struct topo *const t = &w->topo;
     int const share = t->nodes * t->devices / w->ranks;
@@ -78,7 +78,7 @@ static status read_speeds(struct plan_view *v, const struct plan_options *o)
 }
 
 /* The best line and the best replicas, whatever the user settled on. */
-static status compare_plans(struct plan_view *v)
+static status find_alternatives(struct plan_view *v)
 {
     struct plan_query q = v->query;
     struct planner any;
@@ -91,7 +91,7 @@ static status compare_plans(struct plan_view *v)
 }
 
 /* How long the jobs take, of the plans that are shown. */
-static status run_plans(struct plan_view *v)
+static status time_plans(struct plan_view *v)
 {
     struct plan *const shown[] = { &v->chosen.best, &v->line, &v->replicas };
     struct plan_query q = v->query;
@@ -114,7 +114,7 @@ static status make_plan(struct plan_view *v, const struct plan_options *o, char 
     struct plan again;
 
     TRY(read_topo(&world, o));
-    world.threads = count_threads(&world);
+    world.threads = threads_per_rank(&world);
     TRY(job_workload_open(&v->jobs, jobs, count, precision));
     TRY(backend_plan(&backend, &o->backend, world.topo.kind == TOPO_GPU));
     TRY(kern_backend_supports(backend.kern, v->jobs.work.act));
@@ -122,8 +122,8 @@ static status make_plan(struct plan_view *v, const struct plan_options *o, char 
     TRY(workload_query(&v->query, &v->cost, &v->bytes, &world));
     TRY(read_speeds(v, o));
     TRY(planner_choose(&v->chosen, &v->query));
-    TRY(compare_plans(v));
-    TRY(run_plans(v));
+    TRY(find_alternatives(v));
+    TRY(time_plans(v));
     return planner_try(&again, &v->roles, &v->query, v->chosen.best.ranks_per_line,
                        v->chosen.best.decode_ranks);
 }

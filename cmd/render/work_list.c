@@ -160,7 +160,7 @@ static status open_output(struct job *job)
 }
 
 /* The clips that are to be made become the list's. */
-static status take_clips(struct work_list *l, struct clip_list *clips, const struct job *job,
+static status keep_clips(struct work_list *l, struct clip_list *clips, const struct job *job,
                          const struct model_spec *model)
 {
     struct work_clip *const more =
@@ -195,7 +195,7 @@ static status expand_job(struct opening *o, struct source *s)
     TRY(clip_expand(&clips, s->job, &s->card,
                     &(struct clip_options){ .model_id = model->id, .precision = o->precision }));
     TRY_OUT(open_output(s->job));
-    TRY_OUT(take_clips(o->l, &clips, s->job, model));
+    TRY_OUT(keep_clips(o->l, &clips, s->job, model));
 out:
     clip_free(&clips);
     return st;
@@ -352,7 +352,7 @@ static int compare_texts(const void *a, const void *b)
 }
 
 /* The clip that begins the group and those that wait: `first`, then next ones. */
-static int64_t after(const struct work_list *l, int64_t first, int64_t at)
+static int64_t next_waiting(const struct work_list *l, int64_t first, int64_t at)
 {
     return at == first ? l->group[l->clip[first].group].first : l->clip[at].next;
 }
@@ -362,11 +362,12 @@ static status count_texts(const struct work_list *l, int64_t first, struct work_
     const char **text = NULL;
     int64_t all = 0;
 
-    for (int64_t i = first; i != NONE; i = after(l, first, i)) all += l->clip[i].spec.prompts;
+    for (int64_t i = first; i != NONE; i = next_waiting(l, first, i))
+        all += l->clip[i].spec.prompts;
     text = calloc((size_t)all + 1, sizeof *text);
     if (!text) return fail(ST_NOMEM, "%lld prompts", (long long)all);
     all = 0;
-    for (int64_t i = first; i != NONE; i = after(l, first, i))
+    for (int64_t i = first; i != NONE; i = next_waiting(l, first, i))
         for (int p = 0; p < l->clip[i].spec.prompts; p++)
             text[all++] = l->clip[i].spec.prompt[p].text;
     qsort(text, (size_t)all, sizeof *text, compare_texts);
@@ -384,9 +385,10 @@ static status look_out(void *arg, const struct work_item *first, struct work_out
 
     *out = (struct work_outlook){ 0 };
     TRY(dit_shape_read(&shape, first->model->config));
-    for (int64_t i = first->ticket; i != NONE; i = after(l, first->ticket, i)) {
+    for (int64_t i = first->ticket; i != NONE; i = next_waiting(l, first->ticket, i)) {
         const struct clip_spec *const c = &l->clip[i].spec;
         out->clips++;
+        out->blocks += c->blocks;
         out->formats |= clip_pixel_formats(c);
         for (int p = 1; p < c->prompts; p++) out->mixes += c->prompt[p].blend;
     }
@@ -403,7 +405,7 @@ static void count_done(void *arg, int64_t ticket)
     l->done++;
 }
 
-static void keep_failure(void *arg, int64_t ticket, status st, const char *why)
+static void note_failure(void *arg, int64_t ticket, status st, const char *why)
 {
     struct work_list *const l = arg;
     struct work_clip *const c = &l->clip[ticket];
@@ -417,7 +419,7 @@ static const struct work_source_ops list_ops = {
     .next = hand_over,
     .outlook = look_out,
     .done = count_done,
-    .failed = keep_failure,
+    .failed = note_failure,
 };
 
 struct work_source work_list_source(struct work_list *l)

@@ -37,7 +37,7 @@ static bool anyone_failed(const struct mpi_world *w)
     return false;
 }
 
-/* Whose code it is, once all messages are here. */
+/* Whose exit code becomes the world's, once all messages are here. */
 static int find_culprit(const struct mpi_world *w)
 {
     int first = -1;

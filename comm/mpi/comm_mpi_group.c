@@ -1,12 +1,34 @@
 /*
- * comm_mpi_group.c - groups and the world as memory.
+ * comm_mpi_group.c - groups and the world as memory, and how callers wait in a group.
  *
  * A group that its owner has closed stays in the list until the thread has taken it off its
- * packets: only then is it freed, by the thread.
+ * packets: only then is it freed, by the thread. Each group has a condition variable of its own, so
+ * what arrives wakes its caller and nobody else's; what ends all waits, an abort or a failure of
+ * MPI, wakes all groups.
  */
 #include "comm/mpi/comm_mpi_internal.h"
 
+#include <errno.h>
 #include <stdlib.h>
+
+status mpi_broken(const struct mpi_group *g)
+{
+    const struct mpi_world *const w = g->world;
+
+    if (w->aborted_by >= 0) return comm_fail_aborted(&g->base, w->aborted_by);
+    if (*w->trouble) return fail(ST_COMM, "rank %d: %s", w->rank, w->trouble);
+    return ST_OK;
+}
+
+void mpi_wake_all(struct mpi_world *w)
+{
+    for (struct mpi_group *g = w->groups; g; g = g->next) pthread_cond_broadcast(&g->changed);
+}
+
+bool mpi_wait(struct mpi_group *g, const struct timespec *until)
+{
+    return pthread_cond_timedwait(&g->changed, &g->world->lock, until) != ETIMEDOUT;
+}
 
 struct mpi_world *mpi_world_new(void)
 {

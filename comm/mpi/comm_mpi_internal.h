@@ -6,10 +6,10 @@
  *   the thread   the progress engine: turns what is wanted into packets, posts them, tests those
  *                under way, delivers those that are over
  *
- *   comm_mpi_init.c        the table; a world begins         comm_mpi_progress.c  the engine's loop
- *   comm_mpi_finalize.c    a world ends                      comm_mpi_packet.c    MPI's requests
- *   comm_mpi_transfer.c    post, wait                        comm_mpi_wait.c      callers' waits
- *   comm_mpi_collective.c  agree, split                      comm_mpi_group.c     memory
+ *   comm_mpi_init.c        the table; a world begins    comm_mpi_progress.c  the engine's loop
+ *   comm_mpi_finalize.c    a world ends                 comm_mpi_packet.c    MPI's requests
+ *   comm_mpi_transfer.c    post, wait                   comm_mpi_group.c     memory, callers' waits
+ *   comm_mpi_collective.c  agree, split
  *   comm_mpi_control.c     control messages, stop, abort
  *
  * Only the thread calls MPI; between begin and end only calls that do not block, and none that
@@ -51,7 +51,7 @@ struct piece_head {
     struct tensor whole; /* no data */
 };
 
-/* PACKET_ARRIVAL: what a rank brings to a collective. */
+/* PACKET_CONTRIBUTION: what a rank brings to a collective. */
 enum collective { COLLECTIVE_AGREE, COLLECTIVE_SPLIT };
 struct contribution {
     bool here; /* where it is kept */
@@ -151,13 +151,13 @@ static inline struct mpi_group *group_of(struct comm *c) { return (struct mpi_gr
 
 /* ---- with the lock, but for those that say otherwise ---------------------------------------- */
 
-/* comm_mpi_wait.c. Why waits end before their time: an abort, MPI itself. ST_OK: they do not. */
+/* comm_mpi_group.c. Why waits end before their time: an abort, MPI itself. ST_OK: they do not. */
 status mpi_broken(const struct mpi_group *g);
 void mpi_wake_all(struct mpi_world *w);
 /* Wait for something to happen to the group. false: the time is over. */
 bool mpi_wait(struct mpi_group *g, const struct timespec *until);
 
-/* comm_mpi_group.c. NULL, ST_NOMEM: no memory. A group is freed once no packet is its. */
+/* NULL, ST_NOMEM: no memory. A group is freed once no packet is its. */
 struct mpi_world *mpi_world_new(void);
 void mpi_world_free(struct mpi_world *w);
 status mpi_group_open(struct mpi_group **out, struct mpi_world *w, int size,

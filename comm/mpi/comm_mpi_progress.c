@@ -12,13 +12,13 @@
  * for MPI, and packets under way belong to this thread alone.
  *
  * When nothing moves, the thread must neither burn a core that a rank computes on nor add its
- * sleep to every exchange. It sleeps an eighth of the time that nothing has moved, up to a
- * millisecond; while a tensor is half over it yields first, as the next piece is due at once. It
- * is woken from that sleep when a caller wants something of it. If no caller waits for anything, a
- * look every 4 ms is enough for control messages.
+ * sleep to every exchange. Right after something moved it yields, longer while a tensor is half
+ * over, as the next piece is due at once; then it sleeps an eighth of the time that nothing has
+ * moved, up to a millisecond. A caller that wants something wakes it. If no caller waits for
+ * anything, a look every 4 ms is enough for control messages.
  *
  * What must hold: no call of MPI that blocks, here or in comm_mpi_packet.c. A loop that stood
- * still would take this process's deadlines with it.
+ * still could neither tell the other ranks of an abort nor hear of one.
  */
 #include "base/clock.h"
 #include "comm/mpi/comm_mpi_internal.h"

@@ -1,11 +1,11 @@
 /*
  * comm_mpi_transfer.c - post and wait: tensors pass in pieces, in the order of the transfers.
  *
- * Of each transfer a few pieces are under way at a time, so memory is bounded and a tensor begins
- * to arrive before all of it is copied. The first piece is small and carries dtype and shape: a
- * receiver whose tensor does not fit says so before anything large moves. Between two ranks of
- * a group MPI keeps the order of messages with one tag, and so the n-th piece asked for is the
- * n-th sent.
+ * From one rank to another a few pieces are under way at a time, so memory is bounded and a tensor
+ * begins to arrive before all of it is copied. Every piece carries dtype and shape of its tensor,
+ * and the first is small: a receiver whose tensor does not fit finds out early and touches nothing.
+ * MPI keeps the order of messages with one tag between two ranks, and all pieces of a group have
+ * one: so the n-th piece asked for is the n-th sent, and pieces need no number.
  */
 #include "comm/mpi/comm_mpi_internal.h"
 

@@ -13,6 +13,7 @@
 #include "jobs/spec/json_build.h"
 #include "jobs/yaml/yaml_value.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -156,39 +157,38 @@ static const struct key_table model_table = { model_keys, COUNT_OF(model_keys),
 
 /* ---- writing ---- */
 
-static const void *value_at(const void *of, size_t at) { return (const char *)of + at; }
-static void *place_at(void *of, size_t at) { return (char *)of + at; }
+static const void *value_in(const void *of, size_t at) { return (const char *)of + at; }
+static void *place_in(void *of, size_t at) { return (char *)of + at; }
 
-static int int_at(const void *of, size_t at) { return *(const int *)value_at(of, at); }
+static int int_in(const void *of, size_t at) { return *(const int *)value_in(of, at); }
 
 static json_t *table_json(const struct key_table *t, const void *from);
 
 static json_t *reals_json(const struct key *k, const void *from)
 {
-    const double *const v = value_at(from, k->at);
+    const double *const v = value_in(from, k->at);
     json_t *list = json_array();
 
-    for (int i = 0; i < int_at(from, k->count); i++) json_add(&list, json_real(v[i]));
+    for (int i = 0; i < int_in(from, k->count); i++) json_add(&list, json_real(v[i]));
     return list;
 }
 
 static json_t *list_json(const struct key *k, const void *from)
 {
-    const char *const item = *(char *const *)value_at(from, k->at);
+    const char *const item = *(char *const *)value_in(from, k->at);
     json_t *list = json_array();
 
-    for (int i = 0; i < int_at(from, k->count); i++)
+    for (int i = 0; i < int_in(from, k->count); i++)
         json_add(&list, table_json(k->item, item + (size_t)i * k->item->size));
     return list;
 }
 
 static json_t *u64_json(uint64_t v)
 {
-    char *const text = str_format("%llu", (unsigned long long)v);
-    json_t *const out = text ? json_string(text) : NULL;
+    char text[24];
 
-    free(text);
-    return out;
+    snprintf(text, sizeof text, "%llu", (unsigned long long)v);
+    return json_string(text);
 }
 
 static json_t *word_json(const char *words, int i)
@@ -200,7 +200,7 @@ static json_t *word_json(const char *words, int i)
 /* NULL: not UTF-8, or no memory. */
 static json_t *value_json(const struct key *k, const void *from)
 {
-    const void *const v = value_at(from, k->at);
+    const void *const v = value_in(from, k->at);
     const char *text;
 
     switch (k->type) {
@@ -237,13 +237,13 @@ static status write_spec(struct strbuf *out, const char *what, const struct key_
 {
     error_clear();
     json_t *const o = table_json(t, from);
-    char *const text = o ? json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL;
+    if (!o) return fail(ST_FORMAT, "%s: %s", what, error_last()->msg);
 
+    char *const text = json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(17));
     json_decref(o);
     if (text) strbuf_add(out, text, strlen(text));
     free(text);
-    if (text && !out->failed) return ST_OK;
-    return fail(ST_FORMAT, "%s: %s", what, o ? "no memory for its JSON" : error_last()->msg);
+    return text && !out->failed ? ST_OK : fail(ST_NOMEM, "%s: no memory for its JSON", what);
 }
 
 status clip_spec_to_json(struct strbuf *out, const struct clip_spec *c)
@@ -258,7 +258,7 @@ status model_spec_to_json(struct strbuf *out, const struct model_spec *m)
 
 /* ---- reading ---- */
 
-static status read_table(const struct key_table *t, const json_t *o, void *to);
+static status table_from_json(const struct key_table *t, const json_t *o, void *to);
 
 /* A NUL would end the text for whoever reads it. */
 static bool is_text(const json_t *v, int64_t least)
@@ -267,7 +267,7 @@ static bool is_text(const json_t *v, int64_t least)
     return s && strlen(s) == json_string_length(v) && (int64_t)strlen(s) >= least;
 }
 
-static status read_text(const struct key *k, const json_t *v, char **to)
+static status text_from_json(const struct key *k, const json_t *v, char **to)
 {
     if (k->type == KEY_MAY_TEXT && (!v || json_is_null(v))) return ST_OK;
     if (!is_text(v, k->min)) return fail(ST_FORMAT, "%s: not a text", k->name);
@@ -275,7 +275,7 @@ static status read_text(const struct key *k, const json_t *v, char **to)
     return *to ? ST_OK : fail(ST_NOMEM, "%s: no memory", k->name);
 }
 
-static status read_chars(const struct key *k, const json_t *v, char *to)
+static status chars_from_json(const struct key *k, const json_t *v, char *to)
 {
     if (!is_text(v, 0) || (int64_t)json_string_length(v) >= k->max)
         return fail(ST_FORMAT, "%s: not a text of at most %d bytes", k->name, (int)k->max - 1);
@@ -283,7 +283,7 @@ static status read_chars(const struct key *k, const json_t *v, char *to)
     return ST_OK;
 }
 
-static status read_integer(const struct key *k, const json_t *v, int64_t *to)
+static status integer_from_json(const struct key *k, const json_t *v, int64_t *to)
 {
     *to = json_integer_value(v);
     if (json_is_integer(v) && *to >= k->min && *to <= k->max) return ST_OK;
@@ -291,42 +291,42 @@ static status read_integer(const struct key *k, const json_t *v, int64_t *to)
                 (long long)k->max);
 }
 
-static status read_int(const struct key *k, const json_t *v, int *to)
+static status int_from_json(const struct key *k, const json_t *v, int *to)
 {
     int64_t wide;
 
-    TRY(read_integer(k, v, &wide));
+    TRY(integer_from_json(k, v, &wide));
     *to = (int)wide;
     return ST_OK;
 }
 
-static status read_u64(const struct key *k, const json_t *v, uint64_t *to)
+static status u64_from_json(const struct key *k, const json_t *v, uint64_t *to)
 {
     if (is_text(v, 1) && value_u64(json_string_value(v), to)) return ST_OK;
     return fail(ST_FORMAT, "%s: not the text of a whole number below 2^64", k->name);
 }
 
-static status read_bool(const struct key *k, const json_t *v, bool *to)
+static status bool_from_json(const struct key *k, const json_t *v, bool *to)
 {
     if (!json_is_boolean(v)) return fail(ST_FORMAT, "%s: neither true nor false", k->name);
     *to = json_is_true(v);
     return ST_OK;
 }
 
-static status read_real(const struct key *k, const json_t *v, double *to)
+static status real_from_json(const struct key *k, const json_t *v, double *to)
 {
     if (!json_is_number(v)) return fail(ST_FORMAT, "%s: not a number", k->name);
     *to = json_number_value(v);
     return ST_OK;
 }
 
-static status read_choice(const struct key *k, const json_t *v, int *to)
+static status choice_from_json(const struct key *k, const json_t *v, int *to)
 {
     *to = is_text(v, 1) ? choice_find(k->allowed, json_string_value(v)) : -1;
     return *to >= 0 ? ST_OK : fail(ST_FORMAT, "%s: none of %s", k->name, k->allowed);
 }
 
-static status check_list(const struct key *k, const json_t *v)
+static status check_item_count(const struct key *k, const json_t *v)
 {
     int64_t const count = (int64_t)json_array_size(v);
 
@@ -335,49 +335,49 @@ static status check_list(const struct key *k, const json_t *v)
                 (long long)k->max);
 }
 
-static status read_reals(const struct key *k, const json_t *v, double *to, int *count)
+static status reals_from_json(const struct key *k, const json_t *v, double *to, int *count)
 {
-    TRY(check_list(k, v));
+    TRY(check_item_count(k, v));
     for (; *count < (int)json_array_size(v); ++*count)
-        TRY(read_real(k, json_array_get(v, (size_t)*count), &to[*count]));
+        TRY(real_from_json(k, json_array_get(v, (size_t)*count), &to[*count]));
     return ST_OK;
 }
 
-static status read_list(const struct key *k, const json_t *v, char **to, int *count)
+static status list_from_json(const struct key *k, const json_t *v, char **to, int *count)
 {
-    TRY(check_list(k, v));
+    TRY(check_item_count(k, v));
     *to = calloc(json_array_size(v) + 1, k->item->size);
     if (!*to) return fail(ST_NOMEM, "%s: no memory", k->name);
     for (size_t i = 0; i < json_array_size(v); i++) {
         ++*count; /* what is there of it is freed with the rest */
-        status const st = read_table(k->item, json_array_get(v, i), *to + i * k->item->size);
+        status const st = table_from_json(k->item, json_array_get(v, i), *to + i * k->item->size);
         if (st != ST_OK) return fail(st, "%s[%zu].%s", k->name, i, error_last()->msg);
     }
     return ST_OK;
 }
 
-static status read_value(const struct key *k, const json_t *v, void *to)
+static status value_from_json(const struct key *k, const json_t *v, void *to)
 {
-    void *const at = place_at(to, k->at), *const count = place_at(to, k->count);
+    void *const at = place_in(to, k->at), *const count = place_in(to, k->count);
 
     if (!v && k->type != KEY_MAY_TEXT) return fail(ST_FORMAT, "%s: missing", k->name);
     switch (k->type) {
     case KEY_TEXT:
-    case KEY_MAY_TEXT: return read_text(k, v, at);
-    case KEY_CHARS: return read_chars(k, v, at);
-    case KEY_INT: return read_int(k, v, at);
-    case KEY_INT64: return read_integer(k, v, at);
-    case KEY_U64: return read_u64(k, v, at);
-    case KEY_BOOL: return read_bool(k, v, at);
-    case KEY_REAL: return read_real(k, v, at);
-    case KEY_CHOICE: return read_choice(k, v, at);
-    case KEY_REALS: return read_reals(k, v, at, count);
-    case KEY_LIST: return read_list(k, v, at, count);
+    case KEY_MAY_TEXT: return text_from_json(k, v, at);
+    case KEY_CHARS: return chars_from_json(k, v, at);
+    case KEY_INT: return int_from_json(k, v, at);
+    case KEY_INT64: return integer_from_json(k, v, at);
+    case KEY_U64: return u64_from_json(k, v, at);
+    case KEY_BOOL: return bool_from_json(k, v, at);
+    case KEY_REAL: return real_from_json(k, v, at);
+    case KEY_CHOICE: return choice_from_json(k, v, at);
+    case KEY_REALS: return reals_from_json(k, v, at, count);
+    case KEY_LIST: return list_from_json(k, v, at, count);
     }
     return fail(ST_ARG, "%s: no such type", k->name);
 }
 
-static status check_known(const struct key_table *t, const json_t *o)
+static status refuse_unknown_keys(const struct key_table *t, const json_t *o)
 {
     for (void *i = json_object_iter((json_t *)(uintptr_t)o); i;
          i = json_object_iter_next((json_t *)(uintptr_t)o, i)) {
@@ -388,12 +388,12 @@ static status check_known(const struct key_table *t, const json_t *o)
     return ST_OK;
 }
 
-static status read_table(const struct key_table *t, const json_t *o, void *to)
+static status table_from_json(const struct key_table *t, const json_t *o, void *to)
 {
     if (!json_is_object(o)) return fail(ST_FORMAT, "not an object");
-    TRY(check_known(t, o));
+    TRY(refuse_unknown_keys(t, o));
     for (int i = 0; i < t->keys; i++)
-        TRY(read_value(&t->key[i], json_object_get(o, t->key[i].name), to));
+        TRY(value_from_json(&t->key[i], json_object_get(o, t->key[i].name), to));
     return ST_OK;
 }
 
@@ -424,7 +424,7 @@ static status check_name(const char *key, const char *name)
 }
 
 /* No two files of the clip have one name. */
-static status check_formats(const struct clip_spec *c)
+static status check_clip_files(const struct clip_spec *c)
 {
     const char *taken[CLIP_FORMATS + 3] = { "clip.json" };
     int count = 1;
@@ -459,7 +459,7 @@ static status check_clip(const struct clip_spec *c)
     TRY(check_name("name", c->name));
     TRY(check_name("latents", c->latents));
     TRY(check_name("preview", c->preview));
-    TRY(check_formats(c));
+    TRY(check_clip_files(c));
     return check_prompts(c);
 }
 
@@ -487,7 +487,7 @@ static status read_spec(const struct key_table *t, const char *json, size_t len,
     json_t *const o = json_loadb(json, len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
 
     if (!o) return fail(ST_FORMAT, "not JSON: %s", error.text);
-    status const st = read_table(t, o, to);
+    status const st = table_from_json(t, o, to);
     json_decref(o);
     return st;
 }

@@ -199,7 +199,7 @@ static status take_block(struct chain *s)
 
     s->out = (struct vae_out){ .unit = s->is_last ? NULL : send_unit, .arg = s };
     s->pictures = 0;
-    if (s->is_last) s->out.formats = s->c->formats[now_at(s).clip];
+    if (s->is_last) TRY(s->c->formats(s->c->arg, now_at(s).clip, &s->out.formats));
     show_arrival(s);
     TRY(forward_message(s));
     if (m->head[DECODE_AT] == 0) {

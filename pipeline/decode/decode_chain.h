@@ -36,8 +36,9 @@ struct decode_chain_config {
     struct track *track;
 
     /* Of the last part. */
-    const unsigned *formats; /* by clip: what its pictures are wanted in, a set of enum pix */
-    int64_t picture_bytes;   /* of a picture, the most of all clips: as the vae was opened */
+    int64_t picture_bytes; /* of a picture, the most of all clips: as the vae was opened */
+    /* What a clip's pictures are wanted in, a set of enum pix; asked at each block. */
+    status (*formats)(void *arg, int clip, unsigned *formats);
     status (*block)(void *arg, const struct decode_block *b);
     void *arg;
 };

@@ -32,6 +32,7 @@ enum work_next {
 /* What a source knows of a group before it begins: how much there is to share out. */
 struct work_outlook {
     int64_t clips;    /* of the group, known by now; at least 1 */
+    int64_t blocks;   /* of these clips */
     int64_t texts;    /* different prompts among them */
     int64_t mixes;    /* blocks whose prompt is a blend */
     int64_t tokens;   /* of all these texts at most: texts * the encoder's length, or counted */

@@ -108,7 +108,7 @@ status workload_shape(struct cost_shape *out, const struct workload *m, struct l
         .stages = m->policy.levels + 1,
         .layers = m->shape.layers,
         .one_by_one = !kv_policy_joint(&m->policy),
-        .sight = (double)m->policy.attention_frames / frames,
+        .attended = (double)m->policy.attention_frames / frames,
         .kv_bytes = 2 * tokens_of(m, frames) * wire_bytes(m, mode),
         .heads = mode.exchange == LINE_HEADS ? m->shape.heads : 0,
         .q_bytes = tokens_of(m, frames) * row_bytes(m),

@@ -383,22 +383,3 @@ status pickle_read(struct pickle *out, const void *bytes, size_t len, const char
     if (st != ST_OK) pickle_free(out);
     return st;
 }
-
-void pickle_free(struct pickle *p)
-{
-    free(p->value);
-    free(p->item);
-    free(p->storage);
-    free(p->tensor);
-    *p = (struct pickle){ .root = -1 };
-}
-
-int pickle_get(const struct pickle *p, int dict, const char *key)
-{
-    if (dict < 0 || p->value[dict].kind != PICKLE_DICT) return -1;
-    for (int i = p->value[dict].as.chain.first; i >= 0; i = p->item[i].next) {
-        const struct pickle_value *const k = &p->value[p->item[i].key];
-        if (k->kind == PICKLE_TEXT && pickle_text_is(k->as.text, key)) return p->item[i].value;
-    }
-    return -1;
-}

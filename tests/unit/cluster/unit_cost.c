@@ -13,7 +13,7 @@ static struct cost_model gpu_model(const char *topo)
 {
     struct cost_model m = {
         .shape = { .stages = 6,
-                   .sight = 7,
+                   .attended = 7,
                    .layers = (int)layers,
                    .kv_bytes = kv,
                    .latent_bytes = 1.2e6,

@@ -142,6 +142,7 @@ static void outlook(void **state)
     expect_clip(&s, NULL, "a-00000", &first);
     assert_int_equal(s.ops->outlook(s.arg, &first, &o), ST_OK);
     assert_int_equal(o.clips, 4);
+    assert_int_equal(o.blocks, 3 * 3 + 7);
     assert_int_equal(o.texts, 2);
     assert_int_equal(o.mixes, 3);
     assert_int_equal(o.tokens, 2 * 7);

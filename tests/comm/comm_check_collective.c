@@ -1,8 +1,7 @@
-/* comm_check_meet.c - agree and split. */
+/* comm_check_collective.c - agree and split. */
+#include "base/thread.h"
 #include "tests/comm/comm_checks.h"
 #include "tests/support/rng.h"
-
-#include <pthread.h>
 
 /* ---- agree ----------------------------------------------------------------- */
 
@@ -183,49 +182,37 @@ status check_groups(struct comm *c, void *trial)
 struct lane {
     struct comm *world, *group;
     struct comm_trial *trial;
-    status st;
-    struct error error;
 };
 
-static status drive(struct lane *l)
+static status drive_lane(void *arg)
 {
-    struct comm_control note = { .kind = 7 };
+    struct lane *const l = arg;
+    struct comm_control control = { .kind = 7 };
     int from = 0;
 
     for (int i = 0; i < 60 / l->trial->haste; i++) {
         TRY(check_ring(l->group));
         TRY(comm_agree(l->group, ST_OK));
-        TRY(comm_send_control(l->world, l->world->rank, &note));
+        TRY(comm_send_control(l->world, l->world->rank, &control));
         if (comm_stopped(l->world)) return fail(ST_MISMATCH, "nobody said stop");
     }
-    while (comm_poll_control(l->world, &note, &from))
-        if (note.kind != 7 || from != l->world->rank) return fail(ST_MISMATCH, "another's note");
+    while (comm_poll_control(l->world, &control, &from))
+        if (control.kind != 7 || from != l->world->rank)
+            return fail(ST_MISMATCH, "another's control message");
     return ST_OK;
-}
-
-static void *lane_main(void *arg)
-{
-    struct lane *const l = arg;
-
-    l->st = drive(l);
-    l->error = *error_last();
-    return NULL;
 }
 
 /* Each with a group of its own, in opposite order of the ranks. */
 status check_two_threads(struct comm *c, void *trial)
 {
     struct lane a = { .world = c, .trial = trial }, b = a;
-    pthread_t thread;
+    struct task other = { 0 };
     status st = ST_OK;
 
     TRY_OUT(comm_split(c, 0, &a.group));
     TRY_OUT(comm_split(c, 1, &b.group));
-    if (pthread_create(&thread, NULL, lane_main, &b)) TRY_OUT(fail(ST_NOMEM, "a thread"));
-    (void)lane_main(&a);
-    pthread_join(thread, NULL);
-    if (b.st != ST_OK) error_adopt(&b.error);
-    st = b.st != ST_OK ? b.st : a.st;
+    TRY_OUT(task_start(&other, "lane", -1, drive_lane, &b));
+    st = task_join(&other, drive_lane(&a));
     if (st == ST_OK) st = comm_agree(c, ST_OK);
 out:
     if (a.group) comm_close(&a.group);

@@ -1,4 +1,4 @@
-#include "tests/support/nccl_rig.h"
+#include "tests/support/nccl_harness.h"
 
 #include "base/clock.h"
 #include "kernels/cuda/cuda_dev.h"
@@ -6,9 +6,9 @@
 
 #include <string.h>
 
-enum { LONGEST = 3000, SLICE = 700, SHARES = 2 };
+enum { LONGEST = 3000, SLICE = 700, SHARDS = 2 };
 
-bool nccl_rig_holds(const struct comm_check *check)
+bool nccl_harness_holds(const struct comm_check *check)
 {
     static const char *const blind[] = { "shorter", "longer", "other type", "absent receiver" };
 
@@ -17,7 +17,7 @@ bool nccl_rig_holds(const struct comm_check *check)
     return true;
 }
 
-status nccl_rig_open(struct comm **out, struct comm *c)
+status nccl_harness_open(struct comm **out, struct comm *c)
 {
     struct comm *nccl = NULL;
 
@@ -28,7 +28,7 @@ status nccl_rig_open(struct comm **out, struct comm *c)
     return st;
 }
 
-void nccl_rig_end(struct comm **c)
+void nccl_harness_end(struct comm **c)
 {
     comm_card_end(c);
     comm_nccl_unwrap(c);
@@ -39,13 +39,13 @@ void nccl_rig_end(struct comm **c)
 struct body {
     struct comm *c; /* over comm_nccl */
     struct memory memory;
-    float *card; /* [size][LONGEST]: to each rank, then from each; then shares [size][SLICE] */
+    float *card; /* [size][LONGEST]: to each rank, then from each; then shards [size][SLICE] */
     double begun;
 };
 
 static size_t bytes_of(const struct comm *c)
 {
-    return (size_t)c->size * (2 * LONGEST + SHARES * SLICE) * sizeof(float);
+    return (size_t)c->size * (2 * LONGEST + SHARDS * SLICE) * sizeof(float);
 }
 
 static int length(int round, int from, int to)
@@ -97,44 +97,44 @@ static struct comm_xfer part_of(const struct body *b, int round, int peer, bool 
 /* What the stream computes is not waited for, nor is what comes. */
 static status exchange(const struct body *b, int round)
 {
-    struct comm_xfer part[2 * RIG_CARDS];
+    struct comm_xfer xfer[2 * HARNESS_CARDS];
     int count = 0;
 
     for (int r = 0; r < b->c->size; r++) {
         if (r == b->c->rank) continue;
         TRY(fill(b, round, r));
-        part[count++] = part_of(b, round, r, true);
-        part[count++] = part_of(b, round, r, false);
+        xfer[count++] = part_of(b, round, r, true);
+        xfer[count++] = part_of(b, round, r, false);
     }
-    TRY(comm_post(b->c, part, count));
+    TRY(comm_post(b->c, xfer, count));
     return comm_wait(b->c);
 }
 
-static float *share(const struct body *b, int i)
+static float *shard(const struct body *b, int i)
 {
     return b->card + 2 * b->c->size * LONGEST + i * b->c->size * SLICE;
 }
 
 static status gather(const struct body *b, int round)
 {
-    struct comm_shard shares[SHARES];
+    struct comm_shard shards[SHARDS];
     float host[SLICE];
 
-    for (int i = 0; i < SHARES; i++) {
-        shares[i] = (struct comm_shard){ { share(b, i), DT_F32, 2, { b->c->size, SLICE } }, true };
+    for (int i = 0; i < SHARDS; i++) {
+        shards[i] = (struct comm_shard){ { shard(b, i), DT_F32, 2, { b->c->size, SLICE } }, true };
         for (int k = 0; k < SLICE; k++) host[k] = value(round, b->c->rank, i, k);
-        TRY(cuda_dev_upload(share(b, i) + b->c->rank * SLICE, host, sizeof host, b->memory.stream));
+        TRY(cuda_dev_upload(shard(b, i) + b->c->rank * SLICE, host, sizeof host, b->memory.stream));
     }
-    TRY(comm_gather(b->c, shares, SHARES));
+    TRY(comm_gather(b->c, shards, SHARDS));
     return comm_wait(b->c);
 }
 
-static status check_shares(const struct body *b, int round)
+static status check_shards(const struct body *b, int round)
 {
-    float host[RIG_CARDS * SLICE];
+    float host[HARNESS_CARDS * SLICE];
 
-    for (int i = 0; i < SHARES; i++) {
-        TRY(cuda_dev_download(host, share(b, i), (size_t)b->c->size * SLICE * sizeof *host,
+    for (int i = 0; i < SHARDS; i++) {
+        TRY(cuda_dev_download(host, shard(b, i), (size_t)b->c->size * SLICE * sizeof *host,
                               b->memory.stream));
         for (int k = 0; k < b->c->size * SLICE; k++)
             if (!(host[k] == value(round, k / SLICE, i, k % SLICE)))
@@ -156,7 +156,7 @@ static status group_of_some(const struct body *b)
         TRY_OUT(exchange(&some, 77));
         TRY_OUT(gather(&some, 78));
         TRY_OUT(comm_synchronize(g));
-        TRY_OUT(check_shares(&some, 78));
+        TRY_OUT(check_shards(&some, 78));
         for (int r = 0; r < g->size; r++)
             if (r != g->rank) TRY_OUT(check(&some, 77, r));
     }
@@ -167,7 +167,7 @@ out:
 
 static status ring(const struct body *b, struct comm *c, float *from, float *to)
 {
-    struct comm_xfer const part[] = {
+    struct comm_xfer const xfer[] = {
         { .t = { from, DT_F32, 1, { LONGEST } },
           .peer = (c->rank + 1) % c->size,
           .send = true,
@@ -178,7 +178,7 @@ static status ring(const struct body *b, struct comm *c, float *from, float *to)
     };
 
     TRY(cuda_dev_select(b->memory.device));
-    TRY(comm_post(c, part, COUNT_OF(part)));
+    TRY(comm_post(c, xfer, COUNT_OF(xfer)));
     return comm_wait(c);
 }
 
@@ -220,7 +220,7 @@ static status rounds(const struct body *b, const struct nccl_life *life)
         TRY(comm_synchronize(b->c));
         for (int r = 0; r < b->c->size; r++)
             if (r != b->c->rank) TRY(check(b, round, r));
-        TRY(check_shares(b, round));
+        TRY(check_shards(b, round));
     }
     TRY(comm_synchronize(b->c));
     return comm_agree(b->c, ST_OK);
