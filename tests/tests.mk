@@ -51,7 +51,7 @@ $B/tests/alloc_nth: LINK_OPT = $(addprefix -Wl$(comma)--wrap=,malloc calloc real
 build/standin/tests/standin_faults: build/standin/tests/standin/standin_faults.cu.o build/standin/librollmill.a
 	$(call say,LINK,$@) mkdir -p $(@D) && $(CC) $(OPT) -o $@ $^ $(LDLIBS)
 
-tests: all $(TESTS) $(call at,$(MPI_TEST)) $(if $(filter 0,$(CUDA)),,$(call at,$(CUDA_UNIT)))
+tests: all $B/objects $(TESTS) $(call at,$(MPI_TEST)) $(if $(filter 0,$(CUDA)),,$(call at,$(CUDA_UNIT)))
 
 # What the bare build is made of, for tests/lint/check_bare.sh.
 print-bare:
@@ -99,7 +99,7 @@ hunt: tests
 	@$(if $(WITH_NCCL),$(MAKE_HERE) MODE=standin NCCL=standin $(NCCL_BUILT:%=build/standin/%))
 	@$(call tests_run,36000) $(call list,hunt $(if $(WITH_NCCL),hunt-nccl))
 
-lint:
+lint: $B/objects
 	@$(call tests_run,600) $(call list,lint)
 
 # Before a commit: units, golden cases, the line over threads, what is read of the files.
