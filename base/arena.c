@@ -1,3 +1,4 @@
+/* arena.c - a running offset, aligned, with or without memory behind it. */
 #include "base/arena.h"
 
 void arena_measure(struct arena *a, const char *name)

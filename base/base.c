@@ -1,3 +1,10 @@
+/*
+ * base.c - the error record of a thread.
+ *
+ * One record a thread, written where a failure begins and added to on its way up, so no function
+ * needs an out parameter for messages and nothing is lost when threads fail at once. Whoever ends
+ * a thread copies its record over (error_adopt, task_join).
+ */
 #include "base/base.h"
 
 #include <stdarg.h>
@@ -19,7 +26,7 @@ const char *status_name(status st)
 
 const struct error *error_last(void) { return &last; }
 
-static int weight(status st)
+static int status_weight(status st)
 {
     switch (st) {
     case ST_OK: return 0;
@@ -29,7 +36,7 @@ static int weight(status st)
     }
 }
 
-bool status_outweighs(status a, status b) { return weight(a) > weight(b); }
+bool status_outweighs(status a, status b) { return status_weight(a) > status_weight(b); }
 
 void error_clear(void) { last = (struct error){ 0 }; }
 

@@ -1,3 +1,4 @@
+/* choice.c - words in a list "a|b|c", as tables of allowed values write them. */
 #include "base/choice.h"
 
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* clock.c - the POSIX clocks in seconds. */
 #include "base/clock.h"
 
 #include <time.h>

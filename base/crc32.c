@@ -17,7 +17,7 @@ static uint32_t add_byte(uint32_t c, unsigned char byte)
     return c >> 4 ^ half[c & 15];
 }
 
-static uint32_t little(const unsigned char *p)
+static uint32_t load_le32(const unsigned char *p)
 {
     return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
@@ -31,7 +31,7 @@ static uint32_t add_steps(uint32_t c, const unsigned char *p, size_t len)
     for (int k = 1; k < STEP; k++)
         for (int i = 0; i < 256; i++) t[k][i] = t[0][t[k - 1][i] & 0xff] ^ t[k - 1][i] >> 8;
     for (const unsigned char *const end = p + len; p < end; p += STEP) {
-        uint32_t const a = c ^ little(p), b = little(p + 4);
+        uint32_t const a = c ^ load_le32(p), b = load_le32(p + 4);
         c = t[7][a & 0xff] ^ t[6][a >> 8 & 0xff] ^ t[5][a >> 16 & 0xff] ^ t[4][a >> 24] ^
             t[3][b & 0xff] ^ t[2][b >> 8 & 0xff] ^ t[1][b >> 16 & 0xff] ^ t[0][b >> 24];
     }

@@ -1,3 +1,10 @@
+/*
+ * file.c - files read whole or mapped, and written so that a reader sees all of one or nothing.
+ *
+ * A draft is written beside its place, fsynced, renamed onto it, and the folder fsynced: after a
+ * crash there is the old file or the new one. Opening for reading is non-blocking and refuses what
+ * is not a regular file, so a FIFO named in a job cannot hang the program.
+ */
 #define _GNU_SOURCE
 #include "base/file.h"
 #include "base/strbuf.h"
@@ -63,22 +70,14 @@ status file_read(const char *path, size_t limit, char **text, size_t *len)
     *text = NULL;
     *len = 0;
     TRY(open_regular(path, &fd, &size));
-    if (size > limit) {
-        st = fail(ST_FORMAT, "%s: %zu bytes; at most %zu are allowed", path, size, limit);
-        goto out;
-    }
+    if (size > limit)
+        FAIL_OUT(ST_FORMAT, "%s: %zu bytes; at most %zu are allowed", path, size, limit);
     buf = malloc(size + 1);
-    if (!buf) {
-        st = fail(ST_NOMEM, "%s: %zu bytes", path, size);
-        goto out;
-    }
+    if (!buf) FAIL_OUT(ST_NOMEM, "%s: %zu bytes", path, size);
     while (n < size) {
         ssize_t const got = read(fd, buf + n, size - n);
         if (got < 0 && errno == EINTR) continue;
-        if (got < 0) {
-            st = fail(ST_IO, "%s: %s", path, strerror(errno));
-            goto out;
-        }
+        if (got < 0) FAIL_OUT(ST_IO, "%s: %s", path, strerror(errno));
         if (got == 0) break; /* shrank while we read: what is there counts */
         n += (size_t)got;
     }
@@ -126,10 +125,7 @@ status file_draft_open(struct file_draft *d, const char *path)
     };
     status st = ST_OK;
 
-    if (!d->path || !d->tmp) {
-        st = fail(ST_NOMEM, "%s: no memory for its name", path);
-        goto out;
-    }
+    if (!d->path || !d->tmp) FAIL_OUT(ST_NOMEM, "%s: no memory for its name", path);
     d->fd = open(d->tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (d->fd < 0) st = fail(ST_IO, "%s: %s", d->tmp, strerror(errno));
 out:
@@ -182,7 +178,7 @@ static status write_through(const char *path, const void *data, size_t len)
 }
 
 /* Where a link leads, which may be to a file that is not there yet; the caller frees. */
-static char *place_of(const char *path)
+static char *resolve_link(const char *path)
 {
     struct stat s;
 
@@ -214,7 +210,7 @@ status file_write(const char *path, const void *data, size_t len)
 
     if (there && S_ISDIR(s.st_mode)) return fail(ST_IO, "%s: a folder, not a file", path);
     if (there && !S_ISREG(s.st_mode)) return write_through(path, data, len);
-    char *const place = place_of(path);
+    char *const place = resolve_link(path);
     if (!place) return fail(ST_IO, "%s: %s", path, strerror(errno));
     status const st = write_whole(place, data, len);
     free(place);

@@ -1,3 +1,11 @@
+/*
+ * json_tree.c - a JSON reader in one pass and one allocation.
+ *
+ * The text is untrusted, so the size of everything is known before it is read: each value but the
+ * root stands behind a `{`, a `[` or a `,`, and counting those bounds the nodes. Nodes and a copy
+ * of the text share one block; strings are unescaped in place, which never makes them longer. Depth
+ * is bounded, so recursion is too.
+ */
 #include "base/json_tree.h"
 #include "base/utf8.h"
 
@@ -15,7 +23,7 @@ struct reader {
     size_t nodes;
 };
 
-static status wrong(const struct reader *r, const char *at, const char *why)
+static status fail_json(const struct reader *r, const char *at, const char *why)
 {
     const char *const here = r->source + (at - r->text);
     int line = 1, column = 1;
@@ -33,7 +41,7 @@ static void skip_blanks(struct reader *r)
         r->at++;
 }
 
-static bool take(struct reader *r, char c)
+static bool take_char(struct reader *r, char c)
 {
     if (r->at == r->end || *r->at != c) return false;
     r->at++;
@@ -51,7 +59,7 @@ static status read_hex(struct reader *r, uint32_t *out)
                           : c >= 'a' && c <= 'f' ? c - 'a' + 10
                           : c >= 'A' && c <= 'F' ? c - 'A' + 10
                                                  : -1;
-        if (digit < 0) return wrong(r, r->at, "four hex digits are expected behind \\u");
+        if (digit < 0) return fail_json(r, r->at, "four hex digits are expected behind \\u");
         *out = *out << 4 | (uint32_t)digit;
     }
     return ST_OK;
@@ -64,12 +72,12 @@ static status read_character(struct reader *r, uint32_t *out)
     uint32_t low;
 
     TRY(read_hex(r, out));
-    if (*out == 0) return wrong(r, begin, "a NUL is not allowed within a text");
+    if (*out == 0) return fail_json(r, begin, "a NUL is not allowed within a text");
     if (*out < 0xd800 || *out > 0xdfff) return ST_OK;
-    if (*out > 0xdbff || !take(r, '\\') || !take(r, 'u'))
-        return wrong(r, begin, "half a character beyond 16 bits");
+    if (*out > 0xdbff || !take_char(r, '\\') || !take_char(r, 'u'))
+        return fail_json(r, begin, "half a character beyond 16 bits");
     TRY(read_hex(r, &low));
-    if (low < 0xdc00 || low > 0xdfff) return wrong(r, begin, "half a character beyond 16 bits");
+    if (low < 0xdc00 || low > 0xdfff) return fail_json(r, begin, "half a character beyond 16 bits");
     *out = 0x10000 + ((*out - 0xd800) << 10) + (low - 0xdc00);
     return ST_OK;
 }
@@ -87,7 +95,7 @@ static status read_escape(struct reader *r, char **to)
         r->at++;
         return ST_OK;
     }
-    if (c != 'u') return wrong(r, r->at, "no escape of JSON");
+    if (c != 'u') return fail_json(r, r->at, "no escape of JSON");
     r->at++;
     TRY(read_character(r, &character));
     *to += utf8_encode(*to, character);
@@ -98,23 +106,23 @@ static status read_text(struct reader *r, const char **out, size_t *len)
 {
     char *to;
 
-    if (!take(r, '"')) return wrong(r, r->at, "a text in quotes is expected");
+    if (!take_char(r, '"')) return fail_json(r, r->at, "a text in quotes is expected");
     *out = to = r->at;
     while (r->at < r->end && *r->at != '"') {
         uint32_t character;
         if ((unsigned char)*r->at < ' ')
-            return wrong(r, r->at, "a control character is not allowed within a text");
-        if (take(r, '\\')) {
+            return fail_json(r, r->at, "a control character is not allowed within a text");
+        if (take_char(r, '\\')) {
             TRY(read_escape(r, &to));
             continue;
         }
         int const bytes = utf8_decode(&character, r->at, (size_t)(r->end - r->at));
-        if (!bytes) return wrong(r, r->at, "not UTF-8");
+        if (!bytes) return fail_json(r, r->at, "not UTF-8");
         memmove(to, r->at, (size_t)bytes);
         to += bytes;
         r->at += bytes;
     }
-    if (r->at == r->end) return wrong(r, r->at, "the text does not end");
+    if (r->at == r->end) return fail_json(r, r->at, "the text does not end");
     r->at++;
     *to = '\0';
     *len = (size_t)(to - *out);
@@ -123,7 +131,7 @@ static status read_text(struct reader *r, const char **out, size_t *len)
 
 /* ---- numbers ----------------------------------------------------------------------- */
 
-static int digits(struct reader *r)
+static int skip_digits(struct reader *r)
 {
     int n = 0;
 
@@ -131,43 +139,43 @@ static int digits(struct reader *r)
     return n;
 }
 
-static status read_number(struct reader *r, struct json_node *n)
+static status read_json_number(struct reader *r, struct json_node *n)
 {
     char *const begin = r->at, *behind;
     bool whole = true;
 
-    take(r, '-');
+    take_char(r, '-');
     bool const zero = *r->at == '0';
-    int const before = digits(r);
-    if (!before || (zero && before > 1)) return wrong(r, begin, "no number of JSON");
-    if (take(r, '.')) {
+    int const before = skip_digits(r);
+    if (!before || (zero && before > 1)) return fail_json(r, begin, "no number of JSON");
+    if (take_char(r, '.')) {
         whole = false;
-        if (!digits(r)) return wrong(r, begin, "no number of JSON");
+        if (!skip_digits(r)) return fail_json(r, begin, "no number of JSON");
     }
     if (*r->at == 'e' || *r->at == 'E') {
         whole = false;
         r->at++;
-        if (!take(r, '-')) take(r, '+');
-        if (!digits(r)) return wrong(r, begin, "no number of JSON");
+        if (!take_char(r, '-')) take_char(r, '+');
+        if (!skip_digits(r)) return fail_json(r, begin, "no number of JSON");
     }
     errno = 0;
     n->kind = whole ? NODE_WHOLE : NODE_REAL;
     if (whole) n->whole = strtoll(begin, &behind, 10);
-    if (whole && errno) return wrong(r, begin, "a whole number beyond 64 bits");
+    if (whole && errno) return fail_json(r, begin, "a whole number beyond 64 bits");
     n->number = whole ? (double)n->whole : strtod(begin, &behind);
-    if (!isfinite(n->number)) return wrong(r, begin, "a number beyond what a double holds");
+    if (!isfinite(n->number)) return fail_json(r, begin, "a number beyond what a double holds");
     return ST_OK;
 }
 
 /* ---- values ------------------------------------------------------------------------ */
 
-static int by_name(const void *a, const void *b)
+static int compare_member_names(const void *a, const void *b)
 {
     return strcmp((*(const struct json_node *const *)a)->name,
                   (*(const struct json_node *const *)b)->name);
 }
 
-static status check_names(const struct reader *r, const struct json_node *object)
+static status check_member_names(const struct reader *r, const struct json_node *object)
 {
     const struct json_node **const member = calloc(object->count + 1, sizeof *member);
     size_t n = 0;
@@ -175,10 +183,10 @@ static status check_names(const struct reader *r, const struct json_node *object
 
     if (!member) return fail(ST_NOMEM, "%s: %zu names", r->what, object->count);
     for (const struct json_node *m = object->first; m; m = m->next) member[n++] = m;
-    qsort(member, n, sizeof *member, by_name);
+    qsort(member, n, sizeof *member, compare_member_names);
     for (size_t i = 1; st == ST_OK && i < n; i++)
-        if (!by_name(&member[i - 1], &member[i]))
-            st = wrong(r, r->at, "an object that ends here has two members of one name");
+        if (!compare_member_names(&member[i - 1], &member[i]))
+            st = fail_json(r, r->at, "an object that ends here has two members of one name");
     free(member);
     return st;
 }
@@ -193,7 +201,7 @@ static status read_inner(struct reader *r, struct json_node *n, int depth)
     const struct json_node **link = &n->first;
 
     skip_blanks(r);
-    if (take(r, close)) return ST_OK;
+    if (take_char(r, close)) return ST_OK;
     do {
         struct json_node *const child = &r->node[r->nodes++];
         size_t len;
@@ -201,20 +209,20 @@ static status read_inner(struct reader *r, struct json_node *n, int depth)
         if (object) {
             TRY(read_text(r, &child->name, &len));
             skip_blanks(r);
-            if (!take(r, ':')) return wrong(r, r->at, "`:` is expected behind a name");
+            if (!take_char(r, ':')) return fail_json(r, r->at, "`:` is expected behind a name");
         }
         TRY(read_value(r, child, depth));
         *link = child;
         link = &child->next;
         n->count++;
         skip_blanks(r);
-    } while (take(r, ','));
-    if (!take(r, close))
-        return wrong(r, r->at, object ? "`,` or `}` is expected" : "`,` or `]` is expected");
-    return object ? check_names(r, n) : ST_OK;
+    } while (take_char(r, ','));
+    if (!take_char(r, close))
+        return fail_json(r, r->at, object ? "`,` or `}` is expected" : "`,` or `]` is expected");
+    return object ? check_member_names(r, n) : ST_OK;
 }
 
-static bool take_word(struct reader *r, const char *word)
+static bool take_literal(struct reader *r, const char *word)
 {
     size_t const len = strlen(word);
 
@@ -225,7 +233,7 @@ static bool take_word(struct reader *r, const char *word)
 
 static status read_value(struct reader *r, struct json_node *n, int depth)
 {
-    if (depth == JSON_DEPTH) return wrong(r, r->at, "too many levels");
+    if (depth == JSON_DEPTH) return fail_json(r, r->at, "too many levels");
     skip_blanks(r);
     char const c = r->at < r->end ? *r->at : '\0';
     if (c == '{' || c == '[') {
@@ -237,12 +245,13 @@ static status read_value(struct reader *r, struct json_node *n, int depth)
         n->kind = NODE_TEXT;
         return read_text(r, &n->text, &n->text_len);
     }
-    if (c == '-' || (c >= '0' && c <= '9')) return read_number(r, n);
-    if (take_word(r, "null")) return ST_OK;
+    if (c == '-' || (c >= '0' && c <= '9')) return read_json_number(r, n);
+    if (take_literal(r, "null")) return ST_OK;
     n->kind = NODE_BOOL;
-    n->truth = take_word(r, "true");
-    if (n->truth || take_word(r, "false")) return ST_OK;
-    return wrong(r, r->at, r->at < r->end ? "a value is expected" : "the text ends within a value");
+    n->truth = take_literal(r, "true");
+    if (n->truth || take_literal(r, "false")) return ST_OK;
+    return fail_json(r, r->at,
+                     r->at < r->end ? "a value is expected" : "the text ends within a value");
 }
 
 /* Every value but the root stands behind one of these. */
@@ -270,7 +279,7 @@ status json_tree_read(struct json_node **out, const char *text, size_t len, cons
     TRY_OUT(read_value(&r, r.node, 0));
     skip_blanks(&r);
     if (r.at < r.end) {
-        st = wrong(&r, r.at, "something stands behind the value");
+        st = fail_json(&r, r.at, "something stands behind the value");
         goto out;
     }
     *out = r.node;

@@ -1,3 +1,4 @@
+/* log.c - lines to stderr, each by one write(2), so that those of several ranks do not mix. */
 #include "base/log.h"
 
 #include <stdarg.h>
@@ -11,7 +12,7 @@ static _Thread_local int log_rank = -1;
 void log_set_level(enum log_level l) { level = l; }
 void log_set_rank(int rank) { log_rank = rank; }
 
-static void line(const char *word, const char *fmt, va_list ap)
+static void write_line(const char *word, const char *fmt, va_list ap)
 {
     char buf[ERROR_MESSAGE + 64];
     size_t n = 0;
@@ -29,7 +30,7 @@ static void line(const char *word, const char *fmt, va_list ap)
         va_list ap;                                                                                \
         if (level < (at)) return;                                                                  \
         va_start(ap, fmt);                                                                         \
-        line(word, fmt, ap);                                                                       \
+        write_line(word, fmt, ap);                                                                 \
         va_end(ap);                                                                                \
     } while (0)
 

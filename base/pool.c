@@ -1,3 +1,10 @@
+/*
+ * pool.c - threads that take numbered tasks from a counter.
+ *
+ * Kernels call pool_run thousands of times a second, for tasks of microseconds. So both sides look
+ * at an atomic for a while, yielding, before they sleep on a condition variable; and tasks are
+ * taken one by one, so that a thread that lost its processor delays one task and no more.
+ */
 #define _GNU_SOURCE
 #include "base/pool.h"
 #include "base/thread.h"
@@ -32,7 +39,7 @@ struct pool {
     struct error error;
 };
 
-static void work(struct pool *p, int worker)
+static void run_tasks(struct pool *p, int worker)
 {
     for (;;) {
         int64_t const i = atomic_fetch_add(&p->next, 1);
@@ -85,7 +92,7 @@ static status worker_main(void *arg)
     for (uint64_t seen = 0;; seen++) {
         await_round(p, seen);
         if (atomic_load(&p->quit)) return ST_OK;
-        work(p, w->index);
+        run_tasks(p, w->index);
         if (atomic_fetch_sub(&p->busy, 1) > 1) continue;
         pthread_mutex_lock(&p->lock);
         pthread_cond_signal(&p->done);
@@ -160,7 +167,7 @@ status pool_run(struct pool *p, int64_t tasks, pool_task task, void *arg)
     pthread_cond_broadcast(&p->go);
     pthread_mutex_unlock(&p->lock);
 
-    work(p, 0);
+    run_tasks(p, 0);
     await_workers(p);
     if (p->st != ST_OK) error_adopt(&p->error);
     return p->st;

@@ -1,3 +1,4 @@
+/* slot_queue.c - a ring of slots under one lock; both ends learn when the other has stopped. */
 #include "base/slot_queue.h"
 
 #include <pthread.h>
@@ -39,7 +40,7 @@ void slot_queue_close(struct slot_queue **q)
     *q = NULL;
 }
 
-static void *slot(struct slot_queue *q, int i)
+static void *slot_at(struct slot_queue *q, int i)
 {
     return q->memory + (size_t)((q->first + i) % q->slots) * q->bytes;
 }
@@ -48,7 +49,7 @@ void *slot_queue_reserve(struct slot_queue *q)
 {
     pthread_mutex_lock(&q->lock);
     while (q->count == q->slots && !q->stopped) pthread_cond_wait(&q->changed, &q->lock);
-    void *const room = q->stopped ? NULL : slot(q, q->count);
+    void *const room = q->stopped ? NULL : slot_at(q, q->count);
     pthread_mutex_unlock(&q->lock);
     return room;
 }
@@ -57,7 +58,7 @@ void *slot_queue_peek(struct slot_queue *q)
 {
     pthread_mutex_lock(&q->lock);
     while (!q->count && !q->ended) pthread_cond_wait(&q->changed, &q->lock);
-    void *const front = q->count ? slot(q, 0) : NULL;
+    void *const front = q->count ? slot_at(q, 0) : NULL;
     pthread_mutex_unlock(&q->lock);
     return front;
 }
@@ -79,7 +80,7 @@ void slot_queue_pop(struct slot_queue *q)
     pthread_mutex_unlock(&q->lock);
 }
 
-static void set(struct slot_queue *q, bool *flag)
+static void raise_flag(struct slot_queue *q, bool *flag)
 {
     pthread_mutex_lock(&q->lock);
     *flag = true;
@@ -87,8 +88,8 @@ static void set(struct slot_queue *q, bool *flag)
     pthread_mutex_unlock(&q->lock);
 }
 
-void slot_queue_end(struct slot_queue *q) { set(q, &q->ended); }
-void slot_queue_stop(struct slot_queue *q) { set(q, &q->stopped); }
+void slot_queue_end(struct slot_queue *q) { raise_flag(q, &q->ended); }
+void slot_queue_stop(struct slot_queue *q) { raise_flag(q, &q->stopped); }
 
 int slot_queue_count(struct slot_queue *q)
 {

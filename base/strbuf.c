@@ -1,3 +1,4 @@
+/* strbuf.c - a growing string that remembers running out of memory until it is asked. */
 #include "base/strbuf.h"
 
 #include <stdarg.h>
@@ -5,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool reserve(struct strbuf *t, size_t more)
+static bool reserve_bytes(struct strbuf *t, size_t more)
 {
     size_t cap = t->cap ? t->cap : 64;
 
@@ -28,20 +29,20 @@ static bool reserve(struct strbuf *t, size_t more)
 
 void strbuf_add(struct strbuf *t, const char *bytes, size_t len)
 {
-    if (!reserve(t, len)) return;
+    if (!reserve_bytes(t, len)) return;
     if (len) memcpy(t->s + t->len, bytes, len);
     t->len += len;
     t->s[t->len] = '\0';
 }
 
-static void addv(struct strbuf *t, const char *fmt, va_list ap)
+static void add_formatted(struct strbuf *t, const char *fmt, va_list ap)
 {
     va_list twice;
     va_copy(twice, ap);
     int const n = vsnprintf(NULL, 0, fmt, twice);
     va_end(twice);
 
-    if (n < 0 || !reserve(t, (size_t)n)) {
+    if (n < 0 || !reserve_bytes(t, (size_t)n)) {
         t->failed = true;
         return;
     }
@@ -53,7 +54,7 @@ void strbuf_addf(struct strbuf *t, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
-    addv(t, fmt, ap);
+    add_formatted(t, fmt, ap);
     va_end(ap);
 }
 
@@ -69,7 +70,7 @@ char *str_format(const char *fmt, ...)
     va_list ap;
 
     va_start(ap, fmt);
-    addv(&t, fmt, ap);
+    add_formatted(&t, fmt, ap);
     va_end(ap);
     if (t.failed) strbuf_free(&t);
     return t.s;

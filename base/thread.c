@@ -1,7 +1,9 @@
+/* thread.c - a thread whose failure is handed to the one that joins it. */
 #define _GNU_SOURCE /* pthread_setname_np */
 #include "base/thread.h"
 #include "base/log.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -45,4 +47,18 @@ void condvar_init(pthread_cond_t *c)
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(c, &attr);
     pthread_condattr_destroy(&attr);
+}
+
+bool condvar_wait_for(pthread_cond_t *c, pthread_mutex_t *lock, double seconds)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += (time_t)seconds;
+    until.tv_nsec += (long)((seconds - (double)(time_t)seconds) * 1e9);
+    if (until.tv_nsec >= 1000000000L) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000L;
+    }
+    return pthread_cond_timedwait(c, lock, &until) != ETIMEDOUT;
 }

@@ -39,4 +39,7 @@ status task_join(struct task *t, status st);
 /* Its timed waits take times of CLOCK_MONOTONIC. Whoever opens, destroys. */
 void condvar_init(pthread_cond_t *c);
 
+/* Wait for it, with the lock, so many seconds at most; false: they have passed. */
+bool condvar_wait_for(pthread_cond_t *c, pthread_mutex_t *lock, double seconds);
+
 #endif /* THREAD_H */

@@ -1,3 +1,10 @@
+/*
+ * trace.c - events in Chrome's JSON array format.
+ *
+ * Ranks append to one file without talking to each other: it is opened O_APPEND and each write(2)
+ * carries whole lines, so lines of different processes never mix. Events are collected in a
+ * buffer and written when it is full, or at the end of a lap.
+ */
 #include "base/trace.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -35,7 +42,7 @@ double trace_epoch(void)
 
 double trace_now(const struct trace *t) { return t ? clock_seconds() - t->offset : 0; }
 
-static status write_all(int fd, const char *text, size_t len)
+static status write_bytes(int fd, const char *text, size_t len)
 {
     while (len) {
         ssize_t const n = write(fd, text, len);
@@ -52,15 +59,15 @@ status trace_create(const char *path)
     int const fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
 
     if (fd < 0) return fail(ST_IO, "%s: %s", path, strerror(errno));
-    status const st = write_all(fd, "[\n", 2);
+    status const st = write_bytes(fd, "[\n", 2);
     if (close(fd) || st != ST_OK) return fail(ST_IO, "%s: cannot be written", path);
     return ST_OK;
 }
 
 /* Called with the lock. */
-static void flush(struct trace *t)
+static void flush_buffer(struct trace *t)
 {
-    if (t->fd >= 0 && t->len && write_all(t->fd, t->buffer, t->len) != ST_OK) {
+    if (t->fd >= 0 && t->len && write_bytes(t->fd, t->buffer, t->len) != ST_OK) {
         log_warn("trace: %s; the trace ends here", error_last()->msg);
         close(t->fd);
         t->fd = -1;
@@ -69,7 +76,7 @@ static void flush(struct trace *t)
 }
 
 /* One event: a whole line. */
-PRINTF_LIKE(2, 3) static void put(struct trace *t, const char *fmt, ...)
+PRINTF_LIKE(2, 3) static void write_event(struct trace *t, const char *fmt, ...)
 {
     char line[EVENT];
     va_list args;
@@ -80,7 +87,7 @@ PRINTF_LIKE(2, 3) static void put(struct trace *t, const char *fmt, ...)
     if (n < 0 || n >= EVENT) return;
 
     pthread_mutex_lock(&t->lock);
-    if (t->len + (size_t)n > BUFFER) flush(t);
+    if (t->len + (size_t)n > BUFFER) flush_buffer(t);
     memcpy(t->buffer + t->len, line, (size_t)n);
     t->len += (size_t)n;
     pthread_mutex_unlock(&t->lock);
@@ -103,7 +110,8 @@ status trace_open(struct trace **out, const struct trace_config *c)
         return st;
     }
     pthread_mutex_init(&t->lock, NULL);
-    put(t,
+    write_event(
+        t,
         "{\"ph\": \"M\", \"name\": \"process_name\", \"pid\": %d, \"args\": {\"name\": \"%s\"}},\n"
         "{\"ph\": \"M\", \"name\": \"process_sort_index\", \"pid\": %d, \"args\": "
         "{\"sort_index\": %d}},\n",
@@ -118,7 +126,8 @@ void trace_close(struct trace **trace, bool last)
 
     if (!t) return;
     if (last)
-        put(t,
+        write_event(
+            t,
             "{\"ph\": \"i\", \"s\": \"g\", \"name\": \"end\", \"pid\": %d, \"tid\": 0, \"ts\": "
             "%.1f}\n]\n",
             t->rank, trace_now(t) * 1e6);
@@ -132,7 +141,8 @@ void trace_close(struct trace **trace, bool last)
 void trace_row(struct trace *t, int row, const char *name)
 {
     if (!t) return;
-    put(t,
+    write_event(
+        t,
         "{\"ph\": \"M\", \"name\": \"thread_name\", \"pid\": %d, \"tid\": %d, \"args\": {\"name\": "
         "\"%s\"}},\n"
         "{\"ph\": \"M\", \"name\": \"thread_sort_index\", \"pid\": %d, \"tid\": %d, \"args\": "
@@ -143,7 +153,8 @@ void trace_row(struct trace *t, int row, const char *name)
 void trace_span(struct trace *t, const struct trace_span *s)
 {
     if (!t) return;
-    put(t,
+    write_event(
+        t,
         "{\"ph\": \"X\", \"name\": \"%s\", \"pid\": %d, \"tid\": %d, \"ts\": %.3f, \"dur\": %.3f, "
         "\"args\": {%s}},\n",
         s->what, t->rank, s->row, s->begin * 1e6, (s->end - s->begin) * 1e6, s->where);
@@ -152,7 +163,8 @@ void trace_span(struct trace *t, const struct trace_span *s)
 void trace_arrow(struct trace *t, int row, bool begins, uint64_t id, double at)
 {
     if (!t) return;
-    put(t,
+    write_event(
+        t,
         "{\"ph\": \"%c\", \"name\": \"block\", \"cat\": \"block\", \"bp\": \"e\", \"id\": %llu, "
         "\"pid\": %d, \"tid\": %d, \"ts\": %.3f},\n",
         begins ? 's' : 'f', (unsigned long long)id, t->rank, row, at * 1e6);
@@ -168,7 +180,8 @@ uint64_t trace_first_clip(const struct trace *t) { return t ? t->first_clip : 0;
 void trace_counter(struct trace *t, const char *what, int64_t value)
 {
     if (!t) return;
-    put(t,
+    write_event(
+        t,
         "{\"ph\": \"C\", \"name\": \"%s\", \"pid\": %d, \"ts\": %.1f, \"args\": {\"value\": "
         "%lld}},\n",
         what, t->rank, trace_now(t) * 1e6, (long long)value);
@@ -178,6 +191,6 @@ void trace_flush(struct trace *t)
 {
     if (!t) return;
     pthread_mutex_lock(&t->lock);
-    flush(t);
+    flush_buffer(t);
     pthread_mutex_unlock(&t->lock);
 }

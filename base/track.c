@@ -1,3 +1,4 @@
+/* track.c - what a thread does, summed by kind and stage; and for how long it may do nothing. */
 #include "base/track.h"
 #include "base/clock.h"
 
@@ -25,7 +26,7 @@ struct track {
     int64_t laps;
 };
 
-static const char *name_of(enum track_what what)
+static const char *kind_name(enum track_what what)
 {
     static const char *const names[TRACK_KINDS] = {
         [TRACK_COMPUTE] = "compute", [TRACK_EXCHANGE] = "exchange", [TRACK_HAND_OVER] = "hand-over",
@@ -77,8 +78,8 @@ void track_begin(struct track *t, enum track_what what, struct track_at at)
 }
 
 /* Add "NAME VALUE" or "\"NAME\": VALUE" unless the value does not apply. */
-static size_t spell(char to[TRACK_TEXT_BYTES], size_t used, bool json, const char *name,
-                    int64_t value)
+static size_t add_pair(char to[TRACK_TEXT_BYTES], size_t used, bool json, const char *name,
+                       int64_t value)
 {
     const char *const quote = json ? "\"" : "";
 
@@ -88,18 +89,18 @@ static size_t spell(char to[TRACK_TEXT_BYTES], size_t used, bool json, const cha
                                    (long long)value);
 }
 
-static int row_of(const struct track *t) { return t->at.stage < 0 ? t->row : t->at.stage; }
+static int current_row(const struct track *t) { return t->at.stage < 0 ? t->row : t->at.stage; }
 
-static void show(struct track *t, double now)
+static void write_span(struct track *t, double now)
 {
     char where[TRACK_TEXT_BYTES] = "";
     double const offset = now - trace_now(t->trace);
-    size_t n = spell(where, 0, true, "clip", t->at.clip);
+    size_t n = add_pair(where, 0, true, "clip", t->at.clip);
 
-    n = spell(where, n, true, "block", t->at.block);
-    spell(where, n, true, "layer", t->at.layer);
-    trace_span(t->trace, &(struct trace_span){ .row = row_of(t),
-                                               .what = name_of(t->what),
+    n = add_pair(where, n, true, "block", t->at.block);
+    add_pair(where, n, true, "layer", t->at.layer);
+    trace_span(t->trace, &(struct trace_span){ .row = current_row(t),
+                                               .what = kind_name(t->what),
                                                .where = where,
                                                .begin = t->since - offset,
                                                .end = now - offset });
@@ -117,7 +118,7 @@ void track_end(struct track *t)
     t->open = false;
     t->pulse = now;
     pthread_mutex_unlock(t->lock);
-    if (t->trace) show(t, now);
+    if (t->trace) write_span(t, now);
 }
 
 void track_arrow(struct track *t, bool leaves, struct track_at at)
@@ -125,7 +126,7 @@ void track_arrow(struct track *t, bool leaves, struct track_at at)
     if (!t) return;
     uint64_t const clip = (uint64_t)at.clip + trace_first_clip(t->trace);
     uint64_t const id = (clip << 44 | (uint64_t)at.block << 8 | (uint64_t)at.stage);
-    trace_arrow(t->trace, row_of(t), leaves, id, trace_now(t->trace));
+    trace_arrow(t->trace, current_row(t), leaves, id, trace_now(t->trace));
 }
 
 void track_lap(struct track *t)
@@ -140,7 +141,7 @@ void track_lap(struct track *t)
     trace_flush(t->trace);
 }
 
-static struct spent sum_of(const struct track *t, enum track_what what, int stage)
+static struct spent sum_spent(const struct track *t, enum track_what what, int stage)
 {
     struct spent sum = { 0 };
 
@@ -156,15 +157,15 @@ static struct spent sum_of(const struct track *t, enum track_what what, int stag
 
 double track_seconds(const struct track *t, enum track_what what, int stage)
 {
-    return sum_of(t, what, stage).wall;
+    return sum_spent(t, what, stage).wall;
 }
 
 double track_processor(const struct track *t, enum track_what what, int stage)
 {
-    return sum_of(t, what, stage).processor;
+    return sum_spent(t, what, stage).processor;
 }
 
-static int by_size(const void *a, const void *b)
+static int compare_laps(const void *a, const void *b)
 {
     double const x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
@@ -179,7 +180,7 @@ double track_patience(const struct track *t, double first, double least)
     memcpy(lap, t->lap, sizeof lap);
     pthread_mutex_unlock(t->lock);
     if (n < LAPS_LEAST) return first;
-    qsort(lap, (size_t)n, sizeof *lap, by_size);
+    qsort(lap, (size_t)n, sizeof *lap, compare_laps);
     double const patience = LAPS_PATIENCE * lap[n / 2];
     return patience > least ? patience : least;
 }
@@ -204,12 +205,12 @@ struct track_state track_state(const struct track *t)
 const char *track_words(struct track_state s, char buf[TRACK_TEXT_BYTES])
 {
     size_t n =
-        (size_t)snprintf(buf, TRACK_TEXT_BYTES, "%s%s", s.open ? "" : "after ", name_of(s.what));
+        (size_t)snprintf(buf, TRACK_TEXT_BYTES, "%s%s", s.open ? "" : "after ", kind_name(s.what));
 
-    n = spell(buf, n, false, "clip", s.at.clip);
-    n = spell(buf, n, false, "block", s.at.block);
-    n = spell(buf, n, false, "stage", s.at.stage);
-    spell(buf, n, false, "layer", s.at.layer);
+    n = add_pair(buf, n, false, "clip", s.at.clip);
+    n = add_pair(buf, n, false, "block", s.at.block);
+    n = add_pair(buf, n, false, "stage", s.at.stage);
+    add_pair(buf, n, false, "layer", s.at.layer);
     return buf;
 }
 

@@ -1,3 +1,4 @@
+/* utf8.c - UTF-8, one character at a time, strict and with lone surrogates let through. */
 #include "base/utf8.h"
 
 int utf8_decode_lax(uint32_t *out, const char *s, size_t len)

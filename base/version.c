@@ -1,3 +1,4 @@
+/* version.c - what this build is; the commit and the flags come from the Makefile. */
 #include "base/version.h"
 
 #include <stdio.h>

@@ -1,3 +1,9 @@
+/*
+ * watchdog.c - a thread that looks at tracks and reports those that have not moved for too long.
+ *
+ * A process that was stopped (SIGSTOP, a suspended machine) must not report itself: when the thread
+ * finds that it has not run for a while itself, everybody's idle time starts anew.
+ */
 #include "base/watchdog.h"
 #include "base/clock.h"
 #include "base/thread.h"
@@ -21,7 +27,7 @@ struct watchdog {
 };
 
 /* While the whole process was stopped nothing in it hung. */
-static void look(struct watchdog *w)
+static void check_tracks(struct watchdog *w)
 {
     double const now = clock_seconds();
 
@@ -50,7 +56,7 @@ static status watch_main(void *arg)
         until.tv_nsec += LOOK_MS * 1000000L;
         if (until.tv_nsec >= 1000000000L) until.tv_sec++, until.tv_nsec -= 1000000000L;
         pthread_cond_timedwait(&w->changed, &w->lock, &until);
-        look(w);
+        check_tracks(w);
     }
     pthread_mutex_unlock(&w->lock);
     return ST_OK;

@@ -1,5 +1,5 @@
+/* cost.c - the steady state of a world: what a tick of each rank, line and decoder takes. */
 #include "cluster/cost_internal.h"
-#include "cluster/cost_links.h"
 
 /* A stage's pass with the keys of `seen` blocks; and what of it is attention to them. */
 struct pass {
@@ -12,10 +12,11 @@ static struct pass pass_of(const struct cost_model *m, int stage, double seen)
     bool const clean = stage == m->shape.stages - 1;
     double const full = clean ? p->clean : p->noise,
                  alone = clean ? p->clean_alone : p->noise_alone;
-    double const each = m->shape.sight > 1 ? (full - alone) / (m->shape.sight - 1) : 0;
-    double const keys = seen < m->shape.sight ? seen : m->shape.sight;
+    double const each = m->shape.attended > 1 ? (full - alone) / (m->shape.attended - 1) : 0;
+    double const keys = seen < m->shape.attended ? seen : m->shape.attended;
 
-    return (struct pass){ .all = full - each * (m->shape.sight - keys), .attention = each * keys };
+    return (struct pass){ .all = full - each * (m->shape.attended - keys),
+                          .attention = each * keys };
 }
 
 double cost_tick_compute(const struct cost_query *k, int place, const double seen[COST_STAGES])
@@ -33,22 +34,22 @@ double cost_tick_compute(const struct cost_query *k, int place, const double see
 }
 
 /* Of all stages of a rank, in the steady state. */
-static double passes(const struct cost_query *k, int place)
+static double steady_passes(const struct cost_query *k, int place)
 {
     double seen[COST_STAGES] = { 0 };
 
-    for (int i = 0; i < k->m->shape.stages; i++) seen[i] = k->m->shape.sight;
+    for (int i = 0; i < k->m->shape.stages; i++) seen[i] = k->m->shape.attended;
     return cost_tick_compute(k, place, seen);
 }
 
 /* Of a line whose blocks stand alone, stage after stage: the slowest rank at each. */
-static double in_turn(const struct cost_query *k)
+static double passes_in_turn(const struct cost_query *k)
 {
     double s = 0;
 
     for (int i = 0; i < k->m->shape.stages; i++) {
         double seen[COST_STAGES] = { 0 }, slowest = 0;
-        seen[i] = k->m->shape.sight;
+        seen[i] = k->m->shape.attended;
         for (int p = 0; p < k->split.ranks; p++)
             slowest = most(slowest, cost_tick_compute(k, p, seen));
         s += slowest;
@@ -57,13 +58,49 @@ static double in_turn(const struct cost_query *k)
 }
 
 /* The same while block 0 of a clip is at stage `newest`. */
-static double passes_of_first(const struct cost_query *k, int place, int newest)
+static double first_block_passes(const struct cost_query *k, int place, int newest)
 {
     bool const one = k->m->shape.one_by_one;
     double seen[COST_STAGES] = { 0 };
 
     for (int i = 0; i <= newest; i++) seen[i] = one ? i == newest : newest + 1;
     return cost_tick_compute(k, place, seen);
+}
+
+/* ---- what goes over the links ---- */
+
+static int stages_of(const struct split *split, int rank)
+{
+    return split->first[rank + 1] - split->first[rank];
+}
+
+/* Stages whose keys and values go whole. */
+static int stages_sent_whole(const struct cost_shape *s, const struct split *split, int from,
+                             int to)
+{
+    bool const attends = split->first[to] < split->stages - 1;
+
+    if (!attends) return 0;
+    return s->one_by_one ? split->first[from + 1] == split->stages : stages_of(split, from);
+}
+
+struct cost_link cost_link(const struct cost_shape *s, const struct split *split, int from, int to)
+{
+    struct cost_link l = { .latents = to == from + 1 ? s->latent_bytes : 0 };
+
+    if (from == to) return l;
+    if (s->heads) {
+        int const go = stages_of(split, from), come_back = stages_of(split, to);
+        l.exchanged = ((s->kv_bytes + s->q_bytes) * go + s->q_bytes * come_back) / split->ranks;
+        l.tensors = 3 * go + come_back;
+    } else {
+        int const go = stages_sent_whole(s, split, from, to);
+        l.exchanged = s->kv_bytes * go;
+        l.tensors = 2 * go;
+    }
+    l.exchanged *= s->layers;
+    l.tensors *= s->layers;
+    return l;
 }
 
 /* Into and out of a rank in a tick, from and to its own machine and others. */
@@ -91,7 +128,7 @@ static struct traffic traffic_of(const struct cost_query *k, const struct role_l
 }
 
 /* Seconds that the links take. */
-static double wire(const struct cost_model *m, const struct traffic *t)
+static double wire_seconds(const struct cost_model *m, const struct traffic *t)
 {
     double const a = most(t->in[WITHIN], t->out[WITHIN]) / m->topo.within;
     double const b = most(t->in[BETWEEN], t->out[BETWEEN]);
@@ -99,7 +136,7 @@ static double wire(const struct cost_model *m, const struct traffic *t)
     return most(a, b > 0 ? b / m->topo.between : 0);
 }
 
-static double latency(const struct cost_model *m)
+static double link_latency(const struct cost_model *m)
 {
     return most(m->parts.latency, m->topo.latency);
 }
@@ -111,7 +148,8 @@ struct cost_tick_exchange cost_tick_exchange(const struct cost_query *k,
     const struct cost_parts *const p = &m->parts;
     struct traffic const t = traffic_of(k, line, place);
     double const in = t.in[WITHIN] + t.in[BETWEEN], out = t.out[WITHIN] + t.out[BETWEEN];
-    double const links = wire(m, &t), hidden = m->shape.heads ? 0 : p->hidden * passes(k, place);
+    double const links = wire_seconds(m, &t),
+                 hidden = m->shape.heads ? 0 : p->hidden * steady_passes(k, place);
     int const rounds = m->shape.heads ? 2 : 1; /* there, and back */
     bool const measured = m->topo.kind == TOPO_CPU && p->byte > 0;
     struct cost_tick_exchange x = {
@@ -122,13 +160,13 @@ struct cost_tick_exchange cost_tick_exchange(const struct cost_query *k,
     /* Each end has half of the work. */
     if (measured) x.moving = (t.tensors * p->message + (in + out) * p->byte) / 2;
     x.exposed = measured ? x.moving / p->threads : most(0, links - hidden);
-    x.exposed += rounds * m->shape.layers * latency(m);
+    x.exposed += rounds * m->shape.layers * link_latency(m);
     return x;
 }
 
 double cost_hand_over(const struct cost_model *m, const struct role_line *line)
 {
-    return line->ranks > 1 ? latency(m) + m->shape.latent_bytes / m->topo.within : 0;
+    return line->ranks > 1 ? link_latency(m) + m->shape.latent_bytes / m->topo.within : 0;
 }
 
 /* A line's tick without its decoding; what its ranks do goes to the tasks of their
@@ -142,7 +180,7 @@ static double line_tick(const struct cost_query *k, const struct role_line *line
 
     for (int p = 0; p < line->ranks; p++) {
         struct cost_tick_exchange const x = cost_tick_exchange(k, line, p);
-        double const computes = passes(k, p), works = computes + x.moving / threads;
+        double const computes = steady_passes(k, p), works = computes + x.moving / threads;
         if (!m->shape.one_by_one) cost_task(tasks, k->node[line->first + p], works, threads);
         works_all += works;
         slowest = most(slowest, computes + x.exposed);
@@ -153,19 +191,13 @@ static double line_tick(const struct cost_query *k, const struct role_line *line
         out->crossing += x.crossing;
     }
     if (m->shape.one_by_one) cost_task(tasks, k->node[line->first], works_all, threads);
-    return (m->shape.one_by_one ? in_turn(k) + exposed : slowest) + cost_hand_over(m, line);
+    return (m->shape.one_by_one ? passes_in_turn(k) + exposed : slowest) + cost_hand_over(m, line);
 }
 
 static double chain_share(const struct cost_model *m, int ranks)
 {
     if (ranks < 1) return 1;
     return m->shape.slowest[(ranks < ROLES_CHAIN ? ranks : ROLES_CHAIN) - 1];
-}
-
-int cost_decoder_rank(const struct cost_query *k, int line)
-{
-    const struct role_line *const l = &k->r->line[line];
-    return l->decode_ranks > 0 ? l->decode : roles_tail(k->r, line, k->m->shape.stages);
 }
 
 double cost_decode_seconds(const struct cost_query *k, int line)
@@ -175,22 +207,6 @@ double cost_decode_seconds(const struct cost_query *k, int line)
     int const lines = ranks > 0 ? k->r->rank[cost_decoder_rank(k, line)].lines : 1;
 
     return lines * most(p->decode * chain_share(k->m, ranks), p->encode);
-}
-
-void cost_add_pictures(const struct cost_query *k, struct cost_tasks *t,
-                       const bool does[ROLES_RANKS])
-{
-    const struct cost_parts *const p = &k->m->parts;
-    double decode[ROLES_RANKS] = { 0 };
-
-    for (int l = 0; l < k->r->lines; l++) {
-        int const chain = k->r->line[l].decode_ranks > 1 ? k->r->line[l].decode_ranks : 1;
-        int const at = cost_decoder_rank(k, l);
-        if (!does[l]) continue;
-        for (int i = 0; i < chain; i++) decode[at + i] += p->decode / chain;
-        cost_task(t, k->node[at + chain - 1], p->encode, 1);
-    }
-    for (int i = 0; i < k->r->ranks; i++) cost_task(t, k->node[i], decode[i], p->threads);
 }
 
 bool cost_decodes_in_turn(const struct cost_query *k, int line)
@@ -210,7 +226,7 @@ static double tail_pace(const struct cost_query *k, int line)
     int const place = roles_tail(k->r, line, k->m->shape.stages) - l->first;
 
     if (!cost_decodes_in_turn(k, line)) return 0;
-    return k->m->parts.decode + passes(k, place);
+    return k->m->parts.decode + steady_passes(k, place);
 }
 
 /* On CPUs, until all that a line's machines share is done. */
@@ -235,7 +251,7 @@ static double first_pictures(const struct cost_query *k)
         double shared[ROLES_RANKS], tick = 0;
         for (int l = 0; l < cost_busy_lines(k); l++)
             for (int p = 0; p < k->r->line[l].ranks; p++) {
-                double const computes = passes_of_first(k, p, i);
+                double const computes = first_block_passes(k, p, i);
                 cost_task(&tasks, k->node[k->r->line[l].first + p], computes, m->parts.threads);
                 if (l == 0) tick = most(tick, computes);
             }
@@ -270,6 +286,6 @@ void cost_of(struct cost *out, const struct cost_model *m, const struct roles *r
         out->block = block;
         out->bound = block <= line ? COST_LINE : block <= decode ? COST_DECODE : COST_CORES;
     }
-    out->rough = r->line[0].ranks > 1 && (m->shape.layers + 1) * latency(m) > 0.1 * out->tick;
+    out->rough = r->line[0].ranks > 1 && (m->shape.layers + 1) * link_latency(m) > 0.1 * out->tick;
     out->first = first_pictures(&k);
 }

@@ -11,13 +11,14 @@
  * CPUs all that threads of a machine do, which share its cores evenly. On CPUs who moves
  * bytes does not compute meanwhile, so where moving is measured, nothing hides it.
  *
- *   cost.c           the steady state       cost_run.c   all ticks of given clips
- *   cost_estimate.c  speeds nobody measured  cost_share.c  threads on cores
+ *   cost.c           the steady state        cost_run.c    all ticks of given clips
+ *   cost_estimate.c  speeds nobody measured  cost_tasks.c  threads on cores
  */
 #ifndef COST_H
 #define COST_H
 
 #include "cluster/roles.h"
+#include "cluster/split.h"
 #include "cluster/topo.h"
 
 /* Seconds on one rank: measured by `rollmill bench`, or estimated. */
@@ -40,7 +41,7 @@ struct cost_parts {
 struct cost_shape {
     int stages, layers;          /* stages: W + 1 */
     bool one_by_one;             /* a block takes all its levels before the next enters */
-    double sight;                /* blocks whose keys a pass has in the steady state */
+    double attended;             /* blocks whose keys a pass attends to in the steady state */
     double kv_bytes;             /* keys and values of a block in one layer, on their way */
     int heads;                   /* that the ranks of a line share out; 0: each has its blocks */
     double q_bytes;              /* queries, or attention's results, of a block in one layer */
@@ -82,6 +83,20 @@ void cost_of(struct cost *out, const struct cost_model *m, const struct roles *r
  * empties. ST_ARG if their blocks are not known. */
 status cost_run(struct cost *out, const struct cost_model *m, const struct roles *r,
                 const int *node) MUST_USE;
+
+/* What goes from one rank of a line to another in a tick. */
+struct cost_link {
+    double exchanged; /* bytes of keys and values; where heads are shared out also of queries
+                         and results */
+    double tensors;   /* that these are */
+    double latents;   /* bytes handed over */
+};
+
+/* Keys and values go from all stages of `from`, or where blocks go one by one, from the clean
+ * stage alone; none to a rank without a noise stage, which attends to nobody's. By heads
+ * queries, keys and values of all stages of `from` go, for the heads of `to`, and results for
+ * the stages of `to`. */
+struct cost_link cost_link(const struct cost_shape *s, const struct split *split, int from, int to);
 
 /* Floating point operations and bytes, for cost_estimate. */
 struct cost_work {

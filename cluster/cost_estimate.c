@@ -1,3 +1,4 @@
+/* cost_estimate.c - seconds from published speeds, for machines that were not benchmarked. */
 #include "cluster/cost.h"
 
 /* A speed, per GPU or per core, in each precision. */

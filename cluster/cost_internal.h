@@ -1,9 +1,8 @@
-/* cost_internal.h - one reckoning of the cost model. Private to cluster/cost*.c. */
+/* cost_internal.h - what the files of the cost model share. */
 #ifndef COST_INTERNAL_H
 #define COST_INTERNAL_H
 
 #include "cluster/cost.h"
-#include "cluster/split.h"
 
 /* What threads on a machine have to do in the time of a block; each of a task's threads
  * is busy for its seconds. */

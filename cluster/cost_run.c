@@ -32,7 +32,7 @@ static int next_line(const struct run *n)
     return roles_next_line(blocks, n->lines);
 }
 
-static status add_clip(struct line_run *l, int64_t blocks)
+static status queue_clip(struct line_run *l, int64_t blocks)
 {
     size_t const count = (size_t)(l->blocks + blocks);
     struct queued *const more = realloc(l->queue, count * sizeof *more);
@@ -43,20 +43,20 @@ static status add_clip(struct line_run *l, int64_t blocks)
     return ST_OK;
 }
 
-static int64_t stride_of(const struct cost_shape *s) { return s->one_by_one ? s->stages : 1; }
+static int64_t entry_stride(const struct cost_shape *s) { return s->one_by_one ? s->stages : 1; }
 
-static int64_t ticks_of(const struct run *n, const struct line_run *l)
+static int64_t line_ticks(const struct run *n, const struct line_run *l)
 {
     const struct cost_shape *const s = &n->k.m->shape;
-    return l->blocks ? (l->blocks - 1) * stride_of(s) + s->stages - 1 : 0;
+    return l->blocks ? (l->blocks - 1) * entry_stride(s) + s->stages - 1 : 0;
 }
 
 /* What stands at a stage; NULL: nothing. A clip's last block needs no clean pass. */
-static const struct queued *at(const struct run *n, const struct line_run *l, int64_t tick,
-                               int stage)
+static const struct queued *block_at(const struct run *n, const struct line_run *l, int64_t tick,
+                                     int stage)
 {
     const struct cost_shape *const s = &n->k.m->shape;
-    int64_t const age = tick - stage, stride = stride_of(s);
+    int64_t const age = tick - stage, stride = entry_stride(s);
 
     if (!l->queue || age < 0 || age % stride || age / stride >= l->blocks) return NULL;
     const struct queued *const q = &l->queue[age / stride];
@@ -65,7 +65,7 @@ static const struct queued *at(const struct run *n, const struct line_run *l, in
 
 /* Blocks of the clip whose keys there are: the clean pass sees those before it, blocks in
  * the line see all up to the newest. */
-static double seen(const struct cost_shape *s, const struct queued *q, int stage)
+static double keys_seen(const struct cost_shape *s, const struct queued *q, int stage)
 {
     int64_t newest = q->block;
 
@@ -74,7 +74,7 @@ static double seen(const struct cost_shape *s, const struct queued *q, int stage
 }
 
 /* The ranks of a line in one tick; what they do goes to the tasks of their machines. */
-static void pass_tick(struct run *n, int line, int64_t tick)
+static void pass_line(struct run *n, int line, int64_t tick)
 {
     const struct cost_model *const m = n->k.m;
     const struct role_line *const roles = &n->k.r->line[line];
@@ -84,8 +84,8 @@ static void pass_tick(struct run *n, int line, int64_t tick)
     int busy = 0;
 
     for (int i = 0; i < m->shape.stages; i++) {
-        const struct queued *const q = at(n, l, tick, i);
-        if (q) seen_at[i] = seen(&m->shape, q, i);
+        const struct queued *const q = block_at(n, l, tick, i);
+        if (q) seen_at[i] = keys_seen(&m->shape, q, i);
         busy += q != NULL;
     }
     double const part = (double)busy / m->shape.stages;
@@ -100,18 +100,18 @@ static void pass_tick(struct run *n, int line, int64_t tick)
 }
 
 /* The block that left in the tick before. */
-static void decode_tick(struct run *n, int line, int64_t tick)
+static void decode_line(struct run *n, int line, int64_t tick)
 {
     struct line_run *const l = &n->line[line];
 
-    n->decodes[line] = at(n, l, tick - 1, n->k.m->shape.stages - 2) != NULL;
+    n->decodes[line] = block_at(n, l, tick - 1, n->k.m->shape.stages - 2) != NULL;
     if (!n->decodes[line]) return;
     if (cost_decodes_in_turn(&n->k, line)) l->tick += n->k.m->parts.decode;
     l->tick = most(l->tick, cost_decode_seconds(&n->k, line));
 }
 
 /* All lines, at the same tick; what follows a line's last one is its decoding. */
-static void run_tick(struct run *n, int64_t tick)
+static void run_all_lines(struct run *n, int64_t tick)
 {
     const struct cost_model *const m = n->k.m;
     double shared[ROLES_RANKS];
@@ -119,8 +119,8 @@ static void run_tick(struct run *n, int64_t tick)
     n->tasks.count = 0;
     for (int l = 0; l < n->lines; l++) {
         n->line[l].tick = 0;
-        if (tick < ticks_of(n, &n->line[l])) pass_tick(n, l, tick);
-        decode_tick(n, l, tick);
+        if (tick < line_ticks(n, &n->line[l])) pass_line(n, l, tick);
+        decode_line(n, l, tick);
     }
     cost_add_pictures(&n->k, &n->tasks, n->decodes);
     for (int i = 0; i < n->tasks.count; i++)
@@ -128,7 +128,7 @@ static void run_tick(struct run *n, int64_t tick)
     cost_share_cores(&n->tasks, m->topo.devices, shared);
     for (int l = 0; l < n->lines; l++) {
         const struct role_line *const roles = &n->k.r->line[l];
-        if (tick > ticks_of(n, &n->line[l])) continue;
+        if (tick > line_ticks(n, &n->line[l])) continue;
         for (int p = 0; m->topo.kind == TOPO_CPU && p < roles->ranks; p++)
             n->line[l].tick = most(n->line[l].tick, shared[n->k.node[roles->first + p]]);
         n->line[l].seconds += n->line[l].tick;
@@ -140,7 +140,7 @@ static status make_queues(struct run *n)
     const struct cost_shape *const s = &n->k.m->shape;
 
     if (!s->blocks) return fail(ST_ARG, "cost: the clips' blocks are not known");
-    for (int i = 0; i < s->clips; i++) TRY(add_clip(&n->line[next_line(n)], s->blocks[i]));
+    for (int i = 0; i < s->clips; i++) TRY(queue_clip(&n->line[next_line(n)], s->blocks[i]));
     return ST_OK;
 }
 
@@ -157,8 +157,8 @@ status cost_run(struct cost *out, const struct cost_model *m, const struct roles
     TRY_OUT(split_make(&n->k.split, m->shape.stages, r->line[0].ranks));
     TRY_OUT(make_queues(n));
     for (int l = 0; l < n->lines; l++)
-        if (ticks_of(n, &n->line[l]) > ticks) ticks = ticks_of(n, &n->line[l]);
-    for (int64_t t = 0; t <= ticks; t++) run_tick(n, t);
+        if (line_ticks(n, &n->line[l]) > ticks) ticks = line_ticks(n, &n->line[l]);
+    for (int64_t t = 0; t <= ticks; t++) run_all_lines(n, t);
     out->all = 0;
     out->work = n->work;
     for (int l = 0; l < n->lines; l++)

@@ -1,3 +1,10 @@
+/*
+ * planner.c - every split of a world into lines and decoders is costed, and the best is kept.
+ *
+ * There are few enough to try all of them. Choosing is narrowing: from those within 1 % of the best
+ * by the goal, those within 1 % by the next criterion, and so on (planner.h), and the first left
+ * in a fixed order wins; so equal inputs choose equally on every rank.
+ */
 #include "cluster/planner.h"
 
 #include "cluster/split.h"
@@ -5,8 +12,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-static void add_bytes(struct plan *out, const struct plan_query *q, const struct roles *r,
-                      const int *node)
+static void set_memory(struct plan *out, const struct plan_query *q, const struct roles *r,
+                       const int *node)
 {
     const struct topo *const t = &q->model->topo;
     uint64_t on_node[ROLES_RANKS] = { 0 };
@@ -22,8 +29,8 @@ static void add_bytes(struct plan *out, const struct plan_query *q, const struct
 }
 
 /* node: [ROLES_RANKS], filled unless the query says. */
-static status cast(struct roles *roles, int *node, const struct plan_query *q, int ranks_per_line,
-                   int decode_ranks)
+static status make_roles(struct roles *roles, int *node, const struct plan_query *q,
+                         int ranks_per_line, int decode_ranks)
 {
     struct roles_config const c = {
         .ranks = q->ranks,
@@ -51,7 +58,7 @@ status planner_run(struct plan *p, const struct plan_query *q)
     status st = ST_OK;
 
     if (!roles) return fail(ST_NOMEM, "plan: no memory");
-    TRY_OUT(cast(roles, node, q, p->ranks_per_line, p->decode_ranks));
+    TRY_OUT(make_roles(roles, node, q, p->ranks_per_line, p->decode_ranks));
     TRY_OUT(cost_run(&p->cost, q->model, roles, node));
 out:
     free(roles);
@@ -64,17 +71,17 @@ status planner_try(struct plan *out, struct roles *roles, const struct plan_quer
     int node[ROLES_RANKS];
 
     *out = (struct plan){ .ranks_per_line = ranks_per_line, .decode_ranks = decode_ranks };
-    TRY(cast(roles, node, q, ranks_per_line, decode_ranks));
+    TRY(make_roles(roles, node, q, ranks_per_line, decode_ranks));
     cost_of(&out->cost, q->model, roles, node);
     out->idle = roles->idle;
-    add_bytes(out, q, roles, node);
+    set_memory(out, q, roles, node);
     return ST_OK;
 }
 
-static bool exists(const struct plan *p) { return p->ranks_per_line > 0; }
+static bool is_plan(const struct plan *p) { return p->ranks_per_line > 0; }
 
 /* Higher is better. */
-static double worth(const struct plan *p, enum plan_by by, enum plan_goal goal)
+static double plan_worth(const struct plan *p, enum plan_by by, enum plan_goal goal)
 {
     switch (by) {
     case PLAN_BY_GOAL: return goal == PLAN_LATENCY ? 1 / p->cost.first : p->cost.frames;
@@ -98,26 +105,26 @@ struct field {
 };
 
 /* Of those that are left: only who is as good as the best. Was anyone worse? */
-static bool narrow(const struct field *f, bool *left, enum plan_by by)
+static bool keep_best(const struct field *f, bool *left, enum plan_by by)
 {
     double best = -INFINITY;
     bool narrowed = false;
 
     for (int i = 0; i < f->plans; i++)
-        if (left[i]) best = fmax(best, worth(&f->plan[i], by, f->goal));
+        if (left[i]) best = fmax(best, plan_worth(&f->plan[i], by, f->goal));
     for (int i = 0; i < f->plans; i++)
-        if (left[i] && worth(&f->plan[i], by, f->goal) < least_alike(best, by))
+        if (left[i] && plan_worth(&f->plan[i], by, f->goal) < least_alike(best, by))
             left[i] = false, narrowed = true;
     return narrowed;
 }
 
 /* The best of those left; none left: as it was. Says what decided. */
-static enum plan_by pick(struct plan *out, const struct field *f, bool *left)
+static enum plan_by pick_best(struct plan *out, const struct field *f, bool *left)
 {
     enum plan_by decided = PLAN_BY_GOAL;
 
     for (enum plan_by by = PLAN_BY_GOAL; by <= PLAN_BY_MEMORY; by++)
-        if (narrow(f, left, by)) decided = by;
+        if (keep_best(f, left, by)) decided = by;
     for (int i = 0; i < f->plans; i++)
         if (left[i]) {
             *out = f->plan[i];
@@ -140,7 +147,7 @@ static enum plan_by pick_fitting(struct plan *out, const struct field *f, bool *
         any |= left[i];
         if (of_set && (!smallest || p->rank_bytes < smallest->rank_bytes)) smallest = p;
     }
-    if (any) return pick(out, f, left);
+    if (any) return pick_best(out, f, left);
     if (smallest) *out = *smallest;
     return PLAN_BY_MEMORY;
 }
@@ -149,17 +156,17 @@ static void pick_next(struct planner *out, const struct field *f, bool *left)
 {
     for (int i = 0; i < f->plans; i++)
         left[i] = f->plan[i].fits && f->plan[i].ranks_per_line != out->best.ranks_per_line;
-    pick(&out->next, f, left);
+    pick_best(&out->next, f, left);
 }
 
 static void pick_larger(struct planner *out, const struct field *f, bool *left)
 {
-    double const best = worth(&out->best, PLAN_BY_GOAL, f->goal);
+    double const best = plan_worth(&out->best, PLAN_BY_GOAL, f->goal);
 
     for (int i = 0; i < f->plans; i++)
         left[i] = !f->plan[i].fits &&
-                  best < least_alike(worth(&f->plan[i], PLAN_BY_GOAL, f->goal), PLAN_BY_GOAL);
-    pick(&out->larger, f, left);
+                  best < least_alike(plan_worth(&f->plan[i], PLAN_BY_GOAL, f->goal), PLAN_BY_GOAL);
+    pick_best(&out->larger, f, left);
 }
 
 static int last_decode(const struct plan_query *q, int ranks_per_line)
@@ -221,7 +228,7 @@ status planner_choose(struct planner *out, const struct plan_query *q)
         return fail(ST_ARG, "%d ranks; 1 to %d are allowed", q->ranks, ROLES_RANKS);
     TRY_OUT(try_all(&f, q));
     left = calloc((size_t)f.plans, sizeof *left);
-    if (!left) TRY_OUT(fail(ST_NOMEM, "plan: no memory"));
+    if (!left) FAIL_OUT(ST_NOMEM, "plan: no memory");
     out->decided = pick_fitting(&out->best, &f, left, 1, SPLIT_RANKS);
     pick_fitting(&out->line, &f, left, 2, SPLIT_RANKS);
     pick_fitting(&out->replicas, &f, left, 1, 1);
@@ -270,14 +277,14 @@ void planner_why(struct strbuf *out, const struct planner *p, const struct plan_
 
     planner_name(out, best);
     if (!best->fits) {
-        strbuf_addf(out, " needs least, and yet ");
+        strbuf_addf(out, " needs the least memory, but still ");
         add_need(out, best, &q->model->topo);
         return;
     }
     strbuf_addf(out, ": ");
     add_pace(out, best, q->goal);
     if (q->goal == PLAN_THROUGHPUT) strbuf_addf(out, ", set by %s", bounds[best->cost.bound]);
-    if (exists(&p->next)) {
+    if (is_plan(&p->next)) {
         strbuf_addf(out, "; ");
         planner_name(out, &p->next);
         strbuf_addf(out, ": ");
@@ -285,7 +292,7 @@ void planner_why(struct strbuf *out, const struct planner *p, const struct plan_
     }
     if (p->decided != PLAN_BY_GOAL)
         strbuf_addf(out, "; of those within 1 %% of the best it %s", ties[q->goal][p->decided]);
-    if (!exists(&p->larger)) return;
+    if (!is_plan(&p->larger)) return;
     strbuf_addf(out, "; ");
     planner_name(out, &p->larger);
     strbuf_addf(out, " would give ");

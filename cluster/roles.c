@@ -1,3 +1,11 @@
+/*
+ * roles.c - ranks become lines, decode chains and idle ranks.
+ *
+ * Each machine is filled by itself: as many lines as fit, then lines are taken away, where that
+ * frees most, until the decode ranks asked for have room; decode ranks go where there are fewest
+ * per line. A rank that is left over gets the sentence that says why, and which option would use
+ * it.
+ */
 #include "cluster/roles.h"
 
 #include "cluster/split.h"
@@ -28,17 +36,17 @@ static void machines_of(struct machines *m, const struct roles_config *c)
 }
 
 /* Ranks of a machine that could decode if it had so many lines. */
-static int spare(const struct machine *m, int lines, int ranks_per_line)
+static int spare_ranks(const struct machine *m, int lines, int ranks_per_line)
 {
     int const left = m->ranks - lines * ranks_per_line;
     return left < lines * ROLES_CHAIN ? left : lines * ROLES_CHAIN;
 }
 
 /* What one line less would add to that. */
-static int gain(const struct machine *m, int ranks_per_line)
+static int spare_gained(const struct machine *m, int ranks_per_line)
 {
     if (m->lines < 2) return 0;
-    return spare(m, m->lines - 1, ranks_per_line) - spare(m, m->lines, ranks_per_line);
+    return spare_ranks(m, m->lines - 1, ranks_per_line) - spare_ranks(m, m->lines, ranks_per_line);
 }
 
 /* Every machine's lines: as many as fit and leave room for the decode ranks. False:
@@ -51,16 +59,17 @@ static bool place_lines(struct machines *m, int ranks_per_line, int decode_ranks
     for (int i = 0; i < m->count; i++) {
         m->at[i].lines = m->at[i].ranks / ranks_per_line;
         m->lines += m->at[i].lines;
-        room += spare(&m->at[i], m->at[i].lines, ranks_per_line);
+        room += spare_ranks(&m->at[i], m->at[i].lines, ranks_per_line);
     }
     while (room < decode_ranks) {
         struct machine *most = &m->at[0];
         for (int i = 1; i < m->count; i++) {
-            int const more = gain(&m->at[i], ranks_per_line) - gain(most, ranks_per_line);
+            int const more =
+                spare_gained(&m->at[i], ranks_per_line) - spare_gained(most, ranks_per_line);
             if (more > 0 || (more == 0 && m->at[i].lines >= most->lines)) most = &m->at[i];
         }
-        if (gain(most, ranks_per_line) <= 0) return false;
-        room += gain(most, ranks_per_line);
+        if (spare_gained(most, ranks_per_line) <= 0) return false;
+        room += spare_gained(most, ranks_per_line);
         most->lines--, m->lines--;
     }
     return m->lines > 0;
@@ -75,7 +84,7 @@ static void place_decode(struct machines *m, int ranks_per_line, int decode_rank
         struct machine *least = NULL;
         for (int i = 0; i < m->count; i++) {
             struct machine *const at = &m->at[i];
-            if (at->decode_ranks == spare(at, at->lines, ranks_per_line)) continue;
+            if (at->decode_ranks == spare_ranks(at, at->lines, ranks_per_line)) continue;
             if (least == NULL || at->decode_ranks * least->lines < least->decode_ranks * at->lines)
                 least = at;
         }
@@ -137,7 +146,7 @@ static void say_why(char why[ROLES_WHY], const struct machines *m, const struct 
         snprintf(why + len, (size_t)(ROLES_WHY - len), " would use %s", left == 1 ? "it" : "them");
 }
 
-static void add_line(struct roles *out, int first, int ranks)
+static void assign_line(struct roles *out, int first, int ranks)
 {
     for (int p = 0; p < ranks; p++)
         out->rank[first + p] =
@@ -146,7 +155,7 @@ static void add_line(struct roles *out, int first, int ranks)
 }
 
 /* A chain at `first` for the `lines` lines added last. */
-static void add_chain(struct roles *out, int first, int ranks, int lines)
+static void assign_chain(struct roles *out, int first, int ranks, int lines)
 {
     int const line = out->lines - lines;
 
@@ -160,7 +169,7 @@ static void add_chain(struct roles *out, int first, int ranks, int lines)
 }
 
 /* Groups of neighbouring lines, each with the chain that decodes for it behind it. */
-static int add_machine(struct roles *out, const struct machine *m, int ranks_per_line)
+static int assign_machine(struct roles *out, const struct machine *m, int ranks_per_line)
 {
     bool const beside = m->decode_ranks == 0;
     int const groups = beside || m->decode_ranks > m->lines ? m->lines : m->decode_ranks;
@@ -169,8 +178,8 @@ static int add_machine(struct roles *out, const struct machine *m, int ranks_per
     for (int g = 0; g < groups; g++) {
         int const lines = m->lines / groups + (g < m->lines % groups);
         int const chain = m->decode_ranks / groups + (g < m->decode_ranks % groups);
-        for (int l = 0; l < lines; l++, at += ranks_per_line) add_line(out, at, ranks_per_line);
-        if (!beside) add_chain(out, at, chain, lines);
+        for (int l = 0; l < lines; l++, at += ranks_per_line) assign_line(out, at, ranks_per_line);
+        if (!beside) assign_chain(out, at, chain, lines);
         at += chain;
     }
     return at;
@@ -181,7 +190,8 @@ static int most_decode(const struct machine *m, int ranks_per_line)
     int most = 0;
 
     for (int lines = 1; lines * ranks_per_line <= m->ranks; lines++)
-        if (spare(m, lines, ranks_per_line) > most) most = spare(m, lines, ranks_per_line);
+        if (spare_ranks(m, lines, ranks_per_line) > most)
+            most = spare_ranks(m, lines, ranks_per_line);
     return most;
 }
 
@@ -226,7 +236,7 @@ status roles_make(struct roles *out, const struct roles_config *c)
     place_decode(&m, c->ranks_per_line, c->decode_ranks);
     for (int i = 0; i < m.count; i++) {
         int const end = m.at[i].first + m.at[i].ranks;
-        int const idle = add_machine(out, &m.at[i], c->ranks_per_line);
+        int const idle = assign_machine(out, &m.at[i], c->ranks_per_line);
         if (idle < end) {
             out->rank[idle].role = ROLE_IDLE;
             say_why(out->rank[idle].why, &m, c, i);
@@ -247,7 +257,7 @@ int roles_tail(const struct roles *r, int line, int stages)
     return l->first + split_owner(&split, stages - 2);
 }
 
-static void dismiss(struct roles *r, int rank, int lines)
+static void make_idle(struct roles *r, int rank, int lines)
 {
     struct role_at *const at = &r->rank[rank];
 
@@ -267,7 +277,7 @@ void roles_limit(struct roles *r, int lines)
             at->lines = lines - at->line;
         if (at->line < lines) continue;
         if (at->role == ROLE_DECODE) r->decode_ranks--;
-        dismiss(r, i, lines);
+        make_idle(r, i, lines);
     }
     r->lines = lines;
 }

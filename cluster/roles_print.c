@@ -1,3 +1,4 @@
+/* roles_print.c - the role map as text. */
 #include "cluster/roles.h"
 #include "cluster/split.h"
 
@@ -42,7 +43,7 @@ static void print_chain(struct strbuf *out, const struct role_at *at, int first,
     if (ranks > 1) strbuf_addf(out, ", in a chain of %d", ranks);
 }
 
-static bool together(const struct role_at *a, const struct role_at *b)
+static bool is_same_group(const struct role_at *a, const struct role_at *b)
 {
     return a->role == b->role && a->line == b->line && strcmp(a->why, b->why) == 0;
 }
@@ -51,7 +52,7 @@ void roles_print(struct strbuf *out, const struct roles *r, int stages)
 {
     for (int first = 0, end; first < r->ranks; first = end) {
         const struct role_at *const at = &r->rank[first];
-        for (end = first + 1; end < r->ranks && together(at, &r->rank[end]); end++) {
+        for (end = first + 1; end < r->ranks && is_same_group(at, &r->rank[end]); end++) {
         }
         if (at->role == ROLE_LINE) print_line(out, r, at->line, stages);
         if (at->role == ROLE_DECODE) print_chain(out, at, first, end - first);

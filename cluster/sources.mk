@@ -2,6 +2,6 @@
 SRC += cluster/split.c
 ifeq ($(MEDIA),1)
 SRC += $(addprefix cluster/, \
-    roles.c roles_print.c topo.c cost.c cost_links.c cost_run.c cost_share.c cost_estimate.c \
+    roles.c roles_print.c topo.c cost_tasks.c cost.c cost_run.c cost_estimate.c \
     planner.c)
 endif

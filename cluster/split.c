@@ -1,3 +1,4 @@
+/* split.c - stages over the ranks of a line, evenly, the first ranks with one more. */
 #include "cluster/split.h"
 
 #include "base/strbuf.h"

@@ -1,3 +1,4 @@
+/* topo.c - machines described by a line of words, or this machine. */
 #include "cluster/topo.h"
 
 #include "base/pool.h"
@@ -32,12 +33,12 @@ struct word {
     int max;
 };
 
-static int column(const struct reader *r) { return (int)(r->at - r->text) + 1; }
+static int word_column(const struct reader *r) { return (int)(r->at - r->text) + 1; }
 
 static int word_len(const char *at) { return (int)strcspn(at, " "); }
 
 /* A whole number, digits only, at most nine of them. */
-static bool whole(const char *value, int len, int *out)
+static bool parse_whole(const char *value, int len, int *out)
 {
     *out = 0;
     if (len < 1 || len > 9) return false;
@@ -51,10 +52,10 @@ static bool whole(const char *value, int len, int *out)
 static status take_number(struct reader *r, const struct word *w, const char *value, int len,
                           int *to)
 {
-    if (whole(value, len, to) && *to >= 1 && *to <= w->max) return ST_OK;
+    if (parse_whole(value, len, to) && *to >= 1 && *to <= w->max) return ST_OK;
     return fail(ST_ARG,
                 "topology, column %d: `%.*s`; %s with a whole number from 1 to %d is allowed",
-                column(r), word_len(r->at), r->at, w->name, w->max);
+                word_column(r), word_len(r->at), r->at, w->name, w->max);
 }
 
 static status take_node(struct reader *r, const struct word *w, const char *value, int len)
@@ -68,7 +69,7 @@ static status take_devices(struct reader *r, const struct word *w, const char *v
 
     if (r->out->devices > 0)
         return fail(ST_ARG, "topology, column %d: `%.*s`; one of gpu:N and cpu:N is allowed",
-                    column(r), word_len(r->at), r->at);
+                    word_column(r), word_len(r->at), r->at);
     r->out->kind = kind;
     return take_number(r, w, value, len, &r->out->devices);
 }
@@ -88,7 +89,7 @@ static status take_link(struct reader *r, const struct word *w, const char *valu
     (void)value, (void)len;
     if (r->out->link != TOPO_MEMORY)
         return fail(ST_ARG, "topology, column %d: `%.*s`; one of nvlink and pcie is allowed",
-                    column(r), word_len(r->at), r->at);
+                    word_column(r), word_len(r->at), r->at);
     r->out->link = w->name[0] == 'n' ? TOPO_NVLINK : TOPO_PCIE;
     return ST_OK;
 }
@@ -100,11 +101,11 @@ static status take_memory(struct reader *r, const struct word *w, const char *va
     int count;
 
     if (unit == NULL || *unit == '\0' || memcmp(value + len - 2, "iB", 2) != 0 ||
-        !whole(value, len - 3, &count) || count < 1 || count > w->max)
+        !parse_whole(value, len - 3, &count) || count < 1 || count > w->max)
         return fail(ST_ARG,
                     "topology, column %d: `%.*s`; %s with a whole number from 1 to %d and MiB, GiB "
                     "or TiB is allowed",
-                    column(r), word_len(r->at), r->at, w->name, w->max);
+                    word_column(r), word_len(r->at), r->at, w->name, w->max);
     r->out->memory = (uint64_t)count << (20 + 10 * (int)(unit - units));
     return ST_OK;
 }
@@ -116,7 +117,7 @@ static const struct word words[] = {
     { "pcie", false, take_link, 0 },        { "ib:", true, take_ib, 10000 },
 };
 
-static status take_word(struct reader *r)
+static status take_topo_word(struct reader *r)
 {
     int const len = word_len(r->at);
 
@@ -126,7 +127,7 @@ static status take_word(struct reader *r)
         if (len < name || memcmp(r->at, w->name, (size_t)name) != 0) continue;
         if (!w->valued && len != name) continue;
         if (r->seen & 1u << i)
-            return fail(ST_ARG, "topology, column %d: `%.*s`; %s stands there already", column(r),
+            return fail(ST_ARG, "topology, column %d: `%.*s`; %s is given twice", word_column(r),
                         len, r->at, w->name);
         r->seen |= 1u << i;
         return w->take(r, w, r->at + name, len - name);
@@ -134,10 +135,10 @@ static status take_word(struct reader *r)
     return fail(ST_ARG,
                 "topology, column %d: `%.*s`; node:N, gpu:N, cpu:N, threads:N, mem:SIZE, nvlink, "
                 "pcie and ib:N are allowed",
-                column(r), len, r->at);
+                word_column(r), len, r->at);
 }
 
-static status check(const struct reader *r)
+static status check_topo(const struct reader *r)
 {
     const struct topo *const t = r->out;
 
@@ -177,10 +178,10 @@ status topo_from_string(struct topo *out, const char *text)
         return fail(ST_ARG, "topology of %zu characters; at most %d are allowed", strlen(text),
                     TOPO_TEXT);
     while (*(r.at += strspn(r.at, " ")) != '\0') {
-        TRY(take_word(&r));
+        TRY(take_topo_word(&r));
         r.at += word_len(r.at);
     }
-    TRY(check(&r));
+    TRY(check_topo(&r));
     set_speeds(out, r.ib);
     return ST_OK;
 }

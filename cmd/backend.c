@@ -101,15 +101,6 @@ status backend_plan(struct backend *out, const struct backend_request *w, bool c
     return settle(out, w);
 }
 
-status kern_backend_supports(const struct kern_backend *kern, enum dtype act)
-{
-    if (!kern->low_precision || act == DT_BF16) return ST_OK;
-    return fail(ST_ARG,
-                "--kernels %d computes in FP8 beside bf16, and f32 is asked for: allowed are "
-                "--kernels 1 and 2, or --precision bf16",
-                kern->level);
-}
-
 void backend_print(const struct backend *b)
 {
     char more[32] = "", mode[LINE_MODE_TEXT];

@@ -71,9 +71,6 @@ status backend_choose(struct backend *out, const struct backend_request *w) MUST
  * cuda without them. Devices are left out. */
 status backend_plan(struct backend *out, const struct backend_request *w, bool cards) MUST_USE;
 
-/* ST_ARG if the run's precision leaves a backend of FP8 with none: it stands beside BF16. */
-status kern_backend_supports(const struct kern_backend *kern, enum dtype act) MUST_USE;
-
 /* One line on stderr, at the start of a command: "backend: cuda-2, batch, on NVIDIA H100". */
 void backend_print(const struct backend *b);
 

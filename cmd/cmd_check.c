@@ -1,8 +1,8 @@
 #include "base/strbuf.h"
 #include "cmd/cmd.h"
+#include "cmd/job_encoders.h"
 #include "cmd/opts.h"
-#include "jobs/spec/clip_json.h"
-#include "pipeline/engine/job_encoders.h"
+#include "jobs/spec/clip.h"
 
 #include <stdio.h>
 
@@ -13,46 +13,43 @@ struct check {
     struct job_encoders encoders;
 };
 
-static void add_format(struct strbuf *t, const struct job *job, const struct clip_spec *c, int i)
+static void add_format(struct strbuf *t, const char *dir, const struct clip_spec *c, int i)
 {
-    const struct format *const f = &job->output.format[i];
+    const struct clip_format *const f = &c->format[i];
 
-    strbuf_addf(t, "    output   %s/%s/%s  %s", job->output.dir, c->name, f->file, f->codec);
+    strbuf_addf(t, "    output   %s/%s/%s  %s", dir, c->name, f->file, f->codec);
     if (f->crf >= 0) strbuf_addf(t, " crf %d", f->crf);
     if (f->preset) strbuf_addf(t, " preset %s", f->preset);
     if (f->profile) strbuf_addf(t, " profile %s", f->profile);
-    strbuf_addf(t, " %s%s\n", f->pix, f->encoder == FORMAT_NVENC ? " by nvenc" : "");
+    strbuf_addf(t, " %s%s\n", f->pix, f->encoder == CLIP_ENCODER_NVENC ? " by nvenc" : "");
 }
 
 static void add_prompt(struct strbuf *t, const struct clip_prompt *p, int frames_per_block)
 {
-    char at[DURATION_TEXT];
-
     strbuf_addf(t, "    prompt   from block %lld, picture %lld", (long long)p->block,
                 (long long)clip_first_picture(p->block, frames_per_block));
-    if (p->moved) strbuf_addf(t, " (asked for %s)", duration_text(p->at, at));
+    if (p->moved) strbuf_addf(t, " (asked for %s)", p->at);
     if (p->blend)
         strbuf_addf(t, ", blended over %lld block%s", (long long)p->blend,
                     p->blend == 1 ? "" : "s");
     strbuf_addf(t, ": %s\n", p->text);
 }
 
-static void add_clip(struct strbuf *t, const struct job *job, const struct card *card,
-                     const struct clip_spec *c)
+/* dir: what its folder will be in. */
+static void add_clip(struct strbuf *t, const char *dir, const struct clip_spec *c)
 {
     strbuf_addf(t, "  clip %lld  %s\n", (long long)c->index, c->name);
-    strbuf_addf(t, "    video    %dx%d, %lld", c->width, c->height, (long long)c->fps.num);
-    if (c->fps.den > 1) strbuf_addf(t, "/%lld", (long long)c->fps.den);
+    strbuf_addf(t, "    video    %dx%d, %lld", c->width, c->height, (long long)c->fps_num);
+    if (c->fps_den > 1) strbuf_addf(t, "/%lld", (long long)c->fps_den);
     strbuf_addf(t, " fps, %lld pictures in %lld blocks, seed %llu\n", (long long)c->pictures,
                 (long long)c->blocks, (unsigned long long)c->seed);
-    for (int i = 0; i < c->prompts; i++) add_prompt(t, &c->prompt[i], card->frames_per_block);
-    for (int i = 0; i < job->output.formats; i++) add_format(t, job, c, i);
-    if (job->output.latents)
-        strbuf_addf(t, "    latents  %s/%s/%s  %s\n", job->output.dir, c->name, job->output.latents,
-                    job->output.latents_dtype);
-    if (job->output.preview)
-        strbuf_addf(t, "    preview  %s/%s/%s  %d columns\n", job->output.dir, c->name,
-                    job->output.preview, job->output.preview_columns);
+    for (int i = 0; i < c->prompts; i++) add_prompt(t, &c->prompt[i], c->frames_per_block);
+    for (int i = 0; i < c->formats; i++) add_format(t, dir, c, i);
+    if (c->latents)
+        strbuf_addf(t, "    latents  %s/%s/%s  %s\n", dir, c->name, c->latents, c->latents_dtype);
+    if (c->preview)
+        strbuf_addf(t, "    preview  %s/%s/%s  %d columns\n", dir, c->name, c->preview,
+                    c->preview_columns);
     if (c->content_id[0])
         strbuf_addf(t, "    ids      content %s, task %s\n", c->content_id, c->task_id);
 }
@@ -68,9 +65,9 @@ static status add_job(struct check *k, const struct job *job, const struct card 
     k->jobs++;
     strbuf_addf(&k->out, "%s: %s, %d clip%s, model %s in %s, priority %d, on_exists %s\n",
                 job->node->tree->name, job->name, clips->count, clips->count == 1 ? "" : "s",
-                card->name, job_precision_name(job->precision), job->priority,
+                card->name, clip_precision_name(job->precision), job->priority,
                 job_exists_name(job->output.on_exists));
-    for (int i = 0; i < clips->count; i++) add_clip(&k->out, job, card, &clips->clip[i]);
+    for (int i = 0; i < clips->count; i++) add_clip(&k->out, job->output.dir, &clips->clip[i]);
     return ST_OK;
 }
 

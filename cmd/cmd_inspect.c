@@ -2,12 +2,11 @@
  * cmd_inspect.c - list the tensors of a checkpoint.
  *
  * One row per tensor and a line for the whole, on stdout. The hashes are those of
- * pipeline/weights/weights_hash.h, of each the first 16 digits.
+ * pipeline/weights/weights.h, of each the first 16 digits.
  */
 #include "cmd/cmd.h"
 #include "cmd/opts.h"
 #include "pipeline/weights/weights.h"
-#include "pipeline/weights/weights_hash.h"
 
 #include <inttypes.h>
 #include <jansson.h>

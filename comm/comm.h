@@ -3,7 +3,7 @@
  *
  *      pipeline/line  (the forward pass, written once)
  *           |
- *      comm.h         start, gather, finish, agree, split
+ *      comm.h         post, gather, wait, agree, split
  *       /       \
  *  comm_thread  comm_mpi    ranks are threads of this process | processes under mpirun
  *       \       /
@@ -15,8 +15,8 @@
  *
  * Each call below says who must make it and when it is over:
  *   [one]   this rank alone
- *   [pair]  each `peer` named starts the matching part: same order among the
- *           parts between two ranks, same dtype and byte count
+ *   [pair]  each `peer` named posts the matching transfer: same order among the
+ *           transfers between two ranks, same dtype and byte count
  *   [all]   every rank, in the same order; a rank that stays away hangs the
  *           rest until their deadline
  *   host    over when the call returns
@@ -24,10 +24,10 @@
  *
  * Every wait has a deadline. When it passes, the call fails with ST_COMM and says
  * who waited for whom. Ranks in messages are ranks of the world. After a failed
- * start, gather, finish or split, and after an agree that did not take place, the ranks
+ * post, gather, wait or split, and after an agree that did not take place, the ranks
  * are out of step: abort and close are what is left.
  *
- * Threads of a rank may each use a comm of their own; start, gather, finish, agree and
+ * Threads of a rank may each use a comm of their own; post, gather, wait, agree and
  * split of one comm are for one thread at a time.
  */
 #ifndef COMM_H
@@ -39,7 +39,7 @@
 struct comm;
 
 /* One tensor that goes to a peer or comes from it. The view is copied, its
- * memory is not: it stays untouched by the caller until finish, abort or close of
+ * memory is not: it stays untouched by the caller until wait, abort or close of
  * this comm; of a streamed one also by work on the card that comes before. */
 struct comm_xfer {
     struct tensor t;
@@ -49,15 +49,15 @@ struct comm_xfer {
                     attached: in the host's */
 };
 
-/* One tensor of which each rank has a part: [size * n, ...], slice `rank` of n is this one's.
- * View and memory as those of a part; on all ranks of one dtype and shape. */
+/* One tensor of which each rank has a slice: [size * n, ...], slice `rank` of n is this one's.
+ * View and memory as those of a transfer; on all ranks of one dtype and shape. */
 struct comm_shard {
     struct tensor t;
     bool device; /* as in comm_xfer */
 };
 
-/* A few numbers for another rank's eyes: progress, counts. `kind` and the values
- * mean what the ranks agree on. */
+/* A control message: a few numbers for another rank, such as progress and counts. `kind` and the
+ * values mean what the ranks agree on. */
 enum { COMM_CONTROL_VALUES = 6, COMM_CONTROLS = 1024 };
 struct comm_control {
     int64_t kind, value[COMM_CONTROL_VALUES];
@@ -67,15 +67,14 @@ struct comm_control {
 enum { COMM_AGREE_WORDS = 4 };
 
 struct comm_ops {
-    /* [pair] Put all parts on their way; none waits for another. At most one
-     * start is open per rank. parts may be forgotten after the call. Of a streamed comm,
-     * parts on the card go when what is queued on the stream has run; of any other,
-     * the caller has waited for that. */
-    status (*post)(struct comm *, const struct comm_xfer *parts, int count);
+    /* [pair] Put all transfers on their way; none waits for another. At most one post is open per
+     * rank. xfers may be forgotten after the call. Of a streamed comm, transfers on the card go
+     * when what is queued on the stream has run; of any other, the caller has waited for that. */
+    status (*post)(struct comm *, const struct comm_xfer *xfers, int count);
 
-    /* [one] host. All parts of the last start are over: what came may be read,
-     * what went may be overwritten. Fine without a start. Of a streamed comm, parts on the
-     * card: [one] stream. A failure behind that is told by settle, and by all that follows. */
+    /* [one] host. All transfers of the last post are over: what came may be read, what went may
+     * be overwritten. Fine without a post. Of a streamed comm, transfers on the card: [one]
+     * stream. A failure behind that shows in synchronize, and in all calls that follow. */
     status (*wait)(struct comm *);
 
     /* [all] host. Every rank brings what happened to it. ST_OK if all are well;
@@ -91,10 +90,10 @@ struct comm_ops {
      * by each rank for itself. */
     status (*split)(struct comm *, int colour, struct comm **out);
 
-    /* [one] host. Leave a note for `peer` (oneself is fine) and go on. Of more than
+    /* [one] host. Leave a control message for `peer` (oneself is fine) and go on. Of more than
      * COMM_CONTROLS unread ones the oldest are lost. World only. */
     status (*send_control)(struct comm *, int peer, const struct comm_control *);
-    /* [one] host. Take the oldest note left for this rank; false: none. World only;
+    /* [one] host. Take the oldest one left for this rank; false: none. World only;
      * any thread of the rank. */
     bool (*poll_control)(struct comm *, struct comm_control *out, int *from);
 
@@ -110,13 +109,13 @@ struct comm_ops {
 
     void (*close)(struct comm **); /* [one] host. NULL is fine; sets NULL. */
 
-    /* NULL in a transport to which all memory is alike, and that gathers by parts; described
+    /* NULL in a transport to which all memory is alike, and that gathers by transfers; described
      * below. gather: what comm_gather hands it, of a streamed comm and on the card alone. */
     status (*attach)(struct comm *, const struct memory *);
     status (*synchronize)(struct comm *);
     status (*alloc)(struct comm *, size_t bytes, void **at);
     void (*free)(struct comm *, void *at);
-    status (*gather)(struct comm *, const struct comm_shard *shares, int count);
+    status (*gather)(struct comm *, const struct comm_shard *shards, int count);
 };
 
 struct comm {
@@ -125,9 +124,9 @@ struct comm {
     int world_rank;     /* of this rank, for messages */
     const int *node;    /* [size]: the machine each rank runs on, numbered from 0 */
     double deadline_s;  /* longest wait; the rank's thread may change it between calls */
-    bool streamed;      /* start, gather and finish keep to the attached memory's stream */
-    bool gathers;       /* on the card gather has engines of its own: better than parts. The same
-                          on all ranks */
+    bool streamed;      /* post, gather and wait keep to the attached memory's stream */
+    bool gathers;       /* on the card gather has engines of its own: better than transfers. The
+                          same on all ranks */
     struct comm *inner; /* what this one lies over; NULL: nothing */
 };
 
@@ -168,24 +167,24 @@ static inline void comm_close(struct comm **c) /* NULL is fine; sets NULL */
     if (*c) (*c)->ops->close(c);
 }
 
-/* [all] host. From now on parts may lie in this memory; another takes its place. Copied;
- * the stream lives until finish was called for the last time. NULL: the host's alone.
+/* [all] host. From now on transfers may lie in this memory; another takes its place. Copied;
+ * the stream lives until wait was called for the last time. NULL: the host's alone.
  * ST_ARG if ranks share a card and the transport has no way for that. */
 static inline MUST_USE status comm_attach(struct comm *c, const struct memory *m)
 {
     return c->ops->attach ? c->ops->attach(c, m) : ST_OK;
 }
 
-/* [one] host. All that finish let go on is over, and went well: what the stream has made of
- * it may be handed out. Sent on over another comm before that it may be anything, if this one
+/* [one] host. All that wait left to the stream is over, and went well: what the stream has made
+ * of it may be handed out. Sent on over another comm before that it may be anything, if this one
  * failed; agree tells. */
 static inline MUST_USE status comm_synchronize(struct comm *c)
 {
     return c->ops->synchronize ? c->ops->synchronize(c) : ST_OK;
 }
 
-/* [all] host. As many bytes on all ranks, of the attached memory, from which parts and gathers go
- * fastest; not initialised. *at is NULL if any memory is as good here: then it is the caller's
+/* [all] host. As many bytes on all ranks, of the attached memory, from which transfers and gathers
+ * go fastest; not initialised. *at is NULL if any memory is as good here: then it is the caller's
  * to find. ST_ARG if ranks ask for different counts; ST_NOMEM on a rank that cannot have it;
  * ST_COMM if it cannot be made known to the peers. Then no rank has it: there is no second
  * best. It lasts until comm_free, or until other memory is attached or the comm closed. */
@@ -202,11 +201,22 @@ static inline void comm_free(struct comm *c, void *at)
     if (at) c->ops->free(c, at);
 }
 
-/* [all] As start, and over at finish like it: then every rank has all slices of all shares.
+/* [all] As post, and over at wait like it: then every rank has all slices of all shards.
  * Between the two the own slice is only read, and the others not even that. Where ops has no
- * gather of its own the slices travel as parts. Best in memory of comm_alloc, at one place on
+ * gather of its own the slices travel as transfers. Best in memory of comm_alloc, at one place on
  * all ranks. ST_ARG if a tensor's rows do not divide by the ranks. */
-status comm_gather(struct comm *c, const struct comm_shard *shares, int count) MUST_USE;
+status comm_gather(struct comm *c, const struct comm_shard *shards, int count) MUST_USE;
+
+/* [all] host. Rank `root`'s bytes to everyone: *bytes is malloc'ed on the others, and ends
+ * in a NUL that *len does not count. */
+status comm_broadcast(struct comm *c, int root, char **bytes, size_t *len) MUST_USE;
+
+/* [all] host. ST_ARG, on the ranks where it is so, if `mine` differs from rank 0's: lines of text;
+ * both first ones that differ are named. ST_PEER on the others. */
+status comm_check_same(struct comm *c, const char *mine) MUST_USE;
+
+/* [all] host. Everyone's numbers added up, at rank 0; those of the others stay. */
+status comm_reduce_sum(struct comm *c, double *number, int count) MUST_USE;
 
 /*
  * comm_thread: `size` ranks that are threads of this process. group[r] is for
@@ -222,7 +232,7 @@ typedef status (*comm_main)(struct comm *c, void *arg);
 status comm_thread_run(struct comm **group, int size, comm_main main, void *arg) MUST_USE;
 
 /* For one rank's part of something without the others: ops of a comm in which all that is
- * started is over at once, nothing goes or comes, and all agree. It has no other ops. */
+ * posted is over at once, nothing goes or comes, and all agree. It has no other ops. */
 extern const struct comm_ops comm_null;
 
 /*
@@ -252,7 +262,7 @@ int comm_mpi_finalize(struct comm **world, int code, bool own_failure);
  * cards by NCCL, from one card to another: each rank of such a group has a card of its own.
  * All else passes through the inner comm. Such a group is streamed.
  * One thread per rank, the world's own, makes NCCL's calls. NCCL does not see whether the two
- * sides of a part have the same size: the contract does. Closing a group with memory attached
+ * sides of a transfer have the same size: the contract does. Closing a group with memory attached
  * waits for the others to do so too, until the deadline.
  */
 /* Why this build has none; NULL: it has. */

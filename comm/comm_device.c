@@ -1,4 +1,5 @@
-#include "comm/comm_device.h"
+/* comm_device.c - a card as transports see it: copies of bytes, and which card it is. */
+#include "comm/comm_internal.h"
 #include "kernels/cuda/cuda_dev.h"
 
 status device_copy(const struct memory *m, void *to, const void *from, size_t bytes)

@@ -1,5 +1,5 @@
 /* comm_device_stub.c - in place of comm_device where there is no CUDA: nothing is attached. */
-#include "comm/comm_device.h"
+#include "comm/comm_internal.h"
 
 status device_copy(const struct memory *m, void *to, const void *from, size_t bytes)
 {

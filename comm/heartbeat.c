@@ -1,19 +1,28 @@
+/*
+ * heartbeat.c - one thread per rank that sends, receives and judges heartbeats.
+ *
+ * The ranks form a ring: rank r sends to r - 1 and expects r + 1. One neighbour is enough, as
+ * an abort reaches all ranks, and it keeps the cost of a rank the same in any world.
+ *
+ * Who falls silent must not be blamed for what happened to the listener: a process that was
+ * itself suspended finds old heartbeats when it goes on, so the silence is counted anew after
+ * any turn of its own that came late. A rank that ends says so in its last heartbeat, and its
+ * silence after that means nothing.
+ */
 #include "comm/heartbeat.h"
 #include "base/clock.h"
-#include "base/log.h"
-#include "comm/control_note.h"
+#include "base/thread.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <time.h>
 
-enum { TURN_MS = 100, TURNS_PER_SIGN = 5, STOOD_STILL_S = 1 };
+enum { TURN_MS = 100, TURNS_PER_HEARTBEAT = 5, SUSPENDED_S = 1 };
 
 struct heartbeat {
     struct comm *world;
     double silence_s;
     bool (*stop)(void);
-    pthread_t thread;
+    struct task task;
 
     pthread_mutex_t lock; /* of what follows */
     bool closing;
@@ -24,86 +33,85 @@ struct heartbeat {
     struct error error;
 
     /* the thread's own */
-    bool listening; /* for the rank behind */
-    double sign_at; /* its last one, clock_seconds() */
+    bool expecting; /* heartbeats of the rank behind */
+    double last_at; /* when the last one arrived, clock_seconds() */
     double turn_at; /* this thread's last turn */
-    struct track_state sign;
+    struct track_state last;
 };
 
-static int before(const struct comm *w) { return (w->rank + w->size - 1) % w->size; }
-static int behind(const struct comm *w) { return (w->rank + 1) % w->size; }
+static int rank_before(const struct comm *w) { return (w->rank + w->size - 1) % w->size; }
+static int rank_behind(const struct comm *w) { return (w->rank + 1) % w->size; }
 
 /* With the lock. */
-static void send_sign(struct heartbeat *p, enum control_kind kind)
+static void send_heartbeat(struct heartbeat *h, enum control_kind kind)
 {
     struct track_state const s =
-        p->track ? track_state(p->track) : (struct track_state){ .at = TRACK_NOWHERE };
-    struct comm_control const note = {
+        h->track ? track_state(h->track) : (struct track_state){ .at = TRACK_NOWHERE };
+    struct comm_control const control = {
         .kind = kind, .value = { s.open, s.what, s.at.clip, s.at.stage, s.at.layer, s.at.block }
     };
 
-    if (comm_send_control(p->world, before(p->world), &note) != ST_OK) error_clear();
+    if (comm_send_control(h->world, rank_before(h->world), &control) != ST_OK) error_clear();
 }
 
-static void take_sign(struct heartbeat *p, const struct comm_control *note)
+static void take_heartbeat(struct heartbeat *h, const struct comm_control *control)
 {
-    p->sign_at = clock_seconds();
-    p->sign = (struct track_state){ .open = note->value[0] != 0,
-                                    .what = (enum track_what)note->value[1],
-                                    .at = { .clip = (int)note->value[2],
-                                            .stage = (int)note->value[3],
-                                            .layer = (int)note->value[4],
-                                            .block = note->value[5] } };
-    if (note->kind == CONTROL_LAST_HEARTBEAT) p->listening = false;
+    h->last_at = clock_seconds();
+    h->last = (struct track_state){ .open = control->value[0] != 0,
+                                    .what = (enum track_what)control->value[1],
+                                    .at = { .clip = (int)control->value[2],
+                                            .stage = (int)control->value[3],
+                                            .layer = (int)control->value[4],
+                                            .block = control->value[5] } };
+    if (control->kind == CONTROL_LAST_HEARTBEAT) h->expecting = false;
 }
 
 /* With the lock. */
-static void hear_all(struct heartbeat *p)
+static void take_all_controls(struct heartbeat *h)
 {
-    struct comm_control note;
+    struct comm_control control;
     int from;
 
-    while (comm_poll_control(p->world, &note, &from)) {
-        if (note.kind == CONTROL_HEARTBEAT || note.kind == CONTROL_LAST_HEARTBEAT)
-            take_sign(p, &note);
-        else if (p->heard) p->heard(p->arg, &note);
+    while (comm_poll_control(h->world, &control, &from)) {
+        if (control.kind == CONTROL_HEARTBEAT || control.kind == CONTROL_LAST_HEARTBEAT)
+            take_heartbeat(h, &control);
+        else if (h->heard) h->heard(h->arg, &control);
     }
 }
 
-/* With the lock. A process that was itself stopped listens anew when it goes on. */
-static void judge(struct heartbeat *p)
+/* With the lock. A process that was itself suspended counts the silence anew when it goes on. */
+static void check_silence(struct heartbeat *h)
 {
     double const now = clock_seconds();
 
-    if (now - p->turn_at > STOOD_STILL_S) p->sign_at = now;
-    p->turn_at = now;
-    double const silent = now - p->sign_at;
+    if (now - h->turn_at > SUSPENDED_S) h->last_at = now;
+    h->turn_at = now;
+    double const silent = now - h->last_at;
     char words[TRACK_TEXT_BYTES];
 
-    if (!p->listening || comm_aborted(p->world) || !(silent > p->silence_s)) return;
-    p->listening = false;
-    p->st = fail(ST_COMM, "rank %d gives no sign of life for %.0f s; the last was: %s",
-                 behind(p->world), silent, track_words(p->sign, words));
-    p->error = *error_last();
-    comm_abort(p->world);
+    if (!h->expecting || comm_aborted(h->world) || !(silent > h->silence_s)) return;
+    h->expecting = false;
+    h->st = fail(ST_COMM, "rank %d sent no heartbeat for %.0f s; the last one said: %s",
+                 rank_behind(h->world), silent, track_words(h->last, words));
+    h->error = *error_last();
+    comm_abort(h->world);
 }
 
-static void *pulse_main(void *arg)
+static status run_heartbeat(void *arg)
 {
-    struct heartbeat *const p = arg;
+    struct heartbeat *const h = arg;
     struct timespec const pause = { .tv_nsec = TURN_MS * 1000000L };
 
-    log_set_rank(p->world->rank);
     for (int turn = 0;; turn++) {
-        pthread_mutex_lock(&p->lock);
-        bool const over = p->closing;
-        hear_all(p);
-        if (over) send_sign(p, CONTROL_LAST_HEARTBEAT);
-        else if (turn % TURNS_PER_SIGN == 0) send_sign(p, CONTROL_HEARTBEAT);
-        if (!over) judge(p);
-        pthread_mutex_unlock(&p->lock);
-        if (over) return NULL;
-        if (p->stop()) comm_stop(p->world);
+        pthread_mutex_lock(&h->lock);
+        bool const over = h->closing;
+        take_all_controls(h);
+        if (over) send_heartbeat(h, CONTROL_LAST_HEARTBEAT);
+        else if (turn % TURNS_PER_HEARTBEAT == 0) send_heartbeat(h, CONTROL_HEARTBEAT);
+        if (!over) check_silence(h);
+        pthread_mutex_unlock(&h->lock);
+        if (over) return ST_OK;
+        if (h->stop()) comm_stop(h->world);
         nanosleep(&pause, NULL);
     }
 }
@@ -111,62 +119,63 @@ static void *pulse_main(void *arg)
 status heartbeat_open(struct heartbeat **out, struct comm *world, double silence_s,
                       bool (*stop)(void))
 {
-    struct heartbeat *const p = calloc(1, sizeof *p);
+    struct heartbeat *const h = calloc(1, sizeof *h);
 
     *out = NULL;
-    if (!p) return fail(ST_NOMEM, "pulse: no memory");
-    p->world = world;
-    p->silence_s = silence_s;
-    p->stop = stop;
-    p->listening = world->size > 1;
-    p->sign_at = p->turn_at = clock_seconds();
-    p->sign.at = TRACK_NOWHERE;
-    pthread_mutex_init(&p->lock, NULL);
-    if (pthread_create(&p->thread, NULL, pulse_main, p)) {
-        pthread_mutex_destroy(&p->lock);
-        free(p);
-        return fail(ST_NOMEM, "pulse: cannot start a thread");
+    if (!h) return fail(ST_NOMEM, "heartbeat: no memory");
+    h->world = world;
+    h->silence_s = silence_s;
+    h->stop = stop;
+    h->expecting = world->size > 1;
+    h->last_at = h->turn_at = clock_seconds();
+    h->last.at = TRACK_NOWHERE;
+    pthread_mutex_init(&h->lock, NULL);
+    status const st = task_start(&h->task, "heartbeat", world->rank, run_heartbeat, h);
+    if (st != ST_OK) {
+        pthread_mutex_destroy(&h->lock);
+        free(h);
+        return st;
     }
-    *out = p;
+    *out = h;
     return ST_OK;
 }
 
-void heartbeat_close(struct heartbeat **pulse)
+void heartbeat_close(struct heartbeat **heartbeat)
 {
-    struct heartbeat *const p = *pulse;
+    struct heartbeat *const h = *heartbeat;
 
-    if (!p) return;
-    pthread_mutex_lock(&p->lock);
-    p->closing = true;
-    pthread_mutex_unlock(&p->lock);
-    pthread_join(p->thread, NULL);
-    pthread_mutex_destroy(&p->lock);
-    free(p);
-    *pulse = NULL;
+    if (!h) return;
+    pthread_mutex_lock(&h->lock);
+    h->closing = true;
+    pthread_mutex_unlock(&h->lock);
+    (void)task_join(&h->task, ST_OK);
+    pthread_mutex_destroy(&h->lock);
+    free(h);
+    *heartbeat = NULL;
 }
 
-void heartbeat_show(struct heartbeat *p, const struct track *t)
+void heartbeat_show(struct heartbeat *h, const struct track *t)
 {
-    pthread_mutex_lock(&p->lock);
-    p->track = t;
-    pthread_mutex_unlock(&p->lock);
+    pthread_mutex_lock(&h->lock);
+    h->track = t;
+    pthread_mutex_unlock(&h->lock);
 }
 
-void heartbeat_listen(struct heartbeat *p, void (*heard)(void *arg, const struct comm_control *),
+void heartbeat_listen(struct heartbeat *h, void (*heard)(void *arg, const struct comm_control *),
                       void *arg)
 {
-    pthread_mutex_lock(&p->lock);
-    hear_all(p);
-    p->heard = heard;
-    p->arg = arg;
-    pthread_mutex_unlock(&p->lock);
+    pthread_mutex_lock(&h->lock);
+    take_all_controls(h);
+    h->heard = heard;
+    h->arg = arg;
+    pthread_mutex_unlock(&h->lock);
 }
 
-status heartbeat_verdict(struct heartbeat *p)
+status heartbeat_verdict(struct heartbeat *h)
 {
-    pthread_mutex_lock(&p->lock);
-    status const st = p->st;
-    if (st != ST_OK) error_adopt(&p->error);
-    pthread_mutex_unlock(&p->lock);
+    pthread_mutex_lock(&h->lock);
+    status const st = h->st;
+    if (st != ST_OK) error_adopt(&h->error);
+    pthread_mutex_unlock(&h->lock);
     return st;
 }

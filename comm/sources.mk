@@ -1,6 +1,6 @@
 # Ranks that hand tensors to one another: the contract, and what all transports share.
 SRC += $(addprefix comm/, \
-    comm_launcher.c comm_common.c comm_gather.c comm_null.c comm_wrap.c comm_mailbox.c \
+    comm_common.c comm_collect.c comm_gather.c comm_null.c comm_wrap.c comm_launcher.c \
     world.c)
 ifeq ($(MEDIA),1)
 SRC += comm/heartbeat.c

@@ -25,15 +25,4 @@ int world_device(const struct comm *world, int devices);
  * of and the record is clear, and a failure of any rank has ended them all. */
 status world_run(const struct world_options *o, comm_main main, void *arg) MUST_USE;
 
-/* [all] Rank `root`'s bytes to everyone: *bytes is malloc'ed on the others, and ends
- * in a NUL that *len does not count. */
-status comm_broadcast(struct comm *world, int root, char **bytes, size_t *len) MUST_USE;
-
-/* [all] ST_ARG, on the ranks where it is so, if `mine` differs from rank 0's: lines of text;
- * both first ones that differ are named. ST_PEER on the others. */
-status comm_check_same(struct comm *world, const char *mine) MUST_USE;
-
-/* [all] Everyone's numbers added up, at rank 0; those of the others stay. */
-status comm_reduce_sum(struct comm *world, double *number, int count) MUST_USE;
-
 #endif /* WORLD_H */

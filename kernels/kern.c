@@ -1,6 +1,7 @@
+/* kern.c - the list of backends, and what is asked of one before it is opened. */
 #include "kernels/kern.h"
 #include "kernels/cuda/cuda_backend.h"
-#include "kernels/kern_registry.h"
+#include "kernels/kern_internal.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -30,6 +31,15 @@ const char *kern_backend_names(char text[KERN_NAMES])
     for (int i = 0; (b = kern_backend_at(i)) && len < KERN_NAMES; i++)
         len += snprintf(text + len, (size_t)(KERN_NAMES - len), "%s%s", i ? "|" : "", b->name);
     return text;
+}
+
+status kern_backend_supports(const struct kern_backend *backend, enum dtype act)
+{
+    if (!backend->low_precision || act == DT_BF16) return ST_OK;
+    return fail(ST_ARG,
+                "--kernels %d computes in FP8 beside bf16, and f32 is asked for: allowed are "
+                "--kernels 1 and 2, or --precision bf16",
+                backend->level);
 }
 
 status kern_weight_place(struct kern_weight *out, const struct kern_backend *backend,

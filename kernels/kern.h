@@ -52,8 +52,8 @@ struct kern_config {
  * in the compute dtype; t.data points to packed bytes only the backend reads. */
 enum kern_use {
     KERN_LINEAR, /* [n, k], as torch.nn.Linear stores it */
-    /* The same, where coarser numbers do: what a backend does that is `low_precision`. */
-    KERN_LINEAR_COARSE,
+    /* The same, where low precision is enough: what a backend does that is `low_precision`. */
+    KERN_LINEAR_LOW_PRECISION,
     KERN_CONV, /* [cout, cin, kt, kh, kw], as torch.nn.Conv3d stores it */
     /* The same, [cout, cin, 1, 3, 3], for doubled pixels alone: a convolution with
      * upsample 2 and 1 pixel of padding all round. Taps that meet the same pixel may be
@@ -66,7 +66,7 @@ struct kern_weight {
 };
 static inline bool kern_is_linear(enum kern_use use)
 {
-    return use == KERN_LINEAR || use == KERN_LINEAR_COARSE;
+    return use == KERN_LINEAR || use == KERN_LINEAR_LOW_PRECISION;
 }
 
 enum kern_act { KERN_ACT_NONE, KERN_ACT_SILU, KERN_ACT_GELU_TANH };
@@ -156,7 +156,7 @@ struct kern_qkv {
 /* out = softmax(scale * q k^T + bias) v, per head, over the keys of all segments
  * in their order, as if they were one. A head's columns are [h*hd, (h+1)*hd).
  * lse = log(sum over keys of exp(scale * q k + bias)), natural: with it the result is
- * a partial one, for kern_merge; out is then best of dtype backend->part(act), which
+ * a partial one, for kern_merge; out is then best of dtype backend->partial_dtype(act), which
  * keeps it as exact as the backend has it. A bias that leaves out every key
  * of a row gives lse -INFINITY, and out is then no number.
  * q: [nq, heads*hd] act   k, v: [n_i, heads*hd] act, one pair per segment
@@ -173,7 +173,7 @@ struct kern_attention {
     struct tensor *out, *lse;
     int heads;
     float scale;
-    bool low_precision; /* coarser numbers do: what a backend does by its low_precision_attention */
+    bool low_precision; /* is enough: what a backend does by its low_precision_attention */
 };
 
 /* Attention over all keys from its results a and b over two parts of them: per head,
@@ -337,7 +337,7 @@ struct kern_backend {
     bool batches; /* few large calls are so much faster here that a user wants them rather than
                      the same bits for any ranks */
 
-    /* Products with a BF16 weight for KERN_LINEAR_COARSE are of 8 bits: each row of x and of
+    /* Products with a BF16 weight for KERN_LINEAR_LOW_PRECISION are of 8 bits: each row of x and of
      * w times a scale of its own, such that its largest magnitude is 448, is rounded to FP8
      * (e4m3); the sum is rounded to BF16 before bias, activation, gate and residual. */
     bool low_precision;
@@ -381,7 +381,7 @@ struct kern_backend {
 
     /* The dtype in which attention best leaves a partial result for merge: F32, or act
      * where the backend has no more to give. */
-    enum dtype (*part)(enum dtype act);
+    enum dtype (*partial_dtype)(enum dtype act);
 
     /* Bytes of a packed weight of this logical shape and dtype. */
     size_t (*packed_bytes)(const struct kern_weight *w);
@@ -411,6 +411,10 @@ const struct kern_backend *kern_backend_at(int i);
 
 /* NULL if this build has no backend of that name. */
 const struct kern_backend *kern_backend_find(const char *name);
+
+/* ST_ARG if it does not compute with activations of this dtype: one that does products in FP8
+ * has them beside BF16 alone. Names the command line's options that go together. */
+status kern_backend_supports(const struct kern_backend *backend, enum dtype act) MUST_USE;
 
 /* "ref|cpu", for messages. */
 enum { KERN_NAMES = 64 };

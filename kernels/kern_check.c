@@ -1,4 +1,11 @@
-#include "kernels/kern_check.h"
+/*
+ * kern_check.c - what every backend refuses, said once.
+ *
+ * Each check is the contract of kern.h as conditions, in the order in which one makes sense
+ * after the other; the message is the condition itself and the shape that was given. No backend
+ * may be asked to guess: whatever passes here it has to compute.
+ */
+#include "kernels/kern_internal.h"
 
 static bool is_act(const struct tensor *t)
 {
@@ -325,9 +332,9 @@ status kern_check_axpby(const struct kern_axpby *a)
     return ST_OK;
 }
 
-/* What narrow makes of a matrix. */
-static status check_narrowed(const char *op, const struct tensor *wide, const struct tensor *bytes,
-                             const struct tensor *scale)
+/* What quantize_e4m3 makes of a matrix. */
+static status check_quantized(const char *op, const struct tensor *wide, const struct tensor *bytes,
+                              const struct tensor *scale)
 {
     NEED(op, is_act(wide) && wide->ndim == 2, wide);
     NEED(op, bytes->dtype == DT_U8 && tensor_same_shape(wide, bytes), bytes);
@@ -337,12 +344,12 @@ static status check_narrowed(const char *op, const struct tensor *wide, const st
 
 status kern_check_quantize_e4m3(const struct kern_quantize_e4m3 *a)
 {
-    return check_narrowed("quantize_e4m3", a->x, a->out, a->scale);
+    return check_quantized("quantize_e4m3", a->x, a->out, a->scale);
 }
 
 status kern_check_dequantize_e4m3(const struct kern_dequantize_e4m3 *a)
 {
-    return check_narrowed("dequantize_e4m3", a->out, a->x, a->scale);
+    return check_quantized("dequantize_e4m3", a->out, a->x, a->scale);
 }
 
 status kern_check_permute01(const struct kern_permute01 *a)

@@ -1,5 +1,11 @@
-#include "kernels/kern_compose.h"
-#include "kernels/kern_check.h"
+/*
+ * kern_compose.c - the fused operations made of the plain ones, in order.
+ *
+ * linear_norm and qkv exist so that a backend with kernels for them saves the trips to memory in
+ * between. One without has these, and a backend that serves only some shapes has them for the
+ * others. They go through ctx's table, not to a backend's functions, so a dry run sees the parts.
+ */
+#include "kernels/kern_internal.h"
 
 status kern_compose_linear_norm(struct kern_ctx *ctx, const struct kern_linear_norm *a)
 {
@@ -12,8 +18,8 @@ status kern_compose_linear_norm(struct kern_ctx *ctx, const struct kern_linear_n
                                                          .eps = a->eps });
 }
 
-static status project(struct kern_ctx *ctx, const struct kern_qkv *a,
-                      const struct kern_projection *p)
+static status compute_projection(struct kern_ctx *ctx, const struct kern_qkv *a,
+                                 const struct kern_projection *p)
 {
     TRY(kern_linear(ctx,
                     &(struct kern_linear){ .x = a->x, .w = p->w, .bias = p->bias, .out = p->out }));
@@ -25,10 +31,10 @@ static status project(struct kern_ctx *ctx, const struct kern_qkv *a,
 status kern_compose_qkv(struct kern_ctx *ctx, const struct kern_qkv *a)
 {
     TRY(kern_check_qkv(a));
-    TRY(project(ctx, a, &a->k));
-    TRY(project(ctx, a, &a->v));
+    TRY(compute_projection(ctx, a, &a->k));
+    TRY(compute_projection(ctx, a, &a->v));
     if (!a->q.out) return ST_OK;
-    TRY(project(ctx, a, &a->q));
+    TRY(compute_projection(ctx, a, &a->q));
     struct kern_rope const rope = kern_qkv_rope(a);
     return kern_rope(ctx, &rope);
 }

@@ -1,6 +1,6 @@
+/* kern_device.c - cards for people, from what CUDA says of them. */
 #include "kernels/kern_device.h"
 #include "kernels/cuda/cuda_dev.h"
-#include "kernels/cuda/cuda_versions.h"
 
 #include <stdio.h>
 

@@ -8,7 +8,7 @@
  *             that its shapes are met, is prepared (kern_backend.prepare)
  *
  * Both are right as far as the pass asks for the operations that the real one will: it is best
- * made of the same functions. What the backend composes of others (kern_compose.h) is asked
+ * made of the same functions. What the backend composes of others (kern_compose.c) is asked
  * for as these.
  */
 #ifndef KERN_DRY_RUN_H

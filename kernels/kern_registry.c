@@ -1,5 +1,6 @@
-#include "kernels/kern_registry.h"
+/* kern_registry.c - the backends that compute on the processor, in a build that has both. */
 #include "kernels/cpu/kern_cpu.h"
+#include "kernels/kern_internal.h"
 #include "kernels/ref/kern_ref.h"
 
 const struct kern_backend *kern_host_at(int i)

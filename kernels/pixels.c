@@ -1,3 +1,12 @@
+/*
+ * pixels.c - the arithmetic of pixels.h, row by row.
+ *
+ * This is the definition: kernels on a card come to the same bytes (cuda_plain_pictures.cu), so
+ * each sum is written in one order and nothing is contracted. A row becomes scaled Y, Cb and Cr in
+ * F32 first; chroma is then averaged down, across, and rounded once. A band has whole rows of
+ * chroma, so bands of one picture may be converted by several threads and are put together by
+ * their notes alone.
+ */
 #include "kernels/pixels.h"
 
 #include <string.h>
@@ -21,7 +30,7 @@ bool pix_from_name(enum pix *out, const char *name)
 }
 
 /* -1..1 to 0..1; NaN to 0. */
-static inline float unit(float v)
+static inline float to_unit(float v)
 {
     v = v > -1.0f ? v : -1.0f;
     v = v < 1.0f ? v : 1.0f;
@@ -46,7 +55,8 @@ static void row_ycc(const float *restrict rgb, float *restrict y, float *restric
     struct pixels_scale const k = pixels_scale(bits);
 
     for (int x = 0; x < width; x++) {
-        float const r = unit(rgb[3 * x]), g = unit(rgb[3 * x + 1]), b = unit(rgb[3 * x + 2]);
+        float const r = to_unit(rgb[3 * x]), g = to_unit(rgb[3 * x + 1]),
+                    b = to_unit(rgb[3 * x + 2]);
         float const luma = 0.2126f * r + 0.7152f * g + 0.0722f * b;
         y[x] = luma * k.ky + k.y0;
         cb[x] = (b - luma) * k.kb + k.c0;
@@ -117,7 +127,7 @@ void pixels_to_yuv(const struct pixels_yuv *j)
 
 void pixels_to_rgb8(uint8_t *restrict out, const float *restrict rgb, int64_t count)
 {
-    for (int64_t i = 0; i < count; i++) out[i] = (uint8_t)(int)(unit(rgb[i]) * 255.0f + 0.5f);
+    for (int64_t i = 0; i < count; i++) out[i] = (uint8_t)(int)(to_unit(rgb[i]) * 255.0f + 0.5f);
 }
 
 void pixels_to_luma8(uint8_t *restrict out, const uint8_t *restrict rgb, int64_t pixels)
@@ -142,25 +152,25 @@ int64_t pixels_first_bad(const float *v, int64_t count)
     return -1;
 }
 
-static int64_t aligned(int64_t bytes)
+static int64_t align_bytes(int64_t bytes)
 {
     return (bytes + PIXELS_ALIGN - 1) / PIXELS_ALIGN * PIXELS_ALIGN;
 }
 
-static int64_t columns_of(const struct pix_info *p, int plane, int width)
+static int64_t plane_columns(const struct pix_info *p, int plane, int width)
 {
     return plane ? (width + p->across - 1) / p->across : width;
 }
 
-static int64_t rows_of(const struct pix_info *p, int plane, int height)
+static int64_t plane_rows(const struct pix_info *p, int plane, int height)
 {
     return plane ? (height + p->down - 1) / p->down : height;
 }
 
 /* Bytes of a row of a plane. */
-static int64_t stride_of(const struct pix_info *p, int plane, int width)
+static int64_t plane_stride(const struct pix_info *p, int plane, int width)
 {
-    return columns_of(p, plane, width) * (p->bits > 8 ? 2 : 1);
+    return plane_columns(p, plane, width) * (p->bits > 8 ? 2 : 1);
 }
 
 struct pixels_layout pixels_layout(int width, int height, unsigned formats)
@@ -169,11 +179,12 @@ struct pixels_layout pixels_layout(int width, int height, unsigned formats)
         .width = width, .height = height, .formats = formats, .rgb = PIXELS_ALIGN
     };
 
-    l.bytes = l.rgb + aligned((int64_t)width * height * 3);
+    l.bytes = l.rgb + align_bytes((int64_t)width * height * 3);
     for (int p = 0; p < PIX_COUNT; p++)
         for (int i = 0; i < 3 && formats >> p & 1; i++) {
             l.plane[p][i] = l.bytes;
-            l.bytes += aligned(stride_of(&infos[p], i, width) * rows_of(&infos[p], i, height));
+            l.bytes +=
+                align_bytes(plane_stride(&infos[p], i, width) * plane_rows(&infos[p], i, height));
         }
     return l;
 }
@@ -189,14 +200,14 @@ static void band_yuv(const struct pixels_band *b, enum pix pix)
                               .scratch = b->scratch };
 
     for (int i = 0; i < 3; i++) {
-        int64_t const stride = stride_of(p, i, l->width);
+        int64_t const stride = plane_stride(p, i, l->width);
         job.stride[i] = (ptrdiff_t)stride;
         job.plane[i] = b->out + l->plane[pix][i] + stride * (i ? b->first / p->down : b->first);
     }
     pixels_to_yuv(&job);
 }
 
-static uint64_t note_of(float v, int64_t index)
+static uint64_t flaw_note(float v, int64_t index)
 {
     int const kind = !(v == v) ? PIXELS_NAN : v > 0 ? PIXELS_INF : PIXELS_MINUS_INF;
     return 4 * (uint64_t)index + (uint64_t)kind;
@@ -212,7 +223,7 @@ uint64_t pixels_band(const struct pixels_band *b)
     pixels_to_rgb8(b->out + l->rgb + from, b->rgb + from, count);
     for (int p = 0; p < PIX_COUNT; p++)
         if (l->formats >> p & 1) band_yuv(b, (enum pix)p);
-    return bad < 0 ? PIXELS_FINITE : note_of(b->rgb[from + bad], from + bad);
+    return bad < 0 ? PIXELS_FINITE : flaw_note(b->rgb[from + bad], from + bad);
 }
 
 void pixels_note(unsigned char *picture, uint64_t note) { memcpy(picture, &note, sizeof note); }

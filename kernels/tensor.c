@@ -1,3 +1,4 @@
+/* tensor.c - shapes, dtypes and single elements; no arithmetic on tensors. */
 #include "kernels/tensor.h"
 
 #include <assert.h>

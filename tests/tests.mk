@@ -3,21 +3,21 @@ HUNT ?= 200
 UNIT := base/unit_base base/unit_json_tree base/unit_track kernels/unit_cpu kernels/unit_cuda_plan \
         kernels/unit_cuda_fused kernels/unit_cuda_conv kernels/unit_pixels \
         cluster/unit_roles cluster/unit_topo cluster/unit_cost \
-        jobs/unit_yaml jobs/unit_card jobs/unit_sweep jobs/unit_job jobs/unit_docs jobs/unit_format \
+        jobs/unit_yaml jobs/unit_card jobs/unit_sweep jobs/unit_job jobs/unit_docs jobs/unit_format jobs/unit_spec \
         weights/unit_weights weights/unit_pickle weights/unit_bind weights/unit_random_model \
         text/unit_text_clean text/unit_tokenizer text/unit_umt5 line/unit_schedule line/unit_kv_policy line/unit_timeline \
         vae/unit_vae vae/unit_vae_parts vae/unit_vae_kernels vae/unit_vae_refuse \
-        output/unit_video output/unit_contact output/unit_clip_sink output/unit_clip_folder
+        output/unit_video output/unit_contact output/unit_clip_sink output/unit_clip_folder cmd/unit_work_list
 CUDA_UNIT := unit/kernels/unit_cuda # needs a card or the stand-in
 CHECK := check_kernels.c check.c check_rows.c check_wire.c check_heavy.c check_attention.c check_fused.c \
          check_pictures.c low_precision.c low_precision_attention.c check_closed.c mutants.c # one program
-COMM_CHECKS := comm_check_exchange.c comm_check_gather.c comm_check_meet.c comm_check_tell.c comm_check_end.c
-SUPPORT := clips.c as_bytes.c sink_show.c vae_clip.c clip_show.c chain_show.c clip_trial.c comm_delay.c watched.c \
-           comm_card.c nccl_rig.c nccl_seat.c mpi_rig.c
+COMM_CHECKS := comm_check_exchange.c comm_check_gather.c comm_check_collective.c comm_check_control.c comm_check_end.c
+SUPPORT := clips.c as_bytes.c sink_show.c vae_clip.c clip_show.c chain_show.c clip_trial.c comm_jitter.c comm_poison.c \
+           comm_card.c nccl_harness.c nccl_ranks.c mpi_harness.c
 # Programs by their sources; all link support and the library, which give what is asked for.
-PROGRAM := $(UNIT:%=unit/%) line/line_clip line/line_batch comm/line_comm decode/line_decode \
+PROGRAM := $(UNIT:%=unit/%) line/line_clip line/line_batch comm/line_comm decode/line_decode engine/engine_run \
            $(if $(filter 1,$(CUDA)),gpu/gpu_plans gpu/gpu_plans_conv)
-NCCL_LINE := comm/line_nccl comm/line_nccl_room # on the stand-in
+NCCL_LINE := comm/line_nccl comm/line_nccl_limits # on the stand-in
 MPI_TEST  := comm/mpi_comm line/mpi_clip decode/mpi_decode # under mpirun, with as many RANKS as their heads say
 CLI := cli_verify.sh cli_inspect.sh cli_check.sh cli_plan.sh cli_doctor.sh cli_render.sh cli_memory.sh \
        cli_world.sh cli_faults.sh cli_threads.sh
@@ -39,7 +39,11 @@ $(foreach test,$(PROGRAM) $(CUDA_UNIT) $(NCCL_LINE) $(MPI_TEST) comm/mpi_nccl ke
     standin/standin_ready,$(eval $(call program,$(test))))
 
 $B/tests/unit_weights: TEST_LDLIBS = -lzip
+# What the program has beside the library, until it is in it.
+$B/tests/unit_work_list: $(addprefix $B/,cmd/render/work_list.o cmd/job_encoders.o pipeline/engine/work_source.o \
+    pipeline/engine/output_formats.o)
 $B/tests/unit_cuda_conv: $B/tests/standin/standin_dnn_conv.o $B/tests/standin/standin_dnn_chain.o
+$B/tests/engine_run: $B/tests/engine/made_source.o $B/tests/engine/engine_fixture.o $B/make_model
 $B/tests/check_kernels: $(CHECK:%.c=$B/tests/kernels/%.o)
 $(call at,comm/line_comm comm/mpi_comm $(NCCL_LINE) comm/mpi_nccl): $(COMM_CHECKS:%.c=$B/tests/comm/%.o)
 $B/tests/alloc_nth: LINK_OPT = $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc strdup strndup)

@@ -90,7 +90,7 @@ static struct tensor *linear(struct program *p, enum kern_use use, const struct 
     program_linear(p, &(struct kern_linear){
                           .x = x,
                           .w = program_weight(p, use, DIMS(n, x->dim[1])),
-                          .bias = use == KERN_LINEAR_COARSE ? F32(n) : NULL,
+                          .bias = use == KERN_LINEAR_LOW_PRECISION ? F32(n) : NULL,
                           .out = out,
                           .act = act,
                       });
@@ -138,9 +138,10 @@ static struct tensor *normed(struct program *p, const struct tensor *x)
 
 static void feed_forward(struct program *p, const struct bench_size *s, struct tensor *x)
 {
-    add_linear(p, KERN_LINEAR_COARSE,
-               linear(p, KERN_LINEAR_COARSE, modulated(p, x, FRAMES), s->ffn, KERN_ACT_GELU_TANH),
-               x, FRAMES);
+    add_linear(
+        p, KERN_LINEAR_LOW_PRECISION,
+        linear(p, KERN_LINEAR_LOW_PRECISION, modulated(p, x, FRAMES), s->ffn, KERN_ACT_GELU_TANH),
+        x, FRAMES);
 }
 
 static void turn(struct program *p, const struct bench_size *s, struct tensor *x)
@@ -243,7 +244,7 @@ static void dit_modulate(struct program *p, const struct bench_size *s)
 
 static void dit_project(struct program *p, const struct bench_size *s)
 {
-    linear(p, KERN_LINEAR_COARSE, ACT(tokens(s), s->dim), s->dim, KERN_ACT_NONE);
+    linear(p, KERN_LINEAR_LOW_PRECISION, ACT(tokens(s), s->dim), s->dim, KERN_ACT_NONE);
 }
 
 static void dit_norm_rope(struct program *p, const struct bench_size *s)
@@ -269,7 +270,8 @@ static void dit_cross(struct program *p, const struct bench_size *s)
 
 static void dit_output(struct program *p, const struct bench_size *s)
 {
-    add_linear(p, KERN_LINEAR_COARSE, ACT(tokens(s), s->dim), F32(tokens(s), s->dim), FRAMES);
+    add_linear(p, KERN_LINEAR_LOW_PRECISION, ACT(tokens(s), s->dim), F32(tokens(s), s->dim),
+               FRAMES);
 }
 
 static void dit_ffn(struct program *p, const struct bench_size *s)
@@ -281,13 +283,16 @@ static void dit_layer(struct program *p, const struct bench_size *s)
 {
     struct tensor *const x = F32(tokens(s), s->dim);
     struct tensor *const in = modulated(p, x, FRAMES);
-    struct tensor *const q = normed(p, linear(p, KERN_LINEAR_COARSE, in, s->dim, KERN_ACT_NONE));
-    struct tensor *const k = normed(p, linear(p, KERN_LINEAR_COARSE, in, s->dim, KERN_ACT_NONE));
+    struct tensor *const q =
+        normed(p, linear(p, KERN_LINEAR_LOW_PRECISION, in, s->dim, KERN_ACT_NONE));
+    struct tensor *const k =
+        normed(p, linear(p, KERN_LINEAR_LOW_PRECISION, in, s->dim, KERN_ACT_NONE));
 
-    linear(p, KERN_LINEAR_COARSE, in, s->dim, KERN_ACT_NONE);
+    linear(p, KERN_LINEAR_LOW_PRECISION, in, s->dim, KERN_ACT_NONE);
     turn(p, s, q);
     turn(p, s, k);
-    add_linear(p, KERN_LINEAR_COARSE, attend(p, q, s->heads, s->blocks, tokens(s)), x, FRAMES);
+    add_linear(p, KERN_LINEAR_LOW_PRECISION, attend(p, q, s->heads, s->blocks, tokens(s)), x,
+               FRAMES);
     feed_forward(p, s, x);
 }
 

@@ -21,8 +21,8 @@ static void name_files(char value[SUBJECT_TEXT], const struct workload *m)
     int len = 0;
 
     value[0] = '\0';
-    for (int i = 0; i < m->job->output.formats && len < SUBJECT_TEXT; i++) {
-        const struct format *const f = &m->job->output.format[i];
+    for (int i = 0; i < m->clip->formats && len < SUBJECT_TEXT; i++) {
+        const struct clip_format *const f = &m->clip->format[i];
         len += snprintf(value + len, (size_t)(SUBJECT_TEXT - len), "%s%s crf %d %s %s threads %d",
                         i ? ", " : "", f->codec, f->crf, f->preset ? f->preset : "-", f->pix,
                         f->threads);
@@ -43,7 +43,7 @@ static void subjects_of(struct subject s[SUBJECTS], const struct workload *m,
     snprintf(s[1].value, SUBJECT_TEXT, "%d levels %s, %d frames per block, %d in sight", p->levels,
              kv_policy_joint(p) ? "rolling" : "one by one", p->frames_per_block,
              p->attention_frames);
-    snprintf(s[2].value, SUBJECT_TEXT, "%dx%d", m->width, m->height);
+    snprintf(s[2].value, SUBJECT_TEXT, "%dx%d", m->clip->width, m->clip->height);
     snprintf(s[3].value, SUBJECT_TEXT, "%s", workload_precision(m));
     snprintf(s[4].value, SUBJECT_TEXT, "%s", backend->name);
     snprintf(s[5].value, SUBJECT_TEXT, "%d", threads);

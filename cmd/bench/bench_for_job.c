@@ -2,6 +2,7 @@
 #include "cmd/bench/bench_file.h"
 #include "cmd/bench/bench_job.h"
 #include "cmd/cmd.h"
+#include "cmd/job_workload.h"
 #include "comm/world.h"
 
 #include <stdio.h>
@@ -44,19 +45,19 @@ static status measure(struct comm *world, void *arg)
     const struct bench_for *const r = arg;
     const char *const precision = strcmp(r->precision, "job") != 0 ? r->precision : NULL;
     char *job = r->job;
-    struct workload m;
+    struct job_workload m;
     struct cost_parts parts;
     status st = ST_OK;
 
     if (world->size > ROLES_RANKS)
         return fail(ST_ARG, "bench: %d ranks; 1 to %d are allowed", world->size, ROLES_RANKS);
-    TRY_OUT(workload_open(&m, &job, 1, precision));
-    TRY_OUT(kern_backend_supports(r->backend->kern, m.act));
-    TRY_OUT(bench_job(&parts, &m, r->backend, r->threads, world));
-    TRY_OUT(bench_link(&parts, &m, world));
-    if (world->rank == 0) TRY_OUT(print_speeds(r, &parts, &m));
+    TRY_OUT(job_workload_open(&m, &job, 1, precision));
+    TRY_OUT(kern_backend_supports(r->backend->kern, m.work.act));
+    TRY_OUT(bench_job(&parts, &m.work, r->backend, r->threads, world));
+    TRY_OUT(bench_link(&parts, &m.work, world));
+    if (world->rank == 0) TRY_OUT(print_speeds(r, &parts, &m.work));
 out:
-    workload_close(&m);
+    job_workload_close(&m);
     return st;
 }
 

@@ -12,8 +12,8 @@ status bench_text(const struct bench_subject *b, double *seconds)
     const struct workload *const m = b->model;
     size_t const numbers = (size_t)m->shape.text_len * (size_t)m->shape.text_dim;
     float *const embeds = malloc(numbers * sizeof *embeds);
-    struct text_config const c = { .encoder_path = m->card.encoder,
-                                   .tokenizer_path = m->card.tokenizer,
+    struct text_config const c = { .encoder_path = m->model->encoder,
+                                   .tokenizer_path = m->model->tokenizer,
                                    .text_len = m->shape.text_len,
                                    .backend = b->backend,
                                    .device = b->device,
@@ -28,10 +28,10 @@ status bench_text(const struct bench_subject *b, double *seconds)
     TRY_OUT(text_open(&t, &c));
     if (text_dim(t) != m->shape.text_dim) {
         st = fail(ST_FORMAT, "%s: embeddings of %lld numbers; the transformer takes %d",
-                  m->card.encoder, (long long)text_dim(t), m->shape.text_dim);
+                  m->model->encoder, (long long)text_dim(t), m->shape.text_dim);
         goto out;
     }
-    TRY_OUT(text_encode(t, m->text, embeds, &tokens));
+    TRY_OUT(text_encode(t, m->clip->prompt[0].text, embeds, &tokens));
     *seconds = clock_seconds() - begin;
 out:
     text_close(&t);
@@ -143,11 +143,10 @@ static status swap(struct comm *world, struct swap *w)
 
 status bench_link(struct cost_parts *out, const struct workload *m, struct comm *world)
 {
-    struct cost_facts const facts = workload_facts(m, (struct line_mode){ .wire = LINE_ACT });
     struct cost_shape shape;
     struct swap small = { .bytes = SMALL }, large = { 0 };
 
-    TRY(cost_facts_shape(&shape, &facts));
+    TRY(workload_shape(&shape, m, (struct line_mode){ .wire = LINE_ACT }));
     large.bytes = (size_t)(shape.kv_bytes / TENSORS);
     TRY(swap(world, &small));
     TRY(swap(world, &large));

@@ -24,8 +24,8 @@ static status block_open(struct block *k, const struct workload *m)
     size_t const pixels = (size_t)(m->latent_h * m->latent_w);
     int const frames = m->policy.frames_per_block;
 
-    *k = (struct block){ .frames = frames, .out.formats = job_formats_set(m->job) };
-    k->layout = pixels_layout(m->width, m->height, k->out.formats);
+    *k = (struct block){ .frames = frames, .out.formats = clip_pixel_formats(m->clip) };
+    k->layout = pixels_layout(m->clip->width, m->clip->height, k->out.formats);
     k->latent = malloc((size_t)frames * VAE_CHANNELS * pixels * sizeof *k->latent);
     k->out.pixels = malloc((size_t)(frames * VAE_PICTURES * k->layout.bytes));
     if (!k->latent || !k->out.pixels) return fail(ST_NOMEM, "bench: a block of pictures");
@@ -47,7 +47,7 @@ static status open_vae(struct vae **out, const struct bench_subject *b)
                                                .precision = b->model->act,
                                                .latent_h = b->model->latent_h,
                                                .latent_w = b->model->latent_w,
-                                               .path = b->model->card.vae,
+                                               .path = b->model->model->vae,
                                                .picture_bytes = b->model->picture_bytes });
 }
 
@@ -85,11 +85,11 @@ static status push_block(struct video *v, const struct block *k)
 }
 
 /* An encoder looks ahead: what several blocks and the end take, shared out. */
-static status time_format(const struct bench_subject *b, const struct format *f, const char *dir,
+static status time_format(const struct bench_subject *b, int file, const char *dir,
                           const struct block *k, double *seconds)
 {
-    char *const path = path_join(dir, f->file);
-    struct video_config c = job_format(b->model->job, f);
+    char *const path = path_join(dir, b->model->clip->format[file].file);
+    struct video_config c = clip_video_config(b->model->clip, file);
     struct video *v = NULL;
     status st = path ? ST_OK : fail(ST_NOMEM, "bench: a path");
 
@@ -108,7 +108,6 @@ out:
 
 status bench_encode(const struct bench_subject *b, double *seconds)
 {
-    const struct job *const job = b->model->job;
     char dir[] = "/tmp/rollmill-bench.XXXXXX";
     struct block k;
     struct vae *vae = NULL;
@@ -123,8 +122,7 @@ status bench_encode(const struct bench_subject *b, double *seconds)
     TRY_OUT(open_vae(&vae, b));
     for (int i = 0; i < 2; i++) TRY_OUT(vae_decode_latents(vae, k.latent, k.frames, &k.out));
     vae_close(&vae);
-    for (int i = 0; i < job->output.formats; i++)
-        TRY_OUT(time_format(b, &job->output.format[i], dir, &k, seconds));
+    for (int i = 0; i < b->model->clip->formats; i++) TRY_OUT(time_format(b, i, dir, &k, seconds));
 out:
     vae_close(&vae);
     block_close(&k);

@@ -38,40 +38,39 @@ static bool on_cards(const struct backend_request *w)
     return w->name ? !strcmp(w->name, "cuda") : w->kernels || !kern_device_absent();
 }
 
-static status read_topo(struct plan_view *v, const struct plan_options *o)
+static status read_topo(struct world_facts *w, const struct plan_options *o)
 {
-    struct topo *const t = &v->cost.topo;
+    struct topo *const t = &w->topo;
 
     if (o->topo) TRY(topo_from_string(t, o->topo));
     else if (on_cards(&o->backend)) TRY(topo_of_cards(t));
     else topo_of_machine(t);
-    v->query.ranks = o->ranks ? o->ranks : topo_ranks(t);
+    w->ranks = o->ranks ? o->ranks : topo_ranks(t);
     return ST_OK;
 }
 
 /* A rank's: as the topology says, else its share of the cores. */
-static int threads_of(const struct plan_view *v)
+static int threads_per_rank(const struct world_facts *w)
 {
-    const struct topo *const t = &v->cost.topo;
-    int const share = t->nodes * t->devices / v->query.ranks;
+    const struct topo *const t = &w->topo;
+    int const share = t->nodes * t->devices / w->ranks;
 
     if (t->kind == TOPO_GPU) return 1;
     if (t->threads) return t->threads;
     return share > 1 ? share : 1;
 }
 
+/* Measured speeds in place of the estimated ones, and the world that they were measured in. */
 static status read_speeds(struct plan_view *v, const struct plan_options *o)
 {
     struct cost_parts *const parts = &v->cost.parts;
     struct topo *const t = &v->cost.topo;
-    struct cost_work work;
 
-    plan_work(&work, &v->bytes);
-    cost_estimate(parts, &work, v->cost.topo.kind, threads_of(v));
     v->bench = o->bench;
     if (!o->bench) return ST_OK;
     bool const open = t->kind == TOPO_CPU && !t->threads;
-    TRY(bench_file_read(parts, o->bench, &v->model, v->bytes.backend, open ? 0 : parts->threads));
+    TRY(bench_file_read(parts, o->bench, v->bytes.model, v->bytes.backend,
+                        open ? 0 : parts->threads));
     if (open && parts->threads <= t->devices) t->threads = parts->threads;
     if (!o->ranks) v->query.ranks = topo_ranks(t);
     t->within = parts->link;
@@ -79,7 +78,7 @@ static status read_speeds(struct plan_view *v, const struct plan_options *o)
 }
 
 /* The best line and the best replicas, whatever the user settled on. */
-static status compare(struct plan_view *v)
+static status find_alternatives(struct plan_view *v)
 {
     struct plan_query q = v->query;
     struct planner any;
@@ -92,7 +91,7 @@ static status compare(struct plan_view *v)
 }
 
 /* How long the jobs take, of the plans that are told. */
-static status run_all(struct plan_view *v)
+static status time_plans(struct plan_view *v)
 {
     struct plan *const told[] = { &v->chosen.best, &v->line, &v->replicas };
     struct plan_query q = v->query;
@@ -106,30 +105,25 @@ static status make_plan(struct plan_view *v, const struct plan_options *o, char 
                         int count)
 {
     const char *const precision = strcmp(o->precision, "job") != 0 ? o->precision : NULL;
+    struct world_facts world = { .ranks_per_line = o->ranks_per_line,
+                                 .decode_ranks = o->decode_ranks,
+                                 .cross_nodes = o->cross_nodes,
+                                 .goal =
+                                     strcmp(o->goal, "latency") ? PLAN_THROUGHPUT : PLAN_LATENCY };
     struct backend backend;
     struct plan again;
 
-    TRY(read_topo(v, o));
-    TRY(workload_open(&v->model, jobs, count, precision));
-    TRY(backend_plan(&backend, &o->backend, v->cost.topo.kind == TOPO_GPU));
-    TRY(kern_backend_supports(backend.kern, v->model.act));
-    TRY(plan_bytes_open(&v->bytes, &v->model, backend.kern, backend.mode));
-    v->bytes.cards = v->cost.topo.kind == TOPO_GPU;
-    struct cost_facts const facts = workload_facts(&v->model, backend.mode);
-    TRY(cost_facts_shape(&v->cost.shape, &facts));
-    v->cost.shape.clips = v->model.clips;
-    v->cost.shape.blocks = v->model.clip_blocks;
+    TRY(read_topo(&world, o));
+    world.threads = threads_per_rank(&world);
+    TRY(job_workload_open(&v->jobs, jobs, count, precision));
+    TRY(backend_plan(&backend, &o->backend, world.topo.kind == TOPO_GPU));
+    TRY(kern_backend_supports(backend.kern, v->jobs.work.act));
+    TRY(plan_bytes_open(&v->bytes, &v->jobs.work, backend.kern, backend.mode));
+    TRY(workload_query(&v->query, &v->cost, &v->bytes, &world));
     TRY(read_speeds(v, o));
-    v->query.model = &v->cost;
-    v->query.ranks_per_line = o->ranks_per_line;
-    v->query.decode_ranks = o->decode_ranks;
-    v->query.cross_nodes = o->cross_nodes;
-    v->query.goal = strcmp(o->goal, "latency") ? PLAN_THROUGHPUT : PLAN_LATENCY;
-    v->query.bytes = plan_bytes_all;
-    v->query.arg = &v->bytes;
     TRY(planner_choose(&v->chosen, &v->query));
-    TRY(compare(v));
-    TRY(run_all(v));
+    TRY(find_alternatives(v));
+    TRY(time_plans(v));
     return planner_try(&again, &v->roles, &v->query, v->chosen.best.ranks_per_line,
                        v->chosen.best.decode_ranks);
 }
@@ -147,7 +141,7 @@ static status check_fits(const struct plan_view *v)
     return st;
 }
 
-static status tell(const struct plan_view *v, const struct plan_options *o)
+static status print_plan(const struct plan_view *v, const struct plan_options *o)
 {
     struct strbuf out = { 0 };
     status st = ST_OK;
@@ -164,17 +158,17 @@ out:
     return st;
 }
 
-static status plan(const struct plan_options *o, char *const *jobs, int count)
+static status plan_jobs(const struct plan_options *o, char *const *jobs, int count)
 {
     struct plan_view *const v = calloc(1, sizeof *v);
     status st = v ? ST_OK : fail(ST_NOMEM, "plan: no memory");
 
     TRY(st);
     TRY_OUT(make_plan(v, o, jobs, count));
-    TRY_OUT(tell(v, o));
+    TRY_OUT(print_plan(v, o));
 out:
     plan_bytes_close(&v->bytes);
-    workload_close(&v->model);
+    job_workload_close(&v->jobs);
     free(v);
     return st;
 }
@@ -226,5 +220,5 @@ status cmd_plan(int argc, char **argv)
     if (p.json && p.rank_to_try >= 0)
         return fail(ST_ARG, "plan: one of --json and --try is allowed");
     opts_print(&o);
-    return plan(&p, argv + 1, argc - 1);
+    return plan_jobs(&p, argv + 1, argc - 1);
 }

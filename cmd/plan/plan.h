@@ -2,12 +2,13 @@
 #ifndef PLAN_H
 #define PLAN_H
 
-#include "pipeline/engine/footprint.h"
+#include "cmd/job_workload.h"
+#include "pipeline/engine/workload_query.h"
 
 #include <jansson.h>
 
 struct plan_view {
-    struct workload model;
+    struct job_workload jobs;
     struct plan_bytes bytes;
     struct cost_model cost;
     const char *bench; /* file the speeds are from; NULL: estimated */

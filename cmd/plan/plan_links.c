@@ -1,5 +1,4 @@
 /* plan_links.c - what goes over each link of a plan per tick. */
-#include "cluster/cost_links.h"
 #include "cmd/plan/plan.h"
 
 static void print_keys(struct strbuf *out, const struct plan_view *v, const struct split *split,

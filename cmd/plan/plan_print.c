@@ -5,17 +5,19 @@
 
 static void print_job(struct strbuf *out, const struct plan_view *v)
 {
-    const struct workload *const m = &v->model;
+    const struct clip_spec *const clip = &v->jobs.first;
+    const struct work_outlook *const known = &v->jobs.work.known;
     char mode[LINE_MODE_TEXT];
 
-    strbuf_addf(out,
-                "job        %s: %d clip%s of %dx%d, %lld blocks, %d prompt%s; %s, %s in %s, %s\n",
-                m->job->name, m->clips, m->clips == 1 ? "" : "s", m->width, m->height,
-                (long long)m->blocks, m->texts, m->texts == 1 ? "" : "s", m->card.name,
-                v->bytes.backend->name, workload_precision(m), line_mode_text(v->bytes.mode, mode));
+    strbuf_addf(
+        out, "job        %s: %lld clip%s of %dx%d, %lld blocks, %lld prompt%s; %s, %s in %s, %s\n",
+        clip->job, (long long)known->clips, known->clips == 1 ? "" : "s", clip->width, clip->height,
+        (long long)known->blocks, (long long)known->texts, known->texts == 1 ? "" : "s",
+        v->jobs.model.name, v->bytes.backend->name, workload_precision(&v->jobs.work),
+        line_mode_text(v->bytes.mode, mode));
     if (v->bytes.text_assumed)
         strbuf_addf(out, "assumed    the text encoder is UMT5-XXL: %s is not there\n",
-                    m->card.encoder);
+                    v->jobs.model.encoder);
     strbuf_addf(out, "world      %d ranks on ", v->query.ranks);
     topo_print(out, &v->cost.topo);
     if (v->cost.topo.kind == TOPO_CPU)
@@ -27,7 +29,7 @@ static void print_job(struct strbuf *out, const struct plan_view *v)
         strbuf_addf(out,
                     "speeds     estimated from these; `rollmill bench --for JOB --json` measures "
                     "them\n");
-        cost_sources(out, v->cost.topo.kind, v->model.act == DT_F32);
+        cost_sources(out, v->cost.topo.kind, v->jobs.work.act == DT_F32);
     }
 }
 

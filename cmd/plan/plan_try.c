@@ -62,7 +62,7 @@ struct held {
 static status hold_line(struct held *h, const struct role_at *at)
 {
     const struct plan_view *const v = h->v;
-    struct dit_config const dit = workload_dit(&v->model);
+    struct dit_config const dit = workload_dit(&v->jobs.work);
     int const ranks = v->roles.line[at->line].ranks;
     struct line_config c;
 

@@ -6,8 +6,10 @@
 #include "cmd/cmd.h"
 #include "cmd/opts.h"
 #include "cmd/render/render_report_json.h"
+#include "cmd/render/render_summary.h"
+#include "cmd/render/work_list.h"
 #include "comm/world.h"
-#include "pipeline/engine/config_check.h"
+#include "pipeline/engine/model_pool.h"
 
 #include <signal.h>
 #include <stdatomic.h>
@@ -50,195 +52,95 @@ static bool stopped(void)
     return stop_asked != 0;
 }
 
-static bool together(const struct render_clip *a, const struct render_clip *b)
-{
-    return !strcmp(a->card->path, b->card->path) && a->job->precision == b->job->precision &&
-           a->spec->width == b->spec->width && a->spec->height == b->spec->height;
-}
+/* ---- the work ----------------------------------------------------------------------- */
 
-/* Higher priority first; the order of the jobs otherwise. */
-static int by_priority(const void *a, const void *b)
-{
-    const struct render_clip *const x = *(struct render_clip *const *)a;
-    const struct render_clip *const y = *(struct render_clip *const *)b;
-
-    if (x->job->priority != y->job->priority) return x->job->priority < y->job->priority ? 1 : -1;
-    return x < y ? -1 : x > y;
-}
-
-/* [all] A stop that came when a batch needed no more than to be put into files. */
-static status go_on(struct comm *world)
-{
-    bool const stop = comm_stopped(world);
-    return comm_agree(world, stop ? fail(ST_CANCELED, "stopped") : ST_OK);
-}
-
-/* Clips that can share a line are taken together, the first one's batch first. */
-static status run_batches(const struct engine_rank *rank, const struct work_list *l)
-{
-    const struct render_clip **const order = calloc((size_t)l->count + 1, sizeof *order);
-    const struct render_clip **const batch = calloc((size_t)l->count + 1, sizeof *batch);
-    int left = l->count, done = 0;
-    status st = ST_OK;
-
-    if (!order || !batch) {
-        st = fail(ST_NOMEM, "%d clips", l->count);
-        goto out;
-    }
-    for (int i = 0; i < l->count; i++) order[i] = &l->clip[i];
-    qsort(order, (size_t)l->count, sizeof *order, by_priority);
-    while (left && st == ST_OK) {
-        const struct render_clip *const first = order[0];
-        int taken = 0, kept = 0;
-        for (int i = 0; i < left; i++)
-            if (together(first, order[i])) batch[taken++] = order[i];
-            else order[kept++] = order[i];
-        left = kept;
-        heeded = 0;
-        st = engine_batch_run(
-            rank, &(struct engine_batch){
-                      .clip = batch, .clips = taken, .all_clips = l->count, .clips_done = done });
-        done += taken;
-        if (left && st == ST_OK) st = go_on(rank->world);
-    }
-out:
-    free(order);
-    free(batch);
-    return st;
-}
-
-/* What the ranks of this process share. */
+/* What the ranks of this process share; the rest is rank 0's. */
 struct render {
-    const struct engine_options *o;
+    struct engine_options o;
+    struct model_pool *pool;
     char *const *path;
     int paths;
-    struct model_pool *store;
+    const char *precision;   /* "f32" or "bf16", overrules the jobs; NULL: as they say */
+    const char *report_path; /* NULL: none */
+
+    struct work_list *list;
+    struct render_summary *summary;
+    struct render_report *report;
+    struct engine_result result; /* the same on all ranks */
 };
 
-/* The rank hangs where no wait for a peer would notice: the world ends here. */
-static void hung(void *arg, const struct track *t, double seconds)
+/* Whether the report can be written is known before anything is read. */
+static status open_source(void *arg, int ranks, struct work_source *out)
 {
-    const struct engine_rank *const rank = arg;
-    const struct comm *const world = rank->world;
-    char words[TRACK_TEXT_BYTES];
+    struct render *const r = arg;
 
-    log_set_rank(world->rank);
-    log_error("rank %d: no progress for %.0f s: %s", world->rank, seconds,
-              track_words(track_state(t), words));
-    if (rank->why->st != ST_OK) log_error("%s", rank->why->msg);
-    _exit(cmd_exit_code(rank->why->st != ST_OK ? rank->why->st : ST_COMM));
+    if (r->report_path) TRY(render_report_open(&r->report, r->report_path, &r->o, ranks));
+    TRY(work_list_open(&r->list, r->path, r->paths, r->precision));
+    struct work_counts const counts = work_list_counts(r->list);
+    if (counts.skipped) log_info("render: %lld clips are there already", (long long)counts.skipped);
+    render_summary_set(r->summary, counts.clips, r->report);
+    *out = work_list_source(r->list);
+    return ST_OK;
 }
 
-/* [all] One file for all; times count from rank 0's word. */
-static status open_trace(struct trace **out, struct comm *world, const char *path)
+static void close_source(void *arg)
 {
-    double start = trace_epoch();
-    char *bytes = (char *)&start, name[64];
-    size_t len = sizeof start;
+    struct render *const r = arg;
 
-    if (!path) return ST_OK;
-    TRY(comm_agree(world, world->rank ? ST_OK : trace_create(path)));
-    TRY(comm_broadcast(world, 0, &bytes, &len));
-    if (world->rank) {
-        memcpy(&start, bytes, sizeof start);
-        free(bytes);
+    if (!r->list) return;
+    for (int64_t i = 0; i < work_list_counts(r->list).failed; i++) {
+        struct work_failure const f = work_list_failure(r->list, i);
+        if (f.st != ST_CANCELED) log_error("not made: %s: %s", f.clip->dir, f.why);
     }
-    snprintf(name, sizeof name, "rank %d, machine %d", world->rank, world->node[world->rank]);
-    return trace_open(out, &(struct trace_config){
-                               .path = path, .rank = world->rank, .name = name, .start = start });
+    work_list_close(&r->list);
 }
 
-/* [all] Whether it can be written is known before anything is loaded. */
-static status open_report(struct render_report **out, struct comm *world,
-                          const struct engine_options *o)
+static status render_on_rank(struct comm *world, void *arg)
 {
-    if (!o->report) return ST_OK;
-    return comm_agree(world, world->rank ? ST_OK : render_report_open(out, o, world->size));
-}
+    struct render *const r = arg;
+    struct engine_events const events = render_summary_events(r->summary);
+    struct engine_config const c = { .options = &r->o,
+                                     .pool = r->pool,
+                                     .open_source = open_source,
+                                     .close_source = close_source,
+                                     .source_arg = r,
+                                     .events = &events };
+    struct engine_result result;
+    status const st = engine_run(world, &c, &result);
 
-static int threads_of(const struct comm *world, const struct engine_options *o)
-{
-    int here = 1;
-
-    for (int r = 0; r < world->size; r++)
-        here += r != world->rank && world->node[r] == world->node[world->rank];
-    if (comm_launcher_rank() >= 0 && o->threads) return o->threads;
-    int const threads = (o->threads ? o->threads : pool_cpus()) / here;
-    return threads > 0 ? threads : 1;
-}
-
-/* [all] The file's closing bracket, when everyone has written. */
-static status end_trace(struct engine_rank *rank, status st)
-{
-    struct error const own = *error_last();
-
-    if (!rank->trace) return st;
-    if (rank->world->rank) trace_close(&rank->trace, false);
-    status const met = comm_agree(rank->world, ST_OK);
-    trace_close(&rank->trace, met == ST_OK);
-    if (status_outweighs(met, st)) return met;
-    if (st != ST_OK) error_adopt(&own);
-    return st;
-}
-
-/* Where all ranks meet they wait as long as the others live: the pulse sees to that. */
-enum { ALL_WAIT_S = 1000000 };
-
-static status render_rank_main(struct comm *world, void *arg)
-{
-    const struct render *const r = arg;
-    const struct engine_options *const o = r->o;
-    struct error why = { .st = ST_OK };
-    struct engine_rank rank = {
-        .why = &why,
-        .o = o,
-        .world = world,
-        .threads = threads_of(world, o),
-        .device = world_device(world, o->devices),
-        .store = r->store,
-    };
-    struct watchdog_config const watch = { .expired = hung, .arg = &rank };
-    double const usual = world->deadline_s;
-    struct work_list l = { 0 };
-    status st = ST_OK;
-
-    log_set_rank(world->size > 1 ? world->rank : -1);
-    TRY_OUT(watchdog_open(&rank.watch, &watch));
-    TRY_OUT(heartbeat_open(&rank.pulse, world, o->stall_s, o->stop_asked));
-    world->deadline_s = ALL_WAIT_S;
-    TRY_OUT(engine_check_config(world, o, r->path, r->paths));
-    TRY_OUT(open_trace(&rank.trace, world, o->trace));
-    TRY_OUT(open_report(&rank.report, world, o));
-    TRY_OUT(work_list_open(&l, world, r->path, r->paths, o->precision));
-    TRY_OUT(run_batches(&rank, &l));
-    log_info("render: %d clips made", l.count);
-out:
+    if (world->rank == 0 || comm_launcher_rank() >= 0) r->result = result;
     if (st == ST_CANCELED)
         log_info("render: stopped at a block boundary. Give the same command again: clips that "
                  "are finished are kept, the one in work begins anew.");
-    work_list_close(&l);
-    if (st == ST_OK || st == ST_CANCELED) st = end_trace(&rank, st);
-    render_report_close(&rank.report);
-    trace_close(&rank.trace, false);
-    if (st == ST_PEER && heartbeat_verdict(rank.pulse) != ST_OK) st = error_last()->st;
-    heartbeat_close(&rank.pulse);
-    watchdog_close(&rank.watch);
-    world->deadline_s = usual;
+    if (st == ST_OK && !result.failed) log_info("render: %lld clips made", (long long)result.done);
     return st;
 }
 
-static status render(char *const *paths, int count, const struct world_options *w,
-                     const struct engine_options *o)
+/* All ranks end alike; rank 0 has said which clips and why. */
+static status check_result(const struct engine_result *result)
 {
-    struct render r = { .o = o, .path = paths, .paths = count };
+    if (!result->failed) return ST_OK;
+    return fail(comm_launcher_rank() > 0 ? ST_PEER : ST_IO, "%lld of %lld clips were not made",
+                (long long)result->failed, (long long)(result->failed + result->done));
+}
+
+static status render_jobs(struct render *r, const struct world_options *w)
+{
     status st = ST_OK;
 
     catch_signals();
-    TRY(model_pool_open(&r.store, o->backend, o->threads ? o->threads : pool_cpus()));
-    st = world_run(w, render_rank_main, &r);
-    model_pool_close(&r.store);
+    TRY_OUT(model_pool_open(&r->pool, r->o.backend, r->o.threads ? r->o.threads : pool_cpus()));
+    TRY_OUT(render_summary_open(&r->summary, &r->o));
+    TRY_OUT(world_run(w, render_on_rank, r));
+    TRY_OUT(check_result(&r->result));
+out:
+    render_report_close(&r->report);
+    render_summary_close(&r->summary);
+    model_pool_close(&r->pool);
     return st;
 }
+
+/* ---- options ------------------------------------------------------------------------- */
 
 /* Where embeddings are kept between renders: the user's cache folder. */
 static char *default_cache(void)
@@ -250,7 +152,7 @@ static char *default_cache(void)
 }
 
 /* The options as they are written. */
-struct wishes {
+struct cli_options {
     struct backend_request backend;
     const char *text, *precision, *aim, *cache, *trace, *report;
     int ranks, per_line, decode, threads, deadline, stall;
@@ -258,7 +160,7 @@ struct wishes {
 };
 
 /* *help: printed, and nothing more to do; else the jobs are argv[1] to argv[*argc - 1]. */
-static status parse(struct wishes *w, int *argc, char **argv, bool *help)
+static status parse(struct cli_options *w, int *argc, char **argv, bool *help)
 {
     struct opt const table[] = {
         BACKEND_OPTIONS(w->backend),
@@ -313,7 +215,12 @@ static status parse(struct wishes *w, int *argc, char **argv, bool *help)
     return ST_OK;
 }
 
-static struct engine_options options_of(const struct wishes *w, const struct backend *b)
+/* Clips that are taken from the jobs before their first block enters a line: as many as have
+ * their prompts embedded together. */
+enum { AHEAD = 64 };
+
+static struct engine_options options_of(const struct cli_options *w, const struct backend *b,
+                                        const char *same)
 {
     return (struct engine_options){
         .backend = b->kern,
@@ -321,33 +228,47 @@ static struct engine_options options_of(const struct wishes *w, const struct bac
         .mode = b->mode,
         .device_name = b->device_name,
         .devices = b->devices,
-        .precision = strcmp(w->precision, "job") ? w->precision : NULL,
         .threads = w->threads,
         .ranks_per_line = w->per_line,
         .decode_ranks = w->decode,
         .for_latency = !strcmp(w->aim, "latency"),
         .cross_nodes = w->cross_nodes,
+        .ahead = AHEAD,
         .deadline_s = w->deadline,
         .stall_s = w->stall < w->deadline ? w->stall : w->deadline,
         .prompt_cache = w->no_cache ? NULL : w->cache,
         .trace = w->trace,
-        .report = w->report,
+        .same = same,
         .stop = stopped,
         .stop_asked = asked,
+        .exit_code = cmd_exit_code,
     };
+}
+
+/* What was asked of this rank beside the engine's own options: all must be asked the same. */
+static char *describe_request(const struct cli_options *w, char *const *path, int paths)
+{
+    struct strbuf t = { 0 };
+
+    strbuf_addf(&t, "%d jobs\n", paths);
+    for (int i = 0; i < paths; i++) strbuf_addf(&t, "job %s\n", path[i]);
+    strbuf_addf(&t, "--precision %s\n--report %s\n", w->precision, w->report ? w->report : "-");
+    if (t.failed) strbuf_free(&t);
+    return t.s;
 }
 
 status cmd_render(int argc, char **argv)
 {
     char *const home_cache = default_cache();
-    struct wishes w = { .text = "same",
-                        .precision = "job",
-                        .aim = "throughput",
-                        .cache = home_cache,
-                        .ranks = 1,
-                        .decode = -1,
-                        .deadline = 3600,
-                        .stall = 120 };
+    char *same = NULL;
+    struct cli_options w = { .text = "same",
+                             .precision = "job",
+                             .aim = "throughput",
+                             .cache = home_cache,
+                             .ranks = 1,
+                             .decode = -1,
+                             .deadline = 3600,
+                             .stall = 120 };
     struct backend backend;
     status st = ST_OK;
     bool help;
@@ -357,14 +278,21 @@ status cmd_render(int argc, char **argv)
     TRY_OUT(backend_choose(&backend, &w.backend));
     backend_print(&backend);
 
-    struct engine_options const options = options_of(&w, &backend);
+    same = describe_request(&w, argv + 1, argc - 1);
+    if (!same) FAIL_OUT(ST_NOMEM, "%d jobs", argc - 1);
+    struct render r = { .o = options_of(&w, &backend, same),
+                        .path = argv + 1,
+                        .paths = argc - 1,
+                        .precision = strcmp(w.precision, "job") ? w.precision : NULL,
+                        .report_path = w.report };
     struct world_options const world = { .ranks = w.ranks,
                                          .deadline_s = w.deadline,
                                          .devices = backend.devices,
                                          .report = cmd_report,
                                          .exit_code = cmd_exit_code };
-    TRY_OUT(render(argv + 1, argc - 1, &world, &options));
+    TRY_OUT(render_jobs(&r, &world));
 out:
+    free(same);
     free(home_cache);
     return st;
 }

@@ -51,14 +51,14 @@ static void spell(const struct render_progress *p, const struct clip_spec *clip,
              p->lines * p->stages_each);
 }
 
-void render_progress_block(struct render_progress *p, const struct clip_spec *clip, int64_t block,
-                           int pictures)
+void render_progress_blocks(struct render_progress *p, const struct clip_spec *clip, int64_t block,
+                            int64_t blocks, int64_t pictures)
 {
     bool const ends = block + 1 == clip->blocks;
     double const time = clock_seconds();
     char line[256];
 
-    p->done++;
+    p->done += blocks;
     p->pictures += pictures;
     spell(p, clip, block, time - p->start, line, sizeof line);
     if (p->bar) {

@@ -6,7 +6,7 @@
 #define RENDER_PROGRESS_H
 
 #include "cluster/roles.h"
-#include "jobs/spec/clip.h"
+#include "jobs/spec/clip_spec.h"
 
 struct render_progress {
     int clips, clips_done; /* of the whole render */
@@ -20,9 +20,9 @@ struct render_progress {
 /* A batch begins. of: clips, clips_done, blocks, lines and stages_each. */
 void render_progress_begin(struct render_progress *p, const struct render_progress *of);
 
-/* A block of a clip is finished and its pictures are out. */
-void render_progress_block(struct render_progress *p, const struct clip_spec *clip, int64_t block,
-                           int pictures);
+/* So many more blocks and pictures of a clip are out; `block` is the newest. */
+void render_progress_blocks(struct render_progress *p, const struct clip_spec *clip, int64_t block,
+                            int64_t blocks, int64_t pictures);
 
 /* Leave the terminal's line. */
 void render_progress_end(struct render_progress *p);

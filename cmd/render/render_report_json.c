@@ -22,21 +22,22 @@ static status write_out(struct render_report *f)
     return st;
 }
 
-status render_report_open(struct render_report **out, const struct engine_options *o, int world)
+status render_report_open(struct render_report **out, const char *path,
+                          const struct engine_options *o, int ranks)
 {
     struct render_report *const f = calloc(1, sizeof *f);
     char cpu[VERSION_CPU];
 
     *out = NULL;
-    if (!f) return fail(ST_NOMEM, "%s: no memory", o->report);
-    f->path = o->report;
+    if (!f) return fail(ST_NOMEM, "%s: no memory", path);
+    f->path = path;
     f->root = json_object();
     json_set(&f->root, "report", json_integer(1));
     json_set(&f->root, "program", json_string(version_program));
     json_set(&f->root, "commit", json_string(version_commit));
     json_set(&f->root, "cpu", json_string(version_cpu(cpu)));
     json_set(&f->root, "backend", json_string(o->backend->name));
-    json_set(&f->root, "world", json_integer(world));
+    json_set(&f->root, "world", json_integer(ranks));
     json_set(&f->root, "batches", json_array());
     status const st = write_out(f);
     *out = f;
@@ -64,13 +65,13 @@ static void set_spent(json_t **to, const char *wall, const char *processor,
     json_set(to, processor, json_real(s->processor));
 }
 
-static json_t *json_stages(const struct batch *t, int rank, const struct rank_stats *a)
+static json_t *json_stages(const struct engine_group *g, int rank, const struct rank_stats *a)
 {
-    const struct role_at *const at = &t->roles.rank[rank];
+    const struct role_at *const at = &g->roles.rank[rank];
     json_t *list = json_array();
     struct split split;
 
-    if (split_make(&split, t->schedule.levels + 1, t->roles.line[at->line].ranks) != ST_OK)
+    if (split_make(&split, g->schedule.levels + 1, g->roles.line[at->line].ranks) != ST_OK)
         return list;
     for (int s = split.first[at->place]; s < split.first[at->place + 1]; s++) {
         json_t *o = json_object();
@@ -83,15 +84,15 @@ static json_t *json_stages(const struct batch *t, int rank, const struct rank_st
     return list;
 }
 
-static json_t *json_rank(const struct batch *t, int rank, const struct rank_stats *a)
+static json_t *json_rank(const struct engine_group *g, int rank, const struct rank_stats *a)
 {
     static const char *const roles[] = { "line", "decode", "idle" };
-    const struct role_at *const at = &t->roles.rank[rank];
+    const struct role_at *const at = &g->roles.rank[rank];
     bool const idle = at->role == ROLE_IDLE;
     json_t *o = json_object();
 
     json_set(&o, "rank", json_integer(rank));
-    json_set(&o, "machine", json_integer(t->world->node[rank]));
+    json_set(&o, "machine", json_integer(g->world->node[rank]));
     json_set(&o, "role", json_string(roles[at->role]));
     json_set(&o, "line", idle ? json_null() : json_integer(at->line));
     json_set(&o, "place", idle ? json_null() : json_integer(at->place));
@@ -100,7 +101,7 @@ static json_t *json_rank(const struct batch *t, int rank, const struct rank_stat
     set_count(&o, "ticks", a->ticks);
     json_set(&o, "wall_seconds", json_real(a->wall));
     json_set(&o, "process_seconds", json_real(a->process));
-    json_set(&o, "stages", at->role == ROLE_LINE ? json_stages(t, rank, a) : json_array());
+    json_set(&o, "stages", at->role == ROLE_LINE ? json_stages(g, rank, a) : json_array());
     set_spent(&o, "exchange_seconds", "exchange_processor_seconds", &a->exchange);
     set_spent(&o, "neighbour_seconds", "neighbour_processor_seconds", &a->hand_over);
     set_spent(&o, "queue_seconds", "queue_processor_seconds", &a->queue);
@@ -109,25 +110,24 @@ static json_t *json_rank(const struct batch *t, int rank, const struct rank_stat
     return o;
 }
 
-static json_t *json_batch(const struct batch *t, const struct batch_run *run,
+static json_t *json_batch(const struct engine_group *g, const struct group_run *run,
                           const struct rank_stats *all)
 {
-    const struct render_clip *const first = t->b->clip[0];
     json_t *o = json_object(), *ranks = json_array();
     double blocks = 0, pictures = 0;
 
-    for (int r = 0; r < t->roles.ranks; r++) {
-        json_add(&ranks, json_rank(t, r, &all[r]));
+    for (int r = 0; r < g->roles.ranks; r++) {
+        json_add(&ranks, json_rank(g, r, &all[r]));
         blocks += all[r].blocks;
         pictures += all[r].pictures;
     }
-    json_set(&o, "model", json_string(first->card->name));
-    json_set(&o, "precision", json_string(t->act == DT_F32 ? "f32" : "bf16"));
-    json_set(&o, "width", json_integer(first->spec->width));
-    json_set(&o, "height", json_integer(first->spec->height));
-    json_set(&o, "clips", json_integer(t->b->clips));
-    json_set(&o, "lines", json_integer(t->roles.lines));
-    json_set(&o, "ranks_per_line", json_integer(t->roles.line[0].ranks));
+    json_set(&o, "model", json_string(g->model->name));
+    json_set(&o, "precision", json_string(g->act == DT_F32 ? "f32" : "bf16"));
+    json_set(&o, "width", json_integer(g->width));
+    json_set(&o, "height", json_integer(g->height));
+    json_set(&o, "clips", json_integer(g->outlook.clips));
+    json_set(&o, "lines", json_integer(g->roles.lines));
+    json_set(&o, "ranks_per_line", json_integer(g->roles.line[0].ranks));
     json_set(&o, "stopped", json_boolean(run->stopped));
     json_set(&o, "load_seconds", json_real(run->load));
     json_set(&o, "run_seconds", json_real(run->seconds));
@@ -138,11 +138,11 @@ static json_t *json_batch(const struct batch *t, const struct batch_run *run,
     return o;
 }
 
-status render_report_add(struct render_report *f, const struct batch *t,
-                         const struct batch_run *run, const struct rank_stats *all)
+status render_report_add(struct render_report *f, const struct engine_group *g,
+                         const struct group_run *run, const struct rank_stats *all)
 {
     json_t *const batches = json_object_get(f->root, "batches");
-    json_t *const batch = json_batch(t, run, all);
+    json_t *const batch = json_batch(g, run, all);
 
     if (!batch || json_array_append_new(batches, batch))
         return fail(ST_NOMEM, "%s: no memory for a batch", f->path);

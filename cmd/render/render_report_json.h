@@ -9,15 +9,17 @@
 #ifndef RENDER_REPORT_JSON_H
 #define RENDER_REPORT_JSON_H
 
-#include "cmd/render/render_summary.h"
+#include "pipeline/engine/engine.h"
+
+struct render_report;
 
 /* Writes a report without batches: ST_IO if it cannot be written. Whoever opens, closes. */
-status render_report_open(struct render_report **out, const struct engine_options *o,
-                          int world) MUST_USE;
+status render_report_open(struct render_report **out, const char *path,
+                          const struct engine_options *o, int ranks) MUST_USE;
 void render_report_close(struct render_report **f); /* NULL is fine; sets NULL */
 
-/* run: rank 0's; all: [ranks]. */
-status render_report_add(struct render_report *f, const struct batch *t,
-                         const struct batch_run *run, const struct rank_stats *all) MUST_USE;
+/* all: [ranks]. */
+status render_report_add(struct render_report *f, const struct engine_group *g,
+                         const struct group_run *run, const struct rank_stats *all) MUST_USE;
 
 #endif /* RENDER_REPORT_JSON_H */

@@ -1,16 +1,21 @@
+/*
+ * render_summary.c - the engine's events as people read them: a role map when a group begins, a
+ * bar or a line from time to time, a table at the end.
+ */
 #include "cmd/render/render_summary.h"
-#include "base/clock.h"
 #include "base/log.h"
+#include "base/strbuf.h"
 #include "cmd/render/render_progress.h"
 #include "cmd/render/render_report_json.h"
-#include "comm/control_note.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct render_summary {
-    const struct batch *t;
+    const struct engine_options *o;
+    struct render_report *report; /* or NULL */
+    int64_t all_clips;
     struct render_progress progress;
 };
 
@@ -24,64 +29,48 @@ static void log_lines(const struct strbuf *t)
     }
 }
 
-void render_summary_roles(const struct batch *t)
+static void print_roles(void *arg, const struct engine_group *g)
 {
-    const struct kern_backend *const backend = t->rank->o->backend;
+    const struct render_summary *const r = arg;
+    const struct kern_backend *const backend = r->o->backend;
     struct strbuf map = { 0 };
     char kernels[KERN_TEXT], mode[LINE_MODE_TEXT];
 
-    log_info("batch: %d clips of %dx%d, %s, %s %s (%s), %s", t->b->clips,
-             t->b->clip[0]->spec->width, t->b->clip[0]->spec->height, t->b->clip[0]->card->name,
-             backend->name, dtype_name(t->act), backend->kernels(kernels),
-             line_mode_text(t->rank->o->mode, mode));
-    roles_print(&map, &t->roles, t->schedule.levels + 1);
+    log_info("batch: %lld clips of %dx%d, %s, %s %s (%s), %s", (long long)g->outlook.clips,
+             g->width, g->height, g->model->name, backend->name, dtype_name(g->act),
+             backend->kernels(kernels), line_mode_text(r->o->mode, mode));
+    roles_print(&map, &g->roles, g->schedule.levels + 1);
     if (!map.failed) log_lines(&map);
     strbuf_free(&map);
 }
 
 /* ---- progress ---------------------------------------------------------------------- */
 
-static void heard(void *arg, const struct comm_control *note)
+static void begin_progress(void *arg, const struct engine_group *g)
 {
     struct render_summary *const r = arg;
 
-    if (note->kind == CONTROL_TICK) r->progress.stages[note->value[0]] = (int)note->value[1];
-    if (note->kind != CONTROL_BLOCK) return;
-    render_progress_block(&r->progress, r->t->b->clip[note->value[1]]->spec, note->value[2],
-                          (int)note->value[3]);
-}
-
-status render_summary_open(struct render_summary **out, const struct batch *t)
-{
-    struct render_summary *const r = calloc(1, sizeof *r);
-    int64_t blocks = 0;
-
-    *out = NULL;
-    if (!r) return fail(ST_NOMEM, "report: no memory");
-    r->t = t;
-    for (int i = 0; i < t->b->clips; i++) blocks += t->b->clip[i]->spec->blocks;
     log_info("line: every rank is ready; the first pictures come after %d ticks",
-             t->schedule.levels);
+             g->schedule.levels);
     render_progress_begin(&r->progress,
-                          &(struct render_progress){ .clips = t->b->all_clips,
-                                                     .clips_done = t->b->clips_done,
-                                                     .blocks = blocks,
-                                                     .lines = t->roles.lines,
-                                                     .stages_each = t->schedule.levels + 1 });
-    heartbeat_listen(t->rank->pulse, heard, r);
-    *out = r;
-    return ST_OK;
+                          &(struct render_progress){ .clips = (int)r->all_clips,
+                                                     .clips_done = r->progress.clips_done,
+                                                     .blocks = g->outlook.blocks,
+                                                     .lines = g->roles.lines,
+                                                     .stages_each = g->schedule.levels + 1 });
 }
 
-void render_summary_close(struct render_summary **report)
+static void show_tick(void *arg, int line, int busy)
 {
-    struct render_summary *const r = *report;
+    struct render_summary *const r = arg;
+    r->progress.stages[line] = busy;
+}
 
-    if (!r) return;
-    heartbeat_listen(r->t->rank->pulse, NULL, NULL);
-    render_progress_end(&r->progress);
-    free(r);
-    *report = NULL;
+static void show_blocks(void *arg, const struct clip_spec *clip, int64_t block, int64_t blocks,
+                        int64_t pictures)
+{
+    struct render_summary *const r = arg;
+    render_progress_blocks(&r->progress, clip, block, blocks, pictures);
 }
 
 /* ---- the table --------------------------------------------------------------------- */
@@ -105,19 +94,19 @@ static void print_row(int rank, int line, const char *stage, const double column
 }
 
 /* What is of the rank, not of a stage, goes into its first row. */
-static void print_stages(const struct batch *t, int rank, const struct rank_stats *a)
+static void print_stages(const struct engine_group *g, int rank, const struct rank_stats *a)
 {
-    const struct role_at *const at = &t->roles.rank[rank];
-    int const tail = roles_tail(&t->roles, at->line, t->schedule.levels + 1);
-    bool const decodes = rank == tail && !t->roles.line[at->line].decode_ranks;
+    const struct role_at *const at = &g->roles.rank[rank];
+    int const tail = roles_tail(&g->roles, at->line, g->schedule.levels + 1);
+    bool const decodes = rank == tail && !g->roles.line[at->line].decode_ranks;
     struct split split;
 
-    if (split_make(&split, t->schedule.levels + 1, t->roles.line[at->line].ranks) != ST_OK) return;
+    if (split_make(&split, g->schedule.levels + 1, g->roles.line[at->line].ranks) != ST_OK) return;
     int const first = split.first[at->place], end = split.first[at->place + 1];
     for (int s = first; s < end; s++) {
         bool const head = s == first;
         char name[16];
-        snprintf(name, sizeof name, s == t->schedule.levels ? "clean" : "%d", s);
+        snprintf(name, sizeof name, s == g->schedule.levels ? "clean" : "%d", s);
         print_row(rank, at->line, name,
                   (double[]){ [OCCUPIED] = share(a->stage[s].busy, a->stage[s].span),
                               [COMPUTE] = share(a->stage[s].compute.wall, a->wall),
@@ -129,15 +118,15 @@ static void print_stages(const struct batch *t, int rank, const struct rank_stat
     }
 }
 
-static void print_table(const struct batch *t, const struct rank_stats *all)
+static void print_table(const struct engine_group *g, const struct rank_stats *all)
 {
     log_info("where the time went: ticks with a block, counted between the first and the last such "
              "tick; then seconds, in %% of the run");
     log_info("  rank  line  stage   occupied   compute  exchange neighbour     queue    decode    "
              "encode");
-    for (int r = 0; r < t->roles.ranks; r++) {
-        const struct role_at *const at = &t->roles.rank[r];
-        if (at->role == ROLE_LINE) print_stages(t, r, &all[r]);
+    for (int r = 0; r < g->roles.ranks; r++) {
+        const struct role_at *const at = &g->roles.rank[r];
+        if (at->role == ROLE_LINE) print_stages(g, r, &all[r]);
         if (at->role == ROLE_DECODE)
             print_row(r, at->line, "decode",
                       (double[]){ [OCCUPIED] = -1,
@@ -150,38 +139,46 @@ static void print_table(const struct batch *t, const struct rank_stats *all)
     }
 }
 
-static struct comm_xfer part_of(const struct rank_stats *a, int peer, bool send)
+static status end_group(void *arg, const struct engine_group *g, const struct group_run *run,
+                        const struct rank_stats *all)
 {
-    return (struct comm_xfer){ .t = { .data = (void *)(uintptr_t)a,
-                                      .dtype = DT_F64,
-                                      .ndim = 1,
-                                      .dim = { sizeof *a / sizeof(double) } },
-                               .peer = peer,
-                               .send = send };
+    struct render_summary *const r = arg;
+
+    render_progress_end(&r->progress);
+    print_table(g, all);
+    return r->report ? render_report_add(r->report, g, run, all) : ST_OK;
 }
 
-status render_summary_print(const struct batch *t, const struct batch_run *mine)
-{
-    struct comm *const world = t->world;
-    bool const first = world->rank == 0;
-    struct rank_stats *const all = calloc((size_t)world->size, sizeof *all);
-    struct comm_xfer *const part = calloc((size_t)world->size, sizeof *part);
-    int parts = 0;
-    status st = ST_OK;
+/* ---- open and close ------------------------------------------------------------------ */
 
-    if (!all || !part) {
-        st = fail(ST_NOMEM, "%d accounts", world->size);
-        goto out;
-    }
-    all[world->rank] = mine->account;
-    if (!first) part[parts++] = part_of(&mine->account, 0, true);
-    for (int r = 1; first && r < world->size; r++) part[parts++] = part_of(&all[r], r, false);
-    TRY_OUT(comm_post(world, part, parts));
-    TRY_OUT(comm_wait(world));
-    if (first) print_table(t, all);
-    if (first && t->rank->report) TRY_OUT(render_report_add(t->rank->report, t, mine, all));
-out:
-    free(all);
-    free(part);
-    return st;
+status render_summary_open(struct render_summary **out, const struct engine_options *o)
+{
+    *out = calloc(1, sizeof **out);
+    if (!*out) return fail(ST_NOMEM, "summary: no memory");
+    (*out)->o = o;
+    return ST_OK;
+}
+
+void render_summary_close(struct render_summary **r)
+{
+    if (!*r) return;
+    render_progress_end(&(*r)->progress);
+    free(*r);
+    *r = NULL;
+}
+
+void render_summary_set(struct render_summary *r, int64_t all_clips, struct render_report *report)
+{
+    r->all_clips = all_clips;
+    r->report = report;
+}
+
+struct engine_events render_summary_events(struct render_summary *r)
+{
+    return (struct engine_events){ .arg = r,
+                                   .group_begin = print_roles,
+                                   .group_ready = begin_progress,
+                                   .tick = show_tick,
+                                   .blocks = show_blocks,
+                                   .group_end = end_group };
 }

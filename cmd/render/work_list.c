@@ -1,26 +1,97 @@
+/*
+ * work_list.c - job files to clips to a work source.
+ *
+ * Opening settles everything that a person can get wrong, before a model is loaded: files first,
+ * for they are read in a moment, then encoders, then what needs the models' bytes. When it
+ * returns, jobs and cards are gone: clips are whole in themselves.
+ *
+ * Which clips share a line is settled at the end, once: each clip has the number of its group,
+ * and a group's waiting clips are a list through the clips, so that the next one is found at once
+ * however many there are.
+ */
 #define _XOPEN_SOURCE 700 /* realpath */
 #include "cmd/render/work_list.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/strbuf.h"
-#include "comm/world.h"
-#include "pipeline/engine/job_encoders.h"
+#include "cmd/job_encoders.h"
+#include "jobs/spec/clip.h"
+#include "pipeline/dit/dit.h"
+#include "pipeline/engine/output_formats.h"
 
 #include <errno.h>
 #include <jansson.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-struct render_source {
-    struct job *job;
-    struct card card;
-    char model_id[DIGEST_HEX];
-    struct clip_list clips;
+enum { SIDECAR_BYTES = 64 << 20, NONE = -1 };
+
+struct work_clip {
+    struct clip_spec spec;
+    const struct model_spec *model; /* one of the list's */
+    int64_t at;                     /* place among all, as the jobs have them */
+    int group;
+    int64_t next; /* the group's next waiting clip; NONE */
+    status st;    /* of one that failed */
+    char *why;    /* NULL: it did not */
 };
 
-enum { SIDECAR_BYTES = 64 << 20 };
+/* Clips that can share a line, and those of them that wait. */
+struct work_group {
+    int64_t first, last; /* NONE: none waits */
+};
+
+struct work_list {
+    struct work_clip *clip; /* a clip's place is its ticket */
+    int64_t clips, skipped, done;
+    struct model_spec *model; /* [models], one a job */
+    int models;
+    struct work_group *group;
+    int groups;
+    int64_t *failed; /* tickets, in the order they came */
+    int64_t failures;
+};
+
+/* ---- opening ---------------------------------------------------------------------- */
+
+/* A job and its card, while the list is opened. */
+struct source {
+    struct job *job;
+    struct card card;
+};
+
+struct opening {
+    struct work_list *l;
+    const char *precision;
+    struct job_file *file;
+    int files;
+    struct source *source;
+    int sources;
+};
+
+static status load_jobs(struct opening *o, char *const *paths, int count)
+{
+    int jobs = 0;
+
+    o->file = calloc((size_t)count + 1, sizeof *o->file);
+    if (!o->file) return fail(ST_NOMEM, "%d job files", count);
+    for (int i = 0; i < count; i++) {
+        TRY(job_load(&o->file[i], paths[i]));
+        o->files++;
+        jobs += o->file[i].jobs;
+    }
+    o->source = calloc((size_t)jobs + 1, sizeof *o->source);
+    o->l->model = calloc((size_t)jobs + 1, sizeof *o->l->model);
+    if (!o->source || !o->l->model) return fail(ST_NOMEM, "%d jobs", jobs);
+    for (int i = 0; i < count; i++)
+        for (int j = 0; j < o->file[i].jobs; j++) {
+            struct source *const s = &o->source[o->sources++];
+            s->job = &o->file[i].job[j];
+            TRY(clip_card(&s->card, s->job));
+        }
+    return ST_OK;
+}
 
 /* Is the folder the finished clip of this very task? */
 static bool is_same_task(const char *dir, const char *task_id)
@@ -42,34 +113,31 @@ static bool is_same_task(const char *dir, const char *task_id)
     return same;
 }
 
-/* `dir` itself, or under on_exists: version the first of dir-v2, dir-v3 ... that is free. */
-static status place(struct work_list *l, const struct job *job, const struct clip_spec *spec,
-                    char **dir)
+/* Sets dir to the clip's folder, under on_exists: version the first of dir-v2, dir-v3 ... that
+ * is free; NULL: the clip is there already. */
+static status choose_folder(struct clip_spec *c, const struct job *job)
 {
-    char *at = path_join(job->output.dir, spec->name);
+    char *at = path_join(job->output.dir, c->name);
     enum { VERSIONS = 10000 };
+    status st = ST_OK;
 
-    *dir = NULL;
     for (int version = 2; at && job->output.on_exists == JOB_VERSION && path_exists(at);
          version++) {
         free(at);
-        at = version < VERSIONS ? str_format("%s/%s-v%d", job->output.dir, spec->name, version)
-                                : NULL;
+        at = version < VERSIONS ? str_format("%s/%s-v%d", job->output.dir, c->name, version) : NULL;
     }
-    if (!at) return fail(ST_NOMEM, "%s/%s: no free name", job->output.dir, spec->name);
+    if (!at) return fail(ST_NOMEM, "%s/%s: no free name", job->output.dir, c->name);
     if (!path_exists(at)) {
-        *dir = at;
+        c->dir = at;
         return ST_OK;
     }
-    status st = ST_OK;
     if (job->output.on_exists == JOB_ERROR)
         st = fail(ST_FORMAT, "%s: is there already, and output.on_exists is error", at);
-    else if (!is_same_task(at, spec->task_id))
+    else if (!is_same_task(at, c->task_id))
         st = fail(ST_FORMAT,
                   "%s: something else is there, not this clip (task %s); remove it, name the clip "
                   "otherwise, or say output.on_exists: version",
-                  at, spec->task_id);
-    else l->skipped++;
+                  at, c->task_id);
     free(at);
     return st;
 }
@@ -91,221 +159,283 @@ static status open_output(struct job *job)
     return ST_OK;
 }
 
-/* Room for the clips of a source, behind those that are there. */
-static status make_room(struct work_list *l, const struct render_source *s)
+/* The clips that are to be made become the list's. */
+static status keep_clips(struct work_list *l, struct clip_list *clips, const struct job *job,
+                         const struct model_spec *model)
 {
-    struct render_clip *const more =
-        realloc(l->clip, (size_t)(l->count + s->clips.count + 1) * sizeof *more);
+    struct work_clip *const more =
+        realloc(l->clip, (size_t)(l->clips + clips->count + 1) * sizeof *more);
 
-    if (!more) return fail(ST_NOMEM, "%d clips", l->count + s->clips.count);
+    if (!more) return fail(ST_NOMEM, "%lld clips", (long long)(l->clips + clips->count));
     l->clip = more;
-    return ST_OK;
-}
-
-static struct render_clip clip_of(const struct render_source *s, int i)
-{
-    return (struct render_clip){
-        .job = s->job, .card = &s->card, .model_id = s->model_id, .spec = &s->clips.clip[i]
-    };
-}
-
-static status expand(struct render_source *s, const char *precision)
-{
-    return clip_expand(&s->clips, s->job, &s->card,
-                       &(struct clip_options){ .model_id = s->model_id, .precision = precision });
-}
-
-static status settle_source(struct work_list *l, struct render_source *s, struct job *job,
-                            const char *precision)
-{
-    TRY(card_check_files(&s->card, NULL));
-    TRY(card_fingerprint(&s->card, s->model_id));
-    TRY(expand(s, precision));
-    TRY(open_output(job));
-    TRY(make_room(l, s));
-    for (int i = 0; i < s->clips.count; i++) {
-        struct render_clip c = clip_of(s, i);
-        TRY(place(l, job, c.spec, &c.dir));
-        if (c.dir) l->clip[l->count++] = c;
+    for (int i = 0; i < clips->count; i++) {
+        struct clip_spec *const c = &clips->clip[i];
+        TRY(choose_folder(c, job));
+        if (!c->dir) {
+            l->skipped++;
+            continue;
+        }
+        l->clip[l->clips] = (struct work_clip){ .spec = *c, .model = model, .at = l->clips };
+        l->clips++;
+        *c = (struct clip_spec){ 0 }; /* handed over */
     }
     return ST_OK;
 }
 
-static int by_dir(const void *a, const void *b)
+static status expand_job(struct opening *o, struct source *s)
 {
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static status check_unique(const struct work_list *l)
-{
-    char **const dirs = calloc((size_t)l->count + 1, sizeof *dirs);
+    struct model_spec *const model = &o->l->model[o->l->models];
+    struct clip_list clips = { 0 };
     status st = ST_OK;
 
-    if (!dirs) return fail(ST_NOMEM, "%d clips", l->count);
-    for (int i = 0; i < l->count; i++) dirs[i] = l->clip[i].dir;
-    qsort(dirs, (size_t)l->count, sizeof *dirs, by_dir);
-    for (int i = 1; i < l->count && st == ST_OK; i++)
+    TRY(card_check_files(&s->card, NULL));
+    TRY(card_spec(model, &s->card));
+    o->l->models++;
+    TRY(card_fingerprint(&s->card, model->id));
+    TRY(clip_expand(&clips, s->job, &s->card,
+                    &(struct clip_options){ .model_id = model->id, .precision = o->precision }));
+    TRY_OUT(open_output(s->job));
+    TRY_OUT(keep_clips(o->l, &clips, s->job, model));
+out:
+    clip_free(&clips);
+    return st;
+}
+
+static int compare_dirs(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static status check_folders(const struct work_list *l)
+{
+    const char **const dirs = calloc((size_t)l->clips + 1, sizeof *dirs);
+    status st = ST_OK;
+
+    if (!dirs) return fail(ST_NOMEM, "%lld clips", (long long)l->clips);
+    for (int64_t i = 0; i < l->clips; i++) dirs[i] = l->clip[i].spec.dir;
+    qsort(dirs, (size_t)l->clips, sizeof *dirs, compare_dirs);
+    for (int64_t i = 1; i < l->clips && st == ST_OK; i++)
         if (!strcmp(dirs[i - 1], dirs[i]))
             st = fail(ST_FORMAT, "%s: two clips of these jobs have this folder", dirs[i]);
     free(dirs);
     return st;
 }
 
-/* A clip among those of its job, and what it is. */
-enum { CLIP_WORD = 48 };
-static const char *clip_word(const struct clip_spec *c, char word[CLIP_WORD])
+/* Higher priority first; the order of the jobs otherwise. */
+static int compare_priorities(const void *a, const void *b)
 {
-    snprintf(word, CLIP_WORD, "%lld %s", (long long)c->index, c->task_id);
-    return word;
+    const struct work_clip *const x = a, *const y = b;
+
+    if (x->spec.priority != y->spec.priority) return x->spec.priority < y->spec.priority ? 1 : -1;
+    return x->at < y->at ? -1 : x->at > y->at;
 }
 
-static status settle_encoders(struct work_list *l, struct job_encoders *e)
+static struct work_item item_at(const struct work_list *l, int64_t ticket)
 {
-    for (int i = 0; i < l->sources; i++) TRY(job_encoders_settle(e, l->source[i].job));
+    const struct work_clip *const c = &l->clip[ticket];
+    return (struct work_item){ .ticket = ticket, .clip = &c->spec, .model = c->model };
+}
+
+/* The clip's group, a new one if it shares a line with none before it. Each group's first clip
+ * stands for it: none has been handed over yet. */
+static int find_group(struct work_list *l, int64_t ticket)
+{
+    struct work_item const item = item_at(l, ticket);
+    int g = 0;
+
+    for (; g < l->groups; g++) {
+        struct work_item const first = item_at(l, l->group[g].first);
+        if (work_same_group(&item, &first)) return g;
+    }
+    l->group[l->groups++] = (struct work_group){ .first = ticket, .last = NONE };
+    return g;
+}
+
+static status make_groups(struct work_list *l)
+{
+    /* A job's clips are of one group. */
+    l->group = calloc((size_t)l->models + 1, sizeof *l->group);
+    l->failed = calloc((size_t)l->clips + 1, sizeof *l->failed);
+    if (!l->group || !l->failed) return fail(ST_NOMEM, "%lld clips", (long long)l->clips);
+    if (l->clips) qsort(l->clip, (size_t)l->clips, sizeof *l->clip, compare_priorities);
+    for (int64_t i = 0; i < l->clips; i++) {
+        struct work_group *const g = &l->group[l->clip[i].group = find_group(l, i)];
+        l->clip[i].next = NONE;
+        if (g->last != NONE) l->clip[g->last].next = i;
+        g->last = i;
+    }
     return ST_OK;
 }
 
-static void add_word(struct strbuf *t, const char *word) { strbuf_add(t, word, strlen(word) + 1); }
-
-/* What rank 0 found, as words that end in NUL: why a card's encoder does not open, if so; per
- * source its model; per clip that is to be made its number and task, and its folder; an empty
- * word behind the last. */
-static status settle(struct work_list *l, const char *precision, struct strbuf *found)
+static status open_list(struct opening *o, char *const *paths, int count)
 {
-    struct render_source *s = l->source;
     struct job_encoders encoders = { 0 };
 
-    TRY(settle_encoders(l, &encoders));
-    for (int i = 0; i < l->files; i++)
-        for (int j = 0; j < l->file[i].jobs; j++)
-            TRY(settle_source(l, s++, &l->file[i].job[j], precision));
-    TRY(check_unique(l));
-    add_word(found, encoders.probe.why);
-    for (int i = 0, at = 0; i < l->sources; i++) {
-        add_word(found, l->source[i].model_id);
-        for (; at < l->count && l->clip[at].job == l->source[i].job; at++) {
-            char word[CLIP_WORD];
-            add_word(found, clip_word(l->clip[at].spec, word));
-            add_word(found, l->clip[at].dir);
-        }
-        add_word(found, "");
-    }
-    return found->failed ? fail(ST_NOMEM, "%d clips", l->count) : ST_OK;
+    TRY(load_jobs(o, paths, count));
+    for (int i = 0; i < o->sources; i++) TRY(job_encoders_settle(&encoders, o->source[i].job));
+    for (int i = 0; i < o->sources; i++) TRY(expand_job(o, &o->source[i]));
+    TRY(check_folders(o->l));
+    return make_groups(o->l);
 }
 
-/* The next word, or NULL behind the last. */
-static const char *next_word(const char **at, const char *end)
+status work_list_open(struct work_list **out, char *const *paths, int count, const char *precision)
 {
-    const char *const word = *at;
+    struct opening o = { .l = calloc(1, sizeof *o.l), .precision = precision };
 
-    if (word >= end) return NULL;
-    *at = word + strlen(word) + 1;
-    return word;
-}
-
-static status follow_source(struct work_list *l, struct render_source *s, const char *precision,
-                            const char **at, const char *end)
-{
-    const char *const model = next_word(at, end);
-    const char *wanted;
-
-    snprintf(s->model_id, sizeof s->model_id, "%s", model ? model : "");
-    TRY(expand(s, precision));
-    TRY(make_room(l, s));
-    wanted = next_word(at, end);
-    for (int i = 0; i < s->clips.count && wanted && *wanted; i++) {
-        struct render_clip c = clip_of(s, i);
-        char word[CLIP_WORD];
-        if (strcmp(clip_word(c.spec, word), wanted) != 0) continue;
-        const char *const dir = next_word(at, end);
-        c.dir = dir ? strdup(dir) : NULL;
-        if (!c.dir) return fail(ST_NOMEM, "a folder's name");
-        l->clip[l->count++] = c;
-        wanted = next_word(at, end);
+    *out = NULL;
+    if (!o.l) return fail(ST_NOMEM, "%d job files", count);
+    status const st = open_list(&o, paths, count);
+    for (int i = 0; i < o.sources; i++) card_close(&o.source[i].card);
+    for (int i = 0; i < o.files; i++) job_close(&o.file[i]);
+    free(o.source);
+    free(o.file);
+    if (st != ST_OK) {
+        work_list_close(&o.l);
+        return st;
     }
-    if (!wanted || *wanted)
-        return fail(ST_FORMAT,
-                    "job %s reads differently here than on rank 0: is every rank given "
-                    "the same files?",
-                    s->job->name);
+    if (o.l->skipped) log_info("render: %lld clips are there already", (long long)o.l->skipped);
+    *out = o.l;
     return ST_OK;
 }
 
-static status follow(struct work_list *l, const char *precision, const char *words, size_t len)
+void work_list_close(struct work_list **list)
 {
-    const char *at = words;
-    const char *const why = next_word(&at, words + len);
-    struct job_encoders encoders = { .known = true };
+    struct work_list *const l = *list;
 
-    snprintf(encoders.probe.why, sizeof encoders.probe.why, "%s", why ? why : "");
-    encoders.probe.opens = !encoders.probe.why[0];
-    TRY(settle_encoders(l, &encoders));
-    for (int i = 0; i < l->sources; i++)
-        TRY(follow_source(l, &l->source[i], precision, &at, words + len));
-    return ST_OK;
-}
-
-static status load(struct work_list *l, char *const *paths, int count)
-{
-    int jobs = 0;
-
-    l->file = calloc((size_t)count + 1, sizeof *l->file);
-    if (!l->file) return fail(ST_NOMEM, "%d job files", count);
-    for (int i = 0; i < count; i++) {
-        TRY(job_load(&l->file[i], paths[i]));
-        l->files++;
-        jobs += l->file[i].jobs;
+    if (!l) return;
+    for (int64_t i = 0; i < l->clips; i++) {
+        clip_spec_free(&l->clip[i].spec);
+        free(l->clip[i].why);
     }
-    l->source = calloc((size_t)jobs + 1, sizeof *l->source);
-    if (!l->source) return fail(ST_NOMEM, "%d jobs", jobs);
-    for (int i = 0; i < count; i++)
-        for (int j = 0; j < l->file[i].jobs; j++) {
-            struct render_source *const s = &l->source[l->sources++];
-            s->job = &l->file[i].job[j];
-            TRY(clip_card(&s->card, s->job));
-        }
-    return ST_OK;
-}
-
-status work_list_open(struct work_list *out, struct comm *world, char *const *paths, int count,
-                      const char *precision)
-{
-    struct strbuf found = { 0 };
-    char *words = NULL;
-    status st = ST_OK;
-
-    *out = (struct work_list){ 0 };
-    if (world->rank == 0) {
-        st = load(out, paths, count);
-        if (st == ST_OK) st = settle(out, precision, &found);
-        words = found.s;
-    }
-    TRY_OUT(comm_agree(world, st)); /* what is wrong with a file is said once */
-    TRY_OUT(comm_broadcast(world, 0, &words, &found.len));
-    if (world->rank != 0) {
-        st = load(out, paths, count);
-        if (st == ST_OK) st = follow(out, precision, words, found.len);
-    }
-    TRY_OUT(comm_agree(world, st));
-    if (world->rank == 0 && out->skipped)
-        log_info("render: %d clips are there already", out->skipped);
-out:
-    if (world->rank != 0) free(words);
-    strbuf_free(&found);
-    if (st != ST_OK) work_list_close(out);
-    return st;
-}
-
-void work_list_close(struct work_list *l)
-{
-    for (int i = 0; i < l->count; i++) free(l->clip[i].dir);
-    for (int i = 0; i < l->sources; i++) {
-        clip_free(&l->source[i].clips);
-        card_close(&l->source[i].card);
-    }
-    for (int i = 0; i < l->files; i++) job_close(&l->file[i]);
+    for (int i = 0; i < l->models; i++) model_spec_free(&l->model[i]);
     free(l->clip);
-    free(l->source);
-    free(l->file);
-    *l = (struct work_list){ 0 };
+    free(l->model);
+    free(l->group);
+    free(l->failed);
+    free(l);
+    *list = NULL;
+}
+
+/* ---- the source ------------------------------------------------------------------- */
+
+/* The group whose waiting clip comes before those of all others; NONE: none waits. */
+static int foremost_group(const struct work_list *l)
+{
+    int found = NONE;
+
+    for (int g = 0; g < l->groups; g++)
+        if (l->group[g].first != NONE &&
+            (found == NONE || l->group[g].first < l->group[found].first))
+            found = g;
+    return found;
+}
+
+static status hand_over(void *arg, const struct work_item *group, double wait_s,
+                        struct work_item *out, enum work_next *what)
+{
+    struct work_list *const l = arg;
+    int const foremost = foremost_group(l);
+    int const g = group ? l->clip[group->ticket].group : foremost;
+
+    (void)wait_s;
+    *what = foremost == NONE ? WORK_END : WORK_OTHER;
+    if (g == NONE || l->group[g].first == NONE) return ST_OK;
+    *out = item_at(l, l->group[g].first);
+    l->group[g].first = l->clip[out->ticket].next;
+    *what = WORK_CLIP;
+    return ST_OK;
+}
+
+static int compare_texts(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* The clip that begins the group and those that wait: `first`, then next ones. */
+static int64_t next_waiting(const struct work_list *l, int64_t first, int64_t at)
+{
+    return at == first ? l->group[l->clip[first].group].first : l->clip[at].next;
+}
+
+static status count_texts(const struct work_list *l, int64_t first, struct work_outlook *out)
+{
+    const char **text = NULL;
+    int64_t all = 0;
+
+    for (int64_t i = first; i != NONE; i = next_waiting(l, first, i))
+        all += l->clip[i].spec.prompts;
+    text = calloc((size_t)all + 1, sizeof *text);
+    if (!text) return fail(ST_NOMEM, "%lld prompts", (long long)all);
+    all = 0;
+    for (int64_t i = first; i != NONE; i = next_waiting(l, first, i))
+        for (int p = 0; p < l->clip[i].spec.prompts; p++)
+            text[all++] = l->clip[i].spec.prompt[p].text;
+    qsort(text, (size_t)all, sizeof *text, compare_texts);
+    for (int64_t i = 0; i < all; i++) out->texts += i == 0 || strcmp(text[i - 1], text[i]) != 0;
+    free(text);
+    return ST_OK;
+}
+
+/* All that wait of the group are in it, so that none comes later with a file of a format that
+ * the line has no room for. */
+static status look_out(void *arg, const struct work_item *first, struct work_outlook *out)
+{
+    const struct work_list *const l = arg;
+    struct dit_shape shape;
+
+    *out = (struct work_outlook){ 0 };
+    TRY(dit_shape_read(&shape, first->model->config));
+    for (int64_t i = first->ticket; i != NONE; i = next_waiting(l, first->ticket, i)) {
+        const struct clip_spec *const c = &l->clip[i].spec;
+        out->clips++;
+        out->blocks += c->blocks;
+        out->formats |= clip_pixel_formats(c);
+        for (int p = 1; p < c->prompts; p++) out->mixes += c->prompt[p].blend;
+    }
+    TRY(count_texts(l, first->ticket, out));
+    out->tokens = out->texts * shape.text_len;
+    return ST_OK;
+}
+
+static void count_done(void *arg, int64_t ticket)
+{
+    struct work_list *const l = arg;
+
+    (void)ticket;
+    l->done++;
+}
+
+static void note_failure(void *arg, int64_t ticket, status st, const char *why)
+{
+    struct work_list *const l = arg;
+    struct work_clip *const c = &l->clip[ticket];
+
+    c->st = st;
+    c->why = strdup(why ? why : ""); /* without memory the status alone is told */
+    l->failed[l->failures++] = ticket;
+}
+
+static const struct work_source_ops list_ops = {
+    .next = hand_over,
+    .outlook = look_out,
+    .done = count_done,
+    .failed = note_failure,
+};
+
+struct work_source work_list_source(struct work_list *l)
+{
+    return (struct work_source){ .ops = &list_ops, .arg = l };
+}
+
+struct work_counts work_list_counts(const struct work_list *l)
+{
+    return (struct work_counts){
+        .clips = l->clips, .skipped = l->skipped, .done = l->done, .failed = l->failures
+    };
+}
+
+struct work_failure work_list_failure(const struct work_list *l, int64_t i)
+{
+    const struct work_clip *const c = &l->clip[l->failed[i]];
+    return (struct work_failure){ &c->spec, c->st, c->why ? c->why : status_name(c->st) };
 }

@@ -1,39 +1,46 @@
-/* work_list.h - what a render has to do: the clips of all jobs given, less what is done. */
+/*
+ * work_list.h - the clips of job files, less what is done, as a work source.
+ *
+ * For rank 0 alone: it reads the jobs and their cards, and looks at the disk. All clips are
+ * known before the first one is rendered.
+ */
 #ifndef WORK_LIST_H
 #define WORK_LIST_H
 
-#include "comm/comm.h"
-#include "jobs/spec/clip.h"
+#include "pipeline/engine/work_source.h"
 
-/* One clip to make. Everything but dir belongs to the list's jobs. */
-struct render_clip {
-    const struct job *job;
-    const struct card *card;
-    const char *model_id; /* 64 hex digits; see card_fingerprint */
-    const struct clip_spec *spec;
-    char *dir; /* where it will appear; owned */
-};
+struct work_list;
 
-struct work_list {
-    struct render_clip *clip;
-    int count, skipped; /* skipped: stood there already (on_exists: skip) */
-
-    struct render_source *source; /* the jobs, their cards and their clips */
-    int sources;
-    struct job_file *file;
-    int files;
-};
-
-/* [all] Read and validate all job files and expand them, on every rank. Rank 0 alone
- * looks at the disk: it hashes the models, makes the output folders and finds what
- * stands there (a finished clip of the same task is skipped), settles what encodes
- * (job_encoders_settle), and tells the others.
- * precision: "f32" or "bf16" to overrule the jobs, or NULL. ST_FORMAT at the key that
- * is wrong, for a clip that is there under on_exists: error, for a folder that holds
- * something else, for two clips with the same folder, or if the files read differently
- * on two ranks; ST_IO for an output folder that cannot be written. */
-status work_list_open(struct work_list *out, struct comm *world, char *const *paths, int count,
+/* Read and validate all jobs and cards, hash the models, settle what encodes, make the output
+ * folders, expand the jobs and leave out what stands there already: a finished clip of the same
+ * task (on_exists: skip). Clips are in the order of their priority, then in that of the jobs.
+ * precision: "f32" or "bf16" to overrule the jobs, or NULL. ST_FORMAT at the key that is wrong,
+ * for a clip that is there under on_exists: error, for a folder that holds something else, for
+ * two clips with the same folder; ST_IO for an output folder that cannot be written; ST_DEVICE
+ * for a card's encoder that is asked for and does not open. One bad job ends all: nothing is
+ * rendered. */
+status work_list_open(struct work_list **out, char *const *paths, int count,
                       const char *precision) MUST_USE;
-void work_list_close(struct work_list *l); /* safe on a zeroed one; zeroes it */
+void work_list_close(struct work_list **l); /* NULL is fine; sets NULL */
+
+/* Hands the clips over, one group after another. It never waits. Borrows from l. */
+struct work_source work_list_source(struct work_list *l);
+
+struct work_counts {
+    int64_t clips; /* to make, from the start */
+    int64_t skipped;
+    int64_t done, failed; /* by now */
+};
+struct work_counts work_list_counts(const struct work_list *l);
+
+/* A clip that was not made. Borrowed from the list. */
+struct work_failure {
+    const struct clip_spec *clip;
+    status st;
+    const char *why;
+};
+
+/* Failure i of counts.failed, in the order they came. */
+struct work_failure work_list_failure(const struct work_list *l, int64_t i);
 
 #endif /* WORK_LIST_H */

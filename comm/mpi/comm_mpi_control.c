@@ -1,20 +1,28 @@
-/* comm_mpi_control.c - notes, stop, abort, good-bye: from one process to another. */
-#include "comm/mpi/comm_mpi.h"
+/*
+ * comm_mpi_control.c - what one process tells another outside of any group: control messages,
+ * stop, abort, shutdown.
+ *
+ * They travel on an MPI communicator of their own, so no tensor delays them. Control messages
+ * wait in an outbox for each peer, which drops the oldest when it is full: a peer that stands
+ * still costs bounded memory, and never a wait. Stop, abort and shutdown are bits of what is still
+ * to be sent to all; a bit stays set until there was memory for all packets.
+ */
+#include "comm/mpi/comm_mpi_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-status mpi_send_control(struct comm *c, int peer, const struct comm_control *note)
+status mpi_send_control(struct comm *c, int peer, const struct comm_control *control)
 {
     struct mpi_world *const w = group_of(c)->world;
-    status st = rules_note(c, peer, group_of(c)->id == 0);
+    status st = comm_check_control(c, peer, group_of(c)->id == 0);
 
     if (st != ST_OK) return st;
     pthread_mutex_lock(&w->lock);
-    if (peer != w->rank && !w->notes[peer]) w->notes[peer] = calloc(1, sizeof *w->notes[peer]);
-    struct inbox *const box = peer == w->rank ? &w->inbox : w->notes[peer];
-    if (box) inbox_put(box, note, w->rank);
-    else st = fail(ST_NOMEM, "note for rank %d", peer);
+    if (peer != w->rank && !w->outbox[peer]) w->outbox[peer] = calloc(1, sizeof *w->outbox[peer]);
+    struct mailbox *const box = peer == w->rank ? &w->mailbox : w->outbox[peer];
+    if (box) mailbox_put(box, control, w->rank);
+    else st = fail(ST_NOMEM, "a control message for rank %d", peer);
     pthread_cond_signal(&w->work);
     pthread_mutex_unlock(&w->lock);
     return st;
@@ -25,14 +33,14 @@ bool mpi_poll_control(struct comm *c, struct comm_control *out, int *from)
     struct mpi_world *const w = group_of(c)->world;
 
     pthread_mutex_lock(&w->lock);
-    bool const any = group_of(c)->id == 0 && inbox_take(&w->inbox, out, from);
+    bool const any = group_of(c)->id == 0 && mailbox_take(&w->mailbox, out, from);
     pthread_mutex_unlock(&w->lock);
     return any;
 }
 
-static void tell_all(struct mpi_world *w, enum told_kind kind)
+static void ask_to_announce(struct mpi_world *w, enum msg_kind kind)
 {
-    w->tell |= 1U << kind;
+    w->announce |= 1U << kind;
     pthread_cond_signal(&w->work);
 }
 
@@ -41,7 +49,7 @@ void mpi_stop(struct comm *c)
     struct mpi_world *const w = group_of(c)->world;
 
     pthread_mutex_lock(&w->lock);
-    if (!w->stop) tell_all(w, TOLD_STOP);
+    if (!w->stop) ask_to_announce(w, MSG_STOP);
     w->stop = true;
     pthread_mutex_unlock(&w->lock);
 }
@@ -56,7 +64,7 @@ bool mpi_stopped(struct comm *c)
     return stop;
 }
 
-static void aborted_by(struct mpi_world *w, int rank)
+static void record_abort(struct mpi_world *w, int rank)
 {
     if (w->aborted_by < 0) w->aborted_by = rank;
     mpi_wake_all(w);
@@ -68,8 +76,8 @@ void mpi_abort(struct comm *c)
     struct mpi_world *const w = group_of(c)->world;
 
     pthread_mutex_lock(&w->lock);
-    if (w->aborted_by < 0) tell_all(w, TOLD_ABORT);
-    aborted_by(w, w->rank);
+    if (w->aborted_by < 0) ask_to_announce(w, MSG_ABORT);
+    record_abort(w, w->rank);
     pthread_mutex_unlock(&w->lock);
 }
 
@@ -83,22 +91,22 @@ bool mpi_aborted(struct comm *c)
     return yes;
 }
 
-static struct packet *told_packet(int peer, const struct told *t)
+static struct packet *make_control_packet(int peer, const struct control_msg *m)
 {
-    struct packet *const p = packet_new(PACKET_TOLD, NULL, peer, (int)sizeof *t);
+    struct packet *const p = packet_new(PACKET_CONTROL, NULL, peer, (int)sizeof *m);
 
-    if (p) memcpy(p->bytes, t, sizeof *t);
+    if (p) memcpy(p->bytes, m, sizeof *m);
     return p;
 }
 
 /* false: no memory for it now. */
-static bool tell(struct mpi_world *w, const struct told *t)
+static bool send_to_all(struct mpi_world *w, const struct control_msg *m)
 {
     struct packet *list = NULL;
 
     for (int r = 0; r < w->size; r++) {
         if (r == w->rank) continue;
-        struct packet *const p = told_packet(r, t);
+        struct packet *const p = make_control_packet(r, m);
         if (!p) {
             packets_free(list);
             return false;
@@ -106,34 +114,30 @@ static bool tell(struct mpi_world *w, const struct told *t)
         p->next = list;
         list = p;
     }
-    while (list) {
-        struct packet *const next = list->next;
-        packet_queue(w, list);
-        list = next;
-    }
+    packets_queue(w, list);
     return true;
 }
 
-static void collect_notes(struct mpi_world *w, int peer)
+static void queue_controls(struct mpi_world *w, int peer)
 {
-    struct inbox *const box = w->notes[peer];
+    struct mailbox *const box = w->outbox[peer];
 
-    while (box && box->count && w->notes_moving[peer] < NOTES_MOVING) {
-        struct told t = { .kind = TOLD_NOTE };
-        struct packet *const p = told_packet(peer, &t);
+    while (box && box->count && w->controls_moving[peer] < CONTROLS_MOVING) {
+        struct control_msg m = { .kind = MSG_CONTROL };
+        struct packet *const p = make_control_packet(peer, &m);
         int from = 0;
         if (!p) return;
-        (void)inbox_take(box, &t.u.note, &from);
-        memcpy(p->bytes, &t, sizeof t);
-        w->notes_moving[peer]++;
+        (void)mailbox_take(box, &m.u.control, &from);
+        memcpy(p->bytes, &m, sizeof m);
+        w->controls_moving[peer]++;
         packet_queue(w, p);
     }
 }
 
-static void listen(struct mpi_world *w)
+static void listen_for_control(struct mpi_world *w)
 {
     struct packet *const p =
-        packet_new(PACKET_TOLD, NULL, MPI_ANY_SOURCE, (int)sizeof(struct told));
+        packet_new(PACKET_CONTROL, NULL, MPI_ANY_SOURCE, (int)sizeof(struct control_msg));
 
     if (!p) return;
     p->receive = true;
@@ -141,35 +145,35 @@ static void listen(struct mpi_world *w)
     w->listening = true;
 }
 
-void tell_collect(struct mpi_world *w)
+void control_collect(struct mpi_world *w)
 {
-    if (!w->listening) listen(w);
-    for (int r = 0; r < w->size; r++) collect_notes(w, r);
-    for (int kind = TOLD_STOP; kind <= TOLD_GOODBYE; kind++) {
-        struct told t = { .kind = (enum told_kind)kind };
-        if (!(w->tell & 1U << kind)) continue;
-        if (t.kind == TOLD_GOODBYE) t.u.goodbye = w->goodbye[w->rank];
-        if (tell(w, &t)) w->tell &= ~(1U << kind);
+    if (!w->listening) listen_for_control(w);
+    for (int r = 0; r < w->size; r++) queue_controls(w, r);
+    for (int kind = MSG_STOP; kind <= MSG_SHUTDOWN; kind++) {
+        struct control_msg m = { .kind = (enum msg_kind)kind };
+        if (!(w->announce & 1U << kind)) continue;
+        if (m.kind == MSG_SHUTDOWN) m.u.shutdown = w->shutdown_msg[w->rank];
+        if (send_to_all(w, &m)) w->announce &= ~(1U << kind);
     }
 }
 
-static void hear_of(struct mpi_world *w, int from, const struct told *t)
+static void take_control_msg(struct mpi_world *w, int from, const struct control_msg *m)
 {
-    switch (t->kind) {
-    case TOLD_NOTE: inbox_put(&w->inbox, &t->u.note, from); break;
-    case TOLD_STOP: w->stop = true; break;
-    case TOLD_ABORT: aborted_by(w, from); break;
-    case TOLD_GOODBYE: w->goodbye[from] = t->u.goodbye; break;
+    switch (m->kind) {
+    case MSG_CONTROL: mailbox_put(&w->mailbox, &m->u.control, from); break;
+    case MSG_STOP: w->stop = true; break;
+    case MSG_ABORT: record_abort(w, from); break;
+    case MSG_SHUTDOWN: w->shutdown_msg[from] = m->u.shutdown; break;
     }
 }
 
-void tell_deliver(struct mpi_world *w, const struct packet *p)
+void control_deliver(struct mpi_world *w, const struct packet *p)
 {
-    struct told t;
+    struct control_msg m;
 
-    memcpy(&t, p->bytes, sizeof t);
+    memcpy(&m, p->bytes, sizeof m);
     if (p->receive) {
         w->listening = false;
-        hear_of(w, p->peer, &t);
-    } else if (t.kind == TOLD_NOTE) w->notes_moving[p->peer]--;
+        take_control_msg(w, p->peer, &m);
+    } else if (m.kind == MSG_CONTROL) w->controls_moving[p->peer]--;
 }

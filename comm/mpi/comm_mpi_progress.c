@@ -1,32 +1,32 @@
-/* comm_mpi_progress.c - the thread of a process that is MPI's. */
+/*
+ * comm_mpi_progress.c - the progress engine: the loop of the one thread that calls MPI.
+ *
+ * Why a thread of its own. MPI moves messages only while some call of it is made, and ranks
+ * compute for seconds between two calls of comm.h. With a loop beside them a tensor crosses while
+ * they compute, a stop or an abort arrives while they wait for something else, and any thread of
+ * the process may use a comm though MPI is opened for one thread (MPI_THREAD_FUNNELED).
+ *
+ * A turn. Take what is queued; without the lock post it and test what is under way; with the
+ * lock again deliver what is over to its group, and let groups, collectives and control turn
+ * what they want by now into new packets. MPI is never entered with the lock, so no caller waits
+ * for MPI, and packets under way belong to this thread alone.
+ *
+ * When nothing moves, the thread must neither burn a core that a rank computes on nor add its
+ * sleep to every exchange. Right after something moved it yields, longer while a tensor is half
+ * over, as the next piece is due at once; then it sleeps an eighth of the time that nothing has
+ * moved, up to a millisecond. A caller that wants something wakes it. If no caller waits for
+ * anything, a look every 4 ms is enough for control messages.
+ *
+ * What must hold: no call of MPI that blocks, here or in comm_mpi_packet.c. A loop that stood
+ * still could neither tell the other ranks of an abort nor hear of one.
+ */
 #include "base/clock.h"
-#include "comm/mpi/comm_mpi.h"
+#include "comm/mpi/comm_mpi_internal.h"
 
-#include <errno.h>
 #include <sched.h>
 #include <stdio.h>
-#include <sys/prctl.h>
 
-status mpi_broken(const struct mpi_group *g)
-{
-    const struct mpi_world *const w = g->world;
-
-    if (w->aborted_by >= 0) return rules_aborted(&g->base, w->aborted_by);
-    if (*w->trouble) return fail(ST_COMM, "rank %d: %s", w->rank, w->trouble);
-    return ST_OK;
-}
-
-void mpi_wake_all(struct mpi_world *w)
-{
-    for (struct mpi_group *g = w->groups; g; g = g->next) pthread_cond_broadcast(&g->changed);
-}
-
-bool mpi_wait(struct mpi_group *g, const struct timespec *until)
-{
-    return pthread_cond_timedwait(&g->changed, &g->world->lock, until) != ETIMEDOUT;
-}
-
-static void note_trouble(struct mpi_world *w)
+static void record_trouble(struct mpi_world *w)
 {
     char why[MPI_MAX_ERROR_STRING] = "";
     int len = 0;
@@ -37,17 +37,17 @@ static void note_trouble(struct mpi_world *w)
     mpi_wake_all(w);
 }
 
-static void deliver(struct mpi_world *w, struct packet *list)
+static void deliver_packets(struct mpi_world *w, struct packet *list)
 {
     for (const struct packet *p = list; p; p = p->next) {
-        if (p->kind == PACKET_TOLD) tell_deliver(w, p);
-        else if (p->group && p->kind == PACKET_PIECE) parts_deliver(p->group, p);
-        else if (p->group) meet_deliver(p->group, p);
+        if (p->kind == PACKET_CONTROL) control_deliver(w, p);
+        else if (p->group && p->kind == PACKET_PIECE) xfers_deliver(p->group, p);
+        else if (p->group) collective_deliver(p->group, p);
     }
     packets_free(list);
 }
 
-static void collect(struct mpi_world *w)
+static void collect_packets(struct mpi_world *w)
 {
     for (struct mpi_group **at = &w->groups; *at;) {
         struct mpi_group *const g = *at;
@@ -57,34 +57,34 @@ static void collect(struct mpi_world *w)
             mpi_group_free(g);
             continue;
         }
-        if (!g->listening) meet_listen(g);
-        parts_collect(g);
+        if (!g->listening) collective_listen(g);
+        xfers_collect(g);
         at = &g->next;
     }
-    tell_collect(w);
+    control_collect(w);
 }
 
-static bool awaits(const struct mpi_world *w)
+static bool awaits_anything(const struct mpi_world *w)
 {
     for (const struct mpi_group *g = w->groups; g; g = g->next)
-        if (g->open || g->meets) return true;
-    return w->left_at > 0 || packets_sending(w) > 0;
+        if (g->open || g->in_collective) return true;
+    return w->shutdown_at > 0 || packets_sending(w) > 0;
 }
 
-static bool flows(const struct mpi_world *w)
+static bool tensors_flow(const struct mpi_world *w)
 {
     for (const struct mpi_group *g = w->groups; g; g = g->next)
-        if (parts_flow(g)) return true;
+        if (xfers_flow(g)) return true;
     return false;
 }
 
-static void nap(struct mpi_world *w, double s)
+static void sleep_on_work(struct mpi_world *w, double s)
 {
-    struct timespec const until = rules_until(s);
+    struct timespec const until = comm_time_after(s);
     (void)pthread_cond_timedwait(&w->work, &w->lock, &until);
 }
 
-static void look_again(struct mpi_world *w)
+static void yield_lock(struct mpi_world *w)
 {
     pthread_mutex_unlock(&w->lock);
     (void)sched_yield();
@@ -93,18 +93,18 @@ static void look_again(struct mpi_world *w)
 
 /* Right after something moved more is likely; while tensors flow the next piece is.
  * Then sleep an eighth of the time nothing has moved. */
-static void rest(struct mpi_world *w)
+static void pause_loop(struct mpi_world *w)
 {
     double const idle = clock_seconds() - w->moved_at;
-    bool const flow = flows(w);
+    bool const flow = tensors_flow(w);
 
-    if (!awaits(w)) nap(w, 4e-3);
-    else if (idle < (flow ? 2e-3 : 30e-6)) look_again(w);
-    else if (flow) nap(w, 50e-6);
-    else nap(w, idle < 160e-6 ? 20e-6 : idle < 8e-3 ? idle / 8 : 1e-3);
+    if (!awaits_anything(w)) sleep_on_work(w, 4e-3);
+    else if (idle < (flow ? 2e-3 : 30e-6)) yield_lock(w);
+    else if (flow) sleep_on_work(w, 50e-6);
+    else sleep_on_work(w, idle < 160e-6 ? 20e-6 : idle < 8e-3 ? idle / 8 : 1e-3);
 }
 
-static struct packet *take_queue(struct mpi_world *w)
+static struct packet *take_queued(struct mpi_world *w)
 {
     struct packet *const list = w->first;
 
@@ -113,8 +113,8 @@ static struct packet *take_queue(struct mpi_world *w)
     return list;
 }
 
-/* What did not find room goes before what was queued since. */
-static void put_back(struct mpi_world *w, struct packet *list)
+/* What there was no memory for goes before what was queued since. */
+static void requeue_first(struct mpi_world *w, struct packet *list)
 {
     struct packet **end = &list;
 
@@ -125,49 +125,24 @@ static void put_back(struct mpi_world *w, struct packet *list)
     w->first = list;
 }
 
-static enum ending live(struct mpi_world *w)
+enum ending mpi_progress(struct mpi_world *w)
 {
     enum ending how = END_NOT;
 
     pthread_mutex_lock(&w->lock);
     while (how == END_NOT) {
-        struct packet *const list = take_queue(w);
+        struct packet *const list = take_queued(w);
         pthread_mutex_unlock(&w->lock);
         struct packet *const left = packets_post(w, list);
         struct packet *const over = packets_test(w);
         pthread_mutex_lock(&w->lock);
-        put_back(w, left);
-        note_trouble(w);
-        deliver(w, over);
-        collect(w);
-        how = leave_consider(w);
-        if (how == END_NOT && !over && (left || !w->first)) rest(w);
+        requeue_first(w, left);
+        record_trouble(w);
+        deliver_packets(w, over);
+        collect_packets(w);
+        how = mpi_choose_ending(w);
+        if (how == END_NOT && !over && (left || !w->first)) pause_loop(w);
     }
     pthread_mutex_unlock(&w->lock);
     return how;
-}
-
-void *mpi_thread(void *world)
-{
-    struct mpi_world *const w = world;
-
-    (void)prctl(PR_SET_TIMERSLACK, 1000UL); /* ns; its naps are short */
-    status const st = mpi_begin(w);
-
-    pthread_mutex_lock(&w->lock);
-    bool const wanted = w->phase == WORLD_OPENS;
-    if (wanted) {
-        w->phase = st == ST_OK ? WORLD_LIVES : WORLD_OVER;
-        w->error = *error_last();
-    }
-    pthread_cond_broadcast(&w->changed);
-    pthread_mutex_unlock(&w->lock);
-    if (st != ST_OK || !wanted) return NULL;
-
-    mpi_end(w, live(w));
-    pthread_mutex_lock(&w->lock);
-    w->phase = WORLD_OVER;
-    pthread_cond_broadcast(&w->changed);
-    pthread_mutex_unlock(&w->lock);
-    return NULL;
 }

@@ -1,11 +1,16 @@
-/* comm_nccl_finalize.c - abort and close. */
-#include "comm/nccl/comm_nccl.h"
+/*
+ * comm_nccl_finalize.c - abort, detach and close: the callers' side of a communicator's end.
+ *
+ * The caller asks the thread and waits, but not for ever: what NCCL still holds after its
+ * patience is kept, as the thread may be looking at it, and ends with the process.
+ */
+#include "comm/nccl/comm_nccl_internal.h"
 #include "kernels/cuda/cuda_dev.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-static bool lives(const struct nccl_group *g)
+static bool has_comm(const struct nccl_group *g)
 {
     return g->phase != NCCL_BARE && g->phase != NCCL_BROKEN;
 }
@@ -14,7 +19,7 @@ static bool lives(const struct nccl_group *g)
 static bool is_held(struct nccl_group *g)
 {
     pthread_mutex_lock(&g->world->lock);
-    bool held = lives(g);
+    bool held = has_comm(g);
     for (int i = 0; i < COUNT_OF(g->buffer); i++) held |= g->buffer[i].state != BUFFER_NONE;
     pthread_mutex_unlock(&g->world->lock);
     return held;
@@ -24,41 +29,41 @@ static bool is_held(struct nccl_group *g)
 void nccl_abort(struct comm *c)
 {
     struct nccl_group *const g = nccl_of(c);
-    struct timespec const until = rules_until(NCCL_PATIENCE_S);
+    struct timespec const until = comm_time_after(NCCL_PATIENCE_S);
 
-    over_abort(&g->base);
+    wrap_abort(&g->base);
     pthread_mutex_lock(&g->world->lock);
     g->give_up = true;
     nccl_ask(g->world);
-    while (lives(g))
+    while (has_comm(g))
         if (!nccl_wait(g, &until)) break;
     pthread_mutex_unlock(&g->world->lock);
 }
 
 void nccl_detach(struct nccl_group *g)
 {
-    struct timespec const until = rules_until(g->base.deadline_s + 2 * NCCL_PATIENCE_S);
+    struct timespec const until = comm_time_after(g->base.deadline_s + 2 * NCCL_PATIENCE_S);
 
     pthread_mutex_lock(&g->world->lock);
     g->end = true;
     nccl_ask(g->world);
-    while (lives(g))
+    while (has_comm(g))
         if (!nccl_wait(g, &until)) break;
-    bool const held = lives(g);
+    bool const held = has_comm(g);
     if (!held) g->phase = NCCL_BARE;
     pthread_mutex_unlock(&g->world->lock);
     g->base.streamed = g->base.gathers = false;
     g->on_card = false;
     if (held) return;
     nccl_free_all(g);
-    for (int i = 0; i < COUNT_OF(g->start); i++) {
-        cuda_event_close(&g->start[i].ready);
-        cuda_event_close(&g->start[i].over);
+    for (int i = 0; i < COUNT_OF(g->posts); i++) {
+        cuda_event_close(&g->posts[i].ready);
+        cuda_event_close(&g->posts[i].over);
     }
     cuda_stream_close(&g->stream);
 }
 
-static void leave_world(struct nccl_group *g)
+static void unlink_group(struct nccl_group *g)
 {
     struct nccl_group **at = &g->world->groups;
 
@@ -68,9 +73,9 @@ static void leave_world(struct nccl_group *g)
     pthread_mutex_unlock(&g->world->lock);
 }
 
-static void end_world(struct nccl_world *w)
+static void end_thread(struct nccl_world *w)
 {
-    struct timespec const until = rules_until(NCCL_PATIENCE_S);
+    struct timespec const until = comm_time_after(NCCL_PATIENCE_S);
     bool late = false;
 
     pthread_mutex_lock(&w->lock);
@@ -80,10 +85,10 @@ static void end_world(struct nccl_world *w)
         late = pthread_cond_timedwait(&w->changed, &w->lock, &until) == ETIMEDOUT;
     pthread_mutex_unlock(&w->lock);
     if (late) {
-        pthread_detach(w->thread);
+        pthread_detach(w->task.thread);
         return;
     }
-    pthread_join(w->thread, NULL);
+    (void)task_join(&w->task, ST_OK);
     pthread_cond_destroy(&w->work);
     pthread_cond_destroy(&w->changed);
     pthread_mutex_destroy(&w->lock);
@@ -98,16 +103,16 @@ void comm_nccl_unwrap(struct comm **c)
     *c = g->base.inner;
     nccl_detach(g);
     bool const held = is_held(g);
-    if (!held) leave_world(g);
+    if (!held) unlink_group(g);
     bool const last = !w->groups || (held && w->groups == g && !g->next);
-    if (last) end_world(w);
+    if (last) end_thread(w);
     if (held) return;
-    for (int i = 0; i < COUNT_OF(g->start); i++) {
-        free(g->start[i].part);
-        free(g->start[i].share);
+    for (int i = 0; i < COUNT_OF(g->posts); i++) {
+        free(g->posts[i].xfer);
+        free(g->posts[i].shard);
     }
     pthread_cond_destroy(&g->changed);
-    free(g->host_part);
+    free(g->host_xfer);
     free(g->members);
     free(g);
 }

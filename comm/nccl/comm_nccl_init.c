@@ -1,53 +1,16 @@
-/* comm_nccl_init.c - worlds and groups, and what goes through to the inner comm. */
+/*
+ * comm_nccl_init.c - the table of operations, worlds and groups.
+ *
+ * What does not lie on cards, control messages and splits go through to the inner comm.
+ */
 #include "base/thread.h"
-#include "comm/nccl/comm_nccl.h"
+#include "comm/nccl/comm_nccl_internal.h"
 
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
 
-/* A rank whose exchange failed behind its back learns it here, and so do the others. */
-static status nccl_agree(struct comm *c, status mine, int64_t *words)
-{
-    if (mine == ST_OK) mine = nccl_synchronize(c);
-    return over_agree(c, mine, words);
-}
-
-static status nccl_split(struct comm *c, int colour, struct comm **out)
-{
-    struct nccl_group *const g = nccl_of(c);
-    struct comm *inner = NULL;
-    struct nccl_group *child = NULL;
-
-    *out = NULL;
-    TRY(comm_split(over_inner(c), colour, &inner));
-    if (!inner) return ST_OK;
-    status const st = nccl_group_open(&child, g->world, inner);
-    if (st == ST_OK) *out = &child->base;
-    else comm_close(&inner);
-    return st;
-}
-
-static const struct comm_ops nccl_ops = {
-    .post = nccl_post,
-    .wait = nccl_wait_posted,
-    .agree = nccl_agree,
-    .split = nccl_split,
-    .send_control = over_send_control,
-    .poll_control = over_poll_control,
-    .stop = over_stop,
-    .stopped = over_stopped,
-    .abort = nccl_abort,
-    .aborted = over_aborted,
-    .close = nccl_close,
-    .attach = nccl_attach,
-    .synchronize = nccl_synchronize,
-    .alloc = nccl_alloc,
-    .free = nccl_free,
-    .gather = nccl_gather,
-};
-
-status nccl_group_open(struct nccl_group **out, struct nccl_world *w, struct comm *inner)
+static status open_group(struct nccl_group **out, struct nccl_world *w, struct comm *inner,
+                         const struct comm_ops *ops)
 {
     struct nccl_group *const g = calloc(1, sizeof *g);
 
@@ -59,7 +22,7 @@ status nccl_group_open(struct nccl_group **out, struct nccl_world *w, struct com
         return fail(ST_NOMEM, "a group of %d ranks", inner->size);
     }
     g->base = *inner;
-    g->base.ops = &nccl_ops;
+    g->base.ops = ops;
     g->base.inner = inner;
     g->base.gathers = false;
     g->world = w;
@@ -72,16 +35,57 @@ status nccl_group_open(struct nccl_group **out, struct nccl_world *w, struct com
     return ST_OK;
 }
 
+/* A rank whose exchange failed behind its back learns it here, and so do the others. */
+static status nccl_agree(struct comm *c, status mine, int64_t *words)
+{
+    if (mine == ST_OK) mine = nccl_synchronize(c);
+    return wrap_agree(c, mine, words);
+}
+
+static status nccl_split(struct comm *c, int colour, struct comm **out)
+{
+    struct nccl_group *const g = nccl_of(c);
+    struct comm *inner = NULL;
+    struct nccl_group *child = NULL;
+
+    *out = NULL;
+    TRY(comm_split(wrap_inner(c), colour, &inner));
+    if (!inner) return ST_OK;
+    status const st = open_group(&child, g->world, inner, c->ops);
+    if (st == ST_OK) *out = &child->base;
+    else comm_close(&inner);
+    return st;
+}
+
+static const struct comm_ops nccl_ops = {
+    .post = nccl_post,
+    .wait = nccl_wait_posted,
+    .agree = nccl_agree,
+    .split = nccl_split,
+    .send_control = wrap_send_control,
+    .poll_control = wrap_poll_control,
+    .stop = wrap_stop,
+    .stopped = wrap_stopped,
+    .abort = nccl_abort,
+    .aborted = wrap_aborted,
+    .close = nccl_close,
+    .attach = nccl_attach,
+    .synchronize = nccl_synchronize,
+    .alloc = nccl_alloc,
+    .free = nccl_free,
+    .gather = nccl_gather,
+};
+
 /* Signals are for the threads of the program. */
-static status start_thread(struct nccl_world *w)
+static status start_nccl_thread(struct nccl_world *w)
 {
     sigset_t all, before;
 
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int const rc = pthread_create(&w->thread, NULL, nccl_thread, w);
+    status const st = task_start(&w->task, "nccl", -1, nccl_progress, w);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return rc ? fail(ST_NOMEM, "cannot start a thread for NCCL: %s", strerror(rc)) : ST_OK;
+    return st;
 }
 
 const char *comm_nccl_absent(void) { return NULL; }
@@ -97,8 +101,8 @@ status comm_nccl_open(struct comm **out, struct comm *world)
     pthread_mutex_init(&w->lock, NULL);
     condvar_init(&w->work);
     condvar_init(&w->changed);
-    st = nccl_group_open(&home, w, world);
-    if (st == ST_OK) st = start_thread(w);
+    st = open_group(&home, w, world, &nccl_ops);
+    if (st == ST_OK) st = start_nccl_thread(w);
     if (st != ST_OK) {
         if (home) {
             pthread_cond_destroy(&home->changed);

@@ -1,20 +1,25 @@
-/* comm_nccl_memory.c - memory of NCCL's: made, made known to the peers, let go. */
+/*
+ * comm_nccl_memory.c - memory of NCCL's: allocated, registered with the peers, released.
+ *
+ * Allocating is each rank's own and may fail on one; registering waits for all. So between the
+ * two all ranks agree: either every rank registers or none has the memory.
+ */
 #include "base/clock.h"
-#include "comm/nccl/comm_nccl.h"
+#include "comm/nccl/comm_nccl_internal.h"
 #include "kernels/cuda/cuda_dev.h"
 
 /* ---- the thread, with the lock; without it while NCCL is called -------------------------- */
 
 /* What the caller wants by now may be something else. */
-static void become(struct nccl_group *g, struct nccl_buffer *b, enum buffer_state was,
-                   enum buffer_state next)
+static void advance_buffer(struct nccl_group *g, struct nccl_buffer *b, enum buffer_state was,
+                           enum buffer_state next)
 {
     if (b->state == was) b->state = next;
     g->world->moved_at = clock_seconds();
     pthread_cond_broadcast(&g->changed);
 }
 
-static void make(struct nccl_group *g, struct nccl_buffer *b)
+static void allocate_buffer(struct nccl_group *g, struct nccl_buffer *b)
 {
     ncclResult_t code = ncclUnhandledCudaError;
     void *at = NULL;
@@ -24,36 +29,37 @@ static void make(struct nccl_group *g, struct nccl_buffer *b)
     pthread_mutex_lock(&g->world->lock);
     b->at = code == ncclSuccess ? at : NULL;
     b->code = code;
-    become(g, b, BUFFER_WANTED, BUFFER_MADE);
+    advance_buffer(g, b, BUFFER_WANTED, BUFFER_MADE);
 }
 
-static void begin(struct nccl_group *g, struct nccl_buffer *b)
+static void register_buffer(struct nccl_group *g, struct nccl_buffer *b)
 {
     pthread_mutex_unlock(&g->world->lock);
     status st = cuda_dev_select(g->memory.device);
-    if (st == ST_OK) st = nccl_checked(g->nccl, "NCCL registers memory", nccl_register(g->nccl, b));
+    if (st == ST_OK)
+        st = nccl_checked(g->nccl, "NCCL memory registration", nccl_register(g->nccl, b));
     pthread_mutex_lock(&g->world->lock);
     b->since = clock_seconds();
-    become(g, b, BUFFER_ASKED, BUFFER_BEGINS);
+    advance_buffer(g, b, BUFFER_ASKED, BUFFER_BEGINS);
     if (st != ST_OK) nccl_break(g, st);
 }
 
-static void look_for_peers(struct nccl_group *g, struct nccl_buffer *b)
+static void poll_registration(struct nccl_group *g, struct nccl_buffer *b)
 {
     bool done = false;
 
     pthread_mutex_unlock(&g->world->lock);
     status const st = nccl_asked(g->nccl, &done);
-    bool const aborted = over_aborted(&g->base);
+    bool const aborted = wrap_aborted(&g->base);
     pthread_mutex_lock(&g->world->lock);
     if (st != ST_OK) nccl_break(g, st);
     else if (aborted) nccl_break(g, ST_PEER);
-    else if (done) become(g, b, BUFFER_BEGINS, BUFFER_THERE);
+    else if (done) advance_buffer(g, b, BUFFER_BEGINS, BUFFER_THERE);
     else if (clock_seconds() - b->since > g->base.deadline_s)
-        nccl_break(g, nccl_waited_for_all(g, "NCCL registers memory", g->base.deadline_s));
+        nccl_break(g, nccl_fail_waited(g, "NCCL memory registration", g->base.deadline_s));
 }
 
-static void deregister(struct nccl_group *g, struct nccl_buffer *b)
+static void deregister_buffer(struct nccl_group *g, struct nccl_buffer *b)
 {
     if (!b->handle) return;
     pthread_mutex_unlock(&g->world->lock);
@@ -62,18 +68,18 @@ static void deregister(struct nccl_group *g, struct nccl_buffer *b)
     b->handle = NULL;
 }
 
-static void let_go(struct nccl_group *g, struct nccl_buffer *b)
+static void release_buffer(struct nccl_group *g, struct nccl_buffer *b)
 {
-    deregister(g, b);
+    deregister_buffer(g, b);
     pthread_mutex_unlock(&g->world->lock);
     if (b->at) (void)ncclMemFree(b->at);
     pthread_mutex_lock(&g->world->lock);
-    become(g, b, BUFFER_LEAVES, BUFFER_NONE);
+    advance_buffer(g, b, BUFFER_LEAVES, BUFFER_NONE);
 }
 
 void nccl_buffers_leave(struct nccl_group *g)
 {
-    for (int i = 0; i < COUNT_OF(g->buffer); i++) deregister(g, &g->buffer[i]);
+    for (int i = 0; i < COUNT_OF(g->buffer); i++) deregister_buffer(g, &g->buffer[i]);
 }
 
 void nccl_buffers_lost(struct nccl_group *g)
@@ -88,10 +94,10 @@ bool nccl_buffers(struct nccl_group *g)
     for (int i = 0; i < COUNT_OF(g->buffer); i++) {
         struct nccl_buffer *const b = &g->buffer[i];
         bool const lives = g->phase == NCCL_LIVES;
-        if (b->state == BUFFER_LEAVES) let_go(g, b);
-        else if (lives && b->state == BUFFER_WANTED) make(g, b);
-        else if (lives && b->state == BUFFER_ASKED) begin(g, b);
-        else if (lives && b->state == BUFFER_BEGINS) look_for_peers(g, b);
+        if (b->state == BUFFER_LEAVES) release_buffer(g, b);
+        else if (lives && b->state == BUFFER_WANTED) allocate_buffer(g, b);
+        else if (lives && b->state == BUFFER_ASKED) register_buffer(g, b);
+        else if (lives && b->state == BUFFER_BEGINS) poll_registration(g, b);
         busy |= b->state == BUFFER_BEGINS;
     }
     return busy;
@@ -106,7 +112,7 @@ static struct nccl_buffer *buffer_at(struct nccl_group *g, const void *at)
     return NULL;
 }
 
-static struct nccl_buffer *empty_place(struct nccl_group *g)
+static struct nccl_buffer *empty_slot(struct nccl_group *g)
 {
     for (int i = 0; i < COUNT_OF(g->buffer); i++)
         if (g->buffer[i].state == BUFFER_NONE) return &g->buffer[i];
@@ -114,36 +120,37 @@ static struct nccl_buffer *empty_place(struct nccl_group *g)
 }
 
 /* Until the thread has brought a buffer on. */
-static status await(struct nccl_group *g, const struct nccl_buffer *b, enum buffer_state next)
+static status await_buffer(struct nccl_group *g, const struct nccl_buffer *b,
+                           enum buffer_state next)
 {
-    struct timespec const until = rules_until(g->base.deadline_s + 2 * NCCL_PATIENCE_S);
+    struct timespec const until = comm_time_after(g->base.deadline_s + 2 * NCCL_PATIENCE_S);
 
     nccl_ask(g->world);
     while (b->state != next && g->phase == NCCL_LIVES)
         if (!nccl_wait(g, &until))
-            nccl_break(g, fail(ST_COMM, "NCCL is asked for memory, and does not answer"));
+            nccl_break(g, fail(ST_COMM, "NCCL did not answer a request for memory in time"));
     return nccl_broken(g);
 }
 
-static status make_now(struct nccl_group *g, size_t bytes, struct nccl_buffer **out)
+static status allocate_now(struct nccl_group *g, size_t bytes, struct nccl_buffer **out)
 {
-    struct nccl_buffer *const b = empty_place(g);
+    struct nccl_buffer *const b = empty_slot(g);
 
     TRY(nccl_broken(g));
-    if (!b) return fail(ST_ARG, "more than %d pieces of NCCL's memory", NCCL_BUFFERS);
+    if (!b) return fail(ST_ARG, "alloc: more than %d buffers of NCCL's memory", NCCL_BUFFERS);
     *b = (struct nccl_buffer){ .state = BUFFER_WANTED,
                                .bytes = bytes ? bytes : 1,
-                               .window = rules_one_machine(&g->base) };
+                               .window = comm_one_machine(&g->base) };
     *out = b;
-    TRY(await(g, b, BUFFER_MADE));
+    TRY(await_buffer(g, b, BUFFER_MADE));
     if (b->code == ncclSuccess) return ST_OK;
     return fail(ST_NOMEM, "ncclMemAlloc: %zu bytes on card %d: %s", bytes, g->memory.device,
                 ncclGetErrorString(b->code));
 }
 
-static void give_back(struct nccl_group *g, struct nccl_buffer *b)
+static void return_buffer(struct nccl_group *g, struct nccl_buffer *b)
 {
-    struct timespec const until = rules_until(NCCL_PATIENCE_S);
+    struct timespec const until = comm_time_after(NCCL_PATIENCE_S);
 
     b->state = BUFFER_LEAVES;
     nccl_ask(g->world);
@@ -153,22 +160,22 @@ static void give_back(struct nccl_group *g, struct nccl_buffer *b)
 
 /* ---- callers ------------------------------------------------------------------------------ */
 
-static status make_known(struct nccl_group *g, struct nccl_buffer *b)
+static status register_now(struct nccl_group *g, struct nccl_buffer *b)
 {
     pthread_mutex_lock(&g->world->lock);
     b->state = BUFFER_ASKED;
-    status const st = await(g, b, BUFFER_THERE);
+    status const st = await_buffer(g, b, BUFFER_THERE);
     pthread_mutex_unlock(&g->world->lock);
-    if (st != ST_OK && st != ST_PEER) over_abort(&g->base); /* others wait inside NCCL */
-    return st == ST_PEER ? nccl_peer_aborted(g) : st;
+    if (st != ST_OK && st != ST_PEER) wrap_abort(&g->base); /* others wait inside NCCL */
+    return st == ST_PEER ? nccl_fail_aborted(g) : st;
 }
 
-static status same_on_all(struct nccl_group *g, size_t bytes)
+static status check_same_bytes(struct nccl_group *g, size_t bytes)
 {
     size_t all[COMM_RANKS_MAX] = { 0 };
 
     all[g->base.rank] = bytes;
-    TRY(nccl_tell(g, all, sizeof *all));
+    TRY(nccl_exchange(g, all, sizeof *all));
     for (int r = 1; r < g->base.size; r++)
         if (all[r] != all[0])
             return fail(ST_ARG, "alloc: rank %d asks for %zu bytes, rank %d for %zu", g->members[0],
@@ -183,25 +190,25 @@ status nccl_alloc(struct comm *c, size_t bytes, void **at)
     struct nccl_buffer *b = NULL;
 
     if (!c->streamed) return ST_OK;
-    TRY(same_on_all(g, bytes));
+    TRY(check_same_bytes(g, bytes));
     pthread_mutex_lock(&g->world->lock);
-    status st = make_now(g, bytes, &b);
+    status st = allocate_now(g, bytes, &b);
     pthread_mutex_unlock(&g->world->lock);
     st = comm_agree(c, st);
     if (!b) return st;
-    if (st == ST_OK) st = make_known(g, b);
+    if (st == ST_OK) st = register_now(g, b);
     if (st == ST_OK) {
         *at = b->at;
         return ST_OK;
     }
     pthread_mutex_lock(&g->world->lock);
-    give_back(g, b);
+    return_buffer(g, b);
     pthread_mutex_unlock(&g->world->lock);
     return st;
 }
 
 /* A card that has failed uses nothing any more. */
-static void run_out(const struct memory *m)
+static void drain_stream(const struct memory *m)
 {
     struct error const why = *error_last();
     status st = cuda_dev_select(m->device);
@@ -218,9 +225,9 @@ void nccl_free(struct comm *c, void *at)
     struct nccl_buffer *const b = buffer_at(g, at);
     pthread_mutex_unlock(&g->world->lock);
     if (!b) return;
-    run_out(&g->memory);
+    drain_stream(&g->memory);
     pthread_mutex_lock(&g->world->lock);
-    give_back(g, b);
+    return_buffer(g, b);
     pthread_mutex_unlock(&g->world->lock);
 }
 
@@ -228,6 +235,6 @@ void nccl_free_all(struct nccl_group *g)
 {
     pthread_mutex_lock(&g->world->lock);
     for (int i = 0; i < COUNT_OF(g->buffer); i++)
-        if (g->buffer[i].state != BUFFER_NONE) give_back(g, &g->buffer[i]);
+        if (g->buffer[i].state != BUFFER_NONE) return_buffer(g, &g->buffer[i]);
     pthread_mutex_unlock(&g->world->lock);
 }

@@ -1,5 +1,5 @@
 /* comm_nccl_version.c - what NCCL has since when: the one place that asks for its version. */
-#include "comm/nccl/comm_nccl.h"
+#include "comm/nccl/comm_nccl_internal.h"
 
 #if NCCL_VERSION_CODE >= NCCL_VERSION(2, 28, 0)
 

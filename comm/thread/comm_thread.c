@@ -1,164 +1,138 @@
-/* comm_thread.c - parts that move: receivers copy out of the sender's memory. */
-#include "comm/thread/comm_thread.h"
-#include "comm/comm_device.h"
+/*
+ * comm_thread.c - a world of ranks that are threads: its table, control messages, stop, abort and
+ * close, which reach all of its groups.
+ */
+#include "comm/thread/comm_thread_internal.h"
 
-#include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
-static bool aborted(const struct rank *me) { return me->group->world->aborted_by >= 0; }
+static bool is_of_world(const struct rank *me) { return !me->group->next; }
 
-static status peer_aborted(const struct rank *me)
-{
-    return rules_aborted(&me->base, me->group->world->aborted_by);
-}
-
-void thread_take_back(struct rank *me)
-{
-    me->open = false;
-    while (me->readers) pthread_cond_wait(&me->changed, &me->group->world->lock);
-    me->count = 0;
-}
-
-static status post(struct rank *me, const struct comm_xfer *parts, int count)
-{
-    TRY(rules_parts(&me->base, parts, count, me->open));
-    if (aborted(me)) return peer_aborted(me);
-    if (count > me->cap) {
-        struct posted *const more = realloc(me->posted, (size_t)count * sizeof *more);
-        if (!more) return fail(ST_NOMEM, "start: %d parts", count);
-        me->posted = more;
-        me->cap = count;
-    }
-    for (int i = 0; i < count; i++) me->posted[i] = (struct posted){ .part = parts[i] };
-    me->count = count;
-    me->open = true;
-    for (int i = 0; i < count; i++)
-        if (parts[i].send) thread_wake(&me->group->ranks[parts[i].peer]);
-    return ST_OK;
-}
-
-status thread_post(struct comm *c, const struct comm_xfer *parts, int count)
+static status thread_send_control(struct comm *c, int peer, const struct comm_control *control)
 {
     struct rank *const me = rank_of(c);
     struct world *const w = me->group->world;
 
+    TRY(comm_check_control(c, peer, is_of_world(me)));
     pthread_mutex_lock(&w->lock);
-    status const st = post(me, parts, count);
+    mailbox_put(&w->mailbox[peer], control, c->rank);
     pthread_mutex_unlock(&w->lock);
-    return st;
-}
-
-static bool pending(const struct rank *me)
-{
-    for (int i = 0; i < me->count; i++)
-        if (me->posted[i].state != PART_DONE) return true;
-    return false;
-}
-
-/* The oldest part `from` offers to rank `to`, or NULL. */
-static struct posted *offered(struct rank *from, int to)
-{
-    for (int i = 0; from->open && i < from->count; i++) {
-        struct posted *const p = &from->posted[i];
-        if (p->part.send && p->part.peer == to && p->state == PART_WAITS) return p;
-    }
-    return NULL;
-}
-
-/* A receive of ours that can go ahead; *offer is the sender's side of it. */
-static struct posted *ready(struct rank *me, struct posted **offer)
-{
-    for (int i = 0; i < me->count; i++) {
-        struct posted *const p = &me->posted[i];
-        if (p->part.send || p->state != PART_WAITS) continue;
-        *offer = offered(&me->group->ranks[p->part.peer], me->base.rank);
-        if (*offer) return p;
-    }
-    return NULL;
-}
-
-status thread_attach(struct comm *c, const struct memory *m)
-{
-    struct rank *const me = rank_of(c);
-
-    me->attached = m != NULL;
-    if (m) me->memory = *m;
     return ST_OK;
 }
 
-/* On a card, or from one to another, the receiver's does it. */
-static status move(const struct rank *me, const struct comm_xfer *to, const struct tensor *from)
+static bool thread_poll_control(struct comm *c, struct comm_control *out, int *from)
 {
-    size_t const n = tensor_bytes(from);
+    struct world *const w = rank_of(c)->group->world;
 
-    if (rules_on_card(to, me->attached)) return device_copy(&me->memory, to->t.data, from->data, n);
-    if (n) memcpy(to->t.data, from->data, n);
-    return ST_OK;
+    pthread_mutex_lock(&w->lock);
+    bool const any = is_of_world(rank_of(c)) && mailbox_take(&w->mailbox[c->rank], out, from);
+    pthread_mutex_unlock(&w->lock);
+    return any;
 }
 
-/* Called with the lock; copies without it. */
-static status copy(struct rank *me, struct posted *in, struct posted *offer)
+static void thread_stop(struct comm *c)
 {
-    struct rank *const sender = &me->group->ranks[in->part.peer];
-    const struct tensor *const to = &in->part.t;
-    struct tensor const from = offer->part.t;
+    struct world *const w = rank_of(c)->group->world;
 
-    TRY(rules_fit(&me->base, to, sender->base.world_rank, &from));
-    in->state = offer->state = PART_MOVES;
-    sender->readers++;
-    pthread_mutex_unlock(&me->group->world->lock);
-    status const st = move(me, &in->part, &from);
-    pthread_mutex_lock(&me->group->world->lock);
-    in->state = offer->state = PART_DONE;
-    sender->readers--;
-    thread_wake(sender);
-    return st;
+    pthread_mutex_lock(&w->lock);
+    w->stop = true;
+    pthread_mutex_unlock(&w->lock);
 }
 
-static status waited_for_parts(const struct rank *me)
+static bool thread_stopped(struct comm *c)
 {
-    struct strbuf who = { 0 };
+    struct world *const w = rank_of(c)->group->world;
 
-    for (int r = 0; r < me->base.size; r++)
-        for (int send = 0; send < 2; send++) {
-            int n = 0;
-            for (int i = 0; i < me->count; i++) {
-                const struct posted *const p = &me->posted[i];
-                n += p->part.peer == r && p->part.send == (bool)send && p->state != PART_DONE;
-            }
-            rules_add_parts(&who, me->group->ranks[r].base.world_rank, send, n);
-        }
-    return rules_waited(&me->base, "", &who);
+    pthread_mutex_lock(&w->lock);
+    bool const stop = w->stop;
+    pthread_mutex_unlock(&w->lock);
+    return stop;
 }
 
-static status receive_all(struct rank *me)
-{
-    struct timespec const until = rules_until(me->base.deadline_s);
-    bool late = false;
-
-    while (pending(me)) {
-        struct posted *offer = NULL;
-        struct posted *const in = ready(me, &offer);
-
-        if (aborted(me)) return peer_aborted(me);
-        if (in) TRY(copy(me, in, offer));
-        else if (late) return waited_for_parts(me);
-        else
-            late =
-                pthread_cond_timedwait(&me->changed, &me->group->world->lock, &until) == ETIMEDOUT;
-    }
-    return ST_OK;
-}
-
-status thread_wait_posted(struct comm *c)
+/* Nobody begins a copy after this. One under way ends before the call returns. */
+static void thread_abort(struct comm *c)
 {
     struct rank *const me = rank_of(c);
     struct world *const w = me->group->world;
 
     pthread_mutex_lock(&w->lock);
-    status const st = receive_all(me);
+    if (w->aborted_by < 0) w->aborted_by = c->world_rank;
+    thread_wake_all(w);
+    while (me->readers) pthread_cond_wait(&me->changed, &w->lock);
+    pthread_mutex_unlock(&w->lock);
+}
+
+static bool thread_aborted(struct comm *c)
+{
+    struct world *const w = rank_of(c)->group->world;
+
+    pthread_mutex_lock(&w->lock);
+    bool const yes = w->aborted_by >= 0;
+    pthread_mutex_unlock(&w->lock);
+    return yes;
+}
+
+static void free_world(struct world **w)
+{
+    pthread_mutex_destroy(&(*w)->lock);
+    free((*w)->mailbox);
+    free(*w);
+    *w = NULL;
+}
+
+static void thread_close(struct comm **c)
+{
+    if (!*c) return;
+    struct rank *const me = rank_of(*c);
+    struct group *g = me->group;
+    struct world *w = g->world;
+
+    pthread_mutex_lock(&w->lock);
     thread_take_back(me);
+    if (--g->living == 0) thread_group_close(&g);
+    bool const last = !w->groups;
     pthread_mutex_unlock(&w->lock);
-    return st;
+    if (last) free_world(&w);
+    *c = NULL;
+}
+
+static const struct comm_ops thread_ops = {
+    .post = thread_post,
+    .wait = thread_wait_posted,
+    .agree = thread_agree,
+    .split = thread_split,
+    .send_control = thread_send_control,
+    .poll_control = thread_poll_control,
+    .stop = thread_stop,
+    .stopped = thread_stopped,
+    .abort = thread_abort,
+    .aborted = thread_aborted,
+    .close = thread_close,
+    .attach = thread_attach,
+};
+
+status comm_thread_open(struct comm **group, int size, double deadline_s)
+{
+    struct group *g = NULL;
+
+    if (size < 1 || size > COMM_RANKS_MAX)
+        return fail(ST_ARG, "%d thread ranks; 1..%d are possible", size, COMM_RANKS_MAX);
+    TRY(comm_check_deadline(deadline_s));
+    struct world *w = calloc(1, sizeof *w);
+    if (!w) return fail(ST_NOMEM, "%d thread ranks", size);
+    w->aborted_by = -1;
+    w->mailbox = calloc((size_t)size, sizeof *w->mailbox);
+    pthread_mutex_init(&w->lock, NULL);
+    status const st = w->mailbox ? thread_group_open(&g, w, size, &thread_ops)
+                                 : fail(ST_NOMEM, "%d thread ranks", size);
+    if (st != ST_OK) {
+        free_world(&w);
+        return st;
+    }
+    for (int r = 0; r < size; r++) {
+        g->ranks[r].base.world_rank = r;
+        g->ranks[r].base.deadline_s = deadline_s;
+        group[r] = &g->ranks[r].base;
+    }
+    return ST_OK;
 }

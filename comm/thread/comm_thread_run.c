@@ -1,7 +1,14 @@
-/* comm_thread_run.c - one thread per rank, and the one failure that counts. */
+/*
+ * comm_thread_run.c - one thread per rank, and the one failure that counts.
+ *
+ * The first failure in time is the cause and the others its consequences, so it is kept as it
+ * happens, not by order of rank as tasks are joined. A rank that fails aborts the group, else the
+ * others would wait for it until their deadlines.
+ */
+#include "base/thread.h"
 #include "comm/comm.h"
 
-#include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 struct run {
@@ -15,7 +22,7 @@ struct run {
 struct runner {
     struct run *run;
     struct comm *comm;
-    pthread_t thread;
+    struct task task;
 };
 
 static void keep_failure(struct run *run, status st)
@@ -28,7 +35,7 @@ static void keep_failure(struct run *run, status st)
     pthread_mutex_unlock(&run->lock);
 }
 
-static void *rank_main(void *arg)
+static status run_rank(void *arg)
 {
     struct runner *const r = arg;
     status const st = r->run->main(r->comm, r->run->arg);
@@ -37,7 +44,15 @@ static void *rank_main(void *arg)
         keep_failure(r->run, st);
         comm_abort(r->comm);
     }
-    return NULL;
+    return st;
+}
+
+static status start_rank(struct runner *r, int rank)
+{
+    char name[32];
+
+    snprintf(name, sizeof name, "rank %d", rank);
+    return task_start(&r->task, name, -1, run_rank, r);
 }
 
 status comm_thread_run(struct comm **group, int size, comm_main main, void *arg)
@@ -49,16 +64,14 @@ status comm_thread_run(struct comm **group, int size, comm_main main, void *arg)
     if (!runners) return fail(ST_NOMEM, "%d thread ranks", size);
     pthread_mutex_init(&run.lock, NULL);
     for (int r = 0; r < size; r++) runners[r] = (struct runner){ .run = &run, .comm = group[r] };
-    while (started < size &&
-           !pthread_create(&runners[started].thread, NULL, rank_main, &runners[started]))
-        started++;
+    while (started < size && start_rank(&runners[started], started) == ST_OK) started++;
 
-    if (started == size) rank_main(&runners[0]);
+    if (started == size) (void)run_rank(&runners[0]);
     else {
-        keep_failure(&run, fail(ST_NOMEM, "cannot start thread of rank %d of %d", started, size));
+        keep_failure(&run, error_last()->st);
         comm_abort(group[0]);
     }
-    for (int r = 1; r < started; r++) pthread_join(runners[r].thread, NULL);
+    for (int r = 1; r < started; r++) (void)task_join(&runners[r].task, ST_OK);
     pthread_mutex_destroy(&run.lock);
     if (run.st != ST_OK) error_adopt(&run.error);
     free(runners);

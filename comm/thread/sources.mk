@@ -1,3 +1,4 @@
 # Ranks that are threads of one process.
 SRC += $(addprefix comm/thread/, \
-    comm_thread.c comm_thread_collective.c comm_thread_world.c comm_thread_run.c)
+    comm_thread.c comm_thread_group.c comm_thread_transfer.c comm_thread_collective.c \
+    comm_thread_run.c)

@@ -44,6 +44,9 @@ status axis_parse(struct axis *a, const char *text, size_t len) MUST_USE;
 /* Add a value; it is malloc'ed and handed over, also on failure. NULL is ST_NOMEM. */
 status axis_add(struct axis *a, char *value) MUST_USE;
 
+/* Walk the parts of a range; `a` takes the values, NULL: they are only counted. */
+status axis_walk_range(const struct tree_node *n, struct axis *a, int *count) MUST_USE;
+
 void axis_free(struct axis *a); /* safe on a zeroed one; zeroes it */
 
 extern const struct field_table axis_table; /* the keys of an axis */

@@ -1,3 +1,9 @@
+/*
+ * axis_file.c - an axis's values from a file: JSON lines or CSV.
+ *
+ * Values become prompts and file names, so each is held to what YAML asks of a text: printable
+ * UTF-8, 1 to AXIS_VALUE_BYTES bytes. Errors name the file's line.
+ */
 #include "base/file.h"
 #include "base/strbuf.h"
 #include "base/utf8.h"

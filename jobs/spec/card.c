@@ -1,3 +1,9 @@
+/*
+ * card.c - a model card: keys, and what they must be together.
+ *
+ * The table reads keys one by one; whether steps, window and sink fit each other is checked after,
+ * with the key to change in the message.
+ */
 #include "jobs/spec/card.h"
 #include "base/file.h"
 #include "base/strbuf.h"
@@ -118,7 +124,7 @@ static status read_steps(const struct draft *d, struct card *c)
     const struct tree_node *const list = d->steps;
     double before = 1000;
 
-    if (list->kind != TREE_LIST || !list->count || list->count > CARD_STEPS)
+    if (list->kind != TREE_LIST || !list->count || list->count > MODEL_STEPS)
         return tree_refuse(list, "a list of 1 to 16 steps, such as [1000, 750, 500, 250]");
     for (const struct tree_node *n = list->first; n; n = n->next) {
         double v;
@@ -152,12 +158,12 @@ static status refuse_window(const struct tree_node *root, const char *key, const
 static status check_window(const struct tree_node *root, const struct card *c)
 {
     int const block = c->frames_per_block;
-    int const levels = c->window == CARD_ROLLING ? c->steps : 1;
+    int const levels = c->window == MODEL_ROLLING ? c->steps : 1;
     int const least = levels * block + c->sink_frames;
 
     if (c->sink_frames && c->sink_frames != block)
         return refuse_window(root, "sink_frames", "0, or %d, the clip's first block", block);
-    if (c->window == CARD_ROLLING && !c->sink_frames)
+    if (c->window == MODEL_ROLLING && !c->sink_frames)
         return refuse_window(root, "sink_frames", "%d, for a rolling window keeps the first block",
                              block);
     if (c->attention_frames % block || c->attention_frames < least ||
@@ -168,7 +174,7 @@ static status check_window(const struct tree_node *root, const struct card *c)
     return ST_OK;
 }
 
-static status resolve(struct card *c, const struct draft *d)
+static status resolve_paths(struct card *c, const struct draft *d)
 {
     const struct {
         char **to;
@@ -188,7 +194,7 @@ static status resolve(struct card *c, const struct draft *d)
     return whole ? ST_OK : fail(ST_NOMEM, "%s: no memory for its paths", c->path);
 }
 
-static status fill(struct card *c)
+static status fill_card(struct card *c)
 {
     const struct tree_node *const root = c->tree->doc[0];
     struct draft d = { 0 };
@@ -202,13 +208,13 @@ static status fill(struct card *c)
     c->warp = d.warp;
     c->shift = d.shift;
     c->frames_per_block = d.frames_per_block;
-    c->window = (enum card_window)d.window.kind;
+    c->window = (enum model_window)d.window.kind;
     c->attention_frames = d.window.attention_frames;
     c->sink_frames = d.window.sink_frames;
     c->license = d.license;
     TRY(read_steps(&d, c));
     TRY(check_window(root, c));
-    return resolve(c, &d);
+    return resolve_paths(c, &d);
 }
 
 status card_parse(struct card *out, const char *text, size_t len, const char *path)
@@ -220,7 +226,7 @@ status card_parse(struct card *out, const char *text, size_t len, const char *pa
         return fail(ST_FORMAT, "%s: found %zu bytes; allowed: %d", path, len, CARD_BYTES);
     TRY(tree_parse(&out->tree, text, len, path));
     out->path = str_format("%s", path);
-    st = out->path ? fill(out) : fail(ST_NOMEM, "%s: no memory", path);
+    st = out->path ? fill_card(out) : fail(ST_NOMEM, "%s: no memory", path);
     if (st != ST_OK) card_close(out);
     return st;
 }
@@ -246,10 +252,40 @@ void card_close(struct card *c)
     *c = (struct card){ 0 };
 }
 
-const char *card_window_name(enum card_window w) { return w == CARD_ROLLING ? "rolling" : "block"; }
-
 const char *card_family_name(enum card_family f)
 {
     (void)f;
     return families;
+}
+
+status card_spec(struct model_spec *out, const struct card *c)
+{
+    struct model_spec *const m = out;
+    const struct {
+        char **to;
+        const char *from;
+    } texts[] = {
+        { &m->name, c->name },           { &m->family, card_family_name(c->family) },
+        { &m->license, c->license },     { &m->card, c->path },
+        { &m->weights, c->weights },     { &m->outer_key, c->outer_key },
+        { &m->config, c->config },       { &m->encoder, c->encoder },
+        { &m->tokenizer, c->tokenizer }, { &m->vae, c->vae },
+    };
+
+    *m = (struct model_spec){ .steps = c->steps,
+                              .warp = c->warp,
+                              .shift = c->shift,
+                              .frames_per_block = c->frames_per_block,
+                              .window = c->window,
+                              .attention_frames = c->attention_frames,
+                              .sink_frames = c->sink_frames };
+    memcpy(m->step, c->step, sizeof m->step);
+    for (int i = 0; i < COUNT_OF(texts); i++) {
+        if (!texts[i].from) continue;
+        *texts[i].to = strdup(texts[i].from);
+        if (*texts[i].to) continue;
+        model_spec_free(m);
+        return fail(ST_NOMEM, "%s: no memory", c->path);
+    }
+    return ST_OK;
 }

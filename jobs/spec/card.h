@@ -9,16 +9,12 @@
 #define CARD_H
 
 #include "base/digest.h"
+#include "jobs/spec/model_spec.h"
 #include "jobs/yaml/yaml_schema.h"
 
-enum { CARD_STEPS = 16, CARD_BLOCKS = 30 /* in sight */, CARD_BYTES = 1 << 16 };
+enum { CARD_BLOCKS = 30 /* in sight */, CARD_BYTES = 1 << 16 };
 
 enum card_family { CARD_WAN21_T2V };
-
-enum card_window {
-    CARD_ROLLING, /* the blocks at all levels are denoised together */
-    CARD_BLOCK,   /* a block takes all its levels before the next begins */
-};
 
 /* Plain data. Texts are the card's own; paths stand as written when absolute, else
  * behind the folder of the card. */
@@ -33,13 +29,13 @@ struct card {
     char *encoder, *tokenizer;
     char *vae;
 
-    double step[CARD_STEPS]; /* falling, the first 1000, in (0, 1000] */
+    double step[MODEL_STEPS]; /* falling, the first 1000, in (0, 1000] */
     int steps;
     bool warp; /* step d stands for the shifted schedule's entry 1000 - d */
     double shift;
 
     int frames_per_block; /* latent frames */
-    enum card_window window;
+    enum model_window window;
     int attention_frames; /* latent frames a block sees, its own and the sink's included */
     int sink_frames;      /* 0, or frames_per_block: the clip's first block stays in sight */
 
@@ -65,7 +61,9 @@ status card_check_files(const struct card *c, const char *spared) MUST_USE;
  * checksums of all its parts). ST_FORMAT if a file is missing. */
 status card_fingerprint(const struct card *c, char hex[DIGEST_HEX]) MUST_USE;
 
-const char *card_window_name(enum card_window w); /* "rolling", "block" */
+/* The same for those who know no cards. Its id stays empty; card_fingerprint fills it. ST_NOMEM. */
+status card_spec(struct model_spec *out, const struct card *c) MUST_USE;
+
 const char *card_family_name(enum card_family f); /* "wan2.1-t2v" */
 
 /* The tables of a card's keys, ended by NULL. */

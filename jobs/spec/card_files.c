@@ -1,3 +1,5 @@
+/* card_files.c - the files a card names: whether they are there, and a number that stands for their
+ * bytes without reading all of a large one. */
 #include "base/file.h"
 #include "base/strbuf.h"
 #include "jobs/spec/card.h"
@@ -12,7 +14,7 @@ struct role {
     const char *name, *path;
 };
 
-static void list(const struct card *c, struct role role[FILES])
+static void list_roles(const struct card *c, struct role role[FILES])
 {
     role[0] = (struct role){ "weights", c->weights };
     role[1] = (struct role){ "config", c->config };
@@ -27,7 +29,7 @@ status card_check_files(const struct card *c, const char *spared)
     struct role role[FILES];
     status st = ST_OK;
 
-    list(c, role);
+    list_roles(c, role);
     for (int i = 0; i < FILES; i++) {
         struct file_map m;
         if (spared && !strcmp(role[i].name, spared)) continue;
@@ -42,7 +44,7 @@ status card_check_files(const struct card *c, const char *spared)
     return st;
 }
 
-static status add_bytes(struct strbuf *t, const void *data, size_t len)
+static status add_digest(struct strbuf *t, const void *data, size_t len)
 {
     char hex[DIGEST_HEX];
 
@@ -51,7 +53,7 @@ static status add_bytes(struct strbuf *t, const void *data, size_t len)
     return ST_OK;
 }
 
-static status add_file(struct strbuf *t, const struct role *role)
+static status add_file_digests(struct strbuf *t, const struct role *role)
 {
     struct file_map m;
     status st = ST_OK;
@@ -59,11 +61,11 @@ static status add_file(struct strbuf *t, const struct role *role)
     TRY(file_map(&m, role->path));
     strbuf_addf(t, "%s %zu ", role->name, m.size);
     if (m.size <= WHOLE) {
-        TRY_OUT(add_bytes(t, m.data, m.size));
+        TRY_OUT(add_digest(t, m.data, m.size));
     } else {
         size_t const step = (m.size - PIECE) / (PIECES - 1);
-        for (size_t i = 0; i < PIECES - 1; i++) TRY_OUT(add_bytes(t, m.data + step * i, PIECE));
-        TRY_OUT(add_bytes(t, m.data + m.size - PIECE, PIECE));
+        for (size_t i = 0; i < PIECES - 1; i++) TRY_OUT(add_digest(t, m.data + step * i, PIECE));
+        TRY_OUT(add_digest(t, m.data + m.size - PIECE, PIECE));
     }
 out:
     file_unmap(&m);
@@ -76,8 +78,8 @@ status card_fingerprint(const struct card *c, char hex[DIGEST_HEX])
     struct role role[FILES];
     status st = ST_OK;
 
-    list(c, role);
-    for (int i = 0; i < FILES; i++) TRY_OUT(add_file(&t, &role[i]));
+    list_roles(c, role);
+    for (int i = 0; i < FILES; i++) TRY_OUT(add_file_digests(&t, &role[i]));
     if (t.failed) st = fail(ST_NOMEM, "%s: no memory for its fingerprint", c->path);
     else st = digest_bytes(t.s, t.len, hex);
 out:

@@ -1,9 +1,14 @@
+/*
+ * clip.c - a job times its sweep becomes a list of clips.
+ *
+ * All clips are made before anything is rendered, so a mistake in the last one is found at once.
+ * Since a sweep multiplies, the count is checked before anything is allocated, and the bytes of
+ * all texts against CLIP_BUDGET while they are made.
+ */
 #include "jobs/spec/clip.h"
 #include "base/file.h"
 #include "base/strbuf.h"
-#include "jobs/spec/prompt_schedule.h"
-#include "jobs/spec/sweep.h"
-#include "jobs/spec/template.h"
+#include "jobs/spec/spec_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -65,7 +70,18 @@ static status check_axes(const struct job *job)
     return ST_OK;
 }
 
-/* A text of a clip's own, within the budget of all. */
+/* From the budget of all clips. */
+static status take_bytes(struct maker *m, size_t bytes)
+{
+    m->bytes += (int64_t)bytes;
+    if (m->bytes <= CLIP_BUDGET) return ST_OK;
+    return tree_fail(m->job->node,
+                     "all clips together take more than %d MiB; allowed: fewer clips "
+                     "or shorter prompts in one job",
+                     CLIP_BUDGET >> 20);
+}
+
+/* A text of a clip's own, from its template. */
 static status take_text(struct maker *m, const struct template_text *t, char **to)
 {
     struct strbuf out = { 0 };
@@ -73,19 +89,39 @@ static status take_text(struct maker *m, const struct template_text *t, char **t
 
     strbuf_add(&out, "", 0);
     TRY_OUT(template_expand(t, &out));
-    m->bytes += (int64_t)out.cap;
-    if (m->bytes > CLIP_BUDGET)
-        st = tree_fail(m->job->node,
-                       "all clips together take more than %d MiB; allowed: fewer clips "
-                       "or shorter prompts in one job",
-                       CLIP_BUDGET >> 20);
-    if (st == ST_OK) {
-        *to = out.s;
-        out.s = NULL; /* handed over */
-    }
+    TRY_OUT(take_bytes(m, out.cap));
+    *to = out.s;
+    out.s = NULL; /* handed over */
 out:
     strbuf_free(&out);
     return st;
+}
+
+/* NULL stays NULL. */
+static status copy_text(struct maker *m, const char *text, char **to)
+{
+    if (!text) return ST_OK;
+    TRY(take_bytes(m, strlen(text) + 1));
+    *to = strdup(text);
+    return *to ? ST_OK : fail(ST_NOMEM, "%s: no memory for its clips", m->job->name);
+}
+
+static status copy_pair(struct maker *m, const char *name, const char *value, struct clip_pair *to)
+{
+    TRY(copy_text(m, name, &to->name));
+    return copy_text(m, value, &to->value);
+}
+
+static status copy_format(struct maker *m, const struct format *f, struct clip_format *to)
+{
+    to->crf = f->crf;
+    to->threads = f->threads;
+    to->encoder = f->encoder;
+    TRY(copy_text(m, f->file, &to->file));
+    TRY(copy_text(m, f->codec, &to->codec));
+    TRY(copy_text(m, f->pix, &to->pix));
+    TRY(copy_text(m, f->preset, &to->preset));
+    return copy_text(m, f->profile, &to->profile);
 }
 
 static status name_clip(struct maker *m, struct clip_spec *c, const struct template_var *var,
@@ -131,36 +167,90 @@ static status fill_prompts(struct maker *m, struct clip_spec *c, const struct te
     return ST_OK;
 }
 
-static status make_one(struct maker *m, int64_t index, struct clip_spec *c)
+/* What all clips of the job have alike, as the clip's own. */
+static status copy_job(struct maker *m, struct clip_spec *c)
+{
+    const struct job *const job = m->job;
+    const struct tree_node *const labels = job->labels;
+
+    TRY(copy_text(m, job->name, &c->job));
+    TRY(copy_text(m, job->owner, &c->owner));
+    TRY(copy_text(m, job->output.latents, &c->latents));
+    if (job->output.latents) TRY(copy_text(m, job->output.latents_dtype, &c->latents_dtype));
+    TRY(copy_text(m, job->output.preview, &c->preview));
+    c->preview_columns = job->output.preview ? job->output.preview_columns : 0;
+    for (int i = 0; i < job->output.formats; i++)
+        TRY(copy_format(m, &job->output.format[i], &c->format[c->formats++]));
+    for (const struct tree_node *n = labels ? labels->first : NULL; n; n = n->next)
+        TRY(copy_pair(m, n->key, n->text, &c->label[c->labels++]));
+    return ST_OK;
+}
+
+/* The clip's lists, empty but for room. */
+static status make_lists(struct maker *m, struct clip_spec *c)
+{
+    const struct job *const job = m->job;
+    int const labels = job->labels ? job->labels->count : 0;
+
+    c->prompt = calloc((size_t)job->prompts, sizeof *c->prompt);
+    c->value = calloc((size_t)job->sweep.axes + 1, sizeof *c->value);
+    c->label = calloc((size_t)labels + 1, sizeof *c->label);
+    c->format = calloc((size_t)job->output.formats + 1, sizeof *c->format);
+    if (!c->prompt || !c->value || !c->label || !c->format)
+        return fail(ST_NOMEM, "%s: no memory for its clips", job->name);
+    m->bytes += (int64_t)sizeof *c + job->prompts * (int64_t)sizeof *c->prompt +
+                (job->sweep.axes + labels + 2) * (int64_t)sizeof *c->value +
+                (job->output.formats + 1) * (int64_t)sizeof *c->format;
+    return ST_OK;
+}
+
+/* The axes' values: in the clip, as its seed, and as what templates take. */
+static status take_values(struct maker *m, struct clip_spec *c, struct template_var *var, int *vars)
+{
+    const struct job *const job = m->job;
+    int value[AXIS_COUNT];
+
+    sweep_pick(&m->sweep, c->index, value);
+    for (int i = 0; i < job->sweep.axes; i++) {
+        const struct axis *const a = &job->sweep.axis[i];
+        const char *const v = a->value[value[i]];
+        TRY(copy_pair(m, a->name, v, &c->value[c->values++]));
+        if (is_seed(a) && !value_u64(v, &c->seed)) return tree_refuse(a->node, "whole numbers");
+        if (!is_seed(a)) var[(*vars)++] = (struct template_var){ a->name, v };
+    }
+    return ST_OK;
+}
+
+static enum clip_precision precision_of(const struct maker *m)
+{
+    if (!m->o->precision) return (enum clip_precision)m->job->precision;
+    return strcmp(m->o->precision, "f32") ? CLIP_BF16 : CLIP_F32;
+}
+
+static status expand_one(struct maker *m, int64_t index, struct clip_spec *c)
 {
     const struct job *const job = m->job;
     struct template_var var[3 + AXIS_COUNT];
     char number[32], seed[32];
-    int value[AXIS_COUNT], vars = 0;
+    int vars = 0;
 
     *c = (struct clip_spec){
         .index = index,
+        .priority = job->priority,
+        .precision = precision_of(m),
         .width = job->clip.width,
         .height = job->clip.height,
-        .fps = job->clip.fps,
+        .fps_num = job->clip.fps.num,
+        .fps_den = job->clip.fps.den,
         .seed = job->clip.seed,
         .pictures = m->schedule.pictures,
         .blocks = m->schedule.blocks,
-        .prompt = calloc((size_t)job->prompts, sizeof *c->prompt),
-        .value = calloc((size_t)job->sweep.axes + 1, sizeof *c->value),
+        .frames_per_block = m->card->frames_per_block,
     };
-    if (!c->prompt || !c->value) return fail(ST_NOMEM, "%s: no memory for its clips", job->name);
-    m->bytes += (int64_t)sizeof *c + job->prompts * (int64_t)sizeof *c->prompt +
-                (job->sweep.axes + 1) * (int64_t)sizeof *c->value;
-
-    sweep_pick(&m->sweep, index, value);
-    for (int i = 0; i < job->sweep.axes; i++) {
-        const struct axis *const a = &job->sweep.axis[i];
-        const char *const v = a->value[value[i]];
-        c->value[c->values++] = (struct clip_value){ a->name, v };
-        if (is_seed(a) && !value_u64(v, &c->seed)) return tree_refuse(a->node, "whole numbers");
-        if (!is_seed(a)) var[vars++] = (struct template_var){ a->name, v };
-    }
+    if (m->o->model_id) snprintf(c->model_id, sizeof c->model_id, "%s", m->o->model_id);
+    TRY(make_lists(m, c));
+    TRY(copy_job(m, c));
+    TRY(take_values(m, c, var, &vars));
     snprintf(number, sizeof number, "%lld", (long long)index);
     snprintf(seed, sizeof seed, "%llu", (unsigned long long)c->seed);
     var[vars++] = (struct template_var){ "name", job->name };
@@ -169,7 +259,7 @@ static status make_one(struct maker *m, int64_t index, struct clip_spec *c)
 
     TRY(name_clip(m, c, var, vars));
     TRY(fill_prompts(m, c, var, vars));
-    return clip_identify(c, job, m->card, m->o);
+    return clip_identify(c, m->card);
 }
 
 status clip_card(struct card *out, const struct job *job)
@@ -182,7 +272,7 @@ status clip_card(struct card *out, const struct job *job)
     return card_load(out, job->model);
 }
 
-static int by_name(const void *a, const void *b)
+static int compare_clip_names(const void *a, const void *b)
 {
     const struct clip_spec *const x = *(const struct clip_spec *const *)a;
     const struct clip_spec *const y = *(const struct clip_spec *const *)b;
@@ -191,7 +281,7 @@ static int by_name(const void *a, const void *b)
     return order ? order : (x->index > y->index) - (x->index < y->index);
 }
 
-static status check_names(const struct maker *m)
+static status check_clip_names(const struct maker *m)
 {
     const struct clip_list *const l = m->list;
     const struct job *const job = m->job;
@@ -200,7 +290,7 @@ static status check_names(const struct maker *m)
 
     if (!sorted) return fail(ST_NOMEM, "%s: no memory for its clips", job->name);
     for (int i = 0; i < l->count; i++) sorted[i] = &l->clip[i];
-    qsort(sorted, (size_t)l->count, sizeof *sorted, by_name);
+    qsort(sorted, (size_t)l->count, sizeof *sorted, compare_clip_names);
     for (int i = 1; i < l->count && st == ST_OK; i++)
         if (!strcmp(sorted[i - 1]->name, sorted[i]->name))
             st =
@@ -213,7 +303,7 @@ static status check_names(const struct maker *m)
     return st;
 }
 
-static status make_all(struct maker *m)
+static status expand_all(struct maker *m)
 {
     struct job *const job = m->job;
     const struct tree_node *const combine = job->sweep.combine_node;
@@ -229,8 +319,8 @@ static status make_all(struct maker *m)
     TRY(prompts_make(&m->schedule, job, m->card->frames_per_block));
     m->list->clip = calloc((size_t)count, sizeof *m->list->clip);
     if (!m->list->clip) return fail(ST_NOMEM, "%s: no memory for its clips", job->name);
-    for (int64_t i = 0; i < count; i++) TRY(make_one(m, i, &m->list->clip[m->list->count++]));
-    return check_names(m);
+    for (int64_t i = 0; i < count; i++) TRY(expand_one(m, i, &m->list->clip[m->list->count++]));
+    return check_clip_names(m);
 }
 
 status clip_expand(struct clip_list *out, struct job *job, const struct card *card,
@@ -239,7 +329,7 @@ status clip_expand(struct clip_list *out, struct job *job, const struct card *ca
     struct maker m = { .job = job, .card = card, .o = o, .list = out };
 
     *out = (struct clip_list){ 0 };
-    status const st = make_all(&m);
+    status const st = expand_all(&m);
     prompts_free(&m.schedule);
     if (st != ST_OK) clip_free(out);
     return st;
@@ -247,13 +337,7 @@ status clip_expand(struct clip_list *out, struct job *job, const struct card *ca
 
 void clip_free(struct clip_list *l)
 {
-    for (int i = 0; i < l->count; i++) {
-        struct clip_spec *const c = &l->clip[i];
-        for (int p = 0; p < c->prompts; p++) free(c->prompt[p].text);
-        free(c->prompt);
-        free(c->value);
-        free(c->name);
-    }
+    for (int i = 0; i < l->count; i++) clip_spec_free(&l->clip[i]);
     free(l->clip);
     *l = (struct clip_list){ 0 };
 }

@@ -13,43 +13,12 @@
 #ifndef CLIP_H
 #define CLIP_H
 
+#include "base/strbuf.h"
 #include "jobs/spec/card.h"
+#include "jobs/spec/clip_spec.h"
 #include "jobs/spec/job.h"
 
-enum { CLIP_ID = 17, CLIP_BUDGET = 256 << 20 /* bytes of all clips of a job */ };
-
-/* A prompt from block `block` on. During the `blend` blocks from there the embedding
- * is mixed: block + i has (i + 1) / (blend + 1) of this prompt and the rest of the one
- * before. blend 0: a cut. */
-struct clip_prompt {
-    int64_t block, blend;
-    char *text;               /* variables filled in; not yet cleaned */
-    struct duration at, over; /* as asked for: when, and how long the blend */
-    bool moved;               /* `at` is not on a block boundary */
-};
-
-struct clip_value {
-    const char *axis, *value;
-};
-
-struct clip_spec {
-    int64_t index; /* in the job, from 0 */
-    char *name;    /* of its folder */
-    int width, height;
-    struct value_rate fps;
-    uint64_t seed;
-    int64_t pictures; /* of the video */
-    int64_t blocks;
-
-    struct clip_prompt *prompt; /* rising by block, the first at block 0 */
-    int prompts;
-    struct clip_value *value; /* of the sweep's axes; the texts are the job's */
-    int values;
-
-    /* 16 hex digits and a NUL; "" if the model was not identified. content_id stands
-     * for all that makes the pictures; task_id for that and the files made of them. */
-    char content_id[CLIP_ID], task_id[CLIP_ID];
-};
+enum { CLIP_BUDGET = 512 << 20 /* bytes of all clips of a job */ };
 
 struct clip_list {
     struct clip_spec *clip;
@@ -62,8 +31,8 @@ struct clip_options {
     const char *precision; /* "f32", "bf16"; NULL: the job's */
 };
 
-/* Make all clips of a job. Files of axes are read. The job and the card must outlive
- * the list. ST_FORMAT at the key that is wrong. clip_free after success; after a failure
+/* Make all clips of a job, each whole in itself but for dir, which stays NULL. Files of axes are
+ * read. ST_FORMAT at the key that is wrong. clip_free after success; after a failure
  * there is nothing to free. */
 status clip_expand(struct clip_list *out, struct job *job, const struct card *card,
                    const struct clip_options *o) MUST_USE;
@@ -72,15 +41,16 @@ void clip_free(struct clip_list *l); /* safe on a zeroed one; zeroes it */
 /* Load the card that a job names. A missing one is an error of the job's line. */
 status clip_card(struct card *out, const struct job *job) MUST_USE;
 
-/* Pictures of a clip of so many blocks, and a block's first picture. */
-int64_t clip_pictures(int64_t blocks, int frames_per_block);
-int64_t clip_first_picture(int64_t block, int frames_per_block);
-
-/* Set both ids; clip_expand does it. */
-status clip_identify(struct clip_spec *c, const struct job *job, const struct card *card,
-                     const struct clip_options *o) MUST_USE;
+/* Set content_id and task_id; clip_expand does it. model_id and all else are set. */
+status clip_identify(struct clip_spec *c, const struct card *card) MUST_USE;
 
 enum { CLIP_LIBRARY = 64 };
 const char *clip_library(char buf[CLIP_LIBRARY]); /* "jansson 2.14" */
+
+/* An expanded job as JSON, for `check --json` and for records. Append one object: the job, its
+ * files, and every clip with its blocks, prompts and ids (null without). Seeds stand as text, for
+ * they go beyond what JSON readers hold. */
+status clip_json(struct strbuf *out, const struct job *job, const struct card *card,
+                 const struct clip_list *clips) MUST_USE;
 
 #endif /* CLIP_H */

@@ -1,4 +1,5 @@
-#include "jobs/spec/clip_json.h"
+/* clip_json.c - an expanded job for `check --json`. */
+#include "jobs/spec/clip.h"
 #include "jobs/spec/json_build.h"
 
 #include <stdio.h>
@@ -11,12 +12,10 @@ static json_t *prompts_json(const struct clip_spec *c)
 
     for (int i = 0; i < c->prompts; i++) {
         const struct clip_prompt *const p = &c->prompt[i];
-        char at[DURATION_TEXT], over[DURATION_TEXT];
         json_array_append_new(list, json_pack("{s:I, s:I, s:s, s:s, s:b, s:s}", "block",
                                               (json_int_t)p->block, "blend_blocks",
-                                              (json_int_t)p->blend, "at", duration_text(p->at, at),
-                                              "blend", duration_text(p->over, over), "moved",
-                                              p->moved, "text", p->text));
+                                              (json_int_t)p->blend, "at", p->at, "blend", p->over,
+                                              "moved", p->moved, "text", p->text));
     }
     return list;
 }
@@ -26,7 +25,7 @@ static json_t *values_json(const struct clip_spec *c)
     json_t *map = json_object();
 
     for (int i = 0; i < c->values; i++)
-        json_set(&map, c->value[i].axis, json_string(c->value[i].value));
+        json_set(&map, c->value[i].name, json_string(c->value[i].value));
     return map;
 }
 
@@ -37,7 +36,7 @@ static json_t *one_json(const struct clip_spec *c)
     snprintf(seed, sizeof seed, "%llu", (unsigned long long)c->seed);
     return json_pack("{s:I, s:s, s:i, s:i, s:I, s:I, s:I, s:I, s:s, s:o, s:o, s:s?, s:s?}", "index",
                      (json_int_t)c->index, "name", c->name, "width", c->width, "height", c->height,
-                     "fps_num", (json_int_t)c->fps.num, "fps_den", (json_int_t)c->fps.den,
+                     "fps_num", (json_int_t)c->fps_num, "fps_den", (json_int_t)c->fps_den,
                      "pictures", (json_int_t)c->pictures, "blocks", (json_int_t)c->blocks, "seed",
                      seed, "values", values_json(c), "prompts", prompts_json(c), "content_id",
                      c->content_id[0] ? c->content_id : NULL, "task_id",
@@ -62,7 +61,7 @@ static json_t *formats_json(const struct job *job)
                                 f->file, "codec", f->codec, "pix", f->pix, "preset", f->preset,
                                 "profile", f->profile, "threads", f->threads);
         if (f->crf >= 0) json_set(&one, "crf", json_integer(f->crf));
-        json_set(&one, "encoder", json_string(format_encoder_name(f->encoder)));
+        json_set(&one, "encoder", json_string(clip_encoder_name(f->encoder)));
         json_add(&list, one);
     }
     return list;
@@ -99,7 +98,7 @@ status clip_json(struct strbuf *out, const struct job *job, const struct card *c
     json_t *const all = json_pack(
         "{s:s, s:s, s:s?, s:i, s:s, s:s, s:s, s:o, s:o, s:o}", "file", job->node->tree->name, "job",
         job->name, "owner", job->owner, "priority", job->priority, "model", card->name, "card",
-        card->path, "precision", job_precision_name(job->precision), "labels", labels_json(job),
+        card->path, "precision", clip_precision_name(job->precision), "labels", labels_json(job),
         "output", output_json(job), "clips", clips_json(clips));
     char *const text = all ? json_dumps(all, JSON_INDENT(2) | JSON_PRESERVE_ORDER) : NULL;
 

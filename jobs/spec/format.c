@@ -1,3 +1,9 @@
+/*
+ * format.c - what a job may ask of each codec.
+ *
+ * The table of codecs is stated here a second time (pipeline/output/av/codec.c has the encoders'
+ * side), so that a job is checked without libav. A test holds the two against each other.
+ */
 #include "jobs/spec/format.h"
 #include "base/choice.h"
 
@@ -5,7 +11,7 @@
 #include <string.h>
 
 #define CODECS   "h264|ffv1|prores|av1"
-#define ENCODERS "cpu|nvenc|auto" /* in the order of enum format_encoder */
+#define ENCODERS "cpu|nvenc|auto" /* in the order of enum clip_encoder */
 #define ALL_PIX  "yuv420p|yuv422p|yuv444p|yuv420p10|yuv422p10|yuv444p10"
 
 /* In the order of CODECS. */
@@ -57,12 +63,6 @@ const struct format format_default = {
     .threads = 1,
 };
 
-const char *format_encoder_name(enum format_encoder e)
-{
-    static const char *const names[] = { "cpu", "nvenc", "auto" };
-    return names[e];
-}
-
 int format_codecs(void) { return COUNT_OF(codecs); }
 const struct format_codec *format_codec(int i) { return &codecs[i]; }
 
@@ -93,7 +93,7 @@ static const struct field format_fields[] = {
     { .name = "threads", .type = FIELD_INT, .to = AT(f.threads), .min = 1, .max = 64 },
     { .name = "gop",
       .type = FIELD_REFUSED,
-      .allowed = "remove the key; a key frame stands at least every second" },
+      .allowed = "remove the key; there is a key frame at least every second" },
     { .name = "encoder", .type = FIELD_CHOICE, .to = AT(f.encoder), .allowed = ENCODERS },
 };
 const struct field_table format_table = { "output.formats[]", format_fields,
@@ -132,7 +132,7 @@ static status check_profile(const struct tree_node *n, const struct format *f)
 
 status format_check_size(const struct tree_node *n, const struct format *f, int width, int height)
 {
-    bool const nvenc = f->encoder == FORMAT_NVENC;
+    bool const nvenc = f->encoder == CLIP_ENCODER_NVENC;
     int least = 0;
 
     for (int i = 0; i < COUNT_OF(codecs); i++)
@@ -152,7 +152,8 @@ status format_read(const struct tree_node *n, struct format *out)
     d.f.codec = c->name;
     TRY(check_ending(n, &d.f, c->endings));
     TRY(check_word(n, "encoder", c->name, c->encoders));
-    TRY(check_word(n, "pix", c->name, d.f.encoder == FORMAT_NVENC ? c->nvenc_pixes : c->pixes));
+    TRY(check_word(n, "pix", c->name,
+                   d.f.encoder == CLIP_ENCODER_NVENC ? c->nvenc_pixes : c->pixes));
     TRY(check_word(n, "preset", c->name, c->presets));
     TRY(check_word(n, "profile", c->name, c->profiles));
     if (c->crf_max) d.f.crf = c->crf;

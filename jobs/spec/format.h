@@ -2,11 +2,8 @@
 #ifndef FORMAT_H
 #define FORMAT_H
 
+#include "jobs/spec/clip_spec.h"
 #include "jobs/yaml/yaml_schema.h"
-
-/* What encodes: auto is a card's encoder where it opens and takes the clip, else the
- * processor's. Decided once, before anything is rendered; from then on none is auto. */
-enum format_encoder { FORMAT_CPU, FORMAT_NVENC, FORMAT_AUTO };
 
 /* What a codec takes. Words are "a|b|c"; NULL: the key is refused for this codec. */
 struct format_codec {
@@ -27,7 +24,7 @@ struct format {
     const char *codec, *pix, *preset, *profile;
     int crf;     /* -1: the codec has none */
     int threads; /* of the encoder; 1 unless asked for: h264's bytes depend on it */
-    enum format_encoder encoder;
+    enum clip_encoder encoder;
 };
 
 /* clip.mp4, h264, crf 18, preset medium, yuv420p */
@@ -39,8 +36,6 @@ status format_read(const struct tree_node *n, struct format *out) MUST_USE;
 /* ST_FORMAT at `n` if the codec does not take pictures of this size. */
 status format_check_size(const struct tree_node *n, const struct format *f, int width,
                          int height) MUST_USE;
-
-const char *format_encoder_name(enum format_encoder e); /* "cpu", ... */
 
 int format_codecs(void);
 const struct format_codec *format_codec(int i);

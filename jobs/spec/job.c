@@ -1,12 +1,13 @@
+/* job.c - a job file: the key tables read it, this puts it together and checks what spans keys. */
 #include "jobs/spec/job.h"
 #include "base/file.h"
 #include "base/strbuf.h"
-#include "jobs/spec/job_keys.h"
+#include "jobs/spec/spec_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static status resolve(const struct tree *t, const char *path, char **out)
+static status resolve_path(const struct tree *t, const char *path, char **out)
 {
     char *const dir = path_dir(t->name);
 
@@ -15,7 +16,7 @@ static status resolve(const struct tree *t, const char *path, char **out)
     return *out ? ST_OK : fail(ST_NOMEM, "%s: no memory for a path", t->name);
 }
 
-static status read_prompts(const struct job_draft *d, struct job *j)
+static status read_job_prompts(const struct job_draft *d, struct job *j)
 {
     const struct tree_node *const list = d->prompts;
 
@@ -152,30 +153,30 @@ static status check_length(const struct job *j)
     return ST_OK;
 }
 
-static status fill(const struct tree_node *root, struct job *j)
+static status fill_job(const struct tree_node *root, struct job *j)
 {
     struct job_draft d = job_defaults;
 
     TRY(field_read(root, &job_table, &d));
     *j = d.job;
     j->node = root;
-    TRY(resolve(root->tree, d.model, &j->model));
-    TRY(resolve(root->tree, d.dir, &j->output.dir));
+    TRY(resolve_path(root->tree, d.model, &j->model));
+    TRY(resolve_path(root->tree, d.dir, &j->output.dir));
     TRY(check_length(j));
-    TRY(read_prompts(&d, j));
+    TRY(read_job_prompts(&d, j));
     if (d.axes) TRY(read_axes(j, d.axes));
     TRY(read_formats(d.formats, j));
     TRY(check_files(j));
     return check_labels(j->labels);
 }
 
-static status fill_all(struct job_file *f)
+static status fill_jobs(struct job_file *f)
 {
     f->job = calloc((size_t)f->tree->docs, sizeof *f->job);
     if (!f->job) return fail(ST_NOMEM, "%s: no memory for its jobs", f->tree->name);
     for (int i = 0; i < f->tree->docs; i++) {
         f->jobs++;
-        TRY(fill(f->tree->doc[i], &f->job[i]));
+        TRY(fill_job(f->tree->doc[i], &f->job[i]));
         for (int k = 0; k < i; k++)
             if (!strcmp(f->job[k].name, f->job[i].name))
                 return tree_refuse(tree_find(f->job[i].node, "name"),
@@ -188,7 +189,7 @@ status job_parse(struct job_file *out, const char *text, size_t len, const char 
 {
     *out = (struct job_file){ 0 };
     TRY(tree_parse(&out->tree, text, len, path));
-    status const st = fill_all(out);
+    status const st = fill_jobs(out);
     if (st != ST_OK) job_close(out);
     return st;
 }

@@ -12,11 +12,10 @@
 #include "jobs/spec/format.h"
 #include "jobs/yaml/duration.h"
 
-enum { JOB_PROMPT_BYTES = 16384, JOB_FORMATS = 16, JOB_LABELS = 64 };
+enum { JOB_PROMPT_BYTES = 16384, JOB_FORMATS = CLIP_FORMATS, JOB_LABELS = 64 };
 
 enum job_exists { JOB_SKIP, JOB_ERROR, JOB_VERSION };        /* output.on_exists */
 enum job_quantize { JOB_QUANTIZE_WARN, JOB_QUANTIZE_ERROR }; /* a time off a block boundary */
-enum job_precision { JOB_BF16, JOB_F32 };
 
 /* One entry of the prompt schedule. `text` is a template. */
 struct job_prompt {
@@ -39,7 +38,7 @@ struct job {
     const char *name, *owner;     /* owner NULL: none */
     int priority;
     char *model;   /* path of the card, behind the folder of the job file */
-    int precision; /* enum job_precision */
+    int precision; /* enum clip_precision */
 
     struct job_clip clip;
 
@@ -87,7 +86,6 @@ void job_close(struct job_file *f); /* safe on a zeroed one; zeroes it */
 /* The tables of a job's keys, ended by NULL. */
 extern const struct field_table *const job_tables[];
 
-const char *job_precision_name(int precision); /* "bf16", "f32" */
-const char *job_exists_name(int on_exists);    /* "skip", "error", "version" */
+const char *job_exists_name(int on_exists); /* "skip", "error", "version" */
 
 #endif /* JOB_H */

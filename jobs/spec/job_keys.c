@@ -1,4 +1,5 @@
-#include "jobs/spec/job_keys.h"
+/* job_keys.c - every key of a job, as tables; docs/job.md is checked against them. */
+#include "jobs/spec/spec_internal.h"
 
 #include <string.h>
 
@@ -7,7 +8,7 @@
 const struct job_draft job_defaults = {
     .job = {
         .priority = 50,
-        .precision = JOB_BF16,
+        .precision = CLIP_BF16,
         .clip = { .width = 832, .height = 480, .fps = { 16, 1 } },
         .quantize = JOB_QUANTIZE_WARN,
         .sweep.max_clips = 10000,
@@ -267,8 +268,6 @@ const struct field_table *const job_tables[] = {
     &job_table,    &model_table,  &clip_table,    &job_prompt_table, &sweep_table, &axis_table,
     &output_table, &format_table, &latents_table, &preview_table,    &run_table,   NULL,
 };
-
-const char *job_precision_name(int precision) { return precision == JOB_F32 ? "f32" : "bf16"; }
 
 const char *job_exists_name(int on_exists)
 {

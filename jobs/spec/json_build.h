@@ -4,9 +4,23 @@
 
 #include <jansson.h>
 
+static inline void json_drop_if(json_t **to, int failed)
+{
+    if (!failed) return;
+    json_decref(*to);
+    *to = NULL;
+}
+
 /* Add to the list or map at *to, which becomes NULL if that fails or was NULL; what is
  * made of it then is NULL too. `value` is handed over and may be NULL, a failure. */
-void json_add(json_t **to, json_t *value);
-void json_set(json_t **to, const char *key, json_t *value);
+static inline void json_add(json_t **to, json_t *value)
+{
+    json_drop_if(to, json_array_append_new(*to, value));
+}
+
+static inline void json_set(json_t **to, const char *key, json_t *value)
+{
+    json_drop_if(to, json_object_set_new(*to, key, value));
+}
 
 #endif /* JSON_BUILD_H */

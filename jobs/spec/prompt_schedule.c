@@ -1,20 +1,13 @@
-#include "jobs/spec/prompt_schedule.h"
+/* prompt_schedule.c - prompts are given in time and take effect at blocks: the rounding, and what
+ * must hold between neighbours after it. */
+#include "jobs/spec/spec_internal.h"
 
 #include <stdlib.h>
 
 enum { PICTURES = 4 }; /* of a latent frame */
+_Static_assert((int)CLIP_TIME == (int)DURATION_TEXT, "a spelled duration");
 
 static int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
-int64_t clip_pictures(int64_t blocks, int frames_per_block)
-{
-    return 1 + PICTURES * (blocks * frames_per_block - 1);
-}
-
-int64_t clip_first_picture(int64_t block, int frames_per_block)
-{
-    return block ? clip_pictures(block, frames_per_block) : 0;
-}
 
 /* The first block that begins at this picture or later. */
 static int64_t block_up(int64_t picture, int frames_per_block)
@@ -22,7 +15,7 @@ static int64_t block_up(int64_t picture, int frames_per_block)
     return picture ? divide_up(picture + PICTURES - 1, (int64_t)PICTURES * frames_per_block) : 0;
 }
 
-static const struct tree_node *key(const struct job_prompt *p, const char *name)
+static const struct tree_node *key_node(const struct job_prompt *p, const char *name)
 {
     const struct tree_node *const n = tree_find(p->node, name);
     return n ? n : p->node;
@@ -32,8 +25,8 @@ static status check_moved(const struct job_prompt *p, const struct clip_prompt *
 {
     if (!c->moved) return ST_OK;
     return tree_fail(
-        key(p, "at"), "found %s, inside a block; allowed with quantize: error: %lldf or %lldf",
-        tree_quote(key(p, "at")->text).s, (long long)clip_first_picture(c->block - 1, frames),
+        key_node(p, "at"), "found %s, inside a block; allowed with quantize: error: %lldf or %lldf",
+        tree_quote(key_node(p, "at")->text).s, (long long)clip_first_picture(c->block - 1, frames),
         (long long)clip_first_picture(c->block, frames));
 }
 
@@ -41,7 +34,7 @@ static status check_order(const struct prompts *s, const struct job *job, int i,
 {
     const struct clip_prompt *const p = &s->prompt[i], *const before = p - 1;
     const struct job_prompt *const asked = &job->prompt[i];
-    const struct tree_node *const at = key(asked, "at");
+    const struct tree_node *const at = key_node(asked, "at");
 
     if (p->block >= s->blocks || clip_first_picture(p->block, frames) >= s->pictures)
         return tree_fail(at, "found %s, after the last block begins; allowed: at most %lldf",
@@ -54,7 +47,7 @@ static status check_order(const struct prompts *s, const struct job *job, int i,
             (long long)clip_first_picture(before->block, frames), i - 1, (long long)before->block);
     if (before->block + before->blend > p->block)
         return tree_fail(
-            key(&job->prompt[i - 1], "blend"),
+            key_node(&job->prompt[i - 1], "blend"),
             "found %lld blocks of blend; allowed: at most %lld, for then prompts[%d] begins",
             (long long)before->blend, (long long)(p->block - before->block), i);
     return ST_OK;
@@ -77,9 +70,9 @@ status prompts_make(struct prompts *out, const struct job *job, int frames_per_b
         *p = (struct clip_prompt){
             .block = block_up(picture, frames_per_block),
             .blend = divide_up(duration_up(asked->blend, fps), block),
-            .at = asked->at,
-            .over = asked->blend,
         };
+        duration_text(asked->at, p->at);
+        duration_text(asked->blend, p->over);
         p->moved = clip_first_picture(p->block, frames_per_block) != picture;
         if (i) TRY(check_order(out, job, i, frames_per_block));
         if (job->quantize == JOB_QUANTIZE_ERROR) TRY(check_moved(asked, p, frames_per_block));

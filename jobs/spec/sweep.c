@@ -1,4 +1,10 @@
-#include "jobs/spec/sweep.h"
+/*
+ * sweep.c - the expression that combines axes: a parser to a small tree, and combination i of it.
+ *
+ * A product walks like an odometer, its last factor fastest; a zip gives all its members the same
+ * index. Nothing is expanded: sweep_pick finds combination i by division.
+ */
+#include "jobs/spec/spec_internal.h"
 
 #include <string.h>
 
@@ -13,17 +19,17 @@ struct parser {
     bool used[AXIS_COUNT];
 };
 
-static status product(struct parser *p, int *part);
+static status parse_product(struct parser *p, int *part);
 
-static void blanks(struct parser *p) { p->at += strspn(p->at, " "); }
+static void skip_spaces(struct parser *p) { p->at += strspn(p->at, " "); }
 
-static status expected(const struct parser *p, const char *what)
+static status fail_expected(const struct parser *p, const char *what)
 {
     return tree_fail(p->node, "found %s; allowed: %s", p->at[0] ? tree_quote(p->at).s : "the end",
                      what);
 }
 
-static status part_new(struct parser *p, struct sweep_part like, int *part)
+static status new_part(struct parser *p, struct sweep_part like, int *part)
 {
     if (p->s->parts == SWEEP_PARTS)
         return tree_fail(p->node, "found more than %d parts; allowed: %d", SWEEP_PARTS,
@@ -33,23 +39,22 @@ static status part_new(struct parser *p, struct sweep_part like, int *part)
     return ST_OK;
 }
 
-static status axis_name(struct parser *p, int *part)
+static status parse_axis(struct parser *p, int *part)
 {
     size_t const len = strcspn(p->at, " *(),");
 
     for (int i = 0; i < p->axes; i++) {
         if (strlen(p->axis[i].name) != len || memcmp(p->axis[i].name, p->at, len)) continue;
         if (p->used[i])
-            return tree_fail(p->node, "the axis %s stands in it twice; allowed: once",
-                             p->axis[i].name);
+            return tree_fail(p->node, "the axis %s is used twice; allowed: once", p->axis[i].name);
         p->used[i] = true;
         p->at += len;
-        blanks(p);
-        return part_new(
+        skip_spaces(p);
+        return new_part(
             p, (struct sweep_part){ .axis = i, .first = -1, .next = -1, .count = p->axis[i].count },
             part);
     }
-    return expected(p, "the name of an axis, or ( , )");
+    return fail_expected(p, "the name of an axis, or ( , )");
 }
 
 static status add_member(struct parser *p, int into, int *last, int member)
@@ -71,34 +76,34 @@ static status add_member(struct parser *p, int into, int *last, int member)
     return ST_OK;
 }
 
-static status zip(struct parser *p, int *part)
+static status parse_zip(struct parser *p, int *part)
 {
     int last = -1, member = -1;
 
     if (++p->depth > DEPTH)
         return tree_fail(p->node, "found more than %d brackets inside one another; allowed: %d",
                          DEPTH, DEPTH);
-    TRY(part_new(p, (struct sweep_part){ .axis = -1, .zip = true, .first = -1, .next = -1 }, part));
+    TRY(new_part(p, (struct sweep_part){ .axis = -1, .zip = true, .first = -1, .next = -1 }, part));
     do {
         p->at++;
-        TRY(product(p, &member));
+        TRY(parse_product(p, &member));
         TRY(add_member(p, *part, &last, member));
     } while (*p->at == ',');
-    if (*p->at != ')') return expected(p, "* , or )");
+    if (*p->at != ')') return fail_expected(p, "* , or )");
     p->at++;
-    blanks(p);
+    skip_spaces(p);
     p->depth--;
     return ST_OK;
 }
 
-static status product(struct parser *p, int *part)
+static status parse_product(struct parser *p, int *part)
 {
     int last = -1, member = -1;
 
-    TRY(part_new(p, (struct sweep_part){ .axis = -1, .first = -1, .next = -1, .count = 1 }, part));
+    TRY(new_part(p, (struct sweep_part){ .axis = -1, .first = -1, .next = -1, .count = 1 }, part));
     for (;;) {
-        blanks(p);
-        TRY(*p->at == '(' ? zip(p, &member) : axis_name(p, &member));
+        skip_spaces(p);
+        TRY(*p->at == '(' ? parse_zip(p, &member) : parse_axis(p, &member));
         TRY(add_member(p, *part, &last, member));
         if (*p->at != '*') return ST_OK;
         p->at++;
@@ -109,10 +114,10 @@ static status product_of_all(struct parser *p)
 {
     int last = -1, member = -1;
 
-    TRY(part_new(p, (struct sweep_part){ .axis = -1, .first = -1, .next = -1, .count = 1 },
+    TRY(new_part(p, (struct sweep_part){ .axis = -1, .first = -1, .next = -1, .count = 1 },
                  &p->s->root));
     for (int i = 0; i < p->axes; i++) {
-        TRY(part_new(
+        TRY(new_part(
             p, (struct sweep_part){ .axis = i, .first = -1, .next = -1, .count = p->axis[i].count },
             &member));
         TRY(add_member(p, p->s->root, &last, member));
@@ -128,8 +133,8 @@ status sweep_make(struct sweep *out, const struct tree_node *node, const char *c
     *out = (struct sweep){ .root = -1 };
     if (!axes) return ST_OK;
     if (!combine) return product_of_all(&p);
-    TRY(product(&p, &out->root));
-    if (*p.at) return expected(&p, "* or the end");
+    TRY(parse_product(&p, &out->root));
+    if (*p.at) return fail_expected(&p, "* or the end");
     for (int i = 0; i < axes; i++)
         if (!p.used[i])
             return tree_fail(node, "the axis %s is missing; allowed: every axis once",
@@ -139,7 +144,7 @@ status sweep_make(struct sweep *out, const struct tree_node *node, const char *c
 
 int64_t sweep_count(const struct sweep *s) { return s->root < 0 ? 1 : s->part[s->root].count; }
 
-static void pick(const struct sweep *s, int at, int64_t i, int *value)
+static void pick_values(const struct sweep *s, int at, int64_t i, int *value)
 {
     const struct sweep_part *const part = &s->part[at];
     int64_t left = part->count;
@@ -148,16 +153,16 @@ static void pick(const struct sweep *s, int at, int64_t i, int *value)
     for (int m = part->first; m >= 0; m = s->part[m].next) {
         int64_t const n = s->part[m].count;
         if (part->zip) {
-            pick(s, m, i, value);
+            pick_values(s, m, i, value);
             continue;
         }
         left /= n;
-        pick(s, m, i / left % n, value);
+        pick_values(s, m, i / left % n, value);
     }
 }
 
 void sweep_pick(const struct sweep *s, int64_t i, int value[AXIS_COUNT])
 {
     for (int a = 0; a < AXIS_COUNT; a++) value[a] = 0;
-    if (s->root >= 0) pick(s, s->root, i, value);
+    if (s->root >= 0) pick_values(s, s->root, i, value);
 }

@@ -1,4 +1,10 @@
-#include "jobs/spec/template.h"
+/*
+ * template.c - {variables} in texts and file names.
+ *
+ * One pass, and what a variable brings in is not looked at again, so a value read from a file can
+ * contain braces. The length is checked while it grows.
+ */
+#include "jobs/spec/spec_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +19,7 @@ struct hole {
 };
 
 /* False if what begins at the brace is not {word} or {word:0Nd}. */
-static bool hole_at(const char *s, struct hole *out)
+static bool parse_hole(const char *s, struct hole *out)
 {
     size_t const name =
         strspn(s + 1, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_");
@@ -32,7 +38,7 @@ static bool hole_at(const char *s, struct hole *out)
     return true;
 }
 
-static bool named(const struct hole *h, const char *name)
+static bool is_hole_of(const struct hole *h, const char *name)
 {
     return strlen(name) == h->name_len && !memcmp(name, h->name, h->name_len);
 }
@@ -43,12 +49,12 @@ bool template_uses(const char *text, const char *name)
 
     for (const char *at = text; (at = strchr(at, '{')); at++) {
         if (at[1] == '{') at++;
-        else if (hole_at(at, &h) && named(&h, name)) return true;
+        else if (parse_hole(at, &h) && is_hole_of(&h, name)) return true;
     }
     return false;
 }
 
-static status unknown(const struct template_text *t, const struct hole *h)
+static status fail_unknown(const struct template_text *t, const struct hole *h)
 {
     struct strbuf list = { 0 }, found = { 0 };
 
@@ -79,8 +85,8 @@ static status fill_hole(const struct template_text *t, const struct hole *h, str
     const struct template_var *v = NULL;
 
     for (int i = 0; i < t->vars && !v; i++)
-        if (named(h, t->var[i].name)) v = &t->var[i];
-    if (!v) return unknown(t, h);
+        if (is_hole_of(h, t->var[i].name)) v = &t->var[i];
+    if (!v) return fail_unknown(t, h);
     if (h->width) {
         size_t const digits = strspn(v->text, "0123456789");
         if (!digits || v->text[digits])
@@ -106,7 +112,7 @@ status template_expand(const struct template_text *t, struct strbuf *out)
         if (at[0] == at[1]) {
             strbuf_add(out, at, 1);
             at += 2;
-        } else if (*at == '{' && hole_at(at, &h)) {
+        } else if (*at == '{' && parse_hole(at, &h)) {
             TRY(fill_hole(t, &h, out));
             at += h.len;
         } else {

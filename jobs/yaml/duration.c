@@ -1,3 +1,4 @@
+/* duration.c - spans as exact microseconds or pictures, never as floating point. */
 #include "jobs/yaml/duration.h"
 
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* yaml_schema.c - a map read by a table, and messages that name the nearest known key. */
 #include "jobs/yaml/yaml_schema.h"
 #include "base/choice.h"
 #include "base/strbuf.h"
@@ -7,7 +8,7 @@
 #include <string.h>
 
 /* Levenshtein's distance, for words of at most 31 characters; else far. */
-static int distance(const char *a, const char *b)
+static int edit_distance(const char *a, const char *b)
 {
     enum { WORD = 32 };
     int row[WORD];
@@ -28,13 +29,13 @@ static int distance(const char *a, const char *b)
     return row[m];
 }
 
-static const char *nearest(const char *key, const struct field_table *t)
+static const char *nearest_key(const char *key, const struct field_table *t)
 {
     const char *best = NULL;
     int least = 3;
 
     for (int i = 0; i < t->count; i++) {
-        int const d = distance(key, t->field[i].name);
+        int const d = edit_distance(key, t->field[i].name);
         if (d < least && d < (int)strlen(t->field[i].name)) {
             least = d;
             best = t->field[i].name;
@@ -43,9 +44,9 @@ static const char *nearest(const char *key, const struct field_table *t)
     return best;
 }
 
-static status unknown_key(const struct tree_node *n, const struct field_table *t)
+static status fail_unknown_key(const struct tree_node *n, const struct field_table *t)
 {
-    const char *const near = nearest(n->key, t);
+    const char *const near = nearest_key(n->key, t);
     struct strbuf list = { 0 };
 
     for (int i = 0; i < t->count; i++)
@@ -113,7 +114,7 @@ status field_node(const struct tree_node *n, void *to)
     return ST_OK;
 }
 
-static status read_one(const struct tree_node *n, const struct field *f, void *to)
+static status read_field_value(const struct tree_node *n, const struct field *f, void *to)
 {
     int on = 0;
 
@@ -139,12 +140,12 @@ status field_read(const struct tree_node *n, const struct field_table *table, vo
         bool known = false;
         for (int i = 0; i < table->count && !known; i++)
             known = !strcmp(m->key, table->field[i].name);
-        if (!known) return unknown_key(m, table);
+        if (!known) return fail_unknown_key(m, table);
     }
     for (int i = 0; i < table->count; i++) {
         const struct field *const f = &table->field[i];
         const struct tree_node *const m = tree_find(n, f->name);
-        if (m) TRY(read_one(m, f, (char *)to + f->to));
+        if (m) TRY(read_field_value(m, f, (char *)to + f->to));
         else if (f->required)
             return tree_fail(n, "%s is missing%s%s", f->name, f->allowed ? "; allowed: " : "",
                              f->allowed ? f->allowed : "");

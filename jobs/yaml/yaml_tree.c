@@ -1,3 +1,10 @@
+/*
+ * yaml_tree.c - libyaml's events become a tree of maps, lists and texts.
+ *
+ * Every scalar stays a text; types are the schema's. What makes YAML surprising or dangerous is
+ * refused at the event: aliases (a small file can expand to gigabytes), anchors, tags, duplicate
+ * keys, keys that are not words, control characters. Counts and depth are bounded.
+ */
 #include "jobs/yaml/yaml_tree.h"
 #include "base/strbuf.h"
 #include "base/utf8.h"
@@ -16,11 +23,11 @@ struct builder {
     int depth;
 };
 
-static void node_free(struct tree_node *n)
+static void free_nodes(struct tree_node *n)
 {
     while (n) {
         struct tree_node *const next = n->next;
-        node_free(n->first);
+        free_nodes(n->first);
         free((void *)(uintptr_t)n->key);
         free((void *)(uintptr_t)n->text);
         free(n);
@@ -31,7 +38,7 @@ static void node_free(struct tree_node *n)
 void tree_close(struct tree **t)
 {
     if (!*t) return;
-    for (int i = 0; i < (*t)->docs; i++) node_free((*t)->doc[i]);
+    for (int i = 0; i < (*t)->docs; i++) free_nodes((*t)->doc[i]);
     free((*t)->name);
     free(*t);
     *t = NULL;
@@ -175,7 +182,7 @@ static status fail_event(const struct builder *b, const yaml_event_t *e, const c
 }
 
 /* NULL: fail() was called. */
-static struct tree_node *node_new(struct builder *b, const yaml_event_t *e, enum tree_kind kind)
+static struct tree_node *new_node(struct builder *b, const yaml_event_t *e, enum tree_kind kind)
 {
     struct tree_node *n;
 
@@ -214,15 +221,15 @@ static status take_key(struct builder *b, const yaml_event_t *e, struct tree_nod
     status st = ST_OK;
 
     if (!key->text[0])
-        st = fail_event(b, e, "found a key that is no text; allowed: a word before the colon");
+        st = fail_event(b, e, "found a key that is not text; allowed: a word before the colon");
     else if (twin)
-        st = fail_event(b, e, "key %s is given twice; the first stands in line %d",
-                        tree_quote(key->text).s, twin->key_line);
+        st = fail_event(b, e, "key %s is given twice; first in line %d", tree_quote(key->text).s,
+                        twin->key_line);
     else if (map->count == TREE_KEYS)
         st =
             fail_event(b, e, "found more than %d keys in a map; allowed: %d", TREE_KEYS, TREE_KEYS);
     if (st == ST_OK) b->key[b->depth - 1] = key;
-    else node_free(key);
+    else free_nodes(key);
     return st;
 }
 
@@ -234,18 +241,18 @@ static void name_value(struct builder *b, struct tree_node *n)
     n->key_line = key->line;
     n->key_column = key->column;
     key->text = NULL;
-    node_free(key);
+    free_nodes(key);
     b->key[b->depth - 1] = NULL;
 }
 
 /* Give a value its place. It is freed on failure. */
-static status place(struct builder *b, const yaml_event_t *e, struct tree_node *n)
+static status place_node(struct builder *b, const yaml_event_t *e, struct tree_node *n)
 {
     struct tree_node *const parent = b->depth ? b->open[b->depth - 1] : NULL;
 
     if (!parent) {
         if (b->tree->docs == TREE_DOCS) {
-            node_free(n);
+            free_nodes(n);
             return fail_event(b, e, "found more than %d documents; allowed: %d", TREE_DOCS,
                               TREE_DOCS);
         }
@@ -261,7 +268,7 @@ static status place(struct builder *b, const yaml_event_t *e, struct tree_node *
     return ST_OK;
 }
 
-static status scalar(struct builder *b, const yaml_event_t *e)
+static status add_scalar(struct builder *b, const yaml_event_t *e)
 {
     const char *const text = (const char *)e->data.scalar.value;
     size_t const len = e->data.scalar.length;
@@ -274,45 +281,45 @@ static status scalar(struct builder *b, const yaml_event_t *e)
                               "found an escape for a control character; allowed: \\n and \\t");
         i += (size_t)bytes;
     }
-    struct tree_node *const n = node_new(b, e, TREE_SCALAR);
+    struct tree_node *const n = new_node(b, e, TREE_SCALAR);
     if (!n) return error_last()->st;
-    return wants_key(b) ? take_key(b, e, n) : place(b, e, n);
+    return wants_key(b) ? take_key(b, e, n) : place_node(b, e, n);
 }
 
-static status collection(struct builder *b, const yaml_event_t *e, enum tree_kind kind)
+static status add_collection(struct builder *b, const yaml_event_t *e, enum tree_kind kind)
 {
     if (b->depth == TREE_DEPTH)
         return fail_event(b, e, "found more than %d levels of nesting; allowed: %d", TREE_DEPTH,
                           TREE_DEPTH);
     if (wants_key(b)) return fail_event(b, e, "found a list or map as a key; allowed: a word");
-    struct tree_node *const n = node_new(b, e, kind);
+    struct tree_node *const n = new_node(b, e, kind);
     if (!n) return error_last()->st;
-    TRY(place(b, e, n));
+    TRY(place_node(b, e, n));
     b->open[b->depth] = n;
     b->key[b->depth++] = NULL;
     return ST_OK;
 }
 
-static status plain_value(const struct builder *b, const yaml_event_t *e, const void *anchor,
+static status check_plain(const struct builder *b, const yaml_event_t *e, const void *anchor,
                           const void *tag)
 {
     if (!anchor && !tag) return ST_OK;
     return fail_event(b, e, "found %s; allowed: the value itself", anchor ? "an anchor" : "a tag");
 }
 
-static status take(struct builder *b, const yaml_event_t *e)
+static status take_event(struct builder *b, const yaml_event_t *e)
 {
     switch (e->type) {
     case YAML_ALIAS_EVENT: return fail_event(b, e, "found an alias; allowed: the value itself");
     case YAML_SCALAR_EVENT:
-        TRY(plain_value(b, e, e->data.scalar.anchor, e->data.scalar.tag));
-        return scalar(b, e);
+        TRY(check_plain(b, e, e->data.scalar.anchor, e->data.scalar.tag));
+        return add_scalar(b, e);
     case YAML_SEQUENCE_START_EVENT:
-        TRY(plain_value(b, e, e->data.sequence_start.anchor, e->data.sequence_start.tag));
-        return collection(b, e, TREE_LIST);
+        TRY(check_plain(b, e, e->data.sequence_start.anchor, e->data.sequence_start.tag));
+        return add_collection(b, e, TREE_LIST);
     case YAML_MAPPING_START_EVENT:
-        TRY(plain_value(b, e, e->data.mapping_start.anchor, e->data.mapping_start.tag));
-        return collection(b, e, TREE_MAP);
+        TRY(check_plain(b, e, e->data.mapping_start.anchor, e->data.mapping_start.tag));
+        return add_collection(b, e, TREE_MAP);
     case YAML_SEQUENCE_END_EVENT:
     case YAML_MAPPING_END_EVENT: b->depth--; return ST_OK;
     default: return ST_OK;
@@ -326,7 +333,7 @@ static status fail_syntax(const char *name, const yaml_parser_t *p)
                 p->problem_mark.column + 1, p->problem ? p->problem : "unknown reason");
 }
 
-static status build(struct builder *b, yaml_parser_t *p)
+static status build_tree(struct builder *b, yaml_parser_t *p)
 {
     const char *const name = b->tree->name;
 
@@ -334,7 +341,7 @@ static status build(struct builder *b, yaml_parser_t *p)
         yaml_event_t e;
         if (!yaml_parser_parse(p, &e)) return fail_syntax(name, p);
         more = e.type != YAML_STREAM_END_EVENT;
-        status const st = take(b, &e);
+        status const st = take_event(b, &e);
         yaml_event_delete(&e);
         if (st != ST_OK) return st;
     }
@@ -361,17 +368,14 @@ status tree_parse(struct tree **out, const char *text, size_t len, const char *n
     b.tree = calloc(1, sizeof *b.tree);
     if (b.tree) b.tree->name = str_format("%s", name);
     open = b.tree && b.tree->name && yaml_parser_initialize(&p);
-    if (!open) {
-        st = fail(ST_NOMEM, "%s: no memory to parse it", name);
-        goto out;
-    }
+    if (!open) FAIL_OUT(ST_NOMEM, "%s: no memory to parse it", name);
     yaml_parser_set_encoding(&p, YAML_UTF8_ENCODING);
     yaml_parser_set_input_string(&p, (const unsigned char *)text, len);
-    TRY_OUT(build(&b, &p));
+    TRY_OUT(build_tree(&b, &p));
     *out = b.tree;
     b.tree = NULL; /* handed over */
 out:
-    for (int i = 0; i < b.depth; i++) node_free(b.key[i]);
+    for (int i = 0; i < b.depth; i++) free_nodes(b.key[i]);
     if (open) yaml_parser_delete(&p);
     tree_close(&b.tree);
     return st;

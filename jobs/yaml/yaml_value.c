@@ -1,9 +1,10 @@
+/* yaml_value.c - numbers, sizes and rates in the forms a job allows. */
 #include "jobs/yaml/yaml_value.h"
 
 #include <string.h>
 
 /* A number at the front of s; NULL if none stands there, else what follows it. */
-static const char *number(const char *s, uint64_t *out)
+static const char *parse_number(const char *s, uint64_t *out)
 {
     uint64_t v = 0;
     size_t const len = strspn(s, "0123456789");
@@ -20,7 +21,7 @@ static const char *number(const char *s, uint64_t *out)
 bool value_u64(const char *s, uint64_t *out)
 {
     uint64_t v;
-    const char *const end = number(s, &v);
+    const char *const end = parse_number(s, &v);
 
     if (!end || *end) return false;
     *out = v;
@@ -31,7 +32,7 @@ bool value_decimal(const char *s, double *out)
 {
     uint64_t whole, part = 0;
     double scale = 1;
-    const char *at = number(s, &whole);
+    const char *at = parse_number(s, &whole);
 
     if (!at || whole > 999999999) return false;
     if (*at == '.') {
@@ -52,7 +53,7 @@ bool value_size(const char *s, int *width, int *height)
 {
     enum { MOST = 8192, STEP = 16 };
     uint64_t w, h;
-    const char *const x = number(s, &w);
+    const char *const x = parse_number(s, &w);
 
     if (!x || *x != 'x' || !value_u64(x + 1, &h)) return false;
     if (!w || !h || w > MOST || h > MOST || w % STEP || h % STEP) return false;
@@ -75,7 +76,7 @@ bool value_rate(const char *s, struct value_rate *out)
 {
     enum { PART = 1000000, FASTEST = 240 };
     uint64_t num, den = 1;
-    const char *const slash = number(s, &num);
+    const char *const slash = parse_number(s, &num);
 
     if (!slash || (*slash && *slash != '/')) return false;
     if (*slash && !value_u64(slash + 1, &den)) return false;

@@ -1,6 +1,12 @@
-/* amx.c - compiled for processors that have AMX; called only there. */
+/*
+ * amx.c - compiled for processors that have AMX; called only there (amx_available).
+ *
+ * The unit has eight tiles of 16 rows of 64 bytes. Blocks of 32 x 32 sums use four of them, and
+ * two each for x and w: every load is used twice. Its configuration belongs to the thread, so a
+ * task begins with amx_begin and ends with amx_end, and nothing between them may block.
+ */
 #define _GNU_SOURCE
-#include "kernels/cpu/amx.h"
+#include "kernels/cpu/cpu_tile.h"
 
 #include <immintrin.h>
 #include <math.h>
@@ -28,8 +34,8 @@ void amx_begin(void) { _tile_loadconfig(&config); }
 void amx_end(void) { _tile_release(); }
 
 /* y[32, 32] (+)= x[32, k] w[k, 32]: x rows x_bytes apart, w as pairs of rows. */
-static inline __attribute__((always_inline)) void product(float *y, const void *x, int64_t x_bytes,
-                                                          const void *w, int64_t k, bool add)
+static inline __attribute__((always_inline)) void
+multiply_block(float *y, const void *x, int64_t x_bytes, const void *w, int64_t k, bool add)
 {
     const char *a = x, *b = w;
     char *const c = (char *)y;
@@ -64,7 +70,7 @@ static inline __attribute__((always_inline)) void product(float *y, const void *
 }
 
 /* Rows become columns, sixteen 32-bit numbers each. */
-static inline __attribute__((always_inline)) void transpose(__m512i r[TILE])
+static inline __attribute__((always_inline)) void transpose_tile(__m512i r[TILE])
 {
     __m512i t[TILE];
 
@@ -103,7 +109,7 @@ void amx_pack(uint16_t *to, const uint16_t *w, int64_t w_step, int64_t rows, int
             for (int64_t i = 0; i < TILE; i++)
                 r[i] = first + i < rows ? _mm512_loadu_si512(w + (first + i) * w_step + c)
                                         : _mm512_setzero_si512();
-            transpose(r);
+            transpose_tile(r);
             for (int64_t i = 0; i < TILE; i++)
                 _mm512_storeu_si512(to + ((c / 2 + i) * AMX_STEP + first) * 2, r[i]);
         }
@@ -118,8 +124,9 @@ void amx_product(float *y, const uint16_t *x, const uint16_t *w, int64_t rows, i
         int64_t const some = k - from < K_CHUNK ? k - from : K_CHUNK;
         for (int64_t j = 0; j < across; j++)
             for (int64_t i = 0; i < rows / AMX_STEP; i++)
-                product(y + (i * across + j) * AMX_STEP * AMX_STEP, x + i * AMX_STEP * k + from,
-                        k * 2, w + (j * k + from) * AMX_STEP, some, from > 0);
+                multiply_block(y + (i * across + j) * AMX_STEP * AMX_STEP,
+                               x + i * AMX_STEP * k + from, k * 2, w + (j * k + from) * AMX_STEP,
+                               some, from > 0);
     }
 }
 
@@ -141,7 +148,7 @@ void amx_pack_values(uint16_t *to, const uint16_t *v, int64_t head_dim)
                 const uint16_t *const even = v + (key + 2 * i) * head_dim + c;
                 r[i] = pair_rows(even, even + head_dim);
             }
-            transpose(r);
+            transpose_tile(r);
             for (int64_t i = 0; i < TILE; i++)
                 _mm512_storeu_si512(to + (c + i) * AMX_KEYS + key, r[i]);
         }
@@ -150,7 +157,7 @@ void amx_pack_values(uint16_t *to, const uint16_t *v, int64_t head_dim)
 static const float log2_e = 0x1.715476p0f;
 
 /* 2^x within 3e-6 relative, far below what a BF16 keeps. */
-static inline __m512 power(__m512 x)
+static inline __m512 exp2_of(__m512 x)
 {
     __m512 const whole = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
     __m512 const f = _mm512_sub_ps(x, whole);
@@ -164,7 +171,7 @@ static inline __m512 power(__m512 x)
 }
 
 /* Two rows of probabilities as BF16 pairs. */
-static inline __m512i pairs(__m512 even, __m512 odd)
+static inline __m512i bf16_pairs(__m512 even, __m512 odd)
 {
     __m512i const half = _mm512_set1_epi32(0x8000);
     __m512i const low = _mm512_srli_epi32(_mm512_add_epi32(_mm512_castps_si512(even), half), 16);
@@ -187,7 +194,7 @@ static void add_bias(const struct amx_chunk *c)
                 r[i] = first + i < c->rows ? _mm512_maskz_loadu_epi32(there, row)
                                            : _mm512_setzero_si512();
             }
-            transpose(r);
+            transpose_tile(r);
             for (int64_t i = 0; i < TILE && i < left; i++) {
                 float *const s = c->scores + (key + i) * AMX_QUERIES + first;
                 __m512 const bias = _mm512_castsi512_ps(r[i]);
@@ -197,8 +204,8 @@ static void add_bias(const struct amx_chunk *c)
 }
 
 /* Softmax of the 16 queries from lane `first` on; true if their largest score grew. */
-static inline bool softmax(const struct amx_chunk *c, const struct amx_found *f, int first,
-                           __m512 *shrink)
+static inline bool softmax_queries(const struct amx_chunk *c, const struct amx_found *f, int first,
+                                   __m512 *shrink)
 {
     const float *const s = c->scores + first;
     uint32_t *const p = (uint32_t *)c->p + first;
@@ -215,21 +222,22 @@ static inline bool softmax(const struct amx_chunk *c, const struct amx_found *f,
     m = _mm512_mask_mov_ps(m, _mm512_cmp_ps_mask(m, all, _CMP_EQ_OQ), _mm512_setzero_ps());
     for (i = 0; i < c->keys / 2 * 2; i += 2) {
         const float *const at = s + i * AMX_QUERIES;
-        __m512 const even = power(_mm512_fmsub_ps(_mm512_loadu_ps(at), scale, m));
-        __m512 const odd = power(_mm512_fmsub_ps(_mm512_loadu_ps(at + AMX_QUERIES), scale, m));
+        __m512 const even = exp2_of(_mm512_fmsub_ps(_mm512_loadu_ps(at), scale, m));
+        __m512 const odd = exp2_of(_mm512_fmsub_ps(_mm512_loadu_ps(at + AMX_QUERIES), scale, m));
         sum = _mm512_add_ps(sum, _mm512_add_ps(even, odd));
-        _mm512_storeu_si512(p + i / 2 * AMX_QUERIES, pairs(even, odd));
+        _mm512_storeu_si512(p + i / 2 * AMX_QUERIES, bf16_pairs(even, odd));
     }
     if (i < c->keys) {
-        __m512 const last = power(_mm512_fmsub_ps(_mm512_loadu_ps(s + i * AMX_QUERIES), scale, m));
+        __m512 const last =
+            exp2_of(_mm512_fmsub_ps(_mm512_loadu_ps(s + i * AMX_QUERIES), scale, m));
         sum = _mm512_add_ps(sum, last);
-        _mm512_storeu_si512(p + i / 2 * AMX_QUERIES, pairs(last, _mm512_setzero_ps()));
+        _mm512_storeu_si512(p + i / 2 * AMX_QUERIES, bf16_pairs(last, _mm512_setzero_ps()));
         i += 2;
     }
     for (; i < AMX_KEYS && i % AMX_STEP; i += 2)
         _mm512_storeu_si512(p + i / 2 * AMX_QUERIES, _mm512_setzero_si512());
 
-    *shrink = power(_mm512_sub_ps(old, m));
+    *shrink = exp2_of(_mm512_sub_ps(old, m));
     _mm512_storeu_ps(f->sum + first,
                      _mm512_fmadd_ps(_mm512_loadu_ps(f->sum + first), *shrink, sum));
     return grew != 0;
@@ -241,21 +249,23 @@ void amx_attend(const struct amx_chunk *c, const struct amx_found *f)
     __m512 shrink[2];
 
     for (int64_t i = 0; i < keys; i += AMX_STEP)
-        product(c->scores + i * AMX_QUERIES, c->k + i * hd, hd * 2, c->q, hd, false);
+        multiply_block(c->scores + i * AMX_QUERIES, c->k + i * hd, hd * 2, c->q, hd, false);
 
     if (c->bias) add_bias(c);
-    bool const left = softmax(c, f, 0, &shrink[0]), right = softmax(c, f, TILE, &shrink[1]);
+    bool const left = softmax_queries(c, f, 0, &shrink[0]),
+               right = softmax_queries(c, f, TILE, &shrink[1]);
     for (int64_t i = 0; (left || right) && i < hd * AMX_QUERIES; i += TILE) {
         __m512 const v = _mm512_loadu_ps(f->values + i);
         _mm512_storeu_ps(f->values + i, _mm512_mul_ps(v, shrink[i / TILE % 2]));
     }
 
     for (int64_t i = 0; i < hd; i += AMX_STEP)
-        product(f->values + i * AMX_QUERIES, c->v + i * AMX_KEYS, AMX_KEYS * 2, c->p, keys, true);
+        multiply_block(f->values + i * AMX_QUERIES, c->v + i * AMX_KEYS, AMX_KEYS * 2, c->p, keys,
+                       true);
 }
 
 /* Sixteen numbers of row r. */
-static inline void put_row(const struct amx_out *o, int64_t r, int64_t c, __m512 v)
+static inline void store_row(const struct amx_out *o, int64_t r, int64_t c, __m512 v)
 {
     int64_t const at = r * o->step + c;
 
@@ -278,9 +288,9 @@ void amx_finish(const struct amx_out *o, const struct amx_found *f)
                 __m512 const v = _mm512_loadu_ps(f->values + (c + i) * AMX_QUERIES + first);
                 r[i] = _mm512_castps_si512(_mm512_mul_ps(v, inv));
             }
-            transpose(r);
+            transpose_tile(r);
             for (int64_t i = 0; i < TILE && first + i < o->rows; i++)
-                put_row(o, first + i, c, _mm512_castsi512_ps(r[i]));
+                store_row(o, first + i, c, _mm512_castsi512_ps(r[i]));
         }
     }
 }

@@ -1,5 +1,19 @@
-/* dnn.c - plans by shape, and each worker's memory to run them. */
-#include "kernels/cpu/dnn.h"
+/*
+ * dnn.c - plans by shape, and each worker's memory to run them.
+ *
+ * Plans are made by one thread, while none runs, and kept in a list until the context closes;
+ * running one writes nothing but the worker's own memory objects. So workers share plans without
+ * a lock, and oneDNN's engine and compiled code are shared too.
+ *
+ * Packed weights have one form for all tiles of a weight, whichever tile meets them: that which
+ * the library likes best for its home shape (home_of). oneDNN would choose another form for the
+ * last, smaller tile; a plan is told the form instead, and says (dnn_plan_is_fast) where the
+ * library then has nothing but its plain loop.
+ *
+ * omp_set_num_threads(1) before every call is what keeps oneDNN on the calling thread: the number
+ * belongs to the calling thread, and a worker may be one that oneDNN has not met.
+ */
+#include "kernels/cpu/cpu_tile.h"
 #include "kernels/cpu/dnn_api.h"
 
 #include <omp.h>
@@ -11,7 +25,7 @@ _Static_assert(DNNL_CPU_THREADING_RUNTIME == DNNL_RUNTIME_OMP ||
                "oneDNN must be built with OpenMP or without threads");
 
 /* One worker's way to run one plan: memory objects whose address changes. */
-struct hands {
+struct operands {
     dnnl_memory_t x, w, y, scratch; /* run */
     dnnl_memory_t plain, packed;    /* pack */
 };
@@ -22,7 +36,7 @@ struct dnn_plan {
     struct dnn_shape shape;
     dnnl_primitive_desc_t desc, pack_desc;
     dnnl_primitive_t run, pack;
-    struct hands *hands; /* [workers] */
+    struct operands *operands; /* [workers] */
     bool fast;
 };
 
@@ -42,22 +56,22 @@ struct dnn {
 
 enum { SCRATCH_ALIGN = 4096 };
 
-static status check(dnnl_status_t st, const char *what)
+static status check_dnn(dnnl_status_t st, const char *what)
 {
     if (st == dnnl_success) return ST_OK;
     return fail(st == dnnl_out_of_memory ? ST_NOMEM : ST_DEVICE, "oneDNN: %s failed with status %d",
                 what, (int)st);
 }
-#define DNN(call) TRY(check(call, #call))
+#define DNN(call) TRY(check_dnn(call, #call))
 
-static bool has(dnnl_cpu_isa_t wanted)
+static bool has_isa(dnnl_cpu_isa_t wanted)
 {
     return ((unsigned)dnnl_get_effective_cpu_isa() & (unsigned)wanted) == (unsigned)wanted;
 }
 
-bool dnn_bf16_is_fast(void) { return has(dnnl_cpu_isa_avx512_core_bf16); }
+bool dnn_bf16_is_fast(void) { return has_isa(dnnl_cpu_isa_avx512_core_bf16); }
 
-bool dnn_amx_is_allowed(void) { return has(dnnl_cpu_isa_avx512_core_amx); }
+bool dnn_amx_is_allowed(void) { return has_isa(dnnl_cpu_isa_avx512_core_amx); }
 
 unsigned dnn_version(int version[3])
 {
@@ -78,11 +92,11 @@ status dnn_open(struct dnn **out, int workers)
         return fail(ST_NOMEM, "oneDNN: %d workers", workers);
     }
     d->workers = workers;
-    TRY_OUT(check(dnnl_engine_create(&d->engine, dnnl_cpu, 0), "dnnl_engine_create"));
+    TRY_OUT(check_dnn(dnnl_engine_create(&d->engine, dnnl_cpu, 0), "dnnl_engine_create"));
     for (int i = 0; i < workers; i++)
-        TRY_OUT(
-            check(dnnl_stream_create(&d->worker[i].stream, d->engine, dnnl_stream_default_flags),
-                  "dnnl_stream_create"));
+        TRY_OUT(check_dnn(
+            dnnl_stream_create(&d->worker[i].stream, d->engine, dnnl_stream_default_flags),
+            "dnnl_stream_create"));
     *out = d;
     d = NULL;
 out:
@@ -90,10 +104,10 @@ out:
     return st;
 }
 
-static void plan_free(struct dnn_plan *p)
+static void free_plan(struct dnn_plan *p)
 {
-    for (int i = 0; p->hands && i < p->owner->workers; i++) {
-        const struct hands *const h = &p->hands[i];
+    for (int i = 0; p->operands && i < p->owner->workers; i++) {
+        const struct operands *const h = &p->operands[i];
         dnnl_memory_t const all[] = { h->x, h->w, h->y, h->scratch, h->plain, h->packed };
         for (int j = 0; j < COUNT_OF(all); j++)
             if (all[j]) dnnl_memory_destroy(all[j]);
@@ -102,7 +116,7 @@ static void plan_free(struct dnn_plan *p)
     if (p->pack) dnnl_primitive_destroy(p->pack);
     if (p->desc) dnnl_primitive_desc_destroy(p->desc);
     if (p->pack_desc) dnnl_primitive_desc_destroy(p->pack_desc);
-    free(p->hands);
+    free(p->operands);
     free(p);
 }
 
@@ -113,7 +127,7 @@ void dnn_close(struct dnn **dnn)
     if (!d) return;
     while (d->plans) {
         struct dnn_plan *const next = d->plans->next;
-        plan_free(d->plans);
+        free_plan(d->plans);
         d->plans = next;
     }
     for (int i = 0; i < d->workers; i++) {
@@ -147,7 +161,7 @@ static bool same_shape(const struct dnn_shape *a, const struct dnn_shape *b)
            a->w == b->w && a->kh == b->kh && a->kw == b->kw && a->stride == b->stride;
 }
 
-static const char *implementation(const_dnnl_primitive_desc_t desc)
+static const char *implementation_name(const_dnnl_primitive_desc_t desc)
 {
     const char *name = NULL;
 
@@ -158,32 +172,32 @@ static const char *implementation(const_dnnl_primitive_desc_t desc)
 /* Does the library have code of its own for the described tile, or the plain loop? */
 static bool is_fast(const_dnnl_primitive_desc_t desc)
 {
-    return strncmp(implementation(desc), "ref", 3) != 0;
+    return strncmp(implementation_name(desc), "ref", 3) != 0;
 }
 
 /* A memory object of the form `which` of a description, without memory yet. */
-static status hand(dnnl_memory_t *out, const struct dnn *d, const_dnnl_primitive_desc_t desc,
-                   dnnl_query_t which)
+static status make_operand(dnnl_memory_t *out, const struct dnn *d,
+                           const_dnnl_primitive_desc_t desc, dnnl_query_t which)
 {
     DNN(dnnl_memory_create(out, dnnl_primitive_desc_query_md(desc, which, 0), d->engine,
                            DNNL_MEMORY_NONE));
     return ST_OK;
 }
 
-static status make_hands(struct dnn_plan *p)
+static status make_operands(struct dnn_plan *p)
 {
     const struct dnn *const d = p->owner;
 
-    p->hands = calloc((size_t)d->workers, sizeof *p->hands);
-    if (!p->hands) return fail(ST_NOMEM, "oneDNN: %d workers", d->workers);
+    p->operands = calloc((size_t)d->workers, sizeof *p->operands);
+    if (!p->operands) return fail(ST_NOMEM, "oneDNN: %d workers", d->workers);
     for (int i = 0; i < d->workers; i++) {
-        struct hands *const h = &p->hands[i];
-        TRY(hand(&h->x, d, p->desc, dnnl_query_src_md));
-        TRY(hand(&h->w, d, p->desc, dnnl_query_weights_md));
-        TRY(hand(&h->y, d, p->desc, dnnl_query_dst_md));
-        TRY(hand(&h->scratch, d, p->desc, dnnl_query_scratchpad_md));
-        TRY(hand(&h->plain, d, p->pack_desc, dnnl_query_src_md));
-        TRY(hand(&h->packed, d, p->pack_desc, dnnl_query_dst_md));
+        struct operands *const h = &p->operands[i];
+        TRY(make_operand(&h->x, d, p->desc, dnnl_query_src_md));
+        TRY(make_operand(&h->w, d, p->desc, dnnl_query_weights_md));
+        TRY(make_operand(&h->y, d, p->desc, dnnl_query_dst_md));
+        TRY(make_operand(&h->scratch, d, p->desc, dnnl_query_scratchpad_md));
+        TRY(make_operand(&h->plain, d, p->pack_desc, dnnl_query_src_md));
+        TRY(make_operand(&h->packed, d, p->pack_desc, dnnl_query_dst_md));
     }
     return ST_OK;
 }
@@ -205,8 +219,8 @@ static status grow_scratch(struct dnn *d, size_t bytes)
 }
 
 /* Describe the tile; *form is its home's description and goes to the caller. */
-static status describe(dnnl_primitive_desc_t *desc, dnnl_primitive_desc_t *form,
-                       dnnl_engine_t engine, const struct dnn_shape *s)
+static status describe_tile(dnnl_primitive_desc_t *desc, dnnl_primitive_desc_t *form,
+                            dnnl_engine_t engine, const struct dnn_shape *s)
 {
     struct dnn_shape const home = home_of(s);
 
@@ -216,18 +230,18 @@ static status describe(dnnl_primitive_desc_t *desc, dnnl_primitive_desc_t *form,
     return ST_OK;
 }
 
-static status plan_fill(struct dnn_plan *p)
+static status fill_plan(struct dnn_plan *p)
 {
     struct dnn *const d = p->owner;
     dnnl_primitive_desc_t form = NULL;
     status st = ST_OK;
 
-    TRY_OUT(describe(&p->desc, &form, d->engine, &p->shape));
+    TRY_OUT(describe_tile(&p->desc, &form, d->engine, &p->shape));
     p->fast = is_fast(p->desc) || !is_fast(form);
-    TRY_OUT(check(dnn_describe_pack(&p->pack_desc, d->engine, &p->shape, form), "reorder"));
-    TRY_OUT(check(dnnl_primitive_create(&p->run, p->desc), "dnnl_primitive_create"));
-    TRY_OUT(check(dnnl_primitive_create(&p->pack, p->pack_desc), "dnnl_primitive_create"));
-    TRY_OUT(make_hands(p));
+    TRY_OUT(check_dnn(dnn_describe_pack(&p->pack_desc, d->engine, &p->shape, form), "reorder"));
+    TRY_OUT(check_dnn(dnnl_primitive_create(&p->run, p->desc), "dnnl_primitive_create"));
+    TRY_OUT(check_dnn(dnnl_primitive_create(&p->pack, p->pack_desc), "dnnl_primitive_create"));
+    TRY_OUT(make_operands(p));
     TRY_OUT(grow_scratch(d, dnnl_memory_desc_get_size(dnnl_primitive_desc_query_md(
                                 p->desc, dnnl_query_scratchpad_md, 0))));
 out:
@@ -244,9 +258,9 @@ status dnn_plan(struct dnn *d, const struct dnn_shape *s, const struct dnn_plan 
     if (!p) return fail(ST_NOMEM, "oneDNN: no memory for a plan");
     p->owner = d;
     p->shape = *s;
-    status const st = plan_fill(p);
+    status const st = fill_plan(p);
     if (st != ST_OK) {
-        plan_free(p);
+        free_plan(p);
         return st;
     }
     p->next = d->plans;
@@ -272,8 +286,8 @@ status dnn_packed_bytes(const struct dnn_shape *s, size_t *out)
 
     *out = 0;
     omp_set_num_threads(1);
-    TRY_OUT(check(dnnl_engine_create(&engine, dnnl_cpu, 0), "dnnl_engine_create"));
-    TRY_OUT(check(dnn_describe(&form, engine, &home, NULL), "description"));
+    TRY_OUT(check_dnn(dnnl_engine_create(&engine, dnnl_cpu, 0), "dnnl_engine_create"));
+    TRY_OUT(check_dnn(dnn_describe(&form, engine, &home, NULL), "description"));
     *out = dnnl_memory_desc_get_size(dnnl_primitive_desc_query_md(form, dnnl_query_weights_md, 0));
 out:
     if (form) dnnl_primitive_desc_destroy(form);
@@ -283,7 +297,7 @@ out:
 
 status dnn_pack(const struct dnn_plan *p, int worker, const void *w, void *to)
 {
-    const struct hands *const h = &p->hands[worker];
+    const struct operands *const h = &p->operands[worker];
     dnnl_exec_arg_t const args[] = { { DNNL_ARG_FROM, h->plain }, { DNNL_ARG_TO, h->packed } };
 
     omp_set_num_threads(1);
@@ -295,7 +309,7 @@ status dnn_pack(const struct dnn_plan *p, int worker, const void *w, void *to)
 
 status dnn_run(const struct dnn_plan *p, int worker, const void *x, const void *packed, float *y)
 {
-    const struct hands *const h = &p->hands[worker];
+    const struct operands *const h = &p->operands[worker];
     const struct worker *const me = &p->owner->worker[worker];
     dnnl_exec_arg_t const args[] = { { DNNL_ARG_SRC, h->x },
                                      { DNNL_ARG_WEIGHTS, h->w },

@@ -2,7 +2,7 @@
 #ifndef DNN_API_H
 #define DNN_API_H
 
-#include "kernels/cpu/dnn.h"
+#include "kernels/cpu/cpu_tile.h"
 #include <oneapi/dnnl/dnnl.h>
 
 /* Describe the tile s, with scratch memory given by the caller. Packed weights

@@ -3,9 +3,9 @@
 
 #if DNNL_VERSION_MAJOR == 2
 
-static dnnl_data_type_t type_of(enum dtype t) { return t == DT_F32 ? dnnl_f32 : dnnl_bf16; }
+static dnnl_data_type_t dnn_type_of(enum dtype t) { return t == DT_F32 ? dnnl_f32 : dnnl_bf16; }
 
-static dnnl_status_t attributes(dnnl_primitive_attr_t *out, bool add)
+static dnnl_status_t make_attributes(dnnl_primitive_attr_t *out, bool add)
 {
     dnnl_post_ops_t ops = NULL;
 
@@ -28,10 +28,10 @@ static dnnl_status_t describe_product(dnnl_primitive_desc_t *out, dnnl_engine_t 
     dnnl_matmul_desc_t op;
 
     dnnl_status_t st = dnnl_memory_desc_init_by_tag(&x, 2, (dnnl_dims_t){ s->m, s->k },
-                                                    type_of(s->dtype), dnnl_ab);
+                                                    dnn_type_of(s->dtype), dnnl_ab);
     if (!st)
-        st = dnnl_memory_desc_init_by_tag(&any, 2, (dnnl_dims_t){ s->k, s->n }, type_of(s->dtype),
-                                          dnnl_format_tag_any);
+        st = dnnl_memory_desc_init_by_tag(&any, 2, (dnnl_dims_t){ s->k, s->n },
+                                          dnn_type_of(s->dtype), dnnl_format_tag_any);
     if (!st)
         st = dnnl_memory_desc_init_by_tag(&y, 2, (dnnl_dims_t){ s->m, s->n }, dnnl_f32, dnnl_ab);
     if (!st) st = dnnl_matmul_desc_init(&op, &x, w ? w : &any, NULL, &y);
@@ -49,10 +49,10 @@ static dnnl_status_t describe_conv(dnnl_primitive_desc_t *out, dnnl_engine_t eng
                              (s->w - s->kw) / s->stride + 1 };
 
     dnnl_status_t st = dnnl_memory_desc_init_by_tag(&x, 4, (dnnl_dims_t){ 1, s->k, s->h, s->w },
-                                                    type_of(s->dtype), dnnl_nhwc);
+                                                    dnn_type_of(s->dtype), dnnl_nhwc);
     if (!st)
         st = dnnl_memory_desc_init_by_tag(&any, 4, (dnnl_dims_t){ s->n, s->k, s->kh, s->kw },
-                                          type_of(s->dtype), dnnl_format_tag_any);
+                                          dnn_type_of(s->dtype), dnnl_format_tag_any);
     if (!st) st = dnnl_memory_desc_init_by_tag(&y, 4, to, dnnl_f32, dnnl_nhwc);
     if (!st)
         st =
@@ -68,7 +68,7 @@ dnnl_status_t dnn_describe(dnnl_primitive_desc_t *out, dnnl_engine_t engine,
         form ? dnnl_primitive_desc_query_md(form, dnnl_query_weights_md, 0) : NULL;
     dnnl_primitive_attr_t attr = NULL;
 
-    dnnl_status_t st = attributes(&attr, s->add);
+    dnnl_status_t st = make_attributes(&attr, s->add);
     if (!st && s->kind == DNN_PRODUCT) st = describe_product(out, engine, s, w, attr);
     if (!st && s->kind == DNN_CONV) st = describe_conv(out, engine, s, w, attr);
     dnnl_primitive_attr_destroy(attr);
@@ -83,10 +83,10 @@ dnnl_status_t dnn_describe_pack(dnnl_primitive_desc_t *out, dnnl_engine_t engine
 
     if (s->kind == DNN_CONV)
         st = dnnl_memory_desc_init_by_tag(&plain, 4, (dnnl_dims_t){ s->n, s->k, s->kh, s->kw },
-                                          type_of(s->dtype), dnnl_oihw);
+                                          dnn_type_of(s->dtype), dnnl_oihw);
     else
-        st = dnnl_memory_desc_init_by_tag(&plain, 2, (dnnl_dims_t){ s->k, s->n }, type_of(s->dtype),
-                                          s->w_by_k ? dnnl_ab : dnnl_ba);
+        st = dnnl_memory_desc_init_by_tag(&plain, 2, (dnnl_dims_t){ s->k, s->n },
+                                          dnn_type_of(s->dtype), s->w_by_k ? dnnl_ab : dnnl_ba);
     if (st) return st;
     return dnnl_reorder_primitive_desc_create(
         out, &plain, engine, dnnl_primitive_desc_query_md(form, dnnl_query_weights_md, 0), engine,

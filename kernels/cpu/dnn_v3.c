@@ -3,21 +3,21 @@
 
 #if DNNL_VERSION_MAJOR >= 3
 
-static dnnl_data_type_t type_of(enum dtype t) { return t == DT_F32 ? dnnl_f32 : dnnl_bf16; }
+static dnnl_data_type_t dnn_type_of(enum dtype t) { return t == DT_F32 ? dnnl_f32 : dnnl_bf16; }
 
 /* Memory descriptors of one tile; each may be NULL. */
 struct descs {
     dnnl_memory_desc_t x, w, y;
 };
 
-static void destroy(struct descs *d)
+static void destroy_descs(struct descs *d)
 {
     if (d->x) dnnl_memory_desc_destroy(d->x);
     if (d->w) dnnl_memory_desc_destroy(d->w);
     if (d->y) dnnl_memory_desc_destroy(d->y);
 }
 
-static dnnl_status_t attributes(dnnl_primitive_attr_t *out, bool add)
+static dnnl_status_t make_attributes(dnnl_primitive_attr_t *out, bool add)
 {
     dnnl_post_ops_t ops = NULL;
 
@@ -39,15 +39,15 @@ static dnnl_status_t describe_product(dnnl_primitive_desc_t *out, dnnl_engine_t 
     struct descs d = { 0 };
 
     dnnl_status_t st = dnnl_memory_desc_create_with_tag(&d.x, 2, (dnnl_dims_t){ s->m, s->k },
-                                                        type_of(s->dtype), dnnl_ab);
+                                                        dnn_type_of(s->dtype), dnnl_ab);
     if (!st)
         st = dnnl_memory_desc_create_with_tag(&d.w, 2, (dnnl_dims_t){ s->k, s->n },
-                                              type_of(s->dtype), dnnl_format_tag_any);
+                                              dnn_type_of(s->dtype), dnnl_format_tag_any);
     if (!st)
         st = dnnl_memory_desc_create_with_tag(&d.y, 2, (dnnl_dims_t){ s->m, s->n }, dnnl_f32,
                                               dnnl_ab);
     if (!st) st = dnnl_matmul_primitive_desc_create(out, engine, d.x, w ? w : d.w, NULL, d.y, attr);
-    destroy(&d);
+    destroy_descs(&d);
     return st;
 }
 
@@ -61,16 +61,16 @@ static dnnl_status_t describe_conv(dnnl_primitive_desc_t *out, dnnl_engine_t eng
                              (s->w - s->kw) / s->stride + 1 };
 
     dnnl_status_t st = dnnl_memory_desc_create_with_tag(
-        &d.x, 4, (dnnl_dims_t){ 1, s->k, s->h, s->w }, type_of(s->dtype), dnnl_nhwc);
+        &d.x, 4, (dnnl_dims_t){ 1, s->k, s->h, s->w }, dnn_type_of(s->dtype), dnnl_nhwc);
     if (!st)
         st = dnnl_memory_desc_create_with_tag(&d.w, 4, (dnnl_dims_t){ s->n, s->k, s->kh, s->kw },
-                                              type_of(s->dtype), dnnl_format_tag_any);
+                                              dnn_type_of(s->dtype), dnnl_format_tag_any);
     if (!st) st = dnnl_memory_desc_create_with_tag(&d.y, 4, to, dnnl_f32, dnnl_nhwc);
     if (!st)
         st = dnnl_convolution_forward_primitive_desc_create(
             out, engine, dnnl_forward_inference, dnnl_convolution_direct, d.x, w ? w : d.w, NULL,
             d.y, strides, none, none, none, attr);
-    destroy(&d);
+    destroy_descs(&d);
     return st;
 }
 
@@ -81,7 +81,7 @@ dnnl_status_t dnn_describe(dnnl_primitive_desc_t *out, dnnl_engine_t engine,
         form ? dnnl_primitive_desc_query_md(form, dnnl_query_weights_md, 0) : NULL;
     dnnl_primitive_attr_t attr = NULL;
 
-    dnnl_status_t st = attributes(&attr, s->add);
+    dnnl_status_t st = make_attributes(&attr, s->add);
     if (!st && s->kind == DNN_PRODUCT) st = describe_product(out, engine, s, w, attr);
     if (!st && s->kind == DNN_CONV) st = describe_conv(out, engine, s, w, attr);
     dnnl_primitive_attr_destroy(attr);
@@ -98,10 +98,10 @@ dnnl_status_t dnn_describe_pack(dnnl_primitive_desc_t *out, dnnl_engine_t engine
 
     if (s->kind == DNN_CONV)
         st = dnnl_memory_desc_create_with_tag(&plain, 4, (dnnl_dims_t){ s->n, s->k, s->kh, s->kw },
-                                              type_of(s->dtype), dnnl_oihw);
+                                              dnn_type_of(s->dtype), dnnl_oihw);
     else
         st = dnnl_memory_desc_create_with_tag(&plain, 2, (dnnl_dims_t){ s->k, s->n },
-                                              type_of(s->dtype), s->w_by_k ? dnnl_ab : dnnl_ba);
+                                              dnn_type_of(s->dtype), s->w_by_k ? dnnl_ab : dnnl_ba);
     if (!st) st = dnnl_reorder_primitive_desc_create(out, plain, engine, packed, engine, NULL);
     if (plain) dnnl_memory_desc_destroy(plain);
     return st;

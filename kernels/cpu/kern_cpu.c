@@ -1,9 +1,8 @@
 /* kern_cpu.c - the CPU backend's memory and its table. */
 #include "kernels/cpu/kern_cpu.h"
-#include "kernels/cpu/amx.h"
-#include "kernels/cpu/kern_cpu_ops.h"
-#include "kernels/kern_compose.h"
-#include "kernels/ref/kern_ref_ops.h"
+#include "kernels/cpu/cpu_internal.h"
+#include "kernels/kern_internal.h"
+#include "kernels/ref/kern_ref.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,8 +20,6 @@ static void close_cpu(struct kern_ctx **ctx)
     free(c);
     *ctx = NULL;
 }
-
-static const char *absent_cpu(void) { return NULL; }
 
 static status open_cpu(struct kern_ctx **out, const struct kern_config *config)
 {
@@ -45,84 +42,6 @@ static status open_cpu(struct kern_ctx **out, const struct kern_config *config)
 out:
     close_cpu(&ctx);
     return st;
-}
-
-size_t cpu_round_up(size_t bytes) { return (bytes + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN; }
-
-static status alloc_cpu(struct kern_ctx *ctx, size_t bytes, void **at)
-{
-    (void)ctx;
-    *at = aligned_alloc(ARENA_ALIGN, cpu_round_up(bytes ? bytes : 1));
-    return *at ? ST_OK : fail(ST_NOMEM, "host memory: %zu bytes", bytes);
-}
-
-static void free_cpu(struct kern_ctx *ctx, void *at)
-{
-    (void)ctx;
-    free(at);
-}
-
-static status upload_cpu(struct kern_ctx *ctx, const struct tensor *to, const void *host)
-{
-    (void)ctx;
-    memcpy(to->data, host, tensor_bytes(to));
-    return ST_OK;
-}
-
-static status download_cpu(struct kern_ctx *ctx, void *host, const struct tensor *from)
-{
-    (void)ctx;
-    memcpy(host, from->data, tensor_bytes(from));
-    return ST_OK;
-}
-
-static status sync_cpu(struct kern_ctx *ctx)
-{
-    (void)ctx;
-    return ST_OK;
-}
-
-enum dtype cpu_tile_dtype(enum dtype act)
-{
-    return act == DT_BF16 && dnn_bf16_is_fast() ? DT_BF16 : DT_F32;
-}
-
-bool cpu_has_amx(void) { return dnn_amx_is_allowed() && amx_available(); }
-
-status cpu_scratch(struct cpu_ctx *c, size_t bytes)
-{
-    if (bytes <= c->scratch_bytes) return ST_OK;
-    c->scratch_bytes = 0;
-    for (int i = 0; i < c->base.threads; i++) {
-        free(c->scratch[i]);
-        TRY(alloc_cpu(&c->base, bytes, &c->scratch[i]));
-    }
-    c->scratch_bytes = bytes;
-    return ST_OK;
-}
-
-status cpu_shared(struct cpu_ctx *c, size_t bytes)
-{
-    if (bytes <= c->shared_bytes) return ST_OK;
-    c->shared_bytes = 0;
-    free(c->shared);
-    c->shared = NULL;
-    TRY(alloc_cpu(&c->base, bytes, &c->shared));
-    c->shared_bytes = bytes;
-    return ST_OK;
-}
-
-void *cpu_cut(size_t *used, void *block, size_t bytes)
-{
-    void *const at = block ? (unsigned char *)block + *used : NULL;
-    *used += cpu_round_up(bytes);
-    return at;
-}
-
-static enum dtype part_cpu(enum dtype act)
-{
-    (void)act;
-    return DT_F32;
 }
 
 static size_t packed_bytes_cpu(const struct kern_weight *w)
@@ -174,18 +93,18 @@ const struct kern_backend kern_cpu_backend = {
         .copy = ref_copy,
         .zero = ref_zero,
     },
-    .absent = absent_cpu,
+    .absent = kern_host_absent,
     .open = open_cpu,
     .close = close_cpu,
-    .alloc = alloc_cpu,
-    .free = free_cpu,
-    .upload = upload_cpu,
-    .download = download_cpu,
-    .sync = sync_cpu,
-    .alloc_host = alloc_cpu,
-    .free_host = free_cpu,
-    .fetch = download_cpu,
-    .await = sync_cpu,
-    .part = part_cpu,
+    .alloc = kern_host_alloc,
+    .free = kern_host_free,
+    .upload = kern_host_upload,
+    .download = kern_host_download,
+    .sync = kern_host_sync,
+    .alloc_host = kern_host_alloc,
+    .free_host = kern_host_free,
+    .fetch = kern_host_download,
+    .await = kern_host_sync,
+    .partial_dtype = kern_partial_f32,
     .packed_bytes = packed_bytes_cpu,
 };

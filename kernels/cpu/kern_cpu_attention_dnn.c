@@ -1,5 +1,5 @@
 /* kern_cpu_attention_dnn.c - attention as oneDNN products with the softmax between them. */
-#include "kernels/cpu/kern_cpu_attention.h"
+#include "kernels/cpu/cpu_internal.h"
 
 #include <math.h>
 #include <string.h>
@@ -7,13 +7,13 @@
 enum { QUERIES = 128, KEYS = 256, KEY_STEP = 64 };
 
 /* A worker's memory for one tile of queries. */
-struct tile {
+struct dnn_scratch {
     void *q, *p;           /* [QUERIES, head_dim], [QUERIES, KEYS] in the tile's dtype */
     float *score, *values; /* [QUERIES, KEYS], [QUERIES, head_dim] */
     float *max, *sum;      /* [QUERIES] */
 };
 
-static size_t tile_cut(const struct attention *t, void *block, struct tile *out)
+static size_t cut_dnn_scratch(const struct attention *t, void *block, struct dnn_scratch *out)
 {
     size_t const size = dtype_size(t->tile);
     size_t used = 0;
@@ -28,15 +28,15 @@ static size_t tile_cut(const struct attention *t, void *block, struct tile *out)
 }
 
 /* Rows of a packed chunk: its keys, and zeros up to a whole step. */
-static int64_t padded(int64_t keys) { return (keys + KEY_STEP - 1) / KEY_STEP * KEY_STEP; }
+static int64_t padded_keys(int64_t keys) { return (keys + KEY_STEP - 1) / KEY_STEP * KEY_STEP; }
 
 /* Where the values of a packed chunk stand: behind its keys. */
-static size_t values_at(const struct dnn_plan *score)
+static size_t values_offset(const struct dnn_plan *score)
 {
-    return cpu_round_up(dnn_plan_packed_bytes(score));
+    return kern_round_up(dnn_plan_packed_bytes(score));
 }
 
-static status pack_chunk(void *arg, int64_t task, int worker)
+static status pack_chunk_dnn(void *arg, int64_t task, int worker)
 {
     const struct attention *const t = arg;
     struct attention_part const at = attention_part(task, attention_chunks(t));
@@ -45,14 +45,14 @@ static status pack_chunk(void *arg, int64_t task, int worker)
     unsigned char *const to = attention_packed(t, at.head, at.part);
     void *const dense = t->c->scratch[worker];
 
-    attention_gather_chunk(t, dense, false, at.part, head, padded(keys));
+    attention_gather_chunk(t, dense, false, at.part, head, padded_keys(keys));
     TRY(dnn_pack(t->score[some][rest], worker, dense, to));
-    attention_gather_chunk(t, dense, true, at.part, head, padded(keys));
-    return dnn_pack(t->value[some][rest], worker, dense, to + values_at(t->score[some][rest]));
+    attention_gather_chunk(t, dense, true, at.part, head, padded_keys(keys));
+    return dnn_pack(t->value[some][rest], worker, dense, to + values_offset(t->score[some][rest]));
 }
 
-static status attend_chunk(const struct attention *t, const struct tile *m,
-                           struct attention_part at, int64_t chunk, int worker)
+static status attend_chunk_dnn(const struct attention *t, const struct dnn_scratch *m,
+                               struct attention_part at, int64_t chunk, int worker)
 {
     const struct kern_attention *const a = t->a;
     int64_t const query = at.part * QUERIES, rows = attention_tile_queries(t, query);
@@ -74,15 +74,15 @@ static status attend_chunk(const struct attention *t, const struct tile *m,
         .scale = a->scale,
         .rows = rows,
         .cols = keys,
-        .step = padded(keys),
+        .step = padded_keys(keys),
         .bias_step = t->keys,
         .value_cols = t->head_dim,
     });
-    return dnn_run(t->value[some][rest], worker, m->p, packed + values_at(t->score[some][rest]),
+    return dnn_run(t->value[some][rest], worker, m->p, packed + values_offset(t->score[some][rest]),
                    m->values);
 }
 
-static status attend_tile(void *arg, int64_t task, int worker)
+static status attend_tile_dnn(void *arg, int64_t task, int worker)
 {
     const struct attention *const t = arg;
     struct attention_part const part = attention_part(task, attention_tiles(t));
@@ -90,9 +90,9 @@ static status attend_tile(void *arg, int64_t task, int worker)
     int64_t const query = part.part * QUERIES, head = t->first_head + part.head;
     int64_t const rows = attention_tile_queries(t, query);
     int64_t const at = query * t->dim + head * t->head_dim;
-    struct tile m;
+    struct dnn_scratch m;
 
-    tile_cut(t, t->c->scratch[worker], &m);
+    cut_dnn_scratch(t, t->c->scratch[worker], &m);
     attention_gather(t, m.q, t->a->q, query, rows, head);
     memset(m.values, 0, (size_t)(rows * t->head_dim) * sizeof(float));
     for (int64_t r = 0; r < rows; r++) {
@@ -100,7 +100,7 @@ static status attend_tile(void *arg, int64_t task, int worker)
         m.sum[r] = 0;
     }
     for (int64_t chunk = 0; chunk < attention_chunks(t); chunk++)
-        TRY(attend_chunk(t, &m, part, chunk, worker));
+        TRY(attend_chunk_dnn(t, &m, part, chunk, worker));
     t->c->vec->divide(
         &(struct vec_rows){
             .x = m.values,
@@ -118,14 +118,14 @@ static status attend_tile(void *arg, int64_t task, int worker)
 status attention_plan_dnn(struct attention *t)
 {
     int64_t const queries[2] = { t->queries / QUERIES ? QUERIES : 0, t->queries % QUERIES };
-    int64_t const keys[2] = { t->keys / KEYS ? KEYS : 0, padded(t->keys % KEYS) };
-    struct tile m;
+    int64_t const keys[2] = { t->keys / KEYS ? KEYS : 0, padded_keys(t->keys % KEYS) };
+    struct dnn_scratch m;
 
     t->tile = cpu_tile_dtype(t->a->q->dtype);
     t->tile_queries = QUERIES;
     t->chunk_keys = KEYS;
-    t->pack = pack_chunk;
-    t->attend = attend_tile;
+    t->pack = pack_chunk_dnn;
+    t->attend = attend_tile_dnn;
     for (int i = 0; i < 2; i++)
         for (int j = 0; j < 2; j++) {
             if (!queries[i] || !keys[j]) continue;
@@ -137,12 +137,12 @@ status attention_plan_dnn(struct attention *t)
             s.k = keys[j];
             s.add = s.w_by_k = true;
             TRY(dnn_plan(t->c->dnn, &s, &t->value[i][j]));
-            size_t const bytes =
-                values_at(t->score[i][j]) + cpu_round_up(dnn_plan_packed_bytes(t->value[i][j]));
+            size_t const bytes = values_offset(t->score[i][j]) +
+                                 kern_round_up(dnn_plan_packed_bytes(t->value[i][j]));
             if (bytes > t->chunk_bytes) t->chunk_bytes = bytes;
         }
     size_t const dense = (size_t)(KEYS * t->head_dim) * dtype_size(t->tile);
-    t->scratch_bytes = tile_cut(t, NULL, &m);
+    t->scratch_bytes = cut_dnn_scratch(t, NULL, &m);
     if (dense > t->scratch_bytes) t->scratch_bytes = dense;
     return ST_OK;
 }

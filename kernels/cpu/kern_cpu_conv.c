@@ -7,7 +7,7 @@
  * slab of output channels. So past and x need not be joined, nothing is padded
  * in memory, and the weights of one tap and slab stay in cache.
  */
-#include "kernels/cpu/kern_cpu_ops.h"
+#include "kernels/cpu/cpu_internal.h"
 
 #include <string.h>
 
@@ -52,7 +52,7 @@ static size_t slab_bytes(const struct tensor *w, int64_t channels)
     size_t bytes = 0;
 
     if (!s.n || !s.k || !s.kh || !s.kw) return 0;
-    return dnn_packed_bytes(&s, &bytes) == ST_OK ? cpu_round_up(bytes) : 0;
+    return dnn_packed_bytes(&s, &bytes) == ST_OK ? kern_round_up(bytes) : 0;
 }
 
 /* Bytes of one tap in time: whole slabs, then the rest. */
@@ -111,12 +111,12 @@ static status pack_slab(void *arg, int64_t task, int worker)
 }
 
 /* Where packed slabs and taps stand, from the plans of a whole slab and the rest. */
-static void measure(const struct tensor *w, const struct dnn_plan *const plan[2], size_t *slab_step,
-                    size_t *tap_step)
+static void measure_slabs(const struct tensor *w, const struct dnn_plan *const plan[2],
+                          size_t *slab_step, size_t *tap_step)
 {
-    *slab_step = plan[0] ? cpu_round_up(dnn_plan_packed_bytes(plan[0])) : 0;
+    *slab_step = plan[0] ? kern_round_up(dnn_plan_packed_bytes(plan[0])) : 0;
     *tap_step =
-        tap_bytes(w, *slab_step, plan[1] ? cpu_round_up(dnn_plan_packed_bytes(plan[1])) : 0);
+        tap_bytes(w, *slab_step, plan[1] ? kern_round_up(dnn_plan_packed_bytes(plan[1])) : 0);
 }
 
 status cpu_conv_pack(struct cpu_ctx *c, const struct kern_pack *a)
@@ -131,7 +131,7 @@ status cpu_conv_pack(struct cpu_ctx *c, const struct kern_pack *a)
         struct dnn_shape const s = slab_shape(w, channels[i]);
         if (s.n) TRY(dnn_plan(c->dnn, &s, &j.plan[i]));
     }
-    measure(w, j.plan, &j.slab_bytes, &j.tap_bytes);
+    measure_slabs(w, j.plan, &j.slab_bytes, &j.tap_bytes);
     TRY(cpu_scratch(c, 2 * (size_t)(width * w->dim[1] * w->dim[3] * w->dim[4]) * sizeof(float)));
     return pool_run(c->pool, w->dim[2] * j.slabs, pack_slab, &j);
 }
@@ -175,15 +175,15 @@ static void gather_tile(const struct conv *v, int64_t frame, int64_t y, int64_t 
 }
 
 /* Rows and columns the tile at (y, x) has that no earlier tile has. */
-struct part {
+struct tile_part {
     int64_t y, x, rows, cols; /* in the output frame */
     int64_t from_y, from_x;   /* the tile's corner */
 };
 
-static struct part part_of(const struct conv *v, int64_t tile)
+static struct tile_part tile_part_of(const struct conv *v, int64_t tile)
 {
     const struct conv_shape *const s = &v->s;
-    struct part p = { .y = tile / v->tiles_x * v->tile_h, .x = tile % v->tiles_x * v->tile_w };
+    struct tile_part p = { .y = tile / v->tiles_x * v->tile_h, .x = tile % v->tiles_x * v->tile_w };
 
     p.rows = s->out_h - p.y < v->tile_h ? s->out_h - p.y : v->tile_h;
     p.cols = s->out_w - p.x < v->tile_w ? s->out_w - p.x : v->tile_w;
@@ -192,7 +192,8 @@ static struct part part_of(const struct conv *v, int64_t tile)
     return p;
 }
 
-static void finish_part(const struct conv *v, const struct part *p, int64_t t, const float *y)
+static void store_tile_part(const struct conv *v, const struct tile_part *p, int64_t t,
+                            const float *y)
 {
     const struct kern_conv3d *const a = v->a;
     const struct conv_shape *const s = &v->s;
@@ -223,15 +224,15 @@ static void finish_part(const struct conv *v, const struct part *p, int64_t t, c
 
 static size_t sums_bytes(const struct conv *v)
 {
-    return cpu_round_up((size_t)(v->slabs * v->tile_h * v->tile_w * v->slab) * sizeof(float));
+    return kern_round_up((size_t)(v->slabs * v->tile_h * v->tile_w * v->slab) * sizeof(float));
 }
 
-static status conv_tile(void *arg, int64_t task, int worker)
+static status compute_conv_tile(void *arg, int64_t task, int worker)
 {
     const struct conv *const v = arg;
     const struct conv_shape *const s = &v->s;
     int64_t const tiles = v->tiles_y * v->tiles_x, t = task / tiles;
-    struct part const p = part_of(v, task % tiles);
+    struct tile_part const p = tile_part_of(v, task % tiles);
     float *const y = v->c->scratch[worker];
     unsigned char *const in = (unsigned char *)y + sums_bytes(v);
 
@@ -246,7 +247,7 @@ static status conv_tile(void *arg, int64_t task, int worker)
                         y + slab * v->tile_h * v->tile_w * v->slab));
         }
     }
-    finish_part(v, &p, t, y);
+    store_tile_part(v, &p, t, y);
     return ST_OK;
 }
 
@@ -276,7 +277,7 @@ static status plan_tile(struct conv *v, int64_t h, int64_t w, bool *fast)
 }
 
 /* As few tiles as 16 pixels each way allow, all of one size. */
-static int64_t even(int64_t pixels)
+static int64_t even_tile_side(int64_t pixels)
 {
     int64_t const tiles = (pixels + TILE_PIXELS - 1) / TILE_PIXELS;
     return (pixels + tiles - 1) / tiles;
@@ -296,13 +297,13 @@ status cpu_conv3d(struct kern_ctx *ctx, const struct kern_conv3d *a)
     bool fast;
 
     if (!tensor_count(a->out)) return ST_OK;
-    TRY(plan_tile(&v, even(s->out_h), even(s->out_w), &fast));
+    TRY(plan_tile(&v, even_tile_side(s->out_h), even_tile_side(s->out_w), &fast));
     if (!fast) TRY(plan_tile(&v, TILE_PIXELS, TILE_PIXELS, &fast));
     v.slabs = (s->cout + v.slab - 1) / v.slab;
     v.tiles_y = (s->out_h + v.tile_h - 1) / v.tile_h;
     v.tiles_x = (s->out_w + v.tile_w - 1) / v.tile_w;
-    measure(&a->w->t, v.plan[0], &v.slab_bytes, &v.tap_bytes);
+    measure_slabs(&a->w->t, v.plan[0], &v.slab_bytes, &v.tap_bytes);
     size_t const in = (size_t)(v.in_h * v.in_w * s->cin) * dtype_size(v.tile);
     TRY(cpu_scratch(v.c, sums_bytes(&v) + in));
-    return pool_run(v.c->pool, s->out_t * v.tiles_y * v.tiles_x, conv_tile, &v);
+    return pool_run(v.c->pool, s->out_t * v.tiles_y * v.tiles_x, compute_conv_tile, &v);
 }

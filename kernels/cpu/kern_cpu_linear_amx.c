@@ -1,6 +1,5 @@
 /* kern_cpu_linear_amx.c - the matrix product in BF16 on the matrix unit. */
-#include "kernels/cpu/amx.h"
-#include "kernels/cpu/kern_cpu_linear.h"
+#include "kernels/cpu/cpu_internal.h"
 
 enum {
     TILE_ROWS = 128,
@@ -20,14 +19,14 @@ size_t linear_bytes_amx(const struct tensor *w)
     return (size_t)(whole_steps(w->dim[0]) * w->dim[1]) * sizeof(uint16_t);
 }
 
-struct packing {
+struct packing_amx {
     struct cpu_ctx *c;
     const struct kern_pack *a;
 };
 
-static status pack_panel(void *arg, int64_t p, int worker)
+static status pack_panel_amx(void *arg, int64_t p, int worker)
 {
-    const struct packing *const j = arg;
+    const struct packing_amx *const j = arg;
     const struct tensor *const w = &j->a->w->t;
     int64_t const k = w->dim[1], first = p * PANEL;
     uint16_t *to = (uint16_t *)w->data + first * k;
@@ -46,10 +45,10 @@ static status pack_panel(void *arg, int64_t p, int worker)
 status linear_pack_amx(struct cpu_ctx *c, const struct kern_pack *a)
 {
     const struct tensor *const w = &a->w->t;
-    struct packing j = { .c = c, .a = a };
+    struct packing_amx j = { .c = c, .a = a };
 
     TRY(cpu_scratch(c, (size_t)(PANEL * w->dim[1]) * sizeof(uint16_t)));
-    return pool_run(c->pool, (w->dim[0] + PANEL - 1) / PANEL, pack_panel, &j);
+    return pool_run(c->pool, (w->dim[0] + PANEL - 1) / PANEL, pack_panel_amx, &j);
 }
 
 static void finish_blocks(const struct linear *l, const struct linear_tile *t, const float *y)
@@ -66,7 +65,7 @@ static void finish_blocks(const struct linear *l, const struct linear_tile *t, c
                              });
 }
 
-static status run_tile(void *arg, int64_t task, int worker)
+static status compute_tile_amx(void *arg, int64_t task, int worker)
 {
     const struct linear *const l = arg;
     struct linear_tile const t = linear_tile(l, task);
@@ -87,7 +86,7 @@ status linear_plan_amx(struct linear *l)
     l->panel = PANEL;
     l->tile_rows = TILE_ROWS;
     l->row_step = AMX_STEP;
-    l->run = run_tile;
+    l->run = compute_tile_amx;
     l->scratch_bytes =
         sizeof(float) * TILE_ROWS * PANEL + sizeof(uint16_t) * (size_t)(TILE_ROWS * l->k);
     return ST_OK;

@@ -1,5 +1,5 @@
 /* kern_cpu_linear_dnn.c - the matrix product in oneDNN tiles of 128 rows by 128 columns. */
-#include "kernels/cpu/kern_cpu_linear.h"
+#include "kernels/cpu/cpu_internal.h"
 
 enum { TILE_ROWS = 128, ROW_STEP = 16, PANEL = 128 };
 
@@ -16,7 +16,7 @@ static size_t panel_bytes(const struct tensor *w, int64_t n)
     struct dnn_shape const s = panel_shape(w, TILE_ROWS, n);
     size_t bytes = 0;
 
-    return s.n && s.k && dnn_packed_bytes(&s, &bytes) == ST_OK ? cpu_round_up(bytes) : 0;
+    return s.n && s.k && dnn_packed_bytes(&s, &bytes) == ST_OK ? kern_round_up(bytes) : 0;
 }
 
 size_t linear_bytes_dnn(const struct tensor *w)
@@ -29,7 +29,7 @@ size_t linear_bytes_dnn(const struct tensor *w)
 /* Bytes from one panel to the next; 0 if there is only one. */
 static size_t panel_step(const struct dnn_plan *whole)
 {
-    return whole ? cpu_round_up(dnn_plan_packed_bytes(whole)) : 0;
+    return whole ? kern_round_up(dnn_plan_packed_bytes(whole)) : 0;
 }
 
 /* Plans of m rows by a whole panel and by the rest. */
@@ -45,16 +45,16 @@ static status plan_panels(struct cpu_ctx *c, const struct tensor *w, int64_t m,
     return ST_OK;
 }
 
-struct packing {
+struct packing_dnn {
     struct cpu_ctx *c;
     const struct kern_pack *a;
     size_t panel_bytes;
     const struct dnn_plan *plan[2]; /* panel: whole, rest */
 };
 
-static status pack_panel(void *arg, int64_t p, int worker)
+static status pack_panel_dnn(void *arg, int64_t p, int worker)
 {
-    const struct packing *const j = arg;
+    const struct packing_dnn *const j = arg;
     const struct tensor *const w = &j->a->w->t;
     enum dtype const tile = cpu_tile_dtype(w->dtype);
     int64_t const k = w->dim[1], left = w->dim[0] - p * PANEL;
@@ -74,15 +74,15 @@ static status pack_panel(void *arg, int64_t p, int worker)
 status linear_pack_dnn(struct cpu_ctx *c, const struct kern_pack *a)
 {
     const struct tensor *const w = &a->w->t;
-    struct packing j = { .c = c, .a = a };
+    struct packing_dnn j = { .c = c, .a = a };
 
     TRY(plan_panels(c, w, TILE_ROWS, j.plan));
     j.panel_bytes = panel_step(j.plan[0]);
     TRY(cpu_scratch(c, 2 * (size_t)(PANEL * w->dim[1]) * sizeof(float)));
-    return pool_run(c->pool, (w->dim[0] + PANEL - 1) / PANEL, pack_panel, &j);
+    return pool_run(c->pool, (w->dim[0] + PANEL - 1) / PANEL, pack_panel_dnn, &j);
 }
 
-static status run_tile(void *arg, int64_t task, int worker)
+static status compute_tile_dnn(void *arg, int64_t task, int worker)
 {
     const struct linear *const l = arg;
     struct linear_tile const t = linear_tile(l, task);
@@ -109,7 +109,7 @@ status linear_plan_dnn(struct linear *l)
     l->panel = PANEL;
     l->tile_rows = TILE_ROWS;
     l->row_step = ROW_STEP;
-    l->run = run_tile;
+    l->run = compute_tile_dnn;
     l->scratch_bytes = sizeof(float) * (size_t)(TILE_ROWS * (PANEL + l->k));
     TRY(plan_panels(l->c, w, l->rows / TILE_ROWS ? TILE_ROWS : 0, l->plan[0]));
     TRY(plan_panels(l->c, w, rest, l->plan[1]));

@@ -1,9 +1,9 @@
 /* kern_cpu_pictures.c - pictures to bytes, in bands of rows. */
-#include "kernels/cpu/kern_cpu_ops.h"
+#include "kernels/cpu/cpu_internal.h"
 
 enum { BAND_NUMBERS = 1 << 15 }; /* enough to be worth handing out */
 
-struct call {
+struct pictures_call {
     const struct cpu_ctx *c;
     const struct kern_pictures *a;
     struct pixels_layout layout;
@@ -12,14 +12,14 @@ struct call {
     uint64_t *note; /* [pictures * bands] */
 };
 
-static unsigned char *picture(const struct call *j, int64_t i)
+static unsigned char *picture_bytes(const struct pictures_call *j, int64_t i)
 {
     return (unsigned char *)j->a->out->data + i * j->layout.bytes;
 }
 
-static status band(void *arg, int64_t task, int worker)
+static status convert_band(void *arg, int64_t task, int worker)
 {
-    const struct call *const j = arg;
+    const struct pictures_call *const j = arg;
     const struct pixels_layout *const l = &j->layout;
     int64_t const i = task / j->bands;
     int const first = (int)(task % j->bands) * j->rows, left = l->height - first;
@@ -29,13 +29,13 @@ static status band(void *arg, int64_t task, int worker)
         .layout = l,
         .first = first,
         .end = first + (left < j->rows ? left : j->rows),
-        .out = picture(j, i),
+        .out = picture_bytes(j, i),
         .scratch = j->c->scratch[worker],
     });
     return ST_OK;
 }
 
-static uint64_t least(const uint64_t *note, int64_t count)
+static uint64_t first_note(const uint64_t *note, int64_t count)
 {
     uint64_t first = PIXELS_FINITE;
 
@@ -48,7 +48,7 @@ status cpu_pictures(struct kern_ctx *ctx, const struct kern_pictures *a)
     struct cpu_ctx *const c = (struct cpu_ctx *)ctx;
 
     TRY(kern_check_pictures(a));
-    struct call j = { .c = c, .a = a, .layout = kern_pictures_layout(a) };
+    struct pictures_call j = { .c = c, .a = a, .layout = kern_pictures_layout(a) };
     int64_t const pictures = a->pixels->dim[0];
 
     j.rows = 2 * (1 + BAND_NUMBERS / (6 * j.layout.width));
@@ -56,8 +56,8 @@ status cpu_pictures(struct kern_ctx *ctx, const struct kern_pictures *a)
     TRY(cpu_scratch(c, (size_t)j.layout.width * PIXELS_SCRATCH * sizeof(float)));
     TRY(cpu_shared(c, (size_t)(pictures * j.bands) * sizeof *j.note));
     j.note = c->shared;
-    TRY(pool_run(c->pool, pictures * j.bands, band, &j));
+    TRY(pool_run(c->pool, pictures * j.bands, convert_band, &j));
     for (int64_t i = 0; i < pictures; i++)
-        pixels_note(picture(&j, i), least(j.note + i * j.bands, j.bands));
+        pixels_note(picture_bytes(&j, i), first_note(j.note + i * j.bands, j.bands));
     return ST_OK;
 }

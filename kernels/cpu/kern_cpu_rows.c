@@ -1,5 +1,5 @@
 /* kern_cpu_rows.c - the operations on rows and single elements. */
-#include "kernels/cpu/kern_cpu_ops.h"
+#include "kernels/cpu/cpu_internal.h"
 
 #include <math.h>
 
@@ -14,18 +14,18 @@ static int64_t rows_per_task(int64_t cols)
 
 static int64_t tasks_of(int64_t rows, int64_t per_task) { return (rows + per_task - 1) / per_task; }
 
-static unsigned char *at(const struct tensor *t, int64_t numbers)
+static unsigned char *element_at(const struct tensor *t, int64_t numbers)
 {
     return (unsigned char *)t->data + (size_t)numbers * dtype_size(t->dtype);
 }
 
 /* `count` rows from `first` on, as the vector code takes them. */
-static struct vec_rows span(const struct tensor *x, const struct tensor *out, int64_t cols,
-                            int64_t first, int64_t count)
+static struct vec_rows rows_span(const struct tensor *x, const struct tensor *out, int64_t cols,
+                                 int64_t first, int64_t count)
 {
     return (struct vec_rows){
-        .x = at(x, first * cols),
-        .out = at(out, first * cols),
+        .x = element_at(x, first * cols),
+        .out = element_at(out, first * cols),
         .x_dtype = x->dtype,
         .out_dtype = out->dtype,
         .rows = count,
@@ -34,23 +34,23 @@ static struct vec_rows span(const struct tensor *x, const struct tensor *out, in
 }
 
 /* What every task of one call sees. */
-struct call {
+struct rows_call {
     const struct cpu_ctx *c;
     const void *a; /* the operation's arguments */
     int64_t rows, cols, per_task;
 };
 
-static int64_t rows_of_task(const struct call *j, int64_t task)
+static int64_t rows_of_task(const struct rows_call *j, int64_t task)
 {
     int64_t const left = j->rows - task * j->per_task;
     return left < j->per_task ? left : j->per_task;
 }
 
-static status share_out(struct kern_ctx *ctx, const void *a, int64_t rows, int64_t cols,
-                        pool_task task)
+static status run_rows(struct kern_ctx *ctx, const void *a, int64_t rows, int64_t cols,
+                       pool_task task)
 {
     struct cpu_ctx *const c = (struct cpu_ctx *)ctx;
-    struct call j = { c, a, rows, cols, rows_per_task(cols) };
+    struct rows_call j = { c, a, rows, cols, rows_per_task(cols) };
 
     if (!rows || !cols) return ST_OK;
     return pool_run(c->pool, tasks_of(rows, j.per_task), task, &j);
@@ -58,7 +58,7 @@ static status share_out(struct kern_ctx *ctx, const void *a, int64_t rows, int64
 
 static status layernorm_rows(void *arg, int64_t task, int worker)
 {
-    const struct call *const j = arg;
+    const struct rows_call *const j = arg;
     const struct kern_layernorm *const a = j->a;
     int64_t const per_group = j->rows / a->scale->dim[0];
     int64_t r = task * j->per_task;
@@ -68,7 +68,7 @@ static status layernorm_rows(void *arg, int64_t task, int worker)
     while (r < end) {
         int64_t const group = r / per_group, group_end = (group + 1) * per_group;
         int64_t const count = (end < group_end ? end : group_end) - r;
-        struct vec_rows const rows = span(a->x, a->out, j->cols, r, count);
+        struct vec_rows const rows = rows_span(a->x, a->out, j->cols, r, count);
         j->c->vec->layernorm(&rows, (const float *)a->scale->data + group * j->cols,
                              (const float *)a->shift->data + group * j->cols, a->eps);
         r += count;
@@ -79,15 +79,15 @@ static status layernorm_rows(void *arg, int64_t task, int worker)
 status cpu_layernorm(struct kern_ctx *ctx, const struct kern_layernorm *a)
 {
     TRY(kern_check_layernorm(a));
-    return share_out(ctx, a, a->x->dim[0], a->x->dim[1], layernorm_rows);
+    return run_rows(ctx, a, a->x->dim[0], a->x->dim[1], layernorm_rows);
 }
 
 static status rmsnorm_rows(void *arg, int64_t task, int worker)
 {
-    const struct call *const j = arg;
+    const struct rows_call *const j = arg;
     const struct kern_rmsnorm *const a = j->a;
     struct vec_rows const rows =
-        span(a->x, a->out, j->cols, task * j->per_task, rows_of_task(j, task));
+        rows_span(a->x, a->out, j->cols, task * j->per_task, rows_of_task(j, task));
 
     (void)worker;
     j->c->vec->rmsnorm(&rows, a->weight->data, a->eps);
@@ -97,15 +97,15 @@ static status rmsnorm_rows(void *arg, int64_t task, int worker)
 status cpu_rmsnorm(struct kern_ctx *ctx, const struct kern_rmsnorm *a)
 {
     TRY(kern_check_rmsnorm(a));
-    return share_out(ctx, a, a->x->dim[0], a->x->dim[1], rmsnorm_rows);
+    return run_rows(ctx, a, a->x->dim[0], a->x->dim[1], rmsnorm_rows);
 }
 
 static status channel_norm_rows(void *arg, int64_t task, int worker)
 {
-    const struct call *const j = arg;
+    const struct rows_call *const j = arg;
     const struct kern_channel_norm *const a = j->a;
     struct vec_rows const rows =
-        span(a->x, a->out, j->cols, task * j->per_task, rows_of_task(j, task));
+        rows_span(a->x, a->out, j->cols, task * j->per_task, rows_of_task(j, task));
 
     (void)worker;
     j->c->vec->channel_norm(&rows, a->gamma->data, a->act);
@@ -116,11 +116,11 @@ status cpu_channel_norm(struct kern_ctx *ctx, const struct kern_channel_norm *a)
 {
     TRY(kern_check_channel_norm(a));
     int64_t const cols = a->x->dim[a->x->ndim - 1];
-    return share_out(ctx, a, cols ? tensor_count(a->x) / cols : 0, cols, channel_norm_rows);
+    return run_rows(ctx, a, cols ? tensor_count(a->x) / cols : 0, cols, channel_norm_rows);
 }
 
 /* Angles [count, 2] of one row of a table, each twice, the sine negated at even places. */
-static int64_t spread(const struct tensor *angles, int64_t row, float *cos, float *sin)
+static int64_t spread_angles(const struct tensor *angles, int64_t row, float *cos, float *sin)
 {
     int64_t const count = angles->dim[1];
     const float *const cs = (const float *)angles->data + row * count * 2;
@@ -135,17 +135,17 @@ static int64_t spread(const struct tensor *angles, int64_t row, float *cos, floa
 
 static status rope_rows(void *arg, int64_t task, int worker)
 {
-    const struct call *const j = arg;
+    const struct rows_call *const j = arg;
     const struct kern_rope *const a = j->a;
     int64_t const h = a->row->dim[0], w = a->col->dim[0], head_dim = j->cols / a->heads;
     float *const cos = j->c->scratch[worker], *const sin = cos + head_dim;
 
     for (int64_t i = 0; i < rows_of_task(j, task); i++) {
         int64_t const r = task * j->per_task + i;
-        struct vec_rows const row = span(a->x, a->out, j->cols, r, 1);
-        int64_t n = spread(a->time, r / (h * w), cos, sin);
-        n += spread(a->row, r / w % h, cos + n, sin + n);
-        spread(a->col, r % w, cos + n, sin + n);
+        struct vec_rows const row = rows_span(a->x, a->out, j->cols, r, 1);
+        int64_t n = spread_angles(a->time, r / (h * w), cos, sin);
+        n += spread_angles(a->row, r / w % h, cos + n, sin + n);
+        spread_angles(a->col, r % w, cos + n, sin + n);
         j->c->vec->rope(&row, a->heads, cos, sin);
     }
     return ST_OK;
@@ -156,30 +156,30 @@ status cpu_rope(struct kern_ctx *ctx, const struct kern_rope *a)
     TRY(kern_check_rope(a));
     int64_t const cols = a->x->dim[1];
     TRY(cpu_scratch((struct cpu_ctx *)ctx, 2 * (size_t)(cols / a->heads) * sizeof(float)));
-    return share_out(ctx, a, a->x->dim[0], cols, rope_rows);
+    return run_rows(ctx, a, a->x->dim[0], cols, rope_rows);
 }
 
 static status mul_numbers(void *arg, int64_t task, int worker)
 {
-    const struct call *const j = arg;
+    const struct rows_call *const j = arg;
     const struct kern_mul *const a = j->a;
     int64_t const first = task * j->per_task;
 
     (void)worker;
-    j->c->vec->mul(at(a->out, first), at(a->a, first), at(a->b, first), a->out->dtype,
-                   rows_of_task(j, task));
+    j->c->vec->mul(element_at(a->out, first), element_at(a->a, first), element_at(a->b, first),
+                   a->out->dtype, rows_of_task(j, task));
     return ST_OK;
 }
 
 status cpu_mul(struct kern_ctx *ctx, const struct kern_mul *a)
 {
     TRY(kern_check_mul(a));
-    return share_out(ctx, a, tensor_count(a->out), 1, mul_numbers);
+    return run_rows(ctx, a, tensor_count(a->out), 1, mul_numbers);
 }
 
 static status axpby_numbers(void *arg, int64_t task, int worker)
 {
-    const struct call *const j = arg;
+    const struct rows_call *const j = arg;
     const struct kern_axpby *const a = j->a;
     int64_t const first = task * j->per_task;
     double const ab[2] = { a->a, a->b };
@@ -193,11 +193,11 @@ static status axpby_numbers(void *arg, int64_t task, int worker)
 status cpu_axpby(struct kern_ctx *ctx, const struct kern_axpby *a)
 {
     TRY(kern_check_axpby(a));
-    return share_out(ctx, a, tensor_count(a->out), 1, axpby_numbers);
+    return run_rows(ctx, a, tensor_count(a->out), 1, axpby_numbers);
 }
 
 /* What side a of one head weighs, of 1. */
-static double share_of(double a_lse, double b_lse)
+static double weight_of_side(double a_lse, double b_lse)
 {
     double const max = a_lse > b_lse ? a_lse : b_lse;
     double const wa = exp(a_lse - max), wb = exp(b_lse - max);
@@ -206,7 +206,7 @@ static double share_of(double a_lse, double b_lse)
 
 static status merge_rows(void *arg, int64_t task, int worker)
 {
-    const struct call *const j = arg;
+    const struct rows_call *const j = arg;
     const struct kern_merge *const a = j->a;
     const float *const x_lse = a->a_lse->data, *const y_lse = a->b_lse->data;
     int64_t const heads = a->a_lse->dim[1], head_dim = j->cols / heads;
@@ -214,14 +214,14 @@ static status merge_rows(void *arg, int64_t task, int worker)
 
     (void)worker;
     for (int64_t i = first; i < first + rows_of_task(j, task) * heads; i++) {
-        float const share = (float)share_of((double)x_lse[i], (double)y_lse[i]);
-        float const other = (float)share_of((double)y_lse[i], (double)x_lse[i]);
+        float const share = (float)weight_of_side((double)x_lse[i], (double)y_lse[i]);
+        float const other = (float)weight_of_side((double)y_lse[i], (double)x_lse[i]);
         /* A side without weight is not read: it may hold no numbers. */
         j->c->vec->blend(&(struct vec_blend){
-            .a = at(share != 0 ? a->a : a->b, i * head_dim),
-            .b = at(other != 0 ? a->b : a->a, i * head_dim),
+            .a = element_at(share != 0 ? a->a : a->b, i * head_dim),
+            .b = element_at(other != 0 ? a->b : a->a, i * head_dim),
             .dtype = a->a->dtype,
-            .out = at(a->out, i * head_dim),
+            .out = element_at(a->out, i * head_dim),
             .out_dtype = a->out->dtype,
             .a_share = share,
             .b_share = other,
@@ -234,39 +234,40 @@ static status merge_rows(void *arg, int64_t task, int worker)
 status cpu_merge(struct kern_ctx *ctx, const struct kern_merge *a)
 {
     TRY(kern_check_merge(a));
-    return share_out(ctx, a, a->a->dim[0], a->a->dim[1], merge_rows);
+    return run_rows(ctx, a, a->a->dim[0], a->a->dim[1], merge_rows);
 }
 
-static float number(const void *row, enum dtype dtype, int64_t c)
+static float number_at(const void *row, enum dtype dtype, int64_t c)
 {
     return dtype == DT_F32 ? ((const float *)row)[c] : f32_from_bf16(((const uint16_t *)row)[c]);
 }
 
-static status narrow_rows(void *arg, int64_t task, int worker)
+static status quantize_rows(void *arg, int64_t task, int worker)
 {
-    const struct call *const j = arg;
+    const struct rows_call *const j = arg;
     const struct kern_quantize_e4m3 *const a = j->a;
     enum dtype const dtype = a->x->dtype;
     int64_t const first = task * j->per_task;
 
     (void)worker;
     for (int64_t r = first; r < first + rows_of_task(j, task); r++) {
-        const void *const x = at(a->x, r * j->cols);
-        unsigned char *const out = at(a->out, r * j->cols);
+        const void *const x = element_at(a->x, r * j->cols);
+        unsigned char *const out = element_at(a->out, r * j->cols);
         float most = 0;
         for (int64_t c = 0; c < j->cols; c++) {
-            float const size = fabsf(number(x, dtype, c));
+            float const size = fabsf(number_at(x, dtype, c));
             most = size > most ? size : most;
         }
         float const scale = e4m3_scale(most);
         ((float *)a->scale->data)[r] = scale;
-        for (int64_t c = 0; c < j->cols; c++) out[c] = e4m3_from_f32(number(x, dtype, c) / scale);
+        for (int64_t c = 0; c < j->cols; c++)
+            out[c] = e4m3_from_f32(number_at(x, dtype, c) / scale);
     }
     return ST_OK;
 }
 
 /* Rows without columns have a scale too. */
-static status scale_nothing(const struct kern_quantize_e4m3 *a)
+static status scale_empty_rows(const struct kern_quantize_e4m3 *a)
 {
     for (int64_t r = 0; r < a->x->dim[0]; r++) ((float *)a->scale->data)[r] = e4m3_scale(0);
     return ST_OK;
@@ -275,19 +276,19 @@ static status scale_nothing(const struct kern_quantize_e4m3 *a)
 status cpu_quantize_e4m3(struct kern_ctx *ctx, const struct kern_quantize_e4m3 *a)
 {
     TRY(kern_check_quantize_e4m3(a));
-    if (!a->x->dim[1]) return scale_nothing(a);
-    return share_out(ctx, a, a->x->dim[0], a->x->dim[1], narrow_rows);
+    if (!a->x->dim[1]) return scale_empty_rows(a);
+    return run_rows(ctx, a, a->x->dim[0], a->x->dim[1], quantize_rows);
 }
 
-static status widen_rows(void *arg, int64_t task, int worker)
+static status dequantize_rows(void *arg, int64_t task, int worker)
 {
-    const struct call *const j = arg;
+    const struct rows_call *const j = arg;
     const struct kern_dequantize_e4m3 *const a = j->a;
     int64_t const first = task * j->per_task;
 
     (void)worker;
     for (int64_t r = first; r < first + rows_of_task(j, task); r++) {
-        const unsigned char *const x = at(a->x, r * j->cols);
+        const unsigned char *const x = element_at(a->x, r * j->cols);
         float const scale = ((const float *)a->scale->data)[r];
         for (int64_t c = 0; c < j->cols; c++)
             tensor_put(a->out, r * j->cols + c, f32_from_e4m3(x[c]) * scale);
@@ -298,5 +299,5 @@ static status widen_rows(void *arg, int64_t task, int worker)
 status cpu_dequantize_e4m3(struct kern_ctx *ctx, const struct kern_dequantize_e4m3 *a)
 {
     TRY(kern_check_dequantize_e4m3(a));
-    return share_out(ctx, a, a->x->dim[0], a->x->dim[1], widen_rows);
+    return run_rows(ctx, a, a->x->dim[0], a->x->dim[1], dequantize_rows);
 }

@@ -1,10 +1,10 @@
 # The processor: oneDNN, AMX, and loops compiled once per instruction set.
 ifeq ($(MEDIA),1)
 SRC += $(addprefix kernels/cpu/, \
-    kern_cpu.c kern_cpu_rows.c kern_cpu_pictures.c kern_cpu_conv.c kern_cpu_linear.c \
-    kern_cpu_linear_dnn.c kern_cpu_linear_amx.c kern_cpu_attention.c \
-    kern_cpu_attention_dnn.c kern_cpu_attention_amx.c dnn.c dnn_v2.c dnn_v3.c vec_best.c \
-    amx.c amx_available.c)
+    kern_cpu.c kern_cpu_util.c kern_cpu_rows.c kern_cpu_pictures.c kern_cpu_conv.c \
+    kern_cpu_linear.c kern_cpu_linear_tile.c kern_cpu_linear_dnn.c kern_cpu_linear_amx.c \
+    kern_cpu_attention.c kern_cpu_attention_tile.c kern_cpu_attention_dnn.c \
+    kern_cpu_attention_amx.c cpu_features.c dnn.c dnn_v2.c dnn_v3.c amx.c)
 # Compiled once per instruction set; vec_best chooses at run time.
 VEC := baseline avx2 avx512 avx512bf16
 endif

@@ -1,5 +1,11 @@
-/* vec.c - compiled once per instruction set; VEC_TABLE is the table's name. */
-#include "kernels/cpu/vec.h"
+/*
+ * vec.c - compiled once per instruction set; VEC_TABLE is the table's name.
+ *
+ * Written in the compiler's vectors of sixteen floats, which it splits where registers are
+ * shorter. Sixteen lanes everywhere, added in one order, keep sums nearly alike between
+ * instruction sets; with fused multiply-add they are not the same to the bit.
+ */
+#include "kernels/cpu/cpu_tile.h"
 
 #include <math.h>
 #include <string.h>
@@ -23,13 +29,13 @@ INLINE vf pick(vi mask, vf a, vf b) { return (vf)(((vi)a & mask) | ((vi)b & ~mas
 
 INLINE vf larger(vf a, vf b) { return pick(a > b, a, b); }
 
-INLINE vf dequantize_e4m3(vh h) { return (vf)(__builtin_convertvector(h, vu) << 16); }
+INLINE vf widen_bf16(vh h) { return (vf)(__builtin_convertvector(h, vu) << 16); }
 
 /* To nearest even; NaN stays NaN. */
 #ifdef __AVX512BF16__
-INLINE vh quantize_e4m3(vf f) { return (vh)_mm512_cvtneps_pbh((__m512)f); }
+INLINE vh narrow_bf16(vf f) { return (vh)_mm512_cvtneps_pbh((__m512)f); }
 #else
-INLINE vh quantize_e4m3(vf f)
+INLINE vh narrow_bf16(vf f)
 {
     vu const u = (vu)f;
     vu const round = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
@@ -51,12 +57,12 @@ RARE void get_some(vf *to, const void *p, enum dtype t, int64_t count)
         return;
     }
     memcpy(&h, p, (size_t)count * sizeof(uint16_t));
-    *to = dequantize_e4m3(h);
+    *to = widen_bf16(h);
 }
 
 RARE void put_some(void *p, enum dtype t, int64_t count, const vf *f)
 {
-    vh const h = quantize_e4m3(*f);
+    vh const h = narrow_bf16(*f);
 
     if (t == DT_F32) memcpy(p, f, (size_t)count * sizeof(float));
     else memcpy(p, &h, (size_t)count * sizeof(uint16_t));
@@ -79,7 +85,7 @@ INLINE vf get(const void *p, enum dtype t, int64_t i, int64_t n)
     }
     vh h;
     memcpy(&h, at, sizeof h);
-    return dequantize_e4m3(h);
+    return widen_bf16(h);
 }
 
 INLINE void put(void *p, enum dtype t, int64_t i, int64_t n, vf f)
@@ -95,7 +101,7 @@ INLINE void put(void *p, enum dtype t, int64_t i, int64_t n, vf f)
         memcpy(at, &f, sizeof f);
         return;
     }
-    vh const h = quantize_e4m3(f);
+    vh const h = narrow_bf16(f);
     memcpy(at, &h, sizeof h);
 }
 
@@ -190,8 +196,8 @@ INLINE void convert_as(void *to, enum dtype to_dtype, const void *from, enum dty
     for (int64_t i = 0; i < n; i += LANES) put(to, to_dtype, i, n, get(from, from_dtype, i, n));
 }
 
-static void convert(void *to, enum dtype to_dtype, const void *from, enum dtype from_dtype,
-                    int64_t count)
+static void vec_convert(void *to, enum dtype to_dtype, const void *from, enum dtype from_dtype,
+                        int64_t count)
 {
     if (to_dtype == from_dtype) memcpy(to, from, (size_t)count * dtype_size(to_dtype));
     else if (to_dtype == DT_F32) convert_as(to, DT_F32, from, DT_BF16, count);
@@ -203,13 +209,13 @@ INLINE void mul_as(void *out, const void *a, const void *b, enum dtype t, int64_
     for (int64_t i = 0; i < n; i += LANES) put(out, t, i, n, get(a, t, i, n) * get(b, t, i, n));
 }
 
-static void mul(void *out, const void *a, const void *b, enum dtype dtype, int64_t count)
+static void vec_mul(void *out, const void *a, const void *b, enum dtype dtype, int64_t count)
 {
     if (dtype == DT_F32) mul_as(out, a, b, DT_F32, count);
     else mul_as(out, a, b, DT_BF16, count);
 }
 
-static void axpby(float *out, const float *x, const float *y, const double ab[2], int64_t count)
+static void vec_axpby(float *out, const float *x, const float *y, const double ab[2], int64_t count)
 {
     for (int64_t i = 0; i < count; i++)
         out[i] = (float)(ab[0] * (double)x[i] + ab[1] * (double)y[i]);
@@ -224,7 +230,7 @@ INLINE void blend_as(const struct vec_blend *b, enum dtype from, enum dtype to)
             get(b->a, from, i, n) * b->a_share + get(b->b, from, i, n) * b->b_share);
 }
 
-static void blend(const struct vec_blend *b)
+static void vec_blend(const struct vec_blend *b)
 {
     if (b->out_dtype == DT_F32) blend_as(b, DT_F32, DT_F32);
     else if (b->dtype == DT_F32) blend_as(b, DT_F32, DT_BF16);
@@ -265,7 +271,7 @@ INLINE void epilogue_as(const struct vec_epilogue *e, enum dtype out_dtype)
     }
 }
 
-static void epilogue(const struct vec_epilogue *e)
+static void vec_epilogue(const struct vec_epilogue *e)
 {
     if (e->out_dtype == DT_F32) epilogue_as(e, DT_F32);
     else epilogue_as(e, DT_BF16);
@@ -302,8 +308,8 @@ INLINE void layernorm_row(const void *x, enum dtype xt, void *out, enum dtype ot
     }
 }
 
-static void layernorm(const struct vec_rows *a, const float *scale, const float *shift,
-                      float eps){ FOR_ROWS(a, layernorm_row, scale, shift, eps) }
+static void vec_layernorm(const struct vec_rows *a, const float *scale, const float *shift,
+                          float eps){ FOR_ROWS(a, layernorm_row, scale, shift, eps) }
 
 INLINE float square_sum(const void *x, enum dtype xt, int64_t n)
 {
@@ -325,8 +331,8 @@ INLINE void rmsnorm_row(const void *x, enum dtype xt, void *out, enum dtype ot, 
         put(out, ot, i, n, get(x, xt, i, n) * inv * get(weight, DT_F32, i, n));
 }
 
-static void rmsnorm(const struct vec_rows *a, const float *weight,
-                    float eps){ FOR_ROWS(a, rmsnorm_row, weight, eps) }
+static void vec_rmsnorm(const struct vec_rows *a, const float *weight,
+                        float eps){ FOR_ROWS(a, rmsnorm_row, weight, eps) }
 
 INLINE void channel_norm_row(const void *x, enum dtype xt, void *out, enum dtype ot, int64_t n,
                              const float *gamma, enum kern_act act)
@@ -338,7 +344,7 @@ INLINE void channel_norm_row(const void *x, enum dtype xt, void *out, enum dtype
         put(out, ot, i, n, act_of(get(x, xt, i, n) * inv * get(gamma, DT_F32, i, n), act));
 }
 
-static void channel_norm(const struct vec_rows *a, const float *gamma, enum kern_act act)
+static void vec_channel_norm(const struct vec_rows *a, const float *gamma, enum kern_act act)
 {
     if (act == KERN_ACT_SILU) FOR_ROWS(a, channel_norm_row, gamma, KERN_ACT_SILU)
     else FOR_ROWS(a, channel_norm_row, gamma, KERN_ACT_NONE)
@@ -361,8 +367,8 @@ INLINE void rope_row(const void *x, enum dtype xt, void *out, enum dtype ot, int
     }
 }
 
-static void rope(const struct vec_rows *a, int64_t heads, const float *cos,
-                 const float *sin){ FOR_ROWS(a, rope_row, heads, cos, sin) }
+static void vec_rope(const struct vec_rows *a, int64_t heads, const float *cos,
+                     const float *sin){ FOR_ROWS(a, rope_row, heads, cos, sin) }
 
 /* scale * score + bias in units of log 2, for keys i.. of one row; -inf beyond n. */
 INLINE vf score_at(const float *score, const float *bias, float scale, int64_t i, int64_t n)
@@ -408,7 +414,7 @@ INLINE void softmax_row(const struct vec_softmax *a, int64_t r, enum dtype pt, c
         put(values, DT_F32, i, a->value_cols, get(values, DT_F32, i, a->value_cols) * shrink);
 }
 
-static void softmax(const struct vec_softmax *a)
+static void vec_softmax(const struct vec_softmax *a)
 {
     for (int64_t r = 0; r < a->rows; r++) {
         const float *const bias = a->bias ? a->bias + r * a->bias_step : NULL;
@@ -419,7 +425,7 @@ static void softmax(const struct vec_softmax *a)
     }
 }
 
-static void divide(const struct vec_rows *a, const float *sum, int64_t out_step)
+static void vec_divide(const struct vec_rows *a, const float *sum, int64_t out_step)
 {
     for (int64_t r = 0; r < a->rows; r++) {
         const void *const x = row_at(a->x, DT_F32, r * a->cols);
@@ -433,15 +439,15 @@ static void divide(const struct vec_rows *a, const float *sum, int64_t out_step)
 
 const struct vec_ops VEC_TABLE = {
     .name = VEC_NAME,
-    .convert = convert,
-    .mul = mul,
-    .axpby = axpby,
-    .blend = blend,
-    .epilogue = epilogue,
-    .layernorm = layernorm,
-    .rmsnorm = rmsnorm,
-    .channel_norm = channel_norm,
-    .rope = rope,
-    .softmax = softmax,
-    .divide = divide,
+    .convert = vec_convert,
+    .mul = vec_mul,
+    .axpby = vec_axpby,
+    .blend = vec_blend,
+    .epilogue = vec_epilogue,
+    .layernorm = vec_layernorm,
+    .rmsnorm = vec_rmsnorm,
+    .channel_norm = vec_channel_norm,
+    .rope = vec_rope,
+    .softmax = vec_softmax,
+    .divide = vec_divide,
 };

@@ -1,117 +1,190 @@
-/* cuda_backend.c - the CUDA backends' memory, and which function serves what at which level. */
+/*
+ * cuda_backend.c - which function serves which operation at which level.
+ *
+ * A level is the level below it with some rows replaced, so each list of rows is written once
+ * and levels are put together of lists. A row is all that a level needs to know of an operation:
+ *
+ *   run       the operation, checked, queued on the context's stream
+ *   scratch   bytes that run takes of the context's scratch, from shapes alone
+ *   prepare   makes what the libraries under run make when they first meet a shape
+ *
+ * scratch and prepare stand beside run because they must follow it: where run leaves a call to
+ * the level below, by its operands' shapes or places, so do they, and a level that takes over run
+ * takes over all three. unit_cuda holds scratch against what run really takes.
+ *
+ * What run gives is decided before anything is queued: a row either serves a call or hands it to
+ * the level below. There is no falling back from an error of the device.
+ */
 #include "kernels/cuda/cuda_backend.h"
+#include "kernels/cuda/cuda_ctx.h"
 #include "kernels/cuda/cuda_dev.h"
 #include "kernels/cuda/fp8/cuda_fp8.h"
 #include "kernels/cuda/fp8/cuda_fp8_attention.h"
-#include "kernels/cuda/fused/cuda_fast.h"
-#include "kernels/cuda/fused/cuda_fast_attention.h"
-#include "kernels/cuda/fused/cuda_fast_conv.h"
+#include "kernels/cuda/fused/cuda_fused.h"
+#include "kernels/cuda/fused/cuda_fused_attention.h"
 #include "kernels/cuda/library/cuda_lt.h"
 #include "kernels/cuda/plain/cuda_plain.h"
-#include "kernels/kern_compose.h"
 #include "kernels/kern_device.h"
+#include "kernels/kern_internal.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
-status cuda_enter(struct kern_ctx *ctx, struct cuda_ctx **out)
+/* ---- rows: ROW(operation, run, scratch, prepare); NULL: none | nothing ------------- */
+
+/* Memory alone bounds these: level 1's serve all levels. */
+#define PLAIN_ROWS(ROW)                                                                            \
+    ROW(mul, cuda_plain_mul, NULL, NULL)                                                           \
+    ROW(patchify, cuda_plain_patchify, NULL, NULL)                                                 \
+    ROW(unpatchify, cuda_plain_unpatchify, NULL, NULL)                                             \
+    ROW(pictures, cuda_plain_pictures, NULL, NULL)                                                 \
+    ROW(axpby, cuda_plain_axpby, NULL, NULL)                                                       \
+    ROW(quantize_e4m3, cuda_plain_quantize_e4m3, NULL, NULL)                                       \
+    ROW(dequantize_e4m3, cuda_plain_dequantize_e4m3, NULL, NULL)                                   \
+    ROW(permute01, cuda_plain_permute01, NULL, NULL)                                               \
+    ROW(copy, cuda_plain_copy, NULL, NULL)                                                         \
+    ROW(zero, cuda_plain_zero, NULL, NULL)
+
+/* Level 2's that all above it keep. */
+#define FUSED_ROWS(ROW)                                                                            \
+    ROW(layernorm, cuda_fused_layernorm, NULL, NULL)                                               \
+    ROW(rmsnorm, cuda_fused_rmsnorm, NULL, NULL)                                                   \
+    ROW(rope, cuda_fused_rope, NULL, NULL)                                                         \
+    ROW(merge, cuda_fused_merge, NULL, NULL)                                                       \
+    ROW(channel_norm, cuda_fused_channel_norm, NULL, NULL)                                         \
+    ROW(conv3d, cuda_fused_conv3d, cuda_fused_conv3d_scratch, cuda_fused_conv3d_prepare)           \
+    PLAIN_ROWS(ROW)
+
+#define FUSED_ATTENTION(ROW)                                                                       \
+    ROW(attention, cuda_fused_attention, cuda_fused_attention_scratch, cuda_fused_attention_prepare)
+
+/* Level 3's that level 4 keeps. */
+#define FP8_ROWS(ROW)                                                                              \
+    ROW(pack, cuda_fp8_pack, NULL, NULL)                                                           \
+    ROW(linear, cuda_fp8_linear, cuda_fp8_linear_scratch, cuda_fp8_linear_prepare)                 \
+    ROW(linear_norm, cuda_fp8_linear_norm, cuda_fp8_linear_norm_scratch,                           \
+        cuda_fp8_linear_norm_prepare)                                                              \
+    ROW(qkv, cuda_fp8_qkv, cuda_fp8_qkv_scratch, cuda_fp8_qkv_prepare)                             \
+    FUSED_ROWS(ROW)
+
+#define ROWS_1(ROW)                                                                                \
+    ROW(pack, cuda_plain_pack, NULL, NULL)                                                         \
+    ROW(linear, cuda_plain_linear, NULL, NULL)                                                     \
+    ROW(linear_norm, kern_compose_linear_norm, NULL, NULL)                                         \
+    ROW(qkv, kern_compose_qkv, NULL, NULL)                                                         \
+    ROW(layernorm, cuda_plain_layernorm, NULL, NULL)                                               \
+    ROW(rmsnorm, cuda_plain_rmsnorm, NULL, NULL)                                                   \
+    ROW(rope, cuda_plain_rope, NULL, NULL)                                                         \
+    ROW(attention, cuda_plain_attention, NULL, NULL)                                               \
+    ROW(merge, cuda_plain_merge, NULL, NULL)                                                       \
+    ROW(conv3d, cuda_plain_conv3d, NULL, NULL)                                                     \
+    ROW(channel_norm, cuda_plain_channel_norm, NULL, NULL)                                         \
+    PLAIN_ROWS(ROW)
+
+#define ROWS_2(ROW)                                                                                \
+    ROW(pack, cuda_fused_conv_pack, NULL, NULL)                                                    \
+    ROW(linear, cuda_fused_linear, cuda_fused_linear_scratch, cuda_fused_linear_prepare)           \
+    ROW(linear_norm, cuda_fused_linear_norm, cuda_fused_linear_norm_scratch,                       \
+        cuda_fused_linear_norm_prepare)                                                            \
+    ROW(qkv, cuda_fused_qkv, cuda_fused_qkv_scratch, cuda_fused_qkv_prepare)                       \
+    FUSED_ATTENTION(ROW)                                                                           \
+    FUSED_ROWS(ROW)
+
+#define ROWS_3(ROW)                                                                                \
+    FUSED_ATTENTION(ROW)                                                                           \
+    FP8_ROWS(ROW)
+
+#define ROWS_4(ROW)                                                                                \
+    ROW(attention, cuda_fp8_attention, cuda_fp8_attention_scratch, cuda_fp8_attention_prepare)     \
+    FP8_ROWS(ROW)
+
+#define LIBRARY_LEVELS(LEVEL) LEVEL(2) LEVEL(3) LEVEL(4)
+#define LEVELS(LEVEL)         LEVEL(1) LIBRARY_LEVELS(LEVEL)
+
+enum {
+#define LEVEL(n) LEVEL_##n,
+    LEVELS(LEVEL)
+#undef LEVEL
+        LEVEL_COUNT
+};
+
+/* ---- what is made of the rows -------------------------------------------------------- */
+
+#define RUN(op, run, scratch, prepare)  .op = (run),
+#define NEED(op, run, scratch, prepare) .op = { (scratch), (prepare) },
+
+static const struct needs {
+#define OP(op)                                                                                     \
+    struct {                                                                                       \
+        size_t (*scratch)(const struct kern_##op *);                                               \
+        status (*prepare)(struct cuda_ctx *, const struct kern_##op *);                            \
+    } op;
+    KERN_OPS(OP)
+#undef OP
+} needs[LEVEL_COUNT] = {
+#define LEVEL(n) [LEVEL_##n] = { ROWS_##n(NEED) },
+    LEVELS(LEVEL)
+#undef LEVEL
+};
+
+static size_t scratch_of(const struct needs *n, enum kern_op op, const void *args)
 {
-    *out = (struct cuda_ctx *)ctx;
-    return cuda_dev_select((*out)->device);
+    switch (op) {
+#define OP(op)                                                                                     \
+    case KERN_OP_##op: return n->op.scratch ? n->op.scratch(args) : 0;
+        KERN_OPS(OP)
+#undef OP
+    default: return 0;
+    }
 }
 
-status cuda_scratch(struct cuda_ctx *c, size_t bytes)
+static status prepare_op(struct kern_ctx *ctx, enum kern_op op, const void *args)
 {
-    if (bytes <= c->scratch_bytes) return ST_OK;
-    TRY(cuda_stream_sync(c->stream));
-    cuda_dev_free(c->scratch);
-    c->scratch_bytes = 0;
-    TRY(cuda_dev_alloc(bytes, &c->scratch));
-    c->scratch_bytes = bytes;
-    return ST_OK;
-}
-
-static void close_cuda(struct kern_ctx **ctx)
-{
+    const struct needs *const n = &needs[ctx->backend->level - 1];
     struct cuda_ctx *c;
 
-    if (!*ctx) return;
-    if (cuda_enter(*ctx, &c) != ST_OK) error_clear(); /* what is left to do frees host memory */
-    cuda_dnn_close(&c->dnn);
-    cuda_lt_close(&c->lt);
-    cuda_dev_free(c->scratch);
-    cuda_fetch_close(c);
-    cuda_stream_close(&c->stream);
-    free(c);
-    *ctx = NULL;
+    TRY(cuda_enter(ctx, &c));
+    switch (op) {
+#define OP(op)                                                                                     \
+    case KERN_OP_##op: return n->op.prepare ? n->op.prepare(c, args) : ST_OK;
+        KERN_OPS(OP)
+#undef OP
+    default: return ST_OK;
+    }
 }
 
-static status open_cuda(struct kern_ctx **out, const struct kern_config *config,
-                        const struct kern_backend *backend)
+static const struct kern_backend levels[LEVEL_COUNT];
+
+static status open_level(struct kern_ctx **out, const struct kern_config *config,
+                         const struct kern_backend *backend)
 {
-    const char *const absent = cuda_dev_absent();
-    struct cuda_ctx *const c = calloc(1, sizeof *c);
-    struct kern_ctx *ctx = &c->base;
-    status st = ST_OK;
+    const char *const why = backend->absent();
 
     *out = NULL;
-    if (!c) return fail(ST_NOMEM, "%s: no memory for a context", backend->name);
-    c->base = (struct kern_ctx){ .backend = backend, .threads = config->threads };
-    c->device = config->device;
-    if (absent) TRY_OUT(fail(ST_DEVICE, "%s: %s", backend->name, absent));
-    TRY_OUT(cuda_dev_select(c->device));
-    TRY_OUT(cuda_stream_open(&c->stream, false));
-    c->memory = (struct memory){ .device = c->device, .stream = c->stream };
-    c->base.memory = &c->memory;
-    *out = ctx;
-    ctx = NULL;
-out:
-    close_cuda(&ctx);
-    return st;
+    if (why) return fail(ST_DEVICE, "%s: %s", backend->name, why);
+    return cuda_ctx_open(out, config, backend, backend->level > 1);
 }
 
-static status alloc_cuda(struct kern_ctx *ctx, size_t bytes, void **at)
-{
-    struct cuda_ctx *c;
+/* Members that are not told their backend: one of each level. */
+#define LEVEL(n)                                                                                   \
+    static status open_##n(struct kern_ctx **out, const struct kern_config *config)                \
+    {                                                                                              \
+        return open_level(out, config, &levels[LEVEL_##n]);                                        \
+    }
+LEVELS(LEVEL)
+#undef LEVEL
 
-    TRY(cuda_enter(ctx, &c));
-    return cuda_dev_alloc(bytes, at);
-}
+#define LEVEL(n)                                                                                   \
+    static size_t scratch_bytes_##n(enum kern_op op, const void *args)                             \
+    {                                                                                              \
+        return scratch_of(&needs[LEVEL_##n], op, args);                                            \
+    }
+LIBRARY_LEVELS(LEVEL)
+#undef LEVEL
 
-static void free_cuda(struct kern_ctx *ctx, void *at)
-{
-    struct cuda_ctx *c;
+/* ---- the rest of a backend ----------------------------------------------------------- */
 
-    if (cuda_enter(ctx, &c) != ST_OK) error_clear();
-    cuda_dev_free(at);
-}
-
-static status upload_cuda(struct kern_ctx *ctx, const struct tensor *to, const void *host)
-{
-    struct cuda_ctx *c;
-
-    TRY(cuda_enter(ctx, &c));
-    return cuda_dev_upload(to->data, host, tensor_bytes(to), c->stream);
-}
-
-static status download_cuda(struct kern_ctx *ctx, void *host, const struct tensor *from)
-{
-    struct cuda_ctx *c;
-
-    TRY(cuda_enter(ctx, &c));
-    return cuda_dev_download(host, from->data, tensor_bytes(from), c->stream);
-}
-
-static status sync_cuda(struct kern_ctx *ctx)
-{
-    struct cuda_ctx *c;
-
-    TRY(cuda_enter(ctx, &c));
-    return cuda_stream_sync(c->stream);
-}
-
-/* The kind of card stands for all its machine's. */
-static const char *kernels_cuda(char buf[KERN_TEXT])
+/* The first card stands for all its machine's. */
+static const char *name_kernels(char buf[KERN_TEXT])
 {
     struct kern_device d;
     char libraries[KERN_DEVICE_TEXT];
@@ -119,162 +192,6 @@ static const char *kernels_cuda(char buf[KERN_TEXT])
     if (cuda_dev_absent() || kern_device_about(&d, 0) != ST_OK) return "no card";
     snprintf(buf, KERN_TEXT, "%.40s, %.80s", d.name, kern_device_libraries(libraries));
     return buf;
-}
-
-/* What the levels have in common. */
-#define CUDA_MEMBERS                                                                               \
-    .on_cards = true, .batches = true, .kernels = kernels_cuda, .close = close_cuda,               \
-    .alloc = alloc_cuda, .free = free_cuda, .upload = upload_cuda, .download = download_cuda,      \
-    .sync = sync_cuda, .alloc_host = cuda_alloc_host, .free_host = cuda_free_host,                 \
-    .fetch = cuda_fetch, .await = cuda_await
-
-/* From level 2 on. */
-#define CUDA_FAST_MEMBERS                                                                          \
-    .context_bytes = CUDA_LT_WORKSPACE, .reserve = reserve_scratch, .part = part_as_is,            \
-    .joins = true, CUDA_MEMBERS
-
-/* What bounds these is memory alone: level 1's serve all levels. */
-#define CUDA_PLAIN_OPS                                                                             \
-    .mul = cuda_plain_mul, .patchify = cuda_plain_patchify, .unpatchify = cuda_plain_unpatchify,   \
-    .pictures = cuda_plain_pictures, .axpby = cuda_plain_axpby,                                    \
-    .quantize_e4m3 = cuda_plain_quantize_e4m3, .dequantize_e4m3 = cuda_plain_dequantize_e4m3,      \
-    .permute01 = cuda_plain_permute01, .copy = cuda_plain_copy, .zero = cuda_plain_zero
-
-/* Level 2's that all above it keep. */
-#define CUDA_FAST_OPS                                                                              \
-    .layernorm = cuda_fast_layernorm, .rmsnorm = cuda_fast_rmsnorm, .rope = cuda_fast_rope,        \
-    .merge = cuda_fast_merge, .conv3d = cuda_fast_conv3d, .channel_norm = cuda_fast_channel_norm
-
-/* Level 3's that level 4 keeps. */
-#define CUDA_FP8_OPS                                                                               \
-    .pack = cuda_fp8_pack, .linear = cuda_fp8_linear, .linear_norm = cuda_fp8_linear_norm,         \
-    .qkv = cuda_fp8_qkv
-
-static enum dtype part_wide(enum dtype act)
-{
-    (void)act;
-    return DT_F32;
-}
-
-/* cuDNN's out is BF16. */
-static enum dtype part_as_is(enum dtype act) { return act; }
-
-static status open_cuda_1(struct kern_ctx **out, const struct kern_config *config);
-
-static const struct kern_backend cuda_1 = {
-    .name = "cuda-1",
-    .level = 1,
-    .ops = {
-        .pack = cuda_plain_pack,
-        .linear = cuda_plain_linear,
-        .linear_norm = kern_compose_linear_norm,
-        .qkv = kern_compose_qkv,
-        .layernorm = cuda_plain_layernorm,
-        .rmsnorm = cuda_plain_rmsnorm,
-        .rope = cuda_plain_rope,
-        .attention = cuda_plain_attention,
-        .merge = cuda_plain_merge,
-        .conv3d = cuda_plain_conv3d,
-        .channel_norm = cuda_plain_channel_norm,
-        CUDA_PLAIN_OPS,
-    },
-    .absent = cuda_dev_absent,
-    .open = open_cuda_1,
-    .part = part_wide,
-    .packed_bytes = cuda_plain_bytes,
-    CUDA_MEMBERS,
-};
-
-static status open_cuda_1(struct kern_ctx **out, const struct kern_config *config)
-{
-    return open_cuda(out, config, &cuda_1);
-}
-
-static status open_cuda_2(struct kern_ctx **out, const struct kern_config *config);
-
-static const struct kern_linear *linear_of(const struct kern_linear_norm *a) { return &a->linear; }
-
-/* Level 1 takes no scratch. */
-static size_t scratch_fast(enum kern_op op, const void *args)
-{
-    switch (op) {
-    case KERN_OP_linear: return cuda_fast_linear_scratch(args);
-    case KERN_OP_linear_norm: return cuda_fast_linear_scratch(linear_of(args));
-    case KERN_OP_qkv: return cuda_fast_qkv_scratch(args);
-    case KERN_OP_attention: return cuda_fast_attention_scratch(args);
-    case KERN_OP_conv3d: return cuda_fast_conv_scratch(args);
-    default: return 0;
-    }
-}
-
-static status reserve_scratch(struct kern_ctx *ctx, size_t bytes)
-{
-    struct cuda_ctx *c;
-
-    TRY(cuda_enter(ctx, &c));
-    return cuda_scratch(c, bytes);
-}
-
-static status prepare_fast(struct kern_ctx *ctx, enum kern_op op, const void *args)
-{
-    struct cuda_ctx *c;
-
-    TRY(cuda_enter(ctx, &c));
-    switch (op) {
-    case KERN_OP_linear: return cuda_fast_linear_prepare(c, args);
-    case KERN_OP_linear_norm: return cuda_fast_linear_prepare(c, linear_of(args));
-    case KERN_OP_qkv: return cuda_fast_qkv_prepare(c, args);
-    case KERN_OP_attention: return cuda_fast_attention_prepare(c, args);
-    case KERN_OP_conv3d: return cuda_fast_conv_prepare(c, args);
-    default: return ST_OK;
-    }
-}
-
-static const struct kern_backend cuda_2 = {
-    .name = "cuda-2",
-    .level = 2,
-    .ops = {
-        .pack = cuda_fast_conv_pack,
-        .linear = cuda_fast_linear,
-        .linear_norm = cuda_fast_linear_norm,
-        .qkv = cuda_fast_qkv,
-        .attention = cuda_fast_attention,
-        CUDA_FAST_OPS,
-        CUDA_PLAIN_OPS,
-    },
-    .scratch_bytes = scratch_fast,
-    .prepare = prepare_fast,
-    .absent = cuda_dev_absent,
-    .open = open_cuda_2,
-    .packed_bytes = cuda_fast_conv_bytes,
-    CUDA_FAST_MEMBERS,
-};
-
-/* With the libraries. */
-static status open_fast(struct kern_ctx **out, const struct kern_config *config,
-                        const struct kern_backend *backend)
-{
-    struct kern_ctx *ctx;
-    status st = ST_OK;
-
-    *out = NULL;
-    TRY(open_cuda(&ctx, config, backend));
-    struct cuda_ctx *const c = (struct cuda_ctx *)ctx;
-    TRY_OUT(cuda_lt_open(&c->lt, &(struct cuda_lt_config){ .stream = c->stream,
-                                                           .device = c->device,
-                                                           .strict = config->strict }));
-    TRY_OUT(cuda_dnn_open(&c->dnn,
-                          &(struct cuda_dnn_config){ .stream = c->stream, .device = c->device }));
-    *out = ctx;
-    ctx = NULL;
-out:
-    close_cuda(&ctx);
-    return st;
-}
-
-static status open_cuda_2(struct kern_ctx **out, const struct kern_config *config)
-{
-    return open_fast(out, config, &cuda_2);
 }
 
 /* The first card stands for all its machine's. */
@@ -289,107 +206,64 @@ static const char *absent_fp8(void)
     return "FP8 with a scale per row needs a card of compute capability 9";
 }
 
-static status open_cuda_3(struct kern_ctx **out, const struct kern_config *config);
+/* cuDNN's out is BF16. */
+static enum dtype partial_as_act(enum dtype act) { return act; }
 
-static size_t scratch_fp8(enum kern_op op, const void *args)
-{
-    switch (op) {
-    case KERN_OP_linear: return cuda_fp8_linear_scratch(args);
-    case KERN_OP_linear_norm: return cuda_fp8_linear_scratch(linear_of(args));
-    case KERN_OP_qkv: return cuda_fp8_qkv_scratch(args);
-    default: return scratch_fast(op, args);
-    }
-}
+#define CUDA_MEMBERS                                                                               \
+    .on_cards = true, .batches = true, .kernels = name_kernels, .close = cuda_ctx_close,           \
+    .alloc = cuda_ctx_alloc, .free = cuda_ctx_free, .upload = cuda_ctx_upload,                     \
+    .download = cuda_ctx_download, .sync = cuda_ctx_sync, .alloc_host = cuda_ctx_alloc_host,       \
+    .free_host = cuda_ctx_free_host, .fetch = cuda_ctx_fetch, .await = cuda_ctx_await
 
-static status prepare_fp8(struct kern_ctx *ctx, enum kern_op op, const void *args)
-{
-    struct cuda_ctx *c;
+/* With the libraries, from level 2 on. */
+#define LIBRARY_MEMBERS                                                                            \
+    .context_bytes = CUDA_LT_WORKSPACE, .reserve = cuda_ctx_reserve, .prepare = prepare_op,        \
+    .partial_dtype = partial_as_act, .joins = true, CUDA_MEMBERS
 
-    TRY(cuda_enter(ctx, &c));
-    switch (op) {
-    case KERN_OP_linear: return cuda_fp8_linear_prepare(c, args);
-    case KERN_OP_linear_norm: return cuda_fp8_linear_prepare(c, linear_of(args));
-    case KERN_OP_qkv: return cuda_fp8_qkv_prepare(c, args);
-    default: return prepare_fast(ctx, op, args);
-    }
-}
-
-static const struct kern_backend cuda_3 = {
-    .name = "cuda-3",
-    .level = 3,
-    .ops = {
-        .attention = cuda_fast_attention,
-        CUDA_FP8_OPS,
-        CUDA_FAST_OPS,
-        CUDA_PLAIN_OPS,
+static const struct kern_backend levels[LEVEL_COUNT] = {
+    [LEVEL_1] = {
+        .name = "cuda-1",
+        .level = 1,
+        .ops = { ROWS_1(RUN) },
+        .absent = cuda_dev_absent,
+        .open = open_1,
+        .partial_dtype = kern_partial_f32,
+        .packed_bytes = cuda_plain_bytes,
+        CUDA_MEMBERS,
     },
-    .scratch_bytes = scratch_fp8,
-    .prepare = prepare_fp8,
-    .absent = absent_fp8,
-    .open = open_cuda_3,
-    .low_precision = true,
-    .packed_bytes = cuda_fp8_bytes,
-    CUDA_FAST_MEMBERS,
+    [LEVEL_2] = {
+        .name = "cuda-2",
+        .level = 2,
+        .ops = { ROWS_2(RUN) },
+        .absent = cuda_dev_absent,
+        .open = open_2,
+        .scratch_bytes = scratch_bytes_2,
+        .packed_bytes = cuda_fused_conv_bytes,
+        LIBRARY_MEMBERS,
+    },
+    [LEVEL_3] = {
+        .name = "cuda-3",
+        .level = 3,
+        .ops = { ROWS_3(RUN) },
+        .absent = absent_fp8,
+        .open = open_3,
+        .scratch_bytes = scratch_bytes_3,
+        .packed_bytes = cuda_fp8_bytes,
+        .low_precision = true,
+        LIBRARY_MEMBERS,
+    },
+    [LEVEL_4] = {
+        .name = "cuda-4",
+        .level = 4,
+        .ops = { ROWS_4(RUN) },
+        .absent = absent_fp8,
+        .open = open_4,
+        .scratch_bytes = scratch_bytes_4,
+        .packed_bytes = cuda_fp8_bytes,
+        .low_precision = true,
+        .low_precision_attention = cuda_fp8_attention_suits,
+        LIBRARY_MEMBERS,
+    },
 };
 
-static status open_fp8(struct kern_ctx **out, const struct kern_config *config,
-                       const struct kern_backend *backend)
-{
-    const char *const absent = absent_fp8();
-
-    *out = NULL;
-    if (absent) return fail(ST_DEVICE, "%s: %s", backend->name, absent);
-    return open_fast(out, config, backend);
-}
-
-static status open_cuda_3(struct kern_ctx **out, const struct kern_config *config)
-{
-    return open_fp8(out, config, &cuda_3);
-}
-
-static status open_cuda_4(struct kern_ctx **out, const struct kern_config *config);
-
-static size_t scratch_fp8_attention(enum kern_op op, const void *args)
-{
-    return op == KERN_OP_attention ? cuda_fp8_attention_scratch(args) : scratch_fp8(op, args);
-}
-
-static status prepare_fp8_attention(struct kern_ctx *ctx, enum kern_op op, const void *args)
-{
-    struct cuda_ctx *c;
-
-    if (op != KERN_OP_attention) return prepare_fp8(ctx, op, args);
-    TRY(cuda_enter(ctx, &c));
-    return cuda_fp8_attention_prepare(c, args);
-}
-
-static const struct kern_backend cuda_4 = {
-    .name = "cuda-4",
-    .level = 4,
-    .ops = {
-        .attention = cuda_fp8_attention,
-        CUDA_FP8_OPS,
-        CUDA_FAST_OPS,
-        CUDA_PLAIN_OPS,
-    },
-    .scratch_bytes = scratch_fp8_attention,
-    .prepare = prepare_fp8_attention,
-    .absent = absent_fp8,
-    .open = open_cuda_4,
-    .low_precision = true,
-    .low_precision_attention = cuda_fp8_attention_suits,
-    .packed_bytes = cuda_fp8_bytes,
-    CUDA_FAST_MEMBERS,
-};
-
-static status open_cuda_4(struct kern_ctx **out, const struct kern_config *config)
-{
-    return open_fp8(out, config, &cuda_4);
-}
-
-static const struct kern_backend *const levels[] = { &cuda_1, &cuda_2, &cuda_3, &cuda_4 };
-
-const struct kern_backend *cuda_backend_at(int i)
-{
-    return i < COUNT_OF(levels) ? levels[i] : NULL;
-}
+const struct kern_backend *cuda_backend_at(int i) { return i < LEVEL_COUNT ? &levels[i] : NULL; }

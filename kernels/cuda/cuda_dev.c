@@ -1,10 +1,21 @@
+/* cuda_dev.c - the CUDA runtime for the C files: devices, memory, streams, events. */
 #include "kernels/cuda/cuda_dev.h"
 
+#include <cublas_api.h>
 #include <cuda_runtime_api.h>
+#include <cudnn.h>
 #include <stdio.h>
 
+#define SPELLED(n)                   #n
+#define SPELL(n)                     SPELLED(n)
+#define VERSION(major, minor, patch) SPELL(major) "." SPELL(minor) "." SPELL(patch)
+
+const char cuda_versions[] =
+    "cuBLASLt " VERSION(CUBLAS_VER_MAJOR, CUBLAS_VER_MINOR, CUBLAS_VER_PATCH) ", cuDNN " VERSION(
+        CUDNN_MAJOR, CUDNN_MINOR, CUDNN_PATCHLEVEL);
+
 /* The error is taken from CUDA's record too, so that it does not show again elsewhere. */
-static status refused(const char *call, cudaError_t e)
+static status cuda_refused(const char *call, cudaError_t e)
 {
     (void)cudaGetLastError();
     return fail(e == cudaErrorMemoryAllocation ? ST_NOMEM : ST_DEVICE, "%s: %s (%s)", call,
@@ -14,7 +25,7 @@ static status refused(const char *call, cudaError_t e)
 #define CUDA(call)                                                                                 \
     do {                                                                                           \
         cudaError_t const cuda_e_ = (call);                                                        \
-        if (cuda_e_ != cudaSuccess) return refused(#call, cuda_e_);                                \
+        if (cuda_e_ != cudaSuccess) return cuda_refused(#call, cuda_e_);                           \
     } while (0)
 
 const char *cuda_dev_absent(void)
@@ -38,7 +49,7 @@ int cuda_dev_count(void)
     return e == cudaSuccess ? count : 0;
 }
 
-static int attribute(int device, enum cudaDeviceAttr which)
+static int device_attribute(int device, enum cudaDeviceAttr which)
 {
     int value = 0;
 
@@ -60,8 +71,8 @@ status cuda_dev_facts(int device, struct cuda_dev_facts *out)
     out->minor = p.minor;
     out->processors = p.multiProcessorCount;
     out->memory = p.totalGlobalMem;
-    out->clock_khz = attribute(device, cudaDevAttrClockRate);
-    out->memory_clock_khz = attribute(device, cudaDevAttrMemoryClockRate);
+    out->clock_khz = device_attribute(device, cudaDevAttrClockRate);
+    out->memory_clock_khz = device_attribute(device, cudaDevAttrMemoryClockRate);
     out->memory_bits = p.memoryBusWidth;
     return ST_OK;
 }
@@ -71,7 +82,7 @@ status cuda_dev_select(int device)
     cudaError_t const e = cudaSetDevice(device);
 
     if (e == cudaSuccess) return ST_OK;
-    if (e != cudaErrorInvalidDevice) return refused("cudaSetDevice", e);
+    if (e != cudaErrorInvalidDevice) return cuda_refused("cudaSetDevice", e);
     (void)cudaGetLastError();
     return fail(ST_ARG, "no CUDA device %d; there are %d", device, cuda_dev_count());
 }
@@ -98,7 +109,7 @@ status cuda_dev_alloc(size_t bytes, void **at)
         (void)cudaGetLastError();
         return fail(ST_NOMEM, "device memory: %zu bytes", bytes);
     }
-    if (e != cudaSuccess) return refused("cudaMalloc", e);
+    if (e != cudaSuccess) return cuda_refused("cudaMalloc", e);
     return ST_OK;
 }
 
@@ -211,7 +222,7 @@ status cuda_event_passed(void *event, bool *passed)
 
     *passed = e == cudaSuccess;
     if (e == cudaSuccess) return ST_OK;
-    if (e != cudaErrorNotReady) return refused("cudaEventQuery", e);
+    if (e != cudaErrorNotReady) return cuda_refused("cudaEventQuery", e);
     (void)cudaGetLastError();
     return ST_OK;
 }

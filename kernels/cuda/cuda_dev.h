@@ -80,4 +80,7 @@ status cuda_event_wait(void *event,
 status cuda_event_sync(void *event) MUST_USE;  /* the host waits */
 status cuda_event_passed(void *event, bool *passed) MUST_USE;
 
+/* The libraries this program was built with: "cuBLASLt 13.1.0, cuDNN 9.19.0". */
+extern const char cuda_versions[];
+
 #endif /* CUDA_DEV_H */

@@ -60,6 +60,17 @@ static __device__ __forceinline__ float load(const bf16 *p) { return __bfloat162
 static __device__ __forceinline__ void store(float *p, float v) { *p = v; }
 static __device__ __forceinline__ void store(bf16 *p, float v) { *p = __float2bfloat16_rn(v); }
 
+/* The activations of kern.h, in f32. */
+static __device__ __forceinline__ float activate(float x, enum kern_act act)
+{
+    switch (act) {
+    case KERN_ACT_SILU: return x / (1.0f + expf(-x));
+    case KERN_ACT_GELU_TANH:
+        return 0.5f * x * (1.0f + tanhf(0.7978845608f * (x + 0.044715f * x * x * x)));
+    default: return x;
+    }
+}
+
 /* Of all lanes of a warp, in one order; every lane has it. */
 template <typename V> static __device__ __forceinline__ V warp_sum(V v)
 {

@@ -1,15 +1,21 @@
-/* kern_ref.c - the oracle's memory, its table, and the operations on single elements and rows. */
+/*
+ * kern_ref.c - the oracle: its table, and the operations on single elements and rows.
+ *
+ * Every other backend is right when it agrees with this one to within the rounding that kern.h
+ * allows it, so this one has to be right by reading. Hence the rules of this folder: each
+ * operation is its formula from kern.h with one loop per index; every sum is f64, in one order,
+ * and rounded once, at the store; no vector code, no blocking, no library, no second way for a
+ * special shape. Threads share out whole rows of the heavy operations and nothing finer, so the
+ * bits do not depend on their number. It is slow, and nobody should make it faster at the price
+ * of a line that needs explaining.
+ */
 #include "kernels/ref/kern_ref.h"
-#include "kernels/kern_check.h"
-#include "kernels/kern_compose.h"
-#include "kernels/ref/kern_ref_ops.h"
+#include "kernels/kern_internal.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static const char *absent_ref(void) { return NULL; }
 
 static status open_ref(struct kern_ctx **out, const struct kern_config *config)
 {
@@ -36,45 +42,6 @@ static void close_ref(struct kern_ctx **ctx)
     *ctx = NULL;
 }
 
-static status alloc_ref(struct kern_ctx *ctx, size_t bytes, void **at)
-{
-    (void)ctx;
-    *at = aligned_alloc(ARENA_ALIGN, (bytes + ARENA_ALIGN) / ARENA_ALIGN * ARENA_ALIGN);
-    return *at ? ST_OK : fail(ST_NOMEM, "host memory: %zu bytes", bytes);
-}
-
-static void free_ref(struct kern_ctx *ctx, void *at)
-{
-    (void)ctx;
-    free(at);
-}
-
-static status upload_ref(struct kern_ctx *ctx, const struct tensor *to, const void *host)
-{
-    (void)ctx;
-    memcpy(to->data, host, tensor_bytes(to));
-    return ST_OK;
-}
-
-static status download_ref(struct kern_ctx *ctx, void *host, const struct tensor *from)
-{
-    (void)ctx;
-    memcpy(host, from->data, tensor_bytes(from));
-    return ST_OK;
-}
-
-static status sync_ref(struct kern_ctx *ctx)
-{
-    (void)ctx;
-    return ST_OK;
-}
-
-static enum dtype part_ref(enum dtype act)
-{
-    (void)act;
-    return DT_F32;
-}
-
 static size_t packed_bytes_ref(const struct kern_weight *w) { return tensor_bytes(&w->t); }
 
 static status pack_ref(struct kern_ctx *ctx, const struct kern_pack *a)
@@ -83,16 +50,6 @@ static status pack_ref(struct kern_ctx *ctx, const struct kern_pack *a)
     TRY(kern_check_pack(a));
     return tensor_convert(a->w->t.data, a->w->t.dtype, a->src, a->src_dtype,
                           tensor_count(&a->w->t));
-}
-
-double ref_act(double x, enum kern_act act)
-{
-    switch (act) {
-    case KERN_ACT_SILU: return x / (1.0 + exp(-x));
-    case KERN_ACT_GELU_TANH:
-        return 0.5 * x * (1.0 + tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)));
-    default: return x;
-    }
 }
 
 static status layernorm_ref(struct kern_ctx *ctx, const struct kern_layernorm *a)
@@ -143,8 +100,8 @@ static status rmsnorm_ref(struct kern_ctx *ctx, const struct kern_rmsnorm *a)
 }
 
 /* One head's pairs first..first+count-1 of row r, turned by row `at` of an angle table. */
-static void turn(const struct kern_rope *a, int64_t base, int64_t first,
-                 const struct tensor *angles, int64_t at)
+static void turn_pairs(const struct kern_rope *a, int64_t base, int64_t first,
+                       const struct tensor *angles, int64_t at)
 {
     int64_t const count = angles->dim[1];
 
@@ -168,9 +125,9 @@ static status rope_ref(struct kern_ctx *ctx, const struct kern_rope *a)
     for (int64_t r = 0; r < rows; r++)
         for (int64_t head = 0; head < a->heads; head++) {
             int64_t const base = r * dim + head * head_dim;
-            turn(a, base, 0, a->time, r / (h * w));
-            turn(a, base, a->time->dim[1], a->row, r / w % h);
-            turn(a, base, a->time->dim[1] + a->row->dim[1], a->col, r % w);
+            turn_pairs(a, base, 0, a->time, r / (h * w));
+            turn_pairs(a, base, a->time->dim[1], a->row, r / w % h);
+            turn_pairs(a, base, a->time->dim[1] + a->row->dim[1], a->col, r % w);
         }
     return ST_OK;
 }
@@ -301,7 +258,7 @@ static status axpby_ref(struct kern_ctx *ctx, const struct kern_axpby *a)
     return ST_OK;
 }
 
-static status narrow_ref(struct kern_ctx *ctx, const struct kern_quantize_e4m3 *a)
+static status quantize_e4m3_ref(struct kern_ctx *ctx, const struct kern_quantize_e4m3 *a)
 {
     (void)ctx;
     TRY(kern_check_quantize_e4m3(a));
@@ -320,7 +277,7 @@ static status narrow_ref(struct kern_ctx *ctx, const struct kern_quantize_e4m3 *
     return ST_OK;
 }
 
-static status widen_ref(struct kern_ctx *ctx, const struct kern_dequantize_e4m3 *a)
+static status dequantize_e4m3_ref(struct kern_ctx *ctx, const struct kern_dequantize_e4m3 *a)
 {
     (void)ctx;
     TRY(kern_check_dequantize_e4m3(a));
@@ -389,24 +346,24 @@ const struct kern_backend kern_ref_backend = {
         .unpatchify = ref_unpatchify,
         .pictures = pictures_ref,
         .axpby = axpby_ref,
-        .quantize_e4m3 = narrow_ref,
-        .dequantize_e4m3 = widen_ref,
+        .quantize_e4m3 = quantize_e4m3_ref,
+        .dequantize_e4m3 = dequantize_e4m3_ref,
         .permute01 = ref_permute01,
         .copy = ref_copy,
         .zero = ref_zero,
     },
-    .absent = absent_ref,
+    .absent = kern_host_absent,
     .open = open_ref,
     .close = close_ref,
-    .alloc = alloc_ref,
-    .free = free_ref,
-    .upload = upload_ref,
-    .download = download_ref,
-    .sync = sync_ref,
-    .alloc_host = alloc_ref,
-    .free_host = free_ref,
-    .fetch = download_ref,
-    .await = sync_ref,
-    .part = part_ref,
+    .alloc = kern_host_alloc,
+    .free = kern_host_free,
+    .upload = kern_host_upload,
+    .download = kern_host_download,
+    .sync = kern_host_sync,
+    .alloc_host = kern_host_alloc,
+    .free_host = kern_host_free,
+    .fetch = kern_host_download,
+    .await = kern_host_sync,
+    .partial_dtype = kern_partial_f32,
     .packed_bytes = packed_bytes_ref,
 };

@@ -1,12 +1,19 @@
-/* kern_ref_heavy.c - the oracle's matrix product, attention and convolution. */
-#include "kernels/kern_check.h"
-#include "kernels/ref/kern_ref_ops.h"
+/*
+ * kern_ref_heavy.c - the oracle's matrix product, attention and convolution.
+ *
+ * A task is one output row (of a convolution: one row of pixels) from beginning to end. Inputs
+ * are turned into f64 once per row and then multiplied in full: attention keeps all scores of a
+ * row and takes the softmax of them as the formula says, not chunk by chunk.
+ */
+#include "kernels/kern_internal.h"
+#include "kernels/ref/kern_ref.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-/* sum a[i] * b[i] in f64, in eight lanes that are added in a fixed order. */
-static double dot(const double *a, const struct tensor *t, int64_t at, int64_t n)
+/* sum a[i] * b[i] in f64, in eight lanes that are added in a fixed order: the one concession to
+ * speed, which the compiler makes vectors of without reordering anything. */
+static double dot_f64(const double *a, const struct tensor *t, int64_t at, int64_t n)
 {
     double lane[8] = { 0 };
     int64_t i = 0;
@@ -25,7 +32,18 @@ static double dot(const double *a, const struct tensor *t, int64_t at, int64_t n
            ((lane[4] + lane[5]) + (lane[6] + lane[7]));
 }
 
-static double *row_of(const struct tensor *t, int64_t at, int64_t n)
+/* SiLU, or GELU in its tanh form. */
+double ref_act(double x, enum kern_act act)
+{
+    switch (act) {
+    case KERN_ACT_SILU: return x / (1.0 + exp(-x));
+    case KERN_ACT_GELU_TANH:
+        return 0.5 * x * (1.0 + tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)));
+    default: return x;
+    }
+}
+
+static double *copy_row(const struct tensor *t, int64_t at, int64_t n)
 {
     double *const row = malloc((size_t)(n ? n : 1) * sizeof *row);
 
@@ -39,12 +57,12 @@ static status linear_row(void *arg, int64_t r, int worker)
     const struct kern_linear *const a = arg;
     int64_t const k = a->x->dim[1], n = a->w->t.dim[0];
     int64_t const per_group = a->gate ? a->x->dim[0] / a->gate->dim[0] : 1;
-    double *const x = row_of(a->x, r * k, k);
+    double *const x = copy_row(a->x, r * k, k);
 
     (void)worker;
     if (!x) return fail(ST_NOMEM, "linear: a row of %lld", (long long)k);
     for (int64_t c = 0; c < n; c++) {
-        double y = dot(x, &a->w->t, c * k, k);
+        double y = dot_f64(x, &a->w->t, c * k, k);
         if (a->bias) y += tensor_get(a->bias, c);
         y = ref_act(y, a->act);
         if (a->gate) y *= tensor_get(a->gate, r / per_group * n + c);
@@ -68,22 +86,20 @@ static status attention_row(void *arg, int64_t r, int worker)
 {
     const struct kern_attention *const a = arg;
     int64_t const dim = a->q->dim[1], hd = dim / a->heads, keys = attention_keys(a);
-    double *const q = row_of(a->q, r * dim, dim);
+    double *const q = copy_row(a->q, r * dim, dim);
     double *const s = malloc((size_t)keys * sizeof *s);
     double *const o = calloc((size_t)dim, sizeof *o);
     status st = ST_OK;
 
     (void)worker;
-    if (!q || !s || !o) {
-        st = fail(ST_NOMEM, "attention: %lld scores", (long long)keys);
-        goto out;
-    }
+    if (!q || !s || !o) TRY_OUT(fail(ST_NOMEM, "attention: %lld scores", (long long)keys));
     for (int64_t h = 0; h < a->heads; h++) {
         double max = -INFINITY, sum = 0;
         int64_t n = 0;
         for (int i = 0; i < a->segment_count; i++)
             for (int64_t j = 0; j < a->segments[i].k.dim[0]; j++, n++) {
-                s[n] = (double)a->scale * dot(q + h * hd, &a->segments[i].k, j * dim + h * hd, hd);
+                s[n] =
+                    (double)a->scale * dot_f64(q + h * hd, &a->segments[i].k, j * dim + h * hd, hd);
                 if (a->bias) s[n] += tensor_get(a->bias, (h * a->q->dim[0] + r) * keys + n);
                 if (!(s[n] <= max)) max = s[n];
             }
@@ -113,17 +129,17 @@ status ref_attention(struct kern_ctx *ctx, const struct kern_attention *a)
 }
 
 /* Input frame f of [past | x]. */
-static struct tensor frame_at(const struct kern_conv3d *a, const struct conv_shape *s, int64_t f)
+static struct tensor input_frame(const struct kern_conv3d *a, const struct conv_shape *s, int64_t f)
 {
     return f < s->past ? tensor_slice(a->past, f, 1) : tensor_slice(a->x, f - s->past, 1);
 }
 
 /* The inputs one output pixel sees, as [kt, kh, kw, cin], zeros beyond the border. */
-static void gather(const struct kern_conv3d *a, const struct conv_shape *s, int64_t t, int64_t y,
-                   int64_t x, double *to)
+static void gather_inputs(const struct kern_conv3d *a, const struct conv_shape *s, int64_t t,
+                          int64_t y, int64_t x, double *to)
 {
     for (int64_t i = 0; i < s->kt; i++) {
-        struct tensor const frame = frame_at(a, s, t * s->stride_t + i);
+        struct tensor const frame = input_frame(a, s, t * s->stride_t + i);
         for (int64_t j = 0; j < s->kh; j++)
             for (int64_t k = 0; k < s->kw; k++) {
                 int64_t const v = y * s->stride + j - a->pad_lo, u = x * s->stride + k - a->pad_lo;
@@ -139,7 +155,7 @@ static void gather(const struct kern_conv3d *a, const struct conv_shape *s, int6
 struct conv_args {
     const struct kern_conv3d *a;
     struct conv_shape s;
-    struct tensor taps; /* [cout, kt*kh*kw*cin] in the order gather gives, F32 */
+    struct tensor taps; /* [cout, kt*kh*kw*cin] in the order gather_inputs gives, F32 */
 };
 
 static status conv_row(void *arg, int64_t task, int worker)
@@ -153,10 +169,10 @@ static status conv_row(void *arg, int64_t task, int worker)
     (void)worker;
     if (!in) return fail(ST_NOMEM, "conv3d: %lld inputs", (long long)n);
     for (int64_t x = 0; x < s->out_w; x++) {
-        gather(a, s, task / s->out_h, task % s->out_h, x, in);
+        gather_inputs(a, s, task / s->out_h, task % s->out_h, x, in);
         for (int64_t c = 0; c < s->cout; c++) {
             int64_t const at = (task * s->out_w + x) * s->cout + c;
-            double y = dot(in, &p->taps, c * n, n);
+            double y = dot_f64(in, &p->taps, c * n, n);
             if (a->bias) y += tensor_get(a->bias, c);
             if (a->residual) y += tensor_get(a->residual, at);
             tensor_put(a->out, at, (float)y);

@@ -2,10 +2,10 @@
  * decode_chain.h - one part of the decoder on its rank: blocks in, and units out to the
  * next part, or pictures if it is the last.
  *
- *   line's tail --hop--> part 0 --hop--> part 1 --hop--> ... last part --> pictures
+ *   line's tail --link--> part 0 --link--> part 1 --link--> ... last part --> pictures
  *
- * The next message is under way while one is in work, on both sides; so a part that
- * is slow holds back those before it after two.
+ * The next message is under way while one is in work, on both sides; so a slow part
+ * holds back those before it after two.
  */
 #ifndef DECODE_CHAIN_H
 #define DECODE_CHAIN_H
@@ -28,16 +28,17 @@ struct decode_chain_config {
     struct vae_range part;      /* of it; zeroed: all */
     pthread_mutex_t *turn;      /* held while the vae computes or waits for the next part: for
                                    streams of one rank over the same weights */
-    struct comm *in, *out;      /* hops; this rank is rank 1 of in and rank 0 of out. NULL: the
-                                   last part */
+    struct comm *in, *out;      /* links: this rank is rank 1 of in and rank 0 of out. out NULL:
+                                   the last part */
     int frames;                 /* of a block */
     int64_t latent_h, latent_w; /* of a frame */
 
     struct track *track;
 
     /* Of the last part. */
-    const unsigned *formats; /* by clip: what its pictures are wanted in, a set of enum pix */
-    int64_t picture_bytes;   /* of a picture, the most of all clips: as the vae was opened */
+    int64_t picture_bytes; /* of a picture, the most of all clips: as the vae was opened */
+    /* What a clip's pictures are wanted in, a set of enum pix; asked at each block. */
+    status (*formats)(void *arg, int clip, unsigned *formats);
     status (*block)(void *arg, const struct decode_block *b);
     void *arg;
 };

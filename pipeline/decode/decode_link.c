@@ -1,3 +1,5 @@
+/* decode_link.c - the sending end: one message is under way at a time, in buffers of its own, so
+ * that the line goes on computing while its last block is on its way. */
 #include "pipeline/decode/decode_link.h"
 #include "pipeline/vae/vae.h"
 
@@ -21,10 +23,7 @@ status decode_link_open(struct decode_link **out, const struct decode_link_confi
     l->c = *c;
     TRY_OUT(tensor_make(&l->x0, DT_F32, DIMS(c->frames, VAE_CHANNELS, c->latent_h, c->latent_w)));
     l->x0.data = calloc(1, tensor_bytes(&l->x0));
-    if (!l->x0.data) {
-        st = fail(ST_NOMEM, "decode link: a latent of %zu bytes", tensor_bytes(&l->x0));
-        goto out;
-    }
+    if (!l->x0.data) FAIL_OUT(ST_NOMEM, "decode link: a latent of %zu bytes", tensor_bytes(&l->x0));
     *out = l;
     l = NULL; /* handed over */
 out:
@@ -35,14 +34,14 @@ out:
 void decode_link_close(struct decode_link **l)
 {
     if (!*l) return;
-    if ((*l)->open) comm_abort((*l)->c.hop); /* the peer may be in our memory */
+    if ((*l)->open) comm_abort((*l)->c.link); /* the peer may be in our memory */
     free((*l)->x0.data);
     free(*l);
     *l = NULL;
 }
 
-/* What is under way has arrived. */
-static status settle(struct decode_link *l)
+/* Until the message under way has been received. */
+static status wait_sent(struct decode_link *l)
 {
     if (!l->open) return ST_OK;
     struct track_at at = {
@@ -51,20 +50,20 @@ static status settle(struct decode_link *l)
     track_begin(l->c.track, TRACK_QUEUE, at);
     at.stage = DECODE_ARROW;
     if (l->head[DECODE_KIND] == DECODE_BLOCK) track_arrow(l->c.track, true, at);
-    status const st = comm_wait(l->c.hop);
+    status const st = comm_wait(l->c.link);
     track_end(l->c.track);
     l->open = false;
     if (st == ST_OK) return ST_OK;
-    return fail(st, "clip %lld, block %lld, on its way to be decoded: %s",
+    return fail(st, "sending clip %lld, block %lld to its decoder: %s",
                 (long long)l->head[DECODE_CLIP], (long long)l->head[DECODE_AT], error_last()->msg);
 }
 
-static status begin(struct decode_link *l)
+static status post_block(struct decode_link *l)
 {
     struct comm_xfer const part[] = { { .t = decode_head(l->head), .peer = 1, .send = true },
                                       { .t = l->x0, .peer = 1, .send = true } };
 
-    TRY(comm_post(l->c.hop, part, COUNT_OF(part)));
+    TRY(comm_post(l->c.link, part, COUNT_OF(part)));
     l->open = true;
     return ST_OK;
 }
@@ -76,18 +75,18 @@ struct tensor decode_head(int64_t head[DECODE_HEAD])
 
 status decode_link_send(struct decode_link *l, int clip, int64_t block, const float *x0)
 {
-    TRY(settle(l));
+    TRY(wait_sent(l));
     l->head[DECODE_KIND] = DECODE_BLOCK;
     l->head[DECODE_CLIP] = clip;
     l->head[DECODE_AT] = block;
     memcpy(l->x0.data, x0, tensor_bytes(&l->x0));
-    return begin(l);
+    return post_block(l);
 }
 
 status decode_link_end(struct decode_link *l, enum decode_kind kind)
 {
-    TRY(settle(l));
+    TRY(wait_sent(l));
     l->head[DECODE_KIND] = kind;
-    TRY(begin(l));
-    return settle(l);
+    TRY(post_block(l));
+    return wait_sent(l);
 }

@@ -1,9 +1,9 @@
 /*
- * decode_link.h - the way from a line to what decodes for it.
+ * decode_link.h - how a line hands its finished blocks to what decodes them.
  *
- * What goes over a hop, a group of two ranks, rank 0 to rank 1: a head, then for a
- * block its latent x0, both in memory of the host. Behind a part of the decoder that is
- * not the last, the block's units follow one by one (decode_chain.h), in the backend's.
+ * A link is a group of two ranks; rank 0 sends to rank 1. A message is a head and a latent x0,
+ * both in host memory. Behind a part of the decoder that is not the last, the block's units
+ * follow one by one (decode_chain.h), in the backend's memory.
  */
 #ifndef DECODE_LINK_H
 #define DECODE_LINK_H
@@ -17,19 +17,19 @@ enum decode_kind {
     DECODE_CANCELED, /* no more blocks: a stop was asked for */
 };
 
-/* The head of a message, a tensor [DECODE_HEAD] I64. A latent follows it always; behind
- * an end nobody reads it. */
+/* The head of a message, a tensor [DECODE_HEAD] I64. A latent always follows it; after an end
+ * nobody reads it. */
 enum { DECODE_KIND, DECODE_CLIP, DECODE_AT /* block of the clip */, DECODE_HEAD };
 struct tensor decode_head(int64_t head[DECODE_HEAD]); /* a view */
 
-/* For the trace: what stands for the stage in an arrow from the line to its decoder. */
+/* For the trace: the stage of an arrow from the line to its decoder. */
 enum { DECODE_ARROW = 255 };
 
 /* The line's side. */
 struct decode_link;
 
 struct decode_link_config {
-    struct comm *hop;           /* this rank is its rank 0; borrowed */
+    struct comm *link;          /* this rank is its rank 0; borrowed */
     int frames;                 /* of a block */
     int64_t latent_h, latent_w; /* of a frame */
     struct track *track;        /* or NULL */

@@ -1,5 +1,5 @@
 /* dit.c - the transformer's tensors: named, measured, placed, loaded. */
-#include "pipeline/dit/dit_model.h"
+#include "pipeline/dit/dit_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,10 +32,10 @@ static void bind_linear(struct bind_list *l, struct dit_linear *to, enum dtype a
 }
 
 /* Of the layers, which are nearly all the work. */
-static void bind_coarse(struct bind_list *l, struct dit_linear *to, enum dtype act, int64_t n,
-                        int64_t k, const char *name)
+static void bind_low_precision(struct bind_list *l, struct dit_linear *to, enum dtype act,
+                               int64_t n, int64_t k, const char *name)
 {
-    bind_weight(l, to, KERN_LINEAR_COARSE, act, n, k, name);
+    bind_weight(l, to, KERN_LINEAR_LOW_PRECISION, act, n, k, name);
     bind_bias(l, to, n, name);
 }
 
@@ -55,7 +55,7 @@ static void bind_attention(struct bind_list *l, struct dit_attention *to, enum d
 
     for (int i = 0; i < COUNT_OF(linears); i++) {
         snprintf(name, sizeof name, "blocks.%d.%s.%s", layer, which, linears[i].name);
-        bind_weight(l, linears[i].to, KERN_LINEAR_COARSE, act, d, d, name);
+        bind_weight(l, linears[i].to, KERN_LINEAR_LOW_PRECISION, act, d, d, name);
     }
     for (int i = 0; i < COUNT_OF(linears); i++) {
         snprintf(name, sizeof name, "blocks.%d.%s.%s", layer, which, linears[i].name);
@@ -79,9 +79,9 @@ static void bind_layer(struct bind_list *l, struct dit_layer *to, const struct d
     snprintf(name, sizeof name, "blocks.%d.norm3.bias", layer);
     bind_vector(l, &to->norm3_b, dim, name);
     snprintf(name, sizeof name, "blocks.%d.ffn.0", layer);
-    bind_coarse(l, &to->up, d->act, ffn, dim, name);
+    bind_low_precision(l, &to->up, d->act, ffn, dim, name);
     snprintf(name, sizeof name, "blocks.%d.ffn.2", layer);
-    bind_coarse(l, &to->down, d->act, dim, ffn, name);
+    bind_low_precision(l, &to->down, d->act, dim, ffn, name);
     bind_add(
         l, &(struct bind_slot){ .ndim = 3, .dim = { 1, DIT_MODS, dim }, .vector = &to->modulation },
         "blocks.%d.modulation", layer);
@@ -117,8 +117,8 @@ static void bind_time(struct bind_list *l, struct dit_time *t, const struct dit_
     bind_linear(l, &t->project, DT_F32, (int64_t)DIT_MODS * s->dim, s->dim, "time_projection.1");
 }
 
-static status place(struct dit *d, const struct bind_list *l, const struct kern_backend *backend,
-                    struct arena *a)
+static status place_model(struct dit *d, const struct bind_list *l,
+                          const struct kern_backend *backend, struct arena *a)
 {
     int64_t const rows = (int64_t)d->shape.layers * d->levels * DIT_MODS;
 
@@ -127,7 +127,7 @@ static status place(struct dit *d, const struct bind_list *l, const struct kern_
     return tensor_place(&d->head_mod, a, DT_F32, DIMS((int64_t)d->levels * 2, d->shape.dim));
 }
 
-static status make(struct dit **out, const struct dit_config *c)
+static status new_dit(struct dit **out, const struct dit_config *c)
 {
     struct dit *const d = calloc(1, sizeof *d);
 
@@ -146,16 +146,16 @@ static status make(struct dit **out, const struct dit_config *c)
 }
 
 /* Place over measured memory of the backend, then read from the file. */
-static status load(struct dit *d, const struct bind_list *l, struct weights *w)
+static status load_weights(struct dit *d, const struct bind_list *l, struct weights *w)
 {
     const struct kern_backend *const backend = d->ctx->backend;
     struct arena a;
 
     arena_measure(&a, "weights");
-    TRY(place(d, l, backend, &a));
+    TRY(place_model(d, l, backend, &a));
     TRY(backend->alloc(d->ctx, a.used, &d->memory));
     arena_over(&a, "weights", d->memory, a.used);
-    TRY(place(d, l, backend, &a));
+    TRY(place_model(d, l, backend, &a));
     return bind_load(l, w, d->ctx);
 }
 
@@ -191,14 +191,14 @@ status dit_open(struct dit **out, const struct dit_config *c, struct kern_ctx *c
     status st = ST_OK;
 
     *out = NULL;
-    TRY(make(&d, c));
+    TRY(new_dit(&d, c));
     d->ctx = ctx;
     TRY_OUT(weights_open(&w, c->weights, c->outer_key));
     bind_model(&l, d);
     bind_model(&all, d);
     bind_time(&all, &time, &d->shape);
     TRY_OUT(bind_check(&all, w));
-    TRY_OUT(load(d, &l, w));
+    TRY_OUT(load_weights(d, &l, w));
     TRY_OUT(load_time(d, c, w));
     *out = d;
     d = NULL; /* handed over */
@@ -219,10 +219,10 @@ status dit_measure(size_t *bytes, struct dit **hollow, const struct dit_config *
     status st = ST_OK;
 
     if (hollow) *hollow = NULL;
-    TRY(make(&d, c));
+    TRY(new_dit(&d, c));
     bind_model(&l, d);
     arena_measure(&a, "weights");
-    TRY_OUT(place(d, &l, backend, &a));
+    TRY_OUT(place_model(d, &l, backend, &a));
     *bytes = a.used;
     if (!hollow) goto out;
     *hollow = d;

@@ -61,7 +61,7 @@ struct dit_angles {
  * all of them, blocks * n. One block at a time is the same with 1. */
 
 /* Attention over some of the keys, before it is merged with the rest's. dtype: as the
- * backend has it best, kern_backend.part. */
+ * backend has it best, kern_backend.partial_dtype. */
 struct attn_partial {
     struct tensor x;   /* [r, d] */
     struct tensor lse; /* [r, heads] F32 */

@@ -1,5 +1,5 @@
 /* dit_forward.c - the way of blocks through the transformer. */
-#include "pipeline/dit/dit_model.h"
+#include "pipeline/dit/dit_internal.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -54,23 +54,32 @@ status dit_linear(struct kern_ctx *ctx, const struct dit_linear *l, const struct
         ctx, &(struct kern_linear){ .x = x, .w = &l->w, .bias = &l->bias, .out = out, .act = act });
 }
 
-static status rmsnorm(const struct dit *d, struct kern_ctx *ctx, struct tensor *x,
-                      const struct tensor *weight)
+/* One of the six vectors at levels `level` .. `level` + blocks - 1, as [blocks, d]. */
+static struct tensor mod_rows(const struct dit *d, int layer, enum dit_mod which, int level,
+                              int blocks)
+{
+    int64_t const row = ((int64_t)layer * DIT_MODS + which) * d->levels + level;
+    return tensor_slice(&d->layer_mod, row, blocks);
+}
+
+static status normalise_rows(const struct dit *d, struct kern_ctx *ctx, struct tensor *x,
+                             const struct tensor *weight)
 {
     return kern_rmsnorm(
         ctx, &(struct kern_rmsnorm){ .x = x, .weight = weight, .out = x, .eps = d->shape.eps });
 }
 
 /* h = LN(x) * scale + shift */
-static status norm(const struct dit *d, struct kern_ctx *ctx, const struct tensor *x,
-                   const struct tensor *scale, const struct tensor *shift, struct tensor *h)
+static status modulate_norm(const struct dit *d, struct kern_ctx *ctx, const struct tensor *x,
+                            const struct tensor *scale, const struct tensor *shift,
+                            struct tensor *h)
 {
     return kern_layernorm(
         ctx, &(struct kern_layernorm){
                  .x = x, .scale = scale, .shift = shift, .out = h, .eps = d->shape.eps });
 }
 
-static status attention(const struct dit *d, struct kern_ctx *ctx, struct kern_attention a)
+static status run_attention(const struct dit *d, struct kern_ctx *ctx, struct kern_attention a)
 {
     int const head_dim = d->shape.dim / d->shape.heads;
 
@@ -98,7 +107,7 @@ status cross_kv_fill(const struct dit *d, struct kern_ctx *ctx, struct cross_kv 
         const struct dit_attention *const cross = &d->layer[l].cross;
         struct tensor k = tensor_slice(&c->k, l * len, len), v = tensor_slice(&c->v, l * len, len);
         TRY_OUT(dit_linear(ctx, &cross->k, &text, &k, KERN_ACT_NONE));
-        TRY_OUT(rmsnorm(d, ctx, &k, &cross->norm_k));
+        TRY_OUT(normalise_rows(d, ctx, &k, &cross->norm_k));
         TRY_OUT(dit_linear(ctx, &cross->v, &text, &v, KERN_ACT_NONE));
     }
     TRY_OUT(ctx->backend->sync(ctx)); /* `host` goes */
@@ -114,8 +123,8 @@ status dit_embed(const struct dit *d, struct kern_ctx *ctx, struct dit_scratch *
     return dit_linear(ctx, &d->patch, &s->patch, x, KERN_ACT_NONE);
 }
 
-static struct kern_projection projection(const struct dit_linear *l, const struct tensor *norm,
-                                         struct tensor *out)
+static struct kern_projection projection_of(const struct dit_linear *l, const struct tensor *norm,
+                                            struct tensor *out)
 {
     return (struct kern_projection){ .w = &l->w, .bias = &l->bias, .norm = norm, .out = out };
 }
@@ -124,14 +133,14 @@ status dit_project(const struct dit *d, struct kern_ctx *ctx, struct dit_scratch
                    const struct dit_project *p)
 {
     const struct dit_attention *const self = &d->layer[p->layer].self;
-    struct tensor const scale = dit_layer_mod(d, p->layer, DIT_SCALE1, p->level, p->blocks);
-    struct tensor const shift = dit_layer_mod(d, p->layer, DIT_SHIFT1, p->level, p->blocks);
+    struct tensor const scale = mod_rows(d, p->layer, DIT_SCALE1, p->level, p->blocks);
+    struct tensor const shift = mod_rows(d, p->layer, DIT_SHIFT1, p->level, p->blocks);
 
-    TRY(norm(d, ctx, p->x, &scale, &shift, &s->h));
+    TRY(modulate_norm(d, ctx, p->x, &scale, &shift, &s->h));
     return kern_qkv(ctx, &(struct kern_qkv){ .x = &s->h,
-                                             .q = projection(&self->q, &self->norm_q, p->q),
-                                             .k = projection(&self->k, &self->norm_k, p->k),
-                                             .v = projection(&self->v, NULL, p->v),
+                                             .q = projection_of(&self->q, &self->norm_q, p->q),
+                                             .k = projection_of(&self->k, &self->norm_k, p->k),
+                                             .v = projection_of(&self->v, NULL, p->v),
                                              .time = &p->at->time,
                                              .row = &p->at->row,
                                              .col = &p->at->col,
@@ -140,8 +149,8 @@ status dit_project(const struct dit *d, struct kern_ctx *ctx, struct dit_scratch
 }
 
 /* Of cross-attention: s->h from s->q, one call for neighbours with the same prompt. */
-static status read_prompts(const struct dit *d, struct kern_ctx *ctx, struct dit_scratch *s,
-                           const struct dit_finish *p)
+static status attend_prompts(const struct dit *d, struct kern_ctx *ctx, struct dit_scratch *s,
+                             const struct dit_finish *p)
 {
     int64_t const len = d->shape.text_len, tokens = s->q.dim[0] / p->blocks;
 
@@ -154,7 +163,7 @@ static status read_prompts(const struct dit *d, struct kern_ctx *ctx, struct dit
             .k = tensor_slice(&c->k, p->layer * len, len),
             .v = tensor_slice(&c->v, p->layer * len, len),
         };
-        TRY(attention(
+        TRY(run_attention(
             d, ctx,
             (struct kern_attention){ .q = &q, .segments = &text, .segment_count = 1, .out = &h }));
     }
@@ -167,8 +176,8 @@ struct onto {
     const struct tensor *gate; /* NULL: 1 */
     const struct tensor *scale, *shift;
 };
-static status add_norm(const struct dit *d, struct kern_ctx *ctx, struct dit_scratch *s,
-                       struct tensor *x, const struct onto *o)
+static status add_and_norm(const struct dit *d, struct kern_ctx *ctx, struct dit_scratch *s,
+                           struct tensor *x, const struct onto *o)
 {
     return kern_linear_norm(ctx, &(struct kern_linear_norm){ .linear = { .x = &s->h,
                                                                          .w = &o->linear->w,
@@ -188,15 +197,15 @@ static status cross_attend(const struct dit *d, struct kern_ctx *ctx, struct dit
     const struct dit_layer *const l = &d->layer[p->layer];
 
     TRY(dit_linear(ctx, &l->cross.q, &s->h, &s->q, KERN_ACT_NONE));
-    TRY(rmsnorm(d, ctx, &s->q, &l->cross.norm_q));
-    return read_prompts(d, ctx, s, p);
+    TRY(normalise_rows(d, ctx, &s->q, &l->cross.norm_q));
+    return attend_prompts(d, ctx, s, p);
 }
 
-static status feed_forward(const struct dit *d, struct kern_ctx *ctx, struct dit_scratch *s,
-                           const struct dit_finish *p)
+static status run_ffn(const struct dit *d, struct kern_ctx *ctx, struct dit_scratch *s,
+                      const struct dit_finish *p)
 {
     const struct dit_layer *const l = &d->layer[p->layer];
-    struct tensor const gate = dit_layer_mod(d, p->layer, DIT_GATE2, p->level, p->blocks);
+    struct tensor const gate = mod_rows(d, p->layer, DIT_GATE2, p->level, p->blocks);
 
     TRY(dit_linear(ctx, &l->up, &s->h, &s->ffn, KERN_ACT_GELU_TANH));
     return kern_linear(ctx, &(struct kern_linear){ .x = &s->ffn,
@@ -210,22 +219,22 @@ static status feed_forward(const struct dit *d, struct kern_ctx *ctx, struct dit
 status dit_attend_part(const struct dit *d, struct kern_ctx *ctx, const struct tensor *q,
                        const struct dit_keys *keys, struct attn_partial *out)
 {
-    return attention(d, ctx,
-                     (struct kern_attention){ .q = q,
-                                              .segments = keys->segment,
-                                              .segment_count = keys->count,
-                                              .out = &out->x,
-                                              .lse = &out->lse });
+    return run_attention(d, ctx,
+                         (struct kern_attention){ .q = q,
+                                                  .segments = keys->segment,
+                                                  .segment_count = keys->count,
+                                                  .out = &out->x,
+                                                  .lse = &out->lse });
 }
 
 status dit_attend(const struct dit *d, struct kern_ctx *ctx, const struct dit_attend *p)
 {
     if (!p->before)
-        return attention(d, ctx,
-                         (struct kern_attention){ .q = p->q,
-                                                  .segments = p->keys->segment,
-                                                  .segment_count = p->keys->count,
-                                                  .out = p->out });
+        return run_attention(d, ctx,
+                             (struct kern_attention){ .q = p->q,
+                                                      .segments = p->keys->segment,
+                                                      .segment_count = p->keys->count,
+                                                      .out = p->out });
     TRY(dit_attend_part(d, ctx, p->q, p->keys, p->part));
     return kern_merge(ctx, &(struct kern_merge){ .a = &p->before->x,
                                                  .a_lse = &p->before->lse,
@@ -238,18 +247,18 @@ status dit_finish(const struct dit *d, struct kern_ctx *ctx, struct dit_scratch 
                   const struct dit_finish *p)
 {
     const struct dit_layer *const l = &d->layer[p->layer];
-    struct tensor const gate1 = dit_layer_mod(d, p->layer, DIT_GATE1, p->level, p->blocks);
-    struct tensor const scale2 = dit_layer_mod(d, p->layer, DIT_SCALE2, p->level, p->blocks);
-    struct tensor const shift2 = dit_layer_mod(d, p->layer, DIT_SHIFT2, p->level, p->blocks);
+    struct tensor const gate1 = mod_rows(d, p->layer, DIT_GATE1, p->level, p->blocks);
+    struct tensor const scale2 = mod_rows(d, p->layer, DIT_SCALE2, p->level, p->blocks);
+    struct tensor const shift2 = mod_rows(d, p->layer, DIT_SHIFT2, p->level, p->blocks);
     struct tensor const scale3 = tensor_as(&l->norm3_w, DIMS(1, d->shape.dim));
     struct tensor const shift3 = tensor_as(&l->norm3_b, DIMS(1, d->shape.dim));
     struct onto const self = { &l->self.o, &gate1, &scale3, &shift3 };
     struct onto const cross = { &l->cross.o, NULL, &scale2, &shift2 };
 
-    TRY(add_norm(d, ctx, s, p->x, &self));
+    TRY(add_and_norm(d, ctx, s, p->x, &self));
     TRY(cross_attend(d, ctx, s, p));
-    TRY(add_norm(d, ctx, s, p->x, &cross));
-    return feed_forward(d, ctx, s, p);
+    TRY(add_and_norm(d, ctx, s, p->x, &cross));
+    return run_ffn(d, ctx, s, p);
 }
 
 status dit_head(const struct dit *d, struct kern_ctx *ctx, struct dit_scratch *s,
@@ -258,7 +267,7 @@ status dit_head(const struct dit *d, struct kern_ctx *ctx, struct dit_scratch *s
     struct tensor const shift = tensor_slice(&d->head_mod, p->level, p->blocks);
     struct tensor const scale = tensor_slice(&d->head_mod, d->levels + p->level, p->blocks);
 
-    TRY(norm(d, ctx, p->x, &scale, &shift, &s->h));
+    TRY(modulate_norm(d, ctx, p->x, &scale, &shift, &s->h));
     TRY(dit_linear(ctx, &d->head, &s->h, &s->flow, KERN_ACT_NONE));
     return kern_unpatchify(ctx, &(struct kern_unpatchify){ .tokens = &s->flow, .out = p->flow });
 }

@@ -8,8 +8,8 @@
 
 enum { CONFIG_BYTES = 1 << 20 };
 
-static status whole(const struct json_node *root, const char *path, const char *key, int max,
-                    int *out)
+static status read_whole(const struct json_node *root, const char *path, const char *key, int max,
+                         int *out)
 {
     const struct json_node *const v = json_tree_member(root, key);
 
@@ -21,7 +21,7 @@ static status whole(const struct json_node *root, const char *path, const char *
 }
 
 /* The only value this program computes with. */
-static status fixed_bool(const struct json_node *root, const char *path, const char *key)
+static status check_true(const struct json_node *root, const char *path, const char *key)
 {
     const struct json_node *const v = json_tree_member(root, key);
 
@@ -34,7 +34,7 @@ static bool is_whole(const struct json_node *v, int64_t n)
     return json_tree_is(v, NODE_WHOLE) && v->whole == n;
 }
 
-static status patch(const struct json_node *root, const char *path)
+static status check_patch_size(const struct json_node *root, const char *path)
 {
     const struct json_node *const v = json_tree_member(root, "patch_size");
     int const want[] = { 1, 2, 2 };
@@ -45,7 +45,7 @@ static status patch(const struct json_node *root, const char *path)
     return ST_OK;
 }
 
-static status kind(const struct json_node *root, const char *path)
+static status check_model_type(const struct json_node *root, const char *path)
 {
     const struct json_node *const v = json_tree_member(root, "model_type");
 
@@ -57,23 +57,23 @@ static status kind(const struct json_node *root, const char *path)
     return ST_OK;
 }
 
-static status read_shape(struct dit_shape *out, const struct json_node *root, const char *path)
+static status read_config(struct dit_shape *out, const struct json_node *root, const char *path)
 {
     int out_dim;
 
-    TRY(kind(root, path));
-    TRY(patch(root, path));
-    TRY(fixed_bool(root, path, "qk_norm"));
-    TRY(fixed_bool(root, path, "cross_attn_norm"));
-    TRY(whole(root, path, "dim", 65536, &out->dim));
-    TRY(whole(root, path, "ffn_dim", 1 << 20, &out->ffn_dim));
-    TRY(whole(root, path, "num_heads", 1024, &out->heads));
-    TRY(whole(root, path, "num_layers", 1024, &out->layers));
-    TRY(whole(root, path, "text_dim", 65536, &out->text_dim));
-    TRY(whole(root, path, "text_len", 65536, &out->text_len));
-    TRY(whole(root, path, "freq_dim", 65536, &out->freq_dim));
-    TRY(whole(root, path, "in_dim", 1024, &out->channels));
-    TRY(whole(root, path, "out_dim", 1024, &out_dim));
+    TRY(check_model_type(root, path));
+    TRY(check_patch_size(root, path));
+    TRY(check_true(root, path, "qk_norm"));
+    TRY(check_true(root, path, "cross_attn_norm"));
+    TRY(read_whole(root, path, "dim", 65536, &out->dim));
+    TRY(read_whole(root, path, "ffn_dim", 1 << 20, &out->ffn_dim));
+    TRY(read_whole(root, path, "num_heads", 1024, &out->heads));
+    TRY(read_whole(root, path, "num_layers", 1024, &out->layers));
+    TRY(read_whole(root, path, "text_dim", 65536, &out->text_dim));
+    TRY(read_whole(root, path, "text_len", 65536, &out->text_len));
+    TRY(read_whole(root, path, "freq_dim", 65536, &out->freq_dim));
+    TRY(read_whole(root, path, "in_dim", 1024, &out->channels));
+    TRY(read_whole(root, path, "out_dim", 1024, &out_dim));
 
     const struct json_node *const eps = json_tree_member(root, "eps");
     out->eps = eps ? (float)eps->number : 1e-6f;
@@ -99,11 +99,8 @@ status dit_shape_read(struct dit_shape *out, const char *path)
     *out = (struct dit_shape){ 0 };
     TRY_OUT(file_read(path, CONFIG_BYTES, &text, &len));
     TRY_OUT(json_tree_read(&root, text, len, path));
-    if (!json_tree_is(root, NODE_OBJECT)) {
-        st = fail(ST_FORMAT, "%s: an object is expected", path);
-        goto out;
-    }
-    TRY_OUT(read_shape(out, root, path));
+    if (!json_tree_is(root, NODE_OBJECT)) FAIL_OUT(ST_FORMAT, "%s: an object is expected", path);
+    TRY_OUT(read_config(out, root, path));
 out:
     json_tree_free(&root);
     free(text);

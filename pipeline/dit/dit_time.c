@@ -1,18 +1,11 @@
 /* dit_time.c - the time network, run once: what it says of each level is constant. */
-#include "pipeline/dit/dit_model.h"
+#include "pipeline/dit/dit_internal.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-struct tensor dit_layer_mod(const struct dit *d, int layer, enum dit_mod which, int level,
-                            int blocks)
-{
-    int64_t const row = ((int64_t)layer * DIT_MODS + which) * d->levels + level;
-    return tensor_slice(&d->layer_mod, row, blocks);
-}
-
 /* Row k: cos(t_k f_i) for i < half, then sin; f_i = 10000^(-i/half), in f64. */
-static void sinusoid(float *out, const struct schedule *schedule, int levels, int freq_dim)
+static void fill_sinusoid(float *out, const struct schedule *schedule, int levels, int freq_dim)
 {
     int const half = freq_dim / 2;
 
@@ -34,7 +27,7 @@ struct time_run {
     struct tensor e0;     /* [levels, 6*d] */
 };
 
-static status place(struct time_run *r, const struct dit *d, struct arena *a)
+static status place_time_run(struct time_run *r, const struct dit *d, struct arena *a)
 {
     int64_t const n = d->levels, dim = d->shape.dim;
 
@@ -45,7 +38,7 @@ static status place(struct time_run *r, const struct dit *d, struct arena *a)
     return tensor_place(&r->e0, a, DT_F32, DIMS(n, DIT_MODS * dim));
 }
 
-static status run(struct time_run *r, const struct dit_time *t, struct kern_ctx *ctx)
+static status run_time_network(struct time_run *r, const struct dit_time *t, struct kern_ctx *ctx)
 {
     TRY(dit_linear(ctx, &t->in, &r->wave, &r->hidden, KERN_ACT_SILU));
     TRY(dit_linear(ctx, &t->out, &r->hidden, &r->e, KERN_ACT_NONE));
@@ -54,7 +47,8 @@ static status run(struct time_run *r, const struct dit_time *t, struct kern_ctx 
 }
 
 /* out[which, level] = modulation + time part, with 1 added to the scales. Host memory. */
-static void add_layer(const struct dit *d, float *out, const float *modulation, const float *e0)
+static void add_layer_modulation(const struct dit *d, float *out, const float *modulation,
+                                 const float *e0)
 {
     int64_t const dim = d->shape.dim;
 
@@ -67,7 +61,8 @@ static void add_layer(const struct dit *d, float *out, const float *modulation, 
     }
 }
 
-static void add_head(const struct dit *d, float *out, const float *modulation, const float *e)
+static void add_head_modulation(const struct dit *d, float *out, const float *modulation,
+                                const float *e)
 {
     int64_t const dim = d->shape.dim;
 
@@ -78,7 +73,7 @@ static void add_head(const struct dit *d, float *out, const float *modulation, c
         }
 }
 
-static status combine(struct dit *d, const struct time_run *r)
+static status combine_modulation(struct dit *d, const struct time_run *r)
 {
     const struct kern_backend *const b = d->ctx->backend;
     int64_t const row = (int64_t)d->levels * DIT_MODS * d->shape.dim;
@@ -87,24 +82,21 @@ static status combine(struct dit *d, const struct time_run *r)
     float *const sum = malloc((size_t)row * sizeof *sum);
     status st = ST_OK;
 
-    if (!time || !file || !sum) {
-        st = fail(ST_NOMEM, "modulation of %d levels", d->levels);
-        goto out;
-    }
+    if (!time || !file || !sum) FAIL_OUT(ST_NOMEM, "modulation of %d levels", d->levels);
     TRY_OUT(b->download(d->ctx, time, &r->e0));
     for (int l = 0; l < d->shape.layers; l++) {
         struct tensor const to =
             tensor_slice(&d->layer_mod, (int64_t)l * d->levels * DIT_MODS, d->levels * DIT_MODS);
         TRY_OUT(b->download(d->ctx, file, &d->layer[l].modulation));
         TRY_OUT(b->sync(d->ctx));
-        add_layer(d, sum, file, time);
+        add_layer_modulation(d, sum, file, time);
         TRY_OUT(b->upload(d->ctx, &to, sum));
         TRY_OUT(b->sync(d->ctx));
     }
     TRY_OUT(b->download(d->ctx, time, &r->e));
     TRY_OUT(b->download(d->ctx, file, &d->head_modulation));
     TRY_OUT(b->sync(d->ctx));
-    add_head(d, sum, file, time);
+    add_head_modulation(d, sum, file, time);
     TRY_OUT(b->upload(d->ctx, &d->head_mod, sum));
     TRY_OUT(b->sync(d->ctx));
 out:
@@ -124,20 +116,17 @@ status dit_modulate(struct dit *d, const struct dit_time *t, const struct schedu
     status st = ST_OK;
 
     arena_measure(&a, "time network");
-    TRY_OUT(place(&r, d, &a));
+    TRY_OUT(place_time_run(&r, d, &a));
     TRY_OUT(b->alloc(d->ctx, a.used, &memory));
     arena_over(&a, "time network", memory, a.used);
-    TRY_OUT(place(&r, d, &a));
+    TRY_OUT(place_time_run(&r, d, &a));
 
     wave = malloc(tensor_bytes(&r.wave));
-    if (!wave) {
-        st = fail(ST_NOMEM, "time sinusoid");
-        goto out;
-    }
-    sinusoid(wave, schedule, d->levels, d->shape.freq_dim);
+    if (!wave) FAIL_OUT(ST_NOMEM, "time sinusoid");
+    fill_sinusoid(wave, schedule, d->levels, d->shape.freq_dim);
     TRY_OUT(b->upload(d->ctx, &r.wave, wave));
-    TRY_OUT(run(&r, t, d->ctx));
-    TRY_OUT(combine(d, &r));
+    TRY_OUT(run_time_network(&r, t, d->ctx));
+    TRY_OUT(combine_modulation(d, &r));
 out:
     free(wave);
     if (memory) b->free(d->ctx, memory);

@@ -1,3 +1,15 @@
+/*
+ * noise.c - Gaussian noise whose bits are the same on every machine.
+ *
+ * Two runs of a clip can only be compared if they start from the same noise, whichever rank draws
+ * it, on whichever processor, built by whichever compiler. A counter-based generator settles the
+ * integers: a word depends on seed, block, level and place alone, so there is no state to carry
+ * and no order to keep. The transform to normals is the hard half, for log, sin and cos of libm
+ * differ in the last bit between versions. So they are made here of +, -, *, / and sqrt on
+ * doubles alone, which IEEE 754 rounds in one way. What must hold: no fused multiply-add
+ * (-ffp-contract=off), no -ffast-math, the sums in this order; and NOISE_SCHEME changes whenever a
+ * bit of the result would.
+ */
 #include "pipeline/dit/noise.h"
 
 #include <math.h>

@@ -1,3 +1,4 @@
+/* rope.c - angles of the rotary embedding, in f64 from the position itself. */
 #include "pipeline/dit/rope.h"
 
 #include <math.h>

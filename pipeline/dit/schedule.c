@@ -1,3 +1,4 @@
+/* schedule.c - sigmas and timesteps, rounded to float32 where the reference rounds. */
 #include "pipeline/dit/schedule.h"
 
 #include <math.h>
@@ -11,7 +12,7 @@ static float sigma_at(int i, float shift)
     return shift * s / (1.0f + (shift - 1.0f) * s);
 }
 
-static int nearest(float timestep, float shift)
+static int nearest_step(float timestep, float shift)
 {
     int best = 0;
 
@@ -37,7 +38,7 @@ status schedule_make(struct schedule *out, const double *steps, int levels, bool
         if (warp && steps[k] != floor(steps[k]))
             return fail(ST_ARG, "steps[%d]: %g; with warp a step is a whole number", k, steps[k]);
         float const f = (float)shift;
-        int const i = warp ? BASE_STEPS - (int)steps[k] : nearest((float)steps[k], f);
+        int const i = warp ? BASE_STEPS - (int)steps[k] : nearest_step((float)steps[k], f);
         out->sigma[k] = sigma_at(i, f);
         out->timestep[k] = warp ? out->sigma[k] * (float)BASE_STEPS : (float)steps[k];
     }

@@ -1,83 +1,84 @@
-#include "pipeline/engine/clip_provenance.h"
+/* clip_provenance.c - what clip.json says of a clip before it is rendered: what was asked for,
+ * the model's files, the program, and where it runs. */
+#include "base/version.h"
 #include "pipeline/dit/noise.h"
+#include "pipeline/engine/engine_internal.h"
+#include "pipeline/output/av/codec.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-static status add_prompts(struct clip_provenance *a, const struct render_clip *c)
+static status add_prompts(struct clip_provenance *a, const struct clip_spec *c)
 {
-    const struct clip_spec *const spec = c->spec;
-    int const n = spec->prompts;
-
-    a->prompt = calloc((size_t)n + 1, sizeof *a->prompt);
-    a->times = calloc((size_t)n + 1, 2 * DURATION_TEXT);
-    if (!a->prompt || !a->times) return fail(ST_NOMEM, "%d prompts", n);
-    for (int i = 0; i < n; i++) {
-        const struct clip_prompt *const p = &spec->prompt[i];
-        char *const at = a->times + (ptrdiff_t)2 * DURATION_TEXT * i;
+    a->prompt = calloc((size_t)c->prompts + 1, sizeof *a->prompt);
+    if (!a->prompt) return fail(ST_NOMEM, "%d prompts", c->prompts);
+    for (int i = 0; i < c->prompts; i++) {
+        const struct clip_prompt *const p = &c->prompt[i];
         a->prompt[i] = (struct sidecar_prompt){
             .text = p->text,
-            .asked_at = duration_text(p->at, at),
-            .asked_blend = duration_text(p->over, at + DURATION_TEXT),
+            .asked_at = p->at,
+            .asked_blend = p->over,
             .block = p->block,
             .blend_blocks = p->blend,
-            .first_picture = clip_first_picture(p->block, c->card->frames_per_block),
+            .first_picture = clip_first_picture(p->block, c->frames_per_block),
         };
     }
     a->about.prompt = a->prompt;
-    a->about.prompts = n;
+    a->about.prompts = c->prompts;
+    return ST_OK;
+}
+
+static status copy_pairs(struct sidecar_pair **out, const struct clip_pair *from, int count)
+{
+    *out = calloc((size_t)count + 1, sizeof **out);
+    if (!*out) return fail(ST_NOMEM, "%d values", count);
+    for (int i = 0; i < count; i++)
+        (*out)[i] = (struct sidecar_pair){ from[i].name, from[i].value };
     return ST_OK;
 }
 
 /* The sweep's values and the job's labels. */
-static status add_pairs(struct clip_provenance *a, const struct render_clip *c)
+static status add_pairs(struct clip_provenance *a, const struct clip_spec *c)
 {
-    const struct clip_spec *const spec = c->spec;
-    int const labels = c->job->labels ? c->job->labels->count : 0;
-    int at = 0;
-
-    a->value = calloc((size_t)spec->values + 1, sizeof *a->value);
-    a->label = calloc((size_t)labels + 1, sizeof *a->label);
-    if (!a->value || !a->label) return fail(ST_NOMEM, "%d values", spec->values + labels);
-    for (int i = 0; i < spec->values; i++)
-        a->value[i] = (struct sidecar_pair){ spec->value[i].axis, spec->value[i].value };
-    for (const struct tree_node *n = labels ? c->job->labels->first : NULL; n; n = n->next)
-        a->label[at++] = (struct sidecar_pair){ n->key, n->text };
-    a->about.values = (struct sidecar_pairs){ a->value, spec->values };
-    a->about.labels = (struct sidecar_pairs){ a->label, at };
+    TRY(copy_pairs(&a->value, c->value, c->values));
+    TRY(copy_pairs(&a->label, c->label, c->labels));
+    a->about.values = (struct sidecar_pairs){ a->value, c->values };
+    a->about.labels = (struct sidecar_pairs){ a->label, c->labels };
     return ST_OK;
 }
 
-static void add_model(struct clip_provenance *a, const struct card *card,
-                      const struct provenance_facts *facts)
+static void add_model(struct clip_provenance *a, const struct group *t)
 {
-    a->file[0] = (struct sidecar_pair){ card->weights, facts->weights_hash };
-    a->file[1] = (struct sidecar_pair){ card->vae, facts->vae_hash };
-    a->file[2] = (struct sidecar_pair){ card->encoder, facts->text_hash };
-    a->about.model = card->name;
-    a->about.family = card_family_name(card->family);
-    a->about.model_license = card->license;
+    const struct model_spec *const m = &t->model;
+
+    a->file[0] = (struct sidecar_pair){ m->weights, t->weights_hash };
+    a->file[1] = (struct sidecar_pair){ m->vae, t->vae_hash };
+    a->file[2] = (struct sidecar_pair){ m->encoder, t->text_hash };
+    a->about.model = m->name;
+    a->about.family = m->family;
+    a->about.model_license = m->license;
     a->about.model_files = (struct sidecar_pairs){ a->file, COUNT_OF(a->file) };
     a->about.model_hash_rule =
-        "sha256 of the file; of the text encoder: names, shapes, sizes and samples (text_hash.h)";
-    a->about.step = card->step;
-    a->about.steps = card->steps;
-    a->about.warp = card->warp;
-    a->about.shift = card->shift;
-    a->about.window = card_window_name(card->window);
-    a->about.frames_per_block = card->frames_per_block;
-    a->about.attention_frames = card->attention_frames;
-    a->about.sink_frames = card->sink_frames;
+        "sha256 of the file; of the text encoder: names, shapes, sizes and samples (text_hash.c)";
+    a->about.step = m->step;
+    a->about.steps = m->steps;
+    a->about.warp = m->warp;
+    a->about.shift = m->shift;
+    a->about.window = model_window_name(m->window);
+    a->about.frames_per_block = m->frames_per_block;
+    a->about.attention_frames = m->attention_frames;
+    a->about.sink_frames = m->sink_frames;
 }
 
-static void add_program(struct clip_provenance *a, const struct provenance_facts *facts)
+static void add_program(struct clip_provenance *a, const struct group *t, int line)
 {
-    const struct role_line *const line = &facts->roles->line[facts->line];
+    const struct role_line *const l = &t->g.roles.line[line];
+    const struct engine_options *const o = t->rank->o;
 
     snprintf(a->world, sizeof a->world, "%s-%ld", a->hostname, (long)getpid());
-    snprintf(a->what, sizeof a->what, "encode; the stages on ranks %d to %d of %d", line->first,
-             line->first + line->ranks - 1, facts->world->size);
+    snprintf(a->what, sizeof a->what, "encode; the stages on ranks %d to %d of %d", l->first,
+             l->first + l->ranks - 1, t->world->size);
     a->host[0] = (struct sidecar_pair){ a->hostname, a->what };
     a->library[0] = (struct sidecar_pair){ "libav", codec_libs(a->libav) };
     a->about.world = a->world;
@@ -85,41 +86,41 @@ static void add_program(struct clip_provenance *a, const struct provenance_facts
     a->about.commit = version_commit;
     a->about.build = version_build;
     a->about.libraries = (struct sidecar_pairs){ a->library, 1 };
-    a->about.backend = facts->o->backend->name;
-    a->about.text_backend = facts->o->text_backend->name;
-    a->about.kernels = facts->o->backend->kernels(a->kernels);
-    a->about.device = facts->o->device_name;
+    a->about.backend = o->backend->name;
+    a->about.text_backend = o->text_backend->name;
+    a->about.kernels = o->backend->kernels(a->kernels);
+    a->about.device = o->device_name;
     a->about.hosts = (struct sidecar_pairs){ a->host, 1 };
-    a->about.ranks = facts->world->size;
-    a->about.determinism = line_determinism_name(facts->o->mode.determinism);
-    a->about.exchange = line_exchange_name(facts->o->mode.exchange);
-    a->about.wire = line_wire_name(facts->o->mode.wire);
+    a->about.ranks = t->world->size;
+    a->about.determinism = line_determinism_name(o->mode.determinism);
+    a->about.exchange = line_exchange_name(o->mode.exchange);
+    a->about.wire = line_wire_name(o->mode.wire);
 }
 
-status clip_provenance_make(struct clip_provenance *out, const struct render_clip *c,
-                            const struct provenance_facts *facts)
+status clip_provenance_make(struct clip_provenance *out, const struct group *t,
+                            const struct live_clip *c)
 {
-    const struct clip_spec *const spec = c->spec;
+    const struct clip_spec *const spec = &c->spec;
     status st = ST_OK;
 
     *out = (struct clip_provenance){ .about = {
                                          .task_id = spec->task_id,
                                          .content_id = spec->content_id,
-                                         .job = c->job->name,
+                                         .job = spec->job,
                                          .clip = spec->name,
-                                         .owner = c->job->owner,
+                                         .owner = spec->owner,
                                          .seed = spec->seed,
                                          .noise = NOISE_SCHEME,
                                          .scheduler = "flow-matching",
                                          .guidance = 1.0,
-                                         .precision = facts->precision,
-                                         .stages = c->card->steps + 1,
+                                         .precision = t->g.act == DT_F32 ? "f32" : "bf16",
+                                         .stages = t->model.steps + 1,
                                      } };
     gethostname(out->hostname, sizeof out->hostname - 1);
-    add_model(out, c->card, facts);
-    add_program(out, facts);
-    TRY_OUT(add_prompts(out, c));
-    TRY_OUT(add_pairs(out, c));
+    add_model(out, t);
+    add_program(out, t, c->line);
+    TRY_OUT(add_prompts(out, spec));
+    TRY_OUT(add_pairs(out, spec));
 out:
     if (st != ST_OK) clip_provenance_free(out);
     return st;
@@ -130,6 +131,5 @@ void clip_provenance_free(struct clip_provenance *a)
     free(a->prompt);
     free(a->value);
     free(a->label);
-    free(a->times);
     *a = (struct clip_provenance){ 0 };
 }

@@ -1,7 +1,9 @@
-#include "pipeline/engine/decode_local.h"
-#include "base/log.h"
+/* decode_local.c - decoding beside the line: a thread of its tail that is reached as another
+ * rank would be, over a group of two thread ranks, so that the line has one way to hand blocks
+ * on. */
+#include "base/thread.h"
+#include "pipeline/engine/engine_internal.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 
 enum { TAIL, DECODER, PAIR };
@@ -9,13 +11,10 @@ enum { TAIL, DECODER, PAIR };
 struct decode_local {
     struct comm *pair[PAIR], *world;
     struct decode_worker *decode;
-    pthread_t thread;
-    bool runs;
-    status st;
-    struct error error;
+    struct task task;
 };
 
-status decode_local_open(struct decode_local **out, struct batch *t)
+status decode_local_open(struct decode_local **out, struct group *t)
 {
     struct decode_local *b = calloc(1, sizeof *b);
     status st = ST_OK;
@@ -24,6 +23,8 @@ status decode_local_open(struct decode_local **out, struct batch *t)
     if (!b) return fail(ST_NOMEM, "decoding beside the line: no memory");
     b->world = t->world;
     TRY_OUT(comm_thread_open(b->pair, PAIR, t->rank->o->deadline_s));
+    /* An idle line sends nothing, and that is no stall. */
+    b->pair[DECODER]->deadline_s = ENGINE_WAIT_S;
     TRY_OUT(decode_worker_open(&b->decode, t,
                                &(struct decode_worker_config){
                                    .line = t->me->line, .lines = 1, .in = &b->pair[DECODER] }));
@@ -53,37 +54,26 @@ const char *decode_local_vae_hash(const struct decode_local *b)
     return decode_worker_vae_hash(b->decode);
 }
 
-static void *beside_main(void *arg)
+static status decode_beside(void *arg)
 {
     struct decode_local *const b = arg;
+    status const st = decode_worker_run(b->decode);
 
-    log_set_rank(b->world->rank);
-    b->st = decode_worker_run(b->decode);
-    if (b->st == ST_OK) return NULL;
-    b->error = *error_last();
-    if (b->st == ST_CANCELED) return NULL;
+    if (st == ST_OK || st == ST_CANCELED) return st;
     comm_abort(b->pair[DECODER]);
     comm_abort(b->world);
-    return NULL;
+    return st;
 }
 
 status decode_local_start(struct decode_local *b)
 {
-    if (pthread_create(&b->thread, NULL, beside_main, b))
-        return fail(ST_NOMEM, "cannot start a thread that decodes");
-    b->runs = true;
-    return ST_OK;
+    return task_start(&b->task, "decode", b->world->rank, decode_beside, b);
 }
 
 status decode_local_join(struct decode_local *b, status st)
 {
-    if (!b->runs) return st;
     if (st != ST_OK && st != ST_CANCELED) comm_abort(b->pair[TAIL]);
-    pthread_join(b->thread, NULL);
-    b->runs = false;
-    if (!status_outweighs(b->st, st)) return st;
-    error_adopt(&b->error);
-    return b->st;
+    return task_join(&b->task, st);
 }
 
 void decode_local_stats(const struct decode_local *b, struct rank_stats *a)

@@ -1,15 +1,24 @@
-#include "pipeline/engine/encode_worker.h"
+/*
+ * encode_worker.c - where a line's pictures go: encoded, committed, reported.
+ *
+ * A thread of its own takes blocks from a queue of a few slots; whoever brings the next one waits
+ * while all are full, so a slow encoder holds the line back instead of filling memory.
+ *
+ * A failure belongs to the clip it happens to: a disk that is full, an encoder that refuses, a
+ * value that is not finite. The clip's attempt is removed, rank 0 is told why, and what else comes
+ * of that clip is dropped; the next clip is begun as if nothing had been. A clip whose blocks end
+ * before its end was cut, and is dropped without a word: rank 0 knows. What ends the thread is
+ * only a failure to tell rank 0.
+ */
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/slot_queue.h"
-#include "base/watchdog.h"
-#include "comm/control_note.h"
+#include "base/thread.h"
+#include "pipeline/engine/engine_internal.h"
 #include "pipeline/engine/output_formats.h"
 #include "pipeline/output/clip_writer.h"
-#include "pipeline/vae/vae.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +28,7 @@ enum { STAGE_DECODE, STAGE_ENCODE, STAGES };
 static const char *const stage_names[] = { "decode", "encode" };
 
 /* What waits in a slot; its latent and its pictures stand behind it. */
-struct waiting {
+struct waiting_block {
     struct decode_block b;
     float data[];
 };
@@ -29,87 +38,94 @@ struct encode_worker {
     struct slot_queue *queue;
     size_t latent; /* floats of a block's */
     struct track *track;
-
-    pthread_t thread;
-    bool runs;
-    status st; /* of the thread, once it has ended */
-    struct error error;
+    struct task task;
 
     /* the thread's own */
-    const struct render_clip *clip; /* the one in work; NULL: none */
-    struct clip_writer *sink;       /* NULL: the clip is there already, its blocks are dropped */
-    struct clip_provenance about;   /* must outlive the sink */
+    struct live_clip *clip;                 /* the one in work; NULL: none */
+    struct clip_writer *writer;             /* NULL: the rest of its blocks is dropped */
+    struct clip_provenance provenance;      /* must outlive the writer */
     double begin, encoding, decoded_before; /* seconds */
     int64_t blocks, pictures;               /* encoded */
 };
 
-static double decoded(const struct encode_worker *f)
+static double decoded_seconds(const struct encode_worker *f)
 {
     return track_seconds(f->c.decode, TRACK_DECODE, -1);
 }
 
+/* ---- a clip ---------------------------------------------------------------------------- */
+
+static void drop_writer(struct encode_worker *f)
+{
+    clip_sink_close(&f->writer);
+    clip_provenance_free(&f->provenance);
+}
+
 static void leave_clip(struct encode_worker *f)
 {
-    clip_sink_close(&f->sink);
-    clip_provenance_free(&f->about);
+    drop_writer(f);
+    if (f->clip) clip_board_release(f->c.t->board, f->clip);
     f->clip = NULL;
 }
 
-static struct clip_sink_config sink_of(const struct encode_worker *f,
-                                       const struct render_clip *clip,
-                                       const struct video_config *formats)
+static struct clip_sink_config config_of(const struct encode_worker *f,
+                                         const struct video_config *formats)
 {
-    const struct job *const job = clip->job;
-    const struct clip_spec *const spec = clip->spec;
+    const struct engine_group *const g = &f->c.t->g;
+    const struct clip_spec *const spec = &f->clip->spec;
     struct clip_sink_config c = {
-        .dir = clip->dir,
+        .dir = spec->dir,
         .width = spec->width,
         .height = spec->height,
-        .fps_num = (int)spec->fps.num,
-        .fps_den = (int)spec->fps.den,
+        .fps_num = (int)spec->fps_num,
+        .fps_den = (int)spec->fps_den,
         .pictures = spec->pictures,
         .format = formats,
-        .formats = job->output.formats,
-        .preview = job->output.preview,
-        .preview_columns = job->output.preview_columns,
-        .about = &f->about.about,
+        .formats = spec->formats,
+        .preview = spec->preview,
+        .preview_columns = spec->preview_columns,
+        .about = &f->provenance.about,
     };
 
-    if (job->output.latents) {
-        c.latents.file = job->output.latents;
-        c.latents.dtype = strcmp(job->output.latents_dtype, "f32") ? DT_BF16 : DT_F32;
-        c.latents.frames = spec->blocks * f->c.frames_per_block;
-        c.latents.height = f->c.latent_h;
-        c.latents.width = f->c.latent_w;
+    if (spec->latents) {
+        c.latents.file = spec->latents;
+        c.latents.dtype = strcmp(spec->latents_dtype, "f32") ? DT_BF16 : DT_F32;
+        c.latents.frames = spec->blocks * g->policy.frames_per_block;
+        c.latents.height = g->latent_h;
+        c.latents.width = g->latent_w;
     }
     return c;
 }
 
-static status begin_clip(struct encode_worker *f, const struct render_clip *clip)
+static status open_writer(struct encode_worker *f)
 {
-    struct video_config formats[JOB_FORMATS];
-    struct clip_sink_config c;
+    const struct clip_spec *const spec = &f->clip->spec;
+    struct video_config formats[CLIP_FORMATS];
 
-    leave_clip(f);
-    for (int i = 0; i < clip->job->output.formats; i++)
-        formats[i] = job_format(clip->job, &clip->job->output.format[i]);
-    f->clip = clip;
-    if (path_exists(clip->dir)) {
-        log_warn("%s: appeared in the meantime and stays; this clip is dropped", clip->dir);
+    if (path_exists(spec->dir)) {
+        log_warn("%s: appeared in the meantime and stays; this clip is dropped", spec->dir);
         return ST_OK;
     }
-    TRY(clip_provenance_make(&f->about, clip, &f->c.facts));
-    f->encoding = 0;
-    f->decoded_before = decoded(f);
-    c = sink_of(f, clip, formats);
-    return clip_sink_open(&f->sink, &c);
+    for (int i = 0; i < spec->formats; i++) formats[i] = clip_video_config(spec, i);
+    TRY(clip_provenance_make(&f->provenance, f->c.t, f->clip));
+    struct clip_sink_config const c = config_of(f, formats);
+    return clip_sink_open(&f->writer, &c);
 }
 
-static status end_clip(struct encode_worker *f, const struct render_clip *clip)
+static status begin_clip(struct encode_worker *f, int number)
+{
+    leave_clip(f);
+    TRY(clip_board_find(f->c.t->board, number, &f->clip));
+    f->encoding = 0;
+    f->decoded_before = decoded_seconds(f);
+    return ST_OK;
+}
+
+static status commit_clip(struct encode_worker *f)
 {
     struct rusage usage;
     enum clip_outcome outcome;
-    double const spent[STAGES] = { decoded(f) - f->decoded_before, f->encoding };
+    double const spent[STAGES] = { decoded_seconds(f) - f->decoded_before, f->encoding };
 
     getrusage(RUSAGE_SELF, &usage);
     struct sidecar_run const run = {
@@ -119,112 +135,124 @@ static status end_clip(struct encode_worker *f, const struct render_clip *clip)
         .stages = STAGES,
         .peak_bytes = (int64_t)usage.ru_maxrss * 1024,
     };
-    TRY(clip_sink_commit(f->sink, &run, &outcome));
+    TRY(clip_sink_commit(f->writer, &run, &outcome));
     if (outcome == CLIP_THERE_ALREADY)
-        log_warn("%s: somebody else finished it first; theirs stays", clip->dir);
-    leave_clip(f);
-    f->begin = clock_seconds(); /* of the next clip's time */
+        log_warn("%s: somebody else finished it first; theirs stays", f->clip->spec.dir);
     return ST_OK;
 }
+
+/* ---- a block ---------------------------------------------------------------------------- */
 
 /* After a stop a clip ends only if all of it has left the line: no more blocks are on
  * their way than the queues between hold. */
 enum { ON_THEIR_WAY = 2 * VAE_PARTS_MAX + ENCODE_WORKER_SLOTS + 2 };
 
-static bool is_lost(const struct encode_worker *f, const struct render_clip *clip, int64_t block)
+static bool is_lost(const struct encode_worker *f, int64_t block)
 {
-    struct comm *const world = f->c.world;
-    return comm_stopped(world) && clip->spec->blocks - 1 - block > ON_THEIR_WAY;
+    return comm_stopped(f->c.t->world) && f->clip->spec.blocks - 1 - block > ON_THEIR_WAY;
 }
 
-static status encode(struct encode_worker *f, const struct decode_block *b)
+static status encode_pictures(struct encode_worker *f, const struct decode_block *b)
 {
-    const struct render_clip *const clip = f->c.clip[b->clip];
     double const start = clock_seconds();
 
-    if (b->block == 0) TRY(begin_clip(f, clip));
-    if (!f->sink) return ST_OK;
-    if (is_lost(f, clip, b->block)) {
-        clip_sink_close(&f->sink);
+    if (b->block == 0) TRY(open_writer(f));
+    if (!f->writer) return ST_OK;
+    TRY(clip_sink_pictures(f->writer, &b->pictures));
+    TRY(clip_sink_latents(f->writer, b->x0, f->c.t->g.policy.frames_per_block));
+    f->encoding += clock_seconds() - start;
+    return b->block == f->clip->spec.blocks - 1 ? commit_clip(f) : ST_OK;
+}
+
+static status fail_clip(struct encode_worker *f, int64_t block)
+{
+    struct error const why = *error_last();
+    char text[REPORT_WHY];
+
+    snprintf(text, sizeof text, "block %lld: %.960s", (long long)block, why.msg);
+    error_clear();
+    drop_writer(f);
+    return clip_report_send(f->c.t, f->c.line, f->clip->number, why.st, text);
+}
+
+static status tell_progress(const struct encode_worker *f, const struct decode_block *b)
+{
+    struct comm_control const m = { .kind = CONTROL_BLOCK,
+                                    .value = { f->c.line, b->clip, b->block, b->pictures.count } };
+    return comm_send_control(f->c.t->world, 0, &m);
+}
+
+/* ST_OK also for a clip that failed: then its other blocks find no writer. */
+static status take_block(struct encode_worker *f, const struct decode_block *b)
+{
+    if (!f->clip || f->clip->number != b->clip) TRY(begin_clip(f, b->clip));
+    bool const drops = b->block > 0 && !f->writer;
+
+    if (!drops && is_lost(f, b->block)) {
+        drop_writer(f);
         return ST_OK;
     }
-    TRY(clip_sink_pictures(f->sink, &b->pictures));
-    TRY(clip_sink_latents(f->sink, b->x0, f->c.frames_per_block));
-    f->encoding += clock_seconds() - start;
-    return b->block == clip->spec->blocks - 1 ? end_clip(f, clip) : ST_OK;
-}
-
-static status tell(const struct encode_worker *f, const struct decode_block *b)
-{
-    struct comm *const world = f->c.world;
-    struct comm_control const note = {
-        .kind = CONTROL_BLOCK, .value = { f->c.line, b->clip, b->block, b->pictures.count }
-    };
-    return comm_send_control(world, 0, &note);
-}
-
-static status encode_next(struct encode_worker *f, const struct decode_block *b)
-{
-    track_begin(f->track, TRACK_ENCODE, (struct track_at){ b->clip, -1, -1, b->block });
-    status st = encode(f, b);
-    track_end(f->track);
-    track_lap(f->track);
-    if (st != ST_OK)
-        return fail(st, "clip %s, block %lld: %s", f->c.clip[b->clip]->spec->name,
-                    (long long)b->block, error_last()->msg);
+    if (!drops && encode_pictures(f, b) != ST_OK) return fail_clip(f, b->block);
     f->blocks++;
     f->pictures += b->pictures.count;
-    return tell(f, b);
+    TRY(tell_progress(f, b));
+    if (b->block < f->clip->spec.blocks - 1) return ST_OK;
+    if (!drops) TRY(clip_report_send(f->c.t, f->c.line, b->clip, ST_OK, NULL));
+    leave_clip(f);
+    f->begin = clock_seconds(); /* of the next clip's time */
+    return ST_OK;
 }
 
-static const struct waiting *next_waiting(struct encode_worker *f)
+static const struct waiting_block *next_block(struct encode_worker *f)
 {
     track_begin(f->track, TRACK_QUEUE, TRACK_NOWHERE);
-    const struct waiting *const w = slot_queue_peek(f->queue);
+    const struct waiting_block *const w = slot_queue_peek(f->queue);
     track_end(f->track);
     return w;
 }
 
-static void *film_main(void *arg)
+static status encode_blocks(void *arg)
 {
     struct encode_worker *const f = arg;
-    const struct waiting *w;
+    const struct engine_rank *const rank = f->c.t->rank;
+    const struct waiting_block *w;
+    status st = ST_OK;
 
-    log_set_rank(f->c.world->rank);
-    watchdog_add(f->c.watch, f->track, f->c.deadline_s, f->c.deadline_s);
-    while (f->st == ST_OK && (w = next_waiting(f))) {
-        trace_counter(f->c.trace, "waiting for encode", slot_queue_count(f->queue));
-        f->st = encode_next(f, &w->b);
+    watchdog_add(rank->watch, f->track, rank->o->deadline_s, rank->o->deadline_s);
+    while (st == ST_OK && (w = next_block(f))) {
+        trace_counter(rank->trace, "waiting for encode", slot_queue_count(f->queue));
+        track_begin(f->track, TRACK_ENCODE, (struct track_at){ w->b.clip, -1, -1, w->b.block });
+        st = take_block(f, &w->b);
+        track_end(f->track);
+        track_lap(f->track);
         slot_queue_pop(f->queue);
     }
-    watchdog_drop(f->c.watch, f->track);
-    if (f->st != ST_OK) f->error = *error_last();
+    watchdog_drop(rank->watch, f->track);
     slot_queue_stop(f->queue);
     leave_clip(f);
-    return NULL;
+    return st;
 }
+
+/* ---- the bringer's side --------------------------------------------------------------------- */
 
 status encode_worker_open(struct encode_worker **out, const struct encode_worker_config *c)
 {
+    const struct engine_group *const g = &c->t->g;
     struct encode_worker *f = calloc(1, sizeof *f);
-    size_t const pictures = (size_t)(c->frames_per_block * VAE_PICTURES * c->picture_bytes);
+    size_t const pictures = (size_t)(g->policy.frames_per_block * VAE_PICTURES * g->picture_bytes);
     char name[32];
     status st = ST_OK;
 
     *out = NULL;
-    if (!f) return fail(ST_NOMEM, "film: no memory");
+    if (!f) return fail(ST_NOMEM, "encoder: no memory");
     f->c = *c;
     f->begin = clock_seconds();
-    f->latent = (size_t)(c->frames_per_block * VAE_CHANNELS * c->latent_h * c->latent_w);
+    f->latent = (size_t)(g->policy.frames_per_block * VAE_CHANNELS * g->latent_h * g->latent_w);
     TRY_OUT(slot_queue_open(&f->queue, ENCODE_WORKER_SLOTS,
-                            sizeof(struct waiting) + f->latent * sizeof(float) + pictures));
+                            sizeof(struct waiting_block) + f->latent * sizeof(float) + pictures));
     snprintf(name, sizeof name, "encode line %d", c->line);
-    TRY_OUT(track_open(&f->track, c->trace, TRACK_ROW_ENCODE + 2 * c->line, name));
-    if (pthread_create(&f->thread, NULL, film_main, f)) {
-        st = fail(ST_NOMEM, "film: cannot start a thread");
-        goto out;
-    }
-    f->runs = true;
+    TRY_OUT(track_open(&f->track, c->t->rank->trace, TRACK_ROW_ENCODE + 2 * c->line, name));
+    TRY_OUT(task_start(&f->task, "encode", c->t->world->rank, encode_blocks, f));
     *out = f;
     f = NULL; /* handed over */
 out:
@@ -233,47 +261,40 @@ out:
 }
 
 /* The thread is over after this; its failure becomes this thread's. */
-static status join(struct encode_worker *f)
+static status join_thread(struct encode_worker *f)
 {
-    if (f->runs) {
-        slot_queue_end(f->queue);
-        pthread_join(f->thread, NULL);
-        f->runs = false;
-    }
-    if (f->st != ST_OK) error_adopt(&f->error);
-    return f->st;
+    if (f->task.started) slot_queue_end(f->queue);
+    return task_join(&f->task, ST_OK);
 }
 
-void encode_worker_close(struct encode_worker **film)
+void encode_worker_close(struct encode_worker **worker)
 {
-    struct encode_worker *const f = *film;
+    struct encode_worker *const f = *worker;
 
     if (!f) return;
-    if (f->runs) {
-        slot_queue_end(f->queue);
-        pthread_join(f->thread, NULL);
-    }
+    if (join_thread(f) != ST_OK) error_clear(); /* a failure further on made it close */
     track_close(&f->track);
     slot_queue_close(&f->queue);
     free(f);
-    *film = NULL;
+    *worker = NULL;
 }
 
 /* Bytes of a block's. */
 static size_t bytes_of(const struct encode_worker *f, const struct pictures *p)
 {
+    const struct engine_group *const g = &f->c.t->g;
     struct pixels_layout const layout =
-        pixels_layout((int)f->c.latent_w * VAE_SCALE, (int)f->c.latent_h * VAE_SCALE, p->formats);
+        pixels_layout((int)g->latent_w * VAE_SCALE, (int)g->latent_h * VAE_SCALE, p->formats);
     return (size_t)(p->count * layout.bytes);
 }
 
 status encode_worker_block(struct encode_worker *f, const struct decode_block *b)
 {
     track_begin(f->c.decode, TRACK_QUEUE, (struct track_at){ b->clip, -1, -1, b->block });
-    struct waiting *const w = slot_queue_reserve(f->queue);
+    struct waiting_block *const w = slot_queue_reserve(f->queue);
     track_end(f->c.decode);
 
-    if (!w) return join(f);
+    if (!w) return join_thread(f);
     unsigned char *const pictures = (unsigned char *)(w->data + f->latent);
     w->b = *b;
     w->b.x0 = memcpy(w->data, b->x0, f->latent * sizeof *b->x0);
@@ -282,7 +303,11 @@ status encode_worker_block(struct encode_worker *f, const struct decode_block *b
     return ST_OK;
 }
 
-status encode_worker_end(struct encode_worker *f) { return join(f); }
+status encode_worker_end(struct encode_worker *f)
+{
+    TRY(join_thread(f));
+    return clip_report_send(f->c.t, f->c.line, -1, ST_OK, NULL);
+}
 
 const struct track *encode_worker_track(const struct encode_worker *f) { return f->track; }
 

@@ -1,60 +1,130 @@
-/* engine.h - what the files of `render` share: its options, a rank, one batch of clips. */
+/*
+ * engine.h - the renderer: clips of a work source in, finished clips' folders out, on all ranks
+ * of a world.
+ *
+ *   work source --> dispatcher --> feed of line 0 --> line ranks --> decode ranks --> encode worker
+ *    (rank 0)       (rank 0)  \--> feed of line 1 --> ...                                  |
+ *        ^                                                                                  v
+ *        +------------- done, failed <----------------- reports ---------------------------+
+ *
+ * The source is asked for clips while lines run (work_source.h). Those that can share a line are
+ * a group: the engine opens what each rank does for it, renders until the source has no more
+ * clips of the group, closes, and goes on with the next group.
+ */
 #ifndef ENGINE_H
 #define ENGINE_H
 
-#include "base/watchdog.h"
-#include "cmd/render/work_list.h"
-#include "comm/heartbeat.h"
-#include "pipeline/engine/model_pool.h"
+#include "base/track.h"
+#include "cluster/roles.h"
+#include "pipeline/engine/work_source.h"
 #include "pipeline/line/line.h"
 
+/* The same on all ranks, but for threads, caches and functions. */
 struct engine_options {
     const struct kern_backend *backend;
     const struct kern_backend *text_backend; /* embeds the prompts */
     const char *device_name;                 /* of what computes: a card, the processor */
     int devices;                             /* cards of this machine; 0: the processor computes */
     struct line_mode mode;
-    const char *precision; /* "f32" or "bf16", overrules the jobs; NULL: as they say */
-    int threads;           /* of this process; 0: its share of the machine */
-    int ranks_per_line;    /* 0: the planner's choice */
-    int decode_ranks;      /* -1: the planner's choice */
-    bool for_latency;      /* what the planner looks at; else throughput */
+    int threads;        /* of this process; 0: its share of the machine */
+    int ranks_per_line; /* 0: the planner's choice */
+    int decode_ranks;   /* -1: the planner's choice */
+    bool for_latency;   /* what the planner looks at; else throughput */
     bool cross_nodes;
+    int ahead;         /* clips taken from the source that have not begun, at most; >= 1 */
     double deadline_s; /* longest wait for a rank that lives, first tick, encoding of a block */
     double stall_s;    /* longest silence of a rank, and later tick unless 16 usual ones take
-                          longer; at most deadline_s */
-    const char *prompt_cache; /* folder; NULL: none */
-    const char *trace;        /* file; NULL: none */
-    const char *report;       /* the same */
-    bool (*stop)(void);       /* a person asked to stop; from now on this is heeded */
-    bool (*stop_asked)(void); /* the same, for those who only pass it on */
+                            longer; at most deadline_s */
+    const char *prompt_cache;    /* folder; NULL: none */
+    const char *trace;           /* file; NULL: none */
+    const char *same;            /* the caller's own words that must be alike on all ranks, lines */
+    bool (*stop)(void);          /* a person asked to stop; from now on this is heeded */
+    bool (*stop_asked)(void);    /* the same, for those who only pass it on */
+    int (*exit_code)(status st); /* for a process that has to end where it stands */
 };
 
-struct render_report;
+/* A group as it is rendered; read-only to those who are told of it. */
+struct engine_group {
+    int number; /* from 0 */
+    const struct model_spec *model;
+    enum dtype act;
+    int width, height; /* pictures */
+    struct work_outlook outlook;
 
-/* One rank, over all batches. */
-struct engine_rank {
-    const struct engine_options *o;
-    struct comm *world;
-    int threads;                  /* this rank may compute with */
-    int device;                   /* this rank computes on; see kern_config */
-    struct model_pool *store;     /* this process's */
-    struct trace *trace;          /* this rank's, or NULL */
-    struct watchdog *watch;       /* this rank's */
-    struct heartbeat *pulse;      /* this rank's */
-    struct render_report *report; /* rank 0's, or NULL */
-    struct error *why;            /* this rank gives up for; ST_OK: it does not */
+    struct schedule schedule;
+    struct kv_policy policy;
+    struct dit_shape shape;
+    int64_t latent_h, latent_w;
+    int64_t picture_bytes; /* of a picture in all formats of the outlook */
+
+    struct roles roles;
+    const struct comm *world;
 };
 
-/* Clips that go down the same lines: the same card, precision and size. */
-struct engine_batch {
-    const struct render_clip *const *clip;
-    int clips;
-    int all_clips, clips_done; /* of the whole render, for people */
+/* Seconds: on the wall, and of a processor by the thread itself (track_processor). */
+struct cpu_wall {
+    double wall, processor;
 };
 
-/* [all] Load what this rank's role needs, render all clips back to back, commit each as
- * it ends. ST_CANCELED after a stop: clips that are committed stay. */
-status engine_batch_run(const struct engine_rank *rank, const struct engine_batch *b) MUST_USE;
+/* What one rank did; doubles only, so that it travels as a tensor. Ticks, blocks and pictures
+ * are counted, seconds measured. */
+struct rank_stats {
+    double ticks, wall;
+    double threads;          /* it may compute with */
+    double process;          /* processor seconds of its process, all threads */
+    double blocks, pictures; /* through its encoders */
+    struct {
+        double busy, span; /* ticks with a block; ticks from the first to the last of them */
+        struct cpu_wall compute;
+    } stage[SCHEDULE_LEVELS + 1];
+    struct cpu_wall exchange, hand_over, queue, decode, encode;
+};
+
+/* A group that has ended, as rank 0 saw it. */
+struct group_run {
+    double load, seconds; /* until every rank was ready; from then to the end */
+    bool stopped;         /* before the source had said that there is no more */
+    int64_t done, failed; /* clips */
+};
+
+/* What rank 0 hears while it renders, each optional. tick and blocks may come from other threads
+ * of the engine than the one that called engine_run, never two at once. */
+struct engine_events {
+    void *arg;
+    void (*group_begin)(void *arg, const struct engine_group *g); /* roles are known */
+    void (*group_ready)(void *arg, const struct engine_group *g); /* every rank is ready */
+    void (*tick)(void *arg, int line, int busy);                  /* stages that hold a block */
+    /* So many blocks of a clip, and pictures, were encoded since it was last told of; `block` is
+     * the newest. */
+    void (*blocks)(void *arg, const struct clip_spec *clip, int64_t block, int64_t blocks,
+                   int64_t pictures);
+    status (*group_end)(void *arg, const struct engine_group *g, const struct group_run *run,
+                        const struct rank_stats *all /* [ranks] */);
+};
+
+/* What the ranks of a process share: models that stay loaded from group to group. */
+struct model_pool;
+
+struct engine_config {
+    const struct engine_options *options;
+    struct model_pool *pool;
+
+    /* Rank 0 alone: opened once all ranks are found alike, on rank 0's thread; closed there. */
+    status (*open_source)(void *arg, int ranks, struct work_source *out);
+    void (*close_source)(void *arg);
+    void *source_arg;
+    const struct engine_events *events; /* rank 0; may be NULL */
+};
+
+/* What became of the clips, the same on all ranks. */
+struct engine_result {
+    int64_t done, failed;
+};
+
+/* [all] Render until the source has no more. Clips that fail alone are told to the source and
+ * counted; a failure that leaves ranks out of step comes back. ST_CANCELED after a stop: what is
+ * committed stays. */
+status engine_run(struct comm *world, const struct engine_config *c,
+                  struct engine_result *out) MUST_USE;
 
 #endif /* ENGINE_H */

@@ -1,36 +1,54 @@
-/* engine_comms.c - the groups of ranks that a batch's messages go through. */
-#include "pipeline/engine/engine_batch.h"
+/*
+ * engine_comms.c - the groups of ranks that a group's messages go through: one for each purpose,
+ * so that messages never mix and each may have its own thread and its own longest wait.
+ */
+#include "pipeline/engine/engine_internal.h"
+
+int group_encoder_rank(const struct group *t, int line)
+{
+    const struct role_line *const l = &t->g.roles.line[line];
+
+    if (l->decode_ranks) return l->decode + l->decode_ranks - 1;
+    return roles_tail(&t->g.roles, line, t->g.schedule.levels + 1);
+}
+
+bool group_serves(const struct group *t, int rank, int line)
+{
+    const struct role_line *const l = &t->g.roles.line[line];
+
+    return (rank >= l->first && rank < l->first + l->ranks) || rank == group_encoder_rank(t, line);
+}
 
 /* The two ranks of hop `p` of a line: false if the chain is not as long. */
-static bool hop_ends(const struct batch *t, int line, int p, int *from, int *to)
+static bool find_hop(const struct group *t, int line, int p, int *from, int *to)
 {
-    const struct role_line *const l = &t->roles.line[line];
+    const struct role_line *const l = &t->g.roles.line[line];
 
     if (p >= l->decode_ranks) return false;
     *to = l->decode + p;
-    *from = p ? *to - 1 : roles_tail(&t->roles, line, t->schedule.levels + 1);
+    *from = p ? *to - 1 : roles_tail(&t->g.roles, line, t->g.schedule.levels + 1);
     return true;
 }
 
-static int chain_longest(const struct batch *t)
+static int longest_chain(const struct group *t)
 {
     int most = 0;
 
-    for (int i = 0; i < t->roles.lines; i++)
-        if (t->roles.line[i].decode_ranks > most) most = t->roles.line[i].decode_ranks;
+    for (int i = 0; i < t->g.roles.lines; i++)
+        if (t->g.roles.line[i].decode_ranks > most) most = t->g.roles.line[i].decode_ranks;
     return most;
 }
 
 /* A rank is in one hop of a split at most: so one split for every line a decode rank
  * serves and every place in a chain. */
-static status join_hops(struct batch *t, int nth, int p)
+static status split_hops(struct group *t, int nth, int p)
 {
     int const rank = t->world->rank;
     int colour = -1, from, to;
     struct comm *hop;
 
-    for (int line = 0; line < t->roles.lines; line++)
-        if (hop_ends(t, line, p, &from, &to) && line - t->roles.rank[to].line == nth &&
+    for (int line = 0; line < t->g.roles.lines; line++)
+        if (find_hop(t, line, p, &from, &to) && line - t->g.roles.rank[to].line == nth &&
             (rank == from || rank == to))
             colour = line;
     TRY(comm_split(t->world, colour, &hop));
@@ -41,25 +59,58 @@ static status join_hops(struct batch *t, int nth, int p)
     return ST_OK;
 }
 
-status engine_comms_open(struct batch *t)
+static status open_hops(struct group *t)
 {
-    int const longest = chain_longest(t);
+    int const longest = longest_chain(t);
     int most = 0;
 
-    TRY(comm_split(t->world, t->me->role == ROLE_LINE ? t->me->line : -1, &t->line_comm));
-    if (t->line_comm) t->line_comm->deadline_s = t->rank->o->deadline_s;
-    for (int i = 0; i < t->roles.ranks; i++)
-        if (t->roles.rank[i].role == ROLE_DECODE && t->roles.rank[i].lines > most)
-            most = t->roles.rank[i].lines;
+    for (int i = 0; i < t->g.roles.ranks; i++)
+        if (t->g.roles.rank[i].role == ROLE_DECODE && t->g.roles.rank[i].lines > most)
+            most = t->g.roles.rank[i].lines;
     for (int nth = 0; nth < most; nth++)
-        for (int p = 0; p < (nth ? 1 : longest); p++) TRY(join_hops(t, nth, p));
+        for (int p = 0; p < (nth ? 1 : longest); p++) TRY(split_hops(t, nth, p));
     return ST_OK;
 }
 
-void engine_comms_close(struct batch *t)
+/* Rank 0 and whoever else is in; alone it needs no group. */
+static status split_off(struct group *t, bool in, bool others, struct comm **out)
 {
-    for (int i = 0; i < COUNT_OF(t->in); i++)
+    int const rank = t->world->rank;
+
+    TRY(comm_split(t->world, others && (rank == 0 || in) ? 0 : -1, out));
+    if (*out) (*out)->deadline_s = ENGINE_WAIT_S;
+    return ST_OK;
+}
+
+static status open_feed(struct group *t, int line)
+{
+    int const rank = t->world->rank, encoder = group_encoder_rank(t, line);
+    bool others = false;
+
+    for (int r = 1; r < t->world->size; r++) others = others || group_serves(t, r, line);
+    TRY(split_off(t, group_serves(t, rank, line), others, &t->feeds[line]));
+    return split_off(t, rank == encoder, encoder != 0, &t->reports[line]);
+}
+
+status engine_comms_open(struct group *t)
+{
+    int const text = t->g.roles.text;
+
+    TRY(comm_split(t->world, t->me->role == ROLE_LINE ? t->me->line : -1, &t->line_comm));
+    if (t->line_comm) t->line_comm->deadline_s = t->rank->o->deadline_s;
+    TRY(open_hops(t));
+    for (int line = 0; line < t->g.roles.lines; line++) TRY(open_feed(t, line));
+    return split_off(t, t->world->rank == text, text != 0, &t->texts);
+}
+
+void engine_comms_close(struct group *t)
+{
+    if (t->texts) comm_close(&t->texts);
+    for (int i = 0; i < COUNT_OF(t->feeds); i++) {
+        if (t->reports[i]) comm_close(&t->reports[i]);
+        if (t->feeds[i]) comm_close(&t->feeds[i]);
         if (t->in[i]) comm_close(&t->in[i]);
+    }
     if (t->out) comm_close(&t->out);
     if (t->line_comm) comm_close(&t->line_comm);
 }

@@ -1,6 +1,6 @@
 #include "pipeline/engine/footprint.h"
 #include "base/file.h"
-#include "pipeline/engine/encode_worker.h"
+#include "pipeline/engine/engine_internal.h"
 #include "pipeline/text/umt5.h"
 
 const char *const plan_arena_names[PLAN_ARENAS] = {
@@ -55,7 +55,7 @@ status plan_vae_config(struct vae_config *out, const struct plan_bytes *b, int c
                                 .precision = m->act,
                                 .latent_h = m->latent_h,
                                 .latent_w = m->latent_w,
-                                .path = m->card.vae,
+                                .path = m->model->vae,
                                 .part = part[place],
                                 .picture_bytes = m->picture_bytes };
     return ST_OK;
@@ -102,7 +102,7 @@ static status assume_text_encoder(struct plan_bytes *b)
     if (b->model->shape.text_dim != umt5_xxl.dim)
         return fail(ST_FORMAT,
                     "%s: text.encoder: %s is not there, and vectors of %d are not UMT5-XXL's",
-                    b->model->card.path, b->model->card.encoder, b->model->shape.text_dim);
+                    b->model->model->card, b->model->model->encoder, b->model->shape.text_dim);
     b->text_assumed = true;
     b->text_weights = weights_of(&umt5_xxl);
     return ST_OK;
@@ -114,8 +114,8 @@ static status read_text_encoder(struct plan_bytes *b)
     struct umt5 *u = NULL;
     status st = ST_OK;
 
-    if (!path_exists(b->model->card.encoder)) return assume_text_encoder(b);
-    TRY_OUT(weights_open(&c.weights, b->model->card.encoder, NULL));
+    if (!path_exists(b->model->model->encoder)) return assume_text_encoder(b);
+    TRY_OUT(weights_open(&c.weights, b->model->model->encoder, NULL));
     TRY_OUT(umt5_open(&u, &c));
     b->text_weights = weights_of(umt5_shape(u));
 out:
@@ -144,10 +144,11 @@ void plan_bytes_close(struct plan_bytes *b)
 
 void plan_work(struct cost_work *out, const struct plan_bytes *b)
 {
-    struct cost_facts const f = workload_facts(b->model, b->mode);
+    const struct work_outlook *const known = &b->model->known;
 
-    cost_facts_work(out, &f);
-    out->text = 2 * b->text_weights * (double)b->model->tokens / b->model->texts;
+    workload_cost(out, b->model);
+    if (known->texts)
+        out->text = 2 * b->text_weights * (double)known->tokens / (double)known->texts;
 }
 
 bool plan_decodes(const struct roles *r, int rank, int stages)
@@ -170,7 +171,7 @@ static void add_line(struct plan_rank_bytes *out, const struct plan_bytes *b, in
     out->arena[PLAN_WIRE] = line->wire;
     out->arena[PLAN_KERNELS] = line->kernels + b->backend->context_bytes;
     out->arena[PLAN_HOST] = line->host;
-    out->arena[PLAN_PROMPTS] = (uint64_t)b->model->tokens * row;
+    out->arena[PLAN_PROMPTS] = (uint64_t)b->model->known.tokens * row;
 }
 
 /* The last of a chain makes the pictures. */
@@ -213,5 +214,6 @@ uint64_t plan_bytes_all(void *arg, const struct roles *r, int rank)
     struct plan_rank_bytes out;
 
     plan_bytes_rank(&out, b, r, rank);
-    return b->cards ? out.card : out.all;
+    if (b->cards) return out.card;
+    return b->shared_weights && rank > 0 ? out.all - out.arena[PLAN_WEIGHTS] : out.all;
 }

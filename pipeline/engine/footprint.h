@@ -38,7 +38,8 @@ struct plan_bytes {
     const struct workload *model; /* borrowed */
     const struct kern_backend *backend;
     struct line_mode mode;
-    bool cards; /* plan_bytes_all is of what a card holds; the caller's to set */
+    bool cards;          /* plan_bytes_all is of what a card holds */
+    bool shared_weights; /* there rank 0 holds the transformer for all (workload_query) */
     struct dit *hollow;
     size_t weights;
     struct vae_bytes vae[VAE_PARTS_MAX + 1][VAE_PARTS_MAX]; /* by ranks of a chain and place */

@@ -1,18 +1,20 @@
-/* line_worker.c - one rank of a line; its tail sends finished blocks on to be decoded. */
+/*
+ * line_worker.c - one rank of a line; its tail sends finished blocks on to be decoded.
+ *
+ * The line asks at every tick's boundary what joins it (decide, on its head alone) and takes the
+ * clips in the order they came to the board. A clip is held from its admission until none of its
+ * blocks stands in the line: until then its seed and its prompts are asked for.
+ */
 #include "base/clock.h"
-#include "comm/control_note.h"
 #include "pipeline/decode/decode_link.h"
 #include "pipeline/dit/noise.h"
-#include "pipeline/engine/decode_local.h"
+#include "pipeline/engine/engine_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 struct line_worker {
-    struct batch *t;
-    int *clip; /* of the batch, by their number on this line */
-    int clips;
-    struct timeline_entry *entry; /* as many: all there will be */
+    struct group *t;
     struct kern_ctx *ctx;
     struct pooled_model model;
     struct line *line;
@@ -20,46 +22,58 @@ struct line_worker {
     struct decode_link *link;    /* tail only */
     struct decode_local *beside; /* tail only, without decode ranks; else NULL */
 
+    struct live_clip **held; /* [holds], rising by number */
+    int holds, room;
+    int64_t admitted, left;   /* clips; blocks of them that have not entered */
+    int newest;               /* number of the last clip admitted; -1: none */
+    struct board_state known; /* what the head decided by last */
+
     int64_t ticks, busy[SCHEDULE_LEVELS + 1]; /* so far; with a block, by stage */
     int64_t first[SCHEDULE_LEVELS + 1], last[SCHEDULE_LEVELS + 1]; /* such ticks */
     double begin, wall;                                            /* seconds */
 };
 
+static struct live_clip *held_clip(const struct line_worker *l, int number)
+{
+    for (int i = 0; i < l->holds; i++)
+        if (l->held[i]->number == number) return l->held[i];
+    return NULL;
+}
+
 /* ---- what the line asks for ------------------------------------------------------ */
 
-static status noise(void *arg, int clip, int64_t block, int level, float *out)
+static status fill_noise(void *arg, int clip, int64_t block, int level, float *out)
 {
     const struct line_worker *const l = arg;
-    const struct batch *const t = l->t;
+    const struct group *const t = l->t;
     int64_t const count =
-        (int64_t)t->policy.frames_per_block * t->shape.channels * t->latent_h * t->latent_w;
+        (int64_t)t->g.policy.frames_per_block * t->g.shape.channels * t->g.latent_h * t->g.latent_w;
 
-    noise_fill(out, count, t->b->clip[l->clip[clip]]->spec->seed, block, level);
+    noise_fill(out, count, held_clip(l, clip)->spec.seed, block, level);
     return ST_OK;
 }
 
-static int64_t context_id(void *arg, int clip, int64_t block)
+static int64_t find_context(void *arg, int clip, int64_t block)
 {
-    const struct line_worker *const l = arg;
-    return prompt_bank_id(l->t->prompts, l->clip[clip], block);
+    return live_clip_context_id(held_clip(arg, clip), block);
 }
 
-static status context(void *arg, int clip, int64_t block, float *embeds)
+static status fill_context(void *arg, int clip, int64_t block, float *embeds)
 {
     const struct line_worker *const l = arg;
-    prompt_bank_fill(l->t->prompts, l->clip[clip], block, embeds);
+    const struct dit_shape *const s = &l->t->g.shape;
+
+    live_clip_context(held_clip(l, clip), block, s->text_len, s->text_dim, embeds);
     return ST_OK;
 }
 
-static status finished(void *arg, int clip, int64_t block, const float *x0)
+static status send_finished(void *arg, int clip, int64_t block, const float *x0)
 {
     struct line_worker *const l = arg;
-    return decode_link_send(l->link, l->clip[clip], block, x0);
+    return decode_link_send(l->link, clip, block, x0);
 }
 
-static int number(void *arg, int clip) { return ((const struct line_worker *)arg)->clip[clip]; }
-
-static bool stop(void *arg)
+static bool is_stopped(void *arg)
 {
     const struct line_worker *const l = arg;
     struct comm *const world = l->t->world;
@@ -68,38 +82,82 @@ static bool stop(void *arg)
     return comm_stopped(world);
 }
 
-/* ---- opening --------------------------------------------------------------------- */
-
-static status take_clips(struct line_worker *l)
+/* Rank 0 hears how the line is supplied; a message that is lost is made good by the next. */
+static status tell_supply(const struct line_worker *l, int busy, int newest)
 {
-    const struct batch *const t = l->t;
+    struct comm_control const m = {
+        .kind = CONTROL_TICK, .value = { l->t->me->line, busy, l->left, l->admitted, newest }
+    };
+    return comm_send_control(l->t->world, 0, &m);
+}
 
-    l->clip = calloc((size_t)t->b->clips + 1, sizeof *l->clip);
-    l->entry = calloc((size_t)t->b->clips + 1, sizeof *l->entry);
-    if (!l->entry || !l->clip) return fail(ST_NOMEM, "%d clips", t->b->clips);
-    for (int i = 0; i < t->b->clips; i++)
-        if (t->line_of[i] == t->me->line) {
-            l->entry[l->clips] =
-                (struct timeline_entry){ .clip = l->clips, .end = t->b->clip[i]->spec->blocks };
-            l->clip[l->clips++] = i;
-        }
+/* The blocks of a cut clip that have not entered never will. If there are any, it will not be
+ * made: rank 0 hears that now, for no encoder may ever see the clip. */
+static status count_cut(struct line_worker *l, int number)
+{
+    struct comm_control const m = { .kind = CONTROL_CUT, .value = { l->t->me->line, number } };
+    const struct live_clip *const c = held_clip(l, number);
+
+    if (!c || c->entered == c->spec.blocks) return ST_OK;
+    l->left -= c->spec.blocks - c->entered;
+    return comm_send_control(l->t->world, 0, &m);
+}
+
+/* On the head: all that has come to the board joins. */
+static status decide(void *arg, int64_t tick, bool idle, struct line_decision *out)
+{
+    struct line_worker *const l = arg;
+    struct board_state now;
+
+    (void)tick;
+    if (idle) TRY(tell_supply(l, 0, -1));
+    TRY(clip_board_state(l->t->board, l->t->me->line, idle, &l->known, &now));
+    *out = (struct line_decision){ .admitted = now.posted, .cut = -1, .over = now.over };
+    if (held_clip(l, now.cut)) {
+        out->cut = now.cut;
+        TRY(count_cut(l, now.cut));
+    } else if (now.cut > l->newest) now.cuts--; /* it joins only now: at the next boundary */
+    l->known = now;
     return ST_OK;
 }
 
+static status take_entry(void *arg, int64_t i, struct timeline_entry *out)
+{
+    struct line_worker *const l = arg;
+    struct live_clip *c;
+
+    TRY(clip_board_nth(l->t->board, l->t->me->line, i, &c));
+    if (l->holds == l->room) {
+        int const room = l->room ? 2 * l->room : 16;
+        struct live_clip **const more = realloc(l->held, (size_t)room * sizeof(struct live_clip *));
+        if (!more) return fail(ST_NOMEM, "%d clips in the line", room);
+        l->held = more;
+        l->room = room;
+    }
+    l->held[l->holds++] = c;
+    l->admitted++;
+    l->newest = c->number;
+    l->left += c->spec.blocks;
+    *out = (struct timeline_entry){ .clip = c->number, .end = c->spec.blocks };
+    return ST_OK;
+}
+
+/* ---- opening --------------------------------------------------------------------- */
+
 static status open_tail(struct line_worker *l)
 {
-    const struct batch *const t = l->t;
+    struct group *const t = l->t;
     struct comm *hop = t->out;
 
-    if (!t->roles.line[t->me->line].decode_ranks) {
-        TRY(decode_local_open(&l->beside, l->t));
+    if (!t->g.roles.line[t->me->line].decode_ranks) {
+        TRY(decode_local_open(&l->beside, t));
         hop = decode_local_link(l->beside);
     }
     return decode_link_open(&l->link, &(struct decode_link_config){
-                                          .hop = hop,
-                                          .frames = t->policy.frames_per_block,
-                                          .latent_h = t->latent_h,
-                                          .latent_w = t->latent_w,
+                                          .link = hop,
+                                          .frames = t->g.policy.frames_per_block,
+                                          .latent_h = t->g.latent_h,
+                                          .latent_w = t->g.latent_w,
                                           .track = l->track,
                                       });
 }
@@ -110,36 +168,44 @@ static void name_rows(const struct line_worker *l, const struct split *split)
 
     for (int s = split->first[place]; s < split->first[place + 1]; s++) {
         char name[16];
-        snprintf(name, sizeof name, s == l->t->schedule.levels ? "clean" : "stage %d", s);
+        snprintf(name, sizeof name, s == l->t->g.schedule.levels ? "clean" : "stage %d", s);
         trace_row(l->t->rank->trace, s, name);
     }
 }
 
+/* Different embeddings there may be, where that is known: the line keeps no more than these. */
+static int contexts_of(const struct work_outlook *o)
+{
+    int64_t const n = o->texts + o->mixes;
+    return o->more || n > INT32_MAX ? 0 : (int)n;
+}
+
 static status open_line(struct line_worker *l)
 {
-    struct batch *const t = l->t;
-    const struct card *const card = t->b->clip[0]->card;
-    struct dit_config const dit = { .weights = card->weights,
-                                    .outer_key = card->outer_key,
-                                    .shape = t->shape,
-                                    .schedule = &t->schedule,
-                                    .act = t->act };
-    struct line_config c = { .schedule = &t->schedule,
-                             .policy = t->policy,
+    struct group *const t = l->t;
+    struct engine_group *const g = &t->g;
+    struct dit_config const dit = { .weights = t->model.weights,
+                                    .outer_key = t->model.outer_key,
+                                    .shape = g->shape,
+                                    .schedule = &g->schedule,
+                                    .act = g->act };
+    struct line_config c = { .schedule = &g->schedule,
+                             .policy = g->policy,
                              .mode = t->rank->o->mode,
-                             .latent_h = t->latent_h,
-                             .latent_w = t->latent_w,
-                             .contexts = prompt_bank_count(t->prompts),
+                             .latent_h = g->latent_h,
+                             .latent_w = g->latent_w,
+                             .contexts = contexts_of(&g->outlook),
+                             .idle_s = ENGINE_WAIT_S,
                              .comm = t->line_comm,
                              .track = l->track };
 
     track_begin(l->track, TRACK_LOAD, TRACK_NOWHERE);
-    TRY(model_pool_acquire(t->rank->store, &dit, t->rank->device, &l->model));
+    TRY(model_pool_acquire(t->rank->pool, &dit, t->rank->device, &l->model));
     TRY(t->rank->o->backend->open(
         &l->ctx, &(struct kern_config){ .threads = t->rank->threads,
                                         .device = t->rank->device,
                                         .strict = t->rank->o->mode.determinism == LINE_STRICT }));
-    TRY(split_make(&c.split, t->schedule.levels + 1, t->line_comm->size));
+    TRY(split_make(&c.split, g->schedule.levels + 1, t->line_comm->size));
     c.model = l->model.dit;
     c.ctx = l->ctx;
     TRY(line_open(&l->line, &c));
@@ -148,7 +214,7 @@ static status open_line(struct line_worker *l)
     return ST_OK;
 }
 
-status line_worker_open(struct line_worker **out, struct batch *t)
+status line_worker_open(struct line_worker **out, struct group *t)
 {
     struct line_worker *l = calloc(1, sizeof *l);
     status st = ST_OK;
@@ -156,10 +222,10 @@ status line_worker_open(struct line_worker **out, struct batch *t)
     *out = NULL;
     if (!l) return fail(ST_NOMEM, "line: no memory");
     l->t = t;
+    l->newest = -1;
     TRY_OUT(track_open(&l->track, t->rank->trace, TRACK_ROW_LINE, "line"));
-    TRY_OUT(take_clips(l));
     TRY_OUT(open_line(l));
-    if (t->world->rank == roles_tail(&t->roles, t->me->line, t->schedule.levels + 1))
+    if (t->world->rank == roles_tail(&t->g.roles, t->me->line, t->g.schedule.levels + 1))
         TRY_OUT(open_tail(l));
     *out = l;
     l = NULL; /* handed over */
@@ -176,11 +242,10 @@ void line_worker_close(struct line_worker **line)
     decode_link_close(&l->link);
     decode_local_close(&l->beside);
     line_close(&l->line);
-    model_pool_release(l->t->rank->store, &l->model);
+    model_pool_release(l->t->rank->pool, &l->model);
     if (l->ctx) l->t->rank->o->backend->close(&l->ctx);
     track_close(&l->track);
-    free(l->entry);
-    free(l->clip);
+    free(l->held); /* the clips are the board's */
     free(l);
     *line = NULL;
 }
@@ -194,42 +259,67 @@ const char *line_worker_vae_hash(const struct line_worker *l)
 
 /* ---- running --------------------------------------------------------------------- */
 
-/* Which stages held a block in the tick that was run. */
+/* Clips before the oldest one in the line are through, if they have been in it. */
+static void release_clips(struct line_worker *l, int oldest)
+{
+    int kept = 0;
+
+    for (int i = 0; i < l->holds; i++) {
+        struct live_clip *const c = l->held[i];
+        if (c->number < oldest) clip_board_release(l->t->board, c);
+        else l->held[kept++] = c;
+    }
+    l->holds = kept;
+}
+
+static void count_entry(struct line_worker *l, struct place p)
+{
+    l->left--;
+    held_clip(l, p.clip)->entered = p.block + 1;
+}
+
+/* Which stages held a block in the tick that has ended. */
 static status count_tick(struct line_worker *l)
 {
-    struct comm *const world = l->t->world;
-    struct comm_control note = { .kind = CONTROL_TICK, .value = { l->t->me->line } };
+    int const levels = l->t->g.schedule.levels;
+    int busy = 0, oldest = INT32_MAX, newest = -1;
 
-    for (int s = 0; s <= l->t->schedule.levels; s++) {
-        if (line_place_of(l->line, s).clip < 0) continue;
+    for (int s = 0; s <= levels; s++) {
+        struct place const p = line_place_of(l->line, s);
+        if (p.clip < 0) continue;
         if (!l->busy[s]++) l->first[s] = l->ticks;
         l->last[s] = l->ticks;
-        note.value[1]++;
+        busy++;
+        if (p.clip < oldest) oldest = p.clip;
+        if (p.clip > newest) newest = p.clip;
     }
+    if (line_place_of(l->line, 0).clip >= 0) count_entry(l, line_place_of(l->line, 0));
     l->ticks++;
-    if (!l->t->me->place) trace_counter(l->t->rank->trace, "stages with a block", note.value[1]);
-    return l->t->me->place ? ST_OK : comm_send_control(world, 0, &note);
+    if (newest >= 0) release_clips(l, oldest);
+    if (l->t->me->place) return ST_OK;
+    trace_counter(l->t->rank->trace, "stages with a block", busy);
+    return tell_supply(l, busy, newest);
 }
 
 static status run_ticks(struct line_worker *l)
 {
     struct line_io const io = { .arg = l,
-                                .noise = noise,
-                                .context_id = context_id,
-                                .context = context,
-                                .finished = finished,
-                                .number = number,
-                                .stop = stop };
-    bool more = true;
+                                .decide = decide,
+                                .entry = take_entry,
+                                .noise = fill_noise,
+                                .context_id = find_context,
+                                .context = fill_context,
+                                .finished = send_finished,
+                                .stop = is_stopped };
 
     l->begin = clock_seconds();
-    line_begin_list(l->line, l->entry, l->clips, &io);
-    while (more) {
+    line_begin(l->line, &io);
+    for (bool more = true; more;) {
         TRY(line_tick(l->line, &more));
         if (more) TRY(count_tick(l));
         track_lap(l->track);
     }
-    return ST_OK;
+    return comm_agree(l->t->line_comm, ST_OK);
 }
 
 /* The decoder hears the end, or that it is not to wait for one. */
@@ -265,7 +355,7 @@ void line_worker_stats(const struct line_worker *l, struct rank_stats *a)
 {
     a->ticks = (double)l->ticks;
     a->wall = l->wall;
-    for (int s = 0; s <= l->t->schedule.levels; s++) {
+    for (int s = 0; s <= l->t->g.schedule.levels; s++) {
         a->stage[s].busy = (double)l->busy[s];
         a->stage[s].span = l->busy[s] ? (double)(l->last[s] - l->first[s] + 1) : 0;
         cpu_wall_add(&a->stage[s].compute, l->track, TRACK_COMPUTE, s);

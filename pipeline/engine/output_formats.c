@@ -1,36 +1,38 @@
 #include "pipeline/engine/output_formats.h"
 
-struct video_config job_format(const struct job *job, const struct format *f)
+struct video_config clip_video_config(const struct clip_spec *c, int i)
 {
+    const struct clip_format *const f = &c->format[i];
+
     return (struct video_config){
         .path = f->file,
         .codec = f->codec,
-        .encoder = f->encoder == FORMAT_NVENC ? CODEC_NVENC : CODEC_CPU,
+        .encoder = f->encoder == CLIP_ENCODER_NVENC ? CODEC_NVENC : CODEC_CPU,
         .pix = f->pix,
         .has_crf = f->crf >= 0,
         .crf = f->crf,
         .preset = f->preset,
         .profile = f->profile,
         .threads = f->threads,
-        .width = job->clip.width,
-        .height = job->clip.height,
-        .fps_num = (int)job->clip.fps.num,
-        .fps_den = (int)job->clip.fps.den,
+        .width = c->width,
+        .height = c->height,
+        .fps_num = (int)c->fps_num,
+        .fps_den = (int)c->fps_den,
     };
 }
 
-unsigned job_formats_set(const struct job *job)
+unsigned clip_pixel_formats(const struct clip_spec *c)
 {
     unsigned set = 0;
 
-    for (int i = 0; i < job->output.formats; i++) {
+    for (int i = 0; i < c->formats; i++) {
         enum pix p;
-        if (pix_from_name(&p, job->output.format[i].pix)) set |= 1u << p;
+        if (pix_from_name(&p, c->format[i].pix)) set |= 1u << p;
     }
     return set;
 }
 
-int64_t job_formats_bytes(const struct job *job)
+int64_t clip_picture_bytes(const struct clip_spec *c)
 {
-    return pixels_layout(job->clip.width, job->clip.height, job_formats_set(job)).bytes;
+    return pixels_layout(c->width, c->height, clip_pixel_formats(c)).bytes;
 }

@@ -1,196 +1,214 @@
-#include "base/clock.h"
-#include "base/log.h"
-#include "pipeline/engine/prompt_bank_internal.h"
+/*
+ * prompt_bank.c - on rank 0: embeddings of the prompts in use, made beside the running line.
+ *
+ * The rank whose role it is has the text encoder (prompt_encoder.c); the bank asks it for what it
+ * has not got, as many texts as possible at a time, since each reading of the encoder's weights
+ * may take a while. A text that comes again soon is still at hand. Each clip gets rows of its
+ * own, so nothing here has to live as long as a clip.
+ */
+#include "base/strbuf.h"
+#include "pipeline/engine/prompt_wire.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static int by_text(const void *a, const void *b)
-{
-    return strcmp(((const struct embedding *)a)->text, ((const struct embedding *)b)->text);
-}
+/* Texts that are kept though nobody asks for them now. */
+enum { KEEP = 128 };
 
-/* Collect, sort, and keep one of each. */
-static status collect(struct prompt_bank *p)
-{
-    size_t all = 0, kept = 0;
-
-    for (int c = 0; c < p->count; c++) all += (size_t)p->clips[c]->prompts;
-    p->text = calloc(all + 1, sizeof *p->text);
-    p->first_block = calloc((size_t)p->count + 1, sizeof *p->first_block);
-    if (!p->text || !p->first_block) return fail(ST_NOMEM, "%zu prompts", all);
-    all = 0;
-    for (int c = 0; c < p->count; c++) {
-        p->first_block[c + 1] = p->first_block[c] + p->clips[c]->blocks;
-        for (int i = 0; i < p->clips[c]->prompts; i++)
-            p->text[all++].text = p->clips[c]->prompt[i].text;
-    }
-    qsort(p->text, all, sizeof *p->text, by_text);
-    for (size_t i = 0; i < all; i++)
-        if (!kept || strcmp(p->text[kept - 1].text, p->text[i].text)) p->text[kept++] = p->text[i];
-    p->texts = (int)kept;
-    return ST_OK;
-}
-
-static status keep(struct prompt_bank *p, struct embedding *e, const float *rows, int tokens)
-{
-    size_t const bytes = (size_t)tokens * (size_t)p->text_dim * sizeof *rows;
-
-    e->rows = malloc(bytes);
-    if (!e->rows) return fail(ST_NOMEM, "embedding of %zu bytes", bytes);
-    memcpy(e->rows, rows, bytes);
-    e->tokens = tokens;
-    return ST_OK;
-}
-
-/* Prompts per reading of the encoder's weights; seconds between two lines. */
-enum { TOGETHER = 64, SAY_EVERY = 30 };
-
-static status encode(struct prompt_bank *p, struct text_encoder *encoder)
-{
-    size_t const one = (size_t)p->text_len * (size_t)p->text_dim;
-    float *const rows = malloc(TOGETHER * one * sizeof *rows);
-    double said = clock_seconds();
-    status st = ST_OK;
-
-    if (!rows) return fail(ST_NOMEM, "embeddings of %d prompts", TOGETHER);
-    for (int at = 0; at < p->texts; at += TOGETHER) {
-        int const n = p->texts - at < TOGETHER ? p->texts - at : TOGETHER;
-        const char *texts[TOGETHER];
-        int tokens[TOGETHER];
-        for (int i = 0; i < n; i++) texts[i] = p->text[at + i].text;
-        TRY_OUT(text_encode_many(encoder, texts, n, rows, tokens));
-        for (int i = 0; i < n; i++)
-            TRY_OUT(keep(p, &p->text[at + i], rows + (size_t)i * one, tokens[i]));
-        if (clock_seconds() - said >= SAY_EVERY) {
-            log_info("prompts: %d of %d embedded", at + n, p->texts);
-            said = clock_seconds();
-        }
-    }
-out:
-    free(rows);
-    return st;
-}
-
-status prompt_bank_open(struct prompt_bank **out, const struct clip_spec *const *clips, int count,
-                        int text_len, int text_dim)
-{
-    struct prompt_bank *p = calloc(1, sizeof *p);
-    status st = ST_OK;
-
-    *out = NULL;
-    if (!p) return fail(ST_NOMEM, "prompts: no memory");
-    p->clips = calloc((size_t)count + 1, sizeof *p->clips);
-    if (!p->clips) {
-        st = fail(ST_NOMEM, "%d clips", count);
-        goto out;
-    }
-    for (int i = 0; i < count; i++) p->clips[i] = clips[i];
-    p->count = count;
-    p->text_len = text_len;
-    p->text_dim = text_dim;
-    TRY_OUT(collect(p));
-    *out = p;
-    p = NULL; /* handed over */
-out:
-    prompt_bank_close(&p);
-    return st;
-}
-
-status prompt_bank_encode(struct prompt_bank *p, const struct text_config *text)
-{
-    struct text_encoder *encoder = NULL;
-    status st = ST_OK;
-
-    TRY_OUT(text_open(&encoder, text));
-    if (text_dim(encoder) != p->text_dim) {
-        st = fail(ST_FORMAT, "%s: embeddings of %lld numbers; the transformer takes %d",
-                  text->encoder_path, (long long)text_dim(encoder), p->text_dim);
-        goto out;
-    }
-    snprintf(p->hash, sizeof p->hash, "%s", text_encoder_hash(encoder));
-    log_info("prompts: %d to embed", p->texts);
-    TRY_OUT(encode(p, encoder));
-out:
-    text_close(&encoder);
-    return st;
-}
-
-struct embedding *embedding_of(const struct prompt_bank *p, const char *text)
-{
-    struct embedding const key = { .text = text };
-    return bsearch(&key, p->text, (size_t)p->texts, sizeof key, by_text);
-}
-
-void prompt_bank_close(struct prompt_bank **prompts)
-{
-    struct prompt_bank *const p = *prompts;
-
-    if (!p) return;
-    for (int i = 0; p->text && i < p->texts; i++) free(p->text[i].rows);
-    free(p->text);
-    free(p->first_block);
-    free(p->clips);
-    free(p);
-    *prompts = NULL;
-}
-
-/* The prompt in force, and how far into its blend the block stands: of `steps`
- * parts, `step` are the new prompt's. step == steps: no blend. */
-struct mix {
-    const struct clip_prompt *before, *now;
-    int64_t step, steps;
+struct bank_text {
+    char *text;
+    struct embedding e; /* rows NULL: it could not be embedded */
+    char *why;          /* then the reason */
+    int64_t used;       /* call that used it last */
 };
 
-static struct mix mix_of(const struct prompt_bank *p, int clip, int64_t block)
+struct prompt_bank {
+    struct group *t;
+    struct bank_text *text; /* [texts], rising by text */
+    int texts, room;
+    int64_t calls, ids;
+};
+
+status prompt_bank_open(struct prompt_bank **out, struct group *t)
 {
-    const struct clip_spec *const c = p->clips[clip];
-    int i = 0;
-
-    while (i + 1 < c->prompts && c->prompt[i + 1].block <= block) i++;
-
-    const struct clip_prompt *const now = &c->prompt[i];
-    int64_t const in = block - now->block;
-    if (i == 0 || in >= now->blend) return (struct mix){ .now = now };
-    return (struct mix){ .before = now - 1, .now = now, .step = in + 1, .steps = now->blend + 1 };
+    *out = calloc(1, sizeof **out);
+    if (!*out) return fail(ST_NOMEM, "prompts: no memory");
+    (*out)->t = t;
+    return ST_OK;
 }
 
-int64_t prompt_bank_id(const struct prompt_bank *p, int clip, int64_t block)
+static void free_text(struct bank_text *x)
 {
-    struct mix const m = mix_of(p, clip, block);
-
-    if (!m.before) return embedding_of(p, m.now->text) - p->text;
-    return p->texts + p->first_block[clip] + block; /* a mix is its block's own */
+    free(x->text);
+    free(x->e.rows);
+    free(x->why);
 }
 
-int prompt_bank_count(const struct prompt_bank *p)
+void prompt_bank_close(struct prompt_bank **bank)
 {
-    int64_t mixes = 0;
+    struct prompt_bank *const p = *bank;
 
-    for (int c = 0; c < p->count; c++)
-        for (int i = 1; i < p->clips[c]->prompts; i++) mixes += p->clips[c]->prompt[i].blend;
-    return mixes > INT32_MAX - p->texts ? INT32_MAX : p->texts + (int)mixes;
+    if (!p) return;
+    for (int i = 0; i < p->texts; i++) free_text(&p->text[i]);
+    free(p->text);
+    free(p);
+    *bank = NULL;
 }
 
-static void add(const struct prompt_bank *p, const char *text, float weight, float *embeds)
-{
-    const struct embedding *const e = embedding_of(p, text);
-    int64_t const n = (int64_t)e->tokens * p->text_dim;
+/* ---- the sorted list --------------------------------------------------------------- */
 
-    for (int64_t i = 0; i < n; i++) embeds[i] += weight * e->rows[i];
+/* Where the text is, or where it belongs. */
+static int find_slot(const struct prompt_bank *p, const char *text, bool *there)
+{
+    int low = 0, high = p->texts;
+
+    while (low < high) {
+        int const mid = low + (high - low) / 2;
+        if (strcmp(p->text[mid].text, text) < 0) low = mid + 1;
+        else high = mid;
+    }
+    *there = low < p->texts && !strcmp(p->text[low].text, text);
+    return low;
 }
 
-void prompt_bank_fill(const struct prompt_bank *p, int clip, int64_t block, float *embeds)
+/* A text without rows yet; *added: it was not there. */
+static status note_text(struct prompt_bank *p, const char *text, bool *added)
 {
-    struct mix const m = mix_of(p, clip, block);
-    float const share = m.before ? (float)m.step / (float)m.steps : 1.0f;
+    bool there;
+    int const at = find_slot(p, text, &there);
 
-    memset(embeds, 0, (size_t)p->text_len * (size_t)p->text_dim * sizeof *embeds);
-    add(p, m.now->text, share, embeds);
-    if (m.before) add(p, m.before->text, 1.0f - share, embeds);
+    *added = !there;
+    if (!there) {
+        if (p->texts == p->room) {
+            int const room = p->room ? 2 * p->room : 64;
+            struct bank_text *const more = realloc(p->text, (size_t)room * sizeof *more);
+            if (!more) return fail(ST_NOMEM, "%d prompts", room);
+            p->text = more;
+            p->room = room;
+        }
+        char *const copy = strdup(text);
+        if (!copy) return fail(ST_NOMEM, "a prompt");
+        memmove(p->text + at + 1, p->text + at, (size_t)(p->texts - at) * sizeof *p->text);
+        p->text[at] = (struct bank_text){ .text = copy, .e.id = p->ids++ };
+        p->texts++;
+    }
+    p->text[at].used = p->calls;
+    return ST_OK;
 }
 
-int prompt_bank_texts(const struct prompt_bank *p) { return p->texts; }
+/* Before a call: what failed is asked for again if it comes again; of those that the last call
+ * did not use, too many go. */
+static void forget_texts(struct prompt_bank *p)
+{
+    int kept = 0, unused = 0;
 
-const char *prompt_bank_encoder_hash(const struct prompt_bank *p) { return p->hash; }
+    for (int i = 0; i < p->texts; i++) unused += p->text[i].used != p->calls;
+    for (int i = 0; i < p->texts; i++) {
+        bool const old = p->text[i].used != p->calls && unused > KEEP;
+        if (old || !p->text[i].e.rows) {
+            unused -= old;
+            free_text(&p->text[i]);
+        } else p->text[kept++] = p->text[i];
+    }
+    p->texts = kept;
+}
+
+/* ---- embedding --------------------------------------------------------------------- */
+
+/* Takes an answer's rows or reason over. */
+static void keep_answer(struct prompt_bank *p, const char *text, struct prompt_answer *a)
+{
+    bool there;
+    struct bank_text *const x = &p->text[find_slot(p, text, &there)];
+
+    x->e.tokens = a->tokens;
+    x->e.rows = a->rows;
+    x->why = a->why;
+    *a = (struct prompt_answer){ 0 };
+}
+
+static status embed_missing(struct prompt_bank *p, const char **text, int texts)
+{
+    struct prompt_answer answer[PROMPT_TOGETHER];
+    status st = ST_OK;
+
+    for (int at = 0; at < texts && st == ST_OK; at += PROMPT_TOGETHER) {
+        int const n = texts - at < PROMPT_TOGETHER ? texts - at : PROMPT_TOGETHER;
+        memset(answer, 0, sizeof answer);
+        st = prompt_request(p->t, text + at, n, answer);
+        for (int i = 0; i < n; i++) {
+            if (st == ST_OK) keep_answer(p, text[at + i], &answer[i]);
+            prompt_answer_free(&answer[i]);
+        }
+    }
+    return st;
+}
+
+status prompt_bank_embed(struct prompt_bank *p, const struct clip_spec *const *clip, int clips)
+{
+    const char **missing = NULL;
+    size_t most = 0;
+    int texts = 0;
+    status st = ST_OK;
+
+    for (int i = 0; i < clips; i++) most += (size_t)clip[i]->prompts;
+    missing = calloc(most + 1, sizeof *missing);
+    if (!missing) return fail(ST_NOMEM, "%zu prompts", most);
+    forget_texts(p);
+    p->calls++;
+    for (int i = 0; i < clips; i++)
+        for (int j = 0; j < clip[i]->prompts; j++) {
+            bool added;
+            TRY_OUT(note_text(p, clip[i]->prompt[j].text, &added));
+            if (added) missing[texts++] = clip[i]->prompt[j].text;
+        }
+    if (texts) TRY_OUT(embed_missing(p, missing, texts));
+out:
+    free(missing);
+    return st;
+}
+
+bool prompt_bank_has(const struct prompt_bank *p, const struct clip_spec *c)
+{
+    bool there = true;
+
+    for (int i = 0; i < c->prompts && there; i++) find_slot(p, c->prompt[i].text, &there);
+    return there;
+}
+
+/* Rows of its own. */
+static status copy_rows(struct embedding *out, const struct embedding *from, int text_dim)
+{
+    size_t const bytes = (size_t)from->tokens * (size_t)text_dim * sizeof *from->rows;
+
+    *out = *from;
+    out->rows = malloc(bytes + 1);
+    if (!out->rows) return fail(ST_NOMEM, "an embedding of %zu bytes", bytes);
+    memcpy(out->rows, from->rows, bytes);
+    return ST_OK;
+}
+
+status prompt_bank_give(const struct prompt_bank *p, struct live_clip *c, char **why)
+{
+    int const n = c->spec.prompts;
+
+    *why = NULL;
+    c->text = calloc((size_t)n, sizeof *c->text);
+    c->text_of = calloc((size_t)n, sizeof *c->text_of);
+    if (!c->text || !c->text_of) return fail(ST_NOMEM, "%d prompts", n);
+    for (int i = 0; i < n; i++) {
+        bool there;
+        const struct bank_text *const x = &p->text[find_slot(p, c->spec.prompt[i].text, &there)];
+        int at = 0;
+
+        if (!x->e.rows) {
+            *why = str_format("prompt %d of %d: %s", i + 1, n, x->why);
+            return *why ? ST_OK : fail(ST_NOMEM, "a reason");
+        }
+        while (at < c->texts && c->text[at].id != x->e.id) at++;
+        c->text_of[i] = at;
+        if (at < c->texts) continue;
+        TRY(copy_rows(&c->text[c->texts++], &x->e, p->t->g.shape.text_dim));
+    }
+    return ST_OK;
+}

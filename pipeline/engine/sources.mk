@@ -1,8 +1,8 @@
-# The renderer: roles, batches, workers.
+# The renderer: clips of a work source in, finished clips out, on all ranks of a world.
 ifeq ($(MEDIA),1)
-CMD_SRC += $(addprefix pipeline/engine/, \
-    config_check.c prompt_bank.c prompt_broadcast.c engine_batch.c engine_roles.c \
-    engine_comms.c line_worker.c decode_local.c decode_worker.c encode_worker.c \
-    clip_provenance.c model_pool.c footprint.c role_planner.c output_formats.c workload.c \
-    card_line.c job_encoders.c cost_facts.c)
+SRC += $(addprefix pipeline/engine/, \
+    work_source.c engine.c engine_group.c engine_roles.c engine_comms.c config_check.c \
+    dispatcher.c prompt_bank.c prompt_encoder.c prompt_mix.c clip_feed.c clip_board.c \
+    line_worker.c decode_local.c decode_worker.c encode_worker.c clip_provenance.c \
+    model_pool.c output_formats.c workload.c footprint.c workload_query.c)
 endif

@@ -1,218 +1,154 @@
 #include "pipeline/engine/workload.h"
-#include "pipeline/engine/card_line.h"
 #include "pipeline/engine/output_formats.h"
-#include "pipeline/text/clean/text_clean.h"
-#include "pipeline/text/tokenizer.h"
 #include "pipeline/vae/vae.h"
 
-#include <stdlib.h>
-#include <string.h>
-
-enum { PROMPTS = 1 << 20 };
-
-/* Prompts of all clips, as they are collected. */
-struct prompts {
-    char **text;
-    size_t count, cap;
-};
-
-static status take_prompt(struct prompts *p, const char *text)
+status card_line_read(struct card_line *out, const struct model_spec *m)
 {
-    if (p->count == p->cap) {
-        size_t const cap = p->cap ? 2 * p->cap : 64;
-        char **const more = realloc(p->text, cap * sizeof *more);
-        if (!more) return fail(ST_NOMEM, "%zu prompts", cap);
-        p->text = more;
-        p->cap = cap;
-    }
-    p->text[p->count] = str_format("%s", text);
-    if (!p->text[p->count]) return fail(ST_NOMEM, "a prompt");
-    p->count++;
-    return ST_OK;
+    TRY(schedule_make(&out->schedule, m->step, m->steps, m->warp, m->shift));
+    out->policy = (struct kv_policy){
+        .kind = m->window == MODEL_ROLLING ? WINDOW_ROLLING : WINDOW_BLOCK,
+        .levels = m->steps,
+        .frames_per_block = m->frames_per_block,
+        .attention_frames = m->attention_frames,
+        .sink_frames = m->sink_frames,
+    };
+    TRY(kv_policy_check(&out->policy));
+    TRY(dit_shape_read(&out->shape, m->config));
+    if (out->shape.channels == VAE_CHANNELS) return ST_OK;
+    return fail(ST_FORMAT, "%s: latents of %d channels; the VAE takes %d", m->config,
+                out->shape.channels, VAE_CHANNELS);
 }
 
-static void free_prompts(struct prompts *p)
+/* Texts, and every block that mixes two. */
+static int count_contexts(const struct work_outlook *known)
 {
-    for (size_t i = 0; i < p->count; i++) free(p->text[i]);
-    free(p->text);
+    int64_t const most = INT32_MAX;
+
+    if (known->texts > most || known->mixes > most - known->texts) return (int)most;
+    return (int)(known->texts + known->mixes);
 }
 
-static int by_text(const void *a, const void *b)
+status workload_read(struct workload *out, const struct work_item *first,
+                     const struct work_outlook *known)
 {
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static status count_tokens(struct workload *m, const struct tokenizer *t, const char *text,
-                           int32_t *ids)
-{
-    char *clean = NULL;
-    int tokens = 0;
-    status st = ST_OK;
-
-    TRY_OUT(text_clean(text, strlen(text), &clean));
-    TRY_OUT(tokenizer_encode(t, clean, ids, m->shape.text_len, &tokens));
-    m->texts++;
-    m->tokens += tokens;
-out:
-    free(clean);
-    return st;
-}
-
-/* Sorted, so that equal ones stand together. */
-static status count_texts(struct workload *m, struct prompts *p)
-{
-    int32_t *const ids = calloc((size_t)m->shape.text_len, sizeof *ids);
-    struct tokenizer *t = NULL;
-    status st = ids ? ST_OK : fail(ST_NOMEM, "%d tokens", m->shape.text_len);
-
-    TRY_OUT(st);
-    if (p->count == 0) goto out;
-    TRY_OUT(tokenizer_open(&t, m->card.tokenizer));
-    qsort(p->text, p->count, sizeof *p->text, by_text);
-    for (size_t i = 0; i < p->count; i++)
-        if (i == 0 || strcmp(p->text[i - 1], p->text[i]) != 0)
-            TRY_OUT(count_tokens(m, t, p->text[i], ids));
-    m->contexts = m->texts > INT32_MAX - m->contexts ? INT32_MAX : m->texts + m->contexts;
-out:
-    tokenizer_close(&t);
-    free(ids);
-    return st;
-}
-
-/* For so many clips more. */
-static status make_room(struct workload *m, int more)
-{
-    size_t const clips = (size_t)m->clips + (size_t)more;
-    int64_t *const blocks = realloc(m->clip_blocks, (clips + 1) * sizeof *blocks);
-
-    if (!blocks) return fail(ST_NOMEM, "%zu clips", clips);
-    m->clip_blocks = blocks;
-    return ST_OK;
-}
-
-static status take_clips(struct workload *m, struct prompts *p, struct job *job)
-{
-    struct clip_list clips = { 0 };
-    status st = ST_OK;
-
-    TRY(clip_expand(&clips, job, &m->card, &(struct clip_options){ 0 }));
-    TRY_OUT(make_room(m, clips.count));
-    for (int c = 0; c < clips.count; c++) {
-        const struct clip_spec *const spec = &clips.clip[c];
-        m->clip_blocks[m->clips++] = spec->blocks;
-        m->blocks += spec->blocks;
-        m->pictures += spec->pictures;
-        for (int i = 0; i < spec->prompts; i++) {
-            TRY_OUT(take_prompt(p, spec->prompt[i].text));
-            int64_t const mixes = i > 0 ? spec->prompt[i].blend : 0;
-            m->contexts = mixes > PROMPTS - m->contexts ? PROMPTS : m->contexts + (int)mixes;
-        }
-    }
-out:
-    clip_free(&clips);
-    return st;
-}
-
-static status read_card(struct workload *m)
-{
+    const struct clip_spec *const c = first->clip;
     struct card_line line;
 
-    TRY(card_line_read(&line, &m->card));
-    m->schedule = line.schedule;
-    m->policy = line.policy;
-    m->shape = line.shape;
-    return ST_OK;
+    TRY(card_line_read(&line, first->model));
+    *out = (struct workload){
+        .model = first->model,
+        .clip = c,
+        .known = *known,
+        .schedule = line.schedule,
+        .policy = line.policy,
+        .shape = line.shape,
+        .act = c->precision == CLIP_F32 ? DT_F32 : DT_BF16,
+        .latent_h = c->height / VAE_SCALE,
+        .latent_w = c->width / VAE_SCALE,
+        .picture_bytes = pixels_layout(c->width, c->height, known->formats).bytes,
+        .contexts = count_contexts(known),
+    };
+    return vae_base(&out->vae_base, first->model->vae);
 }
 
-static status begin(struct workload *m, const struct job *job, const char *precision)
+static double tokens_of(const struct workload *m, int frames)
 {
-    bool const f32 = precision ? !strcmp(precision, "f32") : job->precision == JOB_F32;
-
-    m->job = job;
-    TRY(clip_card(&m->card, job));
-    TRY(card_check_files(&m->card, "text.encoder"));
-    TRY(read_card(m));
-    m->act = f32 ? DT_F32 : DT_BF16;
-    m->width = job->clip.width;
-    m->height = job->clip.height;
-    m->latent_h = m->height / VAE_SCALE;
-    m->latent_w = m->width / VAE_SCALE;
-    TRY(vae_base(&m->vae_base, m->card.vae));
-    m->text = str_format("%s", job->prompt[0].text);
-    return m->text ? ST_OK : fail(ST_NOMEM, "a prompt");
+    int64_t const tokens = frames * (m->latent_h / 2) * (m->latent_w / 2);
+    return (double)tokens;
 }
 
-static status check_same(const struct workload *m, const struct job *job, const char *precision)
+static struct vae_size size_of(const struct workload *m)
 {
-    const struct job *const a = m->job;
-
-    if (!strcmp(job->model, a->model) && job->clip.width == m->width &&
-        job->clip.height == m->height && (precision || job->precision == a->precision))
-        return ST_OK;
-    return fail(ST_FORMAT,
-                "%s: %s is %dx%d in %s with %s, and %s is %dx%d in %s with %s; one size, precision "
-                "and card are allowed",
-                job->node->tree->name, a->name, m->width, m->height,
-                job_precision_name(a->precision), a->model, job->name, job->clip.width,
-                job->clip.height, job_precision_name(job->precision), job->model);
+    return (
+        struct vae_size){ .base = m->vae_base, .latent_h = m->latent_h, .latent_w = m->latent_w };
 }
 
-static status take_file(struct workload *m, struct prompts *p, struct job_file *f,
-                        const char *precision)
+/* The share of the slowest of 1 to ROLES_CHAIN ranks. */
+static status share_decoder(double slowest[ROLES_CHAIN], const struct vae_size *size)
 {
-    for (int i = 0; i < f->jobs; i++) {
-        if (!m->job) TRY(begin(m, &f->job[i], precision));
-        TRY(check_same(m, &f->job[i], precision));
-        TRY(take_clips(m, p, &f->job[i]));
-        int64_t const bytes = job_formats_bytes(&f->job[i]);
-        if (bytes > m->picture_bytes) m->picture_bytes = bytes;
+    double const whole = vae_flops((struct vae_range){ 0 }, size);
+
+    for (int c = 1; c <= ROLES_CHAIN; c++) {
+        struct vae_range part[VAE_PARTS_MAX];
+        TRY(vae_parts(part, c, size));
+        slowest[c - 1] = 0;
+        for (int i = 0; i < c; i++) {
+            double const share = vae_flops(part[i], size) / whole;
+            if (share > slowest[c - 1]) slowest[c - 1] = share;
+        }
     }
     return ST_OK;
 }
+_Static_assert((int)ROLES_CHAIN <= (int)VAE_PARTS_MAX, "a chain has as many parts");
 
-status workload_open(struct workload *out, char *const *paths, int count, const char *precision)
+/* A token's queries; and its keys or values, as they go from rank to rank. */
+static double row_bytes(const struct workload *m)
 {
-    struct prompts p = { 0 };
-    status st = ST_OK;
-
-    *out = (struct workload){ .file = calloc((size_t)count + 1, sizeof *out->file) };
-    if (!out->file) return fail(ST_NOMEM, "%d job files", count);
-    for (int i = 0; i < count; i++) {
-        TRY_OUT(job_load(&out->file[i], paths[i]));
-        out->files++;
-        TRY_OUT(take_file(out, &p, &out->file[i], precision));
-    }
-    TRY_OUT(count_texts(out, &p));
-out:
-    free_prompts(&p);
-    return st;
+    return (double)m->shape.dim * (double)dtype_size(m->act);
 }
 
-void workload_close(struct workload *m)
+static double wire_bytes(const struct workload *m, struct line_mode mode)
 {
-    for (int i = 0; i < m->files; i++) job_close(&m->file[i]);
-    card_close(&m->card);
-    free(m->file);
-    free(m->text);
-    free(m->clip_blocks);
-    *m = (struct workload){ 0 };
+    return mode.wire == LINE_FP8 ? m->shape.dim + (double)sizeof(float) : row_bytes(m);
 }
 
-struct cost_facts workload_facts(const struct workload *m, struct line_mode mode)
+/* A source that may get more clips has always enough of them. */
+static int clips_to_share(const struct work_outlook *known)
 {
-    return (struct cost_facts){ .shape = &m->shape,
-                                .policy = &m->policy,
-                                .act = m->act,
-                                .mode = mode,
-                                .latent_h = m->latent_h,
-                                .latent_w = m->latent_w,
-                                .vae_base = m->vae_base };
+    if (known->more) return 0;
+    return known->clips > INT32_MAX ? INT32_MAX : (int)known->clips;
+}
+
+status workload_shape(struct cost_shape *out, const struct workload *m, struct line_mode mode)
+{
+    int const frames = m->policy.frames_per_block;
+    struct vae_size const size = size_of(m);
+
+    *out = (struct cost_shape){
+        .stages = m->policy.levels + 1,
+        .layers = m->shape.layers,
+        .one_by_one = !kv_policy_joint(&m->policy),
+        .attended = (double)m->policy.attention_frames / frames,
+        .kv_bytes = 2 * tokens_of(m, frames) * wire_bytes(m, mode),
+        .heads = mode.exchange == LINE_HEADS ? m->shape.heads : 0,
+        .q_bytes = tokens_of(m, frames) * row_bytes(m),
+        .latent_bytes = (double)frames * m->shape.channels * (double)(m->latent_h * m->latent_w) *
+                        sizeof(float),
+        .pictures = (double)frames * VAE_PICTURES,
+        .clips = clips_to_share(&m->known),
+        .blocks = m->clip_blocks,
+    };
+    return share_decoder(out->slowest, &size);
+}
+
+/* Bytes that normalisations, rotations and gates read and write, per element and layer. */
+static const double moved_bf16 = 42, moved_f32 = 76;
+
+void workload_cost(struct cost_work *out, const struct workload *m)
+{
+    const struct dit_shape *const s = &m->shape;
+    int const frames = m->policy.frames_per_block;
+    double const n = tokens_of(m, frames), keys = tokens_of(m, m->policy.attention_frames);
+    struct vae_size const size = size_of(m);
+    double const d = s->dim, latent = (double)(m->latent_h * m->latent_w);
+
+    *out = (struct cost_work){
+        .linear = 2 * n * (s->layers * (6 * d * d + 2 * d * s->ffn_dim) + 8.0 * s->channels * d),
+        .attention = 4 * n * keys * d * s->layers,
+        .cross = 4 * n * s->text_len * d * s->layers,
+        .moved = n * d * s->layers * (m->act == DT_F32 ? moved_f32 : moved_bf16),
+        .decode = vae_flops((struct vae_range){ 0 }, &size) * frames,
+        .pixels = (double)frames * VAE_PICTURES * latent * VAE_SCALE * VAE_SCALE,
+        .own = (double)frames / m->policy.attention_frames,
+        .local = (double)(m->policy.sink_frames + frames) / m->policy.attention_frames,
+        .f32 = m->act == DT_F32,
+    };
 }
 
 struct dit_config workload_dit(const struct workload *m)
 {
-    return (struct dit_config){ .weights = m->card.weights,
-                                .outer_key = m->card.outer_key,
+    return (struct dit_config){ .weights = m->model->weights,
+                                .outer_key = m->model->outer_key,
                                 .shape = m->shape,
                                 .schedule = &m->schedule,
                                 .act = m->act };

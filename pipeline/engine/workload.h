@@ -1,48 +1,56 @@
 /*
- * workload.h - what jobs ask of a line: the card's model at the clips' size, known
- * from the small files alone. Nothing is loaded, nothing is written.
+ * workload.h - a group of clips in the numbers of the line, the footprint and the cost model.
+ *
+ * Known from the small files alone: nothing is loaded, nothing is written. `plan` and `bench`
+ * read it for job files, the engine for the group that it is about to render.
  */
 #ifndef WORKLOAD_H
 #define WORKLOAD_H
 
-#include "jobs/spec/clip.h"
-#include "pipeline/dit/schedule.h"
-#include "pipeline/engine/cost_facts.h"
+#include "cluster/cost.h"
+#include "pipeline/cache/kv_policy.h"
+#include "pipeline/dit/dit.h"
+#include "pipeline/engine/work_source.h"
+#include "pipeline/line/line.h"
 
+/* A model's numbers, as the line wants them. */
+struct card_line {
+    struct schedule schedule;
+    struct kv_policy policy;
+    struct dit_shape shape;
+};
+
+/* Reads the model's config.json. ST_FORMAT if the numbers do not fit one another. */
+status card_line_read(struct card_line *out, const struct model_spec *m) MUST_USE;
+
+/* All plain data; what is borrowed is the caller's. */
 struct workload {
-    struct job_file *file;
-    int files;
-    struct card card;
-    const struct job *job; /* the first one */
+    const struct model_spec *model;
+    const struct clip_spec *clip; /* the first of the group */
+    struct work_outlook known;
+    const int64_t *clip_blocks; /* [known.clips]; NULL: not known. The caller's to set */
 
     struct schedule schedule;
     struct kv_policy policy;
     struct dit_shape shape;
     enum dtype act;
-    int width, height;
     int64_t latent_h, latent_w;
-    int64_t vae_base;
-    int64_t picture_bytes; /* of a picture as bytes, the most of all jobs */
-
-    int clips;
-    int64_t blocks, pictures; /* of all clips */
-    int64_t *clip_blocks;     /* [clips] */
-    int texts;                /* distinct prompts */
-    int contexts;             /* different embeddings: texts, and every block that mixes two */
-    int64_t tokens;           /* of all texts */
-    char *text;               /* the first prompt */
+    int64_t vae_base;      /* see vae.h */
+    int64_t picture_bytes; /* of a picture in all formats of the group */
+    int contexts;          /* different embeddings: texts, and every block that mixes two */
 };
 
-/* precision: "f32" or "bf16" to overrule the jobs, or NULL. ST_FORMAT at what is wrong in
- * a job, its card or config.json, for files of the card that are missing but the text
- * encoder's, or if the jobs differ in card, precision or size. workload_close frees, also
- * after a failure. */
-status workload_open(struct workload *out, char *const *paths, int count,
-                     const char *precision) MUST_USE;
-void workload_close(struct workload *m); /* safe on a zeroed one; zeroes it */
+/* Reads config.json and the head of the VAE's file. ST_FORMAT at what is wrong in one of them.
+ * Nothing to free. */
+status workload_read(struct workload *out, const struct work_item *first,
+                     const struct work_outlook *known) MUST_USE;
 
-/* For the cost model. Borrows from m. */
-struct cost_facts workload_facts(const struct workload *m, struct line_mode mode);
+/* For the cost model. ST_ARG for a size that the decoder does not take. */
+status workload_shape(struct cost_shape *out, const struct workload *m,
+                      struct line_mode mode) MUST_USE;
+
+/* All but the text encoder's work (see plan_work). */
+void workload_cost(struct cost_work *out, const struct workload *m);
 
 /* How the transformer is opened. Borrows from m. */
 struct dit_config workload_dit(const struct workload *m);

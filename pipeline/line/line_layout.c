@@ -93,7 +93,7 @@ static status layout_angles(struct line *l, struct arena *a)
  * no key is another rank's. */
 static status layout_partials(struct line *l, struct arena *a)
 {
-    enum dtype const dtype = l->c.ctx->backend->part(dit_act(l->c.model));
+    enum dtype const dtype = l->c.ctx->backend->partial_dtype(dit_act(l->c.model));
     bool const whole = l->c.mode.determinism == LINE_BATCH && attn_stage_count(l) == l->levels + 1;
 
     if (!kv_policy_joint(&l->c.policy) || attn_noise(l) == 0 || whole) return ST_OK;

@@ -1,7 +1,8 @@
-#include "pipeline/output/attempt.h"
+/* attempt.c - a folder filled in private and published by one rename. */
 #include "base/file.h"
 #include "base/log.h"
 #include "base/strbuf.h"
+#include "pipeline/output/output_internal.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -11,7 +12,7 @@
 #include <unistd.h>
 
 /* The last part of a path; NULL if it is none that a folder can be given. */
-static const char *name_of(const char *path)
+static const char *folder_name(const char *path)
 {
     const char *const slash = strrchr(path, '/');
     const char *const name = slash ? slash + 1 : path;
@@ -37,33 +38,27 @@ static status make_private(struct attempt *a)
 
 status attempt_open(struct attempt *a, const char *target)
 {
-    const char *const name = name_of(target);
+    const char *const name = folder_name(target);
     status st = ST_OK;
     char *made = NULL;
 
     *a = (struct attempt){ 0 };
-    if (!name) return fail(ST_ARG, "%s: no name for a clip's folder", target);
+    if (!name) return fail(ST_ARG, "%s: not a name for a clip's folder", target);
     if (path_exists(target))
-        return fail(ST_ARG, "%s: is there already; a finished clip is never overwritten", target);
+        return fail(ST_ARG, "%s: already exists; a finished clip is never overwritten", target);
     a->target = str_format("%s", target);
     a->parent = path_dir(target);
     a->shelf = a->parent ? path_join(a->parent, ".attempts") : NULL;
     made = a->shelf ? str_format("%s/%s.%ld." UNIQUE, a->shelf, name, (long)getpid()) : NULL;
-    if (!a->target || !made) {
-        st = fail(ST_NOMEM, "%s: no memory for its name", target);
-        goto out;
-    }
+    if (!a->target || !made) FAIL_OUT(ST_NOMEM, "%s: no memory for its name", target);
     a->own = made;
     st = make_private(a);
     if (st != ST_OK) a->own = NULL; /* it is not ours to remove */
     else made = NULL;
     TRY_OUT(st);
-    a->id = name_of(a->own);
+    a->id = folder_name(a->own);
     a->dir = path_join(a->own, name);
-    if (!a->dir) {
-        st = fail(ST_NOMEM, "%s: no memory for its name", target);
-        goto out;
-    }
+    if (!a->dir) FAIL_OUT(ST_NOMEM, "%s: no memory for its name", target);
     TRY_OUT(dir_make(a->dir));
 out:
     free(made);
@@ -97,7 +92,7 @@ status attempt_publish(struct attempt *a, bool *won)
 void attempt_close(struct attempt *a)
 {
     if (a->own && dir_remove(a->own) != ST_OK) {
-        log_warn("left behind: %s", error_last()->msg);
+        log_warn("not removed: %s", error_last()->msg);
         error_clear();
     }
     if (a->shelf) rmdir(a->shelf);

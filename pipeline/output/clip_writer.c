@@ -1,7 +1,14 @@
+/*
+ * clip_writer.c - all files of a clip from the same pictures.
+ *
+ * A picture is pushed to every video, the contact sheet, the quality counts and the hashes; a
+ * latent to its file. Nothing is at the clip's place until clip_sink_commit has closed every file,
+ * read the videos back, hashed what is on disk, written clip.json last, and renamed the folder.
+ * Until then closing leaves nothing behind.
+ */
 #include "pipeline/output/clip_writer.h"
 #include "base/strbuf.h"
-#include "pipeline/output/attempt.h"
-#include "pipeline/output/contact_sheet.h"
+#include "pipeline/output/output_internal.h"
 #include "pipeline/weights/tensor_file.h"
 
 #include <stdlib.h>
@@ -36,7 +43,7 @@ struct clip_writer {
     int64_t blocks, blocks_cap;
 };
 
-static status check_name(const struct clip_writer *s, const char *name)
+static status check_file_name(const struct clip_writer *s, const char *name)
 {
     if (!name || !*name || name[0] == '.' || strchr(name, '/') || !strcmp(name, "clip.json"))
         return fail(ST_ARG, "%s: `%s` is no name for a file of a clip", s->attempt.target,
@@ -48,9 +55,9 @@ static status check_name(const struct clip_writer *s, const char *name)
 }
 
 /* Take a file name into the list; *name and *path are the sink's own. */
-static status add_file(struct clip_writer *s, const char *name, const char **path)
+static status list_file(struct clip_writer *s, const char *name, const char **path)
 {
-    TRY(check_name(s, name));
+    TRY(check_file_name(s, name));
     char *const own = path_join(s->attempt.dir, name);
     if (!own) return fail(ST_NOMEM, "%s: no memory for its name", name);
     *path = s->path[s->files] = own;
@@ -74,7 +81,7 @@ static struct video_config video_of(const struct clip_sink_config *c, const stru
 }
 
 /* What can be refused before a folder is made. */
-static status check_config(const struct clip_sink_config *c)
+static status check_sink(const struct clip_sink_config *c)
 {
     struct codec_choice choice;
 
@@ -103,7 +110,7 @@ static status open_latents(struct clip_writer *s, const struct clip_sink_config 
         DIMS(c->latents.frames, CLIP_SINK_CHANNELS, c->latents.height, c->latents.width)));
     if (tensor_count(&s->latent) < 1)
         return fail(ST_ARG, "%s: latents of no size", s->attempt.target);
-    TRY(add_file(s, c->latents.file, &path));
+    TRY(list_file(s, c->latents.file, &path));
     s->latents_name = s->file[s->files - 1].name;
     s->latent_frame = malloc(tensor_bytes(&s->latent) / (size_t)c->latents.frames);
     if (!s->latent_frame) return fail(ST_NOMEM, "%s: no memory for a latent", path);
@@ -116,13 +123,13 @@ static status open_files(struct clip_writer *s, const struct clip_sink_config *c
     const char *path;
 
     for (int i = 0; i < c->formats; i++) {
-        TRY(add_file(s, c->format[i].path, &path));
+        TRY(list_file(s, c->format[i].path, &path));
         struct video_config const v = video_of(c, &c->format[i], path);
         TRY(video_open(&s->video[i], &v));
         s->videos++;
     }
     if (c->preview) {
-        TRY(add_file(s, c->preview, &path));
+        TRY(list_file(s, c->preview, &path));
         s->contact_name = s->file[s->files - 1].name;
         TRY(contact_open(&s->contact, &(struct contact_config){ .path = path,
                                                                 .width = c->width,
@@ -138,7 +145,7 @@ status clip_sink_open(struct clip_writer **out, const struct clip_sink_config *c
     status st = ST_OK;
 
     *out = NULL;
-    TRY(check_config(c));
+    TRY(check_sink(c));
     s = calloc(1, sizeof *s);
     if (!s) return fail(ST_NOMEM, "%s: no memory", c->dir);
     s->about = c->about;
@@ -258,7 +265,7 @@ status clip_sink_latents(struct clip_writer *s, const float *x0, int64_t n)
     for (int64_t i = 0; i < n; i++, s->latents_pushed++) {
         const float *const from = x0 + i * values;
         if (s->latents_pushed == frames)
-            return fail(ST_ARG, "%s: more latents than the %lld announced", s->attempt.target,
+            return fail(ST_ARG, "%s: more latent frames than the %lld announced", s->attempt.target,
                         (long long)frames);
         int64_t const bad = pixels_first_bad(from, values);
         if (bad >= 0)
@@ -272,7 +279,7 @@ status clip_sink_latents(struct clip_writer *s, const float *x0, int64_t n)
     return ST_OK;
 }
 
-static status finish_files(struct clip_writer *s)
+static status commit_files(struct clip_writer *s)
 {
     struct stat on_disk;
 
@@ -284,7 +291,7 @@ static status finish_files(struct clip_writer *s)
     if (s->latents) TRY(tensor_file_commit(s->latents));
     for (int i = 0; i < s->files; i++) {
         TRY(digest_file(s->path[i], s->file[i].sha256));
-        if (stat(s->path[i], &on_disk)) return fail(ST_IO, "%s: cannot be seen", s->path[i]);
+        if (stat(s->path[i], &on_disk)) return fail(ST_IO, "%s: cannot stat it", s->path[i]);
         s->file[i].bytes = on_disk.st_size;
     }
     return ST_OK;
@@ -332,12 +339,12 @@ status clip_sink_commit(struct clip_writer *s, const struct sidecar_run *run,
     bool won;
 
     if (s->pushed != s->pictures)
-        return fail(ST_ARG, "%s: %lld of %lld pictures have come", s->attempt.target,
+        return fail(ST_ARG, "%s: %lld of %lld frames received", s->attempt.target,
                     (long long)s->pushed, (long long)s->pictures);
     if (s->latents && s->latents_pushed != s->latent.dim[0])
-        return fail(ST_ARG, "%s: %lld of %lld latent frames have come", s->attempt.target,
+        return fail(ST_ARG, "%s: %lld of %lld latent frames received", s->attempt.target,
                     (long long)s->latents_pushed, (long long)s->latent.dim[0]);
-    TRY(finish_files(s));
+    TRY(commit_files(s));
     TRY(write_sidecar(s, run));
     TRY(attempt_publish(&s->attempt, &won));
     *outcome = won ? CLIP_PUBLISHED : CLIP_THERE_ALREADY;

@@ -1,6 +1,7 @@
-#include "pipeline/output/contact_sheet.h"
+/* contact_sheet.c - cells thinned out by halves, and a PNG of them. */
 #include "base/file.h"
 #include "base/strbuf.h"
+#include "pipeline/output/output_internal.h"
 
 #include <libavcodec/avcodec.h>
 #include <stdlib.h>
@@ -138,10 +139,8 @@ status contact_commit(struct contact *s)
         f->width = CONTACT_GAP + columns * (s->cell_w + CONTACT_GAP);
         f->height = CONTACT_GAP + rows * (s->cell_h + CONTACT_GAP);
     }
-    if (!f || !packet || av_frame_get_buffer(f, 0) < 0) {
-        st = fail(ST_NOMEM, "%s: a sheet of %d x %d pictures", s->path, columns, rows);
-        goto out;
-    }
+    if (!f || !packet || av_frame_get_buffer(f, 0) < 0)
+        FAIL_OUT(ST_NOMEM, "%s: a sheet of %d x %d pictures", s->path, columns, rows);
     fill_sheet(s, f, columns);
     TRY_OUT(encode_png(s, f, packet));
     TRY_OUT(file_write(s->path, packet->data, (size_t)packet->size));

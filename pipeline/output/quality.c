@@ -1,3 +1,4 @@
+/* quality.c - a clip's brightness, motion, black and frozen frames, from its 8-bit luma. */
 #include "pipeline/output/quality.h"
 #include "kernels/pixels.h"
 
@@ -21,7 +22,7 @@ void quality_free(struct quality *q)
 }
 
 /* Sum of |a - b| over n bytes. */
-static int64_t difference(const uint8_t *a, const uint8_t *b, int64_t n)
+static int64_t sum_difference(const uint8_t *a, const uint8_t *b, int64_t n)
 {
     int64_t sum = 0;
 
@@ -46,23 +47,23 @@ void quality_add(struct quality *q, const uint8_t *rgb8)
     }
     q->black += dark * 100 >= q->pixels * 98;
     if (q->frames++) {
-        int64_t const moved = difference(q->luma, q->before, q->pixels);
+        int64_t const moved = sum_difference(q->luma, q->before, q->pixels);
         q->motion_sum += moved;
         q->frozen += moved * 1000 < q->pixels * 255;
     }
 }
 
-static double mean(int64_t sum, int64_t frames, int64_t pixels)
+static double mean_level(int64_t sum, int64_t frames, int64_t pixels)
 {
     return frames > 0 && pixels > 0 ? (double)sum / (255.0 * (double)frames * (double)pixels) : 0.0;
 }
 
 double quality_luma_mean(const struct quality *q)
 {
-    return mean(q->luma_sum, q->frames, q->pixels);
+    return mean_level(q->luma_sum, q->frames, q->pixels);
 }
 
 double quality_motion_mean(const struct quality *q)
 {
-    return mean(q->motion_sum, q->frames - 1, q->pixels);
+    return mean_level(q->motion_sum, q->frames - 1, q->pixels);
 }

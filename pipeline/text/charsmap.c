@@ -1,4 +1,10 @@
-#include "pipeline/text/charsmap.h"
+/*
+ * charsmap.c - every rule that can be reached in a normalisation trie is walked and checked.
+ *
+ * The trie is a graph in an untrusted file, with edges computed by XOR; a walk marks each unit as
+ * being above it or done, so circles are found and shared tails are walked once.
+ */
+#include "pipeline/text/tokenizer_model.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -38,7 +44,7 @@ static status check_value(const struct walk *w, uint32_t value)
 }
 
 /* Walk down from unit `at`, depth bytes into a rule. */
-static status visit(struct walk *w, uint32_t at, int depth)
+static status visit_unit(struct walk *w, uint32_t at, int depth)
 {
     uint32_t const unit = unit_at(w, at);
     uint32_t const base = at ^ ((unit >> 10) << ((unit & 1u << 9) >> 6));
@@ -60,7 +66,7 @@ static status visit(struct walk *w, uint32_t at, int depth)
     for (uint32_t byte = 1; byte < 256; byte++) { /* a text holds no NUL */
         uint32_t const child = base ^ byte;
         if ((unit_at(w, child) & 0x800000ffu) != byte) continue;
-        TRY(visit(w, child, depth + 1));
+        TRY(visit_unit(w, child, depth + 1));
         if (w->state[child] - SEEN > most) most = w->state[child] - SEEN;
     }
     most += ends;
@@ -90,7 +96,7 @@ status charsmap_check(const unsigned char *blob, size_t len, const char *name)
     w.state = calloc(w.unit_count, 1);
     if (!w.state) return fail(ST_NOMEM, "%s: checking its normalisation rules", name);
 
-    status const st = visit(&w, 0, 0);
+    status const st = visit_unit(&w, 0, 0);
     free(w.state);
     return st;
 }

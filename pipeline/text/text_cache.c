@@ -1,8 +1,9 @@
-#include "pipeline/text/text_cache.h"
+/* text_cache.c - one embedding a file, checked by its hash and written whole. */
 #include "base/digest.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/strbuf.h"
+#include "pipeline/text/text_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -27,20 +28,20 @@ static char *entry_path(const char *dir, const char *key)
     return path;
 }
 
-static const char *damage(const struct text_entry *e, const struct file_map *file)
+static const char *find_damage(const struct text_entry *e, const struct file_map *file)
 {
     struct header h;
     char sum[DIGEST + 1];
 
-    if (file->size < sizeof h) return "cut short";
+    if (file->size < sizeof h) return "truncated";
     memcpy(&h, file->data, sizeof h);
-    if (memcmp(h.magic, MAGIC, sizeof h.magic) != 0) return "no embeddings";
-    if (memcmp(h.key, e->key, DIGEST) != 0) return "of another prompt";
+    if (memcmp(h.magic, MAGIC, sizeof h.magic) != 0) return "not an embeddings file";
+    if (memcmp(h.key, e->key, DIGEST) != 0) return "belongs to another prompt";
     if (h.dim != (uint64_t)e->dim || !h.tokens || h.tokens > (uint64_t)e->text_len)
-        return "of another shape";
+        return "has another shape";
     size_t const bytes = (size_t)h.tokens * (size_t)h.dim * sizeof(float);
-    if (file->size - sizeof h != bytes) return "of another length";
-    if (digest_bytes(file->data + sizeof h, bytes, sum) != ST_OK) return "not to be checked";
+    if (file->size - sizeof h != bytes) return "has another length";
+    if (digest_bytes(file->data + sizeof h, bytes, sum) != ST_OK) return "cannot be checked";
     if (memcmp(sum, h.sum, DIGEST) != 0) return "damaged";
     memcpy(e->embeds, file->data + sizeof h, bytes);
     return NULL;
@@ -54,7 +55,7 @@ bool text_cache_read(const char *dir, struct text_entry *e)
 
     if (path && path_exists(path)) {
         bool const mapped = file_map(&file, path) == ST_OK;
-        const char *const wrong = mapped ? damage(e, &file) : error_last()->msg;
+        const char *const wrong = mapped ? find_damage(e, &file) : error_last()->msg;
         found = !wrong;
         if (found)
             e->tokens = (int)((file.size - sizeof(struct header)) / sizeof(float) / (size_t)e->dim);
@@ -75,10 +76,7 @@ status text_cache_write(const char *dir, const struct text_entry *e)
     char sum[DIGEST + 1];
     status st = ST_OK;
 
-    if (!path || !data) {
-        st = fail(ST_NOMEM, "%s: an entry of %zu bytes", dir, bytes);
-        goto out;
-    }
+    if (!path || !data) FAIL_OUT(ST_NOMEM, "%s: an entry of %zu bytes", dir, bytes);
     TRY_OUT(dir_make(dir));
     TRY_OUT(digest_bytes(e->embeds, bytes, sum));
     memcpy(h.magic, MAGIC, sizeof h.magic);

@@ -1,10 +1,15 @@
+/*
+ * text_encoder.c - prompts to embeddings: cleaned, tokenized, looked up in the cache, encoded.
+ *
+ * The encoder has 11 GB of weights and is needed for seconds, so it is not kept open: prompts that
+ * are not cached are encoded together, each layer's weights read once for all of them.
+ */
 #include "pipeline/text/text_encoder.h"
 #include "base/log.h"
 #include "base/strbuf.h"
 #include "base/version.h"
 #include "pipeline/text/clean/text_clean.h"
-#include "pipeline/text/text_cache.h"
-#include "pipeline/text/text_hash.h"
+#include "pipeline/text/text_internal.h"
 #include "pipeline/text/tokenizer.h"
 #include "pipeline/text/umt5.h"
 
@@ -51,7 +56,7 @@ static status make_key(const struct text_encoder *t, const char *clean, char key
     return st;
 }
 
-static status prepare(const struct text_encoder *t, const char *prompt, struct item *it)
+static status prepare_prompt(const struct text_encoder *t, const char *prompt, struct item *it)
 {
     char *clean = NULL;
     status st = ST_OK;
@@ -100,7 +105,7 @@ static void put_in_cache(const struct text_encoder *t, const struct item *it, fl
 
     if (!t->config.cache_dir) return;
     if (text_cache_write(t->config.cache_dir, &e) == ST_OK) return;
-    log_warn("the embedding is not kept: %s", error_last()->msg);
+    log_warn("the embedding is not cached: %s", error_last()->msg);
     error_clear();
 }
 
@@ -120,7 +125,8 @@ static status open_encoder(const struct text_encoder *t, struct weights **w, str
 
 /* The file is open only while it is needed: a reader of a torch file holds a
  * buffer as large as the largest tensor, the whole table of tokens. */
-static status with_encoder(const struct text_encoder *t, const struct umt5_prompt *prompts, int n)
+static status encode_with_file(const struct text_encoder *t, const struct umt5_prompt *prompts,
+                               int n)
 {
     struct weights *w = NULL;
     struct umt5 *u = NULL;
@@ -159,7 +165,7 @@ static status encode_batch(struct text_encoder *t, struct item *items, int n, in
         tokens += it->count;
     }
     if (count) log_debug("text encoder: %d prompts, %d tokens", count, tokens);
-    if (count) TRY_OUT(with_encoder(t, prompts, count));
+    if (count) TRY_OUT(encode_with_file(t, prompts, count));
     for (int i = first; i < *next; i++) {
         if (items[i].done || items[i].same_as >= 0) continue;
         put_in_cache(t, &items[i], embeds_at(t, embeds, i));
@@ -170,8 +176,8 @@ out:
     return st;
 }
 
-static void finish(const struct text_encoder *t, const struct item *items, int i, float *embeds,
-                   int *tokens)
+static void finish_prompt(const struct text_encoder *t, const struct item *items, int i,
+                          float *embeds, int *tokens)
 {
     size_t const dim = (size_t)text_dim(t), real = (size_t)items[i].count * dim;
     float *const to = embeds_at(t, embeds, i);
@@ -190,12 +196,12 @@ status text_encode_many(struct text_encoder *t, const char *const *prompts, int 
 
     if (!items) return fail(ST_NOMEM, "text: %d prompts", n);
     for (int i = 0; i < n; i++) {
-        TRY_OUT(prepare(t, prompts[i], &items[i]));
+        TRY_OUT(prepare_prompt(t, prompts[i], &items[i]));
         find_same(items, i);
         take_from_cache(t, &items[i], embeds_at(t, embeds, i));
     }
     for (int next = 0; next < n;) TRY_OUT(encode_batch(t, items, n, &next, embeds));
-    for (int i = 0; i < n; i++) finish(t, items, i, embeds, tokens);
+    for (int i = 0; i < n; i++) finish_prompt(t, items, i, embeds, tokens);
 out:
     for (int i = 0; i < n; i++) free(items[i].ids);
     free(items);
@@ -218,7 +224,7 @@ static status check_vocabulary(const struct text_encoder *t)
                 t->config.encoder_path, (long long)t->shape.vocab);
 }
 
-static status open_parts(struct text_encoder *t)
+static status open_tokenizer(struct text_encoder *t)
 {
     struct weights *w = NULL;
     struct umt5 *u = NULL;
@@ -249,7 +255,7 @@ status text_open(struct text_encoder **out, const struct text_config *config)
     if (config->cache_dir) t->config.cache_dir = str_format("%s", config->cache_dir);
     bool const copied = t->config.encoder_path && t->config.tokenizer_path &&
                         !config->cache_dir == !t->config.cache_dir;
-    status const st = copied ? open_parts(t) : fail(ST_NOMEM, "text: an encoder");
+    status const st = copied ? open_tokenizer(t) : fail(ST_NOMEM, "text: an encoder");
     if (st == ST_OK) *out = t;
     else text_close(&t);
     return st;

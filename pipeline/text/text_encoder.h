@@ -27,7 +27,7 @@ status text_open(struct text_encoder **out, const struct text_config *config) MU
 void text_close(struct text_encoder **t); /* NULL is fine; sets NULL */
 
 int64_t text_dim(const struct text_encoder *t);
-const char *text_encoder_hash(const struct text_encoder *t); /* 64 hex digits; text_hash.h */
+const char *text_encoder_hash(const struct text_encoder *t); /* 64 hex digits; text_hash.c */
 
 /* embeds: [text_len, text_dim], zero behind the prompt. *tokens rows are real, the
  * end token included. ST_FORMAT if the prompt is no text (text_clean.h), or a file

@@ -1,5 +1,6 @@
-#include "pipeline/text/text_hash.h"
+/* text_hash.c - samples of a checkpoint and all of the tokenizer, hashed. */
 #include "base/strbuf.h"
+#include "pipeline/text/text_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,14 +12,14 @@
 enum { EDGE = 1 << 20, SAMPLES = 512, SAMPLE = 4096 };
 
 /* Bytes at..at+len of the file, less what lies behind its end. */
-static status add_bytes(struct strbuf *t, int fd, const char *path, off_t at, size_t len)
+static status add_file_bytes(struct strbuf *t, int fd, const char *path, off_t at, size_t len)
 {
     char buffer[SAMPLE];
 
     while (len) {
         size_t const want = len < sizeof buffer ? len : sizeof buffer;
         ssize_t const got = pread(fd, buffer, want, at);
-        if (got < 0) return fail(ST_FORMAT, "%s: reading it: %s", path, strerror(errno));
+        if (got < 0) return fail(ST_FORMAT, "%s: cannot read it: %s", path, strerror(errno));
         if (!got) break;
         strbuf_add(t, buffer, (size_t)got);
         at += got;
@@ -33,15 +34,14 @@ static status add_samples(struct strbuf *t, const char *path)
     int const fd = open(path, O_RDONLY | O_CLOEXEC);
     status st = ST_OK;
 
-    if (fd < 0 || fstat(fd, &info) < 0) {
-        st = fail(ST_FORMAT, "%s: reading it: %s", path, strerror(errno));
-        goto out;
-    }
+    if (fd < 0 || fstat(fd, &info) < 0)
+        FAIL_OUT(ST_FORMAT, "%s: cannot read it: %s", path, strerror(errno));
     off_t const size = info.st_size, last = size > EDGE ? size - EDGE : 0;
     strbuf_addf(t, "bytes %lld\n", (long long)size);
-    TRY_OUT(add_bytes(t, fd, path, 0, EDGE));
-    TRY_OUT(add_bytes(t, fd, path, last, EDGE));
-    for (int i = 0; i < SAMPLES; i++) TRY_OUT(add_bytes(t, fd, path, last / SAMPLES * i, SAMPLE));
+    TRY_OUT(add_file_bytes(t, fd, path, 0, EDGE));
+    TRY_OUT(add_file_bytes(t, fd, path, last, EDGE));
+    for (int i = 0; i < SAMPLES; i++)
+        TRY_OUT(add_file_bytes(t, fd, path, last / SAMPLES * i, SAMPLE));
 out:
     if (fd >= 0) close(fd);
     return st;

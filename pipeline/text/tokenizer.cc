@@ -1,3 +1,5 @@
+/* tokenizer.cc - SentencePiece behind a C interface: the one file in C++. A model file is checked
+ * by tokenizer_model.c before the library sees it, and what the library throws ends here. */
 #include <exception>
 #include <memory>
 #include <new>

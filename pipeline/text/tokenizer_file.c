@@ -1,3 +1,5 @@
+/* tokenizer_file.c - opens a model by its path; apart from tokenizer.cc, which does not read
+ * base/file.h: its structs and functions of one name do not mix in C++. */
 #include "base/file.h"
 #include "pipeline/text/tokenizer.h"
 

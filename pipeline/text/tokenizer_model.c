@@ -1,5 +1,5 @@
+/* tokenizer_model.c - the protobuf of a SentencePiece model, walked field by field. */
 #include "pipeline/text/tokenizer_model.h"
-#include "pipeline/text/charsmap.h"
 
 #include <math.h>
 #include <string.h>
@@ -21,7 +21,7 @@ struct field {
     size_t first, after;    /* bytes of the whole field in the file */
 };
 
-static status broken(const struct message *m, const char *what)
+static status fail_model(const struct message *m, const char *what)
 {
     return fail(ST_FORMAT, "%s: byte %zu: %s", m->name, m->at, what);
 }
@@ -39,13 +39,13 @@ static status read_varint(struct message *m, uint64_t *out)
     }
     bool const cut = m->at == m->end;
     m->at = first;
-    return broken(m, cut ? "the file ends inside a number" : "a number of more than 64 bits");
+    return fail_model(m, cut ? "the file ends inside a number" : "a number of more than 64 bits");
 }
 
 static status read_fixed(struct message *m, int bytes, uint64_t *out)
 {
     *out = 0;
-    if (m->end - m->at < (size_t)bytes) return broken(m, "the file ends inside a number");
+    if (m->end - m->at < (size_t)bytes) return fail_model(m, "the file ends inside a number");
     for (int i = 0; i < bytes; i++) *out |= (uint64_t)m->start[m->at++] << 8 * i;
     return ST_OK;
 }
@@ -74,14 +74,14 @@ static status read_field(struct message *m, struct field *f)
     f->form = (enum form)(tag & 7);
     if (!f->number || f->number > 0x1fffffff) {
         m->at = f->first;
-        return broken(m, "not a SentencePiece model");
+        return fail_model(m, "not a SentencePiece model");
     }
     switch (f->form) {
     case VARINT: TRY(read_varint(m, &f->value)); break;
     case FIXED64: TRY(read_fixed(m, 8, &f->value)); break;
     case BYTES: TRY(read_bytes(m, &f->content)); break;
     case FIXED32: TRY(read_fixed(m, 4, &f->value)); break;
-    default: m->at = f->first; return broken(m, "not a SentencePiece model");
+    default: m->at = f->first; return fail_model(m, "not a SentencePiece model");
     }
     f->after = m->at;
     return ST_OK;
@@ -125,7 +125,7 @@ static status check_piece_text(const struct message *m, const struct field *f)
     TRY(want_form(m, f, BYTES));
     const struct message *const text = &f->content;
     if (memchr(text->start + text->at, '\0', text->end - text->at))
-        return broken(text, "a piece holds a NUL");
+        return fail_model(text, "a piece holds a NUL");
     return ST_OK;
 }
 

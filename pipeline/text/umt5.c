@@ -1,6 +1,13 @@
+/*
+ * umt5.c - the encoder's forward pass, a layer at a time over all prompts.
+ *
+ * The weights pass through the memory of one layer, so the loop over layers is outside and the one
+ * over prompts inside. Attention has no 1/sqrt(d) and its position bias is each layer's own, as
+ * in the model.
+ */
 #include "pipeline/text/umt5.h"
 #include "kernels/kern_dry_run.h"
-#include "pipeline/text/umt5_layer.h"
+#include "pipeline/text/text_internal.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -61,7 +68,7 @@ struct extent {
     int64_t tokens, longest; /* of all prompts; of one */
 };
 
-static status layout(struct pass *p, struct arena *a, struct extent e)
+static status place_pass(struct pass *p, struct arena *a, struct extent e)
 {
     const struct umt5_shape *const s = &p->u->shape;
     enum dtype const act = p->u->config.precision;
@@ -111,7 +118,7 @@ int umt5_bucket(int64_t distance, int buckets)
     return side + (bucket < half ? bucket : half - 1);
 }
 
-static status embed(struct pass *p)
+static status embed_tokens(struct pass *p)
 {
     struct weights *const w = p->u->config.weights;
     int const at = weights_find(w, "token_embedding.weight");
@@ -157,27 +164,27 @@ static status fill_bias(struct pass *p, int64_t n)
     return p->u->config.backend->sync(p->ctx);
 }
 
-static status linear(struct pass *p, const struct tensor *x, const struct kern_weight *w,
-                     struct tensor *out)
+static status multiply(struct pass *p, const struct tensor *x, const struct kern_weight *w,
+                       struct tensor *out)
 {
     return kern_linear(p->ctx, &(struct kern_linear){ .x = x, .w = w, .out = out });
 }
 
-static status add_linear(struct pass *p, const struct tensor *y, const struct kern_weight *w,
-                         struct tensor *x)
+static status multiply_add(struct pass *p, const struct tensor *y, const struct kern_weight *w,
+                           struct tensor *x)
 {
     return kern_linear(p->ctx, &(struct kern_linear){ .x = y, .w = w, .residual = x, .out = x });
 }
 
-static status norm(struct pass *p, const struct tensor *x, const struct tensor *weight,
-                   struct tensor *out)
+static status normalise(struct pass *p, const struct tensor *x, const struct tensor *weight,
+                        struct tensor *out)
 {
     return kern_rmsnorm(p->ctx,
                         &(struct kern_rmsnorm){ .x = x, .weight = weight, .out = out, .eps = EPS });
 }
 
 /* Its bias is there. */
-static status attend(struct pass *p, struct tensor *x)
+static status attend_prompt(struct pass *p, struct tensor *x)
 {
     int64_t const n = x->dim[0];
     struct tensor h = tensor_slice(&p->h, 0, n), q = tensor_slice(&p->q, 0, n);
@@ -185,10 +192,10 @@ static status attend(struct pass *p, struct tensor *x)
     struct tensor out = tensor_slice(&p->attn, 0, n);
     struct kern_segment own = { .k = tensor_slice(&p->k, 0, n), .v = tensor_slice(&p->v, 0, n) };
 
-    TRY(norm(p, x, &p->layer.norm1, &h));
-    TRY(linear(p, &h, &p->layer.q, &q));
-    TRY(linear(p, &h, &p->layer.k, &own.k));
-    TRY(linear(p, &h, &p->layer.v, &own.v));
+    TRY(normalise(p, x, &p->layer.norm1, &h));
+    TRY(multiply(p, &h, &p->layer.q, &q));
+    TRY(multiply(p, &h, &p->layer.k, &own.k));
+    TRY(multiply(p, &h, &p->layer.v, &own.v));
     TRY(kern_attention(p->ctx, &(struct kern_attention){ .q = &q,
                                                          .bias = &bias,
                                                          .segments = &own,
@@ -196,29 +203,30 @@ static status attend(struct pass *p, struct tensor *x)
                                                          .out = &out,
                                                          .heads = (int)p->u->shape.heads,
                                                          .scale = 1.0f }));
-    return add_linear(p, &out, &p->layer.o, x);
+    return multiply_add(p, &out, &p->layer.o, x);
 }
 
-static status feed_forward(struct pass *p, struct tensor *x)
+static status feed_prompt(struct pass *p, struct tensor *x)
 {
     int64_t const n = x->dim[0];
     struct tensor y = tensor_slice(&p->y, 0, n), gate = tensor_slice(&p->gate, 0, n);
     struct tensor wide = tensor_slice(&p->wide, 0, n);
 
-    TRY(norm(p, x, &p->layer.norm2, &y));
+    TRY(normalise(p, x, &p->layer.norm2, &y));
     TRY(kern_linear(p->ctx,
                     &(struct kern_linear){
                         .x = &y, .w = &p->layer.gate, .out = &gate, .act = KERN_ACT_GELU_TANH }));
-    TRY(linear(p, &y, &p->layer.fc1, &wide));
+    TRY(multiply(p, &y, &p->layer.fc1, &wide));
     TRY(kern_mul(p->ctx, &(struct kern_mul){ .a = &wide, .b = &gate, .out = &wide }));
-    return add_linear(p, &wide, &p->layer.fc2, x);
+    return multiply_add(p, &wide, &p->layer.fc2, x);
 }
 
-static status finish(struct pass *p, const struct tensor *x, const struct umt5_prompt *prompt)
+static status finish_prompt_rows(struct pass *p, const struct tensor *x,
+                                 const struct umt5_prompt *prompt)
 {
     struct tensor out = tensor_slice(&p->out, 0, x->dim[0]);
 
-    TRY(norm(p, x, &p->norm, &out));
+    TRY(normalise(p, x, &p->norm, &out));
     TRY(p->u->config.backend->download(p->ctx, prompt->embeds, &out));
     TRY(p->u->config.backend->sync(p->ctx));
     for (int64_t i = 0; i < tensor_count(&out); i++)
@@ -229,25 +237,25 @@ static status finish(struct pass *p, const struct tensor *x, const struct umt5_p
     return ST_OK;
 }
 
-static status run(struct pass *p)
+static status run_pass(struct pass *p)
 {
     const struct umt5_prompt *const prompts = p->prompts;
 
     TRY(make_host(p));
-    TRY(embed(p));
+    TRY(embed_tokens(p));
     for (int layer = 0; layer < p->u->shape.layers; layer++) {
         TRY(load_layer(p, layer));
         for (int64_t i = 0, at = 0; i < p->n; at += prompts[i++].count) {
             struct tensor x = tensor_slice(&p->x, at, prompts[i].count);
             TRY(fill_bias(p, prompts[i].count));
-            TRY(attend(p, &x));
-            TRY(feed_forward(p, &x));
+            TRY(attend_prompt(p, &x));
+            TRY(feed_prompt(p, &x));
         }
     }
     TRY(load_norm(p));
     for (int64_t i = 0, at = 0; i < p->n; at += prompts[i++].count) {
         struct tensor const x = tensor_slice(&p->x, at, prompts[i].count);
-        TRY(finish(p, &x, &prompts[i]));
+        TRY(finish_prompt_rows(p, &x, &prompts[i]));
     }
     return ST_OK;
 }
@@ -260,8 +268,8 @@ static status run_layer(struct kern_ctx *dry, void *arg)
     p->ctx = dry;
     for (int i = 0; i < p->n; i++) {
         struct tensor x = tensor_slice(&p->x, 0, p->prompts[i].count);
-        TRY(attend(p, &x));
-        TRY(feed_forward(p, &x));
+        TRY(attend_prompt(p, &x));
+        TRY(feed_prompt(p, &x));
     }
     return ST_OK;
 }
@@ -296,7 +304,7 @@ status umt5_encode(struct umt5 *u, const struct umt5_prompt *prompts, int n)
     TRY(check_ids(u, prompts, n, &extent));
     if (!n) return ST_OK;
     arena_measure(&a, "umt5");
-    TRY(layout(&p, &a, extent));
+    TRY(place_pass(&p, &a, extent));
     size_t const bytes = a.used;
     TRY(kern_dry_run_size(&scratch, backend, run_layer, &p));
     TRY(backend->open(&p.ctx, &(struct kern_config){ .threads = u->config.threads,
@@ -305,8 +313,8 @@ status umt5_encode(struct umt5 *u, const struct umt5_prompt *prompts, int n)
     if (backend->reserve) TRY_OUT(backend->reserve(p.ctx, scratch));
     TRY_OUT(backend->alloc(p.ctx, bytes, &memory));
     arena_over(&a, "umt5", memory, bytes);
-    TRY_OUT(layout(&p, &a, extent));
-    TRY_OUT(run(&p));
+    TRY_OUT(place_pass(&p, &a, extent));
+    TRY_OUT(run_pass(&p));
 out:
     if (memory) backend->free(p.ctx, memory);
     backend->close(&p.ctx);

@@ -1,4 +1,5 @@
-#include "pipeline/text/umt5_layer.h"
+/* umt5_layer.c - the tensors of a UMT5 checkpoint, listed once for shape, check and load. */
+#include "pipeline/text/text_internal.h"
 
 #include <stdio.h>
 

@@ -1,4 +1,11 @@
-#include "pipeline/vae/vae_net.h"
+/*
+ * vae.c - the autoencoder opened, measured, laid out and closed.
+ *
+ * Memory is laid out twice over arenas, measuring and real, by the same functions. Streams beside
+ * one another on a rank share weights, scratch and staging of the first and own what outlives a
+ * call: the causal cache and the wire.
+ */
+#include "pipeline/vae/vae_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -6,7 +13,7 @@
 static const char *const arena_names[VAE_ARENAS] = { "vae weights", "vae scratch", "vae cache",
                                                      "vae wire" };
 
-static status check_config(const struct vae_config *c)
+static status check_vae_config(const struct vae_config *c)
 {
     if (c->precision != DT_F32 && c->precision != DT_BF16)
         return fail(ST_ARG, "vae: computes in F32 or BF16, not in %s", dtype_name(c->precision));
@@ -20,13 +27,13 @@ static status check_config(const struct vae_config *c)
         return fail(ST_ARG, "vae: steps %d to %d of the decoder; it has 0 to %d", c->part.first,
                     c->part.end - 1, VAE_STEPS - 1);
     if (c->encoder && c->part.end - c->part.first < VAE_STEPS)
-        return fail(ST_ARG, "vae: the encoder stands beside the whole decoder only");
+        return fail(ST_ARG, "vae: the encoder needs the whole decoder");
     return ST_OK;
 }
 
 /* The checkpoint's shape, and in `list` the tensors of the ways in use. All of
  * the file is checked. */
-static status read_shape(struct vae *v, const struct weights *w, struct bind_list *list)
+static status read_tensors(struct vae *v, const struct weights *w, struct bind_list *list)
 {
     struct bind_list all = { 0 };
     status st = vae_shape(v, w);
@@ -48,7 +55,7 @@ static status measure_layout(struct vae *v, struct arena *a)
     return vae_layout(v, a);
 }
 
-static status measure(struct vae *v, const struct bind_list *list, struct vae_bytes *out)
+static status measure_bytes(struct vae *v, const struct bind_list *list, struct vae_bytes *out)
 {
     struct arena a[VAE_ARENAS];
     size_t kernels;
@@ -68,7 +75,7 @@ static status measure(struct vae *v, const struct bind_list *list, struct vae_by
     return ST_OK;
 }
 
-static status allocate(struct vae *v, int arena, struct arena *a)
+static status allocate_arena(struct vae *v, int arena, struct arena *a)
 {
     size_t const bytes = a[arena].peak;
 
@@ -78,7 +85,7 @@ static status allocate(struct vae *v, int arena, struct arena *a)
 }
 
 /* Over the memory there is, as large as the arenas say. */
-static status lay_out(struct vae *v, const struct arena *a)
+static status lay_out_again(struct vae *v, const struct arena *a)
 {
     struct arena over[VAE_ARENAS];
 
@@ -87,7 +94,7 @@ static status lay_out(struct vae *v, const struct arena *a)
     return vae_layout(v, over);
 }
 
-static status place(struct vae *v, const struct bind_list *list)
+static status place_all(struct vae *v, const struct bind_list *list)
 {
     struct arena a[VAE_ARENAS], weights;
     size_t const staging = vae_staging_bytes(v);
@@ -105,12 +112,12 @@ static status place(struct vae *v, const struct bind_list *list)
     v->pinned = pinned;
     arena_over(&weights, arena_names[VAE_WEIGHTS], v->memory[VAE_WEIGHTS], a[VAE_WEIGHTS].peak);
     TRY(bind_place(list, v->backend, &weights));
-    TRY(lay_out(v, a));
+    TRY(lay_out_again(v, a));
     TRY(vae_prepare(v));
-    return lay_out(v, a);
+    return lay_out_again(v, a);
 }
 
-static struct vae *from_config(const struct vae_config *c)
+static struct vae *new_vae(const struct vae_config *c)
 {
     struct vae *const v = calloc(1, sizeof *v);
 
@@ -133,15 +140,15 @@ static status open_or_measure(struct vae *v, const struct vae_config *c, struct 
     status st;
 
     TRY_OUT(weights_open(&w, c->path, NULL));
-    TRY_OUT(read_shape(v, w, &list));
+    TRY_OUT(read_tensors(v, w, &list));
     if (bytes) {
-        TRY_OUT(measure(v, &list, bytes));
+        TRY_OUT(measure_bytes(v, &list, bytes));
         goto out;
     }
     TRY_OUT(v->backend->open(
         &v->ctx,
         &(struct kern_config){ .threads = c->threads, .device = c->device, .strict = c->strict }));
-    TRY_OUT(place(v, &list));
+    TRY_OUT(place_all(v, &list));
     TRY_OUT(bind_load(&list, w, v->ctx));
     TRY_OUT(vae_reset(v));
 out:
@@ -152,8 +159,8 @@ out:
 
 status vae_measure(struct vae_bytes *out, const struct vae_config *c)
 {
-    TRY(check_config(c));
-    struct vae *v = from_config(c);
+    TRY(check_vae_config(c));
+    struct vae *v = new_vae(c);
     if (!v) return fail(ST_NOMEM, "vae: no memory");
     status const st = open_or_measure(v, c, out);
     vae_close(&v);
@@ -163,8 +170,8 @@ status vae_measure(struct vae_bytes *out, const struct vae_config *c)
 status vae_open(struct vae **out, const struct vae_config *c)
 {
     *out = NULL;
-    TRY(check_config(c));
-    struct vae *v = from_config(c);
+    TRY(check_vae_config(c));
+    struct vae *v = new_vae(c);
     if (!v) return fail(ST_NOMEM, "vae: no memory");
     status const st = open_or_measure(v, c, NULL);
     if (st != ST_OK) vae_close(&v);
@@ -180,8 +187,8 @@ static status place_beside(struct vae *v, const struct vae *first)
     TRY(measure_layout(v, a));
     arena_over(&a[VAE_SCRATCH], arena_names[VAE_SCRATCH], first->memory[VAE_SCRATCH],
                a[VAE_SCRATCH].peak);
-    TRY(allocate(v, VAE_CACHE, a));
-    TRY(allocate(v, VAE_WIRE, a));
+    TRY(allocate_arena(v, VAE_CACHE, a));
+    TRY(allocate_arena(v, VAE_WIRE, a));
     TRY(vae_layout(v, a));
     return vae_reset(v);
 }

@@ -1,4 +1,10 @@
-#include "pipeline/vae/vae_net.h"
+/*
+ * vae_decode.c - latents or units in, pictures or units out, frame by frame.
+ *
+ * Pictures reach the caller late: those of one turn are copied out while the next are computed
+ * (`due` in struct vae), and the last of a call before it returns.
+ */
+#include "pipeline/vae/vae_internal.h"
 
 #include <string.h>
 
@@ -57,23 +63,23 @@ static status put_due(struct vae *v)
     return ST_OK;
 }
 
-static status settle(struct vae *v)
+static status finish_due(struct vae *v)
 {
     if (v->due.bytes) TRY(v->backend->await(v->ctx));
     return put_due(v);
 }
 
-static struct pixels_layout layout_of(const struct vae *v, unsigned formats)
+static struct pixels_layout layout_for(const struct vae *v, unsigned formats)
 {
     return pixels_layout((int)(v->w * VAE_SCALE), (int)(v->h * VAE_SCALE), formats);
 }
 
 /* Pictures as they leave: [t, bytes of one], in this turn's shots. */
-static status as_bytes(struct vae *v, unsigned formats, struct tensor *pictures)
+static status convert_to_bytes(struct vae *v, unsigned formats, struct tensor *pictures)
 {
     struct tensor shots;
 
-    TRY(tensor_make(&shots, DT_U8, DIMS(pictures->dim[0], layout_of(v, formats).bytes)));
+    TRY(tensor_make(&shots, DT_U8, DIMS(pictures->dim[0], layout_for(v, formats).bytes)));
     shots.data = v->decoder.shots[v->turn].data;
     TRY(kern_pictures(
         v->ctx, &(struct kern_pictures){ .pixels = pictures, .formats = formats, .out = &shots }));
@@ -85,7 +91,7 @@ static status as_bytes(struct vae *v, unsigned formats, struct tensor *pictures)
  * they run, for these are made where those are fetched from. As bytes there are two of all
  * that is on the way: these are made while those before are fetched, and fetched while those
  * before get to where they are due. */
-static status pictures_back(struct vae *v, int64_t t, struct vae_out *o)
+static status fetch_pictures(struct vae *v, int64_t t, struct vae_out *o)
 {
     struct vae_coder *const c = &v->decoder;
     bool const bytes = v->picture_bytes > 0;
@@ -93,9 +99,9 @@ static status pictures_back(struct vae *v, int64_t t, struct vae_out *o)
     struct tensor out = tensor_slice(&c->last_out, 0, t);
     unsigned char *const pinned = v->pinned + (size_t)v->turn * tensor_bytes(&c->shots[0]);
 
-    if (!bytes) TRY(settle(v));
+    if (!bytes) TRY(finish_due(v));
     TRY(vae_head(v->ctx, c, &in));
-    if (bytes) TRY(as_bytes(v, o->formats, &out));
+    if (bytes) TRY(convert_to_bytes(v, o->formats, &out));
     TRY(v->backend->await(v->ctx));
     TRY(v->backend->fetch(v->ctx, pinned, &out));
     TRY(put_due(v));
@@ -108,7 +114,7 @@ static status pictures_back(struct vae *v, int64_t t, struct vae_out *o)
 }
 
 /* t frames to the next part; the frames behind them go to the other outbox. */
-static status hand_over(struct vae *v, int64_t t, struct vae_out *o)
+static status hand_over_unit(struct vae *v, int64_t t, struct vae_out *o)
 {
     struct tensor const unit = tensor_slice(&v->outbox[v->leaving], 0, t);
 
@@ -137,7 +143,7 @@ static status decode_from(struct vae *v, int i, int64_t t, struct vae_out *o)
         else if (l->kind == VAE_ATTN) TRY(vae_run_attn(v->ctx, l));
         else TRY(vae_run_up(v->ctx, l, t));
     }
-    return o->unit ? hand_over(v, t, o) : pictures_back(v, t, o);
+    return o->unit ? hand_over_unit(v, t, o) : fetch_pictures(v, t, o);
 }
 
 static status decode_latent(struct vae *v, const float *latent, struct vae_out *o)
@@ -149,26 +155,26 @@ static status decode_latent(struct vae *v, const float *latent, struct vae_out *
     return ST_OK;
 }
 
-static status wrong_part(const struct vae *v, const char *call)
+static status fail_part(const struct vae *v, const char *call)
 {
-    return fail(ST_ARG, "vae: %s, but steps %d to %d of %d are here", call, v->decoder.part.first,
-                v->decoder.part.end - 1, VAE_STEPS);
+    return fail(ST_ARG, "vae: %s, but this part has steps %d to %d of %d", call,
+                v->decoder.part.first, v->decoder.part.end - 1, VAE_STEPS);
 }
 
 static status check_bytes(const struct vae *v, unsigned formats)
 {
-    int64_t const need = layout_of(v, formats).bytes;
+    int64_t const need = layout_for(v, formats).bytes;
 
     if (need <= v->picture_bytes) return ST_OK;
     return fail(ST_ARG, "vae: pictures of %lld bytes; it was opened for %lld", (long long)need,
                 (long long)v->picture_bytes);
 }
 
-static status check_out(const struct vae *v, const struct vae_out *o)
+static status check_outputs(const struct vae *v, const struct vae_out *o)
 {
     if (!vae_has_head(&v->decoder))
-        return o->unit && !o->pixels ? ST_OK : wrong_part(v, "out without units");
-    if (!o->pixels || o->unit) return wrong_part(v, "out without pixels");
+        return o->unit && !o->pixels ? ST_OK : fail_part(v, "out without units");
+    if (!o->pixels || o->unit) return fail_part(v, "out without pixels");
     return v->picture_bytes ? check_bytes(v, o->formats) : ST_OK;
 }
 
@@ -176,11 +182,11 @@ status vae_decode_latents(struct vae *v, const float *latents, int n, struct vae
 {
     int64_t const latent = VAE_CHANNELS * v->h * v->w;
 
-    if (!vae_has_front(&v->decoder)) return wrong_part(v, "a latent");
-    TRY(check_out(v, out));
+    if (!vae_has_front(&v->decoder)) return fail_part(v, "a latent");
+    TRY(check_outputs(v, out));
     out->pictures = 0;
     for (int i = 0; i < n; i++) TRY(decode_latent(v, latents + i * latent, out));
-    return settle(v);
+    return finish_due(v);
 }
 
 struct tensor vae_inbox(const struct vae *v, int which, bool first)
@@ -195,13 +201,13 @@ status vae_decode_unit(struct vae *v, int which, struct vae_out *out)
 {
     struct vae_coder *const c = &v->decoder;
 
-    if (vae_has_front(c)) return wrong_part(v, "a unit");
-    TRY(check_out(v, out));
+    if (vae_has_front(c)) return fail_part(v, "a unit");
+    TRY(check_outputs(v, out));
     out->pictures = 0;
     vae_read_inbox(v, which);
     TRY(decode_from(v, vae_first_layer(c), c->running ? v->inbox[which].dim[0] : 1, out));
     c->running = true;
-    return settle(v);
+    return finish_due(v);
 }
 
 status vae_decode(struct vae *v, const float *latents, int n, float *pixels, int *pictures)
@@ -210,7 +216,7 @@ status vae_decode(struct vae *v, const float *latents, int n, float *pixels, int
 
     *pictures = 0;
     if (!vae_has_front(&v->decoder) || !vae_has_head(&v->decoder))
-        return wrong_part(v, "all of the decoder");
+        return fail_part(v, "all of the decoder");
     if (v->picture_bytes) return fail(ST_ARG, "vae: floats; it was opened for bytes");
     TRY(vae_decode_latents(v, latents, n, &out));
     *pictures = out.pictures;

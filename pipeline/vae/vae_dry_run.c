@@ -1,7 +1,7 @@
 /* vae_dry_run.c - what the operations take and have made for them, by frames that compute
  * nothing. */
 #include "kernels/kern_dry_run.h"
-#include "pipeline/vae/vae_net.h"
+#include "pipeline/vae/vae_internal.h"
 
 /* A clip's first frame, or a later one. Where a frame becomes two, the pairs are alike. */
 static status run_decoder(struct kern_ctx *ctx, struct vae *v, bool first)
@@ -40,7 +40,7 @@ static status run_encoder(struct kern_ctx *ctx, struct vae_coder *c, bool first)
 }
 
 /* A dry run of all frames there can be. */
-static status run(struct kern_ctx *dry, void *arg)
+static status run_all_frames(struct kern_ctx *dry, void *arg)
 {
     struct vae *const v = arg;
 
@@ -52,7 +52,7 @@ static status run(struct kern_ctx *dry, void *arg)
 
 status vae_dry_run(size_t *out, struct vae *v)
 {
-    return kern_dry_run_size(out, v->backend, run, v);
+    return kern_dry_run_size(out, v->backend, run_all_frames, v);
 }
 
-status vae_prepare(struct vae *v) { return kern_dry_run_prepare(v->ctx, run, v); }
+status vae_prepare(struct vae *v) { return kern_dry_run_prepare(v->ctx, run_all_frames, v); }

@@ -1,4 +1,5 @@
-#include "pipeline/vae/vae_net.h"
+/* vae_encode.c - pictures to latents, frames in pairs behind a clip's first. */
+#include "pipeline/vae/vae_internal.h"
 
 /* t pictures [t, 8h, 8w, 3] into the first convolution. */
 static status upload_pictures(struct vae *v, const float *pixels, int64_t t)

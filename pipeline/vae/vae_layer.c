@@ -1,10 +1,26 @@
-#include "pipeline/vae/vae_net.h"
+/*
+ * vae_layer.c - the layers, and the causal cache between calls.
+ *
+ * The 3-D convolutions see two frames back and none ahead, so a clip of any length can be decoded
+ * one or two frames at a time, with the same result as all at once, if each convolution keeps the
+ * last two frames of its input: its stream. The order is always the same. The layer before writes
+ * its t new frames into vae_buffer, the room behind the past; vae_causal convolves past and new
+ * frames together; vae_pass makes the newest two the past. What must hold:
+ *
+ * - Between vae_buffer and vae_pass nothing else may use the stream's spare. Streams of one shape
+ *   share one, which works because only one convolution is in work at a time.
+ * - A clip begins with a past of zeros (vae_forget), which is what padding is to the reference.
+ * - Where a frame becomes two (VAE_UP_TIME), and where two become one, the first frame of a clip
+ *   goes alone: it has no past to be doubled with. `running` in struct vae_coder tells the two
+ *   apart.
+ */
+#include "pipeline/vae/vae_internal.h"
 
 #include <assert.h>
 #include <math.h>
 
 /* The run's first frame that is the past's. */
-static int64_t run_at(const struct vae_stream *s)
+static int64_t past_offset(const struct vae_stream *s)
 {
     ptrdiff_t const from = (unsigned char *)s->past.data - (unsigned char *)s->run.data;
     return (int64_t)((size_t)from / (tensor_bytes(&s->run) / VAE_RUN));
@@ -14,7 +30,7 @@ struct tensor vae_buffer(const struct vae_stream *s, int64_t t)
 {
     assert(t >= 1 && t <= VAE_PAST);
     return s->spare ? tensor_slice(s->spare, VAE_PAST - t, t)
-                    : tensor_slice(&s->run, run_at(s) + VAE_PAST, t);
+                    : tensor_slice(&s->run, past_offset(s) + VAE_PAST, t);
 }
 
 status vae_causal(struct kern_ctx *ctx, const struct vae_causal *a)
@@ -36,7 +52,7 @@ status vae_causal(struct kern_ctx *ctx, const struct vae_causal *a)
 /* On over t new frames; back to the front if another pair has no room behind them. */
 static status pass_run(struct kern_ctx *ctx, struct vae_stream *s, int64_t t)
 {
-    int64_t const at = run_at(s) + t;
+    int64_t const at = past_offset(s) + t;
 
     s->past = tensor_slice(&s->run, at, VAE_PAST);
     if (at + 2 * VAE_PAST <= VAE_RUN) return ST_OK;
@@ -60,8 +76,8 @@ status vae_pass(struct kern_ctx *ctx, struct vae_stream *s, int64_t t)
     return ST_OK;
 }
 
-static status norm(struct kern_ctx *ctx, const struct tensor *x, const struct tensor *gamma,
-                   enum kern_act act, struct tensor *out)
+static status normalise_channels(struct kern_ctx *ctx, const struct tensor *x,
+                                 const struct tensor *gamma, enum kern_act act, struct tensor *out)
 {
     struct tensor const g = tensor_as(gamma, DIMS(tensor_count(gamma)));
 
@@ -70,18 +86,19 @@ static status norm(struct kern_ctx *ctx, const struct tensor *x, const struct te
 }
 
 /* Normed into the stream, convolved out of it. */
-static status norm_conv(struct kern_ctx *ctx, const struct tensor *x, const struct tensor *gamma,
-                        struct vae_stream *s, const struct vae_causal *conv)
+static status norm_into_conv(struct kern_ctx *ctx, const struct tensor *x,
+                             const struct tensor *gamma, struct vae_stream *s,
+                             const struct vae_causal *conv)
 {
     struct tensor room = vae_buffer(s, conv->t);
 
-    TRY(norm(ctx, x, gamma, KERN_ACT_SILU, &room));
+    TRY(normalise_channels(ctx, x, gamma, KERN_ACT_SILU, &room));
     TRY(vae_causal(ctx, conv));
     return vae_pass(ctx, s, conv->t);
 }
 
 /* Frames as rows of a matrix: [t, h, w, c] -> [t*h*w, c]. */
-static struct tensor rows(const struct tensor *t)
+static struct tensor as_rows(const struct tensor *t)
 {
     int64_t const c = t->dim[t->ndim - 1];
     return tensor_as(t, DIMS(tensor_count(t) / c, c));
@@ -92,14 +109,14 @@ status vae_head(struct kern_ctx *ctx, struct vae_coder *c, const struct tensor *
     int64_t const t = in->dim[0];
     struct tensor out = tensor_slice(&c->last_out, 0, t);
 
-    return norm_conv(ctx, in, &c->last_gamma, &c->last_stream,
-                     &(struct vae_causal){
-                         .conv = &c->last,
-                         .stream = &c->last_stream,
-                         .t = t,
-                         .pad = 1,
-                         .out = &out,
-                     });
+    return norm_into_conv(ctx, in, &c->last_gamma, &c->last_stream,
+                          &(struct vae_causal){
+                              .conv = &c->last,
+                              .stream = &c->last_stream,
+                              .t = t,
+                              .pad = 1,
+                              .out = &out,
+                          });
 }
 
 status vae_run_res(struct kern_ctx *ctx, struct vae_layer *l, int64_t t)
@@ -112,10 +129,10 @@ status vae_run_res(struct kern_ctx *ctx, struct vae_layer *l, int64_t t)
     const struct tensor *const residual = widens ? &mid : &in;
     struct tensor room = vae_buffer(&l->res.stream[0], t);
 
-    TRY(norm(ctx, &in, &l->res.gamma[0], KERN_ACT_SILU, &room));
+    TRY(normalise_channels(ctx, &in, &l->res.gamma[0], KERN_ACT_SILU, &room));
     if (widens) {
-        struct tensor const x = rows(&in);
-        struct tensor y = rows(&mid);
+        struct tensor const x = as_rows(&in);
+        struct tensor y = as_rows(&mid);
         TRY(kern_linear(ctx, &(struct kern_linear){
                                  .x = &x,
                                  .w = &l->res.shortcut.w,
@@ -131,25 +148,25 @@ status vae_run_res(struct kern_ctx *ctx, struct vae_layer *l, int64_t t)
                             .out = hidden,
                         }));
     TRY(vae_pass(ctx, &l->res.stream[0], t));
-    return norm_conv(ctx, hidden, &l->res.gamma[1], &l->res.stream[1],
-                     &(struct vae_causal){
-                         .conv = &l->res.conv[1],
-                         .stream = &l->res.stream[1],
-                         .t = t,
-                         .pad = 1,
-                         .residual = residual,
-                         .out = &out,
-                     });
+    return norm_into_conv(ctx, hidden, &l->res.gamma[1], &l->res.stream[1],
+                          &(struct vae_causal){
+                              .conv = &l->res.conv[1],
+                              .stream = &l->res.stream[1],
+                              .t = t,
+                              .pad = 1,
+                              .residual = residual,
+                              .out = &out,
+                          });
 }
 
 status vae_run_attn(struct kern_ctx *ctx, struct vae_layer *l)
 {
     const struct vae_conv *const from[3] = { &l->attn.q, &l->attn.k, &l->attn.v };
     struct tensor *const to[3] = { &l->attn.tq, &l->attn.tk, &l->attn.tv };
-    struct tensor const in = tensor_slice(&l->in, 0, 1), x = rows(&in);
+    struct tensor const in = tensor_slice(&l->in, 0, 1), x = as_rows(&in);
     struct tensor out = tensor_slice(&l->out, 0, 1);
 
-    TRY(norm(ctx, &x, &l->attn.gamma, KERN_ACT_NONE, &l->attn.tmp));
+    TRY(normalise_channels(ctx, &x, &l->attn.gamma, KERN_ACT_NONE, &l->attn.tmp));
     for (int i = 0; i < 3; i++)
         TRY(kern_linear(ctx, &(struct kern_linear){
                                  .x = &l->attn.tmp,
@@ -176,7 +193,7 @@ status vae_run_attn(struct kern_ctx *ctx, struct vae_layer *l)
                             });
 }
 
-static status enlarge(struct kern_ctx *ctx, const struct vae_layer *l, const struct tensor *x)
+static status upsample(struct kern_ctx *ctx, const struct vae_layer *l, const struct tensor *x)
 {
     struct tensor out = tensor_slice(&l->out, 0, x->dim[0]);
 
@@ -194,7 +211,7 @@ static status enlarge(struct kern_ctx *ctx, const struct vae_layer *l, const str
 status vae_run_up(struct kern_ctx *ctx, struct vae_layer *l, int64_t t)
 {
     struct tensor const x = tensor_slice(&l->in, 0, t);
-    return enlarge(ctx, l, &x);
+    return upsample(ctx, l, &x);
 }
 
 status vae_run_up_time(struct kern_ctx *ctx, struct vae_layer *l, int64_t f)
@@ -213,10 +230,11 @@ status vae_run_up_time(struct kern_ctx *ctx, struct vae_layer *l, int64_t f)
                             }));
     }
     TRY(vae_pass(ctx, &l->scale.stream, 1));
-    return enlarge(ctx, l, &l->scale.pair);
+    return upsample(ctx, l, &l->scale.pair);
 }
 
-static status shrink(struct kern_ctx *ctx, const struct vae_layer *l, int64_t t, struct tensor *out)
+static status downsample(struct kern_ctx *ctx, const struct vae_layer *l, int64_t t,
+                         struct tensor *out)
 {
     struct tensor const x = tensor_slice(&l->in, 0, t);
 
@@ -253,17 +271,17 @@ status vae_run_down(struct kern_ctx *ctx, struct vae_layer *l, bool first, int64
 {
     if (l->kind == VAE_DOWN) {
         struct tensor out = tensor_slice(&l->out, 0, *t);
-        return shrink(ctx, l, *t, &out);
+        return downsample(ctx, l, *t, &out);
     }
     if (first) {
         struct tensor oldest = tensor_slice(&l->scale.held, 0, 1);
         struct tensor out = tensor_slice(&l->out, 0, 1);
         l->scale.filled = 0;
-        TRY(shrink(ctx, l, 1, &oldest));
+        TRY(downsample(ctx, l, 1, &oldest));
         return kern_copy(ctx, &(struct kern_copy){ .in = &oldest, .out = &out });
     }
     struct tensor fresh = tensor_slice(&l->scale.held, 1 + l->scale.filled, *t);
-    TRY(shrink(ctx, l, *t, &fresh));
+    TRY(downsample(ctx, l, *t, &fresh));
     l->scale.filled += (int)*t;
     *t = l->scale.filled / 2;
     if (l->scale.filled < 2) return ST_OK;

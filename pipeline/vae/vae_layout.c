@@ -1,4 +1,11 @@
-#include "pipeline/vae/vae_net.h"
+/*
+ * vae_layout.c - where every tensor of the autoencoder lies.
+ *
+ * Layers of one resolution work in place in one piece of scratch as wide as the widest of them;
+ * what a layer needs only while it runs shares one piece too. What crosses to another part lies in
+ * the wire arena, which peers may write into; what outlives a call, in the cache arena.
+ */
+#include "pipeline/vae/vae_internal.h"
 
 /* Frames and pixels where the layout stands. */
 struct place {
@@ -7,7 +14,7 @@ struct place {
     int64_t t, h, w;
 };
 
-static bool scales(enum vae_kind k) { return k != VAE_RES && k != VAE_ATTN; }
+static bool changes_size(enum vae_kind k) { return k != VAE_RES && k != VAE_ATTN; }
 
 /* The spare buffer of streams of this shape; placed when the shape is new. */
 static status find_spare(struct place *p, const struct tensor *like, struct tensor **out)
@@ -37,7 +44,7 @@ static status place_stream(struct place *p, struct vae_stream *s, int64_t channe
 }
 
 /* From the size in front of a scaling layer to the one behind it. */
-static void step(struct place *p, enum vae_kind k)
+static void step_size(struct place *p, enum vae_kind k)
 {
     bool const up = k == VAE_UP || k == VAE_UP_TIME;
 
@@ -48,17 +55,17 @@ static void step(struct place *p, enum vae_kind k)
 }
 
 /* Edge e: the frames between steps e and e + 1, which front and layers count from 0. */
-static int64_t channels(const struct vae_coder *c, int e)
+static int64_t edge_channels(const struct vae_coder *c, int e)
 {
     return e < c->layers ? c->layer[e].cin : c->layer[e - 1].cout;
 }
 
-static bool enters(const struct vae_coder *c, int e) { return e == c->part.first - 1; }
-static bool leaves(const struct vae_coder *c, int e)
+static bool is_part_input(const struct vae_coder *c, int e) { return e == c->part.first - 1; }
+static bool is_part_output(const struct vae_coder *c, int e)
 {
     return e == c->part.end - 1 && !vae_has_head(c);
 }
-static bool inside(const struct vae_coder *c, int e)
+static bool is_inside(const struct vae_coder *c, int e)
 {
     return e >= c->part.first && e < c->part.end - 1;
 }
@@ -67,10 +74,10 @@ static bool inside(const struct vae_coder *c, int e)
  * them work in place. */
 static status place_level(struct place *p, const struct vae_coder *c, int e, struct tensor *out)
 {
-    int64_t widest = channels(c, e);
+    int64_t widest = edge_channels(c, e);
 
-    for (; inside(c, e + 1) && !scales(c->layer[e].kind); e++)
-        if (channels(c, e + 1) > widest) widest = channels(c, e + 1);
+    for (; is_inside(c, e + 1) && !changes_size(c->layer[e].kind); e++)
+        if (edge_channels(c, e + 1) > widest) widest = edge_channels(c, e + 1);
     return tensor_place(out, p->scratch, p->v->precision, DIMS(p->t, p->h, p->w, widest));
 }
 
@@ -85,10 +92,10 @@ static status place_units(struct place *p, const struct tensor *like, struct ten
 static status place_edge(struct place *p, const struct vae_coder *c, int e, struct tensor *level,
                          struct tensor *out)
 {
-    TRY(tensor_make(out, p->v->precision, DIMS(p->t, p->h, p->w, channels(c, e))));
-    if (enters(c, e)) TRY(place_units(p, out, p->v->inbox));
-    if (leaves(c, e)) TRY(place_units(p, out, p->v->outbox));
-    if (!inside(c, e)) return ST_OK;
+    TRY(tensor_make(out, p->v->precision, DIMS(p->t, p->h, p->w, edge_channels(c, e))));
+    if (is_part_input(c, e)) TRY(place_units(p, out, p->v->inbox));
+    if (is_part_output(c, e)) TRY(place_units(p, out, p->v->outbox));
+    if (!is_inside(c, e)) return ST_OK;
     if (!level->ndim) TRY(place_level(p, c, e, level));
     out->data = level->data;
     return ST_OK;
@@ -129,8 +136,8 @@ static status place_layers(struct place *p, struct vae_coder *c)
         set_edge(c, e, &frames);
         if (e == c->layers) break;
         if (e >= vae_first_layer(c) && e < vae_end_layer(c)) TRY(place_streams(p, &c->layer[e]));
-        if (!scales(c->layer[e].kind)) continue;
-        step(p, c->layer[e].kind);
+        if (!changes_size(c->layer[e].kind)) continue;
+        step_size(p, c->layer[e].kind);
         level = (struct tensor){ 0 };
     }
     return ST_OK;

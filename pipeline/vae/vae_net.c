@@ -1,4 +1,5 @@
-#include "pipeline/vae/vae_net.h"
+/* vae_net.c - the network of the release: its layers, and the names of their tensors. */
+#include "pipeline/vae/vae_internal.h"
 
 #include <stdio.h>
 
@@ -9,18 +10,6 @@ const float vae_mean[VAE_CHANNELS] = {
 const float vae_std[VAE_CHANNELS] = {
     2.8184f, 1.4541f, 2.3275f, 2.6558f, 1.2196f, 1.7708f, 2.6052f, 2.0743f,
     3.2687f, 2.1526f, 2.8652f, 1.5579f, 1.6382f, 1.1253f, 2.8251f, 1.9160f,
-};
-
-const struct vae_row vae_decoder_rows[VAE_LAYERS] = {
-    { "decoder.middle.0", VAE_RES, 4, 4 },        { "decoder.middle.1", VAE_ATTN, 4, 4 },
-    { "decoder.middle.2", VAE_RES, 4, 4 },        { "decoder.upsamples.0", VAE_RES, 4, 4 },
-    { "decoder.upsamples.1", VAE_RES, 4, 4 },     { "decoder.upsamples.2", VAE_RES, 4, 4 },
-    { "decoder.upsamples.3", VAE_UP_TIME, 4, 2 }, { "decoder.upsamples.4", VAE_RES, 2, 4 },
-    { "decoder.upsamples.5", VAE_RES, 4, 4 },     { "decoder.upsamples.6", VAE_RES, 4, 4 },
-    { "decoder.upsamples.7", VAE_UP_TIME, 4, 2 }, { "decoder.upsamples.8", VAE_RES, 2, 2 },
-    { "decoder.upsamples.9", VAE_RES, 2, 2 },     { "decoder.upsamples.10", VAE_RES, 2, 2 },
-    { "decoder.upsamples.11", VAE_UP, 2, 1 },     { "decoder.upsamples.12", VAE_RES, 1, 1 },
-    { "decoder.upsamples.13", VAE_RES, 1, 1 },    { "decoder.upsamples.14", VAE_RES, 1, 1 },
 };
 
 static const struct vae_row encoder_rows[] = {
@@ -92,8 +81,8 @@ status vae_shape(struct vae *v, const struct weights *w)
 
 /* NAME.weight and NAME.bias, or some rows of both. `like` has the weight's shape
  * in the file and the rows. */
-static void want(struct bind_list *l, struct vae_conv *c, struct bind_slot like, enum kern_use use,
-                 const char *name)
+static void want_conv(struct bind_list *l, struct vae_conv *c, struct bind_slot like,
+                      enum kern_use use, const char *name)
 {
     struct bind_slot bias = {
         .ndim = 1,
@@ -116,7 +105,7 @@ static void want_gamma(struct bind_list *l, struct tensor *gamma, int64_t channe
              "%s.gamma", name);
 }
 
-static const char *under(char out[BIND_NAME], const char *name, const char *part)
+static const char *name_under(char out[BIND_NAME], const char *name, const char *part)
 {
     snprintf(out, BIND_NAME, "%s.%s", name, part);
     return out;
@@ -132,11 +121,12 @@ static void want_res(struct bind_list *l, struct vae_layer *y, enum dtype dt)
     struct bind_slot const shortcut = { .ndim = 5, .dim = { out, in, 1, 1, 1 }, .dtype = dt };
     char n[BIND_NAME];
 
-    want_gamma(l, &y->res.gamma[0], in, 4, under(n, y->name, "residual.0"));
-    want(l, &y->res.conv[0], conv[0], KERN_CONV, under(n, y->name, "residual.2"));
-    want_gamma(l, &y->res.gamma[1], out, 4, under(n, y->name, "residual.3"));
-    want(l, &y->res.conv[1], conv[1], KERN_CONV, under(n, y->name, "residual.6"));
-    if (in != out) want(l, &y->res.shortcut, shortcut, KERN_LINEAR, under(n, y->name, "shortcut"));
+    want_gamma(l, &y->res.gamma[0], in, 4, name_under(n, y->name, "residual.0"));
+    want_conv(l, &y->res.conv[0], conv[0], KERN_CONV, name_under(n, y->name, "residual.2"));
+    want_gamma(l, &y->res.gamma[1], out, 4, name_under(n, y->name, "residual.3"));
+    want_conv(l, &y->res.conv[1], conv[1], KERN_CONV, name_under(n, y->name, "residual.6"));
+    if (in != out)
+        want_conv(l, &y->res.shortcut, shortcut, KERN_LINEAR, name_under(n, y->name, "shortcut"));
 }
 
 static void want_attn(struct bind_list *l, struct vae_layer *y, enum dtype dt)
@@ -146,7 +136,7 @@ static void want_attn(struct bind_list *l, struct vae_layer *y, enum dtype dt)
     struct bind_slot const proj = { .ndim = 4, .dim = { c, c, 1, 1 }, .dtype = dt };
     char n[BIND_NAME];
 
-    want_gamma(l, &y->attn.gamma, c, 3, under(n, y->name, "norm"));
+    want_gamma(l, &y->attn.gamma, c, 3, name_under(n, y->name, "norm"));
     for (int i = 0; i < 3; i++) {
         struct bind_slot const qkv = {
             .ndim = 4,
@@ -155,9 +145,9 @@ static void want_attn(struct bind_list *l, struct vae_layer *y, enum dtype dt)
             .rows = c,
             .dtype = dt,
         };
-        want(l, part[i], qkv, KERN_LINEAR, under(n, y->name, "to_qkv"));
+        want_conv(l, part[i], qkv, KERN_LINEAR, name_under(n, y->name, "to_qkv"));
     }
-    want(l, &y->attn.proj, proj, KERN_CONV, under(n, y->name, "proj"));
+    want_conv(l, &y->attn.proj, proj, KERN_CONV, name_under(n, y->name, "proj"));
 }
 
 static void want_scale(struct bind_list *l, struct vae_layer *y, enum dtype dt)
@@ -170,8 +160,8 @@ static void want_scale(struct bind_list *l, struct vae_layer *y, enum dtype dt)
     bool const doubles = y->kind == VAE_UP || y->kind == VAE_UP_TIME;
     char n[BIND_NAME];
 
-    want(l, &y->scale.space, space, doubles ? KERN_CONV_DOUBLED : KERN_CONV,
-         under(n, y->name, "resample.1"));
+    want_conv(l, &y->scale.space, space, doubles ? KERN_CONV_DOUBLED : KERN_CONV,
+              name_under(n, y->name, "resample.1"));
     if (y->kind == VAE_UP || y->kind == VAE_DOWN) return;
 
     int const halves = y->kind == VAE_UP_TIME ? 2 : 1;
@@ -184,7 +174,7 @@ static void want_scale(struct bind_list *l, struct vae_layer *y, enum dtype dt)
             .rows = c,
             .dtype = dt,
         };
-        want(l, &y->scale.time[i], time, KERN_CONV, under(n, y->name, "time_conv"));
+        want_conv(l, &y->scale.time[i], time, KERN_CONV, name_under(n, y->name, "time_conv"));
     }
 }
 
@@ -205,8 +195,8 @@ static void want_front(struct vae *v, struct bind_list *l)
     struct bind_slot const point = { .ndim = 5, .dim = { z, z, 1, 1, 1 }, .dtype = dt };
     struct bind_slot const first = { .ndim = 5, .dim = { 4 * b, z, 3, 3, 3 }, .dtype = dt };
 
-    want(l, &v->decoder.point, point, KERN_LINEAR, "conv2");
-    want(l, &v->decoder.first, first, KERN_CONV, "decoder.conv1");
+    want_conv(l, &v->decoder.point, point, KERN_LINEAR, "conv2");
+    want_conv(l, &v->decoder.first, first, KERN_CONV, "decoder.conv1");
 }
 
 static void want_head(struct vae *v, struct bind_list *l)
@@ -215,7 +205,7 @@ static void want_head(struct vae *v, struct bind_list *l)
     struct bind_slot const last = { .ndim = 5, .dim = { 3, b, 3, 3, 3 }, .dtype = v->precision };
 
     want_gamma(l, &v->decoder.last_gamma, b, 4, "decoder.head.0");
-    want(l, &v->decoder.last, last, KERN_CONV, "decoder.head.2");
+    want_conv(l, &v->decoder.last, last, KERN_CONV, "decoder.head.2");
 }
 
 void vae_want_decoder(struct vae *v, struct bind_list *l)
@@ -248,9 +238,9 @@ void vae_want_encoder(struct vae *v, struct bind_list *l)
         .dtype = dt,
     };
 
-    want(l, &c->first, first, KERN_CONV, "encoder.conv1");
+    want_conv(l, &c->first, first, KERN_CONV, "encoder.conv1");
     want_layers(l, c, 0, c->layers, dt);
     want_gamma(l, &c->last_gamma, 4 * b, 4, "encoder.head.0");
-    want(l, &c->last, last, KERN_CONV, "encoder.head.2");
-    want(l, &c->point, means, KERN_LINEAR, "conv1");
+    want_conv(l, &c->last, last, KERN_CONV, "encoder.head.2");
+    want_conv(l, &c->point, means, KERN_LINEAR, "conv1");
 }

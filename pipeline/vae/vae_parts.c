@@ -1,4 +1,17 @@
-#include "pipeline/vae/vae_net.h"
+/* vae_parts.c - the decoder's steps, their work, and where to cut them into parts of equal work. */
+#include "pipeline/vae/vae_internal.h"
+
+const struct vae_row vae_decoder_rows[VAE_LAYERS] = {
+    { "decoder.middle.0", VAE_RES, 4, 4 },        { "decoder.middle.1", VAE_ATTN, 4, 4 },
+    { "decoder.middle.2", VAE_RES, 4, 4 },        { "decoder.upsamples.0", VAE_RES, 4, 4 },
+    { "decoder.upsamples.1", VAE_RES, 4, 4 },     { "decoder.upsamples.2", VAE_RES, 4, 4 },
+    { "decoder.upsamples.3", VAE_UP_TIME, 4, 2 }, { "decoder.upsamples.4", VAE_RES, 2, 4 },
+    { "decoder.upsamples.5", VAE_RES, 4, 4 },     { "decoder.upsamples.6", VAE_RES, 4, 4 },
+    { "decoder.upsamples.7", VAE_UP_TIME, 4, 2 }, { "decoder.upsamples.8", VAE_RES, 2, 2 },
+    { "decoder.upsamples.9", VAE_RES, 2, 2 },     { "decoder.upsamples.10", VAE_RES, 2, 2 },
+    { "decoder.upsamples.11", VAE_UP, 2, 1 },     { "decoder.upsamples.12", VAE_RES, 1, 1 },
+    { "decoder.upsamples.13", VAE_RES, 1, 1 },    { "decoder.upsamples.14", VAE_RES, 1, 1 },
+};
 
 int vae_first_layer(const struct vae_coder *c) { return c->part.first ? c->part.first - 1 : 0; }
 
@@ -24,7 +37,7 @@ struct walk {
     double frames, area;
 };
 
-static double conv(double pixels, double taps, double in, double out)
+static double conv_flops(double pixels, double taps, double in, double out)
 {
     return 2 * pixels * taps * in * out;
 }
@@ -34,11 +47,11 @@ static double scale_flops(struct walk *w, const struct vae_row *r, double in, do
     double time = 0;
 
     if (r->kind == VAE_UP_TIME) {
-        time = conv(w->frames * w->area, 3, in, 2 * in);
+        time = conv_flops(w->frames * w->area, 3, in, 2 * in);
         w->frames *= 2;
     }
     w->area *= 4;
-    return time + conv(w->frames * w->area, 9, in, out);
+    return time + conv_flops(w->frames * w->area, 9, in, out);
 }
 
 static double layer_flops(struct walk *w, const struct vae_row *r)
@@ -48,9 +61,9 @@ static double layer_flops(struct walk *w, const struct vae_row *r)
 
     switch (r->kind) {
     case VAE_RES:
-        return conv(pixels, 27, in, out) + conv(pixels, 27, out, out) +
-               (r->in != r->out ? conv(pixels, 1, in, out) : 0);
-    case VAE_ATTN: return conv(pixels, 4, in, in) + 4 * pixels * w->area * in;
+        return conv_flops(pixels, 27, in, out) + conv_flops(pixels, 27, out, out) +
+               (r->in != r->out ? conv_flops(pixels, 1, in, out) : 0);
+    case VAE_ATTN: return conv_flops(pixels, 4, in, in) + 4 * pixels * w->area * in;
     default: return scale_flops(w, r, in, out);
     }
 }
@@ -61,9 +74,9 @@ static void steps_flops(double of[VAE_STEPS], const struct vae_size *size)
     double const base = (double)size->base, z = VAE_CHANNELS;
     struct walk w = { size, 1, (double)(size->latent_h * size->latent_w) };
 
-    of[0] = conv(w.area, 1, z, z) + conv(w.area, 27, z, 4 * base);
+    of[0] = conv_flops(w.area, 1, z, z) + conv_flops(w.area, 27, z, 4 * base);
     for (int i = 0; i < VAE_LAYERS; i++) of[i + 1] = layer_flops(&w, &vae_decoder_rows[i]);
-    of[VAE_STEPS - 1] = conv(w.frames * w.area, 27, base, 3);
+    of[VAE_STEPS - 1] = conv_flops(w.frames * w.area, 27, base, 3);
 }
 
 double vae_flops(struct vae_range part, const struct vae_size *size)

@@ -1,42 +1,25 @@
-#include "pipeline/weights/pickle.h"
-#include "pipeline/weights/pickle_vm.h"
+/*
+ * pickle.c - a torch checkpoint's pickle, read as data.
+ *
+ * A pickle is a program: it pushes values, builds containers of them, and may import any Python
+ * name and call it. Python's own reader runs all that, which is why loading a stranger's
+ * checkpoint there runs the stranger's code. Here the table of opcodes is closed: an opcode
+ * without a function is refused by name, a GLOBAL resolves against pickle_call.c's short list of
+ * names and to nothing else, and REDUCE "calls" one of three by building the value that torch
+ * would. What must hold:
+ *
+ * - Every operand is checked against what is left of the program before it is read, every pop
+ *   against the last open mark.
+ * - Nothing is copied out of the program: texts point into it, values are indices.
+ * - Values, items, stack, memo and open marks each have a ceiling, and grow with what the program
+ *   pushes; so a small file cannot take much memory.
+ * - Nothing is followed recursively, so no nesting exhausts the C stack. Values may refer to one
+ *   another in a circle: whoever walks them walks one container and never down.
+ */
+#include "pipeline/weights/weights_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-/* ---- bytes of the program ---------------------------------------------------- */
-
-static status take(struct pickle_vm *vm, uint64_t n, const unsigned char **at)
-{
-    if (n > vm->len - vm->at)
-        return fail(ST_FORMAT, "%s: byte %zu: the pickle ends inside an opcode", vm->where,
-                    vm->op_at);
-    *at = vm->code + vm->at;
-    vm->at += (size_t)n;
-    return ST_OK;
-}
-
-static status take_le(struct pickle_vm *vm, int bytes, uint64_t *n)
-{
-    const unsigned char *at = NULL;
-
-    TRY(take(vm, (uint64_t)bytes, &at));
-    *n = 0;
-    for (int i = bytes - 1; i >= 0; i--) *n = *n << 8 | at[i];
-    return ST_OK;
-}
-
-static status take_line(struct pickle_vm *vm, struct pickle_text *out)
-{
-    const unsigned char *const from = vm->code + vm->at;
-    const unsigned char *const end = memchr(from, '\n', vm->len - vm->at);
-
-    if (!end)
-        return fail(ST_FORMAT, "%s: byte %zu: the pickle ends inside a name", vm->where, vm->op_at);
-    *out = (struct pickle_text){ (const char *)from, (size_t)(end - from) };
-    vm->at += out->len + 1;
-    return ST_OK;
-}
 
 /* ---- opcodes ------------------------------------------------------------------- */
 
@@ -51,7 +34,7 @@ static status op_proto(struct pickle_vm *vm, int arg)
     uint64_t n = 0;
 
     (void)arg;
-    TRY(take_le(vm, 1, &n));
+    TRY(pickle_take_le(vm, 1, &n));
     if (n < 2 || n > 5)
         return fail(ST_FORMAT, "%s: pickle protocol %d; 2 to 5 are read", vm->where, (int)n);
     return ST_OK;
@@ -60,7 +43,7 @@ static status op_proto(struct pickle_vm *vm, int arg)
 static status op_skip(struct pickle_vm *vm, int bytes)
 {
     const unsigned char *at = NULL;
-    return take(vm, (uint64_t)bytes, &at);
+    return pickle_take(vm, (uint64_t)bytes, &at);
 }
 
 static status op_stop(struct pickle_vm *vm, int arg)
@@ -88,7 +71,7 @@ static status op_int(struct pickle_vm *vm, int bytes)
 {
     uint64_t n = 0;
 
-    TRY(take_le(vm, bytes, &n));
+    TRY(pickle_take_le(vm, bytes, &n));
     int64_t const v =
         bytes == 4 ? (int64_t)(int32_t)(uint32_t)n : (int64_t)n; /* only BININT has a sign */
     return pickle_push(vm, (struct pickle_value){ PICKLE_INT, { .number = v } });
@@ -99,11 +82,11 @@ static status op_long1(struct pickle_vm *vm, int arg)
     uint64_t bytes = 0, n = 0;
 
     (void)arg;
-    TRY(take_le(vm, 1, &bytes));
+    TRY(pickle_take_le(vm, 1, &bytes));
     if (bytes > 8)
         return fail(ST_FORMAT, "%s: byte %zu: an integer of %d bytes; at most 8", vm->where,
                     vm->op_at, (int)bytes);
-    TRY(take_le(vm, (int)bytes, &n));
+    TRY(pickle_take_le(vm, (int)bytes, &n));
     if (bytes && bytes < 8 && n >> (8 * bytes - 1)) n |= UINT64_MAX << (8 * bytes);
     return pickle_push(vm, (struct pickle_value){ PICKLE_INT, { .number = (int64_t)n } });
 }
@@ -117,7 +100,7 @@ static status op_float(struct pickle_vm *vm, int arg)
     } v = { .u = 0 };
 
     (void)arg;
-    TRY(take(vm, 8, &at));
+    TRY(pickle_take(vm, 8, &at));
     for (int i = 0; i < 8; i++) v.u = v.u << 8 | at[i];
     return pickle_push(vm, (struct pickle_value){ PICKLE_FLOAT, { .real = v.f } });
 }
@@ -127,8 +110,8 @@ static status op_text(struct pickle_vm *vm, int length_bytes)
     const unsigned char *at = NULL;
     uint64_t n = 0;
 
-    TRY(take_le(vm, length_bytes, &n));
-    TRY(take(vm, n, &at));
+    TRY(pickle_take_le(vm, length_bytes, &n));
+    TRY(pickle_take(vm, n, &at));
     return pickle_push(
         vm, (struct pickle_value){ PICKLE_TEXT, { .text = { (const char *)at, (size_t)n } } });
 }
@@ -184,15 +167,15 @@ static status op_tuple_of(struct pickle_vm *vm, int count)
 }
 
 /* Add stack[from..] to the container below it: values, or keys and values. */
-static status extend(struct pickle_vm *vm, int from, enum pickle_kind kind)
+static status extend_container(struct pickle_vm *vm, int from, enum pickle_kind kind)
 {
     int const step = kind == PICKLE_DICT ? 2 : 1;
 
     if (from - 1 < pickle_floor(vm)) return pickle_too_few(vm);
     int const container = vm->stack[from - 1];
     if (pickle_at(vm, container)->kind != kind || (vm->depth - from) % step)
-        return fail(ST_FORMAT, "%s: byte %zu: adds to what is no %s", vm->where, vm->op_at,
-                    kind == PICKLE_DICT ? "dict, or a key without a value" : "list");
+        return fail(ST_FORMAT, "%s: byte %zu: adds to a value that is not a %s", vm->where,
+                    vm->op_at, kind == PICKLE_DICT ? "dict, or a key without a value" : "list");
     for (int i = from; i < vm->depth; i += step)
         TRY(pickle_append(vm, container, step == 2 ? vm->stack[i] : -1, vm->stack[i + step - 1]));
     vm->depth = from;
@@ -201,7 +184,7 @@ static status extend(struct pickle_vm *vm, int from, enum pickle_kind kind)
 
 static status op_add_one(struct pickle_vm *vm, int kind)
 {
-    return extend(vm, vm->depth - (kind == PICKLE_DICT ? 2 : 1), (enum pickle_kind)kind);
+    return extend_container(vm, vm->depth - (kind == PICKLE_DICT ? 2 : 1), (enum pickle_kind)kind);
 }
 
 static status op_add_all(struct pickle_vm *vm, int kind)
@@ -209,7 +192,7 @@ static status op_add_all(struct pickle_vm *vm, int kind)
     int from = 0;
 
     TRY(close_mark(vm, &from));
-    return extend(vm, from, (enum pickle_kind)kind);
+    return extend_container(vm, from, (enum pickle_kind)kind);
 }
 
 static status memo_set(struct pickle_vm *vm, uint64_t slot)
@@ -233,7 +216,7 @@ static status op_put(struct pickle_vm *vm, int bytes)
 {
     uint64_t slot = 0;
 
-    TRY(take_le(vm, bytes, &slot));
+    TRY(pickle_take_le(vm, bytes, &slot));
     return memo_set(vm, slot);
 }
 
@@ -247,7 +230,7 @@ static status op_get(struct pickle_vm *vm, int bytes)
 {
     uint64_t slot = 0;
 
-    TRY(take_le(vm, bytes, &slot));
+    TRY(pickle_take_le(vm, bytes, &slot));
     if (slot >= (uint64_t)vm->memo_count || vm->memo[slot] < 0)
         return fail(ST_FORMAT, "%s: byte %zu: memo %llu was never set", vm->where, vm->op_at,
                     (unsigned long long)slot);
@@ -259,8 +242,8 @@ static status op_global(struct pickle_vm *vm, int arg)
     struct pickle_text module, name;
 
     (void)arg;
-    TRY(take_line(vm, &module));
-    TRY(take_line(vm, &name));
+    TRY(pickle_take_line(vm, &module));
+    TRY(pickle_take_line(vm, &name));
     return pickle_call_global(vm, module, name);
 }
 
@@ -273,7 +256,7 @@ static status op_stack_global(struct pickle_vm *vm, int arg)
     TRY(pickle_pop(vm, &module));
     const struct pickle_value *const m = pickle_at(vm, module), *const n = pickle_at(vm, name);
     if (m->kind != PICKLE_TEXT || n->kind != PICKLE_TEXT)
-        return fail(ST_FORMAT, "%s: byte %zu: a global whose name is no text", vm->where,
+        return fail(ST_FORMAT, "%s: byte %zu: a global whose name is not text", vm->where,
                     vm->op_at);
     return pickle_call_global(vm, m->as.text, n->as.text);
 }
@@ -369,14 +352,14 @@ static const struct opcode opcodes[256] = {
     [0x98] = { .name = "READONLY_BUFFER" },
 };
 
-static status run(struct pickle_vm *vm)
+static status run_program(struct pickle_vm *vm)
 {
     while (!vm->stopped) {
         const unsigned char *op = NULL;
         vm->op_at = vm->at;
         if (vm->at == vm->len)
             return fail(ST_FORMAT, "%s: byte %zu: the pickle ends without STOP", vm->where, vm->at);
-        TRY(take(vm, 1, &op));
+        TRY(pickle_take(vm, 1, &op));
         const struct opcode *const o = &opcodes[*op];
         if (!o->run)
             return fail(ST_FORMAT, "%s: byte %zu: opcode %s (0x%02x) is not allowed", vm->where,
@@ -394,33 +377,9 @@ status pickle_read(struct pickle *out, const void *bytes, size_t len, const char
     if (len > PICKLE_BYTES_MAX)
         return fail(ST_FORMAT, "%s: a pickle of %zu bytes; at most %d", where, len,
                     PICKLE_BYTES_MAX);
-    status const st = run(&vm);
+    status const st = run_program(&vm);
     free(vm.stack);
     free(vm.memo);
     if (st != ST_OK) pickle_free(out);
     return st;
-}
-
-void pickle_free(struct pickle *p)
-{
-    free(p->value);
-    free(p->item);
-    free(p->storage);
-    free(p->tensor);
-    *p = (struct pickle){ .root = -1 };
-}
-
-bool pickle_text_is(struct pickle_text t, const char *s)
-{
-    return strlen(s) == t.len && !memcmp(t.s, s, t.len);
-}
-
-int pickle_get(const struct pickle *p, int dict, const char *key)
-{
-    if (dict < 0 || p->value[dict].kind != PICKLE_DICT) return -1;
-    for (int i = p->value[dict].as.chain.first; i >= 0; i = p->item[i].next) {
-        const struct pickle_value *const k = &p->value[p->item[i].key];
-        if (k->kind == PICKLE_TEXT && pickle_text_is(k->as.text, key)) return p->item[i].value;
-    }
-    return -1;
 }

@@ -1,5 +1,10 @@
-#include "pipeline/weights/pickle_vm.h"
-#include "pipeline/weights/tensor_name.h"
+/*
+ * pickle_call.c - the names a pickle may use and what calling them gives.
+ *
+ * "Calling" _rebuild_tensor_v2 notes storage, offset, sizes and strides; torchfile.c checks them
+ * against the storage when the tensor is listed.
+ */
+#include "pipeline/weights/weights_internal.h"
 
 #include <string.h>
 
@@ -32,7 +37,8 @@ status pickle_call_global(struct pickle_vm *vm, struct pickle_text module, struc
 
     char m[NAME_SHOWN], n[NAME_SHOWN];
     return fail(
-        ST_FORMAT, "%s: byte %zu: names %s.%s; only tensors, dicts, lists and scalars are read",
+        ST_FORMAT,
+        "%s: byte %zu: global %s.%s is not allowed; only tensors, dicts, lists and scalars are read",
         vm->where, vm->op_at, name_show(m, module.s, module.len), name_show(n, name.s, name.len));
 }
 
@@ -50,7 +56,7 @@ status pickle_call_persid(struct pickle_vm *vm)
     if (tag->kind != PICKLE_TEXT || !pickle_text_is(tag->as.text, "storage") ||
         type->kind != PICKLE_GLOBAL || type->as.number < STORAGE_FIRST ||
         key->kind != PICKLE_TEXT || count->kind != PICKLE_INT || count->as.number < 0)
-        return fail(ST_FORMAT, "%s: byte %zu: a persistent id that is no storage", vm->where,
+        return fail(ST_FORMAT, "%s: byte %zu: a persistent id that is not a storage", vm->where,
                     vm->op_at);
 
     const char *const dtype = globals[type->as.number].name;
@@ -64,7 +70,8 @@ status pickle_call_persid(struct pickle_vm *vm)
     return pickle_push(vm, (struct pickle_value){ PICKLE_STORAGE, { .at = p->storages++ } });
 }
 
-static status sizes(const struct pickle_vm *vm, int tuple, int64_t out[TENSOR_DIMS], int *count)
+static status read_sizes(const struct pickle_vm *vm, int tuple, int64_t out[TENSOR_DIMS],
+                         int *count)
 {
     int e[TENSOR_DIMS];
 
@@ -72,7 +79,7 @@ static status sizes(const struct pickle_vm *vm, int tuple, int64_t out[TENSOR_DI
     for (int i = 0; i < *count; i++) {
         const struct pickle_value *const v = pickle_at(vm, e[i]);
         if (v->kind != PICKLE_INT)
-            return fail(ST_FORMAT, "%s: byte %zu: a tensor's size that is no number", vm->where,
+            return fail(ST_FORMAT, "%s: byte %zu: a tensor's size that is not a number", vm->where,
                         vm->op_at);
         out[i] = v->as.number;
     }
@@ -93,8 +100,8 @@ static status rebuild_tensor(struct pickle_vm *vm, int args)
         return fail(ST_FORMAT, "%s: byte %zu: a tensor without storage or offset", vm->where,
                     vm->op_at);
     struct pickle_tensor t = { .storage = storage->as.at, .offset = offset->as.number };
-    TRY(sizes(vm, e[2], t.dim, &t.ndim));
-    TRY(sizes(vm, e[3], t.stride, &strides));
+    TRY(read_sizes(vm, e[2], t.dim, &t.ndim));
+    TRY(read_sizes(vm, e[3], t.stride, &strides));
     if (strides != t.ndim)
         return fail(ST_FORMAT, "%s: byte %zu: a tensor of %d sizes and %d strides", vm->where,
                     vm->op_at, t.ndim, strides);
@@ -129,7 +136,8 @@ status pickle_call_reduce(struct pickle_vm *vm)
         TRY(pickle_tuple(vm, args, 0, 0, NULL, &n));
         return pickle_push(vm, (struct pickle_value){ PICKLE_DICT, { .chain = { -1, -1, 0 } } });
     }
-    return fail(ST_FORMAT, "%s: byte %zu: calls what is no function", vm->where, vm->op_at);
+    return fail(ST_FORMAT, "%s: byte %zu: REDUCE of a value that is not a function", vm->where,
+                vm->op_at);
 }
 
 /* torch hangs `_metadata` on a state dict; nothing of it is needed. */
@@ -140,7 +148,7 @@ status pickle_call_build(struct pickle_vm *vm)
     TRY(pickle_pop(vm, &state));
     TRY(pickle_pop(vm, &object));
     if (pickle_at(vm, object)->kind != PICKLE_DICT || pickle_at(vm, state)->kind != PICKLE_DICT)
-        return fail(ST_FORMAT, "%s: byte %zu: sets the state of what is no dict", vm->where,
+        return fail(ST_FORMAT, "%s: byte %zu: BUILD on a value that is not a dict", vm->where,
                     vm->op_at);
     vm->stack[vm->depth++] = object;
     return ST_OK;

@@ -1,7 +1,7 @@
-#include "pipeline/weights/safetensors.h"
+/* safetensors.c - the header read and every byte of the data accounted for. */
 #include "base/json_tree.h"
 #include "base/strbuf.h"
-#include "pipeline/weights/tensor_name.h"
+#include "pipeline/weights/weights_internal.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -22,15 +22,15 @@ bool safetensors_looks(const unsigned char *data, size_t size)
 }
 
 /* A whole number; false if it is none or negative. */
-static bool whole(const struct json_node *v, int64_t *n)
+static bool read_whole_number(const struct json_node *v, int64_t *n)
 {
     if (!json_tree_is(v, NODE_WHOLE)) return false;
     *n = v->whole;
     return *n >= 0;
 }
 
-static status read_shape(struct tensor *t, const struct json_node *shape, enum dtype dtype,
-                         const char *path, const char *name)
+static status read_tensor_shape(struct tensor *t, const struct json_node *shape, enum dtype dtype,
+                                const char *path, const char *name)
 {
     int64_t dim[TENSOR_DIMS];
     size_t const n = shape ? shape->count : 0;
@@ -39,7 +39,7 @@ static status read_shape(struct tensor *t, const struct json_node *shape, enum d
         return fail(ST_FORMAT, "%s: %s: shape must be a list of at most %d sizes", path, name,
                     TENSOR_DIMS);
     for (size_t i = 0; i < n; i++)
-        if (!whole(json_tree_item(shape, i), &dim[i]))
+        if (!read_whole_number(json_tree_item(shape, i), &dim[i]))
             return fail(ST_FORMAT, "%s: %s: size %zu of its shape is no whole number", path, name,
                         i);
     if (tensor_make(t, dtype, (int)n, dim) != ST_OK)
@@ -65,15 +65,16 @@ static status read_entry(struct safetensors_entry *e, const struct json_node *v,
     if (!dtype_from_name(&type, dtype->text, dtype->text_len))
         return fail(ST_FORMAT, "%s: %s: dtype %s is not one of F32, BF16, F16, F64, I64, I32, U8",
                     path, e->name, name_show(shown, dtype->text, dtype->text_len));
-    TRY(read_shape(&e->t, json_tree_member(v, "shape"), type, path, e->name));
+    TRY(read_tensor_shape(&e->t, json_tree_member(v, "shape"), type, path, e->name));
     if (!json_tree_is(offsets, NODE_LIST) || offsets->count != 2 ||
-        !whole(json_tree_item(offsets, 0), &from) || !whole(json_tree_item(offsets, 1), &to))
+        !read_whole_number(json_tree_item(offsets, 0), &from) ||
+        !read_whole_number(json_tree_item(offsets, 1), &to))
         return fail(ST_FORMAT, "%s: %s: data_offsets must be two whole numbers", path, e->name);
     if (from > to || (uint64_t)to > data.size)
         return fail(ST_FORMAT,
                     "%s: %s: lies at bytes %" PRId64 " to %" PRId64
-                    " of %zu; the file is cut or its "
-                    "header lies",
+                    " of %zu; the file is truncated or its "
+                    "header is wrong",
                     path, e->name, from, to, data.size);
     if ((size_t)(to - from) != tensor_bytes(&e->t))
         return fail(ST_FORMAT, "%s: %s: %s %s is %zu bytes, data_offsets say %" PRId64, path,
@@ -83,7 +84,7 @@ static status read_entry(struct safetensors_entry *e, const struct json_node *v,
     return ST_OK;
 }
 
-static int by_place(const void *a, const void *b)
+static int compare_places(const void *a, const void *b)
 {
     const struct tensor *const x = &((const struct safetensors_entry *)a)->t;
     const struct tensor *const y = &((const struct safetensors_entry *)b)->t;
@@ -127,7 +128,7 @@ static status read_entries(struct safetensors *s, const struct json_node *header
             return fail(ST_FORMAT, "%s: %s: not an object", path, e->name);
         TRY(read_entry(e, v, data, path));
     }
-    qsort(s->entry, (size_t)s->count, sizeof *s->entry, by_place);
+    qsort(s->entry, (size_t)s->count, sizeof *s->entry, compare_places);
     return check_cover(s, data, path);
 }
 
@@ -153,18 +154,13 @@ status safetensors_open(struct safetensors *out, const char *path)
     TRY(file_map(&out->map, path));
     const unsigned char *const at = out->map.data;
     size_t const size = out->map.size;
-    if (!safetensors_looks(at, size)) {
-        st = fail(ST_FORMAT, "%s: not a safetensors file", path);
-        goto out;
-    }
+    if (!safetensors_looks(at, size)) FAIL_OUT(ST_FORMAT, "%s: not a safetensors file", path);
     uint64_t const len = load_le64(at);
-    if (len > SAFETENSORS_HEADER_MAX || len > size - LENGTH_BYTES) {
-        st = fail(ST_FORMAT,
-                  "%s: a header of %" PRIu64 " bytes; the file has %zu behind its length and %d "
-                  "are allowed",
-                  path, len, size - LENGTH_BYTES, SAFETENSORS_HEADER_MAX);
-        goto out;
-    }
+    if (len > SAFETENSORS_HEADER_MAX || len > size - LENGTH_BYTES)
+        FAIL_OUT(ST_FORMAT,
+                 "%s: a header of %" PRIu64 " bytes; the file has %zu behind its length and %d "
+                 "are allowed",
+                 path, len, size - LENGTH_BYTES, SAFETENSORS_HEADER_MAX);
     TRY_OUT(read_header(&header, at + LENGTH_BYTES, (size_t)len, path));
     struct region const data = { at + LENGTH_BYTES + len, size - LENGTH_BYTES - (size_t)len };
     TRY_OUT(read_entries(out, header, data, path));

@@ -1,3 +1,4 @@
+/* tensor_file.c - a safetensors file, its header first and its data as it comes. */
 #include "pipeline/weights/tensor_file.h"
 #include "base/file.h"
 #include "base/strbuf.h"
@@ -35,24 +36,24 @@ static bool is_utf8(const char *name)
     return true;
 }
 
-static int by_name(const void *a, const void *b)
+static int compare_item_names(const void *a, const void *b)
 {
     return strcmp((*(const struct tensor_file_item *const *)a)->name,
                   (*(const struct tensor_file_item *const *)b)->name);
 }
 
-static status check_names(const struct tensor_file_item *items, int count)
+static status check_item_names(const struct tensor_file_item *items, int count)
 {
     const struct tensor_file_item **const item = calloc((size_t)count + 1, sizeof *item);
     status st = ST_OK;
 
     if (!item) return fail(ST_NOMEM, "safetensors: %d tensors", count);
     for (int i = 0; i < count; i++) item[i] = &items[i];
-    qsort(item, (size_t)count, sizeof *item, by_name);
+    qsort(item, (size_t)count, sizeof *item, compare_item_names);
     for (int i = 0; st == ST_OK && i < count; i++) {
         if (!is_utf8(item[i]->name))
             st = fail(ST_ARG, "safetensors: %s cannot be a tensor's name", item[i]->name);
-        else if (i && !by_name(&item[i - 1], &item[i]))
+        else if (i && !compare_item_names(&item[i - 1], &item[i]))
             st = fail(ST_ARG, "safetensors: two tensors are named %s", item[i]->name);
     }
     free(item);
@@ -65,7 +66,7 @@ static status make_header(const struct tensor_file_item *items, int count, struc
 {
     size_t at = 0;
 
-    TRY(check_names(items, count));
+    TRY(check_item_names(items, count));
     for (int i = 0; i < count; i++) {
         const struct tensor *const t = &items[i].t;
         size_t const end = at + tensor_bytes(t);

@@ -1,4 +1,5 @@
-#include "pipeline/weights/tensor_name.h"
+/* tensor_name.c - names without the prefixes that training wrappers add. */
+#include "pipeline/weights/weights_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,7 @@ const char *name_show(char buf[NAME_SHOWN], const char *raw, size_t len)
     return buf;
 }
 
-static bool skip(const char *at, const char *end, const char *prefix)
+static bool has_prefix(const char *at, const char *end, const char *prefix)
 {
     size_t const n = strlen(prefix);
     return (size_t)(end - at) > n && !memcmp(at, prefix, n);
@@ -40,8 +41,8 @@ status name_clean(char **out, const char *raw, size_t len, const char *path)
     if (!name) return fail(ST_NOMEM, "%s: a tensor's name", path);
     for (const char *at = raw; at < end;) {
         bool const start = at == raw || at[-1] == '.';
-        if (start && skip(at, end, wrapper)) at += strlen(wrapper);
-        else if (!n && skip(at, end, outer)) at += strlen(outer);
+        if (start && has_prefix(at, end, wrapper)) at += strlen(wrapper);
+        else if (!n && has_prefix(at, end, outer)) at += strlen(outer);
         else name[n++] = *at++;
     }
     name[n] = '\0';

@@ -1,14 +1,18 @@
-#include "pipeline/weights/torchfile.h"
+/*
+ * torchfile.c - the dict of tensors in a torch checkpoint, and their bytes.
+ *
+ * The pickle's claims are checked here: dtype, row-major strides, and that offset and size stay
+ * within a storage as large as its zip member. Several tensors may share a storage, so the last one
+ * read is kept.
+ */
 #include "base/strbuf.h"
-#include "pipeline/weights/pickle.h"
-#include "pipeline/weights/tensor_name.h"
-#include "pipeline/weights/torchzip.h"
+#include "pipeline/weights/weights_internal.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-static bool dtype_of(enum dtype *out, struct pickle_text storage)
+static bool find_dtype(enum dtype *out, struct pickle_text storage)
 {
     static const struct {
         const char *storage;
@@ -27,7 +31,7 @@ static bool dtype_of(enum dtype *out, struct pickle_text storage)
     return false;
 }
 
-static bool row_major(const struct pickle_tensor *t)
+static bool is_row_major(const struct pickle_tensor *t)
 {
     int64_t step = 1;
 
@@ -41,21 +45,21 @@ static bool row_major(const struct pickle_tensor *t)
 }
 
 /* Where in the zip file a tensor lies, with everything the pickle claims checked. */
-static status locate(struct torchfile *f, struct torchfile_entry *e, const struct pickle *p,
-                     const struct pickle_tensor *t, const char *path)
+static status locate_tensor(struct torchfile *f, struct torchfile_entry *e, const struct pickle *p,
+                            const struct pickle_tensor *t, const char *path)
 {
     const struct pickle_storage *const s = &p->storage[t->storage];
     enum dtype dtype;
     size_t bytes;
     char shown[NAME_SHOWN], shape[SHAPE_TEXT];
 
-    if (!dtype_of(&dtype, s->dtype))
+    if (!find_dtype(&dtype, s->dtype))
         return fail(ST_FORMAT,
                     "%s: %s: a tensor of a %.*s; F32, BF16, F16, F64, I64, I32, U8 are read", path,
                     e->name, (int)s->dtype.len, s->dtype.s);
     if (tensor_make(&e->t, dtype, t->ndim, t->dim) != ST_OK)
-        return fail(ST_FORMAT, "%s: %s: no shape a tensor can have", path, e->name);
-    if (!row_major(t))
+        return fail(ST_FORMAT, "%s: %s: not a shape a tensor can have", path, e->name);
+    if (!is_row_major(t))
         return fail(ST_FORMAT, "%s: %s: its strides are not those of a row-major tensor", path,
                     e->name);
     if (t->offset < 0 || t->offset > s->count || tensor_count(&e->t) > s->count - t->offset)
@@ -73,7 +77,7 @@ static status locate(struct torchfile *f, struct torchfile_entry *e, const struc
     return ST_OK;
 }
 
-static status no_dict(const struct pickle *p, int dict, const char *what, const char *path)
+static status fail_with_keys(const struct pickle *p, int dict, const char *what, const char *path)
 {
     struct strbuf keys = { 0 };
     char shown[NAME_SHOWN];
@@ -92,19 +96,19 @@ static status no_dict(const struct pickle *p, int dict, const char *what, const 
 }
 
 /* Which dict holds the tensors. */
-static status choose(struct torchfile *f, const struct pickle *p, const char *want,
-                     const char *path, int *dict)
+static status choose_dict(struct torchfile *f, const struct pickle *p, const char *want,
+                          const char *path, int *dict)
 {
     static const char *const usual[] = { "generator_ema", "generator" };
 
     if (p->value[p->root].kind != PICKLE_DICT)
-        return fail(ST_FORMAT, "%s: the pickle is no dict", path);
+        return fail(ST_FORMAT, "%s: the pickle is not a dict", path);
     *dict = p->root;
     if (want) {
         *dict = pickle_get(p, p->root, want);
         if (*dict < 0 || p->value[*dict].kind != PICKLE_DICT) {
             char *const what = str_format("has no dict under the outer key `%s`", want);
-            status const st = no_dict(p, p->root, what ? what : "no such outer key", path);
+            status const st = fail_with_keys(p, p->root, what ? what : "no such outer key", path);
             free(what);
             return st;
         }
@@ -120,7 +124,7 @@ static status choose(struct torchfile *f, const struct pickle *p, const char *wa
     return f->outer_key ? ST_OK : fail(ST_NOMEM, "%s: a name", path);
 }
 
-static status list(struct torchfile *f, const struct pickle *p, int dict, const char *path)
+static status list_tensors(struct torchfile *f, const struct pickle *p, int dict, const char *path)
 {
     f->entry = calloc((size_t)p->value[dict].as.chain.count + 1, sizeof *f->entry);
     if (!f->entry) return fail(ST_NOMEM, "%s: its tensors", path);
@@ -130,9 +134,9 @@ static status list(struct torchfile *f, const struct pickle *p, int dict, const 
         if (k->kind != PICKLE_TEXT || v->kind != PICKLE_TENSOR) continue;
         struct torchfile_entry *const e = &f->entry[f->count++];
         TRY(name_clean(&e->name, k->as.text.s, k->as.text.len, path));
-        TRY(locate(f, e, p, &p->tensor[v->as.at], path));
+        TRY(locate_tensor(f, e, p, &p->tensor[v->as.at], path));
     }
-    return f->count ? ST_OK : no_dict(p, dict, "holds no tensors", path);
+    return f->count ? ST_OK : fail_with_keys(p, dict, "holds no tensors", path);
 }
 
 status torchfile_open(struct torchfile *out, const char *path, const char *outer_key)
@@ -147,19 +151,14 @@ status torchfile_open(struct torchfile *out, const char *path, const char *outer
     *out = (struct torchfile){ 0 };
     TRY_OUT(torchzip_open(&out->zip, path));
     TRY_OUT(torchzip_size(out->zip, "data.pkl", &len));
-    if (len > PICKLE_BYTES_MAX) {
-        st = fail(ST_FORMAT, "%s: data.pkl has %zu bytes; at most %d", path, len, PICKLE_BYTES_MAX);
-        goto out;
-    }
+    if (len > PICKLE_BYTES_MAX)
+        FAIL_OUT(ST_FORMAT, "%s: data.pkl has %zu bytes; at most %d", path, len, PICKLE_BYTES_MAX);
     code = malloc(len + 1);
-    if (!code || !where) {
-        st = fail(ST_NOMEM, "%s: a pickle of %zu bytes", path, len);
-        goto out;
-    }
+    if (!code || !where) FAIL_OUT(ST_NOMEM, "%s: a pickle of %zu bytes", path, len);
     TRY_OUT(torchzip_read(out->zip, "data.pkl", code, len));
     TRY_OUT(pickle_read(&p, code, len, where));
-    TRY_OUT(choose(out, &p, outer_key, path, &dict));
-    TRY_OUT(list(out, &p, dict, path));
+    TRY_OUT(choose_dict(out, &p, outer_key, path, &dict));
+    TRY_OUT(list_tensors(out, &p, dict, path));
 out:
     pickle_free(&p);
     free(code);

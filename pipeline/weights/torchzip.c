@@ -1,6 +1,6 @@
-#include "pipeline/weights/torchzip.h"
+/* torchzip.c - members of a torch zip file by their name under its one folder. */
 #include "base/strbuf.h"
-#include "pipeline/weights/zip_dir.h"
+#include "pipeline/weights/weights_internal.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -38,7 +38,7 @@ static status find_folder(struct torchzip *z)
     return ST_OK;
 }
 
-static status look_up(struct torchzip *z, const char *member, const struct zip_member **out)
+static status look_up_member(struct torchzip *z, const char *member, const struct zip_member **out)
 {
     char *const name = str_format("%s%s", z->folder, member);
 
@@ -50,7 +50,7 @@ static status look_up(struct torchzip *z, const char *member, const struct zip_m
 
 static status find_member(struct torchzip *z, const char *member, const struct zip_member **out)
 {
-    TRY(look_up(z, member, out));
+    TRY(look_up_member(z, member, out));
     const struct zip_member *const m = *out;
     if (!m) return fail(ST_FORMAT, "%s: has no member %s%s", z->path, z->folder, member);
     if (!m->plain)
@@ -91,7 +91,7 @@ static status check_byteorder(struct torchzip *z)
     char order[8] = { 0 };
     size_t bytes;
 
-    TRY(look_up(z, "byteorder", &m));
+    TRY(look_up_member(z, "byteorder", &m));
     if (!m) return ST_OK;
     TRY(torchzip_size(z, "byteorder", &bytes));
     if (bytes < sizeof order) TRY(torchzip_read(z, "byteorder", order, bytes));
@@ -106,10 +106,7 @@ status torchzip_open(struct torchzip **out, const char *path)
     status st = ST_OK;
 
     *out = NULL;
-    if (!z || !(z->path = str_format("%s", path))) {
-        st = fail(ST_NOMEM, "%s: a zip file", path);
-        goto out;
-    }
+    if (!z || !(z->path = str_format("%s", path))) FAIL_OUT(ST_NOMEM, "%s: a zip file", path);
     TRY_OUT(zip_dir_open(&z->dir, z->path));
     TRY_OUT(find_folder(z));
     TRY_OUT(check_byteorder(z));

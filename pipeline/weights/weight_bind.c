@@ -1,3 +1,4 @@
+/* weight_bind.c - a list of tensors checked, placed and loaded. */
 #include "pipeline/weights/weight_bind.h"
 #include "base/strbuf.h"
 
@@ -58,7 +59,7 @@ struct differences {
 };
 
 /* Add a line, if there are not too many already. */
-PRINTF_LIKE(2, 3) static void tell(struct differences *d, const char *fmt, ...)
+PRINTF_LIKE(2, 3) static void add_difference(struct differences *d, const char *fmt, ...)
 {
     char line[512];
     va_list ap;
@@ -89,15 +90,15 @@ static void check_slot(const struct bind_list *l, int i, const struct weight_inf
     if ((fits && info->t.dtype <= DT_F64) || named_before(l, i)) return;
     if (!info) {
         d->missing++;
-        tell(d, "missing  %s %s", s->name, tensor_shape(&want, a));
+        add_difference(d, "missing  %s %s", s->name, tensor_shape(&want, a));
     } else if (!fits) {
         d->misfit++;
-        tell(d, "shape    %s is %s, wanted %s", s->name, tensor_shape(&info->t, a),
-             tensor_shape(&want, b));
+        add_difference(d, "shape    %s is %s, wanted %s", s->name, tensor_shape(&info->t, a),
+                       tensor_shape(&want, b));
     } else {
         d->misfit++;
-        tell(d, "dtype    %s is %s, wanted F32, BF16, F16 or F64", s->name,
-             dtype_name(info->t.dtype));
+        add_difference(d, "dtype    %s is %s, wanted F32, BF16, F16 or F64", s->name,
+                       dtype_name(info->t.dtype));
     }
 }
 
@@ -119,7 +120,7 @@ status bind_check(const struct bind_list *l, const struct weights *w)
         const struct weight_info *const info = weights_at(w, i);
         if (used[i]) continue;
         d.extra++;
-        tell(&d, "extra    %s %s", info->name, tensor_shape(&info->t, shape));
+        add_difference(&d, "extra    %s %s", info->name, tensor_shape(&info->t, shape));
     }
     int const all = d.missing + d.extra + d.misfit;
     if (all > SHOWN) strbuf_addf(&d.lines, "\n  and %d more", all - SHOWN);
@@ -211,8 +212,8 @@ static status check_finite(const struct tensor *t, const char *name, const char 
 }
 
 /* The rows a slot means, in the file's memory. */
-static struct tensor part_of(const struct bind_slot *s, const struct weight_info *info,
-                             const void *data)
+static struct tensor slot_rows(const struct bind_slot *s, const struct weight_info *info,
+                               const void *data)
 {
     struct tensor t = info->t;
 
@@ -221,7 +222,8 @@ static struct tensor part_of(const struct bind_slot *s, const struct weight_info
 }
 
 /* Into the slot's place, by way of a host copy in F32 where the target needs it. */
-static status put(const struct bind_slot *s, const struct tensor *from, struct kern_ctx *ctx)
+static status upload_slot(const struct bind_slot *s, const struct tensor *from,
+                          struct kern_ctx *ctx)
 {
     status st = ST_OK;
     const void *src = from->data;
@@ -255,9 +257,9 @@ status bind_load(const struct bind_list *l, struct weights *w, struct kern_ctx *
         const void *data;
         if (at < 0) return fail(ST_FORMAT, "%s: %s is not there", weights_path(w), s->name);
         TRY(weights_fetch(w, at, &data));
-        struct tensor const part = part_of(s, weights_at(w, at), data);
+        struct tensor const part = slot_rows(s, weights_at(w, at), data);
         TRY(check_finite(&part, s->name, weights_path(w)));
-        TRY(put(s, &part, ctx));
+        TRY(upload_slot(s, &part, ctx));
     }
     return ST_OK;
 }

@@ -1,8 +1,7 @@
+/* weights.c - one interface over safetensors and torch files. */
 #include "pipeline/weights/weights.h"
 #include "base/strbuf.h"
-#include "pipeline/weights/safetensors.h"
-#include "pipeline/weights/torchfile.h"
-#include "pipeline/weights/torchzip.h"
+#include "pipeline/weights/weights_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -77,10 +76,7 @@ status weights_open(struct weights **out, const char *path, const char *outer_ke
     status st = ST_OK;
 
     *out = NULL;
-    if (!w || !(w->path = str_format("%s", path))) {
-        st = fail(ST_NOMEM, "%s: a weights file", path);
-        goto out;
-    }
+    if (!w || !(w->path = str_format("%s", path))) FAIL_OUT(ST_NOMEM, "%s: a weights file", path);
     TRY_OUT(open_form(w, outer_key));
     TRY_OUT(index_names(w));
     *out = w;

@@ -8,6 +8,7 @@
 #ifndef WEIGHTS_H
 #define WEIGHTS_H
 
+#include "base/digest.h"
 #include "kernels/tensor.h"
 
 struct weights;
@@ -36,5 +37,14 @@ int weights_find(const struct weights *w, const char *name);          /* -1: not
  * lie in the mapped file (safetensors; valid until close) or in a buffer of w's
  * (torch; valid until the next fetch). ST_FORMAT if a checksum is wrong. */
 status weights_fetch(struct weights *w, int i, const void **data) MUST_USE;
+
+/* What a checkpoint holds, as a number. The hash of a tensor is the SHA-256 of its bytes,
+ * row-major and little-endian. The hash of a file is the SHA-256 of one line per tensor, ordered
+ * by name as strcmp does, each "NAME DTYPE SHAPE HASH\n" with the shape as "[2, 3]" and the
+ * tensor's hash in full. The same weights have the same hash in either file form.
+ *
+ * Reads the whole file. Entry i of `each` gets the hash of tensor i; NULL if only the file's is
+ * wanted. Not in the bare build. */
+status weights_hash(struct weights *w, char all[DIGEST_HEX], char (*each)[DIGEST_HEX]) MUST_USE;
 
 #endif /* WEIGHTS_H */

@@ -1,5 +1,6 @@
-#include "pipeline/weights/weights_hash.h"
+/* weights_hash.c - a hash that is the same for the same weights in either file form. */
 #include "base/strbuf.h"
+#include "pipeline/weights/weights.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +10,7 @@ struct row {
     char hash[DIGEST_HEX];
 };
 
-static int by_name(const void *a, const void *b)
+static int compare_rows(const void *a, const void *b)
 {
     return strcmp(((const struct row *)a)->info->name, ((const struct row *)b)->info->name);
 }
@@ -30,14 +31,11 @@ status weights_hash(struct weights *w, char all[DIGEST_HEX], char (*each)[DIGEST
         TRY_OUT(digest_bytes(data, tensor_bytes(&row[i].info->t), row[i].hash));
         if (each) memcpy(each[i], row[i].hash, DIGEST_HEX);
     }
-    qsort(row, (size_t)n, sizeof *row, by_name);
+    qsort(row, (size_t)n, sizeof *row, compare_rows);
     for (int i = 0; i < n; i++)
         strbuf_addf(&lines, "%s %s %s %s\n", row[i].info->name, dtype_name(row[i].info->t.dtype),
                     tensor_shape(&row[i].info->t, shape), row[i].hash);
-    if (lines.failed) {
-        st = fail(ST_NOMEM, "%s: its hashes", weights_path(w));
-        goto out;
-    }
+    if (lines.failed) FAIL_OUT(ST_NOMEM, "%s: its hashes", weights_path(w));
     TRY_OUT(digest_bytes(lines.s, lines.len, all));
 out:
     strbuf_free(&lines);

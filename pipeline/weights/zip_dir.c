@@ -1,5 +1,13 @@
-#include "pipeline/weights/zip_dir.h"
+/*
+ * zip_dir.c - a zip file's directory, from its end backwards.
+ *
+ * The end record is found by its signature and a comment length that reaches exactly to the end of
+ * the file; a zip64 locator in front of it overrides its numbers. The directory is read in one
+ * piece and each record checked against what is left of it. A member's own header is read only for
+ * the lengths that move its data; what it says otherwise is ignored, the directory counts.
+ */
 #include "base/crc32.h"
+#include "pipeline/weights/weights_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +22,7 @@ enum { LOCAL = 30, CENTRAL = 46, END = 22, LOCATOR = 20, WIDE_END = 56, COMMENT_
 enum { WIDE_FIELD = 1, STORED = 0, ENCRYPTED = 1 };
 #define MAX32 0xffffffffu
 
-static uint64_t little(const unsigned char *p, int bytes)
+static uint64_t load_le(const unsigned char *p, int bytes)
 {
     uint64_t n = 0;
 
@@ -22,9 +30,9 @@ static uint64_t little(const unsigned char *p, int bytes)
     return n;
 }
 
-static status cut(const struct zip_dir *d, const char *what)
+static status fail_truncated(const struct zip_dir *d, const char *what)
 {
-    return fail(ST_FORMAT, "%s: %s: the file is cut or no zip file", d->path, what);
+    return fail(ST_FORMAT, "%s: %s: the file is truncated or not a zip file", d->path, what);
 }
 
 static status read_at(const struct zip_dir *d, uint64_t at, void *buf, size_t len)
@@ -35,7 +43,7 @@ static status read_at(const struct zip_dir *d, uint64_t at, void *buf, size_t le
         ssize_t const n = pread(d->fd, to + done, len - done, (off_t)(at + done));
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) return fail(ST_IO, "%s: %s", d->path, strerror(errno));
-        if (!n) return cut(d, "it ends too early");
+        if (!n) return fail_truncated(d, "it ends too early");
         done += (size_t)n;
     }
     return ST_OK;
@@ -54,13 +62,13 @@ static status read_wide_end(const struct zip_dir *d, uint64_t at, struct end *e)
 
     if (at < LOCATOR) return ST_OK;
     TRY(read_at(d, at - LOCATOR, locator, LOCATOR));
-    if (little(locator, 4) != 0x07064b50) return ST_OK;
-    uint64_t const place = little(locator + 8, 8);
+    if (load_le(locator, 4) != 0x07064b50) return ST_OK;
+    uint64_t const place = load_le(locator + 8, 8);
     if (place > d->file_bytes || d->file_bytes - place < WIDE_END)
-        return cut(d, "no end of its directory");
+        return fail_truncated(d, "no end of its directory");
     TRY(read_at(d, place, wide, WIDE_END));
-    if (little(wide, 4) != 0x06064b50) return cut(d, "no end of its directory");
-    *e = (struct end){ little(wide + 32, 8), little(wide + 40, 8), little(wide + 48, 8) };
+    if (load_le(wide, 4) != 0x06064b50) return fail_truncated(d, "no end of its directory");
+    *e = (struct end){ load_le(wide + 32, 8), load_le(wide + 40, 8), load_le(wide + 48, 8) };
     return ST_OK;
 }
 
@@ -70,23 +78,21 @@ static status read_end(const struct zip_dir *d, struct end *e)
     uint64_t const most = END + COMMENT_MAX;
     size_t const len = (size_t)(d->file_bytes < most ? d->file_bytes : most);
     unsigned char *const tail = malloc(len + 1);
-    status st = tail ? ST_OK : fail(ST_NOMEM, "%s: its end", d->path);
+    status st = ST_OK;
     size_t at = len;
 
-    TRY_OUT(st);
+    if (!tail) FAIL_OUT(ST_NOMEM, "%s: its end", d->path);
     TRY_OUT(read_at(d, d->file_bytes - len, tail, len));
     for (size_t i = len >= END ? len - END + 1 : 0; i-- > 0 && at == len;)
-        if (little(tail + i, 4) == 0x06054b50 && i + END + little(tail + i + 20, 2) == len) at = i;
-    if (at == len) {
-        st = cut(d, "no end of its directory");
-        goto out;
-    }
-    *e = (struct end){ little(tail + at + 10, 2), little(tail + at + 12, 4),
-                       little(tail + at + 16, 4) };
+        if (load_le(tail + i, 4) == 0x06054b50 && i + END + load_le(tail + i + 20, 2) == len)
+            at = i;
+    if (at == len) TRY_OUT(fail_truncated(d, "no end of its directory"));
+    *e = (struct end){ load_le(tail + at + 10, 2), load_le(tail + at + 12, 4),
+                       load_le(tail + at + 16, 4) };
     TRY_OUT(read_wide_end(d, d->file_bytes - len + at, e));
     if (e->start > d->file_bytes || e->bytes > d->file_bytes - e->start || e->bytes > ZIP_DIR_MAX ||
         e->count > e->bytes / CENTRAL)
-        st = cut(d, "its directory does not fit into it");
+        st = fail_truncated(d, "its directory does not fit into it");
 out:
     free(tail);
     return st;
@@ -101,14 +107,14 @@ static status read_wide_field(const struct zip_dir *d, struct zip_member *m,
     uint64_t *const number[] = { &m->bytes, &m->stored, &m->header };
 
     for (size_t at = 0; len - at >= 4;) {
-        size_t const field = (size_t)little(extra + at + 2, 2);
+        size_t const field = (size_t)load_le(extra + at + 2, 2);
         size_t used = 0;
         at += 4;
         if (field > len - at) break;
-        for (int i = 0; little(extra + at - 4, 2) == WIDE_FIELD && i < COUNT_OF(number); i++) {
+        for (int i = 0; load_le(extra + at - 4, 2) == WIDE_FIELD && i < COUNT_OF(number); i++) {
             if (*number[i] != MAX32) continue;
-            if (field - used < 8) return cut(d, "a member without its size");
-            *number[i] = little(extra + at + used, 8);
+            if (field - used < 8) return fail_truncated(d, "a member without its size");
+            *number[i] = load_le(extra + at + used, 8);
             used += 8;
         }
         at += field;
@@ -119,23 +125,24 @@ static status read_wide_field(const struct zip_dir *d, struct zip_member *m,
 static status read_member(struct zip_dir *d, struct zip_member *m, const unsigned char *p,
                           size_t left, size_t *used)
 {
-    if (left < CENTRAL || little(p, 4) != 0x02014b50) return cut(d, "its directory is damaged");
-    size_t const name = (size_t)little(p + 28, 2), extra = (size_t)little(p + 30, 2);
-    *used = CENTRAL + name + extra + (size_t)little(p + 32, 2);
-    if (*used > left) return cut(d, "its directory is damaged");
+    if (left < CENTRAL || load_le(p, 4) != 0x02014b50)
+        return fail_truncated(d, "its directory is damaged");
+    size_t const name = (size_t)load_le(p + 28, 2), extra = (size_t)load_le(p + 30, 2);
+    *used = CENTRAL + name + extra + (size_t)load_le(p + 32, 2);
+    if (*used > left) return fail_truncated(d, "its directory is damaged");
     *m = (struct zip_member){
         .name = (const char *)p + CENTRAL,
         .name_len = name,
-        .bytes = little(p + 24, 4),
-        .stored = little(p + 20, 4),
-        .header = little(p + 42, 4),
-        .crc = (uint32_t)little(p + 16, 4),
-        .plain = little(p + 10, 2) == STORED && !(little(p + 8, 2) & ENCRYPTED),
+        .bytes = load_le(p + 24, 4),
+        .stored = load_le(p + 20, 4),
+        .header = load_le(p + 42, 4),
+        .crc = (uint32_t)load_le(p + 16, 4),
+        .plain = load_le(p + 10, 2) == STORED && !(load_le(p + 8, 2) & ENCRYPTED),
     };
     return read_wide_field(d, m, p + CENTRAL + name, extra);
 }
 
-static int compare(const char *a, size_t a_len, const char *b, size_t b_len)
+static int compare_bytes(const char *a, size_t a_len, const char *b, size_t b_len)
 {
     int const order = memcmp(a, b, a_len < b_len ? a_len : b_len);
 
@@ -143,10 +150,10 @@ static int compare(const char *a, size_t a_len, const char *b, size_t b_len)
     return a_len < b_len ? -1 : a_len > b_len;
 }
 
-static int by_name(const void *a, const void *b)
+static int compare_members(const void *a, const void *b)
 {
     const struct zip_member *const x = a, *const y = b;
-    return compare(x->name, x->name_len, y->name, y->name_len);
+    return compare_bytes(x->name, x->name_len, y->name, y->name_len);
 }
 
 static status read_directory(struct zip_dir *d)
@@ -162,9 +169,9 @@ static status read_directory(struct zip_dir *d)
     TRY(read_at(d, e.start, d->raw, (size_t)e.bytes));
     for (; d->count < e.count; d->count++, at += used)
         TRY(read_member(d, &d->member[d->count], d->raw + at, (size_t)e.bytes - at, &used));
-    qsort(d->member, d->count, sizeof *d->member, by_name);
+    qsort(d->member, d->count, sizeof *d->member, compare_members);
     for (size_t i = 1; i < d->count; i++)
-        if (!by_name(&d->member[i - 1], &d->member[i]))
+        if (!compare_members(&d->member[i - 1], &d->member[i]))
             return fail(ST_FORMAT, "%s: two members are named %.*s", d->path,
                         (int)d->member[i].name_len, d->member[i].name);
     return ST_OK;
@@ -176,10 +183,8 @@ status zip_dir_open(struct zip_dir *out, const char *path)
     status st = ST_OK;
 
     *out = (struct zip_dir){ .path = path, .fd = open(path, O_RDONLY | O_CLOEXEC) };
-    if (out->fd < 0 || fstat(out->fd, &file) || !S_ISREG(file.st_mode)) {
-        st = fail(ST_FORMAT, "%s: %s", path, errno ? strerror(errno) : "no regular file");
-        goto out;
-    }
+    if (out->fd < 0 || fstat(out->fd, &file) || !S_ISREG(file.st_mode))
+        FAIL_OUT(ST_FORMAT, "%s: %s", path, errno ? strerror(errno) : "no regular file");
     out->file_bytes = (uint64_t)file.st_size;
     TRY_OUT(read_directory(out));
     return ST_OK;
@@ -199,7 +204,7 @@ void zip_dir_close(struct zip_dir *d)
 const struct zip_member *zip_dir_find(const struct zip_dir *d, const char *name)
 {
     struct zip_member const key = { .name = name, .name_len = strlen(name) };
-    return bsearch(&key, d->member, d->count, sizeof key, by_name);
+    return bsearch(&key, d->member, d->count, sizeof key, compare_members);
 }
 
 /* ---- a member ---------------------------------------------------------------------- */
@@ -210,10 +215,10 @@ status zip_dir_read(const struct zip_dir *d, const struct zip_member *m, void *b
 
     if (!m->plain || m->bytes != m->stored || m->header > d->file_bytes ||
         d->file_bytes - m->header < LOCAL)
-        return cut(d, "a member that cannot be read");
+        return fail_truncated(d, "a member that cannot be read");
     TRY(read_at(d, m->header, head, LOCAL));
-    uint64_t const skip = LOCAL + little(head + 26, 2) + little(head + 28, 2);
-    if (little(head, 4) != 0x04034b50 || d->file_bytes - m->header < skip ||
+    uint64_t const skip = LOCAL + load_le(head + 26, 2) + load_le(head + 28, 2);
+    if (load_le(head, 4) != 0x04034b50 || d->file_bytes - m->header < skip ||
         d->file_bytes - m->header - skip < m->bytes)
         return fail(ST_FORMAT, "%s: %.*s: does not begin where the directory says", d->path,
                     (int)m->name_len, m->name);

@@ -9,6 +9,7 @@
 #include "tests/support/unit.h"
 
 #include "jobs/spec/clip.h"
+#include "jobs/spec/spec_json.h"
 #include "pipeline/weights/weights.h"
 
 static long left; /* allocations that still succeed; negative: all do */
@@ -97,11 +98,39 @@ static status read_job(void)
 static status read_card(void)
 {
     struct card c;
+    struct model_spec m;
 
     TRY(card_parse(&c, card_text, sizeof card_text - 1, "c.yaml"));
     assert_int_equal(c.steps, 5);
+    status const st = card_spec(&m, &c);
     card_close(&c);
-    return ST_OK;
+    if (st == ST_OK) model_spec_free(&m);
+    return st;
+}
+
+/* To JSON and back. */
+static status read_spec(void)
+{
+    static struct clip_prompt prompt = { .text = (char *)"sea", .at = "0s", .over = "0s" };
+    struct clip_spec const clip = { .job = (char *)"a",
+                                    .name = (char *)"a",
+                                    .width = 16,
+                                    .height = 16,
+                                    .fps_num = 1,
+                                    .fps_den = 1,
+                                    .pictures = 1,
+                                    .blocks = 1,
+                                    .frames_per_block = 1,
+                                    .prompt = &prompt,
+                                    .prompts = 1 };
+    struct strbuf json = { 0 };
+    struct clip_spec back;
+    status st = clip_spec_to_json(&json, &clip);
+
+    if (st == ST_OK) st = clip_spec_from_json(&back, json.s, json.len);
+    if (st == ST_OK) clip_spec_free(&back);
+    strbuf_free(&json);
+    return st;
 }
 
 static status read_weights(const char *path)
@@ -158,15 +187,15 @@ static long exhaust(status (*reader)(void))
     }
 EXHAUST(read_job)
 EXHAUST(read_card)
+EXHAUST(read_spec)
 EXHAUST(read_safetensors)
 EXHAUST(read_torch)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(read_job_exhausted),
-        cmocka_unit_test(read_card_exhausted),
-        cmocka_unit_test(read_safetensors_exhausted),
+        cmocka_unit_test(read_job_exhausted),   cmocka_unit_test(read_card_exhausted),
+        cmocka_unit_test(read_spec_exhausted),  cmocka_unit_test(read_safetensors_exhausted),
         cmocka_unit_test(read_torch_exhausted),
     };
 

@@ -55,7 +55,7 @@ for rank in 0 1 2 3 4; do
 
     begin "hang$rank"
     kill -STOP "$(pid_of $rank)"
-    finish 71 $((2 * deadline + 10)) "rank $rank gives no sign of life"
+    finish 71 $((2 * deadline + 10)) "rank $rank sent no heartbeat for"
 done
 
 # A rank that hangs while the others have nothing left to do: the encoder is slow.
@@ -69,7 +69,7 @@ launcher=$!
 await grep -q '^line: ' err.txt
 sleep 2
 kill -STOP "$(pid_of 3)"
-finish 71 $((2 * deadline + 10)) 'rank 3 gives no sign of life'
+finish 71 $((2 * deadline + 10)) 'rank 3 sent no heartbeat for'
 
 # While a rank loads: the prompts of many clips take their time.
 seq -f '{"w": "word %.0f"}' 3000 >words.jsonl

@@ -14,8 +14,8 @@ const struct comm_check comm_checks[] = {
     { "agreed words", check_agreed_words, 1, ST_OK, "", NULL },
     { "groups", check_groups, 1, ST_OK, "", NULL },
     { "two threads", check_two_threads, 1, ST_OK, "", NULL },
-    { "notes", check_notes, 1, ST_OK, "", NULL },
-    { "notes overflow", check_notes_overflow, 1, ST_OK, "", NULL },
+    { "control messages", check_controls, 1, ST_OK, "", NULL },
+    { "control overflow", check_controls_overflow, 1, ST_OK, "", NULL },
     { "refusals", check_refusals, 1, ST_OK, "", NULL },
     { "closed early", check_closed_early, 1, ST_OK, "", NULL },
     { "late", check_late, 1, ST_OK, "", NULL },
@@ -37,20 +37,20 @@ static status expect_peer(const struct comm *c, status st)
                 error_last()->msg);
 }
 
-static status meet(struct comm *c, bool to_split)
+static status join_collective(struct comm *c, bool to_split)
 {
     struct comm *none = NULL;
     return to_split ? comm_split(c, 0, &none) : comm_agree(c, ST_OK);
 }
 
-/* Wait in vain: in an exchange, a meeting of the world, one of a group whose other
+/* Wait in vain: in an exchange, a collective of the world, one of a group whose other
  * members are elsewhere. */
 static status wait_in_vain(struct comm *c, struct comm *g, const struct comm_trial *t)
 {
     status st = ST_OK;
 
-    if (c->rank % 3 == 0) return meet(c, t->odd % 2);
-    if (c->rank % 3 == 1 && g->size > 1) return meet(g, c->rank % 6 == 1);
+    if (c->rank % 3 == 0) return join_collective(c, t->odd % 2);
+    if (c->rank % 3 == 1 && g->size > 1) return join_collective(g, c->rank % 6 == 1);
     while (st == ST_OK) st = check_ring(c);
     return st;
 }
@@ -121,25 +121,25 @@ static status absent_from_split(struct comm *c, void *trial)
     return c->rank == t->odd ? away(c, t) : comm_split(c, 0, &none);
 }
 
-static status absent_part(struct comm *c, const struct comm_trial *t, bool send)
+static status absent_xfer(struct comm *c, const struct comm_trial *t, bool send)
 {
     float x = 0;
-    struct comm_xfer const part = { .t = { &x, DT_F32, 1, { 1 } }, .peer = t->odd, .send = send };
+    struct comm_xfer const xfer = { .t = { &x, DT_F32, 1, { 1 } }, .peer = t->odd, .send = send };
 
     c->deadline_s = 0.25;
     if (c->rank == t->odd) return away(c, t);
-    TRY(comm_post(c, &part, 1));
+    TRY(comm_post(c, &xfer, 1));
     return comm_wait(c);
 }
 
-static status absent_sender(struct comm *c, void *trial) { return absent_part(c, trial, false); }
-static status absent_receiver(struct comm *c, void *trial) { return absent_part(c, trial, true); }
+static status absent_sender(struct comm *c, void *trial) { return absent_xfer(c, trial, false); }
+static status absent_receiver(struct comm *c, void *trial) { return absent_xfer(c, trial, true); }
 
 /* The odd rank sends less than the others receive, or another type. */
 static status misfit(struct comm *c, const struct comm_trial *t, struct tensor sent)
 {
     float data[8] = { 0 };
-    struct comm_xfer parts[CHECK_RANKS];
+    struct comm_xfer xfers[CHECK_RANKS];
     int count = 0;
 
     sent.data = data;
@@ -147,9 +147,9 @@ static status misfit(struct comm *c, const struct comm_trial *t, struct tensor s
         if (r == c->rank || (c->rank != t->odd && r != t->odd)) continue;
         bool const send = c->rank == t->odd;
         struct tensor const whole = { data, DT_F32, 1, { 4 } };
-        parts[count++] = (struct comm_xfer){ .t = send ? sent : whole, .peer = r, .send = send };
+        xfers[count++] = (struct comm_xfer){ .t = send ? sent : whole, .peer = r, .send = send };
     }
-    TRY(comm_post(c, parts, count));
+    TRY(comm_post(c, xfers, count));
     TRY(comm_wait(c));
     return comm_agree(c, ST_OK);
 }
@@ -175,17 +175,17 @@ static status gives_up(struct comm *c, void *trial)
     const struct comm_trial *const t = trial;
     int64_t const n = 1 << 20;
     float *const data = calloc((size_t)n, sizeof *data);
-    struct comm_xfer parts[CHECK_RANKS];
+    struct comm_xfer xfers[CHECK_RANKS];
     int count = 0;
     status st = data ? ST_OK : fail(ST_NOMEM, "gives up");
 
     TRY_OUT(st);
     for (int r = 0; r < c->size; r++)
         if (r != c->rank && (c->rank == t->odd || r == t->odd))
-            parts[count++] = (struct comm_xfer){ .t = { data, DT_F32, 1, { n } },
+            xfers[count++] = (struct comm_xfer){ .t = { data, DT_F32, 1, { n } },
                                                  .peer = r,
                                                  .send = c->rank == t->odd };
-    TRY_OUT(comm_post(c, parts, count));
+    TRY_OUT(comm_post(c, xfers, count));
     if (c->rank == t->odd) {
         check_pause_ms(0.2);
         comm_abort(c);
@@ -200,7 +200,7 @@ out:
 }
 
 /* Meetings of two kinds do not mix. */
-static status different_meetings(struct comm *c, void *trial)
+static status different_collectives(struct comm *c, void *trial)
 {
     const struct comm_trial *const t = trial;
     struct comm *none = NULL;
@@ -209,16 +209,16 @@ static status different_meetings(struct comm *c, void *trial)
 
 const struct comm_check comm_endings[] = {
     { "abort", aborted_everywhere, 2, ST_IO, "rank ", " has no disk" },
-    { "abort by a thread", aborted_by_thread, 2, ST_PEER, " stops: rank ", " aborted" },
+    { "abort by a thread", aborted_by_thread, 2, ST_PEER, " stopped: rank ", " aborted" },
     { "absent from agree", absent_from_agree, 2, ST_COMM, "waited 0.25 s for rank ", "" },
     { "absent from split", absent_from_split, 2, ST_COMM, "waited 0.25 s for rank ", "" },
-    { "absent sender", absent_sender, 2, ST_COMM, "waited 0.25 s for rank ", " to send 1 part" },
+    { "absent sender", absent_sender, 2, ST_COMM, "waited 0.25 s for rank ", " to send 1 tensor" },
     { "absent receiver", absent_receiver, 2, ST_COMM, "waited 0.25 s for rank ",
-      " to receive 1 part" },
+      " to receive 1 tensor" },
     { "shorter", shorter, 2, ST_ARG, " receives F32 [4], rank ", " sends F32 [3]" },
     { "longer", longer, 2, ST_ARG, " receives F32 [4], rank ", " sends F32 [8]" },
     { "other type", other_type, 2, ST_ARG, " receives F32 [4], rank ", " sends I32 [4]" },
     { "gives up", gives_up, 2, ST_IO, "gave up", NULL },
-    { "different meetings", different_meetings, 2, ST_ARG, "calls", NULL },
+    { "different collectives", different_collectives, 2, ST_ARG, "calls", NULL },
     { .name = NULL },
 };

@@ -1,15 +1,15 @@
-/* comm_check_exchange.c - parts of all sizes, in all orders. */
+/* comm_check_exchange.c - transfers of all sizes, in all orders. */
 #include "tests/comm/comm_checks.h"
 #include "tests/support/rng.h"
 
 #include <math.h>
 
-enum { ROUNDS = 12, PARTS = 3, LONGEST = 700 };
+enum { ROUNDS = 12, XFERS = 3, LONGEST = 700 };
 
-/* How many elements part k from one rank to another has in a round; -1: no such part. */
-static int64_t part_len(uint64_t seed, int round, int from, int to, int k)
+/* How many elements transfer k from one rank to another has in a round; -1: no such transfer. */
+static int64_t xfer_len(uint64_t seed, int round, int from, int to, int k)
 {
-    uint64_t s = seed ^ (uint64_t)(((round * CHECK_RANKS + from) * CHECK_RANKS + to) * PARTS + k)
+    uint64_t s = seed ^ (uint64_t)(((round * CHECK_RANKS + from) * CHECK_RANKS + to) * XFERS + k)
                             << 17;
     int const n = rng_below(&s, LONGEST + 100) - 100;
     return n < -50 ? -1 : n < 0 ? 0 : n;
@@ -28,32 +28,32 @@ struct box {
 
 struct exchange {
     uint64_t seed;
-    struct box boxes[2 * CHECK_RANKS * PARTS];
-    struct comm_xfer parts[2 * CHECK_RANKS * PARTS];
+    struct box boxes[2 * CHECK_RANKS * XFERS];
+    struct comm_xfer xfers[2 * CHECK_RANKS * XFERS];
     int count;
 };
 
-static void add(struct exchange *x, const struct comm *c, int round, struct comm_xfer part, int k)
+static void add(struct exchange *x, const struct comm *c, int round, struct comm_xfer xfer, int k)
 {
-    int const from = part.send ? c->rank : part.peer, to = part.send ? part.peer : c->rank;
-    int64_t const n = part_len(x->seed, round, from, to, k);
+    int const from = xfer.send ? c->rank : xfer.peer, to = xfer.send ? xfer.peer : c->rank;
+    int64_t const n = xfer_len(x->seed, round, from, to, k);
     struct box *const b = &x->boxes[x->count];
 
     if (n < 0) return;
-    *b = (struct box){ .peer = part.peer, .k = k };
+    *b = (struct box){ .peer = xfer.peer, .k = k };
     for (int64_t i = 0; i < n; i++)
-        b->data[i] = part.send ? value(round, from, to, k, i) : (float)NAN;
-    part.t = (struct tensor){ .data = b->data, .dtype = DT_F32, .ndim = 1, .dim = { n } };
-    x->parts[x->count++] = part;
+        b->data[i] = xfer.send ? value(round, from, to, k, i) : (float)NAN;
+    xfer.t = (struct tensor){ .data = b->data, .dtype = DT_F32, .ndim = 1, .dim = { n } };
+    x->xfers[x->count++] = xfer;
 }
 
-/* All parts of a round; peers in random order, the order between two ranks kept. */
+/* All transfers of a round; peers in random order, the order between two ranks kept. */
 static void plan(struct exchange *x, const struct comm *c, int round, uint64_t *rng)
 {
     int const turn = rng_below(rng, c->size), sends_first = rng_below(rng, 2);
 
     x->count = 0;
-    for (int k = 0; k < PARTS; k++)
+    for (int k = 0; k < XFERS; k++)
         for (int i = 0; i < 2 * c->size; i++) {
             int const peer = (i / 2 + turn) % c->size;
             bool const send = (i % 2 == 0) == (bool)sends_first;
@@ -66,11 +66,11 @@ static status verify(const struct exchange *x, const struct comm *c, int round)
 {
     for (int i = 0; i < x->count; i++) {
         const struct box *const b = &x->boxes[i];
-        int const from = x->parts[i].send ? c->rank : b->peer;
-        int const to = x->parts[i].send ? b->peer : c->rank;
+        int const from = x->xfers[i].send ? c->rank : b->peer;
+        int const to = x->xfers[i].send ? b->peer : c->rank;
         double sum = 0, want = 0;
 
-        for (int64_t j = 0; j < x->parts[i].t.dim[0]; j++) {
+        for (int64_t j = 0; j < x->xfers[i].t.dim[0]; j++) {
             float const v = value(round, from, to, b->k, j);
             if (!(b->data[j] == v))
                 return fail(ST_MISMATCH, "round %d, %d to %d, part %d, element %lld", round, from,
@@ -83,11 +83,11 @@ static status verify(const struct exchange *x, const struct comm *c, int round)
     return ST_OK;
 }
 
-/* A rank may take a round in two starts: as all ranks keep the order of k, the
+/* A rank may take a round in two posts: as all ranks keep the order of k, the
  * first half never waits for somebody's second. */
 static int first_half(const struct exchange *x, uint64_t *rng)
 {
-    int const k = rng_below(rng, PARTS + 1);
+    int const k = rng_below(rng, XFERS + 1);
     int n = 0;
 
     while (n < x->count && x->boxes[n].k < k) n++;
@@ -108,10 +108,10 @@ status check_exchange(struct comm *c, void *trial)
         int const first = first_half(x, &rng);
 
         if (rng_below(&rng, 3) == 0) check_pause_ms(rng_below(&rng, 4));
-        TRY_OUT(comm_post(c, x->parts, first));
+        TRY_OUT(comm_post(c, x->xfers, first));
         if (rng_below(&rng, 3) == 0) check_pause_ms(rng_below(&rng, 4));
         TRY_OUT(comm_wait(c));
-        TRY_OUT(comm_post(c, x->parts + first, x->count - first));
+        TRY_OUT(comm_post(c, x->xfers + first, x->count - first));
         TRY_OUT(comm_wait(c));
         TRY_OUT(comm_wait(c));
         TRY_OUT(verify(x, c, round));
@@ -122,7 +122,7 @@ out:
     return st;
 }
 
-/* ---- large parts ---------------------------------------------------------- */
+/* ---- large transfers ---------------------------------------------------------- */
 
 static unsigned char byte_of(int from, int k, int64_t i)
 {
@@ -135,7 +135,7 @@ status check_large(struct comm *c, void *trial)
     static int64_t const bytes[] = { 5 << 20, 0, (3 << 20) + 1, 1 << 20, 17 };
     enum { N = COUNT_OF(bytes) };
     int const next = (c->rank + 1) % c->size, before = (c->rank + c->size - 1) % c->size;
-    struct comm_xfer parts[2 * N] = { 0 };
+    struct comm_xfer xfers[2 * N] = { 0 };
     unsigned char *memory[2 * N] = { 0 };
     status st = ST_OK;
 
@@ -146,11 +146,11 @@ status check_large(struct comm *c, void *trial)
         memory[k] = malloc((size_t)n + 1);
         if (!memory[k]) TRY_OUT(fail(ST_NOMEM, "large parts"));
         for (int64_t i = 0; i <= n; i++) memory[k][i] = send ? byte_of(c->rank, k / 2, i) : 0xee;
-        parts[k] = (struct comm_xfer){ .t = { memory[k], DT_U8, 1, { n } },
+        xfers[k] = (struct comm_xfer){ .t = { memory[k], DT_U8, 1, { n } },
                                        .peer = send ? next : before,
                                        .send = send };
     }
-    TRY_OUT(comm_post(c, parts, 2 * N));
+    TRY_OUT(comm_post(c, xfers, 2 * N));
     TRY_OUT(comm_wait(c));
     for (int k = 0; k < 2 * N; k += 2) {
         for (int64_t i = 0; i < bytes[k / 2]; i++)
@@ -168,7 +168,7 @@ status check_closed_early(struct comm *c, void *trial)
 {
     int64_t const n = 1 << 16;
     float *const data = malloc((size_t)n * sizeof *data);
-    struct comm_xfer parts[CHECK_RANKS];
+    struct comm_xfer xfers[CHECK_RANKS];
     struct comm *g = NULL;
     int count = 0;
     status st = data ? ST_OK : fail(ST_NOMEM, "closed early");
@@ -178,8 +178,8 @@ status check_closed_early(struct comm *c, void *trial)
     TRY_OUT(comm_split(c, 0, &g));
     for (int r = 0; r < c->size; r++)
         if (r != c->rank)
-            parts[count++] = (struct comm_xfer){ .t = { data, DT_F32, 1, { n } }, .peer = r };
-    TRY_OUT(comm_post(g, parts, count));
+            xfers[count++] = (struct comm_xfer){ .t = { data, DT_F32, 1, { n } }, .peer = r };
+    TRY_OUT(comm_post(g, xfers, count));
 out:
     if (g) comm_close(&g);
     free(data);
@@ -189,15 +189,15 @@ out:
 status check_ring(struct comm *c)
 {
     float out = (float)c->rank, in = (float)NAN;
-    struct comm_xfer const parts[] = {
+    struct comm_xfer const xfers[] = {
         { .t = { &out, DT_F32, 1, { 1 } }, .peer = (c->rank + 1) % c->size, .send = true },
         { .t = { &in, DT_F32, 1, { 1 } }, .peer = (c->rank + c->size - 1) % c->size },
     };
 
     if (c->size == 1) return ST_OK;
-    TRY(comm_post(c, parts, 2));
+    TRY(comm_post(c, xfers, 2));
     TRY(comm_wait(c));
-    if (!(in == (float)parts[1].peer)) return fail(ST_MISMATCH, "rank %d got %g", c->rank, in);
+    if (!(in == (float)xfers[1].peer)) return fail(ST_MISMATCH, "rank %d got %g", c->rank, in);
     return ST_OK;
 }
 

@@ -5,47 +5,47 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { ROUNDS = 12, SHARES = 3, LONGEST = 900 };
+enum { ROUNDS = 12, SHARDS = 3, LONGEST = 900 };
 
 /* Numbers in a slice: many, one, none. */
-static int slice_of(uint64_t seed, int round, int share)
+static int slice_of(uint64_t seed, int round, int shard)
 {
-    uint64_t s = seed + (uint64_t)(round * SHARES + share) * 7919;
+    uint64_t s = seed + (uint64_t)(round * SHARDS + shard) * 7919;
     int const n = rng_below(&s, LONGEST + 100) - 100;
     return n < 0 ? n < -50 : n;
 }
 
-static float value(int round, int share, int rank, int i)
+static float value(int round, int shard, int rank, int i)
 {
-    return (float)((round * 31 + share * 17 + rank * 7 + i) % 251 - 125);
+    return (float)((round * 31 + shard * 17 + rank * 7 + i) % 251 - 125);
 }
 
-static status verify(const struct comm *c, const struct comm_shard *s, int round, int share)
+static status verify(const struct comm *c, const struct comm_shard *s, int round, int shard)
 {
     int const n = (int)s->t.dim[0] / c->size;
     const float *const data = s->t.data;
 
     for (int i = 0; i < n * c->size; i++)
-        if (!(data[i] == value(round, share, i / n, i % n)))
-            return fail(ST_MISMATCH, "round %d, share %d of slices of %d, number %d", round, share,
+        if (!(data[i] == value(round, shard, i / n, i % n)))
+            return fail(ST_MISMATCH, "round %d, share %d of slices of %d, number %d", round, shard,
                         n, i);
     return ST_OK;
 }
 
 static status one_round(struct comm *c, float *memory, uint64_t seed, int round)
 {
-    struct comm_shard share[SHARES];
+    struct comm_shard shard[SHARDS];
 
-    for (int k = 0; k < SHARES; k++) {
+    for (int k = 0; k < SHARDS; k++) {
         float *const data = memory + k * CHECK_RANKS * LONGEST;
         int const n = slice_of(seed, round, k);
-        share[k] = (struct comm_shard){ .t = { data, DT_F32, 1, { (int64_t)n * c->size } } };
+        shard[k] = (struct comm_shard){ .t = { data, DT_F32, 1, { (int64_t)n * c->size } } };
         for (int i = 0; i < n * c->size; i++)
             data[i] = i / n == c->rank ? value(round, k, c->rank, i % n) : (float)NAN;
     }
-    TRY(comm_gather(c, share, SHARES));
+    TRY(comm_gather(c, shard, SHARDS));
     TRY(comm_wait(c));
-    for (int k = 0; k < SHARES; k++) TRY(verify(c, &share[k], round, k));
+    for (int k = 0; k < SHARDS; k++) TRY(verify(c, &shard[k], round, k));
     return ST_OK;
 }
 
@@ -79,7 +79,7 @@ static status odd_rows(struct comm *c)
 status check_gather(struct comm *c, void *trial)
 {
     const struct comm_trial *const t = trial;
-    float *const memory = malloc(SHARES * CHECK_RANKS * LONGEST * sizeof *memory);
+    float *const memory = malloc(SHARDS * CHECK_RANKS * LONGEST * sizeof *memory);
     uint64_t rng = t->seed + (uint64_t)c->rank * 7919;
     status st = memory ? ST_OK : fail(ST_NOMEM, "shares");
 

@@ -3,7 +3,7 @@
  *
  *   line_comm [--seed N] [--hunt SEEDS]
  *
- * --hunt: instead, all checks with SEEDS seeds over comms that dawdle, looking for an
+ * --hunt: instead, all checks with SEEDS seeds over comms that pause, looking for an
  * order of events in which ranks wait for one another for ever.
  *
  * Ranks run on threads of their own, where cmocka's asserts may not be used: they
@@ -12,7 +12,7 @@
 #include "tests/support/unit.h"
 
 #include "tests/comm/comm_checks.h"
-#include "tests/support/comm_delay.h"
+#include "tests/support/comm_jitter.h"
 #include "tests/support/rng.h"
 
 #include <math.h>
@@ -20,14 +20,14 @@
 
 static uint64_t seed;
 
-/* As comm_thread_run, over a new world; max_us > 0: each rank dawdles. */
+/* As comm_thread_run, over a new world; max_us > 0: each rank pauses. */
 static status run(int size, const struct comm_check *check, struct comm_trial *trial, int max_us)
 {
     struct comm *group[CHECK_RANKS] = { 0 };
 
     TRY(comm_thread_open(group, size, 30));
     for (int r = 0; r < size && max_us; r++)
-        TRY(comm_delay_open(&group[r], group[r], trial->seed, max_us));
+        TRY(comm_jitter_open(&group[r], group[r], trial->seed, max_us));
     error_clear();
     status st = comm_thread_run(group, size, check->main, trial);
     for (int r = 0; r < size; r++) {
@@ -105,7 +105,7 @@ static void nothing_moves_after_abort(void **state)
     comm_abort(a);
     assert_int_equal(comm_wait(b), ST_PEER);
     assert_true(y == 2);
-    assert_string_equal(error_last()->msg, "rank 1 stops: rank 0 aborted");
+    assert_string_equal(error_last()->msg, "rank 1 stopped: rank 0 aborted");
     assert_int_equal(comm_post(b, NULL, 0), ST_PEER);
     assert_int_equal(comm_agree(b, fail(ST_IO, "own")), ST_IO);
     for (int r = 0; r < 2; r++) comm_close(&group[r]);

@@ -9,9 +9,9 @@
 #include "tests/support/unit.h"
 
 #include "tests/support/clip_show.h"
-#include "tests/support/comm_delay.h"
-#include "tests/support/nccl_rig.h"
-#include "tests/support/nccl_seat.h"
+#include "tests/support/comm_jitter.h"
+#include "tests/support/nccl_harness.h"
+#include "tests/support/nccl_ranks.h"
 #include "tests/support/rng.h"
 
 #include <stdio.h>
@@ -29,11 +29,11 @@ static status on_cards(struct comm *c, void *arg)
     const struct run *const r = arg;
     struct comm *over = NULL;
 
-    TRY(nccl_rig_open(&over, c));
+    TRY(nccl_harness_open(&over, c));
     status const st = r->check->main(over, r->trial);
     struct error const why = *error_last();
     if (st != ST_OK) comm_abort(over);
-    nccl_rig_end(&over);
+    nccl_harness_end(&over);
     if (st != ST_OK) error_adopt(&why);
     return st;
 }
@@ -64,7 +64,7 @@ static void each_fails(void **state)
 {
     (void)state;
     for (const struct comm_check *check = comm_endings; check->name; check++)
-        for (int odd = 0; odd < 3 && nccl_rig_holds(check); odd++)
+        for (int odd = 0; odd < 3 && nccl_harness_holds(check); odd++)
             expect(3, check, (struct comm_trial){ .seed = seed, .odd = odd, .haste = 4 }, 60);
 }
 
@@ -178,33 +178,33 @@ static void a_card_for_each(void **state)
     assert_non_null(strstr(error_last()->msg, "--ranks N"));
 }
 
-static status stay_away(struct nccl_seat *s)
+static status stay_away(struct nccl_rank *s)
 {
     for (int i = 0; i < 400 && !comm_aborted(s->c); i++) check_pause_ms(5);
     return fail(ST_PEER, "was away");
 }
 
 /* Rank 1 does not send; the others say for whom they waited. */
-static status receive(struct nccl_seat *s)
+static status receive(struct nccl_rank *s)
 {
-    struct comm_xfer const part = { .t = { s->card, DT_F32, 1, { 16 } },
+    struct comm_xfer const xfer = { .t = { s->card, DT_F32, 1, { 16 } },
                                     .peer = 1,
                                     .device = true };
 
     s->c->deadline_s = 0.3;
     if (s->c->rank == 1) return stay_away(s);
-    TRY(comm_post(s->c, &part, 1));
+    TRY(comm_post(s->c, &xfer, 1));
     TRY(comm_wait(s->c));
     return comm_synchronize(s->c);
 }
 
-static status gather(struct nccl_seat *s)
+static status gather(struct nccl_rank *s)
 {
-    struct comm_shard const share = { { s->card, DT_F32, 1, { 6 } }, .device = true };
+    struct comm_shard const shard = { { s->card, DT_F32, 1, { 6 } }, .device = true };
 
     s->c->deadline_s = 0.3;
     if (s->c->rank == 1) return stay_away(s);
-    TRY(comm_gather(s->c, &share, 1));
+    TRY(comm_gather(s->c, &shard, 1));
     TRY(comm_wait(s->c));
     return comm_synchronize(s->c);
 }
@@ -213,10 +213,10 @@ static void who_waited_for_whom(void **state)
 {
     (void)state;
     standin_nccl_plan(&(struct standin_plan){ .seed = seed });
-    assert_int_equal(nccl_sit(2, NULL, receive), ST_COMM);
-    assert_string_equal(error_last()->msg, "rank 0 waited 0.3 s for rank 1 to send 1 part");
-    assert_int_equal(nccl_sit(2, NULL, gather), ST_COMM);
-    assert_string_equal(error_last()->msg, "gather: rank 0 waited 0.3 s for rank 1");
+    assert_int_equal(nccl_run_ranks(2, NULL, receive), ST_COMM);
+    assert_string_equal(error_last()->msg, "rank 0 waited 0.3 s for rank 1 to send 1 tensor");
+    assert_int_equal(nccl_run_ranks(2, NULL, gather), ST_COMM);
+    assert_string_equal(error_last()->msg, "rank 0 waited 0.3 s for rank 1 in gather");
 }
 
 static void the_cable(void **state)

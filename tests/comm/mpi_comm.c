@@ -4,20 +4,20 @@
  * RANKS 1 2 3 5 8
  *
  *   mpi_comm                        all checks that end well
- *   mpi_comm hunt SEEDS             the same with many seeds, over comms that dawdle
+ *   mpi_comm hunt SEEDS             the same with many seeds, over comms that pause
  *   mpi_comm end NAME ODD           a check that breaks the world
  *   mpi_comm die ODD                a process goes
  *   mpi_comm freeze ODD             a process stands still
  *   mpi_comm tardy ODD              a process comes too late to open the world
  *   mpi_comm leave CODE ODD         one leaves with 9 and has failed, the others with CODE
- *   ... [--seed N] [--delay US]     comms dawdle so long at most
+ *   ... [--seed N] [--delay US]     comms pause so long at most
  *
  * Exit code: 0; 77 where there is no MPI; CODE + status of the failure if it is the
  * one to expect; 1 if anything is wrong.
  */
 #include "tests/comm/comm_checks.h"
-#include "tests/support/comm_delay.h"
-#include "tests/support/mpi_rig.h"
+#include "tests/support/comm_jitter.h"
+#include "tests/support/mpi_harness.h"
 #include "tests/support/rng.h"
 
 #include <signal.h>
@@ -72,9 +72,9 @@ static status hunt(struct comm *world, const struct args *a)
         uint64_t rng = a->trial.seed + (uint64_t)i;
         struct comm_trial trial = { .seed = rng_next(&rng), .haste = 4 };
         struct comm *c = NULL;
-        TRY(comm_delay_open(&c, world, trial.seed, 1 + rng_below(&rng, 400)));
+        TRY(comm_jitter_open(&c, world, trial.seed, 1 + rng_below(&rng, 400)));
         st = all_well(c, &trial, i + 1 < a->trial.odd);
-        comm_delay_end(&c);
+        comm_jitter_end(&c);
     }
     return st;
 }
@@ -138,20 +138,20 @@ static int broken(struct comm *c, struct args *a, bool *own)
 static int run(struct comm *world, struct args *a, bool *own)
 {
     struct comm *c = world;
-    status const st = rig_share_seed(world, &a->trial.seed);
+    status const st = harness_share_seed(world, &a->trial.seed);
     int code = 1;
 
     *own = st != ST_PEER;
     if (st != ST_OK) return CODE + (int)st; /* another may be ahead and have failed as it should */
     if (world->rank == 0)
         printf("mpi_comm %s --seed %llu\n", a->name, (unsigned long long)a->trial.seed);
-    if (a->delay_us && comm_delay_open(&c, world, a->trial.seed, a->delay_us) != ST_OK) return 1;
+    if (a->delay_us && comm_jitter_open(&c, world, a->trial.seed, a->delay_us) != ST_OK) return 1;
     if (!strcmp(a->what, "well")) code = all_well(c, &a->trial, false) != ST_OK;
     else if (!strcmp(a->what, "hunt")) code = hunt(c, a) != ST_OK;
     else if (!strcmp(a->what, "leave")) code = leave_with(c, a, own);
     else code = broken(c, a, own);
     if (code == 1) comm_abort(c);
-    if (c != world) comm_delay_end(&c);
+    if (c != world) comm_jitter_end(&c);
     return code;
 }
 

@@ -16,12 +16,12 @@
  *   mpi_nccl astray HOW       that rank gathers more (1), or elsewhere (2): what NCCL leaves
  *                             undefined, the stand-in does not
  *
- * Exit code: as mpi_rig.h; 0 if the AT'th call was never made.
+ * Exit code: as mpi_harness.h; 0 if the AT'th call was never made.
  */
 #include "kernels/cuda/cuda_dev.h"
 #include "tests/support/clip_trial.h"
-#include "tests/support/mpi_rig.h"
-#include "tests/support/nccl_rig.h"
+#include "tests/support/mpi_harness.h"
+#include "tests/support/nccl_harness.h"
 #include "tests/support/rng.h"
 
 #include <stdio.h>
@@ -43,12 +43,12 @@ static status contract(struct comm *world, uint64_t seed)
     struct comm *c = NULL;
     status st = ST_OK;
 
-    TRY(nccl_rig_open(&c, world));
+    TRY(nccl_harness_open(&c, world));
     for (const struct comm_check *check = comm_checks; check->name && st == ST_OK; check++)
         if (c->size >= check->ranks_min && check->main != check_stop)
             st = say(c, check->name, seed, check->main(c, &trial));
     if (st != ST_OK) comm_abort(c);
-    nccl_rig_end(&c);
+    nccl_harness_end(&c);
     return st;
 }
 
@@ -86,13 +86,13 @@ static status compare(const struct show *a, const struct show *b)
 /* The comm of a backend's memory: what the host computes on goes to cards and back. */
 static status nccl_open(struct comm **out, struct comm *world, const struct show_model *m)
 {
-    return m->ctx->memory ? comm_nccl_open(out, world) : nccl_rig_open(out, world);
+    return m->ctx->memory ? comm_nccl_open(out, world) : nccl_harness_open(out, world);
 }
 
 static void nccl_end(struct comm **c, const struct show_model *m)
 {
     if (m->ctx->memory) comm_nccl_unwrap(c);
-    else nccl_rig_end(c);
+    else nccl_harness_end(c);
 }
 
 /* Of what stands at all stages, if all ranks have as many: by NCCL, where the card computes. */
@@ -153,29 +153,29 @@ static status all_clips(struct comm *world, const char *backend, int kinds)
     return st;
 }
 
-static status well(struct comm *world, const struct rig *rig)
+static status well(struct comm *world, const struct harness *harness)
 {
-    standin_nccl_plan(&(struct standin_plan){ .seed = rig->seed, .delay_us = 100 });
-    TRY(contract(world, rig->seed));
-    TRY(life(world, rig->seed, 9));
+    standin_nccl_plan(&(struct standin_plan){ .seed = harness->seed, .delay_us = 100 });
+    TRY(contract(world, harness->seed));
+    TRY(life(world, harness->seed, 9));
     if (world->size > SHOW_RANKS) return ST_OK;
     return all_clips(world, "cpu", SHOW_KINDS);
 }
 
-static status cards(struct comm *world, const struct rig *rig)
+static status cards(struct comm *world, const struct harness *harness)
 {
-    standin_nccl_plan(&(struct standin_plan){ .seed = rig->seed, .delay_us = 100 });
+    standin_nccl_plan(&(struct standin_plan){ .seed = harness->seed, .delay_us = 100 });
     return all_clips(world, "cuda-1", 1);
 }
 
-static status hunt(struct comm *world, const struct rig *rig)
+static status hunt(struct comm *world, const struct harness *harness)
 {
     struct show_model model = { .backend = NULL };
     status st = ST_OK;
 
     TRY(show_model_open(&model, kern_backend_find("cpu")));
-    for (int i = 0; i < rig->seeds && st == ST_OK; i++) {
-        uint64_t rng = rig->seed + (uint64_t)i, seed = rng_next(&rng);
+    for (int i = 0; i < harness->seeds && st == ST_OK; i++) {
+        uint64_t rng = harness->seed + (uint64_t)i, seed = rng_next(&rng);
         standin_nccl_plan(&(struct standin_plan){ .seed = seed, .delay_us = rng_below(&rng, 300) });
         st = rng_below(&rng, 3) ? life(world, seed, 4) : contract(world, seed);
         if (st == ST_OK && i % 4 == 0 && world->size <= SHOW_RANKS)
@@ -200,18 +200,18 @@ static status gather_astray(struct comm *c, int how)
     return comm_synchronize(c);
 }
 
-static status astray(struct comm *world, const struct rig *rig)
+static status astray(struct comm *world, const struct harness *harness)
 {
     struct memory m = { .device = world->rank };
     struct comm *c = NULL;
     status st = ST_OK;
 
-    standin_nccl_plan(&(struct standin_plan){ .seed = rig->seed });
+    standin_nccl_plan(&(struct standin_plan){ .seed = harness->seed });
     TRY(comm_nccl_open(&c, world));
     TRY_OUT(cuda_dev_select(m.device));
     TRY_OUT(cuda_stream_open(&m.stream, false));
     TRY_OUT(comm_attach(c, &m));
-    TRY_OUT(gather_astray(c, rig->seeds));
+    TRY_OUT(gather_astray(c, harness->seeds));
 out:
     if (st != ST_OK) comm_abort(c);
     comm_nccl_unwrap(&c);
@@ -228,32 +228,32 @@ static enum standin_fault fault_of(const char *what)
                                      : STANDIN_NONE;
 }
 
-static status faulty(struct comm *world, const struct rig *rig)
+static status faulty(struct comm *world, const struct harness *harness)
 {
     struct nccl_life l = { 1, 1, 0 };
 
     world->deadline_s = 1;
-    standin_nccl_plan(&(struct standin_plan){ .seed = rig->seed,
-                                              .fault = fault_of(rig->what),
-                                              .silent = rig->seeds % 2,
+    standin_nccl_plan(&(struct standin_plan){ .seed = harness->seed,
+                                              .fault = fault_of(harness->what),
+                                              .silent = harness->seeds % 2,
                                               .rank = world->size - 1,
-                                              .at = rig->seeds });
+                                              .at = harness->seeds });
     TRY(nccl_live(world, &l));
     return comm_agree(world, ST_OK);
 }
 
-static status run(struct comm *world, const struct rig *rig)
+static status run(struct comm *world, const struct harness *harness)
 {
-    if (world->size > RIG_CARDS) return fail(ST_ARG, "%d ranks", world->size);
-    if (!strcmp(rig->what, "hunt")) return hunt(world, rig);
-    if (!strcmp(rig->what, "astray")) return astray(world, rig);
-    if (fault_of(rig->what) != STANDIN_NONE) return faulty(world, rig);
-    TRY(strcmp(rig->what, "cards") ? well(world, rig) : cards(world, rig));
+    if (world->size > HARNESS_CARDS) return fail(ST_ARG, "%d ranks", world->size);
+    if (!strcmp(harness->what, "hunt")) return hunt(world, harness);
+    if (!strcmp(harness->what, "astray")) return astray(world, harness);
+    if (fault_of(harness->what) != STANDIN_NONE) return faulty(world, harness);
+    TRY(strcmp(harness->what, "cards") ? well(world, harness) : cards(world, harness));
     return comm_agree(world, ST_OK);
 }
 
 int main(int argc, char **argv)
 {
     setenv("STANDIN_DEVICES", "8", 1);
-    return rig_run(argc, argv, run);
+    return harness_run(argc, argv, run);
 }

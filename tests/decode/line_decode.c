@@ -101,7 +101,7 @@ static void a_broken_wire_ends_all(void **state)
             s.fail_rank = rank;
             s.fail_wait = 3;
             assert_int_equal(chain_show_threads(&s), ST_COMM);
-            assert_non_null(strstr(error_last()->msg, "decode: behind clip 0, block "));
+            assert_non_null(strstr(error_last()->msg, "decode: waiting after clip 0, block "));
             assert_non_null(strstr(error_last()->msg, ": the wire broke"));
             ok(chain_show_check(&s, -1));
             chain_show_close(&s);
@@ -117,8 +117,8 @@ static void a_silent_tail_is_named(void **state)
     s.silent = true;
     s.wait_s = 0.3;
     assert_int_equal(chain_show_threads(&s), ST_COMM);
-    assert_string_equal(error_last()->msg, "decode: before the first block: "
-                                           "rank 1 waited 0.3 s for rank 0 to send 2 parts");
+    assert_string_equal(error_last()->msg, "decode: waiting for the first block: "
+                                           "rank 1 waited 0.3 s for rank 0 to send 2 tensors");
     chain_show_close(&s);
 }
 

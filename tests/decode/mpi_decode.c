@@ -10,7 +10,7 @@
  *                             the code of its status
  */
 #include "tests/support/chain_show.h"
-#include "tests/support/mpi_rig.h"
+#include "tests/support/mpi_harness.h"
 
 #include <string.h>
 
@@ -30,16 +30,17 @@ static status run_chain(struct comm *c, void *show)
 }
 
 /* Chain after chain, each over some of the ranks. */
-static status chains(struct comm *world, const struct chain_clips *clips, const struct rig *rig)
+static status chains(struct comm *world, const struct chain_clips *clips,
+                     const struct harness *harness)
 {
-    bool const faults = !strcmp(rig->what, "fault");
+    bool const faults = !strcmp(harness->what, "fault");
     status st = ST_OK;
 
-    for (int i = 0; i < rig->seeds && st == ST_OK; i++) {
-        uint64_t const seed = rig->seed + (uint64_t)i;
+    for (int i = 0; i < harness->seeds && st == ST_OK; i++) {
+        uint64_t const seed = harness->seed + (uint64_t)i;
         struct chain_show s;
         chain_show_draw(&s, clips, seed, 1 + (int)(seed % (uint64_t)(world->size - 1)), faults);
-        st = rig_some(world, s.parts + 1, run_chain, &s);
+        st = harness_run_some(world, s.parts + 1, run_chain, &s);
         chain_show_close(&s);
     }
     return st;
@@ -55,7 +56,7 @@ static status whole(struct comm *world, const struct chain_clips *clips)
     return st;
 }
 
-static status run(struct comm *world, const struct rig *rig)
+static status run(struct comm *world, const struct harness *harness)
 {
     struct chain_clips clips;
     status st;
@@ -64,10 +65,10 @@ static status run(struct comm *world, const struct rig *rig)
         return fail(ST_ARG, "%d ranks; 2..%d are tried", world->size, CHAIN_PARTS + 1);
     st = chain_clips_open(&clips);
     if (st == ST_OK)
-        st = strcmp(rig->what, "well") ? chains(world, &clips, rig) : whole(world, &clips);
+        st = strcmp(harness->what, "well") ? chains(world, &clips, harness) : whole(world, &clips);
     if (st == ST_OK) st = comm_agree(world, ST_OK);
     chain_clips_close(&clips);
     return st;
 }
 
-int main(int argc, char **argv) { return rig_run(argc, argv, run); }
+int main(int argc, char **argv) { return harness_run(argc, argv, run); }

@@ -1,7 +1,6 @@
 #define _GNU_SOURCE
 #include "tests/fuzz/fuzz.h"
 #include "pipeline/weights/weights.h"
-#include "pipeline/weights/weights_hash.h"
 
 #include <stdio.h>
 #include <stdlib.h>

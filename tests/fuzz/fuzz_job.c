@@ -1,5 +1,5 @@
 /* fuzz_job.c - any bytes as a job, as a model card and as a file of values. */
-#include "jobs/spec/clip_json.h"
+#include "jobs/spec/clip.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <stdlib.h>

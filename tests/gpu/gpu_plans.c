@@ -94,7 +94,7 @@ static double check_attentions(struct cuda_dnn *d)
 
     for (int i = 0; i < COUNT_OF(attentions); i++) {
         struct cuda_dnn_graph g;
-        cuda_fast_attention_graph(&g, &attentions[i].shape);
+        cuda_fused_attention_graph(&g, &attentions[i].shape);
         check_graph(d, attentions[i].name, &g, attentions[i].kernel);
     }
     for (int i = 0; i < COUNT_OF(attentions_fp8); i++) {

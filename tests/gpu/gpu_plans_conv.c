@@ -11,9 +11,9 @@
  * one; and it must ask for no more workspace than the backend says it does. What an own
  * kernel takes is named too. tests/gpu/driver.sh stands in for the driver.
  */
-#include "kernels/cuda/fused/cuda_conv_few.h"
-#include "kernels/cuda/fused/cuda_fast_conv_plan.h"
-#include "pipeline/vae/vae_net.h"
+#include "kernels/cuda/fused/cuda_fused_conv_plan.h"
+#include "kernels/cuda/fused/cuda_fused_kernels.h"
+#include "pipeline/vae/vae_internal.h"
 
 #include <stdio.h>
 #include <string.h>

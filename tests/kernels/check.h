@@ -99,17 +99,18 @@ double sum_error(int64_t n);
  * sqrt 3. Of the sum, the variance is
  *     sum (2^-8 x^2 + ax^2) / 3 w^2 + x^2 (2^-8 w^2 + aw^2) / 3 + both errors at once,
  * and six deviations are what it may err by; then 2^-8 of the sum, for its store in BF16. */
-double *coarse_errors(const struct check *k, const struct operand *x, const struct weight *w);
+double *low_precision_errors(const struct check *k, const struct operand *x,
+                             const struct weight *w);
 
 /* The same for a product of one term, 1 times w: at most, not likely. */
-double coarse_step(const struct check *k, enum kern_use use, double w, double row_max);
+double low_precision_step(const struct check *k, enum kern_use use, double w, double row_max);
 
 /* Whether the backend computes this attention in FP8. */
-bool coarse_attends(const struct check *k, const struct kern_attention *a);
+bool low_precision_attends(const struct check *k, const struct kern_attention *a);
 
 /* v as such a call brings it to FP8, in tensors of their own (same shape and dtype, which holds
  * e4m3 times a power of two; data malloc'ed), with one scale for all of them. */
-void coarse_rounded(struct tensor *out, const struct tensor *const *v, int count);
+void low_precision_rounded(struct tensor *out, const struct tensor *const *v, int count);
 
 /* What it may err by against the oracle on rounded q, k and v, before the store: out
  * [nq, heads * hd], lse [nq, heads] or NULL. a: the oracle's, rounded; host memory.
@@ -120,7 +121,7 @@ void coarse_rounded(struct tensor *out, const struct tensor *const *v, int count
  * sum w |v| that is at most 2^-4 M + a sum |v|; or, as in products, six deviations of evenly
  * spread errors and, if all weights are rounded alike, 2^-4 |out| + a |sum v|: the lesser. Last
  * out is rounded with the values' scale: 2^-4 of it, or half of 2^-9 times the scale. */
-void coarse_attention_errors(const struct kern_attention *a, double *out, double *lse);
+void low_precision_attention_errors(const struct kern_attention *a, double *out, double *lse);
 
 #define OP(op) void check_##op(struct check *k);
 KERN_OPS(OP)

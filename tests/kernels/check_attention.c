@@ -43,8 +43,8 @@ static void multiply(struct check *k, struct operand *o, float by)
     free(t.data);
 }
 
-static void begin(struct check *k, struct attention_operands *o, const struct attention_case *t,
-                  const char *how)
+static void begin_attention_case(struct check *k, struct attention_operands *o,
+                                 const struct attention_case *t, const char *how)
 {
     static const char *const contents[] = { "", ", uneven", ", zeros" };
     int64_t const dim = t->heads * t->head_dim;
@@ -66,7 +66,7 @@ static void begin(struct check *k, struct attention_operands *o, const struct at
     if (t->bias) o->bias = input(k, DT_F32, DIMS(t->heads, t->nq, o->keys));
 }
 
-static struct tensor seen(const struct tensor *rounded, struct operand *o, int side)
+static struct tensor keys_seen(const struct tensor *rounded, struct operand *o, int side)
 {
     return side == ORACLE && rounded->data ? *rounded : *at(o, side);
 }
@@ -78,8 +78,9 @@ static struct kern_attention arguments(const struct attention_operands *o, const
 {
     for (int i = 0; i < r->count; i++)
         segments[i] =
-            (struct kern_segment){ seen(&o->rounded_k[r->first + i], o->k[r->first + i], side),
-                                   seen(&o->rounded_v[r->first + i], o->v[r->first + i], side) };
+            (struct kern_segment){ keys_seen(&o->rounded_k[r->first + i], o->k[r->first + i], side),
+                                   keys_seen(&o->rounded_v[r->first + i], o->v[r->first + i],
+                                             side) };
     return (struct kern_attention){ .q = side == ORACLE && o->rounded_q.data ? &o->rounded_q
                                                                              : at(o->q, side),
                                     .bias = at(o->bias, side),
@@ -100,7 +101,7 @@ static int64_t attention_products(const struct attention_case *t)
     return 2 * t->nq * keys * t->heads * t->head_dim;
 }
 
-static float largest(const struct operand *o)
+static float largest_value(const struct operand *o)
 {
     struct tensor const t = magnitudes(o);
     float most = 0;
@@ -166,7 +167,7 @@ static struct bounds bounds_of(struct check *k, const struct attention_operands 
     for (int i = 0; i < t->segments; i++)
         longest_k = fmax(longest_k, longest(o->k[i], t->head_dim));
     double const score = fabs((double)o->scale) * longest(o->q, t->head_dim) * longest_k +
-                         (o->bias ? (double)largest(o->bias) : 0);
+                         (o->bias ? (double)largest_value(o->bias) : 0);
     double const d = (sum_error(t->head_dim) + 3 * u) * score;
     bool const rounded = k->act == DT_BF16;
     return (struct bounds){
@@ -183,17 +184,17 @@ static void round_operands(struct check *k, struct attention_operands *o, const 
     struct kern_segment segments[KERN_SEGMENTS];
     struct kern_attention const args = arguments(o, r, t, ORACLE, segments);
 
-    if (!coarse_attends(k, &args)) return;
+    if (!low_precision_attends(k, &args)) return;
     for (int i = 0; i < r->count; i++) {
         keys[i] = at(o->k[r->first + i], ORACLE);
         v[i] = at(o->v[r->first + i], ORACLE);
     }
-    if (!o->rounded_q.data) coarse_rounded(&o->rounded_q, &q, 1);
-    coarse_rounded(o->rounded_k + r->first, keys, r->count);
-    coarse_rounded(o->rounded_v + r->first, v, r->count);
+    if (!o->rounded_q.data) low_precision_rounded(&o->rounded_q, &q, 1);
+    low_precision_rounded(o->rounded_k + r->first, keys, r->count);
+    low_precision_rounded(o->rounded_v + r->first, v, r->count);
 }
 
-static void end(struct check *k, struct attention_operands *o)
+static void end_attention_case(struct check *k, struct attention_operands *o)
 {
     case_end(k);
     free(o->rounded_q.data);
@@ -229,15 +230,16 @@ static void refuse_wrong(struct check *k, int side, const struct kern_attention 
     refused(k, side, k->backend[side]->ops.attention(k->ctx[side], &wrong));
 }
 
-static void attend(struct check *k, const struct attention_operands *o, const struct result *r,
-                   const struct attention_case *t, const struct bounds *b)
+static void attend_run(struct check *k, const struct attention_operands *o, const struct result *r,
+                       const struct attention_case *t, const struct bounds *b)
 {
     for (int s = 0; s < SIDES; s++) {
         struct kern_segment segments[KERN_SEGMENTS];
         struct kern_attention const args = arguments(o, r, t, s, segments);
         refuse_wrong(k, s, &args);
-        if (s == ORACLE && coarse_attends(k, &args))
-            coarse_attention_errors(&args, tolerances(r->out), r->lse ? tolerances(r->lse) : NULL);
+        if (s == ORACLE && low_precision_attends(k, &args))
+            low_precision_attention_errors(&args, tolerances(r->out),
+                                           r->lse ? tolerances(r->lse) : NULL);
         else if (s == ORACLE) set_tolerances(k, r, b, &args);
         ran(k, s, k->backend[s]->ops.attention(k->ctx[s], &args));
     }
@@ -248,13 +250,13 @@ static void attention_one(struct check *k, const struct attention_case *t, bool 
     struct attention_operands o;
     struct result r = { .count = t->segments };
 
-    begin(k, &o, t, partial ? ", partial" : "");
+    begin_attention_case(k, &o, t, partial ? ", partial" : "");
     r.out = output(k, partial ? DT_F32 : k->act, DIMS(t->nq, t->heads * t->head_dim));
     if (partial) r.lse = output(k, DT_F32, DIMS(t->nq, t->heads));
     struct bounds const b = bounds_of(k, &o, t);
     round_operands(k, &o, &r, t);
-    attend(k, &o, &r, t, &b);
-    end(k, &o);
+    attend_run(k, &o, &r, t, &b);
+    end_attention_case(k, &o);
 }
 
 void check_attention(struct check *k)
@@ -357,7 +359,7 @@ static void merge_one(struct check *k, const int64_t *d, enum dtype part, bool l
     case_end(k);
 }
 
-static double worst(const struct operand *o)
+static double worst_lse(const struct operand *o)
 {
     double most = 0;
 
@@ -370,8 +372,8 @@ static double worst(const struct operand *o)
 static void set_merged(struct check *k, const struct result part[2], const struct result *whole,
                        const struct kern_attention *all, struct bounds b)
 {
-    bool const low_precision = coarse_attends(k, all);
-    double const lse = low_precision ? fmax(worst(part[0].lse), worst(part[1].lse)) : b.lse;
+    bool const low_precision = low_precision_attends(k, all);
+    double const lse = low_precision ? fmax(worst_lse(part[0].lse), worst_lse(part[1].lse)) : b.lse;
     double const more = 16 * u + (part->out->view[ORACLE].dtype == DT_BF16 ? 0x1p-8 : 0);
 
     set_tolerances(k, whole,
@@ -389,7 +391,7 @@ static void whole_equals_parts(struct check *k, const struct attention_case *t, 
     int64_t const dim = t->heads * t->head_dim;
     struct attention_operands o;
 
-    begin(k, &o, t, type == DT_F32 ? ", in two parts" : ", in two parts, BF16");
+    begin_attention_case(k, &o, t, type == DT_F32 ? ", in two parts" : ", in two parts, BF16");
     struct result part[2] = { { .count = cut }, { .first = cut, .count = t->segments - cut } };
     struct result const whole = { .out = output(k, k->act, DIMS(t->nq, dim)),
                                   .count = t->segments };
@@ -400,7 +402,7 @@ static void whole_equals_parts(struct check *k, const struct attention_case *t, 
         round_operands(k, &o, &part[i], t);
         part[i].out = output(k, type, DIMS(t->nq, dim));
         part[i].lse = output(k, DT_F32, DIMS(t->nq, t->heads));
-        attend(k, &o, &part[i], t, &b);
+        attend_run(k, &o, &part[i], t, &b);
     }
     struct kern_attention const all = arguments(&o, &whole, t, ORACLE, segments);
     set_merged(k, part, &whole, &all, b);
@@ -413,7 +415,7 @@ static void whole_equals_parts(struct check *k, const struct attention_case *t, 
                                          .out = at(whole.out, s) };
         ran(k, s, k->backend[s]->ops.merge(k->ctx[s], &args));
     }
-    end(k, &o);
+    end_attention_case(k, &o);
 }
 
 void check_merge(struct check *k)

@@ -1,7 +1,7 @@
 /* check_closed.c - the operations once more, in long double and in other words than the oracle's:
  * products by columns, sums of squares for variances, complex numbers for rotations, scattered
  * convolutions. For small shapes; memory is the oracle's. */
-#include "kernels/kern_check.h"
+#include "kernels/kern_internal.h"
 #include "kernels/ref/kern_ref.h"
 #include "tests/kernels/check.h"
 
@@ -18,13 +18,13 @@ static float to_bf16(long double x)
     return (float)ldexpl(rintl(ldexpl(m, 8)), e - 8);
 }
 
-static void put(struct tensor *t, int64_t i, long double x)
+static void put_value(struct tensor *t, int64_t i, long double x)
 {
     if (t->dtype == DT_F32) ((float *)t->data)[i] = (float)x;
     else tensor_put(t, i, to_bf16((float)x));
 }
 
-static long double get(const struct tensor *t, int64_t i) { return tensor_get(t, i); }
+static long double get_value(const struct tensor *t, int64_t i) { return tensor_get(t, i); }
 
 static status closed_pack(struct kern_ctx *ctx, const struct kern_pack *a)
 {
@@ -32,7 +32,7 @@ static status closed_pack(struct kern_ctx *ctx, const struct kern_pack *a)
 
     (void)ctx;
     TRY(kern_check_pack(a));
-    for (int64_t i = 0; i < tensor_count(&a->w->t); i++) put(&a->w->t, i, get(&src, i));
+    for (int64_t i = 0; i < tensor_count(&a->w->t); i++) put_value(&a->w->t, i, get_value(&src, i));
     return ST_OK;
 }
 
@@ -52,12 +52,13 @@ static status closed_linear(struct kern_ctx *ctx, const struct kern_linear *a)
 
     for (int64_t c = 0; c < n; c++)
         for (int64_t r = 0; r < rows; r++) {
-            long double y = a->bias ? get(a->bias, c) : 0;
-            for (int64_t i = k; i-- > 0;) y += get(&a->w->t, c * k + i) * get(a->x, r * k + i);
+            long double y = a->bias ? get_value(a->bias, c) : 0;
+            for (int64_t i = k; i-- > 0;)
+                y += get_value(&a->w->t, c * k + i) * get_value(a->x, r * k + i);
             y = act_of(y, a->act);
-            if (a->gate) y *= get(a->gate, r * a->gate->dim[0] / rows * n + c);
-            if (a->residual) y += get(a->residual, r * n + c);
-            put(a->out, r * n + c, y);
+            if (a->gate) y *= get_value(a->gate, r * a->gate->dim[0] / rows * n + c);
+            if (a->residual) y += get_value(a->residual, r * n + c);
+            put_value(a->out, r * n + c, y);
         }
     return ST_OK;
 }
@@ -71,14 +72,14 @@ static status closed_layernorm(struct kern_ctx *ctx, const struct kern_layernorm
     for (int64_t r = 0; r < rows; r++) {
         long double first = 0, second = 0;
         for (int64_t c = 0; c < cols; c++) {
-            first += get(a->x, r * cols + c);
-            second += get(a->x, r * cols + c) * get(a->x, r * cols + c);
+            first += get_value(a->x, r * cols + c);
+            second += get_value(a->x, r * cols + c) * get_value(a->x, r * cols + c);
         }
         long double const mean = first / cols, var = second / cols - mean * mean;
         for (int64_t c = 0; c < cols; c++) {
             int64_t const g = r * groups / rows * cols + c;
-            long double const y = (get(a->x, r * cols + c) - mean) / sqrtl(var + a->eps);
-            put(a->out, r * cols + c, y * get(a->scale, g) + get(a->shift, g));
+            long double const y = (get_value(a->x, r * cols + c) - mean) / sqrtl(var + a->eps);
+            put_value(a->out, r * cols + c, y * get_value(a->scale, g) + get_value(a->shift, g));
         }
     }
     return ST_OK;
@@ -92,9 +93,10 @@ static status closed_rmsnorm(struct kern_ctx *ctx, const struct kern_rmsnorm *a)
 
     for (int64_t r = 0; r < a->x->dim[0]; r++) {
         long double mean = a->eps;
-        for (int64_t c = cols; c-- > 0;) mean += powl(get(a->x, r * cols + c), 2) / cols;
+        for (int64_t c = cols; c-- > 0;) mean += powl(get_value(a->x, r * cols + c), 2) / cols;
         for (int64_t c = 0; c < cols; c++)
-            put(a->out, r * cols + c, get(a->x, r * cols + c) * get(a->weight, c) / sqrtl(mean));
+            put_value(a->out, r * cols + c,
+                      get_value(a->x, r * cols + c) * get_value(a->weight, c) / sqrtl(mean));
     }
     return ST_OK;
 }
@@ -110,7 +112,8 @@ static long double complex turn_of(const struct kern_rope *a, int64_t row, int64
 
     for (; part < 2 && p >= table[part]->dim[1]; part++) p -= table[part]->dim[1];
     int64_t const angle = 2 * (place[part] * table[part]->dim[1] + p);
-    return get(table[part], angle) + get(table[part], angle + 1) * (long double complex)I;
+    return get_value(table[part], angle) +
+           get_value(table[part], angle + 1) * (long double complex)I;
 }
 
 static status closed_rope(struct kern_ctx *ctx, const struct kern_rope *a)
@@ -121,10 +124,10 @@ static status closed_rope(struct kern_ctx *ctx, const struct kern_rope *a)
 
     for (int64_t i = 0; i < a->x->dim[0] * pairs; i++) {
         long double complex const z =
-            get(a->x, 2 * i) + get(a->x, 2 * i + 1) * (long double complex)I;
+            get_value(a->x, 2 * i) + get_value(a->x, 2 * i + 1) * (long double complex)I;
         long double complex const turned = z * turn_of(a, i / pairs, i % pairs);
-        put(a->out, 2 * i, creall(turned));
-        put(a->out, 2 * i + 1, cimagl(turned));
+        put_value(a->out, 2 * i, creall(turned));
+        put_value(a->out, 2 * i + 1, cimagl(turned));
     }
     return ST_OK;
 }
@@ -141,18 +144,19 @@ static status closed_linear_norm(struct kern_ctx *ctx, const struct kern_linear_
 }
 
 /* Row r of one projection, normed if it is to be; nothing is rounded on the way. */
-static void project(const struct kern_qkv *a, const struct kern_projection *p, int64_t r,
-                    long double *y)
+static void closed_projection(const struct kern_qkv *a, const struct kern_projection *p, int64_t r,
+                              long double *y)
 {
     int64_t const k = a->x->dim[1], n = p->out->dim[1];
     long double mean = a->eps;
 
     for (int64_t c = 0; c < n; c++) {
-        y[c] = p->bias ? get(p->bias, c) : 0;
-        for (int64_t i = k; i-- > 0;) y[c] += get(&p->w->t, c * k + i) * get(a->x, r * k + i);
+        y[c] = p->bias ? get_value(p->bias, c) : 0;
+        for (int64_t i = k; i-- > 0;)
+            y[c] += get_value(&p->w->t, c * k + i) * get_value(a->x, r * k + i);
         mean += y[c] * y[c] / n;
     }
-    for (int64_t c = 0; p->norm && c < n; c++) y[c] *= get(p->norm, c) / sqrtl(mean);
+    for (int64_t c = 0; p->norm && c < n; c++) y[c] *= get_value(p->norm, c) / sqrtl(mean);
 }
 
 static status closed_qkv(struct kern_ctx *ctx, const struct kern_qkv *a)
@@ -166,17 +170,17 @@ static status closed_qkv(struct kern_ctx *ctx, const struct kern_qkv *a)
     long double *const y = calloc((size_t)n + 1, sizeof *y);
     if (!y) return fail(ST_NOMEM, "%lld columns", (long long)n);
     for (int64_t r = 0; r < rows; r++) {
-        project(a, &a->k, r, y);
-        for (int64_t c = 0; c < n; c++) put(a->k.out, r * n + c, y[c]);
-        project(a, &a->v, r, y);
-        for (int64_t c = 0; c < n; c++) put(a->v.out, r * n + c, y[c]);
+        closed_projection(a, &a->k, r, y);
+        for (int64_t c = 0; c < n; c++) put_value(a->k.out, r * n + c, y[c]);
+        closed_projection(a, &a->v, r, y);
+        for (int64_t c = 0; c < n; c++) put_value(a->v.out, r * n + c, y[c]);
         if (!a->q.out) continue;
-        project(a, &a->q, r, y);
+        closed_projection(a, &a->q, r, y);
         for (int64_t i = 0; i < n / 2; i++) {
             long double complex const z = y[2 * i] + y[2 * i + 1] * (long double complex)I;
             long double complex const turned = z * turn_of(&rope, r, i);
-            put(a->q.out, r * n + 2 * i, creall(turned));
-            put(a->q.out, r * n + 2 * i + 1, cimagl(turned));
+            put_value(a->q.out, r * n + 2 * i, creall(turned));
+            put_value(a->q.out, r * n + 2 * i + 1, cimagl(turned));
         }
     }
     free(y);
@@ -205,13 +209,14 @@ static status closed_attention(struct kern_ctx *ctx, const struct kern_attention
         for (int64_t j = 0; j < keys; j++) {
             int64_t key = j;
             const struct kern_segment *const s = segment_of(a, &key);
-            score[j] = a->bias ? get(a->bias, (head * nq + row) * keys + j) : 0;
+            score[j] = a->bias ? get_value(a->bias, (head * nq + row) * keys + j) : 0;
             for (int64_t c = head * hd; c < (head + 1) * hd; c++)
-                score[j] += a->scale * get(a->q, row * dim + c) * get(&s->k, key * dim + c);
+                score[j] +=
+                    a->scale * get_value(a->q, row * dim + c) * get_value(&s->k, key * dim + c);
         }
         long double all = 0;
         for (int64_t j = 0; j < keys; j++) all += expl(score[j] - score[0]);
-        if (a->lse) put(a->lse, i, score[0] + logl(all));
+        if (a->lse) put_value(a->lse, i, score[0] + logl(all));
         for (int64_t c = head * hd; c < (head + 1) * hd; c++) {
             long double out = 0;
             for (int64_t j = 0; j < keys; j++) {
@@ -219,9 +224,9 @@ static status closed_attention(struct kern_ctx *ctx, const struct kern_attention
                 const struct kern_segment *const s = segment_of(a, &key);
                 long double others = 0;
                 for (int64_t o = 0; o < keys; o++) others += expl(score[o] - score[j]);
-                out += get(&s->v, key * dim + c) / others;
+                out += get_value(&s->v, key * dim + c) / others;
             }
-            put(a->out, row * dim + c, out);
+            put_value(a->out, row * dim + c, out);
         }
     }
     free(score);
@@ -237,18 +242,18 @@ static status closed_merge(struct kern_ctx *ctx, const struct kern_merge *a)
 
     for (int64_t i = 0; i < tensor_count(a->a); i++) {
         int64_t const head = i / (a->a->dim[1] / heads);
-        long double const b = 1 / (1 + expl(get(a->a_lse, head) - get(a->b_lse, head)));
+        long double const b = 1 / (1 + expl(get_value(a->a_lse, head) - get_value(a->b_lse, head)));
         long double out = 0;
-        if (b < 1) out += (1 - b) * get(a->a, i);
-        if (b > 0) out += b * get(a->b, i);
-        put(a->out, i, out);
+        if (b < 1) out += (1 - b) * get_value(a->a, i);
+        if (b > 0) out += b * get_value(a->b, i);
+        put_value(a->out, i, out);
     }
     return ST_OK;
 }
 
 /* Add what input pixel (f, y, x), upsampled, gives to every output it touches. */
-static void scatter(const struct kern_conv3d *a, const struct conv_shape *s, int64_t pixel,
-                    long double *sum)
+static void scatter_pixel(const struct kern_conv3d *a, const struct conv_shape *s, int64_t pixel,
+                          long double *sum)
 {
     int64_t const uw = s->upsample * s->w, uh = s->upsample * s->h;
     int64_t const f = pixel / uw / uh, y = pixel / uw % uh, x = pixel % uw;
@@ -266,8 +271,8 @@ static void scatter(const struct kern_conv3d *a, const struct conv_shape *s, int
         for (int64_t o = 0; o < s->cout; o++)
             for (int64_t c = 0; c < s->cin; c++)
                 sum[((ot * s->out_h + oy) * s->out_w + ox) * s->cout + o] +=
-                    get(from, at + c) *
-                    get(&a->w->t, (o * s->cin + c) * s->kt * s->kh * s->kw + tap);
+                    get_value(from, at + c) *
+                    get_value(&a->w->t, (o * s->cin + c) * s->kt * s->kh * s->kw + tap);
     }
 }
 
@@ -281,11 +286,11 @@ static status closed_conv3d(struct kern_ctx *ctx, const struct kern_conv3d *a)
     long double *const sum = calloc((size_t)n + 1, sizeof *sum);
 
     if (!sum) return fail(ST_NOMEM, "%lld outputs", (long long)n);
-    for (int64_t i = 0; i < pixels; i++) scatter(a, &s, i, sum);
+    for (int64_t i = 0; i < pixels; i++) scatter_pixel(a, &s, i, sum);
     for (int64_t i = 0; i < n; i++) {
-        if (a->bias) sum[i] += get(a->bias, i % s.cout);
-        if (a->residual) sum[i] += get(a->residual, i);
-        put(a->out, i, sum[i]);
+        if (a->bias) sum[i] += get_value(a->bias, i % s.cout);
+        if (a->residual) sum[i] += get_value(a->residual, i);
+        put_value(a->out, i, sum[i]);
     }
     free(sum);
     return ST_OK;
@@ -299,10 +304,11 @@ static status closed_channel_norm(struct kern_ctx *ctx, const struct kern_channe
 
     for (int64_t first = 0; first < tensor_count(a->x); first += c) {
         long double norm = 0;
-        for (int64_t i = 0; i < c; i++) norm = hypotl(norm, get(a->x, first + i));
+        for (int64_t i = 0; i < c; i++) norm = hypotl(norm, get_value(a->x, first + i));
         long double const by = sqrtl(c) / (norm < 1e-12L ? 1e-12L : norm);
         for (int64_t i = 0; i < c; i++)
-            put(a->out, first + i, act_of(get(a->x, first + i) * by * get(a->gamma, i), a->act));
+            put_value(a->out, first + i,
+                      act_of(get_value(a->x, first + i) * by * get_value(a->gamma, i), a->act));
     }
     return ST_OK;
 }
@@ -311,7 +317,8 @@ static status closed_mul(struct kern_ctx *ctx, const struct kern_mul *a)
 {
     (void)ctx;
     TRY(kern_check_mul(a));
-    for (int64_t i = tensor_count(a->out); i-- > 0;) put(a->out, i, get(a->a, i) * get(a->b, i));
+    for (int64_t i = tensor_count(a->out); i-- > 0;)
+        put_value(a->out, i, get_value(a->a, i) * get_value(a->b, i));
     return ST_OK;
 }
 
@@ -330,7 +337,7 @@ static status closed_patchify(struct kern_ctx *ctx, const struct kern_patchify *
     (void)ctx;
     TRY(kern_check_patchify(a));
     for (int64_t i = 0; i < tensor_count(a->latent); i++)
-        put(a->out, token_place(a->latent, i, true), get(a->latent, i));
+        put_value(a->out, token_place(a->latent, i, true), get_value(a->latent, i));
     return ST_OK;
 }
 
@@ -339,7 +346,7 @@ static status closed_unpatchify(struct kern_ctx *ctx, const struct kern_unpatchi
     (void)ctx;
     TRY(kern_check_unpatchify(a));
     for (int64_t i = 0; i < tensor_count(a->out); i++)
-        put(a->out, i, get(a->tokens, token_place(a->out, i, false)));
+        put_value(a->out, i, get_value(a->tokens, token_place(a->out, i, false)));
     return ST_OK;
 }
 
@@ -348,7 +355,7 @@ static status closed_axpby(struct kern_ctx *ctx, const struct kern_axpby *a)
     (void)ctx;
     TRY(kern_check_axpby(a));
     for (int64_t i = tensor_count(a->out); i-- > 0;)
-        put(a->out, i, a->b * get(a->y, i) + a->a * get(a->x, i));
+        put_value(a->out, i, a->b * get_value(a->y, i) + a->a * get_value(a->x, i));
     return ST_OK;
 }
 
@@ -379,10 +386,11 @@ static status closed_quantize_e4m3(struct kern_ctx *ctx, const struct kern_quant
     int64_t const cols = a->x->dim[1];
     for (int64_t r = a->x->dim[0]; r-- > 0;) {
         long double most = 0;
-        for (int64_t c = 0; c < cols; c++) most = fmaxl(most, fabsl(get(a->x, r * cols + c)));
-        put(a->scale, r, fmaxl(most, 0x1p-100L) / 448);
+        for (int64_t c = 0; c < cols; c++) most = fmaxl(most, fabsl(get_value(a->x, r * cols + c)));
+        put_value(a->scale, r, fmaxl(most, 0x1p-100L) / 448);
         for (int64_t c = r * cols; c < (r + 1) * cols; c++)
-            ((uint8_t *)a->out->data)[c] = nearest_in_8((float)(get(a->x, c) / get(a->scale, r)));
+            ((uint8_t *)a->out->data)[c] =
+                nearest_in_8((float)(get_value(a->x, c) / get_value(a->scale, r)));
     }
     return ST_OK;
 }
@@ -393,8 +401,8 @@ static status closed_dequantize_e4m3(struct kern_ctx *ctx, const struct kern_deq
     TRY(kern_check_dequantize_e4m3(a));
     for (int64_t i = tensor_count(a->out); i-- > 0;) {
         uint8_t const x = ((const uint8_t *)a->x->data)[i];
-        long double const size = in_8(x & 0x7f) * get(a->scale, i / a->out->dim[1]);
-        put(a->out, i, (float)(x & 0x80 ? -size : size));
+        long double const size = in_8(x & 0x7f) * get_value(a->scale, i / a->out->dim[1]);
+        put_value(a->out, i, (float)(x & 0x80 ? -size : size));
     }
     return ST_OK;
 }
@@ -425,7 +433,7 @@ static status closed_zero(struct kern_ctx *ctx, const struct kern_zero *a)
 {
     (void)ctx;
     TRY(kern_check_zero(a));
-    for (int64_t i = tensor_count(a->out); i-- > 0;) put(a->out, i, 0);
+    for (int64_t i = tensor_count(a->out); i-- > 0;) put_value(a->out, i, 0);
     return ST_OK;
 }
 

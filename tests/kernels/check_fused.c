@@ -21,7 +21,7 @@ static struct product product_of(const struct check *k, struct operand *x_of,
     struct tensor bias = { 0 };
     struct product p = { .rows = x.dim[0], .k = x.dim[1], .n = w->w[ORACLE].t.dim[0] };
     int64_t const all = p.rows * p.n;
-    double *const low_precision = coarse_errors(k, x_of, w);
+    double *const low_precision = low_precision_errors(k, x_of, w);
 
     p.y = numbers(all);
     p.size = numbers(all);
@@ -120,7 +120,7 @@ enum norm_form { NORM_PLAIN, NORM_GATED, NORM_IN_PLACE, NORM_OVER_X, NORM_FORMS 
 
 static enum kern_use use_of(bool low_precision)
 {
-    return low_precision ? KERN_LINEAR_COARSE : KERN_LINEAR;
+    return low_precision ? KERN_LINEAR_LOW_PRECISION : KERN_LINEAR;
 }
 
 static struct norm_operands norm_operands(struct check *k, const int64_t d[5], enum norm_form form)
@@ -205,13 +205,13 @@ struct qkv_operands {
 };
 
 /* Between product and bias, bias and norm, and norm and rope, numbers may be rounded to act. */
-static double between(const struct check *k) { return k->act == DT_BF16 ? 0x1p-8 : u; }
+static double rounding_between(const struct check *k) { return k->act == DT_BF16 ? 0x1p-8 : u; }
 
 /* A product that is rounded before its bias comes, and with it. */
 static void rounded(const struct check *k, struct product *p)
 {
     for (int64_t i = 0; i < p->rows * p->n; i++)
-        p->err[i] += between(k) * (fabs(p->y[i]) + p->bias[i % p->n] + p->err[i]);
+        p->err[i] += rounding_between(k) * (fabs(p->y[i]) + p->bias[i % p->n] + p->err[i]);
 }
 
 /* rmsnorm of p: its numbers and errors become those of the norm. An error e of what is
@@ -224,7 +224,7 @@ static void rms(const struct check *k, struct product *p, struct operand *norm, 
         double *const y = p->y + r * p->n, *const err = p->err + r * p->n;
         double square = eps, off = 0;
         for (int64_t c = 0; c < p->n; c++) {
-            err[c] += between(k) * (fabs(y[c]) + err[c]);
+            err[c] += rounding_between(k) * (fabs(y[c]) + err[c]);
             square += y[c] * y[c] / (double)p->n;
             off += fabs(y[c]) * err[c] / (double)p->n;
         }
@@ -239,11 +239,11 @@ static void rms(const struct check *k, struct product *p, struct operand *norm, 
 }
 
 /* The pair (2i, 2i + 1) mixes: each takes at most the errors and the roundings of both. */
-static void turned(const struct check *k, const struct product *p, double *tol)
+static void rope_pair_tolerance(const struct check *k, const struct product *p, double *tol)
 {
     for (int64_t i = 0; i < p->rows * p->n; i++) {
-        double const a = p->err[i] + between(k) * fabs(p->y[i]);
-        double const b = p->err[i ^ 1] + between(k) * fabs(p->y[i ^ 1]);
+        double const a = p->err[i] + rounding_between(k) * fabs(p->y[i]);
+        double const b = p->err[i ^ 1] + rounding_between(k) * fabs(p->y[i ^ 1]);
         tol[i] = a + b + 3 * u * (fabs(p->y[i]) + fabs(p->y[i ^ 1]));
     }
 }
@@ -256,13 +256,13 @@ static void qkv_tolerance(const struct check *k, struct qkv_operands *o, double 
         double *const tol = tolerances(o->out[i]);
         rounded(k, &p);
         if (o->norm[i]) rms(k, &p, o->norm[i], eps);
-        if (i == 0) turned(k, &p, tol);
+        if (i == 0) rope_pair_tolerance(k, &p, tol);
         for (int64_t j = 0; i > 0 && j < p.rows * p.n; j++) tol[j] = p.err[j];
         product_free(&p);
     }
 }
 
-static struct kern_projection projection(struct qkv_operands *o, int i, int side)
+static struct kern_projection projection_of(struct qkv_operands *o, int i, int side)
 {
     return (struct kern_projection){ .w = &o->w[i].w[side],
                                      .bias = at(o->bias[i], side),
@@ -299,9 +299,9 @@ static void qkv_one(struct check *k, const struct qkv_case *t)
     for (int s = 0; s < SIDES; s++) {
         struct kern_qkv const args = {
             .x = at(o.x, s),
-            .q = projection(&o, 0, s),
-            .k = projection(&o, 1, s),
-            .v = projection(&o, 2, s),
+            .q = projection_of(&o, 0, s),
+            .k = projection_of(&o, 1, s),
+            .v = projection_of(&o, 2, s),
             .time = at(o.time, s),
             .row = at(o.row, s),
             .col = at(o.col, s),

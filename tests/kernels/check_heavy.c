@@ -9,7 +9,8 @@ static const double u = 0x1p-24;
 /* ---- pack ---------------------------------------------------------------- */
 
 /* Of weights that come out again: element (c, r) is w[r, c]. */
-static void coarse_tolerance(const struct check *k, struct operand *out, const struct weight *w)
+static void low_precision_tolerance(const struct check *k, struct operand *out,
+                                    const struct weight *w)
 {
     int64_t const rows = w->w[0].t.dim[0], cols = w->w[0].t.dim[1];
     double *const tol = tolerances(out);
@@ -19,7 +20,7 @@ static void coarse_tolerance(const struct check *k, struct operand *out, const s
         double most = 0;
         for (int64_t c = 0; c < cols; c++) most = fmax(most, fabs((double)row[c]));
         for (int64_t c = 0; c < cols; c++)
-            tol[c * rows + r] = coarse_step(k, w->w[0].use, (double)row[c], most);
+            tol[c * rows + r] = low_precision_step(k, w->w[0].use, (double)row[c], most);
     }
 }
 
@@ -32,7 +33,7 @@ static void read_linear(struct check *k, struct weight *w)
     struct operand *const out = output(k, DT_F32, DIMS(cols, rows));
     struct tensor one = values(x);
 
-    if (w->w[0].use == KERN_LINEAR_COARSE) coarse_tolerance(k, out, w);
+    if (w->w[0].use == KERN_LINEAR_LOW_PRECISION) low_precision_tolerance(k, out, w);
     for (int64_t i = 0; i < cols * cols; i++) tensor_put(&one, i, i % (cols + 1) ? 0 : 1);
     refill(k, x, &one);
     free(one.data);
@@ -120,8 +121,8 @@ void check_pack(struct check *k)
     check_pack_linear(k, KERN_LINEAR, 1, 1);
     check_pack_linear(k, KERN_LINEAR, 3, 5);
     check_pack_linear(k, KERN_LINEAR, 33, 65);
-    check_pack_linear(k, KERN_LINEAR_COARSE, 3, 5);
-    check_pack_linear(k, KERN_LINEAR_COARSE, 32, 48);
+    check_pack_linear(k, KERN_LINEAR_LOW_PRECISION, 3, 5);
+    check_pack_linear(k, KERN_LINEAR_LOW_PRECISION, 32, 48);
     for (int i = 0; i < COUNT_OF(convs); i++) check_pack_conv(k, convs[i]);
     check_pack_sources(k);
 }
@@ -176,7 +177,8 @@ static void linear_tolerance(struct check *k, struct linear_operands *o,
 {
     struct tensor const m = linear_magnitude(k, o);
     struct tensor res = { 0 }, gate = { 0 }, bias = { 0 };
-    double *const tol = tolerances(o->out), *const low_precision = coarse_errors(k, o->x, &o->w);
+    double *const tol = tolerances(o->out), *const low_precision =
+                                                low_precision_errors(k, o->x, &o->w);
 
     if (o->bias && at(o->out, ORACLE)->dtype == DT_BF16) bias = magnitudes(o->bias);
     if (o->residual) res = magnitudes(o->residual);
@@ -205,7 +207,7 @@ static void linear_one(struct check *k, struct linear_case t)
     case_begin(k, "rows %lld, k %lld, n %lld, %lld groups, act %d, %s%s", (long long)t.rows,
                (long long)t.k, (long long)t.n, (long long)t.groups, t.act, forms[t.form],
                t.low_precision ? ", low_precision" : "");
-    enum kern_use const use = t.low_precision ? KERN_LINEAR_COARSE : KERN_LINEAR;
+    enum kern_use const use = t.low_precision ? KERN_LINEAR_LOW_PRECISION : KERN_LINEAR;
     struct linear_operands o = { .w = weight(k, use, DIMS(t.n, t.k)) };
 
     o.x = input(k, k->act, DIMS(t.rows, t.k));
@@ -282,7 +284,7 @@ struct conv_case {
     bool in_place; /* out is the residual */
 };
 
-static void square(struct tensor *t)
+static void square_elements(struct tensor *t)
 {
     float *const v = t->data;
     for (int64_t i = 0; i < tensor_count(t); i++) v[i] *= v[i];
@@ -305,8 +307,8 @@ static struct tensor conv_sum(struct check *k, const struct kern_conv3d *args,
     for (int64_t i = 0; i < n; i++) source[i] = fabsf(w->source[i]);
     if (squares) {
         for (int64_t i = 0; i < n; i++) source[i] *= source[i];
-        square(&x);
-        if (io[1]) square(&past);
+        square_elements(&x);
+        if (io[1]) square_elements(&past);
     }
     a.x = &x;
     a.past = io[1] ? &past : NULL;

@@ -44,7 +44,7 @@ static void contexts_close(struct check *k)
 }
 
 /* An operation needs its own entry, and pack to have weights. */
-static bool complete(struct check *k)
+static bool check_complete(struct check *k)
 {
     bool all = true;
 #define OP(name)                                                                                   \
@@ -78,8 +78,8 @@ static void check_operations(struct check *k, const char *only)
 #undef OP
 }
 
-static struct check begin(const struct kern_backend *oracle, const struct kern_backend *backend,
-                          enum dtype act, uint64_t seed)
+static struct check make_check(const struct kern_backend *oracle,
+                               const struct kern_backend *backend, enum dtype act, uint64_t seed)
 {
     return (struct check){
         .backend = { oracle, backend, backend }, .act = act, .rng = seed, .op = "open"
@@ -100,10 +100,10 @@ static void check_backend(const struct options *o, const struct kern_backend *or
         return;
     }
     for (int i = 0; i < 2; i++) {
-        struct check k = begin(oracle, backend, i ? DT_BF16 : DT_F32, o->seed);
+        struct check k = make_check(oracle, backend, i ? DT_BF16 : DT_F32, o->seed);
         k.small = small;
         k.products = o->products;
-        if (complete(&k) && contexts_open(&k)) check_operations(&k, o->only);
+        if (check_complete(&k) && contexts_open(&k)) check_operations(&k, o->only);
         contexts_close(&k);
         printf("%s against %s, %s: %ld elements and refusals, %ld failures\n", backend->name,
                oracle->name, dtype_name(k.act), k.compared, k.failures);
@@ -112,13 +112,14 @@ static void check_backend(const struct options *o, const struct kern_backend *or
     }
 }
 
-static bool caught(enum fault f, enum kern_op op, const char *name, enum dtype act, uint64_t seed)
+static bool mutant_is_caught(enum fault f, enum kern_op op, const char *name, enum dtype act,
+                             uint64_t seed)
 {
     struct kern_backend const mutant = mutant_backend(f, op);
-    struct check k = begin(&kern_ref_backend, &mutant, act, seed);
+    struct check k = make_check(&kern_ref_backend, &mutant, act, seed);
 
     k.small = k.quiet = true;
-    if (complete(&k) && contexts_open(&k)) {
+    if (check_complete(&k) && contexts_open(&k)) {
         mutant_arm(k.ctx[ONE_THREAD], f, op);
         mutant_arm(k.ctx[THREE_THREADS], f, op);
         check_operations(&k, name);
@@ -141,7 +142,8 @@ static void check_mutants(const struct options *o, long totals[2])
             enum dtype const act = i % 2 ? DT_BF16 : DT_F32;
             if (!fault_fits(f, (enum kern_op)op)) continue;
             planted++;
-            if (caught(f, (enum kern_op)op, names[op], act, o->seed) == (f != FAULT_NONE)) continue;
+            if (mutant_is_caught(f, (enum kern_op)op, names[op], act, o->seed) == (f != FAULT_NONE))
+                continue;
             printf("mutant %s %s: %s: %s\n", names[op], dtype_name(act), fault_text(f),
                    f == FAULT_NONE ? "reported" : "not reported");
             missed++;
@@ -152,7 +154,7 @@ static void check_mutants(const struct options *o, long totals[2])
     totals[1] += missed;
 }
 
-static bool wanted(const struct options *o, const struct kern_backend *b)
+static bool is_wanted(const struct options *o, const struct kern_backend *b)
 {
     return !o->backend || !strcmp(o->backend, b->name);
 }
@@ -164,7 +166,7 @@ static void check_all(const struct options *o, long totals[2])
     const struct kern_backend *b;
 
     for (int i = 0; (b = kern_backend_at(i)); i++)
-        if (wanted(o, b)) check_backend(o, i ? &kern_ref_backend : &closed, b, totals);
+        if (is_wanted(o, b)) check_backend(o, i ? &kern_ref_backend : &closed, b, totals);
     if (!o->backend) check_mutants(o, totals);
 }
 

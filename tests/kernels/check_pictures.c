@@ -1,5 +1,5 @@
 /* check_pictures.c - pictures to bytes: every format, odd sizes, values that are none. */
-#include "kernels/kern_check.h"
+#include "kernels/kern_internal.h"
 #include "tests/kernels/check.h"
 
 #include <math.h>
@@ -14,16 +14,17 @@ struct source {
     struct pixels_scale scale;
 };
 
-static float unit(float v) { return fmaxf(-1.0f, fminf(v, 1.0f)) * 0.5f + 0.5f; }
+static float closed_unit(float v) { return fmaxf(-1.0f, fminf(v, 1.0f)) * 0.5f + 0.5f; }
 
 /* Sample of a plane at a pixel, 0: Y, 1: Cb, 2: Cr; beyond an edge is the edge. */
-static float sample(const struct source *s, int plane, int x, int y)
+static float plane_sample(const struct source *s, int plane, int x, int y)
 {
     int const column = x < 0 ? 0 : x < s->width ? x : s->width - 1;
     int const row = y < s->height ? y : s->height - 1;
     const float *const at = s->rgb + ((ptrdiff_t)row * s->width + column) * 3;
-    float const r = isnan(at[0]) ? 0 : unit(at[0]), g = isnan(at[1]) ? 0 : unit(at[1]);
-    float const b = isnan(at[2]) ? 0 : unit(at[2]);
+    float const r = isnan(at[0]) ? 0 : closed_unit(at[0]),
+                g = isnan(at[1]) ? 0 : closed_unit(at[1]);
+    float const b = isnan(at[2]) ? 0 : closed_unit(at[2]);
     float const luma = 0.2126f * r + 0.7152f * g + 0.0722f * b;
 
     if (plane == 0) return luma * s->scale.ky + s->scale.y0;
@@ -34,8 +35,8 @@ static float sample(const struct source *s, int plane, int x, int y)
 static float chroma_column(const struct source *s, const struct pix_info *p, int plane, int x,
                            int y)
 {
-    float const here = sample(s, plane, x, y * p->down);
-    return p->down == 1 ? here : (here + sample(s, plane, x, y * p->down + 1)) * 0.5f;
+    float const here = plane_sample(s, plane, x, y * p->down);
+    return p->down == 1 ? here : (here + plane_sample(s, plane, x, y * p->down + 1)) * 0.5f;
 }
 
 static float chroma(const struct source *s, const struct pix_info *p, int plane, int x, int y)
@@ -55,7 +56,7 @@ static void closed_plane(const struct source *s, const struct pix_info *p, int p
 
     for (int y = 0; y * down < s->height; y++)
         for (int x = 0; x * across < s->width; x++) {
-            float const v = plane ? chroma(s, p, plane, x, y) : sample(s, 0, x, y);
+            float const v = plane ? chroma(s, p, plane, x, y) : plane_sample(s, 0, x, y);
             unsigned const rounded = (unsigned)floorf(v + 0.5f);
             *to++ = (unsigned char)rounded;
             if (p->bits > 8) *to++ = (unsigned char)(rounded >> 8); /* low first */
@@ -87,7 +88,7 @@ status closed_pictures(struct kern_ctx *ctx, const struct kern_pictures *a)
         memcpy(out, &note, sizeof note);
         for (int64_t k = 0; k < values; k++)
             out[l.rgb + k] =
-                isnan(s.rgb[k]) ? 0 : (unsigned char)floorf(unit(s.rgb[k]) * 255.0f + 0.5f);
+                isnan(s.rgb[k]) ? 0 : (unsigned char)floorf(closed_unit(s.rgb[k]) * 255.0f + 0.5f);
         for (int p = 0; p < PIX_COUNT; p++)
             for (int plane = 0; plane < 3 && l.formats >> p & 1; plane++) {
                 s.scale = pixels_scale(pix_info((enum pix)p)->bits);
@@ -100,7 +101,7 @@ status closed_pictures(struct kern_ctx *ctx, const struct kern_pictures *a)
 /* ---- cases ------------------------------------------------------------------ */
 
 /* Values that are none, of each kind, and the ends of the scale. No note: the clip is sound. */
-static void plant(struct check *k, struct operand *o, bool flaws)
+static void plant_value(struct check *k, struct operand *o, bool flaws)
 {
     static const float ends[] = { -1, 1, -1.0000001f, 1.0000001f, 0, -0.0f, 1e-45f, 3e38f };
     static const float none[] = { -INFINITY, NAN, INFINITY, -NAN };
@@ -125,7 +126,7 @@ static void check_set(struct check *k, const int64_t d[3], unsigned formats, boo
     struct operand *const pixels = input(k, DT_F32, DIMS(d[0], d[1], d[2], 3));
     struct operand *const out = output(k, DT_U8, DIMS(d[0], bytes));
 
-    plant(k, pixels, flaws);
+    plant_value(k, pixels, flaws);
     for (int s = 0; s < SIDES; s++) {
         struct tensor wrong = *at(out, s);
         wrong.dim[1]++;

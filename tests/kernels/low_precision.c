@@ -7,16 +7,17 @@
 static const double near = 0x1p-8 / 3;                 /* variance, of a number's square */
 static const double low = 0x1p-20 / (448.0 * 448) / 3; /* of its row's largest square */
 
-static bool is_coarse(const struct check *k, enum kern_use use)
+static bool is_low_precision(const struct check *k, enum kern_use use)
 {
-    return k->backend[ONE_THREAD]->low_precision && use == KERN_LINEAR_COARSE && k->act == DT_BF16;
+    return k->backend[ONE_THREAD]->low_precision && use == KERN_LINEAR_LOW_PRECISION &&
+           k->act == DT_BF16;
 }
 
 struct row {
     double most, square; /* largest magnitude | sum of squares */
 };
 
-static struct row row_of(const float *v, int64_t n)
+static struct row row_numbers(const float *v, int64_t n)
 {
     struct row r = { 0 };
 
@@ -27,7 +28,7 @@ static struct row row_of(const float *v, int64_t n)
     return r;
 }
 
-static double error_of(const float *x, struct row of_x, const float *w, struct row of_w, int64_t k)
+static double row_error(const float *x, struct row of_x, const float *w, struct row of_w, int64_t k)
 {
     double const x_low = low * of_x.most * of_x.most, w_low = low * of_w.most * of_w.most;
     double sum = 0, squares = 0;
@@ -45,26 +46,27 @@ static double error_of(const float *x, struct row of_x, const float *w, struct r
     return six + 0x1p-8 * (fabs(sum) + six);
 }
 
-double *coarse_errors(const struct check *k, const struct operand *x_of, const struct weight *w)
+double *low_precision_errors(const struct check *k, const struct operand *x_of,
+                             const struct weight *w)
 {
     struct tensor const x = values(x_of);
     int64_t const rows = x.dim[0], n = w->w[ORACLE].t.dim[0], cols = x.dim[1];
     double *const e = calloc((size_t)(rows * n) + 1, sizeof *e);
-    bool const low_precision = is_coarse(k, w->w[ORACLE].use);
+    bool const low_precision = is_low_precision(k, w->w[ORACLE].use);
 
     for (int64_t c = 0; low_precision && c < n; c++) {
         const float *const to = w->source + c * cols;
-        struct row const of_w = row_of(to, cols);
+        struct row const of_w = row_numbers(to, cols);
         for (int64_t r = 0; r < rows; r++) {
             const float *const from = (const float *)x.data + r * cols;
-            e[r * n + c] = error_of(from, row_of(from, cols), to, of_w, cols);
+            e[r * n + c] = row_error(from, row_numbers(from, cols), to, of_w, cols);
         }
     }
     free(x.data);
     return e;
 }
 
-double coarse_step(const struct check *k, enum kern_use use, double w, double row_max)
+double low_precision_step(const struct check *k, enum kern_use use, double w, double row_max)
 {
-    return is_coarse(k, use) ? (0x1p-4 + 0x1p-8) * fabs(w) + 0x1p-10 / 448 * row_max : 0;
+    return is_low_precision(k, use) ? (0x1p-4 + 0x1p-8) * fabs(w) + 0x1p-10 / 448 * row_max : 0;
 }

@@ -10,13 +10,13 @@ static const double low = 0x1p-10;      /* the same of the lowest numbers, at sc
 static const double weights = 256;      /* the scale of weights */
 static const double kept = 0x1p-13;     /* of Hopper's sums, for every 32 products */
 
-bool coarse_attends(const struct check *k, const struct kern_attention *a)
+bool low_precision_attends(const struct check *k, const struct kern_attention *a)
 {
     const struct kern_backend *const b = k->backend[ONE_THREAD];
     return b->low_precision_attention && b->low_precision_attention(a);
 }
 
-static double largest(const struct tensor *const *v, int count)
+static double largest_magnitude(const struct tensor *const *v, int count)
 {
     double most = 0;
 
@@ -42,9 +42,9 @@ static double e4m3(double v)
     return nearbyint(v / step) * step;
 }
 
-void coarse_rounded(struct tensor *out, const struct tensor *const *v, int count)
+void low_precision_rounded(struct tensor *out, const struct tensor *const *v, int count)
 {
-    double const scale = scale_of(largest(v, count));
+    double const scale = scale_of(largest_magnitude(v, count));
 
     for (int i = 0; i < count; i++) {
         out[i] = *v[i];
@@ -62,9 +62,9 @@ struct row {
     double size;    /* of the largest score: what it sums, in magnitude */
 };
 
-static double steps(int64_t n) { return (double)((n + 31) / 32) * kept; }
+static double e4m3_steps(int64_t n) { return (double)((n + 31) / 32) * kept; }
 
-static double score(struct row *r, const struct tensor *k, int64_t key)
+static double score_of_key(struct row *r, const struct tensor *k, int64_t key)
 {
     int64_t const dim = k->dim[1], first = r->head * r->head_dim;
     double sum = 0, size = 0;
@@ -79,7 +79,7 @@ static double score(struct row *r, const struct tensor *k, int64_t key)
     return sum;
 }
 
-static void weigh(struct row *r)
+static void weigh_row(struct row *r)
 {
     double most = -INFINITY, sum = 0;
     int64_t n = 0;
@@ -88,7 +88,7 @@ static void weigh(struct row *r)
     for (int i = 0; i < r->a->segment_count; i++) {
         const struct tensor *const k = &r->a->segments[i].k;
         for (int64_t key = 0; key < k->dim[0]; key++) {
-            r->weight[n] = score(r, k, key);
+            r->weight[n] = score_of_key(r, k, key);
             most = fmax(most, r->weight[n++]);
         }
     }
@@ -98,7 +98,7 @@ static void weigh(struct row *r)
 
 static double score_error(const struct row *r)
 {
-    return r->size * (sum_error(r->head_dim) + 3 * u + steps(r->head_dim));
+    return r->size * (sum_error(r->head_dim) + 3 * u + e4m3_steps(r->head_dim));
 }
 
 /* Column c of the row; v_scale: of all values. */
@@ -120,11 +120,11 @@ static double column_error(const struct row *r, int64_t c, double v_scale)
                           half_step * fabs(out) + a * fabs(plain);
     double const rounded = fmin(likely, half_step * most + a * plain_most);
     double const summed =
-        most * (expm1(2 * score_error(r)) + 8 * u + 2 * sum_error(r->keys) + steps(r->keys));
+        most * (expm1(2 * score_error(r)) + 8 * u + 2 * sum_error(r->keys) + e4m3_steps(r->keys));
     return rounded + summed + half_step * (fabs(out) + rounded + summed) + low * v_scale;
 }
 
-void coarse_attention_errors(const struct kern_attention *a, double *out, double *lse)
+void low_precision_attention_errors(const struct kern_attention *a, double *out, double *lse)
 {
     const struct tensor *v[KERN_SEGMENTS];
     int64_t const dim = a->q->dim[1];
@@ -134,12 +134,12 @@ void coarse_attention_errors(const struct kern_attention *a, double *out, double
         v[i] = &a->segments[i].v;
         r.keys += v[i]->dim[0];
     }
-    double const v_scale = scale_of(largest(v, a->segment_count));
+    double const v_scale = scale_of(largest_magnitude(v, a->segment_count));
     r.weight = malloc((size_t)(r.keys + 1) * sizeof *r.weight);
     for (int64_t i = 0; i < a->q->dim[0] * a->heads; i++) {
         r.row = i / a->heads;
         r.head = i % a->heads;
-        weigh(&r);
+        weigh_row(&r);
         for (int64_t c = r.head * r.head_dim; c < (r.head + 1) * r.head_dim; c++)
             out[r.row * dim + c] = column_error(&r, c, v_scale);
         if (lse) lse[i] = score_error(&r) + 8 * u + sum_error(r.keys) + 0x1p-18;

@@ -1,3 +1,4 @@
+/* mutants.c - the oracle with one operation spoilt: each fault is done behind the real call. */
 #include "tests/kernels/mutants.h"
 #include "kernels/ref/kern_ref.h"
 
@@ -28,7 +29,7 @@ static const int slip_bit[KERN_OP_COUNT] = {
     [KERN_OP_linear_norm] = 12, [KERN_OP_qkv] = 13,
 };
 
-static void flip(const struct tensor *t, int64_t i, int bit)
+static void flip_bit(const struct tensor *t, int64_t i, int bit)
 {
     int const steps = bit > 12 ? 16 : bit ? 4 : 1;
 
@@ -38,7 +39,7 @@ static void flip(const struct tensor *t, int64_t i, int bit)
 }
 
 /* Of bytes: another one than it is. */
-static void set(const struct tensor *t, int64_t i, float v)
+static void set_element(const struct tensor *t, int64_t i, float v)
 {
     struct tensor out = *t;
 
@@ -46,17 +47,18 @@ static void set(const struct tensor *t, int64_t i, float v)
     else tensor_put(&out, i, v);
 }
 
-static float other(const struct tensor *t, int64_t i)
+static float other_value(const struct tensor *t, int64_t i)
 {
     return t->dtype == DT_U8 ? 0 : tensor_get(t, i) * 1.5f + 1;
 }
 
-static void slip(const struct mutant_ctx *m, const struct tensor *t)
+static void slip_output(const struct mutant_ctx *m, const struct tensor *t)
 {
-    if (t && tensor_count(t)) flip(t, tensor_count(t) / 2, slip_bit[m->hurt]);
+    if (t && tensor_count(t)) flip_bit(t, tensor_count(t) / 2, slip_bit[m->hurt]);
 }
 
-static void damage(const struct mutant_ctx *m, const struct tensor *out, const struct tensor *in)
+static void damage_tensors(const struct mutant_ctx *m, const struct tensor *out,
+                           const struct tensor *in)
 {
     int64_t const n = tensor_count(out);
     const struct tensor *const hurt = in ? in : out;
@@ -64,19 +66,19 @@ static void damage(const struct mutant_ctx *m, const struct tensor *out, const s
 
     if (!n) return;
     switch (m->fault) {
-    case FAULT_PAST_END: set(out, n, 1); break;
-    case FAULT_BEFORE: set(out, -1, 1); break;
-    case FAULT_SLIP: slip(m, out); break;
-    case FAULT_LAST_ROW: set(out, n - 1, other(out, n - 1)); break;
+    case FAULT_PAST_END: set_element(out, n, 1); break;
+    case FAULT_BEFORE: set_element(out, -1, 1); break;
+    case FAULT_SLIP: slip_output(m, out); break;
+    case FAULT_LAST_ROW: set_element(out, n - 1, other_value(out, n - 1)); break;
     case FAULT_ODD_TAIL:
-        if (out->dim[0] % 2) set(out, n - 1, (float)NAN);
+        if (out->dim[0] % 2) set_element(out, n - 1, (float)NAN);
         break;
-    case FAULT_NOT_A_NUMBER: set(out, n / 3, (float)NAN); break;
-    case FAULT_INFINITE: set(out, n / 3, (float)INFINITY); break;
-    case FAULT_INPUT: flip(hurt, beside / 2, 0); break;
-    case FAULT_BESIDE_INPUT: set(hurt, beside, 1); break;
+    case FAULT_NOT_A_NUMBER: set_element(out, n / 3, (float)NAN); break;
+    case FAULT_INFINITE: set_element(out, n / 3, (float)INFINITY); break;
+    case FAULT_INPUT: flip_bit(hurt, beside / 2, 0); break;
+    case FAULT_BESIDE_INPUT: set_element(hurt, beside, 1); break;
     case FAULT_THREADS:
-        if (m->base.threads > 1) flip(out, n - 1, 0);
+        if (m->base.threads > 1) flip_bit(out, n - 1, 0);
         break;
     default: break;
     }
@@ -147,9 +149,9 @@ static void damage(const struct mutant_ctx *m, const struct tensor *out, const s
         if (mine && m->fault == FAULT_SILENT) return ST_OK;                                        \
         status const st = kern_ref_backend.ops.op(m->ref, a);                                      \
         if (mine && m->fault == FAULT_ACCEPTS) return ST_OK;                                       \
-        if (mine && st == ST_OK) damage(m, OUT_##op(a), IN_##op(a));                               \
-        if (mine && st == ST_OK && m->fault == FAULT_SECOND) slip(m, SECOND(a));                   \
-        if (mine && st == ST_OK && m->fault == FAULT_THIRD) slip(m, THIRD(a));                     \
+        if (mine && st == ST_OK) damage_tensors(m, OUT_##op(a), IN_##op(a));                       \
+        if (mine && st == ST_OK && m->fault == FAULT_SECOND) slip_output(m, SECOND(a));            \
+        if (mine && st == ST_OK && m->fault == FAULT_THIRD) slip_output(m, THIRD(a));              \
         return st;                                                                                 \
     }
 KERN_OPS(OP)

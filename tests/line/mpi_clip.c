@@ -9,8 +9,8 @@
  *                             the code of its status
  */
 #include "tests/support/clip_trial.h"
-#include "tests/support/comm_delay.h"
-#include "tests/support/mpi_rig.h"
+#include "tests/support/comm_jitter.h"
+#include "tests/support/mpi_harness.h"
 
 #include <string.h>
 
@@ -28,9 +28,9 @@ static status run_trial(struct comm *c, void *arg)
     char words[TRIAL_TEXT];
 
     c->gathers = t->show->gathers;
-    if (t->delay_us) TRY(comm_delay_open(&late, c, t->seed, t->delay_us));
+    if (t->delay_us) TRY(comm_jitter_open(&late, c, t->seed, t->delay_us));
     status const ended = show_run(t->show, late);
-    if (late != c) comm_delay_end(&late);
+    if (late != c) comm_jitter_end(&late);
     if (ended != ST_OK && ended != ST_CANCELED) comm_abort(c);
     struct error const own = *error_last();
     status const st = trial_check(t, c->rank, &r->wants);
@@ -62,35 +62,35 @@ static status queues(struct comm *world, struct run *r)
 }
 
 /* Trial after trial, each over some of the ranks. */
-static status trials(struct comm *world, struct run *r, const struct rig *rig, bool faults)
+static status trials(struct comm *world, struct run *r, const struct harness *harness, bool faults)
 {
     status st = ST_OK;
 
-    for (int i = 0; i < rig->seeds && st == ST_OK; i++) {
-        uint64_t const seed = rig->seed + (uint64_t)i;
+    for (int i = 0; i < harness->seeds && st == ST_OK; i++) {
+        uint64_t const seed = harness->seed + (uint64_t)i;
         TRY(trial_make(&r->trial, r->wants.model, seed, 1 + (int)(seed % (uint64_t)world->size),
                        faults));
-        st = rig_some(world, r->trial.ranks, run_trial, r);
+        st = harness_run_some(world, r->trial.ranks, run_trial, r);
         trial_free(&r->trial);
     }
     return st;
 }
 
-static status run(struct comm *world, const struct rig *rig)
+static status run(struct comm *world, const struct harness *harness)
 {
     struct show_model model = { .backend = NULL };
     struct run r = { .wants.model = &model };
-    bool const faults = !strcmp(rig->what, "fault");
+    bool const faults = !strcmp(harness->what, "fault");
     status st = show_model_open(&model, kern_backend_find("cpu"));
 
     if (st == ST_OK && world->size > SHOW_RANKS)
         st = fail(ST_ARG, "%d ranks; a line has up to %d", world->size, SHOW_RANKS);
-    if (st == ST_OK && !strcmp(rig->what, "well")) st = queues(world, &r);
-    else if (st == ST_OK) st = trials(world, &r, rig, faults);
+    if (st == ST_OK && !strcmp(harness->what, "well")) st = queues(world, &r);
+    else if (st == ST_OK) st = trials(world, &r, harness, faults);
     if (st == ST_OK) st = comm_agree(world, ST_OK);
     wants_free(&r.wants);
     show_model_close(&model);
     return st;
 }
 
-int main(int argc, char **argv) { return rig_run(argc, argv, run); }
+int main(int argc, char **argv) { return harness_run(argc, argv, run); }

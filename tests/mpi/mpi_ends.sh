@@ -15,7 +15,7 @@ ends 41 10 3 end shorter 1
 ends 41 10 2 end longer 0
 ends 41 10 3 end "other type" 2
 ends 43 10 3 end "gives up" 1
-ends 41 10 3 end "different meetings" 1
+ends 41 10 3 end "different collectives" 1
 for odd in 0 1 2; do
     ends 33 10 3 die $odd
     ends 47 12 3 freeze $odd

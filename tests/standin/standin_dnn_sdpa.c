@@ -1,3 +1,4 @@
+/* standin_dnn_sdpa.c - cuDNN's single-node attention, row by row in f64. */
 #include "tests/standin/standin.h"
 #include "tests/standin/standin_dnn.h"
 

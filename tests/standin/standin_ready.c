@@ -6,7 +6,7 @@
  */
 #include "tests/support/unit.h"
 
-#include "comm/thread/comm_thread.h"
+#include "comm/thread/comm_thread_internal.h"
 #include "pipeline/dit/noise.h"
 #include "pipeline/line/line.h"
 #include "pipeline/text/umt5.h"

@@ -1,9 +1,9 @@
 #include "tests/support/chain_show.h"
 
 #include "pipeline/decode/decode_chain.h"
-#include "tests/support/comm_delay.h"
+#include "tests/support/comm_jitter.h"
+#include "tests/support/comm_poison.h"
 #include "tests/support/rng.h"
-#include "tests/support/watched.h"
 
 #include <stdio.h>
 
@@ -177,7 +177,7 @@ static status wait_in_vain(struct comm *hop)
 
 status chain_tail_run(struct chain_show *s, struct comm *hop)
 {
-    struct decode_link_config const c = { .hop = hop,
+    struct decode_link_config const c = { .link = hop,
                                           .frames = s->frames,
                                           .latent_h = s->clips->clip[0].h,
                                           .latent_w = s->clips->clip[0].w };
@@ -197,10 +197,17 @@ out:
 }
 
 /* Did the wait that is to fail? */
-static void end_watch(struct chain_show *s, struct watched *w)
+static void end_watch(struct chain_show *s, struct comm_poison *w)
 {
-    if (w->fail_at && w->finishes >= w->fail_at) atomic_store(&s->met, true);
-    watched_end(w);
+    if (w->fail_at && w->waits >= w->fail_at) atomic_store(&s->met, true);
+    comm_poison_end(w);
+}
+
+static status find_formats(void *arg, int clip, unsigned *out)
+{
+    (void)arg;
+    *out = formats[clip];
+    return ST_OK;
 }
 
 static status run_watched(struct chain_way *w, struct track *track)
@@ -217,7 +224,7 @@ static status run_watched(struct chain_way *w, struct track *track)
                                        .latent_h = c->h,
                                        .latent_w = c->w,
                                        .track = track,
-                                       .formats = formats,
+                                       .formats = find_formats,
                                        .picture_bytes = w->show->clips->layout[1].bytes,
                                        .block = block,
                                        .arg = w->show });
@@ -228,8 +235,8 @@ status chain_way_run(struct chain_way *w)
     struct track *track = NULL;
 
     TRY(track_open(&track, NULL, TRACK_ROW_DECODE, "decode"));
-    watched_init(&w->watched[0], w->in);
-    if (w->out) watched_init(&w->watched[1], w->out);
+    comm_poison_init(&w->watched[0], w->in);
+    if (w->out) comm_poison_init(&w->watched[1], w->out);
     w->watched[0].base.deadline_s = w->show->wait_s;
     w->watched[1].base.deadline_s = w->show->wait_s;
     if (w->fails) w->watched[0].fail_at = w->show->fail_wait;
@@ -274,10 +281,10 @@ static status run_part(struct chain_show *s, struct comm *c, struct comm *in, st
 
 static status run_tail(struct chain_show *s, struct comm *hop)
 {
-    struct watched *const w = calloc(1, sizeof *w);
+    struct comm_poison *const w = calloc(1, sizeof *w);
 
     if (!w) return fail(ST_NOMEM, "a hop");
-    watched_init(w, hop);
+    comm_poison_init(w, hop);
     if (s->fail_rank == 0) w->fail_at = s->fail_wait;
     status const st = chain_tail_run(s, &w->base);
     end_watch(s, w);
@@ -311,9 +318,9 @@ status chain_show_run(struct chain_show *s, struct comm *c)
 {
     struct comm *late = c;
 
-    if (s->delay_us) TRY(comm_delay_open(&late, c, s->seed * 131, s->delay_us));
+    if (s->delay_us) TRY(comm_jitter_open(&late, c, s->seed * 131, s->delay_us));
     s->ended[c->rank] = join_and_run(s, late);
-    if (late != c) comm_delay_end(&late);
+    if (late != c) comm_jitter_end(&late);
     return s->ended[c->rank];
 }
 

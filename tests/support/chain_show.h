@@ -11,8 +11,8 @@
 
 #include "pipeline/vae/vae.h"
 #include "tests/support/as_bytes.h"
+#include "tests/support/comm_poison.h"
 #include "tests/support/vae_clip.h"
-#include "tests/support/watched.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -75,7 +75,7 @@ struct chain_way {
     struct comm *in, *out; /* out: NULL behind the last part */
     pthread_mutex_t *turn;
     bool fails; /* its wait that is to */
-    struct watched watched[2];
+    struct comm_poison watched[2];
     status st;
     struct error error;
 };

@@ -1,8 +1,8 @@
 #include "tests/support/clip_show.h"
 
 #include "pipeline/dit/noise.h"
-#include "tests/support/comm_delay.h"
-#include "tests/support/watched.h"
+#include "tests/support/comm_jitter.h"
+#include "tests/support/comm_poison.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -256,14 +256,14 @@ static status run_part(struct part *p, struct comm *c)
 status show_run(struct show *s, struct comm *c)
 {
     struct part p = { .s = s, .rank = c->rank };
-    struct watched w;
+    struct comm_poison w;
 
-    watched_init(&w, c);
+    comm_poison_init(&w, c);
     if (c->rank == s->fault_rank) w.fail_at = s->fault_wait;
     status const st = run_part(&p, &w.base);
-    if (w.fail_at && w.finishes >= w.fail_at) atomic_store(&s->fault_met, true);
-    atomic_fetch_add(&s->parts, w.parts);
-    watched_end(&w);
+    if (w.fail_at && w.waits >= w.fail_at) atomic_store(&s->fault_met, true);
+    atomic_fetch_add(&s->parts, w.xfers);
+    comm_poison_end(&w);
     s->ended[c->rank] = st;
     return st;
 }
@@ -278,7 +278,7 @@ status show_threads(struct show *s, int ranks, uint64_t delay_seed, int delay_us
     TRY_OUT(comm_thread_open(group, ranks, 60));
     for (int r = 0; r < ranks; r++) group[r]->gathers = s->gathers;
     for (int r = 0; r < ranks && delay_us; r++)
-        TRY_OUT(comm_delay_open(&group[r], group[r], delay_seed, delay_us));
+        TRY_OUT(comm_jitter_open(&group[r], group[r], delay_seed, delay_us));
     TRY_OUT(comm_thread_run(group, ranks, rank_main, s));
 out:
     for (int r = 0; r < ranks; r++)

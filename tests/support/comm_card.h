@@ -1,5 +1,5 @@
 /*
- * comm_card.h - a comm whose parts lie on a card: what callers have in memory of the host goes
+ * comm_card.h - a comm whose transfers lie on a card: what callers have in memory of the host goes
  * through memory of the device, over an inner comm that has it attached. Parts whose bytes
  * divide by three stay with the host.
  */
@@ -8,7 +8,7 @@
 
 #include "comm/comm.h"
 
-/* [all] Takes `inner` over: closing *out closes it. What is split off has its parts there too.
+/* [all] Takes `inner` over: closing *out closes it. What is split off has its transfers there too.
  * On failure inner is as it was, but for what is attached. */
 status comm_card_open(struct comm **out, struct comm *inner, int device) MUST_USE;
 

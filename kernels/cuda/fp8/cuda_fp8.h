@@ -13,7 +13,7 @@
 #ifndef CUDA_FP8_H
 #define CUDA_FP8_H
 
-#include "kernels/cuda/cuda_backend.h"
+#include "kernels/cuda/cuda_ctx.h"
 
 /* Packs by way of the weight in BF16 on the card, which is freed again. */
 status cuda_fp8_pack(struct kern_ctx *, const struct kern_pack *);
@@ -25,10 +25,12 @@ status cuda_fp8_qkv(struct kern_ctx *, const struct kern_qkv *);
 
 /* What each takes of the context's scratch: see kern_backend.scratch_bytes. */
 size_t cuda_fp8_linear_scratch(const struct kern_linear *);
+size_t cuda_fp8_linear_norm_scratch(const struct kern_linear_norm *); /* as its linear */
 size_t cuda_fp8_qkv_scratch(const struct kern_qkv *);
 
-/* See kern_backend.prepare. A linear_norm is prepared, and takes scratch, as its linear. */
+/* See kern_backend.prepare. */
 status cuda_fp8_linear_prepare(struct cuda_ctx *, const struct kern_linear *);
+status cuda_fp8_linear_norm_prepare(struct cuda_ctx *, const struct kern_linear_norm *);
 status cuda_fp8_qkv_prepare(struct cuda_ctx *, const struct kern_qkv *);
 
 #endif /* CUDA_FP8_H */

@@ -1,76 +1,78 @@
+/* cuda_fp8_attention.c - level 4's attention: operands to e4m3, cuDNN's graph, out back to act. */
 #include "kernels/cuda/fp8/cuda_fp8_attention.h"
-#include "kernels/cuda/cuda_backend.h"
-#include "kernels/cuda/fp8/cuda_fp8_scales.h"
-#include "kernels/cuda/fused/cuda_fast.h"
+#include "kernels/cuda/cuda_ctx.h"
+#include "kernels/cuda/fp8/cuda_fp8_kernels.h"
+#include "kernels/cuda/fused/cuda_fused.h"
 #include "kernels/cuda/library/cuda_lt.h"
-#include "kernels/kern_check.h"
+#include "kernels/kern_internal.h"
 
 size_t cuda_fp8_attention_scratch(const struct kern_attention *a)
 {
     return cuda_fp8_attention_suits(a) ? cuda_fp8_attention_rooms(a).bytes
-                                       : cuda_fast_attention_scratch(a);
+                                       : cuda_fused_attention_scratch(a);
 }
 
 /* Scratch of one call. */
-struct places {
+struct fp8_operands {
     unsigned char *q, *k, *v, *out;
     struct cuda_fp8_scales *scales;
 };
 
-static status aligned(const struct tensor *t)
+static status check_attention_aligned(const struct tensor *t)
 {
-    if (cuda_fast_aligned(t)) return ST_OK;
+    if (cuda_fused_aligned(t)) return ST_OK;
     return fail(ST_ARG, "attention: with FP8 tensors begin at multiples of 16 bytes");
 }
 
-static status check(const struct kern_attention *a)
+static status check_operands(const struct kern_attention *a)
 {
-    TRY(aligned(a->q));
-    TRY(aligned(a->out));
+    TRY(check_attention_aligned(a->q));
+    TRY(check_attention_aligned(a->out));
     for (int i = 0; i < a->segment_count; i++) {
-        TRY(aligned(&a->segments[i].k));
-        TRY(aligned(&a->segments[i].v));
+        TRY(check_attention_aligned(&a->segments[i].k));
+        TRY(check_attention_aligned(&a->segments[i].v));
     }
     return ST_OK;
 }
 
-static status place(struct cuda_ctx *c, const struct kern_attention *a, struct places *out)
+static status place_fp8_operands(struct cuda_ctx *c, const struct kern_attention *a,
+                                 struct fp8_operands *out)
 {
     struct cuda_fp8_rooms const r = cuda_fp8_attention_rooms(a);
 
     TRY(cuda_scratch(c, r.bytes));
     unsigned char *const base = c->scratch;
-    *out = (struct places){ .q = base + r.q,
-                            .k = base + r.k,
-                            .v = base + r.v,
-                            .out = base + r.out,
-                            .scales = (struct cuda_fp8_scales *)(void *)(base + r.scales) };
+    *out = (struct fp8_operands){ .q = base + r.q,
+                                  .k = base + r.k,
+                                  .v = base + r.v,
+                                  .out = base + r.out,
+                                  .scales = (struct cuda_fp8_scales *)(void *)(base + r.scales) };
     return ST_OK;
 }
 
-static struct cuda_fp8_part part(const struct tensor *t, unsigned char *to)
+static struct cuda_fp8_part part_of_tensor(const struct tensor *t, unsigned char *to)
 {
     return (struct cuda_fp8_part){ .x = t->data, .out = to, .count = tensor_count(t) };
 }
 
-static status quantize_e4m3(const struct cuda_ctx *c, const struct kern_attention *a,
-                            const struct places *to)
+static status quantize_operands(const struct cuda_ctx *c, const struct kern_attention *a,
+                                const struct fp8_operands *to)
 {
     int const n = a->segment_count;
     struct cuda_fp8_parts p = { .segments = n, .scales = to->scales };
     int64_t done = 0;
 
-    p.part[0] = part(a->q, to->q);
+    p.part[0] = part_of_tensor(a->q, to->q);
     for (int i = 0; i < n; i++) {
-        p.part[1 + i] = part(&a->segments[i].k, to->k + done);
-        p.part[1 + n + i] = part(&a->segments[i].v, to->v + done);
+        p.part[1 + i] = part_of_tensor(&a->segments[i].k, to->k + done);
+        p.part[1 + n + i] = part_of_tensor(&a->segments[i].v, to->v + done);
         done += tensor_count(&a->segments[i].k);
     }
     return cuda_fp8_narrow_parts(&p, c->stream);
 }
 
-static status plan(const struct cuda_ctx *c, const struct kern_attention *a,
-                   struct cuda_dnn_graph *g)
+static status plan_fp8_graph(const struct cuda_ctx *c, const struct kern_attention *a,
+                             struct cuda_dnn_graph *g)
 {
     struct cuda_attention_shape const shape = cuda_attention_shape_of(a);
 
@@ -81,10 +83,12 @@ static status plan(const struct cuda_ctx *c, const struct kern_attention *a,
 status cuda_fp8_attention_prepare(struct cuda_ctx *c, const struct kern_attention *a)
 {
     struct cuda_dnn_graph g;
-    return cuda_fp8_attention_suits(a) ? plan(c, a, &g) : cuda_fast_attention_prepare(c, a);
+    return cuda_fp8_attention_suits(a) ? plan_fp8_graph(c, a, &g)
+                                       : cuda_fused_attention_prepare(c, a);
 }
 
-static status run(struct cuda_ctx *c, const struct kern_attention *a, const struct places *at)
+static status run_fp8_graph(struct cuda_ctx *c, const struct kern_attention *a,
+                            const struct fp8_operands *at)
 {
     struct cuda_fp8_scales *const s = at->scales;
     float scale = a->scale;
@@ -107,22 +111,22 @@ static status run(struct cuda_ctx *c, const struct kern_attention *a, const stru
         .workspace = cuda_lt_workspace(c->lt),
     };
 
-    TRY(plan(c, a, &g));
+    TRY(plan_fp8_graph(c, a, &g));
     return cuda_dnn_run(c->dnn, &g, &data);
 }
 
 status cuda_fp8_attention(struct kern_ctx *ctx, const struct kern_attention *a)
 {
-    struct places at;
+    struct fp8_operands at;
     struct cuda_ctx *c;
 
     TRY(kern_check_attention(a));
-    if (!cuda_fp8_attention_suits(a)) return cuda_fast_attention(ctx, a);
-    TRY(check(a));
+    if (!cuda_fp8_attention_suits(a)) return cuda_fused_attention(ctx, a);
+    TRY(check_operands(a));
     TRY(cuda_enter(ctx, &c));
-    TRY(place(c, a, &at));
-    TRY(quantize_e4m3(c, a, &at));
-    TRY(run(c, a, &at));
+    TRY(place_fp8_operands(c, a, &at));
+    TRY(quantize_operands(c, a, &at));
+    TRY(run_fp8_graph(c, a, &at));
     struct cuda_fp8_widen_out const w = {
         .x = at.out, .out = a->out->data, .scales = at.scales, .count = tensor_count(a->out)
     };

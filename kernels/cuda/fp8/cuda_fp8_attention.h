@@ -24,10 +24,11 @@
 #ifndef CUDA_FP8_ATTENTION_H
 #define CUDA_FP8_ATTENTION_H
 
-#include "kernels/cuda/fused/cuda_fast_attention.h"
+#include "kernels/cuda/fused/cuda_fused_attention.h"
 
-/* Whether it is computed in FP8: shapes, dtypes and the mark alone decide. Coarse, BF16, no
- * bias, heads of a multiple of 16 numbers, at most 128, two queries or more. */
+/* Whether it is computed in FP8: shapes, dtypes and the mark alone decide. Marked
+ * low_precision, BF16, no bias, heads of a multiple of 16 numbers, at most 128, two queries or
+ * more. */
 bool cuda_fp8_attention_suits(const struct kern_attention *a);
 
 /* The graph; tensors have these numbers. Scales and largest magnitudes are one F32 each, on

@@ -1,7 +1,15 @@
-#include "kernels/cuda/cuda_fused_plan.h"
+/*
+ * cuda_fp8_attention_graph.c - which attentions are FP8's, their scratch, and the graph in which
+ * cuDNN recognises its kernel; arithmetic, in every build.
+ *
+ * The chain of operations is a pattern: cuDNN has one kernel for exactly this order of products,
+ * scales and reductions, and compiles nothing else of the kind. tests/gpu/gpu_plans.c holds it to
+ * the kernel's name.
+ */
+#include "kernels/cuda/cuda_launch_plan.h"
 #include "kernels/cuda/fp8/cuda_fp8_attention.h"
-#include "kernels/cuda/fp8/cuda_fp8_scales.h"
-#include "kernels/kern_check.h"
+#include "kernels/cuda/fp8/cuda_fp8_kernels.h"
+#include "kernels/kern_internal.h"
 
 bool cuda_fp8_attention_suits(const struct kern_attention *a)
 {
@@ -16,24 +24,19 @@ struct cuda_fp8_rooms cuda_fp8_attention_rooms(const struct kern_attention *a)
     size_t const keys = (size_t)(attention_keys(a) * a->q->dim[1]);
     struct cuda_fp8_rooms r = { 0 };
 
-    r.q = cuda_fused_take(&r.bytes, queries);
-    r.k = cuda_fused_take(&r.bytes, keys);
-    r.v = cuda_fused_take(&r.bytes, keys);
-    r.out = cuda_fused_take(&r.bytes, queries);
-    r.scales = cuda_fused_take(&r.bytes, sizeof(struct cuda_fp8_scales));
+    r.q = cuda_scratch_take(&r.bytes, queries);
+    r.k = cuda_scratch_take(&r.bytes, keys);
+    r.v = cuda_scratch_take(&r.bytes, keys);
+    r.out = cuda_scratch_take(&r.bytes, queries);
+    r.scales = cuda_scratch_take(&r.bytes, sizeof(struct cuda_fp8_scales));
     return r;
-}
-
-unsigned cuda_fp8_blocks(int64_t numbers)
-{
-    unsigned const all = cuda_fused_blocks(numbers);
-    return all < CUDA_FP8_BLOCKS ? all : CUDA_FP8_BLOCKS;
 }
 
 enum { PLANE = 4 };
 
 /* F32 [1, heads, rows, cols], nowhere in memory. */
-static int between(struct cuda_dnn_graph *g, const struct cuda_attention_shape *s, int64_t cols)
+static int virtual_plane(struct cuda_dnn_graph *g, const struct cuda_attention_shape *s,
+                         int64_t cols)
 {
     return cuda_dnn_tensor(g, &(struct cuda_dnn_tensor){
                                   .dtype = DT_F32,
@@ -44,7 +47,7 @@ static int between(struct cuda_dnn_graph *g, const struct cuda_attention_shape *
                               });
 }
 
-static int apply(struct cuda_dnn_graph *g, enum cuda_dnn_kind kind, int a, int b, int y)
+static int apply_op(struct cuda_dnn_graph *g, enum cuda_dnn_kind kind, int a, int b, int y)
 {
     cuda_dnn_apply(g, kind, (struct cuda_dnn_term){ a, b, y });
     return y;
@@ -87,17 +90,17 @@ static void name_tensors(struct cuda_dnn_graph *g, const struct cuda_attention_s
 }
 
 /* The scores' softmax; its result. */
-static int softmax(struct cuda_dnn_graph *g, const struct cuda_attention_shape *s, int scores)
+static int add_softmax(struct cuda_dnn_graph *g, const struct cuda_attention_shape *s, int scores)
 {
-    int const max = apply(g, CUDA_DNN_MAX, scores, 0, between(g, s, 1));
-    int const below = apply(g, CUDA_DNN_SUB, scores, max, between(g, s, s->nk));
-    int const power = apply(g, CUDA_DNN_EXP, below, 0, between(g, s, s->nk));
-    int const sum = apply(g, CUDA_DNN_SUM, power, 0, between(g, s, 1));
+    int const max = apply_op(g, CUDA_DNN_MAX, scores, 0, virtual_plane(g, s, 1));
+    int const below = apply_op(g, CUDA_DNN_SUB, scores, max, virtual_plane(g, s, s->nk));
+    int const power = apply_op(g, CUDA_DNN_EXP, below, 0, virtual_plane(g, s, s->nk));
+    int const sum = apply_op(g, CUDA_DNN_SUM, power, 0, virtual_plane(g, s, 1));
 
-    int const log = apply(g, CUDA_DNN_LOG, sum, 0, between(g, s, 1));
+    int const log = apply_op(g, CUDA_DNN_LOG, sum, 0, virtual_plane(g, s, 1));
 
-    apply(g, CUDA_DNN_ADD, max, log, CUDA_FP8_LSE);
-    return apply(g, CUDA_DNN_DIV, power, sum, between(g, s, s->nk));
+    apply_op(g, CUDA_DNN_ADD, max, log, CUDA_FP8_LSE);
+    return apply_op(g, CUDA_DNN_DIV, power, sum, virtual_plane(g, s, s->nk));
 }
 
 void cuda_fp8_attention_graph(struct cuda_dnn_graph *g, const struct cuda_attention_shape *s)
@@ -107,18 +110,18 @@ void cuda_fp8_attention_graph(struct cuda_dnn_graph *g, const struct cuda_attent
 
     *g = (struct cuda_dnn_graph){ 0 };
     name_tensors(g, s);
-    x = apply(g, CUDA_DNN_MATMUL, CUDA_FP8_Q, CUDA_FP8_K, between(g, s, nk));
-    x = apply(g, CUDA_DNN_MUL, x, CUDA_FP8_SCALE, between(g, s, nk));
-    x = apply(g, CUDA_DNN_MUL, x, CUDA_FP8_DESCALE_Q, between(g, s, nk));
-    x = apply(g, CUDA_DNN_MUL, x, CUDA_FP8_DESCALE_K, between(g, s, nk));
-    x = softmax(g, s, x);
-    apply(g, CUDA_DNN_AMAX, x, 0, CUDA_FP8_AMAX_S);
-    int const weights = between(g, s, nk);
+    x = apply_op(g, CUDA_DNN_MATMUL, CUDA_FP8_Q, CUDA_FP8_K, virtual_plane(g, s, nk));
+    x = apply_op(g, CUDA_DNN_MUL, x, CUDA_FP8_SCALE, virtual_plane(g, s, nk));
+    x = apply_op(g, CUDA_DNN_MUL, x, CUDA_FP8_DESCALE_Q, virtual_plane(g, s, nk));
+    x = apply_op(g, CUDA_DNN_MUL, x, CUDA_FP8_DESCALE_K, virtual_plane(g, s, nk));
+    x = add_softmax(g, s, x);
+    apply_op(g, CUDA_DNN_AMAX, x, 0, CUDA_FP8_AMAX_S);
+    int const weights = virtual_plane(g, s, nk);
     if (weights <= CUDA_DNN_TENSORS) g->tensor[weights - 1].e4m3 = true;
-    x = apply(g, CUDA_DNN_MUL, x, CUDA_FP8_SCALE_S, weights);
-    x = apply(g, CUDA_DNN_MATMUL, x, CUDA_FP8_V, between(g, s, d));
-    x = apply(g, CUDA_DNN_MUL, x, CUDA_FP8_DESCALE_S, between(g, s, d));
-    x = apply(g, CUDA_DNN_MUL, x, CUDA_FP8_DESCALE_V, between(g, s, d));
-    apply(g, CUDA_DNN_MUL, x, CUDA_FP8_SCALE_O, CUDA_FP8_OUT);
-    apply(g, CUDA_DNN_AMAX, x, 0, CUDA_FP8_AMAX_O);
+    x = apply_op(g, CUDA_DNN_MUL, x, CUDA_FP8_SCALE_S, weights);
+    x = apply_op(g, CUDA_DNN_MATMUL, x, CUDA_FP8_V, virtual_plane(g, s, d));
+    x = apply_op(g, CUDA_DNN_MUL, x, CUDA_FP8_DESCALE_S, virtual_plane(g, s, d));
+    x = apply_op(g, CUDA_DNN_MUL, x, CUDA_FP8_DESCALE_V, virtual_plane(g, s, d));
+    apply_op(g, CUDA_DNN_MUL, x, CUDA_FP8_SCALE_O, CUDA_FP8_OUT);
+    apply_op(g, CUDA_DNN_AMAX, x, 0, CUDA_FP8_AMAX_O);
 }

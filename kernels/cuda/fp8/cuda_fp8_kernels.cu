@@ -1,9 +1,9 @@
 /* cuda_fp8_kernels.cu - level 3: rows to FP8 with a scale each. */
+#include "kernels/cuda/cuda_e4m3.cuh"
 #include "kernels/cuda/cuda_pieces.cuh"
-#include "kernels/cuda/fp8/cuda_e4m3.cuh"
 
 extern "C" {
-#include "kernels/cuda/cuda_fused_plan.h"
+#include "kernels/cuda/cuda_launch_plan.h"
 #include "kernels/cuda/fp8/cuda_fp8_kernels.h"
 }
 

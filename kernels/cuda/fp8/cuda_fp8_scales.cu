@@ -1,18 +1,18 @@
 /* cuda_fp8_scales.cu - level 4: largest magnitudes, their scales, e4m3 there and back. */
+#include "kernels/cuda/cuda_e4m3.cuh"
 #include "kernels/cuda/cuda_pieces.cuh"
-#include "kernels/cuda/fp8/cuda_e4m3.cuh"
 
 extern "C" {
 #include "kernels/cuda/cuda_dev.h"
-#include "kernels/cuda/cuda_fused_plan.h"
-#include "kernels/cuda/fp8/cuda_fp8_scales.h"
+#include "kernels/cuda/cuda_launch_plan.h"
+#include "kernels/cuda/fp8/cuda_fp8_kernels.h"
 }
 
 enum { CHUNK = CUDA_FUSED_CHUNK };
 static constexpr unsigned INFINITE = 0x7f80; /* magnitudes from here on, as bits of BF16 */
 
 /* Which tensor a part is of: 0 q, 1 k, 2 v. */
-static __device__ __forceinline__ int tensor_of(const struct cuda_fp8_parts &p)
+static __device__ __forceinline__ int tensor_of_part(const struct cuda_fp8_parts &p)
 {
     return blockIdx.y == 0 ? 0 : blockIdx.y <= (unsigned)p.segments ? 1 : 2;
 }
@@ -32,7 +32,7 @@ static __global__ void __launch_bounds__(CUDA_FUSED_THREADS) find_most(struct cu
         most = larger_of(larger_of(larger_of(larger_of(most, u.x), u.y), u.z), u.w);
     }
     most = warp_max(most);
-    if (threadIdx.x % WARP == 0) atomicMax(&p.scales->most[tensor_of(p)], most);
+    if (threadIdx.x % WARP == 0) atomicMax(&p.scales->most[tensor_of_part(p)], most);
 }
 
 /* The least power of two that brings a magnitude of these bits to E4M3_MAX or below, from 2^-100
@@ -47,7 +47,7 @@ static __device__ float descale_of(unsigned bits)
     return bits ? __uint_as_float((unsigned)max(exponent, (int)LEAST) << 23) : 1;
 }
 
-static __global__ void settle(struct cuda_fp8_scales *s)
+static __global__ void settle_scales(struct cuda_fp8_scales *s)
 {
     for (int i = 0; i < 3; i++) s->descale[i] = descale_of(s->most[i]);
     s->scale_softmax = CUDA_FP8_SOFTMAX_SCALE;
@@ -58,7 +58,7 @@ static __global__ void settle(struct cuda_fp8_scales *s)
 static __global__ void __launch_bounds__(CUDA_FUSED_THREADS) narrow_parts(struct cuda_fp8_parts p)
 {
     const struct cuda_fp8_part &part = p.part[blockIdx.y];
-    float const by = 1 / p.scales->descale[tensor_of(p)];
+    float const by = 1 / p.scales->descale[tensor_of_part(p)];
     float v[CHUNK];
 
     for (int64_t i = grid_first() * CHUNK; i < part.count; i += grid_step() * CHUNK) {
@@ -77,7 +77,7 @@ status cuda_fp8_narrow_parts(const struct cuda_fp8_parts *p, void *stream)
     dim3 const grid(cuda_fp8_blocks(most), parts);
     TRY(cuda_dev_zero(p->scales, sizeof *p->scales, stream));
     TRY(CUDA_LAUNCH(find_most, grid, CUDA_FUSED_THREADS, 0, stream, *p));
-    TRY(CUDA_LAUNCH(settle, 1, 1, 0, stream, p->scales));
+    TRY(CUDA_LAUNCH(settle_scales, 1, 1, 0, stream, p->scales));
     return CUDA_LAUNCH(narrow_parts, grid, CUDA_FUSED_THREADS, 0, stream, *p);
 }
 

@@ -1,112 +1,74 @@
 /*
- * cuda_fused.h - level 2's own kernels as C calls them: plain numbers and device pointers.
+ * cuda_fused.h - level 2: matrix products by cuBLASLt, attention by cuDNN, rows by the
+ * kernels of cuda_fused_kernels.h.
  *
- * Rows are read once, in chunks of eight numbers by loads of 16 bytes, and stay in registers
- * between the sums over them. So every row begins at a multiple of 16 bytes and has a number
- * of columns that cuda_fused_suits: callers have made sure (cuda_fast_rows.c). Sums are taken
- * in one order, whatever the card.
- *
- * Each struct is what its kernel is given. `bf16`: elements marked act are BF16, else F32.
- * Launchers queue on `stream` and fail with ST_DEVICE alone; zero rows do nothing.
+ * Each function serves what its libraries and kernels take and hands the rest to level 1:
+ * which, its predicate says from shapes, dtypes and alignment before anything is queued. All
+ * shapes of the released models are served here.
+ *   rows        columns a multiple of 8, at most 8192 (cuda_fused_suits)
+ *   products    k and n multiples of 8 (cuda_fused_linear.c)
+ *   attention   cuda_fused_attention.h
+ * Private to kernels/.
  */
 #ifndef CUDA_FUSED_H
 #define CUDA_FUSED_H
 
-#include "kernels/cuda/cuda_fused_plan.h"
+#include "kernels/cuda/cuda_ctx.h"
 
-/* out = layernorm(x) * scale + shift; x: [rows, cols] F32; scale, shift: [groups, cols],
- * `per_group` rows to a group; out: [rows, cols] act */
-struct cuda_fused_norm {
-    const float *x, *scale, *shift;
-    void *out;
-    int64_t rows, cols, per_group;
-    float eps;
-};
-status cuda_fused_layernorm(const struct cuda_fused_norm *p, bool bf16, void *stream) MUST_USE;
+status cuda_fused_linear(struct kern_ctx *, const struct kern_linear *);
+status cuda_fused_linear_norm(struct kern_ctx *, const struct kern_linear_norm *);
+status cuda_fused_qkv(struct kern_ctx *, const struct kern_qkv *);
+status cuda_fused_layernorm(struct kern_ctx *, const struct kern_layernorm *);
+status cuda_fused_rmsnorm(struct kern_ctx *, const struct kern_rmsnorm *);
+status cuda_fused_rope(struct kern_ctx *, const struct kern_rope *);
+status cuda_fused_merge(struct kern_ctx *, const struct kern_merge *);
+status cuda_fused_channel_norm(struct kern_ctx *, const struct kern_channel_norm *);
 
-/* stream = residual + gate * act(y + bias), then norm.out = layernorm(stream); norm.x is
- * not read.   y: [rows, cols] F32   bias: [cols] or NULL   gate: [groups of its own, cols]
- * residual, stream: [rows, cols] F32; may be the same */
-struct cuda_fused_stream {
-    const float *y, *bias, *gate, *residual;
-    float *stream;
-    int64_t gate_rows; /* of one group */
-    struct cuda_fused_norm norm;
-};
-status cuda_fused_stream_norm(const struct cuda_fused_stream *p, bool bf16, void *stream) MUST_USE;
+/* What each takes of the context's scratch: see kern_backend.scratch_bytes. */
+size_t cuda_fused_linear_scratch(const struct kern_linear *);
+size_t cuda_fused_linear_norm_scratch(const struct kern_linear_norm *); /* as its linear */
+size_t cuda_fused_qkv_scratch(const struct kern_qkv *);
 
-/* out = residual + gate * act(y + bias); gate and residual may be NULL, gate only with it
- * y, out: [rows, cols] BF16 or F32 each; out may be y of its dtype, or F32 and residual
- * bias: [cols] or NULL   gate: [groups, cols], gate_rows rows to one */
-struct cuda_fused_finish {
-    const void *y;
-    const float *bias, *gate, *residual;
-    void *out;
-    int64_t rows, cols, gate_rows;
-    int act; /* enum kern_act */
-    bool y_bf16, out_bf16;
-};
-status cuda_fused_finish(const struct cuda_fused_finish *p, void *stream) MUST_USE;
+/* See kern_backend.prepare. */
+status cuda_fused_linear_prepare(struct cuda_ctx *, const struct kern_linear *);
+status cuda_fused_linear_norm_prepare(struct cuda_ctx *, const struct kern_linear_norm *);
+status cuda_fused_qkv_prepare(struct cuda_ctx *, const struct kern_qkv *);
 
-/* out = x / rms(x) * weight;  x, out: [rows, cols] act or F32 each */
-struct cuda_fused_rms {
-    const void *x;
-    const float *weight;
-    void *out;
-    int64_t rows, cols;
-    float eps;
-};
-status cuda_fused_rmsnorm(const struct cuda_fused_rms *p, bool x_bf16, bool out_bf16,
-                          void *stream) MUST_USE;
+/* Loads of 16 bytes may read it; no tensor has none. */
+bool cuda_fused_aligned(const struct tensor *t);
 
-/* Angles of a row's pairs: kern_rope's tables. */
-struct cuda_fused_angles {
-    const float *time, *row, *col;
-    int64_t ct, cr, cc, h, w;
-};
+struct cuda_fused_angles;
+struct cuda_fused_angles cuda_fused_angles(const struct tensor *time, const struct tensor *row,
+                                           const struct tensor *col);
 
-/* out = x with every head's pairs turned; may be x */
-struct cuda_fused_rope {
-    const void *x;
-    void *out;
-    int64_t rows, cols;
-    struct cuda_fused_angles at;
-};
-status cuda_fused_rope(const struct cuda_fused_rope *p, bool bf16, void *stream) MUST_USE;
+/* An F32 operand's numbers; NULL for none. */
+const float *cuda_fused_floats(const struct tensor *t);
 
-/* Parts of a row of y, each `cols` wide, in order: plus bias; if `norm`, divided by the root
- * mean square and times norm; if `turn`, turned; then to out [rows, cols]. All act. */
-enum { CUDA_FUSED_PARTS = 3 };
-struct cuda_fused_part {
-    const float *bias, *norm; /* [cols] or NULL */
-    void *out;
-    int64_t turn;
-};
-struct cuda_fused_split {
-    const void *y; /* [rows, parts * cols] */
-    int64_t rows, cols, parts;
-    struct cuda_fused_part part[CUDA_FUSED_PARTS];
-    struct cuda_fused_angles at;
-    float eps;
-};
-status cuda_fused_split(const struct cuda_fused_split *p, bool bf16, void *stream) MUST_USE;
+/* The projections of a qkv that are wanted, in the order of their columns in y below; how
+ * many. of: room for CUDA_FUSED_PARTS. */
+int cuda_fused_parts(const struct kern_qkv *a, const struct kern_projection **of);
 
-/* kern_merge; heads of `hd` numbers, a multiple of eight */
-struct cuda_fused_merge {
-    const void *a, *b;
-    const float *a_lse, *b_lse;
-    void *out;
-    int64_t heads, hd; /* heads of all rows together */
-};
-status cuda_fused_merge(const struct cuda_fused_merge *p, bool in_bf16, bool out_bf16,
-                        void *stream) MUST_USE;
+/* What comes behind the products: bias, norm and RoPE, each part to its place.
+ * y: the sums, [rows, parts * dim] act, on the card. The arguments suit (cuda_fused_suits). */
+status cuda_fused_split(const struct cuda_ctx *c, const struct kern_qkv *a, const void *y) MUST_USE;
 
-/* out[i] = x[i] in the other precision; any count */
-struct cuda_fused_convert {
-    const void *x;
-    void *out;
-    int64_t count;
-};
-status cuda_fused_convert(const struct cuda_fused_convert *p, bool to_bf16, void *stream) MUST_USE;
+/* ---- convolution: cuDNN on frames as they lie -----------------------------------
+ *
+ * Where x lies right behind past the two are read in place, otherwise they are gathered
+ * into scratch. The few channels of pictures have a kernel of their own
+ * (cuda_fused_conv_few.cu). Weights that cuda_conv_packs leaves out are the plain level's.
+ */
+
+status cuda_fused_conv3d(struct kern_ctx *ctx, const struct kern_conv3d *a) MUST_USE;
+
+/* The second level's packing: for cuDNN what cuda_conv_packs, all else as the plain level. */
+status cuda_fused_conv_pack(struct kern_ctx *ctx, const struct kern_pack *a) MUST_USE;
+size_t cuda_fused_conv_bytes(const struct kern_weight *w);
+
+/* See kern_backend.scratch_bytes; as if x did not lie behind past. */
+size_t cuda_fused_conv3d_scratch(const struct kern_conv3d *a);
+
+/* See kern_backend.prepare. */
+status cuda_fused_conv3d_prepare(struct cuda_ctx *c, const struct kern_conv3d *a) MUST_USE;
 
 #endif /* CUDA_FUSED_H */

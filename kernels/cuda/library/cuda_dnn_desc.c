@@ -1,4 +1,5 @@
-#include "kernels/cuda/library/cuda_dnn_desc.h"
+/* cuda_dnn_desc.c - a described graph as cuDNN's descriptors, one kind of operation a function. */
+#include "kernels/cuda/library/cuda_dnn_internal.h"
 
 #include <cudnn.h>
 
@@ -65,7 +66,7 @@ static status set_float(void *desc, int name, float value)
 }
 
 /* One more descriptor of the graph's own. */
-static status grow(struct cuda_dnn_built *b, int sort, void **out)
+static status add_desc(struct cuda_dnn_built *b, int sort, void **out)
 {
     TRY(cuda_dnn_create(&b->desc[b->count], sort));
     *out = b->desc[b->count++];
@@ -88,7 +89,7 @@ static status build_tensor(struct cuda_dnn_built *b, const struct cuda_dnn_tenso
     void *d;
 
     TRY(tensor_type(t, &type));
-    TRY(grow(b, CUDNN_BACKEND_TENSOR_DESCRIPTOR, &d));
+    TRY(add_desc(b, CUDNN_BACKEND_TENSOR_DESCRIPTOR, &d));
     TRY(set_type(d, CUDNN_ATTR_TENSOR_DATA_TYPE, type));
     TRY(set_int64(d, CUDNN_ATTR_TENSOR_DIMENSIONS, t->ndim, t->dim));
     TRY(set_int64(d, CUDNN_ATTR_TENSOR_STRIDES, t->ndim, t->stride));
@@ -116,7 +117,7 @@ static status build_sdpa(struct cuda_dnn_built *b, const struct cuda_dnn_op *op,
         CUDNN_ATTR_OPERATION_SDPA_FWD_SCALEDESC, CUDNN_ATTR_OPERATION_SDPA_FWD_STATSDESC,
     };
 
-    TRY(grow(b, CUDNN_BACKEND_OPERATION_SDPA_FWD_DESCRIPTOR, out));
+    TRY(add_desc(b, CUDNN_BACKEND_OPERATION_SDPA_FWD_DESCRIPTOR, out));
     return set_operands(b, *out, op, names);
 }
 
@@ -129,7 +130,7 @@ static status build_conv(struct cuda_dnn_built *b, const struct cuda_dnn_op *op,
     cudnnConvolutionMode_t const mode = CUDNN_CROSS_CORRELATION;
     void *c;
 
-    TRY(grow(b, CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR, &c));
+    TRY(add_desc(b, CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR, &c));
     TRY(set_type(c, CUDNN_ATTR_CONVOLUTION_COMP_TYPE, CUDNN_DATA_FLOAT));
     TRY(cuda_dnn_set(c, &(struct cuda_dnn_attr){ CUDNN_ATTR_CONVOLUTION_CONV_MODE,
                                                  CUDNN_TYPE_CONVOLUTION_MODE, 1, &mode }));
@@ -140,7 +141,7 @@ static status build_conv(struct cuda_dnn_built *b, const struct cuda_dnn_op *op,
     TRY(set_int64(c, CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, space, op->pad_hi));
     TRY(cuda_dnn_finalize(c, "convolution"));
 
-    TRY(grow(b, CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR, out));
+    TRY(add_desc(b, CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR, out));
     TRY(cuda_dnn_set_desc(*out, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC, c));
     TRY(set_float(*out, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA, 1));
     TRY(set_float(*out, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA, 0));
@@ -154,16 +155,16 @@ static status build_matmul(struct cuda_dnn_built *b, const struct cuda_dnn_op *o
                                                   CUDNN_ATTR_OPERATION_MATMUL_CDESC };
     void *m;
 
-    TRY(grow(b, CUDNN_BACKEND_MATMUL_DESCRIPTOR, &m));
+    TRY(add_desc(b, CUDNN_BACKEND_MATMUL_DESCRIPTOR, &m));
     TRY(set_type(m, CUDNN_ATTR_MATMUL_COMP_TYPE, CUDNN_DATA_FLOAT));
     TRY(cuda_dnn_finalize(m, "product"));
 
-    TRY(grow(b, CUDNN_BACKEND_OPERATION_MATMUL_DESCRIPTOR, out));
+    TRY(add_desc(b, CUDNN_BACKEND_OPERATION_MATMUL_DESCRIPTOR, out));
     TRY(cuda_dnn_set_desc(*out, CUDNN_ATTR_OPERATION_MATMUL_DESC, m));
     return set_operands(b, *out, op, names);
 }
 
-static cudnnPointwiseMode_t mode_of(enum cuda_dnn_kind kind)
+static cudnnPointwiseMode_t pointwise_mode(enum cuda_dnn_kind kind)
 {
     switch (kind) {
     case CUDA_DNN_SUB: return CUDNN_POINTWISE_SUB;
@@ -180,21 +181,21 @@ static status build_pointwise(struct cuda_dnn_built *b, const struct cuda_dnn_op
     static const int names[CUDA_DNN_OPERANDS] = { CUDNN_ATTR_OPERATION_POINTWISE_XDESC,
                                                   CUDNN_ATTR_OPERATION_POINTWISE_BDESC,
                                                   CUDNN_ATTR_OPERATION_POINTWISE_YDESC };
-    cudnnPointwiseMode_t const mode = mode_of(op->kind);
+    cudnnPointwiseMode_t const mode = pointwise_mode(op->kind);
     void *p;
 
-    TRY(grow(b, CUDNN_BACKEND_POINTWISE_DESCRIPTOR, &p));
+    TRY(add_desc(b, CUDNN_BACKEND_POINTWISE_DESCRIPTOR, &p));
     TRY(cuda_dnn_set(p, &(struct cuda_dnn_attr){ CUDNN_ATTR_POINTWISE_MODE,
                                                  CUDNN_TYPE_POINTWISE_MODE, 1, &mode }));
     TRY(set_type(p, CUDNN_ATTR_POINTWISE_MATH_PREC, CUDNN_DATA_FLOAT));
     TRY(cuda_dnn_finalize(p, "element by element"));
 
-    TRY(grow(b, CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR, out));
+    TRY(add_desc(b, CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR, out));
     TRY(cuda_dnn_set_desc(*out, CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, p));
     return set_operands(b, *out, op, names);
 }
 
-static cudnnReduceTensorOp_t operator_of(enum cuda_dnn_kind kind)
+static cudnnReduceTensorOp_t reduction_operator(enum cuda_dnn_kind kind)
 {
     switch (kind) {
     case CUDA_DNN_MAX: return CUDNN_REDUCE_TENSOR_MAX;
@@ -207,16 +208,16 @@ static status build_reduction(struct cuda_dnn_built *b, const struct cuda_dnn_op
 {
     static const int names[CUDA_DNN_OPERANDS] = { CUDNN_ATTR_OPERATION_REDUCTION_XDESC, 0,
                                                   CUDNN_ATTR_OPERATION_REDUCTION_YDESC };
-    cudnnReduceTensorOp_t const how = operator_of(op->kind);
+    cudnnReduceTensorOp_t const how = reduction_operator(op->kind);
     void *r;
 
-    TRY(grow(b, CUDNN_BACKEND_REDUCTION_DESCRIPTOR, &r));
+    TRY(add_desc(b, CUDNN_BACKEND_REDUCTION_DESCRIPTOR, &r));
     TRY(set_type(r, CUDNN_ATTR_REDUCTION_COMP_TYPE, CUDNN_DATA_FLOAT));
     TRY(cuda_dnn_set(r, &(struct cuda_dnn_attr){ CUDNN_ATTR_REDUCTION_OPERATOR,
                                                  CUDNN_TYPE_REDUCTION_OPERATOR_TYPE, 1, &how }));
     TRY(cuda_dnn_finalize(r, "reduction"));
 
-    TRY(grow(b, CUDNN_BACKEND_OPERATION_REDUCTION_DESCRIPTOR, out));
+    TRY(add_desc(b, CUDNN_BACKEND_OPERATION_REDUCTION_DESCRIPTOR, out));
     TRY(cuda_dnn_set_desc(*out, CUDNN_ATTR_OPERATION_REDUCTION_DESC, r));
     return set_operands(b, *out, op, names);
 }
@@ -246,7 +247,7 @@ static status build_all(struct cuda_dnn_built *b, const struct cuda_dnn_graph *g
 
     for (int i = 0; i < g->tensors; i++) TRY(build_tensor(b, &g->tensor[i], i + 1));
     for (int i = 0; i < g->ops; i++) TRY(build_op(b, &g->op[i], &op[i]));
-    TRY(grow(b, CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR, &b->graph));
+    TRY(add_desc(b, CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR, &b->graph));
     TRY(cuda_dnn_set(b->graph,
                      &(struct cuda_dnn_attr){ CUDNN_ATTR_OPERATIONGRAPH_OPS,
                                               CUDNN_TYPE_BACKEND_DESCRIPTOR, g->ops, op }));

@@ -1,3 +1,4 @@
+/* cuda_dnn_graph.c - graphs as plain data: filled, and compared. */
 #include "kernels/cuda/library/cuda_dnn_graph.h"
 
 #include <string.h>
@@ -9,14 +10,14 @@ int cuda_dnn_tensor(struct cuda_dnn_graph *g, const struct cuda_dnn_tensor *t)
 }
 
 /* The next operation of the graph; NULL if it is full. */
-static struct cuda_dnn_op *next(struct cuda_dnn_graph *g)
+static struct cuda_dnn_op *next_op(struct cuda_dnn_graph *g)
 {
     return g->ops++ < CUDA_DNN_OPS ? &g->op[g->ops - 1] : NULL;
 }
 
 void cuda_dnn_sdpa(struct cuda_dnn_graph *g, const struct cuda_dnn_sdpa *a)
 {
-    struct cuda_dnn_op *const op = next(g);
+    struct cuda_dnn_op *const op = next_op(g);
     if (op)
         *op = (struct cuda_dnn_op){ .kind = CUDA_DNN_SDPA,
                                     .operand = { a->q, a->k, a->v, a->o, a->scale, a->stats } };
@@ -24,7 +25,7 @@ void cuda_dnn_sdpa(struct cuda_dnn_graph *g, const struct cuda_dnn_sdpa *a)
 
 void cuda_dnn_conv(struct cuda_dnn_graph *g, const struct cuda_dnn_conv *a)
 {
-    struct cuda_dnn_op *const op = next(g);
+    struct cuda_dnn_op *const op = next_op(g);
 
     if (!op) return;
     *op = (struct cuda_dnn_op){ .kind = CUDA_DNN_CONV, .operand = { a->x, a->w, a->y } };
@@ -37,7 +38,7 @@ void cuda_dnn_conv(struct cuda_dnn_graph *g, const struct cuda_dnn_conv *a)
 
 void cuda_dnn_apply(struct cuda_dnn_graph *g, enum cuda_dnn_kind kind, struct cuda_dnn_term of)
 {
-    struct cuda_dnn_op *const op = next(g);
+    struct cuda_dnn_op *const op = next_op(g);
     if (op) *op = (struct cuda_dnn_op){ .kind = kind, .operand = { of.a, of.b, of.y } };
 }
 

@@ -1,8 +1,13 @@
-/* cuda_dnn_plan.c - from a graph to a plan, kept; and its run. */
+/*
+ * cuda_dnn_plan.c - from a graph to a plan, kept; and its run.
+ *
+ * The plan of a graph is the first that cuDNN's heuristics name and that can be finalized, mode by
+ * mode. Nothing is timed: ranks on the same kind of card come to the same plan, and so to the same
+ * bits. Plans are looked up by comparing whole descriptions, of which a model has a few dozen.
+ */
 #include "base/crc32.h"
 #include "kernels/cuda/cuda_dev.h"
-#include "kernels/cuda/library/cuda_dnn_desc.h"
-#include "kernels/cuda/library/cuda_dnn_share.h"
+#include "kernels/cuda/library/cuda_dnn_internal.h"
 
 #include <cudnn.h>
 #include <stdio.h>
@@ -56,7 +61,7 @@ status cuda_dnn_open(struct cuda_dnn **out, const struct cuda_dnn_config *c)
     return st;
 }
 
-static void drop(struct planned *p)
+static void drop_planned(struct planned *p)
 {
     cuda_dnn_destroy(&p->plan);
     cuda_dnn_destroy(&p->config);
@@ -69,7 +74,7 @@ void cuda_dnn_close(struct cuda_dnn **dnn)
     struct cuda_dnn *const d = *dnn;
 
     if (!d) return;
-    for (int i = 0; i < d->count; i++) drop(d->planned[i]);
+    for (int i = 0; i < d->count; i++) drop_planned(d->planned[i]);
     free(d->planned);
     cuda_dnn_destroy(&d->card);
     if (d->handle) cudnnDestroy(d->handle);
@@ -85,14 +90,14 @@ struct configs {
     int64_t count;
 };
 
-static void configs_drop(struct configs *c)
+static void drop_configs(struct configs *c)
 {
     for (int i = 0; i < CONFIGS; i++) cuda_dnn_destroy(&c->at[i]);
     cuda_dnn_destroy(&c->heuristics);
 }
 
-static status ask(const struct cuda_dnn *d, void *graph, cudnnBackendHeurMode_t mode,
-                  struct configs *c)
+static status ask_heuristic(const struct cuda_dnn *d, void *graph, cudnnBackendHeurMode_t mode,
+                            struct configs *c)
 {
     void *const h = c->heuristics;
 
@@ -104,14 +109,14 @@ static status ask(const struct cuda_dnn *d, void *graph, cudnnBackendHeurMode_t 
 }
 
 /* What the heuristics name; only what cuDNN supports here comes back. */
-static status configs_ask(const struct cuda_dnn *d, void *graph, cudnnBackendHeurMode_t mode,
+static status ask_configs(const struct cuda_dnn *d, void *graph, cudnnBackendHeurMode_t mode,
                           struct configs *c)
 {
     int64_t named = 0;
 
     *c = (struct configs){ 0 };
     TRY(cuda_dnn_create(&c->heuristics, CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR));
-    TRY(ask(d, graph, mode, c));
+    TRY(ask_heuristic(d, graph, mode, c));
     TRY(cuda_dnn_said(cudnnBackendGetAttribute(c->heuristics, CUDNN_ATTR_ENGINEHEUR_RESULTS,
                                                CUDNN_TYPE_BACKEND_DESCRIPTOR, 0, &named, NULL),
                       "heuristics"));
@@ -133,7 +138,7 @@ static status get_int64(void *desc, cudnnBackendAttributeName_t name, int64_t *o
                          "a plan's facts");
 }
 
-static status engine_of(void *config, int64_t *out)
+static status engine_number(void *config, int64_t *out)
 {
     int64_t count = 0;
     void *engine = NULL;
@@ -156,7 +161,7 @@ static status set_place(const struct cuda_dnn *d, void *plan)
                                                        CUDNN_TYPE_HANDLE, 1, &d->handle });
 }
 
-static status finish_plan(const struct cuda_dnn *d, void *config, struct planned *p)
+static status finalize_plan(const struct cuda_dnn *d, void *config, struct planned *p)
 {
     int64_t bytes = 0;
 
@@ -165,7 +170,7 @@ static status finish_plan(const struct cuda_dnn *d, void *config, struct planned
     TRY(set_place(d, p->plan));
     TRY(cuda_dnn_finalize(p->plan, "plan"));
     TRY(get_int64(p->plan, CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, &bytes));
-    TRY(engine_of(config, &p->facts.engine));
+    TRY(engine_number(config, &p->facts.engine));
     p->facts.workspace = (size_t)bytes;
     return ST_OK;
 }
@@ -182,7 +187,7 @@ static status load_plan(const struct cuda_dnn *d, const char *text, struct plann
 }
 
 /* Of malloc. ST_ARG where cuDNN has none for this engine. */
-static status text_of(void *plan, char **out)
+static status plan_text(void *plan, char **out)
 {
     cudnnBackendAttributeName_t const name = CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION;
     int64_t count = 0;
@@ -204,7 +209,7 @@ static status first_plan(const struct cuda_dnn *d, struct configs *c, struct pla
     status st = fail(ST_ARG, "cuDNN: its heuristics name no way to run this graph");
 
     for (int64_t i = 0; i < c->count; i++) {
-        st = finish_plan(d, c->at[i], p);
+        st = finalize_plan(d, c->at[i], p);
         if (st == ST_OK) {
             p->config = c->at[i];
             c->at[i] = NULL;
@@ -216,7 +221,7 @@ static status first_plan(const struct cuda_dnn *d, struct configs *c, struct pla
 }
 
 /* Of several failures the first is told: it is of the heuristics' best choice. */
-static status make_plan(const struct cuda_dnn *d, struct planned *p)
+static status compile_plan(const struct cuda_dnn *d, struct planned *p)
 {
     static const cudnnBackendHeurMode_t modes[] = { CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_B,
                                                     CUDNN_HEUR_MODE_FALLBACK };
@@ -225,10 +230,10 @@ static status make_plan(const struct cuda_dnn *d, struct planned *p)
     TRY(cuda_dnn_build(&p->built, &p->graph, d->handle));
     for (int i = 0; i < COUNT_OF(modes); i++) {
         struct configs c;
-        status st = configs_ask(d, p->built.graph, modes[i], &c);
+        status st = ask_configs(d, p->built.graph, modes[i], &c);
         p->facts.configs = (int)c.count;
         if (st == ST_OK) st = first_plan(d, &c, p);
-        configs_drop(&c);
+        drop_configs(&c);
         if (st == ST_OK) return ST_OK;
         if (first.st == ST_OK) first = *error_last();
     }
@@ -236,7 +241,7 @@ static status make_plan(const struct cuda_dnn *d, struct planned *p)
     return first.st;
 }
 
-static status keep(struct cuda_dnn *d, struct planned *p)
+static status keep_planned(struct cuda_dnn *d, struct planned *p)
 {
     struct planned **const more = realloc(d->planned, (size_t)(d->count + 1) * sizeof *d->planned);
 
@@ -248,7 +253,7 @@ static status keep(struct cuda_dnn *d, struct planned *p)
 
 /* A text is no more than a shorter way to the same plan: where cuDNN gives none or does not
  * take it, the context compiles. */
-static bool loaded(const struct cuda_dnn *d, struct planned *p)
+static bool load_shared(const struct cuda_dnn *d, struct planned *p)
 {
     const char *const text = cuda_dnn_share_find(d->kind, &p->graph, &p->facts);
 
@@ -258,11 +263,12 @@ static bool loaded(const struct cuda_dnn *d, struct planned *p)
     return false;
 }
 
-static void share(const struct cuda_dnn *d, const struct planned *p)
+static void share_compiled(const struct cuda_dnn *d, const struct planned *p)
 {
     char *text;
 
-    if (text_of(p->plan, &text) == ST_OK) cuda_dnn_share_keep(d->kind, &p->graph, &p->facts, text);
+    if (plan_text(p->plan, &text) == ST_OK)
+        cuda_dnn_share_keep(d->kind, &p->graph, &p->facts, text);
     else error_clear();
 }
 
@@ -271,15 +277,15 @@ static status load_or_make(const struct cuda_dnn *d, struct planned *p)
     status st = ST_OK;
 
     cuda_dnn_share_begin();
-    if (!loaded(d, p)) {
-        st = make_plan(d, p);
-        if (st == ST_OK) share(d, p);
+    if (!load_shared(d, p)) {
+        st = compile_plan(d, p);
+        if (st == ST_OK) share_compiled(d, p);
     }
     cuda_dnn_share_end();
     return st;
 }
 
-static status find(struct cuda_dnn *d, const struct cuda_dnn_graph *g, struct planned **out)
+static status find_planned(struct cuda_dnn *d, const struct cuda_dnn_graph *g, struct planned **out)
 {
     for (int i = 0; i < d->count; i++) {
         *out = d->planned[i];
@@ -290,8 +296,8 @@ static status find(struct cuda_dnn *d, const struct cuda_dnn_graph *g, struct pl
     if (!p) return fail(ST_NOMEM, "cuDNN: no memory for a plan");
     p->graph = *g;
     status st = load_or_make(d, p);
-    if (st == ST_OK) st = keep(d, p);
-    if (st != ST_OK) drop(p);
+    if (st == ST_OK) st = keep_planned(d, p);
+    if (st != ST_OK) drop_planned(p);
     else *out = p;
     return st;
 }
@@ -300,13 +306,13 @@ status cuda_dnn_plan(struct cuda_dnn *d, const struct cuda_dnn_graph *g, struct 
 {
     struct planned *p;
 
-    TRY(find(d, g, &p));
+    TRY(find_planned(d, g, &p));
     *out = p->facts;
     return ST_OK;
 }
 
 /* The value of "kernelName" in a plan's JSON. */
-static void kernel_of(const char *json, char out[CUDA_DNN_KERNEL_TEXT])
+static void kernel_name(const char *json, char out[CUDA_DNN_KERNEL_TEXT])
 {
     const char *from = strstr(json, "\"kernelName\"");
     int n = 0;
@@ -323,9 +329,9 @@ status cuda_dnn_kernel(struct cuda_dnn *d, const struct cuda_dnn_graph *g,
     char *json;
 
     out[0] = 0;
-    TRY(find(d, g, &p));
-    TRY(text_of(p->plan, &json));
-    kernel_of(json, out);
+    TRY(find_planned(d, g, &p));
+    TRY(plan_text(p->plan, &json));
+    kernel_name(json, out);
     free(json);
     return ST_OK;
 }
@@ -361,7 +367,7 @@ status cuda_dnn_run(struct cuda_dnn *d, const struct cuda_dnn_graph *g,
     status st = ST_OK;
 
     if (!d->handle) return fail(ST_DEVICE, "cuDNN: a graph for a card that is not here");
-    TRY(find(d, g, &p));
+    TRY(find_planned(d, g, &p));
     TRY(cuda_dnn_create(&pack, CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR));
     TRY_OUT(fill_pack(pack, g, data));
     TRY_OUT(cuda_dnn_said(cudnnBackendExecute(d->handle, p->plan, pack), "run"));

@@ -1,4 +1,14 @@
-#include "kernels/cuda/library/cuda_dnn_share.h"
+/*
+ * cuda_dnn_share.c - compiled plans as text, for all contexts of the process.
+ *
+ * Ranks that are threads of one process open a context each, and all meet the same graphs at the
+ * same time. Without this every one of them would compile the same kernels, up to a second each.
+ * With it the first compiles while the others wait for the lock; then they load its text.
+ *
+ * The lock is held while a plan is made. That is safe because making one waits for no stream and
+ * no other rank; anything that did could not be done in here.
+ */
+#include "kernels/cuda/library/cuda_dnn_internal.h"
 
 #include <pthread.h>
 #include <stdio.h>

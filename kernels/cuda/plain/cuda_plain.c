@@ -1,8 +1,16 @@
+/*
+ * cuda_plain.c - level 1: each operation checked, its launch planned, its kernel given plain
+ * numbers.
+ *
+ * Every function goes the same way: kern_check, the kernel's arguments, the plan, nothing to do,
+ * enter, launch. Planning comes before entering so that what cannot be launched is refused before
+ * any device is touched.
+ */
 #include "kernels/cuda/plain/cuda_plain.h"
-#include "kernels/cuda/cuda_backend.h"
+#include "kernels/cuda/cuda_ctx.h"
 #include "kernels/cuda/cuda_dev.h"
 #include "kernels/cuda/plain/cuda_plain_kernels.h"
-#include "kernels/kern_check.h"
+#include "kernels/kern_internal.h"
 
 #include <stdlib.h>
 
@@ -123,7 +131,7 @@ status cuda_plain_rope(struct kern_ctx *ctx, const struct kern_rope *a)
     return cuda_rope(&plan, &p, is_bf16(a->x), c->stream);
 }
 
-static struct cuda_attention attention_of(const struct kern_attention *a)
+static struct cuda_attention attention_args(const struct kern_attention *a)
 {
     struct cuda_attention p = {
         .q = a->q->data,
@@ -152,7 +160,7 @@ status cuda_plain_attention(struct kern_ctx *ctx, const struct kern_attention *a
     struct cuda_ctx *c;
 
     TRY(kern_check_attention(a));
-    struct cuda_attention const p = attention_of(a);
+    struct cuda_attention const p = attention_args(a);
     TRY(cuda_plan_attention(&plan, p.nq, a->heads, p.head_dim));
     if (!p.nq) return ST_OK;
     TRY(cuda_enter(ctx, &c));
@@ -180,7 +188,7 @@ status cuda_plain_merge(struct kern_ctx *ctx, const struct kern_merge *a)
 }
 
 /* The largest of the numbers that a kernel takes as int: frames, rows, columns. */
-static int64_t largest(const struct kern_conv3d *a)
+static int64_t largest_dimension(const struct kern_conv3d *a)
 {
     struct conv_shape const s = conv_shape_of(a);
     int64_t const all[] = { s.past + s.t,
@@ -195,7 +203,7 @@ static int64_t largest(const struct kern_conv3d *a)
     return most;
 }
 
-static struct cuda_conv3d conv_of(const struct kern_conv3d *a)
+static struct cuda_conv3d conv_args(const struct kern_conv3d *a)
 {
     struct conv_shape const s = conv_shape_of(a);
 
@@ -230,8 +238,8 @@ status cuda_plain_conv3d(struct kern_ctx *ctx, const struct kern_conv3d *a)
     struct cuda_ctx *c;
 
     TRY(kern_check_conv3d(a));
-    TRY(cuda_plan_fits("conv3d", largest(a)));
-    struct cuda_conv3d const p = conv_of(a);
+    TRY(cuda_plan_fits("conv3d", largest_dimension(a)));
+    struct cuda_conv3d const p = conv_args(a);
     TRY(cuda_plan_tiles(&plan, "conv3d", p.pixels, p.cout));
     if (!p.pixels || !p.cout) return ST_OK;
     TRY(cuda_enter(ctx, &c));
@@ -374,7 +382,7 @@ status cuda_plain_dequantize_e4m3(struct kern_ctx *ctx, const struct kern_dequan
 }
 
 /* Bytes that are moved at once: as many as all places are multiples of. */
-static int piece_of(const struct kern_permute01 *a, size_t part)
+static int piece_bytes(const struct kern_permute01 *a, size_t part)
 {
     size_t const places = (size_t)a->in->data | (size_t)a->out->data | part;
     return places % 16 == 0 ? 16 : places % 4 == 0 ? 4 : 1;
@@ -386,7 +394,7 @@ status cuda_plain_permute01(struct kern_ctx *ctx, const struct kern_permute01 *a
 
     TRY(kern_check_permute01(a));
     size_t const part = (size_t)a->in->dim[2] * dtype_size(a->in->dtype);
-    int const piece = piece_of(a, part);
+    int const piece = piece_bytes(a, part);
     struct cuda_permute01 p = { .in = a->in->data,
                                 .out = a->out->data,
                                 .rows = a->in->dim[0],

@@ -51,8 +51,9 @@ static __device__ __forceinline__ void find_rows(const struct cuda_attention &p,
 }
 
 template <typename T>
-static __device__ __forceinline__ void scores(const struct cuda_attention &p, float s[EACH][EACH],
-                                              strip q, strip k, const T *const *rows)
+static __device__ __forceinline__ void score_tile(const struct cuda_attention &p,
+                                                  float s[EACH][EACH], strip q, strip k,
+                                                  const T *const *rows)
 {
     const T *const head = (const T *)p.q + blockIdx.y * p.head_dim;
 
@@ -137,7 +138,7 @@ static __global__ void __launch_bounds__(CUDA_TILE_THREADS, COLUMNS > 8 ? 1 : 2)
 
         find_rows(p, rows, first);
         __syncthreads();
-        scores<T>(p, s, q, k, rows.k);
+        score_tile<T>(p, s, q, k, rows.k);
 #pragma unroll
         for (int a = 0; a < EACH; a++) {
             float const shrink = soften(p, now, a, s[a], first, weights[EACH * tile_y() + a]);
@@ -166,8 +167,8 @@ static __global__ void __launch_bounds__(CUDA_TILE_THREADS, COLUMNS > 8 ? 1 : 2)
 }
 
 template <typename T, typename Out>
-static status launch(const struct cuda_plan_attention *plan, const struct cuda_attention *p,
-                     void *stream)
+static status launch_attention(const struct cuda_plan_attention *plan,
+                               const struct cuda_attention *p, void *stream)
 {
     dim3 const grid(plan->launch.grid[0], plan->launch.grid[1]);
     unsigned const threads = plan->launch.threads;
@@ -182,7 +183,7 @@ static status launch(const struct cuda_plan_attention *plan, const struct cuda_a
 status cuda_attention(const struct cuda_plan_attention *plan, const struct cuda_attention *p,
                       bool act_bf16, bool out_bf16, void *stream)
 {
-    if (!act_bf16) return launch<float, float>(plan, p, stream);
-    if (out_bf16) return launch<bf16, bf16>(plan, p, stream);
-    return launch<bf16, float>(plan, p, stream);
+    if (!act_bf16) return launch_attention<float, float>(plan, p, stream);
+    if (out_bf16) return launch_attention<bf16, bf16>(plan, p, stream);
+    return launch_attention<bf16, float>(plan, p, stream);
 }

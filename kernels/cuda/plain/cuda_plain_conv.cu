@@ -31,8 +31,8 @@ static __device__ __forceinline__ struct corner corner_of(const struct cuda_conv
 
 /* Channel c of the frame, row and column at this distance from the corner; 0 beyond the border. */
 template <typename T>
-static __device__ __forceinline__ float seen(const struct cuda_conv3d &p, const struct corner &at,
-                                             int i, int j, int k, int64_t c)
+static __device__ __forceinline__ float
+load_input(const struct cuda_conv3d &p, const struct corner &at, int i, int j, int k, int64_t c)
 {
     int const f = at.t + i, y = at.y + j, x = at.x + k;
 
@@ -57,14 +57,14 @@ static __device__ __forceinline__ void load_tap(const struct cuda_conv3d &p,
     for (int a = 0; a < EACH; a++) {
         int const y = tile_y() + SIDE * a;
         bool const is = col + y < p.cout && c < p.cin;
-        in[tile_x()][y] = seen<T>(p, at[a], i, j, k, c);
+        in[tile_x()][y] = load_input<T>(p, at[a], i, j, k, c);
         w[tile_x()][y] = is ? load((const T *)p.w + ((col + y) * p.cin + c) * taps + tap) : 0.0f;
     }
 }
 
 template <typename T, typename Out>
-static __device__ __forceinline__ void finish(const struct cuda_conv3d &p,
-                                              const float sum[EACH][EACH])
+static __device__ __forceinline__ void store_sums(const struct cuda_conv3d &p,
+                                                  const float sum[EACH][EACH])
 {
 #pragma unroll
     for (int a = 0; a < EACH; a++)
@@ -98,7 +98,7 @@ static __global__ void __launch_bounds__(CUDA_TILE_THREADS) conv3d_plain(struct 
                     strip_product(sum, in, w);
                     __syncthreads();
                 }
-    finish<T, Out>(p, sum);
+    store_sums<T, Out>(p, sum);
 }
 
 status cuda_conv3d(const struct cuda_plan *plan, const struct cuda_conv3d *p, bool act_bf16,

@@ -1,12 +1,11 @@
 /* cuda_plain_linear.cu - level 1: matrix product in square tiles through shared memory, f32. */
-#include "kernels/cuda/cuda_act.cuh"
 #include "kernels/cuda/cuda_tile.cuh"
 
 extern "C" {
 #include "kernels/cuda/plain/cuda_plain_kernels.h"
 }
 
-static __device__ float finished(const struct cuda_linear &p, int64_t r, int64_t c, float sum)
+static __device__ float apply_epilogue(const struct cuda_linear &p, int64_t r, int64_t c, float sum)
 {
     float y = activate(p.bias ? sum + p.bias[c] : sum, p.act);
 
@@ -34,7 +33,7 @@ static __global__ void __launch_bounds__(CUDA_TILE_THREADS) linear_plain(struct 
         for (int b = 0; b < EACH; b++) {
             int64_t const r = row + EACH * tile_y() + a, c = col + tile_x() + SIDE * b;
             if (r < p.rows && c < p.n)
-                store((Out *)p.out + r * p.n + c, finished(p, r, c, sum[a][b]));
+                store((Out *)p.out + r * p.n + c, apply_epilogue(p, r, c, sum[a][b]));
         }
 }
 

@@ -73,7 +73,7 @@ static __device__ void note_square(const struct cuda_pictures &p, const struct s
 }
 
 /* -1..1 to 0..1; NaN to 0. */
-static __device__ float unit(float v)
+static __device__ float to_unit(float v)
 {
     v = v > -1.0f ? v : -1.0f;
     v = v < 1.0f ? v : 1.0f;
@@ -87,7 +87,7 @@ static __device__ void to_units(struct square &s)
 #pragma unroll
         for (int c = 0; c < COLUMNS; c++)
 #pragma unroll
-            for (int k = 0; k < RGB; k++) s.v[r][c][k] = unit(s.v[r][c][k]);
+            for (int k = 0; k < RGB; k++) s.v[r][c][k] = to_unit(s.v[r][c][k]);
 }
 
 template <typename S> static __device__ void round_to(S *to, float v)

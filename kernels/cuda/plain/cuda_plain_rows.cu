@@ -1,6 +1,5 @@
 /* cuda_plain_rows.cu - level 1: norms, a warp to a row. Sums are f64 and in an order of the
  * columns alone. */
-#include "kernels/cuda/cuda_act.cuh"
 #include "kernels/cuda/cuda_device.cuh"
 
 extern "C" {

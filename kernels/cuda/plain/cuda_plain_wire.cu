@@ -1,6 +1,6 @@
 /* cuda_plain_wire.cu - level 1: rows to 8 bits and back, a warp to a row; parts of rows to
  * other places. */
-#include "kernels/cuda/fp8/cuda_e4m3.cuh"
+#include "kernels/cuda/cuda_e4m3.cuh"
 
 extern "C" {
 #include "kernels/cuda/plain/cuda_plain_kernels.h"

@@ -1,7 +1,7 @@
+/* codec.c - what this program makes with each codec, and the choice for one file. */
 #include "pipeline/output/av/codec.h"
 #include "base/choice.h"
-#include "pipeline/output/av/av_compat.h"
-#include "pipeline/output/av/encoder.h"
+#include "pipeline/output/av/av_internal.h"
 
 #include <libavcodec/avcodec.h>
 #include <libavformat/avformat.h>

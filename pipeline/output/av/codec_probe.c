@@ -1,6 +1,6 @@
 /* codec_probe.c - a small encoder is opened and closed again. */
+#include "pipeline/output/av/av_internal.h"
 #include "pipeline/output/av/codec.h"
-#include "pipeline/output/av/encoder.h"
 
 #include <libavutil/log.h>
 #include <stdio.h>
@@ -10,7 +10,7 @@ enum { SIDE = 256 };
 
 static _Thread_local char said[200]; /* the last of an encoder's words */
 
-static void listen(void *from, int level, const char *format, va_list args)
+static void keep_message(void *from, int level, const char *format, va_list args)
 {
     (void)from;
     if (level > AV_LOG_ERROR) return;
@@ -18,7 +18,7 @@ static void listen(void *from, int level, const char *format, va_list args)
     said[strcspn(said, "\n")] = '\0';
 }
 
-static status try(const struct codec *c, enum codec_encoder e)
+static status try_encoder(const struct codec *c, enum codec_encoder e)
 {
     char path[16];
     AVCodecContext *ctx = NULL;
@@ -42,8 +42,8 @@ void codec_probe(struct codec_probe *out, const struct codec *c, enum codec_enco
 {
     *out = (struct codec_probe){ 0 };
     said[0] = '\0';
-    av_log_set_callback(listen);
-    out->opens = try(c, e) == ST_OK;
+    av_log_set_callback(keep_message);
+    out->opens = try_encoder(c, e) == ST_OK;
     av_log_set_callback(av_log_default_callback);
     if (out->opens) return;
     snprintf(out->why, sizeof out->why, "%.255s%s%s", error_last()->msg, said[0] ? ": " : "", said);

@@ -1,5 +1,6 @@
-#include "pipeline/output/av/encoder.h"
+/* encoder.c - a libavcodec context set up as the choice says, and closed without hanging. */
 #include "base/strbuf.h"
+#include "pipeline/output/av/av_internal.h"
 
 #include <libavutil/error.h>
 #include <libavutil/opt.h>
@@ -16,7 +17,7 @@ enum AVPixelFormat encoder_format(enum pix p)
 }
 
 /* The private options of the encoder, as "name=value:name=value". */
-static void settings(struct strbuf *t, const struct codec_choice *k)
+static void add_settings(struct strbuf *t, const struct codec_choice *k)
 {
     const struct codec_encoding *const e = k->encoder;
 
@@ -28,7 +29,8 @@ static void settings(struct strbuf *t, const struct codec_choice *k)
     if (t->len) t->s[--t->len] = '\0'; /* the last colon */
 }
 
-static void common(AVCodecContext *ctx, const struct codec_choice *k, const struct video_config *c)
+static void set_common(AVCodecContext *ctx, const struct codec_choice *k,
+                       const struct video_config *c)
 {
     ctx->width = c->width;
     ctx->height = c->height;
@@ -63,12 +65,10 @@ status encoder_open(AVCodecContext **out, const struct codec_choice *k,
     int r;
 
     *out = avcodec_alloc_context3(av);
-    settings(&words, k);
-    if (!av || !*out || words.failed) {
-        st = fail(ST_NOMEM, "%s: no memory for the encoder %s", c->path, k->encoder->name);
-        goto out;
-    }
-    common(*out, k, c);
+    add_settings(&words, k);
+    if (!av || !*out || words.failed)
+        FAIL_OUT(ST_NOMEM, "%s: no memory for the encoder %s", c->path, k->encoder->name);
+    set_common(*out, k, c);
     r = av_dict_parse_string(&options, words.s, "=", ":", 0);
     if (r >= 0) r = avcodec_open2(*out, av, &options);
     if (r < 0) {
@@ -108,7 +108,7 @@ status encoder_frame(AVFrame **out, const AVCodecContext *ctx)
 }
 
 /* One blank picture. */
-static void feed(AVCodecContext *ctx)
+static void feed_blank(AVCodecContext *ctx)
 {
     AVFrame *f;
 
@@ -125,7 +125,7 @@ void encoder_close(AVCodecContext **ctx, bool fed)
     AVPacket *packet;
 
     if (!*ctx) return;
-    if (!fed) feed(*ctx);
+    if (!fed) feed_blank(*ctx);
     packet = av_packet_alloc();
     if (packet && avcodec_send_frame(*ctx, NULL) >= 0)
         while (avcodec_receive_packet(*ctx, packet) == 0) av_packet_unref(packet);

@@ -1,7 +1,7 @@
+/* video.c - one video file: pictures in, packets out, a hash of what was encoded. */
 #include "pipeline/output/av/video.h"
 #include "base/strbuf.h"
-#include "pipeline/output/av/av_compat.h"
-#include "pipeline/output/av/encoder.h"
+#include "pipeline/output/av/av_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -37,7 +37,7 @@ static status open_mux(struct video *v, const struct video_config *c)
     int r = avformat_alloc_output_context2(&v->mux, NULL,
                                            strcmp(ending, "mkv") ? ending : "matroska", v->url);
 
-    if (r < 0) return av_fail(ST_DEVICE, v, "no writer for this container", r);
+    if (r < 0) return av_fail(ST_DEVICE, v, "no muxer for this container", r);
     v->mux->flags |= AVFMT_FLAG_BITEXACT; /* else Matroska draws random ids */
     v->stream = avformat_new_stream(v->mux, NULL);
     if (!v->stream || avcodec_parameters_from_context(v->stream->codecpar, v->enc) < 0 ||
@@ -49,7 +49,7 @@ static status open_mux(struct video *v, const struct video_config *c)
     v->stream->sample_aspect_ratio = v->enc->sample_aspect_ratio;
 
     r = avio_open(&v->mux->pb, v->url, AVIO_FLAG_WRITE);
-    if (r < 0) return av_fail(ST_IO, v, "cannot be made", r);
+    if (r < 0) return av_fail(ST_IO, v, "cannot create it", r);
     if (strcmp(ending, "mkv") && av_dict_set(&options, "movflags", "+faststart", 0) < 0)
         return fail(ST_NOMEM, "%s: no memory for its header", v->path);
     r = avformat_write_header(v->mux, &options);
@@ -67,10 +67,7 @@ status video_open(struct video **out, const struct video_config *c)
     v->url = str_format("file:%s", c->path);
     v->path = v->url ? v->url + strlen("file:") : NULL;
     v->packet = av_packet_alloc();
-    if (!v->url || !v->packet) {
-        st = fail(ST_NOMEM, "%s: no memory", c->path);
-        goto out;
-    }
+    if (!v->url || !v->packet) FAIL_OUT(ST_NOMEM, "%s: no memory", c->path);
     TRY_OUT(digest_open(&v->planes));
     TRY_OUT(encoder_open(&v->enc, &v->facts.choice, c));
     TRY_OUT(encoder_frame(&v->frame, v->enc));
@@ -81,7 +78,7 @@ out:
 }
 
 /* Write what the encoder has ready. frame NULL: and all it still holds back. */
-static status encode(struct video *v, const AVFrame *frame)
+static status write_packets(struct video *v, const AVFrame *frame)
 {
     int r = avcodec_send_frame(v->enc, frame);
 
@@ -100,7 +97,7 @@ static status encode(struct video *v, const AVFrame *frame)
     }
 }
 
-static status take_plane(struct video *v, int plane, const unsigned char *from)
+static status copy_plane(struct video *v, int plane, const unsigned char *from)
 {
     const struct pix_info *const p = pix_info(v->facts.choice.pix);
     AVFrame *const f = v->frame;
@@ -119,10 +116,10 @@ status video_push(struct video *v, const unsigned char *const plane[3])
     int const r = av_frame_make_writable(f);
 
     if (r < 0) return av_fail(ST_NOMEM, v, "no memory for a picture", r);
-    for (int i = 0; i < 3; i++) TRY(take_plane(v, i, plane[i]));
+    for (int i = 0; i < 3; i++) TRY(copy_plane(v, i, plane[i]));
     f->pts = v->facts.frames++;
     av_compat_frame_duration(f, 1);
-    return encode(v, f);
+    return write_packets(v, f);
 }
 
 static status sync_file(const struct video *v)
@@ -137,13 +134,13 @@ static status sync_file(const struct video *v)
 
 status video_commit(struct video *v)
 {
-    if (!v->facts.frames) return fail(ST_ARG, "%s: no picture was pushed", v->path);
-    TRY(encode(v, NULL));
+    if (!v->facts.frames) return fail(ST_ARG, "%s: no frame was pushed", v->path);
+    TRY(write_packets(v, NULL));
     int r = av_write_trailer(v->mux);
     if (r >= 0) r = v->mux->pb->error;
     int const closed = avio_closep(&v->mux->pb);
     if (r >= 0) r = closed;
-    if (r < 0) return av_fail(ST_IO, v, "finishing", r);
+    if (r < 0) return av_fail(ST_IO, v, "writing the trailer", r);
     TRY(digest_end(&v->planes, v->facts.planes_sha256));
     return sync_file(v);
 }

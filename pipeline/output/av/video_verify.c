@@ -1,3 +1,4 @@
+/* video_verify.c - a finished file is read back: one packet a frame, each at its own time. */
 #include "base/strbuf.h"
 #include "pipeline/output/av/video.h"
 
@@ -32,24 +33,20 @@ status video_verify(const char *path, int64_t frames, int fps_num, int fps_den)
 
     if (!seen) return fail(ST_NOMEM, "%s: %lld frames to check", path, (long long)frames);
     TRY_OUT(open_demux(&in, &packet, path));
-    if (in->nb_streams != 1) {
-        st = fail(ST_MISMATCH, "%s: %u streams, expected one", path, in->nb_streams);
-        goto out;
-    }
+    if (in->nb_streams != 1)
+        FAIL_OUT(ST_MISMATCH, "%s: %u streams, expected one", path, in->nb_streams);
     AVRational const base = in->streams[0]->time_base;
     for (; av_read_frame(in, packet) >= 0; packets++) {
         int64_t const pts = packet->pts;
         int64_t const i = pts == AV_NOPTS_VALUE ? -1 : av_rescale_q(pts, base, frame_time);
         av_packet_unref(packet);
-        if (i < 0 || i >= frames || seen[i] || av_rescale_q(i, frame_time, base) != pts) {
-            st = fail(ST_MISMATCH, "%s: packet %lld: time %lld in units of %d/%d s is no picture's",
-                      path, (long long)packets, (long long)pts, base.num, base.den);
-            goto out;
-        }
+        if (i < 0 || i >= frames || seen[i] || av_rescale_q(i, frame_time, base) != pts)
+            FAIL_OUT(ST_MISMATCH, "%s: packet %lld: time %lld in units of %d/%d s matches no frame",
+                     path, (long long)packets, (long long)pts, base.num, base.den);
         seen[i] = 1;
     }
     if (packets != frames)
-        st = fail(ST_MISMATCH, "%s: %lld pictures, expected %lld", path, (long long)packets,
+        st = fail(ST_MISMATCH, "%s: %lld frames, expected %lld", path, (long long)packets,
                   (long long)frames);
 out:
     av_packet_free(&packet);

@@ -1,6 +1,6 @@
-#include "pipeline/text/clean/char_class.h"
+/* char_class.c - ranges of characters and their classes. */
+#include "pipeline/text/clean/clean_internal.h"
 
-#include "pipeline/text/clean/codepoints.h"
 #include <utf8proc.h>
 
 /* From U+0080 on. */
@@ -215,7 +215,7 @@ static const struct {
     { 0xfffd, 0xfffd, CH_BAD },
 };
 
-static uint32_t look_up(uint32_t c)
+static uint32_t listed_classes(uint32_t c)
 {
     int low = 0, high = COUNT_OF(table);
 
@@ -244,7 +244,7 @@ static uint32_t ascii_classes(uint32_t c)
     if (upper) classes |= CH_ASCII_UPPER;
     if (lower) classes |= CH_ASCII_LOWER;
     if (c == '\n') classes |= CH_NEWLINE;
-    if (c <= ' ' && rune_is_space(c)) classes |= CH_SPACE;
+    if (c <= ' ' && codepoint_is_space(c)) classes |= CH_SPACE;
     if (upper || lower || (c >= '0' && c <= '9') || c == '_') classes |= CH_WORD;
     return classes | CH_ANY;
 }
@@ -252,8 +252,8 @@ static uint32_t ascii_classes(uint32_t c)
 uint32_t char_classes(uint32_t c)
 {
     if (c < 0x80) return ascii_classes(c);
-    uint32_t classes = CH_ANY | look_up(c);
-    if (rune_is_space(c)) classes |= CH_SPACE;
+    uint32_t classes = CH_ANY | listed_classes(c);
+    if (codepoint_is_space(c)) classes |= CH_SPACE;
     if (is_word(c)) classes |= CH_WORD;
     return classes;
 }

@@ -1,10 +1,11 @@
-#include "pipeline/text/clean/codepoints.h"
+/* codepoints.c - code points in a growing array. */
 #include "base/utf8.h"
+#include "pipeline/text/clean/clean_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static bool reserve(struct codepoints *r, int64_t more)
+static bool reserve_points(struct codepoints *r, int64_t more)
 {
     int64_t cap = r->cap ? r->cap : 64;
 
@@ -27,12 +28,12 @@ static bool reserve(struct codepoints *r, int64_t more)
 
 void codepoints_add(struct codepoints *r, uint32_t c)
 {
-    if (reserve(r, 1)) r->at[r->count++] = c;
+    if (reserve_points(r, 1)) r->at[r->count++] = c;
 }
 
 void codepoints_append(struct codepoints *r, const uint32_t *at, int64_t count)
 {
-    if (!count || !reserve(r, count)) return;
+    if (!count || !reserve_points(r, count)) return;
     memcpy(r->at + r->count, at, (size_t)count * sizeof *at);
     r->count += count;
 }
@@ -90,7 +91,7 @@ void codepoints_write(const struct codepoints *r, struct strbuf *out)
     }
 }
 
-bool rune_is_space(uint32_t c)
+bool codepoint_is_space(uint32_t c)
 {
     static const uint16_t runs[][2] = {
         { 0x09, 0x0d },     { 0x1c, 0x20 },     { 0x85, 0x85 },     { 0xa0, 0xa0 },

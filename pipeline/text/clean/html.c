@@ -1,6 +1,6 @@
-#include "pipeline/text/clean/html.h"
+/* html.c - character references undone, in the standard's way and in the careful one. */
+#include "pipeline/text/clean/clean_internal.h"
 
-#include "pipeline/text/clean/html_entities.h"
 #include <string.h>
 #include <utf8proc.h>
 
@@ -10,14 +10,14 @@ static bool is_digit(uint32_t c) { return c >= '0' && c <= '9'; }
 static bool is_letter(uint32_t c) { return (c | 32) >= 'a' && (c | 32) <= 'z'; }
 static bool is_hex(uint32_t c) { return is_digit(c) || ((c | 32) >= 'a' && (c | 32) <= 'f'); }
 
-static uint32_t peek(const struct codepoints *in, int64_t at)
+static uint32_t peek_at(const struct codepoints *in, int64_t at)
 {
     return at < in->count ? in->at[at] : 0;
 }
 
 /* What the standard makes of a number: the C1 controls mean Windows-1252,
  * what is no character means nothing. */
-static void add_number(struct codepoints *out, uint32_t n)
+static void add_reference(struct codepoints *out, uint32_t n)
 {
     static const uint16_t c1[32] = {
         0x20ac, 0x81,   0x201a, 0x192,  0x201e, 0x2026, 0x2020, 0x2021, 0x2c6,  0x2030, 0x160,
@@ -34,18 +34,18 @@ static void add_number(struct codepoints *out, uint32_t n)
 
 /* Number behind "&#" at `at`. Returns where it ends, its semicolon included, or
  * -1 if there is none. */
-static int64_t read_number(const struct codepoints *in, int64_t at, uint32_t *n)
+static int64_t read_reference(const struct codepoints *in, int64_t at, uint32_t *n)
 {
-    bool const hex = (peek(in, at) | 32) == 'x';
+    bool const hex = (peek_at(in, at) | 32) == 'x';
     int64_t const first = at += hex;
 
-    for (*n = 0; hex ? is_hex(peek(in, at)) : is_digit(peek(in, at)); at++) {
+    for (*n = 0; hex ? is_hex(peek_at(in, at)) : is_digit(peek_at(in, at)); at++) {
         uint32_t const c = in->at[at];
         uint32_t const digit = is_digit(c) ? c - '0' : (c | 32) - 'a' + 10;
         if (*n <= MAX_RUNE) *n = *n * (hex ? 16 : 10) + digit;
     }
     if (at == first) return -1;
-    return at + (peek(in, at) == ';');
+    return at + (peek_at(in, at) == ';');
 }
 
 static void add_entity(struct codepoints *out, const struct html_entity *e)
@@ -75,8 +75,8 @@ static int64_t add_named(const struct codepoints *in, int64_t at, struct codepoi
     char name[HTML_NAME];
     int64_t len = 0;
 
-    while (len < 32 && in_name(peek(in, at + len))) len++;
-    bool const closed = peek(in, at + len) == ';';
+    while (len < 32 && in_name(peek_at(in, at + len))) len++;
+    bool const closed = peek_at(in, at + len) == ';';
     if (closed && copy_name(name, in, at, len) && html_entity_find(name)) {
         add_entity(out, html_entity_find(name));
         return at + len + 1;
@@ -97,12 +97,12 @@ void html_unescape(const struct codepoints *in, struct codepoints *out)
 {
     for (int64_t i = 0; i < in->count && !out->failed;) {
         uint32_t n;
-        int64_t const end = peek(in, i + 1) == '#' ? read_number(in, i + 2, &n) : -1;
+        int64_t const end = peek_at(in, i + 1) == '#' ? read_reference(in, i + 2, &n) : -1;
 
         if (in->at[i] != '&') {
             codepoints_add(out, in->at[i++]);
         } else if (end >= 0) {
-            add_number(out, n);
+            add_reference(out, n);
             i = end;
         } else {
             i = add_named(in, i + 1, out);
@@ -151,8 +151,8 @@ static bool add_sure_number(const struct codepoints *in, int64_t at, int64_t end
 {
     uint32_t n;
 
-    if (read_number(in, at + 2, &n) != end + 1 || n == ';') return false;
-    add_number(out, n);
+    if (read_reference(in, at + 2, &n) != end + 1 || n == ';') return false;
+    add_reference(out, n);
     return true;
 }
 
@@ -160,7 +160,7 @@ static bool add_sure(const struct codepoints *in, int64_t at, int64_t end, struc
 {
     char name[HTML_NAME];
 
-    if (peek(in, at + 1) == '#') return add_sure_number(in, at, end, out);
+    if (peek_at(in, at + 1) == '#') return add_sure_number(in, at, end, out);
     if (!copy_name(name, in, at + 1, end - at - 1)) return false;
     const struct html_entity *const e = html_entity_find(name);
     if (e) add_entity(out, e);
@@ -170,12 +170,13 @@ static bool add_sure(const struct codepoints *in, int64_t at, int64_t end, struc
 /* Where the semicolon of the reference at `at` stands, or -1. */
 static int64_t find_semicolon(const struct codepoints *in, int64_t at)
 {
-    int64_t const first = at + 1 + (peek(in, at + 1) == '#');
+    int64_t const first = at + 1 + (peek_at(in, at + 1) == '#');
     int64_t end = first;
 
     if (in->at[at] != '&') return -1;
-    while (end - first < SURE_NAME && (is_letter(peek(in, end)) || is_digit(peek(in, end)))) end++;
-    return end > first && peek(in, end) == ';' ? end : -1;
+    while (end - first < SURE_NAME && (is_letter(peek_at(in, end)) || is_digit(peek_at(in, end))))
+        end++;
+    return end > first && peek_at(in, end) == ';' ? end : -1;
 }
 
 void html_unescape_sure(const struct codepoints *in, struct codepoints *out)

@@ -1,4 +1,5 @@
-#include "pipeline/text/clean/html_entities.h"
+/* html_entities.c - the named references of HTML 5, sorted by name. */
+#include "pipeline/text/clean/clean_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -556,22 +557,22 @@ static const char *const bare[] = {
 };
 // clang-format on
 
-static int by_name(const void *name, const void *entity)
+static int compare_entity(const void *name, const void *entity)
 {
     return strcmp(name, ((const struct html_entity *)entity)->name);
 }
 
 const struct html_entity *html_entity_find(const char *name)
 {
-    return bsearch(name, entities, COUNT_OF(entities), sizeof *entities, by_name);
+    return bsearch(name, entities, COUNT_OF(entities), sizeof *entities, compare_entity);
 }
 
-static int by_text(const void *name, const void *entry)
+static int compare_bare(const void *name, const void *entry)
 {
     return strcmp(name, *(const char *const *)entry);
 }
 
 bool html_entity_is_bare(const char *name)
 {
-    return bsearch(name, bare, COUNT_OF(bare), sizeof *bare, by_text) != NULL;
+    return bsearch(name, bare, COUNT_OF(bare), sizeof *bare, compare_bare) != NULL;
 }

@@ -1,9 +1,5 @@
-#include "pipeline/text/clean/mojibake.h"
-
-#include "pipeline/text/clean/char_class.h"
-#include "pipeline/text/clean/codepage.h"
-#include "pipeline/text/clean/mojibake_score.h"
-#include "pipeline/text/clean/utf8_repair.h"
+/* mojibake.c - text written back to bytes in the encodings it may have been misread in. */
+#include "pipeline/text/clean/clean_internal.h"
 
 static bool is_c1(uint32_t c) { return c >= 0x80 && c <= 0x9f; }
 
@@ -11,10 +7,10 @@ void mojibake_fix_c1(struct codepoints *text)
 {
     for (int64_t i = 0; i < text->count; i++)
         if (is_c1(text->at[i]))
-            text->at[i] = codepage_decode(CHARMAP_WINDOWS_1252, (unsigned char)text->at[i]);
+            text->at[i] = codepage_decode(CODEPAGE_WINDOWS_1252, (unsigned char)text->at[i]);
 }
 
-static bool is_utf8_in(enum charmap m, const struct codepoints *text, struct strbuf *bytes,
+static bool is_utf8_in(enum codepage m, const struct codepoints *text, struct strbuf *bytes,
                        struct codepoints *out)
 {
     struct strbuf restored = { 0 }, replaced = { 0 };
@@ -23,7 +19,7 @@ static bool is_utf8_in(enum charmap m, const struct codepoints *text, struct str
     if (fits) {
         const struct strbuf *utf8 = bytes;
         /* In MacRoman an en dash and a blank would look like such a loss. */
-        if (m != CHARMAP_MACROMAN) {
+        if (m != CODEPAGE_MACROMAN) {
             utf8_repair_restore_a0(utf8, &restored);
             utf8 = &restored;
         }
@@ -48,8 +44,8 @@ static bool fix_whole(struct codepoints *text)
     bool done = false;
 
     for (int64_t i = 0; i < text->count; i++) strbuf_add(&bytes, "", 1);
-    for (int m = 0; m < CHARMAP_COUNT && !done && !bytes.failed && !out.failed; m++)
-        done = is_utf8_in((enum charmap)m, text, &bytes, &out);
+    for (int m = 0; m < CODEPAGE_COUNT && !done && !bytes.failed && !out.failed; m++)
+        done = is_utf8_in((enum codepage)m, text, &bytes, &out);
     if (done) codepoints_swap(text, &out);
     text->failed |= bytes.failed || out.failed;
     strbuf_free(&bytes);

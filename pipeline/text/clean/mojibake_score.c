@@ -1,6 +1,6 @@
-#include "pipeline/text/clean/mojibake_score.h"
+/* mojibake_score.c - rules over neighbouring characters; one that fits makes a text bad. */
+#include "pipeline/text/clean/clean_internal.h"
 
-#include "pipeline/text/clean/char_class.h"
 #include <uchar.h>
 
 enum {
@@ -97,11 +97,11 @@ static const struct rule {
 
 static bool is_end(const struct cell *c) { return !c->is && !c->or_in; }
 
-static bool fits(const struct cell *c, uint32_t rune, uint32_t classes)
+static bool cell_fits(const struct cell *c, uint32_t codepoint, uint32_t classes)
 {
     bool in = classes & c->is;
 
-    for (const char16_t *s = c->or_in; s && *s && !in; s++) in = *s == rune;
+    for (const char16_t *s = c->or_in; s && *s && !in; s++) in = *s == codepoint;
     return in != c->other;
 }
 
@@ -110,7 +110,7 @@ static bool rule_fits(const struct rule *r, const struct codepoints *text, const
 {
     if (r->at_start && at) return false;
     for (int i = 0; i < CELLS && !is_end(&r->cell[i]); i++, at++)
-        if (at == text->count || !fits(&r->cell[i], text->at[at], classes[at])) return false;
+        if (at == text->count || !cell_fits(&r->cell[i], text->at[at], classes[at])) return false;
     return true;
 }
 

@@ -1,7 +1,12 @@
+/*
+ * text_clean.c - what the model's training did to prompts, in its order and to the bit.
+ *
+ * The steps of ftfy 6.3 line by line until nothing changes, then HTML references twice, then white
+ * space. A prompt cleaned otherwise gives other tokens and so another film.
+ */
 #include "pipeline/text/clean/text_clean.h"
 
-#include "pipeline/text/clean/html.h"
-#include "pipeline/text/clean/mojibake.h"
+#include "pipeline/text/clean/clean_internal.h"
 #include <stdlib.h>
 #include <string.h>
 #include <utf8proc.h>
@@ -9,7 +14,7 @@
 /* A fixer appends its text to out. */
 typedef void (*fixer)(const struct codepoints *in, struct codepoints *out);
 
-static void apply(struct codepoints *text, struct codepoints *scratch, fixer fix)
+static void apply_fixer(struct codepoints *text, struct codepoints *scratch, fixer fix)
 {
     codepoints_clear(scratch);
     fix(text, scratch);
@@ -20,7 +25,7 @@ static void apply(struct codepoints *text, struct codepoints *scratch, fixer fix
 static void split_ligatures(const struct codepoints *in, struct codepoints *out)
 {
     static const struct {
-        uint16_t rune, parts[3];
+        uint16_t codepoint, parts[3];
     } table[] = {
         { 0x0132, { 'I', 'J' } },      { 0x0133, { 'i', 'j' } },      { 0x0149, { 0x2bc, 'n' } },
         { 0x01f1, { 'D', 'Z' } },      { 0x01f2, { 'D', 'z' } },      { 0x01f3, { 'd', 'z' } },
@@ -34,7 +39,7 @@ static void split_ligatures(const struct codepoints *in, struct codepoints *out)
 
     for (int64_t i = 0; i < in->count; i++) {
         int k = in->at[i] < 0x80 ? COUNT_OF(table) : 0;
-        while (k < COUNT_OF(table) && table[k].rune != in->at[i]) k++;
+        while (k < COUNT_OF(table) && table[k].codepoint != in->at[i]) k++;
         if (k == COUNT_OF(table)) {
             codepoints_add(out, in->at[i]);
             continue;
@@ -157,7 +162,7 @@ static bool is_composed(const struct codepoints *r)
     return i == r->count;
 }
 
-static void compose(const struct codepoints *in, struct codepoints *out)
+static void compose_nfc(const struct codepoints *in, struct codepoints *out)
 {
     struct strbuf utf8 = { 0 };
     utf8proc_uint8_t *nfc = NULL;
@@ -180,8 +185,8 @@ static void compose(const struct codepoints *in, struct codepoints *out)
 static void fold_space(const struct codepoints *in, struct codepoints *out)
 {
     for (int64_t i = 0; i < in->count; i++) {
-        bool const space = rune_is_space(in->at[i]);
-        bool const wanted = out->count && i + 1 < in->count && !rune_is_space(in->at[i + 1]);
+        bool const space = codepoint_is_space(in->at[i]);
+        bool const wanted = out->count && i + 1 < in->count && !codepoint_is_space(in->at[i + 1]);
 
         if (!space) codepoints_add(out, in->at[i]);
         else if (wanted) codepoints_add(out, ' ');
@@ -197,33 +202,33 @@ static bool is_plain(const struct codepoints *r)
     return i == r->count;
 }
 
-static void mend(struct codepoints *line, struct codepoints *scratch)
+static void mend_line(struct codepoints *line, struct codepoints *scratch)
 {
     static const fixer fixers[] = {
         split_ligatures, fold_width,   straighten_quotes, fix_line_ends,
-        join_surrogates, drop_escapes, drop_controls,     compose,
+        join_surrogates, drop_escapes, drop_controls,     compose_nfc,
     };
 
     mojibake_fix(line);
     mojibake_fix_c1(line);
-    for (int i = 0; i < COUNT_OF(fixers); i++) apply(line, scratch, fixers[i]);
+    for (int i = 0; i < COUNT_OF(fixers); i++) apply_fixer(line, scratch, fixers[i]);
 }
 
 /* One line, until nothing changes. */
-static void repair(struct codepoints *line, struct codepoints *scratch, bool unescape)
+static void repair_line(struct codepoints *line, struct codepoints *scratch, bool unescape)
 {
     struct codepoints before = { 0 };
 
     do {
         codepoints_copy(&before, line);
-        if (unescape) apply(line, scratch, html_unescape_sure);
-        if (!is_plain(line)) mend(line, scratch);
+        if (unescape) apply_fixer(line, scratch, html_unescape_sure);
+        if (!is_plain(line)) mend_line(line, scratch);
         line->failed |= before.failed;
     } while (!line->failed && !codepoints_equal(line, &before));
     codepoints_free(&before);
 }
 
-static bool holds(const struct codepoints *r, uint32_t c)
+static bool contains_point(const struct codepoints *r, uint32_t c)
 {
     int64_t i = 0;
 
@@ -245,8 +250,8 @@ static void repair_lines(struct codepoints *text, struct codepoints *scratch)
 
         codepoints_clear(&line);
         codepoints_append(&line, text->at + i, end - i);
-        unescape = unescape && !holds(&line, '<');
-        repair(&line, scratch, unescape);
+        unescape = unescape && !contains_point(&line, '<');
+        repair_line(&line, scratch, unescape);
         codepoints_append(&out, line.at, line.count);
         out.failed |= line.failed;
         i = end;
@@ -256,12 +261,12 @@ static void repair_lines(struct codepoints *text, struct codepoints *scratch)
     codepoints_free(&out);
 }
 
-static status check_prompt(const char *prompt, size_t len)
+static status check_raw_prompt(const char *prompt, size_t len)
 {
     if (len > TEXT_CLEAN_MAX)
         return fail(ST_FORMAT, "prompt: %zu bytes; at most %d are allowed", len, TEXT_CLEAN_MAX);
     const char *const nul = len ? memchr(prompt, '\0', len) : NULL;
-    if (nul) return fail(ST_FORMAT, "prompt: a NUL at byte %td; it is to be text", nul - prompt);
+    if (nul) return fail(ST_FORMAT, "prompt: a NUL at byte %td; a prompt is text", nul - prompt);
     return ST_OK;
 }
 
@@ -271,17 +276,15 @@ status text_clean(const char *prompt, size_t len, char **out)
     struct strbuf utf8 = { 0 };
     status st = ST_OK;
 
-    TRY(check_prompt(prompt, len));
+    TRY(check_raw_prompt(prompt, len));
     size_t const read = codepoints_add_utf8(&text, prompt, len);
-    if (read < len) {
-        st = fail(ST_FORMAT, "prompt: byte 0x%02X at byte %zu is not UTF-8",
-                  (unsigned char)prompt[read], read);
-        goto out;
-    }
+    if (read < len)
+        FAIL_OUT(ST_FORMAT, "prompt: byte 0x%02X at byte %zu is not UTF-8",
+                 (unsigned char)prompt[read], read);
     repair_lines(&text, &scratch);
-    apply(&text, &scratch, html_unescape);
-    apply(&text, &scratch, html_unescape);
-    apply(&text, &scratch, fold_space);
+    apply_fixer(&text, &scratch, html_unescape);
+    apply_fixer(&text, &scratch, html_unescape);
+    apply_fixer(&text, &scratch, fold_space);
     strbuf_add(&utf8, "", 0);
     codepoints_write(&text, &utf8);
     if (utf8.failed || scratch.failed) {

@@ -1,5 +1,6 @@
-#include "pipeline/text/clean/utf8_repair.h"
+/* utf8_repair.c - patterns of bytes that were UTF-8 before a few were changed. */
 #include "base/utf8.h"
+#include "pipeline/text/clean/clean_internal.h"
 
 #include <string.h>
 

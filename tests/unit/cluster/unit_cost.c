@@ -2,7 +2,6 @@
  * makes of it. */
 #include "tests/support/unit.h"
 
-#include "cluster/cost_links.h"
 #include "cluster/planner.h"
 
 #include <math.h>
@@ -14,7 +13,7 @@ static struct cost_model gpu_model(const char *topo)
 {
     struct cost_model m = {
         .shape = { .stages = 6,
-                   .sight = 7,
+                   .attended = 7,
                    .layers = (int)layers,
                    .kv_bytes = kv,
                    .latent_bytes = 1.2e6,

@@ -64,7 +64,7 @@ static void hostile(void **state)
                                       "whole number from 1 to 64 is allowed" },
         { "gpu:8 node:257", "topology, column 7: `node:257`; node: with a whole number from 1 to "
                             "256 is allowed" },
-        { "gpu:8 gpu:8", "topology, column 7: `gpu:8`; gpu: stands there already" },
+        { "gpu:8 gpu:8", "topology, column 7: `gpu:8`; gpu: is given twice" },
         { "gpu:8 cpu:8", "topology, column 7: `cpu:8`; one of gpu:N and cpu:N is allowed" },
         { "gpu:8 nvlink pcie", "topology, column 14: `pcie`; one of nvlink and pcie is allowed" },
         { "gpu:8 nvlink4",

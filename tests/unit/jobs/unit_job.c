@@ -17,7 +17,7 @@ static struct card test_card(void)
                           .warp = true,
                           .shift = 5,
                           .frames_per_block = 3,
-                          .window = CARD_ROLLING,
+                          .window = MODEL_ROLLING,
                           .attention_frames = 21,
                           .sink_frames = 3 };
 }
@@ -57,7 +57,7 @@ static void the_least_job(void **state)
     assert_null(j->owner);
     assert_int_equal(j->priority, 50);
     assert_string_equal(j->model, "d/m.yaml");
-    assert_int_equal(j->precision, JOB_BF16);
+    assert_int_equal(j->precision, CLIP_BF16);
     assert_string_equal(j->output.dir, "d/out");
     assert_int_equal(j->output.on_exists, JOB_SKIP);
     assert_int_equal(j->output.formats, 1);
@@ -76,8 +76,8 @@ static void the_least_job(void **state)
     assert_string_equal(c->name, "a");
     assert_int_equal(c->width, 832);
     assert_int_equal(c->height, 480);
-    assert_int_equal(c->fps.num, 16);
-    assert_int_equal(c->fps.den, 1);
+    assert_int_equal(c->fps_num, 16);
+    assert_int_equal(c->fps_den, 1);
     assert_int_equal(c->seed, 0);
     assert_int_equal(c->pictures, 160);
     assert_int_equal(c->blocks, 14); /* 13 blocks have 153 pictures, 14 have 165 */
@@ -129,7 +129,7 @@ static void the_full_job(void **state)
     const struct job *const j = &f.job[0];
     assert_string_equal(j->owner, "lookdev");
     assert_string_equal(j->model, "/m/rf.yaml");
-    assert_int_equal(j->precision, JOB_F32);
+    assert_int_equal(j->precision, CLIP_F32);
     assert_string_equal(j->output.dir, "/out/harbour");
     assert_int_equal(j->output.on_exists, JOB_VERSION);
     assert_int_equal(j->output.formats, 5);
@@ -153,14 +153,15 @@ static void the_full_job(void **state)
     assert_int_equal(c->pictures, 5754); /* 240 * 24000 / 1001 = 5754.2 */
     assert_int_equal(c->blocks, 480);
     assert_int_equal(c->values, 2);
-    assert_string_equal(c->value[1].axis, "place");
+    assert_string_equal(c->value[1].name, "place");
     assert_string_equal(c->value[1].value, "Hong Kong");
     assert_int_equal(c->prompts, 2);
     assert_string_equal(c->prompt[1].text, "the sun rises over Hong Kong {x}");
     assert_int_equal(c->prompt[1].block, 91); /* picture 1079 lies in block 90, 1077..1088 */
     assert_true(c->prompt[1].moved);
     assert_int_equal(c->prompt[1].blend, 6); /* 72 pictures */
-    assert_int_equal(c->prompt[1].at.micros, 45000000);
+    assert_string_equal(c->prompt[1].at, "45s");
+    assert_string_equal(c->prompt[1].over, "3s");
     clip_free(&l);
     job_close(&f);
 }
@@ -458,7 +459,7 @@ static void refused_outputs(void **state)
         { "{formats: [{file: a.mov, codec: prores, pix: yuv444p10, profile: hq}]}",
           "6:74: output.formats[0].profile: found \"hq\"; allowed: 4444|4444xq with pix yuv444p10" },
         { "{formats: [{file: a.mp4, codec: h264, gop: 1s}]}",
-          "6:47: output.formats[0].gop: not supported by this version; remove the key; a key frame stands at least every second" },
+          "6:47: output.formats[0].gop: not supported by this version; remove the key; there is a key frame at least every second" },
         { "{formats: [{file: a.mkv, codec: ffv1, encoder: nvenc}]}",
           "6:56: output.formats[0].encoder: found \"nvenc\"; allowed: cpu|auto" },
         { "{formats: [{file: a.mp4, codec: h264, encoder: gpu}]}",

@@ -4,7 +4,7 @@
 #include "base/file.h"
 #include "base/strbuf.h"
 #include "jobs/spec/clip.h"
-#include "jobs/spec/sweep.h"
+#include "jobs/spec/spec_internal.h"
 
 #define JOB "render: 1\nname: a\nmodel: m\nclip: {length: 1s}\n" /* four lines */
 
@@ -121,7 +121,7 @@ static void refused_sweeps(void **state)
         { "{axes: {seed: {range: 1-3}}, combine: seed seed}",
           "j:6:46: sweep.combine: found \"seed\"; allowed: * or the end" },
         { "{axes: {seed: {range: 1-3}}, combine: seed * seed}",
-          "j:6:46: sweep.combine: the axis seed stands in it twice; allowed: once" },
+          "j:6:46: sweep.combine: the axis seed is used twice; allowed: once" },
         { "{axes: {seed: {range: 1-3}}, combine: 'seed *'}",
           "j:6:46: sweep.combine: found the end; allowed: the name of an axis, or ( , )" },
         { "{axes: {seed: {range: 1-3}}, combine: (seed}",
@@ -170,7 +170,7 @@ static void budget(void **state)
     for (int i = 0; i < 400; i++) strbuf_addf(&t, "- {at: %ds, text: '{b}{b}{b}{b}'}\n", i);
     strbuf_addf(&t, "sweep: {axes: {seed: {range: 1-1000}, b: {list: [%01000d]}}}\n", 0);
     assert_string_equal(expand(t.s, NULL),
-                        "j:1:1: all clips together take more than 256 MiB; allowed: "
+                        "j:1:1: all clips together take more than 512 MiB; allowed: "
                         "fewer clips or shorter prompts in one job");
     strbuf_free(&t);
 }

@@ -2,7 +2,7 @@
 #include "tests/support/unit.h"
 
 #include "base/strbuf.h"
-#include "jobs/spec/template.h"
+#include "jobs/spec/spec_internal.h"
 #include "jobs/yaml/duration.h"
 #include "jobs/yaml/yaml_schema.h"
 #include "jobs/yaml/yaml_value.h"
@@ -25,9 +25,8 @@ static void refused_texts(void **state)
     } rows[] = {
         { "", "f.yaml:1:1: found nothing" },
         { "# only a remark\n", "f.yaml:1:1: found nothing" },
-        { "a: 1\na: 2\n", "f.yaml:2:1: key \"a\" is given twice; the first stands in line 1" },
-        { "{a: 1, b: 2, a: 3}",
-          "f.yaml:1:14: key \"a\" is given twice; the first stands in line 1" },
+        { "a: 1\na: 2\n", "f.yaml:2:1: key \"a\" is given twice; first in line 1" },
+        { "{a: 1, b: 2, a: 3}", "f.yaml:1:14: key \"a\" is given twice; first in line 1" },
         { "a: &x 1\n", "f.yaml:1:4: found an anchor; allowed: the value itself" },
         { "a: *x\n", "f.yaml:1:4: found an alias; allowed: the value itself" },
         { "a: !!str 1\n", "f.yaml:1:4: found a tag; allowed: the value itself" },
@@ -49,7 +48,7 @@ static void refused_texts(void **state)
         { "a: \"\\e[1m\"\n",
           "f.yaml:1:4: found an escape for a control character; allowed: \\n and \\t" },
         { "[a]: 1\n", "f.yaml:1:1: found a list or map as a key; allowed: a word" },
-        { "'': 1\n", "f.yaml:1:1: found a key that is no text; allowed: a word before the colon" },
+        { "'': 1\n", "f.yaml:1:1: found a key that is not text; allowed: a word before the colon" },
         { "a: [1, 2\n", "f.yaml:2:1: not YAML: did not find expected ',' or ']'" },
         { "a: b: c\n", "f.yaml:1:5: not YAML: mapping values are not allowed in this context" },
         { "a: \"x\n", "f.yaml:2:1: not YAML: found unexpected end of stream" },

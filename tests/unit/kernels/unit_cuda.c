@@ -6,6 +6,7 @@
 #include "tests/support/unit.h"
 
 #include "kernels/cuda/cuda_backend.h"
+#include "kernels/cuda/cuda_ctx.h"
 #include "kernels/cuda/cuda_dev.h"
 #include "tests/support/rng.h"
 

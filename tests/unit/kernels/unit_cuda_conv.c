@@ -3,9 +3,8 @@
  * every border and every phase must be the oracle's to the bit. */
 #include "tests/support/unit.h"
 
-#include "kernels/cuda/fused/cuda_channel_norm.h"
-#include "kernels/cuda/fused/cuda_conv_few.h"
-#include "kernels/cuda/fused/cuda_fast_conv_plan.h"
+#include "kernels/cuda/fused/cuda_fused_conv_plan.h"
+#include "kernels/cuda/fused/cuda_fused_kernels.h"
 #include "kernels/ref/kern_ref.h"
 #include "tests/standin/standin_dnn.h"
 #include "tests/support/rng.h"
@@ -154,7 +153,7 @@ static void run_graph(const struct cuda_dnn_graph *g, void *const at[])
 
 static void *behind(void *at, size_t bytes) { return (unsigned char *)at + bytes; }
 
-/* As cuda_fast_conv.c does, on the host; x: [past | x], doubled if the plan wants it. */
+/* As cuda_fused_conv.c does, on the host; x: [past | x], doubled if the plan wants it. */
 static void run_plan(const struct kern_conv3d *a, const struct cuda_conv_plan *p, void *x)
 {
     uint16_t *const packed = malloc(cuda_conv_packed_bytes(a->w)), bias[64] = { 0 };

@@ -1,10 +1,9 @@
 /* unit_cuda_fused.c - plans of levels 2 to 4: rows' threads, attention's graphs, FP8's layouts. */
 #include "tests/support/unit.h"
 
-#include "kernels/cuda/cuda_fp8_plan.h"
-#include "kernels/cuda/cuda_fused_plan.h"
+#include "kernels/cuda/cuda_launch_plan.h"
 #include "kernels/cuda/fp8/cuda_fp8_attention.h"
-#include "kernels/cuda/fp8/cuda_fp8_scales.h"
+#include "kernels/cuda/fp8/cuda_fp8_kernels.h"
 
 static void rows_have_threads(void **state)
 {
@@ -48,9 +47,9 @@ static void scratch_is_cut(void **state)
     size_t used = 0;
 
     (void)state;
-    assert_int_equal(cuda_fused_take(&used, 0), 0);
-    assert_int_equal(cuda_fused_take(&used, 1), 0);
-    assert_int_equal(cuda_fused_take(&used, 257), 256);
+    assert_int_equal(cuda_scratch_take(&used, 0), 0);
+    assert_int_equal(cuda_scratch_take(&used, 1), 0);
+    assert_int_equal(cuda_scratch_take(&used, 257), 256);
     assert_int_equal(used, 768);
 }
 
@@ -73,22 +72,22 @@ static void attention_is_told_apart(void **state)
     struct kern_attention a = { .q = &q, .segments = s, .segment_count = 2, .out = &q, .heads = 2 };
 
     (void)state;
-    assert_true(cuda_fast_attention_suits(&a));
-    assert_true(cuda_fast_attention_whole(&a).k);
-    assert_true(cuda_fast_attention_whole(&a).v);
+    assert_true(cuda_fused_attention_suits(&a));
+    assert_true(cuda_fused_attention_whole(&a).k);
+    assert_true(cuda_fused_attention_whole(&a).v);
     s[1].v.data = (unsigned char *)s[1].v.data + 16;
-    assert_true(cuda_fast_attention_whole(&a).k);
-    assert_false(cuda_fast_attention_whole(&a).v);
+    assert_true(cuda_fused_attention_whole(&a).k);
+    assert_false(cuda_fused_attention_whole(&a).v);
     a.heads = 4;
-    assert_true(cuda_fast_attention_suits(&a)); /* of 64 */
+    assert_true(cuda_fused_attention_suits(&a)); /* of 64 */
     a.heads = 1;
-    assert_false(cuda_fast_attention_suits(&a)); /* of 256 */
+    assert_false(cuda_fused_attention_suits(&a)); /* of 256 */
     a.heads = 2;
     a.bias = &bias;
-    assert_false(cuda_fast_attention_suits(&a));
+    assert_false(cuda_fused_attention_suits(&a));
     a.bias = NULL;
     q.dtype = DT_F32;
-    assert_false(cuda_fast_attention_suits(&a));
+    assert_false(cuda_fused_attention_suits(&a));
 }
 
 static void graphs_are_compared(void **state)
@@ -98,21 +97,21 @@ static void graphs_are_compared(void **state)
     struct cuda_dnn_graph a, b;
 
     (void)state;
-    cuda_fast_attention_graph(&a, &shape);
+    cuda_fused_attention_graph(&a, &shape);
     assert_int_equal(a.tensors, CUDA_DNN_LSE);
     assert_int_equal(a.ops, 1);
     assert_int_equal(a.tensor[CUDA_DNN_K - 1].dim[2], 7);
     assert_int_equal(a.tensor[CUDA_DNN_K - 1].stride[2], 256);
     assert_int_equal(a.tensor[CUDA_DNN_LSE - 1].stride[1], 1);
     assert_int_equal(a.tensor[CUDA_DNN_LSE - 1].stride[2], 2);
-    cuda_fast_attention_graph(&b, &other);
+    cuda_fused_attention_graph(&b, &other);
     assert_true(cuda_dnn_same(&a, &b));
     other.nk = 8;
-    cuda_fast_attention_graph(&b, &other);
+    cuda_fused_attention_graph(&b, &other);
     assert_false(cuda_dnn_same(&a, &b));
     other = shape;
     other.lse = false;
-    cuda_fast_attention_graph(&b, &other);
+    cuda_fused_attention_graph(&b, &other);
     assert_false(cuda_dnn_same(&a, &b));
 }
 
@@ -129,7 +128,7 @@ static void graphs_that_are_too_large(void **state)
     assert_int_equal(g.ops, CUDA_DNN_OPS + 3);
 }
 
-static void fp8_takes_coarse_weights(void **state)
+static void fp8_takes_low_precision_weights(void **state)
 {
     static const struct {
         enum kern_use use;
@@ -138,14 +137,14 @@ static void fp8_takes_coarse_weights(void **state)
         bool packs;
         size_t scales, bytes;
     } table[] = {
-        { KERN_LINEAR_COARSE, DT_BF16, 1536, 1536, true, 2359296, 2365440 },
-        { KERN_LINEAR_COARSE, DT_BF16, 8960, 1536, true, 13762560, 13798400 },
-        { KERN_LINEAR_COARSE, DT_BF16, 1536, 8960, true, 13762560, 13768704 },
-        { KERN_LINEAR_COARSE, DT_BF16, 16, 48, true, 768, 1024 },
-        { KERN_LINEAR_COARSE, DT_BF16, 24, 48, false, 0, 0 },
-        { KERN_LINEAR_COARSE, DT_BF16, 48, 24, false, 0, 0 },
-        { KERN_LINEAR_COARSE, DT_BF16, 0, 16, false, 0, 0 },
-        { KERN_LINEAR_COARSE, DT_F32, 1536, 1536, false, 0, 0 },
+        { KERN_LINEAR_LOW_PRECISION, DT_BF16, 1536, 1536, true, 2359296, 2365440 },
+        { KERN_LINEAR_LOW_PRECISION, DT_BF16, 8960, 1536, true, 13762560, 13798400 },
+        { KERN_LINEAR_LOW_PRECISION, DT_BF16, 1536, 8960, true, 13762560, 13768704 },
+        { KERN_LINEAR_LOW_PRECISION, DT_BF16, 16, 48, true, 768, 1024 },
+        { KERN_LINEAR_LOW_PRECISION, DT_BF16, 24, 48, false, 0, 0 },
+        { KERN_LINEAR_LOW_PRECISION, DT_BF16, 48, 24, false, 0, 0 },
+        { KERN_LINEAR_LOW_PRECISION, DT_BF16, 0, 16, false, 0, 0 },
+        { KERN_LINEAR_LOW_PRECISION, DT_F32, 1536, 1536, false, 0, 0 },
         { KERN_LINEAR, DT_BF16, 1536, 1536, false, 0, 0 },
     };
 
@@ -272,12 +271,18 @@ static void fp8_attention_is_a_graph(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rows_have_threads),        cmocka_unit_test(numbers_have_blocks),
-        cmocka_unit_test(scratch_is_cut),           cmocka_unit_test(attention_is_told_apart),
-        cmocka_unit_test(graphs_are_compared),      cmocka_unit_test(graphs_that_are_too_large),
-        cmocka_unit_test(fp8_takes_coarse_weights), cmocka_unit_test(fp8_scratch_is_laid_out),
-        cmocka_unit_test(fp8_rows_have_threads),    cmocka_unit_test(fp8_attention_is_told_apart),
-        cmocka_unit_test(fp8_attention_has_rooms),  cmocka_unit_test(fp8_attention_is_a_graph),
+        cmocka_unit_test(rows_have_threads),
+        cmocka_unit_test(numbers_have_blocks),
+        cmocka_unit_test(scratch_is_cut),
+        cmocka_unit_test(attention_is_told_apart),
+        cmocka_unit_test(graphs_are_compared),
+        cmocka_unit_test(graphs_that_are_too_large),
+        cmocka_unit_test(fp8_takes_low_precision_weights),
+        cmocka_unit_test(fp8_scratch_is_laid_out),
+        cmocka_unit_test(fp8_rows_have_threads),
+        cmocka_unit_test(fp8_attention_is_told_apart),
+        cmocka_unit_test(fp8_attention_has_rooms),
+        cmocka_unit_test(fp8_attention_is_a_graph),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

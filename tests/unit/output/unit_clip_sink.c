@@ -47,7 +47,7 @@ static void first_attempt_wins(void **state)
     sink_lists(dir, "clip.json clip.mp4");
     says(dir, winner);
     assert_int_equal(clip_sink_open(&s[0], &c), ST_ARG);
-    char *const msg = str_format("%s: is there already; a finished clip is never overwritten", dir);
+    char *const msg = str_format("%s: already exists; a finished clip is never overwritten", dir);
     assert_string_equal(error_last()->msg, msg);
     free(msg);
     free(winner);
@@ -176,13 +176,13 @@ static void commit_wants_all(void **state)
     ok(clip_sink_open(&s, &c));
     ok(sink_push(s, 0, 4));
     assert_int_equal(clip_sink_commit(s, NULL, &outcome), ST_ARG);
-    char *msg = str_format("%s: 4 of 5 pictures have come", dir);
+    char *msg = str_format("%s: 4 of 5 frames received", dir);
     assert_string_equal(error_last()->msg, msg);
     free(msg);
     ok(sink_push(s, 4, 1));
     ok(sink_push_latents(s, 0, 1));
     assert_int_equal(clip_sink_commit(s, NULL, &outcome), ST_ARG);
-    msg = str_format("%s: 1 of 2 latent frames have come", dir);
+    msg = str_format("%s: 1 of 2 latent frames received", dir);
     assert_string_equal(error_last()->msg, msg);
     free(msg);
     ok(sink_push_latents(s, 1, 1));
@@ -229,10 +229,11 @@ static void refusals(void **state)
           "/clip: latents as F16; allowed: F32, BF16" },
         { "file/clip", sink_formats, 1, 9, NULL, DT_F32, ST_IO,
           "/file/.attempts: Not a directory" },
-        { "a/..", sink_formats, 1, 9, NULL, DT_F32, ST_ARG, "/a/..: no name for a clip's folder" },
-        { "a/", sink_formats, 1, 9, NULL, DT_F32, ST_ARG, "/a/: no name for a clip's folder" },
+        { "a/..", sink_formats, 1, 9, NULL, DT_F32, ST_ARG,
+          "/a/..: not a name for a clip's folder" },
+        { "a/", sink_formats, 1, 9, NULL, DT_F32, ST_ARG, "/a/: not a name for a clip's folder" },
         { "file", sink_formats, 1, 9, NULL, DT_F32, ST_ARG,
-          "/file: is there already; a finished clip is never overwritten" },
+          "/file: already exists; a finished clip is never overwritten" },
     };
     char *const top = clips_folder(), *const file = path_join(top, "file");
     struct clip_writer *s;

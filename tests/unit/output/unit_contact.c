@@ -3,7 +3,7 @@
 
 #include "base/strbuf.h"
 #include "pipeline/output/av/codec.h"
-#include "pipeline/output/contact_sheet.h"
+#include "pipeline/output/output_internal.h"
 #include "tests/support/clips.h"
 
 enum { WIDE = 2 * CONTACT_WIDTH, CELL = CONTACT_WIDTH + CONTACT_GAP };

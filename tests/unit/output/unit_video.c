@@ -392,7 +392,7 @@ static void refusals(void **state)
           "a.mp4: h264_nvenc has no pix `yuv420p10`; allowed: yuv420p|yuv444p" },
         { { .path = "/nowhere/at all/a.mp4", .codec = "h264" },
           ST_IO,
-          "/nowhere/at all/a.mp4: cannot be made: No such file or directory" },
+          "/nowhere/at all/a.mp4: cannot create it: No such file or directory" },
     };
     struct video *v;
 

@@ -1,8 +1,7 @@
 /* unit_text_clean.c - prompts as people paste them; what comes out is ftfy's. */
 #include "tests/support/unit.h"
 
-#include "pipeline/text/clean/codepage.h"
-#include "pipeline/text/clean/html_entities.h"
+#include "pipeline/text/clean/clean_internal.h"
 #include "pipeline/text/clean/text_clean.h"
 
 /* Expected texts: ftfy 6.3.1 with punctuation of full width kept, then
@@ -122,7 +121,7 @@ static void refusals(void **state)
         { "ab\342\202", 4, "prompt: byte 0xE2 at byte 2 is not UTF-8" },
         { "\364\220\200\200", 4, "prompt: byte 0xF4 at byte 0 is not UTF-8" },
         { "\360\200\200\200", 4, "prompt: byte 0xF0 at byte 0 is not UTF-8" },
-        { "ab\0c", 4, "prompt: a NUL at byte 2; it is to be text" },
+        { "ab\0c", 4, "prompt: a NUL at byte 2; a prompt is text" },
     };
     char *const longer = malloc(TEXT_CLEAN_MAX + 1);
     char *out = NULL;
@@ -149,21 +148,21 @@ static void refusals(void **state)
 static void charmaps(void **state)
 {
     (void)state;
-    for (int m = 0; m < CHARMAP_COUNT; m++) {
+    for (int m = 0; m < CODEPAGE_COUNT; m++) {
         struct codepoints all = { 0 };
         unsigned char back[256];
         for (int b = 0; b < 256; b++)
-            codepoints_add(&all, codepage_decode((enum charmap)m, (unsigned char)b));
-        assert_true(codepage_encode((enum charmap)m, &all, back));
+            codepoints_add(&all, codepage_decode((enum codepage)m, (unsigned char)b));
+        assert_true(codepage_encode((enum codepage)m, &all, back));
         for (int b = 0; b < 256; b++) assert_int_equal(back[b], b);
         codepoints_add(&all, 0x1f3ac);
         unsigned char more[257];
-        assert_false(codepage_encode((enum charmap)m, &all, more));
+        assert_false(codepage_encode((enum codepage)m, &all, more));
         codepoints_free(&all);
     }
-    assert_int_equal(codepage_decode(CHARMAP_WINDOWS_1252, 0x80), 0x20ac);
-    assert_int_equal(codepage_decode(CHARMAP_WINDOWS_1252, 0x81), 0x81);
-    assert_int_equal(codepage_decode(CHARMAP_CP437, 0xff), 0xa0);
+    assert_int_equal(codepage_decode(CODEPAGE_WINDOWS_1252, 0x80), 0x20ac);
+    assert_int_equal(codepage_decode(CODEPAGE_WINDOWS_1252, 0x81), 0x81);
+    assert_int_equal(codepage_decode(CODEPAGE_CP437, 0xff), 0xa0);
 }
 
 static void entities(void **state)

@@ -469,7 +469,7 @@ static void wrong_parts(void **state)
     refuses(vae_measure(&need, &config), "vae: steps 5 to 4 of the decoder; it has 0 to 19");
     config.part = (struct vae_range){ 0, 5 };
     config.encoder = true;
-    refuses(vae_measure(&need, &config), "vae: the encoder stands beside the whole decoder only");
+    refuses(vae_measure(&need, &config), "vae: the encoder needs the whole decoder");
     refuses(vae_parts(part, 0, &release), "vae: decoder in 0 parts; 1 to 8 are possible");
     refuses(vae_parts(part, 9, &release), "vae: decoder in 9 parts; 1 to 8 are possible");
     refuses(vae_parts(part, 2, &(struct vae_size){ 96, 0, 104 }),
@@ -487,14 +487,15 @@ static void wrong_calls(void **state)
 
     (void)state;
     refuses(vae_decode(c.link[0].v, clip.latents, 1, clip.decoded, &made),
-            "vae: all of the decoder, but steps 0 to 8 of 20 are here");
+            "vae: all of the decoder, but this part has steps 0 to 8 of 20");
     refuses(vae_decode_latents(c.link[0].v, clip.latents, 1, &out),
-            "vae: out without units, but steps 0 to 8 of 20 are here");
+            "vae: out without units, but this part has steps 0 to 8 of 20");
     refuses(vae_decode_unit(c.link[1].v, 0, &(struct vae_out){ .unit = unit_leaves }),
-            "vae: out without pixels, but steps 9 to 19 of 20 are here");
-    refuses(vae_decode_unit(c.link[0].v, 0, &out), "vae: a unit, but steps 0 to 8 of 20 are here");
+            "vae: out without pixels, but this part has steps 9 to 19 of 20");
+    refuses(vae_decode_unit(c.link[0].v, 0, &out),
+            "vae: a unit, but this part has steps 0 to 8 of 20");
     refuses(vae_decode_latents(c.link[1].v, clip.latents, 1, &out),
-            "vae: a latent, but steps 9 to 19 of 20 are here");
+            "vae: a latent, but this part has steps 9 to 19 of 20");
     assert_int_equal(vae_inbox(c.link[0].v, 0, true).ndim, 0);
     assert_int_equal(vae_inbox(c.link[1].v, 0, true).dim[0], 1);
     assert_int_equal(vae_inbox(c.link[1].v, 1, false).dim[0], 2);

@@ -1,7 +1,7 @@
 /* unit_pickle.c - the closed list of opcodes and names. */
 #include "tests/support/unit.h"
 
-#include "pipeline/weights/pickle.h"
+#include "pipeline/weights/weights_internal.h"
 
 /* Opcodes between PROTO and STOP, and what is said of them; NULL: they are fine. */
 struct row {
@@ -26,26 +26,26 @@ static const struct row rows[] = {
 
     /* Calls, whichever way they are spelt */
     { CODE("cos\nsystem\n(X\4\0\0\0true\x85R."),
-      "f: byte 2: names os.system; only tensors, dicts, lists and scalars are read" },
+      "f: byte 2: global os.system is not allowed; only tensors, dicts, lists and scalars are read" },
     { CODE("\x8c\2os\x8c\6system\x93."),
-      "f: byte 14: names os.system; only tensors, dicts, lists and scalars are read" },
+      "f: byte 14: global os.system is not allowed; only tensors, dicts, lists and scalars are read" },
     { CODE("cbuiltins\neval\x1b[2J\n."),
-      "f: byte 2: names builtins.eval?[2J; only tensors, dicts, lists and scalars are read" },
+      "f: byte 2: global builtins.eval?[2J is not allowed; only tensors, dicts, lists and scalars are read" },
     { CODE("(ios\nsystem\n."), "f: byte 3: opcode INST (0x69) is not allowed" },
     { CODE("(o."), "f: byte 3: opcode OBJ (0x6f) is not allowed" },
     { CODE("))\x81."), "f: byte 4: opcode NEWOBJ (0x81) is not allowed" },
     { CODE("\x82\1."), "f: byte 2: opcode EXT1 (0x82) is not allowed" },
     { CODE("\xfe"), "f: byte 2: opcode unknown (0xfe) is not allowed" },
-    { CODE("K\1)R."), "f: byte 5: calls what is no function" },
-    { CODE("ctorch\nFloatStorage\n)R."), "f: byte 23: calls what is no function" },
+    { CODE("K\1)R."), "f: byte 5: REDUCE of a value that is not a function" },
+    { CODE("ctorch\nFloatStorage\n)R."), "f: byte 23: REDUCE of a value that is not a function" },
     { CODE("ccollections\nOrderedDict\nK\1\x85R."),
-      "f: byte 30: where a tuple of 0 to 0 entries is wanted, its length is another" },
+      "f: byte 30: a tuple of 0 to 0 entries expected, found one of another length" },
     { CODE("ctorch._utils\n_rebuild_tensor_v2\nK\1R."),
-      "f: byte 37: where a tuple of 6 to 7 entries is wanted, something else stands" },
+      "f: byte 37: a tuple of 6 to 7 entries expected, found another value" },
     { CODE("ctorch._utils\n_rebuild_parameter\n(K\1K\1K\1tR."),
       "f: byte 43: a parameter without a tensor" },
-    { CODE("K\1NNb."), "f: byte 6: sets the state of what is no dict" },
-    { CODE("(X\1\0\0\0aK\1K\1K\1K\1tQ."), "f: byte 18: a persistent id that is no storage" },
+    { CODE("K\1NNb."), "f: byte 6: BUILD on a value that is not a dict" },
+    { CODE("(X\1\0\0\0aK\1K\1K\1K\1tQ."), "f: byte 18: a persistent id that is not a storage" },
 
     /* A machine used wrongly */
     { CODE(""), "f: byte 2: the pickle ends without STOP" },
@@ -58,9 +58,9 @@ static const struct row rows[] = {
     { CODE("e."), "f: byte 2: takes more from the stack than there is" },
     { CODE("(e."), "f: byte 3: takes more from the stack than there is" },
     { CODE("a."), "f: byte 2: takes more from the stack than there is" },
-    { CODE("}K\1a."), "f: byte 5: adds to what is no list" },
-    { CODE("](NNu."), "f: byte 6: adds to what is no dict, or a key without a value" },
-    { CODE("}(Nu."), "f: byte 5: adds to what is no dict, or a key without a value" },
+    { CODE("}K\1a."), "f: byte 5: adds to a value that is not a list" },
+    { CODE("](NNu."), "f: byte 6: adds to a value that is not a dict, or a key without a value" },
+    { CODE("}(Nu."), "f: byte 5: adds to a value that is not a dict, or a key without a value" },
     { CODE("q\0."), "f: byte 2: takes more from the stack than there is" },
     { CODE("h\0."), "f: byte 2: memo 0 was never set" },
     { CODE("Nq\5h\4."), "f: byte 5: memo 4 was never set" },
@@ -76,7 +76,7 @@ static const struct row rows[] = {
     { CODE("\x8a\x09"
            "123456789."),
       "f: byte 2: an integer of 9 bytes; at most 8" },
-    { CODE("K\1K\2\x93."), "f: byte 6: a global whose name is no text" },
+    { CODE("K\1K\2\x93."), "f: byte 6: a global whose name is not text" },
     { "\x80\1.", 3, "f: pickle protocol 1; 2 to 5 are read" },
     { "\x80\6.", 3, "f: pickle protocol 6; 2 to 5 are read" },
 };

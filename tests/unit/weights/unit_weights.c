@@ -4,9 +4,8 @@
 
 #include "base/file.h"
 #include "base/strbuf.h"
-#include "pipeline/weights/tensor_name.h"
 #include "pipeline/weights/weights.h"
-#include "pipeline/weights/weights_hash.h"
+#include "pipeline/weights/weights_internal.h"
 #include "tools/torch_writer.h"
 #include "tools/zip_writer.h"
 #include <stdio.h>
@@ -178,9 +177,9 @@ static void broken_safetensors(void **state)
           "a: its shape has more bytes than a file can hold", 8 },
         { ONE("F32", "[3]", 0, 8), "a: F32 [3] is 12 bytes, data_offsets say 8", 8 },
         { ONE("F32", "[2]", 0, 8),
-          "a: lies at bytes 0 to 8 of 7; the file is cut or its header lies", 7 },
+          "a: lies at bytes 0 to 8 of 7; the file is truncated or its header is wrong", 7 },
         { ONE("F32", "[2]", 16, 8),
-          "a: lies at bytes 16 to 8 of 16; the file is cut or its header lies", 16 },
+          "a: lies at bytes 16 to 8 of 16; the file is truncated or its header is wrong", 16 },
         { ONE("F32", "[2]", -8, 0), "a: data_offsets must be two whole numbers", 8 },
         { ONE("F32", "[2]", 0, 8), "1 bytes behind the last tensor belong to none", 9 },
         { ONE("F32", "[2]", 4, 12), "a hole of 4 bytes before a", 12 },
@@ -292,9 +291,9 @@ static void torch_claims(void **state)
         { "FloatStorage", 6, 0, "K\2K\3\x86", "K\1K\2\x86", 24,
           "its strides are not those of a row-major tensor" },
         { "FloatStorage", 6, 0, "J\xff\xff\xff\xff\x85", "K\1\x85", 24,
-          "no shape a tensor can have" },
+          "not a shape a tensor can have" },
         { "FloatStorage", 6, 0, "J\xff\xff\xff\x7fJ\xff\xff\xff\x7fJ\xff\xff\xff\x7f\x87",
-          "K\1K\1K\1\x87", 24, "no shape a tensor can have" },
+          "K\1K\1K\1\x87", 24, "not a shape a tensor can have" },
         { "FloatStorage", 6, 0, "K\6\x85", "K\1\x85", 23, "a storage of 6 F32 in 23 bytes" },
         { "FloatStorage", 6, 0, "K\6\x85", "K\1\x85", 20, "a storage of 6 F32 in 20 bytes" },
         { "BoolStorage", 6, 0, "K\6\x85", "K\1\x85", 6,

@@ -1,0 +1,22 @@
+/* job_workload.h - job files as one workload, for `plan` and `bench`: nothing is loaded. */
+#ifndef JOB_WORKLOAD_H
+#define JOB_WORKLOAD_H
+
+#include "pipeline/engine/workload.h"
+
+struct job_workload {
+    struct workload work; /* borrows what follows; this struct is not to be copied */
+    struct model_spec model;
+    struct clip_spec first; /* the first job's first clip */
+    int64_t *clip_blocks;   /* [work.known.clips] */
+};
+
+/* Prompts are cleaned and their tokens counted. precision: "f32" or "bf16" to overrule the jobs,
+ * or NULL. ST_FORMAT at what is wrong in a job, its card or config.json, for files of the card
+ * that are missing but the text encoder's, or if the jobs differ in card, precision or size.
+ * job_workload_close frees, also after a failure. */
+status job_workload_open(struct job_workload *out, char *const *paths, int count,
+                         const char *precision) MUST_USE;
+void job_workload_close(struct job_workload *m); /* safe on a zeroed one; zeroes it */
+
+#endif /* JOB_WORKLOAD_H */

@@ -1,0 +1,57 @@
+/* clip_spec.c - a clip's names and numbers that need no job. */
+#include "jobs/spec/clip_spec.h"
+
+#include <stdlib.h>
+
+enum { PICTURES = 4 }; /* of a latent frame; the clip's first one has 1 */
+
+const char *clip_precision_name(enum clip_precision p) { return p == CLIP_F32 ? "f32" : "bf16"; }
+
+const char *clip_encoder_name(enum clip_encoder e)
+{
+    static const char *const names[] = { "cpu", "nvenc", "auto" };
+    return names[e];
+}
+
+int64_t clip_pictures(int64_t blocks, int frames_per_block)
+{
+    return 1 + PICTURES * (blocks * frames_per_block - 1);
+}
+
+int64_t clip_first_picture(int64_t block, int frames_per_block)
+{
+    return block ? clip_pictures(block, frames_per_block) : 0;
+}
+
+static void free_pairs(struct clip_pair *pair, int count)
+{
+    for (int i = 0; i < count; i++) {
+        free(pair[i].name);
+        free(pair[i].value);
+    }
+    free(pair);
+}
+
+static void free_format(struct clip_format *f)
+{
+    free(f->file);
+    free(f->codec);
+    free(f->pix);
+    free(f->preset);
+    free(f->profile);
+}
+
+void clip_spec_free(struct clip_spec *c)
+{
+    char *const texts[] = { c->job,     c->owner,         c->name,   c->dir,
+                            c->latents, c->latents_dtype, c->preview };
+
+    for (int i = 0; i < COUNT_OF(texts); i++) free(texts[i]);
+    for (int i = 0; i < c->prompts; i++) free(c->prompt[i].text);
+    for (int i = 0; i < c->formats; i++) free_format(&c->format[i]);
+    free_pairs(c->value, c->values);
+    free_pairs(c->label, c->labels);
+    free(c->prompt);
+    free(c->format);
+    *c = (struct clip_spec){ 0 };
+}

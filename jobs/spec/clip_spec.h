@@ -1,0 +1,89 @@
+/*
+ * clip_spec.h - one clip to make: plain data, whole in itself.
+ *
+ * What jobs are expanded to and all that the renderer sees of them: no YAML, no job, no card
+ * behind it. spec_json.h has its JSON form, which rank 0 sends to the other ranks and a queue
+ * stores. All texts are the clip's own; clip_spec_free frees them.
+ */
+#ifndef CLIP_SPEC_H
+#define CLIP_SPEC_H
+
+#include "base/base.h"
+
+enum {
+    CLIP_ID = 17,       /* 16 hex digits and a NUL */
+    CLIP_TIME = 32,     /* a spelled duration, "1m30s", and a NUL */
+    CLIP_FORMATS = 16,  /* files of a clip at most */
+    CLIP_MODEL_ID = 65, /* 64 hex digits and a NUL */
+};
+
+enum clip_precision { CLIP_BF16, CLIP_F32 };
+const char *clip_precision_name(enum clip_precision p); /* "bf16", "f32" */
+
+/* A prompt from block `block` on. During the `blend` blocks from there the embedding is mixed:
+ * block + i has (i + 1) / (blend + 1) of this prompt and the rest of the one before. 0: a cut. */
+struct clip_prompt {
+    int64_t block, blend;
+    char *text;                          /* variables filled in; not yet cleaned */
+    char at[CLIP_TIME], over[CLIP_TIME]; /* as asked for: when, and how long the blend */
+    bool moved;                          /* `at` is not on a block boundary */
+};
+
+/* An axis of the sweep with its value, or a label. */
+struct clip_pair {
+    char *name, *value;
+};
+
+/* What encodes a file: auto is a card's encoder where it opens and takes the clip, else the
+ * processor's; settled before the clip is handed over, from then on none is auto. */
+enum clip_encoder { CLIP_ENCODER_CPU, CLIP_ENCODER_NVENC, CLIP_ENCODER_AUTO };
+const char *clip_encoder_name(enum clip_encoder e); /* "cpu", "nvenc", "auto" */
+
+/* One video file. profile NULL: the one that goes with pix; preset NULL: the codec has none. */
+struct clip_format {
+    char *file, *codec, *pix, *preset, *profile;
+    int crf;     /* -1: the codec has none */
+    int threads; /* of the encoder */
+    enum clip_encoder encoder;
+};
+
+struct clip_spec {
+    char *job, *owner; /* owner NULL: none */
+    int64_t index;     /* in the job, from 0 */
+    char *name;        /* of its folder */
+    char *dir;         /* where the folder will appear; NULL until somebody has decided */
+    int priority;      /* 0-100, higher first */
+    enum clip_precision precision;
+
+    int width, height; /* pixels */
+    int64_t fps_num, fps_den;
+    uint64_t seed;
+    int64_t pictures; /* of the video */
+    int64_t blocks;
+    int frames_per_block; /* latent frames; the model's */
+
+    struct clip_prompt *prompt; /* rising by block, the first at block 0 */
+    int prompts;
+    struct clip_pair *value; /* of the sweep's axes */
+    int values;
+    struct clip_pair *label;
+    int labels;
+
+    struct clip_format *format; /* at most CLIP_FORMATS */
+    int formats;
+    char *latents, *latents_dtype; /* file; "bf16" or "f32". NULL: none */
+    char *preview;                 /* file of the contact sheet. NULL: none */
+    int preview_columns;
+
+    /* "" if the model was not identified. content_id stands for all that makes the pictures;
+     * task_id for that and the files made of them; model_id for the bytes of the model. */
+    char content_id[CLIP_ID], task_id[CLIP_ID], model_id[CLIP_MODEL_ID];
+};
+
+void clip_spec_free(struct clip_spec *c); /* safe on a zeroed one; zeroes it */
+
+/* Pictures of a clip of so many blocks, and a block's first picture. */
+int64_t clip_pictures(int64_t blocks, int frames_per_block);
+int64_t clip_first_picture(int64_t block, int frames_per_block);
+
+#endif /* CLIP_SPEC_H */

@@ -1,0 +1,45 @@
+/*
+ * model_spec.h - a model: which files make it, and how it is run. Plain data, whole in itself.
+ *
+ * What a model card says, as the renderer sees it. spec_json.h has its JSON form. All texts are
+ * the model's own; model_spec_free frees them.
+ */
+#ifndef MODEL_SPEC_H
+#define MODEL_SPEC_H
+
+#include "base/base.h"
+
+enum { MODEL_STEPS = 16, MODEL_ID = 65 /* 64 hex digits and a NUL */ };
+
+enum model_window {
+    MODEL_ROLLING, /* the blocks at all levels are denoised together */
+    MODEL_BLOCK,   /* a block takes all its levels before the next begins */
+};
+const char *model_window_name(enum model_window w); /* "rolling", "block" */
+
+struct model_spec {
+    char *name, *family, *license; /* "wan2.1-t2v"; license NULL: not said */
+    char *card;                    /* path of the card, for messages and as the group's name */
+
+    char *weights;
+    char *outer_key; /* NULL: the file's own choice (weights.h) */
+    char *config;    /* config.json: the transformer's shape */
+    char *encoder, *tokenizer;
+    char *vae;
+
+    double step[MODEL_STEPS]; /* falling, the first 1000, in (0, 1000] */
+    int steps;
+    bool warp; /* step d stands for the shifted schedule's entry 1000 - d */
+    double shift;
+
+    int frames_per_block; /* latent frames */
+    enum model_window window;
+    int attention_frames; /* latent frames a block sees, its own and the sink's included */
+    int sink_frames;      /* 0, or frames_per_block */
+
+    char id[MODEL_ID]; /* stands for the bytes of the files (card_fingerprint); "": not known */
+};
+
+void model_spec_free(struct model_spec *m); /* safe on a zeroed one; zeroes it */
+
+#endif /* MODEL_SPEC_H */

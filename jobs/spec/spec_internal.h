@@ -1,0 +1,105 @@
+/* spec_internal.h - what the files of jobs/spec share: templates, sweeps, the keys of a job, the
+ * times of its prompts. */
+#ifndef SPEC_INTERNAL_H
+#define SPEC_INTERNAL_H
+
+#include "base/strbuf.h"
+#include "jobs/spec/axis.h"
+#include "jobs/spec/clip.h"
+#include "jobs/spec/job.h"
+#include "jobs/yaml/yaml_tree.h"
+
+/* ---- template.c ---- */
+
+/* Text with places for variables: {name}, {index:05d}.
+ *
+ * `:0Nd` pads a number with zeros to N digits, 1 to 20. {{ and }} stand for the braces
+ * themselves. What a variable brings in is text and is not looked at again. */
+
+struct template_var {
+    const char *name, *text;
+};
+
+struct template_text {
+    const char *text;
+    const struct tree_node *node; /* where errors are reported */
+    const struct template_var *var;
+    int vars;
+    bool file_name; /* make what variables bring in fit for a file name: every run of
+                       characters other than A-Z a-z 0-9 . _ - becomes one - */
+    size_t most;    /* bytes of the result */
+};
+
+/* Append the expanded text to `out`. ST_FORMAT at the node: an unknown variable, a
+ * lone brace, a width on what is no number, a result that is too long. */
+status template_expand(const struct template_text *t, struct strbuf *out) MUST_USE;
+
+/* Does it use this variable? */
+bool template_uses(const char *text, const char *name);
+
+/* ---- sweep.c ---- */
+
+/* How the axes of a sweep combine: "seed * place * (steps, shift)".
+ *
+ * `*` is the product, the last factor running fastest; `( , )` walks axes of equal
+ * length side by side. Every axis stands in it exactly once. */
+
+enum { SWEEP_PARTS = 64, SWEEP_CLIPS = 200000 };
+
+/* A part of the expression: an axis (axis >= 0), a product or a zip of parts. */
+struct sweep_part {
+    int axis;
+    bool zip;
+    int first, next; /* parts, -1: none */
+    int64_t count;   /* of combinations, at most SWEEP_CLIPS */
+};
+
+struct sweep {
+    struct sweep_part part[SWEEP_PARTS];
+    int parts, root; /* root -1: no axes, one combination */
+};
+
+/* Parse `combine`, or NULL for the product of all axes in their order. Axes must be
+ * loaded. ST_FORMAT at `node`. */
+status sweep_make(struct sweep *out, const struct tree_node *node, const char *combine,
+                  const struct axis *axis, int axes) MUST_USE;
+
+int64_t sweep_count(const struct sweep *s); /* at least 1 */
+
+/* The value of every axis in combination i: `value[axis]` is a place in axis.value. */
+void sweep_pick(const struct sweep *s, int64_t i, int value[AXIS_COUNT]);
+
+/* ---- job_keys.c ---- */
+
+/* The key tables of a job, and where job.c finds what they read. */
+
+/* What is read before it is held together. */
+struct job_draft {
+    struct job job;
+    int version;
+    const char *model, *dir;
+    const struct tree_node *prompt, *prompts, *axes, *formats;
+};
+
+/* What a missing key means. */
+extern const struct job_draft job_defaults;
+
+extern const struct field_table job_table;        /* reads into a struct job_draft */
+extern const struct field_table job_prompt_table; /* reads into a struct job_prompt */
+
+/* ---- prompt_schedule.c ---- */
+
+/* The times of a job's prompts, on blocks. */
+
+struct prompts {
+    int64_t pictures, blocks;
+    struct clip_prompt *prompt; /* as many as the job has; text NULL */
+};
+
+/* ST_FORMAT at the prompt: times that do not rise, that fall on one block, that lie
+ * behind the end, a blend that runs into the next prompt, or (quantize: error) a time
+ * inside a block. prompts_free when done, also after a failure. */
+status prompts_make(struct prompts *out, const struct job *job, int frames_per_block) MUST_USE;
+void prompts_free(struct prompts *s);
+
+#endif /* SPEC_INTERNAL_H */

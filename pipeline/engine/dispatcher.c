@@ -1,0 +1,544 @@
+/*
+ * dispatcher.c - rank 0: clips from the work source to the lines, outcomes back to it.
+ *
+ * A thread beside whatever rank 0 does. A line is kept supplied: as soon as it has fewer blocks
+ * left that have not entered than would last it for AHEAD, the next clip goes to it - to the
+ * line with the fewest, if there are several. Before that the clip's prompts are embedded, those
+ * of all clips at hand together. What a line has left is its head's own word, sent with every
+ * tick (CONTROL_TICK); a message that is lost is made good by the next one.
+ *
+ * What becomes of a clip is reported by the rank that encodes it (clip_feed.c), which nothing can
+ * lose. Clips of a line end in the order they were handed to it: so a report also settles those
+ * before it that were cut, and the end of a line's encoder all of the line.
+ *
+ * The source is called from this thread alone.
+ */
+#include "base/log.h"
+#include "base/strbuf.h"
+#include "base/thread.h"
+#include "jobs/spec/spec_json.h"
+#include "pipeline/engine/engine_internal.h"
+#include "pipeline/engine/prompt_wire.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static double const turn_s = 0.1;
+
+/* A clip that the source gave and has not heard of yet. */
+struct entry {
+    struct work_item item;
+    int number, line;      /* -1: waits to be handed over */
+    int64_t nth;           /* clip of its line */
+    int64_t encoded, told; /* blocks; of those the source knows */
+    int64_t shown;         /* blocks that events know */
+    bool begun, begun_told;
+    bool over; /* `st` and `why` say what became of it */
+    status st;
+    char *why;
+};
+
+/* What a line's head has said last. */
+struct supply {
+    int64_t handed;         /* clips, by this thread */
+    int64_t admitted, left; /* clips; blocks of them that have not entered */
+    bool ended;             /* its encoder */
+};
+
+struct dispatcher {
+    struct group *t;
+    struct prompt_bank *prompts;
+    struct task task;
+
+    pthread_mutex_t lock; /* of what follows */
+    pthread_cond_t changed;
+    struct entry **entry; /* [entries], in the order they came */
+    int entries, room;
+    struct supply line[ROLES_RANKS];
+
+    /* the thread's own */
+    struct work_item first;
+    bool first_taken, exhausted, ended;
+    int numbers;
+    int64_t done, failed;
+};
+
+/* ---- what others tell, on their threads ----------------------------------------------- */
+
+static struct entry *find_entry(const struct dispatcher *d, int number)
+{
+    for (int i = 0; i < d->entries; i++)
+        if (d->entry[i]->number == number) return d->entry[i];
+    return NULL;
+}
+
+static void settle_entry(struct entry *e, status st, const char *why)
+{
+    if (e->over) return;
+    e->over = true;
+    e->st = st;
+    e->why = why && *why ? strdup(why) : NULL;
+}
+
+/* Clips of the line before nth that nobody has reported will not be. */
+static void settle_before(struct dispatcher *d, int line, int64_t nth)
+{
+    for (int i = 0; i < d->entries; i++)
+        if (d->entry[i]->line == line && d->entry[i]->nth < nth)
+            settle_entry(d->entry[i], ST_CANCELED,
+                         comm_stopped(d->t->world) ? "stopped" : "withdrawn");
+}
+
+/* With the lock. Up to and with this block it is encoded. */
+static void note_encoded(struct dispatcher *d, struct entry *e, int64_t block)
+{
+    const struct engine_events *const ev = d->t->rank->events;
+    int const frames = e->item.clip->frames_per_block;
+
+    e->begun = true;
+    if (block < e->encoded) return;
+    e->encoded = block + 1;
+    if (ev && ev->blocks)
+        ev->blocks(ev->arg, e->item.clip, block, e->encoded - e->shown,
+                   clip_first_picture(e->encoded, frames) - clip_first_picture(e->shown, frames));
+    e->shown = e->encoded;
+}
+
+void dispatcher_report(struct dispatcher *d, int line, const struct clip_report *r)
+{
+    pthread_mutex_lock(&d->lock);
+    struct entry *const e = r->number >= 0 ? find_entry(d, r->number) : NULL;
+
+    if (r->number < 0) {
+        d->line[line].ended = true;
+        settle_before(d, line, INT64_MAX);
+    } else if (e) {
+        settle_before(d, line, e->nth);
+        if (r->st == ST_OK) note_encoded(d, e, e->item.clip->blocks - 1);
+        settle_entry(e, (status)r->st, r->why);
+    }
+    pthread_cond_signal(&d->changed);
+    pthread_mutex_unlock(&d->lock);
+}
+
+static void hear_tick(struct dispatcher *d, const int64_t value[])
+{
+    const struct engine_events *const ev = d->t->rank->events;
+    int const line = (int)value[0];
+
+    d->line[line].left = value[2];
+    d->line[line].admitted = value[3];
+    for (int i = 0; i < d->entries; i++) { /* the one whose block stands at stage 0 has begun */
+        struct entry *const e = d->entry[i];
+        if (e->line == line && e->number <= value[4]) e->begun = true; /* line >= 0: it has one */
+    }
+    if (ev && ev->tick) ev->tick(ev->arg, line, (int)value[1]);
+}
+
+static void hear_block(struct dispatcher *d, const int64_t value[])
+{
+    struct entry *const e = find_entry(d, (int)value[1]);
+
+    if (e) note_encoded(d, e, value[2]);
+}
+
+/* A clip that was cut before all of it had entered its line. */
+static void hear_cut(struct dispatcher *d, const int64_t value[])
+{
+    struct entry *const e = find_entry(d, (int)value[1]);
+
+    if (e) settle_entry(e, ST_CANCELED, "withdrawn");
+}
+
+static void hear(void *arg, const struct comm_control *m)
+{
+    struct dispatcher *const d = arg;
+
+    pthread_mutex_lock(&d->lock);
+    if (m->kind == CONTROL_TICK) hear_tick(d, m->value);
+    if (m->kind == CONTROL_BLOCK) hear_block(d, m->value);
+    if (m->kind == CONTROL_CUT) hear_cut(d, m->value);
+    pthread_cond_signal(&d->changed);
+    pthread_mutex_unlock(&d->lock);
+}
+
+/* ---- what the source hears ------------------------------------------------------------- */
+
+static void tell_outcome(struct dispatcher *d, const struct entry *e)
+{
+    const struct work_source *const s = d->t->rank->source;
+
+    if (e->st == ST_OK) {
+        d->done++;
+        s->ops->done(s->arg, e->item.ticket);
+        return;
+    }
+    d->failed += e->st != ST_CANCELED;
+    if (e->st != ST_CANCELED)
+        log_error("clip %s: %s", e->item.clip->name, e->why ? e->why : status_name(e->st));
+    s->ops->failed(s->arg, e->item.ticket, e->st, e->why ? e->why : status_name(e->st));
+}
+
+/* The next thing to tell of, a copy; an entry that is over is taken off the list. */
+static bool next_to_tell(struct dispatcher *d, struct entry *out)
+{
+    bool found = false;
+
+    pthread_mutex_lock(&d->lock);
+    for (int i = 0; i < d->entries && !found; i++) {
+        struct entry *const e = d->entry[i];
+        found = e->over || e->begun != e->begun_told || e->encoded > e->told;
+        if (!found) continue;
+        *out = *e;
+        e->begun_told = e->begun;
+        e->told = e->encoded;
+        if (!e->over) break;
+        memmove(d->entry + i, d->entry + i + 1, (size_t)(d->entries - i - 1) * sizeof *d->entry);
+        d->entries--;
+        free(e);
+    }
+    pthread_mutex_unlock(&d->lock);
+    return found;
+}
+
+/* A clip that failed takes no more of the line's time. */
+static status stop_line_work(struct dispatcher *d, const struct entry *e)
+{
+    bool const ends = e->line < 0 || e->st == ST_OK || e->st == ST_CANCELED || d->ended;
+    return ends ? ST_OK : clip_feed_cut(d->t, e->line, e->number);
+}
+
+static status tell_source(struct dispatcher *d)
+{
+    const struct work_source *const s = d->t->rank->source;
+    struct entry e;
+    status st = ST_OK;
+
+    while (st == ST_OK && next_to_tell(d, &e)) {
+        if (e.begun && !e.begun_told && s->ops->begun) s->ops->begun(s->arg, e.item.ticket);
+        if (e.encoded > e.told && s->ops->progress)
+            s->ops->progress(s->arg, e.item.ticket, e.encoded);
+        if (!e.over) continue;
+        st = stop_line_work(d, &e);
+        tell_outcome(d, &e);
+        free(e.why);
+    }
+    return st;
+}
+
+static status withdraw_clips(struct dispatcher *d)
+{
+    const struct work_source *const s = d->t->rank->source;
+    int64_t ticket;
+
+    while (s->ops->withdrawn && (ticket = s->ops->withdrawn(s->arg)) >= 0) {
+        int line = -1, number = -1;
+        pthread_mutex_lock(&d->lock);
+        for (int i = 0; i < d->entries; i++) {
+            struct entry *const e = d->entry[i];
+            if (e->item.ticket != ticket || e->over) continue;
+            line = e->line;
+            number = e->number;
+            if (line < 0) settle_entry(e, ST_CANCELED, "withdrawn");
+        }
+        pthread_mutex_unlock(&d->lock);
+        if (line >= 0 && !d->ended) TRY(clip_feed_cut(d->t, line, number));
+    }
+    return ST_OK;
+}
+
+/* ---- clips from the source ---------------------------------------------------------------- */
+
+static status add_entry(struct dispatcher *d, const struct work_item *item)
+{
+    struct entry *const e = calloc(1, sizeof *e);
+    status st = ST_OK;
+
+    if (!e) return fail(ST_NOMEM, "clip %s", item->clip->name);
+    *e = (struct entry){ .item = *item, .number = -1, .line = -1 };
+    pthread_mutex_lock(&d->lock);
+    if (d->entries == d->room) {
+        int const room = d->room ? 2 * d->room : 32;
+        struct entry **const more = realloc(d->entry, (size_t)room * sizeof(struct entry *));
+        if (more) d->entry = more, d->room = room;
+        else st = fail(ST_NOMEM, "%d clips in work", room);
+    }
+    if (st == ST_OK) d->entry[d->entries++] = e;
+    pthread_mutex_unlock(&d->lock);
+    if (st != ST_OK) free(e);
+    return st;
+}
+
+/* Clips taken from the source whose first block has not entered a line. */
+static int count_waiting(struct dispatcher *d)
+{
+    int n = 0;
+
+    pthread_mutex_lock(&d->lock);
+    for (int i = 0; i < d->entries; i++) n += !d->entry[i]->begun && !d->entry[i]->over;
+    pthread_mutex_unlock(&d->lock);
+    return n;
+}
+
+/* Waits for a clip only if nothing else is to be done. */
+static status take_clips(struct dispatcher *d)
+{
+    const struct work_source *const s = d->t->rank->source;
+    struct work_item item;
+    enum work_next what;
+
+    if (!d->first_taken) {
+        TRY(add_entry(d, &d->first));
+        d->first_taken = true;
+    }
+    while (!d->exhausted && count_waiting(d) < d->t->rank->o->ahead) {
+        TRY(s->ops->next(s->arg, &d->first, 0, &item, &what));
+        if (what == WORK_CLIP) TRY(add_entry(d, &item));
+        else d->exhausted = what != WORK_LATER;
+        if (what != WORK_CLIP) break;
+    }
+    return ST_OK;
+}
+
+/* ---- clips to the lines -------------------------------------------------------------------- */
+
+/* Blocks that the line still can let in, and clips that it has not admitted yet. With the lock. */
+static int64_t blocks_left(const struct dispatcher *d, int line)
+{
+    int64_t n = d->line[line].left;
+
+    for (int i = 0; i < d->entries; i++) {
+        const struct entry *const e = d->entry[i];
+        if (e->line == line && !e->over && e->nth >= d->line[line].admitted)
+            n += e->item.clip->blocks;
+    }
+    return n;
+}
+
+/* The line that wants a clip most; -1: none wants one. */
+static int hungry_line(struct dispatcher *d)
+{
+    int64_t const ahead = 2 * (d->t->g.schedule.levels + 1);
+    int64_t least = ahead;
+    int line = -1;
+
+    pthread_mutex_lock(&d->lock);
+    for (int i = 0; i < d->t->g.roles.lines; i++) {
+        int64_t const left = blocks_left(d, i);
+        if (left >= least) continue;
+        least = left;
+        line = i;
+    }
+    pthread_mutex_unlock(&d->lock);
+    return line;
+}
+
+/* What a live clip is made of is what the other ranks read, too. */
+static status make_live(struct live_clip **out, const struct clip_spec *spec)
+{
+    struct strbuf json = { 0 };
+    struct live_clip *c = calloc(1, sizeof *c);
+    status st = ST_OK;
+
+    *out = NULL;
+    if (!c) return fail(ST_NOMEM, "clip %s", spec->name);
+    TRY_OUT(clip_spec_to_json(&json, spec));
+    TRY_OUT(clip_spec_from_json(&c->spec, json.s, json.len));
+    *out = c;
+    c = NULL; /* handed over */
+out:
+    strbuf_free(&json);
+    live_clip_free(c);
+    return st;
+}
+
+/* The oldest clips that wait to be handed over. Only this thread takes entries off the list, so
+ * they stay where they are without the lock. */
+static int collect_waiting(struct dispatcher *d, struct entry *out[], int most)
+{
+    int n = 0;
+
+    pthread_mutex_lock(&d->lock);
+    for (int i = 0; i < d->entries && n < most; i++)
+        if (d->entry[i]->line < 0 && !d->entry[i]->over) out[n++] = d->entry[i];
+    pthread_mutex_unlock(&d->lock);
+    return n;
+}
+
+static status embed_waiting(struct dispatcher *d)
+{
+    struct entry *waiting[PROMPT_TOGETHER];
+    const struct clip_spec *clip[PROMPT_TOGETHER];
+    int const n = collect_waiting(d, waiting, PROMPT_TOGETHER);
+
+    for (int i = 0; i < n; i++) clip[i] = waiting[i]->item.clip;
+    return prompt_bank_embed(d->prompts, clip, n);
+}
+
+static void refuse_clip(struct dispatcher *d, struct entry *e, const char *why)
+{
+    pthread_mutex_lock(&d->lock);
+    settle_entry(e, ST_FORMAT, why);
+    pthread_mutex_unlock(&d->lock);
+}
+
+static status hand_to_line(struct dispatcher *d, struct entry *e, struct live_clip *c, int line)
+{
+    pthread_mutex_lock(&d->lock);
+    c->number = e->number = d->numbers++;
+    c->line = e->line = line;
+    e->nth = d->line[line].handed++;
+    pthread_mutex_unlock(&d->lock);
+    return clip_feed_send(d->t, c);
+}
+
+static status supply_line(struct dispatcher *d, struct entry *e, int line)
+{
+    struct live_clip *c = NULL;
+    char *why = NULL;
+    status st = ST_OK;
+
+    if (make_live(&c, e->item.clip) != ST_OK) { /* it cannot even be told of */
+        refuse_clip(d, e, error_last()->msg);
+        error_clear();
+        return ST_OK;
+    }
+    if (!prompt_bank_has(d->prompts, e->item.clip)) TRY_OUT(embed_waiting(d));
+    TRY_OUT(prompt_bank_give(d->prompts, c, &why));
+    if (why) refuse_clip(d, e, why);
+    else {
+        st = hand_to_line(d, e, c, line);
+        c = NULL; /* handed over */
+    }
+out:
+    live_clip_free(c);
+    free(why);
+    return st;
+}
+
+static status supply_lines(struct dispatcher *d)
+{
+    struct entry *e;
+    int line;
+
+    while ((line = hungry_line(d)) >= 0 && collect_waiting(d, &e, 1)) TRY(supply_line(d, e, line));
+    return ST_OK;
+}
+
+static status end_feeds(struct dispatcher *d)
+{
+    if (d->ended) return ST_OK;
+    d->ended = true;
+    for (int line = 0; line < d->t->g.roles.lines; line++) TRY(clip_feed_end(d->t, line));
+    return ST_OK;
+}
+
+/* ---- the thread ------------------------------------------------------------------------------ */
+
+/* Nothing waits to be handed over. */
+static bool all_handed(struct dispatcher *d)
+{
+    struct entry *e;
+    return collect_waiting(d, &e, 1) == 0;
+}
+
+static bool encoders_ended(struct dispatcher *d)
+{
+    bool all = true;
+
+    pthread_mutex_lock(&d->lock);
+    for (int i = 0; i < d->t->g.roles.lines; i++) all = all && d->line[i].ended;
+    pthread_mutex_unlock(&d->lock);
+    return all;
+}
+
+static status run_turn(struct dispatcher *d)
+{
+    bool const stopped = comm_stopped(d->t->world);
+
+    TRY(tell_source(d));
+    TRY(withdraw_clips(d));
+    if (!stopped && !d->ended) {
+        TRY(take_clips(d));
+        TRY(supply_lines(d));
+    }
+    if (stopped || (d->exhausted && all_handed(d))) TRY(end_feeds(d));
+    return ST_OK;
+}
+
+static status dispatch(void *arg)
+{
+    struct dispatcher *const d = arg;
+    struct comm *const world = d->t->world;
+    status st = ST_OK;
+
+    while (st == ST_OK && !encoders_ended(d)) {
+        st = comm_aborted(world) ? fail(ST_PEER, "another rank has failed") : run_turn(d);
+        pthread_mutex_lock(&d->lock);
+        if (st == ST_OK) condvar_wait_for(&d->changed, &d->lock, turn_s);
+        pthread_mutex_unlock(&d->lock);
+    }
+    pthread_mutex_lock(&d->lock);
+    for (int i = 0; i < d->entries; i++)
+        settle_entry(d->entry[i], ST_CANCELED, st == ST_OK ? "stopped" : "the engine failed");
+    pthread_mutex_unlock(&d->lock);
+    if (st == ST_OK) st = prompt_request_end(d->t);
+    if (st != ST_OK && st != ST_PEER) {
+        struct error const why = *error_last();
+        comm_abort(world);
+        error_adopt(&why);
+    }
+    struct error const why = *error_last();
+    d->ended = true;
+    status const told = tell_source(d);
+    if (st != ST_OK) error_adopt(&why);
+    return st != ST_OK ? st : told;
+}
+
+status dispatcher_open(struct dispatcher **out, struct group *t, const struct work_item *first)
+{
+    struct dispatcher *const d = calloc(1, sizeof *d);
+
+    *out = NULL;
+    if (!d) return fail(ST_NOMEM, "dispatcher: no memory");
+    d->t = t;
+    d->first = *first;
+    pthread_mutex_init(&d->lock, NULL);
+    condvar_init(&d->changed);
+    *out = d;
+    return prompt_bank_open(&d->prompts, t);
+}
+
+status dispatcher_start(struct dispatcher *d)
+{
+    heartbeat_listen(d->t->rank->pulse, hear, d);
+    return task_start(&d->task, "dispatcher", d->t->world->rank, dispatch, d);
+}
+
+status dispatcher_join(struct dispatcher *d, status st, struct group_run *r)
+{
+    st = task_join(&d->task, st);
+    heartbeat_listen(d->t->rank->pulse, NULL, NULL);
+    r->done = d->done;
+    r->failed = d->failed;
+    r->stopped = r->stopped || !d->exhausted;
+    return st;
+}
+
+void dispatcher_close(struct dispatcher **dispatcher)
+{
+    struct dispatcher *const d = *dispatcher;
+
+    if (!d) return;
+    prompt_bank_close(&d->prompts);
+    for (int i = 0; i < d->entries; i++) {
+        free(d->entry[i]->why);
+        free(d->entry[i]);
+    }
+    free(d->entry);
+    pthread_cond_destroy(&d->changed);
+    pthread_mutex_destroy(&d->lock);
+    free(d);
+    *dispatcher = NULL;
+}

@@ -1,0 +1,196 @@
+/*
+ * engine.c - a rank's life: what watches over it, then group after group until rank 0's source
+ * has no more.
+ *
+ * All ranks go through the same groups: rank 0 alone asks the source, and its word whether there
+ * is another group reaches the others in an agree, in which they wait as long as the source does.
+ */
+#include "base/log.h"
+#include "base/pool.h"
+#include "comm/world.h"
+#include "pipeline/engine/engine_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static double const ask_every_s = 0.5;
+
+/* The rank hangs where no wait for a peer would notice: the world ends here. */
+static void end_hung_rank(void *arg, const struct track *t, double seconds)
+{
+    const struct engine_rank *const rank = arg;
+    const struct comm *const world = rank->world;
+    char words[TRACK_TEXT_BYTES];
+
+    log_set_rank(world->rank);
+    log_error("rank %d: no progress for %.0f s: %s", world->rank, seconds,
+              track_words(track_state(t), words));
+    if (rank->why->st != ST_OK) log_error("%s", rank->why->msg);
+    _exit(rank->o->exit_code(rank->why->st != ST_OK ? rank->why->st : ST_COMM));
+}
+
+static int count_threads(const struct comm *world, const struct engine_options *o)
+{
+    int here = 1;
+
+    for (int r = 0; r < world->size; r++)
+        here += r != world->rank && world->node[r] == world->node[world->rank];
+    if (comm_launcher_rank() >= 0 && o->threads) return o->threads;
+    int const threads = (o->threads ? o->threads : pool_cpus()) / here;
+    return threads > 0 ? threads : 1;
+}
+
+/* ---- the trace ------------------------------------------------------------------------------ */
+
+/* [all] One file for all; times count from rank 0's word. */
+static status open_trace(struct trace **out, struct comm *world, const char *path)
+{
+    double start = trace_epoch();
+    char *bytes = (char *)&start, name[64];
+    size_t len = sizeof start;
+
+    if (!path) return ST_OK;
+    TRY(comm_agree(world, world->rank ? ST_OK : trace_create(path)));
+    TRY(comm_broadcast(world, 0, &bytes, &len));
+    if (world->rank) {
+        memcpy(&start, bytes, sizeof start);
+        free(bytes);
+    }
+    snprintf(name, sizeof name, "rank %d, machine %d", world->rank, world->node[world->rank]);
+    return trace_open(out, &(struct trace_config){
+                               .path = path, .rank = world->rank, .name = name, .start = start });
+}
+
+/* [all] The file's closing bracket, when everyone has written. */
+static status end_trace(struct engine_rank *rank, status st)
+{
+    struct error const own = *error_last();
+
+    if (!rank->trace) return st;
+    if (rank->world->rank) trace_close(&rank->trace, false);
+    status const met = comm_agree(rank->world, ST_OK);
+    trace_close(&rank->trace, met == ST_OK);
+    if (status_outweighs(met, st)) return met;
+    if (st != ST_OK) error_adopt(&own);
+    return st;
+}
+
+/* ---- groups --------------------------------------------------------------------------------- */
+
+static status check_stop(struct comm *world)
+{
+    return comm_stopped(world) ? fail(ST_CANCELED, "stopped") : ST_OK;
+}
+
+/* Rank 0: the clip that begins the next group. *more false: there is none. */
+static status ask_source(const struct engine_rank *rank, struct work_item *first, bool *more)
+{
+    const struct work_source *const s = rank->source;
+    enum work_next what = WORK_LATER;
+
+    while (what == WORK_LATER || what == WORK_OTHER) {
+        if (rank->o->stop_asked()) comm_stop(rank->world);
+        TRY(check_stop(rank->world));
+        TRY(s->ops->next(s->arg, NULL, ask_every_s, first, &what));
+    }
+    *more = what == WORK_CLIP;
+    return ST_OK;
+}
+
+/* [all] Is there another group? */
+static status next_group(const struct engine_rank *rank, struct work_item *first, bool *more)
+{
+    int64_t words[COMM_AGREE_WORDS] = { 0 };
+    status st = ST_OK;
+
+    if (rank->world->rank == 0) {
+        st = ask_source(rank, first, more);
+        words[0] = *more;
+    }
+    TRY(comm_agree_on(rank->world, st, words));
+    *more = words[0] != 0;
+    return ST_OK;
+}
+
+static status run_groups(const struct engine_rank *rank, struct engine_result *out)
+{
+    bool const asks = rank->world->rank == 0;
+    bool more = false;
+    status st = ST_OK;
+
+    for (int number = 0; st == ST_OK; number++) {
+        struct work_item first = { 0 };
+        struct group_run r;
+        TRY(next_group(rank, &first, &more));
+        if (!more) break;
+        st = engine_group_run(rank, number, asks ? &first : NULL, &r);
+        out->done += r.done;
+        out->failed += r.failed;
+    }
+    return st;
+}
+
+/* [all] What rank 0 has counted. */
+static status share_result(struct comm *world, struct engine_result *out)
+{
+    int64_t words[COMM_AGREE_WORDS] = { out->done, out->failed };
+
+    TRY(comm_agree_on(world, ST_OK, words));
+    *out = (struct engine_result){ words[0], words[1] };
+    return ST_OK;
+}
+
+/* [all] */
+static status open_source(struct engine_rank *rank, const struct engine_config *c,
+                          struct work_source *source)
+{
+    status st = ST_OK;
+
+    if (rank->world->rank == 0) {
+        st = c->open_source(c->source_arg, rank->world->size, source);
+        if (st == ST_OK) rank->source = source;
+    }
+    return comm_agree(rank->world, st); /* what is wrong with a file is said once */
+}
+
+status engine_run(struct comm *world, const struct engine_config *c, struct engine_result *out)
+{
+    const struct engine_options *const o = c->options;
+    struct error why = { .st = ST_OK };
+    struct engine_rank rank = {
+        .o = o,
+        .world = world,
+        .threads = count_threads(world, o),
+        .device = world_device(world, o->devices),
+        .pool = c->pool,
+        .why = &why,
+        .events = world->rank ? NULL : c->events,
+    };
+    struct watchdog_config const watch = { .expired = end_hung_rank, .arg = &rank };
+    double const usual = world->deadline_s;
+    struct work_source source;
+    status st = ST_OK;
+
+    *out = (struct engine_result){ 0 };
+    log_set_rank(world->size > 1 ? world->rank : -1);
+    TRY_OUT(watchdog_open(&rank.watch, &watch));
+    TRY_OUT(heartbeat_open(&rank.pulse, world, o->stall_s, o->stop_asked));
+    world->deadline_s = ENGINE_WAIT_S;
+    TRY_OUT(engine_check_config(world, o));
+    TRY_OUT(open_trace(&rank.trace, world, o->trace));
+    TRY_OUT(open_source(&rank, c, &source));
+    st = run_groups(&rank, out);
+    if (st == ST_OK) st = share_result(world, out);
+out:
+    if (rank.source) c->close_source(c->source_arg);
+    if (st == ST_OK || st == ST_CANCELED) st = end_trace(&rank, st);
+    trace_close(&rank.trace, false);
+    if (st == ST_PEER && rank.pulse && heartbeat_verdict(rank.pulse) != ST_OK)
+        st = error_last()->st;
+    heartbeat_close(&rank.pulse);
+    watchdog_close(&rank.watch);
+    world->deadline_s = usual;
+    return st;
+}

@@ -1,0 +1,256 @@
+/*
+ * engine_group.c - a group of clips: what each rank of the world does for it.
+ *
+ * Opened on every rank before any runs, so that what is missing is found before a clip is
+ * begun. While it runs a rank has, beside its worker, threads that bring clips (clip_feed.c), and
+ * rank 0 the dispatcher. They all end because the source has no more clips of the group, because a
+ * stop was asked for, or because the world is aborted: then every wait breaks.
+ */
+#include "base/clock.h"
+#include "base/log.h"
+#include "pipeline/engine/engine_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void cpu_wall_add(struct cpu_wall *to, const struct track *t, enum track_what what, int stage)
+{
+    to->wall += track_seconds(t, what, stage);
+    to->processor += track_processor(t, what, stage);
+}
+
+/* What a rank opens for its role; NULL where it has none of it. */
+struct workers {
+    struct line_worker *line;
+    struct decode_worker *decode;
+};
+
+/* ---- what all ranks must read alike -------------------------------------------------------- */
+
+/* A file's hash goes from rank `from` to everyone, into `hash`; own is NULL on a rank that has
+ * not read the file. */
+static status share_hash(struct group *t, int from, const char *own, const char *file,
+                         char hash[DIGEST_HEX])
+{
+    char *bytes = t->world->rank == from && own ? strdup(own) : NULL;
+    size_t len = bytes ? strlen(bytes) : 0;
+    status st = comm_broadcast(t->world, from, &bytes, &len);
+
+    if (st == ST_OK && len < DIGEST_HEX) memcpy(hash, bytes, len + 1);
+    free(bytes);
+    if (st != ST_OK || !own || !strcmp(own, hash)) return st;
+    return fail(ST_FORMAT, "%s: rank %d reads another file than rank %d under this name", file,
+                t->world->rank, from);
+}
+
+static status share_hashes(struct group *t, const struct workers *w)
+{
+    char first[DIGEST_HEX];
+    const char *vae = w->decode ? decode_worker_vae_hash(w->decode) : NULL;
+
+    if (w->line) vae = line_worker_vae_hash(w->line);
+    if (t->world->rank == 0 && !vae) {
+        TRY(digest_file(t->model.vae, first));
+        vae = first;
+    }
+    TRY(share_hash(t, t->g.roles.line[0].first, w->line ? line_worker_weights_hash(w->line) : NULL,
+                   t->model.weights, t->weights_hash));
+    TRY(share_hash(t, t->g.roles.text,
+                   t->prompt_encoder ? prompt_encoder_hash(t->prompt_encoder) : NULL,
+                   t->model.encoder, t->text_hash));
+    return share_hash(t, 0, vae, t->model.vae, t->vae_hash);
+}
+
+/* ---- opening ------------------------------------------------------------------------------- */
+
+static status open_worker(struct group *t, struct workers *w)
+{
+    struct vae_range part[VAE_PARTS_MAX] = { { 0, 0 } };
+    const struct role_line *const served = &t->g.roles.line[t->me->line];
+
+    if (t->me->role == ROLE_LINE) return line_worker_open(&w->line, t);
+    if (t->me->role != ROLE_DECODE) return ST_OK;
+    if (served->decode_ranks > 1) {
+        struct vae_size size = { .latent_h = t->g.latent_h, .latent_w = t->g.latent_w };
+        TRY(vae_base(&size.base, t->model.vae));
+        TRY(vae_parts(part, served->decode_ranks, &size));
+    }
+    return decode_worker_open(&w->decode, t,
+                              &(struct decode_worker_config){ .line = t->me->line,
+                                                              .lines = t->me->lines,
+                                                              .in = t->in,
+                                                              .out = t->out,
+                                                              .part = part[t->me->place] });
+}
+
+static status open_group(struct group *t, const struct work_item *first, struct workers *w)
+{
+    const struct engine_events *const ev = t->rank->events;
+
+    trace_begin_batch(t->rank->trace, (uint64_t)t->g.number);
+    TRY(group_read_model(t, first));
+    TRY(engine_assign_roles(t));
+    if (ev && ev->group_begin) ev->group_begin(ev->arg, &t->g);
+    TRY(engine_comms_open(t));
+    TRY(clip_board_open(&t->board, t->world));
+    if (first) TRY(dispatcher_open(&t->dispatcher, t, first));
+    if (t->world->rank == t->g.roles.text) TRY(prompt_encoder_open(&t->prompt_encoder, t));
+    TRY(open_worker(t, w));
+    TRY(share_hashes(t, w));
+    return comm_agree(t->world, ST_OK);
+}
+
+/* ---- running -------------------------------------------------------------------------------- */
+
+static status run_worker(struct group *t, struct workers *w)
+{
+    status st = ST_OK;
+
+    /* From here on a stop is heeded between ticks, on whichever rank it is asked for. */
+    if (t->rank->o->stop()) comm_stop(t->world);
+    if (w->line) st = line_worker_run(w->line);
+    if (w->decode) st = decode_worker_run(w->decode);
+    if (st != ST_OK && st != ST_CANCELED) {
+        struct error const why = *error_last();
+        *t->rank->why = why; /* for the watchdog, should what follows hang */
+        comm_abort(t->world);
+        error_adopt(&why);
+    }
+    return st;
+}
+
+/* Everything that runs beside the worker ends with it. */
+static status run_threads(struct group *t, struct workers *w, struct group_run *r)
+{
+    status st = clip_feed_open(&t->feed, t);
+
+    if (st == ST_OK && t->dispatcher) st = dispatcher_start(t->dispatcher);
+    if (st == ST_OK) st = run_worker(t, w);
+    else comm_abort(t->world);
+    if (t->dispatcher) st = dispatcher_join(t->dispatcher, st, r);
+    st = prompt_encoder_join(t->prompt_encoder, st);
+    return clip_feed_join(t->feed, st);
+}
+
+/* ---- what each rank did ---------------------------------------------------------------------- */
+
+static struct comm_xfer stats_xfer(const struct rank_stats *a, int peer, bool send)
+{
+    return (struct comm_xfer){ .t = { .data = (void *)(uintptr_t)a,
+                                      .dtype = DT_F64,
+                                      .ndim = 1,
+                                      .dim = { sizeof *a / sizeof(double) } },
+                               .peer = peer,
+                               .send = send };
+}
+
+/* [all] Everyone's to rank 0. */
+static status gather_stats(struct group *t, const struct rank_stats *mine,
+                           const struct group_run *r)
+{
+    struct comm *const world = t->world;
+    const struct engine_events *const ev = t->rank->events;
+    bool const first = world->rank == 0;
+    struct rank_stats *const all = calloc((size_t)world->size, sizeof *all);
+    struct comm_xfer *const xfer = calloc((size_t)world->size, sizeof *xfer);
+    int xfers = 0;
+    status st = ST_OK;
+
+    if (!all || !xfer) FAIL_OUT(ST_NOMEM, "statistics of %d ranks", world->size);
+    all[world->rank] = *mine;
+    if (!first) xfer[xfers++] = stats_xfer(mine, 0, true);
+    for (int i = 1; first && i < world->size; i++) xfer[xfers++] = stats_xfer(&all[i], i, false);
+    TRY_OUT(comm_post(world, xfer, xfers));
+    TRY_OUT(comm_wait(world));
+    if (ev && ev->group_end) TRY_OUT(ev->group_end(ev->arg, &t->g, r, all));
+out:
+    free(all);
+    free(xfer);
+    return st;
+}
+
+/* What became of the group stays what it is, whether it can be told or not. */
+static status tell_stats(struct group *t, const struct rank_stats *mine, const struct group_run *r,
+                         status st)
+{
+    struct error const own = *error_last();
+    status const told = gather_stats(t, mine, r);
+
+    if (st == ST_OK) return told;
+    if (told != ST_OK) log_error("%s", error_last()->msg);
+    error_adopt(&own);
+    return st;
+}
+
+static status run_group(struct group *t, struct workers *w, struct group_run *r)
+{
+    const struct engine_events *const ev = t->rank->events;
+    double const begin = clock_seconds(), processor = clock_process_seconds();
+    struct rank_stats mine = { .threads = t->rank->threads };
+
+    if (ev && ev->group_ready) ev->group_ready(ev->arg, &t->g);
+    status st = run_threads(t, w, r);
+    if (st == ST_OK || st == ST_CANCELED) st = comm_agree(t->world, st);
+    r->seconds = clock_seconds() - begin;
+    r->stopped = r->stopped || st != ST_OK;
+    mine.process = clock_process_seconds() - processor;
+    if (w->line) line_worker_stats(w->line, &mine);
+    if (w->decode) decode_worker_stats(w->decode, &mine);
+    return st == ST_OK || st == ST_CANCELED ? tell_stats(t, &mine, r, st) : st;
+}
+
+/* ---- closing --------------------------------------------------------------------------------- */
+
+/* What an abort leaves behind on a card may hold up for ever whoever gives its memory back. */
+static status watch_closing(struct track **out, const struct group *t)
+{
+    TRY(track_open(out, NULL, TRACK_ROW_LINE, "close"));
+    track_begin(*out, TRACK_CLOSE, TRACK_NOWHERE);
+    watchdog_add(t->rank->watch, *out, t->rank->o->stall_s, t->rank->o->stall_s);
+    return ST_OK;
+}
+
+/* The others hear of it before this rank closes what they may wait in. */
+static void give_up(struct track **closing, const struct group *t)
+{
+    struct error const why = *error_last();
+
+    *t->rank->why = why;
+    comm_abort(t->world);
+    (void)watch_closing(closing, t);
+    error_adopt(&why);
+}
+
+status engine_group_run(const struct engine_rank *rank, int number, const struct work_item *first,
+                        struct group_run *r)
+{
+    struct group *const t = calloc(1, sizeof *t);
+    struct workers w = { 0 };
+    double const begin = clock_seconds();
+    struct track *closing = NULL;
+    status st = ST_OK;
+
+    *r = (struct group_run){ 0 };
+    if (!t) return fail(ST_NOMEM, "a group of clips");
+    *t = (struct group){ .g = { .number = number, .world = rank->world },
+                         .rank = rank,
+                         .first = first,
+                         .world = rank->world };
+    TRY_OUT(open_group(t, first, &w));
+    r->load = clock_seconds() - begin;
+    st = run_group(t, &w, r);
+out:
+    if (st != ST_OK && st != ST_CANCELED) give_up(&closing, t);
+    decode_worker_close(&w.decode);
+    line_worker_close(&w.line);
+    dispatcher_close(&t->dispatcher);
+    prompt_encoder_close(&t->prompt_encoder);
+    clip_feed_close(&t->feed);
+    engine_comms_close(t);
+    clip_board_close(&t->board);
+    model_spec_free(&t->model);
+    if (closing) watchdog_drop(rank->watch, closing);
+    track_close(&closing);
+    free(t);
+    return st;
+}

@@ -1,0 +1,319 @@
+/*
+ * engine_internal.h - one group of clips on one rank: what the engine's files share.
+ *
+ *   engine.c            groups, one after another
+ *   engine_group.c      opens, runs and closes what each rank does for a group
+ *   engine_roles.c      who plays which role
+ *   engine_comms.c      the groups of ranks that messages go through
+ *   dispatcher.c        rank 0: clips from the source to lines, outcomes back to it
+ *   prompt_bank.c       embeddings of the prompts in use
+ *   clip_feed.c         a clip's way from the dispatcher to its line's ranks, and outcomes back
+ *   clip_board.c        the clips that a rank has been told of
+ *   line_worker.c       ROLE_LINE: a rank of a line; its tail sends finished blocks on
+ *   decode_local.c      a thread that decodes beside the line
+ *   decode_worker.c     ROLE_DECODE, or that thread: blocks to pictures
+ *   encode_worker.c     pictures to files, on a thread of their own
+ */
+#ifndef ENGINE_INTERNAL_H
+#define ENGINE_INTERNAL_H
+
+#include "base/digest.h"
+#include "base/watchdog.h"
+#include "comm/heartbeat.h"
+#include "pipeline/decode/decode_chain.h"
+#include "pipeline/engine/engine.h"
+#include "pipeline/engine/model_pool.h"
+#include "pipeline/output/sidecar.h"
+#include "pipeline/text/text_encoder.h"
+#include "pipeline/vae/vae.h"
+
+/* Where all ranks meet, and where a rank waits for work, they wait as long as the others live:
+ * the heartbeat sees to that. Seconds. */
+enum { ENGINE_WAIT_S = 1000000 };
+
+/* One rank, over all groups. */
+struct engine_rank {
+    const struct engine_options *o;
+    struct comm *world;
+    int threads;                        /* this rank may compute with */
+    int device;                         /* this rank computes on; see kern_config */
+    struct model_pool *pool;            /* this process's */
+    struct trace *trace;                /* this rank's, or NULL */
+    struct watchdog *watch;             /* this rank's */
+    struct heartbeat *pulse;            /* this rank's */
+    struct error *why;                  /* this rank gives up for; ST_OK: it does not */
+    const struct work_source *source;   /* rank 0's, else NULL */
+    const struct engine_events *events; /* rank 0's, or NULL */
+};
+
+/* What rank 0 hears from the others while they run, for people and for the dispatcher; a message
+ * may be lost, and the next of its kind makes it good. */
+enum engine_control {
+    CONTROL_BLOCK = CONTROL_OTHER, /* a block is encoded: line, clip, block, pictures */
+    CONTROL_TICK, /* a line has ended a tick, or is idle: line, stages that held a block, blocks
+                     that have not entered, clips admitted, the newest clip in the line */
+    CONTROL_CUT   /* a line will not make a clip that was cut: line, clip */
+};
+
+/* ---- a clip in work ------------------------------------------------------------------ */
+
+/* The embedding of a prompt: rows of its real tokens. */
+struct embedding {
+    int64_t id; /* within a group: equal ids, equal rows */
+    int tokens;
+    float *rows; /* [tokens, text_dim]; owned */
+};
+
+/* A clip that has been handed to a line, on one rank. */
+struct live_clip {
+    int number; /* the dispatcher's: from 0 in a group, rising */
+    int line;
+    struct clip_spec spec;
+    struct embedding *text; /* [texts]: of its different prompts */
+    int texts;
+    int *text_of;    /* [spec.prompts]: index into text */
+    int users;       /* workers of this rank that need it; clip_board's */
+    int64_t entered; /* blocks that have entered the line; the line worker's */
+};
+void live_clip_free(struct live_clip *c); /* NULL is fine */
+
+/* The embedding of a block, mixed where it stands in a blend: id, and rows [text_len, text_dim],
+ * zero behind the prompt. */
+int64_t live_clip_context_id(const struct live_clip *c, int64_t block);
+void live_clip_context(const struct live_clip *c, int64_t block, int text_len, int text_dim,
+                       float *embeds);
+
+/* ---- clip_board.c: the clips that this rank has been told of --------------------------
+ *
+ * A feed's thread puts clips on the board; the line worker and the encode workers of this rank
+ * take them from it and give them back when they are through. Any thread may call.
+ */
+struct clip_board;
+
+status clip_board_open(struct clip_board **out, struct comm *world) MUST_USE;
+void clip_board_close(struct clip_board **b); /* frees what is left; NULL is fine */
+
+/* Of a line, in the order they are handed to it. post takes the clip over. */
+void clip_board_post(struct clip_board *b, struct live_clip *c, int users);
+void clip_board_cut(struct clip_board *b, int line, int number); /* it gets no further blocks */
+void clip_board_end(struct clip_board *b, int line);             /* no more will come */
+void clip_board_break(struct clip_board *b, const struct error *why); /* nothing more can come */
+
+/* What a line's head decides by. wait: until it is another than `known`, or a second has passed (a
+ * stop ends the wait, ST_CANCELED). Cuts come one at a time. */
+struct board_state {
+    int64_t posted; /* clips of the line, ever */
+    int64_t cuts;   /* that have been taken from the board */
+    int cut;        /* the one that was taken now; -1: none */
+    bool over;
+};
+status clip_board_state(struct clip_board *b, int line, bool wait, const struct board_state *known,
+                        struct board_state *out) MUST_USE;
+
+/* The line's i-th clip, from 0; a clip by its number. Both wait until it has come here. */
+status clip_board_nth(struct clip_board *b, int line, int64_t i, struct live_clip **out) MUST_USE;
+status clip_board_find(struct clip_board *b, int number, struct live_clip **out) MUST_USE;
+
+/* A user is through with it; the last one frees it. */
+void clip_board_release(struct clip_board *b, struct live_clip *c);
+
+/* ---- clip_feed.c: from the dispatcher to a line's ranks, and back ---------------------- */
+
+enum feed_kind { FEED_CLIP, FEED_CUT, FEED_END };
+
+/* What became of a clip; travels as bytes. */
+enum { REPORT_WHY = 1024 };
+struct clip_report {
+    int32_t number; /* -1: the encoder of this line has ended */
+    int32_t st;     /* ST_OK: its folder is there */
+    char why[REPORT_WHY];
+};
+
+/* ---- the group ------------------------------------------------------------------------- */
+
+struct dispatcher;
+struct clip_feed;
+
+struct group {
+    struct engine_group g;
+    const struct engine_rank *rank;
+    struct comm *world;
+    const struct role_at *me;
+
+    struct model_spec model;
+    const struct work_item *first; /* the clip that began it; rank 0 */
+    char weights_hash[DIGEST_HEX], vae_hash[DIGEST_HEX], text_hash[DIGEST_HEX];
+
+    struct clip_board *board;
+    struct clip_feed *feed;
+    struct dispatcher *dispatcher;         /* rank 0 */
+    struct prompt_encoder *prompt_encoder; /* the rank that embeds */
+
+    /* Groups of ranks that this rank is in; NULL where it is not. A hop joins two ranks: a line's
+     * tail with the first part of its decode chain, or one part with the next. */
+    struct comm *line_comm;
+    struct comm *in[ROLES_RANKS];      /* decode rank: per line it serves, the hop that comes in */
+    struct comm *out;                  /* tail or decode rank: the hop that goes out */
+    struct comm *feeds[ROLES_RANKS];   /* per line: rank 0, then the line's ranks and decoders */
+    struct comm *reports[ROLES_RANKS]; /* per line: rank 0, then the rank that encodes */
+    struct comm *texts;                /* rank 0, then the rank that embeds prompts */
+};
+
+/* The rank that encodes a line's clips: the last of its chain, else its tail. */
+int group_encoder_rank(const struct group *t, int line);
+
+/* Does this rank need a line's clips? */
+bool group_serves(const struct group *t, int rank, int line);
+
+/* [all] Rank 0 has the clip that begins the group, the others NULL and get what they need. */
+status group_read_model(struct group *t, const struct work_item *first) MUST_USE;
+
+/* [all] Roles as asked for, the rest as the planner says. */
+status engine_assign_roles(struct group *t) MUST_USE;
+
+/* [all] The groups of this rank, by its role; close closes them. */
+status engine_comms_open(struct group *t) MUST_USE;
+void engine_comms_close(struct group *t);
+
+/* [all] ST_ARG if this rank was given other options than rank 0, is another build, or computes
+ * with other kernels, so that a clip would be of two kinds of bits; ST_PEER if another rank was.
+ * What may differ from rank to rank is not looked at: threads, caches. */
+status engine_check_config(struct comm *world, const struct engine_options *o) MUST_USE;
+
+/* [all] One group. *r counts what became of its clips, on rank 0. */
+status engine_group_run(const struct engine_rank *rank, int number, const struct work_item *first,
+                        struct group_run *r) MUST_USE;
+
+/* Adds what a track has of a kind. */
+void cpu_wall_add(struct cpu_wall *to, const struct track *t, enum track_what what, int stage);
+
+/* ---- feeds ----------------------------------------------------------------------------- */
+
+/* Threads that receive a line's clips on this rank, and on rank 0 those that hear reports. Opened
+ * on every rank once the comms are; joined by close, which waits for FEED_END and for the end of
+ * every encoder unless the world is aborted. */
+status clip_feed_open(struct clip_feed **out, struct group *t) MUST_USE;
+status clip_feed_join(struct clip_feed *f, status st) MUST_USE;
+void clip_feed_close(struct clip_feed **f);
+
+/* Rank 0, the dispatcher's thread. Takes the clip over. */
+status clip_feed_send(struct group *t, struct live_clip *c) MUST_USE;
+status clip_feed_cut(struct group *t, int line, int number) MUST_USE;
+status clip_feed_end(struct group *t, int line) MUST_USE;
+
+/* The rank that encodes for the line. */
+status clip_report_send(struct group *t, int line, int number, status st, const char *why) MUST_USE;
+
+/* ---- prompts ---------------------------------------------------------------------------- */
+
+/* On rank 0: embeddings of the prompts in use, made by the rank whose role it is. */
+struct prompt_bank;
+status prompt_bank_open(struct prompt_bank **out, struct group *t) MUST_USE;
+void prompt_bank_close(struct prompt_bank **p);
+
+/* Embed what these clips ask for and is not there, in one reading of the encoder if possible. */
+status prompt_bank_embed(struct prompt_bank *p, const struct clip_spec *const *clip,
+                         int clips) MUST_USE;
+/* Has all of a clip's texts been tried, since the last call but one? */
+bool prompt_bank_has(const struct prompt_bank *p, const struct clip_spec *c);
+/* The clip's own copy of its embeddings. *why: one cannot be had, and why; malloc'ed. */
+status prompt_bank_give(const struct prompt_bank *p, struct live_clip *c, char **why) MUST_USE;
+
+/* On the rank that embeds: its encoder, and where that is not rank 0 the thread that serves it. */
+struct prompt_encoder;
+status prompt_encoder_open(struct prompt_encoder **out, struct group *t) MUST_USE;
+status prompt_encoder_join(struct prompt_encoder *e,
+                           status st) MUST_USE; /* once rank 0 has ended it */
+void prompt_encoder_close(struct prompt_encoder **e);
+const char *prompt_encoder_hash(const struct prompt_encoder *e);
+
+/* ---- dispatcher (rank 0) ---------------------------------------------------------------- */
+
+status dispatcher_open(struct dispatcher **out, struct group *t,
+                       const struct work_item *first) MUST_USE;
+status dispatcher_start(struct dispatcher *d) MUST_USE;
+/* st: what this rank has come to itself. */
+status dispatcher_join(struct dispatcher *d, status st, struct group_run *r) MUST_USE;
+void dispatcher_close(struct dispatcher **d);
+void dispatcher_report(struct dispatcher *d, int line,
+                       const struct clip_report *r); /* any thread */
+
+/* ---- workers: everything a role opens, runs and closes. Opened on every rank before any runs. */
+
+struct line_worker;
+status line_worker_open(struct line_worker **out, struct group *t) MUST_USE;
+status line_worker_run(struct line_worker *l) MUST_USE; /* until the line has drained */
+void line_worker_close(struct line_worker **l);         /* NULL is fine; sets NULL */
+const char *line_worker_weights_hash(const struct line_worker *l);
+const char *line_worker_vae_hash(const struct line_worker *l); /* NULL: does not decode */
+void line_worker_stats(const struct line_worker *l, struct rank_stats *a); /* adds */
+
+/* in: [lines], hops that bring blocks of the lines `line` ...; out: the next part's, or
+ * NULL for the last part, which makes pictures. All borrowed. */
+struct decode_worker_config {
+    int line, lines;
+    struct comm *const *in;
+    struct comm *out;
+    struct vae_range part;
+};
+struct decode_worker;
+status decode_worker_open(struct decode_worker **out, struct group *t,
+                          const struct decode_worker_config *c) MUST_USE;
+status decode_worker_run(struct decode_worker *d) MUST_USE; /* until its lines end */
+void decode_worker_close(struct decode_worker **d);         /* NULL is fine; sets NULL */
+const char *decode_worker_vae_hash(const struct decode_worker *d);
+void decode_worker_stats(const struct decode_worker *d, struct rank_stats *a); /* adds */
+
+/* Decoding beside the line: a thread of its tail, reached as another rank would be, over a group
+ * of two thread ranks. */
+struct decode_local;
+status decode_local_open(struct decode_local **out, struct group *t) MUST_USE;
+void decode_local_close(struct decode_local **b);             /* NULL is fine; sets NULL */
+struct comm *decode_local_link(const struct decode_local *b); /* the tail's end of the hop */
+const char *decode_local_vae_hash(const struct decode_local *b);
+status decode_local_start(struct decode_local *b) MUST_USE;
+/* The thread is over after this. st: the line's own outcome; what comes back is that, or
+ * the decoder's failure if the line's only follows from it. */
+status decode_local_join(struct decode_local *b, status st) MUST_USE;
+void decode_local_stats(const struct decode_local *b, struct rank_stats *a); /* adds */
+
+/*
+ * Where a line's pictures go: encoded, committed, reported. One clip at a time, block after
+ * block, in the order the line finishes them. A thread of its own encodes; a few blocks may wait
+ * for it, then whoever brings the next one waits too. A clip that fails is reported, its blocks
+ * are dropped, and the next one is begun.
+ */
+enum { ENCODE_WORKER_SLOTS = 2 };
+struct encode_worker;
+struct encode_worker_config {
+    struct group *t;
+    int line;
+    struct track *decode; /* of the thread that brings blocks */
+};
+status encode_worker_open(struct encode_worker **out,
+                          const struct encode_worker_config *c) MUST_USE;
+void encode_worker_close(struct encode_worker **f); /* NULL is fine; sets NULL */
+/* The next block; all of it is copied. */
+status encode_worker_block(struct encode_worker *f, const struct decode_block *b) MUST_USE;
+/* Nothing more comes: encode what waits, and report the end. */
+status encode_worker_end(struct encode_worker *f) MUST_USE;
+const struct track *encode_worker_track(const struct encode_worker *f);
+int64_t encode_worker_blocks(const struct encode_worker *f); /* once it has ended */
+int64_t encode_worker_pictures(const struct encode_worker *f);
+
+/* ---- what clip.json says of a clip before it is rendered -------------------------------- */
+
+/* The record and what it points into; the rest belongs to the clip and the group. */
+struct clip_provenance {
+    struct sidecar_info about;
+    struct sidecar_prompt *prompt;
+    struct sidecar_pair *value, *label;
+    struct sidecar_pair file[3], library[1], host[1];
+    char world[96], hostname[64], what[96], kernels[KERN_TEXT];
+    char libav[CODEC_LIBS];
+};
+status clip_provenance_make(struct clip_provenance *out, const struct group *t,
+                            const struct live_clip *c) MUST_USE;
+void clip_provenance_free(struct clip_provenance *a); /* safe on a zeroed one */
+
+#endif /* ENGINE_INTERNAL_H */

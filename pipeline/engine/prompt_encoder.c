@@ -1,0 +1,258 @@
+/*
+ * prompt_encoder.c - the text encoder of a group, on the rank whose role it is.
+ *
+ * Where that is rank 0 the prompt bank's request is a call. Elsewhere a thread serves it, beside
+ * whatever the rank does: a request is a broadcast in a group of two, texts that end in NUL, and
+ * so is the answer: a head per text, then rows and reasons. A request of one NUL is the end.
+ *
+ * If texts cannot be embedded together, each is tried by itself, so that one bad prompt costs
+ * its own clip alone.
+ */
+#include "base/log.h"
+#include "base/strbuf.h"
+#include "base/thread.h"
+#include "pipeline/engine/prompt_wire.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct prompt_encoder {
+    struct group *t;
+    struct text_encoder *text;
+    struct track *track;
+    struct task task; /* where it is not rank 0 */
+};
+
+void prompt_answer_free(struct prompt_answer *a)
+{
+    free(a->rows);
+    free(a->why);
+    *a = (struct prompt_answer){ 0 };
+}
+
+/* ---- embedding --------------------------------------------------------------------- */
+
+static status keep_rows(struct prompt_answer *a, const float *rows, int tokens, int text_dim)
+{
+    size_t const bytes = (size_t)tokens * (size_t)text_dim * sizeof *rows;
+
+    a->rows = malloc(bytes + 1);
+    if (!a->rows) return fail(ST_NOMEM, "embedding of %zu bytes", bytes);
+    memcpy(a->rows, rows, bytes);
+    a->tokens = tokens;
+    return ST_OK;
+}
+
+static status keep_reason(struct prompt_answer *a)
+{
+    a->why = strdup(error_last()->msg);
+    error_clear();
+    return a->why ? ST_OK : fail(ST_NOMEM, "a reason");
+}
+
+/* rows: room for all of them. */
+static status embed_texts(struct prompt_encoder *e, const char *const *text, int texts, float *rows,
+                          struct prompt_answer *answer)
+{
+    const struct dit_shape *const s = &e->t->g.shape;
+    size_t const one = (size_t)s->text_len * (size_t)s->text_dim;
+    int tokens[PROMPT_TOGETHER];
+
+    if (text_encode_many(e->text, text, texts, rows, tokens) == ST_OK) {
+        for (int i = 0; i < texts; i++)
+            TRY(keep_rows(&answer[i], rows + (size_t)i * one, tokens[i], s->text_dim));
+        return ST_OK;
+    }
+    if (texts == 1) return keep_reason(answer);
+    error_clear();
+    for (int i = 0; i < texts; i++) TRY(embed_texts(e, text + i, 1, rows, answer + i));
+    return ST_OK;
+}
+
+static status serve_texts(struct prompt_encoder *e, const char *const *text, int texts,
+                          struct prompt_answer *answer)
+{
+    const struct dit_shape *const s = &e->t->g.shape;
+    float *const rows =
+        malloc((size_t)texts * (size_t)s->text_len * (size_t)s->text_dim * sizeof *rows);
+
+    if (!rows) return fail(ST_NOMEM, "embeddings of %d prompts", texts);
+    log_info("prompts: %d to embed", texts);
+    track_begin(e->track, TRACK_TEXT, TRACK_NOWHERE);
+    status const st = embed_texts(e, text, texts, rows, answer);
+    track_end(e->track);
+    free(rows);
+    return st;
+}
+
+/* ---- between two ranks --------------------------------------------------------------- */
+
+struct answer_head {
+    int64_t tokens, why; /* bytes of the reason; 0: there are rows */
+};
+
+static status send_answers(struct group *t, const struct prompt_answer *a, int texts)
+{
+    struct strbuf bytes = { 0 };
+    status st = ST_OK;
+
+    for (int i = 0; i < texts; i++) {
+        struct answer_head const head = { a[i].tokens, a[i].why ? (int64_t)strlen(a[i].why) : 0 };
+        strbuf_add(&bytes, (const char *)&head, sizeof head);
+    }
+    for (int i = 0; i < texts; i++)
+        if (a[i].rows)
+            strbuf_add(&bytes, (const char *)a[i].rows,
+                       (size_t)a[i].tokens * (size_t)t->g.shape.text_dim * sizeof(float));
+        else strbuf_add(&bytes, a[i].why, strlen(a[i].why));
+    if (bytes.failed) st = fail(ST_NOMEM, "embeddings of %d prompts", texts);
+    if (st == ST_OK) st = comm_broadcast(t->texts, 1, &bytes.s, &bytes.len);
+    strbuf_free(&bytes);
+    return st;
+}
+
+static status receive_answer(const struct group *t, const struct answer_head *head, const char **at,
+                             const char *end, struct prompt_answer *a)
+{
+    size_t const bytes = head->why
+                             ? (size_t)head->why
+                             : (size_t)head->tokens * (size_t)t->g.shape.text_dim * sizeof(float);
+
+    if (head->tokens < 0 || head->why < 0 || bytes > (size_t)(end - *at))
+        return fail(ST_COMM, "an answer of %zu bytes in a message of %zu", bytes,
+                    (size_t)(end - *at));
+    char *const copy = calloc(1, bytes + 1);
+    if (!copy) return fail(ST_NOMEM, "an embedding of %zu bytes", bytes);
+    memcpy(copy, *at, bytes);
+    *at += bytes;
+    if (head->why) a->why = copy;
+    else a->rows = (float *)(void *)copy;
+    a->tokens = (int)head->tokens;
+    return ST_OK;
+}
+
+static status receive_answers(struct group *t, struct prompt_answer *answer, int texts)
+{
+    char *bytes = NULL;
+    size_t len = 0;
+    status st = ST_OK;
+
+    TRY(comm_broadcast(t->texts, 1, &bytes, &len));
+    const char *at = bytes + (size_t)texts * sizeof(struct answer_head), *const end = bytes + len;
+    if (at > end) st = fail(ST_COMM, "%d answers in %zu bytes", texts, len);
+    for (int i = 0; i < texts && st == ST_OK; i++) {
+        struct answer_head head;
+        memcpy(&head, bytes + (size_t)i * sizeof head, sizeof head);
+        st = receive_answer(t, &head, &at, end, &answer[i]);
+    }
+    free(bytes);
+    return st;
+}
+
+/* One request. *over: it was the end. */
+static status serve_request(struct prompt_encoder *e, bool *over)
+{
+    const char *text[PROMPT_TOGETHER];
+    struct prompt_answer answer[PROMPT_TOGETHER] = { { 0 } };
+    char *bytes = NULL;
+    size_t len = 0;
+    int texts = 0;
+    status st = ST_OK;
+
+    TRY(comm_broadcast(e->t->texts, 0, &bytes, &len));
+    for (const char *at = bytes; at < bytes + len && texts < PROMPT_TOGETHER; at += strlen(at) + 1)
+        text[texts++] = at;
+    *over = len == 1;
+    if (!*over) st = serve_texts(e, text, texts, answer);
+    if (!*over && st == ST_OK) st = send_answers(e->t, answer, texts);
+    for (int i = 0; i < texts; i++) prompt_answer_free(&answer[i]);
+    free(bytes);
+    return st;
+}
+
+static status serve_requests(void *arg)
+{
+    struct prompt_encoder *const e = arg;
+    status st = ST_OK;
+
+    for (bool over = false; !over && st == ST_OK;) st = serve_request(e, &over);
+    if (st != ST_OK && st != ST_PEER) comm_abort(e->t->world);
+    return st;
+}
+
+status prompt_request(struct group *t, const char *const *text, int texts,
+                      struct prompt_answer *answer)
+{
+    struct strbuf bytes = { 0 };
+    status st = ST_OK;
+
+    if (!t->texts) return serve_texts(t->prompt_encoder, text, texts, answer);
+    for (int i = 0; i < texts; i++) strbuf_add(&bytes, text[i], strlen(text[i]) + 1);
+    if (bytes.failed) st = fail(ST_NOMEM, "%d prompts", texts);
+    if (st == ST_OK) st = comm_broadcast(t->texts, 0, &bytes.s, &bytes.len);
+    if (st == ST_OK) st = receive_answers(t, answer, texts);
+    strbuf_free(&bytes);
+    return st;
+}
+
+status prompt_request_end(struct group *t)
+{
+    char nothing = '\0', *bytes = &nothing;
+    size_t len = 1;
+
+    return t->texts ? comm_broadcast(t->texts, 0, &bytes, &len) : ST_OK;
+}
+
+/* ---- open and close ------------------------------------------------------------------ */
+
+status prompt_encoder_open(struct prompt_encoder **out, struct group *t)
+{
+    struct text_config const text = { .encoder_path = t->model.encoder,
+                                      .tokenizer_path = t->model.tokenizer,
+                                      .cache_dir = t->rank->o->prompt_cache,
+                                      .text_len = t->g.shape.text_len,
+                                      .backend = t->rank->o->text_backend,
+                                      .threads = t->rank->threads,
+                                      .device = t->rank->device,
+                                      .precision = t->g.act };
+    struct prompt_encoder *e = calloc(1, sizeof *e);
+    status st = ST_OK;
+
+    *out = NULL;
+    if (!e) return fail(ST_NOMEM, "prompts: no memory");
+    e->t = t;
+    TRY_OUT(text_open(&e->text, &text));
+    if (text_dim(e->text) != t->g.shape.text_dim)
+        FAIL_OUT(ST_FORMAT, "%s: embeddings of %lld numbers; the transformer takes %d",
+                 t->model.encoder, (long long)text_dim(e->text), t->g.shape.text_dim);
+    TRY_OUT(track_open(&e->track, t->rank->trace, TRACK_ROW_TEXT, "prompts"));
+    if (t->texts) TRY_OUT(task_start(&e->task, "prompts", t->world->rank, serve_requests, e));
+    *out = e;
+    e = NULL; /* handed over */
+out:
+    prompt_encoder_close(&e);
+    return st;
+}
+
+status prompt_encoder_join(struct prompt_encoder *e, status st)
+{
+    return e ? task_join(&e->task, st) : st;
+}
+
+void prompt_encoder_close(struct prompt_encoder **encoder)
+{
+    struct prompt_encoder *const e = *encoder;
+
+    if (!e) return;
+    task_join(&e->task, ST_OK);
+    track_close(&e->track);
+    text_close(&e->text);
+    free(e);
+    *encoder = NULL;
+}
+
+const char *prompt_encoder_hash(const struct prompt_encoder *e)
+{
+    return text_encoder_hash(e->text);
+}

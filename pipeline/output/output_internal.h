@@ -1,0 +1,70 @@
+/* output_internal.h - how a clip's folder comes to be, and its contact sheet. */
+#ifndef OUTPUT_INTERNAL_H
+#define OUTPUT_INTERNAL_H
+
+#include "base/base.h"
+
+/* ---- attempt.c ---- */
+
+/* A private folder beside a folder to be, and the one rename.
+ *
+ * The file system's rule is all the locking there is: a folder cannot be renamed
+ * onto one that is not empty. It holds on NFS too, where the answer to a rename
+ * may be lost; so a failed rename is judged by what stands at the target. */
+
+/* All malloc'ed; attempt_close frees them. */
+struct attempt {
+    char *target;   /* OUT/NAME */
+    char *parent;   /* OUT */
+    char *shelf;    /* OUT/.attempts */
+    char *own;      /* OUT/.attempts/NAME.PID.xxxxxx, readable for the owner only */
+    char *dir;      /* own/NAME: fill this one */
+    const char *id; /* the last part of `own` */
+};
+
+/* Make the folders. ST_ARG if target is there already or is no name for a folder;
+ * ST_IO with the path that cannot be made. */
+status attempt_open(struct attempt *a, const char *target) MUST_USE;
+
+/* fsync dir, rename it to target, fsync around it. *won is false if a folder that
+ * is not this one stands at target: not an error. All files in dir are closed and
+ * fsynced before. */
+status attempt_publish(struct attempt *a, bool *won) MUST_USE;
+
+/* Remove what is left of the private folder, and the shelf if it is empty.
+ * Safe on a zeroed one; zeroes it. */
+void attempt_close(struct attempt *a);
+
+/* ---- contact_sheet.c ---- */
+
+/* The contact sheet: small pictures of a clip, side by side, as PNG.
+ *
+ * Candidates come one by one, one a block; the sheet holds CONTACT_CELLS at most.
+ * When it is full every second picture goes, and from then on every second
+ * candidate is passed over, so that the cells stay evenly spread over the clip
+ * and memory does not grow with it.
+ *
+ * A cell is the picture reduced by a whole factor, the least that makes it no
+ * wider than CONTACT_WIDTH: the mean of each square of pixels, rounded half up.
+ * Columns and rows that fill no whole square are left out. */
+
+struct contact;
+
+enum { CONTACT_CELLS = 96, CONTACT_WIDTH = 208, CONTACT_GAP = 4, CONTACT_COLUMNS = 32 };
+
+struct contact_config {
+    const char *path;  /* ends in .png */
+    int width, height; /* of the pictures that come */
+    int columns;       /* 1..CONTACT_COLUMNS; fewer if there are fewer pictures */
+};
+
+/* ST_ARG, ST_NOMEM. Nothing is written before commit. Whoever opens, closes. */
+status contact_open(struct contact **out, const struct contact_config *c) MUST_USE;
+void contact_add(struct contact *s, const uint8_t *rgb8); /* [height, width, 3] */
+
+/* Write the file, complete or not at all, fsynced. ST_IO, ST_DEVICE; ST_ARG if
+ * there was no picture. */
+status contact_commit(struct contact *s) MUST_USE;
+void contact_close(struct contact **s); /* NULL is fine; sets NULL */
+
+#endif /* OUTPUT_INTERNAL_H */

@@ -1,0 +1,393 @@
+#define _GNU_SOURCE /* nftw */
+#include "tests/engine/engine_fixture.h"
+#include "base/file.h"
+#include "base/strbuf.h"
+#include "comm/comm.h"
+#include "pipeline/text/text_encoder.h"
+#include "pipeline/text/text_internal.h"
+
+#include <dirent.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { ALONE = 256, TEXT_LEN = 64 };
+static char long_text[17000]; /* longer than a prompt may be */
+static const char overflow_text[] = "a value that is not finite";
+
+struct engine_fixture {
+    char dir[64];
+    char *model_dir, *cache, *blocked; /* blocked: a file where a folder would have to be */
+    struct model_spec model;
+    struct model_pool *pool;
+    struct clip_prompt prompt[FAULTS][2];
+    int runs;
+    struct alone {
+        struct fixture_clip clip;
+        char *dir;
+    } alone[ALONE];
+    int alones;
+};
+
+/* ---- the model ----------------------------------------------------------------------- */
+
+static status make_model(const char *program, const char *dir)
+{
+    const char *const slash = strrchr(program, '/');
+    char *const tool = slash ? str_format("%.*s/../make_model", (int)(slash - program), program)
+                             : strdup("../make_model");
+    int code = -1;
+
+    if (!tool) return fail(ST_NOMEM, "a path");
+    pid_t const child = fork();
+    if (child == 0) {
+        if (!freopen("/dev/null", "w", stdout)) _exit(1);
+        execl(tool, tool, dir, "--size", "tiny", (char *)NULL);
+        _exit(127);
+    }
+    bool const ended = child > 0 && waitpid(child, &code, 0) == child;
+    free(tool);
+    return ended && WIFEXITED(code) && WEXITSTATUS(code) == 0 ? ST_OK
+                                                              : fail(ST_IO, "make_model failed");
+}
+
+static void describe_model(struct engine_fixture *f)
+{
+    static const double step[] = { 1000, 800, 600, 400, 200 };
+    struct model_spec *const m = &f->model;
+
+    *m = (struct model_spec){
+        .name = strdup("tiny"),
+        .family = strdup("wan2.1-t2v"),
+        .card = path_join(f->model_dir, "tiny.yaml"),
+        .weights = path_join(f->model_dir, "rolling_forcing_dmd.pt"),
+        .outer_key = strdup("generator_ema"),
+        .config = path_join(f->model_dir, "config.json"),
+        .encoder = path_join(f->model_dir, "models_t5_umt5-xxl-enc-bf16.pth"),
+        .tokenizer = path_join(f->model_dir, "google/umt5-xxl/spiece.model"),
+        .vae = path_join(f->model_dir, "Wan2.1_VAE.pth"),
+        .steps = 5,
+        .warp = true,
+        .shift = 5,
+        .frames_per_block = 3,
+        .window = MODEL_ROLLING,
+        .attention_frames = 21,
+        .sink_frames = 3,
+    };
+    memcpy(m->step, step, sizeof step);
+}
+
+/* In the cache an embedding that a layer multiplies beyond what a float holds. */
+static status plant_overflow(const struct engine_fixture *f)
+{
+    struct text_config const c = { .encoder_path = f->model.encoder,
+                                   .tokenizer_path = f->model.tokenizer,
+                                   .cache_dir = f->cache,
+                                   .text_len = TEXT_LEN,
+                                   .backend = kern_backend_find("cpu"),
+                                   .threads = 1,
+                                   .precision = DT_F32 };
+    struct text_encoder *t = NULL;
+    struct text_entry e = { .text_len = TEXT_LEN };
+    char key[256] = "";
+    int tokens;
+    status st = ST_OK;
+
+    TRY_OUT(text_open(&t, &c));
+    e.dim = text_dim(t);
+    e.embeds = calloc((size_t)(TEXT_LEN * e.dim), sizeof *e.embeds);
+    if (!e.embeds) FAIL_OUT(ST_NOMEM, "embeddings");
+    TRY_OUT(text_encode(t, overflow_text, e.embeds, &tokens));
+    DIR *const dir = opendir(f->cache);
+    for (struct dirent *d; dir && (d = readdir(dir));)
+        if (strstr(d->d_name, ".embeds")) snprintf(key, sizeof key, "%s", d->d_name);
+    if (dir) closedir(dir);
+    *strchrnul(key, '.') = '\0';
+    e.key = key;
+    if (!text_cache_read(f->cache, &e)) FAIL_OUT(ST_IO, "no embedding in the cache");
+    for (int64_t i = 0; i < e.tokens * e.dim; i++) e.embeds[i] = 3e38f;
+    TRY_OUT(text_cache_write(f->cache, &e));
+out:
+    free(e.embeds);
+    text_close(&t);
+    return st;
+}
+
+static void write_prompts(struct engine_fixture *f)
+{
+    memset(long_text, 'a', sizeof long_text - 1);
+    for (int i = 0; i < FAULTS; i++) {
+        char *const first = i == FAULT_PROMPT  ? long_text
+                            : i == FAULT_VALUE ? (char *)(uintptr_t)overflow_text
+                                               : (char *)(uintptr_t) "a small boat";
+        f->prompt[i][0] = (struct clip_prompt){ .text = first, .at = "0s", .over = "0s" };
+        f->prompt[i][1] = (struct clip_prompt){ .block = 1,
+                                                .blend = 2,
+                                                .text = (char *)(uintptr_t) "the sun rises",
+                                                .at = "1s",
+                                                .over = "1s" };
+    }
+}
+
+status engine_fixture_open(struct engine_fixture **out, const char *program)
+{
+    struct engine_fixture *f = calloc(1, sizeof *f);
+    status st = ST_OK;
+
+    *out = NULL;
+    if (!f) return fail(ST_NOMEM, "fixture");
+    snprintf(f->dir, sizeof f->dir, "%s/rollmill-engine.XXXXXX",
+             getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
+    if (!mkdtemp(f->dir)) FAIL_OUT(ST_IO, "%s", f->dir);
+    f->model_dir = path_join(f->dir, "model");
+    f->cache = path_join(f->dir, "cache");
+    f->blocked = path_join(f->dir, "blocked");
+    TRY_OUT(make_model(program, f->model_dir));
+    describe_model(f);
+    TRY_OUT(file_write(f->blocked, "", 0));
+    TRY_OUT(plant_overflow(f));
+    write_prompts(f);
+    TRY_OUT(model_pool_open(&f->pool, kern_backend_find("cpu"), 1));
+    *out = f;
+    f = NULL; /* handed over */
+out:
+    engine_fixture_close(&f);
+    return st;
+}
+
+static int remove_one(const char *path, const struct stat *s, int kind, struct FTW *ftw)
+{
+    (void)s, (void)kind, (void)ftw;
+    return remove(path);
+}
+
+void engine_fixture_close(struct engine_fixture **fixture)
+{
+    struct engine_fixture *const f = *fixture;
+
+    if (!f) return;
+    model_pool_close(&f->pool);
+    nftw(f->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    model_spec_free(&f->model);
+    for (int i = 0; i < f->alones; i++) free(f->alone[i].dir);
+    free(f->model_dir);
+    free(f->cache);
+    free(f->blocked);
+    free(f);
+    *fixture = NULL;
+}
+
+/* ---- clips ------------------------------------------------------------------------------ */
+
+static char *text_of(const char *text) { return (char *)(uintptr_t)text; }
+
+static void describe_clip(struct engine_fixture *f, struct clip_spec *out,
+                          const struct fixture_clip *c, int number)
+{
+    bool const refused = c->fault == FAULT_ENCODER;
+    char *const name = str_format("c%d", number);
+    const char *const root = c->fault == FAULT_DISK ? f->blocked : f->dir;
+
+    *out = (struct clip_spec){
+        .job = text_of("job"),
+        .index = number,
+        .name = name,
+        .dir = str_format("%s/run%d/%s", root, f->runs, name),
+        .precision = CLIP_F32,
+        .width = c->size ? 48 : 32,
+        .height = 32,
+        .fps_num = 16,
+        .fps_den = 1,
+        .seed = c->seed,
+        .blocks = c->blocks,
+        .pictures = clip_pictures(c->blocks, 3),
+        .frames_per_block = 3,
+        .prompt = f->prompt[c->fault],
+        .prompts = c->blend && c->blocks > 3 ? 2 : 1,
+        .format = calloc(1, sizeof(struct clip_format)),
+        .formats = 1,
+        .latents = text_of("latents.safetensors"),
+        .latents_dtype = text_of("f32"),
+        .task_id = "0123456789abcdef",
+        .content_id = "0123456789abcdef",
+    };
+    out->format[0] = (struct clip_format){ .file = text_of(refused ? "film.mp4" : "film.mkv"),
+                                           .codec = text_of(refused ? "h264" : "ffv1"),
+                                           .pix = text_of("yuv420p"),
+                                           .preset = refused ? text_of("no-such-preset") : NULL,
+                                           .crf = refused ? 18 : -1,
+                                           .threads = 1 };
+}
+
+void engine_fixture_clips(struct engine_fixture *f, struct made_source *s,
+                          const struct fixture_clip *clip, int clips)
+{
+    *s = (struct made_source){ .clips = clips };
+    f->runs++;
+    for (int i = 0; i < clips; i++) {
+        s->clip[i] = (struct made_clip){ .model = &f->model, .withdraw_at = -1 };
+        describe_clip(f, &s->clip[i].spec, &clip[i], i);
+    }
+}
+
+void engine_fixture_forget(struct made_source *s)
+{
+    for (int i = 0; i < s->clips; i++) {
+        free(s->clip[i].spec.name);
+        free(s->clip[i].spec.dir);
+        free(s->clip[i].spec.format);
+    }
+    s->clips = 0;
+}
+
+/* ---- a run -------------------------------------------------------------------------------- */
+
+static atomic_bool stop_now;
+static bool is_stopped(void) { return atomic_load(&stop_now); }
+static int end_code(status st) { return st == ST_OK ? 0 : 1; }
+
+struct run {
+    struct made_source *source;
+    struct engine_options o;
+    struct engine_config c;
+    struct engine_events events;
+    struct fixture_run *out;
+};
+
+static status open_source(void *arg, int ranks, struct work_source *out)
+{
+    struct run *const r = arg;
+
+    (void)ranks;
+    *out = made_source_of(r->source);
+    return ST_OK;
+}
+
+static void close_source(void *arg) { (void)arg; }
+
+static status count_group(void *arg, const struct engine_group *g, const struct group_run *run,
+                          const struct rank_stats *all)
+{
+    struct fixture_run *const out = ((struct run *)arg)->out;
+
+    (void)run;
+    out->groups++;
+    for (int r = 0; r < g->roles.ranks; r++)
+        for (int s = 0; s <= g->schedule.levels; s++) {
+            if (g->roles.rank[r].place || g->roles.rank[r].role != ROLE_LINE) continue;
+            out->busy += all[r].stage[s].busy;
+            out->span += all[r].stage[s].span;
+        }
+    return ST_OK;
+}
+
+static status run_on_rank(struct comm *world, void *arg)
+{
+    struct run *const r = arg;
+    struct engine_result result;
+    status const st = engine_run(world, &r->c, &result);
+
+    if (world->rank == 0) r->out->result = result;
+    return st;
+}
+
+void engine_fixture_run(struct engine_fixture *f, struct made_source *s,
+                        const struct engine_run_config *c, struct fixture_run *out)
+{
+    struct comm *group[16] = { NULL };
+    struct run r = { .source = s, .out = out };
+
+    *out = (struct fixture_run){ .st = ST_OK };
+    atomic_store(&stop_now, false);
+    s->stop = c->stop_at >= 0 ? &stop_now : NULL;
+    s->stop_at = c->stop_at;
+    if (c->stop_at == 0) atomic_store(&stop_now, true);
+    r.o = (struct engine_options){ .backend = kern_backend_find("cpu"),
+                                   .text_backend = kern_backend_find("cpu"),
+                                   .device_name = "test",
+                                   .threads = c->ranks,
+                                   .ranks_per_line = c->ranks_per_line,
+                                   .decode_ranks = c->decode_ranks,
+                                   .ahead = c->ahead ? c->ahead : 64,
+                                   .deadline_s = 120,
+                                   .stall_s = 60,
+                                   .prompt_cache = f->cache,
+                                   .stop = is_stopped,
+                                   .stop_asked = is_stopped,
+                                   .exit_code = end_code };
+    r.events = (struct engine_events){ .arg = &r, .group_end = count_group };
+    r.c = (struct engine_config){ .options = &r.o,
+                                  .pool = f->pool,
+                                  .open_source = open_source,
+                                  .close_source = close_source,
+                                  .source_arg = &r,
+                                  .events = &r.events };
+    out->st = comm_thread_open(group, c->ranks, 120);
+    if (out->st == ST_OK) out->st = comm_thread_run(group, c->ranks, run_on_rank, &r);
+    for (int i = 0; i < c->ranks; i++)
+        if (group[i]) comm_close(&group[i]);
+}
+
+/* ---- alone --------------------------------------------------------------------------------- */
+
+static bool same_clip(const struct fixture_clip *a, const struct fixture_clip *b)
+{
+    return a->blocks == b->blocks && a->seed == b->seed && a->size == b->size &&
+           a->blend == b->blend;
+}
+
+static status find_alone(struct engine_fixture *f, const struct fixture_clip *clip,
+                         const char **dir)
+{
+    static struct made_source s;
+    struct fixture_run run;
+
+    for (int i = 0; i < f->alones; i++)
+        if (same_clip(&f->alone[i].clip, clip)) {
+            *dir = f->alone[i].dir;
+            return ST_OK;
+        }
+    if (f->alones == ALONE) return fail(ST_ARG, "too many different clips");
+    engine_fixture_clips(f, &s, clip, 1);
+    engine_fixture_run(f, &s, &(struct engine_run_config){ .ranks = 1, .stop_at = -1 }, &run);
+    bool const made = run.st == ST_OK && s.clip[0].done == 1;
+    char *const kept = strdup(s.clip[0].spec.dir);
+    engine_fixture_forget(&s);
+    f->alone[f->alones] = (struct alone){ *clip, kept };
+    *dir = f->alone[f->alones++].dir;
+    return made ? ST_OK : fail(ST_MISMATCH, "a clip alone failed");
+}
+
+static status compare_file(const char *a, const char *b, const char *name)
+{
+    char *const path[] = { path_join(a, name), path_join(b, name) };
+    char *text[] = { NULL, NULL };
+    size_t len[] = { 0, 0 };
+    status st = ST_OK;
+
+    for (int i = 0; i < 2; i++) TRY_OUT(file_read(path[i], 64 << 20, &text[i], &len[i]));
+    if (len[0] != len[1] || memcmp(text[0], text[1], len[0]) != 0)
+        st = fail(ST_MISMATCH, "%s: other bytes than alone", path[0]);
+out:
+    for (int i = 0; i < 2; i++) {
+        free(path[i]);
+        free(text[i]);
+    }
+    return st;
+}
+
+status engine_fixture_check(struct engine_fixture *f, const struct made_source *s, int i,
+                            const struct fixture_clip *clip, bool done)
+{
+    const char *const dir = s->clip[i].spec.dir;
+    const char *alone;
+
+    if (!done)
+        return path_exists(dir) ? fail(ST_MISMATCH, "%s is there, though not done", dir) : ST_OK;
+    TRY(find_alone(f, clip, &alone));
+    TRY(compare_file(dir, alone, "latents.safetensors"));
+    return compare_file(dir, alone, "film.mkv");
+}

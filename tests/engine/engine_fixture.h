@@ -1,0 +1,58 @@
+/*
+ * engine_fixture.h - an engine over ranks that are threads, a tiny model, clips of it, and what
+ * each clip comes to when it is rendered alone.
+ */
+#ifndef ENGINE_FIXTURE_H
+#define ENGINE_FIXTURE_H
+
+#include "pipeline/engine/engine.h"
+#include "pipeline/engine/model_pool.h"
+#include "tests/engine/made_source.h"
+
+/* What is wrong with a clip: it fails at this stage of its way. */
+enum clip_fault { FAULT_NONE, FAULT_PROMPT, FAULT_ENCODER, FAULT_DISK, FAULT_VALUE, FAULTS };
+
+struct fixture_clip {
+    int64_t blocks;
+    uint64_t seed;
+    int size;   /* 0: 32x32, 1: 48x32 */
+    bool blend; /* two prompts, the second one blended in */
+    enum clip_fault fault;
+};
+
+struct engine_run_config {
+    int ranks, ranks_per_line, decode_ranks; /* per line 0, decode -1: the planner's choice */
+    int ahead;                               /* 0: 64 */
+    int64_t stop_at;                         /* blocks encoded; -1: no stop */
+};
+
+/* What a run came to. */
+struct fixture_run {
+    status st;
+    struct engine_result result;
+    int groups;
+    double busy, span; /* stage-ticks with a block; from a stage's first to its last; all groups */
+};
+
+struct engine_fixture;
+
+/* program: argv[0]; make_model lies beside its folder. Whoever opens, closes. */
+status engine_fixture_open(struct engine_fixture **out, const char *program) MUST_USE;
+void engine_fixture_close(struct engine_fixture **f);
+
+/* Fill s with these clips, named c0, c1 ... under a folder of this run's own. */
+void engine_fixture_clips(struct engine_fixture *f, struct made_source *s,
+                          const struct fixture_clip *clip, int clips);
+
+void engine_fixture_forget(struct made_source *s); /* frees what clips took */
+
+/* Render. Removes nothing. */
+void engine_fixture_run(struct engine_fixture *f, struct made_source *s,
+                        const struct engine_run_config *c, struct fixture_run *out);
+
+/* The clip's folder holds the very bytes of the clip rendered alone; or, done false, there is no
+ * folder. ST_MISMATCH says what differs. */
+status engine_fixture_check(struct engine_fixture *f, const struct made_source *s, int i,
+                            const struct fixture_clip *clip, bool done) MUST_USE;
+
+#endif /* ENGINE_FIXTURE_H */

@@ -1,0 +1,279 @@
+/*
+ * engine_run.c - the engine over ranks that are threads, with a made-up work source: every clip
+ * that is made has the very bytes it has alone, whatever comes before, beside and after it, and
+ * every clip is told of exactly once.
+ *
+ *   engine_run                 the cases
+ *   engine_run --hunt N [--seed S]   N random ones: ranks, arrivals, faults, withdrawals, stops
+ */
+#include "tests/support/unit.h"
+
+#include "base/log.h"
+#include "tests/engine/engine_fixture.h"
+#include "tests/support/rng.h"
+
+#include <stdio.h>
+
+static struct engine_fixture *fixture;
+static struct made_source source;
+
+/* Each clip was told of once: done with its bytes, or failed for the reason there is. */
+static void check_clips(const struct fixture_clip *clip, int clips, bool stopped)
+{
+    static const status fault_status[FAULTS] = { [FAULT_PROMPT] = ST_FORMAT };
+    int done = 0;
+
+    for (int i = 0; i < clips; i++) {
+        const struct made_clip *const c = &source.clip[i];
+        bool const may_end_early = stopped || c->withdrawn;
+        if (!c->given) {
+            assert_true(stopped);
+            continue;
+        }
+        assert_int_equal(c->done + c->failed, 1);
+        assert_true(c->begun <= 1);
+        done += c->done;
+        if (c->failed && c->st == ST_CANCELED) assert_true(may_end_early);
+        else assert_int_equal(c->failed, clip[i].fault != FAULT_NONE);
+        if (c->failed && c->st != ST_CANCELED && fault_status[clip[i].fault] != ST_OK)
+            assert_int_equal(c->st, fault_status[clip[i].fault]);
+        if (c->failed) assert_true(c->why[0] != '\0');
+    }
+    for (int i = 0; i < clips; i++)
+        if (source.clip[i].given && clip[i].fault != FAULT_DISK)
+            ok(engine_fixture_check(fixture, &source, i, &clip[i], source.clip[i].done == 1));
+}
+
+static struct engine_run_config over(int ranks, int per_line, int decode)
+{
+    return (struct engine_run_config){
+        .ranks = ranks, .ranks_per_line = per_line, .decode_ranks = decode, .stop_at = -1
+    };
+}
+
+static struct fixture_run render(const struct engine_run_config *c)
+{
+    struct fixture_run run;
+
+    engine_fixture_run(fixture, &source, c, &run);
+    return run;
+}
+
+/* ---- cases ------------------------------------------------------------------------------ */
+
+static const struct engine_run_config worlds[] = {
+    { 1, 0, -1, 0, -1 }, { 2, 2, 0, 0, -1 }, { 3, 2, 1, 0, -1 }, { 3, 1, 1, 0, -1 },
+    { 4, 2, 0, 0, -1 },  { 5, 3, 2, 0, -1 }, { 6, 6, 0, 0, -1 }, { 6, 2, 2, 0, -1 },
+};
+
+static void clips_arrive_while_the_line_runs(void **state)
+{
+    static const struct fixture_clip clip[] = { { 6, 1, 0, true, FAULT_NONE },
+                                                { 4, 2, 0, false, FAULT_NONE },
+                                                { 1, 3, 0, false, FAULT_NONE },
+                                                { 9, 4, 0, true, FAULT_NONE } };
+    (void)state;
+    for (int w = 0; w < COUNT_OF(worlds); w++) {
+        engine_fixture_clips(fixture, &source, clip, COUNT_OF(clip));
+        source.more = true;
+        source.clip[1].after_begun = 1; /* joins beside the first */
+        source.clip[2].after_blocks = 3;
+        source.clip[3].after_blocks = 11; /* when all before it have drained */
+        struct fixture_run const run = render(&worlds[w]);
+        assert_int_equal(run.st, ST_OK);
+        assert_int_equal(run.result.done, COUNT_OF(clip));
+        assert_int_equal(run.groups, 1);
+        check_clips(clip, COUNT_OF(clip), false);
+        engine_fixture_forget(&source);
+    }
+}
+
+static void a_line_waits_for_work(void **state)
+{
+    static const struct fixture_clip clip[] = { { 3, 1, 0, false, FAULT_NONE },
+                                                { 3, 2, 0, false, FAULT_NONE } };
+    (void)state;
+    for (int w = 0; w < COUNT_OF(worlds); w++) {
+        engine_fixture_clips(fixture, &source, clip, COUNT_OF(clip));
+        source.more = true;
+        source.clip[1].after_blocks = 3;
+        source.clip[1].after_asked = 12;
+        struct fixture_run const run = render(&worlds[w]);
+        assert_int_equal(run.st, ST_OK);
+        check_clips(clip, COUNT_OF(clip), false);
+        engine_fixture_forget(&source);
+    }
+}
+
+static void groups_follow_one_another(void **state)
+{
+    static const struct fixture_clip clip[] = { { 2, 1, 0, false, FAULT_NONE },
+                                                { 3, 2, 1, true, FAULT_NONE },
+                                                { 5, 3, 0, false, FAULT_NONE },
+                                                { 4, 4, 1, false, FAULT_NONE } };
+    (void)state;
+    for (int w = 0; w < COUNT_OF(worlds); w++) {
+        engine_fixture_clips(fixture, &source, clip, COUNT_OF(clip));
+        struct fixture_run const run = render(&worlds[w]);
+        assert_int_equal(run.st, ST_OK);
+        assert_int_equal(run.groups, 2);
+        check_clips(clip, COUNT_OF(clip), false);
+        engine_fixture_forget(&source);
+    }
+}
+
+static void a_clip_fails_alone(void **state)
+{
+    (void)state;
+    for (int fault = FAULT_PROMPT; fault < FAULTS; fault++)
+        for (int w = 0; w < COUNT_OF(worlds); w++) {
+            struct fixture_clip const clip[] = { { 3, 1, 0, false, FAULT_NONE },
+                                                 { 5, 2, 0, false, (enum clip_fault)fault },
+                                                 { 4, 3, 0, true, FAULT_NONE } };
+            engine_fixture_clips(fixture, &source, clip, COUNT_OF(clip));
+            struct fixture_run const run = render(&worlds[w]);
+            assert_int_equal(run.st, ST_OK);
+            assert_int_equal(run.result.done, 2);
+            assert_int_equal(run.result.failed, 1);
+            check_clips(clip, COUNT_OF(clip), false);
+            engine_fixture_forget(&source);
+        }
+}
+
+static void a_clip_is_withdrawn(void **state)
+{
+    static const struct fixture_clip clip[] = { { 400, 1, 0, false, FAULT_NONE },
+                                                { 3, 2, 0, false, FAULT_NONE } };
+    (void)state;
+    for (int w = 0; w < COUNT_OF(worlds); w++) {
+        engine_fixture_clips(fixture, &source, clip, COUNT_OF(clip));
+        source.clip[0].withdraw_at = 2;
+        struct fixture_run const run = render(&worlds[w]);
+        assert_int_equal(run.st, ST_OK);
+        assert_int_equal(source.clip[0].st, ST_CANCELED);
+        assert_int_equal(source.clip[1].done, 1);
+        check_clips(clip, COUNT_OF(clip), false);
+        engine_fixture_forget(&source);
+    }
+}
+
+/* What is done by then stays, and the rest can be made by another run. */
+static void a_stop_at_any_block(void **state)
+{
+    static const struct fixture_clip clip[] = { { 4, 1, 0, false, FAULT_NONE },
+                                                { 3, 2, 0, false, FAULT_NONE },
+                                                { 4, 3, 0, false, FAULT_NONE } };
+    (void)state;
+    for (int64_t stop = 0; stop <= 11; stop++) {
+        struct engine_run_config c = worlds[stop % COUNT_OF(worlds)];
+        c.stop_at = stop;
+        engine_fixture_clips(fixture, &source, clip, COUNT_OF(clip));
+        struct fixture_run const run = render(&c);
+        assert_true(run.st == ST_CANCELED || run.st == ST_OK); /* it may have been through */
+        check_clips(clip, COUNT_OF(clip), true);
+        engine_fixture_forget(&source);
+    }
+}
+
+/* Twenty clips, each of which comes when the one before it has begun: just in time. */
+static void a_line_of_six_is_kept_busy(void **state)
+{
+    struct fixture_clip clip[20];
+    struct engine_run_config const c = over(6, 6, 0);
+
+    (void)state;
+    for (int i = 0; i < COUNT_OF(clip); i++)
+        clip[i] = (struct fixture_clip){ .blocks = 20, .seed = 7 };
+    engine_fixture_clips(fixture, &source, clip, COUNT_OF(clip));
+    source.more = true;
+    for (int i = 0; i < COUNT_OF(clip); i++) source.clip[i].after_begun = i;
+    struct fixture_run const run = render(&c);
+    assert_int_equal(run.st, ST_OK);
+    print_message("occupancy: %.0f of %.0f stage-ticks, %.2f %%\n", run.busy, run.span,
+                  100 * run.busy / run.span);
+    assert_true(run.busy >= 0.97 * run.span);
+    check_clips(clip, COUNT_OF(clip), false);
+    engine_fixture_forget(&source);
+}
+
+/* ---- at random ---------------------------------------------------------------------------- */
+
+static void random_run(uint64_t seed)
+{
+    uint64_t r = seed;
+    struct fixture_clip clip[8];
+    int const clips = 1 + (int)(rng_next(&r) % COUNT_OF(clip));
+    struct engine_run_config c = worlds[rng_next(&r) % COUNT_OF(worlds)];
+    bool const stops = rng_next(&r) % 4 == 0, sizes = rng_next(&r) % 3 == 0;
+    int64_t blocks = 0;
+
+    for (int i = 0; i < clips; i++) {
+        bool const bad = rng_next(&r) % 5 == 0;
+        clip[i] = (struct fixture_clip){
+            .blocks = 1 + (int64_t)(rng_next(&r) % 7),
+            .seed = 1 + rng_next(&r) % 2,
+            .size = sizes ? (int)(rng_next(&r) % 2) : 0,
+            .blend = rng_next(&r) % 2 == 0,
+            .fault = bad ? (enum clip_fault)(1 + rng_next(&r) % (FAULTS - 1)) : FAULT_NONE,
+        };
+    }
+    engine_fixture_clips(fixture, &source, clip, clips);
+    source.more = rng_next(&r) % 2;
+    for (int i = 0; i < clips; i++) {
+        source.clip[i].after_asked = rng_next(&r) % 3 ? 0 : (int)(rng_next(&r) % 4);
+        if (rng_next(&r) % 8 == 0) source.clip[i].withdraw_at = (int64_t)(rng_next(&r) % 3);
+        blocks += clip[i].blocks;
+    }
+    c.ahead = 1 + (int)(rng_next(&r) % 8);
+    if (stops) c.stop_at = (int64_t)(rng_next(&r) % (uint64_t)(blocks + 1));
+    struct fixture_run const run = render(&c);
+    if (run.st != ST_OK && (run.st != ST_CANCELED || !stops))
+        print_error("seed %llu: %s\n", (unsigned long long)seed, error_last()->msg);
+    assert_true(run.st == ST_OK || (run.st == ST_CANCELED && stops));
+    check_clips(clip, clips, stops);
+    engine_fixture_forget(&source);
+}
+
+static int hunt(uint64_t first, int count)
+{
+    for (int i = 0; i < count; i++) {
+        print_message("seed %llu\n", (unsigned long long)(first + (uint64_t)i));
+        random_run(first + (uint64_t)i);
+    }
+    return 0;
+}
+
+static void a_few_at_random(void **state)
+{
+    (void)state;
+    hunt(1, 20);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(clips_arrive_while_the_line_runs),
+        cmocka_unit_test(a_line_waits_for_work),
+        cmocka_unit_test(groups_follow_one_another),
+        cmocka_unit_test(a_clip_fails_alone),
+        cmocka_unit_test(a_clip_is_withdrawn),
+        cmocka_unit_test(a_stop_at_any_block),
+        cmocka_unit_test(a_line_of_six_is_kept_busy),
+        cmocka_unit_test(a_few_at_random),
+    };
+    uint64_t seed = 1;
+    int count = 0, failed;
+
+    for (int i = 1; i + 1 < argc; i += 2) {
+        if (!strcmp(argv[i], "--hunt")) count = atoi(argv[i + 1]);
+        if (!strcmp(argv[i], "--seed")) seed = strtoull(argv[i + 1], NULL, 10);
+    }
+    log_set_level(LOG_QUIET);
+    if (engine_fixture_open(&fixture, argv[0]) != ST_OK) {
+        print_error("%s\n", error_last()->msg);
+        return 1;
+    }
+    failed = count ? hunt(seed, count) : cmocka_run_group_tests(tests, NULL, NULL);
+    engine_fixture_close(&fixture);
+    return failed;
+}

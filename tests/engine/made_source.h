@@ -1,0 +1,42 @@
+/*
+ * made_source.h - a work source made up by a test: clips that come when they are told to, and a
+ * record of what the engine says of each.
+ */
+#ifndef MADE_SOURCE_H
+#define MADE_SOURCE_H
+
+#include "pipeline/engine/work_source.h"
+
+#include <stdatomic.h>
+
+enum { MADE_CLIPS = 64 };
+
+struct made_clip {
+    struct clip_spec spec; /* texts are the test's */
+    const struct model_spec *model;
+    int64_t after_blocks; /* comes once so many blocks of all clips are encoded */
+    int after_begun;      /* and once so many clips have begun */
+    int after_asked;      /* and once the source was asked so often in vain */
+    int64_t withdraw_at;  /* wanted no more once so many of its blocks are encoded; -1 */
+
+    /* what the engine has said */
+    bool given, withdrawn;
+    int begun, done, failed;
+    int64_t blocks;
+    status st;
+    char why[256];
+};
+
+struct made_source {
+    struct made_clip clip[MADE_CLIPS];
+    int clips;
+    bool more;      /* the outlook says that others may come */
+    int64_t blocks; /* encoded so far, of all clips */
+    int begun, asked_in_vain;
+    atomic_bool *stop; /* set once stop_at blocks are encoded; or NULL */
+    int64_t stop_at;
+};
+
+struct work_source made_source_of(struct made_source *s);
+
+#endif /* MADE_SOURCE_H */

@@ -1,0 +1,273 @@
+/* unit_work_list.c - job files as a work source: order, groups, what is skipped and refused. */
+#include "tests/support/unit.h"
+
+#include "base/file.h"
+#include "base/strbuf.h"
+#include "cmd/render/work_list.h"
+#include "kernels/pixels.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+static char root[] = "/tmp/work-list.XXXXXX";
+
+#define CARD(name, window)                                                                         \
+    "card: 1\nname: " name "\nfamily: wan2.1-t2v\nweights: w\nconfig: c.json\n"                    \
+    "text: {encoder: e, tokenizer: t}\nvae: v\nsteps: [1000, 500]\nwarp: true\nshift: 5\n"         \
+    "frames_per_block: 3\nwindow: " window "\nlicense: none\n"
+#define JOB(name, more)                                                                            \
+    "render: 1\nname: " name "\nprompt: sea\nmodel: one.yaml\noutput: {dir: out}\n" more "\n"
+#define CLIP "clip: {size: 64x96, length: 2s}\n"
+
+static char *path_of(const char *name) { return str_format("%s/%s", root, name); }
+
+static void write_file(const char *name, const char *text)
+{
+    char *const path = path_of(name);
+    FILE *const f = fopen(path, "w");
+
+    assert_non_null(f);
+    assert_true(fputs(text, f) >= 0);
+    assert_int_equal(fclose(f), 0);
+    free(path);
+}
+
+static int make_folder(void **state)
+{
+    static const char *const files[] = { "w", "e", "t", "v" };
+
+    (void)state;
+    if (!mkdtemp(root)) return -1;
+    for (int i = 0; i < COUNT_OF(files); i++) write_file(files[i], files[i]);
+    write_file("c.json", "{\"model_type\": \"t2v\", \"dim\": 12, \"ffn_dim\": 8, \"num_heads\": 1, "
+                         "\"num_layers\": 1, \"freq_dim\": 4, \"in_dim\": 16, \"out_dim\": 16, "
+                         "\"text_len\": 7, \"text_dim\": 4, \"patch_size\": [1, 2, 2]}\n");
+    write_file("one.yaml", CARD("one", "{kind: rolling, attention_frames: 21, sink_frames: 3}"));
+    write_file("two.yaml", CARD("two", "{kind: block, attention_frames: 12, sink_frames: 3}"));
+    return 0;
+}
+
+static int remove_folder(void **state)
+{
+    (void)state;
+    return dir_remove(root) == ST_OK ? 0 : -1;
+}
+
+/* The list of these jobs, each a file's text. */
+static status open_jobs(struct work_list **l, const char *const *jobs, int count)
+{
+    char *paths[8] = { NULL };
+    status st;
+
+    for (int i = 0; i < count; i++) {
+        char *const name = str_format("job-%d.yaml", i);
+        write_file(name, jobs[i]);
+        paths[i] = path_of(name);
+        free(name);
+    }
+    st = work_list_open(l, paths, count, NULL);
+    for (int i = 0; i < count; i++) free(paths[i]);
+    return st;
+}
+
+static enum work_next next_of(const struct work_source *s, const struct work_item *group,
+                              struct work_item *out)
+{
+    enum work_next what;
+
+    assert_int_equal(s->ops->next(s->arg, group, 0, out, &what), ST_OK);
+    return what;
+}
+
+static void expect_clip(const struct work_source *s, const struct work_item *group,
+                        const char *name, struct work_item *out)
+{
+    assert_int_equal(next_of(s, group, out), WORK_CLIP);
+    assert_string_equal(out->clip->name, name);
+}
+
+/* Two models' clips by priority, those of one size apart: three groups. */
+static void groups_by_priority(void **state)
+{
+    static const char *const jobs[] = {
+        JOB("low", "priority: 10\n" CLIP),
+        "render: 1\nname: other\nprompt: sea\nmodel: two.yaml\noutput: {dir: out}\npriority: 60\n" CLIP,
+        JOB("high", "priority: 90\n" CLIP "sweep: {axes: {seed: {range: 0-1}}}\n"),
+        JOB("wide", "priority: 50\nclip: {size: 96x64, length: 2s}\n"),
+        JOB("same", "priority: 60\n" CLIP),
+    };
+    struct work_list *l;
+    struct work_item first, item, other;
+
+    (void)state;
+    assert_int_equal(open_jobs(&l, jobs, COUNT_OF(jobs)), ST_OK);
+    struct work_source const s = work_list_source(l);
+    assert_int_equal(work_list_counts(l).clips, 6);
+    expect_clip(&s, NULL, "high-00000", &first);
+    expect_clip(&s, &first, "high-00001", &item);
+    expect_clip(&s, &first, "same", &item);
+    assert_true(work_same_group(&first, &item));
+    expect_clip(&s, &first, "low", &item);
+    assert_int_equal(next_of(&s, &first, &item), WORK_OTHER);
+
+    expect_clip(&s, NULL, "other", &other);
+    assert_false(work_same_group(&first, &other));
+    assert_string_equal(other.model->name, "two");
+    assert_int_equal(next_of(&s, &other, &item), WORK_OTHER);
+    expect_clip(&s, NULL, "wide", &item);
+    assert_false(work_same_group(&first, &item));
+    assert_int_equal(next_of(&s, &item, &other), WORK_END);
+    assert_int_equal(next_of(&s, NULL, &other), WORK_END);
+    work_list_close(&l);
+    work_list_close(&l);
+}
+
+/* What a group's clips need, all of them counted, the others not. */
+static void outlook(void **state)
+{
+    static const char *const jobs[] = {
+        JOB("a", CLIP "sweep: {axes: {seed: {range: 0-2}}}\n"),
+        "render: 1\nname: b\nmodel: one.yaml\nclip: {size: 64x96, length: 5s}\n"
+        "prompts: [{at: 0s, text: sea}, {at: 1s, text: fog, blend: 2s}]\noutput: {dir: out, "
+        "formats: [{file: a.mkv, codec: ffv1}, {file: b.mp4, codec: h264}]}\n",
+        JOB("c", "clip: {size: 96x64, length: 2s}\n"),
+    };
+    struct work_list *l;
+    struct work_item first;
+    struct work_outlook o;
+
+    (void)state;
+    assert_int_equal(open_jobs(&l, jobs, COUNT_OF(jobs)), ST_OK);
+    struct work_source const s = work_list_source(l);
+    expect_clip(&s, NULL, "a-00000", &first);
+    assert_int_equal(s.ops->outlook(s.arg, &first, &o), ST_OK);
+    assert_int_equal(o.clips, 4);
+    assert_int_equal(o.blocks, 3 * 3 + 7);
+    assert_int_equal(o.texts, 2);
+    assert_int_equal(o.mixes, 3);
+    assert_int_equal(o.tokens, 2 * 7);
+    assert_int_equal(o.formats, 1u << PIX_YUV420P | 1u << PIX_YUV444P10);
+    assert_false(o.more);
+    work_list_close(&l);
+}
+
+/* A clip is whole: its folder, ids and model; and what became of it is counted. */
+static void done_and_failed(void **state)
+{
+    static const char *const jobs[] = { JOB("x", CLIP "sweep: {axes: {seed: {range: 0-2}}}\n") };
+    struct work_list *l;
+    struct work_item item[3];
+
+    (void)state;
+    assert_int_equal(open_jobs(&l, jobs, 1), ST_OK);
+    struct work_source const s = work_list_source(l);
+    for (int i = 0; i < 3; i++) assert_int_equal(next_of(&s, NULL, &item[i]), WORK_CLIP);
+    char *const dir = path_of("out/x-00001");
+    assert_string_equal(item[1].clip->dir, dir);
+    assert_int_equal(strlen(item[1].clip->task_id), 16);
+    assert_int_equal(strlen(item[1].model->id), 64);
+    assert_string_equal(item[1].model->id, item[1].clip->model_id);
+    s.ops->done(s.arg, item[0].ticket);
+    s.ops->failed(s.arg, item[2].ticket, ST_IO, "the disk is full");
+    s.ops->done(s.arg, item[1].ticket);
+    struct work_counts const n = work_list_counts(l);
+    assert_int_equal(n.clips, 3);
+    assert_int_equal(n.done, 2);
+    assert_int_equal(n.failed, 1);
+    struct work_failure const f = work_list_failure(l, 0);
+    assert_string_equal(f.clip->name, "x-00002");
+    assert_int_equal(f.st, ST_IO);
+    assert_string_equal(f.why, "the disk is full");
+    free(dir);
+    work_list_close(&l);
+}
+
+/* Stand where a finished clip would: with this task in its record. */
+static void finish_clip(const char *name, const char *task_id)
+{
+    char *const dir = str_format("%s/out/%s", root, name);
+    char *const record = str_format("out/%s/clip.json", name);
+    char *const text = str_format("{\"identity\": {\"task_id\": \"%s\"}}\n", task_id);
+
+    assert_int_equal(dir_make(dir), ST_OK);
+    write_file(record, text);
+    free(dir);
+    free(record);
+    free(text);
+}
+
+static void skipped(void **state)
+{
+    static const char *const jobs[] = { JOB("k", CLIP "sweep: {axes: {seed: {range: 0-1}}}\n") };
+    static const char *const version[] = {
+        "render: 1\nname: v\nprompt: sea\nmodel: one.yaml\n" CLIP
+        "output: {dir: out, name: k-00000, on_exists: version}\n"
+    };
+    static const char *const error[] = { "render: 1\nname: v\nprompt: sea\nmodel: one.yaml\n" CLIP
+                                         "output: {dir: out, name: k-00000, on_exists: error}\n" };
+    struct work_list *l;
+    struct work_item item;
+
+    (void)state;
+    assert_int_equal(open_jobs(&l, jobs, 1), ST_OK);
+    struct work_source s = work_list_source(l);
+    expect_clip(&s, NULL, "k-00000", &item);
+    finish_clip("k-00000", item.clip->task_id);
+    work_list_close(&l);
+
+    assert_int_equal(open_jobs(&l, jobs, 1), ST_OK);
+    s = work_list_source(l);
+    assert_int_equal(work_list_counts(l).skipped, 1);
+    assert_int_equal(work_list_counts(l).clips, 1);
+    expect_clip(&s, NULL, "k-00001", &item);
+    work_list_close(&l);
+
+    assert_int_equal(open_jobs(&l, version, 1), ST_OK);
+    s = work_list_source(l);
+    assert_int_equal(next_of(&s, NULL, &item), WORK_CLIP);
+    assert_non_null(strstr(item.clip->dir, "/out/k-00000-v2"));
+    work_list_close(&l);
+
+    assert_int_equal(open_jobs(&l, error, 1), ST_FORMAT);
+    assert_null(l);
+    assert_non_null(strstr(error_last()->msg, "out/k-00000: is there already, and output."));
+
+    finish_clip("k-00001", "another");
+    assert_int_equal(open_jobs(&l, jobs, 1), ST_FORMAT);
+    assert_non_null(strstr(error_last()->msg, "out/k-00001: something else is there"));
+}
+
+/* One bad job among good ones ends all, and so do two clips in one folder. */
+static void refused(void **state)
+{
+    static const char *const bad[] = { JOB("m", CLIP), JOB("n", "clip: {lenght: 2s}\n"),
+                                       JOB("o", CLIP) };
+    static const char *const twice[] = { JOB("p", CLIP), JOB("p", CLIP) };
+    static const char *const none[] = { JOB("q", CLIP "labels: {a: b}\n") };
+    struct work_list *l;
+    struct work_item item;
+
+    (void)state;
+    assert_int_equal(open_jobs(&l, bad, COUNT_OF(bad)), ST_FORMAT);
+    assert_null(l);
+    assert_non_null(strstr(error_last()->msg, "job-1.yaml:6:8: clip.lenght: unknown key"));
+    assert_int_equal(open_jobs(&l, twice, COUNT_OF(twice)), ST_FORMAT);
+    assert_non_null(strstr(error_last()->msg, "out/p: two clips of these jobs have this folder"));
+
+    assert_int_equal(open_jobs(&l, none, 0), ST_OK);
+    struct work_source const s = work_list_source(l);
+    assert_int_equal(next_of(&s, NULL, &item), WORK_END);
+    work_list_close(&l);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(groups_by_priority),
+        cmocka_unit_test(outlook),
+        cmocka_unit_test(done_and_failed),
+        cmocka_unit_test(skipped),
+        cmocka_unit_test(refused),
+    };
+    return cmocka_run_group_tests_name("unit_work_list", tests, make_folder, remove_folder);
+}
