@@ -103,6 +103,10 @@ LIB := $B/librollmill.a
 $B/rollmill: $(call object,$(CMD_SRC)) $(OBJ)
 	$(call say,LINK,$@) $(CC) $(OPT) -o $@ $^ $(LDLIBS)
 
+# Their names, for tests/lint/check_loops.sh.
+$B/objects: $(call object,$(CMD_SRC)) $(OBJ) $(FOLDERS:%=%/sources.mk)
+	@printf '%s\n' $(filter %.o,$^) >$@
+
 ifeq ($(MODE),release)
 all: rollmill
 rollmill: $B/rollmill

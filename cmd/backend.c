@@ -1,3 +1,9 @@
+/*
+ * backend.c - from what is asked for (--backend, --kernels, ...) to one backend.
+ *
+ * Nothing falls back in silence. A backend that is named is taken or refused with the reason;
+ * where none is named the best that can compute here is taken, and backend_print says which.
+ */
 #include "cmd/backend.h"
 #include "base/log.h"
 #include "base/version.h"
@@ -6,8 +12,35 @@
 #include <stdio.h>
 #include <string.h>
 
+struct opt backend_option(struct backend_request *r, int row)
+{
+    struct opt const rows[] = {
+        { "backend", OPT_CHOICE, &r->name, .value = "NAME",
+          .help = "what computes; else cuda where there is a card, and cpu where not",
+          .choices = "ref|cpu|cuda" },
+        { "determinism", OPT_CHOICE, &r->determinism, .value = "CLASS",
+          .help = "a rank's blocks one by one, the same bits for any ranks, or in one batch; else "
+                  "batch on cuda, strict elsewhere",
+          .choices = "strict|batch" },
+        { "wire", OPT_CHOICE, &r->wire, .value = "TYPE",
+          .help = "of keys and values from rank to rank: as computed with, or 8 bits, which "
+                  "changes the clip; else act",
+          .choices = "act|fp8" },
+        { "exchange", OPT_CHOICE, &r->exchange, .value = "WAY",
+          .help = "of ranks that share a line: each attends for its blocks, or for all with its "
+                  "share of the heads, on links slower than NVLink; else blocks",
+          .choices = "blocks|heads" },
+        { "kernels", OPT_CHOICE, &r->kernels, .value = "LEVEL",
+          .help = "of cuda: 1 plain ones, 2 the libraries' and fused ones, 3 with FP8 products, "
+                  "4 with FP8 attention too; else 2",
+          .choices = "1|2|3|4" },
+    };
+
+    return rows[row];
+}
+
 /* Of level 1 to 4; NULL if this build has none. */
-static const struct kern_backend *cuda_at(int level)
+static const struct kern_backend *find_cuda(int level)
 {
     const struct kern_backend *b;
 
@@ -17,10 +50,11 @@ static const struct kern_backend *cuda_at(int level)
 }
 
 /* Nobody said which: the best that can compute here; of none the first that there is, for
- * its reason to be told. */
-static const struct kern_backend *usual(void)
+ * its reason to be printed. */
+static const struct kern_backend *find_usual(void)
 {
-    const struct kern_backend *const best[] = { cuda_at(2), cuda_at(1), kern_backend_find("cpu"),
+    const struct kern_backend *const best[] = { find_cuda(2), find_cuda(1),
+                                                kern_backend_find("cpu"),
                                                 kern_backend_find("ref") };
     const struct kern_backend *first = NULL;
 
@@ -31,12 +65,12 @@ static const struct kern_backend *usual(void)
     return first;
 }
 
-static status find(const struct kern_backend **out, const char *name, const char *level)
+static status find_named(const struct kern_backend **out, const char *name, const char *level)
 {
     char names[KERN_NAMES];
 
     if (!level) level = "2";
-    *out = strcmp(name, "cuda") != 0 ? kern_backend_find(name) : cuda_at(level[0] - '0');
+    *out = strcmp(name, "cuda") != 0 ? kern_backend_find(name) : find_cuda(level[0] - '0');
     if (*out) return ST_OK;
     kern_backend_names(names);
     if (strcmp(name, "cuda") != 0)
@@ -48,15 +82,15 @@ static status find(const struct kern_backend **out, const char *name, const char
 }
 
 /* What else was asked for, or goes with the backend. */
-static status settle(struct backend *b, const struct backend_request *w)
+static status fill_mode(struct backend *b, const struct backend_request *r)
 {
-    if (w->kernels && !b->kern->on_cards)
-        return fail(ST_ARG, "--kernels %s is of the cuda backend; this is %s", w->kernels,
+    if (r->kernels && !b->kern->on_cards)
+        return fail(ST_ARG, "--kernels %s is of the cuda backend; this is %s", r->kernels,
                     b->kern->name);
-    bool const batch = w->determinism ? !strcmp(w->determinism, "batch") : b->kern->batches;
+    bool const batch = r->determinism ? !strcmp(r->determinism, "batch") : b->kern->batches;
     b->mode.determinism = batch ? LINE_BATCH : LINE_STRICT;
-    b->mode.exchange = w->exchange && !strcmp(w->exchange, "heads") ? LINE_HEADS : LINE_BLOCKS;
-    b->mode.wire = w->wire && !strcmp(w->wire, "fp8") ? LINE_FP8 : LINE_ACT;
+    b->mode.exchange = r->exchange && !strcmp(r->exchange, "heads") ? LINE_HEADS : LINE_BLOCKS;
+    b->mode.wire = r->wire && !strcmp(r->wire, "fp8") ? LINE_FP8 : LINE_ACT;
     return ST_OK;
 }
 
@@ -71,34 +105,37 @@ static status name_device(struct backend *b)
     return ST_OK;
 }
 
-status backend_choose(struct backend *out, const struct backend_request *w)
+status backend_choose(struct backend *out, const struct backend_request *r)
 {
-    const char *const name = w->name ? w->name : w->kernels ? "cuda" : NULL;
+    const char *const name = r->name ? r->name : r->kernels ? "cuda" : NULL;
 
     *out = (struct backend){ 0 };
-    if (name) TRY(find(&out->kern, name, w->kernels));
-    else out->kern = usual();
-    TRY(settle(out, w));
+    if (name) TRY(find_named(&out->kern, name, r->kernels));
+    else out->kern = find_usual();
+    TRY(fill_mode(out, r));
     const char *const why = out->kern->absent();
     if (why) return fail(ST_DEVICE, "backend %s: %s", name ? name : out->kern->name, why);
     if (out->kern->on_cards) out->devices = kern_device_count();
     return name_device(out);
 }
 
-status backend_plan(struct backend *out, const struct backend_request *w, bool cards)
+status backend_plan(struct backend *out, const struct backend_request *r, bool cards)
 {
-    bool const cuda = !w->name && (w->kernels || (cards && kern_device_built()));
-    const char *const name = cuda ? "cuda" : w->name;
+    bool const cuda = !r->name && (r->kernels || (cards && kern_device_built()));
+    const char *const name = cuda ? "cuda" : r->name;
 
     *out = (struct backend){ 0 };
-    if (name) TRY(find(&out->kern, name, w->kernels));
+    if (name) TRY(find_named(&out->kern, name, r->kernels));
     else out->kern = kern_backend_find("cpu");
-    if (cards && w->name && !out->kern->on_cards)
-        return fail(ST_ARG, "--backend %s: GPUs compute by cuda; machines without are cpu:N",
-                    w->name);
+    if (cards && r->name && !out->kern->on_cards)
+        return fail(
+            ST_ARG,
+            "--backend %s: machines with GPUs compute with cuda; machines without are cpu:N",
+            r->name);
     if (!cards && out->kern->on_cards)
-        return fail(ST_ARG, "--backend cuda: the machines have no GPUs; such are gpu:N");
-    return settle(out, w);
+        return fail(ST_ARG,
+                    "--backend cuda: the machines have no GPUs; machines with GPUs are gpu:N");
+    return fill_mode(out, r);
 }
 
 void backend_print(const struct backend *b)

@@ -1,3 +1,4 @@
+/* cmd_check.c - validate jobs and model cards, and print every clip they make. */
 #include "base/strbuf.h"
 #include "cmd/cmd.h"
 #include "cmd/job_encoders.h"

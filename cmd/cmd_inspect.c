@@ -47,7 +47,7 @@ static void print_table(const struct listing *l)
     putchar('\n');
 }
 
-static json_t *json_of(const struct listing *l, int i)
+static json_t *build_json_row(const struct listing *l, int i)
 {
     const struct weight_info *const info = weights_at(l->w, i);
     json_t *const shape = json_array();
@@ -65,7 +65,7 @@ static status print_json(const struct listing *l)
 {
     json_t *const rows = json_array();
 
-    for (int i = 0; i < weights_count(l->w); i++) json_array_append_new(rows, json_of(l, i));
+    for (int i = 0; i < weights_count(l->w); i++) json_array_append_new(rows, build_json_row(l, i));
     json_t *const o =
         json_pack("{s:s, s:s, s:o, s:i, s:I, s:I}", "file", weights_path(l->w), "outer_key",
                   weights_outer_key(l->w), "tensors", rows, "count", weights_count(l->w),
@@ -77,7 +77,7 @@ static status print_json(const struct listing *l)
     return rc ? fail(ST_NOMEM, "the listing of %s as JSON", weights_path(l->w)) : ST_OK;
 }
 
-static status inspect(const char *path, const char *outer_key, bool json, bool hashes)
+static status list_tensors(const char *path, const char *outer_key, bool json, bool hashes)
 {
     struct listing l = { 0 };
     status st = ST_OK;
@@ -90,10 +90,7 @@ static status inspect(const char *path, const char *outer_key, bool json, bool h
     }
     if (hashes) {
         l.hash = calloc((size_t)n + 1, sizeof *l.hash);
-        if (!l.hash) {
-            st = fail(ST_NOMEM, "%s: its hashes", path);
-            goto out;
-        }
+        if (!l.hash) FAIL_OUT(ST_NOMEM, "%s: its hashes", path);
         TRY_OUT(weights_hash(l.w, l.all, l.hash));
     }
     if (json) TRY_OUT(print_json(&l));
@@ -128,5 +125,5 @@ status cmd_inspect(int argc, char **argv)
     TRY(opts_parse(&o, &argc, argv, &help));
     if (help) return ST_OK;
     if (argc != 2) return fail(ST_ARG, "inspect takes one file; see --help");
-    return inspect(argv[1], outer_key, json, !no_hash);
+    return list_tensors(argv[1], outer_key, json, !no_hash);
 }

@@ -1,4 +1,4 @@
-/* exit_code.c - how a command's end is told: the exit code, and words on stderr. */
+/* exit_code.c - how a command's end is reported: the exit code, and words on stderr. */
 #include "base/log.h"
 #include "cmd/cmd.h"
 

@@ -1,3 +1,4 @@
+/* job_encoders.c - `encoder: auto` becomes cpu or nvenc: the card's encoder is tried once. */
 #include "cmd/job_encoders.h"
 #include "base/log.h"
 

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static void usage(FILE *to)
+static void print_usage(FILE *to)
 {
     fputs("rollmill renders long videos block by block, on a line of denoising stages.\n\n"
           "usage: rollmill COMMAND [options]     rollmill COMMAND --help\n\n",
@@ -60,7 +60,7 @@ int main(int argc, char **argv)
     cmd_table_begin();
     log_set_rank(comm_launcher_rank());
     if (argc < 2) {
-        usage(stderr);
+        print_usage(stderr);
         return cmd_exit_code(ST_ARG);
     }
     if (!strcmp(argv[1], "--version")) {
@@ -68,7 +68,7 @@ int main(int argc, char **argv)
         return EXIT_SUCCESS;
     }
     if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
-        usage(stdout);
+        print_usage(stdout);
         return EXIT_SUCCESS;
     }
     for (int i = 0; i < cmd_table_count; i++) {
@@ -78,6 +78,6 @@ int main(int argc, char **argv)
         return cmd_exit_code(st);
     }
     fprintf(stderr, "rollmill: no command `%s`\n\n", argv[1]);
-    usage(stderr);
+    print_usage(stderr);
     return cmd_exit_code(ST_ARG);
 }

@@ -1,3 +1,4 @@
+/* opts.c - a command line read by a table of options. */
 #include "cmd/opts.h"
 #include "base/choice.h"
 #include "base/log.h"
@@ -27,7 +28,7 @@ static void print_help(const struct opts *o)
     printf("  %-24s%s\n", "--help", "print this");
 }
 
-static const struct opt *find(const struct opts *o, const char *name, size_t len)
+static const struct opt *find_option(const struct opts *o, const char *name, size_t len)
 {
     for (int i = 0; i < o->count; i++)
         if (strlen(o->table[i].name) == len && !memcmp(o->table[i].name, name, len))
@@ -35,7 +36,7 @@ static const struct opt *find(const struct opts *o, const char *name, size_t len
     return NULL;
 }
 
-static status set(const struct opt *p, const char *value)
+static status set_value(const struct opt *p, const char *value)
 {
     char *end;
     long n;
@@ -84,7 +85,7 @@ status opts_parse(const struct opts *o, int *argc, char **argv, bool *help)
             return ST_OK;
         }
         size_t const len = strcspn(arg + 2, "=");
-        const struct opt *const p = find(o, arg + 2, len);
+        const struct opt *const p = find_option(o, arg + 2, len);
         const char *value = arg[2 + len] ? arg + 3 + len : NULL;
         if (!p) return fail(ST_ARG, "%.*s: no such option; see --help", (int)len + 2, arg);
         if (p->type == OPT_FLAG && value) return fail(ST_ARG, "--%s takes no value", p->name);
@@ -92,7 +93,7 @@ status opts_parse(const struct opts *o, int *argc, char **argv, bool *help)
             if (i + 1 == *argc) return fail(ST_ARG, "--%s needs %s", p->name, p->value);
             value = argv[++i];
         }
-        TRY(set(p, value));
+        TRY(set_value(p, value));
     }
     *argc = kept;
     return ST_OK;

@@ -39,9 +39,8 @@ $(foreach test,$(PROGRAM) $(CUDA_UNIT) $(NCCL_LINE) $(MPI_TEST) comm/mpi_nccl ke
     standin/standin_ready,$(eval $(call program,$(test))))
 
 $B/tests/unit_weights: TEST_LDLIBS = -lzip
-# What the program has beside the library, until it is in it.
-$B/tests/unit_work_list: $(addprefix $B/,cmd/render/work_list.o cmd/job_encoders.o pipeline/engine/work_source.o \
-    pipeline/engine/output_formats.o)
+# What the program has beside the library.
+$B/tests/unit_work_list: $B/cmd/render/work_list.o $B/cmd/job_encoders.o
 $B/tests/unit_cuda_conv: $B/tests/standin/standin_dnn_conv.o $B/tests/standin/standin_dnn_chain.o
 $B/tests/engine_run: $B/tests/engine/made_source.o $B/tests/engine/engine_fixture.o $B/make_model
 $B/tests/check_kernels: $(CHECK:%.c=$B/tests/kernels/%.o)
@@ -52,7 +51,7 @@ $B/tests/alloc_nth: LINK_OPT = $(addprefix -Wl$(comma)--wrap=,malloc calloc real
 build/standin/tests/standin_faults: build/standin/tests/standin/standin_faults.cu.o build/standin/librollmill.a
 	$(call say,LINK,$@) mkdir -p $(@D) && $(CC) $(OPT) -o $@ $^ $(LDLIBS)
 
-tests: all $(TESTS) $(call at,$(MPI_TEST)) $(if $(filter 0,$(CUDA)),,$(call at,$(CUDA_UNIT)))
+tests: all $B/objects $(TESTS) $(call at,$(MPI_TEST)) $(if $(filter 0,$(CUDA)),,$(call at,$(CUDA_UNIT)))
 
 # What the bare build is made of, for tests/lint/check_bare.sh.
 print-bare:
@@ -100,7 +99,7 @@ hunt: tests
 	@$(if $(WITH_NCCL),$(MAKE_HERE) MODE=standin NCCL=standin $(NCCL_BUILT:%=build/standin/%))
 	@$(call tests_run,36000) $(call list,hunt $(if $(WITH_NCCL),hunt-nccl))
 
-lint:
+lint: $B/objects
 	@$(call tests_run,600) $(call list,lint)
 
 # Before a commit: units, golden cases, the line over threads, what is read of the files.

@@ -1,5 +1,5 @@
 /* bench_cases.c - the cases: single operations, then the layers made of them. */
-#include "cmd/bench/bench.h"
+#include "cmd/bench/bench_internal.h"
 
 #include <math.h>
 #include <string.h>
@@ -74,7 +74,7 @@ const struct bench_size *bench_size_find(const char *name)
 
 enum { FRAMES = 3, STAGES = 6 };
 
-static int64_t tokens(const struct bench_size *s) { return FRAMES * s->rows * s->cols; }
+static int64_t block_tokens(const struct bench_size *s) { return FRAMES * s->rows * s->cols; }
 
 #define ACT(...) program_tensor(p, p->act, DIMS(__VA_ARGS__))
 #define F32(...) program_tensor(p, DT_F32, DIMS(__VA_ARGS__))
@@ -82,8 +82,8 @@ static int64_t tokens(const struct bench_size *s) { return FRAMES * s->rows * s-
 /* ---- parts --------------------------------------------------------------------- */
 
 /* x w for x [rows, k], in the transformer's layers (low_precision) with a bias */
-static struct tensor *linear(struct program *p, enum kern_use use, const struct tensor *x,
-                             int64_t n, enum kern_act act)
+static struct tensor *record_linear(struct program *p, enum kern_use use, const struct tensor *x,
+                                    int64_t n, enum kern_act act)
 {
     struct tensor *const out = ACT(x->dim[0], n);
 
@@ -98,8 +98,8 @@ static struct tensor *linear(struct program *p, enum kern_use use, const struct 
 }
 
 /* residual += gate * (x w + bias), the gate one row per frame, or none */
-static void add_linear(struct program *p, enum kern_use use, const struct tensor *x,
-                       struct tensor *residual, int64_t gates)
+static void record_linear_add(struct program *p, enum kern_use use, const struct tensor *x,
+                              struct tensor *residual, int64_t gates)
 {
     int64_t const n = residual->dim[1];
 
@@ -113,7 +113,7 @@ static void add_linear(struct program *p, enum kern_use use, const struct tensor
                       });
 }
 
-static struct tensor *modulated(struct program *p, const struct tensor *x, int64_t groups)
+static struct tensor *record_modulate(struct program *p, const struct tensor *x, int64_t groups)
 {
     struct tensor *const out = ACT(x->dim[0], x->dim[1]);
 
@@ -127,7 +127,7 @@ static struct tensor *modulated(struct program *p, const struct tensor *x, int64
     return out;
 }
 
-static struct tensor *normed(struct program *p, const struct tensor *x)
+static struct tensor *record_norm(struct program *p, const struct tensor *x)
 {
     struct tensor *const out = ACT(x->dim[0], x->dim[1]);
 
@@ -136,15 +136,15 @@ static struct tensor *normed(struct program *p, const struct tensor *x)
     return out;
 }
 
-static void feed_forward(struct program *p, const struct bench_size *s, struct tensor *x)
+static void record_ffn(struct program *p, const struct bench_size *s, struct tensor *x)
 {
-    add_linear(
-        p, KERN_LINEAR_LOW_PRECISION,
-        linear(p, KERN_LINEAR_LOW_PRECISION, modulated(p, x, FRAMES), s->ffn, KERN_ACT_GELU_TANH),
-        x, FRAMES);
+    record_linear_add(p, KERN_LINEAR_LOW_PRECISION,
+                      record_linear(p, KERN_LINEAR_LOW_PRECISION, record_modulate(p, x, FRAMES),
+                                    s->ffn, KERN_ACT_GELU_TANH),
+                      x, FRAMES);
 }
 
-static void turn(struct program *p, const struct bench_size *s, struct tensor *x)
+static void record_rope(struct program *p, const struct bench_size *s, struct tensor *x)
 {
     int64_t const pairs = s->dim / s->heads / 2, third = pairs / 3;
 
@@ -159,8 +159,8 @@ static void turn(struct program *p, const struct bench_size *s, struct tensor *x
 }
 
 /* One block of queries over `blocks` of keys, each a segment. */
-static struct tensor *attend(struct program *p, const struct tensor *q, int64_t heads,
-                             int64_t blocks, int64_t keys)
+static struct tensor *record_attention(struct program *p, const struct tensor *q, int64_t heads,
+                                       int64_t blocks, int64_t keys)
 {
     struct tensor *const out = ACT(q->dim[0], q->dim[1]);
 
@@ -182,8 +182,8 @@ static struct tensor *attend(struct program *p, const struct tensor *q, int64_t 
 }
 
 /* A causal convolution of t frames with the two before them. */
-static struct tensor *causal(struct program *p, const struct tensor *x, int64_t cout,
-                             const struct tensor *residual)
+static struct tensor *record_causal_conv(struct program *p, const struct tensor *x, int64_t cout,
+                                         const struct tensor *residual)
 {
     struct tensor *const out = ACT(x->dim[0], x->dim[1], x->dim[2], cout);
 
@@ -200,7 +200,7 @@ static struct tensor *causal(struct program *p, const struct tensor *x, int64_t 
     return out;
 }
 
-static struct tensor *silu_norm(struct program *p, const struct tensor *x)
+static struct tensor *record_silu_norm(struct program *p, const struct tensor *x)
 {
     struct tensor *const out = program_tensor(p, x->dtype, x->ndim, x->dim);
 
@@ -210,14 +210,14 @@ static struct tensor *silu_norm(struct program *p, const struct tensor *x)
     return out;
 }
 
-static void residual_block(struct program *p, int64_t t, int64_t h, int64_t w, int64_t c)
+static void record_residual_block(struct program *p, int64_t t, int64_t h, int64_t w, int64_t c)
 {
     struct tensor *const x = ACT(t, h, w, c);
-    struct tensor *const y = causal(p, silu_norm(p, x), c, NULL);
-    causal(p, silu_norm(p, y), c, x);
+    struct tensor *const y = record_causal_conv(p, record_silu_norm(p, x), c, NULL);
+    record_causal_conv(p, record_silu_norm(p, y), c, x);
 }
 
-static void doubled(struct program *p, int64_t t, int64_t h, int64_t w, int64_t c)
+static void record_upsample(struct program *p, int64_t t, int64_t h, int64_t w, int64_t c)
 {
     program_conv3d(p, &(struct kern_conv3d){
                           .x = ACT(t, h, w, c),
@@ -232,101 +232,103 @@ static void doubled(struct program *p, int64_t t, int64_t h, int64_t w, int64_t 
 
 /* ---- cases --------------------------------------------------------------------- */
 
-static void roof(struct program *p, const struct bench_size *s)
+static void case_roof(struct program *p, const struct bench_size *s)
 {
-    linear(p, KERN_LINEAR, ACT(s->roof[0], s->roof[1]), s->roof[2], KERN_ACT_NONE);
+    record_linear(p, KERN_LINEAR, ACT(s->roof[0], s->roof[1]), s->roof[2], KERN_ACT_NONE);
 }
 
-static void dit_modulate(struct program *p, const struct bench_size *s)
+static void case_dit_modulate(struct program *p, const struct bench_size *s)
 {
-    modulated(p, F32(tokens(s), s->dim), FRAMES);
+    record_modulate(p, F32(block_tokens(s), s->dim), FRAMES);
 }
 
-static void dit_project(struct program *p, const struct bench_size *s)
+static void case_dit_project(struct program *p, const struct bench_size *s)
 {
-    linear(p, KERN_LINEAR_LOW_PRECISION, ACT(tokens(s), s->dim), s->dim, KERN_ACT_NONE);
+    record_linear(p, KERN_LINEAR_LOW_PRECISION, ACT(block_tokens(s), s->dim), s->dim,
+                  KERN_ACT_NONE);
 }
 
-static void dit_norm_rope(struct program *p, const struct bench_size *s)
+static void case_dit_norm_rope(struct program *p, const struct bench_size *s)
 {
-    turn(p, s, normed(p, ACT(tokens(s), s->dim)));
+    record_rope(p, s, record_norm(p, ACT(block_tokens(s), s->dim)));
 }
 
-static void dit_attention(struct program *p, const struct bench_size *s)
+static void case_dit_attention(struct program *p, const struct bench_size *s)
 {
-    attend(p, ACT(tokens(s), s->dim), s->heads, s->blocks, tokens(s));
+    record_attention(p, ACT(block_tokens(s), s->dim), s->heads, s->blocks, block_tokens(s));
 }
 
 /* Six blocks of queries, as a rank that has all stages: noise stages and the clean one. */
-static void dit_attention_all(struct program *p, const struct bench_size *s)
+static void case_dit_attention_all(struct program *p, const struct bench_size *s)
 {
-    attend(p, ACT(STAGES * tokens(s), s->dim), s->heads, s->blocks, tokens(s));
+    record_attention(p, ACT(STAGES * block_tokens(s), s->dim), s->heads, s->blocks,
+                     block_tokens(s));
 }
 
-static void dit_cross(struct program *p, const struct bench_size *s)
+static void case_dit_cross(struct program *p, const struct bench_size *s)
 {
-    attend(p, ACT(tokens(s), s->dim), s->heads, 1, s->text_rows);
+    record_attention(p, ACT(block_tokens(s), s->dim), s->heads, 1, s->text_rows);
 }
 
-static void dit_output(struct program *p, const struct bench_size *s)
+static void case_dit_output(struct program *p, const struct bench_size *s)
 {
-    add_linear(p, KERN_LINEAR_LOW_PRECISION, ACT(tokens(s), s->dim), F32(tokens(s), s->dim),
-               FRAMES);
+    record_linear_add(p, KERN_LINEAR_LOW_PRECISION, ACT(block_tokens(s), s->dim),
+                      F32(block_tokens(s), s->dim), FRAMES);
 }
 
-static void dit_ffn(struct program *p, const struct bench_size *s)
+static void case_dit_ffn(struct program *p, const struct bench_size *s)
 {
-    feed_forward(p, s, F32(tokens(s), s->dim));
+    record_ffn(p, s, F32(block_tokens(s), s->dim));
 }
 
-static void dit_layer(struct program *p, const struct bench_size *s)
+static void case_dit_layer(struct program *p, const struct bench_size *s)
 {
-    struct tensor *const x = F32(tokens(s), s->dim);
-    struct tensor *const in = modulated(p, x, FRAMES);
+    struct tensor *const x = F32(block_tokens(s), s->dim);
+    struct tensor *const in = record_modulate(p, x, FRAMES);
     struct tensor *const q =
-        normed(p, linear(p, KERN_LINEAR_LOW_PRECISION, in, s->dim, KERN_ACT_NONE));
+        record_norm(p, record_linear(p, KERN_LINEAR_LOW_PRECISION, in, s->dim, KERN_ACT_NONE));
     struct tensor *const k =
-        normed(p, linear(p, KERN_LINEAR_LOW_PRECISION, in, s->dim, KERN_ACT_NONE));
+        record_norm(p, record_linear(p, KERN_LINEAR_LOW_PRECISION, in, s->dim, KERN_ACT_NONE));
 
-    linear(p, KERN_LINEAR_LOW_PRECISION, in, s->dim, KERN_ACT_NONE);
-    turn(p, s, q);
-    turn(p, s, k);
-    add_linear(p, KERN_LINEAR_LOW_PRECISION, attend(p, q, s->heads, s->blocks, tokens(s)), x,
-               FRAMES);
-    feed_forward(p, s, x);
+    record_linear(p, KERN_LINEAR_LOW_PRECISION, in, s->dim, KERN_ACT_NONE);
+    record_rope(p, s, q);
+    record_rope(p, s, k);
+    record_linear_add(p, KERN_LINEAR_LOW_PRECISION,
+                      record_attention(p, q, s->heads, s->blocks, block_tokens(s)), x, FRAMES);
+    record_ffn(p, s, x);
 }
 
-static void vae_conv_deep(struct program *p, const struct bench_size *s)
+static void case_vae_conv_deep(struct program *p, const struct bench_size *s)
 {
-    causal(p, ACT(1, s->h, s->w, 384), 384, NULL);
+    record_causal_conv(p, ACT(1, s->h, s->w, 384), 384, NULL);
 }
 
-static void vae_conv_half(struct program *p, const struct bench_size *s)
+static void case_vae_conv_half(struct program *p, const struct bench_size *s)
 {
-    causal(p, ACT(4, 4 * s->h, 4 * s->w, 192), 192, NULL);
+    record_causal_conv(p, ACT(4, 4 * s->h, 4 * s->w, 192), 192, NULL);
 }
 
-static void vae_conv_full(struct program *p, const struct bench_size *s)
+static void case_vae_conv_full(struct program *p, const struct bench_size *s)
 {
-    causal(p, ACT(4, 8 * s->h, 8 * s->w, 96), 96, NULL);
+    record_causal_conv(p, ACT(4, 8 * s->h, 8 * s->w, 96), 96, NULL);
 }
 
-static void vae_norm(struct program *p, const struct bench_size *s)
+static void case_vae_norm(struct program *p, const struct bench_size *s)
 {
-    silu_norm(p, ACT(4, 8 * s->h, 8 * s->w, 96));
+    record_silu_norm(p, ACT(4, 8 * s->h, 8 * s->w, 96));
 }
 
-static void vae_residual(struct program *p, const struct bench_size *s)
+static void case_vae_residual(struct program *p, const struct bench_size *s)
 {
-    residual_block(p, 4, 4 * s->h, 4 * s->w, 192);
+    record_residual_block(p, 4, 4 * s->h, 4 * s->w, 192);
 }
 
-static void vae_double(struct program *p, const struct bench_size *s)
+static void case_vae_double(struct program *p, const struct bench_size *s)
 {
-    doubled(p, 4, 2 * s->h, 2 * s->w, 192);
+    record_upsample(p, 4, 2 * s->h, 2 * s->w, 192);
 }
 
-static void vae_time(struct program *p, const struct bench_size *s)
+static void case_vae_time(struct program *p, const struct bench_size *s)
 {
     program_conv3d(p, &(struct kern_conv3d){
                           .past = ACT(2, s->h, s->w, 384),
@@ -337,18 +339,18 @@ static void vae_time(struct program *p, const struct bench_size *s)
                       });
 }
 
-static void vae_attention(struct program *p, const struct bench_size *s)
+static void case_vae_attention(struct program *p, const struct bench_size *s)
 {
-    attend(p, ACT(s->h * s->w, 384), 1, 1, s->h * s->w);
+    record_attention(p, ACT(s->h * s->w, 384), 1, 1, s->h * s->w);
 }
 
-static void vae_head(struct program *p, const struct bench_size *s)
+static void case_vae_head(struct program *p, const struct bench_size *s)
 {
-    causal(p, ACT(4, 8 * s->h, 8 * s->w, 96), 3, NULL);
+    record_causal_conv(p, ACT(4, 8 * s->h, 8 * s->w, 96), 3, NULL);
 }
 
-static struct tensor *text_attend(struct program *p, const struct bench_size *s,
-                                  const struct tensor *q)
+static struct tensor *record_text_attention(struct program *p, const struct bench_size *s,
+                                            const struct tensor *q)
 {
     struct tensor *const out = ACT(s->words, s->text_dim);
 
@@ -366,48 +368,49 @@ static struct tensor *text_attend(struct program *p, const struct bench_size *s,
     return out;
 }
 
-static void text_attention(struct program *p, const struct bench_size *s)
+static void case_text_attention(struct program *p, const struct bench_size *s)
 {
-    text_attend(p, s, ACT(s->words, s->text_dim));
+    record_text_attention(p, s, ACT(s->words, s->text_dim));
 }
 
-static void text_layer(struct program *p, const struct bench_size *s)
+static void case_text_layer(struct program *p, const struct bench_size *s)
 {
     struct tensor *const x = F32(s->words, s->text_dim);
-    struct tensor *const in = normed(p, x);
-    struct tensor *const q = linear(p, KERN_LINEAR, in, s->text_dim, KERN_ACT_NONE);
+    struct tensor *const in = record_norm(p, x);
+    struct tensor *const q = record_linear(p, KERN_LINEAR, in, s->text_dim, KERN_ACT_NONE);
 
-    linear(p, KERN_LINEAR, in, s->text_dim, KERN_ACT_NONE);
-    linear(p, KERN_LINEAR, in, s->text_dim, KERN_ACT_NONE);
-    add_linear(p, KERN_LINEAR, text_attend(p, s, q), x, 0);
-    struct tensor *const again = normed(p, x);
-    struct tensor *const gate = linear(p, KERN_LINEAR, again, s->text_ffn, KERN_ACT_GELU_TANH);
-    struct tensor *const up = linear(p, KERN_LINEAR, again, s->text_ffn, KERN_ACT_NONE);
+    record_linear(p, KERN_LINEAR, in, s->text_dim, KERN_ACT_NONE);
+    record_linear(p, KERN_LINEAR, in, s->text_dim, KERN_ACT_NONE);
+    record_linear_add(p, KERN_LINEAR, record_text_attention(p, s, q), x, 0);
+    struct tensor *const again = record_norm(p, x);
+    struct tensor *const gate =
+        record_linear(p, KERN_LINEAR, again, s->text_ffn, KERN_ACT_GELU_TANH);
+    struct tensor *const up = record_linear(p, KERN_LINEAR, again, s->text_ffn, KERN_ACT_NONE);
     program_mul(p, &(struct kern_mul){ .a = gate, .b = up, .out = up });
-    add_linear(p, KERN_LINEAR, up, x, 0);
+    record_linear_add(p, KERN_LINEAR, up, x, 0);
 }
 
 const struct bench_case bench_cases[] = {
-    { "roof", "a large product", roof },
-    { "dit.modulate", "layer norm, scale, shift", dit_modulate },
-    { "dit.project", "q, k or v projection", dit_project },
-    { "dit.norm-rope", "RMS norm and RoPE of q", dit_norm_rope },
-    { "dit.attention", "block over 7 blocks", dit_attention },
-    { "dit.attention-all", "six blocks over 7 blocks", dit_attention_all },
-    { "dit.cross", "block over text", dit_cross },
-    { "dit.output", "projection, gate, residual", dit_output },
-    { "dit.ffn", "norm, two products, GELU", dit_ffn },
-    { "dit.layer", "self-attention and FFN", dit_layer },
-    { "vae.conv-384", "3x3x3, latent size", vae_conv_deep },
-    { "vae.conv-192", "3x3x3, half size, 4 frames", vae_conv_half },
-    { "vae.conv-96", "3x3x3, full size, 4 frames", vae_conv_full },
-    { "vae.norm-silu", "96 channels, full size", vae_norm },
-    { "vae.residual", "192 channels, half size", vae_residual },
-    { "vae.double", "2x nearest, then 3x3", vae_double },
-    { "vae.time", "3x1x1, 384 to 768", vae_time },
-    { "vae.attention", "one head of 384", vae_attention },
-    { "vae.head", "3x3x3, 96 to 3", vae_head },
-    { "text.attention", "with position bias", text_attention },
-    { "text.layer", "one layer of the encoder", text_layer },
+    { "roof", "a large product", case_roof },
+    { "dit.modulate", "layer norm, scale, shift", case_dit_modulate },
+    { "dit.project", "q, k or v projection", case_dit_project },
+    { "dit.norm-rope", "RMS norm and RoPE of q", case_dit_norm_rope },
+    { "dit.attention", "block over 7 blocks", case_dit_attention },
+    { "dit.attention-all", "six blocks over 7 blocks", case_dit_attention_all },
+    { "dit.cross", "block over text", case_dit_cross },
+    { "dit.output", "projection, gate, residual", case_dit_output },
+    { "dit.ffn", "norm, two products, GELU", case_dit_ffn },
+    { "dit.layer", "self-attention and FFN", case_dit_layer },
+    { "vae.conv-384", "3x3x3, latent size", case_vae_conv_deep },
+    { "vae.conv-192", "3x3x3, half size, 4 frames", case_vae_conv_half },
+    { "vae.conv-96", "3x3x3, full size, 4 frames", case_vae_conv_full },
+    { "vae.norm-silu", "96 channels, full size", case_vae_norm },
+    { "vae.residual", "192 channels, half size", case_vae_residual },
+    { "vae.double", "2x nearest, then 3x3", case_vae_double },
+    { "vae.time", "3x1x1, 384 to 768", case_vae_time },
+    { "vae.attention", "one head of 384", case_vae_attention },
+    { "vae.head", "3x3x3, 96 to 3", case_vae_head },
+    { "text.attention", "with position bias", case_text_attention },
+    { "text.layer", "one layer of the encoder", case_text_layer },
 };
 const int bench_case_count = COUNT_OF(bench_cases);

@@ -1,3 +1,4 @@
+/* bench_file.c - the speeds of a machine as a JSON file, and what they were measured for. */
 #include "cmd/bench/bench_file.h"
 #include "base/file.h"
 #include "base/version.h"
@@ -16,7 +17,7 @@ struct subject {
     char value[SUBJECT_TEXT];
 };
 
-static void name_files(char value[SUBJECT_TEXT], const struct workload *m)
+static void describe_files(char value[SUBJECT_TEXT], const struct workload *m)
 {
     int len = 0;
 
@@ -29,8 +30,8 @@ static void name_files(char value[SUBJECT_TEXT], const struct workload *m)
     }
 }
 
-static void subjects_of(struct subject s[SUBJECTS], const struct workload *m,
-                        const struct kern_backend *backend, int threads)
+static void fill_subjects(struct subject s[SUBJECTS], const struct workload *m,
+                          const struct kern_backend *backend, int threads)
 {
     const struct dit_shape *const d = &m->shape;
     const struct kv_policy *const p = &m->policy;
@@ -47,7 +48,7 @@ static void subjects_of(struct subject s[SUBJECTS], const struct workload *m,
     snprintf(s[3].value, SUBJECT_TEXT, "%s", workload_precision(m));
     snprintf(s[4].value, SUBJECT_TEXT, "%s", backend->name);
     snprintf(s[5].value, SUBJECT_TEXT, "%d", threads);
-    name_files(s[6].value, m);
+    describe_files(s[6].value, m);
 }
 
 /* The numbers: name, and where it stands in struct cost_parts. */
@@ -68,7 +69,7 @@ static const struct number {
     { "processor_seconds_per_byte", offsetof(struct cost_parts, byte) },
 };
 
-static double *number_in(struct cost_parts *p, size_t at)
+static double *find_number(struct cost_parts *p, size_t at)
 {
     return (double *)(void *)((char *)p + at);
 }
@@ -81,14 +82,14 @@ status bench_file_print(struct strbuf *out, const struct cost_parts *parts,
     char cpu[VERSION_CPU], *line = NULL;
     json_t *o = json_object(), *about = json_object();
 
-    subjects_of(s, m, backend, p.threads);
+    fill_subjects(s, m, backend, p.threads);
     for (int i = 0; i < SUBJECTS; i++) json_set(&about, s[i].name, json_string(s[i].value));
     json_set(&o, "bench", json_integer(1));
     json_set(&o, "program", json_string(version_program));
     json_set(&o, "cpu", json_string(version_cpu(cpu)));
     json_set(&o, "for", about);
     for (int i = 0; i < COUNT_OF(numbers); i++)
-        json_set(&o, numbers[i].name, json_real(*number_in(&p, numbers[i].at)));
+        json_set(&o, numbers[i].name, json_real(*find_number(&p, numbers[i].at)));
     if (o) line = json_dumps(o, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
     if (line) strbuf_addf(out, "%s\n", line);
     free(line);
@@ -115,13 +116,13 @@ static status read_numbers(const json_t *o, const char *path, struct cost_parts 
         double const value = json_number_value(v);
         if (!json_is_number(v) || !(value > 0 && isfinite(value)))
             return fail(ST_FORMAT, "%s: %s: a number above 0 is allowed", path, numbers[i].name);
-        *number_in(out, numbers[i].at) = value;
+        *find_number(out, numbers[i].at) = value;
     }
     out->estimated = false;
     return ST_OK;
 }
 
-static int threads_in(const json_t *o)
+static int read_threads(const json_t *o)
 {
     const char *const text =
         json_string_value(json_object_get(json_object_get(o, "for"), "threads"));
@@ -140,13 +141,11 @@ status bench_file_read(struct cost_parts *out, const char *path, const struct wo
 
     TRY(file_read(path, FILE_BYTES, &text, &len));
     o = json_loadb(text, len, 0, &error);
-    if (!o || json_integer_value(json_object_get(o, "bench")) != 1) {
-        st = fail(ST_FORMAT, "%s: not what `rollmill bench --for JOB --json` prints%s%s", path,
-                  o ? "" : ": ", o ? "" : error.text);
-        goto out;
-    }
-    if (!threads) threads = threads_in(o);
-    subjects_of(s, m, backend, threads);
+    if (!o || json_integer_value(json_object_get(o, "bench")) != 1)
+        FAIL_OUT(ST_FORMAT, "%s: not what `rollmill bench --for JOB --json` prints%s%s", path,
+                 o ? "" : ": ", o ? "" : error.text);
+    if (!threads) threads = read_threads(o);
+    fill_subjects(s, m, backend, threads);
     TRY_OUT(check_subjects(json_object_get(o, "for"), path, s));
     TRY_OUT(read_numbers(o, path, out));
     out->threads = threads;

@@ -1,6 +1,6 @@
-#include "cmd/bench/bench_for_job.h"
+/* bench_for_job.c - `bench --for JOB`: all ranks measure, rank 0 prints. */
 #include "cmd/bench/bench_file.h"
-#include "cmd/bench/bench_job.h"
+#include "cmd/bench/bench_internal.h"
 #include "cmd/cmd.h"
 #include "cmd/job_workload.h"
 #include "comm/world.h"
@@ -40,7 +40,7 @@ out:
 }
 
 /* [all] Everyone measures, rank 0 tells. */
-static status measure(struct comm *world, void *arg)
+static status measure_speeds(struct comm *world, void *arg)
 {
     const struct bench_for *const r = arg;
     const char *const precision = strcmp(r->precision, "job") != 0 ? r->precision : NULL;
@@ -61,7 +61,7 @@ out:
     return st;
 }
 
-status bench_for(const struct bench_for *r)
+status bench_for_job(const struct bench_for *r)
 {
     struct world_options const world = { .ranks = 1,
                                          .deadline_s = DEADLINE_S,
@@ -69,5 +69,5 @@ status bench_for(const struct bench_for *r)
                                          .report = cmd_report,
                                          .exit_code = cmd_exit_code };
 
-    return world_run(&world, measure, (void *)(uintptr_t)r);
+    return world_run(&world, measure_speeds, (void *)(uintptr_t)r);
 }

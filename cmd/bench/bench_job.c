@@ -1,28 +1,17 @@
-#include "cmd/bench/bench_job.h"
+/* bench_job.c - the speeds of one job: passes on all ranks at once, the rest on rank 0. */
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/pool.h"
-#include "cmd/bench/bench_subject.h"
+#include "cmd/bench/bench_internal.h"
 #include "comm/world.h"
+#include "pipeline/engine/workload.h"
 
 #include <stdlib.h>
-
-static int by_size(const void *a, const void *b)
-{
-    double const x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-double bench_median(double *s, int n)
-{
-    qsort(s, (size_t)n, sizeof *s, by_size);
-    return s[n / 2];
-}
 
 /* One thing timed in several copies. */
 struct copies {
     const struct bench_subject *subject;
-    bench_part part;
+    bench_timing time;
     double s[2][2]; /* by copy */
 };
 
@@ -31,12 +20,13 @@ static status run_copy(void *arg, int64_t task, int worker)
     struct copies *const c = arg;
 
     (void)worker;
-    return c->part(c->subject, c->s[task]);
+    return c->time(c->subject, c->s[task]);
 }
 
-static status time_copies(const struct bench_subject *b, bench_part part, int copies, double out[2])
+static status time_copies(const struct bench_subject *b, bench_timing time, int copies,
+                          double out[2])
 {
-    struct copies c = { .subject = b, .part = part };
+    struct copies c = { .subject = b, .time = time };
     struct pool *pool = NULL;
     status st = ST_OK;
 
@@ -48,17 +38,17 @@ out:
     return st;
 }
 
-static int copies_of(const struct bench_subject *b)
+static int count_copies(const struct bench_subject *b)
 {
     return !b->alone && b->threads * 2 <= pool_cpus() ? 2 : 1;
 }
 
 /* [all] A pass, on all ranks at once; known to rank 0. */
 static status time_pass(const struct bench_subject *b, struct comm *world, const char *name,
-                        bench_part part, double out[2])
+                        bench_timing time, double out[2])
 {
     TRY(comm_agree(world, ST_OK));
-    TRY(time_copies(b, part, world->size > 1 ? 1 : copies_of(b), out));
+    TRY(time_copies(b, time, world->size > 1 ? 1 : count_copies(b), out));
     TRY(comm_reduce_sum(world, out, 2));
     out[0] /= world->size, out[1] /= world->size;
     if (world->rank == 0) log_info("bench: %s %.4g s", name, out[0]);
@@ -81,7 +71,7 @@ static status time_pictures(struct cost_parts *out, const struct bench_subject *
 {
     double decode[2];
 
-    TRY(time_copies(b, bench_decode, copies_of(b), decode));
+    TRY(time_copies(b, bench_decode, count_copies(b), decode));
     out->decode = decode[0];
     log_info("bench: decode %.4g s", out->decode);
     TRY(bench_encode(b, &out->encode));
@@ -90,7 +80,7 @@ static status time_pictures(struct cost_parts *out, const struct bench_subject *
 }
 
 /* The model takes it from there, whichever way the exchange goes. */
-static struct line_mode by_blocks(struct line_mode m)
+static struct line_mode exchange_by_blocks(struct line_mode m)
 {
     m.exchange = LINE_BLOCKS;
     return m;
@@ -102,7 +92,7 @@ status bench_job(struct cost_parts *out, const struct workload *m, const struct 
     struct dit_config const dit = workload_dit(m);
     struct bench_subject b = { .model = m,
                                .backend = backend->kern,
-                               .mode = by_blocks(backend->mode),
+                               .mode = exchange_by_blocks(backend->mode),
                                .threads = threads,
                                .device = world_device(world, backend->devices),
                                .clock = backend->devices ? clock_seconds : clock_thread_seconds,

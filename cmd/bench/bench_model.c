@@ -1,17 +1,5 @@
-#include "cmd/bench/bench_model.h"
-#include "cmd/bench/bench_model_rows.h"
-#include "kernels/kern_device.h"
-
-status bench_card_bytes(const struct bench_model_config *c, uint64_t *bytes)
-{
-    struct kern_device d;
-
-    *bytes = 0;
-    if (!c->backend->devices) return ST_OK;
-    TRY(kern_device_about(&d, 0));
-    *bytes = d.memory - d.free;
-    return ST_OK;
-}
+/* bench_model.c - the parts of a model that are timed, in the order they are printed. */
+#include "cmd/bench/bench_internal.h"
 
 const struct bench_row bench_rows[] = {
     { "tick", "five noise stages and the clean one", bench_time_tick },

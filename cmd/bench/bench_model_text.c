@@ -1,15 +1,15 @@
 /* bench_model_text.c - one prompt through the text encoder. */
 #include "base/clock.h"
 #include "base/strbuf.h"
-#include "cmd/bench/bench_model_rows.h"
+#include "cmd/bench/bench_internal.h"
 #include "pipeline/text/umt5.h"
 
 #include <stdlib.h>
 
 enum { PROMPTS = 9, WORDS_SMALL = 64, WORDS = 128 };
 
-static status encode(struct umt5 *encoder, int prompts, int words, const int32_t *ids,
-                     float *embeds, double *seconds)
+static status time_prompts(struct umt5 *encoder, int prompts, int words, const int32_t *ids,
+                           float *embeds, double *seconds)
 {
     struct umt5_prompt list[PROMPTS];
     double const start = clock_seconds();
@@ -44,15 +44,12 @@ status bench_time_text(const struct bench_model_config *c, struct bench_result *
         (n * (8.0 * (double)s->dim * (double)s->dim_attn + 6.0 * (double)s->dim * (double)s->ffn) +
          4 * n * n * (double)s->dim_attn);
     embeds = malloc((size_t)PROMPTS * WORDS * (size_t)s->dim * sizeof *embeds);
-    if (!embeds) {
-        st = fail(ST_NOMEM, "bench: embeddings");
-        goto out;
-    }
+    if (!embeds) FAIL_OUT(ST_NOMEM, "bench: embeddings");
     for (int i = 0; i < words; i++) ids[i] = (int32_t)(3 + i * 7 % (s->vocab - 3));
     for (int i = 0; i < BENCH_ROW_RUNS; i++) {
         double one, many;
-        TRY_OUT(encode(encoder, 1, words, ids, embeds, &one));
-        TRY_OUT(encode(encoder, PROMPTS, words, ids, embeds, &many));
+        TRY_OUT(time_prompts(encoder, 1, words, ids, embeds, &one));
+        TRY_OUT(time_prompts(encoder, PROMPTS, words, ids, embeds, &many));
         out->seconds[i] = (many - one) / (PROMPTS - 1);
     }
 out:

@@ -1,8 +1,7 @@
 /* bench_model_tick.c - ticks of the line in the steady state, on random noise. */
 #include "base/clock.h"
 #include "base/strbuf.h"
-#include "cmd/bench/bench_model_rows.h"
-#include "cmd/bench/bench_null_io.h"
+#include "cmd/bench/bench_internal.h"
 #include "pipeline/dit/noise.h"
 #include "pipeline/line/line.h"
 
@@ -27,7 +26,7 @@ struct ticks {
 
 /* ---- what the line asks for ---------------------------------------------------------- */
 
-static status noise(void *arg, int clip, int64_t block, int level, float *out)
+static status fill_noise(void *arg, int clip, int64_t block, int level, float *out)
 {
     const struct ticks *const t = arg;
 
@@ -36,7 +35,7 @@ static status noise(void *arg, int clip, int64_t block, int level, float *out)
     return ST_OK;
 }
 
-static status context(void *arg, int clip, int64_t block, float *embeds)
+static status fill_context(void *arg, int clip, int64_t block, float *embeds)
 {
     const struct dit_shape *const s = &((const struct ticks *)arg)->shape;
 
@@ -109,7 +108,8 @@ static status open_ticks(struct ticks *t, const struct bench_model_config *c, in
     *t = (struct ticks){ .c = c,
                          .policy = { WINDOW_ROLLING, COUNT_OF(steps), BENCH_FRAMES, 21,
                                      BENCH_FRAMES, KV_SINK_USUAL } };
-    t->io = bench_silent_io((struct line_io){ .arg = t, .noise = noise, .context = context });
+    t->io =
+        bench_null_io((struct line_io){ .arg = t, .noise = fill_noise, .context = fill_context });
     int const filled = t->policy.levels + t->policy.attention_frames / BENCH_FRAMES;
     TRY(schedule_make(&t->schedule, steps, COUNT_OF(steps), true, 5));
     TRY(open_model(t));
@@ -122,7 +122,7 @@ static status open_ticks(struct ticks *t, const struct bench_model_config *c, in
 
 /* ---- timing ---------------------------------------------------------------------------- */
 
-static double tick_flop(const struct ticks *t)
+static double count_tick_flop(const struct ticks *t)
 {
     const struct dit_shape *const s = &t->shape;
     int64_t const tokens = t->c->latent_h / 2 * (t->c->latent_w / 2);
@@ -145,7 +145,7 @@ static status time_ticks(struct ticks *t, struct bench_decoder *decoder, struct 
         if (decoder) TRY(bench_decoder_run(decoder));
         out->seconds[i] = clock_seconds() - start;
     }
-    return bench_card_bytes(t->c, &out->card);
+    return bench_card_bytes(t->c->backend, &out->card);
 }
 
 static status time_line(const struct bench_model_config *c, int ranks, struct bench_result *out)
@@ -155,7 +155,7 @@ static status time_line(const struct bench_model_config *c, int ranks, struct be
 
     TRY_OUT(open_ticks(&t, c, ranks));
     TRY_OUT(time_ticks(&t, NULL, out));
-    out->flop = tick_flop(&t) / ranks;
+    out->flop = count_tick_flop(&t) / ranks;
 out:
     close_ticks(&t);
     return st;
@@ -182,7 +182,7 @@ status bench_time_film(const struct bench_model_config *c, struct bench_result *
     TRY_OUT(bench_decoder_run(decoder));
     TRY_OUT(bench_decoder_run(decoder));
     TRY_OUT(time_ticks(&t, decoder, out));
-    out->flop = tick_flop(&t) + bench_decoder_flop(decoder);
+    out->flop = count_tick_flop(&t) + bench_decoder_flop(decoder);
 out:
     bench_decoder_close(&decoder);
     close_ticks(&t);

@@ -1,7 +1,7 @@
 /* bench_model_vae.c - one block through the decoder, in the middle of a clip. */
 #include "base/clock.h"
 #include "base/strbuf.h"
-#include "cmd/bench/bench_model_rows.h"
+#include "cmd/bench/bench_internal.h"
 #include "pipeline/dit/noise.h"
 #include "pipeline/vae/vae.h"
 
@@ -34,10 +34,7 @@ status bench_decoder_open(struct bench_decoder **out, const struct bench_model_c
     *out = NULL;
     if (d) d->latents = malloc((size_t)count * sizeof *d->latents);
     if (d) d->pictures = malloc((size_t)(BENCH_FRAMES * VAE_PICTURES * picture.bytes));
-    if (!d || !path || !d->latents || !d->pictures) {
-        st = fail(ST_NOMEM, "bench: a block's pictures");
-        goto out;
-    }
+    if (!d || !path || !d->latents || !d->pictures) FAIL_OUT(ST_NOMEM, "bench: a block's pictures");
     noise_fill(d->latents, count, 3, 0, 0);
     d->size = (struct vae_size){ .latent_h = c->latent_h, .latent_w = c->latent_w };
     TRY_OUT(vae_base(&d->size.base, path));
@@ -88,7 +85,7 @@ status bench_time_vae(const struct bench_model_config *c, struct bench_result *o
         TRY_OUT(bench_decoder_run(d));
         out->seconds[i] = clock_seconds() - start;
     }
-    TRY_OUT(bench_card_bytes(c, &out->card));
+    TRY_OUT(bench_card_bytes(c->backend, &out->card));
 out:
     bench_decoder_close(&d);
     return st;

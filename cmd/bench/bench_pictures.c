@@ -1,9 +1,12 @@
+/* bench_pictures.c - what one rank of a line does beside it: a block decoded, and its pictures
+ * encoded into every file that the job asks for. */
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/strbuf.h"
-#include "cmd/bench/bench_subject.h"
+#include "cmd/bench/bench_internal.h"
 #include "pipeline/dit/noise.h"
 #include "pipeline/engine/output_formats.h"
+#include "pipeline/engine/workload.h"
 #include "pipeline/output/av/video.h"
 #include "pipeline/vae/vae.h"
 
@@ -19,7 +22,7 @@ struct block {
     struct vae_out out;
 };
 
-static status block_open(struct block *k, const struct workload *m)
+static status open_block(struct block *k, const struct workload *m)
 {
     size_t const pixels = (size_t)(m->latent_h * m->latent_w);
     int const frames = m->policy.frames_per_block;
@@ -33,7 +36,7 @@ static status block_open(struct block *k, const struct workload *m)
     return ST_OK;
 }
 
-static void block_close(struct block *k)
+static void close_block(struct block *k)
 {
     free(k->latent);
     free(k->out.pixels);
@@ -56,7 +59,7 @@ status bench_decode(const struct bench_subject *b, double seconds[2])
     struct block k;
     struct vae *vae = NULL;
     double run[BENCH_RUNS];
-    status st = block_open(&k, b->model);
+    status st = open_block(&k, b->model);
 
     TRY_OUT(st);
     TRY_OUT(open_vae(&vae, b));
@@ -69,11 +72,11 @@ status bench_decode(const struct bench_subject *b, double seconds[2])
     *seconds = bench_median(run, BENCH_RUNS);
 out:
     vae_close(&vae);
-    block_close(&k);
+    close_block(&k);
     return st;
 }
 
-static status push_block(struct video *v, const struct block *k)
+static status encode_block(struct video *v, const struct block *k)
 {
     const int64_t *const at = k->layout.plane[video_facts(v)->choice.pix];
 
@@ -97,7 +100,7 @@ static status time_format(const struct bench_subject *b, int file, const char *d
     c.path = path;
     TRY_OUT(video_open(&v, &c));
     double const begin = clock_thread_seconds();
-    for (int i = 0; i < BENCH_RUNS; i++) TRY_OUT(push_block(v, k));
+    for (int i = 0; i < BENCH_RUNS; i++) TRY_OUT(encode_block(v, k));
     TRY_OUT(video_commit(v));
     *seconds += (clock_thread_seconds() - begin) / BENCH_RUNS;
 out:
@@ -111,12 +114,12 @@ status bench_encode(const struct bench_subject *b, double *seconds)
     char dir[] = "/tmp/rollmill-bench.XXXXXX";
     struct block k;
     struct vae *vae = NULL;
-    status st = block_open(&k, b->model);
+    status st = open_block(&k, b->model);
 
     *seconds = 0;
     if (st == ST_OK && !mkdtemp(dir)) st = fail(ST_IO, "%s: %s", dir, strerror(errno));
     if (st != ST_OK) {
-        block_close(&k);
+        close_block(&k);
         return st;
     }
     TRY_OUT(open_vae(&vae, b));
@@ -125,7 +128,7 @@ status bench_encode(const struct bench_subject *b, double *seconds)
     for (int i = 0; i < b->model->clip->formats; i++) TRY_OUT(time_format(b, i, dir, &k, seconds));
 out:
     vae_close(&vae);
-    block_close(&k);
+    close_block(&k);
     if (dir_remove(dir) != ST_OK) error_clear();
     return st;
 }

@@ -1,4 +1,12 @@
-#include "cmd/bench/bench.h"
+/*
+ * bench_recorder.c - a program: operations recorded once, with random tensors and weights in
+ * the backend's memory, and run as often as wanted.
+ *
+ * For every operation there is a program_OP of the same name as the kern_OP it stands for. It
+ * keeps the arguments and counts what the operation does: two operations per multiply-add of
+ * products, attention and convolutions, and bytes read or written of the others.
+ */
+#include "cmd/bench/bench_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +19,7 @@ static float random_number(uint64_t *state)
     return (float)((int64_t)(*state >> 33) - (1 << 30)) / (float)(1 << 30);
 }
 
-static void fill(void *to, enum dtype t, int64_t count)
+static void fill_random(void *to, enum dtype t, int64_t count)
 {
     struct tensor x = { .data = to, .dtype = t };
     int64_t const first = count < PATTERN ? count : PATTERN;
@@ -30,7 +38,7 @@ static status make_tensor(struct program *p, struct tensor *x, enum dtype t, int
     TRY(tensor_make(x, t, ndim, dim));
     void *const host = malloc(tensor_bytes(x) + 1);
     if (!host) return fail(ST_NOMEM, "bench: a tensor of %zu bytes", tensor_bytes(x));
-    fill(host, t, tensor_count(x));
+    fill_random(host, t, tensor_count(x));
     status st = p->ctx->backend->alloc(p->ctx, tensor_bytes(x), &x->data);
     if (st == ST_OK) st = p->ctx->backend->upload(p->ctx, x, host);
     free(host);
@@ -43,7 +51,7 @@ static status make_weight(struct program *p, struct kern_weight *w, int ndim, co
     int64_t const count = tensor_count(&w->t);
     void *const host = malloc((size_t)count * sizeof(uint16_t) + 1);
     if (!host) return fail(ST_NOMEM, "bench: a weight of %lld numbers", (long long)count);
-    fill(host, DT_BF16, count);
+    fill_random(host, DT_BF16, count);
     status st = p->ctx->backend->alloc(p->ctx, p->ctx->backend->packed_bytes(w), &w->t.data);
     if (st == ST_OK)
         st = kern_pack(p->ctx, &(struct kern_pack){ .w = w, .src = host, .src_dtype = DT_BF16 });
@@ -52,7 +60,7 @@ static status make_weight(struct program *p, struct kern_weight *w, int ndim, co
 }
 
 /* The next place of a list, or the last one again once something has failed. */
-static int next_of(struct program *p, int *count, int limit)
+static int next_slot(struct program *p, int *count, int limit)
 {
     if (*count == limit && p->st == ST_OK)
         p->st = fail(ST_ARG, "bench: a program of more than %d parts", limit);
@@ -61,7 +69,7 @@ static int next_of(struct program *p, int *count, int limit)
 
 struct tensor *program_tensor(struct program *p, enum dtype t, int ndim, const int64_t *dim)
 {
-    struct tensor *const x = &p->tensor[next_of(p, &p->tensors, BENCH_TENSORS)];
+    struct tensor *const x = &p->tensor[next_slot(p, &p->tensors, BENCH_TENSORS)];
 
     if (p->st == ST_OK) p->st = make_tensor(p, x, t, ndim, dim);
     return x;
@@ -70,7 +78,7 @@ struct tensor *program_tensor(struct program *p, enum dtype t, int ndim, const i
 struct kern_weight *program_weight(struct program *p, enum kern_use use, int ndim,
                                    const int64_t *dim)
 {
-    struct kern_weight *const w = &p->weight[next_of(p, &p->weights, BENCH_TENSORS)];
+    struct kern_weight *const w = &p->weight[next_slot(p, &p->weights, BENCH_TENSORS)];
 
     w->use = use;
     if (p->st == ST_OK) p->st = make_weight(p, w, ndim, dim);
@@ -80,39 +88,39 @@ struct kern_weight *program_weight(struct program *p, enum kern_use use, int ndi
 #define OP(name)                                                                                   \
     static void keep_##name(struct program *p, const struct kern_##name *args)                     \
     {                                                                                              \
-        struct step *const s = &p->step[next_of(p, &p->steps, BENCH_STEPS)];                       \
+        struct step *const s = &p->step[next_slot(p, &p->steps, BENCH_STEPS)];                     \
         s->op = STEP_##name;                                                                       \
         s->a.name = *args;                                                                         \
     }
 KERN_OPS(OP)
 #undef OP
 
-static void moved(struct program *p, const struct tensor *a, const struct tensor *b)
+static void count_bytes(struct program *p, const struct tensor *a, const struct tensor *b)
 {
     p->bytes += (double)tensor_bytes(a) + (double)tensor_bytes(b);
 }
 
-static double product(const struct tensor *x, const struct kern_weight *w)
+static double product_flops(const struct tensor *x, const struct kern_weight *w)
 {
     return 2.0 * (double)tensor_count(x) * (double)w->t.dim[0];
 }
 
 void program_linear(struct program *p, const struct kern_linear *a)
 {
-    p->flops += product(a->x, a->w);
+    p->flops += product_flops(a->x, a->w);
     keep_linear(p, a);
 }
 
 void program_linear_norm(struct program *p, const struct kern_linear_norm *a)
 {
-    p->flops += product(a->linear.x, a->linear.w);
+    p->flops += product_flops(a->linear.x, a->linear.w);
     keep_linear_norm(p, a);
 }
 
 void program_qkv(struct program *p, const struct kern_qkv *a)
 {
-    p->flops +=
-        (a->q.out ? product(a->x, a->q.w) : 0) + product(a->x, a->k.w) + product(a->x, a->v.w);
+    p->flops += (a->q.out ? product_flops(a->x, a->q.w) : 0) + product_flops(a->x, a->k.w) +
+                product_flops(a->x, a->v.w);
     keep_qkv(p, a);
 }
 
@@ -137,7 +145,7 @@ void program_conv3d(struct program *p, const struct kern_conv3d *a)
 #define MOVES(op, input)                                                                           \
     void program_##op(struct program *p, const struct kern_##op *a)                                \
     {                                                                                              \
-        moved(p, a->input, a->out);                                                                \
+        count_bytes(p, a->input, a->out);                                                          \
         keep_##op(p, a);                                                                           \
     }
 MOVES(layernorm, x)

@@ -2,9 +2,7 @@
 #include "base/clock.h"
 #include "base/pool.h"
 #include "base/strbuf.h"
-#include "cmd/bench/bench.h"
-#include "cmd/bench/bench_for_job.h"
-#include "cmd/bench/bench_model.h"
+#include "cmd/bench/bench_internal.h"
 #include "cmd/cmd.h"
 #include "cmd/opts.h"
 
@@ -25,12 +23,6 @@ struct bench {
     const char *model; /* folder for the rows of bench_model.h; NULL: none */
     double roof;       /* FLOP/s of the roof case; 0 until measured */
 };
-
-static int by_size(const void *a, const void *b)
-{
-    double const x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
 
 /* Seconds of one of n runs that are queued one behind another and waited for once: what
  * queueing and waiting take is not the operations'. A processor runs each at once. */
@@ -58,8 +50,7 @@ static status time_program(const struct program *p, double *median)
     for (double const end = clock_seconds() + burst_s;
          n < RUNS_MIN || (n < RUNS_MAX && clock_seconds() < end);)
         TRY(time_runs(p, queued, &run[n++]));
-    qsort(run, (size_t)n, sizeof *run, by_size);
-    *median = run[n / 2];
+    *median = bench_median(run, n);
     return ST_OK;
 }
 
@@ -123,11 +114,10 @@ static status time_row(struct bench *b, const struct bench_row *row)
 
     if (!b->model) return fail(ST_ARG, "bench: %s needs --model DIR", row->name);
     TRY(row->time(&c, &r));
-    qsort(r.seconds, BENCH_ROW_RUNS, sizeof *r.seconds, by_size);
     print_row(b, &(struct work){ .name = row->name,
                                  .what = row->what,
                                  .flops = r.flop,
-                                 .s = r.seconds[BENCH_ROW_RUNS / 2],
+                                 .s = bench_median(r.seconds, BENCH_ROW_RUNS),
                                  .card = r.card });
     return ST_OK;
 }
@@ -142,7 +132,7 @@ static status time_named(struct bench *b, const char *name)
 }
 
 /* One name per line of stdin, one answer per line of stdout. */
-static status answer(struct bench *b)
+static status answer_stdin(struct bench *b)
 {
     char line[64];
 
@@ -153,7 +143,7 @@ static status answer(struct bench *b)
     return ST_OK;
 }
 
-static status run(struct bench *b, int count, char **names)
+static status time_all(struct bench *b, int count, char **names)
 {
     if (!b->json)
         printf("%s, %s, %d threads\n", b->size->name, b->act == DT_F32 ? "f32" : "bf16",
@@ -165,7 +155,7 @@ static status run(struct bench *b, int count, char **names)
     return ST_OK;
 }
 
-static status list(void)
+static status list_cases(void)
 {
     for (int i = 0; i < bench_case_count; i++)
         printf("%-16s %s\n", bench_cases[i].name, bench_cases[i].what);
@@ -177,7 +167,7 @@ static status list(void)
 status cmd_bench(int argc, char **argv)
 {
     const char *size = "small", *precision = "job", *model = NULL, *job = NULL;
-    struct backend_request wish = { 0 };
+    struct backend_request request = { 0 };
     int threads = pool_cpus();
     bool help, json = false, on_demand = false, names = false;
     struct opt const table[] = {
@@ -188,7 +178,7 @@ status cmd_bench(int argc, char **argv)
           .choices = "job|f32|bf16" },
         { "threads", OPT_INT, &threads, .value = "N", .help = "threads to compute with", .min = 1,
           .max = 1024 },
-        BACKEND_OPTIONS(wish),
+        BACKEND_OPTIONS(request),
         { "model", OPT_TEXT, &model, .value = "DIR",
           .help = "time whole parts of this model too (make_model)" },
         { "for", OPT_TEXT, &job, .value = "JOB.yaml",
@@ -209,24 +199,24 @@ status cmd_bench(int argc, char **argv)
 
     TRY(opts_parse(&o, &argc, argv, &help));
     if (help) return ST_OK;
-    if (names) return list();
+    if (names) return list_cases();
     opts_print(&o);
     if (job && argc > 1) return fail(ST_ARG, "bench: one of CASE and --for is allowed");
-    TRY(backend_choose(&b.backend, &wish));
+    TRY(backend_choose(&b.backend, &request));
     backend_print(&b.backend);
     if (job)
-        return bench_for(&(struct bench_for){ .job = (char *)(uintptr_t)job,
-                                              .backend = &b.backend,
-                                              .precision = precision,
-                                              .threads = threads,
-                                              .json = json });
+        return bench_for_job(&(struct bench_for){ .job = (char *)(uintptr_t)job,
+                                                  .backend = &b.backend,
+                                                  .precision = precision,
+                                                  .threads = threads,
+                                                  .json = json });
     b.json = json || on_demand;
     b.size = bench_size_find(size);
     b.model = model;
     b.act = strcmp(precision, "f32") ? DT_BF16 : DT_F32;
     TRY(kern_backend_supports(b.backend.kern, b.act));
     TRY(b.backend.kern->open(&b.ctx, &(struct kern_config){ .threads = threads }));
-    status const st = on_demand ? answer(&b) : run(&b, argc - 1, argv + 1);
+    status const st = on_demand ? answer_stdin(&b) : time_all(&b, argc - 1, argv + 1);
     b.ctx->backend->close(&b.ctx);
     return st;
 }

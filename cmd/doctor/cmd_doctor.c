@@ -1,27 +1,13 @@
+/* cmd_doctor.c - every check of the machine, one after another. */
 #include "cmd/cmd.h"
-#include "cmd/doctor/doctor.h"
+#include "cmd/doctor/doctor_internal.h"
 #include "cmd/opts.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 
 static void (*const checks[])(struct doctor *) = {
     doctor_cpu, doctor_memory, doctor_card, doctor_limits, doctor_disk, doctor_media,
 };
-
-void doctor_say(struct doctor *d, enum doctor_grade grade, const char *what, const char *fmt, ...)
-{
-    static const char *const words[] = { "ok", "warn", "FAIL" };
-    va_list ap;
-
-    d->warnings += grade == DOCTOR_WARN;
-    d->failures += grade == DOCTOR_FAIL;
-    printf("%-5s %-12s ", words[grade], what);
-    va_start(ap, fmt);
-    vprintf(fmt, ap);
-    va_end(ap);
-    putchar('\n');
-}
 
 status cmd_doctor(int argc, char **argv)
 {

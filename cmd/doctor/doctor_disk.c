@@ -1,8 +1,9 @@
+/* doctor_disk.c - file systems, and whether a clip can be committed on one: tried for real. */
 #define _GNU_SOURCE
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/strbuf.h"
-#include "cmd/doctor/doctor.h"
+#include "cmd/doctor/doctor_internal.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -27,15 +28,15 @@ static const struct {
     { 0xFE534D42, "smb2", true, false },     { 0x65735546, "fuse", true, false },
 };
 
-static void say_system(struct doctor *d, const char *what, const char *dir)
+static void print_system(struct doctor *d, const char *what, const char *dir)
 {
     const char *name = "an unknown file system", *remark = "";
     struct statfs s;
     struct statvfs v;
 
     if (statfs(dir, &s) || statvfs(dir, &v)) {
-        doctor_say(d, DOCTOR_FAIL, what, "%s: %s; give a folder that is there", dir,
-                   strerror(errno));
+        doctor_print(d, DOCTOR_FAIL, what, "%s: %s; give a folder that is there", dir,
+                     strerror(errno));
         return;
     }
     for (int i = 0; i < COUNT_OF(systems); i++) {
@@ -45,8 +46,8 @@ static void say_system(struct doctor *d, const char *what, const char *dir)
         if (systems[i].shared) remark = ", shared with other machines";
     }
     double const free_gib = bytes_gib((double)v.f_bavail * (double)v.f_frsize);
-    doctor_say(d, free_gib < 1 ? DOCTOR_WARN : DOCTOR_OK, what, "%s: %s%s, %.1f GiB free%s", dir,
-               name, remark, free_gib, free_gib < 1 ? ": make room" : "");
+    doctor_print(d, free_gib < 1 ? DOCTOR_WARN : DOCTOR_OK, what, "%s: %s%s, %.1f GiB free%s", dir,
+                 name, remark, free_gib, free_gib < 1 ? ": make room" : "");
 }
 
 /* What the appearance of a clip rests on: files written through to the disk, a folder
@@ -59,18 +60,12 @@ static status try_commit(const char *dir, double *seconds)
     double const begin = clock_seconds();
     status st = ST_OK;
 
-    if (!one || !two || !done || !in_one || !in_two) {
-        st = fail(ST_NOMEM, "no memory");
-        goto out;
-    }
+    if (!one || !two || !done || !in_one || !in_two) FAIL_OUT(ST_NOMEM, "no memory");
     TRY_OUT(dir_make(one));
     TRY_OUT(dir_make(two));
     TRY_OUT(file_write(in_one, "1", 1));
     TRY_OUT(file_write(in_two, "2", 1));
-    if (rename(one, done)) {
-        st = fail(ST_IO, "a folder cannot be renamed: %s", strerror(errno));
-        goto out;
-    }
+    if (rename(one, done)) FAIL_OUT(ST_IO, "a folder cannot be renamed: %s", strerror(errno));
     TRY_OUT(dir_sync(dir));
     if (!rename(two, done) || (errno != ENOTEMPTY && errno != EEXIST))
         st = fail(ST_IO, "a folder that is not empty can be renamed over");
@@ -86,19 +81,19 @@ void doctor_disk(struct doctor *d)
     char *const dir = str_format("%s/rollmill-doctor.XXXXXX", d->dir);
     double seconds = 0;
 
-    say_system(d, "output", d->dir);
-    say_system(d, "TMPDIR", temp && temp[0] ? temp : "/tmp");
+    print_system(d, "output", d->dir);
+    print_system(d, "TMPDIR", temp && temp[0] ? temp : "/tmp");
     if (!dir || !mkdtemp(dir)) {
-        doctor_say(d, DOCTOR_FAIL, "commit", "%s: %s; give a folder that can be written", d->dir,
-                   strerror(errno));
+        doctor_print(d, DOCTOR_FAIL, "commit", "%s: %s; give a folder that can be written", d->dir,
+                     strerror(errno));
         free(dir);
         return;
     }
     if (try_commit(dir, &seconds) != ST_OK)
-        doctor_say(d, DOCTOR_FAIL, "commit", "%s; clips need another file system",
-                   error_last()->msg);
-    else doctor_say(d, DOCTOR_OK, "commit", "write, fsync, rename: %.1f ms", seconds * 1e3);
+        doctor_print(d, DOCTOR_FAIL, "commit", "%s; clips need another file system",
+                     error_last()->msg);
+    else doctor_print(d, DOCTOR_OK, "commit", "write, fsync, rename: %.1f ms", seconds * 1e3);
     if (dir_remove(dir) != ST_OK)
-        doctor_say(d, DOCTOR_WARN, "commit", "%s; remove it by hand", error_last()->msg);
+        doctor_print(d, DOCTOR_WARN, "commit", "%s; remove it by hand", error_last()->msg);
     free(dir);
 }

@@ -3,7 +3,7 @@
 #include "cmd/bench/bench_file.h"
 #include "cmd/cmd.h"
 #include "cmd/opts.h"
-#include "cmd/plan/plan.h"
+#include "cmd/plan/plan_internal.h"
 #include "kernels/kern_device.h"
 
 #include <stdio.h>
@@ -18,7 +18,7 @@ struct plan_options {
     bool cross_nodes, json;
 };
 
-static status topo_of_cards(struct topo *out)
+static status read_card_topo(struct topo *out)
 {
     struct kern_device card;
     char text[64];
@@ -33,9 +33,9 @@ static status topo_of_cards(struct topo *out)
 }
 
 /* This machine's cards, unless there are none or the processor was asked for. */
-static bool on_cards(const struct backend_request *w)
+static bool wants_cards(const struct backend_request *r)
 {
-    return w->name ? !strcmp(w->name, "cuda") : w->kernels || !kern_device_absent();
+    return r->name ? !strcmp(r->name, "cuda") : r->kernels || !kern_device_absent();
 }
 
 static status read_topo(struct world_facts *w, const struct plan_options *o)
@@ -43,7 +43,7 @@ static status read_topo(struct world_facts *w, const struct plan_options *o)
     struct topo *const t = &w->topo;
 
     if (o->topo) TRY(topo_from_string(t, o->topo));
-    else if (on_cards(&o->backend)) TRY(topo_of_cards(t));
+    else if (wants_cards(&o->backend)) TRY(read_card_topo(t));
     else topo_of_machine(t);
     w->ranks = o->ranks ? o->ranks : topo_ranks(t);
     return ST_OK;
@@ -90,14 +90,14 @@ static status find_alternatives(struct plan_view *v)
     return ST_OK;
 }
 
-/* How long the jobs take, of the plans that are told. */
+/* How long the jobs take, of the plans that are shown. */
 static status time_plans(struct plan_view *v)
 {
-    struct plan *const told[] = { &v->chosen.best, &v->line, &v->replicas };
+    struct plan *const shown[] = { &v->chosen.best, &v->line, &v->replicas };
     struct plan_query q = v->query;
 
-    for (int i = 0; i < COUNT_OF(told); i++)
-        if (told[i]->ranks_per_line) TRY(planner_run(told[i], &q));
+    for (int i = 0; i < COUNT_OF(shown); i++)
+        if (shown[i]->ranks_per_line) TRY(planner_run(shown[i], &q));
     return ST_OK;
 }
 
@@ -128,7 +128,7 @@ static status make_plan(struct plan_view *v, const struct plan_options *o, char 
                        v->chosen.best.decode_ranks);
 }
 
-/* A plan that does not fit is told, and is an error. */
+/* A plan that does not fit is printed, and is an error. */
 static status check_fits(const struct plan_view *v)
 {
     struct strbuf why = { 0 };

@@ -1,4 +1,5 @@
-#include "cmd/plan/plan.h"
+/* plan_json.c - a plan as one JSON object. */
+#include "cmd/plan/plan_internal.h"
 #include "jobs/spec/json_build.h"
 
 #include <stdlib.h>

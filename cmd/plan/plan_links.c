@@ -1,5 +1,5 @@
 /* plan_links.c - what goes over each link of a plan per tick. */
-#include "cmd/plan/plan.h"
+#include "cmd/plan/plan_internal.h"
 
 static void print_keys(struct strbuf *out, const struct plan_view *v, const struct split *split,
                        const struct role_line *line)

@@ -1,4 +1,8 @@
-#include "cmd/plan/plan.h"
+/*
+ * plan_print.c - a plan for people: the job, who does what, bytes per rank, what goes from
+ * rank to rank, line and replicas side by side, and why the one was chosen.
+ */
+#include "cmd/plan/plan_internal.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -34,7 +38,7 @@ static void print_job(struct strbuf *out, const struct plan_view *v)
 }
 
 /* Ranks first .. end-1 hold the same. */
-static int same_end(const struct plan_view *v, int first)
+static int find_same_end(const struct plan_view *v, int first)
 {
     struct plan_rank_bytes a, b;
     int end = first + 1;
@@ -47,7 +51,7 @@ static int same_end(const struct plan_view *v, int first)
     return end;
 }
 
-static bool used(const struct plan_view *v, int arena)
+static bool arena_used(const struct plan_view *v, int arena)
 {
     struct plan_rank_bytes b;
 
@@ -62,18 +66,18 @@ static void print_bytes(struct strbuf *out, const struct plan_view *v)
 {
     strbuf_addf(out, "\nMiB per rank");
     for (int i = 0; i < PLAN_ARENAS; i++)
-        if (used(v, i)) strbuf_addf(out, " %11s", plan_arena_names[i]);
+        if (arena_used(v, i)) strbuf_addf(out, " %11s", plan_arena_names[i]);
     strbuf_addf(out, " %11s%s\n", "all", v->bytes.cards ? "  on its card" : "");
     for (int first = 0, end; first < v->roles.ranks; first = end) {
         struct plan_rank_bytes b;
         char name[32];
-        end = same_end(v, first);
+        end = find_same_end(v, first);
         plan_bytes_rank(&b, &v->bytes, &v->roles, first);
         if (end == first + 1) snprintf(name, sizeof name, "rank  %d", first);
         else snprintf(name, sizeof name, "ranks %d-%d", first, end - 1);
         strbuf_addf(out, "%-12s", name);
         for (int i = 0; i < PLAN_ARENAS; i++)
-            if (used(v, i)) strbuf_addf(out, " %11.1f", bytes_mib(b.arena[i]));
+            if (arena_used(v, i)) strbuf_addf(out, " %11.1f", bytes_mib(b.arena[i]));
         strbuf_addf(out, " %11.1f", bytes_mib(b.all));
         if (v->bytes.cards) strbuf_addf(out, " %12.1f", bytes_mib(b.card));
         strbuf_addf(out, "\n");
@@ -99,7 +103,7 @@ static const struct row {
 };
 
 /* Behind the point. */
-static int decimals(int row, double value)
+static int count_decimals(int row, double value)
 {
     int n = 1;
 
@@ -128,7 +132,7 @@ static void print_cell(struct strbuf *out, const struct plan *p, int row)
     char cell[64] = "";
 
     if (p->ranks_per_line)
-        snprintf(cell, sizeof cell, "%.*f", decimals(row, value[row]), value[row]);
+        snprintf(cell, sizeof cell, "%.*f", count_decimals(row, value[row]), value[row]);
     strbuf_addf(out, " %14s", cell);
 }
 

@@ -1,5 +1,13 @@
+/*
+ * plan_try.c - the prediction of one rank's memory against what it takes for real.
+ *
+ * The rank's part of the model is opened as a render opens it, through the plan's own
+ * configurations, but over a backend whose memory is written as soon as it is handed out: a
+ * page that nobody has written does not count as resident. What the process grew by, or the
+ * card, is what is compared.
+ */
 #include "base/log.h"
-#include "cmd/plan/plan.h"
+#include "cmd/plan/plan_internal.h"
 #include "kernels/kern_device.h"
 
 #include <stdio.h>
@@ -16,7 +24,7 @@ static status alloc_touched(struct kern_ctx *ctx, size_t bytes, void **at)
 }
 
 /* Bytes this process has in memory. */
-static status resident(uint64_t *out)
+static status read_resident(uint64_t *out)
 {
     FILE *const f = fopen("/proc/self/status", "r");
     unsigned long long kib = 0;
@@ -30,7 +38,7 @@ static status resident(uint64_t *out)
 }
 
 /* Of the first card's memory, what is handed out. */
-static status on_card(uint64_t *out)
+static status read_card_taken(uint64_t *out)
 {
     struct kern_device card;
 
@@ -40,9 +48,9 @@ static status on_card(uint64_t *out)
 }
 
 /* What the process, or on cards the card, has taken so far. */
-static status taken(const struct plan_view *v, uint64_t *out)
+static status read_taken(const struct plan_view *v, uint64_t *out)
 {
-    return v->bytes.cards ? on_card(out) : resident(out);
+    return v->bytes.cards ? read_card_taken(out) : read_resident(out);
 }
 
 static const struct comm_ops none = { .post = NULL };
@@ -102,7 +110,7 @@ static status hold_host(struct held *h, const struct plan_rank_bytes *b)
     return ST_OK;
 }
 
-static void let_go(struct held *h)
+static void release_held(struct held *h)
 {
     for (int i = ROLES_RANKS - 1; i >= 0; i--) vae_close(&h->vae[i]); /* the first one last */
     line_close(&h->line);
@@ -125,12 +133,12 @@ status plan_try(struct strbuf *out, const struct plan_view *v, int rank)
                     h.touching.name, h.touching.absent());
     if (!v->bytes.cards) h.touching.alloc = alloc_touched;
     plan_bytes_rank(&b, &v->bytes, &v->roles, rank);
-    TRY_OUT(taken(v, &before));
+    TRY_OUT(read_taken(v, &before));
     if (v->roles.rank[rank].role == ROLE_LINE) TRY_OUT(hold_line(&h, &v->roles.rank[rank]));
     if (plan_decodes(&v->roles, rank, v->cost.shape.stages))
         TRY_OUT(hold_vae(&h, &v->roles.rank[rank]));
     TRY_OUT(hold_host(&h, &b));
-    TRY_OUT(taken(v, &after));
+    TRY_OUT(read_taken(v, &after));
     double const grown = (double)after - (double)before,
                  predicted = (double)(v->bytes.cards ? b.card : b.all);
     strbuf_addf(out, "\nrank %d: predicted %.1f MiB%s, holds %.1f MiB", rank, bytes_mib(predicted),
@@ -138,6 +146,6 @@ status plan_try(struct strbuf *out, const struct plan_view *v, int rank)
     if (grown > 0) strbuf_addf(out, ", off by %+.2f %%", 100 * (predicted - grown) / grown);
     strbuf_addf(out, "\n");
 out:
-    let_go(&h);
+    release_held(&h);
     return st;
 }

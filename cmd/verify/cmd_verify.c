@@ -12,7 +12,7 @@
 #include "cmd/backend.h"
 #include "cmd/cmd.h"
 #include "cmd/opts.h"
-#include "cmd/verify/verify.h"
+#include "cmd/verify/verify_internal.h"
 #include "comm/world.h"
 #include "pipeline/weights/tensor_file.h"
 
@@ -49,7 +49,7 @@ static void drop_computed(struct verify_set *s)
     *s = (struct verify_set){ 0 };
 }
 
-static const struct verify_tensor *computed(const struct verify_case *c, const char *name)
+static const struct verify_tensor *find_computed(const struct verify_case *c, const char *name)
 {
     for (int i = 0; i < c->computed.count; i++)
         if (!strcmp(c->computed.item[i].name, name)) return &c->computed.item[i];
@@ -57,10 +57,10 @@ static const struct verify_tensor *computed(const struct verify_case *c, const c
 }
 
 /* One line of the result. *ok: within the tolerance, every element finite. */
-static status compare(struct verify_case *c, int i, const char *what, bool *ok)
+static status compare_tensor(struct verify_case *c, int i, const char *what, bool *ok)
 {
     const struct weight_info *const info = weights_at(c->expected, i);
-    const struct verify_tensor *const got = computed(c, info->name);
+    const struct verify_tensor *const got = find_computed(c, info->name);
     int64_t const n = tensor_count(&info->t);
     double max = 0, error = 0, norm = 0;
     const void *data;
@@ -92,7 +92,7 @@ static status compare_all(struct verify_case *c, const char *what, int *bad)
     c->mismatches = 0;
     for (int i = 0; c->expected && i < weights_count(c->expected); i++) {
         bool ok;
-        TRY(compare(c, i, what, &ok));
+        TRY(compare_tensor(c, i, what, &ok));
         *bad += !ok;
     }
     return ST_OK;
@@ -111,7 +111,7 @@ static status write_computed(const struct verify_case *c, const char *path)
 }
 
 /* What a case is about must be among what it expects. */
-static status need_expected(const struct verify_case *c, const char *name)
+static status check_expected(const struct verify_case *c, const char *name)
 {
     if (weights_find(c->expected, name) >= 0) return ST_OK;
     return fail(ST_FORMAT, "%s/expected.safetensors: no tensor `%s`", c->dir, name);
@@ -172,13 +172,13 @@ static status run_kind(struct verify_case *c, const char *what, int *bad)
         return fail(ST_FORMAT, "%s: %s.safetensors is missing", c->dir,
                     c->inputs ? "expected" : "inputs");
     if (kind && !strcmp(kind, "rolling")) {
-        TRY(need_expected(c, "latents"));
+        TRY(check_expected(c, "latents"));
         return run_rolling(c, what, bad);
     }
     for (int i = 0; kind && i < COUNT_OF(kinds); i++)
         if (!strcmp(kind, kinds[i].name)) {
             if (c->o.world->rank != 0) return ST_OK; /* nothing to share out */
-            if (kinds[i].about) TRY(need_expected(c, kinds[i].about));
+            if (kinds[i].about) TRY(check_expected(c, kinds[i].about));
             TRY(kinds[i].run(c));
             return compare_all(c, what, bad);
         }
@@ -261,11 +261,11 @@ static status verify_main(struct comm *world, void *arg)
 status cmd_verify(int argc, char **argv)
 {
     const char *precision = "f32", *out = NULL;
-    struct backend_request wish = { 0 };
+    struct backend_request request = { 0 };
     struct backend backend;
     int ranks = 1, threads = pool_cpus(), deadline = 600;
     struct opt const table[] = {
-        BACKEND_OPTIONS(wish),
+        BACKEND_OPTIONS(request),
         { "precision", OPT_CHOICE, &precision, .value = "TYPE",
           .help = "of weights and activations", .choices = "f32|bf16" },
         { "ranks", OPT_INT, &ranks, .value = "N",
@@ -297,7 +297,7 @@ status cmd_verify(int argc, char **argv)
     if (out && argc > 2)
         return fail(ST_ARG, "--out takes one case at a time; %d were given", argc - 1);
     opts_print(&o);
-    TRY(backend_choose(&backend, &wish));
+    TRY(backend_choose(&backend, &request));
     backend_print(&backend);
 
     enum dtype const act = strcmp(precision, "f32") ? DT_BF16 : DT_F32;

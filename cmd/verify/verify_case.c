@@ -1,6 +1,6 @@
 /* verify_case.c - a golden case's numbers, inputs and results. */
 #include "base/strbuf.h"
-#include "cmd/verify/verify.h"
+#include "cmd/verify/verify_internal.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -75,10 +75,8 @@ status verify_add(struct verify_case *c, const char *name, int ndim, const int64
     t.t.data = malloc(tensor_bytes(&t.t) + 1);
     struct verify_tensor *const more = realloc(s->item, (size_t)(s->count + 1) * sizeof *more);
     if (more) s->item = more;
-    if (!more || !t.name || !t.t.data) {
-        st = fail(ST_NOMEM, "%s: %zu bytes", name, tensor_bytes(&t.t));
-        goto out;
-    }
+    if (!more || !t.name || !t.t.data)
+        FAIL_OUT(ST_NOMEM, "%s: %zu bytes", name, tensor_bytes(&t.t));
     *out = t.t.data;
     for (int64_t i = 0; i < tensor_count(&t.t); i++) (*out)[i] = NAN;
     s->item[s->count++] = t;
@@ -95,7 +93,7 @@ char *verify_model(const struct verify_case *c, const char *name)
 }
 
 /* One tensor from one rank: what is not NaN there and is here. */
-static status take(struct comm *world, int from, struct tensor *to)
+static status receive_tensor(struct comm *world, int from, struct tensor *to)
 {
     struct comm_xfer part = { .t = *to, .peer = from };
     int64_t const n = tensor_count(to);
@@ -119,7 +117,7 @@ status verify_gather(struct verify_case *c)
 
     for (int i = 0; i < c->computed.count; i++) {
         struct tensor *const t = &c->computed.item[i].t;
-        for (int r = 1; world->rank == 0 && r < world->size; r++) TRY(take(world, r, t));
+        for (int r = 1; world->rank == 0 && r < world->size; r++) TRY(receive_tensor(world, r, t));
         if (world->rank == 0) continue;
         struct comm_xfer const part = { .t = *t, .peer = 0, .send = true };
         TRY(comm_post(world, &part, 1));

@@ -1,5 +1,5 @@
 /* verify_rolling.c - a recorded clip through the line: its noise, its steps, its latents. */
-#include "cmd/verify/verify.h"
+#include "cmd/verify/verify_internal.h"
 #include "pipeline/line/line.h"
 
 #include <stdio.h>
@@ -24,7 +24,7 @@ struct step {
     float *noisy, *flow, *x0, *timestep;
 };
 
-static status noise(void *arg, int clip, int64_t block, int level, float *out)
+static status copy_noise(void *arg, int clip, int64_t block, int level, float *out)
 {
     const struct clip *const p = arg;
     const float *const from =
@@ -34,13 +34,13 @@ static status noise(void *arg, int clip, int64_t block, int level, float *out)
     return ST_OK;
 }
 
-static int64_t context_id(void *arg, int clip, int64_t block)
+static int64_t only_context_id(void *arg, int clip, int64_t block)
 {
     (void)arg, (void)clip, (void)block;
     return 0;
 }
 
-static status context(void *arg, int clip, int64_t block, float *embeds)
+static status copy_context(void *arg, int clip, int64_t block, float *embeds)
 {
     const struct clip *const p = arg;
 
@@ -49,7 +49,7 @@ static status context(void *arg, int clip, int64_t block, float *embeds)
     return ST_OK;
 }
 
-static status finished(void *arg, int clip, int64_t block, const float *x0)
+static status keep_latents(void *arg, int clip, int64_t block, const float *x0)
 {
     const struct clip *const p = arg;
 
@@ -58,8 +58,8 @@ static status finished(void *arg, int clip, int64_t block, const float *x0)
     return ST_OK;
 }
 
-static status tap(void *arg, int clip, int64_t block, int level, const float *noisy,
-                  const float *flow, const float *x0)
+static status keep_step(void *arg, int clip, int64_t block, int level, const float *noisy,
+                        const float *flow, const float *x0)
 {
     const struct clip *const p = arg;
     int64_t const step = block + level, first = step >= p->levels ? step - p->levels + 1 : 0;
@@ -175,8 +175,8 @@ static status add_schedule(struct verify_case *c, const struct schedule *schedul
     return ST_OK;
 }
 
-static status run(struct clip *p, const struct dit *model, const struct schedule *schedule,
-                  const struct kv_policy *policy)
+static status run_line(struct clip *p, const struct dit *model, const struct schedule *schedule,
+                       const struct kv_policy *policy)
 {
     struct verify_options const *const o = &p->c->o;
     struct line_render const render = {
@@ -191,11 +191,11 @@ static status run(struct clip *p, const struct dit *model, const struct schedule
         .device = o->device,
     };
     struct line_io const io = { .arg = p,
-                                .noise = noise,
-                                .context_id = context_id,
-                                .context = context,
-                                .finished = finished,
-                                .tap = tap };
+                                .noise = copy_noise,
+                                .context_id = only_context_id,
+                                .context = copy_context,
+                                .finished = keep_latents,
+                                .tap = keep_step };
     struct timeline_entry const clip = { .end = p->blocks };
 
     return line_render(&render, o->world, &clip, 1, &io);
@@ -233,10 +233,7 @@ status verify_rolling(struct verify_case *c, const char *weights)
     int frames = 0;
     status st = ST_OK;
 
-    if (!path || !shape) {
-        st = fail(ST_NOMEM, "%s: no memory for its name", c->dir);
-        goto out;
-    }
+    if (!path || !shape) FAIL_OUT(ST_NOMEM, "%s: no memory for its name", c->dir);
     c->by_line = true;
     TRY_OUT(read_schedule(c, &schedule));
     TRY_OUT(read_policy(c, schedule.levels, &policy));
@@ -252,7 +249,7 @@ status verify_rolling(struct verify_case *c, const char *weights)
     TRY_OUT(c->o.backend->open(
         &ctx, &(struct kern_config){ .threads = c->o.threads, .device = c->o.device }));
     TRY_OUT(dit_open(&model, &config, ctx));
-    TRY_OUT(run(&p, model, &schedule, &policy));
+    TRY_OUT(run_line(&p, model, &schedule, &policy));
     TRY_OUT(verify_gather(c));
 out:
     dit_close(&model);

@@ -1,12 +1,12 @@
 /* verify_text.c - recorded token ids through the text encoder. */
-#include "cmd/verify/verify.h"
+#include "cmd/verify/verify_internal.h"
 #include "pipeline/text/umt5.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 /* An input of whole numbers as int32, malloc'ed; caller frees. */
-static status integers(struct verify_case *c, const char *name, int32_t **out)
+static status read_integers(struct verify_case *c, const char *name, int32_t **out)
 {
     struct tensor t;
     const void *data;
@@ -26,8 +26,8 @@ static status integers(struct verify_case *c, const char *name, int32_t **out)
     return ST_OK;
 }
 
-static status encode(struct verify_case *c, struct umt5 *encoder, const int32_t *ids,
-                     const int32_t *lengths, int64_t n, int64_t len)
+static status encode_prompts(struct verify_case *c, struct umt5 *encoder, const int32_t *ids,
+                             const int32_t *lengths, int64_t n, int64_t len)
 {
     int64_t const dim = umt5_shape(encoder)->dim;
     struct umt5_prompt *const prompts = calloc((size_t)n + 1, sizeof *prompts);
@@ -38,11 +38,9 @@ static status encode(struct verify_case *c, struct umt5 *encoder, const int32_t 
     TRY_OUT(verify_add(c, "prompt_embeds", DIMS(n, len, dim), &embeds));
     for (int64_t i = 0; i < n; i++) {
         float *const rows = embeds + i * len * dim;
-        if (lengths[i] < 1 || lengths[i] > len) {
-            st = fail(ST_FORMAT, "%s/inputs.safetensors: lengths[%lld]: %d; 1 to %lld are expected",
-                      c->dir, (long long)i, lengths[i], (long long)len);
-            goto out;
-        }
+        if (lengths[i] < 1 || lengths[i] > len)
+            FAIL_OUT(ST_FORMAT, "%s/inputs.safetensors: lengths[%lld]: %d; 1 to %lld are expected",
+                     c->dir, (long long)i, lengths[i], (long long)len);
         memset(rows + lengths[i] * dim, 0, (size_t)((len - lengths[i]) * dim) * sizeof *rows);
         prompts[i] = (struct umt5_prompt){ ids + i * len, lengths[i], rows };
     }
@@ -70,14 +68,12 @@ status verify_text(struct verify_case *c)
     TRY_OUT(verify_input_shape(c, "ids", &shape));
     TRY_OUT(verify_input_shape(c, "lengths", &count));
     if (shape.ndim != 2 || count.ndim != 1 || count.dim[0] != shape.dim[0] ||
-        shape.dim[0] > INT32_MAX) {
-        st = fail(ST_FORMAT,
-                  "%s/inputs.safetensors: ids [n, text_len] and lengths [n] are expected", c->dir);
-        goto out;
-    }
-    TRY_OUT(integers(c, "ids", &ids));
-    TRY_OUT(integers(c, "lengths", &lengths));
-    TRY_OUT(encode(c, encoder, ids, lengths, shape.dim[0], shape.dim[1]));
+        shape.dim[0] > INT32_MAX)
+        FAIL_OUT(ST_FORMAT, "%s/inputs.safetensors: ids [n, text_len] and lengths [n] are expected",
+                 c->dir);
+    TRY_OUT(read_integers(c, "ids", &ids));
+    TRY_OUT(read_integers(c, "lengths", &lengths));
+    TRY_OUT(encode_prompts(c, encoder, ids, lengths, shape.dim[0], shape.dim[1]));
 out:
     umt5_close(&encoder);
     weights_close(&config.weights);

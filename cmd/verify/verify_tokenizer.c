@@ -1,5 +1,5 @@
 /* verify_tokenizer.c - recorded prompts to their cleaned text and ids, exactly. */
-#include "cmd/verify/verify.h"
+#include "cmd/verify/verify_internal.h"
 #include "pipeline/text/clean/text_clean.h"
 #include "pipeline/text/tokenizer.h"
 
@@ -19,11 +19,9 @@ static status check_prompt(struct verify_case *c, const struct tokenizer *t,
     int count;
     status st = ST_OK;
 
-    if (!got || !json_tree_is(prompt, NODE_TEXT) || !clean || !json_tree_is(ids, NODE_LIST)) {
-        st = fail(got ? ST_FORMAT : ST_NOMEM,
-                  "%s/case.json: cases[%d]: prompt, clean and ids are expected", c->dir, index);
-        goto out;
-    }
+    if (!got || !json_tree_is(prompt, NODE_TEXT) || !clean || !json_tree_is(ids, NODE_LIST))
+        FAIL_OUT(got ? ST_FORMAT : ST_NOMEM,
+                 "%s/case.json: cases[%d]: prompt, clean and ids are expected", c->dir, index);
     TRY_OUT(text_clean(prompt->text, prompt->text_len, &text));
     TRY_OUT(tokenizer_encode(t, text, got, text_len, &count));
     bool same = (size_t)count == ids->count;
@@ -48,10 +46,8 @@ status verify_tokenizer(struct verify_case *c)
 
     if (!path) return fail(ST_NOMEM, "%s: no memory for its name", c->dir);
     TRY_OUT(verify_int(c, "text_len", 1, 1 << 16, &text_len));
-    if (!json_tree_is(cases, NODE_LIST) || !cases->count) {
-        st = fail(ST_FORMAT, "%s/case.json: cases: a list is expected", c->dir);
-        goto out;
-    }
+    if (!json_tree_is(cases, NODE_LIST) || !cases->count)
+        FAIL_OUT(ST_FORMAT, "%s/case.json: cases: a list is expected", c->dir);
     TRY_OUT(tokenizer_open(&t, path));
     for (size_t i = 0; i < cases->count; i++)
         TRY_OUT(check_prompt(c, t, json_tree_item(cases, i), (int)i, text_len));

@@ -1,5 +1,5 @@
 /* verify_tokenizer_stub.c - in place of verify_tokenizer.c in a build with MEDIA=0. */
-#include "cmd/verify/verify.h"
+#include "cmd/verify/verify_internal.h"
 
 status verify_tokenizer(struct verify_case *c)
 {

@@ -1,5 +1,5 @@
 /* verify_vae.c - recorded latents to pictures, recorded pictures to latents, block by block. */
-#include "cmd/verify/verify.h"
+#include "cmd/verify/verify_internal.h"
 #include "pipeline/vae/vae.h"
 
 #include <math.h>
@@ -24,7 +24,7 @@ static void pixels_from_planes(float *pixels, const float *planes, int64_t n, in
                 pixels[(f * area + i) * 3 + c] = planes[(f * 3 + c) * area + i];
 }
 
-static status decode(struct verify_case *c, struct vae *v, int frames, int h, int w)
+static status decode_latents(struct verify_case *c, struct vae *v, int frames, int h, int w)
 {
     int64_t const area = (int64_t)64 * h * w, latent = (int64_t)VAE_CHANNELS * h * w;
     int64_t const all = 1 + (int64_t)VAE_PICTURES * (frames - 1);
@@ -50,7 +50,7 @@ out:
     return st;
 }
 
-static status encode(struct verify_case *c, struct vae *v, int frames, int h, int w)
+static status encode_pixels(struct verify_case *c, struct vae *v, int frames, int h, int w)
 {
     int64_t const area = (int64_t)64 * h * w, n = 1 + (int64_t)VAE_PICTURES * (frames - 1);
     float *planes = NULL, *latents;
@@ -91,9 +91,9 @@ status verify_vae(struct verify_case *c)
     config.latent_h = h;
     config.latent_w = w;
     TRY_OUT(vae_open(&v, &config));
-    TRY_OUT(decode(c, v, frames, h, w));
+    TRY_OUT(decode_latents(c, v, frames, h, w));
     TRY_OUT(vae_reset(v));
-    if (encoder) TRY_OUT(encode(c, v, frames, h, w));
+    if (encoder) TRY_OUT(encode_pixels(c, v, frames, h, w));
 out:
     vae_close(&v);
     free(path);

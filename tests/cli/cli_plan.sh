@@ -125,7 +125,7 @@ expect 2 'there are 4 ranks in all; 1 to 4 are allowed' \
     plan job.yaml --topo 'gpu:4' --ranks-per-line 6
 expect 2 'it does not fit' plan big.yaml --topo 'gpu:8 mem:1MiB'
 expect 2 '--try 9: 0 to 1 are allowed' plan job.yaml --topo 'cpu:2' --try 9
-expect 2 '--backend cpu: GPUs compute by cuda' plan job.yaml --backend cpu --topo gpu:2
+expect 2 '--backend cpu: machines with GPUs compute with cuda' plan job.yaml --backend cpu --topo gpu:2
 if plan job.yaml --backend cuda --topo gpu:2 >/dev/null 2>&1; then
     expect 2 '--backend cuda: the machines have no GPUs' plan job.yaml --backend cuda --topo cpu:2
     "$rollmill" doctor 2>&1 | grep -q '^ok *card' ||

@@ -1,37 +1,115 @@
 #!/bin/sh
-# Which folder may include which (headers in quotes), and where a vendor's
-# headers stay. tests/ and tools/ may include anything; nobody includes them.
+# check_deps.sh - the walls: which folder may include which, by which of its headers, and
+# where a vendor's headers stay. tests/ and tools/ may include anything; nobody includes them.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 bad=0
 
-allowed() {
-    case $1 in
-    base) echo "base/" ;;
-    kernels) echo "base/ kernels/" ;;
-    comm) echo "base/ comm/ kernels/tensor.h kernels/memory.h kernels/cuda/cuda_dev.h" ;;
-    pipeline/engine) echo "base/ kernels/ comm/ cluster/ jobs/ pipeline/ cmd/" ;;
-    cluster) echo "base/ cluster/" ;;
-    jobs) echo "base/ jobs/" ;;
-    pipeline/*) echo "base/ kernels/ comm/ cluster/split.h pipeline/" ;;
-    cmd) echo "base/ kernels/ comm/ cluster/ jobs/ pipeline/ cmd/" ;;
-    esac
+# FOLDER | may include | doors
+#
+# May include: folders, FOLDER/* with all below them, or single headers, doors or not. A
+# folder may always include itself and the folders it lies in.
+# Doors: the headers that others may include; * is all of them. What is no door is the
+# folder's own affair, and of the folders in it.
+# A folder without a row belongs to the one it lies in.
+walls() {
+    cat <<'TABLE'
+base                 |                                                  | *
+
+kernels              | base kernels/ref kernels/cpu kernels/cuda        | kern.h tensor.h memory.h pixels.h kern_device.h kern_dry_run.h
+kernels/ref          | base                                             | kern_ref.h kern_ref_ops.h
+kernels/cpu          | base kernels/ref                                 | kern_cpu.h
+kernels/cuda         | base kernels/cuda/*                              | cuda_backend.h cuda_dev.h cuda_versions.h
+kernels/cuda/library | base                                             | *
+kernels/cuda/plain   | base kernels/cuda/fp8/cuda_e4m3.cuh              | cuda_plain.h
+kernels/cuda/fused   | base kernels/cuda/library kernels/cuda/plain     | *
+kernels/cuda/fp8     | base kernels/cuda/library kernels/cuda/plain kernels/cuda/fused | *
+
+comm                 | base kernels/tensor.h kernels/memory.h kernels/cuda/cuda_dev.h | comm.h world.h heartbeat.h control_note.h
+comm/thread          | base kernels/tensor.h kernels/memory.h           |
+comm/mpi             | base kernels/tensor.h kernels/memory.h           |
+comm/nccl            | base kernels/tensor.h kernels/memory.h kernels/cuda/cuda_dev.h |
+
+cluster              | base                                             | *
+
+jobs/yaml            | base                                             | *
+jobs/spec            | base jobs/yaml                                   | job.h card.h clip.h clip_json.h json_build.h clip_spec.h model_spec.h spec_json.h
+jobs/queue           | base jobs/spec                                   | queue.h
+jobs/dataset         | base jobs/spec                                   | dataset.h
+
+pipeline/weights     | base kernels                                     | weights.h weight_bind.h weights_hash.h tensor_file.h
+pipeline/text        | base kernels pipeline/weights pipeline/text/clean | text_encoder.h tokenizer.h umt5.h
+pipeline/text/clean  | base                                             | text_clean.h
+pipeline/dit         | base kernels pipeline/weights                    | dit.h schedule.h noise.h rope.h
+pipeline/cache       | base kernels                                     | kv_cache.h kv_policy.h
+pipeline/line        | base kernels comm cluster/split.h pipeline/dit pipeline/cache | line.h timeline.h crew.h
+pipeline/vae         | base kernels pipeline/weights                    | vae.h
+pipeline/decode      | base kernels comm pipeline/vae                   | decode_chain.h decode_link.h
+pipeline/image       | base kernels pipeline/vae                        | image_condition.h
+pipeline/output      | base kernels/tensor.h kernels/pixels.h pipeline/weights/tensor_file.h pipeline/output/av | clip_writer.h sidecar.h
+pipeline/output/av   | base kernels/pixels.h                            | video.h codec.h
+pipeline/engine      | base kernels comm cluster pipeline/* jobs/spec/clip_spec.h jobs/spec/model_spec.h jobs/spec/spec_json.h jobs/spec/clip.h cmd/render/render_list.h cmd/render/render_summary.h | *
+
+cmd                  | base kernels comm cluster jobs/* pipeline/*      |
+cmd/render           | base kernels comm cluster jobs/* pipeline/*      |
+cmd/plan             | base kernels comm cluster jobs/* pipeline/* cmd/bench |
+cmd/bench            | base kernels comm cluster jobs/* pipeline/*      | bench_file.h
+cmd/verify           | base kernels comm cluster jobs/* pipeline/*      |
+cmd/doctor           | base kernels comm cluster jobs/* pipeline/*      |
+cmd/queue            | base kernels comm cluster jobs/* pipeline/*      |
+TABLE
 }
 
-for dir in base kernels comm cluster jobs pipeline/weights pipeline/text pipeline/dit pipeline/cache pipeline/line pipeline/vae pipeline/decode pipeline/output pipeline/engine cmd; do
-    [ -d "$dir" ] || continue
-    uses=$(grep -rhoE '^ *# *include *"[^"]+"' "$dir" | sed 's/.*"\(.*\)"/\1/' | sort -u)
-    for use in $uses; do
-        ok=0
-        for may in $(allowed $dir); do
-            case $use in "$may"*) ok=1 ;; esac
-        done
-        [ $ok = 1 ] && continue
-        echo "$dir/ may not include \"$use\":"
-        grep -rlF "\"$use\"" "$dir" | sed 's/^/    /'
-        bad=1
-    done
-done
+includes() { # FILE HEADER, one on each line
+    find base kernels comm cluster jobs pipeline cmd -name '*.[ch]' -o -name '*.cc' -o -name '*.cu' -o -name '*.cuh' |
+        sort | xargs grep -oE '^ *# *include *"[^"]+"' | sed 's/^\([^:]*\):[^"]*"\(.*\)"$/\1 \2/'
+}
+
+# Three findings: a header that is not there under this path, a folder that may not be
+# included at all, a header that is no door.
+{ walls | sed 's/^/wall /' && includes; } | awk '
+function owner(path) { # the row that a file belongs to
+    while (sub(/\/[^\/]*$/, "", path)) if (path in doors) return path
+    return ""
+}
+function within(folder, outer) { return folder == outer || index(folder, outer "/") == 1 }
+function allowed(from, to, header,    i, n, may, entry) {
+    n = split(mays[from], may, " ")
+    for (i = 1; i <= n; i++) {
+        entry = may[i]
+        if (entry == header) return "by name"
+        if (entry == to) return "folder"
+        if (sub(/\/\*$/, "", entry) && within(to, entry)) return "folder"
+    }
+    return ""
+}
+function complain(what) { print what; bad = 1 }
+$1 == "wall" {
+    if (NF < 3) next
+    split(substr($0, 6), column, "|")
+    gsub(/ /, "", column[1])
+    mays[column[1]] = column[2]
+    doors[column[1]] = " " column[3] " "
+    next
+}
+{
+    from = owner($1)
+    to = owner($2)
+    name = $2
+    sub(/.*\//, "", name)
+    if (from == "") complain($1 ": no row of the table is of this folder")
+    else if (to == "") complain($1 ": \"" $2 "\" is in no folder that may be included")
+    else if (within(from, to)) next
+    else if ((how = allowed(from, to, $2)) == "")
+        complain($1 ": " from " may not include \"" $2 "\"")
+    else if (how == "folder" && doors[to] !~ / \* / && index(doors[to], " " name " ") == 0)
+        complain($1 ": \"" $2 "\" is no door of " to "; those are:" doors[to])
+    seen++
+}
+END {
+    if (seen < 200) complain("check_deps: only " seen + 0 " includes between folders were seen")
+    exit bad
+}' || bad=1
 
 # stays NAME REGEX WHERE...: a header that matches is included there and nowhere else
 stays() {
@@ -47,11 +125,11 @@ stays() {
         [ $ok = 1 ] || { echo "$file: $name belongs in $*" && bad=1; }
     done
 }
-stays MPI 'mpi\.h' comm/
+stays MPI 'mpi\.h' comm/mpi/
 stays NCCL 'nccl\.h' comm/nccl/
 stays CUDA '(cuda|cublas|cudnn|nvml)[a-zA-Z_0-9]*\.h' kernels/cuda/ comm/comm_device comm/nccl/
 stays oneDNN '(oneapi/)?(dnnl/)?dnnl[a-z_]*\.h(pp)?' kernels/cpu/dnn
-stays libav 'lib(av|sw)[a-z]+/[a-z_]+\.h' pipeline/output/
+stays libav 'lib(av|sw)[a-z]+/[a-z_]+\.h' pipeline/output/av/ pipeline/output/contact_sheet
 stays libyaml 'yaml\.h' jobs/yaml/
 stays SentencePiece 'sentencepiece[a-z_]*\.h' pipeline/text/
 

@@ -509,7 +509,7 @@ static void the_base_width(void **state)
 
     (void)state;
     ok(vae_base(&base, SMALL MODEL));
-    assert_int_equal(base, 16);
+    assert_int_equal(base, 4);
     assert_int_equal(vae_base(&base, "tests/golden/vae-odd/inputs.safetensors"), ST_FORMAT);
 }
 

@@ -1,6 +1,6 @@
-/* plan.h - what the files of `plan` share: one plan, made and ready to be told. */
-#ifndef PLAN_H
-#define PLAN_H
+/* plan_internal.h - what the files of `plan` share: one plan, made and ready to be printed. */
+#ifndef PLAN_INTERNAL_H
+#define PLAN_INTERNAL_H
 
 #include "cmd/job_workload.h"
 #include "pipeline/engine/workload_query.h"
@@ -35,4 +35,4 @@ json_t *plan_json_links(const struct plan_view *v);
  * ST_DEVICE where the backend cannot compute here. */
 status plan_try(struct strbuf *out, const struct plan_view *v, int rank) MUST_USE;
 
-#endif /* PLAN_H */
+#endif /* PLAN_INTERNAL_H */

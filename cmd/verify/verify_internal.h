@@ -1,6 +1,6 @@
-/* verify.h - what the kinds of golden cases share. Private to cmd_verify.c and verify_*.c. */
-#ifndef VERIFY_H
-#define VERIFY_H
+/* verify_internal.h - what the kinds of golden cases share. */
+#ifndef VERIFY_INTERNAL_H
+#define VERIFY_INTERNAL_H
 
 #include "base/json_tree.h"
 #include "kernels/kern.h"
@@ -67,4 +67,4 @@ status verify_vae(struct verify_case *c) MUST_USE;
 status verify_text(struct verify_case *c) MUST_USE;
 status verify_tokenizer(struct verify_case *c) MUST_USE;
 
-#endif /* VERIFY_H */
+#endif /* VERIFY_INTERNAL_H */
