@@ -26,7 +26,7 @@ struct draft {
     double shift;
     int frames_per_block, context_noise;
     struct {
-        int kind, attention_frames, sink_frames, sink_policy;
+        int kind, attention_frames, sink_frames, sink_policy, sink_positions;
     } window;
 };
 
@@ -73,6 +73,10 @@ static const struct field window_fields[] = {
       .type = FIELD_CHOICE,
       .to = AT(window.sink_policy),
       .allowed = "fixed" },
+    { .name = "sink_positions",
+      .type = FIELD_CHOICE,
+      .to = AT(window.sink_positions),
+      .allowed = "fixed|moving" },
 };
 static const struct field_table window_table = { "window", window_fields, COUNT_OF(window_fields) };
 
@@ -163,9 +167,6 @@ static status check_window(const struct tree_node *root, const struct card *c)
 
     if (c->sink_frames && c->sink_frames != block)
         return refuse_window(root, "sink_frames", "0, or %d, the clip's first block", block);
-    if (c->window == MODEL_ROLLING && !c->sink_frames)
-        return refuse_window(root, "sink_frames", "%d, for a rolling window keeps the first block",
-                             block);
     if (c->attention_frames % block || c->attention_frames < least ||
         c->attention_frames > CARD_BLOCKS * block)
         return refuse_window(root, "attention_frames",
@@ -197,7 +198,7 @@ static status resolve_paths(struct card *c, const struct draft *d)
 static status fill_card(struct card *c)
 {
     const struct tree_node *const root = c->tree->doc[0];
-    struct draft d = { 0 };
+    struct draft d = { .window.sink_positions = -1 };
 
     if (c->tree->docs > 1)
         return tree_fail(c->tree->doc[1], "found a second document; allowed: one card");
@@ -211,6 +212,7 @@ static status fill_card(struct card *c)
     c->window = (enum model_window)d.window.kind;
     c->attention_frames = d.window.attention_frames;
     c->sink_frames = d.window.sink_frames;
+    c->sink = (enum model_sink)(d.window.sink_positions + 1); /* not said: usual */
     c->license = d.license;
     TRY(read_steps(&d, c));
     TRY(check_window(root, c));
@@ -278,7 +280,8 @@ status card_spec(struct model_spec *out, const struct card *c)
                               .frames_per_block = c->frames_per_block,
                               .window = c->window,
                               .attention_frames = c->attention_frames,
-                              .sink_frames = c->sink_frames };
+                              .sink_frames = c->sink_frames,
+                              .sink = c->sink };
     memcpy(m->step, c->step, sizeof m->step);
     for (int i = 0; i < COUNT_OF(texts); i++) {
         if (!texts[i].from) continue;

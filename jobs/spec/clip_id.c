@@ -30,12 +30,15 @@ static json_t *model_for_id(const struct clip_spec *c, const struct card *card)
     json_t *steps = json_array();
 
     for (int i = 0; i < card->steps; i++) json_add(&steps, json_real(card->step[i]));
-    return json_pack("{s:s, s:s, s:s, s:o, s:b, s:f, s:i, s:s, s:i, s:i}", "files", c->model_id,
-                     "family", card_family_name(card->family), "outer_key",
-                     card->outer_key ? card->outer_key : "", "steps", steps, "warp", card->warp,
-                     "shift", card->shift, "frames_per_block", card->frames_per_block, "window",
-                     model_window_name(card->window), "attention_frames", card->attention_frames,
-                     "sink_frames", card->sink_frames);
+    json_t *model = json_pack(
+        "{s:s, s:s, s:s, s:o, s:b, s:f, s:i, s:s, s:i, s:i}", "files", c->model_id, "family",
+        card_family_name(card->family), "outer_key", card->outer_key ? card->outer_key : "",
+        "steps", steps, "warp", card->warp, "shift", card->shift, "frames_per_block",
+        card->frames_per_block, "window", model_window_name(card->window), "attention_frames",
+        card->attention_frames, "sink_frames", card->sink_frames);
+    /* Ids of cards that do not say stay what they were. */
+    if (card->sink) json_set(&model, "sink_positions", json_string(model_sink_name(card->sink)));
+    return model;
 }
 
 /* Seeds go beyond JSON's integers and stand as text. */

@@ -8,6 +8,12 @@ const char *model_window_name(enum model_window w)
     return w == MODEL_ROLLING ? "rolling" : "block";
 }
 
+const char *model_sink_name(enum model_sink s)
+{
+    static const char *const names[] = { "usual", "fixed", "moving" };
+    return names[s];
+}
+
 void model_spec_free(struct model_spec *m)
 {
     char *const texts[] = { m->name,      m->family, m->license, m->card,      m->weights,

@@ -17,6 +17,14 @@ enum model_window {
 };
 const char *model_window_name(enum model_window w); /* "rolling", "block" */
 
+/* Where the sink stands once it is no neighbour of the recent frames. */
+enum model_sink {
+    MODEL_SINK_USUAL,  /* rolling: moving; block by block: fixed */
+    MODEL_SINK_FIXED,  /* at the clip's first positions */
+    MODEL_SINK_MOVING, /* right before the recent frames */
+};
+const char *model_sink_name(enum model_sink s); /* "usual", "fixed", "moving" */
+
 struct model_spec {
     char *name, *family, *license; /* "wan2.1-t2v"; license NULL: not said */
     char *card;                    /* path of the card, for messages and as the group's name */
@@ -36,6 +44,7 @@ struct model_spec {
     enum model_window window;
     int attention_frames; /* latent frames a block sees, its own and the sink's included */
     int sink_frames;      /* 0, or frames_per_block */
+    enum model_sink sink;
 
     char id[MODEL_ID]; /* stands for the bytes of the files (card_fingerprint); "": not known */
 };

@@ -149,6 +149,7 @@ static const struct key model_keys[] = {
     { "window", KEY_CHOICE, AT(window), .allowed = "rolling|block" },
     { "attention_frames", KEY_INT, AT(attention_frames), .min = 1, .max = 4096 },
     { "sink_frames", KEY_INT, AT(sink_frames), .max = 4096 },
+    { "sink_positions", KEY_CHOICE, AT(sink), .allowed = "usual|fixed|moving" },
     { "id", KEY_CHARS, AT(id), .max = MODEL_ID },
 };
 #undef AT

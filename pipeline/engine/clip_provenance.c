@@ -69,6 +69,7 @@ static void add_model(struct clip_provenance *a, const struct group *t)
     a->about.frames_per_block = m->frames_per_block;
     a->about.attention_frames = m->attention_frames;
     a->about.sink_frames = m->sink_frames;
+    if (m->sink) a->about.sink_positions = model_sink_name(m->sink);
 }
 
 static void add_program(struct clip_provenance *a, const struct group *t, int line)

@@ -19,6 +19,9 @@ status card_line_read(struct card_line *out, const struct model_spec *m)
         .frames_per_block = m->frames_per_block,
         .attention_frames = m->attention_frames,
         .sink_frames = m->sink_frames,
+        .sink = m->sink == MODEL_SINK_FIXED    ? KV_SINK_FIXED
+                : m->sink == MODEL_SINK_MOVING ? KV_SINK_MOVING
+                                               : KV_SINK_USUAL,
     };
     TRY(kv_policy_check(&out->policy));
     TRY(dit_shape_read(&out->shape, m->config));

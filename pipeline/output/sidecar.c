@@ -205,6 +205,7 @@ static void put_generation(struct object root, const struct sidecar_info *a)
     put_int(o, "frames_per_block", a->frames_per_block);
     put_int(o, "attention_frames", a->attention_frames);
     put_int(o, "sink_frames", a->sink_frames);
+    if (a->sink_positions) put_string(o, "sink_positions", a->sink_positions);
     put_pairs(o, "values", a->values);
 }
 

@@ -48,6 +48,7 @@ struct sidecar_info {
     const char *precision;                               /* "bf16" */
     const char *window;                                  /* "rolling" */
     int frames_per_block, attention_frames, sink_frames; /* latent frames */
+    const char *sink_positions;                          /* NULL: the usual ones */
     struct sidecar_pairs values;                         /* of the sweep's axes */
 
     /* provenance */

@@ -89,6 +89,38 @@ static void the_models(void **state)
     }
 }
 
+/* A sink may be left out, and where it stands be said. */
+static void sinks(void **state)
+{
+    static const struct {
+        const char *window;
+        int frames;
+        enum model_sink sink;
+    } rows[] = {
+        { "{kind: rolling, attention_frames: 21, sink_frames: 0}", 0, MODEL_SINK_USUAL },
+        { "{kind: rolling, attention_frames: 15, sink_frames: 0}", 0, MODEL_SINK_USUAL },
+        { "{kind: rolling, attention_frames: 21, sink_frames: 3, sink_positions: fixed}", 3,
+          MODEL_SINK_FIXED },
+        { "{kind: block, attention_frames: 12, sink_frames: 3, sink_positions: moving}", 3,
+          MODEL_SINK_MOVING },
+    };
+
+    (void)state;
+    for (int i = 0; i < COUNT_OF(rows); i++) {
+        char text[2048];
+        struct card c;
+        struct model_spec m;
+        int const n =
+            snprintf(text, sizeof text, HEAD FILES STEPS "window: %s\n" TAIL, rows[i].window);
+        assert_int_equal(card_parse(&c, text, (size_t)n, "m/c.yaml"), ST_OK);
+        assert_int_equal(card_spec(&m, &c), ST_OK);
+        assert_int_equal(m.sink_frames, rows[i].frames);
+        assert_int_equal(m.sink, rows[i].sink);
+        card_close(&c);
+        model_spec_free(&m);
+    }
+}
+
 static void refused_cards(void **state)
 {
     static const struct {
@@ -125,11 +157,14 @@ static void refused_cards(void **state)
           "m/c.yaml:12:73: window.sink_policy: found \"ema\"; allowed: fixed" },
         { HEAD FILES STEPS "window: {kind: rolling, attention_frames: 21, sink_frames: 6}\n" TAIL,
           "m/c.yaml:12:60: window.sink_frames: found \"6\"; allowed: 0, or 3, the clip's first block" },
-        { HEAD FILES STEPS "window: {kind: rolling, attention_frames: 21, sink_frames: 0}\n" TAIL,
-          "m/c.yaml:12:60: window.sink_frames: found \"0\"; allowed: 3, for a rolling window keeps the "
-          "first block" },
+        { HEAD FILES STEPS "window: {kind: rolling, attention_frames: 21, sink_frames: 0, "
+                           "sink_positions: here}\n" TAIL,
+          "m/c.yaml:12:79: window.sink_positions: found \"here\"; allowed: fixed|moving" },
+        { HEAD FILES STEPS "window: {kind: rolling, attention_frames: 9, sink_frames: 0}\n" TAIL,
+          "m/c.yaml:12:43: window.attention_frames: found \"9\"; allowed: a multiple of 3, 12 to 90 "
+          "for these steps and this sink" },
         { HEAD FILES STEPS "window: {kind: rolling, attention_frames: 12, sink_frames: 3}\n" TAIL,
-          "m/c.yaml:12:43: window.attention_frames: found \"12\"; allowed: a multiple of 3, 15 to 90 "
+          "m/c.yaml:12:43: window.attention_frames: found \"9\"; allowed: a multiple of 3, 12 to 90 "
           "for these steps and this sink" },
         { HEAD FILES STEPS "window: {kind: rolling, attention_frames: 93, sink_frames: 3}\n" TAIL,
           "m/c.yaml:12:43: window.attention_frames: found \"93\"; allowed: a multiple of 3, 15 to 90 "
@@ -247,10 +282,8 @@ static void fingerprints(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_card),
-        cmocka_unit_test(the_models),
-        cmocka_unit_test(refused_cards),
-        cmocka_unit_test(fingerprints),
+        cmocka_unit_test(a_card),        cmocka_unit_test(the_models),   cmocka_unit_test(sinks),
+        cmocka_unit_test(refused_cards), cmocka_unit_test(fingerprints),
     };
     return cmocka_run_group_tests_name("unit_card", tests, NULL, NULL);
 }

@@ -95,6 +95,7 @@ static struct model_spec full_model(void)
                                 .window = MODEL_BLOCK,
                                 .attention_frames = 21,
                                 .sink_frames = 3,
+                                .sink = MODEL_SINK_MOVING,
                                 .id = "00ff" };
 }
 
@@ -227,6 +228,7 @@ static void models_come_back(void **state)
         assert_int_equal(a->window, b.window);
         assert_int_equal(a->attention_frames, b.attention_frames);
         assert_int_equal(a->sink_frames, b.sink_frames);
+        assert_int_equal(a->sink, b.sink);
         same_text(a->id, b.id);
         model_spec_free(&b);
         strbuf_free(&t);
@@ -361,6 +363,7 @@ static void refused_models(void **state)
         { "frames_per_block", "0", "frames_per_block: not a whole number from 1 to 16" },
         { "attention_frames", "20", "attention_frames, sink_frames: not whole blocks" },
         { "sink_frames", "-3", "sink_frames: not a whole number from 0 to 4096" },
+        { "sink_positions", "\"here\"", "sink_positions: none of usual|fixed|moving" },
         { "lora", "\"x\"", "lora: unknown key" },
     };
 
