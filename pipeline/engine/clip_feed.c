@@ -163,7 +163,7 @@ static status take_message(struct group *t, int line, const char *bytes, size_t 
     struct live_clip *c;
 
     TRY(take(&r, &head, sizeof head));
-    *over = head.kind == FEED_END;
+    *over = head.kind == FEED_CLOSE;
     if (head.kind == FEED_END) clip_board_end(t->board, line);
     if (head.kind == FEED_CUT) clip_board_cut(t->board, line, (int)head.number);
     if (head.kind != FEED_CLIP) return ST_OK;
@@ -277,6 +277,8 @@ status clip_feed_end(struct group *t, int line)
     clip_board_end(t->board, line);
     return ST_OK;
 }
+
+status clip_feed_finish(struct group *t, int line) { return send_head(t, line, FEED_CLOSE, -1); }
 
 /* ---- threads ------------------------------------------------------------------------ */
 

@@ -59,7 +59,8 @@ struct dispatcher {
 
     /* the thread's own */
     struct work_item first;
-    bool first_taken, exhausted, ended;
+    bool first_taken, exhausted; /* the source has no more of the group */
+    bool ended, closed;          /* feeds: no more clips; nothing more at all */
     int numbers;
     int64_t done, failed;
 };
@@ -205,7 +206,7 @@ static bool next_to_tell(struct dispatcher *d, struct entry *out)
 /* A clip that failed takes no more of the line's time. */
 static status stop_line_work(struct dispatcher *d, const struct entry *e)
 {
-    bool const ends = e->line < 0 || e->st == ST_OK || e->st == ST_CANCELED || d->ended;
+    bool const ends = e->line < 0 || e->st == ST_OK || e->st == ST_CANCELED || d->closed;
     return ends ? ST_OK : clip_feed_cut(d->t, e->line, e->number);
 }
 
@@ -243,7 +244,7 @@ static status withdraw_clips(struct dispatcher *d)
             if (line < 0) settle_entry(e, ST_CANCELED, "withdrawn");
         }
         pthread_mutex_unlock(&d->lock);
-        if (line >= 0 && !d->ended) TRY(clip_feed_cut(d->t, line, number));
+        if (line >= 0) TRY(clip_feed_cut(d->t, line, number));
     }
     return ST_OK;
 }
@@ -467,6 +468,13 @@ static status run_turn(struct dispatcher *d)
     return ST_OK;
 }
 
+/* Every line has ended: whoever listens to this rank may end, too. */
+static status close_feeds(struct dispatcher *d)
+{
+    for (int line = 0; line < d->t->g.roles.lines; line++) TRY(clip_feed_finish(d->t, line));
+    return prompt_request_end(d->t);
+}
+
 static status dispatch(void *arg)
 {
     struct dispatcher *const d = arg;
@@ -483,14 +491,14 @@ static status dispatch(void *arg)
     for (int i = 0; i < d->entries; i++)
         settle_entry(d->entry[i], ST_CANCELED, st == ST_OK ? "stopped" : "the engine failed");
     pthread_mutex_unlock(&d->lock);
-    if (st == ST_OK) st = prompt_request_end(d->t);
+    if (st == ST_OK) st = close_feeds(d);
     if (st != ST_OK && st != ST_PEER) {
         struct error const why = *error_last();
         comm_abort(world);
         error_adopt(&why);
     }
     struct error const why = *error_last();
-    d->ended = true;
+    d->closed = true;
     status const told = tell_source(d);
     if (st != ST_OK) error_adopt(&why);
     return st != ST_OK ? st : told;

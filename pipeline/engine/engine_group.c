@@ -241,6 +241,7 @@ status engine_group_run(const struct engine_rank *rank, int number, const struct
     st = run_group(t, &w, r);
 out:
     if (st != ST_OK && st != ST_CANCELED) give_up(&closing, t);
+    struct error const why = *error_last(); /* what closing comes upon only follows from it */
     decode_worker_close(&w.decode);
     line_worker_close(&w.line);
     dispatcher_close(&t->dispatcher);
@@ -252,5 +253,6 @@ out:
     if (closing) watchdog_drop(rank->watch, closing);
     track_close(&closing);
     free(t);
+    if (st != ST_OK) error_adopt(&why);
     return st;
 }

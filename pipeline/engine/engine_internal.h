@@ -119,7 +119,12 @@ void clip_board_release(struct clip_board *b, struct live_clip *c);
 
 /* ---- clip_feed.c: from the dispatcher to a line's ranks, and back ---------------------- */
 
-enum feed_kind { FEED_CLIP, FEED_CUT, FEED_END };
+enum feed_kind {
+    FEED_CLIP,
+    FEED_CUT,  /* a clip is wanted no more */
+    FEED_END,  /* no more clips; cuts may come */
+    FEED_CLOSE /* nothing more */
+};
 
 /* What became of a clip; travels as bytes. */
 enum { REPORT_WHY = 1024 };
@@ -190,8 +195,8 @@ void cpu_wall_add(struct cpu_wall *to, const struct track *t, enum track_what wh
 /* ---- feeds ----------------------------------------------------------------------------- */
 
 /* Threads that receive a line's clips on this rank, and on rank 0 those that hear reports. Opened
- * on every rank once the comms are; joined by close, which waits for FEED_END and for the end of
- * every encoder unless the world is aborted. */
+ * on every rank once the comms are; joined once rank 0 has closed the feeds and
+ * every encoder has ended, unless the world is aborted. */
 status clip_feed_open(struct clip_feed **out, struct group *t) MUST_USE;
 status clip_feed_join(struct clip_feed *f, status st) MUST_USE;
 void clip_feed_close(struct clip_feed **f);
@@ -200,6 +205,7 @@ void clip_feed_close(struct clip_feed **f);
 status clip_feed_send(struct group *t, struct live_clip *c) MUST_USE;
 status clip_feed_cut(struct group *t, int line, int number) MUST_USE;
 status clip_feed_end(struct group *t, int line) MUST_USE;
+status clip_feed_finish(struct group *t, int line) MUST_USE; /* threads that receive may end */
 
 /* The rank that encodes for the line. */
 status clip_report_send(struct group *t, int line, int number, status st, const char *why) MUST_USE;

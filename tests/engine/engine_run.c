@@ -3,7 +3,7 @@
  * that is made has the very bytes it has alone, whatever comes before, beside and after it, and
  * every clip is told of exactly once.
  *
- *   engine_run                 the cases
+ *   engine_run                 the cases; --only NAME: one of them
  *   engine_run --hunt N [--seed S]   N random ones: ranks, arrivals, faults, withdrawals, stops
  */
 #include "tests/support/unit.h"
@@ -267,6 +267,7 @@ int main(int argc, char **argv)
     for (int i = 1; i + 1 < argc; i += 2) {
         if (!strcmp(argv[i], "--hunt")) count = atoi(argv[i + 1]);
         if (!strcmp(argv[i], "--seed")) seed = strtoull(argv[i + 1], NULL, 10);
+        if (!strcmp(argv[i], "--only")) cmocka_set_test_filter(argv[i + 1]);
     }
     log_set_level(LOG_QUIET);
     if (engine_fixture_open(&fixture, argv[0]) != ST_OK) {
