@@ -1,6 +1,6 @@
 /* verify_rolling.c - a recorded clip through the line: its noise, its steps, its latents. */
 #include "cmd/verify/verify_internal.h"
-#include "pipeline/line/crew.h"
+#include "pipeline/line/line.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -179,16 +179,16 @@ static status run_line(struct clip *p, const struct dit *model, const struct sch
                        const struct kv_policy *policy)
 {
     struct verify_options const *const o = &p->c->o;
-    struct crew_config const crew = {
-        .model = model,
-        .schedule = schedule,
+    struct line_render const render = {
+        .line = { .model = model,
+                  .schedule = schedule,
+                  .policy = *policy,
+                  .mode = o->mode,
+                  .latent_h = p->dim[2],
+                  .latent_w = p->dim[3] },
         .backend = o->backend,
-        .policy = *policy,
-        .latent_h = p->dim[2],
-        .latent_w = p->dim[3],
         .threads = o->threads,
         .device = o->device,
-        .mode = o->mode,
     };
     struct line_io const io = { .arg = p,
                                 .noise = copy_noise,
@@ -198,7 +198,7 @@ static status run_line(struct clip *p, const struct dit *model, const struct sch
                                 .tap = keep_step };
     struct timeline_entry const clip = { .end = p->blocks };
 
-    return crew_run(&crew, o->world, &clip, 1, &io);
+    return line_render(&render, o->world, &clip, 1, &io);
 }
 
 static status read_size(struct clip *p, struct verify_case *c, int levels, int channels,

@@ -10,9 +10,9 @@
  * 2509.25161) and block (Self-Forcing, LongLive).
  *
  * Other long-video policies need more than spans of frames. It goes here, when one comes:
- *   rows        today a row of the table is a frame of a block, the same for all layers and
- *               heads. A policy that keeps single tokens, or other ones by layer or head, widens kv_span by
- *               tokens, use counts, or row and column, and kv_pass by the layer and the heads
+ *   rows        today a row of the table is a frame of a block, the same for all layers and heads.
+ *               A policy that keeps single tokens, or other ones by layer or head, widens kv_span
+ *               by tokens, use counts, or row and column, and kv_pass by the layer and the heads
  *   contents    one that writes keys (averages, compressed ones) has blocks in the cache of its own
  *               beside those of the clip, and a call on eviction: what leaves, before it goes
  *   choices     one that scores keys chooses before a block's first pass, or after a pass, on the
@@ -82,7 +82,7 @@ struct kv_policy_ops {
     bool joint; /* blocks of all levels are in one pass; else the line holds one block at a time */
 
     /* ST_ARG says which number does not fit and what is allowed. Levels and frames per block
-     * fit. */
+     * do. */
     status (*check)(const struct kv_policy *p);
 
     /* The keys of a window pass, and of a clean one, itself included as the last span. *out is

@@ -166,4 +166,17 @@ struct place line_place_of(const struct line *l, int stage);
 status line_run(struct line *l, const struct timeline_entry *entry, int entries,
                 const struct line_io *io) MUST_USE;
 
+/* A line whose ranks have nothing else to do: for verify and tests. */
+struct line_render {
+    struct line_config line; /* split, comm and ctx are made here */
+    const struct kern_backend *backend;
+    int threads, device; /* of this rank; see kern_config */
+};
+
+/* [all] comm's ranks, 1 .. W+1 of them, share out the stages: open a line, render the entries, or
+ * what io decides if entry is NULL; close. */
+status line_render(const struct line_render *r, struct comm *comm,
+                   const struct timeline_entry *entry, int entries,
+                   const struct line_io *io) MUST_USE;
+
 #endif /* LINE_H */

@@ -1,9 +1,26 @@
-/* line_attend.c - the part of a layer that needs keys of other blocks, before and after they
- * come. */
+/*
+ * line_attend.c - attention of a layer, before and after the keys of other ranks come.
+ *
+ * A noise stage's keys are cut into two sets, and the two results merged by their log-sum-exps:
+ *   local   this rank has them without this layer's exchange
+ *   remote  the rest; they come while attention over the local ones runs
+ * The clean stage needs nobody: all its keys are local.
+ *
+ * Why a clip is the same to the bit for any number of ranks in strict mode: floating-point sums
+ * depend on how they are cut, so the cut must not depend on where ranks are. Strict therefore does
+ * not ask what this rank has, but what every rank that holds the stage has whatever the split: the
+ * block itself, made there, and clean blocks of earlier ticks, in every such rank's cache. Remote
+ * are the block in the clean stage now, made elsewhere or not, and all other blocks of the
+ * window. One rank that owns them all makes the same two calls at the same shapes and the same
+ * merge. Batch asks what is here, and cuts only where keys really come.
+ *
+ * What must hold: local keys are complete before the exchange begins (admitted to the cache by an
+ * earlier tick, or projected in this layer); a pass's roped keys are made once for the runs that
+ * share them, and the remote spans are roped behind the exchange, never before.
+ */
 #include "pipeline/line/line_internal.h"
 
-/* Parts of a pass's keys: before the exchange, or after it what is left. */
-enum part { NEAR, FAR };
+enum key_locality { LOCAL, REMOTE };
 
 /* The stage that makes a span's keys in this tick: blocks grow older by one
  * per stage. -1: none, they are from before. */
@@ -29,13 +46,13 @@ static status find_span(struct line *l, int stage, const struct kv_span *s, int 
     return ST_OK;
 }
 
-static enum part part_of(const struct line *l, int stage, const struct kv_span *s)
+static enum key_locality locality_of(const struct line *l, int stage, const struct kv_span *s)
 {
     int const maker = maker_of(l, stage, s);
 
-    if (stage == l->levels || maker < 0) return NEAR;
-    if (l->c.mode.determinism == LINE_STRICT) return maker == stage ? NEAR : FAR;
-    return maker >= l->sight.first && maker < l->sight.end ? NEAR : FAR;
+    if (stage == l->levels || maker < 0) return LOCAL;
+    if (l->c.mode.determinism == LINE_STRICT) return maker == stage ? LOCAL : REMOTE;
+    return maker >= l->attn_stages.first && maker < l->attn_stages.end ? LOCAL : REMOTE;
 }
 
 static const struct kv_window *keys_of(const struct line *l, int stage)
@@ -43,126 +60,109 @@ static const struct kv_window *keys_of(const struct line *l, int stage)
     return &l->stage[line_first_of_window(l, stage)].keys;
 }
 
-static bool has_far(const struct line *l, int stage)
+static bool has_remote(const struct line *l, int stage)
 {
     const struct kv_window *const keys = keys_of(l, stage);
 
     for (int i = 0; i < keys->count; i++)
-        if (part_of(l, stage, &keys->span[i]) == FAR) return true;
+        if (locality_of(l, stage, &keys->span[i]) == REMOTE) return true;
     return false;
 }
 
-/* Turn span i of a pass, whose first frame is `frame`, to its position: into `segment`,
+/* Rope span i of a pass, whose first frame is `frame`, at its position: into `segment`,
  * and into l->keys unless it is there. */
-static status turn_span(struct line *l, int owner, int i, int64_t frame,
+static status rope_span(struct line *l, int owner, int i, int64_t frame,
                         struct kern_segment *segment)
 {
     const struct line_stage *const g = &l->stage[owner];
     int const frames = g->keys.span[i].frames;
     int64_t const per_frame = l->tokens / l->frames;
     struct tensor const time = tensor_slice(&g->time, frame, frames);
-    struct tensor turned = tensor_slice(&l->keys, frame * per_frame, frames * per_frame);
+    struct tensor roped = tensor_slice(&l->keys, frame * per_frame, frames * per_frame);
 
-    if (!l->turned[i])
+    if (!l->roped[i])
         TRY(kern_rope(l->c.ctx, &(struct kern_rope){ .x = &segment->k,
-                                                     .out = &turned,
+                                                     .out = &roped,
                                                      .time = &time,
                                                      .row = &l->row,
                                                      .col = &l->col,
-                                                     .heads = l->seen.heads }));
-    l->turned[i] = true;
-    segment->k = turned;
+                                                     .heads = l->attn_shape.heads }));
+    l->roped[i] = true;
+    segment->k = roped;
     return ST_OK;
 }
 
-/* Of a pass's keys, at their positions. */
-static status take_keys(struct line *l, int stage, int layer, enum part which, struct dit_keys *out)
+/* Of a pass's keys those, at their positions. */
+static status list_keys(struct line *l, int stage, int layer, enum key_locality which,
+                        struct dit_keys *out)
 {
     const struct kv_window *const keys = keys_of(l, stage);
     int const owner = line_first_of_window(l, stage);
     int64_t frame = 0;
 
-    if (l->turned_for != owner)
-        for (int i = 0; i < KV_SPANS; i++) l->turned[i] = false;
-    l->turned_for = owner;
+    if (l->roped_for != owner)
+        for (int i = 0; i < KV_SPANS; i++) l->roped[i] = false;
+    l->roped_for = owner;
     out->count = 0;
     for (int i = 0; i < keys->count; i++) {
         const struct kv_span *const s = &keys->span[i];
-        if (part_of(l, stage, s) == which) {
+        if (locality_of(l, stage, s) == which) {
             struct kern_segment *const segment = &out->segment[out->count++];
             TRY(find_span(l, stage, s, layer, segment));
-            TRY(turn_span(l, owner, i, frame, segment));
+            TRY(rope_span(l, owner, i, frame, segment));
         }
         frame += s->frames;
     }
     return ST_OK;
 }
 
-static struct tensor result_of(const struct line *l, struct line_span s)
-{
-    if (l->by_heads) return line_attended(l, &l->heads.out, s);
-    return tensor_slice(&l->scratch.h, line_scratch_row(l, s.first), (s.end - s.first) * l->tokens);
-}
-
 /* Blocks with the same keys: noise stages of a run, or the clean one. */
-static status attend(struct line *l, struct line_span s, int layer, enum part which)
+static status attend_span(struct line *l, struct line_span s, int layer, enum key_locality which)
 {
     int64_t const rows = (s.end - s.first) * l->tokens;
-    struct tensor const q = line_attended(l, &l->q, s);
-    struct tensor h = result_of(l, s);
+    struct tensor const q = line_attn_rows(l, &l->q, s);
+    struct tensor h = l->exchange->attn_target(l, s);
     struct dit_attend a = { .q = &q, .out = &h };
-    struct attn_partial near, part;
+    struct attn_partial local, remote;
     struct dit_keys keys;
 
-    TRY(take_keys(l, s.first, layer, which, &keys));
+    TRY(list_keys(l, s.first, layer, which, &keys));
     a.keys = &keys;
-    if (has_far(l, s.first)) {
-        near = attn_partial_rows(&l->near, (s.first - l->sight.first) * l->tokens, rows);
-        if (which == NEAR) return dit_attend_part(l->c.model, l->c.ctx, &q, &keys, &near);
-        part = attn_partial_rows(&l->part, line_scratch_row(l, s.first), rows);
-        a.before = &near;
-        a.part = &part;
+    if (has_remote(l, s.first)) {
+        local = attn_partial_rows(&l->local, (s.first - l->attn_stages.first) * l->tokens, rows);
+        if (which == LOCAL) return dit_attend_part(l->c.model, l->c.ctx, &q, &keys, &local);
+        remote = attn_partial_rows(&l->remote, line_scratch_row(l, s.first), rows);
+        a.before = &local;
+        a.part = &remote;
     }
     return dit_attend(l->c.model, l->c.ctx, &a);
 }
 
-struct line_span line_rest(const struct line *l, struct line_span run, int layer)
+static bool waits_for_remote(const struct line *l, struct line_span run)
 {
-    if (line_ends(l, run.end - 1, layer)) run.end--;
-    return run;
-}
-
-static bool waits(const struct line *l, struct line_span run)
-{
-    return run.first < l->levels && has_far(l, run.first);
-}
-
-/* By heads the layer goes on where the results of all ranks come together. */
-static status finish(struct line *l, struct line_span run, int layer)
-{
-    return l->by_heads ? ST_OK : line_finish(l, run, layer);
+    return run.first < l->levels && has_remote(l, run.first);
 }
 
 /* The clean pass first: it is over before l->keys fills with keys of a window. */
-static status attend_near(struct line *l, struct line_span run, int layer)
+static status attend_run_local(struct line *l, struct line_span run, int layer)
 {
     struct line_span const noise = line_noise_of(l, run), clean = { l->levels, run.end };
 
-    if (clean.first < clean.end) TRY(attend(l, clean, layer, NEAR));
-    if (noise.first < noise.end) TRY(attend(l, noise, layer, NEAR));
-    return waits(l, run) ? ST_OK : finish(l, run, layer);
+    if (clean.first < clean.end) TRY(attend_span(l, clean, layer, LOCAL));
+    if (noise.first < noise.end) TRY(attend_span(l, noise, layer, LOCAL));
+    return waits_for_remote(l, run) ? ST_OK : l->exchange->attended(l, run, layer);
 }
 
-static status attend_far(struct line *l, struct line_span run, int layer)
+static status attend_run_remote(struct line *l, struct line_span run, int layer)
 {
-    TRY(attend(l, line_noise_of(l, run), layer, FAR));
-    return finish(l, run, layer);
+    TRY(attend_span(l, line_noise_of(l, run), layer, REMOTE));
+    return l->exchange->attended(l, run, layer);
 }
 
-/* Work for other ranks' stages stands at this rank's first. */
-static void begin(const struct line *l, struct line_span run, int layer)
+/* Work for other ranks' stages is shown at this rank's first. */
+static void begin_attention(const struct line *l, struct line_span run, int layer)
 {
-    int const stage = l->by_heads ? l->first : run.first;
+    int const stage = l->exchange->all_stages ? l->first : run.first;
     track_begin(l->c.track, TRACK_COMPUTE, line_at(l, stage, layer));
 }
 
@@ -170,12 +170,12 @@ static void begin(const struct line *l, struct line_span run, int layer)
  * first one of line_attend_remote. */
 status line_attend_local(struct line *l, int layer)
 {
-    l->turned_for = -1;
-    for (int i = l->attends.count - 1; i >= 0; i--) {
-        struct line_span const run = line_rest(l, l->attends.run[i], layer);
+    l->roped_for = -1;
+    for (int i = l->attn_runs.count - 1; i >= 0; i--) {
+        struct line_span const run = line_rest(l, l->attn_runs.run[i], layer);
         if (run.first == run.end) continue;
-        begin(l, run, layer);
-        status const st = attend_near(l, run, layer);
+        begin_attention(l, run, layer);
+        status const st = attend_run_local(l, run, layer);
         track_end(l->c.track);
         TRY(st);
     }
@@ -184,11 +184,11 @@ status line_attend_local(struct line *l, int layer)
 
 status line_attend_remote(struct line *l, int layer)
 {
-    for (int i = 0; i < l->attends.count; i++) {
-        struct line_span const run = line_rest(l, l->attends.run[i], layer);
-        if (run.first == run.end || !waits(l, run)) continue;
-        begin(l, run, layer);
-        status const st = attend_far(l, run, layer);
+    for (int i = 0; i < l->attn_runs.count; i++) {
+        struct line_span const run = line_rest(l, l->attn_runs.run[i], layer);
+        if (run.first == run.end || !waits_for_remote(l, run)) continue;
+        begin_attention(l, run, layer);
+        status const st = attend_run_remote(l, run, layer);
         track_end(l->c.track);
         TRY(st);
     }

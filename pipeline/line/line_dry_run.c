@@ -1,5 +1,11 @@
-/* line_dry_run.c - what the operations take and have made for them, by ticks that compute
- * nothing. */
+/*
+ * line_dry_run.c - what the operations take and have made for them, by ticks that compute nothing.
+ *
+ * What a kernel needs depends on its shapes, and which shapes come up depends on who stands beside
+ * whom. Rather than a second account of that, which would have to follow every change of the pass,
+ * the pass itself runs over a backend that only measures, with clips chosen so that whatever can
+ * come does. What must hold: whoever lets something new stand in the line adds it here.
+ */
 #include "kernels/kern_dry_run.h"
 #include "pipeline/line/line_internal.h"
 
@@ -25,41 +31,41 @@ static status admit_all(struct line *l)
 }
 
 /* One prompt, and nobody to tell. */
-static status make_noise(void *arg, int clip, int64_t block, int level, float *out)
+static status leave_noise(void *arg, int clip, int64_t block, int level, float *out)
 {
     (void)arg, (void)clip, (void)block, (void)level, (void)out;
     return ST_OK;
 }
 
-static int64_t context_id(void *arg, int clip, int64_t block)
+static int64_t same_context(void *arg, int clip, int64_t block)
 {
     (void)arg, (void)clip, (void)block;
     return 0;
 }
 
-static status make_context(void *arg, int clip, int64_t block, float *embeds)
+static status leave_context(void *arg, int clip, int64_t block, float *embeds)
 {
     (void)arg, (void)clip, (void)block, (void)embeds;
     return ST_OK;
 }
 
-static status finished(void *arg, int clip, int64_t block, const float *x0)
+static status ignore_finished(void *arg, int clip, int64_t block, const float *x0)
 {
     (void)arg, (void)clip, (void)block, (void)x0;
     return ST_OK;
 }
 
-static const struct line_io silent = {
-    .noise = make_noise,
-    .context_id = context_id,
-    .context = make_context,
-    .finished = finished,
+static const struct line_io silent_io = {
+    .noise = leave_noise,
+    .context_id = same_context,
+    .context = leave_context,
+    .finished = ignore_finished,
 };
 
 /* The first layer leaves nothing out; all others are like it but the last. */
 static status run_tick(struct line *l)
 {
-    line_place(l);
+    line_schedule_tick(l);
     TRY(line_enter(l));
     TRY(line_layer(l, 0));
     TRY(line_layer(l, dit_shape_of(l->c.model)->layers - 1));
@@ -75,7 +81,7 @@ static status run_ticks(struct line *l)
 
     alone.ops = &comm_null;
     l->c.comm = &alone;
-    line_begin(l, &silent);
+    line_begin(l, &silent_io);
     st = admit_all(l);
     for (; st == ST_OK && l->tick < timeline_ticks(&l->timeline); l->tick++) st = run_tick(l);
     l->c.comm = comm;
@@ -83,7 +89,7 @@ static status run_ticks(struct line *l)
 }
 
 /* A dry run of all there can be. */
-static status run(struct kern_ctx *dry, void *arg)
+static status run_dry(struct kern_ctx *dry, void *arg)
 {
     struct line *const l = arg;
     struct kern_ctx *const ctx = l->c.ctx;
@@ -99,7 +105,7 @@ static status run(struct kern_ctx *dry, void *arg)
 
 status line_dry_run(size_t *out, struct line *l)
 {
-    return kern_dry_run_size(out, l->c.ctx->backend, run, l);
+    return kern_dry_run_size(out, l->c.ctx->backend, run_dry, l);
 }
 
-status line_prepare(struct line *l) { return kern_dry_run_prepare(l->c.ctx, run, l); }
+status line_prepare(struct line *l) { return kern_dry_run_prepare(l->c.ctx, run_dry, l); }

@@ -1,21 +1,25 @@
 /*
- * line_exchange_heads.c - the exchange by heads. Each rank projects and finishes its own
- * blocks, and in between attends for all blocks with its share of the heads: what it needs for that
- * comes before, what it came to goes back to the blocks' owners after.
+ * line_exchange_heads.c - each rank attends for the blocks of all stages, with its share of the
+ * heads. It projects and finishes its own blocks, and in between: what it needs for others' comes
+ * before, what it came to goes back to the blocks' owners after.
  *
- *   own rows, all heads  --regroup-->  a share for each rank  --spread-->  all rows, own heads
- *                                                                               | attention
- *   own rows, all heads  <--regroup--  of each rank a share  <--collect--  all rows, own heads
+ *   own rows, all heads  --permute-->  a share for each rank  --spread-->  all rows, own heads
+ *                                                                              | attention
+ *   own rows, all heads  <--permute--  of each rank a share  <--collect--  all rows, own heads
+ *
+ * All keys are there before attention begins, so nothing is computed while bytes move. In strict
+ * mode they are still cut into a local and a remote part, as if by blocks: the sums are the same,
+ * and so is the clip, to the bit, where a backend's attention treats heads one by one.
  */
 #include "pipeline/line/line_internal.h"
 
 static int ranks_of(const struct line *l) { return l->c.split.ranks; }
 static bool in_8_bits(const struct line *l) { return l->c.mode.wire == LINE_FP8; }
 
-status line_heads_place(struct line *l, int64_t rows, struct arena *scratch, struct arena *wire)
+static status place_heads(struct line *l, int64_t rows, struct arena *scratch, struct arena *wire)
 {
     struct line_heads *const h = &l->heads;
-    int64_t const dim = dit_shape_of(l->c.model)->dim, width = l->seen.dim;
+    int64_t const dim = dit_shape_of(l->c.model)->dim, width = l->attn_shape.dim;
     int64_t const own = (l->end - l->first) * ranks_of(l) * l->tokens;
     int64_t const all = (l->levels + 1) * l->tokens;
     enum dtype const act = dit_act(l->c.model);
@@ -43,11 +47,18 @@ static struct tensor shares_of(const struct line *l, const struct tensor *t, int
     return tensor_slice(t, (stage - l->first) * rows, rows);
 }
 
-/* An own stage's rows, [n, dim], to its place among the shares. */
-static status divide(struct line *l, int stage, const struct tensor *rows,
-                     const struct tensor *shares)
+static struct tensor share_of(const struct line *l, const struct tensor *t, int stage, int rank,
+                              int64_t tokens)
 {
-    int64_t const n = rows->dim[0], width = l->seen.dim;
+    struct tensor const all = shares_of(l, t, stage, tokens);
+    return tensor_slice(&all, rank * tokens, tokens);
+}
+
+/* An own stage's rows, [n, dim], to its place among the shares. */
+static status divide_rows(struct line *l, int stage, const struct tensor *rows,
+                          const struct tensor *shares)
+{
+    int64_t const n = rows->dim[0], width = l->attn_shape.dim;
     struct tensor const to = shares_of(l, shares, stage, n);
     struct tensor const in = tensor_as(rows, DIMS(n, ranks_of(l), width));
     struct tensor out = tensor_as(&to, DIMS(ranks_of(l), n, width));
@@ -61,11 +72,14 @@ static struct tensor made_of(const struct line *l, const struct tensor *t, struc
     return tensor_slice(t, line_scratch_row(l, s.first), (s.end - s.first) * l->tokens);
 }
 
-struct line_qkv line_heads_buffer(const struct line *l, struct line_span s)
+static status target_all_heads(struct line *l, struct line_span s, int layer, struct line_qkv *out)
 {
     const struct line_qkv *const made = &l->heads.made;
-    return (struct line_qkv){ made_of(l, &made->q, s), made_of(l, &made->k, s),
+
+    (void)layer;
+    *out = (struct line_qkv){ made_of(l, &made->q, s), made_of(l, &made->k, s),
                               made_of(l, &made->v, s) };
+    return ST_OK;
 }
 
 static status divide_kv(struct line *l, int stage, const struct line_qkv *made)
@@ -75,23 +89,24 @@ static status divide_kv(struct line *l, int stage, const struct line_qkv *made)
     if (in_8_bits(l)) {
         struct tensor const kv[] = { made->k, made->v };
         TRY(line_quantize_stage(l, stage, kv, &h->bytes));
-        return divide(l, stage, &h->bytes, &h->share_bytes);
+        return divide_rows(l, stage, &h->bytes, &h->share_bytes);
     }
-    TRY(divide(l, stage, &made->k, &h->share.k));
-    return divide(l, stage, &made->v, &h->share.v);
+    TRY(divide_rows(l, stage, &made->k, &h->share.k));
+    return divide_rows(l, stage, &made->v, &h->share.v);
 }
 
-status line_heads_divide(struct line *l, struct line_span s, int layer)
+static status divide_heads(struct line *l, struct line_span s, int layer)
 {
     for (int i = s.first; i < s.end; i++) {
-        struct line_qkv const made = line_heads_buffer(l, (struct line_span){ i, i + 1 });
-        if (!line_ends(l, i, layer)) TRY(divide(l, i, &made.q, &l->heads.share.q));
+        struct line_qkv made;
+        TRY(target_all_heads(l, (struct line_span){ i, i + 1 }, layer, &made));
+        if (!line_ends(l, i, layer)) TRY(divide_rows(l, i, &made.q, &l->heads.share.q));
         TRY(divide_kv(l, i, &made));
     }
     return ST_OK;
 }
 
-/* ---- from rank to rank ------------------------------------------------------------------ */
+/* ---- spread ----------------------------------------------------------------------------- */
 
 enum { KINDS = 3 }; /* of tensors that go for a stage: queries; keys, values or bytes, scales */
 
@@ -100,47 +115,41 @@ struct parcel {
     int count;
 };
 
-static void add(struct parcel *p, struct tensor t) { p->t[p->count++] = t; }
-
-static struct tensor share(const struct line *l, const struct tensor *t, int stage, int rank,
-                           int64_t tokens)
-{
-    struct tensor const all = shares_of(l, t, stage, tokens);
-    return tensor_slice(&all, rank * tokens, tokens);
-}
+static void add_tensor(struct parcel *p, struct tensor t) { p->t[p->count++] = t; }
 
 /* What a rank gets of an own stage. Each token has one scale for all heads. */
-static struct parcel sent(const struct line *l, int stage, int rank, int layer)
+static struct parcel sent_parcel(const struct line *l, int stage, int rank, int layer)
 {
     const struct line_heads *const h = &l->heads;
     struct parcel p = { .count = 0 };
 
-    if (!line_ends(l, stage, layer)) add(&p, share(l, &h->share.q, stage, rank, l->tokens));
+    if (!line_ends(l, stage, layer))
+        add_tensor(&p, share_of(l, &h->share.q, stage, rank, l->tokens));
     if (in_8_bits(l)) {
-        add(&p, share(l, &h->share_bytes, stage, rank, 2 * l->tokens));
-        add(&p, line_quant_scales(l, stage));
+        add_tensor(&p, share_of(l, &h->share_bytes, stage, rank, 2 * l->tokens));
+        add_tensor(&p, line_quant_scales(l, stage));
     } else {
-        add(&p, share(l, &h->share.k, stage, rank, l->tokens));
-        add(&p, share(l, &h->share.v, stage, rank, l->tokens));
+        add_tensor(&p, share_of(l, &h->share.k, stage, rank, l->tokens));
+        add_tensor(&p, share_of(l, &h->share.v, stage, rank, l->tokens));
     }
     return p;
 }
 
 /* The same where attention looks for it. */
-static status received(struct line *l, int stage, int layer, struct parcel *p)
+static status received_parcel(struct line *l, int stage, int layer, struct parcel *p)
 {
     struct line_span const one = { stage, stage + 1 };
     struct tensor kv[2];
 
     p->count = 0;
-    if (!line_ends(l, stage, layer)) add(p, line_attended(l, &l->q, one));
+    if (!line_ends(l, stage, layer)) add_tensor(p, line_attn_rows(l, &l->q, one));
     TRY(line_kv_parts(l, stage, layer, kv));
-    for (int i = 0; i < COUNT_OF(kv); i++) add(p, kv[i]);
+    for (int i = 0; i < COUNT_OF(kv); i++) add_tensor(p, kv[i]);
     return ST_OK;
 }
 
 /* This rank's own share, which goes nowhere; scales are where they belong. */
-static status keep(struct line *l, const struct parcel *from, struct parcel *to)
+static status keep_parcel(struct line *l, const struct parcel *from, struct parcel *to)
 {
     for (int i = 0; i < from->count; i++)
         if (from->t[i].data != to->t[i].data)
@@ -148,69 +157,84 @@ static status keep(struct line *l, const struct parcel *from, struct parcel *to)
     return ST_OK;
 }
 
-static void put(struct line_parts *parts, const struct parcel *p, int peer, bool send)
+static void list_parcel(struct line *l, const struct parcel *p, int peer, bool send)
 {
-    for (int i = 0; i < p->count; i++)
-        parts->part[parts->count++] = line_comm_part(&p->t[i], peer, send);
+    for (int i = 0; i < p->count; i++) line_add_xfer(&l->xfers, &p->t[i], peer, send);
 }
 
-static status spread_stage(struct line *l, int stage, int layer, struct line_parts *parts)
+static status spread_stage(struct line *l, int stage, int layer)
 {
     int const me = l->c.comm->rank, owner = split_owner(&l->c.split, stage);
     struct parcel to, from;
 
-    TRY(received(l, stage, layer, &to));
+    TRY(received_parcel(l, stage, layer, &to));
     if (owner != me) {
-        put(parts, &to, owner, false);
+        list_parcel(l, &to, owner, false);
         return ST_OK;
     }
     for (int rank = 0; rank < ranks_of(l); rank++) {
-        from = sent(l, stage, rank, layer);
-        if (rank == me) TRY(keep(l, &from, &to));
-        else put(parts, &from, rank, true);
+        from = sent_parcel(l, stage, rank, layer);
+        if (rank == me) TRY(keep_parcel(l, &from, &to));
+        else list_parcel(l, &from, rank, true);
     }
     return ST_OK;
 }
 
-status line_heads_spread(struct line *l, int layer)
+/* There and all: attention needs everything. */
+static status spread_heads(struct line *l, int layer)
 {
-    l->parts.count = 0;
+    l->xfers.count = 0;
     for (int stage = 0; stage <= l->levels; stage++)
-        if (line_holds(l, stage)) TRY(spread_stage(l, stage, layer, &l->parts));
-    TRY(line_exchange(l, layer));
+        if (line_holds(l, stage)) TRY(spread_stage(l, stage, layer));
+    TRY(line_post_xfers(l, layer));
+    TRY(line_wait_xfers(l, layer));
     return line_dequantize_kv(l, layer);
 }
 
-static status collect_stage(struct line *l, int stage, struct line_parts *parts)
+static status end_spread(struct line *l, int layer)
+{
+    (void)l, (void)layer;
+    return ST_OK;
+}
+
+static bool any_arrives(const struct line *l, int stage) { return line_holds(l, stage); }
+
+/* ---- collect ---------------------------------------------------------------------------- */
+
+static struct tensor target_share(const struct line *l, struct line_span s)
+{
+    return line_attn_rows(l, &l->heads.out, s);
+}
+
+/* The layer goes on where the results of all ranks come together. */
+static status leave_for_owner(struct line *l, struct line_span run, int layer)
+{
+    (void)l, (void)run, (void)layer;
+    return ST_OK;
+}
+
+static status collect_stage(struct line *l, int stage)
 {
     int const me = l->c.comm->rank, owner = split_owner(&l->c.split, stage);
     struct line_span const one = { stage, stage + 1 };
-    struct tensor const mine = line_attended(l, &l->heads.out, one);
+    struct tensor const mine = line_attn_rows(l, &l->heads.out, one);
 
     if (owner != me) {
-        parts->part[parts->count++] = line_comm_part(&mine, owner, true);
+        line_add_xfer(&l->xfers, &mine, owner, true);
         return ST_OK;
     }
     for (int rank = 0; rank < ranks_of(l); rank++) {
-        struct tensor to = share(l, &l->heads.share.q, stage, rank, l->tokens);
+        struct tensor to = share_of(l, &l->heads.share.q, stage, rank, l->tokens);
         if (rank == me) TRY(kern_copy(l->c.ctx, &(struct kern_copy){ .in = &mine, .out = &to }));
-        else parts->part[parts->count++] = line_comm_part(&to, rank, false);
+        else line_add_xfer(&l->xfers, &to, rank, false);
     }
     return ST_OK;
 }
 
-status line_heads_collect(struct line *l, int layer)
+/* What came back of own stages, to the scratch's h. */
+static status unite_heads(struct line *l, struct line_span run)
 {
-    l->parts.count = 0;
-    for (int stage = 0; stage <= l->levels; stage++)
-        if (line_holds(l, stage) && !line_ends(l, stage, layer))
-            TRY(collect_stage(l, stage, &l->parts));
-    return line_exchange(l, layer);
-}
-
-status line_heads_unite(struct line *l, struct line_span run)
-{
-    int64_t const n = l->tokens, width = l->seen.dim;
+    int64_t const n = l->tokens, width = l->attn_shape.dim;
 
     for (int i = run.first; i < run.end; i++) {
         struct tensor const shares = shares_of(l, &l->heads.share.q, i, n);
@@ -221,3 +245,40 @@ status line_heads_unite(struct line *l, struct line_span run)
     }
     return ST_OK;
 }
+
+static status finish_run(struct line *l, struct line_span run, int layer)
+{
+    TRY(unite_heads(l, run));
+    return line_finish(l, run, layer);
+}
+
+static status collect_heads(struct line *l, int layer)
+{
+    l->xfers.count = 0;
+    for (int stage = 0; stage <= l->levels; stage++)
+        if (line_holds(l, stage) && !line_ends(l, stage, layer)) TRY(collect_stage(l, stage));
+    TRY(line_post_xfers(l, layer));
+    TRY(line_wait_xfers(l, layer));
+    for (int i = 0; i < l->own_runs.count; i++) {
+        struct line_span const run = line_rest(l, l->own_runs.run[i], layer);
+        if (run.first == run.end) continue;
+        track_begin(l->c.track, TRACK_COMPUTE, line_at(l, run.first, layer));
+        status const st = finish_run(l, run, layer);
+        track_end(l->c.track);
+        TRY(st);
+    }
+    return ST_OK;
+}
+
+const struct line_exchange_ops line_exchange_heads = {
+    .all_stages = true,
+    .place = place_heads,
+    .project_target = target_all_heads,
+    .projected = divide_heads,
+    .begin = spread_heads,
+    .end = end_spread,
+    .attn_target = target_share,
+    .attended = leave_for_owner,
+    .finish = collect_heads,
+    .arrives = any_arrives,
+};

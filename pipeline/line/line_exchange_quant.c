@@ -3,7 +3,7 @@
  *
  * In 8 bits a stage's are a tensor of bytes and one of scales, keys first, then values:
  * made by the rank that owns the stage, which then has them back from there as all others
- * have. By heads line_exchange_heads.c makes them, and all that stand come.
+ * have, so that it does not show where ranks are. By heads line_exchange_heads.c makes them.
  */
 #include "pipeline/line/line_internal.h"
 
@@ -12,7 +12,7 @@ status line_quant_place(struct line *l, struct arena *a)
     int64_t const rows = 2 * (l->levels + 1) * l->tokens;
 
     if (l->c.mode.wire == LINE_ACT) return ST_OK;
-    TRY(tensor_place(&l->wire.bytes, a, DT_U8, DIMS(rows, l->seen.dim)));
+    TRY(tensor_place(&l->wire.bytes, a, DT_U8, DIMS(rows, l->attn_shape.dim)));
     return tensor_place(&l->wire.scale, a, DT_F32, DIMS(rows));
 }
 
@@ -27,7 +27,7 @@ static struct tensor bytes_of(const struct line *l, int stage)
 }
 
 /* Keys', 0, or values'. */
-static struct tensor half(const struct line *l, const struct tensor *both, int which)
+static struct tensor half_of(const struct line *l, const struct tensor *both, int which)
 {
     return tensor_slice(both, which * l->tokens, l->tokens);
 }
@@ -38,7 +38,7 @@ status line_quantize_stage(struct line *l, int stage, const struct tensor kv[2],
     struct tensor const scales = line_quant_scales(l, stage);
 
     for (int i = 0; i < 2; i++) {
-        struct tensor out = half(l, bytes, i), scale = half(l, &scales, i);
+        struct tensor out = half_of(l, bytes, i), scale = half_of(l, &scales, i);
         TRY(kern_quantize_e4m3(
             l->c.ctx, &(struct kern_quantize_e4m3){ .x = &kv[i], .out = &out, .scale = &scale }));
     }
@@ -46,14 +46,14 @@ status line_quantize_stage(struct line *l, int stage, const struct tensor kv[2],
 }
 
 /* From the bytes to where the layer reads them. */
-static status take(struct line *l, int stage, int layer)
+static status restore_stage(struct line *l, int stage, int layer)
 {
     struct tensor const bytes = bytes_of(l, stage), scales = line_quant_scales(l, stage);
     struct tensor kv[2];
 
     TRY(line_kv(l, stage, layer, &kv[0], &kv[1]));
     for (int i = 0; i < 2; i++) {
-        struct tensor const x = half(l, &bytes, i), scale = half(l, &scales, i);
+        struct tensor const x = half_of(l, &bytes, i), scale = half_of(l, &scales, i);
         TRY(kern_dequantize_e4m3(
             l->c.ctx, &(struct kern_dequantize_e4m3){ .x = &x, .scale = &scale, .out = &kv[i] }));
     }
@@ -69,7 +69,7 @@ status line_quantize_kv(struct line *l, struct line_span s, int layer)
         struct tensor const bytes = bytes_of(l, i);
         TRY(line_kv(l, i, layer, &kv[0], &kv[1]));
         TRY(line_quantize_stage(l, i, kv, &bytes));
-        TRY(take(l, i, layer));
+        TRY(restore_stage(l, i, layer));
     }
     return ST_OK;
 }
@@ -78,7 +78,7 @@ status line_dequantize_kv(struct line *l, int layer)
 {
     if (l->c.mode.wire == LINE_ACT) return ST_OK;
     for (int i = 0; i <= l->levels; i++)
-        if (l->by_heads ? line_holds(l, i) : line_arrives(l, i)) TRY(take(l, i, layer));
+        if (l->exchange->arrives(l, i)) TRY(restore_stage(l, i, layer));
     return ST_OK;
 }
 

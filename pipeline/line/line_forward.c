@@ -1,14 +1,13 @@
-/* line_forward.c - one tick's forward pass, written once over the blocks on this rank, and
- * what it asks of the world and tells it. */
+/*
+ * line_forward.c - one tick's forward pass, written once over the blocks on this rank, and what it
+ * asks of io and hands to it.
+ *
+ * A rank that owns all stages runs the same code as one that owns a single one; how ranks share
+ * a layer is behind l->exchange. Work goes run by run: strict, a block at a time at the same shapes
+ * whoever holds it; batch, neighbours of one clip together.
+ */
 #include "pipeline/dit/rope.h"
 #include "pipeline/line/line_internal.h"
-
-struct track_at line_at(const struct line *l, int stage, int layer)
-{
-    struct place const p = l->place[stage];
-    int const clip = p.clip < 0 || !l->io->number ? p.clip : l->io->number(l->io->arg, p.clip);
-    return (struct track_at){ .clip = clip, .stage = stage, .layer = layer, .block = p.block };
-}
 
 /* Find or fill the prompt's keys and values for an own stage. */
 static status bind_context(struct line *l, int stage)
@@ -49,16 +48,16 @@ static int64_t position_of(const struct line *l, int stage)
     return position;
 }
 
-/* Of all keys in sight and all own blocks. */
+/* Of all keys that attention here needs, and of all own blocks. */
 static status upload_angles(struct line *l)
 {
     int const pairs = (int)l->angles.dim[1];
     int64_t const frame = (int64_t)pairs * 2, reach = l->c.policy.attention_frames;
-    int64_t const keys_end = (l->sight.end - l->sight.first) * reach;
+    int64_t const keys_end = (l->attn_stages.end - l->attn_stages.first) * reach;
 
-    for (int i = l->sight.first; i < l->sight.end; i++) {
+    for (int i = l->attn_stages.first; i < l->attn_stages.end; i++) {
         const struct kv_window *const keys = &l->stage[i].keys;
-        float *to = l->host_angles + (i - l->sight.first) * reach * frame;
+        float *to = l->host_angles + (i - l->attn_stages.first) * reach * frame;
         if (!line_holds(l, i) || line_first_of_window(l, i) != i) continue;
         for (int k = 0; k < keys->count; k++) {
             rope_angles(to, pairs, keys->span[k].position, keys->span[k].frames);
@@ -90,12 +89,12 @@ static status fetch_noise(struct line *l)
     return l->c.ctx->backend->upload(l->c.ctx, &l->noise, l->host_noise);
 }
 
-static status show(struct line *l, int stage)
+static status show_step(struct line *l, int stage)
 {
     const struct kern_backend *const b = l->c.ctx->backend;
     struct line_span const one = { stage, stage + 1 };
-    struct tensor const flow = line_part(l, &l->flow, one, l->frames);
-    struct tensor const x0 = line_part(l, &l->x0, one, l->frames);
+    struct tensor const flow = line_own_rows(l, &l->flow, one, l->frames);
+    struct tensor const x0 = line_own_rows(l, &l->x0, one, l->frames);
     struct place const p = l->place[stage];
 
     if (!l->io->tap) return ST_OK;
@@ -119,13 +118,13 @@ static status hand_out(struct line *l)
 }
 
 /* Of run's work, which stands at its first stage. */
-static status ended(struct line *l, status st)
+static status end_compute(struct line *l, status st)
 {
     track_end(l->c.track);
     return st;
 }
 
-static void begin(struct line *l, struct line_span run, int layer)
+static void begin_compute(struct line *l, struct line_span run, int layer)
 {
     track_begin(l->c.track, TRACK_COMPUTE, line_at(l, run.first, layer));
 }
@@ -136,72 +135,46 @@ status line_enter(struct line *l)
         if (line_holds(l, i)) TRY(bind_context(l, i));
     line_bind_keys(l);
     TRY(upload_angles(l));
-    for (int i = 0; i < l->own.count; i++) {
-        begin(l, l->own.run[i], -1);
-        TRY(ended(l, line_embed(l, l->own.run[i])));
+    for (int i = 0; i < l->own_runs.count; i++) {
+        begin_compute(l, l->own_runs.run[i], -1);
+        TRY(end_compute(l, line_embed(l, l->own_runs.run[i])));
     }
     return ST_OK;
 }
 
-static status project(struct line *l, int layer)
+static status project_runs(struct line *l, int layer)
 {
-    for (int i = 0; i < l->own.count; i++) {
-        begin(l, l->own.run[i], layer);
-        TRY(ended(l, line_project(l, l->own.run[i], layer)));
+    for (int i = 0; i < l->own_runs.count; i++) {
+        begin_compute(l, l->own_runs.run[i], layer);
+        TRY(end_compute(l, line_project(l, l->own_runs.run[i], layer)));
     }
     return ST_OK;
 }
 
 /* The exchange is over whatever happened meanwhile: peers read this rank's memory. */
-static status attend(struct line *l, int layer)
-{
-    TRY(line_exchange_begin(l, layer));
-    status const near = line_attend_local(l, layer);
-    struct error const why = *error_last();
-    status const end = line_exchange_end(l, layer);
-    if (near != ST_OK) error_adopt(&why);
-    TRY(near);
-    TRY(end);
-    return line_attend_remote(l, layer);
-}
-
-/* What attention came to is back: the rest of the layer, run by run. */
-static status finish_by_heads(struct line *l, int layer)
-{
-    for (int i = 0; i < l->own.count; i++) {
-        struct line_span const run = line_rest(l, l->own.run[i], layer);
-        if (run.first == run.end) continue;
-        begin(l, run, layer);
-        status const st = line_heads_unite(l, run);
-        TRY(ended(l, st == ST_OK ? line_finish(l, run, layer) : st));
-    }
-    return ST_OK;
-}
-
-static status attend_by_heads(struct line *l, int layer)
-{
-    TRY(line_heads_spread(l, layer));
-    TRY(line_attend_local(l, layer));
-    TRY(line_attend_remote(l, layer));
-    TRY(line_heads_collect(l, layer));
-    return finish_by_heads(l, layer);
-}
-
 status line_layer(struct line *l, int layer)
 {
-    TRY(project(l, layer));
-    return l->by_heads ? attend_by_heads(l, layer) : attend(l, layer);
+    TRY(project_runs(l, layer));
+    TRY(l->exchange->begin(l, layer));
+    status const local = line_attend_local(l, layer);
+    struct error const why = *error_last();
+    status const end = l->exchange->end(l, layer);
+    if (local != ST_OK) error_adopt(&why);
+    TRY(local);
+    TRY(end);
+    TRY(line_attend_remote(l, layer));
+    return l->exchange->finish(l, layer);
 }
 
 status line_leave(struct line *l)
 {
     TRY(fetch_noise(l));
-    for (int i = 0; i < l->own.count; i++) {
-        struct line_span const noise = line_noise_of(l, l->own.run[i]);
+    for (int i = 0; i < l->own_runs.count; i++) {
+        struct line_span const noise = line_noise_of(l, l->own_runs.run[i]);
         if (noise.first >= noise.end) continue;
-        begin(l, noise, -1);
-        TRY(ended(l, line_denoise(l, noise)));
-        for (int stage = noise.first; stage < noise.end; stage++) TRY(show(l, stage));
+        begin_compute(l, noise, -1);
+        TRY(end_compute(l, line_denoise(l, noise)));
+        for (int stage = noise.first; stage < noise.end; stage++) TRY(show_step(l, stage));
     }
     return hand_out(l);
 }

@@ -1,4 +1,19 @@
-/* line_internal.h - one rank's part of the line. Private to line*.c. */
+/*
+ * line_internal.h - one rank's part of the line. Private to pipeline/line.
+ *
+ * Files call downwards only:
+ *
+ *   line.c                 open, close, tick after tick
+ *   line_dry_run.c         what the operations will take
+ *   line_forward.c         one tick's pass, written once
+ *   line_schedule.c        who joins, who stands where in this tick
+ *   line_attend.c          attention before and after keys of other ranks come
+ *   line_layout.c          memory
+ *   line_exchange_*.c      rows of struct line_exchange_ops, and the wire's 8 bits
+ *   line_stages.c          the other steps of a layer
+ *   line_exchange.c        posting and waiting; the hand-over
+ *   line_view.c            parts of tensors, places, for all of them
+ */
 #ifndef LINE_INTERNAL_H
 #define LINE_INTERNAL_H
 
@@ -14,7 +29,7 @@ enum { LINE_CACHE, LINE_CONTEXT, LINE_SCRATCH, LINE_WIRE, LINE_ARENAS };
 struct line_stage {
     struct tensor in, out; /* [frames, channels, h, w] F32: slices of line.in, line.out */
     struct kv_window keys; /* of its pass, and the angles of their frames, in their order: */
-    struct tensor time;    /* [A, pairs, 2]; both only of a pass's first own stage */
+    struct tensor time;    /* [A, pairs, 2]; both only of a pass's first stage here */
     int context;           /* index into line.context */
 };
 
@@ -30,9 +45,9 @@ struct line_runs {
 };
 
 /* What one exchange takes along. */
-enum { LINE_PARTS = 3 * LINE_STAGES * SPLIT_RANKS };
-struct line_parts {
-    struct comm_xfer part[LINE_PARTS];
+enum { LINE_XFERS = 3 * LINE_STAGES * SPLIT_RANKS };
+struct line_xfers {
+    struct comm_xfer xfer[LINE_XFERS];
     int count;
 };
 
@@ -51,13 +66,16 @@ struct line_heads {
     struct tensor out;         /* [stages * n, width] act: attention's results */
 };
 
+struct line_exchange_ops;
+
 struct line {
     struct line_config c;
     int levels, first, end; /* own stages first .. end-1; stage `levels` is the clean one */
     int64_t frames, tokens; /* of a block */
-    bool by_heads;          /* LINE_HEADS, and there are other ranks */
-    struct line_span sight; /* stages whose blocks attention here is for: own ones; by heads all */
-    struct dit_shape seen;  /* the model, of the heads it is with: all; by heads a rank's share */
+
+    const struct line_exchange_ops *exchange; /* of this tick */
+    struct line_span attn_stages;             /* stages whose blocks attention here is for */
+    struct dit_shape attn_shape; /* the model, of the heads that attention here is with */
 
     void *memory[LINE_ARENAS];
     bool wire_of_comm; /* memory[LINE_WIRE] is the comm's; else the context's, as the others */
@@ -66,27 +84,27 @@ struct line {
     int contexts;
     int64_t context_id[LINE_STAGES]; /* -1: empty */
 
-    /* Of the own stages, one behind another. near, noise, flow, x0: of the noise stages. */
+    /* Of the own stages, one behind another. noise, flow, x0: of the noise stages. */
     struct tensor in, out;         /* latents [frames, channels, h, w] each, F32 */
     struct tensor x;               /* residual stream [n, d] F32 */
     struct tensor noise, flow, x0; /* as `in` */
     struct tensor at;              /* angles of the blocks' own [frames] each */
 
-    /* Of the stages in sight, likewise; w: width, columns of the heads that are seen. */
-    struct tensor q;          /* queries [n, w] act */
-    struct attn_partial near; /* of noise stages: attention over the keys that no exchange brings */
-    struct tensor angles;     /* `time` of all stages, then `at` */
-    struct line_stage stage[LINE_STAGES]; /* own ones and those in sight are in use */
+    /* Of attn_stages, likewise; w: width, columns of attn_shape's heads. */
+    struct tensor q;                      /* queries [n, w] act */
+    struct attn_partial local;            /* of noise stages: attention over the local keys */
+    struct tensor angles;                 /* `time` of all stages, then `at` */
+    struct line_stage stage[LINE_STAGES]; /* own ones and attn_stages are in use */
 
     struct dit_scratch scratch;       /* strict: of one block; else of all own stages */
-    struct attn_partial part;         /* beside near: as many rows as the scratch has */
+    struct attn_partial remote;       /* as many rows as the scratch has */
     struct tensor keys;               /* roped keys of one pass: [A * n/frames, w] act */
-    int turned_for;                   /* whose they are: a pass's first own stage; -1: nobody's */
-    bool turned[KV_SPANS];            /* which of them are there */
+    int roped_for;                    /* whose they are: a pass's first stage here; -1: nobody's */
+    bool roped[KV_SPANS];             /* which of them are there */
     struct tensor row, col;           /* angles of rows and columns */
     struct tensor window_k, window_v; /* [stages * n, w] act, one layer's of all noise stages; and
                                          of the clean one where line_may_gather */
-    struct line_wire_room {
+    struct line_wire_buffer {
         struct tensor bytes; /* [2 * n, w] U8 of each stage: keys, then values. LINE_FP8 alone */
         struct tensor scale; /* [2 * n] F32 of each */
     } wire;
@@ -107,74 +125,118 @@ struct line {
 
     /* This tick. */
     struct place place[LINE_STAGES];
-    struct line_runs own, attends; /* of own stages, of those in sight */
-    struct line_parts parts;       /* of the open exchange */
-    bool exchanging;               /* between line_exchange_begin and line_exchange_end */
+    struct line_runs own_runs, attn_runs; /* of own stages, of attn_stages */
+    struct line_xfers xfers;              /* of the open exchange */
+    bool exchanging;                      /* they are on their way */
 };
 
-/* What the rank knows of the tick before anything is computed: places, runs. */
-void line_place(struct line *l);
+/* ---- line_view.c: parts of tensors and of the tick --------------------------------------- */
 
-/* Does the block at this stage stand at the next one in the next tick, as far as is known? */
-bool line_moves_on(const struct line *l, int stage);
-
-/* Parts of tensors that hold the own stages one behind another, `per` entries each; and
- * where the scratch of a run that begins with a stage begins. */
-struct tensor line_part(const struct line *l, const struct tensor *t, struct line_span s,
-                        int64_t per);
+/* Rows of tensors that hold the own stages one behind another, `per` entries each; of those that
+ * hold attn_stages, a block's tokens each; and where the scratch of a run that begins with a
+ * stage begins. */
+struct tensor line_own_rows(const struct line *l, const struct tensor *t, struct line_span s,
+                            int64_t per);
+struct tensor line_attn_rows(const struct line *l, const struct tensor *t, struct line_span s);
 int64_t line_scratch_row(const struct line *l, int stage);
 
-/* The same of tensors that hold the stages in sight, a block's tokens each. */
-struct tensor line_attended(const struct line *l, const struct tensor *t, struct line_span s);
+/* Does a block stand at this stage? */
+bool line_holds(const struct line *l, int stage);
 
-/* Scratch that the operations take in any tick of any clips: by the pass itself, over tensors
- * without memory; it uses the line's host memory. */
-status line_dry_run(size_t *out, struct line *l) MUST_USE;
-
-/* What the operations of any tick of any clips have made for them when they first meet a
- * shape is made, so that no tick waits for it. With real arenas, before they hold anything. */
-status line_prepare(struct line *l) MUST_USE;
-
-/* The steps of a pass that are this rank's alone: keys of each pass; embedding of a run;
- * its keys, values and queries of a layer; the layer from what attention came to in the
- * scratch's h; flow, x0, and the noise on it of noise stages. */
-void line_bind_keys(struct line *l);
-status line_embed(struct line *l, struct line_span run) MUST_USE;
-status line_project(struct line *l, struct line_span run, int layer) MUST_USE;
-status line_finish(struct line *l, struct line_span run, int layer) MUST_USE;
-status line_denoise(struct line *l, struct line_span noise) MUST_USE;
+/* Blocks of one window share their keys: the first noise stage here of the clip. */
+int line_first_of_window(const struct line *l, int stage);
 
 /* Noise stages of a run; first == end: none. */
 struct line_span line_noise_of(const struct line *l, struct line_span run);
 
-/* Blocks of one window share their keys: the first noise stage in sight of the clip. */
-int line_first_of_window(const struct line *l, int stage);
+/* Where a stage's keys and values of a layer lie on this rank, of attn_shape's heads. */
+status line_kv(struct line *l, int stage, int layer, struct tensor *k, struct tensor *v) MUST_USE;
 
-/* [all] One tick's forward pass over the own stages, from `in` to `out`: enter, every layer,
- * leave. */
-status line_forward(struct line *l) MUST_USE;
-status line_enter(struct line *l) MUST_USE;
-status line_layer(struct line *l, int layer) MUST_USE;
-status line_leave(struct line *l) MUST_USE;
+/* Nobody reads what the last layer of a clean pass makes of its keys. */
+bool line_ends(const struct line *l, int stage, int layer);
 
-struct comm_xfer line_comm_part(const struct tensor *t, int peer, bool send);
+/* A run's stages whose layer goes on behind its keys and values; first == end: none. */
+struct line_span line_rest(const struct line *l, struct line_span run, int layer);
 
-/* [all] All of l->parts, there and back. */
-status line_exchange(struct line *l, int layer) MUST_USE;
+/* Does the block at this stage stand at the next one in the next tick, as far as is known? */
+bool line_moves_on(const struct line *l, int stage);
 
-/* [all] Keys and values of one layer, to every rank that attends to them: on their way
- * after begin, there after end. In between own ones are only read, and others not even
- * that. A rank that fails in between must still call end. */
-status line_exchange_begin(struct line *l, int layer) MUST_USE;
-status line_exchange_end(struct line *l, int layer) MUST_USE;
+/* The mode is by blocks in act, and each rank owns as many stages as the others: where blocks of
+ * one clip stand at all stages, a gather can take the place of the exchange. */
+bool line_may_gather(const struct line *l);
 
-/* Do keys and values of a stage come to this rank in this tick? */
-bool line_arrives(const struct line *l, int stage);
+/* For the track: a stage's block, in a layer or -1. */
+struct track_at line_at(const struct line *l, int stage, int layer);
 
-/* line_exchange_quant.c. make: own stages' keys and values of a layer, rounded as the wire has
- * them. take: those that came, to where line_kv says. parts: what of a stage goes and comes. With
- * LINE_ACT the first two have nothing to do, and there are neither scales, [2 * n] F32, nor
- * narrow: a stage's keys and values to bytes, [2 * n, w] U8, and to its scales. */
+/* A failure of comm, with where the line stands; layer -1: between passes. */
+status line_located(const struct line *l, int layer, status st) MUST_USE;
+
+/* ---- line_exchange.c: between ranks ------------------------------------------------------ */
+
+void line_add_xfer(struct line_xfers *to, const struct tensor *t, int peer, bool send);
+
+/* [all] All of l->xfers: on their way, and there. Nothing to do without any. */
+status line_post_xfers(struct line *l, int layer) MUST_USE;
+status line_wait_xfers(struct line *l, int layer) MUST_USE;
+
+/* What the exchange is to read has been made. A streamed comm sees to that by itself. */
+status line_flush(struct line *l) MUST_USE;
+
+/* Before the host reads what was made of exchanges: all queued work has run, and all came. */
+status line_synchronize(struct line *l) MUST_USE;
+
+/* [all] Every block moves one stage on. */
+status line_hand_over(struct line *l) MUST_USE;
+
+/* ---- how ranks share a layer ------------------------------------------------------------- */
+
+/*
+ * One row for each way. A layer on every rank: all own runs are projected to where
+ * `project_target` says and handed to `projected`; `begin`; attention over local keys into
+ * `attn_target`; `end`; over remote keys; each run so attended goes to `attended`; `finish`. In
+ * between begin and end what is sent is only read, and what comes not even that; a rank that
+ * fails there must still call end.
+ */
+struct line_exchange_ops {
+    bool
+        all_stages; /* attention here is for the blocks of all stages, with this rank's share of the
+                        heads; else for own blocks, with all */
+
+    /* Memory beside that which all have: queries, and what goes over the wire. rows: as many as
+     * the scratch has. */
+    status (*place)(struct line *l, int64_t rows, struct arena *scratch, struct arena *wire);
+
+    status (*project_target)(struct line *l, struct line_span s, int layer, struct line_qkv *out);
+    status (*projected)(struct line *l, struct line_span s, int layer);
+    status (*begin)(struct line *l, int layer); /* [all] */
+    status (*end)(struct line *l, int layer);   /* [all] */
+    struct tensor (*attn_target)(const struct line *l, struct line_span s);
+    status (*attended)(struct line *l, struct line_span run, int layer);
+    status (*finish)(struct line *l, int layer); /* [all] */
+
+    /* Do keys and values of a stage come to this rank in this tick? */
+    bool (*arrives)(const struct line *l, int stage);
+};
+extern const struct line_exchange_ops line_exchange_blocks, line_exchange_gather,
+    line_exchange_heads;
+
+/* Of the rows blocks and gather, which differ in begin and end alone. */
+status line_blocks_place(struct line *l, int64_t rows, struct arena *scratch,
+                         struct arena *wire) MUST_USE;
+status line_blocks_target(struct line *l, struct line_span s, int layer,
+                          struct line_qkv *out) MUST_USE;
+struct tensor line_blocks_attn_target(const struct line *l, struct line_span s);
+status line_blocks_finish(struct line *l, int layer) MUST_USE;
+bool line_blocks_arrives(const struct line *l, int stage);
+
+/* Does the gather take this tick? On all ranks alike. */
+bool line_gathers(const struct line *l);
+
+/* line_exchange_quant.c: keys and values in 8 bits. quantize: own stages' of a layer, rounded as
+ * the wire has them. dequantize: those that came, to where line_kv says. parts: what of a stage
+ * goes and comes. With LINE_ACT the first two have nothing to do, and there are neither scales,
+ * [2 * n] F32, nor quantize_stage: a stage's keys and values to bytes, [2 * n, w] U8, and its
+ * scales. */
 status line_quant_place(struct line *l, struct arena *a) MUST_USE;
 status line_quantize_kv(struct line *l, struct line_span s, int layer) MUST_USE;
 status line_dequantize_kv(struct line *l, int layer) MUST_USE;
@@ -183,61 +245,65 @@ struct tensor line_quant_scales(const struct line *l, int stage);
 status line_quantize_stage(struct line *l, int stage, const struct tensor kv[2],
                            const struct tensor *bytes) MUST_USE;
 
-/* line_exchange_heads.c. room: where own stages are projected to. divide: what was projected, to
- * shares. [all] spread: queries, keys and values to where attention looks for them, and
- * collect: its results back. unite: what came back of own stages, to the scratch's h. */
-status line_heads_place(struct line *l, int64_t rows, struct arena *scratch,
-                        struct arena *wire) MUST_USE;
-struct line_qkv line_heads_buffer(const struct line *l, struct line_span s);
-status line_heads_divide(struct line *l, struct line_span s, int layer) MUST_USE;
-status line_heads_spread(struct line *l, int layer) MUST_USE;
-status line_heads_collect(struct line *l, int layer) MUST_USE;
-status line_heads_unite(struct line *l, struct line_span run) MUST_USE;
+/* ---- line_layout.c: memory --------------------------------------------------------------- */
 
-/* line_exchange_gather.c. may_gather: the mode is by blocks in act, and each rank owns as many
- * stages as the others. gathers: and in this tick, on all ranks alike, the exchange does, since
- * the comm is good at it and blocks of one clip stand at all stages. begin and end as those of the
- * exchange, which call them. */
-bool line_may_gather(const struct line *l);
-bool line_gathers(const struct line *l);
-status line_gather_begin(struct line *l, int layer) MUST_USE;
-status line_gather_end(struct line *l, int layer) MUST_USE;
+/* A line without memory: who this rank is, and where all would lie. bytes: of each arena. */
+status line_measure_arenas(struct line *l, const struct line_config *c,
+                           size_t bytes[LINE_ARENAS]) MUST_USE;
 
-/* Before the host reads what was made of exchanges: all queued work has run, and all came. */
-status line_synchronize(struct line *l) MUST_USE;
+/* The arenas' memory, and all tensors in it. */
+status line_allocate(struct line *l, const size_t bytes[LINE_ARENAS]) MUST_USE;
 
-/* [all] Every block moves one stage on. */
-status line_hand_over(struct line *l) MUST_USE;
+/* Host memory beside the callbacks; how much it is. */
+status line_allocate_host(struct line *l) MUST_USE;
+size_t line_host_bytes(struct line *l);
 
-/* Where a stage's keys and values of a layer lie on this rank, of the heads it sees. */
-status line_kv(struct line *l, int stage, int layer, struct tensor *k, struct tensor *v) MUST_USE;
+void line_free_memory(struct line *l);
 
-/*
- * The rest of a layer, for all own stages; by heads its attention alone, for all stages. A
- * noise stage's keys are cut into two parts:
- *   near  this rank has them without this layer's exchange. Strict, so that the sums are the
- *         same for any ranks: every rank that holds the stage has them, which is the block
- *         itself, and clean blocks but for the one in the clean stage now
- *   far   the rest: the clean stage's block, the other blocks of the window
- * line_attend_local takes the near part, and runs without a far one to the end of the
- * layer; line_attend_remote, after the exchange, the others. By heads all is there before.
- */
+/* ---- line_stages.c: steps of a pass that are this rank's alone --------------------------- */
+
+/* Keys of each pass; embedding of a run; its keys, values and queries of a layer; the layer from
+ * what attention came to in the scratch's h; flow, x0, and the noise on it of noise stages. */
+void line_bind_keys(struct line *l);
+status line_embed(struct line *l, struct line_span run) MUST_USE;
+status line_project(struct line *l, struct line_span run, int layer) MUST_USE;
+status line_finish(struct line *l, struct line_span run, int layer) MUST_USE;
+status line_denoise(struct line *l, struct line_span noise) MUST_USE;
+
+/* ---- line_attend.c ----------------------------------------------------------------------- */
+
+/* The rest of a layer for all attn_runs, over local keys, and then over remote ones; runs
+ * without these are through after the first. */
 status line_attend_local(struct line *l, int layer) MUST_USE;
 status line_attend_remote(struct line *l, int layer) MUST_USE;
 
-/* A run's stages whose layer goes on behind its keys and values; first == end: none. */
-struct line_span line_rest(const struct line *l, struct line_span run, int layer);
+/* ---- line_schedule.c --------------------------------------------------------------------- */
 
-/* Does a block stand at this stage? */
-bool line_holds(const struct line *l, int stage);
+/* [all] The boundary before a tick: agree, and who joins from it on. */
+status line_cross_boundary(struct line *l) MUST_USE;
+bool line_is_idle(const struct line *l);    /* nothing stands in the line, nor waits to enter */
+bool line_is_drained(const struct line *l); /* and nothing will */
 
-/* Nobody reads what the last layer of a clean pass makes of its keys. */
-bool line_ends(const struct line *l, int stage, int layer);
+/* What the rank knows of the tick before anything is computed: places, runs, the exchange. */
+void line_schedule_tick(struct line *l);
 
-/* A failure of comm, with where the line stands; layer -1: between passes. */
-status line_located(const struct line *l, int layer, status st) MUST_USE;
+/* ---- line_forward.c ---------------------------------------------------------------------- */
 
-/* For the track: a stage's block, in a layer or -1. */
-struct track_at line_at(const struct line *l, int stage, int layer);
+/* [all] One tick's forward pass over the own stages, from `in` to `out`: enter, every layer,
+ * leave. */
+status line_forward(struct line *l) MUST_USE;
+status line_enter(struct line *l) MUST_USE;
+status line_layer(struct line *l, int layer) MUST_USE;
+status line_leave(struct line *l) MUST_USE;
+
+/* ---- line_dry_run.c ---------------------------------------------------------------------- */
+
+/* Scratch that the operations take in any tick of any clips: by the pass itself, over tensors
+ * without memory; it uses the line's host memory. */
+status line_dry_run(size_t *out, struct line *l) MUST_USE;
+
+/* What the operations of any tick of any clips have made for them when they first meet a
+ * shape is made, so that no tick waits for it. With real arenas, before they hold anything. */
+status line_prepare(struct line *l) MUST_USE;
 
 #endif /* LINE_INTERNAL_H */

@@ -1,46 +1,19 @@
-/* line_stages.c - the steps of a tick over blocks of this rank, one or several together. */
+/* line_stages.c - the steps of a tick that need nobody else, over blocks of this rank, one or
+ * several together. */
 #include "pipeline/line/line_internal.h"
 
-bool line_holds(const struct line *l, int stage) { return l->place[stage].clip >= 0; }
-
-/* Blocks of one window share their keys: noise stages of the same clip. */
-int line_first_of_window(const struct line *l, int stage)
-{
-    if (stage == l->levels) return stage;
-    while (stage > l->sight.first && l->place[stage - 1].clip == l->place[stage].clip) stage--;
-    return stage;
-}
-
-/* The keys of every pass that a stage in sight takes part in. */
+/* The keys of every pass that a stage of attn_stages takes part in. */
 void line_bind_keys(struct line *l)
 {
     struct window w;
 
-    for (int i = l->sight.first; i < l->sight.end; i++) {
+    for (int i = l->attn_stages.first; i < l->attn_stages.end; i++) {
         if (!line_holds(l, i) || line_first_of_window(l, i) != i) continue;
         struct kv_window *const keys = &l->stage[i].keys;
         if (timeline_window(&l->timeline, l->tick, i, &w))
             kv_window_spans(keys, &l->c.policy, w.first, w.count);
         else kv_clean_spans(keys, &l->c.policy, l->place[i].block);
     }
-}
-
-status line_kv(struct line *l, int stage, int layer, struct tensor *k, struct tensor *v)
-{
-    if (stage == l->levels) return kv_cache_get(&l->cache, l->place[stage].block, layer, k, v);
-    *k = tensor_slice(&l->window_k, stage * l->tokens, l->tokens);
-    *v = tensor_slice(&l->window_v, stage * l->tokens, l->tokens);
-    return ST_OK;
-}
-
-bool line_ends(const struct line *l, int stage, int layer)
-{
-    return stage == l->levels && layer == dit_shape_of(l->c.model)->layers - 1;
-}
-
-struct line_span line_noise_of(const struct line *l, struct line_span run)
-{
-    return (struct line_span){ run.first, run.end < l->levels ? run.end : l->levels };
 }
 
 static struct dit_scratch scratch_of(const struct line *l, struct line_span s)
@@ -52,39 +25,23 @@ static struct dit_scratch scratch_of(const struct line *l, struct line_span s)
 status line_embed(struct line *l, struct line_span run)
 {
     struct dit_scratch scratch = scratch_of(l, run);
-    struct tensor const in = line_part(l, &l->in, run, l->frames);
-    struct tensor x = line_part(l, &l->x, run, l->tokens);
+    struct tensor const in = line_own_rows(l, &l->in, run, l->frames);
+    struct tensor x = line_own_rows(l, &l->x, run, l->tokens);
 
     return dit_embed(l->c.model, l->c.ctx, &scratch, &in, &x);
 }
 
-/* Where own stages' queries, keys and values are to go. */
-static status room_of(struct line *l, struct line_span s, int layer, struct line_qkv *out)
-{
-    int64_t const rows = (s.end - s.first) * l->tokens;
-
-    if (l->by_heads) {
-        *out = line_heads_buffer(l, s);
-        return ST_OK;
-    }
-    out->q = line_attended(l, &l->q, s);
-    if (s.first == l->levels) return line_kv(l, s.first, layer, &out->k, &out->v);
-    out->k = tensor_slice(&l->window_k, s.first * l->tokens, rows);
-    out->v = tensor_slice(&l->window_v, s.first * l->tokens, rows);
-    return ST_OK;
-}
-
 /* Stages whose keys and values lie one behind another: noise stages, or the clean one. */
-static status project_part(struct line *l, struct line_span s, int layer)
+static status project_span(struct line *l, struct line_span s, int layer)
 {
     struct dit_scratch scratch = scratch_of(l, s);
-    struct tensor const x = line_part(l, &l->x, s, l->tokens);
-    struct dit_angles const at = { .time = line_part(l, &l->at, s, l->frames),
+    struct tensor const x = line_own_rows(l, &l->x, s, l->tokens);
+    struct dit_angles const at = { .time = line_own_rows(l, &l->at, s, l->frames),
                                    .row = l->row,
                                    .col = l->col };
     struct line_qkv to;
 
-    TRY(room_of(l, s, layer, &to));
+    TRY(l->exchange->project_target(l, s, layer, &to));
     TRY(dit_project(l->c.model, l->c.ctx, &scratch,
                     &(struct dit_project){ .layer = layer,
                                            .level = s.first,
@@ -94,22 +51,22 @@ static status project_part(struct line *l, struct line_span s, int layer)
                                            .q = line_ends(l, s.first, layer) ? NULL : &to.q,
                                            .k = &to.k,
                                            .v = &to.v }));
-    return l->by_heads ? line_heads_divide(l, s, layer) : line_quantize_kv(l, s, layer);
+    return l->exchange->projected(l, s, layer);
 }
 
 status line_project(struct line *l, struct line_span run, int layer)
 {
     struct line_span const noise = line_noise_of(l, run), clean = { l->levels, run.end };
 
-    if (noise.first < noise.end) TRY(project_part(l, noise, layer));
-    return clean.first < clean.end ? project_part(l, clean, layer) : ST_OK;
+    if (noise.first < noise.end) TRY(project_span(l, noise, layer));
+    return clean.first < clean.end ? project_span(l, clean, layer) : ST_OK;
 }
 
 status line_finish(struct line *l, struct line_span run, int layer)
 {
     const struct cross_kv *context[LINE_STAGES];
     struct dit_scratch scratch = scratch_of(l, run);
-    struct tensor x = line_part(l, &l->x, run, l->tokens);
+    struct tensor x = line_own_rows(l, &l->x, run, l->tokens);
 
     for (int i = run.first; i < run.end; i++)
         context[i - run.first] = &l->context[l->stage[i].context];
@@ -122,13 +79,13 @@ status line_finish(struct line *l, struct line_span run, int layer)
 }
 
 /* Flow to x0, and with the next level's noise on it to what leaves this stage. */
-static status step(struct line *l, int stage)
+static status step_stage(struct line *l, int stage)
 {
     struct line_span const one = { stage, stage + 1 };
     struct line_stage *const g = &l->stage[stage];
-    struct tensor const flow = line_part(l, &l->flow, one, l->frames);
-    struct tensor const noise = line_part(l, &l->noise, one, l->frames);
-    struct tensor x0 = line_part(l, &l->x0, one, l->frames);
+    struct tensor const flow = line_own_rows(l, &l->flow, one, l->frames);
+    struct tensor const noise = line_own_rows(l, &l->noise, one, l->frames);
+    struct tensor x0 = line_own_rows(l, &l->x0, one, l->frames);
 
     TRY(kern_axpby(l->c.ctx, &(struct kern_axpby){ .x = &g->in,
                                                    .y = &flow,
@@ -146,13 +103,13 @@ static status step(struct line *l, int stage)
 status line_denoise(struct line *l, struct line_span noise)
 {
     struct dit_scratch scratch = scratch_of(l, noise);
-    struct tensor const x = line_part(l, &l->x, noise, l->tokens);
-    struct tensor flow = line_part(l, &l->flow, noise, l->frames);
+    struct tensor const x = line_own_rows(l, &l->x, noise, l->tokens);
+    struct tensor flow = line_own_rows(l, &l->flow, noise, l->frames);
 
     TRY(dit_head(
         l->c.model, l->c.ctx, &scratch,
         &(struct dit_head){
             .level = noise.first, .blocks = noise.end - noise.first, .x = &x, .flow = &flow }));
-    for (int i = noise.first; i < noise.end; i++) TRY(step(l, i));
+    for (int i = noise.first; i < noise.end; i++) TRY(step_stage(l, i));
     return ST_OK;
 }

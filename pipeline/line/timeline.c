@@ -29,32 +29,35 @@ void timeline_free(struct timeline *t)
 /* ---- one entry -------------------------------------------------------------------------- */
 
 /* Blocks that pass all stages. */
-static int64_t rendered(const struct timeline_entry *e) { return e->end - e->first - e->clean; }
+static int64_t rendered_blocks(const struct timeline_entry *e)
+{
+    return e->end - e->first - e->clean;
+}
 
 /* The tick at which its newest block enters stage 0. Only with blocks that do. */
 static int64_t last_entry_tick(const struct timeline *t, const struct timeline_entry *e)
 {
-    return e->start + e->clean + (rendered(e) - 1) * t->stride;
+    return e->start + e->clean + (rendered_blocks(e) - 1) * t->stride;
 }
 
 /* The tick from which on none of its blocks stands anywhere. */
 static int64_t end_tick(const struct timeline *t, const struct timeline_entry *e)
 {
-    return rendered(e) ? last_entry_tick(t, e) + t->levels : e->start + e->clean;
+    return rendered_blocks(e) ? last_entry_tick(t, e) + t->levels : e->start + e->clean;
 }
 
 /* The first tick at which `e` can begin behind `before`. */
 static int64_t tick_behind(const struct timeline *t, const struct timeline_entry *before,
                            const struct timeline_entry *e)
 {
-    if (e->clean || !rendered(before)) return end_tick(t, before);
+    if (e->clean || !rendered_blocks(before)) return end_tick(t, before);
     return last_entry_tick(t, before) + t->stride;
 }
 
 /* Stage-ticks that its blocks hold. */
 static int64_t stage_ticks(const struct timeline *t, const struct timeline_entry *e)
 {
-    return e->clean + (rendered(e) ? rendered(e) * (t->levels + 1) - 1 : 0);
+    return e->clean + (rendered_blocks(e) ? rendered_blocks(e) * (t->levels + 1) - 1 : 0);
 }
 
 static void count_entry(struct timeline *t, const struct timeline_entry *e, int sign)
@@ -109,7 +112,8 @@ status timeline_admit(struct timeline *t, int64_t tick, const struct timeline_en
 }
 
 /* How many of its blocks have entered before `tick`. */
-static int64_t entered(const struct timeline *t, const struct timeline_entry *e, int64_t tick)
+static int64_t entered_blocks(const struct timeline *t, const struct timeline_entry *e,
+                              int64_t tick)
 {
     int64_t const age = tick - e->start, all = e->end - e->first;
 
@@ -123,14 +127,14 @@ static int64_t entered(const struct timeline *t, const struct timeline_entry *e,
  * stage-tick stays counted. */
 static void shorten_entry(struct timeline *t, struct timeline_entry *e, int64_t tick)
 {
-    int64_t const blocks = entered(t, e, tick);
+    int64_t const blocks = entered_blocks(t, e, tick);
 
     if (blocks == e->end - e->first) return;
     count_entry(t, e, -1);
     e->end = e->first + blocks;
     if (e->clean > blocks) e->clean = blocks;
     count_entry(t, e, 1);
-    if (rendered(e) && end_tick(t, e) < tick) t->busy++;
+    if (rendered_blocks(e) && end_tick(t, e) < tick) t->busy++;
 }
 
 void timeline_cut(struct timeline *t, int64_t tick, int clip)
@@ -195,7 +199,7 @@ struct place timeline_at(const struct timeline *t, int64_t tick, int stage)
     if (given) return (struct place){ given->clip, given->first + tick - given->start };
     if (!e || stage > t->levels) return idle;
     int64_t const age = tick - stage - e->start - e->clean;
-    if (age < 0 || age % t->stride || age / t->stride >= rendered(e)) return idle;
+    if (age < 0 || age % t->stride || age / t->stride >= rendered_blocks(e)) return idle;
     int64_t const block = e->first + e->clean + age / t->stride;
     if (stage == t->levels && block == e->end - 1) return idle;
     return (struct place){ e->clip, block };
@@ -208,7 +212,7 @@ bool timeline_comes(const struct timeline *t, int64_t tick, int stage, int clip)
     const struct timeline_entry *e = find_begun(t, tick);
 
     while (e && e > t->entry && e->clip != clip) e--;
-    return e && e->clip == clip && rendered(e) && last_entry_tick(t, e) + stage >= tick;
+    return e && e->clip == clip && rendered_blocks(e) && last_entry_tick(t, e) + stage >= tick;
 }
 
 bool timeline_window(const struct timeline *t, int64_t tick, int stage, struct window *out)

@@ -148,7 +148,7 @@ static status count_call(struct part *p)
     return fail(ST_IO, "call %ld of rank %d fails", p->calls, p->rank);
 }
 
-static status decide(void *arg, int64_t tick, bool idle, struct line_decision *out)
+static status decide_joins(void *arg, int64_t tick, bool idle, struct line_decision *out)
 {
     struct part *const p = arg;
 
@@ -158,7 +158,7 @@ static status decide(void *arg, int64_t tick, bool idle, struct line_decision *o
     return ST_OK;
 }
 
-static status entry(void *arg, int64_t i, struct timeline_entry *out)
+static status tell_entry(void *arg, int64_t i, struct timeline_entry *out)
 {
     struct part *const p = arg;
 
@@ -167,7 +167,7 @@ static status entry(void *arg, int64_t i, struct timeline_entry *out)
     return ST_OK;
 }
 
-static status given(void *arg, int clip, int64_t block, float *x0)
+static status give_block(void *arg, int clip, int64_t block, float *x0)
 {
     struct part *const p = arg;
 
@@ -178,7 +178,7 @@ static status given(void *arg, int clip, int64_t block, float *x0)
     return ST_OK;
 }
 
-static status noise(void *arg, int clip, int64_t block, int level, float *out)
+static status make_noise(void *arg, int clip, int64_t block, int level, float *out)
 {
     struct part *const p = arg;
 
@@ -187,25 +187,25 @@ static status noise(void *arg, int clip, int64_t block, int level, float *out)
     return ST_OK;
 }
 
-static int64_t context_id(void *arg, int clip, int64_t block)
+static int64_t prompt_id(void *arg, int clip, int64_t block)
 {
     const struct show *const s = ((struct part *)arg)->s;
     bool const changed = s->change[clip] && block >= s->change[clip];
     return (int)(s->seed[clip] % 2 + changed) % 2;
 }
 
-static status context(void *arg, int clip, int64_t block, float *embeds)
+static status fill_context(void *arg, int clip, int64_t block, float *embeds)
 {
     struct part *const p = arg;
     const struct show_model *const m = p->s->model;
 
     TRY(count_call(p));
-    memcpy(embeds, m->embeds[context_id(arg, clip, block)],
+    memcpy(embeds, m->embeds[prompt_id(arg, clip, block)],
            (size_t)embeds_count(m) * sizeof *embeds);
     return ST_OK;
 }
 
-static status finished(void *arg, int clip, int64_t block, const float *x0)
+static status keep_block(void *arg, int clip, int64_t block, const float *x0)
 {
     struct part *const p = arg;
     struct show *const s = p->s;
@@ -217,7 +217,7 @@ static status finished(void *arg, int clip, int64_t block, const float *x0)
     return ST_OK;
 }
 
-static bool stop(void *arg)
+static bool asks_to_stop(void *arg)
 {
     struct part *const p = arg;
     return p->rank == p->s->stop_rank && p->ticks++ == p->s->stop_tick;
@@ -229,27 +229,28 @@ static status run_part(struct part *p, struct comm *c)
 {
     struct show *const s = p->s;
     const struct show_model *const m = s->model;
-    struct crew_config const crew = { .model = m->dit,
-                                      .schedule = &m->schedule,
-                                      .backend = m->backend,
-                                      .policy = *s->policy,
-                                      .mode = s->mode,
-                                      .latent_h = SHOW_H,
-                                      .latent_w = SHOW_W,
-                                      .given = s->given_of != NULL,
-                                      .threads = 1,
-                                      .device = m->device };
+    struct line_render const render = { .line = { .model = m->dit,
+                                                  .schedule = &m->schedule,
+                                                  .policy = *s->policy,
+                                                  .mode = s->mode,
+                                                  .latent_h = SHOW_H,
+                                                  .latent_w = SHOW_W,
+                                                  .given = s->given_of != NULL,
+                                                  .idle_s = 60 },
+                                        .backend = m->backend,
+                                        .threads = 1,
+                                        .device = m->device };
     struct line_io const io = { .arg = p,
-                                .decide = decide,
-                                .entry = entry,
-                                .given = s->given_of ? given : NULL,
-                                .noise = noise,
-                                .context_id = context_id,
-                                .context = context,
-                                .finished = finished,
-                                .stop = stop };
+                                .decide = decide_joins,
+                                .entry = tell_entry,
+                                .given = s->given_of ? give_block : NULL,
+                                .noise = make_noise,
+                                .context_id = prompt_id,
+                                .context = fill_context,
+                                .finished = keep_block,
+                                .stop = asks_to_stop };
 
-    return crew_run(&crew, c, NULL, 0, &io);
+    return line_render(&render, c, NULL, 0, &io);
 }
 
 status show_run(struct show *s, struct comm *c)

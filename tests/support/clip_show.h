@@ -8,7 +8,7 @@
 #ifndef CLIP_SHOW_H
 #define CLIP_SHOW_H
 
-#include "pipeline/line/crew.h"
+#include "pipeline/line/line.h"
 
 #include <stdatomic.h>
 

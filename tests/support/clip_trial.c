@@ -18,8 +18,8 @@ void wants_free(struct wants *w)
 }
 
 /* Of so many blocks, if the clip was cut. */
-static status alone(struct wants *w, const struct show *s, int clip, int64_t blocks,
-                    struct show **out)
+static status render_alone(struct wants *w, const struct show *s, int clip, int64_t blocks,
+                           struct show **out)
 {
     struct show *(*const of)[TRIAL_SEEDS][SHOW_BLOCKS + 1] = w->clip[s->mode.wire];
     struct show **const at = &of[s->policy - show_policy][s->seed[clip]][blocks];
@@ -45,7 +45,7 @@ status wants_check(struct wants *w, const struct show *s)
         int const clip = t.entry[i].clip;
         struct show *want = NULL;
         if (!s->done[clip]) continue;
-        st = alone(w, s, clip, t.entry[i].end, &want);
+        st = render_alone(w, s, clip, t.entry[i].end, &want);
         if (st == ST_OK) st = show_same(s, clip, want, 0, s->done[clip]);
     }
     timeline_free(&t);
@@ -161,7 +161,7 @@ static bool is_stopped(const struct show *s)
     return s->stop_rank >= 0 && s->stop_tick < ticks_of(s);
 }
 
-static status expect(const struct trial *t, int rank, status want)
+static status expect_end(const struct trial *t, int rank, status want)
 {
     status const got = t->show->ended[rank];
 
@@ -177,9 +177,9 @@ static status check_end(const struct trial *t, int rank, bool alone)
     bool const told = alone && s->fault_rank >= 0 && s->ended[rank] == ST_PEER;
 
     if (rank == s->fault_rank && s->fault_met)
-        return expect(t, rank, s->fault_call ? ST_IO : ST_COMM);
-    if (s->fault_met || told) return expect(t, rank, ST_PEER);
-    return expect(t, rank, is_stopped(s) ? ST_CANCELED : ST_OK);
+        return expect_end(t, rank, s->fault_call ? ST_IO : ST_COMM);
+    if (s->fault_met || told) return expect_end(t, rank, ST_PEER);
+    return expect_end(t, rank, is_stopped(s) ? ST_CANCELED : ST_OK);
 }
 
 /* Blocks of a clip that are out before a tick. */

@@ -29,7 +29,7 @@ static struct kv_policy const fixed_sink = { WINDOW_ROLLING, 5, 3, 21, 3, KV_SIN
 static struct kv_policy const moving12 = { WINDOW_BLOCK, 4, 3, 12, 3, KV_SINK_MOVING };
 
 /* "c0:0+3@0 w1:0+3@3": source and block, first frame + frames @ position */
-static const char *spell(const struct kv_window *l, char buf[1024])
+static const char *spell_window(const struct kv_window *l, char buf[1024])
 {
     size_t n = 0;
 
@@ -42,7 +42,7 @@ static const char *spell(const struct kv_window *l, char buf[1024])
     return buf;
 }
 
-static void windows(void **state)
+static void window_passes(void **state)
 {
     struct {
         const struct kv_policy *p;
@@ -89,7 +89,7 @@ static void windows(void **state)
         struct kv_window l;
         assert_int_equal(kv_policy_check(cases[i].p), ST_OK);
         kv_window_spans(&l, cases[i].p, cases[i].first, cases[i].count);
-        assert_string_equal(spell(&l, buf), cases[i].want);
+        assert_string_equal(spell_window(&l, buf), cases[i].want);
     }
 }
 
@@ -115,11 +115,11 @@ static void clean_passes(void **state)
     for (int i = 0; i < COUNT_OF(cases); i++) {
         struct kv_window l;
         kv_clean_spans(&l, cases[i].p, cases[i].block);
-        assert_string_equal(spell(&l, buf), cases[i].want);
+        assert_string_equal(spell_window(&l, buf), cases[i].want);
     }
 }
 
-static void lookback(void **state)
+static void how_far_back(void **state)
 {
     struct {
         const struct kv_policy *p;
@@ -163,7 +163,7 @@ static void bad_policies(void **state)
     }
 }
 
-static void names(void **state)
+static void policy_names(void **state)
 {
     enum window_kind kind;
 
@@ -181,8 +181,9 @@ static void names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(windows),      cmocka_unit_test(clean_passes), cmocka_unit_test(lookback),
-        cmocka_unit_test(bad_policies), cmocka_unit_test(names),
+        cmocka_unit_test(window_passes), cmocka_unit_test(clean_passes),
+        cmocka_unit_test(how_far_back),  cmocka_unit_test(bad_policies),
+        cmocka_unit_test(policy_names),
     };
     return cmocka_run_group_tests_name("unit_kv_policy", tests, NULL, NULL);
 }

@@ -25,7 +25,7 @@ static struct kv_policy const by_block = { .kind = WINDOW_BLOCK,
 /* ---- drawn ------------------------------------------------------------------------------ */
 
 /* One row per tick, one letter+digit per stage. */
-static void draw(const struct timeline *t, char *buf)
+static void draw_line(const struct timeline *t, char *buf)
 {
     for (int64_t tick = 0; tick < timeline_ticks(t); tick++) {
         for (int stage = 0; stage <= t->levels; stage++) {
@@ -45,7 +45,8 @@ struct event {
     int64_t blocks, clean;
 };
 
-static void play(struct timeline *t, const struct kv_policy *p, const struct event *e, int events)
+static void play_events(struct timeline *t, const struct kv_policy *p, const struct event *e,
+                        int events)
 {
     timeline_open(t, p);
     for (int i = 0; i < events; i++)
@@ -64,8 +65,8 @@ static void clips_follow_without_a_gap(void **state)
 
     (void)state;
     p.levels = 3, p.attention_frames = 15;
-    play(&t, &p, (struct event[]){ { 0, 0, 2, 0 }, { 0, 1, 1, 0 }, { 0, 2, 3, 0 } }, 3);
-    draw(&t, buf);
+    play_events(&t, &p, (struct event[]){ { 0, 0, 2, 0 }, { 0, 1, 1, 0 }, { 0, 2, 3, 0 } }, 3);
+    draw_line(&t, buf);
     assert_string_equal(buf, "a0......\n"
                              "a1a0....\n"
                              "b0a1a0..\n"
@@ -91,8 +92,8 @@ static void block_by_block(void **state)
 
     (void)state;
     p.levels = 2;
-    play(&t, &p, (struct event[]){ { 0, 0, 2, 0 }, { 0, 1, 1, 0 } }, 2);
-    draw(&t, buf);
+    play_events(&t, &p, (struct event[]){ { 0, 0, 2, 0 }, { 0, 1, 1, 0 } }, 2);
+    draw_line(&t, buf);
     assert_string_equal(buf, "a0....\n"
                              "..a0..\n"
                              "....a0\n"
@@ -154,8 +155,8 @@ static void clips_join_and_leave(void **state)
         struct timeline t;
         char buf[1024];
         p.levels = 2;
-        play(&t, &p, cases[i].event, cases[i].events);
-        draw(&t, buf);
+        play_events(&t, &p, cases[i].event, cases[i].events);
+        draw_line(&t, buf);
         assert_string_equal(buf, cases[i].want);
         timeline_free(&t);
     }
@@ -186,7 +187,7 @@ static void bad_entries(void **state)
     timeline_free(&t);
 }
 
-static double share(const struct timeline *t, int64_t from, int64_t to)
+static double busy_share(const struct timeline *t, int64_t from, int64_t to)
 {
     return (double)t->busy / ((double)(to - from) * (double)(t->levels + 1));
 }
@@ -202,7 +203,7 @@ static void occupancy(void **state)
     for (int i = 0; i < 20; i++)
         ok(timeline_admit(&t, 0, &(struct timeline_entry){ .clip = i, .end = 10 + i }));
     assert_int_equal(timeline_ticks(&t), 390 + 4);
-    double const want = (390.0 * 6 - 20) / (394.0 * 6), got = share(&t, 0, 394);
+    double const want = (390.0 * 6 - 20) / (394.0 * 6), got = busy_share(&t, 0, 394);
     assert_true(got <= want + 1e-12 && got >= want - 1e-12);
     assert_int_equal(t.blocks, 390);
     timeline_free(&t);
@@ -222,7 +223,7 @@ static void occupancy_just_in_time(void **state)
         assert_true(t.entries <= 2);
     }
     assert_int_equal(timeline_ticks(&t), 400 + 4);
-    assert_true(share(&t, 0, 404) >= 0.97);
+    assert_true(busy_share(&t, 0, 404) >= 0.97);
     timeline_free(&t);
 }
 
@@ -309,7 +310,7 @@ static bool is_over(const struct moved_line *m)
     return !holds_any(&next);
 }
 
-static void compare(const struct moved_line *m, const struct timeline *t, int64_t tick)
+static void compare_places(const struct moved_line *m, const struct timeline *t, int64_t tick)
 {
     for (int s = 0; s <= m->levels; s++) {
         struct place const p = timeline_at(t, tick, s);
@@ -338,8 +339,8 @@ static void check_promises(const struct moved_line *m, const struct timeline *t,
     }
 }
 
-static void happen(struct moved_line *m, struct timeline *t, int64_t tick, int *clips,
-                   uint64_t *rng)
+static void draw_events(struct moved_line *m, struct timeline *t, int64_t tick, int *clips,
+                        uint64_t *rng)
 {
     while (*clips < CLIPS && rng_below(rng, 12) == 0) {
         struct timeline_entry e = { .clip = *clips, .end = 1 + rng_below(rng, 9) };
@@ -371,10 +372,10 @@ static void against_a_model(uint64_t seed)
     for (int s = 0; s < MODEL_STAGES; s++) m.stage[s].clip = -1;
     timeline_open(&t, &p);
     for (int64_t tick = 0; tick < TICKS; tick++) {
-        happen(&m, &t, tick, &clips, &rng);
+        draw_events(&m, &t, tick, &clips, &rng);
         assert_int_equal(tick >= timeline_ticks(&t), is_over(&m));
         move_line(&m, tick);
-        compare(&m, &t, tick);
+        compare_places(&m, &t, tick);
         check_promises(&m, &t, tick, &promise);
     }
     if (is_over(&m)) {
@@ -394,7 +395,7 @@ static void any_clips(void **state)
 
 /* ---- ranks ------------------------------------------------------------------------------ */
 
-static void splits(void **state)
+static void splits_of_six(void **state)
 {
     int const want[6][7] = { { 0, 6 },          { 0, 3, 6 },          { 0, 2, 4, 6 },
                              { 0, 2, 4, 5, 6 }, { 0, 2, 3, 4, 5, 6 }, { 0, 1, 2, 3, 4, 5, 6 } };
@@ -423,7 +424,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(occupancy),
         cmocka_unit_test(occupancy_just_in_time),
         cmocka_unit_test(any_clips),
-        cmocka_unit_test(splits),
+        cmocka_unit_test(splits_of_six),
     };
 
     first_seed = rng_seed(argc, argv);

@@ -1,0 +1,286 @@
+/*
+ * line_layout.c - where everything of a line lies: four arenas, and a little host memory.
+ *
+ * The layout runs twice, over measuring arenas and then over real ones, so that what is asked for
+ * is exactly what is used. The wire's arena is as large on all ranks, for a comm whose memory
+ * is symmetric; so each rank lays out what every other one has there, too.
+ */
+#include "pipeline/dit/rope.h"
+#include "pipeline/line/line_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const arena_names[LINE_ARENAS] = {
+    [LINE_CACHE] = "cache",
+    [LINE_CONTEXT] = "context",
+    [LINE_SCRATCH] = "scratch",
+    [LINE_WIRE] = "wire",
+};
+
+static int own_stages(const struct line *l) { return l->end - l->first; }
+
+static int noise_of(const struct line *l, struct line_span s)
+{
+    int const end = s.end < l->levels ? s.end : l->levels;
+    return end > s.first ? end - s.first : 0;
+}
+
+static int own_noise(const struct line *l)
+{
+    return noise_of(l, (struct line_span){ l->first, l->end });
+}
+
+/* Blocks that attention here is for. */
+static int attn_stage_count(const struct line *l)
+{
+    return l->attn_stages.end - l->attn_stages.first;
+}
+static int attn_noise(const struct line *l) { return noise_of(l, l->attn_stages); }
+
+static status place_latents(const struct line *l, struct tensor *t, int stages, struct arena *a)
+{
+    return tensor_place(
+        t, a, DT_F32,
+        DIMS(stages * l->frames, dit_shape_of(l->c.model)->channels, l->c.latent_h, l->c.latent_w));
+}
+
+static int64_t scratch_rows(const struct line *l)
+{
+    return (l->c.mode.determinism == LINE_BATCH ? own_stages(l) : 1) * l->tokens;
+}
+
+static status layout_stages(struct line *l, struct arena *scratch, struct arena *wire)
+{
+    const struct dit_shape *const s = dit_shape_of(l->c.model);
+    enum dtype const act = dit_act(l->c.model);
+    int64_t const rows = own_stages(l) * l->tokens;
+    int64_t const window = (l->levels + line_may_gather(l)) * l->tokens;
+
+    TRY(place_latents(l, &l->in, own_stages(l), wire));
+    TRY(place_latents(l, &l->out, own_stages(l), wire));
+    for (int i = l->first; i < l->end; i++) {
+        struct line_span const one = { i, i + 1 };
+        l->stage[i].in = line_own_rows(l, &l->in, one, l->frames);
+        l->stage[i].out = line_own_rows(l, &l->out, one, l->frames);
+    }
+    TRY(tensor_place(&l->x, scratch, DT_F32, DIMS(rows, s->dim)));
+    TRY(line_quant_place(l, wire));
+    TRY(l->exchange->place(l, scratch_rows(l), scratch, wire));
+    if (attn_noise(l) == 0 && !line_may_gather(l))
+        return ST_OK; /* nobody reads the window's keys */
+    TRY(tensor_place(&l->window_k, wire, act, DIMS(window, l->attn_shape.dim)));
+    return tensor_place(&l->window_v, wire, act, DIMS(window, l->attn_shape.dim));
+}
+
+static status layout_angles(struct line *l, struct arena *a)
+{
+    const struct dit_shape *const s = dit_shape_of(l->c.model);
+    struct rope_split const pairs = rope_split_of(s->dim / s->heads);
+    int64_t const reach = l->c.policy.attention_frames, keys = attn_stage_count(l) * reach;
+    int64_t const own = own_stages(l) * l->frames;
+
+    TRY(tensor_place(&l->row, a, DT_F32, DIMS(l->c.latent_h / 2, pairs.row, 2)));
+    TRY(tensor_place(&l->col, a, DT_F32, DIMS(l->c.latent_w / 2, pairs.col, 2)));
+    TRY(tensor_place(&l->angles, a, DT_F32, DIMS(keys + own, pairs.time, 2)));
+    for (int i = l->attn_stages.first; i < l->attn_stages.end; i++)
+        l->stage[i].time = tensor_slice(&l->angles, (i - l->attn_stages.first) * reach, reach);
+    l->at = tensor_slice(&l->angles, keys, own);
+    return ST_OK;
+}
+
+/* Where a line holds one block at a time all keys are local, and never cut. In batch neither where
+ * no key is another rank's. */
+static status layout_partials(struct line *l, struct arena *a)
+{
+    enum dtype const dtype = l->c.ctx->backend->partial_dtype(dit_act(l->c.model));
+    bool const whole = l->c.mode.determinism == LINE_BATCH && attn_stage_count(l) == l->levels + 1;
+
+    if (!kv_policy_joint(&l->c.policy) || attn_noise(l) == 0 || whole) return ST_OK;
+    TRY(attn_partial_place(&l->local, &l->attn_shape, dtype, attn_noise(l) * l->tokens, a));
+    return attn_partial_place(&l->remote, &l->attn_shape, dtype, scratch_rows(l), a);
+}
+
+static status layout_scratch(struct line *l, struct arena *a)
+{
+    const struct dit_shape *const s = dit_shape_of(l->c.model);
+    int64_t const per_frame = l->tokens / l->frames;
+    struct tensor *const latents[] = { &l->noise, &l->flow, &l->x0 };
+
+    TRY(dit_scratch_place(&l->scratch, s, dit_act(l->c.model), scratch_rows(l), a));
+    TRY(tensor_place(&l->keys, a, dit_act(l->c.model),
+                     DIMS(l->c.policy.attention_frames * per_frame, l->attn_shape.dim)));
+    TRY(layout_angles(l, a));
+    for (int i = 0; i < COUNT_OF(latents); i++) TRY(place_latents(l, latents[i], own_noise(l), a));
+    return layout_partials(l, a);
+}
+
+/* Run twice: over measuring arenas, then over real ones. */
+static status lay_out(struct line *l, struct arena a[LINE_ARENAS])
+{
+    const struct dit_shape *const s = dit_shape_of(l->c.model);
+    struct kv_cache_shape const cache = {
+        .layers = s->layers,
+        .lookback = kv_lookback(&l->c.policy, l->attn_stages.first, l->attn_stages.end, l->c.given),
+        .tokens = l->tokens,
+        .dim = l->attn_shape.dim,
+        .act = dit_act(l->c.model),
+    };
+
+    TRY(kv_cache_place(&l->cache, &cache, &a[LINE_CACHE]));
+    for (int i = 0; i < l->contexts; i++)
+        TRY(cross_kv_place(&l->context[i], s, cache.act, &a[LINE_CONTEXT]));
+    TRY(layout_scratch(l, &a[LINE_SCRATCH]));
+    return layout_stages(l, &a[LINE_SCRATCH], &a[LINE_WIRE]);
+}
+
+/* How the ranks share a layer: whom this one attends for, and with what. */
+static void choose_exchange(struct line *l)
+{
+    int const ranks = l->c.split.ranks;
+    bool const heads = l->c.mode.exchange == LINE_HEADS && ranks > 1;
+
+    l->exchange = heads ? &line_exchange_heads : &line_exchange_blocks;
+    l->attn_shape = *dit_shape_of(l->c.model);
+    l->attn_stages = (struct line_span){ l->first, l->end };
+    if (!l->exchange->all_stages) return;
+    l->attn_shape.dim /= ranks;
+    l->attn_shape.heads /= ranks;
+    l->attn_stages = (struct line_span){ 0, l->levels + 1 };
+}
+
+static status set_up(struct line *l, const struct line_config *c)
+{
+    *l = (struct line){
+        .c = *c,
+        .levels = c->schedule->levels,
+        .first = c->split.first[c->comm->rank],
+        .end = c->split.first[c->comm->rank + 1],
+        .frames = c->policy.frames_per_block,
+    };
+    if (c->mode.exchange == LINE_HEADS)
+        TRY(split_heads(dit_shape_of(c->model)->heads, c->split.ranks));
+    choose_exchange(l);
+    TRY(kv_policy_check(&c->policy));
+    if (c->policy.levels != l->levels || c->split.stages != l->levels + 1)
+        return fail(ST_ARG, "line: %d levels, %d stages, a policy of %d levels do not fit",
+                    l->levels, c->split.stages, c->policy.levels);
+    if (c->latent_h < 2 || c->latent_w < 2 || c->latent_h % 2 || c->latent_w % 2)
+        return fail(ST_ARG, "line: latent of %lld x %lld; even numbers are allowed",
+                    (long long)c->latent_w, (long long)c->latent_h);
+    l->contexts = l->end - l->first;
+    if (c->contexts > 0 && c->contexts < l->contexts) l->contexts = c->contexts;
+    l->tokens = l->frames * (c->latent_h / 2) * (c->latent_w / 2);
+    return ST_OK;
+}
+
+static status lay_out_nowhere(struct line *l, struct arena a[LINE_ARENAS])
+{
+    for (int i = 0; i < LINE_ARENAS; i++) arena_measure(&a[i], arena_names[i]);
+    return lay_out(l, a);
+}
+
+/* What the comm gives is as much on all ranks: the most that any of them has on the wire. */
+static status most_on_wire(size_t *out, const struct line_config *c)
+{
+    struct line *const other = malloc(sizeof *other);
+    struct arena a[LINE_ARENAS];
+    status st = ST_OK;
+
+    *out = 0;
+    if (!other) return fail(ST_NOMEM, "line: no memory");
+    for (int r = 0; r < c->split.ranks; r++) {
+        struct comm place = { .rank = r, .size = c->split.ranks };
+        struct line_config there = *c;
+        there.comm = &place;
+        TRY_OUT(set_up(other, &there));
+        TRY_OUT(lay_out_nowhere(other, a));
+        if (a[LINE_WIRE].used > *out) *out = a[LINE_WIRE].used;
+    }
+out:
+    free(other);
+    return st;
+}
+
+status line_measure_arenas(struct line *l, const struct line_config *c, size_t bytes[LINE_ARENAS])
+{
+    struct arena a[LINE_ARENAS];
+    size_t wire = 0;
+
+    TRY(set_up(l, c));
+    TRY(lay_out_nowhere(l, a));
+    TRY(most_on_wire(&wire, c));
+    for (int i = 0; i < LINE_ARENAS; i++) bytes[i] = i == LINE_WIRE ? wire : a[i].used;
+    return ST_OK;
+}
+
+status line_allocate(struct line *l, const size_t bytes[LINE_ARENAS])
+{
+    struct arena a[LINE_ARENAS];
+
+    TRY(comm_alloc(l->c.comm, bytes[LINE_WIRE], &l->memory[LINE_WIRE]));
+    l->wire_of_comm = l->memory[LINE_WIRE] != NULL;
+    for (int i = 0; i < LINE_ARENAS; i++) {
+        if (!l->memory[i]) TRY(l->c.ctx->backend->alloc(l->c.ctx, bytes[i], &l->memory[i]));
+        arena_over(&a[i], arena_names[i], l->memory[i], bytes[i]);
+    }
+    return lay_out(l, a);
+}
+
+/* ---- host memory ------------------------------------------------------------------------ */
+
+enum { HOST_PARTS = 6 };
+struct host_part {
+    float **at;
+    size_t bytes;
+};
+static size_t host_parts(struct line *l, struct host_part out[HOST_PARTS])
+{
+    const struct dit_shape *const s = dit_shape_of(l->c.model);
+    size_t const latent = tensor_bytes(&l->stage[l->first].in);
+    struct host_part const parts[HOST_PARTS] = {
+        { &l->host[0], latent },
+        { &l->host[1], latent },
+        { &l->host[2], latent },
+        { &l->host_noise, tensor_bytes(&l->noise) },
+        { &l->host_angles, tensor_bytes(&l->angles) },
+        { &l->embeds, (size_t)s->text_len * (size_t)s->text_dim * sizeof *l->embeds },
+    };
+    size_t sum = 0;
+
+    for (int i = 0; i < HOST_PARTS; i++) sum += parts[i].bytes;
+    memcpy(out, parts, sizeof parts);
+    return sum;
+}
+
+status line_allocate_host(struct line *l)
+{
+    struct host_part part[HOST_PARTS];
+
+    host_parts(l, part);
+    for (int i = 0; i < HOST_PARTS; i++) {
+        *part[i].at = calloc(1, part[i].bytes + 1);
+        if (!*part[i].at) return fail(ST_NOMEM, "line: %zu bytes of host memory", part[i].bytes);
+    }
+    return ST_OK;
+}
+
+size_t line_host_bytes(struct line *l)
+{
+    struct host_part part[HOST_PARTS];
+    return host_parts(l, part);
+}
+
+void line_free_memory(struct line *l)
+{
+    if (l->wire_of_comm) {
+        comm_free(l->c.comm, l->memory[LINE_WIRE]);
+        l->memory[LINE_WIRE] = NULL;
+    }
+    for (int i = 0; i < COUNT_OF(l->memory); i++)
+        if (l->memory[i]) l->c.ctx->backend->free(l->c.ctx, l->memory[i]);
+    for (int i = 0; i < COUNT_OF(l->host); i++) free(l->host[i]);
+    free(l->host_noise);
+    free(l->host_angles);
+    free(l->embeds);
+}
