@@ -73,7 +73,7 @@ status file_read(const char *path, size_t limit, char **text, size_t *len)
     if (size > limit)
         FAIL_OUT(ST_FORMAT, "%s: %zu bytes; at most %zu are allowed", path, size, limit);
     buf = malloc(size + 1);
-    if (!buf) FAIL_OUT(ST_NOMEM, "%s: %zu bytes", path, size);
+    if (!buf) FAIL_OUT(ST_NOMEM, "%s: no memory for %zu bytes", path, size);
     while (n < size) {
         ssize_t const got = read(fd, buf + n, size - n);
         if (got < 0 && errno == EINTR) continue;

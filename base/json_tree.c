@@ -181,7 +181,7 @@ static status check_member_names(const struct reader *r, const struct json_node 
     size_t n = 0;
     status st = ST_OK;
 
-    if (!member) return fail(ST_NOMEM, "%s: %zu names", r->what, object->count);
+    if (!member) return fail(ST_NOMEM, "%s: no memory for %zu names", r->what, object->count);
     for (const struct json_node *m = object->first; m; m = m->next) member[n++] = m;
     qsort(member, n, sizeof *member, compare_member_names);
     for (size_t i = 1; st == ST_OK && i < n; i++)
@@ -271,7 +271,7 @@ status json_tree_read(struct json_node **out, const char *text, size_t len, cons
 
     *out = NULL;
     r.node = calloc(1, room + len + 1);
-    if (!r.node) return fail(ST_NOMEM, "%s: %zu bytes of JSON", what, len);
+    if (!r.node) return fail(ST_NOMEM, "%s: no memory for %zu bytes of JSON", what, len);
     r.text = r.at = (char *)r.node + room;
     r.end = r.text + len;
     if (len) memcpy(r.text, text, len);

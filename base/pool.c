@@ -111,7 +111,7 @@ status pool_open(struct pool **out, int threads)
     if (!p || !workers) {
         free(p);
         free(workers);
-        return fail(ST_NOMEM, "pool: %d threads", threads);
+        return fail(ST_NOMEM, "pool: no memory for %d threads", threads);
     }
     p->workers = workers;
     pthread_mutex_init(&p->lock, NULL);
@@ -119,7 +119,7 @@ status pool_open(struct pool **out, int threads)
     pthread_cond_init(&p->done, NULL);
     for (int i = 1; i < threads; i++) {
         struct worker *const w = &workers[i];
-        char name[TASK_NAME];
+        char name[32]; /* cut by task_start */
         w->pool = p;
         w->index = i;
         snprintf(name, sizeof name, "pool %d", i);

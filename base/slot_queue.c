@@ -22,7 +22,7 @@ status slot_queue_open(struct slot_queue **out, int slots, size_t bytes)
     struct slot_queue *const q = calloc(1, sizeof *q + all);
 
     *out = NULL;
-    if (!q) return fail(ST_NOMEM, "queue of %d slots of %zu bytes", slots, bytes);
+    if (!q) return fail(ST_NOMEM, "no memory for a queue of %d slots of %zu bytes", slots, bytes);
     pthread_mutex_init(&q->lock, NULL);
     pthread_cond_init(&q->changed, NULL);
     q->slots = slots;

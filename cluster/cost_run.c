@@ -37,7 +37,7 @@ static status queue_clip(struct line_run *l, int64_t blocks)
     size_t const count = (size_t)(l->blocks + blocks);
     struct queued *const more = realloc(l->queue, count * sizeof *more);
 
-    if (!more) return fail(ST_NOMEM, "cost: %zu blocks of a line", count);
+    if (!more) return fail(ST_NOMEM, "cost: no memory for %zu blocks of a line", count);
     l->queue = more;
     for (int64_t i = 0; i < blocks; i++) l->queue[l->blocks++] = (struct queued){ i, blocks };
     return ST_OK;

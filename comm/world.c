@@ -43,7 +43,7 @@ static status wrap_in_nccl(const struct world_options *o, struct comm **world, b
     return ST_OK;
 }
 
-static status run_threads(const struct world_options *o, comm_main main, void *arg)
+static status run_thread_ranks(const struct world_options *o, comm_main main, void *arg)
 {
     struct comm **const group = calloc((size_t)o->ranks, sizeof(struct comm *));
     status st = ST_OK;
@@ -60,7 +60,7 @@ out:
     return st;
 }
 
-static status run_launched(const struct world_options *o, comm_main main, void *arg)
+static status run_launched_rank(const struct world_options *o, comm_main main, void *arg)
 {
     struct comm *world = NULL;
 
@@ -86,5 +86,6 @@ static status run_launched(const struct world_options *o, comm_main main, void *
 
 status world_run(const struct world_options *o, comm_main main, void *arg)
 {
-    return comm_launcher_rank() >= 0 ? run_launched(o, main, arg) : run_threads(o, main, arg);
+    return comm_launcher_rank() >= 0 ? run_launched_rank(o, main, arg)
+                                     : run_thread_ranks(o, main, arg);
 }

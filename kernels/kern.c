@@ -37,8 +37,8 @@ status kern_backend_supports(const struct kern_backend *backend, enum dtype act)
 {
     if (!backend->low_precision || act == DT_BF16) return ST_OK;
     return fail(ST_ARG,
-                "--kernels %d computes in FP8 beside bf16, and f32 is asked for: allowed are "
-                "--kernels 1 and 2, or --precision bf16",
+                "--kernels %d computes in FP8 beside bf16, but f32 was asked for; allowed: "
+                "--kernels 1 or 2, or --precision bf16",
                 backend->level);
 }
 

@@ -76,7 +76,7 @@ static status dry_alloc(struct kern_ctx *ctx, size_t bytes, void **at)
 {
     (void)ctx;
     *at = NULL;
-    return fail(ST_ARG, "%zu bytes of a context without memory", bytes);
+    return fail(ST_ARG, "dry run: %zu bytes asked of a context that has no memory", bytes);
 }
 
 static status dry_upload(struct kern_ctx *ctx, const struct tensor *to, const void *host)

@@ -10,7 +10,7 @@ status kern_host_alloc(struct kern_ctx *ctx, size_t bytes, void **at)
 {
     (void)ctx;
     *at = aligned_alloc(ARENA_ALIGN, kern_round_up(bytes ? bytes : 1));
-    return *at ? ST_OK : fail(ST_NOMEM, "host memory: %zu bytes", bytes);
+    return *at ? ST_OK : fail(ST_NOMEM, "no host memory for %zu bytes", bytes);
 }
 
 void kern_host_free(struct kern_ctx *ctx, void *at)

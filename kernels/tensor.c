@@ -37,7 +37,8 @@ status tensor_make(struct tensor *out, enum dtype type, int ndim, const int64_t 
         return fail(ST_ARG, "tensor: %d dimensions; at most %d", ndim, TENSOR_DIMS);
     for (int i = 0; i < ndim; i++) {
         if (dim[i] < 0 || __builtin_mul_overflow(bytes, dim[i], &bytes))
-            return fail(ST_ARG, "tensor: dimension %d is %lld, or the whole too large", i,
+            return fail(ST_ARG,
+                        "tensor: dimension %d is %lld: negative, or the tensor is too large", i,
                         (long long)dim[i]);
         out->dim[i] = dim[i];
     }
@@ -152,7 +153,7 @@ status tensor_convert(void *dst, enum dtype to, const void *src, enum dtype from
     struct tensor out = { .data = dst, .dtype = to };
 
     if ((to != DT_F32 && to != DT_BF16) || from > DT_F64)
-        return fail(ST_ARG, "convert: %s to %s", dtype_name(from), dtype_name(to));
+        return fail(ST_ARG, "convert: %s to %s is not supported", dtype_name(from), dtype_name(to));
     if (from == to) memcpy(dst, src, (size_t)count * dtype_size(to));
     else
         for (int64_t i = 0; i < count; i++) tensor_put(&out, i, tensor_get(&in, i));

@@ -5,7 +5,7 @@
 #include "base/arena.h"
 #include "base/base.h"
 
-/* Operations compute in F32 and BF16, and narrow and widen U8; the rest only stand in files. */
+/* Operations compute in F32 and BF16 and quantize to U8 and back; the rest are for files alone. */
 enum dtype { DT_F32, DT_BF16, DT_F16, DT_F64, DT_I64, DT_I32, DT_U8, DT_COUNT };
 
 enum { TENSOR_DIMS = 5 };

@@ -39,9 +39,8 @@ $(foreach test,$(PROGRAM) $(CUDA_UNIT) $(NCCL_LINE) $(MPI_TEST) comm/mpi_nccl ke
     standin/standin_ready,$(eval $(call program,$(test))))
 
 $B/tests/unit_weights: TEST_LDLIBS = -lzip
-# What the program has beside the library, until it is in it.
-$B/tests/unit_work_list: $(addprefix $B/,cmd/render/work_list.o cmd/job_encoders.o pipeline/engine/work_source.o \
-    pipeline/engine/output_formats.o)
+# What the program has beside the library.
+$B/tests/unit_work_list: $B/cmd/render/work_list.o $B/cmd/job_encoders.o
 $B/tests/unit_cuda_conv: $B/tests/standin/standin_dnn_conv.o $B/tests/standin/standin_dnn_chain.o
 $B/tests/engine_run: $B/tests/engine/made_source.o $B/tests/engine/engine_fixture.o $B/make_model
 $B/tests/check_kernels: $(CHECK:%.c=$B/tests/kernels/%.o)
@@ -73,7 +72,7 @@ list     = $(1:%=@tests/lists/%)
 # Under a sanitizer what is slow without one is left out.
 ASAN := $(filter-out weights/unit_random_model vae/unit_vae_parts,$(UNIT)) alloc_nth line_comm
 TSAN := unit_base unit_cpu unit_track line_comm
-TSAN_MORE := rollmill $(addprefix tests/,line_clip line_decode mpi_comm mpi_clip mpi_decode)
+TSAN_MORE := rollmill $(addprefix tests/,line_clip line_decode engine_run mpi_comm mpi_clip mpi_decode)
 
 # The CUDA parts on a stand-in, where there is a toolkit; comm_nccl where NCCL's header is, too.
 WITH_STANDIN  := $(if $(CUDA_HOME),1)

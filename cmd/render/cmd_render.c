@@ -77,7 +77,8 @@ static status open_source(void *arg, int ranks, struct work_source *out)
     if (r->report_path) TRY(render_report_open(&r->report, r->report_path, &r->o, ranks));
     TRY(work_list_open(&r->list, r->path, r->paths, r->precision));
     struct work_counts const counts = work_list_counts(r->list);
-    if (counts.skipped) log_info("render: %lld clips are there already", (long long)counts.skipped);
+    if (counts.skipped)
+        log_info("render: %lld clips already exist, skipped", (long long)counts.skipped);
     render_summary_set(r->summary, counts.clips, r->report);
     *out = work_list_source(r->list);
     return ST_OK;

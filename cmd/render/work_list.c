@@ -12,7 +12,6 @@
 #define _XOPEN_SOURCE 700 /* realpath */
 #include "cmd/render/work_list.h"
 #include "base/file.h"
-#include "base/log.h"
 #include "base/strbuf.h"
 #include "cmd/job_encoders.h"
 #include "jobs/spec/clip.h"
@@ -132,12 +131,13 @@ static status choose_folder(struct clip_spec *c, const struct job *job)
         return ST_OK;
     }
     if (job->output.on_exists == JOB_ERROR)
-        st = fail(ST_FORMAT, "%s: is there already, and output.on_exists is error", at);
+        st = fail(ST_FORMAT, "%s: already exists, and output.on_exists is error", at);
     else if (!is_same_task(at, c->task_id))
-        st = fail(ST_FORMAT,
-                  "%s: something else is there, not this clip (task %s); remove it, name the clip "
-                  "otherwise, or say output.on_exists: version",
-                  at, c->task_id);
+        st = fail(
+            ST_FORMAT,
+            "%s: exists and is not this clip (task %s); remove it, give the clip another name, "
+            "or set output.on_exists: version",
+            at, c->task_id);
     free(at);
     return st;
 }
@@ -216,7 +216,7 @@ static status check_folders(const struct work_list *l)
     qsort(dirs, (size_t)l->clips, sizeof *dirs, compare_dirs);
     for (int64_t i = 1; i < l->clips && st == ST_OK; i++)
         if (!strcmp(dirs[i - 1], dirs[i]))
-            st = fail(ST_FORMAT, "%s: two clips of these jobs have this folder", dirs[i]);
+            st = fail(ST_FORMAT, "%s: two clips of these jobs would have this folder", dirs[i]);
     free(dirs);
     return st;
 }
@@ -293,7 +293,6 @@ status work_list_open(struct work_list **out, char *const *paths, int count, con
         work_list_close(&o.l);
         return st;
     }
-    if (o.l->skipped) log_info("render: %lld clips are there already", (long long)o.l->skipped);
     *out = o.l;
     return ST_OK;
 }

@@ -27,7 +27,7 @@ static size_t piece_offset(int piece)
 static size_t piece_capacity(int piece) { return piece ? PIECE_BYTES : FIRST_BYTES; }
 
 /* Bytes of a piece; all but the last are full. */
-static size_t piece_bytes(const struct posted *p, int piece)
+static size_t bytes_in_piece(const struct posted *p, int piece)
 {
     size_t const left = tensor_bytes(&p->xfer.t) - piece_offset(piece);
     return left < piece_capacity(piece) ? left : piece_capacity(piece);
@@ -172,7 +172,7 @@ static bool queue_piece(struct mpi_group *g, int i)
     struct posted *const p = &g->posted[i];
     bool const send = p->xfer.send;
     struct piece_head head = { .whole = p->xfer.t };
-    size_t const n = send ? piece_bytes(p, p->asked) : piece_capacity(p->asked);
+    size_t const n = send ? bytes_in_piece(p, p->asked) : piece_capacity(p->asked);
     struct packet *const packet =
         packet_new(PACKET_PIECE, g, g->members[p->xfer.peer], (int)(sizeof head + n));
 
@@ -209,7 +209,7 @@ bool xfers_flow(const struct mpi_group *g)
 static void store_piece(struct mpi_group *g, struct posted *p, const struct packet *packet)
 {
     const struct tensor *const t = &p->xfer.t;
-    size_t const n = piece_bytes(p, packet->piece);
+    size_t const n = bytes_in_piece(p, packet->piece);
     struct piece_head head;
 
     memcpy(&head, packet->bytes, sizeof head);

@@ -9,8 +9,8 @@
 #include <signal.h>
 #include <stdlib.h>
 
-static status open_group(struct nccl_group **out, struct nccl_world *w, struct comm *inner,
-                         const struct comm_ops *ops)
+static status open_nccl_group(struct nccl_group **out, struct nccl_world *w, struct comm *inner,
+                              const struct comm_ops *ops)
 {
     struct nccl_group *const g = calloc(1, sizeof *g);
 
@@ -51,7 +51,7 @@ static status nccl_split(struct comm *c, int colour, struct comm **out)
     *out = NULL;
     TRY(comm_split(wrap_inner(c), colour, &inner));
     if (!inner) return ST_OK;
-    status const st = open_group(&child, g->world, inner, c->ops);
+    status const st = open_nccl_group(&child, g->world, inner, c->ops);
     if (st == ST_OK) *out = &child->base;
     else comm_close(&inner);
     return st;
@@ -101,7 +101,7 @@ status comm_nccl_open(struct comm **out, struct comm *world)
     pthread_mutex_init(&w->lock, NULL);
     condvar_init(&w->work);
     condvar_init(&w->changed);
-    st = open_group(&home, w, world, &nccl_ops);
+    st = open_nccl_group(&home, w, world, &nccl_ops);
     if (st == ST_OK) st = start_nccl_thread(w);
     if (st != ST_OK) {
         if (home) {

@@ -89,7 +89,7 @@ status dnn_open(struct dnn **out, int workers)
     *out = NULL;
     if (!d || !(d->worker = calloc((size_t)workers, sizeof *d->worker))) {
         free(d);
-        return fail(ST_NOMEM, "oneDNN: %d workers", workers);
+        return fail(ST_NOMEM, "oneDNN: no memory for %d workers", workers);
     }
     d->workers = workers;
     TRY_OUT(check_dnn(dnnl_engine_create(&d->engine, dnnl_cpu, 0), "dnnl_engine_create"));
@@ -189,7 +189,7 @@ static status make_operands(struct dnn_plan *p)
     const struct dnn *const d = p->owner;
 
     p->operands = calloc((size_t)d->workers, sizeof *p->operands);
-    if (!p->operands) return fail(ST_NOMEM, "oneDNN: %d workers", d->workers);
+    if (!p->operands) return fail(ST_NOMEM, "oneDNN: no memory for %d workers", d->workers);
     for (int i = 0; i < d->workers; i++) {
         struct operands *const h = &p->operands[i];
         TRY(make_operand(&h->x, d, p->desc, dnnl_query_src_md));
@@ -211,7 +211,7 @@ static status grow_scratch(struct dnn *d, size_t bytes)
         d->worker[i].scratch = aligned_alloc(SCRATCH_ALIGN, bytes);
         if (!d->worker[i].scratch) {
             d->scratch = 0;
-            return fail(ST_NOMEM, "oneDNN: %zu bytes of scratch", bytes);
+            return fail(ST_NOMEM, "oneDNN: no memory for %zu bytes of scratch", bytes);
         }
     }
     d->scratch = bytes;

@@ -1,4 +1,4 @@
-/* kern_cpu.c - the CPU backend's memory and its table. */
+/* kern_cpu.c - the CPU backend's table, and its context opened and closed. */
 #include "kernels/cpu/kern_cpu.h"
 #include "kernels/cpu/cpu_internal.h"
 #include "kernels/kern_internal.h"
@@ -36,7 +36,8 @@ static status open_cpu(struct kern_ctx **out, const struct kern_config *config)
     TRY_OUT(pool_open(&c->pool, threads));
     TRY_OUT(dnn_open(&c->dnn, threads));
     c->scratch = calloc((size_t)threads, sizeof *c->scratch);
-    if (!c->scratch) TRY_OUT(fail(ST_NOMEM, "cpu: %d threads", threads));
+    if (!c->scratch)
+        TRY_OUT(fail(ST_NOMEM, "cpu: no memory for the scratch of %d threads", threads));
     *out = ctx;
     ctx = NULL;
 out:

@@ -26,7 +26,7 @@ static status apply_epilogue_alone(struct linear *l)
 {
     float *const y = calloc((size_t)l->n, sizeof *y);
 
-    if (!y) return fail(ST_NOMEM, "linear: %lld columns", (long long)l->n);
+    if (!y) return fail(ST_NOMEM, "linear: no memory for %lld columns", (long long)l->n);
     for (int64_t r = 0; r < l->rows; r++)
         linear_finish(l, &(struct linear_sums){ .y = y, .first = r, .rows = 1, .cols = l->n });
     free(y);

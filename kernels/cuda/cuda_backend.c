@@ -10,7 +10,8 @@
  *
  * scratch and prepare stand beside run because they must follow it: where run leaves a call to
  * the level below, by its operands' shapes or places, so do they, and a level that takes over run
- * takes over all three. unit_cuda holds scratch against what run really takes.
+ * takes over all three. tests/standin/standin_ready.c counts what is allocated and compiled once
+ * all has been reserved and prepared: nothing.
  *
  * What run gives is decided before anything is queued: a row either serves a call or hands it to
  * the level below. There is no falling back from an error of the device.

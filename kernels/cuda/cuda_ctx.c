@@ -169,7 +169,7 @@ void cuda_ctx_free_host(struct kern_ctx *ctx, void *at)
 static status open_fetch(struct cuda_ctx *c)
 {
     c->fetch = calloc(1, sizeof *c->fetch);
-    if (!c->fetch) return fail(ST_NOMEM, "fetch: no memory for its stream");
+    if (!c->fetch) return fail(ST_NOMEM, "fetch: no memory for its stream and events");
     TRY(cuda_stream_open(&c->fetch->stream, false));
     TRY(cuda_event_open(&c->fetch->ready));
     return cuda_event_open(&c->fetch->there);

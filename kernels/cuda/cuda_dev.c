@@ -107,7 +107,7 @@ status cuda_dev_alloc(size_t bytes, void **at)
     cudaError_t const e = cudaMalloc(at, bytes ? bytes : 1);
     if (e == cudaErrorMemoryAllocation) {
         (void)cudaGetLastError();
-        return fail(ST_NOMEM, "device memory: %zu bytes", bytes);
+        return fail(ST_NOMEM, "no device memory for %zu bytes", bytes);
     }
     if (e != cudaSuccess) return cuda_refused("cudaMalloc", e);
     return ST_OK;

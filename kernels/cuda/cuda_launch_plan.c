@@ -52,7 +52,7 @@ status cuda_plan_attention(struct cuda_plan_attention *out, int64_t queries, int
     static const int columns[] = { 4, 8, CUDA_HEAD_MOST / CUDA_HEAD_STEP };
 
     if (head_dim > CUDA_HEAD_MOST)
-        return fail(ST_ARG, "attention: heads of %lld; at most %d", (long long)head_dim,
+        return fail(ST_ARG, "attention: head size %lld; at most %d", (long long)head_dim,
                     CUDA_HEAD_MOST);
     for (int i = 0; (int64_t)(out->columns = columns[i]) * CUDA_HEAD_STEP < head_dim;) i++;
     return plan_grid(&out->launch, "attention", ceil_div(queries, CUDA_TILE), heads);

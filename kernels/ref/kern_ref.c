@@ -235,7 +235,7 @@ static status pictures_ref(struct kern_ctx *ctx, const struct kern_pictures *a)
     int64_t const values = (int64_t)layout.width * layout.height * 3;
     float *const scratch = malloc((size_t)layout.width * PIXELS_SCRATCH * sizeof *scratch);
 
-    if (!scratch) return fail(ST_NOMEM, "pictures of %d columns", layout.width);
+    if (!scratch) return fail(ST_NOMEM, "pictures: no memory for a row of %d pixels", layout.width);
     for (int64_t i = 0; i < a->pixels->dim[0]; i++)
         pixels_picture(
             &(struct pixels_band){ .rgb = (const float *)a->pixels->data + i * values,

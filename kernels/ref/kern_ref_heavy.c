@@ -60,7 +60,7 @@ static status linear_row(void *arg, int64_t r, int worker)
     double *const x = copy_row(a->x, r * k, k);
 
     (void)worker;
-    if (!x) return fail(ST_NOMEM, "linear: a row of %lld", (long long)k);
+    if (!x) return fail(ST_NOMEM, "linear: no memory for a row of %lld", (long long)k);
     for (int64_t c = 0; c < n; c++) {
         double y = dot_f64(x, &a->w->t, c * k, k);
         if (a->bias) y += tensor_get(a->bias, c);
@@ -92,7 +92,8 @@ static status attention_row(void *arg, int64_t r, int worker)
     status st = ST_OK;
 
     (void)worker;
-    if (!q || !s || !o) TRY_OUT(fail(ST_NOMEM, "attention: %lld scores", (long long)keys));
+    if (!q || !s || !o)
+        TRY_OUT(fail(ST_NOMEM, "attention: no memory for %lld scores", (long long)keys));
     for (int64_t h = 0; h < a->heads; h++) {
         double max = -INFINITY, sum = 0;
         int64_t n = 0;
@@ -167,7 +168,7 @@ static status conv_row(void *arg, int64_t task, int worker)
     double *const in = malloc((size_t)n * sizeof *in);
 
     (void)worker;
-    if (!in) return fail(ST_NOMEM, "conv3d: %lld inputs", (long long)n);
+    if (!in) return fail(ST_NOMEM, "conv3d: no memory for %lld inputs", (long long)n);
     for (int64_t x = 0; x < s->out_w; x++) {
         gather_inputs(a, s, task / s->out_h, task % s->out_h, x, in);
         for (int64_t c = 0; c < s->cout; c++) {
@@ -189,7 +190,8 @@ status ref_conv3d(struct kern_ctx *ctx, const struct kern_conv3d *a)
     int64_t const area = p.s.kt * p.s.kh * p.s.kw, n = area * p.s.cin;
     float *const taps = malloc((size_t)(p.s.cout * n) * sizeof *taps);
 
-    if (!taps) return fail(ST_NOMEM, "conv3d: %lld weights", (long long)(p.s.cout * n));
+    if (!taps)
+        return fail(ST_NOMEM, "conv3d: no memory for %lld weights", (long long)(p.s.cout * n));
     for (int64_t o = 0; o < p.s.cout; o++)
         for (int64_t c = 0; c < p.s.cin; c++)
             for (int64_t i = 0; i < area; i++)

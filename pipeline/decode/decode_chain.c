@@ -245,13 +245,13 @@ static status open_chain(struct chain *s)
     for (int i = 0; i < COUNT_OF(s->message); i++) {
         s->message[i].x0 = x0;
         s->message[i].x0.data = malloc(tensor_bytes(&x0));
-        if (!s->message[i].x0.data) return fail(ST_NOMEM, "decode: a latent");
+        if (!s->message[i].x0.data) return fail(ST_NOMEM, "decode: no memory for a latent");
     }
     if (s->takes_units) TRY(comm_attach(c->in, vae_memory(c->vae)));
     if (!s->is_last) TRY(comm_attach(c->out, vae_memory(c->vae)));
     if (!s->is_last) return ST_OK;
     s->bytes = malloc((size_t)(c->frames * VAE_PICTURES * c->picture_bytes));
-    return s->bytes ? ST_OK : fail(ST_NOMEM, "decode: pictures of a block");
+    return s->bytes ? ST_OK : fail(ST_NOMEM, "decode: no memory for pictures of a block");
 }
 
 /* Peers may be reading or writing our memory, on either link. */

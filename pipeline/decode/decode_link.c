@@ -23,7 +23,9 @@ status decode_link_open(struct decode_link **out, const struct decode_link_confi
     l->c = *c;
     TRY_OUT(tensor_make(&l->x0, DT_F32, DIMS(c->frames, VAE_CHANNELS, c->latent_h, c->latent_w)));
     l->x0.data = calloc(1, tensor_bytes(&l->x0));
-    if (!l->x0.data) FAIL_OUT(ST_NOMEM, "decode link: a latent of %zu bytes", tensor_bytes(&l->x0));
+    if (!l->x0.data)
+        FAIL_OUT(ST_NOMEM, "decode link: no memory for a latent of %zu bytes",
+                 tensor_bytes(&l->x0));
     *out = l;
     l = NULL; /* handed over */
 out:

@@ -139,7 +139,7 @@ static status new_dit(struct dit **out, const struct dit_config *c)
     d->layer = calloc((size_t)c->shape.layers, sizeof *d->layer);
     if (!d->layer) {
         free(d);
-        return fail(ST_NOMEM, "transformer: %d layers", c->shape.layers);
+        return fail(ST_NOMEM, "transformer: no memory for %d layers", c->shape.layers);
     }
     *out = d;
     return ST_OK;

@@ -98,7 +98,7 @@ status cross_kv_fill(const struct dit *d, struct kern_ctx *ctx, struct cross_kv 
     void *const host = malloc(tensor_bytes(&c->text));
     status st = ST_OK;
 
-    if (!host) return fail(ST_NOMEM, "prompt embeddings");
+    if (!host) return fail(ST_NOMEM, "no memory for prompt embeddings");
     TRY_OUT(tensor_convert(host, d->act, embeds, DT_F32, tensor_count(&c->text)));
     TRY_OUT(ctx->backend->upload(ctx, &c->text, host));
     TRY_OUT(dit_linear(ctx, &d->text_in, &c->text, &hidden, KERN_ACT_GELU_TANH));

@@ -82,7 +82,8 @@ static status combine_modulation(struct dit *d, const struct time_run *r)
     float *const sum = malloc((size_t)row * sizeof *sum);
     status st = ST_OK;
 
-    if (!time || !file || !sum) FAIL_OUT(ST_NOMEM, "modulation of %d levels", d->levels);
+    if (!time || !file || !sum)
+        FAIL_OUT(ST_NOMEM, "no memory for modulation of %d levels", d->levels);
     TRY_OUT(b->download(d->ctx, time, &r->e0));
     for (int l = 0; l < d->shape.layers; l++) {
         struct tensor const to =
@@ -122,7 +123,7 @@ status dit_modulate(struct dit *d, const struct dit_time *t, const struct schedu
     TRY_OUT(place_time_run(&r, d, &a));
 
     wave = malloc(tensor_bytes(&r.wave));
-    if (!wave) FAIL_OUT(ST_NOMEM, "time sinusoid");
+    if (!wave) FAIL_OUT(ST_NOMEM, "no memory for time sinusoid");
     fill_sinusoid(wave, schedule, d->levels, d->shape.freq_dim);
     TRY_OUT(b->upload(d->ctx, &r.wave, wave));
     TRY_OUT(run_time_network(&r, t, d->ctx));

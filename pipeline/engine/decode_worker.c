@@ -172,7 +172,7 @@ status decode_worker_run(struct decode_worker *d)
 
     d->begin = clock_seconds();
     for (int i = 1; i < d->streams && st == ST_OK; i++) {
-        char name[TASK_NAME];
+        char name[32]; /* cut by task_start */
         snprintf(name, sizeof name, "decode %d", d->stream[i].line);
         st = task_start(&d->stream[i].task, name, d->t->world->rank, run_stream, &d->stream[i]);
     }

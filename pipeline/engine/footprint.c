@@ -1,3 +1,11 @@
+/*
+ * footprint.c - bytes per rank, measured by laying everything out in arenas that only count.
+ *
+ * Nothing here repeats a size that another file knows: the transformer, the line and the decoder
+ * run their own layout, for every number of ranks and every place there can be, so that the
+ * planner then only looks numbers up. What no arena holds - prompts, pictures on their way to the
+ * encoder - is reckoned from the same constants as those who allocate it use.
+ */
 #include "pipeline/engine/footprint.h"
 #include "base/file.h"
 #include "pipeline/engine/engine_internal.h"

@@ -1,3 +1,4 @@
+/* output_formats.c - from the words of a clip's files to what the codecs and the decoder take. */
 #include "pipeline/engine/output_formats.h"
 
 struct video_config clip_video_config(const struct clip_spec *c, int i)

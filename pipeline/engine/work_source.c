@@ -1,11 +1,44 @@
-/* work_source.c - which clips can share a line. */
+/*
+ * work_source.c - which clips can share a line.
+ *
+ * A line is opened for a model's numbers, a precision and a size; a clip that differs in one of
+ * them would need another. Two models are the same if their cards say the same, not only if they
+ * are called the same: a queue may hold clips of a card that was edited in between.
+ */
 #include "pipeline/engine/work_source.h"
 
 #include <string.h>
 
+static bool same_text(const char *a, const char *b) { return a && b ? !strcmp(a, b) : a == b; }
+
+static bool same_files(const struct model_spec *a, const struct model_spec *b)
+{
+    return same_text(a->card, b->card) && same_text(a->weights, b->weights) &&
+           same_text(a->outer_key, b->outer_key) && same_text(a->config, b->config) &&
+           same_text(a->encoder, b->encoder) && same_text(a->tokenizer, b->tokenizer) &&
+           same_text(a->vae, b->vae) && !strcmp(a->id, b->id);
+}
+
+static bool same_steps(const struct model_spec *a, const struct model_spec *b)
+{
+    if (a->steps != b->steps || a->warp != b->warp || a->shift != b->shift) return false;
+    for (int i = 0; i < a->steps; i++)
+        if (a->step[i] != b->step[i]) return false;
+    return true;
+}
+
+static bool same_model(const struct model_spec *a, const struct model_spec *b)
+{
+    return a == b ||
+           (same_files(a, b) && same_steps(a, b) && a->frames_per_block == b->frames_per_block &&
+            a->window == b->window && a->attention_frames == b->attention_frames &&
+            a->sink_frames == b->sink_frames);
+}
+
 bool work_same_group(const struct work_item *a, const struct work_item *b)
 {
-    return !strcmp(a->model->card, b->model->card) && !strcmp(a->model->id, b->model->id) &&
-           a->clip->precision == b->clip->precision && a->clip->width == b->clip->width &&
-           a->clip->height == b->clip->height;
+    const struct clip_spec *const x = a->clip, *const y = b->clip;
+
+    return x->precision == y->precision && x->width == y->width && x->height == y->height &&
+           same_model(a->model, b->model);
 }

@@ -1,3 +1,11 @@
+/*
+ * workload.c - a group's clips, counted: shapes, and the operations and bytes of a pass.
+ *
+ * The figures are of one block in the steady state, when the window is full; what a clip's first
+ * and last blocks save is cost_run's to say. They must follow what dit and vae compute: a layer
+ * has 4 products for self-attention, 2 for cross-attention, whose keys and values are made once a
+ * prompt, and 2 of the feed-forward network; the decoder counts itself (vae_flops).
+ */
 #include "pipeline/engine/workload.h"
 #include "pipeline/engine/output_formats.h"
 #include "pipeline/vae/vae.h"

@@ -193,7 +193,7 @@ static status check_formats(const struct clip_writer *s, const struct pixels_lay
     for (int i = 0; i < s->videos; i++) {
         enum pix const pix = video_facts(s->video[i])->choice.pix;
         if (!(l->formats >> pix & 1))
-            return fail(ST_ARG, "%s: pictures without %s, which %s is of", s->attempt.target,
+            return fail(ST_ARG, "%s: frames lack the format %s of %s", s->attempt.target,
                         pix_info(pix)->name, s->file[i].name);
     }
     return ST_OK;
@@ -216,7 +216,8 @@ static status push_picture(struct clip_writer *s, const struct pixels_layout *l,
     struct pixels_flaw flaw;
 
     if (pixels_flaw(&flaw, picture))
-        return fail(ST_MISMATCH, "%s: frame %lld is not a picture: %s at column %lld, row %lld",
+        return fail(ST_MISMATCH,
+                    "%s: frame %lld has a value that is not finite: %s at column %lld, row %lld",
                     s->attempt.target, (long long)s->pushed, flaw.value,
                     (long long)(flaw.index / 3 % s->width), (long long)(flaw.index / 3 / s->width));
     quality_add(&s->quality, rgb8);
@@ -232,7 +233,9 @@ static status end_block(struct clip_writer *s, int64_t first)
     if (s->blocks == s->blocks_cap) {
         int64_t const cap = s->blocks_cap ? 2 * s->blocks_cap : 64;
         struct sidecar_block *const more = realloc(s->block, (size_t)cap * sizeof *more);
-        if (!more) return fail(ST_NOMEM, "%s: %lld blocks", s->attempt.target, (long long)cap);
+        if (!more)
+            return fail(ST_NOMEM, "%s: no memory for %lld blocks", s->attempt.target,
+                        (long long)cap);
         s->block = more;
         s->blocks_cap = cap;
     }

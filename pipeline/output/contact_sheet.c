@@ -44,8 +44,8 @@ status contact_open(struct contact **out, const struct contact_config *c)
     if (s && (s->cell_h < 1 || !s->path || !s->cells)) contact_close(&s);
     *out = s;
     return s ? ST_OK
-             : fail(ST_NOMEM, "%s: a contact sheet of pictures %dx%d", c->path, c->width,
-                    c->height);
+             : fail(ST_NOMEM, "%s: no memory for a contact sheet of pictures %dx%d", c->path,
+                    c->width, c->height);
 }
 
 void contact_close(struct contact **s)
@@ -140,7 +140,7 @@ status contact_commit(struct contact *s)
         f->height = CONTACT_GAP + rows * (s->cell_h + CONTACT_GAP);
     }
     if (!f || !packet || av_frame_get_buffer(f, 0) < 0)
-        FAIL_OUT(ST_NOMEM, "%s: a sheet of %d x %d pictures", s->path, columns, rows);
+        FAIL_OUT(ST_NOMEM, "%s: no memory for a sheet of %d x %d pictures", s->path, columns, rows);
     fill_sheet(s, f, columns);
     TRY_OUT(encode_png(s, f, packet));
     TRY_OUT(file_write(s->path, packet->data, (size_t)packet->size));

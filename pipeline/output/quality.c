@@ -11,7 +11,7 @@ status quality_init(struct quality *q, int64_t pixels)
     q->before = malloc((size_t)pixels);
     if (q->luma && q->before) return ST_OK;
     quality_free(q);
-    return fail(ST_NOMEM, "quality: two pictures of %lld bytes", (long long)pixels);
+    return fail(ST_NOMEM, "quality: no memory for two pictures of %lld bytes", (long long)pixels);
 }
 
 void quality_free(struct quality *q)

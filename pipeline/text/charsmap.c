@@ -94,7 +94,7 @@ status charsmap_check(const unsigned char *blob, size_t len, const char *name)
     w.strings = blob + 4 + trie;
     w.string_bytes = (uint32_t)(len - 4 - trie);
     w.state = calloc(w.unit_count, 1);
-    if (!w.state) return fail(ST_NOMEM, "%s: checking its normalisation rules", name);
+    if (!w.state) return fail(ST_NOMEM, "%s: no memory to check its normalisation rules", name);
 
     status const st = visit_unit(&w, 0, 0);
     free(w.state);

@@ -76,7 +76,7 @@ status text_cache_write(const char *dir, const struct text_entry *e)
     char sum[DIGEST + 1];
     status st = ST_OK;
 
-    if (!path || !data) FAIL_OUT(ST_NOMEM, "%s: an entry of %zu bytes", dir, bytes);
+    if (!path || !data) FAIL_OUT(ST_NOMEM, "%s: no memory for an entry of %zu bytes", dir, bytes);
     TRY_OUT(dir_make(dir));
     TRY_OUT(digest_bytes(e->embeds, bytes, sum));
     memcpy(h.magic, MAGIC, sizeof h.magic);

@@ -51,7 +51,8 @@ static status make_key(const struct text_encoder *t, const char *clean, char key
     strbuf_addf(&s, "%s %s %s %d %s %s\n%s", t->hash, t->config.backend->name,
                 dtype_name(t->config.precision), t->config.text_len, version_commit,
                 version_cpu(cpu), clean);
-    status const st = s.failed ? fail(ST_NOMEM, "text: a key") : digest_bytes(s.s, s.len, key);
+    status const st =
+        s.failed ? fail(ST_NOMEM, "text: no memory for a key") : digest_bytes(s.s, s.len, key);
     strbuf_free(&s);
     return st;
 }
@@ -62,7 +63,7 @@ static status prepare_prompt(const struct text_encoder *t, const char *prompt, s
     status st = ST_OK;
 
     it->ids = calloc((size_t)t->config.text_len, sizeof *it->ids);
-    if (!it->ids) return fail(ST_NOMEM, "text: %d tokens", t->config.text_len);
+    if (!it->ids) return fail(ST_NOMEM, "text: no memory for %d tokens", t->config.text_len);
     TRY_OUT(text_clean(prompt, strlen(prompt), &clean));
     TRY_OUT(make_key(t, clean, it->key));
     TRY_OUT(tokenizer_encode(t->tokenizer, clean, it->ids, t->config.text_len, &it->count));
@@ -154,7 +155,7 @@ static status encode_batch(struct text_encoder *t, struct item *items, int n, in
     int count = 0, tokens = 0;
     status st = ST_OK;
 
-    if (!prompts) return fail(ST_NOMEM, "text: %d prompts", n);
+    if (!prompts) return fail(ST_NOMEM, "text: no memory for %d prompts", n);
     for (; *next < n; (*next)++) {
         const struct item *const it = &items[*next];
         if (it->done || it->same_as >= 0) continue;
@@ -194,7 +195,7 @@ status text_encode_many(struct text_encoder *t, const char *const *prompts, int 
     struct item *const items = calloc((size_t)n + 1, sizeof *items);
     status st = ST_OK;
 
-    if (!items) return fail(ST_NOMEM, "text: %d prompts", n);
+    if (!items) return fail(ST_NOMEM, "text: no memory for %d prompts", n);
     for (int i = 0; i < n; i++) {
         TRY_OUT(prepare_prompt(t, prompts[i], &items[i]));
         find_same(items, i);
@@ -247,7 +248,7 @@ status text_open(struct text_encoder **out, const struct text_config *config)
     if (config->text_len < 1)
         return fail(ST_ARG, "text: length %d; at least 1 is needed", config->text_len);
     struct text_encoder *t = calloc(1, sizeof *t);
-    if (!t) return fail(ST_NOMEM, "text: an encoder");
+    if (!t) return fail(ST_NOMEM, "text: no memory for an encoder");
 
     t->config = *config;
     t->config.encoder_path = str_format("%s", config->encoder_path);
@@ -255,7 +256,7 @@ status text_open(struct text_encoder **out, const struct text_config *config)
     if (config->cache_dir) t->config.cache_dir = str_format("%s", config->cache_dir);
     bool const copied = t->config.encoder_path && t->config.tokenizer_path &&
                         !config->cache_dir == !t->config.cache_dir;
-    status const st = copied ? open_tokenizer(t) : fail(ST_NOMEM, "text: an encoder");
+    status const st = copied ? open_tokenizer(t) : fail(ST_NOMEM, "text: no memory for an encoder");
     if (st == ST_OK) *out = t;
     else text_close(&t);
     return st;

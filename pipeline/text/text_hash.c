@@ -61,7 +61,7 @@ status text_hash(const struct weights *encoder, const char *tokenizer_path, char
     TRY_OUT(add_samples(&t, weights_path(encoder)));
     TRY_OUT(digest_file(tokenizer_path, tokenizer));
     strbuf_addf(&t, "tokenizer %s\n", tokenizer);
-    if (t.failed) st = fail(ST_NOMEM, "%s: its hash", weights_path(encoder));
+    if (t.failed) st = fail(ST_NOMEM, "%s: no memory for its hash", weights_path(encoder));
     else TRY_OUT(digest_bytes(t.s, t.len, hex));
 out:
     strbuf_free(&t);

@@ -209,5 +209,6 @@ status tokenizer_model_check(const unsigned char *data, size_t len, const char *
         strbuf_add(kept, (const char *)data + f.first, f.after - f.first);
     }
     if (!kept->len && !kept->failed) return fail(ST_FORMAT, "%s: holds no pieces", name);
-    return kept->failed ? fail(ST_NOMEM, "%s: %zu bytes of a tokenizer", name, len) : ST_OK;
+    return kept->failed ? fail(ST_NOMEM, "%s: no memory for %zu bytes of a tokenizer", name, len)
+                        : ST_OK;
 }

@@ -100,7 +100,7 @@ static status make_host(struct pass *p)
     p->host = malloc(x > bias ? x : bias);
     p->positions = malloc(tensor_bytes(&p->layer.positions));
     if (p->host && p->positions) return ST_OK;
-    return fail(ST_NOMEM, "UMT5: %zu bytes of the host", x > bias ? x : bias);
+    return fail(ST_NOMEM, "UMT5: no memory for %zu bytes on the host", x > bias ? x : bias);
 }
 
 /* ---- the forward pass -------------------------------------------------------- */
@@ -335,7 +335,7 @@ status umt5_open(struct umt5 **out, const struct umt5_config *config)
                     dtype_name(config->precision));
     TRY(umt5_read_shape(&u.shape, config->weights));
     *out = malloc(sizeof **out);
-    if (!*out) return fail(ST_NOMEM, "%s: UMT5", weights_path(config->weights));
+    if (!*out) return fail(ST_NOMEM, "%s: no memory for UMT5", weights_path(config->weights));
     **out = u;
     return ST_OK;
 }

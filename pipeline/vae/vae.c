@@ -107,7 +107,7 @@ static status place_all(struct vae *v, const struct bind_list *list)
     if (v->backend->reserve) TRY(v->backend->reserve(v->ctx, kernels));
     for (int i = 0; i < VAE_ARENAS; i++) TRY(v->backend->alloc(v->ctx, a[i].peak, &v->memory[i]));
     if (staging && !(v->staging = malloc(staging)))
-        return fail(ST_NOMEM, "vae: %zu bytes of staging", staging);
+        return fail(ST_NOMEM, "vae: no memory for %zu bytes of staging", staging);
     if (vae_pinned_bytes(v)) TRY(v->backend->alloc_host(v->ctx, vae_pinned_bytes(v), &pinned));
     v->pinned = pinned;
     arena_over(&weights, arena_names[VAE_WEIGHTS], v->memory[VAE_WEIGHTS], a[VAE_WEIGHTS].peak);

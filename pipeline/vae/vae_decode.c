@@ -46,7 +46,7 @@ static status put_floats(float *to, const float *from, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         if (!(from[i] == from[i]))
-            return fail(ST_MISMATCH, "vae: value %lld of a picture is not a number", (long long)i);
+            return fail(ST_MISMATCH, "vae: value %lld of a frame is not a number", (long long)i);
         to[i] = from[i] < -1 ? -1 : from[i] > 1 ? 1 : from[i];
     }
     return ST_OK;

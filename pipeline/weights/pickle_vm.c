@@ -45,7 +45,7 @@ status pickle_grow(void *array, int *cap, int count, size_t each, void **grown)
 
     int const room = *cap ? *cap * 2 : 64;
     void *const more = realloc(array, (size_t)room * each);
-    if (!more) return fail(ST_NOMEM, "pickle: %d values", room);
+    if (!more) return fail(ST_NOMEM, "pickle: no memory for %d values", room);
     *grown = more;
     *cap = room;
     return ST_OK;

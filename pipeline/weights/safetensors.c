@@ -119,7 +119,7 @@ static status read_entries(struct safetensors *s, const struct json_node *header
                            struct region data, const char *path)
 {
     s->entry = calloc(header->count + 1, sizeof *s->entry);
-    if (!s->entry) return fail(ST_NOMEM, "%s: %zu tensors", path, header->count);
+    if (!s->entry) return fail(ST_NOMEM, "%s: no memory for %zu tensors", path, header->count);
     for (const struct json_node *v = header->first; v; v = v->next) {
         if (!strcmp(v->name, "__metadata__")) continue;
         struct safetensors_entry *const e = &s->entry[s->count++];
@@ -137,7 +137,7 @@ static status read_header(struct json_node **out, const unsigned char *at, size_
 {
     char *const what = str_format("%s: header", path);
     status st = what ? json_tree_read(out, (const char *)at, len, what)
-                     : fail(ST_NOMEM, "%s: its header", path);
+                     : fail(ST_NOMEM, "%s: no memory for its header", path);
 
     free(what);
     if (st == ST_OK && !json_tree_is(*out, NODE_OBJECT))

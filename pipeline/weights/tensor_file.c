@@ -47,7 +47,7 @@ static status check_item_names(const struct tensor_file_item *items, int count)
     const struct tensor_file_item **const item = calloc((size_t)count + 1, sizeof *item);
     status st = ST_OK;
 
-    if (!item) return fail(ST_NOMEM, "safetensors: %d tensors", count);
+    if (!item) return fail(ST_NOMEM, "safetensors: no memory for %d tensors", count);
     for (int i = 0; i < count; i++) item[i] = &items[i];
     qsort(item, (size_t)count, sizeof *item, compare_item_names);
     for (int i = 0; st == ST_OK && i < count; i++) {
@@ -80,7 +80,8 @@ static status make_header(const struct tensor_file_item *items, int count, struc
     }
     strbuf_addf(out, "%s", count ? "}" : "{}");
     *data_bytes = at;
-    return out->failed ? fail(ST_NOMEM, "safetensors: a header of %d tensors", count) : ST_OK;
+    return out->failed ? fail(ST_NOMEM, "safetensors: no memory for a header of %d tensors", count)
+                       : ST_OK;
 }
 
 /* Padded with blanks so that the data begins at a multiple of eight bytes. */
@@ -103,7 +104,7 @@ status tensor_file_open(struct tensor_file **out, const char *path,
     status st = ST_OK;
 
     *out = NULL;
-    if (!f) return fail(ST_NOMEM, "%s: a file to write", path);
+    if (!f) return fail(ST_NOMEM, "%s: no memory to write it", path);
     TRY_OUT(make_header(items, count, &json, &f->left));
     TRY_OUT(file_draft_open(&f->draft, path));
     TRY_OUT(write_header(f, json.s));

@@ -38,7 +38,7 @@ status name_clean(char **out, const char *raw, size_t len, const char *path)
                         name_show(shown, raw, len));
 
     char *const name = malloc(len + 1);
-    if (!name) return fail(ST_NOMEM, "%s: a tensor's name", path);
+    if (!name) return fail(ST_NOMEM, "%s: no memory for a tensor's name", path);
     for (const char *at = raw; at < end;) {
         bool const start = at == raw || at[-1] == '.';
         if (start && has_prefix(at, end, wrapper)) at += strlen(wrapper);

@@ -68,7 +68,7 @@ static status locate_tensor(struct torchfile *f, struct torchfile_entry *e, cons
                     e->name, tensor_shape(&e->t, shape), t->offset, s->count);
 
     e->member = str_format("data/%s", name_show(shown, s->key.s, s->key.len));
-    if (!e->member) return fail(ST_NOMEM, "%s: a name", path);
+    if (!e->member) return fail(ST_NOMEM, "%s: no memory for a name", path);
     TRY(torchzip_size(f->zip, e->member, &bytes));
     if (bytes / dtype_size(dtype) != (uint64_t)s->count || bytes % dtype_size(dtype))
         return fail(ST_FORMAT, "%s: %s: a storage of %" PRId64 " %s in %zu bytes", path, e->name,
@@ -121,13 +121,13 @@ static status choose_dict(struct torchfile *f, const struct pickle *p, const cha
     }
     if (!want) return ST_OK;
     f->outer_key = str_format("%s", want);
-    return f->outer_key ? ST_OK : fail(ST_NOMEM, "%s: a name", path);
+    return f->outer_key ? ST_OK : fail(ST_NOMEM, "%s: no memory for a name", path);
 }
 
 static status list_tensors(struct torchfile *f, const struct pickle *p, int dict, const char *path)
 {
     f->entry = calloc((size_t)p->value[dict].as.chain.count + 1, sizeof *f->entry);
-    if (!f->entry) return fail(ST_NOMEM, "%s: its tensors", path);
+    if (!f->entry) return fail(ST_NOMEM, "%s: no memory for its tensors", path);
     for (int i = p->value[dict].as.chain.first; i >= 0; i = p->item[i].next) {
         const struct pickle_value *const k = &p->value[p->item[i].key];
         const struct pickle_value *const v = &p->value[p->item[i].value];
@@ -154,7 +154,7 @@ status torchfile_open(struct torchfile *out, const char *path, const char *outer
     if (len > PICKLE_BYTES_MAX)
         FAIL_OUT(ST_FORMAT, "%s: data.pkl has %zu bytes; at most %d", path, len, PICKLE_BYTES_MAX);
     code = malloc(len + 1);
-    if (!code || !where) FAIL_OUT(ST_NOMEM, "%s: a pickle of %zu bytes", path, len);
+    if (!code || !where) FAIL_OUT(ST_NOMEM, "%s: no memory for a pickle of %zu bytes", path, len);
     TRY_OUT(torchzip_read(out->zip, "data.pkl", code, len));
     TRY_OUT(pickle_read(&p, code, len, where));
     TRY_OUT(choose_dict(out, &p, outer_key, path, &dict));
@@ -193,7 +193,7 @@ status torchfile_fetch(struct torchfile *f, int i, const void **data)
             free(f->buf); /* not realloc: the old bytes are not worth copying */
             f->buf_bytes = 0;
             f->buf = malloc(bytes + 1);
-            if (!f->buf) return fail(ST_NOMEM, "%s: %zu bytes", e->name, bytes);
+            if (!f->buf) return fail(ST_NOMEM, "%s: no memory for %zu bytes", e->name, bytes);
             f->buf_bytes = bytes;
         }
         TRY(torchzip_read(f->zip, e->member, f->buf, bytes));

@@ -30,7 +30,7 @@ static status find_folder(struct torchzip *z)
             return fail(ST_FORMAT, "%s: both %sdata.pkl and %.*s; one is allowed", z->path,
                         z->folder, (int)m->name_len, m->name);
         z->folder = str_format("%.*s", (int)folder, m->name);
-        if (!z->folder) return fail(ST_NOMEM, "%s: a name", z->path);
+        if (!z->folder) return fail(ST_NOMEM, "%s: no memory for a name", z->path);
     }
     if (!z->folder)
         return fail(ST_FORMAT, "%s: a zip file without NAME/data.pkl: no torch checkpoint",
@@ -42,7 +42,7 @@ static status look_up_member(struct torchzip *z, const char *member, const struc
 {
     char *const name = str_format("%s%s", z->folder, member);
 
-    if (!name) return fail(ST_NOMEM, "%s: a name", z->path);
+    if (!name) return fail(ST_NOMEM, "%s: no memory for a name", z->path);
     *out = zip_dir_find(&z->dir, name);
     free(name);
     return ST_OK;
@@ -106,7 +106,8 @@ status torchzip_open(struct torchzip **out, const char *path)
     status st = ST_OK;
 
     *out = NULL;
-    if (!z || !(z->path = str_format("%s", path))) FAIL_OUT(ST_NOMEM, "%s: a zip file", path);
+    if (!z || !(z->path = str_format("%s", path)))
+        FAIL_OUT(ST_NOMEM, "%s: no memory for a zip file", path);
     TRY_OUT(zip_dir_open(&z->dir, z->path));
     TRY_OUT(find_folder(z));
     TRY_OUT(check_byteorder(z));

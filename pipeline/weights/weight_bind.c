@@ -109,7 +109,7 @@ status bind_check(const struct bind_list *l, const struct weights *w)
     char shape[SHAPE_TEXT];
     bool *const used = calloc((size_t)weights_count(w) + 1, sizeof *used);
 
-    if (!used) return fail(ST_NOMEM, "%s: checking its names", weights_path(w));
+    if (!used) return fail(ST_NOMEM, "%s: no memory to check its names", weights_path(w));
     TRY_OUT(check_list(l));
     for (int i = 0; i < l->count; i++) {
         int const at = weights_find(w, l->slot[i].name);
@@ -233,7 +233,7 @@ static status upload_slot(const struct bind_slot *s, const struct tensor *from,
     if (dtype == DT_F64 || (s->vector && dtype != DT_F32)) {
         int64_t const n = tensor_count(from);
         copy = malloc((size_t)n * sizeof(float) + 1);
-        if (!copy) return fail(ST_NOMEM, "%s: a copy in F32", s->name);
+        if (!copy) return fail(ST_NOMEM, "%s: no memory for a copy in F32", s->name);
         TRY_OUT(tensor_convert(copy, DT_F32, src, dtype, n));
         src = copy;
         dtype = DT_F32;

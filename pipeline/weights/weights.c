@@ -31,7 +31,7 @@ static status index_names(struct weights *w)
     w->by_name = calloc(n + 1, sizeof *w->by_name);
     w->aligned = calloc(n + 1, sizeof *w->aligned);
     if (!w->info || !w->by_name || !w->aligned)
-        return fail(ST_NOMEM, "%s: %d tensors", w->path, w->count);
+        return fail(ST_NOMEM, "%s: no memory for %d tensors", w->path, w->count);
     for (int i = 0; i < w->count; i++) {
         if (w->torch.zip)
             w->info[i] = (struct weight_info){ w->torch.entry[i].name, w->torch.entry[i].t };
@@ -76,7 +76,8 @@ status weights_open(struct weights **out, const char *path, const char *outer_ke
     status st = ST_OK;
 
     *out = NULL;
-    if (!w || !(w->path = str_format("%s", path))) FAIL_OUT(ST_NOMEM, "%s: a weights file", path);
+    if (!w || !(w->path = str_format("%s", path)))
+        FAIL_OUT(ST_NOMEM, "%s: no memory for a weights file", path);
     TRY_OUT(open_form(w, outer_key));
     TRY_OUT(index_names(w));
     *out = w;
@@ -131,7 +132,8 @@ static status fetch_flat(struct weights *w, int i, const void **data)
     if ((uintptr_t)t->data % dtype_size(t->dtype) == 0) return ST_OK;
     if (!w->aligned[i]) {
         w->aligned[i] = malloc(bytes + 1);
-        if (!w->aligned[i]) return fail(ST_NOMEM, "%s: %zu bytes", w->info[i].name, bytes);
+        if (!w->aligned[i])
+            return fail(ST_NOMEM, "%s: no memory for %zu bytes", w->info[i].name, bytes);
         memcpy(w->aligned[i], t->data, bytes);
     }
     *data = w->aligned[i];

@@ -24,7 +24,7 @@ status weights_hash(struct weights *w, char all[DIGEST_HEX], char (*each)[DIGEST
     const void *data;
     char shape[SHAPE_TEXT];
 
-    if (!row) return fail(ST_NOMEM, "%s: its hashes", weights_path(w));
+    if (!row) return fail(ST_NOMEM, "%s: no memory for its hashes", weights_path(w));
     for (int i = 0; i < n; i++) {
         row[i].info = weights_at(w, i);
         TRY_OUT(weights_fetch(w, i, &data));
@@ -35,7 +35,7 @@ status weights_hash(struct weights *w, char all[DIGEST_HEX], char (*each)[DIGEST
     for (int i = 0; i < n; i++)
         strbuf_addf(&lines, "%s %s %s %s\n", row[i].info->name, dtype_name(row[i].info->t.dtype),
                     tensor_shape(&row[i].info->t, shape), row[i].hash);
-    if (lines.failed) FAIL_OUT(ST_NOMEM, "%s: its hashes", weights_path(w));
+    if (lines.failed) FAIL_OUT(ST_NOMEM, "%s: no memory for its hashes", weights_path(w));
     TRY_OUT(digest_bytes(lines.s, lines.len, all));
 out:
     strbuf_free(&lines);

@@ -81,7 +81,7 @@ static status read_end(const struct zip_dir *d, struct end *e)
     status st = ST_OK;
     size_t at = len;
 
-    if (!tail) FAIL_OUT(ST_NOMEM, "%s: its end", d->path);
+    if (!tail) FAIL_OUT(ST_NOMEM, "%s: no memory for its end", d->path);
     TRY_OUT(read_at(d, d->file_bytes - len, tail, len));
     for (size_t i = len >= END ? len - END + 1 : 0; i-- > 0 && at == len;)
         if (load_le(tail + i, 4) == 0x06054b50 && i + END + load_le(tail + i + 20, 2) == len)
@@ -165,7 +165,8 @@ static status read_directory(struct zip_dir *d)
     d->raw = malloc((size_t)e.bytes + 1);
     d->member = calloc((size_t)e.count + 1, sizeof *d->member);
     if (!d->raw || !d->member)
-        return fail(ST_NOMEM, "%s: a directory of %" PRIu64 " bytes", d->path, e.bytes);
+        return fail(ST_NOMEM, "%s: no memory for a directory of %" PRIu64 " bytes", d->path,
+                    e.bytes);
     TRY(read_at(d, e.start, d->raw, (size_t)e.bytes));
     for (; d->count < e.count; d->count++, at += used)
         TRY(read_member(d, &d->member[d->count], d->raw + at, (size_t)e.bytes - at, &used));

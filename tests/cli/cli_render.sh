@@ -25,7 +25,7 @@ grep -q "\"planes_sha256\": \"$want\"" out/one/clip.json || wrong "master.mkv is
 
 # Given again it has nothing to do; with on_exists: error it says so.
 before=$(sha256sum out/one/*)
-expect 0 '1 clips are there already' render one.yaml
+expect 0 '1 clips already exist, skipped' render one.yaml
 [ "$before" = "$(sha256sum out/one/*)" ] || wrong "a finished clip was touched"
 job again.yaml one 3s 'output: {dir: out, on_exists: error}'
 expect 2 'out/one: already exists' render again.yaml
@@ -35,10 +35,10 @@ expect 0 'render: 1 clips made' render version.yaml
 
 # Under skip, only this very clip counts as done: another seed is another clip.
 sed 's/seed: 5/seed: 6/' one.yaml >other.yaml
-expect 2 'something else is there, not this clip' render other.yaml
+expect 2 'exists and is not this clip' render other.yaml
 mkdir out/empty
 job empty.yaml empty 1s 'output: {dir: out}'
-expect 2 'out/empty: something else is there' render empty.yaml
+expect 2 'out/empty: exists and is not this clip' render empty.yaml
 
 # A file that may not grow is an error that leaves nothing, not a signal.
 job big.yaml big 3s 'output: {dir: out}'

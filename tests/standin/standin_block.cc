@@ -125,7 +125,7 @@ static bool release_block(int n)
     return true;
 }
 
-static bool ended(int n)
+static bool has_ended(int n)
 {
     for (int i = 0; i < n; i++)
         if (host.fibers[i].state != ENDED) return false;
@@ -140,7 +140,7 @@ static void run_block(int n, bool backwards)
             int const which = backwards ? n - 1 - i : i;
             if (host.fibers[which].state == READY) resume(which);
         }
-        if (ended(n)) return;
+        if (has_ended(n)) return;
         bool const warps = release_warps(n), block = release_block(n);
         if (!warps && !block)
             standin_stop("block %u %u %u: some threads wait where others do not come", blockIdx.x,
@@ -160,7 +160,7 @@ static int threads_of(const struct standin_grid *g)
     return (int)n;
 }
 
-static void prepare(const struct standin_grid *g, int n)
+static void prepare_block(const struct standin_grid *g, int n)
 {
     blockDim = g->block;
     gridDim = g->grid;
@@ -180,7 +180,7 @@ void standin_run(const struct standin_grid *g, void (*body)(void *), void *arg)
     uint64_t const blocks = (uint64_t)g->grid.x * g->grid.y * g->grid.z;
     bool const backwards = launches++ % 2;
 
-    prepare(g, n);
+    prepare_block(g, n);
     host.body = body;
     host.arg = arg;
     ASAN_POISON_MEMORY_REGION(cuda_shared + g->shared, sizeof cuda_shared - g->shared);

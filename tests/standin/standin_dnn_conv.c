@@ -4,7 +4,7 @@
 
 enum { N, C, T, H, W, DIMENSIONS };
 
-static int64_t place(const struct standin_tensor *t, const int64_t at[DIMENSIONS])
+static int64_t element_index(const struct standin_tensor *t, const int64_t at[DIMENSIONS])
 {
     int64_t sum = 0;
 
@@ -12,17 +12,17 @@ static int64_t place(const struct standin_tensor *t, const int64_t at[DIMENSIONS
     return sum;
 }
 
-static float get(const struct standin_tensor *t, int64_t place_of)
+static float get_number(const struct standin_tensor *t, int64_t place_of)
 {
     return standin_get(t->at, t->type, place_of);
 }
 
-static void put(const struct standin_tensor *t, int64_t place_of, float v)
+static void put_number(const struct standin_tensor *t, int64_t place_of, float v)
 {
     standin_put(t->at, t->type, place_of, v);
 }
 
-static int64_t count_of(const struct standin_tensor *t)
+static int64_t element_count(const struct standin_tensor *t)
 {
     int64_t n = 1;
 
@@ -31,7 +31,7 @@ static int64_t count_of(const struct standin_tensor *t)
 }
 
 /* Element i, counted with the channels fastest: most layouts then walk through memory. */
-static void spell(const struct standin_tensor *t, int64_t i, int64_t at[DIMENSIONS])
+static void format_dims(const struct standin_tensor *t, int64_t i, int64_t at[DIMENSIONS])
 {
     static const int order[DIMENSIONS] = { C, W, H, T, N };
 
@@ -41,7 +41,7 @@ static void spell(const struct standin_tensor *t, int64_t i, int64_t at[DIMENSIO
     }
 }
 
-static void check(const struct standin_conv *c)
+static void check_conv(const struct standin_conv *c)
 {
     standin_must(c->x.dim[N] == c->y.dim[N] && c->x.dim[C] == c->w.dim[C] &&
                      c->w.dim[N] == c->y.dim[C],
@@ -54,17 +54,17 @@ static void check(const struct standin_conv *c)
 }
 
 /* The channels of one pixel with those of one tap. */
-static double dot(const struct standin_conv *c, int64_t x, int64_t w)
+static double dot_taps(const struct standin_conv *c, int64_t x, int64_t w)
 {
     double sum = 0;
 
     for (int64_t k = 0; k < c->x.dim[C]; k++)
-        sum +=
-            (double)get(&c->x, x + k * c->x.stride[C]) * (double)get(&c->w, w + k * c->w.stride[C]);
+        sum += (double)get_number(&c->x, x + k * c->x.stride[C]) *
+               (double)get_number(&c->w, w + k * c->w.stride[C]);
     return sum;
 }
 
-static double output(const struct standin_conv *c, const int64_t at[DIMENSIONS])
+static double conv_output(const struct standin_conv *c, const int64_t at[DIMENSIONS])
 {
     int64_t const area = c->w.dim[H] * c->w.dim[W], taps = c->w.dim[T] * area;
     double sum = 0;
@@ -79,17 +79,17 @@ static double output(const struct standin_conv *c, const int64_t at[DIMENSIONS])
             inside = inside && from[T + i] >= 0 && from[T + i] < c->x.dim[T + i];
         }
         int64_t const weight[DIMENSIONS] = { at[C], 0, k[0], k[1], k[2] };
-        if (inside) sum += dot(c, place(&c->x, from), place(&c->w, weight));
+        if (inside) sum += dot_taps(c, element_index(&c->x, from), element_index(&c->w, weight));
     }
     return sum;
 }
 
 void standin_conv(const struct standin_conv *c)
 {
-    check(c);
-    for (int64_t i = 0; i < count_of(&c->y); i++) {
+    check_conv(c);
+    for (int64_t i = 0; i < element_count(&c->y); i++) {
         int64_t at[DIMENSIONS];
-        spell(&c->y, i, at);
-        put(&c->y, place(&c->y, at), (float)output(c, at));
+        format_dims(&c->y, i, at);
+        put_number(&c->y, element_index(&c->y, at), (float)conv_output(c, at));
     }
 }

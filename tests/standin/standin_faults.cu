@@ -71,7 +71,7 @@ static __global__ void swap_across(struct work w)
     w.out[w.fault == PAST_THE_END ? i + EXTRA : i] = got;
 }
 
-static void must(status st)
+static void must_succeed(status st)
 {
     if (st == ST_OK) return;
     fprintf(stderr, "%s\n", error_last()->msg);
@@ -79,25 +79,25 @@ static void must(status st)
 }
 
 /* Exit 0 only if all went well and the numbers are right. */
-static void run(int fault)
+static void run_fault(int fault)
 {
     float in[N], got[N];
     void *device_in, *device_out, *stream;
     unsigned const threads = fault == NO_SUCH_BLOCK ? 2048 : N;
 
     for (int i = 0; i < N; i++) in[i] = (float)i;
-    must(cuda_dev_select(fault == OTHER_DEVICE));
-    must(cuda_dev_alloc(sizeof in, &device_in));
-    must(cuda_dev_select(0));
-    must(cuda_dev_alloc(sizeof got, &device_out));
-    must(cuda_stream_open(&stream, false));
-    must(cuda_dev_upload(device_in, in, sizeof in, stream));
+    must_succeed(cuda_dev_select(fault == OTHER_DEVICE));
+    must_succeed(cuda_dev_alloc(sizeof in, &device_in));
+    must_succeed(cuda_dev_select(0));
+    must_succeed(cuda_dev_alloc(sizeof got, &device_out));
+    must_succeed(cuda_stream_open(&stream, false));
+    must_succeed(cuda_dev_upload(device_in, in, sizeof in, stream));
     if (fault == FREED) cuda_dev_free(device_in);
     if (fault == HOST_READS && *(volatile float *)device_in >= 0) puts("read");
     for (int i = 0; i < 2; i++) { /* in either order of the threads */
         struct work const w = { (float *)device_out, (const float *)device_in, fault };
-        must(CUDA_LAUNCH(swap_across, 1, threads, sizeof in, stream, w));
-        must(cuda_dev_download(got, device_out, sizeof got, stream));
+        must_succeed(CUDA_LAUNCH(swap_across, 1, threads, sizeof in, stream, w));
+        must_succeed(cuda_dev_download(got, device_out, sizeof got, stream));
         for (int j = 0; j < N; j++)
             if (!(got[j] == in[N - 1 - j])) _exit(1);
     }
@@ -118,7 +118,7 @@ int main(void)
         pid_t const child = fork();
         if (!child) {
             if (fault != NONE && !freopen("/dev/null", "w", stderr)) _exit(0);
-            run(fault);
+            run_fault(fault);
         }
         if (child < 0 || waitpid(child, &how, 0) != child) return 1;
         bool const passed = WIFEXITED(how) && WEXITSTATUS(how) == 0;

@@ -36,7 +36,7 @@ static struct product *product_of(cublasLtMatmulDesc_t d) { return (struct produ
 static struct layout *layout_of(cublasLtMatrixLayout_t d) { return (struct layout *)(void *)d; }
 static struct wish *wish_of(cublasLtMatmulPreference_t d) { return (struct wish *)(void *)d; }
 
-static void must(bool good, const char *what)
+static void must_hold(bool good, const char *what)
 {
     if (!good) standin_stop("cuBLASLt: %s", what);
 }
@@ -61,7 +61,7 @@ cublasStatus_t cublasLtDestroy(cublasLtHandle_t handle)
 cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t *out, cublasComputeType_t compute,
                                         cudaDataType scale)
 {
-    must(compute == CUBLAS_COMPUTE_32F && scale == CUDA_R_32F, "sums are not F32");
+    must_hold(compute == CUBLAS_COMPUTE_32F && scale == CUDA_R_32F, "sums are not F32");
     *out = calloc(1, sizeof(struct product));
     return *out ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_ALLOC_FAILED;
 }
@@ -86,7 +86,7 @@ cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t d,
     case CUBLASLT_MATMUL_DESC_B_SCALE_MODE: memcpy(&p->x_mode, from, bytes); break;
     case CUBLASLT_MATMUL_DESC_A_SCALE_POINTER: memcpy(&p->w_scale, from, bytes); break;
     case CUBLASLT_MATMUL_DESC_B_SCALE_POINTER: memcpy(&p->x_scale, from, bytes); break;
-    default: must(false, "an attribute of a product that the stand-in has not");
+    default: must_hold(false, "an attribute of a product that the stand-in has not");
     }
     return CUBLAS_STATUS_SUCCESS;
 }
@@ -96,9 +96,9 @@ cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t *out, cudaDataT
 {
     struct layout *const l = malloc(sizeof *l);
 
-    must(type == CUDA_R_32F || type == CUDA_R_16BF || type == CUDA_R_8F_E4M3,
-         "a dtype the stand-in has not");
-    must(step >= (int64_t)rows, "columns that overlap");
+    must_hold(type == CUDA_R_32F || type == CUDA_R_16BF || type == CUDA_R_8F_E4M3,
+              "a dtype the stand-in has not");
+    must_hold(step >= (int64_t)rows, "columns that overlap");
     *out = (void *)l;
     if (!l) return CUBLAS_STATUS_ALLOC_FAILED;
     *l = (struct layout){ type, (int64_t)rows, (int64_t)cols, step };
@@ -136,14 +136,14 @@ cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t d
     case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES: memcpy(&w->align[1], from, bytes); break;
     case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES: memcpy(&w->align[2], from, bytes); break;
     case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES: memcpy(&w->align[3], from, bytes); break;
-    default: must(false, "a preference that the stand-in has not");
+    default: must_hold(false, "a preference that the stand-in has not");
     }
     return CUBLAS_STATUS_SUCCESS;
 }
 
 /* What makes an algorithm this shape's: sizes and types. Alignment was promised once. */
-static uint64_t mark_of(const struct product *p, const struct layout *w, const struct layout *x,
-                        const struct layout *out)
+static uint64_t algo_mark(const struct product *p, const struct layout *w, const struct layout *x,
+                          const struct layout *out)
 {
     uint64_t const of[] = { (uint64_t)p->epilogue, (uint64_t)w->rows, (uint64_t)w->cols,
                             (uint64_t)x->cols,     (uint64_t)w->type, (uint64_t)out->type,
@@ -165,15 +165,15 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
 {
     (void)handle;
     standin_counted(STANDIN_CHOSEN);
-    must(add == out, "a residual of another layout");
-    must(wish_of(wish)->workspace > 0, "no workspace");
+    must_hold(add == out, "a residual of another layout");
+    must_hold(wish_of(wish)->workspace > 0, "no workspace");
     for (int i = 0; i < 4; i++)
-        must(wish_of(wish)->align[i] == 16, "an alignment other than it is called with");
+        must_hold(wish_of(wish)->align[i] == 16, "an alignment other than it is called with");
     *count = wanted < ALGORITHMS ? wanted : ALGORITHMS;
     for (int i = 0; i < *count; i++) {
         memset(&named[i], 0, sizeof named[i]);
         named[i].algo.data[0] =
-            mark_of(product_of(product), layout_of(w), layout_of(x), layout_of(out));
+            algo_mark(product_of(product), layout_of(w), layout_of(x), layout_of(out));
         named[i].state = CUBLAS_STATUS_SUCCESS;
     }
     return CUBLAS_STATUS_SUCCESS;
@@ -181,58 +181,59 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
 
 /* ---- the product ---------------------------------------------------------------- */
 
-static size_t size_of(cudaDataType type)
+static size_t type_bytes(cudaDataType type)
 {
     return type == CUDA_R_32F ? 4 : type == CUDA_R_16BF ? 2 : 1;
 }
 
-static void *aligned(const void *p, const struct layout *l)
+static void *aligned_data(const void *p, const struct layout *l)
 {
-    must(standin_is_device(p), "memory that is not the device's");
-    must((uintptr_t)p % 16 == 0 && (uint64_t)l->step * size_of(l->type) % 16 == 0,
-         "memory that is not aligned");
+    must_hold(standin_is_device(p), "memory that is not the device's");
+    must_hold((uintptr_t)p % 16 == 0 && (uint64_t)l->step * type_bytes(l->type) % 16 == 0,
+              "memory that is not aligned");
     return standin_at(p);
 }
 
-static float get(const void *p, cudaDataType type, int64_t i)
+static float get_number(const void *p, cudaDataType type, int64_t i)
 {
     if (type == CUDA_R_8F_E4M3) return standin_from_e4m3(((const unsigned char *)p)[i]);
     return type == CUDA_R_32F ? ((const float *)p)[i] : f32_from_bf16(((const uint16_t *)p)[i]);
 }
 
-static void put(void *p, cudaDataType type, int64_t i, float v)
+static void put_number(void *p, cudaDataType type, int64_t i, float v)
 {
     if (type == CUDA_R_32F) ((float *)p)[i] = v;
     else ((uint16_t *)p)[i] = bf16_from_f32(v);
 }
 
 /* Columns of a matrix as F32, one behind another. */
-static float *floats(const void *p, const struct layout *l)
+static float *matrix_floats(const void *p, const struct layout *l)
 {
     float *const f = malloc((size_t)(l->rows * l->cols + 1) * sizeof *f);
 
-    must(f != NULL, "out of memory");
+    must_hold(f != NULL, "out of memory");
     for (int64_t c = 0; c < l->cols; c++)
-        for (int64_t r = 0; r < l->rows; r++) f[c * l->rows + r] = get(p, l->type, c * l->step + r);
+        for (int64_t r = 0; r < l->rows; r++)
+            f[c * l->rows + r] = get_number(p, l->type, c * l->step + r);
     return f;
 }
 
-static double gelu(double x)
+static double gelu_tanh(double x)
 {
     return 0.5 * x * (1 + tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)));
 }
 
-static double finish(const struct product *p, cudaDataType type, int64_t row, double sum)
+static double apply_epilogue(const struct product *p, cudaDataType type, int64_t row, double sum)
 {
     bool const has_bias = p->epilogue & CUBLASLT_EPILOGUE_BIAS;
 
-    if (has_bias) sum += (double)get(standin_at(p->bias), type, row);
-    return p->epilogue & CUBLASLT_EPILOGUE_GELU ? gelu(sum) : sum;
+    if (has_bias) sum += (double)get_number(standin_at(p->bias), type, row);
+    return p->epilogue & CUBLASLT_EPILOGUE_GELU ? gelu_tanh(sum) : sum;
 }
 
 /* In several sums at once, which a compiler makes quick. */
 enum { LANES = 16 };
-static double dot(const float *a, const float *b, int64_t n)
+static double dot_lanes(const float *a, const float *b, int64_t n)
 {
     float lane[LANES] = { 0 };
     double sum = 0;
@@ -250,17 +251,18 @@ static void check_scales(const struct product *p, const struct layout *w, const 
     bool const fp8 = w->type == CUDA_R_8F_E4M3;
     int32_t const by_row = CUBLASLT_MATMUL_MATRIX_SCALE_OUTER_VEC_32F;
 
-    must(x->type == w->type, "two dtypes");
-    must(out->type != CUDA_R_8F_E4M3, "an output the stand-in has not");
-    must(fp8 == (p->w_scale != NULL) && fp8 == (p->x_scale != NULL), "scales with FP8 alone");
+    must_hold(x->type == w->type, "two dtypes");
+    must_hold(out->type != CUDA_R_8F_E4M3, "an output the stand-in has not");
+    must_hold(fp8 == (p->w_scale != NULL) && fp8 == (p->x_scale != NULL), "scales with FP8 alone");
     if (!fp8) return;
-    must(p->w_mode == by_row && p->x_mode == by_row, "scales that are not by row");
-    must((uintptr_t)p->w_scale % 16 == 0 && (uintptr_t)p->x_scale % 16 == 0, "scales' alignment");
-    must(out->type == CUDA_R_16BF && p->epilogue == CUBLASLT_EPILOGUE_DEFAULT,
-         "an end that FP8 is not known to have");
+    must_hold(p->w_mode == by_row && p->x_mode == by_row, "scales that are not by row");
+    must_hold((uintptr_t)p->w_scale % 16 == 0 && (uintptr_t)p->x_scale % 16 == 0,
+              "scales' alignment");
+    must_hold(out->type == CUDA_R_16BF && p->epilogue == CUBLASLT_EPILOGUE_DEFAULT,
+              "an end that FP8 is not known to have");
 }
 
-static double scale(const void *at, int64_t i)
+static double scale_at(const void *at, int64_t i)
 {
     return at ? (double)((const float *)standin_at(at))[i] : 1;
 }
@@ -278,25 +280,26 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t prod
     float const by = *(const float *)beta;
 
     (void)handle, (void)stream, (void)workspace_bytes;
-    must(standin_is_device(workspace) && *(const float *)alpha == 1.0f, "arguments");
-    must(algo && algo->data[0] == mark_of(p, w, x, out), "an algorithm of another shape");
-    must(p->turned == CUBLAS_OP_T && w->rows == x->rows && w->cols == out->rows &&
-             x->cols == out->cols && add_as == out_as,
-         "shapes that do not fit");
-    must(!(p->epilogue & CUBLASLT_EPILOGUE_GELU) || by == 0.0f, "a residual with GELU");
+    must_hold(standin_is_device(workspace) && *(const float *)alpha == 1.0f, "arguments");
+    must_hold(algo && algo->data[0] == algo_mark(p, w, x, out), "an algorithm of another shape");
+    must_hold(p->turned == CUBLAS_OP_T && w->rows == x->rows && w->cols == out->rows &&
+                  x->cols == out->cols && add_as == out_as,
+              "shapes that do not fit");
+    must_hold(!(p->epilogue & CUBLASLT_EPILOGUE_GELU) || by == 0.0f, "a residual with GELU");
     check_scales(p, w, x, out);
-    must(by == 0.0f || !p->w_scale, "a residual with FP8");
-    const void *const add = aligned(add_at, out);
-    void *const to = aligned(out_at, out);
-    float *const a = floats(aligned(w_at, w), w), *const b = floats(aligned(x_at, x), x);
+    must_hold(by == 0.0f || !p->w_scale, "a residual with FP8");
+    const void *const add = aligned_data(add_at, out);
+    void *const to = aligned_data(out_at, out);
+    float *const a = matrix_floats(aligned_data(w_at, w), w), *const b = matrix_floats(
+                                                                  aligned_data(x_at, x), x);
 
     for (int64_t c = 0; c < out->cols; c++)
         for (int64_t r = 0; r < out->rows; r++) {
             int64_t const at = c * out->step + r;
-            double sum = dot(a + r * w->rows, b + c * w->rows, w->rows) * scale(p->w_scale, r) *
-                         scale(p->x_scale, c);
-            if (by != 0.0f) sum += (double)by * (double)get(add, out->type, at);
-            put(to, out->type, at, (float)finish(p, out->type, r, sum));
+            double sum = dot_lanes(a + r * w->rows, b + c * w->rows, w->rows) *
+                         scale_at(p->w_scale, r) * scale_at(p->x_scale, c);
+            if (by != 0.0f) sum += (double)by * (double)get_number(add, out->type, at);
+            put_number(to, out->type, at, (float)apply_epilogue(p, out->type, r, sum));
         }
     free(a);
     free(b);

@@ -94,7 +94,7 @@ static void pause_ms(int ms)
 }
 
 /* Each counted call begins with it. */
-static ncclResult_t called(struct ncclComm *c, int rank, const char *name)
+static ncclResult_t begin_call(struct ncclComm *c, int rank, const char *name)
 {
     switch (fault_of(rank, name, false)) {
     case STANDIN_REFUSE: return ncclSystemError;
@@ -132,7 +132,7 @@ const char *ncclGetErrorString(ncclResult_t r)
 
 const char *ncclGetLastError(ncclComm_t c) { return c ? c->why : "(stand-in)"; }
 
-static void comm_free(struct ncclComm *c)
+static void free_comm(struct ncclComm *c)
 {
     for (int r = 0; r < c->size; r++)
         if (c->peer[r] >= 0) close(c->peer[r]);
@@ -144,7 +144,7 @@ static void comm_free(struct ncclComm *c)
     free(c);
 }
 
-static struct ncclComm *comm_new(int n, const char *id, int rank)
+static struct ncclComm *new_comm(int n, const char *id, int rank)
 {
     struct ncclComm *const c = calloc(1, sizeof *c);
 
@@ -172,10 +172,10 @@ ncclResult_t ncclCommInitRankConfig(ncclComm_t *out, int n, ncclUniqueId id, int
     struct ncclComm *c;
 
     if (config->blocking != 0) standin_stop("a communicator that blocks");
-    c = comm_new(n, id.internal, rank);
+    c = new_comm(n, id.internal, rank);
     if (!c) return ncclSystemError;
-    if (called(c, rank, __func__) != ncclSuccess) {
-        comm_free(c);
+    if (begin_call(c, rank, __func__) != ncclSuccess) {
+        free_comm(c);
         return ncclSystemError;
     }
     c->zero = config->CTAPolicy == NCCL_CTA_POLICY_ZERO;
@@ -210,7 +210,7 @@ ncclResult_t ncclGroupStart(void)
     return ncclSuccess;
 }
 
-static void put(struct ncclComm *c, struct standin_part part, struct CUstream_st *stream)
+static void queue_part(struct ncclComm *c, struct standin_part part, struct CUstream_st *stream)
 {
     if (!group.depth || group.count == MOST_PARTS) standin_stop("a part outside of a group");
     if (group.comm && (group.comm != c || group.stream != stream))
@@ -220,21 +220,23 @@ static void put(struct ncclComm *c, struct standin_part part, struct CUstream_st
     group.part[group.count++] = part;
 }
 
-static ncclResult_t refuse(void)
+static ncclResult_t refuse_call(void)
 {
     group.failed = true;
     return ncclSystemError;
 }
 
-static ncclResult_t add(struct ncclComm *c, struct standin_part part, struct CUstream_st *stream)
+static ncclResult_t add_part(struct ncclComm *c, struct standin_part part,
+                             struct CUstream_st *stream)
 {
-    if (called(c, c->rank, part.send ? "ncclSend" : "ncclRecv") != ncclSuccess) return refuse();
+    if (begin_call(c, c->rank, part.send ? "ncclSend" : "ncclRecv") != ncclSuccess)
+        return refuse_call();
     if (group.calls) standin_stop("a part in a group of gatherings");
     if (part.peer < 0 || part.peer >= c->size || part.peer == c->rank)
         standin_stop("rank %d names %d", c->rank, part.peer);
     if (!standin_is_device(part.at)) standin_stop("a part in memory of the host");
     part.at = standin_at(part.at);
-    put(c, part, stream);
+    queue_part(c, part, stream);
     return ncclSuccess;
 }
 
@@ -242,20 +244,20 @@ ncclResult_t ncclSend(const void *at, size_t n, ncclDataType_t type, int peer, n
                       cudaStream_t stream)
 {
     if (type != ncclInt8) standin_stop("a part of another type");
-    return add(c,
-               (struct standin_part){
-                   .send = true, .peer = peer, .at = (void *)(uintptr_t)at, .bytes = n },
-               stream);
+    return add_part(c,
+                    (struct standin_part){
+                        .send = true, .peer = peer, .at = (void *)(uintptr_t)at, .bytes = n },
+                    stream);
 }
 
 ncclResult_t ncclRecv(void *at, size_t n, ncclDataType_t type, int peer, ncclComm_t c,
                       cudaStream_t stream)
 {
     if (type != ncclInt8) standin_stop("a part of another type");
-    return add(c, (struct standin_part){ .peer = peer, .at = at, .bytes = n }, stream);
+    return add_part(c, (struct standin_part){ .peer = peer, .at = at, .bytes = n }, stream);
 }
 
-static struct standin_window *window_of(struct ncclComm *c, const unsigned char *at, size_t bytes)
+static struct standin_window *find_window(struct ncclComm *c, const unsigned char *at, size_t bytes)
 {
     for (int i = 0; i < STANDIN_WINDOWS; i++) {
         struct standin_window *const w = &c->window[i];
@@ -269,9 +271,9 @@ ncclResult_t ncclAllGather(const void *from, void *to, size_t n, ncclDataType_t 
                            cudaStream_t stream)
 {
     unsigned char *const at = standin_at(to);
-    const struct standin_window *const w = window_of(c, at, n * (size_t)c->size);
+    const struct standin_window *const w = find_window(c, at, n * (size_t)c->size);
 
-    if (called(c, c->rank, __func__) != ncclSuccess) return refuse();
+    if (begin_call(c, c->rank, __func__) != ncclSuccess) return refuse_call();
     if (type != ncclInt8 || !n ||
         (const unsigned char *)standin_at(from) != at + n * (size_t)c->rank)
         standin_stop("a gathering that is not in place");
@@ -289,16 +291,16 @@ ncclResult_t ncclAllGather(const void *from, void *to, size_t n, ncclDataType_t 
         struct standin_part p = { .peer = r, .bytes = n };
         if (r == c->rank) continue;
         p.at = at + n * (size_t)r;
-        put(c, p, stream);
+        queue_part(c, p, stream);
         p.send = true;
         p.at = at + n * (size_t)c->rank;
-        put(c, p, stream);
+        queue_part(c, p, stream);
     }
     return ncclSuccess;
 }
 
 /* What all ranks call goes before the parts: to each peer a word of it, and from it. */
-static struct standin_group *group_new(struct ncclComm *c, int calls, const struct standin_call *of,
+static struct standin_group *new_group(struct ncclComm *c, int calls, const struct standin_call *of,
                                        int count, const struct standin_part *part)
 {
     int const words = 2 * calls * (c->size - 1);
@@ -327,7 +329,7 @@ static struct standin_group *group_new(struct ncclComm *c, int calls, const stru
     return g;
 }
 
-static void append(struct ncclComm *c, struct standin_group *g)
+static void append_group(struct ncclComm *c, struct standin_group *g)
 {
     if (g->told) c->state = ncclInProgress;
     *c->last = g;
@@ -336,21 +338,21 @@ static void append(struct ncclComm *c, struct standin_group *g)
 }
 
 /* Sometimes launching takes a while. Engines begin with a meeting of all ranks. */
-static ncclResult_t queue(struct ncclComm *c, struct standin_group *g, bool engines)
+static ncclResult_t queue_group(struct ncclComm *c, struct standin_group *g, bool engines)
 {
     pthread_mutex_lock(&c->lock);
     if (c->state != ncclSuccess) standin_stop("a group while NCCL is at something else");
     uint64_t s = c->plan.seed + (uintptr_t)g;
     if (engines && !c->engines) {
-        struct standin_group *const begin = group_new(c, 1, &(struct standin_call){ 0 }, 0, NULL);
+        struct standin_group *const begin = new_group(c, 1, &(struct standin_call){ 0 }, 0, NULL);
         begin->told = true;
-        append(c, begin);
+        append_group(c, begin);
         c->engines = true;
     } else if (c->plan.delay_us && rng_below(&s, 2)) {
         c->state = ncclInProgress;
         c->until = clock_seconds() + 1e-6 * rng_below(&s, c->plan.delay_us);
     }
-    append(c, g);
+    append_group(c, g);
     ncclResult_t const state = c->state;
     pthread_mutex_unlock(&c->lock);
     return state;
@@ -365,15 +367,15 @@ ncclResult_t ncclGroupEnd(void)
     group.depth = 0;
     if (group.failed) return ncclSystemError;
     if (!c) return ncclSuccess;
-    if (called(c, c->rank, __func__) != ncclSuccess) return ncclSystemError;
+    if (begin_call(c, c->rank, __func__) != ncclSuccess) return ncclSystemError;
     for (int i = 0; i < group.calls; i++) engines &= group.call[i].window > 0;
-    struct standin_group *const g = group_new(c, group.calls, group.call, group.count, group.part);
+    struct standin_group *const g = new_group(c, group.calls, group.call, group.count, group.part);
     g->stream = group.stream;
     if (cudaEventCreateWithFlags(&g->ready, cudaEventDisableTiming) != cudaSuccess ||
         cudaEventRecord(g->ready, g->stream) != cudaSuccess)
         standin_stop("a group on a stream of another device");
     standin_stream_queue(g->stream);
-    return queue(c, g, engines);
+    return queue_group(c, g, engines);
 }
 
 /* ---- memory ----------------------------------------------------------------------------- */
@@ -383,7 +385,7 @@ ncclResult_t ncclMemAlloc(void **at, size_t bytes)
 {
     int i = 0;
 
-    if (called(NULL, standin_device(), __func__) != ncclSuccess) return ncclUnhandledCudaError;
+    if (begin_call(NULL, standin_device(), __func__) != ncclSuccess) return ncclUnhandledCudaError;
     if (cudaMalloc(at, bytes) != cudaSuccess) return ncclUnhandledCudaError;
     pthread_mutex_lock(&lock);
     while (i < MOST_MEMORY && memory[i].at) i++;
@@ -395,7 +397,7 @@ ncclResult_t ncclMemAlloc(void **at, size_t bytes)
 }
 
 /* -1: it is not NCCL's. */
-static int memory_at(const void *at, size_t bytes)
+static int memory_owner(const void *at, size_t bytes)
 {
     int found = -1;
 
@@ -408,10 +410,10 @@ static int memory_at(const void *at, size_t bytes)
 
 ncclResult_t ncclMemFree(void *at)
 {
-    int const i = memory_at(at, 0);
+    int const i = memory_owner(at, 0);
 
     if (i < 0) standin_stop("ncclMemFree of what is not NCCL's");
-    ncclResult_t const code = called(NULL, standin_device(), __func__);
+    ncclResult_t const code = begin_call(NULL, standin_device(), __func__);
     pthread_mutex_lock(&lock);
     memory[i].at = NULL;
     pthread_mutex_unlock(&lock);
@@ -434,18 +436,18 @@ ncclResult_t ncclCommWindowRegister(ncclComm_t c, void *at, size_t bytes, ncclWi
 {
     struct standin_call own = { .window = 1, .bytes = bytes };
 
-    if (memory_at(at, bytes) < 0) standin_stop("a window over memory that is not NCCL's");
+    if (memory_owner(at, bytes) < 0) standin_stop("a window over memory that is not NCCL's");
     if (flags != NCCL_WIN_COLL_SYMMETRIC) standin_stop("a window of another kind");
-    if (called(c, c->rank, __func__) != ncclSuccess) return ncclSystemError;
+    if (begin_call(c, c->rank, __func__) != ncclSuccess) return ncclSystemError;
     while (own.window <= STANDIN_WINDOWS && c->window[own.window - 1].at) own.window++;
     if (own.window > STANDIN_WINDOWS) standin_stop("more than %d windows", STANDIN_WINDOWS);
     c->window[own.window - 1] = (struct standin_window){ standin_at(at), bytes };
-    struct standin_group *const g = group_new(c, 1, &own, 0, NULL);
+    struct standin_group *const g = new_group(c, 1, &own, 0, NULL);
     g->told = true;
     g->window = out;
     pthread_mutex_lock(&c->lock);
     if (c->state != ncclSuccess) standin_stop("a window while NCCL is at something else");
-    append(c, g);
+    append_group(c, g);
     pthread_mutex_unlock(&c->lock);
     return ncclInProgress;
 }
@@ -457,13 +459,13 @@ ncclResult_t ncclCommWindowDeregister(ncclComm_t c, ncclWindow_t window)
     if (w < c->window || w >= c->window + STANDIN_WINDOWS || !w->at)
         standin_stop("a window that was not registered");
     w->at = NULL;
-    return called(c, c->rank, __func__);
+    return begin_call(c, c->rank, __func__);
 }
 
 ncclResult_t ncclCommRegister(const ncclComm_t c, void *at, size_t bytes, void **handle)
 {
-    if (memory_at(at, bytes) < 0) standin_stop("a buffer that is not NCCL's");
-    if (called(c, c->rank, __func__) != ncclSuccess) return ncclSystemError;
+    if (memory_owner(at, bytes) < 0) standin_stop("a buffer that is not NCCL's");
+    if (begin_call(c, c->rank, __func__) != ncclSuccess) return ncclSystemError;
     *handle = c; /* one is as good as another */
     c->buffers++;
     return ncclSuccess;
@@ -472,12 +474,12 @@ ncclResult_t ncclCommRegister(const ncclComm_t c, void *at, size_t bytes, void *
 ncclResult_t ncclCommDeregister(const ncclComm_t c, void *handle)
 {
     if (handle != c || !c->buffers--) standin_stop("a buffer that was not registered");
-    return called(c, c->rank, __func__);
+    return begin_call(c, c->rank, __func__);
 }
 
 ncclResult_t ncclCommFinalize(ncclComm_t c)
 {
-    if (called(c, c->rank, __func__) != ncclSuccess) return ncclSystemError;
+    if (begin_call(c, c->rank, __func__) != ncclSuccess) return ncclSystemError;
     pthread_mutex_lock(&c->lock);
     c->state = ncclInProgress;
     c->finalize = true;
@@ -488,31 +490,31 @@ ncclResult_t ncclCommFinalize(ncclComm_t c)
 
 /* ---- the end ---------------------------------------------------------------------------- */
 
-static void comm_end(struct ncclComm *c)
+static void end_comm(struct ncclComm *c)
 {
     pthread_mutex_lock(&c->lock);
     c->quit = true;
     pthread_cond_signal(&c->work);
     pthread_mutex_unlock(&c->lock);
     pthread_join(c->thread, NULL);
-    comm_free(c);
+    free_comm(c);
 }
 
 ncclResult_t ncclCommDestroy(ncclComm_t c)
 {
-    ncclResult_t const code = called(c, c->rank, __func__);
+    ncclResult_t const code = begin_call(c, c->rank, __func__);
 
     bool used = !c->finalize || c->buffers;
     for (int i = 0; i < STANDIN_WINDOWS; i++) used |= c->window[i].at != NULL;
     if (used) standin_stop("the end of a communicator still in use");
-    comm_end(c);
+    end_comm(c);
     return code;
 }
 
 ncclResult_t ncclCommAbort(ncclComm_t c)
 {
-    ncclResult_t const code = called(c, c->rank, __func__);
+    ncclResult_t const code = begin_call(c, c->rank, __func__);
 
-    comm_end(c);
+    end_comm(c);
     return code;
 }

@@ -38,7 +38,7 @@ static atomic_long counts[STANDIN_EVENTS];
 long standin_count(enum standin_event what) { return atomic_load(&counts[what]); }
 void standin_counted(enum standin_event what) { atomic_fetch_add(&counts[what], 1); }
 
-static cudaError_t told(cudaError_t e)
+static cudaError_t note_error(cudaError_t e)
 {
     if (e != cudaSuccess) last = e;
     return e;
@@ -84,7 +84,7 @@ cudaError_t cudaGetDeviceCount(int *count)
     long const n = text ? strtol(text, NULL, 10) : 1;
 
     *count = (int)(n < 0 ? 0 : n > MOST_DEVICES ? MOST_DEVICES : n);
-    return told(*count ? cudaSuccess : cudaErrorNoDevice);
+    return note_error(*count ? cudaSuccess : cudaErrorNoDevice);
 }
 
 cudaError_t cudaSetDevice(int number)
@@ -92,7 +92,7 @@ cudaError_t cudaSetDevice(int number)
     int count;
 
     if (cudaGetDeviceCount(&count) != cudaSuccess) return last;
-    if (number < 0 || number >= count) return told(cudaErrorInvalidDevice);
+    if (number < 0 || number >= count) return note_error(cudaErrorInvalidDevice);
     device = number;
     return cudaSuccess;
 }
@@ -200,10 +200,10 @@ const char *cudaGetErrorName(cudaError_t e)
 
 cudaError_t cudaMalloc(void **at, size_t bytes)
 {
-    if (bytes > all_memory() - used[device]) return told(cudaErrorMemoryAllocation);
+    if (bytes > all_memory() - used[device]) return note_error(cudaErrorMemoryAllocation);
     void *const host = aligned_alloc(ALIGN, (bytes + ALIGN - 1) / ALIGN * ALIGN);
 
-    if (!host) return told(cudaErrorMemoryAllocation);
+    if (!host) return note_error(cudaErrorMemoryAllocation);
     standin_counted(STANDIN_ALLOCATED);
     memset(host, 0xff, malloc_usable_size(host));
     used[device] += malloc_usable_size(host);
@@ -224,7 +224,7 @@ cudaError_t cudaHostAlloc(void **at, size_t bytes, unsigned flags)
 {
     (void)flags;
     *at = aligned_alloc(ALIGN, (bytes + ALIGN - 1) / ALIGN * ALIGN);
-    return told(*at ? cudaSuccess : cudaErrorMemoryAllocation);
+    return note_error(*at ? cudaSuccess : cudaErrorMemoryAllocation);
 }
 
 cudaError_t cudaFreeHost(void *at)
@@ -233,7 +233,7 @@ cudaError_t cudaFreeHost(void *at)
     return cudaSuccess;
 }
 
-static bool fits(const void *to, const void *from, enum cudaMemcpyKind kind)
+static bool kind_fits(const void *to, const void *from, enum cudaMemcpyKind kind)
 {
     switch (kind) {
     case cudaMemcpyHostToDevice: return standin_is_device(to) && !standin_is_device(from);
@@ -248,7 +248,7 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaM
                             cudaStream_t stream)
 {
     standin_stream_run(stream);
-    if (!fits(to, from, kind)) return told(cudaErrorInvalidValue);
+    if (!kind_fits(to, from, kind)) return note_error(cudaErrorInvalidValue);
     memcpy(standin_at(to), standin_at(from), bytes);
     return cudaSuccess;
 }
@@ -262,7 +262,7 @@ cudaError_t cudaMemcpy2DAsync(void *to, size_t to_pitch, const void *from, size_
                               size_t width, size_t height, enum cudaMemcpyKind kind,
                               cudaStream_t stream)
 {
-    if (width > to_pitch || width > from_pitch) return told(cudaErrorInvalidPitchValue);
+    if (width > to_pitch || width > from_pitch) return note_error(cudaErrorInvalidPitchValue);
     for (size_t i = 0; i < height; i++) {
         cudaError_t const e = cudaMemcpyAsync(
             (char *)to + i * to_pitch, (const char *)from + i * from_pitch, width, kind, stream);
@@ -274,7 +274,7 @@ cudaError_t cudaMemcpy2DAsync(void *to, size_t to_pitch, const void *from, size_
 cudaError_t cudaMemsetAsync(void *to, int value, size_t bytes, cudaStream_t stream)
 {
     standin_stream_run(stream);
-    if (!standin_is_device(to)) return told(cudaErrorInvalidValue);
+    if (!standin_is_device(to)) return note_error(cudaErrorInvalidValue);
     memset(standin_at(to), value, bytes);
     return cudaSuccess;
 }

@@ -40,25 +40,25 @@ static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 
 /* ---- with the lock ------------------------------------------------------------ */
 
-static void leave(struct counted *c)
+static void release_counted(struct counted *c)
 {
     if (--c->users == 0) free(c);
 }
 
 /* Forget what is reached. true: all is. */
-static bool reached(struct list *l)
+static bool forget_reached(struct list *l)
 {
     int n = 0;
 
     for (int i = 0; i < l->count; i++) {
         if (l->wait[i].c->over < l->wait[i].at) l->wait[n++] = l->wait[i];
-        else leave(l->wait[i].c);
+        else release_counted(l->wait[i].c);
     }
     l->count = n;
     return !n;
 }
 
-static void add(struct list *l, struct counted *c, long at)
+static void add_counted(struct list *l, struct counted *c, long at)
 {
     if (c->over >= at) return;
     for (int i = 0; i < l->count; i++)
@@ -72,28 +72,28 @@ static void add(struct list *l, struct counted *c, long at)
     l->wait[l->count++].at = at;
 }
 
-static void add_all(struct list *l, const struct list *more)
+static void add_list(struct list *l, const struct list *more)
 {
-    for (int i = 0; i < more->count; i++) add(l, more->wait[i].c, more->wait[i].at);
+    for (int i = 0; i < more->count; i++) add_counted(l, more->wait[i].c, more->wait[i].at);
 }
 
-static void drop(struct list *l)
+static void clear_list(struct list *l)
 {
-    for (int i = 0; i < l->count; i++) leave(l->wait[i].c);
+    for (int i = 0; i < l->count; i++) release_counted(l->wait[i].c);
     l->count = 0;
 }
 
-static void wait_for(struct list *l)
+static void wait_for_list(struct list *l)
 {
-    while (!reached(l)) pthread_cond_wait(&changed, &lock);
+    while (!forget_reached(l)) pthread_cond_wait(&changed, &lock);
 }
 
 /* All that is on the stream. */
-static void gather(struct list *l, cudaStream_t s)
+static void gather_stream(struct list *l, cudaStream_t s)
 {
-    reached(&s->list);
-    add_all(l, &s->list);
-    add(l, s->c, s->c->queued);
+    forget_reached(&s->list);
+    add_list(l, &s->list);
+    add_counted(l, s->c, s->c->queued);
 }
 
 /* ---- streams ------------------------------------------------------------------- */
@@ -113,18 +113,18 @@ void standin_stream_over(cudaStream_t s)
     pthread_mutex_lock(&lock);
     s->c->over++;
     pthread_cond_broadcast(&changed);
-    leave(s->c);
+    release_counted(s->c);
     pthread_mutex_unlock(&lock);
 }
 
-static void run(cudaStream_t s)
+static void run_stream(cudaStream_t s)
 {
     struct list l = { .count = 0 };
 
     if (!is_own(s)) return;
     pthread_mutex_lock(&lock);
-    gather(&l, s);
-    wait_for(&l);
+    gather_stream(&l, s);
+    wait_for_list(&l);
     pthread_mutex_unlock(&lock);
 }
 
@@ -133,7 +133,7 @@ void standin_stream_run(cudaStream_t s)
     if (is_own(s) && s->c->device != standin_device())
         standin_stop("device %d is given work on a stream of device %d", standin_device(),
                      s->c->device);
-    run(s);
+    run_stream(s);
 }
 
 cudaError_t cudaStreamCreateWithPriority(cudaStream_t *out, unsigned flags, int priority)
@@ -161,10 +161,10 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t *out, unsigned flags)
 
 cudaError_t cudaStreamDestroy(cudaStream_t s)
 {
-    run(s);
+    run_stream(s);
     pthread_mutex_lock(&lock);
-    drop(&s->list);
-    leave(s->c);
+    clear_list(&s->list);
+    release_counted(s->c);
     pthread_mutex_unlock(&lock);
     free(s);
     return cudaSuccess;
@@ -172,7 +172,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t s)
 
 cudaError_t cudaStreamSynchronize(cudaStream_t s)
 {
-    run(s);
+    run_stream(s);
     return cudaSuccess;
 }
 
@@ -182,9 +182,9 @@ cudaError_t cudaStreamQuery(cudaStream_t s)
 
     if (!is_own(s)) return cudaSuccess;
     pthread_mutex_lock(&lock);
-    gather(&l, s);
-    bool const over = reached(&l);
-    drop(&l);
+    gather_stream(&l, s);
+    bool const over = forget_reached(&l);
+    clear_list(&l);
     pthread_mutex_unlock(&lock);
     return over ? cudaSuccess : cudaErrorNotReady;
 }
@@ -194,9 +194,9 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t s, cudaEvent_t event, unsigned flag
     (void)flags;
     if (!is_own(s)) return cudaEventSynchronize(event);
     pthread_mutex_lock(&lock);
-    reached(&s->list);
-    reached(&event->list);
-    add_all(&s->list, &event->list);
+    forget_reached(&s->list);
+    forget_reached(&event->list);
+    add_list(&s->list, &event->list);
     pthread_mutex_unlock(&lock);
     return cudaSuccess;
 }
@@ -215,7 +215,7 @@ cudaError_t cudaEventCreateWithFlags(cudaEvent_t *out, unsigned flags)
 cudaError_t cudaEventDestroy(cudaEvent_t event)
 {
     pthread_mutex_lock(&lock);
-    drop(&event->list);
+    clear_list(&event->list);
     pthread_mutex_unlock(&lock);
     free(event);
     return cudaSuccess;
@@ -225,8 +225,8 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t s)
 {
     if (is_own(s) && s->c->device != event->device) return cudaErrorInvalidResourceHandle;
     pthread_mutex_lock(&lock);
-    drop(&event->list);
-    if (is_own(s)) gather(&event->list, s);
+    clear_list(&event->list);
+    if (is_own(s)) gather_stream(&event->list, s);
     pthread_mutex_unlock(&lock);
     return cudaSuccess;
 }
@@ -236,8 +236,8 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event)
     struct list l = { .count = 0 };
 
     pthread_mutex_lock(&lock);
-    add_all(&l, &event->list);
-    wait_for(&l);
+    add_list(&l, &event->list);
+    wait_for_list(&l);
     pthread_mutex_unlock(&lock);
     return cudaSuccess;
 }
@@ -245,7 +245,7 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event)
 cudaError_t cudaEventQuery(cudaEvent_t event)
 {
     pthread_mutex_lock(&lock);
-    bool const over = reached(&event->list);
+    bool const over = forget_reached(&event->list);
     pthread_mutex_unlock(&lock);
     return over ? cudaSuccess : cudaErrorNotReady;
 }

@@ -17,19 +17,19 @@
 enum { LENGTH = sizeof(uint64_t) };
 #define BYE UINT64_MAX
 
-static void nap(long us)
+static void sleep_us(long us)
 {
     struct timespec const t = { .tv_nsec = us * 1000L };
     nanosleep(&t, NULL);
 }
 
-static void dawdle(struct ncclComm *c)
+static void delay_at_random(struct ncclComm *c)
 {
     if (c->plan.delay_us && rng_below(&c->rng, 3) == 0)
-        nap(rng_below(&c->rng, c->plan.delay_us + 1));
+        sleep_us(rng_below(&c->rng, c->plan.delay_us + 1));
 }
 
-static bool quits(struct ncclComm *c)
+static bool has_quit(struct ncclComm *c)
 {
     pthread_mutex_lock(&c->lock);
     bool const quit = c->quit;
@@ -42,7 +42,7 @@ static bool is_lost(struct ncclComm *c)
     pthread_mutex_lock(&c->lock);
     bool const yes = c->lost;
     pthread_mutex_unlock(&c->lock);
-    if (yes) nap(200);
+    if (yes) sleep_us(200);
     return yes;
 }
 
@@ -53,7 +53,7 @@ void standin_state(struct ncclComm *c, ncclResult_t state, const char *why)
     snprintf(c->why, sizeof c->why, "%s", why);
 }
 
-static void tell(struct ncclComm *c, ncclResult_t state, const char *why)
+static void set_state(struct ncclComm *c, ncclResult_t state, const char *why)
 {
     pthread_mutex_lock(&c->lock);
     standin_state(c, state, why);
@@ -62,27 +62,27 @@ static void tell(struct ncclComm *c, ncclResult_t state, const char *why)
 
 /* ---- finding the peers --------------------------------------------------------------- */
 
-static socklen_t address(const struct ncclComm *c, int rank, struct sockaddr_un *a)
+static socklen_t peer_address(const struct ncclComm *c, int rank, struct sockaddr_un *a)
 {
     *a = (struct sockaddr_un){ .sun_family = AF_UNIX };
     int const n = snprintf(a->sun_path + 1, sizeof a->sun_path - 1, "%s-%d", c->id, rank);
     return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n);
 }
 
-static bool listens(struct ncclComm *c)
+static bool open_listener(struct ncclComm *c)
 {
     struct sockaddr_un a;
-    socklen_t const n = address(c, c->rank, &a);
+    socklen_t const n = peer_address(c, c->rank, &a);
 
     c->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     return c->listener >= 0 && !bind(c->listener, (struct sockaddr *)&a, n) &&
            !listen(c->listener, c->size);
 }
 
-static bool connects(struct ncclComm *c, int rank)
+static bool connect_to(struct ncclComm *c, int rank)
 {
     struct sockaddr_un a;
-    socklen_t const n = address(c, rank, &a);
+    socklen_t const n = peer_address(c, rank, &a);
     int const fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     if (fd >= 0 && !connect(fd, (struct sockaddr *)&a, n) &&
@@ -94,7 +94,7 @@ static bool connects(struct ncclComm *c, int rank)
     return false;
 }
 
-static void accepts(struct ncclComm *c)
+static void accept_peers(struct ncclComm *c)
 {
     int rank = -1;
     int const fd = accept4(c->listener, NULL, NULL, SOCK_CLOEXEC);
@@ -106,7 +106,7 @@ static void accepts(struct ncclComm *c)
     else close(fd);
 }
 
-static bool all_there(const struct ncclComm *c)
+static bool all_connected(const struct ncclComm *c)
 {
     for (int r = 0; r < c->size; r++)
         if (r != c->rank && c->peer[r] < 0) return false;
@@ -115,32 +115,32 @@ static bool all_there(const struct ncclComm *c)
 
 static bool find_peers(struct ncclComm *c)
 {
-    if (!listens(c)) standin_stop("no socket for rank %d", c->rank);
-    while (!all_there(c)) {
-        if (quits(c)) return false;
-        dawdle(c);
+    if (!open_listener(c)) standin_stop("no socket for rank %d", c->rank);
+    while (!all_connected(c)) {
+        if (has_quit(c)) return false;
+        delay_at_random(c);
         if (is_lost(c)) continue;
         for (int r = 0; r < c->rank; r++)
-            if (c->peer[r] < 0) (void)connects(c, r);
-        accepts(c);
-        nap(100);
+            if (c->peer[r] < 0) (void)connect_to(c, r);
+        accept_peers(c);
+        sleep_us(100);
     }
     return true;
 }
 
 /* ---- moving bytes --------------------------------------------------------------------- */
 
-static void lost(struct ncclComm *c, int peer)
+static void lose_peer(struct ncclComm *c, int peer)
 {
     char why[64];
 
     if (c->plan.silent) return;
     snprintf(why, sizeof why, "rank %d is gone (stand-in)", peer);
-    tell(c, ncclRemoteError, why);
+    set_state(c, ncclRemoteError, why);
 }
 
 /* What lies at `done` of a part: its length, or its bytes. */
-static unsigned char *place(struct standin_part *p, size_t *room)
+static unsigned char *part_bytes(struct standin_part *p, size_t *room)
 {
     bool const front = p->done < LENGTH;
 
@@ -150,24 +150,24 @@ static unsigned char *place(struct standin_part *p, size_t *room)
 }
 
 /* false: nothing moved. */
-static bool move(struct ncclComm *c, struct standin_part *p)
+static bool move_part(struct ncclComm *c, struct standin_part *p)
 {
     size_t room;
 
     if (c->bye[p->peer]) return false; /* it has ended in the meantime */
-    unsigned char *const at = place(p, &room);
+    unsigned char *const at = part_bytes(p, &room);
     size_t const most = 1 + (size_t)rng_below(&c->rng, 1 << 17), n = room < most ? room : most;
     int const fd = c->peer[p->peer];
     ssize_t const moved =
         p->send ? send(fd, at, n, MSG_DONTWAIT | MSG_NOSIGNAL) : recv(fd, at, n, MSG_DONTWAIT);
 
     if (moved <= 0) {
-        if (moved == 0 || (errno != EAGAIN && errno != EINTR)) lost(c, p->peer);
+        if (moved == 0 || (errno != EAGAIN && errno != EINTR)) lose_peer(c, p->peer);
         return false;
     }
     p->done += (size_t)moved;
     c->bye[p->peer] |= !p->send && p->done == LENGTH && p->sent == BYE;
-    if (c->bye[p->peer]) lost(c, p->peer);
+    if (c->bye[p->peer]) lose_peer(c, p->peer);
     else if (!p->send && p->done == LENGTH && p->sent != p->bytes)
         standin_stop("rank %d takes %llu bytes, rank %d sends %llu", c->rank,
                      (unsigned long long)p->bytes, p->peer, (unsigned long long)p->sent);
@@ -203,7 +203,7 @@ static void check_calls(const struct ncclComm *c, const struct standin_group *g)
     }
 }
 
-static void tell_over(struct ncclComm *c, struct standin_group *g)
+static void report_group_end(struct ncclComm *c, struct standin_group *g)
 {
     if (!g->told) return;
     pthread_mutex_lock(&c->lock);
@@ -216,26 +216,26 @@ static void run_group(struct ncclComm *c, struct standin_group *g)
 {
     int left = g->count;
 
-    while (g->ready && cudaEventQuery(g->ready) != cudaSuccess && !quits(c)) nap(60);
-    while (left && !quits(c)) {
+    while (g->ready && cudaEventQuery(g->ready) != cudaSuccess && !has_quit(c)) sleep_us(60);
+    while (left && !has_quit(c)) {
         bool moved = false;
         left = 0;
         for (int i = 0; i < g->count && !is_lost(c); i++) {
             if (is_over(&g->part[i])) continue;
-            if (is_next(g, i)) moved |= move(c, &g->part[i]);
+            if (is_next(g, i)) moved |= move_part(c, &g->part[i]);
         }
         for (int i = 0; i < g->count; i++) left += !is_over(&g->part[i]);
-        if (left && !moved) nap(60);
-        dawdle(c);
+        if (left && !moved) sleep_us(60);
+        delay_at_random(c);
     }
     if (left) return;
     check_calls(c, g);
-    tell_over(c, g);
+    report_group_end(c, g);
 }
 
 /* ---- the end ----------------------------------------------------------------------------- */
 
-static void say_bye(struct ncclComm *c)
+static void send_goodbye(struct ncclComm *c)
 {
     uint64_t const bye = BYE;
 
@@ -245,7 +245,7 @@ static void say_bye(struct ncclComm *c)
 }
 
 /* Have all said theirs? */
-static bool hear_byes(struct ncclComm *c)
+static bool all_said_goodbye(struct ncclComm *c)
 {
     bool all = true;
 
@@ -254,7 +254,7 @@ static bool hear_byes(struct ncclComm *c)
         if (r == c->rank || c->bye[r]) continue;
         ssize_t const n = recv(c->peer[r], &word, sizeof word, MSG_DONTWAIT);
         if (n == (ssize_t)sizeof word && word == BYE) c->bye[r] = true;
-        else if (n == 0) lost(c, r);
+        else if (n == 0) lose_peer(c, r);
         all &= c->bye[r];
     }
     return all;
@@ -263,7 +263,7 @@ static bool hear_byes(struct ncclComm *c)
 /* ---- the thread ------------------------------------------------------------------------------ */
 
 /* The next group; NULL: none now. */
-static struct standin_group *take(struct ncclComm *c, bool *finalize)
+static struct standin_group *take_group(struct ncclComm *c, bool *finalize)
 {
     struct timespec until;
 
@@ -278,7 +278,7 @@ static struct standin_group *take(struct ncclComm *c, bool *finalize)
     return g;
 }
 
-static void drop(struct ncclComm *c, struct standin_group *g)
+static void drop_group(struct ncclComm *c, struct standin_group *g)
 {
     pthread_mutex_lock(&c->lock);
     c->first = g->next;
@@ -295,19 +295,19 @@ void *standin_wire(void *comm)
     struct ncclComm *const c = comm;
     bool finalize = false;
 
-    dawdle(c);
-    if (find_peers(c)) tell(c, ncclSuccess, "");
-    while (!quits(c)) {
-        struct standin_group *const g = take(c, &finalize);
+    delay_at_random(c);
+    if (find_peers(c)) set_state(c, ncclSuccess, "");
+    while (!has_quit(c)) {
+        struct standin_group *const g = take_group(c, &finalize);
         if (g) {
-            dawdle(c);
+            delay_at_random(c);
             run_group(c, g);
-            drop(c, g);
+            drop_group(c, g);
         } else if (finalize && !is_lost(c)) {
-            say_bye(c);
-            if (hear_byes(c)) tell(c, ncclSuccess, "");
+            send_goodbye(c);
+            if (all_said_goodbye(c)) set_state(c, ncclSuccess, "");
         }
     }
-    while (c->first) drop(c, c->first);
+    while (c->first) drop_group(c, c->first);
     return NULL;
 }

@@ -29,12 +29,12 @@ size_t cuda_fp8_bytes(const struct kern_weight *w)
 static status quantize_to(const struct cuda_ctx *c, void *to, const void *x, int64_t rows,
                           int64_t k)
 {
-    struct cuda_fp8_narrow_rows const p = { .x = x,
-                                            .out = to,
-                                            .scale = at_bytes(to, cuda_fp8_rows(rows, k).scales),
-                                            .rows = rows,
-                                            .cols = k };
-    return cuda_fp8_narrow_rows(&p, c->stream);
+    struct cuda_fp8_quantize_rows const p = { .x = x,
+                                              .out = to,
+                                              .scale = at_bytes(to, cuda_fp8_rows(rows, k).scales),
+                                              .rows = rows,
+                                              .cols = k };
+    return cuda_fp8_quantize_rows(&p, c->stream);
 }
 
 status cuda_fp8_pack(struct kern_ctx *ctx, const struct kern_pack *a)
@@ -89,7 +89,7 @@ static struct cuda_lt_product product_sums(const struct cuda_ctx *c, const struc
 static status check_aligned(const char *op, const struct tensor *t)
 {
     if (cuda_fused_aligned(t)) return ST_OK;
-    return fail(ST_ARG, "%s: with FP8 tensors begin at multiples of 16 bytes", op);
+    return fail(ST_ARG, "%s: with FP8 weights tensors must be aligned to 16 bytes", op);
 }
 
 static struct cuda_fp8_scratch linear_layout(const struct kern_linear *a)

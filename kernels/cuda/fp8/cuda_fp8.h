@@ -2,7 +2,7 @@
  * cuda_fp8.h - level 3: products with low_precision weights in FP8.
  *
  * What is packed as FP8 says cuda_fp8_packs, from a weight's use, dtype and shape: in the
- * released models the linears of the transformer's layers. Each row of x is narrowed to FP8
+ * released models the linears of the transformer's layers. Each row of x is quantized to FP8
  * when it comes, rows of weights when they are packed. cuBLASLt gives the sums in BF16 without
  * an epilogue, kernels of our own do the rest (cuda_fused.h): which epilogues and outputs go
  * with a scale per row, its header does not say, and BF16 is what others use.

@@ -8,7 +8,7 @@
 
 size_t cuda_fp8_attention_scratch(const struct kern_attention *a)
 {
-    return cuda_fp8_attention_suits(a) ? cuda_fp8_attention_rooms(a).bytes
+    return cuda_fp8_attention_suits(a) ? cuda_fp8_attention_layout(a).bytes
                                        : cuda_fused_attention_scratch(a);
 }
 
@@ -21,7 +21,7 @@ struct fp8_operands {
 static status check_attention_aligned(const struct tensor *t)
 {
     if (cuda_fused_aligned(t)) return ST_OK;
-    return fail(ST_ARG, "attention: with FP8 tensors begin at multiples of 16 bytes");
+    return fail(ST_ARG, "attention: in FP8 tensors must be aligned to 16 bytes");
 }
 
 static status check_operands(const struct kern_attention *a)
@@ -38,7 +38,7 @@ static status check_operands(const struct kern_attention *a)
 static status place_fp8_operands(struct cuda_ctx *c, const struct kern_attention *a,
                                  struct fp8_operands *out)
 {
-    struct cuda_fp8_rooms const r = cuda_fp8_attention_rooms(a);
+    struct cuda_fp8_layout const r = cuda_fp8_attention_layout(a);
 
     TRY(cuda_scratch(c, r.bytes));
     unsigned char *const base = c->scratch;
@@ -68,7 +68,7 @@ static status quantize_operands(const struct cuda_ctx *c, const struct kern_atte
         p.part[1 + n + i] = part_of_tensor(&a->segments[i].v, to->v + done);
         done += tensor_count(&a->segments[i].k);
     }
-    return cuda_fp8_narrow_parts(&p, c->stream);
+    return cuda_fp8_quantize_parts(&p, c->stream);
 }
 
 static status plan_fp8_graph(const struct cuda_ctx *c, const struct kern_attention *a,
@@ -127,8 +127,8 @@ status cuda_fp8_attention(struct kern_ctx *ctx, const struct kern_attention *a)
     TRY(place_fp8_operands(c, a, &at));
     TRY(quantize_operands(c, a, &at));
     TRY(run_fp8_graph(c, a, &at));
-    struct cuda_fp8_widen_out const w = {
+    struct cuda_fp8_dequantize_out const w = {
         .x = at.out, .out = a->out->data, .scales = at.scales, .count = tensor_count(a->out)
     };
-    return cuda_fp8_widen_out(&w, a->out->dtype == DT_BF16, c->stream);
+    return cuda_fp8_dequantize_out(&w, a->out->dtype == DT_BF16, c->stream);
 }

@@ -4,12 +4,12 @@
  * cuDNN has no single node for it: it knows the whole chain of products, scales, softmax and
  * largest magnitudes by its pattern, and runs it as one kernel (tests/gpu/gpu_plans.c pins
  * which). What it takes and gives is e4m3:
- *   q, k, v   each narrowed to e4m3 with one scale per call, the least power of two with which
+ *   q, k, v   each quantized to e4m3 with one scale per call, the least power of two with which
  *             its largest magnitude is at most 448 (all zeros: 1). Found and applied on the
  *             card; the keys of all segments go into one run in scratch, and so their values
  *   weights   times 256, a power of two below 448: they are at most 1
- *   out       with v's scale (a mean of values is no larger than the largest), then widened
- *             to BF16, exactly, or F32
+ *   out       with v's scale (a mean of values is no larger than the largest), then back to
+ *             BF16, exactly, or F32
  *   lse       F32, of what e4m3 made of q and k
  *
  * A scale that is a power of two moves no number between e4m3's steps: but for those below
@@ -52,10 +52,10 @@ enum {
 void cuda_fp8_attention_graph(struct cuda_dnn_graph *out, const struct cuda_attention_shape *s);
 
 /* Where in scratch: bytes from its beginning. */
-struct cuda_fp8_rooms {
+struct cuda_fp8_layout {
     size_t q, k, v, out, scales, bytes; /* the last: of all */
 };
-struct cuda_fp8_rooms cuda_fp8_attention_rooms(const struct kern_attention *a);
+struct cuda_fp8_layout cuda_fp8_attention_layout(const struct kern_attention *a);
 
 /* See kern_backend.scratch_bytes. */
 size_t cuda_fp8_attention_scratch(const struct kern_attention *a);

@@ -18,11 +18,11 @@ bool cuda_fp8_attention_suits(const struct kern_attention *a)
            head_dim > 0 && head_dim <= 128 && a->q->dim[0] >= 2;
 }
 
-struct cuda_fp8_rooms cuda_fp8_attention_rooms(const struct kern_attention *a)
+struct cuda_fp8_layout cuda_fp8_attention_layout(const struct kern_attention *a)
 {
     size_t const queries = (size_t)tensor_count(a->q);
     size_t const keys = (size_t)(attention_keys(a) * a->q->dim[1]);
-    struct cuda_fp8_rooms r = { 0 };
+    struct cuda_fp8_layout r = { 0 };
 
     r.q = cuda_scratch_take(&r.bytes, queries);
     r.k = cuda_scratch_take(&r.bytes, keys);

@@ -24,7 +24,7 @@ static __device__ float block_max(float v)
 
 /* The row is read twice, the second time from near. */
 static __global__ void __launch_bounds__(CUDA_FUSED_THREADS)
-    narrow_rows(struct cuda_fp8_narrow_rows p)
+    quantize_rows(struct cuda_fp8_quantize_rows p)
 {
     int64_t const row = (int64_t)blockIdx.x * p.cols, step = (int64_t)blockDim.x * CHUNK;
     const bf16 *const x = (const bf16 *)p.x + row;
@@ -43,8 +43,9 @@ static __global__ void __launch_bounds__(CUDA_FUSED_THREADS)
     if (threadIdx.x == 0) p.scale[blockIdx.x] = most / E4M3_MAX;
 }
 
-status cuda_fp8_narrow_rows(const struct cuda_fp8_narrow_rows *p, void *stream)
+status cuda_fp8_quantize_rows(const struct cuda_fp8_quantize_rows *p, void *stream)
 {
     if (!p->rows) return ST_OK;
-    return CUDA_LAUNCH(narrow_rows, (unsigned)p->rows, cuda_fused_threads(p->cols), 0, stream, *p);
+    return CUDA_LAUNCH(quantize_rows, (unsigned)p->rows, cuda_fused_threads(p->cols), 0, stream,
+                       *p);
 }

@@ -19,13 +19,13 @@
  * out[r, c] = x[r, c] / scale[r] in e4m3, to nearest even
  * x: [rows, cols] BF16   out: [rows, cols] bytes   scale: [rows]
  * A row with an infinity or a NaN stands for NaNs. */
-struct cuda_fp8_narrow_rows {
+struct cuda_fp8_quantize_rows {
     const void *x;
     unsigned char *out;
     float *scale;
     int64_t rows, cols;
 };
-status cuda_fp8_narrow_rows(const struct cuda_fp8_narrow_rows *p, void *stream) MUST_USE;
+status cuda_fp8_quantize_rows(const struct cuda_fp8_quantize_rows *p, void *stream) MUST_USE;
 
 /* ---- level 4, cuda_fp8_scales.cu: an attention's operands to e4m3 and its result back, with
  * scales that never leave the card.
@@ -56,15 +56,16 @@ struct cuda_fp8_parts {
     int segments;
     struct cuda_fp8_scales *scales; /* filled, whatever they were */
 };
-status cuda_fp8_narrow_parts(const struct cuda_fp8_parts *p, void *stream) MUST_USE;
+status cuda_fp8_quantize_parts(const struct cuda_fp8_parts *p, void *stream) MUST_USE;
 
 /* out[i] = x[i] * descale of v; x: e4m3, out: BF16 or F32 */
-struct cuda_fp8_widen_out {
+struct cuda_fp8_dequantize_out {
     const unsigned char *x;
     void *out;
     const struct cuda_fp8_scales *scales;
     int64_t count;
 };
-status cuda_fp8_widen_out(const struct cuda_fp8_widen_out *p, bool out_bf16, void *stream) MUST_USE;
+status cuda_fp8_dequantize_out(const struct cuda_fp8_dequantize_out *p, bool out_bf16,
+                               void *stream) MUST_USE;
 
 #endif /* CUDA_FP8_KERNELS_H */

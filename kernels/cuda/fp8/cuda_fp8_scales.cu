@@ -55,7 +55,7 @@ static __global__ void settle_scales(struct cuda_fp8_scales *s)
     s->scale_out = 1 / s->descale[2];
 }
 
-static __global__ void __launch_bounds__(CUDA_FUSED_THREADS) narrow_parts(struct cuda_fp8_parts p)
+static __global__ void __launch_bounds__(CUDA_FUSED_THREADS) quantize_parts(struct cuda_fp8_parts p)
 {
     const struct cuda_fp8_part &part = p.part[blockIdx.y];
     float const by = 1 / p.scales->descale[tensor_of_part(p)];
@@ -67,7 +67,7 @@ static __global__ void __launch_bounds__(CUDA_FUSED_THREADS) narrow_parts(struct
     }
 }
 
-status cuda_fp8_narrow_parts(const struct cuda_fp8_parts *p, void *stream)
+status cuda_fp8_quantize_parts(const struct cuda_fp8_parts *p, void *stream)
 {
     unsigned const parts = 1 + 2 * (unsigned)p->segments;
     int64_t most = 0;
@@ -78,11 +78,12 @@ status cuda_fp8_narrow_parts(const struct cuda_fp8_parts *p, void *stream)
     TRY(cuda_dev_zero(p->scales, sizeof *p->scales, stream));
     TRY(CUDA_LAUNCH(find_most, grid, CUDA_FUSED_THREADS, 0, stream, *p));
     TRY(CUDA_LAUNCH(settle_scales, 1, 1, 0, stream, p->scales));
-    return CUDA_LAUNCH(narrow_parts, grid, CUDA_FUSED_THREADS, 0, stream, *p);
+    return CUDA_LAUNCH(quantize_parts, grid, CUDA_FUSED_THREADS, 0, stream, *p);
 }
 
 template <typename T>
-static __global__ void __launch_bounds__(CUDA_FUSED_THREADS) widen_out(struct cuda_fp8_widen_out p)
+static __global__ void __launch_bounds__(CUDA_FUSED_THREADS)
+    dequantize_out(struct cuda_fp8_dequantize_out p)
 {
     int64_t const i = grid_first() * CHUNK;
     float const by = p.scales->descale[2];
@@ -95,10 +96,10 @@ static __global__ void __launch_bounds__(CUDA_FUSED_THREADS) widen_out(struct cu
     store_eight((T *)p.out + i, v);
 }
 
-status cuda_fp8_widen_out(const struct cuda_fp8_widen_out *p, bool out_bf16, void *stream)
+status cuda_fp8_dequantize_out(const struct cuda_fp8_dequantize_out *p, bool out_bf16, void *stream)
 {
     unsigned const blocks = cuda_fused_blocks(p->count);
 
-    return out_bf16 ? CUDA_LAUNCH(widen_out<bf16>, blocks, CUDA_FUSED_THREADS, 0, stream, *p)
-                    : CUDA_LAUNCH(widen_out<float>, blocks, CUDA_FUSED_THREADS, 0, stream, *p);
+    return out_bf16 ? CUDA_LAUNCH(dequantize_out<bf16>, blocks, CUDA_FUSED_THREADS, 0, stream, *p)
+                    : CUDA_LAUNCH(dequantize_out<float>, blocks, CUDA_FUSED_THREADS, 0, stream, *p);
 }

@@ -77,7 +77,8 @@ status cuda_attention_plan(const struct cuda_ctx *c, const struct cuda_dnn_graph
 
     TRY(cuda_dnn_plan(c->dnn, g, &facts));
     if (facts.workspace <= CUDA_LT_WORKSPACE) return ST_OK;
-    return fail(ST_DEVICE, "attention: cuDNN wants %zu bytes of workspace", facts.workspace);
+    return fail(ST_DEVICE, "attention: cuDNN needs %zu bytes of workspace; there are %d",
+                facts.workspace, CUDA_LT_WORKSPACE);
 }
 
 static status plan_graph(const struct cuda_ctx *c, const struct kern_attention *a,

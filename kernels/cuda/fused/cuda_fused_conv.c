@@ -33,7 +33,7 @@ static status pack_for_cudnn(struct kern_ctx *ctx, const struct kern_pack *a)
     struct cuda_ctx *c;
     status st = ST_OK;
 
-    if (!src || !packed) TRY_OUT(fail(ST_NOMEM, "pack: %lld weights", (long long)n));
+    if (!src || !packed) TRY_OUT(fail(ST_NOMEM, "pack: no memory for %lld weights", (long long)n));
     TRY_OUT(cuda_enter(ctx, &c));
     TRY_OUT(tensor_convert(src, DT_F32, a->src, a->src_dtype, n));
     cuda_conv_pack(packed, w, src);

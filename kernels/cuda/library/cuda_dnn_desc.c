@@ -79,7 +79,7 @@ static status tensor_type(const struct cuda_dnn_tensor *t, cudnnDataType_t *out)
            : t->dtype == DT_F32 ? CUDNN_DATA_FLOAT
                                 : CUDNN_DATA_BFLOAT16;
     if (t->e4m3 || t->dtype == DT_F32 || t->dtype == DT_BF16) return ST_OK;
-    return fail(ST_ARG, "cuDNN: no tensors of %s", dtype_name(t->dtype));
+    return fail(ST_ARG, "cuDNN: tensors of dtype %s are not supported", dtype_name(t->dtype));
 }
 
 static status build_tensor(struct cuda_dnn_built *b, const struct cuda_dnn_tensor *t, int64_t uid)

@@ -195,7 +195,7 @@ static status plan_text(void *plan, char **out)
     TRY(cuda_dnn_said(cudnnBackendGetAttribute(plan, name, CUDNN_TYPE_CHAR, 0, &count, NULL),
                       "a plan's text"));
     *out = calloc(1, (size_t)count + 1);
-    if (!*out) return fail(ST_NOMEM, "cuDNN: a plan's text");
+    if (!*out) return fail(ST_NOMEM, "cuDNN: no memory for a plan's text");
     status const st =
         cuda_dnn_said(cudnnBackendGetAttribute(plan, name, CUDNN_TYPE_CHAR, count, &count, *out),
                       "a plan's text");
@@ -206,7 +206,7 @@ static status plan_text(void *plan, char **out)
 /* The first of these that becomes a plan. ST_ARG if none does. */
 static status first_plan(const struct cuda_dnn *d, struct configs *c, struct planned *p)
 {
-    status st = fail(ST_ARG, "cuDNN: its heuristics name no way to run this graph");
+    status st = fail(ST_ARG, "cuDNN: no engine runs this graph");
 
     for (int64_t i = 0; i < c->count; i++) {
         st = finalize_plan(d, c->at[i], p);
@@ -366,7 +366,9 @@ status cuda_dnn_run(struct cuda_dnn *d, const struct cuda_dnn_graph *g,
     void *pack;
     status st = ST_OK;
 
-    if (!d->handle) return fail(ST_DEVICE, "cuDNN: a graph for a card that is not here");
+    if (!d->handle)
+        return fail(ST_DEVICE,
+                    "cuDNN: this context plans for a card that is not present; it cannot run");
     TRY(find_planned(d, g, &p));
     TRY(cuda_dnn_create(&pack, CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR));
     TRY_OUT(fill_pack(pack, g, data));

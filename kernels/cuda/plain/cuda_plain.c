@@ -32,7 +32,7 @@ status cuda_plain_pack(struct kern_ctx *ctx, const struct kern_pack *a)
     if (a->src_dtype == t->dtype)
         return cuda_dev_upload(t->data, a->src, tensor_bytes(t), c->stream);
     host = malloc(tensor_bytes(t) + 1);
-    if (!host) return fail(ST_NOMEM, "pack: %zu bytes", tensor_bytes(t));
+    if (!host) return fail(ST_NOMEM, "pack: no memory for %zu bytes", tensor_bytes(t));
     TRY_OUT(tensor_convert(host, t->dtype, a->src, a->src_dtype, tensor_count(t)));
     TRY_OUT(cuda_dev_upload(t->data, host, tensor_bytes(t), c->stream));
 out:

@@ -10,7 +10,7 @@ static __device__ int64_t first_row(void) { return grid_first() / WARP; }
 static __device__ int64_t row_step(void) { return grid_step() / WARP; }
 static __device__ int lane(void) { return (int)(threadIdx.x % WARP); }
 
-template <typename T> static __global__ void narrow_plain(struct cuda_quantize_e4m3 p)
+template <typename T> static __global__ void quantize_plain(struct cuda_quantize_e4m3 p)
 {
     for (int64_t r = first_row(); r < p.rows; r += row_step()) {
         const T *const x = (const T *)p.x + r * p.cols;
@@ -27,10 +27,10 @@ template <typename T> static __global__ void narrow_plain(struct cuda_quantize_e
 status cuda_quantize_e4m3(const struct cuda_plan *plan, const struct cuda_quantize_e4m3 *p,
                           bool act_bf16, void *stream)
 {
-    return CUDA_EACH(act_bf16, narrow_plain, plan, stream, *p);
+    return CUDA_EACH(act_bf16, quantize_plain, plan, stream, *p);
 }
 
-template <typename T> static __global__ void widen_plain(struct cuda_dequantize_e4m3 p)
+template <typename T> static __global__ void dequantize_plain(struct cuda_dequantize_e4m3 p)
 {
     for (int64_t r = first_row(); r < p.rows; r += row_step()) {
         const uint8_t *const x = p.x + r * p.cols;
@@ -44,7 +44,7 @@ template <typename T> static __global__ void widen_plain(struct cuda_dequantize_
 status cuda_dequantize_e4m3(const struct cuda_plan *plan, const struct cuda_dequantize_e4m3 *p,
                             bool act_bf16, void *stream)
 {
-    return CUDA_EACH(act_bf16, widen_plain, plan, stream, *p);
+    return CUDA_EACH(act_bf16, dequantize_plain, plan, stream, *p);
 }
 
 template <typename T> static __global__ void regroup_plain(struct cuda_permute01 p)

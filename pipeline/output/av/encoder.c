@@ -104,7 +104,7 @@ status encoder_frame(AVFrame **out, const AVCodecContext *ctx)
         if (av_frame_get_buffer(f, 0) >= 0) return ST_OK;
     }
     av_frame_free(out);
-    return fail(ST_NOMEM, "a picture of %dx%d", ctx->width, ctx->height);
+    return fail(ST_NOMEM, "no memory for a picture of %dx%d", ctx->width, ctx->height);
 }
 
 /* One blank picture. */

@@ -31,7 +31,7 @@ status video_verify(const char *path, int64_t frames, int fps_num, int fps_den)
     int64_t packets = 0;
     status st = ST_OK;
 
-    if (!seen) return fail(ST_NOMEM, "%s: %lld frames to check", path, (long long)frames);
+    if (!seen) return fail(ST_NOMEM, "%s: no memory to check %lld frames", path, (long long)frames);
     TRY_OUT(open_demux(&in, &packet, path));
     if (in->nb_streams != 1)
         FAIL_OUT(ST_MISMATCH, "%s: %u streams, expected one", path, in->nb_streams);

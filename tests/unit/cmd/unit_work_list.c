@@ -122,6 +122,22 @@ static void groups_by_priority(void **state)
     work_list_close(&l);
 }
 
+/* A card that was edited in between is another model. */
+static void edited_cards(void **state)
+{
+    struct model_spec a = { .card = (char *)"c.yaml", .step = { 1000, 500 }, .steps = 2 }, b = a;
+    struct clip_spec const clip = { .width = 64, .height = 96 };
+    struct work_item const x = { .clip = &clip, .model = &a }, y = { .clip = &clip, .model = &b };
+
+    (void)state;
+    assert_true(work_same_group(&x, &y));
+    b.step[1] = 501;
+    assert_false(work_same_group(&x, &y));
+    b = a;
+    b.outer_key = (char *)"generator_ema";
+    assert_false(work_same_group(&x, &y));
+}
+
 /* What a group's clips need, all of them counted, the others not. */
 static void outlook(void **state)
 {
@@ -230,11 +246,11 @@ static void skipped(void **state)
 
     assert_int_equal(open_jobs(&l, error, 1), ST_FORMAT);
     assert_null(l);
-    assert_non_null(strstr(error_last()->msg, "out/k-00000: is there already, and output."));
+    assert_non_null(strstr(error_last()->msg, "out/k-00000: already exists, and output."));
 
     finish_clip("k-00001", "another");
     assert_int_equal(open_jobs(&l, jobs, 1), ST_FORMAT);
-    assert_non_null(strstr(error_last()->msg, "out/k-00001: something else is there"));
+    assert_non_null(strstr(error_last()->msg, "out/k-00001: exists and is not this clip"));
 }
 
 /* One bad job among good ones ends all, and so do two clips in one folder. */
@@ -252,7 +268,8 @@ static void refused(void **state)
     assert_null(l);
     assert_non_null(strstr(error_last()->msg, "job-1.yaml:6:8: clip.lenght: unknown key"));
     assert_int_equal(open_jobs(&l, twice, COUNT_OF(twice)), ST_FORMAT);
-    assert_non_null(strstr(error_last()->msg, "out/p: two clips of these jobs have this folder"));
+    assert_non_null(
+        strstr(error_last()->msg, "out/p: two clips of these jobs would have this folder"));
 
     assert_int_equal(open_jobs(&l, none, 0), ST_OK);
     struct work_source const s = work_list_source(l);
@@ -264,6 +281,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(groups_by_priority),
+        cmocka_unit_test(edited_cards),
         cmocka_unit_test(outlook),
         cmocka_unit_test(done_and_failed),
         cmocka_unit_test(skipped),

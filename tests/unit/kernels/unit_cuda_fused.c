@@ -225,7 +225,7 @@ static void fp8_attention_is_told_apart(void **state)
     }
 }
 
-static void fp8_attention_has_rooms(void **state)
+static void fp8_attention_is_laid_out(void **state)
 {
     struct tensor q = rows(DT_BF16, 28080, 1536, 4096);
     struct kern_segment s[2] = {
@@ -235,7 +235,7 @@ static void fp8_attention_has_rooms(void **state)
     struct kern_attention const a = {
         .q = &q, .segments = s, .segment_count = 2, .out = &q, .heads = 12
     };
-    struct cuda_fp8_rooms const r = cuda_fp8_attention_rooms(&a);
+    struct cuda_fp8_layout const r = cuda_fp8_attention_layout(&a);
 
     (void)state;
     assert_int_equal(r.q, 0);
@@ -281,7 +281,7 @@ int main(void)
         cmocka_unit_test(fp8_scratch_is_laid_out),
         cmocka_unit_test(fp8_rows_have_threads),
         cmocka_unit_test(fp8_attention_is_told_apart),
-        cmocka_unit_test(fp8_attention_has_rooms),
+        cmocka_unit_test(fp8_attention_is_laid_out),
         cmocka_unit_test(fp8_attention_is_a_graph),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

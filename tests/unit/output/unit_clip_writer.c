@@ -123,8 +123,8 @@ static void not_a_picture(void **state)
         ok(writer_push(s, 0, 3));
         rgb[WRITER_VALUES + 3 * (7 * WRITER_W + 5) + 1] = bad[i].v;
         assert_int_equal(writer_push_rgb(s, rgb, 2), ST_MISMATCH);
-        char *msg =
-            str_format("%s: frame 4 is not a picture: %s at column 5, row 7", dir, bad[i].name);
+        char *msg = str_format("%s: frame 4 has a value that is not finite: %s at column 5, row 7",
+                               dir, bad[i].name);
         assert_string_equal(error_last()->msg, msg);
         free(msg);
         latent[9] = bad[i].v;
@@ -151,7 +151,7 @@ static void a_pix_is_missing(void **state)
     (void)state;
     ok(clip_sink_open(&s, &c));
     assert_int_equal(clip_sink_pictures(s, &p), ST_ARG);
-    char *const msg = str_format("%s: pictures without yuv420p, which clip.mp4 is of", dir);
+    char *const msg = str_format("%s: frames lack the format yuv420p of clip.mp4", dir);
     assert_string_equal(error_last()->msg, msg);
     clip_sink_close(&s);
     free_bytes(&p);

@@ -361,7 +361,7 @@ static void wrong_calls(void **state)
     assert_string_equal(error_last()->msg, "vae: 5 pictures; needs 4k within a clip");
     c.latents[7] = NAN;
     assert_int_equal(vae_decode(v, c.latents, 1, c.decoded, &made), ST_MISMATCH);
-    assert_non_null(strstr(error_last()->msg, "of a picture is not a number"));
+    assert_non_null(strstr(error_last()->msg, "of a frame is not a number"));
     vae_close(&v);
     clip_close(&c);
 }
