@@ -34,12 +34,12 @@ static status vote(struct comm *c, const struct vote *v)
 }
 
 /* The first three ranks vote. */
-status check_votes(struct comm *c, void *trial)
+status check_votes(struct comm *c, void *drawn)
 {
     struct comm *three = NULL;
     status st = ST_OK;
 
-    (void)trial;
+    (void)drawn;
     TRY(comm_split(c, c->rank < 3 ? 5 : -1, &three));
     if ((c->rank < 3) != !!three) return fail(ST_MISMATCH, "split gave %p", (void *)three);
     for (int i = 0; three && i < COUNT_OF(votes) && st == ST_OK; i++) st = vote(three, &votes[i]);
@@ -47,9 +47,9 @@ status check_votes(struct comm *c, void *trial)
     return st;
 }
 
-status check_many_votes(struct comm *c, void *trial)
+status check_many_votes(struct comm *c, void *drawn)
 {
-    const struct comm_trial *const t = trial;
+    const struct comm_random_case *const t = drawn;
 
     for (int i = 0; i < 300 / t->haste; i++) {
         bool const mine = i % c->size == c->rank && i % 5 == 0;
@@ -80,7 +80,7 @@ static status expect_words(const struct comm *c, const int64_t got[COMM_AGREE_WO
 
 /* In every third round a rank, each in its turn, fails or is canceled: then all keep what they
  * brought. Agrees without words lie between. */
-static status agree_on_words(struct comm *c, const struct comm_trial *t)
+static status agree_on_words(struct comm *c, const struct comm_random_case *t)
 {
     for (int round = 0; round < 120 / t->haste; round++) {
         int64_t words[COMM_AGREE_WORDS];
@@ -99,13 +99,13 @@ static status agree_on_words(struct comm *c, const struct comm_trial *t)
 }
 
 /* Of the world, and of groups whose first rank is another than the world's. */
-status check_agreed_words(struct comm *c, void *trial)
+status check_agreed_words(struct comm *c, void *drawn)
 {
     struct comm *g = NULL;
-    status st = agree_on_words(c, trial);
+    status st = agree_on_words(c, drawn);
 
     if (st == ST_OK) st = comm_split(c, (c->size - 1 - c->rank) / 3, &g);
-    if (st == ST_OK) st = agree_on_words(g, trial);
+    if (st == ST_OK) st = agree_on_words(g, drawn);
     if (st == ST_OK) st = comm_agree(c, ST_OK);
     if (g) comm_close(&g);
     return st;
@@ -113,14 +113,14 @@ status check_agreed_words(struct comm *c, void *trial)
 
 /* ---- groups ---------------------------------------------------------------- */
 
-static int colour_of(const struct comm_trial *t, int round, int rank)
+static int colour_of(const struct comm_random_case *t, int round, int rank)
 {
     uint64_t s = t->seed + (uint64_t)(round * 64 + rank) * 7919;
     return rng_below(&s, 4) - 1;
 }
 
 /* The group is the one that comm.h promises. */
-static status look(const struct comm *world, const struct comm *g, const struct comm_trial *t,
+static status look(const struct comm *world, const struct comm *g, const struct comm_random_case *t,
                    int round)
 {
     int const mine = colour_of(t, round, world->rank);
@@ -142,10 +142,10 @@ static status look(const struct comm *world, const struct comm *g, const struct 
 }
 
 /* Messages of the group while its members also use the world and a group of the group. */
-static status use(struct comm *g, struct comm_trial *t)
+static status use(struct comm *g, struct comm_random_case *t)
 {
     struct comm *pair = NULL;
-    struct comm_trial small = { .seed = t->seed + (uint64_t)g->size, .haste = 6 * t->haste };
+    struct comm_random_case small = { .seed = t->seed + (uint64_t)g->size, .haste = 6 * t->haste };
     status st = ST_OK;
 
     TRY_OUT(comm_split(g, g->rank / 2, &pair));
@@ -161,9 +161,9 @@ out:
     return st;
 }
 
-status check_groups(struct comm *c, void *trial)
+status check_groups(struct comm *c, void *drawn)
 {
-    struct comm_trial *const t = trial;
+    struct comm_random_case *const t = drawn;
     status st = ST_OK;
 
     for (int round = 0; round < 6 / t->haste + 1 && st == ST_OK; round++) {
@@ -181,7 +181,7 @@ status check_groups(struct comm *c, void *trial)
 
 struct lane {
     struct comm *world, *group;
-    struct comm_trial *trial;
+    struct comm_random_case *drawn;
 };
 
 static status drive_lane(void *arg)
@@ -190,7 +190,7 @@ static status drive_lane(void *arg)
     struct comm_control control = { .kind = 7 };
     int from = 0;
 
-    for (int i = 0; i < 60 / l->trial->haste; i++) {
+    for (int i = 0; i < 60 / l->drawn->haste; i++) {
         TRY(check_ring(l->group));
         TRY(comm_agree(l->group, ST_OK));
         TRY(comm_send_control(l->world, l->world->rank, &control));
@@ -203,9 +203,9 @@ static status drive_lane(void *arg)
 }
 
 /* Each with a group of its own, in opposite order of the ranks. */
-status check_two_threads(struct comm *c, void *trial)
+status check_two_threads(struct comm *c, void *drawn)
 {
-    struct lane a = { .world = c, .trial = trial }, b = a;
+    struct lane a = { .world = c, .drawn = drawn }, b = a;
     struct task other = { 0 };
     status st = ST_OK;
 

@@ -25,11 +25,11 @@ static status await_control(struct comm *c, struct comm_control *control, int *f
 }
 
 /* All to all and to themselves: none is lost, each sender's in order. */
-status check_controls(struct comm *c, void *trial)
+status check_controls(struct comm *c, void *drawn)
 {
     int64_t next[CHECK_RANKS] = { 0 };
 
-    (void)trial;
+    (void)drawn;
     for (int n = 0; n < CONTROLS; n++)
         for (int peer = 0; peer < c->size; peer++) {
             struct comm_control const control = numbered(c->rank, peer, n);
@@ -51,13 +51,13 @@ status check_controls(struct comm *c, void *trial)
 }
 
 /* Rank 0 leaves the last one more than there is room for: the newest are heard. */
-status check_controls_overflow(struct comm *c, void *trial)
+status check_controls_overflow(struct comm *c, void *drawn)
 {
     enum { ALL = COMM_CONTROLS + 300 };
     int const ear = c->size - 1;
     int64_t heard = 0, last = -1;
 
-    (void)trial;
+    (void)drawn;
     for (int64_t n = 0; c->rank == 0 && n < ALL; n++) {
         struct comm_control const control = numbered(0, ear, n);
         TRY(comm_send_control(c, ear, &control));
@@ -86,14 +86,14 @@ static status refused(status got, const char *words)
     return fail(ST_MISMATCH, "%s, %s; not arg and %s", status_name(got), error_last()->msg, words);
 }
 
-status check_refusals(struct comm *c, void *trial)
+status check_refusals(struct comm *c, void *drawn)
 {
     float x = 0;
     struct comm_xfer xfer = { .t = { &x, DT_F32, 1, { 1 } }, .peer = c->rank, .send = true };
     struct comm_control const control = { 0 };
     struct comm *g = NULL, *none = NULL;
 
-    (void)trial;
+    (void)drawn;
     comm_close(&none);
     TRY(refused(comm_post(c, &xfer, 1), "names"));
     xfer.peer = c->size;
@@ -115,9 +115,9 @@ status check_refusals(struct comm *c, void *trial)
     return st;
 }
 
-status check_late(struct comm *c, void *trial)
+status check_late(struct comm *c, void *drawn)
 {
-    const struct comm_trial *const t = trial;
+    const struct comm_random_case *const t = drawn;
 
     if (c->rank) check_pause_ms(60.0 / t->haste);
     TRY(check_ring(c));
@@ -125,9 +125,9 @@ status check_late(struct comm *c, void *trial)
     return comm_agree(c, ST_OK);
 }
 
-status check_stop(struct comm *c, void *trial)
+status check_stop(struct comm *c, void *drawn)
 {
-    const struct comm_trial *const t = trial;
+    const struct comm_random_case *const t = drawn;
     double const begun = clock_seconds();
 
     if (comm_stopped(c)) return fail(ST_MISMATCH, "stopped by nobody");

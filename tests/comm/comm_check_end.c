@@ -45,7 +45,7 @@ static status join_collective(struct comm *c, bool to_split)
 
 /* Wait in vain: in an exchange, a collective of the world, one of a group whose other
  * members are elsewhere. */
-static status wait_in_vain(struct comm *c, struct comm *g, const struct comm_trial *t)
+static status wait_in_vain(struct comm *c, struct comm *g, const struct comm_random_case *t)
 {
     status st = ST_OK;
 
@@ -56,9 +56,9 @@ static status wait_in_vain(struct comm *c, struct comm *g, const struct comm_tri
 }
 
 /* One rank fails while the others wait in every kind of call, in groups too. */
-static status aborted_everywhere(struct comm *c, void *trial)
+static status aborted_everywhere(struct comm *c, void *drawn)
 {
-    const struct comm_trial *const t = trial;
+    const struct comm_random_case *const t = drawn;
     struct comm *g = NULL;
 
     TRY(comm_split(c, c->rank == t->odd ? -1 : c->rank % 2, &g));
@@ -83,9 +83,9 @@ static void *abort_soon(void *comm)
 }
 
 /* Another thread of the odd rank aborts while this one waits. */
-static status aborted_by_thread(struct comm *c, void *trial)
+static status aborted_by_thread(struct comm *c, void *drawn)
 {
-    const struct comm_trial *const t = trial;
+    const struct comm_random_case *const t = drawn;
     pthread_t thread;
     status st = ST_OK;
 
@@ -97,31 +97,31 @@ static status aborted_by_thread(struct comm *c, void *trial)
 }
 
 /* The odd rank is away; a rank alone in its wait says for whom it waited. */
-static status away(struct comm *c, const struct comm_trial *t)
+static status away(struct comm *c, const struct comm_random_case *t)
 {
     for (int i = 0; i < 400 && !comm_aborted(c); i++) check_pause_ms(5);
     if (comm_aborted(c)) return fail(ST_PEER, "rank %d was away", t->odd);
     return fail(ST_MISMATCH, "nobody missed rank %d", t->odd);
 }
 
-static status absent_from_agree(struct comm *c, void *trial)
+static status absent_from_agree(struct comm *c, void *drawn)
 {
-    const struct comm_trial *const t = trial;
+    const struct comm_random_case *const t = drawn;
 
     c->deadline_s = 0.25;
     return c->rank == t->odd ? away(c, t) : comm_agree(c, ST_OK);
 }
 
-static status absent_from_split(struct comm *c, void *trial)
+static status absent_from_split(struct comm *c, void *drawn)
 {
-    const struct comm_trial *const t = trial;
+    const struct comm_random_case *const t = drawn;
     struct comm *none = NULL;
 
     c->deadline_s = 0.25;
     return c->rank == t->odd ? away(c, t) : comm_split(c, 0, &none);
 }
 
-static status absent_xfer(struct comm *c, const struct comm_trial *t, bool send)
+static status absent_xfer(struct comm *c, const struct comm_random_case *t, bool send)
 {
     float x = 0;
     struct comm_xfer const xfer = { .t = { &x, DT_F32, 1, { 1 } }, .peer = t->odd, .send = send };
@@ -132,11 +132,11 @@ static status absent_xfer(struct comm *c, const struct comm_trial *t, bool send)
     return comm_wait(c);
 }
 
-static status absent_sender(struct comm *c, void *trial) { return absent_xfer(c, trial, false); }
-static status absent_receiver(struct comm *c, void *trial) { return absent_xfer(c, trial, true); }
+static status absent_sender(struct comm *c, void *drawn) { return absent_xfer(c, drawn, false); }
+static status absent_receiver(struct comm *c, void *drawn) { return absent_xfer(c, drawn, true); }
 
 /* The odd rank sends less than the others receive, or another type. */
-static status misfit(struct comm *c, const struct comm_trial *t, struct tensor sent)
+static status misfit(struct comm *c, const struct comm_random_case *t, struct tensor sent)
 {
     float data[8] = { 0 };
     struct comm_xfer xfers[CHECK_RANKS];
@@ -154,25 +154,25 @@ static status misfit(struct comm *c, const struct comm_trial *t, struct tensor s
     return comm_agree(c, ST_OK);
 }
 
-static status shorter(struct comm *c, void *trial)
+static status shorter(struct comm *c, void *drawn)
 {
-    return misfit(c, trial, (struct tensor){ NULL, DT_F32, 1, { 3 } });
+    return misfit(c, drawn, (struct tensor){ NULL, DT_F32, 1, { 3 } });
 }
 
-static status longer(struct comm *c, void *trial)
+static status longer(struct comm *c, void *drawn)
 {
-    return misfit(c, trial, (struct tensor){ NULL, DT_F32, 1, { 8 } });
+    return misfit(c, drawn, (struct tensor){ NULL, DT_F32, 1, { 8 } });
 }
 
-static status other_type(struct comm *c, void *trial)
+static status other_type(struct comm *c, void *drawn)
 {
-    return misfit(c, trial, (struct tensor){ NULL, DT_I32, 1, { 4 } });
+    return misfit(c, drawn, (struct tensor){ NULL, DT_I32, 1, { 4 } });
 }
 
 /* A sender that gives up may free its memory at once, though a peer copies. */
-static status gives_up(struct comm *c, void *trial)
+static status gives_up(struct comm *c, void *drawn)
 {
-    const struct comm_trial *const t = trial;
+    const struct comm_random_case *const t = drawn;
     int64_t const n = 1 << 20;
     float *const data = calloc((size_t)n, sizeof *data);
     struct comm_xfer xfers[CHECK_RANKS];
@@ -200,9 +200,9 @@ out:
 }
 
 /* Meetings of two kinds do not mix. */
-static status different_collectives(struct comm *c, void *trial)
+static status different_collectives(struct comm *c, void *drawn)
 {
-    const struct comm_trial *const t = trial;
+    const struct comm_random_case *const t = drawn;
     struct comm *none = NULL;
     return c->rank == t->odd ? comm_split(c, 0, &none) : comm_agree(c, ST_OK);
 }

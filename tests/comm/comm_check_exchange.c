@@ -94,9 +94,9 @@ static int first_half(const struct exchange *x, uint64_t *rng)
     return n;
 }
 
-status check_exchange(struct comm *c, void *trial)
+status check_exchange(struct comm *c, void *drawn)
 {
-    const struct comm_trial *const t = trial;
+    const struct comm_random_case *const t = drawn;
     struct exchange *const x = calloc(1, sizeof *x);
     uint64_t rng = t->seed + (uint64_t)c->rank * 7919;
     status st = ST_OK;
@@ -130,7 +130,7 @@ static unsigned char byte_of(int from, int k, int64_t i)
 }
 
 /* To the next rank and from the one before: more than one piece, none, and a bit. */
-status check_large(struct comm *c, void *trial)
+status check_large(struct comm *c, void *drawn)
 {
     static int64_t const bytes[] = { 5 << 20, 0, (3 << 20) + 1, 1 << 20, 17 };
     enum { N = COUNT_OF(bytes) };
@@ -139,7 +139,7 @@ status check_large(struct comm *c, void *trial)
     unsigned char *memory[2 * N] = { 0 };
     status st = ST_OK;
 
-    (void)trial;
+    (void)drawn;
     for (int k = 0; k < 2 * N; k++) {
         int64_t const n = bytes[k / 2];
         bool const send = k % 2;
@@ -164,7 +164,7 @@ out:
 }
 
 /* A group closed with a start open: the memory is the caller's at once. */
-status check_closed_early(struct comm *c, void *trial)
+status check_closed_early(struct comm *c, void *drawn)
 {
     int64_t const n = 1 << 16;
     float *const data = malloc((size_t)n * sizeof *data);
@@ -173,7 +173,7 @@ status check_closed_early(struct comm *c, void *trial)
     int count = 0;
     status st = data ? ST_OK : fail(ST_NOMEM, "closed early");
 
-    (void)trial;
+    (void)drawn;
     TRY_OUT(st);
     TRY_OUT(comm_split(c, 0, &g));
     for (int r = 0; r < c->size; r++)

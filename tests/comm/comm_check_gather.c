@@ -76,9 +76,9 @@ static status odd_rows(struct comm *c)
     return ST_OK;
 }
 
-status check_gather(struct comm *c, void *trial)
+status check_gather(struct comm *c, void *drawn)
 {
-    const struct comm_trial *const t = trial;
+    const struct comm_random_case *const t = drawn;
     float *const memory = malloc(SHARDS * CHECK_RANKS * LONGEST * sizeof *memory);
     uint64_t rng = t->seed + (uint64_t)c->rank * 7919;
     status st = memory ? ST_OK : fail(ST_NOMEM, "shares");

@@ -1,7 +1,7 @@
 /*
  * comm_checks.h - the contract of comm.h as work for ranks, over any transport.
  *
- * Every rank runs `main` of a check with the same trial. It returns ST_OK if all it
+ * Every rank runs `main` of a check with the same random case. It returns ST_OK if all it
  * saw was right; ST_MISMATCH says what was not.
  */
 #ifndef COMM_CHECKS_H
@@ -11,7 +11,7 @@
 
 enum { CHECK_RANKS = 8 }; /* at most */
 
-struct comm_trial {
+struct comm_random_case {
     uint64_t seed;
     int odd;   /* the rank that does what the others do not */
     int haste; /* do this many times less of it */
@@ -34,20 +34,20 @@ extern const struct comm_check comm_checks[];
 /* Those after which it is broken. */
 extern const struct comm_check comm_endings[];
 
-status check_exchange(struct comm *c, void *trial);
-status check_large(struct comm *c, void *trial);
-status check_gather(struct comm *c, void *trial);
-status check_votes(struct comm *c, void *trial);
-status check_many_votes(struct comm *c, void *trial);
-status check_agreed_words(struct comm *c, void *trial);
-status check_groups(struct comm *c, void *trial);
-status check_two_threads(struct comm *c, void *trial);
-status check_controls(struct comm *c, void *trial);
-status check_controls_overflow(struct comm *c, void *trial);
-status check_refusals(struct comm *c, void *trial);
-status check_closed_early(struct comm *c, void *trial);
-status check_late(struct comm *c, void *trial);
-status check_stop(struct comm *c, void *trial);
+status check_exchange(struct comm *c, void *drawn);
+status check_large(struct comm *c, void *drawn);
+status check_gather(struct comm *c, void *drawn);
+status check_votes(struct comm *c, void *drawn);
+status check_many_votes(struct comm *c, void *drawn);
+status check_agreed_words(struct comm *c, void *drawn);
+status check_groups(struct comm *c, void *drawn);
+status check_two_threads(struct comm *c, void *drawn);
+status check_controls(struct comm *c, void *drawn);
+status check_controls_overflow(struct comm *c, void *drawn);
+status check_refusals(struct comm *c, void *drawn);
+status check_closed_early(struct comm *c, void *drawn);
+status check_late(struct comm *c, void *drawn);
+status check_stop(struct comm *c, void *drawn);
 
 /* Hand one number to the next rank and take one from the one before. */
 status check_ring(struct comm *c);

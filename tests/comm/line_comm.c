@@ -21,15 +21,16 @@
 static uint64_t seed;
 
 /* As comm_thread_run, over a new world; max_us > 0: each rank pauses. */
-static status run(int size, const struct comm_check *check, struct comm_trial *trial, int max_us)
+static status run(int size, const struct comm_check *check, struct comm_random_case *drawn,
+                  int max_us)
 {
     struct comm *group[CHECK_RANKS] = { 0 };
 
     TRY(comm_thread_open(group, size, 30));
     for (int r = 0; r < size && max_us; r++)
-        TRY(comm_jitter_open(&group[r], group[r], trial->seed, max_us));
+        TRY(comm_jitter_open(&group[r], group[r], drawn->seed, max_us));
     error_clear();
-    status st = comm_thread_run(group, size, check->main, trial);
+    status st = comm_thread_run(group, size, check->main, drawn);
     for (int r = 0; r < size; r++) {
         comm_close(&group[r]);
         if (group[r]) st = fail(ST_MISMATCH, "close left rank %d", r);
@@ -37,15 +38,16 @@ static status run(int size, const struct comm_check *check, struct comm_trial *t
     return st;
 }
 
-static void expect(int size, const struct comm_check *check, struct comm_trial trial, int max_us)
+static void expect(int size, const struct comm_check *check, struct comm_random_case drawn,
+                   int max_us)
 {
-    status const st = run(size, check, &trial, max_us);
+    status const st = run(size, check, &drawn, max_us);
     char want[CHECK_TEXT];
-    bool const right = st == check->ends && (st == ST_OK || check_says_why(check, trial.odd, want));
+    bool const right = st == check->ends && (st == ST_OK || check_says_why(check, drawn.odd, want));
 
     if (!right)
-        print_error("%s, %d ranks, odd %d, seed %llu: %s: %s\n", check->name, size, trial.odd,
-                    (unsigned long long)trial.seed, status_name(st), error_last()->msg);
+        print_error("%s, %d ranks, odd %d, seed %llu: %s: %s\n", check->name, size, drawn.odd,
+                    (unsigned long long)drawn.seed, status_name(st), error_last()->msg);
     assert_true(right);
 }
 
@@ -54,7 +56,7 @@ static void all_is_well(void **state)
     (void)state;
     for (const struct comm_check *check = comm_checks; check->name; check++)
         for (int size = check->ranks_min; size <= CHECK_RANKS; size++)
-            expect(size, check, (struct comm_trial){ .seed = seed, .haste = 1 }, 0);
+            expect(size, check, (struct comm_random_case){ .seed = seed, .haste = 1 }, 0);
 }
 
 /* Waits of a quarter of a second are tried with few sizes. */
@@ -65,7 +67,8 @@ static void each_fails(void **state)
         int const most = check->ends == ST_COMM ? 3 : CHECK_RANKS;
         for (int size = check->ranks_min; size <= most; size++)
             for (int odd = 0; odd < size; odd++)
-                expect(size, check, (struct comm_trial){ .seed = seed, .odd = odd, .haste = 1 }, 0);
+                expect(size, check,
+                       (struct comm_random_case){ .seed = seed, .odd = odd, .haste = 1 }, 0);
     }
 }
 
@@ -76,7 +79,7 @@ static void memory_is_free_after_abort(void **state)
     (void)state;
     while (strcmp(check->name, "gives up")) check++;
     for (int i = 0; i < 30; i++)
-        expect(2, check, (struct comm_trial){ .seed = seed, .odd = i % 2, .haste = 1 }, 0);
+        expect(2, check, (struct comm_random_case){ .seed = seed, .odd = i % 2, .haste = 1 }, 0);
 }
 
 static void refusals(void **state)
@@ -111,21 +114,21 @@ static void nothing_moves_after_abort(void **state)
     for (int r = 0; r < 2; r++) comm_close(&group[r]);
 }
 
-static int hunt_seeds;
+static int stress_seeds;
 
 static void no_deadlock(void **state)
 {
     (void)state;
-    for (int i = 0; i < hunt_seeds; i++) {
-        uint64_t rng = seed + (uint64_t)i, trial_seed = rng_next(&rng);
+    for (int i = 0; i < stress_seeds; i++) {
+        uint64_t rng = seed + (uint64_t)i, seed_of_case = rng_next(&rng);
         int const size = 2 + rng_below(&rng, CHECK_RANKS - 1), max_us = 1 + rng_below(&rng, 400);
-        struct comm_trial const trial = { trial_seed, rng_below(&rng, size), 4 };
+        struct comm_random_case const drawn = { seed_of_case, rng_below(&rng, size), 4 };
 
         for (const struct comm_check *check = comm_checks; check->name; check++)
-            if (size >= check->ranks_min) expect(size, check, trial, max_us);
+            if (size >= check->ranks_min) expect(size, check, drawn, max_us);
         for (const struct comm_check *check = comm_endings; check->name; check++)
             if (check->ends != ST_COMM || rng_below(&rng, 16) == 0)
-                expect(size, check, trial, max_us);
+                expect(size, check, drawn, max_us);
     }
 }
 
@@ -138,11 +141,11 @@ int main(int argc, char **argv)
         cmocka_unit_test(refusals),
         cmocka_unit_test(nothing_moves_after_abort),
     };
-    const struct CMUnitTest hunts[] = { cmocka_unit_test(no_deadlock) };
+    const struct CMUnitTest stresses[] = { cmocka_unit_test(no_deadlock) };
 
     seed = rng_seed(argc, argv);
-    hunt_seeds = (int)rng_option(argc, argv, "--hunt", 0);
+    stress_seeds = (int)rng_option(argc, argv, "--hunt", 0);
     print_message("line_comm --seed %llu\n", (unsigned long long)seed);
-    if (hunt_seeds) return cmocka_run_group_tests_name("line_comm --hunt", hunts, NULL, NULL);
+    if (stress_seeds) return cmocka_run_group_tests_name("line_comm --hunt", stresses, NULL, NULL);
     return cmocka_run_group_tests_name("line_comm", tests, NULL, NULL);
 }

@@ -8,7 +8,7 @@
  */
 #include "tests/support/unit.h"
 
-#include "tests/support/clip_show.h"
+#include "tests/support/clip_fixture.h"
 #include "tests/support/comm_jitter.h"
 #include "tests/support/nccl_harness.h"
 #include "tests/support/nccl_ranks.h"
@@ -20,7 +20,7 @@ static uint64_t seed;
 
 struct run {
     const struct comm_check *check;
-    struct comm_trial *trial;
+    struct comm_random_case *drawn;
 };
 
 /* Every rank over a card; what is expected of the check holds over it too. */
@@ -30,7 +30,7 @@ static status on_cards(struct comm *c, void *arg)
     struct comm *over = NULL;
 
     TRY(nccl_harness_open(&over, c));
-    status const st = r->check->main(over, r->trial);
+    status const st = r->check->main(over, r->drawn);
     struct error const why = *error_last();
     if (st != ST_OK) comm_abort(over);
     nccl_harness_end(&over);
@@ -38,17 +38,18 @@ static status on_cards(struct comm *c, void *arg)
     return st;
 }
 
-static void expect(int size, const struct comm_check *check, struct comm_trial trial, int delay_us)
+static void expect(int size, const struct comm_check *check, struct comm_random_case drawn,
+                   int delay_us)
 {
-    struct run run = { check, &trial };
+    struct run run = { check, &drawn };
     char want[CHECK_TEXT];
 
-    standin_nccl_plan(&(struct standin_plan){ .seed = trial.seed, .delay_us = delay_us });
+    standin_nccl_plan(&(struct standin_plan){ .seed = drawn.seed, .delay_us = delay_us });
     status const st = nccl_threads(size, on_cards, &run);
-    bool const right = st == check->ends && (st == ST_OK || check_says_why(check, trial.odd, want));
+    bool const right = st == check->ends && (st == ST_OK || check_says_why(check, drawn.odd, want));
     if (!right)
-        print_error("%s, %d ranks, odd %d, seed %llu: %s: %s\n", check->name, size, trial.odd,
-                    (unsigned long long)trial.seed, status_name(st), error_last()->msg);
+        print_error("%s, %d ranks, odd %d, seed %llu: %s: %s\n", check->name, size, drawn.odd,
+                    (unsigned long long)drawn.seed, status_name(st), error_last()->msg);
     assert_true(right);
 }
 
@@ -57,7 +58,7 @@ static void all_is_well(void **state)
     (void)state;
     for (const struct comm_check *check = comm_checks; check->name; check++)
         for (int size = check->ranks_min; size <= 5; size += 1 + (size > 2))
-            expect(size, check, (struct comm_trial){ .seed = seed, .haste = 4 }, size * 40);
+            expect(size, check, (struct comm_random_case){ .seed = seed, .haste = 4 }, size * 40);
 }
 
 static void each_fails(void **state)
@@ -65,7 +66,7 @@ static void each_fails(void **state)
     (void)state;
     for (const struct comm_check *check = comm_endings; check->name; check++)
         for (int odd = 0; odd < 3 && nccl_harness_holds(check); odd++)
-            expect(3, check, (struct comm_trial){ .seed = seed, .odd = odd, .haste = 4 }, 60);
+            expect(3, check, (struct comm_random_case){ .seed = seed, .odd = odd, .haste = 4 }, 60);
 }
 
 /* ---- lives ----------------------------------------------------------------------------------- */
@@ -232,34 +233,36 @@ static void the_cable(void **state)
 static void one_card_for_all(void **state)
 {
     int64_t const blocks = 2;
-    struct show_model model = { .backend = NULL };
+    struct clip_fixture_model model = { .backend = NULL };
 
     (void)state;
-    ok(show_model_open(&model, kern_backend_find("cuda-1")));
-    struct show *const one = show_new(&model, &show_policy[SHOW_ROLLING], 1, &blocks, 5);
+    ok(clip_fixture_model_open(&model, kern_backend_find("cuda-1")));
+    struct clip_fixture *const one =
+        clip_fixture_new(&model, &clip_fixture_policy[FIXTURE_ROLLING], 1, &blocks, 5);
     assert_non_null(one);
     one->mode.wire = LINE_FP8;
-    ok(show_threads(one, 1, 0, 0));
+    ok(clip_fixture_run_threads(one, 1, 0, 0));
     for (enum line_exchange e = LINE_BLOCKS; e <= LINE_HEADS; e++) {
-        struct show *const six = show_new(&model, &show_policy[SHOW_ROLLING], 1, &blocks, 5);
+        struct clip_fixture *const six =
+            clip_fixture_new(&model, &clip_fixture_policy[FIXTURE_ROLLING], 1, &blocks, 5);
         assert_non_null(six);
         six->mode = (struct line_mode){ LINE_STRICT, LINE_FP8, e };
-        ok(show_threads(six, 6, 0, 0));
-        ok(show_same(six, 0, one, 0, blocks));
+        ok(clip_fixture_run_threads(six, 6, 0, 0));
+        ok(clip_fixture_same(six, 0, one, 0, blocks));
         free(six);
     }
     free(one);
-    show_model_close(&model);
+    clip_fixture_model_close(&model);
 }
 
 /* ---- hunting --------------------------------------------------------------------------------- */
 
-static int hunt_seeds;
+static int stress_seeds;
 
-static void hunt(void **state)
+static void stress(void **state)
 {
     (void)state;
-    for (int i = 0; i < hunt_seeds; i++) {
+    for (int i = 0; i < stress_seeds; i++) {
         uint64_t rng = seed + (uint64_t)i;
         int const size = 2 + rng_below(&rng, 5);
         struct standin_plan p = { .seed = rng_next(&rng), .delay_us = rng_below(&rng, 400) };
@@ -282,7 +285,7 @@ static void hunt(void **state)
         assert_int_equal(standin_nccl_memory(), 0);
         for (const struct comm_check *check = comm_checks; check->name; check++)
             if (size >= check->ranks_min && rng_below(&rng, 4) == 0)
-                expect(size, check, (struct comm_trial){ p.seed, 0, 8 }, p.delay_us);
+                expect(size, check, (struct comm_random_case){ p.seed, 0, 8 }, p.delay_us);
     }
 }
 
@@ -301,12 +304,12 @@ int main(int argc, char **argv)
         cmocka_unit_test(the_cable),
         cmocka_unit_test(one_card_for_all),
     };
-    const struct CMUnitTest hunts[] = { cmocka_unit_test(hunt) };
+    const struct CMUnitTest stresses[] = { cmocka_unit_test(stress) };
 
     seed = rng_seed(argc, argv);
-    hunt_seeds = (int)rng_option(argc, argv, "--hunt", 0);
+    stress_seeds = (int)rng_option(argc, argv, "--hunt", 0);
     setenv("STANDIN_DEVICES", "8", 1);
     print_message("line_nccl --seed %llu\n", (unsigned long long)seed);
-    if (hunt_seeds) return cmocka_run_group_tests_name("line_nccl --hunt", hunts, NULL, NULL);
+    if (stress_seeds) return cmocka_run_group_tests_name("line_nccl --hunt", stresses, NULL, NULL);
     return cmocka_run_group_tests_name("line_nccl", tests, NULL, NULL);
 }

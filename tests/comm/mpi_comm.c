@@ -28,7 +28,7 @@ enum { CODE = 40, CODE_DEAD = 33, CODE_LEFT = 9, CODE_SKIP = 77 };
 
 struct args {
     const char *what, *name;
-    struct comm_trial trial;
+    struct comm_random_case drawn;
     int delay_us;
 };
 
@@ -37,7 +37,7 @@ static void parse(struct args *a, int argc, char **argv)
     const char *word[3] = { "well", NULL, NULL };
     int words = 0;
 
-    *a = (struct args){ .trial = { .seed = rng_seed(argc, argv), .haste = 1 } };
+    *a = (struct args){ .drawn = { .seed = rng_seed(argc, argv), .haste = 1 } };
     for (int i = 1; i < argc; i++) {
         bool const value = i + 1 < argc && !strncmp(argv[i], "--", 2);
         if (!value && words < 3) word[words++] = argv[i];
@@ -46,50 +46,50 @@ static void parse(struct args *a, int argc, char **argv)
     }
     a->what = word[0];
     a->name = words == 3 ? word[1] : word[0];
-    if (words > 1) a->trial.odd = atoi(word[words - 1]);
+    if (words > 1) a->drawn.odd = atoi(word[words - 1]);
 }
 
 /* All checks, but for stop, which is for good, if there is more to come. */
-static status all_well(struct comm *c, struct comm_trial *trial, bool more)
+static status all_well(struct comm *c, struct comm_random_case *drawn, bool more)
 {
     for (const struct comm_check *check = comm_checks; check->name; check++) {
         if (c->size < check->ranks_min || (more && check->main == check_stop)) continue;
-        status const st = check->main(c, trial);
+        status const st = check->main(c, drawn);
         if (st != ST_OK) {
             fprintf(stderr, "rank %d: %s, seed %llu: %s\n", c->rank, check->name,
-                    (unsigned long long)trial->seed, error_last()->msg);
+                    (unsigned long long)drawn->seed, error_last()->msg);
             return st;
         }
     }
     return ST_OK;
 }
 
-static status hunt(struct comm *world, const struct args *a)
+static status stress(struct comm *world, const struct args *a)
 {
     status st = ST_OK;
 
-    for (int i = 0; i < a->trial.odd && st == ST_OK; i++) {
-        uint64_t rng = a->trial.seed + (uint64_t)i;
-        struct comm_trial trial = { .seed = rng_next(&rng), .haste = 4 };
+    for (int i = 0; i < a->drawn.odd && st == ST_OK; i++) {
+        uint64_t rng = a->drawn.seed + (uint64_t)i;
+        struct comm_random_case drawn = { .seed = rng_next(&rng), .haste = 4 };
         struct comm *c = NULL;
-        TRY(comm_jitter_open(&c, world, trial.seed, 1 + rng_below(&rng, 400)));
-        st = all_well(c, &trial, i + 1 < a->trial.odd);
+        TRY(comm_jitter_open(&c, world, drawn.seed, 1 + rng_below(&rng, 400)));
+        st = all_well(c, &drawn, i + 1 < a->drawn.odd);
         comm_jitter_end(&c);
     }
     return st;
 }
 
-static status die(struct comm *c, void *trial)
+static status die(struct comm *c, void *drawn)
 {
-    const struct comm_trial *const t = trial;
+    const struct comm_random_case *const t = drawn;
 
     if (c->rank == t->odd) _exit(CODE_DEAD);
     return comm_agree(c, ST_OK);
 }
 
-static status freeze(struct comm *c, void *trial)
+static status freeze(struct comm *c, void *drawn)
 {
-    const struct comm_trial *const t = trial;
+    const struct comm_random_case *const t = drawn;
 
     c->deadline_s = 1;
     if (c->rank == t->odd) (void)raise(SIGSTOP);
@@ -104,7 +104,7 @@ static const struct comm_check others[] = {
 
 static int leave_with(const struct comm *c, const struct args *a, bool *own)
 {
-    *own = c->rank == a->trial.odd;
+    *own = c->rank == a->drawn.odd;
     return *own ? CODE_LEFT : atoi(a->name);
 }
 
@@ -125,12 +125,12 @@ static int broken(struct comm *c, struct args *a, bool *own)
         fprintf(stderr, "there is no check %s\n", a->name);
         return 2;
     }
-    status const st = check->main(c, &a->trial);
+    status const st = check->main(c, &a->drawn);
     *own = st != ST_PEER && st != ST_OK;
     if (*own) comm_abort(c);
-    if (!*own || (st == check->ends && check_says_why(check, a->trial.odd, want)))
+    if (!*own || (st == check->ends && check_says_why(check, a->drawn.odd, want)))
         return st ? CODE + (int)st : 0;
-    fprintf(stderr, "WRONG, rank %d: %s, odd %d: %s: %s\n", c->rank, check->name, a->trial.odd,
+    fprintf(stderr, "WRONG, rank %d: %s, odd %d: %s: %s\n", c->rank, check->name, a->drawn.odd,
             status_name(st), error_last()->msg);
     return 1;
 }
@@ -138,16 +138,16 @@ static int broken(struct comm *c, struct args *a, bool *own)
 static int run(struct comm *world, struct args *a, bool *own)
 {
     struct comm *c = world;
-    status const st = harness_share_seed(world, &a->trial.seed);
+    status const st = harness_share_seed(world, &a->drawn.seed);
     int code = 1;
 
     *own = st != ST_PEER;
     if (st != ST_OK) return CODE + (int)st; /* another may be ahead and have failed as it should */
     if (world->rank == 0)
-        printf("mpi_comm %s --seed %llu\n", a->name, (unsigned long long)a->trial.seed);
-    if (a->delay_us && comm_jitter_open(&c, world, a->trial.seed, a->delay_us) != ST_OK) return 1;
-    if (!strcmp(a->what, "well")) code = all_well(c, &a->trial, false) != ST_OK;
-    else if (!strcmp(a->what, "hunt")) code = hunt(c, a) != ST_OK;
+        printf("mpi_comm %s --seed %llu\n", a->name, (unsigned long long)a->drawn.seed);
+    if (a->delay_us && comm_jitter_open(&c, world, a->drawn.seed, a->delay_us) != ST_OK) return 1;
+    if (!strcmp(a->what, "well")) code = all_well(c, &a->drawn, false) != ST_OK;
+    else if (!strcmp(a->what, "hunt")) code = stress(c, a) != ST_OK;
     else if (!strcmp(a->what, "leave")) code = leave_with(c, a, own);
     else code = broken(c, a, own);
     if (code == 1) comm_abort(c);
@@ -161,7 +161,7 @@ static status open_world(struct comm **world, const struct args *a)
     const char *const rank = getenv("OMPI_COMM_WORLD_RANK");
 
     if (strcmp(a->what, "tardy")) return comm_mpi_init(world, 30);
-    if (rank && atoi(rank) == a->trial.odd) check_pause_ms(5000);
+    if (rank && atoi(rank) == a->drawn.odd) check_pause_ms(5000);
     return comm_mpi_init(world, 1);
 }
 

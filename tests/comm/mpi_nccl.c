@@ -19,9 +19,9 @@
  * Exit code: as mpi_harness.h; 0 if the AT'th call was never made.
  */
 #include "kernels/cuda/cuda_dev.h"
-#include "tests/support/clip_trial.h"
 #include "tests/support/mpi_harness.h"
 #include "tests/support/nccl_harness.h"
+#include "tests/support/random_case.h"
 #include "tests/support/rng.h"
 
 #include <stdio.h>
@@ -39,14 +39,14 @@ static status say(const struct comm *c, const char *what, uint64_t seed, status 
 /* All but stop, which is for good. */
 static status contract(struct comm *world, uint64_t seed)
 {
-    struct comm_trial trial = { .seed = seed, .haste = 4 };
+    struct comm_random_case drawn = { .seed = seed, .haste = 4 };
     struct comm *c = NULL;
     status st = ST_OK;
 
     TRY(nccl_harness_open(&c, world));
     for (const struct comm_check *check = comm_checks; check->name && st == ST_OK; check++)
         if (c->size >= check->ranks_min && check->main != check_stop)
-            st = say(c, check->name, seed, check->main(c, &trial));
+            st = say(c, check->name, seed, check->main(c, &drawn));
     if (st != ST_OK) comm_abort(c);
     nccl_harness_end(&c);
     return st;
@@ -64,71 +64,73 @@ static status life(struct comm *world, uint64_t seed, int rounds)
 
 /* ---- clips --------------------------------------------------------------------------- */
 
-static status queue_of(struct trial *t, const struct show_model *m, int kind)
+static status queue_of(struct random_case *t, const struct clip_fixture_model *m, int kind)
 {
     static int64_t const blocks[] = { 6, 1, 2 }, few[] = { 6 };
     bool const fast = !strcmp(m->backend->name, "cpu");
-    return trial_of(t, m, &show_policy[kind], fast ? COUNT_OF(blocks) : 1, fast ? blocks : few);
+    return random_case_of(t, m, &clip_fixture_policy[kind], fast ? COUNT_OF(blocks) : 1,
+                          fast ? blocks : few);
 }
 
 /* The rank that owns the last noise stage has the blocks. */
-static status compare(const struct show *a, const struct show *b)
+static status compare(const struct clip_fixture *a, const struct clip_fixture *b)
 {
     for (int clip = 0; clip < a->clips; clip++) {
         if (a->done[clip] != b->done[clip])
             return fail(ST_MISMATCH, "clip %d: %d blocks and %d", clip, a->done[clip],
                         b->done[clip]);
-        TRY(show_same(a, clip, b, clip, a->done[clip]));
+        TRY(clip_fixture_same(a, clip, b, clip, a->done[clip]));
     }
     return ST_OK;
 }
 
 /* The comm of a backend's memory: what the host computes on goes to cards and back. */
-static status nccl_open(struct comm **out, struct comm *world, const struct show_model *m)
+static status nccl_open(struct comm **out, struct comm *world, const struct clip_fixture_model *m)
 {
     return m->ctx->memory ? comm_nccl_open(out, world) : nccl_harness_open(out, world);
 }
 
-static void nccl_end(struct comm **c, const struct show_model *m)
+static void nccl_end(struct comm **c, const struct clip_fixture_model *m)
 {
     if (m->ctx->memory) comm_nccl_unwrap(c);
     else nccl_harness_end(c);
 }
 
 /* Of what stands at all stages, if all ranks have as many: by NCCL, where the card computes. */
-static status check_gathered(const struct comm *c, const struct show_model *m,
+static status check_gathered(const struct comm *c, const struct clip_fixture_model *m,
                              struct line_mode mode, long times)
 {
     bool const plain = mode.wire == LINE_ACT && mode.exchange == LINE_BLOCKS;
-    bool const should = plain && m->ctx->memory && (SHOW_RANKS % c->size) == 0;
+    bool const should = plain && m->ctx->memory && (FIXTURE_RANKS % c->size) == 0;
 
     if ((times > 0) == should) return ST_OK;
     return fail(ST_MISMATCH, "rank %d of %d gathered %ld times", c->rank, c->size, times);
 }
 
 /* Both over all ranks of the world: in this mode, and by blocks. */
-static status clips(struct comm *world, const struct show_model *m, int kind, struct line_mode mode)
+static status clips(struct comm *world, const struct clip_fixture_model *m, int kind,
+                    struct line_mode mode)
 {
-    struct trial over_nccl = { .show = NULL }, over_mpi = { .show = NULL };
+    struct random_case over_nccl = { .fixture = NULL }, over_mpi = { .fixture = NULL };
     long const before = standin_nccl_gatherings();
     struct comm *c = NULL;
     status st = ST_OK;
 
     TRY_OUT(queue_of(&over_nccl, m, kind));
     TRY_OUT(queue_of(&over_mpi, m, kind));
-    over_nccl.show->mode = mode;
-    over_mpi.show->mode.wire = mode.wire;
+    over_nccl.fixture->mode = mode;
+    over_mpi.fixture->mode.wire = mode.wire;
     TRY_OUT(nccl_open(&c, world, m));
-    st = show_run(over_nccl.show, c);
+    st = clip_fixture_run(over_nccl.fixture, c);
     if (st != ST_OK && st != ST_PEER) comm_abort(c);
     nccl_end(&c, m);
     TRY_OUT(st);
     TRY_OUT(check_gathered(world, m, mode, standin_nccl_gatherings() - before));
-    TRY_OUT(show_run(over_mpi.show, world));
-    TRY_OUT(compare(over_nccl.show, over_mpi.show));
+    TRY_OUT(clip_fixture_run(over_mpi.fixture, world));
+    TRY_OUT(compare(over_nccl.fixture, over_mpi.fixture));
 out:
-    trial_free(&over_nccl);
-    trial_free(&over_mpi);
+    random_case_free(&over_nccl);
+    random_case_free(&over_mpi);
     return st;
 }
 
@@ -136,20 +138,21 @@ out:
 static struct line_mode mode_of(const struct comm *world, bool heads, bool fp8)
 {
     return (struct line_mode){ .wire = fp8 ? LINE_FP8 : LINE_ACT,
-                               .exchange = heads && SHOW_HEADS % world->size == 0 ? LINE_HEADS
-                                                                                  : LINE_BLOCKS };
+                               .exchange = heads && FIXTURE_HEADS % world->size == 0
+                                               ? LINE_HEADS
+                                               : LINE_BLOCKS };
 }
 
 /* ---- what is run ---------------------------------------------------------------------- */
 
 static status all_clips(struct comm *world, const char *backend, int kinds)
 {
-    struct show_model model = { .backend = NULL };
-    status st = show_model_open_on(&model, kern_backend_find(backend), world->rank);
+    struct clip_fixture_model model = { .backend = NULL };
+    status st = clip_fixture_model_open_on(&model, kern_backend_find(backend), world->rank);
 
     for (int i = 0; i < 2 * kinds && st == ST_OK; i++)
         st = clips(world, &model, i / 2, mode_of(world, i % 2, i % 2));
-    show_model_close(&model);
+    clip_fixture_model_close(&model);
     return st;
 }
 
@@ -158,8 +161,8 @@ static status well(struct comm *world, const struct harness *harness)
     standin_nccl_plan(&(struct standin_plan){ .seed = harness->seed, .delay_us = 100 });
     TRY(contract(world, harness->seed));
     TRY(life(world, harness->seed, 9));
-    if (world->size > SHOW_RANKS) return ST_OK;
-    return all_clips(world, "cpu", SHOW_KINDS);
+    if (world->size > FIXTURE_RANKS) return ST_OK;
+    return all_clips(world, "cpu", FIXTURE_KINDS);
 }
 
 static status cards(struct comm *world, const struct harness *harness)
@@ -168,21 +171,21 @@ static status cards(struct comm *world, const struct harness *harness)
     return all_clips(world, "cuda-1", 1);
 }
 
-static status hunt(struct comm *world, const struct harness *harness)
+static status stress(struct comm *world, const struct harness *harness)
 {
-    struct show_model model = { .backend = NULL };
+    struct clip_fixture_model model = { .backend = NULL };
     status st = ST_OK;
 
-    TRY(show_model_open(&model, kern_backend_find("cpu")));
+    TRY(clip_fixture_model_open(&model, kern_backend_find("cpu")));
     for (int i = 0; i < harness->seeds && st == ST_OK; i++) {
         uint64_t rng = harness->seed + (uint64_t)i, seed = rng_next(&rng);
         standin_nccl_plan(&(struct standin_plan){ .seed = seed, .delay_us = rng_below(&rng, 300) });
         st = rng_below(&rng, 3) ? life(world, seed, 4) : contract(world, seed);
-        if (st == ST_OK && i % 4 == 0 && world->size <= SHOW_RANKS)
-            st = clips(world, &model, rng_below(&rng, SHOW_KINDS),
+        if (st == ST_OK && i % 4 == 0 && world->size <= FIXTURE_RANKS)
+            st = clips(world, &model, rng_below(&rng, FIXTURE_KINDS),
                        mode_of(world, rng_below(&rng, 2), rng_below(&rng, 2)));
     }
-    show_model_close(&model);
+    clip_fixture_model_close(&model);
     return st;
 }
 
@@ -245,7 +248,7 @@ static status faulty(struct comm *world, const struct harness *harness)
 static status run(struct comm *world, const struct harness *harness)
 {
     if (world->size > HARNESS_CARDS) return fail(ST_ARG, "%d ranks", world->size);
-    if (!strcmp(harness->what, "hunt")) return hunt(world, harness);
+    if (!strcmp(harness->what, "hunt")) return stress(world, harness);
     if (!strcmp(harness->what, "astray")) return astray(world, harness);
     if (fault_of(harness->what) != STANDIN_NONE) return faulty(world, harness);
     TRY(strcmp(harness->what, "cards") ? well(world, harness) : cards(world, harness));

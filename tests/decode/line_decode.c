@@ -8,7 +8,7 @@
  */
 #include "tests/support/unit.h"
 
-#include "tests/support/chain_show.h"
+#include "tests/support/chain_fixture.h"
 #include "tests/support/rng.h"
 
 #include <math.h>
@@ -37,12 +37,12 @@ static void any_chain(void **state)
     (void)state;
     for (int i = 0; i < COUNT_OF(parts); i++)
         for (int frames = 1; frames <= 2; frames++) {
-            struct chain_show s;
-            chain_show_open(&s, &clips, parts[i]);
+            struct chain_fixture s;
+            chain_fixture_open(&s, &clips, parts[i]);
             s.frames = frames;
-            ok(chain_show_threads(&s));
-            ok(chain_show_check(&s, -1));
-            chain_show_close(&s);
+            ok(chain_fixture_run_threads(&s));
+            ok(chain_fixture_check(&s, -1));
+            chain_fixture_close(&s);
         }
 }
 
@@ -50,13 +50,13 @@ static void a_stop_ends_all(void **state)
 {
     (void)state;
     for (int parts = 1; parts <= CHAIN_PARTS; parts++) {
-        struct chain_show s;
-        chain_show_open(&s, &clips, parts);
+        struct chain_fixture s;
+        chain_fixture_open(&s, &clips, parts);
         s.stop_after = 2;
-        assert_int_equal(chain_show_threads(&s), ST_CANCELED);
-        ok(chain_show_check(&s, -1));
+        assert_int_equal(chain_fixture_run_threads(&s), ST_CANCELED);
+        ok(chain_fixture_check(&s, -1));
         assert_int_equal(s.shown, 2); /* what was sent is shown */
-        chain_show_close(&s);
+        chain_fixture_close(&s);
     }
 }
 
@@ -64,13 +64,13 @@ static void a_failure_ends_all(void **state)
 {
     (void)state;
     for (int parts = 1; parts <= CHAIN_PARTS; parts++) {
-        struct chain_show s;
-        chain_show_open(&s, &clips, parts);
+        struct chain_fixture s;
+        chain_fixture_open(&s, &clips, parts);
         s.fail_block = 2;
-        assert_int_equal(chain_show_threads(&s), ST_IO);
+        assert_int_equal(chain_fixture_run_threads(&s), ST_IO);
         assert_string_equal(error_last()->msg, "the last part fails");
-        ok(chain_show_check(&s, -1));
-        chain_show_close(&s);
+        ok(chain_fixture_check(&s, -1));
+        chain_fixture_close(&s);
     }
 }
 
@@ -79,15 +79,15 @@ static void a_failure_behind_a_stop(void **state)
 {
     (void)state;
     for (int parts = 1; parts <= CHAIN_PARTS; parts++) {
-        struct chain_show s;
-        chain_show_open(&s, &clips, parts);
+        struct chain_fixture s;
+        chain_fixture_open(&s, &clips, parts);
         s.stop_after = 3;
         s.fail_block = 2;
         s.slow_ms = 20;
-        assert_int_equal(chain_show_threads(&s), ST_IO);
+        assert_int_equal(chain_fixture_run_threads(&s), ST_IO);
         assert_string_equal(error_last()->msg, "the last part fails");
-        ok(chain_show_check(&s, -1));
-        chain_show_close(&s);
+        ok(chain_fixture_check(&s, -1));
+        chain_fixture_close(&s);
     }
 }
 
@@ -96,30 +96,30 @@ static void a_broken_wire_ends_all(void **state)
     (void)state;
     for (int parts = 1; parts <= CHAIN_PARTS; parts++)
         for (int rank = 1; rank <= parts; rank++) {
-            struct chain_show s;
-            chain_show_open(&s, &clips, parts);
+            struct chain_fixture s;
+            chain_fixture_open(&s, &clips, parts);
             s.fail_rank = rank;
             s.fail_wait = 3;
-            assert_int_equal(chain_show_threads(&s), ST_COMM);
+            assert_int_equal(chain_fixture_run_threads(&s), ST_COMM);
             assert_non_null(strstr(error_last()->msg, "decode: waiting after clip 0, block "));
             assert_non_null(strstr(error_last()->msg, ": the wire broke"));
-            ok(chain_show_check(&s, -1));
-            chain_show_close(&s);
+            ok(chain_fixture_check(&s, -1));
+            chain_fixture_close(&s);
         }
 }
 
 static void a_silent_tail_is_named(void **state)
 {
-    struct chain_show s;
+    struct chain_fixture s;
 
     (void)state;
-    chain_show_open(&s, &clips, 1);
+    chain_fixture_open(&s, &clips, 1);
     s.silent = true;
     s.wait_s = 0.3;
-    assert_int_equal(chain_show_threads(&s), ST_COMM);
+    assert_int_equal(chain_fixture_run_threads(&s), ST_COMM);
     assert_string_equal(error_last()->msg, "decode: waiting for the first block: "
                                            "rank 1 waited 0.3 s for rank 0 to send 2 tensors");
-    chain_show_close(&s);
+    chain_fixture_close(&s);
 }
 
 /* They come, with a note. */
@@ -128,12 +128,12 @@ static void pictures_that_are_no_numbers(void **state)
     const struct clip *const back = &clips.clip[1];
     float *const value = back->latents + latent_count(back) + 5, was = *value;
     struct pixels_flaw flaw;
-    struct chain_show s;
+    struct chain_fixture s;
 
     (void)state;
-    chain_show_open(&s, &clips, 2);
+    chain_fixture_open(&s, &clips, 2);
     *value = NAN;
-    ok(chain_show_threads(&s));
+    ok(chain_fixture_run_threads(&s));
     for (int i = 0; i < CHAIN_CLIPS; i++) {
         assert_int_equal(s.pictures[i], back->pictures);
         for (int k = 0; k < back->pictures; k++)
@@ -142,7 +142,7 @@ static void pictures_that_are_no_numbers(void **state)
     }
     assert_string_equal(flaw.value, "nan");
     *value = was;
-    chain_show_close(&s);
+    chain_fixture_close(&s);
 }
 
 /* A slow last part holds the tail back: each part has a block in work, the first one the
@@ -151,29 +151,29 @@ static void a_slow_part_holds_back(void **state)
 {
     (void)state;
     for (int parts = 1; parts <= CHAIN_PARTS; parts++) {
-        struct chain_show s;
-        chain_show_open(&s, &clips, parts);
+        struct chain_fixture s;
+        chain_fixture_open(&s, &clips, parts);
         s.slow_ms = 40;
-        ok(chain_show_threads(&s));
-        ok(chain_show_check(&s, -1));
+        ok(chain_fixture_run_threads(&s));
+        ok(chain_fixture_check(&s, -1));
         assert_in_range(s.ahead, 2, parts + 2);
-        chain_show_close(&s);
+        chain_fixture_close(&s);
     }
 }
 
 /* ---- one decode rank for two lines: ranks 0 and 1 are their tails ----------------- */
 
 struct both {
-    struct chain_show line[LINES];
-    struct chain_way way[LINES];
+    struct chain_fixture line[LINES];
+    struct chain_stream way[LINES];
     pthread_mutex_t turn;
 };
 
 static void *way_main(void *arg)
 {
-    struct chain_way *const w = arg;
+    struct chain_stream *const w = arg;
 
-    w->st = chain_way_run(w);
+    w->st = chain_stream_run(w);
     if (w->st != ST_OK) w->error = *error_last();
     return NULL;
 }
@@ -186,7 +186,7 @@ static status serve_both(struct both *b, struct comm *const *hop)
     status st;
 
     for (int i = 0; i < LINES; i++)
-        b->way[i] = (struct chain_way){ .show = &b->line[i], .in = hop[i], .turn = &b->turn };
+        b->way[i] = (struct chain_stream){ .fixture = &b->line[i], .in = hop[i], .turn = &b->turn };
     TRY_OUT(vae_open(&b->way[0].vae, &config));
     TRY_OUT(vae_open_beside(&b->way[1].vae, b->way[0].vae));
     if (pthread_create(&thread, NULL, way_main, &b->way[1])) {
@@ -229,47 +229,47 @@ static void a_rank_serves_two_lines(void **state)
     assert_non_null(b);
     pthread_mutex_init(&b->turn, NULL);
     for (int i = 0; i < LINES; i++) {
-        chain_show_open(&b->line[i], &clips, 1);
+        chain_fixture_open(&b->line[i], &clips, 1);
         b->line[i].frames = 1 + i;
     }
     ok(comm_thread_open(group, LINES + 1, 30));
     ok(comm_thread_run(group, LINES + 1, both_main, b));
     for (int i = 0; i <= LINES; i++) comm_close(&group[i]);
     for (int i = 0; i < LINES; i++) {
-        ok(chain_show_check(&b->line[i], -1));
-        chain_show_close(&b->line[i]);
+        ok(chain_fixture_check(&b->line[i], -1));
+        chain_fixture_close(&b->line[i]);
     }
     pthread_mutex_destroy(&b->turn);
     free(b);
 }
 
-/* ---- the hunt --------------------------------------------------------------------- */
+/* ---- many seeds ------------------------------------------------------------------- */
 
 static uint64_t seed;
-static int hunt_seeds;
+static int stress_seeds;
 
 static void late_calls(void **state)
 {
     (void)state;
-    for (int i = 0; i < hunt_seeds; i++) {
+    for (int i = 0; i < stress_seeds; i++) {
         char words[CHAIN_TEXT];
-        struct chain_show s;
+        struct chain_fixture s;
 
         uint64_t const one = seed + (uint64_t)i;
-        chain_show_draw(&s, &clips, one, 0, one % 3 == 0);
-        (void)chain_show_words(&s, words);
-        status const ended = chain_show_threads(&s);
+        chain_fixture_draw(&s, &clips, one, 0, one % 3 == 0);
+        (void)chain_fixture_words(&s, words);
+        status const ended = chain_fixture_run_threads(&s);
         if (ended != ST_OK) (void)fail(ended, "%s: ended with: %s", words, error_last()->msg);
-        status const st = chain_show_check(&s, -1);
+        status const st = chain_fixture_check(&s, -1);
         if (st != ST_OK) print_error("%s\n", words);
         ok(st);
-        chain_show_close(&s);
+        chain_fixture_close(&s);
     }
 }
 
 int main(int argc, char **argv)
 {
-    const struct CMUnitTest hunts[] = { cmocka_unit_test(late_calls) };
+    const struct CMUnitTest stresses[] = { cmocka_unit_test(late_calls) };
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_chain),
         cmocka_unit_test(a_stop_ends_all),
@@ -283,9 +283,9 @@ int main(int argc, char **argv)
     };
 
     seed = rng_seed(argc, argv);
-    hunt_seeds = (int)rng_option(argc, argv, "--hunt", 0);
+    stress_seeds = (int)rng_option(argc, argv, "--hunt", 0);
     print_message("line_decode --seed %llu\n", (unsigned long long)seed);
-    if (hunt_seeds)
-        return cmocka_run_group_tests_name("line_decode --hunt", hunts, open_clips, close_clips);
+    if (stress_seeds)
+        return cmocka_run_group_tests_name("line_decode --hunt", stresses, open_clips, close_clips);
     return cmocka_run_group_tests_name("line_decode", tests, open_clips, close_clips);
 }

@@ -234,7 +234,7 @@ static void random_run(uint64_t seed)
     engine_fixture_forget(&source);
 }
 
-static int hunt(uint64_t first, int count)
+static int stress(uint64_t first, int count)
 {
     for (int i = 0; i < count; i++) {
         print_message("seed %llu\n", (unsigned long long)(first + (uint64_t)i));
@@ -246,7 +246,7 @@ static int hunt(uint64_t first, int count)
 static void a_few_at_random(void **state)
 {
     (void)state;
-    hunt(1, 20);
+    stress(1, 20);
 }
 
 int main(int argc, char **argv)
@@ -274,7 +274,7 @@ int main(int argc, char **argv)
         print_error("%s\n", error_last()->msg);
         return 1;
     }
-    failed = count ? hunt(seed, count) : cmocka_run_group_tests(tests, NULL, NULL);
+    failed = count ? stress(seed, count) : cmocka_run_group_tests(tests, NULL, NULL);
     engine_fixture_close(&fixture);
     return failed;
 }

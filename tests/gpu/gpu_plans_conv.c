@@ -26,7 +26,7 @@ struct shape {
     bool residual, f32;
 };
 
-struct show {
+struct clip_fixture {
     struct cuda_dnn *dnn;
     struct shape seen[SHAPES];
     int shapes, graphs, failures;
@@ -40,7 +40,7 @@ static void name(const char *verdict, const struct shape *c)
     printf("%s%s", c->residual ? " + residual" : "", c->f32 ? ", F32" : "");
 }
 
-static void judge(struct show *s, const struct shape *c, const struct cuda_conv_plan *plan,
+static void judge(struct clip_fixture *s, const struct shape *c, const struct cuda_conv_plan *plan,
                   int phase)
 {
     const struct cuda_dnn_graph *const g = &plan->graph[phase].g;
@@ -67,7 +67,7 @@ static struct tensor shaped(enum dtype dtype, int64_t t, int64_t h, int64_t w, i
 }
 
 /* All of a shape's graphs, the first time it is met. */
-static void show(struct show *s, const struct shape *c)
+static void fixture(struct clip_fixture *s, const struct shape *c)
 {
     int64_t const up = c->use == KERN_CONV_DOUBLED ? 2 : 1, t = c->past + c->t - c->kt + 1;
     struct tensor const x = shaped(DT_BF16, c->t, c->h, c->w, c->cin);
@@ -103,17 +103,17 @@ static void show(struct show *s, const struct shape *c)
 }
 
 /* A convolution over the last two frames and new ones, 3x3x3 or 3x1x1. */
-static void causal(struct show *s, struct shape c, int64_t cin, int64_t cout, bool residual)
+static void causal(struct clip_fixture *s, struct shape c, int64_t cin, int64_t cout, bool residual)
 {
     c.past = VAE_PAST;
     c.kt = 3;
     c.cin = cin;
     c.cout = cout;
     c.residual = residual;
-    show(s, &c);
+    fixture(s, &c);
 }
 
-static void layer(struct show *s, const struct vae_row *r, struct shape *at, bool first)
+static void layer(struct clip_fixture *s, const struct vae_row *r, struct shape *at, bool first)
 {
     int64_t const in = r->in * BASE, out = r->out * BASE;
 
@@ -127,7 +127,7 @@ static void layer(struct show *s, const struct vae_row *r, struct shape *at, boo
         proj.cin = proj.cout = in;
         proj.kt = proj.side = 1;
         proj.residual = true;
-        show(s, &proj);
+        fixture(s, &proj);
         return;
     }
     default: break;
@@ -143,12 +143,12 @@ static void layer(struct show *s, const struct vae_row *r, struct shape *at, boo
     space.cout = out;
     space.kt = 1;
     space.use = KERN_CONV_DOUBLED;
-    show(s, &space);
+    fixture(s, &space);
     at->h *= 2;
     at->w *= 2;
 }
 
-static void decoder(struct show *s, bool first)
+static void decoder(struct clip_fixture *s, bool first)
 {
     struct shape at;
 
@@ -169,7 +169,7 @@ int main(int argc, char **argv)
     char card[4096] = "";
     FILE *const f = fopen(argc > 1 ? argv[1] : "tests/gpu/h100.json", "r");
     size_t const n = f ? fread(card, 1, sizeof card - 1, f) : 0;
-    struct show s = { 0 };
+    struct clip_fixture s = { 0 };
 
     if (f) fclose(f);
     card[strcspn(card, "\n")] = 0;

@@ -5,23 +5,23 @@
  */
 #include "tests/support/unit.h"
 
-#include "tests/support/clip_show.h"
+#include "tests/support/clip_fixture.h"
 
 #include <math.h>
 
-static struct show_model model;
-static const struct kv_policy *const rolling = &show_policy[SHOW_ROLLING];
+static struct clip_fixture_model model;
+static const struct kv_policy *const rolling = &clip_fixture_policy[FIXTURE_ROLLING];
 
 static int open_model(void **state)
 {
     (void)state;
-    return show_model_open(&model, kern_backend_find("ref")) == ST_OK ? 0 : -1;
+    return clip_fixture_model_open(&model, kern_backend_find("ref")) == ST_OK ? 0 : -1;
 }
 
 static int close_model(void **state)
 {
     (void)state;
-    show_model_close(&model);
+    clip_fixture_model_close(&model);
     return 0;
 }
 
@@ -29,31 +29,31 @@ static int close_model(void **state)
 struct slot_queue {
     const struct kv_policy *policy;
     int clips;
-    int64_t blocks[SHOW_CLIPS];
-    int change[SHOW_CLIPS];
+    int64_t blocks[FIXTURE_CLIPS];
+    int change[FIXTURE_CLIPS];
 };
 
 static struct line_mode const strict_mode = { .determinism = LINE_STRICT },
                               batch_mode = { .determinism = LINE_BATCH };
 
-static struct show *render(const struct slot_queue *q, struct line_mode mode, int ranks)
+static struct clip_fixture *render(const struct slot_queue *q, struct line_mode mode, int ranks)
 {
-    struct show *const s = show_new(&model, q->policy, q->clips, q->blocks, 11);
+    struct clip_fixture *const s = clip_fixture_new(&model, q->policy, q->clips, q->blocks, 11);
 
     assert_non_null(s);
     memcpy(s->change, q->change, sizeof q->change);
     s->mode = mode;
-    ok(show_threads(s, ranks, 0, 0));
+    ok(clip_fixture_run_threads(s, ranks, 0, 0));
     return s;
 }
 
 /* Relative L2 of a clip. NaN where a block is missing. */
-static double off_by(const struct show *a, const struct show *b, int clip)
+static double off_by(const struct clip_fixture *a, const struct clip_fixture *b, int clip)
 {
     double error = 0, norm = 0;
 
     for (int64_t i = 0; i < a->blocks[clip]; i++)
-        for (int e = 0; e < SHOW_BLOCK; e++) {
+        for (int e = 0; e < FIXTURE_BLOCK; e++) {
             double const x = (double)a->latents[clip][i][e], y = (double)b->latents[clip][i][e];
             error += (x - y) * (x - y);
             norm += y * y;
@@ -66,8 +66,8 @@ static double off_by(const struct show *a, const struct show *b, int clip)
  * more than 1e-2. */
 static const double tolerance = 1e-5;
 
-static void near_enough(const struct slot_queue *q, const struct show *batch,
-                        const struct show *strict, int ranks)
+static void near_enough(const struct slot_queue *q, const struct clip_fixture *batch,
+                        const struct clip_fixture *strict, int ranks)
 {
     for (int c = 0; c < q->clips; c++) {
         double const off = off_by(batch, strict, c);
@@ -81,13 +81,13 @@ static void near_enough(const struct slot_queue *q, const struct show *batch,
 
 static void same_clips(const struct slot_queue *q)
 {
-    struct show *const strict = render(q, strict_mode, 1);
+    struct clip_fixture *const strict = render(q, strict_mode, 1);
 
-    for (int ranks = 1; ranks <= SHOW_RANKS; ranks++)
+    for (int ranks = 1; ranks <= FIXTURE_RANKS; ranks++)
         for (enum line_exchange e = LINE_BLOCKS; e <= LINE_HEADS; e++) {
             struct line_mode const mode = { .determinism = LINE_BATCH, .exchange = e };
-            if (e == LINE_HEADS && SHOW_HEADS % ranks) continue;
-            struct show *const batch = render(q, mode, ranks);
+            if (e == LINE_HEADS && FIXTURE_HEADS % ranks) continue;
+            struct clip_fixture *const batch = render(q, mode, ranks);
             near_enough(q, batch, strict, ranks);
             free(batch);
         }
@@ -99,8 +99,8 @@ static void any_ranks(void **state)
     (void)state;
     same_clips(&(struct slot_queue){ rolling, 1, { 10 }, { 4 } });
     same_clips(&(struct slot_queue){ rolling, 1, { 1 }, { 0 } });
-    same_clips(&(struct slot_queue){ &show_policy[SHOW_BLOCK12], 1, { 6 }, { 2 } });
-    same_clips(&(struct slot_queue){ &show_policy[SHOW_BLOCK21], 2, { 3, 2 }, { 0 } });
+    same_clips(&(struct slot_queue){ &clip_fixture_policy[FIXTURE_BLOCK12], 1, { 6 }, { 2 } });
+    same_clips(&(struct slot_queue){ &clip_fixture_policy[FIXTURE_BLOCK21], 2, { 3, 2 }, { 0 } });
 }
 
 /* Up to five clips stand in the line at once. */
@@ -117,18 +117,18 @@ static void any_backend(void **state)
     struct slot_queue const q = {
         rolling, 2, { 2, 1 }, { 0 }
     }; /* few: a stand-in for a card is slow */
-    struct show_model const usual = model;
+    struct clip_fixture_model const usual = model;
 
     (void)state;
     for (int i = 0; kern_backend_at(i); i++) {
         if (kern_backend_at(i)->absent()) continue;
-        ok(show_model_open(&model, kern_backend_at(i)));
-        struct show *const strict = render(&q, strict_mode, 1);
-        struct show *const batch = render(&q, batch_mode, 1);
+        ok(clip_fixture_model_open(&model, kern_backend_at(i)));
+        struct clip_fixture *const strict = render(&q, strict_mode, 1);
+        struct clip_fixture *const batch = render(&q, batch_mode, 1);
         for (int c = 0; c < q.clips; c++) assert_true(off_by(batch, strict, c) <= tolerance);
         free(strict);
         free(batch);
-        show_model_close(&model);
+        clip_fixture_model_close(&model);
     }
     model = usual;
 }
@@ -137,18 +137,18 @@ static void any_backend(void **state)
 static void a_stage_a_rank(void **state)
 {
     struct slot_queue const q = { rolling, 3, { 2, 7, 1 }, { 1, 3, 0 } };
-    struct show *const strict = render(&q, strict_mode, 1), *const batch =
-                                                                render(&q, batch_mode, 6);
+    struct clip_fixture *const strict = render(&q, strict_mode, 1), *const batch =
+                                                                        render(&q, batch_mode, 6);
 
     (void)state;
-    for (int c = 0; c < q.clips; c++) ok(show_same(batch, c, strict, c, q.blocks[c]));
+    for (int c = 0; c < q.clips; c++) ok(clip_fixture_same(batch, c, strict, c, q.blocks[c]));
     free(strict);
     free(batch);
 }
 
-/* ---- the oracle, watched ------------------------------------------------------------ */
+/* ---- the oracle, recorded ----------------------------------------------------------- */
 
-static struct kern_backend watched;
+static struct kern_backend recorded;
 static _Thread_local size_t reserved, taken; /* of a rank's context */
 static atomic_long calls[KERN_OP_COUNT];
 static atomic_int other; /* contexts that took more or less than was reserved */
@@ -187,7 +187,7 @@ static status count(enum kern_op op, const void *args)
 }
 
 #define OP(op)                                                                                     \
-    static status watched_##op(struct kern_ctx *c, const struct kern_##op *a)                      \
+    static status recorded_##op(struct kern_ctx *c, const struct kern_##op *a)                     \
     {                                                                                              \
         TRY(count(KERN_OP_##op, a));                                                               \
         return kern_backend_find("ref")->ops.op(c, a);                                             \
@@ -195,15 +195,15 @@ static status count(enum kern_op op, const void *args)
 KERN_OPS(OP)
 #undef OP
 
-static status open_watched(struct kern_ctx **out, const struct kern_config *c)
+static status open_recorded(struct kern_ctx **out, const struct kern_config *c)
 {
     reserved = taken = 0;
     TRY(kern_backend_find("ref")->open(out, c));
-    (*out)->backend = &watched;
+    (*out)->backend = &recorded;
     return ST_OK;
 }
 
-static void close_watched(struct kern_ctx **ctx)
+static void close_recorded(struct kern_ctx **ctx)
 {
     other += *ctx && (taken != reserved || taken == 0);
     kern_backend_find("ref")->close(ctx);
@@ -211,17 +211,17 @@ static void close_watched(struct kern_ctx **ctx)
 
 static void watch(void)
 {
-    watched = *kern_backend_find("ref");
-#define OP(op) watched.ops.op = watched_##op;
+    recorded = *kern_backend_find("ref");
+#define OP(op) recorded.ops.op = recorded_##op;
     KERN_OPS(OP)
 #undef OP
-    watched.open = open_watched;
-    watched.close = close_watched;
-    watched.scratch_bytes = scratch_bytes;
-    watched.reserve = reserve;
+    recorded.open = open_recorded;
+    recorded.close = close_recorded;
+    recorded.scratch_bytes = scratch_bytes;
+    recorded.reserve = reserve;
     for (int i = 0; i < KERN_OP_COUNT; i++) calls[i] = 0;
     other = 0;
-    model.backend = &watched;
+    model.backend = &recorded;
 }
 
 /* On one rank a tick's noise stages are one call of self-attention a layer, the clean one
@@ -257,11 +257,11 @@ static void reserved_scratch(void **state)
 
     (void)state;
     watch();
-    for (int ranks = 1; ranks <= SHOW_RANKS; ranks += ranks < 3 ? 1 : 3) {
+    for (int ranks = 1; ranks <= FIXTURE_RANKS; ranks += ranks < 3 ? 1 : 3) {
         free(render(&q, strict_mode, ranks));
         free(render(&q, batch_mode, ranks));
         free(render(&q, (struct line_mode){ LINE_BATCH, LINE_FP8, LINE_BLOCKS }, ranks));
-        if (SHOW_HEADS % ranks) continue;
+        if (FIXTURE_HEADS % ranks) continue;
         free(render(&q, (struct line_mode){ LINE_STRICT, LINE_FP8, LINE_HEADS }, ranks));
         free(render(&q, (struct line_mode){ LINE_BATCH, LINE_ACT, LINE_HEADS }, ranks));
     }
@@ -273,17 +273,18 @@ static void reserved_scratch(void **state)
 static void reserved_behind_given(void **state)
 {
     struct slot_queue const q = { rolling, 1, { 12 }, { 0 } };
-    struct show *const whole = render(&q, strict_mode, 1);
+    struct clip_fixture *const whole = render(&q, strict_mode, 1);
 
     (void)state;
     watch();
-    for (int ranks = 1; ranks <= SHOW_RANKS; ranks += 5)
+    for (int ranks = 1; ranks <= FIXTURE_RANKS; ranks += 5)
         for (int given = 1; given < q.blocks[0]; given += 2) {
-            struct show *const s = show_new(&model, q.policy, q.clips, q.blocks, 11);
+            struct clip_fixture *const s =
+                clip_fixture_new(&model, q.policy, q.clips, q.blocks, 11);
             assert_non_null(s);
-            show_give(s, 0, given, whole, 0);
+            clip_fixture_give(s, 0, given, whole, 0);
             s->mode = given % 4 == 1 ? batch_mode : strict_mode;
-            ok(show_threads(s, ranks, 0, 0));
+            ok(clip_fixture_run_threads(s, ranks, 0, 0));
             free(s);
         }
     model.backend = kern_backend_find("ref");

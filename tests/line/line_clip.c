@@ -6,11 +6,11 @@
  *   line_clip                            the whole
  *   line_clip small                      two short runs over three ranks, for a sanitizer
  *                                        that makes the whole too long
- *   line_clip --hunt SEEDS [--seed N]    instead, trials made of seeds: clip_trial.h
+ *   line_clip --hunt SEEDS [--seed N]    instead, random cases made of seeds: random_case.h
  */
 #include "tests/support/unit.h"
 
-#include "tests/support/clip_trial.h"
+#include "tests/support/random_case.h"
 #include "tests/support/rng.h"
 
 #include "pipeline/dit/noise.h"
@@ -18,53 +18,56 @@
 
 #include <math.h>
 
-static struct show_model model;
-static const struct kv_policy *const rolling = &show_policy[SHOW_ROLLING];
-static const struct kv_policy *const block21 = &show_policy[SHOW_BLOCK21];
-static const struct kv_policy *const block12 = &show_policy[SHOW_BLOCK12];
+static struct clip_fixture_model model;
+static const struct kv_policy *const rolling = &clip_fixture_policy[FIXTURE_ROLLING];
+static const struct kv_policy *const block21 = &clip_fixture_policy[FIXTURE_BLOCK21];
+static const struct kv_policy *const block12 = &clip_fixture_policy[FIXTURE_BLOCK12];
 
 /* The oracle; the fast backend where many clips are made. */
 static int open_ref(void **state)
 {
     (void)state;
-    return show_model_open(&model, kern_backend_find("ref")) == ST_OK ? 0 : -1;
+    return clip_fixture_model_open(&model, kern_backend_find("ref")) == ST_OK ? 0 : -1;
 }
 
 static int open_cpu(void **state)
 {
     (void)state;
-    return show_model_open(&model, kern_backend_find("cpu")) == ST_OK ? 0 : -1;
+    return clip_fixture_model_open(&model, kern_backend_find("cpu")) == ST_OK ? 0 : -1;
 }
 
 static int close_model(void **state)
 {
     (void)state;
-    show_model_close(&model);
+    clip_fixture_model_close(&model);
     return 0;
 }
 
-static struct show *show_of(const struct kv_policy *policy, int clips, const int64_t *blocks,
-                            uint64_t first_seed)
+static struct clip_fixture *clip_fixture_of(const struct kv_policy *policy, int clips,
+                                            const int64_t *blocks, uint64_t first_seed)
 {
-    struct show *const s = show_new(&model, policy, clips, blocks, first_seed);
+    struct clip_fixture *const s = clip_fixture_new(&model, policy, clips, blocks, first_seed);
     assert_non_null(s);
     return s;
 }
 
-static status render(struct show *s, int ranks) { return show_threads(s, ranks, 0, 0); }
+static status render(struct clip_fixture *s, int ranks)
+{
+    return clip_fixture_run_threads(s, ranks, 0, 0);
+}
 
 static void same_bits_for_any_ranks(const struct kv_policy *policy, int clips,
                                     const int64_t *blocks, int prompt_change)
 {
-    struct show *const one = show_of(policy, clips, blocks, 7);
+    struct clip_fixture *const one = clip_fixture_of(policy, clips, blocks, 7);
 
     for (int c = 0; c < clips; c++) one->change[c] = prompt_change;
     ok(render(one, 1));
-    for (int ranks = 2; ranks <= SHOW_RANKS; ranks++) {
-        struct show *const many = show_of(policy, clips, blocks, 7);
+    for (int ranks = 2; ranks <= FIXTURE_RANKS; ranks++) {
+        struct clip_fixture *const many = clip_fixture_of(policy, clips, blocks, 7);
         for (int c = 0; c < clips; c++) many->change[c] = prompt_change;
         ok(render(many, ranks));
-        for (int c = 0; c < clips; c++) ok(show_same(many, c, one, c, blocks[c]));
+        for (int c = 0; c < clips; c++) ok(clip_fixture_same(many, c, one, c, blocks[c]));
         free(many);
     }
     free(one);
@@ -88,19 +91,22 @@ static void other_sinks(void **state)
         struct kv_policy policy;
         int usual;
     } cases[] = {
-        { { WINDOW_ROLLING, 5, SHOW_FRAMES, 21, 0, KV_SINK_USUAL }, SHOW_ROLLING },
-        { { WINDOW_ROLLING, 5, SHOW_FRAMES, 21, SHOW_FRAMES, KV_SINK_FIXED }, SHOW_ROLLING },
-        { { WINDOW_BLOCK, 5, SHOW_FRAMES, 12, SHOW_FRAMES, KV_SINK_MOVING }, SHOW_BLOCK12 },
+        { { WINDOW_ROLLING, 5, FIXTURE_FRAMES, 21, 0, KV_SINK_USUAL }, FIXTURE_ROLLING },
+        { { WINDOW_ROLLING, 5, FIXTURE_FRAMES, 21, FIXTURE_FRAMES, KV_SINK_FIXED },
+          FIXTURE_ROLLING },
+        { { WINDOW_BLOCK, 5, FIXTURE_FRAMES, 12, FIXTURE_FRAMES, KV_SINK_MOVING },
+          FIXTURE_BLOCK12 },
     };
     int64_t const blocks[] = { 9, 2 };
 
     (void)state;
     for (int i = 0; i < COUNT_OF(cases); i++) {
-        struct show *const a = show_of(&cases[i].policy, 2, blocks, 7);
-        struct show *const b = show_of(&show_policy[cases[i].usual], 2, blocks, 7);
+        struct clip_fixture *const a = clip_fixture_of(&cases[i].policy, 2, blocks, 7);
+        struct clip_fixture *const b =
+            clip_fixture_of(&clip_fixture_policy[cases[i].usual], 2, blocks, 7);
         ok(render(a, 1));
         ok(render(b, 1));
-        ok(show_same(a, 0, b, 0, 1));
+        ok(clip_fixture_same(a, 0, b, 0, 1));
         assert_memory_not_equal(a->latents[0][8], b->latents[0][8], sizeof a->latents[0][8]);
         free(a);
         free(b);
@@ -109,10 +115,11 @@ static void other_sinks(void **state)
 }
 
 /* A queue over so many ranks. */
-static struct show *queue_of(const struct kv_policy *policy, struct line_mode mode, int ranks)
+static struct clip_fixture *queue_of(const struct kv_policy *policy, struct line_mode mode,
+                                     int ranks)
 {
     static const int64_t blocks[] = { 7, 1, 9, 2, 3 };
-    struct show *const s = show_of(policy, COUNT_OF(blocks), blocks, 7);
+    struct clip_fixture *const s = clip_fixture_of(policy, COUNT_OF(blocks), blocks, 7);
 
     for (int c = 0; c < COUNT_OF(blocks); c++) s->change[c] = c % 3;
     s->mode = mode;
@@ -120,9 +127,9 @@ static struct show *queue_of(const struct kv_policy *policy, struct line_mode mo
     return s;
 }
 
-static void same_queue(struct show *s, const struct show *want)
+static void same_queue(struct clip_fixture *s, const struct clip_fixture *want)
 {
-    for (int c = 0; c < s->clips; c++) ok(show_same(s, c, want, c, s->blocks[c]));
+    for (int c = 0; c < s->clips; c++) ok(clip_fixture_same(s, c, want, c, s->blocks[c]));
     free(s);
 }
 
@@ -130,13 +137,13 @@ static void same_queue(struct show *s, const struct show *want)
 static void narrow_wire(void **state)
 {
     struct line_mode const fp8 = { LINE_STRICT, LINE_FP8, LINE_BLOCKS };
-    struct show *const act = queue_of(rolling, (struct line_mode){ LINE_STRICT }, 1);
-    struct show *const one = queue_of(rolling, fp8, 1);
+    struct clip_fixture *const act = queue_of(rolling, (struct line_mode){ LINE_STRICT }, 1);
+    struct clip_fixture *const one = queue_of(rolling, fp8, 1);
 
     (void)state;
     for (int c = 0; c < act->clips; c++)
         assert_memory_not_equal(act->latents[c][0], one->latents[c][0], sizeof act->latents[c][0]);
-    for (int ranks = 2; ranks <= SHOW_RANKS; ranks++)
+    for (int ranks = 2; ranks <= FIXTURE_RANKS; ranks++)
         same_queue(queue_of(rolling, fp8, ranks), one);
     free(act);
     free(one);
@@ -146,20 +153,21 @@ static void narrow_wire(void **state)
 static void by_heads(void **state)
 {
     (void)state;
-    for (int kind = 0; kind < SHOW_KINDS; kind++)
+    for (int kind = 0; kind < FIXTURE_KINDS; kind++)
         for (enum line_wire wire = LINE_ACT; wire <= LINE_FP8; wire++) {
-            const struct kv_policy *const policy = &show_policy[kind];
+            const struct kv_policy *const policy = &clip_fixture_policy[kind];
             struct line_mode const heads = { LINE_STRICT, wire, LINE_HEADS };
-            struct show *const one = queue_of(policy, (struct line_mode){ .wire = wire }, 1);
-            for (int ranks = 1; ranks <= SHOW_RANKS; ranks++)
-                if (SHOW_HEADS % ranks == 0) same_queue(queue_of(policy, heads, ranks), one);
+            struct clip_fixture *const one =
+                queue_of(policy, (struct line_mode){ .wire = wire }, 1);
+            for (int ranks = 1; ranks <= FIXTURE_RANKS; ranks++)
+                if (FIXTURE_HEADS % ranks == 0) same_queue(queue_of(policy, heads, ranks), one);
             free(one);
         }
 }
 
 static void heads_that_do_not_divide(void **state)
 {
-    struct show *const s = show_of(rolling, 1, (int64_t[]){ 2 }, 1);
+    struct clip_fixture *const s = clip_fixture_of(rolling, 1, (int64_t[]){ 2 }, 1);
 
     (void)state;
     s->mode.exchange = LINE_HEADS;
@@ -173,14 +181,14 @@ static void heads_that_do_not_divide(void **state)
 static void gathers(int ranks, enum line_determinism determinism)
 {
     int64_t const blocks[] = { 8, 1 };
-    struct show *const a = show_of(rolling, COUNT_OF(blocks), blocks, 7);
-    struct show *const b = show_of(rolling, COUNT_OF(blocks), blocks, 7);
+    struct clip_fixture *const a = clip_fixture_of(rolling, COUNT_OF(blocks), blocks, 7);
+    struct clip_fixture *const b = clip_fixture_of(rolling, COUNT_OF(blocks), blocks, 7);
 
     a->mode.determinism = b->mode.determinism = determinism;
     b->gathers = true;
     ok(render(a, ranks));
     ok(render(b, ranks));
-    for (int c = 0; c < COUNT_OF(blocks); c++) ok(show_same(b, c, a, c, blocks[c]));
+    for (int c = 0; c < COUNT_OF(blocks); c++) ok(clip_fixture_same(b, c, a, c, blocks[c]));
     assert_int_equal(a->parts != b->parts, 6 % ranks == 0);
     free(a);
     free(b);
@@ -198,13 +206,13 @@ static void gathered_or_by_parts(void **state)
 static void clips_in_company(const struct kv_policy *policy, int ranks)
 {
     int64_t const blocks[] = { 6, 1, 9, 2, 3 };
-    struct show *const all = show_of(policy, COUNT_OF(blocks), blocks, 20);
+    struct clip_fixture *const all = clip_fixture_of(policy, COUNT_OF(blocks), blocks, 20);
 
     ok(render(all, ranks));
     for (int c = 0; c < COUNT_OF(blocks); c++) {
-        struct show *const alone = show_of(policy, 1, &blocks[c], 20 + (uint64_t)c);
+        struct clip_fixture *const alone = clip_fixture_of(policy, 1, &blocks[c], 20 + (uint64_t)c);
         ok(render(alone, 1));
-        ok(show_same(alone, 0, all, c, blocks[c]));
+        ok(clip_fixture_same(alone, 0, all, c, blocks[c]));
         free(alone);
     }
     free(all);
@@ -224,17 +232,18 @@ static void joining_equals_alone(void **state)
     int64_t const blocks[] = { 6, 1, 9, 2, 3 }, join[] = { 1, 8, 8, 40, 41 };
 
     (void)state;
-    for (int kind = 0; kind < SHOW_KINDS; kind++) {
-        const struct kv_policy *const policy = &show_policy[kind];
-        struct show *const want = show_of(policy, COUNT_OF(blocks), blocks, 20);
+    for (int kind = 0; kind < FIXTURE_KINDS; kind++) {
+        const struct kv_policy *const policy = &clip_fixture_policy[kind];
+        struct clip_fixture *const want = clip_fixture_of(policy, COUNT_OF(blocks), blocks, 20);
         ok(render(want, 1));
-        for (int ranks = 1; ranks <= SHOW_RANKS; ranks++) {
-            struct show *const s = show_of(policy, COUNT_OF(blocks), blocks, 20);
+        for (int ranks = 1; ranks <= FIXTURE_RANKS; ranks++) {
+            struct clip_fixture *const s = clip_fixture_of(policy, COUNT_OF(blocks), blocks, 20);
             memcpy(s->join, join, sizeof join);
             s->hesitate = ranks % 3;
             s->late_over = ranks % 2;
             ok(render(s, ranks));
-            for (int c = 0; c < COUNT_OF(blocks); c++) ok(show_same(s, c, want, c, blocks[c]));
+            for (int c = 0; c < COUNT_OF(blocks); c++)
+                ok(clip_fixture_same(s, c, want, c, blocks[c]));
             free(s);
         }
         free(want);
@@ -245,17 +254,17 @@ static void joining_equals_alone(void **state)
 static void cut_equals_shorter(void **state)
 {
     int64_t const blocks[] = { 3, 9, 2 }, shorter[] = { 3, 4, 2 };
-    struct show *const want = show_of(rolling, COUNT_OF(blocks), shorter, 20);
+    struct clip_fixture *const want = clip_fixture_of(rolling, COUNT_OF(blocks), shorter, 20);
 
     (void)state;
     ok(render(want, 1));
-    for (int ranks = 1; ranks <= SHOW_RANKS; ranks++) {
-        struct show *const s = show_of(rolling, COUNT_OF(blocks), blocks, 20);
+    for (int ranks = 1; ranks <= FIXTURE_RANKS; ranks++) {
+        struct clip_fixture *const s = clip_fixture_of(rolling, COUNT_OF(blocks), blocks, 20);
         s->cut = 1;
         s->cut_tick = 7;
         ok(render(s, ranks));
         for (int c = 0; c < COUNT_OF(blocks); c++) {
-            ok(show_same(s, c, want, c, shorter[c]));
+            ok(clip_fixture_same(s, c, want, c, shorter[c]));
             assert_int_equal(s->done[c], shorter[c]);
         }
         free(s);
@@ -264,14 +273,14 @@ static void cut_equals_shorter(void **state)
 }
 
 /* A clip whose first blocks are given, between two others. */
-static struct show *continued(const struct kv_policy *policy, const struct show *whole, int given,
-                              int ranks)
+static struct clip_fixture *continued(const struct kv_policy *policy,
+                                      const struct clip_fixture *whole, int given, int ranks)
 {
     int64_t const blocks[] = { 2, whole->blocks[0], 3 };
-    struct show *const s = show_of(policy, COUNT_OF(blocks), blocks, 6);
+    struct clip_fixture *const s = clip_fixture_of(policy, COUNT_OF(blocks), blocks, 6);
 
     for (int c = 0; c < COUNT_OF(blocks); c++) s->change[c] = whole->change[0];
-    show_give(s, 1, given, whole, 0);
+    clip_fixture_give(s, 1, given, whole, 0);
     ok(render(s, ranks));
     assert_int_equal(s->done[1], whole->blocks[0] - given);
     return s;
@@ -284,19 +293,19 @@ static struct show *continued(const struct kv_policy *policy, const struct show 
 static void given_blocks(void **state)
 {
     (void)state;
-    for (int kind = 0; kind < SHOW_KINDS; kind++) {
-        const struct kv_policy *const policy = &show_policy[kind];
+    for (int kind = 0; kind < FIXTURE_KINDS; kind++) {
+        const struct kv_policy *const policy = &clip_fixture_policy[kind];
         int64_t const blocks = policy->kind == WINDOW_BLOCK ? 9 : 11;
-        struct show *const whole = show_of(policy, 1, &blocks, 7);
+        struct clip_fixture *const whole = clip_fixture_of(policy, 1, &blocks, 7);
         whole->change[0] = 3;
         ok(render(whole, 1));
         for (int given = 1; given < blocks; given += 3) {
-            struct show *const one = continued(policy, whole, given, 1);
-            if (policy->kind == WINDOW_BLOCK) ok(show_same(one, 1, whole, 0, blocks));
-            for (int ranks = 2; ranks <= SHOW_RANKS; ranks++) {
-                struct show *const many = continued(policy, whole, given, ranks);
+            struct clip_fixture *const one = continued(policy, whole, given, 1);
+            if (policy->kind == WINDOW_BLOCK) ok(clip_fixture_same(one, 1, whole, 0, blocks));
+            for (int ranks = 2; ranks <= FIXTURE_RANKS; ranks++) {
+                struct clip_fixture *const many = continued(policy, whole, given, ranks);
                 for (int c = 0; c < many->clips; c++)
-                    ok(show_same(many, c, one, c, many->blocks[c]));
+                    ok(clip_fixture_same(many, c, one, c, many->blocks[c]));
                 free(many);
             }
             free(one);
@@ -308,12 +317,12 @@ static void given_blocks(void **state)
 /* What a line cannot take is refused, on all ranks, and by name. */
 static void refused_entries(void **state)
 {
-    struct show *const whole = show_of(rolling, 1, (int64_t[]){ 3 }, 7);
-    struct show *const s = show_of(rolling, 1, (int64_t[]){ 2 }, 7);
+    struct clip_fixture *const whole = clip_fixture_of(rolling, 1, (int64_t[]){ 3 }, 7);
+    struct clip_fixture *const s = clip_fixture_of(rolling, 1, (int64_t[]){ 2 }, 7);
 
     (void)state;
     ok(render(whole, 1));
-    show_give(s, 0, 2, whole, 0);
+    clip_fixture_give(s, 0, 2, whole, 0);
     assert_int_equal(render(s, 3), ST_ARG);
     assert_string_equal(error_last()->msg, "clip 0: blocks 0 to 1, 2 of them given");
     s->given_of = NULL;
@@ -328,13 +337,13 @@ static void refused_entries(void **state)
  * its last blocks see fewer frames beside them. */
 static void prefix_of_a_longer_clip(void **state)
 {
-    struct show *const longer = show_of(rolling, 1, (int64_t[]){ 11 }, 3);
-    struct show *const shorter = show_of(rolling, 1, (int64_t[]){ 8 }, 3);
+    struct clip_fixture *const longer = clip_fixture_of(rolling, 1, (int64_t[]){ 11 }, 3);
+    struct clip_fixture *const shorter = clip_fixture_of(rolling, 1, (int64_t[]){ 8 }, 3);
 
     (void)state;
     ok(render(longer, 1));
     ok(render(shorter, 1));
-    ok(show_same(longer, 0, shorter, 0, 4));
+    ok(clip_fixture_same(longer, 0, shorter, 0, 4));
     assert_memory_not_equal(longer->latents[0][7], shorter->latents[0][7],
                             sizeof longer->latents[0][0]);
     free(longer);
@@ -344,8 +353,8 @@ static void prefix_of_a_longer_clip(void **state)
 static void stops_everywhere(void **state)
 {
     (void)state;
-    for (int ranks = 1; ranks <= SHOW_RANKS; ranks += 5) {
-        struct show *const s = show_of(rolling, 1, (int64_t[]){ 9 }, 1);
+    for (int ranks = 1; ranks <= FIXTURE_RANKS; ranks += 5) {
+        struct clip_fixture *const s = clip_fixture_of(rolling, 1, (int64_t[]){ 9 }, 1);
         s->stop_rank = ranks / 2;
         s->stop_tick = 3;
         assert_int_equal(render(s, ranks), ST_CANCELED);
@@ -401,7 +410,7 @@ static void broken_wire(void **state)
 
     (void)state;
     for (int i = 0; i < COUNT_OF(where); i++) {
-        struct show *const s = show_of(rolling, 1, (int64_t[]){ 9 }, 1);
+        struct clip_fixture *const s = clip_fixture_of(rolling, 1, (int64_t[]){ 9 }, 1);
         s->fault_rank = 1;
         s->fault_wait = 5 + i;
         assert_int_equal(render(s, 3), ST_COMM);
@@ -439,7 +448,7 @@ static void failure_beside_exchange(void **state)
     weak.ops.attention = weak_attention;
     model.backend = &weak;
     for (int call = 90; call < 102; call++) {
-        struct show *const s = show_of(rolling, 1, (int64_t[]){ 9 }, 1);
+        struct clip_fixture *const s = clip_fixture_of(rolling, 1, (int64_t[]){ 9 }, 1);
         s->mode.exchange = call % 2 ? LINE_HEADS : LINE_BLOCKS;
         atomic_store(&calls_left, call);
         assert_int_equal(render(s, 6), ST_DEVICE);
@@ -453,7 +462,7 @@ static void short_run(void **state)
 {
     (void)state;
     for (enum line_exchange e = LINE_BLOCKS; e <= LINE_HEADS; e++) {
-        struct show *const s = show_of(rolling, 2, (int64_t[]){ 2, 1 }, 7);
+        struct clip_fixture *const s = clip_fixture_of(rolling, 2, (int64_t[]){ 2, 1 }, 7);
         s->change[0] = s->change[1] = 1;
         s->mode.exchange = e;
         ok(render(s, 3));
@@ -462,41 +471,42 @@ static void short_run(void **state)
     }
 }
 
-/* ---- the hunt ----------------------------------------------------------------------- */
+/* ---- many seeds --------------------------------------------------------------------- */
 
 static uint64_t seed;
-static int hunt_seeds;
+static int stress_seeds;
 
-static status try_one(uint64_t trial_seed, struct wants *wants)
+static status try_one(uint64_t seed_of_case, struct expected *expected)
 {
-    struct trial t;
-    char words[TRIAL_TEXT];
+    struct random_case t;
+    char words[RANDOM_CASE_TEXT];
 
-    TRY(trial_make(&t, &model, trial_seed, 0, trial_seed % 4 == 0));
-    status const ended = show_threads(t.show, t.ranks, trial_seed, t.delay_us);
-    status st = trial_check(&t, -1, wants);
+    TRY(random_case_draw(&t, &model, seed_of_case, 0, seed_of_case % 4 == 0));
+    status const ended = clip_fixture_run_threads(t.fixture, t.ranks, seed_of_case, t.delay_us);
+    status st = random_case_check(&t, -1, expected);
     if (st != ST_OK)
-        print_error("%s: the run ended with %s: %s\n", trial_words(&t, words), status_name(ended),
-                    error_last()->msg);
-    trial_free(&t);
+        print_error("%s: the run ended with %s: %s\n", random_case_words(&t, words),
+                    status_name(ended), error_last()->msg);
+    random_case_free(&t);
     return st;
 }
 
 static void any_clips_ranks_faults(void **state)
 {
-    struct wants wants = { .model = &model };
+    struct expected expected = { .model = &model };
     status st = ST_OK;
 
     (void)state;
-    for (int i = 0; i < hunt_seeds && st == ST_OK; i++) st = try_one(seed + (uint64_t)i, &wants);
-    wants_free(&wants);
+    for (int i = 0; i < stress_seeds && st == ST_OK; i++)
+        st = try_one(seed + (uint64_t)i, &expected);
+    expected_free(&expected);
     assert_int_equal(st, ST_OK);
 }
 
 int main(int argc, char **argv)
 {
     const struct CMUnitTest small[] = { cmocka_unit_test(short_run) };
-    const struct CMUnitTest hunts[] = { cmocka_unit_test(any_clips_ranks_faults) };
+    const struct CMUnitTest stresses[] = { cmocka_unit_test(any_clips_ranks_faults) };
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_ranks),
         cmocka_unit_test(other_sinks),
@@ -519,9 +529,9 @@ int main(int argc, char **argv)
     if (argc > 1 && !strcmp(argv[1], "small"))
         return cmocka_run_group_tests_name("line_clip", small, open_ref, close_model);
     seed = rng_seed(argc, argv);
-    hunt_seeds = (int)rng_option(argc, argv, "--hunt", 0);
+    stress_seeds = (int)rng_option(argc, argv, "--hunt", 0);
     print_message("line_clip --seed %llu\n", (unsigned long long)seed);
-    if (hunt_seeds)
-        return cmocka_run_group_tests_name("line_clip --hunt", hunts, open_cpu, close_model);
+    if (stress_seeds)
+        return cmocka_run_group_tests_name("line_clip --hunt", stresses, open_cpu, close_model);
     return cmocka_run_group_tests_name("line_clip", tests, open_ref, close_model);
 }

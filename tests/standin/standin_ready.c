@@ -44,7 +44,7 @@ static status same(const struct counts *a, const struct counts *b)
 
 /* ---- the line --------------------------------------------------------------------- */
 
-struct trial {
+struct random_case {
     const struct kern_backend *backend;
     const char *weights, *shape;
     const struct kv_policy *policy; /* NULL: rolling */
@@ -76,7 +76,7 @@ static status context(void *arg, int clip, int64_t block, float *embeds)
 
 static status finished(void *arg, int clip, int64_t block, const float *x0)
 {
-    struct trial *const w = arg;
+    struct random_case *const w = arg;
 
     (void)clip, (void)block, (void)x0;
     atomic_fetch_add(&w->done, 1);
@@ -84,7 +84,7 @@ static status finished(void *arg, int clip, int64_t block, const float *x0)
 }
 
 /* Between the barriers every rank only renders. */
-static status render(struct trial *w, struct line *line, struct comm *comm)
+static status render(struct random_case *w, struct line *line, struct comm *comm)
 {
     static const struct timeline_entry clips[CLIPS] = { { .clip = 0, .end = 2 },
                                                         { .clip = 1, .end = 7 },
@@ -103,7 +103,7 @@ static status render(struct trial *w, struct line *line, struct comm *comm)
 
 static status rank_main(struct comm *comm, void *arg)
 {
-    struct trial *const w = arg;
+    struct random_case *const w = arg;
     struct dit_config dit = { .weights = w->weights, .schedule = &w->schedule, .act = DT_BF16 };
     struct line_config c = { .schedule = &w->schedule,
                              .policy = *w->policy,
@@ -131,7 +131,7 @@ out:
     return st;
 }
 
-static void run(struct trial *w, int ranks)
+static void run(struct random_case *w, int ranks)
 {
     struct comm *group[RANKS] = { NULL };
 
@@ -164,19 +164,19 @@ static void lines(void **state)
 
     (void)state;
     for (int i = 0; i < COUNT_OF(of); i++) {
-        struct trial w = { .backend = kern_backend_find(of[i].level),
-                           MODEL_OF("rolling-head64"),
-                           .mode = of[i].mode };
+        struct random_case w = { .backend = kern_backend_find(of[i].level),
+                                 MODEL_OF("rolling-head64"),
+                                 .mode = of[i].mode };
         run(&w, of[i].ranks);
     }
 }
 
 static void another_window(void **state)
 {
-    struct trial w = { .backend = kern_backend_find("cuda-2"),
-                       MODEL_OF("rolling-head64"),
-                       .policy = &by_block,
-                       .mode.determinism = LINE_BATCH };
+    struct random_case w = { .backend = kern_backend_find("cuda-2"),
+                             MODEL_OF("rolling-head64"),
+                             .policy = &by_block,
+                             .mode.determinism = LINE_BATCH };
 
     (void)state;
     run(&w, 1);
@@ -185,9 +185,9 @@ static void another_window(void **state)
 /* A second layer, which is the last. */
 static void layers(void **state)
 {
-    struct trial w = { .backend = kern_backend_find("cuda-2"),
-                       MODEL_OF("rolling-long"),
-                       .mode.determinism = LINE_BATCH };
+    struct random_case w = { .backend = kern_backend_find("cuda-2"),
+                             MODEL_OF("rolling-long"),
+                             .mode.determinism = LINE_BATCH };
 
     (void)state;
     run(&w, 1);
@@ -196,9 +196,9 @@ static void layers(void **state)
 /* What one context compiled, all others load. */
 static void compiled_once(void **state)
 {
-    struct trial w = { .backend = kern_backend_find("cuda-2"),
-                       MODEL_OF("rolling-head64"),
-                       .mode.determinism = LINE_STRICT };
+    struct random_case w = { .backend = kern_backend_find("cuda-2"),
+                             MODEL_OF("rolling-head64"),
+                             .mode.determinism = LINE_STRICT };
 
     (void)state;
     run(&w, 1);

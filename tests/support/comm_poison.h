@@ -2,7 +2,7 @@
  * comm_poison.h - a comm over another one, for one rank: between post and wait what is
  * to be received is poisoned, so that reading it shows in the clip; what was sent must
  * be the same at wait, or that fails with ST_MISMATCH. Of the other calls it has agree,
- * abort, those of attached memory, and gather, which is watched where it goes by transfers.
+ * abort, those of attached memory, and gather, which is poisoned where it goes by transfers.
  */
 #ifndef COMM_POISON_H
 #define COMM_POISON_H
@@ -16,7 +16,7 @@ struct comm_poison {
     struct comm_xfer xfer[COMM_POISON_XFERS];
     void *sent[COMM_POISON_XFERS]; /* copies, of the open post */
     int count;
-    bool attached;       /* what lies on a card is not watched */
+    bool attached;       /* what lies on a card is not poisoned */
     long xfers;          /* of all posts */
     long waits, fail_at; /* that wait fails with ST_COMM; 0: none does */
 };

@@ -5,7 +5,7 @@
 #include "base/file.h"
 #include "base/strbuf.h"
 #include "tests/support/clips.h"
-#include "tests/support/sink_show.h"
+#include "tests/support/writer_fixture.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -70,21 +70,22 @@ static void hashes_match(json_t *j, const char *dir, int files)
 
 static void frames_match(json_t *j, int64_t pictures, const int64_t *ends, int blocks)
 {
-    uint8_t *const all = malloc((size_t)(pictures * SINK_VALUES));
-    float rgb[SINK_VALUES];
+    uint8_t *const all = malloc((size_t)(pictures * WRITER_VALUES));
+    float rgb[WRITER_VALUES];
     char hex[DIGEST_HEX], key[64];
 
     assert_non_null(all);
     for (int64_t i = 0; i < pictures; i++) {
-        clips_picture(rgb, SINK_W, SINK_H, i);
-        pixels_to_rgb8(all + i * SINK_VALUES, rgb, SINK_VALUES);
+        clips_picture(rgb, WRITER_W, WRITER_H, i);
+        pixels_to_rgb8(all + i * WRITER_VALUES, rgb, WRITER_VALUES);
     }
-    ok(digest_bytes(all, (size_t)(pictures * SINK_VALUES), hex));
+    ok(digest_bytes(all, (size_t)(pictures * WRITER_VALUES), hex));
     is_text(j, "frames.sha256", hex);
     assert_int_equal(json_array_size(at(j, "frames.blocks")), blocks);
     for (int b = 0; b < blocks; b++) {
         int64_t const first = b ? ends[b - 1] : 0;
-        ok(digest_bytes(all + first * SINK_VALUES, (size_t)((ends[b] - first) * SINK_VALUES), hex));
+        ok(digest_bytes(all + first * WRITER_VALUES, (size_t)((ends[b] - first) * WRITER_VALUES),
+                        hex));
         snprintf(key, sizeof key, "frames.blocks.%d.sha256", b);
         is_text(j, key, hex);
         snprintf(key, sizeof key, "frames.blocks.%d.first", b);
@@ -99,7 +100,7 @@ static void a_whole_clip(void **state)
 {
     char *const top = clips_folder(), *const out = path_join(top, "out/show");
     char *const dir = path_join(out, "clip-1");
-    struct clip_sink_config c = sink_config(dir, 19);
+    struct clip_sink_config c = writer_config(dir, 19);
     struct sidecar_run const run = { .wall = 2,
                                      .stage = (const char *const[]){ "decode" },
                                      .stage_seconds = (const double[]){ 1.5 },
@@ -115,21 +116,21 @@ static void a_whole_clip(void **state)
     c.latents.file = "latents.safetensors";
     c.latents.dtype = DT_BF16;
     c.latents.frames = 6;
-    c.latents.height = SINK_H / 8;
-    c.latents.width = SINK_W / 8;
+    c.latents.height = WRITER_H / 8;
+    c.latents.width = WRITER_W / 8;
     ok(clip_sink_open(&s, &c));
     char *const attempt = strdup(clip_sink_attempt(s));
-    ok(sink_push(s, 0, 9));
-    ok(sink_push_latents(s, 0, 3));
-    ok(sink_push(s, 9, SINK_BLOCK)); /* two more than asked for */
-    ok(sink_push_latents(s, 3, 3));
-    sink_lists(out, ".attempts");
+    ok(writer_push(s, 0, 9));
+    ok(writer_push_latents(s, 0, 3));
+    ok(writer_push(s, 9, WRITER_BLOCK)); /* two more than asked for */
+    ok(writer_push_latents(s, 3, 3));
+    writer_lists(out, ".attempts");
     ok(clip_sink_commit(s, &run, &outcome));
     clip_sink_close(&s);
     assert_null(s);
     assert_int_equal(outcome, CLIP_PUBLISHED);
-    sink_lists(out, "clip-1");
-    sink_lists(dir, "clip.json clip.mp4 contact.png latents.safetensors master.mkv");
+    writer_lists(out, "clip-1");
+    writer_lists(dir, "clip.json clip.mp4 contact.png latents.safetensors master.mkv");
 
     json_t *const j = load(dir);
     is_int(j, "schema", 1);
@@ -158,13 +159,13 @@ static void a_whole_clip(void **state)
     is_int(j, "latents.shape.0", 6);
     hashes_match(j, dir, 4);
     frames_match(j, 19, (const int64_t[]){ 9, 19 }, 2);
-    sink_latents_match(dir, "latents.safetensors", DT_BF16, 6);
-    sink_png_is(dir, "contact.png", 4 + 2 * (SINK_W + 4), 4 + (SINK_H + 4));
+    writer_latents_match(dir, "latents.safetensors", DT_BF16, 6);
+    writer_png_is(dir, "contact.png", 4 + 2 * (WRITER_W + 4), 4 + (WRITER_H + 4));
     for (int i = 0; i < 2; i++) {
-        char *const path = path_join(dir, sink_formats[i].path);
+        char *const path = path_join(dir, writer_formats[i].path);
         clips_decode(&video, path, NULL, NULL);
         assert_int_equal(video.frames, 19);
-        assert_string_equal(video.comment, sink_about.task_id);
+        assert_string_equal(video.comment, writer_about.task_id);
         free(path);
     }
     json_decref(j);
@@ -177,7 +178,7 @@ static void a_whole_clip(void **state)
 static void sidecar_refuses(void **state)
 {
     char *const top = clips_folder(), *const dir = path_join(top, "clip");
-    struct sidecar_info wrong[2] = { sink_about, sink_about };
+    struct sidecar_info wrong[2] = { writer_about, writer_about };
     static const char *const keys[] = { "owner", "shift" };
     enum clip_outcome outcome;
     struct clip_writer *s;
@@ -186,16 +187,16 @@ static void sidecar_refuses(void **state)
     wrong[0].owner = "caf\xe9";
     wrong[1].shift = NAN;
     for (int i = 0; i < 2; i++) {
-        struct clip_sink_config c = sink_config(dir, 1);
+        struct clip_sink_config c = writer_config(dir, 1);
         c.about = &wrong[i];
         ok(clip_sink_open(&s, &c));
-        ok(sink_push(s, 0, 1));
+        ok(writer_push(s, 0, 1));
         assert_int_equal(clip_sink_commit(s, NULL, &outcome), ST_ARG);
         char *const want = str_format("clip.json: %s: not UTF-8, not finite", keys[i]);
         assert_non_null(strstr(error_last()->msg, want));
         free(want);
         clip_sink_close(&s);
-        sink_lists(top, "");
+        writer_lists(top, "");
     }
     free(dir);
     clips_folder_drop(top);

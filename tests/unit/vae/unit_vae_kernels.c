@@ -8,10 +8,10 @@
 
 #include <string.h>
 
-/* ---- the oracle, watched ------------------------------------------------------------ */
+/* ---- the oracle, recorded ----------------------------------------------------------- */
 
 enum { CONTEXT_BYTES = 4711 };
-static struct kern_backend watched;
+static struct kern_backend recorded;
 static size_t reserved, taken;
 
 /* Grows with the shapes, but not evenly: less work may take more. */
@@ -52,7 +52,7 @@ static status count(enum kern_op op, const void *args)
 }
 
 #define OP(op)                                                                                     \
-    static status watched_##op(struct kern_ctx *c, const struct kern_##op *a)                      \
+    static status recorded_##op(struct kern_ctx *c, const struct kern_##op *a)                     \
     {                                                                                              \
         TRY(count(KERN_OP_##op, a));                                                               \
         return kern_backend_find("ref")->ops.op(c, a);                                             \
@@ -60,24 +60,24 @@ static status count(enum kern_op op, const void *args)
 KERN_OPS(OP)
 #undef OP
 
-static status open_watched(struct kern_ctx **out, const struct kern_config *c)
+static status open_recorded(struct kern_ctx **out, const struct kern_config *c)
 {
     TRY(kern_backend_find("ref")->open(out, c));
-    (*out)->backend = &watched;
+    (*out)->backend = &recorded;
     return ST_OK;
 }
 
 static void watch(bool joins)
 {
-    watched = *kern_backend_find("ref");
-#define OP(op) watched.ops.op = watched_##op;
+    recorded = *kern_backend_find("ref");
+#define OP(op) recorded.ops.op = recorded_##op;
     KERN_OPS(OP)
 #undef OP
-    watched.open = open_watched;
-    watched.context_bytes = CONTEXT_BYTES;
-    watched.scratch_bytes = scratch_bytes;
-    watched.reserve = reserve;
-    watched.joins = joins;
+    recorded.open = open_recorded;
+    recorded.context_bytes = CONTEXT_BYTES;
+    recorded.scratch_bytes = scratch_bytes;
+    recorded.reserve = reserve;
+    recorded.joins = joins;
 }
 
 /* ---- every part ---------------------------------------------------------------------- */
@@ -110,7 +110,7 @@ static void takes_what_it_reserved(const struct clip *clip, struct vae_config c)
     struct vae *v;
     int made;
 
-    c.backend = &watched;
+    c.backend = &recorded;
     c.threads = 1;
     c.precision = DT_F32;
     c.latent_h = clip->h;

@@ -1,4 +1,4 @@
-#include "tests/support/clip_show.h"
+#include "tests/support/clip_fixture.h"
 
 #include "pipeline/dit/noise.h"
 #include "tests/support/comm_jitter.h"
@@ -10,18 +10,18 @@
 
 #define MODEL "tests/golden/rolling-long/model/"
 
-const struct kv_policy show_policy[SHOW_KINDS] = {
-    [SHOW_ROLLING] = { WINDOW_ROLLING, 5, SHOW_FRAMES, 21, SHOW_FRAMES, KV_SINK_USUAL },
-    [SHOW_BLOCK21] = { WINDOW_BLOCK, 5, SHOW_FRAMES, 21, 0, KV_SINK_USUAL },
-    [SHOW_BLOCK12] = { WINDOW_BLOCK, 5, SHOW_FRAMES, 12, SHOW_FRAMES, KV_SINK_USUAL },
+const struct kv_policy clip_fixture_policy[FIXTURE_KINDS] = {
+    [FIXTURE_ROLLING] = { WINDOW_ROLLING, 5, FIXTURE_FRAMES, 21, FIXTURE_FRAMES, KV_SINK_USUAL },
+    [FIXTURE_BLOCK21] = { WINDOW_BLOCK, 5, FIXTURE_FRAMES, 21, 0, KV_SINK_USUAL },
+    [FIXTURE_BLOCK12] = { WINDOW_BLOCK, 5, FIXTURE_FRAMES, 12, FIXTURE_FRAMES, KV_SINK_USUAL },
 };
 
-static int64_t embeds_count(const struct show_model *m)
+static int64_t embeds_count(const struct clip_fixture_model *m)
 {
     return (int64_t)m->shape.text_len * m->shape.text_dim;
 }
 
-static status open_model(struct show_model *m)
+static status open_model(struct clip_fixture_model *m)
 {
     struct dit_config c = { .weights = MODEL "diffusion_pytorch_model.safetensors",
                             .schedule = &m->schedule,
@@ -29,7 +29,7 @@ static status open_model(struct show_model *m)
 
     TRY(schedule_make(&m->schedule, (double[]){ 1000, 800, 600, 400, 200 }, 5, true, 5));
     TRY(dit_shape_read(&m->shape, MODEL "config.json"));
-    m->shape.heads = SHOW_HEADS;
+    m->shape.heads = FIXTURE_HEADS;
     TRY(m->backend->open(&m->ctx, &(struct kern_config){ .threads = 1, .device = m->device }));
     c.shape = m->shape;
     TRY(dit_open(&m->dit, &c, m->ctx));
@@ -41,31 +41,32 @@ static status open_model(struct show_model *m)
     return ST_OK;
 }
 
-status show_model_open(struct show_model *m, const struct kern_backend *b)
+status clip_fixture_model_open(struct clip_fixture_model *m, const struct kern_backend *b)
 {
-    return show_model_open_on(m, b, 0);
+    return clip_fixture_model_open_on(m, b, 0);
 }
 
-status show_model_open_on(struct show_model *m, const struct kern_backend *b, int device)
+status clip_fixture_model_open_on(struct clip_fixture_model *m, const struct kern_backend *b,
+                                  int device)
 {
-    *m = (struct show_model){ .backend = b, .device = device };
+    *m = (struct clip_fixture_model){ .backend = b, .device = device };
     status const st = open_model(m);
-    if (st != ST_OK) show_model_close(m);
+    if (st != ST_OK) clip_fixture_model_close(m);
     return st;
 }
 
-void show_model_close(struct show_model *m)
+void clip_fixture_model_close(struct clip_fixture_model *m)
 {
     for (int i = 0; i < COUNT_OF(m->embeds); i++) free(m->embeds[i]);
     dit_close(&m->dit);
     if (m->ctx) m->backend->close(&m->ctx);
-    *m = (struct show_model){ .backend = NULL };
+    *m = (struct clip_fixture_model){ .backend = NULL };
 }
 
-struct show *show_new(const struct show_model *m, const struct kv_policy *p, int clips,
-                      const int64_t *blocks, uint64_t first_seed)
+struct clip_fixture *clip_fixture_new(const struct clip_fixture_model *m, const struct kv_policy *p,
+                                      int clips, const int64_t *blocks, uint64_t first_seed)
 {
-    struct show *const s = calloc(1, sizeof *s);
+    struct clip_fixture *const s = calloc(1, sizeof *s);
 
     if (!s) return NULL;
     s->model = m;
@@ -73,13 +74,14 @@ struct show *show_new(const struct show_model *m, const struct kv_policy *p, int
     s->clips = clips;
     s->stop_rank = s->fault_rank = s->cut = -1;
     for (int i = 0; i < clips; i++) s->blocks[i] = blocks[i], s->seed[i] = first_seed + (uint64_t)i;
-    for (int c = 0; c < SHOW_CLIPS; c++)
-        for (int b = 0; b < SHOW_BLOCKS; b++)
-            for (int i = 0; i < SHOW_BLOCK; i++) s->latents[c][b][i] = (float)NAN;
+    for (int c = 0; c < FIXTURE_CLIPS; c++)
+        for (int b = 0; b < FIXTURE_BLOCKS; b++)
+            for (int i = 0; i < FIXTURE_BLOCK; i++) s->latents[c][b][i] = (float)NAN;
     return s;
 }
 
-void show_give(struct show *s, int clip, int blocks, const struct show *of, int of_clip)
+void clip_fixture_give(struct clip_fixture *s, int clip, int blocks, const struct clip_fixture *of,
+                       int of_clip)
 {
     s->given[clip] = blocks;
     s->given_of = of;
@@ -89,13 +91,13 @@ void show_give(struct show *s, int clip, int blocks, const struct show *of, int 
 
 /* ---- who joins when ----------------------------------------------------------------- */
 
-static struct timeline_entry entry_of(const struct show *s, int clip)
+static struct timeline_entry entry_of(const struct clip_fixture *s, int clip)
 {
     return (struct timeline_entry){ .clip = clip, .end = s->blocks[clip], .clean = s->given[clip] };
 }
 
 /* What holds from a tick on, `admitted` so far. */
-static struct line_decision decision_at(const struct show *s, int64_t tick, bool idle,
+static struct line_decision decision_at(const struct clip_fixture *s, int64_t tick, bool idle,
                                         int64_t admitted)
 {
     struct line_decision d = { .admitted = admitted, .cut = -1 };
@@ -107,7 +109,7 @@ static struct line_decision decision_at(const struct show *s, int64_t tick, bool
     return d;
 }
 
-status show_timeline(const struct show *s, struct timeline *out)
+status clip_fixture_timeline(const struct clip_fixture *s, struct timeline *out)
 {
     int64_t admitted = 0;
     status st = ST_OK;
@@ -133,7 +135,7 @@ status show_timeline(const struct show *s, struct timeline *out)
 /* ---- what the line asks a rank ------------------------------------------------------ */
 
 struct part {
-    struct show *s;
+    struct clip_fixture *s;
     int rank;
     long calls;
     int64_t ticks;
@@ -183,13 +185,13 @@ static status make_noise(void *arg, int clip, int64_t block, int level, float *o
     struct part *const p = arg;
 
     TRY(count_call(p));
-    noise_fill(out, SHOW_BLOCK, p->s->seed[clip], block, level);
+    noise_fill(out, FIXTURE_BLOCK, p->s->seed[clip], block, level);
     return ST_OK;
 }
 
 static int64_t prompt_id(void *arg, int clip, int64_t block)
 {
-    const struct show *const s = ((struct part *)arg)->s;
+    const struct clip_fixture *const s = ((struct part *)arg)->s;
     bool const changed = s->change[clip] && block >= s->change[clip];
     return (int)(s->seed[clip] % 2 + changed) % 2;
 }
@@ -197,7 +199,7 @@ static int64_t prompt_id(void *arg, int clip, int64_t block)
 static status fill_context(void *arg, int clip, int64_t block, float *embeds)
 {
     struct part *const p = arg;
-    const struct show_model *const m = p->s->model;
+    const struct clip_fixture_model *const m = p->s->model;
 
     TRY(count_call(p));
     memcpy(embeds, m->embeds[prompt_id(arg, clip, block)],
@@ -208,7 +210,7 @@ static status fill_context(void *arg, int clip, int64_t block, float *embeds)
 static status keep_block(void *arg, int clip, int64_t block, const float *x0)
 {
     struct part *const p = arg;
-    struct show *const s = p->s;
+    struct clip_fixture *const s = p->s;
 
     TRY(count_call(p));
     if (atomic_fetch_add(&s->done[clip], 1) + s->given[clip] != block)
@@ -227,14 +229,14 @@ static bool asks_to_stop(void *arg)
 
 static status run_part(struct part *p, struct comm *c)
 {
-    struct show *const s = p->s;
-    const struct show_model *const m = s->model;
+    struct clip_fixture *const s = p->s;
+    const struct clip_fixture_model *const m = s->model;
     struct line_render const render = { .line = { .model = m->dit,
                                                   .schedule = &m->schedule,
                                                   .policy = *s->policy,
                                                   .mode = s->mode,
-                                                  .latent_h = SHOW_H,
-                                                  .latent_w = SHOW_W,
+                                                  .latent_h = FIXTURE_H,
+                                                  .latent_w = FIXTURE_W,
                                                   .given = s->given_of != NULL,
                                                   .idle_s = 60 },
                                         .backend = m->backend,
@@ -253,7 +255,7 @@ static status run_part(struct part *p, struct comm *c)
     return line_render(&render, c, NULL, 0, &io);
 }
 
-status show_run(struct show *s, struct comm *c)
+status clip_fixture_run(struct clip_fixture *s, struct comm *c)
 {
     struct part p = { .s = s, .rank = c->rank };
     struct comm_poison w;
@@ -268,11 +270,12 @@ status show_run(struct show *s, struct comm *c)
     return st;
 }
 
-static status rank_main(struct comm *c, void *show) { return show_run(show, c); }
+static status rank_main(struct comm *c, void *fixture) { return clip_fixture_run(fixture, c); }
 
-status show_threads(struct show *s, int ranks, uint64_t delay_seed, int delay_us)
+status clip_fixture_run_threads(struct clip_fixture *s, int ranks, uint64_t delay_seed,
+                                int delay_us)
 {
-    struct comm *group[SHOW_RANKS] = { NULL };
+    struct comm *group[FIXTURE_RANKS] = { NULL };
     status st = ST_OK;
 
     TRY_OUT(comm_thread_open(group, ranks, 60));
@@ -286,7 +289,8 @@ out:
     return st;
 }
 
-status show_same(const struct show *a, int clip_a, const struct show *b, int clip_b, int64_t blocks)
+status clip_fixture_same(const struct clip_fixture *a, int clip_a, const struct clip_fixture *b,
+                         int clip_b, int64_t blocks)
 {
     for (int64_t i = 0; i < blocks; i++) {
         const float *const x = a->latents[clip_a][i];

@@ -1,4 +1,4 @@
-#include "tests/support/sink_show.h"
+#include "tests/support/writer_fixture.h"
 #include "tests/support/unit.h"
 
 #include "base/file.h"
@@ -11,7 +11,7 @@
 #include <math.h>
 #include <stdio.h>
 
-const struct video_config sink_formats[] = {
+const struct video_config writer_formats[] = {
     { .path = "clip.mp4", .codec = "h264", .preset = "ultrafast" },
     { .path = "master.mkv", .codec = "ffv1", .pix = "yuv420p10" },
 };
@@ -20,7 +20,7 @@ static const struct sidecar_prompt prompts[] = {
     { .text = "waves", .asked_at = "1s", .asked_blend = "0.5s", .block = 1, .first_picture = 9 },
 };
 static const double steps[] = { 1000, 750.5 };
-const struct sidecar_info sink_about = {
+const struct sidecar_info writer_about = {
     .task_id = "0123456789abcdef",
     .job = "harbour",
     .prompt = prompts,
@@ -33,23 +33,23 @@ const struct sidecar_info sink_about = {
     .labels = { &(struct sidecar_pair){ "show", "harbour" }, 1 },
 };
 
-struct clip_sink_config sink_config(const char *dir, int64_t pictures)
+struct clip_sink_config writer_config(const char *dir, int64_t pictures)
 {
     return (struct clip_sink_config){ .dir = dir,
-                                      .width = SINK_W,
-                                      .height = SINK_H,
+                                      .width = WRITER_W,
+                                      .height = WRITER_H,
                                       .fps_num = 16,
                                       .fps_den = 1,
                                       .pictures = pictures,
-                                      .format = sink_formats,
+                                      .format = writer_formats,
                                       .formats = 1,
-                                      .about = &sink_about };
+                                      .about = &writer_about };
 }
 
-status sink_push_rgb(struct clip_writer *s, const float *rgb, int n)
+status writer_push_rgb(struct clip_writer *s, const float *rgb, int n)
 {
     struct pixels_layout const layout =
-        pixels_layout(SINK_W, SINK_H, 1u << PIX_YUV420P | 1u << PIX_YUV420P10);
+        pixels_layout(WRITER_W, WRITER_H, 1u << PIX_YUV420P | 1u << PIX_YUV420P10);
     struct pictures p = as_bytes(rgb, n, &layout);
     status const st = clip_sink_pictures(s, &p);
 
@@ -57,23 +57,23 @@ status sink_push_rgb(struct clip_writer *s, const float *rgb, int n)
     return st;
 }
 
-status sink_push(struct clip_writer *s, int64_t from, int n)
+status writer_push(struct clip_writer *s, int64_t from, int n)
 {
-    float *const rgb = malloc(sizeof(float) * SINK_VALUES * (size_t)n);
+    float *const rgb = malloc(sizeof(float) * WRITER_VALUES * (size_t)n);
     assert_non_null(rgb);
     for (int i = 0; i < n; i++)
-        clips_picture(rgb + (ptrdiff_t)i * SINK_VALUES, SINK_W, SINK_H, from + i);
-    status const st = sink_push_rgb(s, rgb, n);
+        clips_picture(rgb + (ptrdiff_t)i * WRITER_VALUES, WRITER_W, WRITER_H, from + i);
+    status const st = writer_push_rgb(s, rgb, n);
     free(rgb);
     return st;
 }
 
 static float latent_at(int64_t i) { return (float)sin(0.37 * (double)i) * 3; }
 
-status sink_push_latents(struct clip_writer *s, int64_t from, int n)
+status writer_push_latents(struct clip_writer *s, int64_t from, int n)
 {
-    float x[4 * SINK_LATENT];
-    for (int64_t i = 0; i < n * SINK_LATENT; i++) x[i] = latent_at(from * SINK_LATENT + i);
+    float x[4 * WRITER_LATENT];
+    for (int64_t i = 0; i < n * WRITER_LATENT; i++) x[i] = latent_at(from * WRITER_LATENT + i);
     return clip_sink_latents(s, x, n);
 }
 
@@ -93,14 +93,14 @@ static char *listing(const char *dir)
     return t.s ? t.s : strdup("");
 }
 
-void sink_lists(const char *dir, const char *want)
+void writer_lists(const char *dir, const char *want)
 {
     char *const got = listing(dir);
     assert_string_equal(got, want);
     free(got);
 }
 
-void sink_latents_match(const char *dir, const char *name, enum dtype dtype, int64_t frames)
+void writer_latents_match(const char *dir, const char *name, enum dtype dtype, int64_t frames)
 {
     char *const path = path_join(dir, name);
     struct weights *w;
@@ -114,10 +114,10 @@ void sink_latents_match(const char *dir, const char *name, enum dtype dtype, int
     assert_int_equal(t.ndim, 4);
     assert_int_equal(t.dim[0], frames);
     assert_int_equal(t.dim[1], 16);
-    assert_int_equal(t.dim[2], SINK_H / 8);
-    assert_int_equal(t.dim[3], SINK_W / 8);
+    assert_int_equal(t.dim[2], WRITER_H / 8);
+    assert_int_equal(t.dim[3], WRITER_W / 8);
     ok(weights_fetch(w, 0, &data));
-    for (int64_t i = 0; i < frames * SINK_LATENT; i++) {
+    for (int64_t i = 0; i < frames * WRITER_LATENT; i++) {
         float const want = latent_at(i);
         float const got =
             dtype == DT_F32 ? ((const float *)data)[i] : f32_from_bf16(((const uint16_t *)data)[i]);
@@ -128,7 +128,7 @@ void sink_latents_match(const char *dir, const char *name, enum dtype dtype, int
 }
 
 /* Width and height stand behind 16 bytes of a PNG, high byte first. */
-void sink_png_is(const char *dir, const char *name, int width, int height)
+void writer_png_is(const char *dir, const char *name, int width, int height)
 {
     char *const path = path_join(dir, name);
     struct file_map m;

@@ -1,13 +1,13 @@
 /*
- * chain_show.h - blocks of two clips from a tail over a chain of decode ranks, for tests
+ * chain_fixture.h - blocks of two clips from a tail over a chain of decode ranks, for tests
  * over any transport: pictures are the bytes of those of one decoder, in each clip's own
  * formats; stops and faults come out right on every rank.
  *
- * Ranks that are threads share one show. Under mpirun each has its own, and only the last
+ * Ranks that are threads share one fixture. Under mpirun each has its own, and only the last
  * part gets pictures.
  */
-#ifndef CHAIN_SHOW_H
-#define CHAIN_SHOW_H
+#ifndef CHAIN_FIXTURE_H
+#define CHAIN_FIXTURE_H
 
 #include "pipeline/vae/vae.h"
 #include "tests/support/as_bytes.h"
@@ -29,7 +29,7 @@ status chain_clips_open(struct chain_clips *c) MUST_USE; /* ends the test where 
 void chain_clips_close(struct chain_clips *c);
 
 /* -1: never */
-struct chain_show {
+struct chain_fixture {
     const struct chain_clips *clips;
     uint64_t seed;
     int parts, frames; /* frames of a block */
@@ -50,41 +50,41 @@ struct chain_show {
     status ended[VAE_PARTS_MAX + 1];
 };
 
-void chain_show_open(struct chain_show *s, const struct chain_clips *clips, int parts);
-void chain_show_close(struct chain_show *s);
+void chain_fixture_open(struct chain_fixture *s, const struct chain_clips *clips, int parts);
+void chain_fixture_close(struct chain_fixture *s);
 
 /* All by the seed. parts: 0, or how many. */
-void chain_show_draw(struct chain_show *s, const struct chain_clips *clips, uint64_t seed,
-                     int parts, bool faults);
+void chain_fixture_draw(struct chain_fixture *s, const struct chain_clips *clips, uint64_t seed,
+                        int parts, bool faults);
 
 /* [all] This rank's part: rank 0 is the tail, rank p + 1 part p. What fails by itself
  * aborts. A send or a block fails with ST_IO, a wait with ST_COMM. */
-status chain_show_run(struct chain_show *s, struct comm *c) MUST_USE;
+status chain_fixture_run(struct chain_fixture *s, struct comm *c) MUST_USE;
 
 /* Over ranks that are threads. */
-status chain_show_threads(struct chain_show *s) MUST_USE;
+status chain_fixture_run_threads(struct chain_fixture *s) MUST_USE;
 
 /* Did it end as it should? here: the rank that looks; -1: all ranks are of this process. */
-status chain_show_check(const struct chain_show *s, int here) MUST_USE;
+status chain_fixture_check(const struct chain_fixture *s, int here) MUST_USE;
 
-/* One line's way through a decode rank; its hops are watched. */
-struct chain_way {
-    struct chain_show *show; /* and all else: borrowed */
+/* One line's stream through a decode rank; what its links receive is poisoned. */
+struct chain_stream {
+    struct chain_fixture *fixture; /* and all else: borrowed */
     struct vae *vae;
     struct vae_range part;
     struct comm *in, *out; /* out: NULL behind the last part */
     pthread_mutex_t *turn;
     bool fails; /* its wait that is to */
-    struct comm_poison watched[2];
+    struct comm_poison poison[2];
     status st;
     struct error error;
 };
-status chain_way_run(struct chain_way *w) MUST_USE;
-status chain_tail_run(struct chain_show *s, struct comm *hop) MUST_USE;
+status chain_stream_run(struct chain_stream *w) MUST_USE;
+status chain_tail_run(struct chain_fixture *s, struct comm *hop) MUST_USE;
 struct vae_config chain_vae(const struct chain_clips *c); /* whole */
 
 /* In words, for who is to run it again. */
 enum { CHAIN_TEXT = 256 };
-const char *chain_show_words(const struct chain_show *s, char buf[CHAIN_TEXT]);
+const char *chain_fixture_words(const struct chain_fixture *s, char buf[CHAIN_TEXT]);
 
-#endif /* CHAIN_SHOW_H */
+#endif /* CHAIN_FIXTURE_H */

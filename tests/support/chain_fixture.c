@@ -1,4 +1,4 @@
-#include "tests/support/chain_show.h"
+#include "tests/support/chain_fixture.h"
 
 #include "pipeline/decode/decode_chain.h"
 #include "tests/support/comm_jitter.h"
@@ -15,7 +15,7 @@ static pthread_mutex_t opening = PTHREAD_MUTEX_INITIALIZER;
 static const unsigned formats[CHAIN_CLIPS] = { 1u << PIX_YUV420P,
                                                1u << PIX_YUV444P10 | 1u << PIX_YUV422P };
 
-/* To floats, unless its pictures are for a show. */
+/* To floats, unless its pictures are for a fixture. */
 static struct vae_config decoder(const struct chain_clips *c)
 {
     return (struct vae_config){ .backend = kern_backend_find("cpu"),
@@ -65,30 +65,33 @@ void chain_clips_close(struct chain_clips *c)
     clip_close(&c->clip[0]);
 }
 
-void chain_show_open(struct chain_show *s, const struct chain_clips *clips, int parts)
+void chain_fixture_open(struct chain_fixture *s, const struct chain_clips *clips, int parts)
 {
-    *s = (struct chain_show){ .clips = clips,
-                              .parts = parts,
-                              .frames = 1,
-                              .wait_s = WAIT_S,
-                              .stop_after = -1,
-                              .fail_send = -1,
-                              .fail_block = -1,
-                              .fail_rank = -1 };
+    *s = (struct chain_fixture){ .clips = clips,
+                                 .parts = parts,
+                                 .frames = 1,
+                                 .wait_s = WAIT_S,
+                                 .stop_after = -1,
+                                 .fail_send = -1,
+                                 .fail_block = -1,
+                                 .fail_rank = -1 };
     for (int i = 0; i < CHAIN_CLIPS; i++)
         s->bytes[i] = room_for_bytes(clips->clip[i].pictures, &clips->layout[i]);
 }
 
-void chain_show_close(struct chain_show *s)
+void chain_fixture_close(struct chain_fixture *s)
 {
     for (int i = 0; i < CHAIN_CLIPS; i++) free(s->bytes[i]);
 }
 
-static int blocks_each(const struct chain_show *s) { return s->clips->clip[0].frames / s->frames; }
+static int blocks_each(const struct chain_fixture *s)
+{
+    return s->clips->clip[0].frames / s->frames;
+}
 
-static int blocks_of(const struct chain_show *s) { return CHAIN_CLIPS * blocks_each(s); }
+static int blocks_of(const struct chain_fixture *s) { return CHAIN_CLIPS * blocks_each(s); }
 
-static void draw_fault(struct chain_show *s, uint64_t *rng)
+static void draw_fault(struct chain_fixture *s, uint64_t *rng)
 {
     switch (rng_below(rng, 3)) {
     case 0: s->fail_send = rng_below(rng, blocks_of(s)); break;
@@ -99,19 +102,19 @@ static void draw_fault(struct chain_show *s, uint64_t *rng)
     }
 }
 
-void chain_show_draw(struct chain_show *s, const struct chain_clips *clips, uint64_t seed,
-                     int parts, bool faults)
+void chain_fixture_draw(struct chain_fixture *s, const struct chain_clips *clips, uint64_t seed,
+                        int parts, bool faults)
 {
     uint64_t rng = seed;
 
-    chain_show_open(s, clips, parts ? parts : 1 + rng_below(&rng, CHAIN_PARTS));
+    chain_fixture_open(s, clips, parts ? parts : 1 + rng_below(&rng, CHAIN_PARTS));
     s->seed = seed;
     s->delay_us = 1 + rng_below(&rng, DELAY_US);
     if (rng_below(&rng, 3) == 0) s->stop_after = rng_below(&rng, blocks_of(s));
     if (faults) draw_fault(s, &rng);
 }
 
-const char *chain_show_words(const struct chain_show *s, char buf[CHAIN_TEXT])
+const char *chain_fixture_words(const struct chain_fixture *s, char buf[CHAIN_TEXT])
 {
     snprintf(buf, CHAIN_TEXT,
              "seed %llu: %d parts, stop after %d blocks, fault at send %d, block %d, wait %ld of "
@@ -123,7 +126,7 @@ const char *chain_show_words(const struct chain_show *s, char buf[CHAIN_TEXT])
 
 /* ---- ranks -------------------------------------------------------------------------- */
 
-static status meet_fault(struct chain_show *s, const char *what)
+static status meet_fault(struct chain_fixture *s, const char *what)
 {
     atomic_store(&s->met, true);
     return fail(ST_IO, "%s fails", what);
@@ -131,7 +134,7 @@ static status meet_fault(struct chain_show *s, const char *what)
 
 static status block(void *arg, const struct decode_block *b)
 {
-    struct chain_show *const s = arg;
+    struct chain_fixture *const s = arg;
     int const at = b->clip;
     const struct clip *const c = &s->clips->clip[at];
     int64_t const bytes = s->clips->layout[at].bytes;
@@ -153,7 +156,7 @@ static status block(void *arg, const struct decode_block *b)
     return ST_OK;
 }
 
-static status send_block(struct chain_show *s, struct decode_link *link, int number)
+static status send_block(struct chain_fixture *s, struct decode_link *link, int number)
 {
     int const at = number / blocks_each(s), i = number % blocks_each(s);
     const struct clip *const c = &s->clips->clip[at];
@@ -175,7 +178,7 @@ static status wait_in_vain(struct comm *hop)
     return comm_wait(hop);
 }
 
-status chain_tail_run(struct chain_show *s, struct comm *hop)
+status chain_tail_run(struct chain_fixture *s, struct comm *hop)
 {
     struct decode_link_config const c = { .link = hop,
                                           .frames = s->frames,
@@ -197,7 +200,7 @@ out:
 }
 
 /* Did the wait that is to fail? */
-static void end_watch(struct chain_show *s, struct comm_poison *w)
+static void check_and_end_poison(struct chain_fixture *s, struct comm_poison *w)
 {
     if (w->fail_at && w->waits >= w->fail_at) atomic_store(&s->met, true);
     comm_poison_end(w);
@@ -210,44 +213,44 @@ static status find_formats(void *arg, int clip, unsigned *out)
     return ST_OK;
 }
 
-static status run_watched(struct chain_way *w, struct track *track)
+static status run_poisoned(struct chain_stream *w, struct track *track)
 {
-    const struct clip *const c = &w->show->clips->clip[0];
+    const struct clip *const c = &w->fixture->clips->clip[0];
 
     return decode_chain_run(
         &(struct decode_chain_config){ .vae = w->vae,
                                        .part = w->part,
                                        .turn = w->turn,
-                                       .in = &w->watched[0].base,
-                                       .out = w->out ? &w->watched[1].base : NULL,
-                                       .frames = w->show->frames,
+                                       .in = &w->poison[0].base,
+                                       .out = w->out ? &w->poison[1].base : NULL,
+                                       .frames = w->fixture->frames,
                                        .latent_h = c->h,
                                        .latent_w = c->w,
                                        .track = track,
                                        .formats = find_formats,
-                                       .picture_bytes = w->show->clips->layout[1].bytes,
+                                       .picture_bytes = w->fixture->clips->layout[1].bytes,
                                        .block = block,
-                                       .arg = w->show });
+                                       .arg = w->fixture });
 }
 
-status chain_way_run(struct chain_way *w)
+status chain_stream_run(struct chain_stream *w)
 {
     struct track *track = NULL;
 
     TRY(track_open(&track, NULL, TRACK_ROW_DECODE, "decode"));
-    comm_poison_init(&w->watched[0], w->in);
-    if (w->out) comm_poison_init(&w->watched[1], w->out);
-    w->watched[0].base.deadline_s = w->show->wait_s;
-    w->watched[1].base.deadline_s = w->show->wait_s;
-    if (w->fails) w->watched[0].fail_at = w->show->fail_wait;
-    status const st = run_watched(w, track);
-    end_watch(w->show, &w->watched[0]);
-    if (w->out) end_watch(w->show, &w->watched[1]);
+    comm_poison_init(&w->poison[0], w->in);
+    if (w->out) comm_poison_init(&w->poison[1], w->out);
+    w->poison[0].base.deadline_s = w->fixture->wait_s;
+    w->poison[1].base.deadline_s = w->fixture->wait_s;
+    if (w->fails) w->poison[0].fail_at = w->fixture->fail_wait;
+    status const st = run_poisoned(w, track);
+    check_and_end_poison(w->fixture, &w->poison[0]);
+    if (w->out) check_and_end_poison(w->fixture, &w->poison[1]);
     track_close(&track);
     return st;
 }
 
-static status open_part(struct chain_show *s, int p, struct chain_way *w)
+static status open_part(struct chain_fixture *s, int p, struct chain_stream *w)
 {
     struct vae_range part[VAE_PARTS_MAX] = { { 0, 0 } };
     struct vae_config config = chain_vae(s->clips);
@@ -261,25 +264,25 @@ static status open_part(struct chain_show *s, int p, struct chain_way *w)
     return vae_open(&w->vae, &config);
 }
 
-static status run_part(struct chain_show *s, struct comm *c, struct comm *in, struct comm *out)
+static status run_part(struct chain_fixture *s, struct comm *c, struct comm *in, struct comm *out)
 {
     pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
-    struct chain_way *const w = calloc(1, sizeof *w);
+    struct chain_stream *const w = calloc(1, sizeof *w);
 
     if (!w) return fail(ST_NOMEM, "a way");
-    *w = (struct chain_way){
-        .show = s, .in = in, .out = out, .turn = &turn, .fails = c->rank == s->fail_rank
+    *w = (struct chain_stream){
+        .fixture = s, .in = in, .out = out, .turn = &turn, .fails = c->rank == s->fail_rank
     };
     pthread_mutex_lock(&opening);
     status st = open_part(s, c->rank - 1, w);
     pthread_mutex_unlock(&opening);
-    if (st == ST_OK) st = chain_way_run(w);
+    if (st == ST_OK) st = chain_stream_run(w);
     vae_close(&w->vae);
     free(w);
     return st;
 }
 
-static status run_tail(struct chain_show *s, struct comm *hop)
+static status run_tail(struct chain_fixture *s, struct comm *hop)
 {
     struct comm_poison *const w = calloc(1, sizeof *w);
 
@@ -287,13 +290,13 @@ static status run_tail(struct chain_show *s, struct comm *hop)
     comm_poison_init(w, hop);
     if (s->fail_rank == 0) w->fail_at = s->fail_wait;
     status const st = chain_tail_run(s, &w->base);
-    end_watch(s, w);
+    check_and_end_poison(s, w);
     free(w);
     return st;
 }
 
 /* Hop p joins ranks p and p + 1. */
-static status join_and_run(struct chain_show *s, struct comm *c)
+static status join_and_run(struct chain_fixture *s, struct comm *c)
 {
     struct comm *in = NULL, *out = NULL;
     status st = ST_OK;
@@ -314,7 +317,7 @@ out:
     return st;
 }
 
-status chain_show_run(struct chain_show *s, struct comm *c)
+status chain_fixture_run(struct chain_fixture *s, struct comm *c)
 {
     struct comm *late = c;
 
@@ -324,9 +327,9 @@ status chain_show_run(struct chain_show *s, struct comm *c)
     return s->ended[c->rank];
 }
 
-static status rank_main(struct comm *c, void *show) { return chain_show_run(show, c); }
+static status rank_main(struct comm *c, void *fixture) { return chain_fixture_run(fixture, c); }
 
-status chain_show_threads(struct chain_show *s)
+status chain_fixture_run_threads(struct chain_fixture *s)
 {
     struct comm *group[VAE_PARTS_MAX + 1] = { NULL };
     status st = ST_OK;
@@ -341,13 +344,13 @@ out:
 
 /* ---- what came of it ---------------------------------------------------------------- */
 
-static int culprit(const struct chain_show *s)
+static int culprit(const struct chain_fixture *s)
 {
     if (s->fail_send >= 0) return 0;
     return s->fail_block >= 0 ? s->parts : s->fail_rank;
 }
 
-static status expected(const struct chain_show *s, int rank, bool alone)
+static status expected(const struct chain_fixture *s, int rank, bool alone)
 {
     bool const told = alone && culprit(s) >= 0 && s->ended[rank] == ST_PEER;
 
@@ -357,7 +360,7 @@ static status expected(const struct chain_show *s, int rank, bool alone)
 }
 
 /* What is there is right; and all of it is there. */
-static status check_pictures(const struct chain_show *s)
+static status check_pictures(const struct chain_fixture *s)
 {
     const struct clip *const c = &s->clips->clip[0];
     bool const whole = s->ended[s->parts] == ST_OK;
@@ -375,7 +378,7 @@ static status check_pictures(const struct chain_show *s)
     return ST_OK;
 }
 
-status chain_show_check(const struct chain_show *s, int here)
+status chain_fixture_check(const struct chain_fixture *s, int here)
 {
     int const first = here < 0 ? 0 : here, last = here < 0 ? s->parts : here;
 

@@ -1,11 +1,11 @@
-/* unit_clip_sink.c - attempts at a clip: complete or not there; what is refused; memory. */
+/* unit_clip_writer.c - attempts at a clip: complete or not there; what is refused; memory. */
 #include "tests/support/unit.h"
 
 #include "base/file.h"
 #include "base/strbuf.h"
 #include "tests/support/as_bytes.h"
 #include "tests/support/clips.h"
-#include "tests/support/sink_show.h"
+#include "tests/support/writer_fixture.h"
 
 #include <math.h>
 #include <signal.h>
@@ -30,21 +30,21 @@ static void says(const char *dir, const char *words)
 static void first_attempt_wins(void **state)
 {
     char *const top = clips_folder(), *const dir = path_join(top, "clip");
-    struct clip_sink_config const c = sink_config(dir, 5);
+    struct clip_sink_config const c = writer_config(dir, 5);
     struct clip_writer *s[3];
     enum clip_outcome outcome;
 
     (void)state;
     for (int i = 0; i < 3; i++) ok(clip_sink_open(&s[i], &c));
-    for (int i = 0; i < 3; i++) ok(sink_push(s[i], i, 5));
+    for (int i = 0; i < 3; i++) ok(writer_push(s[i], i, 5));
     char *const winner = strdup(clip_sink_attempt(s[1]));
     ok(clip_sink_commit(s[1], NULL, &outcome));
     assert_int_equal(outcome, CLIP_PUBLISHED);
     ok(clip_sink_commit(s[2], NULL, &outcome));
     assert_int_equal(outcome, CLIP_THERE_ALREADY);
     for (int i = 0; i < 3; i++) clip_sink_close(&s[i]); /* 0 gives up */
-    sink_lists(top, "clip");
-    sink_lists(dir, "clip.json clip.mp4");
+    writer_lists(top, "clip");
+    writer_lists(dir, "clip.json clip.mp4");
     says(dir, winner);
     assert_int_equal(clip_sink_open(&s[0], &c), ST_ARG);
     char *const msg = str_format("%s: already exists; a finished clip is never overwritten", dir);
@@ -58,12 +58,12 @@ static void first_attempt_wins(void **state)
 /* Never returns: a child that is killed. Says so on fd once it is in the middle. */
 static void render_for_ever(const char *dir, int fd)
 {
-    struct clip_sink_config c = sink_config(dir, INT64_MAX / (1 << 20));
+    struct clip_sink_config c = writer_config(dir, INT64_MAX / (1 << 20));
     struct clip_writer *s;
 
     c.formats = 2;
     if (clip_sink_open(&s, &c) != ST_OK) _exit(1);
-    for (int64_t i = 0; sink_push(s, i, 5) == ST_OK; i += 5)
+    for (int64_t i = 0; writer_push(s, i, 5) == ST_OK; i += 5)
         if (i == 50 && write(fd, "m", 1) != 1) _exit(1);
     _exit(1);
 }
@@ -87,16 +87,16 @@ static void killed_in_the_middle(void **state)
     assert_true(WIFSIGNALED(how));
     close(fd[0]);
     close(fd[1]);
-    sink_lists(top, ".attempts");
+    writer_lists(top, ".attempts");
 
-    struct clip_sink_config const c = sink_config(dir, 5);
+    struct clip_sink_config const c = writer_config(dir, 5);
     ok(clip_sink_open(&s, &c));
-    ok(sink_push(s, 0, 5));
+    ok(writer_push(s, 0, 5));
     ok(clip_sink_commit(s, NULL, &outcome));
     clip_sink_close(&s);
     assert_int_equal(outcome, CLIP_PUBLISHED);
-    sink_lists(top, ".attempts clip"); /* the dead attempt is another's to remove */
-    sink_lists(dir, "clip.json clip.mp4");
+    writer_lists(top, ".attempts clip"); /* the dead attempt is another's to remove */
+    writer_lists(dir, "clip.json clip.mp4");
     free(dir);
     clips_folder_drop(top);
 }
@@ -108,21 +108,21 @@ static void not_a_picture(void **state)
         const char *name;
     } bad[] = { { NAN, "nan" }, { -INFINITY, "-inf" } };
     char *const top = clips_folder(), *const dir = path_join(top, "clip");
-    struct clip_sink_config c = sink_config(dir, 30);
-    float rgb[2 * SINK_VALUES] = { 0 }, latent[SINK_LATENT] = { 0 };
+    struct clip_sink_config c = writer_config(dir, 30);
+    float rgb[2 * WRITER_VALUES] = { 0 }, latent[WRITER_LATENT] = { 0 };
     struct clip_writer *s;
 
     (void)state;
     c.latents.file = "x0.safetensors";
     c.latents.dtype = DT_F32;
     c.latents.frames = 2;
-    c.latents.height = SINK_H / 8;
-    c.latents.width = SINK_W / 8;
+    c.latents.height = WRITER_H / 8;
+    c.latents.width = WRITER_W / 8;
     for (int i = 0; i < COUNT_OF(bad); i++) {
         ok(clip_sink_open(&s, &c));
-        ok(sink_push(s, 0, 3));
-        rgb[SINK_VALUES + 3 * (7 * SINK_W + 5) + 1] = bad[i].v;
-        assert_int_equal(sink_push_rgb(s, rgb, 2), ST_MISMATCH);
+        ok(writer_push(s, 0, 3));
+        rgb[WRITER_VALUES + 3 * (7 * WRITER_W + 5) + 1] = bad[i].v;
+        assert_int_equal(writer_push_rgb(s, rgb, 2), ST_MISMATCH);
         char *msg = str_format("%s: frame 4 has a value that is not finite: %s at column 5, row 7",
                                dir, bad[i].name);
         assert_string_equal(error_last()->msg, msg);
@@ -133,7 +133,7 @@ static void not_a_picture(void **state)
         assert_string_equal(error_last()->msg, msg);
         free(msg);
         clip_sink_close(&s);
-        sink_lists(top, "");
+        writer_lists(top, "");
     }
     free(dir);
     clips_folder_drop(top);
@@ -142,9 +142,9 @@ static void not_a_picture(void **state)
 static void a_pix_is_missing(void **state)
 {
     char *const top = clips_folder(), *const dir = path_join(top, "clip");
-    struct clip_sink_config const c = sink_config(dir, 30);
-    struct pixels_layout const layout = pixels_layout(SINK_W, SINK_H, 1u << PIX_YUV422P);
-    float rgb[SINK_VALUES] = { 0 };
+    struct clip_sink_config const c = writer_config(dir, 30);
+    struct pixels_layout const layout = pixels_layout(WRITER_W, WRITER_H, 1u << PIX_YUV422P);
+    float rgb[WRITER_VALUES] = { 0 };
     struct pictures p = as_bytes(rgb, 1, &layout);
     struct clip_writer *s;
 
@@ -163,7 +163,7 @@ static void a_pix_is_missing(void **state)
 static void commit_wants_all(void **state)
 {
     char *const top = clips_folder(), *const dir = path_join(top, "clip");
-    struct clip_sink_config c = sink_config(dir, 5);
+    struct clip_sink_config c = writer_config(dir, 5);
     enum clip_outcome outcome;
     struct clip_writer *s;
 
@@ -171,25 +171,25 @@ static void commit_wants_all(void **state)
     c.latents.file = "x0.safetensors";
     c.latents.dtype = DT_F32;
     c.latents.frames = 2;
-    c.latents.height = SINK_H / 8;
-    c.latents.width = SINK_W / 8;
+    c.latents.height = WRITER_H / 8;
+    c.latents.width = WRITER_W / 8;
     ok(clip_sink_open(&s, &c));
-    ok(sink_push(s, 0, 4));
+    ok(writer_push(s, 0, 4));
     assert_int_equal(clip_sink_commit(s, NULL, &outcome), ST_ARG);
     char *msg = str_format("%s: 4 of 5 frames received", dir);
     assert_string_equal(error_last()->msg, msg);
     free(msg);
-    ok(sink_push(s, 4, 1));
-    ok(sink_push_latents(s, 0, 1));
+    ok(writer_push(s, 4, 1));
+    ok(writer_push_latents(s, 0, 1));
     assert_int_equal(clip_sink_commit(s, NULL, &outcome), ST_ARG);
     msg = str_format("%s: 1 of 2 latent frames received", dir);
     assert_string_equal(error_last()->msg, msg);
     free(msg);
-    ok(sink_push_latents(s, 1, 1));
-    assert_int_equal(sink_push_latents(s, 2, 1), ST_ARG);
+    ok(writer_push_latents(s, 1, 1));
+    assert_int_equal(writer_push_latents(s, 2, 1), ST_ARG);
     ok(clip_sink_commit(s, NULL, &outcome));
     clip_sink_close(&s);
-    sink_latents_match(dir, "x0.safetensors", DT_F32, 2);
+    writer_latents_match(dir, "x0.safetensors", DT_F32, 2);
     free(dir);
     clips_folder_drop(top);
 }
@@ -213,9 +213,9 @@ static void refusals(void **state)
         status st;
         const char *msg; /* behind the folder's name, or all of it */
     } cases[] = {
-        { "clip", sink_formats, 1, 0, NULL, DT_F32, ST_ARG,
+        { "clip", writer_formats, 1, 0, NULL, DT_F32, ST_ARG,
           "/clip: 0 pictures; allowed: 1 or more" },
-        { "clip", sink_formats, 0, 9, NULL, DT_F32, ST_ARG,
+        { "clip", writer_formats, 0, 9, NULL, DT_F32, ST_ARG,
           "/clip: 0 video files; allowed: 1..16" },
         { "clip", &crf, 1, 9, NULL, DT_F32, ST_ARG, "a.mp4: h264 takes crf 0..51, not 99" },
         { "clip", twice, 2, 9, NULL, DT_F32, ST_ARG, "/clip: two files are to be named a.mp4" },
@@ -223,16 +223,16 @@ static void refusals(void **state)
           "/clip: `../a.mp4` is no name for a file of a clip" },
         { "clip", &hidden, 1, 9, NULL, DT_F32, ST_ARG,
           "/clip: `.mp4` is no name for a file of a clip" },
-        { "clip", sink_formats, 1, 9, "clip.json", DT_F32, ST_ARG,
+        { "clip", writer_formats, 1, 9, "clip.json", DT_F32, ST_ARG,
           "/clip: `clip.json` is no name for a file of a clip" },
-        { "clip", sink_formats, 1, 9, NULL, DT_F16, ST_ARG,
+        { "clip", writer_formats, 1, 9, NULL, DT_F16, ST_ARG,
           "/clip: latents as F16; allowed: F32, BF16" },
-        { "file/clip", sink_formats, 1, 9, NULL, DT_F32, ST_IO,
+        { "file/clip", writer_formats, 1, 9, NULL, DT_F32, ST_IO,
           "/file/.attempts: Not a directory" },
-        { "a/..", sink_formats, 1, 9, NULL, DT_F32, ST_ARG,
+        { "a/..", writer_formats, 1, 9, NULL, DT_F32, ST_ARG,
           "/a/..: not a name for a clip's folder" },
-        { "a/", sink_formats, 1, 9, NULL, DT_F32, ST_ARG, "/a/: not a name for a clip's folder" },
-        { "file", sink_formats, 1, 9, NULL, DT_F32, ST_ARG,
+        { "a/", writer_formats, 1, 9, NULL, DT_F32, ST_ARG, "/a/: not a name for a clip's folder" },
+        { "file", writer_formats, 1, 9, NULL, DT_F32, ST_ARG,
           "/file: already exists; a finished clip is never overwritten" },
     };
     char *const top = clips_folder(), *const file = path_join(top, "file");
@@ -242,7 +242,7 @@ static void refusals(void **state)
     ok(file_write(file, "x", 1));
     for (int i = 0; i < COUNT_OF(cases); i++) {
         char *const dir = path_join(top, cases[i].dir);
-        struct clip_sink_config c = sink_config(dir, cases[i].pictures);
+        struct clip_sink_config c = writer_config(dir, cases[i].pictures);
         c.format = cases[i].format;
         c.formats = cases[i].formats;
         c.preview = cases[i].preview;
@@ -253,7 +253,7 @@ static void refusals(void **state)
         assert_null(s);
         char *const want = str_format("%s%s", cases[i].msg[0] == '/' ? top : "", cases[i].msg);
         assert_string_equal(error_last()->msg, want);
-        sink_lists(top, "file");
+        writer_lists(top, "file");
         free(want);
         free(dir);
     }
@@ -264,7 +264,7 @@ static void refusals(void **state)
 static void full_disk(void **state)
 {
     char *const top = clips_folder(), *const dir = path_join(top, "clip");
-    struct clip_sink_config c = sink_config(dir, 400);
+    struct clip_sink_config c = writer_config(dir, 400);
     struct rlimit was, tight;
     enum clip_outcome outcome;
     struct clip_writer *s;
@@ -278,13 +278,13 @@ static void full_disk(void **state)
     tight.rlim_cur = 100000;
     ok(clip_sink_open(&s, &c));
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
-    for (int i = 0; st == ST_OK && i < 400; i += SINK_BLOCK) st = sink_push(s, i, SINK_BLOCK);
+    for (int i = 0; st == ST_OK && i < 400; i += WRITER_BLOCK) st = writer_push(s, i, WRITER_BLOCK);
     if (st == ST_OK) st = clip_sink_commit(s, NULL, &outcome);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
     assert_int_equal(st, ST_IO);
     assert_non_null(strstr(error_last()->msg, "master.mkv: writing: File too large"));
     clip_sink_close(&s);
-    sink_lists(top, "");
+    writer_lists(top, "");
     free(dir);
     clips_folder_drop(top);
 }
@@ -308,7 +308,7 @@ static void memory_stays(void **state)
 {
     enum { WARM = 360, LONG = 3600 };
     char *const top = clips_folder(), *const dir = path_join(top, "clip");
-    struct clip_sink_config c = sink_config(dir, LONG);
+    struct clip_sink_config c = writer_config(dir, LONG);
     enum clip_outcome outcome;
     struct clip_writer *s;
     long warm = 0;
@@ -317,16 +317,16 @@ static void memory_stays(void **state)
     c.preview = "contact.png";
     c.preview_columns = 8;
     ok(clip_sink_open(&s, &c));
-    for (int i = 0; i < LONG; i += SINK_BLOCK) {
+    for (int i = 0; i < LONG; i += WRITER_BLOCK) {
         if (i == WARM) warm = resident();
-        ok(sink_push(s, i, SINK_BLOCK));
+        ok(writer_push(s, i, WRITER_BLOCK));
     }
     /* one picture more in memory a frame would be 3240 * 4608 bytes = 14.9 MB */
     assert_true((resident() - warm) * sysconf(_SC_PAGESIZE) < 4 << 20);
     ok(clip_sink_commit(s, NULL, &outcome));
     clip_sink_close(&s);
-    sink_png_is(dir, "contact.png", 4 + 8 * (SINK_W + 4),
-                4 + 10 * (SINK_H + 4)); /* 300 blocks, every 4th */
+    writer_png_is(dir, "contact.png", 4 + 8 * (WRITER_W + 4),
+                  4 + 10 * (WRITER_H + 4)); /* 300 blocks, every 4th */
     free(dir);
     clips_folder_drop(top);
 }
