@@ -57,7 +57,7 @@ static double decoded_seconds(const struct encode_worker *f)
 
 static void drop_writer(struct encode_worker *f)
 {
-    clip_sink_close(&f->writer);
+    clip_writer_close(&f->writer);
     clip_provenance_free(&f->provenance);
 }
 
@@ -68,12 +68,12 @@ static void leave_clip(struct encode_worker *f)
     f->clip = NULL;
 }
 
-static struct clip_sink_config config_of(const struct encode_worker *f,
-                                         const struct video_config *formats)
+static struct clip_writer_config config_of(const struct encode_worker *f,
+                                           const struct video_config *formats)
 {
     const struct engine_group *const g = &f->c.t->g;
     const struct clip_spec *const spec = &f->clip->spec;
-    struct clip_sink_config c = {
+    struct clip_writer_config c = {
         .dir = spec->dir,
         .width = spec->width,
         .height = spec->height,
@@ -108,8 +108,8 @@ static status open_writer(struct encode_worker *f)
     }
     for (int i = 0; i < spec->formats; i++) formats[i] = clip_video_config(spec, i);
     TRY(clip_provenance_make(&f->provenance, f->c.t, f->clip));
-    struct clip_sink_config const c = config_of(f, formats);
-    return clip_sink_open(&f->writer, &c);
+    struct clip_writer_config const c = config_of(f, formats);
+    return clip_writer_open(&f->writer, &c);
 }
 
 static status begin_clip(struct encode_worker *f, int number)
@@ -135,7 +135,7 @@ static status commit_clip(struct encode_worker *f)
         .stages = STAGES,
         .peak_bytes = (int64_t)usage.ru_maxrss * 1024,
     };
-    TRY(clip_sink_commit(f->writer, &run, &outcome));
+    TRY(clip_writer_commit(f->writer, &run, &outcome));
     if (outcome == CLIP_THERE_ALREADY)
         log_warn("%s: somebody else finished it first; theirs stays", f->clip->spec.dir);
     return ST_OK;
@@ -158,8 +158,8 @@ static status encode_pictures(struct encode_worker *f, const struct decode_block
 
     if (b->block == 0) TRY(open_writer(f));
     if (!f->writer) return ST_OK;
-    TRY(clip_sink_pictures(f->writer, &b->pictures));
-    TRY(clip_sink_latents(f->writer, b->x0, f->c.t->g.policy.frames_per_block));
+    TRY(clip_writer_pictures(f->writer, &b->pictures));
+    TRY(clip_writer_latents(f->writer, b->x0, f->c.t->g.policy.frames_per_block));
     f->encoding += clock_seconds() - start;
     return b->block == f->clip->spec.blocks - 1 ? commit_clip(f) : ST_OK;
 }

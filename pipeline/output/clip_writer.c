@@ -2,7 +2,7 @@
  * clip_writer.c - all files of a clip from the same pictures.
  *
  * A picture is pushed to every video, the contact sheet, the quality counts and the hashes; a
- * latent to its file. Nothing is at the clip's place until clip_sink_commit has closed every file,
+ * latent to its file. Nothing is at the clip's place until clip_writer_commit has closed every file,
  * read the videos back, hashed what is on disk, written clip.json last, and renamed the folder.
  * Until then closing leaves nothing behind.
  */
@@ -15,7 +15,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { FILES = CLIP_SINK_FORMATS + 2 }; /* videos, contact sheet, latents */
+enum { FILES = CLIP_WRITER_FORMATS + 2 }; /* videos, contact sheet, latents */
 
 struct clip_writer {
     struct attempt attempt;
@@ -26,7 +26,7 @@ struct clip_writer {
     struct sidecar_file file[FILES]; /* the videos first; names are own copies */
     char *path[FILES];
     int files, videos;
-    struct video *video[CLIP_SINK_FORMATS];
+    struct video *video[CLIP_WRITER_FORMATS];
 
     struct contact *contact;
     const char *contact_name; /* own, one of `file` */
@@ -66,8 +66,8 @@ static status list_file(struct clip_writer *s, const char *name, const char **pa
 }
 
 /* A file of the clip, at a place. */
-static struct video_config video_of(const struct clip_sink_config *c, const struct video_config *f,
-                                    const char *path)
+static struct video_config video_of(const struct clip_writer_config *c,
+                                    const struct video_config *f, const char *path)
 {
     struct video_config v = *f;
 
@@ -81,16 +81,16 @@ static struct video_config video_of(const struct clip_sink_config *c, const stru
 }
 
 /* What can be refused before a folder is made. */
-static status check_sink(const struct clip_sink_config *c)
+static status check_sink(const struct clip_writer_config *c)
 {
     struct codec_choice choice;
 
     if (c->pictures < 1)
         return fail(ST_ARG, "%s: %lld pictures; allowed: 1 or more", c->dir,
                     (long long)c->pictures);
-    if (c->formats < 1 || c->formats > CLIP_SINK_FORMATS)
+    if (c->formats < 1 || c->formats > CLIP_WRITER_FORMATS)
         return fail(ST_ARG, "%s: %d video files; allowed: 1..%d", c->dir, c->formats,
-                    CLIP_SINK_FORMATS);
+                    CLIP_WRITER_FORMATS);
     for (int i = 0; i < c->formats; i++) {
         struct video_config const v = video_of(c, &c->format[i], c->format[i].path);
         if (v.path) TRY(codec_choose(&choice, &v));
@@ -101,13 +101,13 @@ static status check_sink(const struct clip_sink_config *c)
     return ST_OK;
 }
 
-static status open_latents(struct clip_writer *s, const struct clip_sink_config *c)
+static status open_latents(struct clip_writer *s, const struct clip_writer_config *c)
 {
     const char *path;
 
     TRY(tensor_make(
         &s->latent, c->latents.dtype,
-        DIMS(c->latents.frames, CLIP_SINK_CHANNELS, c->latents.height, c->latents.width)));
+        DIMS(c->latents.frames, CLIP_WRITER_CHANNELS, c->latents.height, c->latents.width)));
     if (tensor_count(&s->latent) < 1)
         return fail(ST_ARG, "%s: latents of no size", s->attempt.target);
     TRY(list_file(s, c->latents.file, &path));
@@ -118,7 +118,7 @@ static status open_latents(struct clip_writer *s, const struct clip_sink_config 
                             1);
 }
 
-static status open_files(struct clip_writer *s, const struct clip_sink_config *c)
+static status open_files(struct clip_writer *s, const struct clip_writer_config *c)
 {
     const char *path;
 
@@ -139,7 +139,7 @@ static status open_files(struct clip_writer *s, const struct clip_sink_config *c
     return c->latents.file ? open_latents(s, c) : ST_OK;
 }
 
-status clip_sink_open(struct clip_writer **out, const struct clip_sink_config *c)
+status clip_writer_open(struct clip_writer **out, const struct clip_writer_config *c)
 {
     struct clip_writer *s = NULL;
     status st = ST_OK;
@@ -162,11 +162,11 @@ status clip_sink_open(struct clip_writer **out, const struct clip_sink_config *c
     *out = s;
     s = NULL; /* handed over */
 out:
-    clip_sink_close(&s);
+    clip_writer_close(&s);
     return st;
 }
 
-void clip_sink_close(struct clip_writer **s)
+void clip_writer_close(struct clip_writer **s)
 {
     struct clip_writer *const old = *s;
 
@@ -185,7 +185,7 @@ void clip_sink_close(struct clip_writer **s)
     free(old);
 }
 
-const char *clip_sink_attempt(const struct clip_writer *s) { return s->attempt.id; }
+const char *clip_writer_attempt(const struct clip_writer *s) { return s->attempt.id; }
 
 /* There are planes for every video. */
 static status check_formats(const struct clip_writer *s, const struct pixels_layout *l)
@@ -245,7 +245,7 @@ static status end_block(struct clip_writer *s, int64_t first)
     return digest_end(&s->part, b->sha256);
 }
 
-status clip_sink_pictures(struct clip_writer *s, const struct pictures *p)
+status clip_writer_pictures(struct clip_writer *s, const struct pictures *p)
 {
     struct pixels_layout const layout = pixels_layout(s->width, s->height, p->formats);
     int64_t const first = s->pushed, left = s->pictures - first;
@@ -260,7 +260,7 @@ status clip_sink_pictures(struct clip_writer *s, const struct pictures *p)
     return n > 0 ? end_block(s, first) : ST_OK;
 }
 
-status clip_sink_latents(struct clip_writer *s, const float *x0, int64_t n)
+status clip_writer_latents(struct clip_writer *s, const float *x0, int64_t n)
 {
     if (!s->latents) return ST_OK;
     int64_t const frames = s->latent.dim[0], values = tensor_count(&s->latent) / frames;
@@ -302,7 +302,7 @@ static status commit_files(struct clip_writer *s)
 
 static status write_sidecar(struct clip_writer *s, const struct sidecar_run *run)
 {
-    struct sidecar_video video[CLIP_SINK_FORMATS];
+    struct sidecar_video video[CLIP_WRITER_FORMATS];
     struct sidecar car = {
         .about = s->about,
         .run = run ? run : &(struct sidecar_run){ 0 },
@@ -336,8 +336,8 @@ static status write_sidecar(struct clip_writer *s, const struct sidecar_run *run
     return st;
 }
 
-status clip_sink_commit(struct clip_writer *s, const struct sidecar_run *run,
-                        enum clip_outcome *outcome)
+status clip_writer_commit(struct clip_writer *s, const struct sidecar_run *run,
+                          enum clip_outcome *outcome)
 {
     bool won;
 

@@ -1,8 +1,8 @@
 /*
  * clip_writer.h - pictures and latents in, a finished clip's folder out.
  *
- *   clip_sink_open -> clip_sink_pictures, clip_sink_latents ... -> clip_sink_commit
- *                                                               -> clip_sink_close
+ *   clip_writer_open -> clip_writer_pictures, clip_writer_latents ... -> clip_writer_commit
+ *                                                               -> clip_writer_close
  *
  * The folder appears complete or not at all, by one rename:
  *
@@ -26,12 +26,12 @@
 
 struct clip_writer;
 
-struct clip_sink_config {
+struct clip_writer_config {
     const char *dir; /* OUT/NAME; what is missing of OUT is made */
     int width, height, fps_num, fps_den;
     int64_t pictures;                  /* of the clip; those that come beyond are dropped */
     const struct video_config *format; /* path: a plain name; size, rate, comment: the clip's */
-    int formats;                       /* 1..CLIP_SINK_FORMATS */
+    int formats;                       /* 1..CLIP_WRITER_FORMATS */
     struct {
         const char *file;              /* plain name; NULL: latents are not kept */
         enum dtype dtype;              /* DT_F32 or DT_BF16 */
@@ -42,20 +42,20 @@ struct clip_sink_config {
     const struct sidecar_info *about; /* borrowed until close; its task_id is also put into
                                           the videos' `comment` */
 };
-enum { CLIP_SINK_FORMATS = 16, CLIP_SINK_CHANNELS = 16 };
+enum { CLIP_WRITER_FORMATS = 16, CLIP_WRITER_CHANNELS = 16 };
 
 /* ST_ARG for a config that cannot be, and if dir is there already; ST_IO with the
  * path that cannot be made. Whoever opens, closes. */
-status clip_sink_open(struct clip_writer **out, const struct clip_sink_config *c) MUST_USE;
+status clip_writer_open(struct clip_writer **out, const struct clip_writer_config *c) MUST_USE;
 
 /* The next pictures of the clip, [height, width]; a call is a block. ST_ARG if a pix of the
  * config's formats is not among theirs. ST_MISMATCH names the frame, and where, that is
  * not finite: the clip cannot be finished then. */
-status clip_sink_pictures(struct clip_writer *s, const struct pictures *p) MUST_USE;
+status clip_writer_pictures(struct clip_writer *s, const struct pictures *p) MUST_USE;
 
 /* The next n latent frames, [n, 16, height, width], as the transformer has them.
  * Nothing if the config keeps none. ST_MISMATCH as above; ST_ARG for too many. */
-status clip_sink_latents(struct clip_writer *s, const float *x0, int64_t n) MUST_USE;
+status clip_writer_latents(struct clip_writer *s, const float *x0, int64_t n) MUST_USE;
 
 enum clip_outcome {
     CLIP_PUBLISHED,
@@ -64,13 +64,13 @@ enum clip_outcome {
 
 /* Finish every file, check it, write clip.json, publish. ST_ARG unless all
  * pictures and latents have come. Only close may follow. */
-status clip_sink_commit(struct clip_writer *s, const struct sidecar_run *run,
-                        enum clip_outcome *outcome) MUST_USE;
+status clip_writer_commit(struct clip_writer *s, const struct sidecar_run *run,
+                          enum clip_outcome *outcome) MUST_USE;
 
 /* NULL is fine; sets NULL. Without a commit the attempt is removed. */
-void clip_sink_close(struct clip_writer **s);
+void clip_writer_close(struct clip_writer **s);
 
 /* "NAME.PID.xxxxxx", as clip.json has it; valid until close. */
-const char *clip_sink_attempt(const struct clip_writer *s);
+const char *clip_writer_attempt(const struct clip_writer *s);
 
 #endif /* CLIP_WRITER_H */

@@ -33,17 +33,17 @@ const struct sidecar_info writer_about = {
     .labels = { &(struct sidecar_pair){ "show", "harbour" }, 1 },
 };
 
-struct clip_sink_config writer_config(const char *dir, int64_t pictures)
+struct clip_writer_config writer_config(const char *dir, int64_t pictures)
 {
-    return (struct clip_sink_config){ .dir = dir,
-                                      .width = WRITER_W,
-                                      .height = WRITER_H,
-                                      .fps_num = 16,
-                                      .fps_den = 1,
-                                      .pictures = pictures,
-                                      .format = writer_formats,
-                                      .formats = 1,
-                                      .about = &writer_about };
+    return (struct clip_writer_config){ .dir = dir,
+                                        .width = WRITER_W,
+                                        .height = WRITER_H,
+                                        .fps_num = 16,
+                                        .fps_den = 1,
+                                        .pictures = pictures,
+                                        .format = writer_formats,
+                                        .formats = 1,
+                                        .about = &writer_about };
 }
 
 status writer_push_rgb(struct clip_writer *s, const float *rgb, int n)
@@ -51,7 +51,7 @@ status writer_push_rgb(struct clip_writer *s, const float *rgb, int n)
     struct pixels_layout const layout =
         pixels_layout(WRITER_W, WRITER_H, 1u << PIX_YUV420P | 1u << PIX_YUV420P10);
     struct pictures p = as_bytes(rgb, n, &layout);
-    status const st = clip_sink_pictures(s, &p);
+    status const st = clip_writer_pictures(s, &p);
 
     free_bytes(&p);
     return st;
@@ -74,7 +74,7 @@ status writer_push_latents(struct clip_writer *s, int64_t from, int n)
 {
     float x[4 * WRITER_LATENT];
     for (int64_t i = 0; i < n * WRITER_LATENT; i++) x[i] = latent_at(from * WRITER_LATENT + i);
-    return clip_sink_latents(s, x, n);
+    return clip_writer_latents(s, x, n);
 }
 
 static char *listing(const char *dir)

@@ -16,7 +16,7 @@ extern const struct video_config writer_formats[2]; /* clip.mp4, master.mkv */
 extern const struct sidecar_info writer_about;
 
 /* The first of the formats alone; no latents, no preview. */
-struct clip_sink_config writer_config(const char *dir, int64_t pictures);
+struct clip_writer_config writer_config(const char *dir, int64_t pictures);
 
 /* Push pictures from..from + n - 1 of the pattern as one block; or n of rgb. */
 status writer_push(struct clip_writer *s, int64_t from, int n) MUST_USE;

@@ -100,7 +100,7 @@ static void a_whole_clip(void **state)
 {
     char *const top = clips_folder(), *const out = path_join(top, "out/show");
     char *const dir = path_join(out, "clip-1");
-    struct clip_sink_config c = writer_config(dir, 19);
+    struct clip_writer_config c = writer_config(dir, 19);
     struct sidecar_run const run = { .wall = 2,
                                      .stage = (const char *const[]){ "decode" },
                                      .stage_seconds = (const double[]){ 1.5 },
@@ -118,15 +118,15 @@ static void a_whole_clip(void **state)
     c.latents.frames = 6;
     c.latents.height = WRITER_H / 8;
     c.latents.width = WRITER_W / 8;
-    ok(clip_sink_open(&s, &c));
-    char *const attempt = strdup(clip_sink_attempt(s));
+    ok(clip_writer_open(&s, &c));
+    char *const attempt = strdup(clip_writer_attempt(s));
     ok(writer_push(s, 0, 9));
     ok(writer_push_latents(s, 0, 3));
     ok(writer_push(s, 9, WRITER_BLOCK)); /* two more than asked for */
     ok(writer_push_latents(s, 3, 3));
     writer_lists(out, ".attempts");
-    ok(clip_sink_commit(s, &run, &outcome));
-    clip_sink_close(&s);
+    ok(clip_writer_commit(s, &run, &outcome));
+    clip_writer_close(&s);
     assert_null(s);
     assert_int_equal(outcome, CLIP_PUBLISHED);
     writer_lists(out, "clip-1");
@@ -187,15 +187,15 @@ static void sidecar_refuses(void **state)
     wrong[0].owner = "caf\xe9";
     wrong[1].shift = NAN;
     for (int i = 0; i < 2; i++) {
-        struct clip_sink_config c = writer_config(dir, 1);
+        struct clip_writer_config c = writer_config(dir, 1);
         c.about = &wrong[i];
-        ok(clip_sink_open(&s, &c));
+        ok(clip_writer_open(&s, &c));
         ok(writer_push(s, 0, 1));
-        assert_int_equal(clip_sink_commit(s, NULL, &outcome), ST_ARG);
+        assert_int_equal(clip_writer_commit(s, NULL, &outcome), ST_ARG);
         char *const want = str_format("clip.json: %s: not UTF-8, not finite", keys[i]);
         assert_non_null(strstr(error_last()->msg, want));
         free(want);
-        clip_sink_close(&s);
+        clip_writer_close(&s);
         writer_lists(top, "");
     }
     free(dir);

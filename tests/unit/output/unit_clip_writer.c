@@ -30,23 +30,23 @@ static void says(const char *dir, const char *words)
 static void first_attempt_wins(void **state)
 {
     char *const top = clips_folder(), *const dir = path_join(top, "clip");
-    struct clip_sink_config const c = writer_config(dir, 5);
+    struct clip_writer_config const c = writer_config(dir, 5);
     struct clip_writer *s[3];
     enum clip_outcome outcome;
 
     (void)state;
-    for (int i = 0; i < 3; i++) ok(clip_sink_open(&s[i], &c));
+    for (int i = 0; i < 3; i++) ok(clip_writer_open(&s[i], &c));
     for (int i = 0; i < 3; i++) ok(writer_push(s[i], i, 5));
-    char *const winner = strdup(clip_sink_attempt(s[1]));
-    ok(clip_sink_commit(s[1], NULL, &outcome));
+    char *const winner = strdup(clip_writer_attempt(s[1]));
+    ok(clip_writer_commit(s[1], NULL, &outcome));
     assert_int_equal(outcome, CLIP_PUBLISHED);
-    ok(clip_sink_commit(s[2], NULL, &outcome));
+    ok(clip_writer_commit(s[2], NULL, &outcome));
     assert_int_equal(outcome, CLIP_THERE_ALREADY);
-    for (int i = 0; i < 3; i++) clip_sink_close(&s[i]); /* 0 gives up */
+    for (int i = 0; i < 3; i++) clip_writer_close(&s[i]); /* 0 gives up */
     writer_lists(top, "clip");
     writer_lists(dir, "clip.json clip.mp4");
     says(dir, winner);
-    assert_int_equal(clip_sink_open(&s[0], &c), ST_ARG);
+    assert_int_equal(clip_writer_open(&s[0], &c), ST_ARG);
     char *const msg = str_format("%s: already exists; a finished clip is never overwritten", dir);
     assert_string_equal(error_last()->msg, msg);
     free(msg);
@@ -58,11 +58,11 @@ static void first_attempt_wins(void **state)
 /* Never returns: a child that is killed. Says so on fd once it is in the middle. */
 static void render_for_ever(const char *dir, int fd)
 {
-    struct clip_sink_config c = writer_config(dir, INT64_MAX / (1 << 20));
+    struct clip_writer_config c = writer_config(dir, INT64_MAX / (1 << 20));
     struct clip_writer *s;
 
     c.formats = 2;
-    if (clip_sink_open(&s, &c) != ST_OK) _exit(1);
+    if (clip_writer_open(&s, &c) != ST_OK) _exit(1);
     for (int64_t i = 0; writer_push(s, i, 5) == ST_OK; i += 5)
         if (i == 50 && write(fd, "m", 1) != 1) _exit(1);
     _exit(1);
@@ -89,11 +89,11 @@ static void killed_in_the_middle(void **state)
     close(fd[1]);
     writer_lists(top, ".attempts");
 
-    struct clip_sink_config const c = writer_config(dir, 5);
-    ok(clip_sink_open(&s, &c));
+    struct clip_writer_config const c = writer_config(dir, 5);
+    ok(clip_writer_open(&s, &c));
     ok(writer_push(s, 0, 5));
-    ok(clip_sink_commit(s, NULL, &outcome));
-    clip_sink_close(&s);
+    ok(clip_writer_commit(s, NULL, &outcome));
+    clip_writer_close(&s);
     assert_int_equal(outcome, CLIP_PUBLISHED);
     writer_lists(top, ".attempts clip"); /* the dead attempt is another's to remove */
     writer_lists(dir, "clip.json clip.mp4");
@@ -108,7 +108,7 @@ static void not_a_picture(void **state)
         const char *name;
     } bad[] = { { NAN, "nan" }, { -INFINITY, "-inf" } };
     char *const top = clips_folder(), *const dir = path_join(top, "clip");
-    struct clip_sink_config c = writer_config(dir, 30);
+    struct clip_writer_config c = writer_config(dir, 30);
     float rgb[2 * WRITER_VALUES] = { 0 }, latent[WRITER_LATENT] = { 0 };
     struct clip_writer *s;
 
@@ -119,7 +119,7 @@ static void not_a_picture(void **state)
     c.latents.height = WRITER_H / 8;
     c.latents.width = WRITER_W / 8;
     for (int i = 0; i < COUNT_OF(bad); i++) {
-        ok(clip_sink_open(&s, &c));
+        ok(clip_writer_open(&s, &c));
         ok(writer_push(s, 0, 3));
         rgb[WRITER_VALUES + 3 * (7 * WRITER_W + 5) + 1] = bad[i].v;
         assert_int_equal(writer_push_rgb(s, rgb, 2), ST_MISMATCH);
@@ -128,11 +128,11 @@ static void not_a_picture(void **state)
         assert_string_equal(error_last()->msg, msg);
         free(msg);
         latent[9] = bad[i].v;
-        assert_int_equal(clip_sink_latents(s, latent, 1), ST_MISMATCH);
+        assert_int_equal(clip_writer_latents(s, latent, 1), ST_MISMATCH);
         msg = str_format("%s: latent frame 0 is not finite: %s at element 9", dir, bad[i].name);
         assert_string_equal(error_last()->msg, msg);
         free(msg);
-        clip_sink_close(&s);
+        clip_writer_close(&s);
         writer_lists(top, "");
     }
     free(dir);
@@ -142,18 +142,18 @@ static void not_a_picture(void **state)
 static void a_pix_is_missing(void **state)
 {
     char *const top = clips_folder(), *const dir = path_join(top, "clip");
-    struct clip_sink_config const c = writer_config(dir, 30);
+    struct clip_writer_config const c = writer_config(dir, 30);
     struct pixels_layout const layout = pixels_layout(WRITER_W, WRITER_H, 1u << PIX_YUV422P);
     float rgb[WRITER_VALUES] = { 0 };
     struct pictures p = as_bytes(rgb, 1, &layout);
     struct clip_writer *s;
 
     (void)state;
-    ok(clip_sink_open(&s, &c));
-    assert_int_equal(clip_sink_pictures(s, &p), ST_ARG);
+    ok(clip_writer_open(&s, &c));
+    assert_int_equal(clip_writer_pictures(s, &p), ST_ARG);
     char *const msg = str_format("%s: frames lack the format yuv420p of clip.mp4", dir);
     assert_string_equal(error_last()->msg, msg);
-    clip_sink_close(&s);
+    clip_writer_close(&s);
     free_bytes(&p);
     free(msg);
     free(dir);
@@ -163,7 +163,7 @@ static void a_pix_is_missing(void **state)
 static void commit_wants_all(void **state)
 {
     char *const top = clips_folder(), *const dir = path_join(top, "clip");
-    struct clip_sink_config c = writer_config(dir, 5);
+    struct clip_writer_config c = writer_config(dir, 5);
     enum clip_outcome outcome;
     struct clip_writer *s;
 
@@ -173,22 +173,22 @@ static void commit_wants_all(void **state)
     c.latents.frames = 2;
     c.latents.height = WRITER_H / 8;
     c.latents.width = WRITER_W / 8;
-    ok(clip_sink_open(&s, &c));
+    ok(clip_writer_open(&s, &c));
     ok(writer_push(s, 0, 4));
-    assert_int_equal(clip_sink_commit(s, NULL, &outcome), ST_ARG);
+    assert_int_equal(clip_writer_commit(s, NULL, &outcome), ST_ARG);
     char *msg = str_format("%s: 4 of 5 frames received", dir);
     assert_string_equal(error_last()->msg, msg);
     free(msg);
     ok(writer_push(s, 4, 1));
     ok(writer_push_latents(s, 0, 1));
-    assert_int_equal(clip_sink_commit(s, NULL, &outcome), ST_ARG);
+    assert_int_equal(clip_writer_commit(s, NULL, &outcome), ST_ARG);
     msg = str_format("%s: 1 of 2 latent frames received", dir);
     assert_string_equal(error_last()->msg, msg);
     free(msg);
     ok(writer_push_latents(s, 1, 1));
     assert_int_equal(writer_push_latents(s, 2, 1), ST_ARG);
-    ok(clip_sink_commit(s, NULL, &outcome));
-    clip_sink_close(&s);
+    ok(clip_writer_commit(s, NULL, &outcome));
+    clip_writer_close(&s);
     writer_latents_match(dir, "x0.safetensors", DT_F32, 2);
     free(dir);
     clips_folder_drop(top);
@@ -242,14 +242,14 @@ static void refusals(void **state)
     ok(file_write(file, "x", 1));
     for (int i = 0; i < COUNT_OF(cases); i++) {
         char *const dir = path_join(top, cases[i].dir);
-        struct clip_sink_config c = writer_config(dir, cases[i].pictures);
+        struct clip_writer_config c = writer_config(dir, cases[i].pictures);
         c.format = cases[i].format;
         c.formats = cases[i].formats;
         c.preview = cases[i].preview;
         c.preview_columns = 4;
         c.latents.dtype = cases[i].latents;
         c.latents.file = cases[i].latents == DT_F16 ? "l" : NULL;
-        assert_int_equal(clip_sink_open(&s, &c), cases[i].st);
+        assert_int_equal(clip_writer_open(&s, &c), cases[i].st);
         assert_null(s);
         char *const want = str_format("%s%s", cases[i].msg[0] == '/' ? top : "", cases[i].msg);
         assert_string_equal(error_last()->msg, want);
@@ -264,7 +264,7 @@ static void refusals(void **state)
 static void full_disk(void **state)
 {
     char *const top = clips_folder(), *const dir = path_join(top, "clip");
-    struct clip_sink_config c = writer_config(dir, 400);
+    struct clip_writer_config c = writer_config(dir, 400);
     struct rlimit was, tight;
     enum clip_outcome outcome;
     struct clip_writer *s;
@@ -276,14 +276,14 @@ static void full_disk(void **state)
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &was), 0);
     tight = was;
     tight.rlim_cur = 100000;
-    ok(clip_sink_open(&s, &c));
+    ok(clip_writer_open(&s, &c));
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
     for (int i = 0; st == ST_OK && i < 400; i += WRITER_BLOCK) st = writer_push(s, i, WRITER_BLOCK);
-    if (st == ST_OK) st = clip_sink_commit(s, NULL, &outcome);
+    if (st == ST_OK) st = clip_writer_commit(s, NULL, &outcome);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
     assert_int_equal(st, ST_IO);
     assert_non_null(strstr(error_last()->msg, "master.mkv: writing: File too large"));
-    clip_sink_close(&s);
+    clip_writer_close(&s);
     writer_lists(top, "");
     free(dir);
     clips_folder_drop(top);
@@ -308,7 +308,7 @@ static void memory_stays(void **state)
 {
     enum { WARM = 360, LONG = 3600 };
     char *const top = clips_folder(), *const dir = path_join(top, "clip");
-    struct clip_sink_config c = writer_config(dir, LONG);
+    struct clip_writer_config c = writer_config(dir, LONG);
     enum clip_outcome outcome;
     struct clip_writer *s;
     long warm = 0;
@@ -316,15 +316,15 @@ static void memory_stays(void **state)
     (void)state;
     c.preview = "contact.png";
     c.preview_columns = 8;
-    ok(clip_sink_open(&s, &c));
+    ok(clip_writer_open(&s, &c));
     for (int i = 0; i < LONG; i += WRITER_BLOCK) {
         if (i == WARM) warm = resident();
         ok(writer_push(s, i, WRITER_BLOCK));
     }
     /* one picture more in memory a frame would be 3240 * 4608 bytes = 14.9 MB */
     assert_true((resident() - warm) * sysconf(_SC_PAGESIZE) < 4 << 20);
-    ok(clip_sink_commit(s, NULL, &outcome));
-    clip_sink_close(&s);
+    ok(clip_writer_commit(s, NULL, &outcome));
+    clip_writer_close(&s);
     writer_png_is(dir, "contact.png", 4 + 8 * (WRITER_W + 4),
                   4 + 10 * (WRITER_H + 4)); /* 300 blocks, every 4th */
     free(dir);
