@@ -72,7 +72,7 @@ list     = $(1:%=@tests/lists/%)
 # Under a sanitizer what is slow without one is left out.
 ASAN := $(filter-out weights/unit_random_model vae/unit_vae_parts,$(UNIT)) alloc_nth line_comm
 TSAN := unit_base unit_cpu unit_track line_comm
-TSAN_MORE := rollmill $(addprefix tests/,line_clip line_decode mpi_comm mpi_clip mpi_decode)
+TSAN_MORE := rollmill $(addprefix tests/,line_clip line_decode engine_run mpi_comm mpi_clip mpi_decode)
 
 # The CUDA parts on a stand-in, where there is a toolkit; comm_nccl where NCCL's header is, too.
 WITH_STANDIN  := $(if $(CUDA_HOME),1)

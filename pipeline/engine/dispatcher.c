@@ -106,7 +106,7 @@ static void note_encoded(struct dispatcher *d, struct entry *e, int64_t block)
     e->shown = e->encoded;
 }
 
-void dispatcher_report(struct dispatcher *d, int line, const struct clip_report *r)
+static void take_report(struct dispatcher *d, int line, const struct clip_report *r)
 {
     pthread_mutex_lock(&d->lock);
     struct entry *const e = r->number >= 0 ? find_entry(d, r->number) : NULL;
@@ -512,6 +512,7 @@ status dispatcher_open(struct dispatcher **out, struct group *t, const struct wo
     if (!d) return fail(ST_NOMEM, "dispatcher: no memory");
     d->t = t;
     d->first = *first;
+    t->report = take_report;
     pthread_mutex_init(&d->lock, NULL);
     condvar_init(&d->changed);
     *out = d;

@@ -13,12 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-void cpu_wall_add(struct cpu_wall *to, const struct track *t, enum track_what what, int stage)
-{
-    to->wall += track_seconds(t, what, stage);
-    to->processor += track_processor(t, what, stage);
-}
-
 /* What a rank opens for its role; NULL where it has none of it. */
 struct workers {
     struct line_worker *line;
@@ -134,47 +128,12 @@ static status run_threads(struct group *t, struct workers *w, struct group_run *
 
 /* ---- what each rank did ---------------------------------------------------------------------- */
 
-static struct comm_xfer stats_xfer(const struct rank_stats *a, int peer, bool send)
-{
-    return (struct comm_xfer){ .t = { .data = (void *)(uintptr_t)a,
-                                      .dtype = DT_F64,
-                                      .ndim = 1,
-                                      .dim = { sizeof *a / sizeof(double) } },
-                               .peer = peer,
-                               .send = send };
-}
-
-/* [all] Everyone's to rank 0. */
-static status gather_stats(struct group *t, const struct rank_stats *mine,
-                           const struct group_run *r)
-{
-    struct comm *const world = t->world;
-    const struct engine_events *const ev = t->rank->events;
-    bool const first = world->rank == 0;
-    struct rank_stats *const all = calloc((size_t)world->size, sizeof *all);
-    struct comm_xfer *const xfer = calloc((size_t)world->size, sizeof *xfer);
-    int xfers = 0;
-    status st = ST_OK;
-
-    if (!all || !xfer) FAIL_OUT(ST_NOMEM, "statistics of %d ranks", world->size);
-    all[world->rank] = *mine;
-    if (!first) xfer[xfers++] = stats_xfer(mine, 0, true);
-    for (int i = 1; first && i < world->size; i++) xfer[xfers++] = stats_xfer(&all[i], i, false);
-    TRY_OUT(comm_post(world, xfer, xfers));
-    TRY_OUT(comm_wait(world));
-    if (ev && ev->group_end) TRY_OUT(ev->group_end(ev->arg, &t->g, r, all));
-out:
-    free(all);
-    free(xfer);
-    return st;
-}
-
 /* What became of the group stays what it is, whether it can be told or not. */
 static status tell_stats(struct group *t, const struct rank_stats *mine, const struct group_run *r,
                          status st)
 {
     struct error const own = *error_last();
-    status const told = gather_stats(t, mine, r);
+    status const told = rank_stats_gather(t, mine, r);
 
     if (st == ST_OK) return told;
     if (told != ST_OK) log_error("%s", error_last()->msg);

@@ -9,6 +9,7 @@
  *   prompt_bank.c       embeddings of the prompts in use
  *   clip_feed.c         a clip's way from the dispatcher to its line's ranks, and outcomes back
  *   clip_board.c        the clips that a rank has been told of
+ *   rank_stats.c        what each rank did
  *   line_worker.c       ROLE_LINE: a rank of a line; its tail sends finished blocks on
  *   decode_local.c      a thread that decodes beside the line
  *   decode_worker.c     ROLE_DECODE, or that thread: blocks to pictures
@@ -151,7 +152,9 @@ struct group {
 
     struct clip_board *board;
     struct clip_feed *feed;
-    struct dispatcher *dispatcher;         /* rank 0 */
+    struct dispatcher *dispatcher;                                               /* rank 0 */
+    void (*report)(struct dispatcher *d, int line, const struct clip_report *r); /* rank 0: hears
+                                              what became of a clip, on any thread; else NULL */
     struct prompt_encoder *prompt_encoder; /* the rank that embeds */
 
     /* Groups of ranks that this rank is in; NULL where it is not. A hop joins two ranks: a line's
@@ -189,8 +192,14 @@ status engine_check_config(struct comm *world, const struct engine_options *o) M
 status engine_group_run(const struct engine_rank *rank, int number, const struct work_item *first,
                         struct group_run *r) MUST_USE;
 
+/* ---- statistics -------------------------------------------------------------------------- */
+
 /* Adds what a track has of a kind. */
 void cpu_wall_add(struct cpu_wall *to, const struct track *t, enum track_what what, int stage);
+
+/* [all] Everyone's go to rank 0, which tells its events that the group has ended. */
+status rank_stats_gather(struct group *t, const struct rank_stats *mine,
+                         const struct group_run *r) MUST_USE;
 
 /* ---- feeds ----------------------------------------------------------------------------- */
 
@@ -241,8 +250,6 @@ status dispatcher_start(struct dispatcher *d) MUST_USE;
 /* st: what this rank has come to itself. */
 status dispatcher_join(struct dispatcher *d, status st, struct group_run *r) MUST_USE;
 void dispatcher_close(struct dispatcher **d);
-void dispatcher_report(struct dispatcher *d, int line,
-                       const struct clip_report *r); /* any thread */
 
 /* ---- workers: everything a role opens, runs and closes. Opened on every rank before any runs. */
 

@@ -25,7 +25,7 @@ kernels/cuda/plain   | base kernels/cuda/fp8/cuda_e4m3.cuh              | cuda_p
 kernels/cuda/fused   | base kernels/cuda/library kernels/cuda/plain     | *
 kernels/cuda/fp8     | base kernels/cuda/library kernels/cuda/plain kernels/cuda/fused | *
 
-comm                 | base kernels/tensor.h kernels/memory.h kernels/cuda/cuda_dev.h | comm.h world.h heartbeat.h control_note.h
+comm                 | base kernels/tensor.h kernels/memory.h kernels/cuda/cuda_dev.h | comm.h world.h heartbeat.h
 comm/thread          | base kernels/tensor.h kernels/memory.h           |
 comm/mpi             | base kernels/tensor.h kernels/memory.h           |
 comm/nccl            | base kernels/tensor.h kernels/memory.h kernels/cuda/cuda_dev.h |
@@ -42,13 +42,13 @@ pipeline/text        | base kernels pipeline/weights pipeline/text/clean | text_
 pipeline/text/clean  | base                                             | text_clean.h
 pipeline/dit         | base kernels pipeline/weights                    | dit.h schedule.h noise.h rope.h
 pipeline/cache       | base kernels                                     | kv_cache.h kv_policy.h
-pipeline/line        | base kernels comm cluster/split.h pipeline/dit pipeline/cache | line.h timeline.h crew.h
+pipeline/line        | base kernels comm cluster/split.h pipeline/dit pipeline/cache | line.h timeline.h
 pipeline/vae         | base kernels pipeline/weights                    | vae.h
 pipeline/decode      | base kernels comm pipeline/vae                   | decode_chain.h decode_link.h
 pipeline/image       | base kernels pipeline/vae                        | image_condition.h
 pipeline/output      | base kernels/tensor.h kernels/pixels.h pipeline/weights/tensor_file.h pipeline/output/av | clip_writer.h sidecar.h
 pipeline/output/av   | base kernels/pixels.h                            | video.h codec.h
-pipeline/engine      | base kernels comm cluster pipeline/* jobs/spec/clip_spec.h jobs/spec/model_spec.h jobs/spec/spec_json.h jobs/spec/clip.h cmd/render/render_list.h cmd/render/render_summary.h | *
+pipeline/engine      | base kernels comm cluster pipeline/* jobs/spec/clip_spec.h jobs/spec/model_spec.h jobs/spec/spec_json.h | engine.h work_source.h workload.h workload_query.h footprint.h model_pool.h output_formats.h
 
 cmd                  | base kernels comm cluster jobs/* pipeline/*      |
 cmd/render           | base kernels comm cluster jobs/* pipeline/*      |
