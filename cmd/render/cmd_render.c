@@ -52,6 +52,8 @@ static bool stopped(void)
     return stop_asked != 0;
 }
 
+static void begin_loading(void) { heeded = 0; }
+
 /* ---- the work ----------------------------------------------------------------------- */
 
 /* What the ranks of this process share; the rest is rank 0's. */
@@ -242,6 +244,7 @@ static struct engine_options options_of(const struct cli_options *w, const struc
         .same = same,
         .stop = stopped,
         .stop_asked = asked,
+        .loading = begin_loading,
         .exit_code = cmd_exit_code,
     };
 }

@@ -81,6 +81,7 @@ static status open_group(struct group *t, const struct work_item *first, struct 
 {
     const struct engine_events *const ev = t->rank->events;
 
+    if (t->rank->o->loading) t->rank->o->loading();
     trace_begin_batch(t->rank->trace, (uint64_t)t->g.number);
     TRY(group_read_model(t, first));
     TRY(engine_assign_roles(t));

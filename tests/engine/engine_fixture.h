@@ -24,6 +24,7 @@ struct engine_run_config {
     int ranks, ranks_per_line, decode_ranks; /* per line 0, decode -1: the planner's choice */
     int ahead;                               /* 0: 64 */
     int64_t stop_at;                         /* blocks encoded; -1: no stop */
+    double patience_s;                       /* deadline and stall; 0: long enough */
 };
 
 /* What a run came to. */

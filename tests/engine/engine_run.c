@@ -105,6 +105,25 @@ static void a_line_waits_for_work(void **state)
     }
 }
 
+/* Longer than any rank may be silent or hang: waiting for work is neither. */
+static void waiting_for_work_is_no_stall(void **state)
+{
+    static const struct fixture_clip clip[] = { { 3, 1, 0, false, FAULT_NONE },
+                                                { 3, 2, 0, false, FAULT_NONE } };
+    struct engine_run_config c = over(5, 3, 2);
+
+    (void)state;
+    c.patience_s = 8;
+    engine_fixture_clips(fixture, &source, clip, COUNT_OF(clip));
+    source.more = true;
+    source.clip[1].after_blocks = 3;
+    source.clip[1].after_asked = 110; /* ten times a second */
+    struct fixture_run const run = render(&c);
+    assert_int_equal(run.st, ST_OK);
+    check_clips(clip, COUNT_OF(clip), false);
+    engine_fixture_forget(&source);
+}
+
 static void groups_follow_one_another(void **state)
 {
     static const struct fixture_clip clip[] = { { 2, 1, 0, false, FAULT_NONE },
@@ -254,6 +273,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(clips_arrive_while_the_line_runs),
         cmocka_unit_test(a_line_waits_for_work),
+        cmocka_unit_test(waiting_for_work_is_no_stall),
         cmocka_unit_test(groups_follow_one_another),
         cmocka_unit_test(a_clip_fails_alone),
         cmocka_unit_test(a_clip_is_withdrawn),
