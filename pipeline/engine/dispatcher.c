@@ -4,7 +4,7 @@
  * A thread beside whatever rank 0 does. A line is kept supplied: as soon as it has fewer blocks
  * left that have not entered than would last it for AHEAD, the next clip goes to it - to the
  * line with the fewest, if there are several. Before that the clip's prompts are embedded, those
- * of all clips at hand together. What a line has left is its head's own word, sent with every
+ * of all clips at hand together. What a line has left its head sends with every
  * tick (CONTROL_TICK); a message that is lost is made good by the next one.
  *
  * What becomes of a clip is reported by the rank that encodes it (clip_feed.c), which nothing can
@@ -26,7 +26,7 @@
 
 static double const turn_s = 0.1;
 
-/* A clip that the source gave and has not heard of yet. */
+/* A clip that the source gave and whose outcome has not been reported to it. */
 struct entry {
     struct work_item item;
     int number, line;      /* -1: waits to be handed over */
@@ -65,7 +65,7 @@ struct dispatcher {
     int64_t done, failed;
 };
 
-/* ---- what others tell, on their threads ----------------------------------------------- */
+/* ---- what others report, on their threads --------------------------------------------- */
 
 static struct entry *find_entry(const struct dispatcher *d, int number)
 {
@@ -164,7 +164,7 @@ static void hear(void *arg, const struct comm_control *m)
     pthread_mutex_unlock(&d->lock);
 }
 
-/* ---- what the source hears ------------------------------------------------------------- */
+/* ---- what is reported to the source ---------------------------------------------------- */
 
 static void tell_outcome(struct dispatcher *d, const struct entry *e)
 {
@@ -181,7 +181,7 @@ static void tell_outcome(struct dispatcher *d, const struct entry *e)
     s->ops->failed(s->arg, e->item.ticket, e->st, e->why ? e->why : status_name(e->st));
 }
 
-/* The next thing to tell of, a copy; an entry that is over is taken off the list. */
+/* The next entry with news for the source, a copy; one that is over is taken off the list. */
 static bool next_to_tell(struct dispatcher *d, struct entry *out)
 {
     bool found = false;
@@ -317,7 +317,7 @@ static int64_t blocks_left(const struct dispatcher *d, int line)
     return n;
 }
 
-/* The line that wants a clip most; -1: none wants one. */
+/* The line that will run out of blocks first; -1: none needs a clip yet. */
 static int hungry_line(struct dispatcher *d)
 {
     int64_t const ahead = 2 * (d->t->g.schedule.levels + 1);
@@ -400,7 +400,7 @@ static status supply_line(struct dispatcher *d, struct entry *e, int line)
     char *why = NULL;
     status st = ST_OK;
 
-    if (make_live(&c, e->item.clip) != ST_OK) { /* it cannot even be told of */
+    if (make_live(&c, e->item.clip) != ST_OK) { /* the ranks could not read it */
         refuse_clip(d, e, error_last()->msg);
         error_clear();
         return ST_OK;

@@ -5,10 +5,10 @@
  * while all are full, so a slow encoder holds the line back instead of filling memory.
  *
  * A failure belongs to the clip it happens to: a disk that is full, an encoder that refuses, a
- * value that is not finite. The clip's attempt is removed, rank 0 is told why, and what else comes
- * of that clip is dropped; the next clip is begun as if nothing had been. A clip whose blocks end
- * before its end was cut, and is dropped without a word: rank 0 knows. What ends the thread is
- * only a failure to tell rank 0.
+ * value that is not finite. The clip's attempt is removed, the reason is reported to rank 0, and
+ * the rest of its blocks is dropped; the next clip is begun as if nothing had happened. A clip
+ * whose blocks end before its end was cut, and is dropped without a report: rank 0 knows. Only a
+ * failure to report to rank 0 ends the thread.
  */
 #include "base/clock.h"
 #include "base/file.h"

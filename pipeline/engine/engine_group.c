@@ -128,7 +128,7 @@ static status run_threads(struct group *t, struct workers *w, struct group_run *
 
 /* ---- what each rank did ---------------------------------------------------------------------- */
 
-/* What became of the group stays what it is, whether it can be told or not. */
+/* The group's outcome stays what it is, whether the statistics can be sent or not. */
 static status tell_stats(struct group *t, const struct rank_stats *mine, const struct group_run *r,
                          status st)
 {
@@ -169,7 +169,7 @@ static status watch_closing(struct track **out, const struct group *t)
     return ST_OK;
 }
 
-/* The others hear of it before this rank closes what they may wait in. */
+/* The others are told before this rank closes what they may wait in. */
 static void give_up(struct track **closing, const struct group *t)
 {
     struct error const why = *error_last();

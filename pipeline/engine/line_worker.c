@@ -82,7 +82,7 @@ static bool is_stopped(void *arg)
     return comm_stopped(world);
 }
 
-/* Rank 0 hears how the line is supplied; a message that is lost is made good by the next. */
+/* To rank 0: how the line is supplied; a message that is lost is made good by the next. */
 static status tell_supply(const struct line_worker *l, int busy, int newest)
 {
     struct comm_control const m = {
@@ -92,7 +92,7 @@ static status tell_supply(const struct line_worker *l, int busy, int newest)
 }
 
 /* The blocks of a cut clip that have not entered never will. If there are any, it will not be
- * made: rank 0 hears that now, for no encoder may ever see the clip. */
+ * made: that is reported now, because no encoder may ever see the clip. */
 static status count_cut(struct line_worker *l, int number)
 {
     struct comm_control const m = { .kind = CONTROL_CUT, .value = { l->t->me->line, number } };
@@ -322,7 +322,7 @@ static status run_ticks(struct line_worker *l)
     return comm_agree(l->t->line_comm, ST_OK);
 }
 
-/* The decoder hears the end, or that it is not to wait for one. */
+/* To the decoder: the end, or that it is not to wait for one. */
 static status end_link(struct line_worker *l, status st)
 {
     if (!l->link || (st != ST_OK && st != ST_CANCELED)) return st;

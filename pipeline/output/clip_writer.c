@@ -2,9 +2,9 @@
  * clip_writer.c - all files of a clip from the same pictures.
  *
  * A picture is pushed to every video, the contact sheet, the quality counts and the hashes; a
- * latent to its file. Nothing is at the clip's place until clip_writer_commit has closed every file,
- * read the videos back, hashed what is on disk, written clip.json last, and renamed the folder.
- * Until then closing leaves nothing behind.
+ * latent to its file. Nothing is at the clip's place until clip_writer_commit has closed every
+ * file, read the videos back, hashed what is on disk, written clip.json last, and renamed the
+ * folder. Until then closing leaves nothing behind.
  */
 #include "pipeline/output/clip_writer.h"
 #include "base/strbuf.h"
