@@ -1,3 +1,5 @@
+/* render_report_json.c - the report as one JSON document, written whole each time a group ends, so
+ * that it can be read at any time. */
 #include "cmd/render/render_report_json.h"
 #include "base/file.h"
 #include "base/version.h"

@@ -1,3 +1,5 @@
+/* kv_cache.c - slots for clean keys and values: slot 0 is the sink's, the others are a ring of the
+ * newest blocks; a table says which block a slot holds. */
 #include "pipeline/cache/kv_cache.h"
 
 static int slots(const struct kv_cache_shape *s) { return 1 + s->lookback; }

@@ -183,7 +183,7 @@ static status tell_progress(const struct encode_worker *f, const struct decode_b
 }
 
 /* ST_OK also for a clip that failed: then its other blocks find no writer. */
-static status take_block(struct encode_worker *f, const struct decode_block *b)
+static status encode_block(struct encode_worker *f, const struct decode_block *b)
 {
     if (!f->clip || f->clip->number != b->clip) TRY(begin_clip(f, b->clip));
     bool const drops = b->block > 0 && !f->writer;
@@ -222,7 +222,7 @@ static status encode_blocks(void *arg)
     while (st == ST_OK && (w = next_block(f))) {
         trace_counter(rank->trace, "waiting for encode", slot_queue_count(f->queue));
         track_begin(f->track, TRACK_ENCODE, (struct track_at){ w->b.clip, -1, -1, w->b.block });
-        st = take_block(f, &w->b);
+        st = encode_block(f, &w->b);
         track_end(f->track);
         track_lap(f->track);
         slot_queue_pop(f->queue);

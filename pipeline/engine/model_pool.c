@@ -1,3 +1,5 @@
+/* model_pool.c - one slot per device: the model that was loaded last stays until another is wanted,
+ * so that groups of one card load it once and thread ranks of a device share it. */
 #include "pipeline/engine/model_pool.h"
 #include "base/digest.h"
 #include "base/log.h"

@@ -128,7 +128,7 @@ finish 75 10 'Give the same command again'
 begin full
 prlimit --fsize=8192 --pid "$(pid_of 4)" || wrong "prlimit"
 finish 1 20 'File too large'
-[ "$(grep -c 'rollmill: .*File too large' err.txt)" -eq 1 ] || wrong "full: said more than once: $(cat err.txt)"
+[ "$(grep -c 'rollmill: not made: .*File too large' err.txt)" -eq 1 ] || wrong "full: said more than once: $(cat err.txt)"
 
 # A file that one role cannot read, that two cannot, that one rank alone has not got: the
 # others wait for it in vain and end; what is wrong is said once by each that saw it.

@@ -210,5 +210,5 @@ expect 2 'no.yaml: No such file' world 3 "$rollmill" render no.yaml
 expect 2 'started 2 ranks and MPI knows of 1' env PMI_RANK=0 PMI_SIZE=2 OMPI_ALLOW_RUN_AS_ROOT=1 \
     OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 "$rollmill" render queue.yaml
 expect 2 'name one file' render queue.yaml --trace x.json --report x.json
-expect 2 'the launcher says how many' world 2 "$rollmill" render queue.yaml --ranks 2
+expect 2 'the launcher sets the number of ranks' world 2 "$rollmill" render queue.yaml --ranks 2
 exit $fail

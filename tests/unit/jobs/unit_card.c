@@ -164,7 +164,7 @@ static void refused_cards(void **state)
           "m/c.yaml:12:43: window.attention_frames: found \"9\"; allowed: a multiple of 3, 12 to 90 "
           "for these steps and this sink" },
         { HEAD FILES STEPS "window: {kind: rolling, attention_frames: 12, sink_frames: 3}\n" TAIL,
-          "m/c.yaml:12:43: window.attention_frames: found \"9\"; allowed: a multiple of 3, 12 to 90 "
+          "m/c.yaml:12:43: window.attention_frames: found \"12\"; allowed: a multiple of 3, 15 to 90 "
           "for these steps and this sink" },
         { HEAD FILES STEPS "window: {kind: rolling, attention_frames: 93, sink_frames: 3}\n" TAIL,
           "m/c.yaml:12:43: window.attention_frames: found \"93\"; allowed: a multiple of 3, 15 to 90 "
