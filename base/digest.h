@@ -20,7 +20,7 @@ struct digest {
 /* ST_NOMEM. digest_close when done; safe on a zeroed one. */
 status digest_open(struct digest *d) MUST_USE;
 status digest_add(struct digest *d, const void *bytes, size_t len) MUST_USE;
-status digest_end(struct digest *d, char hex[DIGEST_HEX]) MUST_USE; /* and begin anew */
+status digest_end(struct digest *d, char hex[DIGEST_HEX]) MUST_USE; /* and begin again */
 void digest_close(struct digest *d);
 
 #endif /* DIGEST_H */

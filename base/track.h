@@ -1,6 +1,6 @@
 /*
  * track.h - what one thread of a rank does and for how long: the account for the
- * table at the end, rows of the trace, the pulse the watchdog feels.
+ * table at the end, rows of the trace, the progress that the watchdog checks.
  *
  * A thread does one thing at a time: begin, end, begin, end. What is not inside a
  * pair is accounted to nobody. begin, end, lap and arrow are the thread's own and do
@@ -15,7 +15,7 @@ enum track_what {
     TRACK_COMPUTE,   /* transformer */
     TRACK_EXCHANGE,  /* waits for keys and values of other stages */
     TRACK_HAND_OVER, /* waits for the neighbour's latents, and for all of the line before a tick */
-    TRACK_QUEUE,     /* waits for room in a queue, or for something to come out of it */
+    TRACK_QUEUE,     /* waits for a free slot of a queue, for what comes out of one, for work */
     TRACK_DECODE,
     TRACK_ENCODE,
     TRACK_TEXT,  /* prompt embeddings */

@@ -2,7 +2,7 @@
  * watchdog.c - a thread that looks at tracks and reports those that have not moved for too long.
  *
  * A process that was stopped (SIGSTOP, a suspended machine) must not report itself: when the thread
- * finds that it has not run for a while itself, everybody's idle time starts anew.
+ * finds that it has not run for a while itself, all idle times start again.
  */
 #include "base/watchdog.h"
 #include "base/clock.h"

@@ -1,9 +1,9 @@
 /*
- * watchdog.h - the watchdog: a thread that feels the pulse of a rank's tracks.
+ * watchdog.h - the watchdog: a thread that checks that a rank's tracks make progress.
  *
  * Waits for another rank or thread are not its business: they have deadlines of their
  * own, or end with the thread that is waited for. This is for all else that may hang: a
- * loop, a disk, a library. A track without a pulse for longer than its patience is reported
+ * loop, a disk, a library. A track without progress for longer than its patience is reported
  * once, by a call on the watchdog's thread, which is not expected to return.
  */
 #ifndef WATCHDOG_H

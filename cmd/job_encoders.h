@@ -6,7 +6,7 @@
 #include "pipeline/output/av/codec.h"
 
 /* Does a card's encoder open? It is tried once, if at all, by the first job that asks; the
- * others of a world are told what one of them found. Zeroed before the first job. */
+ * other ranks of a world receive what one of them found. Zeroed before the first job. */
 struct job_encoders {
     bool known; /* tried, or told */
     struct codec_probe probe;

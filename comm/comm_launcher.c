@@ -1,4 +1,4 @@
-/* comm_launcher.c - what a launcher tells the processes it starts. */
+/* comm_launcher.c - what the processes that a launcher started read from their environment. */
 #include "comm/comm.h"
 
 #include <stdlib.h>

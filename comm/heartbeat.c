@@ -79,7 +79,7 @@ static void take_all_controls(struct heartbeat *h)
     }
 }
 
-/* With the lock. A process that was itself suspended counts the silence anew when it goes on. */
+/* With the lock. A process that was itself suspended restarts the count when it goes on. */
 static void check_silence(struct heartbeat *h)
 {
     double const now = clock_seconds();

@@ -1,5 +1,5 @@
 /*
- * kern_dry_run.h - a forward pass over a context that computes nothing, which tells what its
+ * kern_dry_run.h - a forward pass over a context that computes nothing, which finds what its
  * operations take, or has a real context made ready for them.
  *
  *   size      before anything is loaded, with weights and tensors from measuring arenas: the

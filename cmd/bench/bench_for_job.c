@@ -39,7 +39,7 @@ out:
     return st;
 }
 
-/* [all] Everyone measures, rank 0 tells. */
+/* [all] Everyone measures, rank 0 prints. */
 static status measure_speeds(struct comm *world, void *arg)
 {
     const struct bench_for *const r = arg;

@@ -47,7 +47,7 @@ static void print_system(struct doctor *d, const char *what, const char *dir)
     }
     double const free_gib = bytes_gib((double)v.f_bavail * (double)v.f_frsize);
     doctor_print(d, free_gib < 1 ? DOCTOR_WARN : DOCTOR_OK, what, "%s: %s%s, %.1f GiB free%s", dir,
-                 name, remark, free_gib, free_gib < 1 ? ": make room" : "");
+                 name, remark, free_gib, free_gib < 1 ? ": free some space" : "");
 }
 
 /* What the appearance of a clip rests on: files written through to the disk, a folder

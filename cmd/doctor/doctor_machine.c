@@ -105,7 +105,7 @@ void doctor_limits(struct doctor *d)
     check_limit(d, RLIMIT_NOFILE, "open files", 256, "raise it to 256, ulimit -n 256");
     check_limit(d, RLIMIT_FSIZE, "file size", no_limit,
                 "long clips are cut short; ulimit -f unlimited");
-    check_limit(d, RLIMIT_AS, "address room", no_limit,
+    check_limit(d, RLIMIT_AS, "address space", no_limit,
                 "mapped checkpoints count; ulimit -v unlimited");
 }
 

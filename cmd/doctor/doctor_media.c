@@ -1,4 +1,4 @@
-/* doctor_media.c - the libraries that read jobs and write films; the encoders, each tried once. */
+/* doctor_media.c - the libraries that read jobs and write videos; the encoders, each tried once. */
 #include "cmd/doctor/doctor_internal.h"
 #include "jobs/spec/clip.h"
 #include "pipeline/output/av/codec.h"

@@ -114,7 +114,7 @@ static status render_on_rank(struct comm *world, void *arg)
     if (world->rank == 0 || comm_launcher_rank() >= 0) r->result = result;
     if (st == ST_CANCELED)
         log_info("render: stopped at a block boundary. Give the same command again: clips that "
-                 "are finished are kept, the one in work begins anew.");
+                 "are finished are kept, the one in work starts over.");
     if (st == ST_OK && !result.failed) log_info("render: %lld clips made", (long long)result.done);
     return st;
 }

@@ -376,7 +376,7 @@ static status count_texts(const struct work_list *l, int64_t first, struct work_
 }
 
 /* All that wait of the group are in it, so that none comes later with a file of a format that
- * the line has no room for. */
+ * the line has no buffers for. */
 static status look_out(void *arg, const struct work_item *first, struct work_outlook *out)
 {
     const struct work_list *const l = arg;
@@ -410,7 +410,7 @@ static void note_failure(void *arg, int64_t ticket, status st, const char *why)
     struct work_clip *const c = &l->clip[ticket];
 
     c->st = st;
-    c->why = strdup(why ? why : ""); /* without memory the status alone is told */
+    c->why = strdup(why ? why : ""); /* without memory only the status is reported */
     l->failed[l->failures++] = ticket;
 }
 

@@ -1,5 +1,5 @@
 /*
- * comm_mpi_control.c - what one process tells another outside of any group: control messages,
+ * comm_mpi_control.c - what one process sends another outside of any group: control messages,
  * stop, abort, shutdown.
  *
  * They travel on an MPI communicator of their own, so no tensor delays them. Control messages

@@ -64,7 +64,7 @@ struct contribution {
     char reason[ERROR_MESSAGE];      /* sent up to its NUL */
 };
 
-/* PACKET_CONTROL: what a rank tells another outside of any group. */
+/* PACKET_CONTROL: what a rank sends another outside of any group. */
 enum msg_kind { MSG_CONTROL, MSG_STOP, MSG_ABORT, MSG_SHUTDOWN };
 struct shutdown_msg {
     bool here, own_failure;

@@ -18,7 +18,7 @@
  * anything, a look every 4 ms is enough for control messages.
  *
  * What must hold: no call of MPI that blocks, here or in comm_mpi_packet.c. A loop that stood
- * still could neither tell the other ranks of an abort nor hear of one.
+ * still could neither send the other ranks an abort nor receive one.
  */
 #include "base/clock.h"
 #include "comm/mpi/comm_mpi_internal.h"

@@ -3,7 +3,7 @@
  *
  * A rule lists spans of frames in key order, each with the RoPE position of its first frame. It
  * says nothing of where keys and values lie (kv_cache.h) nor which rank holds them (line.h). Keys
- * are stored without RoPE, so where a frame stands is the rule's to say in every pass anew.
+ * are stored without RoPE, so each pass may give a frame another position.
  *
  * A policy is a file policy_NAME.c with one row of struct kv_policy_ops, and a line in
  * KV_POLICIES; nothing outside asks which one it is. Two are here: rolling (Rolling Forcing, arXiv

@@ -1,5 +1,5 @@
 /*
- * clip_board.c - the clips that a rank has been told of, and who still needs them.
+ * clip_board.c - the clips that a rank has received, and who still needs them.
  *
  * A clip's description comes by the feed, its blocks by the line: whichever of the two is first
  * here waits for the other. So every look-up of a clip that is not there yet waits; it ends when
@@ -13,7 +13,7 @@
 /* A stop is looked for so often while a rank waits for work. */
 static double const look_every_s = 0.1;
 
-/* A head that waits for work comes back so often, and is heard of. */
+/* A head that waits for work comes back after so many looks, to report that it is idle. */
 enum { LOOKS = 10 };
 
 struct clip_board {
@@ -119,7 +119,7 @@ void clip_board_cut(struct clip_board *b, int line, int number)
     if (more) {
         l->cut = more;
         l->cut[l->cuts++] = number;
-    } /* else the clip goes on, in vain */
+    } /* else the clip is rendered though nobody wants it */
     pthread_cond_broadcast(&b->changed);
     pthread_mutex_unlock(&b->lock);
 }

@@ -1,17 +1,17 @@
 /*
- * clip_feed.c - a clip's way from the dispatcher to the ranks of its line, and the word of what
- * became of it back.
+ * clip_feed.c - clips from the dispatcher to the ranks of their line, and reports of what became
+ * of them back.
  *
  *   dispatcher (rank 0) --feed of a line: broadcast--> its line ranks and decode ranks
  *   encoder of a line   --report-->                     rank 0, to the dispatcher
  *
  * Per line one group of ranks, rooted at rank 0, and on each of its other ranks a thread that
- * waits in the broadcast, as long as it takes: so a clip comes whatever the workers do meanwhile.
- * What it brings goes on the rank's board. Rank 0 puts a clip on its own board itself, and hears
- * its own encoders without a message.
+ * waits in the broadcast, as long as it takes: so a clip arrives whatever the workers do
+ * meanwhile. What the thread receives goes on the rank's board. Rank 0 puts a clip on its own board
+ * itself, and its own encoders report to it without a message.
  *
  * When a clip joins the line is not decided here: the line's head looks at its board at the
- * boundary of a tick, and its word travels with that tick's agree. Another rank of the line may
+ * boundary of a tick, and its decision travels with that tick's agree. Another rank of the line may
  * then have to wait for the clip's description, never the other way round.
  */
 #include "base/strbuf.h"

@@ -4,7 +4,7 @@
  * A thread beside whatever rank 0 does. A line is kept supplied: as soon as it has fewer blocks
  * left that have not entered than would last it for AHEAD, the next clip goes to it - to the
  * line with the fewest, if there are several. Before that the clip's prompts are embedded, those
- * of all clips at hand together. What a line has left is its head's own word, sent with every
+ * of all clips at hand together. What a line has left its head sends with every
  * tick (CONTROL_TICK); a message that is lost is made good by the next one.
  *
  * What becomes of a clip is reported by the rank that encodes it (clip_feed.c), which nothing can
@@ -26,14 +26,14 @@
 
 static double const turn_s = 0.1;
 
-/* A clip that the source gave and has not heard of yet. */
+/* A clip that the source gave and whose outcome has not been reported to it. */
 struct entry {
     struct work_item item;
-    int number, line;      /* -1: waits to be handed over */
-    int64_t nth;           /* clip of its line */
-    int64_t encoded, told; /* blocks; of those the source knows */
-    int64_t shown;         /* blocks that events know */
-    bool begun, begun_told;
+    int number, line;          /* -1: waits to be handed over */
+    int64_t nth;               /* clip of its line */
+    int64_t encoded, reported; /* blocks; of those the source knows */
+    int64_t shown;             /* blocks that events know */
+    bool begun, begun_reported;
     bool over; /* `st` and `why` say what became of it */
     status st;
     char *why;
@@ -65,7 +65,7 @@ struct dispatcher {
     int64_t done, failed;
 };
 
-/* ---- what others tell, on their threads ----------------------------------------------- */
+/* ---- what others report, on their threads --------------------------------------------- */
 
 static struct entry *find_entry(const struct dispatcher *d, int number)
 {
@@ -123,7 +123,7 @@ static void take_report(struct dispatcher *d, int line, const struct clip_report
     pthread_mutex_unlock(&d->lock);
 }
 
-static void hear_tick(struct dispatcher *d, const int64_t value[])
+static void receive_tick(struct dispatcher *d, const int64_t value[])
 {
     const struct engine_events *const ev = d->t->rank->events;
     int const line = (int)value[0];
@@ -137,7 +137,7 @@ static void hear_tick(struct dispatcher *d, const int64_t value[])
     if (ev && ev->tick) ev->tick(ev->arg, line, (int)value[1]);
 }
 
-static void hear_block(struct dispatcher *d, const int64_t value[])
+static void receive_block(struct dispatcher *d, const int64_t value[])
 {
     struct entry *const e = find_entry(d, (int)value[1]);
 
@@ -145,28 +145,28 @@ static void hear_block(struct dispatcher *d, const int64_t value[])
 }
 
 /* A clip that was cut before all of it had entered its line. */
-static void hear_cut(struct dispatcher *d, const int64_t value[])
+static void receive_cut(struct dispatcher *d, const int64_t value[])
 {
     struct entry *const e = find_entry(d, (int)value[1]);
 
     if (e) settle_entry(e, ST_CANCELED, "withdrawn");
 }
 
-static void hear(void *arg, const struct comm_control *m)
+static void receive_control(void *arg, const struct comm_control *m)
 {
     struct dispatcher *const d = arg;
 
     pthread_mutex_lock(&d->lock);
-    if (m->kind == CONTROL_TICK) hear_tick(d, m->value);
-    if (m->kind == CONTROL_BLOCK) hear_block(d, m->value);
-    if (m->kind == CONTROL_CUT) hear_cut(d, m->value);
+    if (m->kind == CONTROL_TICK) receive_tick(d, m->value);
+    if (m->kind == CONTROL_BLOCK) receive_block(d, m->value);
+    if (m->kind == CONTROL_CUT) receive_cut(d, m->value);
     pthread_cond_signal(&d->changed);
     pthread_mutex_unlock(&d->lock);
 }
 
-/* ---- what the source hears ------------------------------------------------------------- */
+/* ---- what is reported to the source ---------------------------------------------------- */
 
-static void tell_outcome(struct dispatcher *d, const struct entry *e)
+static void report_outcome(struct dispatcher *d, const struct entry *e)
 {
     const struct work_source *const s = d->t->rank->source;
 
@@ -181,19 +181,19 @@ static void tell_outcome(struct dispatcher *d, const struct entry *e)
     s->ops->failed(s->arg, e->item.ticket, e->st, e->why ? e->why : status_name(e->st));
 }
 
-/* The next thing to tell of, a copy; an entry that is over is taken off the list. */
-static bool next_to_tell(struct dispatcher *d, struct entry *out)
+/* The next entry with news for the source, a copy; one that is over is taken off the list. */
+static bool next_change(struct dispatcher *d, struct entry *out)
 {
     bool found = false;
 
     pthread_mutex_lock(&d->lock);
     for (int i = 0; i < d->entries && !found; i++) {
         struct entry *const e = d->entry[i];
-        found = e->over || e->begun != e->begun_told || e->encoded > e->told;
+        found = e->over || e->begun != e->begun_reported || e->encoded > e->reported;
         if (!found) continue;
         *out = *e;
-        e->begun_told = e->begun;
-        e->told = e->encoded;
+        e->begun_reported = e->begun;
+        e->reported = e->encoded;
         if (!e->over) break;
         memmove(d->entry + i, d->entry + i + 1, (size_t)(d->entries - i - 1) * sizeof *d->entry);
         d->entries--;
@@ -210,19 +210,19 @@ static status stop_line_work(struct dispatcher *d, const struct entry *e)
     return ends ? ST_OK : clip_feed_cut(d->t, e->line, e->number);
 }
 
-static status tell_source(struct dispatcher *d)
+static status report_changes(struct dispatcher *d)
 {
     const struct work_source *const s = d->t->rank->source;
     struct entry e;
     status st = ST_OK;
 
-    while (st == ST_OK && next_to_tell(d, &e)) {
-        if (e.begun && !e.begun_told && s->ops->begun) s->ops->begun(s->arg, e.item.ticket);
-        if (e.encoded > e.told && s->ops->progress)
+    while (st == ST_OK && next_change(d, &e)) {
+        if (e.begun && !e.begun_reported && s->ops->begun) s->ops->begun(s->arg, e.item.ticket);
+        if (e.encoded > e.reported && s->ops->progress)
             s->ops->progress(s->arg, e.item.ticket, e.encoded);
         if (!e.over) continue;
         st = stop_line_work(d, &e);
-        tell_outcome(d, &e);
+        report_outcome(d, &e);
         free(e.why);
     }
     return st;
@@ -317,8 +317,8 @@ static int64_t blocks_left(const struct dispatcher *d, int line)
     return n;
 }
 
-/* The line that wants a clip most; -1: none wants one. */
-static int hungry_line(struct dispatcher *d)
+/* The line that will run out of blocks first; -1: none needs a clip yet. */
+static int find_line_to_supply(struct dispatcher *d)
 {
     int64_t const ahead = 2 * (d->t->g.schedule.levels + 1);
     int64_t least = ahead;
@@ -400,7 +400,7 @@ static status supply_line(struct dispatcher *d, struct entry *e, int line)
     char *why = NULL;
     status st = ST_OK;
 
-    if (make_live(&c, e->item.clip) != ST_OK) { /* it cannot even be told of */
+    if (make_live(&c, e->item.clip) != ST_OK) { /* the ranks could not read it */
         refuse_clip(d, e, error_last()->msg);
         error_clear();
         return ST_OK;
@@ -423,7 +423,8 @@ static status supply_lines(struct dispatcher *d)
     struct entry *e;
     int line;
 
-    while ((line = hungry_line(d)) >= 0 && collect_waiting(d, &e, 1)) TRY(supply_line(d, e, line));
+    while ((line = find_line_to_supply(d)) >= 0 && collect_waiting(d, &e, 1))
+        TRY(supply_line(d, e, line));
     return ST_OK;
 }
 
@@ -458,7 +459,7 @@ static status run_turn(struct dispatcher *d)
 {
     bool const stopped = comm_stopped(d->t->world);
 
-    TRY(tell_source(d));
+    TRY(report_changes(d));
     TRY(withdraw_clips(d));
     if (!stopped && !d->ended) {
         TRY(take_clips(d));
@@ -499,9 +500,9 @@ static status dispatch(void *arg)
     }
     struct error const why = *error_last();
     d->closed = true;
-    status const told = tell_source(d);
+    status const reported = report_changes(d);
     if (st != ST_OK) error_adopt(&why);
-    return st != ST_OK ? st : told;
+    return st != ST_OK ? st : reported;
 }
 
 status dispatcher_open(struct dispatcher **out, struct group *t, const struct work_item *first)
@@ -521,7 +522,7 @@ status dispatcher_open(struct dispatcher **out, struct group *t, const struct wo
 
 status dispatcher_start(struct dispatcher *d)
 {
-    heartbeat_listen(d->t->rank->pulse, hear, d);
+    heartbeat_listen(d->t->rank->pulse, receive_control, d);
     return task_start(&d->task, "dispatcher", d->t->world->rank, dispatch, d);
 }
 

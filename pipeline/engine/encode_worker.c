@@ -5,10 +5,10 @@
  * while all are full, so a slow encoder holds the line back instead of filling memory.
  *
  * A failure belongs to the clip it happens to: a disk that is full, an encoder that refuses, a
- * value that is not finite. The clip's attempt is removed, rank 0 is told why, and what else comes
- * of that clip is dropped; the next clip is begun as if nothing had been. A clip whose blocks end
- * before its end was cut, and is dropped without a word: rank 0 knows. What ends the thread is
- * only a failure to tell rank 0.
+ * value that is not finite. The clip's attempt is removed, the reason is reported to rank 0, and
+ * the rest of its blocks is dropped; the next clip is begun as if nothing had happened. A clip
+ * whose blocks end before its end was cut, and is dropped without a report: rank 0 knows. Only a
+ * failure to report to rank 0 ends the thread.
  */
 #include "base/clock.h"
 #include "base/file.h"
@@ -41,8 +41,9 @@ struct encode_worker {
     struct task task;
 
     /* the thread's own */
-    struct live_clip *clip;                 /* the one in work; NULL: none */
-    struct clip_writer *writer;             /* NULL: the rest of its blocks is dropped */
+    struct live_clip *clip; /* the one in work; NULL: none */
+    bool dropped; /* its outcome is reported, or it is lost: the rest of its blocks is dropped */
+    struct clip_writer *writer;
     struct clip_provenance provenance;      /* must outlive the writer */
     double begin, encoding, decoded_before; /* seconds */
     int64_t blocks, pictures;               /* encoded */
@@ -104,7 +105,8 @@ static status open_writer(struct encode_worker *f)
 
     if (path_exists(spec->dir)) {
         log_warn("%s: appeared in the meantime and stays; this clip is dropped", spec->dir);
-        return ST_OK;
+        f->dropped = true;
+        return clip_report_send(f->c.t, f->c.line, f->clip->number, ST_OK, NULL);
     }
     for (int i = 0; i < spec->formats; i++) formats[i] = clip_video_config(spec, i);
     TRY(clip_provenance_make(&f->provenance, f->c.t, f->clip));
@@ -116,6 +118,7 @@ static status begin_clip(struct encode_worker *f, int number)
 {
     leave_clip(f);
     TRY(clip_board_find(f->c.t->board, number, &f->clip));
+    f->dropped = false;
     f->encoding = 0;
     f->decoded_before = decoded_seconds(f);
     return ST_OK;
@@ -157,7 +160,7 @@ static status encode_pictures(struct encode_worker *f, const struct decode_block
     double const start = clock_seconds();
 
     if (b->block == 0) TRY(open_writer(f));
-    if (!f->writer) return ST_OK;
+    if (f->dropped) return ST_OK;
     TRY(clip_writer_pictures(f->writer, &b->pictures));
     TRY(clip_writer_latents(f->writer, b->x0, f->c.t->g.policy.frames_per_block));
     f->encoding += clock_seconds() - start;
@@ -172,32 +175,31 @@ static status fail_clip(struct encode_worker *f, int64_t block)
     snprintf(text, sizeof text, "block %lld: %.960s", (long long)block, why.msg);
     error_clear();
     drop_writer(f);
+    f->dropped = true;
     return clip_report_send(f->c.t, f->c.line, f->clip->number, why.st, text);
 }
 
-static status tell_progress(const struct encode_worker *f, const struct decode_block *b)
+static status send_progress(const struct encode_worker *f, const struct decode_block *b)
 {
     struct comm_control const m = { .kind = CONTROL_BLOCK,
                                     .value = { f->c.line, b->clip, b->block, b->pictures.count } };
     return comm_send_control(f->c.t->world, 0, &m);
 }
 
-/* ST_OK also for a clip that failed: then its other blocks find no writer. */
+/* ST_OK also for a clip that failed. */
 static status encode_block(struct encode_worker *f, const struct decode_block *b)
 {
     if (!f->clip || f->clip->number != b->clip) TRY(begin_clip(f, b->clip));
-    bool const drops = b->block > 0 && !f->writer;
-
-    if (!drops && is_lost(f, b->block)) {
+    if (!f->dropped && is_lost(f, b->block)) {
         drop_writer(f);
-        return ST_OK;
+        f->dropped = true;
     }
-    if (!drops && encode_pictures(f, b) != ST_OK) return fail_clip(f, b->block);
+    if (!f->dropped && encode_pictures(f, b) != ST_OK) return fail_clip(f, b->block);
     f->blocks++;
     f->pictures += b->pictures.count;
-    TRY(tell_progress(f, b));
+    TRY(send_progress(f, b));
     if (b->block < f->clip->spec.blocks - 1) return ST_OK;
-    if (!drops) TRY(clip_report_send(f->c.t, f->c.line, b->clip, ST_OK, NULL));
+    if (!f->dropped) TRY(clip_report_send(f->c.t, f->c.line, b->clip, ST_OK, NULL));
     leave_clip(f);
     f->begin = clock_seconds(); /* of the next clip's time */
     return ST_OK;

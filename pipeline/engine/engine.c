@@ -2,8 +2,8 @@
  * engine.c - a rank's life: what watches over it, then group after group until rank 0's source
  * has no more.
  *
- * All ranks go through the same groups: rank 0 alone asks the source, and its word whether there
- * is another group reaches the others in an agree, in which they wait as long as the source does.
+ * All ranks go through the same groups: rank 0 alone asks the source, and whether there is another
+ * group reaches the others in an agree, in which they wait as long as the source does.
  */
 #include "base/log.h"
 #include "base/pool.h"

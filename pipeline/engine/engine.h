@@ -37,7 +37,7 @@ struct engine_options {
                             longer; at most deadline_s */
     const char *prompt_cache; /* folder; NULL: none */
     const char *trace;        /* file; NULL: none */
-    const char *same;         /* the caller's own words that must be alike on all ranks, lines */
+    const char *same;         /* the caller's own text that must be alike on all ranks, lines */
     bool (*stop)(void);       /* a person asked to stop; from now on this is heeded */
     bool (*stop_asked)(void); /* the same, for those who only pass it on */
     void (*loading)(void);    /* nothing is in work until `stop` is called next, so that a stop may
@@ -45,7 +45,7 @@ struct engine_options {
     int (*exit_code)(status st); /* for a process that has to end where it stands */
 };
 
-/* A group as it is rendered; read-only to those who are told of it. */
+/* A group as it is rendered; read-only to callbacks. */
 struct engine_group {
     int number; /* from 0 */
     const struct model_spec *model;
@@ -89,14 +89,14 @@ struct group_run {
     int64_t done, failed; /* clips */
 };
 
-/* What rank 0 hears while it renders, each optional. tick and blocks may come from other threads
+/* Callbacks on rank 0 while it renders, each optional. tick and blocks may come from other threads
  * of the engine than the one that called engine_run, never two at once. */
 struct engine_events {
     void *arg;
     void (*group_begin)(void *arg, const struct engine_group *g); /* roles are known */
     void (*group_ready)(void *arg, const struct engine_group *g); /* every rank is ready */
     void (*tick)(void *arg, int line, int busy);                  /* stages that hold a block */
-    /* So many blocks of a clip, and pictures, were encoded since it was last told of; `block` is
+    /* So many blocks of a clip, and pictures, were encoded since the last call for it; `block` is
      * the newest. */
     void (*blocks)(void *arg, const struct clip_spec *clip, int64_t block, int64_t blocks,
                    int64_t pictures);
@@ -123,9 +123,9 @@ struct engine_result {
     int64_t done, failed;
 };
 
-/* [all] Render until the source has no more. Clips that fail alone are told to the source and
- * counted; a failure that leaves ranks out of step comes back. ST_CANCELED after a stop: what is
- * committed stays. */
+/* [all] Render until the source has no more. Clips that fail alone are reported to the source
+ * and counted; a failure that leaves ranks out of step is returned. ST_CANCELED after a stop: what
+ * is committed stays. */
 status engine_run(struct comm *world, const struct engine_config *c,
                   struct engine_result *out) MUST_USE;
 

@@ -129,9 +129,9 @@ static status run_threads(struct group *t, struct workers *w, struct group_run *
 
 /* ---- what each rank did ---------------------------------------------------------------------- */
 
-/* What became of the group stays what it is, whether it can be told or not. */
-static status tell_stats(struct group *t, const struct rank_stats *mine, const struct group_run *r,
-                         status st)
+/* The group's outcome stays what it is, whether the statistics can be sent or not. */
+static status report_stats(struct group *t, const struct rank_stats *mine,
+                           const struct group_run *r, status st)
 {
     struct error const own = *error_last();
     status const told = rank_stats_gather(t, mine, r);
@@ -156,7 +156,7 @@ static status run_group(struct group *t, struct workers *w, struct group_run *r)
     mine.process = clock_process_seconds() - processor;
     if (w->line) line_worker_stats(w->line, &mine);
     if (w->decode) decode_worker_stats(w->decode, &mine);
-    return st == ST_OK || st == ST_CANCELED ? tell_stats(t, &mine, r, st) : st;
+    return st == ST_OK || st == ST_CANCELED ? report_stats(t, &mine, r, st) : st;
 }
 
 /* ---- closing --------------------------------------------------------------------------------- */
@@ -170,7 +170,7 @@ static status watch_closing(struct track **out, const struct group *t)
     return ST_OK;
 }
 
-/* The others hear of it before this rank closes what they may wait in. */
+/* The others are told before this rank closes what they may wait in. */
 static void give_up(struct track **closing, const struct group *t)
 {
     struct error const why = *error_last();

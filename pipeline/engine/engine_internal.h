@@ -7,8 +7,8 @@
  *   engine_comms.c      the groups of ranks that messages go through
  *   dispatcher.c        rank 0: clips from the source to lines, outcomes back to it
  *   prompt_bank.c       embeddings of the prompts in use
- *   clip_feed.c         a clip's way from the dispatcher to its line's ranks, and outcomes back
- *   clip_board.c        the clips that a rank has been told of
+ *   clip_feed.c         clips from the dispatcher to their line's ranks, and reports back
+ *   clip_board.c        the clips that a rank has received
  *   rank_stats.c        what each rank did
  *   line_worker.c       ROLE_LINE: a rank of a line; its tail sends finished blocks on
  *   decode_local.c      a thread that decodes beside the line
@@ -47,8 +47,8 @@ struct engine_rank {
     const struct engine_events *events; /* rank 0's, or NULL */
 };
 
-/* What rank 0 hears from the others while they run, for people and for the dispatcher; a message
- * may be lost, and the next of its kind makes it good. */
+/* Control messages to rank 0 while ranks run, for progress and for the dispatcher; a message may
+ * be lost, and the next of its kind makes it good. */
 enum engine_control {
     CONTROL_BLOCK = CONTROL_OTHER, /* a block is encoded: line, clip, block, pictures */
     CONTROL_TICK, /* a line has ended a tick, or is idle: line, stages that held a block, blocks
@@ -84,7 +84,7 @@ int64_t live_clip_context_id(const struct live_clip *c, int64_t block);
 void live_clip_context(const struct live_clip *c, int64_t block, int text_len, int text_dim,
                        float *embeds);
 
-/* ---- clip_board.c: the clips that this rank has been told of --------------------------
+/* ---- clip_board.c: the clips that this rank has received ------------------------------
  *
  * A feed's thread puts clips on the board; the line worker and the encode workers of this rank
  * take them from it and give them back when they are through. Any thread may call.
@@ -153,8 +153,8 @@ struct group {
     struct clip_board *board;
     struct clip_feed *feed;
     struct dispatcher *dispatcher;                                               /* rank 0 */
-    void (*report)(struct dispatcher *d, int line, const struct clip_report *r); /* rank 0: hears
-                                              what became of a clip, on any thread; else NULL */
+    void (*report)(struct dispatcher *d, int line, const struct clip_report *r); /* rank 0:
+                                              takes a report, on any thread; else NULL */
     struct prompt_encoder *prompt_encoder; /* the rank that embeds */
 
     /* Groups of ranks that this rank is in; NULL where it is not. A hop joins two ranks: a line's
@@ -197,15 +197,15 @@ status engine_group_run(const struct engine_rank *rank, int number, const struct
 /* Adds what a track has of a kind. */
 void cpu_wall_add(struct cpu_wall *to, const struct track *t, enum track_what what, int stage);
 
-/* [all] Everyone's go to rank 0, which tells its events that the group has ended. */
+/* [all] Everyone's go to rank 0, which calls group_end of its events. */
 status rank_stats_gather(struct group *t, const struct rank_stats *mine,
                          const struct group_run *r) MUST_USE;
 
 /* ---- feeds ----------------------------------------------------------------------------- */
 
-/* Threads that receive a line's clips on this rank, and on rank 0 those that hear reports. Opened
- * on every rank once the comms are; joined once rank 0 has closed the feeds and
- * every encoder has ended, unless the world is aborted. */
+/* Threads that receive a line's clips on this rank, and on rank 0 those that receive reports.
+ * Opened on every rank once the comms are; joined once rank 0 has closed the feeds and every
+ * encoder has ended, unless the world is aborted. */
 status clip_feed_open(struct clip_feed **out, struct group *t) MUST_USE;
 status clip_feed_join(struct clip_feed *f, status st) MUST_USE;
 void clip_feed_close(struct clip_feed **f);

@@ -82,8 +82,8 @@ static bool is_stopped(void *arg)
     return comm_stopped(world);
 }
 
-/* Rank 0 hears how the line is supplied; a message that is lost is made good by the next. */
-static status tell_supply(const struct line_worker *l, int busy, int newest)
+/* To rank 0: how the line is supplied; a message that is lost is made good by the next. */
+static status send_supply(const struct line_worker *l, int busy, int newest)
 {
     struct comm_control const m = {
         .kind = CONTROL_TICK, .value = { l->t->me->line, busy, l->left, l->admitted, newest }
@@ -92,7 +92,7 @@ static status tell_supply(const struct line_worker *l, int busy, int newest)
 }
 
 /* The blocks of a cut clip that have not entered never will. If there are any, it will not be
- * made: rank 0 hears that now, for no encoder may ever see the clip. */
+ * made: that is reported now, because no encoder may ever see the clip. */
 static status count_cut(struct line_worker *l, int number)
 {
     struct comm_control const m = { .kind = CONTROL_CUT, .value = { l->t->me->line, number } };
@@ -110,7 +110,7 @@ static status decide(void *arg, int64_t tick, bool idle, struct line_decision *o
     struct board_state now;
 
     (void)tick;
-    if (idle) TRY(tell_supply(l, 0, -1));
+    if (idle) TRY(send_supply(l, 0, -1));
     TRY(clip_board_state(l->t->board, l->t->me->line, idle, &l->known, &now));
     *out = (struct line_decision){ .admitted = now.posted, .cut = -1, .over = now.over };
     if (held_clip(l, now.cut)) {
@@ -298,7 +298,7 @@ static status count_tick(struct line_worker *l)
     if (newest >= 0) release_clips(l, oldest);
     if (l->t->me->place) return ST_OK;
     trace_counter(l->t->rank->trace, "stages with a block", busy);
-    return tell_supply(l, busy, newest);
+    return send_supply(l, busy, newest);
 }
 
 static status run_ticks(struct line_worker *l)
@@ -322,7 +322,7 @@ static status run_ticks(struct line_worker *l)
     return comm_agree(l->t->line_comm, ST_OK);
 }
 
-/* The decoder hears the end, or that it is not to wait for one. */
+/* To the decoder: the end, or that it is not to wait for one. */
 static status end_link(struct line_worker *l, status st)
 {
     if (!l->link || (st != ST_OK && st != ST_CANCELED)) return st;

@@ -32,7 +32,7 @@ static bool same_model(const struct model_spec *a, const struct model_spec *b)
     return a == b ||
            (same_files(a, b) && same_steps(a, b) && a->frames_per_block == b->frames_per_block &&
             a->window == b->window && a->attention_frames == b->attention_frames &&
-            a->sink_frames == b->sink_frames);
+            a->sink_frames == b->sink_frames && a->sink == b->sink);
 }
 
 bool work_same_group(const struct work_item *a, const struct work_item *b)

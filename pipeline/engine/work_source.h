@@ -1,13 +1,13 @@
 /*
  * work_source.h - where an engine's clips come from: files on a command line, a queue, a test.
  *
- * The source lives on rank 0 alone. The engine asks it for clips while the line runs and tells
- * it what becomes of each; it knows a clip by the source's own number, `ticket`. All calls come
+ * The source lives on rank 0 alone. The engine asks it for clips while the line runs and reports
+ * what becomes of each; it knows a clip by the source's own number, `ticket`. All calls come
  * from one thread at a time, the engine's dispatcher, never from two at once.
  *
- * Clips that can share a line - one model, precision and size, and files for which there is
- * room - are a group. The engine renders one group at a time: when the source says that it has
- * none left of it, the line drains, and the engine opens the next clip's group.
+ * Clips that can share a line - one model, precision and size, and files of formats that the
+ * line has buffers for - are a group. The engine renders one group at a time: when the source
+ * says that it has none left of it, the line drains, and the engine opens the next clip's group.
  */
 #ifndef WORK_SOURCE_H
 #define WORK_SOURCE_H

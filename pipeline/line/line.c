@@ -107,7 +107,7 @@ void line_close(struct line **line)
 /* ---- ticks ------------------------------------------------------------------------------ */
 
 /* New noise at stage 0, a given block at the clean one. Host memory that the last tick's
- * uploads read may be written anew from here on. */
+ * uploads read may be overwritten from here on. */
 static status enter_blocks(struct line *l)
 {
     const struct kern_backend *const b = l->c.ctx->backend;

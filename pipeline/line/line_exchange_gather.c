@@ -3,7 +3,7 @@
  * values: one gather of the window in place of transfers. It wants a comm that is good at it, the
  * same number of stages on all ranks, and blocks of one clip at all stages: the steady state.
  *
- * The window has room for the clean stage's behind the noise stages'; that rank copies its own
+ * The window has a place for the clean stage's behind the noise stages'; that rank copies its own
  * there before, and the others from there to their caches after.
  */
 #include "pipeline/line/line_internal.h"

@@ -2,7 +2,7 @@
  * weight_bind.h - the tensors a model wants, by name, and how they get their place.
  *
  * A model lists its tensors once. The same list is checked against a file (all
- * that is missing, extra or mis-shaped is told at once), measured, placed, and
+ * that is missing, extra or mis-shaped is reported at once), measured, placed, and
  * loaded, so none of the four can forget one.
  */
 #ifndef WEIGHT_BIND_H

@@ -220,7 +220,7 @@ static status first_plan(const struct cuda_dnn *d, struct configs *c, struct pla
     return st;
 }
 
-/* Of several failures the first is told: it is of the heuristics' best choice. */
+/* Of several failures the first is reported: it is of the heuristics' best choice. */
 static status compile_plan(const struct cuda_dnn *d, struct planned *p)
 {
     static const cudnnBackendHeurMode_t modes[] = { CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_B,

@@ -2,7 +2,7 @@
  * text_clean.c - what the model's training did to prompts, in its order and to the bit.
  *
  * The steps of ftfy 6.3 line by line until nothing changes, then HTML references twice, then white
- * space. A prompt cleaned otherwise gives other tokens and so another film.
+ * space. A prompt cleaned otherwise gives other tokens and so another clip.
  */
 #include "pipeline/text/clean/text_clean.h"
 
