@@ -63,7 +63,8 @@ status roles_make(struct roles *out, const struct roles_config *c) MUST_USE;
 /* There is work for so many lines: the ranks of those beyond are idle. */
 void roles_limit(struct roles *r, int lines);
 
-/* The line that the next clip goes to: of those with the fewest blocks so far, the first.
+/* The line that the next clip goes to, as the cost model has it: of those with the fewest blocks
+ * so far, the first.
  * blocks: [lines]. */
 int roles_next_line(const int64_t *blocks, int lines);
 
