@@ -34,13 +34,19 @@ static void on_signal(int number)
     _exit(75);
 }
 
+/* What is ignored from the start, as nohup has SIGHUP ignored and a script the SIGINT of what it
+ * runs in the background, stays ignored. */
 static void catch_signals(void)
 {
     struct sigaction const act = { .sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND };
     int const stops[] = { SIGINT, SIGTERM, SIGHUP, SIGUSR1 };
 
     speaks = comm_launcher_rank() <= 0;
-    for (int i = 0; i < COUNT_OF(stops); i++) sigaction(stops[i], &act, NULL);
+    for (int i = 0; i < COUNT_OF(stops); i++) {
+        struct sigaction before;
+        if (sigaction(stops[i], NULL, &before) || before.sa_handler != SIG_IGN)
+            sigaction(stops[i], &act, NULL);
+    }
 }
 
 /* Once somebody heeds it. */

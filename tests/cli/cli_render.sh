@@ -28,7 +28,7 @@ before=$(sha256sum out/one/*)
 expect 0 '1 clips already exist, skipped' render one.yaml
 [ "$before" = "$(sha256sum out/one/*)" ] || wrong "a finished clip was touched"
 job again.yaml one 3s 'output: {dir: out, on_exists: error}'
-expect 2 'out/one: is there already' render again.yaml
+expect 2 'out/one: already exists' render again.yaml
 job version.yaml one 1s 'output: {dir: out, on_exists: version}'
 expect 0 'render: 1 clips made' render version.yaml
 [ -s out/one-v2/clip.mp4 ] || wrong "no second version"
@@ -119,7 +119,7 @@ expect 0 'render: 1 clips made' render block.yaml --backend ref
 # A stop ends at a block boundary, leaves nothing half done, and says how to go on.
 job long.yaml long 10m 'output: {dir: out}'
 : >err.txt
-"$rollmill" render long.yaml --no-prompt-cache >out.txt 2>err.txt &
+env --default-signal=INT "$rollmill" render long.yaml --no-prompt-cache >out.txt 2>err.txt &
 pid=$!
 await grep -q '^line: ' err.txt
 sleep 1
@@ -129,6 +129,21 @@ rc=$?
 [ $rc -eq 75 ] || wrong "stopped: exit $rc, wanted 75"
 grep -q 'Give the same command again' err.txt || wrong "stopped without a word: $(cat err.txt)"
 [ ! -e out/long ] && [ -z "$(ls -A out/.attempts 2>/dev/null)" ] || wrong "a stopped clip left something"
+
+# What is ignored from the start stays ignored: SIGHUP by nohup, SIGINT of what a script runs in
+# the background. What is not, still stops it.
+: >err.txt
+nohup "$rollmill" render long.yaml --no-prompt-cache >out.txt 2>err.txt &
+pid=$!
+await grep -q '^line: ' err.txt
+kill -HUP $pid
+kill -INT $pid
+sleep 2
+kill -0 $pid || wrong "a signal that was ignored has ended it: $(cat err.txt)"
+kill -TERM $pid
+wait $pid
+rc=$?
+[ $rc -eq 75 ] || wrong "stopped under nohup: exit $rc, wanted 75"
 
 # While the model is loaded a stop ends the process at once, with the same code.
 job many.yaml many 1s 'sweep: {axes: {word: {file: words.jsonl, field: w}}, max_clips: 4000}
