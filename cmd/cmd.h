@@ -4,7 +4,8 @@
 
 #include "base/base.h"
 
-/* argv[0] is the command's name. What is returned becomes the exit code. */
+/* argv[0] is the command's name. What is returned becomes the exit code; where it is ST_OK and
+ * what was printed to stdout could not all be written, main makes it ST_IO. */
 struct cmd {
     const char *name, *what;
     status (*run)(int argc, char **argv);

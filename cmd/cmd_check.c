@@ -131,7 +131,6 @@ status cmd_check(int argc, char **argv)
     if (k.json) strbuf_addf(&k.out, "\n]\n");
     if (k.out.failed) st = fail(ST_NOMEM, "no memory to print the plan");
     else fputs(k.out.s, stdout);
-    if (st == ST_OK && fflush(stdout)) st = fail(ST_IO, "cannot print the plan");
 out:
     strbuf_free(&k.out);
     return st;

@@ -74,7 +74,9 @@ static status print_json(const struct listing *l)
     int const rc = o ? json_dumpf(o, stdout, JSON_INDENT(1)) : -1;
     putchar('\n');
     json_decref(o);
-    return rc ? fail(ST_NOMEM, "the listing of %s as JSON", weights_path(l->w)) : ST_OK;
+    /* A write that failed is main's to report. */
+    return rc && !ferror(stdout) ? fail(ST_NOMEM, "the listing of %s as JSON", weights_path(l->w))
+                                 : ST_OK;
 }
 
 static status list_tensors(const char *path, const char *outer_key, bool json, bool hashes)
@@ -95,7 +97,6 @@ static status list_tensors(const char *path, const char *outer_key, bool json, b
     }
     if (json) TRY_OUT(print_json(&l));
     else print_table(&l);
-    if (fflush(stdout) || ferror(stdout)) st = fail(ST_IO, "cannot write the listing");
 out:
     free(l.hash);
     weights_close(&l.w);

@@ -49,6 +49,31 @@ static void ignore_write_signals(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
+/* What a command printed must have arrived. A full disk shows at any write, and stdio keeps only
+ * that one failed. */
+static status check_printed(void)
+{
+    if (!fflush(stdout) && !ferror(stdout)) return ST_OK;
+    return fail(ST_IO, "cannot write all of the output: stdout is full or nobody reads it");
+}
+
+static status run_command(int argc, char **argv)
+{
+    if (!strcmp(argv[1], "--version")) {
+        printf("%s, commit %s\n", version_program, version_commit);
+        return ST_OK;
+    }
+    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
+        print_usage(stdout);
+        return ST_OK;
+    }
+    for (int i = 0; i < cmd_table_count; i++)
+        if (!strcmp(argv[1], cmd_table[i].name)) return cmd_table[i].run(argc - 1, argv + 1);
+    fprintf(stderr, "rollmill: no command `%s`\n\n", argv[1]);
+    print_usage(stderr);
+    exit(cmd_exit_code(ST_ARG));
+}
+
 int main(int argc, char **argv)
 {
     fill_standard_files();
@@ -63,21 +88,8 @@ int main(int argc, char **argv)
         print_usage(stderr);
         return cmd_exit_code(ST_ARG);
     }
-    if (!strcmp(argv[1], "--version")) {
-        printf("%s, commit %s\n", version_program, version_commit);
-        return EXIT_SUCCESS;
-    }
-    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
-        print_usage(stdout);
-        return EXIT_SUCCESS;
-    }
-    for (int i = 0; i < cmd_table_count; i++) {
-        if (strcmp(argv[1], cmd_table[i].name)) continue;
-        status const st = cmd_table[i].run(argc - 1, argv + 1);
-        if (comm_launcher_rank() <= 0) cmd_report(st); /* wrong usage is the same on all */
-        return cmd_exit_code(st);
-    }
-    fprintf(stderr, "rollmill: no command `%s`\n\n", argv[1]);
-    print_usage(stderr);
-    return cmd_exit_code(ST_ARG);
+    status st = run_command(argc, argv);
+    if (st == ST_OK) st = check_printed();
+    if (comm_launcher_rank() <= 0) cmd_report(st); /* wrong usage is the same on all */
+    return cmd_exit_code(st);
 }

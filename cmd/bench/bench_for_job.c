@@ -33,7 +33,6 @@ static status print_speeds(const struct bench_for *r, const struct cost_parts *p
     else print_parts(&out, parts);
     if (out.failed) st = fail(ST_NOMEM, "no memory to print the speeds");
     else fputs(out.s, stdout);
-    if (st == ST_OK && fflush(stdout)) st = fail(ST_IO, "cannot print the speeds");
 out:
     strbuf_free(&out);
     return st;

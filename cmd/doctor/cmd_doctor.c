@@ -30,7 +30,6 @@ status cmd_doctor(int argc, char **argv)
     if (help) return ST_OK;
     if (argc > 1) return fail(ST_ARG, "doctor takes no %s; see --help", argv[1]);
     for (int i = 0; i < COUNT_OF(checks); i++) checks[i](&d);
-    if (fflush(stdout)) return fail(ST_IO, "cannot print the findings");
     if (d.failures) return fail(ST_IO, "%d FAIL, %d warn", d.failures, d.warnings);
     return ST_OK;
 }

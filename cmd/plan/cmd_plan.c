@@ -151,7 +151,6 @@ static status print_plan(const struct plan_view *v, const struct plan_options *o
     if (o->rank_to_try >= 0) TRY_OUT(plan_try(&out, v, o->rank_to_try));
     if (out.failed) st = fail(ST_NOMEM, "no memory to print the plan");
     else fputs(out.s, stdout);
-    if (st == ST_OK && fflush(stdout)) st = fail(ST_IO, "cannot print the plan");
     if (st == ST_OK) st = check_fits(v);
 out:
     strbuf_free(&out);

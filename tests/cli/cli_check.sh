@@ -3,6 +3,7 @@
 # ROLLMILL: the program.
 set -u
 rollmill=$(realpath "${ROLLMILL:-./rollmill}") || exit 1
+inputs=$(realpath tests/golden/text-small/inputs.safetensors) || exit 1
 dir=$(mktemp -d) || exit 1
 trap 'rm -rf "$dir"' EXIT
 cd "$dir" || exit 1
@@ -126,6 +127,29 @@ else
 fi
 sed -i 's/256x256/64x96/; s/encoder: auto/encoder: nvenc/' card-job.yaml
 expect 2 '' 'rollmill: format: card-job.yaml:6:20: output.formats[0]: found h264 with clip.size 64x96; allowed: h264 by nvenc from 160x160 on' card-job.yaml
+
+# A disk that is full, or a reader that has gone: exit 1 of every command, however much it prints.
+full() {
+    "$rollmill" "$@" >/dev/full 2>err
+    rc=$?
+    [ $rc -eq 1 ] && grep -q 'cannot write all of the output' err && return
+    echo "$* to a full disk: exit $rc: $(cat err)" && fail=1
+}
+{
+    sed 's/prompt: .*/prompt: "sea {seed}"/; /^---/,$d' job.yaml
+    echo 'sweep: {axes: {seed: {range: "1-5000"}}}'
+} >many.yaml
+full check many.yaml
+full check --json many.yaml
+full check job.yaml
+full check --help
+full inspect "$inputs"
+full inspect --json "$inputs"
+full doctor
+full --version
+full --help
+("$rollmill" check many.yaml && echo 0 >code || echo $? >code) 2>err | head -n 1 >/dev/null
+[ "$(cat code)" = 1 ] || { echo "a reader that has gone: exit $(cat code)" && fail=1; }
 
 rm t v
 expect 2 '' 'rollmill: format: card.yaml: text.tokenizer: t: No such file or directory
