@@ -8,6 +8,7 @@
 #include "jobs/yaml/yaml_tree.h"
 #include "base/strbuf.h"
 #include "base/utf8.h"
+#include "jobs/yaml/yaml_text.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -268,11 +269,18 @@ static status place_node(struct builder *b, const yaml_event_t *e, struct tree_n
     return ST_OK;
 }
 
+/* A document of comments alone, as a last `---` begins one, comes as an empty plain value. */
+static bool is_empty_document(const struct builder *b, const yaml_event_t *e)
+{
+    return !b->depth && !e->data.scalar.length && e->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
+}
+
 static status add_scalar(struct builder *b, const yaml_event_t *e)
 {
     const char *const text = (const char *)e->data.scalar.value;
     size_t const len = e->data.scalar.length;
 
+    if (is_empty_document(b, e)) return ST_OK;
     for (size_t i = 0; i < len;) {
         uint32_t c;
         int const bytes = utf8_decode(&c, text + i, len - i);
@@ -348,22 +356,13 @@ static status build_tree(struct builder *b, yaml_parser_t *p)
     return b->tree->docs ? ST_OK : fail(ST_FORMAT, "%s:1:1: found nothing", name);
 }
 
-status tree_parse(struct tree **out, const char *text, size_t len, const char *name)
+/* Parse what yaml_text.c has prepared. */
+static status parse_prepared(struct tree **out, const char *text, size_t len, const char *name)
 {
-    static const char mark[] = "\xef\xbb\xbf";
     struct builder b = { 0 };
     yaml_parser_t p;
     status st = ST_OK;
     bool open = false;
-
-    *out = NULL;
-    if (len >= 3 && !memcmp(text, mark, 3)) {
-        text += 3;
-        len -= 3;
-    }
-    if (len > TREE_BYTES)
-        return fail(ST_FORMAT, "%s: found %zu bytes; allowed: %d", name, len, TREE_BYTES);
-    TRY(check_text(name, text, len));
 
     b.tree = calloc(1, sizeof *b.tree);
     if (b.tree) b.tree->name = str_format("%s", name);
@@ -378,5 +377,21 @@ out:
     for (int i = 0; i < b.depth; i++) free_nodes(b.key[i]);
     if (open) yaml_parser_delete(&p);
     tree_close(&b.tree);
+    return st;
+}
+
+status tree_parse(struct tree **out, const char *text, size_t len, const char *name)
+{
+    *out = NULL;
+    if (len > TREE_BYTES)
+        return fail(ST_FORMAT, "%s: found %zu bytes; allowed: %d", name, len, TREE_BYTES);
+    char *const copy = malloc(len + 1);
+    if (!copy) return fail(ST_NOMEM, "%s: no memory to parse it", name);
+    memcpy(copy, text, len);
+    len = yaml_text_drop_marks(copy, len);
+    yaml_text_join_surrogates(copy, len);
+    status st = check_text(name, copy, len);
+    if (st == ST_OK) st = parse_prepared(out, copy, len, name);
+    free(copy);
     return st;
 }

@@ -4,6 +4,9 @@
  * Every scalar is text: what a key means, and so what its value may be, is for
  * the schema to say (yaml_schema.h), never for YAML to guess. `no` is the text "no".
  *
+ * Read as other programs write it: a byte order mark at the front of a line, a document of
+ * comments alone (it is none), JSON with characters beyond U+FFFF as pairs of escapes.
+ *
  * A text is untrusted. Refused, with line and column: anything but UTF-8 of
  * printable characters, tabs, keys given twice, keys that are not text, anchors,
  * aliases, tags, and whatever exceeds the limits below.

@@ -98,7 +98,8 @@ status dit_shape_read(struct dit_shape *out, const char *path)
 
     *out = (struct dit_shape){ 0 };
     TRY_OUT(file_read(path, CONFIG_BYTES, &text, &len));
-    TRY_OUT(json_tree_read(&root, text, len, path));
+    size_t const mark = len >= 3 && !memcmp(text, "\xef\xbb\xbf", 3) ? 3 : 0; /* byte order */
+    TRY_OUT(json_tree_read(&root, text + mark, len - mark, path));
     if (!json_tree_is(root, NODE_OBJECT)) FAIL_OUT(ST_FORMAT, "%s: an object is expected", path);
     TRY_OUT(read_config(out, root, path));
 out:

@@ -25,6 +25,10 @@ has 'rank  8       idle      1 rank left is too few for another line of 6' \
 has 'speeds     estimated' plan job.yaml
 has 'latency: ' plan job.yaml --topo "$gpus" --for latency
 has 'rank  1       idle      there is only 1 clip' plan job.yaml --topo 'cpu:2' --ranks-per-line 1 --decode-ranks 0
+sed 's|config.json|marked.json|' model/card.yaml >model/marked.yaml
+{ printf '\357\273\277' && cat model/config.json; } >model/marked.json
+sed 's|model/card|model/marked|' job.yaml >marked.yaml
+has 'latency: ' plan marked.yaml --topo "$gpus" --for latency # a config with a byte order mark
 has '"frames_per_second"' plan job.yaml --topo "$gpus" --json
 has '"role": "decode"' plan job.yaml --topo "$gpus" --ranks-per-line 6 --decode-ranks 4 --json
 

@@ -137,6 +137,48 @@ static void trees(void **state)
     tree_close(&t);
 }
 
+/* The text of f in document i of `text`. */
+static void expect_f(const char *text, int docs, int i, const char *want)
+{
+    struct tree *t;
+
+    assert_int_equal(tree_parse(&t, text, strlen(text), "f.yaml"), ST_OK);
+    assert_int_equal(t->docs, docs);
+    assert_string_equal(tree_find(t->doc[i], "f")->text, want);
+    tree_close(&t);
+}
+
+/* What other programs write. */
+static void other_writers(void **state)
+{
+    static const char cat[] = "a cat \xf0\x9f\x98\x80!";
+
+    (void)state;
+    expect_f("{\"f\":\"a cat \\ud83d\\ude00!\"}", 1, 0, cat);
+    expect_f(
+        "{\n  \"\\uD83D\\uDE00\" : [\"\\ud83d\\ude00\\\"\"],\n  \"f\": \"a cat \\uD83D\\uDE00!\"\n}",
+        1, 0, cat);
+    expect_f("{\"f\":\"\\\\ud83d\\\\ude00\"}", 1, 0, "\\ud83d\\ude00");
+    expect_f("f: |\n  \\ud83d\\ude00\n", 1, 0, "\\ud83d\\ude00\n");
+    expect_f("{\"g\": '\\ud83d\\ude00', \"f\": \\ud83d\\ude00}", 1, 0, "\\ud83d\\ude00");
+    assert_string_equal(message("{\"f\":\"\\ud83d\"}", 14),
+                        "f.yaml:1:9: not YAML: found invalid Unicode character escape code");
+    /* What stands behind keeps its column. */
+    assert_string_equal(message("{\"g\":\"\\ud83d\\ude00\",\"f\":1,\"f\":2}", 32),
+                        "f.yaml:1:27: key \"f\" is given twice; first in line 1");
+
+    expect_f("f: x\n---\n", 1, 0, "x");
+    expect_f("---\nf: x\n---\n# later\n--- # never\n...\n", 1, 0, "x");
+    expect_f("# no job yet\n---\nf: x\n", 1, 0, "x");
+    expect_f("\xef\xbb\xbf"
+             "f: x\n---\n\xef\xbb\xbf"
+             "f: y\ng: z\n",
+             2, 1, "y");
+    expect_f("f: x\n\xef\xbb\xbf---\n\xef\xbb\xbf# two\nf: y\n", 2, 1, "y");
+    assert_string_equal(message("f: \xef\xbb\xbfx\n", 8),
+                        "f.yaml:1:4: found a control character; allowed: printable text");
+}
+
 static void quotes(void **state)
 {
     (void)state;
@@ -439,9 +481,11 @@ static void templates(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(refused_texts),   cmocka_unit_test(limits),    cmocka_unit_test(trees),
-        cmocka_unit_test(quotes),          cmocka_unit_test(fields),    cmocka_unit_test(numbers),
-        cmocka_unit_test(sizes_and_rates), cmocka_unit_test(durations), cmocka_unit_test(templates),
+        cmocka_unit_test(refused_texts), cmocka_unit_test(limits),
+        cmocka_unit_test(trees),         cmocka_unit_test(other_writers),
+        cmocka_unit_test(quotes),        cmocka_unit_test(fields),
+        cmocka_unit_test(numbers),       cmocka_unit_test(sizes_and_rates),
+        cmocka_unit_test(durations),     cmocka_unit_test(templates),
     };
     return cmocka_run_group_tests_name("unit_yaml", tests, NULL, NULL);
 }

@@ -1,0 +1,20 @@
+/*
+ * yaml_text.h - what other programs write that libyaml does not read, made readable in place.
+ *
+ * Each keeps the line and, but within the string it changes, the column of every character.
+ */
+#ifndef YAML_TEXT_H
+#define YAML_TEXT_H
+
+#include "base/base.h"
+
+/* Remove the byte order mark that a line begins with: that of the text, and of each of several
+ * files written one behind the other. Returns the length that is left. */
+size_t yaml_text_drop_marks(char *text, size_t len);
+
+/* If the whole text is JSON, write each pair of surrogates in its strings, \ud83d\ude00, as YAML
+ * spells that character, \U0001f600, and blanks behind the string for what it got shorter. A text
+ * that is not JSON stays as it is: there a backslash may be just that. */
+void yaml_text_join_surrogates(char *text, size_t len);
+
+#endif /* YAML_TEXT_H */
