@@ -72,6 +72,7 @@ status axis_read(struct axis *out, const struct tree_node *n, const char *dir)
     if (!has_ending(d.file, ".jsonl") && !has_ending(d.file, ".csv"))
         return tree_refuse(tree_find(n, "file"), "a file whose name ends in .jsonl or .csv");
     out->field = d.field;
+    out->limited = d.limit > 0;
     out->limit = d.limit ? d.limit : AXIS_VALUES;
     out->path = path_join(dir, d.file);
     return out->path ? ST_OK : fail(ST_NOMEM, "axis %s: no memory", out->name);

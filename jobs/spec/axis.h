@@ -28,6 +28,9 @@ struct axis {
     const struct tree_node *range; /* of a range, else NULL */
     char *path;                    /* of a file, else NULL */
     const char *field;
+    bool limited;               /* the job says how many values of the file it takes */
+    int64_t beyond;             /* values of the file behind the limit, where it does not */
+    int cleaned, first_cleaned; /* values with control characters, and the first one's line */
 };
 
 /* Read the axis from its node; `dir` is what a file's path is relative to. Only a list

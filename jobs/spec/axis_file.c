@@ -2,34 +2,53 @@
  * axis_file.c - an axis's values from a file: JSON lines or CSV.
  *
  * Values become prompts and file names, so each is held to what YAML asks of a text: printable
- * UTF-8, 1 to AXIS_VALUE_BYTES bytes. Errors name the file's line.
+ * UTF-8, 1 to AXIS_VALUE_BYTES bytes. What the cleaning of prompts would remove is removed here,
+ * and what else stands in a line is nobody's concern: one caption of 100,000 does not end a job.
+ * Errors name the file's line.
  */
 #include "base/file.h"
+#include "base/log.h"
 #include "base/strbuf.h"
 #include "base/utf8.h"
 #include "jobs/spec/axis.h"
+#include "jobs/spec/spec_internal.h"
 
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* A value found in a file, with what YAML asks of every text. */
+/* A value found in a file. Past the limit it is only counted. */
 static status add_found(struct axis *a, int line, const char *s, size_t len)
 {
-    if (!len || len > AXIS_VALUE_BYTES)
-        return fail(ST_FORMAT, "%s:%d: %s: found %zu bytes; allowed: 1 to %d", a->path, line,
-                    a->field, len, AXIS_VALUE_BYTES);
-    for (size_t i = 0; i < len;) {
+    char *const value = malloc(len + 1);
+    status st = ST_OK;
+
+    if (!value) return fail(ST_NOMEM, "%s:%d: no memory for a value", a->path, line);
+    memcpy(value, s, len);
+    size_t const kept = axis_text_clean(value, len);
+    value[kept] = '\0';
+    if (kept < len && !a->cleaned++) a->first_cleaned = line;
+    if (!kept || kept > AXIS_VALUE_BYTES)
+        FAIL_OUT(ST_FORMAT, "%s:%d: %s: found %zu bytes; allowed: 1 to %d", a->path, line, a->field,
+                 kept, AXIS_VALUE_BYTES);
+    for (size_t i = 0; i < kept;) {
         uint32_t c;
-        int const bytes = utf8_decode(&c, s + i, len - i);
-        if (bytes == 0 || (c != '\t' && !utf8_printable(c)))
-            return fail(ST_FORMAT, "%s:%d: %s: found a byte 0x%02x; allowed: printable UTF-8",
-                        a->path, line, a->field, (unsigned)(unsigned char)s[i]);
+        int const bytes = utf8_decode(&c, value + i, kept - i);
+        if (bytes == 0 || !(c == '\t' || (c >= 0x80 && c < 0xa0) || utf8_printable(c)))
+            FAIL_OUT(ST_FORMAT, "%s:%d: %s: found a byte 0x%02x; allowed: printable UTF-8", a->path,
+                     line, a->field, (unsigned)(unsigned char)value[i]);
         i += (size_t)bytes;
     }
-    return axis_add(a, str_format("%.*s", (int)len, s));
+    if (a->count < a->limit) return axis_add(a, value); /* handed over */
+    a->beyond++;
+out:
+    free(value);
+    return st;
 }
+
+/* Is there more to read? Without a limit of the job's every value counts. */
+static bool wants_more(const struct axis *a) { return !a->limited || a->count < a->limit; }
 
 /* ---- JSON, one object a line ---- */
 
@@ -49,21 +68,36 @@ static status add_json(struct axis *a, int line, const json_t *object)
     return add_found(a, line, number, strlen(number));
 }
 
+/* NULL: fail() was called. What JSON does not know but is written all the same, NaN and numbers of
+ * any length, is given another form first where the line does not do without. */
+static json_t *load_json_line(const struct axis *a, int line, const char *text, size_t len)
+{
+    size_t const flags = JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL;
+    json_error_t why, again;
+    json_t *object = json_loadb(text, len, flags, &why);
+
+    if (object) return object;
+    char *const mended = axis_text_mend_json(text, len);
+    if (mended) object = json_loadb(mended, strlen(mended), flags, &again);
+    if (!object) fail(ST_FORMAT, "%s:%d: not JSON: %s", a->path, line, why.text);
+    free(mended);
+    return object;
+}
+
 static status parse_json_lines(struct axis *a, const char *text, size_t len)
 {
     int line = 0;
 
-    for (size_t i = 0; i < len && a->count < a->limit;) {
+    for (size_t i = 0; i < len && wants_more(a);) {
         const char *const end = memchr(text + i, '\n', len - i);
         size_t const n = (end ? (size_t)(end - text) : len) - i;
         size_t blank = 0;
-        json_error_t why;
 
         line++;
         while (blank < n && (text[i + blank] == ' ' || text[i + blank] == '\r')) blank++;
         if (blank < n) {
-            json_t *const object = json_loadb(text + i, n, JSON_REJECT_DUPLICATES, &why);
-            if (!object) return fail(ST_FORMAT, "%s:%d: not JSON: %s", a->path, line, why.text);
+            json_t *const object = load_json_line(a, line, text + i, n);
+            if (!object) return ST_FORMAT;
             status const st = add_json(a, line, object);
             json_decref(object);
             if (st != ST_OK) return st;
@@ -139,7 +173,11 @@ static status find_column(struct csv *c, const char *field, int *column, int *co
     *columns = 0;
     do {
         TRY(read_cell(c));
-        if (!strcmp(c->cell.s, field)) *column = *columns;
+        bool const found = !strcmp(c->cell.s, field);
+        if (found && *column >= 0)
+            return fail(ST_FORMAT, "%s:1: two columns %s in the head; allowed: one", c->path,
+                        tree_quote(field).s);
+        if (found) *column = *columns;
         ++*columns;
     } while (!c->row_ends);
     if (*column < 0)
@@ -147,14 +185,31 @@ static status find_column(struct csv *c, const char *field, int *column, int *co
     return ST_OK;
 }
 
+/* Where the row ends that begins here and has nothing in its cells, as spreadsheets leave them
+ * between and behind the others; NULL: it has. */
+static const char *blank_row_end(const struct csv *c)
+{
+    const char *at = c->text + c->at, *const end = c->text + c->len;
+
+    while (at < end && *at == ',') at++;
+    if (at < end && *at == '\r') at++;
+    if (at == end) return at;
+    return *at == '\n' ? at + 1 : NULL;
+}
+
 static status read_rows(struct axis *a, struct csv *c)
 {
     int column, columns;
 
     TRY(find_column(c, a->field, &column, &columns));
-    while (c->at < c->len && a->count < a->limit) {
+    while (c->at < c->len && wants_more(a)) {
         int const line = ++c->line;
+        const char *const blank = blank_row_end(c);
         int cells = 0;
+        if (blank) {
+            c->at = (size_t)(blank - c->text);
+            continue;
+        }
         do {
             TRY(read_cell(c));
             if (cells == column) TRY(add_found(a, line, c->cell.s, c->cell.len));
@@ -186,7 +241,15 @@ status axis_parse(struct axis *a, const char *text, size_t len)
     }
     if (name > 4 && !strcmp(a->path + name - 4, ".csv")) TRY(parse_csv(a, text, len));
     else TRY(parse_json_lines(a, text, len));
-    return a->count ? ST_OK : fail(ST_FORMAT, "%s: found no values", a->path);
+    if (!a->count) return fail(ST_FORMAT, "%s: found no values", a->path);
+    if (a->beyond)
+        return fail(ST_FORMAT,
+                    "%s: found %lld values; allowed: %d, or a limit that takes the first", a->path,
+                    (long long)a->count + a->beyond, a->limit);
+    if (a->cleaned)
+        log_warn("%s: control characters are left out of %d value%s, first in line %d", a->path,
+                 a->cleaned, a->cleaned == 1 ? "" : "s", a->first_cleaned);
+    return ST_OK;
 }
 
 status axis_read_file(struct axis *a)

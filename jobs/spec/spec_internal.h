@@ -37,6 +37,17 @@ status template_expand(const struct template_text *t, struct strbuf *out) MUST_U
 /* Does it use this variable? */
 bool template_uses(const char *text, const char *name);
 
+/* ---- axis_text.c ---- */
+
+/* Take out of a value what the cleaning of prompts takes out: terminal escapes, control and other
+ * invisible characters. In place; returns the bytes that are left. */
+size_t axis_text_clean(char *s, size_t len);
+
+/* A line of JSON with another form of what JSON has not but is written all the same: a whole
+ * number of more than 18 digits as a string, NaN, infinities and numbers with an exponent as null.
+ * malloc'ed; NULL without memory. */
+char *axis_text_mend_json(const char *line, size_t len);
+
 /* ---- sweep.c ---- */
 
 /* How the axes of a sweep combine: "seed * place * (steps, shift)".

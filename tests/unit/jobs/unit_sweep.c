@@ -236,11 +236,11 @@ static void value_files(void **state)
 {
     static const struct {
         const char *path, *text, *want; /* values, or the message */
-        int limit;
+        int limit;                      /* negative: the job's own */
     } rows[] = {
         { "f.jsonl", "{\"t\": \"a b\"}\n\n{\"t\": 7, \"u\": []}\r\n", "a b|7|", 9 },
         { "f.jsonl", "\xef\xbb\xbf{\"t\": \"a\"}", "a|", 9 },
-        { "f.jsonl", "{\"t\": \"a\"}\n{\"t\": \"b\"}\nrubbish", "a|b|", 2 },
+        { "f.jsonl", "{\"t\": \"a\"}\n{\"t\": \"b\"}\nrubbish", "a|b|", -2 },
         { "f.jsonl", "{\"t\": \"a\"}\n{\"u\": 1}\n",
           "f.jsonl:2: t: found nothing; allowed: a string or a whole number", 9 },
         { "f.jsonl", "{\"t\": 1.5}\n",
@@ -250,12 +250,46 @@ static void value_files(void **state)
         { "f.jsonl", "{\"t\": 1, \"t\": 2}\n",
           "f.jsonl:1: not JSON: duplicate object key near '\"t\"'", 9 },
         { "f.jsonl", "{\"t\": \"\"}\n", "f.jsonl:1: t: found 0 bytes; allowed: 1 to 16384", 9 },
-        { "f.jsonl", "{\"t\": \"a\\u0001\"}\n",
-          "f.jsonl:1: t: found a byte 0x01; allowed: printable UTF-8", 9 },
+        /* What is not asked for may be anything that programs write. */
+        { "f.jsonl", "{\"t\": \"NaN 1e9\", \"u\": NaN, \"v\": [-Infinity, {\"w\": Infinity}]}",
+          "NaN 1e9|", 9 },
+        { "f.jsonl", "{\"t\": \"a\", \"u\": 1e999, \"v\": -123456789012345678901234567890}", "a|",
+          9 },
+        { "f.jsonl", "{\"t\": \"a\", \"u\": \"\\u0000 \\\\\", \"v\": NaN}", "a|", 9 },
+        { "f.jsonl", "{\"t\": 123456789012345678901234567890}", "123456789012345678901234567890|",
+          9 },
+        { "f.jsonl", "{\"t\": NaN}",
+          "f.jsonl:1: t: found another type; allowed: a string or a whole number", 9 },
+        { "f.jsonl", "{\"t\": \"a\", \"u\": nan}", "f.jsonl:1: not JSON: invalid token near 'nan'",
+          9 },
+        /* What the cleaning of prompts takes out. */
+        { "f.jsonl", "{\"t\": \"\\ufeffa\\u0001 \\u0000\\u001b[31;1mred\\u001b[0m\\u007f\"}",
+          "a red|", 9 },
+        { "f.jsonl", "{\"t\": \"it\\u0092s\"}", "it\xc2\x92s|", 9 },
+        { "f.jsonl", "{\"t\": \"\\ufeff\"}\n", "f.jsonl:1: t: found 0 bytes; allowed: 1 to 16384",
+          9 },
+        { "f.csv", "t\n\x1b[0ma\x01\n", "a|", 9 },
+        { "f.csv", "t\na\xef\xbf\xbe\n", "f.csv:2: t: found a byte 0xef; allowed: printable UTF-8",
+          9 },
+        /* All values or a limit of one's own. */
+        { "f.jsonl", "{\"t\": 1}\n{\"t\": 2}\n{\"t\": 3}\n", "1|2|3|", 3 },
+        { "f.jsonl", "{\"t\": 1}\n{\"t\": 2}\n{\"t\": 3}\n{\"t\": 4}\n",
+          "f.jsonl: found 4 values; allowed: 2, or a limit that takes the first", 2 },
+        { "f.jsonl", "{\"t\": 1}\n{\"t\": 2}\n{\"t\": 3}\nrubbish",
+          "f.jsonl:4: not JSON: '[' or '{' expected near 'rubbish'", 2 },
+        { "f.csv", "t\n1\n2\n3\n",
+          "f.csv: found 3 values; allowed: 2, or a limit that takes the first", 2 },
+        { "f.csv", "t\n1\n2\n3\n", "1|2|", -2 },
+        /* Rows of nothing; two columns of one name. */
+        { "f.csv", "t,u\na,1\n\n,\r\n\r\nb,2\n\n", "a|b|", 9 },
+        { "f.csv", "t,u\na,1\n\nb\n", "f.csv:4: found 1 cells; allowed: 2 as in the head", 9 },
+        { "f.csv", "t\n\na\n,", "a|", 9 },
+        { "f.csv", "u,u,t\n1,2,a\n", "a|", 9 },
+        { "f.csv", "t,u,t\na,1,b\n", "f.csv:1: two columns \"t\" in the head; allowed: one", 9 },
         { "f.jsonl", "", "f.jsonl: found no values", 9 },
         { "f.csv", "t,u\na,1\n\"b, \"\"c\"\"\nd\",2\r\n", "a|b, \"c\"\nd|", 9 },
         { "f.csv", "u,t\r\n1,a\r\n2,b", "a|b|", 9 },
-        { "f.csv", "u,t\n1,a\n2,b\n", "a|", 1 },
+        { "f.csv", "u,t\n1,a\n2,b\n", "a|", -1 },
         { "f.csv", "u,v\n1,a\n", "f.csv:1: no column \"t\" in the head", 9 },
         { "f.csv", "t,u\na\n", "f.csv:2: found 1 cells; allowed: 2 as in the head", 9 },
         { "f.csv", "t,u\na,b,c\n", "f.csv:2: found 3 cells; allowed: 2 as in the head", 9 },
@@ -273,7 +307,8 @@ static void value_files(void **state)
         struct axis a = { .name = "x",
                           .path = str_format("%s", rows[i].path),
                           .field = "t",
-                          .limit = rows[i].limit };
+                          .limited = rows[i].limit < 0,
+                          .limit = abs(rows[i].limit) };
         struct strbuf got = { 0 };
         if (axis_parse(&a, rows[i].text, strlen(rows[i].text)) == ST_OK)
             for (int v = 0; v < a.count; v++) strbuf_addf(&got, "%s|", a.value[v]);
