@@ -48,14 +48,8 @@ static void split_ligatures(const struct codepoints *in, struct codepoints *out)
     }
 }
 
-static bool is_punctuation(uint32_t c)
-{
-    utf8proc_category_t const k = utf8proc_category((utf8proc_int32_t)c);
-
-    return k >= UTF8PROC_CATEGORY_PC && k <= UTF8PROC_CATEGORY_PO;
-}
-
-/* Half and full width letters, kana and signs become the usual ones. */
+/* Half and full width letters, kana, signs and punctuation become the usual ones. The tokenizer
+ * would do it too, but mojibake beside such a character is only seen once it is folded. */
 static void fold_width(const struct codepoints *in, struct codepoints *out)
 {
     utf8proc_option_t const nfkc = UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_COMPAT;
@@ -66,7 +60,7 @@ static void fold_width(const struct codepoints *in, struct codepoints *out)
         utf8proc_ssize_t n = 0;
         int boundary = 0;
 
-        if (c > 0xff00 && c < 0xfff0 && !is_punctuation(c))
+        if (c > 0xff00 && c < 0xfff0)
             n = utf8proc_decompose_char((utf8proc_int32_t)c, usual, COUNT_OF(usual), nfkc,
                                         &boundary);
         if (n > 0 && n <= COUNT_OF(usual)) n = utf8proc_normalize_utf32(usual, n, nfkc);

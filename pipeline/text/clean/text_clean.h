@@ -7,9 +7,6 @@
  * surrogates, terminal escapes, control characters, NFC, over again until
  * nothing changes. Then HTML references are undone twice more, and white space
  * is folded to single blanks and trimmed.
- *
- * One thing differs from ftfy: punctuation of full width stays as it is. The
- * tokenizer's own normalisation folds it, so the tokens are the same.
  */
 #ifndef TEXT_CLEAN_H
 #define TEXT_CLEAN_H

@@ -4,8 +4,7 @@
 #include "pipeline/text/clean/clean_internal.h"
 #include "pipeline/text/clean/text_clean.h"
 
-/* Expected texts: ftfy 6.3.1 with punctuation of full width kept, then
- * html.unescape twice and white space folded, in Python. */
+/* Expected texts: ftfy 6.3.1, then html.unescape twice and white space folded, in Python. */
 static void prompts(void **state)
 {
     static const struct {
@@ -71,7 +70,10 @@ static void prompts(void **state)
         { "eﬃcient ﬁlm ﬆ Ĳ ŉ ǅ", "efficient film st IJ 'n Dž" },
         { "ＬＯＵＤ\343\200\200ＮＯＩＳＥＳ\343\200\200１２", "LOUD NOISES 12" },
         { "Ｕﾀｰﾝ ｶﾞ ￥", "Uターン ガ ¥" },
-        { "色调艳丽，过曝！", "色调艳丽，过曝！" },
+        { "色调艳丽，过曝！", "色调艳丽,过曝!" },
+        { "ＯＫ！ caf├⌐ cr├¿me br├╗l├⌐e", "OK! café crème brûlée" },
+        { "（na├»ve）　｛d├⌐j├á｝ ～ － ＿", "(naïve) {déjà} ~ - _" },
+        { "｢ﾀ｣ ､ ｡ ･ ＆amp；", "「タ」 、 。 ・ &" },
         { "‘a’ ‚b‛ “c” „d‟ ʼe", "'a' 'b' \"c\" \"d\" 'e" },
         /* lines, controls, escapes */
         { "a\r\nb\rc\342\200\250d\342\200\251e", "a b c d e" },
