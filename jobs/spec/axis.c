@@ -20,7 +20,7 @@ static const struct field axis_fields[] = {
       .to = offsetof(struct draft, range),
       .read = field_node },
     { .name = "list", .type = FIELD_READ, .to = offsetof(struct draft, list), .read = field_node },
-    { .name = "file", .type = FIELD_TEXT, .to = offsetof(struct draft, file), .max = 4096 },
+    { .name = "file", .type = FIELD_PATH, .to = offsetof(struct draft, file), .max = 4096 },
     { .name = "field", .type = FIELD_TEXT, .to = offsetof(struct draft, field), .max = 256 },
     { .name = "limit",
       .type = FIELD_INT,

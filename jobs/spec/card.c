@@ -43,7 +43,7 @@ static status read_shift(const struct tree_node *n, void *to)
 #define AT(member) offsetof(struct draft, member)
 #define PATH(key, at, must)                                                                        \
     {                                                                                              \
-        .name = (key), .type = FIELD_TEXT, .to = AT(at), .max = 4096, .required = (must)           \
+        .name = (key), .type = FIELD_PATH, .to = AT(at), .max = 4096, .required = (must)           \
     }
 
 static const struct field text_fields[] = {
@@ -99,7 +99,7 @@ static const struct field card_fields[] = {
       .allowed = families,
       .required = true },
     PATH("weights", weights, true),
-    PATH("outer_key", outer_key, false),
+    { .name = "outer_key", .type = FIELD_TEXT, .to = AT(outer_key), .max = 4096 },
     PATH("config", config, true),
     { .name = "text", .type = FIELD_MAP, .map = &text_table, .required = true },
     PATH("vae", vae, true),

@@ -60,7 +60,7 @@ static status read_seed(const struct tree_node *n, void *to)
     }
 #define PATH(key, where, must)                                                                     \
     {                                                                                              \
-        .name = (key), .type = FIELD_TEXT, .to = AT(where), .max = 4096, .required = (must)        \
+        .name = (key), .type = FIELD_PATH, .to = AT(where), .max = 4096, .required = (must)        \
     }
 #define NODE(key, where)                                                                           \
     {                                                                                              \
@@ -84,7 +84,7 @@ static const struct field_table model_table = { "model", model_fields, COUNT_OF(
 static status read_model(const struct tree_node *n, void *to)
 {
     if (n->kind == TREE_MAP) return field_read(n, &model_table, to);
-    return field_text(n, 4096, &((struct job_draft *)to)->model);
+    return field_path(n, 4096, &((struct job_draft *)to)->model);
 }
 
 static const struct field clip_fields[] = {

@@ -70,6 +70,25 @@ status field_text(const struct tree_node *n, int max, const char **to)
     return ST_OK;
 }
 
+/* A shell would put something else there; here it would be a folder of that very name. */
+static bool is_for_a_shell(const char *path)
+{
+    if (path[0] == '~') return true;
+    for (const char *at = path; (at = strchr(at, '$')); at++)
+        if (at[1] == '{' || at[1] == '_' || ((at[1] | 32) >= 'a' && (at[1] | 32) <= 'z'))
+            return true;
+    return false;
+}
+
+status field_path(const struct tree_node *n, int max, const char **to)
+{
+    TRY(field_text(n, max, to));
+    if (!is_for_a_shell(*to)) return ST_OK;
+    return tree_fail(n,
+                     "found %s; ~ and $VARIABLES are not expanded here; allowed: the path in full",
+                     tree_quote(*to).s);
+}
+
 status field_int(const struct tree_node *n, int min, int max, int *to)
 {
     char words[64];
@@ -120,6 +139,7 @@ static status read_field_value(const struct tree_node *n, const struct field *f,
 
     switch (f->type) {
     case FIELD_TEXT: return field_text(n, f->max, to);
+    case FIELD_PATH: return field_path(n, f->max, to);
     case FIELD_INT: return field_int(n, f->min, f->max, to);
     case FIELD_BOOL:
         TRY(field_choice(n, "false|true", &on));

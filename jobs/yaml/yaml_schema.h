@@ -10,6 +10,7 @@
 
 enum field_type {
     FIELD_TEXT,    /* const char *: the node's text, not empty, at most `max` bytes; borrowed */
+    FIELD_PATH,    /* const char *: the same, and nothing in it that only a shell expands        */
     FIELD_INT,     /* int: min..max                                                          */
     FIELD_BOOL,    /* bool: true or false                                                    */
     FIELD_CHOICE,  /* int, an enum from 0: the place of the word in `allowed`, "a|b|c"       */
@@ -44,6 +45,7 @@ status field_read(const struct tree_node *n, const struct field_table *table, vo
 
 /* The readers behind the types, for use in a FIELD_READ. */
 status field_text(const struct tree_node *n, int max, const char **to) MUST_USE;
+status field_path(const struct tree_node *n, int max, const char **to) MUST_USE;
 status field_int(const struct tree_node *n, int min, int max, int *to) MUST_USE;
 status field_choice(const struct tree_node *n, const char *words, int *to) MUST_USE;
 

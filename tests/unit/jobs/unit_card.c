@@ -135,6 +135,9 @@ static void refused_cards(void **state)
         { "card: 1\nname: a\nfamily: wan2.2\n",
           "m/c.yaml:3:9: family: found \"wan2.2\"; allowed: wan2.1-t2v" },
         { HEAD, "m/c.yaml:1:1: weights is missing" },
+        { HEAD "weights: $HOME/w.pt\n",
+          "m/c.yaml:4:10: weights: found \"$HOME/w.pt\"; ~ and $VARIABLES are not expanded here; "
+          "allowed: the path in full" },
         { HEAD "weight: w\n",
           "m/c.yaml:4:1: weight: unknown key (did you mean weights?); allowed: card, name, family, "
           "weights, outer_key, config, text, vae, steps, warp, shift, frames_per_block, window, "
