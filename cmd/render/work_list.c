@@ -22,6 +22,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 enum { SIDECAR_BYTES = 64 << 20, NONE = -1 };
@@ -201,9 +202,16 @@ out:
     return st;
 }
 
+/* Folders by where they are, then by name whatever its case: a disk may not tell case apart. */
 static int compare_dirs(const void *a, const void *b)
 {
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
+    const char *const x = *(const char *const *)a, *const y = *(const char *const *)b;
+    const char *const name_x = strrchr(x, '/'), *const name_y = strrchr(y, '/');
+    int const at_x = name_x ? (int)(name_x - x) : 0, at_y = name_y ? (int)(name_y - y) : 0;
+    int const order = strncmp(x, y, (size_t)(at_x < at_y ? at_x : at_y));
+
+    if (order || at_x != at_y) return order ? order : at_x - at_y;
+    return strcasecmp(x + at_x, y + at_y);
 }
 
 static status check_folders(const struct work_list *l)
@@ -215,8 +223,9 @@ static status check_folders(const struct work_list *l)
     for (int64_t i = 0; i < l->clips; i++) dirs[i] = l->clip[i].spec.dir;
     qsort(dirs, (size_t)l->clips, sizeof *dirs, compare_dirs);
     for (int64_t i = 1; i < l->clips && st == ST_OK; i++)
-        if (!strcmp(dirs[i - 1], dirs[i]))
-            st = fail(ST_FORMAT, "%s: two clips of these jobs would have this folder", dirs[i]);
+        if (!compare_dirs(&dirs[i - 1], &dirs[i]))
+            st = fail(ST_FORMAT, "%s: two clips of these jobs would have this folder%s", dirs[i],
+                      strcmp(dirs[i - 1], dirs[i]) ? ", but for the name's case" : "");
     free(dirs);
     return st;
 }

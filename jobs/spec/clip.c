@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 /* What all clips of a job share while they are made. */
 struct maker {
@@ -276,11 +277,12 @@ static int compare_clip_names(const void *a, const void *b)
 {
     const struct clip_spec *const x = *(const struct clip_spec *const *)a;
     const struct clip_spec *const y = *(const struct clip_spec *const *)b;
-    int const order = strcmp(x->name, y->name);
+    int const order = strcasecmp(x->name, y->name);
 
     return order ? order : (x->index > y->index) - (x->index < y->index);
 }
 
+/* Many a disk does not tell case apart: there, two clips that differ in it would be one folder. */
 static status check_clip_names(const struct maker *m)
 {
     const struct clip_list *const l = m->list;
@@ -292,13 +294,15 @@ static status check_clip_names(const struct maker *m)
     for (int i = 0; i < l->count; i++) sorted[i] = &l->clip[i];
     qsort(sorted, (size_t)l->count, sizeof *sorted, compare_clip_names);
     for (int i = 1; i < l->count && st == ST_OK; i++)
-        if (!strcmp(sorted[i - 1]->name, sorted[i]->name))
-            st =
-                tree_fail(job->output.name_node ? job->output.name_node : job->node,
-                          "clips %lld and %lld are both called %s; allowed: names of their own, as "
-                          "with {index}",
-                          (long long)sorted[i - 1]->index, (long long)sorted[i]->index,
-                          tree_quote(sorted[i]->name).s);
+        if (!strcasecmp(sorted[i - 1]->name, sorted[i]->name)) {
+            bool const same = !strcmp(sorted[i - 1]->name, sorted[i]->name);
+            st = tree_fail(
+                job->output.name_node ? job->output.name_node : job->node,
+                "clips %lld and %lld are both called %s%s; allowed: names of their own, as with "
+                "{index}",
+                (long long)sorted[i - 1]->index, (long long)sorted[i]->index,
+                tree_quote(sorted[i]->name).s, same ? "" : " but for its case");
+        }
     free(sorted);
     return st;
 }

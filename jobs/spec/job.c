@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 static status resolve_path(const struct tree *t, const char *path, char **out)
 {
@@ -98,7 +99,8 @@ static status read_formats(const struct tree_node *list, struct job *j)
     return ST_OK;
 }
 
-/* No two files of a clip may share a name, and clip.json is the clip's record. */
+/* No two files of a clip may share a name, also where the disk does not tell case apart, and
+ * clip.json is the clip's record. */
 static status check_files(const struct job *j)
 {
     const struct tree_node *const output = tree_find(j->node, "output");
@@ -121,11 +123,12 @@ static status check_files(const struct job *j)
     }
     for (int i = 1; i < n; i++)
         for (int k = 0; k < i; k++)
-            if (!strcmp(file[i], file[k]))
-                return tree_fail(node[i] ? node[i] : output,
-                                 "found \"%s\", which another file of the clip is called; allowed: "
-                                 "a name of its own",
-                                 file[i]);
+            if (!strcasecmp(file[i], file[k]))
+                return tree_fail(
+                    node[i] ? node[i] : output,
+                    "found \"%s\", which another file of the clip is called%s; allowed: "
+                    "a name of its own",
+                    file[i], strcmp(file[i], file[k]) ? " but for its case" : "");
     return ST_OK;
 }
 

@@ -263,6 +263,10 @@ static void refused(void **state)
     static const char *const bad[] = { JOB("m", CLIP), JOB("n", "clip: {lenght: 2s}\n"),
                                        JOB("o", CLIP) };
     static const char *const twice[] = { JOB("p", CLIP), JOB("p", CLIP) };
+    static const char *const cased[] = {
+        "render: 1\nname: r\nprompt: sea\nmodel: one.yaml\noutput: {dir: out, name: Rome}\n" CLIP,
+        "render: 1\nname: s\nprompt: sea\nmodel: one.yaml\noutput: {dir: out, name: rome}\n" CLIP
+    };
     static const char *const none[] = { JOB("q", CLIP "labels: {a: b}\n") };
     struct work_list *l;
     struct work_item item;
@@ -274,6 +278,8 @@ static void refused(void **state)
     assert_int_equal(open_jobs(&l, twice, COUNT_OF(twice)), ST_FORMAT);
     assert_non_null(
         strstr(error_last()->msg, "out/p: two clips of these jobs would have this folder"));
+    assert_int_equal(open_jobs(&l, cased, COUNT_OF(cased)), ST_FORMAT);
+    assert_non_null(strstr(error_last()->msg, "would have this folder, but for the name's case"));
 
     assert_int_equal(open_jobs(&l, none, 0), ST_OK);
     struct work_source const s = work_list_source(l);

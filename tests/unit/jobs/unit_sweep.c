@@ -155,6 +155,12 @@ static void refused_sweeps(void **state)
         "j:7:16: output.name: clips 0 and 1 are both called \"p-q-1\"; allowed: names of "
         "their own, as with {index}");
     assert_string_equal(
+        expand(JOB "prompt: x\nsweep: {axes: {b: {list: [Lisbon, Rome, lisbon]}}}\n"
+                   "output: {name: '{b}'}\n",
+               NULL),
+        "j:7:16: output.name: clips 0 and 2 are both called \"lisbon\" but for its case; allowed: "
+        "names of their own, as with {index}");
+    assert_string_equal(
         expand(JOB "prompt: '{b}'\nsweep: {axes: {seed: {range: 1-1000}, b: {range: 1-1000}}}\n",
                NULL),
         "j:6:8: sweep: found more than 200000 clips; allowed: 200000");
