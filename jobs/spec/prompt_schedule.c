@@ -21,9 +21,16 @@ static const struct tree_node *key_node(const struct job_prompt *p, const char *
     return n ? n : p->node;
 }
 
-static status check_moved(const struct job_prompt *p, const struct clip_prompt *c, int frames)
+static status check_moved(const struct job *job, const struct job_prompt *p,
+                          const struct clip_prompt *c, int frames)
 {
     if (!c->moved) return ST_OK;
+    if (job->quantize == JOB_QUANTIZE_WARN) {
+        tree_warn(key_node(p, "at"), "%s is inside a block; the prompt begins at %lldf",
+                  tree_quote(key_node(p, "at")->text).s,
+                  (long long)clip_first_picture(c->block, frames));
+        return ST_OK;
+    }
     return tree_fail(
         key_node(p, "at"), "found %s, inside a block; allowed with quantize: error: %lldf or %lldf",
         tree_quote(key_node(p, "at")->text).s, (long long)clip_first_picture(c->block - 1, frames),
@@ -75,7 +82,7 @@ status prompts_make(struct prompts *out, const struct job *job, int frames_per_b
         duration_text(asked->blend, p->over);
         p->moved = clip_first_picture(p->block, frames_per_block) != picture;
         if (i) TRY(check_order(out, job, i, frames_per_block));
-        if (job->quantize == JOB_QUANTIZE_ERROR) TRY(check_moved(asked, p, frames_per_block));
+        TRY(check_moved(job, asked, p, frames_per_block));
     }
     return ST_OK;
 }

@@ -6,6 +6,7 @@
  * keys, keys that are not words, control characters. Counts and depth are bounded.
  */
 #include "jobs/yaml/yaml_tree.h"
+#include "base/log.h"
 #include "base/strbuf.h"
 #include "base/utf8.h"
 #include "jobs/yaml/yaml_text.h"
@@ -97,6 +98,21 @@ static status fail_at(const struct tree_node *n, int line, int column, const cha
          path.len ? ": " : "", msg);
     strbuf_free(&path);
     return ST_FORMAT;
+}
+
+void tree_warn(const struct tree_node *n, const char *fmt, ...)
+{
+    struct strbuf path = { 0 };
+    char msg[ERROR_MESSAGE];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(msg, sizeof msg, fmt, ap);
+    va_end(ap);
+    add_path(&path, n);
+    log_warn("%s:%d:%d: %s%s%s", n->tree->name, n->line, n->column, path.len ? path.s : "",
+             path.len ? ": " : "", msg);
+    strbuf_free(&path);
 }
 
 status tree_fail(const struct tree_node *n, const char *fmt, ...)

@@ -59,6 +59,9 @@ const struct tree_node *tree_find(const struct tree_node *map, const char *key);
 /* ST_FORMAT "name:line:column: key.path: ..." at the node. */
 status tree_fail(const struct tree_node *n, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
+/* The same words as a warning; nothing fails. */
+void tree_warn(const struct tree_node *n, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
 /* The same at the node's key, for errors about the key itself. */
 status tree_fail_key(const struct tree_node *n, const char *fmt, ...) PRINTF_LIKE(2, 3);
 

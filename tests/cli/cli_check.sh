@@ -92,7 +92,7 @@ job.yaml: harbour, 2 clips, model tiny in f32, priority 50, on_exists skip
     output   /out/harbour-Hong-Kong/edit.mov  prores profile lt yuv422p10
     latents  /out/harbour-Hong-Kong/latents.safetensors  bf16
     preview  /out/harbour-Hong-Kong/contact.png  4 columns
-    ids      content bbfe3773e36a74a8, task 22f67ee5c62e8b6d' '' job.yaml
+    ids      content bbfe3773e36a74a8, task 22f67ee5c62e8b6d' 'warning: job.yaml:13:10: prompts[1].at: "0.5s" is inside a block; the prompt begins at 21f' job.yaml
 expect 2 '' 'rollmill: arg: check needs at least one JOB.yaml; see --help'
 expect 2 '' 'rollmill: format: none.yaml: No such file or directory' none.yaml
 [ "$before" = "$(all)" ] || { echo "check wrote files" && fail=1; }
