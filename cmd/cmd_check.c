@@ -3,6 +3,7 @@
 #include "cmd/cmd.h"
 #include "cmd/job_encoders.h"
 #include "cmd/opts.h"
+#include "cmd/prompt_lengths.h"
 #include "jobs/spec/clip.h"
 
 #include <stdio.h>
@@ -12,6 +13,7 @@ struct check {
     struct strbuf out; /* printed when everything is sound */
     int jobs;
     struct job_encoders encoders;
+    struct prompt_lengths lengths;
 };
 
 static void add_format(struct strbuf *t, const char *dir, const struct clip_spec *c, int i)
@@ -87,6 +89,7 @@ static status check_job(struct check *k, struct job *job)
     TRY_OUT(job_encoders_settle(&k->encoders, job));
     TRY_OUT(clip_expand(&clips, job, &card,
                         &(struct clip_options){ .model_id = k->no_files ? NULL : id }));
+    if (!k->no_files) TRY_OUT(prompt_lengths_check(&k->lengths, job, &card, &clips));
     TRY_OUT(add_job(k, job, &card, &clips));
 out:
     clip_free(&clips);
@@ -132,6 +135,7 @@ status cmd_check(int argc, char **argv)
     if (k.out.failed) st = fail(ST_NOMEM, "no memory to print the plan");
     else fputs(k.out.s, stdout);
 out:
+    prompt_lengths_close(&k.lengths);
     strbuf_free(&k.out);
     return st;
 }

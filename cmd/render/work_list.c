@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/strbuf.h"
 #include "cmd/job_encoders.h"
+#include "cmd/prompt_lengths.h"
 #include "jobs/spec/clip.h"
 #include "pipeline/dit/dit.h"
 #include "pipeline/engine/output_formats.h"
@@ -68,6 +69,7 @@ struct opening {
     int files;
     struct source *source;
     int sources;
+    struct prompt_lengths lengths;
 };
 
 static status load_jobs(struct opening *o, char *const *paths, int count)
@@ -195,6 +197,7 @@ static status expand_job(struct opening *o, struct source *s)
     TRY(card_fingerprint(&s->card, model->id));
     TRY(clip_expand(&clips, s->job, &s->card,
                     &(struct clip_options){ .model_id = model->id, .precision = o->precision }));
+    TRY_OUT(prompt_lengths_check(&o->lengths, s->job, &s->card, &clips));
     TRY_OUT(open_output(s->job));
     TRY_OUT(keep_clips(o->l, &clips, s->job, model));
 out:
@@ -296,6 +299,7 @@ status work_list_open(struct work_list **out, char *const *paths, int count, con
     status const st = open_list(&o, paths, count);
     for (int i = 0; i < o.sources; i++) card_close(&o.source[i].card);
     for (int i = 0; i < o.files; i++) job_close(&o.file[i]);
+    prompt_lengths_close(&o.lengths);
     free(o.source);
     free(o.file);
     if (st != ST_OK) {

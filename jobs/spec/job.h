@@ -16,6 +16,7 @@ enum { JOB_PROMPT_BYTES = 16384, JOB_FORMATS = CLIP_FORMATS, JOB_LABELS = 64 };
 
 enum job_exists { JOB_SKIP, JOB_ERROR, JOB_VERSION };        /* output.on_exists */
 enum job_quantize { JOB_QUANTIZE_WARN, JOB_QUANTIZE_ERROR }; /* a time off a block boundary */
+enum job_long_prompts { JOB_LONG_WARN, JOB_LONG_ERROR }; /* more tokens than the encoder takes */
 
 /* One entry of the prompt schedule. `text` is a template. */
 struct job_prompt {
@@ -44,7 +45,8 @@ struct job {
 
     struct job_prompt *prompt; /* rising in time is checked with the clip's rate */
     int prompts;
-    int quantize; /* enum job_quantize */
+    int quantize;     /* enum job_quantize */
+    int long_prompts; /* enum job_long_prompts; clips do not show it, whoever makes them does */
 
     struct {
         struct axis axis[AXIS_COUNT];

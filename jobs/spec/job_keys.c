@@ -249,6 +249,7 @@ static const struct field job_fields[] = {
     NODE("prompt", prompt),
     NODE("prompts", prompts),
     CHOICE("quantize", job.quantize, "warn|error"),
+    CHOICE("long_prompts", job.long_prompts, "warn|error"),
     { .name = "clip",
       .type = FIELD_MAP,
       .map = &clip_table,

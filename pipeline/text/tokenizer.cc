@@ -1,5 +1,6 @@
 /* tokenizer.cc - SentencePiece behind a C interface: the one file in C++. A model file is checked
  * by tokenizer_model.c before the library sees it, and what the library throws ends here. */
+#include <cstring>
 #include <exception>
 #include <memory>
 #include <new>
@@ -60,6 +61,24 @@ status encode(const tokenizer *t, const char *text, int32_t *ids, int max, int *
     return ST_OK;
 }
 
+status measure(const tokenizer *t, const char *text, int max, int *count, char **rest)
+{
+    std::vector<int> all;
+    std::string words;
+    auto done = t->model.Encode(text, &all);
+
+    *count = int(all.size()) + 1;
+    if (done.ok() && *count > max) {
+        all.erase(all.begin(), all.begin() + (max - 1));
+        done = t->model.Decode(all, &words);
+    }
+    if (!done.ok())
+        return fail(ST_FORMAT, "%s: %s", t->name.c_str(), printable(done.message()).c_str());
+    if (*count <= max) return ST_OK;
+    *rest = strdup(words.c_str());
+    return *rest ? ST_OK : fail(ST_NOMEM, "%s: no memory to tokenize", t->name.c_str());
+}
+
 } // namespace
 
 status tokenizer_open_bytes(struct tokenizer **out, const void *data, size_t len, const char *name)
@@ -98,6 +117,20 @@ status tokenizer_encode(const struct tokenizer *t, const char *text, int32_t *id
     if (max < 1) return fail(ST_ARG, "tokenizer: room for %d ids; at least 1 is needed", max);
     try {
         return encode(t, text, ids, max, count);
+    } catch (const std::bad_alloc &) {
+        return fail(ST_NOMEM, "%s: no memory to tokenize", t->name.c_str());
+    } catch (...) {
+        return fail(ST_FORMAT, "%s: SentencePiece failed on a text", t->name.c_str());
+    }
+}
+
+status tokenizer_measure(const struct tokenizer *t, const char *text, int max, int *count,
+                         char **rest)
+{
+    *rest = nullptr;
+    if (max < 1) return fail(ST_ARG, "tokenizer: room for %d ids; at least 1 is needed", max);
+    try {
+        return measure(t, text, max, count, rest);
     } catch (const std::bad_alloc &) {
         return fail(ST_NOMEM, "%s: no memory to tokenize", t->name.c_str());
     } catch (...) {

@@ -26,4 +26,9 @@ int tokenizer_vocab(const struct tokenizer *t); /* ids are 0..vocab-1 */
 status tokenizer_encode(const struct tokenizer *t, const char *text, int32_t *ids, int max,
                         int *count) MUST_USE;
 
+/* How many ids the text has, the closing one included, and in *rest what tokenizer_encode leaves
+ * out where there is room for max, as text: malloc'ed; NULL if they all fit. */
+status tokenizer_measure(const struct tokenizer *t, const char *text, int max, int *count,
+                         char **rest) MUST_USE;
+
 #endif /* TOKENIZER_H */

@@ -161,6 +161,22 @@ wait $pid
 rc=$?
 [ $rc -eq 75 ] || wrong "stopped while loading: exit $rc, wanted 75"
 
+# A prompt of more tokens than the encoder takes: the words without effect are named, by check too,
+# once for all clips that have it; or it is refused.
+job wordy.yaml wordy 9f 'sweep: {axes: {seed: {range: "1-2"}}}
+output: {dir: out}'
+sed -i "s/a harbour before sunrise/$(seq -s' ' -f 'word%g' 1 200) heron/" wordy.yaml
+for command in check 'render --no-prompt-cache'; do
+    # shellcheck disable=SC2086 # several words
+    expect 0 'wordy.yaml:4:9: prompt: clip wordy-00000: ' "$rollmill" $command wordy.yaml
+    [ "$(grep -c 'the text encoder takes 64; without effect are "' err.txt)" -eq 1 ] || wrong "$command: $(cat err.txt)"
+done
+echo 'long_prompts: error' >>wordy.yaml
+expect 2 'tokens; allowed with long_prompts: error: 64; too many are "' "$rollmill" check wordy.yaml
+expect 2 'tokens; allowed with long_prompts: error: 64; too many are "' render wordy.yaml
+sed -i 's/word[0-9]* //g' wordy.yaml
+"$rollmill" check wordy.yaml >out.txt 2>err.txt && [ ! -s err.txt ] || wrong "a short prompt: $(cat err.txt)"
+
 # What cannot be is said before anything is rendered.
 expect 2 'render needs at least one JOB.yaml' render
 expect 2 'no.yaml: No such file' render no.yaml

@@ -70,6 +70,34 @@ static void cut_to_fit(void **state)
     tokenizer_close(&t);
 }
 
+/* What does not fit, in words. */
+static void too_long(void **state)
+{
+    const char *const text = "a red kite drifts over the quiet river";
+    struct tokenizer *t;
+    int32_t ids[LEN];
+    char *rest;
+    int whole, count;
+
+    (void)state;
+    assert_int_equal(tokenizer_open(&t, MODEL), ST_OK);
+    assert_int_equal(tokenizer_encode(t, text, ids, LEN, &whole), ST_OK);
+    for (int max = 1; max <= whole + 1; max++) {
+        assert_int_equal(tokenizer_measure(t, text, max, &count, &rest), ST_OK);
+        assert_int_equal(count, whole);
+        assert_int_equal(rest != NULL, max < whole);
+        if (rest) /* its last words */
+            assert_string_equal(rest, text + strlen(text) - strlen(rest));
+        if (max == 1) assert_string_equal(rest, text);
+        free(rest);
+    }
+    assert_int_equal(tokenizer_measure(t, "", 1, &count, &rest), ST_OK);
+    assert_int_equal(count, 1);
+    assert_null(rest);
+    assert_int_equal(tokenizer_measure(t, text, 0, &count, &rest), ST_ARG);
+    tokenizer_close(&t);
+}
+
 static void own_model(void **state)
 {
     char dir[] = "/tmp/unit_tokenizer.XXXXXX";
@@ -292,10 +320,10 @@ static void broken_rules(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(golden),       cmocka_unit_test(cut_to_fit),
-        cmocka_unit_test(own_model),    cmocka_unit_test(broken_bytes),
-        cmocka_unit_test(broken_files), cmocka_unit_test(broken_pieces),
-        cmocka_unit_test(broken_rules),
+        cmocka_unit_test(golden),        cmocka_unit_test(cut_to_fit),
+        cmocka_unit_test(too_long),      cmocka_unit_test(own_model),
+        cmocka_unit_test(broken_bytes),  cmocka_unit_test(broken_files),
+        cmocka_unit_test(broken_pieces), cmocka_unit_test(broken_rules),
     };
     return cmocka_run_group_tests_name("unit_tokenizer", tests, NULL, NULL);
 }
