@@ -246,6 +246,10 @@ int comm_launcher_rank(void);
 /* How many it says it has started; -1: none has, or it does not say. */
 int comm_launcher_size(void);
 
+/* Tasks of the Slurm step that this process is of, where nothing connects them, as under a plain
+ * srun; -1: none has started it, or they are connected. */
+int comm_launcher_unconnected(void);
+
 /* [all] The world. On failure *out is NULL: ST_ARG if MPI knows of fewer ranks than the
  * launcher, which is then not of this MPI. Whoever opens, leaves. */
 status comm_mpi_init(struct comm **out, double deadline_s) MUST_USE;

@@ -38,3 +38,9 @@ int comm_launcher_size(void)
     const struct launcher *const l = launcher();
     return l ? number(l->size) : -1;
 }
+
+int comm_launcher_unconnected(void)
+{
+    bool const task = getenv("SLURM_STEP_ID") && getenv("SLURM_PROCID");
+    return !launcher() && task ? number("SLURM_STEP_NUM_TASKS") : -1;
+}

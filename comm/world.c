@@ -84,8 +84,21 @@ static status run_launched_rank(const struct world_options *o, comm_main main, v
     return st;
 }
 
+/* Else every task would take itself for the whole world, and all would do the same work. */
+static status check_connected(void)
+{
+    int const tasks = comm_launcher_unconnected();
+
+    if (tasks <= 1) return ST_OK;
+    return fail(ST_ARG,
+                "srun has started %d tasks and MPI connects none of them: use srun --mpi=pmix; "
+                "where each task has work of its own, unset SLURM_STEP_NUM_TASKS",
+                tasks);
+}
+
 status world_run(const struct world_options *o, comm_main main, void *arg)
 {
+    TRY(check_connected());
     return comm_launcher_rank() >= 0 ? run_launched_rank(o, main, arg)
                                      : run_thread_ranks(o, main, arg);
 }

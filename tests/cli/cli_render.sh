@@ -177,6 +177,14 @@ expect 2 'tokens; allowed with long_prompts: error: 64; too many are "' render w
 sed -i 's/word[0-9]* //g' wordy.yaml
 "$rollmill" check wordy.yaml >out.txt 2>err.txt && [ ! -s err.txt ] || wrong "a short prompt: $(cat err.txt)"
 
+# Tasks of a step that nothing connects, as a plain srun starts them.
+step='env SLURM_JOB_ID=1 SLURM_STEP_ID=0 SLURM_PROCID=0 SLURM_LOCALID=0'
+job step.yaml step 9f 'output: {dir: out}'
+# shellcheck disable=SC2086 # several words
+expect 2 'srun has started 2 tasks and MPI connects none of them' $step SLURM_STEP_NUM_TASKS=2 "$rollmill" render step.yaml
+# shellcheck disable=SC2086 # several words
+expect 0 'render: 1 clips made' $step SLURM_STEP_NUM_TASKS=1 "$rollmill" render --no-prompt-cache step.yaml
+
 # What cannot be is said before anything is rendered.
 expect 2 'render needs at least one JOB.yaml' render
 expect 2 'no.yaml: No such file' render no.yaml
