@@ -46,8 +46,8 @@ def train(plan, device, minutes, policy=None, rolling_share=0.5, name="distil"):
     net, fake_net, real_net = (
         Transformer(w, plan.heads, plan.freq_dim) for w in (student.weights, critic.weights, dit)
     )
-    regression = Regression(plan, Bank(plan, device), Trajectories(plan, device))
-    viewer, tokenizer = Viewer(plan, device, text_encoder, 30), Tokenizer(plan)
+    regression = Regression(plan, Bank(plan, device), Trajectories(plan, device), policy)
+    viewer, tokenizer = Viewer(plan, device, text_encoder, 30, policy), Tokenizer(plan)
     empty = tokenizer.ids([""]).to(device).expand(BATCH, -1)
     shape = (16, plan.height // 8, plan.width // 8)
 

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from . import captions, flow, run
+from .adopt import read_model
 from .bank import pick_captions
 from .export import DEVIATION, MEAN
 from .nets.text import encode_text
@@ -21,12 +22,6 @@ from .rollout import Policy, Rollout
 from .tokens import Tokenizer
 
 BLOCKS = 12
-
-
-def loaded(path, key=None):
-    weights = torch.load(path, weights_only=True)
-    weights = weights[key] if key else weights
-    return {k.removeprefix("model."): w.float() for k, w in weights.items()}
 
 
 def write_case(path, case, model, inputs, expected):
@@ -51,9 +46,9 @@ def train(plan, device, minutes):
     tokenizer, g = Tokenizer(plan), torch.Generator().manual_seed(1)
     titles = pick_captions(4, plan.simple)
     ids = tokenizer.ids(titles)
-    text = loaded(model / "models_t5_umt5-xxl-enc-bf16.pth")
-    embedded = encode_text(text, ids)
-    dit = loaded(model / "rolling_forcing_dmd.pt", "generator_ema")
+    weights = read_model(model)
+    embedded = encode_text(weights["text"], ids)
+    dit = weights["dit"]
     h, w = plan.height // 8, plan.width // 8
 
     net = Transformer(dit, plan.heads, plan.freq_dim)
@@ -98,7 +93,7 @@ def train(plan, device, minutes):
         }
         write_case(path / window, case, files, inputs, {"latents": out})
 
-    vae = Vae(loaded(model / "Wan2.1_VAE.pth"))
+    vae = Vae(weights["vae"])
     m, d = (torch.tensor(c)[:, None, None] for c in (MEAN, DEVIATION))
     z = out[:6]
     y = vae.decode((z * d + m)[None].transpose(1, 2))[0].transpose(0, 1).clamp(-1, 1)

@@ -5,6 +5,8 @@ from typing import Callable
 
 from . import bank, distil, export, parity, run, start, teacher, tokens, trajectories, vae_stage
 
+from .rollout import Policy
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -27,6 +29,25 @@ STAGES = {
     "parity": Stage(parity.train, 0),
 }
 AGAIN = ("export", "parity")  # seconds of work, done anew each time
+
+
+def ablation(name, rolling_share=0.5, **policy):
+    """The last stage with one thing changed."""
+
+    def train(plan, device, minutes):
+        what = Policy(plan.block, plan.span, **policy)
+        return distil.train(plan, device, minutes, what, rolling_share, name)
+
+    return Stage(train, 0)
+
+
+# By themselves only, from the same start as distil.
+ABLATIONS = {
+    "distil-no-sink": ablation("distil-no-sink", sink=False),
+    "distil-sink-stays": ablation("distil-sink-stays", moved=False),
+    "distil-by-block": ablation("distil-by-block", rolling_share=0.0),
+    "distil-rolling": ablation("distil-rolling", rolling_share=1.0),
+}
 
 
 def run_all(plan, device, minutes):

@@ -8,6 +8,7 @@ import torch
 
 from . import flow, run
 from .bank import Bank, Scale, pick_captions
+from .detector import agreement
 from .nets.text import encode_text
 from .nets.transformer import Transformer
 from .optimizer import Learner, ramp
@@ -22,9 +23,9 @@ BATCH = 8
 class Regression:
     """One step's loss of a student on true clips or on trajectories."""
 
-    def __init__(self, plan, bank, trajectories):
-        self.plan, self.bank, self.trajectories = plan, bank, trajectories
-        self.levels, self.policy = flow.levels(plan), Policy(plan.block, plan.span)
+    def __init__(self, plan, bank, trajectories, policy):
+        self.plan, self.bank, self.trajectories, self.policy = plan, bank, trajectories, policy
+        self.levels = flow.levels(plan)
 
     def draw(self, count):
         """x0, noisy(level) and ids of whole clips."""
@@ -65,8 +66,8 @@ class Regression:
 class Viewer:
     """Roll-outs of a student to look at and to measure."""
 
-    def __init__(self, plan, device, text_encoder, blocks):
-        self.plan, self.blocks, self.titles = plan, blocks, pick_captions(6, plan.simple)
+    def __init__(self, plan, device, text_encoder, blocks, policy):
+        self.plan, self.policy, self.titles = plan, policy, pick_captions(6, plan.simple)
         self.vae, self.scale = load_vae(plan, device), Scale(plan, device)
         self.text_encoder, self.ids = text_encoder, Tokenizer(plan).ids(self.titles).to(device)
         shape = (len(self.titles), blocks * plan.block, 16, plan.height // 8, plan.width // 8)
@@ -84,18 +85,18 @@ class Viewer:
             return torch.cat(roll.rolling(self.noise), 1)
 
     def measure(self, weights):
-        """Deviation of the latents in the first, middle and last block; 1 is about what clips have. And how much the
-        last blocks move."""
-        z = self.roll(weights)
-        blocks = z.split(self.plan.block, 1)
-        motion = (z[:, 1:] - z[:, :-1]).abs().mean((0, 2, 3, 4))
-        return dict(
-            std_first=blocks[0].std(),
-            std_middle=blocks[len(blocks) // 2].std(),
-            std_last=blocks[-1].std(),
-            motion_first=motion[: 2 * self.plan.block].mean(),
-            motion_last=motion[-2 * self.plan.block :].mean(),
-        )
+        """Of the first and the last blocks: deviation of the latents (1 is about what clips have), how much they move,
+        and how often colour and ground are those of the caption."""
+        z, out = self.roll(weights), {}
+        length = 2 * self.plan.block
+        for end, part in (("first", z[:, :length]), ("last", z[:, -length:])):
+            out[f"std_{end}"] = part.std()
+            out[f"motion_{end}"] = (part[:, 1:] - part[:, :-1]).abs().mean()
+            pictures = decode(self.vae, self.scale, part)[:, :, 5::4]
+            found = [agreement(p.transpose(0, 1), t) for p, t in zip(pictures, self.titles)]
+            for what in ("colour", "ground"):
+                out[f"{what}_{end}"] = sum(f[what] for f in found) / len(found)
+        return out
 
     def show(self, weights, path):
         pictures = decode(self.vae, self.scale, self.roll(weights))
@@ -115,8 +116,9 @@ def train(plan, device, minutes):
         show_every=600,
     )
     net = Transformer(learner.weights, plan.heads, plan.freq_dim)
-    regression = Regression(plan, Bank(plan, device), Trajectories(plan, device))
-    viewer = Viewer(plan, device, text_encoder, 20)
+    policy = Policy(plan.block, plan.span)
+    regression = Regression(plan, Bank(plan, device), Trajectories(plan, device), policy)
+    viewer = Viewer(plan, device, text_encoder, 20, policy)
 
     def one_step(done):
         loss = regression.loss(net, text_encoder, BATCH)

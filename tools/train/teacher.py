@@ -8,6 +8,7 @@ import torch
 
 from . import flow, run
 from .bank import Bank, Scale, empty_share, pick_captions
+from .detector import agreement
 from .nets import make
 from .nets.text import encode_text
 from .nets.transformer import Transformer
@@ -133,6 +134,9 @@ def train(plan, device, minutes):
         text = averaged.read(tokenizer.ids(titles).to(device))
         none = averaged.read(empty.expand(len(titles), -1))
         z = flow.sample(averaged.net, show_noise[:, :frames], grid, text, none, GUIDANCE)
-        clip_sheet(decode(vae, scale, z), path, titles, 2 if frames < 9 else 8)
+        pictures = decode(vae, scale, z)
+        clip_sheet(pictures, path, titles, 2 if frames < 9 else 8)
+        found = [agreement(p[:, 4::8].transpose(0, 1), t) for p, t in zip(pictures, titles)]
+        job.log({what: sum(f[what] for f in found) / len(found) for what in ("colour", "ground")})
 
     return job.train(one_step, measure, show)
