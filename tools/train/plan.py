@@ -26,8 +26,8 @@ class Plan:
     bank_clips: int = 1000
     bank_frames: int = 27  # latent frames of a clip in the bank
     trajectories: int = 256
-    image_steps: int = 2600
-    video_steps: int = 1200
+    image_steps: int = 2200
+    video_steps: int = 900
     teacher_steps: int = 6000
     start_steps: int = 600
     distil_steps: int = 1500
