@@ -13,6 +13,7 @@ from .bank import Bank
 from .nets.text import encode_text
 from .nets.transformer import Transformer
 from .optimizer import Learner
+from .plan import clips_on
 from .rollout import Policy, Rollout
 from .start import Regression, Viewer
 from .teacher import load_teacher
@@ -29,7 +30,7 @@ FIRST = 4 * 10**8  # seed of the first caption
 
 def train(plan, device, minutes, policy=None, rolling_share=0.5, name="distil"):
     """policy, rolling_share, name: for ablations (no sink, sink not moved, block by block alone)."""
-    policy = policy or Policy(plan.block, plan.span)
+    policy, batch = policy or Policy(plan.block, plan.span), clips_on(device, BATCH)
     dit, text_encoder = load_teacher(plan, device)
     started = {k: w.to(device) for k, w in run.trained(plan, "start")["student"].items()}
     student = Learner(started, 1e-4, betas=(0.0, 0.99), average=0.99, device=device)
@@ -48,7 +49,7 @@ def train(plan, device, minutes, policy=None, rolling_share=0.5, name="distil"):
     )
     regression = Regression(plan, Bank(plan, device), Trajectories(plan, device), policy)
     viewer, tokenizer = Viewer(plan, device, text_encoder, 30, policy), Tokenizer(plan)
-    empty = tokenizer.ids([""]).to(device).expand(BATCH, -1)
+    empty = tokenizer.ids([""]).to(device).expand(batch, -1)
     shape = (16, plan.height // 8, plan.width // 8)
 
     def noised(clip):
@@ -65,7 +66,7 @@ def train(plan, device, minutes, policy=None, rolling_share=0.5, name="distil"):
         """The last window of roll-outs, with gradient; whether they began before it."""
         blocks = int(torch.randint(BLOCKS[0], BLOCKS[1] + 1, ()))
         begin = max(0, blocks - plan.span // plan.block)
-        noise = torch.randn(BATCH, blocks * plan.block, *shape).to(device)
+        noise = torch.randn(batch, blocks * plan.block, *shape).to(device)
         roll = Rollout(net, net.text(embedded), flow.levels(plan), policy)
         if torch.rand(()) < rolling_share:
             out = roll.rolling(noise, int(torch.randint(len(plan.steps), ())), begin)
@@ -110,12 +111,12 @@ def train(plan, device, minutes, policy=None, rolling_share=0.5, name="distil"):
 
     def one_step(done):
         if job.step % REGRESS_EVERY == REGRESS_EVERY - 1:
-            loss, values = regression.loss(net, text_encoder, BATCH), {}
+            loss, values = regression.loss(net, text_encoder, batch), {}
             values["regression"] = loss
         else:
-            seed = FIRST + job.step * BATCH
+            seed = FIRST + job.step * batch
             loss, values = match(
-                [captions.of_seed(seed + i, simple=plan.simple) for i in range(BATCH)]
+                [captions.of_seed(seed + i, simple=plan.simple) for i in range(batch)]
             )
         loss.backward()
         values["norm"] = student.step(min(1.0, (job.step + 1) / 20))

@@ -12,6 +12,7 @@ from .detector import agreement
 from .nets.text import encode_text
 from .nets.transformer import Transformer
 from .optimizer import Learner, ramp
+from .plan import clips_on
 from .rollout import Policy, Rollout
 from .teacher import clip_sheet, decode, load_teacher, load_vae
 from .tokens import Tokenizer
@@ -121,7 +122,7 @@ def train(plan, device, minutes):
     viewer = Viewer(plan, device, text_encoder, 20, policy)
 
     def one_step(done):
-        loss = regression.loss(net, text_encoder, BATCH)
+        loss = regression.loss(net, text_encoder, clips_on(device, BATCH))
         loss.backward()
         return dict(loss=loss, norm=learner.step(ramp(done)))
 

@@ -14,6 +14,7 @@ from .nets.text import encode_text
 from .nets.transformer import Transformer
 from .nets.vae import Vae
 from .optimizer import Learner, ramp
+from .plan import clips_on
 from .sheets import sheet
 from .tokens import Tokenizer
 
@@ -98,7 +99,7 @@ def train(plan, device, minutes):
             if done < share:
                 break
             done -= share
-        return count, frames
+        return clips_on(device, count), frames
 
     def loss_of(captioned, x0, eps, sigma, ids):
         with flow.autocast(x0):

@@ -14,6 +14,7 @@ from . import run, world
 from .nets import make
 from .nets.vae import Vae
 from .optimizer import Learner, ramp
+from .plan import clips_on
 from .sheets import sheet
 
 HELD_OUT = 10**9  # seeds from here on are never trained on
@@ -81,7 +82,8 @@ def train(plan, device, minutes, still):
 
     def one_step(done):
         count, frames, crop = form(done)
-        first = job.step * 16 + (0 if still else 10**8)
+        count = clips_on(device, count)
+        first = job.step * 64 + (0 if still else 10**8)
         x, cover, _ = world.clips(
             range(first, first + count),
             frames,
