@@ -68,14 +68,14 @@ def train(plan, device, minutes):
         print(f"bank {name}: {time.time() - began:.0f} s", flush=True)
         if minutes and time.time() - began > 60 * minutes and not held_out:
             break
-    scale = whiten(
-        [
+    if not (path / "scale.pt").exists():  # once: a bank that grows later keeps it
+        latents = [
             load(path / name)["latents"]
             for name, _, held in shards(plan)
             if not held and (path / name).exists()
         ]
-    )
-    run.save_file(path / "scale.pt", lambda p: torch.save(scale, p))
+        scale = whiten(latents)
+        run.save_file(path / "scale.pt", lambda p: torch.save(scale, p))
     run.save_file(path / "finished.json", lambda p: p.write_text("{}\n"))
     return True
 

@@ -23,11 +23,11 @@ class Plan:
     steps: tuple = (1000, 800, 600, 400, 200)
     block: int = 3  # latent frames of a block
     span: int = 21  # latent frames of the attention span
-    bank_clips: int = 1000
+    bank_clips: int = 600
     bank_frames: int = 27  # latent frames of a clip in the bank
     trajectories: int = 256
-    image_steps: int = 2200
-    video_steps: int = 900
+    image_steps: int = 2100
+    video_steps: int = 600
     teacher_steps: int = 6000
     start_steps: int = 600
     distil_steps: int = 1500
