@@ -56,10 +56,11 @@ def shown(pictures, caption, fps):
     )
 
 
-def drift(values):
-    """Of a measure at the marks, in order: the relative change from the first mark to the last, and VDE, the changes
-    since the first mark weighted towards the early ones (N - i + 1), as a mean."""
-    first, n = abs(values[0]) + 1e-6, len(values)
-    changes = [abs(v - values[0]) / first for v in values[1:]]
+def drift(values, scale=None):
+    """Of a measure at the marks, in order: the change from the first mark to the last, and VDE, the changes since the
+    first mark weighted towards the early ones (N - i + 1), as a mean; relative to the first value, or to scale.
+    """
+    n, scale = len(values), scale or max(abs(values[0]), 1e-6)
+    changes = [abs(v - values[0]) / scale for v in values[1:]]
     weights = [n - i + 1 for i in range(2, n + 1)]
     return dict(last=changes[-1], vde=sum(w * c for w, c in zip(weights, changes)) / sum(weights))

@@ -20,7 +20,8 @@ def summary(clips):
     out = {}
     marks = list(clips[0])
     for name in DRIFTS:
-        both = [drift([c[m][name] for m in marks]) for c in clips]
+        scale = 1.0 if name == "latent_mean" else None  # it is near 0, and latents are near 1
+        both = [drift([c[m][name] for m in marks], scale) for c in clips]
         out[f"{name}, first to last"] = interval([b["last"] for b in both])
         out[f"{name}, VDE"] = interval([b["vde"] for b in both])
     for name in KEPT:
