@@ -17,7 +17,8 @@ from .vae_stage import HELD_OUT
 
 SHARD = 25  # clips of a file
 FIRST = 2 * 10**8  # seed of the first clip
-HELD_OUT_CLIPS = 50
+HELD_OUT_CLIPS = 25
+SCALE_CLIPS = 100  # so many make the whitening
 FLOOR = 1e-3  # of the largest variance: what is below is left small
 
 
@@ -66,22 +67,24 @@ def train(plan, device, minutes):
         content = dict(latents=torch.stack(latents), ids=tokenizer.ids(texts), texts=texts)
         run.save_file(path / name, lambda p: torch.save(content, p))
         print(f"bank {name}: {time.time() - began:.0f} s", flush=True)
+        write_scale(plan)
         if minutes and time.time() - began > 60 * minutes and not held_out:
             break
-    if not (path / "scale.pt").exists():  # once: a bank that grows later keeps it
-        latents = [
-            load(path / name)["latents"]
-            for name, _, held in shards(plan)
-            if not held and (path / name).exists()
-        ]
-        scale = whiten(latents)
-        run.save_file(path / "scale.pt", lambda p: torch.save(scale, p))
     run.save_file(path / "finished.json", lambda p: p.write_text("{}\n"))
     return True
 
 
 def load(path):
     return torch.load(path, weights_only=True)
+
+
+def write_scale(plan):
+    """Once there are clips enough, and then no more: a bank that grows later keeps its scale."""
+    path = run.folder(plan, "bank")
+    there = [path / name for name, _, held in shards(plan) if not held and (path / name).exists()]
+    if len(there) * SHARD >= min(SCALE_CLIPS, plan.bank_clips) and not (path / "scale.pt").exists():
+        scale = whiten([load(file)["latents"] for file in there])
+        run.save_file(path / "scale.pt", lambda p: torch.save(scale, p))
 
 
 def whiten(latents):
