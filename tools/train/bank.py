@@ -68,7 +68,7 @@ def train(plan, device, minutes):
         run.save_file(path / name, lambda p: torch.save(content, p))
         print(f"bank {name}: {time.time() - began:.0f} s", flush=True)
         write_scale(plan)
-        if minutes and time.time() - began > 60 * minutes and not held_out:
+        if minutes and time.time() - began > 60 * minutes and (path / "scale.pt").exists():
             break
     run.save_file(path / "finished.json", lambda p: p.write_text("{}\n"))
     return True
