@@ -53,7 +53,7 @@ def train(plan, device, minutes, still):
         name, steps, muon, adam, kl_weight = "vae-image", plan.image_steps, 0.02, 2e-3, 3e-4
         weights = make.make_vae(plan.vae_width)
     else:
-        name, steps, muon, adam, kl_weight = "vae-video", plan.video_steps, 0.004, 5e-4, 1e-3
+        name, steps, muon, adam, kl_weight = "vae-video", plan.video_steps, 0.008, 8e-4, 1e-3
         weights = run.trained(plan, "vae-image")["vae"]
         make.inflate(weights)
     learner = Learner(weights, adam, muon, average=0.995, device=device)

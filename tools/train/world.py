@@ -94,13 +94,13 @@ def place(scene, frames, aspect=1.0):
     motion = scene["motion"]
     if motion == "bounce":
         x = reach_x * triangle_wave(0.11 * v * t + p)
-        y = reach_y - 1.1 * (math.pi * (0.7 * v * t + q)).sin().abs()
+        y = reach_y - 1.1 * (math.pi * (0.42 * v * t + q)).sin().abs()
         return x, y, 0.3 * (2 * t).sin()
     if motion == "orbit":
-        a = 2 * math.pi * (0.28 * v * t + p)
+        a = 2 * math.pi * (0.22 * v * t + p)
         return 0.5 * a.cos(), 0.5 * a.sin(), 0 * a
     if motion == "swing":
-        a = 0.8 * (2 * math.pi * (0.4 * v * t + p)).sin()
+        a = 0.8 * (2 * math.pi * (0.24 * v * t + p)).sin()
         return 1.2 * a.sin(), -1.0 + 1.3 * a.cos(), -a
     if motion == "drift":
         return (
