@@ -27,7 +27,7 @@ class Plan:
     bank_frames: int = 27  # latent frames of a clip in the bank
     trajectories: int = 256
     image_steps: int = 2100
-    video_steps: int = 700
+    video_steps: int = 1200
     teacher_steps: int = 6000
     start_steps: int = 600
     distil_steps: int = 1500
