@@ -49,7 +49,7 @@ def adopt(plan, folder):
     folder = pathlib.Path(folder)
     found = json.loads((folder / "config.json").read_text())
     model = read_model(folder)
-    wanted = {**config(plan, model["dit"]), "num_layers": plan.layers}
+    wanted = config(plan)
     odd = [k for k in wanted if k != "_class_name" and found.get(k) != wanted[k]]
     if odd:
         raise SystemExit(f"{folder}/config.json is not of plan {plan.name}: {', '.join(odd)}")

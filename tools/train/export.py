@@ -2,14 +2,12 @@
 
 import hashlib
 import json
-import pathlib
 import shutil
 
 import torch
 
 from . import run
 from .bank import Scale
-from .nets.transformer import Transformer
 from .teacher import part
 
 # The release's fixed mean and deviation of latents, by which the program scales.
@@ -105,7 +103,7 @@ def best_student(plan):
     return "teacher", part(run.trained(plan, "teacher")["teacher"], "dit")
 
 
-def config(plan, dit):
+def config(plan):
     return dict(
         _class_name="CausalWanModel",
         model_type="t2v",
@@ -118,55 +116,43 @@ def config(plan, dit):
         text_dim=plan.text_dim,
         out_dim=16,
         num_heads=plan.heads,
-        num_layers=Transformer(dit, plan.heads).layers,
+        num_layers=plan.layers,
         qk_norm=True,
         cross_attn_norm=True,
         eps=1e-6,
     )
 
 
-def write_vae(plan, out):
-    out.mkdir(parents=True, exist_ok=True)
-    torch.save(
-        stored(fold(run.trained(plan, "vae-video")["vae"], Scale(plan))), out / "Wan2.1_VAE.pth"
-    )
-
-
 def write_model(plan, out):
-    """The whole folder; returns which stage its transformer is of."""
+    """The folder, or as much of it as there are stages; returns which stage its transformer is of."""
     (out / "google/umt5-xxl").mkdir(parents=True, exist_ok=True)
-    write_vae(plan, out)
+    vae = fold(run.trained(plan, "vae-video")["vae"], Scale(plan))
+    torch.save(stored(vae), out / "Wan2.1_VAE.pth")
+    shutil.copy(run.folder(plan, "tokens") / "spiece.model", out / "google/umt5-xxl/spiece.model")
+    if not (run.folder(plan, "teacher") / "state.pt").exists():
+        return "none yet"
     stage, dit = best_student(plan)
     text = part(run.trained(plan, "teacher")["teacher"], "text")
     torch.save(stored(text), out / "models_t5_umt5-xxl-enc-bf16.pth")
-    torch.save(
-        {"generator_ema": {f"model.{k}": w for k, w in stored(dit).items()}},
-        out / "rolling_forcing_dmd.pt",
+    released = {"generator_ema": {f"model.{k}": w for k, w in stored(dit).items()}}
+    torch.save(released, out / "rolling_forcing_dmd.pt")
+    (out / "config.json").write_text(json.dumps(config(plan), indent=1) + "\n")
+    steps = ", ".join(map(str, plan.steps))
+    card = CARD.format(
+        name=plan.name, steps=steps, shift=plan.shift, block=plan.block, span=plan.span
     )
-    shutil.copy(run.folder(plan, "tokens") / "spiece.model", out / "google/umt5-xxl/spiece.model")
-    (out / "config.json").write_text(json.dumps(config(plan, dit), indent=1) + "\n")
-    (out / "card.yaml").write_text(
-        CARD.format(
-            name=plan.name,
-            steps=", ".join(map(str, plan.steps)),
-            shift=plan.shift,
-            block=plan.block,
-            span=plan.span,
-        )
-    )
+    (out / "card.yaml").write_text(card)
     return stage
 
 
-def train(plan, device, minutes, out=None):
+def train(plan, device, minutes):
     """Into the stage's folder, with a list of sizes and hashes."""
-    out = pathlib.Path(out) if out else run.folder(plan, "export") / "model"
-    stage = write_model(plan, out)
-    lines = [f"transformer of stage {stage}"]
+    out = run.folder(plan, "export") / "model"
+    lines = [f"transformer of stage {write_model(plan, out)}"]
     for file in sorted(f for f in out.rglob("*") if f.is_file()):
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
         lines.append(f"{digest}  {file.stat().st_size:9d}  {file.relative_to(out)}")
-    run.save_file(
-        run.folder(plan, "export") / "hashes.txt", lambda p: p.write_text("\n".join(lines) + "\n")
-    )
-    print("\n".join(lines), flush=True)
+    text = "\n".join(lines) + "\n"
+    run.save_file(run.folder(plan, "export") / "hashes.txt", lambda p: p.write_text(text))
+    print(text, end="", flush=True)
     return True
