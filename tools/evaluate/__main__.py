@@ -1,4 +1,6 @@
-"""Renders held-out captions with every variant of a model, measures the clips at marks, writes table and plot."""
+"""Renders held-out captions with every variant of a model, measures the clips at marks, writes
+table and plot.
+"""
 
 import argparse
 import json

@@ -37,7 +37,9 @@ def piece(latents, decode, end):
 
 
 def measure(latents, decode, caption, marks):
-    """Every measure at the clip's beginning and at each mark (seconds): {mark: {measure: value}}."""
+    """Every measure at the clip's beginning and at each mark (seconds): {mark: {measure:
+    value}}.
+    """
     out = {}
     for mark in (0, *marks):
         z, pictures, begins = piece(latents, decode, min(mark * FPS // 4, len(latents)))

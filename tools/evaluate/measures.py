@@ -13,7 +13,9 @@ LAPLACE = torch.tensor(((0.0, 1, 0), (1, -4, 1), (0, 1, 0)))[None, None]
 
 
 def look(pictures):
-    """Brightness, contrast, saturation and sharpness: means over the pictures, in 0..1 but for the last."""
+    """Brightness, contrast, saturation and sharpness: means over the pictures, in 0..1 but for the
+    last.
+    """
     rgb = pictures * 0.5 + 0.5
     luma = (rgb * LUMA).sum(1, keepdim=True)
     return dict(
@@ -29,15 +31,17 @@ def of_latents(latents):
 
 
 def flicker(pictures, border):
-    """How much larger the change is where a block begins than elsewhere. border: of each picture but the first, whether
-    a block begins with it."""
+    """How much larger the change is where a block begins than elsewhere. border: of each picture
+    but the first, whether a block begins with it.
+    """
     change = (pictures[1:] - pictures[:-1]).abs().mean((1, 2, 3))
     return dict(flicker=change[border].mean() / change[~border].mean().clamp(min=1e-6))
 
 
 def shown(pictures, caption, fps):
-    """What the detector finds, held against the caption: shares of pictures with its colour, its ground and any object;
-    and the object's way in short sides of the picture a second."""
+    """What the detector finds, held against the caption: shares of pictures with its colour, its
+    ground and any object; and the object's way in short sides of the picture a second.
+    """
     said, side = captions.parse(caption), min(pictures.shape[-2:])
     found = [detector.detect(p * 0.5 + 0.5) for p in pictures]
     steps = [
@@ -57,8 +61,9 @@ def shown(pictures, caption, fps):
 
 
 def drift(values, scale=None):
-    """Of a measure at the marks, in order: the change from the first mark to the last, and VDE, the changes since the
-    first mark weighted towards the early ones (N - i + 1), as a mean; relative to the first value, or to scale.
+    """Of a measure at the marks, in order: the change from the first mark to the last, and VDE, the
+    changes since the first mark weighted towards the early ones (N - i + 1), as a mean; relative to
+    the first value, or to scale.
     """
     n, scale = len(values), scale or max(abs(values[0]), 1e-6)
     changes = [abs(v - values[0]) / scale for v in values[1:]]

@@ -1,4 +1,6 @@
-"""Renders the clips that are measured: a card for each variant of the model, a job for all its captions, `rollmill render`."""
+"""Renders the clips that are measured: a card for each variant of the model, a job for all its
+captions, `rollmill render`.
+"""
 
 import json
 import pathlib
@@ -62,8 +64,9 @@ output:
 
 
 def render(rollmill, card, variant, out, size, seconds, count):
-    """Folders of the clips in the captions' order, or None if this rollmill refuses the variant's card. Clips that are
-    there already are kept."""
+    """Folders of the clips in the captions' order, or None if this rollmill refuses the variant's
+    card. Clips that are there already are kept.
+    """
     name = f"{variant}-{seconds}s"
     out.mkdir(parents=True, exist_ok=True)
     lines = [json.dumps({"text": t}) for t in held_out_captions(count)]

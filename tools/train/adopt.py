@@ -1,7 +1,8 @@
-"""Begin from a model folder in the released form instead of from nothing: weights are taken by their names.
+"""Begin from a model folder in the released form instead of from nothing: weights are taken by
+their names.
 
-The autoencoder, the tokenizer and the text encoder are used as they are; the transformer is the teacher's and the
-student's start. The bank and the later stages are then trained as usual.
+The autoencoder, the tokenizer and the text encoder are used as they are; the transformer is the
+teacher's and the student's start. The bank and the later stages are then trained as usual.
 """
 
 import json

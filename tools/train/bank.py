@@ -1,8 +1,9 @@
-"""The bank: clips of the world encoded once, with their captions' tokens; later stages train from it alone.
+"""The bank: clips of the world encoded once, with their captions' tokens; later stages train from
+it alone.
 
-Also what the latents are scaled by: they are whitened with their full covariance, so that what is small but moves (the
-object) weighs as much in the flow's loss as what is large and stands still (the ground). See `fold` in export.py for how
-the released form carries that.
+Also what the latents are scaled by: they are whitened with their full covariance, so that what is
+small but moves (the object) weighs as much in the flow's loss as what is large and stands still
+(the ground). See `fold` in export.py for how the released form carries that.
 """
 
 import random
@@ -88,7 +89,9 @@ def write_scale(plan):
 
 
 def whiten(latents):
-    """Mean [16] and matrix [16,16] that make the latents nearly white: z = matrix @ (latent - mean)."""
+    """Mean [16] and matrix [16,16] that make the latents nearly white: z = matrix @ (latent -
+    mean).
+    """
     z = torch.cat(
         [part.float().permute(0, 1, 3, 4, 2).reshape(-1, 16)[::7] for part in latents]
     ).double()
@@ -130,7 +133,9 @@ class Bank:
         self.texts = [t for p in parts for t in p["texts"]]
 
     def draw(self, count, frames, block):
-        """Windows of so many frames and their ids; half at the clip's start, the others from any later block on."""
+        """Windows of so many frames and their ids; half at the clip's start, the others from any
+        later block on.
+        """
         n, length = self.latents.shape[:2]
         pick = torch.randint(n, (count,))
         last = (length - frames) // block

@@ -1,7 +1,8 @@
 """What pictures of the world show: ground, light, and the object's colour, place and size.
 
-Works from the world's palette alone. A picture's ground and light are the pair that explains most of its pixels; what the
-pair does not explain is the object, if it is near one of the colours at some brightness.
+Works from the world's palette alone. A picture's ground and light are the pair that explains most
+of its pixels; what the pair does not explain is the object, if it is near one of the colours at
+some brightness.
 """
 
 import torch
@@ -21,7 +22,9 @@ def from_segment(pixels, one, two):
 
 
 def detect(picture):
-    """A dict for a picture [3,h,w] in 0..1: ground, light, colour (None if there is no object), x, y, share."""
+    """A dict for a picture [3,h,w] in 0..1: ground, light, colour (None if there is no object), x,
+    y, share.
+    """
     pixels = picture.float().cpu().permute(1, 2, 0)
     light = {name: torch.tensor(v) for name, v in world.LIGHTS.items()}
     grounds = {}

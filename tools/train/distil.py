@@ -1,9 +1,10 @@
-"""Distribution matching: the student rolls out on its own, and is pushed from what a critic takes its clips for to what
-the teacher, with guidance, would make of them.
+"""Distribution matching: the student rolls out on its own, and is pushed from what a critic takes
+its clips for to what the teacher, with guidance, would make of them.
 
-Roll-outs are longer than the trained window of 21 frames, with gradient in the last 21 alone and there on windows that do
-not overlap; a fair coin chooses rolling or block by block. The critic learns the student's clips by flow matching, several
-steps for each roll-out. Every few steps the student regresses on true clips instead, which keeps motion alive.
+Roll-outs are longer than the trained window of 21 frames, with gradient in the last 21 alone and
+there on windows that do not overlap; a fair coin chooses rolling or block by block. The critic
+learns the student's clips by flow matching, several steps for each roll-out. Every few steps the
+student regresses on true clips instead, which keeps motion alive.
 """
 
 import torch
@@ -29,7 +30,9 @@ FIRST = 4 * 10**8  # seed of the first caption
 
 
 def train(plan, device, minutes, policy=None, rolling_share=0.5, name="distil"):
-    """policy, rolling_share, name: for ablations (no sink, sink not moved, block by block alone)."""
+    """policy, rolling_share, name: for ablations (no sink, sink not moved, block by block
+    alone).
+    """
     policy, batch = policy or Policy(plan.block, plan.span), clips_on(device, BATCH)
     dit, text_encoder = load_teacher(plan, device)
     started = {k: w.to(device) for k, w in run.trained(plan, "start")["student"].items()}

@@ -1,4 +1,6 @@
-"""The model folder in the released form, from the stages' checkpoints: files, tensor names, config and card."""
+"""The model folder in the released form, from the stages' checkpoints: files, tensor names, config
+and card.
+"""
 
 import hashlib
 import json
@@ -68,10 +70,11 @@ license: "Apache-2.0"
 
 
 def fold(weights, scale):
-    """Put the whitening into the autoencoder, exactly: the encoder's last and the decoder's first convolution are 1x1x1.
+    """Put the whitening into the autoencoder, exactly: the encoder's last and the decoder's first
+    convolution are 1x1x1.
 
-    z = matrix @ (latent - mean) is what the transformer sees; the program scales latents by its own constants, so the
-    encoder must give DEVIATION * z + MEAN, and the decoder take it back.
+    z = matrix @ (latent - mean) is what the transformer sees; the program scales latents by its own
+    constants, so the encoder must give DEVIATION * z + MEAN, and the decoder take it back.
     """
     out = {k: w.detach().double() for k, w in weights.items()}
     m, d = torch.tensor(MEAN).double(), torch.tensor(DEVIATION).double()
@@ -124,7 +127,9 @@ def config(plan):
 
 
 def write_model(plan, out):
-    """The folder, or as much of it as there are stages; returns which stage its transformer is of."""
+    """The folder, or as much of it as there are stages; returns which stage its transformer is
+    of.
+    """
     (out / "google/umt5-xxl").mkdir(parents=True, exist_ok=True)
     vae = fold(run.trained(plan, "vae-video")["vae"], Scale(plan))
     torch.save(stored(vae), out / "Wan2.1_VAE.pth")

@@ -23,7 +23,8 @@ def noised(x0, eps, sigma):
 
 
 def draw_levels(count, frames, block, shift):
-    """[count,frames]: half of the clips at one level, half at one level a block with some blocks clean.
+    """[count,frames]: half of the clips at one level, half at one level a block with some blocks
+    clean.
 
     The latter makes the teacher a sane model for windows whose blocks stand at different levels.
     """
@@ -35,13 +36,17 @@ def draw_levels(count, frames, block, shift):
 
 
 def autocast(x):
-    """Without its cache of cast weights: a copy made where there is no gradient would be used where there is one."""
+    """Without its cache of cast weights: a copy made where there is no gradient would be used where
+    there is one.
+    """
     return torch.autocast(x.device.type, torch.bfloat16, cache_enabled=False)
 
 
 @torch.no_grad()
 def guided(net, x, sigma, text, empty, guidance):
-    """The flow with guidance. text, empty: keys and values of the caption and of the empty one (Transformer.text)."""
+    """The flow with guidance. text, empty: keys and values of the caption and of the empty one
+    (Transformer.text).
+    """
     both = [(torch.cat([k, k0]), torch.cat([v, v0])) for (k, v), (k0, v0) in zip(text, empty)]
     with autocast(x):
         v, v0 = net(torch.cat([x, x]), torch.cat([sigma, sigma]) * 1000, both).float().chunk(2)
@@ -50,7 +55,9 @@ def guided(net, x, sigma, text, empty, guidance):
 
 @torch.no_grad()
 def sample(net, noise, grid, text, empty, guidance, keep=()):
-    """Euler steps down the noise levels of grid (the last is 0). keep: indices of the grid whose x is returned too."""
+    """Euler steps down the noise levels of grid (the last is 0). keep: indices of the grid whose x
+    is returned too.
+    """
     x, kept = noise, []
     for i, (now, then) in enumerate(zip(grid, grid[1:])):
         if i in keep:

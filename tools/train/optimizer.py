@@ -29,8 +29,8 @@ def orthogonal(gradient, rounds=5):
 class Learner:
     """Weights, their moving average, and what the optimiser knows of them.
 
-    Inner matrices and kernels follow their orthogonalised momentum (Muon) at rate `muon`; all else, or all if `muon` is
-    0, follows Adam at rate `adam`.
+    Inner matrices and kernels follow their orthogonalised momentum (Muon) at rate `muon`; all else,
+    or all if `muon` is 0, follows Adam at rate `adam`.
     """
 
     def __init__(
@@ -62,7 +62,9 @@ class Learner:
 
     @torch.no_grad()
     def step(self, scale=1.0):
-        """One step along the gradients, which are then cleared. scale: of both rates. Returns the gradients' norm."""
+        """One step along the gradients, which are then cleared. scale: of both rates. Returns the
+        gradients' norm.
+        """
         self.steps += 1
         b1, b2 = self.betas
         gradients = [w.grad for w in self.weights.values() if w.grad is not None]

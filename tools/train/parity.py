@@ -1,7 +1,8 @@
-"""Cases for `rollmill verify` from the exported model: does the program compute what the trainer's networks do?
+"""Cases for `rollmill verify` from the exported model: does the program compute what the trainer's
+networks do?
 
-Writes case folders (rolling, by block, vae, text) of the exported weights with noise and results of this package's own
-networks in float32.
+Writes case folders (rolling, by block, vae, text) of the exported weights with noise and results of
+this package's own networks in float32.
 """
 
 import json

@@ -1,4 +1,6 @@
-"""Sizes and budgets: `trial` shows in minutes that every stage works, `demo` is the model that is shipped."""
+"""Sizes and budgets: `trial` shows in minutes that every stage works, `demo` is the model that is
+shipped.
+"""
 
 from dataclasses import dataclass
 

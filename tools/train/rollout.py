@@ -1,4 +1,5 @@
-"""Roll-outs of the student: the rolling window and block by block, as the released form runs them, with gradient where asked.
+"""Roll-outs of the student: the rolling window and block by block, as the released form runs them,
+with gradient where asked.
 
 Frames are latent frames. Clean keys and values are kept without RoPE and without gradient.
 """
@@ -13,8 +14,9 @@ from .nets.transformer import Transformer
 
 @dataclass(frozen=True)
 class Policy:
-    """What a window attends to. sink: the first block stays in sight; moved: at positions that end where the recent
-    frames begin, else at its own."""
+    """What a window attends to. sink: the first block stays in sight; moved: at positions that end
+    where the recent frames begin, else at its own.
+    """
 
     block: int = 3
     span: int = 21
@@ -22,7 +24,9 @@ class Policy:
     moved: bool = True
 
     def window_keys(self, first, frames):
-        """(frame, position) of the clean keys seen by a rolling window of `frames` frames from `first` on."""
+        """(frame, position) of the clean keys seen by a rolling window of `frames` frames from
+        `first` on.
+        """
         if first == 0:
             return []
         sink = self.block if self.sink else 0
@@ -40,7 +44,9 @@ def fresh_noise(block, level, like):
 
 
 class Rollout:
-    """Clips under way, all of the same length. text: keys and values of their captions (Transformer.text)."""
+    """Clips under way, all of the same length. text: keys and values of their captions
+    (Transformer.text).
+    """
 
     def __init__(self, net: Transformer, text, levels, policy=Policy(), renoise=fresh_noise):
         self.net, self.text, self.levels, self.policy, self.renoise = (
@@ -95,8 +101,9 @@ class Rollout:
     def rolling(self, noise, grad_at=None, grad_from=0):
         """x0 of all blocks of noise [n,frames,16,h,w], as a list.
 
-        Without grad_at: what the released form renders. With it: windows number grad_at, grad_at + W, ... have gradient
-        as far as they reach behind block grad_from; together they cover every block once, at all levels.
+        Without grad_at: what the released form renders. With it: windows number grad_at, grad_at +
+        W, ... have gradient as far as they reach behind block grad_from; together they cover every
+        block once, at all levels.
         """
         size, last_level = self.policy.block, len(self.levels) - 1
         noisy = list(noise.split(size, 1))
@@ -120,8 +127,9 @@ class Rollout:
         return out
 
     def by_block(self, noise, grad_from=None):
-        """The same block by block. With grad_from every roll-out stops its blocks at a level drawn for it, whose x0 has
-        gradient from that block on."""
+        """The same block by block. With grad_from every roll-out stops its blocks at a level drawn
+        for it, whose x0 has gradient from that block on.
+        """
         size, out = self.policy.block, []
         end = (
             len(self.levels) - 1 if grad_from is None else int(torch.randint(len(self.levels), ()))

@@ -1,6 +1,8 @@
-"""A stage under way: its checkpoint, its log, its curves; stops cleanly when told to and goes on where it stopped.
+"""A stage under way: its checkpoint, its log, its curves; stops cleanly when told to and goes on
+where it stopped.
 
-A step draws all it needs from a seed that is the step's number, so a resumed run sees what an unbroken one would have.
+A step draws all it needs from a seed that is the step's number, so a resumed run sees what an
+unbroken one would have.
 """
 
 import csv
@@ -56,15 +58,16 @@ class Stop:
 
 
 class Run:
-    """steps: the whole run; minutes: less if they end first, of all sittings together (the rate's schedule follows
-    whichever is further)."""
+    """steps: the whole run; minutes: less if they end first, of all sittings together (the rate's
+    schedule follows whichever is further).
+    """
 
     def __init__(
         self, plan, stage, steps, minutes, learners, save_every=60, measure_every=60, show_every=600
     ):
         self.plan, self.stage, self.path = plan, stage, folder(plan, stage)
         self.steps, self.minutes, self.learners = steps, minutes, learners
-        # Measures and pictures by processor time, so that they stay a small share of it on a busy machine.
+        # Measures and pictures by processor time: a small share of it on a busy machine too.
         self.every = dict(
             save=(time.time, save_every),
             measure=(time.process_time, measure_every),
@@ -87,9 +90,11 @@ class Run:
         return min(1.0, max(self.step / self.steps, by_time))
 
     def train(self, one_step, measure, show):
-        """Run to the end: one_step(done) -> values to log; measure() -> more of them; show(path of a picture).
+        """Run to the end: one_step(done) -> values to log; measure() -> more of them; show(path of
+        a picture).
 
-        True if the run is finished, false if it was told to stop."""
+        True if the run is finished, false if it was told to stop.
+        """
         since, last = {what: clock() for what, (clock, _) in self.every.items()}, time.time()
 
         def due(what):

@@ -3,14 +3,26 @@
 from dataclasses import dataclass
 from typing import Callable
 
-from . import bank, distil, export, parity, run, start, teacher, tokens, trajectories, vae_stage
-
+from . import (
+    bank,
+    distil,
+    export,
+    parity,
+    run,
+    start,
+    teacher,
+    tokens,
+    trajectories,
+    vae_stage,
+)
 from .rollout import Policy
 
 
 @dataclass(frozen=True)
 class Stage:
-    """run(plan, device, minutes) is true when the stage is finished, false when it was told to stop."""
+    """run(plan, device, minutes) is true when the stage is finished, false when it was told to
+    stop.
+    """
 
     run: Callable
     share: float  # of a time limit for all stages

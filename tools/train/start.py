@@ -1,7 +1,9 @@
-"""The causal student's start: the teacher's weights, trained by regression in the very layouts of a roll-out.
+"""The causal student's start: the teacher's weights, trained by regression in the very layouts of a
+roll-out.
 
-Clean blocks go through the clean pass; then one window (rolling, or a single block) predicts the flow. Half of the steps
-on the teacher's trajectories, half on clips of the bank. See distil.py for what follows.
+Clean blocks go through the clean pass; then one window (rolling, or a single block) predicts the
+flow. Half of the steps on the teacher's trajectories, half on clips of the bank. See distil.py for
+what follows.
 """
 
 import torch
@@ -86,8 +88,9 @@ class Viewer:
             return torch.cat(roll.rolling(self.noise), 1)
 
     def measure(self, weights):
-        """Of the first and the last blocks: deviation of the latents (1 is about what clips have), how much they move,
-        and how often colour and ground are those of the caption."""
+        """Of the first and the last blocks: deviation of the latents (1 is about what clips have),
+        how much they move, and how often colour and ground are those of the caption.
+        """
         z, out = self.roll(weights), {}
         length = 2 * self.plan.block
         for end, part in (("first", z[:, :length]), ("last", z[:, -length:])):

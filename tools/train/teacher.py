@@ -1,7 +1,7 @@
 """The text encoder and the bidirectional teacher, by flow matching on the bank.
 
-The windows grow: what a caption's words look like is learned on single blocks, of which many fit into a step; how things
-move on the longer ones.
+The windows grow: what a caption's words look like is learned on single blocks, of which many fit
+into a step; how things move on the longer ones.
 """
 
 import torch

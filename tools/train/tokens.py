@@ -1,4 +1,6 @@
-"""The tokenizer: a SentencePiece unigram model trained on captions of the world, with the release's special pieces."""
+"""The tokenizer: a SentencePiece unigram model trained on captions of the world, with the release's
+special pieces.
+"""
 
 import io
 

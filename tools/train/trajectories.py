@@ -1,4 +1,6 @@
-"""Trajectories of the teacher: clips sampled with guidance, kept at each of the student's noise levels."""
+"""Trajectories of the teacher: clips sampled with guidance, kept at each of the student's noise
+levels.
+"""
 
 import time
 

@@ -1,8 +1,9 @@
 """The autoencoder: first on single pictures, then inflated and trained on video.
 
-Pictures first because each costs little and is another scene; of a causal kernel only the last tap acts on them.
-Reconstruction on crops (absolute and squared error, of the pixels, of their differences in rows, columns and time, and of
-means over 8x8 pixels, which carry the colours of areas), the object's pixels weighted up, and a KL term.
+Pictures first because each costs little and is another scene; of a causal kernel only the last tap
+acts on them. Reconstruction on crops (absolute and squared error, of the pixels, of their
+differences in rows, columns and time, and of means over 8x8 pixels, which carry the colours of
+areas), the object's pixels weighted up, and a KL term.
 """
 
 import math
@@ -19,7 +20,8 @@ from .sheets import sheet
 
 HELD_OUT = 10**9  # seeds from here on are never trained on
 OBJECT_WEIGHT = 3.0
-# (share of the run, clips a step, frames, crop): the longer the clip, the smaller the crop, whole pictures at the end
+# (share of the run, clips a step, frames, crop): the longer the clip, the smaller the crop; whole
+# pictures at the end
 VIDEO = ((0.6, 4, 9, 48), (0.2, 3, 17, 40), (0.2, 1, 9, 96))
 
 

@@ -1,9 +1,12 @@
-"""A small world: one coloured shape in motion before a ground, seen by day or night by a still or a panning camera.
+"""A small world: one coloured shape in motion before a ground, seen by day or night by a still or a
+panning camera.
 
-A scene is a dict drawn from a seed. Every picture of it is a closed form of time, so any frame, any crop and any length
-can be had without the frames before it, and the place, colour and phase of the object are known exactly.
+A scene is a dict drawn from a seed. Every picture of it is a closed form of time, so any frame, any
+crop and any length can be had without the frames before it, and the place, colour and phase of the
+object are known exactly.
 
-Units: the short side of the picture is 2 wide, the origin is its middle, x to the right, y down; time in frames at FPS.
+Units: the short side of the picture is 2 wide, the origin is its middle, x to the right, y down;
+time in frames at FPS.
 """
 
 import math
@@ -87,7 +90,9 @@ def triangle_wave(x):
 
 
 def place(scene, frames, aspect=1.0):
-    """Centre x, y and angle of the object at frames [n] (a float64 tensor): the ground truth. aspect: width by height."""
+    """Centre x, y and angle of the object at frames [n] (a float64 tensor): the ground truth.
+    aspect: width by height.
+    """
     t = frames / FPS
     (p, q), v, r = scene["phase"], scene["speed"], scene["size"]
     reach_x, reach_y = aspect - r, 1 - r
@@ -113,7 +118,9 @@ def place(scene, frames, aspect=1.0):
 
 
 def truth(scene, frames, height, width):
-    """What a detector should find: per frame the centre in pixels, the angle and half the object's width in pixels."""
+    """What a detector should find: per frame the centre in pixels, the angle and half the object's
+    width in pixels.
+    """
     frames = torch.as_tensor(frames, dtype=torch.float64)
     x, y, angle = place(scene, frames, width / min(height, width))
     unit = min(height, width) / 2
@@ -172,7 +179,9 @@ def shade_object(scene, u, v, soft):
 
 
 def render(scene, frames, height, width, top=0, left=0, crop=None, device="cpu"):
-    """Pictures [3,n,h,w] in 0..1 of the frames, and how much of each pixel is the object, [n,h,w]. crop (h, w) at (top, left)."""
+    """Pictures [3,n,h,w] in 0..1 of the frames, and how much of each pixel is the object, [n,h,w].
+    crop (h, w) at (top, left).
+    """
     h, w = crop or (height, width)
     unit = 2 / min(height, width)
     frames = torch.as_tensor(frames, dtype=torch.float64)
@@ -200,7 +209,8 @@ def render(scene, frames, height, width, top=0, left=0, crop=None, device="cpu")
 
 
 def clips(seeds, count, height, width, crop=None, device="cpu", **kind):
-    """Pictures [n,3,count,h,w] in -1..1, covers [n,count,h,w] and scenes; crop (h, w) somewhere in the picture.
+    """Pictures [n,3,count,h,w] in -1..1, covers [n,count,h,w] and scenes; crop (h, w) somewhere in
+    the picture.
 
     Half of the crops are moved so that the object's centre is inside them.
     """

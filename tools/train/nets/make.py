@@ -81,9 +81,10 @@ def make_vae(width, seed=1):
 
 
 def open_trunk(weights, g):
-    """Start from a trunk that carries colours through: whatever is not a residual branch is near an average (down),
-    a repetition (up) or an identity; the rest is small noise. Without this, colours other than light and dark are
-    found only after thousands of steps."""
+    """Start from a trunk that carries colours through: whatever is not a residual branch is near an
+    average (down), a repetition (up) or an identity; the rest is small noise. Without this, colours
+    other than light and dark are found only after thousands of steps.
+    """
     for name, w in weights.items():
         if not name.endswith(".weight") or ".residual." in name:
             continue
@@ -121,7 +122,9 @@ def hold_last_frame(w):
 
 
 def inflate(weights, seed=1):
-    """Turn weights trained on single pictures into a video autoencoder that holds the last picture of each four."""
+    """Turn weights trained on single pictures into a video autoencoder that holds the last picture
+    of each four.
+    """
     g = torch.Generator().manual_seed(seed)
     for name, w in weights.items():
         if name.endswith("time_conv.weight"):

@@ -1,4 +1,6 @@
-"""The diffusion transformer: any frames at any noise levels, with or without the keys and values of earlier frames."""
+"""The diffusion transformer: any frames at any noise levels, with or without the keys and values of
+earlier frames.
+"""
 
 import torch
 import torch.nn.functional as F
@@ -38,7 +40,9 @@ def rotate(x, angles):
 
 
 def attend(q, k, v):
-    """[B,heads,n,d]. Written out on a CPU, where the fused form's backward pass is up to four times slower."""
+    """[B,heads,n,d]. Written out on a CPU, where the fused form's backward pass is up to four times
+    slower.
+    """
     if q.is_cuda:
         return F.scaled_dot_product_attention(q, k, v)
     return (q * q.shape[-1] ** -0.5 @ k.transpose(-1, -2)).softmax(-1) @ v

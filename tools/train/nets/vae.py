@@ -5,7 +5,9 @@ import torch.nn.functional as F
 
 
 class Vae:
-    """Clips [B,3,1+4n,H,W] in -1..1. still: single pictures, for which only the last tap of a causal kernel acts."""
+    """Clips [B,3,1+4n,H,W] in -1..1. still: single pictures, for which only the last tap of a
+    causal kernel acts.
+    """
 
     def __init__(self, weights, still=False):
         self.w, self.still = weights, still
