@@ -8,7 +8,7 @@ import shutil
 
 import torch
 
-from . import run
+from . import run, vae_stage
 from .bank import Scale
 from .teacher import part
 
@@ -131,7 +131,7 @@ def write_model(plan, out):
     of.
     """
     (out / "google/umt5-xxl").mkdir(parents=True, exist_ok=True)
-    vae = fold(run.trained(plan, "vae-video")["vae"], Scale(plan))
+    vae = fold(vae_stage.trained(plan), Scale(plan))
     torch.save(stored(vae), out / "Wan2.1_VAE.pth")
     shutil.copy(run.folder(plan, "tokens") / "spiece.model", out / "google/umt5-xxl/spiece.model")
     if not (run.folder(plan, "teacher") / "state.pt").exists():

@@ -2,7 +2,7 @@
 shipped.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,9 @@ class Plan:
     bank_clips: int = 600
     bank_frames: int = 27  # latent frames of a clip in the bank
     trajectories: int = 256
-    image_steps: int = 2100
-    video_steps: int = 1200
+    vae_steps: dict = field(
+        default_factory=lambda: {"vae-image": 2100, "vae-video": 1200, "vae-decoder": 1500}
+    )
     teacher_steps: int = 6000
     start_steps: int = 600
     distil_steps: int = 1500
@@ -45,8 +46,7 @@ PLANS = {
         layers=3,
         bank_clips=25,
         trajectories=8,
-        image_steps=60,
-        video_steps=16,
+        vae_steps={"vae-image": 60, "vae-video": 16, "vae-decoder": 4},
         teacher_steps=40,
         start_steps=10,
         distil_steps=4,

@@ -30,13 +30,14 @@ class Stage:
 
 STAGES = {
     "tokens": Stage(tokens.train, 0),
-    "vae-image": Stage(lambda *a: vae_stage.train(*a, still=True), 0.06),
-    "vae-video": Stage(lambda *a: vae_stage.train(*a, still=False), 0.10),
+    "vae-image": Stage(lambda *a: vae_stage.train(*a, "vae-image"), 0.06),
+    "vae-video": Stage(lambda *a: vae_stage.train(*a, "vae-video"), 0.10),
     "bank": Stage(bank.train, 0.08),
-    "teacher": Stage(teacher.train, 0.32),
+    "teacher": Stage(teacher.train, 0.28),
     "trajectories": Stage(trajectories.train, 0.04),
     "start": Stage(start.train, 0.08),
-    "distil": Stage(distil.train, 0.32),
+    "distil": Stage(distil.train, 0.28),
+    "vae-decoder": Stage(lambda *a: vae_stage.train(*a, "vae-decoder"), 0.08),
     "export": Stage(export.train, 0),
     "parity": Stage(parity.train, 0),
 }

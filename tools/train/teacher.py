@@ -6,7 +6,7 @@ into a step; how things move on the longer ones.
 
 import torch
 
-from . import flow, run
+from . import flow, run, vae_stage
 from .bank import Bank, Scale, empty_share, pick_captions
 from .detector import agreement
 from .nets import make
@@ -55,7 +55,7 @@ def load_teacher(plan, device):
 
 
 def load_vae(plan, device):
-    return Vae({k: w.to(device) for k, w in run.trained(plan, "vae-video")["vae"].items()})
+    return Vae({k: w.to(device) for k, w in vae_stage.trained(plan).items()})
 
 
 @torch.no_grad()

@@ -1,4 +1,6 @@
-"""The autoencoder: first on single pictures, then inflated and trained on video.
+"""The autoencoder: first on single pictures, then inflated and trained on video; at last its decoder alone.
+
+The decoder's own stage leaves the latents as they are, so it may come when all else is trained.
 
 Pictures first because each costs little and is another scene; of a causal kernel only the last tap
 acts on them. Reconstruction on crops (absolute and squared error, of the pixels, of their
@@ -20,6 +22,7 @@ from .sheets import sheet
 
 HELD_OUT = 10**9  # seeds from here on are never trained on
 OBJECT_WEIGHT = 3.0
+FIRST = {"vae-image": 0, "vae-video": 10**8, "vae-decoder": 5 * 10**8}  # seed of the first clip
 # (share of the run, clips a step, frames, crop): the longer the clip, the smaller the crop; whole
 # pictures at the end
 VIDEO = ((0.6, 4, 9, 48), (0.2, 3, 17, 40), (0.2, 1, 9, 96))
@@ -49,18 +52,49 @@ def psnr(a, b, weight=None):
     return 10 * math.log10(4 / max(float(error), 1e-12))
 
 
-def train(plan, device, minutes, still):
-    """One of the two stages: still pictures, or video."""
-    if still:
-        name, steps, muon, adam, kl_weight = "vae-image", plan.image_steps, 0.02, 2e-3, 3e-4
-        weights = make.make_vae(plan.vae_width)
-    else:
-        name, steps, muon, adam, kl_weight = "vae-video", plan.video_steps, 0.008, 8e-4, 1e-3
+# rates of Muon and Adam, weight of the KL term
+RATES = {
+    "vae-image": (0.02, 2e-3, 3e-4),
+    "vae-video": (0.008, 8e-4, 1e-3),
+    "vae-decoder": (0.008, 8e-4, 0.0),
+}
+
+
+def is_decoder(name):
+    return name.startswith(("decoder.", "conv2."))
+
+
+def trained(plan):
+    """The autoencoder of the latest stage there is."""
+    weights = run.trained(plan, "vae-video")["vae"]
+    if (run.folder(plan, "vae-decoder") / "state.pt").exists():
+        weights.update(run.trained(plan, "vae-decoder")["vae"])
+    return weights
+
+
+def begin(plan, name):
+    """Weights to train and weights that stay as they are."""
+    if name == "vae-image":
+        return make.make_vae(plan.vae_width), {}
+    if name == "vae-video":
         weights = run.trained(plan, "vae-image")["vae"]
         make.inflate(weights)
+        return weights, {}
+    weights = run.trained(plan, "vae-video")["vae"]
+    return (
+        {k: w for k, w in weights.items() if is_decoder(k)},
+        {k: w for k, w in weights.items() if not is_decoder(k)},
+    )
+
+
+def train(plan, device, minutes, name):
+    still, steps = name == "vae-image", plan.vae_steps[name]
+    muon, adam, kl_weight = RATES[name]
+    weights, frozen = begin(plan, name)
+    frozen = {k: w.to(device) for k, w in frozen.items()}
     learner = Learner(weights, adam, muon, average=0.995, device=device)
     job = run.Run(plan, name, steps, minutes, {"vae": learner})
-    vae, averaged = Vae(learner.weights, still), Vae(learner.average, still)
+    vae, averaged = (Vae({**w, **frozen}, still) for w in (learner.weights, learner.average))
     test_frames = 1 if still else 33
     test, test_cover, _ = world.clips(
         range(HELD_OUT, HELD_OUT + (32 if still else 4)),
@@ -85,7 +119,7 @@ def train(plan, device, minutes, still):
     def one_step(done):
         count, frames, crop = form(done)
         count = clips_on(device, count)
-        first = job.step * 64 + (0 if still else 10**8)
+        first = job.step * 64 + FIRST[name]
         x, cover, _ = world.clips(
             range(first, first + count),
             frames,
@@ -96,7 +130,8 @@ def train(plan, device, minutes, still):
             simple=plan.simple,
         )
         with torch.autocast(torch.device(device).type, torch.bfloat16):
-            mean, log_variance = vae.encode(x)
+            with torch.set_grad_enabled(not frozen):
+                mean, log_variance = vae.encode(x)
             mean, log_variance = mean.float(), log_variance.float().clamp(-20, 5)
             y = vae.decode(mean + torch.randn_like(mean) * (log_variance * 0.5).exp()).float()
         loss = reconstruction(x, y, cover)
