@@ -19,7 +19,7 @@ FPS = 16
 VARIANTS = {
     "method": {},
     "no-sink": {"sink_frames": "0"},
-    "sink-stays": {"sink_policy": "in_place"},
+    "sink-stays": {"sink_positions": "fixed"},
     "by-block": {"kind": "block", "sink_frames": "0"},
 }
 
