@@ -14,7 +14,8 @@
 struct weights;
 
 /* t: dtype and shape; t.data is NULL. Names stand without the prefixes
- * `model.` and `_fsdp_wrapped_module.`; unique within a file. */
+ * of wrappers (`model.`, `module.`, `_fsdp_wrapped_module.`, `_orig_mod.` ...); unique within a
+ * file. */
 struct weight_info {
     const char *name;
     struct tensor t;

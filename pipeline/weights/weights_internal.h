@@ -13,9 +13,10 @@
 
 enum { NAME_MAX_BYTES = 255 };
 
-/* A malloc'ed copy of a name from a file without what training tools wrap around
- * it: `model.` in front, `_fsdp_wrapped_module.` anywhere. ST_FORMAT if it is
- * empty, too long or holds a control character; `path` begins the message. */
+/* A malloc'ed copy of a name from a file without what training tools wrap around it: `model.`,
+ * `module.` and `diffusion_model.` in front; `_fsdp_wrapped_module.`, `_orig_mod.` and
+ * `_checkpoint_wrapped_module.` anywhere. ST_FORMAT if it is empty, too long or holds a control
+ * character; `path` begins the message. */
 status name_clean(char **out, const char *raw, size_t len, const char *path) MUST_USE;
 
 /* Text from a file as it may be shown: cut, and `?` for control characters. */

@@ -106,6 +106,14 @@ static void names(void **state)
         { "blocks.model.q", "blocks.model.q" },
         { "submodel.q", "submodel.q" },
         { "model.", "model." },
+        { "module.model.q", "q" },
+        { "model.diffusion_model.q", "q" },
+        { "_orig_mod.blocks.0._orig_mod.q", "blocks.0.q" },
+        { "module._orig_mod.blocks.0._fsdp_wrapped_module._checkpoint_wrapped_module.q",
+          "blocks.0.q" },
+        { "blocks.module.q", "blocks.module.q" },
+        { "my_orig_mod.q", "my_orig_mod.q" },
+        { "module.diffusion_model.", "diffusion_model." },
     };
     char *name;
 
