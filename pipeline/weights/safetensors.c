@@ -18,7 +18,11 @@ static uint64_t load_le64(const unsigned char *p)
 
 bool safetensors_looks(const unsigned char *data, size_t size)
 {
-    return size > LENGTH_BYTES && data[LENGTH_BYTES] == '{';
+    bool text = true;
+
+    if (size <= LENGTH_BYTES || data[LENGTH_BYTES] != '{') return false;
+    for (int i = 0; i < LENGTH_BYTES; i++) text = text && data[i] >= '\t' && data[i] < 0x7f;
+    return !text;
 }
 
 /* A whole number; false if it is none or negative. */

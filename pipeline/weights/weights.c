@@ -1,5 +1,6 @@
 /* weights.c - one interface over safetensors and torch files. */
 #include "pipeline/weights/weights.h"
+#include "base/file_kind.h"
 #include "base/strbuf.h"
 #include "pipeline/weights/weights_internal.h"
 
@@ -51,6 +52,7 @@ static status open_form(struct weights *w, const char *outer_key)
     struct file_map map;
 
     TRY(file_map(&map, w->path));
+    const char *const kind = file_kind(map.data, map.size);
     bool const zip = torchzip_looks(map.data, map.size);
     bool const flat = safetensors_looks(map.data, map.size);
     file_unmap(&map);
@@ -61,7 +63,8 @@ static status open_form(struct weights *w, const char *outer_key)
         return ST_OK;
     }
     if (!flat)
-        return fail(ST_FORMAT, "%s: neither a safetensors file nor a torch zip file", w->path);
+        return fail(ST_FORMAT, "%s: %s", w->path,
+                    kind ? kind : "neither a safetensors file nor a torch zip file");
     if (outer_key)
         return fail(ST_FORMAT, "%s: outer key `%s` asked for, but a safetensors file has none",
                     w->path, outer_key);

@@ -48,7 +48,7 @@ struct safetensors {
     int count;
 };
 
-/* True if a file that begins like this can be one: a plausible length and a brace. */
+/* True if a file that begins like this can be one: a brace behind eight bytes that are no text. */
 bool safetensors_looks(const unsigned char *data, size_t size);
 
 /* Map the file and check its header. ST_FORMAT says what is wrong. Whoever

@@ -6,6 +6,7 @@
 #include "base/choice.h"
 #include "base/digest.h"
 #include "base/file.h"
+#include "base/file_kind.h"
 #include "base/pool.h"
 #include "base/strbuf.h"
 #include "base/thread.h"
@@ -305,18 +306,57 @@ static void characters(void **state)
     assert_false(utf8_printable(0xfeff));
 }
 
+/* What most often lies in a model's place. */
+static void kinds_of_files(void **state)
+{
+    static const struct {
+        const char *bytes;
+        size_t len;
+        const char *want; /* how it begins; NULL: not known */
+    } rows[] = {
+#define BYTES(s) s, sizeof(s) - 1
+        { BYTES(""), "an empty file" },
+        { BYTES("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n"),
+          "a Git LFS pointer" },
+        { BYTES("<!DOCTYPE html><html>"), "a web page" },
+        { BYTES("\xef\xbb\xbf\n  <HTML lang=en>"), "a web page" },
+        { BYTES("GGUF\3\0\0\0"), "a GGUF file" },
+        { BYTES("{\n \"metadata\": {},\n \"weight_map\": {}}"), "the index of a model in several" },
+        { BYTES("{\"meta\":{}}"), FILE_KIND_JSON },
+        { BYTES(" [1]"), FILE_KIND_JSON },
+        { BYTES("\x80\2\x8a\nl\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\2M"),
+          "a torch file in the form from before torch 1.6" },
+        { BYTES("\x80\2}."), "a Python pickle" },
+        { BYTES("PK\3\4"), "a zip file" },
+        { BYTES("\x1f\x8b\x08"), "a gzip archive" },
+        { BYTES("\2\0\0\0\0\0\0\0{}"), "a safetensors file" },
+        { BYTES("\n\x0e\n\5<pad>\x15\0\0\0\0"), NULL },
+        { BYTES("hello"), NULL },
+        { BYTES("GGU"), NULL },
+        { BYTES("<"), NULL },
+#undef BYTES
+    };
+
+    (void)state;
+    for (int i = 0; i < COUNT_OF(rows); i++) {
+        const char *const kind = file_kind(rows[i].bytes, rows[i].len);
+        if (!rows[i].want) assert_null(kind);
+        else {
+            assert_non_null(kind);
+            assert_memory_equal(kind, rows[i].want, strlen(rows[i].want));
+        }
+    }
+    assert_string_equal(file_kind(NULL, 0), "an empty file");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(error_travels),
-        cmocka_unit_test(arena_runs_twice),
-        cmocka_unit_test(text_and_paths),
-        cmocka_unit_test(words_have_places),
-        cmocka_unit_test(characters),
-        cmocka_unit_test(files),
-        cmocka_unit_test(files_behind_links_and_pipes),
-        cmocka_unit_test(pool_shares_out),
-        cmocka_unit_test(tasks_bring_their_failure),
+        cmocka_unit_test(error_travels),   cmocka_unit_test(arena_runs_twice),
+        cmocka_unit_test(text_and_paths),  cmocka_unit_test(words_have_places),
+        cmocka_unit_test(characters),      cmocka_unit_test(files),
+        cmocka_unit_test(kinds_of_files),  cmocka_unit_test(files_behind_links_and_pipes),
+        cmocka_unit_test(pool_shares_out), cmocka_unit_test(tasks_bring_their_failure),
     };
     return cmocka_run_group_tests_name("unit_base", tests, NULL, NULL);
 }

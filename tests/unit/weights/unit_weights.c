@@ -215,7 +215,11 @@ static void broken_safetensors(void **state)
     assert_int_equal(file_write(path, "hello", 5), ST_OK);
     expect_refusal(NULL, "neither a safetensors file nor a torch zip file");
     assert_int_equal(file_write(path, "", 0), ST_OK);
-    expect_refusal(NULL, "neither a safetensors file nor a torch zip file");
+    expect_refusal(NULL, "an empty file");
+    assert_int_equal(file_write(path, "<html>", 6), ST_OK);
+    expect_refusal(NULL, "a web page; the download failed or needs a login");
+    assert_int_equal(file_write(path, "{\"meta\":{}}", 11), ST_OK);
+    expect_refusal(NULL, "a JSON text");
     assert_int_equal(unlink(path), 0);
     expect_refusal(NULL, "No such file or directory");
 }
