@@ -205,11 +205,12 @@ static void broken_safetensors(void **state)
         expect_refusal(NULL, rows[i].message);
     }
     write_flat("{}", 1000, 0);
-    expect_refusal(NULL, "a header of 1000 bytes; the file has 2 behind its length and 8388608 are "
-                         "allowed");
+    expect_refusal(NULL,
+                   "a header of 1000 bytes; the file has 2 behind its length and 100000000 are "
+                   "allowed");
     write_flat("{}", UINT64_MAX, 0);
     expect_refusal(NULL, "a header of 18446744073709551615 bytes; the file has 2 behind its length "
-                         "and 8388608 are allowed");
+                         "and 100000000 are allowed");
     write_flat("{" A "}", strlen("{" A "}"), 8);
     expect_refusal("generator", "outer key `generator` asked for, but a safetensors file has none");
     assert_int_equal(file_write(path, "hello", 5), ST_OK);
@@ -222,6 +223,24 @@ static void broken_safetensors(void **state)
     expect_refusal(NULL, "a JSON text");
     assert_int_equal(unlink(path), 0);
     expect_refusal(NULL, "No such file or directory");
+}
+
+/* A record of the training makes a header of 9 MiB. */
+static void long_header(void **state)
+{
+    struct strbuf json = { 0 };
+    struct weights *w;
+
+    (void)state;
+    strbuf_addf(&json, "{\"__metadata__\":{\"workflow\":\"");
+    for (int i = 0; i < 9 << 16; i++) strbuf_add(&json, "[,{\\\"x,]}{,[0,::", 16);
+    strbuf_addf(&json, "\"}," A "}");
+    assert_false(json.failed);
+    write_flat(json.s, json.len, 8);
+    strbuf_free(&json);
+    assert_int_equal(weights_open(&w, path, NULL), ST_OK);
+    assert_int_equal(weights_count(w), 1);
+    weights_close(&w);
 }
 
 /* Data behind a header of odd length still arrives aligned, and stays. */
@@ -474,6 +493,7 @@ int main(void)
         cmocka_unit_test(golden_lists),
         cmocka_unit_test(names),
         cmocka_unit_test(broken_safetensors),
+        cmocka_unit_test(long_header),
         cmocka_unit_test(askew_safetensors),
         cmocka_unit_test(torch_claims),
         cmocka_unit_test(wrong_members),
