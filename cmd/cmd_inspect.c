@@ -26,17 +26,19 @@ struct listing {
 
 static void print_table(const struct listing *l)
 {
-    int wide = 4;
+    int wide = 4, type = 4;
 
     for (int i = 0; i < weights_count(l->w); i++) {
         int const n = (int)strlen(weights_at(l->w, i)->name);
+        int const t = (int)strlen(weights_at(l->w, i)->dtype);
         if (n > wide) wide = n;
+        if (t > type) type = t;
     }
     for (int i = 0; i < weights_count(l->w); i++) {
         const struct weight_info *const info = weights_at(l->w, i);
-        char shape[SHAPE_TEXT];
-        printf("%-*s  %-4s  %-24s %12zu", wide, info->name, dtype_name(info->t.dtype),
-               tensor_shape(&info->t, shape), tensor_bytes(&info->t));
+        char shape[WEIGHT_SHAPE];
+        printf("%-*s  %-*s  %-24s %12zu", wide, info->name, type, info->dtype,
+               weight_shape(info, shape), info->bytes);
         if (l->hash) printf("  %.*s", HASH_SHOWN, l->hash[i]);
         putchar('\n');
     }
@@ -51,12 +53,10 @@ static json_t *build_json_row(const struct listing *l, int i)
 {
     const struct weight_info *const info = weights_at(l->w, i);
     json_t *const shape = json_array();
-    json_t *const o =
-        json_pack("{s:s, s:s, s:o, s:I}", "name", info->name, "dtype", dtype_name(info->t.dtype),
-                  "shape", shape, "bytes", (json_int_t)tensor_bytes(&info->t));
+    json_t *const o = json_pack("{s:s, s:s, s:o, s:I}", "name", info->name, "dtype", info->dtype,
+                                "shape", shape, "bytes", (json_int_t)info->bytes);
 
-    for (int d = 0; d < info->t.ndim; d++)
-        json_array_append_new(shape, json_integer(info->t.dim[d]));
+    for (int d = 0; d < info->ndim; d++) json_array_append_new(shape, json_integer(info->dim[d]));
     if (l->hash) json_object_set_new(o, "hash", json_stringn(l->hash[i], HASH_SHOWN));
     return o;
 }
@@ -85,8 +85,8 @@ static status list_tensors(const char *path, const char *outer_key, bool json, b
     TRY_OUT(weights_open(&l.w, path, outer_key));
     int const n = weights_count(l.w);
     for (int i = 0; i < n; i++) {
-        l.elements += tensor_count(&weights_at(l.w, i)->t);
-        l.bytes += tensor_bytes(&weights_at(l.w, i)->t);
+        l.elements += weights_at(l.w, i)->count;
+        l.bytes += weights_at(l.w, i)->bytes;
     }
     if (hashes) {
         l.hash = calloc((size_t)n + 1, sizeof *l.hash);

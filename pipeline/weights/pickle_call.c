@@ -27,6 +27,8 @@ static const struct {
     { "torch", "CharStorage" },
     { "torch", "ByteStorage" },
     { "torch", "BoolStorage" },
+    { "torch", "ComplexFloatStorage" },
+    { "torch", "ComplexDoubleStorage" },
 };
 
 status pickle_call_global(struct pickle_vm *vm, struct pickle_text module, struct pickle_text name)
@@ -70,12 +72,12 @@ status pickle_call_persid(struct pickle_vm *vm)
     return pickle_push(vm, (struct pickle_value){ PICKLE_STORAGE, { .at = p->storages++ } });
 }
 
-static status read_sizes(const struct pickle_vm *vm, int tuple, int64_t out[TENSOR_DIMS],
+static status read_sizes(const struct pickle_vm *vm, int tuple, int64_t out[WEIGHT_DIMS],
                          int *count)
 {
-    int e[TENSOR_DIMS];
+    int e[WEIGHT_DIMS];
 
-    TRY(pickle_tuple(vm, tuple, 0, TENSOR_DIMS, e, count));
+    TRY(pickle_tuple(vm, tuple, 0, WEIGHT_DIMS, e, count));
     for (int i = 0; i < *count; i++) {
         const struct pickle_value *const v = pickle_at(vm, e[i]);
         if (v->kind != PICKLE_INT)

@@ -12,23 +12,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool find_dtype(enum dtype *out, struct pickle_text storage)
+/* The dtype's name in a safetensors file; every storage that pickle_call.c knows. */
+static const char *storage_dtype(struct pickle_text storage)
 {
     static const struct {
-        const char *storage;
-        enum dtype dtype;
+        const char *storage, *dtype;
     } known[] = {
-        { "FloatStorage", DT_F32 },  { "BFloat16Storage", DT_BF16 }, { "HalfStorage", DT_F16 },
-        { "DoubleStorage", DT_F64 }, { "LongStorage", DT_I64 },      { "IntStorage", DT_I32 },
-        { "ByteStorage", DT_U8 },
+        { "FloatStorage", "F32" },        { "BFloat16Storage", "BF16" },
+        { "HalfStorage", "F16" },         { "DoubleStorage", "F64" },
+        { "LongStorage", "I64" },         { "IntStorage", "I32" },
+        { "ByteStorage", "U8" },          { "BoolStorage", "BOOL" },
+        { "ShortStorage", "I16" },        { "CharStorage", "I8" },
+        { "ComplexFloatStorage", "C64" }, { "ComplexDoubleStorage", "C128" },
     };
 
     for (int i = 0; i < COUNT_OF(known); i++)
-        if (pickle_text_is(storage, known[i].storage)) {
-            *out = known[i].dtype;
-            return true;
-        }
-    return false;
+        if (pickle_text_is(storage, known[i].storage)) return known[i].dtype;
+    return NULL;
 }
 
 static bool is_row_major(const struct pickle_tensor *t)
@@ -49,31 +49,31 @@ static status locate_tensor(struct torchfile *f, struct torchfile_entry *e, cons
                             const struct pickle_tensor *t, const char *path)
 {
     const struct pickle_storage *const s = &p->storage[t->storage];
-    enum dtype dtype;
+    const char *const dtype = storage_dtype(s->dtype);
+    struct weight_info *const w = &e->info;
     size_t bytes;
-    char shown[NAME_SHOWN], shape[SHAPE_TEXT];
+    char shown[NAME_SHOWN], shape[WEIGHT_SHAPE];
 
-    if (!find_dtype(&dtype, s->dtype))
-        return fail(ST_FORMAT,
-                    "%s: %s: a tensor of a %.*s; F32, BF16, F16, F64, I64, I32, U8 are read", path,
-                    e->name, (int)s->dtype.len, s->dtype.s);
-    if (tensor_make(&e->t, dtype, t->ndim, t->dim) != ST_OK)
-        return fail(ST_FORMAT, "%s: %s: not a shape a tensor can have", path, e->name);
+    if (!dtype)
+        return fail(ST_FORMAT, "%s: %s: a tensor of a %.*s", path, e->name, (int)s->dtype.len,
+                    s->dtype.s);
+    w->name = e->name;
+    TRY(weight_info_set(w, dtype, strlen(dtype), t->ndim, t->dim, path));
     if (!is_row_major(t))
         return fail(ST_FORMAT, "%s: %s: its strides are not those of a row-major tensor", path,
                     e->name);
-    if (t->offset < 0 || t->offset > s->count || tensor_count(&e->t) > s->count - t->offset)
+    if (t->offset < 0 || t->offset > s->count || w->count > s->count - t->offset)
         return fail(ST_FORMAT,
                     "%s: %s: %s from element %" PRId64 " on leaves its storage of %" PRId64, path,
-                    e->name, tensor_shape(&e->t, shape), t->offset, s->count);
+                    e->name, weight_shape(w, shape), t->offset, s->count);
 
     e->member = str_format("data/%s", name_show(shown, s->key.s, s->key.len));
     if (!e->member) return fail(ST_NOMEM, "%s: no memory for a name", path);
     TRY(torchzip_size(f->zip, e->member, &bytes));
-    if (bytes / dtype_size(dtype) != (uint64_t)s->count || bytes % dtype_size(dtype))
+    if (bytes / w->element != (uint64_t)s->count || bytes % w->element)
         return fail(ST_FORMAT, "%s: %s: a storage of %" PRId64 " %s in %zu bytes", path, e->name,
-                    s->count, dtype_name(dtype), bytes);
-    e->offset = (size_t)t->offset * dtype_size(dtype);
+                    s->count, w->dtype, bytes);
+    e->offset = (size_t)t->offset * w->element;
     return ST_OK;
 }
 

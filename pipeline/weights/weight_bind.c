@@ -83,22 +83,22 @@ static void check_slot(const struct bind_list *l, int i, const struct weight_inf
 {
     const struct bind_slot *const s = &l->slot[i];
     struct tensor want = { .ndim = s->ndim };
-    char a[SHAPE_TEXT], b[SHAPE_TEXT];
+    char a[WEIGHT_SHAPE], b[SHAPE_TEXT];
 
     memcpy(want.dim, s->dim, sizeof want.dim);
-    bool const fits = info && tensor_same_shape(&want, &info->t);
-    if ((fits && info->t.dtype <= DT_F64) || named_before(l, i)) return;
+    bool const fits = info && info->ndim == want.ndim &&
+                      !memcmp(info->dim, want.dim, (size_t)want.ndim * sizeof *want.dim);
+    if ((fits && info->usable && info->t.dtype <= DT_F64) || named_before(l, i)) return;
     if (!info) {
         d->missing++;
         add_difference(d, "missing  %s %s", s->name, tensor_shape(&want, a));
     } else if (!fits) {
         d->misfit++;
-        add_difference(d, "shape    %s is %s, wanted %s", s->name, tensor_shape(&info->t, a),
+        add_difference(d, "shape    %s is %s, wanted %s", s->name, weight_shape(info, a),
                        tensor_shape(&want, b));
     } else {
         d->misfit++;
-        add_difference(d, "dtype    %s is %s, wanted F32, BF16, F16 or F64", s->name,
-                       dtype_name(info->t.dtype));
+        add_difference(d, "dtype    %s is %s, wanted F32, BF16, F16 or F64", s->name, info->dtype);
     }
 }
 
@@ -106,7 +106,7 @@ status bind_check(const struct bind_list *l, const struct weights *w)
 {
     struct differences d = { 0 };
     status st = ST_OK;
-    char shape[SHAPE_TEXT];
+    char shape[WEIGHT_SHAPE];
     bool *const used = calloc((size_t)weights_count(w) + 1, sizeof *used);
 
     if (!used) return fail(ST_NOMEM, "%s: no memory to check its names", weights_path(w));
@@ -120,7 +120,8 @@ status bind_check(const struct bind_list *l, const struct weights *w)
         const struct weight_info *const info = weights_at(w, i);
         if (used[i]) continue;
         d.extra++;
-        add_difference(&d, "extra    %s %s", info->name, tensor_shape(&info->t, shape));
+        add_difference(&d, "extra    %s %s%s%s", info->name, info->usable ? "" : info->dtype,
+                       info->usable ? "" : " ", weight_shape(info, shape));
     }
     int const all = d.missing + d.extra + d.misfit;
     if (all > SHOWN) strbuf_addf(&d.lines, "\n  and %d more", all - SHOWN);

@@ -6,6 +6,7 @@
 #include "base/base.h"
 #include "base/file.h"
 #include "kernels/tensor.h"
+#include "pipeline/weights/weights.h"
 
 /* ---- tensor_name.c ---- */
 
@@ -22,6 +23,14 @@ status name_clean(char **out, const char *raw, size_t len, const char *path) MUS
 /* Text from a file as it may be shown: cut, and `?` for control characters. */
 enum { NAME_SHOWN = 81 };
 const char *name_show(char buf[NAME_SHOWN], const char *raw, size_t len);
+
+/* ---- weight_info.c ---- */
+
+/* Set all but the name, which is there already and is used in messages. `bytes` stays 0 where the
+ * element's size is not known: the caller sets it. ndim is at most WEIGHT_DIMS. ST_FORMAT if the
+ * dtype's name or the shape cannot be one. */
+status weight_info_set(struct weight_info *w, const char *dtype, size_t dtype_len, int ndim,
+                       const int64_t *dim, const char *path) MUST_USE;
 
 /* ---- safetensors.c ---- */
 
@@ -41,7 +50,8 @@ enum { SAFETENSORS_HEADER_MAX = 100000000 };
 
 struct safetensors_entry {
     char *name;
-    struct tensor t; /* shape; data points into the map, of any alignment */
+    struct weight_info info;   /* its name is `name` */
+    const unsigned char *data; /* in the map, of any alignment */
 };
 
 struct safetensors {
@@ -188,8 +198,8 @@ struct pickle_storage {
 /* Unchecked against its storage: whoever uses it, checks. */
 struct pickle_tensor {
     int storage;
-    int ndim;                                              /* at most TENSOR_DIMS */
-    int64_t offset, dim[TENSOR_DIMS], stride[TENSOR_DIMS]; /* elements */
+    int ndim;                                              /* at most WEIGHT_DIMS */
+    int64_t offset, dim[WEIGHT_DIMS], stride[WEIGHT_DIMS]; /* elements */
 };
 
 struct pickle {
@@ -288,9 +298,9 @@ status pickle_call_build(struct pickle_vm *vm) MUST_USE;
 
 struct torchfile_entry {
     char *name;
-    struct tensor t; /* data is NULL */
-    char *member;    /* of the storage */
-    size_t offset;   /* bytes into the storage */
+    struct weight_info info; /* its name is `name` */
+    char *member;            /* of the storage */
+    size_t offset;           /* bytes into the storage */
 };
 
 struct torchfile {

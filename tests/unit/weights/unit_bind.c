@@ -161,6 +161,38 @@ static void all_differences_at_once(void **state)
     bind_free(&l);
 }
 
+/* A tensor of an unread type or rank is named, whether it is wanted or not. */
+static void unread_types_are_refused(void **state)
+{
+    static const char file[] =
+        "\xf1\0\0\0\0\0\0\0"
+        "{\"w\":{\"dtype\":\"F8_E4M3\",\"shape\":[2],\"data_offsets\":[0,2]},"
+        "\"w.scale\":{\"dtype\":\"F8_E8M0\",\"shape\":[1],\"data_offsets\":[2,3]},"
+        "\"six\":{\"dtype\":\"F32\",\"shape\":[1,1,1,1,1,1],\"data_offsets\":[3,7]},"
+        "\"v\":{\"dtype\":\"BOOL\",\"shape\":[3],\"data_offsets\":[7,10]}}0123456789";
+    struct bind_list l = { 0 };
+    struct tensor a, b;
+    struct weights *w;
+    char want[1024];
+
+    (void)state;
+    assert_int_equal(file_write(path, file, sizeof file - 1), ST_OK);
+    bind_add(&l, &(struct bind_slot){ .ndim = 1, .dim = { 2 }, .vector = &a }, "w");
+    bind_add(&l, &(struct bind_slot){ .ndim = 1, .dim = { 2 }, .vector = &b }, "v");
+    assert_int_equal(weights_open(&w, path, NULL), ST_OK);
+    assert_int_equal(bind_check(&l, w), ST_FORMAT);
+    snprintf(want, sizeof want,
+             "%s: tensors: 0 missing, 2 extra, 2 of another shape or dtype\n"
+             "  dtype    w is F8_E4M3, wanted F32, BF16, F16 or F64\n"
+             "  shape    v is [3], wanted [2]\n"
+             "  extra    w.scale F8_E8M0 [1]\n"
+             "  extra    six F32 [1, 1, 1, 1, 1, 1]",
+             path);
+    assert_string_equal(error_last()->msg, want);
+    weights_close(&w);
+    bind_free(&l);
+}
+
 /* A NaN or an infinity in any dtype is named with its place. */
 static void weights_must_be_finite(void **state)
 {
@@ -293,6 +325,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(loads),
         cmocka_unit_test(all_differences_at_once),
+        cmocka_unit_test(unread_types_are_refused),
         cmocka_unit_test(weights_must_be_finite),
         cmocka_unit_test(wrong_slots),
         cmocka_unit_test(streamed_file),
