@@ -301,6 +301,8 @@ struct torchfile_entry {
     struct weight_info info; /* its name is `name` */
     char *member;            /* of the storage */
     size_t offset;           /* bytes into the storage */
+    bool row_major;
+    int64_t stride[WEIGHT_DIMS]; /* elements */
 };
 
 struct torchfile {
@@ -311,9 +313,11 @@ struct torchfile {
     void *buf;       /* the storage read last */
     size_t buf_bytes;
     const char *held; /* its member; NULL: none */
+    void *gathered;   /* a tensor in row-major order */
+    size_t gathered_bytes;
 };
 
-/* `outer_key` as weights_open has it. Every tensor listed is row-major, lies inside
+/* `outer_key` as weights_open has it. Every tensor listed lies inside
  * its storage, and the storage is in the file; else ST_FORMAT with its name.
  * Whoever opens, closes; after a failure there is nothing to close. */
 status torchfile_open(struct torchfile *out, const char *path, const char *outer_key) MUST_USE;

@@ -321,7 +321,7 @@ struct claim {
 /* {'a': _rebuild_tensor_v2(persid, offset, size, stride, False, {})} */
 static void write_claim(const struct claim *c)
 {
-    static const char zeros[64];
+    static const float content[16] = { 0, 1, 2, 3, 4, 5 };
     struct strbuf t = { 0 };
     struct zip_writer *z;
 
@@ -342,7 +342,7 @@ static void write_claim(const struct claim *c)
     assert_false(t.failed);
     assert_int_equal(zip_writer_open(&z, path), ST_OK);
     assert_int_equal(zip_writer_member(z, "f/data.pkl", t.s, t.len), ST_OK);
-    assert_int_equal(zip_writer_member(z, "f/data/0", zeros, (size_t)c->bytes), ST_OK);
+    assert_int_equal(zip_writer_member(z, "f/data/0", content, (size_t)c->bytes), ST_OK);
     assert_int_equal(zip_writer_commit(z), ST_OK);
     zip_writer_close(&z);
     strbuf_free(&t);
@@ -360,8 +360,18 @@ static void torch_claims(void **state)
           "[4] from element 3 on leaves its storage of 6" },
         { "FloatStorage", 6, 7, "K\1\x85", "K\1\x85", 24,
           "[1] from element 7 on leaves its storage of 6" },
-        { "FloatStorage", 6, 0, "K\2K\3\x86", "K\1K\2\x86", 24,
-          "its strides are not those of a row-major tensor" },
+        { "FloatStorage", 6, 0, "K\2K\3\x86", "K\1K\2\x86", 24, NULL },
+        { "FloatStorage", 6, 1, "K\2K\3\x86", "K\1K\2\x86", 24,
+          "[2, 3] from element 1 on leaves its storage of 6" },
+        { "FloatStorage", 6, 0, "K\2K\3\x86", "K\2K\2\x86", 24,
+          "[2, 3] from element 0 on leaves its storage of 6" },
+        { "FloatStorage", 6, 0, "K\2K\3\x86", "K\1K\1\x86", 24, NULL },
+        { "FloatStorage", 6, 0, "K\3K\3\x86", "K\1K\1\x86", 24,
+          "[3, 3] from element 0 on leaves its storage of 6" },
+        { "FloatStorage", 6, 5, "K\2\x85", "J\xff\xff\xff\xff\x85", 24,
+          "[2] from element 5 on leaves its storage of 6" },
+        { "FloatStorage", 6, 0, "K\3\x85", "\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f\x85", 24,
+          "[3] from element 0 on leaves its storage of 6" },
         { "FloatStorage", 6, 0, "J\xff\xff\xff\xff\x85", "K\1\x85", 24,
           "not a shape a tensor can have" },
         { "FloatStorage", 6, 0, "J\xff\xff\xff\x7fJ\xff\xff\xff\x7fJ\xff\xff\xff\x7f\x87",
@@ -386,6 +396,37 @@ static void torch_claims(void **state)
         }
         assert_int_equal(weights_open(&w, path, NULL), ST_OK);
         assert_int_equal(weights_fetch(w, 0, &data), ST_OK);
+        weights_close(&w);
+    }
+}
+
+/* Other strides than row-major: a transposed view, channels_last, a window that moves. */
+static void gathered(void **state)
+{
+    static const struct {
+        struct claim claim;
+        float want[6];
+    } rows[] = {
+        { { "FloatStorage", 6, 0, "K\2K\3\x86", "K\1K\2\x86", 24, NULL }, { 0, 2, 4, 1, 3, 5 } },
+        { { "FloatStorage", 6, 0, "K\3K\2\x86", "K\1K\3\x86", 24, NULL }, { 0, 3, 1, 4, 2, 5 } },
+        { { "FloatStorage", 6, 0, "K\1K\2K\3\x87", "K\6K\1K\2\x87", 24, NULL },
+          { 0, 2, 4, 1, 3, 5 } },
+        { { "FloatStorage", 6, 0, "(K\1K\3K\1K\1K\2t", "(K\6K\1K\6K\6K\3t", 24, NULL },
+          { 0, 3, 1, 4, 2, 5 } },
+        { { "FloatStorage", 6, 0, "K\2K\3\x86", "K\1K\1\x86", 24, NULL }, { 0, 1, 2, 1, 2, 3 } },
+        { { "FloatStorage", 6, 0, "K\3\x85", "K\2\x85", 24, NULL }, { 0, 2, 4 } },
+    };
+
+    (void)state;
+    for (int i = 0; i < COUNT_OF(rows); i++) {
+        struct weights *w;
+        const void *data;
+        write_claim(&rows[i].claim);
+        assert_int_equal(weights_open(&w, path, NULL), ST_OK);
+        for (int twice = 0; twice < 2; twice++) {
+            assert_int_equal(weights_fetch(w, 0, &data), ST_OK);
+            assert_memory_equal(data, rows[i].want, weights_at(w, 0)->bytes);
+        }
         weights_close(&w);
     }
 }
@@ -539,6 +580,7 @@ int main(void)
         cmocka_unit_test(unread_types),
         cmocka_unit_test(askew_safetensors),
         cmocka_unit_test(torch_claims),
+        cmocka_unit_test(gathered),
         cmocka_unit_test(wrong_members),
         cmocka_unit_test(damaged_members),
         cmocka_unit_test(fetch_keeps_the_bytes_apart),
