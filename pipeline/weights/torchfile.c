@@ -118,8 +118,13 @@ static status choose_dict(struct torchfile *f, const struct pickle *p, const cha
 {
     static const char *const usual[] = { "generator_ema", "generator" };
 
-    if (p->value[p->root].kind != PICKLE_DICT)
-        return fail(ST_FORMAT, "%s: the pickle is not a dict", path);
+    const struct pickle_value *const root = &p->value[p->root];
+    char shown[NAME_SHOWN];
+
+    if (root->kind == PICKLE_OBJECT)
+        return fail(ST_FORMAT, "%s: holds a Python object, made with %s; save its state_dict()",
+                    path, name_show(shown, root->as.text.s, root->as.text.len));
+    if (root->kind != PICKLE_DICT) return fail(ST_FORMAT, "%s: the pickle is not a dict", path);
     *dict = p->root;
     if (want) {
         *dict = pickle_get(p, p->root, want);
@@ -141,6 +146,25 @@ static status choose_dict(struct torchfile *f, const struct pickle *p, const cha
     return f->outer_key ? ST_OK : fail(ST_NOMEM, "%s: no memory for a name", path);
 }
 
+/* A tensor that one of torch's other functions makes, as _rebuild_sparse_tensor. */
+static bool is_unread_tensor(const struct pickle_value *v)
+{
+    static const char maker[] = "_rebuild";
+
+    return v->kind == PICKLE_OBJECT && v->as.text.len >= strlen(maker) &&
+           !memcmp(v->as.text.s, maker, strlen(maker));
+}
+
+static status list_entry(struct torchfile *f, struct torchfile_entry *e, const struct pickle *p,
+                         const struct pickle_value *v, const char *path)
+{
+    static const int64_t none = 0;
+
+    if (v->kind == PICKLE_TENSOR) return locate_tensor(f, e, p, &p->tensor[v->as.at], path);
+    e->info.name = e->name;
+    return weight_info_set(&e->info, "UNREAD", strlen("UNREAD"), 1, &none, path);
+}
+
 static status list_tensors(struct torchfile *f, const struct pickle *p, int dict, const char *path)
 {
     f->entry = calloc((size_t)p->value[dict].as.chain.count + 1, sizeof *f->entry);
@@ -148,10 +172,10 @@ static status list_tensors(struct torchfile *f, const struct pickle *p, int dict
     for (int i = p->value[dict].as.chain.first; i >= 0; i = p->item[i].next) {
         const struct pickle_value *const k = &p->value[p->item[i].key];
         const struct pickle_value *const v = &p->value[p->item[i].value];
-        if (k->kind != PICKLE_TEXT || v->kind != PICKLE_TENSOR) continue;
+        if (k->kind != PICKLE_TEXT || (v->kind != PICKLE_TENSOR && !is_unread_tensor(v))) continue;
         struct torchfile_entry *const e = &f->entry[f->count++];
         TRY(name_clean(&e->name, k->as.text.s, k->as.text.len, path));
-        TRY(locate_tensor(f, e, p, &p->tensor[v->as.at], path));
+        TRY(list_entry(f, e, p, v, path));
     }
     return f->count ? ST_OK : fail_with_keys(p, dict, "holds no tensors", path);
 }
@@ -260,6 +284,8 @@ status torchfile_fetch(struct torchfile *f, int i, const void **data)
 {
     const struct torchfile_entry *const e = &f->entry[i];
 
+    *data = "";
+    if (!e->member) return ST_OK;
     *data = NULL;
     TRY(read_storage(f, e));
     const unsigned char *const from = (const unsigned char *)f->buf + e->offset;

@@ -141,7 +141,8 @@ status torchzip_read(struct torchzip *z, const char *member, void *buf, size_t b
  * A pickle is a program for a stack machine. This reader knows the opcodes that
  * torch.save writes (protocol 2, and the framing and memo opcodes of 3 to 5) and
  * the calls it writes: OrderedDict(), torch._utils._rebuild_tensor_v2 and
- * _rebuild_parameter. It runs nothing; any other opcode or name is an error.
+ * _rebuild_parameter. It runs nothing: any other name gives an object of which nothing but
+ * the name is known, and any other opcode is an error.
  * Memory is at most a fixed multiple of the pickle's size.
  * Opcodes: Python's pickletools. */
 
@@ -163,6 +164,7 @@ enum pickle_kind {
     PICKLE_GLOBAL,  /* one of the names allowed */
     PICKLE_STORAGE, /* a persistent id */
     PICKLE_TENSOR,
+    PICKLE_OBJECT, /* a name that is not on the list, or something made with it */
 };
 
 struct pickle_text {
@@ -175,7 +177,7 @@ struct pickle_value {
     union {
         int64_t number;          /* BOOL, INT; GLOBAL: which */
         double real;             /* FLOAT */
-        struct pickle_text text; /* TEXT */
+        struct pickle_text text; /* TEXT; OBJECT: the name, without its module */
         struct {
             int first, last, count; /* TUPLE, LIST, DICT: chain in `item`; -1 ends */
         } chain;
@@ -253,6 +255,9 @@ status pickle_grow(void *array, int *cap, int count, size_t each, void **grown) 
 /* A new value on top of the stack. */
 status pickle_push(struct pickle_vm *vm, struct pickle_value v) MUST_USE;
 
+/* A new value of which only the name is known. */
+status pickle_push_object(struct pickle_vm *vm, struct pickle_text name) MUST_USE;
+
 /* A value that exists already on top of the stack. */
 status pickle_push_index(struct pickle_vm *vm, int value) MUST_USE;
 
@@ -281,12 +286,13 @@ static inline struct pickle_value *pickle_at(const struct pickle_vm *vm, int i)
 status pickle_tuple(const struct pickle_vm *vm, int tuple, int min, int max, int *entry,
                     int *count) MUST_USE;
 
-/* The four that give a pickle its power, here for a closed list of names: GLOBAL,
- * BINPERSID, REDUCE, BUILD. */
+/* The five that give a pickle its power, here for a closed list of names: GLOBAL,
+ * BINPERSID, REDUCE, NEWOBJ, BUILD. */
 status pickle_call_global(struct pickle_vm *vm, struct pickle_text module,
                           struct pickle_text name) MUST_USE;
 status pickle_call_persid(struct pickle_vm *vm) MUST_USE;
 status pickle_call_reduce(struct pickle_vm *vm) MUST_USE;
+status pickle_call_newobj(struct pickle_vm *vm) MUST_USE;
 status pickle_call_build(struct pickle_vm *vm) MUST_USE;
 
 /* ---- torchfile.c ---- */
@@ -299,7 +305,7 @@ status pickle_call_build(struct pickle_vm *vm) MUST_USE;
 struct torchfile_entry {
     char *name;
     struct weight_info info; /* its name is `name` */
-    char *member;            /* of the storage */
+    char *member;            /* of the storage; NULL: a tensor that is only named */
     size_t offset;           /* bytes into the storage */
     bool row_major;
     int64_t stride[WEIGHT_DIMS]; /* elements */

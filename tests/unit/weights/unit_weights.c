@@ -500,6 +500,44 @@ static void wrong_members(void **state)
     expect_refusal(NULL, "has no member f/data/0");
 }
 
+/* Beside the weights and among them: what is no tensor is passed over, a tensor of a kind that is not
+ * read is listed. */
+static void objects_beside(void **state)
+{
+    static const char code[] = "\x80\2}(X\4\0\0\0argscargparse\nNamespace\n)\x81}X\1\0\0\0xNsb"
+                               "X\11\0\0\0generator}(X\1\0\0\0wctorch._utils\n_rebuild_tensor_v2\n"
+                               "((X\7\0\0\0storagectorch\nFloatStorage\nX\1\0\0\0"
+                               "0X\3\0\0\0cpuK\4tQK\0K\4\x85K\1\x85\x89}tR"
+                               "X\6\0\0\0devicectorch\ndevice\nX\4\0\0\0cuda\x85R"
+                               "X\1\0\0\0sctorch._utils\n_rebuild_sparse_tensor\n)Ruu.";
+    static const char whole[] = "\x80\2cmy.models\nWan\n)\x81}b.";
+    const float data[4] = { 1, 2, 3, 4 };
+    struct weights *w;
+    const void *at;
+    char hash[DIGEST_HEX];
+
+    (void)state;
+    write_zip((const char *const[]){ "f/data.pkl", "f/data/0" },
+              (const char *const[]){ code, (const char *)data },
+              (const size_t[]){ sizeof code - 1, sizeof data });
+    assert_int_equal(weights_open(&w, path, NULL), ST_OK);
+    assert_string_equal(weights_outer_key(w), "generator");
+    assert_int_equal(weights_count(w), 2);
+    assert_int_equal(weights_fetch(w, weights_find(w, "w"), &at), ST_OK);
+    assert_memory_equal(at, data, sizeof data);
+    const struct weight_info *const sparse = weights_at(w, weights_find(w, "s"));
+    assert_false(sparse->usable);
+    assert_string_equal(sparse->dtype, "UNREAD");
+    assert_int_equal(sparse->bytes, 0);
+    assert_int_equal(weights_hash(w, hash, NULL), ST_OK);
+    weights_close(&w);
+    expect_refusal("args", "has no dict under the outer key `args`; its keys are: args, generator");
+
+    write_zip((const char *const[]){ "f/data.pkl", NULL }, (const char *const[]){ whole, NULL },
+              (const size_t[]){ sizeof whole - 1, 0 });
+    expect_refusal(NULL, "holds a Python object, made with Wan; save its state_dict()");
+}
+
 /* The checksum of the member, kept by the file's directory, tells of a flipped bit. */
 static void damaged_members(void **state)
 {
@@ -581,6 +619,7 @@ int main(void)
         cmocka_unit_test(askew_safetensors),
         cmocka_unit_test(torch_claims),
         cmocka_unit_test(gathered),
+        cmocka_unit_test(objects_beside),
         cmocka_unit_test(wrong_members),
         cmocka_unit_test(damaged_members),
         cmocka_unit_test(fetch_keeps_the_bytes_apart),
