@@ -19,7 +19,7 @@ static const struct {
     { MAGIC("GGUF"), "a GGUF file, which is not read; the model's original files are needed" },
     { MAGIC("\x80\2\x8a\nl\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."),
       "a torch file in the form from before torch 1.6; torch.load it and torch.save it again" },
-    { MAGIC("PK\3\4"), "a zip file, as torch.save writes it" },
+    { MAGIC("PK\3\4"), FILE_KIND_ZIP },
     { MAGIC("\x80"), "a Python pickle without a torch file around it" },
     { MAGIC("\x1f\x8b"), "a gzip archive; unpack it first" },
     { MAGIC("\x28\xb5\x2f\xfd"), "a zstd archive; unpack it first" },
@@ -62,5 +62,5 @@ const char *file_kind(const void *data, size_t size)
     for (int i = 0; i < COUNT_OF(forms); i++)
         if (size >= forms[i].len && !memcmp(at, forms[i].magic, forms[i].len)) return forms[i].what;
     if (!memchr(at, '\0', seen)) return tell_text(at, at + seen);
-    return size > 8 && at[8] == '{' ? "a safetensors file" : NULL;
+    return size > 8 && at[8] == '{' ? FILE_KIND_SAFETENSORS : NULL;
 }

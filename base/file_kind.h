@@ -4,9 +4,13 @@
 
 #include "base/base.h"
 
+/* Kinds that may be what is wanted. */
+#define FILE_KIND_JSON        "a JSON text"
+#define FILE_KIND_ZIP         "a zip file, as torch.save writes it"
+#define FILE_KIND_SAFETENSORS "a safetensors file"
+
 /* "a web page; the download failed or needs a login", by the first bytes of a file of `size`
  * bytes (0: "an empty file"). NULL: nothing that is known. Static text; reads at most 4 KiB. */
-#define FILE_KIND_JSON "a JSON text"
 const char *file_kind(const void *data, size_t size);
 
 #endif /* FILE_KIND_H */

@@ -4,6 +4,8 @@
  * One row per tensor and a line for the whole, on stdout. The hashes are those of
  * pipeline/weights/weights.h, of each the first 16 digits.
  */
+#include "base/strbuf.h"
+#include "base/utf8.h"
 #include "cmd/cmd.h"
 #include "cmd/opts.h"
 #include "pipeline/weights/weights.h"
@@ -49,12 +51,30 @@ static void print_table(const struct listing *l)
     putchar('\n');
 }
 
+/* JSON is UTF-8; a path and a torch file's names may be any bytes: each that is not is a `?`. */
+static json_t *json_text(const char *s)
+{
+    json_t *text = NULL;
+    char *const copy = str_format("%s", s);
+    uint32_t character;
+
+    if (!copy) return NULL;
+    for (char *at = copy; *at;) {
+        int const n = utf8_decode(&character, at, strlen(at));
+        if (!n) *at = '?';
+        at += n ? n : 1;
+    }
+    text = json_string(copy);
+    free(copy);
+    return text;
+}
+
 static json_t *build_json_row(const struct listing *l, int i)
 {
     const struct weight_info *const info = weights_at(l->w, i);
     json_t *const shape = json_array();
-    json_t *const o = json_pack("{s:s, s:s, s:o, s:I}", "name", info->name, "dtype", info->dtype,
-                                "shape", shape, "bytes", (json_int_t)info->bytes);
+    json_t *const o = json_pack("{s:o, s:s, s:o, s:I}", "name", json_text(info->name), "dtype",
+                                info->dtype, "shape", shape, "bytes", (json_int_t)info->bytes);
 
     for (int d = 0; d < info->ndim; d++) json_array_append_new(shape, json_integer(info->dim[d]));
     if (l->hash) json_object_set_new(o, "hash", json_stringn(l->hash[i], HASH_SHOWN));
@@ -66,10 +86,10 @@ static status print_json(const struct listing *l)
     json_t *const rows = json_array();
 
     for (int i = 0; i < weights_count(l->w); i++) json_array_append_new(rows, build_json_row(l, i));
-    json_t *const o =
-        json_pack("{s:s, s:s, s:o, s:i, s:I, s:I}", "file", weights_path(l->w), "outer_key",
-                  weights_outer_key(l->w), "tensors", rows, "count", weights_count(l->w),
-                  "parameters", (json_int_t)l->elements, "bytes", (json_int_t)l->bytes);
+    json_t *const o = json_pack(
+        "{s:o, s:o, s:o, s:i, s:I, s:I}", "file", json_text(weights_path(l->w)), "outer_key",
+        json_text(weights_outer_key(l->w)), "tensors", rows, "count", weights_count(l->w),
+        "parameters", (json_int_t)l->elements, "bytes", (json_int_t)l->bytes);
     if (l->hash && o) json_object_set_new(o, "hash", json_stringn(l->all, HASH_SHOWN));
     int const rc = o ? json_dumpf(o, stdout, JSON_INDENT(1)) : -1;
     putchar('\n');

@@ -293,6 +293,9 @@ static void characters(void **state)
     (void)state;
     for (int i = 0; i < COUNT_OF(rows); i++) {
         assert_int_equal(utf8_decode(&c, rows[i].s, strlen(rows[i].s)), rows[i].bytes);
+        if (rows[i].bytes == (int)strlen(rows[i].s))
+            assert_true(utf8_valid(rows[i].s, strlen(rows[i].s)));
+        if (!rows[i].bytes) assert_false(utf8_valid(rows[i].s, strlen(rows[i].s)));
         if (!rows[i].bytes) continue;
         assert_int_equal(utf8_encode(back, c), rows[i].bytes);
         assert_memory_equal(back, rows[i].s, (size_t)rows[i].bytes);
