@@ -145,6 +145,8 @@ latin=$(printf 'caf\351')
 if mkdir "$latin" 2>err; then
     cp card.yaml job.yaml w c e t v "$latin"
     expect 2 '' "rollmill: format: $PWD/$latin/card.yaml: the card's path is not UTF-8" "$PWD/$latin/job.yaml"
+    sed "s|model: card|model: $PWD/card|; s|{path: card|{path: $PWD/card|" job.yaml >"$latin/job.yaml"
+    expect 2 '' "rollmill: format: $PWD/$latin/job.yaml: output.dir: $PWD/$latin/out: the path is not UTF-8, as clip.json must be" "$PWD/$latin/job.yaml"
     rm -r "$latin"
 fi
 
