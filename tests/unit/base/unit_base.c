@@ -6,6 +6,7 @@
 #include "base/choice.h"
 #include "base/digest.h"
 #include "base/file.h"
+#include "base/file_guard.h"
 #include "base/file_kind.h"
 #include "base/pool.h"
 #include "base/strbuf.h"
@@ -14,6 +15,7 @@
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static status inner(void) { return fail(ST_IO, "disk %d", 7); }
@@ -309,6 +311,38 @@ static void characters(void **state)
     assert_false(utf8_printable(0xfeff));
 }
 
+/* A mapped file that is cut: a line with its name and exit code 1, no SIGBUS. */
+static void cut_while_mapped(void **state)
+{
+    char name[] = "/tmp/unit_base.XXXXXX", said[256] = { 0 };
+    int const fd = mkstemp(name);
+    int pipe_end[2], how;
+
+    (void)state;
+    assert_true(fd >= 0);
+    assert_int_equal(ftruncate(fd, 1 << 20), 0);
+    assert_int_equal(pipe(pipe_end), 0);
+    pid_t const child = fork();
+    if (!child) {
+        struct file_map m;
+        dup2(pipe_end[1], STDERR_FILENO);
+        file_guard_begin();
+        if (file_map(&m, name) != ST_OK || ftruncate(fd, 100)) _exit(7);
+        _exit(((volatile const unsigned char *)m.data)[1 << 19] + 8);
+    }
+    assert_true(child > 0);
+    close(pipe_end[1]);
+    assert_int_equal(waitpid(child, &how, 0), child);
+    assert_true(WIFEXITED(how));
+    assert_int_equal(WEXITSTATUS(how), 1);
+    assert_true(read(pipe_end[0], said, sizeof said - 1) > 0);
+    assert_memory_equal(said, "rollmill: io: /tmp/unit_base.", 29);
+    assert_non_null(strstr(said, ": cannot be read: it was cut"));
+    close(pipe_end[0]);
+    close(fd);
+    unlink(name);
+}
+
 /* What most often lies in a model's place. */
 static void kinds_of_files(void **state)
 {
@@ -355,11 +389,17 @@ static void kinds_of_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(error_travels),   cmocka_unit_test(arena_runs_twice),
-        cmocka_unit_test(text_and_paths),  cmocka_unit_test(words_have_places),
-        cmocka_unit_test(characters),      cmocka_unit_test(files),
-        cmocka_unit_test(kinds_of_files),  cmocka_unit_test(files_behind_links_and_pipes),
-        cmocka_unit_test(pool_shares_out), cmocka_unit_test(tasks_bring_their_failure),
+        cmocka_unit_test(error_travels),
+        cmocka_unit_test(arena_runs_twice),
+        cmocka_unit_test(text_and_paths),
+        cmocka_unit_test(words_have_places),
+        cmocka_unit_test(characters),
+        cmocka_unit_test(files),
+        cmocka_unit_test(cut_while_mapped),
+        cmocka_unit_test(kinds_of_files),
+        cmocka_unit_test(files_behind_links_and_pipes),
+        cmocka_unit_test(pool_shares_out),
+        cmocka_unit_test(tasks_bring_their_failure),
     };
     return cmocka_run_group_tests_name("unit_base", tests, NULL, NULL);
 }
