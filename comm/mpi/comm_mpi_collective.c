@@ -182,13 +182,30 @@ static int reserve_group_ids(struct mpi_group *g)
     return (int)first;
 }
 
+/* Ids for a group of each rank were taken; of these only one for each colour is used. Unless
+ * others have been taken since. */
+static void return_group_ids(struct mpi_group *g)
+{
+    const struct contribution *const a = round_contributions(g);
+    int used = 0;
+
+    for (int r = 0; r < g->base.size; r++) {
+        bool first = a[r].colour >= 0;
+        for (int q = 0; q < r && first; q++) first = a[q].colour != a[r].colour;
+        used += first;
+    }
+    g->world->split_count -= g->base.size - used;
+}
+
 static status split_in_group(struct mpi_group *g, struct contribution *mine, struct comm **out)
 {
     struct mpi_group *child = NULL;
     status st = ST_OK;
 
     if (g->base.rank == 0) mine->first_id = reserve_group_ids(g);
+    int const reserved = g->world->split_count;
     TRY(gather_contributions(g, mine));
+    if (g->base.rank == 0 && g->world->split_count == reserved) return_group_ids(g);
     if (mine->colour >= 0) st = open_child_group(g, mine->colour, &child);
     if (st == ST_OK && child) *out = &child->base;
     end_round(g);

@@ -208,15 +208,49 @@ status clip_board_find(struct clip_board *b, int number, struct live_clip **out)
     return await_clip(b, -1, -1, number, out);
 }
 
-void clip_board_release(struct clip_board *b, struct live_clip *c)
+status clip_board_formats(struct clip_board *b, int number, unsigned *out)
+{
+    struct live_clip *c;
+
+    TRY(clip_board_find(b, number, &c));
+    pthread_mutex_lock(&b->lock);
+    c = look_up(b, -1, -1, number); /* it may have gone meanwhile, if its encoder failed */
+    *out = c ? c->formats : 0;
+    pthread_mutex_unlock(&b->lock);
+    return c ? ST_OK : fail(ST_PEER, "clip %d is not there any more", number);
+}
+
+/* With the lock. The clip if nobody needs it any more, off the board; else NULL. */
+static struct live_clip *drop_user(struct clip_board *b, int i)
+{
+    struct live_clip *const c = b->clip[i].clip;
+
+    if (--c->users) return NULL;
+    b->clip[i] = b->clip[--b->clips];
+    return c;
+}
+
+void clip_board_skip(struct clip_board *b, int line, int after, int before)
 {
     pthread_mutex_lock(&b->lock);
-    bool const last = --c->users == 0;
-    for (int i = 0; last && i < b->clips; i++)
+    for (int i = b->clips - 1; i >= 0; i--) {
+        const struct live_clip *const c = b->clip[i].clip;
+        if (c->line == line && c->number > after && c->number < before)
+            live_clip_free(drop_user(b, i));
+    }
+    pthread_mutex_unlock(&b->lock);
+}
+
+void clip_board_release(struct clip_board *b, struct live_clip *c)
+{
+    struct live_clip *last = NULL;
+
+    pthread_mutex_lock(&b->lock);
+    for (int i = 0; i < b->clips; i++)
         if (b->clip[i].clip == c) {
-            b->clip[i] = b->clip[--b->clips];
+            last = drop_user(b, i);
             break;
         }
     pthread_mutex_unlock(&b->lock);
-    if (last) live_clip_free(c);
+    live_clip_free(last);
 }

@@ -18,6 +18,7 @@
 #include "base/thread.h"
 #include "jobs/spec/spec_json.h"
 #include "pipeline/engine/engine_internal.h"
+#include "pipeline/engine/output_formats.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -139,6 +140,7 @@ static status read_clip(struct live_clip **out, struct reader *r, const struct f
                   c->spec.prompts, (long long)head->prompts);
         goto out;
     }
+    c->formats = clip_pixel_formats(&c->spec);
     *out = c;
     c = NULL; /* handed over */
 out:

@@ -7,7 +7,6 @@
 #include "base/clock.h"
 #include "base/thread.h"
 #include "pipeline/engine/engine_internal.h"
-#include "pipeline/engine/output_formats.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -101,15 +100,11 @@ void decode_worker_close(struct decode_worker **decode)
     *decode = NULL;
 }
 
-/* Clips that come by the line have come, or come soon, by the feed. */
+/* A clip whose blocks come by the line has come, or comes soon, by the feed. */
 static status find_formats(void *arg, int clip, unsigned *formats)
 {
     const struct decode_stream *const w = arg;
-    struct live_clip *c;
-
-    TRY(clip_board_find(w->d->t->board, clip, &c));
-    *formats = clip_pixel_formats(&c->spec);
-    return ST_OK;
+    return clip_board_formats(w->d->t->board, clip, formats);
 }
 
 static status take_block(void *arg, const struct decode_block *b)
@@ -157,9 +152,9 @@ static status run_stream(void *arg)
     bool const first = t->me->role == ROLE_DECODE && w == w->d->stream;
 
     watchdog_add(rank->watch, w->track, rank->o->deadline_s, rank->o->stall_s);
-    if (first) heartbeat_show(rank->pulse, w->track);
+    if (first) heartbeat_show(rank->heartbeat, w->track);
     status const st = decode_stream(w);
-    if (first) heartbeat_show(rank->pulse, NULL);
+    if (first) heartbeat_show(rank->heartbeat, NULL);
     watchdog_drop(rank->watch, w->track);
     if (st != ST_OK && st != ST_CANCELED) comm_abort(t->world);
     return st;

@@ -13,12 +13,13 @@
  *
  * The source is called from this thread alone.
  */
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/strbuf.h"
 #include "base/thread.h"
 #include "jobs/spec/spec_json.h"
 #include "pipeline/engine/engine_internal.h"
-#include "pipeline/engine/prompt_wire.h"
+#include "pipeline/engine/output_formats.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,9 +60,10 @@ struct dispatcher {
 
     /* the thread's own */
     struct work_item first;
-    bool first_taken, exhausted; /* the source has no more of the group */
-    bool ended, closed;          /* feeds: no more clips; nothing more at all */
+    bool exhausted;     /* the source has no more of the group */
+    bool ended, closed; /* feeds: no more clips; nothing more at all */
     int numbers;
+    double asked_at; /* the source, clock_seconds() */
     int64_t done, failed;
 };
 
@@ -130,6 +132,9 @@ static void receive_tick(struct dispatcher *d, const int64_t value[])
 
     d->line[line].left = value[2];
     d->line[line].admitted = value[3];
+    struct entry *const cut = value[5] >= 0 ? find_entry(d, (int)value[5]) : NULL;
+    if (cut)
+        settle_entry(cut, ST_CANCELED, "withdrawn"); /* unless it has failed: then that stays */
     for (int i = 0; i < d->entries; i++) { /* the one whose block stands at stage 0 has begun */
         struct entry *const e = d->entry[i];
         if (e->line == line && e->number <= value[4]) e->begun = true; /* line >= 0: it has one */
@@ -144,14 +149,6 @@ static void receive_block(struct dispatcher *d, const int64_t value[])
     if (e) note_encoded(d, e, value[2]);
 }
 
-/* A clip that was cut before all of it had entered its line. */
-static void receive_cut(struct dispatcher *d, const int64_t value[])
-{
-    struct entry *const e = find_entry(d, (int)value[1]);
-
-    if (e) settle_entry(e, ST_CANCELED, "withdrawn");
-}
-
 static void receive_control(void *arg, const struct comm_control *m)
 {
     struct dispatcher *const d = arg;
@@ -159,7 +156,6 @@ static void receive_control(void *arg, const struct comm_control *m)
     pthread_mutex_lock(&d->lock);
     if (m->kind == CONTROL_TICK) receive_tick(d, m->value);
     if (m->kind == CONTROL_BLOCK) receive_block(d, m->value);
-    if (m->kind == CONTROL_CUT) receive_cut(d, m->value);
     pthread_cond_signal(&d->changed);
     pthread_mutex_unlock(&d->lock);
 }
@@ -177,7 +173,7 @@ static void report_outcome(struct dispatcher *d, const struct entry *e)
     }
     d->failed += e->st != ST_CANCELED;
     if (e->st != ST_CANCELED)
-        log_error("clip %s: %s", e->item.clip->name, e->why ? e->why : status_name(e->st));
+        log_info("clip %s failed: %s", e->item.clip->name, e->why ? e->why : status_name(e->st));
     s->ops->failed(s->arg, e->item.ticket, e->st, e->why ? e->why : status_name(e->st));
 }
 
@@ -289,10 +285,6 @@ static status take_clips(struct dispatcher *d)
     struct work_item item;
     enum work_next what;
 
-    if (!d->first_taken) {
-        TRY(add_entry(d, &d->first));
-        d->first_taken = true;
-    }
     while (!d->exhausted && count_waiting(d) < d->t->rank->o->ahead) {
         TRY(s->ops->next(s->arg, &d->first, 0, &item, &what));
         if (what == WORK_CLIP) TRY(add_entry(d, &item));
@@ -346,6 +338,7 @@ static status make_live(struct live_clip **out, const struct clip_spec *spec)
     if (!c) return fail(ST_NOMEM, "clip %s", spec->name);
     TRY_OUT(clip_spec_to_json(&json, spec));
     TRY_OUT(clip_spec_from_json(&c->spec, json.s, json.len));
+    c->formats = clip_pixel_formats(&c->spec);
     *out = c;
     c = NULL; /* handed over */
 out:
@@ -394,13 +387,23 @@ static status hand_to_line(struct dispatcher *d, struct entry *e, struct live_cl
     return clip_feed_send(d->t, c);
 }
 
+/* Buffers were made for the formats that the source had in view when the group began. */
+static status check_clip(const struct dispatcher *d, const struct clip_spec *c)
+{
+    int64_t const bytes = clip_picture_bytes(c), most = d->t->g.picture_bytes;
+
+    if (bytes <= most) return ST_OK;
+    return fail(ST_FORMAT, "its files take %lld bytes of a frame, and the line was opened for %lld",
+                (long long)bytes, (long long)most);
+}
+
 static status supply_line(struct dispatcher *d, struct entry *e, int line)
 {
     struct live_clip *c = NULL;
     char *why = NULL;
     status st = ST_OK;
 
-    if (make_live(&c, e->item.clip) != ST_OK) { /* the ranks could not read it */
+    if (check_clip(d, e->item.clip) != ST_OK || make_live(&c, e->item.clip) != ST_OK) {
         refuse_clip(d, e, error_last()->msg);
         error_clear();
         return ST_OK;
@@ -418,6 +421,7 @@ out:
     return st;
 }
 
+/* Then, while they are supplied, the prompts of those that come next. */
 static status supply_lines(struct dispatcher *d)
 {
     struct entry *e;
@@ -425,7 +429,8 @@ static status supply_lines(struct dispatcher *d)
 
     while ((line = find_line_to_supply(d)) >= 0 && collect_waiting(d, &e, 1))
         TRY(supply_line(d, e, line));
-    return ST_OK;
+    if (!collect_waiting(d, &e, 1) || prompt_bank_has(d->prompts, e->item.clip)) return ST_OK;
+    return embed_waiting(d);
 }
 
 static status end_feeds(struct dispatcher *d)
@@ -437,6 +442,14 @@ static status end_feeds(struct dispatcher *d)
 }
 
 /* ---- the thread ------------------------------------------------------------------------------ */
+
+/* However often this thread wakes, the source is asked ten times a second at most. */
+static status ask_source(struct dispatcher *d, bool for_clips)
+{
+    d->asked_at = clock_seconds();
+    TRY(withdraw_clips(d));
+    return for_clips ? take_clips(d) : ST_OK;
+}
 
 /* Nothing waits to be handed over. */
 static bool all_handed(struct dispatcher *d)
@@ -460,11 +473,8 @@ static status run_turn(struct dispatcher *d)
     bool const stopped = comm_stopped(d->t->world);
 
     TRY(report_changes(d));
-    TRY(withdraw_clips(d));
-    if (!stopped && !d->ended) {
-        TRY(take_clips(d));
-        TRY(supply_lines(d));
-    }
+    if (clock_seconds() - d->asked_at >= turn_s) TRY(ask_source(d, !stopped && !d->ended));
+    if (!stopped && !d->ended) TRY(supply_lines(d));
     if (stopped || (d->exhausted && all_handed(d))) TRY(end_feeds(d));
     return ST_OK;
 }
@@ -517,19 +527,20 @@ status dispatcher_open(struct dispatcher **out, struct group *t, const struct wo
     pthread_mutex_init(&d->lock, NULL);
     condvar_init(&d->changed);
     *out = d;
-    return prompt_bank_open(&d->prompts, t);
+    TRY(prompt_bank_open(&d->prompts, t));
+    return add_entry(d, first);
 }
 
 status dispatcher_start(struct dispatcher *d)
 {
-    heartbeat_listen(d->t->rank->pulse, receive_control, d);
+    heartbeat_listen(d->t->rank->heartbeat, receive_control, d);
     return task_start(&d->task, "dispatcher", d->t->world->rank, dispatch, d);
 }
 
 status dispatcher_join(struct dispatcher *d, status st, struct group_run *r)
 {
     st = task_join(&d->task, st);
-    heartbeat_listen(d->t->rank->pulse, NULL, NULL);
+    heartbeat_listen(d->t->rank->heartbeat, NULL, NULL);
     r->done = d->done;
     r->failed = d->failed;
     r->stopped = r->stopped || !d->exhausted;

@@ -41,6 +41,7 @@ struct encode_worker {
     struct task task;
 
     /* the thread's own */
+    int passed;             /* the last clip that came here; -1: none */
     struct live_clip *clip; /* the one in work; NULL: none */
     bool dropped; /* its outcome is reported, or it is lost: the rest of its blocks is dropped */
     struct clip_writer *writer;
@@ -103,11 +104,8 @@ static status open_writer(struct encode_worker *f)
     const struct clip_spec *const spec = &f->clip->spec;
     struct video_config formats[CLIP_FORMATS];
 
-    if (path_exists(spec->dir)) {
-        log_warn("%s: appeared in the meantime and stays; this clip is dropped", spec->dir);
-        f->dropped = true;
-        return clip_report_send(f->c.t, f->c.line, f->clip->number, ST_OK, NULL);
-    }
+    if (path_exists(spec->dir))
+        return fail(ST_IO, "%s: appeared while the clip was rendered, and stays", spec->dir);
     for (int i = 0; i < spec->formats; i++) formats[i] = clip_video_config(spec, i);
     TRY(clip_provenance_make(&f->provenance, f->c.t, f->clip));
     struct clip_writer_config const c = config_of(f, formats);
@@ -117,6 +115,8 @@ static status open_writer(struct encode_worker *f)
 static status begin_clip(struct encode_worker *f, int number)
 {
     leave_clip(f);
+    clip_board_skip(f->c.t->board, f->c.line, f->passed, number); /* cut before they came here */
+    f->passed = number;
     TRY(clip_board_find(f->c.t->board, number, &f->clip));
     f->dropped = false;
     f->encoding = 0;
@@ -160,7 +160,6 @@ static status encode_pictures(struct encode_worker *f, const struct decode_block
     double const start = clock_seconds();
 
     if (b->block == 0) TRY(open_writer(f));
-    if (f->dropped) return ST_OK;
     TRY(clip_writer_pictures(f->writer, &b->pictures));
     TRY(clip_writer_latents(f->writer, b->x0, f->c.t->g.policy.frames_per_block));
     f->encoding += clock_seconds() - start;
@@ -194,12 +193,13 @@ static status encode_block(struct encode_worker *f, const struct decode_block *b
         drop_writer(f);
         f->dropped = true;
     }
-    if (!f->dropped && encode_pictures(f, b) != ST_OK) return fail_clip(f, b->block);
+    if (f->dropped) return ST_OK;
+    if (encode_pictures(f, b) != ST_OK) return fail_clip(f, b->block);
     f->blocks++;
     f->pictures += b->pictures.count;
     TRY(send_progress(f, b));
     if (b->block < f->clip->spec.blocks - 1) return ST_OK;
-    if (!f->dropped) TRY(clip_report_send(f->c.t, f->c.line, b->clip, ST_OK, NULL));
+    TRY(clip_report_send(f->c.t, f->c.line, b->clip, ST_OK, NULL));
     leave_clip(f);
     f->begin = clock_seconds(); /* of the next clip's time */
     return ST_OK;
@@ -248,6 +248,7 @@ status encode_worker_open(struct encode_worker **out, const struct encode_worker
     *out = NULL;
     if (!f) return fail(ST_NOMEM, "encoder: no memory");
     f->c = *c;
+    f->passed = -1;
     f->begin = clock_seconds();
     f->latent = (size_t)(g->policy.frames_per_block * VAE_CHANNELS * g->latent_h * g->latent_w);
     TRY_OUT(slot_queue_open(&f->queue, ENCODE_WORKER_SLOTS,

@@ -79,11 +79,6 @@ static status end_trace(struct engine_rank *rank, status st)
 
 /* ---- groups --------------------------------------------------------------------------------- */
 
-static status check_stop(struct comm *world)
-{
-    return comm_stopped(world) ? fail(ST_CANCELED, "stopped") : ST_OK;
-}
-
 /* Rank 0: the clip that begins the next group. *more false: there is none. */
 static status ask_source(const struct engine_rank *rank, struct work_item *first, bool *more)
 {
@@ -91,9 +86,12 @@ static status ask_source(const struct engine_rank *rank, struct work_item *first
     enum work_next what = WORK_LATER;
 
     while (what == WORK_LATER || what == WORK_OTHER) {
-        if (rank->o->stop_asked()) comm_stop(rank->world);
-        TRY(check_stop(rank->world));
         TRY(s->ops->next(s->arg, NULL, ask_every_s, first, &what));
+        if (rank->o->stop_asked()) comm_stop(rank->world);
+        if (what != WORK_END && comm_stopped(rank->world)) {
+            if (what == WORK_CLIP) s->ops->failed(s->arg, first->ticket, ST_CANCELED, "stopped");
+            return fail(ST_CANCELED, "stopped");
+        }
     }
     *more = what == WORK_CLIP;
     return ST_OK;
@@ -176,7 +174,7 @@ status engine_run(struct comm *world, const struct engine_config *c, struct engi
     *out = (struct engine_result){ 0 };
     log_set_rank(world->size > 1 ? world->rank : -1);
     TRY_OUT(watchdog_open(&rank.watch, &watch));
-    TRY_OUT(heartbeat_open(&rank.pulse, world, o->stall_s, o->stop_asked));
+    TRY_OUT(heartbeat_open(&rank.heartbeat, world, o->stall_s, o->stop_asked));
     world->deadline_s = ENGINE_WAIT_S;
     TRY_OUT(engine_check_config(world, o));
     TRY_OUT(open_trace(&rank.trace, world, o->trace));
@@ -187,9 +185,9 @@ out:
     if (rank.source) c->close_source(c->source_arg);
     if (st == ST_OK || st == ST_CANCELED) st = end_trace(&rank, st);
     trace_close(&rank.trace, false);
-    if (st == ST_PEER && rank.pulse && heartbeat_verdict(rank.pulse) != ST_OK)
+    if (st == ST_PEER && rank.heartbeat && heartbeat_verdict(rank.heartbeat) != ST_OK)
         st = error_last()->st;
-    heartbeat_close(&rank.pulse);
+    heartbeat_close(&rank.heartbeat);
     watchdog_close(&rank.watch);
     world->deadline_s = usual;
     return st;

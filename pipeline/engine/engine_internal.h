@@ -41,7 +41,7 @@ struct engine_rank {
     struct model_pool *pool;            /* this process's */
     struct trace *trace;                /* this rank's, or NULL */
     struct watchdog *watch;             /* this rank's */
-    struct heartbeat *pulse;            /* this rank's */
+    struct heartbeat *heartbeat;        /* this rank's */
     struct error *why;                  /* this rank gives up for; ST_OK: it does not */
     const struct work_source *source;   /* rank 0's, else NULL */
     const struct engine_events *events; /* rank 0's, or NULL */
@@ -51,9 +51,9 @@ struct engine_rank {
  * be lost, and the next of its kind makes it good. */
 enum engine_control {
     CONTROL_BLOCK = CONTROL_OTHER, /* a block is encoded: line, clip, block, pictures */
-    CONTROL_TICK, /* a line has ended a tick, or is idle: line, stages that held a block, blocks
-                     that have not entered, clips admitted, the newest clip in the line */
-    CONTROL_CUT   /* a line will not make a clip that was cut: line, clip */
+    CONTROL_TICK /* a line has ended a tick, or is idle: line, stages that held a block, blocks
+                    that have not entered, clips admitted, the newest clip in the line, the last
+                    one cut that will not be made (-1: none) */
 };
 
 /* ---- a clip in work ------------------------------------------------------------------ */
@@ -72,9 +72,11 @@ struct live_clip {
     struct clip_spec spec;
     struct embedding *text; /* [texts]: of its different prompts */
     int texts;
-    int *text_of;    /* [spec.prompts]: index into text */
-    int users;       /* workers of this rank that need it; clip_board's */
-    int64_t entered; /* blocks that have entered the line; the line worker's */
+    int *text_of;     /* [spec.prompts]: index into text */
+    int users;        /* workers of this rank that need it; clip_board's */
+    unsigned formats; /* of its files: a set of enum pix */
+    bool cut;         /* no more of it enters; the line worker's */
+    int64_t entered;  /* blocks that have entered the line; the line worker's */
 };
 void live_clip_free(struct live_clip *c); /* NULL is fine */
 
@@ -114,6 +116,11 @@ status clip_board_state(struct clip_board *b, int line, bool wait, const struct 
 /* The line's i-th clip, from 0; a clip by its number. Both wait until it has come here. */
 status clip_board_nth(struct clip_board *b, int line, int64_t i, struct live_clip **out) MUST_USE;
 status clip_board_find(struct clip_board *b, int number, struct live_clip **out) MUST_USE;
+status clip_board_formats(struct clip_board *b, int number, unsigned *out) MUST_USE;
+
+/* A user of a line's clips that has passed clip `after` goes on with clip `before`: what lies
+ * between will not come, and it is through with it. */
+void clip_board_skip(struct clip_board *b, int line, int after, int before);
 
 /* A user is through with it; the last one frees it. */
 void clip_board_release(struct clip_board *b, struct live_clip *c);
@@ -233,6 +240,23 @@ status prompt_bank_embed(struct prompt_bank *p, const struct clip_spec *const *c
 bool prompt_bank_has(const struct prompt_bank *p, const struct clip_spec *c);
 /* The clip's own copy of its embeddings. *why: one cannot be had, and why; malloc'ed. */
 status prompt_bank_give(const struct prompt_bank *p, struct live_clip *c, char **why) MUST_USE;
+
+/* Prompts from rank 0 to the rank that embeds them, and embeddings back: on one rank a call,
+ * between two a pair of messages. */
+enum { PROMPT_TOGETHER = 64 }; /* texts of a request at most */
+
+/* What became of a text. */
+struct prompt_answer {
+    int tokens;
+    float *rows; /* [tokens, text_dim]; NULL: it cannot be embedded */
+    char *why;   /* then the reason */
+};
+void prompt_answer_free(struct prompt_answer *a);
+
+/* Rank 0. Ask for 1..PROMPT_TOGETHER texts, and wait. */
+status prompt_request(struct group *t, const char *const *text, int texts,
+                      struct prompt_answer *answer) MUST_USE;
+status prompt_request_end(struct group *t) MUST_USE; /* no more */
 
 /* On the rank that embeds: its encoder, and where that is not rank 0 the thread that serves it. */
 struct prompt_encoder;

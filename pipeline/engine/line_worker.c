@@ -24,8 +24,9 @@ struct line_worker {
 
     struct live_clip **held; /* [holds], rising by number */
     int holds, room;
-    int64_t admitted, left;   /* clips; blocks of them that have not entered */
-    int newest;               /* number of the last clip admitted; -1: none */
+    int64_t admitted, left; /* clips; blocks of them that have not entered */
+    int newest;             /* number of the last clip admitted; -1: none */
+    int last_cut;           /* number of the last clip that was cut before all of it entered; -1 */
     struct board_state known; /* what the head decided by last */
 
     int64_t ticks, busy[SCHEDULE_LEVELS + 1]; /* so far; with a block, by stage */
@@ -85,22 +86,20 @@ static bool is_stopped(void *arg)
 /* To rank 0: how the line is supplied; a message that is lost is made good by the next. */
 static status send_supply(const struct line_worker *l, int busy, int newest)
 {
-    struct comm_control const m = {
-        .kind = CONTROL_TICK, .value = { l->t->me->line, busy, l->left, l->admitted, newest }
-    };
+    struct comm_control const m = { .kind = CONTROL_TICK,
+                                    .value = { l->t->me->line, busy, l->left, l->admitted, newest,
+                                               l->last_cut } };
     return comm_send_control(l->t->world, 0, &m);
 }
 
 /* The blocks of a cut clip that have not entered never will. If there are any, it will not be
- * made: that is reported now, because no encoder may ever see the clip. */
-static status count_cut(struct line_worker *l, int number)
+ * made: rank 0 hears that with the line's supply, for no encoder may ever see the clip. */
+static void count_cut(struct line_worker *l, struct live_clip *c)
 {
-    struct comm_control const m = { .kind = CONTROL_CUT, .value = { l->t->me->line, number } };
-    const struct live_clip *const c = held_clip(l, number);
-
-    if (!c || c->entered == c->spec.blocks) return ST_OK;
+    if (c->cut || c->entered == c->spec.blocks) return;
+    c->cut = true;
     l->left -= c->spec.blocks - c->entered;
-    return comm_send_control(l->t->world, 0, &m);
+    l->last_cut = c->number;
 }
 
 /* On the head: all that has come to the board joins. */
@@ -115,7 +114,7 @@ static status decide(void *arg, int64_t tick, bool idle, struct line_decision *o
     *out = (struct line_decision){ .admitted = now.posted, .cut = -1, .over = now.over };
     if (held_clip(l, now.cut)) {
         out->cut = now.cut;
-        TRY(count_cut(l, now.cut));
+        count_cut(l, held_clip(l, now.cut));
     } else if (now.cut > l->newest) now.cuts--; /* it joins only now: at the next boundary */
     l->known = now;
     return ST_OK;
@@ -222,7 +221,7 @@ status line_worker_open(struct line_worker **out, struct group *t)
     *out = NULL;
     if (!l) return fail(ST_NOMEM, "line: no memory");
     l->t = t;
-    l->newest = -1;
+    l->newest = l->last_cut = -1;
     TRY_OUT(track_open(&l->track, t->rank->trace, TRACK_ROW_LINE, "line"));
     TRY_OUT(open_line(l));
     if (t->world->rank == roles_tail(&t->g.roles, t->me->line, t->g.schedule.levels + 1))
@@ -342,9 +341,9 @@ status line_worker_run(struct line_worker *l)
 
     if (l->beside) TRY(decode_local_start(l->beside));
     watchdog_add(watch, l->track, o->deadline_s, o->stall_s);
-    heartbeat_show(l->t->rank->pulse, l->track);
+    heartbeat_show(l->t->rank->heartbeat, l->track);
     st = end_link(l, run_ticks(l));
-    heartbeat_show(l->t->rank->pulse, NULL);
+    heartbeat_show(l->t->rank->heartbeat, NULL);
     watchdog_drop(watch, l->track);
     if (l->beside) st = decode_local_join(l->beside, st);
     l->wall = clock_seconds() - l->begin;

@@ -12,7 +12,8 @@
 struct slot {
     struct kern_ctx *ctx;
     struct dit *model;
-    char *weights; /* what the model is of */
+    char *weights, *outer_key; /* what the model is of; outer_key "": the file's own choice */
+    struct dit_shape shape;
     char hash[DIGEST_HEX];
     enum dtype act;
     struct schedule schedule;
@@ -43,7 +44,8 @@ static void drop(struct slot *s)
 {
     dit_close(&s->model);
     free(s->weights);
-    s->weights = NULL;
+    free(s->outer_key);
+    s->weights = s->outer_key = NULL;
 }
 
 void model_pool_close(struct model_pool **store)
@@ -75,7 +77,11 @@ static bool is_of(const struct slot *s, const char *weights)
 
 static bool is_it(const struct slot *s, const struct dit_config *c)
 {
-    return is_of(s, c->weights) && s->act == c->act && same_schedule(&s->schedule, c->schedule);
+    const char *const key = c->outer_key ? c->outer_key : "";
+
+    return is_of(s, c->weights) && !strcmp(s->outer_key, key) && s->act == c->act &&
+           !memcmp(&s->shape, &c->shape, sizeof s->shape) &&
+           same_schedule(&s->schedule, c->schedule);
 }
 
 /* The file is read once for its hash, however many cards it goes to. */
@@ -98,7 +104,9 @@ static status load(const struct model_pool *store, struct slot *s, const struct 
     drop(s);
     TRY(hash(store, c->weights, s->hash));
     s->weights = strdup(c->weights);
-    if (!s->weights) return fail(ST_NOMEM, "%s: its name", c->weights);
+    s->outer_key = strdup(c->outer_key ? c->outer_key : "");
+    if (!s->weights || !s->outer_key) return fail(ST_NOMEM, "%s: its name", c->weights);
+    s->shape = c->shape;
     s->act = c->act;
     s->schedule = *c->schedule;
     log_info("model: %s", c->weights);

@@ -7,7 +7,7 @@
  * own, so nothing here has to live as long as a clip.
  */
 #include "base/strbuf.h"
-#include "pipeline/engine/prompt_wire.h"
+#include "pipeline/engine/engine_internal.h"
 
 #include <stdlib.h>
 #include <string.h>

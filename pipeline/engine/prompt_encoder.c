@@ -11,7 +11,7 @@
 #include "base/log.h"
 #include "base/strbuf.h"
 #include "base/thread.h"
-#include "pipeline/engine/prompt_wire.h"
+#include "pipeline/engine/engine_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,7 +64,8 @@ static status embed_texts(struct prompt_encoder *e, const char *const *text, int
             TRY(keep_rows(&answer[i], rows + (size_t)i * one, tokens[i], s->text_dim));
         return ST_OK;
     }
-    if (texts == 1) return keep_reason(answer);
+    if (error_last()->st != ST_FORMAT && error_last()->st != ST_ARG) return error_last()->st;
+    if (texts == 1) return keep_reason(answer); /* the prompt's own fault */
     error_clear();
     for (int i = 0; i < texts; i++) TRY(embed_texts(e, text + i, 1, rows, answer + i));
     return ST_OK;
@@ -73,15 +74,19 @@ static status embed_texts(struct prompt_encoder *e, const char *const *text, int
 static status serve_texts(struct prompt_encoder *e, const char *const *text, int texts,
                           struct prompt_answer *answer)
 {
+    const struct engine_rank *const rank = e->t->rank;
     const struct dit_shape *const s = &e->t->g.shape;
     float *const rows =
         malloc((size_t)texts * (size_t)s->text_len * (size_t)s->text_dim * sizeof *rows);
 
     if (!rows) return fail(ST_NOMEM, "embeddings of %d prompts", texts);
     log_info("prompts: %d to embed", texts);
+    watchdog_add(rank->watch, e->track, rank->o->deadline_s, rank->o->deadline_s);
     track_begin(e->track, TRACK_TEXT, TRACK_NOWHERE);
     status const st = embed_texts(e, text, texts, rows, answer);
     track_end(e->track);
+    track_lap(e->track);
+    watchdog_drop(rank->watch, e->track);
     free(rows);
     return st;
 }
@@ -161,7 +166,8 @@ static status serve_request(struct prompt_encoder *e, bool *over)
     status st = ST_OK;
 
     TRY(comm_broadcast(e->t->texts, 0, &bytes, &len));
-    for (const char *at = bytes; at < bytes + len && texts < PROMPT_TOGETHER; at += strlen(at) + 1)
+    for (const char *at = bytes + 1; at < bytes + len && texts < PROMPT_TOGETHER;
+         at += strlen(at) + 1)
         text[texts++] = at;
     *over = len == 1;
     if (!*over) st = serve_texts(e, text, texts, answer);
@@ -188,6 +194,7 @@ status prompt_request(struct group *t, const char *const *text, int texts,
     status st = ST_OK;
 
     if (!t->texts) return serve_texts(t->prompt_encoder, text, texts, answer);
+    strbuf_add(&bytes, "", 1); /* so that not even an empty text looks like the end */
     for (int i = 0; i < texts; i++) strbuf_add(&bytes, text[i], strlen(text[i]) + 1);
     if (bytes.failed) st = fail(ST_NOMEM, "%d prompts", texts);
     if (st == ST_OK) st = comm_broadcast(t->texts, 0, &bytes.s, &bytes.len);

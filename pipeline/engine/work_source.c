@@ -11,6 +11,12 @@
 
 static bool same_text(const char *a, const char *b) { return a && b ? !strcmp(a, b) : a == b; }
 
+static bool same_names(const struct model_spec *a, const struct model_spec *b)
+{
+    return same_text(a->name, b->name) && same_text(a->family, b->family) &&
+           same_text(a->license, b->license);
+}
+
 static bool same_files(const struct model_spec *a, const struct model_spec *b)
 {
     return same_text(a->card, b->card) && same_text(a->weights, b->weights) &&
@@ -29,10 +35,10 @@ static bool same_steps(const struct model_spec *a, const struct model_spec *b)
 
 static bool same_model(const struct model_spec *a, const struct model_spec *b)
 {
-    return a == b ||
-           (same_files(a, b) && same_steps(a, b) && a->frames_per_block == b->frames_per_block &&
-            a->window == b->window && a->attention_frames == b->attention_frames &&
-            a->sink_frames == b->sink_frames && a->sink == b->sink);
+    return a == b || (same_names(a, b) && same_files(a, b) && same_steps(a, b) &&
+                      a->frames_per_block == b->frames_per_block && a->window == b->window &&
+                      a->attention_frames == b->attention_frames &&
+                      a->sink_frames == b->sink_frames && a->sink == b->sink);
 }
 
 bool work_same_group(const struct work_item *a, const struct work_item *b)

@@ -15,7 +15,8 @@
 #include "jobs/spec/clip_spec.h"
 #include "jobs/spec/model_spec.h"
 
-/* A clip that the source hands over. Both borrowed until done or failed is called for it. */
+/* A clip that the source hands over. Both borrowed until done or failed is called for it; those of
+ * the clip that begins a group, until next is called with group NULL again. */
 struct work_item {
     int64_t ticket;
     const struct clip_spec *clip;
@@ -31,13 +32,15 @@ enum work_next {
 
 /* What a source knows of a group before it begins: how much there is to share out. */
 struct work_outlook {
-    int64_t clips;    /* of the group, known by now; at least 1 */
-    int64_t blocks;   /* of these clips */
-    int64_t texts;    /* different prompts among them */
-    int64_t mixes;    /* blocks whose prompt is a blend */
-    int64_t tokens;   /* of all these texts at most: texts * the encoder's length, or counted */
-    unsigned formats; /* pixel formats of their files: a set of enum pix */
-    bool more;        /* others may come while the line runs */
+    int64_t clips;  /* of the group, known by now; at least 1 */
+    int64_t blocks; /* of these clips */
+    int64_t texts;  /* different prompts among them */
+    int64_t mixes;  /* blocks whose prompt is a blend */
+    int64_t tokens; /* of all these texts at most: texts * the encoder's length, or counted */
+    unsigned
+        formats; /* pixel formats of their files: a set of enum pix. Buffers are made for these:
+                         a clip that needs more is of another group, and fails in this one */
+    bool more;   /* others may come while the line runs */
 };
 
 struct work_source_ops {
@@ -63,7 +66,8 @@ struct work_source_ops {
     void (*failed)(void *arg, int64_t ticket, status st, const char *why);
 
     /* Optional: is a clip that was handed over wanted no more? One ticket a call, -1: none. The
-     * engine lets go of it at the next tick and says failed(ST_CANCELED). */
+     * engine lets go of it at the next tick and says failed(ST_CANCELED); a clip of which all
+     * blocks have entered the line by then is made all the same, and done. */
     int64_t (*withdrawn)(void *arg);
 };
 

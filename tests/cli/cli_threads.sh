@@ -63,7 +63,7 @@ full() {
     rm -rf out
     job full.yaml full 2s 'output: {dir: out}'
     expect 1 'File too large' limited "$@"
-    [ "$(grep -c 'rollmill: not made: .*File too large' err.txt)" -eq 1 ] || wrong "$*: full: $(cat err.txt)"
+    [ "$(grep -c 'rollmill: .*File too large' err.txt)" -eq 1 ] || wrong "$*: full: $(cat err.txt)"
     [ ! -e out/full ] || wrong "$*: an unfinished clip appeared"
 }
 limited() (

@@ -176,7 +176,55 @@ static void a_clip_is_withdrawn(void **state)
     }
 }
 
-/* What is done by then stays, and the rest can be made by another run. */
+/* Before any of it is rendered, though it is the one that begins the group. */
+static void the_first_clip_is_withdrawn(void **state)
+{
+    static const struct fixture_clip clip[] = { { 400, 1, 0, false, FAULT_NONE },
+                                                { 3, 2, 0, false, FAULT_NONE } };
+    (void)state;
+    engine_fixture_clips(fixture, &source, clip, COUNT_OF(clip));
+    source.clip[0].withdraw_at = 0;
+    struct fixture_run const run = render(&worlds[0]);
+    assert_int_equal(run.st, ST_OK);
+    assert_int_equal(source.clip[0].done, 0);
+    assert_int_equal(source.clip[0].st, ST_CANCELED);
+    check_clips(clip, COUNT_OF(clip), false);
+    engine_fixture_forget(&source);
+}
+
+/* Its files are not among those that the source had in view when the group began. */
+static void a_clip_that_needs_more_fails_alone(void **state)
+{
+    static const struct fixture_clip clip[] = { { 3, 1, 0, false, FAULT_NONE },
+                                                { 3, 2, 0, false, FAULT_NONE } };
+    (void)state;
+    engine_fixture_clips(fixture, &source, clip, COUNT_OF(clip));
+    source.view = 1;
+    source.clip[1].spec.format[0].pix = (char *)(uintptr_t) "yuv444p10";
+    struct fixture_run const run = render(&worlds[1]);
+    assert_int_equal(run.st, ST_OK);
+    assert_int_equal(source.clip[0].done, 1);
+    assert_int_equal(source.clip[1].st, ST_FORMAT);
+    engine_fixture_forget(&source);
+}
+
+/* An empty prompt is a prompt, on whichever rank it is embedded. */
+static void an_empty_prompt_is_embedded(void **state)
+{
+    static const struct fixture_clip clip[] = { { 2, 1, 0, false, FAULT_NONE } };
+    static struct clip_prompt empty = { .text = (char *)(uintptr_t) "", .at = "0s", .over = "0s" };
+
+    (void)state;
+    engine_fixture_clips(fixture, &source, clip, COUNT_OF(clip));
+    source.clip[0].spec.prompt = &empty;
+    source.clip[0].spec.prompts = 1;
+    struct fixture_run const run = render(&worlds[2]);
+    assert_int_equal(run.st, ST_OK);
+    assert_int_equal(source.clip[0].done + source.clip[0].failed, 1);
+    engine_fixture_forget(&source);
+}
+
+/* What is done by then stays, nothing else appears; with all of it done the stop is none. */
 static void a_stop_at_any_block(void **state)
 {
     static const struct fixture_clip clip[] = { { 4, 1, 0, false, FAULT_NONE },
@@ -188,7 +236,9 @@ static void a_stop_at_any_block(void **state)
         c.stop_at = stop;
         engine_fixture_clips(fixture, &source, clip, COUNT_OF(clip));
         struct fixture_run const run = render(&c);
-        assert_true(run.st == ST_CANCELED || run.st == ST_OK); /* it may have been through */
+        int done = 0;
+        for (int i = 0; i < COUNT_OF(clip); i++) done += source.clip[i].done;
+        assert_int_equal(run.st, done == COUNT_OF(clip) ? ST_OK : ST_CANCELED);
         check_clips(clip, COUNT_OF(clip), true);
         engine_fixture_forget(&source);
     }
@@ -277,6 +327,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(groups_follow_one_another),
         cmocka_unit_test(a_clip_fails_alone),
         cmocka_unit_test(a_clip_is_withdrawn),
+        cmocka_unit_test(the_first_clip_is_withdrawn),
+        cmocka_unit_test(a_clip_that_needs_more_fails_alone),
+        cmocka_unit_test(an_empty_prompt_is_embedded),
         cmocka_unit_test(a_stop_at_any_block),
         cmocka_unit_test(a_line_of_six_is_kept_busy),
         cmocka_unit_test(a_few_at_random),

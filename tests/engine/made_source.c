@@ -46,7 +46,7 @@ static status look_out(void *arg, const struct work_item *first, struct work_out
     const struct made_source *const s = arg;
 
     *out = (struct work_outlook){ .more = s->more };
-    for (int i = 0; i < s->clips; i++) {
+    for (int i = 0; i < (s->view ? s->view : s->clips); i++) {
         struct work_item const item = item_of(s, i);
         const struct clip_spec *const c = &s->clip[i].spec;
         if (!work_same_group(first, &item)) continue;

@@ -30,6 +30,7 @@ struct made_clip {
 struct made_source {
     struct made_clip clip[MADE_CLIPS];
     int clips;
+    int view;       /* the outlook knows the first so many clips; 0: all */
     bool more;      /* the outlook says that others may come */
     int64_t blocks; /* encoded so far, of all clips */
     int begun, asked_in_vain;
