@@ -2,9 +2,9 @@
  * json_tree.c - a JSON reader in one pass and one allocation.
  *
  * The text is untrusted, so the size of everything is known before it is read: each value but the
- * root stands behind a `{`, a `[` or a `,`, and counting those outside of strings bounds the nodes. Nodes and a copy
- * of the text share one block; strings are unescaped in place, which never makes them longer. Depth
- * is bounded, so recursion is too.
+ * root stands behind a `{`, a `[` or a `,`, and counting those outside of strings bounds the nodes.
+ * Nodes and a copy of the text share one block; strings are unescaped in place, which never makes
+ * them longer. Depth is bounded, so recursion is too.
  */
 #include "base/json_tree.h"
 #include "base/utf8.h"

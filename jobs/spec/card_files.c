@@ -1,5 +1,5 @@
-/* card_files.c - the files a card names: whether they are there and seem to be what they should, and
- * a number that stands for their bytes without reading all of a large one. */
+/* card_files.c - the files a card names: whether they are there and seem to be what they should,
+ * and a number that stands for their bytes without reading all of a large one. */
 #include "base/file.h"
 #include "base/file_kind.h"
 #include "base/strbuf.h"

@@ -52,8 +52,9 @@ int weights_count(const struct weights *w);
 const struct weight_info *weights_at(const struct weights *w, int i); /* in file order */
 int weights_find(const struct weights *w, const char *name);          /* -1: not there */
 
-/* The bytes of tensor i, row-major and contiguous, weights_at(i)->bytes of them. They lie in the mapped file (safetensors; valid until close) or in a buffer of w's
- * (torch; valid until the next fetch). ST_FORMAT if a checksum is wrong. */
+/* The bytes of tensor i, row-major and contiguous, weights_at(i)->bytes of them. They lie in the
+ * mapped file (safetensors; valid until close) or in a buffer of w's (torch; valid until the next
+ * fetch). ST_FORMAT if a checksum is wrong. */
 status weights_fetch(struct weights *w, int i, const void **data) MUST_USE;
 
 /* What a checkpoint holds, as a number. The hash of a tensor is the SHA-256 of its bytes,

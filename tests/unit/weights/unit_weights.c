@@ -500,8 +500,8 @@ static void wrong_members(void **state)
     expect_refusal(NULL, "has no member f/data/0");
 }
 
-/* Beside the weights and among them: what is no tensor is passed over, a tensor of a kind that is not
- * read is listed. */
+/* Beside the weights and among them: what is no tensor is passed over, a tensor of a kind that is
+ * not read is listed. */
 static void objects_beside(void **state)
 {
     static const char code[] = "\x80\2}(X\4\0\0\0argscargparse\nNamespace\n)\x81}X\1\0\0\0xNsb"
