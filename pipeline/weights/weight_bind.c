@@ -102,18 +102,38 @@ static void check_slot(const struct bind_list *l, int i, const struct weight_inf
     }
 }
 
+/* What a file seems to hold of which no tensor is wanted, by names that only it has. */
+static const char *guess_model(const struct weights *w)
+{
+    static const struct {
+        const char *part, *what; /* of a name */
+    } known[] = {
+        { "lora_", "it seems to be a LoRA, which is added to a model's weights" },
+        { "lora.down", "it seems to be a LoRA, which is added to a model's weights" },
+        { "token_embedding", "it seems to be a text encoder" },
+        { "decoder.conv1", "it seems to be a VAE" },
+        { "patch_embedding", "it seems to be a video transformer" },
+    };
+
+    for (int k = 0; k < COUNT_OF(known); k++)
+        for (int i = 0; i < weights_count(w); i++)
+            if (strstr(weights_at(w, i)->name, known[k].part)) return known[k].what;
+    return "it seems to be of another model";
+}
+
 status bind_check(const struct bind_list *l, const struct weights *w)
 {
     struct differences d = { 0 };
     status st = ST_OK;
     char shape[WEIGHT_SHAPE];
+    bool any = !l->count;
     bool *const used = calloc((size_t)weights_count(w) + 1, sizeof *used);
 
     if (!used) return fail(ST_NOMEM, "%s: no memory to check its names", weights_path(w));
     TRY_OUT(check_list(l));
     for (int i = 0; i < l->count; i++) {
         int const at = weights_find(w, l->slot[i].name);
-        if (at >= 0) used[at] = true;
+        if (at >= 0) used[at] = any = true;
         check_slot(l, i, at >= 0 ? weights_at(w, at) : NULL, &d);
     }
     for (int i = 0; i < weights_count(w); i++) {
@@ -126,8 +146,10 @@ status bind_check(const struct bind_list *l, const struct weights *w)
     int const all = d.missing + d.extra + d.misfit;
     if (all > SHOWN) strbuf_addf(&d.lines, "\n  and %d more", all - SHOWN);
     if (all)
-        st = fail(ST_FORMAT, "%s: tensors: %d missing, %d extra, %d of another shape or dtype%s",
-                  weights_path(w), d.missing, d.extra, d.misfit, d.lines.s ? d.lines.s : "");
+        st =
+            fail(ST_FORMAT, "%s: tensors: %d missing, %d extra, %d of another shape or dtype%s%s%s",
+                 weights_path(w), d.missing, d.extra, d.misfit, any ? "" : "; ",
+                 any ? "" : guess_model(w), d.lines.s ? d.lines.s : "");
 out:
     strbuf_free(&d.lines);
     free(used);

@@ -161,6 +161,45 @@ static void all_differences_at_once(void **state)
     bind_free(&l);
 }
 
+/* A file without anything wanted: what it seems to be. */
+static void another_model(void **state)
+{
+    static const struct {
+        const char *name, *want;
+    } rows[] = {
+        { "decoder.conv1.weight", "it seems to be a VAE" },
+        { "token_embedding.weight", "it seems to be a text encoder" },
+        { "patch_embedding.weight", "it seems to be a video transformer" },
+        { "blocks.0.q.lora_A.weight",
+          "it seems to be a LoRA, which is added to a model's weights" },
+        { "a", "it seems to be of another model" },
+    };
+    static float one = 1;
+
+    (void)state;
+    for (int i = 0; i < COUNT_OF(rows); i++) {
+        struct tensor_file_item item = { .name = rows[i].name };
+        struct bind_list l = { 0 };
+        struct tensor b;
+        struct weights *w;
+        char want[512];
+        assert_int_equal(tensor_make(&item.t, DT_F32, DIMS(1)), ST_OK);
+        item.t.data = &one;
+        assert_int_equal(tensor_file_write(path, &item, 1), ST_OK);
+        bind_add(&l, &(struct bind_slot){ .ndim = 1, .dim = { 2 }, .vector = &b }, "w");
+        assert_int_equal(weights_open(&w, path, NULL), ST_OK);
+        assert_int_equal(bind_check(&l, w), ST_FORMAT);
+        snprintf(want, sizeof want,
+                 "%s: tensors: 1 missing, 1 extra, 0 of another shape or dtype; %s\n"
+                 "  missing  w [2]\n"
+                 "  extra    %s [1]",
+                 path, rows[i].want, rows[i].name);
+        assert_string_equal(error_last()->msg, want);
+        weights_close(&w);
+        bind_free(&l);
+    }
+}
+
 /* A tensor of an unread type or rank is named, whether it is wanted or not. */
 static void unread_types_are_refused(void **state)
 {
@@ -325,6 +364,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(loads),
         cmocka_unit_test(all_differences_at_once),
+        cmocka_unit_test(another_model),
         cmocka_unit_test(unread_types_are_refused),
         cmocka_unit_test(weights_must_be_finite),
         cmocka_unit_test(wrong_slots),
