@@ -28,7 +28,7 @@ before=$(sha256sum out/one/*)
 expect 0 '1 clips already exist, skipped' render one.yaml
 [ "$before" = "$(sha256sum out/one/*)" ] || wrong "a finished clip was touched"
 job again.yaml one 3s 'output: {dir: out, on_exists: error}'
-expect 2 'out/one: is there already' render again.yaml
+expect 2 'out/one: already exists' render again.yaml
 job version.yaml one 1s 'output: {dir: out, on_exists: version}'
 expect 0 'render: 1 clips made' render version.yaml
 [ -s out/one-v2/clip.mp4 ] || wrong "no second version"
