@@ -1,5 +1,6 @@
 /* dit_shape.c - config.json of a Wan-family transformer. */
 #include "base/file.h"
+#include "base/file_kind.h"
 #include "base/json_tree.h"
 #include "pipeline/dit/dit.h"
 
@@ -98,6 +99,9 @@ status dit_shape_read(struct dit_shape *out, const char *path)
 
     *out = (struct dit_shape){ 0 };
     TRY_OUT(file_read(path, CONFIG_BYTES, &text, &len));
+    const char *const kind = file_kind(text, len);
+    if (kind && strcmp(kind, FILE_KIND_JSON) != 0)
+        FAIL_OUT(ST_FORMAT, "%s: %s; the model's config.json is expected", path, kind);
     TRY_OUT(json_tree_read(&root, text, len, path));
     if (!json_tree_is(root, NODE_OBJECT)) FAIL_OUT(ST_FORMAT, "%s: an object is expected", path);
     TRY_OUT(read_config(out, root, path));
