@@ -7,6 +7,7 @@
  */
 #define _GNU_SOURCE
 #include "base/file.h"
+#include "base/file_guard.h"
 #include "base/strbuf.h"
 
 #include <errno.h>
@@ -49,6 +50,7 @@ status file_map(struct file_map *out, const char *path)
             return fail(ST_IO, "%s: cannot map: %s", path, strerror(why));
         }
         out->data = p;
+        file_guard_add(out->data, out->size, path);
     }
     close(fd);
     return ST_OK;
@@ -56,6 +58,7 @@ status file_map(struct file_map *out, const char *path)
 
 void file_unmap(struct file_map *m)
 {
+    if (m->data) file_guard_remove(m->data);
     if (m->data) munmap((void *)(uintptr_t)m->data, m->size);
     *m = (struct file_map){ 0 };
 }

@@ -2,9 +2,9 @@
  * json_tree.c - a JSON reader in one pass and one allocation.
  *
  * The text is untrusted, so the size of everything is known before it is read: each value but the
- * root stands behind a `{`, a `[` or a `,`, and counting those bounds the nodes. Nodes and a copy
- * of the text share one block; strings are unescaped in place, which never makes them longer. Depth
- * is bounded, so recursion is too.
+ * root stands behind a `{`, a `[` or a `,`, and counting those outside of strings bounds the nodes.
+ * Nodes and a copy of the text share one block; strings are unescaped in place, which never makes
+ * them longer. Depth is bounded, so recursion is too.
  */
 #include "base/json_tree.h"
 #include "base/utf8.h"
@@ -254,12 +254,17 @@ static status read_value(struct reader *r, struct json_node *n, int depth)
                      r->at < r->end ? "a value is expected" : "the text ends within a value");
 }
 
-/* Every value but the root stands behind one of these. */
+/* Every value but the root stands behind one of these, outside of a string. The reader goes from
+ * quote to quote as this does, up to where it fails; what stands behind that is never read. */
 static size_t most_nodes(const char *text, size_t len)
 {
     size_t n = 1;
+    bool string = false;
 
-    for (size_t i = 0; i < len; i++) n += text[i] == '{' || text[i] == '[' || text[i] == ',';
+    for (size_t i = 0; i < len; i++)
+        if (text[i] == '"') string = !string;
+        else if (string) i += text[i] == '\\'; /* what it escapes is skipped */
+        else n += text[i] == '{' || text[i] == '[' || text[i] == ',';
     return n;
 }
 

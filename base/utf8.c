@@ -46,3 +46,16 @@ bool utf8_printable(uint32_t c)
     if (c < 0xa0) return c < 0x7f || c == 0x85;
     return c != 0xfeff && c != 0xfffe && c != 0xffff;
 }
+
+bool utf8_valid(const char *s, size_t len)
+{
+    uint32_t character;
+
+    while (len) {
+        int const n = utf8_decode(&character, s, len);
+        if (!n) return false;
+        s += n;
+        len -= (size_t)n;
+    }
+    return true;
+}

@@ -9,7 +9,10 @@
  * beyond U+10FFFF are not. */
 int utf8_decode(uint32_t *out, const char *s, size_t len);
 
-/* The same, but a surrogate as three bytes is let through. */
+/* Is all of it valid UTF-8? */
+bool utf8_valid(const char *s, size_t len);
+
+/* The same as utf8_decode, but a surrogate as three bytes is let through. */
 int utf8_decode_lax(uint32_t *out, const char *s, size_t len);
 
 /* Returns the bytes, 1 to 4. A lone surrogate is written as three bytes. */

@@ -1,5 +1,6 @@
 /* cmd_check.c - validate jobs and model cards, and print every clip they make. */
 #include "base/strbuf.h"
+#include "base/utf8.h"
 #include "cmd/cmd.h"
 #include "cmd/job_encoders.h"
 #include "cmd/opts.h"
@@ -7,6 +8,7 @@
 #include "jobs/spec/clip.h"
 
 #include <stdio.h>
+#include <string.h>
 
 struct check {
     bool json, no_files;
@@ -86,6 +88,9 @@ static status check_job(struct check *k, struct job *job)
         TRY_OUT(card_check_files(&card, NULL));
         TRY_OUT(card_fingerprint(&card, id));
     }
+    if (!utf8_valid(job->output.dir, strlen(job->output.dir)))
+        FAIL_OUT(ST_FORMAT, "%s: output.dir: %s: the path is not UTF-8, as clip.json must be",
+                 job->node->tree->name, job->output.dir);
     TRY_OUT(job_encoders_settle(&k->encoders, job));
     TRY_OUT(clip_expand(&clips, job, &card,
                         &(struct clip_options){ .model_id = k->no_files ? NULL : id }));

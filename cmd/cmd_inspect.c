@@ -4,6 +4,8 @@
  * One row per tensor and a line for the whole, on stdout. The hashes are those of
  * pipeline/weights/weights.h, of each the first 16 digits.
  */
+#include "base/strbuf.h"
+#include "base/utf8.h"
 #include "cmd/cmd.h"
 #include "cmd/opts.h"
 #include "pipeline/weights/weights.h"
@@ -26,17 +28,19 @@ struct listing {
 
 static void print_table(const struct listing *l)
 {
-    int wide = 4;
+    int wide = 4, type = 4;
 
     for (int i = 0; i < weights_count(l->w); i++) {
         int const n = (int)strlen(weights_at(l->w, i)->name);
+        int const t = (int)strlen(weights_at(l->w, i)->dtype);
         if (n > wide) wide = n;
+        if (t > type) type = t;
     }
     for (int i = 0; i < weights_count(l->w); i++) {
         const struct weight_info *const info = weights_at(l->w, i);
-        char shape[SHAPE_TEXT];
-        printf("%-*s  %-4s  %-24s %12zu", wide, info->name, dtype_name(info->t.dtype),
-               tensor_shape(&info->t, shape), tensor_bytes(&info->t));
+        char shape[WEIGHT_SHAPE];
+        printf("%-*s  %-*s  %-24s %12zu", wide, info->name, type, info->dtype,
+               weight_shape(info, shape), info->bytes);
         if (l->hash) printf("  %.*s", HASH_SHOWN, l->hash[i]);
         putchar('\n');
     }
@@ -47,16 +51,32 @@ static void print_table(const struct listing *l)
     putchar('\n');
 }
 
+/* JSON is UTF-8; a path and a torch file's names may be any bytes: each that is not is a `?`. */
+static json_t *json_text(const char *s)
+{
+    json_t *text = NULL;
+    char *const copy = str_format("%s", s);
+    uint32_t character;
+
+    if (!copy) return NULL;
+    for (char *at = copy; *at;) {
+        int const n = utf8_decode(&character, at, strlen(at));
+        if (!n) *at = '?';
+        at += n ? n : 1;
+    }
+    text = json_string(copy);
+    free(copy);
+    return text;
+}
+
 static json_t *build_json_row(const struct listing *l, int i)
 {
     const struct weight_info *const info = weights_at(l->w, i);
     json_t *const shape = json_array();
-    json_t *const o =
-        json_pack("{s:s, s:s, s:o, s:I}", "name", info->name, "dtype", dtype_name(info->t.dtype),
-                  "shape", shape, "bytes", (json_int_t)tensor_bytes(&info->t));
+    json_t *const o = json_pack("{s:o, s:s, s:o, s:I}", "name", json_text(info->name), "dtype",
+                                info->dtype, "shape", shape, "bytes", (json_int_t)info->bytes);
 
-    for (int d = 0; d < info->t.ndim; d++)
-        json_array_append_new(shape, json_integer(info->t.dim[d]));
+    for (int d = 0; d < info->ndim; d++) json_array_append_new(shape, json_integer(info->dim[d]));
     if (l->hash) json_object_set_new(o, "hash", json_stringn(l->hash[i], HASH_SHOWN));
     return o;
 }
@@ -66,10 +86,10 @@ static status print_json(const struct listing *l)
     json_t *const rows = json_array();
 
     for (int i = 0; i < weights_count(l->w); i++) json_array_append_new(rows, build_json_row(l, i));
-    json_t *const o =
-        json_pack("{s:s, s:s, s:o, s:i, s:I, s:I}", "file", weights_path(l->w), "outer_key",
-                  weights_outer_key(l->w), "tensors", rows, "count", weights_count(l->w),
-                  "parameters", (json_int_t)l->elements, "bytes", (json_int_t)l->bytes);
+    json_t *const o = json_pack(
+        "{s:o, s:o, s:o, s:i, s:I, s:I}", "file", json_text(weights_path(l->w)), "outer_key",
+        json_text(weights_outer_key(l->w)), "tensors", rows, "count", weights_count(l->w),
+        "parameters", (json_int_t)l->elements, "bytes", (json_int_t)l->bytes);
     if (l->hash && o) json_object_set_new(o, "hash", json_stringn(l->all, HASH_SHOWN));
     int const rc = o ? json_dumpf(o, stdout, JSON_INDENT(1)) : -1;
     putchar('\n');
@@ -87,8 +107,8 @@ static status list_tensors(const char *path, const char *outer_key, bool json, b
     TRY_OUT(weights_open(&l.w, path, outer_key));
     int const n = weights_count(l.w);
     for (int i = 0; i < n; i++) {
-        l.elements += tensor_count(&weights_at(l.w, i)->t);
-        l.bytes += tensor_bytes(&weights_at(l.w, i)->t);
+        l.elements += weights_at(l.w, i)->count;
+        l.bytes += weights_at(l.w, i)->bytes;
     }
     if (hashes) {
         l.hash = calloc((size_t)n + 1, sizeof *l.hash);

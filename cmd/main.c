@@ -1,4 +1,5 @@
 /* main.c - begin, find the command in cmd_table.c, run it. */
+#include "base/file_guard.h"
 #include "base/log.h"
 #include "base/version.h"
 #include "cmd/cmd_table.h"
@@ -78,6 +79,7 @@ int main(int argc, char **argv)
 {
     fill_standard_files();
     ignore_write_signals();
+    file_guard_begin();
     if (set_log_level() != ST_OK) {
         cmd_report(ST_ARG);
         return cmd_exit_code(ST_ARG);

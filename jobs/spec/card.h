@@ -52,7 +52,8 @@ status card_parse(struct card *out, const char *text, size_t len, const char *pa
 status card_load(struct card *out, const char *path) MUST_USE; /* reads the file */
 void card_close(struct card *c);                               /* safe on a zeroed one; zeroes it */
 
-/* ST_FORMAT with every file of the card that is not there, one a line. `spared`: the key of one
+/* ST_FORMAT with every file of the card that is not there, or plainly is something else (a Git LFS
+ * pointer, a web page: base/file_kind.h), one a line. Paths must be UTF-8. `spared`: the key of one
  * that need not be there, "text.encoder"; or NULL. */
 status card_check_files(const struct card *c, const char *spared) MUST_USE;
 

@@ -1,7 +1,9 @@
-/* card_files.c - the files a card names: whether they are there, and a number that stands for their
- * bytes without reading all of a large one. */
+/* card_files.c - the files a card names: whether they are there and seem to be what they should,
+ * and a number that stands for their bytes without reading all of a large one. */
 #include "base/file.h"
+#include "base/file_kind.h"
 #include "base/strbuf.h"
+#include "base/utf8.h"
 #include "jobs/spec/card.h"
 
 #include <stdio.h>
@@ -23,24 +25,48 @@ static void list_roles(const struct card *c, struct role role[FILES])
     role[4] = (struct role){ "vae", c->vae };
 }
 
+/* What the files of each role may seem to be. A tokenizer's model has no mark of its own. */
+static bool kind_fits(const char *role, const char *kind)
+{
+    if (!kind) return true;
+    if (!strcmp(role, "text.tokenizer")) return false;
+    if (!strcmp(role, "config")) return !strcmp(kind, FILE_KIND_JSON);
+    return !strcmp(kind, FILE_KIND_ZIP) || !strcmp(kind, FILE_KIND_SAFETENSORS);
+}
+
+/* Lines for what is wrong with one file: it is not there, or plainly is something else. */
+static void check_role(struct strbuf *wrong, const struct card *c, const struct role *role)
+{
+    struct file_map m;
+    const char *const gap = wrong->len ? "\n" : "";
+
+    if (file_map(&m, role->path) != ST_OK) {
+        strbuf_addf(wrong, "%s%s: %s: %s", gap, c->path, role->name, error_last()->msg);
+        return;
+    }
+    const char *const kind = file_kind(m.data, m.size);
+    if (!utf8_valid(role->path, strlen(role->path)))
+        strbuf_addf(wrong, "%s%s: %s: %s: its path is not UTF-8", gap, c->path, role->name,
+                    role->path);
+    else if (!kind_fits(role->name, kind))
+        strbuf_addf(wrong, "%s%s: %s: %s: %s", gap, c->path, role->name, role->path, kind);
+    file_unmap(&m);
+}
+
 status card_check_files(const struct card *c, const char *spared)
 {
-    struct strbuf missing = { 0 };
+    struct strbuf wrong = { 0 };
     struct role role[FILES];
     status st = ST_OK;
 
+    if (!utf8_valid(c->path, strlen(c->path)))
+        return fail(ST_FORMAT, "%s: the card's path is not UTF-8", c->path);
     list_roles(c, role);
-    for (int i = 0; i < FILES; i++) {
-        struct file_map m;
-        if (spared && !strcmp(role[i].name, spared)) continue;
-        if (file_map(&m, role[i].path) != ST_OK)
-            strbuf_addf(&missing, "%s%s: %s: %s", missing.len ? "\n" : "", c->path, role[i].name,
-                        error_last()->msg);
-        file_unmap(&m);
-    }
-    if (missing.failed) st = fail(ST_NOMEM, "%s: no memory to list its files", c->path);
-    else if (missing.len) st = fail(ST_FORMAT, "%s", missing.s);
-    strbuf_free(&missing);
+    for (int i = 0; i < FILES; i++)
+        if (!spared || strcmp(role[i].name, spared) != 0) check_role(&wrong, c, &role[i]);
+    if (wrong.failed) st = fail(ST_NOMEM, "%s: no memory to list its files", c->path);
+    else if (wrong.len) st = fail(ST_FORMAT, "%s", wrong.s);
+    strbuf_free(&wrong);
     return st;
 }
 

@@ -1,5 +1,6 @@
 /* dit_shape.c - config.json of a Wan-family transformer. */
 #include "base/file.h"
+#include "base/file_kind.h"
 #include "base/json_tree.h"
 #include "pipeline/dit/dit.h"
 
@@ -99,6 +100,9 @@ status dit_shape_read(struct dit_shape *out, const char *path)
     *out = (struct dit_shape){ 0 };
     TRY_OUT(file_read(path, CONFIG_BYTES, &text, &len));
     size_t const mark = len >= 3 && !memcmp(text, "\xef\xbb\xbf", 3) ? 3 : 0; /* byte order */
+    const char *const kind = file_kind(text + mark, len - mark);
+    if (kind && strcmp(kind, FILE_KIND_JSON) != 0)
+        FAIL_OUT(ST_FORMAT, "%s: %s; the model's config.json is expected", path, kind);
     TRY_OUT(json_tree_read(&root, text + mark, len - mark, path));
     if (!json_tree_is(root, NODE_OBJECT)) FAIL_OUT(ST_FORMAT, "%s: an object is expected", path);
     TRY_OUT(read_config(out, root, path));

@@ -70,6 +70,13 @@ static bool same_schedule(const struct schedule *a, const struct schedule *b)
     return true;
 }
 
+static bool same_shape(const struct dit_shape *a, const struct dit_shape *b)
+{
+    return a->dim == b->dim && a->ffn_dim == b->ffn_dim && a->heads == b->heads &&
+           a->layers == b->layers && a->text_dim == b->text_dim && a->text_len == b->text_len &&
+           a->freq_dim == b->freq_dim && a->channels == b->channels && a->eps == b->eps;
+}
+
 static bool is_of(const struct slot *s, const char *weights)
 {
     return s->model && !strcmp(s->weights, weights);
@@ -80,8 +87,7 @@ static bool is_it(const struct slot *s, const struct dit_config *c)
     const char *const key = c->outer_key ? c->outer_key : "";
 
     return is_of(s, c->weights) && !strcmp(s->outer_key, key) && s->act == c->act &&
-           !memcmp(&s->shape, &c->shape, sizeof s->shape) &&
-           same_schedule(&s->schedule, c->schedule);
+           same_shape(&s->shape, &c->shape) && same_schedule(&s->schedule, c->schedule);
 }
 
 /* The file is read once for its hash, however many cards it goes to. */

@@ -110,7 +110,7 @@ static status send_answers(struct group *t, const struct prompt_answer *a, int t
         if (a[i].rows)
             strbuf_add(&bytes, (const char *)a[i].rows,
                        (size_t)a[i].tokens * (size_t)t->g.shape.text_dim * sizeof(float));
-        else strbuf_add(&bytes, a[i].why, strlen(a[i].why));
+        else if (a[i].why) strbuf_add(&bytes, a[i].why, strlen(a[i].why));
     if (bytes.failed) st = fail(ST_NOMEM, "embeddings of %d prompts", texts);
     if (st == ST_OK) st = comm_broadcast(t->texts, 1, &bytes.s, &bytes.len);
     strbuf_free(&bytes);

@@ -50,13 +50,13 @@ out:
 status text_hash(const struct weights *encoder, const char *tokenizer_path, char hex[DIGEST_HEX])
 {
     struct strbuf t = { 0 };
-    char shape[SHAPE_TEXT], tokenizer[DIGEST_HEX];
+    char shape[WEIGHT_SHAPE], tokenizer[DIGEST_HEX];
     status st = ST_OK;
 
     strbuf_addf(&t, "rollmill text hash 1\n");
     for (int i = 0; i < weights_count(encoder); i++) {
         const struct weight_info *const w = weights_at(encoder, i);
-        strbuf_addf(&t, "%s %s %s\n", w->name, dtype_name(w->t.dtype), tensor_shape(&w->t, shape));
+        strbuf_addf(&t, "%s %s %s\n", w->name, w->dtype, weight_shape(w, shape));
     }
     TRY_OUT(add_samples(&t, weights_path(encoder)));
     TRY_OUT(digest_file(tokenizer_path, tokenizer));

@@ -5,8 +5,8 @@
  * name and call it. Python's own reader runs all that, which is why loading a stranger's
  * checkpoint there runs the stranger's code. Here the table of opcodes is closed: an opcode
  * without a function is refused by name, a GLOBAL resolves against pickle_call.c's short list of
- * names and to nothing else, and REDUCE "calls" one of three by building the value that torch
- * would. What must hold:
+ * names or to an object of which only the name is kept, and REDUCE "calls" one of three by building
+ * the value that torch would. What must hold:
  *
  * - Every operand is checked against what is left of the program before it is read, every pop
  *   against the last open mark.
@@ -77,15 +77,36 @@ static status op_int(struct pickle_vm *vm, int bytes)
     return pickle_push(vm, (struct pickle_value){ PICKLE_INT, { .number = v } });
 }
 
+/* A value that a checkpoint may hold beside its tensors and nothing here asks for. */
+static status skip_object(struct pickle_vm *vm, uint64_t bytes, const char *name)
+{
+    const unsigned char *at = NULL;
+
+    TRY(pickle_take(vm, bytes, &at));
+    return pickle_push_object(vm, (struct pickle_text){ name, strlen(name) });
+}
+
+static status op_bytes(struct pickle_vm *vm, int length_bytes)
+{
+    uint64_t n = 0;
+
+    TRY(pickle_take_le(vm, length_bytes, &n));
+    return skip_object(vm, n, "bytes");
+}
+
+static status op_empty_set(struct pickle_vm *vm, int arg)
+{
+    (void)arg;
+    return skip_object(vm, 0, "set");
+}
+
 static status op_long1(struct pickle_vm *vm, int arg)
 {
     uint64_t bytes = 0, n = 0;
 
     (void)arg;
     TRY(pickle_take_le(vm, 1, &bytes));
-    if (bytes > 8)
-        return fail(ST_FORMAT, "%s: byte %zu: an integer of %d bytes; at most 8", vm->where,
-                    vm->op_at, (int)bytes);
+    if (bytes > 8) return skip_object(vm, bytes, "int");
     TRY(pickle_take_le(vm, (int)bytes, &n));
     if (bytes && bytes < 8 && n >> (8 * bytes - 1)) n |= UINT64_MAX << (8 * bytes);
     return pickle_push(vm, (struct pickle_value){ PICKLE_INT, { .number = (int64_t)n } });
@@ -166,17 +187,19 @@ static status op_tuple_of(struct pickle_vm *vm, int count)
     return make_tuple(vm, vm->depth - count);
 }
 
-/* Add stack[from..] to the container below it: values, or keys and values. */
+/* Add stack[from..] to the container below it: values, or keys and values. What is added to an
+ * object is dropped. */
 static status extend_container(struct pickle_vm *vm, int from, enum pickle_kind kind)
 {
     int const step = kind == PICKLE_DICT ? 2 : 1;
 
     if (from - 1 < pickle_floor(vm)) return pickle_too_few(vm);
     int const container = vm->stack[from - 1];
-    if (pickle_at(vm, container)->kind != kind || (vm->depth - from) % step)
+    bool const skipped = pickle_at(vm, container)->kind == PICKLE_OBJECT;
+    if ((pickle_at(vm, container)->kind != kind && !skipped) || (vm->depth - from) % step)
         return fail(ST_FORMAT, "%s: byte %zu: adds to a value that is not a %s", vm->where,
                     vm->op_at, kind == PICKLE_DICT ? "dict, or a key without a value" : "list");
-    for (int i = from; i < vm->depth; i += step)
+    for (int i = from; i < vm->depth && !skipped; i += step)
         TRY(pickle_append(vm, container, step == 2 ? vm->stack[i] : -1, vm->stack[i + step - 1]));
     vm->depth = from;
     return ST_OK;
@@ -193,6 +216,16 @@ static status op_add_all(struct pickle_vm *vm, int kind)
 
     TRY(close_mark(vm, &from));
     return extend_container(vm, from, (enum pickle_kind)kind);
+}
+
+static status op_frozenset(struct pickle_vm *vm, int arg)
+{
+    int from = 0;
+
+    (void)arg;
+    TRY(close_mark(vm, &from));
+    vm->depth = from;
+    return skip_object(vm, 0, "frozenset");
 }
 
 static status memo_set(struct pickle_vm *vm, uint64_t slot)
@@ -273,6 +306,12 @@ static status op_reduce(struct pickle_vm *vm, int arg)
     return pickle_call_reduce(vm);
 }
 
+static status op_newobj(struct pickle_vm *vm, int arg)
+{
+    (void)arg;
+    return pickle_call_newobj(vm);
+}
+
 static status op_build(struct pickle_vm *vm, int arg)
 {
     (void)arg;
@@ -317,12 +356,18 @@ static const struct opcode opcodes[256] = {
     ['Q'] = { "BINPERSID", op_persid, 0 },
     ['R'] = { "REDUCE", op_reduce, 0 },
     ['b'] = { "BUILD", op_build, 0 },
+    [0x81] = { "NEWOBJ", op_newobj, 0 },
+    ['C'] = { "SHORT_BINBYTES", op_bytes, 1 },
+    ['B'] = { "BINBYTES", op_bytes, 4 },
+    [0x8e] = { "BINBYTES8", op_bytes, 8 },
+    [0x96] = { "BYTEARRAY8", op_bytes, 8 },
+    [0x8f] = { "EMPTY_SET", op_empty_set, 0 },
+    [0x90] = { "ADDITEMS", op_add_all, PICKLE_OBJECT },
+    [0x91] = { "FROZENSET", op_frozenset, 0 },
 
     ['0'] = { .name = "POP" },
     ['1'] = { .name = "POP_MARK" },
     ['2'] = { .name = "DUP" },
-    ['B'] = { .name = "BINBYTES" },
-    ['C'] = { .name = "SHORT_BINBYTES" },
     ['F'] = { .name = "FLOAT" },
     ['I'] = { .name = "INT" },
     ['L'] = { .name = "LONG" },
@@ -337,17 +382,11 @@ static const struct opcode opcodes[256] = {
     ['l'] = { .name = "LIST" },
     ['o'] = { .name = "OBJ" },
     ['p'] = { .name = "PUT" },
-    [0x81] = { .name = "NEWOBJ" },
     [0x82] = { .name = "EXT1" },
     [0x83] = { .name = "EXT2" },
     [0x84] = { .name = "EXT4" },
     [0x8b] = { .name = "LONG4" },
-    [0x8e] = { .name = "BINBYTES8" },
-    [0x8f] = { .name = "EMPTY_SET" },
-    [0x90] = { .name = "ADDITEMS" },
-    [0x91] = { .name = "FROZENSET" },
     [0x92] = { .name = "NEWOBJ_EX" },
-    [0x96] = { .name = "BYTEARRAY8" },
     [0x97] = { .name = "NEXT_BUFFER" },
     [0x98] = { .name = "READONLY_BUFFER" },
 };

@@ -1,6 +1,10 @@
 /*
  * pickle_call.c - the names a pickle may use and what calling them gives.
  *
+ * Any other name stands for itself: what is "called" or made with it is an object of which only
+ * that name is known, and its arguments are dropped. So a trainer's options, a torch.device, an
+ * optimizer's state lie beside the weights without being in the way, and os.system does nothing.
+ *
  * "Calling" _rebuild_tensor_v2 notes storage, offset, sizes and strides; torchfile.c checks them
  * against the storage when the tensor is listed.
  */
@@ -27,6 +31,8 @@ static const struct {
     { "torch", "CharStorage" },
     { "torch", "ByteStorage" },
     { "torch", "BoolStorage" },
+    { "torch", "ComplexFloatStorage" },
+    { "torch", "ComplexDoubleStorage" },
 };
 
 status pickle_call_global(struct pickle_vm *vm, struct pickle_text module, struct pickle_text name)
@@ -35,11 +41,7 @@ status pickle_call_global(struct pickle_vm *vm, struct pickle_text module, struc
         if (pickle_text_is(module, globals[i].module) && pickle_text_is(name, globals[i].name))
             return pickle_push(vm, (struct pickle_value){ PICKLE_GLOBAL, { .number = i } });
 
-    char m[NAME_SHOWN], n[NAME_SHOWN];
-    return fail(
-        ST_FORMAT,
-        "%s: byte %zu: global %s.%s is not allowed; only tensors, dicts, lists and scalars are read",
-        vm->where, vm->op_at, name_show(m, module.s, module.len), name_show(n, name.s, name.len));
+    return pickle_push_object(vm, name);
 }
 
 /* ('storage', torch.FloatStorage, KEY, location, elements) */
@@ -53,6 +55,9 @@ status pickle_call_persid(struct pickle_vm *vm)
     TRY(pickle_tuple(vm, id, 5, 5, e, &n));
     const struct pickle_value *const tag = pickle_at(vm, e[0]), *const type = pickle_at(vm, e[1]);
     const struct pickle_value *const key = pickle_at(vm, e[2]), *const count = pickle_at(vm, e[4]);
+    if (tag->kind == PICKLE_TEXT && pickle_text_is(tag->as.text, "storage") &&
+        type->kind == PICKLE_OBJECT)
+        return pickle_push_object(vm, type->as.text);
     if (tag->kind != PICKLE_TEXT || !pickle_text_is(tag->as.text, "storage") ||
         type->kind != PICKLE_GLOBAL || type->as.number < STORAGE_FIRST ||
         key->kind != PICKLE_TEXT || count->kind != PICKLE_INT || count->as.number < 0)
@@ -70,12 +75,12 @@ status pickle_call_persid(struct pickle_vm *vm)
     return pickle_push(vm, (struct pickle_value){ PICKLE_STORAGE, { .at = p->storages++ } });
 }
 
-static status read_sizes(const struct pickle_vm *vm, int tuple, int64_t out[TENSOR_DIMS],
+static status read_sizes(const struct pickle_vm *vm, int tuple, int64_t out[WEIGHT_DIMS],
                          int *count)
 {
-    int e[TENSOR_DIMS];
+    int e[WEIGHT_DIMS];
 
-    TRY(pickle_tuple(vm, tuple, 0, TENSOR_DIMS, e, count));
+    TRY(pickle_tuple(vm, tuple, 0, WEIGHT_DIMS, e, count));
     for (int i = 0; i < *count; i++) {
         const struct pickle_value *const v = pickle_at(vm, e[i]);
         if (v->kind != PICKLE_INT)
@@ -96,6 +101,10 @@ static status rebuild_tensor(struct pickle_vm *vm, int args)
     TRY(pickle_tuple(vm, args, 6, 7, e, &n));
     const struct pickle_value *const storage = pickle_at(vm, e[0]), *const offset =
                                                                         pickle_at(vm, e[1]);
+    if (storage->kind == PICKLE_OBJECT) {
+        const char *const name = globals[REBUILD_TENSOR].name;
+        return pickle_push_object(vm, (struct pickle_text){ name, strlen(name) });
+    }
     if (storage->kind != PICKLE_STORAGE || offset->kind != PICKLE_INT)
         return fail(ST_FORMAT, "%s: byte %zu: a tensor without storage or offset", vm->where,
                     vm->op_at);
@@ -117,7 +126,8 @@ static status rebuild_parameter(struct pickle_vm *vm, int args)
     int e[3], n;
 
     TRY(pickle_tuple(vm, args, 3, 3, e, &n));
-    if (pickle_at(vm, e[0])->kind != PICKLE_TENSOR)
+    enum pickle_kind const kind = pickle_at(vm, e[0])->kind;
+    if (kind != PICKLE_TENSOR && kind != PICKLE_OBJECT)
         return fail(ST_FORMAT, "%s: byte %zu: a parameter without a tensor", vm->where, vm->op_at);
     return pickle_push(vm, *pickle_at(vm, e[0]));
 }
@@ -129,6 +139,7 @@ status pickle_call_reduce(struct pickle_vm *vm)
     TRY(pickle_pop(vm, &args));
     TRY(pickle_pop(vm, &callee));
     const struct pickle_value *const f = pickle_at(vm, callee);
+    if (f->kind == PICKLE_OBJECT) return pickle_push_object(vm, f->as.text);
     if (f->kind == PICKLE_GLOBAL && f->as.number == REBUILD_TENSOR) return rebuild_tensor(vm, args);
     if (f->kind == PICKLE_GLOBAL && f->as.number == REBUILD_PARAMETER)
         return rebuild_parameter(vm, args);
@@ -140,14 +151,29 @@ status pickle_call_reduce(struct pickle_vm *vm)
                 vm->op_at);
 }
 
-/* torch hangs `_metadata` on a state dict; nothing of it is needed. */
+status pickle_call_newobj(struct pickle_vm *vm)
+{
+    int args, class;
+
+    TRY(pickle_pop(vm, &args));
+    TRY(pickle_pop(vm, &class));
+    const struct pickle_value *const c = pickle_at(vm, class);
+    if (c->kind == PICKLE_OBJECT) return pickle_push_object(vm, c->as.text);
+    return fail(ST_FORMAT, "%s: byte %zu: NEWOBJ of a value that is not a class", vm->where,
+                vm->op_at);
+}
+
+/* torch hangs `_metadata` on a state dict; nothing of it is needed, nor of an object's state. */
 status pickle_call_build(struct pickle_vm *vm)
 {
     int state, object;
 
     TRY(pickle_pop(vm, &state));
     TRY(pickle_pop(vm, &object));
-    if (pickle_at(vm, object)->kind != PICKLE_DICT || pickle_at(vm, state)->kind != PICKLE_DICT)
+    enum pickle_kind const kind = pickle_at(vm, object)->kind;
+    enum pickle_kind const with = pickle_at(vm, state)->kind;
+    if (kind != PICKLE_OBJECT &&
+        (kind != PICKLE_DICT || (with != PICKLE_DICT && with != PICKLE_OBJECT)))
         return fail(ST_FORMAT, "%s: byte %zu: BUILD on a value that is not a dict", vm->where,
                     vm->op_at);
     vm->stack[vm->depth++] = object;

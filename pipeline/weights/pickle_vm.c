@@ -72,6 +72,11 @@ status pickle_push(struct pickle_vm *vm, struct pickle_value v)
     return pickle_push_index(vm, p->values++);
 }
 
+status pickle_push_object(struct pickle_vm *vm, struct pickle_text name)
+{
+    return pickle_push(vm, (struct pickle_value){ PICKLE_OBJECT, { .text = name } });
+}
+
 status pickle_too_few(const struct pickle_vm *vm)
 {
     return fail(ST_FORMAT, "%s: byte %zu: takes more from the stack than there is", vm->where,

@@ -18,7 +18,11 @@ static uint64_t load_le64(const unsigned char *p)
 
 bool safetensors_looks(const unsigned char *data, size_t size)
 {
-    return size > LENGTH_BYTES && data[LENGTH_BYTES] == '{';
+    bool text = true;
+
+    if (size <= LENGTH_BYTES || data[LENGTH_BYTES] != '{') return false;
+    for (int i = 0; i < LENGTH_BYTES; i++) text = text && data[i] >= '\t' && data[i] < 0x7f;
+    return !text;
 }
 
 /* A whole number; false if it is none or negative. */
@@ -29,21 +33,17 @@ static bool read_whole_number(const struct json_node *v, int64_t *n)
     return *n >= 0;
 }
 
-static status read_tensor_shape(struct tensor *t, const struct json_node *shape, enum dtype dtype,
+static status read_tensor_shape(int *ndim, int64_t dim[WEIGHT_DIMS], const struct json_node *shape,
                                 const char *path, const char *name)
 {
-    int64_t dim[TENSOR_DIMS];
-    size_t const n = shape ? shape->count : 0;
-
-    if (!json_tree_is(shape, NODE_LIST) || n > TENSOR_DIMS)
+    if (!json_tree_is(shape, NODE_LIST) || shape->count > WEIGHT_DIMS)
         return fail(ST_FORMAT, "%s: %s: shape must be a list of at most %d sizes", path, name,
-                    TENSOR_DIMS);
-    for (size_t i = 0; i < n; i++)
-        if (!read_whole_number(json_tree_item(shape, i), &dim[i]))
-            return fail(ST_FORMAT, "%s: %s: size %zu of its shape is no whole number", path, name,
+                    WEIGHT_DIMS);
+    *ndim = (int)shape->count;
+    for (int i = 0; i < *ndim; i++)
+        if (!read_whole_number(json_tree_item(shape, (size_t)i), &dim[i]))
+            return fail(ST_FORMAT, "%s: %s: size %d of its shape is no whole number", path, name,
                         i);
-    if (tensor_make(t, dtype, (int)n, dim) != ST_OK)
-        return fail(ST_FORMAT, "%s: %s: its shape has more bytes than a file can hold", path, name);
     return ST_OK;
 }
 
@@ -57,15 +57,14 @@ static status read_entry(struct safetensors_entry *e, const struct json_node *v,
 {
     const struct json_node *const dtype = json_tree_member(v, "dtype");
     const struct json_node *const offsets = json_tree_member(v, "data_offsets");
-    enum dtype type;
-    int64_t from, to;
-    char shape[SHAPE_TEXT], shown[NAME_SHOWN];
+    int64_t dim[WEIGHT_DIMS], from, to;
+    int ndim = 0;
+    char shape[WEIGHT_SHAPE];
 
     if (!json_tree_is(dtype, NODE_TEXT)) return fail(ST_FORMAT, "%s: %s: no dtype", path, e->name);
-    if (!dtype_from_name(&type, dtype->text, dtype->text_len))
-        return fail(ST_FORMAT, "%s: %s: dtype %s is not one of F32, BF16, F16, F64, I64, I32, U8",
-                    path, e->name, name_show(shown, dtype->text, dtype->text_len));
-    TRY(read_tensor_shape(&e->t, json_tree_member(v, "shape"), type, path, e->name));
+    TRY(read_tensor_shape(&ndim, dim, json_tree_member(v, "shape"), path, e->name));
+    e->info.name = e->name;
+    TRY(weight_info_set(&e->info, dtype->text, dtype->text_len, ndim, dim, path));
     if (!json_tree_is(offsets, NODE_LIST) || offsets->count != 2 ||
         !read_whole_number(json_tree_item(offsets, 0), &from) ||
         !read_whole_number(json_tree_item(offsets, 1), &to))
@@ -76,22 +75,26 @@ static status read_entry(struct safetensors_entry *e, const struct json_node *v,
                     " of %zu; the file is truncated or its "
                     "header is wrong",
                     path, e->name, from, to, data.size);
-    if ((size_t)(to - from) != tensor_bytes(&e->t))
+    if (!e->info.element) { /* of an unknown type: an element has a bit at least */
+        if (e->info.count / 8 + (e->info.count % 8 > 0) > to - from)
+            return fail(ST_FORMAT, "%s: %s: %s %s in %" PRId64 " bytes", path, e->name,
+                        e->info.dtype, weight_shape(&e->info, shape), to - from);
+        e->info.bytes = (size_t)(to - from);
+    }
+    if ((size_t)(to - from) != e->info.bytes)
         return fail(ST_FORMAT, "%s: %s: %s %s is %zu bytes, data_offsets say %" PRId64, path,
-                    e->name, dtype_name(type), tensor_shape(&e->t, shape), tensor_bytes(&e->t),
+                    e->name, e->info.dtype, weight_shape(&e->info, shape), e->info.bytes,
                     to - from);
-    e->t.data = (void *)(uintptr_t)(data.data + from);
+    e->data = data.data + from;
     return ST_OK;
 }
 
 static int compare_places(const void *a, const void *b)
 {
-    const struct tensor *const x = &((const struct safetensors_entry *)a)->t;
-    const struct tensor *const y = &((const struct safetensors_entry *)b)->t;
+    const struct safetensors_entry *const x = a, *const y = b;
 
     if (x->data != y->data) return (uintptr_t)x->data < (uintptr_t)y->data ? -1 : 1;
-    size_t const nx = tensor_bytes(x), ny = tensor_bytes(y);
-    return nx < ny ? -1 : nx > ny;
+    return x->info.bytes < y->info.bytes ? -1 : x->info.bytes > y->info.bytes;
 }
 
 static status check_cover(const struct safetensors *s, struct region data, const char *path)
@@ -100,14 +103,14 @@ static status check_cover(const struct safetensors *s, struct region data, const
 
     for (int i = 0; i < s->count; i++) {
         const struct safetensors_entry *const e = &s->entry[i];
-        const unsigned char *const here = e->t.data;
+        const unsigned char *const here = e->data;
         if (here < at)
             return fail(ST_FORMAT, "%s: %s overlaps the tensor before it by %zu bytes", path,
                         e->name, (size_t)(at - here));
         if (here > at)
             return fail(ST_FORMAT, "%s: a hole of %zu bytes before %s", path, (size_t)(here - at),
                         e->name);
-        at = here + tensor_bytes(&e->t);
+        at = here + e->info.bytes;
     }
     if (at != data.data + data.size)
         return fail(ST_FORMAT, "%s: %zu bytes behind the last tensor belong to none", path,

@@ -23,19 +23,6 @@ static void add_name(struct strbuf *t, const char *name)
     strbuf_add(t, "\"", 1);
 }
 
-static bool is_utf8(const char *name)
-{
-    uint32_t character;
-
-    for (size_t left = strlen(name); left;) {
-        int const n = utf8_decode(&character, name, left);
-        if (!n) return false;
-        name += n;
-        left -= (size_t)n;
-    }
-    return true;
-}
-
 static int compare_item_names(const void *a, const void *b)
 {
     return strcmp((*(const struct tensor_file_item *const *)a)->name,
@@ -51,7 +38,7 @@ static status check_item_names(const struct tensor_file_item *items, int count)
     for (int i = 0; i < count; i++) item[i] = &items[i];
     qsort(item, (size_t)count, sizeof *item, compare_item_names);
     for (int i = 0; st == ST_OK && i < count; i++) {
-        if (!is_utf8(item[i]->name))
+        if (!utf8_valid(item[i]->name, strlen(item[i]->name)))
             st = fail(ST_ARG, "safetensors: %s cannot be a tensor's name", item[i]->name);
         else if (i && !compare_item_names(&item[i - 1], &item[i]))
             st = fail(ST_ARG, "safetensors: two tensors are named %s", item[i]->name);

@@ -15,15 +15,24 @@ const char *name_show(char buf[NAME_SHOWN], const char *raw, size_t len)
     return buf;
 }
 
-static bool has_prefix(const char *at, const char *end, const char *prefix)
+/* What training tools wrap around a module (FSDP, activation checkpointing, torch.compile), and
+ * what holds the model: a trainer's field, DistributedDataParallel, ComfyUI's checkpoints. */
+static const char *const wrappers[] = { "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.",
+                                        "_orig_mod." };
+static const char *const holders[] = { "model.", "module.", "diffusion_model." };
+
+/* Bytes of that one of the prefixes with which a name goes on; 0: none. Something stays behind. */
+static size_t prefix_len(const char *at, const char *end, const char *const *prefix, int count)
 {
-    size_t const n = strlen(prefix);
-    return (size_t)(end - at) > n && !memcmp(at, prefix, n);
+    for (int i = 0; i < count; i++) {
+        size_t const n = strlen(prefix[i]);
+        if ((size_t)(end - at) > n && !memcmp(at, prefix[i], n)) return n;
+    }
+    return 0;
 }
 
 status name_clean(char **out, const char *raw, size_t len, const char *path)
 {
-    static const char outer[] = "model.", wrapper[] = "_fsdp_wrapped_module.";
     const char *const end = raw + len;
     char shown[NAME_SHOWN];
     size_t n = 0;
@@ -40,9 +49,10 @@ status name_clean(char **out, const char *raw, size_t len, const char *path)
     char *const name = malloc(len + 1);
     if (!name) return fail(ST_NOMEM, "%s: no memory for a tensor's name", path);
     for (const char *at = raw; at < end;) {
-        bool const start = at == raw || at[-1] == '.';
-        if (start && has_prefix(at, end, wrapper)) at += strlen(wrapper);
-        else if (!n && has_prefix(at, end, outer)) at += strlen(outer);
+        size_t skip = 0;
+        if (at == raw || at[-1] == '.') skip = prefix_len(at, end, wrappers, COUNT_OF(wrappers));
+        if (!skip && !n) skip = prefix_len(at, end, holders, COUNT_OF(holders));
+        if (skip) at += skip;
         else name[n++] = *at++;
     }
     name[n] = '\0';

@@ -1,9 +1,10 @@
 /*
  * torchfile.c - the dict of tensors in a torch checkpoint, and their bytes.
  *
- * The pickle's claims are checked here: dtype, row-major strides, and that offset and size stay
- * within a storage as large as its zip member. Several tensors may share a storage, so the last one
- * read is kept.
+ * The pickle's claims are checked here: dtype, and that offset, sizes and strides stay within a
+ * storage as large as its zip member. Several tensors may share a storage, so the last one read is
+ * kept. A tensor of other strides than row-major (a transposed view, a model in channels_last) is
+ * gathered when it is fetched.
  */
 #include "base/strbuf.h"
 #include "pipeline/weights/weights_internal.h"
@@ -12,23 +13,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool find_dtype(enum dtype *out, struct pickle_text storage)
+/* The dtype's name in a safetensors file; every storage that pickle_call.c knows. */
+static const char *storage_dtype(struct pickle_text storage)
 {
     static const struct {
-        const char *storage;
-        enum dtype dtype;
+        const char *storage, *dtype;
     } known[] = {
-        { "FloatStorage", DT_F32 },  { "BFloat16Storage", DT_BF16 }, { "HalfStorage", DT_F16 },
-        { "DoubleStorage", DT_F64 }, { "LongStorage", DT_I64 },      { "IntStorage", DT_I32 },
-        { "ByteStorage", DT_U8 },
+        { "FloatStorage", "F32" },        { "BFloat16Storage", "BF16" },
+        { "HalfStorage", "F16" },         { "DoubleStorage", "F64" },
+        { "LongStorage", "I64" },         { "IntStorage", "I32" },
+        { "ByteStorage", "U8" },          { "BoolStorage", "BOOL" },
+        { "ShortStorage", "I16" },        { "CharStorage", "I8" },
+        { "ComplexFloatStorage", "C64" }, { "ComplexDoubleStorage", "C128" },
     };
 
     for (int i = 0; i < COUNT_OF(known); i++)
-        if (pickle_text_is(storage, known[i].storage)) {
-            *out = known[i].dtype;
-            return true;
-        }
-    return false;
+        if (pickle_text_is(storage, known[i].storage)) return known[i].dtype;
+    return NULL;
 }
 
 static bool is_row_major(const struct pickle_tensor *t)
@@ -44,36 +45,52 @@ static bool is_row_major(const struct pickle_tensor *t)
     return true;
 }
 
+/* Elements of the storage from a tensor's first to its last, both counted; INT64_MAX: beyond any
+ * file, or strides that torch does not write. Never below `count`, so that a tensor that repeats
+ * its elements (stride 0) takes no more memory than its storage. */
+static int64_t span_of(const struct pickle_tensor *t, int64_t count)
+{
+    int64_t last = 0, reach;
+
+    if (!count) return 0;
+    for (int i = 0; i < t->ndim; i++) {
+        if (t->stride[i] < 0 || __builtin_mul_overflow(t->dim[i] - 1, t->stride[i], &reach) ||
+            __builtin_add_overflow(last, reach, &last))
+            return INT64_MAX;
+    }
+    if (last == INT64_MAX) return INT64_MAX;
+    return last + 1 > count ? last + 1 : count;
+}
+
 /* Where in the zip file a tensor lies, with everything the pickle claims checked. */
 static status locate_tensor(struct torchfile *f, struct torchfile_entry *e, const struct pickle *p,
                             const struct pickle_tensor *t, const char *path)
 {
     const struct pickle_storage *const s = &p->storage[t->storage];
-    enum dtype dtype;
+    const char *const dtype = storage_dtype(s->dtype);
+    struct weight_info *const w = &e->info;
     size_t bytes;
-    char shown[NAME_SHOWN], shape[SHAPE_TEXT];
+    char shown[NAME_SHOWN], shape[WEIGHT_SHAPE];
 
-    if (!find_dtype(&dtype, s->dtype))
-        return fail(ST_FORMAT,
-                    "%s: %s: a tensor of a %.*s; F32, BF16, F16, F64, I64, I32, U8 are read", path,
-                    e->name, (int)s->dtype.len, s->dtype.s);
-    if (tensor_make(&e->t, dtype, t->ndim, t->dim) != ST_OK)
-        return fail(ST_FORMAT, "%s: %s: not a shape a tensor can have", path, e->name);
-    if (!is_row_major(t))
-        return fail(ST_FORMAT, "%s: %s: its strides are not those of a row-major tensor", path,
-                    e->name);
-    if (t->offset < 0 || t->offset > s->count || tensor_count(&e->t) > s->count - t->offset)
+    if (!dtype)
+        return fail(ST_FORMAT, "%s: %s: a tensor of a %.*s", path, e->name, (int)s->dtype.len,
+                    s->dtype.s);
+    w->name = e->name;
+    TRY(weight_info_set(w, dtype, strlen(dtype), t->ndim, t->dim, path));
+    if (t->offset < 0 || t->offset > s->count || span_of(t, w->count) > s->count - t->offset)
         return fail(ST_FORMAT,
                     "%s: %s: %s from element %" PRId64 " on leaves its storage of %" PRId64, path,
-                    e->name, tensor_shape(&e->t, shape), t->offset, s->count);
+                    e->name, weight_shape(w, shape), t->offset, s->count);
 
     e->member = str_format("data/%s", name_show(shown, s->key.s, s->key.len));
     if (!e->member) return fail(ST_NOMEM, "%s: no memory for a name", path);
     TRY(torchzip_size(f->zip, e->member, &bytes));
-    if (bytes / dtype_size(dtype) != (uint64_t)s->count || bytes % dtype_size(dtype))
+    if (bytes / w->element != (uint64_t)s->count || bytes % w->element)
         return fail(ST_FORMAT, "%s: %s: a storage of %" PRId64 " %s in %zu bytes", path, e->name,
-                    s->count, dtype_name(dtype), bytes);
-    e->offset = (size_t)t->offset * dtype_size(dtype);
+                    s->count, w->dtype, bytes);
+    e->offset = (size_t)t->offset * w->element;
+    e->row_major = is_row_major(t);
+    for (int i = 0; i < t->ndim; i++) e->stride[i] = t->dim[i] > 1 ? t->stride[i] : 0;
     return ST_OK;
 }
 
@@ -101,8 +118,13 @@ static status choose_dict(struct torchfile *f, const struct pickle *p, const cha
 {
     static const char *const usual[] = { "generator_ema", "generator" };
 
-    if (p->value[p->root].kind != PICKLE_DICT)
-        return fail(ST_FORMAT, "%s: the pickle is not a dict", path);
+    const struct pickle_value *const root = &p->value[p->root];
+    char shown[NAME_SHOWN];
+
+    if (root->kind == PICKLE_OBJECT)
+        return fail(ST_FORMAT, "%s: holds a Python object, made with %s; save its state_dict()",
+                    path, name_show(shown, root->as.text.s, root->as.text.len));
+    if (root->kind != PICKLE_DICT) return fail(ST_FORMAT, "%s: the pickle is not a dict", path);
     *dict = p->root;
     if (want) {
         *dict = pickle_get(p, p->root, want);
@@ -124,6 +146,25 @@ static status choose_dict(struct torchfile *f, const struct pickle *p, const cha
     return f->outer_key ? ST_OK : fail(ST_NOMEM, "%s: no memory for a name", path);
 }
 
+/* A tensor that one of torch's other functions makes, as _rebuild_sparse_tensor. */
+static bool is_unread_tensor(const struct pickle_value *v)
+{
+    static const char maker[] = "_rebuild";
+
+    return v->kind == PICKLE_OBJECT && v->as.text.len >= strlen(maker) &&
+           !memcmp(v->as.text.s, maker, strlen(maker));
+}
+
+static status list_entry(struct torchfile *f, struct torchfile_entry *e, const struct pickle *p,
+                         const struct pickle_value *v, const char *path)
+{
+    static const int64_t none = 0;
+
+    if (v->kind == PICKLE_TENSOR) return locate_tensor(f, e, p, &p->tensor[v->as.at], path);
+    e->info.name = e->name;
+    return weight_info_set(&e->info, "UNREAD", strlen("UNREAD"), 1, &none, path);
+}
+
 static status list_tensors(struct torchfile *f, const struct pickle *p, int dict, const char *path)
 {
     f->entry = calloc((size_t)p->value[dict].as.chain.count + 1, sizeof *f->entry);
@@ -131,10 +172,10 @@ static status list_tensors(struct torchfile *f, const struct pickle *p, int dict
     for (int i = p->value[dict].as.chain.first; i >= 0; i = p->item[i].next) {
         const struct pickle_value *const k = &p->value[p->item[i].key];
         const struct pickle_value *const v = &p->value[p->item[i].value];
-        if (k->kind != PICKLE_TEXT || v->kind != PICKLE_TENSOR) continue;
+        if (k->kind != PICKLE_TEXT || (v->kind != PICKLE_TENSOR && !is_unread_tensor(v))) continue;
         struct torchfile_entry *const e = &f->entry[f->count++];
         TRY(name_clean(&e->name, k->as.text.s, k->as.text.len, path));
-        TRY(locate_tensor(f, e, p, &p->tensor[v->as.at], path));
+        TRY(list_entry(f, e, p, v, path));
     }
     return f->count ? ST_OK : fail_with_keys(p, dict, "holds no tensors", path);
 }
@@ -176,29 +217,83 @@ void torchfile_close(struct torchfile *f)
     free(f->entry);
     free(f->outer_key);
     free(f->buf);
+    free(f->gathered);
     torchzip_close(&f->zip);
     *f = (struct torchfile){ 0 };
+}
+
+/* At least `bytes` in *buf, whose content is lost. */
+static status make_room(void **buf, size_t *room, size_t bytes, const char *name)
+{
+    if (*buf && bytes <= *room) return ST_OK;
+    free(*buf); /* not realloc: the old bytes are not worth copying */
+    *room = 0;
+    *buf = malloc(bytes + 1);
+    if (!*buf) return fail(ST_NOMEM, "%s: no memory for %zu bytes", name, bytes);
+    *room = bytes;
+    return ST_OK;
+}
+
+/* The storage of an entry, in f->buf. */
+static status read_storage(struct torchfile *f, const struct torchfile_entry *e)
+{
+    size_t bytes;
+
+    if (f->held && !strcmp(f->held, e->member)) return ST_OK;
+    TRY(torchzip_size(f->zip, e->member, &bytes));
+    f->held = NULL;
+    TRY(make_room(&f->buf, &f->buf_bytes, bytes, e->name));
+    TRY(torchzip_read(f->zip, e->member, f->buf, bytes));
+    f->held = e->member;
+    return ST_OK;
+}
+
+/* Copy elements one by one; `size` is one number where the compiler sees it. */
+static inline void copy_line(unsigned char *to, const unsigned char *from, int64_t n,
+                             int64_t stride, size_t size)
+{
+    for (int64_t i = 0; i < n; i++)
+        memcpy(to + (size_t)i * size, from + (size_t)(i * stride) * size, size);
+}
+
+/* The elements of `e` in row-major order. Its strides and storage were checked when it was listed;
+ * `at` counts through all dimensions but the last, `from` is where it stands. */
+static void gather_elements(unsigned char *to, const unsigned char *data,
+                            const struct torchfile_entry *e)
+{
+    const struct weight_info *const w = &e->info;
+    int const last = w->ndim - 1;
+    int64_t const n = w->dim[last], stride = e->stride[last];
+    int64_t at[WEIGHT_DIMS] = { 0 }, from = 0;
+
+    for (int64_t done = 0; done < w->count; done += n, to += (size_t)n * w->element) {
+        const unsigned char *const line = data + (size_t)from * w->element;
+        if (w->element == 2) copy_line(to, line, n, stride, 2);
+        else if (w->element == 4) copy_line(to, line, n, stride, 4);
+        else copy_line(to, line, n, stride, w->element);
+        for (int d = last - 1; d >= 0; d--) {
+            from += e->stride[d];
+            if (++at[d] < w->dim[d]) break;
+            from -= at[d] * e->stride[d];
+            at[d] = 0;
+        }
+    }
 }
 
 status torchfile_fetch(struct torchfile *f, int i, const void **data)
 {
     const struct torchfile_entry *const e = &f->entry[i];
-    size_t bytes;
 
+    *data = "";
+    if (!e->member) return ST_OK;
     *data = NULL;
-    if (!f->held || strcmp(f->held, e->member)) {
-        TRY(torchzip_size(f->zip, e->member, &bytes));
-        f->held = NULL;
-        if (!f->buf || bytes > f->buf_bytes) {
-            free(f->buf); /* not realloc: the old bytes are not worth copying */
-            f->buf_bytes = 0;
-            f->buf = malloc(bytes + 1);
-            if (!f->buf) return fail(ST_NOMEM, "%s: no memory for %zu bytes", e->name, bytes);
-            f->buf_bytes = bytes;
-        }
-        TRY(torchzip_read(f->zip, e->member, f->buf, bytes));
-        f->held = e->member;
-    }
-    *data = (const unsigned char *)f->buf + e->offset;
+    TRY(read_storage(f, e));
+    const unsigned char *const from = (const unsigned char *)f->buf + e->offset;
+    *data = from;
+    if (e->row_major) return ST_OK;
+    *data = NULL;
+    TRY(make_room(&f->gathered, &f->gathered_bytes, e->info.bytes, e->name));
+    gather_elements(f->gathered, from, e);
+    *data = f->gathered;
     return ST_OK;
 }

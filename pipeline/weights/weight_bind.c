@@ -83,50 +83,73 @@ static void check_slot(const struct bind_list *l, int i, const struct weight_inf
 {
     const struct bind_slot *const s = &l->slot[i];
     struct tensor want = { .ndim = s->ndim };
-    char a[SHAPE_TEXT], b[SHAPE_TEXT];
+    char a[WEIGHT_SHAPE], b[SHAPE_TEXT];
 
     memcpy(want.dim, s->dim, sizeof want.dim);
-    bool const fits = info && tensor_same_shape(&want, &info->t);
-    if ((fits && info->t.dtype <= DT_F64) || named_before(l, i)) return;
+    bool const fits = info && info->ndim == want.ndim &&
+                      !memcmp(info->dim, want.dim, (size_t)want.ndim * sizeof *want.dim);
+    if ((fits && info->usable && info->t.dtype <= DT_F64) || named_before(l, i)) return;
     if (!info) {
         d->missing++;
         add_difference(d, "missing  %s %s", s->name, tensor_shape(&want, a));
     } else if (!fits) {
         d->misfit++;
-        add_difference(d, "shape    %s is %s, wanted %s", s->name, tensor_shape(&info->t, a),
+        add_difference(d, "shape    %s is %s, wanted %s", s->name, weight_shape(info, a),
                        tensor_shape(&want, b));
     } else {
         d->misfit++;
-        add_difference(d, "dtype    %s is %s, wanted F32, BF16, F16 or F64", s->name,
-                       dtype_name(info->t.dtype));
+        add_difference(d, "dtype    %s is %s, wanted F32, BF16, F16 or F64", s->name, info->dtype);
     }
+}
+
+/* What a file seems to hold of which no tensor is wanted, by names that only it has. */
+static const char *guess_model(const struct weights *w)
+{
+    static const struct {
+        const char *part, *what; /* of a name */
+    } known[] = {
+        { "lora_", "it seems to be a LoRA, which is added to a model's weights" },
+        { "lora.down", "it seems to be a LoRA, which is added to a model's weights" },
+        { "token_embedding", "it seems to be a text encoder" },
+        { "decoder.conv1", "it seems to be a VAE" },
+        { "patch_embedding", "it seems to be a video transformer" },
+    };
+
+    for (int k = 0; k < COUNT_OF(known); k++)
+        for (int i = 0; i < weights_count(w); i++)
+            if (strstr(weights_at(w, i)->name, known[k].part)) return known[k].what;
+    return "it seems to be of another model";
 }
 
 status bind_check(const struct bind_list *l, const struct weights *w)
 {
     struct differences d = { 0 };
     status st = ST_OK;
-    char shape[SHAPE_TEXT];
+    char shape[WEIGHT_SHAPE];
+    bool any = !l->count;
     bool *const used = calloc((size_t)weights_count(w) + 1, sizeof *used);
 
     if (!used) return fail(ST_NOMEM, "%s: no memory to check its names", weights_path(w));
     TRY_OUT(check_list(l));
     for (int i = 0; i < l->count; i++) {
         int const at = weights_find(w, l->slot[i].name);
-        if (at >= 0) used[at] = true;
+        if (at >= 0) used[at] = any = true;
         check_slot(l, i, at >= 0 ? weights_at(w, at) : NULL, &d);
     }
     for (int i = 0; i < weights_count(w); i++) {
         const struct weight_info *const info = weights_at(w, i);
         if (used[i]) continue;
         d.extra++;
-        add_difference(&d, "extra    %s %s", info->name, tensor_shape(&info->t, shape));
+        add_difference(&d, "extra    %s %s%s%s", info->name, info->usable ? "" : info->dtype,
+                       info->usable ? "" : " ", weight_shape(info, shape));
     }
     int const all = d.missing + d.extra + d.misfit;
     if (all > SHOWN) strbuf_addf(&d.lines, "\n  and %d more", all - SHOWN);
     if (all)
-        st = fail(ST_FORMAT, "%s: tensors: %d missing, %d extra, %d of another shape or dtype%s",
-                  weights_path(w), d.missing, d.extra, d.misfit, d.lines.s ? d.lines.s : "");
+        st =
+            fail(ST_FORMAT, "%s: tensors: %d missing, %d extra, %d of another shape or dtype%s%s%s",
+                 weights_path(w), d.missing, d.extra, d.misfit, any ? "" : "; ",
+                 any ? "" : guess_model(w), d.lines.s ? d.lines.s : "");
 out:
     strbuf_free(&d.lines);
     free(used);

@@ -42,7 +42,8 @@ void bind_add(struct bind_list *l, const struct bind_slot *like, const char *fmt
     PRINTF_LIKE(3, 4);
 void bind_free(struct bind_list *l);
 
-/* Compare with the file. ST_FORMAT with every difference, one a line. Several
+/* Compare with the file. ST_FORMAT with every difference, one a line; if the file has nothing that
+ * is wanted, with what it seems to be. Several
  * slots may name the same tensor (its parts). */
 status bind_check(const struct bind_list *l, const struct weights *w) MUST_USE;
 

@@ -1,5 +1,6 @@
 /* weights.c - one interface over safetensors and torch files. */
 #include "pipeline/weights/weights.h"
+#include "base/file_kind.h"
 #include "base/strbuf.h"
 #include "pipeline/weights/weights_internal.h"
 
@@ -33,10 +34,7 @@ static status index_names(struct weights *w)
     if (!w->info || !w->by_name || !w->aligned)
         return fail(ST_NOMEM, "%s: no memory for %d tensors", w->path, w->count);
     for (int i = 0; i < w->count; i++) {
-        if (w->torch.zip)
-            w->info[i] = (struct weight_info){ w->torch.entry[i].name, w->torch.entry[i].t };
-        else w->info[i] = (struct weight_info){ w->flat.entry[i].name, w->flat.entry[i].t };
-        w->info[i].t.data = NULL;
+        w->info[i] = w->torch.zip ? w->torch.entry[i].info : w->flat.entry[i].info;
         w->by_name[i] = &w->info[i];
     }
     qsort(w->by_name, n, sizeof *w->by_name, compare_names);
@@ -51,6 +49,7 @@ static status open_form(struct weights *w, const char *outer_key)
     struct file_map map;
 
     TRY(file_map(&map, w->path));
+    const char *const kind = file_kind(map.data, map.size);
     bool const zip = torchzip_looks(map.data, map.size);
     bool const flat = safetensors_looks(map.data, map.size);
     file_unmap(&map);
@@ -61,7 +60,8 @@ static status open_form(struct weights *w, const char *outer_key)
         return ST_OK;
     }
     if (!flat)
-        return fail(ST_FORMAT, "%s: neither a safetensors file nor a torch zip file", w->path);
+        return fail(ST_FORMAT, "%s: %s", w->path,
+                    kind ? kind : "neither a safetensors file nor a torch zip file");
     if (outer_key)
         return fail(ST_FORMAT, "%s: outer key `%s` asked for, but a safetensors file has none",
                     w->path, outer_key);
@@ -125,16 +125,17 @@ int weights_find(const struct weights *w, const char *name)
 /* A map is only as aligned as the file's header lets it be. */
 static status fetch_flat(struct weights *w, int i, const void **data)
 {
-    const struct tensor *const t = &w->flat.entry[i].t;
-    size_t const bytes = tensor_bytes(t);
+    const struct weight_info *const info = &w->info[i];
+    const unsigned char *const at = w->flat.entry[i].data;
+    size_t const bytes = info->bytes;
 
-    *data = t->data;
-    if ((uintptr_t)t->data % dtype_size(t->dtype) == 0) return ST_OK;
+    *data = at;
+    if (!info->element || (uintptr_t)at % info->element == 0) return ST_OK;
     if (!w->aligned[i]) {
         w->aligned[i] = malloc(bytes + 1);
         if (!w->aligned[i])
             return fail(ST_NOMEM, "%s: no memory for %zu bytes", w->info[i].name, bytes);
-        memcpy(w->aligned[i], t->data, bytes);
+        memcpy(w->aligned[i], at, bytes);
     }
     *data = w->aligned[i];
     return ST_OK;

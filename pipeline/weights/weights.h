@@ -13,12 +13,31 @@
 
 struct weights;
 
-/* t: dtype and shape; t.data is NULL. Names stand without the prefixes
- * `model.` and `_fsdp_wrapped_module.`; unique within a file. */
+enum {
+    WEIGHT_DIMS = 16,
+    WEIGHT_DTYPE = 16,                        /* bytes of a dtype's name, its NUL among them */
+    WEIGHT_SHAPE = 8 + WEIGHT_DIMS * (20 + 2) /* of a shape as text */
+};
+
+/* A tensor as its file states it. Names stand without the prefixes of wrappers (`model.`,
+ * `module.`, `_fsdp_wrapped_module.`, `_orig_mod.` ...); unique within a file. */
 struct weight_info {
     const char *name;
+    char dtype[WEIGHT_DTYPE]; /* as safetensors writes it: "F32", "F8_E4M3" */
+    int ndim;
+    int64_t dim[WEIGHT_DIMS];
+    int64_t count;  /* elements */
+    size_t element; /* bytes of one; 0: a type whose size is not known */
+    size_t bytes;
+
+    /* Whether it can be computed with: t is then its dtype and shape, with data NULL. Of another,
+     * whose type or rank is only listed, t has no elements: U8 [0]. */
+    bool usable;
     struct tensor t;
 };
+
+/* "[2, 3]", as tensor_shape. */
+const char *weight_shape(const struct weight_info *w, char buf[WEIGHT_SHAPE]);
 
 /* Open a checkpoint by its content, not by its name. `outer_key` picks one dict
  * of a torch file ("generator_ema"); NULL takes generator_ema, else generator,
@@ -33,9 +52,9 @@ int weights_count(const struct weights *w);
 const struct weight_info *weights_at(const struct weights *w, int i); /* in file order */
 int weights_find(const struct weights *w, const char *name);          /* -1: not there */
 
-/* The bytes of tensor i, row-major and contiguous, of weights_at(i)'s dtype. They
- * lie in the mapped file (safetensors; valid until close) or in a buffer of w's
- * (torch; valid until the next fetch). ST_FORMAT if a checksum is wrong. */
+/* The bytes of tensor i, row-major and contiguous, weights_at(i)->bytes of them. They lie in the
+ * mapped file (safetensors; valid until close) or in a buffer of w's (torch; valid until the next
+ * fetch). ST_FORMAT if a checksum is wrong. */
 status weights_fetch(struct weights *w, int i, const void **data) MUST_USE;
 
 /* What a checkpoint holds, as a number. The hash of a tensor is the SHA-256 of its bytes,

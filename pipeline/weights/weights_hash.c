@@ -22,19 +22,19 @@ status weights_hash(struct weights *w, char all[DIGEST_HEX], char (*each)[DIGEST
     struct strbuf lines = { 0 };
     status st = ST_OK;
     const void *data;
-    char shape[SHAPE_TEXT];
+    char shape[WEIGHT_SHAPE];
 
     if (!row) return fail(ST_NOMEM, "%s: no memory for its hashes", weights_path(w));
     for (int i = 0; i < n; i++) {
         row[i].info = weights_at(w, i);
         TRY_OUT(weights_fetch(w, i, &data));
-        TRY_OUT(digest_bytes(data, tensor_bytes(&row[i].info->t), row[i].hash));
+        TRY_OUT(digest_bytes(data, row[i].info->bytes, row[i].hash));
         if (each) memcpy(each[i], row[i].hash, DIGEST_HEX);
     }
     qsort(row, (size_t)n, sizeof *row, compare_rows);
     for (int i = 0; i < n; i++)
-        strbuf_addf(&lines, "%s %s %s %s\n", row[i].info->name, dtype_name(row[i].info->t.dtype),
-                    tensor_shape(&row[i].info->t, shape), row[i].hash);
+        strbuf_addf(&lines, "%s %s %s %s\n", row[i].info->name, row[i].info->dtype,
+                    weight_shape(row[i].info, shape), row[i].hash);
     if (lines.failed) FAIL_OUT(ST_NOMEM, "%s: no memory for its hashes", weights_path(w));
     TRY_OUT(digest_bytes(lines.s, lines.len, all));
 out:

@@ -6,6 +6,7 @@
 #include "base/base.h"
 #include "base/file.h"
 #include "kernels/tensor.h"
+#include "pipeline/weights/weights.h"
 
 /* ---- tensor_name.c ---- */
 
@@ -13,14 +14,23 @@
 
 enum { NAME_MAX_BYTES = 255 };
 
-/* A malloc'ed copy of a name from a file without what training tools wrap around
- * it: `model.` in front, `_fsdp_wrapped_module.` anywhere. ST_FORMAT if it is
- * empty, too long or holds a control character; `path` begins the message. */
+/* A malloc'ed copy of a name from a file without what training tools wrap around it: `model.`,
+ * `module.` and `diffusion_model.` in front; `_fsdp_wrapped_module.`, `_orig_mod.` and
+ * `_checkpoint_wrapped_module.` anywhere. ST_FORMAT if it is empty, too long or holds a control
+ * character; `path` begins the message. */
 status name_clean(char **out, const char *raw, size_t len, const char *path) MUST_USE;
 
 /* Text from a file as it may be shown: cut, and `?` for control characters. */
 enum { NAME_SHOWN = 81 };
 const char *name_show(char buf[NAME_SHOWN], const char *raw, size_t len);
+
+/* ---- weight_info.c ---- */
+
+/* Set all but the name, which is there already and is used in messages. `bytes` stays 0 where the
+ * element's size is not known: the caller sets it. ndim is at most WEIGHT_DIMS. ST_FORMAT if the
+ * dtype's name or the shape cannot be one. */
+status weight_info_set(struct weight_info *w, const char *dtype, size_t dtype_len, int ndim,
+                       const int64_t *dim, const char *path) MUST_USE;
 
 /* ---- safetensors.c ---- */
 
@@ -33,12 +43,15 @@ const char *name_show(char buf[NAME_SHOWN], const char *raw, size_t len);
  * The data must be covered exactly once: no hole, no overlap, nothing behind.
  * Format: github.com/huggingface/safetensors. */
 
-/* Bytes. Real headers stay below 1 MiB; read, one takes up to 50 times its size. */
-enum { SAFETENSORS_HEADER_MAX = 8 << 20 };
+/* Bytes, the format's own limit. Real headers stay below 1 MiB, those that carry a record of the
+ * training in `__metadata__` reach ten. Read, one takes a few times its size; what is nothing but
+ * brackets and commas takes 80 times, and only as much of it as is sound gets touched. */
+enum { SAFETENSORS_HEADER_MAX = 100000000 };
 
 struct safetensors_entry {
     char *name;
-    struct tensor t; /* shape; data points into the map, of any alignment */
+    struct weight_info info;   /* its name is `name` */
+    const unsigned char *data; /* in the map, of any alignment */
 };
 
 struct safetensors {
@@ -47,7 +60,7 @@ struct safetensors {
     int count;
 };
 
-/* True if a file that begins like this can be one: a plausible length and a brace. */
+/* True if a file that begins like this can be one: a brace behind eight bytes that are no text. */
 bool safetensors_looks(const unsigned char *data, size_t size);
 
 /* Map the file and check its header. ST_FORMAT says what is wrong. Whoever
@@ -128,7 +141,8 @@ status torchzip_read(struct torchzip *z, const char *member, void *buf, size_t b
  * A pickle is a program for a stack machine. This reader knows the opcodes that
  * torch.save writes (protocol 2, and the framing and memo opcodes of 3 to 5) and
  * the calls it writes: OrderedDict(), torch._utils._rebuild_tensor_v2 and
- * _rebuild_parameter. It runs nothing; any other opcode or name is an error.
+ * _rebuild_parameter. It runs nothing: any other name gives an object of which nothing but
+ * the name is known, and any other opcode is an error.
  * Memory is at most a fixed multiple of the pickle's size.
  * Opcodes: Python's pickletools. */
 
@@ -150,6 +164,7 @@ enum pickle_kind {
     PICKLE_GLOBAL,  /* one of the names allowed */
     PICKLE_STORAGE, /* a persistent id */
     PICKLE_TENSOR,
+    PICKLE_OBJECT, /* a name that is not on the list, or something made with it */
 };
 
 struct pickle_text {
@@ -162,7 +177,7 @@ struct pickle_value {
     union {
         int64_t number;          /* BOOL, INT; GLOBAL: which */
         double real;             /* FLOAT */
-        struct pickle_text text; /* TEXT */
+        struct pickle_text text; /* TEXT; OBJECT: the name, without its module */
         struct {
             int first, last, count; /* TUPLE, LIST, DICT: chain in `item`; -1 ends */
         } chain;
@@ -185,8 +200,8 @@ struct pickle_storage {
 /* Unchecked against its storage: whoever uses it, checks. */
 struct pickle_tensor {
     int storage;
-    int ndim;                                              /* at most TENSOR_DIMS */
-    int64_t offset, dim[TENSOR_DIMS], stride[TENSOR_DIMS]; /* elements */
+    int ndim;                                              /* at most WEIGHT_DIMS */
+    int64_t offset, dim[WEIGHT_DIMS], stride[WEIGHT_DIMS]; /* elements */
 };
 
 struct pickle {
@@ -240,6 +255,9 @@ status pickle_grow(void *array, int *cap, int count, size_t each, void **grown) 
 /* A new value on top of the stack. */
 status pickle_push(struct pickle_vm *vm, struct pickle_value v) MUST_USE;
 
+/* A new value of which only the name is known. */
+status pickle_push_object(struct pickle_vm *vm, struct pickle_text name) MUST_USE;
+
 /* A value that exists already on top of the stack. */
 status pickle_push_index(struct pickle_vm *vm, int value) MUST_USE;
 
@@ -268,12 +286,13 @@ static inline struct pickle_value *pickle_at(const struct pickle_vm *vm, int i)
 status pickle_tuple(const struct pickle_vm *vm, int tuple, int min, int max, int *entry,
                     int *count) MUST_USE;
 
-/* The four that give a pickle its power, here for a closed list of names: GLOBAL,
- * BINPERSID, REDUCE, BUILD. */
+/* The five that give a pickle its power, here for a closed list of names: GLOBAL,
+ * BINPERSID, REDUCE, NEWOBJ, BUILD. */
 status pickle_call_global(struct pickle_vm *vm, struct pickle_text module,
                           struct pickle_text name) MUST_USE;
 status pickle_call_persid(struct pickle_vm *vm) MUST_USE;
 status pickle_call_reduce(struct pickle_vm *vm) MUST_USE;
+status pickle_call_newobj(struct pickle_vm *vm) MUST_USE;
 status pickle_call_build(struct pickle_vm *vm) MUST_USE;
 
 /* ---- torchfile.c ---- */
@@ -285,9 +304,11 @@ status pickle_call_build(struct pickle_vm *vm) MUST_USE;
 
 struct torchfile_entry {
     char *name;
-    struct tensor t; /* data is NULL */
-    char *member;    /* of the storage */
-    size_t offset;   /* bytes into the storage */
+    struct weight_info info; /* its name is `name` */
+    char *member;            /* of the storage; NULL: a tensor that is only named */
+    size_t offset;           /* bytes into the storage */
+    bool row_major;
+    int64_t stride[WEIGHT_DIMS]; /* elements */
 };
 
 struct torchfile {
@@ -298,9 +319,11 @@ struct torchfile {
     void *buf;       /* the storage read last */
     size_t buf_bytes;
     const char *held; /* its member; NULL: none */
+    void *gathered;   /* a tensor in row-major order */
+    size_t gathered_bytes;
 };
 
-/* `outer_key` as weights_open has it. Every tensor listed is row-major, lies inside
+/* `outer_key` as weights_open has it. Every tensor listed lies inside
  * its storage, and the storage is in the file; else ST_FORMAT with its name.
  * Whoever opens, closes; after a failure there is nothing to close. */
 status torchfile_open(struct torchfile *out, const char *path, const char *outer_key) MUST_USE;

@@ -151,6 +151,29 @@ full --help
 ("$rollmill" check many.yaml && echo 0 >code || echo $? >code) 2>err | head -n 1 >/dev/null
 [ "$(cat code)" = 1 ] || { echo "a reader that has gone: exit $(cat code)" && fail=1; }
 
+# What the files plainly are, each with its card and key.
+echo '<!DOCTYPE html>' >c
+printf 'version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n' >w
+: >e
+echo '{}' >t
+printf 'GGUF\3\0\0\0' >v
+expect 2 '' 'rollmill: format: card.yaml: weights: w: a Git LFS pointer in place of the file; `git lfs pull` fetches the file
+card.yaml: config: c: a web page; the download failed or needs a login
+card.yaml: text.encoder: e: an empty file
+card.yaml: text.tokenizer: t: a JSON text
+card.yaml: vae: v: a GGUF file, which is not read; the model'"'"'s original files are needed' job.yaml
+for f in w c e t v; do echo $f >$f; done
+
+# A path that is not UTF-8 could not stand in clip.json.
+latin=$(printf 'caf\351')
+if mkdir "$latin" 2>err; then
+    cp card.yaml job.yaml w c e t v "$latin"
+    expect 2 '' "rollmill: format: $PWD/$latin/card.yaml: the card's path is not UTF-8" "$PWD/$latin/job.yaml"
+    sed "s|model: card|model: $PWD/card|; s|{path: card|{path: $PWD/card|" job.yaml >"$latin/job.yaml"
+    expect 2 '' "rollmill: format: $PWD/$latin/job.yaml: output.dir: $PWD/$latin/out: the path is not UTF-8, as clip.json must be" "$PWD/$latin/job.yaml"
+    rm -r "$latin"
+fi
+
 rm t v
 expect 2 '' 'rollmill: format: card.yaml: text.tokenizer: t: No such file or directory
 card.yaml: vae: v: No such file or directory' job.yaml

@@ -36,4 +36,12 @@ ema=$(last $model/rolling_forcing_dmd.pt | sed 's/, outer key generator_ema//')
 [ "$flat" = "$ema" ] || { echo "two forms of the same weights: $flat | $ema" && fail=1; }
 count=$("$rollmill" inspect --json $text/inputs.safetensors | sed -n 's/^ "count": \([0-9]*\),$/\1/p')
 [ "$count" = 2 ] || { echo "--json: count is '$count'" && fail=1; }
+
+# JSON is UTF-8, whatever the path is.
+dir=$(mktemp -d) || exit 1
+trap 'rm -rf "$dir"' EXIT
+latin=$dir/$(printf 'caf\351')
+if cp $text/inputs.safetensors "$latin" 2>/dev/null; then
+    "$rollmill" inspect --json "$latin" | grep -q '^ "file": ".*/caf?",$' || { echo "--json: no path" && fail=1; }
+fi
 exit $fail

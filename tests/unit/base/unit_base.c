@@ -6,6 +6,8 @@
 #include "base/choice.h"
 #include "base/digest.h"
 #include "base/file.h"
+#include "base/file_guard.h"
+#include "base/file_kind.h"
 #include "base/pool.h"
 #include "base/strbuf.h"
 #include "base/thread.h"
@@ -13,6 +15,7 @@
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static status inner(void) { return fail(ST_IO, "disk %d", 7); }
@@ -292,6 +295,9 @@ static void characters(void **state)
     (void)state;
     for (int i = 0; i < COUNT_OF(rows); i++) {
         assert_int_equal(utf8_decode(&c, rows[i].s, strlen(rows[i].s)), rows[i].bytes);
+        if (rows[i].bytes == (int)strlen(rows[i].s))
+            assert_true(utf8_valid(rows[i].s, strlen(rows[i].s)));
+        if (!rows[i].bytes) assert_false(utf8_valid(rows[i].s, strlen(rows[i].s)));
         if (!rows[i].bytes) continue;
         assert_int_equal(utf8_encode(back, c), rows[i].bytes);
         assert_memory_equal(back, rows[i].s, (size_t)rows[i].bytes);
@@ -305,6 +311,81 @@ static void characters(void **state)
     assert_false(utf8_printable(0xfeff));
 }
 
+/* A mapped file that is cut: a line with its name and exit code 1, no SIGBUS. */
+static void cut_while_mapped(void **state)
+{
+    char name[] = "/tmp/unit_base.XXXXXX", said[256] = { 0 };
+    int const fd = mkstemp(name);
+    int pipe_end[2], how;
+
+    (void)state;
+    assert_true(fd >= 0);
+    assert_int_equal(ftruncate(fd, 1 << 20), 0);
+    assert_int_equal(pipe(pipe_end), 0);
+    pid_t const child = fork();
+    if (!child) {
+        struct file_map m;
+        dup2(pipe_end[1], STDERR_FILENO);
+        file_guard_begin();
+        if (file_map(&m, name) != ST_OK || ftruncate(fd, 100)) _exit(7);
+        _exit(((volatile const unsigned char *)m.data)[1 << 19] + 8);
+    }
+    assert_true(child > 0);
+    close(pipe_end[1]);
+    assert_int_equal(waitpid(child, &how, 0), child);
+    assert_true(WIFEXITED(how));
+    assert_int_equal(WEXITSTATUS(how), 1);
+    assert_true(read(pipe_end[0], said, sizeof said - 1) > 0);
+    assert_memory_equal(said, "rollmill: io: /tmp/unit_base.", 29);
+    assert_non_null(strstr(said, ": cannot be read: it was cut"));
+    close(pipe_end[0]);
+    close(fd);
+    unlink(name);
+}
+
+/* What most often lies in a model's place. */
+static void kinds_of_files(void **state)
+{
+    static const struct {
+        const char *bytes;
+        size_t len;
+        const char *want; /* how it begins; NULL: not known */
+    } rows[] = {
+#define BYTES(s) s, sizeof(s) - 1
+        { BYTES(""), "an empty file" },
+        { BYTES("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n"),
+          "a Git LFS pointer" },
+        { BYTES("<!DOCTYPE html><html>"), "a web page" },
+        { BYTES("\xef\xbb\xbf\n  <HTML lang=en>"), "a web page" },
+        { BYTES("GGUF\3\0\0\0"), "a GGUF file" },
+        { BYTES("{\n \"metadata\": {},\n \"weight_map\": {}}"), "the index of a model in several" },
+        { BYTES("{\"meta\":{}}"), FILE_KIND_JSON },
+        { BYTES(" [1]"), FILE_KIND_JSON },
+        { BYTES("\x80\2\x8a\nl\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\2M"),
+          "a torch file in the form from before torch 1.6" },
+        { BYTES("\x80\2}."), "a Python pickle" },
+        { BYTES("PK\3\4"), "a zip file" },
+        { BYTES("\x1f\x8b\x08"), "a gzip archive" },
+        { BYTES("\2\0\0\0\0\0\0\0{}"), "a safetensors file" },
+        { BYTES("\n\x0e\n\5<pad>\x15\0\0\0\0"), NULL },
+        { BYTES("hello"), NULL },
+        { BYTES("GGU"), NULL },
+        { BYTES("<"), NULL },
+#undef BYTES
+    };
+
+    (void)state;
+    for (int i = 0; i < COUNT_OF(rows); i++) {
+        const char *const kind = file_kind(rows[i].bytes, rows[i].len);
+        if (!rows[i].want) assert_null(kind);
+        else {
+            assert_non_null(kind);
+            assert_memory_equal(kind, rows[i].want, strlen(rows[i].want));
+        }
+    }
+    assert_string_equal(file_kind(NULL, 0), "an empty file");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -314,6 +395,8 @@ int main(void)
         cmocka_unit_test(words_have_places),
         cmocka_unit_test(characters),
         cmocka_unit_test(files),
+        cmocka_unit_test(cut_while_mapped),
+        cmocka_unit_test(kinds_of_files),
         cmocka_unit_test(files_behind_links_and_pipes),
         cmocka_unit_test(pool_shares_out),
         cmocka_unit_test(tasks_bring_their_failure),

@@ -12,6 +12,7 @@
 
 #define GOLDEN "tests/golden/tokenizer-small/"
 #define MODEL  GOLDEN "model/google/umt5-xxl/spiece.model"
+#define CONFIG "tests/golden/rolling-5-step/model/config.json"
 
 enum { LEN = 512 };
 
@@ -226,6 +227,10 @@ static void broken_files(void **state)
     (void)state;
     assert_int_equal(tokenizer_open(&t, "no/such.model"), ST_FORMAT);
     assert_non_null(strstr(error_last()->msg, "no/such.model"));
+    assert_int_equal(tokenizer_open(&t, "Makefile"), ST_FORMAT);
+    assert_int_equal(tokenizer_open(&t, CONFIG), ST_FORMAT);
+    assert_string_equal(error_last()->msg,
+                        CONFIG ": a JSON text; a SentencePiece model is expected");
     assert_int_equal(file_read(MODEL, 1 << 20, &bytes, &len), ST_OK);
     for (size_t cut = 0; cut < len; cut += 1 + len / 97) {
         assert_int_equal(tokenizer_open_bytes(&t, bytes, cut, "m"), ST_FORMAT);

@@ -161,6 +161,77 @@ static void all_differences_at_once(void **state)
     bind_free(&l);
 }
 
+/* A file without anything wanted: what it seems to be. */
+static void another_model(void **state)
+{
+    static const struct {
+        const char *name, *want;
+    } rows[] = {
+        { "decoder.conv1.weight", "it seems to be a VAE" },
+        { "token_embedding.weight", "it seems to be a text encoder" },
+        { "patch_embedding.weight", "it seems to be a video transformer" },
+        { "blocks.0.q.lora_A.weight",
+          "it seems to be a LoRA, which is added to a model's weights" },
+        { "a", "it seems to be of another model" },
+    };
+    static float one = 1;
+
+    (void)state;
+    for (int i = 0; i < COUNT_OF(rows); i++) {
+        struct tensor_file_item item = { .name = rows[i].name };
+        struct bind_list l = { 0 };
+        struct tensor b;
+        struct weights *w;
+        char want[512];
+        assert_int_equal(tensor_make(&item.t, DT_F32, DIMS(1)), ST_OK);
+        item.t.data = &one;
+        assert_int_equal(tensor_file_write(path, &item, 1), ST_OK);
+        bind_add(&l, &(struct bind_slot){ .ndim = 1, .dim = { 2 }, .vector = &b }, "w");
+        assert_int_equal(weights_open(&w, path, NULL), ST_OK);
+        assert_int_equal(bind_check(&l, w), ST_FORMAT);
+        snprintf(want, sizeof want,
+                 "%s: tensors: 1 missing, 1 extra, 0 of another shape or dtype; %s\n"
+                 "  missing  w [2]\n"
+                 "  extra    %s [1]",
+                 path, rows[i].want, rows[i].name);
+        assert_string_equal(error_last()->msg, want);
+        weights_close(&w);
+        bind_free(&l);
+    }
+}
+
+/* A tensor of an unread type or rank is named, whether it is wanted or not. */
+static void unread_types_are_refused(void **state)
+{
+    static const char file[] =
+        "\xf1\0\0\0\0\0\0\0"
+        "{\"w\":{\"dtype\":\"F8_E4M3\",\"shape\":[2],\"data_offsets\":[0,2]},"
+        "\"w.scale\":{\"dtype\":\"F8_E8M0\",\"shape\":[1],\"data_offsets\":[2,3]},"
+        "\"six\":{\"dtype\":\"F32\",\"shape\":[1,1,1,1,1,1],\"data_offsets\":[3,7]},"
+        "\"v\":{\"dtype\":\"BOOL\",\"shape\":[3],\"data_offsets\":[7,10]}}0123456789";
+    struct bind_list l = { 0 };
+    struct tensor a, b;
+    struct weights *w;
+    char want[1024];
+
+    (void)state;
+    assert_int_equal(file_write(path, file, sizeof file - 1), ST_OK);
+    bind_add(&l, &(struct bind_slot){ .ndim = 1, .dim = { 2 }, .vector = &a }, "w");
+    bind_add(&l, &(struct bind_slot){ .ndim = 1, .dim = { 2 }, .vector = &b }, "v");
+    assert_int_equal(weights_open(&w, path, NULL), ST_OK);
+    assert_int_equal(bind_check(&l, w), ST_FORMAT);
+    snprintf(want, sizeof want,
+             "%s: tensors: 0 missing, 2 extra, 2 of another shape or dtype\n"
+             "  dtype    w is F8_E4M3, wanted F32, BF16, F16 or F64\n"
+             "  shape    v is [3], wanted [2]\n"
+             "  extra    w.scale F8_E8M0 [1]\n"
+             "  extra    six F32 [1, 1, 1, 1, 1, 1]",
+             path);
+    assert_string_equal(error_last()->msg, want);
+    weights_close(&w);
+    bind_free(&l);
+}
+
 /* A NaN or an infinity in any dtype is named with its place. */
 static void weights_must_be_finite(void **state)
 {
@@ -293,6 +364,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(loads),
         cmocka_unit_test(all_differences_at_once),
+        cmocka_unit_test(another_model),
+        cmocka_unit_test(unread_types_are_refused),
         cmocka_unit_test(weights_must_be_finite),
         cmocka_unit_test(wrong_slots),
         cmocka_unit_test(streamed_file),

@@ -106,6 +106,14 @@ static void names(void **state)
         { "blocks.model.q", "blocks.model.q" },
         { "submodel.q", "submodel.q" },
         { "model.", "model." },
+        { "module.model.q", "q" },
+        { "model.diffusion_model.q", "q" },
+        { "_orig_mod.blocks.0._orig_mod.q", "blocks.0.q" },
+        { "module._orig_mod.blocks.0._fsdp_wrapped_module._checkpoint_wrapped_module.q",
+          "blocks.0.q" },
+        { "blocks.module.q", "blocks.module.q" },
+        { "my_orig_mod.q", "my_orig_mod.q" },
+        { "module.diffusion_model.", "diffusion_model." },
     };
     char *name;
 
@@ -167,13 +175,18 @@ static void broken_safetensors(void **state)
           8 },
         { "{\"a\":7}", "a: not an object", 0 },
         { "{\"a\":{}}", "a: no dtype", 0 },
-        { ONE("F8_E4M3", "[8]", 0, 8),
-          "a: dtype F8_E4M3 is not one of F32, BF16, F16, F64, I64, I32, U8", 8 },
+        { ONE("F8_E4M3", "[7]", 0, 8), "a: F8_E4M3 [7] is 7 bytes, data_offsets say 8", 8 },
+        { ONE("F4", "[65]", 0, 8), "a: F4 [65] in 8 bytes", 8 },
+        { ONE("f32", "[2]", 0, 8), "a: `f32` is no dtype's name", 8 },
+        { ONE("F8_E4M3_WITH_A_NAME", "[8]", 0, 8), "a: `F8_E4M3_WITH_A_NAME` is no dtype's name",
+          8 },
         { ONE("F32", "[-2]", 0, 8), "a: size 0 of its shape is no whole number", 8 },
         { ONE("F32", "[2.5]", 0, 8), "a: size 0 of its shape is no whole number", 8 },
-        { ONE("F32", "[1,1,1,1,1,2]", 0, 8), "a: shape must be a list of at most 5 sizes", 8 },
-        { ONE("F32", "7", 0, 8), "a: shape must be a list of at most 5 sizes", 8 },
-        { ONE("F32", "[4611686018427387904,4]", 0, 8),
+        { ONE("F32", "[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,2]", 0, 8),
+          "a: shape must be a list of at most 16 sizes", 8 },
+        { ONE("F32", "7", 0, 8), "a: shape must be a list of at most 16 sizes", 8 },
+        { ONE("F32", "[4611686018427387904,4]", 0, 8), "a: not a shape a tensor can have", 8 },
+        { ONE("F32", "[4611686018427387904]", 0, 8),
           "a: its shape has more bytes than a file can hold", 8 },
         { ONE("F32", "[3]", 0, 8), "a: F32 [3] is 12 bytes, data_offsets say 8", 8 },
         { ONE("F32", "[2]", 0, 8),
@@ -197,19 +210,78 @@ static void broken_safetensors(void **state)
         expect_refusal(NULL, rows[i].message);
     }
     write_flat("{}", 1000, 0);
-    expect_refusal(NULL, "a header of 1000 bytes; the file has 2 behind its length and 8388608 are "
-                         "allowed");
+    expect_refusal(NULL,
+                   "a header of 1000 bytes; the file has 2 behind its length and 100000000 are "
+                   "allowed");
     write_flat("{}", UINT64_MAX, 0);
     expect_refusal(NULL, "a header of 18446744073709551615 bytes; the file has 2 behind its length "
-                         "and 8388608 are allowed");
+                         "and 100000000 are allowed");
     write_flat("{" A "}", strlen("{" A "}"), 8);
     expect_refusal("generator", "outer key `generator` asked for, but a safetensors file has none");
     assert_int_equal(file_write(path, "hello", 5), ST_OK);
     expect_refusal(NULL, "neither a safetensors file nor a torch zip file");
     assert_int_equal(file_write(path, "", 0), ST_OK);
-    expect_refusal(NULL, "neither a safetensors file nor a torch zip file");
+    expect_refusal(NULL, "an empty file");
+    assert_int_equal(file_write(path, "<html>", 6), ST_OK);
+    expect_refusal(NULL, "a web page; the download failed or needs a login");
+    assert_int_equal(file_write(path, "{\"meta\":{}}", 11), ST_OK);
+    expect_refusal(NULL, "a JSON text");
     assert_int_equal(unlink(path), 0);
     expect_refusal(NULL, "No such file or directory");
+}
+
+/* A record of the training makes a header of 9 MiB. */
+static void long_header(void **state)
+{
+    struct strbuf json = { 0 };
+    struct weights *w;
+
+    (void)state;
+    strbuf_addf(&json, "{\"__metadata__\":{\"workflow\":\"");
+    for (int i = 0; i < 9 << 16; i++) strbuf_add(&json, "[,{\\\"x,]}{,[0,::", 16);
+    strbuf_addf(&json, "\"}," A "}");
+    assert_false(json.failed);
+    write_flat(json.s, json.len, 8);
+    strbuf_free(&json);
+    assert_int_equal(weights_open(&w, path, NULL), ST_OK);
+    assert_int_equal(weights_count(w), 1);
+    weights_close(&w);
+}
+
+/* Types and ranks that are only listed: with their bytes, and nothing to compute with. */
+static void unread_types(void **state)
+{
+    static const struct {
+        const char *json, *dtype, *shape;
+        int64_t count;
+        size_t bytes;
+    } rows[] = {
+        { ONE("F8_E4M3", "[2,4]", 0, 8), "F8_E4M3", "[2, 4]", 8, 8 },
+        { ONE("BOOL", "[]", 0, 1), "BOOL", "[]", 1, 1 },
+        { ONE("I16", "[3]", 0, 6), "I16", "[3]", 3, 6 },
+        { ONE("F32", "[1,1,1,1,1,2]", 0, 8), "F32", "[1, 1, 1, 1, 1, 2]", 2, 8 },
+        { ONE("F4", "[5]", 0, 3), "F4", "[5]", 5, 3 },
+        { ONE("NEW_TYPE", "[0]", 0, 0), "NEW_TYPE", "[0]", 0, 0 },
+    };
+
+    (void)state;
+    for (int i = 0; i < COUNT_OF(rows); i++) {
+        char shape[WEIGHT_SHAPE], hash[DIGEST_HEX];
+        struct weights *w;
+        const void *data;
+        write_flat(rows[i].json, strlen(rows[i].json), (int)rows[i].bytes);
+        assert_int_equal(weights_open(&w, path, NULL), ST_OK);
+        const struct weight_info *const info = weights_at(w, 0);
+        assert_false(info->usable);
+        assert_int_equal(tensor_count(&info->t), 0);
+        assert_string_equal(info->dtype, rows[i].dtype);
+        assert_string_equal(weight_shape(info, shape), rows[i].shape);
+        assert_int_equal(info->count, rows[i].count);
+        assert_int_equal(info->bytes, rows[i].bytes);
+        assert_int_equal(weights_fetch(w, 0, &data), ST_OK);
+        assert_int_equal(weights_hash(w, hash, NULL), ST_OK);
+        weights_close(&w);
+    }
 }
 
 /* Data behind a header of odd length still arrives aligned, and stays. */
@@ -249,7 +321,7 @@ struct claim {
 /* {'a': _rebuild_tensor_v2(persid, offset, size, stride, False, {})} */
 static void write_claim(const struct claim *c)
 {
-    static const char zeros[64];
+    static const float content[16] = { 0, 1, 2, 3, 4, 5 };
     struct strbuf t = { 0 };
     struct zip_writer *z;
 
@@ -270,7 +342,7 @@ static void write_claim(const struct claim *c)
     assert_false(t.failed);
     assert_int_equal(zip_writer_open(&z, path), ST_OK);
     assert_int_equal(zip_writer_member(z, "f/data.pkl", t.s, t.len), ST_OK);
-    assert_int_equal(zip_writer_member(z, "f/data/0", zeros, (size_t)c->bytes), ST_OK);
+    assert_int_equal(zip_writer_member(z, "f/data/0", content, (size_t)c->bytes), ST_OK);
     assert_int_equal(zip_writer_commit(z), ST_OK);
     zip_writer_close(&z);
     strbuf_free(&t);
@@ -288,16 +360,27 @@ static void torch_claims(void **state)
           "[4] from element 3 on leaves its storage of 6" },
         { "FloatStorage", 6, 7, "K\1\x85", "K\1\x85", 24,
           "[1] from element 7 on leaves its storage of 6" },
-        { "FloatStorage", 6, 0, "K\2K\3\x86", "K\1K\2\x86", 24,
-          "its strides are not those of a row-major tensor" },
+        { "FloatStorage", 6, 0, "K\2K\3\x86", "K\1K\2\x86", 24, NULL },
+        { "FloatStorage", 6, 1, "K\2K\3\x86", "K\1K\2\x86", 24,
+          "[2, 3] from element 1 on leaves its storage of 6" },
+        { "FloatStorage", 6, 0, "K\2K\3\x86", "K\2K\2\x86", 24,
+          "[2, 3] from element 0 on leaves its storage of 6" },
+        { "FloatStorage", 6, 0, "K\2K\3\x86", "K\1K\1\x86", 24, NULL },
+        { "FloatStorage", 6, 0, "K\3K\3\x86", "K\1K\1\x86", 24,
+          "[3, 3] from element 0 on leaves its storage of 6" },
+        { "FloatStorage", 6, 5, "K\2\x85", "J\xff\xff\xff\xff\x85", 24,
+          "[2] from element 5 on leaves its storage of 6" },
+        { "FloatStorage", 6, 0, "K\3\x85", "\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f\x85", 24,
+          "[3] from element 0 on leaves its storage of 6" },
         { "FloatStorage", 6, 0, "J\xff\xff\xff\xff\x85", "K\1\x85", 24,
           "not a shape a tensor can have" },
         { "FloatStorage", 6, 0, "J\xff\xff\xff\x7fJ\xff\xff\xff\x7fJ\xff\xff\xff\x7f\x87",
           "K\1K\1K\1\x87", 24, "not a shape a tensor can have" },
         { "FloatStorage", 6, 0, "K\6\x85", "K\1\x85", 23, "a storage of 6 F32 in 23 bytes" },
         { "FloatStorage", 6, 0, "K\6\x85", "K\1\x85", 20, "a storage of 6 F32 in 20 bytes" },
-        { "BoolStorage", 6, 0, "K\6\x85", "K\1\x85", 6,
-          "a tensor of a BoolStorage; F32, BF16, F16, F64, I64, I32, U8 are read" },
+        { "BoolStorage", 6, 0, "K\6\x85", "K\1\x85", 6, NULL },
+        { "ComplexDoubleStorage", 2, 0, "K\2\x85", "K\1\x85", 32, NULL },
+        { "ShortStorage", 6, 0, "(K\1K\1K\1K\1K\2K\3t", "(K\6K\6K\6K\6K\3K\1t", 12, NULL },
     };
 
     (void)state;
@@ -313,6 +396,37 @@ static void torch_claims(void **state)
         }
         assert_int_equal(weights_open(&w, path, NULL), ST_OK);
         assert_int_equal(weights_fetch(w, 0, &data), ST_OK);
+        weights_close(&w);
+    }
+}
+
+/* Other strides than row-major: a transposed view, channels_last, a window that moves. */
+static void gathered(void **state)
+{
+    static const struct {
+        struct claim claim;
+        float want[6];
+    } rows[] = {
+        { { "FloatStorage", 6, 0, "K\2K\3\x86", "K\1K\2\x86", 24, NULL }, { 0, 2, 4, 1, 3, 5 } },
+        { { "FloatStorage", 6, 0, "K\3K\2\x86", "K\1K\3\x86", 24, NULL }, { 0, 3, 1, 4, 2, 5 } },
+        { { "FloatStorage", 6, 0, "K\1K\2K\3\x87", "K\6K\1K\2\x87", 24, NULL },
+          { 0, 2, 4, 1, 3, 5 } },
+        { { "FloatStorage", 6, 0, "(K\1K\3K\1K\1K\2t", "(K\6K\1K\6K\6K\3t", 24, NULL },
+          { 0, 3, 1, 4, 2, 5 } },
+        { { "FloatStorage", 6, 0, "K\2K\3\x86", "K\1K\1\x86", 24, NULL }, { 0, 1, 2, 1, 2, 3 } },
+        { { "FloatStorage", 6, 0, "K\3\x85", "K\2\x85", 24, NULL }, { 0, 2, 4 } },
+    };
+
+    (void)state;
+    for (int i = 0; i < COUNT_OF(rows); i++) {
+        struct weights *w;
+        const void *data;
+        write_claim(&rows[i].claim);
+        assert_int_equal(weights_open(&w, path, NULL), ST_OK);
+        for (int twice = 0; twice < 2; twice++) {
+            assert_int_equal(weights_fetch(w, 0, &data), ST_OK);
+            assert_memory_equal(data, rows[i].want, weights_at(w, 0)->bytes);
+        }
         weights_close(&w);
     }
 }
@@ -384,6 +498,44 @@ static void wrong_members(void **state)
     spoil("f/data/0", 8, 7, "9", 1); /* in the local header, whose name is not read */
     spoil("f/data/0", 8, 7, "9", 1); /* in the directory */
     expect_refusal(NULL, "has no member f/data/0");
+}
+
+/* Beside the weights and among them: what is no tensor is passed over, a tensor of a kind that is
+ * not read is listed. */
+static void objects_beside(void **state)
+{
+    static const char code[] = "\x80\2}(X\4\0\0\0argscargparse\nNamespace\n)\x81}X\1\0\0\0xNsb"
+                               "X\11\0\0\0generator}(X\1\0\0\0wctorch._utils\n_rebuild_tensor_v2\n"
+                               "((X\7\0\0\0storagectorch\nFloatStorage\nX\1\0\0\0"
+                               "0X\3\0\0\0cpuK\4tQK\0K\4\x85K\1\x85\x89}tR"
+                               "X\6\0\0\0devicectorch\ndevice\nX\4\0\0\0cuda\x85R"
+                               "X\1\0\0\0sctorch._utils\n_rebuild_sparse_tensor\n)Ruu.";
+    static const char whole[] = "\x80\2cmy.models\nWan\n)\x81}b.";
+    const float data[4] = { 1, 2, 3, 4 };
+    struct weights *w;
+    const void *at;
+    char hash[DIGEST_HEX];
+
+    (void)state;
+    write_zip((const char *const[]){ "f/data.pkl", "f/data/0" },
+              (const char *const[]){ code, (const char *)data },
+              (const size_t[]){ sizeof code - 1, sizeof data });
+    assert_int_equal(weights_open(&w, path, NULL), ST_OK);
+    assert_string_equal(weights_outer_key(w), "generator");
+    assert_int_equal(weights_count(w), 2);
+    assert_int_equal(weights_fetch(w, weights_find(w, "w"), &at), ST_OK);
+    assert_memory_equal(at, data, sizeof data);
+    const struct weight_info *const sparse = weights_at(w, weights_find(w, "s"));
+    assert_false(sparse->usable);
+    assert_string_equal(sparse->dtype, "UNREAD");
+    assert_int_equal(sparse->bytes, 0);
+    assert_int_equal(weights_hash(w, hash, NULL), ST_OK);
+    weights_close(&w);
+    expect_refusal("args", "has no dict under the outer key `args`; its keys are: args, generator");
+
+    write_zip((const char *const[]){ "f/data.pkl", NULL }, (const char *const[]){ whole, NULL },
+              (const size_t[]){ sizeof whole - 1, 0 });
+    expect_refusal(NULL, "holds a Python object, made with Wan; save its state_dict()");
 }
 
 /* The checksum of the member, kept by the file's directory, tells of a flipped bit. */
@@ -462,8 +614,12 @@ int main(void)
         cmocka_unit_test(golden_lists),
         cmocka_unit_test(names),
         cmocka_unit_test(broken_safetensors),
+        cmocka_unit_test(long_header),
+        cmocka_unit_test(unread_types),
         cmocka_unit_test(askew_safetensors),
         cmocka_unit_test(torch_claims),
+        cmocka_unit_test(gathered),
+        cmocka_unit_test(objects_beside),
         cmocka_unit_test(wrong_members),
         cmocka_unit_test(damaged_members),
         cmocka_unit_test(fetch_keeps_the_bytes_apart),
