@@ -26,7 +26,6 @@ struct trace {
     pthread_mutex_t lock;
     int fd; /* -1: a write failed */
     int rank;
-    uint64_t first_clip;
     double offset; /* clock_seconds() at the world's start */
     size_t len;
     char buffer[BUFFER];
@@ -100,7 +99,6 @@ status trace_open(struct trace **out, const struct trace_config *c)
     *out = NULL;
     if (!t) return fail(ST_NOMEM, "trace: no memory");
     t->len = 0;
-    t->first_clip = 0;
     t->rank = c->rank;
     t->offset = clock_seconds() - (trace_epoch() - c->start);
     t->fd = open(c->path, O_WRONLY | O_APPEND | O_CLOEXEC);
@@ -169,13 +167,6 @@ void trace_arrow(struct trace *t, int row, bool begins, uint64_t id, double at)
         "\"pid\": %d, \"tid\": %d, \"ts\": %.3f},\n",
         begins ? 's' : 'f', (unsigned long long)id, t->rank, row, at * 1e6);
 }
-
-void trace_begin_batch(struct trace *t, uint64_t first_clip)
-{
-    if (t) t->first_clip = first_clip;
-}
-
-uint64_t trace_first_clip(const struct trace *t) { return t ? t->first_clip : 0; }
 
 void trace_counter(struct trace *t, const char *what, int64_t value)
 {

@@ -50,10 +50,6 @@ void trace_span(struct trace *t, const struct trace_span *s);
  * the same id. */
 void trace_arrow(struct trace *t, int row, bool begins, uint64_t id, double at);
 
-/* Clips of arrows are counted from here on: those of another batch get other ids. */
-void trace_begin_batch(struct trace *t, uint64_t first_clip);
-uint64_t trace_first_clip(const struct trace *t);
-
 /* A value from now on. */
 void trace_counter(struct trace *t, const char *what, int64_t value);
 

@@ -124,8 +124,7 @@ void track_end(struct track *t)
 void track_arrow(struct track *t, bool leaves, struct track_at at)
 {
     if (!t) return;
-    uint64_t const clip = (uint64_t)at.clip + trace_first_clip(t->trace);
-    uint64_t const id = (clip << 44 | (uint64_t)at.block << 8 | (uint64_t)at.stage);
+    uint64_t const id = ((uint64_t)at.clip << 44 | (uint64_t)at.block << 8 | (uint64_t)at.stage);
     trace_arrow(t->trace, current_row(t), leaves, id, trace_now(t->trace));
 }
 

@@ -59,7 +59,8 @@ static void write_escape(char *to, unsigned high, unsigned low)
     static const char digit[] = "0123456789abcdef";
     unsigned c = 0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00);
 
-    memcpy(to, "\\U", 2);
+    to[0] = '\\';
+    to[1] = 'U';
     for (int i = 9; i >= 2; i--, c >>= 4) to[i] = digit[c & 15];
 }
 

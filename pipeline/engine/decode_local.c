@@ -23,8 +23,6 @@ status decode_local_open(struct decode_local **out, struct group *t)
     if (!b) return fail(ST_NOMEM, "decoding beside the line: no memory");
     b->world = t->world;
     TRY_OUT(comm_thread_open(b->pair, PAIR, t->rank->o->deadline_s));
-    /* An idle line sends nothing, and that is no stall. */
-    b->pair[DECODER]->deadline_s = ENGINE_WAIT_S;
     TRY_OUT(decode_worker_open(&b->decode, t,
                                &(struct decode_worker_config){
                                    .line = t->me->line, .lines = 1, .in = &b->pair[DECODER] }));

@@ -182,7 +182,8 @@ const char *decode_worker_vae_hash(const struct decode_worker *d) { return d->va
 
 void decode_worker_stats(const struct decode_worker *d, struct rank_stats *a)
 {
-    bool const beside = a->wall > 0; /* the line's own waits count, not this thread's */
+    bool const beside =
+        d->t->me->role == ROLE_LINE; /* the line's own waits count, not this thread's */
 
     if (!beside) a->wall = d->wall;
     for (int i = 0; i < d->streams; i++) {

@@ -1,9 +1,9 @@
 /*
  * dispatcher.c - rank 0: clips from the work source to the lines, outcomes back to it.
  *
- * A thread beside whatever rank 0 does. A line is kept supplied: as soon as it has fewer blocks
- * left that have not entered than would last it for AHEAD, the next clip goes to it - to the
- * line with the fewest, if there are several. Before that the clip's prompts are embedded, those
+ * A thread beside whatever rank 0 does. A line is kept supplied: as soon as fewer than two blocks
+ * a stage are left that have not entered, the next clip goes to it - to the line with the fewest,
+ * if there are several. Before that the clip's prompts are embedded, those
  * of all clips at hand together. What a line has left its head sends with every
  * tick (CONTROL_TICK); a message that is lost is made good by the next one.
  *
@@ -33,7 +33,6 @@ struct entry {
     int number, line;          /* -1: waits to be handed over */
     int64_t nth;               /* clip of its line */
     int64_t encoded, reported; /* blocks; of those the source knows */
-    int64_t shown;             /* blocks that events know */
     bool begun, begun_reported;
     bool over; /* `st` and `why` say what became of it */
     status st;
@@ -62,8 +61,8 @@ struct dispatcher {
     struct work_item first;
     bool exhausted;     /* the source has no more of the group */
     bool ended, closed; /* feeds: no more clips; nothing more at all */
-    int numbers;
-    double asked_at; /* the source, clock_seconds() */
+    int numbers;        /* of the render, given out so far */
+    double asked_at;    /* the source, clock_seconds() */
     int64_t done, failed;
 };
 
@@ -101,11 +100,11 @@ static void note_encoded(struct dispatcher *d, struct entry *e, int64_t block)
 
     e->begun = true;
     if (block < e->encoded) return;
+    int64_t const before = e->encoded;
     e->encoded = block + 1;
     if (ev && ev->blocks)
-        ev->blocks(ev->arg, e->item.clip, block, e->encoded - e->shown,
-                   clip_first_picture(e->encoded, frames) - clip_first_picture(e->shown, frames));
-    e->shown = e->encoded;
+        ev->blocks(ev->arg, e->item.clip, block, e->encoded - before,
+                   clip_first_picture(e->encoded, frames) - clip_first_picture(before, frames));
 }
 
 static void take_report(struct dispatcher *d, int line, const struct clip_report *r)
@@ -200,10 +199,10 @@ static bool next_change(struct dispatcher *d, struct entry *out)
 }
 
 /* A clip that failed takes no more of the line's time. */
-static status stop_line_work(struct dispatcher *d, const struct entry *e)
+static status cut_failed_clip(struct dispatcher *d, const struct entry *e)
 {
-    bool const ends = e->line < 0 || e->st == ST_OK || e->st == ST_CANCELED || d->closed;
-    return ends ? ST_OK : clip_feed_cut(d->t, e->line, e->number);
+    bool const runs = e->line >= 0 && e->st != ST_OK && e->st != ST_CANCELED && !d->closed;
+    return runs ? clip_feed_cut(d->t, e->line, e->number) : ST_OK;
 }
 
 static status report_changes(struct dispatcher *d)
@@ -217,7 +216,7 @@ static status report_changes(struct dispatcher *d)
         if (e.encoded > e.reported && s->ops->progress)
             s->ops->progress(s->arg, e.item.ticket, e.encoded);
         if (!e.over) continue;
-        st = stop_line_work(d, &e);
+        st = cut_failed_clip(d, &e);
         report_outcome(d, &e);
         free(e.why);
     }
@@ -312,8 +311,7 @@ static int64_t blocks_left(const struct dispatcher *d, int line)
 /* The line that will run out of blocks first; -1: none needs a clip yet. */
 static int find_line_to_supply(struct dispatcher *d)
 {
-    int64_t const ahead = 2 * (d->t->g.schedule.levels + 1);
-    int64_t least = ahead;
+    int64_t least = 2 * (d->t->g.schedule.levels + 1);
     int line = -1;
 
     pthread_mutex_lock(&d->lock);
@@ -503,12 +501,8 @@ static status dispatch(void *arg)
         settle_entry(d->entry[i], ST_CANCELED, st == ST_OK ? "stopped" : "the engine failed");
     pthread_mutex_unlock(&d->lock);
     if (st == ST_OK) st = close_feeds(d);
-    if (st != ST_OK && st != ST_PEER) {
-        struct error const why = *error_last();
-        comm_abort(world);
-        error_adopt(&why);
-    }
     struct error const why = *error_last();
+    if (st != ST_OK && st != ST_PEER) comm_abort(world);
     d->closed = true;
     status const reported = report_changes(d);
     if (st != ST_OK) error_adopt(&why);
@@ -523,6 +517,7 @@ status dispatcher_open(struct dispatcher **out, struct group *t, const struct wo
     if (!d) return fail(ST_NOMEM, "dispatcher: no memory");
     d->t = t;
     d->first = *first;
+    d->numbers = t->numbers;
     t->report = take_report;
     pthread_mutex_init(&d->lock, NULL);
     condvar_init(&d->changed);
@@ -543,7 +538,8 @@ status dispatcher_join(struct dispatcher *d, status st, struct group_run *r)
     heartbeat_listen(d->t->rank->heartbeat, NULL, NULL);
     r->done = d->done;
     r->failed = d->failed;
-    r->stopped = r->stopped || !d->exhausted;
+    r->numbers = d->numbers;
+    r->stopped = !d->exhausted;
     return st;
 }
 

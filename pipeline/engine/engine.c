@@ -118,12 +118,13 @@ static status run_groups(const struct engine_rank *rank, struct engine_result *o
     bool more = false;
     status st = ST_OK;
 
-    for (int number = 0; st == ST_OK; number++) {
+    for (int number = 0, numbers = 0; st == ST_OK; number++) {
         struct work_item first = { 0 };
         struct group_run r;
         TRY(next_group(rank, &first, &more));
         if (!more) break;
-        st = engine_group_run(rank, number, asks ? &first : NULL, &r);
+        st = engine_group_run(rank, number, asks ? &first : NULL, numbers, &r);
+        numbers = r.numbers;
         out->done += r.done;
         out->failed += r.failed;
     }

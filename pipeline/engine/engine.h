@@ -86,6 +86,7 @@ struct rank_stats {
 struct group_run {
     double load, seconds; /* until every rank was ready; from then to the end */
     bool stopped;         /* before the source had said that there is no more */
+    int numbers;          /* of clips, given out so far in the whole render */
     int64_t done, failed; /* clips */
 };
 

@@ -82,7 +82,6 @@ static status open_group(struct group *t, const struct work_item *first, struct 
     const struct engine_events *const ev = t->rank->events;
 
     if (t->rank->o->loading) t->rank->o->loading();
-    trace_begin_batch(t->rank->trace, (uint64_t)t->g.number);
     TRY(group_read_model(t, first));
     TRY(engine_assign_roles(t));
     if (ev && ev->group_begin) ev->group_begin(ev->arg, &t->g);
@@ -182,7 +181,7 @@ static void give_up(struct track **closing, const struct group *t)
 }
 
 status engine_group_run(const struct engine_rank *rank, int number, const struct work_item *first,
-                        struct group_run *r)
+                        int numbers, struct group_run *r)
 {
     struct group *const t = calloc(1, sizeof *t);
     struct workers w = { 0 };
@@ -195,6 +194,7 @@ status engine_group_run(const struct engine_rank *rank, int number, const struct
     *t = (struct group){ .g = { .number = number, .world = rank->world },
                          .rank = rank,
                          .first = first,
+                         .numbers = numbers,
                          .world = rank->world };
     TRY_OUT(open_group(t, first, &w));
     r->load = clock_seconds() - begin;

@@ -5,8 +5,11 @@
  *   engine_group.c      opens, runs and closes what each rank does for a group
  *   engine_roles.c      who plays which role
  *   engine_comms.c      the groups of ranks that messages go through
+ *   config_check.c      what all ranks must have in common
  *   dispatcher.c        rank 0: clips from the source to lines, outcomes back to it
  *   prompt_bank.c       embeddings of the prompts in use
+ *   prompt_encoder.c    the text encoder, on the rank that embeds
+ *   prompt_mix.c        which prompts a block goes by
  *   clip_feed.c         clips from the dispatcher to their line's ranks, and reports back
  *   clip_board.c        the clips that a rank has received
  *   rank_stats.c        what each rank did
@@ -14,6 +17,7 @@
  *   decode_local.c      a thread that decodes beside the line
  *   decode_worker.c     ROLE_DECODE, or that thread: blocks to pictures
  *   encode_worker.c     pictures to files, on a thread of their own
+ *   clip_provenance.c   what clip.json says of a clip before it is rendered
  */
 #ifndef ENGINE_INTERNAL_H
 #define ENGINE_INTERNAL_H
@@ -67,7 +71,7 @@ struct embedding {
 
 /* A clip that has been handed to a line, on one rank. */
 struct live_clip {
-    int number; /* the dispatcher's: from 0 in a group, rising */
+    int number; /* the dispatcher's: from 0 in a render, rising */
     int line;
     struct clip_spec spec;
     struct embedding *text; /* [texts]: of its different prompts */
@@ -155,6 +159,7 @@ struct group {
 
     struct model_spec model;
     const struct work_item *first; /* the clip that began it; rank 0 */
+    int numbers;                   /* clips of earlier groups; rank 0 */
     char weights_hash[DIGEST_HEX], vae_hash[DIGEST_HEX], text_hash[DIGEST_HEX];
 
     struct clip_board *board;
@@ -197,7 +202,7 @@ status engine_check_config(struct comm *world, const struct engine_options *o) M
 
 /* [all] One group. *r counts what became of its clips, on rank 0. */
 status engine_group_run(const struct engine_rank *rank, int number, const struct work_item *first,
-                        struct group_run *r) MUST_USE;
+                        int numbers, struct group_run *r) MUST_USE;
 
 /* ---- statistics -------------------------------------------------------------------------- */
 

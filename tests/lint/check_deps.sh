@@ -34,8 +34,6 @@ cluster              | base                                             | *
 
 jobs/yaml            | base                                             | *
 jobs/spec            | base jobs/yaml                                   | job.h card.h clip.h clip_json.h json_build.h clip_spec.h model_spec.h spec_json.h
-jobs/queue           | base jobs/spec                                   | queue.h
-jobs/dataset         | base jobs/spec                                   | dataset.h
 
 pipeline/weights     | base kernels                                     | weights.h weight_bind.h weights_hash.h tensor_file.h
 pipeline/text        | base kernels pipeline/weights pipeline/text/clean | text_encoder.h tokenizer.h umt5.h
@@ -45,7 +43,6 @@ pipeline/cache       | base kernels                                     | kv_cac
 pipeline/line        | base kernels comm cluster/split.h pipeline/dit pipeline/cache | line.h timeline.h
 pipeline/vae         | base kernels pipeline/weights                    | vae.h
 pipeline/decode      | base kernels comm pipeline/vae                   | decode_chain.h decode_link.h
-pipeline/image       | base kernels pipeline/vae                        | image_condition.h
 pipeline/output      | base kernels/tensor.h kernels/pixels.h pipeline/weights/tensor_file.h pipeline/output/av | clip_writer.h sidecar.h
 pipeline/output/av   | base kernels/pixels.h                            | video.h codec.h
 pipeline/engine      | base kernels comm cluster pipeline/* jobs/spec/clip_spec.h jobs/spec/model_spec.h jobs/spec/spec_json.h | engine.h work_source.h workload.h workload_query.h footprint.h model_pool.h output_formats.h
@@ -56,7 +53,6 @@ cmd/plan             | base kernels comm cluster jobs/* pipeline/* cmd/bench |
 cmd/bench            | base kernels comm cluster jobs/* pipeline/*      | bench_file.h
 cmd/verify           | base kernels comm cluster jobs/* pipeline/*      |
 cmd/doctor           | base kernels comm cluster jobs/* pipeline/*      |
-cmd/queue            | base kernels comm cluster jobs/* pipeline/*      |
 TABLE
 }
 
