@@ -205,7 +205,9 @@ static status split_in_group(struct mpi_group *g, struct contribution *mine, str
     if (g->base.rank == 0) mine->first_id = reserve_group_ids(g);
     int const reserved = g->world->split_count;
     TRY(gather_contributions(g, mine));
-    if (g->base.rank == 0 && g->world->split_count == reserved) return_group_ids(g);
+    if (g->base.rank == 0 && g->world->split_count == reserved &&
+        mine->first_id < g->world->tag_max)
+        return_group_ids(g);
     if (mine->colour >= 0) st = open_child_group(g, mine->colour, &child);
     if (st == ST_OK && child) *out = &child->base;
     end_round(g);

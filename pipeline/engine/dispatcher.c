@@ -44,6 +44,7 @@ struct supply {
     int64_t handed;         /* clips, by this thread */
     int64_t admitted, left; /* clips; blocks of them that have not entered */
     bool ended;             /* its encoder */
+    int busy, shown;        /* stages with a block; that events know */
 };
 
 struct dispatcher {
@@ -93,18 +94,10 @@ static void settle_before(struct dispatcher *d, int line, int64_t nth)
 }
 
 /* With the lock. Up to and with this block it is encoded. */
-static void note_encoded(struct dispatcher *d, struct entry *e, int64_t block)
+static void note_encoded(struct entry *e, int64_t block)
 {
-    const struct engine_events *const ev = d->t->rank->events;
-    int const frames = e->item.clip->frames_per_block;
-
     e->begun = true;
-    if (block < e->encoded) return;
-    int64_t const before = e->encoded;
-    e->encoded = block + 1;
-    if (ev && ev->blocks)
-        ev->blocks(ev->arg, e->item.clip, block, e->encoded - before,
-                   clip_first_picture(e->encoded, frames) - clip_first_picture(before, frames));
+    if (block >= e->encoded) e->encoded = block + 1;
 }
 
 static void take_report(struct dispatcher *d, int line, const struct clip_report *r)
@@ -117,7 +110,7 @@ static void take_report(struct dispatcher *d, int line, const struct clip_report
         settle_before(d, line, INT64_MAX);
     } else if (e) {
         settle_before(d, line, e->nth);
-        if (r->st == ST_OK) note_encoded(d, e, e->item.clip->blocks - 1);
+        if (r->st == ST_OK) note_encoded(e, e->item.clip->blocks - 1);
         settle_entry(e, (status)r->st, r->why);
     }
     pthread_cond_signal(&d->changed);
@@ -126,9 +119,9 @@ static void take_report(struct dispatcher *d, int line, const struct clip_report
 
 static void receive_tick(struct dispatcher *d, const int64_t value[])
 {
-    const struct engine_events *const ev = d->t->rank->events;
     int const line = (int)value[0];
 
+    d->line[line].busy = (int)value[1];
     d->line[line].left = value[2];
     d->line[line].admitted = value[3];
     struct entry *const cut = value[5] >= 0 ? find_entry(d, (int)value[5]) : NULL;
@@ -138,14 +131,13 @@ static void receive_tick(struct dispatcher *d, const int64_t value[])
         struct entry *const e = d->entry[i];
         if (e->line == line && e->number <= value[4]) e->begun = true; /* line >= 0: it has one */
     }
-    if (ev && ev->tick) ev->tick(ev->arg, line, (int)value[1]);
 }
 
 static void receive_block(struct dispatcher *d, const int64_t value[])
 {
     struct entry *const e = find_entry(d, (int)value[1]);
 
-    if (e) note_encoded(d, e, value[2]);
+    if (e) note_encoded(e, value[2]);
 }
 
 static void receive_control(void *arg, const struct comm_control *m)
@@ -205,16 +197,45 @@ static status cut_failed_clip(struct dispatcher *d, const struct entry *e)
     return runs ? clip_feed_cut(d->t, e->line, e->number) : ST_OK;
 }
 
+/* For people; with no lock held, since whoever writes it down may be held up. */
+static void show_ticks(struct dispatcher *d)
+{
+    const struct engine_events *const ev = d->t->rank->events;
+
+    if (!ev || !ev->tick) return;
+    for (int line = 0; line < d->t->g.roles.lines; line++) {
+        pthread_mutex_lock(&d->lock);
+        int const busy = d->line[line].busy;
+        bool const news = busy != d->line[line].shown;
+        d->line[line].shown = busy;
+        pthread_mutex_unlock(&d->lock);
+        if (news) ev->tick(ev->arg, line, busy);
+    }
+}
+
+static void show_blocks(const struct dispatcher *d, const struct entry *e)
+{
+    const struct engine_events *const ev = d->t->rank->events;
+    int const frames = e->item.clip->frames_per_block;
+
+    if (!ev || !ev->blocks) return;
+    ev->blocks(ev->arg, e->item.clip, e->encoded - 1, e->encoded - e->reported,
+               clip_first_picture(e->encoded, frames) - clip_first_picture(e->reported, frames));
+}
+
 static status report_changes(struct dispatcher *d)
 {
     const struct work_source *const s = d->t->rank->source;
     struct entry e;
     status st = ST_OK;
 
+    show_ticks(d);
     while (st == ST_OK && next_change(d, &e)) {
         if (e.begun && !e.begun_reported && s->ops->begun) s->ops->begun(s->arg, e.item.ticket);
-        if (e.encoded > e.reported && s->ops->progress)
-            s->ops->progress(s->arg, e.item.ticket, e.encoded);
+        if (e.encoded > e.reported) {
+            if (s->ops->progress) s->ops->progress(s->arg, e.item.ticket, e.encoded);
+            show_blocks(d, &e);
+        }
         if (!e.over) continue;
         st = cut_failed_clip(d, &e);
         report_outcome(d, &e);
@@ -548,6 +569,10 @@ void dispatcher_close(struct dispatcher **dispatcher)
     struct dispatcher *const d = *dispatcher;
 
     if (!d) return;
+    d->closed = true; /* what the thread did not settle, if it ever ran, was not made */
+    for (int i = 0; i < d->entries; i++)
+        settle_entry(d->entry[i], ST_CANCELED, "the engine failed");
+    if (report_changes(d) != ST_OK) error_clear();
     prompt_bank_close(&d->prompts);
     for (int i = 0; i < d->entries; i++) {
         free(d->entry[i]->why);

@@ -99,13 +99,18 @@ static struct clip_writer_config config_of(const struct encode_worker *f,
     return c;
 }
 
+/* Somebody else's, and perhaps of another task: it stays, and nobody has looked at it. */
+static status fail_appeared(const struct encode_worker *f)
+{
+    return fail(ST_IO, "%s: appeared while the clip was rendered, and stays", f->clip->spec.dir);
+}
+
 static status open_writer(struct encode_worker *f)
 {
     const struct clip_spec *const spec = &f->clip->spec;
     struct video_config formats[CLIP_FORMATS];
 
-    if (path_exists(spec->dir))
-        return fail(ST_IO, "%s: appeared while the clip was rendered, and stays", spec->dir);
+    if (path_exists(spec->dir)) return fail_appeared(f);
     for (int i = 0; i < spec->formats; i++) formats[i] = clip_video_config(spec, i);
     TRY(clip_provenance_make(&f->provenance, f->c.t, f->clip));
     struct clip_writer_config const c = config_of(f, formats);
@@ -139,8 +144,7 @@ static status commit_clip(struct encode_worker *f)
         .peak_bytes = (int64_t)usage.ru_maxrss * 1024,
     };
     TRY(clip_writer_commit(f->writer, &run, &outcome));
-    if (outcome == CLIP_THERE_ALREADY)
-        log_warn("%s: somebody else finished it first; theirs stays", f->clip->spec.dir);
+    if (outcome == CLIP_THERE_ALREADY) return fail_appeared(f);
     return ST_OK;
 }
 
@@ -230,8 +234,12 @@ static status encode_blocks(void *arg)
         slot_queue_pop(f->queue);
     }
     watchdog_drop(rank->watch, f->track);
+    struct error const why = *error_last();
+    if (st != ST_OK)
+        comm_abort(f->c.t->world); /* an outcome may be lost: nobody is to wait for it */
     slot_queue_stop(f->queue);
     leave_clip(f);
+    error_adopt(&why);
     return st;
 }
 

@@ -90,8 +90,8 @@ struct group_run {
     int64_t done, failed; /* clips */
 };
 
-/* Callbacks on rank 0 while it renders, each optional. tick and blocks may come from other threads
- * of the engine than the one that called engine_run, never two at once. */
+/* What rank 0 reports while it renders, each optional; never two at once. tick and blocks come
+ * from the dispatcher's thread, which may be held up by what they do. */
 struct engine_events {
     void *arg;
     void (*group_begin)(void *arg, const struct engine_group *g); /* roles are known */

@@ -67,7 +67,10 @@ static status embed_texts(struct prompt_encoder *e, const char *const *text, int
     if (error_last()->st != ST_FORMAT && error_last()->st != ST_ARG) return error_last()->st;
     if (texts == 1) return keep_reason(answer); /* the prompt's own fault */
     error_clear();
-    for (int i = 0; i < texts; i++) TRY(embed_texts(e, text + i, 1, rows, answer + i));
+    for (int i = 0; i < texts; i++) {
+        if (comm_aborted(e->t->world)) return fail(ST_PEER, "another rank has failed");
+        TRY(embed_texts(e, text + i, 1, rows, answer + i));
+    }
     return ST_OK;
 }
 
