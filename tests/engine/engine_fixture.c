@@ -1,3 +1,6 @@
+/* engine_fixture.c - a tiny model made by make_model, clips of it with a fault planted where asked,
+ * and the engine on thread ranks. A clip alone is rendered once and kept to compare with. The value
+ * that is not finite comes from an embedding in the cache which a layer multiplies beyond F32. */
 #define _GNU_SOURCE /* nftw */
 #include "tests/engine/engine_fixture.h"
 #include "base/file.h"

@@ -1,3 +1,5 @@
+/* made_source.c - a clip comes when so much has been encoded, begun or asked for in vain, so that a
+ * test says when it joins without a clock; what the engine reports of it is written down. */
 #include "tests/engine/made_source.h"
 #include "pipeline/engine/output_formats.h"
 
