@@ -22,7 +22,7 @@ status card_line_read(struct card_line *out, const struct model_spec *m)
                 : m->sink == MODEL_SINK_MOVING ? KV_SINK_MOVING
                                                : KV_SINK_USUAL,
     };
-    if (!kv_policy_find(model_window_name(m->window), &out->policy.kind))
+    if (!kv_window_find(model_window_name(m->window), &out->policy.kind))
         return fail(ST_FORMAT, "%s: window: no policy is called %s", m->card,
                     model_window_name(m->window));
     TRY(kv_policy_check(&out->policy));
