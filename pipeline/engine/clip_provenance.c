@@ -114,7 +114,7 @@ status clip_provenance_make(struct clip_provenance *out, const struct group *t,
                                          .noise = NOISE_SCHEME,
                                          .scheduler = "flow-matching",
                                          .guidance = 1.0,
-                                         .precision = t->g.act == DT_F32 ? "f32" : "bf16",
+                                         .precision = dtype_precision(t->g.act),
                                          .stages = t->model.steps + 1,
                                      } };
     gethostname(out->hostname, sizeof out->hostname - 1);
