@@ -1,4 +1,5 @@
 /* verify_rolling.c - a recorded clip through the line: its noise, its steps, its latents. */
+#include "base/choice.h"
 #include "cmd/verify/verify_internal.h"
 #include "pipeline/line/line.h"
 
@@ -122,14 +123,15 @@ static status read_schedule(struct verify_case *c, struct schedule *out)
 static status read_policy(struct verify_case *c, int levels, struct kv_policy *out)
 {
     const struct json_node *const window = json_tree_member(c->json, "window");
-    const char *const kind = window ? json_tree_text(window) : "rolling";
+    const char *const name = window ? json_tree_text(window) : kv_policy_name(WINDOW_ROLLING);
+    int const kind = name ? choice_find(KV_POLICY_CHOICES, name) : -1;
     const struct json_node *const positions = json_tree_member(c->json, "positions");
     int sink, clean;
 
-    *out = (struct kv_policy){ .levels = levels };
-    if (!kind || !kv_policy_find(kind, &out->kind))
-        return fail(ST_FORMAT, "%s/case.json: window: \"rolling\" or \"block\" is expected",
-                    c->dir);
+    if (kind < 0)
+        return fail(ST_FORMAT, "%s/case.json: window: one of %s is expected", c->dir,
+                    KV_POLICY_CHOICES);
+    *out = (struct kv_policy){ .kind = (enum window_kind)kind, .levels = levels };
     if (positions && json_tree_text(positions))
         out->sink = strcmp(json_tree_text(positions), "relative") ? KV_SINK_FIXED : KV_SINK_MOVING;
     TRY(verify_int(c, "frames_per_block", 1, 64, &out->frames_per_block));

@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char windows[] = "rolling|block";
 static const char families[] = "wan2.1-t2v";
 
 /* The card as read, before its parts are held against one another. */
@@ -56,7 +55,7 @@ static const struct field window_fields[] = {
     { .name = "kind",
       .type = FIELD_CHOICE,
       .to = AT(window.kind),
-      .allowed = windows,
+      .allowed = KV_POLICY_CHOICES,
       .required = true },
     { .name = "attention_frames",
       .type = FIELD_INT,
@@ -76,7 +75,7 @@ static const struct field window_fields[] = {
     { .name = "sink_positions",
       .type = FIELD_CHOICE,
       .to = AT(window.sink_positions),
-      .allowed = "fixed|moving" },
+      .allowed = KV_SINK_CHOICES },
 };
 static const struct field_table window_table = { "window", window_fields, COUNT_OF(window_fields) };
 
@@ -163,7 +162,7 @@ static status refuse_window(const struct tree_node *root, const char *key, const
 static status check_window(const struct tree_node *root, const struct card *c)
 {
     int const block = c->frames_per_block;
-    int const levels = c->window == MODEL_ROLLING ? c->steps : 1;
+    int const levels = kv_policy_is_joint(c->window) ? c->steps : 1;
     int const least = levels * block + c->sink_frames;
 
     if (c->sink_frames && c->sink_frames != block)
@@ -210,14 +209,14 @@ static status fill_card(struct card *c)
     c->warp = d.warp;
     c->shift = d.shift;
     c->frames_per_block = d.frames_per_block;
-    c->window = (enum model_window)d.window.kind;
+    c->window = (enum window_kind)d.window.kind;
     c->attention_frames = d.window.attention_frames;
     c->sink_frames = d.window.sink_frames;
-    c->sink = (enum model_sink)(d.window.sink_positions + 1); /* not said: usual */
+    c->sink = (enum kv_sink)(d.window.sink_positions + 1); /* not said: usual */
     c->license = d.license;
     TRY(read_steps(d.steps, d.warp, c->step, &c->steps));
     if (d.first_steps) TRY(read_steps(d.first_steps, d.warp, c->first_step, &c->first_steps));
-    if (d.first_steps && c->window == MODEL_ROLLING)
+    if (d.first_steps && kv_policy_is_joint(c->window))
         return tree_refuse(d.first_steps, "no such key with a rolling window, in which a block "
                                           "takes a step in every tick");
     TRY(check_window(root, c));

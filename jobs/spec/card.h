@@ -37,10 +37,10 @@ struct card {
     double shift;
 
     int frames_per_block; /* latent frames */
-    enum model_window window;
+    enum window_kind window;
     int attention_frames; /* latent frames a block sees, its own and the sink's included */
     int sink_frames;      /* 0, or frames_per_block: the clip's first block stays in sight */
-    enum model_sink sink; /* usual unless the card says */
+    enum kv_sink sink;    /* usual unless the card says */
 
     const char *license;
 

@@ -16,17 +16,13 @@ status card_line_read(struct card_line *out, const struct model_spec *m)
     if (m->first_steps)
         TRY(schedule_set_opening(&out->schedule, m->first_step, m->first_steps, m->warp, m->shift));
     out->policy = (struct kv_policy){
+        .kind = m->window,
         .levels = out->schedule.levels,
         .frames_per_block = m->frames_per_block,
         .attention_frames = m->attention_frames,
         .sink_frames = m->sink_frames,
-        .sink = m->sink == MODEL_SINK_FIXED    ? KV_SINK_FIXED
-                : m->sink == MODEL_SINK_MOVING ? KV_SINK_MOVING
-                                               : KV_SINK_USUAL,
+        .sink = m->sink,
     };
-    if (!kv_policy_find(model_window_name(m->window), &out->policy.kind))
-        return fail(ST_FORMAT, "%s: window: no policy is called %s", m->card,
-                    model_window_name(m->window));
     TRY(kv_policy_check(&out->policy));
     TRY(dit_shape_read(&out->shape, m->config));
     if (out->shape.channels == VAE_CHANNELS) return ST_OK;

@@ -130,12 +130,12 @@ static void admit_clean(struct line *l)
     kv_cache_put(&l->cache, clean.block);
 }
 
-/* Of own blocks: how far each has come, and what the model is told of it. */
+/* How far each block has come, and what the model is told of it. */
 static void find_levels(struct line *l)
 {
     const struct schedule *const s = l->c.schedule;
 
-    for (int i = l->first; i < l->end; i++) {
+    for (int i = 0; i <= l->levels; i++) {
         struct place const p = l->place[i];
         struct line_stage *const g = &l->stage[i];
         g->level = i;

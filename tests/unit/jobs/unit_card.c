@@ -43,12 +43,12 @@ static void a_card(void **state)
     assert_true(c.warp);
     assert_true(c.shift == 5);
     assert_int_equal(c.frames_per_block, 3);
-    assert_int_equal(c.window, MODEL_ROLLING);
+    assert_int_equal(c.window, WINDOW_ROLLING);
     assert_int_equal(c.attention_frames, 21);
     assert_int_equal(c.sink_frames, 3);
     assert_string_equal(c.license, "x");
     assert_string_equal(card_family_name(c.family), "wan2.1-t2v");
-    assert_string_equal(model_window_name(c.window), "rolling");
+    assert_string_equal(kv_policy_name(c.window), "rolling");
     card_close(&c);
     card_close(&c);
 }
@@ -61,14 +61,15 @@ static void the_models(void **state)
         int steps;
         double last;
         bool warp;
-        enum model_window window;
+        enum window_kind window;
         int attention, sink;
     } rows[] = {
-        { "models/rolling-forcing-1.3b.yaml", "generator_ema", 5, 200, true, MODEL_ROLLING, 21, 3 },
-        { "models/causal-forcing-longvideo-1.3b.yaml", "generator_ema", 4, 250, true, MODEL_ROLLING,
-          21, 3 },
-        { "models/self-forcing-1.3b.yaml", "generator_ema", 4, 250, true, MODEL_BLOCK, 21, 0 },
-        { "models/krea-realtime-14b.yaml", NULL, 4, 625, false, MODEL_BLOCK, 6, 0 },
+        { "models/rolling-forcing-1.3b.yaml", "generator_ema", 5, 200, true, WINDOW_ROLLING, 21,
+          3 },
+        { "models/causal-forcing-longvideo-1.3b.yaml", "generator_ema", 4, 250, true,
+          WINDOW_ROLLING, 21, 3 },
+        { "models/self-forcing-1.3b.yaml", "generator_ema", 4, 250, true, WINDOW_BLOCK, 21, 0 },
+        { "models/krea-realtime-14b.yaml", NULL, 4, 625, false, WINDOW_BLOCK, 6, 0 },
     };
 
     (void)state;
@@ -95,14 +96,14 @@ static void sinks(void **state)
     static const struct {
         const char *window;
         int frames;
-        enum model_sink sink;
+        enum kv_sink sink;
     } rows[] = {
-        { "{kind: rolling, attention_frames: 21, sink_frames: 0}", 0, MODEL_SINK_USUAL },
-        { "{kind: rolling, attention_frames: 15, sink_frames: 0}", 0, MODEL_SINK_USUAL },
+        { "{kind: rolling, attention_frames: 21, sink_frames: 0}", 0, KV_SINK_USUAL },
+        { "{kind: rolling, attention_frames: 15, sink_frames: 0}", 0, KV_SINK_USUAL },
         { "{kind: rolling, attention_frames: 21, sink_frames: 3, sink_positions: fixed}", 3,
-          MODEL_SINK_FIXED },
+          KV_SINK_FIXED },
         { "{kind: block, attention_frames: 12, sink_frames: 3, sink_positions: moving}", 3,
-          MODEL_SINK_MOVING },
+          KV_SINK_MOVING },
     };
 
     (void)state;

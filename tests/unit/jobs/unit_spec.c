@@ -92,10 +92,10 @@ static struct model_spec full_model(void)
                                 .steps = 2,
                                 .shift = 0.1,
                                 .frames_per_block = 3,
-                                .window = MODEL_BLOCK,
+                                .window = WINDOW_BLOCK,
                                 .attention_frames = 21,
                                 .sink_frames = 3,
-                                .sink = MODEL_SINK_MOVING,
+                                .sink = KV_SINK_MOVING,
                                 .id = "00ff" };
 }
 
@@ -201,7 +201,7 @@ static void models_come_back(void **state)
 
     (void)state;
     models[1].license = models[1].outer_key = NULL;
-    models[1].window = MODEL_ROLLING;
+    models[1].window = WINDOW_ROLLING;
     models[1].warp = true;
     models[0].first_steps = 1;
     models[0].first_step[0] = 1000;
@@ -440,7 +440,7 @@ static void cards_become_models(void **state)
     assert_int_equal(m.warp, c.warp);
     assert_true(m.shift == c.shift);
     assert_int_equal(m.frames_per_block, 3);
-    assert_int_equal(m.window, MODEL_ROLLING);
+    assert_int_equal(m.window, WINDOW_ROLLING);
     assert_int_equal(m.attention_frames, c.attention_frames);
     assert_int_equal(m.sink_frames, c.sink_frames);
     assert_string_equal(m.id, "");
