@@ -70,7 +70,7 @@ enum kv_sink {
 #define KV_WINDOW_CHOICES                   (&(KV_WINDOWS(KV_WINDOW_CHOICE))[1])
 #define KV_SINK_CHOICES                     (&(KV_SINKS(KV_SINK_CHOICE))[1])
 #define KV_ALL_SINK_CHOICES                 ("usual" KV_SINKS(KV_SINK_CHOICE))
-#define KV_ALL_POLICY_CHOICES               ("usual" KV_POLICIES(KV_POLICY_CHOICE))
+#define KV_RULE_CHOICES                     ("usual" KV_POLICIES(KV_POLICY_CHOICE))
 
 const char *kv_window_name(enum window_kind k);
 const char *kv_sink_name(enum kv_sink s); /* "usual", ... */

@@ -26,9 +26,9 @@ enum { CASE_BYTES = 16 << 20 };
 
 /* Relative L2. float32: the bound of a program written from the mathematics
  * alone, a hundred times what a faithful one needs; a fifth of it where blocks come one by one, for
- * there a mistake in what a block attends to may show as little as 2e-4. bf16: whole clips. FP8 products: a
- * rounding to e4m3 errs by 2^-4 / sqrt 3 = 3.6e-2 of a number at most, root mean square, so a
- * product of two rounded ones by 5.1e-2, and a clip is taken to err by twice that. FP8
+ * there a mistake in what a block attends to may show as little as 2e-4. bf16: whole clips. FP8
+ * products: a rounding to e4m3 errs by 2^-4 / sqrt 3 = 3.6e-2 of a number at most, root mean
+ * square, so a product of two rounded ones by 5.1e-2, and a clip is taken to err by twice that. FP8
  * attention brings as much again, and has no part in the products' errors: by sqrt 2 more.
  * Keys and values in fp8 on the wire: attention errs by no more than keys and values together,
  * 5.1e-2, whatever the precision, and a clip by no more than attention. */

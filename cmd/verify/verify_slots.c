@@ -229,7 +229,7 @@ void verify_slots_attends(const struct verify_slots *s, const struct line_attend
     for (int i = 0; i < s->count; i++) {
         struct verify_pass *const p = &s->pass[i];
         int64_t rows = 0;
-        if (p->block != a->block || p->stage != a->stage || p->layer != a->layer) continue;
+        if (p->block != a->block || p->stage != a->level || p->layer != a->layer) continue;
         for (int k = 0; k < a->keys->count; k++) put_span(s, p, &rows, a, &a->keys->span[k]);
         for (int64_t r = 0; rows != p->rows && r < p->rows * COLUMNS; r++) p->got[r] = -INFINITY;
     }

@@ -1,4 +1,5 @@
-/* kv_state.c - a policy's memory on the host, and its calls in the order in which they must come. */
+/* kv_state.c - a policy's memory on the host, and its calls in the order in which they must
+ * come. */
 #include "pipeline/cache/kv_state.h"
 
 #include <stdlib.h>
@@ -42,7 +43,7 @@ void kv_state_close(struct kv_state *s)
     *s = (struct kv_state){ 0 };
 }
 
-static size_t note_bytes(const struct kv_state *s)
+size_t kv_state_note_bytes(const struct kv_state *s)
 {
     return s->note ? (size_t)s->layers * (size_t)s->dim * sizeof *s->note : 0;
 }
@@ -54,14 +55,14 @@ size_t kv_state_choice_bytes(const struct kv_state *s)
 
 size_t kv_state_bytes(const struct kv_state *s)
 {
-    return kv_state_choice_bytes(s) + note_bytes(s) + s->own_bytes;
+    return kv_state_choice_bytes(s) + kv_state_note_bytes(s) + s->own_bytes;
 }
 
 void kv_state_reset(struct kv_state *s)
 {
     s->block = 0;
     if (s->own) memset(s->own, 0, s->own_bytes);
-    if (s->note) memset(s->note, 0, note_bytes(s));
+    if (s->note) memset(s->note, 0, kv_state_note_bytes(s));
     if (ops_of(s)->reset) ops_of(s)->reset(s);
 }
 

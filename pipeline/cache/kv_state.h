@@ -39,6 +39,7 @@ static inline int32_t *kv_state_choice(const struct kv_state *s, int layer)
     return s->choice + layer * s->choice_count;
 }
 size_t kv_state_choice_bytes(const struct kv_state *s);
+size_t kv_state_note_bytes(const struct kv_state *s);
 
 /* Does a layer choose in the first pass of the block that has entered? Does any? */
 bool kv_state_chooses(const struct kv_state *s, int layer);

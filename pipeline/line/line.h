@@ -32,7 +32,7 @@ struct line_decision {
 
 /* A pass's keys in a layer. */
 struct line_attends {
-    int clip, stage, layer;
+    int clip, level, layer; /* level: of the block's pass; W, the clean one */
     int64_t block, position;
     const struct kv_window *keys;
     const struct kv_state *state; /* see kv_policy_ops.kept_source */
@@ -76,7 +76,7 @@ struct line_io {
     /* Optional: does a block begin a scene with a cut, which a policy may have a rule for? */
     bool (*cut)(void *arg, int clip, int64_t block);
 
-    /* Optional: what a block's pass at a stage attends to in a layer, before it does, on the rank
+    /* Optional: what a block's pass attends to in a layer, before it does, on the rank
      * that attends. position: of the block's own first frame. All borrowed. */
     void (*attends)(void *arg, const struct line_attends *a);
 
@@ -177,6 +177,7 @@ status line_tick(struct line *l, bool *more) MUST_USE;
 /* For statistics: ticks run since line_begin, and who stood where in the last one. */
 int64_t line_ticks(const struct line *l);
 struct place line_place_of(const struct line *l, int stage);
+struct place line_entrant(const struct line *l); /* the block that entered in it; clip < 0: none */
 
 /* [all] Render these entries and end: line_begin_list, and all ticks. */
 status line_run(struct line *l, const struct timeline_entry *entry, int entries,

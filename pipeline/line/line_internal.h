@@ -8,7 +8,7 @@
  *   line_forward.c         one tick's pass, written once
  *   line_schedule.c        who joins, who stands where in this tick
  *   line_attend.c          attention before and after keys of other ranks come
- *   line_policy.c          what a policy with a memory is asked, and what ranks tell each other of it
+ *   line_policy.c          what a policy that remembers is asked, and what ranks tell each other
  *   line_layout.c          memory
  *   line_exchange_*.c      rows of struct line_exchange_ops, and the wire's 8 bits
  *   line_stages.c          the other steps of a layer
@@ -33,6 +33,8 @@ struct line_stage {
     struct kv_window keys; /* of its pass, and the angles of their frames, in their order: */
     struct tensor time;    /* [A, pairs, 2]; both only of a pass's first stage here */
     int context;           /* index into line.context */
+    int level;             /* of its block; W: at the clean stage */
+    int entry;             /* of the schedule, for that */
 };
 
 /* Stages first .. end-1. */
@@ -269,8 +271,9 @@ void line_free_memory(struct line *l);
 
 /* ---- line_stages.c: steps of a pass that are this rank's alone --------------------------- */
 
-/* Keys of each pass in a layer, *changed: other ones than in the layer before; embedding of a run; its keys, values and queries of a layer; the layer from
- * what attention came to in the scratch's h; flow, x0, and the noise on it of noise stages. */
+/* Keys of each pass in a layer; true: other ones than in the layer before. Embedding of a run; its
+ * keys, values and queries of a layer; the layer from what attention came to in the scratch's h;
+ * flow, x0, and the noise on it of noise stages. */
 bool line_bind_keys(struct line *l, int layer);
 status line_embed(struct line *l, struct line_span run) MUST_USE;
 status line_project(struct line *l, struct line_span run, int layer) MUST_USE;

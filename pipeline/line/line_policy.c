@@ -4,9 +4,9 @@
  *
  * Every rank has its own copy of what the policy keeps. Averages each rank makes for itself, of
  * the same clean keys in the same order. Choices are made where the queries are, on the rank that
- * owns stage 0, out of what the rank of the clean stage has noted of the pass before; both go as
- * numbers, once at a tick's end, and are small beside a layer's keys. Nobody waits for them: they
- * are for later ticks.
+ * owns the stage at which a block enters, out of what the rank of the clean stage has noted of the
+ * pass before; both go as numbers, once at a tick's end, and are small beside a layer's keys.
+ * Nobody waits for them: they are for later ticks.
  *
  * What must hold: a block's enter has run on every rank before its choice comes there, so ranks
  * enter blocks when these enter the line and not when they come to the rank's own stage. In a
@@ -53,6 +53,16 @@ static struct kv_call call_of(struct line *l, int layer, const struct tensor *q)
                              .arg = l };
 }
 
+/* The stage at which a block with a past is in its first pass; -1: none is. */
+static int entry_stage(const struct line *l)
+{
+    for (int i = 0; i < l->levels; i++)
+        if (line_holds(l, i) && l->stage[i].level == 0) return l->place[i].block > 0 ? i : -1;
+    return -1;
+}
+
+static bool is_mine(const struct line *l, int stage) { return stage >= l->first && stage < l->end; }
+
 /* The block whose passes begin in this tick, as far as this rank goes along; 0: none has a past. */
 static int64_t entering_block(const struct line *l)
 {
@@ -60,7 +70,8 @@ static int64_t entering_block(const struct line *l)
     struct window w;
 
     if (timeline_given(&l->timeline, l->tick)) return l->place[l->levels].block;
-    if (!kv_policy_joint(&l->c.policy)) return line_holds(l, 0) ? l->place[0].block : 0;
+    if (!kv_policy_joint(&l->c.policy))
+        return entry_stage(l) >= 0 ? l->place[entry_stage(l)].block : 0;
     for (int i = 0; i < l->levels; i++) {
         bool const mine = i >= l->attn_stages.first && i < l->attn_stages.end;
         if ((mine || has_clean(l)) && timeline_window(&l->timeline, l->tick, i, &w))
@@ -77,7 +88,7 @@ status line_enter_policy(struct line *l)
 
 status line_run_policy(struct line *l, int layer)
 {
-    bool const first = l->first == 0 && line_holds(l, 0);
+    int const first = entry_stage(l);
     bool const clean = has_clean(l) && line_holds(l, l->levels);
 
     if (clean && l->state.note) {
@@ -85,8 +96,8 @@ status line_run_policy(struct line *l, int layer)
         struct kv_call const c = call_of(l, layer, &q);
         TRY(kv_observe(&c));
     }
-    if (first && l->state.choice && l->place[0].block > 0) {
-        struct tensor const q = queries_of(l, 0);
+    if (is_mine(l, first) && l->state.choice) {
+        struct tensor const q = queries_of(l, first);
         struct kv_call const c = call_of(l, layer, &q);
         TRY(kv_choose(&c));
     }
@@ -105,47 +116,41 @@ static status list_bytes(struct line *l, void *at, size_t bytes, int peer, bool 
     return ST_OK;
 }
 
-/* From the rank of the clean stage to the one that chooses. */
-static status list_note(struct line *l)
+/* From one rank to all others. */
+static status list_news(struct line *l, void *at, size_t bytes, int from)
 {
-    int const me = l->c.comm->rank, from = split_owner(&l->c.split, l->levels);
-    int const to = split_owner(&l->c.split, 0);
-    size_t const bytes = (size_t)l->state.layers * (size_t)l->state.dim * sizeof *l->state.note;
+    int const me = l->c.comm->rank;
 
-    if (!l->state.note || !line_holds(l, l->levels) || from == to) return ST_OK;
-    if (me == from) return list_bytes(l, l->state.note, bytes, to, true);
-    return me == to ? list_bytes(l, l->state.note, bytes, from, false) : ST_OK;
+    if (me != from) return list_bytes(l, at, bytes, from, false);
+    for (int to = 0; to < l->c.comm->size; to++)
+        if (to != me) TRY(list_bytes(l, at, bytes, to, true));
+    return ST_OK;
+}
+
+static bool note_was_taken(const struct line *l)
+{
+    return l->state.note && line_holds(l, l->levels);
 }
 
 static bool choice_was_made(const struct line *l)
 {
-    return l->state.choice && line_holds(l, 0) && l->place[0].block > 0 &&
-           kv_state_chooses_any(&l->state);
-}
-
-static status list_choice(struct line *l)
-{
-    int const me = l->c.comm->rank, from = split_owner(&l->c.split, 0);
-    size_t const bytes = kv_state_choice_bytes(&l->state);
-
-    if (!choice_was_made(l)) return ST_OK;
-    if (me != from) return list_bytes(l, l->state.choice, bytes, from, false);
-    for (int to = 0; to < l->c.comm->size; to++)
-        if (to != me) TRY(list_bytes(l, l->state.choice, bytes, to, true));
-    return ST_OK;
+    return l->state.choice && entry_stage(l) >= 0 && kv_state_chooses_any(&l->state);
 }
 
 status line_share_policy(struct line *l)
 {
-    bool const others = split_owner(&l->c.split, 0) != l->c.comm->rank;
+    const struct kv_state *const s = &l->state;
     struct kv_call const c = call_of(l, 0, NULL);
 
     l->xfers.count = 0;
-    TRY(list_note(l));
-    TRY(list_choice(l));
+    if (note_was_taken(l))
+        TRY(list_news(l, s->note, kv_state_note_bytes(s), split_owner(&l->c.split, l->levels)));
+    if (choice_was_made(l))
+        TRY(list_news(l, s->choice, kv_state_choice_bytes(s),
+                      split_owner(&l->c.split, entry_stage(l))));
     if (l->xfers.count) {
         TRY(line_located(l, -1, comm_post(l->c.comm, l->xfers.xfer, l->xfers.count)));
         TRY(line_located(l, -1, comm_wait(l->c.comm)));
     }
-    return others && choice_was_made(l) ? kv_settle(&c) : ST_OK;
+    return choice_was_made(l) && !is_mine(l, entry_stage(l)) ? kv_settle(&c) : ST_OK;
 }

@@ -91,7 +91,8 @@ static void other_sinks(void **state)
         struct kv_policy policy;
         int usual;
     } cases[] = {
-        { { WINDOW_ROLLING, 5, FIXTURE_FRAMES, 21, 0, KV_SINK_USUAL, KV_USUAL, { 0 } }, FIXTURE_ROLLING },
+        { { WINDOW_ROLLING, 5, FIXTURE_FRAMES, 21, 0, KV_SINK_USUAL, KV_USUAL, { 0 } },
+          FIXTURE_ROLLING },
         { { WINDOW_ROLLING, 5, FIXTURE_FRAMES, 21, FIXTURE_FRAMES, KV_SINK_FIXED, KV_USUAL, { 0 } },
           FIXTURE_ROLLING },
         { { WINDOW_BLOCK, 5, FIXTURE_FRAMES, 12, FIXTURE_FRAMES, KV_SINK_MOVING, KV_USUAL, { 0 } },

@@ -24,9 +24,12 @@ static struct kv_policy const uneven = { .kind = WINDOW_BLOCK,
                                          .attention_frames = 10,
                                          .sink_frames = 1 };
 
-static struct kv_policy const no_sink = { WINDOW_ROLLING, 5, 3, 21, 0, KV_SINK_USUAL, KV_USUAL, { 0 } };
-static struct kv_policy const fixed_sink = { WINDOW_ROLLING, 5, 3, 21, 3, KV_SINK_FIXED, KV_USUAL, { 0 } };
-static struct kv_policy const moving12 = { WINDOW_BLOCK, 4, 3, 12, 3, KV_SINK_MOVING, KV_USUAL, { 0 } };
+static struct kv_policy const no_sink = { WINDOW_ROLLING, 5,        3,    21, 0,
+                                          KV_SINK_USUAL,  KV_USUAL, { 0 } };
+static struct kv_policy const fixed_sink = { WINDOW_ROLLING, 5,        3,    21, 3,
+                                             KV_SINK_FIXED,  KV_USUAL, { 0 } };
+static struct kv_policy const moving12 = { WINDOW_BLOCK,   4,        3,    12, 3,
+                                           KV_SINK_MOVING, KV_USUAL, { 0 } };
 
 /* "c0:0+3@0 w1:0+3@3": source and block, first frame + frames @ position */
 static const char *spell_window(const struct kv_window *l, char buf[1024])
@@ -153,7 +156,8 @@ static void bad_policies(void **state)
           "sink frames: 2; a rolling window has none, 0, or one block, 3" },
         { { WINDOW_ROLLING, 5, 3, 14, 0, KV_SINK_USUAL, KV_USUAL, { 0 } },
           "attention frames: 14; 15 to 90 are allowed for 5 levels of 3 frames" },
-        { { WINDOW_BLOCK, 4, 3, 21, 19, KV_SINK_USUAL, KV_USUAL, { 0 } }, "sink frames: 19; 0 to 18 are allowed" },
+        { { WINDOW_BLOCK, 4, 3, 21, 19, KV_SINK_USUAL, KV_USUAL, { 0 } },
+          "sink frames: 19; 0 to 18 are allowed" },
         { { WINDOW_BLOCK, 4, 0, 21, 0, KV_SINK_USUAL, KV_USUAL, { 0 } },
           "frames per block: 0; 1 to 64 are allowed" },
     };
