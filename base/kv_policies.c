@@ -43,6 +43,9 @@ static const char *const keys[KV_KEYS_COUNT] = {
 /* As released. */
 static const struct kv_key_bounds bounds[] = {
     WHOLE(ROLLING_SINK, replay_frames, 18, 1, 96),
+    WHOLE(DEEP_FORCING, budget_frames, 16, 1, 96),
+    WHOLE(DEEP_FORCING, recent_frames, 4, 1, 32),
+    WHOLE(DEEP_FORCING, max_reuse, 7, 0, 1000),
 };
 
 const char *kv_window_name(enum window_kind k) { return kinds[k].name; }

@@ -28,6 +28,7 @@ enum window_kind {
  * it is what a card without `policy` has. */
 #define KV_POLICIES(POLICY)                                                                        \
     POLICY(DEEP_SINK, deep_sink, "deep-sink")                                                      \
+    POLICY(DEEP_FORCING, deep_forcing, "deep-forcing")                                             \
     POLICY(ROLLING_SINK, rolling_sink, "rolling-sink")
 
 enum kv_rule {
@@ -39,7 +40,11 @@ enum kv_rule {
 };
 
 /* KEY(key): numbers of policies, by their names in cards and cases. */
-#define KV_KEYS(KEY) KEY(replay_frames)
+#define KV_KEYS(KEY)                                                                               \
+    KEY(replay_frames)                                                                             \
+    KEY(budget_frames)                                                                             \
+    KEY(recent_frames)                                                                             \
+    KEY(max_reuse)
 
 enum kv_key {
 #define KEY(key) KV_KEY_##key,
