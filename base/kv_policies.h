@@ -29,7 +29,10 @@ enum window_kind {
 #define KV_POLICIES(POLICY)                                                                        \
     POLICY(DEEP_SINK, deep_sink, "deep-sink")                                                      \
     POLICY(DEEP_FORCING, deep_forcing, "deep-forcing")                                             \
-    POLICY(ROLLING_SINK, rolling_sink, "rolling-sink")
+    POLICY(EMA_SINK, ema_sink, "ema-sink")                                                         \
+    POLICY(ROLLING_SINK, rolling_sink, "rolling-sink")                                             \
+    POLICY(INFINITY_ROPE, infinity_rope, "infinity-rope")                                          \
+    POLICY(MEMROPE, memrope, "memrope")
 
 enum kv_rule {
     KV_USUAL,
@@ -44,7 +47,15 @@ enum kv_rule {
     KEY(replay_frames)                                                                             \
     KEY(budget_frames)                                                                             \
     KEY(recent_frames)                                                                             \
-    KEY(max_reuse)
+    KEY(max_reuse)                                                                                 \
+    KEY(ema_alpha)                                                                                 \
+    KEY(ema_bf16)                                                                                  \
+    KEY(cut_position)                                                                              \
+    KEY(flush_keeps_frames)                                                                        \
+    KEY(memory_frames)                                                                             \
+    KEY(alpha_long)                                                                                \
+    KEY(alpha_short)                                                                               \
+    KEY(adaptive)
 
 enum kv_key {
 #define KEY(key) KV_KEY_##key,

@@ -64,4 +64,22 @@ status rank_best(const float *score, int64_t count, int64_t best, int32_t *out) 
 status rank_upload(const struct kv_call *c, const int32_t *choice, int64_t count,
                    int64_t of) MUST_USE;
 
+/* ---- policy_average.c ----------------------------------------------------------------------- */
+
+/* Some kept rows of a layer, keys or values: as F32, and as they are attended to. */
+struct average {
+    struct tensor wide, act;
+};
+struct average average_of(const struct kv_call *c, int layer, int values, int64_t first,
+                          int64_t rows);
+
+/* a := x; a := alpha a + (1 - alpha) x. x: as many rows, act or F32. */
+status average_begin(const struct kv_call *c, struct average *a, const struct tensor *x) MUST_USE;
+status average_add(const struct kv_call *c, struct average *a, const struct tensor *x,
+                   double alpha) MUST_USE;
+
+/* The same with each product and the sum rounded to bf16. */
+status average_add_bf16(const struct kv_call *c, struct average *a, const struct tensor *x,
+                        double alpha) MUST_USE;
+
 #endif /* CACHE_INTERNAL_H */

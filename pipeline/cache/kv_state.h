@@ -56,7 +56,7 @@ struct kv_call {
 
     struct kv_room {
         struct tensor rows;  /* [A tokens, dim] act */
-        struct tensor wide;  /* [B tokens, dim] F32 */
+        struct tensor wide;  /* [(B + 1) tokens, dim] F32 */
         struct tensor sums;  /* [dim] F32 */
         struct tensor score; /* [A tokens] F32 */
         struct tensor index; /* [A tokens] F32, as kern_gather_rows takes it */
