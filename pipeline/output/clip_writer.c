@@ -2,18 +2,18 @@
  * clip_writer.c - all files of a clip from the same pictures.
  *
  * A picture is pushed to every video, the contact sheet, the quality counts and the hashes; a
- * latent to its file. Nothing is at the clip's place until clip_writer_commit has closed every
- * file, read the videos back, hashed what is on disk, written clip.json last, and renamed the
- * folder. Until then closing leaves nothing behind.
+ * latent to its file. Every file's bytes are hashed as they are written. Nothing is at the clip's
+ * place until clip_writer_commit has closed every file, read it back and found it the same, written
+ * clip.json last, and renamed the folder. Until then closing leaves nothing behind.
  */
 #include "pipeline/output/clip_writer.h"
+#include "base/file_record.h"
 #include "base/strbuf.h"
 #include "pipeline/output/output_internal.h"
 #include "pipeline/weights/tensor_file.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 enum { FILES = CLIP_WRITER_FORMATS + 2 }; /* videos, contact sheet, latents */
 
@@ -32,6 +32,8 @@ struct clip_writer {
     const char *contact_name; /* own, one of `file` */
 
     struct tensor_file *latents;
+    struct file_record latents_record;
+    struct tensor_file_witness latents_witness;
     const char *latents_name; /* own, one of `file` */
     struct tensor latent;     /* all of it: dtype and shape */
     int64_t latents_pushed;
@@ -101,6 +103,12 @@ static status check_sink(const struct clip_writer_config *c)
     return ST_OK;
 }
 
+static status record_latents(void *arg, const void *bytes, size_t len)
+{
+    struct clip_writer *const s = arg;
+    return file_record_add(&s->latents_record, bytes, len);
+}
+
 static status open_latents(struct clip_writer *s, const struct clip_writer_config *c)
 {
     const char *path;
@@ -114,8 +122,10 @@ static status open_latents(struct clip_writer *s, const struct clip_writer_confi
     s->latents_name = s->file[s->files - 1].name;
     s->latent_frame = malloc(tensor_bytes(&s->latent) / (size_t)c->latents.frames);
     if (!s->latent_frame) return fail(ST_NOMEM, "%s: no memory for a latent", path);
+    TRY(file_record_open(&s->latents_record, path));
+    s->latents_witness = (struct tensor_file_witness){ s, record_latents };
     return tensor_file_open(&s->latents, path, &(struct tensor_file_item){ "latents", s->latent },
-                            1);
+                            1, &s->latents_witness);
 }
 
 static status open_files(struct clip_writer *s, const struct clip_writer_config *c)
@@ -175,6 +185,7 @@ void clip_writer_close(struct clip_writer **s)
     for (int i = 0; i < old->videos; i++) video_close(&old->video[i]);
     contact_close(&old->contact);
     tensor_file_close(&old->latents);
+    file_record_close(&old->latents_record);
     attempt_close(&old->attempt);
     quality_free(&old->quality);
     digest_close(&old->whole);
@@ -282,21 +293,42 @@ status clip_writer_latents(struct clip_writer *s, const float *x0, int64_t n)
     return ST_OK;
 }
 
+static status commit_video(struct clip_writer *s, int i)
+{
+    const struct video_facts *const facts = video_facts(s->video[i]);
+
+    TRY(video_commit(s->video[i]));
+    TRY(video_verify(s->path[i], facts, s->fps_num, s->fps_den));
+    s->file[i].bytes = facts->bytes;
+    memcpy(s->file[i].sha256, facts->sha256, DIGEST_HEX);
+    return ST_OK;
+}
+
+static status commit_contact(struct clip_writer *s, struct sidecar_file *file)
+{
+    struct written w;
+
+    TRY(contact_commit(s->contact, &w));
+    file->bytes = w.bytes;
+    memcpy(file->sha256, w.sha256, DIGEST_HEX);
+    return ST_OK;
+}
+
+static status commit_latents(struct clip_writer *s, struct sidecar_file *file)
+{
+    TRY(tensor_file_commit(s->latents));
+    file->bytes = s->latents_record.size;
+    return file_record_check(&s->latents_record, file->sha256);
+}
+
+/* The files are listed in the order they were opened in. */
 static status commit_files(struct clip_writer *s)
 {
-    struct stat on_disk;
+    int next = s->videos;
 
-    for (int i = 0; i < s->videos; i++) {
-        TRY(video_commit(s->video[i]));
-        TRY(video_verify(s->path[i], s->pictures, s->fps_num, s->fps_den));
-    }
-    if (s->contact) TRY(contact_commit(s->contact));
-    if (s->latents) TRY(tensor_file_commit(s->latents));
-    for (int i = 0; i < s->files; i++) {
-        TRY(digest_file(s->path[i], s->file[i].sha256));
-        if (stat(s->path[i], &on_disk)) return fail(ST_IO, "%s: cannot stat it", s->path[i]);
-        s->file[i].bytes = on_disk.st_size;
-    }
+    for (int i = 0; i < s->videos; i++) TRY(commit_video(s, i));
+    if (s->contact) TRY(commit_contact(s, &s->file[next++]));
+    if (s->latents) TRY(commit_latents(s, &s->file[next]));
     return ST_OK;
 }
 

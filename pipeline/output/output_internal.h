@@ -3,6 +3,19 @@
 #define OUTPUT_INTERNAL_H
 
 #include "base/base.h"
+#include "base/digest.h"
+
+/* ---- written.c ---- */
+
+/* A file as it was written and found again. */
+struct written {
+    int64_t bytes;
+    char sha256[DIGEST_HEX];
+};
+
+/* Write a file as file_write does, then read it back. ST_IO names the place that is not what was
+ * written. */
+status write_checked(const char *path, const void *data, size_t len, struct written *out) MUST_USE;
 
 /* ---- attempt.c ---- */
 
@@ -62,9 +75,9 @@ struct contact_config {
 status contact_open(struct contact **out, const struct contact_config *c) MUST_USE;
 void contact_add(struct contact *s, const uint8_t *rgb8); /* [height, width, 3] */
 
-/* Write the file, complete or not at all, fsynced. ST_IO, ST_DEVICE; ST_ARG if
+/* Write the file, complete or not at all, fsynced, and read it back. ST_IO, ST_DEVICE; ST_ARG if
  * there was no picture. */
-status contact_commit(struct contact *s) MUST_USE;
+status contact_commit(struct contact *s, struct written *out) MUST_USE;
 void contact_close(struct contact **s); /* NULL is fine; sets NULL */
 
 #endif /* OUTPUT_INTERNAL_H */

@@ -1,25 +1,24 @@
-/* video.c - one video file: pictures in, packets out, a hash of what was encoded. */
+/* video.c - one video file: pictures in, packets out, hashes of what was encoded and written. */
 #include "pipeline/output/av/video.h"
 #include "base/strbuf.h"
 #include "pipeline/output/av/av_internal.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <libavformat/avformat.h>
 #include <libavutil/error.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 struct video {
     struct video_facts facts;
-    char *url, *path; /* path is url without its "file:" */
+    char *path;
+    struct av_file file;
     AVFormatContext *mux;
     AVCodecContext *enc;
     AVStream *stream; /* the mux's */
     AVFrame *frame;
     AVPacket *packet;
     struct digest planes;
+    struct packet_sum packets;
 };
 
 static status av_fail(status st, const struct video *v, const char *what, int r)
@@ -35,7 +34,7 @@ static status open_mux(struct video *v, const struct video_config *c)
     const char *const ending = v->facts.choice.container;
     AVDictionary *options = NULL;
     int r = avformat_alloc_output_context2(&v->mux, NULL,
-                                           strcmp(ending, "mkv") ? ending : "matroska", v->url);
+                                           strcmp(ending, "mkv") ? ending : "matroska", v->path);
 
     if (r < 0) return av_fail(ST_DEVICE, v, "no muxer for this container", r);
     v->mux->flags |= AVFMT_FLAG_BITEXACT; /* else Matroska draws random ids */
@@ -48,13 +47,12 @@ static status open_mux(struct video *v, const struct video_config *c)
     v->stream->r_frame_rate = v->enc->framerate;
     v->stream->sample_aspect_ratio = v->enc->sample_aspect_ratio;
 
-    r = avio_open(&v->mux->pb, v->url, AVIO_FLAG_WRITE);
-    if (r < 0) return av_fail(ST_IO, v, "cannot create it", r);
+    TRY(av_file_open(&v->file, v->path, v->mux));
     if (strcmp(ending, "mkv") && av_dict_set(&options, "movflags", "+faststart", 0) < 0)
         return fail(ST_NOMEM, "%s: no memory for its header", v->path);
     r = avformat_write_header(v->mux, &options);
     av_dict_free(&options);
-    return r < 0 ? av_fail(ST_IO, v, "writing the header", r) : ST_OK;
+    return av_file_result(&v->file, r, "writing the header");
 }
 
 status video_open(struct video **out, const struct video_config *c)
@@ -64,11 +62,11 @@ status video_open(struct video **out, const struct video_config *c)
 
     if (!v) return fail(ST_NOMEM, "%s: no memory", c->path);
     TRY_OUT(codec_choose(&v->facts.choice, c));
-    v->url = str_format("file:%s", c->path);
-    v->path = v->url ? v->url + strlen("file:") : NULL;
+    v->path = str_format("%s", c->path);
     v->packet = av_packet_alloc();
-    if (!v->url || !v->packet) FAIL_OUT(ST_NOMEM, "%s: no memory", c->path);
+    if (!v->path || !v->packet) FAIL_OUT(ST_NOMEM, "%s: no memory", c->path);
     TRY_OUT(digest_open(&v->planes));
+    TRY_OUT(packet_sum_open(&v->packets, v->facts.choice.codec->framing));
     TRY_OUT(encoder_open(&v->enc, &v->facts.choice, c));
     TRY_OUT(encoder_frame(&v->frame, v->enc));
     TRY_OUT(open_mux(v, c));
@@ -91,9 +89,9 @@ static status write_packets(struct video *v, const AVFrame *frame)
         v->packet->duration = 1;
         v->packet->stream_index = v->stream->index;
         av_packet_rescale_ts(v->packet, v->enc->time_base, v->stream->time_base);
+        TRY(packet_sum_add(&v->packets, v->packet, false));
         r = av_interleaved_write_frame(v->mux, v->packet);
-        if (r >= 0) r = v->mux->pb->error;
-        if (r < 0) return av_fail(ST_IO, v, "writing", r);
+        TRY(av_file_result(&v->file, r, "writing"));
     }
 }
 
@@ -122,27 +120,16 @@ status video_push(struct video *v, const unsigned char *const plane[3])
     return write_packets(v, f);
 }
 
-static status sync_file(const struct video *v)
-{
-    int const fd = open(v->path, O_RDONLY | O_CLOEXEC);
-    int const bad = fd < 0 || fsync(fd);
-    status const st = bad ? fail(ST_IO, "%s: fsync: %s", v->path, strerror(errno)) : ST_OK;
-
-    if (fd >= 0) close(fd);
-    return st;
-}
-
 status video_commit(struct video *v)
 {
     if (!v->facts.frames) return fail(ST_ARG, "%s: no frame was pushed", v->path);
     TRY(write_packets(v, NULL));
-    int r = av_write_trailer(v->mux);
-    if (r >= 0) r = v->mux->pb->error;
-    int const closed = avio_closep(&v->mux->pb);
-    if (r >= 0) r = closed;
-    if (r < 0) return av_fail(ST_IO, v, "writing the trailer", r);
+    int const r = av_write_trailer(v->mux);
+    TRY(av_file_result(&v->file, r, "writing the trailer"));
+    TRY(av_file_commit(&v->file, v->facts.sha256));
+    v->facts.bytes = v->file.record.size;
     TRY(digest_end(&v->planes, v->facts.planes_sha256));
-    return sync_file(v);
+    return packet_sum_end(&v->packets, v->facts.packets_sha256);
 }
 
 void video_close(struct video **v)
@@ -150,13 +137,14 @@ void video_close(struct video **v)
     if (!*v) return;
     struct video *const old = *v;
     *v = NULL;
-    if (old->mux) avio_closep(&old->mux->pb);
     avformat_free_context(old->mux);
+    av_file_close(&old->file);
     encoder_close(&old->enc, old->facts.frames > 0);
     av_frame_free(&old->frame);
     av_packet_free(&old->packet);
     digest_close(&old->planes);
-    free(old->url);
+    packet_sum_close(&old->packets);
+    free(old->path);
     free(old);
 }
 

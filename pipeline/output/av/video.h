@@ -22,14 +22,17 @@ struct video;
 
 struct video_facts {
     struct codec_choice choice;
-    int64_t frames;                 /* pictures pushed */
-    int64_t keyframes;              /* in the file; complete after commit */
-    char planes_sha256[DIGEST_HEX]; /* of the Y, Cb, Cr planes sent, rows without padding,
+    int64_t frames;                  /* pictures pushed */
+    int64_t keyframes;               /* in the file; complete after commit */
+    char planes_sha256[DIGEST_HEX];  /* of the Y, Cb, Cr planes sent, rows without padding,
                                        10-bit samples in 2 bytes, low first; after commit.
                                        A lossless file decodes to just these bytes */
+    char packets_sha256[DIGEST_HEX]; /* of what the encoder made of them; after commit */
+    int64_t bytes;                   /* of the file, and their hash; after commit */
+    char sha256[DIGEST_HEX];
 };
 
-/* ST_ARG, ST_DEVICE as codec_choose; ST_IO if the file cannot be made. The
+/* ST_ARG, ST_DEVICE as codec_choose; ST_IO if the file cannot be made, or is there already. The
  * config's strings are copied or constant. Whoever opens, closes. */
 status video_open(struct video **out, const struct video_config *c) MUST_USE;
 
@@ -37,8 +40,9 @@ status video_open(struct video **out, const struct video_config *c) MUST_USE;
  * the call. ST_IO, ST_DEVICE. */
 status video_push(struct video *v, const unsigned char *const plane[3]) MUST_USE;
 
-/* Drain the encoder, write the trailer, close, fsync. Once, after the last push;
- * ST_ARG if there was none. */
+/* Drain the encoder, write the trailer, fsync, close, read all of the file back: ST_IO names the
+ * place where it is not what libavformat wrote. Once, after the last push; ST_ARG if there was
+ * none. */
 status video_commit(struct video *v) MUST_USE;
 
 /* NULL is fine; sets NULL. Without a commit the file is left unfinished. */
@@ -46,8 +50,9 @@ void video_close(struct video **v);
 
 const struct video_facts *video_facts(const struct video *v);
 
-/* Read a finished file back, without decoding: ST_MISMATCH unless it holds one
- * video stream of just `frames` pictures, each at its exact time. */
-status video_verify(const char *path, int64_t frames, int fps_num, int fps_den) MUST_USE;
+/* Read a finished file back, without decoding: ST_MISMATCH unless it holds one video stream of
+ * just f->frames pictures, each at its exact time, and their packets are those of the encoder. */
+status video_verify(const char *path, const struct video_facts *f, int fps_num,
+                    int fps_den) MUST_USE;
 
 #endif /* VIDEO_H */
