@@ -68,13 +68,14 @@ struct render {
     struct model_pool *pool;
     char *const *path;
     int paths;
-    const char *precision;   /* "f32" or "bf16", overrules the jobs; NULL: as they say */
+    struct work_list_options list_options;
     const char *report_path; /* NULL: none */
 
     struct work_list *list;
     struct render_summary *summary;
     struct render_report *report;
     struct engine_result result; /* the same on all ranks */
+    int64_t failed;              /* clips that were not made, all of them; rank 0 */
 };
 
 /* Whether the report can be written is known before anything is read. */
@@ -83,7 +84,7 @@ static status open_source(void *arg, int ranks, struct work_source *out)
     struct render *const r = arg;
 
     if (r->report_path) TRY(render_report_open(&r->report, r->report_path, &r->o, ranks));
-    TRY(work_list_open(&r->list, r->path, r->paths, r->precision));
+    TRY(work_list_open(&r->list, r->path, r->paths, &r->list_options));
     struct work_counts const counts = work_list_counts(r->list);
     if (counts.skipped)
         log_info("render: %lld clips already exist, skipped", (long long)counts.skipped);
@@ -99,7 +100,9 @@ static void close_source(void *arg)
     if (!r->list) return;
     for (int64_t i = 0; i < work_list_counts(r->list).failed; i++) {
         struct work_failure const f = work_list_failure(r->list, i);
-        if (f.st != ST_CANCELED) log_error("not made: %s: %s", f.clip->dir, f.why);
+        if (f.st == ST_CANCELED) continue;
+        log_error("not made: %s: %s", f.clip->dir, f.why);
+        r->failed++;
     }
     work_list_close(&r->list);
 }
@@ -126,11 +129,13 @@ static status render_on_rank(struct comm *world, void *arg)
 }
 
 /* All ranks end alike; rank 0 has said which clips and why. */
-static status check_result(const struct engine_result *result)
+static status check_result(const struct render *r)
 {
-    if (!result->failed) return ST_OK;
+    int64_t const failed = r->failed > r->result.failed ? r->failed : r->result.failed;
+
+    if (!failed) return ST_OK;
     return fail(comm_launcher_rank() > 0 ? ST_PEER : ST_IO, "%lld of %lld clips were not made",
-                (long long)result->failed, (long long)(result->failed + result->done));
+                (long long)failed, (long long)(failed + r->result.done));
 }
 
 static status render_jobs(struct render *r, const struct world_options *w)
@@ -141,7 +146,7 @@ static status render_jobs(struct render *r, const struct world_options *w)
     TRY_OUT(model_pool_open(&r->pool, r->o.backend, r->o.threads ? r->o.threads : pool_cpus()));
     TRY_OUT(render_summary_open(&r->summary, &r->o));
     TRY_OUT(world_run(w, render_on_rank, r));
-    TRY_OUT(check_result(&r->result));
+    TRY_OUT(check_result(r));
 out:
     render_report_close(&r->report);
     render_summary_close(&r->summary);
@@ -165,7 +170,7 @@ struct cli_options {
     struct backend_request backend;
     const char *text, *precision, *aim, *cache, *trace, *report;
     int ranks, per_line, decode, threads, deadline, stall;
-    bool no_cache, cross_nodes;
+    bool no_cache, cross_nodes, verify;
 };
 
 /* *help: printed, and nothing more to do; else the jobs are argv[1] to argv[*argc - 1]. */
@@ -206,6 +211,8 @@ static status parse(struct cli_options *w, int *argc, char **argv, bool *help)
         { "prompt-cache", OPT_TEXT, &w->cache, .value = "DIR",
           .help = "where prompt embeddings are kept" },
         { "no-prompt-cache", OPT_FLAG, &w->no_cache, .help = "embed every prompt anew" },
+        { "verify", OPT_FLAG, &w->verify,
+          .help = "read all files of finished clips before they are skipped" },
     };
     struct opts const o = {
         .usage = "render JOB.yaml... [options]",
@@ -293,7 +300,9 @@ status cmd_render(int argc, char **argv)
     struct render r = { .o = options_of(&w, &backend, same),
                         .path = argv + 1,
                         .paths = argc - 1,
-                        .precision = strcmp(w.precision, "job") ? w.precision : NULL,
+                        .list_options = { .precision =
+                                              strcmp(w.precision, "job") ? w.precision : NULL,
+                                          .verify = w.verify },
                         .report_path = w.report };
     struct world_options const world = { .ranks = w.ranks,
                                          .deadline_s = w.deadline,

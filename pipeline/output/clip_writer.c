@@ -9,6 +9,7 @@
 #include "pipeline/output/clip_writer.h"
 #include "base/file_record.h"
 #include "base/strbuf.h"
+#include "pipeline/output/finished_clip.h"
 #include "pipeline/output/output_internal.h"
 #include "pipeline/weights/tensor_file.h"
 
@@ -19,6 +20,7 @@ enum { FILES = CLIP_WRITER_FORMATS + 2 }; /* videos, contact sheet, latents */
 
 struct clip_writer {
     struct attempt attempt;
+    char *place; /* where it was published, if not at the attempt's target */
     const struct sidecar_info *about;
     int width, height, fps_num, fps_den;
     int64_t pictures, pushed;
@@ -187,6 +189,7 @@ void clip_writer_close(struct clip_writer **s)
     tensor_file_close(&old->latents);
     file_record_close(&old->latents_record);
     attempt_close(&old->attempt);
+    free(old->place);
     quality_free(&old->quality);
     digest_close(&old->whole);
     digest_close(&old->part);
@@ -194,6 +197,11 @@ void clip_writer_close(struct clip_writer **s)
     free(old->latent_frame);
     free(old->block);
     free(old);
+}
+
+const char *clip_writer_place(const struct clip_writer *s)
+{
+    return s->place ? s->place : s->attempt.target;
 }
 
 const char *clip_writer_attempt(const struct clip_writer *s) { return s->attempt.id; }
@@ -368,11 +376,46 @@ static status write_sidecar(struct clip_writer *s, const struct sidecar_run *run
     return st;
 }
 
-status clip_writer_commit(struct clip_writer *s, const struct sidecar_run *run,
-                          enum clip_outcome *outcome)
+/* Is this very clip at its place, whole? */
+static bool is_there(const struct clip_writer *s)
+{
+    const char *const task = s->about->task_id;
+    struct finished_clip there;
+    bool const whole = finished_clip_read(&there, s->attempt.target, FINISHED_SIZES) == ST_OK;
+
+    error_clear();
+    return whole && task && !strcmp(there.task_id, task);
+}
+
+static status publish_elsewhere(struct clip_writer *s)
+{
+    enum { VERSIONS = 10000 };
+    bool won = false;
+
+    for (int version = 2; !won && version < VERSIONS; version++) {
+        free(s->place);
+        s->place = str_format("%s-v%d", s->attempt.target, version);
+        if (!s->place) break;
+        TRY(attempt_publish(&s->attempt, s->place, &won));
+    }
+    if (won) return ST_OK;
+    s->attempt.keep = true;
+    return fail(ST_IO, "%s: no name is free; the finished clip stays in %s", s->attempt.target,
+                s->attempt.dir);
+}
+
+static status publish_clip(struct clip_writer *s, enum clip_outcome *outcome)
 {
     bool won;
 
+    TRY(attempt_publish(&s->attempt, s->attempt.target, &won));
+    *outcome = won ? CLIP_PUBLISHED : is_there(s) ? CLIP_THERE_ALREADY : CLIP_ELSEWHERE;
+    return *outcome == CLIP_ELSEWHERE ? publish_elsewhere(s) : ST_OK;
+}
+
+status clip_writer_commit(struct clip_writer *s, const struct sidecar_run *run,
+                          enum clip_outcome *outcome)
+{
     if (s->pushed != s->pictures)
         return fail(ST_ARG, "%s: %lld of %lld frames received", s->attempt.target,
                     (long long)s->pushed, (long long)s->pictures);
@@ -381,7 +424,5 @@ status clip_writer_commit(struct clip_writer *s, const struct sidecar_run *run,
                     (long long)s->latents_pushed, (long long)s->latent.dim[0]);
     TRY(commit_files(s));
     TRY(write_sidecar(s, run));
-    TRY(attempt_publish(&s->attempt, &won));
-    *outcome = won ? CLIP_PUBLISHED : CLIP_THERE_ALREADY;
-    return ST_OK;
+    return publish_clip(s, outcome);
 }

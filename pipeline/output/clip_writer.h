@@ -11,9 +11,10 @@
  *       clip.json                          last, when all else is on disk
  *   OUT/NAME/                              after the rename
  *
- * Of several attempts at one clip the first to rename wins; the others find the
- * folder there and leave it alone. A killed attempt leaves only its private
- * folder; close removes that of an attempt given up.
+ * Of several attempts at one clip the first to rename wins; the others find the clip there and
+ * leave it alone. Where something else has taken the name meanwhile, the clip appears under the
+ * next free one: OUT/NAME-v2, OUT/NAME-v3 ... A killed attempt leaves only its private folder;
+ * close removes that of an attempt given up.
  *
  * One owner, one thread. Memory does not grow with the clip, but for 80 bytes a
  * block and the containers' index of pictures.
@@ -59,16 +60,21 @@ status clip_writer_latents(struct clip_writer *s, const float *x0, int64_t n) MU
 
 enum clip_outcome {
     CLIP_PUBLISHED,
-    CLIP_THERE_ALREADY, /* another attempt was first; this one is gone */
+    CLIP_THERE_ALREADY, /* another attempt at this very clip was first; this one is gone */
+    CLIP_ELSEWHERE,     /* something else stands there: see clip_writer_place */
 };
 
-/* Finish every file, check it, write clip.json, publish. ST_ARG unless all
- * pictures and latents have come. Only close may follow. */
+/* Finish every file, read it back, write clip.json, publish. ST_ARG unless all pictures and latents
+ * have come; ST_IO for a file that is not what was written. If it is the last step that fails, the
+ * finished clip stays in the attempts folder and the message says where. Only close may follow. */
 status clip_writer_commit(struct clip_writer *s, const struct sidecar_run *run,
                           enum clip_outcome *outcome) MUST_USE;
 
 /* NULL is fine; sets NULL. Without a commit the attempt is removed. */
 void clip_writer_close(struct clip_writer **s);
+
+/* Where the clip is after a commit; valid until close. */
+const char *clip_writer_place(const struct clip_writer *s);
 
 /* "NAME.PID.xxxxxx", as clip.json has it; valid until close. */
 const char *clip_writer_attempt(const struct clip_writer *s);
