@@ -2,7 +2,7 @@
 #ifndef OUTPUT_INTERNAL_H
 #define OUTPUT_INTERNAL_H
 
-#include "base/base.h"
+#include "base/strbuf.h"
 
 /* ---- attempt.c ---- */
 
@@ -66,5 +66,10 @@ void contact_add(struct contact *s, const uint8_t *rgb8); /* [height, width, 3] 
  * there was no picture. */
 status contact_commit(struct contact *s) MUST_USE;
 void contact_close(struct contact **s); /* NULL is fine; sets NULL */
+
+/* What has been added so far, as bytes, and another sheet of the same config that goes on from
+ * them, straight after opening. ST_FORMAT if they are none of it. */
+void contact_save(const struct contact *s, struct strbuf *to);
+status contact_load(struct contact *s, const void *bytes, size_t len) MUST_USE;
 
 #endif /* OUTPUT_INTERNAL_H */
