@@ -1,8 +1,8 @@
 /*
  * journal.c - records with checksums, appended and read back.
  *
- * Records are gathered by stdio and handed to the kernel when there are enough; journal_sync alone
- * puts them on disk. Reading goes by pread into memory of the reader, not by mapping: a file that
+ * Appending hands a record to the kernel, which survives a kill; journal_sync puts it on disk, which
+ * survives a power loss too. Reading goes by pread into memory of the reader, not by mapping: a file that
  * is cut meanwhile is an error with a name, and a record's length is believed only as far as the
  * file reaches.
  */
@@ -12,7 +12,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -55,47 +54,61 @@ status journal_head(unsigned char head[JOURNAL_HEAD], int64_t number, const void
 
 /* ---- writing ---------------------------------------------------------------------------- */
 
-static status fail_writing(const struct journal *j)
-{
-    return fail(ST_IO, "%s: %s", j->path, strerror(errno));
-}
-
 status journal_open(struct journal *j, const char *path)
 {
-    *j = (struct journal){ .path = str_format("%s", path) };
+    *j = (struct journal){ .path = str_format("%s", path), .fd = -1 };
     if (!j->path) return fail(ST_NOMEM, "%s: no memory for its name", path);
-    int const fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    j->file = fd < 0 ? NULL : fdopen(fd, "w");
-    if (j->file) return ST_OK;
-    status const st = fail_writing(j);
-    if (fd >= 0) close(fd);
+    j->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0666);
+    if (j->fd >= 0) return ST_OK;
+    status const st = fail(ST_IO, "%s: %s", path, strerror(errno));
     journal_close(j);
     return st;
 }
 
+static status write_all(const struct journal *j, const void *bytes, size_t len)
+{
+    const unsigned char *at = bytes;
+
+    while (len) {
+        ssize_t const n = write(j->fd, at, len);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0)
+            return fail(ST_IO, "%s: %s", j->path,
+                        n < 0 ? strerror(errno) : "the disk takes nothing");
+        at += n;
+        len -= (size_t)n;
+    }
+    return ST_OK;
+}
+
 status journal_append(struct journal *j, int64_t number, const void *bytes, size_t len)
 {
-    unsigned char head[JOURNAL_HEAD];
+    size_t const all = JOURNAL_HEAD + len;
 
-    TRY(journal_head(head, number, bytes, len));
-    if (fwrite(head, 1, sizeof head, j->file) != sizeof head ||
-        fwrite(bytes, 1, len, j->file) != len)
-        return fail_writing(j);
-    j->size += (int64_t)(sizeof head + len);
+    if (all > j->room) {
+        unsigned char *const more = realloc(j->record, all);
+        if (!more) return fail(ST_NOMEM, "%s: no memory for a record of %zu bytes", j->path, len);
+        j->record = more;
+        j->room = all;
+    }
+    TRY(journal_head(j->record, number, bytes, len));
+    if (len) memcpy(j->record + JOURNAL_HEAD, bytes, len);
+    TRY(write_all(j, j->record, all));
+    j->size += (int64_t)all;
     return ST_OK;
 }
 
 status journal_sync(struct journal *j)
 {
-    if (fflush(j->file) || fsync(fileno(j->file))) return fail_writing(j);
-    return ST_OK;
+    return fsync(j->fd) ? fail(ST_IO, "%s: fsync: %s", j->path, strerror(errno)) : ST_OK;
 }
 
 void journal_close(struct journal *j)
 {
-    if (j->file) fclose(j->file);
+    if (j->path && j->fd >= 0) close(j->fd);
     free(j->path);
-    *j = (struct journal){ 0 };
+    free(j->record);
+    *j = (struct journal){ .fd = -1 };
 }
 
 /* ---- reading ---------------------------------------------------------------------------- */

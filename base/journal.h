@@ -18,8 +18,10 @@
 /* One owner, one thread. */
 struct journal {
     char *path;
-    void *file;   /* a FILE */
+    int fd;
     int64_t size; /* bytes of all records */
+    unsigned char *record; /* one, as it goes to the file; [room] */
+    size_t room;
 };
 
 /* A new file, or one that is emptied. ST_IO. journal_close when done; safe on a zeroed one. */

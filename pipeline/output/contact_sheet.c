@@ -1,5 +1,4 @@
 /* contact_sheet.c - cells thinned out by halves, and a PNG of them. */
-#include "base/file.h"
 #include "base/strbuf.h"
 #include "pipeline/output/output_internal.h"
 
@@ -159,7 +158,7 @@ static status encode_png(const struct contact *s, AVFrame *f, AVPacket *packet)
                  : ST_OK;
 }
 
-status contact_commit(struct contact *s)
+status contact_commit(struct contact *s, struct written *out)
 {
     int const columns = s->count < s->columns ? s->count : s->columns;
     status st = ST_OK;
@@ -177,7 +176,7 @@ status contact_commit(struct contact *s)
         FAIL_OUT(ST_NOMEM, "%s: no memory for a sheet of %d x %d pictures", s->path, columns, rows);
     fill_sheet(s, f, columns);
     TRY_OUT(encode_png(s, f, packet));
-    TRY_OUT(file_write(s->path, packet->data, (size_t)packet->size));
+    TRY_OUT(write_checked(s->path, packet->data, (size_t)packet->size, out));
 out:
     av_frame_free(&f);
     av_packet_free(&packet);

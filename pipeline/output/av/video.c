@@ -8,6 +8,7 @@
  * follow from the pictures' numbers (video_mux.c), so segments join without a gap.
  */
 #include "pipeline/output/av/video.h"
+#include "base/file.h"
 #include "base/journal.h"
 #include "base/strbuf.h"
 #include "pipeline/output/av/av_internal.h"
@@ -26,12 +27,14 @@ struct video {
     struct video_facts facts;
     char *path, *packets_path, *comment, *profile;
     struct journal packets;
+    struct strbuf header; /* what the first segment's encoder says in front */
     int64_t count, delay;
     AVCodecContext *enc; /* NULL: none is open, since the last seal */
     int64_t fed;         /* pictures, to this encoder */
     AVFrame *frame;
     AVPacket *packet;
     struct digest planes;
+    struct packet_sum sum; /* of the packets as the encoder gave them */
 };
 
 static status av_fail(status st, const struct video *v, const char *what, int r)
@@ -43,38 +46,23 @@ static status av_fail(status st, const struct video *v, const char *what, int r)
 }
 
 /* The settings are the same for every segment, so what their encoders say in front is, too. */
-static status check_header(const struct video *v, const struct journal_reader *r)
+static status check_header(const struct video *v, const void *bytes, size_t len)
 {
-    size_t const len = (size_t)v->enc->extradata_size;
-
-    if (r->number == HEADER_RECORD && r->len == len &&
-        (!len || !memcmp(r->bytes, v->enc->extradata, len)))
-        return ST_OK;
-    return fail(ST_MISMATCH, "%s: these packets are of another encoder than this one", r->path);
-}
-
-static status check_first_header(struct video *v)
-{
-    struct journal_reader r;
-    bool more;
-    status st = ST_OK;
-
-    TRY(journal_sync(&v->packets));
-    TRY(journal_reader_open(&r, v->packets_path, v->packets.size));
-    TRY_OUT(journal_read(&r, PACKET_BYTES, &more));
-    TRY_OUT(check_header(v, &r));
-out:
-    journal_reader_close(&r);
-    return st;
+    if (len == v->header.len && (!len || !memcmp(bytes, v->header.s, len))) return ST_OK;
+    return fail(ST_MISMATCH, "%s: these packets are of another encoder than this one",
+                v->packets_path);
 }
 
 static status open_segment(struct video *v)
 {
     TRY(encoder_open(&v->enc, &v->facts.choice, &v->c));
     v->fed = 0;
-    if (v->packets.size) return check_first_header(v);
-    return journal_append(&v->packets, HEADER_RECORD, v->enc->extradata,
-                          (size_t)v->enc->extradata_size);
+    const char *const says = (const char *)v->enc->extradata;
+    size_t const len = (size_t)v->enc->extradata_size;
+    if (v->packets.size) return check_header(v, says, len);
+    strbuf_add(&v->header, says, len);
+    if (v->header.failed) return fail(ST_NOMEM, "%s: no memory for its header", v->path);
+    return journal_append(&v->packets, HEADER_RECORD, says, len);
 }
 
 static void close_segment(struct video *v) { encoder_close(&v->enc, v->fed > 0); }
@@ -85,6 +73,7 @@ status video_open(struct video **out, const struct video_config *c)
     status st = ST_OK;
 
     if (!v) return fail(ST_NOMEM, "%s: no memory", c->path);
+    v->packets.fd = -1;
     v->c = *c;
     v->path = str_format("%s", c->path);
     v->packets_path = c->packets ? str_format("%s", c->packets) : str_format("%s.packets", c->path);
@@ -96,7 +85,9 @@ status video_open(struct video **out, const struct video_config *c)
     v->c.path = v->path;
     v->c.profile = c->profile ? v->profile : NULL;
     TRY_OUT(codec_choose(&v->facts.choice, &v->c));
+    if (path_exists(c->path)) FAIL_OUT(ST_IO, "%s: is there already", c->path);
     TRY_OUT(digest_open(&v->planes));
+    TRY_OUT(packet_sum_open(&v->sum, v->facts.choice.codec->framing));
     TRY_OUT(journal_open(&v->packets, v->packets_path));
     TRY_OUT(open_segment(v));
     TRY_OUT(encoder_frame(&v->frame, v->enc));
@@ -113,6 +104,7 @@ static status keep_packet(struct video *v)
     if (v->count - p->pts > v->delay) v->delay = v->count - p->pts;
     if (v->enc->has_b_frames > v->delay) v->delay = v->enc->has_b_frames;
     v->count++;
+    TRY(packet_sum_add(&v->sum, p, false));
     return journal_append(&v->packets, packet_number(p->pts, p->flags), p->data, (size_t)p->size);
 }
 
@@ -172,6 +164,7 @@ status video_seal(struct video *v, struct video_state *out)
                                  .packets = v->count,
                                  .delay = v->delay };
     digest_save(&v->planes, out->planes);
+    digest_save(&v->sum.digest, out->sum);
     return ST_OK;
 }
 
@@ -184,7 +177,7 @@ static status copy_packets(struct video *v, struct journal_reader *r)
         TRY(journal_read(r, PACKET_BYTES, &more));
         if (!more) return ST_OK;
         if (r->number >= 0) TRY(journal_append(&v->packets, r->number, r->bytes, r->len));
-        else TRY(check_header(v, r));
+        else TRY(check_header(v, r->bytes, r->len));
     }
 }
 
@@ -204,6 +197,7 @@ status video_resume(struct video *v, const struct video_state *s, const char *pa
 
     TRY(check_state(v, s));
     TRY(digest_load(&v->planes, s->planes));
+    TRY(digest_load(&v->sum.digest, s->sum));
     TRY(journal_reader_open(&r, packets, s->bytes));
     TRY_OUT(copy_packets(v, &r));
     if (v->packets.size != s->bytes)
@@ -230,9 +224,11 @@ status video_commit(struct video *v)
                                        .comment = *v->comment ? v->comment : NULL,
                                        .enc = v->enc,
                                        .packets = v->packets_path,
-                                       .bytes = v->packets.size,
-                                       .delay = v->delay }));
+                                       .packet_bytes = v->packets.size,
+                                       .delay = v->delay },
+                  &v->facts.bytes, v->facts.sha256));
     TRY(digest_end(&v->planes, v->facts.planes_sha256));
+    TRY(packet_sum_end(&v->sum, v->facts.packets_sha256));
     if (remove(v->packets_path)) return fail(ST_IO, "%s: %s", v->packets_path, strerror(errno));
     return ST_OK;
 }
@@ -244,9 +240,11 @@ void video_close(struct video **v)
     *v = NULL;
     close_segment(old);
     journal_close(&old->packets);
+    strbuf_free(&old->header);
     av_frame_free(&old->frame);
     av_packet_free(&old->packet);
     digest_close(&old->planes);
+    packet_sum_close(&old->sum);
     free(old->path);
     free(old->packets_path);
     free(old->comment);

@@ -7,16 +7,11 @@
  * across segments.
  */
 #include "base/journal.h"
-#include "base/strbuf.h"
 #include "pipeline/output/av/av_internal.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <libavformat/avformat.h>
 #include <libavutil/error.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 struct mux {
     const struct video_mux *c;
@@ -24,6 +19,7 @@ struct mux {
     AVStream *stream; /* av's */
     AVPacket *packet;
     struct journal_reader in;
+    struct av_file file;
 };
 
 static status mux_fail(status st, const struct mux *m, const char *what, int r)
@@ -49,32 +45,31 @@ static status make_stream(struct mux *m)
     return ST_OK;
 }
 
-static status write_header(struct mux *m, const char *url)
+static status write_header(struct mux *m)
 {
     bool const indexed = strcmp(m->c->container, "mkv") != 0;
     AVDictionary *options = NULL;
-    int r = avio_open(&m->av->pb, url, AVIO_FLAG_WRITE);
 
-    if (r < 0) return mux_fail(ST_IO, m, "cannot create it", r);
+    TRY(av_file_open(&m->file, m->c->path, m->av));
     if (indexed && av_dict_set(&options, "movflags", "+faststart", 0) < 0)
         return fail(ST_NOMEM, "%s: no memory for its header", m->c->path);
-    r = avformat_write_header(m->av, &options);
+    int const r = avformat_write_header(m->av, &options);
     av_dict_free(&options);
-    return r < 0 ? mux_fail(ST_IO, m, "writing the header", r) : ST_OK;
+    return av_file_result(&m->file, r, "writing the header");
 }
 
-static status open_mux(struct mux *m, const char *url)
+static status open_mux(struct mux *m)
 {
     const char *const ending = m->c->container;
     int const r = avformat_alloc_output_context2(
-        &m->av, NULL, strcmp(ending, "mkv") ? ending : "matroska", url);
+        &m->av, NULL, strcmp(ending, "mkv") ? ending : "matroska", m->c->path);
 
     if (r < 0) return mux_fail(ST_DEVICE, m, "no muxer for this container", r);
     m->av->flags |= AVFMT_FLAG_BITEXACT; /* else Matroska draws random ids */
     m->packet = av_packet_alloc();
     if (!m->packet) return fail(ST_NOMEM, "%s: no memory for a packet", m->c->path);
     TRY(make_stream(m));
-    return write_header(m, url);
+    return write_header(m);
 }
 
 /* The packet that was read last, the file's i-th. */
@@ -92,8 +87,16 @@ static status write_packet(struct mux *m, int64_t i)
     p->stream_index = m->stream->index;
     av_packet_rescale_ts(p, m->c->enc->time_base, m->stream->time_base);
     r = av_interleaved_write_frame(m->av, p);
-    if (r >= 0) r = m->av->pb->error;
-    return r < 0 ? mux_fail(ST_IO, m, "writing", r) : ST_OK;
+    return av_file_result(&m->file, r, "writing");
+}
+
+/* The packets were written a while ago by this process: what is wrong with them is the disk's
+ * fault. */
+static status blame_disk(status st)
+{
+    if (st != ST_FORMAT) return st;
+    struct error const why = *error_last();
+    return fail(ST_IO, "%s", why.msg);
 }
 
 static status write_packets(struct mux *m)
@@ -102,49 +105,27 @@ static status write_packets(struct mux *m)
     bool more = true;
 
     for (;;) {
-        TRY(journal_read(&m->in, PACKET_BYTES, &more));
+        TRY(blame_disk(journal_read(&m->in, PACKET_BYTES, &more)));
         if (!more) return ST_OK;
         if (m->in.number >= 0) TRY(write_packet(m, i++));
     }
 }
 
-static status end_file(struct mux *m)
-{
-    int r = av_write_trailer(m->av);
-
-    if (r >= 0) r = m->av->pb->error;
-    int const closed = avio_closep(&m->av->pb);
-    if (r >= 0) r = closed;
-    return r < 0 ? mux_fail(ST_IO, m, "writing the trailer", r) : ST_OK;
-}
-
-static status sync_file(const char *path)
-{
-    int const fd = open(path, O_RDONLY | O_CLOEXEC);
-    int const bad = fd < 0 || fsync(fd);
-    status const st = bad ? fail(ST_IO, "%s: fsync: %s", path, strerror(errno)) : ST_OK;
-
-    if (fd >= 0) close(fd);
-    return st;
-}
-
-status video_mux(const struct video_mux *c)
+status video_mux(const struct video_mux *c, int64_t *bytes, char sha256[DIGEST_HEX])
 {
     struct mux m = { .c = c, .in.fd = -1 };
-    char *const url = str_format("file:%s", c->path);
     status st = ST_OK;
 
-    if (!url) return fail(ST_NOMEM, "%s: no memory", c->path);
-    TRY_OUT(journal_reader_open(&m.in, c->packets, c->bytes));
-    TRY_OUT(open_mux(&m, url));
+    TRY_OUT(blame_disk(journal_reader_open(&m.in, c->packets, c->packet_bytes)));
+    TRY_OUT(open_mux(&m));
     TRY_OUT(write_packets(&m));
-    TRY_OUT(end_file(&m));
-    TRY_OUT(sync_file(c->path));
+    TRY_OUT(av_file_result(&m.file, av_write_trailer(m.av), "writing the trailer"));
+    TRY_OUT(av_file_commit(&m.file, sha256));
+    *bytes = m.file.record.size;
 out:
     journal_reader_close(&m.in);
     av_packet_free(&m.packet);
-    if (m.av) avio_closep(&m.av->pb);
     avformat_free_context(m.av);
-    free(url);
+    av_file_close(&m.file);
     return st;
 }

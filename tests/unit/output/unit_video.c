@@ -117,7 +117,7 @@ static void check_video(const struct video_config *c, const struct video_facts *
         assert_string_equal(hex, f->planes_sha256);
         assert_true(s.worst <= 0);
     }
-    ok(video_verify(c->path, frames, c->fps_num, c->fps_den));
+    ok(video_verify(c->path, f, c->fps_num, c->fps_den));
 }
 
 static void every_combination(void **state)
@@ -240,8 +240,10 @@ static void bytes_repeat(void **state)
         struct video_config c = config(path, codec_at(k)->name);
         c.threads = 2;
         for (int i = 0; i < 2; i++) {
-            write_video(&c, FRAMES);
+            struct video_facts const f = write_video(&c, FRAMES);
             ok(digest_file(path, hex[i]));
+            assert_string_equal(f.sha256, hex[i]);
+            ok(dir_remove(path)); /* no file is written over */
         }
         assert_string_equal(hex[0], hex[1]);
         free(path);
@@ -294,6 +296,7 @@ static void segments_join(void **state)
         check_video(&c, &whole, FRAMES);
         video_close(&v);
         ok(digest_file(path, want));
+        ok(dir_remove(path));
 
         for (int stop = 2 * SEAL; stop < 2 * SEAL + 4; stop += 3) {
             c.packets = old; /* left as they are when it is killed */
@@ -310,6 +313,7 @@ static void segments_join(void **state)
             video_close(&v);
             ok(digest_file(path, hex));
             assert_string_equal(hex, want);
+            ok(dir_remove(path));
         }
         free(path);
         free(old);
@@ -549,12 +553,23 @@ static void verify_notices(void **state)
     struct video *v;
 
     (void)state;
-    write_video(&c, FRAMES);
-    assert_int_equal(video_verify(path, FRAMES + 1, 16, 1), ST_MISMATCH);
-    assert_int_equal(video_verify(path, FRAMES - 1, 16, 1), ST_MISMATCH);
-    assert_int_equal(video_verify(path, FRAMES, 24, 1), ST_MISMATCH);
+    struct video_facts const f = write_video(&c, FRAMES);
+    assert_int_equal(video_open(&v, &c), ST_IO); /* it is there already */
+    assert_null(v);
+    ok(video_verify(path, &f, 16, 1));
+    struct video_facts other = f;
+    other.frames = FRAMES + 1;
+    assert_int_equal(video_verify(path, &other, 16, 1), ST_MISMATCH);
+    other.frames = FRAMES - 1;
+    assert_int_equal(video_verify(path, &other, 16, 1), ST_MISMATCH);
+    assert_int_equal(video_verify(path, &f, 24, 1), ST_MISMATCH);
+    other = f;
+    other.packets_sha256[0] ^= 1;
+    assert_int_equal(video_verify(path, &other, 16, 1), ST_MISMATCH);
+    assert_non_null(strstr(error_last()->msg, "its packets are not those of the encoder"));
     ok(file_write(path, "no video", 8));
-    assert_int_equal(video_verify(path, FRAMES, 16, 1), ST_MISMATCH);
+    assert_int_equal(video_verify(path, &f, 16, 1), ST_MISMATCH);
+    ok(dir_remove(path));
     ok(video_open(&v, &c));
     assert_int_equal(video_commit(v), ST_ARG); /* nothing pushed */
     video_close(&v);
