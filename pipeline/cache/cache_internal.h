@@ -5,7 +5,7 @@
 
 #include "pipeline/cache/kv_policy.h"
 
-#define POLICY(NAME, name) extern const struct kv_policy_ops policy_##name;
+#define POLICY(NAME, name, joint) extern const struct kv_policy_ops policy_##name;
 KV_POLICIES(POLICY)
 #undef POLICY
 

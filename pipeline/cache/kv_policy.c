@@ -1,25 +1,13 @@
 /* kv_policy.c - the table of policies, and what is asked of whichever it is. */
 #include "pipeline/cache/cache_internal.h"
 
-#include <string.h>
-
 static const struct kv_policy_ops *const policies[WINDOW_KINDS] = {
-#define POLICY(NAME, name) [WINDOW_##NAME] = &policy_##name,
+#define POLICY(NAME, name, joint) [WINDOW_##NAME] = &policy_##name,
     KV_POLICIES(POLICY)
 #undef POLICY
 };
 
 const struct kv_policy_ops *kv_policy_ops(const struct kv_policy *p) { return policies[p->kind]; }
-
-bool kv_policy_find(const char *name, enum window_kind *out)
-{
-    for (int i = 0; i < WINDOW_KINDS; i++)
-        if (!strcmp(policies[i]->name, name)) {
-            *out = (enum window_kind)i;
-            return true;
-        }
-    return false;
-}
 
 status kv_policy_check(const struct kv_policy *p)
 {
@@ -30,7 +18,7 @@ status kv_policy_check(const struct kv_policy *p)
     return kv_policy_ops(p)->check(p);
 }
 
-bool kv_policy_joint(const struct kv_policy *p) { return kv_policy_ops(p)->joint; }
+bool kv_policy_joint(const struct kv_policy *p) { return kv_policy_is_joint(p->kind); }
 
 void kv_window_spans(struct kv_window *out, const struct kv_policy *p, int64_t first, int count)
 {

@@ -6,8 +6,8 @@
  * are stored without RoPE, so each pass may give a frame another position.
  *
  * A policy is a file policy_NAME.c with one row of struct kv_policy_ops, and a line in
- * KV_POLICIES; nothing outside asks which one it is. Two are here: rolling (Rolling Forcing, arXiv
- * 2509.25161) and block (Self-Forcing, LongLive).
+ * KV_POLICIES (base/kv_policies.h); nothing outside asks which one it is. Two are here: rolling
+ * (Rolling Forcing, arXiv 2509.25161) and block (Self-Forcing, LongLive).
  *
  * Other long-video policies need more than spans of frames. It goes here, when one comes:
  *   rows        today a row of the table is a frame of a block, the same for all layers and
@@ -24,26 +24,7 @@
 #define KV_POLICY_H
 
 #include "base/base.h"
-
-/* Policies: name of the enumerator, of the file and in model cards. */
-#define KV_POLICIES(POLICY)                                                                        \
-    POLICY(ROLLING, rolling) /* blocks of all levels are denoised jointly */                       \
-    POLICY(BLOCK, block)     /* one block takes all its levels, then the next begins */
-
-enum window_kind {
-#define POLICY(NAME, name) WINDOW_##NAME,
-    KV_POLICIES(POLICY)
-#undef POLICY
-        WINDOW_KINDS
-};
-
-/* Where the sink, the clip's first frames, stands when recent frames are no longer its
- * neighbours. */
-enum kv_sink {
-    KV_SINK_USUAL, /* as the policy was published: rolling moving, block by block fixed */
-    KV_SINK_FIXED, /* at its own positions, from 0 on */
-    KV_SINK_MOVING /* right before the recent frames */
-};
+#include "base/kv_policies.h"
 
 struct kv_policy {
     enum window_kind kind;
@@ -79,9 +60,6 @@ struct kv_pass {
 };
 
 struct kv_policy_ops {
-    const char *name;
-    bool joint; /* blocks of all levels are in one pass; else the line holds one block at a time */
-
     /* ST_ARG says which number does not fit and what is allowed. Levels and frames per block
      * fit. */
     status (*check)(const struct kv_policy *p);
@@ -97,9 +75,6 @@ struct kv_policy_ops {
     int (*lookback)(const struct kv_policy *p, int stage, bool given);
 };
 const struct kv_policy_ops *kv_policy_ops(const struct kv_policy *p);
-
-/* By its name in a model card; false: there is none of that name. */
-bool kv_policy_find(const char *name, enum window_kind *out);
 
 status kv_policy_check(const struct kv_policy *p) MUST_USE;
 

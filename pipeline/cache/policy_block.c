@@ -64,7 +64,6 @@ static int look_back(const struct kv_policy *p, int stage, bool given)
 }
 
 const struct kv_policy_ops policy_block = {
-    .name = "block",
     .check = check_block,
     .window_spans = list_noise_pass,
     .clean_spans = list_clean_pass,

@@ -161,6 +161,7 @@ status line_tick(struct line *l, bool *more) MUST_USE;
 /* For statistics: ticks run since line_begin, and who stood where in the last one. */
 int64_t line_ticks(const struct line *l);
 struct place line_place_of(const struct line *l, int stage);
+struct place line_entrant(const struct line *l); /* the block that entered in it; clip < 0: none */
 
 /* [all] Render these entries and end: line_begin_list, and all ticks. */
 status line_run(struct line *l, const struct timeline_entry *entry, int entries,

@@ -80,7 +80,7 @@ static status fetch_noise(struct line *l)
     for (int i = l->first; i < l->end && i < l->levels - 1; i++) {
         struct place const p = l->place[i];
         if (!line_holds(l, i)) continue;
-        TRY(l->io->noise(l->io->arg, p.clip, p.block, i + 1,
+        TRY(l->io->noise(l->io->arg, p.clip, p.block, l->stage[i].level + 1,
                          l->host_noise + (i - l->first) * count));
         any = true;
     }
@@ -102,7 +102,8 @@ static status show_step(struct line *l, int stage)
     TRY(b->download(l->c.ctx, l->host[1], &flow));
     TRY(b->download(l->c.ctx, l->host[2], &x0));
     TRY(line_synchronize(l));
-    return l->io->tap(l->io->arg, p.clip, p.block, stage, l->host[0], l->host[1], l->host[2]);
+    return l->io->tap(l->io->arg, p.clip, p.block, l->stage[stage].level, l->host[0], l->host[1],
+                      l->host[2]);
 }
 
 static status hand_out(struct line *l)

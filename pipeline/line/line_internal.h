@@ -31,6 +31,8 @@ struct line_stage {
     struct kv_window keys; /* of its pass, and the angles of their frames, in their order: */
     struct tensor time;    /* [A, pairs, 2]; both only of a pass's first stage here */
     int context;           /* index into line.context */
+    int level;             /* of its block; W: at the clean stage */
+    int entry;             /* of the schedule, for that */
 };
 
 /* Stages first .. end-1. */

@@ -18,7 +18,7 @@
 void line_begin(struct line *l, const struct line_io *io)
 {
     timeline_free(&l->timeline);
-    timeline_open(&l->timeline, &l->c.policy);
+    timeline_open(&l->timeline, &l->c.policy, l->c.schedule->usual, l->c.schedule->opening);
     l->io = io;
     l->list = NULL;
     l->listed = -1;
@@ -130,6 +130,23 @@ static void admit_clean(struct line *l)
     kv_cache_put(&l->cache, clean.block);
 }
 
+/* How far each block has come, and what the model is told of it. */
+static void find_levels(struct line *l)
+{
+    const struct schedule *const s = l->c.schedule;
+
+    for (int i = 0; i <= l->levels; i++) {
+        struct place const p = l->place[i];
+        struct line_stage *const g = &l->stage[i];
+        g->level = i;
+        g->entry = s->entries;
+        if (p.clip < 0 || i == l->levels) continue;
+        bool const opens = timeline_opens(&l->timeline, l->tick, p.clip, p.block);
+        g->level = i - (l->levels - (opens ? s->opening : s->usual));
+        g->entry = schedule_entry(s, opens, g->level);
+    }
+}
+
 /* The most stages from `first` on, before `end`, that may go together. */
 static struct line_span run_from(const struct line *l, int first, int end)
 {
@@ -160,6 +177,7 @@ static void choose_tick_exchange(struct line *l)
 void line_schedule_tick(struct line *l)
 {
     for (int i = 0; i <= l->levels; i++) l->place[i] = timeline_at(&l->timeline, l->tick, i);
+    find_levels(l);
     find_runs(l, (struct line_span){ l->first, l->end }, &l->own_runs);
     find_runs(l, l->attn_stages, &l->attn_runs);
     admit_clean(l);

@@ -44,7 +44,7 @@ static status project_span(struct line *l, struct line_span s, int layer)
     TRY(l->exchange->project_target(l, s, layer, &to));
     TRY(dit_project(l->c.model, l->c.ctx, &scratch,
                     &(struct dit_project){ .layer = layer,
-                                           .level = s.first,
+                                           .level = l->stage[s.first].entry,
                                            .blocks = s.end - s.first,
                                            .x = &x,
                                            .at = &at,
@@ -72,7 +72,7 @@ status line_finish(struct line *l, struct line_span run, int layer)
         context[i - run.first] = &l->context[l->stage[i].context];
     return dit_finish(l->c.model, l->c.ctx, &scratch,
                       &(struct dit_finish){ .layer = layer,
-                                            .level = run.first,
+                                            .level = l->stage[run.first].entry,
                                             .blocks = run.end - run.first,
                                             .context = context,
                                             .x = &x });
@@ -91,10 +91,10 @@ static status step_stage(struct line *l, int stage)
                                                    .y = &flow,
                                                    .out = &x0,
                                                    .a = 1.0,
-                                                   .b = -(double)l->c.schedule->sigma[stage] }));
+                                                   .b = -(double)l->c.schedule->sigma[g->entry] }));
     if (stage == l->levels - 1)
         return kern_copy(l->c.ctx, &(struct kern_copy){ .in = &x0, .out = &g->out });
-    double const sigma = (double)l->c.schedule->sigma[stage + 1];
+    double const sigma = (double)l->c.schedule->sigma[g->entry + 1];
     return kern_axpby(l->c.ctx,
                       &(struct kern_axpby){
                           .x = &x0, .y = &noise, .out = &g->out, .a = 1.0 - sigma, .b = sigma });
@@ -106,10 +106,11 @@ status line_denoise(struct line *l, struct line_span noise)
     struct tensor const x = line_own_rows(l, &l->x, noise, l->tokens);
     struct tensor flow = line_own_rows(l, &l->flow, noise, l->frames);
 
-    TRY(dit_head(
-        l->c.model, l->c.ctx, &scratch,
-        &(struct dit_head){
-            .level = noise.first, .blocks = noise.end - noise.first, .x = &x, .flow = &flow }));
+    TRY(dit_head(l->c.model, l->c.ctx, &scratch,
+                 &(struct dit_head){ .level = l->stage[noise.first].entry,
+                                     .blocks = noise.end - noise.first,
+                                     .x = &x,
+                                     .flow = &flow }));
     for (int i = noise.first; i < noise.end; i++) TRY(step_stage(l, i));
     return ST_OK;
 }

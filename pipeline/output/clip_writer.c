@@ -7,7 +7,7 @@
  * clip.json last, and renamed the folder. Until then closing leaves nothing behind.
  */
 #include "pipeline/output/clip_writer.h"
-#include "base/file_record.h"
+#include "base/array.h"
 #include "base/strbuf.h"
 #include "pipeline/output/output_internal.h"
 #include "pipeline/weights/tensor_file.h"
@@ -245,15 +245,10 @@ static status push_picture(struct clip_writer *s, const struct pixels_layout *l,
 
 status clip_writer_list_block(struct clip_writer *s, const struct sidecar_block *b)
 {
-    if (s->blocks == s->blocks_cap) {
-        int64_t const cap = s->blocks_cap ? 2 * s->blocks_cap : 64;
-        struct sidecar_block *const more = realloc(s->block, (size_t)cap * sizeof *more);
-        if (!more)
-            return fail(ST_NOMEM, "%s: no memory for %lld blocks", s->attempt.target,
-                        (long long)cap);
-        s->block = more;
-        s->blocks_cap = cap;
-    }
+    struct sidecar_block *const more = array_grow(s->block, s->blocks, &s->room, sizeof *more);
+
+    if (!more) return fail(ST_NOMEM, "%s: %d blocks", s->attempt.target, s->blocks + 1);
+    s->block = more;
     s->block[s->blocks++] = *b;
     return ST_OK;
 }

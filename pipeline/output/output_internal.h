@@ -119,7 +119,7 @@ struct clip_writer {
     struct quality quality;
     struct digest whole, part;
     struct sidecar_block *block;
-    int64_t blocks, blocks_cap;
+    int blocks, room; /* of `block` */
 
     struct clip_checkpoint {
         const char *identity;   /* NULL: no checkpoints */

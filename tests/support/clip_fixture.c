@@ -114,7 +114,7 @@ status clip_fixture_timeline(const struct clip_fixture *s, struct timeline *out)
     int64_t admitted = 0;
     status st = ST_OK;
 
-    timeline_open(out, s->policy);
+    timeline_open(out, s->policy, s->policy->levels, s->policy->levels);
     for (int64_t tick = 0; st == ST_OK; tick++) {
         bool const idle = tick >= timeline_ticks(out);
         struct line_decision const d = decision_at(s, tick, idle, admitted);

@@ -1,6 +1,7 @@
 /* unit_kv_policy.c - who attends to whom: the rules, pinned by tables. */
 #include "tests/support/unit.h"
 
+#include "base/choice.h"
 #include "pipeline/cache/kv_policy.h"
 
 #include <stdio.h>
@@ -165,15 +166,14 @@ static void bad_policies(void **state)
 
 static void policy_names(void **state)
 {
-    enum window_kind kind;
-
     (void)state;
-    for (int i = 0; i < WINDOW_KINDS; i++) {
-        struct kv_policy const p = { .kind = (enum window_kind)i };
-        assert_true(kv_policy_find(kv_policy_ops(&p)->name, &kind));
-        assert_int_equal(kind, i);
+    for (int i = 0; i < WINDOW_KINDS; i++)
+        assert_int_equal(choice_find(KV_POLICY_CHOICES, kv_policy_name((enum window_kind)i)), i);
+    assert_int_equal(choice_find(KV_POLICY_CHOICES, "deep"), -1);
+    for (enum kv_sink s = KV_SINK_USUAL; s <= KV_SINK_MOVING; s++) {
+        assert_int_equal(choice_find(KV_ALL_SINK_CHOICES, kv_sink_name(s)), s);
+        assert_int_equal(choice_find(KV_SINK_CHOICES, kv_sink_name(s)), (int)s - 1);
     }
-    assert_false(kv_policy_find("deep", &kind));
     assert_true(kv_policy_joint(&rolling));
     assert_false(kv_policy_joint(&block12));
 }
