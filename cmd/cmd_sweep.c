@@ -13,9 +13,10 @@ static status sweep_folder(const char *dir, bool all)
 
     if (!path_exists(dir)) return fail(ST_FORMAT, "%s: no such folder", dir);
     TRY(attempts_sweep(dir, all, &found));
-    printf("%s: %d attempts removed; %d of renders that run, %d of other machines or without an "
-           "owner, %d finished clips that could not be published\n",
-           dir, found.removed, found.alive, found.unknown, found.finished);
+    printf(
+        "%s: %d attempts removed; %d of renders that run, %d to go on from, %d of other machines "
+        "or without an owner, %d finished clips that could not be published\n",
+        dir, found.removed, found.alive, found.resumable, found.unknown, found.finished);
     return ST_OK;
 }
 
@@ -24,7 +25,7 @@ status cmd_sweep(int argc, char **argv)
     bool all = false, help;
     struct opt const table[] = {
         { "all", OPT_FLAG, &all,
-          .help = "also those of other machines, of which nobody here knows whether they run" },
+          .help = "also those to go on from, and those of other machines, which may still run" },
     };
     struct opts const o = {
         .usage = "sweep OUT... [options]",

@@ -1,8 +1,8 @@
 /* clip_place.c - a clip's folder: free, done, damaged, or something else's. */
-#include "cmd/render/clip_place.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/strbuf.h"
+#include "cmd/render/render_internal.h"
 #include "jobs/spec/job.h"
 #include "pipeline/output/finished_clip.h"
 

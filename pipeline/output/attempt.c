@@ -175,6 +175,11 @@ void attempt_close(struct attempt *a)
         error_clear();
     }
     if (a->own) attempt_shelf_drop(a->own);
+    attempt_leave(a);
+}
+
+void attempt_leave(struct attempt *a)
+{
     free(a->target);
     free(a->parent);
     free(a->own);

@@ -24,45 +24,66 @@ static void load_mark(const char *path, char mark[PROCESS_MARK])
     free(text);
 }
 
-/* SHELF/NAME.PID.xxxxxx/NAME/clip.json is written last, when all else is there. */
-static bool is_finished(const char *own)
-{
-    DIR *const d = opendir(own);
-    bool found = false;
+/* What is in an attempt's folder, SHELF/NAME.PID.xxxxxx. */
+struct content {
+    bool finished;  /* NAME/clip.json is there, which is written last */
+    bool resumable; /* there is a snapshot, and no OUT/NAME */
+};
 
-    for (const struct dirent *e; d && !found && (e = readdir(d));) {
+static struct content look_inside(const char *shelf, const char *own)
+{
+    struct content found = { false, false };
+    bool snapshot = false, made = false;
+    DIR *const d = opendir(own);
+
+    for (const struct dirent *e; d && (e = readdir(d));) {
         if (e->d_name[0] == '.') continue;
         char *const record = str_format("%s/%s/clip.json", own, e->d_name);
-        found = record && path_exists(record);
+        char *const place = str_format("%s/../%s", shelf, e->d_name);
+        found.finished |= record && path_exists(record);
+        made |= place && path_exists(place);
+        snapshot |= !strncmp(e->d_name, "snapshot.", strlen("snapshot."));
         free(record);
+        free(place);
     }
     if (d) closedir(d);
+    found.resumable = snapshot && !made;
     return found;
 }
 
-static status sweep_entry(const char *path, bool unknown_too, struct attempts_found *found)
+static status sweep_attempt(const char *shelf, const char *own, enum process_state state,
+                            bool unknown_too, struct attempts_found *found)
+{
+    struct content const inside = look_inside(shelf, own);
+    bool const lives = state == PROCESS_LIVES, unknown = state == PROCESS_UNKNOWN;
+
+    if (lives) found->alive++;
+    else if (inside.finished) found->finished++;
+    else if (inside.resumable && !unknown_too) found->resumable++;
+    else if (unknown && !unknown_too) found->unknown++;
+    else {
+        TRY(dir_remove(own));
+        found->removed++;
+    }
+    return ST_OK;
+}
+
+static status sweep_entry(const char *shelf, const char *path, bool unknown_too,
+                          struct attempts_found *found)
 {
     char mark[PROCESS_MARK];
     struct stat s;
 
     if (lstat(path, &s)) return ST_OK; /* it has just gone */
-    bool const folder = S_ISDIR(s.st_mode);
-    char *const owner = folder ? path_join(path, ATTEMPT_OWNER) : str_format("%s", path);
+    char *const owner =
+        S_ISDIR(s.st_mode) ? path_join(path, ATTEMPT_OWNER) : str_format("%s", path);
     if (!owner) return fail(ST_NOMEM, "%s: no memory for a name", path);
     load_mark(owner, mark);
     free(owner);
-
     enum process_state const state = process_mark_state(mark);
-    bool const finished = folder && is_finished(path);
-    bool const remove =
-        !finished && (state == PROCESS_GONE || (state == PROCESS_UNKNOWN && unknown_too));
-    if (remove) TRY(dir_remove(path));
-    if (!folder) return ST_OK; /* claims are not counted */
-    found->removed += remove;
-    found->alive += state == PROCESS_LIVES;
-    found->finished += finished && state != PROCESS_LIVES;
-    found->unknown += !finished && !remove && state == PROCESS_UNKNOWN;
-    return ST_OK;
+    if (S_ISDIR(s.st_mode)) return sweep_attempt(shelf, path, state, unknown_too, found);
+    bool const gone = state == PROCESS_GONE || (state == PROCESS_UNKNOWN && unknown_too);
+    return gone ? dir_remove(path) : ST_OK; /* a claim */
 }
 
 static status sweep_shelf(const char *shelf, bool unknown_too, struct attempts_found *found)
@@ -74,7 +95,7 @@ static status sweep_shelf(const char *shelf, bool unknown_too, struct attempts_f
     for (const struct dirent *e; (e = readdir(d));) {
         if (e->d_name[0] == '.') continue;
         char *const path = path_join(shelf, e->d_name);
-        status const one = path ? sweep_entry(path, unknown_too, found)
+        status const one = path ? sweep_entry(shelf, path, unknown_too, found)
                                 : fail(ST_NOMEM, "%s: no memory for a name", shelf);
         if (one != ST_OK && st == ST_OK) st = one;
         free(path);

@@ -7,7 +7,7 @@
  * clip.json last, and renamed the folder. Until then closing leaves nothing behind.
  */
 #include "pipeline/output/clip_writer.h"
-#include "base/file_record.h"
+#include "base/array.h"
 #include "base/strbuf.h"
 #include "pipeline/output/finished_clip.h"
 #include "pipeline/output/output_internal.h"
@@ -15,37 +15,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-
-enum { FILES = CLIP_WRITER_FORMATS + 2 }; /* videos, contact sheet, latents */
-
-struct clip_writer {
-    struct attempt attempt;
-    char *place; /* where it was published, if not at the attempt's target */
-    const struct sidecar_info *about;
-    int width, height, fps_num, fps_den;
-    int64_t pictures, pushed;
-
-    struct sidecar_file file[FILES]; /* the videos first; names are own copies */
-    char *path[FILES];
-    int files, videos;
-    struct video *video[CLIP_WRITER_FORMATS];
-
-    struct contact *contact;
-    const char *contact_name; /* own, one of `file` */
-
-    struct tensor_file *latents;
-    struct file_record latents_record;
-    struct tensor_file_witness latents_witness;
-    const char *latents_name; /* own, one of `file` */
-    struct tensor latent;     /* all of it: dtype and shape */
-    int64_t latents_pushed;
-    void *latent_frame; /* one, in the file's dtype */
-
-    struct quality quality;
-    struct digest whole, part;
-    struct sidecar_block *block;
-    int64_t blocks, blocks_cap;
-};
 
 static status check_file_name(const struct clip_writer *s, const char *name)
 {
@@ -130,14 +99,27 @@ static status open_latents(struct clip_writer *s, const struct clip_writer_confi
                             1, &s->latents_witness);
 }
 
+/* Its packets lie in the private folder, beside what will be the clip's. */
+static status open_video(struct clip_writer *s, const struct clip_writer_config *c, int i,
+                         const char *path)
+{
+    struct video_config v = video_of(c, &c->format[i], path);
+    char *const packets = str_format("%s/%s.packets", s->attempt.own, s->file[i].name);
+
+    if (!packets) return fail(ST_NOMEM, "%s: no memory for its name", path);
+    v.packets = packets;
+    status const st = video_open(&s->video[i], &v);
+    free(packets);
+    return st;
+}
+
 static status open_files(struct clip_writer *s, const struct clip_writer_config *c)
 {
     const char *path;
 
     for (int i = 0; i < c->formats; i++) {
         TRY(list_file(s, c->format[i].path, &path));
-        struct video_config const v = video_of(c, &c->format[i], path);
-        TRY(video_open(&s->video[i], &v));
+        TRY(open_video(s, c, i, path));
         s->videos++;
     }
     if (c->preview) {
@@ -171,11 +153,28 @@ status clip_writer_open(struct clip_writer **out, const struct clip_writer_confi
     TRY_OUT(quality_init(&s->quality, (int64_t)c->width * c->height));
     TRY_OUT(digest_open(&s->whole));
     TRY_OUT(digest_open(&s->part));
+    TRY_OUT(checkpoint_open(s, c));
     *out = s;
     s = NULL; /* handed over */
 out:
     clip_writer_close(&s);
     return st;
+}
+
+static void free_writer(struct clip_writer *s)
+{
+    for (int i = 0; i < s->videos; i++) video_close(&s->video[i]);
+    contact_close(&s->contact);
+    tensor_file_close(&s->latents);
+    file_record_close(&s->latents_record);
+    checkpoint_close(s);
+    quality_free(&s->quality);
+    digest_close(&s->whole);
+    digest_close(&s->part);
+    for (int i = 0; i < s->files; i++) free(s->path[i]);
+    free(s->latent_frame);
+    free(s->block);
+    free(s->place);
 }
 
 void clip_writer_close(struct clip_writer **s)
@@ -184,18 +183,22 @@ void clip_writer_close(struct clip_writer **s)
 
     if (!old) return;
     *s = NULL;
-    for (int i = 0; i < old->videos; i++) video_close(&old->video[i]);
-    contact_close(&old->contact);
-    tensor_file_close(&old->latents);
-    file_record_close(&old->latents_record);
+    free_writer(old);
     attempt_close(&old->attempt);
-    free(old->place);
-    quality_free(&old->quality);
-    digest_close(&old->whole);
-    digest_close(&old->part);
-    for (int i = 0; i < old->files; i++) free(old->path[i]);
-    free(old->latent_frame);
-    free(old->block);
+    free(old);
+}
+
+void clip_writer_leave(struct clip_writer **s)
+{
+    struct clip_writer *const old = *s;
+
+    if (!old || !old->checkpoint.kept[0]) {
+        clip_writer_close(s);
+        return;
+    }
+    *s = NULL;
+    free_writer(old);
+    attempt_leave(&old->attempt);
     free(old);
 }
 
@@ -247,21 +250,22 @@ static status push_picture(struct clip_writer *s, const struct pixels_layout *l,
     return ST_OK;
 }
 
+status clip_writer_list_block(struct clip_writer *s, const struct sidecar_block *b)
+{
+    struct sidecar_block *const more = array_grow(s->block, s->blocks, &s->room, sizeof *more);
+
+    if (!more) return fail(ST_NOMEM, "%s: %d blocks", s->attempt.target, s->blocks + 1);
+    s->block = more;
+    s->block[s->blocks++] = *b;
+    return ST_OK;
+}
+
 static status end_block(struct clip_writer *s, int64_t first)
 {
-    if (s->blocks == s->blocks_cap) {
-        int64_t const cap = s->blocks_cap ? 2 * s->blocks_cap : 64;
-        struct sidecar_block *const more = realloc(s->block, (size_t)cap * sizeof *more);
-        if (!more)
-            return fail(ST_NOMEM, "%s: no memory for %lld blocks", s->attempt.target,
-                        (long long)cap);
-        s->block = more;
-        s->blocks_cap = cap;
-    }
-    struct sidecar_block *const b = &s->block[s->blocks++];
-    b->first = first;
-    b->count = s->pushed - first;
-    return digest_end(&s->part, b->sha256);
+    struct sidecar_block b = { .first = first, .count = s->pushed - first };
+
+    TRY(digest_end(&s->part, b.sha256));
+    return clip_writer_list_block(s, &b);
 }
 
 status clip_writer_pictures(struct clip_writer *s, const struct pictures *p)
@@ -281,6 +285,7 @@ status clip_writer_pictures(struct clip_writer *s, const struct pictures *p)
 
 status clip_writer_latents(struct clip_writer *s, const float *x0, int64_t n)
 {
+    if (s->checkpoint.identity) TRY(checkpoint_latents(s, x0));
     if (!s->latents) return ST_OK;
     int64_t const frames = s->latent.dim[0], values = tensor_count(&s->latent) / frames;
 
@@ -424,5 +429,7 @@ status clip_writer_commit(struct clip_writer *s, const struct sidecar_run *run,
                     (long long)s->latents_pushed, (long long)s->latent.dim[0]);
     TRY(commit_files(s));
     TRY(write_sidecar(s, run));
-    return publish_clip(s, outcome);
+    TRY(publish_clip(s, outcome));
+    if (*outcome == CLIP_PUBLISHED) checkpoint_drop_adopted(s);
+    return ST_OK;
 }

@@ -59,7 +59,7 @@ expect 0 '1 attempts of killed renders removed' render short.yaml
 [ ! -e share/.attempts ] || wrong "share: attempts are left: $(ls share/.attempts)"
 mkdir -p share/.attempts/x.1.abcdef/x
 "$rollmill" sweep share >out.txt || wrong "sweep: exit $?"
-grep -q '0 attempts removed; 0 of renders that run, 1 of other machines' out.txt || wrong "sweep: $(cat out.txt)"
+grep -q '0 attempts removed; 0 of renders that run, 0 to go on from, 1 of other machines' out.txt || wrong "sweep: $(cat out.txt)"
 "$rollmill" sweep --all share >out.txt || wrong "sweep --all: exit $?"
 grep -q '1 attempts removed' out.txt && [ ! -e share/.attempts ] || wrong "sweep --all: $(cat out.txt)"
 

@@ -106,4 +106,31 @@ status packet_sum_add(struct packet_sum *s, const AVPacket *p, bool from_contain
 status packet_sum_end(struct packet_sum *s, char sha256[DIGEST_HEX]) MUST_USE;
 void packet_sum_close(struct packet_sum *s); /* safe on a zeroed one */
 
+/* ---- packets between encoder and container ---- */
+
+/* Records of a journal: a packet's number holds the number of its picture and its flags; the first
+ * record, negative, is what the encoder says in front. */
+enum { PACKET_FLAGS = 256, PACKET_BYTES = 1 << 30, PACKET_DELAY = 16 };
+static inline int64_t packet_number(int64_t pts, int flags)
+{
+    return pts * PACKET_FLAGS + (flags & (PACKET_FLAGS - 1));
+}
+static inline int64_t packet_pts(int64_t number) { return number / PACKET_FLAGS; }
+static inline int packet_flags(int64_t number) { return (int)(number % PACKET_FLAGS); }
+
+/* ---- video_mux.c ---- */
+
+struct video_mux {
+    const char *path, *container;
+    const char *comment;       /* NULL: none */
+    const AVCodecContext *enc; /* of any segment */
+    const char *packets;       /* their journal, so many bytes of it */
+    int64_t packet_bytes;
+    int64_t delay; /* see video_mux.c */
+};
+
+/* Write the file, which must not be there, to disk, and read it back. *bytes, sha256: its own.
+ * ST_IO, ST_DEVICE; ST_FORMAT for packets that are damaged. */
+status video_mux(const struct video_mux *c, int64_t *bytes, char sha256[DIGEST_HEX]) MUST_USE;
+
 #endif /* AV_INTERNAL_H */

@@ -62,6 +62,7 @@ struct video_config {
     int width, height;
     int fps_num, fps_den; /* pictures per second, below CODEC_FPS_MAX */
     const char *comment;  /* metadata `comment`; NULL: none */
+    const char *packets;  /* file for them while the video is made; NULL: path with .packets */
 };
 
 /* Everything resolved: what video_config asks for, with the defaults filled in.
