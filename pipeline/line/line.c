@@ -116,10 +116,11 @@ static status enter_blocks(struct line *l)
     TRY(line_synchronize(l));
     for (int i = l->first; i < l->end; i++) {
         struct place const p = l->place[i];
-        if (p.clip < 0 || l->stage[i].level > 0) continue; /* at most one */
+        if (p.clip < 0 || l->stage[i].level > 0) continue; /* at most one is left */
         TRY(l->io->noise(l->io->arg, p.clip, p.block, 0, l->host[0]));
         TRY(b->upload(l->c.ctx, &l->stage[i].in, l->host[0]));
     }
+    TRY(line_enter_window(l));
     if (l->end <= l->levels || !timeline_given(&l->timeline, l->tick)) return ST_OK;
     TRY(l->io->given(l->io->arg, clean.clip, clean.block, l->host[1]));
     return b->upload(l->c.ctx, &l->stage[l->levels].in, l->host[1]);
@@ -136,6 +137,7 @@ status line_tick(struct line *l, bool *more)
     TRY(enter_blocks(l));
     TRY(line_forward(l));
     TRY(line_hand_over(l));
+    TRY(line_keep_window(l));
     l->tick++;
     return ST_OK;
 }

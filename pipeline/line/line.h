@@ -56,6 +56,17 @@ struct line_io {
      * owns the clean stage, in the tick in which the block passes it. NULL: no entry has such. */
     status (*given)(void *arg, int clip, int64_t block, float *x0);
 
+    /* Of an entry that goes on (timeline.h): the latent that `keep` was given, on the rank that
+     * owns the stage where the block stands. NULL: no entry does. */
+    status (*window)(void *arg, int clip, int64_t block, float *x);
+
+    /* Optional. Every rank, and all say the same: is a checkpoint due once `blocks` of a clip are
+     * finished, the last one in this tick? Then `keep` gets the blocks behind it that have
+     * entered, oldest first, as they stand in front of their next level; after `finished` and on
+     * the same rank, before the next tick. Host memory like x0. */
+    bool (*checkpoint)(void *arg, int clip, int64_t blocks);
+    status (*keep)(void *arg, int clip, int64_t block, const float *x);
+
     /* A finished block's latent, in order, on the rank that owns stage W-1. Host
      * memory [frames, channels, h, w], valid during the call. Not of given blocks. */
     status (*finished)(void *arg, int clip, int64_t block, const float *x0);
