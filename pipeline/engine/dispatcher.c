@@ -331,7 +331,7 @@ static int64_t blocks_left(const struct dispatcher *d, int line)
 /* The line that will run out of blocks first; -1: none needs a clip yet. */
 static int find_line_to_supply(struct dispatcher *d)
 {
-    int64_t least = 2 * (d->t->g.schedule.levels + 1);
+    int64_t least = 2 * d->t->g.roles.stages;
     int line = -1;
 
     pthread_mutex_lock(&d->lock);

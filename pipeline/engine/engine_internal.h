@@ -179,9 +179,6 @@ struct group {
     struct comm *texts;                /* rank 0, then the rank that embeds prompts */
 };
 
-/* The rank that encodes a line's clips: the last of its chain, else its tail. */
-int group_encoder_rank(const struct group *t, int line);
-
 /* Does this rank need a line's clips? */
 bool group_serves(const struct group *t, int rank, int line);
 

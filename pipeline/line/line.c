@@ -138,19 +138,7 @@ status line_tick(struct line *l, bool *more)
     return ST_OK;
 }
 
-int64_t line_ticks(const struct line *l) { return l->tick; }
-
 struct place line_place_of(const struct line *l, int stage) { return l->place[stage]; }
-
-status line_run(struct line *l, const struct timeline_entry *entry, int entries,
-                const struct line_io *io)
-{
-    bool more = true;
-
-    line_begin_list(l, entry, entries, io);
-    while (more) TRY(line_tick(l, &more));
-    return ST_OK;
-}
 
 status line_render(const struct line_render *r, struct comm *comm,
                    const struct timeline_entry *entry, int entries, const struct line_io *io)

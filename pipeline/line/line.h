@@ -64,9 +64,6 @@ struct line_io {
     status (*tap)(void *arg, int clip, int64_t block, int level, const float *noisy,
                   const float *flow, const float *x0);
 
-    /* Optional: what a clip is called in errors and in the trace; else its number here. */
-    int (*number)(void *arg, int clip);
-
     /* Optional: true stops every rank at the next tick with ST_CANCELED. */
     bool (*stop)(void *arg);
 };
@@ -158,13 +155,8 @@ void line_begin_list(struct line *l, const struct timeline_entry *entry, int ent
  * something to do; after any other failure the ranks are out of step. */
 status line_tick(struct line *l, bool *more) MUST_USE;
 
-/* For statistics: ticks run since line_begin, and who stood where in the last one. */
-int64_t line_ticks(const struct line *l);
+/* For statistics: who stood where in the last tick. */
 struct place line_place_of(const struct line *l, int stage);
-
-/* [all] Render these entries and end: line_begin_list, and all ticks. */
-status line_run(struct line *l, const struct timeline_entry *entry, int entries,
-                const struct line_io *io) MUST_USE;
 
 /* A line whose ranks have nothing else to do: for verify and tests. */
 struct line_render {

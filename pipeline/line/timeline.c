@@ -55,18 +55,6 @@ static int64_t tick_behind(const struct timeline *t, const struct timeline_entry
     return last_entry_tick(t, before) + t->stride;
 }
 
-/* Stage-ticks that its blocks hold. */
-static int64_t stage_ticks(const struct timeline *t, const struct timeline_entry *e)
-{
-    return e->clean + (rendered_blocks(e) ? rendered_blocks(e) * (t->levels + 1) - 1 : 0);
-}
-
-static void count_entry(struct timeline *t, const struct timeline_entry *e, int sign)
-{
-    t->blocks += sign * (e->end - e->first);
-    t->busy += sign * stage_ticks(t, e);
-}
-
 /* ---- who comes and goes ----------------------------------------------------------------- */
 
 /* Entry i begins at `tick`, or as soon as the one before it lets it. */
@@ -106,7 +94,6 @@ status timeline_admit(struct timeline *t, int64_t tick, const struct timeline_en
     t->entry = more;
     t->entry[t->entries++] = *e;
     place_entry(t, t->entries - 1, tick);
-    count_entry(t, e, 1);
     return ST_OK;
 }
 
@@ -122,18 +109,12 @@ static int64_t entered_blocks(const struct timeline *t, const struct timeline_en
     return n < all ? n : all;
 }
 
-/* Where the last block that entered has had the clean pass it would now do without, the
- * stage-tick stays counted. */
-static void shorten_entry(struct timeline *t, struct timeline_entry *e, int64_t tick)
+static void shorten_entry(const struct timeline *t, struct timeline_entry *e, int64_t tick)
 {
     int64_t const blocks = entered_blocks(t, e, tick);
 
-    if (blocks == e->end - e->first) return;
-    count_entry(t, e, -1);
     e->end = e->first + blocks;
     if (e->clean > blocks) e->clean = blocks;
-    count_entry(t, e, 1);
-    if (rendered_blocks(e) && end_tick(t, e) < tick) t->busy++;
 }
 
 void timeline_cut(struct timeline *t, int64_t tick, int clip)

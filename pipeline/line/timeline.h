@@ -29,7 +29,6 @@ struct timeline {
     int64_t stride;               /* ticks between two blocks: 1, or W+1 block by block */
     struct timeline_entry *entry; /* [entries], rising by start; owned */
     int entries, room;
-    int64_t blocks, busy; /* of all that was ever admitted: blocks, stage-ticks they hold */
 };
 
 void timeline_open(struct timeline *out, const struct kv_policy *p); /* nobody is in it */
