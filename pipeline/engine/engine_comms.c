@@ -98,12 +98,12 @@ status engine_comms_open(struct group *t)
 
 void engine_comms_close(struct group *t)
 {
-    if (t->texts) comm_close(&t->texts);
+    comm_close(&t->texts);
     for (int i = 0; i < COUNT_OF(t->feeds); i++) {
-        if (t->reports[i]) comm_close(&t->reports[i]);
-        if (t->feeds[i]) comm_close(&t->feeds[i]);
-        if (t->in[i]) comm_close(&t->in[i]);
+        comm_close(&t->reports[i]);
+        comm_close(&t->feeds[i]);
+        comm_close(&t->in[i]);
     }
-    if (t->out) comm_close(&t->out);
-    if (t->line_comm) comm_close(&t->line_comm);
+    comm_close(&t->out);
+    comm_close(&t->line_comm);
 }

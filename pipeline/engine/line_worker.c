@@ -88,8 +88,12 @@ static bool is_stopped(void *arg)
 static status send_supply(const struct line_worker *l, int busy, int newest)
 {
     struct comm_control const m = { .kind = CONTROL_TICK,
-                                    .value = { l->t->me->line, busy, l->left, l->admitted, newest,
-                                               l->last_cut } };
+                                    .value = { [TICK_LINE] = l->t->me->line,
+                                               [TICK_BUSY] = busy,
+                                               [TICK_LEFT] = l->left,
+                                               [TICK_ADMITTED] = l->admitted,
+                                               [TICK_NEWEST] = newest,
+                                               [TICK_CUT] = l->last_cut } };
     return comm_send_control(l->t->world, 0, &m);
 }
 
