@@ -25,7 +25,9 @@ struct model_spec {
 
     double step[MODEL_STEPS]; /* falling, the first 1000, in (0, 1000] */
     int steps;
-    bool warp; /* step d stands for the shifted schedule's entry 1000 - d */
+    double first_step[MODEL_STEPS]; /* likewise: of a clip's first block that is not given */
+    int first_steps;                /* 0: as the others */
+    bool warp;                      /* step d stands for the shifted schedule's entry 1000 - d */
     double shift;
 
     int frames_per_block; /* latent frames */

@@ -135,7 +135,7 @@ static status new_dit(struct dit **out, const struct dit_config *c)
     if (!d) return fail(ST_NOMEM, "transformer: no memory");
     d->shape = c->shape;
     d->act = c->act;
-    d->levels = c->schedule->levels + 1;
+    d->levels = c->schedule->entries + 1;
     d->layer = calloc((size_t)c->shape.layers, sizeof *d->layer);
     if (!d->layer) {
         free(d);

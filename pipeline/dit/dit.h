@@ -33,7 +33,8 @@ struct dit_config {
     const char *weights;   /* file */
     const char *outer_key; /* NULL: see weights.h */
     struct dit_shape shape;
-    const struct schedule *schedule; /* levels 0..W-1; level W is the clean pass, t = 0 */
+    const struct schedule *schedule; /* its entries are levels here; the one behind them is the
+                                        clean pass, t = 0 */
     enum dtype act;
 };
 

@@ -292,7 +292,7 @@ static status count_tick(struct line_worker *l)
         if (p.clip < oldest) oldest = p.clip;
         if (p.clip > newest) newest = p.clip;
     }
-    if (line_place_of(l->line, 0).clip >= 0) count_entry(l, line_place_of(l->line, 0));
+    if (line_entrant(l->line).clip >= 0) count_entry(l, line_entrant(l->line));
     l->ticks++;
     if (newest >= 0) release_clips(l, oldest);
     if (l->t->me->place) return ST_OK;

@@ -13,9 +13,11 @@
 status card_line_read(struct card_line *out, const struct model_spec *m)
 {
     TRY(schedule_make(&out->schedule, m->step, m->steps, m->warp, m->shift));
+    if (m->first_steps)
+        TRY(schedule_set_opening(&out->schedule, m->first_step, m->first_steps, m->warp, m->shift));
     out->policy = (struct kv_policy){
         .kind = m->window,
-        .levels = m->steps,
+        .levels = out->schedule.levels,
         .frames_per_block = m->frames_per_block,
         .attention_frames = m->attention_frames,
         .sink_frames = m->sink_frames,
@@ -117,6 +119,8 @@ status workload_shape(struct cost_shape *out, const struct workload *m, struct l
         .stages = m->policy.levels + 1,
         .layers = m->shape.layers,
         .one_by_one = !kv_policy_joint(&m->policy),
+        .usual = m->schedule.usual,
+        .opening = m->schedule.opening,
         .attended = (double)m->policy.attention_frames / frames,
         .kv_bytes = 2 * tokens_of(m, frames) * wire_bytes(m, mode),
         .heads = mode.exchange == LINE_HEADS ? m->shape.heads : 0,

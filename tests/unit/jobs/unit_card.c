@@ -48,7 +48,7 @@ static void a_card(void **state)
     assert_int_equal(c.sink_frames, 3);
     assert_string_equal(c.license, "x");
     assert_string_equal(card_family_name(c.family), "wan2.1-t2v");
-    assert_string_equal(kv_policy_name(c.window), "rolling");
+    assert_string_equal(kv_window_name(c.window), "rolling");
     card_close(&c);
     card_close(&c);
 }
@@ -122,6 +122,26 @@ static void sinks(void **state)
     }
 }
 
+/* A clip's first block may have steps of its own. */
+static void first_steps(void **state)
+{
+    static const char text[] =
+        HEAD FILES "steps: [1000]\nfirst_block_steps: [1000, 750, 500, 250]\nwarp: true\nshift: 5\n"
+                   "frames_per_block: 1\n"
+                   "window: {kind: block, attention_frames: 21, sink_frames: 0}\n" TAIL;
+    struct card c;
+    struct model_spec m;
+
+    (void)state;
+    assert_int_equal(card_parse(&c, text, sizeof text - 1, "m/c.yaml"), ST_OK);
+    assert_int_equal(card_spec(&m, &c), ST_OK);
+    assert_int_equal(m.steps, 1);
+    assert_int_equal(m.first_steps, 4);
+    assert_true(m.first_step[0] == 1000 && m.first_step[3] == 250);
+    card_close(&c);
+    model_spec_free(&m);
+}
+
 static void refused_cards(void **state)
 {
     static const struct {
@@ -141,8 +161,8 @@ static void refused_cards(void **state)
           "allowed: the path in full" },
         { HEAD "weight: w\n",
           "m/c.yaml:4:1: weight: unknown key (did you mean weights?); allowed: card, name, family, "
-          "weights, outer_key, config, text, vae, steps, warp, shift, frames_per_block, window, "
-          "context_noise, license" },
+          "weights, outer_key, config, text, vae, steps, first_block_steps, warp, shift, "
+          "frames_per_block, window, context_noise, license" },
         { HEAD "weights: w\nconfig: c\ntext: {encoder: e}\n",
           "m/c.yaml:6:7: text: tokenizer is missing" },
         { HEAD "weights: w\nconfig: c\ntext: {encoder: e, tokeniser: t}\n",
@@ -194,6 +214,12 @@ static void refused_cards(void **state)
         { HEAD FILES "steps: [1000, 937.5]\nwarp: true\nshift: 5\nframes_per_block: 3\n" ROLL TAIL,
           "m/c.yaml:8:15: steps[1]: found \"937.5\"; allowed: a whole number, for warp takes it as a "
           "place in the schedule" },
+        { HEAD FILES STEPS "first_block_steps: [1000, 250]\n" ROLL TAIL,
+          "m/c.yaml:12:20: first_block_steps: found a list; allowed: no such key with a rolling "
+          "window, in which a block takes a step in every tick" },
+        { HEAD FILES STEPS "first_block_steps: [1000, 1000]\n" ROLL TAIL,
+          "m/c.yaml:12:27: first_block_steps[1]: found \"1000\"; allowed: a step below the one before "
+          "it" },
         { HEAD FILES "steps: [1000]\nwarp: on\n", "m/c.yaml:9:7: warp: found \"on\"; allowed: "
                                                   "false|true" },
         { HEAD FILES "steps: [1000]\nwarp: true\nshift: -1\n",
@@ -286,7 +312,8 @@ static void fingerprints(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_card),        cmocka_unit_test(the_models),   cmocka_unit_test(sinks),
+        cmocka_unit_test(a_card),        cmocka_unit_test(the_models),
+        cmocka_unit_test(sinks),         cmocka_unit_test(first_steps),
         cmocka_unit_test(refused_cards), cmocka_unit_test(fingerprints),
     };
     return cmocka_run_group_tests_name("unit_card", tests, NULL, NULL);
