@@ -143,8 +143,6 @@ status line_tick(struct line *l, bool *more)
     return ST_OK;
 }
 
-int64_t line_ticks(const struct line *l) { return l->tick; }
-
 struct place line_place_of(const struct line *l, int stage) { return l->place[stage]; }
 
 /* At most one block enters in a tick: a given one does so alone. */
@@ -154,16 +152,6 @@ struct place line_entrant(const struct line *l)
         if (line_holds(l, i) && l->stage[i].level == 0) return l->place[i];
     if (timeline_given(&l->timeline, l->tick - 1)) return l->place[l->levels];
     return (struct place){ .clip = -1 };
-}
-
-status line_run(struct line *l, const struct timeline_entry *entry, int entries,
-                const struct line_io *io)
-{
-    bool more = true;
-
-    line_begin_list(l, entry, entries, io);
-    while (more) TRY(line_tick(l, &more));
-    return ST_OK;
 }
 
 status line_render(const struct line_render *r, struct comm *comm,

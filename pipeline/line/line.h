@@ -91,9 +91,6 @@ struct line_io {
      * that attends. position: of the block's own first frame. All borrowed. */
     void (*attends)(void *arg, const struct line_attends *a);
 
-    /* Optional: what a clip is called in errors and in the trace; else its number here. */
-    int (*number)(void *arg, int clip);
-
     /* Optional: true stops every rank at the next tick with ST_CANCELED. */
     bool (*stop)(void *arg);
 };
@@ -185,14 +182,9 @@ void line_begin_list(struct line *l, const struct timeline_entry *entry, int ent
  * something to do; after any other failure the ranks are out of step. */
 status line_tick(struct line *l, bool *more) MUST_USE;
 
-/* For statistics: ticks run since line_begin, and who stood where in the last one. */
-int64_t line_ticks(const struct line *l);
+/* For statistics: who stood where in the last tick. */
 struct place line_place_of(const struct line *l, int stage);
 struct place line_entrant(const struct line *l); /* the block that entered in it; clip < 0: none */
-
-/* [all] Render these entries and end: line_begin_list, and all ticks. */
-status line_run(struct line *l, const struct timeline_entry *entry, int entries,
-                const struct line_io *io) MUST_USE;
 
 /* A line whose ranks have nothing else to do: for verify and tests. */
 struct line_render {

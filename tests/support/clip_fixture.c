@@ -338,8 +338,7 @@ status clip_fixture_run_threads(struct clip_fixture *s, int ranks, uint64_t dela
         TRY_OUT(comm_jitter_open(&group[r], group[r], delay_seed, delay_us));
     TRY_OUT(comm_thread_run(group, ranks, rank_main, s));
 out:
-    for (int r = 0; r < ranks; r++)
-        if (group[r]) comm_close(&group[r]);
+    for (int r = 0; r < ranks; r++) comm_close(&group[r]);
     return st;
 }
 
