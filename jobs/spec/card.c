@@ -56,7 +56,7 @@ static const struct field window_fields[] = {
     { .name = "kind",
       .type = FIELD_CHOICE,
       .to = AT(window.kind),
-      .allowed = KV_POLICY_CHOICES,
+      .allowed = KV_WINDOW_CHOICES,
       .required = true },
     { .name = "attention_frames",
       .type = FIELD_INT,
@@ -161,7 +161,7 @@ static status refuse_window(const struct tree_node *root, const char *key, const
 static status check_window(const struct tree_node *root, const struct card *c)
 {
     int const block = c->frames_per_block;
-    int const levels = kv_policy_is_joint(c->window) ? c->steps : 1;
+    int const levels = kv_window_is_joint(c->window) ? c->steps : 1;
     int const least = levels * block + c->sink_frames;
 
     if (c->sink_frames && c->sink_frames != block)
@@ -215,7 +215,7 @@ static status fill_card(struct card *c)
     c->license = d.license;
     TRY(read_steps(d.steps, d.warp, c->step, &c->steps));
     if (d.first_steps) TRY(read_steps(d.first_steps, d.warp, c->first_step, &c->first_steps));
-    if (d.first_steps && kv_policy_is_joint(c->window))
+    if (d.first_steps && kv_window_is_joint(c->window))
         return tree_refuse(d.first_steps, "no such key with a rolling window, in which a block "
                                           "takes a step in every tick");
     TRY(check_window(root, c));

@@ -53,7 +53,7 @@ static json_t *model_for_id(const struct clip_spec *c, const struct card *card)
         "{s:s, s:s, s:s, s:o, s:b, s:f, s:i, s:s, s:i, s:i}", "files", c->model_id, "family",
         card_family_name(card->family), "outer_key", card->outer_key ? card->outer_key : "",
         "steps", steps_for_id(card->step, card->steps), "warp", card->warp, "shift", card->shift,
-        "frames_per_block", card->frames_per_block, "window", kv_policy_name(card->window),
+        "frames_per_block", card->frames_per_block, "window", kv_window_name(card->window),
         "attention_frames", card->attention_frames, "sink_frames", card->sink_frames);
     /* Ids of cards that do not say stay what they were. */
     if (card->loras) json_set(&model, "lora", loras_for_id(card));

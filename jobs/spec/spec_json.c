@@ -160,7 +160,7 @@ static const struct key model_keys[] = {
     { "warp", KEY_BOOL, .at = AT(warp) },
     { "shift", KEY_REAL, .at = AT(shift) },
     { "frames_per_block", KEY_INT, AT(frames_per_block), .min = 1, .max = 16 },
-    { "window", KEY_CHOICE, AT(window), .allowed = KV_POLICY_CHOICES },
+    { "window", KEY_CHOICE, AT(window), .allowed = KV_WINDOW_CHOICES },
     { "attention_frames", KEY_INT, AT(attention_frames), .min = 1, .max = 4096 },
     { "sink_frames", KEY_INT, AT(sink_frames), .max = 4096 },
     { "sink_positions", KEY_CHOICE, AT(sink), .allowed = KV_ALL_SINK_CHOICES },
@@ -498,7 +498,7 @@ static status check_model(const struct model_spec *m)
         return fail(ST_FORMAT, "shift: not a number from 0.01 to 100");
     TRY(check_steps("step", m->step, m->steps, m->warp));
     TRY(check_steps("first_step", m->first_step, m->first_steps, m->warp));
-    if (m->first_steps && kv_policy_is_joint(m->window))
+    if (m->first_steps && kv_window_is_joint(m->window))
         return fail(ST_FORMAT, "first_step: not with a rolling window");
     for (int i = 0; i < m->loras; i++)
         if (!(m->lora[i].alpha >= 0 && m->lora[i].alpha <= LORA_MOST) ||

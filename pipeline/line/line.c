@@ -136,6 +136,7 @@ status line_tick(struct line *l, bool *more)
     TRY(enter_blocks(l));
     TRY(line_forward(l));
     TRY(line_hand_over(l));
+    TRY(line_share_policy(l));
     l->tick++;
     return ST_OK;
 }

@@ -315,7 +315,7 @@ static void streamed_file(void **state)
 
     (void)state;
     assert_int_equal(dir_remove(path), ST_OK);
-    assert_int_equal(tensor_file_open(&f, path, &item, 1), ST_OK);
+    assert_int_equal(tensor_file_open(&f, path, &item, 1, NULL), ST_OK);
     for (int i = 0; i < 2; i++) assert_int_equal(tensor_file_append(f, row, sizeof row), ST_OK);
     assert_int_equal(tensor_file_commit(f), ST_ARG);
     assert_non_null(strstr(error_last()->msg, ": 16 bytes are missing"));
@@ -341,16 +341,16 @@ static void abandoned_file(void **state)
 
     (void)state;
     assert_int_equal(dir_remove(path), ST_OK);
-    assert_int_equal(tensor_file_open(&f, path, item, 1), ST_OK);
+    assert_int_equal(tensor_file_open(&f, path, item, 1, NULL), ST_OK);
     tensor_file_close(&f);
     assert_false(path_exists(path));
     assert_int_equal(rmdir(dir), 0); /* empty */
     assert_int_equal(dir_make(dir), ST_OK);
     item[1] = item[0];
-    assert_int_equal(tensor_file_open(&f, path, item, 2), ST_ARG);
+    assert_int_equal(tensor_file_open(&f, path, item, 2, NULL), ST_ARG);
     assert_null(f);
     snprintf(gone, sizeof gone, "%s/none/f", dir);
-    assert_int_equal(tensor_file_open(&f, gone, item, 1), ST_IO);
+    assert_int_equal(tensor_file_open(&f, gone, item, 1, NULL), ST_IO);
     assert_null(f);
 }
 
