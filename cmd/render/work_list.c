@@ -10,6 +10,7 @@
  * however many there are.
  */
 #include "cmd/render/work_list.h"
+#include "base/log.h"
 #include "cmd/clip_folder.h"
 #include "cmd/job_encoders.h"
 #include "cmd/prompt_lengths.h"
@@ -84,6 +85,9 @@ static status load_jobs(struct opening *o, char *const *paths, int count)
         for (int j = 0; j < o->file[i].jobs; j++) {
             struct source *const s = &o->source[o->sources++];
             s->job = &o->file[i].job[j];
+            if (s->job->afters || s->job->run.given)
+                log_info("%s: after and run are for a queue, and change nothing here",
+                         s->job->name);
             TRY(clip_card(&s->card, s->job));
         }
     return ST_OK;
