@@ -19,6 +19,9 @@ int cmd_exit_code(status st);
 void cmd_report(status st);
 
 status cmd_render(int argc, char **argv);
+status cmd_submit(int argc, char **argv);
+status cmd_work(int argc, char **argv);
+status cmd_queue(int argc, char **argv);
 status cmd_check(int argc, char **argv);
 status cmd_inspect(int argc, char **argv);
 status cmd_plan(int argc, char **argv);

@@ -18,7 +18,7 @@
 
 /* ---- stops --------------------------------------------------------------------------- */
 
-static atomic_int stop_asked, heeded, speaks;
+static atomic_int stop_asked, heeded, speaks, work_ends;
 
 /* While a line runs, a stop is heeded at the next tick. Before, nothing is in work
  * and the process may just end. A second signal ends it at once: the handler is
@@ -29,7 +29,7 @@ static void on_signal(int number)
 
     (void)number;
     stop_asked = 1;
-    if (heeded) return;
+    if (heeded || work_ends) return;
     if (speaks && write(STDERR_FILENO, words, sizeof words - 1) < 0) _exit(EXIT_FAILURE);
     _exit(75);
 }
@@ -64,6 +64,8 @@ void render_stop(void) { stop_asked = 1; }
 
 bool render_stop_asked(void) { return stop_asked != 0; }
 
+bool render_is_loading(void) { return !heeded; }
+
 /* ---- the ranks ------------------------------------------------------------------------ */
 
 /* What the ranks of this process share; the rest is rank 0's. */
@@ -88,6 +90,7 @@ static status open_source(void *arg, int ranks, struct work_source *out)
     if (r->report_path) TRY(render_report_open(&r->report, r->report_path, &r->o, ranks));
     r->opened = true;
     TRY(r->work->open(r->work->arg, ranks, out, &clips));
+    work_ends = r->work->ends_itself;
     render_summary_set(r->summary, clips, r->report);
     return ST_OK;
 }
@@ -96,6 +99,7 @@ static void close_source(void *arg)
 {
     struct render *const r = arg;
 
+    work_ends = false;
     if (r->opened) r->work->close(r->work->arg);
     r->opened = false;
 }

@@ -43,6 +43,8 @@ struct render_work {
     void *arg;
     const char *same; /* what else must be alike on all ranks, lines */
     int ahead;        /* clips taken from the source that have not begun, at most */
+    bool ends_itself; /* a stop while a model is loaded does not just end the process of rank 0:
+                         the work does, once it has handed back what it holds */
 };
 
 /* Render until the source has no more. ST_CANCELED after a stop. Clips that fail alone are counted.
@@ -53,7 +55,8 @@ status render_run(const struct render_request *w, const struct render_work *work
 /* From any thread: ask for a stop, as a signal does. */
 void render_stop(void);
 
-/* Was one asked for? */
+/* Was one asked for? Is a model being loaded, with nothing in work? */
 bool render_stop_asked(void);
+bool render_is_loading(void);
 
 #endif /* RENDER_RUN_H */
