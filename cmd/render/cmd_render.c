@@ -2,8 +2,8 @@
 #include "base/log.h"
 #include "base/strbuf.h"
 #include "cmd/cmd.h"
+#include "cmd/render/render_internal.h"
 #include "cmd/render/render_run.h"
-#include "cmd/render/work_list.h"
 #include "comm/comm.h"
 
 #include <stdlib.h>

@@ -4,8 +4,7 @@
 #include "base/pool.h"
 #include "base/strbuf.h"
 #include "cmd/cmd.h"
-#include "cmd/render/render_report_json.h"
-#include "cmd/render/render_summary.h"
+#include "cmd/render/render_internal.h"
 #include "comm/world.h"
 #include "pipeline/engine/model_pool.h"
 

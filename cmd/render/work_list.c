@@ -9,11 +9,11 @@
  * and a group's waiting clips are a list through the clips, so that the next one is found at once
  * however many there are.
  */
-#include "cmd/render/work_list.h"
 #include "base/log.h"
 #include "cmd/clip_folder.h"
 #include "cmd/job_encoders.h"
 #include "cmd/prompt_lengths.h"
+#include "cmd/render/render_internal.h"
 #include "jobs/spec/clip.h"
 #include "pipeline/dit/dit.h"
 #include "pipeline/engine/output_formats.h"

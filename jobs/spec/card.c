@@ -14,14 +14,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char windows[] = "rolling|block";
 static const char families[] = "wan2.1-t2v";
 
 /* The card as read, before its parts are held against one another. */
 struct draft {
     int version, family;
     const char *name, *weights, *outer_key, *config, *encoder, *tokenizer, *vae, *license;
-    const struct tree_node *steps;
+    const struct tree_node *steps, *first_steps;
     bool warp;
     double shift;
     int frames_per_block, context_noise;
@@ -56,7 +55,7 @@ static const struct field window_fields[] = {
     { .name = "kind",
       .type = FIELD_CHOICE,
       .to = AT(window.kind),
-      .allowed = windows,
+      .allowed = KV_WINDOW_CHOICES,
       .required = true },
     { .name = "attention_frames",
       .type = FIELD_INT,
@@ -76,7 +75,7 @@ static const struct field window_fields[] = {
     { .name = "sink_positions",
       .type = FIELD_CHOICE,
       .to = AT(window.sink_positions),
-      .allowed = "fixed|moving" },
+      .allowed = KV_SINK_CHOICES },
 };
 static const struct field_table window_table = { "window", window_fields, COUNT_OF(window_fields) };
 
@@ -104,6 +103,7 @@ static const struct field card_fields[] = {
     { .name = "text", .type = FIELD_MAP, .map = &text_table, .required = true },
     PATH("vae", vae, true),
     { .name = "steps", .type = FIELD_READ, .to = AT(steps), .read = field_node, .required = true },
+    { .name = "first_block_steps", .type = FIELD_READ, .to = AT(first_steps), .read = field_node },
     { .name = "warp", .type = FIELD_BOOL, .to = AT(warp), .required = true },
     { .name = "shift", .type = FIELD_READ, .to = AT(shift), .read = read_shift, .required = true },
     { .name = "frames_per_block",
@@ -123,9 +123,9 @@ static const struct field_table card_table = { "", card_fields, COUNT_OF(card_fi
 
 const struct field_table *const card_tables[] = { &card_table, &text_table, &window_table, NULL };
 
-static status read_steps(const struct draft *d, struct card *c)
+static status read_steps(const struct tree_node *list, bool warp, double step[MODEL_STEPS],
+                         int *steps)
 {
-    const struct tree_node *const list = d->steps;
     double before = 1000;
 
     if (list->kind != TREE_LIST || !list->count || list->count > MODEL_STEPS)
@@ -137,9 +137,9 @@ static status read_steps(const struct draft *d, struct card *c)
         if (n->index == 0 && v != 1000)
             return tree_refuse(n, "1000 as the first step, for a block begins as pure noise");
         if (n->index > 0 && !(v < before)) return tree_refuse(n, "a step below the one before it");
-        if (d->warp && v != (double)(int)v)
+        if (warp && v != (double)(int)v)
             return tree_refuse(n, "a whole number, for warp takes it as a place in the schedule");
-        c->step[c->steps++] = before = v;
+        step[(*steps)++] = before = v;
     }
     return ST_OK;
 }
@@ -162,7 +162,7 @@ static status refuse_window(const struct tree_node *root, const char *key, const
 static status check_window(const struct tree_node *root, const struct card *c)
 {
     int const block = c->frames_per_block;
-    int const levels = c->window == MODEL_ROLLING ? c->steps : 1;
+    int const levels = kv_window_is_joint(c->window) ? c->steps : 1;
     int const least = levels * block + c->sink_frames;
 
     if (c->sink_frames && c->sink_frames != block)
@@ -209,12 +209,16 @@ static status fill_card(struct card *c)
     c->warp = d.warp;
     c->shift = d.shift;
     c->frames_per_block = d.frames_per_block;
-    c->window = (enum model_window)d.window.kind;
+    c->window = (enum window_kind)d.window.kind;
     c->attention_frames = d.window.attention_frames;
     c->sink_frames = d.window.sink_frames;
-    c->sink = (enum model_sink)(d.window.sink_positions + 1); /* not said: usual */
+    c->sink = (enum kv_sink)(d.window.sink_positions + 1); /* not said: usual */
     c->license = d.license;
-    TRY(read_steps(&d, c));
+    TRY(read_steps(d.steps, d.warp, c->step, &c->steps));
+    if (d.first_steps) TRY(read_steps(d.first_steps, d.warp, c->first_step, &c->first_steps));
+    if (d.first_steps && kv_window_is_joint(c->window))
+        return tree_refuse(d.first_steps, "no such key with a rolling window, in which a block "
+                                          "takes a step in every tick");
     TRY(check_window(root, c));
     return resolve_paths(c, &d);
 }
@@ -275,6 +279,7 @@ status card_spec(struct model_spec *out, const struct card *c)
     };
 
     *m = (struct model_spec){ .steps = c->steps,
+                              .first_steps = c->first_steps,
                               .warp = c->warp,
                               .shift = c->shift,
                               .frames_per_block = c->frames_per_block,
@@ -283,6 +288,7 @@ status card_spec(struct model_spec *out, const struct card *c)
                               .sink_frames = c->sink_frames,
                               .sink = c->sink };
     memcpy(m->step, c->step, sizeof m->step);
+    memcpy(m->first_step, c->first_step, sizeof m->first_step);
     for (int i = 0; i < COUNT_OF(texts); i++) {
         if (!texts[i].from) continue;
         *texts[i].to = strdup(texts[i].from);

@@ -31,14 +31,16 @@ struct card {
 
     double step[MODEL_STEPS]; /* falling, the first 1000, in (0, 1000] */
     int steps;
-    bool warp; /* step d stands for the shifted schedule's entry 1000 - d */
+    double first_step[MODEL_STEPS]; /* likewise: of a clip's first block that is not given */
+    int first_steps;                /* 0: as the others */
+    bool warp;                      /* step d stands for the shifted schedule's entry 1000 - d */
     double shift;
 
     int frames_per_block; /* latent frames */
-    enum model_window window;
+    enum window_kind window;
     int attention_frames; /* latent frames a block sees, its own and the sink's included */
     int sink_frames;      /* 0, or frames_per_block: the clip's first block stays in sight */
-    enum model_sink sink; /* usual unless the card says */
+    enum kv_sink sink;    /* usual unless the card says */
 
     const char *license;
 

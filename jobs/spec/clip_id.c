@@ -25,19 +25,26 @@ static json_t *prompts_for_id(const struct clip_spec *c)
     return list;
 }
 
-static json_t *model_for_id(const struct clip_spec *c, const struct card *card)
+static json_t *steps_for_id(const double *step, int count)
 {
     json_t *steps = json_array();
 
-    for (int i = 0; i < card->steps; i++) json_add(&steps, json_real(card->step[i]));
+    for (int i = 0; i < count; i++) json_add(&steps, json_real(step[i]));
+    return steps;
+}
+
+static json_t *model_for_id(const struct clip_spec *c, const struct card *card)
+{
     json_t *model = json_pack(
         "{s:s, s:s, s:s, s:o, s:b, s:f, s:i, s:s, s:i, s:i}", "files", c->model_id, "family",
         card_family_name(card->family), "outer_key", card->outer_key ? card->outer_key : "",
-        "steps", steps, "warp", card->warp, "shift", card->shift, "frames_per_block",
-        card->frames_per_block, "window", model_window_name(card->window), "attention_frames",
-        card->attention_frames, "sink_frames", card->sink_frames);
+        "steps", steps_for_id(card->step, card->steps), "warp", card->warp, "shift", card->shift,
+        "frames_per_block", card->frames_per_block, "window", kv_window_name(card->window),
+        "attention_frames", card->attention_frames, "sink_frames", card->sink_frames);
     /* Ids of cards that do not say stay what they were. */
-    if (card->sink) json_set(&model, "sink_positions", json_string(model_sink_name(card->sink)));
+    if (card->first_steps)
+        json_set(&model, "first_block_steps", steps_for_id(card->first_step, card->first_steps));
+    if (card->sink) json_set(&model, "sink_positions", json_string(kv_sink_name(card->sink)));
     return model;
 }
 

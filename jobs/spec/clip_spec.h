@@ -9,12 +9,12 @@
 #define CLIP_SPEC_H
 
 #include "base/base.h"
+#include "base/digest.h"
 
 enum {
-    CLIP_ID = 17,       /* 16 hex digits and a NUL */
-    CLIP_TIME = 32,     /* a spelled duration, "1m30s", and a NUL */
-    CLIP_FORMATS = 16,  /* files of a clip at most */
-    CLIP_MODEL_ID = 65, /* 64 hex digits and a NUL */
+    CLIP_ID = 17,      /* 16 hex digits and a NUL */
+    CLIP_TIME = 32,    /* a spelled duration, "1m30s", and a NUL */
+    CLIP_FORMATS = 16, /* files of a clip at most */
 };
 
 enum clip_precision { CLIP_BF16, CLIP_F32 };
@@ -77,7 +77,7 @@ struct clip_spec {
 
     /* "" if the model was not identified. content_id stands for all that makes the pictures;
      * task_id for that and the files made of them; model_id for the bytes of the model. */
-    char content_id[CLIP_ID], task_id[CLIP_ID], model_id[CLIP_MODEL_ID];
+    char content_id[CLIP_ID], task_id[CLIP_ID], model_id[DIGEST_HEX];
 };
 
 void clip_spec_free(struct clip_spec *c); /* safe on a zeroed one; zeroes it */

@@ -1,18 +1,7 @@
-/* model_spec.c - a model's names and its end. */
+/* model_spec.c - a model's end. */
 #include "jobs/spec/model_spec.h"
 
 #include <stdlib.h>
-
-const char *model_window_name(enum model_window w)
-{
-    return w == MODEL_ROLLING ? "rolling" : "block";
-}
-
-const char *model_sink_name(enum model_sink s)
-{
-    static const char *const names[] = { "usual", "fixed", "moving" };
-    return names[s];
-}
 
 void model_spec_free(struct model_spec *m)
 {

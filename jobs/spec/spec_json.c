@@ -122,7 +122,7 @@ static const struct key clip_keys[] = {
     { "preview_columns", KEY_INT, AT(preview_columns), .max = 32 },
     { "content_id", KEY_CHARS, AT(content_id), .max = CLIP_ID },
     { "task_id", KEY_CHARS, AT(task_id), .max = CLIP_ID },
-    { "model_id", KEY_CHARS, AT(model_id), .max = CLIP_MODEL_ID },
+    { "model_id", KEY_CHARS, AT(model_id), .max = DIGEST_HEX },
 };
 #undef AT
 static const struct key_table clip_table = { clip_keys, COUNT_OF(clip_keys),
@@ -143,14 +143,15 @@ static const struct key model_keys[] = {
     { "tokenizer", KEY_TEXT, AT(tokenizer), .min = 1 },
     { "vae", KEY_TEXT, AT(vae), .min = 1 },
     { "step", KEY_REALS, .at = AT(step), .count = AT(steps), .min = 1, .max = MODEL_STEPS },
+    { "first_step", KEY_REALS, .at = AT(first_step), .count = AT(first_steps), .max = MODEL_STEPS },
     { "warp", KEY_BOOL, .at = AT(warp) },
     { "shift", KEY_REAL, .at = AT(shift) },
     { "frames_per_block", KEY_INT, AT(frames_per_block), .min = 1, .max = 16 },
-    { "window", KEY_CHOICE, AT(window), .allowed = "rolling|block" },
+    { "window", KEY_CHOICE, AT(window), .allowed = KV_WINDOW_CHOICES },
     { "attention_frames", KEY_INT, AT(attention_frames), .min = 1, .max = 4096 },
     { "sink_frames", KEY_INT, AT(sink_frames), .max = 4096 },
-    { "sink_positions", KEY_CHOICE, AT(sink), .allowed = "usual|fixed|moving" },
-    { "id", KEY_CHARS, AT(id), .max = MODEL_ID },
+    { "sink_positions", KEY_CHOICE, AT(sink), .allowed = KV_ALL_SINK_CHOICES },
+    { "id", KEY_CHARS, AT(id), .max = DIGEST_HEX },
 };
 #undef AT
 static const struct key_table model_table = { model_keys, COUNT_OF(model_keys),
@@ -464,19 +465,28 @@ static status check_clip(const struct clip_spec *c)
     return check_prompts(c);
 }
 
+static status check_steps(const char *name, const double *step, int steps, bool warp)
+{
+    for (int i = 0; i < steps; i++) {
+        bool const falls = i ? step[i] < step[i - 1] : step[0] == 1000;
+        if (!falls || !(step[i] > 0))
+            return fail(ST_FORMAT, "%s[%d]: not falling from 1000 to above 0", name, i);
+        if (warp && step[i] != (double)(int)step[i])
+            return fail(ST_FORMAT, "%s[%d]: not a whole number, with warp", name, i);
+    }
+    return ST_OK;
+}
+
 static status check_model(const struct model_spec *m)
 {
     if (strcmp(m->family, card_family_name(CARD_WAN21_T2V)) != 0)
         return fail(ST_FORMAT, "family: not %s", card_family_name(CARD_WAN21_T2V));
     if (!(m->shift >= 0.01 && m->shift <= 100))
         return fail(ST_FORMAT, "shift: not a number from 0.01 to 100");
-    for (int i = 0; i < m->steps; i++) {
-        bool const falls = i ? m->step[i] < m->step[i - 1] : m->step[0] == 1000;
-        if (!falls || !(m->step[i] > 0))
-            return fail(ST_FORMAT, "step[%d]: not falling from 1000 to above 0", i);
-        if (m->warp && m->step[i] != (double)(int)m->step[i])
-            return fail(ST_FORMAT, "step[%d]: not a whole number, with warp", i);
-    }
+    TRY(check_steps("step", m->step, m->steps, m->warp));
+    TRY(check_steps("first_step", m->first_step, m->first_steps, m->warp));
+    if (m->first_steps && kv_window_is_joint(m->window))
+        return fail(ST_FORMAT, "first_step: not with a rolling window");
     if (m->attention_frames % m->frames_per_block || m->sink_frames % m->frames_per_block)
         return fail(ST_FORMAT, "attention_frames, sink_frames: not whole blocks");
     return ST_OK;

@@ -65,11 +65,11 @@ static void add_model(struct clip_provenance *a, const struct group *t)
     a->about.steps = m->steps;
     a->about.warp = m->warp;
     a->about.shift = m->shift;
-    a->about.window = model_window_name(m->window);
+    a->about.window = kv_window_name(m->window);
     a->about.frames_per_block = m->frames_per_block;
     a->about.attention_frames = m->attention_frames;
     a->about.sink_frames = m->sink_frames;
-    if (m->sink) a->about.sink_positions = model_sink_name(m->sink);
+    if (m->sink) a->about.sink_positions = kv_sink_name(m->sink);
 }
 
 static void add_program(struct clip_provenance *a, const struct group *t, int line)
@@ -114,7 +114,7 @@ status clip_provenance_make(struct clip_provenance *out, const struct group *t,
                                          .noise = NOISE_SCHEME,
                                          .scheduler = "flow-matching",
                                          .guidance = 1.0,
-                                         .precision = t->g.act == DT_F32 ? "f32" : "bf16",
+                                         .precision = dtype_precision(t->g.act),
                                          .stages = t->model.steps + 1,
                                      } };
     gethostname(out->hostname, sizeof out->hostname - 1);

@@ -123,7 +123,8 @@ static status read_text_encoder(struct plan_bytes *b)
     status st = ST_OK;
 
     if (!path_exists(b->model->model->encoder)) return assume_text_encoder(b);
-    TRY_OUT(weights_open(&c.weights, b->model->model->encoder, NULL));
+    TRY_OUT(weights_open_as(&c.weights, &(struct weights_request){ .path = b->model->model->encoder,
+                                                                   .family = WEIGHTS_TEXT }));
     TRY_OUT(umt5_open(&u, &c));
     b->text_weights = weights_of(umt5_shape(u));
 out:

@@ -64,8 +64,8 @@ void model_pool_close(struct model_pool **store)
 
 static bool same_schedule(const struct schedule *a, const struct schedule *b)
 {
-    if (a->levels != b->levels) return false;
-    for (int i = 0; i < a->levels; i++)
+    if (a->usual != b->usual || a->opening != b->opening || a->entries != b->entries) return false;
+    for (int i = 0; i < a->entries; i++)
         if (!(a->timestep[i] == b->timestep[i] && a->sigma[i] == b->sigma[i])) return false;
     return true;
 }

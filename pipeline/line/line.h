@@ -18,6 +18,7 @@
 #include "base/track.h"
 #include "cluster/split.h"
 #include "comm/comm.h"
+#include "pipeline/cache/kv_state.h"
 #include "pipeline/dit/dit.h"
 #include "pipeline/line/timeline.h"
 
@@ -27,6 +28,14 @@ struct line_decision {
     int64_t admitted; /* entries in all since line_begin; never falls */
     int cut;          /* a clip (timeline_entry.clip) that gets no further blocks; -1: none */
     bool over;        /* no more will be admitted: the line drains and ends */
+};
+
+/* A pass's keys in a layer. */
+struct line_attends {
+    int clip, level, layer; /* level: of the block's pass; W, the clean one */
+    int64_t block, position;
+    const struct kv_window *keys;
+    const struct kv_state *state; /* see kv_policy_ops.kept_source */
 };
 
 /* What the line asks for and hands out. Called on the rank that needs it, on its
@@ -63,6 +72,13 @@ struct line_io {
     /* Optional: every denoising step of a block, host memory like x0. */
     status (*tap)(void *arg, int clip, int64_t block, int level, const float *noisy,
                   const float *flow, const float *x0);
+
+    /* Optional: does a block begin a scene with a cut, which a policy may have a rule for? */
+    bool (*cut)(void *arg, int clip, int64_t block);
+
+    /* Optional: what a block's pass attends to in a layer, before it does, on the rank
+     * that attends. position: of the block's own first frame. All borrowed. */
+    void (*attends)(void *arg, const struct line_attends *a);
 
     /* Optional: what a clip is called in errors and in the trace; else its number here. */
     int (*number)(void *arg, int clip);
@@ -161,6 +177,7 @@ status line_tick(struct line *l, bool *more) MUST_USE;
 /* For statistics: ticks run since line_begin, and who stood where in the last one. */
 int64_t line_ticks(const struct line *l);
 struct place line_place_of(const struct line *l, int stage);
+struct place line_entrant(const struct line *l); /* the block that entered in it; clip < 0: none */
 
 /* [all] Render these entries and end: line_begin_list, and all ticks. */
 status line_run(struct line *l, const struct timeline_entry *entry, int entries,

@@ -116,6 +116,17 @@ job block.yaml block 1s 'output: {dir: out}'
 sed -i 's|model/card.yaml|{path: model/block.yaml, precision: f32}|' block.yaml
 expect 0 'render: 1 clips made' render block.yaml --backend ref
 
+# Frame by frame, the first one with steps of its own: the same on any ranks.
+sed -e 's/kind: rolling, attention_frames: 21, sink_frames: 3/kind: block, attention_frames: 21, sink_frames: 0/' \
+    -e 's/^frames_per_block.*/frames_per_block: 1/' \
+    -e 's/^steps.*/steps: [1000, 500]\nfirst_block_steps: [1000, 750, 500, 250]/' model/card.yaml >model/frame.yaml
+job frame.yaml frame 2s 'output: {dir: out, latents: {file: l.safetensors, dtype: f32}}'
+sed -i 's|model/card|model/frame|' frame.yaml
+expect 0 'the first pictures come after 4 ticks' render frame.yaml
+sed 's|dir: out|dir: frame3|' frame.yaml >frame3.yaml
+expect 0 'render: 1 clips made' render frame3.yaml --ranks 3 --ranks-per-line 3
+cmp -s out/frame/l.safetensors frame3/frame/l.safetensors || wrong "frame by frame: other bits on 3 ranks"
+
 # A stop ends at a block boundary, leaves nothing half done, and says how to go on.
 job long.yaml long 10m 'output: {dir: out}'
 : >err.txt

@@ -44,6 +44,17 @@ for ranks in 2 3 4 5 6; do
     cmp "$tmp/1" "$tmp/$ranks" || { echo "other bits with $ranks ranks" && fail=1; }
 done
 
+# Blocks of other levels, and given ones.
+for case in framewise-1-step:5 framewise-image:5 causvid-continue:4; do
+    ranks=${case#*:} case=${case%:*}
+    expect 0 --out "$tmp/given" "tests/golden/$case"
+    while [ "$ranks" -gt 1 ]; do
+        expect 0 --ranks "$ranks" --out "$tmp/given-$ranks" "tests/golden/$case"
+        cmp "$tmp/given" "$tmp/given-$ranks" || { echo "$case: other bits with $ranks ranks" && fail=1; }
+        ranks=$((ranks - 1))
+    done
+done
+
 # Keys and values in 8 bits: near what was recorded, and the same for any ranks.
 # shellcheck disable=SC2086 # a list of folders without blanks
 for precision in f32 bf16; do expect 0 --backend cpu --wire fp8 --precision $precision $rolling; done

@@ -76,7 +76,7 @@ static void describe_model(struct engine_fixture *f)
         .warp = true,
         .shift = 5,
         .frames_per_block = 3,
-        .window = MODEL_ROLLING,
+        .window = WINDOW_ROLLING,
         .attention_frames = 21,
         .sink_frames = 3,
     };

@@ -91,10 +91,11 @@ static void other_sinks(void **state)
         struct kv_policy policy;
         int usual;
     } cases[] = {
-        { { WINDOW_ROLLING, 5, FIXTURE_FRAMES, 21, 0, KV_SINK_USUAL }, FIXTURE_ROLLING },
-        { { WINDOW_ROLLING, 5, FIXTURE_FRAMES, 21, FIXTURE_FRAMES, KV_SINK_FIXED },
+        { { WINDOW_ROLLING, 5, FIXTURE_FRAMES, 21, 0, KV_SINK_USUAL, KV_USUAL, { 0 } },
           FIXTURE_ROLLING },
-        { { WINDOW_BLOCK, 5, FIXTURE_FRAMES, 12, FIXTURE_FRAMES, KV_SINK_MOVING },
+        { { WINDOW_ROLLING, 5, FIXTURE_FRAMES, 21, FIXTURE_FRAMES, KV_SINK_FIXED, KV_USUAL, { 0 } },
+          FIXTURE_ROLLING },
+        { { WINDOW_BLOCK, 5, FIXTURE_FRAMES, 12, FIXTURE_FRAMES, KV_SINK_MOVING, KV_USUAL, { 0 } },
           FIXTURE_BLOCK12 },
     };
     int64_t const blocks[] = { 9, 2 };

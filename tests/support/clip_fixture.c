@@ -11,9 +11,23 @@
 #define MODEL "tests/golden/rolling-long/model/"
 
 const struct kv_policy clip_fixture_policy[FIXTURE_KINDS] = {
-    [FIXTURE_ROLLING] = { WINDOW_ROLLING, 5, FIXTURE_FRAMES, 21, FIXTURE_FRAMES, KV_SINK_USUAL },
-    [FIXTURE_BLOCK21] = { WINDOW_BLOCK, 5, FIXTURE_FRAMES, 21, 0, KV_SINK_USUAL },
-    [FIXTURE_BLOCK12] = { WINDOW_BLOCK, 5, FIXTURE_FRAMES, 12, FIXTURE_FRAMES, KV_SINK_USUAL },
+    [FIXTURE_ROLLING] = { WINDOW_ROLLING,
+                          5,
+                          FIXTURE_FRAMES,
+                          21,
+                          FIXTURE_FRAMES,
+                          KV_SINK_USUAL,
+                          KV_USUAL,
+                          { 0 } },
+    [FIXTURE_BLOCK21] = { WINDOW_BLOCK, 5, FIXTURE_FRAMES, 21, 0, KV_SINK_USUAL, KV_USUAL, { 0 } },
+    [FIXTURE_BLOCK12] = { WINDOW_BLOCK,
+                          5,
+                          FIXTURE_FRAMES,
+                          12,
+                          FIXTURE_FRAMES,
+                          KV_SINK_USUAL,
+                          KV_USUAL,
+                          { 0 } },
 };
 
 static int64_t embeds_count(const struct clip_fixture_model *m)
@@ -114,7 +128,7 @@ status clip_fixture_timeline(const struct clip_fixture *s, struct timeline *out)
     int64_t admitted = 0;
     status st = ST_OK;
 
-    timeline_open(out, s->policy);
+    timeline_open(out, s->policy, s->policy->levels, s->policy->levels);
     for (int64_t tick = 0; st == ST_OK; tick++) {
         bool const idle = tick >= timeline_ticks(out);
         struct line_decision const d = decision_at(s, tick, idle, admitted);

@@ -3,7 +3,7 @@
 
 #include "base/file.h"
 #include "base/strbuf.h"
-#include "cmd/render/work_list.h"
+#include "cmd/render/render_internal.h"
 #include "kernels/pixels.h"
 
 #include <stdio.h>
@@ -108,7 +108,7 @@ static void groups_by_priority(void **state)
     expect_clip(&s, &first, "same", &item);
     assert_true(work_same_group(&first, &item));
     struct model_spec edited = *item.model;
-    edited.sink = MODEL_SINK_FIXED;
+    edited.sink = KV_SINK_FIXED;
     item.model = &edited;
     assert_false(work_same_group(&first, &item));
     expect_clip(&s, &first, "low", &item);

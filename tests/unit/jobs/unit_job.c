@@ -17,7 +17,7 @@ static struct card test_card(void)
                           .warp = true,
                           .shift = 5,
                           .frames_per_block = 3,
-                          .window = MODEL_ROLLING,
+                          .window = WINDOW_ROLLING,
                           .attention_frames = 21,
                           .sink_frames = 3 };
 }

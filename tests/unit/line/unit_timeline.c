@@ -48,7 +48,7 @@ struct event {
 static void play_events(struct timeline *t, const struct kv_policy *p, const struct event *e,
                         int events)
 {
-    timeline_open(t, p);
+    timeline_open(t, p, p->levels, p->levels);
     for (int i = 0; i < events; i++)
         if (!e[i].blocks) timeline_cut(t, e[i].tick, e[i].clip);
         else
@@ -103,6 +103,54 @@ static void block_by_block(void **state)
                              "b0....\n"
                              "..b0..\n");
     timeline_free(&t);
+}
+
+/* Blocks of fewer levels take the last stages; the opening one is the first that is not given. */
+static void blocks_of_other_levels(void **state)
+{
+    static const struct {
+        int usual, opening;
+        struct timeline_entry entry[2];
+        int entries;
+        const char *want;
+    } cases[] = {
+        { 1,
+          3,
+          { { .end = 3 }, { .clip = 1, .end = 2 } },
+          2,
+          "a0......\n..a0....\n....a0..\n......a0\n....a1..\n......a1\n....a2..\n"
+          "........\nb0......\n..b0....\n....b0..\n......b0\n....b1..\n" },
+        { 3, 1, { { .end = 2 } }, 1, "....a0..\n......a0\na1......\n..a1....\n....a1..\n" },
+        { 1,
+          2,
+          { { .end = 4, .clean = 2, .opening = 2 } },
+          1,
+          "....a0\n....a1\na2....\n..a2..\n....a2\n..a3..\n" },
+        /* resumed behind its opening block; and behind the one that was given */
+        { 1, 2, { { .end = 3, .clean = 1 } }, 1, "....a0\n..a1..\n....a1\n..a2..\n" },
+        { 2,
+          1,
+          { { .first = 1, .end = 4, .clean = 1, .opening = 1 } },
+          1,
+          "....a1\na2....\n..a2..\n....a2\na3....\n..a3..\n" },
+    };
+
+    (void)state;
+    for (int i = 0; i < COUNT_OF(cases); i++) {
+        struct kv_policy p = by_block;
+        struct timeline t;
+        char buf[1024];
+        int const usual = cases[i].usual, opening = cases[i].opening;
+        p.levels = usual > opening ? usual : opening;
+        timeline_open(&t, &p, usual, opening);
+        for (int e = 0; e < cases[i].entries; e++) ok(timeline_admit(&t, 0, &cases[i].entry[e]));
+        draw_line(&t, buf);
+        assert_string_equal(buf, cases[i].want);
+        int64_t const first = cases[i].entry[0].opening;
+        assert_true(timeline_opens(&t, 0, 0, first));
+        assert_false(timeline_opens(&t, 0, 0, first + 1));
+        timeline_free(&t);
+    }
 }
 
 /* Late, cut, given: what a line of two levels looks like. */
@@ -177,7 +225,7 @@ static void bad_entries(void **state)
     struct timeline t;
 
     (void)state;
-    timeline_open(&t, &by_block);
+    timeline_open(&t, &by_block, by_block.levels, by_block.levels);
     for (int i = 0; i < COUNT_OF(cases); i++) {
         assert_int_equal(timeline_admit(&t, 0, &cases[i].entry), ST_ARG);
         assert_string_equal(error_last()->msg, cases[i].message);
@@ -199,7 +247,7 @@ static void occupancy(void **state)
     struct timeline t;
 
     (void)state;
-    timeline_open(&t, &rolling);
+    timeline_open(&t, &rolling, rolling.levels, rolling.levels);
     for (int i = 0; i < 20; i++)
         ok(timeline_admit(&t, 0, &(struct timeline_entry){ .clip = i, .end = 10 + i }));
     assert_int_equal(timeline_ticks(&t), 390 + 4);
@@ -215,7 +263,7 @@ static void occupancy_just_in_time(void **state)
     struct timeline t;
 
     (void)state;
-    timeline_open(&t, &rolling);
+    timeline_open(&t, &rolling, rolling.levels, rolling.levels);
     for (int i = 0; i < 20; i++) {
         int64_t const tick = 20 * i;
         ok(timeline_admit(&t, tick, &(struct timeline_entry){ .clip = i, .end = 20 }));
@@ -244,8 +292,9 @@ struct queued_clip {
 };
 
 struct moved_line {
-    int levels;
-    int64_t stride, free_from; /* the tick from which stage 0 takes another block */
+    int levels, usual, opening;
+    bool joint;
+    int64_t free_from; /* the tick from which another block may enter */
     struct queued_clip queue[CLIPS];
     int queued;
     int64_t end[CLIPS]; /* of each clip: blocks that will have entered */
@@ -284,8 +333,9 @@ static void enter_block(struct moved_line *m, int64_t tick)
     if (!m->queued) return;
     bool const given = q->next < q->clean, first_given = given && q->next == 0;
     if (first_given ? holds_any(m) : tick < m->free_from) return;
-    m->stage[given ? m->levels : 0] = (struct block){ q->clip, q->next++, given };
-    m->free_from = tick + (given ? 1 : m->stride);
+    int const levels = given ? 0 : q->next == q->clean ? m->opening : m->usual;
+    m->stage[m->levels - levels] = (struct block){ q->clip, q->next++, given };
+    m->free_from = tick + (m->joint ? 1 : levels + 1);
     m->blocks++;
     if (q->next == q->end) leave_queue(m, 0);
 }
@@ -345,6 +395,7 @@ static void draw_events(struct moved_line *m, struct timeline *t, int64_t tick, 
     while (*clips < CLIPS && rng_below(rng, 12) == 0) {
         struct timeline_entry e = { .clip = *clips, .end = 1 + rng_below(rng, 9) };
         if (e.end > 1 && rng_below(rng, 3) == 0) e.clean = 1 + rng_below(rng, (int)e.end - 1);
+        e.opening = e.clean;
         ok(timeline_admit(t, tick, &e));
         m->end[e.clip] = e.end;
         m->queue[m->queued++] = (struct queued_clip){ e.clip, 0, e.end, e.clean };
@@ -362,15 +413,18 @@ static void against_a_model(uint64_t seed)
 {
     uint64_t rng = seed;
     struct kv_policy p = rng_below(&rng, 2) ? rolling : by_block;
-    struct moved_line m = { .levels = 1 + rng_below(&rng, MODEL_STAGES - 1) };
+    struct moved_line m = { .levels = 1 + rng_below(&rng, MODEL_STAGES - 1),
+                            .joint = p.kind == WINDOW_ROLLING };
     struct promise promise = { { { 0 } } };
     struct timeline t;
     int clips = 0;
 
     p.levels = m.levels;
-    m.stride = p.kind == WINDOW_BLOCK ? p.levels + 1 : 1;
+    m.usual = m.opening = m.levels;
+    if (!m.joint && rng_below(&rng, 2)) m.usual = 1 + rng_below(&rng, m.levels);
+    else if (!m.joint) m.opening = 1 + rng_below(&rng, m.levels);
     for (int s = 0; s < MODEL_STAGES; s++) m.stage[s].clip = -1;
-    timeline_open(&t, &p);
+    timeline_open(&t, &p, m.usual, m.opening);
     for (int64_t tick = 0; tick < TICKS; tick++) {
         draw_events(&m, &t, tick, &clips, &rng);
         assert_int_equal(tick >= timeline_ticks(&t), is_over(&m));
@@ -419,6 +473,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(clips_follow_without_a_gap),
         cmocka_unit_test(block_by_block),
+        cmocka_unit_test(blocks_of_other_levels),
         cmocka_unit_test(clips_join_and_leave),
         cmocka_unit_test(bad_entries),
         cmocka_unit_test(occupancy),
