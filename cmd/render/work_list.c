@@ -9,25 +9,21 @@
  * and a group's waiting clips are a list through the clips, so that the next one is found at once
  * however many there are.
  */
-#define _XOPEN_SOURCE 700 /* realpath */
 #include "base/file.h"
 #include "base/log.h"
 #include "base/strbuf.h"
+#include "cmd/clip_folder.h"
 #include "cmd/job_encoders.h"
 #include "cmd/prompt_lengths.h"
 #include "cmd/render/render_internal.h"
 #include "jobs/spec/clip.h"
 #include "pipeline/dit/dit.h"
 #include "pipeline/engine/output_formats.h"
-#include "pipeline/output/attempts.h"
 #include "pipeline/output/clip_claim.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
-#include <unistd.h>
 
 enum { NONE = -1 };
 
@@ -96,14 +92,17 @@ static status load_jobs(struct opening *o, char *const *paths, int count)
         for (int j = 0; j < o->file[i].jobs; j++) {
             struct source *const s = &o->source[o->sources++];
             s->job = &o->file[i].job[j];
+            if (s->job->afters || s->job->run.given)
+                log_info("%s: after and run are for a queue, and change nothing here",
+                         s->job->name);
             TRY(clip_card(&s->card, s->job));
         }
     return ST_OK;
 }
 
-static struct clip_place_rules place_rules(const struct work_list *l, int on_exists, bool told)
+static struct clip_folder_rules folder_rules(const struct work_list *l, int on_exists, bool told)
 {
-    return (struct clip_place_rules){
+    return (struct clip_folder_rules){
         .on_exists = on_exists,
         .told = told,
         .verify = l->o.verify,
@@ -112,52 +111,19 @@ static struct clip_place_rules place_rules(const struct work_list *l, int on_exi
     };
 }
 
-/* Attempts whose process is no more; a person is told of those that nobody can judge. */
-static status sweep_attempts(const char *dir)
-{
-    struct attempts_found found;
-    status const st = attempts_sweep(dir, false, &found);
-
-    if (found.removed) log_info("%s: %d attempts of killed renders removed", dir, found.removed);
-    if (found.finished)
-        log_warn("%s: .attempts has %d finished clips that could not be published", dir,
-                 found.finished);
-    if (st == ST_NOMEM) return st;
-    if (st != ST_OK) log_warn("not removed: %s", error_last()->msg);
-    error_clear();
-    return ST_OK;
-}
-
-/* Make the output folder now, not when the first clip is half rendered, and name it
- * one way however a job spells it. */
-static status open_output(struct job *job)
-{
-    TRY(dir_make(job->output.dir));
-    char *const real = realpath(job->output.dir, NULL);
-
-    if (!real || access(real, W_OK | X_OK)) {
-        status const st = fail(ST_IO, "%s: %s", job->output.dir, strerror(errno));
-        free(real);
-        return st;
-    }
-    free(job->output.dir);
-    job->output.dir = real;
-    return sweep_attempts(real);
-}
-
 /* Unless it is done the clip becomes the list's. */
 static status keep_clip(struct work_list *l, struct clip_spec *c, const struct job *job,
                         const struct model_spec *model)
 {
-    struct clip_place_rules const rules = place_rules(l, job->output.on_exists, false);
+    struct clip_folder_rules const rules = folder_rules(l, job->output.on_exists, false);
     struct work_clip *const to = &l->clip[l->clips];
-    enum clip_place what = PLACE_DONE;
+    enum clip_folder_state what = FOLDER_DONE;
     char *base = path_join(job->output.dir, c->name);
     status st = ST_OK;
 
     if (!base) return fail(ST_NOMEM, "%s: no memory for its name", c->name);
-    TRY_OUT(clip_place_find(base, c->task_id, &rules, &c->dir, &what));
-    if (what == PLACE_DONE) {
+    TRY_OUT(clip_folder_find(base, c->task_id, &rules, &c->dir, &what));
+    if (what == FOLDER_DONE) {
         l->skipped++;
         goto out;
     }
@@ -201,37 +167,21 @@ static status expand_job(struct opening *o, struct source *s)
         &clips, s->job, &s->card,
         &(struct clip_options){ .model_id = model->id, .precision = o->l->o.precision }));
     TRY_OUT(prompt_lengths_check(&o->lengths, s->job, &s->card, &clips));
-    TRY_OUT(open_output(s->job));
+    TRY_OUT(clip_folder_open(s->job));
     TRY_OUT(keep_clips(o->l, &clips, s->job, model));
 out:
     clip_free(&clips);
     return st;
 }
 
-/* Folders by where they are, then by name whatever its case: a disk may not tell case apart. */
-static int compare_dirs(const void *a, const void *b)
-{
-    const char *const x = *(const char *const *)a, *const y = *(const char *const *)b;
-    const char *const name_x = strrchr(x, '/'), *const name_y = strrchr(y, '/');
-    int const at_x = name_x ? (int)(name_x - x) : 0, at_y = name_y ? (int)(name_y - y) : 0;
-    int const order = strncmp(x, y, (size_t)(at_x < at_y ? at_x : at_y));
-
-    if (order || at_x != at_y) return order ? order : at_x - at_y;
-    return strcasecmp(x + at_x, y + at_y);
-}
-
 static status check_folders(const struct work_list *l)
 {
     const char **const dirs = calloc((size_t)l->clips + 1, sizeof *dirs);
-    status st = ST_OK;
+    status st;
 
     if (!dirs) return fail(ST_NOMEM, "%lld clips", (long long)l->clips);
     for (int64_t i = 0; i < l->clips; i++) dirs[i] = l->clip[i].spec.dir;
-    qsort(dirs, (size_t)l->clips, sizeof *dirs, compare_dirs);
-    for (int64_t i = 1; i < l->clips && st == ST_OK; i++)
-        if (!compare_dirs(&dirs[i - 1], &dirs[i]))
-            st = fail(ST_FORMAT, "%s: two clips of these jobs would have this folder%s", dirs[i],
-                      strcmp(dirs[i - 1], dirs[i]) ? ", but for the name's case" : "");
+    st = clip_folder_check_all(dirs, l->clips);
     free(dirs);
     return st;
 }
@@ -373,8 +323,8 @@ static void note_busy(struct work_list *l, int64_t ticket, const char *by)
 static status claim_clip(struct work_list *l, int64_t ticket, bool *ours)
 {
     struct work_clip *const c = &l->clip[ticket];
-    struct clip_place_rules const rules = place_rules(l, c->on_exists, true);
-    enum clip_place what = PLACE_FREE;
+    struct clip_folder_rules const rules = folder_rules(l, c->on_exists, true);
+    enum clip_folder_state what = FOLDER_FREE;
     char by[PROCESS_WORDS], *dir = NULL;
     bool held;
     status st = ST_OK;
@@ -386,14 +336,14 @@ static status claim_clip(struct work_list *l, int64_t ticket, bool *ours)
         return ST_OK;
     }
     if (path_exists(c->spec.dir))
-        st = clip_place_find(c->base, c->spec.task_id, &rules, &dir, &what);
-    if (st == ST_OK && what == PLACE_DAMAGED) st = clip_place_set_aside(c->spec.dir);
+        st = clip_folder_find(c->base, c->spec.task_id, &rules, &dir, &what);
+    if (st == ST_OK && what == FOLDER_DAMAGED) st = clip_folder_set_aside(c->spec.dir);
     if (st == ST_NOMEM) goto out;
     if (st != ST_OK) {
         note_failure(l, ticket, st, error_last()->msg);
         error_clear();
         st = ST_OK;
-    } else if (what == PLACE_DONE) {
+    } else if (what == FOLDER_DONE) {
         l->skipped++;
         log_info("%s: another process has made it meanwhile", c->spec.dir);
         clip_claims_give_back(l->claims, c->spec.dir);
@@ -487,7 +437,7 @@ static status count_texts(const struct work_list *l, int64_t first, struct work_
 
 /* All that wait of the group are in it, so that none comes later with a file of a format that
  * the line has no buffers for. */
-static status look_out(void *arg, const struct work_item *first, struct work_outlook *out)
+static status count_outlook(void *arg, const struct work_item *first, struct work_outlook *out)
 {
     const struct work_list *const l = arg;
     struct dit_shape shape;
@@ -516,7 +466,7 @@ static void count_done(void *arg, int64_t ticket)
 
 static const struct work_source_ops list_ops = {
     .next = hand_over,
-    .outlook = look_out,
+    .outlook = count_outlook,
     .done = count_done,
     .failed = note_failure,
 };
