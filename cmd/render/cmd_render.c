@@ -118,7 +118,7 @@ static status render_on_rank(struct comm *world, void *arg)
     if (world->rank == 0 || comm_launcher_rank() >= 0) r->result = result;
     if (st == ST_CANCELED)
         log_info("render: stopped at a block boundary. Give the same command again: clips that "
-                 "are finished are kept, the one in work starts over.");
+                 "are finished are kept, those in work go on from their last checkpoint.");
     if (st == ST_OK && !result.failed) log_info("render: %lld clips made", (long long)result.done);
     return st;
 }
@@ -163,7 +163,7 @@ struct cli_options {
     struct backend_request backend;
     const char *text, *precision, *aim, *cache, *trace, *report;
     int ranks, per_line, decode, threads, deadline, stall;
-    bool no_cache, cross_nodes;
+    bool no_cache, cross_nodes, no_resume;
 };
 
 /* *help: printed, and nothing more to do; else the jobs are argv[1] to argv[*argc - 1]. */
@@ -203,6 +203,8 @@ static status parse(struct cli_options *w, int *argc, char **argv, bool *help)
           .help = "write the table at the end as JSON" },
         { "prompt-cache", OPT_TEXT, &w->cache, .value = "DIR",
           .help = "where prompt embeddings are kept" },
+        { "no-resume", OPT_FLAG, &w->no_resume,
+          .help = "begin clips anew, though an attempt at them has left checkpoints" },
         { "no-prompt-cache", OPT_FLAG, &w->no_cache, .help = "embed every prompt anew" },
     };
     struct opts const o = {
@@ -240,6 +242,7 @@ static struct engine_options options_of(const struct cli_options *w, const struc
         .decode_ranks = w->decode,
         .for_latency = !strcmp(w->aim, "latency"),
         .cross_nodes = w->cross_nodes,
+        .resume = !w->no_resume,
         .ahead = AHEAD,
         .deadline_s = w->deadline,
         .stall_s = w->stall < w->deadline ? w->stall : w->deadline,

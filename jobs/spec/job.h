@@ -68,6 +68,10 @@ struct job {
         int preview_columns;
     } output;
 
+    struct {
+        struct duration checkpoint; /* of video, from one to the next; none: no checkpoints */
+    } run;
+
     const struct tree_node *labels; /* a map of texts, or NULL */
 };
 

@@ -12,6 +12,7 @@ const struct job_draft job_defaults = {
         .clip = { .width = 832, .height = 480, .fps = { 16, 1 } },
         .quantize = JOB_QUANTIZE_WARN,
         .sweep.max_clips = 10000,
+        .run = { .checkpoint = { .micros = 20000000 } },
         .output = { .on_exists = JOB_SKIP, .latents_dtype = "bf16", .preview_columns = 6 },
     },
     .dir = "out",
@@ -224,8 +225,9 @@ static const struct field output_fields[] = {
 static const struct field_table output_table = { "output", output_fields, COUNT_OF(output_fields) };
 
 static const struct field run_fields[] = {
+    { .name = "checkpoint", .type = FIELD_READ, .to = AT(job.run.checkpoint), .read = duration_read },
     REFUSED("gpus", LATER),       REFUSED("requires", LATER), REFUSED("max_worlds", LATER),
-    REFUSED("checkpoint", LATER), REFUSED("timeouts", LATER), REFUSED("retries", LATER),
+    REFUSED("timeouts", LATER), REFUSED("retries", LATER),
     REFUSED("max_failed", LATER), REFUSED("grace", LATER),
 };
 static const struct field_table run_table = { "run", run_fields, COUNT_OF(run_fields) };
