@@ -176,7 +176,11 @@ static status commit_clip(struct encode_worker *f)
         .peak_bytes = (int64_t)usage.ru_maxrss * 1024,
     };
     TRY(clip_writer_commit(f->writer, &run, &outcome));
-    if (outcome == CLIP_THERE_ALREADY) return fail_appeared(f);
+    if (outcome == CLIP_THERE_ALREADY)
+        log_info("clip %s: another process has just made it", f->clip->spec.name);
+    if (outcome == CLIP_ELSEWHERE)
+        return fail(ST_IO, "%s: appeared while the clip was rendered, and stays; this render is %s",
+                    f->clip->spec.dir, clip_writer_place(f->writer));
     return ST_OK;
 }
 
