@@ -9,8 +9,8 @@
  * however the job spells it. ST_IO for one that cannot be written. */
 status clip_folder_open(struct job *job) MUST_USE;
 
-/* Sets c->dir to the clip's folder, under on_exists: version the first of dir-v2, dir-v3 ... that is
- * free. *there: this very clip stands there already. ST_FORMAT for a folder that holds something
+/* Sets c->dir to the clip's folder, under on_exists: version the first of dir-v2, dir-v3 ... that
+ * is free. *there: this very clip stands there already. ST_FORMAT for a folder that holds something
  * else, and under on_exists: error for any. */
 status clip_folder_choose(struct clip_spec *c, const struct job *job, bool *there) MUST_USE;
 
