@@ -17,6 +17,10 @@
 
 enum { INDEX_BYTES = 64 << 20 };
 
+const char *const file_set_transformer[] = { "transformer", NULL };
+const char *const file_set_text[] = { "text_encoder", NULL };
+const char *const file_set_vae[] = { "vae", NULL };
+
 static bool is_folder(const char *path)
 {
     struct stat s;

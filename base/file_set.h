@@ -6,6 +6,9 @@
 
 enum { FILE_SET_MAX = 4096 };
 
+/* The folders in which hubs keep the parts of a model, for `inside` below. */
+extern const char *const file_set_transformer[], *const file_set_text[], *const file_set_vae[];
+
 struct file_set {
     char **path; /* in the order of the index, or of their names */
     int count;

@@ -81,7 +81,7 @@ struct render {
 };
 
 /* Whether the report can be written is known before anything is read. */
-static status open_source(void *arg, int ranks, struct work_source *out)
+static status open_asked(void *arg, int ranks, struct work_source *out)
 {
     struct render *const r = arg;
     int64_t clips = 0;
@@ -94,7 +94,7 @@ static status open_source(void *arg, int ranks, struct work_source *out)
     return ST_OK;
 }
 
-static void close_source(void *arg)
+static void close_asked(void *arg)
 {
     struct render *const r = arg;
 
@@ -109,14 +109,14 @@ static status render_on_rank(struct comm *world, void *arg)
     struct engine_events const events = render_summary_events(r->summary);
     struct engine_config const c = { .options = &r->o,
                                      .pool = r->pool,
-                                     .open_source = open_source,
-                                     .close_source = close_source,
+                                     .open_source = open_asked,
+                                     .close_source = close_asked,
                                      .source_arg = r,
                                      .events = &events };
     struct engine_result result;
     status const st = engine_run(world, &c, &result);
 
-    if (world->rank == 0) close_source(r); /* also after an open that failed half way */
+    if (world->rank == 0) close_asked(r); /* also after an open that failed half way */
     if (world->rank == 0 || comm_launcher_rank() >= 0) r->result = result;
     return st;
 }

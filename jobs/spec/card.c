@@ -7,6 +7,7 @@
 #include "jobs/spec/card.h"
 #include "base/file.h"
 #include "base/strbuf.h"
+#include "jobs/spec/spec_internal.h"
 #include "jobs/yaml/yaml_value.h"
 
 #include <stdarg.h>
@@ -20,7 +21,7 @@ static const char families[] = "wan2.1-t2v";
 struct draft {
     int version, family;
     const char *name, *weights, *outer_key, *config, *encoder, *tokenizer, *vae, *license;
-    const struct tree_node *steps, *first_steps;
+    const struct tree_node *lora, *steps, *first_steps;
     bool warp;
     double shift;
     int frames_per_block, context_noise;
@@ -115,13 +116,12 @@ static const struct field card_fields[] = {
     { .name = "window", .type = FIELD_MAP, .map = &window_table, .required = true },
     { .name = "context_noise", .type = FIELD_INT, .to = AT(context_noise) },
     { .name = "license", .type = FIELD_TEXT, .to = AT(license), .max = 1024, .required = true },
-    { .name = "lora",
-      .type = FIELD_REFUSED,
-      .allowed = "merge the adapter into the weights and remove the key" },
+    { .name = "lora", .type = FIELD_READ, .to = AT(lora), .read = field_node },
 };
 static const struct field_table card_table = { "", card_fields, COUNT_OF(card_fields) };
 
-const struct field_table *const card_tables[] = { &card_table, &text_table, &window_table, NULL };
+const struct field_table *const card_tables[] = { &card_table, &text_table, &window_table,
+                                                  &lora_table, NULL };
 
 static status read_steps(const struct tree_node *list, bool warp, double step[MODEL_STEPS],
                          int *steps)
@@ -220,6 +220,7 @@ static status fill_card(struct card *c)
         return tree_refuse(d.first_steps, "no such key with a rolling window, in which a block "
                                           "takes a step in every tick");
     TRY(check_window(root, c));
+    TRY(lora_read(d.lora, &c->lora, &c->loras));
     return resolve_paths(c, &d);
 }
 
@@ -254,8 +255,17 @@ void card_close(struct card *c)
     char *const own[] = { c->path, c->weights, c->config, c->encoder, c->tokenizer, c->vae };
 
     for (int i = 0; i < COUNT_OF(own); i++) free(own[i]);
+    model_loras_free(c->lora, c->loras);
     tree_close(&c->tree);
     *c = (struct card){ 0 };
+}
+
+status card_add_loras(struct card *c, const struct model_lora *lora, int count)
+{
+    if (c->loras + count > MODEL_LORAS)
+        return fail(ST_FORMAT, "%s: %d LoRAs with those of the job; at most %d", c->path,
+                    c->loras + count, MODEL_LORAS);
+    return lora_add(&c->lora, &c->loras, lora, count);
 }
 
 const char *card_family_name(enum card_family f)
@@ -267,6 +277,7 @@ const char *card_family_name(enum card_family f)
 status card_spec(struct model_spec *out, const struct card *c)
 {
     struct model_spec *const m = out;
+    status st = ST_OK;
     const struct {
         char **to;
         const char *from;
@@ -292,9 +303,10 @@ status card_spec(struct model_spec *out, const struct card *c)
     for (int i = 0; i < COUNT_OF(texts); i++) {
         if (!texts[i].from) continue;
         *texts[i].to = strdup(texts[i].from);
-        if (*texts[i].to) continue;
-        model_spec_free(m);
-        return fail(ST_NOMEM, "%s: no memory", c->path);
+        if (!*texts[i].to) FAIL_OUT(ST_NOMEM, "%s: no memory", c->path);
     }
-    return ST_OK;
+    TRY_OUT(lora_add(&m->lora, &m->loras, c->lora, c->loras));
+out:
+    if (st != ST_OK) model_spec_free(m);
+    return st;
 }

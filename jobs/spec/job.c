@@ -191,6 +191,7 @@ static status fill_job(const struct tree_node *root, struct job *j)
     j->node = root;
     TRY(resolve_path(root->tree, d.model, &j->model));
     TRY(resolve_path(root->tree, d.dir, &j->output.dir));
+    TRY(lora_read(d.lora, &j->lora, &j->loras));
     TRY(check_length(j));
     TRY(read_job_prompts(&d, j));
     TRY(read_afters(d.after, j));
@@ -244,6 +245,7 @@ void job_close(struct job_file *f)
         free(j->model);
         free(j->output.dir);
         free(j->prompt);
+        model_loras_free(j->lora, j->loras);
         free(j->after);
     }
     free(f->job);

@@ -130,6 +130,18 @@ static const struct key_table clip_table = { clip_keys, COUNT_OF(clip_keys),
 
 /* ---- the model ---- */
 
+#define AT(member) offsetof(struct model_lora, member)
+static const struct key lora_keys[] = {
+    { "file", KEY_TEXT, AT(file), .min = 1 },
+    { "outer_key", KEY_MAY_TEXT, .at = AT(outer_key) },
+    { "rank", KEY_INT, AT(rank), .max = LORA_MOST },
+    { "alpha", KEY_REAL, .at = AT(alpha) },
+    { "scale", KEY_REAL, .at = AT(scale) },
+};
+#undef AT
+static const struct key_table lora_json = { lora_keys, COUNT_OF(lora_keys),
+                                            sizeof(struct model_lora) };
+
 #define AT(member) offsetof(struct model_spec, member)
 static const struct key model_keys[] = {
     { "name", KEY_TEXT, AT(name), .min = 1 },
@@ -142,6 +154,7 @@ static const struct key model_keys[] = {
     { "encoder", KEY_TEXT, AT(encoder), .min = 1 },
     { "tokenizer", KEY_TEXT, AT(tokenizer), .min = 1 },
     { "vae", KEY_TEXT, AT(vae), .min = 1 },
+    { "lora", KEY_LIST, AT(lora), AT(loras), 0, MODEL_LORAS, .item = &lora_json },
     { "step", KEY_REALS, .at = AT(step), .count = AT(steps), .min = 1, .max = MODEL_STEPS },
     { "first_step", KEY_REALS, .at = AT(first_step), .count = AT(first_steps), .max = MODEL_STEPS },
     { "warp", KEY_BOOL, .at = AT(warp) },
@@ -487,6 +500,10 @@ static status check_model(const struct model_spec *m)
     TRY(check_steps("first_step", m->first_step, m->first_steps, m->warp));
     if (m->first_steps && kv_window_is_joint(m->window))
         return fail(ST_FORMAT, "first_step: not with a rolling window");
+    for (int i = 0; i < m->loras; i++)
+        if (!(m->lora[i].alpha >= 0 && m->lora[i].alpha <= LORA_MOST) ||
+            !(m->lora[i].scale >= -LORA_MOST && m->lora[i].scale <= LORA_MOST))
+            return fail(ST_FORMAT, "lora[%d]: alpha and scale: not up to %d", i, LORA_MOST);
     if (m->attention_frames % m->frames_per_block || m->sink_frames % m->frames_per_block)
         return fail(ST_FORMAT, "attention_frames, sink_frames: not whole blocks");
     return ST_OK;

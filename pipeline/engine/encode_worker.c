@@ -144,7 +144,11 @@ static status commit_clip(struct encode_worker *f)
         .peak_bytes = (int64_t)usage.ru_maxrss * 1024,
     };
     TRY(clip_writer_commit(f->writer, &run, &outcome));
-    if (outcome == CLIP_THERE_ALREADY) return fail_appeared(f);
+    if (outcome == CLIP_THERE_ALREADY)
+        log_info("clip %s: another process has just made it", f->clip->spec.name);
+    if (outcome == CLIP_ELSEWHERE)
+        return fail(ST_IO, "%s: appeared while the clip was rendered, and stays; this render is %s",
+                    f->clip->spec.dir, clip_writer_place(f->writer));
     return ST_OK;
 }
 
@@ -184,8 +188,9 @@ static status fail_clip(struct encode_worker *f, int64_t block)
 
 static status send_progress(const struct encode_worker *f, const struct decode_block *b)
 {
-    struct comm_control const m = { .kind = CONTROL_BLOCK,
-                                    .value = { f->c.line, b->clip, b->block, b->pictures.count } };
+    struct comm_control const m = {
+        .kind = CONTROL_BLOCK, .value = { [BLOCK_CLIP] = b->clip, [BLOCK_NUMBER] = b->block }
+    };
     return comm_send_control(f->c.t->world, 0, &m);
 }
 

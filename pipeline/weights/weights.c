@@ -100,17 +100,12 @@ static const struct weight_info *part_info(const struct part *p, int i)
     return p->torch.zip ? &p->torch.entry[i].info : &p->flat.entry[i].info;
 }
 
-/* Folders in which diffusers and others keep the parts of a model. */
-static const char *const *folders_of(enum weights_family family)
+const char *const *weights_folders(enum weights_family family)
 {
-    static const char *const dit[] = { "transformer", NULL }, *const text[] = { "text_encoder",
-                                                                                NULL };
-    static const char *const vae[] = { "vae", NULL };
-
     switch (family) {
-    case WEIGHTS_DIT: return dit;
-    case WEIGHTS_TEXT: return text;
-    case WEIGHTS_VAE: return vae;
+    case WEIGHTS_DIT: return file_set_transformer;
+    case WEIGHTS_TEXT: return file_set_text;
+    case WEIGHTS_VAE: return file_set_vae;
     case WEIGHTS_ANY:
     case WEIGHTS_LORA: break;
     }
@@ -119,7 +114,7 @@ static const char *const *folders_of(enum weights_family family)
 
 static status open_parts(struct weights *w, const struct weights_request *r)
 {
-    TRY(file_set_open(&w->set, r->path, folders_of(r->family)));
+    TRY(file_set_open(&w->set, r->path, weights_folders(r->family)));
     w->part = calloc((size_t)w->set.count + 1, sizeof *w->part);
     if (!w->part) return fail(ST_NOMEM, "%s: no memory for its files", w->path);
     for (; w->parts < w->set.count; w->parts++) {

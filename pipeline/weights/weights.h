@@ -29,6 +29,9 @@ enum weights_family {
     WEIGHTS_LORA, /* an adapter of a DIT */
 };
 
+/* Where in a folder such a model is looked for: `inside` of file_set_open. */
+const char *const *weights_folders(enum weights_family family);
+
 /* A tensor as its file states it. */
 struct weight_info {
     const char *name;         /* as models ask for it */
