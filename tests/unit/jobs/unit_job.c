@@ -292,7 +292,7 @@ static void refused_keys(void **state)
           "d/j.yaml:6:8: after: found a list; allowed: the name of a job, or a list of 1 to 64 "
           "such as [{job: plates, when: any}]" },
         { BASE "after: [{job: b, when: later}]\n",
-          "d/j.yaml:6:25: after[0].when: found \"later\"; allowed: success|any" },
+          "d/j.yaml:6:24: after[0].when: found \"later\"; allowed: success|any" },
         { BASE "after: B\n", "d/j.yaml:6:8: after: found \"B\"; allowed: the name of a job" },
         { BASE "dataset: {layout: webdataset}\n",
           "d/j.yaml:6:1: dataset: not supported by this version; remove the key" },
