@@ -278,7 +278,6 @@ static void find_source(const struct kv_state *s, int layer, int64_t row, double
 }
 
 const struct kv_policy_ops policy_deep_forcing = {
-    .windows = IN_BLOCK,
     .all_heads = true,
     .check = check_deep_forcing,
     .window_spans = list_noise_pass,
