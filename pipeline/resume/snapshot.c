@@ -16,7 +16,7 @@
 enum { RECORD_SIZES, RECORD_IDENTITY, RECORD_WRITER, RECORD_WINDOW };
 enum { SNAPSHOT_VERSION = 1 };
 
-/* A block's latent has no more floats, nor a writer's state bytes: what is beyond is no snapshot. */
+/* A block's latent has no more floats, nor a writer's state bytes: what is beyond is none. */
 enum { MOST_FLOATS = 1 << 28, MOST_BYTES = 1 << 30 };
 
 struct sizes {
