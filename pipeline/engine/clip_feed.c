@@ -25,7 +25,8 @@
 #include <string.h>
 
 /* One message: the head, per text its id and tokens, per prompt the index of its text, the rows
- * of all texts, the folder it goes on from, the clip as JSON. All ranks have the same byte order. */
+ * of all texts, the folder it goes on from, the clip as JSON. All ranks have the same byte
+ * order. */
 struct feed_head {
     int64_t kind, number, texts, prompts, json;
     int64_t resume, resumed; /* bytes of resume_dir, in front of the JSON; its blocks */
