@@ -76,13 +76,14 @@ static status open_group(struct group *t)
 {
     const struct engine_events *const ev = t->rank->events;
 
+    if (t->first) TRY(dispatcher_open(&t->dispatcher, t)); /* whatever comes, its clip is told of */
     if (t->rank->o->loading) t->rank->o->loading();
+    if (t->rank->o->stop_asked()) comm_stop(t->world); /* before it ended the process by itself */
     TRY(group_read_model(t));
     TRY(engine_assign_roles(t));
     if (ev && ev->group_begin) ev->group_begin(ev->arg, &t->g);
     TRY(engine_comms_open(t));
     TRY(clip_board_open(&t->board, t->world));
-    if (t->first) TRY(dispatcher_open(&t->dispatcher, t));
     if (t->world->rank == t->g.roles.text) TRY(prompt_encoder_open(&t->prompt_encoder, t));
     TRY(open_worker(t));
     TRY(share_hashes(t));
