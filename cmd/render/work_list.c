@@ -402,6 +402,7 @@ static status look_out(void *arg, const struct work_item *first, struct work_out
         out->clips++;
         out->blocks += c->blocks;
         out->formats |= clip_pixel_formats(c);
+        out->starts += c->start.kind != CLIP_START_NONE;
         for (int p = 1; p < c->prompts; p++) out->mixes += c->prompt[p].blend;
     }
     TRY(count_texts(l, first->ticket, out));

@@ -42,10 +42,15 @@ struct card {
     int sink_frames;      /* 0, or frames_per_block: the clip's first block stays in sight */
     enum kv_sink sink;    /* usual unless the card says */
 
+    unsigned starts; /* set of 1 << enum clip_start_kind: what its clips may go on from */
+
     const char *license;
 
     struct tree *tree; /* what the texts above point into */
 };
+
+/* A FIELD_READ of `starts`: to is an unsigned *. */
+status starts_read(const struct tree_node *n, void *to) MUST_USE;
 
 /* `path` is for messages and for what the card's paths are relative to; nothing is
  * opened. ST_FORMAT "path:line:column: key: what". card_close frees after success;

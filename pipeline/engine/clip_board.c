@@ -41,6 +41,7 @@ void live_clip_free(struct live_clip *c)
     for (int i = 0; i < c->texts; i++) free(c->text[i].rows);
     free(c->text);
     free(c->text_of);
+    free(c->given);
     clip_spec_free(&c->spec);
     free(c);
 }

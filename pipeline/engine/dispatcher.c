@@ -50,6 +50,7 @@ struct supply {
 struct dispatcher {
     struct group *t;
     struct prompt_bank *prompts;
+    struct clip_starts *starts;
     struct task task;
 
     pthread_mutex_t lock; /* of what follows */
@@ -429,6 +430,7 @@ static status supply_line(struct dispatcher *d, struct entry *e, int line)
     }
     if (!prompt_bank_has(d->prompts, e->item.clip)) TRY_OUT(embed_waiting(d));
     TRY_OUT(prompt_bank_give(d->prompts, c, &why));
+    if (!why) TRY_OUT(clip_starts_give(d->starts, c, &why));
     if (why) refuse_clip(d, e, why);
     else {
         st = hand_to_line(d, e, c, line);
@@ -544,6 +546,7 @@ status dispatcher_open(struct dispatcher **out, struct group *t, const struct wo
     condvar_init(&d->changed);
     *out = d;
     TRY(prompt_bank_open(&d->prompts, t));
+    TRY(clip_starts_open(&d->starts, t));
     return add_entry(d, first);
 }
 
@@ -574,6 +577,7 @@ void dispatcher_close(struct dispatcher **dispatcher)
         settle_entry(d->entry[i], ST_CANCELED, "the engine failed");
     if (report_changes(d) != ST_OK) error_clear();
     prompt_bank_close(&d->prompts);
+    clip_starts_close(&d->starts);
     for (int i = 0; i < d->entries; i++) {
         free(d->entry[i]->why);
         free(d->entry[i]);

@@ -12,6 +12,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct line_worker {
     struct group *t;
@@ -65,6 +66,24 @@ static status fill_context(void *arg, int clip, int64_t block, float *embeds)
     const struct dit_shape *const s = &l->t->g.shape;
 
     live_clip_context(held_clip(l, clip), block, s->text_len, s->text_dim, embeds);
+    return ST_OK;
+}
+
+static const float *given_block(const struct line_worker *l, int clip, int64_t block)
+{
+    const struct engine_group *const g = &l->t->g;
+    int64_t const count =
+        (int64_t)g->policy.frames_per_block * g->shape.channels * g->latent_h * g->latent_w;
+    return held_clip(l, clip)->given + block * count;
+}
+
+static status fill_given(void *arg, int clip, int64_t block, float *x0)
+{
+    const struct engine_group *const g = &((const struct line_worker *)arg)->t->g;
+    size_t const count = (size_t)g->policy.frames_per_block * (size_t)g->shape.channels *
+                         (size_t)(g->latent_h * g->latent_w);
+
+    memcpy(x0, given_block(arg, clip, block), count * sizeof *x0);
     return ST_OK;
 }
 
@@ -137,7 +156,10 @@ static status take_entry(void *arg, int64_t i, struct timeline_entry *out)
     l->admitted++;
     l->newest = c->number;
     l->left += c->spec.blocks;
-    *out = (struct timeline_entry){ .clip = c->number, .end = c->spec.blocks };
+    *out = (struct timeline_entry){ .clip = c->number,
+                                    .end = c->spec.blocks,
+                                    .clean = c->given_blocks,
+                                    .opening = c->given_blocks };
     return ST_OK;
 }
 
@@ -194,6 +216,7 @@ static status open_line(struct line_worker *l)
                              .latent_h = g->latent_h,
                              .latent_w = g->latent_w,
                              .contexts = contexts_of(&g->outlook),
+                             .given = g->outlook.starts > 0,
                              .idle_s = ENGINE_WAIT_S,
                              .comm = t->line_comm,
                              .track = l->track };
@@ -271,10 +294,16 @@ static void release_clips(struct line_worker *l, int oldest)
     l->holds = kept;
 }
 
-static void count_entry(struct line_worker *l, struct place p)
+/* A given block goes on to be decoded in the tick in which the line takes it in: by then all that
+ * came before it has left. */
+static status count_entry(struct line_worker *l, struct place p)
 {
+    struct live_clip *const c = held_clip(l, p.clip);
+
     l->left--;
-    held_clip(l, p.clip)->entered = p.block + 1;
+    c->entered = p.block + 1;
+    if (!l->link || p.block >= c->given_blocks) return ST_OK;
+    return decode_link_send(l->link, p.clip, p.block, given_block(l, p.clip, p.block));
 }
 
 /* Which stages held a block in the tick that has ended. */
@@ -292,7 +321,7 @@ static status count_tick(struct line_worker *l)
         if (p.clip < oldest) oldest = p.clip;
         if (p.clip > newest) newest = p.clip;
     }
-    if (line_entrant(l->line).clip >= 0) count_entry(l, line_entrant(l->line));
+    if (line_entrant(l->line).clip >= 0) TRY(count_entry(l, line_entrant(l->line)));
     l->ticks++;
     if (newest >= 0) release_clips(l, oldest);
     if (l->t->me->place) return ST_OK;
@@ -308,6 +337,7 @@ static status run_ticks(struct line_worker *l)
                                 .noise = fill_noise,
                                 .context_id = find_context,
                                 .context = fill_context,
+                                .given = fill_given,
                                 .finished = send_finished,
                                 .stop = is_stopped };
 
