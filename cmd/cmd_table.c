@@ -1,5 +1,5 @@
 /* cmd_table.c - every command. */
-#include "cmd/cmd_table.h"
+#include "cmd/cmd.h"
 #include "pipeline/output/av/codec.h"
 
 const struct cmd cmd_table[] = {

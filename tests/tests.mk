@@ -3,7 +3,7 @@ HUNT ?= 200
 UNIT := base/unit_base base/unit_json_tree base/unit_track kernels/unit_cpu kernels/unit_cuda_plan \
         kernels/unit_cuda_fused kernels/unit_cuda_conv kernels/unit_pixels \
         cluster/unit_roles cluster/unit_topo cluster/unit_cost \
-        jobs/unit_yaml jobs/unit_card jobs/unit_sweep jobs/unit_job jobs/unit_docs jobs/unit_format jobs/unit_spec \
+        jobs/unit_yaml jobs/unit_card jobs/unit_sweep jobs/unit_job jobs/unit_docs jobs/unit_format jobs/unit_spec jobs/unit_queue \
         weights/unit_weights weights/unit_pickle weights/unit_bind weights/unit_random_model \
         text/unit_text_clean text/unit_tokenizer text/unit_umt5 line/unit_schedule line/unit_kv_policy line/unit_timeline \
         vae/unit_vae vae/unit_vae_parts vae/unit_vae_kernels vae/unit_vae_refuse \
@@ -13,7 +13,7 @@ CHECK := check_kernels.c check.c check_rows.c check_wire.c check_heavy.c check_a
          check_pictures.c low_precision.c low_precision_attention.c check_closed.c mutants.c # one program
 COMM_CHECKS := comm_check_exchange.c comm_check_gather.c comm_check_collective.c comm_check_control.c comm_check_end.c
 SUPPORT := clips.c as_bytes.c writer_fixture.c vae_clip.c clip_fixture.c chain_fixture.c random_case.c comm_jitter.c comm_poison.c \
-           comm_card.c nccl_harness.c nccl_ranks.c mpi_harness.c
+           comm_card.c nccl_harness.c nccl_ranks.c mpi_harness.c queue_sql.c
 # Programs by their sources; all link support and the library, which give what is asked for.
 PROGRAM := $(UNIT:%=unit/%) line/line_clip line/line_batch comm/line_comm decode/line_decode engine/engine_run \
            $(if $(filter 1,$(CUDA)),gpu/gpu_plans gpu/gpu_plans_conv)

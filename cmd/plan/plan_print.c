@@ -17,7 +17,7 @@ static void print_job(struct strbuf *out, const struct plan_view *v)
         out, "job        %s: %lld clip%s of %dx%d, %lld blocks, %lld prompt%s; %s, %s in %s, %s\n",
         clip->job, (long long)known->clips, known->clips == 1 ? "" : "s", clip->width, clip->height,
         (long long)known->blocks, (long long)known->texts, known->texts == 1 ? "" : "s",
-        v->jobs.model.name, v->bytes.backend->name, workload_precision(&v->jobs.work),
+        v->jobs.model.name, v->bytes.backend->name, dtype_precision(v->jobs.work.act),
         line_mode_text(v->bytes.mode, mode));
     if (v->bytes.text_assumed)
         strbuf_addf(out, "assumed    the text encoder is UMT5-XXL: %s is not there\n",

@@ -5,9 +5,7 @@
 #include "cmd/backend.h"
 #include "cmd/cmd.h"
 #include "cmd/opts.h"
-#include "cmd/render/render_report_json.h"
-#include "cmd/render/render_summary.h"
-#include "cmd/render/work_list.h"
+#include "cmd/render/render_internal.h"
 #include "comm/world.h"
 #include "pipeline/engine/model_pool.h"
 

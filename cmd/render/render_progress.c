@@ -1,8 +1,8 @@
 /* render_progress.c - a bar that is drawn over on a terminal, a line now and then elsewhere; the
  * rate and the time left are of the group so far. */
-#include "cmd/render/render_progress.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "cmd/render/render_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -2,11 +2,9 @@
  * render_summary.c - the engine's events as people read them: a role map when a group begins, a
  * bar or a line from time to time, a table at the end.
  */
-#include "cmd/render/render_summary.h"
 #include "base/log.h"
 #include "base/strbuf.h"
-#include "cmd/render/render_progress.h"
-#include "cmd/render/render_report_json.h"
+#include "cmd/render/render_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,7 +34,7 @@ static void print_roles(void *arg, const struct engine_group *g)
     struct strbuf map = { 0 };
     char kernels[KERN_TEXT], mode[LINE_MODE_TEXT];
 
-    log_info("batch: %lld clips of %dx%d, %s, %s %s (%s), %s", (long long)g->outlook.clips,
+    log_info("group: %lld clips of %dx%d, %s, %s %s (%s), %s", (long long)g->outlook.clips,
              g->width, g->height, g->model->name, backend->name, dtype_name(g->act),
              backend->kernels(kernels), line_mode_text(r->o->mode, mode));
     roles_print(&map, &g->roles, g->schedule.levels + 1);

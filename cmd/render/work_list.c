@@ -10,11 +10,11 @@
  * however many there are.
  */
 #define _XOPEN_SOURCE 700 /* realpath */
-#include "cmd/render/work_list.h"
 #include "base/file.h"
 #include "base/strbuf.h"
 #include "cmd/job_encoders.h"
 #include "cmd/prompt_lengths.h"
+#include "cmd/render/render_internal.h"
 #include "jobs/spec/clip.h"
 #include "pipeline/dit/dit.h"
 #include "pipeline/engine/output_formats.h"

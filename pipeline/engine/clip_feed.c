@@ -47,8 +47,6 @@ struct clip_feed {
 
 /* ---- bytes ------------------------------------------------------------------------- */
 
-static void put(struct strbuf *to, const void *at, size_t bytes) { strbuf_add(to, at, bytes); }
-
 /* Of a block's latent. */
 static size_t block_bytes(const struct engine_group *g)
 {
@@ -69,15 +67,16 @@ static status write_clip(struct strbuf *to, const struct live_clip *c, const str
 
     TRY_OUT(clip_spec_to_json(&json, &c->spec));
     head.json = (int64_t)json.len;
-    put(to, &head, sizeof head);
+    strbuf_add(to, &head, sizeof head);
     for (int i = 0; i < c->texts; i++)
-        put(to, &(struct feed_text){ c->text[i].id, c->text[i].tokens }, sizeof(struct feed_text));
-    put(to, c->text_of, (size_t)c->spec.prompts * sizeof *c->text_of);
+        strbuf_add(to, &(struct feed_text){ c->text[i].id, c->text[i].tokens },
+                   sizeof(struct feed_text));
+    strbuf_add(to, c->text_of, (size_t)c->spec.prompts * sizeof *c->text_of);
     for (int i = 0; i < c->texts; i++)
-        put(to, c->text[i].rows,
-            (size_t)c->text[i].tokens * (size_t)text_dim * sizeof *c->text[i].rows);
-    if (c->given) put(to, c->given, (size_t)c->given_blocks * block_bytes(g));
-    put(to, json.s, json.len);
+        strbuf_add(to, c->text[i].rows,
+                   (size_t)c->text[i].tokens * (size_t)text_dim * sizeof *c->text[i].rows);
+    if (c->given) strbuf_add(to, c->given, (size_t)c->given_blocks * block_bytes(g));
+    strbuf_add(to, json.s, json.len);
     if (to->failed) st = fail(ST_NOMEM, "clip %s: no memory to send it", c->spec.name);
 out:
     strbuf_free(&json);

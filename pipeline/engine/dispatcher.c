@@ -13,6 +13,7 @@
  *
  * The source is called from this thread alone.
  */
+#include "base/array.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/strbuf.h"
@@ -276,13 +277,11 @@ static status add_entry(struct dispatcher *d, const struct work_item *item)
     if (!e) return fail(ST_NOMEM, "clip %s", item->clip->name);
     *e = (struct entry){ .item = *item, .number = -1, .line = -1 };
     pthread_mutex_lock(&d->lock);
-    if (d->entries == d->room) {
-        int const room = d->room ? 2 * d->room : 32;
-        struct entry **const more = realloc(d->entry, (size_t)room * sizeof(struct entry *));
-        if (more) d->entry = more, d->room = room;
-        else st = fail(ST_NOMEM, "%d clips in work", room);
-    }
-    if (st == ST_OK) d->entry[d->entries++] = e;
+    struct entry **const more = array_grow(d->entry, d->entries, &d->room, sizeof(struct entry *));
+    if (more) {
+        d->entry = more;
+        d->entry[d->entries++] = e;
+    } else st = fail(ST_NOMEM, "%d clips in work", d->entries + 1);
     pthread_mutex_unlock(&d->lock);
     if (st != ST_OK) free(e);
     return st;

@@ -82,15 +82,21 @@ static status measure_decoders(struct plan_bytes *b)
     return ST_OK;
 }
 
+status plan_encoder_config(struct vae_config *out, const struct plan_bytes *b)
+{
+    TRY(plan_vae_config(out, b, 0, 0));
+    out->alone = true;
+    out->picture_bytes = 0;
+    return ST_OK;
+}
+
 /* Where no clip begins with pictures it is never opened; whether any does is not looked at. */
 static status measure_encoder(struct plan_bytes *b)
 {
     struct vae_config c;
 
     if (!b->model->known.starts) return ST_OK;
-    TRY(plan_vae_config(&c, b, 0, 0));
-    c.alone = true;
-    c.picture_bytes = 0;
+    TRY(plan_encoder_config(&c, b));
     return vae_measure(&b->start, &c);
 }
 

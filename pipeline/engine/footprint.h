@@ -73,6 +73,8 @@ status plan_line_config(struct line_config *out, const struct plan_bytes *b,
                         int ranks_per_line) MUST_USE;
 status plan_vae_config(struct vae_config *out, const struct plan_bytes *b, int chain,
                        int place) MUST_USE; /* chain 0: the whole decoder */
+/* The encoder of what clips begin with. */
+status plan_encoder_config(struct vae_config *out, const struct plan_bytes *b) MUST_USE;
 
 /* Does it turn blocks into pictures? */
 bool plan_decodes(const struct roles *r, int rank, int stages);

@@ -5,6 +5,7 @@
  * clips in the order they came to the board. A clip is held from its admission until none of its
  * blocks stands in the line: until then its seed and its prompts are asked for.
  */
+#include "base/array.h"
 #include "base/clock.h"
 #include "pipeline/decode/decode_link.h"
 #include "pipeline/dit/noise.h"
@@ -142,16 +143,12 @@ static status decide(void *arg, int64_t tick, bool idle, struct line_decision *o
 static status take_entry(void *arg, int64_t i, struct timeline_entry *out)
 {
     struct line_worker *const l = arg;
-    struct live_clip *c;
+    struct live_clip *c, **more;
 
     TRY(clip_board_nth(l->t->board, l->t->me->line, i, &c));
-    if (l->holds == l->room) {
-        int const room = l->room ? 2 * l->room : 16;
-        struct live_clip **const more = realloc(l->held, (size_t)room * sizeof(struct live_clip *));
-        if (!more) return fail(ST_NOMEM, "%d clips in the line", room);
-        l->held = more;
-        l->room = room;
-    }
+    more = array_grow(l->held, l->holds, &l->room, sizeof(struct live_clip *));
+    if (!more) return fail(ST_NOMEM, "%d clips in the line", l->holds + 1);
+    l->held = more;
     l->held[l->holds++] = c;
     l->admitted++;
     l->newest = c->number;

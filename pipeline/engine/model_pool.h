@@ -1,6 +1,6 @@
 /*
  * model_pool.h - the transformer of this process: loaded once on each card that its
- * ranks compute on, whichever and however many of them want it, and kept while one batch
+ * ranks compute on, whichever and however many of them want it, and kept while one group
  * follows another.
  *
  * Any thread may call. Ranks that are threads of one process share one store.

@@ -107,11 +107,11 @@ static status send_answers(struct group *t, const struct prompt_answer *a, int t
 
     for (int i = 0; i < texts; i++) {
         struct answer_head const head = { a[i].tokens, a[i].why ? (int64_t)strlen(a[i].why) : 0 };
-        strbuf_add(&bytes, (const char *)&head, sizeof head);
+        strbuf_add(&bytes, &head, sizeof head);
     }
     for (int i = 0; i < texts; i++)
         if (a[i].rows)
-            strbuf_add(&bytes, (const char *)a[i].rows,
+            strbuf_add(&bytes, a[i].rows,
                        (size_t)a[i].tokens * (size_t)t->g.shape.text_dim * sizeof(float));
         else if (a[i].why) strbuf_add(&bytes, a[i].why, strlen(a[i].why));
     if (bytes.failed) st = fail(ST_NOMEM, "embeddings of %d prompts", texts);

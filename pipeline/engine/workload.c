@@ -166,8 +166,3 @@ struct dit_config workload_dit(const struct workload *m)
                                 .schedule = &m->schedule,
                                 .act = m->act };
 }
-
-const char *workload_precision(const struct workload *m)
-{
-    return m->act == DT_F32 ? "f32" : "bf16";
-}

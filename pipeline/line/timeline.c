@@ -8,6 +8,7 @@
  * when a cut before them makes room.
  */
 #include "pipeline/line/timeline.h"
+#include "base/array.h"
 
 #include <stdlib.h>
 
@@ -127,14 +128,12 @@ static status check_entry(const struct timeline *t, int64_t tick, const struct t
 
 status timeline_admit(struct timeline *t, int64_t tick, const struct timeline_entry *e)
 {
+    struct timeline_entry *more;
+
     TRY(check_entry(t, tick, e));
-    if (t->entries == t->room) {
-        int const room = t->room ? 2 * t->room : 16;
-        struct timeline_entry *const to = realloc(t->entry, (size_t)room * sizeof *to);
-        if (!to) return fail(ST_NOMEM, "timeline: %d clips", room);
-        t->entry = to;
-        t->room = room;
-    }
+    more = array_grow(t->entry, t->entries, &t->room, sizeof *more);
+    if (!more) return fail(ST_NOMEM, "timeline: %d clips", t->entries + 1);
+    t->entry = more;
     t->entry[t->entries++] = *e;
     place_entry(t, t->entries - 1, tick);
     count_entry(t, e, 1);

@@ -7,6 +7,7 @@
  * folder. Until then closing leaves nothing behind.
  */
 #include "pipeline/output/clip_writer.h"
+#include "base/array.h"
 #include "base/strbuf.h"
 #include "pipeline/output/output_internal.h"
 #include "pipeline/weights/tensor_file.h"
@@ -40,7 +41,7 @@ struct clip_writer {
     struct quality quality;
     struct digest whole, part;
     struct sidecar_block *block;
-    int64_t blocks, blocks_cap;
+    int blocks, room; /* of `block` */
 };
 
 static status check_file_name(const struct clip_writer *s, const char *name)
@@ -230,15 +231,10 @@ static status push_picture(struct clip_writer *s, const struct pixels_layout *l,
 
 static status end_block(struct clip_writer *s, int64_t first)
 {
-    if (s->blocks == s->blocks_cap) {
-        int64_t const cap = s->blocks_cap ? 2 * s->blocks_cap : 64;
-        struct sidecar_block *const more = realloc(s->block, (size_t)cap * sizeof *more);
-        if (!more)
-            return fail(ST_NOMEM, "%s: no memory for %lld blocks", s->attempt.target,
-                        (long long)cap);
-        s->block = more;
-        s->blocks_cap = cap;
-    }
+    struct sidecar_block *const more = array_grow(s->block, s->blocks, &s->room, sizeof *more);
+
+    if (!more) return fail(ST_NOMEM, "%s: %d blocks", s->attempt.target, s->blocks + 1);
+    s->block = more;
     struct sidecar_block *const b = &s->block[s->blocks++];
     b->first = first;
     b->count = s->pushed - first;

@@ -1,5 +1,6 @@
 /* weight_bind.c - a list of tensors checked, placed and loaded. */
 #include "pipeline/weights/weight_bind.h"
+#include "base/array.h"
 #include "base/strbuf.h"
 
 #include <stdarg.h>
@@ -11,16 +12,11 @@ enum { SHOWN = 40 }; /* differences told in full */
 
 void bind_add(struct bind_list *l, const struct bind_slot *like, const char *fmt, ...)
 {
-    if (l->count == l->cap && !l->failed) {
-        int const cap = l->cap ? l->cap * 2 : 64;
-        struct bind_slot *const more = realloc(l->slot, (size_t)cap * sizeof *more);
-        l->failed = !more;
-        if (more) {
-            l->slot = more;
-            l->cap = cap;
-        }
-    }
+    struct bind_slot *const more = array_grow(l->slot, l->count, &l->room, sizeof *more);
+
+    l->failed = l->failed || !more;
     if (l->failed) return;
+    l->slot = more;
 
     struct bind_slot *const s = &l->slot[l->count++];
     va_list ap;

@@ -32,7 +32,7 @@ struct bind_slot {
  * reported by the functions below. */
 struct bind_list {
     struct bind_slot *slot;
-    int count, cap;
+    int count, room;
     bool failed;
 };
 

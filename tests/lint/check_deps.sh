@@ -34,6 +34,7 @@ cluster              | base                                             | *
 
 jobs/yaml            | base                                             | *
 jobs/spec            | base jobs/yaml                                   | job.h card.h clip.h clip_json.h json_build.h clip_spec.h model_spec.h spec_json.h
+jobs/queue           | base                                             | queue.h
 
 pipeline/weights     | base kernels                                     | weights.h weight_bind.h weights_hash.h tensor_file.h
 pipeline/text        | base kernels pipeline/weights pipeline/text/clean | text_encoder.h tokenizer.h umt5.h
@@ -127,6 +128,8 @@ stays CUDA '(cuda|cublas|cudnn|nvml)[a-zA-Z_0-9]*\.h' kernels/cuda/ comm/comm_de
 stays oneDNN '(oneapi/)?(dnnl/)?dnnl[a-z_]*\.h(pp)?' kernels/cpu/dnn
 stays libav 'lib(av|sw)[a-z]+/[a-z_]+\.h' pipeline/output/av/ pipeline/output/contact_sheet
 stays libyaml 'yaml\.h' jobs/yaml/
+stays SQLite 'sqlite3\.h' jobs/queue/store_sqlite
+stays libpq 'libpq-fe\.h' jobs/queue/store_postgres
 stays SentencePiece 'sentencepiece[a-z_]*\.h' pipeline/text/
 
 # tests/standin/ stands in for the device, so it begins with the toolkit's own types.

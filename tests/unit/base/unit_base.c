@@ -3,6 +3,7 @@
 #include "tests/support/unit.h"
 
 #include "base/arena.h"
+#include "base/array.h"
 #include "base/choice.h"
 #include "base/digest.h"
 #include "base/file.h"
@@ -13,6 +14,7 @@
 #include "base/thread.h"
 #include "base/utf8.h"
 #include <fcntl.h>
+#include <limits.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -68,6 +70,26 @@ static void arena_runs_twice(void **state)
     arena_measure(&measured, "m");
     assert_int_equal(arena_take(&measured, 100, &huge), ST_OK);
     assert_int_equal(arena_take(&measured, SIZE_MAX - 50, &huge), ST_NOMEM);
+}
+
+static void arrays_grow(void **state)
+{
+    int *at = NULL, room = 0, count = 0, full = INT_MAX / 2 + 1;
+
+    (void)state;
+    for (; count < 1000; count++) {
+        at = array_grow(at, count, &room, sizeof *at);
+        assert_non_null(at);
+        assert_true(room > count);
+        at[count] = count;
+    }
+    for (int i = 0; i < count; i++) assert_int_equal(at[i], i);
+    assert_ptr_equal(array_grow(at, room - 1, &room, sizeof *at), at);
+    assert_null(array_grow(at, full, &full, 1)); /* no int is twice as large */
+    assert_int_equal(full, INT_MAX / 2 + 1);
+    full = 1 << 20;
+    assert_null(array_grow(at, full, &full, SIZE_MAX >> 10));
+    free(at);
 }
 
 static void text_and_paths(void **state)
@@ -391,6 +413,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(error_travels),
         cmocka_unit_test(arena_runs_twice),
+        cmocka_unit_test(arrays_grow),
         cmocka_unit_test(text_and_paths),
         cmocka_unit_test(words_have_places),
         cmocka_unit_test(characters),

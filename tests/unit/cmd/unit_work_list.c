@@ -3,7 +3,7 @@
 
 #include "base/file.h"
 #include "base/strbuf.h"
-#include "cmd/render/work_list.h"
+#include "cmd/render/render_internal.h"
 #include "kernels/pixels.h"
 
 #include <stdio.h>
