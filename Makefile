@@ -93,7 +93,8 @@ CU_COMPILE.standin = $(CXX) $(STANDIN_FLAGS)
 FOLDERS := base kernels kernels/ref kernels/cpu kernels/cuda kernels/cuda/library kernels/cuda/plain \
            kernels/cuda/fused kernels/cuda/fp8 comm comm/thread comm/mpi comm/nccl cluster \
            jobs/yaml jobs/spec jobs/queue pipeline/weights pipeline/text/clean pipeline/text pipeline/dit \
-           pipeline/cache pipeline/line pipeline/vae pipeline/decode pipeline/output/av pipeline/output \
+           pipeline/cache pipeline/line pipeline/vae pipeline/decode pipeline/resume \
+           pipeline/output/av pipeline/output \
            pipeline/engine cmd cmd/verify cmd/bench cmd/doctor cmd/plan cmd/render
 all:
 include $(FOLDERS:%=%/sources.mk) tests/standin/sources.mk

@@ -119,19 +119,30 @@ static status write_all(int fd, const char *path, const void *data, size_t len)
     return ST_OK;
 }
 
+/* Its name has a number that nobody else uses just now. */
+static status open_beside(struct file_draft *d)
+{
+    enum { TRIES = 1000 };
+
+    for (int i = 0; i < TRIES; i++) {
+        free(d->tmp);
+        d->tmp = str_format("%s.tmp.%ld.%d", d->path, (long)getpid(), i);
+        if (!d->tmp) return fail(ST_NOMEM, "%s: no memory for its name", d->path);
+        d->fd = open(d->tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+        if (d->fd >= 0) return ST_OK;
+        if (errno != EEXIST) break;
+    }
+    status const st = fail(ST_IO, "%s: %s", d->tmp, strerror(errno));
+    free(d->tmp);
+    d->tmp = NULL; /* it is not ours to remove */
+    return st;
+}
+
 status file_draft_open(struct file_draft *d, const char *path)
 {
-    *d = (struct file_draft){
-        .path = str_format("%s", path),
-        .tmp = str_format("%s.tmp.%ld", path, (long)getpid()),
-        .fd = -1,
-    };
-    status st = ST_OK;
+    *d = (struct file_draft){ .path = str_format("%s", path), .fd = -1 };
+    status const st = d->path ? open_beside(d) : fail(ST_NOMEM, "%s: no memory for its name", path);
 
-    if (!d->path || !d->tmp) FAIL_OUT(ST_NOMEM, "%s: no memory for its name", path);
-    d->fd = open(d->tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (d->fd < 0) st = fail(ST_IO, "%s: %s", d->tmp, strerror(errno));
-out:
     if (st != ST_OK) file_draft_close(d);
     return st;
 }
@@ -220,6 +231,18 @@ status file_write(const char *path, const void *data, size_t len)
     return st;
 }
 
+/* The folder at `path`, whose parent is there. */
+static status make_one(const char *path)
+{
+    if (mkdir(path, 0777))
+        return errno == EEXIST ? ST_OK : fail(ST_IO, "%s: %s", path, strerror(errno));
+    char *const parent = path_dir(path);
+    if (!parent) return fail(ST_NOMEM, "%s: no memory for its name", path);
+    status const st = dir_sync(parent);
+    free(parent);
+    return st;
+}
+
 status dir_make(const char *path)
 {
     char *const p = str_format("%s", path);
@@ -230,7 +253,7 @@ status dir_make(const char *path)
         if (*at && *at != '/') continue;
         char const end = *at;
         *at = '\0';
-        if (mkdir(p, 0777) && errno != EEXIST) st = fail(ST_IO, "%s: %s", p, strerror(errno));
+        st = make_one(p);
         *at = end;
         if (!end) break;
     }

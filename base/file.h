@@ -28,7 +28,8 @@ struct file_draft {
     int fd;
 };
 
-/* After a failure there is nothing to close. */
+/* After a failure there is nothing to close. The name beside its place is a new one: a file or
+ * link that somebody has put there is neither used nor followed. */
 status file_draft_open(struct file_draft *d, const char *path) MUST_USE;
 status file_draft_add(struct file_draft *d, const void *data, size_t len) MUST_USE;
 status file_draft_commit(struct file_draft *d) MUST_USE; /* only close may follow */
@@ -40,7 +41,8 @@ void file_draft_close(struct file_draft *d);
  * written into as it is. ST_IO for a folder. */
 status file_write(const char *path, const void *data, size_t len) MUST_USE;
 
-/* mkdir -p. ST_IO with the folder that could not be made. */
+/* mkdir -p; a folder that is made is synced in the one it lies in. ST_IO with the folder that
+ * could not be made. */
 status dir_make(const char *path) MUST_USE;
 
 /* fsync a folder, so that a rename inside it survives a power loss. */

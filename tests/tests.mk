@@ -4,10 +4,10 @@ UNIT := base/unit_base base/unit_json_tree base/unit_track kernels/unit_cpu kern
         kernels/unit_cuda_fused kernels/unit_cuda_conv kernels/unit_pixels \
         cluster/unit_roles cluster/unit_topo cluster/unit_cost \
         jobs/unit_yaml jobs/unit_card jobs/unit_sweep jobs/unit_job jobs/unit_docs jobs/unit_format jobs/unit_spec jobs/unit_queue \
-        weights/unit_weights weights/unit_pickle weights/unit_bind weights/unit_random_model \
+        weights/unit_weights weights/unit_pickle weights/unit_bind weights/unit_formats weights/unit_adapter weights/unit_random_model \
         text/unit_text_clean text/unit_tokenizer text/unit_umt5 line/unit_schedule line/unit_kv_policy line/unit_timeline \
         vae/unit_vae vae/unit_vae_parts vae/unit_vae_kernels vae/unit_vae_refuse \
-        output/unit_video output/unit_contact output/unit_clip_writer output/unit_clip_folder cmd/unit_work_list
+        output/unit_video output/unit_contact output/unit_clip_writer output/unit_clip_folder output/unit_resume output/unit_written cmd/unit_work_list
 CUDA_UNIT := unit/kernels/unit_cuda # needs a card or the stand-in
 CHECK := check_kernels.c check.c check_rows.c check_wire.c check_heavy.c check_attention.c check_fused.c \
          check_pictures.c low_precision.c low_precision_attention.c check_closed.c mutants.c # one program
@@ -45,6 +45,7 @@ $B/tests/unit_cuda_conv: $B/tests/standin/standin_dnn_conv.o $B/tests/standin/st
 $B/tests/engine_run: $B/tests/engine/made_source.o $B/tests/engine/engine_fixture.o $B/make_model
 $B/tests/check_kernels: $(CHECK:%.c=$B/tests/kernels/%.o)
 $(call at,comm/line_comm comm/mpi_comm $(NCCL_LINE) comm/mpi_nccl): $(COMM_CHECKS:%.c=$B/tests/comm/%.o)
+$B/tests/unit_written: LINK_OPT = $(addprefix -Wl$(comma)--wrap=,write pwrite pread fsync close rename mkdir)
 $B/tests/alloc_nth: LINK_OPT = $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc strdup strndup)
 
 # The stand-in itself, by planted faults.

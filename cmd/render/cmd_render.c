@@ -76,7 +76,7 @@ struct render {
 };
 
 /* Whether the report can be written is known before anything is read. */
-static status open_source(void *arg, int ranks, struct work_source *out)
+static status open_jobs(void *arg, int ranks, struct work_source *out)
 {
     struct render *const r = arg;
 
@@ -90,7 +90,7 @@ static status open_source(void *arg, int ranks, struct work_source *out)
     return ST_OK;
 }
 
-static void close_source(void *arg)
+static void close_jobs(void *arg)
 {
     struct render *const r = arg;
 
@@ -108,8 +108,8 @@ static status render_on_rank(struct comm *world, void *arg)
     struct engine_events const events = render_summary_events(r->summary);
     struct engine_config const c = { .options = &r->o,
                                      .pool = r->pool,
-                                     .open_source = open_source,
-                                     .close_source = close_source,
+                                     .open_source = open_jobs,
+                                     .close_source = close_jobs,
                                      .source_arg = r,
                                      .events = &events };
     struct engine_result result;

@@ -390,7 +390,7 @@ static status count_texts(const struct work_list *l, int64_t first, struct work_
 
 /* All that wait of the group are in it, so that none comes later with a file of a format that
  * the line has no buffers for. */
-static status look_out(void *arg, const struct work_item *first, struct work_outlook *out)
+static status count_outlook(void *arg, const struct work_item *first, struct work_outlook *out)
 {
     const struct work_list *const l = arg;
     struct dit_shape shape;
@@ -430,7 +430,7 @@ static void note_failure(void *arg, int64_t ticket, status st, const char *why)
 
 static const struct work_source_ops list_ops = {
     .next = hand_over,
-    .outlook = look_out,
+    .outlook = count_outlook,
     .done = count_done,
     .failed = note_failure,
 };

@@ -21,6 +21,7 @@ struct clip {
     float **renoise;    /* [blocks * levels], level 0 unused; owned */
     float *latents;     /* computed; the set's */
     struct step *steps; /* [blocks + levels - 1] */
+    struct verify_slots slots;
 };
 
 /* What the case expects of one window pass; NULL where it does not. */
@@ -91,6 +92,12 @@ static status keep_step(void *arg, int clip, int64_t block, int level, const flo
     return ST_OK;
 }
 
+static void keep_attended(void *arg, const struct line_attends *a)
+{
+    const struct clip *const p = arg;
+    verify_slots_attends(&p->slots, a);
+}
+
 /* A list of 1 to SCHEDULE_LEVELS numbers; 0: it is none. */
 static int read_steps(const struct json_node *list, double step[SCHEDULE_LEVELS])
 {
@@ -120,26 +127,111 @@ static status read_schedule(struct verify_case *c, struct schedule *out)
     return schedule_set_opening(out, step, levels, warp->truth, shift->number);
 }
 
+/* What a rolling case may say; a key that is none of these nor its policy's is refused. */
+static const char *const case_keys[] = {
+    "kind",
+    "window",
+    "policy",
+    "steps",
+    "first_block_steps",
+    "warp",
+    "timestep_shift",
+    "frames_per_block",
+    "latent_frames",
+    "latent_height",
+    "latent_width",
+    "given_frames",
+    "context_noise",
+    "attention_frames",
+    "window_frames",
+    "sink_frames",
+    "sink_blocks",
+    "positions",
+    "cache_frames",
+    "weights_key",
+    "source",
+};
+
+static status check_keys(const struct verify_case *c, enum kv_rule rule)
+{
+    const char *known[COUNT_OF(case_keys) + KV_KEYS_COUNT];
+    int count = 0;
+
+    for (; count < COUNT_OF(case_keys); count++) known[count] = case_keys[count];
+    for (int i = 0; i < KV_KEYS_COUNT; i++)
+        if (kv_key_bounds(rule, (enum kv_key)i)) known[count++] = kv_key_name((enum kv_key)i);
+    return verify_keys(c, known, count);
+}
+
+/* The usual policies by the names that cases have for them: a window, with a sink or without. */
+static status read_rule(const struct verify_case *c, struct kv_policy *p)
+{
+    const struct json_node *const policy = json_tree_member(c->json, "policy");
+    const char *const name = policy ? json_tree_text(policy) : kv_rule_name(KV_USUAL);
+    bool const block = p->kind == WINDOW_BLOCK;
+
+    if (!name) return fail(ST_FORMAT, "%s/case.json: policy: a name is expected", c->dir);
+    if (block && !strcmp(name, p->sink_frames ? "sink" : "window")) p->rule = KV_USUAL;
+    else if (!block && !strcmp(name, "rolling")) p->rule = KV_USUAL;
+    else if (!kv_rule_find(name, &p->rule))
+        return fail(ST_FORMAT, "%s/case.json: policy: nothing is known of `%s` with a sink of %d",
+                    c->dir, name, p->sink_frames);
+    return ST_OK;
+}
+
+static status read_key(const struct verify_case *c, struct kv_policy *p, enum kv_key k)
+{
+    const char *const name = kv_key_name(k);
+    const struct json_node *const n = json_tree_member(c->json, name);
+
+    if (!n) return ST_OK;
+    if (json_tree_is_number(n)) p->key[k] = n->number;
+    else if (json_tree_is(n, NODE_BOOL)) p->key[k] = n->truth;
+    else if (json_tree_is(n, NODE_NULL)) p->key[k] = 0;
+    else return fail(ST_FORMAT, "%s/case.json: %s: a number is expected", c->dir, name);
+    return ST_OK;
+}
+
+static status read_sink(const struct verify_case *c, struct kv_policy *p)
+{
+    int blocks = 0;
+
+    if (json_tree_member(c->json, "sink_frames"))
+        TRY(verify_int(c, "sink_frames", 0, 4096, &p->sink_frames));
+    if (json_tree_member(c->json, "sink_frames") && !json_tree_member(c->json, "sink_blocks"))
+        return ST_OK;
+    TRY(verify_int(c, "sink_blocks", 0, 64, &blocks));
+    if (!json_tree_member(c->json, "sink_frames")) p->sink_frames = blocks * p->frames_per_block;
+    if (p->sink_frames == blocks * p->frames_per_block) return ST_OK;
+    return fail(ST_FORMAT, "%s/case.json: sink_frames: %d; %d blocks of %d are expected", c->dir,
+                p->sink_frames, blocks, p->frames_per_block);
+}
+
 static status read_policy(struct verify_case *c, int levels, struct kv_policy *out)
 {
     const struct json_node *const window = json_tree_member(c->json, "window");
-    const char *const name = window ? json_tree_text(window) : kv_policy_name(WINDOW_ROLLING);
-    int const kind = name ? choice_find(KV_POLICY_CHOICES, name) : -1;
+    const char *const name = window ? json_tree_text(window) : kv_window_name(WINDOW_ROLLING);
+    int const kind = name ? choice_find(KV_WINDOW_CHOICES, name) : -1;
     const struct json_node *const positions = json_tree_member(c->json, "positions");
-    int sink, clean;
+    int clean;
 
     if (kind < 0)
         return fail(ST_FORMAT, "%s/case.json: window: one of %s is expected", c->dir,
-                    KV_POLICY_CHOICES);
+                    KV_WINDOW_CHOICES);
     *out = (struct kv_policy){ .kind = (enum window_kind)kind, .levels = levels };
-    if (positions && json_tree_text(positions))
-        out->sink = strcmp(json_tree_text(positions), "relative") ? KV_SINK_FIXED : KV_SINK_MOVING;
+    c->one_by_one = out->kind == WINDOW_BLOCK;
     TRY(verify_int(c, "frames_per_block", 1, 64, &out->frames_per_block));
     TRY(verify_int(c, "attention_frames", 1, 4096, &out->attention_frames));
-    TRY(verify_int(c, "sink_blocks", 0, 64, &sink));
+    TRY(read_sink(c, out));
     if (json_tree_member(c->json, "context_noise"))
         TRY(verify_int(c, "context_noise", 0, 0, &clean)); /* the clean pass is at t = 0 */
-    out->sink_frames = sink * out->frames_per_block;
+    TRY(read_rule(c, out));
+    TRY(check_keys(c, out->rule));
+    kv_keys_usual(out->rule, out->key);
+    for (int i = 0; i < KV_KEYS_COUNT; i++)
+        if (kv_key_bounds(out->rule, (enum kv_key)i)) TRY(read_key(c, out, (enum kv_key)i));
+    if (out->rule == KV_USUAL && positions && json_tree_text(positions))
+        out->sink = strcmp(json_tree_text(positions), "relative") ? KV_SINK_FIXED : KV_SINK_MOVING;
     return kv_policy_check(out);
 }
 
@@ -230,6 +322,7 @@ static status run_line(struct clip *p, const struct dit *model, const struct sch
                                 .context_id = only_context_id,
                                 .context = copy_context,
                                 .finished = keep_latents,
+                                .attends = keep_attended,
                                 .tap = keep_step };
     struct timeline_entry const clip = { .end = p->blocks, .clean = p->given, .opening = p->given };
 
@@ -264,7 +357,7 @@ static status read_size(struct clip *p, struct verify_case *c, int levels, int c
     return ST_OK;
 }
 
-status verify_rolling(struct verify_case *c, const char *weights)
+status verify_rolling(struct verify_case *c, const char *weights, const char *what)
 {
     struct schedule schedule;
     struct clip p = { .c = c, .schedule = &schedule };
@@ -289,12 +382,19 @@ status verify_rolling(struct verify_case *c, const char *weights)
     TRY_OUT(add_schedule(c, &schedule));
     TRY_OUT(verify_add(c, "latents", DIMS(frames, p.dim[1], p.dim[2], p.dim[3]), &p.latents));
     TRY_OUT(expect_steps(&p, &schedule));
+    p.slots = (struct verify_slots){ .levels = schedule.levels,
+                                     .frames = p.frames,
+                                     .blocks = p.blocks,
+                                     .tokens = p.dim[2] / 2 * (p.dim[3] / 2) };
+    TRY_OUT(verify_slots_read(c, &p.slots));
     TRY_OUT(c->o.backend->open(
         &ctx, &(struct kern_config){ .threads = c->o.threads, .device = c->o.device }));
     TRY_OUT(dit_open(&model, &config, ctx));
     TRY_OUT(run_line(&p, model, &schedule, &policy));
     TRY_OUT(verify_gather(c));
+    if (c->o.world->rank == 0) verify_slots_compare(c, &p.slots, what);
 out:
+    verify_slots_free(&p.slots);
     dit_close(&model);
     if (ctx) c->o.backend->close(&ctx);
     for (int i = 0; p.renoise && i < p.blocks * p.levels; i++) free(p.renoise[i]);

@@ -7,6 +7,7 @@
 #include "jobs/spec/card.h"
 #include "base/file.h"
 #include "base/strbuf.h"
+#include "jobs/spec/spec_internal.h"
 #include "jobs/yaml/yaml_value.h"
 
 #include <stdarg.h>
@@ -20,7 +21,7 @@ static const char families[] = "wan2.1-t2v";
 struct draft {
     int version, family;
     const char *name, *weights, *outer_key, *config, *encoder, *tokenizer, *vae, *license;
-    const struct tree_node *steps, *first_steps;
+    const struct tree_node *lora, *steps, *first_steps;
     unsigned starts;
     bool warp;
     double shift;
@@ -56,7 +57,7 @@ static const struct field window_fields[] = {
     { .name = "kind",
       .type = FIELD_CHOICE,
       .to = AT(window.kind),
-      .allowed = KV_POLICY_CHOICES,
+      .allowed = KV_WINDOW_CHOICES,
       .required = true },
     { .name = "attention_frames",
       .type = FIELD_INT,
@@ -117,13 +118,11 @@ static const struct field card_fields[] = {
     { .name = "starts", .type = FIELD_READ, .to = AT(starts), .read = starts_read },
     { .name = "context_noise", .type = FIELD_INT, .to = AT(context_noise) },
     { .name = "license", .type = FIELD_TEXT, .to = AT(license), .max = 1024, .required = true },
-    { .name = "lora",
-      .type = FIELD_REFUSED,
-      .allowed = "merge the adapter into the weights and remove the key" },
+    { .name = "lora", .type = FIELD_READ, .to = AT(lora), .read = field_node },
 };
 static const struct field_table card_table = { "", card_fields, COUNT_OF(card_fields) };
 
-const struct field_table *const card_tables[] = { &card_table, &text_table, &window_table, NULL };
+const struct field_table *const card_tables[] = { &card_table, &text_table, &window_table, &lora_table, NULL };
 
 static status read_steps(const struct tree_node *list, bool warp, double step[MODEL_STEPS],
                          int *steps)
@@ -164,7 +163,7 @@ static status refuse_window(const struct tree_node *root, const char *key, const
 static status check_window(const struct tree_node *root, const struct card *c)
 {
     int const block = c->frames_per_block;
-    int const levels = kv_policy_is_joint(c->window) ? c->steps : 1;
+    int const levels = kv_window_is_joint(c->window) ? c->steps : 1;
     int const least = levels * block + c->sink_frames;
 
     if (c->sink_frames && c->sink_frames != block)
@@ -219,10 +218,11 @@ static status fill_card(struct card *c)
     c->license = d.license;
     TRY(read_steps(d.steps, d.warp, c->step, &c->steps));
     if (d.first_steps) TRY(read_steps(d.first_steps, d.warp, c->first_step, &c->first_steps));
-    if (d.first_steps && kv_policy_is_joint(c->window))
+    if (d.first_steps && kv_window_is_joint(c->window))
         return tree_refuse(d.first_steps, "no such key with a rolling window, in which a block "
                                           "takes a step in every tick");
     TRY(check_window(root, c));
+    TRY(lora_read(d.lora, &c->lora, &c->loras));
     return resolve_paths(c, &d);
 }
 
@@ -257,8 +257,17 @@ void card_close(struct card *c)
     char *const own[] = { c->path, c->weights, c->config, c->encoder, c->tokenizer, c->vae };
 
     for (int i = 0; i < COUNT_OF(own); i++) free(own[i]);
+    model_loras_free(c->lora, c->loras);
     tree_close(&c->tree);
     *c = (struct card){ 0 };
+}
+
+status card_add_loras(struct card *c, const struct model_lora *lora, int count)
+{
+    if (c->loras + count > MODEL_LORAS)
+        return fail(ST_FORMAT, "%s: %d LoRAs with those of the job; at most %d", c->path,
+                    c->loras + count, MODEL_LORAS);
+    return lora_add(&c->lora, &c->loras, lora, count);
 }
 
 const char *card_family_name(enum card_family f)
@@ -270,6 +279,7 @@ const char *card_family_name(enum card_family f)
 status card_spec(struct model_spec *out, const struct card *c)
 {
     struct model_spec *const m = out;
+    status st = ST_OK;
     const struct {
         char **to;
         const char *from;
@@ -295,9 +305,10 @@ status card_spec(struct model_spec *out, const struct card *c)
     for (int i = 0; i < COUNT_OF(texts); i++) {
         if (!texts[i].from) continue;
         *texts[i].to = strdup(texts[i].from);
-        if (*texts[i].to) continue;
-        model_spec_free(m);
-        return fail(ST_NOMEM, "%s: no memory", c->path);
+        if (!*texts[i].to) FAIL_OUT(ST_NOMEM, "%s: no memory", c->path);
     }
-    return ST_OK;
+    TRY_OUT(lora_add(&m->lora, &m->loras, c->lora, c->loras));
+out:
+    if (st != ST_OK) model_spec_free(m);
+    return st;
 }

@@ -28,6 +28,8 @@ struct card {
     char *config;          /* config.json: the transformer's shape */
     char *encoder, *tokenizer;
     char *vae;
+    struct model_lora *lora; /* a job's stand behind the card's */
+    int loras;
 
     double step[MODEL_STEPS]; /* falling, the first 1000, in (0, 1000] */
     int steps;
@@ -58,6 +60,9 @@ status starts_read(const struct tree_node *n, void *to) MUST_USE;
 status card_parse(struct card *out, const char *text, size_t len, const char *path) MUST_USE;
 status card_load(struct card *out, const char *path) MUST_USE; /* reads the file */
 void card_close(struct card *c);                               /* safe on a zeroed one; zeroes it */
+
+/* Behind the card's own LoRAs those of a job; copies. */
+status card_add_loras(struct card *c, const struct model_lora *lora, int count) MUST_USE;
 
 /* ST_FORMAT with every file of the card that is not there, or plainly is something else (a Git LFS
  * pointer, a web page: base/file_kind.h), one a line. Paths must be UTF-8. `spared`: the key of one

@@ -303,7 +303,10 @@ status clip_card(struct card *out, const struct job *job)
     *out = (struct card){ 0 };
     if (!path_exists(job->model))
         return tree_fail(model, "%s: no such file; allowed: the path of a model card", job->model);
-    return card_load(out, job->model);
+    TRY(card_load(out, job->model));
+    status const st = card_add_loras(out, job->lora, job->loras);
+    if (st != ST_OK) card_close(out);
+    return st;
 }
 
 static int compare_clip_names(const void *a, const void *b)

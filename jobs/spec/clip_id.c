@@ -33,15 +33,30 @@ static json_t *steps_for_id(const double *step, int count)
     return steps;
 }
 
+/* The bytes of their files are in the model's id. */
+static json_t *loras_for_id(const struct card *card)
+{
+    json_t *list = json_array();
+
+    for (int i = 0; i < card->loras; i++) {
+        const struct model_lora *const l = &card->lora[i];
+        json_add(&list, json_pack("{s:s, s:i, s:f, s:f}", "outer_key",
+                                  l->outer_key ? l->outer_key : "", "rank", l->rank, "alpha",
+                                  l->alpha, "scale", l->scale));
+    }
+    return list;
+}
+
 static json_t *model_for_id(const struct clip_spec *c, const struct card *card)
 {
     json_t *model = json_pack(
         "{s:s, s:s, s:s, s:o, s:b, s:f, s:i, s:s, s:i, s:i}", "files", c->model_id, "family",
         card_family_name(card->family), "outer_key", card->outer_key ? card->outer_key : "",
         "steps", steps_for_id(card->step, card->steps), "warp", card->warp, "shift", card->shift,
-        "frames_per_block", card->frames_per_block, "window", kv_policy_name(card->window),
+        "frames_per_block", card->frames_per_block, "window", kv_window_name(card->window),
         "attention_frames", card->attention_frames, "sink_frames", card->sink_frames);
     /* Ids of cards that do not say stay what they were. */
+    if (card->loras) json_set(&model, "lora", loras_for_id(card));
     if (card->first_steps)
         json_set(&model, "first_block_steps", steps_for_id(card->first_step, card->first_steps));
     if (card->sink) json_set(&model, "sink_positions", json_string(kv_sink_name(card->sink)));

@@ -165,6 +165,7 @@ static status fill_job(const struct tree_node *root, struct job *j)
     j->node = root;
     TRY(resolve_path(root->tree, d.model, &j->model));
     TRY(resolve_path(root->tree, d.dir, &j->output.dir));
+    TRY(lora_read(d.lora, &j->lora, &j->loras));
     TRY(check_length(j));
     TRY(read_job_prompts(&d, j));
     if (d.axes) TRY(read_axes(j, d.axes));
@@ -217,6 +218,7 @@ void job_close(struct job_file *f)
         free(j->model);
         free(j->output.dir);
         free(j->prompt);
+        model_loras_free(j->lora, j->loras);
     }
     free(f->job);
     tree_close(&f->tree);

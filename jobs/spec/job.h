@@ -49,6 +49,8 @@ struct job {
     int priority;
     char *model;   /* path of the card, behind the folder of the job file */
     int precision; /* enum clip_precision */
+    struct model_lora *lora; /* behind those of the card */
+    int loras;
 
     struct job_clip clip;
 

@@ -11,7 +11,15 @@
 #include "base/digest.h"
 #include "base/kv_policies.h"
 
-enum { MODEL_STEPS = 16 };
+enum { MODEL_STEPS = 16, MODEL_LORAS = 16, LORA_MOST = 65536 /* rank, alpha, scale */ };
+
+/* An adapter: scale * alpha / rank * B A is added to the weights it names. */
+struct model_lora {
+    char *file, *outer_key; /* outer_key NULL: the file's own choice */
+    int rank;               /* 0: as the file's shapes say */
+    double alpha;           /* 0: as the file says */
+    double scale;
+};
 
 struct model_spec {
     char *name, *family, *license; /* "wan2.1-t2v"; license NULL: not said */
@@ -22,6 +30,8 @@ struct model_spec {
     char *config;    /* config.json: the transformer's shape */
     char *encoder, *tokenizer;
     char *vae;
+    struct model_lora *lora; /* in the order they are added */
+    int loras;
 
     double step[MODEL_STEPS]; /* falling, the first 1000, in (0, 1000] */
     int steps;
@@ -39,6 +49,7 @@ struct model_spec {
     char id[DIGEST_HEX]; /* stands for the bytes of the files (card_fingerprint); "": not known */
 };
 
+void model_loras_free(struct model_lora *lora, int count);
 void model_spec_free(struct model_spec *m); /* safe on a zeroed one; zeroes it */
 
 #endif /* MODEL_SPEC_H */

@@ -134,6 +134,18 @@ static const struct key_table clip_table = { clip_keys, COUNT_OF(clip_keys),
 
 /* ---- the model ---- */
 
+#define AT(member) offsetof(struct model_lora, member)
+static const struct key lora_keys[] = {
+    { "file", KEY_TEXT, AT(file), .min = 1 },
+    { "outer_key", KEY_MAY_TEXT, .at = AT(outer_key) },
+    { "rank", KEY_INT, AT(rank), .max = LORA_MOST },
+    { "alpha", KEY_REAL, .at = AT(alpha) },
+    { "scale", KEY_REAL, .at = AT(scale) },
+};
+#undef AT
+static const struct key_table lora_json = { lora_keys, COUNT_OF(lora_keys),
+                                            sizeof(struct model_lora) };
+
 #define AT(member) offsetof(struct model_spec, member)
 static const struct key model_keys[] = {
     { "name", KEY_TEXT, AT(name), .min = 1 },
@@ -146,12 +158,13 @@ static const struct key model_keys[] = {
     { "encoder", KEY_TEXT, AT(encoder), .min = 1 },
     { "tokenizer", KEY_TEXT, AT(tokenizer), .min = 1 },
     { "vae", KEY_TEXT, AT(vae), .min = 1 },
+    { "lora", KEY_LIST, AT(lora), AT(loras), 0, MODEL_LORAS, .item = &lora_json },
     { "step", KEY_REALS, .at = AT(step), .count = AT(steps), .min = 1, .max = MODEL_STEPS },
     { "first_step", KEY_REALS, .at = AT(first_step), .count = AT(first_steps), .max = MODEL_STEPS },
     { "warp", KEY_BOOL, .at = AT(warp) },
     { "shift", KEY_REAL, .at = AT(shift) },
     { "frames_per_block", KEY_INT, AT(frames_per_block), .min = 1, .max = 16 },
-    { "window", KEY_CHOICE, AT(window), .allowed = KV_POLICY_CHOICES },
+    { "window", KEY_CHOICE, AT(window), .allowed = KV_WINDOW_CHOICES },
     { "attention_frames", KEY_INT, AT(attention_frames), .min = 1, .max = 4096 },
     { "sink_frames", KEY_INT, AT(sink_frames), .max = 4096 },
     { "sink_positions", KEY_CHOICE, AT(sink), .allowed = KV_ALL_SINK_CHOICES },
@@ -493,8 +506,12 @@ static status check_model(const struct model_spec *m)
         return fail(ST_FORMAT, "shift: not a number from 0.01 to 100");
     TRY(check_steps("step", m->step, m->steps, m->warp));
     TRY(check_steps("first_step", m->first_step, m->first_steps, m->warp));
-    if (m->first_steps && kv_policy_is_joint(m->window))
+    if (m->first_steps && kv_window_is_joint(m->window))
         return fail(ST_FORMAT, "first_step: not with a rolling window");
+    for (int i = 0; i < m->loras; i++)
+        if (!(m->lora[i].alpha >= 0 && m->lora[i].alpha <= LORA_MOST) ||
+            !(m->lora[i].scale >= -LORA_MOST && m->lora[i].scale <= LORA_MOST))
+            return fail(ST_FORMAT, "lora[%d]: alpha and scale: not up to %d", i, LORA_MOST);
     if (m->attention_frames % m->frames_per_block || m->sink_frames % m->frames_per_block)
         return fail(ST_FORMAT, "attention_frames, sink_frames: not whole blocks");
     return ST_OK;

@@ -4,25 +4,50 @@
 #define CACHE_INTERNAL_H
 
 #include "pipeline/cache/kv_policy.h"
+#include "pipeline/cache/kv_state.h"
 
-#define POLICY(NAME, name, joint) extern const struct kv_policy_ops policy_##name;
+extern const struct kv_policy_ops policy_rolling, policy_block;
+#define POLICY(NAME, file, name) extern const struct kv_policy_ops policy_##file;
 KV_POLICIES(POLICY)
 #undef POLICY
 
-/* Append frames from .. to-1 of the clip, cut at block borders, at their own positions. */
+enum { IN_ROLLING = 1 << WINDOW_ROLLING, IN_BLOCK = 1 << WINDOW_BLOCK };
+
+/* One of a rule's own numbers that is whole. */
+static inline int kv_whole(const struct kv_policy *p, enum kv_key k) { return (int)p->key[k]; }
+
+/* Append frames from .. to-1 of the clip, cut at block borders, the first at `position`. None:
+ * nothing. */
 void frames_add(struct kv_window *out, enum kv_source source, int frames_per_block, int64_t from,
-                int64_t to);
+                int64_t to, int64_t position);
 
-/* Append the clip's first frames, the first of them at `position`. None: nothing. */
-void frames_add_sink(struct kv_window *out, int frames, int64_t position);
+/* Block by block: all clean frames before `block` that fit beside it into A; or else the sink,
+ * from `sink_position` on, and the newest at their own positions. */
+void frames_add_history(const struct kv_policy *p, int64_t block, int64_t sink_position,
+                        struct kv_window *out);
 
-/* Blocks from the oldest clean one but block 0 up to `newest`. */
-int frames_lookback(const struct kv_window *w, int64_t newest);
+/* The first frame behind the sink that such a history still has; <= 0: it has all. */
+int64_t frames_oldest(const struct kv_policy *p, int64_t block);
+
+/* The block of a pass itself, at its own positions or `jump` further on. */
+void frames_add_own(const struct kv_policy *p, const struct kv_pass *pass, enum kv_source source,
+                    int64_t jump, struct kv_window *out);
+
+/* Blocks that a sink lies in: what most policies have as their bank. */
+int frames_sink_blocks(const struct kv_policy *p);
+
+/* kv_lookback of one stage, by a policy's own spans deep in a clip. Block by block a block's
+ * passes see the same but for itself, which in the clean pass counts; behind given blocks too. */
+int frames_look_back(const struct kv_policy_ops *ops, const struct kv_policy *p, int stage,
+                     bool given);
 
 /* A block deep in a clip, where every rule is in its steady form. */
 enum { FRAMES_DEEP = 1 << 20 };
 
 /* ST_ARG unless attention spans `least` frames, and no more than a window can list. */
 status frames_check(const struct kv_policy *p, int64_t least) MUST_USE;
+
+/* Block by block: ST_ARG unless the sink and a block fit. least: of the sink. */
+status frames_check_sink(const struct kv_policy *p, int least) MUST_USE;
 
 #endif /* CACHE_INTERNAL_H */

@@ -180,7 +180,7 @@ static int users_of(const struct group *t, int rank, int line)
 {
     const struct role_at *const at = &t->g.roles.rank[rank];
 
-    return (at->role == ROLE_LINE && at->line == line) + (group_encoder_rank(t, line) == rank);
+    return (at->role == ROLE_LINE && at->line == line) + (roles_encoder(&t->g.roles, line) == rank);
 }
 
 static status take_message(struct group *t, int line, const char *bytes, size_t len, bool *over)

@@ -67,7 +67,7 @@ static void add_model(struct clip_provenance *a, const struct group *t)
     a->about.first_steps = m->first_steps;
     a->about.warp = m->warp;
     a->about.shift = m->shift;
-    a->about.window = kv_policy_name(m->window);
+    a->about.window = kv_window_name(m->window);
     a->about.frames_per_block = m->frames_per_block;
     a->about.attention_frames = m->attention_frames;
     a->about.sink_frames = m->sink_frames;

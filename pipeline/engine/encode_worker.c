@@ -184,8 +184,9 @@ static status fail_clip(struct encode_worker *f, int64_t block)
 
 static status send_progress(const struct encode_worker *f, const struct decode_block *b)
 {
-    struct comm_control const m = { .kind = CONTROL_BLOCK,
-                                    .value = { f->c.line, b->clip, b->block, b->pictures.count } };
+    struct comm_control const m = {
+        .kind = CONTROL_BLOCK, .value = { [BLOCK_CLIP] = b->clip, [BLOCK_NUMBER] = b->block }
+    };
     return comm_send_control(f->c.t->world, 0, &m);
 }
 

@@ -60,7 +60,7 @@ struct engine_group {
     int64_t picture_bytes; /* of a picture in all formats of the outlook */
 
     struct roles roles;
-    const struct comm *world;
+    const int *node; /* [ranks]: machine of each */
 };
 
 /* Seconds: on the wall, and of a processor by the thread itself (track_processor). */

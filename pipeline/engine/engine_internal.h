@@ -55,10 +55,19 @@ struct engine_rank {
 /* Control messages to rank 0 while ranks run, for progress and for the dispatcher; a message may
  * be lost, and the next of its kind makes it good. */
 enum engine_control {
-    CONTROL_BLOCK = CONTROL_OTHER, /* a block is encoded: line, clip, block, pictures */
-    CONTROL_TICK /* a line has ended a tick, or is idle: line, stages that held a block, blocks
-                    that have not entered, clips admitted, the newest clip in the line, the last
-                    one cut that will not be made (-1: none) */
+    CONTROL_BLOCK = CONTROL_OTHER, /* a block is encoded */
+    CONTROL_TICK                   /* a line has ended a tick, or is idle */
+};
+
+/* Places of their values. */
+enum { BLOCK_CLIP, BLOCK_NUMBER };
+enum {
+    TICK_LINE,
+    TICK_BUSY,     /* stages that held a block */
+    TICK_LEFT,     /* blocks of admitted clips that have not entered */
+    TICK_ADMITTED, /* clips */
+    TICK_NEWEST,   /* the newest clip in the line; -1: none */
+    TICK_CUT       /* the last clip that was cut and will not be made; -1: none */
 };
 
 /* ---- a clip in work ------------------------------------------------------------------ */
@@ -153,6 +162,8 @@ struct clip_report {
 
 struct dispatcher;
 struct clip_feed;
+struct line_worker;
+struct decode_worker;
 
 struct group {
     struct engine_group g;
@@ -161,7 +172,7 @@ struct group {
     const struct role_at *me;
 
     struct model_spec model;
-    const struct work_item *first; /* the clip that began it; rank 0 */
+    const struct work_item *first; /* the clip that began it; rank 0, else NULL */
     int numbers;                   /* clips of earlier groups; rank 0 */
     char weights_hash[DIGEST_HEX], vae_hash[DIGEST_HEX], text_hash[DIGEST_HEX];
 
@@ -171,6 +182,8 @@ struct group {
     void (*report)(struct dispatcher *d, int line, const struct clip_report *r); /* rank 0:
                                               takes a report, on any thread; else NULL */
     struct prompt_encoder *prompt_encoder; /* the rank that embeds */
+    struct line_worker *line_worker;       /* ROLE_LINE */
+    struct decode_worker *decode_worker;   /* ROLE_DECODE */
 
     /* Groups of ranks that this rank is in; NULL where it is not. A hop joins two ranks: a line's
      * tail with the first part of its decode chain, or one part with the next. */
@@ -182,14 +195,11 @@ struct group {
     struct comm *texts;                /* rank 0, then the rank that embeds prompts */
 };
 
-/* The rank that encodes a line's clips: the last of its chain, else its tail. */
-int group_encoder_rank(const struct group *t, int line);
-
 /* Does this rank need a line's clips? */
 bool group_serves(const struct group *t, int rank, int line);
 
-/* [all] Rank 0 has the clip that begins the group, the others NULL and get what they need. */
-status group_read_model(struct group *t, const struct work_item *first) MUST_USE;
+/* [all] From the clip that begins the group, which rank 0 has; the others get what they need. */
+status group_read_model(struct group *t) MUST_USE;
 
 /* [all] Roles as asked for, the rest as the planner says. */
 status engine_assign_roles(struct group *t) MUST_USE;
@@ -286,8 +296,7 @@ status clip_starts_give(struct clip_starts *s, struct live_clip *c, char **why) 
 
 /* ---- dispatcher (rank 0) ---------------------------------------------------------------- */
 
-status dispatcher_open(struct dispatcher **out, struct group *t,
-                       const struct work_item *first) MUST_USE;
+status dispatcher_open(struct dispatcher **out, struct group *t) MUST_USE;
 status dispatcher_start(struct dispatcher *d) MUST_USE;
 /* st: what this rank has come to itself. */
 status dispatcher_join(struct dispatcher *d, status st, struct group_run *r) MUST_USE;
@@ -295,7 +304,6 @@ void dispatcher_close(struct dispatcher **d);
 
 /* ---- workers: everything a role opens, runs and closes. Opened on every rank before any runs. */
 
-struct line_worker;
 status line_worker_open(struct line_worker **out, struct group *t) MUST_USE;
 status line_worker_run(struct line_worker *l) MUST_USE; /* until the line has drained */
 void line_worker_close(struct line_worker **l);         /* NULL is fine; sets NULL */
@@ -311,7 +319,6 @@ struct decode_worker_config {
     struct comm *out;
     struct vae_range part;
 };
-struct decode_worker;
 status decode_worker_open(struct decode_worker **out, struct group *t,
                           const struct decode_worker_config *c) MUST_USE;
 status decode_worker_run(struct decode_worker *d) MUST_USE; /* until its lines end */

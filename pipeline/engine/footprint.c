@@ -143,7 +143,8 @@ static status read_text_encoder(struct plan_bytes *b)
     status st = ST_OK;
 
     if (!path_exists(b->model->model->encoder)) return assume_text_encoder(b);
-    TRY_OUT(weights_open(&c.weights, b->model->model->encoder, NULL));
+    TRY_OUT(weights_open_as(&c.weights, &(struct weights_request){ .path = b->model->model->encoder,
+                                                                   .family = WEIGHTS_TEXT }));
     TRY_OUT(umt5_open(&u, &c));
     b->text_weights = weights_of(umt5_shape(u));
 out:
@@ -178,14 +179,6 @@ void plan_work(struct cost_work *out, const struct plan_bytes *b)
     workload_cost(out, b->model);
     if (known->texts)
         out->text = 2 * b->text_weights * (double)known->tokens / (double)known->texts;
-}
-
-bool plan_decodes(const struct roles *r, int rank, int stages)
-{
-    const struct role_at *const at = &r->rank[rank];
-
-    if (at->role != ROLE_LINE) return at->role == ROLE_DECODE;
-    return r->line[at->line].decode_ranks == 0 && rank == roles_tail(r, at->line, stages);
 }
 
 static void add_line(struct plan_rank_bytes *out, const struct plan_bytes *b, int ranks, int place)
@@ -229,7 +222,7 @@ void plan_bytes_rank(struct plan_rank_bytes *out, const struct plan_bytes *b, co
 
     *out = (struct plan_rank_bytes){ 0 };
     if (at->role == ROLE_LINE) add_line(out, b, r->line[at->line].ranks, at->place);
-    if (plan_decodes(r, rank, b->model->schedule.levels + 1))
+    if (roles_decodes(r, rank))
         add_decoder(out, b, (uint64_t)at->lines, chain, chain > 0 ? at->place : 0);
     if (rank == 0) {
         const struct vae_bytes *const v = &b->start;

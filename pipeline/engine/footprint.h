@@ -76,7 +76,4 @@ status plan_vae_config(struct vae_config *out, const struct plan_bytes *b, int c
 /* The encoder of what clips begin with. */
 status plan_encoder_config(struct vae_config *out, const struct plan_bytes *b) MUST_USE;
 
-/* Does it turn blocks into pictures? */
-bool plan_decodes(const struct roles *r, int rank, int stages);
-
 #endif /* FOOTPRINT_H */

@@ -107,8 +107,12 @@ static bool is_stopped(void *arg)
 static status send_supply(const struct line_worker *l, int busy, int newest)
 {
     struct comm_control const m = { .kind = CONTROL_TICK,
-                                    .value = { l->t->me->line, busy, l->left, l->admitted, newest,
-                                               l->last_cut } };
+                                    .value = { [TICK_LINE] = l->t->me->line,
+                                               [TICK_BUSY] = busy,
+                                               [TICK_LEFT] = l->left,
+                                               [TICK_ADMITTED] = l->admitted,
+                                               [TICK_NEWEST] = newest,
+                                               [TICK_CUT] = l->last_cut } };
     return comm_send_control(l->t->world, 0, &m);
 }
 
@@ -224,7 +228,7 @@ static status open_line(struct line_worker *l)
         &l->ctx, &(struct kern_config){ .threads = t->rank->threads,
                                         .device = t->rank->device,
                                         .strict = t->rank->o->mode.determinism == LINE_STRICT }));
-    TRY(split_make(&c.split, g->schedule.levels + 1, t->line_comm->size));
+    TRY(split_make(&c.split, g->roles.stages, t->line_comm->size));
     c.model = l->model.dit;
     c.ctx = l->ctx;
     TRY(line_open(&l->line, &c));
@@ -244,8 +248,7 @@ status line_worker_open(struct line_worker **out, struct group *t)
     l->newest = l->last_cut = -1;
     TRY_OUT(track_open(&l->track, t->rank->trace, TRACK_ROW_LINE, "line"));
     TRY_OUT(open_line(l));
-    if (t->world->rank == roles_tail(&t->g.roles, t->me->line, t->g.schedule.levels + 1))
-        TRY_OUT(open_tail(l));
+    if (t->world->rank == roles_tail(&t->g.roles, t->me->line)) TRY_OUT(open_tail(l));
     *out = l;
     l = NULL; /* handed over */
 out:

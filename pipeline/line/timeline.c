@@ -56,10 +56,23 @@ static int64_t delay_of(const struct timeline *t, const struct timeline_entry *e
     return opening_of(e) >= 0 && i >= opening_of(e) ? t->opening - t->usual : 0;
 }
 
+/* Ticks by which its rendered blocks are ahead of what they would be behind given ones: as they
+ * stood behind these when all of them were rendered. */
+static int64_t lead_of(const struct timeline *t, const struct timeline_entry *e)
+{
+    return e->goes_on ? t->usual : 0;
+}
+
 /* The tick of its rendered block i at the clean stage. */
 static int64_t clean_tick(const struct timeline *t, const struct timeline_entry *e, int64_t i)
 {
-    return e->start + e->clean + t->usual + i * t->stride + delay_of(t, e, i);
+    return e->start + e->clean + t->usual + i * t->stride + delay_of(t, e, i) - lead_of(t, e);
+}
+
+/* The first tick in which any of its rendered blocks stands anywhere. */
+static int64_t window_tick(const struct timeline_entry *e)
+{
+    return e->start + e->clean - e->goes_on;
 }
 
 static int64_t entry_tick(const struct timeline *t, const struct timeline_entry *e, int64_t i)
@@ -81,20 +94,9 @@ static int64_t tick_behind(const struct timeline *t, const struct timeline_entry
     int64_t const n = rendered_blocks(before);
 
     if (e->clean || !n) return end_tick(t, before);
+    if (before->goes_on && entry_tick(t, before, n - 1) <= window_tick(before))
+        return window_tick(before) + 1; /* no earlier than its last given block has passed */
     return t->stride == 1 ? entry_tick(t, before, n - 1) + 1 : clean_tick(t, before, n - 1) + 1;
-}
-
-/* Stage-ticks that its blocks hold. */
-static int64_t stage_ticks(const struct timeline *t, const struct timeline_entry *e)
-{
-    int64_t const n = rendered_blocks(e);
-    return e->clean + (n ? n * (t->usual + 1) + delay_of(t, e, n - 1) - 1 : 0);
-}
-
-static void count_entry(struct timeline *t, const struct timeline_entry *e, int sign)
-{
-    t->blocks += sign * (e->end - e->first);
-    t->busy += sign * stage_ticks(t, e);
 }
 
 /* ---- who comes and goes ----------------------------------------------------------------- */
@@ -119,6 +121,9 @@ static status check_entry(const struct timeline *t, int64_t tick, const struct t
         e->clean >= e->end - e->first)
         return fail(ST_ARG, "clip %d: blocks %lld to %lld, %lld of them given", e->clip,
                     (long long)e->first, (long long)e->end - 1, (long long)e->clean);
+    if (e->goes_on && (t->stride != 1 || !e->clean))
+        return fail(ST_ARG, "clip %d: goes on behind %lld blocks, %lld ticks a block", e->clip,
+                    (long long)e->clean, (long long)t->stride);
     if (__builtin_mul_overflow(e->end, t->stride + t->levels, &ticks) ||
         __builtin_add_overflow(ticks, begin + t->stride + t->levels, &ticks) ||
         ticks > (int64_t)1 << LIMIT_BITS)
@@ -136,7 +141,6 @@ status timeline_admit(struct timeline *t, int64_t tick, const struct timeline_en
     t->entry = more;
     t->entry[t->entries++] = *e;
     place_entry(t, t->entries - 1, tick);
-    count_entry(t, e, 1);
     return ST_OK;
 }
 
@@ -147,7 +151,7 @@ static int64_t entered_blocks(const struct timeline *t, const struct timeline_en
     int64_t const age = tick - e->start, all = rendered_blocks(e);
 
     if (age <= 0) return 0;
-    if (age <= e->clean) return age;
+    if (age < e->clean) return age;
     int64_t n = (age - e->clean + t->stride - 1) / t->stride; /* but for the opening one's delay */
     if (n > all) n = all;
     while (n < all && entry_tick(t, e, n) < tick) n++;
@@ -155,18 +159,12 @@ static int64_t entered_blocks(const struct timeline *t, const struct timeline_en
     return e->clean + n;
 }
 
-/* Where the last block that entered has had the clean pass it would now do without, the
- * stage-tick stays counted. */
-static void shorten_entry(struct timeline *t, struct timeline_entry *e, int64_t tick)
+static void shorten_entry(const struct timeline *t, struct timeline_entry *e, int64_t tick)
 {
     int64_t const blocks = entered_blocks(t, e, tick);
 
-    if (blocks == e->end - e->first) return;
-    count_entry(t, e, -1);
     e->end = e->first + blocks;
     if (e->clean > blocks) e->clean = blocks;
-    count_entry(t, e, 1);
-    if (rendered_blocks(e) && end_tick(t, e) < tick) t->busy++;
 }
 
 void timeline_cut(struct timeline *t, int64_t tick, int clip)
@@ -225,7 +223,7 @@ static const struct timeline_entry *find_given(const struct timeline *t, int64_t
 /* The rendered block that has its clean pass in this tick; < 0: none. */
 static int64_t block_cleaned(const struct timeline *t, const struct timeline_entry *e, int64_t tick)
 {
-    int64_t const age = tick - e->start - e->clean - t->usual;
+    int64_t const age = tick - e->start - e->clean - t->usual + lead_of(t, e);
     int64_t const delay = t->opening - t->usual, opening = opening_of(e);
     int64_t i = age >= 0 && age % t->stride == 0 ? age / t->stride : -1;
 
@@ -243,7 +241,7 @@ struct place timeline_at(const struct timeline *t, int64_t tick, int stage)
     const struct timeline_entry *e = find_begun(t, tick);
 
     if (given) return (struct place){ given->clip, given->first + tick - given->start };
-    if (!e || stage > t->levels) return idle;
+    if (!e || stage > t->levels || (e->goes_on && tick < window_tick(e))) return idle;
     while (e > t->entry && clean < clean_tick(t, e, 0)) e--;
     int64_t const i = block_cleaned(t, e, clean);
     if (i < 0 || t->levels - stage > levels_of(t, e, i)) return idle;
@@ -252,6 +250,15 @@ struct place timeline_at(const struct timeline *t, int64_t tick, int stage)
 }
 
 bool timeline_given(const struct timeline *t, int64_t tick) { return find_given(t, tick) != NULL; }
+
+bool timeline_resumes(const struct timeline *t, int64_t tick, int *clip)
+{
+    const struct timeline_entry *const e = find_begun(t, tick);
+
+    if (!e || !e->goes_on || !rendered_blocks(e) || tick != window_tick(e)) return false;
+    *clip = e->clip;
+    return true;
+}
 
 /* The entry of a clip, if it has begun at `tick`; else NULL. */
 static const struct timeline_entry *find_clip(const struct timeline *t, int64_t tick, int clip)
@@ -276,6 +283,7 @@ bool timeline_comes(const struct timeline *t, int64_t tick, int stage, int clip)
 
     if (i >= 0 && levels_of(t, e, i) < after) i = opening_of(e);
     if (i < 0 || i >= rendered_blocks(e) || levels_of(t, e, i) < after) return false;
+    if (e->goes_on && tick < window_tick(e)) tick = window_tick(e);
     return clean_tick(t, e, i) - after >= tick;
 }
 

@@ -24,6 +24,8 @@ struct timeline_entry {
     int64_t first, end; /* blocks first .. end-1 of the clip */
     int64_t clean;      /* so many of them pass the clean stage alone */
     int64_t opening;    /* the clip's first block that is not given: it has the opening's levels */
+    bool goes_on;       /* joint, behind a checkpoint: in the tick of the last clean one the blocks
+                           behind it stand at all levels, as they did when it was made */
     int64_t start;      /* tick at which the first one enters; timeline_admit sets it */
 };
 
@@ -33,7 +35,6 @@ struct timeline {
     int64_t stride;               /* ticks between two blocks: 1, or usual+1 block by block */
     struct timeline_entry *entry; /* [entries], rising by start; owned */
     int entries, room;
-    int64_t blocks, busy; /* of all that was ever admitted: blocks, stage-ticks they hold */
 };
 
 /* Nobody is in it. opening: levels of a clip's first block that is not given, and usual those of
@@ -66,6 +67,9 @@ struct place timeline_at(const struct timeline *t, int64_t tick, int stage);
 
 /* Is this block of a clip, which has begun, its opening one? */
 bool timeline_opens(const struct timeline *t, int64_t tick, int clip, int64_t block);
+
+/* Is this the tick in which a clip that goes on has its window again? *clip: which. */
+bool timeline_resumes(const struct timeline *t, int64_t tick, int *clip);
 
 /* Has the block at the clean stage come there alone? false too if none is there. */
 bool timeline_given(const struct timeline *t, int64_t tick);

@@ -79,8 +79,8 @@ status attempt_publish(struct attempt *a, bool *won)
     *won = false;
     TRY(dir_sync(a->dir));
     if (stat(a->dir, &self)) return fail(ST_IO, "%s: %s", a->dir, strerror(errno));
-    if (rename(a->dir, a->target) && !same_folder(&self, a->target)) {
-        int const why = errno;
+    int const why = rename(a->dir, a->target) ? errno : 0;
+    if (why && !same_folder(&self, a->target)) {
         if (path_exists(a->target)) return ST_OK;
         return fail(ST_IO, "%s: %s", a->target, strerror(why));
     }
@@ -96,6 +96,11 @@ void attempt_close(struct attempt *a)
         error_clear();
     }
     if (a->shelf) rmdir(a->shelf);
+    attempt_leave(a);
+}
+
+void attempt_leave(struct attempt *a)
+{
     free(a->target);
     free(a->parent);
     free(a->shelf);

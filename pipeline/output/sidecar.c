@@ -5,7 +5,7 @@
  * list of keys reads as the file does.
  */
 #include "pipeline/output/sidecar.h"
-#include "base/file.h"
+#include "pipeline/output/output_internal.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -116,6 +116,7 @@ static void put_stream(struct object o, const struct sidecar_video *v)
     put_int(o, "gop", k->gop);
     put_int(o, "keyframes", v->facts.keyframes);
     put_string(o, "planes_sha256", v->facts.planes_sha256);
+    put_string(o, "packets_sha256", v->facts.packets_sha256);
 }
 
 static void put_video(struct object root, const struct sidecar *s)
@@ -296,7 +297,10 @@ static void put_all(struct object root, const struct sidecar *s)
     put_pairs(rights, "labels", s->about->labels);
     put_string(rights, "model_license", s->about->model_license);
     put_run(root, s);
-    put_string(root, "verified", "every file fsynced and hashed; every picture's time read back");
+    put_string(
+        root, "verified",
+        "every file hashed as it was written, fsynced, read back from the disk and found the "
+        "same; every packet of the encoders and every picture's time found in the videos");
     put_frames(root, s);
 }
 
@@ -304,6 +308,7 @@ status sidecar_write(const char *path, const struct sidecar *s)
 {
     const char *refused = NULL;
     struct object const root = { json_object(), &refused };
+    struct written written;
     status st = ST_OK;
     char *text = NULL;
 
@@ -312,7 +317,7 @@ status sidecar_write(const char *path, const struct sidecar *s)
         FAIL_OUT(ST_ARG, "%s: %s: not UTF-8, not finite, or no memory for it", path, refused);
     text = json_dumps(root.json, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
     if (!text) FAIL_OUT(ST_NOMEM, "%s: no memory for its text", path);
-    TRY_OUT(file_write(path, text, strlen(text)));
+    TRY_OUT(write_checked(path, text, strlen(text), &written));
 out:
     free(text);
     json_decref(root.json);

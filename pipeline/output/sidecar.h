@@ -122,7 +122,7 @@ struct sidecar {
     const struct quality *quality;
 };
 
-/* Write it at `path`, complete or not at all, fsynced. ST_ARG names a text that
+/* Write it at `path`, complete or not at all, fsynced, and read it back. ST_ARG names a text that
  * is not UTF-8 or a number that is not finite; ST_IO, ST_NOMEM. */
 status sidecar_write(const char *path, const struct sidecar *s) MUST_USE;
 

@@ -141,7 +141,8 @@ static status open_or_measure(struct vae *v, const struct vae_config *c, struct 
     struct weights *w = NULL;
     status st;
 
-    TRY_OUT(weights_open(&w, c->path, NULL));
+    TRY_OUT(
+        weights_open_as(&w, &(struct weights_request){ .path = c->path, .family = WEIGHTS_VAE }));
     TRY_OUT(read_tensors(v, w, &list));
     if (bytes) {
         TRY_OUT(measure_bytes(v, &list, bytes));

@@ -312,8 +312,8 @@ static status join_and_run(struct chain_fixture *s, struct comm *c)
     if (st == ST_OK || st == ST_CANCELED) st = comm_agree(c, st);
 out:
     if (st != ST_OK && st != ST_CANCELED) comm_abort(c);
-    if (in) comm_close(&in);
-    if (out) comm_close(&out);
+    comm_close(&in);
+    comm_close(&out);
     return st;
 }
 
@@ -337,8 +337,7 @@ status chain_fixture_run_threads(struct chain_fixture *s)
     TRY_OUT(comm_thread_open(group, s->parts + 1, WAIT_S));
     TRY_OUT(comm_thread_run(group, s->parts + 1, rank_main, s));
 out:
-    for (int i = 0; i <= s->parts; i++)
-        if (group[i]) comm_close(&group[i]);
+    for (int i = 0; i <= s->parts; i++) comm_close(&group[i]);
     return st;
 }
 

@@ -48,7 +48,7 @@ static void a_card(void **state)
     assert_int_equal(c.sink_frames, 3);
     assert_string_equal(c.license, "x");
     assert_string_equal(card_family_name(c.family), "wan2.1-t2v");
-    assert_string_equal(kv_policy_name(c.window), "rolling");
+    assert_string_equal(kv_window_name(c.window), "rolling");
     card_close(&c);
     card_close(&c);
 }

@@ -1,7 +1,6 @@
 /* unit_kv_policy.c - who attends to whom: the rules, pinned by tables. */
 #include "tests/support/unit.h"
 
-#include "base/choice.h"
 #include "pipeline/cache/kv_policy.h"
 
 #include <stdio.h>
@@ -25,9 +24,12 @@ static struct kv_policy const uneven = { .kind = WINDOW_BLOCK,
                                          .attention_frames = 10,
                                          .sink_frames = 1 };
 
-static struct kv_policy const no_sink = { WINDOW_ROLLING, 5, 3, 21, 0, KV_SINK_USUAL };
-static struct kv_policy const fixed_sink = { WINDOW_ROLLING, 5, 3, 21, 3, KV_SINK_FIXED };
-static struct kv_policy const moving12 = { WINDOW_BLOCK, 4, 3, 12, 3, KV_SINK_MOVING };
+static struct kv_policy const no_sink = { WINDOW_ROLLING, 5,        3,    21, 0,
+                                          KV_SINK_USUAL,  KV_USUAL, { 0 } };
+static struct kv_policy const fixed_sink = { WINDOW_ROLLING, 5,        3,    21, 3,
+                                             KV_SINK_FIXED,  KV_USUAL, { 0 } };
+static struct kv_policy const moving12 = { WINDOW_BLOCK,   4,        3,    12, 3,
+                                           KV_SINK_MOVING, KV_USUAL, { 0 } };
 
 /* "c0:0+3@0 w1:0+3@3": source and block, first frame + frames @ position */
 static const char *spell_window(const struct kv_window *l, char buf[1024])
@@ -89,7 +91,8 @@ static void window_passes(void **state)
     for (int i = 0; i < COUNT_OF(cases); i++) {
         struct kv_window l;
         assert_int_equal(kv_policy_check(cases[i].p), ST_OK);
-        kv_window_spans(&l, cases[i].p, cases[i].first, cases[i].count);
+        kv_window_spans(&l, cases[i].p,
+                        &(struct kv_pass){ .first = cases[i].first, .count = cases[i].count });
         assert_string_equal(spell_window(&l, buf), cases[i].want);
     }
 }
@@ -115,7 +118,7 @@ static void clean_passes(void **state)
     (void)state;
     for (int i = 0; i < COUNT_OF(cases); i++) {
         struct kv_window l;
-        kv_clean_spans(&l, cases[i].p, cases[i].block);
+        kv_clean_spans(&l, cases[i].p, &(struct kv_pass){ .first = cases[i].block, .count = 1 });
         assert_string_equal(spell_window(&l, buf), cases[i].want);
     }
 }
@@ -147,14 +150,15 @@ static void bad_policies(void **state)
         struct kv_policy p;
         const char *message;
     } const cases[] = {
-        { { WINDOW_ROLLING, 5, 3, 17, 3, KV_SINK_USUAL },
+        { { WINDOW_ROLLING, 5, 3, 17, 3, KV_SINK_USUAL, KV_USUAL, { 0 } },
           "attention frames: 17; 18 to 90 are allowed for 5 levels of 3 frames" },
-        { { WINDOW_ROLLING, 5, 3, 21, 2, KV_SINK_USUAL },
+        { { WINDOW_ROLLING, 5, 3, 21, 2, KV_SINK_USUAL, KV_USUAL, { 0 } },
           "sink frames: 2; a rolling window has none, 0, or one block, 3" },
-        { { WINDOW_ROLLING, 5, 3, 14, 0, KV_SINK_USUAL },
+        { { WINDOW_ROLLING, 5, 3, 14, 0, KV_SINK_USUAL, KV_USUAL, { 0 } },
           "attention frames: 14; 15 to 90 are allowed for 5 levels of 3 frames" },
-        { { WINDOW_BLOCK, 4, 3, 21, 4, KV_SINK_USUAL }, "sink frames: 4; 0 to 3 are allowed" },
-        { { WINDOW_BLOCK, 4, 0, 21, 0, KV_SINK_USUAL },
+        { { WINDOW_BLOCK, 4, 3, 21, 19, KV_SINK_USUAL, KV_USUAL, { 0 } },
+          "sink frames: 19; 0 to 18 are allowed" },
+        { { WINDOW_BLOCK, 4, 0, 21, 0, KV_SINK_USUAL, KV_USUAL, { 0 } },
           "frames per block: 0; 1 to 64 are allowed" },
     };
     (void)state;
@@ -166,14 +170,20 @@ static void bad_policies(void **state)
 
 static void policy_names(void **state)
 {
+    enum window_kind kind;
+    enum kv_rule rule;
+
     (void)state;
-    for (int i = 0; i < WINDOW_KINDS; i++)
-        assert_int_equal(choice_find(KV_POLICY_CHOICES, kv_policy_name((enum window_kind)i)), i);
-    assert_int_equal(choice_find(KV_POLICY_CHOICES, "deep"), -1);
-    for (enum kv_sink s = KV_SINK_USUAL; s <= KV_SINK_MOVING; s++) {
-        assert_int_equal(choice_find(KV_ALL_SINK_CHOICES, kv_sink_name(s)), s);
-        assert_int_equal(choice_find(KV_SINK_CHOICES, kv_sink_name(s)), (int)s - 1);
+    for (int i = 0; i < WINDOW_KINDS; i++) {
+        assert_true(kv_window_find(kv_window_name((enum window_kind)i), &kind));
+        assert_int_equal(kind, i);
     }
+    for (int i = 0; i < KV_RULES; i++) {
+        assert_true(kv_rule_find(kv_rule_name((enum kv_rule)i), &rule));
+        assert_int_equal(rule, i);
+    }
+    assert_false(kv_window_find("deep", &kind));
+    assert_false(kv_rule_find("deep", &rule));
     assert_true(kv_policy_joint(&rolling));
     assert_false(kv_policy_joint(&block12));
 }
