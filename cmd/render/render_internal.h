@@ -67,7 +67,7 @@ struct engine_events render_summary_events(struct render_summary *r);
 /* A bar on a terminal, one line every 30 s otherwise. */
 
 struct render_progress {
-    int clips, clips_done; /* of the whole render */
+    int clips, clips_done; /* of the whole render; clips 0: nobody knows */
     int64_t pictures;      /* made so far in this group */
     int64_t blocks, done;  /* of this group: all, and those whose pictures are out */
     int lines, stages_each, stages[ROLES_RANKS]; /* stages that hold a block, by line */

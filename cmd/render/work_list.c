@@ -9,9 +9,8 @@
  * and a group's waiting clips are a list through the clips, so that the next one is found at once
  * however many there are.
  */
-#define _XOPEN_SOURCE 700 /* realpath */
-#include "base/file.h"
-#include "base/strbuf.h"
+#include "base/log.h"
+#include "cmd/clip_folder.h"
 #include "cmd/job_encoders.h"
 #include "cmd/prompt_lengths.h"
 #include "cmd/render/render_internal.h"
@@ -19,14 +18,10 @@
 #include "pipeline/dit/dit.h"
 #include "pipeline/engine/output_formats.h"
 
-#include <errno.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
-#include <unistd.h>
 
-enum { SIDECAR_BYTES = 64 << 20, NONE = -1 };
+enum { NONE = -1 };
 
 struct work_clip {
     struct clip_spec spec;
@@ -90,75 +85,11 @@ static status load_jobs(struct opening *o, char *const *paths, int count)
         for (int j = 0; j < o->file[i].jobs; j++) {
             struct source *const s = &o->source[o->sources++];
             s->job = &o->file[i].job[j];
+            if (s->job->afters || s->job->run.given)
+                log_info("%s: after and run are for a queue, and change nothing here",
+                         s->job->name);
             TRY(clip_card(&s->card, s->job));
         }
-    return ST_OK;
-}
-
-/* Is the folder the finished clip of this very task? */
-static bool is_same_task(const char *dir, const char *task_id)
-{
-    char *const path = path_join(dir, "clip.json");
-    char *text = NULL;
-    size_t len = 0;
-    bool same = false;
-
-    if (path && file_read(path, SIDECAR_BYTES, &text, &len) == ST_OK) {
-        json_t *const root = json_loadb(text, len, 0, NULL);
-        const char *const id =
-            json_string_value(json_object_get(json_object_get(root, "identity"), "task_id"));
-        same = id && !strcmp(id, task_id);
-        json_decref(root);
-    }
-    free(text);
-    free(path);
-    return same;
-}
-
-/* Sets dir to the clip's folder, under on_exists: version the first of dir-v2, dir-v3 ... that
- * is free; NULL: the clip is there already. */
-static status choose_folder(struct clip_spec *c, const struct job *job)
-{
-    char *at = path_join(job->output.dir, c->name);
-    enum { VERSIONS = 10000 };
-    status st = ST_OK;
-
-    for (int version = 2; at && job->output.on_exists == JOB_VERSION && path_exists(at);
-         version++) {
-        free(at);
-        at = version < VERSIONS ? str_format("%s/%s-v%d", job->output.dir, c->name, version) : NULL;
-    }
-    if (!at) return fail(ST_NOMEM, "%s/%s: no free name", job->output.dir, c->name);
-    if (!path_exists(at)) {
-        c->dir = at;
-        return ST_OK;
-    }
-    if (job->output.on_exists == JOB_ERROR)
-        st = fail(ST_FORMAT, "%s: already exists, and output.on_exists is error", at);
-    else if (!is_same_task(at, c->task_id))
-        st = fail(
-            ST_FORMAT,
-            "%s: exists and is not this clip (task %s); remove it, give the clip another name, "
-            "or set output.on_exists: version",
-            at, c->task_id);
-    free(at);
-    return st;
-}
-
-/* Make the output folder now, not when the first clip is half rendered, and name it
- * one way however a job spells it. */
-static status open_output(struct job *job)
-{
-    TRY(dir_make(job->output.dir));
-    char *const real = realpath(job->output.dir, NULL);
-
-    if (!real || access(real, W_OK | X_OK)) {
-        status const st = fail(ST_IO, "%s: %s", job->output.dir, strerror(errno));
-        free(real);
-        return st;
-    }
-    free(job->output.dir);
-    job->output.dir = real;
     return ST_OK;
 }
 
@@ -173,8 +104,9 @@ static status keep_clips(struct work_list *l, struct clip_list *clips, const str
     l->clip = more;
     for (int i = 0; i < clips->count; i++) {
         struct clip_spec *const c = &clips->clip[i];
-        TRY(choose_folder(c, job));
-        if (!c->dir) {
+        bool there;
+        TRY(clip_folder_choose(c, job, &there));
+        if (there) {
             l->skipped++;
             continue;
         }
@@ -198,37 +130,21 @@ static status expand_job(struct opening *o, struct source *s)
     TRY(clip_expand(&clips, s->job, &s->card,
                     &(struct clip_options){ .model_id = model->id, .precision = o->precision }));
     TRY_OUT(prompt_lengths_check(&o->lengths, s->job, &s->card, &clips));
-    TRY_OUT(open_output(s->job));
+    TRY_OUT(clip_folder_open(s->job));
     TRY_OUT(keep_clips(o->l, &clips, s->job, model));
 out:
     clip_free(&clips);
     return st;
 }
 
-/* Folders by where they are, then by name whatever its case: a disk may not tell case apart. */
-static int compare_dirs(const void *a, const void *b)
-{
-    const char *const x = *(const char *const *)a, *const y = *(const char *const *)b;
-    const char *const name_x = strrchr(x, '/'), *const name_y = strrchr(y, '/');
-    int const at_x = name_x ? (int)(name_x - x) : 0, at_y = name_y ? (int)(name_y - y) : 0;
-    int const order = strncmp(x, y, (size_t)(at_x < at_y ? at_x : at_y));
-
-    if (order || at_x != at_y) return order ? order : at_x - at_y;
-    return strcasecmp(x + at_x, y + at_y);
-}
-
 static status check_folders(const struct work_list *l)
 {
     const char **const dirs = calloc((size_t)l->clips + 1, sizeof *dirs);
-    status st = ST_OK;
+    status st;
 
     if (!dirs) return fail(ST_NOMEM, "%lld clips", (long long)l->clips);
     for (int64_t i = 0; i < l->clips; i++) dirs[i] = l->clip[i].spec.dir;
-    qsort(dirs, (size_t)l->clips, sizeof *dirs, compare_dirs);
-    for (int64_t i = 1; i < l->clips && st == ST_OK; i++)
-        if (!compare_dirs(&dirs[i - 1], &dirs[i]))
-            st = fail(ST_FORMAT, "%s: two clips of these jobs would have this folder%s", dirs[i],
-                      strcmp(dirs[i - 1], dirs[i]) ? ", but for the name's case" : "");
+    st = clip_folder_check_all(dirs, l->clips);
     free(dirs);
     return st;
 }

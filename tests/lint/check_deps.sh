@@ -50,7 +50,8 @@ pipeline/output/av   | base kernels/pixels.h                            | video.
 pipeline/engine      | base kernels comm cluster pipeline/* jobs/spec/clip_spec.h jobs/spec/model_spec.h jobs/spec/spec_json.h | engine.h work_source.h workload.h workload_query.h footprint.h model_pool.h output_formats.h
 
 cmd                  | base kernels comm cluster jobs/* pipeline/*      |
-cmd/render           | base kernels comm cluster jobs/* pipeline/*      |
+cmd/render           | base kernels comm cluster jobs/* pipeline/*      | render_run.h
+cmd/queue            | base kernels comm cluster jobs/* pipeline/* cmd/render |
 cmd/plan             | base kernels comm cluster jobs/* pipeline/* cmd/bench |
 cmd/bench            | base kernels comm cluster jobs/* pipeline/*      | bench_file.h
 cmd/verify           | base kernels comm cluster jobs/* pipeline/*      |
