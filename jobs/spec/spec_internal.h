@@ -116,7 +116,7 @@ extern const struct field_table job_after_table;  /* reads into a struct job_aft
 extern const struct field_table start_table;                     /* reads into a struct job_start */
 status start_read(const struct tree_node *n, void *to) MUST_USE; /* a FIELD_READ of one */
 
-/* Sets all but the file of the clip's start, whose blocks are set. ST_FORMAT at the key: a model not
+/* Sets all but the file of the clip's start; its blocks are set. ST_FORMAT at the key: a model not
  * made for it, too little of a video, nothing left to render. */
 status start_check(const struct job *job, const struct card *card, struct clip_spec *c) MUST_USE;
 /* Sets its hash. ST_FORMAT if the file is not there. */
