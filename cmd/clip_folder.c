@@ -2,63 +2,140 @@
 #define _XOPEN_SOURCE 700 /* realpath */
 #include "cmd/clip_folder.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/strbuf.h"
+#include "pipeline/output/attempts.h"
+#include "pipeline/output/finished_clip.h"
 
 #include <errno.h>
-#include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
 
-enum { SIDECAR_BYTES = 64 << 20 };
+enum { VERSIONS = 10000 };
+
+/* The first of base-v2, base-v3 ... that is free. */
+static status find_version(const char *base, char **dir)
+{
+    for (int version = 2; version < VERSIONS; version++) {
+        char *const at = str_format("%s-v%d", base, version);
+        if (!at) return fail(ST_NOMEM, "%s: no memory for its name", base);
+        if (!path_exists(at)) {
+            *dir = at;
+            return ST_OK;
+        }
+        free(at);
+    }
+    return fail(ST_IO, "%s: no free name up to %s-v%d", base, base, VERSIONS);
+}
+
+/* What the skip rule finds. */
+static status look_at_clip(const char *at, const char *task, const struct clip_folder_rules *r,
+                           enum clip_folder_state *what, bool *other_numerics)
+{
+    enum finished_depth const depth = r->verify ? FINISHED_HASHES : FINISHED_SIZES;
+    struct finished_clip there;
+    status const st = finished_clip_read(&there, at, depth);
+
+    if (st == ST_NOMEM || st == ST_IO) return st;
+    if ((st != ST_OK && st != ST_MISMATCH) || strcmp(there.task_id, task) != 0)
+        return fail(ST_FORMAT,
+                    "%s: exists and is not this clip (task %s); remove it, give the clip another "
+                    "name, or set output.on_exists: version",
+                    at, task);
+    *what = st == ST_OK ? FOLDER_DONE : FOLDER_DAMAGED;
+    if (st != ST_OK && !r->told)
+        log_warn("%s: damaged, and is made again:\n%s", at, error_last()->msg);
+    error_clear();
+    *other_numerics = *r->numerics && strcmp(there.numerics_id, r->numerics) != 0;
+    if (*what == FOLDER_DONE && *other_numerics && !r->told)
+        log_warn("%s: made with other numerics (%s, here %s); %s", at,
+                 there.numerics_id[0] ? there.numerics_id : "not known", r->numerics,
+                 r->same_numerics ? "a second version is made" : "kept; see --same-numerics");
+    return ST_OK;
+}
+
+status clip_folder_find(const char *base, const char *task, const struct clip_folder_rules *r,
+                        char **dir, enum clip_folder_state *what)
+{
+    bool other_numerics = false;
+
+    *dir = NULL;
+    *what = FOLDER_FREE;
+    if (path_exists(base)) {
+        if (r->on_exists == JOB_VERSION) return find_version(base, dir);
+        if (r->on_exists == JOB_ERROR)
+            return fail(ST_FORMAT, "%s: already exists, and output.on_exists is error", base);
+        TRY(look_at_clip(base, task, r, what, &other_numerics));
+        if (*what == FOLDER_DONE && other_numerics && r->same_numerics) {
+            *what = FOLDER_FREE;
+            return find_version(base, dir);
+        }
+    }
+    *dir = str_format("%s", base);
+    return *dir ? ST_OK : fail(ST_NOMEM, "%s: no memory for its name", base);
+}
+
+status clip_folder_set_aside(const char *dir)
+{
+    char *const parent = path_dir(dir);
+    status st = ST_OK;
+    bool done = false;
+
+    for (int n = 1; st == ST_OK && !done && n < VERSIONS; n++) {
+        char *const aside = str_format("%s.damaged-%d", dir, n);
+        if (!aside) st = fail(ST_NOMEM, "%s: no memory for its name", dir);
+        else if (!path_exists(aside)) {
+            done = !rename(dir, aside);
+            if (!done) st = fail(ST_IO, "%s: %s", aside, strerror(errno));
+            else log_warn("%s: damaged, kept as %s", dir, aside);
+        }
+        free(aside);
+    }
+    if (st == ST_OK && parent) st = dir_sync(parent);
+    free(parent);
+    return st;
+}
 
 bool clip_folder_is_task(const char *dir, const char *task_id)
 {
-    char *const path = path_join(dir, "clip.json");
-    char *text = NULL;
-    size_t len = 0;
-    bool same = false;
+    struct finished_clip there;
+    bool const whole = finished_clip_read(&there, dir, FINISHED_SIZES) == ST_OK;
 
-    if (path && file_read(path, SIDECAR_BYTES, &text, &len) == ST_OK) {
-        json_t *const root = json_loadb(text, len, 0, NULL);
-        const char *const id =
-            json_string_value(json_object_get(json_object_get(root, "identity"), "task_id"));
-        same = id && !strcmp(id, task_id);
-        json_decref(root);
-    }
-    free(text);
-    free(path);
-    return same;
-}
-
-/* malloc'ed; under on_exists: version a name that is free. */
-static char *find_name(const struct clip_spec *c, const struct job *job)
-{
-    char *at = path_join(job->output.dir, c->name);
-    enum { VERSIONS = 10000 };
-
-    for (int version = 2; at && job->output.on_exists == JOB_VERSION && path_exists(at);
-         version++) {
-        free(at);
-        at = version < VERSIONS ? str_format("%s/%s-v%d", job->output.dir, c->name, version) : NULL;
-    }
-    return at;
+    error_clear();
+    return whole && !strcmp(there.task_id, task_id);
 }
 
 status clip_folder_choose(struct clip_spec *c, const struct job *job, bool *there)
 {
-    c->dir = find_name(c, job);
-    if (!c->dir) return fail(ST_NOMEM, "%s/%s: no free name", job->output.dir, c->name);
-    *there = path_exists(c->dir);
-    if (!*there) return ST_OK;
-    if (job->output.on_exists == JOB_ERROR)
-        return fail(ST_FORMAT, "%s: already exists, and output.on_exists is error", c->dir);
-    if (clip_folder_is_task(c->dir, c->task_id)) return ST_OK;
-    return fail(ST_FORMAT,
-                "%s: exists and is not this clip (task %s); remove it, give the clip another name, "
-                "or set output.on_exists: version",
-                c->dir, c->task_id);
+    struct clip_folder_rules const rules = { .on_exists = job->output.on_exists, .numerics = "" };
+    char *const base = path_join(job->output.dir, c->name);
+    enum clip_folder_state what = FOLDER_FREE;
+    status st = base ? ST_OK : fail(ST_NOMEM, "%s: no memory for its name", c->name);
+
+    if (st == ST_OK) st = clip_folder_find(base, c->task_id, &rules, &c->dir, &what);
+    if (st == ST_OK && what == FOLDER_DAMAGED) st = clip_folder_set_aside(c->dir);
+    *there = what == FOLDER_DONE;
+    free(base);
+    return st;
+}
+
+/* A person is told of those that nobody can judge. */
+static status sweep_attempts(const char *dir)
+{
+    struct attempts_found found;
+    status const st = attempts_sweep(dir, false, &found);
+
+    if (found.removed) log_info("%s: %d attempts of killed renders removed", dir, found.removed);
+    if (found.finished)
+        log_warn("%s: .attempts has %d finished clips that could not be published", dir,
+                 found.finished);
+    if (st == ST_NOMEM) return st;
+    if (st != ST_OK) log_warn("not removed: %s", error_last()->msg);
+    error_clear();
+    return ST_OK;
 }
 
 status clip_folder_open(struct job *job)
@@ -73,7 +150,7 @@ status clip_folder_open(struct job *job)
     }
     free(job->output.dir);
     job->output.dir = real;
-    return ST_OK;
+    return sweep_attempts(real);
 }
 
 /* Folders by where they are, then by name whatever its case: a disk may not tell case apart. */

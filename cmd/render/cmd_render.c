@@ -13,8 +13,9 @@
 struct job_render {
     char *const *path;
     int paths;
-    const char *precision;
+    struct work_list_options list_options;
     struct work_list *list;
+    int64_t failed; /* clips that were not made, all of them; rank 0 */
 };
 
 static status open_jobs(void *arg, int ranks, struct work_source *out, int64_t *clips)
@@ -22,7 +23,7 @@ static status open_jobs(void *arg, int ranks, struct work_source *out, int64_t *
     struct job_render *const r = arg;
 
     (void)ranks;
-    TRY(work_list_open(&r->list, r->path, r->paths, r->precision));
+    TRY(work_list_open(&r->list, r->path, r->paths, &r->list_options));
     struct work_counts const counts = work_list_counts(r->list);
     if (counts.skipped)
         log_info("render: %lld clips already exist, skipped", (long long)counts.skipped);
@@ -38,28 +39,37 @@ static void close_jobs(void *arg)
     if (!r->list) return;
     for (int64_t i = 0; i < work_list_counts(r->list).failed; i++) {
         struct work_failure const f = work_list_failure(r->list, i);
-        if (f.st != ST_CANCELED) log_error("not made: %s: %s", f.clip->dir, f.why);
+        if (f.st == ST_CANCELED) continue;
+        log_error("not made: %s: %s", f.clip->dir, f.why);
+        r->failed++;
     }
     work_list_close(&r->list);
 }
 
-/* All ranks end alike; rank 0 has said which clips and why. */
-static status check_result(const struct engine_result *result)
+/* All ranks end alike; rank 0 has said which clips and why, those too that no line has had. */
+static status check_result(const struct job_render *r, const struct engine_result *result)
 {
-    if (!result->failed) {
+    int64_t const failed = r->failed > result->failed ? r->failed : result->failed;
+
+    if (!failed) {
         log_info("render: %lld clips made", (long long)result->done);
         return ST_OK;
     }
     return fail(comm_launcher_rank() > 0 ? ST_PEER : ST_IO, "%lld of %lld clips were not made",
-                (long long)result->failed, (long long)(result->failed + result->done));
+                (long long)failed, (long long)(failed + result->done));
 }
 
 /* ---- options ------------------------------------------------------------------------- */
 
 /* *help: printed, and nothing more to do; else the jobs are argv[1] to argv[*argc - 1]. */
-static status parse(struct render_request *w, int *argc, char **argv, bool *help)
+static status parse(struct render_request *w, struct work_list_options *list, int *argc,
+                    char **argv, bool *help)
 {
-    struct opt const table[] = { RENDER_OPTIONS(*w) };
+    struct opt const table[] = {
+        RENDER_OPTIONS(*w),
+        { "verify", OPT_FLAG, &list->verify,
+          .help = "read all files of finished clips before they are skipped" },
+    };
     struct opts const o = {
         .usage = "render JOB.yaml... [options]",
         .about = "Render every clip of the jobs. A clip's folder appears complete or not at all.\n"
@@ -91,33 +101,36 @@ static char *describe_jobs(char *const *path, int paths)
     return t.s;
 }
 
-static status render_jobs(const struct render_request *w, char *const *path, int paths)
+static status render_jobs(const struct render_request *w, const struct work_list_options *list,
+                          char *const *path, int paths)
 {
     char *const same = describe_jobs(path, paths);
-    struct job_render r = { .path = path, .paths = paths, .precision = render_precision(w) };
+    struct job_render r = { .path = path, .paths = paths, .list_options = *list };
     struct render_work const work = {
         .open = open_jobs, .close = close_jobs, .arg = &r, .same = same, .ahead = AHEAD
     };
     struct engine_result result;
 
     if (!same) return fail(ST_NOMEM, "%d jobs", paths);
+    r.list_options.precision = render_precision(w);
     status st = render_run(w, &work, &result);
     if (st == ST_CANCELED)
         log_info("render: stopped at a block boundary. Give the same command again: clips that "
-                 "are finished are kept, the one in work starts over.");
-    if (st == ST_OK) st = check_result(&result);
+                 "are finished are kept, those in work go on from their last checkpoint.");
+    if (st == ST_OK) st = check_result(&r, &result);
     free(same);
     return st;
 }
 
 status cmd_render(int argc, char **argv)
 {
+    struct work_list_options list = { .verify = false };
     struct render_request w;
     bool help;
 
     render_request_begin(&w);
-    status st = parse(&w, &argc, argv, &help);
-    if (st == ST_OK && !help) st = render_jobs(&w, argv + 1, argc - 1);
+    status st = parse(&w, &list, &argc, argv, &help);
+    if (st == ST_OK && !help) st = render_jobs(&w, &list, argv + 1, argc - 1);
     render_request_end(&w);
     return st;
 }

@@ -9,7 +9,9 @@
  * and a group's waiting clips are a list through the clips, so that the next one is found at once
  * however many there are.
  */
+#include "base/file.h"
 #include "base/log.h"
+#include "base/strbuf.h"
 #include "cmd/clip_folder.h"
 #include "cmd/job_encoders.h"
 #include "cmd/prompt_lengths.h"
@@ -17,7 +19,9 @@
 #include "jobs/spec/clip.h"
 #include "pipeline/dit/dit.h"
 #include "pipeline/engine/output_formats.h"
+#include "pipeline/output/clip_claim.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,6 +29,8 @@ enum { NONE = -1 };
 
 struct work_clip {
     struct clip_spec spec;
+    char *base;                     /* OUT/NAME; spec.dir may be another version of it */
+    int on_exists;                  /* enum job_exists */
     const struct model_spec *model; /* one of the list's */
     int64_t at;                     /* place among all, as the jobs have them */
     int group;
@@ -39,6 +45,8 @@ struct work_group {
 };
 
 struct work_list {
+    struct work_list_options o;
+    struct clip_claims *claims;
     struct work_clip *clip; /* a clip's place is its ticket */
     int64_t clips, skipped, done;
     struct model_spec *model; /* [models], one a job */
@@ -59,7 +67,6 @@ struct source {
 
 struct opening {
     struct work_list *l;
-    const char *precision;
     struct job_file *file;
     int files;
     struct source *source;
@@ -93,7 +100,47 @@ static status load_jobs(struct opening *o, char *const *paths, int count)
     return ST_OK;
 }
 
-/* The clips that are to be made become the list's. */
+static struct clip_folder_rules folder_rules(const struct work_list *l, int on_exists, bool told)
+{
+    return (struct clip_folder_rules){
+        .on_exists = on_exists,
+        .told = told,
+        .verify = l->o.verify,
+        .same_numerics = l->o.same_numerics,
+        .numerics = l->o.numerics ? l->o.numerics : "",
+    };
+}
+
+/* Unless it is done the clip becomes the list's. */
+static status keep_clip(struct work_list *l, struct clip_spec *c, const struct job *job,
+                        const struct model_spec *model)
+{
+    struct clip_folder_rules const rules = folder_rules(l, job->output.on_exists, false);
+    struct work_clip *const to = &l->clip[l->clips];
+    enum clip_folder_state what = FOLDER_DONE;
+    char *base = path_join(job->output.dir, c->name);
+    status st = ST_OK;
+
+    if (!base) return fail(ST_NOMEM, "%s: no memory for its name", c->name);
+    TRY_OUT(clip_folder_find(base, c->task_id, &rules, &c->dir, &what));
+    if (what == FOLDER_DONE) {
+        l->skipped++;
+        goto out;
+    }
+    *to = (struct work_clip){ .spec = *c,
+                              .base = base,
+                              .on_exists =
+                                  strcmp(c->dir, base) != 0 ? JOB_VERSION : job->output.on_exists,
+                              .model = model,
+                              .at = l->clips };
+    l->clips++;
+    base = NULL;                  /* handed over, */
+    *c = (struct clip_spec){ 0 }; /* both */
+out:
+    free(base);
+    return st;
+}
+
 static status keep_clips(struct work_list *l, struct clip_list *clips, const struct job *job,
                          const struct model_spec *model)
 {
@@ -102,18 +149,7 @@ static status keep_clips(struct work_list *l, struct clip_list *clips, const str
 
     if (!more) return fail(ST_NOMEM, "%lld clips", (long long)(l->clips + clips->count));
     l->clip = more;
-    for (int i = 0; i < clips->count; i++) {
-        struct clip_spec *const c = &clips->clip[i];
-        bool there;
-        TRY(clip_folder_choose(c, job, &there));
-        if (there) {
-            l->skipped++;
-            continue;
-        }
-        l->clip[l->clips] = (struct work_clip){ .spec = *c, .model = model, .at = l->clips };
-        l->clips++;
-        *c = (struct clip_spec){ 0 }; /* handed over */
-    }
+    for (int i = 0; i < clips->count; i++) TRY(keep_clip(l, &clips->clip[i], job, model));
     return ST_OK;
 }
 
@@ -127,8 +163,9 @@ static status expand_job(struct opening *o, struct source *s)
     TRY(card_spec(model, &s->card));
     o->l->models++;
     TRY(card_fingerprint(&s->card, model->id));
-    TRY(clip_expand(&clips, s->job, &s->card,
-                    &(struct clip_options){ .model_id = model->id, .precision = o->precision }));
+    TRY(clip_expand(
+        &clips, s->job, &s->card,
+        &(struct clip_options){ .model_id = model->id, .precision = o->l->o.precision }));
     TRY_OUT(prompt_lengths_check(&o->lengths, s->job, &s->card, &clips));
     TRY_OUT(clip_folder_open(s->job));
     TRY_OUT(keep_clips(o->l, &clips, s->job, model));
@@ -206,13 +243,16 @@ static status open_list(struct opening *o, char *const *paths, int count)
     return make_groups(o->l);
 }
 
-status work_list_open(struct work_list **out, char *const *paths, int count, const char *precision)
+status work_list_open(struct work_list **out, char *const *paths, int count,
+                      const struct work_list_options *options)
 {
-    struct opening o = { .l = calloc(1, sizeof *o.l), .precision = precision };
+    struct opening o = { .l = calloc(1, sizeof *o.l) };
 
     *out = NULL;
     if (!o.l) return fail(ST_NOMEM, "%d job files", count);
-    status const st = open_list(&o, paths, count);
+    o.l->o = *options;
+    status st = clip_claims_open(&o.l->claims);
+    if (st == ST_OK) st = open_list(&o, paths, count);
     for (int i = 0; i < o.sources; i++) card_close(&o.source[i].card);
     for (int i = 0; i < o.files; i++) job_close(&o.file[i]);
     prompt_lengths_close(&o.lengths);
@@ -231,8 +271,10 @@ void work_list_close(struct work_list **list)
     struct work_list *const l = *list;
 
     if (!l) return;
+    clip_claims_close(&l->claims);
     for (int64_t i = 0; i < l->clips; i++) {
         clip_spec_free(&l->clip[i].spec);
+        free(l->clip[i].base);
         free(l->clip[i].why);
     }
     for (int i = 0; i < l->models; i++) model_spec_free(&l->model[i]);
@@ -258,19 +300,108 @@ static int foremost_group(const struct work_list *l)
     return found;
 }
 
+static void note_failure(void *arg, int64_t ticket, status st, const char *why)
+{
+    struct work_list *const l = arg;
+    struct work_clip *const c = &l->clip[ticket];
+
+    clip_claims_give_back(l->claims, c->spec.dir);
+    c->st = st;
+    c->why = strdup(why ? why : ""); /* without memory only the status is reported */
+    l->failed[l->failures++] = ticket;
+}
+
+static void note_busy(struct work_list *l, int64_t ticket, const char *by)
+{
+    char why[PROCESS_WORDS + 64];
+
+    snprintf(why, sizeof why, "in work by %s; it is not waited for", by);
+    note_failure(l, ticket, ST_IO, why);
+}
+
+/* Claim the clip's place and look at it once more. *ours: it is to be made, by us. */
+static status claim_clip(struct work_list *l, int64_t ticket, bool *ours)
+{
+    struct work_clip *const c = &l->clip[ticket];
+    struct clip_folder_rules const rules = folder_rules(l, c->on_exists, true);
+    enum clip_folder_state what = FOLDER_FREE;
+    char by[PROCESS_WORDS], *dir = NULL;
+    bool held;
+    status st = ST_OK;
+
+    *ours = false;
+    TRY(clip_claims_take(l->claims, c->spec.dir, &held, by));
+    if (!held) {
+        note_busy(l, ticket, by);
+        return ST_OK;
+    }
+    if (path_exists(c->spec.dir))
+        st = clip_folder_find(c->base, c->spec.task_id, &rules, &dir, &what);
+    if (st == ST_OK && what == FOLDER_DAMAGED) st = clip_folder_set_aside(c->spec.dir);
+    if (st == ST_NOMEM) goto out;
+    if (st != ST_OK) {
+        note_failure(l, ticket, st, error_last()->msg);
+        error_clear();
+        st = ST_OK;
+    } else if (what == FOLDER_DONE) {
+        l->skipped++;
+        log_info("%s: another process has made it meanwhile", c->spec.dir);
+        clip_claims_give_back(l->claims, c->spec.dir);
+    } else *ours = true;
+out:
+    free(dir);
+    return st;
+}
+
+/* Under on_exists: version a name that is taken meanwhile, or claimed, is not waited for. */
+static status choose_version(struct work_list *l, int64_t ticket)
+{
+    enum { VERSIONS = 10000 };
+    struct work_clip *const c = &l->clip[ticket];
+    char by[PROCESS_WORDS];
+    bool held = false;
+
+    for (int version = 1; version < VERSIONS; version++) {
+        char *const dir =
+            version > 1 ? str_format("%s-v%d", c->base, version) : str_format("%s", c->base);
+        if (!dir) return fail(ST_NOMEM, "%s: no memory for its name", c->base);
+        free(c->spec.dir);
+        c->spec.dir = dir;
+        if (path_exists(dir)) continue;
+        TRY(clip_claims_take(l->claims, dir, &held, by));
+        if (held && !path_exists(dir)) return ST_OK;
+        if (held) clip_claims_give_back(l->claims, dir);
+    }
+    return fail(ST_IO, "%s: no free name", c->base);
+}
+
+/* The group's next clip that is ours to make. */
+static status next_of_group(struct work_list *l, int g, struct work_item *out, bool *found)
+{
+    *found = false;
+    while (!*found && l->group[g].first != NONE) {
+        int64_t const ticket = l->group[g].first;
+        l->group[g].first = l->clip[ticket].next;
+        if (l->clip[ticket].on_exists == JOB_VERSION) {
+            TRY(choose_version(l, ticket));
+            *found = true;
+        } else TRY(claim_clip(l, ticket, found));
+        *out = item_at(l, ticket);
+    }
+    return ST_OK;
+}
+
 static status hand_over(void *arg, const struct work_item *group, double wait_s,
                         struct work_item *out, enum work_next *what)
 {
     struct work_list *const l = arg;
-    int const foremost = foremost_group(l);
-    int const g = group ? l->clip[group->ticket].group : foremost;
+    bool found = false;
 
     (void)wait_s;
-    *what = foremost == NONE ? WORK_END : WORK_OTHER;
-    if (g == NONE || l->group[g].first == NONE) return ST_OK;
-    *out = item_at(l, l->group[g].first);
-    l->group[g].first = l->clip[out->ticket].next;
-    *what = WORK_CLIP;
+    if (group) TRY(next_of_group(l, l->clip[group->ticket].group, out, &found));
+    for (int g; !group && !found && (g = foremost_group(l)) != NONE;)
+        TRY(next_of_group(l, g, out, &found));
+    *what = found ? WORK_CLIP : foremost_group(l) == NONE ? WORK_END : WORK_OTHER;
     return ST_OK;
 }
 
@@ -330,18 +461,8 @@ static void count_done(void *arg, int64_t ticket)
 {
     struct work_list *const l = arg;
 
-    (void)ticket;
+    clip_claims_give_back(l->claims, l->clip[ticket].spec.dir);
     l->done++;
-}
-
-static void note_failure(void *arg, int64_t ticket, status st, const char *why)
-{
-    struct work_list *const l = arg;
-    struct work_clip *const c = &l->clip[ticket];
-
-    c->st = st;
-    c->why = strdup(why ? why : ""); /* without memory only the status is reported */
-    l->failed[l->failures++] = ticket;
 }
 
 static const struct work_source_ops list_ops = {

@@ -56,7 +56,8 @@ struct job_run {
     bool max_failed_in_percent;    /* of the clips */
     int errors, crashes, preempts; /* of a clip, before it fails */
     struct duration backoff;       /* before it is tried again: times the tries so far */
-    bool given;
+    bool given; /* any of these */
+    struct duration checkpoint; /* of video, from one to the next; none: no checkpoints */
 };
 
 /* Texts and nodes belong to the job's file. */
@@ -64,8 +65,8 @@ struct job {
     const struct tree_node *node; /* the document */
     const char *name, *owner;     /* owner NULL: none */
     int priority;
-    char *model;   /* path of the card, behind the folder of the job file */
-    int precision; /* enum clip_precision */
+    char *model;             /* path of the card, behind the folder of the job file */
+    int precision;           /* enum clip_precision */
     struct model_lora *lora; /* behind those of the card */
     int loras;
 

@@ -43,6 +43,9 @@ void live_clip_free(struct live_clip *c)
     free(c->text);
     free(c->text_of);
     free(c->given);
+    if (c->resume) snapshot_reader_close(c->resume);
+    free(c->resume);
+    free(c->resume_dir);
     clip_spec_free(&c->spec);
     free(c);
 }

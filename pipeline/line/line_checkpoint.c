@@ -32,7 +32,8 @@ status line_enter_window(struct line *l)
 /* [all] What is to leave this stage next, on the rank that hands out blocks. *at: there. */
 static status bring_to_tail(struct line *l, int stage, struct tensor *at)
 {
-    int const tail = split_owner(&l->c.split, l->levels - 1), owner = split_owner(&l->c.split, stage);
+    int const tail = split_owner(&l->c.split, l->levels - 1),
+              owner = split_owner(&l->c.split, stage);
     struct tensor *const here = &l->stage[stage].in;
     int const rank = l->c.comm->rank;
 

@@ -15,7 +15,12 @@
 enum { FIXTURE_H = 4, FIXTURE_W = 6, FIXTURE_CHANNELS = 16, FIXTURE_FRAMES = 3 };
 enum { FIXTURE_HEADS = 12 }; /* more than it was recorded with, for up to six ranks to share */
 enum { FIXTURE_BLOCK = FIXTURE_FRAMES * FIXTURE_CHANNELS * FIXTURE_H * FIXTURE_W };
-enum { FIXTURE_CLIPS = 5, FIXTURE_BLOCKS = 12, FIXTURE_RANKS = 6, FIXTURE_LEVELS = 5 }; /* at most */
+enum {
+    FIXTURE_CLIPS = 5,
+    FIXTURE_BLOCKS = 12,
+    FIXTURE_RANKS = 6,
+    FIXTURE_LEVELS = 5
+}; /* at most */
 
 struct clip_fixture_model {
     const struct kern_backend *backend; /* of those that render */

@@ -75,15 +75,16 @@ static void the_models(void **state)
         { "models/causvid-1.3b.yaml", "generator", 3, 522, false, WINDOW_BLOCK, 21, 0, .shift = 8,
           .video = true },
         { "models/causal-forcing-chunkwise-1.3b.yaml", "generator", 4, 250, true, WINDOW_BLOCK, 21,
-          0 },
+          0, .frames = 3 },
         { "models/causal-forcing-framewise-4-step-1.3b.yaml", "generator_ema", 4, 250, true,
           WINDOW_BLOCK, 21, 0, .frames = 1, .image = true, .video = true },
         { "models/causal-forcing-framewise-2-step-1.3b.yaml", "generator_ema", 2, 500, true,
           WINDOW_BLOCK, 21, 0, .frames = 1, .first_steps = 4, .image = true, .video = true },
         { "models/causal-forcing-framewise-1-step-1.3b.yaml", "generator_ema", 1, 1000, true,
           WINDOW_BLOCK, 21, 0, .frames = 1, .first_steps = 4, .image = true, .video = true },
-        { "models/self-forcing-1.3b.yaml", "generator_ema", 4, 250, true, WINDOW_BLOCK, 21, 0 },
-        { "models/krea-realtime-14b.yaml", NULL, 4, 625, false, WINDOW_BLOCK, 6, 0 },
+        { "models/self-forcing-1.3b.yaml", "generator_ema", 4, 250, true, WINDOW_BLOCK, 21, 0,
+          .frames = 3 },
+        { "models/krea-realtime-14b.yaml", NULL, 4, 625, false, WINDOW_BLOCK, 6, 0, .frames = 3 },
     };
 
     (void)state;

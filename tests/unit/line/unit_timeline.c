@@ -52,12 +52,12 @@ static void play_events(struct timeline *t, const struct kv_policy *p, const str
     for (int i = 0; i < events; i++)
         if (!e[i].blocks) timeline_cut(t, e[i].tick, e[i].clip);
         else
-            ok(timeline_admit(t, e[i].tick,
-                              &(struct timeline_entry){
-                                  .clip = e[i].clip,
-                                  .end = e[i].blocks,
-                                  .clean = e[i].clean < 0 ? -e[i].clean : e[i].clean,
-                                  .goes_on = e[i].clean < 0 }));
+            ok(timeline_admit(
+                t, e[i].tick,
+                &(struct timeline_entry){ .clip = e[i].clip,
+                                          .end = e[i].blocks,
+                                          .clean = e[i].clean < 0 ? -e[i].clean : e[i].clean,
+                                          .goes_on = e[i].clean < 0 }));
 }
 
 static void clips_follow_without_a_gap(void **state)
@@ -195,10 +195,7 @@ static void clips_join_and_leave(void **state)
           { { 0, 0, 1, 0 }, { 0, 1, 5, -2 }, { 0, 2, 1, 0 } },
           3,
           "a0....\n..a0..\n....b0\nb3b2b1\nb4b3b2\nc0b4b3\n..c0..\n" },
-        { false,
-          { { 0, 0, 3, -2 }, { 0, 1, 1, 0 } },
-          2,
-          "....a0\n..a2a1\nb0....\n..b0..\n" },
+        { false, { { 0, 0, 3, -2 }, { 0, 1, 1, 0 } }, 2, "....a0\n..a2a1\nb0....\n..b0..\n" },
         { false,
           { { 0, 0, 9, -2 }, { 0, 1, 1, 0 }, { 3, 0, 0, 0 } },
           3,
@@ -360,10 +357,9 @@ static void enter_block(struct moved_line *m, int64_t tick)
     int const levels = given ? 0 : q->next == q->clean ? m->opening : m->usual;
     m->stage[m->levels - levels] = (struct block){ q->clip, q->next++, given };
     m->free_from = tick + (m->joint ? 1 : levels + 1);
-    for (int s = m->levels - 1; q->goes_on && q->next >= q->clean && s >= 0 && q->next < q->end; s--) {
-        if (!given) break; /* only with the last given one */
+    bool const window = given && q->goes_on && q->next == q->clean; /* with the last given one */
+    for (int s = m->levels - 1; window && s >= 0 && q->next < q->end; s--)
         m->stage[s] = (struct block){ q->clip, q->next++, false };
-        }
     if (q->next == q->end) leave_queue(m, 0);
 }
 
