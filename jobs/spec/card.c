@@ -22,6 +22,7 @@ struct draft {
     int version, family;
     const char *name, *weights, *outer_key, *config, *encoder, *tokenizer, *vae, *license;
     const struct tree_node *lora, *steps, *first_steps;
+    unsigned starts;
     bool warp;
     double shift;
     int frames_per_block, context_noise;
@@ -125,6 +126,7 @@ static const struct field card_fields[] = {
       .max = 16,
       .required = true },
     { .name = "window", .type = FIELD_MAP, .map = &window_table, .required = true },
+    { .name = "starts", .type = FIELD_READ, .to = AT(starts), .read = starts_read },
     { .name = "context_noise", .type = FIELD_INT, .to = AT(context_noise) },
     { .name = "license", .type = FIELD_TEXT, .to = AT(license), .max = 1024, .required = true },
     { .name = "lora", .type = FIELD_READ, .to = AT(lora), .read = field_node },
@@ -251,6 +253,7 @@ static status fill_card(struct card *c)
     kv_keys_usual(c->rule, c->key);
     for (int i = 0; i < KV_KEYS_COUNT; i++)
         TRY(read_policy_key(d.window.key[i], (enum kv_key)i, c));
+    c->starts = d.starts;
     c->license = d.license;
     TRY(read_steps(d.steps, d.warp, c->step, &c->steps));
     if (d.first_steps) TRY(read_steps(d.first_steps, d.warp, c->first_step, &c->first_steps));

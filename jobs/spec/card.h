@@ -46,10 +46,15 @@ struct card {
     enum kv_rule rule;         /* likewise */
     double key[KV_KEYS_COUNT]; /* the policy's own numbers */
 
+    unsigned starts; /* set of 1 << enum clip_start_kind: what its clips may go on from */
+
     const char *license;
 
     struct tree *tree; /* what the texts above point into */
 };
+
+/* A FIELD_READ of `starts`: to is an unsigned *. */
+status starts_read(const struct tree_node *n, void *to) MUST_USE;
 
 /* `path` is for messages and for what the card's paths are relative to; nothing is
  * opened. ST_FORMAT "path:line:column: key: what". card_close frees after success;

@@ -80,10 +80,16 @@ static json_t *content_for_id(const struct clip_spec *c, const struct card *card
     char seed[32];
 
     snprintf(seed, sizeof seed, "%llu", (unsigned long long)c->seed);
-    return json_pack("{s:i, s:o, s:s, s:i, s:i, s:I, s:I, s:s, s:o}", "content", 1, "model",
-                     model_for_id(c, card), "precision", clip_precision_name(c->precision), "width",
-                     c->width, "height", c->height, "pictures", (json_int_t)c->pictures, "blocks",
-                     (json_int_t)c->blocks, "seed", seed, "prompts", prompts_for_id(c));
+    json_t *content =
+        json_pack("{s:i, s:o, s:s, s:i, s:i, s:I, s:I, s:s, s:o}", "content", 1, "model",
+                  model_for_id(c, card), "precision", clip_precision_name(c->precision), "width",
+                  c->width, "height", c->height, "pictures", (json_int_t)c->pictures, "blocks",
+                  (json_int_t)c->blocks, "seed", seed, "prompts", prompts_for_id(c));
+    if (c->start.kind)
+        json_set(&content, "start",
+                 json_pack("{s:s, s:I, s:s}", "kind", clip_start_name(c->start.kind), "pictures",
+                           (json_int_t)c->start.pictures, "sha256", c->start.sha256));
+    return content;
 }
 
 static json_t *formats_for_id(const struct clip_spec *c)

@@ -113,6 +113,10 @@ static const struct key clip_keys[] = {
     { "blocks", KEY_INT64, AT(blocks), .min = 1, .max = BLOCKS_MAX },
     { "checkpoint", KEY_INT64, AT(checkpoint), .max = BLOCKS_MAX },
     { "frames_per_block", KEY_INT, AT(frames_per_block), .min = 1, .max = 16 },
+    { "start", KEY_CHOICE, AT(start.kind), .allowed = "none|latents|image|video" },
+    { "start_file", KEY_MAY_TEXT, .at = AT(start.file), .min = 1 },
+    { "start_pictures", KEY_INT64, AT(start.pictures), .max = PICTURES_MAX },
+    { "start_sha256", KEY_CHARS, AT(start.sha256), .max = DIGEST_HEX },
     { "prompt", KEY_LIST, AT(prompt), AT(prompts), 1, BLOCKS_MAX, .item = &prompt_table },
     { "value", KEY_LIST, AT(value), AT(values), 0, VALUES_MAX, .item = &pair_table },
     { "label", KEY_LIST, AT(label), AT(labels), 0, LABELS_MAX, .item = &pair_table },
@@ -469,6 +473,10 @@ static status check_clip(const struct clip_spec *c)
         return fail(ST_FORMAT, "fps_num: not 1 to below 240 pictures a second");
     if (c->pictures > clip_pictures(c->blocks, c->frames_per_block))
         return fail(ST_FORMAT, "pictures: more than its blocks have");
+    if (!c->start.file != !c->start.kind)
+        return fail(ST_FORMAT, "start_file: not what goes with start");
+    if (!c->start.pictures != (c->start.kind != CLIP_START_VIDEO))
+        return fail(ST_FORMAT, "start_pictures: not what goes with start");
     if (!c->latents != !c->latents_dtype ||
         (c->latents && choice_find("bf16|f32", c->latents_dtype) < 0))
         return fail(ST_FORMAT, "latents_dtype: not bf16 or f32, as goes with latents");

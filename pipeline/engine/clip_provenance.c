@@ -63,6 +63,8 @@ static void add_model(struct clip_provenance *a, const struct group *t)
         "sha256 of the file; of the text encoder: names, shapes, sizes and samples (text_hash.c)";
     a->about.step = m->step;
     a->about.steps = m->steps;
+    if (m->first_steps) a->about.first_step = m->first_step;
+    a->about.first_steps = m->first_steps;
     a->about.warp = m->warp;
     a->about.shift = m->shift;
     a->about.window = kv_window_name(m->window);
@@ -78,6 +80,17 @@ static void add_model(struct clip_provenance *a, const struct group *t)
             }
     }
     if (m->sink) a->about.sink_positions = kv_sink_name(m->sink);
+}
+
+static void add_start(struct clip_provenance *a, const struct live_clip *c)
+{
+    const struct clip_start *const s = &c->spec.start;
+
+    if (s->kind == CLIP_START_NONE) return;
+    a->about.start = clip_start_name(s->kind);
+    a->about.start_file = s->file;
+    a->about.start_sha256 = s->sha256;
+    a->about.start_blocks = c->given_blocks;
 }
 
 static void add_program(struct clip_provenance *a, const struct group *t, int line)
@@ -128,6 +141,7 @@ status clip_provenance_make(struct clip_provenance *out, const struct group *t,
     gethostname(out->hostname, sizeof out->hostname - 1);
     add_model(out, t);
     add_program(out, t, c->line);
+    add_start(out, c);
     TRY_OUT(add_prompts(out, spec));
     TRY_OUT(add_pairs(out, spec));
 out:

@@ -7,6 +7,7 @@
  *   engine_comms.c      the groups of ranks that messages go through
  *   config_check.c      what all ranks must have in common
  *   dispatcher.c        rank 0: clips from the source to lines, outcomes back to it
+ *   clip_start.c        what clips begin with, where it is given
  *   prompt_bank.c       embeddings of the prompts in use
  *   prompt_encoder.c    the text encoder, on the rank that embeds
  *   prompt_mix.c        which prompts a block goes by
@@ -87,7 +88,9 @@ struct live_clip {
     struct clip_spec spec;
     struct embedding *text; /* [texts]: of its different prompts */
     int texts;
-    int *text_of;                   /* [spec.prompts]: index into text */
+    int *text_of; /* [spec.prompts]: index into text */
+    float *given; /* [given_blocks * frames, channels, h, w]: its first blocks; owned */
+    int64_t given_blocks;
     int users;                      /* workers of this rank that need it; clip_board's */
     unsigned formats;               /* of its files: a set of enum pix */
     char *resume_dir;               /* the attempt it goes on from; NULL: from its start */
@@ -286,6 +289,16 @@ status prompt_encoder_join(struct prompt_encoder *e,
                            status st) MUST_USE; /* once rank 0 has ended it */
 void prompt_encoder_close(struct prompt_encoder **e);
 const char *prompt_encoder_hash(const struct prompt_encoder *e);
+
+/* ---- given blocks ------------------------------------------------------------------------ */
+
+/* On rank 0: what clips begin with, read or encoded. */
+struct clip_starts;
+status clip_starts_open(struct clip_starts **out, struct group *t) MUST_USE;
+void clip_starts_close(struct clip_starts **s); /* NULL is fine; sets NULL */
+/* Sets given and given_blocks; 0 where nothing is given. *why: it cannot be had, and why;
+ * malloc'ed. */
+status clip_starts_give(struct clip_starts *s, struct live_clip *c, char **why) MUST_USE;
 
 /* ---- dispatcher (rank 0) ---------------------------------------------------------------- */
 

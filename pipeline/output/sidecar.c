@@ -185,19 +185,36 @@ static void put_prompts(struct object o, const struct sidecar_info *a)
     }
 }
 
+static void put_steps(struct object o, const char *name, const double *step, int steps)
+{
+    json_t *const list = put_list(o, name);
+    for (int i = 0; i < steps; i++) append_json(o, name, list, json_real(step[i]));
+}
+
+static void put_start(struct object o, const struct sidecar_info *a)
+{
+    if (!a->start) return;
+    struct object const start = put_object(o, "start");
+    put_string(start, "kind", a->start);
+    put_string(start, "file", a->start_file);
+    put_string(start, "sha256", a->start_sha256);
+    put_int(start, "blocks", a->start_blocks);
+}
+
 static void put_generation(struct object root, const struct sidecar_info *a)
 {
     struct object const o = put_object(root, "generation");
     char seed[24];
 
     snprintf(seed, sizeof seed, "%llu", (unsigned long long)a->seed);
+    put_start(o, a);
     put_prompts(o, a);
     put_string(o, "negative", a->negative);
     put_string(o, "seed", seed);
     put_string(o, "noise", a->noise);
     put_string(o, "scheduler", a->scheduler);
-    json_t *const steps = put_list(o, "steps");
-    for (int i = 0; i < a->steps; i++) append_json(o, "steps", steps, json_real(a->step[i]));
+    put_steps(o, "steps", a->step, a->steps);
+    if (a->first_step) put_steps(o, "first_block_steps", a->first_step, a->first_steps);
     put_json(o, "warp", json_boolean(a->warp));
     put_real(o, "shift", a->shift);
     put_real(o, "guidance", a->guidance);

@@ -45,6 +45,10 @@ struct sidecar_info {
     const char *scheduler;
     const double *step; /* timesteps, falling */
     int steps;
+    const double *first_step; /* of the first block that is not given; NULL: as the others' */
+    int first_steps;
+    const char *start, *start_file, *start_sha256; /* "video": what is given; NULL: nothing */
+    int64_t start_blocks;                          /* so many blocks */
     bool warp;
     double shift, guidance;                              /* guidance 1: none */
     const char *precision;                               /* "bf16" */
