@@ -142,6 +142,16 @@ static const struct key lora_keys[] = {
 static const struct key_table lora_json = { lora_keys, COUNT_OF(lora_keys),
                                             sizeof(struct model_lora) };
 
+#define AT(member) offsetof(struct model_file, member)
+static const struct key file_keys[] = {
+    { "path", KEY_TEXT, AT(path), .min = 1 },
+    { "identity", KEY_CHARS, AT(identity), .max = MODEL_FILE_IDENTITY },
+    { "sum", KEY_CHARS, AT(sum), .max = DIGEST_HEX },
+};
+#undef AT
+static const struct key_table file_table = { file_keys, COUNT_OF(file_keys),
+                                             sizeof(struct model_file) };
+
 #define AT(member) offsetof(struct model_spec, member)
 static const struct key model_keys[] = {
     { "name", KEY_TEXT, AT(name), .min = 1 },
@@ -165,6 +175,7 @@ static const struct key model_keys[] = {
     { "sink_frames", KEY_INT, AT(sink_frames), .max = 4096 },
     { "sink_positions", KEY_CHOICE, AT(sink), .allowed = KV_ALL_SINK_CHOICES },
     { "id", KEY_CHARS, AT(id), .max = DIGEST_HEX },
+    { "file", KEY_LIST, AT(file), AT(files), 0, MODEL_FILES, .item = &file_table },
 };
 #undef AT
 static const struct key_table model_table = { model_keys, COUNT_OF(model_keys),
