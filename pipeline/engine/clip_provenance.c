@@ -120,6 +120,8 @@ status clip_provenance_make(struct clip_provenance *out, const struct group *t,
     gethostname(out->hostname, sizeof out->hostname - 1);
     add_model(out, t);
     add_program(out, t, c->line);
+    TRY(engine_numerics(t->rank->o, out->numerics));
+    out->about.numerics_id = out->numerics;
     TRY_OUT(add_prompts(out, spec));
     TRY_OUT(add_pairs(out, spec));
 out:

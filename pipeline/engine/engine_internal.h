@@ -372,7 +372,7 @@ struct clip_provenance {
     struct sidecar_prompt *prompt;
     struct sidecar_pair *value, *label;
     struct sidecar_pair file[3], library[1], host[1];
-    char world[96], hostname[64], what[96], kernels[KERN_TEXT];
+    char world[96], hostname[64], what[96], kernels[KERN_TEXT], numerics[ENGINE_NUMERICS];
     char libav[CODEC_LIBS];
 };
 status clip_provenance_make(struct clip_provenance *out, const struct group *t,

@@ -162,7 +162,7 @@ static void refused_cards(void **state)
         { HEAD "weight: w\n",
           "m/c.yaml:4:1: weight: unknown key (did you mean weights?); allowed: card, name, family, "
           "weights, outer_key, config, text, vae, steps, first_block_steps, warp, shift, "
-          "frames_per_block, window, context_noise, license" },
+          "frames_per_block, window, context_noise, license, lora" },
         { HEAD "weights: w\nconfig: c\ntext: {encoder: e}\n",
           "m/c.yaml:6:7: text: tokenizer is missing" },
         { HEAD "weights: w\nconfig: c\ntext: {encoder: e, tokeniser: t}\n",
