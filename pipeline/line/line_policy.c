@@ -43,6 +43,7 @@ static status turn_keys(void *arg, const struct tensor *x, int64_t position, str
 
 static struct kv_call call_of(struct line *l, int layer, const struct tensor *q)
 {
+    l->room.host = l->host_room;
     return (struct kv_call){ .ctx = l->c.ctx,
                              .cache = &l->cache,
                              .state = &l->state,

@@ -307,8 +307,9 @@ static void refused_keys(void **state)
           "share such as 5%" },
         { BASE "run: {max_worlds: 0}\n",
           "d/j.yaml:6:19: run.max_worlds: found \"0\"; allowed: a whole number from 1 to 1000000" },
-        { BASE "run: {checkpoint: 20s}\n",
-          "d/j.yaml:6:7: run.checkpoint: not supported by this version; remove the key" },
+        { BASE "run: {grace: 20s}
+               ",
+               "d/j.yaml:6:7: run.grace: not supported by this version; remove the key" },
         { BASE "run: {gpu: 8}\n",
           "d/j.yaml:6:7: run.gpu: unknown key (did you mean gpus?); allowed: max_worlds, max_failed, retries" },
         { BASE "labels: [a]\n",
