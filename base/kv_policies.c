@@ -20,8 +20,14 @@ static const char *const sinks[] = { [KV_SINK_USUAL] = "usual",
 };
 
 static const char *const rules[KV_RULES] = { [KV_USUAL] = "usual",
-#define POLICY(NAME, file, name) [KV_##NAME] = (name),
+#define POLICY(NAME, file, name, rolling) [KV_##NAME] = (name),
                                              KV_POLICIES(POLICY)
+#undef POLICY
+};
+
+static const bool rolls[KV_RULES] = { [KV_USUAL] = true,
+#define POLICY(NAME, file, name, rolling) [KV_##NAME] = (rolling),
+                                      KV_POLICIES(POLICY)
 #undef POLICY
 };
 
@@ -43,6 +49,17 @@ static const char *const keys[KV_KEYS_COUNT] = {
 /* As released. */
 static const struct kv_key_bounds bounds[] = {
     WHOLE(ROLLING_SINK, replay_frames, 18, 1, 96),
+    REAL(EMA_SINK, ema_alpha, 0.999, 0, 1),
+    WHOLE(EMA_SINK, ema_bf16, 0, 0, 1),
+    WHOLE(INFINITY_ROPE, cut_position, 45, 1, 100000),
+    WHOLE(INFINITY_ROPE, flush_keeps_frames, 2, 1, 96),
+    WHOLE(MEMROPE, memory_frames, 2, 2, 2),
+    WHOLE(MEMROPE, adaptive, 0, 0, 0),
+    REAL(MEMROPE, alpha_long, 0.01, 0, 1),
+    REAL(MEMROPE, alpha_short, 0.1, 0, 1),
+    WHOLE(DEEP_FORCING, budget_frames, 16, 1, 96),
+    WHOLE(DEEP_FORCING, recent_frames, 4, 1, 32),
+    WHOLE(DEEP_FORCING, max_reuse, 7, 0, 1000),
 };
 
 const char *kv_window_name(enum window_kind k) { return kinds[k].name; }
@@ -50,6 +67,8 @@ const char *kv_sink_name(enum kv_sink s) { return sinks[s]; }
 const char *kv_rule_name(enum kv_rule r) { return rules[r]; }
 const char *kv_key_name(enum kv_key k) { return keys[k]; }
 bool kv_window_is_joint(enum window_kind k) { return kinds[k].joint; }
+
+bool kv_rule_fits(enum kv_rule r, enum window_kind k) { return rolls[r] || !kinds[k].joint; }
 
 bool kv_window_find(const char *name, enum window_kind *out)
 {

@@ -9,7 +9,7 @@ UNIT := base/unit_base base/unit_json_tree base/unit_track kernels/unit_cpu kern
         vae/unit_vae vae/unit_vae_parts vae/unit_vae_kernels vae/unit_vae_refuse \
         output/unit_video output/unit_contact output/unit_clip_writer output/unit_clip_folder output/unit_resume output/unit_written cmd/unit_work_list
 CUDA_UNIT := unit/kernels/unit_cuda # needs a card or the stand-in
-CHECK := check_kernels.c check.c check_rows.c check_wire.c check_heavy.c check_attention.c check_fused.c \
+CHECK := check_kernels.c check.c check_rows.c check_wire.c check_keys.c check_heavy.c check_attention.c check_fused.c \
          check_pictures.c low_precision.c low_precision_attention.c check_closed.c mutants.c # one program
 COMM_CHECKS := comm_check_exchange.c comm_check_gather.c comm_check_collective.c comm_check_control.c comm_check_end.c
 SUPPORT := clips.c as_bytes.c writer_fixture.c vae_clip.c clip_fixture.c chain_fixture.c random_case.c comm_jitter.c comm_poison.c \
@@ -20,7 +20,7 @@ PROGRAM := $(UNIT:%=unit/%) line/line_clip line/line_batch comm/line_comm decode
 NCCL_LINE := comm/line_nccl comm/line_nccl_limits # on the stand-in
 MPI_TEST  := comm/mpi_comm line/mpi_clip decode/mpi_decode # under mpirun, with as many RANKS as their heads say
 CLI := cli_verify.sh cli_inspect.sh cli_check.sh cli_plan.sh cli_doctor.sh cli_render.sh cli_trust.sh cli_memory.sh \
-       cli_world.sh cli_faults.sh cli_threads.sh cli_queue.sh
+       cli_world.sh cli_faults.sh cli_resume.sh cli_threads.sh cli_queue.sh
 
 # at: where a program is built; names are unique in the tree.
 at = $(patsubst %,$B/tests/%,$(notdir $1))
@@ -52,7 +52,15 @@ $B/tests/alloc_nth: LINK_OPT = $(addprefix -Wl$(comma)--wrap=,malloc calloc real
 build/standin/tests/standin_faults: build/standin/tests/standin/standin_faults.cu.o build/standin/librollmill.a
 	$(call say,LINK,$@) mkdir -p $(@D) && $(CC) $(OPT) -o $@ $^ $(LDLIBS)
 
-tests: all $B/objects $(TESTS) $(call at,$(MPI_TEST)) $(if $(filter 0,$(CUDA)),,$(call at,$(CUDA_UNIT)))
+# Preloaded by cli_resume.sh.
+$B/die_at.so: tests/support/die_at.c
+	$(call say,CC,$<) $(CC) -std=c11 $(WARN) -O2 -fPIC -shared -o $@ $< -ldl
+
+# Killed at every call that changes a file, and at random moments: hours.
+torture: tests
+	@TORTURE=1 tests/cli/cli_resume.sh
+
+tests: all $B/die_at.so $B/objects $(TESTS) $(call at,$(MPI_TEST)) $(if $(filter 0,$(CUDA)),,$(call at,$(CUDA_UNIT)))
 
 # What the bare build is made of, for tests/lint/check_bare.sh.
 print-bare:

@@ -122,7 +122,7 @@ static status render_jobs(const struct render_request *w, const struct work_list
     status st = render_run(w, &work, &result);
     if (st == ST_CANCELED)
         log_info("render: stopped at a block boundary. Give the same command again: clips that "
-                 "are finished are kept, the one in work starts over.");
+                 "are finished are kept, those in work go on from their last checkpoint.");
     if (st == ST_OK) st = check_result(&r, &result);
     free(same);
     return st;

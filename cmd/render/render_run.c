@@ -135,6 +135,7 @@ static struct engine_options options_of(const struct render_request *w, const st
         .decode_ranks = w->decode,
         .for_latency = !strcmp(w->aim, "latency"),
         .cross_nodes = w->cross_nodes,
+        .resume = !w->no_resume,
         .ahead = ahead,
         .deadline_s = w->deadline,
         .stall_s = w->stall < w->deadline ? w->stall : w->deadline,
@@ -245,6 +246,8 @@ struct opt render_option(struct render_request *w, int row)
           .help = "write the table at the end as JSON" },
         { "prompt-cache", OPT_TEXT, &w->cache, .value = "DIR",
           .help = "where prompt embeddings are kept" },
+        { "no-resume", OPT_FLAG, &w->no_resume,
+          .help = "begin clips anew, though an attempt at them has left checkpoints" },
         { "no-prompt-cache", OPT_FLAG, &w->no_cache, .help = "embed every prompt anew" },
     };
     return table[row];

@@ -13,7 +13,7 @@ struct render_request {
     struct backend_request backend;
     const char *text, *precision, *aim, *cache, *trace, *report;
     int ranks, per_line, decode, threads, deadline, stall;
-    bool no_cache, cross_nodes;
+    bool no_cache, cross_nodes, no_resume;
     char *home_cache; /* where `cache` points if nothing is said */
 };
 
@@ -27,7 +27,8 @@ void render_request_end(struct render_request *w);
         render_option(&(w), 2), render_option(&(w), 3), render_option(&(w), 4),                    \
         render_option(&(w), 5), render_option(&(w), 6), render_option(&(w), 7),                    \
         render_option(&(w), 8), render_option(&(w), 9), render_option(&(w), 10),                   \
-        render_option(&(w), 11), render_option(&(w), 12), render_option(&(w), 13)
+        render_option(&(w), 11), render_option(&(w), 12), render_option(&(w), 13),                 \
+        render_option(&(w), 14)
 struct opt render_option(struct render_request *w, int row);
 
 /* ST_ARG for options that do not go together. */

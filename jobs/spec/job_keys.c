@@ -14,7 +14,8 @@ const struct job_draft job_defaults = {
         .sweep.max_clips = 10000,
         .output = { .on_exists = JOB_SKIP, .latents_dtype = "bf16", .preview_columns = 6 },
         .run = { .max_failed = -1, .errors = 3, .crashes = 5, .preempts = 20,
-                 .backoff = { .micros = 30000000 } },
+                 .backoff = { .micros = 30000000 },
+                 .checkpoint = { .micros = 20000000 } },
     },
     .dir = "out",
 };
@@ -260,6 +261,10 @@ static const struct field_table retries_table = { "run.retries", retries_fields,
                                                   COUNT_OF(retries_fields) };
 
 static const struct field run_fields[] = {
+    { .name = "checkpoint",
+      .type = FIELD_READ,
+      .to = AT(job.run.checkpoint),
+      .read = duration_read },
     { .name = "max_worlds",
       .type = FIELD_INT,
       .to = AT(job.run.max_worlds),
@@ -269,7 +274,6 @@ static const struct field run_fields[] = {
     { .name = "retries", .type = FIELD_MAP, .map = &retries_table },
     REFUSED("gpus", LATER),
     REFUSED("requires", LATER),
-    REFUSED("checkpoint", LATER),
     REFUSED("timeouts", LATER),
     REFUSED("grace", LATER),
 };
@@ -277,8 +281,10 @@ static const struct field_table run_table = { "run", run_fields, COUNT_OF(run_fi
 
 static status read_run(const struct tree_node *n, void *to)
 {
-    ((struct job_draft *)to)->job.run.given = true;
-    return field_read(n, &run_table, to);
+    TRY(field_read(n, &run_table, to));
+    ((struct job_draft *)to)->job.run.given =
+        tree_find(n, "max_worlds") || tree_find(n, "max_failed") || tree_find(n, "retries");
+    return ST_OK;
 }
 
 static const struct field after_fields[] = {

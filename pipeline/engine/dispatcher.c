@@ -398,6 +398,7 @@ static void refuse_clip(struct dispatcher *d, struct entry *e, const char *why)
 static status hand_to_line(struct dispatcher *d, struct entry *e, struct live_clip *c, int line)
 {
     pthread_mutex_lock(&d->lock);
+    e->encoded = e->reported = c->resumed;
     c->number = e->number = d->numbers++;
     c->line = e->line = line;
     e->nth = d->line[line].handed++;
@@ -430,6 +431,7 @@ static status supply_line(struct dispatcher *d, struct entry *e, int line)
     TRY_OUT(prompt_bank_give(d->prompts, c, &why));
     if (why) refuse_clip(d, e, why);
     else {
+        TRY_OUT(clip_find_resume(d->t, c));
         st = hand_to_line(d, e, c, line);
         c = NULL; /* handed over */
     }

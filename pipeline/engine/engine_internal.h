@@ -13,6 +13,7 @@
  *   clip_feed.c         clips from the dispatcher to their line's ranks, and reports back
  *   clip_board.c        the clips that a rank has received
  *   rank_stats.c        what each rank did
+ *   clip_resume.c       what an attempt at a clip must have alike, and which one to go on from
  *   line_worker.c       ROLE_LINE: a rank of a line; its tail sends finished blocks on
  *   decode_local.c      a thread that decodes beside the line
  *   decode_worker.c     ROLE_DECODE, or that thread: blocks to pictures
@@ -29,6 +30,7 @@
 #include "pipeline/engine/engine.h"
 #include "pipeline/engine/model_pool.h"
 #include "pipeline/output/sidecar.h"
+#include "pipeline/resume/snapshot.h"
 #include "pipeline/text/text_encoder.h"
 #include "pipeline/vae/vae.h"
 
@@ -85,11 +87,15 @@ struct live_clip {
     struct clip_spec spec;
     struct embedding *text; /* [texts]: of its different prompts */
     int texts;
-    int *text_of;     /* [spec.prompts]: index into text */
-    int users;        /* workers of this rank that need it; clip_board's */
-    unsigned formats; /* of its files: a set of enum pix */
-    bool cut;         /* no more of it enters; the line worker's */
-    int64_t entered;  /* blocks that have entered the line; the line worker's */
+    int *text_of;                   /* [spec.prompts]: index into text */
+    int users;                      /* workers of this rank that need it; clip_board's */
+    unsigned formats;               /* of its files: a set of enum pix */
+    char *resume_dir;               /* the attempt it goes on from; NULL: from its start */
+    int64_t resumed;                /* blocks that are finished there */
+    struct snapshot_reader *resume; /* what they left; the line worker's, owned */
+    int64_t warmed;  /* of these, blocks that are through or need not be decoded; line worker's */
+    bool cut;        /* no more of it enters; the line worker's */
+    int64_t entered; /* blocks that have entered the line; the line worker's */
 };
 void live_clip_free(struct live_clip *c); /* NULL is fine */
 
@@ -289,6 +295,22 @@ status dispatcher_start(struct dispatcher *d) MUST_USE;
 status dispatcher_join(struct dispatcher *d, status st, struct group_run *r) MUST_USE;
 void dispatcher_close(struct dispatcher **d);
 
+/* ---- clip_resume.c: checkpoints, and going on from them ---------------------------------- */
+
+/* Is one made once so many blocks of the clip are finished? The same on all ranks. */
+bool clip_checkpoint_due(const struct group *t, const struct live_clip *c, int64_t blocks);
+
+/* How many latents of the window then stand behind the finished blocks. */
+int clip_window_blocks(const struct group *t, const struct live_clip *c, int64_t blocks);
+
+/* What whoever goes on must have alike (snapshot.h); the clip's files and pictures, and whatever
+ * decides the bits of both. ST_NOMEM. */
+status clip_identity(struct strbuf *out, const struct group *t,
+                     const struct clip_spec *spec) MUST_USE;
+
+/* Rank 0: fill in resume_dir and resumed, if there is something to go on from. */
+status clip_find_resume(const struct group *t, struct live_clip *c) MUST_USE;
+
 /* ---- workers: everything a role opens, runs and closes. Opened on every rank before any runs. */
 
 status line_worker_open(struct line_worker **out, struct group *t) MUST_USE;
@@ -344,6 +366,9 @@ status encode_worker_open(struct encode_worker **out,
 void encode_worker_close(struct encode_worker **f); /* NULL is fine; sets NULL */
 /* The next block; all of it is copied. */
 status encode_worker_block(struct encode_worker *f, const struct decode_block *b) MUST_USE;
+/* Of a checkpoint behind the block that came last: the next latent of the window. */
+status encode_worker_window(struct encode_worker *f, int clip, int64_t block,
+                            const float *x) MUST_USE;
 /* Nothing more comes: encode what waits, and report the end. */
 status encode_worker_end(struct encode_worker *f) MUST_USE;
 const struct track *encode_worker_track(const struct encode_worker *f);

@@ -106,8 +106,8 @@ void line_close(struct line **line)
 
 /* ---- ticks ------------------------------------------------------------------------------ */
 
-/* New noise where a block enters, a given block at the clean stage. Host memory that the last tick's
- * uploads read may be overwritten from here on. */
+/* New noise where a block enters, a given block at the clean stage. Host memory that the last
+ * tick's uploads read may be overwritten from here on. */
 static status enter_blocks(struct line *l)
 {
     const struct kern_backend *const b = l->c.ctx->backend;

@@ -223,7 +223,7 @@ static const struct timeline_entry *find_given(const struct timeline *t, int64_t
 /* The rendered block that has its clean pass in this tick; < 0: none. */
 static int64_t block_cleaned(const struct timeline *t, const struct timeline_entry *e, int64_t tick)
 {
-    int64_t const age = tick - e->start - e->clean - t->usual;
+    int64_t const age = tick - e->start - e->clean - t->usual + lead_of(t, e);
     int64_t const delay = t->opening - t->usual, opening = opening_of(e);
     int64_t i = age >= 0 && age % t->stride == 0 ? age / t->stride : -1;
 

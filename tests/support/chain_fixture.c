@@ -162,7 +162,7 @@ static status send_block(struct chain_fixture *s, struct decode_link *link, int 
     const struct clip *const c = &s->clips->clip[at];
 
     if (number == s->fail_send) return meet_fault(s, "the tail");
-    TRY(decode_link_send(link, at, i, c->latents + i * s->frames * latent_count(c)));
+    TRY(decode_link_send(link, DECODE_BLOCK, at, i, c->latents + i * s->frames * latent_count(c)));
     int const ahead = atomic_fetch_add(&s->sent, 1) + 1 - atomic_load(&s->shown);
     if (ahead > atomic_load(&s->ahead)) atomic_store(&s->ahead, ahead);
     return ST_OK;

@@ -357,11 +357,9 @@ static void enter_block(struct moved_line *m, int64_t tick)
     int const levels = given ? 0 : q->next == q->clean ? m->opening : m->usual;
     m->stage[m->levels - levels] = (struct block){ q->clip, q->next++, given };
     m->free_from = tick + (m->joint ? 1 : levels + 1);
-    for (int s = m->levels - 1; q->goes_on && q->next >= q->clean && s >= 0 && q->next < q->end;
-         s--) {
-        if (!given) break; /* only with the last given one */
+    bool const window = given && q->goes_on && q->next == q->clean; /* with the last given one */
+    for (int s = m->levels - 1; window && s >= 0 && q->next < q->end; s--)
         m->stage[s] = (struct block){ q->clip, q->next++, false };
-    }
     if (q->next == q->end) leave_queue(m, 0);
 }
 
