@@ -68,7 +68,12 @@ static status check_result(const struct job_render *r, const struct engine_resul
 static status parse(struct render_request *w, struct work_list_options *list, int *argc,
                     char **argv, bool *help)
 {
+    const char *clips = NULL, *part = NULL;
     struct opt const table[] = {
+        { "clips", OPT_TEXT, &clips, .value = "LIST",
+          .help = "only these of each job: numbers from 0, such as 17-24,30" },
+        { "part", OPT_TEXT, &part, .value = "K/N",
+          .help = "only the K-th of N parts of each job's clips, from 1" },
         RENDER_OPTIONS(*w),
         { "verify", OPT_FLAG, &list->verify,
           .help = "read all files of finished clips before they are skipped" },
@@ -87,6 +92,7 @@ static status parse(struct render_request *w, struct work_list_options *list, in
     if (*help) return ST_OK;
     if (*argc < 2) return fail(ST_ARG, "render needs at least one JOB.yaml; see --help");
     TRY(render_request_check(w));
+    TRY(clip_choice_read(&list->choice, clips, part));
     opts_print(&o);
     return ST_OK;
 }
