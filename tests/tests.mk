@@ -20,7 +20,7 @@ PROGRAM := $(UNIT:%=unit/%) line/line_clip line/line_batch comm/line_comm decode
 NCCL_LINE := comm/line_nccl comm/line_nccl_limits # on the stand-in
 MPI_TEST  := comm/mpi_comm line/mpi_clip decode/mpi_decode # under mpirun, with as many RANKS as their heads say
 CLI := cli_verify.sh cli_inspect.sh cli_check.sh cli_plan.sh cli_doctor.sh cli_render.sh cli_trust.sh cli_memory.sh \
-       cli_world.sh cli_faults.sh cli_resume.sh cli_threads.sh
+       cli_world.sh cli_faults.sh cli_resume.sh cli_threads.sh cli_queue.sh
 
 # at: where a program is built; names are unique in the tree.
 at = $(patsubst %,$B/tests/%,$(notdir $1))
@@ -93,11 +93,14 @@ BARE_BUILT    := rollmill make_model make_case tests/check_kernels # what tools/
 STANDIN_LIST  := $(if $(WITH_STANDIN),$(call list,standin),"echo the CUDA toolkit is not installed: no stand-in; exit 77")
 NCCL_LIST     := $(if $(WITH_NCCL),$(call list,nccl hunt-nccl) $(call mpiruns,build/standin,$(NCCL_MPI)),"echo nccl.h is not beside CUDA: comm_nccl is not built; exit 77")
 
+# The queue's rules and the real program on PostgreSQL, too.
+QUEUES := $(if $(filter 1,$(POSTGRES)),@tests/lists/postgres,"echo libpq-dev is not installed: no PostgreSQL; exit 77")
+
 # What begins early ends early: the longest first.
 CHECKS = $(call list,lint) tests/lint/check_bare.sh $(CLI:%=tests/cli/%) $(STANDIN_LIST) \
     $(filter-out $B/tests/gpu_plans%,$(TESTS)) \
     $(call mpiruns,$B,$(MPI_TEST)) tests/mpi/mpi_ends.sh $(call list,hunt) $(NCCL_LIST) $(call list,gpu) \
-    $(call programs,build/asan,$(ASAN)) $(call programs,build/tsan,$(TSAN)) $(call list,sanitized) $(FUZZ_RUNS)
+    $(QUEUES) $(call programs,build/asan,$(ASAN)) $(call programs,build/tsan,$(TSAN)) $(call list,sanitized) $(FUZZ_RUNS)
 
 # What the lines of a list refer to. Seeds are shared among the hunts.
 tests_run = B=$B SEEDS=$$(($(HUNT) / 5)) CUDA_HOME=$(CUDA_HOME) FUZZ_SECONDS=$(FUZZ_SECONDS) \

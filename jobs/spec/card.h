@@ -40,9 +40,11 @@ struct card {
 
     int frames_per_block; /* latent frames */
     enum window_kind window;
-    int attention_frames; /* latent frames a block sees, its own and the sink's included */
-    int sink_frames;      /* 0, or frames_per_block: the clip's first block stays in sight */
-    enum kv_sink sink;    /* usual unless the card says */
+    int attention_frames;      /* latent frames a block sees, its own and the sink's included */
+    int sink_frames;           /* 0, or frames_per_block: the clip's first block stays in sight */
+    enum kv_sink sink;         /* usual unless the card says */
+    enum kv_rule rule;         /* likewise */
+    double key[KV_KEYS_COUNT]; /* the policy's own numbers */
 
     unsigned starts; /* set of 1 << enum clip_start_kind: what its clips may go on from */
 

@@ -264,8 +264,8 @@ static enum clip_precision precision_of(const struct maker *m)
 static int64_t checkpoint_blocks(const struct maker *m)
 {
     int64_t const pictures = duration_up(m->job->run.checkpoint, m->job->clip.fps);
-    int64_t const block = clip_pictures(2, m->card->frames_per_block) -
-                          clip_pictures(1, m->card->frames_per_block);
+    int64_t const block =
+        clip_pictures(2, m->card->frames_per_block) - clip_pictures(1, m->card->frames_per_block);
     return (pictures + block - 1) / block;
 }
 

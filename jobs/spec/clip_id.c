@@ -47,6 +47,16 @@ static json_t *loras_for_id(const struct card *card)
     return list;
 }
 
+static json_t *policy_for_id(const struct card *card)
+{
+    json_t *policy = json_pack("{s:s}", "name", kv_rule_name(card->rule));
+
+    for (int i = 0; i < KV_KEYS_COUNT; i++)
+        if (kv_key_bounds(card->rule, (enum kv_key)i))
+            json_set(&policy, kv_key_name((enum kv_key)i), json_real(card->key[i]));
+    return policy;
+}
+
 static json_t *model_for_id(const struct clip_spec *c, const struct card *card)
 {
     json_t *model = json_pack(
@@ -59,6 +69,7 @@ static json_t *model_for_id(const struct clip_spec *c, const struct card *card)
     if (card->loras) json_set(&model, "lora", loras_for_id(card));
     if (card->first_steps)
         json_set(&model, "first_block_steps", steps_for_id(card->first_step, card->first_steps));
+    if (card->rule != KV_USUAL) json_set(&model, "policy", policy_for_id(card));
     if (card->sink) json_set(&model, "sink_positions", json_string(kv_sink_name(card->sink)));
     return model;
 }

@@ -56,8 +56,8 @@ struct job_run {
     bool max_failed_in_percent;    /* of the clips */
     int errors, crashes, preempts; /* of a clip, before it fails */
     struct duration backoff;       /* before it is tried again: times the tries so far */
-    bool given; /* any of these */
-    struct duration checkpoint; /* of video, from one to the next; none: no checkpoints */
+    bool given;                    /* any of these */
+    struct duration checkpoint;    /* of video, from one to the next; none: no checkpoints */
 };
 
 /* Texts and nodes belong to the job's file. */

@@ -261,7 +261,10 @@ static const struct field_table retries_table = { "run.retries", retries_fields,
                                                   COUNT_OF(retries_fields) };
 
 static const struct field run_fields[] = {
-    { .name = "checkpoint", .type = FIELD_READ, .to = AT(job.run.checkpoint), .read = duration_read },
+    { .name = "checkpoint",
+      .type = FIELD_READ,
+      .to = AT(job.run.checkpoint),
+      .read = duration_read },
     { .name = "max_worlds",
       .type = FIELD_INT,
       .to = AT(job.run.max_worlds),

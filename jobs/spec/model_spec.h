@@ -45,6 +45,9 @@ struct model_spec {
     int attention_frames; /* latent frames a block sees, its own and the sink's included */
     int sink_frames;      /* 0, or frames_per_block */
     enum kv_sink sink;
+    enum kv_rule rule;
+    double key[KV_KEYS_COUNT]; /* the policy's own numbers, and 0 for others */
+    int keys;                  /* KV_KEYS_COUNT; 0 with the window's own policy */
 
     char id[DIGEST_HEX]; /* stands for the bytes of the files (card_fingerprint); "": not known */
 };

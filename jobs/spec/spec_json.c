@@ -169,6 +169,8 @@ static const struct key model_keys[] = {
     { "attention_frames", KEY_INT, AT(attention_frames), .min = 1, .max = 4096 },
     { "sink_frames", KEY_INT, AT(sink_frames), .max = 4096 },
     { "sink_positions", KEY_CHOICE, AT(sink), .allowed = KV_ALL_SINK_CHOICES },
+    { "policy", KEY_CHOICE, AT(rule), .allowed = KV_RULE_CHOICES },
+    { "policy_keys", KEY_REALS, .at = AT(key), .count = AT(keys), .max = KV_KEYS_COUNT },
     { "id", KEY_CHARS, AT(id), .max = DIGEST_HEX },
 };
 #undef AT
@@ -513,7 +515,18 @@ static status check_model(const struct model_spec *m)
         if (!(m->lora[i].alpha >= 0 && m->lora[i].alpha <= LORA_MOST) ||
             !(m->lora[i].scale >= -LORA_MOST && m->lora[i].scale <= LORA_MOST))
             return fail(ST_FORMAT, "lora[%d]: alpha and scale: not up to %d", i, LORA_MOST);
-    if (m->attention_frames % m->frames_per_block || m->sink_frames % m->frames_per_block)
+    if (m->keys != (m->rule == KV_USUAL ? 0 : KV_KEYS_COUNT))
+        return fail(ST_FORMAT, "policy_keys: not as many as the policy %s has",
+                    kv_rule_name(m->rule));
+    if (!kv_rule_fits(m->rule, m->window))
+        return fail(ST_FORMAT, "policy: not in a rolling window");
+    for (int i = 0; i < m->keys; i++) {
+        const struct kv_key_bounds *const b = kv_key_bounds(m->rule, (enum kv_key)i);
+        if (b ? !(m->key[i] >= b->least && m->key[i] <= b->most) : m->key[i] != 0)
+            return fail(ST_FORMAT, "policy_keys: %s: out of range", kv_key_name((enum kv_key)i));
+    }
+    if (m->attention_frames % m->frames_per_block ||
+        (m->rule == KV_USUAL && m->sink_frames % m->frames_per_block))
         return fail(ST_FORMAT, "attention_frames, sink_frames: not whole blocks");
     return ST_OK;
 }

@@ -71,6 +71,14 @@ static void add_model(struct clip_provenance *a, const struct group *t)
     a->about.frames_per_block = m->frames_per_block;
     a->about.attention_frames = m->attention_frames;
     a->about.sink_frames = m->sink_frames;
+    if (m->rule != KV_USUAL) {
+        a->about.policy = kv_rule_name(m->rule);
+        for (int i = 0; i < KV_KEYS_COUNT; i++)
+            if (kv_key_bounds(m->rule, (enum kv_key)i)) {
+                a->about.policy_key[a->about.policy_keys] = kv_key_name((enum kv_key)i);
+                a->about.policy_value[a->about.policy_keys++] = m->key[i];
+            }
+    }
     if (m->sink) a->about.sink_positions = kv_sink_name(m->sink);
 }
 

@@ -88,17 +88,17 @@ struct live_clip {
     struct clip_spec spec;
     struct embedding *text; /* [texts]: of its different prompts */
     int texts;
-    int *text_of; /* [spec.prompts]: index into text */
     float *given; /* [given_blocks * frames, channels, h, w]: its first blocks; owned */
     int64_t given_blocks;
-    int users;        /* workers of this rank that need it; clip_board's */
-    unsigned formats; /* of its files: a set of enum pix */
-    char *resume_dir; /* the attempt it goes on from; NULL: from its start */
-    int64_t resumed;  /* blocks that are finished there */
+    int *text_of;                   /* [spec.prompts]: index into text */
+    int users;                      /* workers of this rank that need it; clip_board's */
+    unsigned formats;               /* of its files: a set of enum pix */
+    char *resume_dir;               /* the attempt it goes on from; NULL: from its start */
+    int64_t resumed;                /* blocks that are finished there */
     struct snapshot_reader *resume; /* what they left; the line worker's, owned */
-    int64_t warmed;   /* of these, blocks that are through or need not be decoded; line worker's */
-    bool cut;         /* no more of it enters; the line worker's */
-    int64_t entered;  /* blocks that have entered the line; the line worker's */
+    int64_t warmed;  /* of these, blocks that are through or need not be decoded; line worker's */
+    bool cut;        /* no more of it enters; the line worker's */
+    int64_t entered; /* blocks that have entered the line; the line worker's */
 };
 void live_clip_free(struct live_clip *c); /* NULL is fine */
 
@@ -318,7 +318,8 @@ int clip_window_blocks(const struct group *t, const struct live_clip *c, int64_t
 
 /* What whoever goes on must have alike (snapshot.h); the clip's files and pictures, and whatever
  * decides the bits of both. ST_NOMEM. */
-status clip_identity(struct strbuf *out, const struct group *t, const struct clip_spec *spec) MUST_USE;
+status clip_identity(struct strbuf *out, const struct group *t,
+                     const struct clip_spec *spec) MUST_USE;
 
 /* Rank 0: fill in resume_dir and resumed, if there is something to go on from. */
 status clip_find_resume(const struct group *t, struct live_clip *c) MUST_USE;

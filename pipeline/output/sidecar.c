@@ -224,6 +224,8 @@ static void put_generation(struct object root, const struct sidecar_info *a)
     put_int(o, "attention_frames", a->attention_frames);
     put_int(o, "sink_frames", a->sink_frames);
     if (a->sink_positions) put_string(o, "sink_positions", a->sink_positions);
+    if (a->policy) put_string(o, "policy", a->policy);
+    for (int i = 0; i < a->policy_keys; i++) put_real(o, a->policy_key[i], a->policy_value[i]);
     put_pairs(o, "values", a->values);
 }
 

@@ -11,6 +11,8 @@
 #include "pipeline/output/av/video.h"
 #include "pipeline/output/quality.h"
 
+enum { SIDECAR_POLICY_KEYS = 16 };
+
 struct sidecar_pair {
     const char *name, *value;
 };
@@ -53,7 +55,11 @@ struct sidecar_info {
     const char *window;                                  /* "rolling" */
     int frames_per_block, attention_frames, sink_frames; /* latent frames */
     const char *sink_positions;                          /* NULL: the usual ones */
-    struct sidecar_pairs values;                         /* of the sweep's axes */
+    const char *policy;                                  /* NULL: the window's own */
+    const char *policy_key[SIDECAR_POLICY_KEYS];         /* its numbers */
+    double policy_value[SIDECAR_POLICY_KEYS];
+    int policy_keys;
+    struct sidecar_pairs values; /* of the sweep's axes */
 
     /* provenance */
     const char *model, *family;

@@ -293,7 +293,7 @@ static void refused_keys(void **state)
           "d/j.yaml:6:8: after: found a list; allowed: the name of a job, or a list of 1 to 64 "
           "such as [{job: plates, when: any}]" },
         { BASE "after: [{job: b, when: later}]\n",
-          "d/j.yaml:6:25: after[0].when: found \"later\"; allowed: success|any" },
+          "d/j.yaml:6:24: after[0].when: found \"later\"; allowed: success|any" },
         { BASE "after: B\n", "d/j.yaml:6:8: after: found \"B\"; allowed: the name of a job" },
         { BASE "dataset: {layout: webdataset}\n",
           "d/j.yaml:6:1: dataset: not supported by this version; remove the key" },
@@ -308,11 +308,11 @@ static void refused_keys(void **state)
           "share such as 5%" },
         { BASE "run: {max_worlds: 0}\n",
           "d/j.yaml:6:19: run.max_worlds: found \"0\"; allowed: a whole number from 1 to 1000000" },
-        { BASE "run: {grace: 20s}
-",
+        { BASE "run: {grace: 20s}\n",
           "d/j.yaml:6:7: run.grace: not supported by this version; remove the key" },
         { BASE "run: {gpu: 8}\n",
-          "d/j.yaml:6:7: run.gpu: unknown key (did you mean gpus?); allowed: max_worlds, max_failed, retries" },
+          "d/j.yaml:6:7: run.gpu: unknown key (did you mean gpus?); allowed: checkpoint, "
+          "max_worlds, max_failed, retries" },
         { BASE "labels: [a]\n",
           "d/j.yaml:6:9: labels: found a list; allowed: a map of at most 64 texts" },
         { BASE "labels: {a: {b: c}}\n",
