@@ -249,11 +249,11 @@ static status fill_card(struct card *c)
     c->attention_frames = d.window.attention_frames;
     c->sink_frames = d.window.sink_frames;
     c->sink = (enum kv_sink)(d.window.sink_positions + 1); /* not said: usual */
-    c->starts = d.starts;
     c->rule = (enum kv_rule)(d.window.policy + 1);
     kv_keys_usual(c->rule, c->key);
     for (int i = 0; i < KV_KEYS_COUNT; i++)
         TRY(read_policy_key(d.window.key[i], (enum kv_key)i, c));
+    c->starts = d.starts;
     c->license = d.license;
     TRY(read_steps(d.steps, d.warp, c->step, &c->steps));
     if (d.first_steps) TRY(read_steps(d.first_steps, d.warp, c->first_step, &c->first_steps));

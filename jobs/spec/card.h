@@ -77,7 +77,11 @@ status card_check_files(const struct card *c, const char *spared) MUST_USE;
  * checksums of all its parts). ST_FORMAT if a file is missing. */
 status card_fingerprint(const struct card *c, char hex[DIGEST_HEX]) MUST_USE;
 
-/* The same for those who know no cards. Its id stays empty; card_fingerprint fills it. ST_NOMEM. */
+/* The same into m->id, and all files as they are now into m->file; of a model that card_spec has
+ * made. */
+status card_identify(struct model_spec *m, const struct card *c) MUST_USE;
+
+/* The same for those who know no cards. Its id stays empty; card_identify fills it. ST_NOMEM. */
 status card_spec(struct model_spec *out, const struct card *c) MUST_USE;
 
 const char *card_family_name(enum card_family f); /* "wan2.1-t2v" */

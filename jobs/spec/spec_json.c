@@ -147,6 +147,16 @@ static const struct key lora_keys[] = {
 static const struct key_table lora_json = { lora_keys, COUNT_OF(lora_keys),
                                             sizeof(struct model_lora) };
 
+#define AT(member) offsetof(struct model_file, member)
+static const struct key file_keys[] = {
+    { "path", KEY_TEXT, AT(path), .min = 1 },
+    { "identity", KEY_CHARS, AT(identity), .max = MODEL_FILE_IDENTITY },
+    { "sum", KEY_CHARS, AT(sum), .max = DIGEST_HEX },
+};
+#undef AT
+static const struct key_table file_table = { file_keys, COUNT_OF(file_keys),
+                                             sizeof(struct model_file) };
+
 #define AT(member) offsetof(struct model_spec, member)
 static const struct key model_keys[] = {
     { "name", KEY_TEXT, AT(name), .min = 1 },
@@ -172,6 +182,7 @@ static const struct key model_keys[] = {
     { "policy", KEY_CHOICE, AT(rule), .allowed = KV_RULE_CHOICES },
     { "policy_keys", KEY_REALS, .at = AT(key), .count = AT(keys), .max = KV_KEYS_COUNT },
     { "id", KEY_CHARS, AT(id), .max = DIGEST_HEX },
+    { "file", KEY_LIST, AT(file), AT(files), 0, MODEL_FILES, .item = &file_table },
 };
 #undef AT
 static const struct key_table model_table = { model_keys, COUNT_OF(model_keys),

@@ -142,6 +142,8 @@ status clip_provenance_make(struct clip_provenance *out, const struct group *t,
     add_model(out, t);
     add_program(out, t, c->line);
     add_start(out, c);
+    TRY(engine_numerics(t->rank->o, out->numerics));
+    out->about.numerics_id = out->numerics;
     TRY_OUT(add_prompts(out, spec));
     TRY_OUT(add_pairs(out, spec));
 out:

@@ -574,7 +574,8 @@ void dispatcher_close(struct dispatcher **dispatcher)
     if (!d) return;
     d->closed = true; /* what the thread did not settle, if it ever ran, was not made */
     for (int i = 0; i < d->entries; i++)
-        settle_entry(d->entry[i], ST_CANCELED, "the engine failed");
+        settle_entry(d->entry[i], ST_CANCELED,
+                     comm_stopped(d->t->world) ? "stopped" : "the engine failed");
     if (report_changes(d) != ST_OK) error_clear();
     prompt_bank_close(&d->prompts);
     clip_starts_close(&d->starts);

@@ -88,9 +88,9 @@ struct live_clip {
     struct clip_spec spec;
     struct embedding *text; /* [texts]: of its different prompts */
     int texts;
+    int *text_of; /* [spec.prompts]: index into text */
     float *given; /* [given_blocks * frames, channels, h, w]: its first blocks; owned */
     int64_t given_blocks;
-    int *text_of;                   /* [spec.prompts]: index into text */
     int users;                      /* workers of this rank that need it; clip_board's */
     unsigned formats;               /* of its files: a set of enum pix */
     char *resume_dir;               /* the attempt it goes on from; NULL: from its start */
@@ -206,6 +206,20 @@ bool group_serves(const struct group *t, int rank, int line);
 
 /* [all] From the clip that begins the group, which rank 0 has; the others get what they need. */
 status group_read_model(struct group *t) MUST_USE;
+
+/* ---- model_files.c ---- */
+
+/* ST_IO names the first of the model's files that is no more what it was when the model's id was
+ * made: before anything of them is read, and again when it has been. */
+status group_check_files(struct group *t) MUST_USE;
+
+/* Equal keys, equal files and adapters on this machine. */
+status model_files_key(const struct model_spec *m, char key[DIGEST_HEX]) MUST_USE;
+
+/* SHA-256 of the file; of several, of the lines "HASH  NAME". inside: see file_set.h. */
+status model_file_hash(const char *path, const char *const *inside, char hex[DIGEST_HEX]) MUST_USE;
+
+/* ---- engine_roles.c ---- */
 
 /* [all] Roles as asked for, the rest as the planner says. */
 status engine_assign_roles(struct group *t) MUST_USE;
@@ -396,7 +410,7 @@ struct clip_provenance {
     struct sidecar_prompt *prompt;
     struct sidecar_pair *value, *label;
     struct sidecar_pair file[3], library[1], host[1];
-    char world[96], hostname[64], what[96], kernels[KERN_TEXT];
+    char world[96], hostname[64], what[96], kernels[KERN_TEXT], numerics[ENGINE_NUMERICS];
     char libav[CODEC_LIBS];
 };
 status clip_provenance_make(struct clip_provenance *out, const struct group *t,

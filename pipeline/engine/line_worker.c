@@ -284,8 +284,11 @@ static status open_line(struct line_worker *l)
                              .comm = t->line_comm,
                              .track = l->track };
 
+    char files[DIGEST_HEX];
+
     track_begin(l->track, TRACK_LOAD, TRACK_NOWHERE);
-    TRY(model_pool_acquire(t->rank->pool, &dit, t->rank->device, &l->model));
+    TRY(model_files_key(&t->model, files));
+    TRY(model_pool_acquire(t->rank->pool, &dit, files, t->rank->device, &l->model));
     TRY(t->rank->o->backend->open(
         &l->ctx, &(struct kern_config){ .threads = t->rank->threads,
                                         .device = t->rank->device,

@@ -78,6 +78,7 @@ static void put_identity(struct object root, const struct sidecar *s)
     if (gmtime_r(&now, &utc)) strftime(created, sizeof created, "%Y-%m-%dT%H:%M:%SZ", &utc);
     put_string(o, "task_id", s->about->task_id);
     put_string(o, "content_id", s->about->content_id);
+    put_string(o, "numerics_id", s->about->numerics_id);
     put_string(o, "job", s->about->job);
     put_string(o, "clip", s->about->clip);
     put_string(o, "owner", s->about->owner);

@@ -34,7 +34,7 @@ struct sidecar_prompt {
 /* What whoever renders the clip knows before it begins. */
 struct sidecar_info {
     /* identity */
-    const char *task_id, *content_id, *job, *clip, *world, *owner;
+    const char *task_id, *content_id, *numerics_id, *job, *clip, *world, *owner;
 
     /* generation */
     const struct sidecar_prompt *prompt;

@@ -189,8 +189,8 @@ static void refused_cards(void **state)
           "m/c.yaml:6:20: text.tokeniser: unknown key (did you mean tokenizer?); allowed: encoder, "
           "tokenizer" },
         { HEAD FILES STEPS ROLL TAIL "lora: x\n",
-          "m/c.yaml:14:1: lora: not supported by this version; merge the adapter into the weights and "
-          "remove the key" },
+          "m/c.yaml:14:7: lora: found \"x\"; allowed: a list of at most 16 LoRAs such as {file: "
+          "style.safetensors}" },
         { HEAD FILES STEPS ROLL TAIL "---\ncard: 1\n",
           "m/c.yaml:15:1: found a second document; allowed: one card" },
         { HEAD FILES STEPS ROLL TAIL "context_noise: 100\n",
