@@ -73,7 +73,7 @@ struct clip_spec {
     int64_t blocks;
     int frames_per_block; /* latent frames; the model's */
     struct clip_start start;
-    int64_t checkpoint;   /* blocks from one to the next; 0: none are made */
+    int64_t checkpoint; /* blocks from one to the next; 0: none are made */
 
     struct clip_prompt *prompt; /* rising by block, the first at block 0 */
     int prompts;

@@ -1,9 +1,11 @@
 /*
- * start.c - what a clip begins with: a job's `start`, and which starts a card's model was made for.
+ * start.c - what a clip begins with: a job's `start`, and which starts a card's model was made
+ * for.
  *
- * Which file it is may differ from clip to clip, so the path is a template like a prompt. Of a video
- * as many of its last pictures are taken as whole blocks hold: a clip of N blocks of B latent frames
- * has 4 N B - 3 pictures. How long latents are, only their file says; whoever renders checks that.
+ * Which file it is may differ from clip to clip, so the path is a template like a prompt. Of a
+ * video as many of its last pictures are taken as whole blocks hold: a clip of N blocks of B
+ * latent frames has 4 N B - 3 pictures. How long latents are, only their file says; whoever
+ * renders checks that.
  */
 #include "jobs/spec/spec_internal.h"
 
@@ -17,7 +19,7 @@
 
 static const char start_words[] = "latents|image|video"; /* enum clip_start_kind from 1 on */
 
-/* ---- the card's `starts` ---------------------------------------------------------------------- */
+/* ---- the card's `starts` ---- */
 
 status starts_read(const struct tree_node *n, void *to)
 {
@@ -33,7 +35,7 @@ status starts_read(const struct tree_node *n, void *to)
     return ST_OK;
 }
 
-/* ---- the job's `start` ------------------------------------------------------------------------ */
+/* ---- the job's `start` ---- */
 
 #define AT(member) offsetof(struct job_start, member)
 #define PATH(key)                                                                                  \
@@ -73,7 +75,7 @@ status start_read(const struct tree_node *n, void *to)
     return ST_OK;
 }
 
-/* ---- a clip's --------------------------------------------------------------------------------- */
+/* ---- a clip's ---- */
 
 static status check_model(const struct job_start *s, const struct card *card)
 {

@@ -1,13 +1,14 @@
 /*
- * clip_start.c - on rank 0: the blocks that a clip begins with, read or encoded beside the running
+ * clip_start.c - on rank 0: the blocks that a clip begins with, read or encoded beside the
+ * running line.
+ *
+ * Latents are taken as they are. Pictures go through the VAE's encoder, as a clip of their own;
+ * it is opened when the first clip needs it and stays until the group ends. What comes of a file
+ * is the same whatever the ranks are, since one rank makes it for all: the feed brings it to the
  * line.
  *
- * Latents are taken as they are. Pictures go through the VAE's encoder, as a clip of their own; it
- * is opened when the first clip needs it and stays until the group ends. What comes of a file is the
- * same whatever the ranks are, since one rank makes it for all: the feed brings it to the line.
- *
- * A file that is missing, another than the job's ids stand for, damaged or of a shape that does not
- * fit is its own clip's failure.
+ * A file that is missing, another than the job's ids stand for, damaged or of a shape that does
+ * not fit is its own clip's failure.
  */
 #include "base/log.h"
 #include "base/strbuf.h"
@@ -52,7 +53,7 @@ void clip_starts_close(struct clip_starts **starts)
     *starts = NULL;
 }
 
-/* ---- latents ----------------------------------------------------------------------------------- */
+/* ---- latents ---- */
 
 /* Room for so many frames, which must be whole blocks and fewer than the clip has. */
 static status make_room(const struct clip_starts *s, struct live_clip *c, int64_t frames)
@@ -111,7 +112,7 @@ static status read_latents(struct clip_starts *s, struct live_clip *c)
     return st;
 }
 
-/* ---- pictures ---------------------------------------------------------------------------------- */
+/* ---- pictures ---- */
 
 static status open_encoder(struct clip_starts *s)
 {
@@ -175,7 +176,7 @@ out:
     return st;
 }
 
-/* ---- a clip ------------------------------------------------------------------------------------ */
+/* ---- a clip ---- */
 
 /* The ids stand for the file as it was when the job was read. */
 static status check_file(const struct clip_start *start)

@@ -1,9 +1,9 @@
 /*
  * video_pictures.c - a file's pictures decoded, scaled and kept, the newest of them in a ring.
  *
- * Where a video ends is only known at its end, so all of it is decoded; a picture that falls out of
- * the ring has cost its conversion. One thread and bit-exact scaling: the same file gives the same
- * numbers everywhere.
+ * Where a video ends is only known at its end, so all of it is decoded; a picture that falls out
+ * of the ring has cost its conversion. One thread and bit-exact scaling: the same file gives the
+ * same numbers everywhere.
  */
 #include "pipeline/output/av/video_pictures.h"
 #include "base/strbuf.h"
@@ -46,7 +46,7 @@ static status fail_av(const struct reader *r, const char *what, int code)
                 why);
 }
 
-/* ---- opening ---------------------------------------------------------------------------------- */
+/* ---- opening ---- */
 
 static status open_file(struct reader *r)
 {
@@ -94,7 +94,7 @@ static status make_room(struct reader *r)
     return fail(ST_NOMEM, "%s: no memory for %lld pictures", c->path, (long long)r->room);
 }
 
-/* ---- a picture to numbers ---------------------------------------------------------------------- */
+/* ---- a picture to numbers ---- */
 
 /* Pixels that need not be square: by how much they are wider than high. */
 static double pixel_ratio(const struct reader *r)
@@ -156,7 +156,7 @@ static status convert_frame(struct reader *r, uint16_t *to)
     return rows == h ? ST_OK : fail_av(r, "converting a picture", rows < 0 ? rows : AVERROR_BUG);
 }
 
-/* ---- a video at the clip's rate ----------------------------------------------------------------- */
+/* ---- a video at the clip's rate ---- */
 
 static uint16_t *place_of(const struct reader *r, int64_t i)
 {
@@ -170,8 +170,8 @@ static bool is_before(const struct reader *r, int64_t i, int64_t time)
     return av_compare_ts(2 * i + 1, half, time, r->clock) < 0;
 }
 
-/* What was shown last is shown until `time`; its copy is the newest in the ring. What would fall out
- * of it again at once is only counted. */
+/* What was shown last is shown until `time`; its copy is the newest in the ring. What would fall
+ * out of it again at once is only counted. */
 static status show_until(struct reader *r, int64_t time, const uint16_t *newest)
 {
     AVRational const picture = { r->c->fps_den, r->c->fps_num };
@@ -245,7 +245,7 @@ static status decode_file(struct reader *r, uint16_t *newest)
                 (long long)r->shown, r->c->fps_num, r->c->fps_den, (long long)r->room);
 }
 
-/* ---- all of it ----------------------------------------------------------------------------------- */
+/* ---- all of it ---- */
 
 /* The ring's oldest to the front. */
 static status unroll(const struct reader *r, struct video_pictures *out)

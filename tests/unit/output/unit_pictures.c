@@ -1,4 +1,4 @@
-/* unit_pictures.c - pictures read out of files: which of a video, cut to which size; what is no video. */
+/* unit_pictures.c - pictures read out of files: which of a video, at which size; what is none. */
 #include "tests/support/unit.h"
 
 #include "base/file.h"
