@@ -120,7 +120,8 @@ static const struct field card_fields[] = {
 };
 static const struct field_table card_table = { "", card_fields, COUNT_OF(card_fields) };
 
-const struct field_table *const card_tables[] = { &card_table, &text_table, &window_table, &lora_table, NULL };
+const struct field_table *const card_tables[] = { &card_table, &text_table, &window_table,
+                                                  &lora_table, NULL };
 
 static status read_steps(const struct tree_node *list, bool warp, double step[MODEL_STEPS],
                          int *steps)

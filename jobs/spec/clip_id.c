@@ -40,9 +40,9 @@ static json_t *loras_for_id(const struct card *card)
 
     for (int i = 0; i < card->loras; i++) {
         const struct model_lora *const l = &card->lora[i];
-        json_add(&list, json_pack("{s:s, s:i, s:f, s:f}", "outer_key",
-                                  l->outer_key ? l->outer_key : "", "rank", l->rank, "alpha",
-                                  l->alpha, "scale", l->scale));
+        json_add(&list,
+                 json_pack("{s:s, s:i, s:f, s:f}", "outer_key", l->outer_key ? l->outer_key : "",
+                           "rank", l->rank, "alpha", l->alpha, "scale", l->scale));
     }
     return list;
 }

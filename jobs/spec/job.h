@@ -38,8 +38,8 @@ struct job {
     const struct tree_node *node; /* the document */
     const char *name, *owner;     /* owner NULL: none */
     int priority;
-    char *model;   /* path of the card, behind the folder of the job file */
-    int precision; /* enum clip_precision */
+    char *model;             /* path of the card, behind the folder of the job file */
+    int precision;           /* enum clip_precision */
     struct model_lora *lora; /* behind those of the card */
     int loras;
 

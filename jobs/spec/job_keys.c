@@ -267,8 +267,9 @@ static const struct field job_fields[] = {
 const struct field_table job_table = { "", job_fields, COUNT_OF(job_fields) };
 
 const struct field_table *const job_tables[] = {
-    &job_table,    &model_table,  &lora_table, &clip_table,    &job_prompt_table, &sweep_table, &axis_table,
-    &output_table, &format_table, &latents_table, &preview_table,    &run_table,   NULL,
+    &job_table,     &model_table, &lora_table,   &clip_table,   &job_prompt_table,
+    &sweep_table,   &axis_table,  &output_table, &format_table, &latents_table,
+    &preview_table, &run_table,   NULL,
 };
 
 const char *job_exists_name(int on_exists)

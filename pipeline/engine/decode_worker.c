@@ -75,7 +75,7 @@ status decode_worker_open(struct decode_worker **out, struct group *t,
     d->t = t;
     d->c = *c;
     pthread_mutex_init(&d->turn, NULL);
-    TRY_OUT(digest_file(t->model.vae, d->vae_hash));
+    TRY_OUT(digest_file_set(t->model.vae, weights_folders(WEIGHTS_VAE), d->vae_hash));
     for (int i = 0; i < c->lines; i++) TRY_OUT(open_stream(d, i));
     *out = d;
     d = NULL; /* handed over */

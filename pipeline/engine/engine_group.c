@@ -37,6 +37,19 @@ static status share_hash(struct group *t, int from, const char *own, const char 
                 t->world->rank, from);
 }
 
+/* Rank 0 reads them for all. */
+static status share_lora_hashes(struct group *t)
+{
+    char own[DIGEST_HEX];
+
+    for (int i = 0; i < t->model.loras; i++) {
+        const char *const file = t->model.lora[i].file;
+        if (t->world->rank == 0) TRY(digest_file_set(file, weights_folders(WEIGHTS_LORA), own));
+        TRY(share_hash(t, 0, t->world->rank == 0 ? own : NULL, file, t->lora_hash[i]));
+    }
+    return ST_OK;
+}
+
 static status share_hashes(struct group *t, const struct workers *w)
 {
     char first[DIGEST_HEX];
@@ -44,7 +57,7 @@ static status share_hashes(struct group *t, const struct workers *w)
 
     if (w->line) vae = line_worker_vae_hash(w->line);
     if (t->world->rank == 0 && !vae) {
-        TRY(digest_file(t->model.vae, first));
+        TRY(digest_file_set(t->model.vae, weights_folders(WEIGHTS_VAE), first));
         vae = first;
     }
     TRY(share_hash(t, t->g.roles.line[0].first, w->line ? line_worker_weights_hash(w->line) : NULL,
@@ -52,7 +65,8 @@ static status share_hashes(struct group *t, const struct workers *w)
     TRY(share_hash(t, t->g.roles.text,
                    t->prompt_encoder ? prompt_encoder_hash(t->prompt_encoder) : NULL,
                    t->model.encoder, t->text_hash));
-    return share_hash(t, 0, vae, t->model.vae, t->vae_hash);
+    TRY(share_hash(t, 0, vae, t->model.vae, t->vae_hash));
+    return share_lora_hashes(t);
 }
 
 /* ---- opening ------------------------------------------------------------------------------- */

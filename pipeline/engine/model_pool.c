@@ -12,7 +12,9 @@
 struct slot {
     struct kern_ctx *ctx;
     struct dit *model;
-    char *weights, *outer_key; /* what the model is of; outer_key "": the file's own choice */
+    char *weights, *outer_key;      /* what the model is of; outer_key "": the file's own choice */
+    struct weight_adapter *adapter; /* texts are owned; outer_key likewise */
+    int adapters;
     struct dit_shape shape;
     char hash[DIGEST_HEX];
     enum dtype act;
@@ -40,9 +42,21 @@ status model_pool_open(struct model_pool **out, const struct kern_backend *backe
     return ST_OK;
 }
 
+static void drop_adapters(struct slot *s)
+{
+    for (int i = 0; i < s->adapters; i++) {
+        free((char *)(uintptr_t)s->adapter[i].path);
+        free((char *)(uintptr_t)s->adapter[i].outer_key);
+    }
+    free(s->adapter);
+    s->adapter = NULL;
+    s->adapters = 0;
+}
+
 static void drop(struct slot *s)
 {
     dit_close(&s->model);
+    drop_adapters(s);
     free(s->weights);
     free(s->outer_key);
     s->weights = s->outer_key = NULL;
@@ -82,12 +96,42 @@ static bool is_of(const struct slot *s, const char *weights)
     return s->model && !strcmp(s->weights, weights);
 }
 
+static bool same_adapters(const struct slot *s, const struct dit_config *c)
+{
+    if (s->adapters != c->adapters) return false;
+    for (int i = 0; i < s->adapters; i++) {
+        const struct weight_adapter *const a = &s->adapter[i], *const b = &c->adapter[i];
+        if (strcmp(a->path, b->path) != 0 ||
+            strcmp(a->outer_key, b->outer_key ? b->outer_key : "") != 0 || a->rank != b->rank ||
+            a->alpha != b->alpha || a->scale != b->scale)
+            return false;
+    }
+    return true;
+}
+
+static status keep_adapters(struct slot *s, const struct dit_config *c)
+{
+    s->adapter = calloc((size_t)c->adapters + 1, sizeof *s->adapter);
+    if (!s->adapter) return fail(ST_NOMEM, "%s: no memory for its adapters", c->weights);
+    for (; s->adapters < c->adapters; s->adapters++) {
+        struct weight_adapter *const a = &s->adapter[s->adapters];
+        *a = c->adapter[s->adapters];
+        a->path = strdup(a->path);
+        a->outer_key = strdup(a->outer_key ? a->outer_key : "");
+        if (a->path && a->outer_key) continue;
+        s->adapters++;
+        return fail(ST_NOMEM, "%s: no memory for its adapters", c->weights);
+    }
+    return ST_OK;
+}
+
 static bool is_it(const struct slot *s, const struct dit_config *c)
 {
     const char *const key = c->outer_key ? c->outer_key : "";
 
-    return is_of(s, c->weights) && !strcmp(s->outer_key, key) && s->act == c->act &&
-           same_shape(&s->shape, &c->shape) && same_schedule(&s->schedule, c->schedule);
+    return is_of(s, c->weights) && !strcmp(s->outer_key, key) && same_adapters(s, c) &&
+           s->act == c->act && same_shape(&s->shape, &c->shape) &&
+           same_schedule(&s->schedule, c->schedule);
 }
 
 /* The file is read once for its hash, however many cards it goes to. */
@@ -98,7 +142,7 @@ static status hash(const struct model_pool *s, const char *weights, char out[DIG
             memcpy(out, s->slot[i].hash, DIGEST_HEX);
             return ST_OK;
         }
-    return digest_file(weights, out);
+    return digest_file_set(weights, weights_folders(WEIGHTS_DIT), out);
 }
 
 static status load(const struct model_pool *store, struct slot *s, const struct dit_config *c,
@@ -112,6 +156,7 @@ static status load(const struct model_pool *store, struct slot *s, const struct 
     s->weights = strdup(c->weights);
     s->outer_key = strdup(c->outer_key ? c->outer_key : "");
     if (!s->weights || !s->outer_key) return fail(ST_NOMEM, "%s: its name", c->weights);
+    TRY(keep_adapters(s, c));
     s->shape = c->shape;
     s->act = c->act;
     s->schedule = *c->schedule;

@@ -29,6 +29,14 @@ struct sidecar_prompt {
     int64_t first_picture;
 };
 
+/* An adapter as the card or the job gives it. */
+struct sidecar_lora {
+    const char *file;
+    int rank;     /* 0: as the file's shapes say */
+    double alpha; /* 0: as the file says */
+    double scale;
+};
+
 /* What whoever renders the clip knows before it begins. */
 struct sidecar_info {
     /* identity */
@@ -50,6 +58,8 @@ struct sidecar_info {
     int frames_per_block, attention_frames, sink_frames; /* latent frames */
     const char *sink_positions;                          /* NULL: the usual ones */
     struct sidecar_pairs values;                         /* of the sweep's axes */
+    const struct sidecar_lora *lora;
+    int loras;
 
     /* provenance */
     const char *model, *family;
