@@ -189,7 +189,8 @@ status journal_read(struct journal_reader *r, size_t most, bool *more)
     TRY(make_room(r, (size_t)w.bytes + 1));
     TRY(read_at(r, r->at + JOURNAL_HEAD, r->bytes, (size_t)w.bytes));
     TRY(sum_record(sum, &w, r->bytes));
-    if (strcmp(sum, hex) != 0) return fail_record(r, "is not what was written: its checksum differs");
+    if (strcmp(sum, hex) != 0)
+        return fail_record(r, "is not what was written: its checksum differs");
     r->number = w.number;
     r->len = (size_t)w.bytes;
     r->at += JOURNAL_HEAD + w.bytes;
@@ -202,8 +203,7 @@ status journal_expect(struct journal_reader *r, int64_t number, size_t len)
 
     TRY(journal_read(r, len, &more));
     if (more && r->number == number && r->len == len) return ST_OK;
-    if (!more)
-        return fail(ST_FORMAT, "%s: record %lld is missing", r->path, (long long)number);
+    if (!more) return fail(ST_FORMAT, "%s: record %lld is missing", r->path, (long long)number);
     return fail(ST_FORMAT, "%s: record %lld of %zu bytes; %lld of %zu is expected", r->path,
                 (long long)r->number, r->len, (long long)number, len);
 }

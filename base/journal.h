@@ -19,7 +19,7 @@
 struct journal {
     char *path;
     int fd;
-    int64_t size; /* bytes of all records */
+    int64_t size;          /* bytes of all records */
     unsigned char *record; /* one, as it goes to the file; [room] */
     size_t room;
 };

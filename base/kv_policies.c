@@ -43,6 +43,17 @@ static const char *const keys[KV_KEYS_COUNT] = {
 /* As released. */
 static const struct kv_key_bounds bounds[] = {
     WHOLE(ROLLING_SINK, replay_frames, 18, 1, 96),
+    REAL(EMA_SINK, ema_alpha, 0.999, 0, 1),
+    WHOLE(EMA_SINK, ema_bf16, 0, 0, 1),
+    WHOLE(INFINITY_ROPE, cut_position, 45, 1, 100000),
+    WHOLE(INFINITY_ROPE, flush_keeps_frames, 2, 1, 96),
+    WHOLE(MEMROPE, memory_frames, 2, 2, 2),
+    WHOLE(MEMROPE, adaptive, 0, 0, 0),
+    REAL(MEMROPE, alpha_long, 0.01, 0, 1),
+    REAL(MEMROPE, alpha_short, 0.1, 0, 1),
+    WHOLE(DEEP_FORCING, budget_frames, 16, 1, 96),
+    WHOLE(DEEP_FORCING, recent_frames, 4, 1, 32),
+    WHOLE(DEEP_FORCING, max_reuse, 7, 0, 1000),
 };
 
 const char *kv_window_name(enum window_kind k) { return kinds[k].name; }

@@ -28,7 +28,11 @@ enum window_kind {
  * it is what a card without `policy` has. */
 #define KV_POLICIES(POLICY)                                                                        \
     POLICY(DEEP_SINK, deep_sink, "deep-sink")                                                      \
-    POLICY(ROLLING_SINK, rolling_sink, "rolling-sink")
+    POLICY(DEEP_FORCING, deep_forcing, "deep-forcing")                                             \
+    POLICY(EMA_SINK, ema_sink, "ema-sink")                                                         \
+    POLICY(ROLLING_SINK, rolling_sink, "rolling-sink")                                             \
+    POLICY(INFINITY_ROPE, infinity_rope, "infinity-rope")                                          \
+    POLICY(MEMROPE, memrope, "memrope")
 
 enum kv_rule {
     KV_USUAL,
@@ -39,7 +43,19 @@ enum kv_rule {
 };
 
 /* KEY(key): numbers of policies, by their names in cards and cases. */
-#define KV_KEYS(KEY) KEY(replay_frames)
+#define KV_KEYS(KEY)                                                                               \
+    KEY(replay_frames)                                                                             \
+    KEY(budget_frames)                                                                             \
+    KEY(recent_frames)                                                                             \
+    KEY(max_reuse)                                                                                 \
+    KEY(ema_alpha)                                                                                 \
+    KEY(ema_bf16)                                                                                  \
+    KEY(cut_position)                                                                              \
+    KEY(flush_keeps_frames)                                                                        \
+    KEY(memory_frames)                                                                             \
+    KEY(alpha_long)                                                                                \
+    KEY(alpha_short)                                                                               \
+    KEY(adaptive)
 
 enum kv_key {
 #define KEY(key) KV_KEY_##key,

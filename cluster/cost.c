@@ -230,7 +230,7 @@ int cost_busy_lines(const struct cost_query *k)
 static double tail_pace(const struct cost_query *k, int line)
 {
     const struct role_line *const l = &k->r->line[line];
-    int const place = roles_tail(k->r, line, k->m->shape.stages) - l->first;
+    int const place = roles_tail(k->r, line) - l->first;
 
     if (!cost_decodes_in_turn(k, line)) return 0;
     return k->m->parts.decode + steady_passes(k, place);

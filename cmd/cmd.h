@@ -26,11 +26,15 @@ extern const int cmd_table_count;
 void cmd_table_begin(void);
 
 status cmd_render(int argc, char **argv);
+status cmd_submit(int argc, char **argv);
+status cmd_work(int argc, char **argv);
+status cmd_queue(int argc, char **argv);
 status cmd_check(int argc, char **argv);
 status cmd_inspect(int argc, char **argv);
 status cmd_plan(int argc, char **argv);
 status cmd_verify(int argc, char **argv);
 status cmd_bench(int argc, char **argv);
 status cmd_doctor(int argc, char **argv);
+status cmd_sweep(int argc, char **argv);
 
 #endif /* CMD_H */

@@ -173,7 +173,7 @@ void plan_print(struct strbuf *out, const struct plan_view *v)
 {
     print_job(out, v);
     strbuf_addf(out, "\n");
-    roles_print(out, &v->roles, v->cost.shape.stages);
+    roles_print(out, &v->roles);
     print_bytes(out, v);
     plan_print_links(out, v);
     print_columns(out, v);

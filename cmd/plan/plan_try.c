@@ -135,8 +135,7 @@ status plan_try(struct strbuf *out, const struct plan_view *v, int rank)
     plan_bytes_rank(&b, &v->bytes, &v->roles, rank);
     TRY_OUT(read_taken(v, &before));
     if (v->roles.rank[rank].role == ROLE_LINE) TRY_OUT(hold_line(&h, &v->roles.rank[rank]));
-    if (plan_decodes(&v->roles, rank, v->cost.shape.stages))
-        TRY_OUT(hold_vae(&h, &v->roles.rank[rank]));
+    if (roles_decodes(&v->roles, rank)) TRY_OUT(hold_vae(&h, &v->roles.rank[rank]));
     TRY_OUT(hold_host(&h, &b));
     TRY_OUT(read_taken(v, &after));
     double const grown = (double)after - (double)before,

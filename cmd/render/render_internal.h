@@ -14,19 +14,28 @@
 
 struct work_list;
 
+struct work_list_options {
+    const char *precision; /* "f32" or "bf16" to overrule the jobs; NULL: as they say */
+    bool verify;           /* read finished clips before they are skipped */
+    bool same_numerics;    /* those made with other numerics are made again */
+    const char *numerics;  /* the id of this render's; NULL: not known */
+};
+
 /* Read and validate all jobs and cards, hash the models, settle what encodes, make the output
- * folders, expand the jobs and leave out what stands there already: a finished clip of the same
- * task (on_exists: skip). Clips are in the order of their priority, then in that of the jobs.
- * precision: "f32" or "bf16" to overrule the jobs, or NULL. ST_FORMAT at the key that is wrong,
+ * folders, remove attempts of killed renders there, expand the jobs and leave out what stands there
+ * already: a finished clip of the same task, with all its files (on_exists: skip). Clips are in the
+ * order of their priority, then in that of the jobs. ST_FORMAT at the key that is wrong,
  * for a clip that is there under on_exists: error, for a folder that holds something else, for
  * two clips with the same folder; ST_IO for an output folder that cannot be written; ST_DEVICE
  * for a card's encoder that is asked for and does not open. One bad job ends all: nothing is
  * rendered. */
 status work_list_open(struct work_list **out, char *const *paths, int count,
-                      const char *precision) MUST_USE;
+                      const struct work_list_options *o) MUST_USE;
 void work_list_close(struct work_list **l); /* NULL is fine; sets NULL */
 
-/* Hands the clips over, one group after another. It never waits. Borrows from l. */
+/* Hands the clips over, one group after another. It never waits. A clip is claimed first
+ * (clip_claim.h) and its place looked at once more: one that another process has made meanwhile is
+ * skipped, one that it is at work on fails, with the others' turn first. Borrows from l. */
 struct work_source work_list_source(struct work_list *l);
 
 struct work_counts {
@@ -67,7 +76,7 @@ struct engine_events render_summary_events(struct render_summary *r);
 /* A bar on a terminal, one line every 30 s otherwise. */
 
 struct render_progress {
-    int clips, clips_done; /* of the whole render */
+    int clips, clips_done; /* of the whole render; clips 0: nobody knows */
     int64_t pictures;      /* made so far in this group */
     int64_t blocks, done;  /* of this group: all, and those whose pictures are out */
     int lines, stages_each, stages[ROLES_RANKS]; /* stages that hold a block, by line */

@@ -73,8 +73,7 @@ static json_t *json_stages(const struct engine_group *g, int rank, const struct 
     json_t *list = json_array();
     struct split split;
 
-    if (split_make(&split, g->schedule.levels + 1, g->roles.line[at->line].ranks) != ST_OK)
-        return list;
+    if (split_make(&split, g->roles.stages, g->roles.line[at->line].ranks) != ST_OK) return list;
     for (int s = split.first[at->place]; s < split.first[at->place + 1]; s++) {
         json_t *o = json_object();
         json_set(&o, "stage", json_integer(s));
@@ -94,7 +93,7 @@ static json_t *json_rank(const struct engine_group *g, int rank, const struct ra
     json_t *o = json_object();
 
     json_set(&o, "rank", json_integer(rank));
-    json_set(&o, "machine", json_integer(g->world->node[rank]));
+    json_set(&o, "machine", json_integer(g->node[rank]));
     json_set(&o, "role", json_string(roles[at->role]));
     json_set(&o, "line", idle ? json_null() : json_integer(at->line));
     json_set(&o, "place", idle ? json_null() : json_integer(at->place));

@@ -1,5 +1,6 @@
 /*
- * cmd_verify.c - golden cases: what the program computes against what was recorded.
+ * cmd_verify.c - golden cases: what the program computes against what was recorded; finished
+ * clips: what is on the disk against what was written.
  *
  * Prints `case tensor max_abs rel_l2` for every expected tensor on stdout. A
  * tensor passes when its relative L2 error is within the tolerance; anything not
@@ -275,6 +276,24 @@ static status verify_main(struct comm *world, void *arg)
     return ST_OK;
 }
 
+/* Finished clips are looked at here and taken off the list; what is left are cases. */
+static status verify_clips(char **path, int *count)
+{
+    int clips = 0, bad = 0, cases = 0;
+
+    for (int i = 0; i < *count; i++) {
+        if (!verify_is_clip(path[i])) {
+            path[cases++] = path[i];
+            continue;
+        }
+        clips++;
+        if (comm_launcher_rank() <= 0) TRY(verify_clip(path[i], &bad));
+    }
+    *count = cases;
+    if (bad) return fail(ST_MISMATCH, "%d of %d clips are damaged", bad, clips);
+    return ST_OK;
+}
+
 status cmd_verify(int argc, char **argv)
 {
     const char *precision = "f32", *out = NULL;
@@ -296,8 +315,10 @@ status cmd_verify(int argc, char **argv)
           .help = "write what was computed, under the expected names" },
     };
     struct opts const o = {
-        .usage = "verify CASE... [options]",
+        .usage = "verify CASE... | CLIP... [options]",
         .about =
+            "Read all files of finished clips (folders with clip.json) and compare them with what\n"
+            "was written; exit 1 if one is damaged.\n"
             "Run golden cases: folders with case.json, model/, inputs.safetensors and\n"
             "expected.safetensors. Prints `case tensor max_abs rel_l2`; exit 1 if a tensor\n"
             "is off by more than 1e-4 (f32; 2e-5 block by block), 2e-2 (bf16), 5.1e-2 (--wire fp8), 1e-1 (bf16\n"
@@ -310,10 +331,14 @@ status cmd_verify(int argc, char **argv)
 
     TRY(opts_parse(&o, &argc, argv, &help));
     if (help) return ST_OK;
-    if (argc < 2) return fail(ST_ARG, "verify needs a folder of a golden case; see --help");
+    if (argc < 2)
+        return fail(ST_ARG, "verify needs a folder of a golden case or of a clip; see --help");
     if (out && argc > 2)
         return fail(ST_ARG, "--out takes one case at a time; %d were given", argc - 1);
     opts_print(&o);
+    int cases = argc - 1;
+    TRY(verify_clips(argv + 1, &cases));
+    if (!cases) return ST_OK;
     TRY(backend_choose(&backend, &request));
     backend_print(&backend);
 
@@ -326,7 +351,7 @@ status cmd_verify(int argc, char **argv)
                .precision = act,
                .threads = threads },
         .cases = argv + 1,
-        .count = argc - 1,
+        .count = cases,
         .out = out,
     };
     return world_run(&(struct world_options){ .ranks = ranks,

@@ -101,4 +101,9 @@ status verify_vae(struct verify_case *c) MUST_USE;
 status verify_text(struct verify_case *c) MUST_USE;
 status verify_tokenizer(struct verify_case *c) MUST_USE;
 
+/* Does the folder seem to be a finished clip's? Read all of one and print what is wrong with it;
+ * *bad counts those that are damaged. */
+bool verify_is_clip(const char *dir);
+status verify_clip(const char *dir, int *bad) MUST_USE;
+
 #endif /* VERIFY_INTERNAL_H */

@@ -217,8 +217,8 @@ bool queue_url_has_password(const char *url)
     return is_postgres(url) && store_postgres_has_password(url);
 }
 
-enum queue_answer queue_wait(struct queue *q, int ms)
+enum queue_answer queue_wait(struct queue *q, int ms, bool *news)
 {
     q->answer = QUEUE_OK;
-    return queue_answered(q, q->s->ops->wait(q->s, ms));
+    return queue_answered(q, q->s->ops->wait(q->s, ms, news));
 }

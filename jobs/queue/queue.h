@@ -172,8 +172,8 @@ enum queue_answer queue_leave(struct queue *q);
 /* The text that the job was submitted with; malloc'ed. */
 enum queue_answer queue_job_spec(struct queue *q, int64_t job, char **spec);
 
-/* Sleep up to ms, or until somebody submits or releases something. */
-enum queue_answer queue_wait(struct queue *q, int ms);
+/* Sleep up to ms, or until *news: somebody submitted or released something; of SQLite, wrote. */
+enum queue_answer queue_wait(struct queue *q, int ms, bool *news);
 
 /* ---- the controls ---- */
 

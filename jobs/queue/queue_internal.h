@@ -118,7 +118,7 @@ struct store_ops {
     enum store_answer (*bulk_end)(struct store *s);
     /* In a transaction; others who would make tables are locked out. */
     enum store_answer (*has_tables)(struct store *s, bool *yes);
-    enum store_answer (*wait)(struct store *s, int ms);
+    enum store_answer (*wait)(struct store *s, int ms, bool *news);
     void (*close)(struct store *s);
 };
 

@@ -276,14 +276,15 @@ static enum store_answer listen(struct pg *s, bool *begun)
     return STORE_OK;
 }
 
-static enum store_answer pg_wait(struct store *b, int ms)
+static enum store_answer pg_wait(struct store *b, int ms, bool *news)
 {
     struct pg *const s = (struct pg *)b;
     struct timespec const all = { ms / 1000, ms % 1000 * 1000000L };
     bool begun;
     enum store_answer const a = listen(s, &begun);
 
-    if (a == STORE_OK && begun) return a; /* look once more: it may have come just before */
+    *news = begun; /* look once more: it may have come just before */
+    if (a == STORE_OK && begun) return a;
     if (a != STORE_OK) {
         nanosleep(&all, NULL);
         return a;
@@ -291,7 +292,10 @@ static enum store_answer pg_wait(struct store *b, int ms)
     struct pollfd fd = { .fd = PQsocket(s->c), .events = POLLIN };
     (void)poll(&fd, 1, ms);
     PQconsumeInput(s->c);
-    for (PGnotify *note = PQnotifies(s->c); note; note = PQnotifies(s->c)) PQfreemem(note);
+    for (PGnotify *note = PQnotifies(s->c); note; note = PQnotifies(s->c)) {
+        *news = true;
+        PQfreemem(note);
+    }
     return PQstatus(s->c) == CONNECTION_OK ? STORE_OK : STORE_DOWN;
 }
 

@@ -240,20 +240,20 @@ static int64_t data_version(struct lite *s)
     return v;
 }
 
-/* Not before 200 ms: else one's beat would wake the others, whose beats would wake it. */
-static enum store_answer lite_wait(struct store *b, int ms)
+/* Not before 200 ms: else one's beat would wake the others, whose beats would wake it. ms 0: only
+ * a look. */
+static enum store_answer lite_wait(struct store *b, int ms, bool *news)
 {
     struct lite *const s = (struct lite *)b;
     enum { LOOK_MS = 50, LEAST_MS = 200 };
+    int64_t v = data_version(s);
 
-    for (int t = 0; t < ms; t += LOOK_MS) {
-        int64_t const v = data_version(s);
-        if (v != s->seen && t >= LEAST_MS) {
-            s->seen = v;
-            return STORE_OK;
-        }
+    for (int t = 0; t < ms && (t < LEAST_MS || v == s->seen); t += LOOK_MS) {
         sleep_ms(ms < LOOK_MS ? ms : LOOK_MS);
+        v = data_version(s);
     }
+    *news = v != s->seen;
+    s->seen = v;
     return STORE_OK;
 }
 

@@ -229,6 +229,15 @@ static enum clip_precision precision_of(const struct maker *m)
     return strcmp(m->o->precision, "f32") ? CLIP_BF16 : CLIP_F32;
 }
 
+/* The least whole number of blocks that lasts so long. */
+static int64_t checkpoint_blocks(const struct maker *m)
+{
+    int64_t const pictures = duration_up(m->job->run.checkpoint, m->job->clip.fps);
+    int64_t const block = clip_pictures(2, m->card->frames_per_block) -
+                          clip_pictures(1, m->card->frames_per_block);
+    return (pictures + block - 1) / block;
+}
+
 static status expand_one(struct maker *m, int64_t index, struct clip_spec *c)
 {
     const struct job *const job = m->job;
@@ -248,6 +257,7 @@ static status expand_one(struct maker *m, int64_t index, struct clip_spec *c)
         .pictures = m->schedule.pictures,
         .blocks = m->schedule.blocks,
         .frames_per_block = m->card->frames_per_block,
+        .checkpoint = checkpoint_blocks(m),
     };
     if (m->o->model_id) snprintf(c->model_id, sizeof c->model_id, "%s", m->o->model_id);
     TRY(make_lists(m, c));

@@ -61,6 +61,7 @@ struct clip_spec {
     int64_t pictures; /* of the video */
     int64_t blocks;
     int frames_per_block; /* latent frames; the model's */
+    int64_t checkpoint;   /* blocks from one to the next; 0: none are made */
 
     struct clip_prompt *prompt; /* rising by block, the first at block 0 */
     int prompts;

@@ -12,7 +12,7 @@
 #include "jobs/spec/format.h"
 #include "jobs/yaml/duration.h"
 
-enum { JOB_PROMPT_BYTES = 16384, JOB_FORMATS = CLIP_FORMATS, JOB_LABELS = 64 };
+enum { JOB_PROMPT_BYTES = 16384, JOB_FORMATS = CLIP_FORMATS, JOB_LABELS = 64, JOB_AFTERS = 64 };
 
 enum job_exists { JOB_SKIP, JOB_ERROR, JOB_VERSION };        /* output.on_exists */
 enum job_quantize { JOB_QUANTIZE_WARN, JOB_QUANTIZE_ERROR }; /* a time off a block boundary */
@@ -31,6 +31,24 @@ struct job_clip {
     struct value_rate fps;
     struct duration length;
     uint64_t seed;
+};
+
+/* A job that must end before this one begins in a queue. */
+struct job_after {
+    const char *job; /* its name, or its number in the queue: name and 8 hex digits */
+    int any;         /* any end will do; else success */
+    const struct tree_node *node;
+};
+
+/* What a queue is told; a render of files heeds none of it. */
+struct job_run {
+    int max_worlds;                /* that work on it at a time; 0: no limit */
+    int max_failed;                /* clips; -1: no limit */
+    bool max_failed_in_percent;    /* of the clips */
+    int errors, crashes, preempts; /* of a clip, before it fails */
+    struct duration backoff;       /* before it is tried again: times the tries so far */
+    bool given; /* any of these */
+    struct duration checkpoint; /* of video, from one to the next; none: no checkpoints */
 };
 
 /* Texts and nodes belong to the job's file. */
@@ -71,6 +89,10 @@ struct job {
     } output;
 
     const struct tree_node *labels; /* a map of texts, or NULL */
+
+    struct job_after *after;
+    int afters;
+    struct job_run run;
 };
 
 /* The jobs of one file. */

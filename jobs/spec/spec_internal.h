@@ -101,7 +101,7 @@ struct job_draft {
     struct job job;
     int version;
     const char *model, *dir;
-    const struct tree_node *prompt, *prompts, *axes, *formats, *lora;
+    const struct tree_node *prompt, *prompts, *axes, *formats, *lora, *after;
 };
 
 /* What a missing key means. */
@@ -109,6 +109,7 @@ extern const struct job_draft job_defaults;
 
 extern const struct field_table job_table;        /* reads into a struct job_draft */
 extern const struct field_table job_prompt_table; /* reads into a struct job_prompt */
+extern const struct field_table job_after_table;  /* reads into a struct job_after */
 
 /* ---- prompt_schedule.c ---- */
 

@@ -111,6 +111,7 @@ static const struct key clip_keys[] = {
     { "seed", KEY_U64, .at = AT(seed) },
     { "pictures", KEY_INT64, AT(pictures), .min = 1, .max = PICTURES_MAX },
     { "blocks", KEY_INT64, AT(blocks), .min = 1, .max = BLOCKS_MAX },
+    { "checkpoint", KEY_INT64, AT(checkpoint), .max = BLOCKS_MAX },
     { "frames_per_block", KEY_INT, AT(frames_per_block), .min = 1, .max = 16 },
     { "prompt", KEY_LIST, AT(prompt), AT(prompts), 1, BLOCKS_MAX, .item = &prompt_table },
     { "value", KEY_LIST, AT(value), AT(values), 0, VALUES_MAX, .item = &pair_table },

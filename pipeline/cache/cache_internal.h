@@ -6,6 +6,8 @@
 #include "pipeline/cache/kv_policy.h"
 #include "pipeline/cache/kv_state.h"
 
+#include <math.h>
+
 extern const struct kv_policy_ops policy_rolling, policy_block;
 #define POLICY(NAME, file, name) extern const struct kv_policy_ops policy_##file;
 KV_POLICIES(POLICY)
@@ -49,5 +51,35 @@ status frames_check(const struct kv_policy *p, int64_t least) MUST_USE;
 
 /* Block by block: ST_ARG unless the sink and a block fit. least: of the sink. */
 status frames_check_sink(const struct kv_policy *p, int least) MUST_USE;
+
+/* ---- policy_rank.c -------------------------------------------------------------------------- */
+
+/* A score that is not to be chosen. */
+#define RANK_NEVER (-INFINITY)
+
+/* The places of the `best` largest of `count` scores, rising; of equal ones the first. */
+status rank_best(const float *score, int64_t count, int64_t best, int32_t *out) MUST_USE;
+
+/* A choice of `count` rows of `of`, to the room's index. */
+status rank_upload(const struct kv_call *c, const int32_t *choice, int64_t count,
+                   int64_t of) MUST_USE;
+
+/* ---- policy_average.c ----------------------------------------------------------------------- */
+
+/* Some kept rows of a layer, keys or values: as F32, and as they are attended to. */
+struct average {
+    struct tensor wide, act;
+};
+struct average average_of(const struct kv_call *c, int layer, int values, int64_t first,
+                          int64_t rows);
+
+/* a := x; a := alpha a + (1 - alpha) x. x: as many rows, act or F32. */
+status average_begin(const struct kv_call *c, struct average *a, const struct tensor *x) MUST_USE;
+status average_add(const struct kv_call *c, struct average *a, const struct tensor *x,
+                   double alpha) MUST_USE;
+
+/* The same with each product and the sum rounded to bf16. */
+status average_add_bf16(const struct kv_call *c, struct average *a, const struct tensor *x,
+                        double alpha) MUST_USE;
 
 #endif /* CACHE_INTERNAL_H */

@@ -86,13 +86,13 @@ status kv_room_place(struct kv_room *out, const struct kv_policy *p, int64_t tok
     const struct kv_policy_ops *const ops = kv_policy_ops(p);
     int64_t const rows = p->attention_frames * tokens;
 
-    *out = (struct kv_room){ .host = NULL };
+    *out = (struct kv_room){ .host = out->host };
     if (!ops->enter && !ops->choose && !ops->settle) return ST_OK;
     TRY(tensor_place(&out->rows, a, act, DIMS(rows, dim)));
-    TRY(tensor_place(&out->wide, a, DT_F32, DIMS(p->frames_per_block * tokens, dim)));
+    TRY(tensor_place(&out->wide, a, DT_F32, DIMS((p->frames_per_block + 1) * tokens, dim)));
     TRY(tensor_place(&out->sums, a, DT_F32, DIMS(dim)));
     TRY(tensor_place(&out->score, a, DT_F32, DIMS(rows)));
-    return tensor_place(&out->index, a, DT_I32, DIMS(rows));
+    return tensor_place(&out->index, a, DT_F32, DIMS(rows));
 }
 
 status kv_enter(const struct kv_call *c, int64_t block)

@@ -56,10 +56,10 @@ struct kv_call {
 
     struct kv_room {
         struct tensor rows;  /* [A tokens, dim] act */
-        struct tensor wide;  /* [B tokens, dim] F32 */
+        struct tensor wide;  /* [(B + 1) tokens, dim] F32 */
         struct tensor sums;  /* [dim] F32 */
         struct tensor score; /* [A tokens] F32 */
-        struct tensor index; /* [A tokens] I32 */
+        struct tensor index; /* [A tokens] F32, as kern_gather_rows takes it */
         float *host;         /* as many numbers as score, sums and index, in this order */
     } room;
 
@@ -68,7 +68,7 @@ struct kv_call {
     void *arg;
 };
 
-/* The room's places: act and columns as the cache's; frames: A; block: B. */
+/* The room's places, but for the host's: act and columns as the cache's; frames: A; block: B. */
 status kv_room_place(struct kv_room *out, const struct kv_policy *p, int64_t tokens, int64_t dim,
                      enum dtype act, struct arena *a) MUST_USE;
 

@@ -42,6 +42,9 @@ void live_clip_free(struct live_clip *c)
     for (int i = 0; i < c->texts; i++) free(c->text[i].rows);
     free(c->text);
     free(c->text_of);
+    if (c->resume) snapshot_reader_close(c->resume);
+    free(c->resume);
+    free(c->resume_dir);
     clip_spec_free(&c->spec);
     free(c);
 }

@@ -25,9 +25,10 @@
 #include <string.h>
 
 /* One message: the head, per text its id and tokens, per prompt the index of its text, the rows
- * of all texts, the clip as JSON. All ranks have the same byte order. */
+ * of all texts, the folder it goes on from, the clip as JSON. All ranks have the same byte order. */
 struct feed_head {
     int64_t kind, number, texts, prompts, json;
+    int64_t resume, resumed; /* bytes of resume_dir, in front of the JSON; its blocks */
 };
 struct feed_text {
     int64_t id, tokens;
@@ -57,6 +58,8 @@ static status write_clip(struct strbuf *to, const struct live_clip *c, int text_
 
     TRY_OUT(clip_spec_to_json(&json, &c->spec));
     head.json = (int64_t)json.len;
+    head.resume = c->resume_dir ? (int64_t)strlen(c->resume_dir) : 0;
+    head.resumed = c->resumed;
     strbuf_add(to, &head, sizeof head);
     for (int i = 0; i < c->texts; i++)
         strbuf_add(to, &(struct feed_text){ c->text[i].id, c->text[i].tokens },
@@ -65,6 +68,7 @@ static status write_clip(struct strbuf *to, const struct live_clip *c, int text_
     for (int i = 0; i < c->texts; i++)
         strbuf_add(to, c->text[i].rows,
                    (size_t)c->text[i].tokens * (size_t)text_dim * sizeof *c->text[i].rows);
+    strbuf_add(to, c->resume_dir, (size_t)head.resume);
     strbuf_add(to, json.s, json.len);
     if (to->failed) st = fail(ST_NOMEM, "clip %s: no memory to send it", c->spec.name);
 out:
@@ -118,6 +122,18 @@ static status read_texts(struct reader *r, struct live_clip *c, const struct fee
     return ST_OK;
 }
 
+static status read_resume(struct reader *r, struct live_clip *c, const struct feed_head *head)
+{
+    if (!head->resume) return ST_OK;
+    if (head->resume < 0 || head->resume > r->end - r->at || head->resumed < 1)
+        return fail(ST_COMM, "a clip that goes on behind block %lld", (long long)head->resumed);
+    c->resume_dir = strndup(r->at, (size_t)head->resume);
+    if (!c->resume_dir) return fail(ST_NOMEM, "a clip: no memory");
+    r->at += head->resume;
+    c->resumed = head->resumed;
+    return ST_OK;
+}
+
 static status read_clip(struct live_clip **out, struct reader *r, const struct feed_head *head,
                         int line, int text_dim)
 {
@@ -129,6 +145,7 @@ static status read_clip(struct live_clip **out, struct reader *r, const struct f
     c->number = (int)head->number;
     c->line = line;
     TRY_OUT(read_texts(r, c, head, text_dim));
+    TRY_OUT(read_resume(r, c, head));
     if (head->json != r->end - r->at) {
         st = fail(ST_COMM, "a clip's message has another length than it says");
         goto out;
@@ -154,7 +171,7 @@ static int users_of(const struct group *t, int rank, int line)
 {
     const struct role_at *const at = &t->g.roles.rank[rank];
 
-    return (at->role == ROLE_LINE && at->line == line) + (group_encoder_rank(t, line) == rank);
+    return (at->role == ROLE_LINE && at->line == line) + (roles_encoder(&t->g.roles, line) == rank);
 }
 
 static status take_message(struct group *t, int line, const char *bytes, size_t len, bool *over)

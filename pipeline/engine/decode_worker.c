@@ -115,6 +115,12 @@ static status take_block(void *arg, const struct decode_block *b)
     return encode_worker_block(w->encoder, b);
 }
 
+static status take_window(void *arg, int clip, int64_t block, const float *x)
+{
+    struct decode_stream *const w = arg;
+    return encode_worker_window(w->encoder, clip, block, x);
+}
+
 static status decode_stream(struct decode_stream *w)
 {
     const struct decode_worker *const d = w->d;
@@ -131,6 +137,7 @@ static status decode_stream(struct decode_stream *w)
         .formats = find_formats,
         .picture_bytes = g->picture_bytes,
         .block = take_block,
+        .window = take_window,
         .arg = w,
         .track = w->track,
     };

@@ -60,7 +60,6 @@ struct dispatcher {
     struct supply line[ROLES_RANKS];
 
     /* the thread's own */
-    struct work_item first;
     bool exhausted;     /* the source has no more of the group */
     bool ended, closed; /* feeds: no more clips; nothing more at all */
     int numbers;        /* of the render, given out so far */
@@ -120,25 +119,26 @@ static void take_report(struct dispatcher *d, int line, const struct clip_report
 
 static void receive_tick(struct dispatcher *d, const int64_t value[])
 {
-    int const line = (int)value[0];
+    int const line = (int)value[TICK_LINE];
 
-    d->line[line].busy = (int)value[1];
-    d->line[line].left = value[2];
-    d->line[line].admitted = value[3];
-    struct entry *const cut = value[5] >= 0 ? find_entry(d, (int)value[5]) : NULL;
+    d->line[line].busy = (int)value[TICK_BUSY];
+    d->line[line].left = value[TICK_LEFT];
+    d->line[line].admitted = value[TICK_ADMITTED];
+    struct entry *const cut = value[TICK_CUT] >= 0 ? find_entry(d, (int)value[TICK_CUT]) : NULL;
     if (cut)
         settle_entry(cut, ST_CANCELED, "withdrawn"); /* unless it has failed: then that stays */
     for (int i = 0; i < d->entries; i++) { /* the one whose block stands at stage 0 has begun */
         struct entry *const e = d->entry[i];
-        if (e->line == line && e->number <= value[4]) e->begun = true; /* line >= 0: it has one */
+        if (e->line == line && e->number <= value[TICK_NEWEST])
+            e->begun = true; /* line >= 0: it has one */
     }
 }
 
 static void receive_block(struct dispatcher *d, const int64_t value[])
 {
-    struct entry *const e = find_entry(d, (int)value[1]);
+    struct entry *const e = find_entry(d, (int)value[BLOCK_CLIP]);
 
-    if (e) note_encoded(e, value[2]);
+    if (e) note_encoded(e, value[BLOCK_NUMBER]);
 }
 
 static void receive_control(void *arg, const struct comm_control *m)
@@ -305,7 +305,7 @@ static status take_clips(struct dispatcher *d)
     enum work_next what;
 
     while (!d->exhausted && count_waiting(d) < d->t->rank->o->ahead) {
-        TRY(s->ops->next(s->arg, &d->first, 0, &item, &what));
+        TRY(s->ops->next(s->arg, d->t->first, 0, &item, &what));
         if (what == WORK_CLIP) TRY(add_entry(d, &item));
         else d->exhausted = what != WORK_LATER;
         if (what != WORK_CLIP) break;
@@ -331,7 +331,7 @@ static int64_t blocks_left(const struct dispatcher *d, int line)
 /* The line that will run out of blocks first; -1: none needs a clip yet. */
 static int find_line_to_supply(struct dispatcher *d)
 {
-    int64_t least = 2 * (d->t->g.schedule.levels + 1);
+    int64_t least = 2 * d->t->g.roles.stages;
     int line = -1;
 
     pthread_mutex_lock(&d->lock);
@@ -398,6 +398,7 @@ static void refuse_clip(struct dispatcher *d, struct entry *e, const char *why)
 static status hand_to_line(struct dispatcher *d, struct entry *e, struct live_clip *c, int line)
 {
     pthread_mutex_lock(&d->lock);
+    e->encoded = e->reported = c->resumed;
     c->number = e->number = d->numbers++;
     c->line = e->line = line;
     e->nth = d->line[line].handed++;
@@ -430,6 +431,7 @@ static status supply_line(struct dispatcher *d, struct entry *e, int line)
     TRY_OUT(prompt_bank_give(d->prompts, c, &why));
     if (why) refuse_clip(d, e, why);
     else {
+        TRY_OUT(clip_find_resume(d->t, c));
         st = hand_to_line(d, e, c, line);
         c = NULL; /* handed over */
     }
@@ -462,7 +464,7 @@ static status end_feeds(struct dispatcher *d)
 /* ---- the thread ------------------------------------------------------------------------------ */
 
 /* However often this thread wakes, the source is asked ten times a second at most. */
-static status ask_source(struct dispatcher *d, bool for_clips)
+static status poll_source(struct dispatcher *d, bool for_clips)
 {
     d->asked_at = clock_seconds();
     TRY(withdraw_clips(d));
@@ -491,7 +493,7 @@ static status run_turn(struct dispatcher *d)
     bool const stopped = comm_stopped(d->t->world);
 
     TRY(report_changes(d));
-    if (clock_seconds() - d->asked_at >= turn_s) TRY(ask_source(d, !stopped && !d->ended));
+    if (clock_seconds() - d->asked_at >= turn_s) TRY(poll_source(d, !stopped && !d->ended));
     if (!stopped && !d->ended) TRY(supply_lines(d));
     if (stopped || (d->exhausted && all_handed(d))) TRY(end_feeds(d));
     return ST_OK;
@@ -529,21 +531,20 @@ static status dispatch(void *arg)
     return st != ST_OK ? st : reported;
 }
 
-status dispatcher_open(struct dispatcher **out, struct group *t, const struct work_item *first)
+status dispatcher_open(struct dispatcher **out, struct group *t)
 {
     struct dispatcher *const d = calloc(1, sizeof *d);
 
     *out = NULL;
     if (!d) return fail(ST_NOMEM, "dispatcher: no memory");
     d->t = t;
-    d->first = *first;
     d->numbers = t->numbers;
     t->report = take_report;
     pthread_mutex_init(&d->lock, NULL);
     condvar_init(&d->changed);
     *out = d;
     TRY(prompt_bank_open(&d->prompts, t));
-    return add_entry(d, first);
+    return add_entry(d, t->first);
 }
 
 status dispatcher_start(struct dispatcher *d)

@@ -31,6 +31,7 @@ struct engine_options {
     int decode_ranks;   /* -1: the planner's choice */
     bool for_latency;   /* what the planner looks at; else throughput */
     bool cross_nodes;
+    bool resume;       /* clips go on where an attempt at them stands, where they can */
     int ahead;         /* clips taken from the source that have not begun, at most; >= 1 */
     double deadline_s; /* longest wait for a rank that lives, first tick, encoding of a block */
     double stall_s;    /* longest silence of a rank, and later tick unless 16 usual ones take
@@ -60,7 +61,7 @@ struct engine_group {
     int64_t picture_bytes; /* of a picture in all formats of the outlook */
 
     struct roles roles;
-    const struct comm *world;
+    const int *node; /* [ranks]: machine of each */
 };
 
 /* Seconds: on the wall, and of a processor by the thread itself (track_processor). */

@@ -78,8 +78,9 @@ static status read_numbers(struct group *t, const struct group_facts *f)
     return kern_backend_supports(t->rank->o->backend, g->act);
 }
 
-status group_read_model(struct group *t, const struct work_item *first)
+status group_read_model(struct group *t)
 {
+    const struct work_item *const first = t->first;
     struct group_facts f = { .width = 0 };
 
     TRY(comm_agree(t->world, first ? find_facts(t, first, &f) : ST_OK));

@@ -160,14 +160,6 @@ void plan_work(struct cost_work *out, const struct plan_bytes *b)
         out->text = 2 * b->text_weights * (double)known->tokens / (double)known->texts;
 }
 
-bool plan_decodes(const struct roles *r, int rank, int stages)
-{
-    const struct role_at *const at = &r->rank[rank];
-
-    if (at->role != ROLE_LINE) return at->role == ROLE_DECODE;
-    return r->line[at->line].decode_ranks == 0 && rank == roles_tail(r, at->line, stages);
-}
-
 static void add_line(struct plan_rank_bytes *out, const struct plan_bytes *b, int ranks, int place)
 {
     const struct line_bytes *const line = &b->line[ranks][place];
@@ -209,7 +201,7 @@ void plan_bytes_rank(struct plan_rank_bytes *out, const struct plan_bytes *b, co
 
     *out = (struct plan_rank_bytes){ 0 };
     if (at->role == ROLE_LINE) add_line(out, b, r->line[at->line].ranks, at->place);
-    if (plan_decodes(r, rank, b->model->schedule.levels + 1))
+    if (roles_decodes(r, rank))
         add_decoder(out, b, (uint64_t)at->lines, chain, chain > 0 ? at->place : 0);
     for (int i = 0; i < PLAN_ARENAS; i++) {
         out->all += out->arena[i];

@@ -72,7 +72,4 @@ status plan_line_config(struct line_config *out, const struct plan_bytes *b,
 status plan_vae_config(struct vae_config *out, const struct plan_bytes *b, int chain,
                        int place) MUST_USE; /* chain 0: the whole decoder */
 
-/* Does it turn blocks into pictures? */
-bool plan_decodes(const struct roles *r, int rank, int stages);
-
 #endif /* FOOTPRINT_H */

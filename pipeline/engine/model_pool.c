@@ -31,14 +31,14 @@ struct model_pool {
 
 status model_pool_open(struct model_pool **out, const struct kern_backend *backend, int threads)
 {
-    struct model_pool *const s = calloc(1, sizeof *s);
+    struct model_pool *const p = calloc(1, sizeof *p);
 
     *out = NULL;
-    if (!s) return fail(ST_NOMEM, "store: no memory");
-    s->backend = backend;
-    s->threads = threads;
-    pthread_mutex_init(&s->lock, NULL);
-    *out = s;
+    if (!p) return fail(ST_NOMEM, "models: no memory");
+    p->backend = backend;
+    p->threads = threads;
+    pthread_mutex_init(&p->lock, NULL);
+    *out = p;
     return ST_OK;
 }
 
@@ -53,7 +53,7 @@ static void drop_adapters(struct slot *s)
     s->adapters = 0;
 }
 
-static void drop(struct slot *s)
+static void drop_model(struct slot *s)
 {
     dit_close(&s->model);
     drop_adapters(s);
@@ -62,18 +62,18 @@ static void drop(struct slot *s)
     s->weights = s->outer_key = NULL;
 }
 
-void model_pool_close(struct model_pool **store)
+void model_pool_close(struct model_pool **pool)
 {
-    struct model_pool *const s = *store;
+    struct model_pool *const p = *pool;
 
-    if (!s) return;
+    if (!p) return;
     for (int i = 0; i < MODEL_POOL_DEVICES; i++) {
-        drop(&s->slot[i]);
-        if (s->slot[i].ctx) s->backend->close(&s->slot[i].ctx);
+        drop_model(&p->slot[i]);
+        if (p->slot[i].ctx) p->backend->close(&p->slot[i].ctx);
     }
-    pthread_mutex_destroy(&s->lock);
-    free(s);
-    *store = NULL;
+    pthread_mutex_destroy(&p->lock);
+    free(p);
+    *pool = NULL;
 }
 
 static bool same_schedule(const struct schedule *a, const struct schedule *b)
@@ -91,7 +91,7 @@ static bool same_shape(const struct dit_shape *a, const struct dit_shape *b)
            a->freq_dim == b->freq_dim && a->channels == b->channels && a->eps == b->eps;
 }
 
-static bool is_of(const struct slot *s, const char *weights)
+static bool holds_file(const struct slot *s, const char *weights)
 {
     return s->model && !strcmp(s->weights, weights);
 }
@@ -125,34 +125,34 @@ static status keep_adapters(struct slot *s, const struct dit_config *c)
     return ST_OK;
 }
 
-static bool is_it(const struct slot *s, const struct dit_config *c)
+static bool holds_model(const struct slot *s, const struct dit_config *c)
 {
     const char *const key = c->outer_key ? c->outer_key : "";
 
-    return is_of(s, c->weights) && !strcmp(s->outer_key, key) && same_adapters(s, c) &&
+    return holds_file(s, c->weights) && !strcmp(s->outer_key, key) && same_adapters(s, c) &&
            s->act == c->act && same_shape(&s->shape, &c->shape) &&
            same_schedule(&s->schedule, c->schedule);
 }
 
 /* The file is read once for its hash, however many cards it goes to. */
-static status hash(const struct model_pool *s, const char *weights, char out[DIGEST_HEX])
+static status hash_weights(const struct model_pool *p, const char *weights, char out[DIGEST_HEX])
 {
     for (int i = 0; i < MODEL_POOL_DEVICES; i++)
-        if (is_of(&s->slot[i], weights)) {
-            memcpy(out, s->slot[i].hash, DIGEST_HEX);
+        if (holds_file(&p->slot[i], weights)) {
+            memcpy(out, p->slot[i].hash, DIGEST_HEX);
             return ST_OK;
         }
     return digest_file_set(weights, weights_folders(WEIGHTS_DIT), out);
 }
 
-static status load(const struct model_pool *store, struct slot *s, const struct dit_config *c,
-                   int device)
+static status load_model(const struct model_pool *p, struct slot *s, const struct dit_config *c,
+                         int device)
 {
-    struct kern_config const place = { .threads = store->threads, .device = device };
+    struct kern_config const place = { .threads = p->threads, .device = device };
 
     if (s->lent) return fail(ST_ARG, "%s: another model is in use", c->weights);
-    drop(s);
-    TRY(hash(store, c->weights, s->hash));
+    drop_model(s);
+    TRY(hash_weights(p, c->weights, s->hash));
     s->weights = strdup(c->weights);
     s->outer_key = strdup(c->outer_key ? c->outer_key : "");
     if (!s->weights || !s->outer_key) return fail(ST_NOMEM, "%s: its name", c->weights);
@@ -161,11 +161,11 @@ static status load(const struct model_pool *store, struct slot *s, const struct 
     s->act = c->act;
     s->schedule = *c->schedule;
     log_info("model: %s", c->weights);
-    if (!s->ctx) TRY(store->backend->open(&s->ctx, &place));
+    if (!s->ctx) TRY(p->backend->open(&s->ctx, &place));
     return dit_open(&s->model, c, s->ctx);
 }
 
-status model_pool_acquire(struct model_pool *s, const struct dit_config *c, int device,
+status model_pool_acquire(struct model_pool *p, const struct dit_config *c, int device,
                           struct pooled_model *out)
 {
     status st = ST_OK;
@@ -173,22 +173,22 @@ status model_pool_acquire(struct model_pool *s, const struct dit_config *c, int 
     *out = (struct pooled_model){ 0 };
     if (device < 0 || device >= MODEL_POOL_DEVICES)
         return fail(ST_ARG, "device %d: 0 to %d are allowed", device, MODEL_POOL_DEVICES - 1);
-    struct slot *const slot = &s->slot[device];
-    pthread_mutex_lock(&s->lock);
-    if (!is_it(slot, c)) st = load(s, slot, c, device);
+    struct slot *const slot = &p->slot[device];
+    pthread_mutex_lock(&p->lock);
+    if (!holds_model(slot, c)) st = load_model(p, slot, c, device);
     if (st == ST_OK) {
         slot->lent++;
         *out = (struct pooled_model){ slot->model, slot->hash, device };
     }
-    pthread_mutex_unlock(&s->lock);
+    pthread_mutex_unlock(&p->lock);
     return st;
 }
 
-void model_pool_release(struct model_pool *s, struct pooled_model *m)
+void model_pool_release(struct model_pool *p, struct pooled_model *m)
 {
     if (!m->dit) return;
-    pthread_mutex_lock(&s->lock);
-    s->slot[m->device].lent--;
-    pthread_mutex_unlock(&s->lock);
+    pthread_mutex_lock(&p->lock);
+    p->slot[m->device].lent--;
+    pthread_mutex_unlock(&p->lock);
     *m = (struct pooled_model){ 0 };
 }

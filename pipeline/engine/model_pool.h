@@ -3,7 +3,7 @@
  * ranks compute on, whichever and however many of them want it, and kept while one group
  * follows another.
  *
- * Any thread may call. Ranks that are threads of one process share one store.
+ * Any thread may call. Ranks that are threads of one process share one pool.
  */
 #ifndef MODEL_POOL_H
 #define MODEL_POOL_H
@@ -15,7 +15,7 @@ struct model_pool;
 /* threads: that load. Whoever opens, closes; nobody may borrow then. */
 status model_pool_open(struct model_pool **out, const struct kern_backend *backend,
                        int threads) MUST_USE;
-void model_pool_close(struct model_pool **s); /* NULL is fine; sets NULL */
+void model_pool_close(struct model_pool **p); /* NULL is fine; sets NULL */
 
 enum { MODEL_POOL_DEVICES = 64 };
 
@@ -28,8 +28,8 @@ struct pooled_model {
 
 /* Borrow the model of this file, shape and precision on this card; give it back when done.
  * The last one stays loaded until another is wanted. ST_ARG if another one is still lent. */
-status model_pool_acquire(struct model_pool *s, const struct dit_config *c, int device,
+status model_pool_acquire(struct model_pool *p, const struct dit_config *c, int device,
                           struct pooled_model *out) MUST_USE;
-void model_pool_release(struct model_pool *s, struct pooled_model *m); /* zeroes it */
+void model_pool_release(struct model_pool *p, struct pooled_model *m); /* zeroes it */
 
 #endif /* MODEL_POOL_H */

@@ -116,10 +116,11 @@ static status enter_blocks(struct line *l)
     TRY(line_synchronize(l));
     for (int i = l->first; i < l->end; i++) {
         struct place const p = l->place[i];
-        if (p.clip < 0 || l->stage[i].level > 0) continue; /* at most one */
+        if (p.clip < 0 || l->stage[i].level > 0) continue; /* at most one is left */
         TRY(l->io->noise(l->io->arg, p.clip, p.block, 0, l->host[0]));
         TRY(b->upload(l->c.ctx, &l->stage[i].in, l->host[0]));
     }
+    TRY(line_enter_window(l));
     if (l->end <= l->levels || !timeline_given(&l->timeline, l->tick)) return ST_OK;
     TRY(l->io->given(l->io->arg, clean.clip, clean.block, l->host[1]));
     return b->upload(l->c.ctx, &l->stage[l->levels].in, l->host[1]);
@@ -137,11 +138,10 @@ status line_tick(struct line *l, bool *more)
     TRY(line_forward(l));
     TRY(line_hand_over(l));
     TRY(line_share_policy(l));
+    TRY(line_keep_window(l));
     l->tick++;
     return ST_OK;
 }
-
-int64_t line_ticks(const struct line *l) { return l->tick; }
 
 struct place line_place_of(const struct line *l, int stage) { return l->place[stage]; }
 
@@ -152,16 +152,6 @@ struct place line_entrant(const struct line *l)
         if (line_holds(l, i) && l->stage[i].level == 0) return l->place[i];
     if (timeline_given(&l->timeline, l->tick - 1)) return l->place[l->levels];
     return (struct place){ .clip = -1 };
-}
-
-status line_run(struct line *l, const struct timeline_entry *entry, int entries,
-                const struct line_io *io)
-{
-    bool more = true;
-
-    line_begin_list(l, entry, entries, io);
-    while (more) TRY(line_tick(l, &more));
-    return ST_OK;
 }
 
 status line_render(const struct line_render *r, struct comm *comm,

@@ -65,6 +65,17 @@ struct line_io {
      * owns the clean stage, in the tick in which the block passes it. NULL: no entry has such. */
     status (*given)(void *arg, int clip, int64_t block, float *x0);
 
+    /* Of an entry that goes on (timeline.h): the latent that `keep` was given, on the rank that
+     * owns the stage where the block stands. NULL: no entry does. */
+    status (*window)(void *arg, int clip, int64_t block, float *x);
+
+    /* Optional. Every rank, and all say the same: is a checkpoint due once `blocks` of a clip are
+     * finished, the last one in this tick? Then `keep` gets the blocks behind it that have
+     * entered, oldest first, as they stand in front of their next level; after `finished` and on
+     * the same rank, before the next tick. Host memory like x0. */
+    bool (*checkpoint)(void *arg, int clip, int64_t blocks);
+    status (*keep)(void *arg, int clip, int64_t block, const float *x);
+
     /* A finished block's latent, in order, on the rank that owns stage W-1. Host
      * memory [frames, channels, h, w], valid during the call. Not of given blocks. */
     status (*finished)(void *arg, int clip, int64_t block, const float *x0);
@@ -79,9 +90,6 @@ struct line_io {
     /* Optional: what a block's pass attends to in a layer, before it does, on the rank
      * that attends. position: of the block's own first frame. All borrowed. */
     void (*attends)(void *arg, const struct line_attends *a);
-
-    /* Optional: what a clip is called in errors and in the trace; else its number here. */
-    int (*number)(void *arg, int clip);
 
     /* Optional: true stops every rank at the next tick with ST_CANCELED. */
     bool (*stop)(void *arg);
@@ -174,14 +182,9 @@ void line_begin_list(struct line *l, const struct timeline_entry *entry, int ent
  * something to do; after any other failure the ranks are out of step. */
 status line_tick(struct line *l, bool *more) MUST_USE;
 
-/* For statistics: ticks run since line_begin, and who stood where in the last one. */
-int64_t line_ticks(const struct line *l);
+/* For statistics: who stood where in the last tick. */
 struct place line_place_of(const struct line *l, int stage);
 struct place line_entrant(const struct line *l); /* the block that entered in it; clip < 0: none */
-
-/* [all] Render these entries and end: line_begin_list, and all ticks. */
-status line_run(struct line *l, const struct timeline_entry *entry, int entries,
-                const struct line_io *io) MUST_USE;
 
 /* A line whose ranks have nothing else to do: for verify and tests. */
 struct line_render {

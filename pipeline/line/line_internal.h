@@ -13,6 +13,7 @@
  *   line_exchange_*.c      rows of struct line_exchange_ops, and the wire's 8 bits
  *   line_stages.c          the other steps of a layer
  *   line_exchange.c        posting and waiting; the hand-over
+ *   line_checkpoint.c      a clip's window, handed out and taken in again
  *   line_view.c            parts of tensors, places, for all of them
  */
 #ifndef LINE_INTERNAL_H
@@ -253,6 +254,15 @@ status line_kv_parts(struct line *l, int stage, int layer, struct tensor out[2])
 struct tensor line_quant_scales(const struct line *l, int stage);
 status line_quantize_stage(struct line *l, int stage, const struct tensor kv[2],
                            const struct tensor *bytes) MUST_USE;
+
+/* ---- line_checkpoint.c: between ticks ---------------------------------------------------- */
+
+/* In the tick of a clip's last given block that goes on: what stands behind it. */
+status line_enter_window(struct line *l) MUST_USE;
+
+/* [all] Behind the hand-over, where a checkpoint is due: what stands behind the block that was
+ * finished goes to io. */
+status line_keep_window(struct line *l) MUST_USE;
 
 /* ---- line_layout.c: memory --------------------------------------------------------------- */
 

@@ -289,7 +289,6 @@ status line_allocate_host(struct line *l)
         *part[i].at = calloc(1, part[i].bytes + 1);
         if (!*part[i].at) return fail(ST_NOMEM, "line: %zu bytes of host memory", part[i].bytes);
     }
-    l->room.host = l->host_room;
     return kv_state_open(&l->state, &l->c.policy, dit_shape_of(l->c.model)->layers,
                          l->tokens / l->frames, l->attn_shape.dim);
 }

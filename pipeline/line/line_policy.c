@@ -43,6 +43,7 @@ static status turn_keys(void *arg, const struct tensor *x, int64_t position, str
 
 static struct kv_call call_of(struct line *l, int layer, const struct tensor *q)
 {
+    l->room.host = l->host_room;
     return (struct kv_call){ .ctx = l->c.ctx,
                              .cache = &l->cache,
                              .state = &l->state,
@@ -63,13 +64,12 @@ static int entry_stage(const struct line *l)
 
 static bool is_mine(const struct line *l, int stage) { return stage >= l->first && stage < l->end; }
 
-/* The block whose passes begin in this tick, as far as this rank goes along; 0: none has a past. */
-static int64_t entering_block(const struct line *l)
+/* The block whose window begins in this tick, as far as this rank goes along; 0: none has a past. */
+static int64_t entering_window(const struct line *l)
 {
     int64_t most = 0;
     struct window w;
 
-    if (timeline_given(&l->timeline, l->tick)) return l->place[l->levels].block;
     if (!kv_policy_joint(&l->c.policy))
         return entry_stage(l) >= 0 ? l->place[entry_stage(l)].block : 0;
     for (int i = 0; i < l->levels; i++) {
@@ -80,10 +80,17 @@ static int64_t entering_block(const struct line *l)
     return most;
 }
 
+/* A given block comes alone, but for the last of a clip that goes on: the window behind it is there
+ * in the same tick, and moves on in it too. */
 status line_enter_policy(struct line *l)
 {
     struct kv_call const c = call_of(l, 0, NULL);
-    return kv_enter(&c, entering_block(l));
+    bool const given = timeline_given(&l->timeline, l->tick);
+    int clip;
+
+    if (given) TRY(kv_enter(&c, l->place[l->levels].block));
+    if (given && !timeline_resumes(&l->timeline, l->tick, &clip)) return ST_OK;
+    return kv_enter(&c, entering_window(l));
 }
 
 status line_run_policy(struct line *l, int layer)

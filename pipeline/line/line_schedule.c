@@ -86,6 +86,13 @@ static status meet_at_boundary(struct line *l, status mine, struct line_decision
     return line_located(l, -1, met);
 }
 
+/* Its windows behind given blocks look back as far as any others: those of an entry that goes on
+ * are whole, and block by block all are alike. */
+static bool has_usual_past(const struct line *l, const struct timeline_entry *e)
+{
+    return e->goes_on || !kv_policy_joint(&l->c.policy);
+}
+
 static status admit_entry(struct line *l, int64_t i)
 {
     struct timeline_entry e;
@@ -95,7 +102,9 @@ static status admit_entry(struct line *l, int64_t i)
     if (e.first > 0)
         return fail(ST_ARG, "line: clip %d begins at block %lld; the blocks before are not there",
                     e.clip, (long long)e.first);
-    if (e.clean && (!l->c.given || !l->io->given))
+    if (e.goes_on && !l->io->window)
+        return fail(ST_ARG, "line: clip %d goes on; this line takes none that does", e.clip);
+    if (e.clean && ((!l->c.given && !has_usual_past(l, &e)) || !l->io->given))
         return fail(ST_ARG, "line: clip %d has given blocks; this line takes none", e.clip);
     if (e.clean && kv_policy_chooses(&l->c.policy))
         return fail(ST_ARG, "line: clip %d has given blocks; policy %s chooses as blocks are made",

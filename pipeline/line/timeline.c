@@ -99,23 +99,6 @@ static int64_t tick_behind(const struct timeline *t, const struct timeline_entry
     return t->stride == 1 ? entry_tick(t, before, n - 1) + 1 : clean_tick(t, before, n - 1) + 1;
 }
 
-/* Stage-ticks that its blocks hold. Of those that go on, the i-th stands at i + 2 stages, its own
- * and the clean one counted. */
-static int64_t stage_ticks(const struct timeline *t, const struct timeline_entry *e)
-{
-    int64_t const n = rendered_blocks(e);
-    int64_t passed = 0;
-
-    for (int64_t i = 0; e->goes_on && i < n && i < t->usual; i++) passed += t->usual - 1 - i;
-    return e->clean + (n ? n * (t->usual + 1) + delay_of(t, e, n - 1) - 1 - passed : 0);
-}
-
-static void count_entry(struct timeline *t, const struct timeline_entry *e, int sign)
-{
-    t->blocks += sign * (e->end - e->first);
-    t->busy += sign * stage_ticks(t, e);
-}
-
 /* ---- who comes and goes ----------------------------------------------------------------- */
 
 /* Entry i begins at `tick`, or as soon as the one before it lets it. */
@@ -158,7 +141,6 @@ status timeline_admit(struct timeline *t, int64_t tick, const struct timeline_en
     t->entry = more;
     t->entry[t->entries++] = *e;
     place_entry(t, t->entries - 1, tick);
-    count_entry(t, e, 1);
     return ST_OK;
 }
 
@@ -177,18 +159,12 @@ static int64_t entered_blocks(const struct timeline *t, const struct timeline_en
     return e->clean + n;
 }
 
-/* Where the last block that entered has had the clean pass it would now do without, the
- * stage-tick stays counted. */
-static void shorten_entry(struct timeline *t, struct timeline_entry *e, int64_t tick)
+static void shorten_entry(const struct timeline *t, struct timeline_entry *e, int64_t tick)
 {
     int64_t const blocks = entered_blocks(t, e, tick);
 
-    if (blocks == e->end - e->first) return;
-    count_entry(t, e, -1);
     e->end = e->first + blocks;
     if (e->clean > blocks) e->clean = blocks;
-    count_entry(t, e, 1);
-    if (rendered_blocks(e) && end_tick(t, e) < tick) t->busy++;
 }
 
 void timeline_cut(struct timeline *t, int64_t tick, int clip)
@@ -247,7 +223,7 @@ static const struct timeline_entry *find_given(const struct timeline *t, int64_t
 /* The rendered block that has its clean pass in this tick; < 0: none. */
 static int64_t block_cleaned(const struct timeline *t, const struct timeline_entry *e, int64_t tick)
 {
-    int64_t const age = tick - e->start - e->clean - t->usual;
+    int64_t const age = tick - e->start - e->clean - t->usual + lead_of(t, e);
     int64_t const delay = t->opening - t->usual, opening = opening_of(e);
     int64_t i = age >= 0 && age % t->stride == 0 ? age / t->stride : -1;
 

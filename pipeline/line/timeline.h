@@ -35,7 +35,6 @@ struct timeline {
     int64_t stride;               /* ticks between two blocks: 1, or usual+1 block by block */
     struct timeline_entry *entry; /* [entries], rising by start; owned */
     int entries, room;
-    int64_t blocks, busy; /* of all that was ever admitted: blocks, stage-ticks they hold */
 };
 
 /* Nobody is in it. opening: levels of a clip's first block that is not given, and usual those of

@@ -29,10 +29,9 @@ static void add(struct strbuf *to, const void *bytes, size_t len) { strbuf_add(t
 static status save_state(struct clip_writer *s, struct strbuf *out)
 {
     struct strbuf quality = { 0 }, contact = { 0 };
-    struct writer_state head = { .pictures = s->pictures,
-                                 .pushed = s->pushed,
-                                 .videos = s->videos,
-                                 .blocks = s->blocks };
+    struct writer_state head = {
+        .pictures = s->pictures, .pushed = s->pushed, .videos = s->videos, .blocks = s->blocks
+    };
     status st = ST_OK;
 
     quality_save(&s->quality, &quality);
@@ -88,14 +87,14 @@ status clip_writer_checkpoint(struct clip_writer *s, const float *window, int wi
         return fail(ST_ARG, "%s: no checkpoint can be made here", s->attempt.target);
     TRY_OUT(save_state(s, &state));
     TRY_OUT(journal_sync(&s->checkpoint.latents));
-    TRY_OUT(snapshot_write(s->attempt.own,
-                           &(struct snapshot){ .identity = (char *)(uintptr_t)s->checkpoint.identity,
-                                               .blocks = s->blocks,
-                                               .latent = s->checkpoint.latent,
-                                               .window = (float *)(uintptr_t)window,
-                                               .windows = windows,
-                                               .writer = state.s,
-                                               .writer_bytes = state.len }));
+    TRY_OUT(snapshot_write(
+        s->attempt.own, &(struct snapshot){ .identity = (char *)(uintptr_t)s->checkpoint.identity,
+                                            .blocks = s->blocks,
+                                            .latent = s->checkpoint.latent,
+                                            .window = (float *)(uintptr_t)window,
+                                            .windows = windows,
+                                            .writer = state.s,
+                                            .writer_bytes = state.len }));
     keep_newest(s);
     checkpoint_drop_adopted(s);
 out:
@@ -191,8 +190,10 @@ static status resume_writer(struct clip_writer *s, int64_t blocks)
 
     TRY(snapshot_reader_open(&r, s->checkpoint.adopted, blocks));
     if (r.s.latent != s->checkpoint.latent || strcmp(r.s.identity, s->checkpoint.identity) != 0)
-        FAIL_OUT(ST_MISMATCH, "%s: the snapshot there is of another clip, or was made by other "
-                              "means than these", s->checkpoint.adopted);
+        FAIL_OUT(ST_MISMATCH,
+                 "%s: the snapshot there is of another clip, or was made by other "
+                 "means than these",
+                 s->checkpoint.adopted);
     TRY_OUT(resume_state(s, &r.s));
     TRY_OUT(resume_latents(s, &r));
 out:

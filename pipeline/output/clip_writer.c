@@ -9,6 +9,7 @@
 #include "pipeline/output/clip_writer.h"
 #include "base/array.h"
 #include "base/strbuf.h"
+#include "pipeline/output/finished_clip.h"
 #include "pipeline/output/output_internal.h"
 #include "pipeline/weights/tensor_file.h"
 
@@ -173,6 +174,7 @@ static void free_writer(struct clip_writer *s)
     for (int i = 0; i < s->files; i++) free(s->path[i]);
     free(s->latent_frame);
     free(s->block);
+    free(s->place);
 }
 
 void clip_writer_close(struct clip_writer **s)
@@ -198,6 +200,11 @@ void clip_writer_leave(struct clip_writer **s)
     free_writer(old);
     attempt_leave(&old->attempt);
     free(old);
+}
+
+const char *clip_writer_place(const struct clip_writer *s)
+{
+    return s->place ? s->place : s->attempt.target;
 }
 
 const char *clip_writer_attempt(const struct clip_writer *s) { return s->attempt.id; }
@@ -374,11 +381,46 @@ static status write_sidecar(struct clip_writer *s, const struct sidecar_run *run
     return st;
 }
 
-status clip_writer_commit(struct clip_writer *s, const struct sidecar_run *run,
-                          enum clip_outcome *outcome)
+/* Is this very clip at its place, whole? */
+static bool is_there(const struct clip_writer *s)
+{
+    const char *const task = s->about->task_id;
+    struct finished_clip there;
+    bool const whole = finished_clip_read(&there, s->attempt.target, FINISHED_SIZES) == ST_OK;
+
+    error_clear();
+    return whole && task && !strcmp(there.task_id, task);
+}
+
+static status publish_elsewhere(struct clip_writer *s)
+{
+    enum { VERSIONS = 10000 };
+    bool won = false;
+
+    for (int version = 2; !won && version < VERSIONS; version++) {
+        free(s->place);
+        s->place = str_format("%s-v%d", s->attempt.target, version);
+        if (!s->place) break;
+        TRY(attempt_publish(&s->attempt, s->place, &won));
+    }
+    if (won) return ST_OK;
+    s->attempt.keep = true;
+    return fail(ST_IO, "%s: no name is free; the finished clip stays in %s", s->attempt.target,
+                s->attempt.dir);
+}
+
+static status publish_clip(struct clip_writer *s, enum clip_outcome *outcome)
 {
     bool won;
 
+    TRY(attempt_publish(&s->attempt, s->attempt.target, &won));
+    *outcome = won ? CLIP_PUBLISHED : is_there(s) ? CLIP_THERE_ALREADY : CLIP_ELSEWHERE;
+    return *outcome == CLIP_ELSEWHERE ? publish_elsewhere(s) : ST_OK;
+}
+
+status clip_writer_commit(struct clip_writer *s, const struct sidecar_run *run,
+                          enum clip_outcome *outcome)
+{
     if (s->pushed != s->pictures)
         return fail(ST_ARG, "%s: %lld of %lld frames received", s->attempt.target,
                     (long long)s->pushed, (long long)s->pictures);
@@ -387,8 +429,7 @@ status clip_writer_commit(struct clip_writer *s, const struct sidecar_run *run,
                     (long long)s->latents_pushed, (long long)s->latent.dim[0]);
     TRY(commit_files(s));
     TRY(write_sidecar(s, run));
-    TRY(attempt_publish(&s->attempt, &won));
-    *outcome = won ? CLIP_PUBLISHED : CLIP_THERE_ALREADY;
-    if (won) checkpoint_drop_adopted(s);
+    TRY(publish_clip(s, outcome));
+    if (*outcome == CLIP_PUBLISHED) checkpoint_drop_adopted(s);
     return ST_OK;
 }

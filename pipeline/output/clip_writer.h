@@ -11,10 +11,10 @@
  *       clip.json                          last, when all else is on disk
  *   OUT/NAME/                              after the rename
  *
- * Of several attempts at one clip the first to rename wins; the others find the
- * folder there and leave it alone. A killed attempt leaves only its private
- * folder, with what the next one can go on from (snapshot.h); close removes that of an attempt
- * given up.
+ * Of several attempts at one clip the first to rename wins; the others find the clip there and
+ * leave it alone. Where something else has taken the name meanwhile, the clip appears under the
+ * next free one: OUT/NAME-v2, OUT/NAME-v3 ... A killed attempt leaves only its private folder,
+ * with what the next one can go on from (snapshot.h); close removes that of an attempt given up.
  *
  * One owner, one thread. Memory does not grow with the clip, but for 80 bytes a
  * block and the containers' index of pictures.
@@ -46,12 +46,13 @@ struct clip_writer_config {
     struct {
         const char *identity; /* what whoever goes on must have alike (snapshot.h), borrowed until
                                  close; NULL: none are made */
-        int frames;           /* latent frames of a block: clip_writer_latents is called by blocks */
-        int64_t latent;       /* floats of these */
+        int frames;     /* latent frames of a block: clip_writer_latents is called by blocks */
+        int64_t latent; /* floats of these */
     } checkpoint;
     struct {
-        const char *dir; /* private folder of an attempt that a snapshot is in; NULL: from the start */
-        int64_t blocks;  /* that the snapshot stands behind: the next to come */
+        const char
+            *dir; /* private folder of an attempt that a snapshot is in; NULL: from the start */
+        int64_t blocks; /* that the snapshot stands behind: the next to come */
     } resume;
 
     const struct sidecar_info *about; /* borrowed until close; its task_id is also put into
@@ -81,11 +82,13 @@ status clip_writer_checkpoint(struct clip_writer *s, const float *window, int wi
 
 enum clip_outcome {
     CLIP_PUBLISHED,
-    CLIP_THERE_ALREADY, /* another attempt was first; this one is gone */
+    CLIP_THERE_ALREADY, /* another attempt at this very clip was first; this one is gone */
+    CLIP_ELSEWHERE,     /* something else stands there: see clip_writer_place */
 };
 
-/* Finish every file, check it, write clip.json, publish. ST_ARG unless all
- * pictures and latents have come. Only close may follow. */
+/* Finish every file, read it back, write clip.json, publish. ST_ARG unless all pictures and latents
+ * have come; ST_IO for a file that is not what was written. If it is the last step that fails, the
+ * finished clip stays in the attempts folder and the message says where. Only close may follow. */
 status clip_writer_commit(struct clip_writer *s, const struct sidecar_run *run,
                           enum clip_outcome *outcome) MUST_USE;
 
@@ -94,6 +97,9 @@ void clip_writer_close(struct clip_writer **s);
 
 /* The same after a stop: an attempt that has made a checkpoint stays, for the next one. */
 void clip_writer_leave(struct clip_writer **s);
+
+/* Where the clip is after a commit; valid until close. */
+const char *clip_writer_place(const struct clip_writer *s);
 
 /* "NAME.PID.xxxxxx", as clip.json has it; valid until close. */
 const char *clip_writer_attempt(const struct clip_writer *s);

@@ -33,20 +33,32 @@ status write_checked(const char *path, const void *data, size_t len, struct writ
 struct attempt {
     char *target;   /* OUT/NAME */
     char *parent;   /* OUT */
-    char *shelf;    /* OUT/.attempts */
-    char *own;      /* OUT/.attempts/NAME.PID.xxxxxx, readable for the owner only */
+    char *own;      /* SHELF/NAME.PID.xxxxxx, readable for the owner only */
     char *dir;      /* own/NAME: fill this one */
     const char *id; /* the last part of `own` */
+    bool keep;      /* what is in it is finished, and could not be published: it stays */
 };
+
+/* The shelf of an output folder: OUT/.attempts, or OUT/.attempts-UID where that is another user's
+ * and closed to us. malloc'ed, NULL without memory; it need not be there. */
+char *attempt_shelf(const char *out) MUST_USE;
+
+/* Make the shelf that `inside`, a path in it, will lie in; open to those to whom the output folder
+ * is. Drop it if it is empty. */
+status attempt_shelf_make(const char *inside) MUST_USE;
+void attempt_shelf_drop(const char *inside);
 
 /* Make the folders. ST_ARG if target is there already or is no name for a folder;
  * ST_IO with the path that cannot be made. */
 status attempt_open(struct attempt *a, const char *target) MUST_USE;
 
-/* fsync dir, rename it to target, fsync around it. *won is false if a folder that
- * is not this one stands at target: not an error. All files in dir are closed and
- * fsynced before. */
-status attempt_publish(struct attempt *a, bool *won) MUST_USE;
+/* The file in an attempt's own folder that says whose it is (base/process_mark.h). */
+#define ATTEMPT_OWNER "owner"
+
+/* fsync dir, rename it to `place` beside the target, fsync around it. *won is false if something
+ * else stands there: not an error. All files in dir are closed and fsynced before. After ST_IO
+ * the finished folder stays where it is, and the message says where. */
+status attempt_publish(struct attempt *a, const char *place, bool *won) MUST_USE;
 
 /* Remove what is left of the private folder, and the shelf if it is empty.
  * Safe on a zeroed one; zeroes it. */
@@ -96,6 +108,7 @@ enum { CLIP_FILES = CLIP_WRITER_FORMATS + 2 }; /* videos, contact sheet, latents
 
 struct clip_writer {
     struct attempt attempt;
+    char *place; /* where it was published, if not at the attempt's target */
     const struct sidecar_info *about;
     int width, height, fps_num, fps_den;
     int64_t pictures, pushed;

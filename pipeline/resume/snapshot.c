@@ -308,8 +308,7 @@ static bool is_attempt_at(const char *folder, const char *name)
 
     if (strncmp(folder, name, n) != 0 || *end != '.') return false;
     size_t const digits = strspn(end + 1, "0123456789");
-    return digits && end[1 + digits] == '.' && end[2 + digits] &&
-           !strchr(end + 2 + digits, '.');
+    return digits && end[1 + digits] == '.' && end[2 + digits] && !strchr(end + 2 + digits, '.');
 }
 
 static void search_shelf(struct search *s)

@@ -21,12 +21,12 @@
 enum { SNAPSHOT_WINDOW = 32, SNAPSHOT_IDENTITY = 1 << 16 };
 
 struct snapshot {
-    char *identity;  /* lines "name value": whoever goes on must have just these */
-    int64_t blocks;  /* finished, with all their pictures in the videos' packets */
-    int64_t latent;  /* floats of a block's latent */
-    float *window;   /* [windows, latent]: the blocks behind these that had entered, oldest first, */
-    int windows;     /* as they stand in front of the levels W-1, W-2, ... */
-    void *writer;    /* [writer_bytes]: where the clip's files stand (clip_writer.c) */
+    char *identity; /* lines "name value": whoever goes on must have just these */
+    int64_t blocks; /* finished, with all their pictures in the videos' packets */
+    int64_t latent; /* floats of a block's latent */
+    float *window;  /* [windows, latent]: the blocks behind these that had entered, oldest first, */
+    int windows;    /* as they stand in front of the levels W-1, W-2, ... */
+    void *writer;   /* [writer_bytes]: where the clip's files stand (clip_writer.c) */
     size_t writer_bytes;
 };
 
@@ -35,8 +35,8 @@ status snapshot_write(const char *dir, const struct snapshot *s) MUST_USE;
 
 /* ST_FORMAT for one that is missing, damaged or none. snapshot_free frees. */
 status snapshot_read(struct snapshot *out, const char *dir, int64_t blocks) MUST_USE;
-void snapshot_free(struct snapshot *s);                     /* safe on a zeroed one; zeroes it */
-void snapshot_remove(const char *dir, int64_t blocks);      /* if it is there */
+void snapshot_free(struct snapshot *s);                /* safe on a zeroed one; zeroes it */
+void snapshot_remove(const char *dir, int64_t blocks); /* if it is there */
 
 /* The furthest snapshot of an attempt at the clip whose folder is to be OUT/NAME and that has this
  * identity. *dir: the attempt's folder, malloc'ed; NULL: there is none. why, malloc'ed: in words,

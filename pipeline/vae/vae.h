@@ -81,6 +81,10 @@ struct vae_config {
 };
 enum { VAE_SIDE = 4096 };
 
+/* How many latent frames before one its pictures depend on: a decoder that is reset and fed these
+ * goes on as if it had seen the whole clip, to the bit. */
+int vae_past(void);
+
 /* What an open vae holds, in bytes: all of it from open to close. Each stream beside
  * the first takes `cache` and `wire` once more. */
 struct vae_bytes {

@@ -158,13 +158,17 @@ static status choose_dict(struct torchfile *f, const struct pickle *p, const cha
     return f->outer_key ? ST_OK : fail(ST_NOMEM, "%s: no memory for a name", path);
 }
 
-/* A tensor that one of torch's other functions makes, as _rebuild_sparse_tensor. */
+/* A tensor that one of torch's other functions makes, as _rebuild_sparse_tensor, or an array that
+ * numpy's _reconstruct does. */
 static bool is_unread_tensor(const struct pickle_value *v)
 {
-    static const char maker[] = "_rebuild";
+    static const char *const makers[] = { "_rebuild", "_reconstruct" };
 
-    return v->kind == PICKLE_OBJECT && v->as.text.len >= strlen(maker) &&
-           !memcmp(v->as.text.s, maker, strlen(maker));
+    for (int i = 0; v->kind == PICKLE_OBJECT && i < COUNT_OF(makers); i++) {
+        size_t const len = strlen(makers[i]);
+        if (v->as.text.len >= len && !memcmp(v->as.text.s, makers[i], len)) return true;
+    }
+    return false;
 }
 
 static status list_entry(struct torchfile *f, struct torchfile_entry *e, const struct pickle *p,

@@ -2,6 +2,7 @@
 
 import torch
 
+from ..train import flow
 from ..train.adopt import read
 from ..train.export import DEVIATION, MEAN
 from ..train.nets.vae import Vae
@@ -22,7 +23,7 @@ class Decoder:
     def __call__(self, latents):
         """Pictures [1+4(n-1),3,h,w] in -1..1 of latents [n,16,h,w]."""
         z = latents * self.deviation + self.mean
-        with torch.autocast("cpu", torch.bfloat16):
+        with flow.autocast(z):
             pictures = self.vae.decode(z[None].transpose(1, 2))[0]
         return pictures.float().clamp(-1, 1).transpose(0, 1)
 

@@ -1,8 +1,9 @@
 """Begin from a model folder in the released form instead of from nothing: weights are taken by
 their names.
 
-The autoencoder, the tokenizer and the text encoder are used as they are; the transformer is the
-teacher's and the student's start. The bank and the later stages are then trained as usual.
+The autoencoder and the tokenizer are used as they are; text encoder and transformer, where the
+folder has them, are the teacher's and the student's start. The bank and the later stages are then
+trained as usual.
 """
 
 import json
@@ -12,7 +13,7 @@ import shutil
 import torch
 
 from . import run
-from .export import config
+from .export import DEVIATION, MEAN, config
 
 FILES = {
     "vae": "Wan2.1_VAE.pth",
@@ -46,21 +47,42 @@ def put(plan, stage, learner, weights, finished):
         run.save_file(path / "finished.json", lambda p: p.write_text("{}\n"))
 
 
-def adopt(plan, folder):
-    folder = pathlib.Path(folder)
+def put_autoencoder(plan, weights):
+    """As trained. The latents' scale is the release's own: what was folded into it stays there."""
+    put(plan, "vae-image", "vae", weights, finished=True)
+    put(plan, "vae-video", "vae", weights, finished=True)
+    matrix = torch.diag(1 / torch.tensor(DEVIATION).double()).float()
+    scale = dict(mean=torch.tensor(MEAN), matrix=matrix)
+    run.save_file(run.folder(plan, "bank") / "scale.pt", lambda p: torch.save(scale, p))
+
+
+def put_transformer(plan, folder):
     found = json.loads((folder / "config.json").read_text())
-    model = read_model(folder)
     wanted = config(plan)
     odd = [k for k in wanted if k != "_class_name" and found.get(k) != wanted[k]]
     if odd:
         raise SystemExit(f"{folder}/config.json is not of plan {plan.name}: {', '.join(odd)}")
+    dit = read(folder / FILES["dit"])
+    parts = dict(text=read(folder / FILES["text"]), dit=dit)
+    both = {f"{part}.{k}": w for part, weights in parts.items() for k, w in weights.items()}
+    put(plan, "teacher", "teacher", both, finished=False)
+    put(plan, "start", "student", dit, finished=False)
+
+
+def adopt(plan, folder):
+    """Take over what the folder has: at least an autoencoder and a tokenizer. Refuses where the
+    plan's own training has begun.
+    """
+    folder = pathlib.Path(folder)
+    if (run.folder(plan, "vae-image") / "state.pt").exists():
+        raise SystemExit(f"{run.folder(plan)} holds a training already; move it away first")
     tokens = run.folder(plan, "tokens")
     shutil.copy(folder / TOKENIZER, tokens / "spiece.model")
     (tokens / "finished.json").write_text("{}\n")
-    put(plan, "vae-image", "vae", model["vae"], finished=True)
-    put(plan, "vae-video", "vae", model["vae"], finished=True)
-    both = {f"{part}.{k}": w for part in ("text", "dit") for k, w in model[part].items()}
-    put(plan, "teacher", "teacher", both, finished=False)
-    put(plan, "start", "student", model["dit"], finished=False)
-    print(f"{folder}: taken over; go on with `all`", flush=True)
+    put_autoencoder(plan, read(folder / FILES["vae"]))
+    whole = (folder / FILES["dit"]).exists()
+    if whole:
+        put_transformer(plan, folder)
+    what = "all" if whole else "autoencoder and tokenizer"
+    print(f"{folder}: {what} taken over; go on with `all`", flush=True)
     return True

@@ -11,7 +11,7 @@ import time
 
 import torch
 
-from . import captions, run, world
+from . import captions, flow, run, world
 from .nets.vae import Vae
 from .tokens import Tokenizer
 from .vae_stage import HELD_OUT
@@ -42,7 +42,7 @@ def encode(vae, plan, seed, device, held_out):
     x, _, _ = world.clips(
         [seed], count, plan.height, plan.width, device=device, held_out=held_out, simple=plan.simple
     )
-    with torch.autocast(torch.device(device).type, torch.bfloat16):
+    with flow.autocast(x):
         return vae.encode(x)[0][0].transpose(0, 1).float()
 
 

@@ -2,6 +2,8 @@
 
 import torch
 
+from . import precision
+
 
 def shifted(u, shift):
     return shift * u / (1 + (shift - 1) * u)
@@ -36,10 +38,11 @@ def draw_levels(count, frames, block, shift):
 
 
 def autocast(x):
-    """Without its cache of cast weights: a copy made where there is no gradient would be used where
-    there is one.
+    """bfloat16 where that is fast. Without the cache of cast weights: a copy made where there is no
+    gradient would be used where there is one.
     """
-    return torch.autocast(x.device.type, torch.bfloat16, cache_enabled=False)
+    fast = precision.has_bfloat16(x.device)
+    return torch.autocast(x.device.type, torch.bfloat16, enabled=fast, cache_enabled=False)
 
 
 @torch.no_grad()

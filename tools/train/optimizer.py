@@ -2,6 +2,8 @@
 
 import torch
 
+from . import precision
+
 # Matrices that are no inner ones: first and last layers, embeddings.
 BY_ADAM = (
     "patch_embedding",
@@ -15,15 +17,18 @@ BY_ADAM = (
 )
 
 
-def orthogonal(gradient, rounds=5):
-    """A matrix with the gradient's directions and singular values near 1 (Newton-Schulz)."""
-    x = (gradient / (gradient.norm() + 1e-7)).bfloat16()
-    tall = x.shape[0] > x.shape[1]
-    x = x.T if tall else x
+def orthogonal(gradients, rounds=5):
+    """Matrices [n,rows,columns] with the gradients' directions and singular values near 1
+    (Newton-Schulz).
+    """
+    x = gradients / (gradients.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    x = x.bfloat16() if precision.has_bfloat16(x.device) else x
+    tall = x.shape[1] > x.shape[2]
+    x = x.mT if tall else x
     for _ in range(rounds):
-        s = x @ x.T
-        x = 3.4445 * x + (-4.775 * s + 2.0315 * s @ s) @ x
-    return (x.T if tall else x).to(gradient.dtype)
+        s = x @ x.mT
+        x = 3.4445 * x + torch.baddbmm(s, s, s, beta=-4.775, alpha=2.0315) @ x
+    return (x.mT if tall else x).to(gradients.dtype)
 
 
 class Learner:
@@ -70,17 +75,15 @@ class Learner:
         gradients = [w.grad for w in self.weights.values() if w.grad is not None]
         norm = torch.stack([g.float().square().sum() for g in gradients]).sum().sqrt()
         shrink = (self.clip / (norm + 1e-6)).clamp(max=1.0)
+        inner = {}  # by their shape as a matrix: those of one shape are done together
         for name, w in self.weights.items():
             if w.grad is None:
                 continue
             m = self.momentum.setdefault(name + " 1", torch.zeros_like(w))
             if self.is_inner(name, w):
                 m.mul_(0.95).add_(w.grad)
-                direction = orthogonal((w.grad + 0.95 * m).flatten(1)).view_as(w)
-                w.mul_(1 - self.muon * scale * self.decay)
-                w.sub_(
-                    direction, alpha=self.muon * scale * max(1, w.shape[0] / w[0].numel()) ** 0.5
-                )
+                shape = (w.shape[0], w[0].numel())
+                inner.setdefault(shape, []).append((w, w.grad.add(m, alpha=0.95).view(shape)))
             else:
                 v = self.momentum.setdefault(name + " 2", torch.zeros_like(w))
                 g = w.grad * shrink
@@ -89,6 +92,12 @@ class Learner:
                 c1, c2 = 1 - b1**self.steps, 1 - b2**self.steps
                 w.addcdiv_(m / c1, (v / c2).sqrt_().add_(1e-8), value=-self.adam * scale)
             w.grad = None
+        for (rows, columns), group in inner.items():
+            rate = self.muon * scale * max(1, rows / columns) ** 0.5
+            directions = orthogonal(torch.stack([direction for _, direction in group]))
+            for (w, _), direction in zip(group, directions):
+                w.mul_(1 - self.muon * scale * self.decay)
+                w.sub_(direction.view_as(w), alpha=rate)
         keep = min(
             self.keep, (1 + self.steps) / (10 + self.steps)
         )  # short at first, to be of use early

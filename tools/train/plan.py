@@ -38,7 +38,20 @@ class Plan:
 
 
 PLANS = {
-    "demo": Plan("demo"),
+    "demo": Plan(
+        "demo",
+        dim=192,
+        layers=4,
+        heads=3,
+        ffn=576,
+        bank_clips=240,
+        bank_frames=24,
+        trajectories=96,
+        teacher_steps=2500,
+        start_steps=300,
+        distil_steps=300,
+        simple=True,
+    ),
     "trial": Plan(
         "trial",
         height=64,

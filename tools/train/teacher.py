@@ -19,7 +19,7 @@ from .sheets import sheet
 from .tokens import Tokenizer
 
 # (share of the run, clips a step, latent frames)
-WINDOWS = ((0.35, 48, 3), (0.25, 16, 9), (0.4, 8, 21))
+WINDOWS = ((0.4, 24, 3), (0.3, 8, 9), (0.3, 4, 21))
 GUIDANCE = 3.0
 SAMPLE_STEPS = 20
 
@@ -81,7 +81,13 @@ def train(plan, device, minutes):
         start_weights(plan, tokenizer.size()), 1e-3, 0.02, average=0.998, device=device
     )
     job = run.Run(
-        plan, "teacher", plan.teacher_steps, minutes, {"teacher": learner}, show_every=900
+        plan,
+        "teacher",
+        plan.teacher_steps,
+        minutes,
+        {"teacher": learner},
+        measure_every=240,
+        show_every=600,
     )
     model, averaged = (
         Captioned(plan, part(w, "dit"), part(w, "text")) for w in (learner.weights, learner.average)

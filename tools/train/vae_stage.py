@@ -13,7 +13,7 @@ import math
 import torch
 import torch.nn.functional as F
 
-from . import run, world
+from . import flow, run, world
 from .nets import make
 from .nets.vae import Vae
 from .optimizer import Learner, ramp
@@ -129,7 +129,7 @@ def train(plan, device, minutes, name):
             device,
             simple=plan.simple,
         )
-        with torch.autocast(torch.device(device).type, torch.bfloat16):
+        with flow.autocast(x):
             with torch.set_grad_enabled(not frozen):
                 mean, log_variance = vae.encode(x)
             mean, log_variance = mean.float(), log_variance.float().clamp(-20, 5)
@@ -144,7 +144,7 @@ def train(plan, device, minutes, name):
     def rebuild():
         parts = []
         for x in test.split(8):
-            with torch.autocast(torch.device(device).type, torch.bfloat16):
+            with flow.autocast(x):
                 parts.append(averaged.decode(averaged.encode(x)[0]).float().clamp(-1, 1))
         return torch.cat(parts)
 

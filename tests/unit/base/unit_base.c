@@ -15,6 +15,7 @@
 #include "base/utf8.h"
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -365,6 +366,23 @@ static void cut_while_mapped(void **state)
     unlink(name);
 }
 
+/* One that somebody sends ends the process, too. */
+static void bus_error_sent(void **state)
+{
+    int how;
+
+    (void)state;
+    pid_t const child = fork();
+    if (!child) {
+        file_guard_begin();
+        kill(getpid(), SIGBUS);
+        _exit(7);
+    }
+    assert_int_equal(waitpid(child, &how, 0), child);
+    assert_true(WIFSIGNALED(how));
+    assert_int_equal(WTERMSIG(how), SIGBUS);
+}
+
 /* What most often lies in a model's place. */
 static void kinds_of_files(void **state)
 {
@@ -419,6 +437,7 @@ int main(void)
         cmocka_unit_test(characters),
         cmocka_unit_test(files),
         cmocka_unit_test(cut_while_mapped),
+        cmocka_unit_test(bus_error_sent),
         cmocka_unit_test(kinds_of_files),
         cmocka_unit_test(files_behind_links_and_pipes),
         cmocka_unit_test(pool_shares_out),

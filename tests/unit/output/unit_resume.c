@@ -168,7 +168,8 @@ static void damaged(void **state)
     leave_at(dir, NULL, 0, 7);
     char *const from = find(dir, &blocks);
     assert_int_equal(blocks, 6);
-    char *const newest = path_join(from, "snapshot.6"), *const before = path_join(from, "snapshot.4");
+    char *const newest = path_join(from, "snapshot.6"), *const before =
+                                                            path_join(from, "snapshot.4");
     char *const latents = path_join(from, "latents"), *gone = path_join(from, "snapshot.2");
     char *bytes;
     size_t len;
