@@ -7,8 +7,6 @@
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include "base/digest.h"
 #include "base/file.h"
-#include "base/file_set.h"
-#include "base/strbuf.h"
 
 #include <openssl/evp.h>
 #include <openssl/sha.h>
@@ -39,31 +37,6 @@ status digest_file(const char *path, char hex[DIGEST_HEX])
     TRY(file_map(&m, path));
     status const st = digest_bytes(m.data, m.size, hex);
     file_unmap(&m);
-    return st;
-}
-
-/* The lines of several files; of one file its hash alone. */
-static status digest_paths(const struct file_set *s, struct strbuf *lines, char hex[DIGEST_HEX])
-{
-    for (int i = 0; i < s->count; i++) {
-        const char *const slash = strrchr(s->path[i], '/');
-        TRY(digest_file(s->path[i], hex));
-        strbuf_addf(lines, "%s %s\n", hex, slash ? slash + 1 : s->path[i]);
-    }
-    if (s->count == 1) return ST_OK;
-    if (lines->failed) return fail(ST_NOMEM, "sha256: no memory for %d files", s->count);
-    return digest_bytes(lines->s, lines->len, hex);
-}
-
-status digest_file_set(const char *path, const char *const *inside, char hex[DIGEST_HEX])
-{
-    struct strbuf lines = { 0 };
-    struct file_set s;
-
-    TRY(file_set_open(&s, path, inside));
-    status const st = digest_paths(&s, &lines, hex);
-    strbuf_free(&lines);
-    file_set_close(&s);
     return st;
 }
 

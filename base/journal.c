@@ -1,10 +1,10 @@
 /*
  * journal.c - records with checksums, appended and read back.
  *
- * Appending hands a record to the kernel, which survives a kill; journal_sync puts it on disk, which
- * survives a power loss too. Reading goes by pread into memory of the reader, not by mapping: a file that
- * is cut meanwhile is an error with a name, and a record's length is believed only as far as the
- * file reaches.
+ * Appending hands a record to the kernel, which survives a kill; journal_sync puts it on disk,
+ * which survives a power loss too. Reading goes by pread into memory of the reader, not by mapping:
+ * a file that is cut meanwhile is an error with a name, and a record's length is believed only as
+ * far as the file reaches.
  */
 #include "base/journal.h"
 #include "base/digest.h"

@@ -2,7 +2,8 @@
  * journal.h - a file of records that only grows: what was synced of it survives a kill and a power
  * loss, and what was not is told from it when it is read.
  *
- *   record: "rmrecord", number I64, bytes I64, SHA-256 of these three and the bytes as hex, the bytes
+ *   record: "rmrecord", number I64, bytes I64, SHA-256 of these three and the bytes as hex,
+ *           the bytes
  *
  * Numbers are of the byte order of the machine. A reader checks every size against the file and
  * every record against its checksum: a record that is cut, or is none, is an error inside the

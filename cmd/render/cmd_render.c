@@ -15,14 +15,17 @@ struct job_render {
     int paths;
     struct work_list_options list_options;
     struct work_list *list;
+    char numerics[ENGINE_NUMERICS];
     int64_t failed; /* clips that were not made, all of them; rank 0 */
 };
 
-static status open_jobs(void *arg, int ranks, struct work_source *out, int64_t *clips)
+static status open_jobs(void *arg, const struct engine_options *o, struct work_source *out,
+                        int64_t *clips)
 {
     struct job_render *const r = arg;
 
-    (void)ranks;
+    TRY(engine_numerics(o, r->numerics));
+    r->list_options.numerics = r->numerics;
     TRY(work_list_open(&r->list, r->path, r->paths, &r->list_options));
     struct work_counts const counts = work_list_counts(r->list);
     if (counts.skipped)
@@ -65,10 +68,17 @@ static status check_result(const struct job_render *r, const struct engine_resul
 static status parse(struct render_request *w, struct work_list_options *list, int *argc,
                     char **argv, bool *help)
 {
+    const char *clips = NULL, *part = NULL;
     struct opt const table[] = {
+        { "clips", OPT_TEXT, &clips, .value = "LIST",
+          .help = "only these of each job: numbers from 0, such as 17-24,30" },
+        { "part", OPT_TEXT, &part, .value = "K/N",
+          .help = "only the K-th of N parts of each job's clips, from 1" },
         RENDER_OPTIONS(*w),
         { "verify", OPT_FLAG, &list->verify,
           .help = "read all files of finished clips before they are skipped" },
+        { "same-numerics", OPT_FLAG, &list->same_numerics,
+          .help = "a finished clip of other numerics is made again, as another version" },
     };
     struct opts const o = {
         .usage = "render JOB.yaml... [options]",
@@ -82,6 +92,7 @@ static status parse(struct render_request *w, struct work_list_options *list, in
     if (*help) return ST_OK;
     if (*argc < 2) return fail(ST_ARG, "render needs at least one JOB.yaml; see --help");
     TRY(render_request_check(w));
+    TRY(clip_choice_read(&list->choice, clips, part));
     opts_print(&o);
     return ST_OK;
 }

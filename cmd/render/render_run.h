@@ -27,7 +27,7 @@ void render_request_end(struct render_request *w);
         render_option(&(w), 2), render_option(&(w), 3), render_option(&(w), 4),                    \
         render_option(&(w), 5), render_option(&(w), 6), render_option(&(w), 7),                    \
         render_option(&(w), 8), render_option(&(w), 9), render_option(&(w), 10),                   \
-        render_option(&(w), 11), render_option(&(w), 12), render_option(&(w), 13), \
+        render_option(&(w), 11), render_option(&(w), 12), render_option(&(w), 13),                 \
         render_option(&(w), 14)
 struct opt render_option(struct render_request *w, int row);
 
@@ -39,7 +39,8 @@ const char *render_precision(const struct render_request *w);
 
 /* The clips. Rank 0 alone calls open and close, on its own thread. */
 struct render_work {
-    status (*open)(void *arg, int ranks, struct work_source *out, int64_t *clips /* known */);
+    status (*open)(void *arg, const struct engine_options *o, struct work_source *out,
+                   int64_t *clips /* known */);
     void (*close)(void *arg);
     void *arg;
     const char *same; /* what else must be alike on all ranks, lines */

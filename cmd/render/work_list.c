@@ -149,7 +149,9 @@ static status keep_clips(struct work_list *l, struct clip_list *clips, const str
 
     if (!more) return fail(ST_NOMEM, "%lld clips", (long long)(l->clips + clips->count));
     l->clip = more;
-    for (int i = 0; i < clips->count; i++) TRY(keep_clip(l, &clips->clip[i], job, model));
+    for (int i = 0; i < clips->count; i++)
+        if (clip_choice_has(&l->o.choice, clips->clip[i].index))
+            TRY(keep_clip(l, &clips->clip[i], job, model));
     return ST_OK;
 }
 
@@ -162,7 +164,7 @@ static status expand_job(struct opening *o, struct source *s)
     TRY(card_check_files(&s->card, NULL));
     TRY(card_spec(model, &s->card));
     o->l->models++;
-    TRY(card_fingerprint(&s->card, model->id));
+    TRY(card_identify(model, &s->card));
     TRY(clip_expand(
         &clips, s->job, &s->card,
         &(struct clip_options){ .model_id = model->id, .precision = o->l->o.precision }));
@@ -449,6 +451,7 @@ static status count_outlook(void *arg, const struct work_item *first, struct wor
         out->clips++;
         out->blocks += c->blocks;
         out->formats |= clip_pixel_formats(c);
+        out->starts += c->start.kind != CLIP_START_NONE;
         for (int p = 1; p < c->prompts; p++) out->mixes += c->prompt[p].blend;
     }
     TRY(count_texts(l, first->ticket, out));

@@ -25,6 +25,15 @@ struct job_prompt {
     const struct tree_node *node; /* of the entry; of `prompt` if the job has just one */
 };
 
+/* What the clips begin with. `path`: a template, of the kind's file. */
+struct job_start {
+    enum clip_start_kind kind;
+    const char *path, *latents, *image, *video; /* path: the one that is given */
+    struct duration last;                       /* of a video: so much of its end */
+    bool force;                                 /* also with a model that was not made for it */
+    const struct tree_node *node;               /* of the path; NULL: none */
+};
+
 /* The clip of a job, or what its clips share. */
 struct job_clip {
     int width, height; /* pixels */
@@ -47,8 +56,8 @@ struct job_run {
     bool max_failed_in_percent;    /* of the clips */
     int errors, crashes, preempts; /* of a clip, before it fails */
     struct duration backoff;       /* before it is tried again: times the tries so far */
-    bool given; /* any of these */
-    struct duration checkpoint; /* of video, from one to the next; none: no checkpoints */
+    bool given;                    /* any of these */
+    struct duration checkpoint;    /* of video, from one to the next; none: no checkpoints */
 };
 
 /* Texts and nodes belong to the job's file. */
@@ -65,7 +74,8 @@ struct job {
 
     struct job_prompt *prompt; /* rising in time is checked with the clip's rate */
     int prompts;
-    int quantize;     /* enum job_quantize */
+    int quantize; /* enum job_quantize */
+    struct job_start start;
     int long_prompts; /* enum job_long_prompts; clips do not show it, whoever makes them does */
 
     struct {

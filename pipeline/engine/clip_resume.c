@@ -111,8 +111,9 @@ status clip_find_resume(const struct group *t, struct live_clip *c)
     if (c->resume_dir)
         log_info("clip %s: goes on behind block %lld of %lld, from %s", c->spec.name,
                  (long long)c->resumed, (long long)c->spec.blocks, c->resume_dir);
-    else if (why) log_info("clip %s: begun anew, for an attempt at it is of another kind: %s",
-                           c->spec.name, why);
+    else if (why)
+        log_info("clip %s: begun anew; what there is cannot be gone on from: %s", c->spec.name,
+                 why);
 out:
     free(why);
     strbuf_free(&identity);

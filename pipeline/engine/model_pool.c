@@ -2,7 +2,9 @@
  * so that groups of one card load it once and thread ranks of a device share it. */
 #include "pipeline/engine/model_pool.h"
 #include "base/digest.h"
+#include "base/file_set.h"
 #include "base/log.h"
+#include "pipeline/engine/engine_internal.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -12,11 +14,9 @@
 struct slot {
     struct kern_ctx *ctx;
     struct dit *model;
-    char *weights, *outer_key;      /* what the model is of; outer_key "": the file's own choice */
-    struct weight_adapter *adapter; /* texts are owned; outer_key likewise */
-    int adapters;
+    char *weights, *outer_key; /* what the model is of; outer_key "": the file's own choice */
     struct dit_shape shape;
-    char hash[DIGEST_HEX];
+    char hash[DIGEST_HEX], files[DIGEST_HEX]; /* of the file; key of all that make it */
     enum dtype act;
     struct schedule schedule;
     int lent;
@@ -42,21 +42,9 @@ status model_pool_open(struct model_pool **out, const struct kern_backend *backe
     return ST_OK;
 }
 
-static void drop_adapters(struct slot *s)
-{
-    for (int i = 0; i < s->adapters; i++) {
-        free((char *)(uintptr_t)s->adapter[i].path);
-        free((char *)(uintptr_t)s->adapter[i].outer_key);
-    }
-    free(s->adapter);
-    s->adapter = NULL;
-    s->adapters = 0;
-}
-
 static void drop_model(struct slot *s)
 {
     dit_close(&s->model);
-    drop_adapters(s);
     free(s->weights);
     free(s->outer_key);
     s->weights = s->outer_key = NULL;
@@ -91,72 +79,43 @@ static bool same_shape(const struct dit_shape *a, const struct dit_shape *b)
            a->freq_dim == b->freq_dim && a->channels == b->channels && a->eps == b->eps;
 }
 
-static bool holds_file(const struct slot *s, const char *weights)
+static bool holds_file(const struct slot *s, const char *weights, const char *files)
 {
-    return s->model && !strcmp(s->weights, weights);
+    return s->model && !strcmp(s->weights, weights) && !strcmp(s->files, files);
 }
 
-static bool same_adapters(const struct slot *s, const struct dit_config *c)
-{
-    if (s->adapters != c->adapters) return false;
-    for (int i = 0; i < s->adapters; i++) {
-        const struct weight_adapter *const a = &s->adapter[i], *const b = &c->adapter[i];
-        if (strcmp(a->path, b->path) != 0 ||
-            strcmp(a->outer_key, b->outer_key ? b->outer_key : "") != 0 || a->rank != b->rank ||
-            a->alpha != b->alpha || a->scale != b->scale)
-            return false;
-    }
-    return true;
-}
-
-static status keep_adapters(struct slot *s, const struct dit_config *c)
-{
-    s->adapter = calloc((size_t)c->adapters + 1, sizeof *s->adapter);
-    if (!s->adapter) return fail(ST_NOMEM, "%s: no memory for its adapters", c->weights);
-    for (; s->adapters < c->adapters; s->adapters++) {
-        struct weight_adapter *const a = &s->adapter[s->adapters];
-        *a = c->adapter[s->adapters];
-        a->path = strdup(a->path);
-        a->outer_key = strdup(a->outer_key ? a->outer_key : "");
-        if (a->path && a->outer_key) continue;
-        s->adapters++;
-        return fail(ST_NOMEM, "%s: no memory for its adapters", c->weights);
-    }
-    return ST_OK;
-}
-
-static bool holds_model(const struct slot *s, const struct dit_config *c)
+static bool holds_model(const struct slot *s, const struct dit_config *c, const char *files)
 {
     const char *const key = c->outer_key ? c->outer_key : "";
 
-    return holds_file(s, c->weights) && !strcmp(s->outer_key, key) && same_adapters(s, c) &&
-           s->act == c->act && same_shape(&s->shape, &c->shape) &&
-           same_schedule(&s->schedule, c->schedule);
+    return holds_file(s, c->weights, files) && !strcmp(s->outer_key, key) && s->act == c->act &&
+           same_shape(&s->shape, &c->shape) && same_schedule(&s->schedule, c->schedule);
 }
 
 /* The file is read once for its hash, however many cards it goes to. */
-static status hash_weights(const struct model_pool *p, const char *weights, char out[DIGEST_HEX])
+static status hash_weights(const struct model_pool *p, const char *weights, const char *files,
+                           char out[DIGEST_HEX])
 {
     for (int i = 0; i < MODEL_POOL_DEVICES; i++)
-        if (holds_file(&p->slot[i], weights)) {
+        if (holds_file(&p->slot[i], weights, files)) {
             memcpy(out, p->slot[i].hash, DIGEST_HEX);
             return ST_OK;
         }
-    return digest_file_set(weights, weights_folders(WEIGHTS_DIT), out);
+    return model_file_hash(weights, file_set_transformer, out);
 }
 
 static status load_model(const struct model_pool *p, struct slot *s, const struct dit_config *c,
-                         int device)
+                         const char *files, int device)
 {
     struct kern_config const place = { .threads = p->threads, .device = device };
 
     if (s->lent) return fail(ST_ARG, "%s: another model is in use", c->weights);
     drop_model(s);
-    TRY(hash_weights(p, c->weights, s->hash));
+    TRY(hash_weights(p, c->weights, files, s->hash));
+    memcpy(s->files, files, DIGEST_HEX);
     s->weights = strdup(c->weights);
     s->outer_key = strdup(c->outer_key ? c->outer_key : "");
     if (!s->weights || !s->outer_key) return fail(ST_NOMEM, "%s: its name", c->weights);
-    TRY(keep_adapters(s, c));
     s->shape = c->shape;
     s->act = c->act;
     s->schedule = *c->schedule;
@@ -165,8 +124,8 @@ static status load_model(const struct model_pool *p, struct slot *s, const struc
     return dit_open(&s->model, c, s->ctx);
 }
 
-status model_pool_acquire(struct model_pool *p, const struct dit_config *c, int device,
-                          struct pooled_model *out)
+status model_pool_acquire(struct model_pool *p, const struct dit_config *c, const char *files,
+                          int device, struct pooled_model *out)
 {
     status st = ST_OK;
 
@@ -175,7 +134,7 @@ status model_pool_acquire(struct model_pool *p, const struct dit_config *c, int 
         return fail(ST_ARG, "device %d: 0 to %d are allowed", device, MODEL_POOL_DEVICES - 1);
     struct slot *const slot = &p->slot[device];
     pthread_mutex_lock(&p->lock);
-    if (!holds_model(slot, c)) st = load_model(p, slot, c, device);
+    if (!holds_model(slot, c, files)) st = load_model(p, slot, c, files, device);
     if (st == ST_OK) {
         slot->lent++;
         *out = (struct pooled_model){ slot->model, slot->hash, device };

@@ -10,6 +10,8 @@
 #include "pipeline/engine/output_formats.h"
 #include "pipeline/vae/vae.h"
 
+#include <string.h>
+
 status card_line_read(struct card_line *out, const struct model_spec *m)
 {
     TRY(schedule_make(&out->schedule, m->step, m->steps, m->warp, m->shift));
@@ -22,7 +24,9 @@ status card_line_read(struct card_line *out, const struct model_spec *m)
         .attention_frames = m->attention_frames,
         .sink_frames = m->sink_frames,
         .sink = m->sink,
+        .rule = m->rule,
     };
+    memcpy(out->policy.key, m->key, sizeof out->policy.key); /* zeroes without any */
     TRY(kv_policy_check(&out->policy));
     TRY(dit_shape_read(&out->shape, m->config));
     if (out->shape.channels == VAE_CHANNELS) return ST_OK;

@@ -64,7 +64,8 @@ static int entry_stage(const struct line *l)
 
 static bool is_mine(const struct line *l, int stage) { return stage >= l->first && stage < l->end; }
 
-/* The block whose window begins in this tick, as far as this rank goes along; 0: none has a past. */
+/* The block whose window begins in this tick, as far as this rank goes along; 0: none has a
+ * past. */
 static int64_t entering_window(const struct line *l)
 {
     int64_t most = 0;

@@ -16,7 +16,7 @@
 enum { RECORD_SIZES, RECORD_IDENTITY, RECORD_WRITER, RECORD_WINDOW };
 enum { SNAPSHOT_VERSION = 1 };
 
-/* A block's latent has no more floats, nor a writer's state bytes: what is beyond is no snapshot. */
+/* A block's latent has no more floats, nor a writer's state bytes: what is beyond is none. */
 enum { MOST_FLOATS = 1 << 28, MOST_BYTES = 1 << 30 };
 
 struct sizes {
@@ -234,7 +234,6 @@ status snapshot_window(const struct snapshot_reader *r, int64_t block, const flo
 /* What is looked for, and what has been found. */
 struct search {
     const char *name, *identity; /* the clip's folder, by its name */
-    const char *shelf;
     char *dir;
     int64_t blocks;
     struct strbuf why;
@@ -255,6 +254,15 @@ static void note_difference(struct search *s, const char *dir, const char *their
                 (int)strcspn(b, "\n"), b, (int)strcspn(a, "\n"), a);
 }
 
+/* Whoever goes on reads them on several ranks: that they are whole is found out before. */
+static status read_latents(struct snapshot_reader *r)
+{
+    const float *x0;
+
+    for (int64_t block = 0; block < r->s.blocks; block++) TRY(snapshot_latent(r, block, &x0));
+    return ST_OK;
+}
+
 /* Of an attempt, the furthest snapshot that reads well and has its latents. Those behind it are
  * passed over with their reason. */
 static void try_snapshot(struct search *s, const char *dir, int64_t blocks)
@@ -268,7 +276,10 @@ static void try_snapshot(struct search *s, const char *dir, int64_t blocks)
         return;
     }
     if (strcmp(r.s.identity, s->identity) != 0) note_difference(s, dir, r.s.identity);
-    else {
+    else if (read_latents(&r) != ST_OK) {
+        strbuf_addf(&s->why, "%s%s", s->why.len ? "; " : "", error_last()->msg);
+        error_clear();
+    } else {
         free(s->dir);
         s->dir = str_format("%s", dir);
         s->blocks = s->dir ? blocks : 0;
@@ -311,16 +322,33 @@ static bool is_attempt_at(const char *folder, const char *name)
     return digits && end[1 + digits] == '.' && end[2 + digits] && !strchr(end + 2 + digits, '.');
 }
 
-static void search_shelf(struct search *s)
+static void search_shelf(struct search *s, const char *shelf)
 {
-    DIR *const d = opendir(s->shelf);
+    DIR *const d = opendir(shelf);
     const struct dirent *e;
 
-    if (!d) return; /* no attempt has left anything */
+    if (!d) return; /* another user's, or gone meanwhile */
     while ((e = readdir(d))) {
-        char *const dir = is_attempt_at(e->d_name, s->name) ? path_join(s->shelf, e->d_name) : NULL;
+        char *const dir = is_attempt_at(e->d_name, s->name) ? path_join(shelf, e->d_name) : NULL;
         if (dir) search_attempt(s, dir);
         free(dir);
+    }
+    closedir(d);
+}
+
+/* OUT/.attempts, and those of users to whom that one is closed. */
+static void search_shelves(struct search *s, const char *out)
+{
+    static const char prefix[] = ".attempts";
+    DIR *const d = opendir(out);
+    const struct dirent *e;
+
+    if (!d) return; /* there has never been anything */
+    while ((e = readdir(d))) {
+        char *const shelf =
+            strncmp(e->d_name, prefix, sizeof prefix - 1) ? NULL : path_join(out, e->d_name);
+        if (shelf) search_shelf(s, shelf);
+        free(shelf);
     }
     closedir(d);
 }
@@ -329,15 +357,13 @@ status snapshot_find(char **dir, int64_t *blocks, char **why, const char *target
                      const char *identity)
 {
     const char *const slash = strrchr(target, '/');
-    char *const parent = path_dir(target);
-    char *const shelf = parent ? path_join(parent, ".attempts") : NULL;
-    struct search s = { .name = slash ? slash + 1 : target, .identity = identity, .shelf = shelf };
+    char *const out = path_dir(target);
+    struct search s = { .name = slash ? slash + 1 : target, .identity = identity };
 
-    if (shelf) search_shelf(&s);
+    if (out) search_shelves(&s, out);
     *dir = s.dir;
     *blocks = s.blocks;
     *why = s.why.s;
-    free(parent);
-    free(shelf);
-    return shelf ? ST_OK : fail(ST_NOMEM, "%s: no memory for its name", target);
+    free(out);
+    return out ? ST_OK : fail(ST_NOMEM, "%s: no memory for its name", target);
 }

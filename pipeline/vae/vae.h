@@ -76,6 +76,7 @@ struct vae_config {
     const char *path;           /* Wan2.1_VAE.pth, or the same tensors in safetensors */
     struct vae_range part;      /* of the decoder */
     bool encoder;               /* the encoder too; only beside the whole decoder */
+    bool alone;                 /* the encoder without the decoder; part is all of it */
     int64_t picture_bytes;      /* pictures leave as bytes: the most of one, of all the sets
                                    of formats to come (pixels_layout). 0: as floats */
 };

@@ -82,7 +82,7 @@ fi
 # Another numeric class begins the clip anew, and says so; so does --no-resume.
 sed "s|dir: whole|dir: class|" whole.yaml >class.yaml
 DIE_AT=$((calls * 40 / 100)) LD_PRELOAD=$die_at "$rollmill" render --no-prompt-cache class.yaml >out.txt 2>&1
-expect 0 'begun anew, for an attempt at it is of another kind' render class.yaml --wire fp8
+expect 0 'begun anew; what there is cannot be gone on from' render class.yaml --wire fp8
 grep -q "\`mode strict\` there, \`mode strict, keys and values in fp8\` now" err.txt ||
     wrong "another class is not named: $(grep 'begun anew' err.txt)"
 [ "$(resumed_from class)" = 0 ] || wrong "a clip of another class was gone on with"

@@ -287,7 +287,7 @@ static void refused_keys(void **state)
           "d/j.yaml:1:1: found prompt and prompts; allowed: exactly one of prompt and prompts" },
         { BASE "clips: 1\n",
           "d/j.yaml:6:1: clips: unknown key (did you mean clip?); allowed: render, name, owner, "
-          "priority, model, lora, prompt, prompts, quantize, long_prompts, clip, sweep, output, "
+          "priority, model, lora, prompt, prompts, start, quantize, long_prompts, clip, sweep, output, "
           "labels, run, after" },
         { BASE "priority: 101\n",
           "d/j.yaml:6:11: priority: found \"101\"; allowed: a whole number from 0 to 100" },
@@ -301,7 +301,7 @@ static void refused_keys(void **state)
           "d/j.yaml:6:8: after: found a list; allowed: the name of a job, or a list of 1 to 64 "
           "such as [{job: plates, when: any}]" },
         { BASE "after: [{job: b, when: later}]\n",
-          "d/j.yaml:6:25: after[0].when: found \"later\"; allowed: success|any" },
+          "d/j.yaml:6:24: after[0].when: found \"later\"; allowed: success|any" },
         { BASE "after: B\n", "d/j.yaml:6:8: after: found \"B\"; allowed: the name of a job" },
         { BASE "dataset: {layout: webdataset}\n",
           "d/j.yaml:6:1: dataset: not supported by this version; remove the key" },
@@ -319,7 +319,8 @@ static void refused_keys(void **state)
         { BASE "run: {grace: 20s}\n",
           "d/j.yaml:6:7: run.grace: not supported by this version; remove the key" },
         { BASE "run: {gpu: 8}\n",
-          "d/j.yaml:6:7: run.gpu: unknown key (did you mean gpus?); allowed: max_worlds, max_failed, retries" },
+          "d/j.yaml:6:7: run.gpu: unknown key (did you mean gpus?); allowed: checkpoint, "
+          "max_worlds, max_failed, retries" },
         { BASE "labels: [a]\n",
           "d/j.yaml:6:9: labels: found a list; allowed: a map of at most 64 texts" },
         { BASE "labels: {a: {b: c}}\n",
@@ -348,7 +349,8 @@ static void refused_keys(void **state)
     };
 
     (void)state;
-    for (int i = 0; i < COUNT_OF(rows); i++) expect_first(message(rows[i].text), rows[i].want);
+    for (int i = 0; i < COUNT_OF(rows); i++)
+        expect_first(message(rows[i].text), rows[i].want);
 }
 
 static void refused_clips(void **state)

@@ -203,6 +203,8 @@ static void damaged(void **state)
     assert_int_equal(blocks, 4);
     bytes[2 * record - 3] ^= 1;
     ok(file_write(latents, bytes, len));
+    free(find(dir, &blocks));
+    assert_int_equal(blocks, 0);
     struct clip_writer_config const c = config_of(dir, from, 6);
     struct clip_writer *s;
     assert_int_equal(clip_writer_open(&s, &c), ST_FORMAT);
