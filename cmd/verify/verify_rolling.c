@@ -411,6 +411,7 @@ status verify_rolling(struct verify_case *c, const char *weights, const char *wh
     struct schedule schedule;
     struct clip p = { .c = c, .schedule = &schedule };
     struct kv_policy policy;
+    struct verify_loras loras = { 0 };
     struct kern_ctx *ctx = NULL;
     struct dit *model = NULL;
     struct dit_config config = { .schedule = &schedule, .act = c->o.precision };
@@ -427,6 +428,9 @@ status verify_rolling(struct verify_case *c, const char *weights, const char *wh
     config.weights = path;
     if (strstr(weights, ".pt"))
         config.outer_key = json_tree_text(json_tree_member(c->json, "weights_key"));
+    TRY_OUT(verify_loras_read(c, &loras));
+    config.adapter = loras.at;
+    config.adapters = loras.count;
     TRY_OUT(read_inputs(&p, &config.shape, frames));
     TRY_OUT(read_switches(&p, &config.shape));
     TRY_OUT(add_schedule(c, &schedule));
@@ -445,6 +449,7 @@ status verify_rolling(struct verify_case *c, const char *weights, const char *wh
     if (c->o.world->rank == 0) verify_slots_compare(c, &p.slots, what);
 out:
     verify_slots_free(&p.slots);
+    verify_loras_free(&loras);
     for (int i = 0; i < p.switches; i++) free(p.change[i].embeds);
     dit_close(&model);
     if (ctx) c->o.backend->close(&ctx);

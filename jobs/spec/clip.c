@@ -6,6 +6,7 @@
  * all texts against CLIP_BUDGET while they are made.
  */
 #include "jobs/spec/clip.h"
+#include "base/error_list.h"
 #include "base/file.h"
 #include "base/strbuf.h"
 #include "jobs/spec/spec_internal.h"
@@ -353,6 +354,20 @@ static status check_clip_names(const struct maker *m)
     return st;
 }
 
+/* Every combination, that all which cannot be are known at once. */
+static status expand_each(struct maker *m, int64_t count)
+{
+    struct error_list wrong = { 0 };
+
+    for (int64_t i = 0; i < count; i++) {
+        status const st = expand_one(m, i, &m->list->clip[m->list->count++]);
+        if (st == ST_OK || error_list_add(&wrong, st)) continue;
+        error_list_free(&wrong);
+        return st;
+    }
+    return error_list_end(&wrong);
+}
+
 static status expand_all(struct maker *m)
 {
     struct job *const job = m->job;
@@ -369,7 +384,7 @@ static status expand_all(struct maker *m)
     TRY(prompts_make(&m->schedule, job, m->card->frames_per_block));
     m->list->clip = calloc((size_t)count, sizeof *m->list->clip);
     if (!m->list->clip) return fail(ST_NOMEM, "%s: no memory for its clips", job->name);
-    for (int64_t i = 0; i < count; i++) TRY(expand_one(m, i, &m->list->clip[m->list->count++]));
+    TRY(expand_each(m, count));
     return check_clip_names(m);
 }
 

@@ -55,12 +55,20 @@ static void add_model(struct clip_provenance *a, const struct group *t)
     a->file[0] = (struct sidecar_pair){ m->weights, t->weights_hash };
     a->file[1] = (struct sidecar_pair){ m->vae, t->vae_hash };
     a->file[2] = (struct sidecar_pair){ m->encoder, t->text_hash };
+    for (int i = 0; i < m->loras; i++) {
+        const struct model_lora *const l = &m->lora[i];
+        a->file[3 + i] = (struct sidecar_pair){ l->file, t->lora_hash[i] };
+        a->lora[i] = (struct sidecar_lora){ l->file, l->rank, l->alpha, l->scale };
+    }
+    a->about.lora = a->lora;
+    a->about.loras = m->loras;
     a->about.model = m->name;
     a->about.family = m->family;
     a->about.model_license = m->license;
-    a->about.model_files = (struct sidecar_pairs){ a->file, COUNT_OF(a->file) };
+    a->about.model_files = (struct sidecar_pairs){ a->file, 3 + m->loras };
     a->about.model_hash_rule =
-        "sha256 of the file; of the text encoder: names, shapes, sizes and samples (text_hash.c)";
+        "sha256 of the file, of several files of their hashes and names; of the text encoder: names, "
+        "shapes, sizes and samples (text_hash.c)";
     a->about.step = m->step;
     a->about.steps = m->steps;
     if (m->first_steps) a->about.first_step = m->first_step;

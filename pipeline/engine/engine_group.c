@@ -32,6 +32,19 @@ static status share_hash(struct group *t, int from, const char *own, const char 
                 t->world->rank, from);
 }
 
+/* Rank 0 reads them for all. */
+static status share_lora_hashes(struct group *t)
+{
+    char own[DIGEST_HEX];
+
+    for (int i = 0; i < t->model.loras; i++) {
+        const char *const file = t->model.lora[i].file;
+        if (t->world->rank == 0) TRY(model_file_hash(file, weights_folders(WEIGHTS_LORA), own));
+        TRY(share_hash(t, 0, t->world->rank == 0 ? own : NULL, file, t->lora_hash[i]));
+    }
+    return ST_OK;
+}
+
 static status share_hashes(struct group *t)
 {
     char first[DIGEST_HEX];
@@ -48,7 +61,8 @@ static status share_hashes(struct group *t)
     TRY(share_hash(t, t->g.roles.text,
                    t->prompt_encoder ? prompt_encoder_hash(t->prompt_encoder) : NULL,
                    t->model.encoder, t->text_hash));
-    return share_hash(t, 0, vae, t->model.vae, t->vae_hash);
+    TRY(share_hash(t, 0, vae, t->model.vae, t->vae_hash));
+    return share_lora_hashes(t);
 }
 
 /* ---- opening ------------------------------------------------------------------------------- */

@@ -181,6 +181,7 @@ struct group {
     const struct work_item *first; /* the clip that began it; rank 0, else NULL */
     int numbers;                   /* clips of earlier groups; rank 0 */
     char weights_hash[DIGEST_HEX], vae_hash[DIGEST_HEX], text_hash[DIGEST_HEX];
+    char lora_hash[MODEL_LORAS][DIGEST_HEX];
 
     struct clip_board *board;
     struct clip_feed *feed;
@@ -409,7 +410,8 @@ struct clip_provenance {
     struct sidecar_info about;
     struct sidecar_prompt *prompt;
     struct sidecar_pair *value, *label;
-    struct sidecar_pair file[3], library[1], host[1];
+    struct sidecar_pair file[3 + MODEL_LORAS], library[1], host[1];
+    struct sidecar_lora lora[MODEL_LORAS];
     char world[96], hostname[64], what[96], kernels[KERN_TEXT], numerics[ENGINE_NUMERICS];
     char libav[CODEC_LIBS];
 };

@@ -10,6 +10,7 @@
 #include "pipeline/decode/decode_link.h"
 #include "pipeline/dit/noise.h"
 #include "pipeline/engine/engine_internal.h"
+#include "pipeline/engine/workload.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -268,8 +269,11 @@ static status open_line(struct line_worker *l)
 {
     struct group *const t = l->t;
     struct engine_group *const g = &t->g;
+    struct weight_adapter adapter[MODEL_LORAS];
     struct dit_config const dit = { .weights = t->model.weights,
                                     .outer_key = t->model.outer_key,
+                                    .adapter = adapter,
+                                    .adapters = workload_adapters(adapter, &t->model),
                                     .shape = g->shape,
                                     .schedule = &g->schedule,
                                     .act = g->act };

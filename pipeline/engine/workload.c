@@ -162,6 +162,17 @@ void workload_cost(struct cost_work *out, const struct workload *m)
     };
 }
 
+int workload_adapters(struct weight_adapter out[MODEL_LORAS], const struct model_spec *m)
+{
+    for (int i = 0; i < m->loras; i++)
+        out[i] = (struct weight_adapter){ .path = m->lora[i].file,
+                                          .outer_key = m->lora[i].outer_key,
+                                          .rank = m->lora[i].rank,
+                                          .alpha = m->lora[i].alpha,
+                                          .scale = m->lora[i].scale };
+    return m->loras;
+}
+
 struct dit_config workload_dit(const struct workload *m)
 {
     return (struct dit_config){ .weights = m->model->weights,

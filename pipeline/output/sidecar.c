@@ -186,6 +186,21 @@ static void put_prompts(struct object o, const struct sidecar_info *a)
     }
 }
 
+/* What is not given stands in the adapter's file: null. */
+static void put_loras(struct object o, const struct sidecar_info *a)
+{
+    json_t *const list = put_list(o, "lora");
+
+    for (int i = 0; i < a->loras; i++) {
+        const struct sidecar_lora *const l = &a->lora[i];
+        struct object const one = add_object(o, "lora", list);
+        put_string(one, "file", l->file);
+        put_json(one, "rank", l->rank ? json_integer(l->rank) : json_null());
+        put_json(one, "alpha", l->alpha > 0 ? json_real(l->alpha) : json_null());
+        put_real(one, "scale", l->scale);
+    }
+}
+
 static void put_steps(struct object o, const char *name, const double *step, int steps)
 {
     json_t *const list = put_list(o, name);
@@ -228,6 +243,7 @@ static void put_generation(struct object root, const struct sidecar_info *a)
     if (a->policy) put_string(o, "policy", a->policy);
     for (int i = 0; i < a->policy_keys; i++) put_real(o, a->policy_key[i], a->policy_value[i]);
     put_pairs(o, "values", a->values);
+    put_loras(o, a);
 }
 
 static void put_provenance(struct object root, const struct sidecar_info *a)

@@ -31,6 +31,14 @@ struct sidecar_prompt {
     int64_t first_picture;
 };
 
+/* An adapter as the card or the job gives it. */
+struct sidecar_lora {
+    const char *file;
+    int rank;     /* 0: as the file's shapes say */
+    double alpha; /* 0: as the file says */
+    double scale;
+};
+
 /* What whoever renders the clip knows before it begins. */
 struct sidecar_info {
     /* identity */
@@ -60,6 +68,8 @@ struct sidecar_info {
     double policy_value[SIDECAR_POLICY_KEYS];
     int policy_keys;
     struct sidecar_pairs values; /* of the sweep's axes */
+    const struct sidecar_lora *lora;
+    int loras;
 
     /* provenance */
     const char *model, *family;

@@ -160,6 +160,23 @@ out:
     return st;
 }
 
+status vae_check(const char *path)
+{
+    struct vae *v = new_vae(&(struct vae_config){ .precision = DT_F32 });
+    struct bind_list list = { 0 };
+    struct weights *w = NULL;
+    status st = ST_OK;
+
+    if (!v) return fail(ST_NOMEM, "vae: no memory");
+    TRY_OUT(weights_open_as(&w, &(struct weights_request){ .path = path, .family = WEIGHTS_VAE }));
+    TRY_OUT(read_tensors(v, w, &list));
+out:
+    bind_free(&list);
+    weights_close(&w);
+    vae_close(&v);
+    return st;
+}
+
 status vae_measure(struct vae_bytes *out, const struct vae_config *c)
 {
     TRY(check_vae_config(c));

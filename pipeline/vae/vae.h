@@ -46,6 +46,9 @@ struct vae_size {
 /* The base width, read off a checkpoint. */
 status vae_base(int64_t *base, const char *path) MUST_USE;
 
+/* What vae_open would refuse of the file; nothing is loaded. */
+status vae_check(const char *path) MUST_USE;
+
 /* The work of a part for one latent frame behind the first: floating point
  * operations, of matrix products and convolutions alone, two per multiplication.
  *   convolution   2 * pixels out * taps * channels in * channels out

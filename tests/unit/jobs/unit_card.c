@@ -24,6 +24,14 @@ static const char *message(const char *text)
     return error_last()->msg;
 }
 
+/* Its first line is `want`; what else is wrong follows. */
+static void expect_first(const char *got, const char *want)
+{
+    size_t const n = strlen(want);
+
+    if (strncmp(got, want, n) != 0 || (got[n] && got[n] != '\n')) assert_string_equal(got, want);
+}
+
 static void a_card(void **state)
 {
     static const char text[] = HEAD FILES "outer_key: ema\n" STEPS ROLL TAIL "context_noise: 0\n";
@@ -251,8 +259,7 @@ static void refused_cards(void **state)
     };
 
     (void)state;
-    for (int i = 0; i < COUNT_OF(rows); i++)
-        assert_string_equal(message(rows[i].text), rows[i].want);
+    for (int i = 0; i < COUNT_OF(rows); i++) expect_first(message(rows[i].text), rows[i].want);
     struct card c;
     assert_int_equal(card_load(&c, "/nowhere/c.yaml"), ST_FORMAT);
     assert_string_equal(error_last()->msg, "/nowhere/c.yaml: No such file or directory");

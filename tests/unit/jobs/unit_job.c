@@ -44,6 +44,14 @@ static const char *message(const char *text)
     return error_last()->msg;
 }
 
+/* Its first line is `want`; what else is wrong follows. */
+static void expect_first(const char *got, const char *want)
+{
+    size_t const n = strlen(want);
+
+    if (strncmp(got, want, n) != 0 || (got[n] && got[n] != '\n')) assert_string_equal(got, want);
+}
+
 static void the_least_job(void **state)
 {
     struct job_file f;
@@ -342,7 +350,7 @@ static void refused_keys(void **state)
 
     (void)state;
     for (int i = 0; i < COUNT_OF(rows); i++)
-        assert_string_equal(message(rows[i].text), rows[i].want);
+        expect_first(message(rows[i].text), rows[i].want);
 }
 
 static void refused_clips(void **state)
