@@ -19,7 +19,7 @@ PROGRAM := $(UNIT:%=unit/%) line/line_clip line/line_batch comm/line_comm decode
            $(if $(filter 1,$(CUDA)),gpu/gpu_plans gpu/gpu_plans_conv)
 NCCL_LINE := comm/line_nccl comm/line_nccl_limits # on the stand-in
 MPI_TEST  := comm/mpi_comm line/mpi_clip decode/mpi_decode # under mpirun, with as many RANKS as their heads say
-CLI := cli_verify.sh cli_inspect.sh cli_check.sh cli_plan.sh cli_doctor.sh cli_render.sh cli_memory.sh \
+CLI := cli_verify.sh cli_inspect.sh cli_check.sh cli_plan.sh cli_doctor.sh cli_render.sh cli_prompt.sh cli_memory.sh \
        cli_world.sh cli_faults.sh cli_threads.sh
 
 # at: where a program is built; names are unique in the tree.

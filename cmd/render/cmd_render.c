@@ -5,6 +5,7 @@
 #include "cmd/backend.h"
 #include "cmd/cmd.h"
 #include "cmd/opts.h"
+#include "cmd/render/prompt_job.h"
 #include "cmd/render/render_report_json.h"
 #include "cmd/render/render_summary.h"
 #include "cmd/render/work_list.h"
@@ -66,8 +67,8 @@ static void begin_loading(void) { heeded = 0; }
 struct render {
     struct engine_options o;
     struct model_pool *pool;
-    char *const *path;
-    int paths;
+    const struct work_job *job;
+    int jobs;
     const char *precision;   /* "f32" or "bf16", overrules the jobs; NULL: as they say */
     const char *report_path; /* NULL: none */
 
@@ -83,7 +84,7 @@ static status open_source(void *arg, int ranks, struct work_source *out)
     struct render *const r = arg;
 
     if (r->report_path) TRY(render_report_open(&r->report, r->report_path, &r->o, ranks));
-    TRY(work_list_open(&r->list, r->path, r->paths, r->precision));
+    TRY(work_list_open(&r->list, r->job, r->jobs, r->precision));
     struct work_counts const counts = work_list_counts(r->list);
     if (counts.skipped)
         log_info("render: %lld clips already exist, skipped", (long long)counts.skipped);
@@ -163,6 +164,7 @@ static char *default_cache(void)
 /* The options as they are written. */
 struct cli_options {
     struct backend_request backend;
+    struct prompt_request prompt; /* .text NULL: jobs are files */
     const char *text, *precision, *aim, *cache, *trace, *report;
     int ranks, per_line, decode, threads, deadline, stall;
     bool no_cache, cross_nodes;
@@ -172,6 +174,18 @@ struct cli_options {
 static status parse(struct cli_options *w, int *argc, char **argv, bool *help)
 {
     struct opt const table[] = {
+        { "prompt", OPT_TEXT, &w->prompt.text, .value = "TEXT",
+          .help = "render this one sentence, without a job file" },
+        { "length", OPT_TEXT, &w->prompt.length, .value = "TIME",
+          .help = "of --prompt's clip, as 2m; left out: 20s" },
+        { "model", OPT_TEXT, &w->prompt.card, .value = "CARD",
+          .help = "of --prompt; left out: $ROLLMILL_MODEL, or the demo model" },
+        { "size", OPT_TEXT, &w->prompt.size, .value = "WxH",
+          .help = "of --prompt's pictures; left out: what the card says, or 832x480" },
+        { "seed", OPT_TEXT, &w->prompt.seed, .value = "N",
+          .help = "of --prompt's noise; left out: 0" },
+        { "out", OPT_TEXT, &w->prompt.out, .value = "DIR",
+          .help = "where --prompt's clip goes; left out: out" },
         BACKEND_OPTIONS(w->backend),
         { "text-backend", OPT_CHOICE, &w->text, .value = "NAME",
           .help = "what embeds the prompts: the same, or cpu, which leaves a card's memory alone",
@@ -208,7 +222,7 @@ static status parse(struct cli_options *w, int *argc, char **argv, bool *help)
         { "no-prompt-cache", OPT_FLAG, &w->no_cache, .help = "embed every prompt anew" },
     };
     struct opts const o = {
-        .usage = "render JOB.yaml... [options]",
+        .usage = "render JOB.yaml... [options]\n       rollmill render --prompt TEXT [options]",
         .about = "Render every clip of the jobs. A clip's folder appears complete or not at all.\n"
                  "Given again, it goes on where it was stopped: finished clips are skipped.\n",
         .table = table,
@@ -217,7 +231,9 @@ static status parse(struct cli_options *w, int *argc, char **argv, bool *help)
 
     TRY(opts_parse(&o, argc, argv, help));
     if (*help) return ST_OK;
-    if (*argc < 2) return fail(ST_ARG, "render needs at least one JOB.yaml; see --help");
+    if ((*argc < 2) == !w->prompt.text)
+        return fail(ST_ARG, "render needs at least one JOB.yaml, or --prompt; see --help");
+    TRY(prompt_request_check(&w->prompt));
     if (w->trace && w->report && !strcmp(w->trace, w->report) && strncmp(w->trace, "/dev/", 5) != 0)
         return fail(ST_ARG, "--trace and --report name one file: %s", w->trace);
     opts_print(&o);
@@ -256,21 +272,41 @@ static struct engine_options options_of(const struct cli_options *w, const struc
 }
 
 /* What was asked of this rank beside the engine's own options: all must be asked the same. */
-static char *describe_request(const struct cli_options *w, char *const *path, int paths)
+static char *describe_request(const struct cli_options *w, const struct work_job *job, int jobs)
 {
     struct strbuf t = { 0 };
 
-    strbuf_addf(&t, "%d jobs\n", paths);
-    for (int i = 0; i < paths; i++) strbuf_addf(&t, "job %s\n", path[i]);
+    strbuf_addf(&t, "%d jobs\n", jobs);
+    for (int i = 0; i < jobs; i++)
+        strbuf_addf(&t, "job %s\n%s", job[i].path, job[i].text ? job[i].text : "");
     strbuf_addf(&t, "--precision %s\n--report %s\n", w->precision, w->report ? w->report : "-");
     if (t.failed) strbuf_free(&t);
     return t.s;
 }
 
+/* The job of --prompt, or one of each path. Both results are the caller's to free, whatever is
+ * returned. */
+static status list_jobs(struct work_job **out, int *count, char **text,
+                        const struct prompt_request *prompt, char *const *path, int paths)
+{
+    int const n = prompt->text ? 1 : paths;
+    struct work_job *const job = calloc((size_t)n, sizeof *job);
+
+    *out = job;
+    *count = n;
+    if (!job) return fail(ST_NOMEM, "%d jobs", n);
+    for (int i = 0; i < n && !prompt->text; i++) job[i].path = path[i];
+    if (!prompt->text) return ST_OK;
+    TRY(prompt_job_text(text, prompt));
+    job[0] = (struct work_job){ .path = PROMPT_JOB_PATH, .text = *text };
+    return ST_OK;
+}
+
 status cmd_render(int argc, char **argv)
 {
     char *const home_cache = default_cache();
-    char *same = NULL;
+    char *same = NULL, *text = NULL;
+    struct work_job *job = NULL;
     struct cli_options w = { .text = "same",
                              .precision = "job",
                              .aim = "throughput",
@@ -281,18 +317,20 @@ status cmd_render(int argc, char **argv)
                              .stall = 120 };
     struct backend backend;
     status st = ST_OK;
+    int jobs = 0;
     bool help;
 
     TRY_OUT(parse(&w, &argc, argv, &help));
     if (help) goto out;
+    TRY_OUT(list_jobs(&job, &jobs, &text, &w.prompt, argv + 1, argc - 1));
     TRY_OUT(backend_choose(&backend, &w.backend));
     backend_print(&backend);
 
-    same = describe_request(&w, argv + 1, argc - 1);
-    if (!same) FAIL_OUT(ST_NOMEM, "%d jobs", argc - 1);
+    same = describe_request(&w, job, jobs);
+    if (!same) FAIL_OUT(ST_NOMEM, "%d jobs", jobs);
     struct render r = { .o = options_of(&w, &backend, same),
-                        .path = argv + 1,
-                        .paths = argc - 1,
+                        .job = job,
+                        .jobs = jobs,
                         .precision = strcmp(w.precision, "job") ? w.precision : NULL,
                         .report_path = w.report };
     struct world_options const world = { .ranks = w.ranks,
@@ -302,6 +340,8 @@ status cmd_render(int argc, char **argv)
                                          .exit_code = cmd_exit_code };
     TRY_OUT(render_jobs(&r, &world));
 out:
+    free(job);
+    free(text);
     free(same);
     free(home_cache);
     return st;

@@ -11,6 +11,12 @@
 
 struct work_list;
 
+/* A job file, or a job's text under a path that need not be there (job_parse). */
+struct work_job {
+    const char *path;
+    const char *text; /* NULL: the file's */
+};
+
 /* Read and validate all jobs and cards, hash the models, settle what encodes, make the output
  * folders, expand the jobs and leave out what stands there already: a finished clip of the same
  * task (on_exists: skip). Clips are in the order of their priority, then in that of the jobs.
@@ -19,7 +25,7 @@ struct work_list;
  * two clips with the same folder; ST_IO for an output folder that cannot be written; ST_DEVICE
  * for a card's encoder that is asked for and does not open. One bad job ends all: nothing is
  * rendered. */
-status work_list_open(struct work_list **out, char *const *paths, int count,
+status work_list_open(struct work_list **out, const struct work_job *jobs, int count,
                       const char *precision) MUST_USE;
 void work_list_close(struct work_list **l); /* NULL is fine; sets NULL */
 

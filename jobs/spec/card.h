@@ -40,6 +40,8 @@ struct card {
     int sink_frames;      /* 0, or frames_per_block: the clip's first block stays in sight */
     enum model_sink sink; /* usual unless the card says */
 
+    int width, height; /* pixels it was trained at; 0: the card does not say */
+
     const char *license;
 
     struct tree *tree; /* what the texts above point into */

@@ -57,15 +57,17 @@ static int remove_folder(void **state)
 static status open_jobs(struct work_list **l, const char *const *jobs, int count)
 {
     char *paths[8] = { NULL };
+    struct work_job work[8] = { { NULL, NULL } };
     status st;
 
     for (int i = 0; i < count; i++) {
         char *const name = str_format("job-%d.yaml", i);
         write_file(name, jobs[i]);
         paths[i] = path_of(name);
+        work[i].path = paths[i];
         free(name);
     }
-    st = work_list_open(l, paths, count, NULL);
+    st = work_list_open(l, work, count, NULL);
     for (int i = 0; i < count; i++) free(paths[i]);
     return st;
 }
