@@ -7,7 +7,7 @@ const struct cmd cmd_table[] = {
     { "check", "validate jobs and model cards, print the expanded plan", cmd_check },
     { "plan", "what each rank of a world would do, hold and exchange, and how fast", cmd_plan },
     { "verify", "run golden cases and print how far the results are off", cmd_verify },
-    { "inspect", "list the tensors of a checkpoint: names, shapes, dtypes, bytes, a hash",
+    { "inspect", "list a checkpoint's tensors with their hashes; of a clip, how it changes",
       cmd_inspect },
     { "bench", "time operations, layers and whole parts of a model", cmd_bench },
     { "doctor", "look at this machine: what stands in the way of a render", cmd_doctor },

@@ -1,7 +1,7 @@
 # A clip's folder: files, record, contact sheet, quality.
 ifeq ($(MEDIA),1)
 SRC += $(addprefix pipeline/output/, \
-    quality.c contact_sheet.c sidecar.c attempt.c clip_writer.c)
+    quality.c drift.c contact_sheet.c sidecar.c attempt.c clip_writer.c)
 endif
 
 # Loops over pixels, written to be vectorised.

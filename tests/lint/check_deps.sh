@@ -43,8 +43,8 @@ pipeline/cache       | base kernels                                     | kv_cac
 pipeline/line        | base kernels comm cluster/split.h pipeline/dit pipeline/cache | line.h timeline.h
 pipeline/vae         | base kernels pipeline/weights                    | vae.h
 pipeline/decode      | base kernels comm pipeline/vae                   | decode_chain.h decode_link.h
-pipeline/output      | base kernels/tensor.h kernels/pixels.h pipeline/weights/tensor_file.h pipeline/output/av | clip_writer.h sidecar.h
-pipeline/output/av   | base kernels/pixels.h                            | video.h codec.h
+pipeline/output      | base kernels/tensor.h kernels/pixels.h pipeline/weights/tensor_file.h pipeline/output/av | clip_writer.h sidecar.h drift.h
+pipeline/output/av   | base kernels/pixels.h                            | video.h video_read.h codec.h
 pipeline/engine      | base kernels comm cluster pipeline/* jobs/spec/clip_spec.h jobs/spec/model_spec.h jobs/spec/spec_json.h | engine.h work_source.h workload.h workload_query.h footprint.h model_pool.h output_formats.h
 
 cmd                  | base kernels comm cluster jobs/* pipeline/*      |
