@@ -9,6 +9,7 @@
 # make gpu-check     on a machine with a card: right, and how fast; PART=correct, sanitize, bench: one part
 # make CUDA=0        without CUDA, though it is there (CUDA=1: with it)
 # make NCCL=0        without NCCL, though it is there (NCCL=1: with it)
+# make POSTGRES=0    without PostgreSQL's queue, though libpq is there (POSTGRES=1: with it)
 # make MODE=standin  the CUDA parts on the host, by a stand-in for a card, with both sanitizers
 # make hunt HUNT=2000  look for deadlocks and other bits with as many seeds (check: 200)
 # make V=1           show the commands              make help     these lines
@@ -22,7 +23,8 @@ CC   ?= gcc
 CXX  ?= g++
 MPI  ?= $(shell pkg-config --exists ompi-c && echo 1 || echo 0)
 MEDIA ?= 1
-$(foreach switch,MPI MEDIA,$(if $(filter-out 0 1,$($(switch))),$(error $(switch) is 0 or 1)))
+POSTGRES ?= $(shell pkg-config --exists libpq && echo 1 || echo 0)
+$(foreach switch,MPI MEDIA POSTGRES,$(if $(filter-out 0 1,$($(switch))),$(error $(switch) is 0 or 1)))
 NVCC ?= $(firstword $(shell command -v nvcc) $(wildcard /usr/local/cuda/bin/nvcc) nvcc)
 # The toolkit's folder. Sanitizers do not see into a card, so their builds are without.
 CUDA_HOME := $(or $(CUDA_HOME),$(patsubst %/bin/nvcc,%,$(realpath $(shell command -v $(NVCC)))))
@@ -56,6 +58,7 @@ MPI_CFLAGS.1 := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags ompi-c 2>/
 MPI_LDLIBS.1 := $(shell pkg-config --libs ompi-c 2>/dev/null)
 # from FOLDER LIBRARY: how to link it
 from = $(if $1,-L$1/lib -Wl$(comma)-rpath$(comma)$1/lib -l:$(notdir $(lastword $(wildcard $1/lib/lib$2.so*))),-l$2)
+PQ_CFLAGS.1 := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags libpq 2>/dev/null))
 CUDA_CFLAGS.1 := $(patsubst %,-isystem %/include,$(CUDA_HOME) $(CUDNN_HOME) $(CUBLAS_HOME))
 CUDA_CFLAGS.standin := $(CUDA_CFLAGS.1)
 CUDA_LDLIBS.standin := -lstdc++
@@ -65,9 +68,10 @@ NCCL_LDLIBS.1 := -lnccl
 # No -ffast-math, ever: it deletes isnan() and reorders sums. No contraction either,
 # so that a product and a sum round alike (vec.c apart: one copy per processor).
 CFLAGS   := -std=c11 -D_POSIX_C_SOURCE=200809L $(WARN) $(OPT) -ffp-contract=off -I. $(MPI_CFLAGS.$(MPI)) \
-            $(CUDA_CFLAGS.$(CUDA)) -MMD -MP
+            $(CUDA_CFLAGS.$(CUDA)) $(PQ_CFLAGS.$(POSTGRES)) -MMD -MP
 CXXFLAGS := -std=c++17 -Wall -Wextra -Wshadow $(if $(CI),-Werror) $(OPT) -I. -MMD -MP
-PKGS     := libavformat libavcodec libavutil libswscale yaml-0.1 jansson libcrypto libutf8proc
+PKGS     := libavformat libavcodec libavutil libswscale yaml-0.1 jansson libcrypto libutf8proc sqlite3 \
+            $(if $(filter 1,$(POSTGRES)),libpq)
 MEDIA_LDLIBS.1 := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lsentencepiece -ldnnl -lgomp -lstdc++
 LDLIBS   := $(MEDIA_LDLIBS.$(MEDIA)) $(MPI_LDLIBS.$(MPI)) $(CUDA_LDLIBS.$(CUDA)) $(NCCL_LDLIBS.$(NCCL)) -lm -pthread
 # Machine code for two kinds of card; what is newer compiles the oldest of these texts it can.
@@ -88,9 +92,10 @@ CU_COMPILE.standin = $(CXX) $(STANDIN_FLAGS)
 # CMD_SRC the program. A file that ends in _stub stands where what it is named after is left out.
 FOLDERS := base kernels kernels/ref kernels/cpu kernels/cuda kernels/cuda/library kernels/cuda/plain \
            kernels/cuda/fused kernels/cuda/fp8 comm comm/thread comm/mpi comm/nccl cluster \
-           jobs/yaml jobs/spec pipeline/weights pipeline/text/clean pipeline/text pipeline/dit \
-           pipeline/cache pipeline/line pipeline/vae pipeline/decode pipeline/output/av pipeline/output \
-           pipeline/engine cmd cmd/verify cmd/bench cmd/doctor cmd/plan cmd/render
+           jobs/yaml jobs/spec jobs/queue pipeline/weights pipeline/text/clean pipeline/text pipeline/dit \
+           pipeline/cache pipeline/line pipeline/vae pipeline/decode pipeline/resume \
+           pipeline/output/av pipeline/output \
+           pipeline/engine cmd cmd/verify cmd/bench cmd/doctor cmd/plan cmd/render cmd/queue
 all:
 include $(FOLDERS:%=%/sources.mk) tests/standin/sources.mk
 

@@ -1,9 +1,18 @@
-/* digest.c - SHA-256 by libcrypto. */
+/*
+ * digest.c - SHA-256 by libcrypto.
+ *
+ * Pieces are added by the library's older calls: their state is plain data, which can be kept and
+ * taken up again in another process; that of EVP, which replaces them, cannot.
+ */
+#define OPENSSL_SUPPRESS_DEPRECATED
 #include "base/digest.h"
 #include "base/file.h"
 
 #include <openssl/evp.h>
+#include <openssl/sha.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 static status fail_library(void) { return fail(ST_NOMEM, "sha256: the library refused"); }
 
@@ -31,34 +40,47 @@ status digest_file(const char *path, char hex[DIGEST_HEX])
     return st;
 }
 
-static status begin_digest(struct digest *d)
-{
-    return EVP_DigestInit_ex(d->ctx, EVP_sha256(), NULL) ? ST_OK : fail_library();
-}
-
 status digest_open(struct digest *d)
 {
-    d->ctx = EVP_MD_CTX_new();
+    d->ctx = calloc(1, sizeof(SHA256_CTX));
     if (!d->ctx) return fail(ST_NOMEM, "sha256: no memory");
-    return begin_digest(d);
+    return SHA256_Init(d->ctx) ? ST_OK : fail_library();
 }
 
 status digest_add(struct digest *d, const void *bytes, size_t len)
 {
-    return EVP_DigestUpdate(d->ctx, bytes, len) ? ST_OK : fail_library();
+    return SHA256_Update(d->ctx, bytes, len) ? ST_OK : fail_library();
 }
 
 status digest_end(struct digest *d, char hex[DIGEST_HEX])
 {
     unsigned char sum[32];
 
-    if (!EVP_DigestFinal_ex(d->ctx, sum, NULL)) return fail_library();
+    if (!SHA256_Final(sum, d->ctx)) return fail_library();
     write_hex(sum, hex);
-    return begin_digest(d);
+    return SHA256_Init(d->ctx) ? ST_OK : fail_library();
+}
+
+_Static_assert(sizeof(SHA256_CTX) == DIGEST_STATE, "the library's state");
+
+void digest_save(const struct digest *d, unsigned char state[DIGEST_STATE])
+{
+    memcpy(state, d->ctx, DIGEST_STATE);
+}
+
+status digest_load(struct digest *d, const unsigned char state[DIGEST_STATE])
+{
+    SHA256_CTX s;
+
+    memcpy(&s, state, sizeof s);
+    if (s.num >= SHA256_CBLOCK || s.md_len != SHA256_DIGEST_LENGTH)
+        return fail(ST_FORMAT, "sha256: %u bytes in a block of %d", s.num, SHA256_CBLOCK);
+    memcpy(d->ctx, &s, sizeof s);
+    return ST_OK;
 }
 
 void digest_close(struct digest *d)
 {
-    EVP_MD_CTX_free(d->ctx);
+    free(d->ctx);
     d->ctx = NULL;
 }

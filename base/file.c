@@ -20,27 +20,53 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static status open_regular(const char *path, int *fd, size_t *size)
+status file_open_status(int why)
+{
+    static const int lasting[] = { ENOENT,       ENOTDIR, EACCES, EPERM,  EISDIR, ELOOP,
+                                   ENAMETOOLONG, ENXIO,   ENODEV, EINVAL, EROFS };
+
+    for (int i = 0; i < COUNT_OF(lasting); i++)
+        if (why == lasting[i]) return ST_FORMAT;
+    return ST_IO;
+}
+
+static struct file_stamp stamp_of(const struct stat *s)
+{
+    return (struct file_stamp){ .device = (int64_t)s->st_dev,
+                                .inode = (int64_t)s->st_ino,
+                                .size = s->st_size,
+                                .modified = { s->st_mtim.tv_sec, s->st_mtim.tv_nsec },
+                                .changed = { s->st_ctim.tv_sec, s->st_ctim.tv_nsec } };
+}
+
+status file_stamp_of(struct file_stamp *out, const char *path)
 {
     struct stat s;
 
-    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (*fd < 0) return fail(ST_FORMAT, "%s: %s", path, strerror(errno));
-    if (fstat(*fd, &s) || !S_ISREG(s.st_mode)) {
-        close(*fd);
-        *fd = -1;
-        return fail(ST_FORMAT, "%s: not a regular file", path);
-    }
-    *size = (size_t)s.st_size;
+    if (stat(path, &s)) return fail(file_open_status(errno), "%s: %s", path, strerror(errno));
+    *out = stamp_of(&s);
     return ST_OK;
+}
+
+static status open_regular(const char *path, int *fd, struct stat *s)
+{
+    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (*fd < 0) return fail(file_open_status(errno), "%s: %s", path, strerror(errno));
+    if (!fstat(*fd, s) && S_ISREG(s->st_mode)) return ST_OK;
+    close(*fd);
+    *fd = -1;
+    return fail(ST_FORMAT, "%s: not a regular file", path);
 }
 
 status file_map(struct file_map *out, const char *path)
 {
+    struct stat s;
     int fd;
 
     *out = (struct file_map){ 0 };
-    TRY(open_regular(path, &fd, &out->size));
+    TRY(open_regular(path, &fd, &s));
+    out->size = (size_t)s.st_size;
+    out->stamp = stamp_of(&s);
     if (out->size) {
         void *const p = mmap(NULL, out->size, PROT_READ, MAP_PRIVATE, fd, 0);
         if (p == MAP_FAILED) {
@@ -67,12 +93,14 @@ status file_read(const char *path, size_t limit, char **text, size_t *len)
 {
     status st = ST_OK;
     char *buf = NULL;
-    size_t size, n = 0;
+    size_t n = 0;
+    struct stat s;
     int fd;
 
     *text = NULL;
     *len = 0;
-    TRY(open_regular(path, &fd, &size));
+    TRY(open_regular(path, &fd, &s));
+    size_t const size = (size_t)s.st_size;
     if (size > limit)
         FAIL_OUT(ST_FORMAT, "%s: %zu bytes; at most %zu are allowed", path, size, limit);
     buf = malloc(size + 1);
@@ -119,19 +147,30 @@ static status write_all(int fd, const char *path, const void *data, size_t len)
     return ST_OK;
 }
 
+/* Its name has a number that nobody else uses just now. */
+static status open_beside(struct file_draft *d)
+{
+    enum { TRIES = 1000 };
+
+    for (int i = 0; i < TRIES; i++) {
+        free(d->tmp);
+        d->tmp = str_format("%s.tmp.%ld.%d", d->path, (long)getpid(), i);
+        if (!d->tmp) return fail(ST_NOMEM, "%s: no memory for its name", d->path);
+        d->fd = open(d->tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+        if (d->fd >= 0) return ST_OK;
+        if (errno != EEXIST) break;
+    }
+    status const st = fail(ST_IO, "%s: %s", d->tmp, strerror(errno));
+    free(d->tmp);
+    d->tmp = NULL; /* it is not ours to remove */
+    return st;
+}
+
 status file_draft_open(struct file_draft *d, const char *path)
 {
-    *d = (struct file_draft){
-        .path = str_format("%s", path),
-        .tmp = str_format("%s.tmp.%ld", path, (long)getpid()),
-        .fd = -1,
-    };
-    status st = ST_OK;
+    *d = (struct file_draft){ .path = str_format("%s", path), .fd = -1 };
+    status const st = d->path ? open_beside(d) : fail(ST_NOMEM, "%s: no memory for its name", path);
 
-    if (!d->path || !d->tmp) FAIL_OUT(ST_NOMEM, "%s: no memory for its name", path);
-    d->fd = open(d->tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (d->fd < 0) st = fail(ST_IO, "%s: %s", d->tmp, strerror(errno));
-out:
     if (st != ST_OK) file_draft_close(d);
     return st;
 }
@@ -220,6 +259,18 @@ status file_write(const char *path, const void *data, size_t len)
     return st;
 }
 
+/* The folder at `path`, whose parent is there. */
+static status make_one(const char *path)
+{
+    if (mkdir(path, 0777))
+        return errno == EEXIST ? ST_OK : fail(ST_IO, "%s: %s", path, strerror(errno));
+    char *const parent = path_dir(path);
+    if (!parent) return fail(ST_NOMEM, "%s: no memory for its name", path);
+    status const st = dir_sync(parent);
+    free(parent);
+    return st;
+}
+
 status dir_make(const char *path)
 {
     char *const p = str_format("%s", path);
@@ -230,7 +281,7 @@ status dir_make(const char *path)
         if (*at && *at != '/') continue;
         char const end = *at;
         *at = '\0';
-        if (mkdir(p, 0777) && errno != EEXIST) st = fail(ST_IO, "%s: %s", p, strerror(errno));
+        st = make_one(p);
         *at = end;
         if (!end) break;
     }

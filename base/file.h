@@ -4,13 +4,29 @@
 
 #include "base/base.h"
 
+/* Which file it is, and in which state: two that are alike are the same bytes, as far as the system
+ * can tell without reading them. */
+struct file_stamp {
+    int64_t device, inode, size;
+    int64_t modified[2], changed[2]; /* seconds, nanoseconds */
+};
+
+/* ST_FORMAT if there is none. */
+status file_stamp_of(struct file_stamp *out, const char *path) MUST_USE;
+
 /* A file mapped read-only. `data` is NULL for an empty file. */
 struct file_map {
     const unsigned char *data;
     size_t size; /* bytes */
+    struct file_stamp stamp;
 };
 
-/* ST_FORMAT if the file is missing, unreadable or no regular file. Whoever maps, unmaps. */
+/* The kind of failure of a file that cannot be opened: ST_FORMAT where it is missing, closed to us
+ * or another thing than a file; ST_IO for what may be over soon (a disk, memory, open files). */
+status file_open_status(int why);
+
+/* ST_FORMAT if the file is missing, unreadable or no regular file; ST_IO as above. Whoever maps,
+ * unmaps. */
 status file_map(struct file_map *out, const char *path) MUST_USE;
 void file_unmap(struct file_map *m); /* safe on a zeroed one; zeroes it */
 
@@ -28,7 +44,8 @@ struct file_draft {
     int fd;
 };
 
-/* After a failure there is nothing to close. */
+/* After a failure there is nothing to close. The name beside its place is a new one: a file or
+ * link that somebody has put there is neither used nor followed. */
 status file_draft_open(struct file_draft *d, const char *path) MUST_USE;
 status file_draft_add(struct file_draft *d, const void *data, size_t len) MUST_USE;
 status file_draft_commit(struct file_draft *d) MUST_USE; /* only close may follow */
@@ -40,7 +57,8 @@ void file_draft_close(struct file_draft *d);
  * written into as it is. ST_IO for a folder. */
 status file_write(const char *path, const void *data, size_t len) MUST_USE;
 
-/* mkdir -p. ST_IO with the folder that could not be made. */
+/* mkdir -p; a folder that is made is synced in the one it lies in. ST_IO with the folder that
+ * could not be made. */
 status dir_make(const char *path) MUST_USE;
 
 /* fsync a folder, so that a rename inside it survives a power loss. */

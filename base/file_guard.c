@@ -66,7 +66,8 @@ static void report_bus_error(int number, siginfo_t *info, void *context)
         write_text(": cannot be read: it was cut while in use, or its disk failed\n");
         _exit(EXIT_CODE);
     }
-    signal(number, SIG_DFL); /* not ours: the same again, and the process ends as ever */
+    signal(number, SIG_DFL); /* not ours, or sent by somebody: the process ends as ever */
+    raise(number);
 }
 
 void file_guard_begin(void)

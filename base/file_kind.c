@@ -16,7 +16,7 @@ static const struct {
 } forms[] = {
     { MAGIC("version https://git-lfs.github.com/"),
       "a Git LFS pointer in place of the file; `git lfs pull` fetches the file" },
-    { MAGIC("GGUF"), "a GGUF file, which is not read; the model's original files are needed" },
+    { MAGIC("GGUF"), FILE_KIND_GGUF },
     { MAGIC("\x80\2\x8a\nl\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."),
       "a torch file in the form from before torch 1.6; torch.load it and torch.save it again" },
     { MAGIC("PK\3\4"), FILE_KIND_ZIP },
@@ -47,8 +47,7 @@ static const char *tell_text(const char *at, const char *end)
     if (begins_as(at, end, "<!doctype") || begins_as(at, end, "<html") ||
         begins_as(at, end, "<head") || begins_as(at, end, "<?xml"))
         return "a web page; the download failed or needs a login";
-    if (begins_as(at, end, "{") && has_text(at, end, "\"weight_map\""))
-        return "the index of a model in several files (shards); join them into one file";
+    if (begins_as(at, end, "{") && has_text(at, end, "\"weight_map\"")) return FILE_KIND_INDEX;
     if (begins_as(at, end, "{") || begins_as(at, end, "[")) return FILE_KIND_JSON;
     return NULL;
 }

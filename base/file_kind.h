@@ -8,6 +8,8 @@
 #define FILE_KIND_JSON        "a JSON text"
 #define FILE_KIND_ZIP         "a zip file, as torch.save writes it"
 #define FILE_KIND_SAFETENSORS "a safetensors file"
+#define FILE_KIND_GGUF        "a GGUF file"
+#define FILE_KIND_INDEX       "the index of a model in several files (shards)"
 
 /* "a web page; the download failed or needs a login", by the first bytes of a file of `size`
  * bytes (0: "an empty file"). NULL: nothing that is known. Static text; reads at most 4 KiB. */

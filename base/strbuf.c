@@ -27,7 +27,7 @@ static bool reserve_bytes(struct strbuf *t, size_t more)
     return true;
 }
 
-void strbuf_add(struct strbuf *t, const char *bytes, size_t len)
+void strbuf_add(struct strbuf *t, const void *bytes, size_t len)
 {
     if (!reserve_bytes(t, len)) return;
     if (len) memcpy(t->s + t->len, bytes, len);

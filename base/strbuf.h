@@ -14,7 +14,7 @@ struct strbuf {
 };
 
 void strbuf_addf(struct strbuf *t, const char *fmt, ...) PRINTF_LIKE(2, 3);
-void strbuf_add(struct strbuf *t, const char *bytes, size_t len);
+void strbuf_add(struct strbuf *t, const void *bytes, size_t len);
 void strbuf_free(struct strbuf *t); /* frees and zeroes */
 
 /* Bytes for people. */

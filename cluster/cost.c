@@ -33,12 +33,19 @@ double cost_tick_compute(const struct cost_query *k, int place, const double see
     return s;
 }
 
+/* The first stage that blocks pass, but for a clip's first one. */
+static int first_stage(const struct cost_shape *s)
+{
+    return s->one_by_one ? s->stages - 1 - s->usual : 0;
+}
+
 /* Of all stages of a rank, in the steady state. */
 static double steady_passes(const struct cost_query *k, int place)
 {
     double seen[COST_STAGES] = { 0 };
 
-    for (int i = 0; i < k->m->shape.stages; i++) seen[i] = k->m->shape.attended;
+    for (int i = first_stage(&k->m->shape); i < k->m->shape.stages; i++)
+        seen[i] = k->m->shape.attended;
     return cost_tick_compute(k, place, seen);
 }
 
@@ -47,7 +54,7 @@ static double passes_in_turn(const struct cost_query *k)
 {
     double s = 0;
 
-    for (int i = 0; i < k->m->shape.stages; i++) {
+    for (int i = first_stage(&k->m->shape); i < k->m->shape.stages; i++) {
         double seen[COST_STAGES] = { 0 }, slowest = 0;
         seen[i] = k->m->shape.attended;
         for (int p = 0; p < k->split.ranks; p++)
@@ -223,7 +230,7 @@ int cost_busy_lines(const struct cost_query *k)
 static double tail_pace(const struct cost_query *k, int line)
 {
     const struct role_line *const l = &k->r->line[line];
-    int const place = roles_tail(k->r, line, k->m->shape.stages) - l->first;
+    int const place = roles_tail(k->r, line) - l->first;
 
     if (!cost_decodes_in_turn(k, line)) return 0;
     return k->m->parts.decode + steady_passes(k, place);
@@ -246,7 +253,7 @@ static double first_pictures(const struct cost_query *k)
     const struct cost_model *const m = k->m;
     double s = m->parts.text + m->parts.decode + m->parts.encode;
 
-    for (int i = 0; i < m->shape.stages - 1; i++) {
+    for (int i = m->shape.stages - 1 - m->shape.opening; i < m->shape.stages - 1; i++) {
         struct cost_tasks tasks = { 0 };
         double shared[ROLES_RANKS], tick = 0;
         for (int l = 0; l < cost_busy_lines(k); l++)

@@ -1,8 +1,8 @@
 /*
  * cost.h - how fast a world will be: a model of one tick. Pure.
  *
- * Where blocks go down the line one by one, "a tick" below means the W + 1 ticks that
- * one block takes.
+ * Where blocks go down the line one by one, "a tick" below means the ticks that one block takes,
+ * one for each of its levels and one for its clean pass.
  *
  * A rank's tick is the passes of its stages, the part of the exchange that no
  * computing hides, and the hand-over; a line's tick is its slowest rank's. Where ranks
@@ -41,6 +41,8 @@ struct cost_parts {
 struct cost_shape {
     int stages, layers;          /* stages: W + 1 */
     bool one_by_one;             /* a block takes all its levels before the next enters */
+    int usual, opening;          /* then the levels of a block, and of a clip's first: the last so
+                                    many noise stages; the larger is W */
     double attended;             /* blocks whose keys a pass attends to in the steady state */
     double kv_bytes;             /* keys and values of a block in one layer, on their way */
     int heads;                   /* that the ranks of a line share out; 0: each has its blocks */

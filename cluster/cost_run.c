@@ -3,9 +3,11 @@
 
 #include <stdlib.h>
 
-/* A block of a line's queue: which of its clip, and how many that has. */
+/* A block of a line's queue: which of its clip, and how many that has; when it is at the clean
+ * stage, and from which stage on it is in the line. */
 struct queued {
-    int64_t block, of;
+    int64_t block, of, clean;
+    int first;
 };
 
 struct line_run {
@@ -32,35 +34,53 @@ static int next_line(const struct run *n)
     return roles_next_line(blocks, n->lines);
 }
 
-static status queue_clip(struct line_run *l, int64_t blocks)
+/* Behind the one before: a tick later, or one by one when that has had its clean pass. */
+static void add_block(struct line_run *l, const struct cost_shape *s, int64_t block, int64_t of)
+{
+    int const all = s->stages - 1, levels = s->one_by_one ? (block ? s->usual : s->opening) : all;
+    int64_t const before = l->blocks ? l->queue[l->blocks - 1].clean : s->one_by_one ? -1 : all - 1;
+
+    l->queue[l->blocks++] = (struct queued){
+        .block = block,
+        .of = of,
+        .clean = before + 1 + (s->one_by_one ? levels : 0),
+        .first = all - levels,
+    };
+}
+
+static status queue_clip(struct line_run *l, const struct cost_shape *s, int64_t blocks)
 {
     size_t const count = (size_t)(l->blocks + blocks);
     struct queued *const more = realloc(l->queue, count * sizeof *more);
 
     if (!more) return fail(ST_NOMEM, "cost: no memory for %zu blocks of a line", count);
     l->queue = more;
-    for (int64_t i = 0; i < blocks; i++) l->queue[l->blocks++] = (struct queued){ i, blocks };
+    for (int64_t i = 0; i < blocks; i++) add_block(l, s, i, blocks);
     return ST_OK;
 }
 
-static int64_t entry_stride(const struct cost_shape *s) { return s->one_by_one ? s->stages : 1; }
-
-static int64_t line_ticks(const struct run *n, const struct line_run *l)
+/* From the first tick until the last block is finished. */
+static int64_t line_ticks(const struct line_run *l)
 {
-    const struct cost_shape *const s = &n->k.m->shape;
-    return l->blocks ? (l->blocks - 1) * entry_stride(s) + s->stages - 1 : 0;
+    return l->blocks ? l->queue[l->blocks - 1].clean : 0;
 }
 
 /* What stands at a stage; NULL: nothing. A clip's last block needs no clean pass. */
 static const struct queued *block_at(const struct run *n, const struct line_run *l, int64_t tick,
                                      int stage)
 {
-    const struct cost_shape *const s = &n->k.m->shape;
-    int64_t const age = tick - stage, stride = entry_stride(s);
+    int const last = n->k.m->shape.stages - 1;
+    int64_t const clean = tick + last - stage;
+    int64_t low = 0, high = l->blocks; /* all before low are there earlier, none from high on */
 
-    if (!l->queue || age < 0 || age % stride || age / stride >= l->blocks) return NULL;
-    const struct queued *const q = &l->queue[age / stride];
-    return stage == s->stages - 1 && q->block == q->of - 1 ? NULL : q;
+    while (low < high) {
+        int64_t const mid = low + (high - low) / 2;
+        if (l->queue[mid].clean < clean) low = mid + 1;
+        else high = mid;
+    }
+    if (low == l->blocks || l->queue[low].clean != clean) return NULL;
+    const struct queued *const q = &l->queue[low];
+    return stage < q->first || (stage == last && q->block == q->of - 1) ? NULL : q;
 }
 
 /* Blocks of the clip whose keys there are: the clean pass sees those before it, blocks in
@@ -119,7 +139,7 @@ static void run_all_lines(struct run *n, int64_t tick)
     n->tasks.count = 0;
     for (int l = 0; l < n->lines; l++) {
         n->line[l].tick = 0;
-        if (tick < line_ticks(n, &n->line[l])) pass_line(n, l, tick);
+        if (tick < line_ticks(&n->line[l])) pass_line(n, l, tick);
         decode_line(n, l, tick);
     }
     cost_add_pictures(&n->k, &n->tasks, n->decodes);
@@ -128,7 +148,7 @@ static void run_all_lines(struct run *n, int64_t tick)
     cost_share_cores(&n->tasks, m->topo.devices, shared);
     for (int l = 0; l < n->lines; l++) {
         const struct role_line *const roles = &n->k.r->line[l];
-        if (tick > line_ticks(n, &n->line[l])) continue;
+        if (tick > line_ticks(&n->line[l])) continue;
         for (int p = 0; m->topo.kind == TOPO_CPU && p < roles->ranks; p++)
             n->line[l].tick = most(n->line[l].tick, shared[n->k.node[roles->first + p]]);
         n->line[l].seconds += n->line[l].tick;
@@ -140,7 +160,7 @@ static status make_queues(struct run *n)
     const struct cost_shape *const s = &n->k.m->shape;
 
     if (!s->blocks) return fail(ST_ARG, "cost: the clips' blocks are not known");
-    for (int i = 0; i < s->clips; i++) TRY(queue_clip(&n->line[next_line(n)], s->blocks[i]));
+    for (int i = 0; i < s->clips; i++) TRY(queue_clip(&n->line[next_line(n)], s, s->blocks[i]));
     return ST_OK;
 }
 
@@ -157,7 +177,7 @@ status cost_run(struct cost *out, const struct cost_model *m, const struct roles
     TRY_OUT(split_make(&n->k.split, m->shape.stages, r->line[0].ranks));
     TRY_OUT(make_queues(n));
     for (int l = 0; l < n->lines; l++)
-        if (line_ticks(n, &n->line[l]) > ticks) ticks = line_ticks(n, &n->line[l]);
+        if (line_ticks(&n->line[l]) > ticks) ticks = line_ticks(&n->line[l]);
     for (int64_t t = 0; t <= ticks; t++) run_all_lines(n, t);
     out->all = 0;
     out->work = n->work;

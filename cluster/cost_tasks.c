@@ -39,7 +39,7 @@ void cost_share_cores(struct cost_tasks *t, int cores, double seconds[ROLES_RANK
 int cost_decoder_rank(const struct cost_query *k, int line)
 {
     const struct role_line *const l = &k->r->line[line];
-    return l->decode_ranks > 0 ? l->decode : roles_tail(k->r, line, k->m->shape.stages);
+    return l->decode_ranks > 0 ? l->decode : roles_tail(k->r, line);
 }
 
 void cost_add_pictures(const struct cost_query *k, struct cost_tasks *t,

@@ -224,7 +224,7 @@ status roles_make(struct roles *out, const struct roles_config *c)
     struct machines m;
     struct split split;
 
-    *out = (struct roles){ .ranks = c->ranks };
+    *out = (struct roles){ .ranks = c->ranks, .stages = c->stages };
     if (c->ranks < 1 || c->ranks > ROLES_RANKS)
         return fail(ST_ARG, "%d ranks; 1 to %d are allowed", c->ranks, ROLES_RANKS);
     TRY(split_make(&split, c->stages, c->ranks_per_line));
@@ -248,13 +248,28 @@ status roles_make(struct roles *out, const struct roles_config *c)
     return ST_OK;
 }
 
-int roles_tail(const struct roles *r, int line, int stages)
+int roles_tail(const struct roles *r, int line)
 {
     const struct role_line *const l = &r->line[line];
     struct split split;
 
-    if (split_make(&split, stages, l->ranks) != ST_OK) return l->first;
-    return l->first + split_owner(&split, stages - 2);
+    if (split_make(&split, r->stages, l->ranks) != ST_OK) return l->first;
+    return l->first + split_owner(&split, r->stages - 2);
+}
+
+bool roles_decodes(const struct roles *r, int rank)
+{
+    const struct role_at *const at = &r->rank[rank];
+
+    if (at->role != ROLE_LINE) return at->role == ROLE_DECODE;
+    return !r->line[at->line].decode_ranks && rank == roles_tail(r, at->line);
+}
+
+int roles_encoder(const struct roles *r, int line)
+{
+    const struct role_line *const l = &r->line[line];
+
+    return l->decode_ranks ? l->decode + l->decode_ranks - 1 : roles_tail(r, line);
 }
 
 static void make_idle(struct roles *r, int rank, int lines)

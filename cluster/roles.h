@@ -47,6 +47,7 @@ struct role_line {
 
 struct roles {
     int ranks, lines, decode_ranks, idle;
+    int stages; /* of each line: W + 1 */
     struct role_at rank[ROLES_RANKS];
     struct role_line line[ROLES_RANKS];
     int text; /* the rank that embeds prompts: the first decode rank, else the first line's first */
@@ -68,14 +69,18 @@ void roles_limit(struct roles *r, int lines);
  * blocks: [lines]. */
 int roles_next_line(const int64_t *blocks, int lines);
 
-/* The rank that hands out a line's finished blocks: the owner of stage W-1. `stages`
- * is what the roles were made with. */
-int roles_tail(const struct roles *r, int line, int stages);
+/* The rank that hands out a line's finished blocks: the owner of stage W-1. */
+int roles_tail(const struct roles *r, int line);
+
+/* Who turns a line's blocks into pictures: the ranks of its chain; without any, its tail. From the
+ * last of them come the pictures, and it encodes them. */
+bool roles_decodes(const struct roles *r, int rank);
+int roles_encoder(const struct roles *r, int line);
 
 /* The role map, for people: a line of text per group of ranks.
  *   ranks 0-5   line 0    stages 0 | 1 | 2 | 3 | 4 | clean
  *   ranks 6-7   decode    line 0, in a chain of 2; prompts on rank 6
  *   rank  8     idle      1 rank left is too few for ... */
-void roles_print(struct strbuf *out, const struct roles *r, int stages);
+void roles_print(struct strbuf *out, const struct roles *r);
 
 #endif /* ROLES_H */

@@ -14,7 +14,7 @@ static void print_ranks(struct strbuf *out, int first, int count, const char *ro
     strbuf_addf(out, "%-13s %-9s ", ranks, role);
 }
 
-static void print_line(struct strbuf *out, const struct roles *r, int line, int stages)
+static void print_line(struct strbuf *out, const struct roles *r, int line)
 {
     const struct role_line *const l = &r->line[line];
     char name[32];
@@ -24,15 +24,15 @@ static void print_line(struct strbuf *out, const struct roles *r, int line, int 
     snprintf(name, sizeof name, "line %d", line);
     print_ranks(out, l->first, l->ranks, name);
     strbuf_addf(out, "stages");
-    if (split_make(&split, stages, l->ranks) != ST_OK) return;
-    for (int s = 0; s < stages; s++) {
+    if (split_make(&split, r->stages, l->ranks) != ST_OK) return;
+    for (int s = 0; s < r->stages; s++) {
         if (split_owner(&split, s) != owner) strbuf_addf(out, " |");
         owner = split_owner(&split, s);
-        if (s == stages - 1) strbuf_addf(out, " clean");
+        if (s == r->stages - 1) strbuf_addf(out, " clean");
         else strbuf_addf(out, " %d", s);
     }
     if (l->decode_ranks == 0)
-        strbuf_addf(out, "; decodes beside it on rank %d", roles_tail(r, line, stages));
+        strbuf_addf(out, "; decodes beside it on rank %d", roles_tail(r, line));
 }
 
 static void print_chain(struct strbuf *out, const struct role_at *at, int first, int ranks)
@@ -48,13 +48,13 @@ static bool is_same_group(const struct role_at *a, const struct role_at *b)
     return a->role == b->role && a->line == b->line && strcmp(a->why, b->why) == 0;
 }
 
-void roles_print(struct strbuf *out, const struct roles *r, int stages)
+void roles_print(struct strbuf *out, const struct roles *r)
 {
     for (int first = 0, end; first < r->ranks; first = end) {
         const struct role_at *const at = &r->rank[first];
         for (end = first + 1; end < r->ranks && is_same_group(at, &r->rank[end]); end++) {
         }
-        if (at->role == ROLE_LINE) print_line(out, r, at->line, stages);
+        if (at->role == ROLE_LINE) print_line(out, r, at->line);
         if (at->role == ROLE_DECODE) print_chain(out, at, first, end - first);
         if (at->role == ROLE_IDLE) {
             print_ranks(out, first, end - first, "idle");

@@ -18,12 +18,23 @@ int cmd_exit_code(status st);
  * What only follows from another rank's failure is for the debug level. */
 void cmd_report(status st);
 
+/* The commands of this build: cmd_table.c, or in a bare build cmd_table_stub.c. */
+extern const struct cmd cmd_table[];
+extern const int cmd_table_count;
+
+/* Once, before any command: hush the libraries that would speak for themselves. */
+void cmd_table_begin(void);
+
 status cmd_render(int argc, char **argv);
+status cmd_submit(int argc, char **argv);
+status cmd_work(int argc, char **argv);
+status cmd_queue(int argc, char **argv);
 status cmd_check(int argc, char **argv);
 status cmd_inspect(int argc, char **argv);
 status cmd_plan(int argc, char **argv);
 status cmd_verify(int argc, char **argv);
 status cmd_bench(int argc, char **argv);
 status cmd_doctor(int argc, char **argv);
+status cmd_sweep(int argc, char **argv);
 
 #endif /* CMD_H */

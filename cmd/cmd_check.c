@@ -48,6 +48,12 @@ static void add_clip(struct strbuf *t, const char *dir, const struct clip_spec *
     if (c->fps_den > 1) strbuf_addf(t, "/%lld", (long long)c->fps_den);
     strbuf_addf(t, " fps, %lld pictures in %lld blocks, seed %llu\n", (long long)c->pictures,
                 (long long)c->blocks, (unsigned long long)c->seed);
+    if (c->start.kind) {
+        strbuf_addf(t, "    start    %s %s", clip_start_name(c->start.kind), c->start.file);
+        if (c->start.pictures)
+            strbuf_addf(t, ", its last %lld pictures", (long long)c->start.pictures);
+        strbuf_addf(t, "\n");
+    }
     for (int i = 0; i < c->prompts; i++) add_prompt(t, &c->prompt[i], c->frames_per_block);
     for (int i = 0; i < c->formats; i++) add_format(t, dir, c, i);
     if (c->latents)

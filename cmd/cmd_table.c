@@ -1,14 +1,19 @@
 /* cmd_table.c - every command. */
-#include "cmd/cmd_table.h"
+#include "cmd/cmd.h"
 #include "pipeline/output/av/codec.h"
 
 const struct cmd cmd_table[] = {
     { "render", "render the clips of jobs, until all are done", cmd_render },
+    { "submit", "put the clips of jobs into a queue", cmd_submit },
+    { "work", "render what a queue has", cmd_work },
+    { "queue", "make a queue, look at it, give orders", cmd_queue },
     { "check", "validate jobs and model cards, print the expanded plan", cmd_check },
     { "plan", "what each rank of a world would do, hold and exchange, and how fast", cmd_plan },
-    { "verify", "run golden cases and print how far the results are off", cmd_verify },
+    { "verify", "run golden cases and print how far they are off; or read finished clips again",
+      cmd_verify },
     { "inspect", "list a checkpoint's tensors with their hashes; of a clip, how it changes",
       cmd_inspect },
+    { "sweep", "remove what killed renders have left in output folders", cmd_sweep },
     { "bench", "time operations, layers and whole parts of a model", cmd_bench },
     { "doctor", "look at this machine: what stands in the way of a render", cmd_doctor },
 };

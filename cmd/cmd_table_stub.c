@@ -1,6 +1,6 @@
 /* cmd_table_stub.c - in place of cmd_table.c in a build with MEDIA=0: the commands that need
  * no library beside those of the card. */
-#include "cmd/cmd_table.h"
+#include "cmd/cmd.h"
 
 const struct cmd cmd_table[] = {
     { "verify", "run golden cases and print how far the results are off", cmd_verify },

@@ -5,6 +5,7 @@
  * is counted: their blocks, and their prompts until the different ones among them are known.
  */
 #include "cmd/job_workload.h"
+#include "base/array.h"
 #include "base/strbuf.h"
 #include "jobs/spec/clip.h"
 #include "pipeline/engine/output_formats.h"
@@ -24,18 +25,15 @@ struct counting {
     const struct job *first; /* NULL: none yet */
     struct work_outlook known;
     char **text; /* prompts of all clips; owned */
-    size_t texts, room;
+    int texts, room;
 };
 
 static status keep_prompt(struct counting *c, const char *text)
 {
-    if (c->texts == c->room) {
-        size_t const room = c->room ? 2 * c->room : 64;
-        char **const more = realloc(c->text, room * sizeof *more);
-        if (!more) return fail(ST_NOMEM, "%zu prompts", room);
-        c->text = more;
-        c->room = room;
-    }
+    char **const more = array_grow(c->text, c->texts, &c->room, sizeof *more);
+
+    if (!more) return fail(ST_NOMEM, "%d prompts", c->texts + 1);
+    c->text = more;
     c->text[c->texts] = str_format("%s", text);
     if (!c->text[c->texts]) return fail(ST_NOMEM, "a prompt");
     c->texts++;
@@ -47,6 +45,7 @@ static status count_clip(struct counting *c, const struct clip_spec *clip)
     c->m->clip_blocks[c->known.clips++] = clip->blocks;
     c->known.blocks += clip->blocks;
     c->known.formats |= clip_pixel_formats(clip);
+    c->known.starts += clip->start.kind != CLIP_START_NONE;
     for (int i = 0; i < clip->prompts; i++) {
         TRY(keep_prompt(c, clip->prompt[i].text));
         if (i) c->known.mixes += clip->prompt[i].blend;
@@ -155,8 +154,8 @@ static status count_prompts(struct counting *c)
     ids = calloc((size_t)shape.text_len, sizeof *ids);
     if (!ids) return fail(ST_NOMEM, "%d tokens", shape.text_len);
     TRY_OUT(tokenizer_open(&t, c->m->model.tokenizer));
-    qsort(c->text, c->texts, sizeof *c->text, compare_prompts);
-    for (size_t i = 0; i < c->texts; i++)
+    qsort(c->text, (size_t)c->texts, sizeof *c->text, compare_prompts);
+    for (int i = 0; i < c->texts; i++)
         if (i == 0 || strcmp(c->text[i - 1], c->text[i]) != 0)
             TRY_OUT(count_prompt(c, t, c->text[i], ids, shape.text_len));
 out:
@@ -185,7 +184,7 @@ status job_workload_open(struct job_workload *out, char *const *paths, int count
 
     *out = (struct job_workload){ 0 };
     status const st = open_workload(&c, paths, count);
-    for (size_t i = 0; i < c.texts; i++) free(c.text[i]);
+    for (int i = 0; i < c.texts; i++) free(c.text[i]);
     free(c.text);
     card_close(&c.card);
     for (int i = 0; i < c.files; i++) job_close(&c.file[i]);

@@ -2,7 +2,7 @@
 #include "base/file_guard.h"
 #include "base/log.h"
 #include "base/version.h"
-#include "cmd/cmd_table.h"
+#include "cmd/cmd.h"
 #include "comm/comm.h"
 
 #include <fcntl.h>

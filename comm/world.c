@@ -54,8 +54,7 @@ static status run_thread_ranks(const struct world_options *o, comm_main main, vo
         TRY_OUT(wrap_in_nccl(o, &group[i], o->ranks == 1 || o->ranks > o->devices, "copies"));
     TRY_OUT(comm_thread_run(group, o->ranks, main, arg));
 out:
-    for (int i = 0; i < o->ranks; i++)
-        if (group[i]) comm_close(&group[i]);
+    for (int i = 0; i < o->ranks; i++) comm_close(&group[i]);
     free(group);
     return st;
 }

@@ -275,6 +275,35 @@ struct kern_permute01 {
     struct tensor *out;
 };
 
+/* What every key of a set is worth: out[r] = scale * (sum_c k[r, c] * w[c] + sum_p a[p] * |k_p|),
+ * k_p being columns 2p and 2p + 1 as a complex number.
+ * k: [rows, cols] act   w: [cols] F32   amplitude: a [cols/2] F32, or NULL: 0   out: [rows] F32 */
+struct kern_score_keys {
+    const struct tensor *k, *w, *amplitude;
+    struct tensor *out;
+    float scale;
+};
+
+/* out[c] = sum_r x[r, c]   x: [rows, cols] act   out: [cols] F32; no rows: 0 */
+struct kern_sum_rows {
+    const struct tensor *x;
+    struct tensor *out;
+};
+
+/* out[i, :] = x[index[i], :], byte for byte; no overlap. index: whole numbers in F32; whoever calls
+ * has seen to it that they are rows of x.
+ * x: [n, cols]   index: [rows] F32   out: [rows, cols] of the same dtype, whichever */
+struct kern_gather_rows {
+    const struct tensor *x, *index;
+    struct tensor *out;
+};
+
+/* out = in in another precision, rounded to nearest even; same count, each F32 or BF16 */
+struct kern_cast {
+    const struct tensor *in;
+    struct tensor *out;
+};
+
 /* out = in, byte for byte; same dtype and count, no overlap */
 struct kern_copy {
     const struct tensor *in;
@@ -308,6 +337,10 @@ struct kern_zero {
     OP(quantize_e4m3)                                                                              \
     OP(dequantize_e4m3)                                                                            \
     OP(permute01)                                                                                  \
+    OP(score_keys)                                                                                 \
+    OP(sum_rows)                                                                                   \
+    OP(gather_rows)                                                                                \
+    OP(cast)                                                                                       \
     OP(copy)                                                                                       \
     OP(zero)
 

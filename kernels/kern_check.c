@@ -363,6 +363,38 @@ status kern_check_permute01(const struct kern_permute01 *a)
     return ST_OK;
 }
 
+status kern_check_score_keys(const struct kern_score_keys *a)
+{
+    NEED("score_keys", is_act(a->k) && a->k->ndim == 2 && a->k->dim[1] % 2 == 0, a->k);
+    NEED("score_keys", is_vector(a->w, a->k->dim[1]), a->w);
+    NEED("score_keys", !a->amplitude || is_vector(a->amplitude, a->k->dim[1] / 2), a->amplitude);
+    NEED("score_keys", is_vector(a->out, a->k->dim[0]), a->out);
+    return ST_OK;
+}
+
+status kern_check_sum_rows(const struct kern_sum_rows *a)
+{
+    NEED("sum_rows", is_act(a->x) && a->x->ndim == 2, a->x);
+    NEED("sum_rows", is_vector(a->out, a->x->dim[1]), a->out);
+    return ST_OK;
+}
+
+status kern_check_gather_rows(const struct kern_gather_rows *a)
+{
+    NEED("gather_rows", a->x->ndim == 2, a->x);
+    NEED("gather_rows", is_f32(a->index) && a->index->ndim == 1, a->index);
+    NEED("gather_rows",
+         a->out->dtype == a->x->dtype && is_matrix(a->out, a->index->dim[0], a->x->dim[1]), a->out);
+    return ST_OK;
+}
+
+status kern_check_cast(const struct kern_cast *a)
+{
+    NEED("cast", is_act(a->in), a->in);
+    NEED("cast", is_act(a->out) && tensor_count(a->in) == tensor_count(a->out), a->out);
+    return ST_OK;
+}
+
 status kern_check_copy(const struct kern_copy *a)
 {
     NEED("copy", a->in->dtype == a->out->dtype && tensor_count(a->in) == tensor_count(a->out),

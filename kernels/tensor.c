@@ -16,6 +16,12 @@ static const struct {
 
 const char *dtype_name(enum dtype t) { return (unsigned)t < DT_COUNT ? dtypes[t].name : "?"; }
 
+const char *dtype_precision(enum dtype t)
+{
+    assert(t == DT_F32 || t == DT_BF16);
+    return t == DT_F32 ? "f32" : "bf16";
+}
+
 size_t dtype_size(enum dtype t) { return dtypes[t].size; }
 
 bool dtype_from_name(enum dtype *out, const char *name, size_t len)

@@ -32,7 +32,8 @@ status tensor_place(struct tensor *out, struct arena *a, enum dtype type, int nd
 #define DIMS(...)                                                                                  \
     (int)(sizeof((int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t)), (const int64_t[]) { __VA_ARGS__ }
 
-const char *dtype_name(enum dtype t); /* "F32", "BF16", ... as safetensors writes them */
+const char *dtype_name(enum dtype t);      /* "F32", "BF16", ... as safetensors writes them */
+const char *dtype_precision(enum dtype t); /* of these two: "f32", "bf16", as jobs spell them */
 bool dtype_from_name(enum dtype *out, const char *name, size_t len);
 size_t dtype_size(enum dtype t);              /* bytes */
 int64_t tensor_count(const struct tensor *t); /* elements */

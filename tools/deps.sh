@@ -28,6 +28,9 @@ pkg       libzip            libzip-dev
 pkg       jansson           libjansson-dev
 pkg       libcrypto         libssl-dev
 pkg       libutf8proc       libutf8proc-dev
+pkg       sqlite3           libsqlite3-dev
+pkg       libpq             libpq-dev
+server    initdb            postgresql
 fuzzer    libFuzzer         libclang-rt-dev
 header    oneapi/dnnl/dnnl.h           libdnnl-dev
 header    sentencepiece_processor.h    libsentencepiece-dev
@@ -41,6 +44,7 @@ there() { # KIND NAME
     pkg) pkg-config --exists "$2" ;;
     header) printf '#include <stddef.h>\n#include <stdint.h>\n#include <stdarg.h>\n#include <setjmp.h>\n#include <%s>\n' "$2" |
         g++ -E -x c++ - ;;
+    server) ls /usr/lib/postgresql/*/bin/"$2" ;;
     fuzzer) printf 'int LLVMFuzzerTestOneInput(const char *p, long n) { return !p && n; }\n' |
         clang -fsanitize=fuzzer,address -x c -o /dev/null - ;;
     esac >/dev/null 2>&1

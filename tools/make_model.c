@@ -141,7 +141,7 @@ static status write_flat(const struct job *j, const struct random_list *l, const
     if (!item) return fail(ST_NOMEM, "%s: %d tensors", path, l->count);
     for (int i = 0; i < l->count; i++)
         item[i] = (struct tensor_file_item){ l->at[i].name, l->at[i].t };
-    TRY_OUT(tensor_file_open(&s.flat, path, item, l->count));
+    TRY_OUT(tensor_file_open(&s.flat, path, item, l->count, NULL));
     for (int i = 0; i < l->count; i++) TRY_OUT(write_tensor(&s, j, &l->at[i], j->seed));
     TRY_OUT(tensor_file_commit(s.flat));
     TRY_OUT(report(path));

@@ -45,7 +45,7 @@ static void fill_subjects(struct subject s[SUBJECTS], const struct workload *m,
              kv_policy_joint(p) ? "rolling" : "one by one", p->frames_per_block,
              p->attention_frames);
     snprintf(s[2].value, SUBJECT_TEXT, "%dx%d", m->clip->width, m->clip->height);
-    snprintf(s[3].value, SUBJECT_TEXT, "%s", workload_precision(m));
+    snprintf(s[3].value, SUBJECT_TEXT, "%s", dtype_precision(m->act));
     snprintf(s[4].value, SUBJECT_TEXT, "%s", backend->name);
     snprintf(s[5].value, SUBJECT_TEXT, "%d", threads);
     describe_files(s[6].value, m);

@@ -103,8 +103,7 @@ static status time_on_threads(struct swap *w)
     TRY(comm_thread_open(group, PAIR, 60));
     TRY_OUT(comm_thread_run(group, PAIR, run_swaps, w));
 out:
-    for (int i = 0; i < PAIR; i++)
-        if (group[i]) comm_close(&group[i]);
+    for (int i = 0; i < PAIR; i++) comm_close(&group[i]);
     return st;
 }
 

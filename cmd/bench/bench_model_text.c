@@ -34,7 +34,8 @@ status bench_time_text(const struct bench_model_config *c, struct bench_result *
     status st = path ? ST_OK : fail(ST_NOMEM, "bench: a path");
 
     TRY_OUT(st);
-    TRY_OUT(weights_open(&config.weights, path, NULL));
+    TRY_OUT(weights_open_as(&config.weights,
+                            &(struct weights_request){ .path = path, .family = WEIGHTS_TEXT }));
     TRY_OUT(umt5_open(&encoder, &config));
     const struct umt5_shape *const s = umt5_shape(encoder);
     int const words = s->dim < 1024 ? WORDS_SMALL : WORDS;

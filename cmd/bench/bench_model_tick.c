@@ -94,7 +94,7 @@ static status open_line(struct ticks *t, int ranks)
 static void close_ticks(struct ticks *t)
 {
     line_close(&t->line);
-    if (t->thread[0]) comm_close(&t->thread[0]);
+    comm_close(&t->thread[0]);
     dit_close(&t->model);
     if (t->ctx) t->c->backend->kern->close(&t->ctx);
 }

@@ -160,8 +160,18 @@ MOVES(axpby, x)
 MOVES(quantize_e4m3, x)
 MOVES(dequantize_e4m3, x)
 MOVES(permute01, in)
+MOVES(score_keys, k)
+MOVES(sum_rows, x)
+MOVES(cast, in)
 MOVES(copy, in)
 MOVES(merge, a)
+
+/* Of what it gathers from, as much as it writes. */
+void program_gather_rows(struct program *p, const struct kern_gather_rows *a)
+{
+    count_bytes(p, a->out, a->out);
+    keep_gather_rows(p, a);
+}
 
 void program_zero(struct program *p, const struct kern_zero *a)
 {

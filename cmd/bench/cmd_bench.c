@@ -69,8 +69,8 @@ static void print_row(const struct bench *b, const struct work *w)
     if (b->json)
         printf("{\"name\": \"%s\", \"size\": \"%s\", \"precision\": \"%s\", \"threads\": %d, "
                "\"ms\": %.4f, \"gflop\": %.4f, \"percent_of_roof\": %.1f, \"card_mib\": %.0f}\n",
-               w->name, b->size->name, b->act == DT_F32 ? "f32" : "bf16", b->ctx->threads,
-               w->s * 1e3, w->flops * 1e-9, of_roof, bytes_mib((double)w->card));
+               w->name, b->size->name, dtype_precision(b->act), b->ctx->threads, w->s * 1e3,
+               w->flops * 1e-9, of_roof, bytes_mib((double)w->card));
     else if (w->flops > 0)
         printf("%-16s %-36s %9.3f ms %8.0f GFLOP/s %4.0f %%\n", w->name, w->what, w->s * 1e3, rate,
                of_roof);
@@ -146,8 +146,7 @@ static status answer_stdin(struct bench *b)
 static status time_all(struct bench *b, int count, char **names)
 {
     if (!b->json)
-        printf("%s, %s, %d threads\n", b->size->name, b->act == DT_F32 ? "f32" : "bf16",
-               b->ctx->threads);
+        printf("%s, %s, %d threads\n", b->size->name, dtype_precision(b->act), b->ctx->threads);
     for (int i = 0; i < count; i++) TRY(time_named(b, names[i]));
     for (int i = 0; !count && i < bench_case_count; i++) TRY(time_case(b, &bench_cases[i]));
     for (int i = 0; !count && b->model && i < bench_row_count; i++)

@@ -63,7 +63,7 @@ status plan_json(struct strbuf *out, const struct plan_view *v)
     json_set(&o, "plan", json_integer(1));
     json_set(&o, "job", json_string(v->jobs.first.job));
     json_set(&o, "model", json_string(v->jobs.model.name));
-    json_set(&o, "precision", json_string(workload_precision(&v->jobs.work)));
+    json_set(&o, "precision", json_string(dtype_precision(v->jobs.work.act)));
     json_set(&o, "backend", json_string(v->bytes.backend->name));
     json_set(&o, "determinism", json_string(line_determinism_name(v->bytes.mode.determinism)));
     json_set(&o, "exchange", json_string(line_exchange_name(v->bytes.mode.exchange)));

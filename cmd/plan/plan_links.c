@@ -30,7 +30,7 @@ void plan_print_links(struct strbuf *out, const struct plan_view *v)
         strbuf_addf(out, "and %.1f MiB of latents from each rank to the next, per tick\n", latent);
     if (line->decode_ranks > 0)
         strbuf_addf(out, "%.1f MiB per block from rank %d to rank %d, to be decoded\n", latent,
-                    roles_tail(&v->roles, 0, v->cost.shape.stages), line->decode);
+                    roles_tail(&v->roles, 0), line->decode);
 }
 
 static json_t *json_link(const struct plan_view *v, const struct split *split, int from, int to)

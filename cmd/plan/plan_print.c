@@ -17,7 +17,7 @@ static void print_job(struct strbuf *out, const struct plan_view *v)
         out, "job        %s: %lld clip%s of %dx%d, %lld blocks, %lld prompt%s; %s, %s in %s, %s\n",
         clip->job, (long long)known->clips, known->clips == 1 ? "" : "s", clip->width, clip->height,
         (long long)known->blocks, (long long)known->texts, known->texts == 1 ? "" : "s",
-        v->jobs.model.name, v->bytes.backend->name, workload_precision(&v->jobs.work),
+        v->jobs.model.name, v->bytes.backend->name, dtype_precision(v->jobs.work.act),
         line_mode_text(v->bytes.mode, mode));
     if (v->bytes.text_assumed)
         strbuf_addf(out, "assumed    the text encoder is UMT5-XXL: %s is not there\n",
@@ -173,7 +173,7 @@ void plan_print(struct strbuf *out, const struct plan_view *v)
 {
     print_job(out, v);
     strbuf_addf(out, "\n");
-    roles_print(out, &v->roles, v->cost.shape.stages);
+    roles_print(out, &v->roles);
     print_bytes(out, v);
     plan_print_links(out, v);
     print_columns(out, v);

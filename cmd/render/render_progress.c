@@ -1,8 +1,8 @@
 /* render_progress.c - a bar that is drawn over on a terminal, a line now and then elsewhere; the
  * rate and the time left are of the group so far. */
-#include "cmd/render/render_progress.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "cmd/render/render_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,24 +32,35 @@ void render_progress_begin(struct render_progress *p, const struct render_progre
     p->bar = is_terminal();
 }
 
+/* "1/20", or where nobody knows how many there will be, "1"; the time left likewise. */
+static void spell_known(const struct render_progress *p, double elapsed, char count[32],
+                        char left_text[32])
+{
+    int64_t const left = (int64_t)(elapsed / (double)p->done * (double)(p->blocks - p->done) + 0.5);
+
+    if (p->clips) snprintf(count, 32, "%d/%d", p->clips_done + 1, p->clips);
+    else snprintf(count, 32, "%d", p->clips_done + 1);
+    left_text[0] = '\0';
+    if (p->clips)
+        snprintf(left_text, 32, "ETA %lld:%02lld:%02lld  ", (long long)(left / 3600),
+                 (long long)(left / 60 % 60), (long long)(left % 60));
+}
+
 static void spell(const struct render_progress *p, const struct clip_spec *clip, int64_t block,
                   double elapsed, char *buf, size_t size)
 {
-    int64_t const left = (int64_t)(elapsed / (double)p->done * (double)(p->blocks - p->done) + 0.5);
     int const filled = (int)((block + 1) * BAR / clip->blocks);
-    char bar[BAR + 1];
+    char bar[BAR + 1], count[32], left[32];
     int busy = 0;
 
     for (int i = 0; i < p->lines; i++) busy += p->stages[i];
     memset(bar, '.', BAR);
     memset(bar, '#', (size_t)filled);
     bar[BAR] = '\0';
-    snprintf(buf, size,
-             "clip %d/%d %s [%s] block %lld/%lld  %.2f frames/s  ETA %lld:%02lld:%02lld  "
-             "stages %d/%d",
-             p->clips_done + 1, p->clips, clip->name, bar, (long long)block + 1,
-             (long long)clip->blocks, elapsed > 0 ? (double)p->pictures / elapsed : 0.0,
-             (long long)(left / 3600), (long long)(left / 60 % 60), (long long)(left % 60), busy,
+    spell_known(p, elapsed, count, left);
+    snprintf(buf, size, "clip %s %s [%s] block %lld/%lld  %.2f frames/s  %sstages %d/%d", count,
+             clip->name, bar, (long long)block + 1, (long long)clip->blocks,
+             elapsed > 0 ? (double)p->pictures / elapsed : 0.0, left, busy,
              p->lines * p->stages_each);
 }
 

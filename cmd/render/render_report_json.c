@@ -1,8 +1,8 @@
 /* render_report_json.c - the report as one JSON document, written whole each time a group ends, so
  * that it can be read at any time. */
-#include "cmd/render/render_report_json.h"
 #include "base/file.h"
 #include "base/version.h"
+#include "cmd/render/render_internal.h"
 #include "jobs/spec/json_build.h"
 
 #include <stdlib.h>
@@ -73,8 +73,7 @@ static json_t *json_stages(const struct engine_group *g, int rank, const struct 
     json_t *list = json_array();
     struct split split;
 
-    if (split_make(&split, g->schedule.levels + 1, g->roles.line[at->line].ranks) != ST_OK)
-        return list;
+    if (split_make(&split, g->roles.stages, g->roles.line[at->line].ranks) != ST_OK) return list;
     for (int s = split.first[at->place]; s < split.first[at->place + 1]; s++) {
         json_t *o = json_object();
         json_set(&o, "stage", json_integer(s));
@@ -94,7 +93,7 @@ static json_t *json_rank(const struct engine_group *g, int rank, const struct ra
     json_t *o = json_object();
 
     json_set(&o, "rank", json_integer(rank));
-    json_set(&o, "machine", json_integer(g->world->node[rank]));
+    json_set(&o, "machine", json_integer(g->node[rank]));
     json_set(&o, "role", json_string(roles[at->role]));
     json_set(&o, "line", idle ? json_null() : json_integer(at->line));
     json_set(&o, "place", idle ? json_null() : json_integer(at->place));
@@ -112,7 +111,7 @@ static json_t *json_rank(const struct engine_group *g, int rank, const struct ra
     return o;
 }
 
-static json_t *json_batch(const struct engine_group *g, const struct group_run *run,
+static json_t *json_group(const struct engine_group *g, const struct group_run *run,
                           const struct rank_stats *all)
 {
     json_t *o = json_object(), *ranks = json_array();
@@ -124,7 +123,7 @@ static json_t *json_batch(const struct engine_group *g, const struct group_run *
         pictures += all[r].pictures;
     }
     json_set(&o, "model", json_string(g->model->name));
-    json_set(&o, "precision", json_string(g->act == DT_F32 ? "f32" : "bf16"));
+    json_set(&o, "precision", json_string(dtype_precision(g->act)));
     json_set(&o, "width", json_integer(g->width));
     json_set(&o, "height", json_integer(g->height));
     json_set(&o, "clips", json_integer(g->outlook.clips));
@@ -143,10 +142,10 @@ static json_t *json_batch(const struct engine_group *g, const struct group_run *
 status render_report_add(struct render_report *f, const struct engine_group *g,
                          const struct group_run *run, const struct rank_stats *all)
 {
-    json_t *const batches = json_object_get(f->root, "batches");
-    json_t *const batch = json_batch(g, run, all);
+    json_t *const groups = json_object_get(f->root, "batches");
+    json_t *const group = json_group(g, run, all);
 
-    if (!batch || json_array_append_new(batches, batch))
-        return fail(ST_NOMEM, "%s: no memory for a batch", f->path);
+    if (!group || json_array_append_new(groups, group))
+        return fail(ST_NOMEM, "%s: no memory for a group", f->path);
     return write_out(f);
 }

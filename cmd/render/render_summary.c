@@ -2,11 +2,9 @@
  * render_summary.c - the engine's events as people read them: a role map when a group begins, a
  * bar or a line from time to time, a table at the end.
  */
-#include "cmd/render/render_summary.h"
 #include "base/log.h"
 #include "base/strbuf.h"
-#include "cmd/render/render_progress.h"
-#include "cmd/render/render_report_json.h"
+#include "cmd/render/render_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,10 +34,10 @@ static void print_roles(void *arg, const struct engine_group *g)
     struct strbuf map = { 0 };
     char kernels[KERN_TEXT], mode[LINE_MODE_TEXT];
 
-    log_info("batch: %lld clips of %dx%d, %s, %s %s (%s), %s", (long long)g->outlook.clips,
+    log_info("group: %lld clips of %dx%d, %s, %s %s (%s), %s", (long long)g->outlook.clips,
              g->width, g->height, g->model->name, backend->name, dtype_name(g->act),
              backend->kernels(kernels), line_mode_text(r->o->mode, mode));
-    roles_print(&map, &g->roles, g->schedule.levels + 1);
+    roles_print(&map, &g->roles);
     if (!map.failed) log_lines(&map);
     strbuf_free(&map);
 }
@@ -57,7 +55,7 @@ static void begin_progress(void *arg, const struct engine_group *g)
                                                      .clips_done = r->progress.clips_done,
                                                      .blocks = g->outlook.blocks,
                                                      .lines = g->roles.lines,
-                                                     .stages_each = g->schedule.levels + 1 });
+                                                     .stages_each = g->roles.stages });
 }
 
 static void show_tick(void *arg, int line, int busy)
@@ -97,11 +95,10 @@ static void print_row(int rank, int line, const char *stage, const double column
 static void print_stages(const struct engine_group *g, int rank, const struct rank_stats *a)
 {
     const struct role_at *const at = &g->roles.rank[rank];
-    int const tail = roles_tail(&g->roles, at->line, g->schedule.levels + 1);
-    bool const decodes = rank == tail && !g->roles.line[at->line].decode_ranks;
+    bool const decodes = roles_decodes(&g->roles, rank);
     struct split split;
 
-    if (split_make(&split, g->schedule.levels + 1, g->roles.line[at->line].ranks) != ST_OK) return;
+    if (split_make(&split, g->roles.stages, g->roles.line[at->line].ranks) != ST_OK) return;
     int const first = split.first[at->place], end = split.first[at->place + 1];
     for (int s = first; s < end; s++) {
         bool const head = s == first;

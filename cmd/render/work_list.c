@@ -9,27 +9,28 @@
  * and a group's waiting clips are a list through the clips, so that the next one is found at once
  * however many there are.
  */
-#define _XOPEN_SOURCE 700 /* realpath */
-#include "cmd/render/work_list.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/strbuf.h"
+#include "cmd/clip_folder.h"
 #include "cmd/job_encoders.h"
 #include "cmd/prompt_lengths.h"
+#include "cmd/render/render_internal.h"
 #include "jobs/spec/clip.h"
 #include "pipeline/dit/dit.h"
 #include "pipeline/engine/output_formats.h"
+#include "pipeline/output/clip_claim.h"
 
-#include <errno.h>
-#include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
-#include <unistd.h>
 
-enum { SIDECAR_BYTES = 64 << 20, NONE = -1 };
+enum { NONE = -1 };
 
 struct work_clip {
     struct clip_spec spec;
+    char *base;                     /* OUT/NAME; spec.dir may be another version of it */
+    int on_exists;                  /* enum job_exists */
     const struct model_spec *model; /* one of the list's */
     int64_t at;                     /* place among all, as the jobs have them */
     int group;
@@ -44,6 +45,8 @@ struct work_group {
 };
 
 struct work_list {
+    struct work_list_options o;
+    struct clip_claims *claims;
     struct work_clip *clip; /* a clip's place is its ticket */
     int64_t clips, skipped, done;
     struct model_spec *model; /* [models], one a job */
@@ -64,7 +67,6 @@ struct source {
 
 struct opening {
     struct work_list *l;
-    const char *precision;
     struct job_file *file;
     int files;
     struct source *source;
@@ -95,79 +97,55 @@ static status load_jobs(struct opening *o, const struct work_job *work, int coun
         for (int j = 0; j < o->file[i].jobs; j++) {
             struct source *const s = &o->source[o->sources++];
             s->job = &o->file[i].job[j];
+            if (s->job->afters || s->job->run.given)
+                log_info("%s: after and run are for a queue, and change nothing here",
+                         s->job->name);
             TRY(clip_card(&s->card, s->job));
         }
     return ST_OK;
 }
 
-/* Is the folder the finished clip of this very task? */
-static bool is_same_task(const char *dir, const char *task_id)
+static struct clip_folder_rules folder_rules(const struct work_list *l, int on_exists, bool told)
 {
-    char *const path = path_join(dir, "clip.json");
-    char *text = NULL;
-    size_t len = 0;
-    bool same = false;
-
-    if (path && file_read(path, SIDECAR_BYTES, &text, &len) == ST_OK) {
-        json_t *const root = json_loadb(text, len, 0, NULL);
-        const char *const id =
-            json_string_value(json_object_get(json_object_get(root, "identity"), "task_id"));
-        same = id && !strcmp(id, task_id);
-        json_decref(root);
-    }
-    free(text);
-    free(path);
-    return same;
+    return (struct clip_folder_rules){
+        .on_exists = on_exists,
+        .told = told,
+        .verify = l->o.verify,
+        .same_numerics = l->o.same_numerics,
+        .numerics = l->o.numerics ? l->o.numerics : "",
+    };
 }
 
-/* Sets dir to the clip's folder, under on_exists: version the first of dir-v2, dir-v3 ... that
- * is free; NULL: the clip is there already. */
-static status choose_folder(struct clip_spec *c, const struct job *job)
+/* Unless it is done the clip becomes the list's. */
+static status keep_clip(struct work_list *l, struct clip_spec *c, const struct job *job,
+                        const struct model_spec *model)
 {
-    char *at = path_join(job->output.dir, c->name);
-    enum { VERSIONS = 10000 };
+    struct clip_folder_rules const rules = folder_rules(l, job->output.on_exists, false);
+    struct work_clip *const to = &l->clip[l->clips];
+    enum clip_folder_state what = FOLDER_DONE;
+    char *base = path_join(job->output.dir, c->name);
     status st = ST_OK;
 
-    for (int version = 2; at && job->output.on_exists == JOB_VERSION && path_exists(at);
-         version++) {
-        free(at);
-        at = version < VERSIONS ? str_format("%s/%s-v%d", job->output.dir, c->name, version) : NULL;
+    if (!base) return fail(ST_NOMEM, "%s: no memory for its name", c->name);
+    TRY_OUT(clip_folder_find(base, c->task_id, &rules, &c->dir, &what));
+    if (what == FOLDER_DONE) {
+        l->skipped++;
+        goto out;
     }
-    if (!at) return fail(ST_NOMEM, "%s/%s: no free name", job->output.dir, c->name);
-    if (!path_exists(at)) {
-        c->dir = at;
-        return ST_OK;
-    }
-    if (job->output.on_exists == JOB_ERROR)
-        st = fail(ST_FORMAT, "%s: already exists, and output.on_exists is error", at);
-    else if (!is_same_task(at, c->task_id))
-        st = fail(
-            ST_FORMAT,
-            "%s: exists and is not this clip (task %s); remove it, give the clip another name, "
-            "or set output.on_exists: version",
-            at, c->task_id);
-    free(at);
+    *to = (struct work_clip){ .spec = *c,
+                              .base = base,
+                              .on_exists =
+                                  strcmp(c->dir, base) != 0 ? JOB_VERSION : job->output.on_exists,
+                              .model = model,
+                              .at = l->clips };
+    l->clips++;
+    base = NULL;                  /* handed over, */
+    *c = (struct clip_spec){ 0 }; /* both */
+out:
+    free(base);
     return st;
 }
 
-/* Make the output folder now, not when the first clip is half rendered, and name it
- * one way however a job spells it. */
-static status open_output(struct job *job)
-{
-    TRY(dir_make(job->output.dir));
-    char *const real = realpath(job->output.dir, NULL);
-
-    if (!real || access(real, W_OK | X_OK)) {
-        status const st = fail(ST_IO, "%s: %s", job->output.dir, strerror(errno));
-        free(real);
-        return st;
-    }
-    free(job->output.dir);
-    job->output.dir = real;
-    return ST_OK;
-}
-
-/* The clips that are to be made become the list's. */
 static status keep_clips(struct work_list *l, struct clip_list *clips, const struct job *job,
                          const struct model_spec *model)
 {
@@ -176,17 +154,7 @@ static status keep_clips(struct work_list *l, struct clip_list *clips, const str
 
     if (!more) return fail(ST_NOMEM, "%lld clips", (long long)(l->clips + clips->count));
     l->clip = more;
-    for (int i = 0; i < clips->count; i++) {
-        struct clip_spec *const c = &clips->clip[i];
-        TRY(choose_folder(c, job));
-        if (!c->dir) {
-            l->skipped++;
-            continue;
-        }
-        l->clip[l->clips] = (struct work_clip){ .spec = *c, .model = model, .at = l->clips };
-        l->clips++;
-        *c = (struct clip_spec){ 0 }; /* handed over */
-    }
+    for (int i = 0; i < clips->count; i++) TRY(keep_clip(l, &clips->clip[i], job, model));
     return ST_OK;
 }
 
@@ -199,41 +167,26 @@ static status expand_job(struct opening *o, struct source *s)
     TRY(card_check_files(&s->card, NULL));
     TRY(card_spec(model, &s->card));
     o->l->models++;
-    TRY(card_fingerprint(&s->card, model->id));
-    TRY(clip_expand(&clips, s->job, &s->card,
-                    &(struct clip_options){ .model_id = model->id, .precision = o->precision }));
+    TRY(card_identify(model, &s->card));
+    TRY(clip_expand(
+        &clips, s->job, &s->card,
+        &(struct clip_options){ .model_id = model->id, .precision = o->l->o.precision }));
     TRY_OUT(prompt_lengths_check(&o->lengths, s->job, &s->card, &clips));
-    TRY_OUT(open_output(s->job));
+    TRY_OUT(clip_folder_open(s->job));
     TRY_OUT(keep_clips(o->l, &clips, s->job, model));
 out:
     clip_free(&clips);
     return st;
 }
 
-/* Folders by where they are, then by name whatever its case: a disk may not tell case apart. */
-static int compare_dirs(const void *a, const void *b)
-{
-    const char *const x = *(const char *const *)a, *const y = *(const char *const *)b;
-    const char *const name_x = strrchr(x, '/'), *const name_y = strrchr(y, '/');
-    int const at_x = name_x ? (int)(name_x - x) : 0, at_y = name_y ? (int)(name_y - y) : 0;
-    int const order = strncmp(x, y, (size_t)(at_x < at_y ? at_x : at_y));
-
-    if (order || at_x != at_y) return order ? order : at_x - at_y;
-    return strcasecmp(x + at_x, y + at_y);
-}
-
 static status check_folders(const struct work_list *l)
 {
     const char **const dirs = calloc((size_t)l->clips + 1, sizeof *dirs);
-    status st = ST_OK;
+    status st;
 
     if (!dirs) return fail(ST_NOMEM, "%lld clips", (long long)l->clips);
     for (int64_t i = 0; i < l->clips; i++) dirs[i] = l->clip[i].spec.dir;
-    qsort(dirs, (size_t)l->clips, sizeof *dirs, compare_dirs);
-    for (int64_t i = 1; i < l->clips && st == ST_OK; i++)
-        if (!compare_dirs(&dirs[i - 1], &dirs[i]))
-            st = fail(ST_FORMAT, "%s: two clips of these jobs would have this folder%s", dirs[i],
-                      strcmp(dirs[i - 1], dirs[i]) ? ", but for the name's case" : "");
+    st = clip_folder_check_all(dirs, l->clips);
     free(dirs);
     return st;
 }
@@ -296,13 +249,15 @@ static status open_list(struct opening *o, const struct work_job *jobs, int coun
 }
 
 status work_list_open(struct work_list **out, const struct work_job *jobs, int count,
-                      const char *precision)
+                      const struct work_list_options *options)
 {
-    struct opening o = { .l = calloc(1, sizeof *o.l), .precision = precision };
+    struct opening o = { .l = calloc(1, sizeof *o.l) };
 
     *out = NULL;
     if (!o.l) return fail(ST_NOMEM, "%d job files", count);
-    status const st = open_list(&o, jobs, count);
+    o.l->o = *options;
+    status st = clip_claims_open(&o.l->claims);
+    if (st == ST_OK) st = open_list(&o, jobs, count);
     for (int i = 0; i < o.sources; i++) card_close(&o.source[i].card);
     for (int i = 0; i < o.files; i++) job_close(&o.file[i]);
     prompt_lengths_close(&o.lengths);
@@ -321,8 +276,10 @@ void work_list_close(struct work_list **list)
     struct work_list *const l = *list;
 
     if (!l) return;
+    clip_claims_close(&l->claims);
     for (int64_t i = 0; i < l->clips; i++) {
         clip_spec_free(&l->clip[i].spec);
+        free(l->clip[i].base);
         free(l->clip[i].why);
     }
     for (int i = 0; i < l->models; i++) model_spec_free(&l->model[i]);
@@ -348,19 +305,108 @@ static int foremost_group(const struct work_list *l)
     return found;
 }
 
+static void note_failure(void *arg, int64_t ticket, status st, const char *why)
+{
+    struct work_list *const l = arg;
+    struct work_clip *const c = &l->clip[ticket];
+
+    clip_claims_give_back(l->claims, c->spec.dir);
+    c->st = st;
+    c->why = strdup(why ? why : ""); /* without memory only the status is reported */
+    l->failed[l->failures++] = ticket;
+}
+
+static void note_busy(struct work_list *l, int64_t ticket, const char *by)
+{
+    char why[PROCESS_WORDS + 64];
+
+    snprintf(why, sizeof why, "in work by %s; it is not waited for", by);
+    note_failure(l, ticket, ST_IO, why);
+}
+
+/* Claim the clip's place and look at it once more. *ours: it is to be made, by us. */
+static status claim_clip(struct work_list *l, int64_t ticket, bool *ours)
+{
+    struct work_clip *const c = &l->clip[ticket];
+    struct clip_folder_rules const rules = folder_rules(l, c->on_exists, true);
+    enum clip_folder_state what = FOLDER_FREE;
+    char by[PROCESS_WORDS], *dir = NULL;
+    bool held;
+    status st = ST_OK;
+
+    *ours = false;
+    TRY(clip_claims_take(l->claims, c->spec.dir, &held, by));
+    if (!held) {
+        note_busy(l, ticket, by);
+        return ST_OK;
+    }
+    if (path_exists(c->spec.dir))
+        st = clip_folder_find(c->base, c->spec.task_id, &rules, &dir, &what);
+    if (st == ST_OK && what == FOLDER_DAMAGED) st = clip_folder_set_aside(c->spec.dir);
+    if (st == ST_NOMEM) goto out;
+    if (st != ST_OK) {
+        note_failure(l, ticket, st, error_last()->msg);
+        error_clear();
+        st = ST_OK;
+    } else if (what == FOLDER_DONE) {
+        l->skipped++;
+        log_info("%s: another process has made it meanwhile", c->spec.dir);
+        clip_claims_give_back(l->claims, c->spec.dir);
+    } else *ours = true;
+out:
+    free(dir);
+    return st;
+}
+
+/* Under on_exists: version a name that is taken meanwhile, or claimed, is not waited for. */
+static status choose_version(struct work_list *l, int64_t ticket)
+{
+    enum { VERSIONS = 10000 };
+    struct work_clip *const c = &l->clip[ticket];
+    char by[PROCESS_WORDS];
+    bool held = false;
+
+    for (int version = 1; version < VERSIONS; version++) {
+        char *const dir =
+            version > 1 ? str_format("%s-v%d", c->base, version) : str_format("%s", c->base);
+        if (!dir) return fail(ST_NOMEM, "%s: no memory for its name", c->base);
+        free(c->spec.dir);
+        c->spec.dir = dir;
+        if (path_exists(dir)) continue;
+        TRY(clip_claims_take(l->claims, dir, &held, by));
+        if (held && !path_exists(dir)) return ST_OK;
+        if (held) clip_claims_give_back(l->claims, dir);
+    }
+    return fail(ST_IO, "%s: no free name", c->base);
+}
+
+/* The group's next clip that is ours to make. */
+static status next_of_group(struct work_list *l, int g, struct work_item *out, bool *found)
+{
+    *found = false;
+    while (!*found && l->group[g].first != NONE) {
+        int64_t const ticket = l->group[g].first;
+        l->group[g].first = l->clip[ticket].next;
+        if (l->clip[ticket].on_exists == JOB_VERSION) {
+            TRY(choose_version(l, ticket));
+            *found = true;
+        } else TRY(claim_clip(l, ticket, found));
+        *out = item_at(l, ticket);
+    }
+    return ST_OK;
+}
+
 static status hand_over(void *arg, const struct work_item *group, double wait_s,
                         struct work_item *out, enum work_next *what)
 {
     struct work_list *const l = arg;
-    int const foremost = foremost_group(l);
-    int const g = group ? l->clip[group->ticket].group : foremost;
+    bool found = false;
 
     (void)wait_s;
-    *what = foremost == NONE ? WORK_END : WORK_OTHER;
-    if (g == NONE || l->group[g].first == NONE) return ST_OK;
-    *out = item_at(l, l->group[g].first);
-    l->group[g].first = l->clip[out->ticket].next;
-    *what = WORK_CLIP;
+    if (group) TRY(next_of_group(l, l->clip[group->ticket].group, out, &found));
+    for (int g; !group && !found && (g = foremost_group(l)) != NONE;)
+        TRY(next_of_group(l, g, out, &found));
+    *what = found ? WORK_CLIP : foremost_group(l) == NONE ? WORK_END : WORK_OTHER;
     return ST_OK;
 }
 
@@ -396,7 +442,7 @@ static status count_texts(const struct work_list *l, int64_t first, struct work_
 
 /* All that wait of the group are in it, so that none comes later with a file of a format that
  * the line has no buffers for. */
-static status look_out(void *arg, const struct work_item *first, struct work_outlook *out)
+static status count_outlook(void *arg, const struct work_item *first, struct work_outlook *out)
 {
     const struct work_list *const l = arg;
     struct dit_shape shape;
@@ -408,6 +454,7 @@ static status look_out(void *arg, const struct work_item *first, struct work_out
         out->clips++;
         out->blocks += c->blocks;
         out->formats |= clip_pixel_formats(c);
+        out->starts += c->start.kind != CLIP_START_NONE;
         for (int p = 1; p < c->prompts; p++) out->mixes += c->prompt[p].blend;
     }
     TRY(count_texts(l, first->ticket, out));
@@ -419,23 +466,13 @@ static void count_done(void *arg, int64_t ticket)
 {
     struct work_list *const l = arg;
 
-    (void)ticket;
+    clip_claims_give_back(l->claims, l->clip[ticket].spec.dir);
     l->done++;
-}
-
-static void note_failure(void *arg, int64_t ticket, status st, const char *why)
-{
-    struct work_list *const l = arg;
-    struct work_clip *const c = &l->clip[ticket];
-
-    c->st = st;
-    c->why = strdup(why ? why : ""); /* without memory only the status is reported */
-    l->failed[l->failures++] = ticket;
 }
 
 static const struct work_source_ops list_ops = {
     .next = hand_over,
-    .outlook = look_out,
+    .outlook = count_outlook,
     .done = count_done,
     .failed = note_failure,
 };

@@ -17,6 +17,22 @@ status verify_int(const struct verify_case *c, const char *key, int min, int max
     return ST_OK;
 }
 
+static bool is_known(const char *name, const char *const *known, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (known[i] && !strcmp(known[i], name)) return true;
+    return false;
+}
+
+status verify_keys(const struct verify_case *c, const char *const *known, int count)
+{
+    for (const struct json_node *n = c->json->first; n; n = n->next)
+        if (!is_known(n->name, known, count))
+            return fail(ST_FORMAT, "%s/case.json: %s: nothing is known of such a key", c->dir,
+                        n->name);
+    return ST_OK;
+}
+
 status verify_input_shape(struct verify_case *c, const char *name, struct tensor *out)
 {
     int const i = c->inputs ? weights_find(c->inputs, name) : -1;

@@ -33,8 +33,9 @@ struct verify_case {
     struct weights *inputs, *expected; /* NULL where the kind has none */
     struct verify_options o;
     struct verify_set computed;
-    bool by_line;   /* computed by the line: what it and its transformer round to FP8 shows */
-    int mismatches; /* of a kind's own checks, already printed */
+    bool one_by_one; /* a clip whose blocks are denoised one after another */
+    bool by_line;    /* computed by the line: what it and its transformer round to FP8 shows */
+    int mismatches;  /* of a kind's own checks, already printed */
 };
 
 /* A number of case.json. ST_FORMAT with file and key if it is missing or out of range. */
@@ -60,11 +61,37 @@ char *verify_model(const struct verify_case *c, const char *name);
  * one rank, or alike by several; the others left it NaN. */
 status verify_gather(struct verify_case *c) MUST_USE;
 
+/* ST_FORMAT for a key of case.json that is not among these, or no policy's. */
+status verify_keys(const struct verify_case *c, const char *const *known, int count) MUST_USE;
+
+/* What passes were recorded to attend to. */
+struct verify_slots {
+    int levels, frames; /* of a block */
+    int64_t blocks;     /* of the clip */
+    int64_t tokens;     /* of a frame */
+    struct weights *trace;
+    struct verify_pass *pass;
+    int count;
+};
+
+/* Recorded passes, if there are any, with room among what is computed; whoever reads, frees. */
+status verify_slots_read(struct verify_case *c, struct verify_slots *s) MUST_USE;
+void verify_slots_free(struct verify_slots *s); /* safe on a zeroed one */
+
+/* For line_io.attends; then, when all ranks' are gathered, what differs is printed and counted. */
+void verify_slots_attends(const struct verify_slots *s, const struct line_attends *a);
+void verify_slots_compare(struct verify_case *c, const struct verify_slots *s, const char *what);
+
 /* Each computes what the case asks for into c->computed. */
-status verify_rolling(struct verify_case *c, const char *weights) MUST_USE; /* [all] a file in
-                                                                               model/ */
+/* [all] weights: a file in model/; what: the case's name in what is printed. */
+status verify_rolling(struct verify_case *c, const char *weights, const char *what) MUST_USE;
 status verify_vae(struct verify_case *c) MUST_USE;
 status verify_text(struct verify_case *c) MUST_USE;
 status verify_tokenizer(struct verify_case *c) MUST_USE;
+
+/* Does the folder seem to be a finished clip's? Read all of one and print what is wrong with it;
+ * *bad counts those that are damaged. */
+bool verify_is_clip(const char *dir);
+status verify_clip(const char *dir, int *bad) MUST_USE;
 
 #endif /* VERIFY_INTERNAL_H */

@@ -1,4 +1,5 @@
 /* verify_rolling.c - a recorded clip through the line: its noise, its steps, its latents. */
+#include "base/choice.h"
 #include "cmd/verify/verify_internal.h"
 #include "pipeline/line/line.h"
 
@@ -6,17 +7,29 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { SWITCHES = 16 };
+
 /* Everything the line's callbacks need: those of this rank's stages. */
 struct clip {
     struct verify_case *c;
     int frames, levels, blocks;
+    int given; /* of these */
+    const struct schedule *schedule;
     int64_t block_count;   /* elements of one block's latent */
     int64_t dim[4];        /* [frames of a block, channels, h, w] */
-    float *noise, *embeds; /* inputs; owned */
+    float *noise, *embeds; /* inputs; owned. noise: from the first block on that is not given */
+    float *given_x0;       /* [given * frames, channels, h, w]; owned */
     size_t embeds_bytes;
     float **renoise;    /* [blocks * levels], level 0 unused; owned */
     float *latents;     /* computed; the set's */
     struct step *steps; /* [blocks + levels - 1] */
+    struct verify_slots slots;
+    struct {
+        int64_t block; /* from which on it acts */
+        bool cut;
+        float *embeds; /* owned */
+    } change[SWITCHES];
+    int switches;
 };
 
 /* What the case expects of one window pass; NULL where it does not. */
@@ -27,25 +40,46 @@ struct step {
 static status copy_noise(void *arg, int clip, int64_t block, int level, float *out)
 {
     const struct clip *const p = arg;
-    const float *const from =
-        level ? p->renoise[block * p->levels + level] : p->noise + block * p->block_count;
+    const float *const from = level ? p->renoise[block * p->levels + level]
+                                    : p->noise + (block - p->given) * p->block_count;
     (void)clip;
     memcpy(out, from, (size_t)p->block_count * sizeof *out);
     return ST_OK;
 }
 
-static int64_t only_context_id(void *arg, int clip, int64_t block)
+static status copy_given(void *arg, int clip, int64_t block, float *x0)
 {
-    (void)arg, (void)clip, (void)block;
-    return 0;
+    const struct clip *const p = arg;
+
+    (void)clip;
+    memcpy(x0, p->given_x0 + block * p->block_count, (size_t)p->block_count * sizeof *x0);
+    return ST_OK;
+}
+
+/* The prompt in force: 0, or the last switch that acts, counted from 1. */
+static int64_t count_switches(void *arg, int clip, int64_t block)
+{
+    const struct clip *const p = arg;
+    int64_t n = 0;
+
+    (void)clip;
+    while (n < p->switches && p->change[n].block <= block) n++;
+    return n;
+}
+
+static bool begins_with_cut(void *arg, int clip, int64_t block)
+{
+    const struct clip *const p = arg;
+    int64_t const n = count_switches(arg, clip, block);
+    return n > 0 && p->change[n - 1].block == block && p->change[n - 1].cut;
 }
 
 static status copy_context(void *arg, int clip, int64_t block, float *embeds)
 {
     const struct clip *const p = arg;
+    int64_t const n = count_switches(arg, clip, block);
 
-    (void)clip, (void)block;
-    memcpy(embeds, p->embeds, p->embeds_bytes);
+    memcpy(embeds, n ? p->change[n - 1].embeds : p->embeds, p->embeds_bytes);
     return ST_OK;
 }
 
@@ -78,41 +112,149 @@ static status keep_step(void *arg, int clip, int64_t block, int level, const flo
     return ST_OK;
 }
 
+static void keep_attended(void *arg, const struct line_attends *a)
+{
+    const struct clip *const p = arg;
+    verify_slots_attends(&p->slots, a);
+}
+
+/* A list of 1 to SCHEDULE_LEVELS numbers; 0: it is none. */
+static int read_steps(const struct json_node *list, double step[SCHEDULE_LEVELS])
+{
+    size_t const levels = json_tree_is(list, NODE_LIST) ? list->count : 0;
+
+    if (levels > SCHEDULE_LEVELS) return 0;
+    for (size_t i = 0; i < levels; i++) step[i] = json_tree_item(list, i)->number;
+    return (int)levels;
+}
+
 static status read_schedule(struct verify_case *c, struct schedule *out)
 {
-    const struct json_node *const steps = json_tree_member(c->json, "steps");
+    const struct json_node *const first = json_tree_member(c->json, "first_block_steps");
     const struct json_node *const warp = json_tree_member(c->json, "warp");
     const struct json_node *const shift = json_tree_member(c->json, "timestep_shift");
     double step[SCHEDULE_LEVELS];
-    size_t const levels = json_tree_is(steps, NODE_LIST) ? steps->count : 0;
+    int levels = read_steps(json_tree_member(c->json, "steps"), step);
 
-    if (levels < 1 || levels > SCHEDULE_LEVELS || !json_tree_is(warp, NODE_BOOL) ||
-        !json_tree_is_number(shift))
+    if (!levels || !json_tree_is(warp, NODE_BOOL) || !json_tree_is_number(shift))
         return fail(ST_FORMAT, "%s/case.json: steps (a list), warp and timestep_shift are expected",
                     c->dir);
-    for (size_t i = 0; i < levels; i++) step[i] = json_tree_item(steps, i)->number;
-    return schedule_make(out, step, (int)levels, warp->truth, shift->number);
+    TRY(schedule_make(out, step, levels, warp->truth, shift->number));
+    if (!first) return ST_OK;
+    levels = read_steps(first, step);
+    if (!levels)
+        return fail(ST_FORMAT, "%s/case.json: first_block_steps: a list is expected", c->dir);
+    return schedule_set_opening(out, step, levels, warp->truth, shift->number);
+}
+
+/* What a rolling case may say; a key that is none of these nor its policy's is refused. */
+static const char *const case_keys[] = {
+    "kind",
+    "window",
+    "policy",
+    "steps",
+    "first_block_steps",
+    "warp",
+    "timestep_shift",
+    "frames_per_block",
+    "latent_frames",
+    "latent_height",
+    "latent_width",
+    "given_frames",
+    "context_noise",
+    "attention_frames",
+    "window_frames",
+    "sink_frames",
+    "sink_blocks",
+    "positions",
+    "cache_frames",
+    "weights_key",
+    "lora",
+    "prompt_switches",
+    "prompt_text",
+    "source",
+};
+
+static status check_keys(const struct verify_case *c, enum kv_rule rule)
+{
+    const char *known[COUNT_OF(case_keys) + KV_KEYS_COUNT];
+    int count = 0;
+
+    for (; count < COUNT_OF(case_keys); count++) known[count] = case_keys[count];
+    for (int i = 0; i < KV_KEYS_COUNT; i++)
+        if (kv_key_bounds(rule, (enum kv_key)i)) known[count++] = kv_key_name((enum kv_key)i);
+    return verify_keys(c, known, count);
+}
+
+/* The usual policies by the names that cases have for them: a window, with a sink or without. */
+static status read_rule(const struct verify_case *c, struct kv_policy *p)
+{
+    const struct json_node *const policy = json_tree_member(c->json, "policy");
+    const char *const name = policy ? json_tree_text(policy) : kv_rule_name(KV_USUAL);
+    bool const block = p->kind == WINDOW_BLOCK;
+
+    if (!name) return fail(ST_FORMAT, "%s/case.json: policy: a name is expected", c->dir);
+    if (block && !strcmp(name, p->sink_frames ? "sink" : "window")) p->rule = KV_USUAL;
+    else if (!block && !strcmp(name, "rolling")) p->rule = KV_USUAL;
+    else if (!kv_rule_find(name, &p->rule))
+        return fail(ST_FORMAT, "%s/case.json: policy: nothing is known of `%s` with a sink of %d",
+                    c->dir, name, p->sink_frames);
+    return ST_OK;
+}
+
+static status read_key(const struct verify_case *c, struct kv_policy *p, enum kv_key k)
+{
+    const char *const name = kv_key_name(k);
+    const struct json_node *const n = json_tree_member(c->json, name);
+
+    if (!n) return ST_OK;
+    if (json_tree_is_number(n)) p->key[k] = n->number;
+    else if (json_tree_is(n, NODE_BOOL)) p->key[k] = n->truth;
+    else if (json_tree_is(n, NODE_NULL)) p->key[k] = 0;
+    else return fail(ST_FORMAT, "%s/case.json: %s: a number is expected", c->dir, name);
+    return ST_OK;
+}
+
+static status read_sink(const struct verify_case *c, struct kv_policy *p)
+{
+    int blocks = 0;
+
+    if (json_tree_member(c->json, "sink_frames"))
+        TRY(verify_int(c, "sink_frames", 0, 4096, &p->sink_frames));
+    if (json_tree_member(c->json, "sink_frames") && !json_tree_member(c->json, "sink_blocks"))
+        return ST_OK;
+    TRY(verify_int(c, "sink_blocks", 0, 64, &blocks));
+    if (!json_tree_member(c->json, "sink_frames")) p->sink_frames = blocks * p->frames_per_block;
+    if (p->sink_frames == blocks * p->frames_per_block) return ST_OK;
+    return fail(ST_FORMAT, "%s/case.json: sink_frames: %d; %d blocks of %d are expected", c->dir,
+                p->sink_frames, blocks, p->frames_per_block);
 }
 
 static status read_policy(struct verify_case *c, int levels, struct kv_policy *out)
 {
     const struct json_node *const window = json_tree_member(c->json, "window");
-    const char *const kind = window ? json_tree_text(window) : "rolling";
+    const char *const name = window ? json_tree_text(window) : kv_window_name(WINDOW_ROLLING);
+    int const kind = name ? choice_find(KV_WINDOW_CHOICES, name) : -1;
     const struct json_node *const positions = json_tree_member(c->json, "positions");
-    int sink, clean;
+    int clean;
 
-    *out = (struct kv_policy){ .levels = levels };
-    if (!kind || !kv_policy_find(kind, &out->kind))
-        return fail(ST_FORMAT, "%s/case.json: window: \"rolling\" or \"block\" is expected",
-                    c->dir);
-    if (positions && json_tree_text(positions))
-        out->sink = strcmp(json_tree_text(positions), "relative") ? KV_SINK_FIXED : KV_SINK_MOVING;
+    if (kind < 0)
+        return fail(ST_FORMAT, "%s/case.json: window: one of %s is expected", c->dir,
+                    KV_WINDOW_CHOICES);
+    *out = (struct kv_policy){ .kind = (enum window_kind)kind, .levels = levels };
+    c->one_by_one = out->kind == WINDOW_BLOCK;
     TRY(verify_int(c, "frames_per_block", 1, 64, &out->frames_per_block));
     TRY(verify_int(c, "attention_frames", 1, 4096, &out->attention_frames));
-    TRY(verify_int(c, "sink_blocks", 0, 64, &sink));
+    TRY(read_sink(c, out));
     if (json_tree_member(c->json, "context_noise"))
         TRY(verify_int(c, "context_noise", 0, 0, &clean)); /* the clean pass is at t = 0 */
-    out->sink_frames = sink * out->frames_per_block;
+    TRY(read_rule(c, out));
+    TRY(check_keys(c, out->rule));
+    kv_keys_usual(out->rule, out->key);
+    for (int i = 0; i < KV_KEYS_COUNT; i++)
+        if (kv_key_bounds(out->rule, (enum kv_key)i)) TRY(read_key(c, out, (enum kv_key)i));
+    if (out->rule == KV_USUAL && positions && json_tree_text(positions))
+        out->sink = strcmp(json_tree_text(positions), "relative") ? KV_SINK_FIXED : KV_SINK_MOVING;
     return kv_policy_check(out);
 }
 
@@ -120,17 +262,48 @@ static status read_inputs(struct clip *p, const struct dit_shape *s, int frames)
 {
     char name[64];
 
-    TRY(verify_input(p->c, "noise", DIMS(frames, p->dim[1], p->dim[2], p->dim[3]), &p->noise));
+    int const given = p->given * p->frames;
+
+    TRY(verify_input(p->c, "noise", DIMS(frames - given, p->dim[1], p->dim[2], p->dim[3]),
+                     &p->noise));
+    if (given)
+        TRY(verify_input(p->c, "given", DIMS(given, p->dim[1], p->dim[2], p->dim[3]),
+                         &p->given_x0));
     TRY(verify_input(p->c, "prompt_embeds", DIMS(s->text_len, s->text_dim), &p->embeds));
     p->embeds_bytes = (size_t)s->text_len * (size_t)s->text_dim * sizeof *p->embeds;
     p->renoise = calloc((size_t)p->blocks * (size_t)p->levels, sizeof *p->renoise);
     p->steps = calloc((size_t)p->blocks + (size_t)p->levels, sizeof *p->steps);
     if (!p->renoise || !p->steps) return fail(ST_NOMEM, "%d blocks", p->blocks);
-    for (int b = 0; b < p->blocks; b++)
-        for (int k = 1; k < p->levels; k++) {
+    for (int b = p->given; b < p->blocks; b++)
+        for (int k = 1; k < (b == p->given ? p->schedule->opening : p->schedule->usual); k++) {
             snprintf(name, sizeof name, "renoise/%d/%d", b, k);
             TRY(verify_input(p->c, name, 4, p->dim, &p->renoise[b * p->levels + k]));
         }
+    return ST_OK;
+}
+
+/* Changes of the prompt, in their order; what else one may ask for is not known. */
+static status read_switches(struct clip *p, const struct dit_shape *s)
+{
+    const struct json_node *const list = json_tree_member(p->c->json, "prompt_switches");
+
+    for (const struct json_node *n = list ? list->first : NULL; n; n = n->next) {
+        const struct json_node *const from = json_tree_member(n, "from_frame");
+        const struct json_node *const cut = json_tree_member(n, "cut");
+        const char *const embeds = json_tree_text(json_tree_member(n, "prompt_embeds"));
+        if (p->switches == SWITCHES || !json_tree_is(from, NODE_WHOLE) || !embeds ||
+            from->whole < 0 || from->whole % p->frames || !json_tree_is(cut, NODE_BOOL) ||
+            n->count != 4)
+            return fail(ST_FORMAT,
+                        "%s/case.json: prompt_switches: at most %d of frame, from_frame at a "
+                        "block's begin, prompt_embeds and cut are expected",
+                        p->c->dir, SWITCHES);
+        p->change[p->switches].block = from->whole / p->frames;
+        p->change[p->switches].cut = cut->truth;
+        TRY(verify_input(p->c, embeds, DIMS(s->text_len, s->text_dim),
+                         &p->change[p->switches].embeds));
+        p->switches++;
+    }
     return ST_OK;
 }
 
@@ -168,10 +341,10 @@ static status add_schedule(struct verify_case *c, const struct schedule *schedul
 {
     float *timesteps, *sigmas;
 
-    TRY(verify_add(c, "timesteps", DIMS(schedule->levels), &timesteps));
-    TRY(verify_add(c, "sigmas", DIMS(schedule->levels), &sigmas));
-    memcpy(timesteps, schedule->timestep, (size_t)schedule->levels * sizeof *timesteps);
-    memcpy(sigmas, schedule->sigma, (size_t)schedule->levels * sizeof *sigmas);
+    TRY(verify_add(c, "timesteps", DIMS(schedule->usual), &timesteps));
+    TRY(verify_add(c, "sigmas", DIMS(schedule->usual), &sigmas));
+    memcpy(timesteps, schedule->timestep, (size_t)schedule->usual * sizeof *timesteps);
+    memcpy(sigmas, schedule->sigma, (size_t)schedule->usual * sizeof *sigmas);
     return ST_OK;
 }
 
@@ -185,26 +358,32 @@ static status run_line(struct clip *p, const struct dit *model, const struct sch
                   .policy = *policy,
                   .mode = o->mode,
                   .latent_h = p->dim[2],
-                  .latent_w = p->dim[3] },
+                  .latent_w = p->dim[3],
+                  .given = p->given > 0 },
         .backend = o->backend,
         .threads = o->threads,
         .device = o->device,
     };
     struct line_io const io = { .arg = p,
                                 .noise = copy_noise,
-                                .context_id = only_context_id,
+                                .given = copy_given,
+                                .context_id = count_switches,
                                 .context = copy_context,
+                                .cut = begins_with_cut,
                                 .finished = keep_latents,
+                                .attends = keep_attended,
                                 .tap = keep_step };
-    struct timeline_entry const clip = { .end = p->blocks };
+    struct timeline_entry const clip = { .end = p->blocks, .clean = p->given, .opening = p->given };
 
+    if (p->given && o->world->rank == 0)
+        memcpy(p->latents, p->given_x0, (size_t)(p->given * p->block_count) * sizeof *p->latents);
     return line_render(&render, o->world, &clip, 1, &io);
 }
 
 static status read_size(struct clip *p, struct verify_case *c, int levels, int channels,
                         int *frames)
 {
-    int h, w;
+    int h, w, given = 0;
 
     TRY(verify_int(c, "latent_frames", 1, 1 << 20, frames));
     TRY(verify_int(c, "latent_height", 2, 4096, &h));
@@ -213,18 +392,24 @@ static status read_size(struct clip *p, struct verify_case *c, int levels, int c
     if (*frames % p->frames)
         return fail(ST_FORMAT, "%s/case.json: latent_frames: %d is no multiple of %d", c->dir,
                     *frames, p->frames);
+    if (json_tree_member(c->json, "given_frames"))
+        TRY(verify_int(c, "given_frames", 0, *frames - p->frames, &given));
+    if (given % p->frames)
+        return fail(ST_FORMAT, "%s/case.json: given_frames: %d is no multiple of %d", c->dir, given,
+                    p->frames);
     p->levels = levels;
     p->blocks = *frames / p->frames;
+    p->given = given / p->frames;
     int64_t const dim[] = { p->frames, channels, h, w };
     memcpy(p->dim, dim, sizeof dim);
     p->block_count = dim[0] * dim[1] * dim[2] * dim[3];
     return ST_OK;
 }
 
-status verify_rolling(struct verify_case *c, const char *weights)
+status verify_rolling(struct verify_case *c, const char *weights, const char *what)
 {
-    struct clip p = { .c = c };
     struct schedule schedule;
+    struct clip p = { .c = c, .schedule = &schedule };
     struct kv_policy policy;
     struct kern_ctx *ctx = NULL;
     struct dit *model = NULL;
@@ -243,21 +428,31 @@ status verify_rolling(struct verify_case *c, const char *weights)
     if (strstr(weights, ".pt"))
         config.outer_key = json_tree_text(json_tree_member(c->json, "weights_key"));
     TRY_OUT(read_inputs(&p, &config.shape, frames));
+    TRY_OUT(read_switches(&p, &config.shape));
     TRY_OUT(add_schedule(c, &schedule));
     TRY_OUT(verify_add(c, "latents", DIMS(frames, p.dim[1], p.dim[2], p.dim[3]), &p.latents));
     TRY_OUT(expect_steps(&p, &schedule));
+    p.slots = (struct verify_slots){ .levels = schedule.levels,
+                                     .frames = p.frames,
+                                     .blocks = p.blocks,
+                                     .tokens = p.dim[2] / 2 * (p.dim[3] / 2) };
+    TRY_OUT(verify_slots_read(c, &p.slots));
     TRY_OUT(c->o.backend->open(
         &ctx, &(struct kern_config){ .threads = c->o.threads, .device = c->o.device }));
     TRY_OUT(dit_open(&model, &config, ctx));
     TRY_OUT(run_line(&p, model, &schedule, &policy));
     TRY_OUT(verify_gather(c));
+    if (c->o.world->rank == 0) verify_slots_compare(c, &p.slots, what);
 out:
+    verify_slots_free(&p.slots);
+    for (int i = 0; i < p.switches; i++) free(p.change[i].embeds);
     dit_close(&model);
     if (ctx) c->o.backend->close(&ctx);
     for (int i = 0; p.renoise && i < p.blocks * p.levels; i++) free(p.renoise[i]);
     free(p.renoise);
     free(p.steps);
     free(p.noise);
+    free(p.given_x0);
     free(p.embeds);
     free(path);
     free(shape);

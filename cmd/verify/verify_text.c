@@ -63,7 +63,8 @@ status verify_text(struct verify_case *c)
     status st = ST_OK;
 
     if (!path) return fail(ST_NOMEM, "%s: no memory for its name", c->dir);
-    TRY_OUT(weights_open(&config.weights, path, NULL));
+    TRY_OUT(weights_open_as(&config.weights,
+                            &(struct weights_request){ .path = path, .family = WEIGHTS_TEXT }));
     TRY_OUT(umt5_open(&encoder, &config));
     TRY_OUT(verify_input_shape(c, "ids", &shape));
     TRY_OUT(verify_input_shape(c, "lengths", &count));

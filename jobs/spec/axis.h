@@ -23,7 +23,7 @@ struct axis {
     const char *name; /* the tree's */
     const struct tree_node *node;
     char **value; /* count texts, each the axis's own */
-    int count, cap;
+    int count, room;
     int limit;                     /* it has, or a file gives, at most so many values */
     const struct tree_node *range; /* of a range, else NULL */
     char *path;                    /* of a file, else NULL */

@@ -1,4 +1,5 @@
 /* axis_values.c - the values of an axis: kept one by one, and counted off from a range. */
+#include "base/array.h"
 #include "base/strbuf.h"
 #include "jobs/spec/axis.h"
 #include "jobs/yaml/yaml_value.h"
@@ -16,16 +17,12 @@ static status fail_no_memory(const struct axis *a)
 status axis_add(struct axis *a, char *value)
 {
     if (!value) return fail_no_memory(a);
-    if (a->count == a->cap) {
-        int const cap = a->cap ? a->cap * 2 : 16;
-        char **const grown = realloc(a->value, (size_t)cap * sizeof *grown);
-        if (!grown) {
-            free(value);
-            return fail_no_memory(a);
-        }
-        a->value = grown;
-        a->cap = cap;
+    char **const more = array_grow(a->value, a->count, &a->room, sizeof *more);
+    if (!more) {
+        free(value);
+        return fail_no_memory(a);
     }
+    a->value = more;
     a->value[a->count++] = value;
     return ST_OK;
 }

@@ -7,6 +7,7 @@
 #include "jobs/spec/card.h"
 #include "base/file.h"
 #include "base/strbuf.h"
+#include "jobs/spec/spec_internal.h"
 #include "jobs/yaml/yaml_value.h"
 
 #include <stdarg.h>
@@ -14,14 +15,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char windows[] = "rolling|block";
 static const char families[] = "wan2.1-t2v";
 
 /* The card as read, before its parts are held against one another. */
 struct draft {
     int version, family;
     const char *name, *weights, *outer_key, *config, *encoder, *tokenizer, *vae, *license;
-    const struct tree_node *steps;
+    const struct tree_node *lora, *steps, *first_steps;
+    unsigned starts;
     bool warp;
     double shift;
     int frames_per_block, context_noise;
@@ -29,7 +30,8 @@ struct draft {
         int width, height;
     } size;
     struct {
-        int kind, attention_frames, sink_frames, sink_policy, sink_positions;
+        int kind, attention_frames, sink_frames, sink_policy, sink_positions, policy;
+        const struct tree_node *key[KV_KEYS_COUNT];
     } window;
 };
 
@@ -64,31 +66,41 @@ static const struct field text_fields[] = {
 };
 static const struct field_table text_table = { "text", text_fields, COUNT_OF(text_fields) };
 
-static const struct field window_fields[] = {
-    { .name = "kind",
-      .type = FIELD_CHOICE,
-      .to = AT(window.kind),
-      .allowed = windows,
-      .required = true },
-    { .name = "attention_frames",
-      .type = FIELD_INT,
-      .to = AT(window.attention_frames),
-      .min = 1,
-      .max = 4096,
-      .required = true },
-    { .name = "sink_frames",
-      .type = FIELD_INT,
-      .to = AT(window.sink_frames),
-      .max = 4096,
-      .required = true },
-    { .name = "sink_policy",
-      .type = FIELD_CHOICE,
-      .to = AT(window.sink_policy),
-      .allowed = "fixed" },
-    { .name = "sink_positions",
-      .type = FIELD_CHOICE,
-      .to = AT(window.sink_positions),
-      .allowed = "fixed|moving" },
+static const struct field window_fields[] = { { .name = "kind",
+                                                .type = FIELD_CHOICE,
+                                                .to = AT(window.kind),
+                                                .allowed = KV_WINDOW_CHOICES,
+                                                .required = true },
+                                              { .name = "attention_frames",
+                                                .type = FIELD_INT,
+                                                .to = AT(window.attention_frames),
+                                                .min = 1,
+                                                .max = 4096,
+                                                .required = true },
+                                              { .name = "sink_frames",
+                                                .type = FIELD_INT,
+                                                .to = AT(window.sink_frames),
+                                                .max = 4096,
+                                                .required = true },
+                                              { .name = "sink_policy",
+                                                .type = FIELD_CHOICE,
+                                                .to = AT(window.sink_policy),
+                                                .allowed = "fixed" },
+                                              { .name = "sink_positions",
+                                                .type = FIELD_CHOICE,
+                                                .to = AT(window.sink_positions),
+                                                .allowed = KV_SINK_CHOICES },
+                                              { .name = "policy",
+                                                .type = FIELD_CHOICE,
+                                                .to = AT(window.policy),
+                                                .allowed = KV_NAMED_RULE_CHOICES },
+#define KEY(word)                                                                                  \
+    { .name = #word,                                                                               \
+      .type = FIELD_READ,                                                                          \
+      .to = AT(window.key) + KV_KEY_##word * sizeof(const struct tree_node *),                     \
+      .read = field_node },
+                                              KV_KEYS(KEY)
+#undef KEY
 };
 static const struct field_table window_table = { "window", window_fields, COUNT_OF(window_fields) };
 
@@ -116,6 +128,7 @@ static const struct field card_fields[] = {
     { .name = "text", .type = FIELD_MAP, .map = &text_table, .required = true },
     PATH("vae", vae, true),
     { .name = "steps", .type = FIELD_READ, .to = AT(steps), .read = field_node, .required = true },
+    { .name = "first_block_steps", .type = FIELD_READ, .to = AT(first_steps), .read = field_node },
     { .name = "warp", .type = FIELD_BOOL, .to = AT(warp), .required = true },
     { .name = "shift", .type = FIELD_READ, .to = AT(shift), .read = read_shift, .required = true },
     { .name = "frames_per_block",
@@ -126,19 +139,19 @@ static const struct field card_fields[] = {
       .required = true },
     { .name = "window", .type = FIELD_MAP, .map = &window_table, .required = true },
     { .name = "size", .type = FIELD_READ, .to = AT(size), .read = read_size },
+    { .name = "starts", .type = FIELD_READ, .to = AT(starts), .read = starts_read },
     { .name = "context_noise", .type = FIELD_INT, .to = AT(context_noise) },
     { .name = "license", .type = FIELD_TEXT, .to = AT(license), .max = 1024, .required = true },
-    { .name = "lora",
-      .type = FIELD_REFUSED,
-      .allowed = "merge the adapter into the weights and remove the key" },
+    { .name = "lora", .type = FIELD_READ, .to = AT(lora), .read = field_node },
 };
 static const struct field_table card_table = { "", card_fields, COUNT_OF(card_fields) };
 
-const struct field_table *const card_tables[] = { &card_table, &text_table, &window_table, NULL };
+const struct field_table *const card_tables[] = { &card_table, &text_table, &window_table,
+                                                  &lora_table, NULL };
 
-static status read_steps(const struct draft *d, struct card *c)
+static status read_steps(const struct tree_node *list, bool warp, double step[MODEL_STEPS],
+                         int *steps)
 {
-    const struct tree_node *const list = d->steps;
     double before = 1000;
 
     if (list->kind != TREE_LIST || !list->count || list->count > MODEL_STEPS)
@@ -150,9 +163,9 @@ static status read_steps(const struct draft *d, struct card *c)
         if (n->index == 0 && v != 1000)
             return tree_refuse(n, "1000 as the first step, for a block begins as pure noise");
         if (n->index > 0 && !(v < before)) return tree_refuse(n, "a step below the one before it");
-        if (d->warp && v != (double)(int)v)
+        if (warp && v != (double)(int)v)
             return tree_refuse(n, "a whole number, for warp takes it as a place in the schedule");
-        c->step[c->steps++] = before = v;
+        step[(*steps)++] = before = v;
     }
     return ST_OK;
 }
@@ -175,16 +188,39 @@ static status refuse_window(const struct tree_node *root, const char *key, const
 static status check_window(const struct tree_node *root, const struct card *c)
 {
     int const block = c->frames_per_block;
-    int const levels = c->window == MODEL_ROLLING ? c->steps : 1;
+    int const levels = kv_window_is_joint(c->window) ? c->steps : 1;
     int const least = levels * block + c->sink_frames;
 
-    if (c->sink_frames && c->sink_frames != block)
+    if (!kv_rule_fits(c->rule, c->window))
+        return refuse_window(root, "policy", "in a rolling window: %s",
+                             "rolling-sink and ema-sink, both experimental");
+    if (c->rule == KV_USUAL && c->sink_frames && c->sink_frames != block)
         return refuse_window(root, "sink_frames", "0, or %d, the clip's first block", block);
     if (c->attention_frames % block || c->attention_frames < least ||
         c->attention_frames > CARD_BLOCKS * block)
         return refuse_window(root, "attention_frames",
                              "a multiple of %d, %d to %d for these steps and this sink", block,
                              least, CARD_BLOCKS * block);
+    return ST_OK;
+}
+
+/* A number of the policy's own. */
+static status read_policy_key(const struct tree_node *n, enum kv_key k, struct card *c)
+{
+    const struct kv_key_bounds *const b = kv_key_bounds(c->rule, k);
+    char allowed[96];
+    double v;
+
+    if (!n) return ST_OK;
+    if (!b)
+        return tree_fail_key(n, "%s is no key of the policy %s", kv_key_name(k),
+                             kv_rule_name(c->rule));
+    snprintf(allowed, sizeof allowed, "a %snumber from %g to %g", b->whole ? "whole " : "",
+             b->least, b->most);
+    if (n->kind != TREE_SCALAR || !value_decimal(n->text, &v) || !(v >= b->least && v <= b->most) ||
+        (b->whole && v != (double)(int)v))
+        return tree_refuse(n, allowed);
+    c->key[k] = v;
     return ST_OK;
 }
 
@@ -211,7 +247,7 @@ static status resolve_paths(struct card *c, const struct draft *d)
 static status fill_card(struct card *c)
 {
     const struct tree_node *const root = c->tree->doc[0];
-    struct draft d = { .window.sink_positions = -1 };
+    struct draft d = { .window.sink_positions = -1, .window.policy = -1 };
 
     if (c->tree->docs > 1)
         return tree_fail(c->tree->doc[1], "found a second document; allowed: one card");
@@ -222,15 +258,25 @@ static status fill_card(struct card *c)
     c->warp = d.warp;
     c->shift = d.shift;
     c->frames_per_block = d.frames_per_block;
-    c->window = (enum model_window)d.window.kind;
+    c->window = (enum window_kind)d.window.kind;
     c->attention_frames = d.window.attention_frames;
     c->sink_frames = d.window.sink_frames;
-    c->sink = (enum model_sink)(d.window.sink_positions + 1); /* not said: usual */
+    c->sink = (enum kv_sink)(d.window.sink_positions + 1); /* not said: usual */
+    c->rule = (enum kv_rule)(d.window.policy + 1);
+    kv_keys_usual(c->rule, c->key);
+    for (int i = 0; i < KV_KEYS_COUNT; i++)
+        TRY(read_policy_key(d.window.key[i], (enum kv_key)i, c));
+    c->starts = d.starts;
     c->width = d.size.width;
     c->height = d.size.height;
     c->license = d.license;
-    TRY(read_steps(&d, c));
+    TRY(read_steps(d.steps, d.warp, c->step, &c->steps));
+    if (d.first_steps) TRY(read_steps(d.first_steps, d.warp, c->first_step, &c->first_steps));
+    if (d.first_steps && kv_window_is_joint(c->window))
+        return tree_refuse(d.first_steps, "no such key with a rolling window, in which a block "
+                                          "takes a step in every tick");
     TRY(check_window(root, c));
+    TRY(lora_read(d.lora, &c->lora, &c->loras));
     return resolve_paths(c, &d);
 }
 
@@ -265,8 +311,17 @@ void card_close(struct card *c)
     char *const own[] = { c->path, c->weights, c->config, c->encoder, c->tokenizer, c->vae };
 
     for (int i = 0; i < COUNT_OF(own); i++) free(own[i]);
+    model_loras_free(c->lora, c->loras);
     tree_close(&c->tree);
     *c = (struct card){ 0 };
+}
+
+status card_add_loras(struct card *c, const struct model_lora *lora, int count)
+{
+    if (c->loras + count > MODEL_LORAS)
+        return fail(ST_FORMAT, "%s: %d LoRAs with those of the job; at most %d", c->path,
+                    c->loras + count, MODEL_LORAS);
+    return lora_add(&c->lora, &c->loras, lora, count);
 }
 
 const char *card_family_name(enum card_family f)
@@ -278,6 +333,7 @@ const char *card_family_name(enum card_family f)
 status card_spec(struct model_spec *out, const struct card *c)
 {
     struct model_spec *const m = out;
+    status st = ST_OK;
     const struct {
         char **to;
         const char *from;
@@ -290,20 +346,26 @@ status card_spec(struct model_spec *out, const struct card *c)
     };
 
     *m = (struct model_spec){ .steps = c->steps,
+                              .first_steps = c->first_steps,
                               .warp = c->warp,
                               .shift = c->shift,
                               .frames_per_block = c->frames_per_block,
                               .window = c->window,
                               .attention_frames = c->attention_frames,
                               .sink_frames = c->sink_frames,
-                              .sink = c->sink };
+                              .sink = c->sink,
+                              .rule = c->rule,
+                              .keys = c->rule == KV_USUAL ? 0 : KV_KEYS_COUNT };
+    memcpy(m->key, c->key, sizeof m->key);
     memcpy(m->step, c->step, sizeof m->step);
+    memcpy(m->first_step, c->first_step, sizeof m->first_step);
     for (int i = 0; i < COUNT_OF(texts); i++) {
         if (!texts[i].from) continue;
         *texts[i].to = strdup(texts[i].from);
-        if (*texts[i].to) continue;
-        model_spec_free(m);
-        return fail(ST_NOMEM, "%s: no memory", c->path);
+        if (!*texts[i].to) FAIL_OUT(ST_NOMEM, "%s: no memory", c->path);
     }
-    return ST_OK;
+    TRY_OUT(lora_add(&m->lora, &m->loras, c->lora, c->loras));
+out:
+    if (st != ST_OK) model_spec_free(m);
+    return st;
 }

@@ -28,17 +28,25 @@ struct card {
     char *config;          /* config.json: the transformer's shape */
     char *encoder, *tokenizer;
     char *vae;
+    struct model_lora *lora; /* a job's stand behind the card's */
+    int loras;
 
     double step[MODEL_STEPS]; /* falling, the first 1000, in (0, 1000] */
     int steps;
-    bool warp; /* step d stands for the shifted schedule's entry 1000 - d */
+    double first_step[MODEL_STEPS]; /* likewise: of a clip's first block that is not given */
+    int first_steps;                /* 0: as the others */
+    bool warp;                      /* step d stands for the shifted schedule's entry 1000 - d */
     double shift;
 
     int frames_per_block; /* latent frames */
-    enum model_window window;
-    int attention_frames; /* latent frames a block sees, its own and the sink's included */
-    int sink_frames;      /* 0, or frames_per_block: the clip's first block stays in sight */
-    enum model_sink sink; /* usual unless the card says */
+    enum window_kind window;
+    int attention_frames;      /* latent frames a block sees, its own and the sink's included */
+    int sink_frames;           /* 0, or frames_per_block: the clip's first block stays in sight */
+    enum kv_sink sink;         /* usual unless the card says */
+    enum kv_rule rule;         /* likewise */
+    double key[KV_KEYS_COUNT]; /* the policy's own numbers */
+
+    unsigned starts; /* set of 1 << enum clip_start_kind: what its clips may go on from */
 
     int width, height; /* pixels it was trained at; 0: the card does not say */
 
@@ -47,12 +55,18 @@ struct card {
     struct tree *tree; /* what the texts above point into */
 };
 
+/* A FIELD_READ of `starts`: to is an unsigned *. */
+status starts_read(const struct tree_node *n, void *to) MUST_USE;
+
 /* `path` is for messages and for what the card's paths are relative to; nothing is
  * opened. ST_FORMAT "path:line:column: key: what". card_close frees after success;
  * after a failure there is nothing to free. */
 status card_parse(struct card *out, const char *text, size_t len, const char *path) MUST_USE;
 status card_load(struct card *out, const char *path) MUST_USE; /* reads the file */
 void card_close(struct card *c);                               /* safe on a zeroed one; zeroes it */
+
+/* Behind the card's own LoRAs those of a job; copies. */
+status card_add_loras(struct card *c, const struct model_lora *lora, int count) MUST_USE;
 
 /* ST_FORMAT with every file of the card that is not there, or plainly is something else (a Git LFS
  * pointer, a web page: base/file_kind.h), one a line. Paths must be UTF-8. `spared`: the key of one
@@ -65,7 +79,11 @@ status card_check_files(const struct card *c, const char *spared) MUST_USE;
  * checksums of all its parts). ST_FORMAT if a file is missing. */
 status card_fingerprint(const struct card *c, char hex[DIGEST_HEX]) MUST_USE;
 
-/* The same for those who know no cards. Its id stays empty; card_fingerprint fills it. ST_NOMEM. */
+/* The same into m->id, and all files as they are now into m->file; of a model that card_spec has
+ * made. */
+status card_identify(struct model_spec *m, const struct card *c) MUST_USE;
+
+/* The same for those who know no cards. Its id stays empty; card_identify fills it. ST_NOMEM. */
 status card_spec(struct model_spec *out, const struct card *c) MUST_USE;
 
 const char *card_family_name(enum card_family f); /* "wan2.1-t2v" */

@@ -54,13 +54,14 @@ static status check_axes(const struct job *job)
 {
     for (int i = 0; i < job->sweep.axes; i++) {
         const struct axis *const a = &job->sweep.axis[i];
-        bool used = is_seed(a) || template_uses(name_template(job), a->name);
+        bool used = is_seed(a) || template_uses(name_template(job), a->name) ||
+                    (job->start.path && template_uses(job->start.path, a->name));
         for (int p = 0; p < job->prompts && !used; p++)
             used = template_uses(job->prompt[p].text, a->name);
         if (!used)
             return tree_fail_key(a->node,
-                                 "the axis changes nothing; allowed: {%s} in a prompt or in "
-                                 "output.name",
+                                 "the axis changes nothing; allowed: {%s} in a prompt, in start "
+                                 "or in output.name",
                                  a->name);
         uint64_t seed;
         for (int v = 0; v < a->count && is_seed(a); v++)
@@ -168,6 +169,37 @@ static status fill_prompts(struct maker *m, struct clip_spec *c, const struct te
     return ST_OK;
 }
 
+/* The file that the clip begins with. In a sweep many have the same: it is read once in a row. */
+static status fill_start(struct maker *m, struct clip_spec *c, const struct template_var *var,
+                         int vars)
+{
+    const struct job *const job = m->job;
+    const struct clip_spec *const before = c->index ? c - 1 : NULL;
+    char *path = NULL, *const dir = path_dir(job->node->tree->name);
+    status st = ST_OK;
+
+    TRY_OUT(start_check(job, m->card, c));
+    if (!c->start.kind) goto out;
+    TRY_OUT(take_text(m,
+                      &(struct template_text){ .text = job->start.path,
+                                               .node = job->start.node,
+                                               .var = var,
+                                               .vars = vars,
+                                               .most = AXIS_VALUE_BYTES },
+                      &path));
+    c->start.file = dir ? path_join(dir, path) : NULL;
+    if (!c->start.file) FAIL_OUT(ST_NOMEM, "%s: no memory for its clips", job->name);
+    TRY_OUT(take_bytes(m, strlen(c->start.file)));
+    if (!c->model_id[0]) goto out;
+    if (before && !strcmp(before->start.file, c->start.file))
+        memcpy(c->start.sha256, before->start.sha256, sizeof c->start.sha256);
+    else st = start_hash(job, c);
+out:
+    free(path);
+    free(dir);
+    return st;
+}
+
 /* What all clips of the job have alike, as the clip's own. */
 static status copy_job(struct maker *m, struct clip_spec *c)
 {
@@ -228,6 +260,15 @@ static enum clip_precision precision_of(const struct maker *m)
     return strcmp(m->o->precision, "f32") ? CLIP_BF16 : CLIP_F32;
 }
 
+/* The least whole number of blocks that lasts so long. */
+static int64_t checkpoint_blocks(const struct maker *m)
+{
+    int64_t const pictures = duration_up(m->job->run.checkpoint, m->job->clip.fps);
+    int64_t const block =
+        clip_pictures(2, m->card->frames_per_block) - clip_pictures(1, m->card->frames_per_block);
+    return (pictures + block - 1) / block;
+}
+
 static status expand_one(struct maker *m, int64_t index, struct clip_spec *c)
 {
     const struct job *const job = m->job;
@@ -247,6 +288,7 @@ static status expand_one(struct maker *m, int64_t index, struct clip_spec *c)
         .pictures = m->schedule.pictures,
         .blocks = m->schedule.blocks,
         .frames_per_block = m->card->frames_per_block,
+        .checkpoint = checkpoint_blocks(m),
     };
     if (m->o->model_id) snprintf(c->model_id, sizeof c->model_id, "%s", m->o->model_id);
     TRY(make_lists(m, c));
@@ -260,6 +302,7 @@ static status expand_one(struct maker *m, int64_t index, struct clip_spec *c)
 
     TRY(name_clip(m, c, var, vars));
     TRY(fill_prompts(m, c, var, vars));
+    TRY(fill_start(m, c, var, vars));
     return clip_identify(c, m->card);
 }
 
@@ -270,7 +313,10 @@ status clip_card(struct card *out, const struct job *job)
     *out = (struct card){ 0 };
     if (!path_exists(job->model))
         return tree_fail(model, "%s: no such file; allowed: the path of a model card", job->model);
-    return card_load(out, job->model);
+    TRY(card_load(out, job->model));
+    status const st = card_add_loras(out, job->lora, job->loras);
+    if (st != ST_OK) card_close(out);
+    return st;
 }
 
 static int compare_clip_names(const void *a, const void *b)

@@ -9,12 +9,12 @@
 #define CLIP_SPEC_H
 
 #include "base/base.h"
+#include "base/digest.h"
 
 enum {
-    CLIP_ID = 17,       /* 16 hex digits and a NUL */
-    CLIP_TIME = 32,     /* a spelled duration, "1m30s", and a NUL */
-    CLIP_FORMATS = 16,  /* files of a clip at most */
-    CLIP_MODEL_ID = 65, /* 64 hex digits and a NUL */
+    CLIP_ID = 17,      /* 16 hex digits and a NUL */
+    CLIP_TIME = 32,    /* a spelled duration, "1m30s", and a NUL */
+    CLIP_FORMATS = 16, /* files of a clip at most */
 };
 
 enum clip_precision { CLIP_BF16, CLIP_F32 };
@@ -47,6 +47,17 @@ struct clip_format {
     enum clip_encoder encoder;
 };
 
+/* What a clip's first blocks are, where they are not rendered. */
+enum clip_start_kind { CLIP_START_NONE, CLIP_START_LATENTS, CLIP_START_IMAGE, CLIP_START_VIDEO };
+const char *clip_start_name(enum clip_start_kind k); /* "none", "latents", "image", "video" */
+
+struct clip_start {
+    enum clip_start_kind kind;
+    char *file;              /* NULL: none */
+    int64_t pictures;        /* the last so many of a video, whole blocks; else 0 */
+    char sha256[DIGEST_HEX]; /* of the file; "": not known */
+};
+
 struct clip_spec {
     char *job, *owner; /* owner NULL: none */
     int64_t index;     /* in the job, from 0 */
@@ -61,6 +72,8 @@ struct clip_spec {
     int64_t pictures; /* of the video */
     int64_t blocks;
     int frames_per_block; /* latent frames; the model's */
+    struct clip_start start;
+    int64_t checkpoint;   /* blocks from one to the next; 0: none are made */
 
     struct clip_prompt *prompt; /* rising by block, the first at block 0 */
     int prompts;
@@ -77,7 +90,7 @@ struct clip_spec {
 
     /* "" if the model was not identified. content_id stands for all that makes the pictures;
      * task_id for that and the files made of them; model_id for the bytes of the model. */
-    char content_id[CLIP_ID], task_id[CLIP_ID], model_id[CLIP_MODEL_ID];
+    char content_id[CLIP_ID], task_id[CLIP_ID], model_id[DIGEST_HEX];
 };
 
 void clip_spec_free(struct clip_spec *c); /* safe on a zeroed one; zeroes it */

@@ -146,6 +146,32 @@ static status check_labels(const struct tree_node *labels)
     return ST_OK;
 }
 
+/* A name stands for a map with that job alone. */
+static status read_after(const struct tree_node *n, struct job_after *out)
+{
+    out->node = n;
+    if (n->kind == TREE_MAP) TRY(field_read(n, &job_after_table, out));
+    else TRY(field_text(n, 80, &out->job));
+    if (strspn(out->job, "abcdefghijklmnopqrstuvwxyz0123456789-") == strlen(out->job)) return ST_OK;
+    return tree_refuse(n, "the name of a job");
+}
+
+static status read_afters(const struct tree_node *n, struct job *j)
+{
+    bool const many = n && n->kind == TREE_LIST;
+
+    if (!n) return ST_OK;
+    if (many && (!n->count || n->count > JOB_AFTERS))
+        return tree_refuse(
+            n, "the name of a job, or a list of 1 to 64 such as [{job: plates, when: any}]");
+    j->after = calloc(many ? (size_t)n->count : 1, sizeof *j->after);
+    if (!j->after) return fail(ST_NOMEM, "%s: no memory for after", j->name);
+    if (!many) return read_after(n, &j->after[j->afters++]);
+    for (const struct tree_node *m = n->first; m; m = m->next)
+        TRY(read_after(m, &j->after[j->afters++]));
+    return ST_OK;
+}
+
 static status check_length(const struct job *j)
 {
     const struct tree_node *const n = tree_find(tree_find(j->node, "clip"), "length");
@@ -165,8 +191,10 @@ static status fill_job(const struct tree_node *root, struct job *j)
     j->node = root;
     TRY(resolve_path(root->tree, d.model, &j->model));
     TRY(resolve_path(root->tree, d.dir, &j->output.dir));
+    TRY(lora_read(d.lora, &j->lora, &j->loras));
     TRY(check_length(j));
     TRY(read_job_prompts(&d, j));
+    TRY(read_afters(d.after, j));
     if (d.axes) TRY(read_axes(j, d.axes));
     TRY(read_formats(d.formats, j));
     TRY(check_files(j));
@@ -217,6 +245,8 @@ void job_close(struct job_file *f)
         free(j->model);
         free(j->output.dir);
         free(j->prompt);
+        model_loras_free(j->lora, j->loras);
+        free(j->after);
     }
     free(f->job);
     tree_close(&f->tree);

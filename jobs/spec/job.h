@@ -12,7 +12,7 @@
 #include "jobs/spec/format.h"
 #include "jobs/yaml/duration.h"
 
-enum { JOB_PROMPT_BYTES = 16384, JOB_FORMATS = CLIP_FORMATS, JOB_LABELS = 64 };
+enum { JOB_PROMPT_BYTES = 16384, JOB_FORMATS = CLIP_FORMATS, JOB_LABELS = 64, JOB_AFTERS = 64 };
 
 enum job_exists { JOB_SKIP, JOB_ERROR, JOB_VERSION };        /* output.on_exists */
 enum job_quantize { JOB_QUANTIZE_WARN, JOB_QUANTIZE_ERROR }; /* a time off a block boundary */
@@ -25,6 +25,15 @@ struct job_prompt {
     const struct tree_node *node; /* of the entry; of `prompt` if the job has just one */
 };
 
+/* What the clips begin with. `path`: a template, of the kind's file. */
+struct job_start {
+    enum clip_start_kind kind;
+    const char *path, *latents, *image, *video; /* path: the one that is given */
+    struct duration last;                       /* of a video: so much of its end */
+    bool force;                                 /* also with a model that was not made for it */
+    const struct tree_node *node;               /* of the path; NULL: none */
+};
+
 /* The clip of a job, or what its clips share. */
 struct job_clip {
     int width, height; /* pixels */
@@ -33,19 +42,40 @@ struct job_clip {
     uint64_t seed;
 };
 
+/* A job that must end before this one begins in a queue. */
+struct job_after {
+    const char *job; /* its name, or its number in the queue: name and 8 hex digits */
+    int any;         /* any end will do; else success */
+    const struct tree_node *node;
+};
+
+/* What a queue is told; a render of files heeds none of it. */
+struct job_run {
+    int max_worlds;                /* that work on it at a time; 0: no limit */
+    int max_failed;                /* clips; -1: no limit */
+    bool max_failed_in_percent;    /* of the clips */
+    int errors, crashes, preempts; /* of a clip, before it fails */
+    struct duration backoff;       /* before it is tried again: times the tries so far */
+    bool given;                    /* any of these */
+    struct duration checkpoint;    /* of video, from one to the next; none: no checkpoints */
+};
+
 /* Texts and nodes belong to the job's file. */
 struct job {
     const struct tree_node *node; /* the document */
     const char *name, *owner;     /* owner NULL: none */
     int priority;
-    char *model;   /* path of the card, behind the folder of the job file */
-    int precision; /* enum clip_precision */
+    char *model;             /* path of the card, behind the folder of the job file */
+    int precision;           /* enum clip_precision */
+    struct model_lora *lora; /* behind those of the card */
+    int loras;
 
     struct job_clip clip;
 
     struct job_prompt *prompt; /* rising in time is checked with the clip's rate */
     int prompts;
-    int quantize;     /* enum job_quantize */
+    int quantize; /* enum job_quantize */
+    struct job_start start;
     int long_prompts; /* enum job_long_prompts; clips do not show it, whoever makes them does */
 
     struct {
@@ -69,6 +99,10 @@ struct job {
     } output;
 
     const struct tree_node *labels; /* a map of texts, or NULL */
+
+    struct job_after *after;
+    int afters;
+    struct job_run run;
 };
 
 /* The jobs of one file. */

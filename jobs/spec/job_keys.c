@@ -13,6 +13,9 @@ const struct job_draft job_defaults = {
         .quantize = JOB_QUANTIZE_WARN,
         .sweep.max_clips = 10000,
         .output = { .on_exists = JOB_SKIP, .latents_dtype = "bf16", .preview_columns = 6 },
+        .run = { .max_failed = -1, .errors = 3, .crashes = 5, .preempts = 20,
+                 .backoff = { .micros = 30000000 },
+                 .checkpoint = { .micros = 20000000 } },
     },
     .dir = "out",
 };
@@ -223,12 +226,79 @@ static const struct field output_fields[] = {
 };
 static const struct field_table output_table = { "output", output_fields, COUNT_OF(output_fields) };
 
+/* A count, or a share of the clips in percent. */
+static status read_max_failed(const struct tree_node *n, void *to)
+{
+    struct job_run *const r = to;
+    char digits[16] = "";
+    size_t const len = n->kind == TREE_SCALAR ? strlen(n->text) : 0;
+    bool const percent = len > 1 && n->text[len - 1] == '%';
+    uint64_t value;
+
+    if (len - percent < sizeof digits) memcpy(digits, n->text, len - percent);
+    if (!value_u64(digits, &value) || value > (percent ? 100 : AXIS_VALUES))
+        return tree_refuse(n, "a number of clips up to 200000, or a share such as 5%");
+    r->max_failed = (int)value;
+    r->max_failed_in_percent = percent;
+    return ST_OK;
+}
+
+static status read_backoff(const struct tree_node *n, void *to)
+{
+    struct duration *const d = to;
+
+    TRY(duration_read(n, d));
+    return d->pictures ? tree_refuse(n, "a time such as 30s") : ST_OK;
+}
+
+static const struct field retries_fields[] = {
+    { .name = "error", .type = FIELD_INT, .to = AT(job.run.errors), .max = 1000 },
+    { .name = "crash", .type = FIELD_INT, .to = AT(job.run.crashes), .max = 1000 },
+    { .name = "preempt", .type = FIELD_INT, .to = AT(job.run.preempts), .max = 100000 },
+    { .name = "backoff", .type = FIELD_READ, .to = AT(job.run.backoff), .read = read_backoff },
+};
+static const struct field_table retries_table = { "run.retries", retries_fields,
+                                                  COUNT_OF(retries_fields) };
+
 static const struct field run_fields[] = {
-    REFUSED("gpus", LATER),       REFUSED("requires", LATER), REFUSED("max_worlds", LATER),
-    REFUSED("checkpoint", LATER), REFUSED("timeouts", LATER), REFUSED("retries", LATER),
-    REFUSED("max_failed", LATER), REFUSED("grace", LATER),
+    { .name = "checkpoint",
+      .type = FIELD_READ,
+      .to = AT(job.run.checkpoint),
+      .read = duration_read },
+    { .name = "max_worlds",
+      .type = FIELD_INT,
+      .to = AT(job.run.max_worlds),
+      .min = 1,
+      .max = 1000000 },
+    { .name = "max_failed", .type = FIELD_READ, .to = AT(job.run), .read = read_max_failed },
+    { .name = "retries", .type = FIELD_MAP, .map = &retries_table },
+    REFUSED("gpus", LATER),
+    REFUSED("requires", LATER),
+    REFUSED("timeouts", LATER),
+    REFUSED("grace", LATER),
 };
 static const struct field_table run_table = { "run", run_fields, COUNT_OF(run_fields) };
+
+static status read_run(const struct tree_node *n, void *to)
+{
+    TRY(field_read(n, &run_table, to));
+    ((struct job_draft *)to)->job.run.given =
+        tree_find(n, "max_worlds") || tree_find(n, "max_failed") || tree_find(n, "retries");
+    return ST_OK;
+}
+
+static const struct field after_fields[] = {
+    { .name = "job",
+      .type = FIELD_TEXT,
+      .to = offsetof(struct job_after, job),
+      .max = 80,
+      .required = true },
+    { .name = "when",
+      .type = FIELD_CHOICE,
+      .to = offsetof(struct job_after, any),
+      .allowed = "success|any" },
+};
+const struct field_table job_after_table = { "after[]", after_fields, COUNT_OF(after_fields) };
 
 static const struct field job_fields[] = {
     { .name = "render",
@@ -246,8 +316,10 @@ static const struct field job_fields[] = {
       .read = read_model,
       .required = true,
       .allowed = "the path of a model card" },
+    NODE("lora", lora),
     NODE("prompt", prompt),
     NODE("prompts", prompts),
+    { .name = "start", .type = FIELD_READ, .to = AT(job.start), .read = start_read },
     CHOICE("quantize", job.quantize, "warn|error"),
     CHOICE("long_prompts", job.long_prompts, "warn|error"),
     { .name = "clip",
@@ -258,16 +330,18 @@ static const struct field job_fields[] = {
     { .name = "sweep", .type = FIELD_READ, .read = read_sweep },
     { .name = "output", .type = FIELD_MAP, .map = &output_table },
     NODE("labels", job.labels),
-    { .name = "run", .type = FIELD_MAP, .map = &run_table },
-    REFUSED("after", LATER),
+    { .name = "run", .type = FIELD_READ, .read = read_run },
+    NODE("after", after),
     REFUSED("dataset", LATER),
     REFUSED("extensions", LATER),
 };
 const struct field_table job_table = { "", job_fields, COUNT_OF(job_fields) };
 
 const struct field_table *const job_tables[] = {
-    &job_table,    &model_table,  &clip_table,    &job_prompt_table, &sweep_table, &axis_table,
-    &output_table, &format_table, &latents_table, &preview_table,    &run_table,   NULL,
+    &job_table,        &model_table,   &lora_table,      &clip_table,
+    &job_prompt_table, &start_table,   &sweep_table,     &axis_table,
+    &output_table,     &format_table,  &latents_table,   &preview_table,
+    &run_table,        &retries_table, &job_after_table, NULL,
 };
 
 const char *job_exists_name(int on_exists)

@@ -1,17 +1,15 @@
-/* model_spec.c - a model's names and its end. */
+/* model_spec.c - a model's end. */
 #include "jobs/spec/model_spec.h"
 
 #include <stdlib.h>
 
-const char *model_window_name(enum model_window w)
+void model_loras_free(struct model_lora *lora, int count)
 {
-    return w == MODEL_ROLLING ? "rolling" : "block";
-}
-
-const char *model_sink_name(enum model_sink s)
-{
-    static const char *const names[] = { "usual", "fixed", "moving" };
-    return names[s];
+    for (int i = 0; i < count; i++) {
+        free(lora[i].file);
+        free(lora[i].outer_key);
+    }
+    free(lora);
 }
 
 void model_spec_free(struct model_spec *m)
@@ -20,5 +18,8 @@ void model_spec_free(struct model_spec *m)
                             m->outer_key, m->config, m->encoder, m->tokenizer, m->vae };
 
     for (int i = 0; i < COUNT_OF(texts); i++) free(texts[i]);
+    model_loras_free(m->lora, m->loras);
+    for (int i = 0; i < m->files; i++) free(m->file[i].path);
+    free(m->file);
     *m = (struct model_spec){ 0 };
 }

@@ -8,22 +8,25 @@
 #define MODEL_SPEC_H
 
 #include "base/base.h"
+#include "base/digest.h"
+#include "base/kv_policies.h"
 
-enum { MODEL_STEPS = 16, MODEL_ID = 65 /* 64 hex digits and a NUL */ };
+enum { MODEL_STEPS = 16, MODEL_LORAS = 16, LORA_MOST = 65536 /* rank, alpha, scale */ };
 
-enum model_window {
-    MODEL_ROLLING, /* the blocks at all levels are denoised together */
-    MODEL_BLOCK,   /* a block takes all its levels before the next begins */
+/* An adapter: scale * alpha / rank * B A is added to the weights it names. */
+struct model_lora {
+    char *file, *outer_key; /* outer_key NULL: the file's own choice */
+    int rank;               /* 0: as the file's shapes say */
+    double alpha;           /* 0: as the file says */
+    double scale;
 };
-const char *model_window_name(enum model_window w); /* "rolling", "block" */
 
-/* Where the sink stands once it is no neighbour of the recent frames. */
-enum model_sink {
-    MODEL_SINK_USUAL,  /* rolling: moving; block by block: fixed */
-    MODEL_SINK_FIXED,  /* at the clip's first positions */
-    MODEL_SINK_MOVING, /* right before the recent frames */
+/* A file of the model as it was when the model's id was made (base/file_sample.h). */
+enum { MODEL_FILE_IDENTITY = 256, MODEL_FILES = 4096 };
+struct model_file {
+    char *path;
+    char identity[MODEL_FILE_IDENTITY], sum[DIGEST_HEX];
 };
-const char *model_sink_name(enum model_sink s); /* "usual", "fixed", "moving" */
 
 struct model_spec {
     char *name, *family, *license; /* "wan2.1-t2v"; license NULL: not said */
@@ -34,21 +37,31 @@ struct model_spec {
     char *config;    /* config.json: the transformer's shape */
     char *encoder, *tokenizer;
     char *vae;
+    struct model_lora *lora; /* in the order they are added */
+    int loras;
 
     double step[MODEL_STEPS]; /* falling, the first 1000, in (0, 1000] */
     int steps;
-    bool warp; /* step d stands for the shifted schedule's entry 1000 - d */
+    double first_step[MODEL_STEPS]; /* likewise: of a clip's first block that is not given */
+    int first_steps;                /* 0: as the others */
+    bool warp;                      /* step d stands for the shifted schedule's entry 1000 - d */
     double shift;
 
     int frames_per_block; /* latent frames */
-    enum model_window window;
+    enum window_kind window;
     int attention_frames; /* latent frames a block sees, its own and the sink's included */
     int sink_frames;      /* 0, or frames_per_block */
-    enum model_sink sink;
+    enum kv_sink sink;
+    enum kv_rule rule;
+    double key[KV_KEYS_COUNT]; /* the policy's own numbers, and 0 for others */
+    int keys;                  /* KV_KEYS_COUNT; 0 with the window's own policy */
 
-    char id[MODEL_ID]; /* stands for the bytes of the files (card_fingerprint); "": not known */
+    char id[DIGEST_HEX]; /* stands for the bytes of the files (card_identify); "": not known */
+    struct model_file *file;
+    int files;
 };
 
+void model_loras_free(struct model_lora *lora, int count);
 void model_spec_free(struct model_spec *m); /* safe on a zeroed one; zeroes it */
 
 #endif /* MODEL_SPEC_H */

@@ -80,6 +80,18 @@ int64_t sweep_count(const struct sweep *s); /* at least 1 */
 /* The value of every axis in combination i: `value[axis]` is a place in axis.value. */
 void sweep_pick(const struct sweep *s, int64_t i, int value[AXIS_COUNT]);
 
+/* ---- lora.c ---- */
+
+extern const struct field_table lora_table; /* an entry of the list */
+
+/* The entries of `list` (NULL: none), paths behind the folder of its file. What is read before a
+ * failure is counted; whoever reads, frees. */
+status lora_read(const struct tree_node *list, struct model_lora **lora, int *count) MUST_USE;
+
+/* Copies of n more behind the others; likewise. */
+status lora_add(struct model_lora **lora, int *count, const struct model_lora *from,
+                int n) MUST_USE;
+
 /* ---- job_keys.c ---- */
 
 /* The key tables of a job, and where job.c finds what they read. */
@@ -89,7 +101,7 @@ struct job_draft {
     struct job job;
     int version;
     const char *model, *dir;
-    const struct tree_node *prompt, *prompts, *axes, *formats;
+    const struct tree_node *prompt, *prompts, *axes, *formats, *lora, *after;
 };
 
 /* What a missing key means. */
@@ -97,6 +109,18 @@ extern const struct job_draft job_defaults;
 
 extern const struct field_table job_table;        /* reads into a struct job_draft */
 extern const struct field_table job_prompt_table; /* reads into a struct job_prompt */
+extern const struct field_table job_after_table;  /* reads into a struct job_after */
+
+/* ---- start.c ---- */
+
+extern const struct field_table start_table;                     /* reads into a struct job_start */
+status start_read(const struct tree_node *n, void *to) MUST_USE; /* a FIELD_READ of one */
+
+/* Sets all but the file of the clip's start; its blocks are set. ST_FORMAT at the key: a model not
+ * made for it, too little of a video, nothing left to render. */
+status start_check(const struct job *job, const struct card *card, struct clip_spec *c) MUST_USE;
+/* Sets its hash. ST_FORMAT if the file is not there. */
+status start_hash(const struct job *job, struct clip_spec *c) MUST_USE;
 
 /* ---- prompt_schedule.c ---- */
 

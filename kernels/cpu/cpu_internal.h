@@ -69,6 +69,8 @@ status cpu_channel_norm(struct kern_ctx *, const struct kern_channel_norm *);
 status cpu_mul(struct kern_ctx *, const struct kern_mul *);
 status cpu_pictures(struct kern_ctx *, const struct kern_pictures *);
 status cpu_axpby(struct kern_ctx *, const struct kern_axpby *);
+status cpu_score_keys(struct kern_ctx *, const struct kern_score_keys *);
+status cpu_sum_rows(struct kern_ctx *, const struct kern_sum_rows *);
 status cpu_quantize_e4m3(struct kern_ctx *, const struct kern_quantize_e4m3 *);
 status cpu_dequantize_e4m3(struct kern_ctx *, const struct kern_dequantize_e4m3 *);
 

@@ -1,5 +1,6 @@
 /* kern_cpu_rows.c - the operations on rows and single elements. */
 #include "kernels/cpu/cpu_internal.h"
+#include "kernels/ref/kern_ref.h"
 
 #include <math.h>
 
@@ -194,6 +195,80 @@ status cpu_axpby(struct kern_ctx *ctx, const struct kern_axpby *a)
 {
     TRY(kern_check_axpby(a));
     return run_rows(ctx, a, tensor_count(a->out), 1, axpby_numbers);
+}
+
+/* Numbers `first` on of an act tensor, `count` of them, in F32: where they are, or in `to`. */
+static const float *wide_numbers(const struct tensor *x, int64_t first, int64_t count, float *to)
+{
+    const uint16_t *const from = (const uint16_t *)x->data + first;
+
+    if (x->dtype == DT_F32) return (const float *)x->data + first;
+    for (int64_t i = 0; i < count; i++) to[i] = f32_from_bf16(from[i]);
+    return to;
+}
+
+static double score_row(const struct kern_score_keys *a, const float *k, int64_t cols)
+{
+    const float *const w = a->w->data, *const amplitude = a->amplitude ? a->amplitude->data : NULL;
+    double sum = 0;
+
+    for (int64_t c = 0; c < cols; c++) sum += (double)k[c] * (double)w[c];
+    for (int64_t p = 0; amplitude && p < cols / 2; p++)
+        sum += (double)amplitude[p] * sqrt((double)k[2 * p] * (double)k[2 * p] +
+                                           (double)k[2 * p + 1] * (double)k[2 * p + 1]);
+    return sum;
+}
+
+static status score_key_rows(void *arg, int64_t task, int worker)
+{
+    const struct rows_call *const j = arg;
+    const struct kern_score_keys *const a = j->a;
+    float *const room = j->c->scratch[worker];
+
+    for (int64_t i = 0; i < rows_of_task(j, task); i++) {
+        int64_t const r = task * j->per_task + i;
+        const float *const k = wide_numbers(a->k, r * j->cols, j->cols, room);
+        ((float *)a->out->data)[r] = (float)(a->scale * score_row(a, k, j->cols));
+    }
+    return ST_OK;
+}
+
+status cpu_score_keys(struct kern_ctx *ctx, const struct kern_score_keys *a)
+{
+    TRY(kern_check_score_keys(a));
+    int64_t const cols = a->k->dim[1];
+    if (!cols) return ref_zero(ctx, &(struct kern_zero){ .out = a->out });
+    TRY(cpu_scratch((struct cpu_ctx *)ctx, (size_t)cols * sizeof(float)));
+    return run_rows(ctx, a, a->k->dim[0], cols, score_key_rows);
+}
+
+/* A task has some columns of all rows, so that a sum's order is that of the rows. */
+enum { SUM_COLUMNS = 64 };
+
+static status sum_columns(void *arg, int64_t task, int worker)
+{
+    const struct kern_sum_rows *const a = ((const struct rows_call *)arg)->a;
+    int64_t const rows = a->x->dim[0], cols = a->x->dim[1], first = task * SUM_COLUMNS;
+    int64_t const count = cols - first < SUM_COLUMNS ? cols - first : SUM_COLUMNS;
+    double sum[SUM_COLUMNS] = { 0 };
+    float room[SUM_COLUMNS];
+
+    (void)worker;
+    for (int64_t r = 0; r < rows; r++) {
+        const float *const x = wide_numbers(a->x, r * cols + first, count, room);
+        for (int64_t c = 0; c < count; c++) sum[c] += (double)x[c];
+    }
+    for (int64_t c = 0; c < count; c++) ((float *)a->out->data)[first + c] = (float)sum[c];
+    return ST_OK;
+}
+
+status cpu_sum_rows(struct kern_ctx *ctx, const struct kern_sum_rows *a)
+{
+    struct cpu_ctx *const c = (struct cpu_ctx *)ctx;
+    struct rows_call j = { .c = c, .a = a };
+
+    TRY(kern_check_sum_rows(a));
+    return pool_run(c->pool, tasks_of(a->x->dim[1], SUM_COLUMNS), sum_columns, &j);
 }
 
 /* What side a of one head weighs, of 1. */

@@ -42,6 +42,10 @@
     ROW(quantize_e4m3, cuda_plain_quantize_e4m3, NULL, NULL)                                       \
     ROW(dequantize_e4m3, cuda_plain_dequantize_e4m3, NULL, NULL)                                   \
     ROW(permute01, cuda_plain_permute01, NULL, NULL)                                               \
+    ROW(score_keys, cuda_plain_score_keys, NULL, NULL)                                             \
+    ROW(sum_rows, cuda_plain_sum_rows, NULL, NULL)                                                 \
+    ROW(gather_rows, cuda_plain_gather_rows, NULL, NULL)                                           \
+    ROW(cast, cuda_plain_cast, NULL, NULL)                                                         \
     ROW(copy, cuda_plain_copy, NULL, NULL)                                                         \
     ROW(zero, cuda_plain_zero, NULL, NULL)
 

@@ -32,6 +32,12 @@ struct cuda_plan cuda_plan_rows(int64_t rows)
                                .threads = CUDA_ROW_WARPS * CUDA_WARP };
 }
 
+struct cuda_plan cuda_plan_columns(int64_t cols)
+{
+    return (struct cuda_plan){ .grid = { (unsigned)ceil_div(cols, CUDA_WARP), 1 },
+                               .threads = CUDA_SUM_WARPS * CUDA_WARP };
+}
+
 static status plan_grid(struct cuda_plan *out, const char *what, int64_t x, int64_t y)
 {
     if (x > CUDA_GRID_X || y > CUDA_GRID_Y)

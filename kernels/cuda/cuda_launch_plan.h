@@ -34,6 +34,10 @@ struct cuda_plan cuda_plan_each(int64_t count);
 enum { CUDA_WARP = 32, CUDA_ROW_WARPS = 4 };
 struct cuda_plan cuda_plan_rows(int64_t rows);
 
+/* A block to each 32 columns of a matrix, CUDA_SUM_WARPS warps that share out its rows. */
+enum { CUDA_SUM_WARPS = 8 };
+struct cuda_plan cuda_plan_columns(int64_t cols);
+
 /* A matrix in square tiles, a block to each: rows along grid[0], columns along grid[1].
  * `what` names the operation where it does not fit. */
 enum { CUDA_TILE = 64, CUDA_TILE_THREADS = 256 };

@@ -304,6 +304,60 @@ status ref_permute01(struct kern_ctx *ctx, const struct kern_permute01 *a)
     return ST_OK;
 }
 
+static status score_keys_ref(struct kern_ctx *ctx, const struct kern_score_keys *a)
+{
+    (void)ctx;
+    TRY(kern_check_score_keys(a));
+    int64_t const rows = a->k->dim[0], cols = a->k->dim[1];
+
+    for (int64_t r = 0; r < rows; r++) {
+        double sum = 0;
+        for (int64_t c = 0; c < cols; c += 2) {
+            double const re = tensor_get(a->k, r * cols + c);
+            double const im = tensor_get(a->k, r * cols + c + 1);
+            sum += re * tensor_get(a->w, c) + im * tensor_get(a->w, c + 1);
+            if (a->amplitude) sum += tensor_get(a->amplitude, c / 2) * sqrt(re * re + im * im);
+        }
+        tensor_put(a->out, r, (float)(a->scale * sum));
+    }
+    return ST_OK;
+}
+
+static status sum_rows_ref(struct kern_ctx *ctx, const struct kern_sum_rows *a)
+{
+    (void)ctx;
+    TRY(kern_check_sum_rows(a));
+    int64_t const rows = a->x->dim[0], cols = a->x->dim[1];
+
+    for (int64_t c = 0; c < cols; c++) {
+        double sum = 0;
+        for (int64_t r = 0; r < rows; r++) sum += tensor_get(a->x, r * cols + c);
+        tensor_put(a->out, c, (float)sum);
+    }
+    return ST_OK;
+}
+
+status ref_gather_rows(struct kern_ctx *ctx, const struct kern_gather_rows *a)
+{
+    (void)ctx;
+    TRY(kern_check_gather_rows(a));
+    size_t const bytes = (size_t)a->x->dim[1] * dtype_size(a->x->dtype);
+    const float *const index = a->index->data;
+
+    for (int64_t i = 0; bytes && i < a->out->dim[0]; i++)
+        memcpy((unsigned char *)a->out->data + (size_t)i * bytes,
+               (const unsigned char *)a->x->data + (size_t)index[i] * bytes, bytes);
+    return ST_OK;
+}
+
+status ref_cast(struct kern_ctx *ctx, const struct kern_cast *a)
+{
+    (void)ctx;
+    TRY(kern_check_cast(a));
+    return tensor_convert(a->out->data, a->out->dtype, a->in->data, a->in->dtype,
+                          tensor_count(a->in));
+}
+
 status ref_copy(struct kern_ctx *ctx, const struct kern_copy *a)
 {
     (void)ctx;
@@ -349,6 +403,10 @@ const struct kern_backend kern_ref_backend = {
         .quantize_e4m3 = quantize_e4m3_ref,
         .dequantize_e4m3 = dequantize_e4m3_ref,
         .permute01 = ref_permute01,
+        .score_keys = score_keys_ref,
+        .sum_rows = sum_rows_ref,
+        .gather_rows = ref_gather_rows,
+        .cast = ref_cast,
         .copy = ref_copy,
         .zero = ref_zero,
     },

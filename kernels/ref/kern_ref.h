@@ -19,6 +19,8 @@ extern const struct kern_backend kern_ref_backend;
 status ref_patchify(struct kern_ctx *, const struct kern_patchify *);
 status ref_unpatchify(struct kern_ctx *, const struct kern_unpatchify *);
 status ref_permute01(struct kern_ctx *, const struct kern_permute01 *);
+status ref_gather_rows(struct kern_ctx *, const struct kern_gather_rows *);
+status ref_cast(struct kern_ctx *, const struct kern_cast *);
 status ref_copy(struct kern_ctx *, const struct kern_copy *);
 status ref_zero(struct kern_ctx *, const struct kern_zero *);
 

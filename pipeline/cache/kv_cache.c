@@ -1,24 +1,39 @@
-/* kv_cache.c - slots for clean keys and values: slot 0 is the sink's, the others are a ring of the
- * newest blocks; a table says which block a slot holds. */
+/* kv_cache.c - slots for clean keys and values: the first are the bank's, the others are a ring of
+ * the newest blocks; a table says which block a slot holds. */
 #include "pipeline/cache/kv_cache.h"
 
-static int slots(const struct kv_cache_shape *s) { return 1 + s->lookback; }
+static int slots(const struct kv_cache_shape *s) { return s->bank + s->lookback; }
 
 static int slot_of(const struct kv_cache *c, int64_t block)
 {
-    return block == 0 ? 0 : 1 + (int)((block - 1) % c->shape.lookback);
+    int const bank = c->shape.bank;
+    return block < bank ? (int)block : bank + (int)((block - bank) % c->shape.lookback);
+}
+
+static status place_kept(struct kv_cache *out, struct arena *a)
+{
+    const struct kv_cache_shape *const s = &out->shape;
+    int64_t const rows = s->kept * s->layers;
+
+    TRY(tensor_place(&out->kept_k, a, s->act, DIMS(rows, s->dim)));
+    TRY(tensor_place(&out->kept_v, a, s->act, DIMS(rows, s->dim)));
+    if (!s->wide) return ST_OK;
+    TRY(tensor_place(&out->wide_k, a, DT_F32, DIMS(rows, s->dim)));
+    return tensor_place(&out->wide_v, a, DT_F32, DIMS(rows, s->dim));
 }
 
 status kv_cache_place(struct kv_cache *out, const struct kv_cache_shape *shape, struct arena *a)
 {
     out->shape = *shape;
-    if (shape->lookback < 1 || slots(shape) > COUNT_OF(out->block))
-        return fail(ST_ARG, "cache: %d blocks back; 1 to %d are allowed", shape->lookback,
-                    COUNT_OF(out->block) - 1);
+    if (shape->bank < 1 || shape->lookback < 1 || slots(shape) > KV_SLOTS)
+        return fail(ST_ARG,
+                    "cache: %d first blocks and %d newest; 1 of each, %d in all are allowed",
+                    shape->bank, shape->lookback, KV_SLOTS);
     int64_t const rows = (int64_t)slots(shape) * shape->layers * shape->tokens;
     kv_cache_reset(out);
     TRY(tensor_place(&out->k, a, shape->act, DIMS(rows, shape->dim)));
-    return tensor_place(&out->v, a, shape->act, DIMS(rows, shape->dim));
+    TRY(tensor_place(&out->v, a, shape->act, DIMS(rows, shape->dim)));
+    return shape->kept ? place_kept(out, a) : ST_OK;
 }
 
 void kv_cache_reset(struct kv_cache *c)
@@ -40,4 +55,13 @@ status kv_cache_get(const struct kv_cache *c, int64_t block, int layer, struct t
     *k = tensor_slice(&c->k, row, c->shape.tokens);
     *v = tensor_slice(&c->v, row, c->shape.tokens);
     return ST_OK;
+}
+
+void kv_cache_kept(const struct kv_cache *c, int layer, int64_t first, int64_t rows,
+                   struct tensor *k, struct tensor *v)
+{
+    int64_t const row = layer * c->shape.kept + first;
+
+    *k = tensor_slice(&c->kept_k, row, rows);
+    *v = tensor_slice(&c->kept_v, row, rows);
 }

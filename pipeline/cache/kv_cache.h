@@ -1,25 +1,32 @@
 /*
- * kv_cache.h - clean keys and values of the clip in work, block by block.
+ * kv_cache.h - clean keys and values of the clip in work, block by block, and a policy's own rows.
  *
  * A table slot -> source block. Keys lie without RoPE: which frames a pass uses
- * and at which positions is a rule of kv_policy.h. Block 0, the sink, has slot 0 to
- * itself; the others share a ring of the newest ones.
+ * and at which positions is a rule of kv_policy.h. The clip's first blocks, the bank, have slots to
+ * themselves; the others share a ring of the newest ones. Behind them are, per layer, the rows that
+ * a policy keeps which are no frame's.
  */
 #ifndef KV_CACHE_H
 #define KV_CACHE_H
 
 #include "kernels/tensor.h"
 
+enum { KV_SLOTS = 192 };
+
 struct kv_cache_shape {
-    int layers, lookback; /* lookback: see kv_lookback */
-    int64_t tokens, dim;  /* of a block */
+    int layers, bank, lookback; /* bank: kv_policy_bank; lookback: kv_lookback */
+    int64_t tokens, dim;        /* of a block */
+    int64_t kept;               /* rows of a layer; 0: none */
+    bool wide;                  /* these in F32, too */
     enum dtype act;
 };
 
 struct kv_cache {
     struct kv_cache_shape shape;
-    struct tensor k, v;    /* [slots * layers * tokens, dim] act */
-    int64_t block[1 + 64]; /* per slot: the source block, -1 while empty */
+    struct tensor k, v;           /* [slots * layers * tokens, dim] act */
+    struct tensor kept_k, kept_v; /* [layers * kept, dim] act */
+    struct tensor wide_k, wide_v; /* the same in F32, where shape.wide */
+    int64_t block[KV_SLOTS];      /* per slot: the source block, -1 while empty */
 };
 
 status kv_cache_place(struct kv_cache *out, const struct kv_cache_shape *shape,
@@ -35,5 +42,9 @@ void kv_cache_put(struct kv_cache *c, int64_t block);
  * it is not, which means a rule asked for more than kv_lookback promised. */
 status kv_cache_get(const struct kv_cache *c, int64_t block, int layer, struct tensor *k,
                     struct tensor *v) MUST_USE;
+
+/* A layer's own rows first .. first+rows-1, as they are attended to. */
+void kv_cache_kept(const struct kv_cache *c, int layer, int64_t first, int64_t rows,
+                   struct tensor *k, struct tensor *v);
 
 #endif /* KV_CACHE_H */

@@ -1,47 +1,75 @@
 /* kv_policy.c - the table of policies, and what is asked of whichever it is. */
 #include "pipeline/cache/cache_internal.h"
 
-#include <string.h>
+static const struct kv_policy_ops *const usual[WINDOW_KINDS] = {
+    [WINDOW_ROLLING] = &policy_rolling,
+    [WINDOW_BLOCK] = &policy_block,
+};
 
-static const struct kv_policy_ops *const policies[WINDOW_KINDS] = {
-#define POLICY(NAME, name) [WINDOW_##NAME] = &policy_##name,
+static const struct kv_policy_ops *const policies[KV_RULES] = {
+#define POLICY(NAME, file, name, rolling) [KV_##NAME] = &policy_##file,
     KV_POLICIES(POLICY)
 #undef POLICY
 };
 
-const struct kv_policy_ops *kv_policy_ops(const struct kv_policy *p) { return policies[p->kind]; }
-
-bool kv_policy_find(const char *name, enum window_kind *out)
+const struct kv_policy_ops *kv_policy_ops(const struct kv_policy *p)
 {
-    for (int i = 0; i < WINDOW_KINDS; i++)
-        if (!strcmp(policies[i]->name, name)) {
-            *out = (enum window_kind)i;
-            return true;
-        }
-    return false;
+    return p->rule == KV_USUAL ? usual[p->kind] : policies[p->rule];
+}
+
+static status check_keys(const struct kv_policy *p)
+{
+    for (int i = 0; i < KV_KEYS_COUNT; i++) {
+        const struct kv_key_bounds *const b = kv_key_bounds(p->rule, (enum kv_key)i);
+        double const v = p->key[i];
+        if (b && (!(v >= b->least && v <= b->most) || (b->whole && v != (double)(int)v)))
+            return fail(ST_ARG, "%s: %g; %s%g to %g are allowed", kv_key_name((enum kv_key)i), v,
+                        b->whole ? "whole numbers from " : "", b->least, b->most);
+    }
+    return ST_OK;
 }
 
 status kv_policy_check(const struct kv_policy *p)
 {
+    const struct kv_policy_ops *const ops = kv_policy_ops(p);
     int const b = p->frames_per_block;
 
     if (b < 1 || b > 64) return fail(ST_ARG, "frames per block: %d; 1 to 64 are allowed", b);
     if (p->levels < 1) return fail(ST_ARG, "levels: %d; at least 1", p->levels);
-    return kv_policy_ops(p)->check(p);
+    if (!kv_rule_fits(p->rule, p->kind))
+        return fail(ST_ARG, "policy %s: not in a %s window", kv_rule_name(p->rule),
+                    kv_window_name(p->kind));
+    TRY(check_keys(p));
+    return ops->check(p);
 }
 
-bool kv_policy_joint(const struct kv_policy *p) { return kv_policy_ops(p)->joint; }
+bool kv_policy_joint(const struct kv_policy *p) { return kv_window_is_joint(p->kind); }
 
-void kv_window_spans(struct kv_window *out, const struct kv_policy *p, int64_t first, int count)
+bool kv_policy_chooses(const struct kv_policy *p) { return kv_policy_ops(p)->choose != NULL; }
+
+int kv_policy_bank(const struct kv_policy *p)
 {
-    out->count = 0;
-    kv_policy_ops(p)->window_spans(p, &(struct kv_pass){ first, count }, out);
+    const struct kv_policy_ops *const ops = kv_policy_ops(p);
+    int const n = ops->bank ? ops->bank(p) : 1;
+    return n > 1 ? n : 1;
 }
 
-void kv_clean_spans(struct kv_window *out, const struct kv_policy *p, int64_t block)
+int kv_policy_kept(const struct kv_policy *p)
+{
+    const struct kv_policy_ops *const ops = kv_policy_ops(p);
+    return ops->kept ? ops->kept(p) : 0;
+}
+
+void kv_window_spans(struct kv_window *out, const struct kv_policy *p, const struct kv_pass *pass)
 {
     out->count = 0;
-    kv_policy_ops(p)->clean_spans(p, &(struct kv_pass){ block, 1 }, out);
+    kv_policy_ops(p)->window_spans(p, pass, out);
+}
+
+void kv_clean_spans(struct kv_window *out, const struct kv_policy *p, const struct kv_pass *pass)
+{
+    out->count = 0;
+    kv_policy_ops(p)->clean_spans(p, pass, out);
 }
 
 int kv_lookback(const struct kv_policy *p, int first_stage, int end_stage, bool given)

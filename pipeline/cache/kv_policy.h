@@ -1,68 +1,66 @@
 /*
- * kv_policy.h - who attends to whom: the cache policy as rules over frames. Pure.
+ * kv_policy.h - who attends to whom: the cache policy as rules over frames and rows.
  *
- * A rule lists spans of frames in key order, each with the RoPE position of its first frame. It
- * says nothing of where keys and values lie (kv_cache.h) nor which rank holds them (line.h). Keys
- * are stored without RoPE, so each pass may give a frame another position.
+ * There is one cache (kv_cache.h): clean keys and values of the clip in work, keys without RoPE. A
+ * rule lists, for each pass and layer, which of them the pass attends to, in key order, each with
+ * the RoPE position it is turned to. So most policies are tables alone. It says nothing of where
+ * keys and values lie nor which rank holds them (line.h).
  *
  * A policy is a file policy_NAME.c with one row of struct kv_policy_ops, and a line in
- * KV_POLICIES; nothing outside asks which one it is. Two are here: rolling (Rolling Forcing, arXiv
- * 2509.25161) and block (Self-Forcing, LongLive).
+ * KV_POLICIES; nothing outside asks which one it is. What else a policy may have:
  *
- * Other long-video policies need more than spans of frames. It goes here, when one comes:
- *   rows        today a row of the table is a frame of a block, the same for all layers and
- *               heads. A policy that keeps single tokens, or other ones by layer or head, widens
- *               kv_span by tokens, use counts, or row and column, and kv_pass by the layer and
- *               the heads
- *   contents    one that writes keys (averages, compressed ones) has blocks in the cache of its own
- *               beside those of the clip, and a call on eviction: what leaves, before it goes
- *   choices     one that scores keys chooses before a block's first pass, or after a pass, on the
- *               rank that has what it scores; what it chose travels to the others as numbers, and
- *               the rule stays a pure function of them: another field of kv_pass
+ *   bank      the clip's first blocks, kept for ever (the sink, or what is replayed)
+ *   kept      rows of its own in the cache, per layer, that are no frame's: averages, or single
+ *             tokens that were chosen. The rule lists them as KV_KEPT
+ *   state     numbers on the host (kv_state.h), the same on every rank of a line; they change only
+ *             in the three calls below
+ *
+ *   enter     before the first pass of a block, on every rank: the state moves on to this block,
+ *             and so do rows that are averages of what leaves. All that the passes before have
+ *             made is there
+ *   observe   in the clean pass of a block, a layer, on the rank that owns it: what the next
+ *             choice will need of the pass's queries, as numbers (the note)
+ *   choose    in the first pass of a block, a layer, on the rank that owns it, queries at hand:
+ *             which rows are kept, as numbers (the choice). Nobody else chooses: sums that order
+ *             otherwise on another machine could choose otherwise
+ *   settle    on every rank, a layer's choice is there: rows move. At once where it was made, at
+ *             the end of the tick elsewhere, so before anybody's next pass
+ *
+ * For whoever rebuilds the cache from a clip's latents by its clean passes (given blocks,
+ * a render that goes on after a stop): enter and observe run in these passes as in any others, so
+ * averages and notes come out the same. Choices do not: they depend on queries at pure noise.
+ * A policy with choices (kv_policy_chooses) has to have the choice of every block handed back to
+ * settle: kv_state_choice has it, choice_count numbers, after each tick in which a block was in its
+ * first pass. Without them such a policy refuses clips with given blocks.
  */
 #ifndef KV_POLICY_H
 #define KV_POLICY_H
 
 #include "base/base.h"
-
-/* Policies: name of the enumerator, of the file and in model cards. */
-#define KV_POLICIES(POLICY)                                                                        \
-    POLICY(ROLLING, rolling) /* blocks of all levels are denoised jointly */                       \
-    POLICY(BLOCK, block)     /* one block takes all its levels, then the next begins */
-
-enum window_kind {
-#define POLICY(NAME, name) WINDOW_##NAME,
-    KV_POLICIES(POLICY)
-#undef POLICY
-        WINDOW_KINDS
-};
-
-/* Where the sink, the clip's first frames, stands when recent frames are no longer its
- * neighbours. */
-enum kv_sink {
-    KV_SINK_USUAL, /* as the policy was published: rolling moving, block by block fixed */
-    KV_SINK_FIXED, /* at its own positions, from 0 on */
-    KV_SINK_MOVING /* right before the recent frames */
-};
+#include "base/kv_policies.h"
 
 struct kv_policy {
     enum window_kind kind;
     int levels;           /* W */
     int frames_per_block; /* B */
     int attention_frames; /* A: queries and keys together span at most this */
-    int sink_frames;      /* rolling: 0 or B; block by block: 0 .. B, at most A - B */
+    int sink_frames;      /* see each policy */
     enum kv_sink sink;
+    enum kv_rule rule;
+    double key[KV_KEYS_COUNT]; /* the rule's own numbers (kv_policies.h): those it has */
 };
 
 enum kv_source {
     KV_CLEAN,  /* left by the clean pass of this block */
     KV_WINDOW, /* made in this very pass by a block that is being denoised */
+    KV_KEPT,   /* the policy's own rows of the layer */
 };
 struct kv_span {
     enum kv_source source;
-    int64_t block;     /* of the clip */
-    int frame, frames; /* part of the block: first frame and how many */
+    int64_t block;     /* of the clip; KV_KEPT: 0 */
+    int frame, frames; /* part of the block, or of the kept rows: first frame and how many */
     int64_t position;  /* RoPE position of the first frame, in latent frames */
+    int64_t rows;      /* KV_KEPT, frames 0: the first so many kept rows, turned already */
 };
 
 enum { KV_SPANS = 32 };
@@ -71,19 +69,25 @@ struct kv_window {
     int count;
 };
 
+struct kv_state;
+
 /* What a rule goes by: a window pass over blocks first .. first+count-1, which stand at levels
  * falling from the oldest; or the clean pass of block `first`, count 1. */
 struct kv_pass {
     int64_t first;
     int count;
+    int layer;
+    bool cut;                     /* block `first` begins a scene with a cut (infinity-rope) */
+    const struct kv_state *state; /* of a policy that has one; else not read */
 };
 
-struct kv_policy_ops {
-    const char *name;
-    bool joint; /* blocks of all levels are in one pass; else the line holds one block at a time */
+struct kv_call;
 
-    /* ST_ARG says which number does not fit and what is allowed. Levels and frames per block
-     * fit. */
+struct kv_policy_ops {
+    bool all_heads; /* needs all heads of a layer in one place: no exchange by heads */
+
+    /* ST_ARG says which number does not fit and what is allowed. Levels, frames per block and the
+     * rule's own keys, one by one, fit. */
     status (*check)(const struct kv_policy *p);
 
     /* The keys of a window pass, and of a clean one, itself included as the last span. *out is
@@ -93,13 +97,36 @@ struct kv_policy_ops {
     void (*clean_spans)(const struct kv_policy *p, const struct kv_pass *pass,
                         struct kv_window *out);
 
-    /* How many of the newest clean blocks passes at this stage look back on; see kv_lookback. */
+    /* How many of the newest clean blocks passes at this stage look back on, and what enter and
+     * settle read there; see kv_lookback. */
     int (*lookback)(const struct kv_policy *p, int stage, bool given);
+
+    int (*bank)(const struct kv_policy *p); /* first blocks that are kept; NULL: 1 */
+    int (*kept)(const struct kv_policy *p); /* frames' worth of rows of its own; NULL: none */
+    bool wide;                              /* these are computed with in F32 */
+
+    /* Bytes of its state beside choice and note, for layers of so many tokens a frame. */
+    size_t (*state_bytes)(const struct kv_policy *p, int layers, int64_t tokens);
+    void (*reset)(struct kv_state *s); /* a clip begins; NULL: zeroes will do */
+
+    /* Numbers of a layer's choice, for so many tokens a frame; layers that choose. NULL: it does
+     * not choose. */
+    int64_t (*choice_count)(const struct kv_policy *p, int64_t tokens);
+    bool first_layer_chooses;                                 /* for all; else each for itself */
+    bool (*chooses_now)(const struct kv_state *s, int layer); /* in the block's first pass */
+
+    /* See above; NULL: nothing to do. enter: all layers, call.layer is not read. */
+    status (*enter)(const struct kv_call *c, int64_t block);
+    status (*observe)(const struct kv_call *c);
+    status (*choose)(const struct kv_call *c);
+    status (*settle)(const struct kv_call *c);
+
+    /* Where kept row `row` of a layer comes from, for who wants to look: source frame and token of
+     * it. A negative frame: no frame's. NULL: of none. */
+    void (*kept_source)(const struct kv_state *s, int layer, int64_t row, double *frame,
+                        int64_t *token);
 };
 const struct kv_policy_ops *kv_policy_ops(const struct kv_policy *p);
-
-/* By its name in a model card; false: there is none of that name. */
-bool kv_policy_find(const char *name, enum window_kind *out);
 
 status kv_policy_check(const struct kv_policy *p) MUST_USE;
 
@@ -107,13 +134,17 @@ status kv_policy_check(const struct kv_policy *p) MUST_USE;
  * time, every W+1 ticks. */
 bool kv_policy_joint(const struct kv_policy *p);
 
-/* See the ops. count is 1 where a policy is not joint. */
-void kv_window_spans(struct kv_window *out, const struct kv_policy *p, int64_t first, int count);
-void kv_clean_spans(struct kv_window *out, const struct kv_policy *p, int64_t block);
+bool kv_policy_chooses(const struct kv_policy *p);
+int kv_policy_bank(const struct kv_policy *p); /* >= 1 */
+int kv_policy_kept(const struct kv_policy *p); /* frames' worth of rows */
+
+/* See the ops. pass.count is 1 where a policy is not joint. */
+void kv_window_spans(struct kv_window *out, const struct kv_policy *p, const struct kv_pass *pass);
+void kv_clean_spans(struct kv_window *out, const struct kv_policy *p, const struct kv_pass *pass);
 
 /* How many of the newest clean blocks a rank must keep that owns noise levels
  * first_stage .. end_stage-1 (stage W is the clean stage): the block of the
- * current clean pass counts, block 0 does not (it has a place of its own).
+ * current clean pass counts, those of the bank do not (they have a place of their own).
  * given: clips may begin with blocks that exist already; the first windows behind
  * these are short and still have a whole past, at every level. */
 int kv_lookback(const struct kv_policy *p, int first_stage, int end_stage, bool given);

@@ -9,63 +9,37 @@
  */
 #include "pipeline/cache/cache_internal.h"
 
-static status check_block(const struct kv_policy *p)
+static status check_block(const struct kv_policy *p) { return frames_check_sink(p, 0); }
+
+static void list_pass(const struct kv_policy *p, const struct kv_pass *pass, enum kv_source source,
+                      struct kv_window *out)
 {
-    int const b = p->frames_per_block, a = p->attention_frames, most = a - b < b ? a - b : b;
+    int64_t const oldest = frames_oldest(p, pass->first);
 
-    TRY(frames_check(p, b));
-    if (p->sink_frames < 0 || p->sink_frames > most)
-        return fail(ST_ARG, "sink frames: %d; 0 to %d are allowed", p->sink_frames, most);
-    return ST_OK;
-}
-
-static void list_history(const struct kv_policy *p, int64_t block, struct kv_window *out)
-{
-    int const b = p->frames_per_block, sink = p->sink_frames;
-    int64_t const begin = block * b, oldest = begin + b - p->attention_frames;
-
-    if (oldest <= 0) {
-        frames_add(out, KV_CLEAN, b, 0, begin);
-        return;
-    }
-    frames_add_sink(out, sink, p->sink == KV_SINK_MOVING ? oldest : 0);
-    frames_add(out, KV_CLEAN, b, oldest + sink, begin);
-}
-
-static void list_own(const struct kv_policy *p, const struct kv_pass *pass, enum kv_source source,
-                     struct kv_window *out)
-{
-    int const b = p->frames_per_block;
-
-    list_history(p, pass->first, out);
-    frames_add(out, source, b, pass->first * b, (pass->first + 1) * b);
+    frames_add_history(p, pass->first, p->sink == KV_SINK_MOVING ? oldest : 0, out);
+    frames_add_own(p, pass, source, 0, out);
 }
 
 static void list_noise_pass(const struct kv_policy *p, const struct kv_pass *pass,
                             struct kv_window *out)
 {
-    list_own(p, pass, KV_WINDOW, out);
+    list_pass(p, pass, KV_WINDOW, out);
 }
 
 static void list_clean_pass(const struct kv_policy *p, const struct kv_pass *pass,
                             struct kv_window *out)
 {
-    list_own(p, pass, KV_CLEAN, out);
+    list_pass(p, pass, KV_CLEAN, out);
 }
 
-/* The clean pass's own block counts. */
 static int look_back(const struct kv_policy *p, int stage, bool given)
 {
-    struct kv_window w = { .count = 0 };
-
-    (void)given; /* a block sees the same behind these */
-    list_history(p, FRAMES_DEEP, &w);
-    return frames_lookback(&w, FRAMES_DEEP - 1) + (stage == p->levels);
+    return frames_look_back(&policy_block, p, stage, given);
 }
 
 const struct kv_policy_ops policy_block = {
-    .name = "block",
     .check = check_block,
+    .bank = frames_sink_blocks,
     .window_spans = list_noise_pass,
     .clean_spans = list_clean_pass,
     .lookback = look_back,

@@ -2,7 +2,7 @@
 #include "pipeline/cache/cache_internal.h"
 
 void frames_add(struct kv_window *out, enum kv_source source, int frames_per_block, int64_t from,
-                int64_t to)
+                int64_t to, int64_t position)
 {
     int const b = frames_per_block;
 
@@ -13,28 +13,82 @@ void frames_add(struct kv_window *out, enum kv_source source, int frames_per_blo
             .block = block,
             .frame = (int)(from - block * b),
             .frames = (int)(end - from),
-            .position = from,
+            .position = position,
         };
+        position += end - from;
         from = end;
     }
 }
 
-void frames_add_sink(struct kv_window *out, int frames, int64_t position)
+int64_t frames_oldest(const struct kv_policy *p, int64_t block)
 {
-    if (frames)
-        out->span[out->count++] =
-            (struct kv_span){ .source = KV_CLEAN, .frames = frames, .position = position };
+    return (block + 1) * p->frames_per_block - p->attention_frames;
 }
 
-int frames_lookback(const struct kv_window *w, int64_t newest)
+void frames_add_history(const struct kv_policy *p, int64_t block, int64_t sink_position,
+                        struct kv_window *out)
+{
+    int const b = p->frames_per_block, sink = p->sink_frames;
+    int64_t const begin = block * b, oldest = frames_oldest(p, block);
+
+    if (oldest <= 0) {
+        frames_add(out, KV_CLEAN, b, 0, begin, 0);
+        return;
+    }
+    frames_add(out, KV_CLEAN, b, 0, sink, sink_position);
+    frames_add(out, KV_CLEAN, b, oldest + sink, begin, oldest + sink);
+}
+
+void frames_add_own(const struct kv_policy *p, const struct kv_pass *pass, enum kv_source source,
+                    int64_t jump, struct kv_window *out)
+{
+    int const b = p->frames_per_block;
+    int64_t const begin = pass->first * b;
+
+    frames_add(out, source, b, begin, begin + pass->count * b, begin + jump);
+}
+
+int frames_sink_blocks(const struct kv_policy *p)
+{
+    return (p->sink_frames + p->frames_per_block - 1) / p->frames_per_block;
+}
+
+/* Blocks from the oldest clean one behind the bank up to `newest`. */
+static int reach_back(int bank, const struct kv_window *w, int64_t newest)
 {
     int64_t oldest = newest + 1;
 
     for (int i = 0; i < w->count; i++) {
         const struct kv_span *const s = &w->span[i];
-        if (s->source == KV_CLEAN && s->block > 0 && s->block < oldest) oldest = s->block;
+        if (s->source == KV_CLEAN && s->block >= bank && s->block < oldest) oldest = s->block;
     }
     return (int)(newest + 1 - oldest);
+}
+
+/* The window over a stage's block has all younger levels in it: deep in a clip at least the
+ * levels from this stage on. Behind given blocks it may be alone. */
+int frames_look_back(const struct kv_policy_ops *ops, const struct kv_policy *p, int stage,
+                     bool given)
+{
+    bool const joint = kv_window_is_joint(p->kind);
+    int const bank = ops->bank && ops->bank(p) > 1 ? ops->bank(p) : 1;
+    int const last = joint ? p->levels : 1;
+    struct kv_pass pass = { .first = FRAMES_DEEP, .count = given || !joint ? 1 : last - stage };
+    int most = 0;
+
+    if (stage == p->levels) {
+        struct kv_window w = { .count = 0 };
+        pass.count = 1;
+        ops->clean_spans(p, &pass, &w);
+        return reach_back(bank, &w, FRAMES_DEEP);
+    }
+    for (; pass.count <= last; pass.count++) {
+        struct kv_window w = { .count = 0 };
+        ops->window_spans(p, &pass, &w);
+        int const n = reach_back(bank, &w, FRAMES_DEEP - 1);
+        if (n > most) most = n;
+    }
+    return most;
 }
 
 status frames_check(const struct kv_policy *p, int64_t least)
@@ -44,4 +98,13 @@ status frames_check(const struct kv_policy *p, int64_t least)
     if (a >= least && a <= (KV_SPANS - 2) * b) return ST_OK;
     return fail(ST_ARG, "attention frames: %d; %lld to %d are allowed for %d levels of %d frames",
                 a, (long long)least, (KV_SPANS - 2) * b, p->levels, b);
+}
+
+status frames_check_sink(const struct kv_policy *p, int least)
+{
+    int const most = p->attention_frames - p->frames_per_block;
+
+    TRY(frames_check(p, p->frames_per_block));
+    if (p->sink_frames >= least && p->sink_frames <= most) return ST_OK;
+    return fail(ST_ARG, "sink frames: %d; %d to %d are allowed", p->sink_frames, least, most);
 }

@@ -30,15 +30,15 @@ static void list_window(const struct kv_policy *p, const struct kv_pass *pass,
                         struct kv_window *out)
 {
     int const b = p->frames_per_block, sink = p->sink_frames;
-    int64_t const begin = pass->first * b, end = (pass->first + pass->count) * b;
+    int64_t const begin = pass->first * b;
 
     if (pass->first > 0) {
-        int64_t const room = p->attention_frames - (end - begin) - sink;
+        int64_t const room = p->attention_frames - pass->count * b - sink;
         int64_t const recent = clamp_frames(room, begin - sink);
-        frames_add_sink(out, sink, p->sink == KV_SINK_FIXED ? 0 : begin - recent - sink);
-        frames_add(out, KV_CLEAN, b, begin - recent, begin);
+        frames_add(out, KV_CLEAN, b, 0, sink, p->sink == KV_SINK_FIXED ? 0 : begin - recent - sink);
+        frames_add(out, KV_CLEAN, b, begin - recent, begin, begin - recent);
     }
-    frames_add(out, KV_WINDOW, b, begin, end);
+    frames_add_own(p, pass, KV_WINDOW, 0, out);
 }
 
 /* The newest frames, the sink among them only while it is one of these. */
@@ -46,35 +46,17 @@ static void list_clean_pass(const struct kv_policy *p, const struct kv_pass *pas
                             struct kv_window *out)
 {
     int64_t const end = (pass->first + 1) * p->frames_per_block;
+    int64_t const from = end - clamp_frames(p->attention_frames, end);
 
-    frames_add(out, KV_CLEAN, p->frames_per_block, end - clamp_frames(p->attention_frames, end),
-               end);
+    frames_add(out, KV_CLEAN, p->frames_per_block, from, end, from);
 }
 
-/* The window over a stage's block has all younger levels in it: deep in a clip at least the
- * levels from this stage on. Behind given blocks it may be alone. */
 static int look_back(const struct kv_policy *p, int stage, bool given)
 {
-    struct kv_pass pass = { .first = FRAMES_DEEP, .count = given ? 1 : p->levels - stage };
-    int most = 0;
-
-    if (stage == p->levels) {
-        struct kv_window w = { .count = 0 };
-        list_clean_pass(p, &pass, &w);
-        return frames_lookback(&w, FRAMES_DEEP);
-    }
-    for (; pass.count <= p->levels; pass.count++) {
-        struct kv_window w = { .count = 0 };
-        list_window(p, &pass, &w);
-        int const n = frames_lookback(&w, FRAMES_DEEP - 1);
-        if (n > most) most = n;
-    }
-    return most;
+    return frames_look_back(&policy_rolling, p, stage, given);
 }
 
 const struct kv_policy_ops policy_rolling = {
-    .name = "rolling",
-    .joint = true,
     .check = check_rolling,
     .window_spans = list_window,
     .clean_spans = list_clean_pass,

@@ -5,7 +5,8 @@
  *
  *     message, unit, unit, ...      message, unit, unit, ...      message of kind END
  *
- * with units only behind a part of the decoder; from the line's tail a message stands alone.
+ * with units only behind a part of the decoder, and behind messages that are decoded; from the
+ * line's tail a message stands alone.
  * How many units follow is never sent: both ends take it from the block's number, for a clip's
  * first frame gives fewer (vae_units). What must hold:
  *
@@ -42,6 +43,8 @@ struct chain {
     unsigned char *bytes; /* of a block's pictures; last part only */
     struct vae_out out;   /* of the call in work */
     int pictures;         /* of the block, so far */
+    int64_t clip;         /* of the block before; -1: there was none */
+    bool is_first;        /* the block in work is the first of its clip to come here */
 };
 
 static struct track_at now_at(const struct chain *s)
@@ -180,7 +183,7 @@ static status decode_latents(struct chain *s)
 /* Units follow one another; after the last comes the next block's message. */
 static status decode_units(struct chain *s)
 {
-    bool const is_first = s->message[s->now].head[DECODE_AT] == 0;
+    bool const is_first = s->is_first;
     int units = 0;
 
     for (int i = 0; i < s->c->frames; i++) units += vae_units(s->c->part, is_first && !i);
@@ -193,6 +196,25 @@ static status decode_units(struct chain *s)
     return ST_OK;
 }
 
+static status reset_decoder(struct chain *s)
+{
+    take_turn(s);
+    status const st = vae_reset(s->c->vae);
+    pthread_mutex_unlock(s->c->turn);
+    return st;
+}
+
+/* Nothing to decode: it goes on to the last part, which hands it over. */
+static status take_window(struct chain *s)
+{
+    const struct message *const m = &s->message[s->now];
+
+    TRY(forward_message(s));
+    TRY(post_message(s, !s->now));
+    if (!s->is_last) return ST_OK;
+    return s->c->window(s->c->arg, now_at(s).clip, now_at(s).block, m->x0.data);
+}
+
 static status take_block(struct chain *s)
 {
     struct message *const m = &s->message[s->now];
@@ -202,14 +224,11 @@ static status take_block(struct chain *s)
     if (s->is_last) TRY(s->c->formats(s->c->arg, now_at(s).clip, &s->out.formats));
     show_arrival(s);
     TRY(forward_message(s));
-    if (m->head[DECODE_AT] == 0) {
-        take_turn(s);
-        status const st = vae_reset(s->c->vae);
-        pthread_mutex_unlock(s->c->turn);
-        TRY(st);
-    }
+    s->is_first = m->head[DECODE_CLIP] != s->clip || m->head[DECODE_AT] == 0;
+    s->clip = m->head[DECODE_CLIP];
+    if (s->is_first) TRY(reset_decoder(s));
     TRY(s->takes_units ? decode_units(s) : decode_latents(s));
-    if (!s->is_last) return ST_OK;
+    if (!s->is_last || m->head[DECODE_KIND] == DECODE_WARM) return ST_OK;
     return s->c->block(s->c->arg, &(struct decode_block){
                                       .clip = now_at(s).clip,
                                       .block = now_at(s).block,
@@ -225,8 +244,8 @@ static status run_chain(struct chain *s)
         const int64_t *const head = s->message[s->now].head;
         TRY(wait_link(s, s->c->in));
         s->begun = true;
-        if (head[DECODE_KIND] != DECODE_BLOCK) break;
-        TRY(take_block(s));
+        if (head[DECODE_KIND] >= DECODE_END) break;
+        TRY(head[DECODE_KIND] == DECODE_WINDOW ? take_window(s) : take_block(s));
         track_lap(s->c->track);
         s->now = !s->now;
     }
@@ -263,7 +282,7 @@ static void abort_links(const struct decode_chain_config *c)
 
 status decode_chain_run(const struct decode_chain_config *c)
 {
-    struct chain s = { .c = c, .takes_units = c->part.first > 0, .is_last = !c->out };
+    struct chain s = { .c = c, .clip = -1, .takes_units = c->part.first > 0, .is_last = !c->out };
     status st = open_chain(&s);
 
     if (st == ST_OK) st = run_chain(&s);

@@ -40,6 +40,8 @@ struct decode_chain_config {
     /* What a clip's pictures are wanted in, a set of enum pix; asked at each block. */
     status (*formats)(void *arg, int clip, unsigned *formats);
     status (*block)(void *arg, const struct decode_block *b);
+    /* A DECODE_WINDOW, in its turn among the blocks; x is valid during the call. */
+    status (*window)(void *arg, int clip, int64_t block, const float *x);
     void *arg;
 };
 

@@ -51,7 +51,7 @@ static status wait_sent(struct decode_link *l)
     };
     track_begin(l->c.track, TRACK_QUEUE, at);
     at.stage = DECODE_ARROW;
-    if (l->head[DECODE_KIND] == DECODE_BLOCK) track_arrow(l->c.track, true, at);
+    if (l->head[DECODE_KIND] <= DECODE_WARM) track_arrow(l->c.track, true, at);
     status const st = comm_wait(l->c.link);
     track_end(l->c.track);
     l->open = false;
@@ -75,10 +75,11 @@ struct tensor decode_head(int64_t head[DECODE_HEAD])
     return (struct tensor){ .data = head, .dtype = DT_I64, .ndim = 1, .dim = { DECODE_HEAD } };
 }
 
-status decode_link_send(struct decode_link *l, int clip, int64_t block, const float *x0)
+status decode_link_send(struct decode_link *l, enum decode_kind kind, int clip, int64_t block,
+                        const float *x0)
 {
     TRY(wait_sent(l));
-    l->head[DECODE_KIND] = DECODE_BLOCK;
+    l->head[DECODE_KIND] = kind;
     l->head[DECODE_CLIP] = clip;
     l->head[DECODE_AT] = block;
     memcpy(l->x0.data, x0, tensor_bytes(&l->x0));

@@ -13,6 +13,8 @@
 
 enum decode_kind {
     DECODE_BLOCK,
+    DECODE_WARM,     /* a block whose pictures nobody wants: what follows it depends on it */
+    DECODE_WINDOW,   /* no finished block: a latent for who makes a checkpoint, handed through */
     DECODE_END,      /* no more blocks: all is well */
     DECODE_CANCELED, /* no more blocks: a stop was asked for */
 };
@@ -39,9 +41,10 @@ struct decode_link_config {
 status decode_link_open(struct decode_link **out, const struct decode_link_config *c) MUST_USE;
 void decode_link_close(struct decode_link **l); /* NULL is fine; sets NULL */
 
-/* x0: [frames, 16, h, w] F32, host; copied. Goes on while the block is under way; waits
- * until the one before it has been taken. */
-status decode_link_send(struct decode_link *l, int clip, int64_t block, const float *x0) MUST_USE;
+/* kind: one of the first three. x0: [frames, 16, h, w] F32, host; copied. Goes on while the block
+ * is under way; waits until the one before it has been taken. */
+status decode_link_send(struct decode_link *l, enum decode_kind kind, int clip, int64_t block,
+                        const float *x0) MUST_USE;
 
 /* Nothing more comes, and why: DECODE_END or DECODE_CANCELED. Waits until it is known. */
 status decode_link_end(struct decode_link *l, enum decode_kind kind) MUST_USE;

@@ -135,7 +135,7 @@ static status new_dit(struct dit **out, const struct dit_config *c)
     if (!d) return fail(ST_NOMEM, "transformer: no memory");
     d->shape = c->shape;
     d->act = c->act;
-    d->levels = c->schedule->levels + 1;
+    d->levels = c->schedule->entries + 1;
     d->layer = calloc((size_t)c->shape.layers, sizeof *d->layer);
     if (!d->layer) {
         free(d);
@@ -182,29 +182,69 @@ out:
     return st;
 }
 
+/* More layers than the shape has would be left out without a word. */
+static status check_layers(const struct weights *w, const struct dit_shape *s)
+{
+    char name[BIND_NAME];
+
+    snprintf(name, sizeof name, "blocks.%d.modulation", s->layers);
+    if (weights_find(w, name) < 0) return ST_OK;
+    return fail(ST_FORMAT, "%s: has more than the %d layers of config.json: %s", weights_path(w),
+                s->layers, name);
+}
+
+/* The files, with all that is wanted of them there. */
+static status open_weights(struct weights **w, struct dit *d, const struct dit_config *c)
+{
+    struct bind_list all = { 0 };
+    struct dit_time time = { 0 };
+    status st = ST_OK;
+
+    TRY(weights_open_as(w, &(struct weights_request){ .path = c->weights,
+                                                      .outer_key = c->outer_key,
+                                                      .family = WEIGHTS_DIT }));
+    bind_model(&all, d);
+    bind_time(&all, &time, &d->shape);
+    TRY_OUT(bind_check(&all, *w));
+    TRY_OUT(check_layers(*w, &d->shape));
+    for (int i = 0; i < c->adapters; i++) TRY_OUT(weights_add_adapter(*w, &c->adapter[i]));
+out:
+    bind_free(&all);
+    return st;
+}
+
 status dit_open(struct dit **out, const struct dit_config *c, struct kern_ctx *ctx)
 {
-    struct bind_list l = { 0 }, all = { 0 };
+    struct bind_list l = { 0 };
     struct weights *w = NULL;
-    struct dit_time time = { 0 };
     struct dit *d = NULL;
     status st = ST_OK;
 
     *out = NULL;
     TRY(new_dit(&d, c));
     d->ctx = ctx;
-    TRY_OUT(weights_open(&w, c->weights, c->outer_key));
+    TRY_OUT(open_weights(&w, d, c));
     bind_model(&l, d);
-    bind_model(&all, d);
-    bind_time(&all, &time, &d->shape);
-    TRY_OUT(bind_check(&all, w));
     TRY_OUT(load_weights(d, &l, w));
     TRY_OUT(load_time(d, c, w));
     *out = d;
     d = NULL; /* handed over */
 out:
     bind_free(&l);
-    bind_free(&all);
+    weights_close(&w);
+    dit_close(&d);
+    return st;
+}
+
+status dit_check(const struct dit_config *c)
+{
+    struct weights *w = NULL;
+    struct dit *d = NULL;
+    status st = ST_OK;
+
+    TRY(new_dit(&d, c));
+    TRY_OUT(open_weights(&w, d, c));
+out:
     weights_close(&w);
     dit_close(&d);
     return st;

@@ -15,6 +15,7 @@
 
 #include "kernels/kern.h"
 #include "pipeline/dit/schedule.h"
+#include "pipeline/weights/weights.h"
 
 struct dit_shape {
     int dim, ffn_dim, heads, layers;
@@ -30,10 +31,13 @@ status dit_shape_read(struct dit_shape *out, const char *path) MUST_USE;
 struct dit;
 
 struct dit_config {
-    const char *weights;   /* file */
-    const char *outer_key; /* NULL: see weights.h */
+    const char *weights;   /* see weights.h, as all of these three */
+    const char *outer_key; /* or NULL */
+    const struct weight_adapter *adapter;
+    int adapters;
     struct dit_shape shape;
-    const struct schedule *schedule; /* levels 0..W-1; level W is the clean pass, t = 0 */
+    const struct schedule *schedule; /* its entries are levels here; the one behind them is the
+                                        clean pass, t = 0 */
     enum dtype act;
 };
 
@@ -41,6 +45,9 @@ struct dit_config {
  * that are threads share it. On failure *out is NULL. Whoever opens, closes. */
 status dit_open(struct dit **out, const struct dit_config *c, struct kern_ctx *ctx) MUST_USE;
 void dit_close(struct dit **d); /* NULL is fine; sets NULL */
+
+/* What dit_open would refuse of the files: names, shapes, dtypes, adapters. Nothing is loaded. */
+status dit_check(const struct dit_config *c) MUST_USE;
 
 /* What dit_open would keep, in bytes, from the shape alone; no file is looked at. And
  * with `hollow` not NULL a model without weights, which line_measure takes and nobody may

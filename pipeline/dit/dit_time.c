@@ -10,7 +10,7 @@ static void fill_sinusoid(float *out, const struct schedule *schedule, int level
     int const half = freq_dim / 2;
 
     for (int k = 0; k < levels; k++) {
-        double const t = k < schedule->levels ? (double)schedule->timestep[k] : 0.0;
+        double const t = k < schedule->entries ? (double)schedule->timestep[k] : 0.0;
         for (int i = 0; i < half; i++) {
             double const angle = t * pow(10000.0, -(double)i / half);
             out[k * freq_dim + i] = (float)cos(angle);

@@ -5,6 +5,7 @@
  * here waits for the other. So every look-up of a clip that is not there yet waits; it ends when
  * the clip comes, or when nothing can come any more because the feed broke.
  */
+#include "base/array.h"
 #include "base/thread.h"
 #include "pipeline/engine/engine_internal.h"
 
@@ -28,7 +29,7 @@ struct clip_board {
     struct board_line {
         int64_t posted;
         int *cut; /* [cuts] */
-        int cuts;
+        int cuts, cut_room;
         bool over;
     } line[ROLES_RANKS];
     bool broken;
@@ -41,6 +42,10 @@ void live_clip_free(struct live_clip *c)
     for (int i = 0; i < c->texts; i++) free(c->text[i].rows);
     free(c->text);
     free(c->text_of);
+    free(c->given);
+    if (c->resume) snapshot_reader_close(c->resume);
+    free(c->resume);
+    free(c->resume_dir);
     clip_spec_free(&c->spec);
     free(c);
 }
@@ -83,13 +88,10 @@ static void break_with(struct clip_board *b, const struct error *why)
 
 static status make_room(struct clip_board *b)
 {
-    if (b->clips < b->room) return ST_OK;
-    int const room = b->room ? 2 * b->room : 16;
-    struct board_clip *const more = realloc(b->clip, (size_t)room * sizeof *more);
+    struct board_clip *const more = array_grow(b->clip, b->clips, &b->room, sizeof *more);
 
-    if (!more) return fail(ST_NOMEM, "%d clips in work", room);
+    if (!more) return fail(ST_NOMEM, "%d clips in work", b->clips + 1);
     b->clip = more;
-    b->room = room;
     return ST_OK;
 }
 
@@ -114,7 +116,7 @@ void clip_board_cut(struct clip_board *b, int line, int number)
 {
     pthread_mutex_lock(&b->lock);
     struct board_line *const l = &b->line[line];
-    int *const more = realloc(l->cut, (size_t)(l->cuts + 1) * sizeof *more);
+    int *const more = array_grow(l->cut, l->cuts, &l->cut_room, sizeof *more);
 
     if (more) {
         l->cut = more;

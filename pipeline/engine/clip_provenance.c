@@ -63,13 +63,34 @@ static void add_model(struct clip_provenance *a, const struct group *t)
         "sha256 of the file; of the text encoder: names, shapes, sizes and samples (text_hash.c)";
     a->about.step = m->step;
     a->about.steps = m->steps;
+    if (m->first_steps) a->about.first_step = m->first_step;
+    a->about.first_steps = m->first_steps;
     a->about.warp = m->warp;
     a->about.shift = m->shift;
-    a->about.window = model_window_name(m->window);
+    a->about.window = kv_window_name(m->window);
     a->about.frames_per_block = m->frames_per_block;
     a->about.attention_frames = m->attention_frames;
     a->about.sink_frames = m->sink_frames;
-    if (m->sink) a->about.sink_positions = model_sink_name(m->sink);
+    if (m->rule != KV_USUAL) {
+        a->about.policy = kv_rule_name(m->rule);
+        for (int i = 0; i < KV_KEYS_COUNT; i++)
+            if (kv_key_bounds(m->rule, (enum kv_key)i)) {
+                a->about.policy_key[a->about.policy_keys] = kv_key_name((enum kv_key)i);
+                a->about.policy_value[a->about.policy_keys++] = m->key[i];
+            }
+    }
+    if (m->sink) a->about.sink_positions = kv_sink_name(m->sink);
+}
+
+static void add_start(struct clip_provenance *a, const struct live_clip *c)
+{
+    const struct clip_start *const s = &c->spec.start;
+
+    if (s->kind == CLIP_START_NONE) return;
+    a->about.start = clip_start_name(s->kind);
+    a->about.start_file = s->file;
+    a->about.start_sha256 = s->sha256;
+    a->about.start_blocks = c->given_blocks;
 }
 
 static void add_program(struct clip_provenance *a, const struct group *t, int line)
@@ -114,12 +135,15 @@ status clip_provenance_make(struct clip_provenance *out, const struct group *t,
                                          .noise = NOISE_SCHEME,
                                          .scheduler = "flow-matching",
                                          .guidance = 1.0,
-                                         .precision = t->g.act == DT_F32 ? "f32" : "bf16",
+                                         .precision = dtype_precision(t->g.act),
                                          .stages = t->model.steps + 1,
                                      } };
     gethostname(out->hostname, sizeof out->hostname - 1);
     add_model(out, t);
     add_program(out, t, c->line);
+    add_start(out, c);
+    TRY(engine_numerics(t->rank->o, out->numerics));
+    out->about.numerics_id = out->numerics;
     TRY_OUT(add_prompts(out, spec));
     TRY_OUT(add_pairs(out, spec));
 out:

@@ -39,8 +39,7 @@ void decode_local_close(struct decode_local **beside)
 
     if (!b) return;
     decode_worker_close(&b->decode);
-    for (int i = 0; i < PAIR; i++)
-        if (b->pair[i]) comm_close(&b->pair[i]);
+    for (int i = 0; i < PAIR; i++) comm_close(&b->pair[i]);
     free(b);
     *beside = NULL;
 }

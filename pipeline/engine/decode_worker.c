@@ -5,6 +5,7 @@
  * time computes. The last part of a chain makes the pictures and gives them to an encode worker.
  */
 #include "base/clock.h"
+#include "base/file_set.h"
 #include "base/thread.h"
 #include "pipeline/engine/engine_internal.h"
 
@@ -75,7 +76,7 @@ status decode_worker_open(struct decode_worker **out, struct group *t,
     d->t = t;
     d->c = *c;
     pthread_mutex_init(&d->turn, NULL);
-    TRY_OUT(digest_file(t->model.vae, d->vae_hash));
+    TRY_OUT(model_file_hash(t->model.vae, file_set_vae, d->vae_hash));
     for (int i = 0; i < c->lines; i++) TRY_OUT(open_stream(d, i));
     *out = d;
     d = NULL; /* handed over */
@@ -115,6 +116,12 @@ static status take_block(void *arg, const struct decode_block *b)
     return encode_worker_block(w->encoder, b);
 }
 
+static status take_window(void *arg, int clip, int64_t block, const float *x)
+{
+    struct decode_stream *const w = arg;
+    return encode_worker_window(w->encoder, clip, block, x);
+}
+
 static status decode_stream(struct decode_stream *w)
 {
     const struct decode_worker *const d = w->d;
@@ -131,6 +138,7 @@ static status decode_stream(struct decode_stream *w)
         .formats = find_formats,
         .picture_bytes = g->picture_bytes,
         .block = take_block,
+        .window = take_window,
         .arg = w,
         .track = w->track,
     };

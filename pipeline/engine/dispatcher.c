@@ -13,6 +13,7 @@
  *
  * The source is called from this thread alone.
  */
+#include "base/array.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/strbuf.h"
@@ -50,6 +51,7 @@ struct supply {
 struct dispatcher {
     struct group *t;
     struct prompt_bank *prompts;
+    struct clip_starts *starts;
     struct task task;
 
     pthread_mutex_t lock; /* of what follows */
@@ -59,7 +61,6 @@ struct dispatcher {
     struct supply line[ROLES_RANKS];
 
     /* the thread's own */
-    struct work_item first;
     bool exhausted;     /* the source has no more of the group */
     bool ended, closed; /* feeds: no more clips; nothing more at all */
     int numbers;        /* of the render, given out so far */
@@ -119,25 +120,26 @@ static void take_report(struct dispatcher *d, int line, const struct clip_report
 
 static void receive_tick(struct dispatcher *d, const int64_t value[])
 {
-    int const line = (int)value[0];
+    int const line = (int)value[TICK_LINE];
 
-    d->line[line].busy = (int)value[1];
-    d->line[line].left = value[2];
-    d->line[line].admitted = value[3];
-    struct entry *const cut = value[5] >= 0 ? find_entry(d, (int)value[5]) : NULL;
+    d->line[line].busy = (int)value[TICK_BUSY];
+    d->line[line].left = value[TICK_LEFT];
+    d->line[line].admitted = value[TICK_ADMITTED];
+    struct entry *const cut = value[TICK_CUT] >= 0 ? find_entry(d, (int)value[TICK_CUT]) : NULL;
     if (cut)
         settle_entry(cut, ST_CANCELED, "withdrawn"); /* unless it has failed: then that stays */
     for (int i = 0; i < d->entries; i++) { /* the one whose block stands at stage 0 has begun */
         struct entry *const e = d->entry[i];
-        if (e->line == line && e->number <= value[4]) e->begun = true; /* line >= 0: it has one */
+        if (e->line == line && e->number <= value[TICK_NEWEST])
+            e->begun = true; /* line >= 0: it has one */
     }
 }
 
 static void receive_block(struct dispatcher *d, const int64_t value[])
 {
-    struct entry *const e = find_entry(d, (int)value[1]);
+    struct entry *const e = find_entry(d, (int)value[BLOCK_CLIP]);
 
-    if (e) note_encoded(e, value[2]);
+    if (e) note_encoded(e, value[BLOCK_NUMBER]);
 }
 
 static void receive_control(void *arg, const struct comm_control *m)
@@ -275,13 +277,11 @@ static status add_entry(struct dispatcher *d, const struct work_item *item)
     if (!e) return fail(ST_NOMEM, "clip %s", item->clip->name);
     *e = (struct entry){ .item = *item, .number = -1, .line = -1 };
     pthread_mutex_lock(&d->lock);
-    if (d->entries == d->room) {
-        int const room = d->room ? 2 * d->room : 32;
-        struct entry **const more = realloc(d->entry, (size_t)room * sizeof(struct entry *));
-        if (more) d->entry = more, d->room = room;
-        else st = fail(ST_NOMEM, "%d clips in work", room);
-    }
-    if (st == ST_OK) d->entry[d->entries++] = e;
+    struct entry **const more = array_grow(d->entry, d->entries, &d->room, sizeof(struct entry *));
+    if (more) {
+        d->entry = more;
+        d->entry[d->entries++] = e;
+    } else st = fail(ST_NOMEM, "%d clips in work", d->entries + 1);
     pthread_mutex_unlock(&d->lock);
     if (st != ST_OK) free(e);
     return st;
@@ -306,7 +306,7 @@ static status take_clips(struct dispatcher *d)
     enum work_next what;
 
     while (!d->exhausted && count_waiting(d) < d->t->rank->o->ahead) {
-        TRY(s->ops->next(s->arg, &d->first, 0, &item, &what));
+        TRY(s->ops->next(s->arg, d->t->first, 0, &item, &what));
         if (what == WORK_CLIP) TRY(add_entry(d, &item));
         else d->exhausted = what != WORK_LATER;
         if (what != WORK_CLIP) break;
@@ -332,7 +332,7 @@ static int64_t blocks_left(const struct dispatcher *d, int line)
 /* The line that will run out of blocks first; -1: none needs a clip yet. */
 static int find_line_to_supply(struct dispatcher *d)
 {
-    int64_t least = 2 * (d->t->g.schedule.levels + 1);
+    int64_t least = 2 * d->t->g.roles.stages;
     int line = -1;
 
     pthread_mutex_lock(&d->lock);
@@ -399,6 +399,7 @@ static void refuse_clip(struct dispatcher *d, struct entry *e, const char *why)
 static status hand_to_line(struct dispatcher *d, struct entry *e, struct live_clip *c, int line)
 {
     pthread_mutex_lock(&d->lock);
+    e->encoded = e->reported = c->resumed;
     c->number = e->number = d->numbers++;
     c->line = e->line = line;
     e->nth = d->line[line].handed++;
@@ -429,8 +430,10 @@ static status supply_line(struct dispatcher *d, struct entry *e, int line)
     }
     if (!prompt_bank_has(d->prompts, e->item.clip)) TRY_OUT(embed_waiting(d));
     TRY_OUT(prompt_bank_give(d->prompts, c, &why));
+    if (!why) TRY_OUT(clip_starts_give(d->starts, c, &why));
     if (why) refuse_clip(d, e, why);
     else {
+        TRY_OUT(clip_find_resume(d->t, c));
         st = hand_to_line(d, e, c, line);
         c = NULL; /* handed over */
     }
@@ -463,7 +466,7 @@ static status end_feeds(struct dispatcher *d)
 /* ---- the thread ------------------------------------------------------------------------------ */
 
 /* However often this thread wakes, the source is asked ten times a second at most. */
-static status ask_source(struct dispatcher *d, bool for_clips)
+static status poll_source(struct dispatcher *d, bool for_clips)
 {
     d->asked_at = clock_seconds();
     TRY(withdraw_clips(d));
@@ -492,7 +495,7 @@ static status run_turn(struct dispatcher *d)
     bool const stopped = comm_stopped(d->t->world);
 
     TRY(report_changes(d));
-    if (clock_seconds() - d->asked_at >= turn_s) TRY(ask_source(d, !stopped && !d->ended));
+    if (clock_seconds() - d->asked_at >= turn_s) TRY(poll_source(d, !stopped && !d->ended));
     if (!stopped && !d->ended) TRY(supply_lines(d));
     if (stopped || (d->exhausted && all_handed(d))) TRY(end_feeds(d));
     return ST_OK;
@@ -530,21 +533,21 @@ static status dispatch(void *arg)
     return st != ST_OK ? st : reported;
 }
 
-status dispatcher_open(struct dispatcher **out, struct group *t, const struct work_item *first)
+status dispatcher_open(struct dispatcher **out, struct group *t)
 {
     struct dispatcher *const d = calloc(1, sizeof *d);
 
     *out = NULL;
     if (!d) return fail(ST_NOMEM, "dispatcher: no memory");
     d->t = t;
-    d->first = *first;
     d->numbers = t->numbers;
     t->report = take_report;
     pthread_mutex_init(&d->lock, NULL);
     condvar_init(&d->changed);
     *out = d;
     TRY(prompt_bank_open(&d->prompts, t));
-    return add_entry(d, first);
+    TRY(clip_starts_open(&d->starts, t));
+    return add_entry(d, t->first);
 }
 
 status dispatcher_start(struct dispatcher *d)
@@ -571,9 +574,11 @@ void dispatcher_close(struct dispatcher **dispatcher)
     if (!d) return;
     d->closed = true; /* what the thread did not settle, if it ever ran, was not made */
     for (int i = 0; i < d->entries; i++)
-        settle_entry(d->entry[i], ST_CANCELED, "the engine failed");
+        settle_entry(d->entry[i], ST_CANCELED,
+                     comm_stopped(d->t->world) ? "stopped" : "the engine failed");
     if (report_changes(d) != ST_OK) error_clear();
     prompt_bank_close(&d->prompts);
+    clip_starts_close(&d->starts);
     for (int i = 0; i < d->entries; i++) {
         free(d->entry[i]->why);
         free(d->entry[i]);

@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/slot_queue.h"
+#include "base/strbuf.h"
 #include "base/thread.h"
 #include "pipeline/engine/engine_internal.h"
 #include "pipeline/engine/output_formats.h"
@@ -30,6 +31,7 @@ static const char *const stage_names[] = { "decode", "encode" };
 /* What waits in a slot; its latent and its pictures stand behind it. */
 struct waiting_block {
     struct decode_block b;
+    bool window; /* it is no block but, behind one, a latent of the window at a checkpoint */
     float data[];
 };
 
@@ -45,7 +47,10 @@ struct encode_worker {
     struct live_clip *clip; /* the one in work; NULL: none */
     bool dropped; /* its outcome is reported, or it is lost: the rest of its blocks is dropped */
     struct clip_writer *writer;
-    struct clip_provenance provenance;      /* must outlive the writer */
+    struct clip_provenance provenance;      /* must outlive the writer, as */
+    struct strbuf identity;                 /* must; of a clip with checkpoints */
+    float *window;                          /* [levels - 1, latent] */
+    int windows, windows_due;               /* have come, of the checkpoint that is due */
     double begin, encoding, decoded_before; /* seconds */
     int64_t blocks, pictures;               /* encoded */
 };
@@ -57,15 +62,33 @@ static double decoded_seconds(const struct encode_worker *f)
 
 /* ---- a clip ---------------------------------------------------------------------------- */
 
+static void free_writer_config(struct encode_worker *f)
+{
+    clip_provenance_free(&f->provenance);
+    strbuf_free(&f->identity);
+    f->windows = f->windows_due = 0;
+}
+
+/* The clip is made, or will not be by going on. */
 static void drop_writer(struct encode_worker *f)
 {
     clip_writer_close(&f->writer);
-    clip_provenance_free(&f->provenance);
+    free_writer_config(f);
+}
+
+/* Nothing is wrong with the clip: the next render goes on from what is there. */
+static void keep_writer(struct encode_worker *f)
+{
+    clip_writer_leave(&f->writer);
+    free_writer_config(f);
 }
 
 static void leave_clip(struct encode_worker *f)
 {
-    drop_writer(f);
+    struct comm *const world = f->c.t->world;
+
+    if (comm_stopped(world) || comm_aborted(world)) keep_writer(f);
+    else drop_writer(f);
     if (f->clip) clip_board_release(f->c.t->board, f->clip);
     f->clip = NULL;
 }
@@ -113,7 +136,15 @@ static status open_writer(struct encode_worker *f)
     if (path_exists(spec->dir)) return fail_appeared(f);
     for (int i = 0; i < spec->formats; i++) formats[i] = clip_video_config(spec, i);
     TRY(clip_provenance_make(&f->provenance, f->c.t, f->clip));
-    struct clip_writer_config const c = config_of(f, formats);
+    struct clip_writer_config c = config_of(f, formats);
+    if (spec->checkpoint) {
+        TRY(clip_identity(&f->identity, f->c.t, spec));
+        c.checkpoint.identity = f->identity.s;
+        c.checkpoint.frames = f->c.t->g.policy.frames_per_block;
+        c.checkpoint.latent = (int64_t)f->latent;
+        c.resume.dir = f->clip->resume_dir;
+        c.resume.blocks = f->clip->resumed;
+    }
     return clip_writer_open(&f->writer, &c);
 }
 
@@ -141,10 +172,15 @@ static status commit_clip(struct encode_worker *f)
         .stage = stage_names,
         .stage_seconds = spent,
         .stages = STAGES,
+        .resumed_from = f->clip->resumed,
         .peak_bytes = (int64_t)usage.ru_maxrss * 1024,
     };
     TRY(clip_writer_commit(f->writer, &run, &outcome));
-    if (outcome == CLIP_THERE_ALREADY) return fail_appeared(f);
+    if (outcome == CLIP_THERE_ALREADY)
+        log_info("clip %s: another process has just made it", f->clip->spec.name);
+    if (outcome == CLIP_ELSEWHERE)
+        return fail(ST_IO, "%s: appeared while the clip was rendered, and stays; this render is %s",
+                    f->clip->spec.dir, clip_writer_place(f->writer));
     return ST_OK;
 }
 
@@ -159,15 +195,47 @@ static bool is_lost(const struct encode_worker *f, int64_t block)
     return comm_stopped(f->c.t->world) && f->clip->spec.blocks - 1 - block > ON_THEIR_WAY;
 }
 
+/* Behind a block: at once where nothing of a window is to come with it. */
+static status begin_checkpoint(struct encode_worker *f, int64_t blocks)
+{
+    f->windows = f->windows_due = 0;
+    if (!clip_checkpoint_due(f->c.t, f->clip, blocks)) return ST_OK;
+    f->windows_due = clip_window_blocks(f->c.t, f->clip, blocks);
+    return f->windows_due ? ST_OK : clip_writer_checkpoint(f->writer, f->window, 0);
+}
+
+static status take_window(struct encode_worker *f, const float *x)
+{
+    if (f->windows >= f->windows_due)
+        return fail(ST_MISMATCH, "a latent of a window that is not due");
+    memcpy(f->window + (size_t)f->windows * f->latent, x, f->latent * sizeof *x);
+    f->windows++;
+    if (f->windows < f->windows_due) return ST_OK;
+    int const all = f->windows;
+    f->windows = f->windows_due = 0;
+    return clip_writer_checkpoint(f->writer, f->window, all);
+}
+
 static status encode_pictures(struct encode_worker *f, const struct decode_block *b)
 {
     double const start = clock_seconds();
 
-    if (b->block == 0) TRY(open_writer(f));
+    if (!f->writer) TRY(open_writer(f));
     TRY(clip_writer_pictures(f->writer, &b->pictures));
     TRY(clip_writer_latents(f->writer, b->x0, f->c.t->g.policy.frames_per_block));
+    TRY(begin_checkpoint(f, b->block + 1));
     f->encoding += clock_seconds() - start;
     return b->block == f->clip->spec.blocks - 1 ? commit_clip(f) : ST_OK;
+}
+
+/* A clip that went on and fails, but for the disk, is begun anew the next time: what it went on
+ * from may be why. */
+static void forget_attempt(struct encode_worker *f, status why)
+{
+    if (!f->clip->resume_dir || why == ST_IO) return;
+    if (dir_remove(f->clip->resume_dir) == ST_OK) return;
+    log_warn("not removed: %s", error_last()->msg);
+    error_clear();
 }
 
 static status fail_clip(struct encode_worker *f, int64_t block)
@@ -178,15 +246,24 @@ static status fail_clip(struct encode_worker *f, int64_t block)
     snprintf(text, sizeof text, "block %lld: %.960s", (long long)block, why.msg);
     error_clear();
     drop_writer(f);
+    forget_attempt(f, why.st);
     f->dropped = true;
     return clip_report_send(f->c.t, f->c.line, f->clip->number, why.st, text);
 }
 
 static status send_progress(const struct encode_worker *f, const struct decode_block *b)
 {
-    struct comm_control const m = { .kind = CONTROL_BLOCK,
-                                    .value = { f->c.line, b->clip, b->block, b->pictures.count } };
+    struct comm_control const m = {
+        .kind = CONTROL_BLOCK, .value = { [BLOCK_CLIP] = b->clip, [BLOCK_NUMBER] = b->block }
+    };
     return comm_send_control(f->c.t->world, 0, &m);
+}
+
+/* Of a clip that is in work, else nobody wants it. */
+static status encode_window(struct encode_worker *f, const struct decode_block *b)
+{
+    if (!f->clip || f->clip->number != b->clip || f->dropped) return ST_OK;
+    return take_window(f, b->x0) == ST_OK ? ST_OK : fail_clip(f, b->block);
 }
 
 /* ST_OK also for a clip that failed. */
@@ -194,16 +271,20 @@ static status encode_block(struct encode_worker *f, const struct decode_block *b
 {
     if (!f->clip || f->clip->number != b->clip) TRY(begin_clip(f, b->clip));
     if (!f->dropped && is_lost(f, b->block)) {
-        drop_writer(f);
+        keep_writer(f);
         f->dropped = true;
     }
-    if (f->dropped) return ST_OK;
+    if (f->dropped) {
+        f->begin = clock_seconds(); /* what follows has not waited for itself */
+        return ST_OK;
+    }
     if (encode_pictures(f, b) != ST_OK) return fail_clip(f, b->block);
     f->blocks++;
     f->pictures += b->pictures.count;
     TRY(send_progress(f, b));
     if (b->block < f->clip->spec.blocks - 1) return ST_OK;
     TRY(clip_report_send(f->c.t, f->c.line, b->clip, ST_OK, NULL));
+    drop_writer(f);
     leave_clip(f);
     f->begin = clock_seconds(); /* of the next clip's time */
     return ST_OK;
@@ -228,7 +309,7 @@ static status encode_blocks(void *arg)
     while (st == ST_OK && (w = next_block(f))) {
         trace_counter(rank->trace, "waiting for encode", slot_queue_count(f->queue));
         track_begin(f->track, TRACK_ENCODE, (struct track_at){ w->b.clip, -1, -1, w->b.block });
-        st = encode_block(f, &w->b);
+        st = w->window ? encode_window(f, &w->b) : encode_block(f, &w->b);
         track_end(f->track);
         track_lap(f->track);
         slot_queue_pop(f->queue);
@@ -259,6 +340,8 @@ status encode_worker_open(struct encode_worker **out, const struct encode_worker
     f->passed = -1;
     f->begin = clock_seconds();
     f->latent = (size_t)(g->policy.frames_per_block * VAE_CHANNELS * g->latent_h * g->latent_w);
+    f->window = malloc((size_t)g->policy.levels * f->latent * sizeof *f->window);
+    if (!f->window) FAIL_OUT(ST_NOMEM, "encoder: no memory for a window");
     TRY_OUT(slot_queue_open(&f->queue, ENCODE_WORKER_SLOTS,
                             sizeof(struct waiting_block) + f->latent * sizeof(float) + pictures));
     snprintf(name, sizeof name, "encode line %d", c->line);
@@ -286,6 +369,7 @@ void encode_worker_close(struct encode_worker **worker)
     if (join_thread(f) != ST_OK) error_clear(); /* a failure further on made it close */
     track_close(&f->track);
     slot_queue_close(&f->queue);
+    free(f->window);
     free(f);
     *worker = NULL;
 }
@@ -307,9 +391,22 @@ status encode_worker_block(struct encode_worker *f, const struct decode_block *b
 
     if (!w) return join_thread(f);
     unsigned char *const pictures = (unsigned char *)(w->data + f->latent);
+    w->window = false;
     w->b = *b;
     w->b.x0 = memcpy(w->data, b->x0, f->latent * sizeof *b->x0);
     w->b.pictures.at = memcpy(pictures, b->pictures.at, bytes_of(f, &b->pictures));
+    slot_queue_push(f->queue);
+    return ST_OK;
+}
+
+status encode_worker_window(struct encode_worker *f, int clip, int64_t block, const float *x)
+{
+    struct waiting_block *const w = slot_queue_reserve(f->queue);
+
+    if (!w) return join_thread(f);
+    w->window = true;
+    w->b = (struct decode_block){ .clip = clip, .block = block };
+    w->b.x0 = memcpy(w->data, x, f->latent * sizeof *x);
     slot_queue_push(f->queue);
     return ST_OK;
 }

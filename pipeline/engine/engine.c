@@ -80,7 +80,7 @@ static status end_trace(struct engine_rank *rank, status st)
 /* ---- groups --------------------------------------------------------------------------------- */
 
 /* Rank 0: the clip that begins the next group. *more false: there is none. */
-static status ask_source(const struct engine_rank *rank, struct work_item *first, bool *more)
+static status await_first_clip(const struct engine_rank *rank, struct work_item *first, bool *more)
 {
     const struct work_source *const s = rank->source;
     enum work_next what = WORK_LATER;
@@ -104,7 +104,7 @@ static status next_group(const struct engine_rank *rank, struct work_item *first
     status st = ST_OK;
 
     if (rank->world->rank == 0) {
-        st = ask_source(rank, first, more);
+        st = await_first_clip(rank, first, more);
         words[0] = *more;
     }
     TRY(comm_agree_on(rank->world, st, words));
@@ -142,8 +142,8 @@ static status share_result(struct comm *world, struct engine_result *out)
 }
 
 /* [all] */
-static status open_source(struct engine_rank *rank, const struct engine_config *c,
-                          struct work_source *source)
+static status open_work(struct engine_rank *rank, const struct engine_config *c,
+                        struct work_source *source)
 {
     status st = ST_OK;
 
@@ -179,7 +179,7 @@ status engine_run(struct comm *world, const struct engine_config *c, struct engi
     world->deadline_s = ENGINE_WAIT_S;
     TRY_OUT(engine_check_config(world, o));
     TRY_OUT(open_trace(&rank.trace, world, o->trace));
-    TRY_OUT(open_source(&rank, c, &source));
+    TRY_OUT(open_work(&rank, c, &source));
     st = run_groups(&rank, out);
     if (st == ST_OK) st = share_result(world, out);
 out:

@@ -31,6 +31,7 @@ struct engine_options {
     int decode_ranks;   /* -1: the planner's choice */
     bool for_latency;   /* what the planner looks at; else throughput */
     bool cross_nodes;
+    bool resume;       /* clips go on where an attempt at them stands, where they can */
     int ahead;         /* clips taken from the source that have not begun, at most; >= 1 */
     double deadline_s; /* longest wait for a rank that lives, first tick, encoding of a block */
     double stall_s;    /* longest silence of a rank, and later tick unless 16 usual ones take
@@ -44,6 +45,12 @@ struct engine_options {
                                     just end the process; or NULL */
     int (*exit_code)(status st); /* for a process that has to end where it stands */
 };
+
+/* What numbers a clip is computed with, as 16 hex digits: backend, its instructions and libraries, of
+ * the prompts' too, wire, determinism and exchange. Clips of one content and other numerics differ by
+ * rounding. ST_NOMEM. */
+enum { ENGINE_NUMERICS = 17 };
+status engine_numerics(const struct engine_options *o, char id[ENGINE_NUMERICS]) MUST_USE;
 
 /* A group as it is rendered; read-only to callbacks. */
 struct engine_group {
@@ -60,7 +67,7 @@ struct engine_group {
     int64_t picture_bytes; /* of a picture in all formats of the outlook */
 
     struct roles roles;
-    const struct comm *world;
+    const int *node; /* [ranks]: machine of each */
 };
 
 /* Seconds: on the wall, and of a processor by the thread itself (track_processor). */

@@ -4,19 +4,12 @@
  */
 #include "pipeline/engine/engine_internal.h"
 
-int group_encoder_rank(const struct group *t, int line)
-{
-    const struct role_line *const l = &t->g.roles.line[line];
-
-    if (l->decode_ranks) return l->decode + l->decode_ranks - 1;
-    return roles_tail(&t->g.roles, line, t->g.schedule.levels + 1);
-}
-
 bool group_serves(const struct group *t, int rank, int line)
 {
     const struct role_line *const l = &t->g.roles.line[line];
 
-    return (rank >= l->first && rank < l->first + l->ranks) || rank == group_encoder_rank(t, line);
+    return (rank >= l->first && rank < l->first + l->ranks) ||
+           rank == roles_encoder(&t->g.roles, line);
 }
 
 /* The two ranks of hop `p` of a line: false if the chain is not as long. */
@@ -26,7 +19,7 @@ static bool find_hop(const struct group *t, int line, int p, int *from, int *to)
 
     if (p >= l->decode_ranks) return false;
     *to = l->decode + p;
-    *from = p ? *to - 1 : roles_tail(&t->g.roles, line, t->g.schedule.levels + 1);
+    *from = p ? *to - 1 : roles_tail(&t->g.roles, line);
     return true;
 }
 
@@ -84,7 +77,7 @@ static status split_off(struct group *t, bool in, bool others, struct comm **out
 
 static status open_feed(struct group *t, int line)
 {
-    int const rank = t->world->rank, encoder = group_encoder_rank(t, line);
+    int const rank = t->world->rank, encoder = roles_encoder(&t->g.roles, line);
     bool others = false;
 
     for (int r = 1; r < t->world->size; r++) others = others || group_serves(t, r, line);
@@ -105,12 +98,12 @@ status engine_comms_open(struct group *t)
 
 void engine_comms_close(struct group *t)
 {
-    if (t->texts) comm_close(&t->texts);
+    comm_close(&t->texts);
     for (int i = 0; i < COUNT_OF(t->feeds); i++) {
-        if (t->reports[i]) comm_close(&t->reports[i]);
-        if (t->feeds[i]) comm_close(&t->feeds[i]);
-        if (t->in[i]) comm_close(&t->in[i]);
+        comm_close(&t->reports[i]);
+        comm_close(&t->feeds[i]);
+        comm_close(&t->in[i]);
     }
-    if (t->out) comm_close(&t->out);
-    if (t->line_comm) comm_close(&t->line_comm);
+    comm_close(&t->out);
+    comm_close(&t->line_comm);
 }

@@ -7,17 +7,12 @@
  * stop was asked for, or because the world is aborted: then every wait breaks.
  */
 #include "base/clock.h"
+#include "base/file_set.h"
 #include "base/log.h"
 #include "pipeline/engine/engine_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-/* What a rank opens for its role; NULL where it has none of it. */
-struct workers {
-    struct line_worker *line;
-    struct decode_worker *decode;
-};
 
 /* ---- what all ranks must read alike -------------------------------------------------------- */
 
@@ -37,17 +32,18 @@ static status share_hash(struct group *t, int from, const char *own, const char 
                 t->world->rank, from);
 }
 
-static status share_hashes(struct group *t, const struct workers *w)
+static status share_hashes(struct group *t)
 {
     char first[DIGEST_HEX];
-    const char *vae = w->decode ? decode_worker_vae_hash(w->decode) : NULL;
+    const char *vae = t->decode_worker ? decode_worker_vae_hash(t->decode_worker) : NULL;
 
-    if (w->line) vae = line_worker_vae_hash(w->line);
+    if (t->line_worker) vae = line_worker_vae_hash(t->line_worker);
     if (t->world->rank == 0 && !vae) {
-        TRY(digest_file(t->model.vae, first));
+        TRY(model_file_hash(t->model.vae, file_set_vae, first));
         vae = first;
     }
-    TRY(share_hash(t, t->g.roles.line[0].first, w->line ? line_worker_weights_hash(w->line) : NULL,
+    TRY(share_hash(t, t->g.roles.line[0].first,
+                   t->line_worker ? line_worker_weights_hash(t->line_worker) : NULL,
                    t->model.weights, t->weights_hash));
     TRY(share_hash(t, t->g.roles.text,
                    t->prompt_encoder ? prompt_encoder_hash(t->prompt_encoder) : NULL,
@@ -57,19 +53,19 @@ static status share_hashes(struct group *t, const struct workers *w)
 
 /* ---- opening ------------------------------------------------------------------------------- */
 
-static status open_worker(struct group *t, struct workers *w)
+static status open_worker(struct group *t)
 {
     struct vae_range part[VAE_PARTS_MAX] = { { 0, 0 } };
     const struct role_line *const served = &t->g.roles.line[t->me->line];
 
-    if (t->me->role == ROLE_LINE) return line_worker_open(&w->line, t);
+    if (t->me->role == ROLE_LINE) return line_worker_open(&t->line_worker, t);
     if (t->me->role != ROLE_DECODE) return ST_OK;
     if (served->decode_ranks > 1) {
         struct vae_size size = { .latent_h = t->g.latent_h, .latent_w = t->g.latent_w };
         TRY(vae_base(&size.base, t->model.vae));
         TRY(vae_parts(part, served->decode_ranks, &size));
     }
-    return decode_worker_open(&w->decode, t,
+    return decode_worker_open(&t->decode_worker, t,
                               &(struct decode_worker_config){ .line = t->me->line,
                                                               .lines = t->me->lines,
                                                               .in = t->in,
@@ -77,33 +73,36 @@ static status open_worker(struct group *t, struct workers *w)
                                                               .part = part[t->me->place] });
 }
 
-static status open_group(struct group *t, const struct work_item *first, struct workers *w)
+static status open_group(struct group *t)
 {
     const struct engine_events *const ev = t->rank->events;
 
+    if (t->first) TRY(dispatcher_open(&t->dispatcher, t)); /* whatever comes, its clip is told of */
     if (t->rank->o->loading) t->rank->o->loading();
-    TRY(group_read_model(t, first));
+    if (t->rank->o->stop_asked()) comm_stop(t->world); /* before it ended the process by itself */
+    TRY(group_read_model(t));
+    TRY(group_check_files(t));
     TRY(engine_assign_roles(t));
     if (ev && ev->group_begin) ev->group_begin(ev->arg, &t->g);
     TRY(engine_comms_open(t));
     TRY(clip_board_open(&t->board, t->world));
-    if (first) TRY(dispatcher_open(&t->dispatcher, t, first));
     if (t->world->rank == t->g.roles.text) TRY(prompt_encoder_open(&t->prompt_encoder, t));
-    TRY(open_worker(t, w));
-    TRY(share_hashes(t, w));
+    TRY(open_worker(t));
+    TRY(share_hashes(t));
+    TRY(group_check_files(t)); /* what was hashed is what has been loaded */
     return comm_agree(t->world, ST_OK);
 }
 
 /* ---- running -------------------------------------------------------------------------------- */
 
-static status run_worker(struct group *t, struct workers *w)
+static status run_worker(struct group *t)
 {
     status st = ST_OK;
 
     /* From here on a stop is heeded between ticks, on whichever rank it is asked for. */
     if (t->rank->o->stop()) comm_stop(t->world);
-    if (w->line) st = line_worker_run(w->line);
-    if (w->decode) st = decode_worker_run(w->decode);
+    if (t->line_worker) st = line_worker_run(t->line_worker);
+    if (t->decode_worker) st = decode_worker_run(t->decode_worker);
     if (st != ST_OK && st != ST_CANCELED) {
         struct error const why = *error_last();
         *t->rank->why = why; /* for the watchdog, should what follows hang */
@@ -114,12 +113,12 @@ static status run_worker(struct group *t, struct workers *w)
 }
 
 /* Everything that runs beside the worker ends with it. */
-static status run_threads(struct group *t, struct workers *w, struct group_run *r)
+static status run_threads(struct group *t, struct group_run *r)
 {
     status st = clip_feed_open(&t->feed, t);
 
     if (st == ST_OK && t->dispatcher) st = dispatcher_start(t->dispatcher);
-    if (st == ST_OK) st = run_worker(t, w);
+    if (st == ST_OK) st = run_worker(t);
     else comm_abort(t->world);
     if (t->dispatcher) st = dispatcher_join(t->dispatcher, st, r);
     st = prompt_encoder_join(t->prompt_encoder, st);
@@ -141,20 +140,20 @@ static status report_stats(struct group *t, const struct rank_stats *mine,
     return st;
 }
 
-static status run_group(struct group *t, struct workers *w, struct group_run *r)
+static status run_group(struct group *t, struct group_run *r)
 {
     const struct engine_events *const ev = t->rank->events;
     double const begin = clock_seconds(), processor = clock_process_seconds();
     struct rank_stats mine = { .threads = t->rank->threads };
 
     if (ev && ev->group_ready) ev->group_ready(ev->arg, &t->g);
-    status st = run_threads(t, w, r);
+    status st = run_threads(t, r);
     if (st == ST_OK || st == ST_CANCELED) st = comm_agree(t->world, st);
     r->seconds = clock_seconds() - begin;
     r->stopped = r->stopped || st != ST_OK;
     mine.process = clock_process_seconds() - processor;
-    if (w->line) line_worker_stats(w->line, &mine);
-    if (w->decode) decode_worker_stats(w->decode, &mine);
+    if (t->line_worker) line_worker_stats(t->line_worker, &mine);
+    if (t->decode_worker) decode_worker_stats(t->decode_worker, &mine);
     return st == ST_OK || st == ST_CANCELED ? report_stats(t, &mine, r, st) : st;
 }
 
@@ -184,26 +183,25 @@ status engine_group_run(const struct engine_rank *rank, int number, const struct
                         int numbers, struct group_run *r)
 {
     struct group *const t = calloc(1, sizeof *t);
-    struct workers w = { 0 };
     double const begin = clock_seconds();
     struct track *closing = NULL;
     status st = ST_OK;
 
     *r = (struct group_run){ 0 };
     if (!t) return fail(ST_NOMEM, "a group of clips");
-    *t = (struct group){ .g = { .number = number, .world = rank->world },
+    *t = (struct group){ .g = { .number = number, .node = rank->world->node },
                          .rank = rank,
                          .first = first,
                          .numbers = numbers,
                          .world = rank->world };
-    TRY_OUT(open_group(t, first, &w));
+    TRY_OUT(open_group(t));
     r->load = clock_seconds() - begin;
-    st = run_group(t, &w, r);
+    st = run_group(t, r);
 out:
     if (st != ST_OK && st != ST_CANCELED) give_up(&closing, t);
     struct error const why = *error_last(); /* what closing comes upon only follows from it */
-    decode_worker_close(&w.decode);
-    line_worker_close(&w.line);
+    decode_worker_close(&t->decode_worker);
+    line_worker_close(&t->line_worker);
     dispatcher_close(&t->dispatcher);
     prompt_encoder_close(&t->prompt_encoder);
     clip_feed_close(&t->feed);

@@ -7,12 +7,14 @@
  *   engine_comms.c      the groups of ranks that messages go through
  *   config_check.c      what all ranks must have in common
  *   dispatcher.c        rank 0: clips from the source to lines, outcomes back to it
+ *   clip_start.c        what clips begin with, where it is given
  *   prompt_bank.c       embeddings of the prompts in use
  *   prompt_encoder.c    the text encoder, on the rank that embeds
  *   prompt_mix.c        which prompts a block goes by
  *   clip_feed.c         clips from the dispatcher to their line's ranks, and reports back
  *   clip_board.c        the clips that a rank has received
  *   rank_stats.c        what each rank did
+ *   clip_resume.c       what an attempt at a clip must have alike, and which one to go on from
  *   line_worker.c       ROLE_LINE: a rank of a line; its tail sends finished blocks on
  *   decode_local.c      a thread that decodes beside the line
  *   decode_worker.c     ROLE_DECODE, or that thread: blocks to pictures
@@ -29,6 +31,7 @@
 #include "pipeline/engine/engine.h"
 #include "pipeline/engine/model_pool.h"
 #include "pipeline/output/sidecar.h"
+#include "pipeline/resume/snapshot.h"
 #include "pipeline/text/text_encoder.h"
 #include "pipeline/vae/vae.h"
 
@@ -54,10 +57,19 @@ struct engine_rank {
 /* Control messages to rank 0 while ranks run, for progress and for the dispatcher; a message may
  * be lost, and the next of its kind makes it good. */
 enum engine_control {
-    CONTROL_BLOCK = CONTROL_OTHER, /* a block is encoded: line, clip, block, pictures */
-    CONTROL_TICK /* a line has ended a tick, or is idle: line, stages that held a block, blocks
-                    that have not entered, clips admitted, the newest clip in the line, the last
-                    one cut that will not be made (-1: none) */
+    CONTROL_BLOCK = CONTROL_OTHER, /* a block is encoded */
+    CONTROL_TICK                   /* a line has ended a tick, or is idle */
+};
+
+/* Places of their values. */
+enum { BLOCK_CLIP, BLOCK_NUMBER };
+enum {
+    TICK_LINE,
+    TICK_BUSY,     /* stages that held a block */
+    TICK_LEFT,     /* blocks of admitted clips that have not entered */
+    TICK_ADMITTED, /* clips */
+    TICK_NEWEST,   /* the newest clip in the line; -1: none */
+    TICK_CUT       /* the last clip that was cut and will not be made; -1: none */
 };
 
 /* ---- a clip in work ------------------------------------------------------------------ */
@@ -76,11 +88,17 @@ struct live_clip {
     struct clip_spec spec;
     struct embedding *text; /* [texts]: of its different prompts */
     int texts;
-    int *text_of;     /* [spec.prompts]: index into text */
-    int users;        /* workers of this rank that need it; clip_board's */
-    unsigned formats; /* of its files: a set of enum pix */
-    bool cut;         /* no more of it enters; the line worker's */
-    int64_t entered;  /* blocks that have entered the line; the line worker's */
+    int *text_of; /* [spec.prompts]: index into text */
+    float *given; /* [given_blocks * frames, channels, h, w]: its first blocks; owned */
+    int64_t given_blocks;
+    int users;                      /* workers of this rank that need it; clip_board's */
+    unsigned formats;               /* of its files: a set of enum pix */
+    char *resume_dir;               /* the attempt it goes on from; NULL: from its start */
+    int64_t resumed;                /* blocks that are finished there */
+    struct snapshot_reader *resume; /* what they left; the line worker's, owned */
+    int64_t warmed;  /* of these, blocks that are through or need not be decoded; line worker's */
+    bool cut;        /* no more of it enters; the line worker's */
+    int64_t entered; /* blocks that have entered the line; the line worker's */
 };
 void live_clip_free(struct live_clip *c); /* NULL is fine */
 
@@ -150,6 +168,8 @@ struct clip_report {
 
 struct dispatcher;
 struct clip_feed;
+struct line_worker;
+struct decode_worker;
 
 struct group {
     struct engine_group g;
@@ -158,7 +178,7 @@ struct group {
     const struct role_at *me;
 
     struct model_spec model;
-    const struct work_item *first; /* the clip that began it; rank 0 */
+    const struct work_item *first; /* the clip that began it; rank 0, else NULL */
     int numbers;                   /* clips of earlier groups; rank 0 */
     char weights_hash[DIGEST_HEX], vae_hash[DIGEST_HEX], text_hash[DIGEST_HEX];
 
@@ -168,6 +188,8 @@ struct group {
     void (*report)(struct dispatcher *d, int line, const struct clip_report *r); /* rank 0:
                                               takes a report, on any thread; else NULL */
     struct prompt_encoder *prompt_encoder; /* the rank that embeds */
+    struct line_worker *line_worker;       /* ROLE_LINE */
+    struct decode_worker *decode_worker;   /* ROLE_DECODE */
 
     /* Groups of ranks that this rank is in; NULL where it is not. A hop joins two ranks: a line's
      * tail with the first part of its decode chain, or one part with the next. */
@@ -179,14 +201,25 @@ struct group {
     struct comm *texts;                /* rank 0, then the rank that embeds prompts */
 };
 
-/* The rank that encodes a line's clips: the last of its chain, else its tail. */
-int group_encoder_rank(const struct group *t, int line);
-
 /* Does this rank need a line's clips? */
 bool group_serves(const struct group *t, int rank, int line);
 
-/* [all] Rank 0 has the clip that begins the group, the others NULL and get what they need. */
-status group_read_model(struct group *t, const struct work_item *first) MUST_USE;
+/* [all] From the clip that begins the group, which rank 0 has; the others get what they need. */
+status group_read_model(struct group *t) MUST_USE;
+
+/* ---- model_files.c ---- */
+
+/* ST_IO names the first of the model's files that is no more what it was when the model's id was
+ * made: before anything of them is read, and again when it has been. */
+status group_check_files(struct group *t) MUST_USE;
+
+/* Equal keys, equal files and adapters on this machine. */
+status model_files_key(const struct model_spec *m, char key[DIGEST_HEX]) MUST_USE;
+
+/* SHA-256 of the file; of several, of the lines "HASH  NAME". inside: see file_set.h. */
+status model_file_hash(const char *path, const char *const *inside, char hex[DIGEST_HEX]) MUST_USE;
+
+/* ---- engine_roles.c ---- */
 
 /* [all] Roles as asked for, the rest as the planner says. */
 status engine_assign_roles(struct group *t) MUST_USE;
@@ -271,18 +304,42 @@ status prompt_encoder_join(struct prompt_encoder *e,
 void prompt_encoder_close(struct prompt_encoder **e);
 const char *prompt_encoder_hash(const struct prompt_encoder *e);
 
+/* ---- given blocks ------------------------------------------------------------------------ */
+
+/* On rank 0: what clips begin with, read or encoded. */
+struct clip_starts;
+status clip_starts_open(struct clip_starts **out, struct group *t) MUST_USE;
+void clip_starts_close(struct clip_starts **s); /* NULL is fine; sets NULL */
+/* Sets given and given_blocks; 0 where nothing is given. *why: it cannot be had, and why;
+ * malloc'ed. */
+status clip_starts_give(struct clip_starts *s, struct live_clip *c, char **why) MUST_USE;
+
 /* ---- dispatcher (rank 0) ---------------------------------------------------------------- */
 
-status dispatcher_open(struct dispatcher **out, struct group *t,
-                       const struct work_item *first) MUST_USE;
+status dispatcher_open(struct dispatcher **out, struct group *t) MUST_USE;
 status dispatcher_start(struct dispatcher *d) MUST_USE;
 /* st: what this rank has come to itself. */
 status dispatcher_join(struct dispatcher *d, status st, struct group_run *r) MUST_USE;
 void dispatcher_close(struct dispatcher **d);
 
+/* ---- clip_resume.c: checkpoints, and going on from them ---------------------------------- */
+
+/* Is one made once so many blocks of the clip are finished? The same on all ranks. */
+bool clip_checkpoint_due(const struct group *t, const struct live_clip *c, int64_t blocks);
+
+/* How many latents of the window then stand behind the finished blocks. */
+int clip_window_blocks(const struct group *t, const struct live_clip *c, int64_t blocks);
+
+/* What whoever goes on must have alike (snapshot.h); the clip's files and pictures, and whatever
+ * decides the bits of both. ST_NOMEM. */
+status clip_identity(struct strbuf *out, const struct group *t,
+                     const struct clip_spec *spec) MUST_USE;
+
+/* Rank 0: fill in resume_dir and resumed, if there is something to go on from. */
+status clip_find_resume(const struct group *t, struct live_clip *c) MUST_USE;
+
 /* ---- workers: everything a role opens, runs and closes. Opened on every rank before any runs. */
 
-struct line_worker;
 status line_worker_open(struct line_worker **out, struct group *t) MUST_USE;
 status line_worker_run(struct line_worker *l) MUST_USE; /* until the line has drained */
 void line_worker_close(struct line_worker **l);         /* NULL is fine; sets NULL */
@@ -298,7 +355,6 @@ struct decode_worker_config {
     struct comm *out;
     struct vae_range part;
 };
-struct decode_worker;
 status decode_worker_open(struct decode_worker **out, struct group *t,
                           const struct decode_worker_config *c) MUST_USE;
 status decode_worker_run(struct decode_worker *d) MUST_USE; /* until its lines end */
@@ -337,6 +393,9 @@ status encode_worker_open(struct encode_worker **out,
 void encode_worker_close(struct encode_worker **f); /* NULL is fine; sets NULL */
 /* The next block; all of it is copied. */
 status encode_worker_block(struct encode_worker *f, const struct decode_block *b) MUST_USE;
+/* Of a checkpoint behind the block that came last: the next latent of the window. */
+status encode_worker_window(struct encode_worker *f, int clip, int64_t block,
+                            const float *x) MUST_USE;
 /* Nothing more comes: encode what waits, and report the end. */
 status encode_worker_end(struct encode_worker *f) MUST_USE;
 const struct track *encode_worker_track(const struct encode_worker *f);
@@ -351,7 +410,7 @@ struct clip_provenance {
     struct sidecar_prompt *prompt;
     struct sidecar_pair *value, *label;
     struct sidecar_pair file[3], library[1], host[1];
-    char world[96], hostname[64], what[96], kernels[KERN_TEXT];
+    char world[96], hostname[64], what[96], kernels[KERN_TEXT], numerics[ENGINE_NUMERICS];
     char libav[CODEC_LIBS];
 };
 status clip_provenance_make(struct clip_provenance *out, const struct group *t,

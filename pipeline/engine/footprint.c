@@ -25,6 +25,7 @@ const char *const plan_arena_names[PLAN_ARENAS] = {
     [PLAN_VAE_SCRATCH] = "vae scratch",
     [PLAN_VAE_WIRE] = "vae wire",
     [PLAN_VAE_HOST] = "vae host",
+    [PLAN_START] = "vae encoder",
     [PLAN_PICTURES] = "pictures",
 };
 
@@ -32,7 +33,7 @@ static const bool on_card[PLAN_ARENAS] = {
     [PLAN_WEIGHTS] = true,     [PLAN_CACHE] = true,     [PLAN_CONTEXT] = true,
     [PLAN_SCRATCH] = true,     [PLAN_WIRE] = true,      [PLAN_KERNELS] = true,
     [PLAN_VAE_WEIGHTS] = true, [PLAN_VAE_CACHE] = true, [PLAN_VAE_SCRATCH] = true,
-    [PLAN_VAE_WIRE] = true,
+    [PLAN_VAE_WIRE] = true,    [PLAN_START] = true,
 };
 
 enum { PICTURES_HELD = 1 + ENCODE_WORKER_SLOTS }; /* blocks of a line: in work, and waiting */
@@ -47,7 +48,8 @@ status plan_line_config(struct line_config *out, const struct plan_bytes *b, int
                                  .mode = b->mode,
                                  .latent_h = m->latent_h,
                                  .latent_w = m->latent_w,
-                                 .contexts = m->contexts };
+                                 .contexts = m->contexts,
+                                 .given = m->known.starts > 0 };
     return split_make(&out->split, m->schedule.levels + 1, ranks_per_line);
 }
 
@@ -78,6 +80,24 @@ static status measure_decoders(struct plan_bytes *b)
             TRY(vae_measure(&b->vae[chain][place], &c));
         }
     return ST_OK;
+}
+
+status plan_encoder_config(struct vae_config *out, const struct plan_bytes *b)
+{
+    TRY(plan_vae_config(out, b, 0, 0));
+    out->alone = true;
+    out->picture_bytes = 0;
+    return ST_OK;
+}
+
+/* Where no clip begins with pictures it is never opened; whether any does is not looked at. */
+static status measure_encoder(struct plan_bytes *b)
+{
+    struct vae_config c;
+
+    if (!b->model->known.starts) return ST_OK;
+    TRY(plan_encoder_config(&c, b));
+    return vae_measure(&b->start, &c);
 }
 
 static status measure_lines(struct plan_bytes *b)
@@ -123,7 +143,8 @@ static status read_text_encoder(struct plan_bytes *b)
     status st = ST_OK;
 
     if (!path_exists(b->model->model->encoder)) return assume_text_encoder(b);
-    TRY_OUT(weights_open(&c.weights, b->model->model->encoder, NULL));
+    TRY_OUT(weights_open_as(&c.weights, &(struct weights_request){ .path = b->model->model->encoder,
+                                                                   .family = WEIGHTS_TEXT }));
     TRY_OUT(umt5_open(&u, &c));
     b->text_weights = weights_of(umt5_shape(u));
 out:
@@ -141,6 +162,7 @@ status plan_bytes_open(struct plan_bytes *out, const struct workload *m,
     TRY(dit_measure(&out->weights, &out->hollow, &dit, backend));
     TRY(measure_lines(out));
     TRY(measure_decoders(out));
+    TRY(measure_encoder(out));
     return read_text_encoder(out);
 }
 
@@ -157,14 +179,6 @@ void plan_work(struct cost_work *out, const struct plan_bytes *b)
     workload_cost(out, b->model);
     if (known->texts)
         out->text = 2 * b->text_weights * (double)known->tokens / (double)known->texts;
-}
-
-bool plan_decodes(const struct roles *r, int rank, int stages)
-{
-    const struct role_at *const at = &r->rank[rank];
-
-    if (at->role != ROLE_LINE) return at->role == ROLE_DECODE;
-    return r->line[at->line].decode_ranks == 0 && rank == roles_tail(r, at->line, stages);
 }
 
 static void add_line(struct plan_rank_bytes *out, const struct plan_bytes *b, int ranks, int place)
@@ -208,8 +222,13 @@ void plan_bytes_rank(struct plan_rank_bytes *out, const struct plan_bytes *b, co
 
     *out = (struct plan_rank_bytes){ 0 };
     if (at->role == ROLE_LINE) add_line(out, b, r->line[at->line].ranks, at->place);
-    if (plan_decodes(r, rank, b->model->schedule.levels + 1))
+    if (roles_decodes(r, rank))
         add_decoder(out, b, (uint64_t)at->lines, chain, chain > 0 ? at->place : 0);
+    if (rank == 0) {
+        const struct vae_bytes *const v = &b->start;
+        out->arena[PLAN_START] = v->weights + v->scratch + v->cache + v->wire + v->kernels;
+        out->arena[PLAN_VAE_HOST] += v->staging;
+    }
     for (int i = 0; i < PLAN_ARENAS; i++) {
         out->all += out->arena[i];
         if (on_card[i]) out->card += out->arena[i];

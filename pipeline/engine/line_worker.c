@@ -5,6 +5,7 @@
  * clips in the order they came to the board. A clip is held from its admission until none of its
  * blocks stands in the line: until then its seed and its prompts are asked for.
  */
+#include "base/array.h"
 #include "base/clock.h"
 #include "pipeline/decode/decode_link.h"
 #include "pipeline/dit/noise.h"
@@ -12,6 +13,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct line_worker {
     struct group *t;
@@ -68,10 +70,87 @@ static status fill_context(void *arg, int clip, int64_t block, float *embeds)
     return ST_OK;
 }
 
+/* ---- a clip that goes on ----------------------------------------------------------- */
+
+static int64_t latent_count(const struct line_worker *l)
+{
+    const struct engine_group *const g = &l->t->g;
+    return (int64_t)g->policy.frames_per_block * g->shape.channels * g->latent_h * g->latent_w;
+}
+
+/* What stands behind checkpoint `resumed` of an attempt is read on each rank of the line. */
+static status open_resume(struct line_worker *l, struct live_clip *c)
+{
+    int const frames = l->t->g.policy.frames_per_block;
+    int64_t const past = (vae_past() + frames - 1) / frames;
+
+    if (!c->resume_dir) return ST_OK;
+    c->resume = calloc(1, sizeof *c->resume);
+    if (!c->resume) return fail(ST_NOMEM, "clip %s: no memory", c->spec.name);
+    TRY(snapshot_reader_open(c->resume, c->resume_dir, c->resumed));
+    if (c->resume->s.latent != latent_count(l))
+        return fail(ST_FORMAT, "%s: latents of %lld numbers; this model's have %lld", c->resume_dir,
+                    (long long)c->resume->s.latent, (long long)latent_count(l));
+    c->entered = c->resumed;
+    c->warmed = c->resumed > past ? c->resumed - past : 0;
+    return ST_OK;
+}
+
+static status fill_given(void *arg, int clip, int64_t block, float *x0)
+{
+    struct line_worker *const l = arg;
+    const struct live_clip *const c = held_clip(l, clip);
+    const float *from;
+
+    if (block >= c->resumed) from = c->given + block * latent_count(l);
+    else TRY(snapshot_latent(c->resume, block, &from));
+    memcpy(x0, from, (size_t)latent_count(l) * sizeof *x0);
+    return ST_OK;
+}
+
+static status fill_window(void *arg, int clip, int64_t block, float *x)
+{
+    struct line_worker *const l = arg;
+    const float *from;
+
+    TRY(snapshot_window(held_clip(l, clip)->resume, block, &from));
+    memcpy(x, from, (size_t)latent_count(l) * sizeof *x);
+    return ST_OK;
+}
+
+/* On the tail: the decoder sees as many of the finished blocks as later pictures depend on. */
+static status warm_decoder(struct line_worker *l, struct live_clip *c, int64_t end)
+{
+    const float *x0;
+
+    for (; c->warmed < end; c->warmed++) {
+        TRY(snapshot_latent(c->resume, c->warmed, &x0));
+        TRY(decode_link_send(l->link, DECODE_WARM, c->number, c->warmed, x0));
+    }
+    return ST_OK;
+}
+
+/* ---- what the line hands out --------------------------------------------------------- */
+
 static status send_finished(void *arg, int clip, int64_t block, const float *x0)
 {
     struct line_worker *const l = arg;
-    return decode_link_send(l->link, clip, block, x0);
+    struct live_clip *const c = held_clip(l, clip);
+
+    if (c->resume) TRY(warm_decoder(l, c, c->resumed));
+    return decode_link_send(l->link, DECODE_BLOCK, clip, block, x0);
+}
+
+static bool is_checkpoint(void *arg, int clip, int64_t blocks)
+{
+    const struct line_worker *const l = arg;
+    return clip_checkpoint_due(l->t, held_clip(l, clip), blocks);
+}
+
+static status send_window(void *arg, int clip, int64_t block, const float *x)
+{
+    struct line_worker *const l = arg;
+    return decode_link_send(l->link, DECODE_WINDOW, clip, block, x);
 }
 
 static bool is_stopped(void *arg)
@@ -87,8 +166,12 @@ static bool is_stopped(void *arg)
 static status send_supply(const struct line_worker *l, int busy, int newest)
 {
     struct comm_control const m = { .kind = CONTROL_TICK,
-                                    .value = { l->t->me->line, busy, l->left, l->admitted, newest,
-                                               l->last_cut } };
+                                    .value = { [TICK_LINE] = l->t->me->line,
+                                               [TICK_BUSY] = busy,
+                                               [TICK_LEFT] = l->left,
+                                               [TICK_ADMITTED] = l->admitted,
+                                               [TICK_NEWEST] = newest,
+                                               [TICK_CUT] = l->last_cut } };
     return comm_send_control(l->t->world, 0, &m);
 }
 
@@ -123,21 +206,23 @@ static status decide(void *arg, int64_t tick, bool idle, struct line_decision *o
 static status take_entry(void *arg, int64_t i, struct timeline_entry *out)
 {
     struct line_worker *const l = arg;
-    struct live_clip *c;
+    struct live_clip *c, **more;
 
     TRY(clip_board_nth(l->t->board, l->t->me->line, i, &c));
-    if (l->holds == l->room) {
-        int const room = l->room ? 2 * l->room : 16;
-        struct live_clip **const more = realloc(l->held, (size_t)room * sizeof(struct live_clip *));
-        if (!more) return fail(ST_NOMEM, "%d clips in the line", room);
-        l->held = more;
-        l->room = room;
-    }
+    more = array_grow(l->held, l->holds, &l->room, sizeof(struct live_clip *));
+    if (!more) return fail(ST_NOMEM, "%d clips in the line", l->holds + 1);
+    l->held = more;
     l->held[l->holds++] = c;
     l->admitted++;
     l->newest = c->number;
-    l->left += c->spec.blocks;
-    *out = (struct timeline_entry){ .clip = c->number, .end = c->spec.blocks };
+    TRY(open_resume(l, c));
+    l->left += c->spec.blocks - c->entered;
+    bool const goes_on = c->resume && c->resumed >= c->given_blocks;
+    *out = (struct timeline_entry){ .clip = c->number,
+                                    .end = c->spec.blocks,
+                                    .clean = goes_on ? c->resumed : c->given_blocks,
+                                    .opening = c->given_blocks,
+                                    .goes_on = goes_on && kv_policy_joint(&l->t->g.policy) };
     return ST_OK;
 }
 
@@ -194,17 +279,21 @@ static status open_line(struct line_worker *l)
                              .latent_h = g->latent_h,
                              .latent_w = g->latent_w,
                              .contexts = contexts_of(&g->outlook),
+                             .given = g->outlook.starts > 0,
                              .idle_s = ENGINE_WAIT_S,
                              .comm = t->line_comm,
                              .track = l->track };
 
+    char files[DIGEST_HEX];
+
     track_begin(l->track, TRACK_LOAD, TRACK_NOWHERE);
-    TRY(model_pool_acquire(t->rank->pool, &dit, t->rank->device, &l->model));
+    TRY(model_files_key(&t->model, files));
+    TRY(model_pool_acquire(t->rank->pool, &dit, files, t->rank->device, &l->model));
     TRY(t->rank->o->backend->open(
         &l->ctx, &(struct kern_config){ .threads = t->rank->threads,
                                         .device = t->rank->device,
                                         .strict = t->rank->o->mode.determinism == LINE_STRICT }));
-    TRY(split_make(&c.split, g->schedule.levels + 1, t->line_comm->size));
+    TRY(split_make(&c.split, g->roles.stages, t->line_comm->size));
     c.model = l->model.dit;
     c.ctx = l->ctx;
     TRY(line_open(&l->line, &c));
@@ -224,8 +313,7 @@ status line_worker_open(struct line_worker **out, struct group *t)
     l->newest = l->last_cut = -1;
     TRY_OUT(track_open(&l->track, t->rank->trace, TRACK_ROW_LINE, "line"));
     TRY_OUT(open_line(l));
-    if (t->world->rank == roles_tail(&t->g.roles, t->me->line, t->g.schedule.levels + 1))
-        TRY_OUT(open_tail(l));
+    if (t->world->rank == roles_tail(&t->g.roles, t->me->line)) TRY_OUT(open_tail(l));
     *out = l;
     l = NULL; /* handed over */
 out:
@@ -271,10 +359,27 @@ static void release_clips(struct line_worker *l, int oldest)
     l->holds = kept;
 }
 
+/* Of a clip that goes on its whole window enters in one tick. */
 static void count_entry(struct line_worker *l, struct place p)
 {
-    l->left--;
-    held_clip(l, p.clip)->entered = p.block + 1;
+    struct live_clip *const c = held_clip(l, p.clip);
+
+    if (p.block < c->entered) return;
+    l->left -= p.block + 1 - c->entered;
+    c->entered = p.block + 1;
+}
+
+/* Blocks that exist pass the clean stage alone: by then all that came before has left the line.
+ * Those of a clip that goes on warm the decoder, as many as it needs; given ones go on to it. */
+static status follow_given(struct line_worker *l)
+{
+    struct place const p = line_place_of(l->line, l->t->g.schedule.levels);
+    struct live_clip *const c = p.clip >= 0 && l->link ? held_clip(l, p.clip) : NULL;
+
+    if (c && p.block < c->resumed) return warm_decoder(l, c, p.block + 1);
+    if (!c || p.block >= c->given_blocks) return ST_OK;
+    return decode_link_send(l->link, DECODE_BLOCK, p.clip, p.block,
+                            c->given + p.block * latent_count(l));
 }
 
 /* Which stages held a block in the tick that has ended. */
@@ -291,8 +396,9 @@ static status count_tick(struct line_worker *l)
         busy++;
         if (p.clip < oldest) oldest = p.clip;
         if (p.clip > newest) newest = p.clip;
+        count_entry(l, p);
     }
-    if (line_place_of(l->line, 0).clip >= 0) count_entry(l, line_place_of(l->line, 0));
+    TRY(follow_given(l));
     l->ticks++;
     if (newest >= 0) release_clips(l, oldest);
     if (l->t->me->place) return ST_OK;
@@ -308,6 +414,10 @@ static status run_ticks(struct line_worker *l)
                                 .noise = fill_noise,
                                 .context_id = find_context,
                                 .context = fill_context,
+                                .given = fill_given,
+                                .window = fill_window,
+                                .checkpoint = is_checkpoint,
+                                .keep = send_window,
                                 .finished = send_finished,
                                 .stop = is_stopped };
 

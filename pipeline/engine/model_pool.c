@@ -2,7 +2,9 @@
  * so that groups of one card load it once and thread ranks of a device share it. */
 #include "pipeline/engine/model_pool.h"
 #include "base/digest.h"
+#include "base/file_set.h"
 #include "base/log.h"
+#include "pipeline/engine/engine_internal.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -14,7 +16,7 @@ struct slot {
     struct dit *model;
     char *weights, *outer_key; /* what the model is of; outer_key "": the file's own choice */
     struct dit_shape shape;
-    char hash[DIGEST_HEX];
+    char hash[DIGEST_HEX], files[DIGEST_HEX]; /* of the file; key of all that make it */
     enum dtype act;
     struct schedule schedule;
     int lent;
@@ -29,18 +31,18 @@ struct model_pool {
 
 status model_pool_open(struct model_pool **out, const struct kern_backend *backend, int threads)
 {
-    struct model_pool *const s = calloc(1, sizeof *s);
+    struct model_pool *const p = calloc(1, sizeof *p);
 
     *out = NULL;
-    if (!s) return fail(ST_NOMEM, "store: no memory");
-    s->backend = backend;
-    s->threads = threads;
-    pthread_mutex_init(&s->lock, NULL);
-    *out = s;
+    if (!p) return fail(ST_NOMEM, "models: no memory");
+    p->backend = backend;
+    p->threads = threads;
+    pthread_mutex_init(&p->lock, NULL);
+    *out = p;
     return ST_OK;
 }
 
-static void drop(struct slot *s)
+static void drop_model(struct slot *s)
 {
     dit_close(&s->model);
     free(s->weights);
@@ -48,24 +50,24 @@ static void drop(struct slot *s)
     s->weights = s->outer_key = NULL;
 }
 
-void model_pool_close(struct model_pool **store)
+void model_pool_close(struct model_pool **pool)
 {
-    struct model_pool *const s = *store;
+    struct model_pool *const p = *pool;
 
-    if (!s) return;
+    if (!p) return;
     for (int i = 0; i < MODEL_POOL_DEVICES; i++) {
-        drop(&s->slot[i]);
-        if (s->slot[i].ctx) s->backend->close(&s->slot[i].ctx);
+        drop_model(&p->slot[i]);
+        if (p->slot[i].ctx) p->backend->close(&p->slot[i].ctx);
     }
-    pthread_mutex_destroy(&s->lock);
-    free(s);
-    *store = NULL;
+    pthread_mutex_destroy(&p->lock);
+    free(p);
+    *pool = NULL;
 }
 
 static bool same_schedule(const struct schedule *a, const struct schedule *b)
 {
-    if (a->levels != b->levels) return false;
-    for (int i = 0; i < a->levels; i++)
+    if (a->usual != b->usual || a->opening != b->opening || a->entries != b->entries) return false;
+    for (int i = 0; i < a->entries; i++)
         if (!(a->timestep[i] == b->timestep[i] && a->sigma[i] == b->sigma[i])) return false;
     return true;
 }
@@ -77,38 +79,40 @@ static bool same_shape(const struct dit_shape *a, const struct dit_shape *b)
            a->freq_dim == b->freq_dim && a->channels == b->channels && a->eps == b->eps;
 }
 
-static bool is_of(const struct slot *s, const char *weights)
+static bool holds_file(const struct slot *s, const char *weights, const char *files)
 {
-    return s->model && !strcmp(s->weights, weights);
+    return s->model && !strcmp(s->weights, weights) && !strcmp(s->files, files);
 }
 
-static bool is_it(const struct slot *s, const struct dit_config *c)
+static bool holds_model(const struct slot *s, const struct dit_config *c, const char *files)
 {
     const char *const key = c->outer_key ? c->outer_key : "";
 
-    return is_of(s, c->weights) && !strcmp(s->outer_key, key) && s->act == c->act &&
+    return holds_file(s, c->weights, files) && !strcmp(s->outer_key, key) && s->act == c->act &&
            same_shape(&s->shape, &c->shape) && same_schedule(&s->schedule, c->schedule);
 }
 
 /* The file is read once for its hash, however many cards it goes to. */
-static status hash(const struct model_pool *s, const char *weights, char out[DIGEST_HEX])
+static status hash_weights(const struct model_pool *p, const char *weights, const char *files,
+                           char out[DIGEST_HEX])
 {
     for (int i = 0; i < MODEL_POOL_DEVICES; i++)
-        if (is_of(&s->slot[i], weights)) {
-            memcpy(out, s->slot[i].hash, DIGEST_HEX);
+        if (holds_file(&p->slot[i], weights, files)) {
+            memcpy(out, p->slot[i].hash, DIGEST_HEX);
             return ST_OK;
         }
-    return digest_file(weights, out);
+    return model_file_hash(weights, file_set_transformer, out);
 }
 
-static status load(const struct model_pool *store, struct slot *s, const struct dit_config *c,
-                   int device)
+static status load_model(const struct model_pool *p, struct slot *s, const struct dit_config *c,
+                         const char *files, int device)
 {
-    struct kern_config const place = { .threads = store->threads, .device = device };
+    struct kern_config const place = { .threads = p->threads, .device = device };
 
     if (s->lent) return fail(ST_ARG, "%s: another model is in use", c->weights);
-    drop(s);
-    TRY(hash(store, c->weights, s->hash));
+    drop_model(s);
+    TRY(hash_weights(p, c->weights, files, s->hash));
+    memcpy(s->files, files, DIGEST_HEX);
     s->weights = strdup(c->weights);
     s->outer_key = strdup(c->outer_key ? c->outer_key : "");
     if (!s->weights || !s->outer_key) return fail(ST_NOMEM, "%s: its name", c->weights);
@@ -116,34 +120,34 @@ static status load(const struct model_pool *store, struct slot *s, const struct 
     s->act = c->act;
     s->schedule = *c->schedule;
     log_info("model: %s", c->weights);
-    if (!s->ctx) TRY(store->backend->open(&s->ctx, &place));
+    if (!s->ctx) TRY(p->backend->open(&s->ctx, &place));
     return dit_open(&s->model, c, s->ctx);
 }
 
-status model_pool_acquire(struct model_pool *s, const struct dit_config *c, int device,
-                          struct pooled_model *out)
+status model_pool_acquire(struct model_pool *p, const struct dit_config *c, const char *files,
+                          int device, struct pooled_model *out)
 {
     status st = ST_OK;
 
     *out = (struct pooled_model){ 0 };
     if (device < 0 || device >= MODEL_POOL_DEVICES)
         return fail(ST_ARG, "device %d: 0 to %d are allowed", device, MODEL_POOL_DEVICES - 1);
-    struct slot *const slot = &s->slot[device];
-    pthread_mutex_lock(&s->lock);
-    if (!is_it(slot, c)) st = load(s, slot, c, device);
+    struct slot *const slot = &p->slot[device];
+    pthread_mutex_lock(&p->lock);
+    if (!holds_model(slot, c, files)) st = load_model(p, slot, c, files, device);
     if (st == ST_OK) {
         slot->lent++;
         *out = (struct pooled_model){ slot->model, slot->hash, device };
     }
-    pthread_mutex_unlock(&s->lock);
+    pthread_mutex_unlock(&p->lock);
     return st;
 }
 
-void model_pool_release(struct model_pool *s, struct pooled_model *m)
+void model_pool_release(struct model_pool *p, struct pooled_model *m)
 {
     if (!m->dit) return;
-    pthread_mutex_lock(&s->lock);
-    s->slot[m->device].lent--;
-    pthread_mutex_unlock(&s->lock);
+    pthread_mutex_lock(&p->lock);
+    p->slot[m->device].lent--;
+    pthread_mutex_unlock(&p->lock);
     *m = (struct pooled_model){ 0 };
 }

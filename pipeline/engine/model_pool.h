@@ -1,9 +1,9 @@
 /*
  * model_pool.h - the transformer of this process: loaded once on each card that its
- * ranks compute on, whichever and however many of them want it, and kept while one batch
+ * ranks compute on, whichever and however many of them want it, and kept while one group
  * follows another.
  *
- * Any thread may call. Ranks that are threads of one process share one store.
+ * Any thread may call. Ranks that are threads of one process share one pool.
  */
 #ifndef MODEL_POOL_H
 #define MODEL_POOL_H
@@ -15,7 +15,7 @@ struct model_pool;
 /* threads: that load. Whoever opens, closes; nobody may borrow then. */
 status model_pool_open(struct model_pool **out, const struct kern_backend *backend,
                        int threads) MUST_USE;
-void model_pool_close(struct model_pool **s); /* NULL is fine; sets NULL */
+void model_pool_close(struct model_pool **p); /* NULL is fine; sets NULL */
 
 enum { MODEL_POOL_DEVICES = 64 };
 
@@ -26,10 +26,11 @@ struct pooled_model {
     int device;
 };
 
-/* Borrow the model of this file, shape and precision on this card; give it back when done.
+/* Borrow the model of this file, shape and precision on this card; give it back when done. files: a
+ * key of all the files that make it, as they are now (model_files_key).
  * The last one stays loaded until another is wanted. ST_ARG if another one is still lent. */
-status model_pool_acquire(struct model_pool *s, const struct dit_config *c, int device,
-                          struct pooled_model *out) MUST_USE;
-void model_pool_release(struct model_pool *s, struct pooled_model *m); /* zeroes it */
+status model_pool_acquire(struct model_pool *p, const struct dit_config *c, const char *files,
+                          int device, struct pooled_model *out) MUST_USE;
+void model_pool_release(struct model_pool *p, struct pooled_model *m); /* zeroes it */
 
 #endif /* MODEL_POOL_H */

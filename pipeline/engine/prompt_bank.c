@@ -6,6 +6,7 @@
  * may take a while. A text that comes again soon is still at hand. Each clip gets rows of its
  * own, so nothing here has to live as long as a clip.
  */
+#include "base/array.h"
 #include "base/strbuf.h"
 #include "pipeline/engine/engine_internal.h"
 
@@ -79,13 +80,9 @@ static status note_text(struct prompt_bank *p, const char *text, bool *added)
 
     *added = !there;
     if (!there) {
-        if (p->texts == p->room) {
-            int const room = p->room ? 2 * p->room : 64;
-            struct bank_text *const more = realloc(p->text, (size_t)room * sizeof *more);
-            if (!more) return fail(ST_NOMEM, "%d prompts", room);
-            p->text = more;
-            p->room = room;
-        }
+        struct bank_text *const more = array_grow(p->text, p->texts, &p->room, sizeof *more);
+        if (!more) return fail(ST_NOMEM, "%d prompts", p->texts + 1);
+        p->text = more;
         char *const copy = strdup(text);
         if (!copy) return fail(ST_NOMEM, "a prompt");
         memmove(p->text + at + 1, p->text + at, (size_t)(p->texts - at) * sizeof *p->text);

@@ -84,9 +84,10 @@ static status serve_texts(struct prompt_encoder *e, const char *const *text, int
 
     if (!rows) return fail(ST_NOMEM, "embeddings of %d prompts", texts);
     log_info("prompts: %d to embed", texts);
+    track_begin(e->track, TRACK_TEXT, TRACK_NOWHERE); /* first: the track has long been still */
     watchdog_add(rank->watch, e->track, rank->o->deadline_s, rank->o->deadline_s);
-    track_begin(e->track, TRACK_TEXT, TRACK_NOWHERE);
-    status const st = embed_texts(e, text, texts, rows, answer);
+    status st = embed_texts(e, text, texts, rows, answer);
+    if (st == ST_OK) st = group_check_files(e->t); /* the encoder is read anew each time */
     track_end(e->track);
     track_lap(e->track);
     watchdog_drop(rank->watch, e->track);
@@ -107,11 +108,11 @@ static status send_answers(struct group *t, const struct prompt_answer *a, int t
 
     for (int i = 0; i < texts; i++) {
         struct answer_head const head = { a[i].tokens, a[i].why ? (int64_t)strlen(a[i].why) : 0 };
-        strbuf_add(&bytes, (const char *)&head, sizeof head);
+        strbuf_add(&bytes, &head, sizeof head);
     }
     for (int i = 0; i < texts; i++)
         if (a[i].rows)
-            strbuf_add(&bytes, (const char *)a[i].rows,
+            strbuf_add(&bytes, a[i].rows,
                        (size_t)a[i].tokens * (size_t)t->g.shape.text_dim * sizeof(float));
         else if (a[i].why) strbuf_add(&bytes, a[i].why, strlen(a[i].why));
     if (bytes.failed) st = fail(ST_NOMEM, "embeddings of %d prompts", texts);

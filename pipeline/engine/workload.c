@@ -10,21 +10,23 @@
 #include "pipeline/engine/output_formats.h"
 #include "pipeline/vae/vae.h"
 
+#include <string.h>
+
 status card_line_read(struct card_line *out, const struct model_spec *m)
 {
     TRY(schedule_make(&out->schedule, m->step, m->steps, m->warp, m->shift));
+    if (m->first_steps)
+        TRY(schedule_set_opening(&out->schedule, m->first_step, m->first_steps, m->warp, m->shift));
     out->policy = (struct kv_policy){
-        .levels = m->steps,
+        .kind = m->window,
+        .levels = out->schedule.levels,
         .frames_per_block = m->frames_per_block,
         .attention_frames = m->attention_frames,
         .sink_frames = m->sink_frames,
-        .sink = m->sink == MODEL_SINK_FIXED    ? KV_SINK_FIXED
-                : m->sink == MODEL_SINK_MOVING ? KV_SINK_MOVING
-                                               : KV_SINK_USUAL,
+        .sink = m->sink,
+        .rule = m->rule,
     };
-    if (!kv_policy_find(model_window_name(m->window), &out->policy.kind))
-        return fail(ST_FORMAT, "%s: window: no policy is called %s", m->card,
-                    model_window_name(m->window));
+    memcpy(out->policy.key, m->key, sizeof out->policy.key); /* zeroes without any */
     TRY(kv_policy_check(&out->policy));
     TRY(dit_shape_read(&out->shape, m->config));
     if (out->shape.channels == VAE_CHANNELS) return ST_OK;
@@ -121,6 +123,8 @@ status workload_shape(struct cost_shape *out, const struct workload *m, struct l
         .stages = m->policy.levels + 1,
         .layers = m->shape.layers,
         .one_by_one = !kv_policy_joint(&m->policy),
+        .usual = m->schedule.usual,
+        .opening = m->schedule.opening,
         .attended = (double)m->policy.attention_frames / frames,
         .kv_bytes = 2 * tokens_of(m, frames) * wire_bytes(m, mode),
         .heads = mode.exchange == LINE_HEADS ? m->shape.heads : 0,
@@ -165,9 +169,4 @@ struct dit_config workload_dit(const struct workload *m)
                                 .shape = m->shape,
                                 .schedule = &m->schedule,
                                 .act = m->act };
-}
-
-const char *workload_precision(const struct workload *m)
-{
-    return m->act == DT_F32 ? "f32" : "bf16";
 }

@@ -55,6 +55,4 @@ void workload_cost(struct cost_work *out, const struct workload *m);
 /* How the transformer is opened. Borrows from m. */
 struct dit_config workload_dit(const struct workload *m);
 
-const char *workload_precision(const struct workload *m); /* "f32", "bf16" */
-
 #endif /* WORKLOAD_H */

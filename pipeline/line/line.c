@@ -106,18 +106,21 @@ void line_close(struct line **line)
 
 /* ---- ticks ------------------------------------------------------------------------------ */
 
-/* New noise at stage 0, a given block at the clean one. Host memory that the last tick's
- * uploads read may be overwritten from here on. */
+/* New noise where a block enters, a given block at the clean stage. Host memory that the last
+ * tick's uploads read may be overwritten from here on. */
 static status enter_blocks(struct line *l)
 {
     const struct kern_backend *const b = l->c.ctx->backend;
-    struct place const newest = l->place[0], clean = l->place[l->levels];
+    struct place const clean = l->place[l->levels];
 
     TRY(line_synchronize(l));
-    if (l->first == 0 && newest.clip >= 0) {
-        TRY(l->io->noise(l->io->arg, newest.clip, newest.block, 0, l->host[0]));
-        TRY(b->upload(l->c.ctx, &l->stage[0].in, l->host[0]));
+    for (int i = l->first; i < l->end; i++) {
+        struct place const p = l->place[i];
+        if (p.clip < 0 || l->stage[i].level > 0) continue; /* at most one is left */
+        TRY(l->io->noise(l->io->arg, p.clip, p.block, 0, l->host[0]));
+        TRY(b->upload(l->c.ctx, &l->stage[i].in, l->host[0]));
     }
+    TRY(line_enter_window(l));
     if (l->end <= l->levels || !timeline_given(&l->timeline, l->tick)) return ST_OK;
     TRY(l->io->given(l->io->arg, clean.clip, clean.block, l->host[1]));
     return b->upload(l->c.ctx, &l->stage[l->levels].in, l->host[1]);
@@ -134,23 +137,13 @@ status line_tick(struct line *l, bool *more)
     TRY(enter_blocks(l));
     TRY(line_forward(l));
     TRY(line_hand_over(l));
+    TRY(line_share_policy(l));
+    TRY(line_keep_window(l));
     l->tick++;
     return ST_OK;
 }
 
-int64_t line_ticks(const struct line *l) { return l->tick; }
-
 struct place line_place_of(const struct line *l, int stage) { return l->place[stage]; }
-
-status line_run(struct line *l, const struct timeline_entry *entry, int entries,
-                const struct line_io *io)
-{
-    bool more = true;
-
-    line_begin_list(l, entry, entries, io);
-    while (more) TRY(line_tick(l, &more));
-    return ST_OK;
-}
 
 status line_render(const struct line_render *r, struct comm *comm,
                    const struct timeline_entry *entry, int entries, const struct line_io *io)

@@ -18,6 +18,7 @@
 #include "base/track.h"
 #include "cluster/split.h"
 #include "comm/comm.h"
+#include "pipeline/cache/kv_state.h"
 #include "pipeline/dit/dit.h"
 #include "pipeline/line/timeline.h"
 
@@ -27,6 +28,14 @@ struct line_decision {
     int64_t admitted; /* entries in all since line_begin; never falls */
     int cut;          /* a clip (timeline_entry.clip) that gets no further blocks; -1: none */
     bool over;        /* no more will be admitted: the line drains and ends */
+};
+
+/* A pass's keys in a layer. */
+struct line_attends {
+    int clip, level, layer; /* level: of the block's pass; W, the clean one */
+    int64_t block, position;
+    const struct kv_window *keys;
+    const struct kv_state *state; /* see kv_policy_ops.kept_source */
 };
 
 /* What the line asks for and hands out. Called on the rank that needs it, on its
@@ -56,6 +65,17 @@ struct line_io {
      * owns the clean stage, in the tick in which the block passes it. NULL: no entry has such. */
     status (*given)(void *arg, int clip, int64_t block, float *x0);
 
+    /* Of an entry that goes on (timeline.h): the latent that `keep` was given, on the rank that
+     * owns the stage where the block stands. NULL: no entry does. */
+    status (*window)(void *arg, int clip, int64_t block, float *x);
+
+    /* Optional. Every rank, and all say the same: is a checkpoint due once `blocks` of a clip are
+     * finished, the last one in this tick? Then `keep` gets the blocks behind it that have
+     * entered, oldest first, as they stand in front of their next level; after `finished` and on
+     * the same rank, before the next tick. Host memory like x0. */
+    bool (*checkpoint)(void *arg, int clip, int64_t blocks);
+    status (*keep)(void *arg, int clip, int64_t block, const float *x);
+
     /* A finished block's latent, in order, on the rank that owns stage W-1. Host
      * memory [frames, channels, h, w], valid during the call. Not of given blocks. */
     status (*finished)(void *arg, int clip, int64_t block, const float *x0);
@@ -64,8 +84,12 @@ struct line_io {
     status (*tap)(void *arg, int clip, int64_t block, int level, const float *noisy,
                   const float *flow, const float *x0);
 
-    /* Optional: what a clip is called in errors and in the trace; else its number here. */
-    int (*number)(void *arg, int clip);
+    /* Optional: does a block begin a scene with a cut, which a policy may have a rule for? */
+    bool (*cut)(void *arg, int clip, int64_t block);
+
+    /* Optional: what a block's pass attends to in a layer, before it does, on the rank
+     * that attends. position: of the block's own first frame. All borrowed. */
+    void (*attends)(void *arg, const struct line_attends *a);
 
     /* Optional: true stops every rank at the next tick with ST_CANCELED. */
     bool (*stop)(void *arg);
@@ -158,13 +182,8 @@ void line_begin_list(struct line *l, const struct timeline_entry *entry, int ent
  * something to do; after any other failure the ranks are out of step. */
 status line_tick(struct line *l, bool *more) MUST_USE;
 
-/* For statistics: ticks run since line_begin, and who stood where in the last one. */
-int64_t line_ticks(const struct line *l);
+/* For statistics: who stood where in the last tick. */
 struct place line_place_of(const struct line *l, int stage);
-
-/* [all] Render these entries and end: line_begin_list, and all ticks. */
-status line_run(struct line *l, const struct timeline_entry *entry, int entries,
-                const struct line_io *io) MUST_USE;
 
 /* A line whose ranks have nothing else to do: for verify and tests. */
 struct line_render {

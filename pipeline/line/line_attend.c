@@ -28,6 +28,7 @@ static int maker_of(const struct line *l, int stage, const struct kv_span *s)
 {
     struct place const own = l->place[stage], clean = l->place[l->levels];
 
+    if (s->source == KV_KEPT) return -1;
     if (s->source == KV_WINDOW) return stage + (int)(own.block - s->block);
     return clean.clip == own.clip && clean.block == s->block ? l->levels : -1;
 }
@@ -39,6 +40,11 @@ static status find_span(struct line *l, int stage, const struct kv_span *s, int 
     int64_t const per_frame = l->tokens / l->frames;
     struct tensor k, v;
 
+    if (s->source == KV_KEPT) {
+        int64_t const rows = s->rows ? s->rows : s->frames * per_frame;
+        kv_cache_kept(&l->cache, layer, s->frame * per_frame, rows, &out->k, &out->v);
+        return ST_OK;
+    }
     if (s->source == KV_CLEAN) TRY(kv_cache_get(&l->cache, s->block, layer, &k, &v));
     else TRY(line_kv(l, maker_of(l, stage, s), layer, &k, &v));
     out->k = tensor_slice(&k, s->frame * per_frame, s->frames * per_frame);
@@ -109,7 +115,7 @@ static status list_keys(struct line *l, int stage, int layer, enum key_locality 
         if (locality_of(l, stage, s) == which) {
             struct kern_segment *const segment = &out->segment[out->count++];
             TRY(find_span(l, stage, s, layer, segment));
-            TRY(rope_span(l, owner, i, frame, segment));
+            if (!s->rows) TRY(rope_span(l, owner, i, frame, segment));
         }
         frame += s->frames;
     }

@@ -55,6 +55,8 @@ static status upload_angles(struct line *l)
     int64_t const frame = (int64_t)pairs * 2, reach = l->c.policy.attention_frames;
     int64_t const keys_end = (l->attn_stages.end - l->attn_stages.first) * reach;
 
+    TRY(line_synchronize(l)); /* the last upload has read host_angles */
+
     for (int i = l->attn_stages.first; i < l->attn_stages.end; i++) {
         const struct kv_window *const keys = &l->stage[i].keys;
         float *to = l->host_angles + (i - l->attn_stages.first) * reach * frame;
@@ -80,7 +82,7 @@ static status fetch_noise(struct line *l)
     for (int i = l->first; i < l->end && i < l->levels - 1; i++) {
         struct place const p = l->place[i];
         if (!line_holds(l, i)) continue;
-        TRY(l->io->noise(l->io->arg, p.clip, p.block, i + 1,
+        TRY(l->io->noise(l->io->arg, p.clip, p.block, l->stage[i].level + 1,
                          l->host_noise + (i - l->first) * count));
         any = true;
     }
@@ -102,7 +104,8 @@ static status show_step(struct line *l, int stage)
     TRY(b->download(l->c.ctx, l->host[1], &flow));
     TRY(b->download(l->c.ctx, l->host[2], &x0));
     TRY(line_synchronize(l));
-    return l->io->tap(l->io->arg, p.clip, p.block, stage, l->host[0], l->host[1], l->host[2]);
+    return l->io->tap(l->io->arg, p.clip, p.block, l->stage[stage].level, l->host[0], l->host[1],
+                      l->host[2]);
 }
 
 static status hand_out(struct line *l)
@@ -133,7 +136,8 @@ status line_enter(struct line *l)
 {
     for (int i = l->first; i < l->end; i++)
         if (line_holds(l, i)) TRY(bind_context(l, i));
-    line_bind_keys(l);
+    TRY(line_enter_policy(l));
+    line_bind_keys(l, 0);
     TRY(upload_angles(l));
     for (int i = 0; i < l->own_runs.count; i++) {
         begin_compute(l, l->own_runs.run[i], -1);
@@ -151,10 +155,36 @@ static status project_runs(struct line *l, int layer)
     return ST_OK;
 }
 
+static void show_keys(const struct line *l, int layer)
+{
+    for (int i = l->first; i < l->end; i++) {
+        struct place const p = l->place[i];
+        if (!line_holds(l, i)) continue;
+        l->io->attends(l->io->arg,
+                       &(struct line_attends){ .clip = p.clip,
+                                               .level = l->stage[i].level,
+                                               .layer = layer,
+                                               .block = p.block,
+                                               .position = position_of(l, i),
+                                               .keys = &l->stage[line_first_of_window(l, i)].keys,
+                                               .state = &l->state });
+    }
+}
+
+/* Rules alone see the same in all layers. */
+static status bind_layer(struct line *l, int layer)
+{
+    TRY(line_run_policy(l, layer));
+    if (l->state.own && line_bind_keys(l, layer)) TRY(upload_angles(l));
+    if (l->io->attends) show_keys(l, layer);
+    return ST_OK;
+}
+
 /* The exchange is over whatever happened meanwhile: peers read this rank's memory. */
 status line_layer(struct line *l, int layer)
 {
     TRY(project_runs(l, layer));
+    TRY(bind_layer(l, layer));
     TRY(l->exchange->begin(l, layer));
     status const local = line_attend_local(l, layer);
     struct error const why = *error_last();

@@ -8,16 +8,19 @@
  *   line_forward.c         one tick's pass, written once
  *   line_schedule.c        who joins, who stands where in this tick
  *   line_attend.c          attention before and after keys of other ranks come
+ *   line_policy.c          what a policy that remembers is asked, and what ranks tell each other
  *   line_layout.c          memory
  *   line_exchange_*.c      rows of struct line_exchange_ops, and the wire's 8 bits
  *   line_stages.c          the other steps of a layer
  *   line_exchange.c        posting and waiting; the hand-over
+ *   line_checkpoint.c      a clip's window, handed out and taken in again
  *   line_view.c            parts of tensors, places, for all of them
  */
 #ifndef LINE_INTERNAL_H
 #define LINE_INTERNAL_H
 
 #include "pipeline/cache/kv_cache.h"
+#include "pipeline/cache/kv_state.h"
 #include "pipeline/line/line.h"
 
 enum { LINE_STAGES = SCHEDULE_LEVELS + 1 };
@@ -25,12 +28,14 @@ enum { LINE_STAGES = SCHEDULE_LEVELS + 1 };
 /* What each holds: struct line_bytes. */
 enum { LINE_CACHE, LINE_CONTEXT, LINE_SCRATCH, LINE_WIRE, LINE_ARENAS };
 
-/* One own stage. Everything but the latents is this tick's. */
+/* One own stage. Everything but the latents is this tick's; the keys may be a layer's. */
 struct line_stage {
     struct tensor in, out; /* [frames, channels, h, w] F32: slices of line.in, line.out */
     struct kv_window keys; /* of its pass, and the angles of their frames, in their order: */
     struct tensor time;    /* [A, pairs, 2]; both only of a pass's first stage here */
     int context;           /* index into line.context */
+    int level;             /* of its block; W: at the clean stage */
+    int entry;             /* of the schedule, for that */
 };
 
 /* Stages first .. end-1. */
@@ -80,6 +85,9 @@ struct line {
     void *memory[LINE_ARENAS];
     bool wire_of_comm; /* memory[LINE_WIRE] is the comm's; else the context's, as the others */
     struct kv_cache cache;
+    struct kv_state state;                /* what the policy remembers */
+    struct kv_room room;                  /* what its calls compute in */
+    struct tensor turn;                   /* angles for these: [A, pairs, 2] */
     struct cross_kv context[LINE_STAGES]; /* `contexts` of them are in use */
     int contexts;
     int64_t context_id[LINE_STAGES]; /* -1: empty */
@@ -113,6 +121,8 @@ struct line {
     float *host[3];     /* latents for the callbacks: noisy, flow, x0 */
     float *host_noise;  /* of noise */
     float *host_angles; /* of angles */
+    float *host_turn;   /* of turn */
+    float *host_room;   /* of room */
     float *embeds;      /* a prompt from the callback: [text_len, text_dim] */
 
     /* Who is in the line, from line_begin on. */
@@ -245,6 +255,15 @@ struct tensor line_quant_scales(const struct line *l, int stage);
 status line_quantize_stage(struct line *l, int stage, const struct tensor kv[2],
                            const struct tensor *bytes) MUST_USE;
 
+/* ---- line_checkpoint.c: between ticks ---------------------------------------------------- */
+
+/* In the tick of a clip's last given block that goes on: what stands behind it. */
+status line_enter_window(struct line *l) MUST_USE;
+
+/* [all] Behind the hand-over, where a checkpoint is due: what stands behind the block that was
+ * finished goes to io. */
+status line_keep_window(struct line *l) MUST_USE;
+
 /* ---- line_layout.c: memory --------------------------------------------------------------- */
 
 /* A line without memory: who this rank is, and where all would lie. bytes: of each arena. */
@@ -262,9 +281,10 @@ void line_free_memory(struct line *l);
 
 /* ---- line_stages.c: steps of a pass that are this rank's alone --------------------------- */
 
-/* Keys of each pass; embedding of a run; its keys, values and queries of a layer; the layer from
- * what attention came to in the scratch's h; flow, x0, and the noise on it of noise stages. */
-void line_bind_keys(struct line *l);
+/* Keys of each pass in a layer; true: other ones than in the layer before. Embedding of a run; its
+ * keys, values and queries of a layer; the layer from what attention came to in the scratch's h;
+ * flow, x0, and the noise on it of noise stages. */
+bool line_bind_keys(struct line *l, int layer);
 status line_embed(struct line *l, struct line_span run) MUST_USE;
 status line_project(struct line *l, struct line_span run, int layer) MUST_USE;
 status line_finish(struct line *l, struct line_span run, int layer) MUST_USE;
@@ -276,6 +296,14 @@ status line_denoise(struct line *l, struct line_span noise) MUST_USE;
  * without these are through after the first. */
 status line_attend_local(struct line *l, int layer) MUST_USE;
 status line_attend_remote(struct line *l, int layer) MUST_USE;
+
+/* ---- line_policy.c ----------------------------------------------------------------------- */
+
+/* Before a tick's first layer; in a layer whose queries are there; [all] at the tick's end. Nothing
+ * to do for policies that are rules alone. */
+status line_enter_policy(struct line *l) MUST_USE;
+status line_run_policy(struct line *l, int layer) MUST_USE;
+status line_share_policy(struct line *l) MUST_USE;
 
 /* ---- line_schedule.c --------------------------------------------------------------------- */
 

@@ -115,15 +115,33 @@ static status layout_scratch(struct line *l, struct arena *a)
     return layout_partials(l, a);
 }
 
+/* Nothing for a policy that is a rule alone. */
+static status layout_policy(struct line *l, struct arena *a)
+{
+    const struct dit_shape *const s = dit_shape_of(l->c.model);
+    int64_t const per_frame = l->tokens / l->frames;
+    int const frames = l->c.policy.attention_frames;
+
+    TRY(kv_room_place(&l->room, &l->c.policy, per_frame, l->attn_shape.dim, dit_act(l->c.model),
+                      a));
+    l->turn = (struct tensor){ 0 };
+    if (!l->room.rows.ndim) return ST_OK;
+    return tensor_place(&l->turn, a, DT_F32,
+                        DIMS(frames, rope_split_of(s->dim / s->heads).time, 2));
+}
+
 /* Run twice: over measuring arenas, then over real ones. */
 static status lay_out(struct line *l, struct arena a[LINE_ARENAS])
 {
     const struct dit_shape *const s = dit_shape_of(l->c.model);
     struct kv_cache_shape const cache = {
         .layers = s->layers,
+        .bank = kv_policy_bank(&l->c.policy),
         .lookback = kv_lookback(&l->c.policy, l->attn_stages.first, l->attn_stages.end, l->c.given),
         .tokens = l->tokens,
         .dim = l->attn_shape.dim,
+        .kept = kv_policy_kept(&l->c.policy) * (l->tokens / l->frames),
+        .wide = kv_policy_ops(&l->c.policy)->wide,
         .act = dit_act(l->c.model),
     };
 
@@ -131,6 +149,7 @@ static status lay_out(struct line *l, struct arena a[LINE_ARENAS])
     for (int i = 0; i < l->contexts; i++)
         TRY(cross_kv_place(&l->context[i], s, cache.act, &a[LINE_CONTEXT]));
     TRY(layout_scratch(l, &a[LINE_SCRATCH]));
+    TRY(layout_policy(l, &a[LINE_SCRATCH]));
     return layout_stages(l, &a[LINE_SCRATCH], &a[LINE_WIRE]);
 }
 
@@ -162,6 +181,10 @@ static status set_up(struct line *l, const struct line_config *c)
         TRY(split_heads(dit_shape_of(c->model)->heads, c->split.ranks));
     choose_exchange(l);
     TRY(kv_policy_check(&c->policy));
+    if (l->exchange->all_stages && kv_policy_ops(&c->policy)->all_heads)
+        return fail(ST_ARG,
+                    "policy %s goes by all heads of a layer together: not with --exchange heads",
+                    kv_rule_name(c->policy.rule));
     if (c->policy.levels != l->levels || c->split.stages != l->levels + 1)
         return fail(ST_ARG, "line: %d levels, %d stages, a policy of %d levels do not fit",
                     l->levels, c->split.stages, c->policy.levels);
@@ -229,7 +252,7 @@ status line_allocate(struct line *l, const size_t bytes[LINE_ARENAS])
 
 /* ---- host memory ------------------------------------------------------------------------ */
 
-enum { HOST_PARTS = 6 };
+enum { HOST_PARTS = 8 };
 struct host_part {
     float **at;
     size_t bytes;
@@ -238,12 +261,16 @@ static size_t host_parts(struct line *l, struct host_part out[HOST_PARTS])
 {
     const struct dit_shape *const s = dit_shape_of(l->c.model);
     size_t const latent = tensor_bytes(&l->stage[l->first].in);
+    size_t const room =
+        tensor_bytes(&l->room.score) + tensor_bytes(&l->room.sums) + tensor_bytes(&l->room.index);
     struct host_part const parts[HOST_PARTS] = {
         { &l->host[0], latent },
         { &l->host[1], latent },
         { &l->host[2], latent },
         { &l->host_noise, tensor_bytes(&l->noise) },
         { &l->host_angles, tensor_bytes(&l->angles) },
+        { &l->host_turn, tensor_bytes(&l->turn) },
+        { &l->host_room, room },
         { &l->embeds, (size_t)s->text_len * (size_t)s->text_dim * sizeof *l->embeds },
     };
     size_t sum = 0;
@@ -262,13 +289,14 @@ status line_allocate_host(struct line *l)
         *part[i].at = calloc(1, part[i].bytes + 1);
         if (!*part[i].at) return fail(ST_NOMEM, "line: %zu bytes of host memory", part[i].bytes);
     }
-    return ST_OK;
+    return kv_state_open(&l->state, &l->c.policy, dit_shape_of(l->c.model)->layers,
+                         l->tokens / l->frames, l->attn_shape.dim);
 }
 
 size_t line_host_bytes(struct line *l)
 {
     struct host_part part[HOST_PARTS];
-    return host_parts(l, part);
+    return host_parts(l, part) + kv_state_bytes(&l->state);
 }
 
 void line_free_memory(struct line *l)
@@ -282,5 +310,8 @@ void line_free_memory(struct line *l)
     for (int i = 0; i < COUNT_OF(l->host); i++) free(l->host[i]);
     free(l->host_noise);
     free(l->host_angles);
+    free(l->host_turn);
+    free(l->host_room);
+    kv_state_close(&l->state);
     free(l->embeds);
 }

@@ -18,13 +18,14 @@
 void line_begin(struct line *l, const struct line_io *io)
 {
     timeline_free(&l->timeline);
-    timeline_open(&l->timeline, &l->c.policy);
+    timeline_open(&l->timeline, &l->c.policy, l->c.schedule->usual, l->c.schedule->opening);
     l->io = io;
     l->list = NULL;
     l->listed = -1;
     l->decided = (struct line_decision){ .cut = -1 };
     l->tick = 0;
     kv_cache_reset(&l->cache);
+    kv_state_reset(&l->state);
     for (int i = 0; i < LINE_STAGES; i++) {
         l->context_id[i] = -1;
         l->place[i].clip = -1;
@@ -85,6 +86,13 @@ static status meet_at_boundary(struct line *l, status mine, struct line_decision
     return line_located(l, -1, met);
 }
 
+/* Its windows behind given blocks look back as far as any others: those of an entry that goes on
+ * are whole, and block by block all are alike. */
+static bool has_usual_past(const struct line *l, const struct timeline_entry *e)
+{
+    return e->goes_on || !kv_policy_joint(&l->c.policy);
+}
+
 static status admit_entry(struct line *l, int64_t i)
 {
     struct timeline_entry e;
@@ -94,8 +102,13 @@ static status admit_entry(struct line *l, int64_t i)
     if (e.first > 0)
         return fail(ST_ARG, "line: clip %d begins at block %lld; the blocks before are not there",
                     e.clip, (long long)e.first);
-    if (e.clean && (!l->c.given || !l->io->given))
+    if (e.goes_on && !l->io->window)
+        return fail(ST_ARG, "line: clip %d goes on; this line takes none that does", e.clip);
+    if (e.clean && ((!l->c.given && !has_usual_past(l, &e)) || !l->io->given))
         return fail(ST_ARG, "line: clip %d has given blocks; this line takes none", e.clip);
+    if (e.clean && kv_policy_chooses(&l->c.policy))
+        return fail(ST_ARG, "line: clip %d has given blocks; policy %s chooses as blocks are made",
+                    e.clip, kv_rule_name(l->c.policy.rule));
     return timeline_admit(&l->timeline, l->tick, &e);
 }
 
@@ -126,8 +139,28 @@ static void admit_clean(struct line *l)
     struct place const clean = l->place[l->levels];
 
     if (clean.clip < 0) return;
-    if (clean.block == 0) kv_cache_reset(&l->cache);
+    if (clean.block == 0) {
+        kv_cache_reset(&l->cache);
+        kv_state_reset(&l->state);
+    }
     kv_cache_put(&l->cache, clean.block);
+}
+
+/* How far each block has come, and what the model is told of it. */
+static void find_levels(struct line *l)
+{
+    const struct schedule *const s = l->c.schedule;
+
+    for (int i = 0; i <= l->levels; i++) {
+        struct place const p = l->place[i];
+        struct line_stage *const g = &l->stage[i];
+        g->level = i;
+        g->entry = s->entries;
+        if (p.clip < 0 || i == l->levels) continue;
+        bool const opens = timeline_opens(&l->timeline, l->tick, p.clip, p.block);
+        g->level = i - (l->levels - (opens ? s->opening : s->usual));
+        g->entry = schedule_entry(s, opens, g->level);
+    }
 }
 
 /* The most stages from `first` on, before `end`, that may go together. */
@@ -160,6 +193,7 @@ static void choose_tick_exchange(struct line *l)
 void line_schedule_tick(struct line *l)
 {
     for (int i = 0; i <= l->levels; i++) l->place[i] = timeline_at(&l->timeline, l->tick, i);
+    find_levels(l);
     find_runs(l, (struct line_span){ l->first, l->end }, &l->own_runs);
     find_runs(l, l->attn_stages, &l->attn_runs);
     admit_clean(l);

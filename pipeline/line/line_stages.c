@@ -2,18 +2,50 @@
  * several together. */
 #include "pipeline/line/line_internal.h"
 
-/* The keys of every pass that a stage of attn_stages takes part in. */
-void line_bind_keys(struct line *l)
+static bool same_span(const struct kv_span *a, const struct kv_span *b)
 {
+    return a->source == b->source && a->block == b->block && a->frame == b->frame &&
+           a->frames == b->frames && a->position == b->position && a->rows == b->rows;
+}
+
+static bool same_keys(const struct kv_window *a, const struct kv_window *b)
+{
+    if (a->count != b->count) return false;
+    for (int i = 0; i < a->count; i++)
+        if (!same_span(&a->span[i], &b->span[i])) return false;
+    return true;
+}
+
+static void list_pass(const struct line *l, int stage, int layer, struct kv_window *out)
+{
+    struct kv_pass pass = { .count = 1, .layer = layer, .state = &l->state };
+    struct place const here = l->place[stage];
     struct window w;
 
-    for (int i = l->attn_stages.first; i < l->attn_stages.end; i++) {
-        if (!line_holds(l, i) || line_first_of_window(l, i) != i) continue;
-        struct kv_window *const keys = &l->stage[i].keys;
-        if (timeline_window(&l->timeline, l->tick, i, &w))
-            kv_window_spans(keys, &l->c.policy, w.first, w.count);
-        else kv_clean_spans(keys, &l->c.policy, l->place[i].block);
+    pass.first = here.block;
+    pass.cut = l->io->cut && l->io->cut(l->io->arg, here.clip, here.block);
+    if (!timeline_window(&l->timeline, l->tick, stage, &w)) {
+        kv_clean_spans(out, &l->c.policy, &pass);
+        return;
     }
+    pass.first = w.first;
+    pass.count = w.count;
+    kv_window_spans(out, &l->c.policy, &pass);
+}
+
+/* The keys of every pass that a stage of attn_stages takes part in. */
+bool line_bind_keys(struct line *l, int layer)
+{
+    bool changed = false;
+
+    for (int i = l->attn_stages.first; i < l->attn_stages.end; i++) {
+        struct kv_window keys;
+        if (!line_holds(l, i) || line_first_of_window(l, i) != i) continue;
+        list_pass(l, i, layer, &keys);
+        changed |= !same_keys(&keys, &l->stage[i].keys);
+        l->stage[i].keys = keys;
+    }
+    return changed;
 }
 
 static struct dit_scratch scratch_of(const struct line *l, struct line_span s)
@@ -31,6 +63,12 @@ status line_embed(struct line *l, struct line_span run)
     return dit_embed(l->c.model, l->c.ctx, &scratch, &in, &x);
 }
 
+/* Where a layer ends with its keys and values nobody asks, but for a policy that takes notes. */
+static bool no_queries(const struct line *l, int stage, int layer)
+{
+    return line_ends(l, stage, layer) && !l->state.note;
+}
+
 /* Stages whose keys and values lie one behind another: noise stages, or the clean one. */
 static status project_span(struct line *l, struct line_span s, int layer)
 {
@@ -44,11 +82,11 @@ static status project_span(struct line *l, struct line_span s, int layer)
     TRY(l->exchange->project_target(l, s, layer, &to));
     TRY(dit_project(l->c.model, l->c.ctx, &scratch,
                     &(struct dit_project){ .layer = layer,
-                                           .level = s.first,
+                                           .level = l->stage[s.first].entry,
                                            .blocks = s.end - s.first,
                                            .x = &x,
                                            .at = &at,
-                                           .q = line_ends(l, s.first, layer) ? NULL : &to.q,
+                                           .q = no_queries(l, s.first, layer) ? NULL : &to.q,
                                            .k = &to.k,
                                            .v = &to.v }));
     return l->exchange->projected(l, s, layer);
@@ -72,7 +110,7 @@ status line_finish(struct line *l, struct line_span run, int layer)
         context[i - run.first] = &l->context[l->stage[i].context];
     return dit_finish(l->c.model, l->c.ctx, &scratch,
                       &(struct dit_finish){ .layer = layer,
-                                            .level = run.first,
+                                            .level = l->stage[run.first].entry,
                                             .blocks = run.end - run.first,
                                             .context = context,
                                             .x = &x });
@@ -91,10 +129,10 @@ static status step_stage(struct line *l, int stage)
                                                    .y = &flow,
                                                    .out = &x0,
                                                    .a = 1.0,
-                                                   .b = -(double)l->c.schedule->sigma[stage] }));
+                                                   .b = -(double)l->c.schedule->sigma[g->entry] }));
     if (stage == l->levels - 1)
         return kern_copy(l->c.ctx, &(struct kern_copy){ .in = &x0, .out = &g->out });
-    double const sigma = (double)l->c.schedule->sigma[stage + 1];
+    double const sigma = (double)l->c.schedule->sigma[g->entry + 1];
     return kern_axpby(l->c.ctx,
                       &(struct kern_axpby){
                           .x = &x0, .y = &noise, .out = &g->out, .a = 1.0 - sigma, .b = sigma });
@@ -106,10 +144,11 @@ status line_denoise(struct line *l, struct line_span noise)
     struct tensor const x = line_own_rows(l, &l->x, noise, l->tokens);
     struct tensor flow = line_own_rows(l, &l->flow, noise, l->frames);
 
-    TRY(dit_head(
-        l->c.model, l->c.ctx, &scratch,
-        &(struct dit_head){
-            .level = noise.first, .blocks = noise.end - noise.first, .x = &x, .flow = &flow }));
+    TRY(dit_head(l->c.model, l->c.ctx, &scratch,
+                 &(struct dit_head){ .level = l->stage[noise.first].entry,
+                                     .blocks = noise.end - noise.first,
+                                     .x = &x,
+                                     .flow = &flow }));
     for (int i = noise.first; i < noise.end; i++) TRY(step_stage(l, i));
     return ST_OK;
 }

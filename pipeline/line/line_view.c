@@ -73,8 +73,7 @@ bool line_may_gather(const struct line *l)
 struct track_at line_at(const struct line *l, int stage, int layer)
 {
     struct place const p = l->place[stage];
-    int const clip = p.clip < 0 || !l->io->number ? p.clip : l->io->number(l->io->arg, p.clip);
-    return (struct track_at){ .clip = clip, .stage = stage, .layer = layer, .block = p.block };
+    return (struct track_at){ .clip = p.clip, .stage = stage, .layer = layer, .block = p.block };
 }
 
 status line_located(const struct line *l, int layer, status st)

@@ -2,21 +2,25 @@
  * timeline.c - places in the line as arithmetic over the entries.
  *
  * An entry's first block enters at `start`; from then on the entry alone says where each of its
- * blocks is at any tick, so a place is found by the entry that had begun last when the block
- * would have entered. What has begun stands; only entries that have not may move, when a cut
- * before them makes room.
+ * blocks is at any tick. Blocks enter where their levels begin but all come to the clean stage, so
+ * a block is known by the tick in which it is there, and a place is found by the tick in which the
+ * block that stands there will be. What has begun stands; only entries that have not may move,
+ * when a cut before them makes room.
  */
 #include "pipeline/line/timeline.h"
+#include "base/array.h"
 
 #include <stdlib.h>
 
 enum { LIMIT_BITS = 60 }; /* no tick is past 2^60 */
 
-void timeline_open(struct timeline *out, const struct kv_policy *p)
+void timeline_open(struct timeline *out, const struct kv_policy *p, int usual, int opening)
 {
     *out = (struct timeline){
         .levels = p->levels,
-        .stride = kv_policy_joint(p) ? 1 : p->levels + 1,
+        .usual = usual,
+        .opening = opening,
+        .stride = kv_policy_joint(p) ? 1 : usual + 1,
     };
 }
 
@@ -34,36 +38,65 @@ static int64_t rendered_blocks(const struct timeline_entry *e)
     return e->end - e->first - e->clean;
 }
 
-/* The tick at which its newest block enters stage 0. Only with blocks that do. */
-static int64_t last_entry_tick(const struct timeline *t, const struct timeline_entry *e)
+/* Which of its rendered blocks is the clip's opening one, from 0; may be none of them. */
+static int64_t opening_of(const struct timeline_entry *e)
 {
-    return e->start + e->clean + (rendered_blocks(e) - 1) * t->stride;
+    return e->opening - e->first - e->clean;
+}
+
+/* Levels of its rendered block i. */
+static int levels_of(const struct timeline *t, const struct timeline_entry *e, int64_t i)
+{
+    return i == opening_of(e) ? t->opening : t->usual;
+}
+
+/* Ticks by which its rendered block i is later because of the opening one. */
+static int64_t delay_of(const struct timeline *t, const struct timeline_entry *e, int64_t i)
+{
+    return opening_of(e) >= 0 && i >= opening_of(e) ? t->opening - t->usual : 0;
+}
+
+/* Ticks by which its rendered blocks are ahead of what they would be behind given ones: as they
+ * stood behind these when all of them were rendered. */
+static int64_t lead_of(const struct timeline *t, const struct timeline_entry *e)
+{
+    return e->goes_on ? t->usual : 0;
+}
+
+/* The tick of its rendered block i at the clean stage. */
+static int64_t clean_tick(const struct timeline *t, const struct timeline_entry *e, int64_t i)
+{
+    return e->start + e->clean + t->usual + i * t->stride + delay_of(t, e, i) - lead_of(t, e);
+}
+
+/* The first tick in which any of its rendered blocks stands anywhere. */
+static int64_t window_tick(const struct timeline_entry *e)
+{
+    return e->start + e->clean - e->goes_on;
+}
+
+static int64_t entry_tick(const struct timeline *t, const struct timeline_entry *e, int64_t i)
+{
+    return clean_tick(t, e, i) - levels_of(t, e, i);
 }
 
 /* The tick from which on none of its blocks stands anywhere. */
 static int64_t end_tick(const struct timeline *t, const struct timeline_entry *e)
 {
-    return rendered_blocks(e) ? last_entry_tick(t, e) + t->levels : e->start + e->clean;
+    int64_t const n = rendered_blocks(e);
+    return n ? clean_tick(t, e, n - 1) : e->start + e->clean;
 }
 
 /* The first tick at which `e` can begin behind `before`. */
 static int64_t tick_behind(const struct timeline *t, const struct timeline_entry *before,
                            const struct timeline_entry *e)
 {
-    if (e->clean || !rendered_blocks(before)) return end_tick(t, before);
-    return last_entry_tick(t, before) + t->stride;
-}
+    int64_t const n = rendered_blocks(before);
 
-/* Stage-ticks that its blocks hold. */
-static int64_t stage_ticks(const struct timeline *t, const struct timeline_entry *e)
-{
-    return e->clean + (rendered_blocks(e) ? rendered_blocks(e) * (t->levels + 1) - 1 : 0);
-}
-
-static void count_entry(struct timeline *t, const struct timeline_entry *e, int sign)
-{
-    t->blocks += sign * (e->end - e->first);
-    t->busy += sign * stage_ticks(t, e);
+    if (e->clean || !n) return end_tick(t, before);
+    if (before->goes_on && entry_tick(t, before, n - 1) <= window_tick(before))
+        return window_tick(before) + 1; /* no earlier than its last given block has passed */
+    return t->stride == 1 ? entry_tick(t, before, n - 1) + 1 : clean_tick(t, before, n - 1) + 1;
 }
 
 /* ---- who comes and goes ----------------------------------------------------------------- */
@@ -88,8 +121,11 @@ static status check_entry(const struct timeline *t, int64_t tick, const struct t
         e->clean >= e->end - e->first)
         return fail(ST_ARG, "clip %d: blocks %lld to %lld, %lld of them given", e->clip,
                     (long long)e->first, (long long)e->end - 1, (long long)e->clean);
+    if (e->goes_on && (t->stride != 1 || !e->clean))
+        return fail(ST_ARG, "clip %d: goes on behind %lld blocks, %lld ticks a block", e->clip,
+                    (long long)e->clean, (long long)t->stride);
     if (__builtin_mul_overflow(e->end, t->stride + t->levels, &ticks) ||
-        __builtin_add_overflow(ticks, begin + t->stride, &ticks) ||
+        __builtin_add_overflow(ticks, begin + t->stride + t->levels, &ticks) ||
         ticks > (int64_t)1 << LIMIT_BITS)
         return fail(ST_ARG, "clip %d: %lld blocks", e->clip, (long long)(e->end - e->first));
     return ST_OK;
@@ -97,17 +133,14 @@ static status check_entry(const struct timeline *t, int64_t tick, const struct t
 
 status timeline_admit(struct timeline *t, int64_t tick, const struct timeline_entry *e)
 {
+    struct timeline_entry *more;
+
     TRY(check_entry(t, tick, e));
-    if (t->entries == t->room) {
-        int const room = t->room ? 2 * t->room : 16;
-        struct timeline_entry *const to = realloc(t->entry, (size_t)room * sizeof *to);
-        if (!to) return fail(ST_NOMEM, "timeline: %d clips", room);
-        t->entry = to;
-        t->room = room;
-    }
+    more = array_grow(t->entry, t->entries, &t->room, sizeof *more);
+    if (!more) return fail(ST_NOMEM, "timeline: %d clips", t->entries + 1);
+    t->entry = more;
     t->entry[t->entries++] = *e;
     place_entry(t, t->entries - 1, tick);
-    count_entry(t, e, 1);
     return ST_OK;
 }
 
@@ -115,26 +148,23 @@ status timeline_admit(struct timeline *t, int64_t tick, const struct timeline_en
 static int64_t entered_blocks(const struct timeline *t, const struct timeline_entry *e,
                               int64_t tick)
 {
-    int64_t const age = tick - e->start, all = e->end - e->first;
+    int64_t const age = tick - e->start, all = rendered_blocks(e);
 
     if (age <= 0) return 0;
-    if (age <= e->clean) return age;
-    int64_t const n = e->clean + (age - e->clean + t->stride - 1) / t->stride;
-    return n < all ? n : all;
+    if (age < e->clean) return age;
+    int64_t n = (age - e->clean + t->stride - 1) / t->stride; /* but for the opening one's delay */
+    if (n > all) n = all;
+    while (n < all && entry_tick(t, e, n) < tick) n++;
+    while (n > 0 && entry_tick(t, e, n - 1) >= tick) n--;
+    return e->clean + n;
 }
 
-/* Where the last block that entered has had the clean pass it would now do without, the
- * stage-tick stays counted. */
-static void shorten_entry(struct timeline *t, struct timeline_entry *e, int64_t tick)
+static void shorten_entry(const struct timeline *t, struct timeline_entry *e, int64_t tick)
 {
     int64_t const blocks = entered_blocks(t, e, tick);
 
-    if (blocks == e->end - e->first) return;
-    count_entry(t, e, -1);
     e->end = e->first + blocks;
     if (e->clean > blocks) e->clean = blocks;
-    count_entry(t, e, 1);
-    if (rendered_blocks(e) && end_tick(t, e) < tick) t->busy++;
 }
 
 void timeline_cut(struct timeline *t, int64_t tick, int clip)
@@ -190,29 +220,71 @@ static const struct timeline_entry *find_given(const struct timeline *t, int64_t
     return e && tick - e->start < e->clean ? e : NULL;
 }
 
+/* The rendered block that has its clean pass in this tick; < 0: none. */
+static int64_t block_cleaned(const struct timeline *t, const struct timeline_entry *e, int64_t tick)
+{
+    int64_t const age = tick - e->start - e->clean - t->usual + lead_of(t, e);
+    int64_t const delay = t->opening - t->usual, opening = opening_of(e);
+    int64_t i = age >= 0 && age % t->stride == 0 ? age / t->stride : -1;
+
+    if (opening >= 0 && i >= opening) i = -1;
+    if (opening >= 0 && age >= opening * t->stride + delay)
+        i = (age - delay) % t->stride == 0 ? (age - delay) / t->stride : -1;
+    return i < rendered_blocks(e) ? i : -1;
+}
+
 struct place timeline_at(const struct timeline *t, int64_t tick, int stage)
 {
     struct place const idle = { .clip = -1 };
     const struct timeline_entry *const given = stage == t->levels ? find_given(t, tick) : NULL;
-    const struct timeline_entry *const e = find_begun(t, tick - stage);
+    int64_t const clean = tick + t->levels - stage;
+    const struct timeline_entry *e = find_begun(t, tick);
 
     if (given) return (struct place){ given->clip, given->first + tick - given->start };
-    if (!e || stage > t->levels) return idle;
-    int64_t const age = tick - stage - e->start - e->clean;
-    if (age < 0 || age % t->stride || age / t->stride >= rendered_blocks(e)) return idle;
-    int64_t const block = e->first + e->clean + age / t->stride;
-    if (stage == t->levels && block == e->end - 1) return idle;
-    return (struct place){ e->clip, block };
+    if (!e || stage > t->levels || (e->goes_on && tick < window_tick(e))) return idle;
+    while (e > t->entry && clean < clean_tick(t, e, 0)) e--;
+    int64_t const i = block_cleaned(t, e, clean);
+    if (i < 0 || t->levels - stage > levels_of(t, e, i)) return idle;
+    if (stage == t->levels && i == rendered_blocks(e) - 1) return idle;
+    return (struct place){ e->clip, e->first + e->clean + i };
 }
 
 bool timeline_given(const struct timeline *t, int64_t tick) { return find_given(t, tick) != NULL; }
 
-bool timeline_comes(const struct timeline *t, int64_t tick, int stage, int clip)
+bool timeline_resumes(const struct timeline *t, int64_t tick, int *clip)
+{
+    const struct timeline_entry *const e = find_begun(t, tick);
+
+    if (!e || !e->goes_on || !rendered_blocks(e) || tick != window_tick(e)) return false;
+    *clip = e->clip;
+    return true;
+}
+
+/* The entry of a clip, if it has begun at `tick`; else NULL. */
+static const struct timeline_entry *find_clip(const struct timeline *t, int64_t tick, int clip)
 {
     const struct timeline_entry *e = find_begun(t, tick);
 
     while (e && e > t->entry && e->clip != clip) e--;
-    return e && e->clip == clip && rendered_blocks(e) && last_entry_tick(t, e) + stage >= tick;
+    return e && e->clip == clip ? e : NULL;
+}
+
+bool timeline_opens(const struct timeline *t, int64_t tick, int clip, int64_t block)
+{
+    const struct timeline_entry *const e = find_clip(t, tick, clip);
+    return e && block == e->opening;
+}
+
+bool timeline_comes(const struct timeline *t, int64_t tick, int stage, int clip)
+{
+    const struct timeline_entry *const e = find_clip(t, tick, clip);
+    int const after = t->levels - stage; /* ticks until a block here has its clean pass */
+    int64_t i = e ? rendered_blocks(e) - 1 : -1;
+
+    if (i >= 0 && levels_of(t, e, i) < after) i = opening_of(e);
+    if (i < 0 || i >= rendered_blocks(e) || levels_of(t, e, i) < after) return false;
+    if (e->goes_on && tick < window_tick(e)) tick = window_tick(e);
+    return clean_tick(t, e, i) - after >= tick;
 }
 
 bool timeline_window(const struct timeline *t, int64_t tick, int stage, struct window *out)

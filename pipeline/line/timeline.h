@@ -3,8 +3,10 @@
  *
  * A pure function of what was admitted and when: every rank computes it, none asks. Stages
  * 0..W-1 are the noise levels, stage W is the clean stage. A rolling line takes a new block
- * every tick; a block-by-block line every W+1 ticks. A clip joins at the boundary of a tick; the
- * tick after its last block has entered, the next one's first block does, if it is there by then.
+ * every tick; a block-by-block line when the one before has had its clean pass. There a block may
+ * have fewer levels than W: it then takes the last stages, so that every block is finished at
+ * stage W-1. A clip joins at the boundary of a tick; the tick after its last block has entered, the
+ * next one's first block does, if it is there by then.
  */
 #ifndef TIMELINE_H
 #define TIMELINE_H
@@ -21,18 +23,23 @@ struct timeline_entry {
     int clip;           /* what whoever admits calls it; >= 0, no other one's that is in the line */
     int64_t first, end; /* blocks first .. end-1 of the clip */
     int64_t clean;      /* so many of them pass the clean stage alone */
+    int64_t opening;    /* the clip's first block that is not given: it has the opening's levels */
+    bool goes_on;       /* joint, behind a checkpoint: in the tick of the last clean one the blocks
+                           behind it stand at all levels, as they did when it was made */
     int64_t start;      /* tick at which the first one enters; timeline_admit sets it */
 };
 
 struct timeline {
-    int levels;                   /* W */
-    int64_t stride;               /* ticks between two blocks: 1, or W+1 block by block */
+    int levels;                   /* W: noise stages; no block has more levels */
+    int usual, opening;           /* levels of a block, and of a clip's opening one */
+    int64_t stride;               /* ticks between two blocks: 1, or usual+1 block by block */
     struct timeline_entry *entry; /* [entries], rising by start; owned */
     int entries, room;
-    int64_t blocks, busy; /* of all that was ever admitted: blocks, stage-ticks they hold */
 };
 
-void timeline_open(struct timeline *out, const struct kv_policy *p); /* nobody is in it */
+/* Nobody is in it. opening: levels of a clip's first block that is not given, and usual those of
+ * all others; the larger is p->levels. Where p is joint they are the same. */
+void timeline_open(struct timeline *out, const struct kv_policy *p, int usual, int opening);
 void timeline_free(struct timeline *t);
 
 /* At the boundary before `tick`: the clip enters then, or as soon as the one before it lets it.
@@ -57,6 +64,12 @@ struct place {
     int64_t block; /* of the clip */
 };
 struct place timeline_at(const struct timeline *t, int64_t tick, int stage);
+
+/* Is this block of a clip, which has begun, its opening one? */
+bool timeline_opens(const struct timeline *t, int64_t tick, int clip, int64_t block);
+
+/* Is this the tick in which a clip that goes on has its window again? *clip: which. */
+bool timeline_resumes(const struct timeline *t, int64_t tick, int *clip);
 
 /* Has the block at the clean stage come there alone? false too if none is there. */
 bool timeline_given(const struct timeline *t, int64_t tick);

@@ -2,46 +2,19 @@
  * clip_writer.c - all files of a clip from the same pictures.
  *
  * A picture is pushed to every video, the contact sheet, the quality counts and the hashes; a
- * latent to its file. Nothing is at the clip's place until clip_writer_commit has closed every
- * file, read the videos back, hashed what is on disk, written clip.json last, and renamed the
- * folder. Until then closing leaves nothing behind.
+ * latent to its file. Every file's bytes are hashed as they are written. Nothing is at the clip's
+ * place until clip_writer_commit has closed every file, read it back and found it the same, written
+ * clip.json last, and renamed the folder. Until then closing leaves nothing behind.
  */
 #include "pipeline/output/clip_writer.h"
+#include "base/array.h"
 #include "base/strbuf.h"
+#include "pipeline/output/finished_clip.h"
 #include "pipeline/output/output_internal.h"
 #include "pipeline/weights/tensor_file.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-
-enum { FILES = CLIP_WRITER_FORMATS + 2 }; /* videos, contact sheet, latents */
-
-struct clip_writer {
-    struct attempt attempt;
-    const struct sidecar_info *about;
-    int width, height, fps_num, fps_den;
-    int64_t pictures, pushed;
-
-    struct sidecar_file file[FILES]; /* the videos first; names are own copies */
-    char *path[FILES];
-    int files, videos;
-    struct video *video[CLIP_WRITER_FORMATS];
-
-    struct contact *contact;
-    const char *contact_name; /* own, one of `file` */
-
-    struct tensor_file *latents;
-    const char *latents_name; /* own, one of `file` */
-    struct tensor latent;     /* all of it: dtype and shape */
-    int64_t latents_pushed;
-    void *latent_frame; /* one, in the file's dtype */
-
-    struct quality quality;
-    struct digest whole, part;
-    struct sidecar_block *block;
-    int64_t blocks, blocks_cap;
-};
 
 static status check_file_name(const struct clip_writer *s, const char *name)
 {
@@ -101,6 +74,12 @@ static status check_sink(const struct clip_writer_config *c)
     return ST_OK;
 }
 
+static status record_latents(void *arg, const void *bytes, size_t len)
+{
+    struct clip_writer *const s = arg;
+    return file_record_add(&s->latents_record, bytes, len);
+}
+
 static status open_latents(struct clip_writer *s, const struct clip_writer_config *c)
 {
     const char *path;
@@ -114,8 +93,24 @@ static status open_latents(struct clip_writer *s, const struct clip_writer_confi
     s->latents_name = s->file[s->files - 1].name;
     s->latent_frame = malloc(tensor_bytes(&s->latent) / (size_t)c->latents.frames);
     if (!s->latent_frame) return fail(ST_NOMEM, "%s: no memory for a latent", path);
+    TRY(file_record_open(&s->latents_record, path));
+    s->latents_witness = (struct tensor_file_witness){ s, record_latents };
     return tensor_file_open(&s->latents, path, &(struct tensor_file_item){ "latents", s->latent },
-                            1);
+                            1, &s->latents_witness);
+}
+
+/* Its packets lie in the private folder, beside what will be the clip's. */
+static status open_video(struct clip_writer *s, const struct clip_writer_config *c, int i,
+                         const char *path)
+{
+    struct video_config v = video_of(c, &c->format[i], path);
+    char *const packets = str_format("%s/%s.packets", s->attempt.own, s->file[i].name);
+
+    if (!packets) return fail(ST_NOMEM, "%s: no memory for its name", path);
+    v.packets = packets;
+    status const st = video_open(&s->video[i], &v);
+    free(packets);
+    return st;
 }
 
 static status open_files(struct clip_writer *s, const struct clip_writer_config *c)
@@ -124,8 +119,7 @@ static status open_files(struct clip_writer *s, const struct clip_writer_config 
 
     for (int i = 0; i < c->formats; i++) {
         TRY(list_file(s, c->format[i].path, &path));
-        struct video_config const v = video_of(c, &c->format[i], path);
-        TRY(video_open(&s->video[i], &v));
+        TRY(open_video(s, c, i, path));
         s->videos++;
     }
     if (c->preview) {
@@ -159,11 +153,28 @@ status clip_writer_open(struct clip_writer **out, const struct clip_writer_confi
     TRY_OUT(quality_init(&s->quality, (int64_t)c->width * c->height));
     TRY_OUT(digest_open(&s->whole));
     TRY_OUT(digest_open(&s->part));
+    TRY_OUT(checkpoint_open(s, c));
     *out = s;
     s = NULL; /* handed over */
 out:
     clip_writer_close(&s);
     return st;
+}
+
+static void free_writer(struct clip_writer *s)
+{
+    for (int i = 0; i < s->videos; i++) video_close(&s->video[i]);
+    contact_close(&s->contact);
+    tensor_file_close(&s->latents);
+    file_record_close(&s->latents_record);
+    checkpoint_close(s);
+    quality_free(&s->quality);
+    digest_close(&s->whole);
+    digest_close(&s->part);
+    for (int i = 0; i < s->files; i++) free(s->path[i]);
+    free(s->latent_frame);
+    free(s->block);
+    free(s->place);
 }
 
 void clip_writer_close(struct clip_writer **s)
@@ -172,17 +183,28 @@ void clip_writer_close(struct clip_writer **s)
 
     if (!old) return;
     *s = NULL;
-    for (int i = 0; i < old->videos; i++) video_close(&old->video[i]);
-    contact_close(&old->contact);
-    tensor_file_close(&old->latents);
+    free_writer(old);
     attempt_close(&old->attempt);
-    quality_free(&old->quality);
-    digest_close(&old->whole);
-    digest_close(&old->part);
-    for (int i = 0; i < old->files; i++) free(old->path[i]);
-    free(old->latent_frame);
-    free(old->block);
     free(old);
+}
+
+void clip_writer_leave(struct clip_writer **s)
+{
+    struct clip_writer *const old = *s;
+
+    if (!old || !old->checkpoint.kept[0]) {
+        clip_writer_close(s);
+        return;
+    }
+    *s = NULL;
+    free_writer(old);
+    attempt_leave(&old->attempt);
+    free(old);
+}
+
+const char *clip_writer_place(const struct clip_writer *s)
+{
+    return s->place ? s->place : s->attempt.target;
 }
 
 const char *clip_writer_attempt(const struct clip_writer *s) { return s->attempt.id; }
@@ -228,21 +250,22 @@ static status push_picture(struct clip_writer *s, const struct pixels_layout *l,
     return ST_OK;
 }
 
+status clip_writer_list_block(struct clip_writer *s, const struct sidecar_block *b)
+{
+    struct sidecar_block *const more = array_grow(s->block, s->blocks, &s->room, sizeof *more);
+
+    if (!more) return fail(ST_NOMEM, "%s: %d blocks", s->attempt.target, s->blocks + 1);
+    s->block = more;
+    s->block[s->blocks++] = *b;
+    return ST_OK;
+}
+
 static status end_block(struct clip_writer *s, int64_t first)
 {
-    if (s->blocks == s->blocks_cap) {
-        int64_t const cap = s->blocks_cap ? 2 * s->blocks_cap : 64;
-        struct sidecar_block *const more = realloc(s->block, (size_t)cap * sizeof *more);
-        if (!more)
-            return fail(ST_NOMEM, "%s: no memory for %lld blocks", s->attempt.target,
-                        (long long)cap);
-        s->block = more;
-        s->blocks_cap = cap;
-    }
-    struct sidecar_block *const b = &s->block[s->blocks++];
-    b->first = first;
-    b->count = s->pushed - first;
-    return digest_end(&s->part, b->sha256);
+    struct sidecar_block b = { .first = first, .count = s->pushed - first };
+
+    TRY(digest_end(&s->part, b.sha256));
+    return clip_writer_list_block(s, &b);
 }
 
 status clip_writer_pictures(struct clip_writer *s, const struct pictures *p)
@@ -262,6 +285,7 @@ status clip_writer_pictures(struct clip_writer *s, const struct pictures *p)
 
 status clip_writer_latents(struct clip_writer *s, const float *x0, int64_t n)
 {
+    if (s->checkpoint.identity) TRY(checkpoint_latents(s, x0));
     if (!s->latents) return ST_OK;
     int64_t const frames = s->latent.dim[0], values = tensor_count(&s->latent) / frames;
 
@@ -282,21 +306,42 @@ status clip_writer_latents(struct clip_writer *s, const float *x0, int64_t n)
     return ST_OK;
 }
 
+static status commit_video(struct clip_writer *s, int i)
+{
+    const struct video_facts *const facts = video_facts(s->video[i]);
+
+    TRY(video_commit(s->video[i]));
+    TRY(video_verify(s->path[i], facts, s->fps_num, s->fps_den));
+    s->file[i].bytes = facts->bytes;
+    memcpy(s->file[i].sha256, facts->sha256, DIGEST_HEX);
+    return ST_OK;
+}
+
+static status commit_contact(struct clip_writer *s, struct sidecar_file *file)
+{
+    struct written w;
+
+    TRY(contact_commit(s->contact, &w));
+    file->bytes = w.bytes;
+    memcpy(file->sha256, w.sha256, DIGEST_HEX);
+    return ST_OK;
+}
+
+static status commit_latents(struct clip_writer *s, struct sidecar_file *file)
+{
+    TRY(tensor_file_commit(s->latents));
+    file->bytes = s->latents_record.size;
+    return file_record_check(&s->latents_record, file->sha256);
+}
+
+/* The files are listed in the order they were opened in. */
 static status commit_files(struct clip_writer *s)
 {
-    struct stat on_disk;
+    int next = s->videos;
 
-    for (int i = 0; i < s->videos; i++) {
-        TRY(video_commit(s->video[i]));
-        TRY(video_verify(s->path[i], s->pictures, s->fps_num, s->fps_den));
-    }
-    if (s->contact) TRY(contact_commit(s->contact));
-    if (s->latents) TRY(tensor_file_commit(s->latents));
-    for (int i = 0; i < s->files; i++) {
-        TRY(digest_file(s->path[i], s->file[i].sha256));
-        if (stat(s->path[i], &on_disk)) return fail(ST_IO, "%s: cannot stat it", s->path[i]);
-        s->file[i].bytes = on_disk.st_size;
-    }
+    for (int i = 0; i < s->videos; i++) TRY(commit_video(s, i));
+    if (s->contact) TRY(commit_contact(s, &s->file[next++]));
+    if (s->latents) TRY(commit_latents(s, &s->file[next]));
     return ST_OK;
 }
 
@@ -336,11 +381,46 @@ static status write_sidecar(struct clip_writer *s, const struct sidecar_run *run
     return st;
 }
 
-status clip_writer_commit(struct clip_writer *s, const struct sidecar_run *run,
-                          enum clip_outcome *outcome)
+/* Is this very clip at its place, whole? */
+static bool is_there(const struct clip_writer *s)
+{
+    const char *const task = s->about->task_id;
+    struct finished_clip there;
+    bool const whole = finished_clip_read(&there, s->attempt.target, FINISHED_SIZES) == ST_OK;
+
+    error_clear();
+    return whole && task && !strcmp(there.task_id, task);
+}
+
+static status publish_elsewhere(struct clip_writer *s)
+{
+    enum { VERSIONS = 10000 };
+    bool won = false;
+
+    for (int version = 2; !won && version < VERSIONS; version++) {
+        free(s->place);
+        s->place = str_format("%s-v%d", s->attempt.target, version);
+        if (!s->place) break;
+        TRY(attempt_publish(&s->attempt, s->place, &won));
+    }
+    if (won) return ST_OK;
+    s->attempt.keep = true;
+    return fail(ST_IO, "%s: no name is free; the finished clip stays in %s", s->attempt.target,
+                s->attempt.dir);
+}
+
+static status publish_clip(struct clip_writer *s, enum clip_outcome *outcome)
 {
     bool won;
 
+    TRY(attempt_publish(&s->attempt, s->attempt.target, &won));
+    *outcome = won ? CLIP_PUBLISHED : is_there(s) ? CLIP_THERE_ALREADY : CLIP_ELSEWHERE;
+    return *outcome == CLIP_ELSEWHERE ? publish_elsewhere(s) : ST_OK;
+}
+
+status clip_writer_commit(struct clip_writer *s, const struct sidecar_run *run,
+                          enum clip_outcome *outcome)
+{
     if (s->pushed != s->pictures)
         return fail(ST_ARG, "%s: %lld of %lld frames received", s->attempt.target,
                     (long long)s->pushed, (long long)s->pictures);
@@ -349,7 +429,7 @@ status clip_writer_commit(struct clip_writer *s, const struct sidecar_run *run,
                     (long long)s->latents_pushed, (long long)s->latent.dim[0]);
     TRY(commit_files(s));
     TRY(write_sidecar(s, run));
-    TRY(attempt_publish(&s->attempt, &won));
-    *outcome = won ? CLIP_PUBLISHED : CLIP_THERE_ALREADY;
+    TRY(publish_clip(s, outcome));
+    if (*outcome == CLIP_PUBLISHED) checkpoint_drop_adopted(s);
     return ST_OK;
 }

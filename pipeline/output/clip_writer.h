@@ -11,9 +11,10 @@
  *       clip.json                          last, when all else is on disk
  *   OUT/NAME/                              after the rename
  *
- * Of several attempts at one clip the first to rename wins; the others find the
- * folder there and leave it alone. A killed attempt leaves only its private
- * folder; close removes that of an attempt given up.
+ * Of several attempts at one clip the first to rename wins; the others find the clip there and
+ * leave it alone. Where something else has taken the name meanwhile, the clip appears under the
+ * next free one: OUT/NAME-v2, OUT/NAME-v3 ... A killed attempt leaves only its private folder,
+ * with what the next one can go on from (snapshot.h); close removes that of an attempt given up.
  *
  * One owner, one thread. Memory does not grow with the clip, but for 80 bytes a
  * block and the containers' index of pictures.
@@ -39,13 +40,30 @@ struct clip_writer_config {
     } latents;
     const char *preview; /* contact sheet, a plain name in .png; NULL: none */
     int preview_columns;
+
+    /* With checkpoints, which clip_writer_checkpoint makes, latents of all blocks are kept in the
+     * private folder too. */
+    struct {
+        const char *identity; /* what whoever goes on must have alike (snapshot.h), borrowed until
+                                 close; NULL: none are made */
+        int frames;     /* latent frames of a block: clip_writer_latents is called by blocks */
+        int64_t latent; /* floats of these */
+    } checkpoint;
+    struct {
+        const char
+            *dir; /* private folder of an attempt that a snapshot is in; NULL: from the start */
+        int64_t blocks; /* that the snapshot stands behind: the next to come */
+    } resume;
+
     const struct sidecar_info *about; /* borrowed until close; its task_id is also put into
                                           the videos' `comment` */
 };
 enum { CLIP_WRITER_FORMATS = 16, CLIP_WRITER_CHANNELS = 16 };
 
 /* ST_ARG for a config that cannot be, and if dir is there already; ST_IO with the
- * path that cannot be made. Whoever opens, closes. */
+ * path that cannot be made; ST_FORMAT, ST_MISMATCH for a snapshot that cannot be gone on from. What
+ * one goes on from is copied; it is removed once this attempt has something later, or is
+ * published. Whoever opens, closes. */
 status clip_writer_open(struct clip_writer **out, const struct clip_writer_config *c) MUST_USE;
 
 /* The next pictures of the clip, [height, width]; a call is a block. ST_ARG if a pix of the
@@ -57,18 +75,31 @@ status clip_writer_pictures(struct clip_writer *s, const struct pictures *p) MUS
  * Nothing if the config keeps none. ST_MISMATCH as above; ST_ARG for too many. */
 status clip_writer_latents(struct clip_writer *s, const float *x0, int64_t n) MUST_USE;
 
+/* Behind a block whose pictures and latents have come: all that is needed to go on from here is
+ * put on disk. The videos begin anew with the next picture, so a clip is the same only if its
+ * checkpoints are. window: [windows, latent], see snapshot.h. ST_ARG without checkpoints. */
+status clip_writer_checkpoint(struct clip_writer *s, const float *window, int windows) MUST_USE;
+
 enum clip_outcome {
     CLIP_PUBLISHED,
-    CLIP_THERE_ALREADY, /* another attempt was first; this one is gone */
+    CLIP_THERE_ALREADY, /* another attempt at this very clip was first; this one is gone */
+    CLIP_ELSEWHERE,     /* something else stands there: see clip_writer_place */
 };
 
-/* Finish every file, check it, write clip.json, publish. ST_ARG unless all
- * pictures and latents have come. Only close may follow. */
+/* Finish every file, read it back, write clip.json, publish. ST_ARG unless all pictures and latents
+ * have come; ST_IO for a file that is not what was written. If it is the last step that fails, the
+ * finished clip stays in the attempts folder and the message says where. Only close may follow. */
 status clip_writer_commit(struct clip_writer *s, const struct sidecar_run *run,
                           enum clip_outcome *outcome) MUST_USE;
 
 /* NULL is fine; sets NULL. Without a commit the attempt is removed. */
 void clip_writer_close(struct clip_writer **s);
+
+/* The same after a stop: an attempt that has made a checkpoint stays, for the next one. */
+void clip_writer_leave(struct clip_writer **s);
+
+/* Where the clip is after a commit; valid until close. */
+const char *clip_writer_place(const struct clip_writer *s);
 
 /* "NAME.PID.xxxxxx", as clip.json has it; valid until close. */
 const char *clip_writer_attempt(const struct clip_writer *s);

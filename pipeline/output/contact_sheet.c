@@ -1,5 +1,4 @@
 /* contact_sheet.c - cells thinned out by halves, and a PNG of them. */
-#include "base/file.h"
 #include "base/strbuf.h"
 #include "pipeline/output/output_internal.h"
 
@@ -88,6 +87,40 @@ void contact_add(struct contact *s, const uint8_t *rgb8)
     reduce_into(s, s->cells + (size_t)s->count++ * s->cell_bytes, rgb8);
 }
 
+/* ---- going on ----------------------------------------------------------------------------- */
+
+/* In front of the cells. */
+struct contact_head {
+    int64_t count, seen, stride;
+};
+
+void contact_save(const struct contact *s, struct strbuf *to)
+{
+    struct contact_head const head = { s->count, s->seen, s->stride };
+
+    strbuf_add(to, (const char *)&head, sizeof head);
+    strbuf_add(to, (const char *)s->cells, (size_t)s->count * s->cell_bytes);
+}
+
+status contact_load(struct contact *s, const void *bytes, size_t len)
+{
+    struct contact_head head;
+
+    if (len < sizeof head) return fail(ST_FORMAT, "%s: the state of a sheet is cut", s->path);
+    memcpy(&head, bytes, sizeof head);
+    if (head.count < 0 || head.count > CONTACT_CELLS || head.seen < head.count || head.stride < 1 ||
+        len != sizeof head + (size_t)head.count * s->cell_bytes)
+        return fail(ST_FORMAT, "%s: the state of another sheet: %lld cells in %zu bytes", s->path,
+                    (long long)head.count, len);
+    memcpy(s->cells, (const char *)bytes + sizeof head, len - sizeof head);
+    s->count = (int)head.count;
+    s->seen = head.seen;
+    s->stride = head.stride;
+    return ST_OK;
+}
+
+/* ---- the file ------------------------------------------------------------------------------ */
+
 /* Lay the cells out on a background. */
 static void fill_sheet(const struct contact *s, AVFrame *f, int columns)
 {
@@ -125,7 +158,7 @@ static status encode_png(const struct contact *s, AVFrame *f, AVPacket *packet)
                  : ST_OK;
 }
 
-status contact_commit(struct contact *s)
+status contact_commit(struct contact *s, struct written *out)
 {
     int const columns = s->count < s->columns ? s->count : s->columns;
     status st = ST_OK;
@@ -143,7 +176,7 @@ status contact_commit(struct contact *s)
         FAIL_OUT(ST_NOMEM, "%s: no memory for a sheet of %d x %d pictures", s->path, columns, rows);
     fill_sheet(s, f, columns);
     TRY_OUT(encode_png(s, f, packet));
-    TRY_OUT(file_write(s->path, packet->data, (size_t)packet->size));
+    TRY_OUT(write_checked(s->path, packet->data, (size_t)packet->size, out));
 out:
     av_frame_free(&f);
     av_packet_free(&packet);

@@ -2,7 +2,24 @@
 #ifndef OUTPUT_INTERNAL_H
 #define OUTPUT_INTERNAL_H
 
-#include "base/base.h"
+#include "base/digest.h"
+#include "base/file_record.h"
+#include "base/strbuf.h"
+#include "pipeline/output/clip_writer.h"
+#include "pipeline/resume/snapshot.h"
+#include "pipeline/weights/tensor_file.h"
+
+/* ---- written.c ---- */
+
+/* A file as it was written and found again. */
+struct written {
+    int64_t bytes;
+    char sha256[DIGEST_HEX];
+};
+
+/* Write a file as file_write does, then read it back. ST_IO names the place that is not what was
+ * written. */
+status write_checked(const char *path, const void *data, size_t len, struct written *out) MUST_USE;
 
 /* ---- attempt.c ---- */
 
@@ -16,24 +33,37 @@
 struct attempt {
     char *target;   /* OUT/NAME */
     char *parent;   /* OUT */
-    char *shelf;    /* OUT/.attempts */
-    char *own;      /* OUT/.attempts/NAME.PID.xxxxxx, readable for the owner only */
+    char *own;      /* SHELF/NAME.PID.xxxxxx, readable for the owner only */
     char *dir;      /* own/NAME: fill this one */
     const char *id; /* the last part of `own` */
+    bool keep;      /* what is in it is finished, and could not be published: it stays */
 };
+
+/* The shelf of an output folder: OUT/.attempts, or OUT/.attempts-UID where that is another user's
+ * and closed to us. malloc'ed, NULL without memory; it need not be there. */
+char *attempt_shelf(const char *out) MUST_USE;
+
+/* Make the shelf that `inside`, a path in it, will lie in; open to those to whom the output folder
+ * is. Drop it if it is empty. */
+status attempt_shelf_make(const char *inside) MUST_USE;
+void attempt_shelf_drop(const char *inside);
 
 /* Make the folders. ST_ARG if target is there already or is no name for a folder;
  * ST_IO with the path that cannot be made. */
 status attempt_open(struct attempt *a, const char *target) MUST_USE;
 
-/* fsync dir, rename it to target, fsync around it. *won is false if a folder that
- * is not this one stands at target: not an error. All files in dir are closed and
- * fsynced before. */
-status attempt_publish(struct attempt *a, bool *won) MUST_USE;
+/* The file in an attempt's own folder that says whose it is (base/process_mark.h). */
+#define ATTEMPT_OWNER "owner"
+
+/* fsync dir, rename it to `place` beside the target, fsync around it. *won is false if something
+ * else stands there: not an error. All files in dir are closed and fsynced before. After ST_IO
+ * the finished folder stays where it is, and the message says where. */
+status attempt_publish(struct attempt *a, const char *place, bool *won) MUST_USE;
 
 /* Remove what is left of the private folder, and the shelf if it is empty.
  * Safe on a zeroed one; zeroes it. */
 void attempt_close(struct attempt *a);
+void attempt_leave(struct attempt *a); /* the same, but the private folder stays as it is */
 
 /* ---- contact_sheet.c ---- */
 
@@ -62,9 +92,70 @@ struct contact_config {
 status contact_open(struct contact **out, const struct contact_config *c) MUST_USE;
 void contact_add(struct contact *s, const uint8_t *rgb8); /* [height, width, 3] */
 
-/* Write the file, complete or not at all, fsynced. ST_IO, ST_DEVICE; ST_ARG if
+/* Write the file, complete or not at all, fsynced, and read it back. ST_IO, ST_DEVICE; ST_ARG if
  * there was no picture. */
-status contact_commit(struct contact *s) MUST_USE;
+status contact_commit(struct contact *s, struct written *out) MUST_USE;
 void contact_close(struct contact **s); /* NULL is fine; sets NULL */
+
+/* What has been added so far, as bytes, and another sheet of the same config that goes on from
+ * them, straight after opening. ST_FORMAT if they are none of it. */
+void contact_save(const struct contact *s, struct strbuf *to);
+status contact_load(struct contact *s, const void *bytes, size_t len) MUST_USE;
+
+/* ---- clip_writer.c ---- */
+
+enum { CLIP_FILES = CLIP_WRITER_FORMATS + 2 }; /* videos, contact sheet, latents */
+
+struct clip_writer {
+    struct attempt attempt;
+    char *place; /* where it was published, if not at the attempt's target */
+    const struct sidecar_info *about;
+    int width, height, fps_num, fps_den;
+    int64_t pictures, pushed;
+
+    struct sidecar_file file[CLIP_FILES]; /* the videos first; names are own copies */
+    char *path[CLIP_FILES];
+    int files, videos;
+    struct video *video[CLIP_WRITER_FORMATS];
+
+    struct contact *contact;
+    const char *contact_name; /* own, one of `file` */
+
+    struct tensor_file *latents;
+    struct file_record latents_record;
+    struct tensor_file_witness latents_witness;
+    const char *latents_name; /* own, one of `file` */
+    struct tensor latent;     /* all of it: dtype and shape */
+    int64_t latents_pushed;
+    void *latent_frame; /* one, in the file's dtype */
+
+    struct quality quality;
+    struct digest whole, part;
+    struct sidecar_block *block;
+    int blocks, room; /* of `block` */
+
+    struct clip_checkpoint {
+        const char *identity;   /* NULL: no checkpoints */
+        int frames;             /* of a block */
+        int64_t latent;         /* floats of a block's */
+        struct journal latents; /* of all blocks so far */
+        int64_t kept[2];        /* snapshots, the newest first; 0: none */
+        char *adopted;          /* the attempt's folder that this one goes on from; NULL: none */
+    } checkpoint;
+};
+
+/* All that belongs to a block's pictures is there: what follows is another's. */
+status clip_writer_list_block(struct clip_writer *s, const struct sidecar_block *b) MUST_USE;
+
+/* ---- clip_checkpoint.c ---- */
+
+/* Of a writer that is otherwise open. With a config that resumes: it stands where the snapshot was
+ * made. */
+status checkpoint_open(struct clip_writer *s, const struct clip_writer_config *c) MUST_USE;
+status checkpoint_latents(struct clip_writer *s, const float *x0) MUST_USE; /* a block's */
+void checkpoint_close(struct clip_writer *s);
+
+/* What this attempt has gone on from is wanted no more. */
+void checkpoint_drop_adopted(struct clip_writer *s);
 
 #endif /* OUTPUT_INTERNAL_H */

@@ -3,6 +3,7 @@
 #include "kernels/pixels.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 status quality_init(struct quality *q, int64_t pixels)
 {
@@ -51,6 +52,41 @@ void quality_add(struct quality *q, const uint8_t *rgb8)
         q->motion_sum += moved;
         q->frozen += moved * 1000 < q->pixels * 255;
     }
+}
+
+/* In front of the last picture's luma. */
+struct quality_head {
+    int64_t frames, black, frozen, luma_min, luma_max, luma_sum, motion_sum;
+};
+
+void quality_save(const struct quality *q, struct strbuf *to)
+{
+    struct quality_head const head = { q->frames,   q->black,    q->frozen,    q->luma_min,
+                                       q->luma_max, q->luma_sum, q->motion_sum };
+
+    strbuf_add(to, (const char *)&head, sizeof head);
+    strbuf_add(to, (const char *)q->luma, (size_t)q->pixels);
+}
+
+status quality_load(struct quality *q, const void *bytes, size_t len)
+{
+    struct quality_head h;
+
+    if (len != sizeof h + (size_t)q->pixels)
+        return fail(ST_FORMAT, "quality: %zu bytes of counts and a picture of %lld", len,
+                    (long long)q->pixels);
+    memcpy(&h, bytes, sizeof h);
+    if (h.frames < 1 || h.luma_min < 0 || h.luma_max > 255 || h.luma_min > h.luma_max)
+        return fail(ST_FORMAT, "quality: counts of %lld frames", (long long)h.frames);
+    memcpy(q->luma, (const char *)bytes + sizeof h, (size_t)q->pixels);
+    q->frames = h.frames;
+    q->black = h.black;
+    q->frozen = h.frozen;
+    q->luma_min = (int)h.luma_min;
+    q->luma_max = (int)h.luma_max;
+    q->luma_sum = h.luma_sum;
+    q->motion_sum = h.motion_sum;
+    return ST_OK;
 }
 
 static double mean_level(int64_t sum, int64_t frames, int64_t pixels)

@@ -8,7 +8,7 @@
 #ifndef QUALITY_H
 #define QUALITY_H
 
-#include "base/base.h"
+#include "base/strbuf.h"
 
 struct quality {
     int64_t frames;
@@ -25,6 +25,11 @@ struct quality {
 status quality_init(struct quality *q, int64_t pixels) MUST_USE;
 void quality_add(struct quality *q, const uint8_t *rgb8); /* [pixels, 3] */
 void quality_free(struct quality *q);
+
+/* The counts and the last picture as bytes, and counts of the same size that go on from them.
+ * ST_FORMAT if they are of another size. */
+void quality_save(const struct quality *q, struct strbuf *to);
+status quality_load(struct quality *q, const void *bytes, size_t len) MUST_USE;
 
 /* 0..1; 0 while there is nothing to average. */
 double quality_luma_mean(const struct quality *q);

@@ -5,7 +5,7 @@
  * list of keys reads as the file does.
  */
 #include "pipeline/output/sidecar.h"
-#include "base/file.h"
+#include "pipeline/output/output_internal.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -78,6 +78,7 @@ static void put_identity(struct object root, const struct sidecar *s)
     if (gmtime_r(&now, &utc)) strftime(created, sizeof created, "%Y-%m-%dT%H:%M:%SZ", &utc);
     put_string(o, "task_id", s->about->task_id);
     put_string(o, "content_id", s->about->content_id);
+    put_string(o, "numerics_id", s->about->numerics_id);
     put_string(o, "job", s->about->job);
     put_string(o, "clip", s->about->clip);
     put_string(o, "owner", s->about->owner);
@@ -116,6 +117,7 @@ static void put_stream(struct object o, const struct sidecar_video *v)
     put_int(o, "gop", k->gop);
     put_int(o, "keyframes", v->facts.keyframes);
     put_string(o, "planes_sha256", v->facts.planes_sha256);
+    put_string(o, "packets_sha256", v->facts.packets_sha256);
 }
 
 static void put_video(struct object root, const struct sidecar *s)
@@ -184,19 +186,36 @@ static void put_prompts(struct object o, const struct sidecar_info *a)
     }
 }
 
+static void put_steps(struct object o, const char *name, const double *step, int steps)
+{
+    json_t *const list = put_list(o, name);
+    for (int i = 0; i < steps; i++) append_json(o, name, list, json_real(step[i]));
+}
+
+static void put_start(struct object o, const struct sidecar_info *a)
+{
+    if (!a->start) return;
+    struct object const start = put_object(o, "start");
+    put_string(start, "kind", a->start);
+    put_string(start, "file", a->start_file);
+    put_string(start, "sha256", a->start_sha256);
+    put_int(start, "blocks", a->start_blocks);
+}
+
 static void put_generation(struct object root, const struct sidecar_info *a)
 {
     struct object const o = put_object(root, "generation");
     char seed[24];
 
     snprintf(seed, sizeof seed, "%llu", (unsigned long long)a->seed);
+    put_start(o, a);
     put_prompts(o, a);
     put_string(o, "negative", a->negative);
     put_string(o, "seed", seed);
     put_string(o, "noise", a->noise);
     put_string(o, "scheduler", a->scheduler);
-    json_t *const steps = put_list(o, "steps");
-    for (int i = 0; i < a->steps; i++) append_json(o, "steps", steps, json_real(a->step[i]));
+    put_steps(o, "steps", a->step, a->steps);
+    if (a->first_step) put_steps(o, "first_block_steps", a->first_step, a->first_steps);
     put_json(o, "warp", json_boolean(a->warp));
     put_real(o, "shift", a->shift);
     put_real(o, "guidance", a->guidance);
@@ -206,6 +225,8 @@ static void put_generation(struct object root, const struct sidecar_info *a)
     put_int(o, "attention_frames", a->attention_frames);
     put_int(o, "sink_frames", a->sink_frames);
     if (a->sink_positions) put_string(o, "sink_positions", a->sink_positions);
+    if (a->policy) put_string(o, "policy", a->policy);
+    for (int i = 0; i < a->policy_keys; i++) put_real(o, a->policy_key[i], a->policy_value[i]);
     put_pairs(o, "values", a->values);
 }
 
@@ -279,7 +300,10 @@ static void put_all(struct object root, const struct sidecar *s)
     put_pairs(rights, "labels", s->about->labels);
     put_string(rights, "model_license", s->about->model_license);
     put_run(root, s);
-    put_string(root, "verified", "every file fsynced and hashed; every picture's time read back");
+    put_string(
+        root, "verified",
+        "every file hashed as it was written, fsynced, read back from the disk and found the "
+        "same; every packet of the encoders and every picture's time found in the videos");
     put_frames(root, s);
 }
 
@@ -287,6 +311,7 @@ status sidecar_write(const char *path, const struct sidecar *s)
 {
     const char *refused = NULL;
     struct object const root = { json_object(), &refused };
+    struct written written;
     status st = ST_OK;
     char *text = NULL;
 
@@ -295,7 +320,7 @@ status sidecar_write(const char *path, const struct sidecar *s)
         FAIL_OUT(ST_ARG, "%s: %s: not UTF-8, not finite, or no memory for it", path, refused);
     text = json_dumps(root.json, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
     if (!text) FAIL_OUT(ST_NOMEM, "%s: no memory for its text", path);
-    TRY_OUT(file_write(path, text, strlen(text)));
+    TRY_OUT(write_checked(path, text, strlen(text), &written));
 out:
     free(text);
     json_decref(root.json);

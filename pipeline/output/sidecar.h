@@ -11,6 +11,8 @@
 #include "pipeline/output/av/video.h"
 #include "pipeline/output/quality.h"
 
+enum { SIDECAR_POLICY_KEYS = 16 };
+
 struct sidecar_pair {
     const char *name, *value;
 };
@@ -32,7 +34,7 @@ struct sidecar_prompt {
 /* What whoever renders the clip knows before it begins. */
 struct sidecar_info {
     /* identity */
-    const char *task_id, *content_id, *job, *clip, *world, *owner;
+    const char *task_id, *content_id, *numerics_id, *job, *clip, *world, *owner;
 
     /* generation */
     const struct sidecar_prompt *prompt;
@@ -43,13 +45,21 @@ struct sidecar_info {
     const char *scheduler;
     const double *step; /* timesteps, falling */
     int steps;
+    const double *first_step; /* of the first block that is not given; NULL: as the others' */
+    int first_steps;
+    const char *start, *start_file, *start_sha256; /* "video": what is given; NULL: nothing */
+    int64_t start_blocks;                          /* so many blocks */
     bool warp;
     double shift, guidance;                              /* guidance 1: none */
     const char *precision;                               /* "bf16" */
     const char *window;                                  /* "rolling" */
     int frames_per_block, attention_frames, sink_frames; /* latent frames */
     const char *sink_positions;                          /* NULL: the usual ones */
-    struct sidecar_pairs values;                         /* of the sweep's axes */
+    const char *policy;                                  /* NULL: the window's own */
+    const char *policy_key[SIDECAR_POLICY_KEYS];         /* its numbers */
+    double policy_value[SIDECAR_POLICY_KEYS];
+    int policy_keys;
+    struct sidecar_pairs values; /* of the sweep's axes */
 
     /* provenance */
     const char *model, *family;
@@ -118,7 +128,7 @@ struct sidecar {
     const struct quality *quality;
 };
 
-/* Write it at `path`, complete or not at all, fsynced. ST_ARG names a text that
+/* Write it at `path`, complete or not at all, fsynced, and read it back. ST_ARG names a text that
  * is not UTF-8 or a number that is not finite; ST_IO, ST_NOMEM. */
 status sidecar_write(const char *path, const struct sidecar *s) MUST_USE;
 

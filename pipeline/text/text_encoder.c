@@ -119,7 +119,8 @@ static status open_encoder(const struct text_encoder *t, struct weights **w, str
                              .device = t->config.device,
                              .precision = t->config.precision };
 
-    TRY(weights_open(w, t->config.encoder_path, NULL));
+    TRY(weights_open_as(
+        w, &(struct weights_request){ .path = t->config.encoder_path, .family = WEIGHTS_TEXT }));
     c.weights = *w;
     return umt5_open(u, &c);
 }

@@ -206,7 +206,7 @@ status tokenizer_model_check(const unsigned char *data, size_t len, const char *
         if (f.number == MODEL_PIECES) TRY(check_piece(f.content));
         if (f.number == MODEL_TRAINER) TRY(check_trainer(f.content));
         if (f.number == MODEL_NORMALIZER) TRY(check_normalizer(f.content));
-        strbuf_add(kept, (const char *)data + f.first, f.after - f.first);
+        strbuf_add(kept, data + f.first, f.after - f.first);
     }
     if (!kept->len && !kept->failed) return fail(ST_FORMAT, "%s: holds no pieces", name);
     return kept->failed ? fail(ST_NOMEM, "%s: no memory for %zu bytes of a tokenizer", name, len)

@@ -122,19 +122,12 @@ static status embed_tokens(struct pass *p)
 {
     struct weights *const w = p->u->config.weights;
     int const at = weights_find(w, "token_embedding.weight");
-    const struct tensor *const table = &weights_at(w, at)->t;
     int64_t const dim = p->u->shape.dim;
-    size_t const row = (size_t)dim * dtype_size(table->dtype);
-    const void *data;
     float *to = p->host;
 
-    TRY(weights_fetch(w, at, &data));
     for (int i = 0; i < p->n; i++)
-        for (int t = 0; t < p->prompts[i].count; t++, to += dim) {
-            const unsigned char *const from =
-                (const unsigned char *)data + (size_t)p->prompts[i].ids[t] * row;
-            TRY(tensor_convert(to, DT_F32, from, table->dtype, dim));
-        }
+        for (int t = 0; t < p->prompts[i].count; t++, to += dim)
+            TRY(weights_read(w, at, p->prompts[i].ids[t] * dim, dim, to));
     TRY(p->u->config.backend->upload(p->ctx, &p->x, p->host));
     return p->u->config.backend->sync(p->ctx);
 }

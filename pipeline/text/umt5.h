@@ -35,8 +35,8 @@ struct umt5_config {
     enum dtype precision; /* of the feed-forward: DT_F32 or DT_BF16 */
 };
 
-/* Reads the names and shapes only. ST_FORMAT names every tensor that is missing,
- * extra or mis-shaped. Whoever opens, closes. */
+/* Reads the names and shapes only. ST_FORMAT names every tensor that is missing
+ * or mis-shaped. Whoever opens, closes. */
 status umt5_open(struct umt5 **out, const struct umt5_config *config) MUST_USE;
 void umt5_close(struct umt5 **u); /* NULL is fine; sets NULL */
 const struct umt5_shape *umt5_shape(const struct umt5 *u);

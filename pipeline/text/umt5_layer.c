@@ -16,10 +16,11 @@ const struct umt5_shape umt5_xxl = { .vocab = 256384,
 static status find_matrix(const struct weights *w, const char *name, int64_t *rows, int64_t *cols)
 {
     int const at = weights_find(w, name);
-    const struct tensor *const t = at < 0 ? NULL : &weights_at(w, at)->t;
+    const struct weight_info *const t = at < 0 ? NULL : weights_at(w, at);
 
     if (!t || t->ndim != 2 || t->dim[0] < 1 || t->dim[1] < 1)
-        return fail(ST_FORMAT, "%s: not a UMT5 encoder: no matrix %s", weights_path(w), name);
+        return fail(ST_FORMAT, "%s: no matrix %s, which a UMT5 encoder has; %s", weights_path(w),
+                    name, bind_guess(w));
     *rows = t->dim[0];
     *cols = t->dim[1];
     return ST_OK;

@@ -26,6 +26,7 @@ static status check_vae_config(const struct vae_config *c)
     if (c->part.first < 0 || c->part.end > VAE_STEPS || c->part.first >= c->part.end)
         return fail(ST_ARG, "vae: steps %d to %d of the decoder; it has 0 to %d", c->part.first,
                     c->part.end - 1, VAE_STEPS - 1);
+    if (c->alone) return fail(ST_ARG, "vae: the encoder alone has no part of the decoder");
     if (c->encoder && c->part.end - c->part.first < VAE_STEPS)
         return fail(ST_ARG, "vae: the encoder needs the whole decoder");
     return ST_OK;
@@ -43,7 +44,7 @@ static status read_tensors(struct vae *v, const struct weights *w, struct bind_l
     vae_want_encoder(v, &all);
     st = bind_check(&all, w);
     bind_free(&all);
-    vae_want_range(v, list);
+    if (v->decodes) vae_want_range(v, list);
     if (v->encodes) vae_want_encoder(v, list);
     return st;
 }
@@ -126,7 +127,8 @@ static struct vae *new_vae(const struct vae_config *c)
     v->precision = c->precision;
     v->h = c->latent_h;
     v->w = c->latent_w;
-    v->encodes = c->encoder;
+    v->encodes = c->encoder || c->alone;
+    v->decodes = !c->alone;
     v->picture_bytes = c->picture_bytes;
     v->decoder.part = c->part;
     return v;
@@ -139,7 +141,8 @@ static status open_or_measure(struct vae *v, const struct vae_config *c, struct 
     struct weights *w = NULL;
     status st;
 
-    TRY_OUT(weights_open(&w, c->path, NULL));
+    TRY_OUT(
+        weights_open_as(&w, &(struct weights_request){ .path = c->path, .family = WEIGHTS_VAE }));
     TRY_OUT(read_tensors(v, w, &list));
     if (bytes) {
         TRY_OUT(measure_bytes(v, &list, bytes));
@@ -228,6 +231,6 @@ status vae_reset(struct vae *v)
 {
     v->due.bytes = 0;
     TRY(v->backend->await(v->ctx));
-    TRY(vae_forget(v, &v->decoder));
+    if (v->decodes) TRY(vae_forget(v, &v->decoder));
     return v->encodes ? vae_forget(v, &v->encoder) : ST_OK;
 }

@@ -73,10 +73,15 @@ struct vae_config {
     const char *path;           /* Wan2.1_VAE.pth, or the same tensors in safetensors */
     struct vae_range part;      /* of the decoder */
     bool encoder;               /* the encoder too; only beside the whole decoder */
+    bool alone;                 /* the encoder without the decoder; part is all of it */
     int64_t picture_bytes;      /* pictures leave as bytes: the most of one, of all the sets
                                    of formats to come (pixels_layout). 0: as floats */
 };
 enum { VAE_SIDE = 4096 };
+
+/* How many latent frames before one its pictures depend on: a decoder that is reset and fed these
+ * goes on as if it had seen the whole clip, to the bit. */
+int vae_past(void);
 
 /* What an open vae holds, in bytes: all of it from open to close. Each stream beside
  * the first takes `cache` and `wire` once more. */

@@ -48,12 +48,14 @@ static status read_base(int64_t *base, const struct weights *w)
     static const char name[] = "decoder.conv1.weight";
     int const i = weights_find(w, name);
 
-    if (i < 0) return fail(ST_FORMAT, "%s: no %s; not a Wan2.1 VAE", weights_path(w), name);
-    const struct tensor *const t = &weights_at(w, i)->t;
+    if (i < 0)
+        return fail(ST_FORMAT, "%s: no %s, which a Wan2.1 VAE has; %s", weights_path(w), name,
+                    bind_guess(w));
+    const struct weight_info *const t = weights_at(w, i);
     if (t->ndim != 5 || t->dim[0] < 4 || t->dim[0] % 4) {
-        char shape[SHAPE_TEXT];
+        char shape[WEIGHT_SHAPE];
         return fail(ST_FORMAT, "%s: %s is %s; needs [4 * base width, %d, 3, 3, 3]", weights_path(w),
-                    name, tensor_shape(t, shape), VAE_CHANNELS);
+                    name, weight_shape(t, shape), VAE_CHANNELS);
     }
     *base = t->dim[0] / 4;
     return ST_OK;
@@ -64,7 +66,7 @@ status vae_base(int64_t *base, const char *path)
     struct weights *w = NULL;
     status st;
 
-    TRY_OUT(weights_open(&w, path, NULL));
+    TRY_OUT(weights_open_as(&w, &(struct weights_request){ .path = path, .family = WEIGHTS_VAE }));
     TRY_OUT(read_base(base, w));
 out:
     weights_close(&w);

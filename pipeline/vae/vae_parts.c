@@ -31,6 +31,22 @@ int vae_units(struct vae_range part, bool first_frame)
     return !first_frame && doublings > 1 ? 2 : 1;
 }
 
+/* From the pictures back: a causal convolution over three frames looks two back, a doubling halves
+ * what lies behind it and looks two back itself. What a reset decoder does otherwise with its first
+ * frame and the one behind it stays within that, too: the front's convolution alone keeps
+ * these two out of the first doubling. */
+int vae_past(void)
+{
+    int past = 2; /* the head */
+
+    for (int i = VAE_LAYERS - 1; i >= 0; i--) {
+        enum vae_kind const kind = vae_decoder_rows[i].kind;
+        if (kind == VAE_RES) past += 4;
+        if (kind == VAE_UP_TIME) past = (past + 1) / 2 + 2;
+    }
+    return past + 2;
+}
+
 /* Frames and pixels of one frame where the walk over the steps stands. */
 struct walk {
     const struct vae_size *size;

@@ -1,4 +1,5 @@
 /* pickle_vm.c - the machine that opcodes work on: its program, stack and values. */
+#include "base/array.h"
 #include "pipeline/weights/weights_internal.h"
 
 #include <stdlib.h>
@@ -43,11 +44,9 @@ status pickle_grow(void *array, int *cap, int count, size_t each, void **grown)
     if (count >= PICKLE_VALUES_MAX)
         return fail(ST_FORMAT, "pickle: more than %d values", PICKLE_VALUES_MAX);
 
-    int const room = *cap ? *cap * 2 : 64;
-    void *const more = realloc(array, (size_t)room * each);
-    if (!more) return fail(ST_NOMEM, "pickle: no memory for %d values", room);
+    void *const more = array_grow(array, count, cap, each);
+    if (!more) return fail(ST_NOMEM, "pickle: no memory for %d values", count + 1);
     *grown = more;
-    *cap = room;
     return ST_OK;
 }
 

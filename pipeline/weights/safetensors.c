@@ -52,7 +52,7 @@ struct region {
     size_t size;
 };
 
-static status read_entry(struct safetensors_entry *e, const struct json_node *v, struct region data,
+static status read_entry(struct flat_entry *e, const struct json_node *v, struct region data,
                          const char *path)
 {
     const struct json_node *const dtype = json_tree_member(v, "dtype");
@@ -89,24 +89,13 @@ static status read_entry(struct safetensors_entry *e, const struct json_node *v,
     return ST_OK;
 }
 
-static int compare_places(const void *a, const void *b)
-{
-    const struct safetensors_entry *const x = a, *const y = b;
-
-    if (x->data != y->data) return (uintptr_t)x->data < (uintptr_t)y->data ? -1 : 1;
-    return x->info.bytes < y->info.bytes ? -1 : x->info.bytes > y->info.bytes;
-}
-
-static status check_cover(const struct safetensors *s, struct region data, const char *path)
+static status check_cover(const struct flat_file *s, struct region data, const char *path)
 {
     const unsigned char *at = data.data;
 
     for (int i = 0; i < s->count; i++) {
-        const struct safetensors_entry *const e = &s->entry[i];
+        const struct flat_entry *const e = &s->entry[i];
         const unsigned char *const here = e->data;
-        if (here < at)
-            return fail(ST_FORMAT, "%s: %s overlaps the tensor before it by %zu bytes", path,
-                        e->name, (size_t)(at - here));
         if (here > at)
             return fail(ST_FORMAT, "%s: a hole of %zu bytes before %s", path, (size_t)(here - at),
                         e->name);
@@ -118,20 +107,20 @@ static status check_cover(const struct safetensors *s, struct region data, const
     return ST_OK;
 }
 
-static status read_entries(struct safetensors *s, const struct json_node *header,
-                           struct region data, const char *path)
+static status read_entries(struct flat_file *s, const struct json_node *header, struct region data,
+                           const char *path)
 {
     s->entry = calloc(header->count + 1, sizeof *s->entry);
     if (!s->entry) return fail(ST_NOMEM, "%s: no memory for %zu tensors", path, header->count);
     for (const struct json_node *v = header->first; v; v = v->next) {
         if (!strcmp(v->name, "__metadata__")) continue;
-        struct safetensors_entry *const e = &s->entry[s->count++];
-        TRY(name_clean(&e->name, v->name, strlen(v->name), path));
+        struct flat_entry *const e = &s->entry[s->count++];
+        TRY(name_copy(&e->name, v->name, strlen(v->name), path));
         if (!json_tree_is(v, NODE_OBJECT))
             return fail(ST_FORMAT, "%s: %s: not an object", path, e->name);
         TRY(read_entry(e, v, data, path));
     }
-    qsort(s->entry, (size_t)s->count, sizeof *s->entry, compare_places);
+    TRY(flat_file_order(s, path));
     return check_cover(s, data, path);
 }
 
@@ -148,12 +137,12 @@ static status read_header(struct json_node **out, const unsigned char *at, size_
     return st;
 }
 
-status safetensors_open(struct safetensors *out, const char *path)
+status safetensors_open(struct flat_file *out, const char *path)
 {
     struct json_node *header = NULL;
     status st = ST_OK;
 
-    *out = (struct safetensors){ 0 };
+    *out = (struct flat_file){ 0 };
     TRY(file_map(&out->map, path));
     const unsigned char *const at = out->map.data;
     size_t const size = out->map.size;
@@ -169,14 +158,6 @@ status safetensors_open(struct safetensors *out, const char *path)
     TRY_OUT(read_entries(out, header, data, path));
 out:
     json_tree_free(&header);
-    if (st != ST_OK) safetensors_close(out);
+    if (st != ST_OK) flat_file_close(out);
     return st;
-}
-
-void safetensors_close(struct safetensors *s)
-{
-    for (int i = 0; i < s->count; i++) free(s->entry[i].name);
-    free(s->entry);
-    file_unmap(&s->map);
-    *s = (struct safetensors){ 0 };
 }

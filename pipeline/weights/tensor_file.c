@@ -9,7 +9,8 @@
 
 struct tensor_file {
     struct file_draft draft;
-    size_t left; /* bytes still to come */
+    const struct tensor_file_witness *witness; /* NULL: none */
+    size_t left;                               /* bytes still to come */
 };
 
 /* A name as JSON has it. */
@@ -71,6 +72,12 @@ static status make_header(const struct tensor_file_item *items, int count, struc
                        : ST_OK;
 }
 
+static status add_bytes(struct tensor_file *f, const void *bytes, size_t len)
+{
+    if (f->witness) TRY(f->witness->add(f->witness->arg, bytes, len));
+    return file_draft_add(&f->draft, bytes, len);
+}
+
 /* Padded with blanks so that the data begins at a multiple of eight bytes. */
 static status write_header(struct tensor_file *f, const char *json)
 {
@@ -78,13 +85,14 @@ static status write_header(struct tensor_file *f, const char *json)
     unsigned char head[8];
 
     for (int i = 0; i < 8; i++) head[i] = (unsigned char)((uint64_t)padded >> (8 * i));
-    TRY(file_draft_add(&f->draft, head, sizeof head));
-    TRY(file_draft_add(&f->draft, json, len));
-    return file_draft_add(&f->draft, "       ", padded - len);
+    TRY(add_bytes(f, head, sizeof head));
+    TRY(add_bytes(f, json, len));
+    return add_bytes(f, "       ", padded - len);
 }
 
 status tensor_file_open(struct tensor_file **out, const char *path,
-                        const struct tensor_file_item *items, int count)
+                        const struct tensor_file_item *items, int count,
+                        const struct tensor_file_witness *witness)
 {
     struct tensor_file *f = calloc(1, sizeof *f);
     struct strbuf json = { 0 };
@@ -92,6 +100,7 @@ status tensor_file_open(struct tensor_file **out, const char *path,
 
     *out = NULL;
     if (!f) return fail(ST_NOMEM, "%s: no memory to write it", path);
+    f->witness = witness;
     TRY_OUT(make_header(items, count, &json, &f->left));
     TRY_OUT(file_draft_open(&f->draft, path));
     TRY_OUT(write_header(f, json.s));
@@ -108,7 +117,7 @@ status tensor_file_append(struct tensor_file *f, const void *bytes, size_t len)
     if (len > f->left)
         return fail(ST_ARG, "%s: %zu bytes more than its tensors have", f->draft.path,
                     len - f->left);
-    TRY(file_draft_add(&f->draft, bytes, len));
+    TRY(add_bytes(f, bytes, len));
     f->left -= len;
     return ST_OK;
 }
@@ -132,7 +141,7 @@ status tensor_file_write(const char *path, const struct tensor_file_item *items,
     struct tensor_file *f;
     status st = ST_OK;
 
-    TRY(tensor_file_open(&f, path, items, count));
+    TRY(tensor_file_open(&f, path, items, count, NULL));
     for (int i = 0; i < count; i++)
         TRY_OUT(tensor_file_append(f, items[i].t.data, tensor_bytes(&items[i].t)));
     TRY_OUT(tensor_file_commit(f));

@@ -18,10 +18,18 @@ struct tensor_file_item {
     struct tensor t;
 };
 
-/* Begin a file. ST_ARG if a name comes twice; ST_IO if it cannot be written.
- * Whoever opens, closes. */
+/* Whoever wants to know what the file is meant to hold: told of all its bytes, in order, before
+ * they are written. */
+struct tensor_file_witness {
+    void *arg;
+    status (*add)(void *arg, const void *bytes, size_t len);
+};
+
+/* Begin a file. witness: may be NULL; borrowed until close. ST_ARG if a name comes twice; ST_IO if
+ * it cannot be written. Whoever opens, closes. */
 status tensor_file_open(struct tensor_file **out, const char *path,
-                        const struct tensor_file_item *items, int count) MUST_USE;
+                        const struct tensor_file_item *items, int count,
+                        const struct tensor_file_witness *witness) MUST_USE;
 
 /* The next bytes, wherever the pieces end: all of item 0, then item 1 ...
  * ST_ARG if there are more than the items have. */

@@ -112,11 +112,22 @@ static status fail_with_keys(const struct pickle *p, int dict, const char *what,
     return st;
 }
 
+static bool holds_tensors(const struct pickle *p, int dict)
+{
+    for (int i = p->value[dict].as.chain.first; i >= 0; i = p->item[i].next)
+        if (p->value[p->item[i].value].kind == PICKLE_TENSOR) return true;
+    return false;
+}
+
 /* Which dict holds the tensors. */
 static status choose_dict(struct torchfile *f, const struct pickle *p, const char *want,
                           const char *path, int *dict)
 {
-    static const char *const usual[] = { "generator_ema", "generator" };
+    static const struct {
+        const char *key;
+        bool outermost; /* only where no tensors stand beside it */
+    } usual[] = { { "generator_ema", false }, { "generator", false }, { "generator_lora", true },
+                  { "state_dict", true },     { "model", true },      { "module", true } };
 
     const struct pickle_value *const root = &p->value[p->root];
     char shown[NAME_SHOWN];
@@ -136,23 +147,28 @@ static status choose_dict(struct torchfile *f, const struct pickle *p, const cha
         }
     }
     for (int i = 0; !want && i < COUNT_OF(usual); i++) {
-        int const at = pickle_get(p, p->root, usual[i]);
+        int const at = pickle_get(p, p->root, usual[i].key);
         if (at < 0 || p->value[at].kind != PICKLE_DICT) continue;
+        if (usual[i].outermost && holds_tensors(p, p->root)) continue;
         *dict = at;
-        want = usual[i];
+        want = usual[i].key;
     }
     if (!want) return ST_OK;
     f->outer_key = str_format("%s", want);
     return f->outer_key ? ST_OK : fail(ST_NOMEM, "%s: no memory for a name", path);
 }
 
-/* A tensor that one of torch's other functions makes, as _rebuild_sparse_tensor. */
+/* A tensor that one of torch's other functions makes, as _rebuild_sparse_tensor, or an array that
+ * numpy's _reconstruct does. */
 static bool is_unread_tensor(const struct pickle_value *v)
 {
-    static const char maker[] = "_rebuild";
+    static const char *const makers[] = { "_rebuild", "_reconstruct" };
 
-    return v->kind == PICKLE_OBJECT && v->as.text.len >= strlen(maker) &&
-           !memcmp(v->as.text.s, maker, strlen(maker));
+    for (int i = 0; v->kind == PICKLE_OBJECT && i < COUNT_OF(makers); i++) {
+        size_t const len = strlen(makers[i]);
+        if (v->as.text.len >= len && !memcmp(v->as.text.s, makers[i], len)) return true;
+    }
+    return false;
 }
 
 static status list_entry(struct torchfile *f, struct torchfile_entry *e, const struct pickle *p,
@@ -174,7 +190,7 @@ static status list_tensors(struct torchfile *f, const struct pickle *p, int dict
         const struct pickle_value *const v = &p->value[p->item[i].value];
         if (k->kind != PICKLE_TEXT || (v->kind != PICKLE_TENSOR && !is_unread_tensor(v))) continue;
         struct torchfile_entry *const e = &f->entry[f->count++];
-        TRY(name_clean(&e->name, k->as.text.s, k->as.text.len, path));
+        TRY(name_copy(&e->name, k->as.text.s, k->as.text.len, path));
         TRY(list_entry(f, e, p, v, path));
     }
     return f->count ? ST_OK : fail_with_keys(p, dict, "holds no tensors", path);
@@ -292,8 +308,12 @@ status torchfile_fetch(struct torchfile *f, int i, const void **data)
     *data = from;
     if (e->row_major) return ST_OK;
     *data = NULL;
-    TRY(make_room(&f->gathered, &f->gathered_bytes, e->info.bytes, e->name));
-    gather_elements(f->gathered, from, e);
+    if (f->gathered_of != e) {
+        f->gathered_of = NULL;
+        TRY(make_room(&f->gathered, &f->gathered_bytes, e->info.bytes, e->name));
+        gather_elements(f->gathered, from, e);
+        f->gathered_of = e;
+    }
     *data = f->gathered;
     return ST_OK;
 }

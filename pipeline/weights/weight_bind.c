@@ -1,5 +1,6 @@
 /* weight_bind.c - a list of tensors checked, placed and loaded. */
 #include "pipeline/weights/weight_bind.h"
+#include "base/array.h"
 #include "base/strbuf.h"
 
 #include <stdarg.h>
@@ -11,16 +12,11 @@ enum { SHOWN = 40 }; /* differences told in full */
 
 void bind_add(struct bind_list *l, const struct bind_slot *like, const char *fmt, ...)
 {
-    if (l->count == l->cap && !l->failed) {
-        int const cap = l->cap ? l->cap * 2 : 64;
-        struct bind_slot *const more = realloc(l->slot, (size_t)cap * sizeof *more);
-        l->failed = !more;
-        if (more) {
-            l->slot = more;
-            l->cap = cap;
-        }
-    }
+    struct bind_slot *const more = array_grow(l->slot, l->count, &l->room, sizeof *more);
+
+    l->failed = l->failed || !more;
     if (l->failed) return;
+    l->slot = more;
 
     struct bind_slot *const s = &l->slot[l->count++];
     va_list ap;
@@ -55,7 +51,7 @@ static status check_list(const struct bind_list *l)
 
 struct differences {
     struct strbuf lines;
-    int missing, extra, misfit;
+    int missing, misfit, twice;
 };
 
 /* Add a line, if there are not too many already. */
@@ -64,7 +60,7 @@ PRINTF_LIKE(2, 3) static void add_difference(struct differences *d, const char *
     char line[512];
     va_list ap;
 
-    if (d->missing + d->extra + d->misfit > SHOWN) return;
+    if (d->missing + d->misfit + d->twice > SHOWN) return;
     va_start(ap, fmt);
     vsnprintf(line, sizeof line, fmt, ap);
     va_end(ap);
@@ -78,38 +74,45 @@ static bool named_before(const struct bind_list *l, int i)
     return false;
 }
 
-static void check_slot(const struct bind_list *l, int i, const struct weight_info *info,
+/* at: the slot's tensor in the file, -1 if it has none. */
+static void check_slot(const struct bind_list *l, int i, const struct weights *w, int at,
                        struct differences *d)
 {
     const struct bind_slot *const s = &l->slot[i];
+    const struct weight_info *const info = at < 0 ? NULL : weights_at(w, at);
     struct tensor want = { .ndim = s->ndim };
     char a[WEIGHT_SHAPE], b[SHAPE_TEXT];
 
+    if (named_before(l, i)) return;
     memcpy(want.dim, s->dim, sizeof want.dim);
-    bool const fits = info && info->ndim == want.ndim &&
-                      !memcmp(info->dim, want.dim, (size_t)want.ndim * sizeof *want.dim);
-    if ((fits && info->usable && info->t.dtype <= DT_F64) || named_before(l, i)) return;
     if (!info) {
         d->missing++;
         add_difference(d, "missing  %s %s", s->name, tensor_shape(&want, a));
-    } else if (!fits) {
+    } else if (!weight_has_shape(info, s->ndim, s->dim)) {
         d->misfit++;
         add_difference(d, "shape    %s is %s, wanted %s", s->name, weight_shape(info, a),
                        tensor_shape(&want, b));
-    } else {
+    } else if (weights_unread(w, at)) {
         d->misfit++;
-        add_difference(d, "dtype    %s is %s, wanted F32, BF16, F16 or F64", s->name, info->dtype);
+        add_difference(d, "dtype    %s %s", s->name, weights_unread(w, at));
+    } else if (info->twin) {
+        d->twice++;
+        add_difference(d, "twice    %s, as %s and by another name", s->name, info->raw);
     }
 }
 
-/* What a file seems to hold of which no tensor is wanted, by names that only it has. */
-static const char *guess_model(const struct weights *w)
+/* By names that only one kind has. */
+const char *bind_guess(const struct weights *w)
 {
     static const struct {
         const char *part, *what; /* of a name */
     } known[] = {
         { "lora_", "it seems to be a LoRA, which is added to a model's weights" },
         { "lora.down", "it seems to be a LoRA, which is added to a model's weights" },
+        { "condition_embedder", "it seems to be a video transformer" },
+        { "SelfAttention", "it seems to be a text encoder" },
+        { "enc.blk.0", "it seems to be a text encoder" },
+        { "decoder.conv_in", "it seems to be a VAE" },
         { "token_embedding", "it seems to be a text encoder" },
         { "decoder.conv1", "it seems to be a VAE" },
         { "patch_embedding", "it seems to be a video transformer" },
@@ -121,38 +124,39 @@ static const char *guess_model(const struct weights *w)
     return "it seems to be of another model";
 }
 
+/* The headline of what is wrong; `beside`: tensors of the file that nobody asked for. */
+static status fail_with_differences(const struct differences *d, const struct weights *w, bool any,
+                                    int beside)
+{
+    struct strbuf t = { 0 };
+
+    strbuf_addf(&t, "tensors: %d missing, %d of another shape or dtype", d->missing, d->misfit);
+    if (d->twice) strbuf_addf(&t, ", %d twice", d->twice);
+    if (beside) strbuf_addf(&t, "; %d others are there", beside);
+    if (!any) strbuf_addf(&t, "; %s", bind_guess(w));
+    status const st = fail(ST_FORMAT, "%s: %s%s", weights_path(w), t.s ? t.s : "no memory",
+                           d->lines.s ? d->lines.s : "");
+    strbuf_free(&t);
+    return st;
+}
+
 status bind_check(const struct bind_list *l, const struct weights *w)
 {
     struct differences d = { 0 };
     status st = ST_OK;
-    char shape[WEIGHT_SHAPE];
-    bool any = !l->count;
-    bool *const used = calloc((size_t)weights_count(w) + 1, sizeof *used);
+    int found = 0;
 
-    if (!used) return fail(ST_NOMEM, "%s: no memory to check its names", weights_path(w));
     TRY_OUT(check_list(l));
     for (int i = 0; i < l->count; i++) {
         int const at = weights_find(w, l->slot[i].name);
-        if (at >= 0) used[at] = any = true;
-        check_slot(l, i, at >= 0 ? weights_at(w, at) : NULL, &d);
+        found += at >= 0 && !named_before(l, i);
+        check_slot(l, i, w, at, &d);
     }
-    for (int i = 0; i < weights_count(w); i++) {
-        const struct weight_info *const info = weights_at(w, i);
-        if (used[i]) continue;
-        d.extra++;
-        add_difference(&d, "extra    %s %s%s%s", info->name, info->usable ? "" : info->dtype,
-                       info->usable ? "" : " ", weight_shape(info, shape));
-    }
-    int const all = d.missing + d.extra + d.misfit;
+    int const all = d.missing + d.misfit + d.twice;
     if (all > SHOWN) strbuf_addf(&d.lines, "\n  and %d more", all - SHOWN);
-    if (all)
-        st =
-            fail(ST_FORMAT, "%s: tensors: %d missing, %d extra, %d of another shape or dtype%s%s%s",
-                 weights_path(w), d.missing, d.extra, d.misfit, any ? "" : "; ",
-                 any ? "" : guess_model(w), d.lines.s ? d.lines.s : "");
+    if (all) st = fail_with_differences(&d, w, found > 0, weights_count(w) - found);
 out:
     strbuf_free(&d.lines);
-    free(used);
     return st;
 }
 
@@ -235,12 +239,11 @@ static status check_finite(const struct tensor *t, const char *name, const char 
 }
 
 /* The rows a slot means, in the file's memory. */
-static struct tensor slot_rows(const struct bind_slot *s, const struct weight_info *info,
-                               const void *data)
+static struct tensor slot_rows(const struct bind_slot *s, enum dtype dtype, const void *data)
 {
-    struct tensor t = info->t;
+    struct tensor t = { .data = (void *)(uintptr_t)data, .dtype = dtype, .ndim = s->ndim };
 
-    t.data = (void *)(uintptr_t)data;
+    memcpy(t.dim, s->dim, sizeof t.dim);
     return s->rows ? tensor_slice(&t, s->first_row, s->rows) : t;
 }
 
@@ -271,18 +274,43 @@ out:
     return st;
 }
 
+/* Of a tensor whose bytes are its numbers. */
+static status load_plain(const struct bind_slot *s, struct weights *w, int at, struct kern_ctx *ctx)
+{
+    const void *data;
+
+    TRY(weights_fetch(w, at, &data));
+    struct tensor const part = slot_rows(s, weights_at(w, at)->t.dtype, data);
+    TRY(check_finite(&part, s->name, weights_path(w)));
+    return upload_slot(s, &part, ctx);
+}
+
+/* Of any other: its numbers are made in F32, and rounded once, to what the slot is in. */
+static status load_made(const struct bind_slot *s, struct weights *w, int at, struct kern_ctx *ctx)
+{
+    struct tensor part = slot_rows(s, DT_F32, NULL);
+    int64_t const n = tensor_count(&part), row = s->rows ? n / s->rows : 0;
+    float *const made = malloc((size_t)n * sizeof *made + 1);
+    status st = ST_OK;
+
+    if (!made) return fail(ST_NOMEM, "%s: no memory for %lld numbers", s->name, (long long)n);
+    TRY_OUT(weights_read(w, at, s->first_row * row, n, made));
+    part.data = made;
+    TRY_OUT(check_finite(&part, s->name, weights_path(w)));
+    TRY_OUT(upload_slot(s, &part, ctx));
+out:
+    free(made);
+    return st;
+}
+
 status bind_load(const struct bind_list *l, struct weights *w, struct kern_ctx *ctx)
 {
     TRY(check_list(l));
     for (int i = 0; i < l->count; i++) {
         const struct bind_slot *const s = &l->slot[i];
         int const at = weights_find(w, s->name);
-        const void *data;
         if (at < 0) return fail(ST_FORMAT, "%s: %s is not there", weights_path(w), s->name);
-        TRY(weights_fetch(w, at, &data));
-        struct tensor const part = slot_rows(s, weights_at(w, at), data);
-        TRY(check_finite(&part, s->name, weights_path(w)));
-        TRY(upload_slot(s, &part, ctx));
+        TRY(weights_plain(w, at) ? load_plain(s, w, at, ctx) : load_made(s, w, at, ctx));
     }
     return ST_OK;
 }

@@ -2,8 +2,8 @@
  * weight_bind.h - the tensors a model wants, by name, and how they get their place.
  *
  * A model lists its tensors once. The same list is checked against a file (all
- * that is missing, extra or mis-shaped is reported at once), measured, placed, and
- * loaded, so none of the four can forget one.
+ * that is missing or mis-shaped is reported at once), measured, placed, and
+ * loaded, so none of the four can forget one. What a file has beside is left alone.
  */
 #ifndef WEIGHT_BIND_H
 #define WEIGHT_BIND_H
@@ -22,7 +22,7 @@ struct bind_slot {
 
     /* Exactly one is set. Both are borrowed and get their shape and place here. */
     struct kern_weight *weight; /* packed for a matrix product or convolution, in `dtype` */
-    struct tensor *vector;      /* as it stands in the file, as F32, memory of the backend */
+    struct tensor *vector;      /* in the shape of the list, as F32, memory of the backend */
     enum kern_use use;          /* of weight; KERN_LINEAR folds [n, k, 1, 1...] to [n, k],
                                 * the others take [cout, cin, kh, kw] as kt = 1 */
     enum dtype dtype;           /* of weight: DT_F32 or DT_BF16 */
@@ -32,7 +32,7 @@ struct bind_slot {
  * reported by the functions below. */
 struct bind_list {
     struct bind_slot *slot;
-    int count, cap;
+    int count, room;
     bool failed;
 };
 
@@ -42,17 +42,20 @@ void bind_add(struct bind_list *l, const struct bind_slot *like, const char *fmt
     PRINTF_LIKE(3, 4);
 void bind_free(struct bind_list *l);
 
-/* Compare with the file. ST_FORMAT with every difference, one a line; if the file has nothing that
- * is wanted, with what it seems to be. Several
- * slots may name the same tensor (its parts). */
+/* Compare with the file. ST_FORMAT with all that is missing, has another shape, cannot be read or
+ * stands there twice, one a line; if the file has nothing that is wanted, with what it seems to
+ * be. Several slots may name the same tensor (its parts). */
 status bind_check(const struct bind_list *l, const struct weights *w) MUST_USE;
+
+/* "it seems to be a VAE". Static text. */
+const char *bind_guess(const struct weights *w);
 
 /* Shape and place every slot's target in the arena (measuring or real). */
 status bind_place(const struct bind_list *l, const struct kern_backend *backend,
                   struct arena *a) MUST_USE;
 
-/* Read every slot from the file into its place. ST_FORMAT if a value is not
- * finite, with the tensor's name and the element. */
+/* Read every slot from the file into its place, dequantised and with what adapters add.
+ * ST_FORMAT if a value is not finite, with the tensor's name and the element. */
 status bind_load(const struct bind_list *l, struct weights *w, struct kern_ctx *ctx) MUST_USE;
 
 #endif /* WEIGHT_BIND_H */

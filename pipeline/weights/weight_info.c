@@ -1,9 +1,8 @@
 /*
  * weight_info.c - what a file says of one tensor, of types and ranks that are only listed too.
  *
- * A file may hold more than this program computes with: quantized tensors, flags, ranks above
- * TENSOR_DIMS. They are listed, hashed and refused by name where a model's tensors are bound, never
- * dropped: a scale that is left out would make other pictures without a word.
+ * A file may hold more than this program computes with: flags, ranks above TENSOR_DIMS, types that
+ * nothing here reads. They are listed and hashed, and refused by name where a model wants them.
  */
 #include "pipeline/weights/weights_internal.h"
 
@@ -77,4 +76,34 @@ const char *weight_shape(const struct weight_info *w, char buf[WEIGHT_SHAPE])
         n += (size_t)snprintf(buf + n, WEIGHT_SHAPE - n, "%s%" PRId64, i ? ", " : "", w->dim[i]);
     snprintf(buf + n, WEIGHT_SHAPE - n, "]");
     return buf;
+}
+
+/* Without the dimensions of 1 in front. */
+static int inner_dims(int ndim, const int64_t **dim)
+{
+    while (ndim && **dim == 1) {
+        ndim--;
+        ++*dim;
+    }
+    return ndim;
+}
+
+static bool same_dims(int n, const int64_t *a, int m, const int64_t *b)
+{
+    return n == m && !memcmp(a, b, (size_t)n * sizeof *a);
+}
+
+bool weight_has_shape(const struct weight_info *w, int ndim, const int64_t *dim)
+{
+    enum { GGML_DIMS = 4 };
+    const int64_t *is = w->dim, *wanted = dim;
+    int64_t count = 1;
+
+    if (same_dims(w->ndim, w->dim, ndim, dim)) return true;
+    if (!w->loose) return false;
+    for (int i = 0; i < ndim; i++)
+        if (__builtin_mul_overflow(count, dim[i], &count)) return false;
+    if (ndim > GGML_DIMS && count == w->count) return true;
+    int const n = inner_dims(w->ndim, &is), m = inner_dims(ndim, &wanted);
+    return same_dims(n, is, m, wanted);
 }

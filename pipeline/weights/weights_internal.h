@@ -14,11 +14,20 @@
 
 enum { NAME_MAX_BYTES = 255 };
 
-/* A malloc'ed copy of a name from a file without what training tools wrap around it: `model.`,
- * `module.` and `diffusion_model.` in front; `_fsdp_wrapped_module.`, `_orig_mod.` and
- * `_checkpoint_wrapped_module.` anywhere. ST_FORMAT if it is empty, too long or holds a control
+/* A malloc'ed copy of a name from a file. ST_FORMAT if it is empty, too long or holds a control
  * character; `path` begins the message. */
-status name_clean(char **out, const char *raw, size_t len, const char *path) MUST_USE;
+status name_copy(char **out, const char *raw, size_t len, const char *path) MUST_USE;
+
+/* The name by which a model of the family asks for a tensor that a file calls `raw`; malloc'ed,
+ * caller frees; NULL when out of memory. *spare: a second copy of what a file has elsewhere. */
+char *name_canonical(const char *raw, enum weights_family family, bool *spare);
+
+/* What stands behind a layer's name in the name of the tensor that scales its weight. */
+struct scale_rule {
+    const char *end;
+    double factor; /* of its numbers */
+};
+extern const struct scale_rule scale_rules[]; /* ended by NULL */
 
 /* Text from a file as it may be shown: cut, and `?` for control characters. */
 enum { NAME_SHOWN = 81 };
@@ -31,6 +40,27 @@ const char *name_show(char buf[NAME_SHOWN], const char *raw, size_t len);
  * dtype's name or the shape cannot be one. */
 status weight_info_set(struct weight_info *w, const char *dtype, size_t dtype_len, int ndim,
                        const int64_t *dim, const char *path) MUST_USE;
+
+/* ---- flat_file.c ---- */
+
+/* A file whose tensors lie in it as they are: mapped, never copied. */
+
+struct flat_entry {
+    char *name;                /* as the file has it */
+    struct weight_info info;   /* its name is `name` */
+    const unsigned char *data; /* in the map, of any alignment */
+};
+
+struct flat_file {
+    struct file_map map;
+    struct flat_entry *entry;
+    int count;
+};
+
+void flat_file_close(struct flat_file *f); /* safe on a zeroed one; zeroes it */
+
+/* The entries in the order of their data; ST_FORMAT with the name of one that overlaps another. */
+status flat_file_order(struct flat_file *f, const char *path) MUST_USE;
 
 /* ---- safetensors.c ---- */
 
@@ -48,25 +78,44 @@ status weight_info_set(struct weight_info *w, const char *dtype, size_t dtype_le
  * brackets and commas takes 80 times, and only as much of it as is sound gets touched. */
 enum { SAFETENSORS_HEADER_MAX = 100000000 };
 
-struct safetensors_entry {
-    char *name;
-    struct weight_info info;   /* its name is `name` */
-    const unsigned char *data; /* in the map, of any alignment */
-};
-
-struct safetensors {
-    struct file_map map;
-    struct safetensors_entry *entry; /* in the order of the data */
-    int count;
-};
-
 /* True if a file that begins like this can be one: a brace behind eight bytes that are no text. */
 bool safetensors_looks(const unsigned char *data, size_t size);
 
 /* Map the file and check its header. ST_FORMAT says what is wrong. Whoever
  * opens, closes; after a failure there is nothing to close. */
-status safetensors_open(struct safetensors *out, const char *path) MUST_USE;
-void safetensors_close(struct safetensors *s); /* safe on a zeroed one; zeroes it */
+status safetensors_open(struct flat_file *out, const char *path) MUST_USE;
+
+/* ---- gguf.c ---- */
+
+/* The header of a GGUF file, checked: tensors named, shaped and placed, in the way of the `gguf`
+ * Python package. Format: github.com/ggml-org/ggml/blob/master/docs/gguf.md. */
+
+bool gguf_looks(const unsigned char *data, size_t size);
+
+/* Dimensions stand as torch has them, the fastest last. ST_FORMAT says what is wrong. Whoever
+ * opens, closes; after a failure there is nothing to close. */
+status gguf_open(struct flat_file *out, const char *path) MUST_USE;
+
+/* ---- weight_format.c ---- */
+
+/* How numbers are packed in types that tensors do not compute in. */
+struct weight_format {
+    const char *dtype;
+    int elements; /* of a block */
+    size_t bytes; /* of a block */
+    bool scaled;  /* means nothing without a tensor of scales */
+    /* `blocks` blocks as numbers. */
+    void (*read)(float *to, const unsigned char *from, int64_t blocks);
+};
+
+enum { WEIGHT_BLOCK = 256 }; /* elements of a block, at most */
+
+/* NULL: none of that name. */
+const struct weight_format *weight_format_find(const char *dtype);
+
+/* Elements first .. first + count - 1. */
+void weight_format_read(const struct weight_format *f, const unsigned char *data, int64_t first,
+                        int64_t count, float *to);
 
 /* ---- zip_dir.c ---- */
 
@@ -321,6 +370,7 @@ struct torchfile {
     const char *held; /* its member; NULL: none */
     void *gathered;   /* a tensor in row-major order */
     size_t gathered_bytes;
+    const struct torchfile_entry *gathered_of; /* NULL: of none */
 };
 
 /* `outer_key` as weights_open has it. Every tensor listed lies inside
@@ -331,5 +381,18 @@ void torchfile_close(struct torchfile *f); /* safe on a zeroed one; zeroes it */
 
 /* The bytes of entry i, valid until the next fetch. */
 status torchfile_fetch(struct torchfile *f, int i, const void **data) MUST_USE;
+
+/* ---- weights.c ---- */
+
+/* What is added to some tensors as they are read; weight_adapter.c knows of what. */
+struct weight_extra {
+    void *arg; /* NULL: nothing is */
+    bool (*has)(const void *arg, int tensor);
+    /* Add what belongs to elements first .. first + count - 1, whole rows of tensor [n, k]. */
+    status (*add)(void *arg, int tensor, int64_t k, int64_t first, int64_t count, float *to);
+    void (*close)(void *arg);
+};
+
+struct weight_extra *weights_extra(struct weights *w); /* w's own, to be set once */
 
 #endif /* WEIGHTS_INTERNAL_H */

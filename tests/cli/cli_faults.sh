@@ -104,7 +104,7 @@ kill -TERM "$(pid_of 4)"
 finish 75 10 'Give the same command again'
 job brief.yaml brief 1s 'output: {dir: out}'
 roles='--ranks-per-line 2 --decode-ranks 1'
-begin stopover "$dir/brief.yaml" # one batch: the same path of its card
+begin stopover "$dir/brief.yaml" # one group: the same path of its card
 await test -e out/brief
 sleep 1
 kill -TERM "$(pid_of 2)"

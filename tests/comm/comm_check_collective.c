@@ -43,7 +43,7 @@ status check_votes(struct comm *c, void *drawn)
     TRY(comm_split(c, c->rank < 3 ? 5 : -1, &three));
     if ((c->rank < 3) != !!three) return fail(ST_MISMATCH, "split gave %p", (void *)three);
     for (int i = 0; three && i < COUNT_OF(votes) && st == ST_OK; i++) st = vote(three, &votes[i]);
-    if (three) comm_close(&three);
+    comm_close(&three);
     return st;
 }
 
@@ -107,7 +107,7 @@ status check_agreed_words(struct comm *c, void *drawn)
     if (st == ST_OK) st = comm_split(c, (c->size - 1 - c->rank) / 3, &g);
     if (st == ST_OK) st = agree_on_words(g, drawn);
     if (st == ST_OK) st = comm_agree(c, ST_OK);
-    if (g) comm_close(&g);
+    comm_close(&g);
     return st;
 }
 
@@ -157,7 +157,7 @@ static status use(struct comm *g, struct comm_random_case *t)
     }
     if (comm_aborted(pair)) st = fail(ST_MISMATCH, "nobody aborted");
 out:
-    if (pair) comm_close(&pair);
+    comm_close(&pair);
     return st;
 }
 
@@ -172,7 +172,7 @@ status check_groups(struct comm *c, void *drawn)
         st = look(c, g, t, round);
         if (st == ST_OK && g) st = use(g, t);
         if (st == ST_OK) st = check_ring(c);
-        if (g) comm_close(&g);
+        comm_close(&g);
     }
     return st;
 }
@@ -215,7 +215,7 @@ status check_two_threads(struct comm *c, void *drawn)
     st = task_join(&other, drive_lane(&a));
     if (st == ST_OK) st = comm_agree(c, ST_OK);
 out:
-    if (a.group) comm_close(&a.group);
-    if (b.group) comm_close(&b.group);
+    comm_close(&a.group);
+    comm_close(&b.group);
     return st;
 }

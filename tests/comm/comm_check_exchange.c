@@ -181,7 +181,7 @@ status check_closed_early(struct comm *c, void *drawn)
             xfers[count++] = (struct comm_xfer){ .t = { data, DT_F32, 1, { n } }, .peer = r };
     TRY_OUT(comm_post(g, xfers, count));
 out:
-    if (g) comm_close(&g);
+    comm_close(&g);
     free(data);
     return comm_agree(c, st);
 }

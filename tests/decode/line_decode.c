@@ -215,8 +215,7 @@ static status both_main(struct comm *world, void *arg)
     if (st == ST_OK) st = comm_agree(world, st);
 out:
     if (st != ST_OK) comm_abort(world);
-    for (int i = 0; i < LINES; i++)
-        if (hop[i]) comm_close(&hop[i]);
+    for (int i = 0; i < LINES; i++) comm_close(&hop[i]);
     return st;
 }
 

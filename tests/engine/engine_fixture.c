@@ -35,6 +35,9 @@ struct engine_fixture {
     int alones;
 };
 
+/* A text of a spec that is not freed: the fixture keeps its specs' other texts itself. */
+static char *constant(const char *text) { return (char *)(uintptr_t)text; }
+
 /* ---- the model ----------------------------------------------------------------------- */
 
 static status make_model(const char *program, const char *dir)
@@ -76,7 +79,7 @@ static void describe_model(struct engine_fixture *f)
         .warp = true,
         .shift = 5,
         .frames_per_block = 3,
-        .window = MODEL_ROLLING,
+        .window = WINDOW_ROLLING,
         .attention_frames = 21,
         .sink_frames = 3,
     };
@@ -124,14 +127,12 @@ static void write_prompts(struct engine_fixture *f)
     memset(long_text, 'a', sizeof long_text - 1);
     for (int i = 0; i < FAULTS; i++) {
         char *const first = i == FAULT_PROMPT  ? long_text
-                            : i == FAULT_VALUE ? (char *)(uintptr_t)overflow_text
-                                               : (char *)(uintptr_t) "a small boat";
+                            : i == FAULT_VALUE ? constant(overflow_text)
+                                               : constant("a small boat");
         f->prompt[i][0] = (struct clip_prompt){ .text = first, .at = "0s", .over = "0s" };
-        f->prompt[i][1] = (struct clip_prompt){ .block = 1,
-                                                .blend = 2,
-                                                .text = (char *)(uintptr_t) "the sun rises",
-                                                .at = "1s",
-                                                .over = "1s" };
+        f->prompt[i][1] = (struct clip_prompt){
+            .block = 1, .blend = 2, .text = constant("the sun rises"), .at = "1s", .over = "1s"
+        };
     }
 }
 
@@ -185,8 +186,6 @@ void engine_fixture_close(struct engine_fixture **fixture)
 
 /* ---- clips ------------------------------------------------------------------------------ */
 
-static char *text_of(const char *text) { return (char *)(uintptr_t)text; }
-
 static void describe_clip(struct engine_fixture *f, struct clip_spec *out,
                           const struct fixture_clip *c, int number)
 {
@@ -195,7 +194,7 @@ static void describe_clip(struct engine_fixture *f, struct clip_spec *out,
     const char *const root = c->fault == FAULT_DISK ? f->blocked : f->dir;
 
     *out = (struct clip_spec){
-        .job = text_of("job"),
+        .job = constant("job"),
         .index = number,
         .name = name,
         .dir = str_format("%s/run%d/%s", root, f->runs, name),
@@ -212,15 +211,15 @@ static void describe_clip(struct engine_fixture *f, struct clip_spec *out,
         .prompts = c->blend && c->blocks > 3 ? 2 : 1,
         .format = calloc(1, sizeof(struct clip_format)),
         .formats = 1,
-        .latents = text_of("latents.safetensors"),
-        .latents_dtype = text_of("f32"),
+        .latents = constant("latents.safetensors"),
+        .latents_dtype = constant("f32"),
         .task_id = "0123456789abcdef",
         .content_id = "0123456789abcdef",
     };
-    out->format[0] = (struct clip_format){ .file = text_of(refused ? "film.mp4" : "film.mkv"),
-                                           .codec = text_of(refused ? "h264" : "ffv1"),
-                                           .pix = text_of("yuv420p"),
-                                           .preset = refused ? text_of("no-such-preset") : NULL,
+    out->format[0] = (struct clip_format){ .file = constant(refused ? "film.mp4" : "film.mkv"),
+                                           .codec = constant(refused ? "h264" : "ffv1"),
+                                           .pix = constant("yuv420p"),
+                                           .preset = refused ? constant("no-such-preset") : NULL,
                                            .crf = refused ? 18 : -1,
                                            .threads = 1 };
 }
@@ -260,7 +259,7 @@ struct run {
     struct fixture_run *out;
 };
 
-static status open_source(void *arg, int ranks, struct work_source *out)
+static status open_made(void *arg, int ranks, struct work_source *out)
 {
     struct run *const r = arg;
 
@@ -269,7 +268,7 @@ static status open_source(void *arg, int ranks, struct work_source *out)
     return ST_OK;
 }
 
-static void close_source(void *arg) { (void)arg; }
+static void close_made(void *arg) { (void)arg; }
 
 static status count_group(void *arg, const struct engine_group *g, const struct group_run *run,
                           const struct rank_stats *all)
@@ -324,14 +323,13 @@ void engine_fixture_run(struct engine_fixture *f, struct made_source *s,
     r.events = (struct engine_events){ .arg = &r, .group_end = count_group };
     r.c = (struct engine_config){ .options = &r.o,
                                   .pool = f->pool,
-                                  .open_source = open_source,
-                                  .close_source = close_source,
+                                  .open_source = open_made,
+                                  .close_source = close_made,
                                   .source_arg = &r,
                                   .events = &r.events };
     out->st = comm_thread_open(group, c->ranks, 120);
     if (out->st == ST_OK) out->st = comm_thread_run(group, c->ranks, run_on_rank, &r);
-    for (int i = 0; i < c->ranks; i++)
-        if (group[i]) comm_close(&group[i]);
+    for (int i = 0; i < c->ranks; i++) comm_close(&group[i]);
 }
 
 /* ---- alone --------------------------------------------------------------------------------- */

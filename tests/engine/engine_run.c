@@ -61,17 +61,21 @@ static struct fixture_run render(const struct engine_run_config *c)
 
 /* ---- cases ------------------------------------------------------------------------------ */
 
+#define WORLD(n, per_line, decode)                                                                 \
+    {                                                                                              \
+        .ranks = n, .ranks_per_line = per_line, .decode_ranks = decode, .stop_at = -1              \
+    }
 static const struct engine_run_config worlds[] = {
-    { 1, 0, -1, 0, -1, 0 }, { 2, 2, 0, 0, -1, 0 }, { 3, 2, 1, 0, -1, 0 }, { 3, 1, 1, 0, -1, 0 },
-    { 4, 2, 0, 0, -1, 0 },  { 5, 3, 2, 0, -1, 0 }, { 6, 6, 0, 0, -1, 0 }, { 6, 2, 2, 0, -1, 0 },
+    WORLD(1, 0, -1), WORLD(2, 2, 0), WORLD(3, 2, 1), WORLD(3, 1, 1),
+    WORLD(4, 2, 0),  WORLD(5, 3, 2), WORLD(6, 6, 0), WORLD(6, 2, 2),
 };
 
 static void clips_arrive_while_the_line_runs(void **state)
 {
-    static const struct fixture_clip clip[] = { { 6, 1, 0, true, FAULT_NONE },
-                                                { 4, 2, 0, false, FAULT_NONE },
-                                                { 1, 3, 0, false, FAULT_NONE },
-                                                { 9, 4, 0, true, FAULT_NONE } };
+    static const struct fixture_clip clip[] = { { .blocks = 6, .seed = 1, .blend = true },
+                                                { .blocks = 4, .seed = 2 },
+                                                { .blocks = 1, .seed = 3 },
+                                                { .blocks = 9, .seed = 4, .blend = true } };
     (void)state;
     for (int w = 0; w < COUNT_OF(worlds); w++) {
         engine_fixture_clips(fixture, &source, clip, COUNT_OF(clip));
@@ -90,8 +94,8 @@ static void clips_arrive_while_the_line_runs(void **state)
 
 static void a_line_waits_for_work(void **state)
 {
-    static const struct fixture_clip clip[] = { { 3, 1, 0, false, FAULT_NONE },
-                                                { 3, 2, 0, false, FAULT_NONE } };
+    static const struct fixture_clip clip[] = { { .blocks = 3, .seed = 1 },
+                                                { .blocks = 3, .seed = 2 } };
     (void)state;
     for (int w = 0; w < COUNT_OF(worlds); w++) {
         engine_fixture_clips(fixture, &source, clip, COUNT_OF(clip));
@@ -108,8 +112,8 @@ static void a_line_waits_for_work(void **state)
 /* Longer than any rank may be silent or hang: waiting for work is neither. */
 static void waiting_for_work_is_no_stall(void **state)
 {
-    static const struct fixture_clip clip[] = { { 3, 1, 0, false, FAULT_NONE },
-                                                { 3, 2, 0, false, FAULT_NONE } };
+    static const struct fixture_clip clip[] = { { .blocks = 3, .seed = 1 },
+                                                { .blocks = 3, .seed = 2 } };
     struct engine_run_config c = over(5, 3, 2);
 
     (void)state;
@@ -126,10 +130,12 @@ static void waiting_for_work_is_no_stall(void **state)
 
 static void groups_follow_one_another(void **state)
 {
-    static const struct fixture_clip clip[] = { { 2, 1, 0, false, FAULT_NONE },
-                                                { 3, 2, 1, true, FAULT_NONE },
-                                                { 5, 3, 0, false, FAULT_NONE },
-                                                { 4, 4, 1, false, FAULT_NONE } };
+    static const struct fixture_clip clip[] = {
+        { .blocks = 2, .seed = 1 },
+        { .blocks = 3, .seed = 2, .size = 1, .blend = true },
+        { .blocks = 5, .seed = 3 },
+        { .blocks = 4, .seed = 4, .size = 1 }
+    };
     (void)state;
     for (int w = 0; w < COUNT_OF(worlds); w++) {
         engine_fixture_clips(fixture, &source, clip, COUNT_OF(clip));
@@ -146,9 +152,11 @@ static void a_clip_fails_alone(void **state)
     (void)state;
     for (int fault = FAULT_PROMPT; fault < FAULTS; fault++)
         for (int w = 0; w < COUNT_OF(worlds); w++) {
-            struct fixture_clip const clip[] = { { 3, 1, 0, false, FAULT_NONE },
-                                                 { 5, 2, 0, false, (enum clip_fault)fault },
-                                                 { 4, 3, 0, true, FAULT_NONE } };
+            struct fixture_clip const clip[] = {
+                { .blocks = 3, .seed = 1 },
+                { .blocks = 5, .seed = 2, .fault = (enum clip_fault)fault },
+                { .blocks = 4, .seed = 3, .blend = true }
+            };
             engine_fixture_clips(fixture, &source, clip, COUNT_OF(clip));
             struct fixture_run const run = render(&worlds[w]);
             assert_int_equal(run.st, ST_OK);
@@ -161,8 +169,8 @@ static void a_clip_fails_alone(void **state)
 
 static void a_clip_is_withdrawn(void **state)
 {
-    static const struct fixture_clip clip[] = { { 400, 1, 0, false, FAULT_NONE },
-                                                { 3, 2, 0, false, FAULT_NONE } };
+    static const struct fixture_clip clip[] = { { .blocks = 400, .seed = 1 },
+                                                { .blocks = 3, .seed = 2 } };
     (void)state;
     for (int w = 0; w < COUNT_OF(worlds); w++) {
         engine_fixture_clips(fixture, &source, clip, COUNT_OF(clip));
@@ -179,8 +187,8 @@ static void a_clip_is_withdrawn(void **state)
 /* Before any of it is rendered, though it is the one that begins the group. */
 static void the_first_clip_is_withdrawn(void **state)
 {
-    static const struct fixture_clip clip[] = { { 400, 1, 0, false, FAULT_NONE },
-                                                { 3, 2, 0, false, FAULT_NONE } };
+    static const struct fixture_clip clip[] = { { .blocks = 400, .seed = 1 },
+                                                { .blocks = 3, .seed = 2 } };
     (void)state;
     engine_fixture_clips(fixture, &source, clip, COUNT_OF(clip));
     source.clip[0].withdraw_at = 0;
@@ -195,8 +203,8 @@ static void the_first_clip_is_withdrawn(void **state)
 /* Its files are not among those that the source had in view when the group began. */
 static void a_clip_that_needs_more_fails_alone(void **state)
 {
-    static const struct fixture_clip clip[] = { { 3, 1, 0, false, FAULT_NONE },
-                                                { 3, 2, 0, false, FAULT_NONE } };
+    static const struct fixture_clip clip[] = { { .blocks = 3, .seed = 1 },
+                                                { .blocks = 3, .seed = 2 } };
     (void)state;
     engine_fixture_clips(fixture, &source, clip, COUNT_OF(clip));
     source.view = 1;
@@ -211,7 +219,7 @@ static void a_clip_that_needs_more_fails_alone(void **state)
 /* An empty prompt is a prompt, on whichever rank it is embedded. */
 static void an_empty_prompt_is_embedded(void **state)
 {
-    static const struct fixture_clip clip[] = { { 2, 1, 0, false, FAULT_NONE } };
+    static const struct fixture_clip clip[] = { { .blocks = 2, .seed = 1 } };
     static struct clip_prompt empty = { .text = (char *)(uintptr_t) "", .at = "0s", .over = "0s" };
 
     (void)state;
@@ -227,9 +235,9 @@ static void an_empty_prompt_is_embedded(void **state)
 /* What is done by then stays, nothing else appears; with all of it done the stop is none. */
 static void a_stop_at_any_block(void **state)
 {
-    static const struct fixture_clip clip[] = { { 4, 1, 0, false, FAULT_NONE },
-                                                { 3, 2, 0, false, FAULT_NONE },
-                                                { 4, 3, 0, false, FAULT_NONE } };
+    static const struct fixture_clip clip[] = { { .blocks = 4, .seed = 1 },
+                                                { .blocks = 3, .seed = 2 },
+                                                { .blocks = 4, .seed = 3 } };
     (void)state;
     for (int64_t stop = 0; stop <= 11; stop++) {
         struct engine_run_config c = worlds[stop % COUNT_OF(worlds)];

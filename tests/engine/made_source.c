@@ -43,7 +43,7 @@ static status give_next(void *arg, const struct work_item *group, double wait_s,
     return ST_OK;
 }
 
-static status look_out(void *arg, const struct work_item *first, struct work_outlook *out)
+static status sum_outlook(void *arg, const struct work_item *first, struct work_outlook *out)
 {
     const struct made_source *const s = arg;
 
@@ -55,6 +55,7 @@ static status look_out(void *arg, const struct work_item *first, struct work_out
         out->clips++;
         out->blocks += c->blocks;
         out->texts += c->prompts;
+        out->starts += c->start.kind != CLIP_START_NONE;
         for (int p = 1; p < c->prompts; p++) out->mixes += c->prompt[p].blend;
         out->formats |= clip_pixel_formats(c);
     }
@@ -111,7 +112,7 @@ static int64_t withdraw(void *arg)
 struct work_source made_source_of(struct made_source *s)
 {
     static const struct work_source_ops ops = { .next = give_next,
-                                                .outlook = look_out,
+                                                .outlook = sum_outlook,
                                                 .begun = note_begun,
                                                 .progress = note_progress,
                                                 .done = note_done,

@@ -420,6 +420,59 @@ static status closed_permute01(struct kern_ctx *ctx, const struct kern_permute01
     return ST_OK;
 }
 
+static status closed_score_keys(struct kern_ctx *ctx, const struct kern_score_keys *a)
+{
+    (void)ctx;
+    TRY(kern_check_score_keys(a));
+    int64_t const cols = a->k->dim[1];
+    for (int64_t r = a->k->dim[0]; r-- > 0;) {
+        long double sum = 0;
+        for (int64_t p = cols / 2; p-- > 0;) {
+            long double complex const k =
+                get_value(a->k, r * cols + 2 * p) + get_value(a->k, r * cols + 2 * p + 1) * I;
+            long double complex const w = get_value(a->w, 2 * p) + get_value(a->w, 2 * p + 1) * I;
+            sum += creall(w * conjl(k));
+            if (a->amplitude) sum += cabsl(k) * get_value(a->amplitude, p);
+        }
+        put_value(a->out, r, sum * a->scale);
+    }
+    return ST_OK;
+}
+
+static status closed_sum_rows(struct kern_ctx *ctx, const struct kern_sum_rows *a)
+{
+    (void)ctx;
+    TRY(kern_check_sum_rows(a));
+    int64_t const cols = a->x->dim[1];
+    for (int64_t c = 0; c < cols; c++) {
+        long double sum = 0;
+        for (int64_t r = a->x->dim[0]; r-- > 0;) sum += get_value(a->x, r * cols + c);
+        put_value(a->out, c, sum);
+    }
+    return ST_OK;
+}
+
+static status closed_gather_rows(struct kern_ctx *ctx, const struct kern_gather_rows *a)
+{
+    (void)ctx;
+    TRY(kern_check_gather_rows(a));
+    int64_t const size = (int64_t)dtype_size(a->x->dtype) * a->x->dim[1];
+    for (int64_t i = (int64_t)tensor_bytes(a->out); i-- > 0;) {
+        int64_t const row = (int64_t)get_value(a->index, i / size);
+        ((unsigned char *)a->out->data)[i] =
+            ((const unsigned char *)a->x->data)[row * size + i % size];
+    }
+    return ST_OK;
+}
+
+static status closed_cast(struct kern_ctx *ctx, const struct kern_cast *a)
+{
+    (void)ctx;
+    TRY(kern_check_cast(a));
+    for (int64_t i = tensor_count(a->out); i-- > 0;) put_value(a->out, i, get_value(a->in, i));
+    return ST_OK;
+}
+
 static status closed_copy(struct kern_ctx *ctx, const struct kern_copy *a)
 {
     (void)ctx;

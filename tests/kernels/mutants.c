@@ -26,7 +26,8 @@ static const int slip_bit[KERN_OP_COUNT] = {
     [KERN_OP_linear] = 8,       [KERN_OP_layernorm] = 10, [KERN_OP_rmsnorm] = 8,
     [KERN_OP_rope] = 8,         [KERN_OP_conv3d] = 8,     [KERN_OP_attention] = 12,
     [KERN_OP_channel_norm] = 8, [KERN_OP_axpby] = 4,      [KERN_OP_merge] = 8,
-    [KERN_OP_linear_norm] = 12, [KERN_OP_qkv] = 13,
+    [KERN_OP_linear_norm] = 12, [KERN_OP_qkv] = 13,       [KERN_OP_score_keys] = 12,
+    [KERN_OP_sum_rows] = 12,
 };
 
 static void flip_bit(const struct tensor *t, int64_t i, int bit)
@@ -123,6 +124,14 @@ static void damage_tensors(const struct mutant_ctx *m, const struct tensor *out,
 #define IN_dequantize_e4m3(a)  (a)->scale
 #define OUT_permute01(a)       (a)->out
 #define IN_permute01(a)        (a)->in
+#define OUT_score_keys(a)      (a)->out
+#define IN_score_keys(a)       (a)->w
+#define OUT_sum_rows(a)        (a)->out
+#define IN_sum_rows(a)         (a)->x
+#define OUT_gather_rows(a)     (a)->out
+#define IN_gather_rows(a)      (a)->x
+#define OUT_cast(a)            (a)->out
+#define IN_cast(a)             (a)->in
 #define OUT_copy(a)            (a)->out
 #define IN_copy(a)             (a)->in
 #define OUT_zero(a)            (a)->out

@@ -234,7 +234,7 @@ static void few_calls(void **state)
     struct timeline t;
 
     (void)state;
-    timeline_open(&t, rolling);
+    timeline_open(&t, rolling, levels, levels);
     ok(timeline_admit(&t, 0, &(struct timeline_entry){ .end = q.blocks[0] }));
     for (int64_t tick = 0; tick < timeline_ticks(&t); tick++) {
         int noise = 0;

@@ -91,10 +91,11 @@ static void other_sinks(void **state)
         struct kv_policy policy;
         int usual;
     } cases[] = {
-        { { WINDOW_ROLLING, 5, FIXTURE_FRAMES, 21, 0, KV_SINK_USUAL }, FIXTURE_ROLLING },
-        { { WINDOW_ROLLING, 5, FIXTURE_FRAMES, 21, FIXTURE_FRAMES, KV_SINK_FIXED },
+        { { WINDOW_ROLLING, 5, FIXTURE_FRAMES, 21, 0, KV_SINK_USUAL, KV_USUAL, { 0 } },
           FIXTURE_ROLLING },
-        { { WINDOW_BLOCK, 5, FIXTURE_FRAMES, 12, FIXTURE_FRAMES, KV_SINK_MOVING },
+        { { WINDOW_ROLLING, 5, FIXTURE_FRAMES, 21, FIXTURE_FRAMES, KV_SINK_FIXED, KV_USUAL, { 0 } },
+          FIXTURE_ROLLING },
+        { { WINDOW_BLOCK, 5, FIXTURE_FRAMES, 12, FIXTURE_FRAMES, KV_SINK_MOVING, KV_USUAL, { 0 } },
           FIXTURE_BLOCK12 },
     };
     int64_t const blocks[] = { 9, 2 };
@@ -314,6 +315,52 @@ static void given_blocks(void **state)
     }
 }
 
+/* What the line keeps of a window behind so many blocks is alike. */
+static void same_windows(const struct clip_fixture *a, const struct clip_fixture *b, int from)
+{
+    for (int n = from; n < FIXTURE_BLOCKS; n++) {
+        assert_int_equal(a->kept[n], b->kept[n]);
+        assert_memory_equal(a->window[n], b->window[n],
+                            (size_t)a->kept[n] * sizeof a->window[n][0]);
+    }
+}
+
+/* Left behind a checkpoint at any block and gone on with on any ranks, between two other clips: the
+ * same latents to the bit, and the same checkpoints from there on. */
+static void goes_on_from_checkpoints(void **state)
+{
+    (void)state;
+    for (int kind = 0; kind < FIXTURE_KINDS; kind++) {
+        const struct kv_policy *const policy = &clip_fixture_policy[kind];
+        bool const joint = policy->kind != WINDOW_BLOCK;
+        int64_t const length = joint ? 11 : 6, blocks[] = { 2, length, 3 };
+        struct clip_fixture *const whole = clip_fixture_of(policy, 1, &length, 7);
+
+        whole->change[0] = 3;
+        whole->every = 1;
+        ok(render(whole, 1));
+        for (int ranks = 1; ranks <= FIXTURE_RANKS; ranks++)
+            for (int at = 1 + ranks % 4; at < length; at += 4) {
+                struct clip_fixture *const s = clip_fixture_of(policy, 3, blocks, 6);
+                assert_int_equal(whole->kept[at], !joint ? 0
+                                                  : length - at < policy->levels - 1
+                                                      ? length - at
+                                                      : policy->levels - 1);
+                for (int c = 0; c < 3; c++) s->change[c] = 3;
+                s->every = 1;
+                s->kept_clip = 1;
+                s->goes_on = joint;
+                clip_fixture_give(s, 1, at, whole, 0);
+                ok(render(s, ranks));
+                assert_int_equal(s->done[1], length - at);
+                ok(clip_fixture_same(s, 1, whole, 0, length));
+                same_windows(s, whole, at + 1);
+                free(s);
+            }
+        free(whole);
+    }
+}
+
 /* What a line cannot take is refused, on all ranks, and by name. */
 static void refused_entries(void **state)
 {
@@ -518,6 +565,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(joining_equals_alone),
         cmocka_unit_test(cut_equals_shorter),
         cmocka_unit_test(given_blocks),
+        cmocka_unit_test(goes_on_from_checkpoints),
         cmocka_unit_test(refused_entries),
         cmocka_unit_test(prefix_of_a_longer_clip),
         cmocka_unit_test(stops_everywhere),

@@ -34,21 +34,24 @@ cluster              | base                                             | *
 
 jobs/yaml            | base                                             | *
 jobs/spec            | base jobs/yaml                                   | job.h card.h clip.h clip_json.h json_build.h clip_spec.h model_spec.h spec_json.h
+jobs/queue           | base                                             | queue.h
 
 pipeline/weights     | base kernels                                     | weights.h weight_bind.h weights_hash.h tensor_file.h
 pipeline/text        | base kernels pipeline/weights pipeline/text/clean | text_encoder.h tokenizer.h umt5.h
 pipeline/text/clean  | base                                             | text_clean.h
 pipeline/dit         | base kernels pipeline/weights                    | dit.h schedule.h noise.h rope.h
-pipeline/cache       | base kernels                                     | kv_cache.h kv_policy.h
+pipeline/cache       | base kernels                                     | kv_cache.h kv_policy.h kv_state.h
 pipeline/line        | base kernels comm cluster/split.h pipeline/dit pipeline/cache | line.h timeline.h
 pipeline/vae         | base kernels pipeline/weights                    | vae.h
 pipeline/decode      | base kernels comm pipeline/vae                   | decode_chain.h decode_link.h
-pipeline/output      | base kernels/tensor.h kernels/pixels.h pipeline/weights/tensor_file.h pipeline/output/av | clip_writer.h sidecar.h drift.h
-pipeline/output/av   | base kernels/pixels.h                            | video.h video_read.h codec.h
+pipeline/resume      | base                                             | snapshot.h
+pipeline/output      | base kernels/tensor.h kernels/pixels.h pipeline/weights/tensor_file.h pipeline/resume pipeline/output/av | clip_writer.h sidecar.h finished_clip.h clip_claim.h attempts.h drift.h
+pipeline/output/av   | base kernels/pixels.h                            | video.h video_pictures.h video_read.h codec.h
 pipeline/engine      | base kernels comm cluster pipeline/* jobs/spec/clip_spec.h jobs/spec/model_spec.h jobs/spec/spec_json.h | engine.h work_source.h workload.h workload_query.h footprint.h model_pool.h output_formats.h
 
 cmd                  | base kernels comm cluster jobs/* pipeline/*      |
-cmd/render           | base kernels comm cluster jobs/* pipeline/*      |
+cmd/render           | base kernels comm cluster jobs/* pipeline/*      | render_run.h
+cmd/queue            | base kernels comm cluster jobs/* pipeline/* cmd/render |
 cmd/plan             | base kernels comm cluster jobs/* pipeline/* cmd/bench |
 cmd/bench            | base kernels comm cluster jobs/* pipeline/*      | bench_file.h
 cmd/verify           | base kernels comm cluster jobs/* pipeline/*      |
@@ -127,6 +130,8 @@ stays CUDA '(cuda|cublas|cudnn|nvml)[a-zA-Z_0-9]*\.h' kernels/cuda/ comm/comm_de
 stays oneDNN '(oneapi/)?(dnnl/)?dnnl[a-z_]*\.h(pp)?' kernels/cpu/dnn
 stays libav 'lib(av|sw)[a-z]+/[a-z_]+\.h' pipeline/output/av/ pipeline/output/contact_sheet
 stays libyaml 'yaml\.h' jobs/yaml/
+stays SQLite 'sqlite3\.h' jobs/queue/store_sqlite
+stays libpq 'libpq-fe\.h' jobs/queue/store_postgres
 stays SentencePiece 'sentencepiece[a-z_]*\.h' pipeline/text/
 
 # tests/standin/ stands in for the device, so it begins with the toolkit's own types.

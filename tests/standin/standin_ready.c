@@ -16,8 +16,11 @@
 #include <stdatomic.h>
 
 enum { H = 4, W = 6, RANKS = 3, CLIPS = 3 };
-static const struct kv_policy rolling = { WINDOW_ROLLING, 5, 3, 21, 3, KV_SINK_USUAL };
-static const struct kv_policy by_block = { WINDOW_BLOCK, 5, 3, 12, 3, KV_SINK_USUAL };
+static const struct kv_policy rolling = { WINDOW_ROLLING, 5,        3,    21, 3,
+                                          KV_SINK_USUAL,  KV_USUAL, { 0 } };
+static const struct kv_policy by_block = {
+    WINDOW_BLOCK, 5, 3, 12, 3, KV_SINK_USUAL, KV_USUAL, { 0 }
+};
 
 struct counts {
     long of[STANDIN_EVENTS];
@@ -93,9 +96,12 @@ static status render(struct random_case *w, struct line *line, struct comm *comm
         .arg = w, .noise = noise, .context_id = context_id, .context = context, .finished = finished
     };
 
+    bool more = true;
     status st = comm_agree(comm, ST_OK);
+
     struct counts const before = counted_now();
-    if (st == ST_OK) st = line_run(line, clips, CLIPS, &io);
+    line_begin_list(line, clips, CLIPS, &io);
+    while (st == ST_OK && more) st = line_tick(line, &more);
     struct counts const after = counted_now();
     if (st == ST_OK) st = comm_agree(comm, same(&before, &after));
     return st;

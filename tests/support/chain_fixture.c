@@ -162,7 +162,7 @@ static status send_block(struct chain_fixture *s, struct decode_link *link, int 
     const struct clip *const c = &s->clips->clip[at];
 
     if (number == s->fail_send) return meet_fault(s, "the tail");
-    TRY(decode_link_send(link, at, i, c->latents + i * s->frames * latent_count(c)));
+    TRY(decode_link_send(link, DECODE_BLOCK, at, i, c->latents + i * s->frames * latent_count(c)));
     int const ahead = atomic_fetch_add(&s->sent, 1) + 1 - atomic_load(&s->shown);
     if (ahead > atomic_load(&s->ahead)) atomic_store(&s->ahead, ahead);
     return ST_OK;
@@ -312,8 +312,8 @@ static status join_and_run(struct chain_fixture *s, struct comm *c)
     if (st == ST_OK || st == ST_CANCELED) st = comm_agree(c, st);
 out:
     if (st != ST_OK && st != ST_CANCELED) comm_abort(c);
-    if (in) comm_close(&in);
-    if (out) comm_close(&out);
+    comm_close(&in);
+    comm_close(&out);
     return st;
 }
 
@@ -337,8 +337,7 @@ status chain_fixture_run_threads(struct chain_fixture *s)
     TRY_OUT(comm_thread_open(group, s->parts + 1, WAIT_S));
     TRY_OUT(comm_thread_run(group, s->parts + 1, rank_main, s));
 out:
-    for (int i = 0; i <= s->parts; i++)
-        if (group[i]) comm_close(&group[i]);
+    for (int i = 0; i <= s->parts; i++) comm_close(&group[i]);
     return st;
 }
 

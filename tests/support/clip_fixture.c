@@ -11,9 +11,23 @@
 #define MODEL "tests/golden/rolling-long/model/"
 
 const struct kv_policy clip_fixture_policy[FIXTURE_KINDS] = {
-    [FIXTURE_ROLLING] = { WINDOW_ROLLING, 5, FIXTURE_FRAMES, 21, FIXTURE_FRAMES, KV_SINK_USUAL },
-    [FIXTURE_BLOCK21] = { WINDOW_BLOCK, 5, FIXTURE_FRAMES, 21, 0, KV_SINK_USUAL },
-    [FIXTURE_BLOCK12] = { WINDOW_BLOCK, 5, FIXTURE_FRAMES, 12, FIXTURE_FRAMES, KV_SINK_USUAL },
+    [FIXTURE_ROLLING] = { WINDOW_ROLLING,
+                          5,
+                          FIXTURE_FRAMES,
+                          21,
+                          FIXTURE_FRAMES,
+                          KV_SINK_USUAL,
+                          KV_USUAL,
+                          { 0 } },
+    [FIXTURE_BLOCK21] = { WINDOW_BLOCK, 5, FIXTURE_FRAMES, 21, 0, KV_SINK_USUAL, KV_USUAL, { 0 } },
+    [FIXTURE_BLOCK12] = { WINDOW_BLOCK,
+                          5,
+                          FIXTURE_FRAMES,
+                          12,
+                          FIXTURE_FRAMES,
+                          KV_SINK_USUAL,
+                          KV_USUAL,
+                          { 0 } },
 };
 
 static int64_t embeds_count(const struct clip_fixture_model *m)
@@ -93,7 +107,10 @@ void clip_fixture_give(struct clip_fixture *s, int clip, int blocks, const struc
 
 static struct timeline_entry entry_of(const struct clip_fixture *s, int clip)
 {
-    return (struct timeline_entry){ .clip = clip, .end = s->blocks[clip], .clean = s->given[clip] };
+    return (struct timeline_entry){ .clip = clip,
+                                    .end = s->blocks[clip],
+                                    .clean = s->given[clip],
+                                    .goes_on = s->goes_on && s->given[clip] };
 }
 
 /* What holds from a tick on, `admitted` so far. */
@@ -114,7 +131,7 @@ status clip_fixture_timeline(const struct clip_fixture *s, struct timeline *out)
     int64_t admitted = 0;
     status st = ST_OK;
 
-    timeline_open(out, s->policy);
+    timeline_open(out, s->policy, s->policy->levels, s->policy->levels);
     for (int64_t tick = 0; st == ST_OK; tick++) {
         bool const idle = tick >= timeline_ticks(out);
         struct line_decision const d = decision_at(s, tick, idle, admitted);
@@ -219,6 +236,40 @@ static status keep_block(void *arg, int clip, int64_t block, const float *x0)
     return ST_OK;
 }
 
+static status give_window(void *arg, int clip, int64_t block, float *x)
+{
+    struct part *const p = arg;
+    int const finished = p->s->given[clip];
+    int64_t const i = block - finished;
+
+    TRY(count_call(p));
+    if (i < 0 || i >= p->s->given_of->kept[finished])
+        return fail(ST_MISMATCH, "block %lld of clip %d was not kept", (long long)block, clip);
+    memcpy(x, p->s->given_of->window[finished][i], sizeof p->s->window[0][0]);
+    return ST_OK;
+}
+
+static bool is_checkpoint(void *arg, int clip, int64_t blocks)
+{
+    const struct clip_fixture *const s = ((struct part *)arg)->s;
+    return s->every && blocks % s->every == 0 && blocks < s->blocks[clip];
+}
+
+static status keep_window(void *arg, int clip, int64_t block, const float *x)
+{
+    struct part *const p = arg;
+    struct clip_fixture *const s = p->s;
+    int const finished = s->done[clip] + s->given[clip];
+
+    TRY(count_call(p));
+    if (clip != s->kept_clip) return ST_OK;
+    if (finished % s->every || block != finished + s->kept[finished])
+        return fail(ST_MISMATCH, "block %lld of clip %d came out of order, behind %d",
+                    (long long)block, clip, finished);
+    memcpy(s->window[finished][s->kept[finished]++], x, sizeof s->window[0][0]);
+    return ST_OK;
+}
+
 static bool asks_to_stop(void *arg)
 {
     struct part *const p = arg;
@@ -237,7 +288,7 @@ static status run_part(struct part *p, struct comm *c)
                                                   .mode = s->mode,
                                                   .latent_h = FIXTURE_H,
                                                   .latent_w = FIXTURE_W,
-                                                  .given = s->given_of != NULL,
+                                                  .given = s->given_of && !s->goes_on,
                                                   .idle_s = 60 },
                                         .backend = m->backend,
                                         .threads = 1,
@@ -246,6 +297,9 @@ static status run_part(struct part *p, struct comm *c)
                                 .decide = decide_joins,
                                 .entry = tell_entry,
                                 .given = s->given_of ? give_block : NULL,
+                                .window = s->goes_on ? give_window : NULL,
+                                .checkpoint = s->every ? is_checkpoint : NULL,
+                                .keep = keep_window,
                                 .noise = make_noise,
                                 .context_id = prompt_id,
                                 .context = fill_context,
@@ -284,8 +338,7 @@ status clip_fixture_run_threads(struct clip_fixture *s, int ranks, uint64_t dela
         TRY_OUT(comm_jitter_open(&group[r], group[r], delay_seed, delay_us));
     TRY_OUT(comm_thread_run(group, ranks, rank_main, s));
 out:
-    for (int r = 0; r < ranks; r++)
-        if (group[r]) comm_close(&group[r]);
+    for (int r = 0; r < ranks; r++) comm_close(&group[r]);
     return st;
 }
 

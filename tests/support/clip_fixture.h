@@ -15,7 +15,12 @@
 enum { FIXTURE_H = 4, FIXTURE_W = 6, FIXTURE_CHANNELS = 16, FIXTURE_FRAMES = 3 };
 enum { FIXTURE_HEADS = 12 }; /* more than it was recorded with, for up to six ranks to share */
 enum { FIXTURE_BLOCK = FIXTURE_FRAMES * FIXTURE_CHANNELS * FIXTURE_H * FIXTURE_W };
-enum { FIXTURE_CLIPS = 5, FIXTURE_BLOCKS = 12, FIXTURE_RANKS = 6 }; /* at most */
+enum {
+    FIXTURE_CLIPS = 5,
+    FIXTURE_BLOCKS = 12,
+    FIXTURE_RANKS = 6,
+    FIXTURE_LEVELS = 5
+}; /* at most */
 
 struct clip_fixture_model {
     const struct kern_backend *backend; /* of those that render */
@@ -58,6 +63,13 @@ struct clip_fixture {
     int given[FIXTURE_CLIPS];
     const struct clip_fixture *given_of; /* NULL: none are given */
     int given_clip;
+
+    /* Checkpoints behind every so many blocks, 0: none; of one clip they are kept. goes_on: the
+     * clip with given blocks does so behind the checkpoint that given_of has kept there. */
+    int every, kept_clip;
+    bool goes_on;
+    int kept[FIXTURE_BLOCKS + 1]; /* by blocks finished: how many latents of the window */
+    float window[FIXTURE_BLOCKS + 1][FIXTURE_LEVELS][FIXTURE_BLOCK];
 
     bool gathers; /* ranks that are threads are said to be good at it */
 

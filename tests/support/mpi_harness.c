@@ -28,7 +28,7 @@ status harness_run_some(struct comm *world, int size, comm_main main, void *arg)
 
     TRY(comm_split(world, world->rank < size ? 0 : -1, &some));
     status const st = some ? main(some, arg) : ST_OK;
-    if (some) comm_close(&some);
+    comm_close(&some);
     return st;
 }
 

@@ -382,9 +382,9 @@ status cuda_plain_dequantize_e4m3(struct kern_ctx *ctx, const struct kern_dequan
 }
 
 /* Bytes that are moved at once: as many as all places are multiples of. */
-static int piece_bytes(const struct kern_permute01 *a, size_t part)
+static int piece_bytes(const struct tensor *in, const struct tensor *out, size_t part)
 {
-    size_t const places = (size_t)a->in->data | (size_t)a->out->data | part;
+    size_t const places = (size_t)in->data | (size_t)out->data | part;
     return places % 16 == 0 ? 16 : places % 4 == 0 ? 4 : 1;
 }
 
@@ -394,7 +394,7 @@ status cuda_plain_permute01(struct kern_ctx *ctx, const struct kern_permute01 *a
 
     TRY(kern_check_permute01(a));
     size_t const part = (size_t)a->in->dim[2] * dtype_size(a->in->dtype);
-    int const piece = piece_bytes(a, part);
+    int const piece = piece_bytes(a->in, a->out, part);
     struct cuda_permute01 p = { .in = a->in->data,
                                 .out = a->out->data,
                                 .rows = a->in->dim[0],
@@ -405,6 +405,69 @@ status cuda_plain_permute01(struct kern_ctx *ctx, const struct kern_permute01 *a
     if (!p.count) return ST_OK;
     TRY(cuda_enter(ctx, &c));
     return cuda_permute01(&plan, &p, piece, c->stream);
+}
+
+status cuda_plain_score_keys(struct kern_ctx *ctx, const struct kern_score_keys *a)
+{
+    struct cuda_ctx *c;
+
+    TRY(kern_check_score_keys(a));
+    struct cuda_score_keys const p = { .k = a->k->data,
+                                       .w = a->w->data,
+                                       .amplitude = a->amplitude ? a->amplitude->data : NULL,
+                                       .out = a->out->data,
+                                       .rows = a->k->dim[0],
+                                       .cols = a->k->dim[1],
+                                       .scale = a->scale };
+    struct cuda_plan const plan = cuda_plan_rows(p.rows);
+    if (!p.rows) return ST_OK;
+    TRY(cuda_enter(ctx, &c));
+    return cuda_score_keys(&plan, &p, is_bf16(a->k), c->stream);
+}
+
+status cuda_plain_sum_rows(struct kern_ctx *ctx, const struct kern_sum_rows *a)
+{
+    struct cuda_ctx *c;
+
+    TRY(kern_check_sum_rows(a));
+    struct cuda_sum_rows const p = {
+        .x = a->x->data, .out = a->out->data, .rows = a->x->dim[0], .cols = a->x->dim[1]
+    };
+    struct cuda_plan const plan = cuda_plan_columns(p.cols);
+    if (!p.cols) return ST_OK;
+    TRY(cuda_enter(ctx, &c));
+    return cuda_sum_rows(&plan, &p, is_bf16(a->x), c->stream);
+}
+
+status cuda_plain_gather_rows(struct kern_ctx *ctx, const struct kern_gather_rows *a)
+{
+    struct cuda_ctx *c;
+
+    TRY(kern_check_gather_rows(a));
+    size_t const row = (size_t)a->x->dim[1] * dtype_size(a->x->dtype);
+    int const piece = piece_bytes(a->x, a->out, row);
+    struct cuda_gather_rows p = {
+        .x = a->x->data, .index = a->index->data, .out = a->out->data, .cols = (int64_t)row / piece
+    };
+    p.count = a->out->dim[0] * p.cols;
+    struct cuda_plan const plan = cuda_plan_each(p.count);
+    if (!p.count) return ST_OK;
+    TRY(cuda_enter(ctx, &c));
+    return cuda_gather_rows(&plan, &p, piece, c->stream);
+}
+
+status cuda_plain_cast(struct kern_ctx *ctx, const struct kern_cast *a)
+{
+    struct cuda_ctx *c;
+
+    TRY(kern_check_cast(a));
+    struct cuda_cast const p = { .in = a->in->data,
+                                 .out = a->out->data,
+                                 .count = tensor_count(a->out) };
+    struct cuda_plan const plan = cuda_plan_each(p.count);
+    if (!p.count) return ST_OK;
+    TRY(cuda_enter(ctx, &c));
+    return cuda_cast(&plan, &p, is_bf16(a->in), is_bf16(a->out), c->stream);
 }
 
 status cuda_plain_copy(struct kern_ctx *ctx, const struct kern_copy *a)

@@ -139,6 +139,46 @@ struct cuda_permute01 {
 status cuda_permute01(const struct cuda_plan *, const struct cuda_permute01 *, int piece,
                       void *stream);
 
+/* ---- cuda_plain_keys.cu: what cache policies ask of keys --------------------------- */
+
+/* A warp to a row. */
+struct cuda_score_keys {
+    const void *k; /* [rows, cols] act */
+    const float *w, *amplitude;
+    float *out;
+    int64_t rows, cols;
+    float scale;
+};
+status cuda_score_keys(const struct cuda_plan *, const struct cuda_score_keys *, bool bf16,
+                       void *stream);
+
+/* A block of CUDA_SUM_WARPS warps to each 32 columns. */
+struct cuda_sum_rows {
+    const void *x; /* [rows, cols] act */
+    float *out;
+    int64_t rows, cols;
+};
+status cuda_sum_rows(const struct cuda_plan *, const struct cuda_sum_rows *, bool bf16,
+                     void *stream);
+
+/* Of pieces of 16, 4 or 1 bytes, a thread to each. */
+struct cuda_gather_rows {
+    const void *x; /* [., cols] */
+    const float *index;
+    void *out; /* [count / cols, cols] */
+    int64_t count, cols;
+};
+status cuda_gather_rows(const struct cuda_plan *, const struct cuda_gather_rows *, int piece,
+                        void *stream);
+
+struct cuda_cast {
+    const void *in;
+    void *out;
+    int64_t count;
+};
+status cuda_cast(const struct cuda_plan *, const struct cuda_cast *, bool in_bf16, bool out_bf16,
+                 void *stream);
+
 /* ---- cuda_plain_linear.cu, cuda_plain_attention.cu, cuda_plain_conv.cu: a block to a tile ---- */
 
 struct cuda_linear {

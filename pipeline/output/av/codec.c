@@ -12,6 +12,7 @@
 
 static const struct codec codecs[] = {
     { .name = "h264",
+      .framing = CODEC_NALS,
       .containers = "mp4|mov|mkv",
       .preset = "medium",
       .crf_max = 51,
@@ -44,6 +45,7 @@ static const struct codec codecs[] = {
                               .least = 16,
                               .always = "vendor=apl0" } } },
     { .name = "av1",
+      .framing = CODEC_OBUS,
       .containers = "mp4|mkv",
       .preset = "8",
       .crf_min = 1, /* the encoder takes 0 for unset */

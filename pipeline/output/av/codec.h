@@ -27,8 +27,16 @@ struct codec_encoding {
     const char *always, *crf, *threads;
 };
 
+/* How an encoder's packet is made of parts, and what containers do with it. */
+enum codec_framing {
+    CODEC_PLAIN, /* kept as it is */
+    CODEC_NALS,  /* start codes between parts; a container writes lengths of 4 bytes instead */
+    CODEC_OBUS,  /* parts that say their length; containers leave out those without content */
+};
+
 struct codec {
-    const char *name;       /* "h264": as jobs write it */
+    const char *name; /* "h264": as jobs write it */
+    enum codec_framing framing;
     const char *containers; /* file name endings, "mp4|mov|mkv" */
     const char *preset;     /* the default, as jobs write it; NULL: takes none */
     int crf_min, crf_max;   /* crf_max -1: takes none */
@@ -54,6 +62,7 @@ struct video_config {
     int width, height;
     int fps_num, fps_den; /* pictures per second, below CODEC_FPS_MAX */
     const char *comment;  /* metadata `comment`; NULL: none */
+    const char *packets;  /* file for them while the video is made; NULL: path with .packets */
 };
 
 /* Everything resolved: what video_config asks for, with the defaults filled in.

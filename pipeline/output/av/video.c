@@ -1,25 +1,40 @@
-/* video.c - one video file: pictures in, packets out, a hash of what was encoded. */
+/*
+ * video.c - pictures in, packets into a file of their own, a hash of what was encoded; the video's
+ * file is made of the packets at the end.
+ *
+ * A segment is what one encoder makes. It ends where the caller seals it, all the same whether
+ * anything was ever stopped: the next encoder knows nothing of the pictures before, so whoever goes
+ * on from a seal in another process encodes the same bytes. Times are not the encoder's but
+ * follow from the pictures' numbers (video_mux.c), so segments join without a gap.
+ */
 #include "pipeline/output/av/video.h"
+#include "base/file.h"
+#include "base/journal.h"
 #include "base/strbuf.h"
 #include "pipeline/output/av/av_internal.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <libavformat/avformat.h>
 #include <libavutil/error.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+
+/* The packets' first record: what an encoder says once, in front of its pictures. */
+enum { HEADER_RECORD = -1 };
 
 struct video {
+    struct video_config c; /* of its strings those that are needed again are own */
     struct video_facts facts;
-    char *url, *path; /* path is url without its "file:" */
-    AVFormatContext *mux;
-    AVCodecContext *enc;
-    AVStream *stream; /* the mux's */
+    char *path, *packets_path, *comment, *profile;
+    struct journal packets;
+    struct strbuf header; /* what the first segment's encoder says in front */
+    int64_t count, delay;
+    AVCodecContext *enc; /* NULL: none is open, since the last seal */
+    int64_t fed;         /* pictures, to this encoder */
     AVFrame *frame;
     AVPacket *packet;
     struct digest planes;
+    struct packet_sum sum; /* of the packets as the encoder gave them */
 };
 
 static status av_fail(status st, const struct video *v, const char *what, int r)
@@ -30,32 +45,27 @@ static status av_fail(status st, const struct video *v, const char *what, int r)
     return fail(st, "%s: %s: %s", v->path, what, why);
 }
 
-static status open_mux(struct video *v, const struct video_config *c)
+/* The settings are the same for every segment, so what their encoders say in front is, too. */
+static status check_header(const struct video *v, const void *bytes, size_t len)
 {
-    const char *const ending = v->facts.choice.container;
-    AVDictionary *options = NULL;
-    int r = avformat_alloc_output_context2(&v->mux, NULL,
-                                           strcmp(ending, "mkv") ? ending : "matroska", v->url);
-
-    if (r < 0) return av_fail(ST_DEVICE, v, "no muxer for this container", r);
-    v->mux->flags |= AVFMT_FLAG_BITEXACT; /* else Matroska draws random ids */
-    v->stream = avformat_new_stream(v->mux, NULL);
-    if (!v->stream || avcodec_parameters_from_context(v->stream->codecpar, v->enc) < 0 ||
-        (c->comment && av_dict_set(&v->mux->metadata, "comment", c->comment, 0) < 0))
-        return fail(ST_NOMEM, "%s: no memory for its header", v->path);
-    v->stream->time_base = v->enc->time_base;
-    v->stream->avg_frame_rate = v->enc->framerate;
-    v->stream->r_frame_rate = v->enc->framerate;
-    v->stream->sample_aspect_ratio = v->enc->sample_aspect_ratio;
-
-    r = avio_open(&v->mux->pb, v->url, AVIO_FLAG_WRITE);
-    if (r < 0) return av_fail(ST_IO, v, "cannot create it", r);
-    if (strcmp(ending, "mkv") && av_dict_set(&options, "movflags", "+faststart", 0) < 0)
-        return fail(ST_NOMEM, "%s: no memory for its header", v->path);
-    r = avformat_write_header(v->mux, &options);
-    av_dict_free(&options);
-    return r < 0 ? av_fail(ST_IO, v, "writing the header", r) : ST_OK;
+    if (len == v->header.len && (!len || !memcmp(bytes, v->header.s, len))) return ST_OK;
+    return fail(ST_MISMATCH, "%s: these packets are of another encoder than this one",
+                v->packets_path);
 }
+
+static status open_segment(struct video *v)
+{
+    TRY(encoder_open(&v->enc, &v->facts.choice, &v->c));
+    v->fed = 0;
+    const char *const says = (const char *)v->enc->extradata;
+    size_t const len = (size_t)v->enc->extradata_size;
+    if (v->packets.size) return check_header(v, says, len);
+    strbuf_add(&v->header, says, len);
+    if (v->header.failed) return fail(ST_NOMEM, "%s: no memory for its header", v->path);
+    return journal_append(&v->packets, HEADER_RECORD, says, len);
+}
+
+static void close_segment(struct video *v) { encoder_close(&v->enc, v->fed > 0); }
 
 status video_open(struct video **out, const struct video_config *c)
 {
@@ -63,22 +73,43 @@ status video_open(struct video **out, const struct video_config *c)
     status st = ST_OK;
 
     if (!v) return fail(ST_NOMEM, "%s: no memory", c->path);
-    TRY_OUT(codec_choose(&v->facts.choice, c));
-    v->url = str_format("file:%s", c->path);
-    v->path = v->url ? v->url + strlen("file:") : NULL;
+    v->packets.fd = -1;
+    v->c = *c;
+    v->path = str_format("%s", c->path);
+    v->packets_path = c->packets ? str_format("%s", c->packets) : str_format("%s.packets", c->path);
+    v->comment = str_format("%s", c->comment ? c->comment : "");
+    v->profile = str_format("%s", c->profile ? c->profile : "");
     v->packet = av_packet_alloc();
-    if (!v->url || !v->packet) FAIL_OUT(ST_NOMEM, "%s: no memory", c->path);
+    if (!v->path || !v->packets_path || !v->comment || !v->profile || !v->packet)
+        FAIL_OUT(ST_NOMEM, "%s: no memory", c->path);
+    v->c.path = v->path;
+    v->c.profile = c->profile ? v->profile : NULL;
+    TRY_OUT(codec_choose(&v->facts.choice, &v->c));
+    if (path_exists(c->path)) FAIL_OUT(ST_IO, "%s: is there already", c->path);
     TRY_OUT(digest_open(&v->planes));
-    TRY_OUT(encoder_open(&v->enc, &v->facts.choice, c));
+    TRY_OUT(packet_sum_open(&v->sum, v->facts.choice.codec->framing));
+    TRY_OUT(journal_open(&v->packets, v->packets_path));
+    TRY_OUT(open_segment(v));
     TRY_OUT(encoder_frame(&v->frame, v->enc));
-    TRY_OUT(open_mux(v, c));
 out:
     if (st != ST_OK) video_close(out);
     return st;
 }
 
-/* Write what the encoder has ready. frame NULL: and all it still holds back. */
-static status write_packets(struct video *v, const AVFrame *frame)
+static status keep_packet(struct video *v)
+{
+    const AVPacket *const p = v->packet;
+
+    v->facts.keyframes += (p->flags & AV_PKT_FLAG_KEY) != 0;
+    if (v->count - p->pts > v->delay) v->delay = v->count - p->pts;
+    if (v->enc->has_b_frames > v->delay) v->delay = v->enc->has_b_frames;
+    v->count++;
+    TRY(packet_sum_add(&v->sum, p, false));
+    return journal_append(&v->packets, packet_number(p->pts, p->flags), p->data, (size_t)p->size);
+}
+
+/* Keep what the encoder has ready. frame NULL: and all it still holds back. */
+static status take_packets(struct video *v, const AVFrame *frame)
 {
     int r = avcodec_send_frame(v->enc, frame);
 
@@ -87,13 +118,9 @@ static status write_packets(struct video *v, const AVFrame *frame)
         r = avcodec_receive_packet(v->enc, v->packet);
         if (r == AVERROR(EAGAIN) || r == AVERROR_EOF) return ST_OK;
         if (r < 0) return av_fail(ST_DEVICE, v, "the encoder failed", r);
-        v->facts.keyframes += (v->packet->flags & AV_PKT_FLAG_KEY) != 0;
-        v->packet->duration = 1;
-        v->packet->stream_index = v->stream->index;
-        av_packet_rescale_ts(v->packet, v->enc->time_base, v->stream->time_base);
-        r = av_interleaved_write_frame(v->mux, v->packet);
-        if (r >= 0) r = v->mux->pb->error;
-        if (r < 0) return av_fail(ST_IO, v, "writing", r);
+        status const st = keep_packet(v);
+        av_packet_unref(v->packet);
+        TRY(st);
     }
 }
 
@@ -116,33 +143,94 @@ status video_push(struct video *v, const unsigned char *const plane[3])
     int const r = av_frame_make_writable(f);
 
     if (r < 0) return av_fail(ST_NOMEM, v, "no memory for a picture", r);
+    if (!v->enc) TRY(open_segment(v));
     for (int i = 0; i < 3; i++) TRY(copy_plane(v, i, plane[i]));
     f->pts = v->facts.frames++;
+    v->fed++;
     av_compat_frame_duration(f, 1);
-    return write_packets(v, f);
+    return take_packets(v, f);
 }
 
-static status sync_file(const struct video *v)
-{
-    int const fd = open(v->path, O_RDONLY | O_CLOEXEC);
-    int const bad = fd < 0 || fsync(fd);
-    status const st = bad ? fail(ST_IO, "%s: fsync: %s", v->path, strerror(errno)) : ST_OK;
+/* ---- segments ---------------------------------------------------------------------------- */
 
-    if (fd >= 0) close(fd);
+status video_seal(struct video *v, struct video_state *out)
+{
+    if (v->enc) TRY(take_packets(v, NULL));
+    close_segment(v);
+    TRY(journal_sync(&v->packets));
+    *out = (struct video_state){ .frames = v->facts.frames,
+                                 .keyframes = v->facts.keyframes,
+                                 .bytes = v->packets.size,
+                                 .packets = v->count,
+                                 .delay = v->delay };
+    digest_save(&v->planes, out->planes);
+    digest_save(&v->sum.digest, out->sum);
+    return ST_OK;
+}
+
+/* All records behind the header, which this encoder has written itself. */
+static status copy_packets(struct video *v, struct journal_reader *r)
+{
+    bool more = true;
+
+    for (;;) {
+        TRY(journal_read(r, PACKET_BYTES, &more));
+        if (!more) return ST_OK;
+        if (r->number >= 0) TRY(journal_append(&v->packets, r->number, r->bytes, r->len));
+        else TRY(check_header(v, r->bytes, r->len));
+    }
+}
+
+static status check_state(const struct video *v, const struct video_state *s)
+{
+    if (s->frames >= 0 && s->packets >= 0 && s->packets <= s->frames && s->keyframes >= 0 &&
+        s->keyframes <= s->packets && s->delay >= 0 && s->delay <= s->packets + PACKET_DELAY)
+        return ST_OK;
+    return fail(ST_FORMAT, "%s: %lld packets of %lld frames", v->packets_path,
+                (long long)s->packets, (long long)s->frames);
+}
+
+status video_resume(struct video *v, const struct video_state *s, const char *packets)
+{
+    struct journal_reader r;
+    status st = ST_OK;
+
+    TRY(check_state(v, s));
+    TRY(digest_load(&v->planes, s->planes));
+    TRY(digest_load(&v->sum.digest, s->sum));
+    TRY(journal_reader_open(&r, packets, s->bytes));
+    TRY_OUT(copy_packets(v, &r));
+    if (v->packets.size != s->bytes)
+        FAIL_OUT(ST_FORMAT, "%s: %lld bytes of packets, of which %lld fit this encoder", packets,
+                 (long long)s->bytes, (long long)v->packets.size);
+    v->facts.frames = s->frames;
+    v->facts.keyframes = s->keyframes;
+    v->count = s->packets;
+    v->delay = s->delay;
+    close_segment(v); /* it has seen no picture: the next begins where the segment would */
+out:
+    journal_reader_close(&r);
     return st;
 }
 
 status video_commit(struct video *v)
 {
     if (!v->facts.frames) return fail(ST_ARG, "%s: no frame was pushed", v->path);
-    TRY(write_packets(v, NULL));
-    int r = av_write_trailer(v->mux);
-    if (r >= 0) r = v->mux->pb->error;
-    int const closed = avio_closep(&v->mux->pb);
-    if (r >= 0) r = closed;
-    if (r < 0) return av_fail(ST_IO, v, "writing the trailer", r);
+    if (v->enc) TRY(take_packets(v, NULL));
+    else TRY(open_segment(v)); /* sealed behind the last picture: the header is still wanted */
+    TRY(journal_sync(&v->packets));
+    TRY(video_mux(&(struct video_mux){ .path = v->path,
+                                       .container = v->facts.choice.container,
+                                       .comment = *v->comment ? v->comment : NULL,
+                                       .enc = v->enc,
+                                       .packets = v->packets_path,
+                                       .packet_bytes = v->packets.size,
+                                       .delay = v->delay },
+                  &v->facts.bytes, v->facts.sha256));
     TRY(digest_end(&v->planes, v->facts.planes_sha256));
-    return sync_file(v);
+    TRY(packet_sum_end(&v->sum, v->facts.packets_sha256));
+    if (remove(v->packets_path)) return fail(ST_IO, "%s: %s", v->packets_path, strerror(errno));
+    return ST_OK;
 }
 
 void video_close(struct video **v)
@@ -150,13 +238,17 @@ void video_close(struct video **v)
     if (!*v) return;
     struct video *const old = *v;
     *v = NULL;
-    if (old->mux) avio_closep(&old->mux->pb);
-    avformat_free_context(old->mux);
-    encoder_close(&old->enc, old->facts.frames > 0);
+    close_segment(old);
+    journal_close(&old->packets);
+    strbuf_free(&old->header);
     av_frame_free(&old->frame);
     av_packet_free(&old->packet);
     digest_close(&old->planes);
-    free(old->url);
+    packet_sum_close(&old->sum);
+    free(old->path);
+    free(old->packets_path);
+    free(old->comment);
+    free(old->profile);
     free(old);
 }
 

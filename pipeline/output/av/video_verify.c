@@ -1,5 +1,7 @@
-/* video_verify.c - a finished file is read back: one packet a frame, each at its own time. */
+/* video_verify.c - a finished file is read back: one packet a frame, each at its own time and
+ * with the content that the encoder gave it. */
 #include "base/strbuf.h"
+#include "pipeline/output/av/av_internal.h"
 #include "pipeline/output/av/video.h"
 
 #include <libavformat/avformat.h>
@@ -22,35 +24,51 @@ static status open_demux(AVFormatContext **in, AVPacket **packet, const char *pa
     return fail(ST_MISMATCH, "%s: cannot be read back: %s", path, why);
 }
 
-status video_verify(const char *path, int64_t frames, int fps_num, int fps_den)
+/* The next packet's frame is marked as seen. */
+static status see_packet(const char *path, const AVPacket *p, AVRational base,
+                         AVRational frame_time, unsigned char *seen, int64_t frames)
+{
+    int64_t const pts = p->pts;
+    int64_t const i = pts == AV_NOPTS_VALUE ? -1 : av_rescale_q(pts, base, frame_time);
+
+    if (i < 0 || i >= frames || seen[i] || av_rescale_q(i, frame_time, base) != pts)
+        return fail(ST_MISMATCH, "%s: time %lld in units of %d/%d s matches no frame", path,
+                    (long long)pts, base.num, base.den);
+    seen[i] = 1;
+    return ST_OK;
+}
+
+status video_verify(const char *path, const struct video_facts *f, int fps_num, int fps_den)
 {
     AVRational const frame_time = { fps_den, fps_num };
     AVFormatContext *in = NULL;
     AVPacket *packet = NULL;
-    unsigned char *const seen = calloc(1, (size_t)frames);
+    unsigned char *const seen = calloc(1, (size_t)f->frames);
+    struct packet_sum sum = { 0 };
+    char hex[DIGEST_HEX];
     int64_t packets = 0;
     status st = ST_OK;
 
-    if (!seen) return fail(ST_NOMEM, "%s: no memory to check %lld frames", path, (long long)frames);
+    if (!seen) FAIL_OUT(ST_NOMEM, "%s: no memory to check %lld frames", path, (long long)f->frames);
+    TRY_OUT(packet_sum_open(&sum, f->choice.codec->framing));
     TRY_OUT(open_demux(&in, &packet, path));
     if (in->nb_streams != 1)
         FAIL_OUT(ST_MISMATCH, "%s: %u streams, expected one", path, in->nb_streams);
-    AVRational const base = in->streams[0]->time_base;
     for (; av_read_frame(in, packet) >= 0; packets++) {
-        int64_t const pts = packet->pts;
-        int64_t const i = pts == AV_NOPTS_VALUE ? -1 : av_rescale_q(pts, base, frame_time);
+        TRY_OUT(see_packet(path, packet, in->streams[0]->time_base, frame_time, seen, f->frames));
+        TRY_OUT(packet_sum_add(&sum, packet, true));
         av_packet_unref(packet);
-        if (i < 0 || i >= frames || seen[i] || av_rescale_q(i, frame_time, base) != pts)
-            FAIL_OUT(ST_MISMATCH, "%s: packet %lld: time %lld in units of %d/%d s matches no frame",
-                     path, (long long)packets, (long long)pts, base.num, base.den);
-        seen[i] = 1;
     }
-    if (packets != frames)
-        st = fail(ST_MISMATCH, "%s: %lld frames, expected %lld", path, (long long)packets,
-                  (long long)frames);
+    if (packets != f->frames)
+        FAIL_OUT(ST_MISMATCH, "%s: %lld frames, expected %lld", path, (long long)packets,
+                 (long long)f->frames);
+    TRY_OUT(packet_sum_end(&sum, hex));
+    if (strcmp(hex, f->packets_sha256) != 0)
+        st = fail(ST_MISMATCH, "%s: its packets are not those of the encoder", path);
 out:
     av_packet_free(&packet);
     avformat_close_input(&in);
+    packet_sum_close(&sum);
     free(seen);
     return st;
 }

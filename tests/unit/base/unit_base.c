@@ -3,6 +3,7 @@
 #include "tests/support/unit.h"
 
 #include "base/arena.h"
+#include "base/array.h"
 #include "base/choice.h"
 #include "base/digest.h"
 #include "base/file.h"
@@ -13,6 +14,8 @@
 #include "base/thread.h"
 #include "base/utf8.h"
 #include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -68,6 +71,26 @@ static void arena_runs_twice(void **state)
     arena_measure(&measured, "m");
     assert_int_equal(arena_take(&measured, 100, &huge), ST_OK);
     assert_int_equal(arena_take(&measured, SIZE_MAX - 50, &huge), ST_NOMEM);
+}
+
+static void arrays_grow(void **state)
+{
+    int *at = NULL, room = 0, count = 0, full = INT_MAX / 2 + 1;
+
+    (void)state;
+    for (; count < 1000; count++) {
+        at = array_grow(at, count, &room, sizeof *at);
+        assert_non_null(at);
+        assert_true(room > count);
+        at[count] = count;
+    }
+    for (int i = 0; i < count; i++) assert_int_equal(at[i], i);
+    assert_ptr_equal(array_grow(at, room - 1, &room, sizeof *at), at);
+    assert_null(array_grow(at, full, &full, 1)); /* no int is twice as large */
+    assert_int_equal(full, INT_MAX / 2 + 1);
+    full = 1 << 20;
+    assert_null(array_grow(at, full, &full, SIZE_MAX >> 10));
+    free(at);
 }
 
 static void text_and_paths(void **state)
@@ -343,6 +366,23 @@ static void cut_while_mapped(void **state)
     unlink(name);
 }
 
+/* One that somebody sends ends the process, too. */
+static void bus_error_sent(void **state)
+{
+    int how;
+
+    (void)state;
+    pid_t const child = fork();
+    if (!child) {
+        file_guard_begin();
+        kill(getpid(), SIGBUS);
+        _exit(7);
+    }
+    assert_int_equal(waitpid(child, &how, 0), child);
+    assert_true(WIFSIGNALED(how));
+    assert_int_equal(WTERMSIG(how), SIGBUS);
+}
+
 /* What most often lies in a model's place. */
 static void kinds_of_files(void **state)
 {
@@ -391,11 +431,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(error_travels),
         cmocka_unit_test(arena_runs_twice),
+        cmocka_unit_test(arrays_grow),
         cmocka_unit_test(text_and_paths),
         cmocka_unit_test(words_have_places),
         cmocka_unit_test(characters),
         cmocka_unit_test(files),
         cmocka_unit_test(cut_while_mapped),
+        cmocka_unit_test(bus_error_sent),
         cmocka_unit_test(kinds_of_files),
         cmocka_unit_test(files_behind_links_and_pipes),
         cmocka_unit_test(pool_shares_out),

@@ -13,6 +13,8 @@ static struct cost_model gpu_model(const char *topo)
 {
     struct cost_model m = {
         .shape = { .stages = 6,
+                   .usual = 5,
+                   .opening = 5,
                    .attended = 7,
                    .layers = (int)layers,
                    .kv_bytes = kv,
@@ -290,6 +292,23 @@ static void one_by_one(void **state)
     assert_true(c.tick >= 6 * 0.070); /* a longer line makes no block come sooner */
 }
 
+/* A clip's first block has five levels, the others two. */
+static void fewer_levels_behind_the_first(void **state)
+{
+    struct cost_model m = gpu_model("gpu:8 nvlink");
+
+    (void)state;
+    m.shape.one_by_one = true;
+    m.shape.usual = 2;
+    struct cost const c = cost_at(&m, 8, 1, 0, false);
+    near(c.first, 0.010 + 5 * 0.040 + 0.120 + 0.010);
+    near(c.block, 3 * 0.070 + 0.120);
+    m.shape.clips = 1, m.shape.blocks = (int64_t[]){ 1 };
+    double const one = run_of(&m, 1, 1, 0).all;
+    m.shape.blocks = (int64_t[]){ 101 };
+    assert_true(fabs((run_of(&m, 1, 1, 0).all - one) / (100 * c.block) - 1) < 0.02);
+}
+
 /* A line's ranks hold 40 GiB, a replica 100, a decode rank 10. */
 static uint64_t bytes(void *arg, const struct roles *r, int rank)
 {
@@ -475,6 +494,7 @@ int main(void)
         cmocka_unit_test(moving),
         cmocka_unit_test(runs),
         cmocka_unit_test(one_by_one),
+        cmocka_unit_test(fewer_levels_behind_the_first),
         cmocka_unit_test(choices),
         cmocka_unit_test(a_choice_is_near_the_best),
         cmocka_unit_test(few_clips),

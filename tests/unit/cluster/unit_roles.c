@@ -13,7 +13,7 @@ static void expect_map(const struct roles_config *c, const char *want)
     struct strbuf map = { 0 };
 
     ok(roles_make(&r, c));
-    roles_print(&map, &r, c->stages);
+    roles_print(&map, &r);
     assert_false(map.failed);
     assert_string_equal(map.s, want);
     strbuf_free(&map);
@@ -257,9 +257,17 @@ static void every_world(void **state)
                     check_ranks(&r, &c);
                     check_even(&r, &c);
                     assert_int_equal(r.text, d > 0 ? r.line[0].decode : 0);
-                    assert_int_equal(roles_tail(&r, r.lines - 1, stages),
-                                     r.line[r.lines - 1].first + per_line -
-                                         (2 * per_line > stages ? 2 : 1));
+                    struct role_line const *const last = &r.line[r.lines - 1];
+                    int const tail = last->first + per_line - (2 * per_line > stages ? 2 : 1);
+                    assert_int_equal(roles_tail(&r, r.lines - 1), tail);
+                    assert_int_equal(roles_encoder(&r, r.lines - 1),
+                                     d ? last->decode + last->decode_ranks - 1 : tail);
+                    for (int i = 0; i < n; i++) {
+                        bool const on_line = r.rank[i].role == ROLE_LINE;
+                        assert_int_equal(roles_decodes(&r, i),
+                                         on_line ? !d && i == roles_tail(&r, r.rank[i].line)
+                                                 : r.rank[i].role == ROLE_DECODE);
+                    }
                 }
 }
 

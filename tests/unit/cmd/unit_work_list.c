@@ -1,9 +1,10 @@
 /* unit_work_list.c - job files as a work source: order, groups, what is skipped and refused. */
 #include "tests/support/unit.h"
 
+#include "base/digest.h"
 #include "base/file.h"
 #include "base/strbuf.h"
-#include "cmd/render/work_list.h"
+#include "cmd/render/render_internal.h"
 #include "kernels/pixels.h"
 
 #include <stdio.h>
@@ -54,6 +55,8 @@ static int remove_folder(void **state)
 }
 
 /* The list of these jobs, each a file's text. */
+static struct work_list_options options;
+
 static status open_jobs(struct work_list **l, const char *const *jobs, int count)
 {
     char *paths[8] = { NULL };
@@ -67,7 +70,7 @@ static status open_jobs(struct work_list **l, const char *const *jobs, int count
         work[i].path = paths[i];
         free(name);
     }
-    st = work_list_open(l, work, count, NULL);
+    st = work_list_open(l, work, count, &options);
     for (int i = 0; i < count; i++) free(paths[i]);
     return st;
 }
@@ -110,7 +113,7 @@ static void groups_by_priority(void **state)
     expect_clip(&s, &first, "same", &item);
     assert_true(work_same_group(&first, &item));
     struct model_spec edited = *item.model;
-    edited.sink = MODEL_SINK_FIXED;
+    edited.sink = KV_SINK_FIXED;
     item.model = &edited;
     assert_false(work_same_group(&first, &item));
     expect_clip(&s, &first, "low", &item);
@@ -204,17 +207,25 @@ static void done_and_failed(void **state)
     work_list_close(&l);
 }
 
-/* Stand where a finished clip would: with this task in its record. */
+/* Stand where a finished clip would: with this task in its record, and a file of five bytes. */
 static void finish_clip(const char *name, const char *task_id)
 {
     char *const dir = str_format("%s/out/%s", root, name);
     char *const record = str_format("out/%s/clip.json", name);
-    char *const text = str_format("{\"identity\": {\"task_id\": \"%s\"}}\n", task_id);
+    char *const file = str_format("out/%s/clip.mp4", name);
+    char hex[DIGEST_HEX];
 
+    assert_int_equal(digest_bytes("video", 5, hex), ST_OK);
+    char *const text =
+        str_format("{\"identity\": {\"task_id\": \"%s\", \"numerics_id\": \"abc\"}, \"files\": "
+                   "[{\"name\": \"clip.mp4\", \"bytes\": 5, \"sha256\": \"%s\"}]}\n",
+                   task_id, hex);
     assert_int_equal(dir_make(dir), ST_OK);
     write_file(record, text);
+    write_file(file, "video");
     free(dir);
     free(record);
+    free(file);
     free(text);
 }
 
@@ -254,9 +265,106 @@ static void skipped(void **state)
     assert_null(l);
     assert_non_null(strstr(error_last()->msg, "out/k-00000: already exists, and output."));
 
+    work_list_close(&l);
     finish_clip("k-00001", "another");
     assert_int_equal(open_jobs(&l, jobs, 1), ST_FORMAT);
     assert_non_null(strstr(error_last()->msg, "out/k-00001: exists and is not this clip"));
+}
+
+/* A finished clip that has lost a file, or had it changed, is set aside and made again. */
+static void damaged(void **state)
+{
+    static const char *const jobs[] = { JOB("d", CLIP) };
+    static const struct {
+        const char *text; /* of its file; NULL: none */
+        bool verify, again;
+    } cases[] = {
+        { "video", false, false },    { "", false, true },        { NULL, false, true },
+        { "vid\x05o", false, false }, { "vid\x05o", true, true }, { "video", true, false }
+    };
+    struct work_list *l;
+    struct work_item item;
+    int aside = 0;
+
+    (void)state;
+    assert_int_equal(open_jobs(&l, jobs, 1), ST_OK);
+    struct work_source s = work_list_source(l);
+    expect_clip(&s, NULL, "d", &item);
+    char *const task = str_format("%s", item.clip->task_id);
+    work_list_close(&l);
+    for (int i = 0; i < COUNT_OF(cases); i++) {
+        finish_clip("d", task);
+        write_file("out/d/clip.mp4", cases[i].text ? cases[i].text : "");
+        char *const file = path_of("out/d/clip.mp4"), *const dir = path_of("out/d");
+        if (!cases[i].text) assert_int_equal(dir_remove(file), ST_OK);
+        options.verify = cases[i].verify;
+        assert_int_equal(open_jobs(&l, jobs, 1), ST_OK);
+        options.verify = false;
+        assert_int_equal(work_list_counts(l).skipped, !cases[i].again);
+        s = work_list_source(l);
+        assert_true(path_exists(dir));
+        if (cases[i].again) {
+            char *const kept = str_format("%s.damaged-%d", dir, ++aside);
+            expect_clip(&s, NULL, "d", &item);
+            assert_false(path_exists(dir));
+            assert_true(path_exists(kept));
+            free(kept);
+        } else assert_int_equal(next_of(&s, NULL, &item), WORK_END);
+        work_list_close(&l);
+        free(file);
+        free(dir);
+    }
+    free(task);
+}
+
+/* Two lists of one folder, as two renders have them: no clip is handed over twice; what appears
+ * meanwhile is skipped if it is this clip, and refused if not; versions get a name each. */
+static void claimed(void **state)
+{
+    static const char *const jobs[] = { JOB("c", CLIP "sweep: {axes: {seed: {range: 0-3}}}\n") };
+    static const char *const version[] = { "render: 1\nname: w\nprompt: sea\nmodel: one.yaml\n" CLIP
+                                           "output: {dir: out, name: w, on_exists: version}\n" };
+    struct work_list *a, *b;
+    struct work_item x, y;
+
+    (void)state;
+    assert_int_equal(open_jobs(&a, jobs, 1), ST_OK);
+    struct work_source const first = work_list_source(a);
+    for (int i = 0; i < 3; i++) assert_int_equal(next_of(&first, NULL, &x), WORK_CLIP);
+    char *const task = str_format("%s", x.clip->task_id);
+    work_list_close(&a);
+    assert_int_equal(open_jobs(&a, jobs, 1), ST_OK);
+    assert_int_equal(open_jobs(&b, jobs, 1), ST_OK);
+    struct work_source const of_a = work_list_source(a), of_b = work_list_source(b);
+    expect_clip(&of_a, NULL, "c-00000", &x);
+    char *const claim = path_of("out/.attempts/c-00000.claim");
+    assert_true(path_exists(claim));
+    expect_clip(&of_b, NULL, "c-00001", &y);
+    struct work_failure const f = work_list_failure(b, 0);
+    assert_string_equal(f.clip->name, "c-00000");
+    assert_non_null(strstr(f.why, "in work by process "));
+    finish_clip("c-00002", task);
+    finish_clip("c-00003", "another");
+    of_a.ops->done(of_a.arg, x.ticket);
+    assert_false(path_exists(claim));
+    assert_int_equal(next_of(&of_a, NULL, &x), WORK_END);
+    assert_int_equal(work_list_counts(a).skipped, 1);
+    assert_int_equal(work_list_counts(a).failed, 2);
+    assert_non_null(strstr(work_list_failure(a, 1).why, "exists and is not this clip"));
+    work_list_close(&b);
+    work_list_close(&a);
+
+    assert_int_equal(open_jobs(&a, version, 1), ST_OK);
+    assert_int_equal(open_jobs(&b, version, 1), ST_OK);
+    struct work_source const v_a = work_list_source(a), v_b = work_list_source(b);
+    assert_int_equal(next_of(&v_a, NULL, &x), WORK_CLIP);
+    assert_int_equal(next_of(&v_b, NULL, &y), WORK_CLIP);
+    assert_non_null(strstr(x.clip->dir, "/out/w"));
+    assert_non_null(strstr(y.clip->dir, "/out/w-v2"));
+    work_list_close(&b);
+    work_list_close(&a);
+    free(claim);
+    free(task);
 }
 
 /* One bad job among good ones ends all, and so do two clips in one folder. */
@@ -297,6 +405,8 @@ int main(void)
         cmocka_unit_test(outlook),
         cmocka_unit_test(done_and_failed),
         cmocka_unit_test(skipped),
+        cmocka_unit_test(damaged),
+        cmocka_unit_test(claimed),
         cmocka_unit_test(refused),
     };
     return cmocka_run_group_tests_name("unit_work_list", tests, make_folder, remove_folder);

@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/strbuf.h"
 #include "jobs/spec/card.h"
+#include "jobs/spec/clip_spec.h"
 #include <stdio.h>
 #include <unistd.h>
 
@@ -44,12 +45,12 @@ static void a_card(void **state)
     assert_true(c.warp);
     assert_true(c.shift == 5);
     assert_int_equal(c.frames_per_block, 3);
-    assert_int_equal(c.window, MODEL_ROLLING);
+    assert_int_equal(c.window, WINDOW_ROLLING);
     assert_int_equal(c.attention_frames, 21);
     assert_int_equal(c.sink_frames, 3);
     assert_string_equal(c.license, "x");
     assert_string_equal(card_family_name(c.family), "wan2.1-t2v");
-    assert_string_equal(model_window_name(c.window), "rolling");
+    assert_string_equal(kv_window_name(c.window), "rolling");
     card_close(&c);
     card_close(&c);
 }
@@ -62,14 +63,29 @@ static void the_models(void **state)
         int steps;
         double last;
         bool warp;
-        enum model_window window;
+        enum window_kind window;
         int attention, sink;
+        int frames, shift, first_steps, loras; /* 0: 3, 5, none, none */
+        bool image, video;
     } rows[] = {
-        { "models/rolling-forcing-1.3b.yaml", "generator_ema", 5, 200, true, MODEL_ROLLING, 21, 3 },
-        { "models/causal-forcing-longvideo-1.3b.yaml", "generator_ema", 4, 250, true, MODEL_ROLLING,
-          21, 3 },
-        { "models/self-forcing-1.3b.yaml", "generator_ema", 4, 250, true, MODEL_BLOCK, 21, 0 },
-        { "models/krea-realtime-14b.yaml", NULL, 4, 625, false, MODEL_BLOCK, 6, 0 },
+        { "models/rolling-forcing-1.3b.yaml", "generator_ema", 5, 200, true, WINDOW_ROLLING, 21, 3,
+          .video = true },
+        { "models/causal-forcing-longvideo-1.3b.yaml", "generator_ema", 4, 250, true,
+          WINDOW_ROLLING, 21, 3, .video = true },
+        { "models/longlive-1.3b.yaml", "generator", 4, 250, true, WINDOW_BLOCK, 12, 3, .loras = 1 },
+        { "models/causvid-1.3b.yaml", "generator", 3, 522, false, WINDOW_BLOCK, 21, 0, .shift = 8,
+          .video = true },
+        { "models/causal-forcing-chunkwise-1.3b.yaml", "generator", 4, 250, true, WINDOW_BLOCK, 21,
+          0, .frames = 3 },
+        { "models/causal-forcing-framewise-4-step-1.3b.yaml", "generator_ema", 4, 250, true,
+          WINDOW_BLOCK, 21, 0, .frames = 1, .image = true, .video = true },
+        { "models/causal-forcing-framewise-2-step-1.3b.yaml", "generator_ema", 2, 500, true,
+          WINDOW_BLOCK, 21, 0, .frames = 1, .first_steps = 4, .image = true, .video = true },
+        { "models/causal-forcing-framewise-1-step-1.3b.yaml", "generator_ema", 1, 1000, true,
+          WINDOW_BLOCK, 21, 0, .frames = 1, .first_steps = 4, .image = true, .video = true },
+        { "models/self-forcing-1.3b.yaml", "generator_ema", 4, 250, true, WINDOW_BLOCK, 21, 0,
+          .frames = 3 },
+        { "models/krea-realtime-14b.yaml", NULL, 4, 625, false, WINDOW_BLOCK, 6, 0, .frames = 3 },
     };
 
     (void)state;
@@ -79,8 +95,13 @@ static void the_models(void **state)
         assert_int_equal(c.steps, rows[i].steps);
         assert_true(c.step[c.steps - 1] == rows[i].last);
         assert_int_equal(c.warp, rows[i].warp);
-        assert_true(c.shift == 5);
-        assert_int_equal(c.frames_per_block, 3);
+        assert_true(c.shift == (rows[i].shift ? rows[i].shift : 5));
+        assert_int_equal(c.frames_per_block, rows[i].frames ? rows[i].frames : 3);
+        assert_int_equal(c.first_steps, rows[i].first_steps);
+        assert_int_equal(c.loras, rows[i].loras);
+        assert_int_equal((c.starts & 1u << CLIP_START_IMAGE) != 0, rows[i].image);
+        assert_int_equal((c.starts & 1u << CLIP_START_VIDEO) != 0, rows[i].video);
+        assert_int_equal((c.starts & 1u << CLIP_START_LATENTS) != 0, rows[i].video);
         assert_int_equal(c.window, rows[i].window);
         assert_int_equal(c.attention_frames, rows[i].attention);
         assert_int_equal(c.sink_frames, rows[i].sink);
@@ -96,14 +117,14 @@ static void sinks(void **state)
     static const struct {
         const char *window;
         int frames;
-        enum model_sink sink;
+        enum kv_sink sink;
     } rows[] = {
-        { "{kind: rolling, attention_frames: 21, sink_frames: 0}", 0, MODEL_SINK_USUAL },
-        { "{kind: rolling, attention_frames: 15, sink_frames: 0}", 0, MODEL_SINK_USUAL },
+        { "{kind: rolling, attention_frames: 21, sink_frames: 0}", 0, KV_SINK_USUAL },
+        { "{kind: rolling, attention_frames: 15, sink_frames: 0}", 0, KV_SINK_USUAL },
         { "{kind: rolling, attention_frames: 21, sink_frames: 3, sink_positions: fixed}", 3,
-          MODEL_SINK_FIXED },
+          KV_SINK_FIXED },
         { "{kind: block, attention_frames: 12, sink_frames: 3, sink_positions: moving}", 3,
-          MODEL_SINK_MOVING },
+          KV_SINK_MOVING },
     };
 
     (void)state;
@@ -120,6 +141,26 @@ static void sinks(void **state)
         card_close(&c);
         model_spec_free(&m);
     }
+}
+
+/* A clip's first block may have steps of its own. */
+static void first_steps(void **state)
+{
+    static const char text[] =
+        HEAD FILES "steps: [1000]\nfirst_block_steps: [1000, 750, 500, 250]\nwarp: true\nshift: 5\n"
+                   "frames_per_block: 1\n"
+                   "window: {kind: block, attention_frames: 21, sink_frames: 0}\n" TAIL;
+    struct card c;
+    struct model_spec m;
+
+    (void)state;
+    assert_int_equal(card_parse(&c, text, sizeof text - 1, "m/c.yaml"), ST_OK);
+    assert_int_equal(card_spec(&m, &c), ST_OK);
+    assert_int_equal(m.steps, 1);
+    assert_int_equal(m.first_steps, 4);
+    assert_true(m.first_step[0] == 1000 && m.first_step[3] == 250);
+    card_close(&c);
+    model_spec_free(&m);
 }
 
 static void refused_cards(void **state)
@@ -141,8 +182,8 @@ static void refused_cards(void **state)
           "allowed: the path in full" },
         { HEAD "weight: w\n",
           "m/c.yaml:4:1: weight: unknown key (did you mean weights?); allowed: card, name, family, "
-          "weights, outer_key, config, text, vae, steps, warp, shift, frames_per_block, window, "
-          "size, context_noise, license" },
+          "weights, outer_key, config, text, vae, steps, first_block_steps, warp, shift, "
+          "frames_per_block, window, size, starts, context_noise, license, lora" },
         { HEAD FILES STEPS ROLL TAIL "size: 100x96\n",
           "m/c.yaml:14:7: size: found \"100x96\"; allowed: WIDTHxHEIGHT, multiples of 16 from 16 to "
           "8192, such as 832x480" },
@@ -152,8 +193,8 @@ static void refused_cards(void **state)
           "m/c.yaml:6:20: text.tokeniser: unknown key (did you mean tokenizer?); allowed: encoder, "
           "tokenizer" },
         { HEAD FILES STEPS ROLL TAIL "lora: x\n",
-          "m/c.yaml:14:1: lora: not supported by this version; merge the adapter into the weights and "
-          "remove the key" },
+          "m/c.yaml:14:7: lora: found \"x\"; allowed: a list of at most 16 LoRAs such as {file: "
+          "style.safetensors}" },
         { HEAD FILES STEPS ROLL TAIL "---\ncard: 1\n",
           "m/c.yaml:15:1: found a second document; allowed: one card" },
         { HEAD FILES STEPS ROLL TAIL "context_noise: 100\n",
@@ -197,6 +238,12 @@ static void refused_cards(void **state)
         { HEAD FILES "steps: [1000, 937.5]\nwarp: true\nshift: 5\nframes_per_block: 3\n" ROLL TAIL,
           "m/c.yaml:8:15: steps[1]: found \"937.5\"; allowed: a whole number, for warp takes it as a "
           "place in the schedule" },
+        { HEAD FILES STEPS "first_block_steps: [1000, 250]\n" ROLL TAIL,
+          "m/c.yaml:12:20: first_block_steps: found a list; allowed: no such key with a rolling "
+          "window, in which a block takes a step in every tick" },
+        { HEAD FILES STEPS "first_block_steps: [1000, 1000]\n" ROLL TAIL,
+          "m/c.yaml:12:27: first_block_steps[1]: found \"1000\"; allowed: a step below the one before "
+          "it" },
         { HEAD FILES "steps: [1000]\nwarp: on\n", "m/c.yaml:9:7: warp: found \"on\"; allowed: "
                                                   "false|true" },
         { HEAD FILES "steps: [1000]\nwarp: true\nshift: -1\n",
@@ -289,7 +336,8 @@ static void fingerprints(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_card),        cmocka_unit_test(the_models),   cmocka_unit_test(sinks),
+        cmocka_unit_test(a_card),        cmocka_unit_test(the_models),
+        cmocka_unit_test(sinks),         cmocka_unit_test(first_steps),
         cmocka_unit_test(refused_cards), cmocka_unit_test(fingerprints),
     };
     return cmocka_run_group_tests_name("unit_card", tests, NULL, NULL);

@@ -17,7 +17,7 @@ static struct card test_card(void)
                           .warp = true,
                           .shift = 5,
                           .frames_per_block = 3,
-                          .window = MODEL_ROLLING,
+                          .window = WINDOW_ROLLING,
                           .attention_frames = 21,
                           .sink_frames = 3 };
 }
@@ -235,6 +235,31 @@ static void several_jobs(void **state)
     job_close(&f);
 }
 
+static void what_a_queue_is_told(void **state)
+{
+    static const char text[] = BASE
+        "after: [first, {job: second-0a1b2c3d, when: any}]\n"
+        "run: {max_worlds: 4, max_failed: 5%, retries: {error: 1, crash: 2, preempt: 3, backoff: 2m}}\n";
+    struct job_file f;
+
+    (void)state;
+    assert_int_equal(job_parse(&f, text, sizeof text - 1, "j.yaml"), ST_OK);
+    const struct job *const j = &f.job[0];
+    assert_int_equal(j->afters, 2);
+    assert_string_equal(j->after[0].job, "first");
+    assert_false(j->after[0].any);
+    assert_string_equal(j->after[1].job, "second-0a1b2c3d");
+    assert_true(j->after[1].any);
+    assert_true(j->run.given && j->run.max_failed_in_percent);
+    assert_int_equal(j->run.max_worlds, 4);
+    assert_int_equal(j->run.max_failed, 5);
+    assert_int_equal(j->run.errors, 1);
+    assert_int_equal(j->run.crashes, 2);
+    assert_int_equal(j->run.preempts, 3);
+    assert_int_equal(j->run.backoff.micros, 120000000);
+    job_close(&f);
+}
+
 static void refused_keys(void **state)
 {
     static const struct {
@@ -254,7 +279,8 @@ static void refused_keys(void **state)
           "d/j.yaml:1:1: found prompt and prompts; allowed: exactly one of prompt and prompts" },
         { BASE "clips: 1\n",
           "d/j.yaml:6:1: clips: unknown key (did you mean clip?); allowed: render, name, owner, "
-          "priority, model, prompt, prompts, quantize, long_prompts, clip, sweep, output, labels, run" },
+          "priority, model, lora, prompt, prompts, start, quantize, long_prompts, clip, sweep, output, "
+          "labels, run, after" },
         { BASE "priority: 101\n",
           "d/j.yaml:6:11: priority: found \"101\"; allowed: a whole number from 0 to 100" },
         { BASE "priority: -1\n",
@@ -263,18 +289,30 @@ static void refused_keys(void **state)
           "d/j.yaml:6:8: owner: found nothing; allowed: text of 1 to 256 bytes" },
         { BASE "quantize: maybe\n",
           "d/j.yaml:6:11: quantize: found \"maybe\"; allowed: warn|error" },
-        { BASE "after: [{job: b}]\n",
-          "d/j.yaml:6:1: after: not supported by this version; remove the key" },
+        { BASE "after: []\n",
+          "d/j.yaml:6:8: after: found a list; allowed: the name of a job, or a list of 1 to 64 "
+          "such as [{job: plates, when: any}]" },
+        { BASE "after: [{job: b, when: later}]\n",
+          "d/j.yaml:6:24: after[0].when: found \"later\"; allowed: success|any" },
+        { BASE "after: B\n", "d/j.yaml:6:8: after: found \"B\"; allowed: the name of a job" },
         { BASE "dataset: {layout: webdataset}\n",
           "d/j.yaml:6:1: dataset: not supported by this version; remove the key" },
         { BASE "extensions: []\n",
           "d/j.yaml:6:1: extensions: not supported by this version; remove the key" },
-        { BASE "run: {retries: {error: 3}}\n",
-          "d/j.yaml:6:7: run.retries: not supported by this version; remove the key" },
-        { BASE "run: {checkpoint: 20s}\n",
-          "d/j.yaml:6:7: run.checkpoint: not supported by this version; remove the key" },
+        { BASE "run: {retries: {error: -1}}\n",
+          "d/j.yaml:6:24: run.retries.error: found \"-1\"; allowed: a whole number from 0 to 1000" },
+        { BASE "run: {retries: {backoff: 20f}}\n",
+          "d/j.yaml:6:26: run.retries.backoff: found \"20f\"; allowed: a time such as 30s" },
+        { BASE "run: {max_failed: 101%}\n",
+          "d/j.yaml:6:19: run.max_failed: found \"101%\"; allowed: a number of clips up to 200000, or a "
+          "share such as 5%" },
+        { BASE "run: {max_worlds: 0}\n",
+          "d/j.yaml:6:19: run.max_worlds: found \"0\"; allowed: a whole number from 1 to 1000000" },
+        { BASE "run: {grace: 20s}\n",
+          "d/j.yaml:6:7: run.grace: not supported by this version; remove the key" },
         { BASE "run: {gpu: 8}\n",
-          "d/j.yaml:6:7: run.gpu: unknown key (did you mean gpus?); allowed: none" },
+          "d/j.yaml:6:7: run.gpu: unknown key (did you mean gpus?); allowed: checkpoint, "
+          "max_worlds, max_failed, retries" },
         { BASE "labels: [a]\n",
           "d/j.yaml:6:9: labels: found a list; allowed: a map of at most 64 texts" },
         { BASE "labels: {a: {b: c}}\n",
@@ -595,17 +633,12 @@ static void ids(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_least_job),
-        cmocka_unit_test(the_full_job),
-        cmocka_unit_test(lengths),
-        cmocka_unit_test(prompts_in_force),
-        cmocka_unit_test(several_jobs),
-        cmocka_unit_test(refused_keys),
-        cmocka_unit_test(refused_clips),
-        cmocka_unit_test(refused_prompts),
-        cmocka_unit_test(refused_outputs),
-        cmocka_unit_test(refused_sizes),
-        cmocka_unit_test(ids),
+        cmocka_unit_test(the_least_job),   cmocka_unit_test(the_full_job),
+        cmocka_unit_test(lengths),         cmocka_unit_test(prompts_in_force),
+        cmocka_unit_test(several_jobs),    cmocka_unit_test(what_a_queue_is_told),
+        cmocka_unit_test(refused_keys),    cmocka_unit_test(refused_clips),
+        cmocka_unit_test(refused_prompts), cmocka_unit_test(refused_outputs),
+        cmocka_unit_test(refused_sizes),   cmocka_unit_test(ids),
     };
     return cmocka_run_group_tests_name("unit_job", tests, NULL, NULL);
 }

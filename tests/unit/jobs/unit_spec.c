@@ -92,10 +92,10 @@ static struct model_spec full_model(void)
                                 .steps = 2,
                                 .shift = 0.1,
                                 .frames_per_block = 3,
-                                .window = MODEL_BLOCK,
+                                .window = WINDOW_BLOCK,
                                 .attention_frames = 21,
                                 .sink_frames = 3,
-                                .sink = MODEL_SINK_MOVING,
+                                .sink = KV_SINK_MOVING,
                                 .id = "00ff" };
 }
 
@@ -201,8 +201,10 @@ static void models_come_back(void **state)
 
     (void)state;
     models[1].license = models[1].outer_key = NULL;
-    models[1].window = MODEL_ROLLING;
+    models[1].window = WINDOW_ROLLING;
     models[1].warp = true;
+    models[0].first_steps = 1;
+    models[0].first_step[0] = 1000;
     models[1].step[1] = 500;
     for (int i = 0; i < COUNT_OF(models); i++) {
         const struct model_spec *const a = &models[i];
@@ -223,6 +225,8 @@ static void models_come_back(void **state)
         assert_memory_equal(a->step, b.step, sizeof b.step);
         assert_int_equal(a->steps, b.steps);
         assert_int_equal(a->warp, b.warp);
+        assert_int_equal(a->first_steps, b.first_steps);
+        assert_true(a->first_step[0] == b.first_step[0]);
         assert_true(a->shift == b.shift);
         assert_int_equal(a->frames_per_block, b.frames_per_block);
         assert_int_equal(a->window, b.window);
@@ -358,13 +362,16 @@ static void refused_models(void **state)
         { "step", "[" FOUR(FOUR("1000")) ", 1]", "step: not a list of 1 to 16" },
         { "warp", "1", "warp: neither true nor false" },
         { "warp", "true", "step[1]: not a whole number, with warp" },
+        { "first_step", "[900]", "first_step[0]: not falling from 1000 to above 0" },
+        { "first_step", "[1000, 1000]", "first_step[1]: not falling from 1000 to above 0" },
         { "shift", "0", "shift: not a number from 0.01 to 100" },
         { "window", "\"ring\"", "window: none of rolling|block" },
         { "frames_per_block", "0", "frames_per_block: not a whole number from 1 to 16" },
         { "attention_frames", "20", "attention_frames, sink_frames: not whole blocks" },
         { "sink_frames", "-3", "sink_frames: not a whole number from 0 to 4096" },
         { "sink_positions", "\"here\"", "sink_positions: none of usual|fixed|moving" },
-        { "lora", "\"x\"", "lora: unknown key" },
+        { "lora", "\"x\"", "lora: not a list of 0 to 16" },
+        { "loras", "[]", "loras: unknown key" },
     };
 
     (void)state;
@@ -434,7 +441,7 @@ static void cards_become_models(void **state)
     assert_int_equal(m.warp, c.warp);
     assert_true(m.shift == c.shift);
     assert_int_equal(m.frames_per_block, 3);
-    assert_int_equal(m.window, MODEL_ROLLING);
+    assert_int_equal(m.window, WINDOW_ROLLING);
     assert_int_equal(m.attention_frames, c.attention_frames);
     assert_int_equal(m.sink_frames, c.sink_frames);
     assert_string_equal(m.id, "");

@@ -48,6 +48,42 @@ static void levels_of_checkpoints(void **state)
     }
 }
 
+/* A clip's opening block may have steps of its own, behind the others' in the table. */
+static void opening_levels(void **state)
+{
+    struct schedule s;
+
+    (void)state;
+    ok(schedule_make(&s, (double[]){ 1000, 757, 522 }, 3, false, 8));
+    assert_int_equal(schedule_entry(&s, true, 2), 2);
+    ok(schedule_make(&s, (double[]){ 1000, 500 }, 2, true, 5));
+    assert_int_equal(schedule_entry(&s, true, 1), 1);
+    ok(schedule_set_opening(&s, (double[]){ 1000, 750, 500, 250 }, 4, true, 5));
+    assert_int_equal(s.levels, 4), assert_int_equal(s.usual, 2);
+    assert_int_equal(s.opening, 4), assert_int_equal(s.entries, 6);
+    assert_int_equal(schedule_entry(&s, false, 1), 1);
+    assert_int_equal(schedule_entry(&s, true, 0), 2);
+    assert_true(fabsf(s.timestep[schedule_entry(&s, false, 1)] - 833.3333f) <= 1e-3f);
+    assert_true(fabsf(s.timestep[schedule_entry(&s, true, 1)] - 937.5f) <= 1e-3f);
+    assert_true(fabsf(s.sigma[schedule_entry(&s, true, 3)] - 0.625f) <= 2e-7f);
+    assert_int_equal(schedule_set_opening(&s, (double[]){ 500, 600 }, 2, true, 5), ST_ARG);
+    assert_string_equal(error_last()->msg,
+                        "first_block_steps[1]: 600; falling numbers from 1000 to "
+                        "1 are allowed");
+}
+
+/* Not warped, shift 8: the step is the timestep, sigma the nearest of the table. */
+static void unwarped_shift(void **state)
+{
+    struct schedule s;
+
+    (void)state;
+    ok(schedule_make(&s, (double[]){ 1000, 757, 522 }, 3, false, 8));
+    assert_true(s.timestep[1] >= 757.0f && s.timestep[1] <= 757.0f);
+    assert_true(fabsf(s.sigma[1] - 0.756757f) <= 1e-6f);
+    assert_true(fabsf(s.sigma[2] - 0.521739f) <= 1e-6f);
+}
+
 static void bad_levels(void **state)
 {
     struct {
@@ -153,6 +189,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(levels_of_checkpoints),
+        cmocka_unit_test(opening_levels),
+        cmocka_unit_test(unwarped_shift),
         cmocka_unit_test(bad_levels),
         cmocka_unit_test(philox_known_answers),
         cmocka_unit_test(noise_is_normal),

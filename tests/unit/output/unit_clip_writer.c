@@ -3,6 +3,8 @@
 
 #include "base/file.h"
 #include "base/strbuf.h"
+#include "pipeline/output/attempts.h"
+#include "pipeline/output/finished_clip.h"
 #include "tests/support/as_bytes.h"
 #include "tests/support/clips.h"
 #include "tests/support/writer_fixture.h"
@@ -97,6 +99,66 @@ static void killed_in_the_middle(void **state)
     assert_int_equal(outcome, CLIP_PUBLISHED);
     writer_lists(top, ".attempts clip"); /* the dead attempt is another's to remove */
     writer_lists(dir, "clip.json clip.mp4");
+
+    struct attempts_found found;
+    char *const other = path_join(top, "other"), *const shelf = path_join(top, ".attempts");
+    char *const unmarked = path_join(shelf, "clip.1.abcdef"), *const claim =
+                                                                  path_join(shelf, "c.claim");
+    struct clip_writer_config const alive = writer_config(other, 5);
+    ok(clip_writer_open(&s, &alive));
+    ok(dir_make(unmarked));
+    ok(file_write(claim, "", 0)); /* by a process that nobody knows */
+    ok(attempts_sweep(top, false, &found));
+    assert_int_equal(found.removed, 1);
+    assert_int_equal(found.alive, 1);
+    assert_int_equal(found.unknown, 1);
+    assert_true(path_exists(unmarked));
+    assert_true(path_exists(claim));
+    ok(attempts_sweep(top, true, &found));
+    assert_int_equal(found.removed, 1);
+    assert_int_equal(found.alive, 1);
+    assert_false(path_exists(claim));
+    clip_writer_close(&s);
+    writer_lists(top, "clip");
+    free(other);
+    free(shelf);
+    free(unmarked);
+    free(claim);
+    free(dir);
+    clips_folder_drop(top);
+}
+
+/* What takes the clip's name while it is made is left alone, and so is the clip. */
+static void name_is_taken(void **state)
+{
+    static const char other[] = "{\"identity\": {\"task_id\": \"another\"}}\n";
+    char *const top = clips_folder(), *const dir = path_join(top, "clip");
+    char *const second = path_join(top, "clip-v2"), *const third = path_join(top, "clip-v3");
+    char *const record = path_join(second, "clip.json");
+    struct clip_writer_config const c = writer_config(dir, 5);
+    enum clip_outcome outcome;
+    struct clip_writer *s;
+
+    (void)state;
+    ok(clip_writer_open(&s, &c));
+    ok(writer_push(s, 0, 5));
+    ok(file_write(dir, "somebody's", 10));
+    ok(dir_make(second));
+    ok(file_write(record, other, strlen(other)));
+    ok(clip_writer_commit(s, NULL, &outcome));
+    assert_int_equal(outcome, CLIP_ELSEWHERE);
+    assert_string_equal(clip_writer_place(s), third);
+    clip_writer_close(&s);
+    writer_lists(top, "clip clip-v2 clip-v3");
+    writer_lists(second, "clip.json");
+    writer_lists(third, "clip.json clip.mp4");
+    struct finished_clip found;
+    ok(finished_clip_read(&found, third, FINISHED_HASHES));
+    assert_int_equal(found.files, 1);
+    assert_string_equal(found.task_id, "0123456789abcdef");
+    free(record);
+    free(second);
+    free(third);
     free(dir);
     clips_folder_drop(top);
 }
@@ -282,7 +344,8 @@ static void full_disk(void **state)
     if (st == ST_OK) st = clip_writer_commit(s, NULL, &outcome);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
     assert_int_equal(st, ST_IO);
-    assert_non_null(strstr(error_last()->msg, "master.mkv: writing: File too large"));
+    assert_non_null(strstr(error_last()->msg, "master.mkv.packets: "));
+    assert_non_null(strstr(error_last()->msg, "File too large"));
     clip_writer_close(&s);
     writer_lists(top, "");
     free(dir);
@@ -335,9 +398,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(first_attempt_wins), cmocka_unit_test(killed_in_the_middle),
-        cmocka_unit_test(not_a_picture),      cmocka_unit_test(a_pix_is_missing),
-        cmocka_unit_test(commit_wants_all),   cmocka_unit_test(refusals),
-        cmocka_unit_test(full_disk),          cmocka_unit_test(memory_stays),
+        cmocka_unit_test(name_is_taken),      cmocka_unit_test(not_a_picture),
+        cmocka_unit_test(a_pix_is_missing),   cmocka_unit_test(commit_wants_all),
+        cmocka_unit_test(refusals),           cmocka_unit_test(full_disk),
+        cmocka_unit_test(memory_stays),
     };
     codec_quiet();
     return cmocka_run_group_tests_name("unit_clip_sink", tests, NULL, NULL);

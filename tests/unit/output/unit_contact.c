@@ -32,16 +32,17 @@ static void sheet_is_spread_and_reduced(void **state)
     uint8_t rgb[5 * WIDE * 3]; /* the fifth row fills no square */
     struct clips_file file;
     struct contact *s;
+    struct written sheet;
     struct contact_config c = { .path = path, .width = WIDE, .height = 5, .columns = 20 };
 
     (void)state;
     ok(contact_open(&s, &c));
-    assert_int_equal(contact_commit(s), ST_ARG);
+    assert_int_equal(contact_commit(s, &sheet), ST_ARG);
     for (int k = 0; k < 200; k++) {
         for (int i = 0; i < (int)sizeof rgb; i++) rgb[i] = (uint8_t)(k + i / 3 % 2);
         contact_add(s, rgb);
     }
-    ok(contact_commit(s));
+    ok(contact_commit(s, &sheet));
     contact_close(&s);
     clips_decode(&file, path, see_sheet, NULL);
     assert_int_equal(file.frames, 1);

@@ -117,7 +117,7 @@ static void check_video(const struct video_config *c, const struct video_facts *
         assert_string_equal(hex, f->planes_sha256);
         assert_true(s.worst <= 0);
     }
-    ok(video_verify(c->path, frames, c->fps_num, c->fps_den));
+    ok(video_verify(c->path, f, c->fps_num, c->fps_den));
 }
 
 static void every_combination(void **state)
@@ -240,21 +240,15 @@ static void bytes_repeat(void **state)
         struct video_config c = config(path, codec_at(k)->name);
         c.threads = 2;
         for (int i = 0; i < 2; i++) {
-            write_video(&c, FRAMES);
+            struct video_facts const f = write_video(&c, FRAMES);
             ok(digest_file(path, hex[i]));
+            assert_string_equal(f.sha256, hex[i]);
+            ok(dir_remove(path)); /* no file is written over */
         }
         assert_string_equal(hex[0], hex[1]);
         free(path);
     }
     clips_folder_drop(dir);
-}
-
-static int slice_errors;
-
-static void count_slice_errors(void *from, int level, const char *fmt, va_list args)
-{
-    (void)from, (void)level, (void)args;
-    slice_errors += strstr(fmt, "slice CRC mismatch") != NULL;
 }
 
 static void flip_a_bit(const char *path)
@@ -266,6 +260,117 @@ static void flip_a_bit(const char *path)
     bytes[len / 2] ^= 4;
     ok(file_write(path, bytes, len));
     free(bytes);
+}
+
+enum { SEAL = 7 };
+
+/* Pictures from .. to-1, with a seal behind every SEAL-th. */
+static void push_segments(struct video *v, int from, int to, struct video_state *state)
+{
+    for (int i = from; i < to; i++) {
+        ok(clips_push(v, W, H, i));
+        if ((i + 1) % SEAL == 0) ok(video_seal(v, state));
+    }
+}
+
+/* The same file, whether all of it was made in one go or others went on behind a seal, whatever
+ * more the first had encoded by then. */
+static void segments_join(void **state)
+{
+    static const char *const names[] = { "a.mp4", "b.mkv", "c.mov", "d.mp4" };
+    char *const dir = clips_folder();
+    struct video_state at, unused;
+    char want[DIGEST_HEX], hex[DIGEST_HEX];
+
+    (void)state;
+    for (int k = 0; k < codec_count(); k++) {
+        char *const path = path_join(dir, names[k]);
+        char *const old = path_join(dir, "old");
+        struct video_config c = config(path, codec_at(k)->name);
+        struct video *v;
+
+        ok(video_open(&v, &c));
+        push_segments(v, 0, FRAMES, &unused);
+        ok(video_commit(v));
+        struct video_facts const whole = *video_facts(v);
+        check_video(&c, &whole, FRAMES);
+        video_close(&v);
+        ok(digest_file(path, want));
+        ok(dir_remove(path));
+
+        for (int stop = 2 * SEAL; stop < 2 * SEAL + 4; stop += 3) {
+            c.packets = old; /* left as they are when it is killed */
+            ok(video_open(&v, &c));
+            push_segments(v, 0, stop, &at);
+            video_close(&v);
+            c.packets = NULL;
+            ok(video_open(&v, &c));
+            ok(video_resume(v, &at, old));
+            push_segments(v, 2 * SEAL, FRAMES, &unused);
+            ok(video_commit(v));
+            assert_memory_equal(video_facts(v)->planes_sha256, whole.planes_sha256, DIGEST_HEX);
+            assert_int_equal(video_facts(v)->keyframes, whole.keyframes);
+            video_close(&v);
+            ok(digest_file(path, hex));
+            assert_string_equal(hex, want);
+            ok(dir_remove(path));
+        }
+        free(path);
+        free(old);
+    }
+    clips_folder_drop(dir);
+}
+
+/* What is damaged, or of another encoder, is not gone on with. */
+static void resume_refuses(void **state)
+{
+    char *const dir = clips_folder();
+    char *const path = path_join(dir, "a.mp4"), *const old = path_join(dir, "old");
+    struct video_config c = config(path, "h264");
+    struct video_state at, bad;
+    struct video *v;
+
+    (void)state;
+    c.packets = old;
+    ok(video_open(&v, &c));
+    push_segments(v, 0, SEAL, &at);
+    video_close(&v);
+    c.packets = NULL;
+
+    ok(video_open(&v, &c));
+    bad = at;
+    bad.frames = -1;
+    assert_int_equal(video_resume(v, &bad, old), ST_FORMAT);
+    bad = at;
+    memset(bad.planes, 0xff, sizeof bad.planes);
+    assert_int_equal(video_resume(v, &bad, old), ST_FORMAT);
+    bad = at;
+    bad.bytes++;
+    assert_int_equal(video_resume(v, &bad, old), ST_FORMAT);
+    video_close(&v);
+    c.pix = "yuv444p";
+    ok(video_open(&v, &c));
+    assert_int_equal(video_resume(v, &at, old), ST_MISMATCH);
+    assert_non_null(strstr(error_last()->msg, "of another encoder"));
+    video_close(&v);
+    c.pix = NULL;
+    flip_a_bit(old);
+    ok(video_open(&v, &c));
+    assert_int_equal(video_resume(v, &at, old), ST_FORMAT);
+    assert_non_null(strstr(error_last()->msg, "checksum"));
+    video_close(&v);
+    error_clear();
+    free(path);
+    free(old);
+    clips_folder_drop(dir);
+}
+
+static int slice_errors;
+
+static void count_slice_errors(void *from, int level, const char *fmt, va_list args)
+{
+    (void)from, (void)level, (void)args;
+    slice_errors += strstr(fmt, "slice CRC mismatch") != NULL;
 }
 
 static void master_is_as_promised(void **state)
@@ -392,7 +497,7 @@ static void refusals(void **state)
           "a.mp4: h264_nvenc has no pix `yuv420p10`; allowed: yuv420p|yuv444p" },
         { { .path = "/nowhere/at all/a.mp4", .codec = "h264" },
           ST_IO,
-          "/nowhere/at all/a.mp4: cannot create it: No such file or directory" },
+          "/nowhere/at all/a.mp4.packets: No such file or directory" },
     };
     struct video *v;
 
@@ -448,12 +553,23 @@ static void verify_notices(void **state)
     struct video *v;
 
     (void)state;
-    write_video(&c, FRAMES);
-    assert_int_equal(video_verify(path, FRAMES + 1, 16, 1), ST_MISMATCH);
-    assert_int_equal(video_verify(path, FRAMES - 1, 16, 1), ST_MISMATCH);
-    assert_int_equal(video_verify(path, FRAMES, 24, 1), ST_MISMATCH);
+    struct video_facts const f = write_video(&c, FRAMES);
+    assert_int_equal(video_open(&v, &c), ST_IO); /* it is there already */
+    assert_null(v);
+    ok(video_verify(path, &f, 16, 1));
+    struct video_facts other = f;
+    other.frames = FRAMES + 1;
+    assert_int_equal(video_verify(path, &other, 16, 1), ST_MISMATCH);
+    other.frames = FRAMES - 1;
+    assert_int_equal(video_verify(path, &other, 16, 1), ST_MISMATCH);
+    assert_int_equal(video_verify(path, &f, 24, 1), ST_MISMATCH);
+    other = f;
+    other.packets_sha256[0] ^= 1;
+    assert_int_equal(video_verify(path, &other, 16, 1), ST_MISMATCH);
+    assert_non_null(strstr(error_last()->msg, "its packets are not those of the encoder"));
     ok(file_write(path, "no video", 8));
-    assert_int_equal(video_verify(path, FRAMES, 16, 1), ST_MISMATCH);
+    assert_int_equal(video_verify(path, &f, 16, 1), ST_MISMATCH);
+    ok(dir_remove(path));
     ok(video_open(&v, &c));
     assert_int_equal(video_commit(v), ST_ARG); /* nothing pushed */
     video_close(&v);
@@ -517,6 +633,8 @@ int main(void)
         cmocka_unit_test(every_combination),
         cmocka_unit_test(players_see_it),
         cmocka_unit_test(bytes_repeat),
+        cmocka_unit_test(segments_join),
+        cmocka_unit_test(resume_refuses),
         cmocka_unit_test(master_is_as_promised),
         cmocka_unit_test(refusals),
         cmocka_unit_test(full_disk),

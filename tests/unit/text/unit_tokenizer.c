@@ -163,8 +163,8 @@ static void add_charsmap(struct strbuf *t, const uint32_t *units, int count, con
     struct strbuf map = { 0 }, spec = { 0 };
     uint32_t const bytes = (uint32_t)count * 4;
 
-    strbuf_add(&map, (const char *)&bytes, 4);
-    strbuf_add(&map, (const char *)units, bytes);
+    strbuf_add(&map, &bytes, 4);
+    strbuf_add(&map, units, bytes);
     strbuf_add(&map, strings, len);
     add_field(&spec, 2, map.s, map.len);
     add_field(t, 3, spec.s, spec.len);

@@ -185,6 +185,65 @@ static void a_reset_forgets_the_clip(void **state)
     every_backend(clips_on);
 }
 
+/* ---- a decoder that begins inside a clip --------------------------------------------- */
+
+/* Latents of a clip as long as it takes, from the recorded ones. */
+static float *long_clip(const struct clip *c, int frames)
+{
+    int64_t const count = latent_count(c);
+    float *const x = malloc((size_t)(frames * count) * sizeof *x);
+
+    assert_non_null(x);
+    for (int i = 0; i < frames; i++)
+        for (int64_t k = 0; k < count; k++)
+            x[i * count + k] = c->latents[(i % c->frames) * count + k] * (1 + 0.01f * (float)i);
+    return x;
+}
+
+/* Pictures of the last frame of n. */
+static float *last_pictures(struct vae *v, const struct clip *c, const float *latents, int n)
+{
+    int64_t const pixels = picture_count(c) * VAE_PICTURES;
+    float *const all = poisoned(picture_count(c) * n * VAE_PICTURES);
+    float *const last = malloc((size_t)pixels * sizeof *last);
+    int made;
+
+    assert_non_null(last);
+    assert_int_equal(vae_reset(v), ST_OK);
+    assert_int_equal(vae_decode(v, latents, n, all, &made), ST_OK);
+    memcpy(last, all + made * picture_count(c) - pixels, (size_t)pixels * sizeof *last);
+    free(all);
+    return last;
+}
+
+/* Fed vae_past() frames it goes on to the bit as if it had seen all; what lies before them has no
+ * part in it, and what they are has. */
+static void begins_inside_a_clip(void **state)
+{
+    enum { BEFORE = 3 };
+    struct clip c = clip_open(SMALL);
+    int const past = vae_past(), frames = BEFORE + past + 1;
+    int64_t const count = latent_count(&c);
+    size_t const bytes = (size_t)(picture_count(&c) * VAE_PICTURES) * sizeof(float);
+    struct vae *v = open_for(&c, kern_backend_find("cpu"), DT_F32, 1);
+    float *const x = long_clip(&c, frames);
+    float *const whole = last_pictures(v, &c, x, frames);
+    float *const warmed = last_pictures(v, &c, x + BEFORE * count, past + 1);
+
+    (void)state;
+    assert_int_equal(past, 38);
+    assert_memory_equal(whole, warmed, bytes);
+    for (int64_t k = 0; k < count; k++) x[(frames - 1 - past / 2) * count + k] += 1;
+    float *const other = last_pictures(v, &c, x, frames);
+    assert_memory_not_equal(whole, other, bytes);
+    free(x);
+    free(whole);
+    free(warmed);
+    free(other);
+    vae_close(&v);
+    clip_close(&c);
+}
+
 /* ---- pictures as bytes ---------------------------------------------------------- */
 
 static const unsigned sets[] = { 1u << PIX_YUV420P, 0, 1u << PIX_YUV444P10 | 1u << PIX_YUV422P };
@@ -329,6 +388,48 @@ static void the_plan_is_what_is_taken(void **state)
     every_backend(bytes_on);
 }
 
+/* The encoder without the decoder: the same latents, of its own memory alone. */
+static void alone_on(const struct kern_backend *real)
+{
+    struct clip c = clip_open(ODD);
+    struct kern_backend const b = counting(real);
+    struct vae_config config = { .backend = &b,
+                                 .threads = 1,
+                                 .latent_h = c.h,
+                                 .latent_w = c.w,
+                                 .path = ODD MODEL,
+                                 .precision = DT_F32,
+                                 .alone = true };
+    struct vae *const both = open_for(&c, real, DT_F32, 1), *v;
+    float *const want = encode(both, &c, 1);
+    struct vae_bytes need;
+    int made;
+
+    assert_int_equal(vae_measure(&need, &config), ST_OK);
+    counted.bytes = 0;
+    assert_int_equal(vae_open(&v, &config), ST_OK);
+    assert_int_equal(counted.bytes, need.weights + need.scratch + need.cache);
+    for (int again = 0; again < 2; again++) {
+        float *const got = encode(v, &c, 1);
+        assert_memory_equal(got, want, (size_t)(latent_count(&c) * c.frames) * sizeof *want);
+        free(got);
+        assert_int_equal(vae_reset(v), ST_OK);
+    }
+    assert_int_equal(vae_decode(v, c.latents, 1, c.decoded, &made), ST_ARG);
+    assert_string_equal(error_last()->msg, "vae: opened without the decoder");
+    vae_close(&v);
+    struct vae *whole = both;
+    vae_close(&whole);
+    free(want);
+    clip_close(&c);
+}
+
+static void an_encoder_alone(void **state)
+{
+    (void)state;
+    every_backend(alone_on);
+}
+
 static void wrong_calls(void **state)
 {
     struct clip c = clip_open(ODD);
@@ -373,8 +474,10 @@ int main(void)
         cmocka_unit_test(any_cut_gives_the_same_bits),
         cmocka_unit_test(joined_frames_give_the_same_bits),
         cmocka_unit_test(a_reset_forgets_the_clip),
+        cmocka_unit_test(begins_inside_a_clip),
         cmocka_unit_test(pictures_leave_as_bytes),
         cmocka_unit_test(the_plan_is_what_is_taken),
+        cmocka_unit_test(an_encoder_alone),
         cmocka_unit_test(wrong_calls),
     };
     return cmocka_run_group_tests_name("unit_vae", tests, NULL, NULL);

@@ -52,7 +52,7 @@ static void broken_checkpoints(void **state)
 {
     static const struct damage table[] = {
         { "decoder.conv1.weight", .drop = true,
-          .says = ": no decoder.conv1.weight; not a Wan2.1 VAE" },
+          .says = ": no decoder.conv1.weight, which a Wan2.1 VAE has; it seems to be a VAE" },
         { "decoder.conv1.weight", .dim = 0, .to = 18,
           .says = ": decoder.conv1.weight is [18, 16, 3, 3, 3]; "
                   "needs [4 * base width, 16, 3, 3, 3]" },
@@ -60,10 +60,10 @@ static void broken_checkpoints(void **state)
           .says = ": decoder.conv1.weight is [0, 16, 3, 3, 3]; "
                   "needs [4 * base width, 16, 3, 3, 3]" },
         { "decoder.head.2.bias", .drop = true,
-          .says = ": tensors: 1 missing, 0 extra, 0 of another shape or dtype\n"
+          .says = ": tensors: 1 missing, 0 of another shape or dtype\n"
                   "  missing  decoder.head.2.bias [3]" },
         { "encoder.middle.1.to_qkv.weight", .dim = 0, .to = 32,
-          .says = ": tensors: 0 missing, 0 extra, 1 of another shape or dtype\n"
+          .says = ": tensors: 0 missing, 1 of another shape or dtype\n"
                   "  shape    encoder.middle.1.to_qkv.weight is [32, 16, 1, 1], "
                   "wanted [48, 16, 1, 1]" },
     };

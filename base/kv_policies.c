@@ -1,0 +1,106 @@
+/* kv_policies.c - names of windows and cache policies, and what their keys may be. */
+#include "base/kv_policies.h"
+#include "base/base.h"
+
+#include <string.h>
+
+static const struct {
+    const char *name;
+    bool joint;
+} kinds[WINDOW_KINDS] = {
+#define WINDOW(NAME, name, joint) [WINDOW_##NAME] = { #name, joint },
+    KV_WINDOWS(WINDOW)
+#undef WINDOW
+};
+
+static const char *const sinks[] = { [KV_SINK_USUAL] = "usual",
+#define SINK(NAME, name) [KV_SINK_##NAME] = #name,
+                                     KV_SINKS(SINK)
+#undef SINK
+};
+
+static const char *const rules[KV_RULES] = { [KV_USUAL] = "usual",
+#define POLICY(NAME, file, name, rolling) [KV_##NAME] = (name),
+                                             KV_POLICIES(POLICY)
+#undef POLICY
+};
+
+static const bool rolls[KV_RULES] = { [KV_USUAL] = true,
+#define POLICY(NAME, file, name, rolling) [KV_##NAME] = (rolling),
+                                      KV_POLICIES(POLICY)
+#undef POLICY
+};
+
+static const char *const keys[KV_KEYS_COUNT] = {
+#define KEY(key) [KV_KEY_##key] = #key,
+    KV_KEYS(KEY)
+#undef KEY
+};
+
+#define WHOLE(rule, key, usual, least, most)                                                       \
+    {                                                                                              \
+        KV_##rule, KV_KEY_##key, usual, least, most, true                                          \
+    }
+#define REAL(rule, key, usual, least, most)                                                        \
+    {                                                                                              \
+        KV_##rule, KV_KEY_##key, usual, least, most, false                                         \
+    }
+
+/* As released. */
+static const struct kv_key_bounds bounds[] = {
+    WHOLE(ROLLING_SINK, replay_frames, 18, 1, 96),
+    REAL(EMA_SINK, ema_alpha, 0.999, 0, 1),
+    WHOLE(EMA_SINK, ema_bf16, 0, 0, 1),
+    WHOLE(INFINITY_ROPE, cut_position, 45, 1, 100000),
+    WHOLE(INFINITY_ROPE, flush_keeps_frames, 2, 1, 96),
+    WHOLE(MEMROPE, memory_frames, 2, 2, 2),
+    WHOLE(MEMROPE, adaptive, 0, 0, 0),
+    REAL(MEMROPE, alpha_long, 0.01, 0, 1),
+    REAL(MEMROPE, alpha_short, 0.1, 0, 1),
+    WHOLE(DEEP_FORCING, budget_frames, 16, 1, 96),
+    WHOLE(DEEP_FORCING, recent_frames, 4, 1, 32),
+    WHOLE(DEEP_FORCING, max_reuse, 7, 0, 1000),
+};
+
+const char *kv_window_name(enum window_kind k) { return kinds[k].name; }
+const char *kv_sink_name(enum kv_sink s) { return sinks[s]; }
+const char *kv_rule_name(enum kv_rule r) { return rules[r]; }
+const char *kv_key_name(enum kv_key k) { return keys[k]; }
+bool kv_window_is_joint(enum window_kind k) { return kinds[k].joint; }
+
+bool kv_rule_fits(enum kv_rule r, enum window_kind k) { return rolls[r] || !kinds[k].joint; }
+
+bool kv_window_find(const char *name, enum window_kind *out)
+{
+    for (int i = 0; i < WINDOW_KINDS; i++)
+        if (!strcmp(kinds[i].name, name)) {
+            *out = (enum window_kind)i;
+            return true;
+        }
+    return false;
+}
+
+bool kv_rule_find(const char *name, enum kv_rule *out)
+{
+    for (int i = 0; i < KV_RULES; i++)
+        if (!strcmp(rules[i], name)) {
+            *out = (enum kv_rule)i;
+            return true;
+        }
+    return false;
+}
+
+const struct kv_key_bounds *kv_key_bounds(enum kv_rule r, enum kv_key k)
+{
+    for (int i = 0; i < COUNT_OF(bounds); i++)
+        if (bounds[i].rule == r && bounds[i].key == k) return &bounds[i];
+    return NULL;
+}
+
+void kv_keys_usual(enum kv_rule r, double key[KV_KEYS_COUNT])
+{
+    for (int i = 0; i < KV_KEYS_COUNT; i++) {
+        const struct kv_key_bounds *const b = kv_key_bounds(r, (enum kv_key)i);
+        key[i] = b ? b->usual : 0;
+    }
+}

@@ -1,0 +1,121 @@
+/* render_internal.h - what the files of cmd/render share: the work, and what people and programs
+ * see of it. */
+#ifndef RENDER_INTERNAL_H
+#define RENDER_INTERNAL_H
+
+#include "pipeline/engine/engine.h"
+
+/* ---- work_list.c ---- */
+
+/* The clips of job files, less what is done, as a work source.
+ *
+ * For rank 0 alone: it reads the jobs and their cards, and looks at the disk. All clips are
+ * known before the first one is rendered. */
+
+struct work_list;
+
+struct work_list_options {
+    const char *precision; /* "f32" or "bf16" to overrule the jobs; NULL: as they say */
+    bool verify;           /* read finished clips before they are skipped */
+    bool same_numerics;    /* those made with other numerics are made again */
+    const char *numerics;  /* the id of this render's; NULL: not known */
+};
+
+/* A job file, or a job's text under a path that need not be there (job_parse). */
+struct work_job {
+    const char *path;
+    const char *text; /* NULL: the file's */
+};
+
+/* Read and validate all jobs and cards, hash the models, settle what encodes, make the output
+ * folders, remove attempts of killed renders there, expand the jobs and leave out what stands there
+ * already: a finished clip of the same task, with all its files (on_exists: skip). Clips are in the
+ * order of their priority, then in that of the jobs. ST_FORMAT at the key that is wrong,
+ * for a clip that is there under on_exists: error, for a folder that holds something else, for
+ * two clips with the same folder; ST_IO for an output folder that cannot be written; ST_DEVICE
+ * for a card's encoder that is asked for and does not open. One bad job ends all: nothing is
+ * rendered. */
+status work_list_open(struct work_list **out, const struct work_job *jobs, int count,
+                      const struct work_list_options *o) MUST_USE;
+void work_list_close(struct work_list **l); /* NULL is fine; sets NULL */
+
+/* Hands the clips over, one group after another. It never waits. A clip is claimed first
+ * (clip_claim.h) and its place looked at once more: one that another process has made meanwhile is
+ * skipped, one that it is at work on fails, with the others' turn first. Borrows from l. */
+struct work_source work_list_source(struct work_list *l);
+
+struct work_counts {
+    int64_t clips; /* to make, from the start */
+    int64_t skipped;
+    int64_t done, failed; /* by now */
+};
+struct work_counts work_list_counts(const struct work_list *l);
+
+/* A clip that was not made. Borrowed from the list. */
+struct work_failure {
+    const struct clip_spec *clip;
+    status st;
+    const char *why;
+};
+
+/* Failure i of counts.failed, in the order they came. */
+struct work_failure work_list_failure(const struct work_list *l, int64_t i);
+
+/* ---- render_summary.c ---- */
+
+/* What people see of a render: who does what, progress while it runs, and where the time went.
+ * Rank 0's: the engine's events (engine.h). */
+
+struct render_report;
+
+/* all_clips: that there are to make, of all groups, and `report` a file for programs or NULL;
+ * both may be set until the first group begins. Whoever opens, closes. */
+struct render_summary;
+status render_summary_open(struct render_summary **out, const struct engine_options *o) MUST_USE;
+void render_summary_close(struct render_summary **r); /* NULL is fine; sets NULL */
+void render_summary_set(struct render_summary *r, int64_t all_clips, struct render_report *report);
+
+struct engine_events render_summary_events(struct render_summary *r);
+
+/* ---- render_progress.c ---- */
+
+/* A bar on a terminal, one line every 30 s otherwise. */
+
+struct render_progress {
+    int clips, clips_done; /* of the whole render; clips 0: nobody knows */
+    int64_t pictures;      /* made so far in this group */
+    int64_t blocks, done;  /* of this group: all, and those whose pictures are out */
+    int lines, stages_each, stages[ROLES_RANKS]; /* stages that hold a block, by line */
+    double start, last;                          /* seconds */
+    bool bar, shown;
+};
+
+/* A group begins. of: clips, clips_done, blocks, lines and stages_each. */
+void render_progress_begin(struct render_progress *p, const struct render_progress *of);
+
+/* So many more blocks and pictures of a clip are out; `block` is the newest. */
+void render_progress_blocks(struct render_progress *p, const struct clip_spec *clip, int64_t block,
+                            int64_t blocks, int64_t pictures);
+
+/* Leave the terminal's line. */
+void render_progress_end(struct render_progress *p);
+
+/* ---- render_report_json.c ---- */
+
+/* `render --report FILE`: the table at the end as JSON, for programs.
+ *
+ * {"report": 1, "program", "commit", "cpu", "backend", "world", "batches": [a group ...]};
+ * of a group: what was made, how long it took, and "ranks": role, ticks and seconds of
+ * each. docs/architecture.md names the fields. The file is whole at any time: an empty
+ * list first, then one group more whenever one has ended, stopped or not. */
+
+/* Writes a report without groups: ST_IO if it cannot be written. Whoever opens, closes. */
+status render_report_open(struct render_report **out, const char *path,
+                          const struct engine_options *o, int ranks) MUST_USE;
+void render_report_close(struct render_report **f); /* NULL is fine; sets NULL */
+
+/* all: [ranks]. */
+status render_report_add(struct render_report *f, const struct engine_group *g,
+                         const struct group_run *run, const struct rank_stats *all) MUST_USE;
+
+#endif /* RENDER_INTERNAL_H */

@@ -1,0 +1,162 @@
+/* queue_look.c - what is in the queue, for people: rows become structs. */
+#include "jobs/queue/queue_internal.h"
+
+/* A caller's function, of whichever kind, and its argument. */
+struct each_job {
+    void (*call)(void *arg, const struct queue_job_status *s);
+    void *arg;
+};
+
+static void get_job(void *arg, const struct store_row *r)
+{
+    const struct each_job *const e = arg;
+    struct queue_job_status const s = { .id = row_number(r, 0),
+                                        .uid = r->text[1],
+                                        .name = r->text[2],
+                                        .owner = r->text[3],
+                                        .priority = row_number(r, 4),
+                                        .want = row_number(r, 5),
+                                        .closed = row_number(r, 6),
+                                        .outcome = row_number(r, 7),
+                                        .created = row_number(r, 8),
+                                        .clips = row_number(r, 9),
+                                        .ready = row_number(r, 10),
+                                        .running = row_number(r, 11),
+                                        .done = row_number(r, 12),
+                                        .failed = row_number(r, 13),
+                                        .canceled = row_number(r, 14),
+                                        .waits_for = row_number(r, 15),
+                                        .blocks = row_number(r, 16) };
+    e->call(e->arg, &s);
+}
+
+enum queue_answer queue_jobs(struct queue *q,
+                             void (*each)(void *arg, const struct queue_job_status *s), void *arg)
+{
+    struct each_job e = { each, arg };
+    return queue_look(q, STATEMENT_jobs, NO_VALUES, get_job, &e);
+}
+
+struct each_clip {
+    void (*call)(void *arg, const struct queue_clip_status *s);
+    void *arg;
+};
+
+static void get_clip(void *arg, const struct store_row *r)
+{
+    const struct each_clip *const e = arg;
+    struct queue_clip_status const s = { .index = row_number(r, 0),
+                                         .state = row_number(r, 1),
+                                         .attempt = row_number(r, 2),
+                                         .errors = row_number(r, 3),
+                                         .crashes = row_number(r, 4),
+                                         .preempts = row_number(r, 5),
+                                         .folder = r->text[6],
+                                         .task = r->text[7],
+                                         .values = r->text[8],
+                                         .host = r->text[9],
+                                         .end = r->text[10],
+                                         .message = r->text[11],
+                                         .blocks_done = row_number(r, 12),
+                                         .blocks = row_number(r, 13) };
+    e->call(e->arg, &s);
+}
+
+enum queue_answer queue_clips(struct queue *q, int64_t job, int64_t from, int limit,
+                              void (*each)(void *arg, const struct queue_clip_status *s), void *arg)
+{
+    struct each_clip e = { each, arg };
+    return queue_look(q, STATEMENT_clips, VALUES(NUMBER(job), NUMBER(from), NUMBER(limit)),
+                      get_clip, &e);
+}
+
+struct each_world {
+    void (*call)(void *arg, const struct queue_world_status *s);
+    void *arg;
+};
+
+static void get_world(void *arg, const struct store_row *r)
+{
+    const struct each_world *const e = arg;
+    struct queue_world_status const s = { .id = row_number(r, 0),
+                                          .state = row_number(r, 1),
+                                          .drain = row_number(r, 2),
+                                          .joined = row_number(r, 3),
+                                          .seen = row_number(r, 4),
+                                          .lease_until = row_number(r, 5),
+                                          .clips = row_number(r, 6),
+                                          .pid = row_number(r, 7),
+                                          .host = r->text[8],
+                                          .group = r->text[9],
+                                          .launcher = r->text[10],
+                                          .nonce = r->text[11] };
+    e->call(e->arg, &s);
+}
+
+enum queue_answer queue_worlds(struct queue *q, bool all,
+                               void (*each)(void *arg, const struct queue_world_status *s),
+                               void *arg)
+{
+    struct each_world e = { each, arg };
+    return queue_look(q, STATEMENT_worlds, VALUES(NUMBER(all)), get_world, &e);
+}
+
+struct each_event {
+    void (*call)(void *arg, const struct queue_event *s);
+    void *arg;
+};
+
+static void get_event(void *arg, const struct store_row *r)
+{
+    const struct each_event *const e = arg;
+    struct queue_event const s = { .id = row_number(r, 0),
+                                   .at = row_number(r, 1),
+                                   .job = row_number(r, 2),
+                                   .world = row_number(r, 3),
+                                   .kind = r->text[4],
+                                   .text = r->text[5] };
+    e->call(e->arg, &s);
+}
+
+enum queue_answer queue_events(struct queue *q, int64_t job, int64_t after, int limit,
+                               void (*each)(void *arg, const struct queue_event *e), void *arg)
+{
+    struct each_event e = { each, arg };
+    return queue_look(q, STATEMENT_events, VALUES(NUMBER(job), NUMBER(after), NUMBER(limit)),
+                      get_event, &e);
+}
+
+struct each_attempt {
+    void (*call)(void *arg, const struct queue_attempt *a);
+    void *arg;
+};
+
+static void get_attempt(void *arg, const struct store_row *r)
+{
+    const struct each_attempt *const e = arg;
+    struct queue_attempt const s = { .attempt = row_number(r, 0),
+                                     .world = row_number(r, 1),
+                                     .began = row_number(r, 2),
+                                     .ended = row_number(r, 3),
+                                     .blocks = row_number(r, 4),
+                                     .host = r->text[5],
+                                     .end = r->text[6],
+                                     .message = r->text[7] };
+    e->call(e->arg, &s);
+}
+
+enum queue_answer queue_attempts(struct queue *q, int64_t job, int64_t index,
+                                 void (*each)(void *arg, const struct queue_attempt *a), void *arg)
+{
+    struct each_attempt e = { each, arg };
+    return queue_look(q, STATEMENT_attempts, VALUES(NUMBER(job), NUMBER(index)), get_attempt, &e);
+}
+
+enum queue_answer queue_now(struct queue *q, int64_t *ms)
+{
+    struct queue_numbers got = { 0 };
+    enum queue_answer const a = queue_look(q, STATEMENT_now, NO_VALUES, row_first_column, &got);
+
+    *ms = got.v[0];
+    return a;
+}

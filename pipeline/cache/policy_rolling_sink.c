@@ -1,0 +1,106 @@
+/*
+ * policy_rolling_sink.c - Rolling Sink (arXiv 2602.07775): the past is a walk over the clip's first
+ * frames, forwards and backwards again, without end.
+ *
+ *   block by block   walk, at every frame's own position | newest block, real | the block itself
+ *   rolling          walk, B frames | recent, real | window
+ *
+ * The bank is the first `replay_frames` R; position p shows bank frame fold(p): p mod R on even
+ * rounds, R - 1 - p mod R on odd ones. Below R that is frame p itself. In the rolling window only
+ * what is otherwise the sink walks: nobody has published that.
+ */
+#include "pipeline/cache/cache_internal.h"
+
+static int replayed(const struct kv_policy *p) { return kv_whole(p, KV_KEY_replay_frames); }
+
+static int bank_blocks(const struct kv_policy *p) { return replayed(p) / p->frames_per_block; }
+
+static int64_t fold(const struct kv_policy *p, int64_t position)
+{
+    int const r = replayed(p);
+    int64_t const at = position % r;
+    return position / r % 2 ? r - 1 - at : at;
+}
+
+/* Positions from .. to-1: a span to each step forwards within a block, or to one frame. */
+static void add_walk(const struct kv_policy *p, int64_t from, int64_t to, struct kv_window *out)
+{
+    int const b = p->frames_per_block;
+
+    while (from < to) {
+        int64_t const frame = fold(p, from);
+        int64_t end = from + 1;
+        while (end < to && fold(p, end) == frame + end - from && (frame + end - from) % b) end++;
+        frames_add(out, KV_CLEAN, b, frame, frame + end - from, from);
+        from = end;
+    }
+}
+
+static status check_rolling_sink(const struct kv_policy *p)
+{
+    int const b = p->frames_per_block, r = replayed(p), most = KV_SPANS - 2 + b;
+    int const sink = kv_window_is_joint(p->kind) ? b : 0,
+              own = kv_window_is_joint(p->kind) ? b * p->levels : b;
+
+    if (r % b)
+        return fail(ST_ARG, "replay_frames: %d; whole blocks of %d frames are allowed", r, b);
+    if (p->sink_frames != sink)
+        return fail(ST_ARG, "sink frames: %d; rolling-sink has %d in a %s window", p->sink_frames,
+                    sink, kv_window_name(p->kind));
+    if (p->attention_frames < own + b + sink || p->attention_frames > most)
+        return fail(ST_ARG, "attention frames: %d; %d to %d are allowed", p->attention_frames,
+                    own + b + sink, most);
+    return frames_check(p, own + sink);
+}
+
+static void list_block(const struct kv_policy *p, const struct kv_pass *pass, enum kv_source source,
+                       struct kv_window *out)
+{
+    int const b = p->frames_per_block;
+    int64_t const begin = pass->first * b, oldest = frames_oldest(p, pass->first);
+
+    add_walk(p, oldest > 0 ? oldest : 0, begin - b, out);
+    frames_add(out, KV_CLEAN, b, begin - (begin ? b : 0), begin, begin - b);
+    frames_add_own(p, pass, source, 0, out);
+}
+
+static void list_joint(const struct kv_policy *p, const struct kv_pass *pass, struct kv_window *out)
+{
+    int const b = p->frames_per_block, sink = p->sink_frames;
+    int64_t const begin = pass->first * b;
+    int64_t const room = p->attention_frames - pass->count * b - sink;
+    int64_t const recent = room < begin - sink ? room : begin - sink;
+
+    if (begin > 0) {
+        add_walk(p, begin - recent - sink, begin - recent, out);
+        frames_add(out, KV_CLEAN, b, begin - recent, begin, begin - recent);
+    }
+    frames_add_own(p, pass, KV_WINDOW, 0, out);
+}
+
+static void list_noise_pass(const struct kv_policy *p, const struct kv_pass *pass,
+                            struct kv_window *out)
+{
+    if (kv_window_is_joint(p->kind)) list_joint(p, pass, out);
+    else list_block(p, pass, KV_WINDOW, out);
+}
+
+static void list_clean_pass(const struct kv_policy *p, const struct kv_pass *pass,
+                            struct kv_window *out)
+{
+    if (kv_window_is_joint(p->kind)) policy_rolling.clean_spans(p, pass, out);
+    else list_block(p, pass, KV_CLEAN, out);
+}
+
+static int look_back(const struct kv_policy *p, int stage, bool given)
+{
+    return frames_look_back(&policy_rolling_sink, p, stage, given);
+}
+
+const struct kv_policy_ops policy_rolling_sink = {
+    .check = check_rolling_sink,
+    .bank = bank_blocks,
+    .window_spans = list_noise_pass,
+    .clean_spans = list_clean_pass,
+    .lookback = look_back,
+};

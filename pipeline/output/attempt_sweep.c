@@ -1,0 +1,125 @@
+/* attempt_sweep.c - the attempts folder looked through: what the dead have left goes. */
+#include "base/file.h"
+#include "base/log.h"
+#include "base/process_mark.h"
+#include "base/strbuf.h"
+#include "pipeline/output/attempts.h"
+#include "pipeline/output/output_internal.h"
+
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* The mark in this file; none: "". */
+static void load_mark(const char *path, char mark[PROCESS_MARK])
+{
+    char *text = NULL;
+    size_t len = 0;
+
+    mark[0] = '\0';
+    if (file_read(path, PROCESS_MARK - 1, &text, &len) == ST_OK) memcpy(mark, text, len + 1);
+    else error_clear();
+    free(text);
+}
+
+/* What is in an attempt's folder, SHELF/NAME.PID.xxxxxx. */
+struct content {
+    bool finished;  /* NAME/clip.json is there, which is written last */
+    bool resumable; /* there is a snapshot, and no OUT/NAME */
+};
+
+static struct content look_inside(const char *shelf, const char *own)
+{
+    struct content found = { false, false };
+    bool snapshot = false, made = false;
+    DIR *const d = opendir(own);
+
+    for (const struct dirent *e; d && (e = readdir(d));) {
+        if (e->d_name[0] == '.') continue;
+        char *const record = str_format("%s/%s/clip.json", own, e->d_name);
+        char *const place = str_format("%s/../%s", shelf, e->d_name);
+        found.finished |= record && path_exists(record);
+        made |= place && path_exists(place);
+        snapshot |= !strncmp(e->d_name, "snapshot.", strlen("snapshot."));
+        free(record);
+        free(place);
+    }
+    if (d) closedir(d);
+    found.resumable = snapshot && !made;
+    return found;
+}
+
+static status sweep_attempt(const char *shelf, const char *own, enum process_state state,
+                            bool unknown_too, struct attempts_found *found)
+{
+    struct content const inside = look_inside(shelf, own);
+    bool const lives = state == PROCESS_LIVES, unknown = state == PROCESS_UNKNOWN;
+
+    if (lives) found->alive++;
+    else if (inside.finished) found->finished++;
+    else if (inside.resumable && !unknown_too) found->resumable++;
+    else if (unknown && !unknown_too) found->unknown++;
+    else {
+        TRY(dir_remove(own));
+        found->removed++;
+    }
+    return ST_OK;
+}
+
+static status sweep_entry(const char *shelf, const char *path, bool unknown_too,
+                          struct attempts_found *found)
+{
+    char mark[PROCESS_MARK];
+    struct stat s;
+
+    if (lstat(path, &s)) return ST_OK; /* it has just gone */
+    char *const owner =
+        S_ISDIR(s.st_mode) ? path_join(path, ATTEMPT_OWNER) : str_format("%s", path);
+    if (!owner) return fail(ST_NOMEM, "%s: no memory for a name", path);
+    load_mark(owner, mark);
+    free(owner);
+    enum process_state const state = process_mark_state(mark);
+    if (S_ISDIR(s.st_mode)) return sweep_attempt(shelf, path, state, unknown_too, found);
+    bool const gone = state == PROCESS_GONE || (state == PROCESS_UNKNOWN && unknown_too);
+    return gone ? dir_remove(path) : ST_OK; /* a claim */
+}
+
+static status sweep_shelf(const char *shelf, bool unknown_too, struct attempts_found *found)
+{
+    DIR *const d = opendir(shelf);
+    status st = ST_OK;
+
+    if (!d) return ST_OK; /* none, or closed to us */
+    for (const struct dirent *e; (e = readdir(d));) {
+        if (e->d_name[0] == '.') continue;
+        char *const path = path_join(shelf, e->d_name);
+        status const one = path ? sweep_entry(shelf, path, unknown_too, found)
+                                : fail(ST_NOMEM, "%s: no memory for a name", shelf);
+        if (one != ST_OK && st == ST_OK) st = one;
+        free(path);
+    }
+    closedir(d);
+    rmdir(shelf);
+    return st;
+}
+
+status attempts_sweep(const char *out, bool unknown_too, struct attempts_found *found)
+{
+    DIR *const d = opendir(out);
+    status st = ST_OK;
+
+    *found = (struct attempts_found){ 0 };
+    if (!d) return ST_OK;
+    for (const struct dirent *e; (e = readdir(d));) {
+        if (strncmp(e->d_name, ".attempts", strlen(".attempts")) != 0) continue;
+        char *const shelf = path_join(out, e->d_name);
+        status const one = shelf ? sweep_shelf(shelf, unknown_too, found)
+                                 : fail(ST_NOMEM, "%s: no memory for a name", out);
+        if (one != ST_OK && st == ST_OK) st = one;
+        free(shelf);
+    }
+    closedir(d);
+    return st;
+}

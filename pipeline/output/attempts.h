@@ -1,0 +1,24 @@
+/*
+ * attempts.h - what killed renders have left in the attempts folder of an output folder.
+ *
+ * An attempt whose process is provably no more (base/process_mark.h) is removed, and so is its
+ * claim. One that holds a finished clip, which could not be published, stays; and so does one that
+ * another attempt can go on from (pipeline/resume/snapshot.h), until its clip is there.
+ */
+#ifndef ATTEMPTS_H
+#define ATTEMPTS_H
+
+#include "base/base.h"
+
+struct attempts_found {
+    int removed, alive;
+    int unknown; /* of another machine, or without an owner's mark: not removed unless asked for */
+    int resumable; /* that another attempt can go on from */
+    int finished;  /* whole clips that nobody has published */
+};
+
+/* Look through the attempts of `out`, all users'. unknown_too: those of which nothing can be said
+ * are removed as well. ST_IO names what cannot be removed, and the rest is done. */
+status attempts_sweep(const char *out, bool unknown_too, struct attempts_found *found) MUST_USE;
+
+#endif /* ATTEMPTS_H */

@@ -1,0 +1,267 @@
+/*
+ * clip_claim.c - claims as small files.
+ *
+ * A claim is judged and taken under the file's own lock, held for that moment alone. The name may
+ * have been removed in between, so whoever has the lock looks whether it still is that file's.
+ */
+#define _DEFAULT_SOURCE
+#include "pipeline/output/clip_claim.h"
+#include "base/log.h"
+#include "base/strbuf.h"
+#include "base/thread.h"
+#include "pipeline/output/output_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+struct clip_claims {
+    char mark[PROCESS_MARK];
+    pthread_mutex_t lock; /* of what follows */
+    pthread_cond_t changed;
+    char **path; /* [count] */
+    int count, room;
+    bool over;
+    struct task renewer;
+};
+
+/* ---- one file ----------------------------------------------------------------------- */
+
+static char *claim_path(const char *dir)
+{
+    char *const out = path_dir(dir), *const shelf = out ? attempt_shelf(out) : NULL;
+    char *const path = shelf ? str_format("%s/%s.claim", shelf, strrchr(dir, '/') + 1) : NULL;
+
+    free(out);
+    free(shelf);
+    return path;
+}
+
+static bool same_file(int fd, const char *path)
+{
+    struct stat a, b;
+    return !fstat(fd, &a) && !lstat(path, &b) && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+/* The open file under its lock, and still the one of this name; the shelf may be removed by others
+ * whenever it is empty. *fd -1: somebody else keeps it locked. */
+static status open_locked(int *fd, const char *path, bool make)
+{
+    enum { TRIES = 100 };
+    struct timespec const pause = { 0, 10000000 };
+
+    for (int i = 0; i < TRIES; i++) {
+        if (make) TRY(attempt_shelf_make(path));
+        *fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | (make ? O_CREAT : 0), 0666);
+        if (*fd < 0 && errno == ENOENT && make) continue;
+        if (*fd < 0) return fail(ST_IO, "%s: %s", path, strerror(errno));
+        if (!flock(*fd, LOCK_EX | LOCK_NB)) {
+            if (same_file(*fd, path)) return ST_OK;
+        } else if (errno != EWOULDBLOCK) {
+            int const why = errno;
+            close(*fd);
+            return fail(ST_IO, "%s: cannot be locked: %s", path, strerror(why));
+        }
+        close(*fd);
+        *fd = -1;
+        nanosleep(&pause, NULL);
+    }
+    return ST_OK;
+}
+
+static void read_mark(int fd, char mark[PROCESS_MARK])
+{
+    ssize_t const n = pread(fd, mark, PROCESS_MARK - 1, 0);
+    mark[n > 0 ? n : 0] = '\0';
+}
+
+static status write_mark(int fd, const char *path, const char *mark)
+{
+    struct stat shelf;
+    char *const dir = path_dir(path);
+
+    /* Who may write to the shelf may take a claim over. */
+    if (dir && !stat(dir, &shelf)) (void)!fchmod(fd, shelf.st_mode & 0666);
+    free(dir);
+    if (ftruncate(fd, 0) || pwrite(fd, mark, strlen(mark), 0) != (ssize_t)strlen(mark) || fsync(fd))
+        return fail(ST_IO, "%s: %s", path, strerror(errno));
+    return ST_OK;
+}
+
+/* By the clock of the disk's own machine: a file of our own tells it. */
+static bool is_expired(const char *path, const struct stat *claim)
+{
+    char *const probe = str_format("%s.%ld", path, (long)getpid());
+    int const fd = probe ? open(probe, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600) : -1;
+    struct stat now;
+    bool expired = false;
+
+    if (fd >= 0) {
+        expired = !fstat(fd, &now) && now.st_mtime - claim->st_mtime > CLAIM_LEASE_S;
+        close(fd);
+        unlink(probe);
+    }
+    free(probe);
+    return expired;
+}
+
+static bool is_free(int fd, const char *path, const char *mark)
+{
+    struct stat s;
+
+    if (!*mark) return true; /* whoever made it has it under its lock until it is written */
+    switch (process_mark_state(mark)) {
+    case PROCESS_GONE: return true;
+    case PROCESS_LIVES: return false;
+    default: return !fstat(fd, &s) && is_expired(path, &s);
+    }
+}
+
+/* ---- those that are held ---------------------------------------------------------------- */
+
+static int find_claim(const struct clip_claims *c, const char *path)
+{
+    for (int i = 0; i < c->count; i++)
+        if (!strcmp(c->path[i], path)) return i;
+    return -1;
+}
+
+/* Takes the path over. */
+static status remember(struct clip_claims *c, char *path)
+{
+    if (c->count == c->room) {
+        int const room = c->room ? 2 * c->room : 16;
+        char **const more = realloc(c->path, (size_t)room * sizeof(char *));
+        if (!more) return fail(ST_NOMEM, "%s: no memory for the claim", path);
+        c->path = more;
+        c->room = room;
+    }
+    c->path[c->count++] = path;
+    return ST_OK;
+}
+
+static status take(struct clip_claims *c, const char *path, bool *held, char by[PROCESS_WORDS])
+{
+    char mark[PROCESS_MARK];
+    status st = ST_OK;
+    int fd;
+
+    TRY(open_locked(&fd, path, true));
+    if (fd < 0) {
+        snprintf(by, PROCESS_WORDS, "somebody who keeps the claim locked");
+        return ST_OK;
+    }
+    read_mark(fd, mark);
+    *held = is_free(fd, path, mark);
+    if (*held) st = write_mark(fd, path, c->mark);
+    else process_mark_words(mark, by);
+    close(fd);
+    return st;
+}
+
+status clip_claims_take(struct clip_claims *c, const char *dir, bool *held, char by[PROCESS_WORDS])
+{
+    char *path = claim_path(dir);
+    status st = ST_OK;
+
+    *held = false;
+    if (!path) return fail(ST_NOMEM, "%s: no memory for the claim", dir);
+    pthread_mutex_lock(&c->lock);
+    *held = find_claim(c, path) >= 0;
+    if (!*held) {
+        TRY_OUT(take(c, path, held, by));
+        if (*held) TRY_OUT(remember(c, path));
+        if (*held) path = NULL; /* handed over */
+    }
+out:
+    pthread_mutex_unlock(&c->lock);
+    free(path);
+    return st;
+}
+
+/* Unless it has been taken over meanwhile. */
+static void remove_claim(const struct clip_claims *c, const char *path)
+{
+    char mark[PROCESS_MARK];
+    int fd = -1;
+
+    if (open_locked(&fd, path, false) != ST_OK) error_clear();
+    else if (fd >= 0) {
+        read_mark(fd, mark);
+        if (!strcmp(mark, c->mark)) unlink(path);
+        close(fd);
+    }
+    attempt_shelf_drop(path);
+}
+
+void clip_claims_give_back(struct clip_claims *c, const char *dir)
+{
+    char *const path = claim_path(dir);
+
+    pthread_mutex_lock(&c->lock);
+    int const i = path ? find_claim(c, path) : -1;
+    if (i >= 0) {
+        remove_claim(c, path);
+        free(c->path[i]);
+        c->path[i] = c->path[--c->count];
+    }
+    pthread_mutex_unlock(&c->lock);
+    free(path);
+}
+
+static status renew_claims(void *arg)
+{
+    struct clip_claims *const c = arg;
+
+    pthread_mutex_lock(&c->lock);
+    while (!c->over) {
+        if (condvar_wait_for(&c->changed, &c->lock, CLAIM_RENEW_S)) continue;
+        for (int i = 0; i < c->count; i++)
+            if (utimensat(AT_FDCWD, c->path[i], NULL, AT_SYMLINK_NOFOLLOW))
+                log_warn("%s: cannot be renewed: %s", c->path[i], strerror(errno));
+    }
+    pthread_mutex_unlock(&c->lock);
+    return ST_OK;
+}
+
+status clip_claims_open(struct clip_claims **out)
+{
+    struct clip_claims *const c = *out = calloc(1, sizeof *c);
+    status st = ST_OK;
+
+    if (!c) return fail(ST_NOMEM, "claims: no memory");
+    pthread_mutex_init(&c->lock, NULL);
+    condvar_init(&c->changed);
+    TRY_OUT(process_mark(c->mark));
+    TRY_OUT(task_start(&c->renewer, "claims", -1, renew_claims, c));
+out:
+    if (st != ST_OK) clip_claims_close(out);
+    return st;
+}
+
+void clip_claims_close(struct clip_claims **claims)
+{
+    struct clip_claims *const c = *claims;
+
+    if (!c) return;
+    pthread_mutex_lock(&c->lock);
+    c->over = true;
+    pthread_cond_signal(&c->changed);
+    pthread_mutex_unlock(&c->lock);
+    if (task_join(&c->renewer, ST_OK) != ST_OK) error_clear();
+    for (int i = 0; i < c->count; i++) {
+        remove_claim(c, c->path[i]);
+        free(c->path[i]);
+    }
+    free(c->path);
+    pthread_cond_destroy(&c->changed);
+    pthread_mutex_destroy(&c->lock);
+    free(c);
+    *claims = NULL;
+}

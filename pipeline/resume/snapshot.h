@@ -1,0 +1,65 @@
+/*
+ * snapshot.h - what an attempt at a clip leaves for the next one: the latents of the blocks that
+ * are finished, and at checkpoints all else that cannot be computed from them.
+ *
+ *   OUT/.attempts/NAME.PID.xxxxxx/
+ *       latents           a journal (journal.h): block after block, [frames, 16, h, w] F32
+ *       snapshot.BLOCKS   a checkpoint behind so many blocks; the two newest stay
+ *       0.packets ...     of the videos (video.h)
+ *
+ * Keys and values are in none of it: they follow from the latents (docs/resume.md). A snapshot is
+ * written whole, after all that it counts on is on disk; so the newest one that reads well is where
+ * the next attempt goes on, and what stands behind it in the journals is dropped.
+ *
+ * All of it is of the byte order of the machine, and read with every size and checksum checked.
+ */
+#ifndef SNAPSHOT_H
+#define SNAPSHOT_H
+
+#include "base/journal.h"
+
+enum { SNAPSHOT_WINDOW = 32, SNAPSHOT_IDENTITY = 1 << 16 };
+
+struct snapshot {
+    char *identity; /* lines "name value": whoever goes on must have just these */
+    int64_t blocks; /* finished, with all their pictures in the videos' packets */
+    int64_t latent; /* floats of a block's latent */
+    float *window;  /* [windows, latent]: the blocks behind these that had entered, oldest first, */
+    int windows;    /* as they stand in front of the levels W-1, W-2, ... */
+    void *writer;   /* [writer_bytes]: where the clip's files stand (clip_writer.c) */
+    size_t writer_bytes;
+};
+
+/* dir/snapshot.BLOCKS, complete or not at all, on disk. ST_IO. */
+status snapshot_write(const char *dir, const struct snapshot *s) MUST_USE;
+
+/* ST_FORMAT for one that is missing, damaged or none. snapshot_free frees. */
+status snapshot_read(struct snapshot *out, const char *dir, int64_t blocks) MUST_USE;
+void snapshot_free(struct snapshot *s);                /* safe on a zeroed one; zeroes it */
+void snapshot_remove(const char *dir, int64_t blocks); /* if it is there */
+
+/* The furthest snapshot of an attempt at the clip whose folder is to be OUT/NAME and that has this
+ * identity. *dir: the attempt's folder, malloc'ed; NULL: there is none. why, malloc'ed: in words,
+ * what those that were passed over differ in or lack; NULL: there were none. */
+status snapshot_find(char **dir, int64_t *blocks, char **why, const char *target,
+                     const char *identity) MUST_USE;
+
+/* ---- the latents of finished blocks ---- */
+
+char *snapshot_latents_path(const char *dir); /* malloc'ed; NULL when out of memory */
+
+/* A snapshot and the latents it counts, to read from in any order. */
+struct snapshot_reader {
+    struct snapshot s;
+    struct journal_reader latents;
+};
+status snapshot_reader_open(struct snapshot_reader *r, const char *dir, int64_t blocks) MUST_USE;
+void snapshot_reader_close(struct snapshot_reader *r); /* safe on a zeroed one */
+
+/* A finished block's; *x0 is the reader's until the next call. */
+status snapshot_latent(struct snapshot_reader *r, int64_t block, const float **x0) MUST_USE;
+
+/* That of block s.blocks + i, as it stands in the window. ST_FORMAT if it is not there. */
+status snapshot_window(const struct snapshot_reader *r, int64_t block, const float **x) MUST_USE;
+
+#endif /* SNAPSHOT_H */

@@ -1,0 +1,115 @@
+#!/bin/sh
+# cli_resume.sh - a clip that is killed anywhere goes on from its last checkpoint, on any number
+# of ranks, and ends as the same files to the byte. DIE_AT kills in front of the n-th call that
+# changes a file (tests/support/die_at.c), so each state that a kill can leave is met on purpose.
+#
+# TORTURE=1: at every such call up to the end of the clip, and at 40 random moments.
+. "$(dirname "$0")/world.sh"
+die_at=$(realpath "$top/${DIE_AT_SO:-build/release/die_at.so}") || exit 1
+files='clip.mp4 master.mkv latents.safetensors contact.png'
+
+job whole.yaml clip 15s 'run: {checkpoint: 1.5s}
+output:
+  dir: whole
+  formats:
+    - {file: clip.mp4, codec: h264, preset: ultrafast}
+    - {file: master.mkv, codec: ffv1, pix: yuv420p10}
+  latents: {file: latents.safetensors, dtype: bf16}
+  preview: {file: contact.png, columns: 3}'
+DIE_COUNT=$dir/count LD_PRELOAD=$die_at render whole.yaml 2>err.txt || wrong "the whole clip: $(cat err.txt)"
+calls=$(cat count)
+[ "$calls" -gt 500 ] || wrong "only $calls calls change a file"
+
+# same NAME: the clip there is the whole one, and nothing is left beside it
+same() {
+    for file in $files; do
+        cmp -s "whole/clip/$file" "$1/clip/$file" || wrong "$1: $file differs"
+    done
+    for key in pictures_sha256 planes_sha256 keyframes motion_mean; do
+        [ "$(grep "\"$key\"" whole/clip/clip.json)" = "$(grep "\"$key\"" "$1/clip/clip.json")" ] ||
+            wrong "$1: clip.json has another $key"
+    done
+}
+resumed_from() { sed -n 's/.*"resumed_from": \([0-9]*\).*/\1/p' "$1/clip/clip.json"; }
+
+# Left at one call and, where a third number is given, at another one by the attempt that goes on.
+furthest=0 n=0
+left_at() {
+    n=$((n + 1))
+    ranks=$1
+    sed "s|dir: whole|dir: k$n|" whole.yaml >k.yaml
+    shift
+    for at in "$@"; do
+        DIE_AT=$at LD_PRELOAD=$die_at "$rollmill" render --no-prompt-cache k.yaml >out.txt 2>&1
+    done
+    render k.yaml --ranks $ranks --ranks-per-line $ranks >out.txt 2>&1 ||
+        wrong "left at $*, on $ranks ranks: $(tail -n 3 out.txt)"
+    same k$n
+    from=$(resumed_from k$n)
+    [ "${from:-0}" -gt $furthest ] && furthest=$from
+    rm -rf k$n
+}
+
+if [ "${TORTURE:-0}" = 1 ]; then
+    at=1
+    while [ $at -le "$calls" ]; do
+        for ranks in 1 2 3 6; do
+            left_at $ranks $at
+            at=$((at + 1))
+        done
+    done
+    i=0
+    while [ $i -lt 40 ]; do
+        i=$((i + 1))
+        sed "s|dir: whole|dir: random$i|" whole.yaml >r.yaml
+        "$rollmill" render --no-prompt-cache r.yaml >out.txt 2>&1 &
+        pid=$!
+        sleep "$(awk "BEGIN { srand($i); print rand() * ${SPAN:-6} }")"
+        kill -KILL $pid 2>/dev/null
+        wait $pid 2>/dev/null
+        render r.yaml --ranks $((i % 3 + 1)) >out.txt 2>&1 || wrong "random $i: $(tail -n 3 out.txt)"
+        same random$i
+        rm -rf random$i
+    done
+else
+    left_at 1 $((calls * 25 / 100))
+    left_at 2 $((calls * 40 / 100)) $((calls * 30 / 100))
+    left_at 3 $((calls * 55 / 100))
+    left_at 6 $((calls * 80 / 100))
+fi
+[ $furthest -gt 14 ] || wrong "no clip went on so late that its decoder had to be warmed: $furthest"
+
+# Another numeric class begins the clip anew, and says so; so does --no-resume.
+sed "s|dir: whole|dir: class|" whole.yaml >class.yaml
+DIE_AT=$((calls * 40 / 100)) LD_PRELOAD=$die_at "$rollmill" render --no-prompt-cache class.yaml >out.txt 2>&1
+expect 0 'begun anew; what there is cannot be gone on from' render class.yaml --wire fp8
+grep -q "\`mode strict\` there, \`mode strict, keys and values in fp8\` now" err.txt ||
+    wrong "another class is not named: $(grep 'begun anew' err.txt)"
+[ "$(resumed_from class)" = 0 ] || wrong "a clip of another class was gone on with"
+rm -rf class
+DIE_AT=$((calls * 40 / 100)) LD_PRELOAD=$die_at "$rollmill" render --no-prompt-cache class.yaml >out.txt 2>&1
+render class.yaml --no-resume 2>err.txt || wrong "--no-resume: $(cat err.txt)"
+[ "$(resumed_from class)" = 0 ] || wrong "--no-resume went on"
+same class
+
+# A stop leaves its checkpoints too. Block by block there is no window to keep.
+sed -e 's/kind: rolling/kind: block/' model/card.yaml >model/block.yaml
+sed -e "s|dir: whole|dir: block|" -e 's|model/card|model/block|' -e 's|length: 15s|length: 6s|' whole.yaml >block.yaml
+DIE_COUNT=$dir/count LD_PRELOAD=$die_at render block.yaml 2>err.txt || wrong "block by block: $(cat err.txt)"
+sed "s|dir: block|dir: stopped|" block.yaml >stopped.yaml
+DIE_AT=$(($(cat count) / 2)) LD_PRELOAD=$die_at "$rollmill" render --no-prompt-cache stopped.yaml >out.txt 2>&1
+expect 0 'goes on behind block' render stopped.yaml --ranks 2
+for file in $files; do
+    cmp -s "block/clip/$file" "stopped/clip/$file" || wrong "block by block: $file differs"
+done
+sed -e "s|dir: whole|dir: asked|" -e 's|length: 15s|length: 4m|' whole.yaml >asked.yaml
+env --default-signal=TERM "$rollmill" render asked.yaml --no-prompt-cache >out.txt 2>err.txt &
+pid=$!
+snapshot_there() { ls asked/.attempts/*/snapshot.* >/dev/null 2>&1; }
+await snapshot_there
+kill -TERM $pid
+wait $pid
+rc=$?
+[ $rc -eq 75 ] || wrong "stopped: exit $rc, wanted 75"
+snapshot_there || wrong "a stop left no checkpoint"
+exit $fail

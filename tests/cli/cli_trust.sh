@@ -1,0 +1,95 @@
+#!/bin/sh
+# cli_trust.sh - a finished clip is what was made: damage is found, no clip is made twice, and a
+# render that ends is not thrown away.
+. "$(dirname "$0")/world.sh"
+
+# A finished clip is looked at before it is skipped: its files, with --verify their bytes.
+job one.yaml one 9f 'output: {dir: out, preview: {file: contact.png, columns: 2}}'
+expect 0 'render: 1 clips made' render one.yaml
+"$rollmill" verify out/one >out.txt || wrong "a clip just made is damaged: $(cat out.txt)"
+grep -q 'out/one: 2 files, [0-9]* bytes, as they were made' out.txt || wrong "verify: $(cat out.txt)"
+before=$(sha256sum <out/one/clip.mp4)
+: >out/one/clip.mp4
+expect 0 'out/one/clip.mp4: 0 bytes' render one.yaml
+grep -q 'kept as .*out/one.damaged-1' err.txt || wrong "emptied: $(cat err.txt)"
+[ "$(sha256sum <out/one/clip.mp4)" = "$before" ] || wrong "emptied: not the same clip again"
+[ -f out/one.damaged-1/clip.json ] || wrong "emptied: the damaged clip is gone"
+rm out/one/contact.png
+expect 0 'out/one/contact.png: No such file' render one.yaml
+printf x | dd of=out/one/clip.mp4 bs=1 seek=300 conv=notrunc 2>/dev/null
+expect 1 '1 of 1 clips are damaged' "$rollmill" verify out/one
+grep -q 'out/one/clip.mp4: its bytes have changed' out.txt || wrong "verify: $(cat out.txt)"
+expect 0 '1 clips already exist' render one.yaml
+expect 0 'kept as' render one.yaml --verify
+[ "$(find out -maxdepth 1 -name 'one.damaged-*' | wc -l)" -eq 3 ] || wrong "not three damaged: $(ls out)"
+expect 0 '1 clips already exist' render one.yaml --verify
+
+# A clip of other numerics is kept, and said; or made again beside it.
+numerics() { grep -o '"numerics_id": "[0-9a-f]*"' "$1/clip.json"; }
+same() { grep -E '"(content|task)_id"' "$1/clip.json"; }
+expect 0 'made with other numerics' render one.yaml --wire fp8
+[ ! -e out/one-v2 ] || wrong "--wire fp8: made again unasked"
+expect 0 'render: 1 clips made' render one.yaml --wire fp8 --same-numerics
+expect 0 '1 clips already exist' render one.yaml --wire fp8 --same-numerics
+[ "$(same out/one)" = "$(same out/one-v2)" ] || wrong "--wire fp8: another content"
+[ "$(numerics out/one)" != "$(numerics out/one-v2)" ] || wrong "--wire fp8: the same numerics"
+render one.yaml --ranks 2 >out.txt 2>err.txt
+! grep -q 'other numerics' err.txt || wrong "two ranks have other numerics: $(cat err.txt)"
+
+# running: the process whose clip is in work here
+begin() { # NAME: a long clip in the background, until its attempt is there
+    : >err2.txt
+    "$rollmill" render "$1.yaml" --no-prompt-cache >out2.txt 2>err2.txt &
+    pid=$!
+    await sh -c "ls -d $2/.attempts/$1.*.* >/dev/null 2>&1"
+}
+
+# What takes the name meanwhile stays, and so does the render: said, with code 1.
+job late.yaml late 20s 'output: {dir: late}'
+begin late late
+echo mine >late/late
+wait $pid
+rc=$?
+[ $rc -eq 1 ] || wrong "a name that was taken: exit $rc: $(cat err2.txt)"
+grep -q 'appeared while the clip was rendered, and stays; this render is .*/late/late-v2' err2.txt ||
+    wrong "a name that was taken: $(cat err2.txt)"
+[ "$(cat late/late)" = mine ] && "$rollmill" verify late/late-v2 >out.txt || wrong "late-v2: $(ls -l late)"
+[ ! -e late/.attempts ] || wrong "late: attempts are left: $(ls late/.attempts)"
+
+# Two renders of one folder: each clip is made once; the one in work elsewhere is not waited for.
+job share.yaml share 20s 'output: {dir: share}'
+begin share share
+expect 1 'in work by process' render share.yaml
+grep -q '1 of 1 clips were not made' err.txt || wrong "share: $(cat err.txt)"
+kill -9 $pid
+wait $pid 2>/dev/null
+
+# Its claim and its attempt are those of a process that is no more.
+[ -n "$(ls -A share/.attempts)" ] || wrong "a killed render left nothing to sweep"
+sed 's/20s/9f/' share.yaml >short.yaml
+expect 0 '1 attempts of killed renders removed' render short.yaml
+[ ! -e share/.attempts ] || wrong "share: attempts are left: $(ls share/.attempts)"
+mkdir -p share/.attempts/x.1.abcdef/x
+"$rollmill" sweep share >out.txt || wrong "sweep: exit $?"
+grep -q '0 attempts removed; 0 of renders that run, 0 to go on from, 1 of other machines' out.txt || wrong "sweep: $(cat out.txt)"
+"$rollmill" sweep --all share >out.txt || wrong "sweep --all: exit $?"
+grep -q '1 attempts removed' out.txt && [ ! -e share/.attempts ] || wrong "sweep --all: $(cat out.txt)"
+
+# Versions: three at once, three folders.
+job versions.yaml v 9f 'output: {dir: versions, on_exists: version}'
+for i in 1 2 3; do
+    "$rollmill" render versions.yaml --no-prompt-cache >/dev/null 2>"err$i.txt" &
+    eval "pid$i=\$!"
+done
+# shellcheck disable=SC2154 # set by eval
+for p in $pid1 $pid2 $pid3; do wait "$p" || wrong "a version failed: $(cat err[123].txt)"; done
+[ "$(cd versions && echo *)" = "v v-v2 v-v3" ] || wrong "versions: $(ls versions)"
+
+# In a folder that is open to all the attempts folder is as open.
+mkdir -m 777 open
+job open.yaml open 20s 'output: {dir: open}'
+begin open open
+[ "$(stat -c %a open/.attempts)" = 1777 ] || wrong "open: the attempts folder is $(stat -c %a open/.attempts)"
+kill -TERM $pid
+wait $pid
+exit $fail
