@@ -17,8 +17,8 @@ struct file_sample {
 };
 
 /* "SIZE " and hashes of the file's bytes are added to `text`: up to 64 MiB of all of them, of a
- * larger file of 64 pieces of 1 MiB spread evenly over it, the first and the last included. ST_IO if
- * the file changes meanwhile, or another takes its name. */
+ * larger file of 64 pieces of 1 MiB spread evenly over it, the first and the last included.
+ * ST_IO if the file changes meanwhile, or another takes its name. */
 status file_sample_read(struct file_sample *out, struct strbuf *text, const char *path) MUST_USE;
 
 /* Is the file what was sampled? On the machine that sampled it its identity must be the same; on

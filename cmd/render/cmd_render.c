@@ -69,6 +69,7 @@ static status check_result(const struct job_render *r, const struct engine_resul
 static status parse(struct render_request *w, struct work_list_options *list,
                     struct prompt_request *prompt, int *argc, char **argv, bool *help)
 {
+    const char *clips = NULL, *part = NULL;
     struct opt const table[] = {
         { "prompt", OPT_TEXT, &prompt->text, .value = "TEXT",
           .help = "render this one sentence, without a job file" },
@@ -82,6 +83,10 @@ static status parse(struct render_request *w, struct work_list_options *list,
           .help = "of --prompt's noise; left out: 0" },
         { "out", OPT_TEXT, &prompt->out, .value = "DIR",
           .help = "where --prompt's clip goes; left out: out" },
+        { "clips", OPT_TEXT, &clips, .value = "LIST",
+          .help = "only these of each job: numbers from 0, such as 17-24,30" },
+        { "part", OPT_TEXT, &part, .value = "K/N",
+          .help = "only the K-th of N parts of each job's clips, from 1" },
         RENDER_OPTIONS(*w),
         { "verify", OPT_FLAG, &list->verify,
           .help = "read all files of finished clips before they are skipped" },
@@ -102,6 +107,7 @@ static status parse(struct render_request *w, struct work_list_options *list,
         return fail(ST_ARG, "render needs at least one JOB.yaml, or --prompt; see --help");
     TRY(prompt_request_check(prompt));
     TRY(render_request_check(w));
+    TRY(clip_choice_read(&list->choice, clips, part));
     opts_print(&o);
     return ST_OK;
 }

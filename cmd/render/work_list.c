@@ -154,7 +154,9 @@ static status keep_clips(struct work_list *l, struct clip_list *clips, const str
 
     if (!more) return fail(ST_NOMEM, "%lld clips", (long long)(l->clips + clips->count));
     l->clip = more;
-    for (int i = 0; i < clips->count; i++) TRY(keep_clip(l, &clips->clip[i], job, model));
+    for (int i = 0; i < clips->count; i++)
+        if (clip_choice_has(&l->o.choice, clips->clip[i].index))
+            TRY(keep_clip(l, &clips->clip[i], job, model));
     return ST_OK;
 }
 

@@ -1,4 +1,4 @@
-/* config_check.c - what all ranks of a world must have in common, and what of it decides the bits. */
+/* config_check.c - what all ranks of a world must have in common, and which of it decides bits. */
 #include "base/strbuf.h"
 #include "base/version.h"
 #include "pipeline/engine/engine_internal.h"

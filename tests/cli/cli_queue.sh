@@ -106,6 +106,10 @@ done
 says '"worlds": []' queue status --json
 grep -hE 'Sanitizer|runtime error' ./*.log && wrong "a sanitizer spoke"
 
+# Nobody's attempt is left over.
+says 'attempts of killed worlds removed; 0 are at work, 0 can be gone on from, 0 nothing' queue clean
+[ -z "$(find out -path '*/.attempts/*' -name '*.json')" ] || wrong "left: $(find out/.attempts)"
+
 # The pictures are those of a render without a queue.
 sed 's/name: one/name: n1/; s/seed: 5/seed: 1/; s/dir: out/dir: alone/' one.yaml >n.yaml
 render n.yaml >/dev/null 2>&1 || wrong "no render of n1"

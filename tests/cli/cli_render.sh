@@ -35,6 +35,17 @@ job version.yaml one 1s 'output: {dir: out, on_exists: version}'
 expect 0 'render: 1 clips made' render version.yaml
 [ -s out/one-v2/clip.mp4 ] || wrong "no second version"
 
+# A farm's tasks share a job's clips.
+job many.yaml many 0.5s 'output: {dir: farm}
+sweep: {axes: {seed: {range: "0-5"}}}'
+expect 0 'render: 2 clips made' render --clips 1,4-90 --part 2/2 many.yaml
+expect 0 'render: 1 clips made' render --clips 0-2 --part 1/3 many.yaml
+[ "$(ls farm | tr '\n' ' ')" = "many-00000 many-00001 many-00005 " ] || wrong "farm: $(ls farm)"
+expect 0 'render: 0 clips made' render --clips 6-9 many.yaml
+expect 2 '--clips 3-1: ' render --clips 3-1 many.yaml
+expect 2 '--clips 1,,2: ' render --clips 1,,2 many.yaml
+expect 2 '--part 4/3: ' render --part 4/3 many.yaml
+
 # Under skip, only this very clip counts as done: another seed is another clip.
 sed 's/seed: 5/seed: 6/' one.yaml >other.yaml
 expect 2 'exists and is not this clip' render other.yaml
