@@ -38,6 +38,12 @@ struct work_list_options {
     const char *numerics;      /* the id of this render's; NULL: not known */
 };
 
+/* A job file, or a job's text under a path that need not be there (job_parse). */
+struct work_job {
+    const char *path;
+    const char *text; /* NULL: the file's */
+};
+
 /* Read and validate all jobs and cards, hash the models, settle what encodes, make the output
  * folders, remove attempts of killed renders there, expand the jobs and leave out what stands there
  * already: a finished clip of the same task, with all its files (on_exists: skip). Clips are in the
@@ -46,7 +52,7 @@ struct work_list_options {
  * two clips with the same folder; ST_IO for an output folder that cannot be written; ST_DEVICE
  * for a card's encoder that is asked for and does not open. One bad job ends all: nothing is
  * rendered. */
-status work_list_open(struct work_list **out, char *const *paths, int count,
+status work_list_open(struct work_list **out, const struct work_job *jobs, int count,
                       const struct work_list_options *o) MUST_USE;
 void work_list_close(struct work_list **l); /* NULL is fine; sets NULL */
 

@@ -74,14 +74,19 @@ struct opening {
     struct prompt_lengths lengths;
 };
 
-static status load_jobs(struct opening *o, char *const *paths, int count)
+static status load_file(struct job_file *out, const struct work_job *w)
+{
+    return w->text ? job_parse(out, w->text, strlen(w->text), w->path) : job_load(out, w->path);
+}
+
+static status load_jobs(struct opening *o, const struct work_job *work, int count)
 {
     int jobs = 0;
 
     o->file = calloc((size_t)count + 1, sizeof *o->file);
     if (!o->file) return fail(ST_NOMEM, "%d job files", count);
     for (int i = 0; i < count; i++) {
-        TRY(job_load(&o->file[i], paths[i]));
+        TRY(load_file(&o->file[i], &work[i]));
         o->files++;
         jobs += o->file[i].jobs;
     }
@@ -234,18 +239,18 @@ static status make_groups(struct work_list *l)
     return ST_OK;
 }
 
-static status open_list(struct opening *o, char *const *paths, int count)
+static status open_list(struct opening *o, const struct work_job *jobs, int count)
 {
     struct job_encoders encoders = { 0 };
 
-    TRY(load_jobs(o, paths, count));
+    TRY(load_jobs(o, jobs, count));
     for (int i = 0; i < o->sources; i++) TRY(job_encoders_settle(&encoders, o->source[i].job));
     for (int i = 0; i < o->sources; i++) TRY(expand_job(o, &o->source[i]));
     TRY(check_folders(o->l));
     return make_groups(o->l);
 }
 
-status work_list_open(struct work_list **out, char *const *paths, int count,
+status work_list_open(struct work_list **out, const struct work_job *jobs, int count,
                       const struct work_list_options *options)
 {
     struct opening o = { .l = calloc(1, sizeof *o.l) };
@@ -254,7 +259,7 @@ status work_list_open(struct work_list **out, char *const *paths, int count,
     if (!o.l) return fail(ST_NOMEM, "%d job files", count);
     o.l->o = *options;
     status st = clip_claims_open(&o.l->claims);
-    if (st == ST_OK) st = open_list(&o, paths, count);
+    if (st == ST_OK) st = open_list(&o, jobs, count);
     for (int i = 0; i < o.sources; i++) card_close(&o.source[i].card);
     for (int i = 0; i < o.files; i++) job_close(&o.file[i]);
     prompt_lengths_close(&o.lengths);

@@ -26,6 +26,9 @@ struct draft {
     bool warp;
     double shift;
     int frames_per_block, context_noise;
+    struct size {
+        int width, height;
+    } size;
     struct {
         int kind, attention_frames, sink_frames, sink_policy, sink_positions, policy;
         const struct tree_node *key[KV_KEYS_COUNT];
@@ -39,6 +42,15 @@ static status read_shift(const struct tree_node *n, void *to)
     if (n->kind != TREE_SCALAR || !value_decimal(n->text, &v) || !(v >= 0.01 && v <= 100))
         return tree_refuse(n, "a number from 0.01 to 100");
     *(double *)to = v;
+    return ST_OK;
+}
+
+static status read_size(const struct tree_node *n, void *to)
+{
+    struct size *const s = to;
+
+    if (n->kind != TREE_SCALAR || !value_size(n->text, &s->width, &s->height))
+        return tree_refuse(n, "WIDTHxHEIGHT, multiples of 16 from 16 to 8192, such as 832x480");
     return ST_OK;
 }
 
@@ -126,6 +138,7 @@ static const struct field card_fields[] = {
       .max = 16,
       .required = true },
     { .name = "window", .type = FIELD_MAP, .map = &window_table, .required = true },
+    { .name = "size", .type = FIELD_READ, .to = AT(size), .read = read_size },
     { .name = "starts", .type = FIELD_READ, .to = AT(starts), .read = starts_read },
     { .name = "context_noise", .type = FIELD_INT, .to = AT(context_noise) },
     { .name = "license", .type = FIELD_TEXT, .to = AT(license), .max = 1024, .required = true },
@@ -254,6 +267,8 @@ static status fill_card(struct card *c)
     for (int i = 0; i < KV_KEYS_COUNT; i++)
         TRY(read_policy_key(d.window.key[i], (enum kv_key)i, c));
     c->starts = d.starts;
+    c->width = d.size.width;
+    c->height = d.size.height;
     c->license = d.license;
     TRY(read_steps(d.steps, d.warp, c->step, &c->steps));
     if (d.first_steps) TRY(read_steps(d.first_steps, d.warp, c->first_step, &c->first_steps));

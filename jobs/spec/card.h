@@ -48,6 +48,8 @@ struct card {
 
     unsigned starts; /* set of 1 << enum clip_start_kind: what its clips may go on from */
 
+    int width, height; /* pixels it was trained at; 0: the card does not say */
+
     const char *license;
 
     struct tree *tree; /* what the texts above point into */

@@ -19,6 +19,8 @@ facts=$(ffprobe -v error -count_frames -show_entries \
 for file in clip.mp4 master.mkv latents.safetensors contact.png clip.json; do
     [ -s "out/one/$file" ] || wrong "out/one/$file is missing"
 done
+"$rollmill" inspect out/one | awk '/^latent (mean|deviation) / { n++ } /^brightness / { n++ } END { exit n != 3 }' ||
+    wrong "inspect: $("$rollmill" inspect out/one)"
 [ -z "$(ls -A out/.attempts 2>/dev/null)" ] || wrong "an attempt was left behind"
 want=$(ffmpeg -v error -i out/one/master.mkv -f rawvideo - | sha256sum | cut -d' ' -f1)
 grep -q "\"planes_sha256\": \"$want\"" out/one/clip.json || wrong "master.mkv is not what was sent"

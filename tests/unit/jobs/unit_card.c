@@ -34,7 +34,8 @@ static void expect_first(const char *got, const char *want)
 
 static void a_card(void **state)
 {
-    static const char text[] = HEAD FILES "outer_key: ema\n" STEPS ROLL TAIL "context_noise: 0\n";
+    static const char text[] =
+        HEAD FILES "outer_key: ema\n" STEPS ROLL TAIL "size: 96x48\ncontext_noise: 0\n";
     struct card c;
 
     (void)state;
@@ -190,7 +191,10 @@ static void refused_cards(void **state)
         { HEAD "weight: w\n",
           "m/c.yaml:4:1: weight: unknown key (did you mean weights?); allowed: card, name, family, "
           "weights, outer_key, config, text, vae, steps, first_block_steps, warp, shift, "
-          "frames_per_block, window, starts, context_noise, license, lora" },
+          "frames_per_block, window, size, starts, context_noise, license, lora" },
+        { HEAD FILES STEPS ROLL TAIL "size: 100x96\n",
+          "m/c.yaml:14:7: size: found \"100x96\"; allowed: WIDTHxHEIGHT, multiples of 16 from 16 to "
+          "8192, such as 832x480" },
         { HEAD "weights: w\nconfig: c\ntext: {encoder: e}\n",
           "m/c.yaml:6:7: text: tokenizer is missing" },
         { HEAD "weights: w\nconfig: c\ntext: {encoder: e, tokeniser: t}\n",
