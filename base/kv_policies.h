@@ -23,9 +23,9 @@ enum window_kind {
         WINDOW_KINDS
 };
 
-/* POLICY(enumerator, its file, its name, whether it can be in a rolling window): what stands in sight beside the window itself. The first
- * is the window kind's own (policy_rolling.c, policy_block.c) and has no name of its own in cards:
- * it is what a card without `policy` has. */
+/* POLICY(enumerator, its file, its name, whether it can be in a rolling window): what stands in
+ * sight beside the window itself. The first is the window kind's own (policy_rolling.c,
+ * policy_block.c) and has no name of its own in cards: it is what a card without `policy` has. */
 #define KV_POLICIES(POLICY)                                                                        \
     POLICY(DEEP_SINK, deep_sink, "deep-sink", false)                                               \
     POLICY(DEEP_FORCING, deep_forcing, "deep-forcing", false)                                      \

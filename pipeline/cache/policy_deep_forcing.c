@@ -4,17 +4,17 @@
  *
  *   sink, S frames, turned | chosen tokens, where they were | recent frames | the block itself
  *
- * Blocks pile up until the next would not fit into A frames; then, before its first pass, each layer
- * compresses for itself. Kept are the sink and the newest R frames, the block's own among these;
- * of the tokens between, the budget's remainder: those with the largest
+ * Blocks pile up until the next would not fit into A frames; then, before its first pass, each
+ * layer compresses for itself. Kept are the sink and the newest R frames, the block's own among
+ * these; of the tokens between, the budget's remainder: those with the largest
  *
  *   score = (sum of the newest R frames' turned queries) . turned key, all heads together
  *
  * among those that were chosen fewer than max_reuse times (0: no limit), in their order. The
  * queries are those of the passes that were run last: the block's own, at pure noise, and the last
  * R - B frames of the clean pass before. Where the limit leaves too few, a layer has fewer rows,
- * and compresses in other blocks than its neighbours. The sink is turned at every compression, B frames
- * short of where the rows behind it would begin, as in policy_deep_sink.c.
+ * and compresses in other blocks than its neighbours. The sink is turned at every compression, B
+ * frames short of where the rows behind it would begin, as in policy_deep_sink.c.
  *
  * The paper also moves what was chosen to one place; the released code never does.
  */

@@ -141,7 +141,7 @@ static status resume_block(struct clip_writer *s, struct reader *r)
     TRY(take(s, r, &b, sizeof b));
     if (memchr(b.sha256, '\0', sizeof b.sha256) != b.sha256 + DIGEST_HEX - 1)
         return fail(ST_FORMAT, "%s: a block without a hash", s->checkpoint.adopted);
-    return clip_writer_list_block(s, &b);
+    return contents_list_block(s, &b);
 }
 
 static status resume_parts(struct clip_writer *s, struct reader *r, const struct writer_state *head)
@@ -178,7 +178,8 @@ static status resume_latents(struct clip_writer *s, struct snapshot_reader *r)
     for (int64_t block = 0; block < r->s.blocks; block++) {
         const float *x0;
         TRY(snapshot_latent(r, block, &x0));
-        TRY(clip_writer_latents(s, x0, s->checkpoint.frames));
+        TRY(checkpoint_latents(s, x0));
+        TRY(contents_add_latents(s, x0, s->checkpoint.frames));
     }
     return ST_OK;
 }

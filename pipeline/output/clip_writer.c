@@ -250,22 +250,12 @@ static status push_picture(struct clip_writer *s, const struct pixels_layout *l,
     return ST_OK;
 }
 
-status clip_writer_list_block(struct clip_writer *s, const struct sidecar_block *b)
-{
-    struct sidecar_block *const more = array_grow(s->block, s->blocks, &s->room, sizeof *more);
-
-    if (!more) return fail(ST_NOMEM, "%s: %d blocks", s->attempt.target, s->blocks + 1);
-    s->block = more;
-    s->block[s->blocks++] = *b;
-    return ST_OK;
-}
-
 static status end_block(struct clip_writer *s, int64_t first)
 {
     struct sidecar_block b = { .first = first, .count = s->pushed - first };
 
     TRY(digest_end(&s->part, b.sha256));
-    return clip_writer_list_block(s, &b);
+    return contents_list_block(s, &b);
 }
 
 status clip_writer_pictures(struct clip_writer *s, const struct pictures *p)
@@ -286,24 +276,7 @@ status clip_writer_pictures(struct clip_writer *s, const struct pictures *p)
 status clip_writer_latents(struct clip_writer *s, const float *x0, int64_t n)
 {
     if (s->checkpoint.identity) TRY(checkpoint_latents(s, x0));
-    if (!s->latents) return ST_OK;
-    int64_t const frames = s->latent.dim[0], values = tensor_count(&s->latent) / frames;
-
-    for (int64_t i = 0; i < n; i++, s->latents_pushed++) {
-        const float *const from = x0 + i * values;
-        if (s->latents_pushed == frames)
-            return fail(ST_ARG, "%s: more latent frames than the %lld announced", s->attempt.target,
-                        (long long)frames);
-        int64_t const bad = pixels_first_bad(from, values);
-        if (bad >= 0)
-            return fail(ST_MISMATCH, "%s: latent frame %lld is not finite: %g at element %lld",
-                        s->attempt.target, (long long)s->latents_pushed, (double)from[bad],
-                        (long long)bad);
-        TRY(tensor_convert(s->latent_frame, s->latent.dtype, from, DT_F32, values));
-        TRY(tensor_file_append(s->latents, s->latent_frame,
-                               (size_t)values * dtype_size(s->latent.dtype)));
-    }
-    return ST_OK;
+    return contents_add_latents(s, x0, n);
 }
 
 static status commit_video(struct clip_writer *s, int i)

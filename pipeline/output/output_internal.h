@@ -144,8 +144,14 @@ struct clip_writer {
     } checkpoint;
 };
 
+/* ---- clip_contents.c ---- */
+
 /* All that belongs to a block's pictures is there: what follows is another's. */
-status clip_writer_list_block(struct clip_writer *s, const struct sidecar_block *b) MUST_USE;
+status contents_list_block(struct clip_writer *s, const struct sidecar_block *b) MUST_USE;
+
+/* n latent frames [channels, h, w] to the clip's file of latents, if it has one. ST_MISMATCH: a
+ * value that is not finite; ST_ARG: more than were announced. */
+status contents_add_latents(struct clip_writer *s, const float *x0, int64_t n) MUST_USE;
 
 /* ---- clip_checkpoint.c ---- */
 
