@@ -1,5 +1,5 @@
 # make               build ./rollmill               make check    install what is missing, build, run every test
-# make demo          render a short clip at once    make check-quick  what to run before a commit (3 minutes)
+# make demo          render three films by a small model make check-quick  what to run before a commit (3 minutes)
 # make MODE=asan     address + undefined sanitizers make lint     format, static analysis, dependency direction
 # make MODE=tsan     thread sanitizer               make fuzz     fuzz every reader, FUZZ_SECONDS each
 # make MODE=debug    no optimisation                make deps     install what is missing (Debian, Ubuntu)

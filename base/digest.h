@@ -12,10 +12,6 @@ status digest_bytes(const void *data, size_t len, char hex[DIGEST_HEX]) MUST_USE
 /* A file's content. ST_FORMAT if it is missing or unreadable. */
 status digest_file(const char *path, char hex[DIGEST_HEX]) MUST_USE;
 
-/* Of what a path stands for (file_set.h): a file's, or of several the SHA-256 of a line for each,
- * "HASH NAME\n", NAME without its folder. */
-status digest_file_set(const char *path, const char *const *inside, char hex[DIGEST_HEX]) MUST_USE;
-
 /* One that takes its bytes in pieces. */
 struct digest {
     void *ctx; /* a SHA256_CTX; owned */

@@ -20,27 +20,53 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static status open_regular(const char *path, int *fd, size_t *size)
+status file_open_status(int why)
+{
+    static const int lasting[] = { ENOENT,       ENOTDIR, EACCES, EPERM,  EISDIR, ELOOP,
+                                   ENAMETOOLONG, ENXIO,   ENODEV, EINVAL, EROFS };
+
+    for (int i = 0; i < COUNT_OF(lasting); i++)
+        if (why == lasting[i]) return ST_FORMAT;
+    return ST_IO;
+}
+
+static struct file_stamp stamp_of(const struct stat *s)
+{
+    return (struct file_stamp){ .device = (int64_t)s->st_dev,
+                                .inode = (int64_t)s->st_ino,
+                                .size = s->st_size,
+                                .modified = { s->st_mtim.tv_sec, s->st_mtim.tv_nsec },
+                                .changed = { s->st_ctim.tv_sec, s->st_ctim.tv_nsec } };
+}
+
+status file_stamp_of(struct file_stamp *out, const char *path)
 {
     struct stat s;
 
-    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (*fd < 0) return fail(ST_FORMAT, "%s: %s", path, strerror(errno));
-    if (fstat(*fd, &s) || !S_ISREG(s.st_mode)) {
-        close(*fd);
-        *fd = -1;
-        return fail(ST_FORMAT, "%s: not a regular file", path);
-    }
-    *size = (size_t)s.st_size;
+    if (stat(path, &s)) return fail(file_open_status(errno), "%s: %s", path, strerror(errno));
+    *out = stamp_of(&s);
     return ST_OK;
+}
+
+static status open_regular(const char *path, int *fd, struct stat *s)
+{
+    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (*fd < 0) return fail(file_open_status(errno), "%s: %s", path, strerror(errno));
+    if (!fstat(*fd, s) && S_ISREG(s->st_mode)) return ST_OK;
+    close(*fd);
+    *fd = -1;
+    return fail(ST_FORMAT, "%s: not a regular file", path);
 }
 
 status file_map(struct file_map *out, const char *path)
 {
+    struct stat s;
     int fd;
 
     *out = (struct file_map){ 0 };
-    TRY(open_regular(path, &fd, &out->size));
+    TRY(open_regular(path, &fd, &s));
+    out->size = (size_t)s.st_size;
+    out->stamp = stamp_of(&s);
     if (out->size) {
         void *const p = mmap(NULL, out->size, PROT_READ, MAP_PRIVATE, fd, 0);
         if (p == MAP_FAILED) {
@@ -67,12 +93,14 @@ status file_read(const char *path, size_t limit, char **text, size_t *len)
 {
     status st = ST_OK;
     char *buf = NULL;
-    size_t size, n = 0;
+    size_t n = 0;
+    struct stat s;
     int fd;
 
     *text = NULL;
     *len = 0;
-    TRY(open_regular(path, &fd, &size));
+    TRY(open_regular(path, &fd, &s));
+    size_t const size = (size_t)s.st_size;
     if (size > limit)
         FAIL_OUT(ST_FORMAT, "%s: %zu bytes; at most %zu are allowed", path, size, limit);
     buf = malloc(size + 1);

@@ -4,13 +4,29 @@
 
 #include "base/base.h"
 
+/* Which file it is, and in which state: two that are alike are the same bytes, as far as the system
+ * can tell without reading them. */
+struct file_stamp {
+    int64_t device, inode, size;
+    int64_t modified[2], changed[2]; /* seconds, nanoseconds */
+};
+
+/* ST_FORMAT if there is none. */
+status file_stamp_of(struct file_stamp *out, const char *path) MUST_USE;
+
 /* A file mapped read-only. `data` is NULL for an empty file. */
 struct file_map {
     const unsigned char *data;
     size_t size; /* bytes */
+    struct file_stamp stamp;
 };
 
-/* ST_FORMAT if the file is missing, unreadable or no regular file. Whoever maps, unmaps. */
+/* The kind of failure of a file that cannot be opened: ST_FORMAT where it is missing, closed to us
+ * or another thing than a file; ST_IO for what may be over soon (a disk, memory, open files). */
+status file_open_status(int why);
+
+/* ST_FORMAT if the file is missing, unreadable or no regular file; ST_IO as above. Whoever maps,
+ * unmaps. */
 status file_map(struct file_map *out, const char *path) MUST_USE;
 void file_unmap(struct file_map *m); /* safe on a zeroed one; zeroes it */
 

@@ -20,8 +20,14 @@ static const char *const sinks[] = { [KV_SINK_USUAL] = "usual",
 };
 
 static const char *const rules[KV_RULES] = { [KV_USUAL] = "usual",
-#define POLICY(NAME, file, name) [KV_##NAME] = (name),
+#define POLICY(NAME, file, name, rolling) [KV_##NAME] = (name),
                                              KV_POLICIES(POLICY)
+#undef POLICY
+};
+
+static const bool rolls[KV_RULES] = { [KV_USUAL] = true,
+#define POLICY(NAME, file, name, rolling) [KV_##NAME] = (rolling),
+                                      KV_POLICIES(POLICY)
 #undef POLICY
 };
 
@@ -61,6 +67,8 @@ const char *kv_sink_name(enum kv_sink s) { return sinks[s]; }
 const char *kv_rule_name(enum kv_rule r) { return rules[r]; }
 const char *kv_key_name(enum kv_key k) { return keys[k]; }
 bool kv_window_is_joint(enum window_kind k) { return kinds[k].joint; }
+
+bool kv_rule_fits(enum kv_rule r, enum window_kind k) { return rolls[r] || !kinds[k].joint; }
 
 bool kv_window_find(const char *name, enum window_kind *out)
 {

@@ -23,20 +23,20 @@ enum window_kind {
         WINDOW_KINDS
 };
 
-/* POLICY(enumerator, its file, its name): what stands in sight beside the window itself. The first
+/* POLICY(enumerator, its file, its name, whether it can be in a rolling window): what stands in sight beside the window itself. The first
  * is the window kind's own (policy_rolling.c, policy_block.c) and has no name of its own in cards:
  * it is what a card without `policy` has. */
 #define KV_POLICIES(POLICY)                                                                        \
-    POLICY(DEEP_SINK, deep_sink, "deep-sink")                                                      \
-    POLICY(DEEP_FORCING, deep_forcing, "deep-forcing")                                             \
-    POLICY(EMA_SINK, ema_sink, "ema-sink")                                                         \
-    POLICY(ROLLING_SINK, rolling_sink, "rolling-sink")                                             \
-    POLICY(INFINITY_ROPE, infinity_rope, "infinity-rope")                                          \
-    POLICY(MEMROPE, memrope, "memrope")
+    POLICY(DEEP_SINK, deep_sink, "deep-sink", false)                                               \
+    POLICY(DEEP_FORCING, deep_forcing, "deep-forcing", false)                                      \
+    POLICY(EMA_SINK, ema_sink, "ema-sink", true)                                                   \
+    POLICY(ROLLING_SINK, rolling_sink, "rolling-sink", true)                                       \
+    POLICY(INFINITY_ROPE, infinity_rope, "infinity-rope", false)                                   \
+    POLICY(MEMROPE, memrope, "memrope", false)
 
 enum kv_rule {
     KV_USUAL,
-#define POLICY(NAME, file, name) KV_##NAME,
+#define POLICY(NAME, file, name, rolling) KV_##NAME,
     KV_POLICIES(POLICY)
 #undef POLICY
         KV_RULES
@@ -80,19 +80,22 @@ enum kv_sink {
 
 /* The names as choices (choice.h), in the enums' order: "rolling|block"; "fixed|moving", and with
  * "usual" before them. Constants. */
-#define KV_WINDOW_CHOICE(NAME, name, joint) "|" #name
-#define KV_SINK_CHOICE(NAME, name)          "|" #name
-#define KV_POLICY_CHOICE(NAME, file, name)  "|" name
-#define KV_WINDOW_CHOICES                   (&(KV_WINDOWS(KV_WINDOW_CHOICE))[1])
-#define KV_SINK_CHOICES                     (&(KV_SINKS(KV_SINK_CHOICE))[1])
-#define KV_ALL_SINK_CHOICES                 ("usual" KV_SINKS(KV_SINK_CHOICE))
-#define KV_RULE_CHOICES                     ("usual" KV_POLICIES(KV_POLICY_CHOICE))
+#define KV_WINDOW_CHOICE(NAME, name, joint)         "|" #name
+#define KV_SINK_CHOICE(NAME, name)                  "|" #name
+#define KV_POLICY_CHOICE(NAME, file, name, rolling) "|" name
+#define KV_WINDOW_CHOICES                           (&(KV_WINDOWS(KV_WINDOW_CHOICE))[1])
+#define KV_SINK_CHOICES                             (&(KV_SINKS(KV_SINK_CHOICE))[1])
+#define KV_ALL_SINK_CHOICES                         ("usual" KV_SINKS(KV_SINK_CHOICE))
+#define KV_RULE_CHOICES                             ("usual" KV_POLICIES(KV_POLICY_CHOICE))
+
+#define KV_NAMED_RULE_CHOICES (&(KV_POLICIES(KV_POLICY_CHOICE))[1])
 
 const char *kv_window_name(enum window_kind k);
 const char *kv_sink_name(enum kv_sink s); /* "usual", ... */
 const char *kv_rule_name(enum kv_rule r); /* "usual", ... */
 const char *kv_key_name(enum kv_key k);
 bool kv_window_is_joint(enum window_kind k);
+bool kv_rule_fits(enum kv_rule r, enum window_kind k); /* the policy can be in such a window */
 
 /* By name; false: there is none of that name. */
 bool kv_window_find(const char *name, enum window_kind *out);

@@ -1,8 +1,8 @@
 /*
  * cost.h - how fast a world will be: a model of one tick. Pure.
  *
- * Where blocks go down the line one by one, "a tick" below means the ticks that one block takes, one
- * for each of its levels and one for its clean pass.
+ * Where blocks go down the line one by one, "a tick" below means the ticks that one block takes,
+ * one for each of its levels and one for its clean pass.
  *
  * A rank's tick is the passes of its stages, the part of the exchange that no
  * computing hides, and the hand-over; a line's tick is its slowest rank's. Where ranks

@@ -31,6 +31,28 @@ static status find_version(const char *base, char **dir)
     return fail(ST_IO, "%s: no free name up to %s-v%d", base, base, VERSIONS);
 }
 
+/* The version of this clip with these numerics, or the first name that is free. */
+static status find_numerics(const char *base, const char *task, const char *numerics, char **dir,
+                            enum clip_folder_state *what)
+{
+    struct finished_clip there;
+
+    for (int version = 2; version < VERSIONS; version++) {
+        char *const at = str_format("%s-v%d", base, version);
+        if (!at) return fail(ST_NOMEM, "%s: no memory for its name", base);
+        *what = FOLDER_FREE;
+        if (path_exists(at) && finished_clip_read(&there, at, FINISHED_SIZES) == ST_OK &&
+            !strcmp(there.task_id, task) && !strcmp(there.numerics_id, numerics))
+            *what = FOLDER_DONE;
+        error_clear();
+        *dir = at;
+        if (*what == FOLDER_DONE || !path_exists(at)) return ST_OK;
+        *dir = NULL;
+        free(at);
+    }
+    return fail(ST_IO, "%s: no free name up to %s-v%d", base, base, VERSIONS);
+}
+
 /* What the skip rule finds. */
 static status look_at_clip(const char *at, const char *task, const struct clip_folder_rules *r,
                            enum clip_folder_state *what, bool *other_numerics)
@@ -53,7 +75,8 @@ static status look_at_clip(const char *at, const char *task, const struct clip_f
     if (*what == FOLDER_DONE && *other_numerics && !r->told)
         log_warn("%s: made with other numerics (%s, here %s); %s", at,
                  there.numerics_id[0] ? there.numerics_id : "not known", r->numerics,
-                 r->same_numerics ? "a second version is made" : "kept; see --same-numerics");
+                 r->same_numerics ? "one of these is wanted beside it"
+                                  : "kept; see --same-numerics");
     return ST_OK;
 }
 
@@ -69,10 +92,8 @@ status clip_folder_find(const char *base, const char *task, const struct clip_fo
         if (r->on_exists == JOB_ERROR)
             return fail(ST_FORMAT, "%s: already exists, and output.on_exists is error", base);
         TRY(look_at_clip(base, task, r, what, &other_numerics));
-        if (*what == FOLDER_DONE && other_numerics && r->same_numerics) {
-            *what = FOLDER_FREE;
-            return find_version(base, dir);
-        }
+        if (*what == FOLDER_DONE && other_numerics && r->same_numerics)
+            return find_numerics(base, task, r->numerics, dir, what);
     }
     *dir = str_format("%s", base);
     return *dir ? ST_OK : fail(ST_NOMEM, "%s: no memory for its name", base);

@@ -1,11 +1,12 @@
 /* cmd_check.c - validate jobs and model cards, and print every clip they make. */
-#include "base/strbuf.h"
+#include "base/error_list.h"
 #include "base/utf8.h"
 #include "cmd/cmd.h"
 #include "cmd/job_encoders.h"
 #include "cmd/opts.h"
 #include "cmd/prompt_lengths.h"
 #include "jobs/spec/clip.h"
+#include "pipeline/engine/model_check.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -14,6 +15,7 @@ struct check {
     bool json, no_files;
     struct strbuf out; /* printed when everything is sound */
     int jobs;
+    struct error_list wrong;
     struct job_encoders encoders;
     struct prompt_lengths lengths;
 };
@@ -48,6 +50,12 @@ static void add_clip(struct strbuf *t, const char *dir, const struct clip_spec *
     if (c->fps_den > 1) strbuf_addf(t, "/%lld", (long long)c->fps_den);
     strbuf_addf(t, " fps, %lld pictures in %lld blocks, seed %llu\n", (long long)c->pictures,
                 (long long)c->blocks, (unsigned long long)c->seed);
+    if (c->start.kind) {
+        strbuf_addf(t, "    start    %s %s", clip_start_name(c->start.kind), c->start.file);
+        if (c->start.pictures)
+            strbuf_addf(t, ", its last %lld pictures", (long long)c->start.pictures);
+        strbuf_addf(t, "\n");
+    }
     for (int i = 0; i < c->prompts; i++) add_prompt(t, &c->prompt[i], c->frames_per_block);
     for (int i = 0; i < c->formats; i++) add_format(t, dir, c, i);
     if (c->latents)
@@ -76,28 +84,61 @@ static status add_job(struct check *k, const struct job *job, const struct card 
     return ST_OK;
 }
 
+/* False: it is not the input's fault, and ends the check. */
+static bool note(struct check *k, status st)
+{
+    return st == ST_OK || error_list_add(&k->wrong, st);
+}
+
+/* Every file of the card, as a render would open it. *id is set if all are sound. */
+static status check_files(struct check *k, const struct card *card, char id[DIGEST_HEX])
+{
+    struct error_list wrong = { 0 };
+    struct model_spec model = { 0 };
+    status st = card_check_files(card, NULL);
+
+    id[0] = '\0';
+    if (st != ST_OK && !error_list_add(&wrong, st)) return st;
+    TRY_OUT(card_spec(&model, card));
+    TRY_OUT(model_check(&wrong, &model));
+    if (wrong.count) st = error_list_end(&wrong);
+    else st = card_fingerprint(card, id);
+    if (note(k, st)) st = ST_OK;
+out:
+    error_list_free(&wrong);
+    model_spec_free(&model);
+    return st;
+}
+
+static status check_clips(struct check *k, struct job *job, const struct card *card, const char *id)
+{
+    struct clip_list clips = { 0 };
+    status st = ST_OK;
+
+    TRY(job_encoders_settle(&k->encoders, job));
+    TRY(clip_expand(&clips, job, card, &(struct clip_options){ .model_id = id }));
+    if (id) TRY_OUT(prompt_lengths_check(&k->lengths, job, card, &clips));
+    TRY_OUT(add_job(k, job, card, &clips));
+out:
+    clip_free(&clips);
+    return st;
+}
+
+/* All that is wrong with a job, as far as one thing does not hide the next. */
 static status check_job(struct check *k, struct job *job)
 {
     struct card card = { 0 };
-    struct clip_list clips = { 0 };
-    char id[DIGEST_HEX];
-    status st = ST_OK;
+    char id[DIGEST_HEX] = "";
+    status st = clip_card(&card, job);
 
-    TRY_OUT(clip_card(&card, job));
-    if (!k->no_files) {
-        TRY_OUT(card_check_files(&card, NULL));
-        TRY_OUT(card_fingerprint(&card, id));
-    }
+    if (st != ST_OK) return note(k, st) ? ST_OK : st;
+    if (!k->no_files) TRY_OUT(check_files(k, &card, id));
     if (!utf8_valid(job->output.dir, strlen(job->output.dir)))
-        FAIL_OUT(ST_FORMAT, "%s: output.dir: %s: the path is not UTF-8, as clip.json must be",
-                 job->node->tree->name, job->output.dir);
-    TRY_OUT(job_encoders_settle(&k->encoders, job));
-    TRY_OUT(clip_expand(&clips, job, &card,
-                        &(struct clip_options){ .model_id = k->no_files ? NULL : id }));
-    if (!k->no_files) TRY_OUT(prompt_lengths_check(&k->lengths, job, &card, &clips));
-    TRY_OUT(add_job(k, job, &card, &clips));
+        note(k, fail(ST_FORMAT, "%s: output.dir: %s: the path is not UTF-8, as clip.json must be",
+                     job->node->tree->name, job->output.dir));
+    st = check_clips(k, job, &card, id[0] ? id : NULL);
+    if (note(k, st)) st = ST_OK;
 out:
-    clip_free(&clips);
     card_close(&card);
     return st;
 }
@@ -105,9 +146,9 @@ out:
 static status check_file(struct check *k, const char *path)
 {
     struct job_file f;
-    status st = ST_OK;
+    status st = job_load(&f, path);
 
-    TRY(job_load(&f, path));
+    if (st != ST_OK) return note(k, st) ? ST_OK : st;
     for (int i = 0; i < f.jobs && st == ST_OK; i++) st = check_job(k, &f.job[i]);
     job_close(&f);
     return st;
@@ -124,8 +165,9 @@ status cmd_check(int argc, char **argv)
     struct opts const o = {
         .usage = "check JOB.yaml... [options]",
         .about =
-            "Validate jobs and their model cards and print the expanded plan: every clip with its\n"
-            "blocks, prompts, outputs and ids. Writes nothing.\n",
+            "Validate jobs and their model cards, open every file that a render would, and print the\n"
+            "expanded plan: every clip with its blocks, prompts, outputs and ids. Says all that is\n"
+            "wrong at once. Writes nothing.\n",
         .table = table,
         .count = COUNT_OF(table),
     };
@@ -136,11 +178,13 @@ status cmd_check(int argc, char **argv)
     if (help) return ST_OK;
     if (argc < 2) return fail(ST_ARG, "check needs at least one JOB.yaml; see --help");
     for (int i = 1; i < argc; i++) TRY_OUT(check_file(&k, argv[i]));
+    TRY_OUT(error_list_end(&k.wrong));
     if (k.json) strbuf_addf(&k.out, "\n]\n");
     if (k.out.failed) st = fail(ST_NOMEM, "no memory to print the plan");
     else fputs(k.out.s, stdout);
 out:
     prompt_lengths_close(&k.lengths);
     strbuf_free(&k.out);
+    error_list_free(&k.wrong);
     return st;
 }

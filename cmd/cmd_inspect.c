@@ -1,5 +1,5 @@
 /*
- * cmd_inspect.c - list the tensors of a checkpoint.
+ * cmd_inspect.c - list the tensors of a checkpoint, or say how a clip changes.
  *
  * One row per tensor and a line for the whole, on stdout. The hashes are those of
  * pipeline/weights/weights.h, of each the first 16 digits.
@@ -7,6 +7,7 @@
 #include "base/strbuf.h"
 #include "base/utf8.h"
 #include "cmd/cmd.h"
+#include "cmd/inspect_clip.h"
 #include "cmd/opts.h"
 #include "pipeline/weights/weights.h"
 
@@ -129,22 +130,30 @@ status cmd_inspect(int argc, char **argv)
     bool json = false, no_hash = false, help;
     struct opt const table[] = {
         { "outer-key", OPT_TEXT, &outer_key, .value = "KEY",
-          .help = "the dict of a torch file to list, as \"generator\"" },
+          .help = "of a checkpoint: the dict of a torch file, as \"generator\"" },
         { "json", OPT_FLAG, &json, .help = "print JSON" },
-        { "no-hash", OPT_FLAG, &no_hash, .help = "do not read the tensors" },
+        { "no-hash", OPT_FLAG, &no_hash, .help = "of a checkpoint: do not read the tensors" },
     };
     struct opts const o = {
-        .usage = "inspect FILE [options]",
+        .usage = "inspect FILE|CLIP [options]",
         .about =
             "Lists the tensors of a safetensors or torch file: name, dtype, shape, bytes, and the\n"
             "first 16 hex digits of the SHA-256 of its bytes. The hash of the whole is the same for\n"
-            "the same weights in either form.\n",
+            "the same weights in either form.\n"
+            "Of a clip, its folder or a video file: how brightness, contrast, saturation, sharpness,\n"
+            "and of a folder's latents mean and deviation, change from its beginning to its end.\n",
         .table = table,
         .count = COUNT_OF(table),
     };
 
     TRY(opts_parse(&o, &argc, argv, &help));
     if (help) return ST_OK;
-    if (argc != 2) return fail(ST_ARG, "inspect takes one file; see --help");
+    if (argc != 2) return fail(ST_ARG, "inspect takes one file or clip; see --help");
+    if (is_clip(argv[1])) {
+        if (outer_key || no_hash)
+            return fail(ST_ARG, "%s is a clip; --outer-key and --no-hash are for checkpoints",
+                        argv[1]);
+        return inspect_clip(argv[1], json);
+    }
     return list_tensors(argv[1], outer_key, json, !no_hash);
 }

@@ -11,7 +11,7 @@ const struct cmd cmd_table[] = {
     { "plan", "what each rank of a world would do, hold and exchange, and how fast", cmd_plan },
     { "verify", "run golden cases and print how far they are off; or read finished clips again",
       cmd_verify },
-    { "inspect", "list the tensors of a checkpoint: names, shapes, dtypes, bytes, a hash",
+    { "inspect", "list a checkpoint's tensors with their hashes; of a clip, how it changes",
       cmd_inspect },
     { "sweep", "remove what killed renders have left in output folders", cmd_sweep },
     { "bench", "time operations, layers and whole parts of a model", cmd_bench },

@@ -7,7 +7,7 @@ UNIT := base/unit_base base/unit_json_tree base/unit_track kernels/unit_cpu kern
         weights/unit_weights weights/unit_pickle weights/unit_bind weights/unit_formats weights/unit_adapter weights/unit_random_model \
         text/unit_text_clean text/unit_tokenizer text/unit_umt5 line/unit_schedule line/unit_kv_policy line/unit_timeline \
         vae/unit_vae vae/unit_vae_parts vae/unit_vae_kernels vae/unit_vae_refuse \
-        output/unit_video output/unit_contact output/unit_clip_writer output/unit_clip_folder output/unit_resume output/unit_written cmd/unit_work_list
+        output/unit_video output/unit_drift output/unit_pictures output/unit_contact output/unit_clip_writer output/unit_clip_folder output/unit_resume output/unit_written cmd/unit_work_list
 CUDA_UNIT := unit/kernels/unit_cuda # needs a card or the stand-in
 CHECK := check_kernels.c check.c check_rows.c check_wire.c check_keys.c check_heavy.c check_attention.c check_fused.c \
          check_pictures.c low_precision.c low_precision_attention.c check_closed.c mutants.c # one program
@@ -17,10 +17,11 @@ SUPPORT := clips.c as_bytes.c writer_fixture.c vae_clip.c clip_fixture.c chain_f
 # Programs by their sources; all link support and the library, which give what is asked for.
 PROGRAM := $(UNIT:%=unit/%) line/line_clip line/line_batch comm/line_comm decode/line_decode engine/engine_run \
            $(if $(filter 1,$(CUDA)),gpu/gpu_plans gpu/gpu_plans_conv)
+HELPER := demo/demo_film # what scripts of cli/ run
 NCCL_LINE := comm/line_nccl comm/line_nccl_limits # on the stand-in
 MPI_TEST  := comm/mpi_comm line/mpi_clip decode/mpi_decode # under mpirun, with as many RANKS as their heads say
-CLI := cli_verify.sh cli_inspect.sh cli_check.sh cli_plan.sh cli_doctor.sh cli_render.sh cli_trust.sh cli_memory.sh \
-       cli_world.sh cli_faults.sh cli_resume.sh cli_threads.sh
+CLI := cli_verify.sh cli_inspect.sh cli_check.sh cli_plan.sh cli_doctor.sh cli_render.sh cli_prompt.sh cli_demo.sh cli_trust.sh cli_swap.sh cli_memory.sh \
+       cli_world.sh cli_faults.sh cli_resume.sh cli_threads.sh cli_queue.sh
 
 # at: where a program is built; names are unique in the tree.
 at = $(patsubst %,$B/tests/%,$(notdir $1))
@@ -35,12 +36,12 @@ $B/tests/$(notdir $1): $B/tests/$1.o $B/libsupport.a $(KIT) $(LIB)
 	$$(call say,LINK,$$@) mkdir -p $$(@D) && $(CC) $(OPT) $$(LINK_OPT) -o $$@ $$(filter %.o,$$^) \
 	    $B/libsupport.a $(KIT) $(LIB) $(LDLIBS) -lcmocka $$(TEST_LDLIBS)
 endef
-$(foreach test,$(PROGRAM) $(CUDA_UNIT) $(NCCL_LINE) $(MPI_TEST) comm/mpi_nccl kernels/check_kernels alloc/alloc_nth \
+$(foreach test,$(PROGRAM) $(HELPER) $(CUDA_UNIT) $(NCCL_LINE) $(MPI_TEST) comm/mpi_nccl kernels/check_kernels alloc/alloc_nth \
     standin/standin_ready,$(eval $(call program,$(test))))
 
 $B/tests/unit_weights: TEST_LDLIBS = -lzip
 # What the program has beside the library.
-$B/tests/unit_work_list: $B/cmd/render/work_list.o $B/cmd/clip_folder.o $B/cmd/job_encoders.o $B/cmd/prompt_lengths.o
+$B/tests/unit_work_list: $B/cmd/render/work_list.o $B/cmd/render/clip_choice.o $B/cmd/clip_folder.o $B/cmd/job_encoders.o $B/cmd/prompt_lengths.o
 $B/tests/unit_cuda_conv: $B/tests/standin/standin_dnn_conv.o $B/tests/standin/standin_dnn_chain.o
 $B/tests/engine_run: $B/tests/engine/made_source.o $B/tests/engine/engine_fixture.o $B/make_model
 $B/tests/check_kernels: $(CHECK:%.c=$B/tests/kernels/%.o)
@@ -60,7 +61,7 @@ $B/die_at.so: tests/support/die_at.c
 torture: tests
 	@TORTURE=1 tests/cli/cli_resume.sh
 
-tests: all $B/die_at.so $B/objects $(TESTS) $(call at,$(MPI_TEST)) $(if $(filter 0,$(CUDA)),,$(call at,$(CUDA_UNIT)))
+tests: all $B/die_at.so $B/objects $(TESTS) $(call at,$(HELPER) $(MPI_TEST)) $(if $(filter 0,$(CUDA)),,$(call at,$(CUDA_UNIT)))
 
 # What the bare build is made of, for tests/lint/check_bare.sh.
 print-bare:
@@ -93,11 +94,14 @@ BARE_BUILT    := rollmill make_model make_case tests/check_kernels # what tools/
 STANDIN_LIST  := $(if $(WITH_STANDIN),$(call list,standin),"echo the CUDA toolkit is not installed: no stand-in; exit 77")
 NCCL_LIST     := $(if $(WITH_NCCL),$(call list,nccl hunt-nccl) $(call mpiruns,build/standin,$(NCCL_MPI)),"echo nccl.h is not beside CUDA: comm_nccl is not built; exit 77")
 
+# The queue's rules and the real program on PostgreSQL, too.
+QUEUES := $(if $(filter 1,$(POSTGRES)),@tests/lists/postgres,"echo libpq-dev is not installed: no PostgreSQL; exit 77")
+
 # What begins early ends early: the longest first.
 CHECKS = $(call list,lint) tests/lint/check_bare.sh $(CLI:%=tests/cli/%) $(STANDIN_LIST) \
     $(filter-out $B/tests/gpu_plans%,$(TESTS)) \
     $(call mpiruns,$B,$(MPI_TEST)) tests/mpi/mpi_ends.sh $(call list,hunt) $(NCCL_LIST) $(call list,gpu) \
-    $(call programs,build/asan,$(ASAN)) $(call programs,build/tsan,$(TSAN)) $(call list,sanitized) $(FUZZ_RUNS)
+    $(QUEUES) $(call programs,build/asan,$(ASAN)) $(call programs,build/tsan,$(TSAN)) $(call list,sanitized) $(FUZZ_RUNS)
 
 # What the lines of a list refer to. Seeds are shared among the hunts.
 tests_run = B=$B SEEDS=$$(($(HUNT) / 5)) CUDA_HOME=$(CUDA_HOME) FUZZ_SECONDS=$(FUZZ_SECONDS) \

@@ -64,7 +64,8 @@ struct held {
     struct dit *dit;
     struct line *line;
     struct vae *vae[ROLES_RANKS]; /* one for each line it decodes for */
-    void *host;                   /* prompts and pictures */
+    struct vae *encoder;
+    void *host; /* prompts and pictures */
 };
 
 static status hold_line(struct held *h, const struct role_at *at)
@@ -99,6 +100,15 @@ static status hold_vae(struct held *h, const struct role_at *at)
     return ST_OK;
 }
 
+static status hold_encoder(struct held *h)
+{
+    struct vae_config c;
+
+    TRY(plan_encoder_config(&c, &h->v->bytes));
+    c.backend = &h->touching;
+    return vae_open(&h->encoder, &c);
+}
+
 /* What lies beside the backend's memory; what the line has of it is not written yet. */
 static status hold_host(struct held *h, const struct plan_rank_bytes *b)
 {
@@ -113,6 +123,7 @@ static status hold_host(struct held *h, const struct plan_rank_bytes *b)
 static void release_held(struct held *h)
 {
     for (int i = ROLES_RANKS - 1; i >= 0; i--) vae_close(&h->vae[i]); /* the first one last */
+    vae_close(&h->encoder);
     line_close(&h->line);
     dit_close(&h->dit);
     if (h->ctx) h->touching.close(&h->ctx);
@@ -136,6 +147,7 @@ status plan_try(struct strbuf *out, const struct plan_view *v, int rank)
     TRY_OUT(read_taken(v, &before));
     if (v->roles.rank[rank].role == ROLE_LINE) TRY_OUT(hold_line(&h, &v->roles.rank[rank]));
     if (roles_decodes(&v->roles, rank)) TRY_OUT(hold_vae(&h, &v->roles.rank[rank]));
+    if (b.arena[PLAN_START]) TRY_OUT(hold_encoder(&h));
     TRY_OUT(hold_host(&h, &b));
     TRY_OUT(read_taken(v, &after));
     double const grown = (double)after - (double)before,

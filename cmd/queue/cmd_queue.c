@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "base/strbuf.h"
 #include "cmd/cmd.h"
+#include "cmd/queue/queue_clean.h"
 #include "cmd/queue/queue_place.h"
 #include "cmd/queue/queue_select.h"
 #include "cmd/queue/queue_show.h"
@@ -269,6 +270,22 @@ static status prune_jobs(struct queue_command *c)
     return st;
 }
 
+static status clean_folders(struct queue_command *c)
+{
+    struct queue *q = NULL;
+    struct attempts_found found;
+    int folders = 0;
+    status st = queue_place_open(&q, c->queue, false);
+
+    if (st == ST_OK) st = queue_clean(q, &found, &folders);
+    queue_close(&q);
+    if (st == ST_OK)
+        printf("%d output folders: %d attempts of killed worlds removed; %d are at work, %d can be "
+               "gone on from, %d nothing is known of\n",
+               folders, found.removed, found.alive, found.resumable, found.unknown);
+    return st;
+}
+
 /* ---- the command ---- */
 
 enum { MANY = 1 << 20 };
@@ -293,6 +310,8 @@ static const struct verb_row verb_rows[] = {
       .most = MANY, .of_job = true, .job = QUEUE_DO_PRIORITY },
     { "drain", "have worlds end after what they have in work", "[WORLD...]", drain_worlds,
       .most = MANY },
+    { "clean", "remove what killed worlds have left beside the clips", "", clean_folders,
+      .most = 0 },
     { "prune", "forget jobs that ended long ago", "--older AGE", prune_jobs, .most = 0 },
 };
 

@@ -29,12 +29,13 @@ struct work {
     status end; /* of the link, where it ended before its time */
 };
 
-static status open_queue(void *arg, int ranks, struct work_source *out, int64_t *clips)
+static status open_queue(void *arg, const struct engine_options *o, struct work_source *out,
+                         int64_t *clips)
 {
     struct work *const w = arg;
     char *url;
 
-    (void)ranks;
+    (void)o;
     TRY(queue_place_url(&url, w->o->queue));
     struct queue_link_config const c = { .url = url,
                                          .lease_ms = w->o->lease * 1000,

@@ -98,7 +98,7 @@ static status expand_job(struct queue_expanded *x, struct job *job, const struct
 {
     TRY(card_check_files(card, NULL));
     TRY(card_spec(&x->model, card));
-    TRY(card_fingerprint(card, x->model.id));
+    TRY(card_identify(&x->model, card));
     return clip_expand(&x->clips, job, card, &(struct clip_options){ .model_id = x->model.id });
 }
 

@@ -247,7 +247,7 @@ static bool find_fault(struct held_clip *h, enum queue_end *how, char *why, size
 static void hold_clip(struct queue_link *l, const struct queue_clip *c)
 {
     struct held_clip *const h = calloc(1, sizeof *h);
-    enum queue_end how;
+    enum queue_end how = QUEUE_END_HOST;
     char why[QUEUE_MESSAGE] = "";
 
     if (!h) return; /* it stays claimed, and is given back with the rest */

@@ -26,10 +26,6 @@ struct queue_link_config {
     bool (*stopped)(void); /* was one asked for? */
     bool (*loading)(void); /* nothing is in work yet: a stop ends the process with stopped_code */
     int stopped_code;
-    /* What happens, for programs: a kind, the clip or NULL, more or NULL. Optional; from any
-     * thread, one at a time. */
-    void (*tell)(void *arg, const char *kind, const struct clip_spec *clip, const char *more);
-    void *tell_arg;
 };
 
 struct queue_link_counts {
@@ -40,8 +36,8 @@ struct queue_link_counts {
  * closes: what has ended is told, what has not is handed back. */
 status queue_link_open(struct queue_link **out, const struct queue_link_config *c) MUST_USE;
 
-/* NULL is fine; sets NULL. ST_OK; ST_CANCELED if the queue was away for longer than patience_s; what
- * made it end before its time else. */
+/* NULL is fine; sets NULL. ST_CANCELED if the queue was away for longer than patience_s; else what
+ * made it end before its time, or ST_OK. */
 status queue_link_close(struct queue_link **link, struct queue_link_counts *counts) MUST_USE;
 
 /* Borrows from the link. */

@@ -15,7 +15,7 @@
     }
 
 /* The queue's URL: `option`, else ROLLMILL_QUEUE, else sqlite:$XDG_STATE_HOME/rollmill/queue.db.
- * malloc'ed. ST_ARG for a password in `option`, which `ps` would show; the variable may hold one. */
+ * malloc'ed. ST_ARG for a password in `option`, which `ps` would show; the variable may have it. */
 status queue_place_url(char **url, const char *option) MUST_USE;
 
 /* Is it in a file? */

@@ -12,12 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static void tell(struct queue_link *l, const char *kind, const struct held_clip *h,
-                 const char *more)
-{
-    if (l->c.tell) l->c.tell(l->c.tell_arg, kind, h->spec, more);
-}
-
 /* ---- handing over ---- */
 
 /* The oldest ready clip, of this group; "": of any. */
@@ -102,7 +96,6 @@ static void note_begun(void *arg, int64_t ticket)
     pthread_mutex_lock(&l->lock);
     struct held_clip *const h = held_find(l, ticket);
     if (h && h->q.blocks_done < 0) h->q.blocks_done = 0;
-    if (h) tell(l, "begun", h, NULL);
     l->urgent = true;
     pthread_cond_signal(&l->woken);
     pthread_mutex_unlock(&l->lock);
@@ -127,7 +120,6 @@ static void note_done(void *arg, int64_t ticket)
     if (h) {
         h->q.blocks_done = h->q.blocks;
         l->counts.done++;
-        tell(l, "done", h, NULL);
         held_end(l, h, QUEUE_END_DONE, "");
     }
     pthread_mutex_unlock(&l->lock);
@@ -165,7 +157,6 @@ static void note_failed(void *arg, int64_t ticket, status st, const char *why)
         held_check_folder(&h->q, &how, &why); /* another world was first */
         if (how == QUEUE_END_PREEMPT) l->counts.handed_back++;
         else if (how != QUEUE_END_DONE && how != QUEUE_END_CANCEL && !h->q.lost) l->counts.failed++;
-        tell(l, queue_end_name(how), h, why);
         if (h->q.lost && how != QUEUE_END_DONE) held_remove(l, h);
         else held_end(l, h, how, why);
     }

@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "base/strbuf.h"
 #include "cmd/cmd.h"
+#include "cmd/render/prompt_job.h"
 #include "cmd/render/render_internal.h"
 #include "cmd/render/render_run.h"
 #include "comm/comm.h"
@@ -11,19 +12,22 @@
 /* ---- the work ----------------------------------------------------------------------- */
 
 struct job_render {
-    char *const *path;
-    int paths;
+    const struct work_job *job;
+    int jobs;
     struct work_list_options list_options;
     struct work_list *list;
+    char numerics[ENGINE_NUMERICS];
     int64_t failed; /* clips that were not made, all of them; rank 0 */
 };
 
-static status open_jobs(void *arg, int ranks, struct work_source *out, int64_t *clips)
+static status open_jobs(void *arg, const struct engine_options *o, struct work_source *out,
+                        int64_t *clips)
 {
     struct job_render *const r = arg;
 
-    (void)ranks;
-    TRY(work_list_open(&r->list, r->path, r->paths, &r->list_options));
+    TRY(engine_numerics(o, r->numerics));
+    r->list_options.numerics = r->numerics;
+    TRY(work_list_open(&r->list, r->job, r->jobs, &r->list_options));
     struct work_counts const counts = work_list_counts(r->list);
     if (counts.skipped)
         log_info("render: %lld clips already exist, skipped", (long long)counts.skipped);
@@ -62,16 +66,35 @@ static status check_result(const struct job_render *r, const struct engine_resul
 /* ---- options ------------------------------------------------------------------------- */
 
 /* *help: printed, and nothing more to do; else the jobs are argv[1] to argv[*argc - 1]. */
-static status parse(struct render_request *w, struct work_list_options *list, int *argc,
-                    char **argv, bool *help)
+static status parse(struct render_request *w, struct work_list_options *list,
+                    struct prompt_request *prompt, int *argc, char **argv, bool *help)
 {
+    const char *clips = NULL, *part = NULL;
     struct opt const table[] = {
+        { "prompt", OPT_TEXT, &prompt->text, .value = "TEXT",
+          .help = "render this one sentence, without a job file" },
+        { "length", OPT_TEXT, &prompt->length, .value = "TIME",
+          .help = "of --prompt's clip, as 2m; left out: 20s" },
+        { "model", OPT_TEXT, &prompt->card, .value = "CARD",
+          .help = "of --prompt; left out: $ROLLMILL_MODEL, or the demo model" },
+        { "size", OPT_TEXT, &prompt->size, .value = "WxH",
+          .help = "of --prompt's pictures; left out: what the card says, or 832x480" },
+        { "seed", OPT_TEXT, &prompt->seed, .value = "N",
+          .help = "of --prompt's noise; left out: 0" },
+        { "out", OPT_TEXT, &prompt->out, .value = "DIR",
+          .help = "where --prompt's clip goes; left out: out" },
+        { "clips", OPT_TEXT, &clips, .value = "LIST",
+          .help = "only these of each job: numbers from 0, such as 17-24,30" },
+        { "part", OPT_TEXT, &part, .value = "K/N",
+          .help = "only the K-th of N parts of each job's clips, from 1" },
         RENDER_OPTIONS(*w),
         { "verify", OPT_FLAG, &list->verify,
           .help = "read all files of finished clips before they are skipped" },
+        { "same-numerics", OPT_FLAG, &list->same_numerics,
+          .help = "a finished clip of other numerics is made again, as another version" },
     };
     struct opts const o = {
-        .usage = "render JOB.yaml... [options]",
+        .usage = "render JOB.yaml... [options]\n       rollmill render --prompt TEXT [options]",
         .about = "Render every clip of the jobs. A clip's folder appears complete or not at all.\n"
                  "Given again, it goes on where it was stopped: finished clips are skipped.\n",
         .table = table,
@@ -80,8 +103,11 @@ static status parse(struct render_request *w, struct work_list_options *list, in
 
     TRY(opts_parse(&o, argc, argv, help));
     if (*help) return ST_OK;
-    if (*argc < 2) return fail(ST_ARG, "render needs at least one JOB.yaml; see --help");
+    if ((*argc < 2) == !prompt->text)
+        return fail(ST_ARG, "render needs at least one JOB.yaml, or --prompt; see --help");
+    TRY(prompt_request_check(prompt));
     TRY(render_request_check(w));
+    TRY(clip_choice_read(&list->choice, clips, part));
     opts_print(&o);
     return ST_OK;
 }
@@ -91,27 +117,28 @@ static status parse(struct render_request *w, struct work_list_options *list, in
 enum { AHEAD = 64 };
 
 /* What was asked of this rank beside the engine's own options: all must be asked the same. */
-static char *describe_jobs(char *const *path, int paths)
+static char *describe_jobs(const struct work_job *job, int jobs)
 {
     struct strbuf t = { 0 };
 
-    strbuf_addf(&t, "%d jobs\n", paths);
-    for (int i = 0; i < paths; i++) strbuf_addf(&t, "job %s\n", path[i]);
+    strbuf_addf(&t, "%d jobs\n", jobs);
+    for (int i = 0; i < jobs; i++)
+        strbuf_addf(&t, "job %s\n%s", job[i].path, job[i].text ? job[i].text : "");
     if (t.failed) strbuf_free(&t);
     return t.s;
 }
 
 static status render_jobs(const struct render_request *w, const struct work_list_options *list,
-                          char *const *path, int paths)
+                          const struct work_job *job, int jobs)
 {
-    char *const same = describe_jobs(path, paths);
-    struct job_render r = { .path = path, .paths = paths, .list_options = *list };
+    char *const same = describe_jobs(job, jobs);
+    struct job_render r = { .job = job, .jobs = jobs, .list_options = *list };
     struct render_work const work = {
         .open = open_jobs, .close = close_jobs, .arg = &r, .same = same, .ahead = AHEAD
     };
     struct engine_result result;
 
-    if (!same) return fail(ST_NOMEM, "%d jobs", paths);
+    if (!same) return fail(ST_NOMEM, "%d jobs", jobs);
     r.list_options.precision = render_precision(w);
     status st = render_run(w, &work, &result);
     if (st == ST_CANCELED)
@@ -122,15 +149,43 @@ static status render_jobs(const struct render_request *w, const struct work_list
     return st;
 }
 
+/* One job of a sentence. */
+static status render_prompt(const struct render_request *w, const struct work_list_options *list,
+                            const struct prompt_request *prompt)
+{
+    char *text;
+
+    TRY(prompt_job_text(&text, prompt));
+    struct work_job const job = { .path = PROMPT_JOB_PATH, .text = text };
+    status const st = render_jobs(w, list, &job, 1);
+    free(text);
+    return st;
+}
+
+static status render_files(const struct render_request *w, const struct work_list_options *list,
+                           char *const *path, int paths)
+{
+    struct work_job *const job = calloc((size_t)paths, sizeof *job);
+
+    if (!job) return fail(ST_NOMEM, "%d jobs", paths);
+    for (int i = 0; i < paths; i++) job[i].path = path[i];
+    status const st = render_jobs(w, list, job, paths);
+    free(job);
+    return st;
+}
+
 status cmd_render(int argc, char **argv)
 {
     struct work_list_options list = { .verify = false };
+    struct prompt_request prompt = { .text = NULL };
     struct render_request w;
     bool help;
 
     render_request_begin(&w);
-    status st = parse(&w, &list, &argc, argv, &help);
-    if (st == ST_OK && !help) st = render_jobs(&w, &list, argv + 1, argc - 1);
+    status st = parse(&w, &list, &prompt, &argc, argv, &help);
+    if (st == ST_OK && !help)
+        st = prompt.text ? render_prompt(&w, &list, &prompt)
+                         : render_files(&w, &list, argv + 1, argc - 1);
     render_request_end(&w);
     return st;
 }

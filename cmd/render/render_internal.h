@@ -14,11 +14,34 @@
 
 struct work_list;
 
+struct clip_range {
+    int64_t first, last;
+};
+
+/* Zeroed: all clips. */
+enum { CLIP_RANGES = 256 };
+struct clip_choice {
+    struct clip_range range[CLIP_RANGES]; /* numbers in the job, from 0 */
+    int ranges;                           /* 0: all */
+    int64_t part, parts;                  /* of these, each parts-th from the part-th on; 0: all */
+};
+
+/* From "17-24,30" and "3/16"; NULL: all. What lies beyond a job's last clip is fine. ST_ARG. */
+status clip_choice_read(struct clip_choice *c, const char *clips, const char *part) MUST_USE;
+bool clip_choice_has(const struct clip_choice *c, int64_t index);
+
 struct work_list_options {
-    const char *precision; /* "f32" or "bf16" to overrule the jobs; NULL: as they say */
-    bool verify;           /* read finished clips before they are skipped */
-    bool same_numerics;    /* those made with other numerics are made again */
-    const char *numerics;  /* the id of this render's; NULL: not known */
+    struct clip_choice choice; /* of every job's clips; others are as if they were not there */
+    const char *precision;     /* "f32" or "bf16" to overrule the jobs; NULL: as they say */
+    bool verify;               /* read finished clips before they are skipped */
+    bool same_numerics;        /* those made with other numerics are made again */
+    const char *numerics;      /* the id of this render's; NULL: not known */
+};
+
+/* A job file, or a job's text under a path that need not be there (job_parse). */
+struct work_job {
+    const char *path;
+    const char *text; /* NULL: the file's */
 };
 
 /* Read and validate all jobs and cards, hash the models, settle what encodes, make the output
@@ -29,7 +52,7 @@ struct work_list_options {
  * two clips with the same folder; ST_IO for an output folder that cannot be written; ST_DEVICE
  * for a card's encoder that is asked for and does not open. One bad job ends all: nothing is
  * rendered. */
-status work_list_open(struct work_list **out, char *const *paths, int count,
+status work_list_open(struct work_list **out, const struct work_job *jobs, int count,
                       const struct work_list_options *o) MUST_USE;
 void work_list_close(struct work_list **l); /* NULL is fine; sets NULL */
 

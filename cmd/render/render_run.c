@@ -88,7 +88,7 @@ static status open_asked(void *arg, int ranks, struct work_source *out)
 
     if (r->report_path) TRY(render_report_open(&r->report, r->report_path, &r->o, ranks));
     r->opened = true;
-    TRY(r->work->open(r->work->arg, ranks, out, &clips));
+    TRY(r->work->open(r->work->arg, &r->o, out, &clips));
     work_ends = r->work->ends_itself;
     render_summary_set(r->summary, clips, r->report);
     return ST_OK;

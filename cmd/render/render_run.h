@@ -39,7 +39,8 @@ const char *render_precision(const struct render_request *w);
 
 /* The clips. Rank 0 alone calls open and close, on its own thread. */
 struct render_work {
-    status (*open)(void *arg, int ranks, struct work_source *out, int64_t *clips /* known */);
+    status (*open)(void *arg, const struct engine_options *o, struct work_source *out,
+                   int64_t *clips /* known */);
     void (*close)(void *arg);
     void *arg;
     const char *same; /* what else must be alike on all ranks, lines */

@@ -74,14 +74,19 @@ struct opening {
     struct prompt_lengths lengths;
 };
 
-static status load_jobs(struct opening *o, char *const *paths, int count)
+static status load_file(struct job_file *out, const struct work_job *w)
+{
+    return w->text ? job_parse(out, w->text, strlen(w->text), w->path) : job_load(out, w->path);
+}
+
+static status load_jobs(struct opening *o, const struct work_job *work, int count)
 {
     int jobs = 0;
 
     o->file = calloc((size_t)count + 1, sizeof *o->file);
     if (!o->file) return fail(ST_NOMEM, "%d job files", count);
     for (int i = 0; i < count; i++) {
-        TRY(job_load(&o->file[i], paths[i]));
+        TRY(load_file(&o->file[i], &work[i]));
         o->files++;
         jobs += o->file[i].jobs;
     }
@@ -149,7 +154,9 @@ static status keep_clips(struct work_list *l, struct clip_list *clips, const str
 
     if (!more) return fail(ST_NOMEM, "%lld clips", (long long)(l->clips + clips->count));
     l->clip = more;
-    for (int i = 0; i < clips->count; i++) TRY(keep_clip(l, &clips->clip[i], job, model));
+    for (int i = 0; i < clips->count; i++)
+        if (clip_choice_has(&l->o.choice, clips->clip[i].index))
+            TRY(keep_clip(l, &clips->clip[i], job, model));
     return ST_OK;
 }
 
@@ -162,7 +169,7 @@ static status expand_job(struct opening *o, struct source *s)
     TRY(card_check_files(&s->card, NULL));
     TRY(card_spec(model, &s->card));
     o->l->models++;
-    TRY(card_fingerprint(&s->card, model->id));
+    TRY(card_identify(model, &s->card));
     TRY(clip_expand(
         &clips, s->job, &s->card,
         &(struct clip_options){ .model_id = model->id, .precision = o->l->o.precision }));
@@ -232,18 +239,18 @@ static status make_groups(struct work_list *l)
     return ST_OK;
 }
 
-static status open_list(struct opening *o, char *const *paths, int count)
+static status open_list(struct opening *o, const struct work_job *jobs, int count)
 {
     struct job_encoders encoders = { 0 };
 
-    TRY(load_jobs(o, paths, count));
+    TRY(load_jobs(o, jobs, count));
     for (int i = 0; i < o->sources; i++) TRY(job_encoders_settle(&encoders, o->source[i].job));
     for (int i = 0; i < o->sources; i++) TRY(expand_job(o, &o->source[i]));
     TRY(check_folders(o->l));
     return make_groups(o->l);
 }
 
-status work_list_open(struct work_list **out, char *const *paths, int count,
+status work_list_open(struct work_list **out, const struct work_job *jobs, int count,
                       const struct work_list_options *options)
 {
     struct opening o = { .l = calloc(1, sizeof *o.l) };
@@ -252,7 +259,7 @@ status work_list_open(struct work_list **out, char *const *paths, int count,
     if (!o.l) return fail(ST_NOMEM, "%d job files", count);
     o.l->o = *options;
     status st = clip_claims_open(&o.l->claims);
-    if (st == ST_OK) st = open_list(&o, paths, count);
+    if (st == ST_OK) st = open_list(&o, jobs, count);
     for (int i = 0; i < o.sources; i++) card_close(&o.source[i].card);
     for (int i = 0; i < o.files; i++) job_close(&o.file[i]);
     prompt_lengths_close(&o.lengths);
@@ -449,6 +456,7 @@ static status count_outlook(void *arg, const struct work_item *first, struct wor
         out->clips++;
         out->blocks += c->blocks;
         out->formats |= clip_pixel_formats(c);
+        out->starts += c->start.kind != CLIP_START_NONE;
         for (int p = 1; p < c->prompts; p++) out->mixes += c->prompt[p].blend;
     }
     TRY(count_texts(l, first->ticket, out));

@@ -123,7 +123,7 @@ static status check_expected(const struct verify_case *c, const char *name)
 static int is_weights(const struct dirent *e)
 {
     const char *const dot = strrchr(e->d_name, '.');
-    return dot && (!strcmp(dot, ".safetensors") || !strcmp(dot, ".pt"));
+    return dot && (!strcmp(dot, ".safetensors") || !strcmp(dot, ".pt") || !strcmp(dot, ".gguf"));
 }
 
 static status run_weights(struct verify_case *c, const char *what, const char *file, int *bad)
@@ -146,14 +146,18 @@ static status run_rolling(struct verify_case *c, const char *what, int *bad)
     char *const dir = path_join(c->dir, "model");
     struct dirent **files = NULL;
     int const count = dir ? scandir(dir, &files, is_weights, alphasort) : 0;
+    int models = 0;
     status st = ST_OK;
 
     if (!dir) st = fail(ST_NOMEM, "%s: no memory for its name", c->dir);
-    else if (count < 1) st = fail(ST_FORMAT, "%s: no .safetensors or .pt file is there", dir);
     for (int i = 0; i < count; i++) {
-        if (st == ST_OK) st = run_weights(c, what, files[i]->d_name, bad);
+        bool const model = !verify_is_lora(c, files[i]->d_name);
+        models += model;
+        if (st == ST_OK && model) st = run_weights(c, what, files[i]->d_name, bad);
         free(files[i]);
     }
+    if (st == ST_OK && !models)
+        st = fail(ST_FORMAT, "%s: no .safetensors, .pt or .gguf file of a model is there", dir);
     free(files);
     free(dir);
     return st;

@@ -82,6 +82,18 @@ void verify_slots_free(struct verify_slots *s); /* safe on a zeroed one */
 void verify_slots_attends(const struct verify_slots *s, const struct line_attends *a);
 void verify_slots_compare(struct verify_case *c, const struct verify_slots *s, const char *what);
 
+/* The case's adapters; paths are owned, whoever reads, frees. */
+enum { VERIFY_LORAS = 16 };
+struct verify_loras {
+    struct weight_adapter at[VERIFY_LORAS];
+    int count;
+};
+status verify_loras_read(const struct verify_case *c, struct verify_loras *out) MUST_USE;
+void verify_loras_free(struct verify_loras *l); /* safe on a zeroed one */
+
+/* Is this file of model/ one of them, and so no model? */
+bool verify_is_lora(const struct verify_case *c, const char *name);
+
 /* Each computes what the case asks for into c->computed. */
 /* [all] weights: a file in model/; what: the case's name in what is printed. */
 status verify_rolling(struct verify_case *c, const char *weights, const char *what) MUST_USE;

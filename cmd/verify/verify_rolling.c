@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { SWITCHES = 16 };
+
 /* Everything the line's callbacks need: those of this rank's stages. */
 struct clip {
     struct verify_case *c;
@@ -22,6 +24,12 @@ struct clip {
     float *latents;     /* computed; the set's */
     struct step *steps; /* [blocks + levels - 1] */
     struct verify_slots slots;
+    struct {
+        int64_t block; /* from which on it acts */
+        bool cut;
+        float *embeds; /* owned */
+    } change[SWITCHES];
+    int switches;
 };
 
 /* What the case expects of one window pass; NULL where it does not. */
@@ -48,18 +56,30 @@ static status copy_given(void *arg, int clip, int64_t block, float *x0)
     return ST_OK;
 }
 
-static int64_t only_context_id(void *arg, int clip, int64_t block)
+/* The prompt in force: 0, or the last switch that acts, counted from 1. */
+static int64_t count_switches(void *arg, int clip, int64_t block)
 {
-    (void)arg, (void)clip, (void)block;
-    return 0;
+    const struct clip *const p = arg;
+    int64_t n = 0;
+
+    (void)clip;
+    while (n < p->switches && p->change[n].block <= block) n++;
+    return n;
+}
+
+static bool begins_with_cut(void *arg, int clip, int64_t block)
+{
+    const struct clip *const p = arg;
+    int64_t const n = count_switches(arg, clip, block);
+    return n > 0 && p->change[n - 1].block == block && p->change[n - 1].cut;
 }
 
 static status copy_context(void *arg, int clip, int64_t block, float *embeds)
 {
     const struct clip *const p = arg;
+    int64_t const n = count_switches(arg, clip, block);
 
-    (void)clip, (void)block;
-    memcpy(embeds, p->embeds, p->embeds_bytes);
+    memcpy(embeds, n ? p->change[n - 1].embeds : p->embeds, p->embeds_bytes);
     return ST_OK;
 }
 
@@ -149,6 +169,9 @@ static const char *const case_keys[] = {
     "positions",
     "cache_frames",
     "weights_key",
+    "lora",
+    "prompt_switches",
+    "prompt_text",
     "source",
 };
 
@@ -259,6 +282,31 @@ static status read_inputs(struct clip *p, const struct dit_shape *s, int frames)
     return ST_OK;
 }
 
+/* Changes of the prompt, in their order; what else one may ask for is not known. */
+static status read_switches(struct clip *p, const struct dit_shape *s)
+{
+    const struct json_node *const list = json_tree_member(p->c->json, "prompt_switches");
+
+    for (const struct json_node *n = list ? list->first : NULL; n; n = n->next) {
+        const struct json_node *const from = json_tree_member(n, "from_frame");
+        const struct json_node *const cut = json_tree_member(n, "cut");
+        const char *const embeds = json_tree_text(json_tree_member(n, "prompt_embeds"));
+        if (p->switches == SWITCHES || !json_tree_is(from, NODE_WHOLE) || !embeds ||
+            from->whole < 0 || from->whole % p->frames || !json_tree_is(cut, NODE_BOOL) ||
+            n->count != 4)
+            return fail(ST_FORMAT,
+                        "%s/case.json: prompt_switches: at most %d of frame, from_frame at a "
+                        "block's begin, prompt_embeds and cut are expected",
+                        p->c->dir, SWITCHES);
+        p->change[p->switches].block = from->whole / p->frames;
+        p->change[p->switches].cut = cut->truth;
+        TRY(verify_input(p->c, embeds, DIMS(s->text_len, s->text_dim),
+                         &p->change[p->switches].embeds));
+        p->switches++;
+    }
+    return ST_OK;
+}
+
 /* Room for the steps that the case expects; their timesteps are known already. */
 static status expect_steps(struct clip *p, const struct schedule *schedule)
 {
@@ -319,8 +367,9 @@ static status run_line(struct clip *p, const struct dit *model, const struct sch
     struct line_io const io = { .arg = p,
                                 .noise = copy_noise,
                                 .given = copy_given,
-                                .context_id = only_context_id,
+                                .context_id = count_switches,
                                 .context = copy_context,
+                                .cut = begins_with_cut,
                                 .finished = keep_latents,
                                 .attends = keep_attended,
                                 .tap = keep_step };
@@ -362,6 +411,7 @@ status verify_rolling(struct verify_case *c, const char *weights, const char *wh
     struct schedule schedule;
     struct clip p = { .c = c, .schedule = &schedule };
     struct kv_policy policy;
+    struct verify_loras loras = { 0 };
     struct kern_ctx *ctx = NULL;
     struct dit *model = NULL;
     struct dit_config config = { .schedule = &schedule, .act = c->o.precision };
@@ -378,7 +428,11 @@ status verify_rolling(struct verify_case *c, const char *weights, const char *wh
     config.weights = path;
     if (strstr(weights, ".pt"))
         config.outer_key = json_tree_text(json_tree_member(c->json, "weights_key"));
+    TRY_OUT(verify_loras_read(c, &loras));
+    config.adapter = loras.at;
+    config.adapters = loras.count;
     TRY_OUT(read_inputs(&p, &config.shape, frames));
+    TRY_OUT(read_switches(&p, &config.shape));
     TRY_OUT(add_schedule(c, &schedule));
     TRY_OUT(verify_add(c, "latents", DIMS(frames, p.dim[1], p.dim[2], p.dim[3]), &p.latents));
     TRY_OUT(expect_steps(&p, &schedule));
@@ -395,6 +449,8 @@ status verify_rolling(struct verify_case *c, const char *weights, const char *wh
     if (c->o.world->rank == 0) verify_slots_compare(c, &p.slots, what);
 out:
     verify_slots_free(&p.slots);
+    verify_loras_free(&loras);
+    for (int i = 0; i < p.switches; i++) free(p.change[i].embeds);
     dit_close(&model);
     if (ctx) c->o.backend->close(&ctx);
     for (int i = 0; p.renoise && i < p.blocks * p.levels; i++) free(p.renoise[i]);

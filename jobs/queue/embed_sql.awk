@@ -35,6 +35,9 @@ file == 1 { add($0, ""); next }
 }
 END {
     print "/* made by embed_sql.awk */\n#include \"jobs/queue/queue_internal.h\""
+    print "const char *const queue_statement_name[STATEMENT_COUNT] = {"
+    for (i = 1; i <= n; i++) print "    [STATEMENT_" label[i] "] = \"" label[i] "\","
+    print "};"
     for (i = 1; i <= n; i++) { lite_text[i] = lite[i]; pg_text[i] = pg[i] }
     table("queue_sql_sqlite", lite_text)
     table("queue_sql_postgres", pg_text)

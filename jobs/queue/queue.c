@@ -12,9 +12,6 @@
 #include <string.h>
 #include <time.h>
 
-#define STATEMENT_NAME(name) #name,
-const char *const queue_statement_name[STATEMENT_COUNT] = { QUEUE_STATEMENTS(STATEMENT_NAME) };
-
 const char *queue_error(const struct queue *q) { return q ? q->error : "no memory"; }
 
 const char *queue_end_name(enum queue_end e)

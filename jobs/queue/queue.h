@@ -161,8 +161,8 @@ enum queue_answer queue_claim(struct queue *q, const char *group, int hold, stru
  * join anew under another nonce. */
 enum queue_answer queue_beat(struct queue *q, struct queue_clip *mine, int n, bool *drain);
 
-/* An attempt has ended. With QUEUE_END_DONE the folder must stand, whoever put it there. QUEUE_LOST:
- * it does not count. */
+/* An attempt has ended. With QUEUE_END_DONE the folder must stand, whoever put it there.
+ * QUEUE_LOST: it does not count. */
 enum queue_answer queue_end(struct queue *q, const struct queue_clip *clip, enum queue_end how,
                             const char *message);
 

@@ -30,7 +30,7 @@ static void get_clip_now(void *arg, const struct store_row *r)
     snprintf(n->how, sizeof n->how, "%s", r->text[4]);
 }
 
-/* The clip changed by nothing: the end was told before and its answer lost, or it does not count. */
+/* Nothing changed: the end was told before and its answer lost, or it does not count. */
 static enum store_answer judge_unchanged(struct queue *q, const struct end *e, bool *told)
 {
     const struct queue_clip *const c = e->c;

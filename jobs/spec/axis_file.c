@@ -6,6 +6,7 @@
  * and what else stands in a line is nobody's concern: one caption of 100,000 does not end a job.
  * Errors name the file's line.
  */
+#include "base/error_list.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/strbuf.h"
@@ -84,8 +85,20 @@ static json_t *load_json_line(const struct axis *a, int line, const char *text, 
     return object;
 }
 
+static status add_json_line(struct axis *a, int line, const char *text, size_t len)
+{
+    json_t *const object = load_json_line(a, line, text, len);
+
+    if (!object) return ST_FORMAT;
+    status const st = add_json(a, line, object);
+    json_decref(object);
+    return st;
+}
+
+/* A line that is wrong does not hide the next one. */
 static status parse_json_lines(struct axis *a, const char *text, size_t len)
 {
+    struct error_list wrong = { 0 };
     int line = 0;
 
     for (size_t i = 0; i < len && wants_more(a);) {
@@ -95,16 +108,14 @@ static status parse_json_lines(struct axis *a, const char *text, size_t len)
 
         line++;
         while (blank < n && (text[i + blank] == ' ' || text[i + blank] == '\r')) blank++;
-        if (blank < n) {
-            json_t *const object = load_json_line(a, line, text + i, n);
-            if (!object) return ST_FORMAT;
-            status const st = add_json(a, line, object);
-            json_decref(object);
-            if (st != ST_OK) return st;
+        status const st = blank < n ? add_json_line(a, line, text + i, n) : ST_OK;
+        if (st != ST_OK && !error_list_add(&wrong, st)) {
+            error_list_free(&wrong);
+            return st;
         }
         i += n + 1;
     }
-    return ST_OK;
+    return error_list_end(&wrong);
 }
 
 /* ---- CSV, a head and rows; a cell in double quotes may hold commas, line ends and "" ---- */
@@ -197,29 +208,52 @@ static const char *blank_row_end(const struct csv *c)
     return *at == '\n' ? at + 1 : NULL;
 }
 
+struct columns {
+    int wanted, all;
+};
+
+/* All of a row, also of one whose value is wrong; *in_row: the next one can be read. */
+static status read_row(struct axis *a, struct csv *c, struct columns of, bool *in_row)
+{
+    int const line = c->line;
+    status st = ST_OK;
+    int cells = 0;
+
+    *in_row = false;
+    do {
+        TRY(read_cell(c));
+        if (cells == of.wanted) st = add_found(a, line, c->cell.s, c->cell.len);
+        cells++;
+    } while (!c->row_ends);
+    *in_row = true;
+    if (cells == of.all) return st;
+    return fail(ST_FORMAT, "%s:%d: found %d cells; allowed: %d as in the head", a->path, line,
+                cells, of.all);
+}
+
 static status read_rows(struct axis *a, struct csv *c)
 {
-    int column, columns;
+    struct error_list wrong = { 0 };
+    struct columns of;
 
-    TRY(find_column(c, a->field, &column, &columns));
+    TRY(find_column(c, a->field, &of.wanted, &of.all));
     while (c->at < c->len && wants_more(a)) {
-        int const line = ++c->line;
+        c->line++;
         const char *const blank = blank_row_end(c);
-        int cells = 0;
+        bool in_row = true;
         if (blank) {
             c->at = (size_t)(blank - c->text);
             continue;
         }
-        do {
-            TRY(read_cell(c));
-            if (cells == column) TRY(add_found(a, line, c->cell.s, c->cell.len));
-            cells++;
-        } while (!c->row_ends);
-        if (cells != columns)
-            return fail(ST_FORMAT, "%s:%d: found %d cells; allowed: %d as in the head", a->path,
-                        line, cells, columns);
+        status const st = read_row(a, c, of, &in_row);
+        if (st == ST_OK) continue;
+        if (!error_list_add(&wrong, st)) {
+            error_list_free(&wrong);
+            return st;
+        }
+        if (!in_row) break;
     }
-    return ST_OK;
+    return error_list_end(&wrong);
 }
 
 static status parse_csv(struct axis *a, const char *text, size_t len)

@@ -22,11 +22,16 @@ struct draft {
     int version, family;
     const char *name, *weights, *outer_key, *config, *encoder, *tokenizer, *vae, *license;
     const struct tree_node *lora, *steps, *first_steps;
+    unsigned starts;
     bool warp;
     double shift;
     int frames_per_block, context_noise;
+    struct size {
+        int width, height;
+    } size;
     struct {
-        int kind, attention_frames, sink_frames, sink_policy, sink_positions;
+        int kind, attention_frames, sink_frames, sink_policy, sink_positions, policy;
+        const struct tree_node *key[KV_KEYS_COUNT];
     } window;
 };
 
@@ -37,6 +42,15 @@ static status read_shift(const struct tree_node *n, void *to)
     if (n->kind != TREE_SCALAR || !value_decimal(n->text, &v) || !(v >= 0.01 && v <= 100))
         return tree_refuse(n, "a number from 0.01 to 100");
     *(double *)to = v;
+    return ST_OK;
+}
+
+static status read_size(const struct tree_node *n, void *to)
+{
+    struct size *const s = to;
+
+    if (n->kind != TREE_SCALAR || !value_size(n->text, &s->width, &s->height))
+        return tree_refuse(n, "WIDTHxHEIGHT, multiples of 16 from 16 to 8192, such as 832x480");
     return ST_OK;
 }
 
@@ -52,31 +66,41 @@ static const struct field text_fields[] = {
 };
 static const struct field_table text_table = { "text", text_fields, COUNT_OF(text_fields) };
 
-static const struct field window_fields[] = {
-    { .name = "kind",
-      .type = FIELD_CHOICE,
-      .to = AT(window.kind),
-      .allowed = KV_WINDOW_CHOICES,
-      .required = true },
-    { .name = "attention_frames",
-      .type = FIELD_INT,
-      .to = AT(window.attention_frames),
-      .min = 1,
-      .max = 4096,
-      .required = true },
-    { .name = "sink_frames",
-      .type = FIELD_INT,
-      .to = AT(window.sink_frames),
-      .max = 4096,
-      .required = true },
-    { .name = "sink_policy",
-      .type = FIELD_CHOICE,
-      .to = AT(window.sink_policy),
-      .allowed = "fixed" },
-    { .name = "sink_positions",
-      .type = FIELD_CHOICE,
-      .to = AT(window.sink_positions),
-      .allowed = KV_SINK_CHOICES },
+static const struct field window_fields[] = { { .name = "kind",
+                                                .type = FIELD_CHOICE,
+                                                .to = AT(window.kind),
+                                                .allowed = KV_WINDOW_CHOICES,
+                                                .required = true },
+                                              { .name = "attention_frames",
+                                                .type = FIELD_INT,
+                                                .to = AT(window.attention_frames),
+                                                .min = 1,
+                                                .max = 4096,
+                                                .required = true },
+                                              { .name = "sink_frames",
+                                                .type = FIELD_INT,
+                                                .to = AT(window.sink_frames),
+                                                .max = 4096,
+                                                .required = true },
+                                              { .name = "sink_policy",
+                                                .type = FIELD_CHOICE,
+                                                .to = AT(window.sink_policy),
+                                                .allowed = "fixed" },
+                                              { .name = "sink_positions",
+                                                .type = FIELD_CHOICE,
+                                                .to = AT(window.sink_positions),
+                                                .allowed = KV_SINK_CHOICES },
+                                              { .name = "policy",
+                                                .type = FIELD_CHOICE,
+                                                .to = AT(window.policy),
+                                                .allowed = KV_NAMED_RULE_CHOICES },
+#define KEY(word)                                                                                  \
+    { .name = #word,                                                                               \
+      .type = FIELD_READ,                                                                          \
+      .to = AT(window.key) + KV_KEY_##word * sizeof(const struct tree_node *),                     \
+      .read = field_node },
+                                              KV_KEYS(KEY)
+#undef KEY
 };
 static const struct field_table window_table = { "window", window_fields, COUNT_OF(window_fields) };
 
@@ -114,6 +138,8 @@ static const struct field card_fields[] = {
       .max = 16,
       .required = true },
     { .name = "window", .type = FIELD_MAP, .map = &window_table, .required = true },
+    { .name = "size", .type = FIELD_READ, .to = AT(size), .read = read_size },
+    { .name = "starts", .type = FIELD_READ, .to = AT(starts), .read = starts_read },
     { .name = "context_noise", .type = FIELD_INT, .to = AT(context_noise) },
     { .name = "license", .type = FIELD_TEXT, .to = AT(license), .max = 1024, .required = true },
     { .name = "lora", .type = FIELD_READ, .to = AT(lora), .read = field_node },
@@ -165,13 +191,36 @@ static status check_window(const struct tree_node *root, const struct card *c)
     int const levels = kv_window_is_joint(c->window) ? c->steps : 1;
     int const least = levels * block + c->sink_frames;
 
-    if (c->sink_frames && c->sink_frames != block)
+    if (!kv_rule_fits(c->rule, c->window))
+        return refuse_window(root, "policy", "in a rolling window: %s",
+                             "rolling-sink and ema-sink, both experimental");
+    if (c->rule == KV_USUAL && c->sink_frames && c->sink_frames != block)
         return refuse_window(root, "sink_frames", "0, or %d, the clip's first block", block);
     if (c->attention_frames % block || c->attention_frames < least ||
         c->attention_frames > CARD_BLOCKS * block)
         return refuse_window(root, "attention_frames",
                              "a multiple of %d, %d to %d for these steps and this sink", block,
                              least, CARD_BLOCKS * block);
+    return ST_OK;
+}
+
+/* A number of the policy's own. */
+static status read_policy_key(const struct tree_node *n, enum kv_key k, struct card *c)
+{
+    const struct kv_key_bounds *const b = kv_key_bounds(c->rule, k);
+    char allowed[96];
+    double v;
+
+    if (!n) return ST_OK;
+    if (!b)
+        return tree_fail_key(n, "%s is no key of the policy %s", kv_key_name(k),
+                             kv_rule_name(c->rule));
+    snprintf(allowed, sizeof allowed, "a %snumber from %g to %g", b->whole ? "whole " : "",
+             b->least, b->most);
+    if (n->kind != TREE_SCALAR || !value_decimal(n->text, &v) || !(v >= b->least && v <= b->most) ||
+        (b->whole && v != (double)(int)v))
+        return tree_refuse(n, allowed);
+    c->key[k] = v;
     return ST_OK;
 }
 
@@ -198,7 +247,7 @@ static status resolve_paths(struct card *c, const struct draft *d)
 static status fill_card(struct card *c)
 {
     const struct tree_node *const root = c->tree->doc[0];
-    struct draft d = { .window.sink_positions = -1 };
+    struct draft d = { .window.sink_positions = -1, .window.policy = -1 };
 
     if (c->tree->docs > 1)
         return tree_fail(c->tree->doc[1], "found a second document; allowed: one card");
@@ -213,6 +262,13 @@ static status fill_card(struct card *c)
     c->attention_frames = d.window.attention_frames;
     c->sink_frames = d.window.sink_frames;
     c->sink = (enum kv_sink)(d.window.sink_positions + 1); /* not said: usual */
+    c->rule = (enum kv_rule)(d.window.policy + 1);
+    kv_keys_usual(c->rule, c->key);
+    for (int i = 0; i < KV_KEYS_COUNT; i++)
+        TRY(read_policy_key(d.window.key[i], (enum kv_key)i, c));
+    c->starts = d.starts;
+    c->width = d.size.width;
+    c->height = d.size.height;
     c->license = d.license;
     TRY(read_steps(d.steps, d.warp, c->step, &c->steps));
     if (d.first_steps) TRY(read_steps(d.first_steps, d.warp, c->first_step, &c->first_steps));
@@ -297,7 +353,10 @@ status card_spec(struct model_spec *out, const struct card *c)
                               .window = c->window,
                               .attention_frames = c->attention_frames,
                               .sink_frames = c->sink_frames,
-                              .sink = c->sink };
+                              .sink = c->sink,
+                              .rule = c->rule,
+                              .keys = c->rule == KV_USUAL ? 0 : KV_KEYS_COUNT };
+    memcpy(m->key, c->key, sizeof m->key);
     memcpy(m->step, c->step, sizeof m->step);
     memcpy(m->first_step, c->first_step, sizeof m->first_step);
     for (int i = 0; i < COUNT_OF(texts); i++) {

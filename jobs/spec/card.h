@@ -40,14 +40,23 @@ struct card {
 
     int frames_per_block; /* latent frames */
     enum window_kind window;
-    int attention_frames; /* latent frames a block sees, its own and the sink's included */
-    int sink_frames;      /* 0, or frames_per_block: the clip's first block stays in sight */
-    enum kv_sink sink;    /* usual unless the card says */
+    int attention_frames;      /* latent frames a block sees, its own and the sink's included */
+    int sink_frames;           /* 0, or frames_per_block: the clip's first block stays in sight */
+    enum kv_sink sink;         /* usual unless the card says */
+    enum kv_rule rule;         /* likewise */
+    double key[KV_KEYS_COUNT]; /* the policy's own numbers */
+
+    unsigned starts; /* set of 1 << enum clip_start_kind: what its clips may go on from */
+
+    int width, height; /* pixels it was trained at; 0: the card does not say */
 
     const char *license;
 
     struct tree *tree; /* what the texts above point into */
 };
+
+/* A FIELD_READ of `starts`: to is an unsigned *. */
+status starts_read(const struct tree_node *n, void *to) MUST_USE;
 
 /* `path` is for messages and for what the card's paths are relative to; nothing is
  * opened. ST_FORMAT "path:line:column: key: what". card_close frees after success;
@@ -70,7 +79,11 @@ status card_check_files(const struct card *c, const char *spared) MUST_USE;
  * checksums of all its parts). ST_FORMAT if a file is missing. */
 status card_fingerprint(const struct card *c, char hex[DIGEST_HEX]) MUST_USE;
 
-/* The same for those who know no cards. Its id stays empty; card_fingerprint fills it. ST_NOMEM. */
+/* The same into m->id, and all files as they are now into m->file; of a model that card_spec has
+ * made. */
+status card_identify(struct model_spec *m, const struct card *c) MUST_USE;
+
+/* The same for those who know no cards. Its id stays empty; card_identify fills it. ST_NOMEM. */
 status card_spec(struct model_spec *out, const struct card *c) MUST_USE;
 
 const char *card_family_name(enum card_family f); /* "wan2.1-t2v" */

@@ -1,7 +1,9 @@
 /* card_files.c - the files a card names: whether they are there and seem to be what they should,
  * and a number that stands for their bytes without reading all of a large one. */
+#include "base/array.h"
 #include "base/file.h"
 #include "base/file_kind.h"
+#include "base/file_sample.h"
 #include "base/file_set.h"
 #include "base/strbuf.h"
 #include "base/utf8.h"
@@ -11,7 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FILES = 5 + MODEL_LORAS, WHOLE = 64 << 20, PIECE = 1 << 20, PIECES = 64 };
+enum { FILES = 5 + MODEL_LORAS };
+_Static_assert((int)MODEL_FILE_IDENTITY == (int)FILE_IDENTITY, "an identity has one length");
 
 struct role {
     const char *name, *path;
@@ -56,14 +59,17 @@ static status open_role(struct file_set *s, const struct role *role)
     return fail(ST_NOMEM, "%s: no memory for its path", role->path);
 }
 
-/* Lines for what is wrong with one file: it is not there, or plainly is something else. */
-static void check_file(struct strbuf *wrong, const struct card *c, const struct role *role,
-                       const char *path)
+/* Lines for what is wrong with one file: it is not there, or plainly is something else. ST_IO
+ * outweighs ST_FORMAT: it may be over soon. */
+static void check_file(struct strbuf *wrong, status *st, const struct card *c,
+                       const struct role *role, const char *path)
 {
     struct file_map m;
     const char *const gap = wrong->len ? "\n" : "";
 
-    if (file_map(&m, path) != ST_OK) {
+    status const mapped = file_map(&m, path);
+    if (mapped != ST_OK) {
+        *st = mapped == ST_FORMAT ? *st : mapped;
         strbuf_addf(wrong, "%s%s: %s: %s", gap, c->path, role->name, error_last()->msg);
         return;
     }
@@ -75,16 +81,19 @@ static void check_file(struct strbuf *wrong, const struct card *c, const struct 
     file_unmap(&m);
 }
 
-static void check_role(struct strbuf *wrong, const struct card *c, const struct role *role)
+static void check_role(struct strbuf *wrong, status *st, const struct card *c,
+                       const struct role *role)
 {
     struct file_set s;
 
-    if (open_role(&s, role) != ST_OK) {
+    status const opened = open_role(&s, role);
+    if (opened != ST_OK) {
+        *st = opened == ST_FORMAT ? *st : opened;
         strbuf_addf(wrong, "%s%s: %s: %s", wrong->len ? "\n" : "", c->path, role->name,
                     error_last()->msg);
         return;
     }
-    for (int i = 0; i < s.count; i++) check_file(wrong, c, role, s.path[i]);
+    for (int i = 0; i < s.count; i++) check_file(wrong, st, c, role, s.path[i]);
     file_set_close(&s);
 }
 
@@ -92,70 +101,71 @@ status card_check_files(const struct card *c, const char *spared)
 {
     struct strbuf wrong = { 0 };
     struct role role[FILES];
-    status st = ST_OK;
+    status st = ST_OK, kind = ST_FORMAT;
 
     if (!utf8_valid(c->path, strlen(c->path)))
         return fail(ST_FORMAT, "%s: the card's path is not UTF-8", c->path);
     int const roles = list_roles(c, role);
     for (int i = 0; i < roles; i++)
-        if (!spared || strcmp(role[i].name, spared) != 0) check_role(&wrong, c, &role[i]);
+        if (!spared || strcmp(role[i].name, spared) != 0) check_role(&wrong, &kind, c, &role[i]);
     if (wrong.failed) st = fail(ST_NOMEM, "%s: no memory to list its files", c->path);
-    else if (wrong.len) st = fail(ST_FORMAT, "%s", wrong.s);
+    else if (wrong.len) st = fail(kind, "%s", wrong.s);
     strbuf_free(&wrong);
     return st;
 }
 
-static status add_digest(struct strbuf *t, const void *data, size_t len)
+/* The model's own note of the file. */
+static status note_file(struct model_spec *m, int *room, const char *path,
+                        const struct file_sample *sample)
 {
-    char hex[DIGEST_HEX];
+    struct model_file *const more = array_grow(m->file, m->files, room, sizeof *more);
 
-    TRY(digest_bytes(data, len, hex));
-    strbuf_add(t, hex, 64);
+    if (!more) return fail(ST_NOMEM, "%s: no memory for its hash", path);
+    m->file = more;
+    struct model_file *const f = &m->file[m->files];
+    *f = (struct model_file){ .path = strdup(path) };
+    if (!f->path) return fail(ST_NOMEM, "%s: no memory for its hash", path);
+    memcpy(f->identity, sample->identity, sizeof f->identity);
+    memcpy(f->sum, sample->sum, sizeof f->sum);
+    m->files++;
     return ST_OK;
 }
 
-static status add_file_digests(struct strbuf *t, const char *role, const char *path)
+static status add_role(struct strbuf *t, const struct role *role, struct model_spec *m, int *room)
 {
-    struct file_map m;
-    status st = ST_OK;
-
-    TRY(file_map(&m, path));
-    strbuf_addf(t, "%s %zu ", role, m.size);
-    if (m.size <= WHOLE) {
-        TRY_OUT(add_digest(t, m.data, m.size));
-    } else {
-        size_t const step = (m.size - PIECE) / (PIECES - 1);
-        for (size_t i = 0; i < PIECES - 1; i++) TRY_OUT(add_digest(t, m.data + step * i, PIECE));
-        TRY_OUT(add_digest(t, m.data + m.size - PIECE, PIECE));
-    }
-out:
-    file_unmap(&m);
-    return st;
-}
-
-static status add_role_digests(struct strbuf *t, const struct role *role)
-{
+    struct file_sample sample;
     struct file_set s;
     status st = ST_OK;
 
     TRY(open_role(&s, role));
-    for (int i = 0; i < s.count && st == ST_OK; i++)
-        st = add_file_digests(t, role->name, s.path[i]);
+    for (int i = 0; i < s.count && st == ST_OK; i++) {
+        strbuf_addf(t, "%s ", role->name);
+        st = file_sample_read(&sample, t, s.path[i]);
+        if (st == ST_OK && m) st = note_file(m, room, s.path[i], &sample);
+    }
     file_set_close(&s);
     return st;
 }
 
-status card_fingerprint(const struct card *c, char hex[DIGEST_HEX])
+static status identify(const struct card *c, char hex[DIGEST_HEX], struct model_spec *m)
 {
     struct strbuf t = { 0 };
     struct role role[FILES];
+    int const roles = list_roles(c, role);
+    int room = 0;
     status st = ST_OK;
 
-    int const roles = list_roles(c, role);
-    for (int i = 0; i < roles; i++) TRY_OUT(add_role_digests(&t, &role[i]));
+    for (int i = 0; i < roles; i++) TRY_OUT(add_role(&t, &role[i], m, &room));
     if (t.failed) st = fail(ST_NOMEM, "%s: no memory for its fingerprint", c->path);
     else st = digest_bytes(t.s, t.len, hex);
 out:
     strbuf_free(&t);
     return st;
 }
+
+status card_fingerprint(const struct card *c, char hex[DIGEST_HEX])
+{
+    return identify(c, hex, NULL);
+}
+
+status card_identify(struct model_spec *m, const struct card *c) { return identify(c, m->id, m); }

@@ -6,6 +6,7 @@
  * all texts against CLIP_BUDGET while they are made.
  */
 #include "jobs/spec/clip.h"
+#include "base/error_list.h"
 #include "base/file.h"
 #include "base/strbuf.h"
 #include "jobs/spec/spec_internal.h"
@@ -54,13 +55,14 @@ static status check_axes(const struct job *job)
 {
     for (int i = 0; i < job->sweep.axes; i++) {
         const struct axis *const a = &job->sweep.axis[i];
-        bool used = is_seed(a) || template_uses(name_template(job), a->name);
+        bool used = is_seed(a) || template_uses(name_template(job), a->name) ||
+                    (job->start.path && template_uses(job->start.path, a->name));
         for (int p = 0; p < job->prompts && !used; p++)
             used = template_uses(job->prompt[p].text, a->name);
         if (!used)
             return tree_fail_key(a->node,
-                                 "the axis changes nothing; allowed: {%s} in a prompt or in "
-                                 "output.name",
+                                 "the axis changes nothing; allowed: {%s} in a prompt, in start "
+                                 "or in output.name",
                                  a->name);
         uint64_t seed;
         for (int v = 0; v < a->count && is_seed(a); v++)
@@ -168,6 +170,37 @@ static status fill_prompts(struct maker *m, struct clip_spec *c, const struct te
     return ST_OK;
 }
 
+/* The file that the clip begins with. In a sweep many have the same: it is read once in a row. */
+static status fill_start(struct maker *m, struct clip_spec *c, const struct template_var *var,
+                         int vars)
+{
+    const struct job *const job = m->job;
+    const struct clip_spec *const before = c->index ? c - 1 : NULL;
+    char *path = NULL, *const dir = path_dir(job->node->tree->name);
+    status st = ST_OK;
+
+    TRY_OUT(start_check(job, m->card, c));
+    if (!c->start.kind) goto out;
+    TRY_OUT(take_text(m,
+                      &(struct template_text){ .text = job->start.path,
+                                               .node = job->start.node,
+                                               .var = var,
+                                               .vars = vars,
+                                               .most = AXIS_VALUE_BYTES },
+                      &path));
+    c->start.file = dir ? path_join(dir, path) : NULL;
+    if (!c->start.file) FAIL_OUT(ST_NOMEM, "%s: no memory for its clips", job->name);
+    TRY_OUT(take_bytes(m, strlen(c->start.file)));
+    if (!c->model_id[0]) goto out;
+    if (before && !strcmp(before->start.file, c->start.file))
+        memcpy(c->start.sha256, before->start.sha256, sizeof c->start.sha256);
+    else st = start_hash(job, c);
+out:
+    free(path);
+    free(dir);
+    return st;
+}
+
 /* What all clips of the job have alike, as the clip's own. */
 static status copy_job(struct maker *m, struct clip_spec *c)
 {
@@ -270,6 +303,7 @@ static status expand_one(struct maker *m, int64_t index, struct clip_spec *c)
 
     TRY(name_clip(m, c, var, vars));
     TRY(fill_prompts(m, c, var, vars));
+    TRY(fill_start(m, c, var, vars));
     return clip_identify(c, m->card);
 }
 
@@ -320,6 +354,20 @@ static status check_clip_names(const struct maker *m)
     return st;
 }
 
+/* Every combination, that all which cannot be are known at once. */
+static status expand_each(struct maker *m, int64_t count)
+{
+    struct error_list wrong = { 0 };
+
+    for (int64_t i = 0; i < count; i++) {
+        status const st = expand_one(m, i, &m->list->clip[m->list->count++]);
+        if (st == ST_OK || error_list_add(&wrong, st)) continue;
+        error_list_free(&wrong);
+        return st;
+    }
+    return error_list_end(&wrong);
+}
+
 static status expand_all(struct maker *m)
 {
     struct job *const job = m->job;
@@ -336,7 +384,7 @@ static status expand_all(struct maker *m)
     TRY(prompts_make(&m->schedule, job, m->card->frames_per_block));
     m->list->clip = calloc((size_t)count, sizeof *m->list->clip);
     if (!m->list->clip) return fail(ST_NOMEM, "%s: no memory for its clips", job->name);
-    for (int64_t i = 0; i < count; i++) TRY(expand_one(m, i, &m->list->clip[m->list->count++]));
+    TRY(expand_each(m, count));
     return check_clip_names(m);
 }
 

@@ -47,6 +47,16 @@ static json_t *loras_for_id(const struct card *card)
     return list;
 }
 
+static json_t *policy_for_id(const struct card *card)
+{
+    json_t *policy = json_pack("{s:s}", "name", kv_rule_name(card->rule));
+
+    for (int i = 0; i < KV_KEYS_COUNT; i++)
+        if (kv_key_bounds(card->rule, (enum kv_key)i))
+            json_set(&policy, kv_key_name((enum kv_key)i), json_real(card->key[i]));
+    return policy;
+}
+
 static json_t *model_for_id(const struct clip_spec *c, const struct card *card)
 {
     json_t *model = json_pack(
@@ -59,6 +69,7 @@ static json_t *model_for_id(const struct clip_spec *c, const struct card *card)
     if (card->loras) json_set(&model, "lora", loras_for_id(card));
     if (card->first_steps)
         json_set(&model, "first_block_steps", steps_for_id(card->first_step, card->first_steps));
+    if (card->rule != KV_USUAL) json_set(&model, "policy", policy_for_id(card));
     if (card->sink) json_set(&model, "sink_positions", json_string(kv_sink_name(card->sink)));
     return model;
 }
@@ -69,10 +80,16 @@ static json_t *content_for_id(const struct clip_spec *c, const struct card *card
     char seed[32];
 
     snprintf(seed, sizeof seed, "%llu", (unsigned long long)c->seed);
-    return json_pack("{s:i, s:o, s:s, s:i, s:i, s:I, s:I, s:s, s:o}", "content", 1, "model",
-                     model_for_id(c, card), "precision", clip_precision_name(c->precision), "width",
-                     c->width, "height", c->height, "pictures", (json_int_t)c->pictures, "blocks",
-                     (json_int_t)c->blocks, "seed", seed, "prompts", prompts_for_id(c));
+    json_t *content =
+        json_pack("{s:i, s:o, s:s, s:i, s:i, s:I, s:I, s:s, s:o}", "content", 1, "model",
+                  model_for_id(c, card), "precision", clip_precision_name(c->precision), "width",
+                  c->width, "height", c->height, "pictures", (json_int_t)c->pictures, "blocks",
+                  (json_int_t)c->blocks, "seed", seed, "prompts", prompts_for_id(c));
+    if (c->start.kind)
+        json_set(&content, "start",
+                 json_pack("{s:s, s:I, s:s}", "kind", clip_start_name(c->start.kind), "pictures",
+                           (json_int_t)c->start.pictures, "sha256", c->start.sha256));
+    return content;
 }
 
 static json_t *formats_for_id(const struct clip_spec *c)

@@ -29,18 +29,29 @@ static json_t *values_json(const struct clip_spec *c)
     return map;
 }
 
+static json_t *start_json(const struct clip_start *s)
+{
+    json_t *start = json_pack("{s:s}", clip_start_name(s->kind), s->file);
+
+    if (s->pictures) json_set(&start, "pictures", json_integer((json_int_t)s->pictures));
+    if (s->sha256[0]) json_set(&start, "sha256", json_string(s->sha256));
+    return start;
+}
+
 static json_t *one_json(const struct clip_spec *c)
 {
     char seed[32];
 
     snprintf(seed, sizeof seed, "%llu", (unsigned long long)c->seed);
-    return json_pack("{s:I, s:s, s:i, s:i, s:I, s:I, s:I, s:I, s:s, s:o, s:o, s:s?, s:s?}", "index",
-                     (json_int_t)c->index, "name", c->name, "width", c->width, "height", c->height,
-                     "fps_num", (json_int_t)c->fps_num, "fps_den", (json_int_t)c->fps_den,
-                     "pictures", (json_int_t)c->pictures, "blocks", (json_int_t)c->blocks, "seed",
-                     seed, "values", values_json(c), "prompts", prompts_json(c), "content_id",
-                     c->content_id[0] ? c->content_id : NULL, "task_id",
-                     c->task_id[0] ? c->task_id : NULL);
+    json_t *one = json_pack(
+        "{s:I, s:s, s:i, s:i, s:I, s:I, s:I, s:I, s:s, s:o, s:o, s:s?, s:s?}", "index",
+        (json_int_t)c->index, "name", c->name, "width", c->width, "height", c->height, "fps_num",
+        (json_int_t)c->fps_num, "fps_den", (json_int_t)c->fps_den, "pictures",
+        (json_int_t)c->pictures, "blocks", (json_int_t)c->blocks, "seed", seed, "values",
+        values_json(c), "prompts", prompts_json(c), "content_id",
+        c->content_id[0] ? c->content_id : NULL, "task_id", c->task_id[0] ? c->task_id : NULL);
+    if (c->start.kind) json_set(&one, "start", start_json(&c->start));
+    return one;
 }
 
 static json_t *clips_json(const struct clip_list *clips)

@@ -13,6 +13,12 @@ const char *clip_encoder_name(enum clip_encoder e)
     return names[e];
 }
 
+const char *clip_start_name(enum clip_start_kind k)
+{
+    static const char *const names[] = { "none", "latents", "image", "video" };
+    return names[k];
+}
+
 int64_t clip_pictures(int64_t blocks, int frames_per_block)
 {
     return 1 + PICTURES * (blocks * frames_per_block - 1);
@@ -43,8 +49,8 @@ static void free_format(struct clip_format *f)
 
 void clip_spec_free(struct clip_spec *c)
 {
-    char *const texts[] = { c->job,     c->owner,         c->name,   c->dir,
-                            c->latents, c->latents_dtype, c->preview };
+    char *const texts[] = { c->job,     c->owner,         c->name,    c->dir,
+                            c->latents, c->latents_dtype, c->preview, c->start.file };
 
     for (int i = 0; i < COUNT_OF(texts); i++) free(texts[i]);
     for (int i = 0; i < c->prompts; i++) free(c->prompt[i].text);

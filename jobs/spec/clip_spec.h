@@ -47,6 +47,17 @@ struct clip_format {
     enum clip_encoder encoder;
 };
 
+/* What a clip's first blocks are, where they are not rendered. */
+enum clip_start_kind { CLIP_START_NONE, CLIP_START_LATENTS, CLIP_START_IMAGE, CLIP_START_VIDEO };
+const char *clip_start_name(enum clip_start_kind k); /* "none", "latents", "image", "video" */
+
+struct clip_start {
+    enum clip_start_kind kind;
+    char *file;              /* NULL: none */
+    int64_t pictures;        /* the last so many of a video, whole blocks; else 0 */
+    char sha256[DIGEST_HEX]; /* of the file; "": not known */
+};
+
 struct clip_spec {
     char *job, *owner; /* owner NULL: none */
     int64_t index;     /* in the job, from 0 */
@@ -61,7 +72,8 @@ struct clip_spec {
     int64_t pictures; /* of the video */
     int64_t blocks;
     int frames_per_block; /* latent frames; the model's */
-    int64_t checkpoint;   /* blocks from one to the next; 0: none are made */
+    struct clip_start start;
+    int64_t checkpoint; /* blocks from one to the next; 0: none are made */
 
     struct clip_prompt *prompt; /* rising by block, the first at block 0 */
     int prompts;

@@ -25,6 +25,15 @@ struct job_prompt {
     const struct tree_node *node; /* of the entry; of `prompt` if the job has just one */
 };
 
+/* What the clips begin with. `path`: a template, of the kind's file. */
+struct job_start {
+    enum clip_start_kind kind;
+    const char *path, *latents, *image, *video; /* path: the one that is given */
+    struct duration last;                       /* of a video: so much of its end */
+    bool force;                                 /* also with a model that was not made for it */
+    const struct tree_node *node;               /* of the path; NULL: none */
+};
+
 /* The clip of a job, or what its clips share. */
 struct job_clip {
     int width, height; /* pixels */
@@ -65,7 +74,8 @@ struct job {
 
     struct job_prompt *prompt; /* rising in time is checked with the clip's rate */
     int prompts;
-    int quantize;     /* enum job_quantize */
+    int quantize; /* enum job_quantize */
+    struct job_start start;
     int long_prompts; /* enum job_long_prompts; clips do not show it, whoever makes them does */
 
     struct {

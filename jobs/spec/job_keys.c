@@ -319,6 +319,7 @@ static const struct field job_fields[] = {
     NODE("lora", lora),
     NODE("prompt", prompt),
     NODE("prompts", prompts),
+    { .name = "start", .type = FIELD_READ, .to = AT(job.start), .read = start_read },
     CHOICE("quantize", job.quantize, "warn|error"),
     CHOICE("long_prompts", job.long_prompts, "warn|error"),
     { .name = "clip",
@@ -337,9 +338,10 @@ static const struct field job_fields[] = {
 const struct field_table job_table = { "", job_fields, COUNT_OF(job_fields) };
 
 const struct field_table *const job_tables[] = {
-    &job_table,     &model_table, &lora_table,    &clip_table,      &job_prompt_table,
-    &sweep_table,   &axis_table,  &output_table,  &format_table,    &latents_table,
-    &preview_table, &run_table,   &retries_table, &job_after_table, NULL,
+    &job_table,        &model_table,   &lora_table,      &clip_table,
+    &job_prompt_table, &start_table,   &sweep_table,     &axis_table,
+    &output_table,     &format_table,  &latents_table,   &preview_table,
+    &run_table,        &retries_table, &job_after_table, NULL,
 };
 
 const char *job_exists_name(int on_exists)

@@ -19,5 +19,7 @@ void model_spec_free(struct model_spec *m)
 
     for (int i = 0; i < COUNT_OF(texts); i++) free(texts[i]);
     model_loras_free(m->lora, m->loras);
+    for (int i = 0; i < m->files; i++) free(m->file[i].path);
+    free(m->file);
     *m = (struct model_spec){ 0 };
 }

@@ -21,6 +21,13 @@ struct model_lora {
     double scale;
 };
 
+/* A file of the model as it was when the model's id was made (base/file_sample.h). */
+enum { MODEL_FILE_IDENTITY = 256, MODEL_FILES = 4096 };
+struct model_file {
+    char *path;
+    char identity[MODEL_FILE_IDENTITY], sum[DIGEST_HEX];
+};
+
 struct model_spec {
     char *name, *family, *license; /* "wan2.1-t2v"; license NULL: not said */
     char *card;                    /* path of the card, for messages and as the group's name */
@@ -45,8 +52,13 @@ struct model_spec {
     int attention_frames; /* latent frames a block sees, its own and the sink's included */
     int sink_frames;      /* 0, or frames_per_block */
     enum kv_sink sink;
+    enum kv_rule rule;
+    double key[KV_KEYS_COUNT]; /* the policy's own numbers, and 0 for others */
+    int keys;                  /* KV_KEYS_COUNT; 0 with the window's own policy */
 
-    char id[DIGEST_HEX]; /* stands for the bytes of the files (card_fingerprint); "": not known */
+    char id[DIGEST_HEX]; /* stands for the bytes of the files (card_identify); "": not known */
+    struct model_file *file;
+    int files;
 };
 
 void model_loras_free(struct model_lora *lora, int count);

@@ -111,6 +111,17 @@ extern const struct field_table job_table;        /* reads into a struct job_dra
 extern const struct field_table job_prompt_table; /* reads into a struct job_prompt */
 extern const struct field_table job_after_table;  /* reads into a struct job_after */
 
+/* ---- start.c ---- */
+
+extern const struct field_table start_table;                     /* reads into a struct job_start */
+status start_read(const struct tree_node *n, void *to) MUST_USE; /* a FIELD_READ of one */
+
+/* Sets all but the file of the clip's start; its blocks are set. ST_FORMAT at the key: a model not
+ * made for it, too little of a video, nothing left to render. */
+status start_check(const struct job *job, const struct card *card, struct clip_spec *c) MUST_USE;
+/* Sets its hash. ST_FORMAT if the file is not there. */
+status start_hash(const struct job *job, struct clip_spec *c) MUST_USE;
+
 /* ---- prompt_schedule.c ---- */
 
 /* The times of a job's prompts, on blocks. */

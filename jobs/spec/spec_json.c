@@ -113,6 +113,10 @@ static const struct key clip_keys[] = {
     { "blocks", KEY_INT64, AT(blocks), .min = 1, .max = BLOCKS_MAX },
     { "checkpoint", KEY_INT64, AT(checkpoint), .max = BLOCKS_MAX },
     { "frames_per_block", KEY_INT, AT(frames_per_block), .min = 1, .max = 16 },
+    { "start", KEY_CHOICE, AT(start.kind), .allowed = "none|latents|image|video" },
+    { "start_file", KEY_MAY_TEXT, .at = AT(start.file), .min = 1 },
+    { "start_pictures", KEY_INT64, AT(start.pictures), .max = PICTURES_MAX },
+    { "start_sha256", KEY_CHARS, AT(start.sha256), .max = DIGEST_HEX },
     { "prompt", KEY_LIST, AT(prompt), AT(prompts), 1, BLOCKS_MAX, .item = &prompt_table },
     { "value", KEY_LIST, AT(value), AT(values), 0, VALUES_MAX, .item = &pair_table },
     { "label", KEY_LIST, AT(label), AT(labels), 0, LABELS_MAX, .item = &pair_table },
@@ -143,6 +147,16 @@ static const struct key lora_keys[] = {
 static const struct key_table lora_json = { lora_keys, COUNT_OF(lora_keys),
                                             sizeof(struct model_lora) };
 
+#define AT(member) offsetof(struct model_file, member)
+static const struct key file_keys[] = {
+    { "path", KEY_TEXT, AT(path), .min = 1 },
+    { "identity", KEY_CHARS, AT(identity), .max = MODEL_FILE_IDENTITY },
+    { "sum", KEY_CHARS, AT(sum), .max = DIGEST_HEX },
+};
+#undef AT
+static const struct key_table file_table = { file_keys, COUNT_OF(file_keys),
+                                             sizeof(struct model_file) };
+
 #define AT(member) offsetof(struct model_spec, member)
 static const struct key model_keys[] = {
     { "name", KEY_TEXT, AT(name), .min = 1 },
@@ -165,7 +179,10 @@ static const struct key model_keys[] = {
     { "attention_frames", KEY_INT, AT(attention_frames), .min = 1, .max = 4096 },
     { "sink_frames", KEY_INT, AT(sink_frames), .max = 4096 },
     { "sink_positions", KEY_CHOICE, AT(sink), .allowed = KV_ALL_SINK_CHOICES },
+    { "policy", KEY_CHOICE, AT(rule), .allowed = KV_RULE_CHOICES },
+    { "policy_keys", KEY_REALS, .at = AT(key), .count = AT(keys), .max = KV_KEYS_COUNT },
     { "id", KEY_CHARS, AT(id), .max = DIGEST_HEX },
+    { "file", KEY_LIST, AT(file), AT(files), 0, MODEL_FILES, .item = &file_table },
 };
 #undef AT
 static const struct key_table model_table = { model_keys, COUNT_OF(model_keys),
@@ -467,6 +484,10 @@ static status check_clip(const struct clip_spec *c)
         return fail(ST_FORMAT, "fps_num: not 1 to below 240 pictures a second");
     if (c->pictures > clip_pictures(c->blocks, c->frames_per_block))
         return fail(ST_FORMAT, "pictures: more than its blocks have");
+    if (!c->start.file != !c->start.kind)
+        return fail(ST_FORMAT, "start_file: not what goes with start");
+    if (!c->start.pictures != (c->start.kind != CLIP_START_VIDEO))
+        return fail(ST_FORMAT, "start_pictures: not what goes with start");
     if (!c->latents != !c->latents_dtype ||
         (c->latents && choice_find("bf16|f32", c->latents_dtype) < 0))
         return fail(ST_FORMAT, "latents_dtype: not bf16 or f32, as goes with latents");
@@ -505,7 +526,18 @@ static status check_model(const struct model_spec *m)
         if (!(m->lora[i].alpha >= 0 && m->lora[i].alpha <= LORA_MOST) ||
             !(m->lora[i].scale >= -LORA_MOST && m->lora[i].scale <= LORA_MOST))
             return fail(ST_FORMAT, "lora[%d]: alpha and scale: not up to %d", i, LORA_MOST);
-    if (m->attention_frames % m->frames_per_block || m->sink_frames % m->frames_per_block)
+    if (m->keys != (m->rule == KV_USUAL ? 0 : KV_KEYS_COUNT))
+        return fail(ST_FORMAT, "policy_keys: not as many as the policy %s has",
+                    kv_rule_name(m->rule));
+    if (!kv_rule_fits(m->rule, m->window))
+        return fail(ST_FORMAT, "policy: not in a rolling window");
+    for (int i = 0; i < m->keys; i++) {
+        const struct kv_key_bounds *const b = kv_key_bounds(m->rule, (enum kv_key)i);
+        if (b ? !(m->key[i] >= b->least && m->key[i] <= b->most) : m->key[i] != 0)
+            return fail(ST_FORMAT, "policy_keys: %s: out of range", kv_key_name((enum kv_key)i));
+    }
+    if (m->attention_frames % m->frames_per_block ||
+        (m->rule == KV_USUAL && m->sink_frames % m->frames_per_block))
         return fail(ST_FORMAT, "attention_frames, sink_frames: not whole blocks");
     return ST_OK;
 }

@@ -1,7 +1,7 @@
 /* yaml_schema.c - a map read by a table, and messages that name the nearest known key. */
 #include "jobs/yaml/yaml_schema.h"
 #include "base/choice.h"
-#include "base/strbuf.h"
+#include "base/error_list.h"
 #include "jobs/yaml/yaml_value.h"
 
 #include <stdio.h>
@@ -153,22 +153,41 @@ static status read_field_value(const struct tree_node *n, const struct field *f,
     return ST_OK;
 }
 
+static status check_key(const struct tree_node *m, const struct field_table *table)
+{
+    for (int i = 0; i < table->count; i++)
+        if (!strcmp(m->key, table->field[i].name)) return ST_OK;
+    return fail_unknown_key(m, table);
+}
+
+static status read_field(const struct tree_node *n, const struct field *f, void *to)
+{
+    const struct tree_node *const m = tree_find(n, f->name);
+
+    if (m) return read_field_value(m, f, (char *)to + f->to);
+    if (!f->required) return ST_OK;
+    return tree_fail(n, "%s is missing%s%s", f->name, f->allowed ? "; allowed: " : "",
+                     f->allowed ? f->allowed : "");
+}
+
 status field_read(const struct tree_node *n, const struct field_table *table, void *to)
 {
+    struct error_list wrong = { 0 };
+    status st = ST_OK;
+
     if (n->kind != TREE_MAP) return tree_refuse(n, "a map of keys");
     for (const struct tree_node *m = n->first; m; m = m->next) {
-        bool known = false;
-        for (int i = 0; i < table->count && !known; i++)
-            known = !strcmp(m->key, table->field[i].name);
-        if (!known) return fail_unknown_key(m, table);
+        st = check_key(m, table);
+        if (st != ST_OK && !error_list_add(&wrong, st)) goto out;
     }
+    bool const spelt = !wrong.count; /* else what is missing may be what is misspelt */
     for (int i = 0; i < table->count; i++) {
-        const struct field *const f = &table->field[i];
-        const struct tree_node *const m = tree_find(n, f->name);
-        if (m) TRY(read_field_value(m, f, (char *)to + f->to));
-        else if (f->required)
-            return tree_fail(n, "%s is missing%s%s", f->name, f->allowed ? "; allowed: " : "",
-                             f->allowed ? f->allowed : "");
+        if (!spelt && !tree_find(n, table->field[i].name)) continue;
+        st = read_field(n, &table->field[i], to);
+        if (st != ST_OK && !error_list_add(&wrong, st)) goto out;
     }
-    return ST_OK;
+    return error_list_end(&wrong);
+out:
+    error_list_free(&wrong);
+    return st;
 }

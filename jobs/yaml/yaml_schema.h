@@ -39,8 +39,9 @@ struct field_table {
 };
 
 /* Read every key of the map `n` into the struct at `to`, which holds the defaults.
- * ST_FORMAT names the key and what is allowed; an unknown key comes with the nearest
- * known one. Keys are read in the table's order, so the same text fails the same way. */
+ * ST_FORMAT names each key that is wrong and what is allowed, one a line; an unknown key comes
+ * with the nearest known one. Unknown keys come first, then those of the table in its order, so
+ * the same text fails the same way. */
 status field_read(const struct tree_node *n, const struct field_table *table, void *to) MUST_USE;
 
 /* The readers behind the types, for use in a FIELD_READ. */

@@ -9,11 +9,9 @@
 #include <math.h>
 
 extern const struct kv_policy_ops policy_rolling, policy_block;
-#define POLICY(NAME, file, name) extern const struct kv_policy_ops policy_##file;
+#define POLICY(NAME, file, name, rolling) extern const struct kv_policy_ops policy_##file;
 KV_POLICIES(POLICY)
 #undef POLICY
-
-enum { IN_ROLLING = 1 << WINDOW_ROLLING, IN_BLOCK = 1 << WINDOW_BLOCK };
 
 /* One of a rule's own numbers that is whole. */
 static inline int kv_whole(const struct kv_policy *p, enum kv_key k) { return (int)p->key[k]; }

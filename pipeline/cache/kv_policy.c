@@ -7,7 +7,7 @@ static const struct kv_policy_ops *const usual[WINDOW_KINDS] = {
 };
 
 static const struct kv_policy_ops *const policies[KV_RULES] = {
-#define POLICY(NAME, file, name) [KV_##NAME] = &policy_##file,
+#define POLICY(NAME, file, name, rolling) [KV_##NAME] = &policy_##file,
     KV_POLICIES(POLICY)
 #undef POLICY
 };
@@ -36,7 +36,7 @@ status kv_policy_check(const struct kv_policy *p)
 
     if (b < 1 || b > 64) return fail(ST_ARG, "frames per block: %d; 1 to 64 are allowed", b);
     if (p->levels < 1) return fail(ST_ARG, "levels: %d; at least 1", p->levels);
-    if (!(ops->windows >> p->kind & 1))
+    if (!kv_rule_fits(p->rule, p->kind))
         return fail(ST_ARG, "policy %s: not in a %s window", kv_rule_name(p->rule),
                     kv_window_name(p->kind));
     TRY(check_keys(p));

@@ -84,8 +84,7 @@ struct kv_pass {
 struct kv_call;
 
 struct kv_policy_ops {
-    unsigned windows; /* 1 << kind of all window kinds it can be in */
-    bool all_heads;   /* needs all heads of a layer in one place: no exchange by heads */
+    bool all_heads; /* needs all heads of a layer in one place: no exchange by heads */
 
     /* ST_ARG says which number does not fit and what is allowed. Levels, frames per block and the
      * rule's own keys, one by one, fit. */

@@ -38,7 +38,6 @@ static int look_back(const struct kv_policy *p, int stage, bool given)
 }
 
 const struct kv_policy_ops policy_block = {
-    .windows = IN_BLOCK,
     .check = check_block,
     .bank = frames_sink_blocks,
     .window_spans = list_noise_pass,

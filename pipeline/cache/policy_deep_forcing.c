@@ -12,8 +12,8 @@
  *
  * among those that were chosen fewer than max_reuse times (0: no limit), in their order. The
  * queries are those of the passes that were run last: the block's own, at pure noise, and the last
- * R - B frames of the clean pass before. Where the limit leaves too few, a layer has fewer rows, and
- * compresses in other blocks than its neighbours. The sink is turned at every compression, B frames
+ * R - B frames of the clean pass before. Where the limit leaves too few, a layer has fewer rows,
+ * and compresses in other blocks than its neighbours. The sink is turned at every compression, B frames
  * short of where the rows behind it would begin, as in policy_deep_sink.c.
  *
  * The paper also moves what was chosen to one place; the released code never does.
@@ -278,7 +278,6 @@ static void find_source(const struct kv_state *s, int layer, int64_t row, double
 }
 
 const struct kv_policy_ops policy_deep_forcing = {
-    .windows = IN_BLOCK,
     .all_heads = true,
     .check = check_deep_forcing,
     .window_spans = list_noise_pass,

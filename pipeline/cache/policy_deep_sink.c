@@ -36,7 +36,6 @@ static int look_back(const struct kv_policy *p, int stage, bool given)
 }
 
 const struct kv_policy_ops policy_deep_sink = {
-    .windows = IN_BLOCK,
     .check = check_deep_sink,
     .bank = frames_sink_blocks,
     .window_spans = list_noise_pass,

@@ -136,7 +136,6 @@ static void find_source(const struct kv_state *s, int layer, int64_t row, double
 }
 
 const struct kv_policy_ops policy_ema_sink = {
-    .windows = IN_BLOCK | IN_ROLLING,
     .check = check_ema_sink,
     .window_spans = list_noise_pass,
     .clean_spans = list_clean_pass,

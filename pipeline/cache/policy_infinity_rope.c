@@ -52,7 +52,6 @@ static int look_back(const struct kv_policy *p, int stage, bool given)
 }
 
 const struct kv_policy_ops policy_infinity_rope = {
-    .windows = IN_BLOCK,
     .check = check_infinity_rope,
     .bank = frames_sink_blocks,
     .window_spans = list_noise_pass,

@@ -158,7 +158,6 @@ static void find_source(const struct kv_state *s, int layer, int64_t row, double
 }
 
 const struct kv_policy_ops policy_memrope = {
-    .windows = IN_BLOCK,
     .check = check_memrope,
     .bank = frames_sink_blocks,
     .window_spans = list_noise_pass,

@@ -57,7 +57,6 @@ static int look_back(const struct kv_policy *p, int stage, bool given)
 }
 
 const struct kv_policy_ops policy_rolling = {
-    .windows = IN_ROLLING,
     .check = check_rolling,
     .window_spans = list_window,
     .clean_spans = list_clean_pass,

@@ -98,7 +98,6 @@ static int look_back(const struct kv_policy *p, int stage, bool given)
 }
 
 const struct kv_policy_ops policy_rolling_sink = {
-    .windows = IN_BLOCK | IN_ROLLING,
     .check = check_rolling_sink,
     .bank = bank_blocks,
     .window_spans = list_noise_pass,

@@ -42,6 +42,7 @@ void live_clip_free(struct live_clip *c)
     for (int i = 0; i < c->texts; i++) free(c->text[i].rows);
     free(c->text);
     free(c->text_of);
+    free(c->given);
     if (c->resume) snapshot_reader_close(c->resume);
     free(c->resume);
     free(c->resume_dir);

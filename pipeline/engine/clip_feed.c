@@ -25,10 +25,10 @@
 #include <string.h>
 
 /* One message: the head, per text its id and tokens, per prompt the index of its text, the rows
- * of all texts, the folder it goes on from, the clip as JSON. All ranks have the same byte
- * order. */
+ * of all texts, the given blocks, the folder it goes on from, the clip as JSON. All ranks have the
+ * same byte order. */
 struct feed_head {
-    int64_t kind, number, texts, prompts, json;
+    int64_t kind, number, texts, prompts, given, json;
     int64_t resume, resumed; /* bytes of resume_dir, in front of the JSON; its blocks */
 };
 struct feed_text {
@@ -49,11 +49,21 @@ struct clip_feed {
 
 /* ---- bytes ------------------------------------------------------------------------- */
 
-static status write_clip(struct strbuf *to, const struct live_clip *c, int text_dim)
+/* Of a block's latent. */
+static size_t block_bytes(const struct engine_group *g)
 {
-    struct feed_head head = {
-        .kind = FEED_CLIP, .number = c->number, .texts = c->texts, .prompts = c->spec.prompts
-    };
+    return (size_t)g->policy.frames_per_block * (size_t)g->shape.channels *
+           (size_t)(g->latent_h * g->latent_w) * sizeof(float);
+}
+
+static status write_clip(struct strbuf *to, const struct live_clip *c, const struct engine_group *g)
+{
+    int const text_dim = g->shape.text_dim;
+    struct feed_head head = { .kind = FEED_CLIP,
+                              .number = c->number,
+                              .texts = c->texts,
+                              .prompts = c->spec.prompts,
+                              .given = c->given_blocks };
     struct strbuf json = { 0 };
     status st = ST_OK;
 
@@ -69,6 +79,7 @@ static status write_clip(struct strbuf *to, const struct live_clip *c, int text_
     for (int i = 0; i < c->texts; i++)
         strbuf_add(to, c->text[i].rows,
                    (size_t)c->text[i].tokens * (size_t)text_dim * sizeof *c->text[i].rows);
+    if (c->given) strbuf_add(to, c->given, (size_t)c->given_blocks * block_bytes(g));
     strbuf_add(to, c->resume_dir, (size_t)head.resume);
     strbuf_add(to, json.s, json.len);
     if (to->failed) st = fail(ST_NOMEM, "clip %s: no memory to send it", c->spec.name);
@@ -123,6 +134,20 @@ static status read_texts(struct reader *r, struct live_clip *c, const struct fee
     return ST_OK;
 }
 
+static status read_given(struct reader *r, struct live_clip *c, const struct feed_head *head,
+                         const struct engine_group *g)
+{
+    size_t const one = block_bytes(g);
+
+    if (head->given < 0 || (size_t)head->given > (size_t)(r->end - r->at) / one)
+        return fail(ST_COMM, "a clip with %lld given blocks", (long long)head->given);
+    if (!head->given) return ST_OK;
+    c->given = malloc((size_t)head->given * one);
+    if (!c->given) return fail(ST_NOMEM, "%lld given blocks", (long long)head->given);
+    c->given_blocks = head->given;
+    return take(r, c->given, (size_t)head->given * one);
+}
+
 static status read_resume(struct reader *r, struct live_clip *c, const struct feed_head *head)
 {
     if (!head->resume) return ST_OK;
@@ -136,7 +161,7 @@ static status read_resume(struct reader *r, struct live_clip *c, const struct fe
 }
 
 static status read_clip(struct live_clip **out, struct reader *r, const struct feed_head *head,
-                        int line, int text_dim)
+                        int line, const struct engine_group *g)
 {
     struct live_clip *c = calloc(1, sizeof *c);
     status st = ST_OK;
@@ -145,7 +170,8 @@ static status read_clip(struct live_clip **out, struct reader *r, const struct f
     if (!c) return fail(ST_NOMEM, "a clip: no memory");
     c->number = (int)head->number;
     c->line = line;
-    TRY_OUT(read_texts(r, c, head, text_dim));
+    TRY_OUT(read_texts(r, c, head, g->shape.text_dim));
+    TRY_OUT(read_given(r, c, head, g));
     TRY_OUT(read_resume(r, c, head));
     if (head->json != r->end - r->at) {
         st = fail(ST_COMM, "a clip's message has another length than it says");
@@ -186,7 +212,7 @@ static status take_message(struct group *t, int line, const char *bytes, size_t 
     if (head.kind == FEED_END) clip_board_end(t->board, line);
     if (head.kind == FEED_CUT) clip_board_cut(t->board, line, (int)head.number);
     if (head.kind != FEED_CLIP) return ST_OK;
-    TRY(read_clip(&c, &r, &head, line, t->g.shape.text_dim));
+    TRY(read_clip(&c, &r, &head, line, &t->g));
     clip_board_post(t->board, c, users_of(t, t->world->rank, line));
     return ST_OK;
 }
@@ -274,7 +300,7 @@ status clip_feed_send(struct group *t, struct live_clip *c)
     status st = ST_OK;
 
     if (t->feeds[line]) {
-        st = write_clip(&bytes, c, t->g.shape.text_dim);
+        st = write_clip(&bytes, c, &t->g);
         if (st == ST_OK) st = send_bytes(t, line, bytes.s, bytes.len);
     }
     strbuf_free(&bytes);

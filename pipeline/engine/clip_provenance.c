@@ -55,21 +55,50 @@ static void add_model(struct clip_provenance *a, const struct group *t)
     a->file[0] = (struct sidecar_pair){ m->weights, t->weights_hash };
     a->file[1] = (struct sidecar_pair){ m->vae, t->vae_hash };
     a->file[2] = (struct sidecar_pair){ m->encoder, t->text_hash };
+    for (int i = 0; i < m->loras; i++) {
+        const struct model_lora *const l = &m->lora[i];
+        a->file[3 + i] = (struct sidecar_pair){ l->file, t->lora_hash[i] };
+        a->lora[i] = (struct sidecar_lora){ l->file, l->rank, l->alpha, l->scale };
+    }
+    a->about.lora = a->lora;
+    a->about.loras = m->loras;
     a->about.model = m->name;
     a->about.family = m->family;
     a->about.model_license = m->license;
-    a->about.model_files = (struct sidecar_pairs){ a->file, COUNT_OF(a->file) };
+    a->about.model_files = (struct sidecar_pairs){ a->file, 3 + m->loras };
     a->about.model_hash_rule =
-        "sha256 of the file; of the text encoder: names, shapes, sizes and samples (text_hash.c)";
+        "sha256 of the file, of several files of their hashes and names; of the text encoder: names, "
+        "shapes, sizes and samples (text_hash.c)";
     a->about.step = m->step;
     a->about.steps = m->steps;
+    if (m->first_steps) a->about.first_step = m->first_step;
+    a->about.first_steps = m->first_steps;
     a->about.warp = m->warp;
     a->about.shift = m->shift;
     a->about.window = kv_window_name(m->window);
     a->about.frames_per_block = m->frames_per_block;
     a->about.attention_frames = m->attention_frames;
     a->about.sink_frames = m->sink_frames;
+    if (m->rule != KV_USUAL) {
+        a->about.policy = kv_rule_name(m->rule);
+        for (int i = 0; i < KV_KEYS_COUNT; i++)
+            if (kv_key_bounds(m->rule, (enum kv_key)i)) {
+                a->about.policy_key[a->about.policy_keys] = kv_key_name((enum kv_key)i);
+                a->about.policy_value[a->about.policy_keys++] = m->key[i];
+            }
+    }
     if (m->sink) a->about.sink_positions = kv_sink_name(m->sink);
+}
+
+static void add_start(struct clip_provenance *a, const struct live_clip *c)
+{
+    const struct clip_start *const s = &c->spec.start;
+
+    if (s->kind == CLIP_START_NONE) return;
+    a->about.start = clip_start_name(s->kind);
+    a->about.start_file = s->file;
+    a->about.start_sha256 = s->sha256;
+    a->about.start_blocks = c->given_blocks;
 }
 
 static void add_program(struct clip_provenance *a, const struct group *t, int line)
@@ -120,6 +149,9 @@ status clip_provenance_make(struct clip_provenance *out, const struct group *t,
     gethostname(out->hostname, sizeof out->hostname - 1);
     add_model(out, t);
     add_program(out, t, c->line);
+    add_start(out, c);
+    TRY(engine_numerics(t->rank->o, out->numerics));
+    out->about.numerics_id = out->numerics;
     TRY_OUT(add_prompts(out, spec));
     TRY_OUT(add_pairs(out, spec));
 out:

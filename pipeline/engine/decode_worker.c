@@ -5,6 +5,7 @@
  * time computes. The last part of a chain makes the pictures and gives them to an encode worker.
  */
 #include "base/clock.h"
+#include "base/file_set.h"
 #include "base/thread.h"
 #include "pipeline/engine/engine_internal.h"
 
@@ -75,7 +76,7 @@ status decode_worker_open(struct decode_worker **out, struct group *t,
     d->t = t;
     d->c = *c;
     pthread_mutex_init(&d->turn, NULL);
-    TRY_OUT(digest_file(t->model.vae, d->vae_hash));
+    TRY_OUT(model_file_hash(t->model.vae, file_set_vae, d->vae_hash));
     for (int i = 0; i < c->lines; i++) TRY_OUT(open_stream(d, i));
     *out = d;
     d = NULL; /* handed over */

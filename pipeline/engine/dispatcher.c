@@ -51,6 +51,7 @@ struct supply {
 struct dispatcher {
     struct group *t;
     struct prompt_bank *prompts;
+    struct clip_starts *starts;
     struct task task;
 
     pthread_mutex_t lock; /* of what follows */
@@ -429,6 +430,7 @@ static status supply_line(struct dispatcher *d, struct entry *e, int line)
     }
     if (!prompt_bank_has(d->prompts, e->item.clip)) TRY_OUT(embed_waiting(d));
     TRY_OUT(prompt_bank_give(d->prompts, c, &why));
+    if (!why) TRY_OUT(clip_starts_give(d->starts, c, &why));
     if (why) refuse_clip(d, e, why);
     else {
         TRY_OUT(clip_find_resume(d->t, c));
@@ -544,6 +546,7 @@ status dispatcher_open(struct dispatcher **out, struct group *t)
     condvar_init(&d->changed);
     *out = d;
     TRY(prompt_bank_open(&d->prompts, t));
+    TRY(clip_starts_open(&d->starts, t));
     return add_entry(d, t->first);
 }
 
@@ -571,9 +574,11 @@ void dispatcher_close(struct dispatcher **dispatcher)
     if (!d) return;
     d->closed = true; /* what the thread did not settle, if it ever ran, was not made */
     for (int i = 0; i < d->entries; i++)
-        settle_entry(d->entry[i], ST_CANCELED, "the engine failed");
+        settle_entry(d->entry[i], ST_CANCELED,
+                     comm_stopped(d->t->world) ? "stopped" : "the engine failed");
     if (report_changes(d) != ST_OK) error_clear();
     prompt_bank_close(&d->prompts);
+    clip_starts_close(&d->starts);
     for (int i = 0; i < d->entries; i++) {
         free(d->entry[i]->why);
         free(d->entry[i]);

@@ -274,7 +274,10 @@ static status encode_block(struct encode_worker *f, const struct decode_block *b
         keep_writer(f);
         f->dropped = true;
     }
-    if (f->dropped) return ST_OK;
+    if (f->dropped) {
+        f->begin = clock_seconds(); /* what follows has not waited for itself */
+        return ST_OK;
+    }
     if (encode_pictures(f, b) != ST_OK) return fail_clip(f, b->block);
     f->blocks++;
     f->pictures += b->pictures.count;

@@ -46,6 +46,12 @@ struct engine_options {
     int (*exit_code)(status st); /* for a process that has to end where it stands */
 };
 
+/* What a clip is computed with, as 16 hex digits: backend, its instructions and libraries, those of
+ * the prompts' too, wire, determinism and exchange. Clips of one content and other numerics differ
+ * by rounding. ST_NOMEM. */
+enum { ENGINE_NUMERICS = 17 };
+status engine_numerics(const struct engine_options *o, char id[ENGINE_NUMERICS]) MUST_USE;
+
 /* A group as it is rendered; read-only to callbacks. */
 struct engine_group {
     int number; /* from 0 */

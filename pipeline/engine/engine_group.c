@@ -7,6 +7,7 @@
  * stop was asked for, or because the world is aborted: then every wait breaks.
  */
 #include "base/clock.h"
+#include "base/file_set.h"
 #include "base/log.h"
 #include "pipeline/engine/engine_internal.h"
 
@@ -31,6 +32,19 @@ static status share_hash(struct group *t, int from, const char *own, const char 
                 t->world->rank, from);
 }
 
+/* Rank 0 reads them for all. */
+static status share_lora_hashes(struct group *t)
+{
+    char own[DIGEST_HEX];
+
+    for (int i = 0; i < t->model.loras; i++) {
+        const char *const file = t->model.lora[i].file;
+        if (t->world->rank == 0) TRY(model_file_hash(file, weights_folders(WEIGHTS_LORA), own));
+        TRY(share_hash(t, 0, t->world->rank == 0 ? own : NULL, file, t->lora_hash[i]));
+    }
+    return ST_OK;
+}
+
 static status share_hashes(struct group *t)
 {
     char first[DIGEST_HEX];
@@ -38,7 +52,7 @@ static status share_hashes(struct group *t)
 
     if (t->line_worker) vae = line_worker_vae_hash(t->line_worker);
     if (t->world->rank == 0 && !vae) {
-        TRY(digest_file(t->model.vae, first));
+        TRY(model_file_hash(t->model.vae, file_set_vae, first));
         vae = first;
     }
     TRY(share_hash(t, t->g.roles.line[0].first,
@@ -47,7 +61,8 @@ static status share_hashes(struct group *t)
     TRY(share_hash(t, t->g.roles.text,
                    t->prompt_encoder ? prompt_encoder_hash(t->prompt_encoder) : NULL,
                    t->model.encoder, t->text_hash));
-    return share_hash(t, 0, vae, t->model.vae, t->vae_hash);
+    TRY(share_hash(t, 0, vae, t->model.vae, t->vae_hash));
+    return share_lora_hashes(t);
 }
 
 /* ---- opening ------------------------------------------------------------------------------- */
@@ -76,16 +91,19 @@ static status open_group(struct group *t)
 {
     const struct engine_events *const ev = t->rank->events;
 
+    if (t->first) TRY(dispatcher_open(&t->dispatcher, t)); /* whatever comes, its clip is told of */
     if (t->rank->o->loading) t->rank->o->loading();
+    if (t->rank->o->stop_asked()) comm_stop(t->world); /* before it ended the process by itself */
     TRY(group_read_model(t));
+    TRY(group_check_files(t));
     TRY(engine_assign_roles(t));
     if (ev && ev->group_begin) ev->group_begin(ev->arg, &t->g);
     TRY(engine_comms_open(t));
     TRY(clip_board_open(&t->board, t->world));
-    if (t->first) TRY(dispatcher_open(&t->dispatcher, t));
     if (t->world->rank == t->g.roles.text) TRY(prompt_encoder_open(&t->prompt_encoder, t));
     TRY(open_worker(t));
     TRY(share_hashes(t));
+    TRY(group_check_files(t)); /* what was hashed is what has been loaded */
     return comm_agree(t->world, ST_OK);
 }
 

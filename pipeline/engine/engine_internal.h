@@ -7,6 +7,7 @@
  *   engine_comms.c      the groups of ranks that messages go through
  *   config_check.c      what all ranks must have in common
  *   dispatcher.c        rank 0: clips from the source to lines, outcomes back to it
+ *   clip_start.c        what clips begin with, where it is given
  *   prompt_bank.c       embeddings of the prompts in use
  *   prompt_encoder.c    the text encoder, on the rank that embeds
  *   prompt_mix.c        which prompts a block goes by
@@ -87,7 +88,9 @@ struct live_clip {
     struct clip_spec spec;
     struct embedding *text; /* [texts]: of its different prompts */
     int texts;
-    int *text_of;                   /* [spec.prompts]: index into text */
+    int *text_of; /* [spec.prompts]: index into text */
+    float *given; /* [given_blocks * frames, channels, h, w]: its first blocks; owned */
+    int64_t given_blocks;
     int users;                      /* workers of this rank that need it; clip_board's */
     unsigned formats;               /* of its files: a set of enum pix */
     char *resume_dir;               /* the attempt it goes on from; NULL: from its start */
@@ -178,6 +181,7 @@ struct group {
     const struct work_item *first; /* the clip that began it; rank 0, else NULL */
     int numbers;                   /* clips of earlier groups; rank 0 */
     char weights_hash[DIGEST_HEX], vae_hash[DIGEST_HEX], text_hash[DIGEST_HEX];
+    char lora_hash[MODEL_LORAS][DIGEST_HEX];
 
     struct clip_board *board;
     struct clip_feed *feed;
@@ -203,6 +207,20 @@ bool group_serves(const struct group *t, int rank, int line);
 
 /* [all] From the clip that begins the group, which rank 0 has; the others get what they need. */
 status group_read_model(struct group *t) MUST_USE;
+
+/* ---- model_files.c ---- */
+
+/* ST_IO names the first of the model's files that is no more what it was when the model's id was
+ * made: before anything of them is read, and again when it has been. */
+status group_check_files(struct group *t) MUST_USE;
+
+/* Equal keys, equal files and adapters on this machine. */
+status model_files_key(const struct model_spec *m, char key[DIGEST_HEX]) MUST_USE;
+
+/* SHA-256 of the file; of several, of the lines "HASH  NAME". inside: see file_set.h. */
+status model_file_hash(const char *path, const char *const *inside, char hex[DIGEST_HEX]) MUST_USE;
+
+/* ---- engine_roles.c ---- */
 
 /* [all] Roles as asked for, the rest as the planner says. */
 status engine_assign_roles(struct group *t) MUST_USE;
@@ -286,6 +304,16 @@ status prompt_encoder_join(struct prompt_encoder *e,
                            status st) MUST_USE; /* once rank 0 has ended it */
 void prompt_encoder_close(struct prompt_encoder **e);
 const char *prompt_encoder_hash(const struct prompt_encoder *e);
+
+/* ---- given blocks ------------------------------------------------------------------------ */
+
+/* On rank 0: what clips begin with, read or encoded. */
+struct clip_starts;
+status clip_starts_open(struct clip_starts **out, struct group *t) MUST_USE;
+void clip_starts_close(struct clip_starts **s); /* NULL is fine; sets NULL */
+/* Sets given and given_blocks; 0 where nothing is given. *why: it cannot be had, and why;
+ * malloc'ed. */
+status clip_starts_give(struct clip_starts *s, struct live_clip *c, char **why) MUST_USE;
 
 /* ---- dispatcher (rank 0) ---------------------------------------------------------------- */
 
@@ -382,8 +410,9 @@ struct clip_provenance {
     struct sidecar_info about;
     struct sidecar_prompt *prompt;
     struct sidecar_pair *value, *label;
-    struct sidecar_pair file[3], library[1], host[1];
-    char world[96], hostname[64], what[96], kernels[KERN_TEXT];
+    struct sidecar_pair file[3 + MODEL_LORAS], library[1], host[1];
+    struct sidecar_lora lora[MODEL_LORAS];
+    char world[96], hostname[64], what[96], kernels[KERN_TEXT], numerics[ENGINE_NUMERICS];
     char libav[CODEC_LIBS];
 };
 status clip_provenance_make(struct clip_provenance *out, const struct group *t,

@@ -83,7 +83,9 @@ status group_read_model(struct group *t)
     const struct work_item *const first = t->first;
     struct group_facts f = { .width = 0 };
 
-    TRY(comm_agree(t->world, first ? find_facts(t, first, &f) : ST_OK));
+    status st = comm_stopped(t->world) ? fail(ST_CANCELED, "stopped") : ST_OK;
+    if (st == ST_OK && first) st = find_facts(t, first, &f);
+    TRY(comm_agree(t->world, st));
     TRY(broadcast_model(t, first ? first->model : NULL));
     TRY(broadcast_facts(t, &f));
     return read_numbers(t, &f);

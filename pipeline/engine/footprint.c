@@ -25,6 +25,7 @@ const char *const plan_arena_names[PLAN_ARENAS] = {
     [PLAN_VAE_SCRATCH] = "vae scratch",
     [PLAN_VAE_WIRE] = "vae wire",
     [PLAN_VAE_HOST] = "vae host",
+    [PLAN_START] = "vae encoder",
     [PLAN_PICTURES] = "pictures",
 };
 
@@ -32,7 +33,7 @@ static const bool on_card[PLAN_ARENAS] = {
     [PLAN_WEIGHTS] = true,     [PLAN_CACHE] = true,     [PLAN_CONTEXT] = true,
     [PLAN_SCRATCH] = true,     [PLAN_WIRE] = true,      [PLAN_KERNELS] = true,
     [PLAN_VAE_WEIGHTS] = true, [PLAN_VAE_CACHE] = true, [PLAN_VAE_SCRATCH] = true,
-    [PLAN_VAE_WIRE] = true,
+    [PLAN_VAE_WIRE] = true,    [PLAN_START] = true,
 };
 
 enum { PICTURES_HELD = 1 + ENCODE_WORKER_SLOTS }; /* blocks of a line: in work, and waiting */
@@ -47,7 +48,8 @@ status plan_line_config(struct line_config *out, const struct plan_bytes *b, int
                                  .mode = b->mode,
                                  .latent_h = m->latent_h,
                                  .latent_w = m->latent_w,
-                                 .contexts = m->contexts };
+                                 .contexts = m->contexts,
+                                 .given = m->known.starts > 0 };
     return split_make(&out->split, m->schedule.levels + 1, ranks_per_line);
 }
 
@@ -78,6 +80,24 @@ static status measure_decoders(struct plan_bytes *b)
             TRY(vae_measure(&b->vae[chain][place], &c));
         }
     return ST_OK;
+}
+
+status plan_encoder_config(struct vae_config *out, const struct plan_bytes *b)
+{
+    TRY(plan_vae_config(out, b, 0, 0));
+    out->alone = true;
+    out->picture_bytes = 0;
+    return ST_OK;
+}
+
+/* Where no clip begins with pictures it is never opened; whether any does is not looked at. */
+static status measure_encoder(struct plan_bytes *b)
+{
+    struct vae_config c;
+
+    if (!b->model->known.starts) return ST_OK;
+    TRY(plan_encoder_config(&c, b));
+    return vae_measure(&b->start, &c);
 }
 
 static status measure_lines(struct plan_bytes *b)
@@ -142,6 +162,7 @@ status plan_bytes_open(struct plan_bytes *out, const struct workload *m,
     TRY(dit_measure(&out->weights, &out->hollow, &dit, backend));
     TRY(measure_lines(out));
     TRY(measure_decoders(out));
+    TRY(measure_encoder(out));
     return read_text_encoder(out);
 }
 
@@ -203,6 +224,11 @@ void plan_bytes_rank(struct plan_rank_bytes *out, const struct plan_bytes *b, co
     if (at->role == ROLE_LINE) add_line(out, b, r->line[at->line].ranks, at->place);
     if (roles_decodes(r, rank))
         add_decoder(out, b, (uint64_t)at->lines, chain, chain > 0 ? at->place : 0);
+    if (rank == 0) {
+        const struct vae_bytes *const v = &b->start;
+        out->arena[PLAN_START] = v->weights + v->scratch + v->cache + v->wire + v->kernels;
+        out->arena[PLAN_VAE_HOST] += v->staging;
+    }
     for (int i = 0; i < PLAN_ARENAS; i++) {
         out->all += out->arena[i];
         if (on_card[i]) out->card += out->arena[i];

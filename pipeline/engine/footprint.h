@@ -24,6 +24,7 @@ enum plan_arena {
     PLAN_VAE_SCRATCH,
     PLAN_VAE_WIRE, /* units that come from and go to other parts of the decoder */
     PLAN_VAE_HOST, /* pictures and latents between host and card */
+    PLAN_START,    /* the VAE's encoder, for what clips begin with; on rank 0 */
     PLAN_PICTURES, /* of the blocks that are on their way to the encoder */
     PLAN_ARENAS
 };
@@ -43,8 +44,9 @@ struct plan_bytes {
     struct dit *hollow;
     size_t weights;
     struct vae_bytes vae[VAE_PARTS_MAX + 1][VAE_PARTS_MAX]; /* by ranks of a chain and place */
-    double text_weights; /* of the text encoder's layers, each used once per token */
-    bool text_assumed;   /* its file is not there: they are umt5_xxl's */
+    struct vae_bytes start; /* zeroed where no clip begins with given blocks */
+    double text_weights;    /* of the text encoder's layers, each used once per token */
+    bool text_assumed;      /* its file is not there: they are umt5_xxl's */
     struct line_bytes line[SPLIT_RANKS + 1][SPLIT_RANKS]; /* by ranks per line and place; 0 where
                                                              the mode allows no such line */
 };
@@ -71,5 +73,7 @@ status plan_line_config(struct line_config *out, const struct plan_bytes *b,
                         int ranks_per_line) MUST_USE;
 status plan_vae_config(struct vae_config *out, const struct plan_bytes *b, int chain,
                        int place) MUST_USE; /* chain 0: the whole decoder */
+/* The encoder of what clips begin with. */
+status plan_encoder_config(struct vae_config *out, const struct plan_bytes *b) MUST_USE;
 
 #endif /* FOOTPRINT_H */

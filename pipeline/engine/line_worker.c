@@ -10,6 +10,7 @@
 #include "pipeline/decode/decode_link.h"
 #include "pipeline/dit/noise.h"
 #include "pipeline/engine/engine_internal.h"
+#include "pipeline/engine/workload.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -99,9 +100,11 @@ static status open_resume(struct line_worker *l, struct live_clip *c)
 static status fill_given(void *arg, int clip, int64_t block, float *x0)
 {
     struct line_worker *const l = arg;
+    const struct live_clip *const c = held_clip(l, clip);
     const float *from;
 
-    TRY(snapshot_latent(held_clip(l, clip)->resume, block, &from));
+    if (block >= c->resumed) from = c->given + block * latent_count(l);
+    else TRY(snapshot_latent(c->resume, block, &from));
     memcpy(x0, from, (size_t)latent_count(l) * sizeof *x0);
     return ST_OK;
 }
@@ -215,10 +218,12 @@ static status take_entry(void *arg, int64_t i, struct timeline_entry *out)
     l->newest = c->number;
     TRY(open_resume(l, c));
     l->left += c->spec.blocks - c->entered;
+    bool const goes_on = c->resume && c->resumed >= c->given_blocks;
     *out = (struct timeline_entry){ .clip = c->number,
                                     .end = c->spec.blocks,
-                                    .clean = c->resumed,
-                                    .goes_on = c->resume && kv_policy_joint(&l->t->g.policy) };
+                                    .clean = goes_on ? c->resumed : c->given_blocks,
+                                    .opening = c->given_blocks,
+                                    .goes_on = goes_on && kv_policy_joint(&l->t->g.policy) };
     return ST_OK;
 }
 
@@ -264,8 +269,11 @@ static status open_line(struct line_worker *l)
 {
     struct group *const t = l->t;
     struct engine_group *const g = &t->g;
+    struct weight_adapter adapter[MODEL_LORAS];
     struct dit_config const dit = { .weights = t->model.weights,
                                     .outer_key = t->model.outer_key,
+                                    .adapter = adapter,
+                                    .adapters = workload_adapters(adapter, &t->model),
                                     .shape = g->shape,
                                     .schedule = &g->schedule,
                                     .act = g->act };
@@ -275,12 +283,16 @@ static status open_line(struct line_worker *l)
                              .latent_h = g->latent_h,
                              .latent_w = g->latent_w,
                              .contexts = contexts_of(&g->outlook),
+                             .given = g->outlook.starts > 0,
                              .idle_s = ENGINE_WAIT_S,
                              .comm = t->line_comm,
                              .track = l->track };
 
+    char files[DIGEST_HEX];
+
     track_begin(l->track, TRACK_LOAD, TRACK_NOWHERE);
-    TRY(model_pool_acquire(t->rank->pool, &dit, t->rank->device, &l->model));
+    TRY(model_files_key(&t->model, files));
+    TRY(model_pool_acquire(t->rank->pool, &dit, files, t->rank->device, &l->model));
     TRY(t->rank->o->backend->open(
         &l->ctx, &(struct kern_config){ .threads = t->rank->threads,
                                         .device = t->rank->device,
@@ -361,14 +373,17 @@ static void count_entry(struct line_worker *l, struct place p)
     c->entered = p.block + 1;
 }
 
-/* While finished blocks pass the clean stage again, the decoder takes those it needs. */
+/* Blocks that exist pass the clean stage alone: by then all that came before has left the line.
+ * Those of a clip that goes on warm the decoder, as many as it needs; given ones go on to it. */
 static status follow_given(struct line_worker *l)
 {
     struct place const p = line_place_of(l->line, l->t->g.schedule.levels);
     struct live_clip *const c = p.clip >= 0 && l->link ? held_clip(l, p.clip) : NULL;
 
-    if (!c || !c->resume || p.block >= c->resumed) return ST_OK;
-    return warm_decoder(l, c, p.block + 1);
+    if (c && p.block < c->resumed) return warm_decoder(l, c, p.block + 1);
+    if (!c || p.block >= c->given_blocks) return ST_OK;
+    return decode_link_send(l->link, DECODE_BLOCK, p.clip, p.block,
+                            c->given + p.block * latent_count(l));
 }
 
 /* Which stages held a block in the tick that has ended. */

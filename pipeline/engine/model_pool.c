@@ -2,7 +2,9 @@
  * so that groups of one card load it once and thread ranks of a device share it. */
 #include "pipeline/engine/model_pool.h"
 #include "base/digest.h"
+#include "base/file_set.h"
 #include "base/log.h"
+#include "pipeline/engine/engine_internal.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -14,7 +16,7 @@ struct slot {
     struct dit *model;
     char *weights, *outer_key; /* what the model is of; outer_key "": the file's own choice */
     struct dit_shape shape;
-    char hash[DIGEST_HEX];
+    char hash[DIGEST_HEX], files[DIGEST_HEX]; /* of the file; key of all that make it */
     enum dtype act;
     struct schedule schedule;
     int lent;
@@ -77,38 +79,40 @@ static bool same_shape(const struct dit_shape *a, const struct dit_shape *b)
            a->freq_dim == b->freq_dim && a->channels == b->channels && a->eps == b->eps;
 }
 
-static bool holds_file(const struct slot *s, const char *weights)
+static bool holds_file(const struct slot *s, const char *weights, const char *files)
 {
-    return s->model && !strcmp(s->weights, weights);
+    return s->model && !strcmp(s->weights, weights) && !strcmp(s->files, files);
 }
 
-static bool holds_model(const struct slot *s, const struct dit_config *c)
+static bool holds_model(const struct slot *s, const struct dit_config *c, const char *files)
 {
     const char *const key = c->outer_key ? c->outer_key : "";
 
-    return holds_file(s, c->weights) && !strcmp(s->outer_key, key) && s->act == c->act &&
+    return holds_file(s, c->weights, files) && !strcmp(s->outer_key, key) && s->act == c->act &&
            same_shape(&s->shape, &c->shape) && same_schedule(&s->schedule, c->schedule);
 }
 
 /* The file is read once for its hash, however many cards it goes to. */
-static status hash_weights(const struct model_pool *p, const char *weights, char out[DIGEST_HEX])
+static status hash_weights(const struct model_pool *p, const char *weights, const char *files,
+                           char out[DIGEST_HEX])
 {
     for (int i = 0; i < MODEL_POOL_DEVICES; i++)
-        if (holds_file(&p->slot[i], weights)) {
+        if (holds_file(&p->slot[i], weights, files)) {
             memcpy(out, p->slot[i].hash, DIGEST_HEX);
             return ST_OK;
         }
-    return digest_file(weights, out);
+    return model_file_hash(weights, file_set_transformer, out);
 }
 
 static status load_model(const struct model_pool *p, struct slot *s, const struct dit_config *c,
-                         int device)
+                         const char *files, int device)
 {
     struct kern_config const place = { .threads = p->threads, .device = device };
 
     if (s->lent) return fail(ST_ARG, "%s: another model is in use", c->weights);
     drop_model(s);
-    TRY(hash_weights(p, c->weights, s->hash));
+    TRY(hash_weights(p, c->weights, files, s->hash));
+    memcpy(s->files, files, DIGEST_HEX);
     s->weights = strdup(c->weights);
     s->outer_key = strdup(c->outer_key ? c->outer_key : "");
     if (!s->weights || !s->outer_key) return fail(ST_NOMEM, "%s: its name", c->weights);
@@ -120,8 +124,8 @@ static status load_model(const struct model_pool *p, struct slot *s, const struc
     return dit_open(&s->model, c, s->ctx);
 }
 
-status model_pool_acquire(struct model_pool *p, const struct dit_config *c, int device,
-                          struct pooled_model *out)
+status model_pool_acquire(struct model_pool *p, const struct dit_config *c, const char *files,
+                          int device, struct pooled_model *out)
 {
     status st = ST_OK;
 
@@ -130,7 +134,7 @@ status model_pool_acquire(struct model_pool *p, const struct dit_config *c, int 
         return fail(ST_ARG, "device %d: 0 to %d are allowed", device, MODEL_POOL_DEVICES - 1);
     struct slot *const slot = &p->slot[device];
     pthread_mutex_lock(&p->lock);
-    if (!holds_model(slot, c)) st = load_model(p, slot, c, device);
+    if (!holds_model(slot, c, files)) st = load_model(p, slot, c, files, device);
     if (st == ST_OK) {
         slot->lent++;
         *out = (struct pooled_model){ slot->model, slot->hash, device };

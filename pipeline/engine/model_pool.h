@@ -26,10 +26,11 @@ struct pooled_model {
     int device;
 };
 
-/* Borrow the model of this file, shape and precision on this card; give it back when done.
+/* Borrow the model of this file, shape and precision on this card; give it back when done. files: a
+ * key of all the files that make it, as they are now (model_files_key).
  * The last one stays loaded until another is wanted. ST_ARG if another one is still lent. */
-status model_pool_acquire(struct model_pool *p, const struct dit_config *c, int device,
-                          struct pooled_model *out) MUST_USE;
+status model_pool_acquire(struct model_pool *p, const struct dit_config *c, const char *files,
+                          int device, struct pooled_model *out) MUST_USE;
 void model_pool_release(struct model_pool *p, struct pooled_model *m); /* zeroes it */
 
 #endif /* MODEL_POOL_H */

@@ -84,9 +84,10 @@ static status serve_texts(struct prompt_encoder *e, const char *const *text, int
 
     if (!rows) return fail(ST_NOMEM, "embeddings of %d prompts", texts);
     log_info("prompts: %d to embed", texts);
+    track_begin(e->track, TRACK_TEXT, TRACK_NOWHERE); /* first: the track has long been still */
     watchdog_add(rank->watch, e->track, rank->o->deadline_s, rank->o->deadline_s);
-    track_begin(e->track, TRACK_TEXT, TRACK_NOWHERE);
-    status const st = embed_texts(e, text, texts, rows, answer);
+    status st = embed_texts(e, text, texts, rows, answer);
+    if (st == ST_OK) st = group_check_files(e->t); /* the encoder is read anew each time */
     track_end(e->track);
     track_lap(e->track);
     watchdog_drop(rank->watch, e->track);

@@ -25,6 +25,18 @@ static bool same_files(const struct model_spec *a, const struct model_spec *b)
            same_text(a->vae, b->vae) && !strcmp(a->id, b->id);
 }
 
+static bool same_loras(const struct model_spec *a, const struct model_spec *b)
+{
+    if (a->loras != b->loras) return false;
+    for (int i = 0; i < a->loras; i++) {
+        const struct model_lora *const x = &a->lora[i], *const y = &b->lora[i];
+        if (!same_text(x->file, y->file) || !same_text(x->outer_key, y->outer_key) ||
+            x->rank != y->rank || x->alpha != y->alpha || x->scale != y->scale)
+            return false;
+    }
+    return true;
+}
+
 static bool same_steps(const struct model_spec *a, const struct model_spec *b)
 {
     if (a->steps != b->steps || a->warp != b->warp || a->shift != b->shift) return false;
@@ -36,8 +48,8 @@ static bool same_steps(const struct model_spec *a, const struct model_spec *b)
 static bool same_model(const struct model_spec *a, const struct model_spec *b)
 {
     return a == b || (same_names(a, b) && same_files(a, b) && same_steps(a, b) &&
-                      a->frames_per_block == b->frames_per_block && a->window == b->window &&
-                      a->attention_frames == b->attention_frames &&
+                      same_loras(a, b) && a->frames_per_block == b->frames_per_block &&
+                      a->window == b->window && a->attention_frames == b->attention_frames &&
                       a->sink_frames == b->sink_frames && a->sink == b->sink);
 }
 

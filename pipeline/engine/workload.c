@@ -10,6 +10,8 @@
 #include "pipeline/engine/output_formats.h"
 #include "pipeline/vae/vae.h"
 
+#include <string.h>
+
 status card_line_read(struct card_line *out, const struct model_spec *m)
 {
     TRY(schedule_make(&out->schedule, m->step, m->steps, m->warp, m->shift));
@@ -22,7 +24,9 @@ status card_line_read(struct card_line *out, const struct model_spec *m)
         .attention_frames = m->attention_frames,
         .sink_frames = m->sink_frames,
         .sink = m->sink,
+        .rule = m->rule,
     };
+    memcpy(out->policy.key, m->key, sizeof out->policy.key); /* zeroes without any */
     TRY(kv_policy_check(&out->policy));
     TRY(dit_shape_read(&out->shape, m->config));
     if (out->shape.channels == VAE_CHANNELS) return ST_OK;
@@ -156,6 +160,17 @@ void workload_cost(struct cost_work *out, const struct workload *m)
         .local = (double)(m->policy.sink_frames + frames) / m->policy.attention_frames,
         .f32 = m->act == DT_F32,
     };
+}
+
+int workload_adapters(struct weight_adapter out[MODEL_LORAS], const struct model_spec *m)
+{
+    for (int i = 0; i < m->loras; i++)
+        out[i] = (struct weight_adapter){ .path = m->lora[i].file,
+                                          .outer_key = m->lora[i].outer_key,
+                                          .rank = m->lora[i].rank,
+                                          .alpha = m->lora[i].alpha,
+                                          .scale = m->lora[i].scale };
+    return m->loras;
 }
 
 struct dit_config workload_dit(const struct workload *m)

@@ -52,7 +52,10 @@ status workload_shape(struct cost_shape *out, const struct workload *m,
 /* All but the text encoder's work (see plan_work). */
 void workload_cost(struct cost_work *out, const struct workload *m);
 
-/* How the transformer is opened. Borrows from m. */
+/* The model's LoRAs as dit_open takes them; how many. Borrows from m. */
+int workload_adapters(struct weight_adapter out[MODEL_LORAS], const struct model_spec *m);
+
+/* How the transformer is measured, its LoRAs left out. Borrows from m. */
 struct dit_config workload_dit(const struct workload *m);
 
 #endif /* WORKLOAD_H */

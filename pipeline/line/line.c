@@ -145,15 +145,6 @@ status line_tick(struct line *l, bool *more)
 
 struct place line_place_of(const struct line *l, int stage) { return l->place[stage]; }
 
-/* At most one block enters in a tick: a given one does so alone. */
-struct place line_entrant(const struct line *l)
-{
-    for (int i = 0; i < l->levels; i++)
-        if (line_holds(l, i) && l->stage[i].level == 0) return l->place[i];
-    if (timeline_given(&l->timeline, l->tick - 1)) return l->place[l->levels];
-    return (struct place){ .clip = -1 };
-}
-
 status line_render(const struct line_render *r, struct comm *comm,
                    const struct timeline_entry *entry, int entries, const struct line_io *io)
 {

@@ -184,7 +184,6 @@ status line_tick(struct line *l, bool *more) MUST_USE;
 
 /* For statistics: who stood where in the last tick. */
 struct place line_place_of(const struct line *l, int stage);
-struct place line_entrant(const struct line *l); /* the block that entered in it; clip < 0: none */
 
 /* A line whose ranks have nothing else to do: for verify and tests. */
 struct line_render {

@@ -78,6 +78,7 @@ static void put_identity(struct object root, const struct sidecar *s)
     if (gmtime_r(&now, &utc)) strftime(created, sizeof created, "%Y-%m-%dT%H:%M:%SZ", &utc);
     put_string(o, "task_id", s->about->task_id);
     put_string(o, "content_id", s->about->content_id);
+    put_string(o, "numerics_id", s->about->numerics_id);
     put_string(o, "job", s->about->job);
     put_string(o, "clip", s->about->clip);
     put_string(o, "owner", s->about->owner);
@@ -185,19 +186,51 @@ static void put_prompts(struct object o, const struct sidecar_info *a)
     }
 }
 
+/* What is not given stands in the adapter's file: null. */
+static void put_loras(struct object o, const struct sidecar_info *a)
+{
+    json_t *const list = put_list(o, "lora");
+
+    for (int i = 0; i < a->loras; i++) {
+        const struct sidecar_lora *const l = &a->lora[i];
+        struct object const one = add_object(o, "lora", list);
+        put_string(one, "file", l->file);
+        put_json(one, "rank", l->rank ? json_integer(l->rank) : json_null());
+        put_json(one, "alpha", l->alpha > 0 ? json_real(l->alpha) : json_null());
+        put_real(one, "scale", l->scale);
+    }
+}
+
+static void put_steps(struct object o, const char *name, const double *step, int steps)
+{
+    json_t *const list = put_list(o, name);
+    for (int i = 0; i < steps; i++) append_json(o, name, list, json_real(step[i]));
+}
+
+static void put_start(struct object o, const struct sidecar_info *a)
+{
+    if (!a->start) return;
+    struct object const start = put_object(o, "start");
+    put_string(start, "kind", a->start);
+    put_string(start, "file", a->start_file);
+    put_string(start, "sha256", a->start_sha256);
+    put_int(start, "blocks", a->start_blocks);
+}
+
 static void put_generation(struct object root, const struct sidecar_info *a)
 {
     struct object const o = put_object(root, "generation");
     char seed[24];
 
     snprintf(seed, sizeof seed, "%llu", (unsigned long long)a->seed);
+    put_start(o, a);
     put_prompts(o, a);
     put_string(o, "negative", a->negative);
     put_string(o, "seed", seed);
     put_string(o, "noise", a->noise);
     put_string(o, "scheduler", a->scheduler);
-    json_t *const steps = put_list(o, "steps");
-    for (int i = 0; i < a->steps; i++) append_json(o, "steps", steps, json_real(a->step[i]));
+    put_steps(o, "steps", a->step, a->steps);
+    if (a->first_step) put_steps(o, "first_block_steps", a->first_step, a->first_steps);
     put_json(o, "warp", json_boolean(a->warp));
     put_real(o, "shift", a->shift);
     put_real(o, "guidance", a->guidance);
@@ -207,7 +240,10 @@ static void put_generation(struct object root, const struct sidecar_info *a)
     put_int(o, "attention_frames", a->attention_frames);
     put_int(o, "sink_frames", a->sink_frames);
     if (a->sink_positions) put_string(o, "sink_positions", a->sink_positions);
+    if (a->policy) put_string(o, "policy", a->policy);
+    for (int i = 0; i < a->policy_keys; i++) put_real(o, a->policy_key[i], a->policy_value[i]);
     put_pairs(o, "values", a->values);
+    put_loras(o, a);
 }
 
 static void put_provenance(struct object root, const struct sidecar_info *a)

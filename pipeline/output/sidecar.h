@@ -11,6 +11,8 @@
 #include "pipeline/output/av/video.h"
 #include "pipeline/output/quality.h"
 
+enum { SIDECAR_POLICY_KEYS = 16 };
+
 struct sidecar_pair {
     const char *name, *value;
 };
@@ -29,10 +31,18 @@ struct sidecar_prompt {
     int64_t first_picture;
 };
 
+/* An adapter as the card or the job gives it. */
+struct sidecar_lora {
+    const char *file;
+    int rank;     /* 0: as the file's shapes say */
+    double alpha; /* 0: as the file says */
+    double scale;
+};
+
 /* What whoever renders the clip knows before it begins. */
 struct sidecar_info {
     /* identity */
-    const char *task_id, *content_id, *job, *clip, *world, *owner;
+    const char *task_id, *content_id, *numerics_id, *job, *clip, *world, *owner;
 
     /* generation */
     const struct sidecar_prompt *prompt;
@@ -43,13 +53,23 @@ struct sidecar_info {
     const char *scheduler;
     const double *step; /* timesteps, falling */
     int steps;
+    const double *first_step; /* of the first block that is not given; NULL: as the others' */
+    int first_steps;
+    const char *start, *start_file, *start_sha256; /* "video": what is given; NULL: nothing */
+    int64_t start_blocks;                          /* so many blocks */
     bool warp;
     double shift, guidance;                              /* guidance 1: none */
     const char *precision;                               /* "bf16" */
     const char *window;                                  /* "rolling" */
     int frames_per_block, attention_frames, sink_frames; /* latent frames */
     const char *sink_positions;                          /* NULL: the usual ones */
-    struct sidecar_pairs values;                         /* of the sweep's axes */
+    const char *policy;                                  /* NULL: the window's own */
+    const char *policy_key[SIDECAR_POLICY_KEYS];         /* its numbers */
+    double policy_value[SIDECAR_POLICY_KEYS];
+    int policy_keys;
+    struct sidecar_pairs values; /* of the sweep's axes */
+    const struct sidecar_lora *lora;
+    int loras;
 
     /* provenance */
     const char *model, *family;

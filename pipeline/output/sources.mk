@@ -1,7 +1,7 @@
 # A clip's folder: files, record, contact sheet, quality.
 ifeq ($(MEDIA),1)
 SRC += $(addprefix pipeline/output/, \
-    written.c quality.c contact_sheet.c sidecar.c attempt.c attempt_sweep.c finished_clip.c \
+    written.c quality.c drift.c contact_sheet.c sidecar.c attempt.c attempt_sweep.c finished_clip.c \
     clip_claim.c clip_writer.c clip_checkpoint.c)
 endif
 

@@ -1,4 +1,5 @@
 /* text_hash.c - samples of a checkpoint and all of the tokenizer, hashed. */
+#include "base/file.h"
 #include "base/strbuf.h"
 #include "pipeline/text/text_internal.h"
 
@@ -19,7 +20,7 @@ static status add_file_bytes(struct strbuf *t, int fd, const char *path, off_t a
     while (len) {
         size_t const want = len < sizeof buffer ? len : sizeof buffer;
         ssize_t const got = pread(fd, buffer, want, at);
-        if (got < 0) return fail(ST_FORMAT, "%s: cannot read it: %s", path, strerror(errno));
+        if (got < 0) return fail(ST_IO, "%s: cannot read it: %s", path, strerror(errno));
         if (!got) break;
         strbuf_add(t, buffer, (size_t)got);
         at += got;
@@ -35,7 +36,7 @@ static status add_samples(struct strbuf *t, const char *path)
     status st = ST_OK;
 
     if (fd < 0 || fstat(fd, &info) < 0)
-        FAIL_OUT(ST_FORMAT, "%s: cannot read it: %s", path, strerror(errno));
+        FAIL_OUT(file_open_status(errno), "%s: cannot read it: %s", path, strerror(errno));
     off_t const size = info.st_size, last = size > EDGE ? size - EDGE : 0;
     strbuf_addf(t, "bytes %lld\n", (long long)size);
     TRY_OUT(add_file_bytes(t, fd, path, 0, EDGE));

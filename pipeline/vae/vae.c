@@ -26,6 +26,7 @@ static status check_vae_config(const struct vae_config *c)
     if (c->part.first < 0 || c->part.end > VAE_STEPS || c->part.first >= c->part.end)
         return fail(ST_ARG, "vae: steps %d to %d of the decoder; it has 0 to %d", c->part.first,
                     c->part.end - 1, VAE_STEPS - 1);
+    if (c->alone) return fail(ST_ARG, "vae: the encoder alone has no part of the decoder");
     if (c->encoder && c->part.end - c->part.first < VAE_STEPS)
         return fail(ST_ARG, "vae: the encoder needs the whole decoder");
     return ST_OK;
@@ -43,7 +44,7 @@ static status read_tensors(struct vae *v, const struct weights *w, struct bind_l
     vae_want_encoder(v, &all);
     st = bind_check(&all, w);
     bind_free(&all);
-    vae_want_range(v, list);
+    if (v->decodes) vae_want_range(v, list);
     if (v->encodes) vae_want_encoder(v, list);
     return st;
 }
@@ -126,7 +127,8 @@ static struct vae *new_vae(const struct vae_config *c)
     v->precision = c->precision;
     v->h = c->latent_h;
     v->w = c->latent_w;
-    v->encodes = c->encoder;
+    v->encodes = c->encoder || c->alone;
+    v->decodes = !c->alone;
     v->picture_bytes = c->picture_bytes;
     v->decoder.part = c->part;
     return v;
@@ -155,6 +157,23 @@ static status open_or_measure(struct vae *v, const struct vae_config *c, struct 
 out:
     bind_free(&list);
     weights_close(&w);
+    return st;
+}
+
+status vae_check(const char *path)
+{
+    struct vae *v = new_vae(&(struct vae_config){ .precision = DT_F32 });
+    struct bind_list list = { 0 };
+    struct weights *w = NULL;
+    status st = ST_OK;
+
+    if (!v) return fail(ST_NOMEM, "vae: no memory");
+    TRY_OUT(weights_open_as(&w, &(struct weights_request){ .path = path, .family = WEIGHTS_VAE }));
+    TRY_OUT(read_tensors(v, w, &list));
+out:
+    bind_free(&list);
+    weights_close(&w);
+    vae_close(&v);
     return st;
 }
 
@@ -229,6 +248,6 @@ status vae_reset(struct vae *v)
 {
     v->due.bytes = 0;
     TRY(v->backend->await(v->ctx));
-    TRY(vae_forget(v, &v->decoder));
+    if (v->decodes) TRY(vae_forget(v, &v->decoder));
     return v->encodes ? vae_forget(v, &v->encoder) : ST_OK;
 }

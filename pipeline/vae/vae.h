@@ -46,6 +46,9 @@ struct vae_size {
 /* The base width, read off a checkpoint. */
 status vae_base(int64_t *base, const char *path) MUST_USE;
 
+/* What vae_open would refuse of the file; nothing is loaded. */
+status vae_check(const char *path) MUST_USE;
+
 /* The work of a part for one latent frame behind the first: floating point
  * operations, of matrix products and convolutions alone, two per multiplication.
  *   convolution   2 * pixels out * taps * channels in * channels out
@@ -73,6 +76,7 @@ struct vae_config {
     const char *path;           /* Wan2.1_VAE.pth, or the same tensors in safetensors */
     struct vae_range part;      /* of the decoder */
     bool encoder;               /* the encoder too; only beside the whole decoder */
+    bool alone;                 /* the encoder without the decoder; part is all of it */
     int64_t picture_bytes;      /* pictures leave as bytes: the most of one, of all the sets
                                    of formats to come (pixels_layout). 0: as floats */
 };

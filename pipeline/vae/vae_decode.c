@@ -182,6 +182,7 @@ status vae_decode_latents(struct vae *v, const float *latents, int n, struct vae
 {
     int64_t const latent = VAE_CHANNELS * v->h * v->w;
 
+    if (!v->decodes) return fail(ST_ARG, "vae: opened without the decoder");
     if (!vae_has_front(&v->decoder)) return fail_part(v, "a latent");
     TRY(check_outputs(v, out));
     out->pictures = 0;

@@ -44,7 +44,7 @@ static status run_all_frames(struct kern_ctx *dry, void *arg)
 {
     struct vae *const v = arg;
 
-    for (int i = 0; i < 2; i++) TRY(run_decoder(dry, v, i == 0));
+    for (int i = 0; v->decodes && i < 2; i++) TRY(run_decoder(dry, v, i == 0));
     for (int i = 0; v->encodes && i < 1 + VAE_PICTURES / 2; i++)
         TRY(run_encoder(dry, &v->encoder, i == 0));
     return ST_OK;

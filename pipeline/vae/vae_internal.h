@@ -112,7 +112,7 @@ struct vae {
     enum dtype precision;
     int64_t h, w; /* of a latent */
     int64_t base;
-    bool encodes;
+    bool encodes, decodes;
     int64_t picture_bytes; /* 0: pictures leave as floats */
     struct vae_coder decoder, encoder;
     struct tensor spare[VAE_SPARES];

@@ -221,7 +221,7 @@ status vae_layout(struct vae *v, struct arena *a)
     };
 
     v->spares = 0;
-    TRY(layout_decoder(v, p));
+    if (v->decodes) TRY(layout_decoder(v, p));
     if (!vae_has_head(&v->decoder)) vae_write_outbox(v);
     if (!v->encodes) return ST_OK;
     arena_rewind(p.scratch, 0);
@@ -244,7 +244,7 @@ size_t vae_pinned_bytes(const struct vae *v)
 {
     const struct vae_coder *const c = &v->decoder;
 
-    if (!vae_has_head(c)) return 0;
+    if (!v->decodes || !vae_has_head(c)) return 0;
     return v->picture_bytes ? 2 * tensor_bytes(&c->shots[0]) : tensor_bytes(&c->last_out);
 }
 

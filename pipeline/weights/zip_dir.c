@@ -7,6 +7,7 @@
  * the lengths that move its data; what it says otherwise is ignored, the directory counts.
  */
 #include "base/crc32.h"
+#include "base/file.h"
 #include "pipeline/weights/weights_internal.h"
 
 #include <errno.h>
@@ -184,7 +185,8 @@ status zip_dir_open(struct zip_dir *out, const char *path)
     status st = ST_OK;
 
     *out = (struct zip_dir){ .path = path, .fd = open(path, O_RDONLY | O_CLOEXEC) };
-    if (out->fd < 0 || fstat(out->fd, &file)) FAIL_OUT(ST_FORMAT, "%s: %s", path, strerror(errno));
+    if (out->fd < 0 || fstat(out->fd, &file))
+        FAIL_OUT(file_open_status(errno), "%s: %s", path, strerror(errno));
     if (!S_ISREG(file.st_mode)) FAIL_OUT(ST_FORMAT, "%s: no regular file", path);
     out->file_bytes = (uint64_t)file.st_size;
     TRY_OUT(read_directory(out));

@@ -3,6 +3,7 @@
 # ROLLMILL: the program.
 set -u
 rollmill=$(realpath "${ROLLMILL:-./rollmill}") || exit 1
+make_model=$(realpath "${MAKE_MODEL:-build/release/make_model}") || exit 1
 inputs=$(realpath tests/golden/text-small/inputs.safetensors) || exit 1
 dir=$(mktemp -d) || exit 1
 trap 'rm -rf "$dir"' EXIT
@@ -24,7 +25,13 @@ frames_per_block: 3
 window: {kind: rolling, attention_frames: 21, sink_frames: 3}
 license: none
 END
-for f in w c e t v; do echo $f >$f; done
+fresh() { # the model's files, under the card's names
+    for pair in w=rolling_forcing_dmd.pt c=config.json e=models_t5_umt5-xxl-enc-bf16.pth \
+        t=google/umt5-xxl/spiece.model v=Wan2.1_VAE.pth; do
+        cp "model/${pair#*=}" "${pair%%=*}"
+    done
+}
+"$make_model" model --size tiny >/dev/null 2>&1 && fresh || exit 1
 
 cat >job.yaml <<'END'
 render: 1
@@ -73,7 +80,7 @@ expect 0 'job.yaml: least, 1 clip, model tiny in bf16, priority 50, on_exists sk
     video    64x96, 16 fps, 32 pictures in 3 blocks, seed 0
     prompt   from block 0, picture 0: sea
     output   out/least/clip.mp4  h264 crf 18 preset medium yuv420p
-    ids      content 1e8f4af2a5352d3e, task 06a683abf8125db9
+    ids      content 594bccfc643e741a, task 6fe485ea6ec70127
 job.yaml: harbour, 2 clips, model tiny in f32, priority 50, on_exists skip
   clip 0  harbour-Lisbon
     video    64x96, 24000/1001 fps, 40 pictures in 4 blocks, seed 3
@@ -83,7 +90,7 @@ job.yaml: harbour, 2 clips, model tiny in f32, priority 50, on_exists skip
     output   /out/harbour-Lisbon/edit.mov  prores profile lt yuv422p10
     latents  /out/harbour-Lisbon/latents.safetensors  bf16
     preview  /out/harbour-Lisbon/contact.png  4 columns
-    ids      content 549a3ece73828f22, task ec6e4389d2a2ffa8
+    ids      content c00c0f29b0995b72, task 5c45e6b19ed57584
   clip 1  harbour-Hong-Kong
     video    64x96, 24000/1001 fps, 40 pictures in 4 blocks, seed 3
     prompt   from block 0, picture 0: fog over Hong Kong
@@ -92,7 +99,7 @@ job.yaml: harbour, 2 clips, model tiny in f32, priority 50, on_exists skip
     output   /out/harbour-Hong-Kong/edit.mov  prores profile lt yuv422p10
     latents  /out/harbour-Hong-Kong/latents.safetensors  bf16
     preview  /out/harbour-Hong-Kong/contact.png  4 columns
-    ids      content bbfe3773e36a74a8, task 22f67ee5c62e8b6d' 'warning: job.yaml:13:10: prompts[1].at: "0.5s" is inside a block; the prompt begins at 21f' job.yaml
+    ids      content 50eb7903ddd06f35, task 5126674cc851557f' 'warning: job.yaml:13:10: prompts[1].at: "0.5s" is inside a block; the prompt begins at 21f' job.yaml
 expect 2 '' 'rollmill: arg: check needs at least one JOB.yaml; see --help'
 expect 2 '' 'rollmill: format: none.yaml: No such file or directory' none.yaml
 [ "$before" = "$(all)" ] || { echo "check wrote files" && fail=1; }
@@ -156,29 +163,55 @@ echo '<!DOCTYPE html>' >c
 printf 'version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n' >w
 : >e
 echo '{}' >t
-printf 'GGUF\3\0\0\0' >v
-expect 2 '' 'rollmill: format: card.yaml: weights: w: a Git LFS pointer in place of the file; `git lfs pull` fetches the file
+printf '\037\213' >v
+expect 2 '' 'warning: job.yaml:13:10: prompts[1].at: "0.5s" is inside a block; the prompt begins at 21f
+rollmill: format: card.yaml: weights: w: a Git LFS pointer in place of the file; `git lfs pull` fetches the file
 card.yaml: config: c: a web page; the download failed or needs a login
 card.yaml: text.encoder: e: an empty file
 card.yaml: text.tokenizer: t: a JSON text
-card.yaml: vae: v: a GGUF file, which is not read; the model'"'"'s original files are needed' job.yaml
-for f in w c e t v; do echo $f >$f; done
+card.yaml: vae: v: a gzip archive; unpack it first' job.yaml
+
+# Another model's file in each place, and a prompt that cannot be: all of it at once.
+fresh
+cp model/Wan2.1_VAE.pth w
+cp model/rolling_forcing_dmd.pt v
+cp model/diffusion_pytorch_model.safetensors e
+sed 's/"sea"/"sea {x}"/; /^---/,$d' job.yaml >wrong.yaml
+"$rollmill" check wrong.yaml >/dev/null 2>err
+[ $? -eq 2 ] || { echo "wrong files: not exit 2" && fail=1; }
+for line in 'card.yaml: weights: w: tensors: 69 missing, .*it seems to be a VAE' \
+    'card.yaml: vae: v: no decoder.conv1.weight, .*it seems to be a video transformer' \
+    'card.yaml: text.encoder: e: no matrix token_embedding.weight, .*a video transformer' \
+    'wrong.yaml:4:9: prompt: found "{x}"'; do
+    grep -q "$line" err || { echo "wrong files: no $line: $(cat err)" && fail=1; }
+done
+fresh
+sed 's/vae: v/vae: v\nlora: [{file: w}]/' card.yaml >lora.yaml
+sed 's/card.yaml/lora.yaml/; /^---/,$d' job.yaml >wrong.yaml
+"$rollmill" check wrong.yaml >/dev/null 2>err
+grep -q 'lora.yaml: lora: w: as an adapter of w: .*it seems to be no LoRA' err || { echo "no adapter: $(cat err)" && fail=1; }
 
 # A path that is not UTF-8 could not stand in clip.json.
 latin=$(printf 'caf\351')
 if mkdir "$latin" 2>err; then
     cp card.yaml job.yaml w c e t v "$latin"
-    expect 2 '' "rollmill: format: $PWD/$latin/card.yaml: the card's path is not UTF-8" "$PWD/$latin/job.yaml"
+    expect 2 '' "warning: $PWD/$latin/job.yaml:13:10: prompts[1].at: \"0.5s\" is inside a block; the prompt begins at 21f
+rollmill: format: $PWD/$latin/card.yaml: the card's path is not UTF-8
+$PWD/$latin/job.yaml: output.dir: $PWD/$latin/out: the path is not UTF-8, as clip.json must be" "$PWD/$latin/job.yaml"
     sed "s|model: card|model: $PWD/card|; s|{path: card|{path: $PWD/card|" job.yaml >"$latin/job.yaml"
-    expect 2 '' "rollmill: format: $PWD/$latin/job.yaml: output.dir: $PWD/$latin/out: the path is not UTF-8, as clip.json must be" "$PWD/$latin/job.yaml"
+    expect 2 '' "warning: $PWD/$latin/job.yaml:13:10: prompts[1].at: \"0.5s\" is inside a block; the prompt begins at 21f
+rollmill: format: $PWD/$latin/job.yaml: output.dir: $PWD/$latin/out: the path is not UTF-8, as clip.json must be" "$PWD/$latin/job.yaml"
     rm -r "$latin"
 fi
 
 rm t v
-expect 2 '' 'rollmill: format: card.yaml: text.tokenizer: t: No such file or directory
+expect 2 '' 'warning: job.yaml:13:10: prompts[1].at: "0.5s" is inside a block; the prompt begins at 21f
+rollmill: format: card.yaml: text.tokenizer: t: No such file or directory
 card.yaml: vae: v: No such file or directory' job.yaml
+fresh
 sed 's/length: 2s/lenght: 2s/' job.yaml >bad.yaml
 expect 2 '' 'rollmill: format: bad.yaml:5:21: clip.lenght: unknown key (did you mean length?); allowed: size, fps, length, seed' bad.yaml
 sed 's/model: card/model: cart/' job.yaml >bad.yaml
-expect 2 '' 'rollmill: format: bad.yaml:3:8: model: cart.yaml: no such file; allowed: the path of a model card' bad.yaml
+expect 2 '' 'warning: bad.yaml:13:10: prompts[1].at: "0.5s" is inside a block; the prompt begins at 21f
+rollmill: format: bad.yaml:3:8: model: cart.yaml: no such file; allowed: the path of a model card' bad.yaml
 exit $fail

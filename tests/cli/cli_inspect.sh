@@ -44,4 +44,28 @@ latin=$dir/$(printf 'caf\351')
 if cp $text/inputs.safetensors "$latin" 2>/dev/null; then
     "$rollmill" inspect --json "$latin" | grep -q '^ "file": ".*/caf?",$' || { echo "--json: no path" && fail=1; }
 fi
+
+# A clip: what changes shows, what does not does not. A fade from grey to black, in linear steps:
+# the tenths of the clip differ by 0.1 k from the first, whose mean is 0.95 of the grey.
+make_clip() { ffmpeg -v error -f lavfi -i "color=c=gray:s=64x48:r=16:d=20$1" -pix_fmt yuv444p -c:v ffv1 "$2" || exit 1; }
+make_clip ,fade=t=out:st=0:d=20 "$dir/fade.mkv"
+make_clip '' "$dir/still.mkv"
+row() { "$rollmill" inspect "$1" | sed -n "s/^$2 *//p" | tr -s ' '; }
+row "$dir/fade.mkv" brightness | awk '{ exit !($1 > 0.43 && $1 < 0.45 && $2 < 0.08 && $4 > 0.37 && $4 < 0.40) }' ||
+    { echo "fade: $(row "$dir/fade.mkv" brightness)" && fail=1; }
+row "$dir/still.mkv" brightness | grep -q ' +0.0000 0.0000$' || { echo "still: $(row "$dir/still.mkv" brightness)" && fail=1; }
+"$rollmill" inspect --json "$dir/fade.mkv" | grep -q '^ "pictures": 320,$' || { echo "--json: no pictures" && fail=1; }
+head -c 40 "$dir/fade.mkv" >"$dir/cut.mkv"
+expect 2 '' "$dir/no-such.mp4"
+expect 2 '' "$dir/cut.mkv"
+expect 2 '' --no-hash "$dir/fade.mkv"
+
+# A clip's folder: its first video file.
+mkdir "$dir/clip"
+cp "$dir/fade.mkv" "$dir/clip/clip.mkv"
+record() { printf '{"video": {"streams": [{"file": "%s"}]}, "latents": %s}' "$1" "$2" >"$dir/clip/clip.json"; }
+record clip.mkv null
+row "$dir/clip" brightness | grep -q '^0.44' || { echo "a clip's folder: $("$rollmill" inspect "$dir/clip")" && fail=1; }
+record ../fade.mkv null
+expect 2 '' "$dir/clip"
 exit $fail

@@ -19,6 +19,8 @@ facts=$(ffprobe -v error -count_frames -show_entries \
 for file in clip.mp4 master.mkv latents.safetensors contact.png clip.json; do
     [ -s "out/one/$file" ] || wrong "out/one/$file is missing"
 done
+"$rollmill" inspect out/one | awk '/^latent (mean|deviation) / { n++ } /^brightness / { n++ } END { exit n != 3 }' ||
+    wrong "inspect: $("$rollmill" inspect out/one)"
 [ -z "$(ls -A out/.attempts 2>/dev/null)" ] || wrong "an attempt was left behind"
 want=$(ffmpeg -v error -i out/one/master.mkv -f rawvideo - | sha256sum | cut -d' ' -f1)
 grep -q "\"planes_sha256\": \"$want\"" out/one/clip.json || wrong "master.mkv is not what was sent"
@@ -32,6 +34,17 @@ expect 2 'out/one: already exists' render again.yaml
 job version.yaml one 1s 'output: {dir: out, on_exists: version}'
 expect 0 'render: 1 clips made' render version.yaml
 [ -s out/one-v2/clip.mp4 ] || wrong "no second version"
+
+# A farm's tasks share a job's clips.
+job many.yaml many 0.5s 'output: {dir: farm}
+sweep: {axes: {seed: {range: "0-5"}}}'
+expect 0 'render: 2 clips made' render --clips 1,4-90 --part 2/2 many.yaml
+expect 0 'render: 1 clips made' render --clips 0-2 --part 1/3 many.yaml
+[ "$(ls farm | tr '\n' ' ')" = "many-00000 many-00001 many-00005 " ] || wrong "farm: $(ls farm)"
+expect 0 'render: 0 clips made' render --clips 6-9 many.yaml
+expect 2 '--clips 3-1: ' render --clips 3-1 many.yaml
+expect 2 '--clips 1,,2: ' render --clips 1,,2 many.yaml
+expect 2 '--part 4/3: ' render --part 4/3 many.yaml
 
 # Under skip, only this very clip counts as done: another seed is another clip.
 sed 's/seed: 5/seed: 6/' one.yaml >other.yaml
@@ -126,6 +139,67 @@ expect 0 'the first pictures come after 4 ticks' render frame.yaml
 sed 's|dir: out|dir: frame3|' frame.yaml >frame3.yaml
 expect 0 'render: 1 clips made' render frame3.yaml --ranks 3 --ranks-per-line 3
 cmp -s out/frame/l.safetensors frame3/frame/l.safetensors || wrong "frame by frame: other bits on 3 ranks"
+
+# What a clip begins with: a picture, the end of a video, latents. Given blocks are part of the clip,
+# to the bit what was given, and the rest the same on any ranks.
+latents() { # FILE FRAMES: the numbers of the first frames, behind the head
+    head=$(od -An -tu8 -N8 "$1" | tr -d ' ')
+    tail -c +$((9 + head)) "$1" | head -c $(($2 * 16 * 6 * 8 * 4))
+}
+ffmpeg -v error -y -f lavfi -i testsrc=size=96x80:rate=16:duration=2 -pix_fmt yuv420p source.mp4
+ffmpeg -v error -y -i source.mp4 -frames:v 1 first.png
+echo 'starts: [image, video, latents]' >>model/frame.yaml
+echo 'starts: [video, latents]' | cat model/card.yaml - >model/starts.yaml
+start() { # FILE CARD LENGTH START [DIR]
+    job "$1.yaml" "$1" "$3" "start: {$4}
+output: {dir: ${5:-out}, latents: {file: l.safetensors, dtype: f32}}"
+    sed -i "s|model/card|model/$2|" "$1.yaml"
+}
+start image frame 1s 'image: first.png'
+expect 0 'render: 1 clips made' render image.yaml
+start video starts 2s 'video: source.mp4, last: 1s'
+expect 0 'render: 1 clips made' render video.yaml
+grep -q '"blocks": 1,' out/video/clip.json || grep -q '"blocks": 1$' out/video/clip.json || wrong "clip.json: $(grep -A5 '"start"' out/video/clip.json)"
+for ranks in 3 6; do
+    start video starts 2s 'video: source.mp4, last: 1s' "start$ranks"
+    expect 0 'render: 1 clips made' render video.yaml --ranks $ranks --ranks-per-line $ranks
+    cmp -s out/video/l.safetensors "start$ranks/video/l.safetensors" || wrong "given blocks: other bits on $ranks ranks"
+done
+start more starts 3s 'latents: out/video/l.safetensors'
+expect 0 'render: 1 clips made' render more.yaml
+latents out/video/l.safetensors 9 >had.bin
+latents out/more/l.safetensors 9 >has.bin
+cmp -s had.bin has.bin || wrong "the latents that were given are not the clip's first ones"
+[ "$(ffprobe -v error -count_frames -show_entries stream=nb_read_frames -of csv=p=0 out/more/clip.mp4)" = 48 ] ||
+    wrong "a clip with given blocks has other pictures than its length"
+sed -e 's/name: more/name: sweep-start/' -e 's/latents: out.video/latents: "{from}/; s/safetensors}/safetensors"}/' more.yaml >swept.yaml
+printf 'sweep: {axes: {from: {list: [out/video]}}}\n' >>swept.yaml
+expect 0 'render: 1 clips made' render swept.yaml
+latents out/sweep-start-00000/l.safetensors 12 >has.bin
+latents out/more/l.safetensors 12 >had.bin
+cmp -s had.bin has.bin || wrong "another clip with the file from a sweep"
+# What is wrong with a start is said with its file; the model must be made for it, or forced.
+start wrong card 2s 'video: source.mp4, last: 1s'
+expect 2 'start.video: the model tiny-random was not made to go on from this; allowed: force: true' render wrong.yaml
+start wrong card 2s 'video: source.mp4, last: 1s, force: true'
+expect 0 'render: 1 clips made' render wrong.yaml
+start wrong starts 2s 'image: first.png'
+expect 2 'start.image: an image is one latent frame, a block of the model tiny-random has 3' render wrong.yaml
+start wrong starts 2s 'video: source.mp4, last: 8f'
+expect 2 'start.last: found 8 pictures; allowed: at least 9, a block' render wrong.yaml
+start wrong starts 2s 'video: nowhere.mp4, last: 1s'
+expect 2 'start.video: nowhere.mp4: no such file' render wrong.yaml
+head -c 3000 source.mp4 >cut.mp4
+start wrong starts 2s 'video: cut.mp4, last: 1s' wrong
+expect 1 'start: cut.mp4: no picture or video can be read' render wrong.yaml
+start wrong starts 5s 'video: source.mp4, last: 3s' wrong
+expect 1 'start: source.mp4: found 32 pictures at 16/1 a second; 45 are wanted' render wrong.yaml
+start wrong starts 1s 'latents: out/more/l.safetensors' wrong
+expect 1 "found 15 latent frames; allowed: whole blocks of 3, fewer than the clip's 2 blocks" render wrong.yaml
+start wrong starts 1s 'latents: model/Wan2.1_VAE.pth' wrong
+expect 1 'start: model/Wan2.1_VAE.pth: found no tensor `latents`' render wrong.yaml
+start wrong starts 1s 'video: source.mp4, last: 2s'
+expect 2 'clip.length: found 2 blocks, of which 2 are given; allowed: more than are given' render wrong.yaml
 
 # A stop ends at a block boundary, leaves nothing half done, and says how to go on.
 job long.yaml long 10m 'output: {dir: out}'

@@ -24,6 +24,18 @@ expect 0 'kept as' render one.yaml --verify
 [ "$(find out -maxdepth 1 -name 'one.damaged-*' | wc -l)" -eq 3 ] || wrong "not three damaged: $(ls out)"
 expect 0 '1 clips already exist' render one.yaml --verify
 
+# A clip of other numerics is kept, and said; or made again beside it.
+numerics() { grep -o '"numerics_id": "[0-9a-f]*"' "$1/clip.json"; }
+same() { grep -E '"(content|task)_id"' "$1/clip.json"; }
+expect 0 'made with other numerics' render one.yaml --wire fp8
+[ ! -e out/one-v2 ] || wrong "--wire fp8: made again unasked"
+expect 0 'render: 1 clips made' render one.yaml --wire fp8 --same-numerics
+expect 0 '1 clips already exist' render one.yaml --wire fp8 --same-numerics
+[ "$(same out/one)" = "$(same out/one-v2)" ] || wrong "--wire fp8: another content"
+[ "$(numerics out/one)" != "$(numerics out/one-v2)" ] || wrong "--wire fp8: the same numerics"
+render one.yaml --ranks 2 >out.txt 2>err.txt
+! grep -q 'other numerics' err.txt || wrong "two ranks have other numerics: $(cat err.txt)"
+
 # running: the process whose clip is in work here
 begin() { # NAME: a long clip in the background, until its attempt is there
     : >err2.txt

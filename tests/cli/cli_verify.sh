@@ -55,6 +55,25 @@ for case in framewise-1-step:5 framewise-image:5 causvid-continue:4; do
     done
 done
 
+# Policies that remember: the same bits for any ranks, and all alike in what they attend to.
+for case in deep-forcing-limit memrope ema-sink; do
+    for ranks in 1 2 5; do
+        expect 0 --ranks $ranks --out "$tmp/$case-$ranks" tests/golden/$case
+        cmp "$tmp/$case-1" "$tmp/$case-$ranks" || { echo "$case: other bits with $ranks ranks" && fail=1; }
+    done
+done
+expect 2 --ranks 2 --exchange heads tests/golden/deep-forcing
+grep -q 'goes by all heads of a layer' "$tmp/out" || { echo "heads are not refused" && fail=1; }
+
+# A key that nothing is known of, and a row that was attended to elsewhere.
+cp -r tests/golden/rolling-sink "$tmp/strange" && chmod -R u+w "$tmp/strange" || exit 1
+sed -i 's/"replay_frames"/"replay_framez"/' "$tmp/strange/case.json"
+expect 2 "$tmp/strange"
+grep -q 'replay_framez: nothing is known' "$tmp/out" || { echo "a strange key is taken" && fail=1; }
+sed -i 's/"replay_framez": 18/"replay_frames": 15/' "$tmp/strange/case.json"
+expect 1 "$tmp/strange"
+grep -q DIFFERS "$tmp/out" || { echo "rows attended to are not compared" && fail=1; }
+
 # Keys and values in 8 bits: near what was recorded, and the same for any ranks.
 # shellcheck disable=SC2086 # a list of folders without blanks
 for precision in f32 bf16; do expect 0 --backend cpu --wire fp8 --precision $precision $rolling; done

@@ -55,6 +55,7 @@ static status sum_outlook(void *arg, const struct work_item *first, struct work_
         out->clips++;
         out->blocks += c->blocks;
         out->texts += c->prompts;
+        out->starts += c->start.kind != CLIP_START_NONE;
         for (int p = 1; p < c->prompts; p++) out->mixes += c->prompt[p].blend;
         out->formats |= clip_pixel_formats(c);
     }

@@ -28,7 +28,7 @@ void fuzz_weights(const char *path, const char *outer_key)
 
     if (weights_open(&w, path, outer_key) != ST_OK) return;
     for (int i = 0; i < weights_count(w); i++)
-        if (weights_find(w, weights_at(w, i)->name) != i) abort();
+        if (weights_find(w, weights_at(w, i)->name) < 0) abort();
     if (weights_hash(w, hash, NULL) != ST_OK) hash[0] = '\0';
     weights_close(&w);
 }

@@ -1,6 +1,6 @@
 # Fuzzing: the library once more, by clang, with coverage and sanitizers.
 FUZZ_SECONDS ?= 45
-FUZZ      := fuzz_safetensors.c fuzz_torch.c fuzz_tokenizer.c fuzz_job.c fuzz_spec.c fuzz_snapshot.c
+FUZZ      := fuzz_safetensors.c fuzz_torch.c fuzz_gguf.c fuzz_tokenizer.c fuzz_job.c fuzz_spec.c fuzz_snapshot.c
 F         := build/fuzz
 CLANG     ?= clang
 FUZZ_OPT  := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all

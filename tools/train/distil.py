@@ -22,7 +22,7 @@ from .tokens import Tokenizer
 from .trajectories import Trajectories
 
 BATCH = 4
-BLOCKS = (7, 20)  # of a roll-out, drawn anew for each
+BLOCKS = (7, 14)  # of a roll-out, drawn anew for each
 CRITIC_STEPS = 3
 GUIDANCE = 3.0
 REGRESS_EVERY = 4
@@ -44,7 +44,7 @@ def train(plan, device, minutes, policy=None, rolling_share=0.5, name="distil"):
         plan.distil_steps,
         minutes,
         {"student": student, "critic": critic},
-        measure_every=300,
+        measure_every=500,
         show_every=900,
     )
     net, fake_net, real_net = (

@@ -65,6 +65,7 @@ warp: true
 shift: {shift:g}
 frames_per_block: {block}
 window: {{kind: rolling, attention_frames: {span}, sink_frames: {block}}}
+size: {width}x{height}
 license: "Apache-2.0"
 """
 
@@ -144,7 +145,13 @@ def write_model(plan, out):
     (out / "config.json").write_text(json.dumps(config(plan), indent=1) + "\n")
     steps = ", ".join(map(str, plan.steps))
     card = CARD.format(
-        name=plan.name, steps=steps, shift=plan.shift, block=plan.block, span=plan.span
+        name=plan.name,
+        steps=steps,
+        shift=plan.shift,
+        block=plan.block,
+        span=plan.span,
+        width=plan.width,
+        height=plan.height,
     )
     (out / "card.yaml").write_text(card)
     return stage

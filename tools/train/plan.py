@@ -1,5 +1,5 @@
 """Sizes and budgets: `trial` shows in minutes that every stage works, `demo` is the model that is
-shipped.
+shipped, `demo-more` takes that further, to the whole grammar (begin it by `adopt`).
 """
 
 from dataclasses import dataclass, field
@@ -11,10 +11,10 @@ class Plan:
     height: int = 96
     width: int = 96
     vae_width: int = 16
-    dim: int = 256
-    layers: int = 5
-    heads: int = 4
-    ffn: int = 768
+    dim: int = 192
+    layers: int = 4
+    heads: int = 3
+    ffn: int = 576
     freq_dim: int = 128
     text_dim: int = 96
     text_layers: int = 2
@@ -40,18 +40,15 @@ class Plan:
 PLANS = {
     "demo": Plan(
         "demo",
-        dim=192,
-        layers=4,
-        heads=3,
-        ffn=576,
         bank_clips=240,
         bank_frames=24,
-        trajectories=96,
-        teacher_steps=2500,
+        trajectories=56,
+        teacher_steps=1279,
         start_steps=300,
-        distil_steps=300,
+        distil_steps=114,
         simple=True,
     ),
+    "demo-more": Plan("demo-more"),
     "trial": Plan(
         "trial",
         height=64,

@@ -91,20 +91,25 @@ class Viewer:
         """Of the first and the last blocks: deviation of the latents (1 is about what clips have),
         how much they move, and how often colour and ground are those of the caption.
         """
-        z, out = self.roll(weights), {}
-        length = 2 * self.plan.block
-        for end, part in (("first", z[:, :length]), ("last", z[:, -length:])):
+        out = {}
+        for end, (part, pictures) in self.ends(weights).items():
             out[f"std_{end}"] = part.std()
             out[f"motion_{end}"] = (part[:, 1:] - part[:, :-1]).abs().mean()
-            pictures = decode(self.vae, self.scale, part)[:, :, 5::4]
             found = [agreement(p.transpose(0, 1), t) for p, t in zip(pictures, self.titles)]
             for what in ("colour", "ground"):
                 out[f"{what}_{end}"] = sum(f[what] for f in found) / len(found)
         return out
 
+    def ends(self, weights):
+        """Latents of the first and of the last two blocks, and some of their pictures."""
+        z, length = self.roll(weights), 2 * self.plan.block
+        parts = dict(first=z[:, :length], last=z[:, -length:])
+        return {k: (p, decode(self.vae, self.scale, p)[:, :, 5::4]) for k, p in parts.items()}
+
     def show(self, weights, path):
-        pictures = decode(self.vae, self.scale, self.roll(weights))
-        clip_sheet(pictures, path, self.titles, max(1, pictures.shape[2] // 12))
+        """The first blocks' pictures, then the last ones'."""
+        pictures = [p for _, p in self.ends(weights).values()]
+        clip_sheet(torch.cat(pictures, 2), path, self.titles, 1)
 
 
 def train(plan, device, minutes):
@@ -116,8 +121,8 @@ def train(plan, device, minutes):
         plan.start_steps,
         minutes,
         {"student": learner},
-        measure_every=180,
-        show_every=600,
+        measure_every=400,
+        show_every=800,
     )
     net = Transformer(learner.weights, plan.heads, plan.freq_dim)
     policy = Policy(plan.block, plan.span)

@@ -60,15 +60,17 @@ static struct work_list_options options;
 static status open_jobs(struct work_list **l, const char *const *jobs, int count)
 {
     char *paths[8] = { NULL };
+    struct work_job work[8] = { { NULL, NULL } };
     status st;
 
     for (int i = 0; i < count; i++) {
         char *const name = str_format("job-%d.yaml", i);
         write_file(name, jobs[i]);
         paths[i] = path_of(name);
+        work[i].path = paths[i];
         free(name);
     }
-    st = work_list_open(l, paths, count, &options);
+    st = work_list_open(l, work, count, &options);
     for (int i = 0; i < count; i++) free(paths[i]);
     return st;
 }

@@ -44,6 +44,14 @@ static const char *message(const char *text)
     return error_last()->msg;
 }
 
+/* Its first line is `want`; what else is wrong follows. */
+static void expect_first(const char *got, const char *want)
+{
+    size_t const n = strlen(want);
+
+    if (strncmp(got, want, n) != 0 || (got[n] && got[n] != '\n')) assert_string_equal(got, want);
+}
+
 static void the_least_job(void **state)
 {
     struct job_file f;
@@ -279,7 +287,8 @@ static void refused_keys(void **state)
           "d/j.yaml:1:1: found prompt and prompts; allowed: exactly one of prompt and prompts" },
         { BASE "clips: 1\n",
           "d/j.yaml:6:1: clips: unknown key (did you mean clip?); allowed: render, name, owner, "
-          "priority, model, prompt, prompts, quantize, long_prompts, clip, sweep, output, labels, run, after" },
+          "priority, model, lora, prompt, prompts, start, quantize, long_prompts, clip, sweep, output, "
+          "labels, run, after" },
         { BASE "priority: 101\n",
           "d/j.yaml:6:11: priority: found \"101\"; allowed: a whole number from 0 to 100" },
         { BASE "priority: -1\n",
@@ -292,7 +301,7 @@ static void refused_keys(void **state)
           "d/j.yaml:6:8: after: found a list; allowed: the name of a job, or a list of 1 to 64 "
           "such as [{job: plates, when: any}]" },
         { BASE "after: [{job: b, when: later}]\n",
-          "d/j.yaml:6:25: after[0].when: found \"later\"; allowed: success|any" },
+          "d/j.yaml:6:24: after[0].when: found \"later\"; allowed: success|any" },
         { BASE "after: B\n", "d/j.yaml:6:8: after: found \"B\"; allowed: the name of a job" },
         { BASE "dataset: {layout: webdataset}\n",
           "d/j.yaml:6:1: dataset: not supported by this version; remove the key" },
@@ -341,7 +350,7 @@ static void refused_keys(void **state)
 
     (void)state;
     for (int i = 0; i < COUNT_OF(rows); i++)
-        assert_string_equal(message(rows[i].text), rows[i].want);
+        expect_first(message(rows[i].text), rows[i].want);
 }
 
 static void refused_clips(void **state)

@@ -370,7 +370,8 @@ static void refused_models(void **state)
         { "attention_frames", "20", "attention_frames, sink_frames: not whole blocks" },
         { "sink_frames", "-3", "sink_frames: not a whole number from 0 to 4096" },
         { "sink_positions", "\"here\"", "sink_positions: none of usual|fixed|moving" },
-        { "lora", "\"x\"", "lora: unknown key" },
+        { "lora", "\"x\"", "lora: not a list of 0 to 16" },
+        { "loras", "[]", "loras: unknown key" },
     };
 
     (void)state;

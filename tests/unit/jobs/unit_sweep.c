@@ -93,8 +93,8 @@ static void refused_sweeps(void **state)
         { "{axes: {Seed: {range: 1}}}",
           "j:6:16: sweep.axes.Seed: allowed as the name of an axis: 1 to 32 characters a-z 0-9 _" },
         { "{axes: {place: {list: [x]}}}",
-          "j:6:16: sweep.axes.place: the axis changes nothing; allowed: {place} in a prompt or in "
-          "output.name" },
+          "j:6:16: sweep.axes.place: the axis changes nothing; allowed: {place} in a prompt, in "
+          "start or in output.name" },
         { "{axes: {seed: {file: f.jsonl}}}",
           "j:6:22: sweep.axes.seed: file and field belong together; "
           "allowed: {file: NAME, field: NAME}" },

@@ -31,6 +31,28 @@ static struct kv_policy const fixed_sink = { WINDOW_ROLLING, 5,        3,    21,
 static struct kv_policy const moving12 = { WINDOW_BLOCK,   4,        3,    12, 3,
                                            KV_SINK_MOVING, KV_USUAL, { 0 } };
 
+static struct kv_policy const deep_sink = { WINDOW_BLOCK, 4,    3, 21, 10, KV_SINK_USUAL,
+                                            KV_DEEP_SINK, { 0 } };
+static struct kv_policy const walk = {
+    WINDOW_BLOCK, 4, 3, 21, 0, KV_SINK_USUAL, KV_ROLLING_SINK, { [KV_KEY_replay_frames] = 18 }
+};
+static struct kv_policy const walk_rolling = {
+    WINDOW_ROLLING, 5, 3, 21, 3, KV_SINK_USUAL, KV_ROLLING_SINK, { [KV_KEY_replay_frames] = 18 }
+};
+static struct kv_policy const scenes = {
+    WINDOW_BLOCK,
+    4,
+    3,
+    6,
+    1,
+    KV_SINK_USUAL,
+    KV_INFINITY_ROPE,
+    { [KV_KEY_cut_position] = 45, [KV_KEY_flush_keeps_frames] = 2 }
+};
+static struct kv_policy const averaged = {
+    WINDOW_ROLLING, 5, 3, 21, 3, KV_SINK_USUAL, KV_EMA_SINK, { [KV_KEY_ema_alpha] = 0.999 }
+};
+
 /* "c0:0+3@0 w1:0+3@3": source and block, first frame + frames @ position */
 static const char *spell_window(const struct kv_window *l, char buf[1024])
 {
@@ -38,10 +60,9 @@ static const char *spell_window(const struct kv_window *l, char buf[1024])
 
     buf[0] = '\0';
     for (int i = 0; i < l->count; i++)
-        n +=
-            (size_t)snprintf(buf + n, 1024 - n, "%s%c%lld:%d+%d@%lld", i ? " " : "",
-                             l->span[i].source == KV_CLEAN ? 'c' : 'w', (long long)l->span[i].block,
-                             l->span[i].frame, l->span[i].frames, (long long)l->span[i].position);
+        n += (size_t)snprintf(buf + n, 1024 - n, "%s%c%lld:%d+%d@%lld", i ? " " : "",
+                              "cwk"[l->span[i].source], (long long)l -> span[i].block,
+                              l->span[i].frame, l->span[i].frames, (long long)l->span[i].position);
     return buf;
 }
 
@@ -82,6 +103,21 @@ static void window_passes(void **state)
         { &fixed_sink, 1, 5, "c0:0+3@0 w1:0+3@3 w2:0+3@6 w3:0+3@9 w4:0+3@12 w5:0+3@15" },
         { &fixed_sink, 9, 5,
           "c0:0+3@0 c8:0+3@24 w9:0+3@27 w10:0+3@30 w11:0+3@33 w12:0+3@36 w13:0+3@39" },
+        /* the sink stands one block short of the recent frames */
+        { &deep_sink, 7, 1,
+          "c0:0+3@0 c1:0+3@3 c2:0+3@6 c3:0+1@9 c4:1+2@13 c5:0+3@15 c6:0+3@18 w7:0+3@21" },
+        { &deep_sink, 8, 1,
+          "c0:0+3@3 c1:0+3@6 c2:0+3@9 c3:0+1@12 c5:1+2@16 c6:0+3@18 c7:0+3@21 w8:0+3@24" },
+        /* 0..17 and back: all but the newest block is replayed, frame by frame on the way back */
+        { &walk, 8, 1,
+          "c2:0+3@6 c3:0+3@9 c4:0+3@12 c5:0+3@15 c5:2+1@18 c5:1+1@19 c5:0+1@20 c7:0+3@21 "
+          "w8:0+3@24" },
+        { &walk_rolling, 8, 5,
+          "c5:2+1@18 c5:1+1@19 c5:0+1@20 c7:0+3@21 w8:0+3@24 w9:0+3@27 w10:0+3@30 w11:0+3@33 "
+          "w12:0+3@36" },
+        { &scenes, 4, 1, "c0:0+1@9 c3:1+2@10 w4:0+3@12" },
+        { &averaged, 2, 5, "c0:0+3@0 c1:0+3@3 w2:0+3@6 w3:0+3@9 w4:0+3@12 w5:0+3@15 w6:0+3@18" },
+        { &averaged, 3, 5, "k0:0+3@3 c2:0+3@6 w3:0+3@9 w4:0+3@12 w5:0+3@15 w6:0+3@18 w7:0+3@21" },
         { &moving12, 3, 1, "c0:0+3@0 c1:0+3@3 c2:0+3@6 w3:0+3@9" },
         { &moving12, 9, 1, "c0:0+3@18 c7:0+3@21 c8:0+3@24 w9:0+3@27" },
     };
@@ -123,6 +159,19 @@ static void clean_passes(void **state)
     }
 }
 
+/* The block's own frames jump, the past and the block after do not. */
+static void cut_scene(void **state)
+{
+    struct kv_window l;
+    char buf[1024];
+
+    (void)state;
+    kv_window_spans(&l, &scenes, &(struct kv_pass){ .first = 4, .count = 1, .cut = true });
+    assert_string_equal(spell_window(&l, buf), "c0:0+1@9 c3:1+2@10 w4:0+3@54");
+    kv_clean_spans(&l, &scenes, &(struct kv_pass){ .first = 4, .count = 1, .cut = true });
+    assert_string_equal(spell_window(&l, buf), "c0:0+1@9 c3:1+2@10 c4:0+3@54");
+}
+
 static void how_far_back(void **state)
 {
     struct {
@@ -158,6 +207,28 @@ static void bad_policies(void **state)
           "attention frames: 14; 15 to 90 are allowed for 5 levels of 3 frames" },
         { { WINDOW_BLOCK, 4, 3, 21, 19, KV_SINK_USUAL, KV_USUAL, { 0 } },
           "sink frames: 19; 0 to 18 are allowed" },
+        { { WINDOW_ROLLING, 5, 3, 21, 3, KV_SINK_USUAL, KV_DEEP_SINK, { 0 } },
+          "policy deep-sink: not in a rolling window" },
+        { { WINDOW_BLOCK,
+            4,
+            3,
+            21,
+            0,
+            KV_SINK_USUAL,
+            KV_ROLLING_SINK,
+            { [KV_KEY_replay_frames] = 17 } },
+          "replay_frames: 17; whole blocks of 3 frames are allowed" },
+        { { WINDOW_BLOCK, 4, 3, 9, 3, KV_SINK_USUAL, KV_EMA_SINK, { [KV_KEY_ema_alpha] = 1.5 } },
+          "ema_alpha: 1.5; 0 to 1 are allowed" },
+        { { WINDOW_BLOCK,
+            4,
+            3,
+            21,
+            10,
+            KV_SINK_USUAL,
+            KV_DEEP_FORCING,
+            { [KV_KEY_budget_frames] = 16, [KV_KEY_recent_frames] = 2 } },
+          "recent_frames: 2; 3 to 6 are allowed, the block's own counted" },
         { { WINDOW_BLOCK, 4, 0, 21, 0, KV_SINK_USUAL, KV_USUAL, { 0 } },
           "frames per block: 0; 1 to 64 are allowed" },
     };
@@ -193,7 +264,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(window_passes), cmocka_unit_test(clean_passes),
         cmocka_unit_test(how_far_back),  cmocka_unit_test(bad_policies),
-        cmocka_unit_test(policy_names),
+        cmocka_unit_test(policy_names),  cmocka_unit_test(cut_scene),
     };
     return cmocka_run_group_tests_name("unit_kv_policy", tests, NULL, NULL);
 }

@@ -388,6 +388,48 @@ static void the_plan_is_what_is_taken(void **state)
     every_backend(bytes_on);
 }
 
+/* The encoder without the decoder: the same latents, of its own memory alone. */
+static void alone_on(const struct kern_backend *real)
+{
+    struct clip c = clip_open(ODD);
+    struct kern_backend const b = counting(real);
+    struct vae_config config = { .backend = &b,
+                                 .threads = 1,
+                                 .latent_h = c.h,
+                                 .latent_w = c.w,
+                                 .path = ODD MODEL,
+                                 .precision = DT_F32,
+                                 .alone = true };
+    struct vae *const both = open_for(&c, real, DT_F32, 1), *v;
+    float *const want = encode(both, &c, 1);
+    struct vae_bytes need;
+    int made;
+
+    assert_int_equal(vae_measure(&need, &config), ST_OK);
+    counted.bytes = 0;
+    assert_int_equal(vae_open(&v, &config), ST_OK);
+    assert_int_equal(counted.bytes, need.weights + need.scratch + need.cache);
+    for (int again = 0; again < 2; again++) {
+        float *const got = encode(v, &c, 1);
+        assert_memory_equal(got, want, (size_t)(latent_count(&c) * c.frames) * sizeof *want);
+        free(got);
+        assert_int_equal(vae_reset(v), ST_OK);
+    }
+    assert_int_equal(vae_decode(v, c.latents, 1, c.decoded, &made), ST_ARG);
+    assert_string_equal(error_last()->msg, "vae: opened without the decoder");
+    vae_close(&v);
+    struct vae *whole = both;
+    vae_close(&whole);
+    free(want);
+    clip_close(&c);
+}
+
+static void an_encoder_alone(void **state)
+{
+    (void)state;
+    every_backend(alone_on);
+}
+
 static void wrong_calls(void **state)
 {
     struct clip c = clip_open(ODD);
@@ -435,6 +477,7 @@ int main(void)
         cmocka_unit_test(begins_inside_a_clip),
         cmocka_unit_test(pictures_leave_as_bytes),
         cmocka_unit_test(the_plan_is_what_is_taken),
+        cmocka_unit_test(an_encoder_alone),
         cmocka_unit_test(wrong_calls),
     };
     return cmocka_run_group_tests_name("unit_vae", tests, NULL, NULL);

@@ -1,0 +1,14 @@
+/* inspect_clip.h - how a clip changes from its first pictures to its last. */
+#ifndef INSPECT_CLIP_H
+#define INSPECT_CLIP_H
+
+#include "base/base.h"
+
+/* Whether the path is a clip's folder, or a video file by its ending. */
+bool is_clip(const char *path);
+
+/* Print the clip's measures (drift.h), of a folder its first video file's and its latents', as a
+ * table or as JSON. ST_FORMAT. */
+status inspect_clip(const char *path, bool json) MUST_USE;
+
+#endif /* INSPECT_CLIP_H */

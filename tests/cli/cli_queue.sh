@@ -1,0 +1,127 @@
+#!/bin/bash
+# cli_queue.sh - the queue with the real program: jobs submitted while two worlds work on them, one
+# killed, one stopped, then an audit. On the store of QUEUE_TEST_URL, else on SQLite.
+. "$(dirname "$0")/world.sh"
+export ROLLMILL_QUEUE=${QUEUE_TEST_URL:-sqlite:q.db}
+
+queue() { "$rollmill" queue "$@"; }
+calm=(--no-prompt-cache --backend cpu --threads 1)
+work() { "$rollmill" work "${calm[@]}" "$@"; }
+
+# says WORDS COMMAND...: exit 0 and these words on stdout
+says() {
+    words=$1
+    shift
+    said=$("$@" 2>err.txt) || wrong "$*: $(cat err.txt)"
+    case $said in *"$words"*) ;; *) wrong "$*: no \`$words\` in: $said" ;; esac
+}
+
+# clips STATE: how many of all jobs are in it, as the jobs count them
+clips() { queue status --json | python3 -c "import json, sys; print(sum(j['$1'] for j in json.load(sys.stdin)['jobs']))"; }
+clips_are() { [ "$(clips "$1")" -ge "$2" ]; }
+
+formats='output: {dir: out, formats: [{file: master.mkv, codec: ffv1}]}'
+job one.yaml one 1s "$formats"
+
+# What is refused, and how.
+expect 2 'there is no queue' "$rollmill" queue status --queue sqlite:none.db
+expect 2 'allowed: sqlite:PATH or postgresql://' "$rollmill" queue status --queue mysql://x
+expect 2 'proc' "$rollmill" queue status --queue sqlite:/proc/version
+expect 2 '--queue holds a password' "$rollmill" queue status --queue postgresql://me:secret@nowhere/db
+expect 2 'queue needs a word' "$rollmill" queue
+expect 2 'no such word' "$rollmill" queue remake
+expect 2 'usage: rollmill queue hold JOB...' "$rollmill" queue hold
+expect 2 'submit needs at least one JOB.yaml' "$rollmill" submit
+expect 2 'work takes no jobs' "$rollmill" work one.yaml
+expect 2 '--until soon' "$rollmill" work --until soon
+queue make >/dev/null || wrong "no queue"
+says 'of version 1' queue upgrade
+says 'no jobs' queue status
+expect 2 'no such job' "$rollmill" queue hold one
+expect 2 'after: there is no job none' sh -c "echo 'after: none' | cat one.yaml - >after.yaml; '$rollmill' submit after.yaml"
+
+# Orders.
+says 'one-' "$rollmill" submit --hold one.yaml
+says 'in the queue already' "$rollmill" submit one.yaml
+says 'held' queue status
+says 'priority' queue priority 90 one
+says '"priority": 90' queue status --json
+expect 2 'a whole number from 0 to 100' "$rollmill" queue priority 101 one
+says 'cancel' queue cancel one/0
+says 'canceled' queue status one
+says 'retry' queue retry 'o*'
+says 'release' queue release one
+says 'nothing that this applies to' queue release one
+expect 2 'discard is for clips' "$rollmill" queue discard one
+says 'priority 90 by' queue log one
+
+# A card that has changed since is no clip of this job.
+cp model/card.yaml card.yaml
+sed 's/seed: 5/seed: 6/; s/name: one/name: other/' one.yaml >other.yaml
+says 'other-' "$rollmill" submit other.yaml
+sed -i 's/shift: .*/shift: 4/' model/card.yaml
+expect 0 'submit it again' work
+mv card.yaml model/card.yaml
+says 'failed' queue status other/0
+says 'spec' queue log other/0
+queue cancel one >/dev/null
+
+# Two worlds; jobs come one by one; one world is killed, one stopped, both come back.
+first() { "$rollmill" work "${calm[@]}" --stay --lease 4 >first.log 2>&1 & first=$!; }
+second() { "$rollmill" work "${calm[@]}" --stay --lease 4 >second.log 2>&1 & second=$!; }
+first
+second
+trap 'kill -9 $first $second 2>/dev/null; rm -rf "$dir"' EXIT
+made=${CLIPS:-10}
+for n in $(seq "$made"); do
+    sed "s/name: one/name: n$n/; s/seed: 5/seed: $n/" one.yaml >n.yaml
+    "$rollmill" submit n.yaml >/dev/null || wrong "submit n$n"
+done
+await clips_are 'done' 1
+kill -9 $first
+wait $first 2>/dev/null
+await clips_are 'done' 3
+kill -TERM $second
+wait $second
+rc=$?
+[ $rc = 75 ] || wrong "a world that was stopped: exit $rc: $(tail -n 3 second.log)"
+first
+second
+await clips_are 'done' "$made"
+queue drain >/dev/null
+for world in $first $second; do
+    wait "$world"
+    rc=$?
+    [ $rc = 0 ] || wrong "a drained world: exit $rc: $(tail -n 3 first.log second.log)"
+done
+
+# The audit: every clip once, by its own task; nothing runs, nobody is there.
+[ "$(clips 'done')" = "$made" ] || wrong "done: $(queue status)"
+[ "$(clips running)$(clips ready)" = 00 ] || wrong "left: $(queue status)"
+for n in $(seq "$made"); do
+    task=$(queue status --json "n$n" | sed -n 's/.*"task": "\(.*\)".*/\1/p')
+    grep -q "\"task_id\": \"$task\"" "out/n$n/clip.json" || wrong "n$n is not its task"
+done
+[ "$(find out -mindepth 1 -maxdepth 1 -not -name '.*' | wc -l)" = "$made" ] || wrong "folders: $(ls out)"
+says '"worlds": []' queue status --json
+grep -hE 'Sanitizer|runtime error' ./*.log && wrong "a sanitizer spoke"
+
+# Nobody's attempt is left over.
+says 'attempts of killed worlds removed; 0 are at work, 0 can be gone on from, 0 nothing' queue clean
+[ -z "$(find out -path '*/.attempts/*' -name '*.json')" ] || wrong "left: $(find out/.attempts)"
+
+# The pictures are those of a render without a queue.
+sed 's/name: one/name: n1/; s/seed: 5/seed: 1/; s/dir: out/dir: alone/' one.yaml >n.yaml
+render n.yaml >/dev/null 2>&1 || wrong "no render of n1"
+cmp -s out/n1/master.mkv alone/n1/master.mkv || wrong "n1 differs from the render without a queue"
+
+# Made again once its folder is gone; forgotten at last.
+expect 2 'stands; move it away' "$rollmill" queue discard n1/0
+rm -r out/n1
+says 'discard' queue discard n1/0
+expect 0 '1 clips made' work
+cmp -s out/n1/master.mkv alone/n1/master.mkv || wrong "n1 differs when it is made again"
+sleep 2
+says 'forgotten' queue prune --older 1s
+says 'no jobs' queue status
+exit $fail

@@ -1,0 +1,41 @@
+#!/bin/sh
+# cli_swap.sh - a model's file that is replaced or cut while a render begins: no clip says that the
+# old file has made it.
+. "$(dirname "$0")/world.sh"
+
+${CC:-cc} -shared -fPIC -O1 -o swap.so "$top/tests/shim/shim_swap.c" -ldl || exit 1
+job one.yaml one 9f 'output: {dir: out}'
+expect 0 'render: 1 clips made' render one.yaml
+id() { grep -o '"content_id": "[0-9a-f]*"' "$1/clip.json"; }
+pictures() { sed -n '/"frames": {/,$s/.*"sha256": "\([0-9a-f]*\)".*/\1/p' "$1/clip.json" | head -n 1; }
+old_id=$(id out/one) old_pictures=$(pictures out/one)
+
+# Each file, replaced by another of its kind before each time it is opened: refused by its name, or
+# made of the file that the record names. Other weights are those of another seed.
+cp -r model kept
+"$make_model" other --size tiny --seed 77 >/dev/null 2>&1 || exit 1
+swapped=0
+for file in rolling_forcing_dmd.pt Wan2.1_VAE.pth models_t5_umt5-xxl-enc-bf16.pth spiece.model config.json; do
+    path=$(cd model && find . -name "$file")
+    n=0
+    while n=$((n + 1)) && [ $n -le 12 ]; do
+        rm -rf out && cp "kept/$path" "model/$path" && cp "other/$path" new
+        [ $file = config.json ] && sed 's/"text_len"/ "text_len"/' "kept/$path" >new
+        LD_PRELOAD=./swap.so SWAP_PATH="$file" SWAP_N=$n SWAP_BY=new "$rollmill" render --no-prompt-cache one.yaml \
+            >out.txt 2>err.txt
+        rc=$?
+        [ ! -e new ] || break # it is not opened that often
+        swapped=$((swapped + 1))
+        if [ $rc -eq 0 ]; then
+            [ "$(id out/one)" != "$old_id" ] || [ "$(pictures out/one)" = "$old_pictures" ] ||
+                wrong "$file, open $n: other pictures under the old id"
+        else
+            [ $rc -eq 1 ] && grep -q "$file: chang" err.txt ||
+                wrong "$file, open $n: exit $rc, wanted 1 and the name: $(tail -n 2 err.txt)"
+            [ ! -e out/one ] || wrong "$file, open $n: a clip appeared"
+        fi
+    done
+    cp "kept/$path" "model/$path"
+done
+[ $swapped -ge 10 ] || wrong "only $swapped files were replaced"
+exit $fail
