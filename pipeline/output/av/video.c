@@ -13,7 +13,6 @@
 #include "base/strbuf.h"
 #include "pipeline/output/av/av_internal.h"
 
-#include <errno.h>
 #include <libavutil/error.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +26,7 @@ struct video {
     struct video_facts facts;
     char *path, *packets_path, *comment, *profile;
     struct journal packets;
+    bool committed;       /* the file is there: the packets are wanted until close */
     struct strbuf header; /* what the first segment's encoder says in front */
     int64_t count, delay;
     AVCodecContext *enc; /* NULL: none is open, since the last seal */
@@ -229,7 +229,7 @@ status video_commit(struct video *v)
                   &v->facts.bytes, v->facts.sha256));
     TRY(digest_end(&v->planes, v->facts.planes_sha256));
     TRY(packet_sum_end(&v->sum, v->facts.packets_sha256));
-    if (remove(v->packets_path)) return fail(ST_IO, "%s: %s", v->packets_path, strerror(errno));
+    v->committed = true;
     return ST_OK;
 }
 
@@ -240,6 +240,7 @@ void video_close(struct video **v)
     *v = NULL;
     close_segment(old);
     journal_close(&old->packets);
+    if (old->committed) (void)!remove(old->packets_path);
     strbuf_free(&old->header);
     av_frame_free(&old->frame);
     av_packet_free(&old->packet);

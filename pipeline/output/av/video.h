@@ -64,11 +64,12 @@ status video_resume(struct video *v, const struct video_state *s, const char *pa
 status video_push(struct video *v, const unsigned char *const plane[3]) MUST_USE;
 
 /* Drain the encoder, make the file of the packets, fsync, close, read all of it back: ST_IO names
- * the place where it is not what libavformat wrote; and remove the packets. Once, after the last
+ * the place where it is not what libavformat wrote. Once, after the last
  * push; ST_ARG if there was none. */
 status video_commit(struct video *v) MUST_USE;
 
-/* NULL is fine; sets NULL. Without a commit the packets are left as they are. */
+/* NULL is fine; sets NULL. The packets go if there was a commit, and are left as they are if not: a
+ * kill between the commits of a clip's videos costs none of them. */
 void video_close(struct video **v);
 
 const struct video_facts *video_facts(const struct video *v);
