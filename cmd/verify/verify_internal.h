@@ -69,6 +69,7 @@ struct verify_slots {
     int levels, frames; /* of a block */
     int64_t blocks;     /* of the clip */
     int64_t tokens;     /* of a frame */
+    bool rounded;       /* rows are chosen by scores of bf16: a choice may be another */
     struct weights *trace;
     struct verify_pass *pass;
     int count;

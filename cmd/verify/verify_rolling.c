@@ -436,10 +436,12 @@ status verify_rolling(struct verify_case *c, const char *weights, const char *wh
     TRY_OUT(add_schedule(c, &schedule));
     TRY_OUT(verify_add(c, "latents", DIMS(frames, p.dim[1], p.dim[2], p.dim[3]), &p.latents));
     TRY_OUT(expect_steps(&p, &schedule));
-    p.slots = (struct verify_slots){ .levels = schedule.levels,
-                                     .frames = p.frames,
-                                     .blocks = p.blocks,
-                                     .tokens = p.dim[2] / 2 * (p.dim[3] / 2) };
+    p.slots =
+        (struct verify_slots){ .levels = schedule.levels,
+                               .frames = p.frames,
+                               .blocks = p.blocks,
+                               .tokens = p.dim[2] / 2 * (p.dim[3] / 2),
+                               .rounded = c->o.precision != DT_F32 && kv_policy_chooses(&policy) };
     TRY_OUT(verify_slots_read(c, &p.slots));
     TRY_OUT(c->o.backend->open(
         &ctx, &(struct kern_config){ .threads = c->o.threads, .device = c->o.device }));

@@ -246,12 +246,14 @@ static bool same_row(const struct verify_pass *p, int64_t r)
     return same;
 }
 
+/* Says where it is not, unless `what` is NULL. */
 static bool same_pass(const struct verify_pass *p, const char *what)
 {
     for (int64_t r = 0; r < p->rows; r++) {
         const double *const want = p->want + r * COLUMNS;
         const float *const got = p->got + r * COLUMNS;
         if (same_row(p, r)) continue;
+        if (!what) return false;
         printf("%s block %d pass %d layer %d row %lld: frame %g token %g at %g, recorded %g %g at "
                "%g  DIFFERS\n",
                what, p->block, p->stage, p->layer, (long long)r, (double)got[0], (double)got[1],
@@ -261,11 +263,15 @@ static bool same_pass(const struct verify_pass *p, const char *what)
     return true;
 }
 
+/* The gap between the last chosen and the first rejected score is 1e-3 to 7e-3 deviations in the
+ * recorded cases, which scores of bf16 do not resolve: there the latents alone are judged. */
 void verify_slots_compare(struct verify_case *c, const struct verify_slots *s, const char *what)
 {
     int same = 0;
 
-    for (int i = 0; i < s->count; i++) same += same_pass(&s->pass[i], what);
-    c->mismatches += s->count - same;
-    if (s->count) printf("%s slots: %d of %d passes as recorded\n", what, same, s->count);
+    for (int i = 0; i < s->count; i++) same += same_pass(&s->pass[i], s->rounded ? NULL : what);
+    if (!s->rounded) c->mismatches += s->count - same;
+    if (s->count)
+        printf("%s slots: %d of %d passes as recorded%s\n", what, same, s->count,
+               s->rounded ? "; chosen by rounded scores, not judged" : "");
 }

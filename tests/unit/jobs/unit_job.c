@@ -349,8 +349,7 @@ static void refused_keys(void **state)
     };
 
     (void)state;
-    for (int i = 0; i < COUNT_OF(rows); i++)
-        expect_first(message(rows[i].text), rows[i].want);
+    for (int i = 0; i < COUNT_OF(rows); i++) expect_first(message(rows[i].text), rows[i].want);
 }
 
 static void refused_clips(void **state)
