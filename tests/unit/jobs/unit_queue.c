@@ -452,7 +452,7 @@ static void a_lone_world_that_dies_again_and_again(void **state)
     (void)state;
     submit(job_of("lone", 3, 99, "g1"));
     for (int i = 1; i <= 3; i++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof name, "L%d", i);
         find_player(name)->lease_ms = 800000;
     }
