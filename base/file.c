@@ -60,8 +60,8 @@ static status open_regular(const char *path, int *fd, struct stat *s)
 
 status file_map(struct file_map *out, const char *path)
 {
-    struct stat s;
-    int fd;
+    struct stat s = { 0 };
+    int fd = -1;
 
     *out = (struct file_map){ 0 };
     TRY(open_regular(path, &fd, &s));
@@ -94,8 +94,8 @@ status file_read(const char *path, size_t limit, char **text, size_t *len)
     status st = ST_OK;
     char *buf = NULL;
     size_t n = 0;
-    struct stat s;
-    int fd;
+    struct stat s = { 0 };
+    int fd = -1;
 
     *text = NULL;
     *len = 0;

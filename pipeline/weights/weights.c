@@ -239,7 +239,7 @@ static bool scaling_of(struct scaling *out, const struct weight_info *w,
     int64_t const across = down ? scale->count / down : 0;
 
     *out = (struct scaling){ n, k, 1, 1, 1 };
-    if (!w->count || !scale->count) return false;
+    if (!w->count || down < 1 || across < 1) return false;
     if (scale->count == 1) out->by_rows = n;
     else out->by_rows = n / down;
     out->by_cols = k / across;
