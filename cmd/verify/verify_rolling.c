@@ -194,8 +194,7 @@ static status read_rule(const struct verify_case *c, struct kv_policy *p)
     bool const block = p->kind == WINDOW_BLOCK;
 
     if (!name) return fail(ST_FORMAT, "%s/case.json: policy: a name is expected", c->dir);
-    if (block && !strcmp(name, p->sink_frames ? "sink" : "window")) p->rule = KV_USUAL;
-    else if (!block && !strcmp(name, "rolling")) p->rule = KV_USUAL;
+    if (!strcmp(name, !block ? "rolling" : p->sink_frames ? "sink" : "window")) p->rule = KV_USUAL;
     else if (!kv_rule_find(name, &p->rule))
         return fail(ST_FORMAT, "%s/case.json: policy: nothing is known of `%s` with a sink of %d",
                     c->dir, name, p->sink_frames);

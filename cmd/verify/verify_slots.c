@@ -213,10 +213,11 @@ static void put_span(const struct verify_slots *s, struct verify_pass *p, int64_
     int64_t const step = p->by_frame && !k->rows ? s->tokens : 1;
 
     for (int64_t i = 0; i < all; i += step) {
-        struct row r = { .frame = (double)(k->block * s->frames + k->frame + i / s->tokens),
+        int64_t const frame = i / s->tokens;
+        struct row r = { .frame = (double)(k->block * s->frames + k->frame + frame),
                          .token = i % s->tokens,
                          .place = i % s->tokens,
-                         .position = (double)(k->position + i / s->tokens) };
+                         .position = (double)(k->position + frame) };
         if (k->source == KV_KEPT && ops->kept_source)
             ops->kept_source(a->state, a->layer, k->frame * s->tokens + i, &r.frame, &r.token);
         if (k->rows) r.position = r.frame, r.place = r.token;
