@@ -63,21 +63,23 @@ int kv_policy_kept(const struct kv_policy *p)
 void kv_window_spans(struct kv_window *out, const struct kv_policy *p, const struct kv_pass *pass)
 {
     out->count = 0;
-    kv_policy_ops(p)->window_spans(p, pass, out);
+    kv_policy_ops(p)->spans(p, pass, KV_WINDOW, out);
 }
 
 void kv_clean_spans(struct kv_window *out, const struct kv_policy *p, const struct kv_pass *pass)
 {
     out->count = 0;
-    kv_policy_ops(p)->clean_spans(p, pass, out);
+    kv_policy_ops(p)->spans(p, pass, KV_CLEAN, out);
 }
 
 int kv_lookback(const struct kv_policy *p, int first_stage, int end_stage, bool given)
 {
+    const struct kv_policy_ops *const ops = kv_policy_ops(p);
     int most = 1; /* the block that passes the clean stage needs its place */
 
     for (int stage = first_stage; stage < end_stage; stage++) {
-        int const n = kv_policy_ops(p)->lookback(p, stage, given);
+        int const n =
+            ops->lookback ? ops->lookback(p, stage, given) : frames_look_back(ops, p, stage, given);
         if (n > most) most = n;
     }
     return most;

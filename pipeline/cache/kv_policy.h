@@ -90,15 +90,13 @@ struct kv_policy_ops {
      * rule's own keys, one by one, fit. */
     status (*check)(const struct kv_policy *p);
 
-    /* The keys of a window pass, and of a clean one, itself included as the last span. *out is
-     * empty before. */
-    void (*window_spans)(const struct kv_policy *p, const struct kv_pass *pass,
-                         struct kv_window *out);
-    void (*clean_spans)(const struct kv_policy *p, const struct kv_pass *pass,
-                        struct kv_window *out);
+    /* The keys of a pass, its own blocks included as the last spans: own is KV_WINDOW in a window
+     * pass and KV_CLEAN in a clean one. *out is empty before. */
+    void (*spans)(const struct kv_policy *p, const struct kv_pass *pass, enum kv_source own,
+                  struct kv_window *out);
 
     /* How many of the newest clean blocks passes at this stage look back on, and what enter and
-     * settle read there; see kv_lookback. */
+     * settle read there; see kv_lookback. NULL: what the spans reach. */
     int (*lookback)(const struct kv_policy *p, int stage, bool given);
 
     int (*bank)(const struct kv_policy *p); /* first blocks that are kept; NULL: 1 */

@@ -87,8 +87,8 @@ static status check_deep_forcing(const struct kv_policy *p)
 /* ---- the rule ---------------------------------------------------------------------------- */
 
 /* Without a state: the longest past there can be. */
-static void list_pass(const struct kv_policy *p, const struct kv_pass *pass, enum kv_source source,
-                      struct kv_window *out)
+static void list_deep_forcing(const struct kv_policy *p, const struct kv_pass *pass,
+                              enum kv_source source, struct kv_window *out)
 {
     int const b = p->frames_per_block, sink = p->sink_frames;
     int64_t const begin = pass->first * b;
@@ -99,23 +99,6 @@ static void list_pass(const struct kv_policy *p, const struct kv_pass *pass, enu
     if (l->kept) out->span[out->count++] = (struct kv_span){ .source = KV_KEPT, .rows = l->kept };
     frames_add(out, KV_CLEAN, b, l->tail, begin, l->tail);
     frames_add_own(p, pass, source, 0, out);
-}
-
-static void list_noise_pass(const struct kv_policy *p, const struct kv_pass *pass,
-                            struct kv_window *out)
-{
-    list_pass(p, pass, KV_WINDOW, out);
-}
-
-static void list_clean_pass(const struct kv_policy *p, const struct kv_pass *pass,
-                            struct kv_window *out)
-{
-    list_pass(p, pass, KV_CLEAN, out);
-}
-
-static int look_back(const struct kv_policy *p, int stage, bool given)
-{
-    return frames_look_back(&policy_deep_forcing, p, stage, given);
 }
 
 /* ---- compression ------------------------------------------------------------------------- */
@@ -280,9 +263,7 @@ static void find_source(const struct kv_state *s, int layer, int64_t row, double
 const struct kv_policy_ops policy_deep_forcing = {
     .all_heads = true,
     .check = check_deep_forcing,
-    .window_spans = list_noise_pass,
-    .clean_spans = list_clean_pass,
-    .lookback = look_back,
+    .spans = list_deep_forcing,
     .bank = frames_sink_blocks,
     .kept = chosen_frames,
     .state_bytes = count_own_bytes,

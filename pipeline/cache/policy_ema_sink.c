@@ -54,22 +54,15 @@ static void list_past(const struct kv_policy *p, const struct kv_pass *pass, str
     frames_add(out, KV_CLEAN, b, from, begin, from);
 }
 
-static void list_noise_pass(const struct kv_policy *p, const struct kv_pass *pass,
-                            struct kv_window *out)
+static void list_ema_sink(const struct kv_policy *p, const struct kv_pass *pass, enum kv_source own,
+                          struct kv_window *out)
 {
-    list_past(p, pass, out);
-    frames_add_own(p, pass, KV_WINDOW, 0, out);
-}
-
-static void list_clean_pass(const struct kv_policy *p, const struct kv_pass *pass,
-                            struct kv_window *out)
-{
-    if (kv_window_is_joint(p->kind)) {
-        policy_rolling.clean_spans(p, pass, out);
+    if (own == KV_CLEAN && kv_window_is_joint(p->kind)) {
+        policy_rolling.spans(p, pass, own, out);
         return;
     }
     list_past(p, pass, out);
-    frames_add_own(p, pass, KV_CLEAN, 0, out);
+    frames_add_own(p, pass, own, 0, out);
 }
 
 /* The block that leaves is read once more, when it does. */
@@ -137,8 +130,7 @@ static void find_source(const struct kv_state *s, int layer, int64_t row, double
 
 const struct kv_policy_ops policy_ema_sink = {
     .check = check_ema_sink,
-    .window_spans = list_noise_pass,
-    .clean_spans = list_clean_pass,
+    .spans = list_ema_sink,
     .lookback = look_back,
     .kept = kept_frames,
     .wide = true,

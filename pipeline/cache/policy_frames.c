@@ -79,12 +79,12 @@ int frames_look_back(const struct kv_policy_ops *ops, const struct kv_policy *p,
     if (stage == p->levels) {
         struct kv_window w = { .count = 0 };
         pass.count = 1;
-        ops->clean_spans(p, &pass, &w);
+        ops->spans(p, &pass, KV_CLEAN, &w);
         return reach_back(bank, &w, FRAMES_DEEP);
     }
     for (; pass.count <= last; pass.count++) {
         struct kv_window w = { .count = 0 };
-        ops->window_spans(p, &pass, &w);
+        ops->spans(p, &pass, KV_WINDOW, &w);
         int const n = reach_back(bank, &w, FRAMES_DEEP - 1);
         if (n > most) most = n;
     }

@@ -23,8 +23,8 @@ static status check_infinity_rope(const struct kv_policy *p)
     return ST_OK;
 }
 
-static void list_pass(const struct kv_policy *p, const struct kv_pass *pass, enum kv_source source,
-                      struct kv_window *out)
+static void list_infinity_rope(const struct kv_policy *p, const struct kv_pass *pass,
+                               enum kv_source source, struct kv_window *out)
 {
     int64_t const oldest = frames_oldest(p, pass->first), first = oldest > 0 ? oldest : 0;
     int64_t const begin = pass->first * p->frames_per_block;
@@ -34,27 +34,8 @@ static void list_pass(const struct kv_policy *p, const struct kv_pass *pass, enu
     frames_add_own(p, pass, source, pass->cut ? jump : 0, out);
 }
 
-static void list_noise_pass(const struct kv_policy *p, const struct kv_pass *pass,
-                            struct kv_window *out)
-{
-    list_pass(p, pass, KV_WINDOW, out);
-}
-
-static void list_clean_pass(const struct kv_policy *p, const struct kv_pass *pass,
-                            struct kv_window *out)
-{
-    list_pass(p, pass, KV_CLEAN, out);
-}
-
-static int look_back(const struct kv_policy *p, int stage, bool given)
-{
-    return frames_look_back(&policy_infinity_rope, p, stage, given);
-}
-
 const struct kv_policy_ops policy_infinity_rope = {
     .check = check_infinity_rope,
     .bank = frames_sink_blocks,
-    .window_spans = list_noise_pass,
-    .clean_spans = list_clean_pass,
-    .lookback = look_back,
+    .spans = list_infinity_rope,
 };

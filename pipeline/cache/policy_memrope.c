@@ -35,8 +35,8 @@ static bool has_memory(const struct kv_policy *p, int64_t block)
     return frames_oldest(p, block) > 0;
 }
 
-static void list_pass(const struct kv_policy *p, const struct kv_pass *pass, enum kv_source source,
-                      struct kv_window *out)
+static void list_memrope(const struct kv_policy *p, const struct kv_pass *pass,
+                         enum kv_source source, struct kv_window *out)
 {
     int const b = p->frames_per_block, sink = p->sink_frames;
     int64_t const begin = pass->first * b, from = begin - recent_frames(p);
@@ -50,18 +50,6 @@ static void list_pass(const struct kv_policy *p, const struct kv_pass *pass, enu
         frames_add(out, KV_CLEAN, b, from, begin, from);
     }
     frames_add_own(p, pass, source, 0, out);
-}
-
-static void list_noise_pass(const struct kv_policy *p, const struct kv_pass *pass,
-                            struct kv_window *out)
-{
-    list_pass(p, pass, KV_WINDOW, out);
-}
-
-static void list_clean_pass(const struct kv_policy *p, const struct kv_pass *pass,
-                            struct kv_window *out)
-{
-    list_pass(p, pass, KV_CLEAN, out);
 }
 
 /* The block's worth of frames that leaves lies right before the recent ones. */
@@ -160,8 +148,7 @@ static void find_source(const struct kv_state *s, int layer, int64_t row, double
 const struct kv_policy_ops policy_memrope = {
     .check = check_memrope,
     .bank = frames_sink_blocks,
-    .window_spans = list_noise_pass,
-    .clean_spans = list_clean_pass,
+    .spans = list_memrope,
     .lookback = look_back,
     .kept = kept_frames,
     .wide = true,

@@ -42,8 +42,7 @@ static void list_window(const struct kv_policy *p, const struct kv_pass *pass,
 }
 
 /* The newest frames, the sink among them only while it is one of these. */
-static void list_clean_pass(const struct kv_policy *p, const struct kv_pass *pass,
-                            struct kv_window *out)
+static void list_clean(const struct kv_policy *p, const struct kv_pass *pass, struct kv_window *out)
 {
     int64_t const end = (pass->first + 1) * p->frames_per_block;
     int64_t const from = end - clamp_frames(p->attention_frames, end);
@@ -51,14 +50,14 @@ static void list_clean_pass(const struct kv_policy *p, const struct kv_pass *pas
     frames_add(out, KV_CLEAN, p->frames_per_block, from, end, from);
 }
 
-static int look_back(const struct kv_policy *p, int stage, bool given)
+static void list_rolling(const struct kv_policy *p, const struct kv_pass *pass, enum kv_source own,
+                         struct kv_window *out)
 {
-    return frames_look_back(&policy_rolling, p, stage, given);
+    if (own == KV_WINDOW) list_window(p, pass, out);
+    else list_clean(p, pass, out);
 }
 
 const struct kv_policy_ops policy_rolling = {
     .check = check_rolling,
-    .window_spans = list_window,
-    .clean_spans = list_clean_pass,
-    .lookback = look_back,
+    .spans = list_rolling,
 };

@@ -78,29 +78,16 @@ static void list_joint(const struct kv_policy *p, const struct kv_pass *pass, st
     frames_add_own(p, pass, KV_WINDOW, 0, out);
 }
 
-static void list_noise_pass(const struct kv_policy *p, const struct kv_pass *pass,
-                            struct kv_window *out)
+static void list_rolling_sink(const struct kv_policy *p, const struct kv_pass *pass,
+                              enum kv_source own, struct kv_window *out)
 {
-    if (kv_window_is_joint(p->kind)) list_joint(p, pass, out);
-    else list_block(p, pass, KV_WINDOW, out);
-}
-
-static void list_clean_pass(const struct kv_policy *p, const struct kv_pass *pass,
-                            struct kv_window *out)
-{
-    if (kv_window_is_joint(p->kind)) policy_rolling.clean_spans(p, pass, out);
-    else list_block(p, pass, KV_CLEAN, out);
-}
-
-static int look_back(const struct kv_policy *p, int stage, bool given)
-{
-    return frames_look_back(&policy_rolling_sink, p, stage, given);
+    if (!kv_window_is_joint(p->kind)) list_block(p, pass, own, out);
+    else if (own == KV_WINDOW) list_joint(p, pass, out);
+    else policy_rolling.spans(p, pass, own, out);
 }
 
 const struct kv_policy_ops policy_rolling_sink = {
     .check = check_rolling_sink,
     .bank = bank_blocks,
-    .window_spans = list_noise_pass,
-    .clean_spans = list_clean_pass,
-    .lookback = look_back,
+    .spans = list_rolling_sink,
 };

@@ -95,7 +95,9 @@ static status open_group(struct group *t)
     if (t->rank->o->loading) t->rank->o->loading();
     if (t->rank->o->stop_asked()) comm_stop(t->world); /* before it ended the process by itself */
     TRY(group_read_model(t));
-    TRY(group_check_files(t));
+    /* On the others a file that differs is most likely another one of that name, which the hashes
+     * tell; what changed is told behind them. */
+    if (t->first) TRY(group_check_files(t));
     TRY(engine_assign_roles(t));
     if (ev && ev->group_begin) ev->group_begin(ev->arg, &t->g);
     TRY(engine_comms_open(t));
