@@ -162,7 +162,7 @@ static status fail_record(const struct journal_reader *r, const char *what)
     return fail(ST_FORMAT, "%s: the record at byte %lld %s", r->path, (long long)r->at, what);
 }
 
-static status make_room(struct journal_reader *r, size_t len)
+static status grow_record(struct journal_reader *r, size_t len)
 {
     if (len <= r->room) return ST_OK;
     unsigned char *const more = realloc(r->bytes, len);
@@ -186,7 +186,7 @@ status journal_read(struct journal_reader *r, size_t most, bool *more)
     if (memcmp(w.magic, magic, sizeof magic) != 0) return fail_record(r, "is none");
     if (w.bytes < 0 || w.bytes > left - JOURNAL_HEAD) return fail_record(r, "is cut");
     if ((uint64_t)w.bytes > most) return fail_record(r, "is longer than any that is made");
-    TRY(make_room(r, (size_t)w.bytes + 1));
+    TRY(grow_record(r, (size_t)w.bytes + 1));
     TRY(read_at(r, r->at + JOURNAL_HEAD, r->bytes, (size_t)w.bytes));
     TRY(sum_record(sum, &w, r->bytes));
     if (strcmp(sum, hex) != 0)

@@ -205,7 +205,7 @@ static status reset_decoder(struct chain *s)
 }
 
 /* Nothing to decode: it goes on to the last part, which hands it over. */
-static status take_window(struct chain *s)
+static status pass_window_on(struct chain *s)
 {
     const struct message *const m = &s->message[s->now];
 
@@ -245,7 +245,7 @@ static status run_chain(struct chain *s)
         TRY(wait_link(s, s->c->in));
         s->begun = true;
         if (head[DECODE_KIND] >= DECODE_END) break;
-        TRY(head[DECODE_KIND] == DECODE_WINDOW ? take_window(s) : take_block(s));
+        TRY(head[DECODE_KIND] == DECODE_WINDOW ? pass_window_on(s) : take_block(s));
         track_lap(s->c->track);
         s->now = !s->now;
     }

@@ -93,7 +93,7 @@ struct reader {
     const char *at, *end;
 };
 
-static status take(struct reader *r, void *to, size_t bytes)
+static status read_bytes(struct reader *r, void *to, size_t bytes)
 {
     if ((size_t)(r->end - r->at) < bytes)
         return fail(ST_COMM, "a clip's message ends before its end: it is not of this program");
@@ -115,11 +115,11 @@ static status read_texts(struct reader *r, struct live_clip *c, const struct fee
     c->texts = (int)head->texts;
     for (int i = 0; i < c->texts; i++) {
         struct feed_text text;
-        TRY(take(r, &text, sizeof text));
+        TRY(read_bytes(r, &text, sizeof text));
         c->text[i].id = text.id;
         c->text[i].tokens = (int)text.tokens;
     }
-    TRY(take(r, c->text_of, (size_t)head->prompts * sizeof *c->text_of));
+    TRY(read_bytes(r, c->text_of, (size_t)head->prompts * sizeof *c->text_of));
     for (int i = 0; i < head->prompts; i++)
         if (c->text_of[i] < 0 || c->text_of[i] >= c->texts)
             return fail(ST_COMM, "prompt %d has text %d of %d", i, c->text_of[i], c->texts);
@@ -129,7 +129,7 @@ static status read_texts(struct reader *r, struct live_clip *c, const struct fee
             return fail(ST_COMM, "a text of %d tokens", c->text[i].tokens);
         c->text[i].rows = malloc(bytes + 1);
         if (!c->text[i].rows) return fail(ST_NOMEM, "an embedding of %zu bytes", bytes);
-        TRY(take(r, c->text[i].rows, bytes));
+        TRY(read_bytes(r, c->text[i].rows, bytes));
     }
     return ST_OK;
 }
@@ -145,7 +145,7 @@ static status read_given(struct reader *r, struct live_clip *c, const struct fee
     c->given = malloc((size_t)head->given * one);
     if (!c->given) return fail(ST_NOMEM, "%lld given blocks", (long long)head->given);
     c->given_blocks = head->given;
-    return take(r, c->given, (size_t)head->given * one);
+    return read_bytes(r, c->given, (size_t)head->given * one);
 }
 
 static status read_resume(struct reader *r, struct live_clip *c, const struct feed_head *head)
@@ -207,7 +207,7 @@ static status take_message(struct group *t, int line, const char *bytes, size_t 
     struct feed_head head;
     struct live_clip *c;
 
-    TRY(take(&r, &head, sizeof head));
+    TRY(read_bytes(&r, &head, sizeof head));
     *over = head.kind == FEED_CLOSE;
     if (head.kind == FEED_END) clip_board_end(t->board, line);
     if (head.kind == FEED_CUT) clip_board_cut(t->board, line, (int)head.number);

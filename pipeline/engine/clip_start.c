@@ -56,7 +56,7 @@ void clip_starts_close(struct clip_starts **starts)
 /* ---- latents ---- */
 
 /* Room for so many frames, which must be whole blocks and fewer than the clip has. */
-static status make_room(const struct clip_starts *s, struct live_clip *c, int64_t frames)
+static status reserve_given(const struct clip_starts *s, struct live_clip *c, int64_t frames)
 {
     const struct engine_group *const g = &s->t->g;
     int const block = g->policy.frames_per_block;
@@ -91,7 +91,7 @@ static status copy_latents(const struct clip_starts *s, struct live_clip *c, str
                     "%s: latents: found %s %s; allowed: F32 or BF16 [frames, %d, %lld, %lld]", path,
                     info->dtype, weight_shape(info, shape), g->shape.channels,
                     (long long)g->latent_h, (long long)g->latent_w);
-    TRY(make_room(s, c, t.dim[0]));
+    TRY(reserve_given(s, c, t.dim[0]));
     TRY(weights_fetch(w, at, &data));
     t.data = (void *)(uintptr_t)data;
     for (int64_t i = 0; i < tensor_count(&t); i++) {
@@ -168,7 +168,7 @@ static status read_pictures(struct clip_starts *s, struct live_clip *c)
                                     .fps_den = (int)c->spec.fps_den,
                                     .count = start->pictures,
                                 }));
-    TRY_OUT(make_room(s, c, 1 + (p.count - 1) / VAE_PICTURES));
+    TRY_OUT(reserve_given(s, c, 1 + (p.count - 1) / VAE_PICTURES));
     TRY_OUT(open_encoder(s));
     TRY_OUT(encode_pictures(s, &p, c->given));
 out:

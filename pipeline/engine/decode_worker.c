@@ -116,7 +116,7 @@ static status take_block(void *arg, const struct decode_block *b)
     return encode_worker_block(w->encoder, b);
 }
 
-static status take_window(void *arg, int clip, int64_t block, const float *x)
+static status give_window_on(void *arg, int clip, int64_t block, const float *x)
 {
     struct decode_stream *const w = arg;
     return encode_worker_window(w->encoder, clip, block, x);
@@ -138,7 +138,7 @@ static status decode_stream(struct decode_stream *w)
         .formats = find_formats,
         .picture_bytes = g->picture_bytes,
         .block = take_block,
-        .window = take_window,
+        .window = give_window_on,
         .arg = w,
         .track = w->track,
     };

@@ -204,7 +204,7 @@ static status begin_checkpoint(struct encode_worker *f, int64_t blocks)
     return f->windows_due ? ST_OK : clip_writer_checkpoint(f->writer, f->window, 0);
 }
 
-static status take_window(struct encode_worker *f, const float *x)
+static status keep_window(struct encode_worker *f, const float *x)
 {
     if (f->windows >= f->windows_due)
         return fail(ST_MISMATCH, "a latent of a window that is not due");
@@ -263,7 +263,7 @@ static status send_progress(const struct encode_worker *f, const struct decode_b
 static status encode_window(struct encode_worker *f, const struct decode_block *b)
 {
     if (!f->clip || f->clip->number != b->clip || f->dropped) return ST_OK;
-    return take_window(f, b->x0) == ST_OK ? ST_OK : fail_clip(f, b->block);
+    return keep_window(f, b->x0) == ST_OK ? ST_OK : fail_clip(f, b->block);
 }
 
 /* ST_OK also for a clip that failed. */

@@ -108,7 +108,7 @@ struct reader {
     const char *at, *end;
 };
 
-static status take(const struct clip_writer *s, struct reader *r, void *to, size_t bytes)
+static status load_bytes(const struct clip_writer *s, struct reader *r, void *to, size_t bytes)
 {
     if ((size_t)(r->end - r->at) < bytes)
         return fail(ST_FORMAT, "%s: the snapshot there ends before its end", s->checkpoint.adopted);
@@ -124,7 +124,7 @@ static status resume_video(struct clip_writer *s, struct reader *r, int i)
     status st = ST_OK;
 
     if (!packets) return fail(ST_NOMEM, "%s: no memory for its name", s->file[i].name);
-    TRY_OUT(take(s, r, &at, sizeof at));
+    TRY_OUT(load_bytes(s, r, &at, sizeof at));
     if (at.frames != s->pushed)
         FAIL_OUT(ST_FORMAT, "%s: %lld frames of %lld", packets, (long long)at.frames,
                  (long long)s->pushed);
@@ -138,7 +138,7 @@ static status resume_block(struct clip_writer *s, struct reader *r)
 {
     struct sidecar_block b;
 
-    TRY(take(s, r, &b, sizeof b));
+    TRY(load_bytes(s, r, &b, sizeof b));
     if (memchr(b.sha256, '\0', sizeof b.sha256) != b.sha256 + DIGEST_HEX - 1)
         return fail(ST_FORMAT, "%s: a block without a hash", s->checkpoint.adopted);
     return contents_list_block(s, &b);
@@ -162,7 +162,7 @@ static status resume_state(struct clip_writer *s, const struct snapshot *snap)
     struct reader r = { snap->writer, (const char *)snap->writer + snap->writer_bytes };
     struct writer_state head;
 
-    TRY(take(s, &r, &head, sizeof head));
+    TRY(load_bytes(s, &r, &head, sizeof head));
     if (head.pictures != s->pictures || head.pushed < 1 || head.pushed > s->pictures ||
         head.videos != s->videos || head.blocks != snap->blocks)
         return fail(ST_FORMAT, "%s: the snapshot there is of another clip", s->checkpoint.adopted);

@@ -146,7 +146,8 @@ static status remember(struct clip_claims *c, char *path)
     return ST_OK;
 }
 
-static status take(struct clip_claims *c, const char *path, bool *held, char by[PROCESS_WORDS])
+static status take_claim(struct clip_claims *c, const char *path, bool *held,
+                         char by[PROCESS_WORDS])
 {
     char mark[PROCESS_MARK];
     status st = ST_OK;
@@ -175,7 +176,7 @@ status clip_claims_take(struct clip_claims *c, const char *dir, bool *held, char
     pthread_mutex_lock(&c->lock);
     *held = find_claim(c, path) >= 0;
     if (!*held) {
-        TRY_OUT(take(c, path, held, by));
+        TRY_OUT(take_claim(c, path, held, by));
         if (*held) TRY_OUT(remember(c, path));
         if (*held) path = NULL; /* handed over */
     }

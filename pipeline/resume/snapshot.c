@@ -120,7 +120,7 @@ static status take_record(struct journal_reader *r, int64_t number, int64_t len,
     return ST_OK;
 }
 
-static status take_window(struct journal_reader *r, struct snapshot *s)
+static status read_window(struct journal_reader *r, struct snapshot *s)
 {
     size_t const bytes = (size_t)s->latent * sizeof *s->window;
 
@@ -148,7 +148,7 @@ static status take_records(struct snapshot *s, struct journal_reader *r)
     s->identity = identity;
     s->writer_bytes = (size_t)sizes.writer;
     TRY(take_record(r, RECORD_WRITER, sizes.writer, &s->writer));
-    TRY(take_window(r, s));
+    TRY(read_window(r, s));
     return r->at == r->end ? ST_OK : fail(ST_FORMAT, "%s: more than a snapshot", r->path);
 }
 

@@ -68,7 +68,7 @@ struct gguf {
     int unfolds;
 };
 
-static status take(struct cursor *c, uint64_t n, const unsigned char **at)
+static status read_span(struct cursor *c, uint64_t n, const unsigned char **at)
 {
     if (n > c->size - c->at)
         return fail(ST_FORMAT,
@@ -91,7 +91,7 @@ static status take_number(struct cursor *c, int bytes, uint64_t *n)
 {
     const unsigned char *at;
 
-    TRY(take(c, (uint64_t)bytes, &at));
+    TRY(read_span(c, (uint64_t)bytes, &at));
     *n = load_le(at, bytes);
     return ST_OK;
 }
@@ -102,7 +102,7 @@ static status take_text(struct cursor *c, struct text *t)
     uint64_t len;
 
     TRY(take_number(c, 8, &len));
-    TRY(take(c, len, &at));
+    TRY(read_span(c, len, &at));
     *t = (struct text){ (const char *)at, (size_t)len };
     return ST_OK;
 }
@@ -126,7 +126,7 @@ static status take_items(struct cursor *c, uint64_t type, uint64_t count, const 
     if (type != VALUE_TEXT) {
         if (count > c->size)
             return fail(ST_FORMAT, "%s: a list of %" PRIu64 " values", c->path, count);
-        return take(c, count * value_bytes[type], at);
+        return read_span(c, count * value_bytes[type], at);
     }
     for (; count; count--) TRY(take_text(c, &skipped));
     return ST_OK;

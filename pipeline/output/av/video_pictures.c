@@ -77,7 +77,7 @@ static status open_decoder(struct reader *r)
     return e < 0 ? fail_av(r, "its decoder", e) : ST_OK;
 }
 
-static status make_room(struct reader *r)
+static status open_ring(struct reader *r)
 {
     const struct video_pictures_config *const c = r->c;
 
@@ -270,7 +270,7 @@ status video_pictures_read(struct video_pictures *out, const struct video_pictur
     status st = ST_OK;
 
     *out = (struct video_pictures){ 0 };
-    TRY_OUT(make_room(&r));
+    TRY_OUT(open_ring(&r));
     newest = malloc(r.picture * sizeof *newest);
     if (!newest) FAIL_OUT(ST_NOMEM, "%s: no memory for a picture", c->path);
     TRY_OUT(open_file(&r));
