@@ -2,10 +2,7 @@
 #include "base/log.h"
 #include "base/strbuf.h"
 #include "cmd/cmd.h"
-#include "cmd/queue/queue_clean.h"
-#include "cmd/queue/queue_place.h"
-#include "cmd/queue/queue_select.h"
-#include "cmd/queue/queue_show.h"
+#include "cmd/queue/cmd_queue_internal.h"
 #include "jobs/yaml/yaml_value.h"
 
 #include <stdio.h>

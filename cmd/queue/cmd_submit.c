@@ -1,7 +1,6 @@
 /* cmd_submit.c - jobs into the queue. */
 #include "cmd/cmd.h"
-#include "cmd/queue/queue_job.h"
-#include "cmd/queue/queue_place.h"
+#include "cmd/queue/cmd_queue_internal.h"
 
 #include <jansson.h>
 #include <stdio.h>

@@ -3,8 +3,7 @@
 #include "base/log.h"
 #include "base/strbuf.h"
 #include "cmd/cmd.h"
-#include "cmd/queue/queue_link.h"
-#include "cmd/queue/queue_place.h"
+#include "cmd/queue/cmd_queue_internal.h"
 #include "cmd/render/render_run.h"
 #include "comm/comm.h"
 

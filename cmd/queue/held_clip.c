@@ -1,7 +1,7 @@
 /* held_clip.c - the list of held clips. */
-#include "cmd/queue/held_clip.h"
 #include "base/file.h"
 #include "cmd/clip_folder.h"
+#include "cmd/queue/cmd_queue_internal.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,8 +1,7 @@
 /* queue_clean.c - the output folders of all jobs, each swept once. */
-#include "cmd/queue/queue_clean.h"
 #include "base/file.h"
 #include "base/strbuf.h"
-#include "cmd/queue/queue_place.h"
+#include "cmd/queue/cmd_queue_internal.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -5,12 +5,11 @@
  * clip's task id, and two worlds with and without a card's encoder must not differ in it.
  */
 #define _XOPEN_SOURCE 700 /* realpath */
-#include "cmd/queue/queue_job.h"
 #include "base/digest.h"
 #include "base/strbuf.h"
 #include "cmd/clip_folder.h"
 #include "cmd/job_encoders.h"
-#include "cmd/queue/queue_place.h"
+#include "cmd/queue/cmd_queue_internal.h"
 #include "jobs/spec/json_build.h"
 #include "jobs/spec/spec_json.h"
 #include "pipeline/engine/output_formats.h"

@@ -8,8 +8,7 @@
  */
 #include "base/clock.h"
 #include "base/log.h"
-#include "cmd/queue/held_clip.h"
-#include "cmd/queue/queue_place.h"
+#include "cmd/queue/cmd_queue_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>

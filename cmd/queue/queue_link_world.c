@@ -1,6 +1,6 @@
 /* queue_link_world.c - who this world is to the queue, and to its neighbours on this machine. */
 #define _DEFAULT_SOURCE /* gethostname */
-#include "cmd/queue/held_clip.h"
+#include "cmd/queue/cmd_queue_internal.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* queue_place.c - --queue, ROLLMILL_QUEUE, or a file of this user. */
-#include "cmd/queue/queue_place.h"
 #include "base/strbuf.h"
+#include "cmd/queue/cmd_queue_internal.h"
 
 #include <pwd.h>
 #include <stdlib.h>

@@ -1,7 +1,6 @@
 /* queue_select.c - names to jobs. */
-#include "cmd/queue/queue_select.h"
 #include "base/strbuf.h"
-#include "cmd/queue/queue_place.h"
+#include "cmd/queue/cmd_queue_internal.h"
 #include "jobs/yaml/yaml_value.h"
 
 #include <fnmatch.h>

@@ -4,9 +4,8 @@
  * What a user or a failing library wrote is shown with its control characters replaced: a job's
  * owner or a message must not move the reader's cursor.
  */
-#include "cmd/queue/queue_show.h"
 #include "base/strbuf.h"
-#include "cmd/queue/queue_place.h"
+#include "cmd/queue/cmd_queue_internal.h"
 
 #include <jansson.h>
 #include <stdio.h>

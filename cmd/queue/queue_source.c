@@ -5,7 +5,7 @@
  * is on the list or comes later, and what is told is put on it.
  */
 #include "base/clock.h"
-#include "cmd/queue/held_clip.h"
+#include "cmd/queue/cmd_queue_internal.h"
 #include "pipeline/dit/dit.h"
 #include "pipeline/engine/output_formats.h"
 
