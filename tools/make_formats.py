@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Write tests/formats: small checkpoints by the libraries whose forms they are.
 
-    python3 -m pip install numpy safetensors==0.8.0rc0 gguf==0.17.1
+    python3 -m pip install numpy safetensors==0.8.0 gguf==0.17.1
     python3 tools/make_formats.py tests/formats
 
 Needed only to make the files again; the tests read what is committed. Values are random, names

@@ -225,18 +225,19 @@ static void replace(char name[ROOM], char *at, size_t len, const char *to,
 {
     char text[ROOM];
     size_t n = 0, digits = 0;
-    const struct number *next = number;
+    int next = 0; /* no rule has more # here than it matched */
 
-    for (const char *c = to; *c; c++) digits += *c == '#' ? (next++)->len : 0;
+    for (const char *c = to; *c && next < NUMBERS; c++)
+        digits += *c == '#' ? number[next++].len : 0;
     size_t const made = strlen(to) + digits, tail = strlen(at + len);
     if ((size_t)(at - name) + made + tail >= ROOM) return;
-    for (next = number; *to; to++) {
+    for (next = 0; *to; to++) {
         if (*to != '#') {
             text[n++] = *to;
-            continue;
+        } else if (next < NUMBERS) {
+            memcpy(text + n, number[next].at, number[next].len);
+            n += number[next++].len;
         }
-        memcpy(text + n, next->at, next->len);
-        n += next++->len;
     }
     memmove(at + n, at + len, tail + 1);
     memcpy(at, text, n);
@@ -256,7 +257,7 @@ static char *find_place(const struct rule *r, char *name, size_t *len,
 
 static bool apply_rule(const struct rule *r, char name[ROOM], bool *spare)
 {
-    struct number number[NUMBERS] = { { 0 } };
+    struct number number[NUMBERS] = { { "", 0 }, { "", 0 } };
     size_t len = 0;
     char *const at = find_place(r, name, &len, number);
 
