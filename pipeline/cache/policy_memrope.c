@@ -140,8 +140,10 @@ static status enter_block(const struct kv_call *c, int64_t block)
 static void find_source(const struct kv_state *s, int layer, int64_t row, double *frame,
                         int64_t *token)
 {
+    int64_t const memory = row / s->tokens;
+
     (void)layer;
-    *frame = -1 - (double)(row / s->tokens);
+    *frame = (double)(-1 - memory);
     *token = row % s->tokens;
 }
 

@@ -57,6 +57,7 @@ static status open_segment(struct video *v)
 {
     TRY(encoder_open(&v->enc, &v->facts.choice, &v->c));
     v->fed = 0;
+    if (!v->enc) return fail(ST_NOMEM, "%s: no encoder", v->path);
     const char *const says = (const char *)v->enc->extradata;
     size_t const len = (size_t)v->enc->extradata_size;
     if (v->packets.size) return check_header(v, says, len);
