@@ -48,10 +48,9 @@ done
 for case in framewise-1-step:5 framewise-image:5 causvid-continue:4; do
     ranks=${case#*:} case=${case%:*}
     expect 0 --out "$tmp/given" "tests/golden/$case"
-    while [ "$ranks" -gt 1 ]; do
-        expect 0 --ranks "$ranks" --out "$tmp/given-$ranks" "tests/golden/$case"
-        cmp "$tmp/given" "$tmp/given-$ranks" || { echo "$case: other bits with $ranks ranks" && fail=1; }
-        ranks=$((ranks - 1))
+    for n in 2 "$ranks"; do
+        expect 0 --ranks "$n" --out "$tmp/given-$n" "tests/golden/$case"
+        cmp "$tmp/given" "$tmp/given-$n" || { echo "$case: other bits with $n ranks" && fail=1; }
     done
 done
 
