@@ -403,7 +403,7 @@ static void stops_everywhere(void **state)
     for (int ranks = 1; ranks <= FIXTURE_RANKS; ranks += 5) {
         struct clip_fixture *const s = clip_fixture_of(rolling, 1, (int64_t[]){ 9 }, 1);
         s->stop_rank = ranks / 2;
-        s->stop_tick = 3;
+        s->stop_boundary = 3;
         assert_int_equal(render(s, ranks), ST_CANCELED);
         assert_string_equal(error_last()->msg, "stopped before tick 3");
         assert_true(s->done[0] == 0);

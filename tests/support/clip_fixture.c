@@ -126,24 +126,29 @@ static struct line_decision decision_at(const struct clip_fixture *s, int64_t ti
     return d;
 }
 
-status clip_fixture_timeline(const struct clip_fixture *s, struct timeline *out)
+status clip_fixture_timeline(const struct clip_fixture *s, struct timeline *out, int64_t *stopped)
 {
-    int64_t admitted = 0;
+    int64_t admitted = 0, boundary = 0;
+    bool over = false;
     status st = ST_OK;
 
+    *stopped = -1;
     timeline_open(out, s->policy, s->policy->levels, s->policy->levels);
     for (int64_t tick = 0; st == ST_OK; tick++) {
         bool const idle = tick >= timeline_ticks(out);
         struct line_decision const d = decision_at(s, tick, idle, admitted);
+        if (idle && over) break;
+        if (s->stop_rank >= 0 && boundary++ == s->stop_boundary) { /* nothing is decided any more */
+            *stopped = tick;
+            break;
+        }
         for (; st == ST_OK && admitted < d.admitted; admitted++) {
             struct timeline_entry const e = entry_of(s, (int)admitted);
             st = timeline_admit(out, tick, &e);
         }
         if (d.cut >= 0) timeline_cut(out, tick, d.cut);
-        if (tick >= timeline_ticks(out)) {
-            if (admitted == s->clips) break;
-            tick--; /* idle: this tick has not been run */
-        }
+        over |= d.over;
+        tick -= tick >= timeline_ticks(out); /* idle: this tick has not been run */
     }
     if (st != ST_OK) timeline_free(out);
     return st;
@@ -155,7 +160,7 @@ struct part {
     struct clip_fixture *s;
     int rank;
     long calls;
-    int64_t ticks;
+    int64_t boundaries;
     int idle; /* times that the line was */
 };
 
@@ -273,7 +278,7 @@ static status keep_window(void *arg, int clip, int64_t block, const float *x)
 static bool asks_to_stop(void *arg)
 {
     struct part *const p = arg;
-    return p->rank == p->s->stop_rank && p->ticks++ == p->s->stop_tick;
+    return p->rank == p->s->stop_rank && p->boundaries++ == p->s->stop_boundary;
 }
 
 /* ---- ranks -------------------------------------------------------------------------- */

@@ -73,8 +73,10 @@ struct clip_fixture {
 
     bool gathers; /* ranks that are threads are said to be good at it */
 
-    int stop_rank; /* asks to stop before the tick; -1: nobody does */
-    int64_t stop_tick;
+    /* Asks to stop at this boundary between ticks, counted from 0 (an idle line has several before
+     * one tick). -1: nobody does. */
+    int stop_rank;
+    int64_t stop_boundary;
     int fault_rank;              /* -1: none */
     long fault_call, fault_wait; /* its callback, or its wait, that fails; from 1; 0: none */
 
@@ -89,8 +91,10 @@ struct clip_fixture {
 struct clip_fixture *clip_fixture_new(const struct clip_fixture_model *m, const struct kv_policy *p,
                                       int clips, const int64_t *blocks, uint64_t first_seed);
 
-/* Who stands where, with all that joins and is cut: as the line is to see it. */
-status clip_fixture_timeline(const struct clip_fixture *s, struct timeline *out) MUST_USE;
+/* Who stands where, with all that joins and is cut: as the line is to see it. `stopped`: the tick
+ * before which it is stopped, and of which nothing was decided; -1: it ends by itself. */
+status clip_fixture_timeline(const struct clip_fixture *s, struct timeline *out,
+                             int64_t *stopped) MUST_USE;
 
 /* The first blocks of a clip, from a fixture that has rendered them. */
 void clip_fixture_give(struct clip_fixture *s, int clip, int blocks, const struct clip_fixture *of,

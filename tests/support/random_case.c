@@ -38,9 +38,10 @@ static status render_alone(struct expected *w, const struct clip_fixture *s, int
 status expected_check(struct expected *w, const struct clip_fixture *s)
 {
     struct timeline t;
+    int64_t stopped;
     status st = ST_OK;
 
-    TRY(clip_fixture_timeline(s, &t));
+    TRY(clip_fixture_timeline(s, &t, &stopped));
     for (int i = 0; i < t.entries && st == ST_OK; i++) {
         int const clip = t.entry[i].clip;
         struct clip_fixture *want = NULL;
@@ -54,12 +55,14 @@ status expected_check(struct expected *w, const struct clip_fixture *s)
 
 /* ---- random cases ------------------------------------------------------------------- */
 
+/* How many there are until its end or its stop. */
 static int64_t ticks_of(const struct clip_fixture *s)
 {
     struct timeline t;
+    int64_t stopped;
 
-    if (clip_fixture_timeline(s, &t) != ST_OK) return 0;
-    int64_t const ticks = timeline_ticks(&t);
+    if (clip_fixture_timeline(s, &t, &stopped) != ST_OK) return 0;
+    int64_t const ticks = stopped >= 0 ? stopped : timeline_ticks(&t);
     timeline_free(&t);
     return ticks;
 }
@@ -123,9 +126,10 @@ status random_case_draw(struct random_case *t, const struct clip_fixture_model *
     t->fixture->gathers = rng_below(&rng, 2);
     t->delay_us = rng_below(&rng, 4) ? 1 + rng_below(&rng, 300) : 0;
     if (rng_below(&rng, 3) == 0) {
+        int const ticks = (int)ticks_of(t->fixture);
         t->fixture->stop_rank = rng_below(&rng, t->ranks);
-        t->fixture->stop_tick = rng_below(&rng, (int)ticks_of(t->fixture) + 2);
-        t->fixture->hesitate = 0; /* else a tick has several boundaries */
+        t->fixture->stop_boundary = rng_below(&rng, ticks + 2);
+        t->fixture->hesitate = 0; /* else there are boundaries that the timeline does not tell of */
         t->fixture->late_over = false;
     }
     if (faults) add_fault(t, &rng);
@@ -145,20 +149,25 @@ const char *random_case_words(const struct random_case *t, char buf[RANDOM_CASE_
     const struct clip_fixture *const s = t->fixture;
     char mode[LINE_MODE_TEXT];
 
-    snprintf(buf, RANDOM_CASE_TEXT,
-             "seed %llu: %d ranks, %s, window %d, %d clips, stop of rank %d at tick %lld, fault of "
-             "rank %d at call %ld or wait %ld, %d us%s, cut of clip %d at tick %lld%s",
-             (unsigned long long)t->seed, t->ranks, line_mode_text(s->mode, mode),
-             (int)(s->policy - clip_fixture_policy), s->clips, s->stop_rank,
-             (long long)s->stop_tick, s->fault_rank, s->fault_call, s->fault_wait, t->delay_us,
-             s->gathers ? ", gathers" : "", s->cut, (long long)s->cut_tick,
-             s->join[0] || s->late_over ? ", clips come late" : "");
+    snprintf(
+        buf, RANDOM_CASE_TEXT,
+        "seed %llu: %d ranks, %s, window %d, %d clips, stop of rank %d at boundary %lld, fault of "
+        "rank %d at call %ld or wait %ld, %d us%s, cut of clip %d at tick %lld%s",
+        (unsigned long long)t->seed, t->ranks, line_mode_text(s->mode, mode),
+        (int)(s->policy - clip_fixture_policy), s->clips, s->stop_rank, (long long)s->stop_boundary,
+        s->fault_rank, s->fault_call, s->fault_wait, t->delay_us, s->gathers ? ", gathers" : "",
+        s->cut, (long long)s->cut_tick, s->join[0] || s->late_over ? ", clips come late" : "");
     return buf;
 }
 
 static bool is_stopped(const struct clip_fixture *s)
 {
-    return s->stop_rank >= 0 && s->stop_tick < ticks_of(s);
+    struct timeline t;
+    int64_t stopped;
+
+    if (clip_fixture_timeline(s, &t, &stopped) != ST_OK) return false;
+    timeline_free(&t);
+    return stopped >= 0;
 }
 
 static status expect_end(const struct random_case *t, int rank, status want)
@@ -196,11 +205,12 @@ static int out_before(const struct clip_fixture *s, const struct timeline *t, in
 /* What is out is all there is, or all that was before the stop. */
 static status check_out(const struct clip_fixture *s)
 {
-    int64_t const end = is_stopped(s) ? s->stop_tick : ticks_of(s);
     struct timeline t;
+    int64_t stopped;
     status st = ST_OK;
 
-    TRY(clip_fixture_timeline(s, &t));
+    TRY(clip_fixture_timeline(s, &t, &stopped));
+    int64_t const end = stopped >= 0 ? stopped : timeline_ticks(&t);
     for (int c = 0; c < s->clips && st == ST_OK; c++) {
         int const want = out_before(s, &t, c, end);
         if (s->done[c] != want)
