@@ -27,12 +27,12 @@ CLI := cli_verify.sh cli_inspect.sh cli_check.sh cli_plan.sh cli_doctor.sh cli_r
 at = $(patsubst %,$B/tests/%,$(notdir $1))
 TESTS := $(call at,$(PROGRAM)) $B/tests/check_kernels $B/tests/alloc_nth
 
-$B/libsupport.a: $(SUPPORT:%.c=$B/tests/support/%.o)
+$B/libsupport.a: $(SUPPORT:%.c=$O/tests/support/%.o)
 	$(call say,AR,$@) rm -f $@ && ar rcs $@ $^
 
 # program SOURCE: the rule of one program
 define program
-$B/tests/$(notdir $1): $B/tests/$1.o $B/libsupport.a $(KIT) $(LIB)
+$B/tests/$(notdir $1): $O/tests/$1.o $B/libsupport.a $(KIT) $(LIB)
 	$$(call say,LINK,$$@) mkdir -p $$(@D) && $(CC) $(OPT) $$(LINK_OPT) -o $$@ $$(filter %.o,$$^) \
 	    $B/libsupport.a $(KIT) $(LIB) $(LDLIBS) -lcmocka $$(TEST_LDLIBS)
 endef
@@ -41,16 +41,16 @@ $(foreach test,$(PROGRAM) $(HELPER) $(CUDA_UNIT) $(NCCL_LINE) $(MPI_TEST) comm/m
 
 $B/tests/unit_weights: TEST_LDLIBS = -lzip
 # What the program has beside the library.
-$B/tests/unit_work_list: $B/cmd/render/work_list.o $B/cmd/render/clip_choice.o $B/cmd/clip_folder.o $B/cmd/job_encoders.o $B/cmd/prompt_lengths.o
-$B/tests/unit_cuda_conv: $B/tests/standin/standin_dnn_conv.o $B/tests/standin/standin_dnn_chain.o
-$B/tests/engine_run: $B/tests/engine/made_source.o $B/tests/engine/engine_fixture.o $B/make_model
-$B/tests/check_kernels: $(CHECK:%.c=$B/tests/kernels/%.o)
-$(call at,comm/line_comm comm/mpi_comm $(NCCL_LINE) comm/mpi_nccl): $(COMM_CHECKS:%.c=$B/tests/comm/%.o)
+$B/tests/unit_work_list: $O/cmd/render/work_list.o $O/cmd/render/clip_choice.o $O/cmd/clip_folder.o $O/cmd/job_encoders.o $O/cmd/prompt_lengths.o
+$B/tests/unit_cuda_conv: $O/tests/standin/standin_dnn_conv.o $O/tests/standin/standin_dnn_chain.o
+$B/tests/engine_run: $O/tests/engine/made_source.o $O/tests/engine/engine_fixture.o $B/make_model
+$B/tests/check_kernels: $(CHECK:%.c=$O/tests/kernels/%.o)
+$(call at,comm/line_comm comm/mpi_comm $(NCCL_LINE) comm/mpi_nccl): $(COMM_CHECKS:%.c=$O/tests/comm/%.o)
 $B/tests/unit_written: LINK_OPT = $(addprefix -Wl$(comma)--wrap=,write pwrite pread fsync close rename mkdir)
 $B/tests/alloc_nth: LINK_OPT = $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc strdup strndup)
 
 # The stand-in itself, by planted faults.
-build/standin/tests/standin_faults: build/standin/tests/standin/standin_faults.cu.o build/standin/librollmill.a
+$B/tests/standin_faults: $O/tests/standin/standin_faults.cu.o $(LIB)
 	$(call say,LINK,$@) mkdir -p $(@D) && $(CC) $(OPT) -o $@ $^ $(LDLIBS)
 
 # Preloaded by cli_resume.sh.

@@ -12,7 +12,7 @@ FUZZ_OBJ  := $(patsubst %,$F/%.o,$(basename $(FUZZ_SRC) $(TOOLKIT:%=tools/%)))
 $F/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,FUZZ,$<) $(CLANG) -std=c11 -D_POSIX_C_SOURCE=200809L $(FUZZ_OPT) -fsanitize=fuzzer-no-link \
-	    -ffp-contract=off $(PQ_CFLAGS.1) -I. -MMD -MP -c -o $@ $<
+	    -ffp-contract=off $(PQ_CFLAGS) -I. -MMD -MP -c -o $@ $<
 
 $F/%.o: %.cc
 	@mkdir -p $(@D)
