@@ -20,8 +20,9 @@ PROGRAM := $(UNIT:%=unit/%) line/line_clip line/line_batch comm/line_comm decode
 HELPER := demo/demo_film # what scripts of cli/ run
 NCCL_LINE := comm/line_nccl comm/line_nccl_limits # on the stand-in
 MPI_TEST  := comm/mpi_comm line/mpi_clip decode/mpi_decode # under mpirun, with as many RANKS as their heads say
-CLI := cli_verify.sh cli_inspect.sh cli_check.sh cli_plan.sh cli_doctor.sh cli_render.sh cli_prompt.sh cli_demo.sh cli_trust.sh cli_swap.sh cli_memory.sh \
-       cli_world.sh cli_faults.sh cli_resume.sh cli_threads.sh cli_queue.sh
+CLI := cli_world.sh cli_verify.sh cli_inspect.sh cli_check.sh cli_plan.sh cli_doctor.sh cli_render.sh cli_prompt.sh cli_demo.sh cli_trust.sh cli_swap.sh cli_memory.sh \
+       cli_resume.sh cli_threads.sh
+CLI_WAITS := cli_faults.sh cli_queue.sh # for a stall, a lease
 
 # at: where a program is built; names are unique in the tree.
 at = $(patsubst %,$B/tests/%,$(notdir $1))
@@ -98,12 +99,14 @@ NCCL_LIST     := $(if $(WITH_NCCL),$(call list,nccl hunt-nccl) $(call mpiruns,bu
 QUEUES := $(if $(filter 1,$(POSTGRES)),@tests/lists/postgres,"echo libpq-dev is not installed: no PostgreSQL; exit 77")
 
 # What begins early ends early: the longest first.
-CHECKS = $(call list,lint) tests/lint/check_bare.sh $(CLI:%=tests/cli/%) $(STANDIN_LIST) \
+CHECKS = $(call list,lint) tests/lint/check_bare.sh $(CLI_WAITS:%="WAITS tests/cli/%") \
+    $(CLI:%=tests/cli/%) $(STANDIN_LIST) \
     $(filter-out $B/tests/gpu_plans%,$(TESTS)) \
-    $(call mpiruns,$B,$(MPI_TEST)) tests/mpi/mpi_ends.sh $(call list,hunt) $(NCCL_LIST) $(call list,gpu) \
+    $(call mpiruns,$B,$(MPI_TEST)) "WAITS tests/mpi/mpi_ends.sh" $(call list,hunt) $(NCCL_LIST) $(call list,gpu) \
     $(QUEUES) $(call programs,build/asan,$(ASAN)) $(call programs,build/tsan,$(TSAN)) $(call list,sanitized) $(FUZZ_RUNS)
 
-# What the lines of a list refer to. Seeds are shared among the hunts.
+# What the lines of a list refer to. Seeds are shared among the hunts; with SEED these, and the
+# fuzzers, begin at the same one each time, else (make hunt, make fuzz) where the clock says.
 tests_run = B=$B SEEDS=$$(($(HUNT) / 5)) CUDA_HOME=$(CUDA_HOME) FUZZ_SECONDS=$(FUZZ_SECONDS) \
     TSAN_OPTIONS=ignore_noninstrumented_modules=1 LIMIT=$1 tests/run
 MAKE_HERE = $(MAKE) --no-print-directory
@@ -117,7 +120,7 @@ lint: $B/objects
 
 # Before a commit: units, golden cases, the line over threads, what is read of the files.
 check-quick-now: tests
-	@$(call tests_run,300) $(call list,quick) $(filter-out $B/tests/gpu_plans% %/unit_random_model %/unit_vae_parts %/check_kernels %/alloc_nth,$(TESTS))
+	@SEED=1 $(call tests_run,300) $(call list,quick) $(filter-out $B/tests/gpu_plans% %/unit_random_model %/unit_vae_parts %/check_kernels %/alloc_nth,$(TESTS))
 
 check-now: tests
 	@$(MAKE_HERE) MODE=asan tests
@@ -125,6 +128,6 @@ check-now: tests
 	@$(if $(WITH_STANDIN),$(MAKE_HERE) MODE=standin $(if $(WITH_NCCL),NCCL=standin) $(STANDIN_BUILT:%=build/standin/%) $(NCCL_BUILT:%=build/standin/%))
 	@$(if $(WITH_STANDIN),$(MAKE_HERE) MODE=standin MEDIA=0 MPI=0 $(BARE_BUILT:%=build/standin-bare/%))
 	@$(MAKE_HERE) $(FUZZ:%.c=$F/%)
-	@$(call tests_run,900) $(CHECKS)
+	@SEED=1 NODES=75000 $(call tests_run,900) $(CHECKS)
 
 .PHONY: print-bare tests lint hunt check check-quick check-now check-quick-now demo bench
