@@ -379,8 +379,8 @@ static status run_line(struct clip *p, const struct dit *model, const struct sch
     return line_render(&render, o->world, &clip, 1, &io);
 }
 
-static status read_size(struct clip *p, struct verify_case *c, int levels, int channels,
-                        int *frames)
+static status read_clip_size(struct clip *p, struct verify_case *c, int levels, int channels,
+                             int *frames)
 {
     int h, w, given = 0;
 
@@ -423,7 +423,7 @@ status verify_rolling(struct verify_case *c, const char *weights, const char *wh
     TRY_OUT(read_schedule(c, &schedule));
     TRY_OUT(read_policy(c, schedule.levels, &policy));
     TRY_OUT(dit_shape_read(&config.shape, shape));
-    TRY_OUT(read_size(&p, c, schedule.levels, config.shape.channels, &frames));
+    TRY_OUT(read_clip_size(&p, c, schedule.levels, config.shape.channels, &frames));
     config.weights = path;
     if (strstr(weights, ".pt"))
         config.outer_key = json_tree_text(json_tree_member(c->json, "weights_key"));

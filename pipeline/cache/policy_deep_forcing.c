@@ -130,7 +130,7 @@ static void plan_layer(struct kv_state *s, int layer, int64_t block)
     l->sink = begin - p->sink_frames - (l->kept / n + kv_whole(p, KV_KEY_recent_frames));
 }
 
-static status enter_block(const struct kv_call *c, int64_t block)
+static status plan_block(const struct kv_call *c, int64_t block)
 {
     for (int i = 0; i < c->state->layers; i++) plan_layer(c->state, i, block);
     return ST_OK;
@@ -251,8 +251,8 @@ static status keep_chosen(const struct kv_call *c)
     return ST_OK;
 }
 
-static void find_source(const struct kv_state *s, int layer, int64_t row, double *frame,
-                        int64_t *token)
+static void find_token(const struct kv_state *s, int layer, int64_t row, double *frame,
+                       int64_t *token)
 {
     const struct deep_token *const t = tokens_of(s, layer) + row;
 
@@ -270,9 +270,9 @@ const struct kv_policy_ops policy_deep_forcing = {
     .reset = begin_clip,
     .choice_count = count_choice,
     .chooses_now = chooses_now,
-    .enter = enter_block,
+    .enter = plan_block,
     .observe = note_queries,
     .choose = choose_tokens,
     .settle = keep_chosen,
-    .kept_source = find_source,
+    .kept_source = find_token,
 };

@@ -129,7 +129,7 @@ static status remember_layer(const struct kv_call *c, int layer, int64_t block)
     return ST_OK;
 }
 
-static status enter_block(const struct kv_call *c, int64_t block)
+static status remember_block(const struct kv_call *c, int64_t block)
 {
     if (!has_memory(&c->state->policy, block)) return ST_OK;
     for (int i = 0; i < c->state->layers; i++) TRY(remember_layer(c, i, block));
@@ -137,7 +137,7 @@ static status enter_block(const struct kv_call *c, int64_t block)
 }
 
 /* -1: long, -2: short. */
-static void find_source(const struct kv_state *s, int layer, int64_t row, double *frame,
+static void find_memory(const struct kv_state *s, int layer, int64_t row, double *frame,
                         int64_t *token)
 {
     int64_t const memory = row / s->tokens;
@@ -154,6 +154,6 @@ const struct kv_policy_ops policy_memrope = {
     .lookback = look_back,
     .kept = kept_frames,
     .wide = true,
-    .enter = enter_block,
-    .kept_source = find_source,
+    .enter = remember_block,
+    .kept_source = find_memory,
 };

@@ -11,13 +11,16 @@
  */
 #include "pipeline/cache/cache_internal.h"
 
-static int replayed(const struct kv_policy *p) { return kv_whole(p, KV_KEY_replay_frames); }
+static int replayed_frames(const struct kv_policy *p) { return kv_whole(p, KV_KEY_replay_frames); }
 
-static int bank_blocks(const struct kv_policy *p) { return replayed(p) / p->frames_per_block; }
-
-static int64_t fold(const struct kv_policy *p, int64_t position)
+static int bank_blocks(const struct kv_policy *p)
 {
-    int const r = replayed(p);
+    return replayed_frames(p) / p->frames_per_block;
+}
+
+static int64_t fold_position(const struct kv_policy *p, int64_t position)
+{
+    int const r = replayed_frames(p);
     int64_t const at = position % r;
     return position / r % 2 ? r - 1 - at : at;
 }
@@ -28,9 +31,10 @@ static void add_walk(const struct kv_policy *p, int64_t from, int64_t to, struct
     int const b = p->frames_per_block;
 
     while (from < to) {
-        int64_t const frame = fold(p, from);
+        int64_t const frame = fold_position(p, from);
         int64_t end = from + 1;
-        while (end < to && fold(p, end) == frame + end - from && (frame + end - from) % b) end++;
+        while (end < to && fold_position(p, end) == frame + end - from && (frame + end - from) % b)
+            end++;
         frames_add(out, KV_CLEAN, b, frame, frame + end - from, from);
         from = end;
     }
@@ -38,7 +42,7 @@ static void add_walk(const struct kv_policy *p, int64_t from, int64_t to, struct
 
 static status check_rolling_sink(const struct kv_policy *p)
 {
-    int const b = p->frames_per_block, r = replayed(p), most = KV_SPANS - 2 + b;
+    int const b = p->frames_per_block, r = replayed_frames(p), most = KV_SPANS - 2 + b;
     int const sink = kv_window_is_joint(p->kind) ? b : 0,
               own = kv_window_is_joint(p->kind) ? b * p->levels : b;
 

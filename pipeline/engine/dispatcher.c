@@ -508,7 +508,7 @@ static status close_feeds(struct dispatcher *d)
     return prompt_request_end(d->t);
 }
 
-static status dispatch(void *arg)
+static status run_dispatcher(void *arg)
 {
     struct dispatcher *const d = arg;
     struct comm *const world = d->t->world;
@@ -553,7 +553,7 @@ status dispatcher_open(struct dispatcher **out, struct group *t)
 status dispatcher_start(struct dispatcher *d)
 {
     heartbeat_listen(d->t->rank->heartbeat, receive_control, d);
-    return task_start(&d->task, "dispatcher", d->t->world->rank, dispatch, d);
+    return task_start(&d->task, "dispatcher", d->t->world->rank, run_dispatcher, d);
 }
 
 status dispatcher_join(struct dispatcher *d, status st, struct group_run *r)

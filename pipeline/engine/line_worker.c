@@ -187,7 +187,7 @@ static void count_cut(struct line_worker *l, struct live_clip *c)
 }
 
 /* On the head: all that has come to the board joins. */
-static status decide(void *arg, int64_t tick, bool idle, struct line_decision *out)
+static status decide_boundary(void *arg, int64_t tick, bool idle, struct line_decision *out)
 {
     struct line_worker *const l = arg;
     struct board_state now;
@@ -413,7 +413,7 @@ static status count_tick(struct line_worker *l)
 static status run_ticks(struct line_worker *l)
 {
     struct line_io const io = { .arg = l,
-                                .decide = decide,
+                                .decide = decide_boundary,
                                 .entry = take_entry,
                                 .noise = fill_noise,
                                 .context_id = find_context,

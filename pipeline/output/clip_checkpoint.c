@@ -24,8 +24,6 @@ struct writer_state {
 
 /* ---- making one -------------------------------------------------------------------------- */
 
-static void add(struct strbuf *to, const void *bytes, size_t len) { strbuf_add(to, bytes, len); }
-
 static status save_state(struct clip_writer *s, struct strbuf *out)
 {
     struct strbuf quality = { 0 }, contact = { 0 };
@@ -39,15 +37,15 @@ static status save_state(struct clip_writer *s, struct strbuf *out)
     head.quality_bytes = (int64_t)quality.len;
     head.contact_bytes = (int64_t)contact.len;
     digest_save(&s->whole, head.whole);
-    add(out, &head, sizeof head);
+    strbuf_add(out, &head, sizeof head);
     for (int i = 0; i < s->videos; i++) {
         struct video_state at;
         TRY_OUT(video_seal(s->video[i], &at));
-        add(out, &at, sizeof at);
+        strbuf_add(out, &at, sizeof at);
     }
-    add(out, s->block, (size_t)s->blocks * sizeof *s->block);
-    add(out, quality.s, quality.len);
-    add(out, contact.s, contact.len);
+    strbuf_add(out, s->block, (size_t)s->blocks * sizeof *s->block);
+    strbuf_add(out, quality.s, quality.len);
+    strbuf_add(out, contact.s, contact.len);
     if (quality.failed || contact.failed || out->failed)
         st = fail(ST_NOMEM, "%s: no memory for a checkpoint", s->attempt.target);
 out:

@@ -248,7 +248,7 @@ static status decode_file(struct reader *r, uint16_t *newest)
 /* ---- all of it ---- */
 
 /* The ring's oldest to the front. */
-static status unroll(const struct reader *r, struct video_pictures *out)
+static status unroll_ring(const struct reader *r, struct video_pictures *out)
 {
     size_t const bytes = r->picture * sizeof *r->ring;
     uint16_t *const to = malloc(bytes * (size_t)r->room);
@@ -276,7 +276,7 @@ status video_pictures_read(struct video_pictures *out, const struct video_pictur
     TRY_OUT(open_file(&r));
     TRY_OUT(open_decoder(&r));
     TRY_OUT(decode_file(&r, newest));
-    TRY_OUT(unroll(&r, out));
+    TRY_OUT(unroll_ring(&r, out));
 out:
     sws_freeContext(r.scale);
     av_frame_free(&r.frame);
