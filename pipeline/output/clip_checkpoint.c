@@ -102,20 +102,13 @@ out:
 
 /* ---- going on from one ------------------------------------------------------------------- */
 
-struct reader {
-    const char *at, *end;
-};
-
-static status load_bytes(const struct clip_writer *s, struct reader *r, void *to, size_t bytes)
+static status load_bytes(const struct clip_writer *s, struct byte_reader *r, void *to, size_t bytes)
 {
-    if ((size_t)(r->end - r->at) < bytes)
-        return fail(ST_FORMAT, "%s: the snapshot there ends before its end", s->checkpoint.adopted);
-    memcpy(to, r->at, bytes);
-    r->at += bytes;
-    return ST_OK;
+    if (byte_reader_take(r, to, bytes)) return ST_OK;
+    return fail(ST_FORMAT, "%s: the snapshot there ends before its end", s->checkpoint.adopted);
 }
 
-static status resume_video(struct clip_writer *s, struct reader *r, int i)
+static status resume_video(struct clip_writer *s, struct byte_reader *r, int i)
 {
     char *const packets = str_format("%s/%s.packets", s->checkpoint.adopted, s->file[i].name);
     struct video_state at;
@@ -132,7 +125,7 @@ out:
     return st;
 }
 
-static status resume_block(struct clip_writer *s, struct reader *r)
+static status resume_block(struct clip_writer *s, struct byte_reader *r)
 {
     struct sidecar_block b;
 
@@ -142,7 +135,8 @@ static status resume_block(struct clip_writer *s, struct reader *r)
     return contents_list_block(s, &b);
 }
 
-static status resume_parts(struct clip_writer *s, struct reader *r, const struct writer_state *head)
+static status resume_parts(struct clip_writer *s, struct byte_reader *r,
+                           const struct writer_state *head)
 {
     int64_t const left = r->end - r->at;
 
@@ -157,7 +151,7 @@ static status resume_parts(struct clip_writer *s, struct reader *r, const struct
 
 static status resume_state(struct clip_writer *s, const struct snapshot *snap)
 {
-    struct reader r = { snap->writer, (const char *)snap->writer + snap->writer_bytes };
+    struct byte_reader r = { snap->writer, (const char *)snap->writer + snap->writer_bytes };
     struct writer_state head;
 
     TRY(load_bytes(s, &r, &head, sizeof head));
