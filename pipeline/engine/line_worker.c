@@ -265,11 +265,12 @@ static int contexts_of(const struct work_outlook *o)
     return o->more || n > INT32_MAX ? 0 : (int)n;
 }
 
-static status open_line(struct line_worker *l)
+static status load_model(struct line_worker *l)
 {
-    struct group *const t = l->t;
-    struct engine_group *const g = &t->g;
+    const struct group *const t = l->t;
+    const struct engine_group *const g = &t->g;
     struct weight_adapter adapter[MODEL_LORAS];
+    char files[DIGEST_HEX];
     struct dit_config const dit = { .weights = t->model.weights,
                                     .outer_key = t->model.outer_key,
                                     .adapter = adapter,
@@ -277,6 +278,20 @@ static status open_line(struct line_worker *l)
                                     .shape = g->shape,
                                     .schedule = &g->schedule,
                                     .act = g->act };
+
+    TRY(model_files_key(&t->model, files));
+    TRY(model_pool_acquire(t->rank->pool, &dit, files, t->rank->device, &l->model));
+    return t->rank->o->backend->open(
+        &l->ctx, &(struct kern_config){ .threads = t->rank->threads,
+                                        .device = t->rank->device,
+                                        .strict = t->rank->o->mode.determinism == LINE_STRICT });
+}
+
+/* With the line's other ranks. */
+static status open_line(struct line_worker *l)
+{
+    struct group *const t = l->t;
+    struct engine_group *const g = &t->g;
     struct line_config c = { .schedule = &g->schedule,
                              .policy = g->policy,
                              .mode = t->rank->o->mode,
@@ -286,24 +301,22 @@ static status open_line(struct line_worker *l)
                              .given = g->outlook.starts > 0,
                              .idle_s = ENGINE_WAIT_S,
                              .comm = t->line_comm,
+                             .model = l->model.dit,
+                             .ctx = l->ctx,
                              .track = l->track };
 
-    char files[DIGEST_HEX];
-
-    track_begin(l->track, TRACK_LOAD, TRACK_NOWHERE);
-    TRY(model_files_key(&t->model, files));
-    TRY(model_pool_acquire(t->rank->pool, &dit, files, t->rank->device, &l->model));
-    TRY(t->rank->o->backend->open(
-        &l->ctx, &(struct kern_config){ .threads = t->rank->threads,
-                                        .device = t->rank->device,
-                                        .strict = t->rank->o->mode.determinism == LINE_STRICT }));
     TRY(split_make(&c.split, g->roles.stages, t->line_comm->size));
-    c.model = l->model.dit;
-    c.ctx = l->ctx;
     TRY(line_open(&l->line, &c));
-    track_end(l->track);
     name_rows(l, &c.split);
     return ST_OK;
+}
+
+status line_worker_join(struct line_worker *l)
+{
+    track_begin(l->track, TRACK_LOAD, TRACK_NOWHERE);
+    status const st = open_line(l);
+    track_end(l->track);
+    return st;
 }
 
 status line_worker_open(struct line_worker **out, struct group *t)
@@ -316,7 +329,10 @@ status line_worker_open(struct line_worker **out, struct group *t)
     l->t = t;
     l->newest = l->last_cut = -1;
     TRY_OUT(track_open(&l->track, t->rank->trace, TRACK_ROW_LINE, "line"));
-    TRY_OUT(open_line(l));
+    track_begin(l->track, TRACK_LOAD, TRACK_NOWHERE);
+    st = load_model(l);
+    track_end(l->track);
+    if (st != ST_OK) goto out;
     if (t->world->rank == roles_tail(&t->g.roles, t->me->line)) TRY_OUT(open_tail(l));
     *out = l;
     l = NULL; /* handed over */

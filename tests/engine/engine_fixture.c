@@ -184,6 +184,8 @@ void engine_fixture_close(struct engine_fixture **fixture)
     *fixture = NULL;
 }
 
+const struct model_spec *engine_fixture_model(const struct engine_fixture *f) { return &f->model; }
+
 /* ---- clips ------------------------------------------------------------------------------ */
 
 static void describe_clip(struct engine_fixture *f, struct clip_spec *out,
@@ -286,12 +288,17 @@ static status count_group(void *arg, const struct engine_group *g, const struct 
     return ST_OK;
 }
 
+static _Thread_local int this_rank = -1;
+int engine_fixture_rank(void) { return this_rank; }
+
 static status run_on_rank(struct comm *world, void *arg)
 {
     struct run *const r = arg;
     struct engine_result result;
-    status const st = engine_run(world, &r->c, &result);
 
+    this_rank = world->rank;
+    status const st = engine_run(world, &r->c, &result);
+    this_rank = -1;
     if (world->rank == 0) r->out->result = result;
     return st;
 }
@@ -307,8 +314,9 @@ void engine_fixture_run(struct engine_fixture *f, struct made_source *s,
     s->stop = c->stop_at >= 0 ? &stop_now : NULL;
     s->stop_at = c->stop_at;
     if (c->stop_at == 0) atomic_store(&stop_now, true);
-    r.o = (struct engine_options){ .backend = kern_backend_find("cpu"),
-                                   .text_backend = kern_backend_find("cpu"),
+    const struct kern_backend *const cpu = kern_backend_find("cpu");
+    r.o = (struct engine_options){ .backend = c->backend ? c->backend : cpu,
+                                   .text_backend = c->text_backend ? c->text_backend : cpu,
                                    .device_name = "test",
                                    .threads = c->ranks,
                                    .ranks_per_line = c->ranks_per_line,
@@ -316,7 +324,8 @@ void engine_fixture_run(struct engine_fixture *f, struct made_source *s,
                                    .ahead = c->ahead ? c->ahead : 64,
                                    .deadline_s = c->patience_s > 0 ? c->patience_s : 120,
                                    .stall_s = c->patience_s > 0 ? c->patience_s : 60,
-                                   .prompt_cache = f->cache,
+                                   .prompt_cache = c->no_cache ? NULL : f->cache,
+                                   .fail_fast = c->fail_fast,
                                    .stop = is_stopped,
                                    .stop_asked = is_stopped,
                                    .exit_code = end_code };

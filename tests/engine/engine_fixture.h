@@ -25,6 +25,9 @@ struct engine_run_config {
     int ahead;                               /* 0: 64 */
     int64_t stop_at;                         /* blocks encoded; -1: no stop */
     double patience_s;                       /* deadline and stall; 0: long enough */
+    bool fail_fast, no_cache;
+    const struct kern_backend *backend; /* of line and decoder; NULL: cpu */
+    const struct kern_backend *text_backend;
 };
 
 /* What a run came to. */
@@ -40,6 +43,12 @@ struct engine_fixture;
 /* program: argv[0]; make_model lies beside its folder. Whoever opens, closes. */
 status engine_fixture_open(struct engine_fixture **out, const char *program) MUST_USE;
 void engine_fixture_close(struct engine_fixture **f);
+
+/* The model of its clips; borrowed. */
+const struct model_spec *engine_fixture_model(const struct engine_fixture *f);
+
+/* In a run: the rank whose main thread this is; -1 on others. */
+int engine_fixture_rank(void);
 
 /* Fill s with these clips, named c0, c1 ... under a folder of this run's own. */
 void engine_fixture_clips(struct engine_fixture *f, struct made_source *s,

@@ -34,7 +34,8 @@ struct made_source {
     bool more;      /* the outlook says that others may come */
     int64_t blocks; /* encoded so far, of all clips */
     int begun, asked_in_vain;
-    atomic_bool *stop; /* set once stop_at blocks are encoded; or NULL */
+    void (*opening)(int64_t ticket); /* a group begins with this clip; or NULL */
+    atomic_bool *stop;               /* set once stop_at blocks are encoded; or NULL */
     int64_t stop_at;
 };
 
