@@ -186,7 +186,7 @@ static void show_owner(void *arg, const struct queue_owner *o)
     if (w->rows == 1)
         printf("%-20s %8s %8s %8s %8s %8s %12s %12s\n", "owner", "clips", "done", "running",
                "ready", "failed", "video hours", "world hours");
-    printf("%-20s %8lld %8lld %8lld %8lld %8lld %12.3f %12.3f\n", plain(o->owner).s,
+    printf("%-20s %8lld %8lld %8lld %8lld %8lld %12.3f %12.3f\n", show_text(o->owner).s,
            (long long)o->clips, (long long)o->done, (long long)o->running, (long long)o->ready,
            (long long)o->failed, hours(o->video_ms), hours(o->world_ms));
 }
