@@ -166,6 +166,41 @@ status queue_show_all(struct queue *q, bool json)
     return queue_place_check(q, a);
 }
 
+/* ---- owners ---- */
+
+static double hours(int64_t ms) { return (double)ms / 3600000; }
+
+static void show_owner(void *arg, const struct queue_owner *o)
+{
+    struct show *const w = arg;
+
+    w->rows++;
+    if (w->list) {
+        add_json(w, json_pack("{s:s,s:I,s:I,s:I,s:I,s:I,s:f,s:f}", "owner", o->owner, "clips",
+                              (json_int_t)o->clips, "done", (json_int_t)o->done, "running",
+                              (json_int_t)o->running, "ready", (json_int_t)o->ready, "failed",
+                              (json_int_t)o->failed, "video_hours", hours(o->video_ms),
+                              "world_hours", hours(o->world_ms)));
+        return;
+    }
+    if (w->rows == 1)
+        printf("%-20s %8s %8s %8s %8s %8s %12s %12s\n", "owner", "clips", "done", "running",
+               "ready", "failed", "video hours", "world hours");
+    printf("%-20s %8lld %8lld %8lld %8lld %8lld %12.3f %12.3f\n", plain(o->owner).s,
+           (long long)o->clips, (long long)o->done, (long long)o->running, (long long)o->ready,
+           (long long)o->failed, hours(o->video_ms), hours(o->world_ms));
+}
+
+status queue_show_owners(struct queue *q, bool json)
+{
+    struct show w = { .q = q, .json = json, .list = json ? json_array() : NULL };
+
+    status const st = queue_place_check(q, queue_owners(q, show_owner, &w));
+    if (st == ST_OK && json) return print_json(json_pack("{s:o}", "owners", w.list), w.failed);
+    json_decref(w.list);
+    return st;
+}
+
 /* ---- clips ---- */
 
 static void show_clip(void *arg, const struct queue_clip_status *s)

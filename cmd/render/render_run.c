@@ -136,6 +136,7 @@ static struct engine_options options_of(const struct render_request *w, const st
         .for_latency = !strcmp(w->aim, "latency"),
         .cross_nodes = w->cross_nodes,
         .resume = !w->no_resume,
+        .fail_fast = w->fail_fast,
         .ahead = ahead,
         .deadline_s = w->deadline,
         .stall_s = w->stall < w->deadline ? w->stall : w->deadline,

@@ -46,8 +46,10 @@ static enum store_answer add_clips(struct queue *q, const struct submission *s)
     for (int64_t i = 0; i < s->job->clips; i++) {
         struct queue_new_clip c = { 0 };
         s->next(s->arg, i, &c);
-        struct store_value const value[] = { NUMBER(s->id),  NUMBER(i),      TEXT(c.task),
-                                             TEXT(c.folder), TEXT(c.values), NUMBER(c.blocks) };
+        struct store_value const value[] = { NUMBER(s->id),      NUMBER(i),
+                                             TEXT(c.task),       TEXT(c.folder),
+                                             TEXT(c.values),     NUMBER(c.blocks),
+                                             NUMBER(c.pictures), NUMBER(c.video_ms) };
         TRY_STORE(q->s->ops->bulk_row(q->s, value, COUNT_OF(value)));
     }
     return q->s->ops->bulk_end(q->s);

@@ -190,7 +190,7 @@ static enum store_answer pg_bulk_begin(struct store *b)
 {
     struct pg *const s = (struct pg *)b;
     static const char copy[] =
-        "COPY clips (job, idx, task, folder, axis_values, blocks) FROM STDIN";
+        "COPY clips (job, idx, task, folder, axis_values, blocks, pictures, video_ms) FROM STDIN";
 
     TRY_STORE(pg_command(s, "SET LOCAL statement_timeout = 0", "copy"));
     return pg_judge(s, PQexec(s->c, copy), PGRES_COPY_IN, "copy");

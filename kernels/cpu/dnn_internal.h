@@ -1,4 +1,4 @@
-/* dnn_internal.h - where oneDNN 2 and 3 differ: how an operation is described. Private to dnn*.c. */
+/* dnn_internal.h - what oneDNN 2 and 3 describe each in its own way. Private to dnn*.c. */
 #ifndef DNN_INTERNAL_H
 #define DNN_INTERNAL_H
 

@@ -148,7 +148,7 @@ static status note_queries(const struct kv_call *c)
     struct tensor sums = c->room.sums;
 
     TRY(kern_sum_rows(c->ctx, &(struct kern_sum_rows){ .x = &q, .out = &sums }));
-    TRY(c->ctx->backend->download(c->ctx, c->state->note + c->layer * c->state->dim, &sums));
+    TRY(c->ctx->backend->download(c->ctx, kv_state_note(c->state, c->layer), &sums));
     return c->ctx->backend->sync(c->ctx);
 }
 
@@ -188,7 +188,7 @@ static status score_candidates(const struct kv_call *c, int64_t count, float *sc
     const struct kern_backend *const b = c->ctx->backend;
     struct tensor const keys = tensor_slice(&c->room.rows, 0, count);
     struct tensor sums = c->room.sums, out = tensor_slice(&c->room.score, 0, count);
-    const float *const note = c->state->note + c->layer * c->state->dim;
+    const float *const note = kv_state_note(c->state, c->layer);
     float *const host = c->room.host + tensor_count(&c->room.score);
 
     TRY(kern_sum_rows(c->ctx, &(struct kern_sum_rows){ .x = c->q, .out = &sums }));
@@ -261,7 +261,7 @@ static void find_token(const struct kv_state *s, int layer, int64_t row, double 
 }
 
 const struct kv_policy_ops policy_deep_forcing = {
-    .all_heads = true,
+    .all_heads = kv_all_heads,
     .check = check_deep_forcing,
     .spans = list_deep_forcing,
     .bank = frames_sink_blocks,
