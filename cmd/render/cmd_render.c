@@ -2,7 +2,6 @@
 #include "base/log.h"
 #include "base/strbuf.h"
 #include "cmd/cmd.h"
-#include "cmd/render/prompt_job.h"
 #include "cmd/render/render_internal.h"
 #include "cmd/render/render_run.h"
 #include "comm/comm.h"

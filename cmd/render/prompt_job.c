@@ -4,9 +4,9 @@
  * A text rather than a filled struct, so that it is read, checked and described by the one reader
  * of jobs. Braces mean variables there, so the sentence's own are doubled.
  */
-#include "cmd/render/prompt_job.h"
 #include "base/file.h"
 #include "base/strbuf.h"
+#include "cmd/render/render_internal.h"
 #include "jobs/spec/card.h"
 
 #include <ctype.h>
