@@ -5,7 +5,7 @@ UNIT := base/unit_base base/unit_json_tree base/unit_track kernels/unit_cpu kern
         cluster/unit_roles cluster/unit_topo cluster/unit_cost \
         jobs/unit_yaml jobs/unit_card jobs/unit_sweep jobs/unit_job jobs/unit_docs jobs/unit_format jobs/unit_spec jobs/unit_queue \
         weights/unit_weights weights/unit_pickle weights/unit_bind weights/unit_formats weights/unit_adapter weights/unit_random_model \
-        text/unit_text_clean text/unit_tokenizer text/unit_umt5 line/unit_schedule line/unit_kv_policy line/unit_timeline \
+        text/unit_text_clean text/unit_tokenizer text/unit_umt5 line/unit_schedule line/unit_kv_policy line/unit_ema_sink line/unit_timeline \
         vae/unit_vae vae/unit_vae_parts vae/unit_vae_kernels vae/unit_vae_refuse \
         output/unit_video output/unit_drift output/unit_pictures output/unit_contact output/unit_clip_writer output/unit_clip_folder output/unit_resume output/unit_written cmd/unit_work_list
 CUDA_UNIT := unit/kernels/unit_cuda # needs a card or the stand-in
@@ -20,7 +20,7 @@ PROGRAM := $(UNIT:%=unit/%) line/line_clip line/line_batch comm/line_comm decode
 HELPER := demo/demo_film # what scripts of cli/ run
 NCCL_LINE := comm/line_nccl comm/line_nccl_limits # on the stand-in
 MPI_TEST  := comm/mpi_comm line/mpi_clip decode/mpi_decode # under mpirun, with as many RANKS as their heads say
-CLI := cli_verify.sh cli_policies.sh cli_inspect.sh cli_check.sh cli_plan.sh cli_doctor.sh cli_render.sh cli_prompt.sh cli_demo.sh cli_trust.sh cli_swap.sh cli_memory.sh \
+CLI := cli_verify.sh cli_policies.sh cli_mistakes.sh cli_inspect.sh cli_check.sh cli_plan.sh cli_doctor.sh cli_render.sh cli_prompt.sh cli_demo.sh cli_trust.sh cli_swap.sh cli_memory.sh \
        cli_world.sh cli_faults.sh cli_resume.sh cli_threads.sh cli_queue.sh
 
 # at: where a program is built; names are unique in the tree.
