@@ -10,7 +10,7 @@
 static bool has_come(const struct made_source *s, const struct made_clip *c)
 {
     return !c->given && s->blocks >= c->after_blocks && s->begun >= c->after_begun &&
-           s->asked_in_vain >= c->after_asked;
+           s->asked_in_vain >= c->after_asked && s->told >= c->after_told;
 }
 
 static struct work_item item_of(const struct made_source *s, int i)
@@ -37,6 +37,7 @@ static status give_next(void *arg, const struct work_item *group, double wait_s,
         return ST_OK;
     }
     *what = of_group ? WORK_LATER : others ? WORK_OTHER : WORK_END;
+    if (s->asked_in_vain >= MADE_PATIENCE) *what = WORK_END;
     if (*what == WORK_LATER) s->asked_in_vain++;
     if (*what == WORK_LATER && wait_s > 0)
         nanosleep(&(struct timespec){ .tv_nsec = 1000000L }, NULL);
@@ -48,6 +49,7 @@ static status sum_outlook(void *arg, const struct work_item *first, struct work_
     const struct made_source *const s = arg;
 
     *out = (struct work_outlook){ .more = s->more };
+    if (s->opening) s->opening(first->ticket);
     for (int i = 0; i < (s->view ? s->view : s->clips); i++) {
         struct work_item const item = item_of(s, i);
         const struct clip_spec *const c = &s->clip[i].spec;
@@ -84,6 +86,7 @@ static void note_done(void *arg, int64_t ticket)
 {
     struct made_source *const s = arg;
     s->clip[ticket].done++;
+    s->told++;
 }
 
 static void note_failed(void *arg, int64_t ticket, status st, const char *why)
@@ -94,6 +97,8 @@ static void note_failed(void *arg, int64_t ticket, status st, const char *why)
     c->failed++;
     c->st = st;
     snprintf(c->why, sizeof c->why, "%s", why);
+    s->told++;
+    s->lefts += s->left && s->left(s);
 }
 
 static int64_t withdraw(void *arg)
