@@ -43,7 +43,7 @@ $B/tests/unit_weights: TEST_LDLIBS = -lzip
 # What the program has beside the library.
 $B/tests/unit_work_list: $B/cmd/render/work_list.o $B/cmd/render/clip_choice.o $B/cmd/clip_folder.o $B/cmd/job_encoders.o $B/cmd/prompt_lengths.o
 $B/tests/unit_cuda_conv: $B/tests/standin/standin_dnn_conv.o $B/tests/standin/standin_dnn_chain.o
-$B/tests/engine_run: $B/tests/engine/made_source.o $B/tests/engine/engine_fixture.o $B/make_model
+$B/tests/engine_run: $B/tests/engine/made_source.o $B/tests/engine/engine_fixture.o $B/tests/engine/hanging_backend.o $B/make_model
 $B/tests/check_kernels: $(CHECK:%.c=$B/tests/kernels/%.o)
 $(call at,comm/line_comm comm/mpi_comm $(NCCL_LINE) comm/mpi_nccl): $(COMM_CHECKS:%.c=$B/tests/comm/%.o)
 $B/tests/unit_written: LINK_OPT = $(addprefix -Wl$(comma)--wrap=,write pwrite pread fsync close rename mkdir)

@@ -25,16 +25,21 @@ struct engine_run_config {
     int ahead;                               /* 0: 64 */
     int64_t stop_at;                         /* blocks encoded; -1: no stop */
     int stop_call;                           /* the engine's question that gets a yes; 0: none */
-    bool loses_control;                      /* no control message but heartbeats arrives */
-    double patience_s;                       /* deadline and stall; 0: long enough */
+    const struct kern_backend *backend, *text_backend; /* NULL: the processor's */
+    bool loses_control; /* no control message but heartbeats arrives */
+    double patience_s;  /* deadline and stall; 0: long enough */
 };
+
+enum { FIXTURE_RANKS = 16 };
 
 /* What a run came to. */
 struct fixture_run {
     status st;
     struct engine_result result;
     int groups;
-    bool stopped;      /* the question was asked that got a yes */
+    bool stopped; /* the question was asked that got a yes */
+    enum role role[FIXTURE_RANKS];
+    struct rank_stats rank[FIXTURE_RANKS]; /* of the last group */
     double busy, span; /* stage-ticks with a block; from a stage's first to its last; all groups */
 };
 
@@ -44,6 +49,11 @@ struct engine_fixture;
 status engine_fixture_open(struct engine_fixture **out, const char *program) MUST_USE;
 void engine_fixture_close(struct engine_fixture **f);
 
+const char *engine_fixture_dir(const struct engine_fixture *f); /* where all of it lies */
+
+/* The process ends with this if a rank hangs. */
+enum { FIXTURE_HUNG = 71 };
+
 /* Fill s with these clips, named c0, c1 ... under a folder of this run's own. */
 void engine_fixture_clips(struct engine_fixture *f, struct made_source *s,
                           const struct fixture_clip *clip, int clips);
@@ -52,6 +62,9 @@ void engine_fixture_forget(struct made_source *s); /* frees what clips took */
 
 /* Is there an attempt at any clip of this source, finished or not? */
 bool engine_fixture_attempts(const struct made_source *s);
+
+/* Seconds, of a clip that is done: run.wall of its clip.json. Below 0: there is none. */
+double engine_fixture_wall(const struct made_source *s, int i);
 
 /* Render. Removes nothing. */
 void engine_fixture_run(struct engine_fixture *f, struct made_source *s,
