@@ -16,6 +16,7 @@ SUPPORT := clips.c as_bytes.c writer_fixture.c vae_clip.c clip_fixture.c chain_f
            comm_card.c nccl_harness.c nccl_ranks.c mpi_harness.c queue_sql.c
 # Programs by their sources; all link support and the library, which give what is asked for.
 PROGRAM := $(UNIT:%=unit/%) line/line_clip line/line_batch comm/line_comm decode/line_decode engine/engine_run \
+           engine/engine_open \
            $(if $(filter 1,$(CUDA)),gpu/gpu_plans gpu/gpu_plans_conv)
 HELPER := demo/demo_film # what scripts of cli/ run
 NCCL_LINE := comm/line_nccl comm/line_nccl_limits # on the stand-in
@@ -43,7 +44,8 @@ $B/tests/unit_weights: TEST_LDLIBS = -lzip
 # What the program has beside the library.
 $B/tests/unit_work_list: $B/cmd/render/work_list.o $B/cmd/render/clip_choice.o $B/cmd/clip_folder.o $B/cmd/job_encoders.o $B/cmd/prompt_lengths.o
 $B/tests/unit_cuda_conv: $B/tests/standin/standin_dnn_conv.o $B/tests/standin/standin_dnn_chain.o
-$B/tests/engine_run: $B/tests/engine/made_source.o $B/tests/engine/engine_fixture.o $B/tests/engine/hanging_backend.o $B/make_model
+$B/tests/engine_run $B/tests/engine_open: $B/tests/engine/made_source.o $B/tests/engine/engine_fixture.o $B/make_model
+$B/tests/engine_run: $B/tests/engine/hanging_backend.o
 $B/tests/check_kernels: $(CHECK:%.c=$B/tests/kernels/%.o)
 $(call at,comm/line_comm comm/mpi_comm $(NCCL_LINE) comm/mpi_nccl): $(COMM_CHECKS:%.c=$B/tests/comm/%.o)
 $B/tests/unit_written: LINK_OPT = $(addprefix -Wl$(comma)--wrap=,write pwrite pread fsync close rename mkdir)
@@ -82,7 +84,7 @@ list     = $(1:%=@tests/lists/%)
 # Under a sanitizer what is slow without one is left out.
 ASAN := $(filter-out weights/unit_random_model vae/unit_vae_parts,$(UNIT)) alloc_nth line_comm
 TSAN := unit_base unit_cpu unit_track line_comm
-TSAN_MORE := rollmill $(addprefix tests/,line_clip line_decode engine_run mpi_comm mpi_clip mpi_decode)
+TSAN_MORE := rollmill $(addprefix tests/,line_clip line_decode engine_run engine_open mpi_comm mpi_clip mpi_decode)
 
 # The CUDA parts on a stand-in, where there is a toolkit; comm_nccl where NCCL's header is, too.
 WITH_STANDIN  := $(if $(CUDA_HOME),1)

@@ -72,6 +72,9 @@ status queue_show_all(struct queue *q, bool json) MUST_USE;
 /* The clips of what was selected: {"jobs": [{..., "clips": [...]}]}. */
 status queue_show_clips(struct queue *q, const struct selection *s, bool json) MUST_USE;
 
+/* Of every owner: clips, hours of video made, hours that worlds spent on them. */
+status queue_show_owners(struct queue *q, bool json) MUST_USE;
+
 /* Events; of what was selected, with attempts where clips were. One a line. *after: those behind
  * this number, and becomes the last one shown. */
 status queue_show_log(struct queue *q, const struct selection *s, bool json,

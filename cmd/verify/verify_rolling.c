@@ -201,6 +201,19 @@ static status read_rule(const struct verify_case *c, struct kv_policy *p)
     return ST_OK;
 }
 
+/* A list 1, 2, 4 and so on, which stands for how many there are; 0: it is none. */
+static int count_doubled(const struct json_node *list)
+{
+    size_t const count = json_tree_is(list, NODE_LIST) ? list->count : 0;
+    double want = 1;
+
+    for (size_t i = 0; i < count; i++, want *= 2)
+        if (!json_tree_is_number(json_tree_item(list, i)) ||
+            json_tree_item(list, i)->number != want)
+            return 0;
+    return (int)count;
+}
+
 static status read_key(const struct verify_case *c, struct kv_policy *p, enum kv_key k)
 {
     const char *const name = kv_key_name(k);
@@ -210,6 +223,7 @@ static status read_key(const struct verify_case *c, struct kv_policy *p, enum kv
     if (json_tree_is_number(n)) p->key[k] = n->number;
     else if (json_tree_is(n, NODE_BOOL)) p->key[k] = n->truth;
     else if (json_tree_is(n, NODE_NULL)) p->key[k] = 0;
+    else if (count_doubled(n)) p->key[k] = count_doubled(n);
     else return fail(ST_FORMAT, "%s/case.json: %s: a number is expected", c->dir, name);
     return ST_OK;
 }
@@ -379,8 +393,8 @@ static status run_line(struct clip *p, const struct dit *model, const struct sch
     return line_render(&render, o->world, &clip, 1, &io);
 }
 
-static status read_size(struct clip *p, struct verify_case *c, int levels, int channels,
-                        int *frames)
+static status read_clip_size(struct clip *p, struct verify_case *c, int levels, int channels,
+                             int *frames)
 {
     int h, w, given = 0;
 
@@ -423,7 +437,7 @@ status verify_rolling(struct verify_case *c, const char *weights, const char *wh
     TRY_OUT(read_schedule(c, &schedule));
     TRY_OUT(read_policy(c, schedule.levels, &policy));
     TRY_OUT(dit_shape_read(&config.shape, shape));
-    TRY_OUT(read_size(&p, c, schedule.levels, config.shape.channels, &frames));
+    TRY_OUT(read_clip_size(&p, c, schedule.levels, config.shape.channels, &frames));
     config.weights = path;
     if (strstr(weights, ".pt"))
         config.outer_key = json_tree_text(json_tree_member(c->json, "weights_key"));

@@ -536,8 +536,8 @@ static status check_model(const struct model_spec *m)
         if (b ? !(m->key[i] >= b->least && m->key[i] <= b->most) : m->key[i] != 0)
             return fail(ST_FORMAT, "policy_keys: %s: out of range", kv_key_name((enum kv_key)i));
     }
-    if (m->attention_frames % m->frames_per_block ||
-        (m->rule == KV_USUAL && m->sink_frames % m->frames_per_block))
+    if (m->rule == KV_USUAL &&
+        (m->attention_frames % m->frames_per_block || m->sink_frames % m->frames_per_block))
         return fail(ST_FORMAT, "attention_frames, sink_frames: not whole blocks");
     return ST_OK;
 }

@@ -149,6 +149,12 @@ static void receive_control(void *arg, const struct comm_control *m)
 
 /* ---- what is reported to the source ---------------------------------------------------- */
 
+static void count_failure(struct dispatcher *d)
+{
+    d->failed++;
+    if (d->t->rank->o->fail_fast) comm_stop(d->t->world);
+}
+
 static void report_outcome(struct dispatcher *d, const struct entry *e)
 {
     const struct work_source *const s = d->t->rank->source;
@@ -158,9 +164,10 @@ static void report_outcome(struct dispatcher *d, const struct entry *e)
         s->ops->done(s->arg, e->item.ticket);
         return;
     }
-    d->failed += e->st != ST_CANCELED;
-    if (e->st != ST_CANCELED)
+    if (e->st != ST_CANCELED) {
         log_info("clip %s failed: %s", e->item.clip->name, e->why ? e->why : status_name(e->st));
+        count_failure(d);
+    }
     s->ops->failed(s->arg, e->item.ticket, e->st, e->why ? e->why : status_name(e->st));
 }
 
@@ -502,7 +509,7 @@ static status close_feeds(struct dispatcher *d)
     return prompt_request_end(d->t);
 }
 
-static status dispatch(void *arg)
+static status run_dispatcher(void *arg)
 {
     struct dispatcher *const d = arg;
     struct comm *const world = d->t->world;
@@ -547,7 +554,27 @@ status dispatcher_open(struct dispatcher **out, struct group *t)
 status dispatcher_start(struct dispatcher *d)
 {
     heartbeat_listen(d->t->rank->heartbeat, receive_control, d);
-    return task_start(&d->task, "dispatcher", d->t->world->rank, dispatch, d);
+    return task_start(&d->task, "dispatcher", d->t->world->rank, run_dispatcher, d);
+}
+
+status dispatcher_refuse(struct dispatcher *d, struct group_run *r)
+{
+    const struct work_source *const s = d->t->rank->source;
+    const struct group_verdict *const v = &d->t->verdict;
+    struct work_item item = *d->t->first;
+    enum work_next what;
+
+    free(d->entry[--d->entries]); /* its clip is the first one */
+    do {
+        s->ops->failed(s->arg, item.ticket, v->st, v->why);
+        count_failure(d);
+        if (comm_stopped(d->t->world)) break;
+        TRY(s->ops->next(s->arg, d->t->first, 0, &item, &what));
+    } while (what == WORK_CLIP);
+    r->failed = d->failed;
+    r->refused = v->st == ST_FORMAT || v->st == ST_ARG ? d->failed : 0;
+    r->numbers = d->numbers;
+    return ST_OK;
 }
 
 status dispatcher_join(struct dispatcher *d, status st, struct group_run *r)

@@ -127,18 +127,21 @@ static status run_groups(const struct engine_rank *rank, struct engine_result *o
         numbers = r.numbers;
         out->done += r.done;
         out->failed += r.failed;
+        out->refused += r.refused;
     }
     return st;
 }
 
-/* [all] What rank 0 has counted. */
-static status share_result(struct comm *world, struct engine_result *out)
+/* [all] What rank 0 has counted, after a stop too. */
+static status share_result(struct comm *world, struct engine_result *out, status st)
 {
-    int64_t words[COMM_AGREE_WORDS] = { out->done, out->failed };
+    int64_t words[COMM_AGREE_WORDS] = { out->done, out->failed, out->refused };
+    struct error const own = *error_last();
 
     TRY(comm_agree_on(world, ST_OK, words));
-    *out = (struct engine_result){ words[0], words[1] };
-    return ST_OK;
+    *out = (struct engine_result){ words[0], words[1], words[2] };
+    if (st != ST_OK) error_adopt(&own);
+    return st;
 }
 
 /* [all] */
@@ -181,7 +184,7 @@ status engine_run(struct comm *world, const struct engine_config *c, struct engi
     TRY_OUT(open_trace(&rank.trace, world, o->trace));
     TRY_OUT(open_work(&rank, c, &source));
     st = run_groups(&rank, out);
-    if (st == ST_OK) st = share_result(world, out);
+    if (st == ST_OK || st == ST_CANCELED) st = share_result(world, out, st);
 out:
     if (rank.source) c->close_source(c->source_arg);
     if (st == ST_OK || st == ST_CANCELED) st = end_trace(&rank, st);

@@ -175,7 +175,7 @@ static status send_supply(const struct line_worker *l, int busy, int newest)
 }
 
 /* On the head: all that has come to the board joins. */
-static status decide(void *arg, int64_t tick, bool idle, struct line_decision *out)
+static status decide_boundary(void *arg, int64_t tick, bool idle, struct line_decision *out)
 {
     struct line_worker *const l = arg;
     struct board_state now;
@@ -282,11 +282,12 @@ static int contexts_of(const struct work_outlook *o)
     return o->more || n > INT32_MAX ? 0 : (int)n;
 }
 
-static status open_line(struct line_worker *l)
+static status load_model(struct line_worker *l)
 {
-    struct group *const t = l->t;
-    struct engine_group *const g = &t->g;
+    const struct group *const t = l->t;
+    const struct engine_group *const g = &t->g;
     struct weight_adapter adapter[MODEL_LORAS];
+    char files[DIGEST_HEX];
     struct dit_config const dit = { .weights = t->model.weights,
                                     .outer_key = t->model.outer_key,
                                     .adapter = adapter,
@@ -294,6 +295,20 @@ static status open_line(struct line_worker *l)
                                     .shape = g->shape,
                                     .schedule = &g->schedule,
                                     .act = g->act };
+
+    TRY(model_files_key(&t->model, files));
+    TRY(model_pool_acquire(t->rank->pool, &dit, files, t->rank->device, &l->model));
+    return t->rank->o->backend->open(
+        &l->ctx, &(struct kern_config){ .threads = t->rank->threads,
+                                        .device = t->rank->device,
+                                        .strict = t->rank->o->mode.determinism == LINE_STRICT });
+}
+
+/* With the line's other ranks. */
+static status open_line(struct line_worker *l)
+{
+    struct group *const t = l->t;
+    struct engine_group *const g = &t->g;
     struct line_config c = { .schedule = &g->schedule,
                              .policy = g->policy,
                              .mode = t->rank->o->mode,
@@ -303,35 +318,34 @@ static status open_line(struct line_worker *l)
                              .given = g->outlook.starts > 0,
                              .idle_s = ENGINE_WAIT_S,
                              .comm = t->line_comm,
+                             .model = l->model.dit,
+                             .ctx = l->ctx,
                              .track = l->track };
 
-    char files[DIGEST_HEX];
-
-    TRY(model_files_key(&t->model, files));
-    TRY(model_pool_acquire(t->rank->pool, &dit, files, t->rank->device, &l->model));
-    TRY(t->rank->o->backend->open(
-        &l->ctx, &(struct kern_config){ .threads = t->rank->threads,
-                                        .device = t->rank->device,
-                                        .strict = t->rank->o->mode.determinism == LINE_STRICT }));
     TRY(split_make(&c.split, g->roles.stages, t->line_comm->size));
-    c.model = l->model.dit;
-    c.ctx = l->ctx;
     TRY(line_open(&l->line, &c));
     name_rows(l, &c.split);
     return ST_OK;
 }
 
 /* A disk or a card may hang here already. */
-static status load_line(struct line_worker *l)
+static status watch_loading(struct line_worker *l, status (*load)(struct line_worker *),
+                            double patience_s)
 {
     const struct engine_rank *const rank = l->t->rank;
 
     track_begin(l->track, TRACK_LOAD, TRACK_NOWHERE);
-    watchdog_add(rank->watch, l->track, rank->o->deadline_s, rank->o->deadline_s);
-    status const st = open_line(l);
+    watchdog_add(rank->watch, l->track, patience_s, patience_s);
+    status const st = load(l);
     watchdog_drop(rank->watch, l->track);
     track_end(l->track);
     return st;
+}
+
+/* What it waits for in here are others, which has a deadline of its own. */
+status line_worker_join(struct line_worker *l)
+{
+    return watch_loading(l, open_line, 2 * l->t->rank->o->deadline_s);
 }
 
 status line_worker_open(struct line_worker **out, struct group *t)
@@ -344,7 +358,7 @@ status line_worker_open(struct line_worker **out, struct group *t)
     l->t = t;
     l->newest = -1;
     TRY_OUT(track_open(&l->track, t->rank->trace, TRACK_ROW_LINE, "line"));
-    TRY_OUT(load_line(l));
+    TRY_OUT(watch_loading(l, load_model, t->rank->o->deadline_s));
     if (t->world->rank == roles_tail(&t->g.roles, t->me->line)) TRY_OUT(open_tail(l));
     *out = l;
     l = NULL; /* handed over */
@@ -428,7 +442,7 @@ static status count_tick(struct line_worker *l)
 static status run_ticks(struct line_worker *l)
 {
     struct line_io const io = { .arg = l,
-                                .decide = decide,
+                                .decide = decide_boundary,
                                 .entry = take_entry,
                                 .dropped = drop_clip,
                                 .noise = fill_noise,

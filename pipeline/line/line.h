@@ -168,7 +168,8 @@ status line_measure(struct line_bytes *out, const struct line_config *c) MUST_US
 
 struct line;
 
-/* [all] On failure *out is NULL. Whoever opens, closes. */
+/* [all] On failure *out is NULL. The ranks are in step after it, unless the comm failed: ST_PEER
+ * where another rank could not open its part. Whoever opens, closes. */
 status line_open(struct line **out, const struct line_config *c) MUST_USE;
 void line_close(struct line **l); /* NULL is fine; sets NULL */
 

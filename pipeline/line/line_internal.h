@@ -110,6 +110,7 @@ struct line {
     int roped_for;                    /* whose they are: a pass's first stage here; -1: nobody's */
     bool roped[KV_SPANS];             /* which of them are there */
     struct tensor row, col;           /* angles of rows and columns */
+    struct tensor row_back, col_back; /* of the room's turns: the way back */
     struct tensor window_k, window_v; /* [stages * n, w] act, one layer's of all noise stages; and
                                          of the clean one where line_may_gather */
     struct line_wire_buffer {

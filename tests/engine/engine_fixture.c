@@ -186,6 +186,7 @@ void engine_fixture_close(struct engine_fixture **fixture)
 }
 
 const char *engine_fixture_dir(const struct engine_fixture *f) { return f->dir; }
+const struct model_spec *engine_fixture_model(const struct engine_fixture *f) { return &f->model; }
 
 /* ---- clips ------------------------------------------------------------------------------ */
 
@@ -301,12 +302,17 @@ static status count_group(void *arg, const struct engine_group *g, const struct 
     return ST_OK;
 }
 
+static _Thread_local int this_rank = -1;
+int engine_fixture_rank(void) { return this_rank; }
+
 static status run_on_rank(struct comm *world, void *arg)
 {
     struct run *const r = arg;
     struct engine_result result;
-    status const st = engine_run(world, &r->c, &result);
 
+    this_rank = world->rank;
+    status const st = engine_run(world, &r->c, &result);
+    this_rank = -1;
     if (world->rank == 0) r->out->result = result;
     return st;
 }
@@ -360,7 +366,8 @@ void engine_fixture_run(struct engine_fixture *f, struct made_source *s,
                                    .ahead = c->ahead ? c->ahead : 64,
                                    .deadline_s = c->patience_s > 0 ? c->patience_s : 120,
                                    .stall_s = c->patience_s > 0 ? c->patience_s : 60,
-                                   .prompt_cache = f->cache,
+                                   .prompt_cache = c->no_cache ? NULL : f->cache,
+                                   .fail_fast = c->fail_fast,
                                    .stop = ask_stop,
                                    .stop_asked = is_stopped,
                                    .exit_code = end_code };

@@ -25,9 +25,11 @@ struct engine_run_config {
     int ahead;                               /* 0: 64 */
     int64_t stop_at;                         /* blocks encoded; -1: no stop */
     int stop_call;                           /* the engine's question that gets a yes; 0: none */
-    const struct kern_backend *backend, *text_backend; /* NULL: the processor's */
-    bool loses_control; /* no control message but heartbeats arrives */
-    double patience_s;  /* deadline and stall; 0: long enough */
+    bool loses_control;                      /* no control message but heartbeats arrives */
+    double patience_s;                       /* deadline and stall; 0: long enough */
+    bool fail_fast, no_cache;
+    const struct kern_backend *backend; /* of line and decoder; NULL: cpu */
+    const struct kern_backend *text_backend;
 };
 
 enum { FIXTURE_RANKS = 16 };
@@ -53,6 +55,11 @@ const char *engine_fixture_dir(const struct engine_fixture *f); /* where all of 
 
 /* The process ends with this if a rank hangs. */
 enum { FIXTURE_HUNG = 71 };
+/* The model of its clips; borrowed. */
+const struct model_spec *engine_fixture_model(const struct engine_fixture *f);
+
+/* In a run: the rank whose main thread this is; -1 on others. */
+int engine_fixture_rank(void);
 
 /* Fill s with these clips, named c0, c1 ... under a folder of this run's own. */
 void engine_fixture_clips(struct engine_fixture *f, struct made_source *s,

@@ -52,6 +52,7 @@ static status sum_outlook(void *arg, const struct work_item *first, struct work_
     const struct made_source *const s = arg;
 
     *out = (struct work_outlook){ .more = s->more };
+    if (s->opening) s->opening(first->ticket);
     for (int i = 0; i < (s->view ? s->view : s->clips); i++) {
         struct work_item const item = item_of(s, i);
         const struct clip_spec *const c = &s->clip[i].spec;

@@ -40,7 +40,7 @@ pipeline/weights     | base kernels                                     | weight
 pipeline/text        | base kernels pipeline/weights pipeline/text/clean | text_encoder.h tokenizer.h umt5.h
 pipeline/text/clean  | base                                             | text_clean.h
 pipeline/dit         | base kernels pipeline/weights                    | dit.h schedule.h noise.h rope.h
-pipeline/cache       | base kernels                                     | kv_cache.h kv_policy.h kv_state.h
+pipeline/cache       | base kernels pipeline/dit/rope.h                 | kv_cache.h kv_policy.h kv_state.h
 pipeline/line        | base kernels comm cluster/split.h pipeline/dit pipeline/cache | line.h timeline.h
 pipeline/vae         | base kernels pipeline/weights                    | vae.h
 pipeline/decode      | base kernels comm pipeline/vae                   | decode_chain.h decode_link.h
