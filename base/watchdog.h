@@ -24,7 +24,8 @@ struct watchdog_config {
 status watchdog_open(struct watchdog **out, const struct watchdog_config *c) MUST_USE;
 void watchdog_close(struct watchdog **w); /* NULL is fine; sets NULL */
 
-/* Tracks are borrowed until dropped. first, least: seconds, see track_patience. Any thread. */
+/* Tracks are borrowed until dropped, and watched from now on, however long they have been still.
+ * first, least: seconds, see track_patience. Any thread. */
 void watchdog_add(struct watchdog *w, const struct track *t, double first, double least);
 void watchdog_drop(struct watchdog *w, const struct track *t);
 

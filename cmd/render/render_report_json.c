@@ -101,6 +101,7 @@ static json_t *json_rank(const struct engine_group *g, int rank, const struct ra
     set_count(&o, "threads", a->threads);
     set_count(&o, "ticks", a->ticks);
     json_set(&o, "wall_seconds", json_real(a->wall));
+    json_set(&o, "idle_seconds", json_real(a->idle));
     json_set(&o, "process_seconds", json_real(a->process));
     json_set(&o, "stages", at->role == ROLE_LINE ? json_stages(g, rank, a) : json_array());
     set_spent(&o, "exchange_seconds", "exchange_processor_seconds", &a->exchange);

@@ -122,7 +122,7 @@ static void print_stages(const struct engine_group *g, int rank, const struct ra
 static void print_times(const struct engine_group *g, const struct rank_stats *all)
 {
     log_info("where the time went: ticks with a block, counted between the first and the last such "
-             "tick; then seconds, in %% of the run");
+             "tick; then seconds, in %% of the run but for idle time");
     log_info("  rank  line  stage   occupied   compute  exchange neighbour     queue    decode    "
              "encode");
     for (int r = 0; r < g->roles.ranks; r++) {

@@ -6,6 +6,7 @@
  * the clip comes, or when nothing can come any more because the feed broke.
  */
 #include "base/array.h"
+#include "base/clock.h"
 #include "base/thread.h"
 #include "pipeline/engine/engine_internal.h"
 
@@ -102,6 +103,7 @@ void clip_board_post(struct clip_board *b, struct live_clip *c, int users)
     int64_t const nth = line->posted++;
 
     c->users = users;
+    c->posted = clock_seconds();
     c->came = c->resumed;
     c->ends = c->spec.blocks;
     if (users && make_room(b) == ST_OK)

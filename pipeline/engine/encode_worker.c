@@ -96,7 +96,7 @@ static void leave_clip(struct encode_worker *f)
     else drop_writer(f);
     if (f->clip) clip_board_release(f->c.t->board, f->clip);
     f->clip = NULL;
-    f->begin = clock_seconds(); /* of the next clip's time */
+    f->begin = clock_seconds(); /* of the next clip's time, if that is here already */
 }
 
 static struct clip_writer_config config_of(const struct encode_worker *f,
@@ -158,6 +158,7 @@ static status begin_clip(struct encode_worker *f, int number)
 {
     leave_clip(f);
     TRY(clip_board_find(f->c.t->board, number, &f->clip));
+    if (f->begin < f->clip->posted) f->begin = f->clip->posted; /* before, the line had no work */
     f->encoding = 0;
     f->decoded_before = decoded_seconds(f);
     return ST_OK;

@@ -79,7 +79,9 @@ struct cpu_wall {
 /* What one rank did; doubles only, so that it travels as a tensor. Ticks, blocks and pictures
  * are counted, seconds measured. */
 struct rank_stats {
-    double ticks, wall;
+    double ticks;
+    double wall;             /* but for: */
+    double idle;             /* without work; of a rank that decodes, of its lines on average */
     double threads;          /* it may compute with */
     double process;          /* processor seconds of its process, all threads */
     double blocks, pictures; /* through its encoders */

@@ -100,6 +100,7 @@ struct live_clip {
     bool cut;        /* no more of it enters; the line worker's */
     int64_t entered; /* blocks that have entered the line; the line worker's */
     bool dropped;    /* what comes of it is dropped: it failed, is lost or cut; encode worker's */
+    double posted;   /* when it came to this rank, clock_seconds() */
     int64_t came, ends; /* blocks that have come or need not; that will, in all; encode worker's */
 };
 void live_clip_free(struct live_clip *c); /* NULL is fine */

@@ -219,17 +219,19 @@ static status take_entry(void *arg, int64_t i, struct timeline_entry *out)
 }
 
 /* Clips before the oldest one in the line are through, if they have been in it; all of them are
- * when the line is idle. */
-static void release_clips(struct line_worker *l, int oldest)
+ * when the line is idle, and then whoever decodes learns that there is nothing to wait for. */
+static status let_go(struct line_worker *l, int oldest)
 {
+    bool const idle = line_is_idle(l->line);
     int kept = 0;
 
     for (int i = 0; i < l->holds; i++) {
         struct live_clip *const c = l->held[i];
-        if (c->number < oldest || line_is_idle(l->line)) clip_board_release(l->t->board, c);
+        if (c->number < oldest || idle) clip_board_release(l->t->board, c);
         else l->held[kept++] = c;
     }
     l->holds = kept;
+    return idle && l->link ? decode_link_send(l->link, DECODE_IDLE, l->newest, 0, NULL) : ST_OK;
 }
 
 /* The blocks of a cut clip that have not entered never will. If there are any, it will not be
@@ -244,8 +246,7 @@ static status drop_clip(void *arg, int clip)
     c->cut = true;
     l->left -= c->spec.blocks - c->entered;
     if (l->link) TRY(decode_link_send(l->link, DECODE_CUT, clip, c->entered, NULL));
-    release_clips(l, -1);
-    return ST_OK;
+    return let_go(l, -1);
 }
 
 /* ---- opening --------------------------------------------------------------------- */
@@ -332,12 +333,24 @@ static status open_line(struct line_worker *l)
     return ST_OK;
 }
 
-status line_worker_join(struct line_worker *l)
+/* A disk or a card may hang here already. */
+static status watch_loading(struct line_worker *l, status (*load)(struct line_worker *),
+                            double patience_s)
 {
+    const struct engine_rank *const rank = l->t->rank;
+
     track_begin(l->track, TRACK_LOAD, TRACK_NOWHERE);
-    status const st = open_line(l);
+    watchdog_add(rank->watch, l->track, patience_s, patience_s);
+    status const st = load(l);
+    watchdog_drop(rank->watch, l->track);
     track_end(l->track);
     return st;
+}
+
+/* What it waits for in here are others, which has a deadline of its own. */
+status line_worker_join(struct line_worker *l)
+{
+    return watch_loading(l, open_line, 2 * l->t->rank->o->deadline_s);
 }
 
 status line_worker_open(struct line_worker **out, struct group *t)
@@ -350,10 +363,7 @@ status line_worker_open(struct line_worker **out, struct group *t)
     l->t = t;
     l->newest = -1;
     TRY_OUT(track_open(&l->track, t->rank->trace, TRACK_ROW_LINE, "line"));
-    track_begin(l->track, TRACK_LOAD, TRACK_NOWHERE);
-    st = load_model(l);
-    track_end(l->track);
-    if (st != ST_OK) goto out;
+    TRY_OUT(watch_loading(l, load_model, t->rank->o->deadline_s));
     if (t->world->rank == roles_tail(&t->g.roles, t->me->line)) TRY_OUT(open_tail(l));
     *out = l;
     l = NULL; /* handed over */
@@ -428,7 +438,7 @@ static status count_tick(struct line_worker *l)
     }
     TRY(follow_given(l));
     l->ticks++;
-    release_clips(l, newest >= 0 ? oldest : -1);
+    TRY(let_go(l, newest >= 0 ? oldest : -1));
     if (l->t->me->place) return ST_OK;
     trace_counter(l->t->rank->trace, "stages with a block", busy);
     return send_supply(l, busy, newest);
@@ -493,7 +503,8 @@ status line_worker_run(struct line_worker *l)
 void line_worker_stats(const struct line_worker *l, struct rank_stats *a)
 {
     a->ticks = (double)l->ticks;
-    a->wall = l->wall;
+    a->idle = track_seconds(l->track, TRACK_IDLE, -1);
+    a->wall = l->wall - a->idle;
     for (int s = 0; s <= l->t->g.schedule.levels; s++) {
         a->stage[s].busy = (double)l->busy[s];
         a->stage[s].span = l->busy[s] ? (double)(l->last[s] - l->first[s] + 1) : 0;

@@ -45,7 +45,7 @@ struct line_io {
 
     /* Rank 0 of the comm: what holds from the coming tick on. *out is what was said last, nothing
      * at first. idle: nothing stands in the line, nor waits to enter; then it may wait for
-     * something to do, as long as line_config.idle_s, and the track says TRACK_QUEUE meanwhile;
+     * something to do, as long as line_config.idle_s, and the track says TRACK_IDLE meanwhile;
      * it need not say more than before. A clip is cut in one decision, and not in the next. */
     status (*decide)(void *arg, int64_t tick, bool idle, struct line_decision *out);
 

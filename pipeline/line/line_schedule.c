@@ -52,7 +52,7 @@ static status ask_decision(struct line *l, struct line_decision *out)
     out->cut = -1;
     if (l->listed >= 0) out->admitted = l->listed, out->over = true;
     if (l->listed >= 0 || l->c.comm->rank || line_is_drained(l)) return ST_OK;
-    if (idle) track_begin(l->c.track, TRACK_QUEUE, TRACK_NOWHERE);
+    if (idle) track_begin(l->c.track, TRACK_IDLE, TRACK_NOWHERE);
     status const st = l->io->decide(l->io->arg, l->tick, idle, out);
     if (idle) track_end(l->c.track);
     return st;
@@ -79,7 +79,7 @@ static status meet_at_boundary(struct line *l, status mine, struct line_decision
     bool const waits = others && line_is_idle(l) && !l->decided.over;
     double const deadline = waits ? l->c.idle_s : l->c.comm->deadline_s;
 
-    track_begin(l->c.track, waits ? TRACK_QUEUE : TRACK_HAND_OVER, TRACK_NOWHERE);
+    track_begin(l->c.track, waits ? TRACK_IDLE : TRACK_HAND_OVER, TRACK_NOWHERE);
     status const met = agree_within(l->c.comm, waits ? l->c.comm : NULL, deadline, mine, words);
     track_end(l->c.track);
     *d = (struct line_decision){ .admitted = words[0], .cut = (int)words[1], .over = words[2] };

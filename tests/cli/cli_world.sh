@@ -164,7 +164,7 @@ awk '$3 ~ /^([0-4]|clean)$/ && NF > 4 && $4 ~ /^[0-9.]+$/ { n++; if ($4 < 97) lo
 queue traced
 expect 0 'render: 5 clips made' world 4 "$rollmill" render --no-prompt-cache queue.yaml --threads 1 \
     --ranks-per-line 3 --decode-ranks 1 --trace trace.json
-for what in compute exchange hand-over decode encode queue load; do
+for what in compute exchange hand-over decode encode queue idle load; do
     grep -q "\"name\": \"$what\"" trace.json || wrong "trace: no $what"
 done
 [ "$(head -c 1 trace.json)" = '[' ] && [ "$(tail -n 1 trace.json)" = ']' ] || wrong "trace: no array"

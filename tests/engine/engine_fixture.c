@@ -11,6 +11,7 @@
 
 #include <dirent.h>
 #include <ftw.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -184,6 +185,7 @@ void engine_fixture_close(struct engine_fixture **fixture)
     *fixture = NULL;
 }
 
+const char *engine_fixture_dir(const struct engine_fixture *f) { return f->dir; }
 const struct model_spec *engine_fixture_model(const struct engine_fixture *f) { return &f->model; }
 
 /* ---- clips ------------------------------------------------------------------------------ */
@@ -259,7 +261,7 @@ static bool ask_stop(void)
     return is_stopped();
 }
 
-static int end_code(status st) { return st == ST_OK ? 0 : 1; }
+static int end_code(status st) { return st == ST_OK ? 0 : FIXTURE_HUNG; }
 
 struct run {
     struct made_source *source;
@@ -285,8 +287,12 @@ static status count_group(void *arg, const struct engine_group *g, const struct 
 {
     struct fixture_run *const out = ((struct run *)arg)->out;
 
-    (void)run;
     out->groups++;
+    (void)run;
+    for (int r = 0; r < g->roles.ranks; r++) {
+        out->role[r] = g->roles.rank[r].role;
+        out->rank[r] = all[r];
+    }
     for (int r = 0; r < g->roles.ranks; r++)
         for (int s = 0; s <= g->schedule.levels; s++) {
             if (g->roles.rank[r].place || g->roles.rank[r].role != ROLE_LINE) continue;
@@ -341,7 +347,7 @@ bool engine_fixture_attempts(const struct made_source *s)
 void engine_fixture_run(struct engine_fixture *f, struct made_source *s,
                         const struct engine_run_config *c, struct fixture_run *out)
 {
-    struct comm *group[16] = { NULL };
+    struct comm *group[FIXTURE_RANKS] = { NULL };
     struct run r = { .source = s, .out = out };
 
     *out = (struct fixture_run){ .st = ST_OK };
@@ -407,6 +413,18 @@ static status find_alone(struct engine_fixture *f, const struct fixture_clip *cl
     f->alone[f->alones] = (struct alone){ *clip, kept };
     *dir = f->alone[f->alones++].dir;
     return made ? ST_OK : fail(ST_MISMATCH, "a clip alone failed");
+}
+
+double engine_fixture_wall(const struct made_source *s, int i)
+{
+    char *const path = path_join(s->clip[i].spec.dir, "clip.json");
+    json_t *const root = path ? json_load_file(path, 0, NULL) : NULL;
+    const json_t *const wall = json_object_get(json_object_get(root, "run"), "wall");
+    double const seconds = json_is_number(wall) ? json_number_value(wall) : -1;
+
+    json_decref(root);
+    free(path);
+    return seconds;
 }
 
 static status compare_file(const char *a, const char *b, const char *name)

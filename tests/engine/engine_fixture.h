@@ -32,12 +32,16 @@ struct engine_run_config {
     const struct kern_backend *text_backend;
 };
 
+enum { FIXTURE_RANKS = 16 };
+
 /* What a run came to. */
 struct fixture_run {
     status st;
     struct engine_result result;
     int groups;
-    bool stopped;      /* the question was asked that got a yes */
+    bool stopped; /* the question was asked that got a yes */
+    enum role role[FIXTURE_RANKS];
+    struct rank_stats rank[FIXTURE_RANKS]; /* of the last group */
     double busy, span; /* stage-ticks with a block; from a stage's first to its last; all groups */
 };
 
@@ -47,6 +51,10 @@ struct engine_fixture;
 status engine_fixture_open(struct engine_fixture **out, const char *program) MUST_USE;
 void engine_fixture_close(struct engine_fixture **f);
 
+const char *engine_fixture_dir(const struct engine_fixture *f); /* where all of it lies */
+
+/* The process ends with this if a rank hangs. */
+enum { FIXTURE_HUNG = 71 };
 /* The model of its clips; borrowed. */
 const struct model_spec *engine_fixture_model(const struct engine_fixture *f);
 
@@ -61,6 +69,9 @@ void engine_fixture_forget(struct made_source *s); /* frees what clips took */
 
 /* Is there an attempt at any clip of this source, finished or not? */
 bool engine_fixture_attempts(const struct made_source *s);
+
+/* Seconds, of a clip that is done: run.wall of its clip.json. Below 0: there is none. */
+double engine_fixture_wall(const struct made_source *s, int i);
 
 /* Render. Removes nothing. */
 void engine_fixture_run(struct engine_fixture *f, struct made_source *s,

@@ -1,6 +1,7 @@
 /* made_source.c - a clip comes when so much has been encoded, begun or asked for in vain, so that a
  * test says when it joins without a clock; what the engine reports of it is written down. */
 #include "tests/engine/made_source.h"
+#include "base/clock.h"
 #include "pipeline/engine/output_formats.h"
 
 #include <stdio.h>
@@ -32,12 +33,14 @@ static status give_next(void *arg, const struct work_item *group, double wait_s,
         others = others || !same;
         if (!same || !has_come(s, &s->clip[i])) continue;
         s->clip[i].given = true;
+        s->clip[i].given_at = clock_seconds();
         *out = item;
         *what = WORK_CLIP;
         return ST_OK;
     }
     *what = of_group ? WORK_LATER : others ? WORK_OTHER : WORK_END;
-    if (s->asked_in_vain >= MADE_PATIENCE) *what = WORK_END;
+    s->gave_up = s->gave_up || s->asked_in_vain >= MADE_PATIENCE;
+    if (s->gave_up) *what = WORK_END;
     if (*what == WORK_LATER) s->asked_in_vain++;
     if (*what == WORK_LATER && wait_s > 0)
         nanosleep(&(struct timespec){ .tv_nsec = 1000000L }, NULL);
@@ -82,11 +85,19 @@ static void note_progress(void *arg, int64_t ticket, int64_t blocks)
     if (s->stop && s->blocks >= s->stop_at) atomic_store(s->stop, true);
 }
 
+static void note_told(struct made_source *s, struct made_clip *c)
+{
+    c->told_at = clock_seconds();
+    s->told++;
+    s->asked_in_vain = 0;
+}
+
 static void note_done(void *arg, int64_t ticket)
 {
     struct made_source *const s = arg;
+
     s->clip[ticket].done++;
-    s->told++;
+    note_told(s, &s->clip[ticket]);
 }
 
 static void note_failed(void *arg, int64_t ticket, status st, const char *why)
@@ -97,7 +108,7 @@ static void note_failed(void *arg, int64_t ticket, status st, const char *why)
     c->failed++;
     c->st = st;
     snprintf(c->why, sizeof c->why, "%s", why);
-    s->told++;
+    note_told(s, c);
     s->lefts += s->left && s->left(s);
 }
 
