@@ -6,6 +6,7 @@
  */
 #include "base/strbuf.h"
 #include "cmd/queue/cmd_queue_internal.h"
+#include "jobs/spec/json_build.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -65,16 +66,6 @@ static struct shown clock_time(int64_t ms)
     return out;
 }
 
-static const char *job_state(const struct queue_job_status *s)
-{
-    if (s->closed) return queue_state_name((enum queue_state)s->outcome);
-    if (s->want == QUEUE_HOLD) return "held";
-    if (s->want == QUEUE_CANCEL) return "stopping";
-    if (s->want == QUEUE_GIVEN_UP) return "given up";
-    if (s->running) return "running";
-    return s->waits_for ? "waiting" : "ready";
-}
-
 static void add_json(struct show *w, json_t *row)
 {
     if (!row || json_array_append_new(w->list, row)) w->failed = true;
@@ -88,20 +79,13 @@ static void show_job(void *arg, const struct queue_job_status *s)
 
     w->rows++;
     if (w->list) {
-        add_json(w,
-                 json_pack("{s:I,s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "id",
-                           (json_int_t)s->id, "job", s->uid, "name", s->name, "owner", s->owner,
-                           "state", job_state(s), "priority", (json_int_t)s->priority, "clips",
-                           (json_int_t)s->clips, "ready", (json_int_t)s->ready, "running",
-                           (json_int_t)s->running, "done", (json_int_t)s->done, "failed",
-                           (json_int_t)s->failed, "canceled", (json_int_t)s->canceled, "waits_for",
-                           (json_int_t)s->waits_for, "blocks", (json_int_t)s->blocks));
+        add_json(w, queue_job_json(s));
         return;
     }
     if (w->rows == 1)
         printf("%-40s %-9s %4s %7s %7s %7s %7s %7s  %s\n", "job", "state", "prio", "clips", "done",
                "running", "ready", "failed", "owner");
-    printf("%-40s %-9s %4lld %7lld %7lld %7lld %7lld %7lld  %s\n", s->uid, job_state(s),
+    printf("%-40s %-9s %4lld %7lld %7lld %7lld %7lld %7lld  %s\n", s->uid, queue_job_state(s),
            (long long)s->priority, (long long)s->clips, (long long)s->done, (long long)s->running,
            (long long)s->ready, (long long)s->failed, show_text(s->owner).s);
 }
@@ -112,10 +96,7 @@ static void show_world(void *arg, const struct queue_world_status *s)
 
     w->rows++;
     if (w->list) {
-        add_json(w, json_pack("{s:I,s:s,s:I,s:s,s:s,s:I,s:b,s:I}", "world", (json_int_t)s->id,
-                              "host", s->host, "pid", (json_int_t)s->pid, "launcher", s->launcher,
-                              "group", s->group, "clips", (json_int_t)s->clips, "drain",
-                              s->drain != 0, "silent_ms", (json_int_t)(w->now - s->seen)));
+        add_json(w, queue_world_json(s, w->now));
         return;
     }
     if (w->rows == 1)
@@ -176,17 +157,13 @@ static void show_owner(void *arg, const struct queue_owner *o)
 
     w->rows++;
     if (w->list) {
-        add_json(w, json_pack("{s:s,s:I,s:I,s:I,s:I,s:I,s:f,s:f}", "owner", o->owner, "clips",
-                              (json_int_t)o->clips, "done", (json_int_t)o->done, "running",
-                              (json_int_t)o->running, "ready", (json_int_t)o->ready, "failed",
-                              (json_int_t)o->failed, "video_hours", hours(o->video_ms),
-                              "world_hours", hours(o->world_ms)));
+        add_json(w, queue_owner_json(o));
         return;
     }
     if (w->rows == 1)
         printf("%-20s %8s %8s %8s %8s %8s %12s %12s\n", "owner", "clips", "done", "running",
                "ready", "failed", "video hours", "world hours");
-    printf("%-20s %8lld %8lld %8lld %8lld %8lld %12.3f %12.3f\n", plain(o->owner).s,
+    printf("%-20s %8lld %8lld %8lld %8lld %8lld %12.3f %12.3f\n", show_text(o->owner).s,
            (long long)o->clips, (long long)o->done, (long long)o->running, (long long)o->ready,
            (long long)o->failed, hours(o->video_ms), hours(o->world_ms));
 }
@@ -203,6 +180,12 @@ status queue_show_owners(struct queue *q, bool json)
 
 /* ---- clips ---- */
 
+static json_t *with_folder(json_t *clip, const char *folder)
+{
+    json_set(&clip, "folder", queue_text_json(folder));
+    return clip;
+}
+
 static void show_clip(void *arg, const struct queue_clip_status *s)
 {
     struct show *const w = arg;
@@ -212,14 +195,7 @@ static void show_clip(void *arg, const struct queue_clip_status *s)
     w->next = s->index + 1;
     if (w->until >= 0 && s->index > w->until) return;
     if (w->list) {
-        add_json(w,
-                 json_pack("{s:I,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:s,s:s,s:s,s:s,s:s,s:s}", "clip",
-                           (json_int_t)s->index, "state", state, "attempt", (json_int_t)s->attempt,
-                           "errors", (json_int_t)s->errors, "crashes", (json_int_t)s->crashes,
-                           "preempts", (json_int_t)s->preempts, "blocks_done",
-                           (json_int_t)(s->blocks_done > 0 ? s->blocks_done : 0), "blocks",
-                           (json_int_t)s->blocks, "folder", s->folder, "task", s->task, "values",
-                           s->values, "host", s->host, "end", s->end, "message", s->message));
+        add_json(w, with_folder(queue_clip_json(s), s->folder));
         return;
     }
     printf("  %6lld %-9s", (long long)s->index, state);

@@ -119,6 +119,10 @@ static const struct field prompt_fields[] = {
       .type = FIELD_READ,
       .to = offsetof(struct job_prompt, blend),
       .read = duration_read },
+    { .name = "change",
+      .type = FIELD_CHOICE,
+      .to = offsetof(struct job_prompt, change),
+      .allowed = "blend|cut" },
 };
 const struct field_table job_prompt_table = { "prompts[]", prompt_fields, COUNT_OF(prompt_fields) };
 

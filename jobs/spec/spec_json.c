@@ -31,6 +31,7 @@ static const struct spec_key prompt_keys[] = {
     { "at", SPEC_CHARS, AT(at), .max = CLIP_TIME },
     { "over", SPEC_CHARS, AT(over), .max = CLIP_TIME },
     { "moved", SPEC_BOOL, .at = AT(moved) },
+    { "cut", SPEC_BOOL, .at = AT(cut) },
 };
 #undef AT
 static const struct spec_table prompt_table = { prompt_keys, COUNT_OF(prompt_keys),
@@ -174,6 +175,8 @@ static status check_prompts(const struct clip_spec *c)
         const struct clip_prompt *const p = &c->prompt[i], *const before = p - 1;
         if (i == 0 && (p->block || p->blend))
             return fail(ST_FORMAT, "prompt[0]: not from block 0 on, without a blend");
+        if (p->cut && (i == 0 || p->blend))
+            return fail(ST_FORMAT, "prompt[%d].cut: not of the first, nor with a blend", i);
         if (p->block >= c->blocks)
             return fail(ST_FORMAT, "prompt[%d].block: not below blocks, %lld", i,
                         (long long)c->blocks);

@@ -110,6 +110,9 @@ int64_t live_clip_context_id(const struct live_clip *c, int64_t block);
 void live_clip_context(const struct live_clip *c, int64_t block, int text_len, int text_dim,
                        float *embeds);
 
+/* Does a block begin a scene with a cut? */
+bool live_clip_is_cut(const struct live_clip *c, int64_t block);
+
 /* ---- clip_board.c: the clips that this rank has received ------------------------------
  *
  * A feed's thread puts clips on the board; the line worker and the encode workers of this rank

@@ -61,6 +61,11 @@ static int64_t find_context(void *arg, int clip, int64_t block)
     return live_clip_context_id(held_clip(arg, clip), block);
 }
 
+static bool is_cut(void *arg, int clip, int64_t block)
+{
+    return live_clip_is_cut(held_clip(arg, clip), block);
+}
+
 static status fill_context(void *arg, int clip, int64_t block, float *embeds)
 {
     const struct line_worker *const l = arg;
@@ -438,6 +443,7 @@ static status run_ticks(struct line_worker *l)
                                 .noise = fill_noise,
                                 .context_id = find_context,
                                 .context = fill_context,
+                                .cut = is_cut,
                                 .given = fill_given,
                                 .window = fill_window,
                                 .checkpoint = is_checkpoint,

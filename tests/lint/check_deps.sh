@@ -51,7 +51,8 @@ pipeline/engine      | base kernels comm cluster pipeline/* jobs/spec/clip_spec.
 
 cmd                  | base kernels comm cluster jobs/* pipeline/*      |
 cmd/render           | base kernels comm cluster jobs/* pipeline/*      | render_run.h
-cmd/queue            | base kernels comm cluster jobs/* pipeline/* cmd/render |
+cmd/queue            | base kernels comm cluster jobs/* pipeline/* cmd/render | queue_place.h queue_json.h
+cmd/serve            | base jobs/* cmd/queue                             |
 cmd/plan             | base kernels comm cluster jobs/* pipeline/* cmd/bench |
 cmd/bench            | base kernels comm cluster jobs/* pipeline/*      | bench_file.h
 cmd/verify           | base kernels comm cluster jobs/* pipeline/*      |
@@ -132,6 +133,7 @@ stays libav 'lib(av|sw)[a-z]+/[a-z_]+\.h' pipeline/output/av/ pipeline/output/co
 stays libyaml 'yaml\.h' jobs/yaml/
 stays SQLite 'sqlite3\.h' jobs/queue/store_sqlite
 stays libpq 'libpq-fe\.h' jobs/queue/store_postgres
+stays libmicrohttpd 'microhttpd\.h' cmd/serve/serve_http
 stays SentencePiece 'sentencepiece[a-z_]*\.h' pipeline/text/
 
 # tests/standin/ stands in for the device, so it begins with the toolkit's own types.
