@@ -85,7 +85,7 @@ static status list_job(struct check *k, const struct job *job, const struct card
 }
 
 /* False: it is not the input's fault, and ends the check. */
-static bool note_failure(struct check *k, status st)
+static bool keep_error(struct check *k, status st)
 {
     return st == ST_OK || error_list_add(&k->wrong, st);
 }
@@ -103,7 +103,7 @@ static status check_model_files(struct check *k, const struct card *card, char i
     TRY_OUT(model_check(&wrong, &model));
     if (wrong.count) st = error_list_end(&wrong);
     else st = card_fingerprint(card, id);
-    if (note_failure(k, st)) st = ST_OK;
+    if (keep_error(k, st)) st = ST_OK;
 out:
     error_list_free(&wrong);
     model_spec_free(&model);
@@ -131,14 +131,14 @@ static status check_job(struct check *k, struct job *job)
     char id[DIGEST_HEX] = "";
     status st = clip_card(&card, job);
 
-    if (st != ST_OK) return note_failure(k, st) ? ST_OK : st;
+    if (st != ST_OK) return keep_error(k, st) ? ST_OK : st;
     if (!k->no_files) TRY_OUT(check_model_files(k, &card, id));
     if (!utf8_valid(job->output.dir, strlen(job->output.dir)))
-        note_failure(k, fail(ST_FORMAT,
-                             "%s: output.dir: %s: the path is not UTF-8, as clip.json must be",
-                             job->node->tree->name, job->output.dir));
+        keep_error(k, fail(ST_FORMAT,
+                           "%s: output.dir: %s: the path is not UTF-8, as clip.json must be",
+                           job->node->tree->name, job->output.dir));
     st = check_clips(k, job, &card, id[0] ? id : NULL);
-    if (note_failure(k, st)) st = ST_OK;
+    if (keep_error(k, st)) st = ST_OK;
 out:
     card_close(&card);
     return st;
@@ -149,7 +149,7 @@ static status check_job_file(struct check *k, const char *path)
     struct job_file f;
     status st = job_load(&f, path);
 
-    if (st != ST_OK) return note_failure(k, st) ? ST_OK : st;
+    if (st != ST_OK) return keep_error(k, st) ? ST_OK : st;
     for (int i = 0; i < f.jobs && st == ST_OK; i++) st = check_job(k, &f.job[i]);
     job_close(&f);
     return st;

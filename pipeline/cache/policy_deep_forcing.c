@@ -53,7 +53,7 @@ static struct deep_token *tokens_of(const struct kv_state *s, int layer)
     return (struct deep_token *)(void *)((struct deep_layer *)s->own + s->layers) + layer * most;
 }
 
-static size_t count_own_bytes(const struct kv_policy *p, int layers, int64_t tokens)
+static size_t count_deep_bytes(const struct kv_policy *p, int layers, int64_t tokens)
 {
     size_t const rows = (size_t)(chosen_frames(p) * tokens);
     return (size_t)layers * (sizeof(struct deep_layer) + rows * sizeof(struct deep_token));
@@ -64,7 +64,7 @@ static void begin_clip(struct kv_state *s)
     for (int i = 0; i < s->layers; i++) layer_of(s, i)->tail = s->policy.sink_frames;
 }
 
-static int64_t count_choice(const struct kv_policy *p, int64_t tokens)
+static int64_t count_deep_choice(const struct kv_policy *p, int64_t tokens)
 {
     return chosen_frames(p) * tokens;
 }
@@ -136,7 +136,7 @@ static status plan_block(const struct kv_call *c, int64_t block)
     return ST_OK;
 }
 
-static bool chooses_now(const struct kv_state *s, int layer)
+static bool deep_chooses(const struct kv_state *s, int layer)
 {
     return layer_of(s, layer)->compresses;
 }
@@ -266,10 +266,10 @@ const struct kv_policy_ops policy_deep_forcing = {
     .spans = list_deep_forcing,
     .bank = frames_sink_blocks,
     .kept = chosen_frames,
-    .state_bytes = count_own_bytes,
+    .state_bytes = count_deep_bytes,
     .reset = begin_clip,
-    .choice_count = count_choice,
-    .chooses_now = chooses_now,
+    .choice_count = count_deep_choice,
+    .chooses_now = deep_chooses,
     .enter = plan_block,
     .observe = note_queries,
     .choose = choose_tokens,
