@@ -8,6 +8,7 @@
 #define _GNU_SOURCE
 #include "base/file.h"
 #include "base/file_guard.h"
+#include "base/file_watch.h"
 #include "base/strbuf.h"
 
 #include <errno.h>
@@ -50,7 +51,9 @@ status file_stamp_of(struct file_stamp *out, const char *path)
 
 static status open_regular(const char *path, int *fd, struct stat *s)
 {
+    file_watch_begin(path);
     *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    file_watch_end();
     if (*fd < 0) return fail(file_open_status(errno), "%s: %s", path, strerror(errno));
     if (!fstat(*fd, s) && S_ISREG(s->st_mode)) return ST_OK;
     close(*fd);
@@ -89,6 +92,8 @@ void file_unmap(struct file_map *m)
     *m = (struct file_map){ 0 };
 }
 
+static size_t piece_of(size_t len) { return len < FILE_WATCH_PIECE ? len : FILE_WATCH_PIECE; }
+
 status file_read(const char *path, size_t limit, char **text, size_t *len)
 {
     status st = ST_OK;
@@ -106,7 +111,9 @@ status file_read(const char *path, size_t limit, char **text, size_t *len)
     buf = malloc(size + 1);
     if (!buf) FAIL_OUT(ST_NOMEM, "%s: no memory for %zu bytes", path, size);
     while (n < size) {
-        ssize_t const got = read(fd, buf + n, size - n);
+        file_watch_begin(path);
+        ssize_t const got = read(fd, buf + n, piece_of(size - n));
+        file_watch_end();
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) FAIL_OUT(ST_IO, "%s: %s", path, strerror(errno));
         if (got == 0) break; /* shrank while we read: what is there counts */

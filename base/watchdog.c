@@ -59,6 +59,7 @@ static status watch_main(void *arg)
         if (until.tv_nsec >= 1000000000L) until.tv_sec++, until.tv_nsec -= 1000000000L;
         pthread_cond_timedwait(&w->changed, &w->lock, &until);
         check_tracks(w);
+        if (w->c.look) w->c.look(w->c.arg, w->looked_at - w->since);
     }
     pthread_mutex_unlock(&w->lock);
     return ST_OK;

@@ -17,6 +17,9 @@ struct watchdog;
 
 struct watchdog_config {
     void (*expired)(void *arg, const struct track *t, double seconds);
+    /* Asked some five times a second for what else may hang; `running`: seconds in which the
+     * process was not suspended. NULL: nothing else. */
+    void (*look)(void *arg, double running);
     void *arg;
 };
 

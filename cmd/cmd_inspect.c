@@ -9,6 +9,7 @@
 #include "cmd/cmd.h"
 #include "cmd/inspect_clip.h"
 #include "cmd/opts.h"
+#include "jobs/spec/json_build.h"
 #include "pipeline/weights/weights.h"
 
 #include <inttypes.h>
@@ -92,12 +93,13 @@ static status print_tensor_json(const struct listing *l)
         json_text(weights_outer_key(l->w)), "tensors", rows, "count", weights_count(l->w),
         "parameters", (json_int_t)l->elements, "bytes", (json_int_t)l->bytes);
     if (l->hash && o) json_object_set_new(o, "hash", json_stringn(l->all, HASH_SHOWN));
-    int const rc = o ? json_dumpf(o, stdout, JSON_INDENT(1)) : -1;
-    putchar('\n');
+    char *const text = o ? json_write(o, JSON_INDENT(1)) : NULL;
     json_decref(o);
+    if (text) puts(text);
+    bool const written = text != NULL;
+    free(text);
     /* A write that failed is main's to report. */
-    return rc && !ferror(stdout) ? fail(ST_NOMEM, "the listing of %s as JSON", weights_path(l->w))
-                                 : ST_OK;
+    return written ? ST_OK : fail(ST_NOMEM, "the listing of %s as JSON", weights_path(l->w));
 }
 
 static status list_checkpoint(const char *path, const char *outer_key, bool json, bool hashes)

@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/json_tree.h"
 #include "base/strbuf.h"
+#include "jobs/spec/json_build.h"
 #include "pipeline/output/av/video_read.h"
 #include "pipeline/output/drift.h"
 #include "pipeline/weights/weights.h"
@@ -160,10 +161,12 @@ static status print_drift_json(const struct reading *r, const char *path)
                 json_pack("{s:f, s:f, s:f}", "first", f.first, "last", f.last, "vde", f.vde));
     json_t *const o = json_pack("{s:I, s:i, s:i, s:o}", "pictures", (json_int_t)r->pictures,
                                 "width", r->width, "height", r->height, "measures", measures);
-    int const rc = o ? json_dumpf(o, stdout, JSON_INDENT(1)) : -1;
-    putchar('\n');
+    char *const text = o ? json_write(o, JSON_INDENT(1)) : NULL;
     json_decref(o);
-    return rc && !ferror(stdout) ? fail(ST_NOMEM, "the measures of %s as JSON", path) : ST_OK;
+    if (text) puts(text);
+    bool const written = text != NULL;
+    free(text);
+    return written ? ST_OK : fail(ST_NOMEM, "the measures of %s as JSON", path);
 }
 
 status inspect_clip(const char *path, bool json)

@@ -22,8 +22,8 @@ HELPER := demo/demo_film # what scripts of cli/ run
 NCCL_LINE := comm/line_nccl comm/line_nccl_limits # on the stand-in
 MPI_TEST  := comm/mpi_comm line/mpi_clip decode/mpi_decode # under mpirun, with as many RANKS as their heads say
 CLI := cli_world.sh cli_verify.sh cli_policies.sh cli_mistakes.sh cli_inspect.sh cli_check.sh cli_plan.sh cli_doctor.sh cli_render.sh \
-       cli_prompt.sh cli_demo.sh cli_trust.sh cli_swap.sh cli_memory.sh cli_resume.sh cli_threads.sh cli_serve.sh
-CLI_WAITS := cli_faults.sh cli_queue.sh # for a stall, a lease
+       cli_prompt.sh cli_demo.sh cli_trust.sh cli_swap.sh cli_nth.sh cli_memory.sh cli_resume.sh cli_threads.sh cli_serve.sh
+CLI_WAITS := cli_faults.sh cli_hang.sh cli_queue.sh # for a stall, a lease
 
 # at: where a program is built; names are unique in the tree.
 at = $(patsubst %,$B/tests/%,$(notdir $1))
@@ -62,8 +62,10 @@ $B/tests/standin_faults: $O/tests/standin/standin_faults.cu.o $(LIB)
 $B/die_at.so: tests/support/die_at.c
 	$(call say,CC,$<) $(CC) -std=c11 $(WARN) -O2 -fPIC -shared -o $@ $< -ldl
 
-# Killed at every call that changes a file, and at random moments: hours.
+# Each call of a render gone wrong; killed at every call that changes a file, and at random
+# moments: hours.
 torture: tests
+	@TORTURE=1 tests/cli/cli_nth.sh
 	@TORTURE=1 tests/cli/cli_resume.sh
 
 tests: all $B/die_at.so $B/objects $(TESTS) $(call at,$(HELPER) $(MPI_TEST)) $(if $(filter 0,$(CUDA)),,$(call at,$(CUDA_UNIT)))

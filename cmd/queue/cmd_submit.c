@@ -1,6 +1,7 @@
 /* cmd_submit.c - jobs into the queue. */
 #include "cmd/cmd.h"
 #include "cmd/queue/cmd_queue_internal.h"
+#include "jobs/spec/json_build.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -44,7 +45,7 @@ static void print_job(void *arg, const struct queue_submitted *s)
     json_t *const root =
         json_pack("{s:s, s:s, s:I, s:I, s:b}", "job", s->uid, "name", s->name, "id",
                   (json_int_t)s->id, "clips", (json_int_t)s->clips, "added", s->fresh);
-    char *const text = root ? json_dumps(root, 0) : NULL;
+    char *const text = root ? json_write(root, 0) : NULL;
     if (text) puts(text);
     free(text);
     json_decref(root);

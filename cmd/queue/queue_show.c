@@ -112,7 +112,7 @@ static void show_world(void *arg, const struct queue_world_status *s)
 
 static status print_json(json_t *root, bool failed)
 {
-    char *const text = root && !failed ? json_dumps(root, JSON_INDENT(1)) : NULL;
+    char *const text = root && !failed ? json_write(root, JSON_INDENT(1)) : NULL;
     status const st = text ? ST_OK : fail(ST_NOMEM, "no memory for JSON, or a text is not UTF-8");
 
     if (text) puts(text);
@@ -244,7 +244,7 @@ status queue_show_clips(struct queue *q, const struct selection *s, bool json)
 
 static void print_line(struct show *w, json_t *row)
 {
-    char *const text = row ? json_dumps(row, JSON_COMPACT) : NULL;
+    char *const text = row ? json_write(row, JSON_COMPACT) : NULL;
 
     if (text) puts(text);
     else w->failed = true;

@@ -16,7 +16,7 @@ struct render_report {
 static status write_out(struct render_report *f)
 {
     char *const text =
-        f->root ? json_dumps(f->root, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
+        f->root ? json_write(f->root, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
     status const st =
         text ? file_write(f->path, text, strlen(text)) : fail(ST_NOMEM, "%s: no memory", f->path);
 

@@ -5,6 +5,7 @@
 #include "base/file_kind.h"
 #include "base/file_sample.h"
 #include "base/file_set.h"
+#include "base/file_watch.h"
 #include "base/strbuf.h"
 #include "base/utf8.h"
 #include "jobs/spec/card.h"
@@ -73,6 +74,7 @@ static void check_model_file(struct strbuf *wrong, status *st, const struct card
         strbuf_addf(wrong, "%s%s: %s: %s", gap, c->path, role->name, error_last()->msg);
         return;
     }
+    file_watch_map(path, m.data, m.size < FILE_KIND_BYTES ? m.size : FILE_KIND_BYTES);
     const char *const kind = file_kind(m.data, m.size);
     if (!utf8_valid(path, strlen(path)))
         strbuf_addf(wrong, "%s%s: %s: %s: its path is not UTF-8", gap, c->path, role->name, path);

@@ -6,6 +6,7 @@
  * rendered wrong.
  */
 #include "base/choice.h"
+#include "base/utf8.h"
 #include "jobs/spec/json_build.h"
 #include "jobs/spec/spec_internal.h"
 #include "jobs/yaml/yaml_value.h"
@@ -78,6 +79,16 @@ static json_t *value_json(const struct spec_key *k, const void *from)
     return NULL;
 }
 
+static bool is_utf8(const struct spec_key *k, const void *from)
+{
+    const void *const v = value_in(from, k->at);
+    const char *text = "";
+
+    if (k->type == SPEC_CHARS) text = v;
+    if (k->type == SPEC_TEXT || k->type == SPEC_MAY_TEXT) text = *(char *const *)v;
+    return !text || utf8_valid(text, strlen(text));
+}
+
 /* NULL if a value of it cannot be written; which one, the last failure says. */
 static json_t *table_json(const struct spec_table *t, const void *from)
 {
@@ -86,7 +97,8 @@ static json_t *table_json(const struct spec_table *t, const void *from)
     for (int i = 0; i < t->keys && o; i++) {
         json_set(&o, t->key[i].name, value_json(&t->key[i], from));
         if (!o && error_last()->st == ST_OK)
-            (void)fail(ST_FORMAT, "%s: not UTF-8, or no memory for it", t->key[i].name);
+            (void)fail(is_utf8(&t->key[i], from) ? ST_NOMEM : ST_FORMAT, "%s: not UTF-8",
+                       t->key[i].name);
     }
     return o;
 }
@@ -96,9 +108,10 @@ status spec_table_write(struct strbuf *out, const char *what, const struct spec_
 {
     error_clear();
     json_t *const o = table_json(t, from);
+    if (!o && error_last()->st != ST_FORMAT) return fail(ST_NOMEM, "%s: no memory for it", what);
     if (!o) return fail(ST_FORMAT, "%s: %s", what, error_last()->msg);
 
-    char *const text = json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(17));
+    char *const text = json_write(o, JSON_COMPACT | JSON_REAL_PRECISION(17));
     json_decref(o);
     if (text) strbuf_add(out, text, strlen(text));
     free(text);
@@ -249,10 +262,11 @@ static status table_from_json(const struct spec_table *t, const json_t *o, void 
 status spec_table_read(const struct spec_table *t, const char *json, size_t len, void *to)
 {
     json_error_t error;
-    json_t *const o = json_loadb(json, len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
+    status st;
+    json_t *const o = json_read(json, len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &st, &error);
 
-    if (!o) return fail(ST_FORMAT, "not JSON: %s", error.text);
-    status const st = table_from_json(t, o, to);
+    if (!o) return fail(st, "not JSON: %s", error.text);
+    st = table_from_json(t, o, to);
     json_decref(o);
     return st;
 }

@@ -5,6 +5,7 @@
  * All ranks go through the same groups: rank 0 alone asks the source, and whether there is another
  * group reaches the others in an agree, in which they wait as long as the source does.
  */
+#include "base/file_watch.h"
 #include "base/log.h"
 #include "base/pool.h"
 #include "comm/world.h"
@@ -29,6 +30,23 @@ static void end_hung_rank(void *arg, const struct track *t, double seconds)
               track_words(track_state(t), words));
     if (rank->why->st != ST_OK) log_error("%s", rank->why->msg);
     _exit(rank->o->exit_code(rank->why->st != ST_OK ? rank->why->st : ST_COMM));
+}
+
+/* The same for a disk that does not answer, from the first file that is read. Threads of one
+ * process may be several ranks, each with a watchdog. */
+static void end_waiting_rank(void *arg, double running)
+{
+    const struct engine_rank *const rank = arg;
+    const struct comm *const world = rank->world;
+    bool const shares = world->size > 1 && comm_launcher_rank() < 0;
+    struct file_wait w;
+
+    file_watch_longest(&w, shares ? world->rank : -1);
+    double const idle = w.seconds < running ? w.seconds : running;
+    if (!(idle > rank->o->stall_s)) return;
+    log_set_rank(world->rank);
+    log_error("rank %d: %s: the disk has not answered for %.0f s", world->rank, w.path, idle);
+    _exit(rank->o->exit_code(ST_COMM));
 }
 
 static int count_threads(const struct comm *world, const struct engine_options *o)
@@ -170,7 +188,9 @@ status engine_run(struct comm *world, const struct engine_config *c, struct engi
         .why = &why,
         .events = world->rank ? NULL : c->events,
     };
-    struct watchdog_config const watch = { .expired = end_hung_rank, .arg = &rank };
+    struct watchdog_config const watch = { .expired = end_hung_rank,
+                                           .look = end_waiting_rank,
+                                           .arg = &rank };
     double const usual = world->deadline_s;
     struct work_source source;
     status st = ST_OK;

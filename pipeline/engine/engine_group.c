@@ -24,12 +24,14 @@
 static status share_hash(struct group *t, int from, const char *own, const char *file,
                          char hash[DIGEST_HEX], status *mine)
 {
-    char *bytes = t->world->rank == from && own ? strdup(own) : NULL;
-    size_t len = bytes ? strlen(bytes) : 0;
-    status st = comm_broadcast(t->world, from, &bytes, &len);
+    bool const sends = t->world->rank == from;
+    char sent[DIGEST_HEX] = "", *bytes = sends ? sent : NULL;
 
+    if (sends && own) memcpy(sent, own, sizeof sent);
+    size_t len = strlen(sent);
+    status const st = comm_broadcast(t->world, from, &bytes, &len);
     if (st == ST_OK && len < DIGEST_HEX) memcpy(hash, bytes, len + 1);
-    free(bytes);
+    if (!sends) free(bytes);
     if (st == ST_OK && *mine == ST_OK && own && strcmp(own, hash) != 0)
         *mine = fail(ST_FORMAT, "%s: rank %d reads another file than rank %d under this name", file,
                      t->world->rank, from);
