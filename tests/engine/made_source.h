@@ -10,7 +10,7 @@
 #include <stdatomic.h>
 
 /* Asked so often in vain it gives up and has no more clips: a test shall fail, not hang. */
-enum { MADE_CLIPS = 64, MADE_PATIENCE = 150 };
+enum { MADE_CLIPS = 64, MADE_PATIENCE = 3000 };
 
 struct made_clip {
     struct clip_spec spec; /* texts are the test's */
