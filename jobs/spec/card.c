@@ -48,10 +48,7 @@ static status read_shift(const struct tree_node *n, void *to)
 static status read_size(const struct tree_node *n, void *to)
 {
     struct size *const s = to;
-
-    if (n->kind != TREE_SCALAR || !value_size(n->text, &s->width, &s->height))
-        return tree_refuse(n, "WIDTHxHEIGHT, multiples of 16 from 16 to 8192, such as 832x480");
-    return ST_OK;
+    return field_size(n, &s->width, &s->height);
 }
 
 #define AT(member) offsetof(struct draft, member)

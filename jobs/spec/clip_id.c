@@ -121,7 +121,7 @@ static json_t *task_for_id(const struct clip_spec *c)
 /* The first 16 hex digits of SHA-256 of the canonical text: keys sorted, no blanks. */
 static status hash_json(json_t *what, char id[CLIP_ID])
 {
-    char *const text = what ? json_dumps(what, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+    char *const text = what ? json_write(what, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
     char hex[DIGEST_HEX] = "";
     status st = ST_OK;
 

@@ -112,7 +112,7 @@ status clip_json(struct strbuf *out, const struct job *job, const struct card *c
         job->name, "owner", job->owner, "priority", job->priority, "model", card->name, "card",
         card->path, "precision", clip_precision_name(job->precision), "labels", labels_json(job),
         "output", output_json(job), "clips", clips_json(clips));
-    char *const text = all ? json_dumps(all, JSON_INDENT(2) | JSON_PRESERVE_ORDER) : NULL;
+    char *const text = all ? json_write(all, JSON_INDENT(2) | JSON_PRESERVE_ORDER) : NULL;
 
     json_decref(all);
     if (text) strbuf_add(out, text, strlen(text));

@@ -99,7 +99,7 @@ static void list_echo_forcing(const struct kv_policy *p, const struct kv_pass *p
     frames_add_own(p, pass, source, 0, out);
 }
 
-static int look_back(const struct kv_policy *p, int stage, bool given)
+static int find_echo_lookback(const struct kv_policy *p, int stage, bool given)
 {
     int const b = p->frames_per_block;
 
@@ -109,16 +109,16 @@ static int look_back(const struct kv_policy *p, int stage, bool given)
 
 /* ---- state ------------------------------------------------------------------------------- */
 
-static int64_t count_choice(const struct kv_policy *p, int64_t tokens)
+static int64_t count_echo_choice(const struct kv_policy *p, int64_t tokens)
 {
     return compressed_frames(p) * tokens;
 }
 
 /* What was chosen last, of each layer; then how often each token of the ring was, by frame modulo
  * the ring. */
-static size_t count_own_bytes(const struct kv_policy *p, int layers, int64_t tokens)
+static size_t count_echo_bytes(const struct kv_policy *p, int layers, int64_t tokens)
 {
-    size_t const chosen = (size_t)count_choice(p, tokens) * sizeof(struct echo_token);
+    size_t const chosen = (size_t)count_echo_choice(p, tokens) * sizeof(struct echo_token);
     return (size_t)layers * (chosen + (size_t)(ring_frames(p) * tokens) * sizeof(int32_t));
 }
 
@@ -147,7 +147,7 @@ static status enter_block(const struct kv_call *c, int64_t block)
     return ST_OK;
 }
 
-static bool chooses_now(const struct kv_state *s, int layer)
+static bool echo_chooses(const struct kv_state *s, int layer)
 {
     (void)layer;
     return is_full(&s->policy, s->block);
@@ -410,12 +410,12 @@ const struct kv_policy_ops policy_echo_forcing = {
     .all_heads = kv_all_heads,
     .check = check_echo_forcing,
     .spans = list_echo_forcing,
-    .lookback = look_back,
+    .lookback = find_echo_lookback,
     .bank = frames_sink_blocks,
     .kept = compressed_frames,
-    .state_bytes = count_own_bytes,
-    .choice_count = count_choice,
-    .chooses_now = chooses_now,
+    .state_bytes = count_echo_bytes,
+    .choice_count = count_echo_choice,
+    .chooses_now = echo_chooses,
     .note_count = count_note,
     .enter = enter_block,
     .observe = note_queries,

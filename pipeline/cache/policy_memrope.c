@@ -57,7 +57,7 @@ static void list_memrope(const struct kv_policy *p, const struct kv_pass *pass,
 }
 
 /* The block's worth of frames that leaves lies right before the recent ones. */
-static int look_back(const struct kv_policy *p, int stage, bool given)
+static int find_memory_lookback(const struct kv_policy *p, int stage, bool given)
 {
     int const b = p->frames_per_block;
     (void)given;
@@ -129,7 +129,7 @@ static status spread_mean(const struct kv_call *c)
 static bool is_adaptive(const struct kv_policy *p) { return p->key[KV_KEY_adaptive] != 0; }
 
 /* Of each place: its step b, in F32 on the host. */
-static size_t count_own_bytes(const struct kv_policy *p, int layers, int64_t tokens)
+static size_t count_memory_bytes(const struct kv_policy *p, int layers, int64_t tokens)
 {
     (void)layers;
     return is_adaptive(p) ? (size_t)tokens * sizeof(float) : 0;
@@ -237,7 +237,7 @@ static status remember_layer(const struct kv_call *c, int layer, int64_t block)
     return ST_OK;
 }
 
-static status enter_block(const struct kv_call *c, int64_t block)
+static status remember_block(const struct kv_call *c, int64_t block)
 {
     if (!has_memory(&c->state->policy, block)) return ST_OK;
     for (int i = 0; i < c->state->layers; i++) TRY(remember_layer(c, i, block));
@@ -245,7 +245,7 @@ static status enter_block(const struct kv_call *c, int64_t block)
 }
 
 /* -1: long, -2: short. */
-static void find_source(const struct kv_state *s, int layer, int64_t row, double *frame,
+static void find_memory(const struct kv_state *s, int layer, int64_t row, double *frame,
                         int64_t *token)
 {
     int64_t const memory = row / s->tokens;
@@ -260,10 +260,10 @@ const struct kv_policy_ops policy_memrope = {
     .check = check_memrope,
     .bank = frames_sink_blocks,
     .spans = list_memrope,
-    .lookback = look_back,
+    .lookback = find_memory_lookback,
     .kept = kept_frames,
     .wide = true,
-    .state_bytes = count_own_bytes,
-    .enter = enter_block,
-    .kept_source = find_source,
+    .state_bytes = count_memory_bytes,
+    .enter = remember_block,
+    .kept_source = find_memory,
 };

@@ -19,7 +19,7 @@ static int compare_scores(const void *a, const void *b)
     return x->at < y->at ? -1 : x->at > y->at;
 }
 
-static int compare_places(const void *a, const void *b)
+static int compare_indices(const void *a, const void *b)
 {
     int32_t const x = *(const int32_t *)a, y = *(const int32_t *)b;
     return x < y ? -1 : x > y;
@@ -34,7 +34,7 @@ status rank_best(const float *score, int64_t count, int64_t best, int32_t *out)
         r[i] = (struct ranked){ isnan(score[i]) ? -FLT_MAX : score[i], (int32_t)i };
     qsort(r, (size_t)count, sizeof *r, compare_scores);
     for (int64_t i = 0; i < best; i++) out[i] = r[i].at;
-    qsort(out, (size_t)best, sizeof *out, compare_places);
+    qsort(out, (size_t)best, sizeof *out, compare_indices);
     free(r);
     return ST_OK;
 }

@@ -114,7 +114,7 @@ static void list_relax_forcing(const struct kv_policy *p, const struct kv_pass *
 }
 
 /* All of the reservoir behind the sink. */
-static int look_back(const struct kv_policy *p, int stage, bool given)
+static int find_relax_lookback(const struct kv_policy *p, int stage, bool given)
 {
     int const b = p->frames_per_block;
     int const behind = kv_whole(p, KV_KEY_reservoir_frames) - b - p->sink_frames;
@@ -125,19 +125,19 @@ static int look_back(const struct kv_policy *p, int stage, bool given)
 
 /* ---- the choice -------------------------------------------------------------------------- */
 
-static size_t count_own_bytes(const struct kv_policy *p, int layers, int64_t tokens)
+static size_t count_relax_bytes(const struct kv_policy *p, int layers, int64_t tokens)
 {
     (void)p, (void)layers, (void)tokens;
     return sizeof(struct relax_history);
 }
 
-static int64_t count_choice(const struct kv_policy *p, int64_t tokens)
+static int64_t count_relax_choice(const struct kv_policy *p, int64_t tokens)
 {
     (void)tokens;
     return history_frames(p);
 }
 
-static bool chooses_now(const struct kv_state *s, int layer)
+static bool relax_chooses(const struct kv_state *s, int layer)
 {
     (void)layer;
     return middle_of(&s->policy, s->block).frames > 0;
@@ -253,12 +253,12 @@ const struct kv_policy_ops policy_relax_forcing = {
     .all_heads = kv_all_heads,
     .check = check_relax_forcing,
     .spans = list_relax_forcing,
-    .lookback = look_back,
+    .lookback = find_relax_lookback,
     .bank = frames_sink_blocks,
-    .state_bytes = count_own_bytes,
-    .choice_count = count_choice,
+    .state_bytes = count_relax_bytes,
+    .choice_count = count_relax_choice,
     .first_layer_chooses = true,
-    .chooses_now = chooses_now,
+    .chooses_now = relax_chooses,
     .enter = enter_block,
     .choose = choose_history,
     .settle = take_history,

@@ -11,13 +11,16 @@
  */
 #include "pipeline/cache/cache_internal.h"
 
-static int replayed(const struct kv_policy *p) { return kv_whole(p, KV_KEY_replay_frames); }
+static int replayed_frames(const struct kv_policy *p) { return kv_whole(p, KV_KEY_replay_frames); }
 
-static int bank_blocks(const struct kv_policy *p) { return replayed(p) / p->frames_per_block; }
+static int bank_blocks(const struct kv_policy *p)
+{
+    return replayed_frames(p) / p->frames_per_block;
+}
 
 static status check_rolling_sink(const struct kv_policy *p)
 {
-    int const b = p->frames_per_block, r = replayed(p), most = KV_SPANS - 2 + b;
+    int const b = p->frames_per_block, r = replayed_frames(p), most = KV_SPANS - 2 + b;
     int const sink = kv_window_is_joint(p->kind) ? b : 0,
               own = kv_window_is_joint(p->kind) ? b * p->levels : b;
 
@@ -38,7 +41,7 @@ static void list_block(const struct kv_policy *p, const struct kv_pass *pass, en
     int const b = p->frames_per_block;
     int64_t const begin = pass->first * b, oldest = frames_oldest(p, pass->first);
 
-    frames_add_walk(p, replayed(p), oldest > 0 ? oldest : 0, begin - b, out);
+    frames_add_walk(p, replayed_frames(p), oldest > 0 ? oldest : 0, begin - b, out);
     frames_add(out, KV_CLEAN, b, begin - (begin ? b : 0), begin, begin - b);
     frames_add_own(p, pass, source, 0, out);
 }
@@ -51,7 +54,7 @@ static void list_joint(const struct kv_policy *p, const struct kv_pass *pass, st
     int64_t const recent = room < begin - sink ? room : begin - sink;
 
     if (begin > 0) {
-        frames_add_walk(p, replayed(p), begin - recent - sink, begin - recent, out);
+        frames_add_walk(p, replayed_frames(p), begin - recent - sink, begin - recent, out);
         frames_add(out, KV_CLEAN, b, begin - recent, begin, begin - recent);
     }
     frames_add_own(p, pass, KV_WINDOW, 0, out);

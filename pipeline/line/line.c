@@ -70,19 +70,27 @@ static status upload_side_angles(struct line *l, const struct tensor *to, int st
     return st;
 }
 
+/* All that does not take the others. */
+static status open_own_part(struct line *l, const struct line_config *c, size_t bytes[LINE_ARENAS])
+{
+    size_t kernels = 0;
+
+    TRY(line_measure_arenas(l, c, bytes));
+    TRY(line_allocate_host(l));
+    TRY(line_dry_run(&kernels, l));
+    return c->ctx->backend->reserve ? c->ctx->backend->reserve(c->ctx, kernels) : ST_OK;
+}
+
 status line_open(struct line **out, const struct line_config *c)
 {
-    const struct kern_backend *const backend = c->ctx->backend;
-    struct line *l = malloc(sizeof *l);
-    size_t kernels = 0, bytes[LINE_ARENAS];
-    status st = ST_OK;
+    struct line *l = calloc(1, sizeof *l);
+    size_t bytes[LINE_ARENAS];
+    status st = l ? open_own_part(l, c, bytes) : fail(ST_NOMEM, "line: no memory");
 
     *out = NULL;
-    if (!l) return fail(ST_NOMEM, "line: no memory");
-    TRY_OUT(line_measure_arenas(l, c, bytes));
-    TRY_OUT(line_allocate_host(l));
-    TRY_OUT(line_dry_run(&kernels, l));
-    if (backend->reserve) TRY_OUT(backend->reserve(c->ctx, kernels));
+    status const all = comm_agree(c->comm, st); /* or the others would wait for this one */
+    if (st == ST_OK) st = all;
+    if (st != ST_OK) goto out;
     TRY_OUT(comm_attach(c->comm, c->ctx->memory));
     TRY_OUT(line_allocate(l, bytes));
     TRY_OUT(line_prepare(l));

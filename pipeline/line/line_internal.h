@@ -310,7 +310,6 @@ status line_share_policy(struct line *l) MUST_USE;
 
 /* [all] The boundary before a tick: agree, and who joins from it on. */
 status line_cross_boundary(struct line *l) MUST_USE;
-bool line_is_idle(const struct line *l);    /* nothing stands in the line, nor waits to enter */
 bool line_is_drained(const struct line *l); /* and nothing will */
 
 /* What the rank knows of the tick before anything is computed: places, runs, the exchange. */

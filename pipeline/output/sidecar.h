@@ -92,7 +92,7 @@ struct sidecar_info {
 
 /* What is known when it is over. */
 struct sidecar_run {
-    double wall;                 /* seconds */
+    double wall;                 /* seconds, without those in which there was no work */
     const char *const *stage;    /* names */
     const double *stage_seconds; /* as many */
     int stages;

@@ -45,13 +45,14 @@ pipeline/line        | base kernels comm cluster/split.h pipeline/dit pipeline/c
 pipeline/vae         | base kernels pipeline/weights                    | vae.h
 pipeline/decode      | base kernels comm pipeline/vae                   | decode_chain.h decode_link.h
 pipeline/resume      | base                                             | snapshot.h
-pipeline/output      | base kernels/tensor.h kernels/pixels.h pipeline/weights/tensor_file.h pipeline/resume pipeline/output/av | clip_writer.h sidecar.h finished_clip.h clip_claim.h attempts.h drift.h
+pipeline/output      | base kernels/tensor.h kernels/pixels.h jobs/spec/json_build.h pipeline/weights/tensor_file.h pipeline/resume pipeline/output/av | clip_writer.h sidecar.h finished_clip.h clip_claim.h attempts.h drift.h
 pipeline/output/av   | base kernels/pixels.h                            | video.h video_pictures.h video_read.h codec.h
 pipeline/engine      | base kernels comm cluster pipeline/* jobs/spec/clip_spec.h jobs/spec/model_spec.h jobs/spec/spec_json.h | engine.h work_source.h workload.h workload_query.h model_check.h footprint.h model_pool.h output_formats.h
 
 cmd                  | base kernels comm cluster jobs/* pipeline/*      |
 cmd/render           | base kernels comm cluster jobs/* pipeline/*      | render_run.h
-cmd/queue            | base kernels comm cluster jobs/* pipeline/* cmd/render |
+cmd/queue            | base kernels comm cluster jobs/* pipeline/* cmd/render | queue_place.h queue_json.h
+cmd/serve            | base jobs/* cmd/queue                             |
 cmd/plan             | base kernels comm cluster jobs/* pipeline/* cmd/bench |
 cmd/bench            | base kernels comm cluster jobs/* pipeline/*      | bench_file.h
 cmd/verify           | base kernels comm cluster jobs/* pipeline/*      |
@@ -132,6 +133,7 @@ stays libav 'lib(av|sw)[a-z]+/[a-z_]+\.h' pipeline/output/av/ pipeline/output/co
 stays libyaml 'yaml\.h' jobs/yaml/
 stays SQLite 'sqlite3\.h' jobs/queue/store_sqlite
 stays libpq 'libpq-fe\.h' jobs/queue/store_postgres
+stays libmicrohttpd 'microhttpd\.h' cmd/serve/serve_http
 stays SentencePiece 'sentencepiece[a-z_]*\.h' pipeline/text/
 
 # tests/standin/ stands in for the device, so it begins with the toolkit's own types.
