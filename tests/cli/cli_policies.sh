@@ -1,6 +1,7 @@
 #!/bin/sh
-# cli_policies.sh - clips with every cache policy, by cards: the same to the bit for any ranks, and
-# what a policy alone takes from a job. ROLLMILL, MAKE_MODEL: programs.
+# cli_policies.sh - clips with every cache policy, by cards: the same to the bit for any ranks, what
+# a policy alone takes from a job, and what docs/policies.md says of its memory. ROLLMILL,
+# MAKE_MODEL: programs.
 . "$(dirname "$0")/world.sh"
 
 # with_window NAME WINDOW: a card
@@ -72,4 +73,26 @@ sed -e 's|model/infinity-rope|model/block|' cut.yaml >no-cut.yaml
 expect 2 'has no rule for a cut; infinity-rope has' render no-cut.yaml
 rm -rf out
 expect 2 'goes by all heads of a layer together' render adaptive.yaml --ranks 2 --exchange heads
+
+# What a rank keeps, at the released settings: keys and values of so many frames, as the table of
+# docs/policies.md has them. A frame of this model: 12 tokens of 128, bf16, in two layers.
+frame=$((2 * 12 * 128 * 2 * 2))
+while read -r frames name window; do
+    with_window "$name" "$window"
+    clip "$name" 60s
+    "$rollmill" plan "$name.yaml" --topo 'cpu:1 threads:1' --ranks 1 --json >plan.json 2>err.txt || wrong "$name: $(cat err.txt)"
+    cache=$(sed -n 's/.*"cache": \([0-9]*\),.*/\1/p' plan.json | head -n 1)
+    [ "$cache" = $((frames * frame)) ] || wrong "$name: a cache of $cache bytes, wanted $frames frames of $frame"
+done <<'TABLE'
+24 rolling kind: rolling, attention_frames: 21, sink_frames: 3
+24 block kind: block, attention_frames: 21, sink_frames: 0
+24 deep-sink kind: block, attention_frames: 21, sink_frames: 10, policy: deep-sink
+29 deep-forcing kind: block, attention_frames: 21, sink_frames: 10, policy: deep-forcing
+21 ema-sink kind: block, attention_frames: 9, sink_frames: 3, policy: ema-sink
+24 rolling-sink kind: block, attention_frames: 21, sink_frames: 0, policy: rolling-sink
+9 infinity-rope kind: block, attention_frames: 6, sink_frames: 1, policy: infinity-rope
+21 memrope kind: block, attention_frames: 12, sink_frames: 3, policy: memrope
+123 relax-forcing kind: block, attention_frames: 7, sink_frames: 2, policy: relax-forcing
+39 echo-forcing kind: block, attention_frames: 21, sink_frames: 12, policy: echo-forcing
+TABLE
 exit $fail
