@@ -95,6 +95,7 @@ static void note_failed(void *arg, int64_t ticket, status st, const char *why)
     c->failed++;
     c->st = st;
     snprintf(c->why, sizeof c->why, "%s", why);
+    if (s->failing) s->failing(ticket);
 }
 
 static int64_t withdraw(void *arg)

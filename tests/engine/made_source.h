@@ -35,6 +35,7 @@ struct made_source {
     int64_t blocks; /* encoded so far, of all clips */
     int begun, asked_in_vain;
     void (*opening)(int64_t ticket); /* a group begins with this clip; or NULL */
+    void (*failing)(int64_t ticket); /* the engine says that it failed; or NULL */
     atomic_bool *stop;               /* set once stop_at blocks are encoded; or NULL */
     int64_t stop_at;
 };
