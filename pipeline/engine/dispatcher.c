@@ -3,9 +3,9 @@
  *
  * A thread beside whatever rank 0 does. A line is kept supplied: as soon as fewer than two blocks
  * a stage are left that have not entered, the next clip goes to it - to the line with the fewest,
- * if there are several. Before that the clip's prompts are embedded, those
- * of all clips at hand together, on a thread of the bank's: this one goes on meanwhile. What a line has left its head sends with every
- * tick (CONTROL_TICK); a message that is lost is made good by the next one.
+ * if there are several. Before that the clip's prompts are embedded, those of all clips at hand
+ * together, on a thread of the bank's: this one goes on meanwhile. What a line has left its head
+ * sends with every tick (CONTROL_TICK); a message that is lost is made good by the next one.
  *
  * What becomes of a clip is reported by the rank that encodes it (clip_feed.c), which nothing can
  * lose. Clips of a line end in the order they were handed to it: so a report also settles those

@@ -3,8 +3,9 @@
  *
  * The rank whose role it is has the text encoder (prompt_encoder.c); the bank asks it for what it
  * has not got, as many texts as possible at a time, since each reading of the encoder's weights
- * may take a while. So a thread of the bank's waits for it, and whoever asks goes on meanwhile. A text that comes again soon is still at hand. Each clip gets rows of its
- * own, so nothing here has to live as long as a clip.
+ * may take a while. So a thread of the bank's waits for it, and whoever asks goes on meanwhile. A
+ * text that comes again soon is still at hand. Each clip gets rows of its own, so nothing here has
+ * to live as long as a clip.
  */
 #include "base/array.h"
 #include "base/strbuf.h"
