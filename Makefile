@@ -12,6 +12,7 @@
 # make POSTGRES=0    without PostgreSQL's queue, though libpq is there (POSTGRES=1: with it)
 # make MODE=standin  the CUDA parts on the host, by a stand-in for a card, with both sanitizers
 # make hunt HUNT=2000  look for deadlocks and other bits with as many seeds (check: 200)
+# make HTTP=0        without the page of a queue, though libmicrohttpd is there (HTTP=1: with it)
 # make V=1           show the commands              make help     these lines
 #
 # Each MODE has its own folder under build/, so changing a flag never needs `make clean`.
@@ -24,7 +25,8 @@ CXX  ?= g++
 MPI  ?= $(shell pkg-config --exists ompi-c && echo 1 || echo 0)
 MEDIA ?= 1
 POSTGRES ?= $(shell pkg-config --exists libpq && echo 1 || echo 0)
-$(foreach switch,MPI MEDIA POSTGRES,$(if $(filter-out 0 1,$($(switch))),$(error $(switch) is 0 or 1)))
+HTTP ?= $(shell pkg-config --exists libmicrohttpd && echo 1 || echo 0)
+$(foreach switch,MPI MEDIA POSTGRES HTTP,$(if $(filter-out 0 1,$($(switch))),$(error $(switch) is 0 or 1)))
 NVCC ?= $(firstword $(shell command -v nvcc) $(wildcard /usr/local/cuda/bin/nvcc) nvcc)
 # The toolkit's folder. Sanitizers do not see into a card, so their builds are without.
 CUDA_HOME := $(or $(CUDA_HOME),$(patsubst %/bin/nvcc,%,$(realpath $(shell command -v $(NVCC)))))
@@ -71,7 +73,7 @@ CFLAGS   := -std=c11 -D_POSIX_C_SOURCE=200809L $(WARN) $(OPT) -ffp-contract=off 
             $(CUDA_CFLAGS.$(CUDA)) $(PQ_CFLAGS.$(POSTGRES)) -MMD -MP
 CXXFLAGS := -std=c++17 -Wall -Wextra -Wshadow $(if $(CI),-Werror) $(OPT) -I. -MMD -MP
 PKGS     := libavformat libavcodec libavutil libswscale yaml-0.1 jansson libcrypto libutf8proc sqlite3 \
-            $(if $(filter 1,$(POSTGRES)),libpq)
+            $(if $(filter 1,$(POSTGRES)),libpq) $(if $(filter 1,$(HTTP)),libmicrohttpd)
 MEDIA_LDLIBS.1 := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lsentencepiece -ldnnl -lgomp -lstdc++
 LDLIBS   := $(MEDIA_LDLIBS.$(MEDIA)) $(MPI_LDLIBS.$(MPI)) $(CUDA_LDLIBS.$(CUDA)) $(NCCL_LDLIBS.$(NCCL)) -lm -pthread
 # Machine code for two kinds of card; what is newer compiles the oldest of these texts it can.
@@ -95,7 +97,7 @@ FOLDERS := base kernels kernels/ref kernels/cpu kernels/cuda kernels/cuda/librar
            jobs/yaml jobs/spec jobs/queue pipeline/weights pipeline/text/clean pipeline/text pipeline/dit \
            pipeline/cache pipeline/line pipeline/vae pipeline/decode pipeline/resume \
            pipeline/output/av pipeline/output \
-           pipeline/engine cmd cmd/verify cmd/bench cmd/doctor cmd/plan cmd/render cmd/queue
+           pipeline/engine cmd cmd/verify cmd/bench cmd/doctor cmd/plan cmd/render cmd/queue cmd/serve
 all:
 include $(FOLDERS:%=%/sources.mk) tests/standin/sources.mk
 

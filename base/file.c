@@ -133,14 +133,15 @@ status dir_sync(const char *path)
     return st;
 }
 
-static status write_all(int fd, const char *path, const void *data, size_t len)
+status fd_write(int fd, const char *path, const void *data, size_t len)
 {
     const unsigned char *at = data;
 
     while (len) {
         ssize_t const n = write(fd, at, len);
         if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return fail(ST_IO, "%s: %s", path, strerror(errno));
+        if (n <= 0)
+            return fail(ST_IO, "%s: %s", path, n < 0 ? strerror(errno) : "the disk takes nothing");
         at += n;
         len -= (size_t)n;
     }
@@ -177,7 +178,7 @@ status file_draft_open(struct file_draft *d, const char *path)
 
 status file_draft_add(struct file_draft *d, const void *data, size_t len)
 {
-    return write_all(d->fd, d->tmp, data, len);
+    return fd_write(d->fd, d->tmp, data, len);
 }
 
 status file_draft_commit(struct file_draft *d)
@@ -214,7 +215,7 @@ static status write_through(const char *path, const void *data, size_t len)
     int const fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
 
     if (fd < 0) return fail(ST_IO, "%s: %s", path, strerror(errno));
-    status const st = write_all(fd, path, data, len);
+    status const st = fd_write(fd, path, data, len);
     if (close(fd) && st == ST_OK) return fail(ST_IO, "%s: %s", path, strerror(errno));
     return st;
 }

@@ -29,6 +29,7 @@ status cmd_render(int argc, char **argv);
 status cmd_submit(int argc, char **argv);
 status cmd_work(int argc, char **argv);
 status cmd_queue(int argc, char **argv);
+status cmd_serve(int argc, char **argv);
 status cmd_check(int argc, char **argv);
 status cmd_inspect(int argc, char **argv);
 status cmd_plan(int argc, char **argv);

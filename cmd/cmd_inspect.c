@@ -27,7 +27,7 @@ struct listing {
     size_t bytes;
 };
 
-static void print_table(const struct listing *l)
+static void print_tensor_table(const struct listing *l)
 {
     int wide = 4, type = 4;
 
@@ -82,7 +82,7 @@ static json_t *build_json_row(const struct listing *l, int i)
     return o;
 }
 
-static status print_json(const struct listing *l)
+static status print_tensor_json(const struct listing *l)
 {
     json_t *const rows = json_array();
 
@@ -100,7 +100,7 @@ static status print_json(const struct listing *l)
                                  : ST_OK;
 }
 
-static status list_tensors(const char *path, const char *outer_key, bool json, bool hashes)
+static status list_checkpoint(const char *path, const char *outer_key, bool json, bool hashes)
 {
     struct listing l = { 0 };
     status st = ST_OK;
@@ -116,8 +116,8 @@ static status list_tensors(const char *path, const char *outer_key, bool json, b
         if (!l.hash) FAIL_OUT(ST_NOMEM, "%s: its hashes", path);
         TRY_OUT(weights_hash(l.w, l.all, l.hash));
     }
-    if (json) TRY_OUT(print_json(&l));
-    else print_table(&l);
+    if (json) TRY_OUT(print_tensor_json(&l));
+    else print_tensor_table(&l);
 out:
     free(l.hash);
     weights_close(&l.w);
@@ -155,5 +155,5 @@ status cmd_inspect(int argc, char **argv)
                         argv[1]);
         return inspect_clip(argv[1], json);
     }
-    return list_tensors(argv[1], outer_key, json, !no_hash);
+    return list_checkpoint(argv[1], outer_key, json, !no_hash);
 }

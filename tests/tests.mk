@@ -5,7 +5,7 @@ UNIT := base/unit_base base/unit_json_tree base/unit_track kernels/unit_cpu kern
         cluster/unit_roles cluster/unit_topo cluster/unit_cost \
         jobs/unit_yaml jobs/unit_card jobs/unit_sweep jobs/unit_job jobs/unit_docs jobs/unit_format jobs/unit_spec jobs/unit_queue \
         weights/unit_weights weights/unit_pickle weights/unit_bind weights/unit_formats weights/unit_adapter weights/unit_random_model \
-        text/unit_text_clean text/unit_tokenizer text/unit_umt5 line/unit_schedule line/unit_kv_policy line/unit_timeline \
+        text/unit_text_clean text/unit_tokenizer text/unit_umt5 line/unit_schedule line/unit_kv_policy line/unit_ema_sink line/unit_timeline \
         vae/unit_vae vae/unit_vae_parts vae/unit_vae_kernels vae/unit_vae_refuse \
         output/unit_video output/unit_drift output/unit_pictures output/unit_contact output/unit_clip_writer output/unit_clip_folder output/unit_resume output/unit_written cmd/unit_work_list
 CUDA_UNIT := unit/kernels/unit_cuda # needs a card or the stand-in
@@ -15,14 +15,14 @@ COMM_CHECKS := comm_check_exchange.c comm_check_gather.c comm_check_collective.c
 SUPPORT := clips.c as_bytes.c writer_fixture.c vae_clip.c clip_fixture.c chain_fixture.c random_case.c comm_jitter.c comm_poison.c \
            comm_card.c nccl_harness.c nccl_ranks.c mpi_harness.c queue_sql.c
 # Programs by their sources; all link support and the library, which give what is asked for.
-PROGRAM := $(UNIT:%=unit/%) line/line_clip line/line_batch comm/line_comm decode/line_decode engine/engine_run \
-           engine/engine_open \
+PROGRAM := $(UNIT:%=unit/%) line/line_clip line/line_batch line/line_mistakes comm/line_comm decode/line_decode \
+           engine/engine_run engine/engine_open \
            $(if $(filter 1,$(CUDA)),gpu/gpu_plans gpu/gpu_plans_conv)
 HELPER := demo/demo_film # what scripts of cli/ run
 NCCL_LINE := comm/line_nccl comm/line_nccl_limits # on the stand-in
 MPI_TEST  := comm/mpi_comm line/mpi_clip decode/mpi_decode # under mpirun, with as many RANKS as their heads say
-CLI := cli_verify.sh cli_inspect.sh cli_check.sh cli_plan.sh cli_doctor.sh cli_render.sh cli_prompt.sh cli_demo.sh cli_trust.sh cli_swap.sh cli_memory.sh \
-       cli_world.sh cli_faults.sh cli_resume.sh cli_threads.sh cli_queue.sh
+CLI := cli_verify.sh cli_policies.sh cli_mistakes.sh cli_inspect.sh cli_check.sh cli_plan.sh cli_doctor.sh cli_render.sh cli_prompt.sh \
+       cli_demo.sh cli_trust.sh cli_swap.sh cli_memory.sh cli_world.sh cli_faults.sh cli_resume.sh cli_threads.sh cli_queue.sh cli_serve.sh
 
 # at: where a program is built; names are unique in the tree.
 at = $(patsubst %,$B/tests/%,$(notdir $1))
@@ -43,11 +43,13 @@ $(foreach test,$(PROGRAM) $(HELPER) $(CUDA_UNIT) $(NCCL_LINE) $(MPI_TEST) comm/m
 $B/tests/unit_weights: TEST_LDLIBS = -lzip
 # What the program has beside the library.
 $B/tests/unit_work_list: $B/cmd/render/work_list.o $B/cmd/render/clip_choice.o $B/cmd/clip_folder.o $B/cmd/job_encoders.o $B/cmd/prompt_lengths.o
+$B/tests/line_mistakes: $(call object,$(filter cmd/verify/% cmd/exit_code.c cmd/opts.c cmd/backend.c,$(CMD_SRC)))
 $B/tests/unit_cuda_conv: $B/tests/standin/standin_dnn_conv.o $B/tests/standin/standin_dnn_chain.o
 $B/tests/engine_run $B/tests/engine_open: $B/tests/engine/made_source.o $B/tests/engine/engine_fixture.o $B/make_model
 $B/tests/check_kernels: $(CHECK:%.c=$B/tests/kernels/%.o)
 $(call at,comm/line_comm comm/mpi_comm $(NCCL_LINE) comm/mpi_nccl): $(COMM_CHECKS:%.c=$B/tests/comm/%.o)
 $B/tests/unit_written: LINK_OPT = $(addprefix -Wl$(comma)--wrap=,write pwrite pread fsync close rename mkdir)
+$B/tests/line_mistakes: LINK_OPT = $(addprefix -Wl$(comma)--wrap=,kv_window_spans kv_clean_spans average_add)
 $B/tests/alloc_nth: LINK_OPT = $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc strdup strndup)
 
 # The stand-in itself, by planted faults.

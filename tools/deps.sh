@@ -17,6 +17,7 @@ command   clang             clang
 command   clang-tidy        clang-tidy
 command   clang-format      clang-format
 command   shellcheck        shellcheck
+command   curl              curl
 command   mpirun            openmpi-bin
 pkg       ompi-c            libopenmpi-dev
 pkg       libavformat       libavformat-dev
@@ -30,6 +31,7 @@ pkg       libcrypto         libssl-dev
 pkg       libutf8proc       libutf8proc-dev
 pkg       sqlite3           libsqlite3-dev
 pkg       libpq             libpq-dev
+pkg       libmicrohttpd     libmicrohttpd-dev
 server    initdb            postgresql
 fuzzer    libFuzzer         libclang-rt-dev
 header    oneapi/dnnl/dnnl.h           libdnnl-dev

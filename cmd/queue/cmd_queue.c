@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 struct queue_command {
-    const char *queue, *older;
+    const char *queue, *older, *by;
     bool json, watch, follow;
     char **arg; /* behind the verb */
     int args;
@@ -68,9 +68,10 @@ static void wait_s(int s)
     nanosleep(&t, NULL);
 }
 
-static status show_once(struct queue *q, const struct selection *s, bool json)
+static status show_once(struct queue *q, const struct queue_command *c, const struct selection *s)
 {
-    return s->count ? queue_show_clips(q, s, json) : queue_show_all(q, json);
+    if (c->by) return queue_show_owners(q, c->json);
+    return s->count ? queue_show_clips(q, s, c->json) : queue_show_all(q, c->json);
 }
 
 static status show_status(struct queue_command *c)
@@ -83,11 +84,11 @@ static status show_status(struct queue_command *c)
     TRY_OUT(queue_select(&s, q, c->arg, c->args));
     while (st == ST_OK && c->watch && !ferror(stdout)) {
         queue_show_clear();
-        st = show_once(q, &s, false);
+        st = show_once(q, c, &s);
         fflush(stdout);
         wait_s(2);
     }
-    if (st == ST_OK && !c->watch) st = show_once(q, &s, c->json);
+    if (st == ST_OK && !c->watch) st = show_once(q, c, &s);
 out:
     queue_select_free(&s);
     queue_close(&q);
@@ -337,6 +338,7 @@ static status find_verb(struct queue_command *c, int argc, char **argv)
         return fail(ST_ARG, "usage: rollmill queue %s %s", c->row->name, c->row->args);
     if (c->args > c->row->most)
         return fail(ST_ARG, "queue %s takes no names, found %s", c->row->name, c->arg[0]);
+    if (c->by && c->args) return fail(ST_ARG, "--by owner is of all jobs, found %s", c->arg[0]);
     if (c->watch && c->json) return fail(ST_ARG, "--watch and --json do not go together");
     return ST_OK;
 }
@@ -348,6 +350,8 @@ status cmd_queue(int argc, char **argv)
         QUEUE_OPTION(&c.queue),
         { "json", OPT_FLAG, &c.json, .help = "status, log: print JSON" },
         { "watch", OPT_FLAG, &c.watch, .help = "status: again every two seconds" },
+        { "by", OPT_CHOICE, &c.by, .value = "WHAT", .choices = "owner",
+          .help = "status: clips, video and worlds' time by" },
         { "follow", OPT_FLAG, &c.follow, .help = "log: and what comes" },
         { "older", OPT_TEXT, &c.older, .value = "AGE", .help = "prune: ended so long ago" },
     };

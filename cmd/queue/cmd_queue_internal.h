@@ -5,39 +5,12 @@
 #include "base/thread.h"
 #include "cmd/opts.h"
 #include "cmd/prompt_lengths.h"
+#include "cmd/queue/queue_json.h"
+#include "cmd/queue/queue_place.h"
 #include "jobs/queue/queue.h"
 #include "jobs/spec/model_spec.h"
 #include "pipeline/engine/work_source.h"
 #include "pipeline/output/attempts.h"
-
-/* ---- queue_place.c -------------------------------------------------------------------------- */
-
-/* Which queue a command means, and its answers as failures of a command. */
-
-/* The row of --queue. */
-#define QUEUE_OPTION(to)                                                                           \
-    {                                                                                              \
-        "queue", OPT_TEXT, (to),                                                                   \
-            .value = "URL",                                                                        \
-            .help = "sqlite:PATH or postgresql://...; left out: ROLLMILL_QUEUE, else a file of "   \
-                    "this user"                                                                    \
-    }
-
-/* The queue's URL: `option`, else ROLLMILL_QUEUE, else sqlite:$XDG_STATE_HOME/rollmill/queue.db.
- * malloc'ed. ST_ARG for a password in `option`, which `ps` would show; the variable may have it. */
-status queue_place_url(char **url, const char *option) MUST_USE;
-
-/* Is it in a file? */
-bool queue_place_is_file(const char *option);
-
-/* Open it; `make`: with its tables. Whoever opens, closes, also after a failure. */
-status queue_place_open(struct queue **q, const char *option, bool make) MUST_USE;
-
-/* ST_OK, or a failure with the queue's words: ST_IO if it is away, else ST_FORMAT. */
-status queue_place_check(const struct queue *q, enum queue_answer a) MUST_USE;
-
-/* Who gives an order: the user's name. */
-const char *queue_place_user(void);
 
 /* ---- queue_select.c ------------------------------------------------------------------------- */
 
@@ -71,6 +44,9 @@ status queue_show_all(struct queue *q, bool json) MUST_USE;
 
 /* The clips of what was selected: {"jobs": [{..., "clips": [...]}]}. */
 status queue_show_clips(struct queue *q, const struct selection *s, bool json) MUST_USE;
+
+/* Of every owner: clips, hours of video made, hours that worlds spent on them. */
+status queue_show_owners(struct queue *q, bool json) MUST_USE;
 
 /* Events; of what was selected, with attempts where clips were. One a line. *after: those behind
  * this number, and becomes the last one shown. */

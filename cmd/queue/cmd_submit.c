@@ -11,7 +11,7 @@ struct submit_options {
     bool json, held;
 };
 
-static status parse(struct submit_options *o, int *argc, char **argv, bool *help)
+static status parse_submit(struct submit_options *o, int *argc, char **argv, bool *help)
 {
     struct opt const table[] = {
         QUEUE_OPTION(&o->queue),
@@ -57,7 +57,7 @@ status cmd_submit(int argc, char **argv)
     struct queue *q = NULL;
     bool help;
 
-    TRY(parse(&o, &argc, argv, &help));
+    TRY(parse_submit(&o, &argc, argv, &help));
     if (help) return ST_OK;
     status st = queue_place_open(&q, o.queue, queue_place_is_file(o.queue));
     if (st == ST_OK)

@@ -230,9 +230,13 @@ static void give_clip(void *arg, int64_t i, struct queue_new_clip *c)
     const struct ready_job *const r = arg;
     const struct clip_spec *const clip = &r->x.clips.clip[i];
 
-    *c = (struct queue_new_clip){
-        .task = clip->task_id, .folder = clip->dir, .values = r->values[i], .blocks = clip->blocks
-    };
+    *c = (struct queue_new_clip){ .task = clip->task_id,
+                                  .folder = clip->dir,
+                                  .values = r->values[i],
+                                  .blocks = clip->blocks,
+                                  .pictures = clip->pictures,
+                                  .video_ms =
+                                      clip->pictures * 1000 * clip->fps_den / clip->fps_num };
 }
 
 static int64_t count_failures_allowed(const struct job_run *run, int64_t clips)

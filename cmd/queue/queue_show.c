@@ -6,6 +6,7 @@
  */
 #include "base/strbuf.h"
 #include "cmd/queue/cmd_queue_internal.h"
+#include "jobs/spec/json_build.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -33,7 +34,7 @@ struct shown {
     char s[SHOWN];
 };
 
-static struct shown plain(const char *text)
+static struct shown show_text(const char *text)
 {
     struct shown out;
 
@@ -43,7 +44,7 @@ static struct shown plain(const char *text)
     return out;
 }
 
-static struct shown age(int64_t ms)
+static struct shown show_age(int64_t ms)
 {
     struct shown out;
     int64_t const s = ms / 1000;
@@ -65,16 +66,6 @@ static struct shown clock_time(int64_t ms)
     return out;
 }
 
-static const char *job_state(const struct queue_job_status *s)
-{
-    if (s->closed) return queue_state_name((enum queue_state)s->outcome);
-    if (s->want == QUEUE_HOLD) return "held";
-    if (s->want == QUEUE_CANCEL) return "stopping";
-    if (s->want == QUEUE_GIVEN_UP) return "given up";
-    if (s->running) return "running";
-    return s->waits_for ? "waiting" : "ready";
-}
-
 static void add_json(struct show *w, json_t *row)
 {
     if (!row || json_array_append_new(w->list, row)) w->failed = true;
@@ -88,22 +79,15 @@ static void show_job(void *arg, const struct queue_job_status *s)
 
     w->rows++;
     if (w->list) {
-        add_json(w,
-                 json_pack("{s:I,s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "id",
-                           (json_int_t)s->id, "job", s->uid, "name", s->name, "owner", s->owner,
-                           "state", job_state(s), "priority", (json_int_t)s->priority, "clips",
-                           (json_int_t)s->clips, "ready", (json_int_t)s->ready, "running",
-                           (json_int_t)s->running, "done", (json_int_t)s->done, "failed",
-                           (json_int_t)s->failed, "canceled", (json_int_t)s->canceled, "waits_for",
-                           (json_int_t)s->waits_for, "blocks", (json_int_t)s->blocks));
+        add_json(w, queue_job_json(s));
         return;
     }
     if (w->rows == 1)
         printf("%-40s %-9s %4s %7s %7s %7s %7s %7s  %s\n", "job", "state", "prio", "clips", "done",
                "running", "ready", "failed", "owner");
-    printf("%-40s %-9s %4lld %7lld %7lld %7lld %7lld %7lld  %s\n", s->uid, job_state(s),
+    printf("%-40s %-9s %4lld %7lld %7lld %7lld %7lld %7lld  %s\n", s->uid, queue_job_state(s),
            (long long)s->priority, (long long)s->clips, (long long)s->done, (long long)s->running,
-           (long long)s->ready, (long long)s->failed, plain(s->owner).s);
+           (long long)s->ready, (long long)s->failed, show_text(s->owner).s);
 }
 
 static void show_world(void *arg, const struct queue_world_status *s)
@@ -112,21 +96,18 @@ static void show_world(void *arg, const struct queue_world_status *s)
 
     w->rows++;
     if (w->list) {
-        add_json(w, json_pack("{s:I,s:s,s:I,s:s,s:s,s:I,s:b,s:I}", "world", (json_int_t)s->id,
-                              "host", s->host, "pid", (json_int_t)s->pid, "launcher", s->launcher,
-                              "group", s->group, "clips", (json_int_t)s->clips, "drain",
-                              s->drain != 0, "silent_ms", (json_int_t)(w->now - s->seen)));
+        add_json(w, queue_world_json(s, w->now));
         return;
     }
     if (w->rows == 1)
         printf("\n%-7s %-20s %8s %6s %-8s %-8s  %s\n", "world", "host", "pid", "clips", "seen", "",
                "group");
-    printf("%-7lld %-20s %8lld %6lld %-8s %-8s  %s\n", (long long)s->id, plain(s->host).s,
-           (long long)s->pid, (long long)s->clips, age(w->now - s->seen).s,
+    printf("%-7lld %-20s %8lld %6lld %-8s %-8s  %s\n", (long long)s->id, show_text(s->host).s,
+           (long long)s->pid, (long long)s->clips, show_age(w->now - s->seen).s,
            s->drain                  ? "drains"
            : s->lease_until < w->now ? "silent"
                                      : "",
-           plain(s->group).s);
+           show_text(s->group).s);
 }
 
 static status print_json(json_t *root, bool failed)
@@ -166,7 +147,44 @@ status queue_show_all(struct queue *q, bool json)
     return queue_place_check(q, a);
 }
 
+/* ---- owners ---- */
+
+static double hours(int64_t ms) { return (double)ms / 3600000; }
+
+static void show_owner(void *arg, const struct queue_owner *o)
+{
+    struct show *const w = arg;
+
+    w->rows++;
+    if (w->list) {
+        add_json(w, queue_owner_json(o));
+        return;
+    }
+    if (w->rows == 1)
+        printf("%-20s %8s %8s %8s %8s %8s %12s %12s\n", "owner", "clips", "done", "running",
+               "ready", "failed", "video hours", "world hours");
+    printf("%-20s %8lld %8lld %8lld %8lld %8lld %12.3f %12.3f\n", show_text(o->owner).s,
+           (long long)o->clips, (long long)o->done, (long long)o->running, (long long)o->ready,
+           (long long)o->failed, hours(o->video_ms), hours(o->world_ms));
+}
+
+status queue_show_owners(struct queue *q, bool json)
+{
+    struct show w = { .q = q, .json = json, .list = json ? json_array() : NULL };
+
+    status const st = queue_place_check(q, queue_owners(q, show_owner, &w));
+    if (st == ST_OK && json) return print_json(json_pack("{s:o}", "owners", w.list), w.failed);
+    json_decref(w.list);
+    return st;
+}
+
 /* ---- clips ---- */
+
+static json_t *with_folder(json_t *clip, const char *folder)
+{
+    json_set(&clip, "folder", queue_text_json(folder));
+    return clip;
+}
 
 static void show_clip(void *arg, const struct queue_clip_status *s)
 {
@@ -177,23 +195,16 @@ static void show_clip(void *arg, const struct queue_clip_status *s)
     w->next = s->index + 1;
     if (w->until >= 0 && s->index > w->until) return;
     if (w->list) {
-        add_json(w,
-                 json_pack("{s:I,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:s,s:s,s:s,s:s,s:s,s:s}", "clip",
-                           (json_int_t)s->index, "state", state, "attempt", (json_int_t)s->attempt,
-                           "errors", (json_int_t)s->errors, "crashes", (json_int_t)s->crashes,
-                           "preempts", (json_int_t)s->preempts, "blocks_done",
-                           (json_int_t)(s->blocks_done > 0 ? s->blocks_done : 0), "blocks",
-                           (json_int_t)s->blocks, "folder", s->folder, "task", s->task, "values",
-                           s->values, "host", s->host, "end", s->end, "message", s->message));
+        add_json(w, with_folder(queue_clip_json(s), s->folder));
         return;
     }
     printf("  %6lld %-9s", (long long)s->index, state);
     if (s->state == QUEUE_RUNNING)
         printf(" %lld of %lld blocks on %s", (long long)(s->blocks_done > 0 ? s->blocks_done : 0),
-               (long long)s->blocks, plain(s->host).s);
+               (long long)s->blocks, show_text(s->host).s);
     else printf(" %s", s->folder);
     if (s->attempt > 1) printf(", attempt %lld", (long long)s->attempt);
-    if (s->message[0]) printf(", %s: %s", s->end, plain(s->message).s);
+    if (s->message[0]) printf(", %s: %s", s->end, show_text(s->message).s);
     putchar('\n');
 }
 
@@ -252,7 +263,7 @@ static void show_event(void *arg, const struct queue_event *e)
                                 (json_int_t)e->world, "kind", e->kind, "text", e->text));
     else
         printf("%s  job %-5lld %-9s %s\n", clock_time(e->at).s, (long long)e->job, e->kind,
-               plain(e->text).s);
+               show_text(e->text).s);
 }
 
 static void show_attempt(void *arg, const struct queue_attempt *t)
@@ -268,10 +279,10 @@ static void show_attempt(void *arg, const struct queue_attempt *t)
         return;
     }
     printf("%s  attempt %lld, world %lld on %s, %lld blocks", clock_time(t->began).s,
-           (long long)t->attempt, (long long)t->world, plain(t->host).s,
+           (long long)t->attempt, (long long)t->world, show_text(t->host).s,
            (long long)(t->blocks > 0 ? t->blocks : 0));
-    if (t->ended) printf(", %s after %s", t->end, age(t->ended - t->began).s);
-    if (t->message[0]) printf(": %s", plain(t->message).s);
+    if (t->ended) printf(", %s after %s", t->end, show_age(t->ended - t->began).s);
+    if (t->message[0]) printf(": %s", show_text(t->message).s);
     putchar('\n');
 }
 

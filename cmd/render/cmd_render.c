@@ -2,7 +2,6 @@
 #include "base/log.h"
 #include "base/strbuf.h"
 #include "cmd/cmd.h"
-#include "cmd/render/prompt_job.h"
 #include "cmd/render/render_internal.h"
 #include "cmd/render/render_run.h"
 #include "comm/comm.h"
@@ -73,8 +72,8 @@ static status check_result(const struct job_render *r, const struct engine_resul
 /* ---- options ------------------------------------------------------------------------- */
 
 /* *help: printed, and nothing more to do; else the jobs are argv[1] to argv[*argc - 1]. */
-static status parse(struct render_request *w, struct work_list_options *list,
-                    struct prompt_request *prompt, int *argc, char **argv, bool *help)
+static status parse_render(struct render_request *w, struct work_list_options *list,
+                           struct prompt_request *prompt, int *argc, char **argv, bool *help)
 {
     const char *clips = NULL, *part = NULL;
     struct opt const table[] = {
@@ -192,7 +191,7 @@ status cmd_render(int argc, char **argv)
     bool help;
 
     render_request_begin(&w);
-    status st = parse(&w, &list, &prompt, &argc, argv, &help);
+    status st = parse_render(&w, &list, &prompt, &argc, argv, &help);
     if (st == ST_OK && !help)
         st = prompt.text ? render_prompt(&w, &list, &prompt)
                          : render_files(&w, &list, argv + 1, argc - 1);

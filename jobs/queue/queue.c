@@ -187,16 +187,40 @@ enum queue_answer queue_open(struct queue **q, const char *url, bool make)
     return open_with(q, url, &o);
 }
 
-/* Version 1 is the first: there is no step to take yet, and an older number is no queue of ours. */
+/* What brings the tables from a version to the next. */
+static const struct upgrade_step {
+    int from;
+    enum statement statement;
+} upgrade_steps[] = {
+    { 1, STATEMENT_upgrade_pictures },
+    { 1, STATEMENT_upgrade_video },
+    { 1, STATEMENT_upgrade_entered },
+    { 1, STATEMENT_upgrade_ended },
+};
+
+/* The version is read once more: another may have upgraded meanwhile. */
+static enum store_answer upgrade_tables(struct queue *q, void *arg)
+{
+    struct opening *const o = arg;
+
+    TRY_STORE(check_tables(q, o));
+    if (q->answer != QUEUE_OK || o->version == QUEUE_SCHEMA) return STORE_OK;
+    if (o->version < 1)
+        return queue_refuse(q, QUEUE_REFUSED, "such a version of the tables was never made");
+    for (int i = 0; i < COUNT_OF(upgrade_steps); i++)
+        if (upgrade_steps[i].from >= o->version)
+            TRY_STORE(queue_run(q, upgrade_steps[i].statement, NO_VALUES, NULL, NULL));
+    return queue_run(q, STATEMENT_upgrade_version, VALUES(NUMBER(QUEUE_SCHEMA)), NULL, NULL);
+}
+
 enum queue_answer queue_upgrade(struct queue **q, const char *url, int *from)
 {
     struct opening o = { .any_version = true };
-    enum queue_answer const a = open_with(q, url, &o);
+    enum queue_answer a = open_with(q, url, &o);
 
+    if (a == QUEUE_OK && o.version != QUEUE_SCHEMA) a = queue_transact(*q, upgrade_tables, &o);
     *from = o.version;
-    if (a != QUEUE_OK || o.version == QUEUE_SCHEMA) return a;
-    snprintf((*q)->error, sizeof(*q)->error, "version %d of the tables was never made", o.version);
-    return QUEUE_REFUSED;
+    return a;
 }
 
 void queue_close(struct queue **queue)

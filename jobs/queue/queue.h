@@ -103,6 +103,7 @@ struct queue_new_clip {
     const char *task, *folder;
     const char *values; /* of the sweep's axes, JSON: for people */
     int64_t blocks;
+    int64_t pictures, video_ms; /* of its video, and how long that is */
 };
 
 /* A job with all its clips, at once or not at all; `next` fills in clip i. *fresh is false if a job
@@ -241,6 +242,43 @@ struct queue_attempt {
 };
 enum queue_answer queue_attempts(struct queue *q, int64_t job, int64_t index,
                                  void (*each)(void *arg, const struct queue_attempt *a), void *arg);
+
+/* ---- the whole farm at a glance; every list has at most `limit` rows ---- */
+
+/* A clip in work, failed or finished. What a list does not say is 0 or "". */
+struct queue_clip_brief {
+    int64_t job, index, attempt, world;
+    const char *uid, *values, *host;
+    int64_t began, entered;      /* running: claimed; in the line, 0: not yet known to be */
+    int64_t blocks_done, blocks; /* running; -1: waits in its world */
+    int64_t ended;
+    const char *end, *message; /* failed: of the last attempt */
+    const char *folder;        /* finished */
+    int64_t pictures;          /* finished */
+};
+typedef void (*queue_brief_fn)(void *arg, const struct queue_clip_brief *b);
+
+/* The oldest claims, the newest failures, the newest ends first. */
+enum queue_answer queue_running(struct queue *q, int limit, queue_brief_fn each, void *arg);
+enum queue_answer queue_failed(struct queue *q, int limit, queue_brief_fn each, void *arg);
+enum queue_answer queue_finished(struct queue *q, int limit, queue_brief_fn each, void *arg);
+
+/* Clips that ended in the `span_ms` from `from` on, and their pictures. */
+struct queue_pace {
+    int64_t from, clips, pictures;
+};
+/* Since `since`, oldest first; spans without an end are left out. */
+enum queue_answer queue_pace(struct queue *q, int64_t span_ms, int64_t since,
+                             void (*each)(void *arg, const struct queue_pace *p), void *arg);
+
+struct queue_owner {
+    const char *owner;
+    int64_t clips, done, running, ready, failed;
+    int64_t video_ms; /* of clips that are done */
+    int64_t world_ms; /* of its worlds' lives, by the blocks they made for it and for others */
+};
+enum queue_answer queue_owners(struct queue *q,
+                               void (*each)(void *arg, const struct queue_owner *o), void *arg);
 
 enum queue_answer queue_now(struct queue *q, int64_t *ms);
 

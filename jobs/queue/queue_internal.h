@@ -67,7 +67,17 @@
     X(clips)                                                                                       \
     X(worlds)                                                                                      \
     X(events)                                                                                      \
-    X(attempts)
+    X(attempts)                                                                                    \
+    X(running)                                                                                     \
+    X(failed)                                                                                      \
+    X(finished)                                                                                    \
+    X(pace)                                                                                        \
+    X(owners)                                                                                      \
+    X(upgrade_pictures)                                                                            \
+    X(upgrade_video)                                                                               \
+    X(upgrade_entered)                                                                             \
+    X(upgrade_ended)                                                                               \
+    X(upgrade_version)
 
 #define QUEUE_STATEMENT_ENUM(name) STATEMENT_##name,
 enum statement { QUEUE_STATEMENTS(QUEUE_STATEMENT_ENUM) STATEMENT_COUNT };
@@ -76,7 +86,7 @@ extern const char *const queue_statement_name[STATEMENT_COUNT];
 extern const char *const queue_sql_sqlite[STATEMENT_COUNT];
 extern const char *const queue_sql_postgres[STATEMENT_COUNT];
 
-enum { QUEUE_SCHEMA = 1 /* version of the tables */ };
+enum { QUEUE_SCHEMA = 2 /* version of the tables */ };
 
 /* ---- a store ---- */
 

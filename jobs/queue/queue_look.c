@@ -152,6 +152,130 @@ enum queue_answer queue_attempts(struct queue *q, int64_t job, int64_t index,
     return queue_look(q, STATEMENT_attempts, VALUES(NUMBER(job), NUMBER(index)), get_attempt, &e);
 }
 
+/* ---- the farm at a glance ---- */
+
+struct each_brief {
+    queue_brief_fn call;
+    void *arg;
+};
+
+/* The columns that all three lists begin with. */
+static struct queue_clip_brief read_brief(const struct store_row *r)
+{
+    return (struct queue_clip_brief){ .job = row_number(r, 0),
+                                      .uid = r->text[1],
+                                      .index = row_number(r, 2),
+                                      .attempt = row_number(r, 3),
+                                      .world = row_number(r, 4),
+                                      .host = r->text[5],
+                                      .values = "",
+                                      .end = "",
+                                      .message = "",
+                                      .folder = "" };
+}
+
+static void get_running(void *arg, const struct store_row *r)
+{
+    const struct each_brief *const e = arg;
+    struct queue_clip_brief b = read_brief(r);
+
+    b.began = row_number(r, 6);
+    b.entered = row_number(r, 7);
+    b.blocks_done = row_number(r, 8);
+    b.blocks = row_number(r, 9);
+    b.values = r->text[10];
+    e->call(e->arg, &b);
+}
+
+static void get_failed(void *arg, const struct store_row *r)
+{
+    const struct each_brief *const e = arg;
+    struct queue_clip_brief b = read_brief(r);
+
+    b.ended = row_number(r, 6);
+    b.end = r->text[7];
+    b.message = r->text[8];
+    b.values = r->text[9];
+    e->call(e->arg, &b);
+}
+
+static void get_finished(void *arg, const struct store_row *r)
+{
+    const struct each_brief *const e = arg;
+    struct queue_clip_brief b = read_brief(r);
+
+    b.ended = row_number(r, 6);
+    b.folder = r->text[7];
+    b.pictures = row_number(r, 8);
+    b.values = r->text[9];
+    e->call(e->arg, &b);
+}
+
+enum queue_answer queue_running(struct queue *q, int limit, queue_brief_fn each, void *arg)
+{
+    struct each_brief e = { each, arg };
+    return queue_look(q, STATEMENT_running, VALUES(NUMBER(limit)), get_running, &e);
+}
+
+enum queue_answer queue_failed(struct queue *q, int limit, queue_brief_fn each, void *arg)
+{
+    struct each_brief e = { each, arg };
+    return queue_look(q, STATEMENT_failed, VALUES(NUMBER(limit)), get_failed, &e);
+}
+
+enum queue_answer queue_finished(struct queue *q, int limit, queue_brief_fn each, void *arg)
+{
+    struct each_brief e = { each, arg };
+    return queue_look(q, STATEMENT_finished, VALUES(NUMBER(limit)), get_finished, &e);
+}
+
+struct each_pace {
+    void (*call)(void *arg, const struct queue_pace *p);
+    void *arg;
+};
+
+static void get_pace(void *arg, const struct store_row *r)
+{
+    const struct each_pace *const e = arg;
+    struct queue_pace const p = { .from = row_number(r, 0),
+                                  .clips = row_number(r, 1),
+                                  .pictures = row_number(r, 2) };
+    e->call(e->arg, &p);
+}
+
+enum queue_answer queue_pace(struct queue *q, int64_t span_ms, int64_t since,
+                             void (*each)(void *arg, const struct queue_pace *p), void *arg)
+{
+    struct each_pace e = { each, arg };
+    return queue_look(q, STATEMENT_pace, VALUES(NUMBER(span_ms), NUMBER(since)), get_pace, &e);
+}
+
+struct each_owner {
+    void (*call)(void *arg, const struct queue_owner *o);
+    void *arg;
+};
+
+static void get_owner(void *arg, const struct store_row *r)
+{
+    const struct each_owner *const e = arg;
+    struct queue_owner const o = { .owner = r->text[0],
+                                   .clips = row_number(r, 1),
+                                   .done = row_number(r, 2),
+                                   .running = row_number(r, 3),
+                                   .ready = row_number(r, 4),
+                                   .failed = row_number(r, 5),
+                                   .video_ms = row_number(r, 6),
+                                   .world_ms = row_number(r, 7) };
+    e->call(e->arg, &o);
+}
+
+enum queue_answer queue_owners(struct queue *q,
+                               void (*each)(void *arg, const struct queue_owner *o), void *arg)
+{
+    struct each_owner e = { each, arg };
+    return queue_look(q, STATEMENT_owners, NO_VALUES, get_owner, &e);
+}
+
 enum queue_answer queue_now(struct queue *q, int64_t *ms)
 {
     struct queue_numbers got = { 0 };

@@ -19,8 +19,10 @@ static json_t *prompts_for_id(const struct clip_spec *c)
 
     for (int i = 0; i < c->prompts; i++) {
         const struct clip_prompt *const p = &c->prompt[i];
-        json_add(&list, json_pack("{s:I, s:I, s:s}", "block", (json_int_t)p->block, "blend",
-                                  (json_int_t)p->blend, "text", p->text));
+        json_t *one = json_pack("{s:I, s:I, s:s}", "block", (json_int_t)p->block, "blend",
+                                (json_int_t)p->blend, "text", p->text);
+        if (p->cut) json_set(&one, "change", json_string("cut"));
+        json_add(&list, one);
     }
     return list;
 }

@@ -12,10 +12,11 @@ static json_t *prompts_json(const struct clip_spec *c)
 
     for (int i = 0; i < c->prompts; i++) {
         const struct clip_prompt *const p = &c->prompt[i];
-        json_array_append_new(list, json_pack("{s:I, s:I, s:s, s:s, s:b, s:s}", "block",
-                                              (json_int_t)p->block, "blend_blocks",
-                                              (json_int_t)p->blend, "at", p->at, "blend", p->over,
-                                              "moved", p->moved, "text", p->text));
+        json_t *one = json_pack("{s:I, s:I, s:s, s:s, s:b, s:s}", "block", (json_int_t)p->block,
+                                "blend_blocks", (json_int_t)p->blend, "at", p->at, "blend", p->over,
+                                "moved", p->moved, "text", p->text);
+        if (p->cut) json_set(&one, "change", json_string("cut"));
+        json_array_append_new(list, one);
     }
     return list;
 }

@@ -104,7 +104,7 @@ static status average_layer(const struct kv_call *c, int layer, int64_t leaving,
     return ST_OK;
 }
 
-static status enter_block(const struct kv_call *c, int64_t block)
+static status average_leaving(const struct kv_call *c, int64_t block)
 {
     const struct kv_policy *const p = &c->state->policy;
     struct ema_sink *const s = c->state->own;
@@ -120,8 +120,8 @@ static status enter_block(const struct kv_call *c, int64_t block)
     return ST_OK;
 }
 
-static void find_source(const struct kv_state *s, int layer, int64_t row, double *frame,
-                        int64_t *token)
+static void find_sink_frame(const struct kv_state *s, int layer, int64_t row, double *frame,
+                            int64_t *token)
 {
     (void)layer;
     *frame = ((const struct ema_sink *)s->own)->frame[row / s->tokens];
@@ -135,6 +135,6 @@ const struct kv_policy_ops policy_ema_sink = {
     .kept = kept_frames,
     .wide = true,
     .state_bytes = count_own_bytes,
-    .enter = enter_block,
-    .kept_source = find_source,
+    .enter = average_leaving,
+    .kept_source = find_sink_frame,
 };

@@ -205,13 +205,15 @@ static status reset_decoder(struct chain *s)
 }
 
 /* Nothing to decode: it goes on to the last part, which hands it over. */
-static status pass_window_on(struct chain *s)
+static status pass_on(struct chain *s)
 {
     const struct message *const m = &s->message[s->now];
 
     TRY(forward_message(s));
     TRY(post_message(s, !s->now));
     if (!s->is_last) return ST_OK;
+    if (m->head[DECODE_KIND] == DECODE_CUT)
+        return s->c->cut(s->c->arg, now_at(s).clip, now_at(s).block);
     return s->c->window(s->c->arg, now_at(s).clip, now_at(s).block, m->x0.data);
 }
 
@@ -245,7 +247,7 @@ static status run_chain(struct chain *s)
         TRY(wait_link(s, s->c->in));
         s->begun = true;
         if (head[DECODE_KIND] >= DECODE_END) break;
-        TRY(head[DECODE_KIND] == DECODE_WINDOW ? pass_window_on(s) : take_block(s));
+        TRY(head[DECODE_KIND] <= DECODE_WARM ? take_block(s) : pass_on(s));
         track_lap(s->c->track);
         s->now = !s->now;
     }

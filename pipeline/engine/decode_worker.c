@@ -122,6 +122,12 @@ static status give_window_on(void *arg, int clip, int64_t block, const float *x)
     return encode_worker_window(w->encoder, clip, block, x);
 }
 
+static status give_cut_on(void *arg, int clip, int64_t blocks)
+{
+    struct decode_stream *const w = arg;
+    return encode_worker_cut(w->encoder, clip, blocks);
+}
+
 static status decode_stream(struct decode_stream *w)
 {
     const struct decode_worker *const d = w->d;
@@ -139,6 +145,7 @@ static status decode_stream(struct decode_stream *w)
         .picture_bytes = g->picture_bytes,
         .block = take_block,
         .window = give_window_on,
+        .cut = give_cut_on,
         .arg = w,
         .track = w->track,
     };

@@ -7,9 +7,9 @@
  * together, on a thread of the bank's: this one goes on meanwhile. What a line has left its head
  * sends with every tick (CONTROL_TICK); a message that is lost is made good by the next one.
  *
- * What becomes of a clip is reported by the rank that encodes it (clip_feed.c), which nothing can
- * lose. Clips of a line end in the order they were handed to it: so a report also settles those
- * before it that were cut, and the end of a line's encoder all of the line.
+ * What becomes of a clip, one that is cut too, is reported by the rank that encodes it
+ * (clip_feed.c), which nothing can lose. After a stop the end of a line's encoder settles all of
+ * the line that is left.
  *
  * The source is called from this thread alone.
  */
@@ -86,13 +86,11 @@ static void settle_entry(struct entry *e, status st, const char *why)
     e->why = why && *why ? strdup(why) : NULL;
 }
 
-/* Clips of the line before nth that nobody has reported will not be. */
-static void settle_before(struct dispatcher *d, int line, int64_t nth)
+/* Clips of the line that nobody has reported will not be. */
+static void settle_line(struct dispatcher *d, int line)
 {
     for (int i = 0; i < d->entries; i++)
-        if (d->entry[i]->line == line && d->entry[i]->nth < nth)
-            settle_entry(d->entry[i], ST_CANCELED,
-                         comm_stopped(d->t->world) ? "stopped" : "withdrawn");
+        if (d->entry[i]->line == line) settle_entry(d->entry[i], ST_CANCELED, "stopped");
 }
 
 /* With the lock. Up to and with this block it is encoded. */
@@ -109,9 +107,8 @@ static void take_report(struct dispatcher *d, int line, const struct clip_report
 
     if (r->number < 0) {
         d->line[line].ended = true;
-        settle_before(d, line, INT64_MAX);
+        settle_line(d, line);
     } else if (e) {
-        settle_before(d, line, e->nth);
         if (r->st == ST_OK) note_encoded(e, e->item.clip->blocks - 1);
         settle_entry(e, (status)r->st, r->why);
     }
@@ -126,9 +123,6 @@ static void receive_tick(struct dispatcher *d, const int64_t value[])
     d->line[line].busy = (int)value[TICK_BUSY];
     d->line[line].left = value[TICK_LEFT];
     d->line[line].admitted = value[TICK_ADMITTED];
-    struct entry *const cut = value[TICK_CUT] >= 0 ? find_entry(d, (int)value[TICK_CUT]) : NULL;
-    if (cut)
-        settle_entry(cut, ST_CANCELED, "withdrawn"); /* unless it has failed: then that stays */
     for (int i = 0; i < d->entries; i++) { /* the one whose block stands at stage 0 has begun */
         struct entry *const e = d->entry[i];
         if (e->line == line && e->number <= value[TICK_NEWEST])
@@ -540,7 +534,7 @@ static status close_feeds(struct dispatcher *d)
     return ST_OK;
 }
 
-static status dispatch(void *arg)
+static status run_dispatcher(void *arg)
 {
     struct dispatcher *const d = arg;
     struct comm *const world = d->t->world;
@@ -596,7 +590,7 @@ status dispatcher_start(struct dispatcher *d)
 {
     TRY(prompt_bank_start(d->prompts, wake, d));
     heartbeat_listen(d->t->rank->heartbeat, receive_control, d);
-    return task_start(&d->task, "dispatcher", d->t->world->rank, dispatch, d);
+    return task_start(&d->task, "dispatcher", d->t->world->rank, run_dispatcher, d);
 }
 
 status dispatcher_refuse(struct dispatcher *d, struct group_run *r)

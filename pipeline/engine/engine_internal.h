@@ -69,8 +69,7 @@ enum {
     TICK_BUSY,     /* stages that held a block */
     TICK_LEFT,     /* blocks of admitted clips that have not entered */
     TICK_ADMITTED, /* clips */
-    TICK_NEWEST,   /* the newest clip in the line; -1: none */
-    TICK_CUT       /* the last clip that was cut and will not be made; -1: none */
+    TICK_NEWEST    /* the newest clip in the line; -1: none */
 };
 
 /* ---- a clip in work ------------------------------------------------------------------ */
@@ -100,6 +99,8 @@ struct live_clip {
     int64_t warmed;  /* of these, blocks that are through or need not be decoded; line worker's */
     bool cut;        /* no more of it enters; the line worker's */
     int64_t entered; /* blocks that have entered the line; the line worker's */
+    bool dropped;    /* what comes of it is dropped: it failed, is lost or cut; encode worker's */
+    int64_t came, ends; /* blocks that have come or need not; that will, in all; encode worker's */
 };
 void live_clip_free(struct live_clip *c); /* NULL is fine */
 
@@ -108,6 +109,9 @@ void live_clip_free(struct live_clip *c); /* NULL is fine */
 int64_t live_clip_context_id(const struct live_clip *c, int64_t block);
 void live_clip_context(const struct live_clip *c, int64_t block, int text_len, int text_dim,
                        float *embeds);
+
+/* Does a block begin a scene with a cut? */
+bool live_clip_is_cut(const struct live_clip *c, int64_t block);
 
 /* ---- clip_board.c: the clips that this rank has received ------------------------------
  *
@@ -140,10 +144,6 @@ status clip_board_state(struct clip_board *b, int line, bool wait, const struct 
 status clip_board_nth(struct clip_board *b, int line, int64_t i, struct live_clip **out) MUST_USE;
 status clip_board_find(struct clip_board *b, int number, struct live_clip **out) MUST_USE;
 status clip_board_formats(struct clip_board *b, int number, unsigned *out) MUST_USE;
-
-/* A user of a line's clips that has passed clip `after` goes on with clip `before`: what lies
- * between will not come, and it is through with it. */
-void clip_board_skip(struct clip_board *b, int line, int after, int before);
 
 /* A user is through with it; the last one frees it. */
 void clip_board_release(struct clip_board *b, struct live_clip *c);
@@ -410,8 +410,8 @@ void decode_local_stats(const struct decode_local *b, struct rank_stats *a); /* 
 /*
  * Where a line's pictures go: encoded, committed, reported. One clip at a time, block after
  * block, in the order the line finishes them. A thread of its own encodes; a few blocks may wait
- * for it, then whoever brings the next one waits too. A clip that fails is reported, its blocks
- * are dropped, and the next one is begun.
+ * for it, then whoever brings the next one waits too. A clip that fails or is cut is reported, its
+ * blocks are dropped, and the next one is begun.
  */
 enum { ENCODE_WORKER_SLOTS = 2 };
 struct encode_worker;
@@ -428,6 +428,8 @@ status encode_worker_block(struct encode_worker *f, const struct decode_block *b
 /* Of a checkpoint behind the block that came last: the next latent of the window. */
 status encode_worker_window(struct encode_worker *f, int clip, int64_t block,
                             const float *x) MUST_USE;
+/* The clip is cut: `blocks` of it have come, or still will among those of others. */
+status encode_worker_cut(struct encode_worker *f, int clip, int64_t blocks) MUST_USE;
 /* Nothing more comes: encode what waits, and report the end. */
 status encode_worker_end(struct encode_worker *f) MUST_USE;
 const struct track *encode_worker_track(const struct encode_worker *f);

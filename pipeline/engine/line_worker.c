@@ -27,9 +27,8 @@ struct line_worker {
 
     struct live_clip **held; /* [holds], rising by number */
     int holds, room;
-    int64_t admitted, left; /* clips; blocks of them that have not entered */
-    int newest;             /* number of the last clip admitted; -1: none */
-    int last_cut;           /* number of the last clip that was cut before all of it entered; -1 */
+    int64_t admitted, left;   /* clips; blocks of them that have not entered */
+    int newest;               /* number of the last clip admitted; -1: none */
     struct board_state known; /* what the head decided by last */
 
     int64_t ticks, busy[SCHEDULE_LEVELS + 1]; /* so far; with a block, by stage */
@@ -60,6 +59,11 @@ static status fill_noise(void *arg, int clip, int64_t block, int level, float *o
 static int64_t find_context(void *arg, int clip, int64_t block)
 {
     return live_clip_context_id(held_clip(arg, clip), block);
+}
+
+static bool is_cut(void *arg, int clip, int64_t block)
+{
+    return live_clip_is_cut(held_clip(arg, clip), block);
 }
 
 static status fill_context(void *arg, int clip, int64_t block, float *embeds)
@@ -171,23 +175,12 @@ static status send_supply(const struct line_worker *l, int busy, int newest)
                                                [TICK_BUSY] = busy,
                                                [TICK_LEFT] = l->left,
                                                [TICK_ADMITTED] = l->admitted,
-                                               [TICK_NEWEST] = newest,
-                                               [TICK_CUT] = l->last_cut } };
+                                               [TICK_NEWEST] = newest } };
     return comm_send_control(l->t->world, 0, &m);
 }
 
-/* The blocks of a cut clip that have not entered never will. If there are any, it will not be
- * made: rank 0 hears that with the line's supply, for no encoder may ever see the clip. */
-static void count_cut(struct line_worker *l, struct live_clip *c)
-{
-    if (c->cut || c->entered == c->spec.blocks) return;
-    c->cut = true;
-    l->left -= c->spec.blocks - c->entered;
-    l->last_cut = c->number;
-}
-
 /* On the head: all that has come to the board joins. */
-static status decide(void *arg, int64_t tick, bool idle, struct line_decision *out)
+static status decide_boundary(void *arg, int64_t tick, bool idle, struct line_decision *out)
 {
     struct line_worker *const l = arg;
     struct board_state now;
@@ -196,10 +189,8 @@ static status decide(void *arg, int64_t tick, bool idle, struct line_decision *o
     if (idle) TRY(send_supply(l, 0, -1));
     TRY(clip_board_state(l->t->board, l->t->me->line, idle, &l->known, &now));
     *out = (struct line_decision){ .admitted = now.posted, .cut = -1, .over = now.over };
-    if (held_clip(l, now.cut)) {
-        out->cut = now.cut;
-        count_cut(l, held_clip(l, now.cut));
-    } else if (now.cut > l->newest) now.cuts--; /* it joins only now: at the next boundary */
+    if (held_clip(l, now.cut)) out->cut = now.cut;
+    else if (now.cut > l->newest) now.cuts--; /* it joins only now: at the next boundary */
     l->known = now;
     return ST_OK;
 }
@@ -224,6 +215,36 @@ static status take_entry(void *arg, int64_t i, struct timeline_entry *out)
                                     .clean = goes_on ? c->resumed : c->given_blocks,
                                     .opening = c->given_blocks,
                                     .goes_on = goes_on && kv_policy_joint(&l->t->g.policy) };
+    return ST_OK;
+}
+
+/* Clips before the oldest one in the line are through, if they have been in it; all of them are
+ * when the line is idle. */
+static void release_clips(struct line_worker *l, int oldest)
+{
+    int kept = 0;
+
+    for (int i = 0; i < l->holds; i++) {
+        struct live_clip *const c = l->held[i];
+        if (c->number < oldest || line_is_idle(l->line)) clip_board_release(l->t->board, c);
+        else l->held[kept++] = c;
+    }
+    l->holds = kept;
+}
+
+/* The blocks of a cut clip that have not entered never will. If there are any, it will not be
+ * made: its encoder hears that from the tail, which no message but the world's end can keep from
+ * it, and reports it. */
+static status drop_clip(void *arg, int clip)
+{
+    struct line_worker *const l = arg;
+    struct live_clip *const c = held_clip(l, clip);
+
+    if (c->cut || c->entered == c->spec.blocks) return ST_OK;
+    c->cut = true;
+    l->left -= c->spec.blocks - c->entered;
+    if (l->link) TRY(decode_link_send(l->link, DECODE_CUT, clip, c->entered, NULL));
+    release_clips(l, -1);
     return ST_OK;
 }
 
@@ -327,7 +348,7 @@ status line_worker_open(struct line_worker **out, struct group *t)
     *out = NULL;
     if (!l) return fail(ST_NOMEM, "line: no memory");
     l->t = t;
-    l->newest = l->last_cut = -1;
+    l->newest = -1;
     TRY_OUT(track_open(&l->track, t->rank->trace, TRACK_ROW_LINE, "line"));
     track_begin(l->track, TRACK_LOAD, TRACK_NOWHERE);
     st = load_model(l);
@@ -365,19 +386,6 @@ const char *line_worker_vae_hash(const struct line_worker *l)
 }
 
 /* ---- running --------------------------------------------------------------------- */
-
-/* Clips before the oldest one in the line are through, if they have been in it. */
-static void release_clips(struct line_worker *l, int oldest)
-{
-    int kept = 0;
-
-    for (int i = 0; i < l->holds; i++) {
-        struct live_clip *const c = l->held[i];
-        if (c->number < oldest) clip_board_release(l->t->board, c);
-        else l->held[kept++] = c;
-    }
-    l->holds = kept;
-}
 
 /* Of a clip that goes on its whole window enters in one tick. */
 static void count_entry(struct line_worker *l, struct place p)
@@ -420,7 +428,7 @@ static status count_tick(struct line_worker *l)
     }
     TRY(follow_given(l));
     l->ticks++;
-    if (newest >= 0) release_clips(l, oldest);
+    release_clips(l, newest >= 0 ? oldest : -1);
     if (l->t->me->place) return ST_OK;
     trace_counter(l->t->rank->trace, "stages with a block", busy);
     return send_supply(l, busy, newest);
@@ -429,11 +437,13 @@ static status count_tick(struct line_worker *l)
 static status run_ticks(struct line_worker *l)
 {
     struct line_io const io = { .arg = l,
-                                .decide = decide,
+                                .decide = decide_boundary,
                                 .entry = take_entry,
+                                .dropped = drop_clip,
                                 .noise = fill_noise,
                                 .context_id = find_context,
                                 .context = fill_context,
+                                .cut = is_cut,
                                 .given = fill_given,
                                 .window = fill_window,
                                 .checkpoint = is_checkpoint,

@@ -54,14 +54,16 @@ out:
     return st;
 }
 
-/* Of rows or of columns: from a timeline to the next they stay. */
-static status upload_side_angles(struct line *l, const struct tensor *to, int64_t first)
+/* Of rows or of columns: from a timeline to the next they stay. step -1: the way back. */
+static status upload_side_angles(struct line *l, const struct tensor *to, int step)
 {
+    if (!to->ndim) return ST_OK; /* no policy turns anything back */
+
     int const count = (int)to->dim[0], pairs = (int)to->dim[1];
     float *const host = malloc(tensor_bytes(to) + 1);
 
     if (!host) return fail(ST_NOMEM, "angles of %d positions", count);
-    rope_angles(host, pairs, first, count);
+    for (int i = 0; i < count; i++) rope_angles(host + i * pairs * 2, pairs, step * i, 1);
     status st = l->c.ctx->backend->upload(l->c.ctx, to, host);
     if (st == ST_OK) st = l->c.ctx->backend->sync(l->c.ctx);
     free(host);
@@ -92,8 +94,10 @@ status line_open(struct line **out, const struct line_config *c)
     TRY_OUT(comm_attach(c->comm, c->ctx->memory));
     TRY_OUT(line_allocate(l, bytes));
     TRY_OUT(line_prepare(l));
-    TRY_OUT(upload_side_angles(l, &l->row, 0));
-    TRY_OUT(upload_side_angles(l, &l->col, 0));
+    TRY_OUT(upload_side_angles(l, &l->row, 1));
+    TRY_OUT(upload_side_angles(l, &l->col, 1));
+    TRY_OUT(upload_side_angles(l, &l->row_back, -1));
+    TRY_OUT(upload_side_angles(l, &l->col_back, -1));
     *out = l;
     l = NULL; /* handed over */
 out:

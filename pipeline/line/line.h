@@ -52,6 +52,9 @@ struct line_io {
     /* Every rank: entry i, from 0 in the order of admission. Waits until it is known here. */
     status (*entry)(void *arg, int64_t i, struct timeline_entry *out);
 
+    /* Optional, every rank: the clip was cut at this boundary. */
+    status (*dropped)(void *arg, int clip);
+
     /* Noise that takes a block to `level`: out [frames, channels, h, w] F32. */
     status (*noise)(void *arg, int clip, int64_t block, int level, float *out);
 
@@ -182,6 +185,9 @@ void line_begin_list(struct line *l, const struct timeline_entry *entry, int ent
  * no tick was run. ST_CANCELED if a stop was asked for. An idle line waits here until there is
  * something to do; after any other failure the ranks are out of step. */
 status line_tick(struct line *l, bool *more) MUST_USE;
+
+/* Nothing stands in the line, nor waits to enter. */
+bool line_is_idle(const struct line *l);
 
 /* For statistics: who stood where in the last tick. */
 struct place line_place_of(const struct line *l, int stage);

@@ -112,6 +112,12 @@ static status admit_entry(struct line *l, int64_t i)
     return timeline_admit(&l->timeline, l->tick, &e);
 }
 
+static status cut_entry(struct line *l, int clip)
+{
+    timeline_cut(&l->timeline, l->tick, clip);
+    return l->io->dropped ? l->io->dropped(l->io->arg, clip) : ST_OK;
+}
+
 status line_cross_boundary(struct line *l)
 {
     struct line_decision d = { .cut = -1 };
@@ -122,7 +128,7 @@ status line_cross_boundary(struct line *l)
     if (mine == ST_OK) mine = ask_decision(l, &d);
     TRY(meet_at_boundary(l, mine, &d));
     for (int64_t i = l->decided.admitted; i < d.admitted; i++) TRY(admit_entry(l, i));
-    if (d.cut >= 0) timeline_cut(&l->timeline, l->tick, d.cut);
+    if (d.cut >= 0) TRY(cut_entry(l, d.cut));
     timeline_forget(&l->timeline, l->tick);
     d.over |= l->decided.over;
     if (d.admitted < l->decided.admitted) d.admitted = l->decided.admitted;

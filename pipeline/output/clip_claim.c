@@ -133,7 +133,7 @@ static int find_claim(const struct clip_claims *c, const char *path)
 }
 
 /* Takes the path over. */
-static status remember(struct clip_claims *c, char *path)
+static status remember_path(struct clip_claims *c, char *path)
 {
     if (c->count == c->room) {
         int const room = c->room ? 2 * c->room : 16;
@@ -177,7 +177,7 @@ status clip_claims_take(struct clip_claims *c, const char *dir, bool *held, char
     *held = find_claim(c, path) >= 0;
     if (!*held) {
         TRY_OUT(take_claim(c, path, held, by));
-        if (*held) TRY_OUT(remember(c, path));
+        if (*held) TRY_OUT(remember_path(c, path));
         if (*held) path = NULL; /* handed over */
     }
 out:

@@ -35,7 +35,7 @@ expect 2 'submit needs at least one JOB.yaml' "$rollmill" submit
 expect 2 'work takes no jobs' "$rollmill" work one.yaml
 expect 2 '--until soon' "$rollmill" work --until soon
 queue make >/dev/null || wrong "no queue"
-says 'of version 1' queue upgrade
+says 'of version 2' queue upgrade
 says 'no jobs' queue status
 expect 2 'no such job' "$rollmill" queue hold one
 expect 2 'after: there is no job none' sh -c "echo 'after: none' | cat one.yaml - >after.yaml; '$rollmill' submit after.yaml"
@@ -104,6 +104,9 @@ for n in $(seq "$made"); do
 done
 [ "$(find out -mindepth 1 -maxdepth 1 -not -name '.*' | wc -l)" = "$made" ] || wrong "folders: $(ls out)"
 says '"worlds": []' queue status --json
+says 'video hours' queue status --by owner
+says '"world_hours": 0.' queue status --by owner --json
+expect 2 '--by owner is of all jobs' "$rollmill" queue status --by owner n1
 grep -hE 'Sanitizer|runtime error' ./*.log && wrong "a sanitizer spoke"
 
 # Nobody's attempt is left over.

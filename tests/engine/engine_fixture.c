@@ -5,7 +5,7 @@
 #include "tests/engine/engine_fixture.h"
 #include "base/file.h"
 #include "base/strbuf.h"
-#include "comm/comm.h"
+#include "comm/heartbeat.h"
 #include "pipeline/text/text_encoder.h"
 #include "pipeline/text/text_internal.h"
 
@@ -250,7 +250,15 @@ void engine_fixture_forget(struct made_source *s)
 /* ---- a run -------------------------------------------------------------------------------- */
 
 static atomic_bool stop_now;
+static atomic_int stop_calls; /* left until the one that gets a yes; < 0: none will */
 static bool is_stopped(void) { return atomic_load(&stop_now); }
+
+static bool ask_stop(void)
+{
+    if (atomic_fetch_sub(&stop_calls, 1) == 1) atomic_store(&stop_now, true);
+    return is_stopped();
+}
+
 static int end_code(status st) { return st == ST_OK ? 0 : 1; }
 
 struct run {
@@ -303,6 +311,33 @@ static status run_on_rank(struct comm *world, void *arg)
     return st;
 }
 
+/* A world's ops, with mailboxes that lose all but heartbeats. */
+static struct comm_ops losing_ops;
+static status (*send_usual)(struct comm *, int, const struct comm_control *);
+
+static status send_heartbeats(struct comm *c, int peer, const struct comm_control *m)
+{
+    return m->kind < CONTROL_OTHER ? send_usual(c, peer, m) : ST_OK;
+}
+
+static void lose_control(struct comm *world)
+{
+    send_usual = world->ops->send_control;
+    losing_ops = *world->ops;
+    losing_ops.send_control = send_heartbeats;
+    world->ops = &losing_ops;
+}
+
+bool engine_fixture_attempts(const struct made_source *s)
+{
+    const char *const dir = s->clip[0].spec.dir;
+    char *const shelf = str_format("%.*s/.attempts", (int)(strrchr(dir, '/') - dir), dir);
+    bool const any = shelf && path_exists(shelf);
+
+    free(shelf);
+    return any;
+}
+
 void engine_fixture_run(struct engine_fixture *f, struct made_source *s,
                         const struct engine_run_config *c, struct fixture_run *out)
 {
@@ -311,6 +346,7 @@ void engine_fixture_run(struct engine_fixture *f, struct made_source *s,
 
     *out = (struct fixture_run){ .st = ST_OK };
     atomic_store(&stop_now, false);
+    atomic_store(&stop_calls, c->stop_call);
     s->stop = c->stop_at >= 0 ? &stop_now : NULL;
     s->stop_at = c->stop_at;
     if (c->stop_at == 0) atomic_store(&stop_now, true);
@@ -326,7 +362,7 @@ void engine_fixture_run(struct engine_fixture *f, struct made_source *s,
                                    .stall_s = c->patience_s > 0 ? c->patience_s : 60,
                                    .prompt_cache = c->no_cache ? NULL : f->cache,
                                    .fail_fast = c->fail_fast,
-                                   .stop = is_stopped,
+                                   .stop = ask_stop,
                                    .stop_asked = is_stopped,
                                    .exit_code = end_code };
     r.events = (struct engine_events){ .arg = &r, .group_end = count_group };
@@ -337,8 +373,10 @@ void engine_fixture_run(struct engine_fixture *f, struct made_source *s,
                                   .source_arg = &r,
                                   .events = &r.events };
     out->st = comm_thread_open(group, c->ranks, 120);
+    for (int i = 0; i < c->ranks && c->loses_control; i++) lose_control(group[i]);
     if (out->st == ST_OK) out->st = comm_thread_run(group, c->ranks, run_on_rank, &r);
     for (int i = 0; i < c->ranks; i++) comm_close(&group[i]);
+    out->stopped = atomic_load(&stop_now);
 }
 
 /* ---- alone --------------------------------------------------------------------------------- */

@@ -24,6 +24,8 @@ struct engine_run_config {
     int ranks, ranks_per_line, decode_ranks; /* per line 0, decode -1: the planner's choice */
     int ahead;                               /* 0: 64 */
     int64_t stop_at;                         /* blocks encoded; -1: no stop */
+    int stop_call;                           /* the engine's question that gets a yes; 0: none */
+    bool loses_control;                      /* no control message but heartbeats arrives */
     double patience_s;                       /* deadline and stall; 0: long enough */
     bool fail_fast, no_cache;
     const struct kern_backend *backend; /* of line and decoder; NULL: cpu */
@@ -35,6 +37,7 @@ struct fixture_run {
     status st;
     struct engine_result result;
     int groups;
+    bool stopped;      /* the question was asked that got a yes */
     double busy, span; /* stage-ticks with a block; from a stage's first to its last; all groups */
 };
 
@@ -55,6 +58,9 @@ void engine_fixture_clips(struct engine_fixture *f, struct made_source *s,
                           const struct fixture_clip *clip, int clips);
 
 void engine_fixture_forget(struct made_source *s); /* frees what clips took */
+
+/* Is there an attempt at any clip of this source, finished or not? */
+bool engine_fixture_attempts(const struct made_source *s);
 
 /* Render. Removes nothing. */
 void engine_fixture_run(struct engine_fixture *f, struct made_source *s,

@@ -184,6 +184,52 @@ static void a_clip_is_withdrawn(void **state)
     }
 }
 
+/* By the time its withdrawal is told of, nothing of it is left, though the line has nothing to do
+ * until then and nothing comes by which its encoder could guess. */
+static void an_idle_line_lets_go_of_a_cut_clip(void **state)
+{
+    static const struct fixture_clip clip[] = { { .blocks = 400, .seed = 1 },
+                                                { .blocks = 3, .seed = 2 } };
+    (void)state;
+    for (int w = 0; w < COUNT_OF(worlds); w++) {
+        engine_fixture_clips(fixture, &source, clip, COUNT_OF(clip));
+        source.more = true;
+        source.clip[0].withdraw_at = 2;
+        source.clip[1].after_told = 1;
+        source.left = engine_fixture_attempts;
+        struct fixture_run const run = render(&worlds[w]);
+        assert_int_equal(run.st, ST_OK);
+        assert_int_equal(source.clip[0].st, ST_CANCELED);
+        assert_int_equal(source.lefts, 0);
+        assert_true(source.asked_in_vain < MADE_PATIENCE);
+        check_clips(clip, COUNT_OF(clip), false);
+        engine_fixture_forget(&source);
+    }
+}
+
+/* No message that may be lost is needed for it. */
+static void every_cut_is_told_of(void **state)
+{
+    static const struct fixture_clip clip[] = { { .blocks = 11, .seed = 1 },
+                                                { .blocks = 400, .seed = 2 },
+                                                { .blocks = 3, .seed = 3 } };
+    (void)state;
+    for (int w = 0; w < COUNT_OF(worlds); w++) {
+        struct engine_run_config c = worlds[w];
+        c.loses_control = true;
+        engine_fixture_clips(fixture, &source, clip, COUNT_OF(clip));
+        source.more = true;
+        source.clip[0].withdraw_at = source.clip[1].withdraw_at = 0;
+        source.clip[2].after_told = 2;
+        struct fixture_run const run = render(&c);
+        assert_int_equal(run.st, ST_OK);
+        assert_int_equal(source.clip[1].st, ST_CANCELED);
+        assert_true(source.asked_in_vain < MADE_PATIENCE);
+        check_clips(clip, COUNT_OF(clip), false);
+        engine_fixture_forget(&source);
+    }
+}
+
 /* Before any of it is rendered, though it is the one that begins the group. */
 static void the_first_clip_is_withdrawn(void **state)
 {
@@ -249,6 +295,32 @@ static void a_stop_at_any_block(void **state)
         assert_int_equal(run.st, done == COUNT_OF(clip) ? ST_OK : ST_CANCELED);
         check_clips(clip, COUNT_OF(clip), true);
         engine_fixture_forget(&source);
+    }
+}
+
+/* Whenever it is asked for: whatever the engine is about to do then, on whichever rank. */
+static void a_stop_at_any_tick(void **state)
+{
+    static const struct engine_run_config small[] = { WORLD(1, 1, 0), WORLD(2, 2, 0),
+                                                      WORLD(3, 2, 1), WORLD(6, 6, 0) };
+    static const struct fixture_clip clip[] = { { .blocks = 1, .seed = 3 },
+                                                { .blocks = 2, .seed = 1 } };
+    (void)state;
+    for (int w = 0; w < COUNT_OF(small); w++) {
+        struct engine_run_config c = small[w];
+        bool stopped = true;
+        while (stopped) {
+            int done = 0;
+            c.stop_call++;
+            engine_fixture_clips(fixture, &source, clip, COUNT_OF(clip));
+            struct fixture_run const run = render(&c);
+            for (int i = 0; i < COUNT_OF(clip); i++) done += source.clip[i].done;
+            stopped = run.stopped;
+            assert_int_equal(run.st, done == COUNT_OF(clip) ? ST_OK : ST_CANCELED);
+            check_clips(clip, COUNT_OF(clip), stopped);
+            engine_fixture_forget(&source);
+        }
+        print_message("%d ranks: a stop at each of %d questions\n", c.ranks, c.stop_call - 1);
     }
 }
 
@@ -335,10 +407,13 @@ int main(int argc, char **argv)
         cmocka_unit_test(groups_follow_one_another),
         cmocka_unit_test(a_clip_fails_alone),
         cmocka_unit_test(a_clip_is_withdrawn),
+        cmocka_unit_test(an_idle_line_lets_go_of_a_cut_clip),
+        cmocka_unit_test(every_cut_is_told_of),
         cmocka_unit_test(the_first_clip_is_withdrawn),
         cmocka_unit_test(a_clip_that_needs_more_fails_alone),
         cmocka_unit_test(an_empty_prompt_is_embedded),
         cmocka_unit_test(a_stop_at_any_block),
+        cmocka_unit_test(a_stop_at_any_tick),
         cmocka_unit_test(a_line_of_six_is_kept_busy),
         cmocka_unit_test(a_few_at_random),
     };

@@ -10,7 +10,7 @@
 static bool has_come(const struct made_source *s, const struct made_clip *c)
 {
     return !c->given && s->blocks >= c->after_blocks && s->begun >= c->after_begun &&
-           s->asked_in_vain >= c->after_asked;
+           s->asked_in_vain >= c->after_asked && s->told >= c->after_told;
 }
 
 static struct work_item item_of(const struct made_source *s, int i)
@@ -37,6 +37,7 @@ static status give_next(void *arg, const struct work_item *group, double wait_s,
         return ST_OK;
     }
     *what = of_group ? WORK_LATER : others ? WORK_OTHER : WORK_END;
+    if (s->asked_in_vain >= MADE_PATIENCE) *what = WORK_END;
     if (*what == WORK_LATER) s->asked_in_vain++;
     if (*what == WORK_LATER && wait_s > 0)
         nanosleep(&(struct timespec){ .tv_nsec = 1000000L }, NULL);
@@ -85,6 +86,7 @@ static void note_done(void *arg, int64_t ticket)
 {
     struct made_source *const s = arg;
     s->clip[ticket].done++;
+    s->told++;
 }
 
 static void note_failed(void *arg, int64_t ticket, status st, const char *why)
@@ -95,6 +97,8 @@ static void note_failed(void *arg, int64_t ticket, status st, const char *why)
     c->failed++;
     c->st = st;
     snprintf(c->why, sizeof c->why, "%s", why);
+    s->told++;
+    s->lefts += s->left && s->left(s);
     if (s->failing) s->failing(ticket);
 }
 

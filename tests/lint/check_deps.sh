@@ -40,7 +40,7 @@ pipeline/weights     | base kernels                                     | weight
 pipeline/text        | base kernels pipeline/weights pipeline/text/clean | text_encoder.h tokenizer.h umt5.h
 pipeline/text/clean  | base                                             | text_clean.h
 pipeline/dit         | base kernels pipeline/weights                    | dit.h schedule.h noise.h rope.h
-pipeline/cache       | base kernels                                     | kv_cache.h kv_policy.h kv_state.h
+pipeline/cache       | base kernels pipeline/dit/rope.h                 | kv_cache.h kv_policy.h kv_state.h
 pipeline/line        | base kernels comm cluster/split.h pipeline/dit pipeline/cache | line.h timeline.h
 pipeline/vae         | base kernels pipeline/weights                    | vae.h
 pipeline/decode      | base kernels comm pipeline/vae                   | decode_chain.h decode_link.h
@@ -51,7 +51,8 @@ pipeline/engine      | base kernels comm cluster pipeline/* jobs/spec/clip_spec.
 
 cmd                  | base kernels comm cluster jobs/* pipeline/*      |
 cmd/render           | base kernels comm cluster jobs/* pipeline/*      | render_run.h
-cmd/queue            | base kernels comm cluster jobs/* pipeline/* cmd/render |
+cmd/queue            | base kernels comm cluster jobs/* pipeline/* cmd/render | queue_place.h queue_json.h
+cmd/serve            | base jobs/* cmd/queue                             |
 cmd/plan             | base kernels comm cluster jobs/* pipeline/* cmd/bench |
 cmd/bench            | base kernels comm cluster jobs/* pipeline/*      | bench_file.h
 cmd/verify           | base kernels comm cluster jobs/* pipeline/*      |
@@ -132,6 +133,7 @@ stays libav 'lib(av|sw)[a-z]+/[a-z_]+\.h' pipeline/output/av/ pipeline/output/co
 stays libyaml 'yaml\.h' jobs/yaml/
 stays SQLite 'sqlite3\.h' jobs/queue/store_sqlite
 stays libpq 'libpq-fe\.h' jobs/queue/store_postgres
+stays libmicrohttpd 'microhttpd\.h' cmd/serve/serve_http
 stays SentencePiece 'sentencepiece[a-z_]*\.h' pipeline/text/
 
 # tests/standin/ stands in for the device, so it begins with the toolkit's own types.

@@ -100,9 +100,12 @@ void queue_sql_pass(int64_t ms)
              "UPDATE clips SET not_before = not_before - %lld, bad_until = bad_until - %lld; "
              "UPDATE hosts SET blocked_until = blocked_until - %lld; "
              "UPDATE jobs SET closed = closed - %lld WHERE closed > 0; "
+             "UPDATE attempts SET began = began - %lld; "
+             "UPDATE attempts SET ended = ended - %lld WHERE ended > 0; "
              "UPDATE events SET t = t - %lld",
              (long long)ms, (long long)ms, (long long)ms, (long long)ms, (long long)ms,
-             (long long)ms, (long long)ms, (long long)ms, (long long)ms);
+             (long long)ms, (long long)ms, (long long)ms, (long long)ms, (long long)ms,
+             (long long)ms);
     queue_sql(sql);
 }
 

@@ -30,7 +30,7 @@ SELECT id, closed, outcome FROM jobs WHERE uid = $1
 SELECT spec FROM jobs WHERE id = $1
 
 -- name: clip_add
-INSERT INTO clips (job, idx, task, folder, axis_values, blocks) VALUES ($1, $2, $3, $4, $5, $6)
+INSERT INTO clips (job, idx, task, folder, axis_values, blocks, pictures, video_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 
 -- name: dep_add
 INSERT INTO deps (job, after, kind)
@@ -68,7 +68,8 @@ SELECT id, pid, pid_start FROM workers WHERE state = 0 AND place = $1 AND id <> 
 UPDATE workers SET lease_until = 0 WHERE id = $1 AND state = 0
 
 -- name: progress
-UPDATE attempts SET blocks = $5 WHERE job = $1 AND idx = $2 AND attempt = $3 AND worker = $4 AND ended = 0 AND blocks < $5
+UPDATE attempts SET blocks = $5, entered = CASE WHEN entered = 0 THEN now_ms() ELSE entered END
+WHERE job = $1 AND idx = $2 AND attempt = $3 AND worker = $4 AND ended = 0 AND blocks < $5
 
 -- name: mine
 SELECT c.job, c.idx, c.attempt, CASE WHEN c.stop = 1 OR j.want >= 2 THEN 1 ELSE 0 END,
@@ -312,6 +313,89 @@ ORDER BY e.id
 -- name: attempts
 SELECT attempt, worker, began, ended, blocks, host, class, message FROM attempts
 WHERE job = $1 AND idx = $2 ORDER BY attempt
+
+-- Clips in work, the oldest first. Not entered yet: entered is 0.
+-- name: running
+SELECT c.job, j.uid, c.idx, c.attempt, a.worker, a.host, a.began, a.entered, a.blocks, c.blocks, c.axis_values
+FROM clips c
+--lite INDEXED BY clips_held
+JOIN jobs j ON j.id = c.job
+JOIN attempts a ON a.job = c.job AND a.idx = c.idx AND a.attempt = c.attempt
+WHERE c.state = 1
+ORDER BY a.began, c.job, c.idx LIMIT $1
+
+-- name: failed
+SELECT c.job, j.uid, c.idx, c.attempt, a.worker, a.host, a.ended, a.class, a.message, c.axis_values
+FROM clips c
+--lite INDEXED BY clips_failed
+JOIN jobs j ON j.id = c.job
+JOIN attempts a ON a.job = c.job AND a.idx = c.idx AND a.attempt = c.attempt
+WHERE c.state = 3
+ORDER BY a.ended DESC, c.job, c.idx LIMIT $1
+
+-- The newest ends first; of a clip that was discarded since, none.
+-- name: finished
+SELECT c.job, j.uid, c.idx, a.attempt, a.worker, a.host, a.ended, c.folder, c.pictures, c.axis_values
+FROM attempts a
+--lite INDEXED BY attempts_ended
+JOIN clips c ON c.job = a.job AND c.idx = a.idx
+JOIN jobs j ON j.id = a.job
+WHERE a.ended > 0 AND a.class = 'done' AND c.state = 2 AND a.attempt > c.past
+ORDER BY a.ended DESC, a.job, a.idx LIMIT $1
+
+-- Pictures of clips that ended since $2, in spans of $1 ms.
+-- name: pace
+SELECT a.ended / $1 * $1, count(*), CAST(sum(c.pictures) AS BIGINT)
+FROM attempts a
+--lite INDEXED BY attempts_ended
+JOIN clips c ON c.job = a.job AND c.idx = a.idx
+WHERE a.ended > 0 AND a.ended >= $2 AND a.class = 'done'
+GROUP BY a.ended / $1 ORDER BY 1
+
+-- A world's life is shared among owners by the blocks that it made for each.
+-- name: owners
+WITH made AS (
+    SELECT a.worker, j.owner, sum(CASE WHEN a.blocks > 0 THEN a.blocks ELSE 0 END) AS n
+    FROM attempts a JOIN jobs j ON j.id = a.job GROUP BY a.worker, j.owner),
+life AS (
+    SELECT m.worker, w.seen - w.joined AS ms, sum(m.n) AS n
+    FROM made m JOIN workers w ON w.id = m.worker GROUP BY m.worker, w.seen, w.joined),
+worked AS (
+    SELECT m.owner, sum(l.ms * m.n / l.n) AS ms FROM made m JOIN life l ON l.worker = m.worker WHERE l.n > 0 GROUP BY m.owner),
+video AS (
+    SELECT j.owner, sum(c.video_ms) AS ms FROM clips c JOIN jobs j ON j.id = c.job WHERE c.state = 2 GROUP BY j.owner)
+SELECT j.owner, CAST(sum(j.clips) AS BIGINT), CAST(sum(j.n_done) AS BIGINT), CAST(sum(j.n_running) AS BIGINT),
+    CAST(sum(j.n_ready) AS BIGINT), CAST(sum(j.n_failed) AS BIGINT),
+    CAST(coalesce((SELECT v.ms FROM video v WHERE v.owner = j.owner), 0) AS BIGINT),
+    CAST(coalesce((SELECT k.ms FROM worked k WHERE k.owner = j.owner), 0) AS BIGINT)
+FROM jobs j GROUP BY j.owner ORDER BY j.owner
+
+-- Upgrade -----------------------------------------------------------------------------------------
+
+-- From version 1. It only adds, so worlds may be at work meanwhile.
+-- name: upgrade_pictures
+ALTER TABLE clips ADD COLUMN pictures
+--pg BIGINT
+--lite INTEGER
+    NOT NULL DEFAULT 0
+
+-- name: upgrade_video
+ALTER TABLE clips ADD COLUMN video_ms
+--pg BIGINT
+--lite INTEGER
+    NOT NULL DEFAULT 0
+
+-- name: upgrade_entered
+ALTER TABLE attempts ADD COLUMN entered
+--pg BIGINT
+--lite INTEGER
+    NOT NULL DEFAULT 0
+
+-- name: upgrade_ended
+CREATE INDEX attempts_ended ON attempts (ended) WHERE ended > 0
+
+-- name: upgrade_version
+UPDATE meta SET value = CAST($1 AS TEXT) WHERE key = 'schema'
 
 -- Upkeep ------------------------------------------------------------------------------------------
 

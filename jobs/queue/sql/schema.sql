@@ -1,4 +1,4 @@
--- schema.sql - version 1, for both stores.
+-- schema.sql - version 2, for both stores. Queues of version 1 come here by upgrade_* in queue.sql.
 -- @id@ and @int@ are the store's words for a row's own number and for a 64-bit number; lines that begin with
 -- --pg or --lite are for one store alone. Times are milliseconds of the database's clock since 1970; 0 is never.
 -- now_ms() is that clock: of PostgreSQL a function (below), of SQLite one that the program registers.
@@ -55,6 +55,8 @@ CREATE TABLE clips (
     folder      TEXT  NOT NULL,                 -- absolute; exists = done
     axis_values TEXT  NOT NULL,                 -- of the sweep, JSON: for people
     blocks      @int@ NOT NULL,
+    pictures    @int@ NOT NULL DEFAULT 0,       -- of its video, and how long that is, ms; 0: of a queue of version 1
+    video_ms    @int@ NOT NULL DEFAULT 0,
     state       @int@ NOT NULL DEFAULT 0 CHECK (state BETWEEN 0 AND 4), -- 0 ready, 1 running, 2 done, 3 failed, 4 canceled
     worker      @int@ NOT NULL DEFAULT 0,       -- of a running one
     attempt     @int@ NOT NULL DEFAULT 0,       -- the fencing number: one more with every claim, never less
@@ -105,6 +107,7 @@ CREATE TABLE attempts (
     host    TEXT  NOT NULL,
     began   @int@ NOT NULL,                     -- claimed
     ended   @int@ NOT NULL DEFAULT 0,
+    entered @int@ NOT NULL DEFAULT 0,           -- its world was first known to have it in the line
     class   TEXT  NOT NULL DEFAULT '',          -- done, spec, error, crash, host, preempt, cancel, overtaken
     blocks  @int@ NOT NULL DEFAULT -1,          -- -1: waits in its world; 0: entered the line; then blocks done
     message TEXT  NOT NULL DEFAULT '',
@@ -112,6 +115,7 @@ CREATE TABLE attempts (
     FOREIGN KEY (job, idx) REFERENCES clips (job, idx) ON DELETE CASCADE
 ) @strict_norow@;
 CREATE INDEX attempts_open ON attempts (worker) WHERE ended = 0;
+CREATE INDEX attempts_ended ON attempts (ended) WHERE ended > 0;
 --pg ALTER TABLE attempts SET (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02);
 
 CREATE TABLE workers (
@@ -150,4 +154,4 @@ CREATE TABLE events (
 ) @strict@;
 CREATE INDEX events_job ON events (job, id);
 
-INSERT INTO meta (key, value) VALUES ('schema', '1'), ('strikes', '3'), ('block_ms', '1800000'), ('other_host_ms', '600000');
+INSERT INTO meta (key, value) VALUES ('schema', '2'), ('strikes', '3'), ('block_ms', '1800000'), ('other_host_ms', '600000');

@@ -4,6 +4,7 @@
  */
 #include "tests/support/unit.h"
 
+#include "base/strbuf.h"
 #include "jobs/queue/queue_internal.h"
 #include "tests/support/queue_sql.h"
 
@@ -127,7 +128,9 @@ static void fill_clip(void *arg, int64_t i, struct queue_new_clip *c)
 
     snprintf(task, sizeof task, "%016llx", (unsigned long long)i);
     snprintf(dir, sizeof dir, "/out/%s-%05lld", (const char *)arg, (long long)i);
-    *c = (struct queue_new_clip){ .task = task, .folder = dir, .values = "{}", .blocks = 4 };
+    *c = (struct queue_new_clip){
+        .task = task, .folder = dir, .values = "{}", .blocks = 4, .pictures = 45, .video_ms = 3000
+    };
 }
 
 static struct queue_job job_of(const char *name, int64_t clips, int64_t priority, const char *group)
@@ -611,6 +614,113 @@ static void versions(void **state)
     queue_close(&q);
 }
 
+/* Version 1 had no lengths, no time of entry, no index of ends. */
+static void an_older_queue_is_brought_up(void **state)
+{
+    struct queue *q;
+    int from;
+
+    (void)state;
+    submit(job_of("one", 2, 50, "g"));
+    queue_sql("DROP INDEX attempts_ended; ALTER TABLE attempts DROP COLUMN entered; "
+              "ALTER TABLE clips DROP COLUMN pictures; ALTER TABLE clips DROP COLUMN video_ms");
+    queue_sql("UPDATE meta SET value = '1' WHERE key = 'schema'");
+    assert_int_equal(queue_open(&q, queue_sql_url(), false), QUEUE_REFUSED);
+    assert_non_null(strstr(queue_error(q), "older version"));
+    queue_close(&q);
+    for (int version = 1; version <= QUEUE_SCHEMA; version++) {
+        assert_int_equal(queue_upgrade(&q, queue_sql_url(), &from), QUEUE_OK);
+        assert_int_equal(from, version);
+        queue_close(&q);
+    }
+    is(claim("A", "", 1), "claimed 1/0/1");
+    assert_int_equal(end_clip("A", CLIP(1, 0, 1, 4), QUEUE_END_DONE), QUEUE_OK);
+    is(queue_sql("SELECT state, pictures, video_ms FROM clips ORDER BY idx"), "2|0|0,0|0|0");
+}
+
+static struct strbuf brief;
+
+static void note_brief(void *arg, const struct queue_clip_brief *b)
+{
+    (void)arg;
+    strbuf_addf(&brief, "%s/%lld/%lld %d %lld %s %s %s;", b->uid, (long long)b->index,
+                (long long)b->attempt, b->entered > 0, (long long)b->blocks_done, b->end,
+                b->message, b->folder);
+}
+
+static const char *list(enum queue_answer (*lister)(struct queue *, int, queue_brief_fn, void *),
+                        int limit)
+{
+    strbuf_free(&brief);
+    assert_int_equal(lister(admin, limit, note_brief, NULL), QUEUE_OK);
+    return brief.s ? brief.s : "";
+}
+
+static void note_pace(void *arg, const struct queue_pace *p)
+{
+    assert_int_equal(p->from % 1000000, 0);
+    strbuf_addf(&brief, "%lld %lld;", (long long)p->clips, (long long)p->pictures);
+    *(int64_t *)arg = p->from;
+}
+
+static void note_owner(void *arg, const struct queue_owner *o)
+{
+    (void)arg;
+    strbuf_addf(&brief, "%s %lld %lld %lld %lld %lld %lld;", o->owner, (long long)o->clips,
+                (long long)o->done, (long long)o->failed, (long long)o->ready,
+                (long long)o->video_ms, (long long)o->world_ms);
+}
+
+static void the_farm_at_a_glance(void **state)
+{
+    static struct queue_clip mine[QUEUE_HOLDS];
+    struct queue_job second = job_of("two", 1, 40, "g");
+    enum queue_claimed what;
+    int64_t now, last = 0;
+    bool drain;
+    int n = 0;
+
+    (void)state;
+    submit(job_of("one", 5, 50, "g"));
+    second.owner = "other";
+    submit(second);
+    assert_int_equal(queue_claim(as("A"), "", 4, mine, &n, &what), QUEUE_OK);
+    is(list(queue_running, 2), "one-00000001/0/1 0 -1   ;one-00000001/1/1 0 -1   ;");
+    mine[0].blocks_done = 2;
+    assert_int_equal(queue_beat(as("A"), mine, n, &drain), QUEUE_OK);
+    is(list(queue_running, 1), "one-00000001/0/1 1 2   ;");
+    is(list(queue_failed, 9), "");
+    assert_int_equal(end_clip("A", CLIP(1, 1, 1, 1), QUEUE_END_SPEC), QUEUE_OK);
+    is(list(queue_failed, 9), "one-00000001/1/1 0 0 spec said by hand ;");
+    assert_int_equal(end_clip("A", CLIP(1, 0, 1, 4), QUEUE_END_DONE), QUEUE_OK);
+    queue_sql_pass(2000000);
+    assert_int_equal(end_clip("A", CLIP(1, 2, 1, 4), QUEUE_END_DONE), QUEUE_OK);
+    queue_sql_pass(1);
+    assert_int_equal(end_clip("A", CLIP(1, 3, 1, 4), QUEUE_END_DONE), QUEUE_OK);
+    is(list(queue_finished, 1), "one-00000001/3/1 0 0   /out/one-00003;");
+    assert_int_equal(queue_now(admin, &now), QUEUE_OK);
+    strbuf_free(&brief);
+    assert_int_equal(queue_pace(admin, 1000000, now - 9000000, note_pace, &last), QUEUE_OK);
+    is(brief.s, "1 45;2 90;");
+    assert_true(last <= now);
+    /* It lived 1,300,000 ms and made 12 blocks for one owner, 1 for the other. */
+    assert_int_equal(order(QUEUE_DO_DISCARD, 1, 3), 1);
+    is(list(queue_finished, 1), "one-00000001/2/1 0 0   /out/one-00002;");
+    queue_sql("UPDATE attempts SET blocks = CASE WHEN idx = 0 THEN 12 ELSE 0 END");
+    is(claim("A", "", 9), "claimed 1/3/2 1/4/1");
+    assert_int_equal(end_clip("A", CLIP(1, 3, 2, 0), QUEUE_END_PREEMPT), QUEUE_OK);
+    assert_int_equal(order(QUEUE_DO_HOLD, 1, 0), 1);
+    assert_int_equal(end_clip("A", CLIP(1, 4, 1, 0), QUEUE_END_PREEMPT), QUEUE_OK);
+    is(claim("A", "", 9), "claimed 2/0/1");
+    queue_sql("UPDATE attempts SET blocks = 1 WHERE job = 2; "
+              "UPDATE workers SET joined = seen - 1300000");
+    strbuf_free(&brief);
+    assert_int_equal(queue_owners(admin, note_owner, NULL), QUEUE_OK);
+    is(brief.s, "other 1 0 0 0 0 100000;test 5 2 1 2 6000 1200000;");
+    for (int i = 0; i < n; i++) queue_clip_free(&mine[i]);
+    strbuf_free(&brief);
+}
+
 static void every_statement_has_a_text(void **state)
 {
     (void)state;
@@ -676,6 +786,8 @@ int main(void)
         RULE(texts_stay_texts),
         RULE(prune_leaves_what_is_needed),
         RULE(versions),
+        RULE(an_older_queue_is_brought_up),
+        RULE(the_farm_at_a_glance),
         RULE(every_statement_has_a_text),
         RULE(urls),
     };

@@ -1,0 +1,271 @@
+/* serve_snapshot.c - the queue's rows as one JSON value, which page, metrics and API show. */
+#include "base/clock.h"
+#include "base/utf8.h"
+#include "cmd/queue/queue_json.h"
+#include "cmd/serve/serve_internal.h"
+#include "jobs/spec/json_build.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static double const fresh_s = 1, slow_s = 60, again_s = 5;
+enum { SHEET_MOST = 64 << 20 };
+
+/* One snapshot in the making. */
+struct taking {
+    const struct serve_roots *roots;
+    const json_t *known; /* folders of the snapshot before */
+    const json_t *slow;  /* that snapshot, where what is slow to read is taken from it; or NULL */
+    json_t *list, *folder;
+    int64_t now;
+};
+
+/* ---- rows ---- */
+
+static void take_job(void *arg, const struct queue_job_status *s)
+{
+    struct taking *const t = arg;
+    json_add(&t->list, queue_job_json(s));
+}
+
+static void take_world(void *arg, const struct queue_world_status *s)
+{
+    struct taking *const t = arg;
+    json_add(&t->list, queue_world_json(s, t->now));
+}
+
+static void take_owner(void *arg, const struct queue_owner *o)
+{
+    struct taking *const t = arg;
+    json_add(&t->list, queue_owner_json(o));
+}
+
+static void take_pace(void *arg, const struct queue_pace *p)
+{
+    struct taking *const t = arg;
+    json_t *o = json_object();
+
+    json_set(&o, "from_ms", json_integer(p->from));
+    json_set(&o, "clips", json_integer(p->clips));
+    json_set(&o, "pictures", json_integer(p->pictures));
+    json_add(&t->list, o);
+}
+
+static json_t *brief_json(const struct queue_clip_brief *b)
+{
+    json_t *o = json_object();
+
+    json_set(&o, "id", json_integer(b->job));
+    json_set(&o, "job", queue_text_json(b->uid));
+    json_set(&o, "clip", json_integer(b->index));
+    json_set(&o, "attempt", json_integer(b->attempt));
+    json_set(&o, "world", json_integer(b->world));
+    json_set(&o, "host", queue_text_json(b->host));
+    json_set(&o, "values", queue_text_json(b->values));
+    return o;
+}
+
+/* By the pace since it entered the line; nobody knows before its first block. */
+static json_t *eta_json(const struct queue_clip_brief *b, int64_t now)
+{
+    if (b->entered <= 0 || b->blocks_done <= 0 || now < b->entered) return json_null();
+    double const each = (double)(now - b->entered) / (double)b->blocks_done;
+    return json_integer((json_int_t)((double)(b->blocks - b->blocks_done) * each));
+}
+
+static void take_running(void *arg, const struct queue_clip_brief *b)
+{
+    struct taking *const t = arg;
+    json_t *o = brief_json(b);
+
+    json_set(&o, "began_ms", json_integer(b->began));
+    json_set(&o, "entered_ms", json_integer(b->entered));
+    json_set(&o, "in_line", json_boolean(b->blocks_done >= 0));
+    json_set(&o, "blocks_done", json_integer(b->blocks_done > 0 ? b->blocks_done : 0));
+    json_set(&o, "blocks", json_integer(b->blocks));
+    json_set(&o, "eta_ms", eta_json(b, t->now));
+    json_add(&t->list, o);
+}
+
+static void take_failed(void *arg, const struct queue_clip_brief *b)
+{
+    struct taking *const t = arg;
+    json_t *o = brief_json(b);
+
+    json_set(&o, "ended_ms", json_integer(b->ended));
+    json_set(&o, "end", queue_text_json(b->end));
+    json_set(&o, "message", queue_text_json(b->message));
+    json_add(&t->list, o);
+}
+
+/* Where a finished clip lies, and its sheet's name or null; looked up once in its life. */
+static json_t *find_folder(const struct taking *t, const char *key, const char *folder)
+{
+    json_t *const known = json_object_get(t->known, key);
+    json_t *o = json_object();
+
+    if (known) {
+        json_decref(o);
+        return json_incref(known);
+    }
+    char *const name =
+        utf8_valid(folder, strlen(folder)) ? serve_sheet_name(t->roots, folder) : NULL;
+    json_set(&o, "folder", queue_text_json(folder));
+    json_set(&o, "sheet", name ? queue_text_json(name) : json_null());
+    free(name);
+    return o;
+}
+
+static void take_finished(void *arg, const struct queue_clip_brief *b)
+{
+    struct taking *const t = arg;
+    json_t *o = brief_json(b);
+    char key[80];
+
+    snprintf(key, sizeof key, "%lld/%lld/%lld", (long long)b->job, (long long)b->index,
+             (long long)b->attempt);
+    json_t *const folder = find_folder(t, key, b->folder);
+    bool const sheet = json_is_string(json_object_get(folder, "sheet"));
+    json_set(&t->folder, key, folder);
+    json_set(&o, "ended_ms", json_integer(b->ended));
+    json_set(&o, "pictures", json_integer(b->pictures));
+    json_set(&o, "sheet", sheet ? json_sprintf("/sheet/%s", key) : json_null());
+    json_add(&t->list, o);
+}
+
+/* ---- the whole ---- */
+
+static enum queue_answer read_jobs(struct queue *q, struct taking *t)
+{
+    return queue_jobs(q, take_job, t);
+}
+
+static enum queue_answer read_worlds(struct queue *q, struct taking *t)
+{
+    return queue_worlds(q, false, take_world, t);
+}
+
+static enum queue_answer read_owners(struct queue *q, struct taking *t)
+{
+    return queue_owners(q, take_owner, t);
+}
+
+static enum queue_answer read_running(struct queue *q, struct taking *t)
+{
+    return queue_running(q, SERVE_LIST, take_running, t);
+}
+
+static enum queue_answer read_failed(struct queue *q, struct taking *t)
+{
+    return queue_failed(q, SERVE_LIST, take_failed, t);
+}
+
+static enum queue_answer read_finished(struct queue *q, struct taking *t)
+{
+    return queue_finished(q, SERVE_SHEETS, take_finished, t);
+}
+
+static enum queue_answer read_pace(struct queue *q, struct taking *t)
+{
+    int64_t const since = (t->now / SERVE_PACE_MS - SERVE_PACES + 1) * SERVE_PACE_MS;
+    return queue_pace(q, SERVE_PACE_MS, since, take_pace, t);
+}
+
+/* Those that go through all clips, or all of a day, are read once a minute. */
+static const struct part {
+    const char *name;
+    enum queue_answer (*read)(struct queue *q, struct taking *t);
+    bool slow;
+} parts[] = {
+    { "jobs", read_jobs, false },         { "worlds", read_worlds, false },
+    { "running", read_running, false },   { "failed", read_failed, false },
+    { "finished", read_finished, false }, { "owners", read_owners, true },
+    { "pace", read_pace, true },
+};
+
+static enum queue_answer take_part(struct queue *q, const struct part *p, struct taking *t,
+                                   json_t **all)
+{
+    enum queue_answer a = QUEUE_OK;
+
+    t->list = p->slow && t->slow ? json_incref(json_object_get(t->slow, p->name)) : json_array();
+    if (!p->slow || !t->slow) a = p->read(q, t);
+    json_set(all, p->name, t->list);
+    return a;
+}
+
+/* NULL: no answer, or no memory; *a says which. */
+static json_t *take_all(struct queue *q, struct taking *t, enum queue_answer *a)
+{
+    json_t *all = json_object();
+
+    *a = queue_now(q, &t->now);
+    json_set(&all, "now_ms", json_integer(t->now));
+    json_set(&all, "pace_span_ms", json_integer(SERVE_PACE_MS));
+    for (int i = 0; i < COUNT_OF(parts) && *a == QUEUE_OK; i++)
+        *a = take_part(q, &parts[i], t, &all);
+    if (*a == QUEUE_OK && t->folder) return all;
+    json_decref(all);
+    return NULL;
+}
+
+bool serve_snapshot_renew(struct serve_snapshot *s, struct queue *q, const struct serve_roots *r)
+{
+    double const now = clock_seconds();
+    struct taking t = { .roots = r, .known = s->folder };
+    enum queue_answer a;
+
+    if (s->tried > 0 && now - s->tried < (s->away ? again_s : fresh_s)) return s->all != NULL;
+    t.folder = json_object();
+    if (s->all && now - s->slowly < slow_s) t.slow = s->all;
+    json_t *const all = take_all(q, &t, &a);
+    s->away = !all;
+    s->tried = clock_seconds();
+    if (!all) {
+        json_decref(t.folder);
+        snprintf(s->why, sizeof s->why, "%s", a == QUEUE_OK ? "no memory" : queue_error(q));
+        return s->all != NULL;
+    }
+    json_decref(s->all);
+    json_decref(s->folder);
+    s->all = all;
+    s->folder = t.folder;
+    s->taken = s->tried;
+    if (!t.slow) s->slowly = now;
+    return true;
+}
+
+void serve_snapshot_free(struct serve_snapshot *s)
+{
+    json_decref(s->all);
+    json_decref(s->folder);
+    *s = (struct serve_snapshot){ 0 };
+}
+
+int serve_snapshot_sheet(const struct serve_snapshot *s, const struct serve_roots *r,
+                         const char *key, int64_t *size)
+{
+    const json_t *const at = json_object_get(s->folder, key);
+    const char *const folder = json_string_value(json_object_get(at, "folder"));
+    const char *const name = json_string_value(json_object_get(at, "sheet"));
+
+    return folder && name ? serve_roots_file(r, folder, name, SHEET_MOST, size) : -1;
+}
+
+static void take_clip(void *arg, const struct queue_clip_status *s)
+{
+    json_add(arg, queue_clip_json(s));
+}
+
+json_t *serve_clips(struct queue *q, int64_t job, int64_t from)
+{
+    json_t *list = json_array(), *o = json_object();
+    enum queue_answer const a = queue_clips(q, job, from, SERVE_LIST, take_clip, &list);
+
+    json_set(&o, "id", json_integer(job));
+    json_set(&o, "clips", list);
+    if (a == QUEUE_OK) return o;
+    json_decref(o);
+    return NULL;
+}
