@@ -59,11 +59,14 @@ static status check_result(const struct job_render *r, const struct engine_resul
         log_info("render: %lld clips made", (long long)result->done);
         return ST_OK;
     }
-    bool const in_vain = !result->done && failed == result->refused && !failed_fast;
-    status const st = comm_launcher_rank() > 0 ? ST_PEER : in_vain ? ST_FORMAT : ST_IO;
-    if (failed_fast) return fail(st, "stopped at the first clip that was not made");
-    return fail(st, "%lld of %lld clips were not made", (long long)failed,
-                (long long)(failed + result->done));
+    bool const in_vain = !result->done && result->failed && result->failed == result->refused;
+    status st = in_vain && !failed_fast ? ST_FORMAT : ST_IO;
+    if (failed_fast) st = fail(st, "stopped at the first clip that was not made");
+    else
+        st = fail(st, "%lld of %lld clips were not made", (long long)failed,
+                  (long long)(failed + result->done));
+    if (comm_launcher_rank() > 0) error_clear(); /* rank 0 says it; the code is the same */
+    return st;
 }
 
 /* ---- options ------------------------------------------------------------------------- */

@@ -3,9 +3,9 @@
  *
  * A thread beside whatever rank 0 does. A line is kept supplied: as soon as fewer than two blocks
  * a stage are left that have not entered, the next clip goes to it - to the line with the fewest,
- * if there are several. Before that the clip's prompts are embedded, those
- * of all clips at hand together. What a line has left its head sends with every
- * tick (CONTROL_TICK); a message that is lost is made good by the next one.
+ * if there are several. Before that the clip's prompts are embedded, those of all clips at hand
+ * together, on a thread of the bank's: this one goes on meanwhile. What a line has left its head
+ * sends with every tick (CONTROL_TICK); a message that is lost is made good by the next one.
  *
  * What becomes of a clip, one that is cut too, is reported by the rank that encodes it
  * (clip_feed.c), which nothing can lose. After a stop the end of a line's encoder settles all of
@@ -61,10 +61,11 @@ struct dispatcher {
     struct supply line[ROLES_RANKS];
 
     /* the thread's own */
-    bool exhausted;     /* the source has no more of the group */
-    bool ended, closed; /* feeds: no more clips; nothing more at all */
-    int numbers;        /* of the render, given out so far */
-    double asked_at;    /* the source, clock_seconds() */
+    struct group_verdict refusal; /* prompts can no more be embedded; ST_OK: they can */
+    bool exhausted;               /* the source has no more of the group */
+    bool ended, closed;           /* feeds: no more clips; nothing more at all */
+    int numbers;                  /* of the render, given out so far */
+    double asked_at;              /* the source, clock_seconds() */
     int64_t done, failed;
 };
 
@@ -299,7 +300,18 @@ static int count_waiting(struct dispatcher *d)
     return n;
 }
 
-/* Waits for a clip only if nothing else is to be done. */
+/* Clips that no line has are not made, if prompts can no more be embedded. */
+static void refuse_waiting(struct dispatcher *d)
+{
+    if (d->refusal.st == ST_OK) return;
+    pthread_mutex_lock(&d->lock);
+    for (int i = 0; i < d->entries; i++)
+        if (d->entry[i]->line < 0) settle_entry(d->entry[i], d->refusal.st, d->refusal.why);
+    pthread_mutex_unlock(&d->lock);
+}
+
+/* Waits for a clip only if nothing else is to be done. A group that is refused is asked for what
+ * there is of it, and ends. */
 static status take_clips(struct dispatcher *d)
 {
     const struct work_source *const s = d->t->rank->source;
@@ -309,7 +321,8 @@ static status take_clips(struct dispatcher *d)
     while (!d->exhausted && count_waiting(d) < d->t->rank->o->ahead) {
         TRY(s->ops->next(s->arg, d->t->first, 0, &item, &what));
         if (what == WORK_CLIP) TRY(add_entry(d, &item));
-        else d->exhausted = what != WORK_LATER;
+        else d->exhausted = what != WORK_LATER || d->refusal.st != ST_OK;
+        refuse_waiting(d);
         if (what != WORK_CLIP) break;
     }
     return ST_OK;
@@ -380,14 +393,14 @@ static int collect_waiting(struct dispatcher *d, struct entry *out[], int most)
     return n;
 }
 
-static status embed_waiting(struct dispatcher *d)
+static status ask_for_prompts(struct dispatcher *d)
 {
     struct entry *waiting[PROMPT_TOGETHER];
     const struct clip_spec *clip[PROMPT_TOGETHER];
     int const n = collect_waiting(d, waiting, PROMPT_TOGETHER);
 
     for (int i = 0; i < n; i++) clip[i] = waiting[i]->item.clip;
-    return prompt_bank_embed(d->prompts, clip, n);
+    return prompt_bank_ask(d->prompts, clip, n);
 }
 
 static void refuse_clip(struct dispatcher *d, struct entry *e, const char *why)
@@ -429,7 +442,6 @@ static status supply_line(struct dispatcher *d, struct entry *e, int line)
         error_clear();
         return ST_OK;
     }
-    if (!prompt_bank_has(d->prompts, e->item.clip)) TRY_OUT(embed_waiting(d));
     TRY_OUT(prompt_bank_give(d->prompts, c, &why));
     if (!why) TRY_OUT(clip_starts_give(d->starts, c, &why));
     if (why) refuse_clip(d, e, why);
@@ -444,16 +456,29 @@ out:
     return st;
 }
 
+/* A stop cuts embedding short, too, and is dealt with as everywhere. */
+static void collect_prompts(struct dispatcher *d)
+{
+    struct group_verdict failed;
+
+    prompt_bank_collect(d->prompts, &failed);
+    if (failed.st == ST_OK || failed.st == ST_CANCELED) return;
+    d->refusal = failed;
+    refuse_waiting(d);
+}
+
 /* Then, while they are supplied, the prompts of those that come next. */
 static status supply_lines(struct dispatcher *d)
 {
     struct entry *e;
     int line;
 
-    while ((line = find_line_to_supply(d)) >= 0 && collect_waiting(d, &e, 1))
+    collect_prompts(d);
+    while (collect_waiting(d, &e, 1) && prompt_bank_has(d->prompts, e->item.clip)) {
+        if ((line = find_line_to_supply(d)) < 0) return ST_OK;
         TRY(supply_line(d, e, line));
-    if (!collect_waiting(d, &e, 1) || prompt_bank_has(d->prompts, e->item.clip)) return ST_OK;
-    return embed_waiting(d);
+    }
+    return collect_waiting(d, &e, 1) ? ask_for_prompts(d) : ST_OK;
 }
 
 static status end_feeds(struct dispatcher *d)
@@ -506,7 +531,7 @@ static status run_turn(struct dispatcher *d)
 static status close_feeds(struct dispatcher *d)
 {
     for (int line = 0; line < d->t->g.roles.lines; line++) TRY(clip_feed_finish(d->t, line));
-    return prompt_request_end(d->t);
+    return ST_OK;
 }
 
 static status run_dispatcher(void *arg)
@@ -526,8 +551,9 @@ static status run_dispatcher(void *arg)
         settle_entry(d->entry[i], ST_CANCELED, st == ST_OK ? "stopped" : "the engine failed");
     pthread_mutex_unlock(&d->lock);
     if (st == ST_OK) st = close_feeds(d);
-    struct error const why = *error_last();
     if (st != ST_OK && st != ST_PEER) comm_abort(world);
+    st = prompt_bank_end(d->prompts, st);
+    struct error const why = *error_last();
     d->closed = true;
     status const reported = report_changes(d);
     if (st != ST_OK) error_adopt(&why);
@@ -551,8 +577,18 @@ status dispatcher_open(struct dispatcher **out, struct group *t)
     return add_entry(d, t->first);
 }
 
+static void wake(void *arg)
+{
+    struct dispatcher *const d = arg;
+
+    pthread_mutex_lock(&d->lock);
+    pthread_cond_signal(&d->changed);
+    pthread_mutex_unlock(&d->lock);
+}
+
 status dispatcher_start(struct dispatcher *d)
 {
+    TRY(prompt_bank_start(d->prompts, wake, d));
     heartbeat_listen(d->t->rank->heartbeat, receive_control, d);
     return task_start(&d->task, "dispatcher", d->t->world->rank, run_dispatcher, d);
 }

@@ -289,10 +289,19 @@ struct prompt_bank;
 status prompt_bank_open(struct prompt_bank **out, struct group *t) MUST_USE;
 void prompt_bank_close(struct prompt_bank **p);
 
-/* Embed what these clips ask for and is not there, in one reading of the encoder if possible. */
-status prompt_bank_embed(struct prompt_bank *p, const struct clip_spec *const *clip,
-                         int clips) MUST_USE;
-/* Has all of a clip's texts been tried, since the last call but one? */
+/* Its thread, which waits for embeddings; wake: from there, when some have come. end: once no more
+ * is asked for; it waits for those under way, which a stop and an abort cut short. st and what
+ * comes back: as task_join. */
+status prompt_bank_start(struct prompt_bank *p, void (*wake)(void *arg), void *arg) MUST_USE;
+status prompt_bank_end(struct prompt_bank *p, status st) MUST_USE;
+
+/* Have what these clips ask for and is not there embedded, in one reading of the encoder if
+ * possible; at once nothing happens. While embeddings are under way nothing is asked for. */
+status prompt_bank_ask(struct prompt_bank *p, const struct clip_spec *const *clip,
+                       int clips) MUST_USE;
+/* Take what has come. *failed, if not ST_OK: no text of the group can be embedded any more. */
+void prompt_bank_collect(struct prompt_bank *p, struct group_verdict *failed);
+/* Has all of a clip's texts been tried, since the last question but one? */
 bool prompt_bank_has(const struct prompt_bank *p, const struct clip_spec *c);
 /* The clip's own copy of its embeddings. *why: one cannot be had, and why; malloc'ed. */
 status prompt_bank_give(const struct prompt_bank *p, struct live_clip *c, char **why) MUST_USE;
@@ -309,9 +318,10 @@ struct prompt_answer {
 };
 void prompt_answer_free(struct prompt_answer *a);
 
-/* Rank 0. Ask for 1..PROMPT_TOGETHER texts, and wait. */
+/* Rank 0. Ask for 1..PROMPT_TOGETHER texts, and wait. *failed: the encoder, and so the group; its
+ * st is ST_CANCELED after a stop. What comes back otherwise leaves ranks out of step. */
 status prompt_request(struct group *t, const char *const *text, int texts,
-                      struct prompt_answer *answer) MUST_USE;
+                      struct prompt_answer *answer, struct group_verdict *failed) MUST_USE;
 status prompt_request_end(struct group *t) MUST_USE; /* no more */
 
 /* On the rank that embeds: its encoder, and where that is not rank 0 the thread that serves it. */

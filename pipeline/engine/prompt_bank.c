@@ -3,11 +3,13 @@
  *
  * The rank whose role it is has the text encoder (prompt_encoder.c); the bank asks it for what it
  * has not got, as many texts as possible at a time, since each reading of the encoder's weights
- * may take a while. A text that comes again soon is still at hand. Each clip gets rows of its
- * own, so nothing here has to live as long as a clip.
+ * may take a while. So a thread of the bank's waits for it, and whoever asks goes on meanwhile. A
+ * text that comes again soon is still at hand. Each clip gets rows of its own, so nothing here has
+ * to live as long as a clip.
  */
 #include "base/array.h"
 #include "base/strbuf.h"
+#include "base/thread.h"
 #include "pipeline/engine/engine_internal.h"
 
 #include <stdlib.h>
@@ -18,16 +20,34 @@ enum { KEEP = 128 };
 
 struct bank_text {
     char *text;
-    struct embedding e; /* rows NULL: it could not be embedded */
-    char *why;          /* then the reason */
-    int64_t used;       /* call that used it last */
+    struct embedding e; /* rows NULL: it could not be embedded, or has not been yet */
+    char *why;          /* the reason, if it could not */
+    int64_t used;       /* question that used it last */
+};
+
+/* What the thread is asked for, and what has come of it. */
+enum question_state { QUESTION_NONE, QUESTION_ASKED, QUESTION_ANSWERED };
+struct question {
+    enum question_state state;
+    const char **text; /* [texts]: the bank's own */
+    int texts;
+    struct prompt_answer *answer; /* [texts] */
+    struct group_verdict failed;
 };
 
 struct prompt_bank {
     struct group *t;
     struct bank_text *text; /* [texts], rising by text */
     int texts, room;
-    int64_t calls, ids;
+    int64_t questions, ids;
+
+    struct task task;
+    void (*wake)(void *arg);
+    void *wake_arg;
+    pthread_mutex_t lock; /* of what follows; the question is the thread's while it is asked */
+    pthread_cond_t changed;
+    struct question q;
+    bool over;
 };
 
 status prompt_bank_open(struct prompt_bank **out, struct group *t)
@@ -35,6 +55,8 @@ status prompt_bank_open(struct prompt_bank **out, struct group *t)
     *out = calloc(1, sizeof **out);
     if (!*out) return fail(ST_NOMEM, "prompts: no memory");
     (*out)->t = t;
+    pthread_mutex_init(&(*out)->lock, NULL);
+    condvar_init(&(*out)->changed);
     return ST_OK;
 }
 
@@ -45,13 +67,25 @@ static void free_text(struct bank_text *x)
     free(x->why);
 }
 
+static void free_question(struct question *q)
+{
+    for (int i = 0; i < q->texts; i++) prompt_answer_free(&q->answer[i]);
+    free(q->answer);
+    free(q->text);
+    *q = (struct question){ .state = QUESTION_NONE };
+}
+
 void prompt_bank_close(struct prompt_bank **bank)
 {
     struct prompt_bank *const p = *bank;
 
     if (!p) return;
+    if (prompt_bank_end(p, ST_OK) != ST_OK) error_clear(); /* a failure further on made it close */
+    free_question(&p->q);
     for (int i = 0; i < p->texts; i++) free_text(&p->text[i]);
     free(p->text);
+    pthread_cond_destroy(&p->changed);
+    pthread_mutex_destroy(&p->lock);
     free(p);
     *bank = NULL;
 }
@@ -89,19 +123,19 @@ static status note_text(struct prompt_bank *p, const char *text, bool *added)
         p->text[at] = (struct bank_text){ .text = copy, .e.id = p->ids++ };
         p->texts++;
     }
-    p->text[at].used = p->calls;
+    p->text[at].used = p->questions;
     return ST_OK;
 }
 
-/* Before a call: what failed is asked for again if it comes again; of those that the last call
+/* Before a question: what failed is asked for again if it comes again; of those that the last one
  * did not use, too many go. */
 static void forget_texts(struct prompt_bank *p)
 {
     int kept = 0, unused = 0;
 
-    for (int i = 0; i < p->texts; i++) unused += p->text[i].used != p->calls;
+    for (int i = 0; i < p->texts; i++) unused += p->text[i].used != p->questions;
     for (int i = 0; i < p->texts; i++) {
-        bool const old = p->text[i].used != p->calls && unused > KEEP;
+        bool const old = p->text[i].used != p->questions && unused > KEEP;
         if (old || !p->text[i].e.rows) {
             unused -= old;
             free_text(&p->text[i]);
@@ -110,7 +144,107 @@ static void forget_texts(struct prompt_bank *p)
     p->texts = kept;
 }
 
-/* ---- embedding --------------------------------------------------------------------- */
+/* ---- the thread -------------------------------------------------------------------- */
+
+/* Until one fails that speaks for all. */
+static status embed_asked(const struct prompt_bank *p, struct question *q)
+{
+    status st = ST_OK;
+
+    for (int at = 0; at < q->texts && st == ST_OK && q->failed.st == ST_OK; at += PROMPT_TOGETHER) {
+        int const n = q->texts - at < PROMPT_TOGETHER ? q->texts - at : PROMPT_TOGETHER;
+        st = prompt_request(p->t, q->text + at, n, q->answer + at, &q->failed);
+    }
+    return st;
+}
+
+static status answer_questions(void *arg)
+{
+    struct prompt_bank *const p = arg;
+    status st = ST_OK;
+
+    pthread_mutex_lock(&p->lock);
+    while (!p->over && st == ST_OK) {
+        if (p->q.state != QUESTION_ASKED) {
+            pthread_cond_wait(&p->changed, &p->lock);
+            continue;
+        }
+        pthread_mutex_unlock(&p->lock);
+        st = embed_asked(p, &p->q);
+        pthread_mutex_lock(&p->lock);
+        p->q.state = QUESTION_ANSWERED;
+        pthread_mutex_unlock(&p->lock);
+        p->wake(p->wake_arg);
+        pthread_mutex_lock(&p->lock);
+    }
+    pthread_mutex_unlock(&p->lock);
+    if (st == ST_OK) st = prompt_request_end(p->t);
+    if (st != ST_OK && st != ST_PEER) comm_abort(p->t->world);
+    return st;
+}
+
+status prompt_bank_start(struct prompt_bank *p, void (*wake)(void *arg), void *arg)
+{
+    p->wake = wake;
+    p->wake_arg = arg;
+    return task_start(&p->task, "prompt bank", p->t->world->rank, answer_questions, p);
+}
+
+status prompt_bank_end(struct prompt_bank *p, status st)
+{
+    pthread_mutex_lock(&p->lock);
+    p->over = true;
+    pthread_cond_signal(&p->changed);
+    pthread_mutex_unlock(&p->lock);
+    return task_join(&p->task, st);
+}
+
+/* ---- asking ------------------------------------------------------------------------ */
+
+static bool is_idle(struct prompt_bank *p)
+{
+    pthread_mutex_lock(&p->lock);
+    bool const idle = p->q.state == QUESTION_NONE;
+    pthread_mutex_unlock(&p->lock);
+    return idle;
+}
+
+/* Takes the question over. */
+static void hand_to_thread(struct prompt_bank *p, struct question *q)
+{
+    pthread_mutex_lock(&p->lock);
+    p->q = *q;
+    p->q.state = QUESTION_ASKED;
+    pthread_cond_signal(&p->changed);
+    pthread_mutex_unlock(&p->lock);
+    *q = (struct question){ .state = QUESTION_NONE };
+}
+
+status prompt_bank_ask(struct prompt_bank *p, const struct clip_spec *const *clip, int clips)
+{
+    struct question q = { .state = QUESTION_NONE };
+    size_t most = 0;
+    status st = ST_OK;
+
+    if (!is_idle(p)) return ST_OK;
+    for (int i = 0; i < clips; i++) most += (size_t)clip[i]->prompts;
+    q.text = calloc(most + 1, sizeof *q.text);
+    q.answer = calloc(most + 1, sizeof *q.answer);
+    if (!q.text || !q.answer) FAIL_OUT(ST_NOMEM, "%zu prompts", most);
+    forget_texts(p);
+    p->questions++;
+    for (int i = 0; i < clips; i++)
+        for (int j = 0; j < clip[i]->prompts; j++) {
+            const char *const text = clip[i]->prompt[j].text;
+            bool added;
+            TRY_OUT(note_text(p, text, &added));
+            if (added) q.text[q.texts++] = p->text[find_slot(p, text, &added)].text;
+        }
+    if (q.texts) hand_to_thread(p, &q);
+out:
+    free_question(&q);
+    return st;
+}
 
 /* Takes an answer's rows or reason over. */
 static void keep_answer(struct prompt_bank *p, const char *text, struct prompt_answer *a)
@@ -124,53 +258,27 @@ static void keep_answer(struct prompt_bank *p, const char *text, struct prompt_a
     *a = (struct prompt_answer){ 0 };
 }
 
-static status embed_missing(struct prompt_bank *p, const char **text, int texts)
+void prompt_bank_collect(struct prompt_bank *p, struct group_verdict *failed)
 {
-    struct prompt_answer answer[PROMPT_TOGETHER];
-    status st = ST_OK;
-
-    for (int at = 0; at < texts && st == ST_OK; at += PROMPT_TOGETHER) {
-        int const n = texts - at < PROMPT_TOGETHER ? texts - at : PROMPT_TOGETHER;
-        memset(answer, 0, sizeof answer);
-        st = prompt_request(p->t, text + at, n, answer);
-        for (int i = 0; i < n; i++) {
-            if (st == ST_OK) keep_answer(p, text[at + i], &answer[i]);
-            prompt_answer_free(&answer[i]);
-        }
+    *failed = (struct group_verdict){ .st = ST_OK };
+    pthread_mutex_lock(&p->lock);
+    if (p->q.state == QUESTION_ANSWERED) {
+        for (int i = 0; i < p->q.texts; i++) keep_answer(p, p->q.text[i], &p->q.answer[i]);
+        *failed = p->q.failed;
+        free_question(&p->q);
     }
-    return st;
-}
-
-status prompt_bank_embed(struct prompt_bank *p, const struct clip_spec *const *clip, int clips)
-{
-    const char **missing = NULL;
-    size_t most = 0;
-    int texts = 0;
-    status st = ST_OK;
-
-    for (int i = 0; i < clips; i++) most += (size_t)clip[i]->prompts;
-    missing = calloc(most + 1, sizeof *missing);
-    if (!missing) return fail(ST_NOMEM, "%zu prompts", most);
-    forget_texts(p);
-    p->calls++;
-    for (int i = 0; i < clips; i++)
-        for (int j = 0; j < clip[i]->prompts; j++) {
-            bool added;
-            TRY_OUT(note_text(p, clip[i]->prompt[j].text, &added));
-            if (added) missing[texts++] = clip[i]->prompt[j].text;
-        }
-    if (texts) TRY_OUT(embed_missing(p, missing, texts));
-out:
-    free(missing);
-    return st;
+    pthread_mutex_unlock(&p->lock);
 }
 
 bool prompt_bank_has(const struct prompt_bank *p, const struct clip_spec *c)
 {
-    bool there = true;
+    bool tried = true;
 
-    for (int i = 0; i < c->prompts && there; i++) find_slot(p, c->prompt[i].text, &there);
-    return there;
+    for (int i = 0; i < c->prompts && tried; i++) {
+        int const at = find_slot(p, c->prompt[i].text, &tried);
+        tried = tried && (p->text[at].e.rows || p->text[at].why);
+    }
+    return tried;
 }
 
 /* Rows of its own. */

@@ -3,10 +3,12 @@
  *
  * Where that is rank 0 the prompt bank's request is a call. Elsewhere a thread serves it, beside
  * whatever the rank does: a request is a broadcast in a group of two, texts that end in NUL, and
- * so is the answer: a head per text, then rows and reasons. A request of one NUL is the end.
+ * so is the answer: how the encoder fared, a head per text, then rows and reasons. A request of one
+ * NUL is the end.
  *
- * If texts cannot be embedded together, each is tried by itself, so that one bad prompt costs
- * its own clip alone.
+ * A bad prompt costs its own clip alone, and is told from a bad encoder by when it fails: texts are
+ * cleaned and tokenized one by one before any weight is read, and what is not finite afterwards is
+ * looked at text by text. All else - a damaged file, a card that fails - is the group's.
  */
 #include "base/log.h"
 #include "base/strbuf.h"
@@ -51,27 +53,55 @@ static status keep_reason(struct prompt_answer *a)
     return a->why ? ST_OK : fail(ST_NOMEM, "a reason");
 }
 
-/* rows: room for all of them. */
+/* A text that is none, or whose embedding is no number, is its own clip's failure: `answer` says
+ * why. What fails otherwise is the encoder's, and fails for all. rows: room for all of them. */
 static status embed_texts(struct prompt_encoder *e, const char *const *text, int texts, float *rows,
                           struct prompt_answer *answer)
 {
     const struct dit_shape *const s = &e->t->g.shape;
     size_t const one = (size_t)s->text_len * (size_t)s->text_dim;
-    int tokens[PROMPT_TOGETHER];
+    const char *good[PROMPT_TOGETHER];
+    int tokens[PROMPT_TOGETHER], at[PROMPT_TOGETHER], goods = 0;
 
-    if (text_encode_many(e->text, text, texts, rows, tokens) == ST_OK) {
-        for (int i = 0; i < texts; i++)
-            TRY(keep_rows(&answer[i], rows + (size_t)i * one, tokens[i], s->text_dim));
-        return ST_OK;
-    }
-    if (error_last()->st != ST_FORMAT && error_last()->st != ST_ARG) return error_last()->st;
-    if (texts == 1) return keep_reason(answer); /* the prompt's own fault */
-    error_clear();
     for (int i = 0; i < texts; i++) {
-        if (comm_aborted(e->t->world)) return fail(ST_PEER, "another rank has failed");
-        TRY(embed_texts(e, text + i, 1, rows, answer + i));
+        status const st = text_check(e->text, text[i]);
+        if (st == ST_FORMAT || st == ST_ARG) TRY(keep_reason(&answer[i]));
+        else if (st != ST_OK) return st;
+        else {
+            at[goods] = i;
+            good[goods++] = text[i];
+        }
+    }
+    if (goods) TRY(text_encode_many(e->text, good, goods, rows, tokens));
+    for (int i = 0; i < goods; i++) {
+        struct prompt_answer *const a = &answer[at[i]];
+        if (tokens[i]) TRY(keep_rows(a, rows + (size_t)i * one, tokens[i], s->text_dim));
+        else {
+            (void)fail(ST_MISMATCH, "its embedding is not finite");
+            TRY(keep_reason(a));
+        }
     }
     return ST_OK;
+}
+
+/* Nobody waits for embeddings any more. */
+static bool is_over(void *arg)
+{
+    const struct prompt_encoder *const e = arg;
+    return comm_stopped(e->t->world) || comm_aborted(e->t->world);
+}
+
+/* How the encoder fared; what is not ST_OK speaks for the whole group. */
+static void note_failure(const struct group *t, status st, struct group_verdict *out)
+{
+    int const rank = t->world->rank;
+
+    *out = (struct group_verdict){ .st = st };
+    if (st == ST_OK) return;
+    int const used = rank ? snprintf(out->why, GROUP_WHY, "rank %d: ", rank) : 0;
+    snprintf(out->why + used, (size_t)(GROUP_WHY - used), "prompts: %.*s", GROUP_WHY - 32,
+             error_last()->msg);
+    error_clear();
 }
 
 static status serve_texts(struct prompt_encoder *e, const char *const *text, int texts,
@@ -101,11 +131,13 @@ struct answer_head {
     int64_t tokens, why; /* bytes of the reason; 0: there are rows */
 };
 
-static status send_answers(struct group *t, const struct prompt_answer *a, int texts)
+static status send_answers(struct group *t, const struct prompt_answer *a, int texts,
+                           const struct group_verdict *failed)
 {
     struct strbuf bytes = { 0 };
     status st = ST_OK;
 
+    strbuf_add(&bytes, failed, sizeof *failed);
     for (int i = 0; i < texts; i++) {
         struct answer_head const head = { a[i].tokens, a[i].why ? (int64_t)strlen(a[i].why) : 0 };
         strbuf_add(&bytes, &head, sizeof head);
@@ -141,18 +173,21 @@ static status receive_answer(const struct group *t, const struct answer_head *he
     return ST_OK;
 }
 
-static status receive_answers(struct group *t, struct prompt_answer *answer, int texts)
+static status receive_answers(struct group *t, struct prompt_answer *answer, int texts,
+                              struct group_verdict *failed)
 {
+    size_t const heads = sizeof *failed, ends = heads + (size_t)texts * sizeof(struct answer_head);
     char *bytes = NULL;
     size_t len = 0;
     status st = ST_OK;
 
     TRY(comm_broadcast(t->texts, 1, &bytes, &len));
-    const char *at = bytes + (size_t)texts * sizeof(struct answer_head), *const end = bytes + len;
-    if (at > end) st = fail(ST_COMM, "%d answers in %zu bytes", texts, len);
-    for (int i = 0; i < texts && st == ST_OK; i++) {
+    const char *at = bytes + ends, *const end = bytes + len;
+    if (ends > len) st = fail(ST_COMM, "%d answers in %zu bytes", texts, len);
+    else memcpy(failed, bytes, sizeof *failed);
+    for (int i = 0; i < texts && st == ST_OK && failed->st == ST_OK; i++) {
         struct answer_head head;
-        memcpy(&head, bytes + (size_t)i * sizeof head, sizeof head);
+        memcpy(&head, bytes + heads + (size_t)i * sizeof head, sizeof head);
         st = receive_answer(t, &head, &at, end, &answer[i]);
     }
     free(bytes);
@@ -162,8 +197,9 @@ static status receive_answers(struct group *t, struct prompt_answer *answer, int
 /* One request. *over: it was the end. */
 static status serve_request(struct prompt_encoder *e, bool *over)
 {
-    const char *text[PROMPT_TOGETHER];
+    const char *text[PROMPT_TOGETHER] = { NULL };
     struct prompt_answer answer[PROMPT_TOGETHER] = { { 0 } };
+    struct group_verdict failed;
     char *bytes = NULL;
     size_t len = 0;
     int texts = 0;
@@ -174,8 +210,10 @@ static status serve_request(struct prompt_encoder *e, bool *over)
          at += strlen(at) + 1)
         text[texts++] = at;
     *over = len == 1;
-    if (!*over) st = serve_texts(e, text, texts, answer);
-    if (!*over && st == ST_OK) st = send_answers(e->t, answer, texts);
+    if (!*over) {
+        note_failure(e->t, serve_texts(e, text, texts, answer), &failed);
+        st = send_answers(e->t, answer, texts, &failed);
+    }
     for (int i = 0; i < texts; i++) prompt_answer_free(&answer[i]);
     free(bytes);
     return st;
@@ -192,17 +230,21 @@ static status serve_requests(void *arg)
 }
 
 status prompt_request(struct group *t, const char *const *text, int texts,
-                      struct prompt_answer *answer)
+                      struct prompt_answer *answer, struct group_verdict *failed)
 {
     struct strbuf bytes = { 0 };
     status st = ST_OK;
 
-    if (!t->texts) return serve_texts(t->prompt_encoder, text, texts, answer);
+    *failed = (struct group_verdict){ .st = ST_OK };
+    if (!t->texts) {
+        note_failure(t, serve_texts(t->prompt_encoder, text, texts, answer), failed);
+        return ST_OK;
+    }
     strbuf_add(&bytes, "", 1); /* so that not even an empty text looks like the end */
     for (int i = 0; i < texts; i++) strbuf_add(&bytes, text[i], strlen(text[i]) + 1);
     if (bytes.failed) st = fail(ST_NOMEM, "%d prompts", texts);
     if (st == ST_OK) st = comm_broadcast(t->texts, 0, &bytes.s, &bytes.len);
-    if (st == ST_OK) st = receive_answers(t, answer, texts);
+    if (st == ST_OK) st = receive_answers(t, answer, texts, failed);
     strbuf_free(&bytes);
     return st;
 }
@@ -219,6 +261,7 @@ status prompt_request_end(struct group *t)
 
 status prompt_encoder_open(struct prompt_encoder **out, struct group *t)
 {
+    struct prompt_encoder *e = calloc(1, sizeof *e);
     struct text_config const text = { .encoder_path = t->model.encoder,
                                       .tokenizer_path = t->model.tokenizer,
                                       .cache_dir = t->rank->o->prompt_cache,
@@ -226,8 +269,9 @@ status prompt_encoder_open(struct prompt_encoder **out, struct group *t)
                                       .backend = t->rank->o->text_backend,
                                       .threads = t->rank->threads,
                                       .device = t->rank->device,
-                                      .precision = t->g.act };
-    struct prompt_encoder *e = calloc(1, sizeof *e);
+                                      .precision = t->g.act,
+                                      .stop = is_over,
+                                      .stop_arg = e };
     status st = ST_OK;
 
     *out = NULL;

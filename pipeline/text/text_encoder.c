@@ -13,6 +13,7 @@
 #include "pipeline/text/tokenizer.h"
 #include "pipeline/text/umt5.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,6 +33,7 @@ struct item {
     int count;
     int same_as; /* an earlier item with the same tokens, or -1 */
     bool done;
+    bool bad; /* its embedding is not finite */
 };
 
 static float *embeds_at(const struct text_encoder *t, float *embeds, int i)
@@ -69,6 +71,15 @@ static status prepare_prompt(const struct text_encoder *t, const char *prompt, s
     TRY_OUT(tokenizer_encode(t->tokenizer, clean, it->ids, t->config.text_len, &it->count));
 out:
     free(clean);
+    return st;
+}
+
+status text_check(const struct text_encoder *t, const char *prompt)
+{
+    struct item it = { .count = 0 };
+    status const st = prepare_prompt(t, prompt, &it);
+
+    free(it.ids);
     return st;
 }
 
@@ -117,7 +128,9 @@ static status open_encoder(const struct text_encoder *t, struct weights **w, str
     struct umt5_config c = { .backend = t->config.backend,
                              .threads = t->config.threads,
                              .device = t->config.device,
-                             .precision = t->config.precision };
+                             .precision = t->config.precision,
+                             .stop = t->config.stop,
+                             .stop_arg = t->config.stop_arg };
 
     TRY(weights_open_as(
         w, &(struct weights_request){ .path = t->config.encoder_path, .family = WEIGHTS_TEXT }));
@@ -147,6 +160,14 @@ out:
     return st;
 }
 
+/* Of a batch that was encoded. */
+static bool is_finite(const struct text_encoder *t, const struct item *it, const float *embeds)
+{
+    for (int64_t i = 0; i < it->count * text_dim(t); i++)
+        if (!isfinite(embeds[i])) return false;
+    return true;
+}
+
 /* Encode items from *next on, until the batch is full. */
 static status encode_batch(struct text_encoder *t, struct item *items, int n, int *next,
                            float *embeds)
@@ -167,13 +188,17 @@ static status encode_batch(struct text_encoder *t, struct item *items, int n, in
         tokens += it->count;
     }
     if (count) log_debug("text encoder: %d prompts, %d tokens", count, tokens);
-    if (count) TRY_OUT(encode_with_file(t, prompts, count));
-    for (int i = first; i < *next; i++) {
+    if (count) st = encode_with_file(t, prompts, count);
+    if (st == ST_MISMATCH) { /* some are bad, and it is theirs alone */
+        error_clear();
+        st = ST_OK;
+    }
+    for (int i = first; i < *next && st == ST_OK; i++) {
         if (items[i].done || items[i].same_as >= 0) continue;
-        put_in_cache(t, &items[i], embeds_at(t, embeds, i));
+        items[i].bad = !is_finite(t, &items[i], embeds_at(t, embeds, i));
+        if (!items[i].bad) put_in_cache(t, &items[i], embeds_at(t, embeds, i));
         items[i].done = true;
     }
-out:
     free(prompts);
     return st;
 }
@@ -184,10 +209,10 @@ static void finish_prompt(const struct text_encoder *t, const struct item *items
     size_t const dim = (size_t)text_dim(t), real = (size_t)items[i].count * dim;
     float *const to = embeds_at(t, embeds, i);
 
-    if (items[i].same_as >= 0)
-        memcpy(to, embeds_at(t, embeds, items[i].same_as), real * sizeof *to);
+    int const made = items[i].same_as >= 0 ? items[i].same_as : i;
+    tokens[i] = items[made].bad ? 0 : items[i].count;
+    if (made != i) memcpy(to, embeds_at(t, embeds, made), real * sizeof *to);
     memset(to + real, 0, ((size_t)t->config.text_len * dim - real) * sizeof *to);
-    tokens[i] = items[i].count;
 }
 
 status text_encode_many(struct text_encoder *t, const char *const *prompts, int n, float *embeds,
@@ -212,7 +237,8 @@ out:
 
 status text_encode(struct text_encoder *t, const char *prompt, float *embeds, int *tokens)
 {
-    return text_encode_many(t, &prompt, 1, embeds, tokens);
+    TRY(text_encode_many(t, &prompt, 1, embeds, tokens));
+    return *tokens ? ST_OK : fail(ST_MISMATCH, "a prompt's embedding is not finite");
 }
 
 /* ---- open and close ---------------------------------------------------------- */

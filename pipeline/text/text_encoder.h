@@ -19,6 +19,9 @@ struct text_config {
     const struct kern_backend *backend;
     int threads, device; /* see kern_config */
     enum dtype precision;
+    bool (*stop)(void *arg); /* asked while prompts are encoded, from the thread that does: give up
+                                with ST_CANCELED; NULL: never */
+    void *stop_arg;
 };
 
 /* Reads names, shapes and samples of the encoder, and the tokenizer. ST_FORMAT
@@ -29,13 +32,17 @@ void text_close(struct text_encoder **t); /* NULL is fine; sets NULL */
 int64_t text_dim(const struct text_encoder *t);
 const char *text_encoder_hash(const struct text_encoder *t); /* 64 hex digits; text_hash.c */
 
+/* ST_FORMAT if the prompt is no text (text_clean.h), or too long to be cleaned. */
+status text_check(const struct text_encoder *t, const char *prompt) MUST_USE;
+
 /* embeds: [text_len, text_dim], zero behind the prompt. *tokens rows are real, the
- * end token included. ST_FORMAT if the prompt is no text (text_clean.h), or a file
- * has changed since text_open. */
+ * end token included. ST_FORMAT if text_check says so, or a file has changed since text_open;
+ * ST_MISMATCH if the embedding is not finite. */
 status text_encode(struct text_encoder *t, const char *prompt, float *embeds, int *tokens) MUST_USE;
 
 /* The same for several, reading the weights once for as many as fit in memory.
- * embeds: [n, text_len, text_dim]; tokens: [n]. Each gets what it would alone. */
+ * embeds: [n, text_len, text_dim]; tokens: [n], 0 where the embedding is not finite, which is no
+ * failure here. Each gets what it would alone. */
 status text_encode_many(struct text_encoder *t, const char *const *prompts, int n, float *embeds,
                         int *tokens) MUST_USE;
 

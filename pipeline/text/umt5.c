@@ -221,13 +221,23 @@ static status finish_prompt_rows(struct pass *p, const struct tensor *x,
 
     TRY(normalise_rows(p, x, &p->norm, &out));
     TRY(p->u->config.backend->download(p->ctx, prompt->embeds, &out));
-    TRY(p->u->config.backend->sync(p->ctx));
-    for (int64_t i = 0; i < tensor_count(&out); i++)
+    return p->u->config.backend->sync(p->ctx);
+}
+
+static status check_rows(const struct pass *p, const struct umt5_prompt *prompt)
+{
+    for (int64_t i = 0; i < prompt->count * p->u->shape.dim; i++)
         if (!isfinite(prompt->embeds[i]))
-            return fail(ST_FORMAT, "%s: a prompt's embedding is %g at token %lld",
+            return fail(ST_MISMATCH, "%s: a prompt's embedding is %g at token %lld",
                         weights_path(p->u->config.weights), (double)prompt->embeds[i],
                         (long long)(i / p->u->shape.dim));
     return ST_OK;
+}
+
+static status ask_to_stop(const struct pass *p)
+{
+    const struct umt5_config *const c = &p->u->config;
+    return c->stop && c->stop(c->stop_arg) ? fail(ST_CANCELED, "UMT5: stopped") : ST_OK;
 }
 
 static status run_pass(struct pass *p)
@@ -240,6 +250,7 @@ static status run_pass(struct pass *p)
         TRY(load_layer(p, layer));
         for (int64_t i = 0, at = 0; i < p->n; at += prompts[i++].count) {
             struct tensor x = tensor_slice(&p->x, at, prompts[i].count);
+            TRY(ask_to_stop(p));
             TRY(fill_bias(p, prompts[i].count));
             TRY(attend_prompt(p, &x));
             TRY(feed_prompt(p, &x));
@@ -250,6 +261,7 @@ static status run_pass(struct pass *p)
         struct tensor const x = tensor_slice(&p->x, at, prompts[i].count);
         TRY(finish_prompt_rows(p, &x, &prompts[i]));
     }
+    for (int i = 0; i < p->n; i++) TRY(check_rows(p, &prompts[i]));
     return ST_OK;
 }
 

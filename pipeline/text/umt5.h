@@ -31,8 +31,10 @@ extern const struct umt5_shape umt5_xxl; /* of the released encoder, UMT5-XXL */
 struct umt5_config {
     struct weights *weights; /* borrowed until close; the encoder alone fetches from it */
     const struct kern_backend *backend;
-    int threads, device;  /* see kern_config */
-    enum dtype precision; /* of the feed-forward: DT_F32 or DT_BF16 */
+    int threads, device;     /* see kern_config */
+    enum dtype precision;    /* of the feed-forward: DT_F32 or DT_BF16 */
+    bool (*stop)(void *arg); /* asked for each layer and prompt: give up; NULL: never */
+    void *stop_arg;
 };
 
 /* Reads the names and shapes only. ST_FORMAT names every tensor that is missing
@@ -47,8 +49,8 @@ struct umt5_prompt {
     float *embeds; /* [count, dim], set */
 };
 
-/* A prompt's result does not depend on the others. ST_FORMAT if a weight or a
- * result is not finite. */
+/* A prompt's result does not depend on the others. ST_FORMAT if a weight is not finite;
+ * ST_MISMATCH if a result is not: then all are set. ST_CANCELED if `stop` said so. */
 status umt5_encode(struct umt5 *u, const struct umt5_prompt *prompts, int n) MUST_USE;
 
 /* The bucket of a key `distance` tokens after the query (negative: before):

@@ -11,6 +11,7 @@
 #include "tests/engine/engine_fixture.h"
 
 #include <stdio.h>
+#include <time.h>
 #include <unistd.h>
 
 static struct engine_fixture *fixture;
@@ -257,6 +258,102 @@ static void a_rank_without_memory_fails_its_group(void **state)
     }
 }
 
+/* ---- prompts ------------------------------------------------------------------------------ */
+
+enum { WAIT_MS = 20000 };
+static struct kern_backend embedder; /* fails at its `bad_open`-th call; waits at its second one */
+static atomic_int opens, bad_open, let_go, waited_in_vain;
+
+static status open_embedder(struct kern_ctx **out, const struct kern_config *c)
+{
+    int const nth = atomic_fetch_add(&opens, 1) + 1;
+
+    *out = NULL;
+    if (nth == atomic_load(&bad_open)) return fail(ST_DEVICE, "the card is gone");
+    for (int ms = 0; nth == 2 && !atomic_load(&let_go); ms++) {
+        if (ms == WAIT_MS) {
+            atomic_store(&waited_in_vain, 1);
+            break;
+        }
+        nanosleep(&(struct timespec){ .tv_nsec = 1000000L }, NULL);
+    }
+    return kern_backend_find("cpu")->open(out, c);
+}
+
+static struct engine_run_config embedding(const struct engine_run_config *world, int bad, int go)
+{
+    struct engine_run_config c = *world;
+
+    embedder = *kern_backend_find("cpu");
+    embedder.open = open_embedder;
+    atomic_store(&opens, 0);
+    atomic_store(&bad_open, bad);
+    atomic_store(&let_go, go);
+    atomic_store(&waited_in_vain, 0);
+    c.text_backend = &embedder;
+    c.no_cache = true;
+    return c;
+}
+
+static void release_embedder(int64_t ticket)
+{
+    if (ticket == 1) atomic_store(&let_go, 1);
+}
+
+/* What is in the line is made, what waits fails, and so does what comes; the next group begins. */
+static void an_encoder_that_fails_costs_its_group(void **state)
+{
+    static const struct fixture_clip clip[] = { { .blocks = 3, .seed = 1 },
+                                                { .blocks = 4, .seed = 2, .blend = true },
+                                                { .blocks = 4, .seed = 1, .blend = true },
+                                                { .blocks = 2, .seed = 1, .size = 1 } };
+    static const bool good[] = { true, false, false, true };
+
+    (void)state;
+    for (int w = 0; w < COUNT_OF(worlds); w++) {
+        struct engine_run_config const c = embedding(&worlds[w], 2, 1);
+        struct fixture_run run;
+        engine_fixture_clips(fixture, &source, clip, COUNT_OF(clip));
+        source.more = true;
+        source.clip[1].after_begun = source.clip[2].after_begun = 1;
+        engine_fixture_run(fixture, &source, &c, &run);
+        assert_int_equal(run.st, ST_OK);
+        assert_int_equal(run.groups, 2);
+        for (int i = 1; i <= 2; i++) {
+            assert_int_equal(source.clip[i].st, ST_DEVICE);
+            assert_non_null(strstr(source.clip[i].why, "prompts: the card is gone"));
+        }
+        check_clips(clip, COUNT_OF(clip), good);
+        engine_fixture_forget(&source);
+    }
+}
+
+/* The embedding of a clip's prompts ends only once that clip was let go of. */
+static void the_source_is_served_while_prompts_are_embedded(void **state)
+{
+    static const struct fixture_clip clip[] = { { .blocks = 3, .seed = 1 },
+                                                { .blocks = 4, .seed = 2, .blend = true },
+                                                { .blocks = 4, .seed = 1, .blend = true } };
+    static const bool good[] = { true, false, true };
+
+    (void)state;
+    for (int w = 0; w < COUNT_OF(worlds); w++) {
+        struct engine_run_config const c = embedding(&worlds[w], 0, 0);
+        struct fixture_run run;
+        engine_fixture_clips(fixture, &source, clip, COUNT_OF(clip));
+        source.more = true;
+        source.clip[1].after_begun = source.clip[2].after_begun = 1;
+        source.clip[1].withdraw_at = 0;
+        source.failing = release_embedder;
+        engine_fixture_run(fixture, &source, &c, &run);
+        assert_int_equal(run.st, ST_OK);
+        assert_int_equal(atomic_load(&waited_in_vain), 0);
+        assert_int_equal(source.clip[1].st, ST_CANCELED);
+        check_clips(clip, COUNT_OF(clip), good);
+        engine_fixture_forget(&source);
+    }
+}
+
 /* ---- stop at the first ----------------------------------------------------------------- */
 
 /* A group that cannot be opened ends the run; so does a clip, and what is in work is dropped. */
@@ -307,6 +404,8 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_group_of_bad_files_fails_alone),
         cmocka_unit_test(a_rank_without_memory_fails_its_group),
+        cmocka_unit_test(an_encoder_that_fails_costs_its_group),
+        cmocka_unit_test(the_source_is_served_while_prompts_are_embedded),
         cmocka_unit_test(the_first_failure_ends_the_run),
         cmocka_unit_test(a_clip_that_fails_ends_the_run),
     };

@@ -110,6 +110,7 @@ static void note_failed(void *arg, int64_t ticket, status st, const char *why)
     snprintf(c->why, sizeof c->why, "%s", why);
     note_told(s, c);
     s->lefts += s->left && s->left(s);
+    if (s->failing) s->failing(ticket);
 }
 
 static int64_t withdraw(void *arg)

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/strbuf.h"
 #include "pipeline/text/text_encoder.h"
+#include "pipeline/text/tokenizer.h"
 #include "pipeline/text/umt5.h"
 #include "pipeline/weights/tensor_file.h"
 #include "tools/random_model.h"
@@ -129,6 +130,19 @@ static const struct model_size small = { .name = "small",
 
 enum { LEN = 12, DIM = 16 };
 
+static int loud = -1; /* a token whose embedding the last norm takes beyond what a float holds */
+
+/* One number of its row outweighs the others, and the last norm is near the end of the range. */
+static void make_loud(const struct random_list *list)
+{
+    uint16_t *const row = (uint16_t *)list->at[0].t.data + loud * DIM;
+    uint16_t *const norm = list->at[list->count - 1].t.data;
+
+    assert_string_equal(list->at[list->count - 1].name, "norm.weight");
+    for (int i = 0; i < DIM; i++) row[i] = i ? 0 : 0x447a /* 1000 */;
+    for (int i = 0; i < DIM; i++) norm[i] = 0x7e87; /* 9e37 */
+}
+
 /* The small encoder without tensor `skip`, with `also` as one more. */
 static void write_encoder(const char *path, int skip, const char *also)
 {
@@ -145,6 +159,7 @@ static void write_encoder(const char *path, int skip, const char *also)
         random_fill(r->t.data, r, 7, 0, tensor_count(&r->t));
         if (i != skip) item[n++] = (struct tensor_file_item){ r->name, r->t };
     }
+    if (loud >= 0) make_loud(&list);
     if (also) item[n++] = (struct tensor_file_item){ also, list.at[1].t };
     assert_int_equal(tensor_file_write(path, item, n), ST_OK);
     for (int i = 0; i < list.count; i++) free(list.at[i].t.data);
@@ -398,6 +413,79 @@ static void refusals(void **state)
     free(other);
 }
 
+/* A token that only `prompt` has. */
+static int token_of(const char *prompt, const char *other)
+{
+    int32_t ids[2][LEN];
+    struct tokenizer *t;
+    int count[2], found = -1;
+
+    assert_int_equal(tokenizer_open(&t, tokenizer), ST_OK);
+    assert_int_equal(tokenizer_encode(t, prompt, ids[0], LEN, &count[0]), ST_OK);
+    assert_int_equal(tokenizer_encode(t, other, ids[1], LEN, &count[1]), ST_OK);
+    for (int i = 0; i < count[0] && found < 0; i++) {
+        found = ids[0][i];
+        for (int k = 0; k < count[1]; k++)
+            if (ids[1][k] == found) found = -1;
+    }
+    tokenizer_close(&t);
+    assert_true(found >= 0);
+    return found;
+}
+
+/* Embeddings that are no numbers are their prompts' alone, and not kept. */
+static void one_is_not_finite(void **state)
+{
+    static const char *const prompts[] = { "the river", "a red kite", "the sea", "a red kite" };
+    enum { N = COUNT_OF(prompts) };
+    float all[N][LEN * DIM], one[LEN * DIM];
+    int tokens[N], count;
+
+    (void)state;
+    loud = token_of("a red kite", "the river and the sea");
+    write_encoder(encoder, -1, NULL);
+    for (int cached = 0; cached < 2; cached++) {
+        struct text_encoder *t = open_text(cache);
+        assert_int_equal(text_encode_many(t, prompts, N, all[0], tokens), ST_OK);
+        for (int i = 0; i < N; i++) assert_int_equal(tokens[i] == 0, i % 2);
+        assert_int_equal(text_encode(t, prompts[0], one, &count), ST_OK);
+        assert_memory_equal(one, all[0], sizeof one);
+        assert_int_equal(text_encode(t, prompts[1], one, &count), ST_MISMATCH);
+        text_close(&t);
+    }
+    loud = -1;
+    write_encoder(encoder, -1, NULL);
+    assert_int_equal(dir_remove(cache), ST_OK);
+}
+
+static int stop_in;
+static bool stop_soon(void *arg)
+{
+    (void)arg;
+    return --stop_in < 0;
+}
+
+/* Asked for each of two layers and three prompts, wherever it comes. */
+static void a_stop_cuts_it_short(void **state)
+{
+    static const char *const prompts[] = { "the river", "a red kite", "the sea" };
+    enum { N = COUNT_OF(prompts), ASKED = 2 * N };
+    float all[N][LEN * DIM];
+    int tokens[N];
+    struct text_config c = config_of(NULL);
+    struct text_encoder *t = NULL;
+
+    (void)state;
+    c.stop = stop_soon;
+    assert_int_equal(text_open(&t, &c), ST_OK);
+    for (int i = 0; i <= ASKED; i++) {
+        stop_in = i;
+        assert_int_equal(text_encode_many(t, prompts, N, all[0], tokens),
+                         i < ASKED ? ST_CANCELED : ST_OK);
+    }
+    text_close(&t);
+}
+
 static void broken_ids(void **state)
 {
     static const int32_t ids[2] = { 1, 2048 };
@@ -423,11 +511,17 @@ static void broken_ids(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(golden),          cmocka_unit_test(buckets),
-        cmocka_unit_test(many_as_alone),   cmocka_unit_test(cache_spares_weights),
-        cmocka_unit_test(damaged_entries), cmocka_unit_test(cache_not_writable),
-        cmocka_unit_test(hash_tells),      cmocka_unit_test(refusals),
+        cmocka_unit_test(golden),
+        cmocka_unit_test(buckets),
+        cmocka_unit_test(many_as_alone),
+        cmocka_unit_test(cache_spares_weights),
+        cmocka_unit_test(damaged_entries),
+        cmocka_unit_test(cache_not_writable),
+        cmocka_unit_test(hash_tells),
+        cmocka_unit_test(refusals),
         cmocka_unit_test(broken_ids),
+        cmocka_unit_test(one_is_not_finite),
+        cmocka_unit_test(a_stop_cuts_it_short),
     };
     return cmocka_run_group_tests_name("unit_umt5", tests, setup, teardown);
 }
