@@ -23,4 +23,7 @@ static inline void json_set(json_t **to, const char *key, json_t *value)
     json_drop_if(to, json_object_set_new(*to, key, value));
 }
 
+/* A new string; bytes that are no UTF-8 become U+FFFD. NULL for want of memory. */
+json_t *json_text(const char *text);
+
 #endif /* JSON_BUILD_H */
