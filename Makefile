@@ -43,8 +43,10 @@ CUBLAS_HOME ?=
 NCCL ?= $(if $(wildcard $(CUDA_HOME)/include/nccl.h),$(CUDA),0)
 $(foreach switch,CUDA NCCL,$(if $(filter-out 0 1 standin,$($(switch))),$(error $(switch) is 0 or 1)))
 
-# MEDIA=0 is the bare build; it has folders of its own.
+# MEDIA=0 is the bare build; its programs have a folder of their own. Objects depend on no
+# switch: builds of the same OPT share them (the stand-in is built as MODE=asan is).
 B := build/$(MODE)$(if $(filter 0,$(MEDIA)),-bare)
+O := build/$(patsubst standin,asan,$(MODE))
 
 # ---- flags ---------------------------------------------------------------------
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
@@ -56,21 +58,19 @@ OPT.tsan    := -O1 -g -fsanitize=thread
 OPT.standin := $(OPT.asan)
 OPT := $(or $(OPT.$(MODE)),$(error MODE is release, debug, asan, tsan or standin))
 
-MPI_CFLAGS.1 := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags ompi-c 2>/dev/null))
+MPI_CFLAGS := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags ompi-c 2>/dev/null))
 MPI_LDLIBS.1 := $(shell pkg-config --libs ompi-c 2>/dev/null)
 # from FOLDER LIBRARY: how to link it
 from = $(if $1,-L$1/lib -Wl$(comma)-rpath$(comma)$1/lib -l:$(notdir $(lastword $(wildcard $1/lib/lib$2.so*))),-l$2)
-PQ_CFLAGS.1 := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags libpq 2>/dev/null))
-CUDA_CFLAGS.1 := $(patsubst %,-isystem %/include,$(CUDA_HOME) $(CUDNN_HOME) $(CUBLAS_HOME))
-CUDA_CFLAGS.standin := $(CUDA_CFLAGS.1)
+PQ_CFLAGS := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags libpq 2>/dev/null))
+CUDA_CFLAGS := $(patsubst %,-isystem %/include,$(CUDA_HOME) $(CUDNN_HOME) $(CUBLAS_HOME))
 CUDA_LDLIBS.standin := -lstdc++
 CUDA_LDLIBS.1 := -L$(CUDA_HOME)/lib64 -Wl,-rpath,$(CUDA_HOME)/lib64 $(call from,$(CUBLAS_HOME),cublasLt) \
                  $(call from,$(CUDNN_HOME),cudnn) -lcudart_static -ldl -lrt
 NCCL_LDLIBS.1 := -lnccl
 # No -ffast-math, ever: it deletes isnan() and reorders sums. No contraction either,
 # so that a product and a sum round alike (vec.c apart: one copy per processor).
-CFLAGS   := -std=c11 -D_POSIX_C_SOURCE=200809L $(WARN) $(OPT) -ffp-contract=off -I. $(MPI_CFLAGS.$(MPI)) \
-            $(CUDA_CFLAGS.$(CUDA)) $(PQ_CFLAGS.$(POSTGRES)) -MMD -MP
+CFLAGS   := -std=c11 -D_POSIX_C_SOURCE=200809L $(WARN) $(OPT) -ffp-contract=off -I. -MMD -MP
 CXXFLAGS := -std=c++17 -Wall -Wextra -Wshadow $(if $(CI),-Werror) $(OPT) -I. -MMD -MP
 PKGS     := libavformat libavcodec libavutil libswscale yaml-0.1 jansson libcrypto libutf8proc sqlite3 \
             $(if $(filter 1,$(POSTGRES)),libpq) $(if $(filter 1,$(HTTP)),libmicrohttpd)
@@ -81,11 +81,11 @@ CUDA_PTX  = $(sort 90 $(patsubst compute_%,%,$(lastword $(shell $(NVCC) --list-g
 CUDA_GEN  = $(foreach a,80 90a,-gencode arch=compute_$a,code=sm_$a) \
             $(foreach a,$(CUDA_PTX),-gencode arch=compute_$a,code=compute_$a)
 # Without exceptions, run-time types and guarded statics the objects need no libstdc++.
-NVFLAGS   = -std=c++20 -O3 -lineinfo -I. -MMD -MP $(CUDA_GEN) $(if $(CI),-Werror all-warnings) \
+NVFLAGS   = -std=c++20 -O3 -lineinfo -I. -MMD -MP $(CUDA_GEN) -Xptxas -v $(if $(CI),-Werror all-warnings) \
             -Xcompiler -Wall,-Wextra,-fno-exceptions,-fno-rtti,-fno-threadsafe-statics
 # The stand-in: the same files through the host's compiler.
 STANDIN_FLAGS = -x c++ -std=c++20 -fno-extern-tls-init -ftls-model=local-exec -Wall -Wextra -Wno-unknown-pragmas $(if $(CI),-Werror) $(OPT) -O2 -ffp-contract=off -I. \
-                $(CUDA_CFLAGS.1) -include tests/standin/standin_device.cuh -MMD -MP
+                $(CUDA_CFLAGS) -include tests/standin/standin_device.cuh -MMD -MP
 CU_COMPILE.1       = $(NVCC) $(NVFLAGS)
 CU_COMPILE.standin = $(CXX) $(STANDIN_FLAGS)
 
@@ -101,14 +101,14 @@ FOLDERS := base kernels kernels/ref kernels/cpu kernels/cuda kernels/cuda/librar
 all:
 include $(FOLDERS:%=%/sources.mk) tests/standin/sources.mk
 
-object = $(patsubst %,$B/%.o,$(basename $(filter %.c %.cc,$1))) $(patsubst %,$B/%.o,$(filter %.cu,$1))
+object = $(patsubst %,$O/%.o,$(basename $(filter %.c %.cc,$1))) $(patsubst %,$O/%.o,$(filter %.cu,$1))
 OBJ += $(call object,$(SRC) $(CU_SRC))
 LIB := $B/librollmill.a
 
 # ---- how it is made ------------------------------------------------------------
 # From the objects, not the archive: two functions of one name are an error here.
-$B/rollmill: $(call object,$(CMD_SRC)) $(OBJ)
-	$(call say,LINK,$@) $(CC) $(OPT) -o $@ $^ $(LDLIBS)
+$B/rollmill: $(call object,$(CMD_SRC)) $(OBJ) $B/parts
+	$(call say,LINK,$@) $(CC) $(OPT) -o $@ $(filter %.o,$^) $(LDLIBS)
 
 # Their names, for tests/lint/check_loops.sh.
 $B/objects: $(call object,$(CMD_SRC)) $(OBJ) $(FOLDERS:%=%/sources.mk)
@@ -120,33 +120,50 @@ rollmill: $B/rollmill
 	@ln -sf $< $@
 endif
 
-$(LIB): $(OBJ)
-	$(call say,AR,$@) rm -f $@ && ar rcs $@ $^
+$(LIB): $(OBJ) $B/parts
+	$(call say,AR,$@) rm -f $@ && ar rcs $@ $(filter %.o,$^)
 
-$B/%.o: %.c $B/flags
+$O/%.o: %.c $O/flags
 	@mkdir -p $(@D)
 	$(call say,CC,$<) $(CC) $(CFLAGS) -c -o $@ $<
 
-$B/%.o: %.cc $B/flags
+$O/%.o: %.cc $O/flags
 	@mkdir -p $(@D)
 	$(call say,CXX,$<) $(CXX) $(CXXFLAGS) -c -o $@ $<
 
-$B/%.cu.o: %.cu $B/flags
+# What the compiler says, registers and spills with it, stays beside the object for
+# tests/gpu/resources.sh; what is no such figure is shown.
+$O/%.cu.o: %.cu $O/flags.cu
 	@mkdir -p $(@D)
-	$(call say,CU,$<) $(CU_COMPILE.$(CUDA)) -c -o $@ $<
+	$(call say,CU,$<) $(CU_COMPILE.$(CUDA)) -c -o $@ $< 2>$@.said; rc=$$?; \
+	    grep -vE '^ptxas info|bytes stack frame' $@.said >&2; exit $$rc
 
-# Touched only when the flags differ from those of the last build here.
-FLAGS := $(CC) $(CFLAGS) $(CXX) $(CXXFLAGS) $(CU_COMPILE.$(CUDA))
-$B/flags: force
-	@mkdir -p $(@D)
-	@echo '$(FLAGS)' | cmp -s - $@ || echo '$(FLAGS)' > $@
+# flags FILE TEXT: FILE is touched only when TEXT differs from that of the last build here.
+define flags
+$1: force
+	@mkdir -p $$(@D)
+	@echo '$2' | cmp -s - $$@ || echo '$2' > $$@
+endef
+
+# Packages are seen by those files alone that are about them.
+SEES.MPI  := $(filter comm/mpi/%,$(SRC))
+SEES.PQ   := jobs/queue/store_postgres.c tests/support/queue_sql.c
+SEES.CUDA := $(filter kernels/cuda/% comm/nccl/% tests/standin/%,$(SRC))
+define sees
+$(call object,$(filter-out %_stub.c,$(SEES.$1))): CFLAGS += $($1_CFLAGS)
+$(call object,$(filter-out %_stub.c,$(SEES.$1))): $O/flags.$1
+$(call flags,$O/flags.$1,$($1_CFLAGS))
+endef
+
+$(eval $(call flags,$O/flags,$(CC) $(CFLAGS) $(CXX) $(CXXFLAGS)))
+$(foreach package,MPI PQ CUDA,$(eval $(call sees,$(package))))
+$(eval $(call flags,$O/flags.cu,$(CU_COMPILE.$(CUDA))))
+$(eval $(call flags,$B/parts,$(CC) $(OBJ) $(LDLIBS)))
 
 # The commit goes into one object, rebuilt when it moves.
 COMMIT := $(shell git describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)
-$B/commit: force
-	@mkdir -p $(@D)
-	@echo '$(COMMIT)' | cmp -s - $@ || echo '$(COMMIT)' > $@
-$B/base/version.o: $B/commit
+$(eval $(call flags,$O/commit,$(COMMIT)))
+$O/base/version.o: $O/commit
 build/%/base/version.o: CFLAGS += -DVERSION_COMMIT='"$(COMMIT)"' -DVERSION_FLAGS='"$(OPT)"'
 
 say = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2);)
@@ -161,4 +178,4 @@ clean:
 
 .PHONY: all help clean force
 .SECONDARY:
--include $(shell find $B $F -name '*.d' 2>/dev/null)
+-include $(shell find $O $F -name '*.d' 2>/dev/null)

@@ -1,14 +1,15 @@
 /*
  * digest.c - SHA-256 by libcrypto.
  *
- * Pieces are added by the library's older calls: their state is plain data, which can be kept and
- * taken up again in another process; that of EVP, which replaces them, cannot.
+ * By the library's older calls: their state is plain data, which can be kept and taken up again in
+ * another process, and they ask for no memory. Those that replace them (EVP) do, and crash where
+ * there is none.
  */
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include "base/digest.h"
 #include "base/file.h"
+#include "base/file_watch.h"
 
-#include <openssl/evp.h>
 #include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,10 +25,29 @@ static void write_hex(const unsigned char sum[32], char hex[DIGEST_HEX])
 status digest_bytes(const void *data, size_t len, char hex[DIGEST_HEX])
 {
     unsigned char sum[32];
+    SHA256_CTX c;
 
-    if (!EVP_Digest(data, len, sum, NULL, EVP_sha256(), NULL)) return fail_library();
+    if (!SHA256_Init(&c) || !SHA256_Update(&c, data, len) || !SHA256_Final(sum, &c))
+        return fail_library();
     write_hex(sum, hex);
     return ST_OK;
+}
+
+static status digest_map(const struct file_map *m, const char *path, char hex[DIGEST_HEX])
+{
+    struct digest d = { NULL };
+    status st = ST_OK;
+
+    TRY_OUT(digest_open(&d));
+    for (size_t at = 0; at < m->size; at += FILE_WATCH_PIECE) {
+        size_t const left = m->size - at, n = left < FILE_WATCH_PIECE ? left : FILE_WATCH_PIECE;
+        file_watch_map(path, m->data + at, n);
+        TRY_OUT(digest_add(&d, m->data + at, n));
+    }
+    TRY_OUT(digest_end(&d, hex));
+out:
+    digest_close(&d);
+    return st;
 }
 
 status digest_file(const char *path, char hex[DIGEST_HEX])
@@ -35,7 +55,7 @@ status digest_file(const char *path, char hex[DIGEST_HEX])
     struct file_map m;
 
     TRY(file_map(&m, path));
-    status const st = digest_bytes(m.data, m.size, hex);
+    status const st = digest_map(&m, path, hex);
     file_unmap(&m);
     return st;
 }

@@ -8,6 +8,7 @@
 #define _GNU_SOURCE
 #include "base/file.h"
 #include "base/file_guard.h"
+#include "base/file_watch.h"
 #include "base/strbuf.h"
 
 #include <errno.h>
@@ -50,7 +51,9 @@ status file_stamp_of(struct file_stamp *out, const char *path)
 
 static status open_regular(const char *path, int *fd, struct stat *s)
 {
+    file_watch_begin(path);
     *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    file_watch_end();
     if (*fd < 0) return fail(file_open_status(errno), "%s: %s", path, strerror(errno));
     if (!fstat(*fd, s) && S_ISREG(s->st_mode)) return ST_OK;
     close(*fd);
@@ -89,6 +92,8 @@ void file_unmap(struct file_map *m)
     *m = (struct file_map){ 0 };
 }
 
+static size_t piece_of(size_t len) { return len < FILE_WATCH_PIECE ? len : FILE_WATCH_PIECE; }
+
 status file_read(const char *path, size_t limit, char **text, size_t *len)
 {
     status st = ST_OK;
@@ -106,7 +111,9 @@ status file_read(const char *path, size_t limit, char **text, size_t *len)
     buf = malloc(size + 1);
     if (!buf) FAIL_OUT(ST_NOMEM, "%s: no memory for %zu bytes", path, size);
     while (n < size) {
-        ssize_t const got = read(fd, buf + n, size - n);
+        file_watch_begin(path);
+        ssize_t const got = read(fd, buf + n, piece_of(size - n));
+        file_watch_end();
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) FAIL_OUT(ST_IO, "%s: %s", path, strerror(errno));
         if (got == 0) break; /* shrank while we read: what is there counts */
@@ -133,14 +140,15 @@ status dir_sync(const char *path)
     return st;
 }
 
-static status write_all(int fd, const char *path, const void *data, size_t len)
+status fd_write(int fd, const char *path, const void *data, size_t len)
 {
     const unsigned char *at = data;
 
     while (len) {
         ssize_t const n = write(fd, at, len);
         if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return fail(ST_IO, "%s: %s", path, strerror(errno));
+        if (n <= 0)
+            return fail(ST_IO, "%s: %s", path, n < 0 ? strerror(errno) : "the disk takes nothing");
         at += n;
         len -= (size_t)n;
     }
@@ -177,7 +185,7 @@ status file_draft_open(struct file_draft *d, const char *path)
 
 status file_draft_add(struct file_draft *d, const void *data, size_t len)
 {
-    return write_all(d->fd, d->tmp, data, len);
+    return fd_write(d->fd, d->tmp, data, len);
 }
 
 status file_draft_commit(struct file_draft *d)
@@ -214,7 +222,7 @@ static status write_through(const char *path, const void *data, size_t len)
     int const fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
 
     if (fd < 0) return fail(ST_IO, "%s: %s", path, strerror(errno));
-    status const st = write_all(fd, path, data, len);
+    status const st = fd_write(fd, path, data, len);
     if (close(fd) && st == ST_OK) return fail(ST_IO, "%s: %s", path, strerror(errno));
     return st;
 }

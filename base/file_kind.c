@@ -5,8 +5,6 @@
 #include <string.h>
 #include <strings.h>
 
-enum { TEXT_SEEN = 4096 }; /* bytes of a text that are looked at */
-
 #define MAGIC(s) s, sizeof(s) - 1
 
 static const struct {
@@ -55,7 +53,7 @@ static const char *tell_text(const char *at, const char *end)
 const char *file_kind(const void *data, size_t size)
 {
     const char *const at = data;
-    size_t const seen = size < TEXT_SEEN ? size : TEXT_SEEN;
+    size_t const seen = size < FILE_KIND_BYTES ? size : FILE_KIND_BYTES;
 
     if (!size) return "an empty file";
     for (int i = 0; i < COUNT_OF(forms); i++)

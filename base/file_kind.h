@@ -11,8 +11,11 @@
 #define FILE_KIND_GGUF        "a GGUF file"
 #define FILE_KIND_INDEX       "the index of a model in several files (shards)"
 
+enum { FILE_KIND_BYTES = 4096 }; /* of a text, that are looked at */
+
 /* "a web page; the download failed or needs a login", by the first bytes of a file of `size`
- * bytes (0: "an empty file"). NULL: nothing that is known. Static text; reads at most 4 KiB. */
+ * bytes (0: "an empty file"). NULL: nothing that is known. Static text; reads at most
+ * FILE_KIND_BYTES. */
 const char *file_kind(const void *data, size_t size);
 
 #endif /* FILE_KIND_H */

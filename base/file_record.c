@@ -62,8 +62,8 @@ static status read_all(const struct file_record *r, int fd, int64_t pos, void *b
     return ST_OK;
 }
 
-static status write_all(const struct file_record *r, int fd, int64_t pos, const void *data,
-                        size_t len)
+static status write_at(const struct file_record *r, int fd, int64_t pos, const void *data,
+                       size_t len)
 {
     const unsigned char *at = data;
 
@@ -153,7 +153,7 @@ status file_record_write(struct file_record *r, int fd, int64_t pos, const void 
     for (size_t n; len; at += n, pos += (int64_t)n, len -= n) {
         n = first_piece(pos, len);
         TRY(keep_bytes(r, fd, pos, at, n));
-        TRY(write_all(r, fd, pos, at, n));
+        TRY(write_at(r, fd, pos, at, n));
     }
     return ST_OK;
 }

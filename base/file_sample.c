@@ -6,6 +6,7 @@
  */
 #include "base/file_sample.h"
 #include "base/file.h"
+#include "base/file_watch.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -38,22 +39,23 @@ static bool same_machine(const char *a, const char *b)
     return n > 1 && !strncmp(a, b, n + 1);
 }
 
-static status add_digest(struct strbuf *t, const void *data, size_t len)
+static status add_digest(struct strbuf *t, const char *path, const void *data, size_t len)
 {
     char hex[DIGEST_HEX];
 
+    file_watch_map(path, data, len);
     TRY(digest_bytes(data, len, hex));
     strbuf_add(t, hex, 64);
     return ST_OK;
 }
 
-static status add_digests(struct strbuf *t, const struct file_map *m)
+static status add_digests(struct strbuf *t, const char *path, const struct file_map *m)
 {
     strbuf_addf(t, "%zu ", m->size);
-    if (m->size <= WHOLE) return add_digest(t, m->data, m->size);
+    if (m->size <= WHOLE) return add_digest(t, path, m->data, m->size);
     size_t const step = (m->size - PIECE) / (PIECES - 1);
-    for (size_t i = 0; i < PIECES - 1; i++) TRY(add_digest(t, m->data + step * i, PIECE));
-    return add_digest(t, m->data + m->size - PIECE, PIECE);
+    for (size_t i = 0; i < PIECES - 1; i++) TRY(add_digest(t, path, m->data + step * i, PIECE));
+    return add_digest(t, path, m->data + m->size - PIECE, PIECE);
 }
 
 static status fail_changed(const char *path, const char *since)
@@ -70,7 +72,7 @@ status file_sample_read(struct file_sample *out, struct strbuf *text, const char
     status st = ST_OK;
 
     TRY(file_map(&m, path));
-    TRY_OUT(add_digests(&own, &m));
+    TRY_OUT(add_digests(&own, path, &m));
     if (own.failed) FAIL_OUT(ST_NOMEM, "%s: no memory for its hash", path);
     TRY_OUT(file_stamp_of(&after, path));
     if (memcmp(&after, &m.stamp, sizeof after) != 0)

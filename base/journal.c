@@ -8,6 +8,7 @@
  */
 #include "base/journal.h"
 #include "base/digest.h"
+#include "base/file.h"
 #include "base/strbuf.h"
 
 #include <errno.h>
@@ -65,22 +66,6 @@ status journal_open(struct journal *j, const char *path)
     return st;
 }
 
-static status write_all(const struct journal *j, const void *bytes, size_t len)
-{
-    const unsigned char *at = bytes;
-
-    while (len) {
-        ssize_t const n = write(j->fd, at, len);
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0)
-            return fail(ST_IO, "%s: %s", j->path,
-                        n < 0 ? strerror(errno) : "the disk takes nothing");
-        at += n;
-        len -= (size_t)n;
-    }
-    return ST_OK;
-}
-
 status journal_append(struct journal *j, int64_t number, const void *bytes, size_t len)
 {
     size_t const all = JOURNAL_HEAD + len;
@@ -93,7 +78,7 @@ status journal_append(struct journal *j, int64_t number, const void *bytes, size
     }
     TRY(journal_head(j->record, number, bytes, len));
     if (len) memcpy(j->record + JOURNAL_HEAD, bytes, len);
-    TRY(write_all(j, j->record, all));
+    TRY(fd_write(j->fd, j->path, j->record, all));
     j->size += (int64_t)all;
     return ST_OK;
 }

@@ -32,7 +32,9 @@ enum window_kind {
     POLICY(EMA_SINK, ema_sink, "ema-sink", true)                                                   \
     POLICY(ROLLING_SINK, rolling_sink, "rolling-sink", true)                                       \
     POLICY(INFINITY_ROPE, infinity_rope, "infinity-rope", false)                                   \
-    POLICY(MEMROPE, memrope, "memrope", false)
+    POLICY(MEMROPE, memrope, "memrope", false)                                                     \
+    POLICY(RELAX_FORCING, relax_forcing, "relax-forcing", false)                                   \
+    POLICY(ECHO_FORCING, echo_forcing, "echo-forcing", false)
 
 enum kv_rule {
     KV_USUAL,
@@ -55,7 +57,17 @@ enum kv_rule {
     KEY(memory_frames)                                                                             \
     KEY(alpha_long)                                                                                \
     KEY(alpha_short)                                                                               \
-    KEY(adaptive)
+    KEY(adaptive)                                                                                  \
+    KEY(reservoir_frames)                                                                          \
+    KEY(history_frames)                                                                            \
+    KEY(tail_frames)                                                                               \
+    KEY(candidates)                                                                                \
+    KEY(redundancy)                                                                                \
+    KEY(compressed_frames)                                                                         \
+    KEY(calibration_frames)                                                                        \
+    KEY(score_offsets)                                                                             \
+    KEY(amplitude_term)                                                                            \
+    KEY(gate)
 
 enum kv_key {
 #define KEY(key) KV_KEY_##key,

@@ -7,17 +7,18 @@
 #include <unistd.h>
 
 static enum log_level level = LOG_INFO;
-static _Thread_local int log_rank = -1;
+static _Thread_local int own_rank = -1;
 
 void log_set_level(enum log_level l) { level = l; }
-void log_set_rank(int rank) { log_rank = rank; }
+void log_set_rank(int rank) { own_rank = rank; }
+int log_rank(void) { return own_rank; }
 
 static void write_line(const char *word, const char *fmt, va_list ap)
 {
     char buf[ERROR_MESSAGE + 64];
     size_t n = 0;
 
-    if (log_rank > 0) n += (size_t)snprintf(buf, 32, "[%d] ", log_rank);
+    if (own_rank > 0) n += (size_t)snprintf(buf, 32, "[%d] ", own_rank);
     n += (size_t)snprintf(buf + n, 32, "%s", word);
     vsnprintf(buf + n, sizeof buf - n - 1, fmt, ap);
     n = strlen(buf);
@@ -38,6 +39,6 @@ void log_error(const char *fmt, ...) { LINE(LOG_QUIET, "rollmill: "); }
 void log_warn(const char *fmt, ...) { LINE(LOG_WARN, "warning: "); }
 void log_info(const char *fmt, ...)
 {
-    if (log_rank <= 0 || level >= LOG_DEBUG) LINE(LOG_INFO, "");
+    if (own_rank <= 0 || level >= LOG_DEBUG) LINE(LOG_INFO, "");
 }
 void log_debug(const char *fmt, ...) { LINE(LOG_DEBUG, "debug: "); }

@@ -32,6 +32,7 @@ static const char *kind_name(enum track_what what)
         [TRACK_COMPUTE] = "compute", [TRACK_EXCHANGE] = "exchange", [TRACK_HAND_OVER] = "hand-over",
         [TRACK_QUEUE] = "queue",     [TRACK_DECODE] = "decode",     [TRACK_ENCODE] = "encode",
         [TRACK_TEXT] = "text",       [TRACK_LOAD] = "load",         [TRACK_CLOSE] = "close",
+        [TRACK_IDLE] = "idle",
     };
     return names[what];
 }
@@ -117,6 +118,7 @@ void track_end(struct track *t)
     s->processor += processor - t->since_processor;
     t->open = false;
     t->pulse = now;
+    if (t->what == TRACK_QUEUE || t->what == TRACK_IDLE) t->last_lap += now - t->since;
     pthread_mutex_unlock(t->lock);
     if (t->trace) write_span(t, now);
 }
@@ -215,5 +217,6 @@ const char *track_words(struct track_state s, char buf[TRACK_TEXT_BYTES])
 
 bool track_waits(enum track_what what)
 {
-    return what == TRACK_EXCHANGE || what == TRACK_HAND_OVER || what == TRACK_QUEUE;
+    return what == TRACK_EXCHANGE || what == TRACK_HAND_OVER || what == TRACK_QUEUE ||
+           what == TRACK_IDLE;
 }

@@ -15,7 +15,8 @@ enum track_what {
     TRACK_COMPUTE,   /* transformer */
     TRACK_EXCHANGE,  /* waits for keys and values of other stages */
     TRACK_HAND_OVER, /* waits for the neighbour's latents, and for all of the line before a tick */
-    TRACK_QUEUE,     /* waits for a free slot of a queue, for what comes out of one, for work */
+    TRACK_QUEUE,     /* waits for a free slot of a queue, for what comes out of one */
+    TRACK_IDLE,      /* waits for work: nobody has any for it */
     TRACK_DECODE,
     TRACK_ENCODE,
     TRACK_TEXT,  /* prompt embeddings */
@@ -54,7 +55,8 @@ void track_end(struct track *t);
  * Both ends name it alike. */
 void track_arrow(struct track *t, bool leaves, struct track_at at);
 
-/* A tick of the line, or a block of a decoder, is done. */
+/* A tick of the line, or a block of a decoder, is done. What it waited for queues and for work is
+ * no part of how long it took. */
 void track_lap(struct track *t);
 
 /* Seconds so far, of all stages (stage -1) or of one. */

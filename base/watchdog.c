@@ -23,6 +23,7 @@ struct watchdog {
     struct watched {
         const struct track *track;
         double first, least;
+        double added; /* clock_seconds() */
     } of[WATCHDOG_TRACKS];
 };
 
@@ -36,7 +37,8 @@ static void check_tracks(struct watchdog *w)
     for (int i = 0; i < WATCHDOG_TRACKS; i++) {
         const struct track *const t = w->of[i].track;
         if (!t) continue;
-        double const still = track_idle(t), idle = still < now - w->since ? still : now - w->since;
+        double const since = w->since > w->of[i].added ? w->since : w->of[i].added;
+        double const still = track_idle(t), idle = still < now - since ? still : now - since;
         struct track_state const s = track_state(t);
         if (s.open && track_waits(s.what)) continue;
         if (!(idle > track_patience(t, w->of[i].first, w->of[i].least))) continue;
@@ -57,6 +59,7 @@ static status watch_main(void *arg)
         if (until.tv_nsec >= 1000000000L) until.tv_sec++, until.tv_nsec -= 1000000000L;
         pthread_cond_timedwait(&w->changed, &w->lock, &until);
         check_tracks(w);
+        if (w->c.look) w->c.look(w->c.arg, w->looked_at - w->since);
     }
     pthread_mutex_unlock(&w->lock);
     return ST_OK;
@@ -104,7 +107,7 @@ void watchdog_add(struct watchdog *w, const struct track *t, double first, doubl
     pthread_mutex_lock(&w->lock);
     for (int i = 0; i < WATCHDOG_TRACKS; i++)
         if (!w->of[i].track) {
-            w->of[i] = (struct watched){ t, first, least };
+            w->of[i] = (struct watched){ t, first, least, clock_seconds() };
             break;
         }
     pthread_mutex_unlock(&w->lock);

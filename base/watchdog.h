@@ -17,6 +17,9 @@ struct watchdog;
 
 struct watchdog_config {
     void (*expired)(void *arg, const struct track *t, double seconds);
+    /* Asked some five times a second for what else may hang; `running`: seconds in which the
+     * process was not suspended. NULL: nothing else. */
+    void (*look)(void *arg, double running);
     void *arg;
 };
 
@@ -24,7 +27,8 @@ struct watchdog_config {
 status watchdog_open(struct watchdog **out, const struct watchdog_config *c) MUST_USE;
 void watchdog_close(struct watchdog **w); /* NULL is fine; sets NULL */
 
-/* Tracks are borrowed until dropped. first, least: seconds, see track_patience. Any thread. */
+/* Tracks are borrowed until dropped, and watched from now on, however long they have been still.
+ * first, least: seconds, see track_patience. Any thread. */
 void watchdog_add(struct watchdog *w, const struct track *t, double first, double least);
 void watchdog_drop(struct watchdog *w, const struct track *t);
 

@@ -25,6 +25,10 @@ extern const int cmd_table_count;
 /* Once, before any command: hush the libraries that would speak for themselves. */
 void cmd_table_begin(void);
 
+/* From now on what a C++ library throws past its C interface ends the process with words and code
+ * 1, not by abort. */
+void cmd_library_throw(void);
+
 status cmd_render(int argc, char **argv);
 status cmd_submit(int argc, char **argv);
 status cmd_work(int argc, char **argv);

@@ -67,8 +67,8 @@ static void add_clip(struct strbuf *t, const char *dir, const struct clip_spec *
         strbuf_addf(t, "    ids      content %s, task %s\n", c->content_id, c->task_id);
 }
 
-static status add_job(struct check *k, const struct job *job, const struct card *card,
-                      const struct clip_list *clips)
+static status list_job(struct check *k, const struct job *job, const struct card *card,
+                       const struct clip_list *clips)
 {
     if (k->json) {
         strbuf_addf(&k->out, k->jobs ? ",\n" : "[\n");
@@ -85,13 +85,13 @@ static status add_job(struct check *k, const struct job *job, const struct card 
 }
 
 /* False: it is not the input's fault, and ends the check. */
-static bool note(struct check *k, status st)
+static bool keep_error(struct check *k, status st)
 {
     return st == ST_OK || error_list_add(&k->wrong, st);
 }
 
 /* Every file of the card, as a render would open it. *id is set if all are sound. */
-static status check_files(struct check *k, const struct card *card, char id[DIGEST_HEX])
+static status check_model_files(struct check *k, const struct card *card, char id[DIGEST_HEX])
 {
     struct error_list wrong = { 0 };
     struct model_spec model = { 0 };
@@ -103,7 +103,7 @@ static status check_files(struct check *k, const struct card *card, char id[DIGE
     TRY_OUT(model_check(&wrong, &model));
     if (wrong.count) st = error_list_end(&wrong);
     else st = card_fingerprint(card, id);
-    if (note(k, st)) st = ST_OK;
+    if (keep_error(k, st)) st = ST_OK;
 out:
     error_list_free(&wrong);
     model_spec_free(&model);
@@ -118,7 +118,7 @@ static status check_clips(struct check *k, struct job *job, const struct card *c
     TRY(job_encoders_settle(&k->encoders, job));
     TRY(clip_expand(&clips, job, card, &(struct clip_options){ .model_id = id }));
     if (id) TRY_OUT(prompt_lengths_check(&k->lengths, job, card, &clips));
-    TRY_OUT(add_job(k, job, card, &clips));
+    TRY_OUT(list_job(k, job, card, &clips));
 out:
     clip_free(&clips);
     return st;
@@ -131,24 +131,25 @@ static status check_job(struct check *k, struct job *job)
     char id[DIGEST_HEX] = "";
     status st = clip_card(&card, job);
 
-    if (st != ST_OK) return note(k, st) ? ST_OK : st;
-    if (!k->no_files) TRY_OUT(check_files(k, &card, id));
+    if (st != ST_OK) return keep_error(k, st) ? ST_OK : st;
+    if (!k->no_files) TRY_OUT(check_model_files(k, &card, id));
     if (!utf8_valid(job->output.dir, strlen(job->output.dir)))
-        note(k, fail(ST_FORMAT, "%s: output.dir: %s: the path is not UTF-8, as clip.json must be",
-                     job->node->tree->name, job->output.dir));
+        keep_error(k, fail(ST_FORMAT,
+                           "%s: output.dir: %s: the path is not UTF-8, as clip.json must be",
+                           job->node->tree->name, job->output.dir));
     st = check_clips(k, job, &card, id[0] ? id : NULL);
-    if (note(k, st)) st = ST_OK;
+    if (keep_error(k, st)) st = ST_OK;
 out:
     card_close(&card);
     return st;
 }
 
-static status check_file(struct check *k, const char *path)
+static status check_job_file(struct check *k, const char *path)
 {
     struct job_file f;
     status st = job_load(&f, path);
 
-    if (st != ST_OK) return note(k, st) ? ST_OK : st;
+    if (st != ST_OK) return keep_error(k, st) ? ST_OK : st;
     for (int i = 0; i < f.jobs && st == ST_OK; i++) st = check_job(k, &f.job[i]);
     job_close(&f);
     return st;
@@ -177,7 +178,7 @@ status cmd_check(int argc, char **argv)
     TRY(opts_parse(&o, &argc, argv, &help));
     if (help) return ST_OK;
     if (argc < 2) return fail(ST_ARG, "check needs at least one JOB.yaml; see --help");
-    for (int i = 1; i < argc; i++) TRY_OUT(check_file(&k, argv[i]));
+    for (int i = 1; i < argc; i++) TRY_OUT(check_job_file(&k, argv[i]));
     TRY_OUT(error_list_end(&k.wrong));
     if (k.json) strbuf_addf(&k.out, "\n]\n");
     if (k.out.failed) st = fail(ST_NOMEM, "no memory to print the plan");

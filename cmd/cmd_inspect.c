@@ -9,6 +9,7 @@
 #include "cmd/cmd.h"
 #include "cmd/inspect_clip.h"
 #include "cmd/opts.h"
+#include "jobs/spec/json_build.h"
 #include "pipeline/weights/weights.h"
 
 #include <inttypes.h>
@@ -27,7 +28,7 @@ struct listing {
     size_t bytes;
 };
 
-static void print_table(const struct listing *l)
+static void print_tensor_table(const struct listing *l)
 {
     int wide = 4, type = 4;
 
@@ -82,7 +83,7 @@ static json_t *build_json_row(const struct listing *l, int i)
     return o;
 }
 
-static status print_json(const struct listing *l)
+static status print_tensor_json(const struct listing *l)
 {
     json_t *const rows = json_array();
 
@@ -92,15 +93,16 @@ static status print_json(const struct listing *l)
         json_text(weights_outer_key(l->w)), "tensors", rows, "count", weights_count(l->w),
         "parameters", (json_int_t)l->elements, "bytes", (json_int_t)l->bytes);
     if (l->hash && o) json_object_set_new(o, "hash", json_stringn(l->all, HASH_SHOWN));
-    int const rc = o ? json_dumpf(o, stdout, JSON_INDENT(1)) : -1;
-    putchar('\n');
+    char *const text = o ? json_write(o, JSON_INDENT(1)) : NULL;
     json_decref(o);
+    if (text) puts(text);
+    bool const written = text != NULL;
+    free(text);
     /* A write that failed is main's to report. */
-    return rc && !ferror(stdout) ? fail(ST_NOMEM, "the listing of %s as JSON", weights_path(l->w))
-                                 : ST_OK;
+    return written ? ST_OK : fail(ST_NOMEM, "the listing of %s as JSON", weights_path(l->w));
 }
 
-static status list_tensors(const char *path, const char *outer_key, bool json, bool hashes)
+static status list_checkpoint(const char *path, const char *outer_key, bool json, bool hashes)
 {
     struct listing l = { 0 };
     status st = ST_OK;
@@ -116,8 +118,8 @@ static status list_tensors(const char *path, const char *outer_key, bool json, b
         if (!l.hash) FAIL_OUT(ST_NOMEM, "%s: its hashes", path);
         TRY_OUT(weights_hash(l.w, l.all, l.hash));
     }
-    if (json) TRY_OUT(print_json(&l));
-    else print_table(&l);
+    if (json) TRY_OUT(print_tensor_json(&l));
+    else print_tensor_table(&l);
 out:
     free(l.hash);
     weights_close(&l.w);
@@ -155,5 +157,5 @@ status cmd_inspect(int argc, char **argv)
                         argv[1]);
         return inspect_clip(argv[1], json);
     }
-    return list_tensors(argv[1], outer_key, json, !no_hash);
+    return list_checkpoint(argv[1], outer_key, json, !no_hash);
 }

@@ -20,4 +20,8 @@ const struct cmd cmd_table[] = {
 };
 const int cmd_table_count = COUNT_OF(cmd_table);
 
-void cmd_table_begin(void) { codec_quiet(); }
+void cmd_table_begin(void)
+{
+    cmd_library_throw();
+    codec_quiet();
+}

@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/json_tree.h"
 #include "base/strbuf.h"
+#include "jobs/spec/json_build.h"
 #include "pipeline/output/av/video_read.h"
 #include "pipeline/output/drift.h"
 #include "pipeline/weights/weights.h"
@@ -91,7 +92,7 @@ static status see_picture(void *arg, const uint8_t *rgb8, int width, int height,
 }
 
 /* Tensor [frames, ...] of the file; bfloat16 or float32, as clips have them. */
-static status read_latents(struct reading *r, const char *path)
+static status measure_latents(struct reading *r, const char *path)
 {
     struct weights *w = NULL;
     const void *data = NULL;
@@ -136,7 +137,7 @@ static int64_t end_values(const struct reading *r, enum drift_measure m)
     return (int64_t)(m < DRIFT_LATENT_MEAN ? pictures : pictures / LATENT_PICTURES);
 }
 
-static void print_table(const struct reading *r, const char *path)
+static void print_drift_table(const struct reading *r, const char *path)
 {
     struct drift_figures f;
 
@@ -148,7 +149,7 @@ static void print_table(const struct reading *r, const char *path)
                    f.last - f.first, f.vde);
 }
 
-static status print_json(const struct reading *r, const char *path)
+static status print_drift_json(const struct reading *r, const char *path)
 {
     json_t *const measures = json_object();
     struct drift_figures f;
@@ -160,10 +161,12 @@ static status print_json(const struct reading *r, const char *path)
                 json_pack("{s:f, s:f, s:f}", "first", f.first, "last", f.last, "vde", f.vde));
     json_t *const o = json_pack("{s:I, s:i, s:i, s:o}", "pictures", (json_int_t)r->pictures,
                                 "width", r->width, "height", r->height, "measures", measures);
-    int const rc = o ? json_dumpf(o, stdout, JSON_INDENT(1)) : -1;
-    putchar('\n');
+    char *const text = o ? json_write(o, JSON_INDENT(1)) : NULL;
     json_decref(o);
-    return rc && !ferror(stdout) ? fail(ST_NOMEM, "the measures of %s as JSON", path) : ST_OK;
+    if (text) puts(text);
+    bool const written = text != NULL;
+    free(text);
+    return written ? ST_OK : fail(ST_NOMEM, "the measures of %s as JSON", path);
 }
 
 status inspect_clip(const char *path, bool json)
@@ -174,12 +177,12 @@ status inspect_clip(const char *path, bool json)
 
     if (has_record(path)) TRY_OUT(find_files(&files, path));
     TRY_OUT(video_read(files.video ? files.video : path, see_picture, &r));
-    if (files.latents) TRY_OUT(read_latents(&r, files.latents));
+    if (files.latents) TRY_OUT(measure_latents(&r, files.latents));
     if (r.pictures < DRIFT_CHUNKS)
         FAIL_OUT(ST_FORMAT, "%s: found %lld pictures; allowed: %d and more, to see a change", path,
                  (long long)r.pictures, DRIFT_CHUNKS);
-    if (json) TRY_OUT(print_json(&r, path));
-    else print_table(&r, path);
+    if (json) TRY_OUT(print_drift_json(&r, path));
+    else print_drift_table(&r, path);
 out:
     drift_free(&r.drift);
     free(files.video);

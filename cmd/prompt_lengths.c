@@ -33,7 +33,7 @@ static int compare_uses(const void *a, const void *b)
     return x->clip->index < y->clip->index ? -1 : x->clip->index > y->clip->index;
 }
 
-static int compare_places(const void *a, const void *b)
+static int compare_in_order(const void *a, const void *b)
 {
     const struct prompt_use *const x = a, *const y = b;
 
@@ -70,7 +70,7 @@ static struct prompt_use *list_long_prompts(const struct clip_list *clips, int t
     qsort(use, (size_t)all, sizeof *use, compare_uses);
     for (int64_t i = 0; i < all; i++)
         if (!kept || strcmp(text_of(&use[kept - 1]), text_of(&use[i])) != 0) use[kept++] = use[i];
-    qsort(use, (size_t)kept, sizeof *use, compare_places);
+    qsort(use, (size_t)kept, sizeof *use, compare_in_order);
     *count = kept;
     return use;
 }

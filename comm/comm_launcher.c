@@ -14,14 +14,14 @@ static const struct launcher {
     { "SLURM_PROCID", "PMI_FD", "SLURM_STEP_NUM_TASKS" },
 };
 
-static const struct launcher *launcher(void)
+static const struct launcher *find_launcher(void)
 {
     for (int i = 0; i < COUNT_OF(launchers); i++)
         if (getenv(launchers[i].rank) && getenv(launchers[i].sign)) return &launchers[i];
     return NULL;
 }
 
-static int number(const char *name)
+static int read_number(const char *name)
 {
     const char *const text = name ? getenv(name) : NULL;
     return text ? (int)strtol(text, NULL, 10) : -1;
@@ -29,18 +29,18 @@ static int number(const char *name)
 
 int comm_launcher_rank(void)
 {
-    const struct launcher *const l = launcher();
-    return l ? number(l->rank) : -1;
+    const struct launcher *const l = find_launcher();
+    return l ? read_number(l->rank) : -1;
 }
 
 int comm_launcher_size(void)
 {
-    const struct launcher *const l = launcher();
-    return l ? number(l->size) : -1;
+    const struct launcher *const l = find_launcher();
+    return l ? read_number(l->size) : -1;
 }
 
 int comm_launcher_unconnected(void)
 {
     bool const task = getenv("SLURM_STEP_ID") && getenv("SLURM_PROCID");
-    return !launcher() && task ? number("SLURM_STEP_NUM_TASKS") : -1;
+    return !find_launcher() && task ? read_number("SLURM_STEP_NUM_TASKS") : -1;
 }

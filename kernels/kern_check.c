@@ -32,10 +32,10 @@ static bool is_grouped(const struct tensor *t, int64_t rows, int64_t n)
 
 #define NEED(op, cond, t)                                                                          \
     do {                                                                                           \
-        if (!(cond)) return refuse(op, #cond, t);                                                  \
+        if (!(cond)) return refuse_tensor(op, #cond, t);                                           \
     } while (0)
 
-static status refuse(const char *op, const char *cond, const struct tensor *t)
+static status refuse_tensor(const char *op, const char *cond, const struct tensor *t)
 {
     char shape[SHAPE_TEXT];
     if (!t) return fail(ST_ARG, "%s: needs %s", op, cond);

@@ -5,7 +5,7 @@ UNIT := base/unit_base base/unit_json_tree base/unit_track kernels/unit_cpu kern
         cluster/unit_roles cluster/unit_topo cluster/unit_cost \
         jobs/unit_yaml jobs/unit_card jobs/unit_sweep jobs/unit_job jobs/unit_docs jobs/unit_format jobs/unit_spec jobs/unit_queue \
         weights/unit_weights weights/unit_pickle weights/unit_bind weights/unit_formats weights/unit_adapter weights/unit_random_model \
-        text/unit_text_clean text/unit_tokenizer text/unit_umt5 line/unit_schedule line/unit_kv_policy line/unit_timeline \
+        text/unit_text_clean text/unit_tokenizer text/unit_umt5 line/unit_schedule line/unit_kv_policy line/unit_ema_sink line/unit_timeline \
         vae/unit_vae vae/unit_vae_parts vae/unit_vae_kernels vae/unit_vae_refuse \
         output/unit_video output/unit_drift output/unit_pictures output/unit_contact output/unit_clip_writer output/unit_clip_folder output/unit_resume output/unit_written cmd/unit_work_list
 CUDA_UNIT := unit/kernels/unit_cuda # needs a card or the stand-in
@@ -15,24 +15,26 @@ COMM_CHECKS := comm_check_exchange.c comm_check_gather.c comm_check_collective.c
 SUPPORT := clips.c as_bytes.c writer_fixture.c vae_clip.c clip_fixture.c chain_fixture.c random_case.c comm_jitter.c comm_poison.c \
            comm_card.c nccl_harness.c nccl_ranks.c mpi_harness.c queue_sql.c
 # Programs by their sources; all link support and the library, which give what is asked for.
-PROGRAM := $(UNIT:%=unit/%) line/line_clip line/line_batch comm/line_comm decode/line_decode engine/engine_run \
+PROGRAM := $(UNIT:%=unit/%) line/line_clip line/line_batch line/line_mistakes comm/line_comm decode/line_decode \
+           engine/engine_run engine/engine_open \
            $(if $(filter 1,$(CUDA)),gpu/gpu_plans gpu/gpu_plans_conv)
 HELPER := demo/demo_film # what scripts of cli/ run
 NCCL_LINE := comm/line_nccl comm/line_nccl_limits # on the stand-in
 MPI_TEST  := comm/mpi_comm line/mpi_clip decode/mpi_decode # under mpirun, with as many RANKS as their heads say
-CLI := cli_verify.sh cli_inspect.sh cli_check.sh cli_plan.sh cli_doctor.sh cli_render.sh cli_prompt.sh cli_demo.sh cli_trust.sh cli_swap.sh cli_memory.sh \
-       cli_world.sh cli_faults.sh cli_resume.sh cli_threads.sh cli_queue.sh cli_serve.sh cli_notes.sh
+CLI := cli_world.sh cli_verify.sh cli_policies.sh cli_mistakes.sh cli_inspect.sh cli_check.sh cli_plan.sh cli_doctor.sh cli_render.sh \
+       cli_prompt.sh cli_demo.sh cli_trust.sh cli_swap.sh cli_nth.sh cli_memory.sh cli_resume.sh cli_threads.sh cli_serve.sh cli_notes.sh
+CLI_WAITS := cli_faults.sh cli_hang.sh cli_queue.sh # for a stall, a lease
 
 # at: where a program is built; names are unique in the tree.
 at = $(patsubst %,$B/tests/%,$(notdir $1))
 TESTS := $(call at,$(PROGRAM)) $B/tests/check_kernels $B/tests/alloc_nth
 
-$B/libsupport.a: $(SUPPORT:%.c=$B/tests/support/%.o)
+$B/libsupport.a: $(SUPPORT:%.c=$O/tests/support/%.o)
 	$(call say,AR,$@) rm -f $@ && ar rcs $@ $^
 
 # program SOURCE: the rule of one program
 define program
-$B/tests/$(notdir $1): $B/tests/$1.o $B/libsupport.a $(KIT) $(LIB)
+$B/tests/$(notdir $1): $O/tests/$1.o $B/libsupport.a $(KIT) $(LIB)
 	$$(call say,LINK,$$@) mkdir -p $$(@D) && $(CC) $(OPT) $$(LINK_OPT) -o $$@ $$(filter %.o,$$^) \
 	    $B/libsupport.a $(KIT) $(LIB) $(LDLIBS) -lcmocka $$(TEST_LDLIBS)
 endef
@@ -41,24 +43,29 @@ $(foreach test,$(PROGRAM) $(HELPER) $(CUDA_UNIT) $(NCCL_LINE) $(MPI_TEST) comm/m
 
 $B/tests/unit_weights: TEST_LDLIBS = -lzip
 # What the program has beside the library.
-$B/tests/unit_work_list: $B/cmd/render/work_list.o $B/cmd/render/clip_choice.o $B/cmd/clip_folder.o $B/cmd/job_encoders.o $B/cmd/prompt_lengths.o
-$B/tests/unit_cuda_conv: $B/tests/standin/standin_dnn_conv.o $B/tests/standin/standin_dnn_chain.o
-$B/tests/engine_run: $B/tests/engine/made_source.o $B/tests/engine/engine_fixture.o $B/make_model
-$B/tests/check_kernels: $(CHECK:%.c=$B/tests/kernels/%.o)
-$(call at,comm/line_comm comm/mpi_comm $(NCCL_LINE) comm/mpi_nccl): $(COMM_CHECKS:%.c=$B/tests/comm/%.o)
+$B/tests/unit_work_list: $O/cmd/render/work_list.o $O/cmd/render/clip_choice.o $O/cmd/clip_folder.o $O/cmd/job_encoders.o $O/cmd/prompt_lengths.o
+$B/tests/line_mistakes: $(call object,$(filter cmd/verify/% cmd/exit_code.c cmd/opts.c cmd/backend.c,$(CMD_SRC)))
+$B/tests/unit_cuda_conv: $O/tests/standin/standin_dnn_conv.o $O/tests/standin/standin_dnn_chain.o
+$B/tests/engine_run $B/tests/engine_open: $O/tests/engine/made_source.o $O/tests/engine/engine_fixture.o $B/make_model
+$B/tests/engine_run: $O/tests/engine/hanging_backend.o
+$B/tests/check_kernels: $(CHECK:%.c=$O/tests/kernels/%.o)
+$(call at,comm/line_comm comm/mpi_comm $(NCCL_LINE) comm/mpi_nccl): $(COMM_CHECKS:%.c=$O/tests/comm/%.o)
 $B/tests/unit_written: LINK_OPT = $(addprefix -Wl$(comma)--wrap=,write pwrite pread fsync close rename mkdir)
+$B/tests/line_mistakes: LINK_OPT = $(addprefix -Wl$(comma)--wrap=,kv_window_spans kv_clean_spans average_add)
 $B/tests/alloc_nth: LINK_OPT = $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc strdup strndup)
 
 # The stand-in itself, by planted faults.
-build/standin/tests/standin_faults: build/standin/tests/standin/standin_faults.cu.o build/standin/librollmill.a
+$B/tests/standin_faults: $O/tests/standin/standin_faults.cu.o $(LIB)
 	$(call say,LINK,$@) mkdir -p $(@D) && $(CC) $(OPT) -o $@ $^ $(LDLIBS)
 
 # Preloaded by cli_resume.sh.
 $B/die_at.so: tests/support/die_at.c
 	$(call say,CC,$<) $(CC) -std=c11 $(WARN) -O2 -fPIC -shared -o $@ $< -ldl
 
-# Killed at every call that changes a file, and at random moments: hours.
+# Each call of a render gone wrong; killed at every call that changes a file, and at random
+# moments: hours.
 torture: tests
+	@TORTURE=1 tests/cli/cli_nth.sh
 	@TORTURE=1 tests/cli/cli_resume.sh
 
 tests: all $B/die_at.so $B/objects $(TESTS) $(call at,$(HELPER) $(MPI_TEST)) $(if $(filter 0,$(CUDA)),,$(call at,$(CUDA_UNIT)))
@@ -82,7 +89,7 @@ list     = $(1:%=@tests/lists/%)
 # Under a sanitizer what is slow without one is left out.
 ASAN := $(filter-out weights/unit_random_model vae/unit_vae_parts,$(UNIT)) alloc_nth line_comm
 TSAN := unit_base unit_cpu unit_track line_comm
-TSAN_MORE := rollmill $(addprefix tests/,line_clip line_decode engine_run mpi_comm mpi_clip mpi_decode)
+TSAN_MORE := rollmill $(addprefix tests/,line_clip line_decode engine_run engine_open mpi_comm mpi_clip mpi_decode)
 
 # The CUDA parts on a stand-in, where there is a toolkit; comm_nccl where NCCL's header is, too.
 WITH_STANDIN  := $(if $(CUDA_HOME),1)
@@ -98,12 +105,14 @@ NCCL_LIST     := $(if $(WITH_NCCL),$(call list,nccl hunt-nccl) $(call mpiruns,bu
 QUEUES := $(if $(filter 1,$(POSTGRES)),@tests/lists/postgres,"echo libpq-dev is not installed: no PostgreSQL; exit 77")
 
 # What begins early ends early: the longest first.
-CHECKS = $(call list,lint) tests/lint/check_bare.sh $(CLI:%=tests/cli/%) $(STANDIN_LIST) \
+CHECKS = $(call list,lint) tests/lint/check_bare.sh $(CLI_WAITS:%="WAITS tests/cli/%") \
+    $(CLI:%=tests/cli/%) $(STANDIN_LIST) \
     $(filter-out $B/tests/gpu_plans%,$(TESTS)) \
-    $(call mpiruns,$B,$(MPI_TEST)) tests/mpi/mpi_ends.sh $(call list,hunt) $(NCCL_LIST) $(call list,gpu) \
+    $(call mpiruns,$B,$(MPI_TEST)) "WAITS tests/mpi/mpi_ends.sh" $(call list,hunt) $(NCCL_LIST) $(call list,gpu) \
     $(QUEUES) $(call programs,build/asan,$(ASAN)) $(call programs,build/tsan,$(TSAN)) $(call list,sanitized) $(FUZZ_RUNS)
 
-# What the lines of a list refer to. Seeds are shared among the hunts.
+# What the lines of a list refer to. Seeds are shared among the hunts; with SEED these, and the
+# fuzzers, begin at the same one each time, else (make hunt, make fuzz) where the clock says.
 tests_run = B=$B SEEDS=$$(($(HUNT) / 5)) CUDA_HOME=$(CUDA_HOME) FUZZ_SECONDS=$(FUZZ_SECONDS) \
     TSAN_OPTIONS=ignore_noninstrumented_modules=1 LIMIT=$1 tests/run
 MAKE_HERE = $(MAKE) --no-print-directory
@@ -117,7 +126,7 @@ lint: $B/objects
 
 # Before a commit: units, golden cases, the line over threads, what is read of the files.
 check-quick-now: tests
-	@$(call tests_run,300) $(call list,quick) $(filter-out $B/tests/gpu_plans% %/unit_random_model %/unit_vae_parts %/check_kernels %/alloc_nth,$(TESTS))
+	@SEED=1 $(call tests_run,300) $(call list,quick) $(filter-out $B/tests/gpu_plans% %/unit_random_model %/unit_vae_parts %/check_kernels %/alloc_nth,$(TESTS))
 
 check-now: tests
 	@$(MAKE_HERE) MODE=asan tests
@@ -125,6 +134,6 @@ check-now: tests
 	@$(if $(WITH_STANDIN),$(MAKE_HERE) MODE=standin $(if $(WITH_NCCL),NCCL=standin) $(STANDIN_BUILT:%=build/standin/%) $(NCCL_BUILT:%=build/standin/%))
 	@$(if $(WITH_STANDIN),$(MAKE_HERE) MODE=standin MEDIA=0 MPI=0 $(BARE_BUILT:%=build/standin-bare/%))
 	@$(MAKE_HERE) $(FUZZ:%.c=$F/%)
-	@$(call tests_run,900) $(CHECKS)
+	@SEED=1 NODES=75000 $(call tests_run,900) $(CHECKS)
 
 .PHONY: print-bare tests lint hunt check check-quick check-now check-quick-now demo bench

@@ -6,10 +6,10 @@ KIT     := $B/libtoolkit.a
 
 all: $B/rollmill $(PROGS)
 
-$(KIT): $(TOOLKIT:%.c=$B/tools/%.o)
+$(KIT): $(TOOLKIT:%.c=$O/tools/%.o)
 	$(call say,AR,$@) rm -f $@ && ar rcs $@ $^
 
-$(PROGS): $B/%: $B/tools/%.o $(KIT) $(LIB)
+$(PROGS): $B/%: $O/tools/%.o $(KIT) $(LIB)
 	$(call say,LINK,$@) $(CC) $(OPT) -o $@ $^ $(LDLIBS)
 
 # Packages are looked for while make reads its files, so what needs them runs in a

@@ -90,7 +90,7 @@ status bench_file_print(struct strbuf *out, const struct cost_parts *parts,
     json_set(&o, "for", about);
     for (int i = 0; i < COUNT_OF(numbers); i++)
         json_set(&o, numbers[i].name, json_real(*find_number(&p, numbers[i].at)));
-    if (o) line = json_dumps(o, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
+    if (o) line = json_write(o, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
     if (line) strbuf_addf(out, "%s\n", line);
     free(line);
     json_decref(o);
@@ -140,7 +140,8 @@ status bench_file_read(struct cost_parts *out, const char *path, const struct wo
     status st = ST_OK;
 
     TRY(file_read(path, FILE_BYTES, &text, &len));
-    o = json_loadb(text, len, 0, &error);
+    o = json_read(text, len, 0, &st, &error);
+    if (st == ST_NOMEM) FAIL_OUT(ST_NOMEM, "%s: %s", path, error.text);
     if (!o || json_integer_value(json_object_get(o, "bench")) != 1)
         FAIL_OUT(ST_FORMAT, "%s: not what `rollmill bench --for JOB --json` prints%s%s", path,
                  o ? "" : ": ", o ? "" : error.text);

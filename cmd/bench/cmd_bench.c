@@ -163,29 +163,32 @@ static status list_cases(void)
     return ST_OK;
 }
 
-status cmd_bench(int argc, char **argv)
+struct bench_options {
+    const char *size, *precision, *model, *job;
+    struct backend_request request;
+    int threads;
+    bool json, on_demand, names;
+};
+
+static status parse_bench(struct bench_options *b, int *argc, char **argv, bool *help)
 {
-    const char *size = "small", *precision = "job", *model = NULL, *job = NULL;
-    struct backend_request request = { 0 };
-    int threads = pool_cpus();
-    bool help, json = false, on_demand = false, names = false;
     struct opt const table[] = {
-        { "size", OPT_CHOICE, &size, .value = "NAME", .help = "shapes of the models",
+        { "size", OPT_CHOICE, &b->size, .value = "NAME", .help = "shapes of the models",
           .choices = bench_size_names },
-        { "precision", OPT_CHOICE, &precision, .value = "NAME",
+        { "precision", OPT_CHOICE, &b->precision, .value = "NAME",
           .help = "what products are computed in; job: as --for says, else bf16",
           .choices = "job|f32|bf16" },
-        { "threads", OPT_INT, &threads, .value = "N", .help = "threads to compute with", .min = 1,
-          .max = 1024 },
-        BACKEND_OPTIONS(request),
-        { "model", OPT_TEXT, &model, .value = "DIR",
+        { "threads", OPT_INT, &b->threads, .value = "N", .help = "threads to compute with",
+          .min = 1, .max = 1024 },
+        BACKEND_OPTIONS(b->request),
+        { "model", OPT_TEXT, &b->model, .value = "DIR",
           .help = "time whole parts of this model too (make_model)" },
-        { "for", OPT_TEXT, &job, .value = "JOB.yaml",
+        { "for", OPT_TEXT, &b->job, .value = "JOB.yaml",
           .help = "time what `plan --bench` wants to know of this job, and nothing else" },
-        { "json", OPT_FLAG, &json, .help = "one JSON object per line" },
-        { "on-demand", OPT_FLAG, &on_demand,
+        { "json", OPT_FLAG, &b->json, .help = "one JSON object per line" },
+        { "on-demand", OPT_FLAG, &b->on_demand,
           .help = "time the cases named on stdin, as they come" },
-        { "list", OPT_FLAG, &names, .help = "print the cases and do nothing" },
+        { "list", OPT_FLAG, &b->names, .help = "print the cases and do nothing" },
     };
     struct opts const o = {
         .usage = "bench [CASE...] [options]",
@@ -194,28 +197,38 @@ status cmd_bench(int argc, char **argv)
         .table = table,
         .count = COUNT_OF(table),
     };
-    struct bench b = { 0 };
 
-    TRY(opts_parse(&o, &argc, argv, &help));
-    if (help) return ST_OK;
-    if (names) return list_cases();
+    TRY(opts_parse(&o, argc, argv, help));
+    if (*help || b->names) return ST_OK;
     opts_print(&o);
-    if (job && argc > 1) return fail(ST_ARG, "bench: one of CASE and --for is allowed");
-    TRY(backend_choose(&b.backend, &request));
+    if (b->job && *argc > 1) return fail(ST_ARG, "bench: one of CASE and --for is allowed");
+    return ST_OK;
+}
+
+status cmd_bench(int argc, char **argv)
+{
+    struct bench_options o = { .size = "small", .precision = "job", .threads = pool_cpus() };
+    struct bench b = { 0 };
+    bool help;
+
+    TRY(parse_bench(&o, &argc, argv, &help));
+    if (help) return ST_OK;
+    if (o.names) return list_cases();
+    TRY(backend_choose(&b.backend, &o.request));
     backend_print(&b.backend);
-    if (job)
-        return bench_for_job(&(struct bench_for){ .job = (char *)(uintptr_t)job,
+    if (o.job)
+        return bench_for_job(&(struct bench_for){ .job = (char *)(uintptr_t)o.job,
                                                   .backend = &b.backend,
-                                                  .precision = precision,
-                                                  .threads = threads,
-                                                  .json = json });
-    b.json = json || on_demand;
-    b.size = bench_size_find(size);
-    b.model = model;
-    b.act = strcmp(precision, "f32") ? DT_BF16 : DT_F32;
+                                                  .precision = o.precision,
+                                                  .threads = o.threads,
+                                                  .json = o.json });
+    b.json = o.json || o.on_demand;
+    b.size = bench_size_find(o.size);
+    b.model = o.model;
+    b.act = strcmp(o.precision, "f32") ? DT_BF16 : DT_F32;
     TRY(kern_backend_supports(b.backend.kern, b.act));
-    TRY(b.backend.kern->open(&b.ctx, &(struct kern_config){ .threads = threads }));
-    status const st = on_demand ? answer_stdin(&b) : time_all(&b, argc - 1, argv + 1);
+    TRY(b.backend.kern->open(&b.ctx, &(struct kern_config){ .threads = o.threads }));
+    status const st = o.on_demand ? answer_stdin(&b) : time_all(&b, argc - 1, argv + 1);
     b.ctx->backend->close(&b.ctx);
     return st;
 }

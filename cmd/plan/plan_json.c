@@ -78,7 +78,7 @@ status plan_json(struct strbuf *out, const struct plan_view *v)
     json_set(&o, "why", why.s ? json_string(why.s) : NULL);
     json_set(&o, "ranks", ranks);
     json_set(&o, "links", plan_json_links(v));
-    if (o) line = json_dumps(o, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
+    if (o) line = json_write(o, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
     if (line) strbuf_addf(out, "%s\n", line);
     free(line);
     json_decref(o);

@@ -1,6 +1,7 @@
 /* cmd_submit.c - jobs into the queue. */
 #include "cmd/cmd.h"
 #include "cmd/queue/cmd_queue_internal.h"
+#include "jobs/spec/json_build.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -11,7 +12,7 @@ struct submit_options {
     bool json, held;
 };
 
-static status parse(struct submit_options *o, int *argc, char **argv, bool *help)
+static status parse_submit(struct submit_options *o, int *argc, char **argv, bool *help)
 {
     struct opt const table[] = {
         QUEUE_OPTION(&o->queue),
@@ -44,7 +45,7 @@ static void print_job(void *arg, const struct queue_submitted *s)
     json_t *const root =
         json_pack("{s:s, s:s, s:I, s:I, s:b}", "job", s->uid, "name", s->name, "id",
                   (json_int_t)s->id, "clips", (json_int_t)s->clips, "added", s->fresh);
-    char *const text = root ? json_dumps(root, 0) : NULL;
+    char *const text = root ? json_write(root, 0) : NULL;
     if (text) puts(text);
     free(text);
     json_decref(root);
@@ -57,7 +58,7 @@ status cmd_submit(int argc, char **argv)
     struct queue *q = NULL;
     bool help;
 
-    TRY(parse(&o, &argc, argv, &help));
+    TRY(parse_submit(&o, &argc, argv, &help));
     if (help) return ST_OK;
     status st = queue_place_open(&q, o.queue, queue_place_is_file(o.queue));
     if (st == ST_OK)

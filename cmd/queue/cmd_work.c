@@ -84,7 +84,7 @@ static status read_until(const char *text, int64_t *out)
                 text);
 }
 
-static status parse(struct work_options *o, int *argc, char **argv, bool *help)
+static status parse_work(struct work_options *o, int *argc, char **argv, bool *help)
 {
     struct opt const table[] = {
         QUEUE_OPTION(&o->queue),
@@ -149,7 +149,7 @@ status cmd_work(int argc, char **argv)
     bool help;
 
     render_request_begin(&o.render);
-    status st = parse(&o, &argc, argv, &help);
+    status st = parse_work(&o, &argc, argv, &help);
     if (st == ST_OK && !help) st = work_on_queue(&o);
     render_request_end(&o.render);
     return st;

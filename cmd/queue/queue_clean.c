@@ -54,7 +54,7 @@ static status find_folders(struct queue *q, struct folders *f)
     return f->failed ? fail(ST_NOMEM, "%d jobs", f->jobs) : ST_OK;
 }
 
-static status sweep(const struct folders *f, struct attempts_found *found)
+static status sweep_folders(const struct folders *f, struct attempts_found *found)
 {
     for (int i = 0; i < f->count; i++) {
         struct attempts_found one = { 0 };
@@ -75,7 +75,7 @@ status queue_clean(struct queue *q, struct attempts_found *found, int *folders)
 
     *found = (struct attempts_found){ 0 };
     status st = find_folders(q, &f);
-    if (st == ST_OK) st = sweep(&f, found);
+    if (st == ST_OK) st = sweep_folders(&f, found);
     *folders = f.count;
     for (int i = 0; i < f.count; i++) free(f.at[i]);
     free(f.at);

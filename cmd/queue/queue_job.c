@@ -73,7 +73,7 @@ static status write_spec(char **out, const struct source_file *f, int document)
                                    f->path, "document", document, "text", f->text, f->len,
                                    "encoders", encoders_json(&f->jobs.job[document]));
 
-    *out = root ? json_dumps(root, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+    *out = root ? json_write(root, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
     json_decref(root);
     return *out ? ST_OK : fail(ST_NOMEM, "%s: no memory for its text", f->path);
 }
@@ -188,7 +188,7 @@ static status write_values(struct ready_job *r)
         json_t *root = json_object();
         for (int v = 0; v < c->values; v++)
             json_set(&root, c->value[v].name, json_string(c->value[v].value));
-        r->values[i] = root ? json_dumps(root, JSON_COMPACT) : NULL;
+        r->values[i] = root ? json_write(root, JSON_COMPACT) : NULL;
         json_decref(root);
         if (!r->values[i]) return fail(ST_NOMEM, "%s: %d clips", r->job->name, r->x.clips.count);
     }

@@ -24,7 +24,7 @@ static void set_number(json_t **to, const char *key, int64_t n)
 
 static void set_text(json_t **to, const char *key, const char *text)
 {
-    json_set(to, key, json_text(text));
+    json_set(to, key, json_from_text(text));
 }
 
 json_t *queue_job_json(const struct queue_job_status *s)

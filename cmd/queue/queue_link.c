@@ -94,7 +94,7 @@ static void take_marks(struct queue_link *l)
     pthread_mutex_unlock(&l->lock);
 }
 
-static enum queue_answer rejoin(struct queue_link *l)
+static enum queue_answer rejoin_queue(struct queue_link *l)
 {
     log_warn("queue: %s; joining anew", queue_error(l->q));
     if (queue_link_identify(l) != ST_OK) {
@@ -108,7 +108,7 @@ static enum queue_answer rejoin(struct queue_link *l)
 static bool take_answer(struct queue_link *l, enum queue_answer a)
 {
     if (a == QUEUE_OK || a == QUEUE_LOST) take_marks(l);
-    if (a == QUEUE_LOST) a = rejoin(l);
+    if (a == QUEUE_LOST) a = rejoin_queue(l);
     if (a == QUEUE_OK) note_back(l);
     if (a == QUEUE_DOWN) note_away(l);
     if (a == QUEUE_REFUSED) end_early(l, ST_FORMAT, queue_error(l->q));
@@ -158,7 +158,7 @@ static bool tell_ends(struct queue_link *l)
     return true;
 }
 
-static bool beat(struct queue_link *l)
+static bool send_beat(struct queue_link *l)
 {
     bool drain = false;
 
@@ -313,7 +313,7 @@ static void heed_claim(struct queue_link *l, enum queue_claimed what)
     l->pause = pause * (0.75 + 0.5 * rand() / RAND_MAX); /* worlds must not ask all at once */
 }
 
-static void claim(struct queue_link *l, const struct wish *w)
+static void ask_for_clips(struct queue_link *l, const struct wish *w)
 {
     enum queue_claimed what;
     int const before = l->n;
@@ -381,8 +381,8 @@ static void take_turn(struct queue_link *l)
     l->urgent = false;
     pthread_mutex_unlock(&l->lock);
     if (urgent || l->away_since || clock_seconds() - l->beaten >= l->c.lease_ms / 4000.0)
-        if (!beat(l)) return;
-    if (w.any && !l->drain && is_due(l, urgent ? 0 : l->pause)) claim(l, &w);
+        if (!send_beat(l)) return;
+    if (w.any && !l->drain && is_due(l, urgent ? 0 : l->pause)) ask_for_clips(l, &w);
     drop_jobs(l);
 }
 

@@ -52,7 +52,7 @@ static void look_at_job(void *arg, const struct queue_job_status *j)
 }
 
 /* "name/3-7": cut at the slash. */
-static status read_range(char *name, struct selected *to)
+static status read_clip_range(char *name, struct selected *to)
 {
     char *const slash = strchr(name, '/'), *dash;
     uint64_t first, last;
@@ -81,7 +81,7 @@ static status select_one(struct selection *out, struct queue *q, const char *tex
     status st = ST_OK;
 
     if (!name) return fail(ST_NOMEM, "%s: no memory", text);
-    TRY_OUT(read_range(name, &s.range));
+    TRY_OUT(read_clip_range(name, &s.range));
     s.pattern = strpbrk(name, "*?[") != NULL;
     TRY_OUT(queue_place_check(q, queue_jobs(q, look_at_job, &s)));
     if (s.best.job) {

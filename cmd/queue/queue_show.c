@@ -34,7 +34,7 @@ struct shown {
     char s[SHOWN];
 };
 
-static struct shown plain(const char *text)
+static struct shown show_text(const char *text)
 {
     struct shown out;
 
@@ -44,7 +44,7 @@ static struct shown plain(const char *text)
     return out;
 }
 
-static struct shown age(int64_t ms)
+static struct shown show_age(int64_t ms)
 {
     struct shown out;
     int64_t const s = ms / 1000;
@@ -87,7 +87,7 @@ static void show_job(void *arg, const struct queue_job_status *s)
                "running", "ready", "failed", "owner");
     printf("%-40s %-9s %4lld %7lld %7lld %7lld %7lld %7lld  %s\n", s->uid, queue_job_state(s),
            (long long)s->priority, (long long)s->clips, (long long)s->done, (long long)s->running,
-           (long long)s->ready, (long long)s->failed, plain(s->owner).s);
+           (long long)s->ready, (long long)s->failed, show_text(s->owner).s);
 }
 
 static void show_world(void *arg, const struct queue_world_status *s)
@@ -102,17 +102,17 @@ static void show_world(void *arg, const struct queue_world_status *s)
     if (w->rows == 1)
         printf("\n%-7s %-20s %8s %6s %-8s %-8s  %s\n", "world", "host", "pid", "clips", "seen", "",
                "group");
-    printf("%-7lld %-20s %8lld %6lld %-8s %-8s  %s\n", (long long)s->id, plain(s->host).s,
-           (long long)s->pid, (long long)s->clips, age(w->now - s->seen).s,
+    printf("%-7lld %-20s %8lld %6lld %-8s %-8s  %s\n", (long long)s->id, show_text(s->host).s,
+           (long long)s->pid, (long long)s->clips, show_age(w->now - s->seen).s,
            s->drain                  ? "drains"
            : s->lease_until < w->now ? "silent"
                                      : "",
-           plain(s->group).s);
+           show_text(s->group).s);
 }
 
 static status print_json(json_t *root, bool failed)
 {
-    char *const text = root && !failed ? json_dumps(root, JSON_INDENT(1)) : NULL;
+    char *const text = root && !failed ? json_write(root, JSON_INDENT(1)) : NULL;
     status const st = text ? ST_OK : fail(ST_NOMEM, "no memory for JSON, or a text is not UTF-8");
 
     if (text) puts(text);
@@ -163,7 +163,7 @@ static void show_owner(void *arg, const struct queue_owner *o)
     if (w->rows == 1)
         printf("%-20s %8s %8s %8s %8s %8s %12s %12s\n", "owner", "clips", "done", "running",
                "ready", "failed", "video hours", "world hours");
-    printf("%-20s %8lld %8lld %8lld %8lld %8lld %12.3f %12.3f\n", plain(o->owner).s,
+    printf("%-20s %8lld %8lld %8lld %8lld %8lld %12.3f %12.3f\n", show_text(o->owner).s,
            (long long)o->clips, (long long)o->done, (long long)o->running, (long long)o->ready,
            (long long)o->failed, hours(o->video_ms), hours(o->world_ms));
 }
@@ -182,7 +182,7 @@ status queue_show_owners(struct queue *q, bool json)
 
 static json_t *with_folder(json_t *clip, const char *folder)
 {
-    json_set(&clip, "folder", json_text(folder));
+    json_set(&clip, "folder", json_from_text(folder));
     return clip;
 }
 
@@ -201,10 +201,10 @@ static void show_clip(void *arg, const struct queue_clip_status *s)
     printf("  %6lld %-9s", (long long)s->index, state);
     if (s->state == QUEUE_RUNNING)
         printf(" %lld of %lld blocks on %s", (long long)(s->blocks_done > 0 ? s->blocks_done : 0),
-               (long long)s->blocks, plain(s->host).s);
+               (long long)s->blocks, show_text(s->host).s);
     else printf(" %s", s->folder);
     if (s->attempt > 1) printf(", attempt %lld", (long long)s->attempt);
-    if (s->message[0]) printf(", %s: %s", s->end, plain(s->message).s);
+    if (s->message[0]) printf(", %s: %s", s->end, show_text(s->message).s);
     putchar('\n');
 }
 
@@ -244,7 +244,7 @@ status queue_show_clips(struct queue *q, const struct selection *s, bool json)
 
 static void print_line(struct show *w, json_t *row)
 {
-    char *const text = row ? json_dumps(row, JSON_COMPACT) : NULL;
+    char *const text = row ? json_write(row, JSON_COMPACT) : NULL;
 
     if (text) puts(text);
     else w->failed = true;
@@ -263,7 +263,7 @@ static void show_event(void *arg, const struct queue_event *e)
                                 (json_int_t)e->world, "kind", e->kind, "text", e->text));
     else
         printf("%s  job %-5lld %-9s %s\n", clock_time(e->at).s, (long long)e->job, e->kind,
-               plain(e->text).s);
+               show_text(e->text).s);
 }
 
 static void show_attempt(void *arg, const struct queue_attempt *t)
@@ -279,10 +279,10 @@ static void show_attempt(void *arg, const struct queue_attempt *t)
         return;
     }
     printf("%s  attempt %lld, world %lld on %s, %lld blocks", clock_time(t->began).s,
-           (long long)t->attempt, (long long)t->world, plain(t->host).s,
+           (long long)t->attempt, (long long)t->world, show_text(t->host).s,
            (long long)(t->blocks > 0 ? t->blocks : 0));
-    if (t->ended) printf(", %s after %s", t->end, age(t->ended - t->began).s);
-    if (t->message[0]) printf(": %s", plain(t->message).s);
+    if (t->ended) printf(", %s after %s", t->end, show_age(t->ended - t->began).s);
+    if (t->message[0]) printf(": %s", show_text(t->message).s);
     putchar('\n');
 }
 

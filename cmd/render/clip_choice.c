@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* "17" or "17-24", ended by a comma or the end. */
-static bool read_range(const char *text, size_t len, struct clip_range *to)
+static bool parse_range(const char *text, size_t len, struct clip_range *to)
 {
     char part[48];
     uint64_t first, last;
@@ -24,7 +24,7 @@ static status read_clips(struct clip_choice *c, const char *clips)
 {
     for (const char *at = clips;; at++) {
         size_t const len = strcspn(at, ",");
-        if (c->ranges == CLIP_RANGES || !read_range(at, len, &c->range[c->ranges]))
+        if (c->ranges == CLIP_RANGES || !parse_range(at, len, &c->range[c->ranges]))
             return fail(ST_ARG,
                         "--clips %s: clips' numbers from 0 are allowed, such as 17-24 or 0,3,7-9",
                         clips);

@@ -2,7 +2,6 @@
 #include "base/log.h"
 #include "base/strbuf.h"
 #include "cmd/cmd.h"
-#include "cmd/render/prompt_job.h"
 #include "cmd/render/render_internal.h"
 #include "cmd/render/render_run.h"
 #include "comm/comm.h"
@@ -51,7 +50,8 @@ static void close_jobs(void *arg)
 }
 
 /* All ranks end alike; rank 0 has said which clips and why, those too that no line has had. */
-static status check_result(const struct job_render *r, const struct engine_result *result)
+static status check_result(const struct job_render *r, const struct engine_result *result,
+                           bool failed_fast)
 {
     int64_t const failed = r->failed > result->failed ? r->failed : result->failed;
 
@@ -59,15 +59,18 @@ static status check_result(const struct job_render *r, const struct engine_resul
         log_info("render: %lld clips made", (long long)result->done);
         return ST_OK;
     }
-    return fail(comm_launcher_rank() > 0 ? ST_PEER : ST_IO, "%lld of %lld clips were not made",
-                (long long)failed, (long long)(failed + result->done));
+    bool const in_vain = !result->done && failed == result->refused && !failed_fast;
+    status const st = comm_launcher_rank() > 0 ? ST_PEER : in_vain ? ST_FORMAT : ST_IO;
+    if (failed_fast) return fail(st, "stopped at the first clip that was not made");
+    return fail(st, "%lld of %lld clips were not made", (long long)failed,
+                (long long)(failed + result->done));
 }
 
 /* ---- options ------------------------------------------------------------------------- */
 
 /* *help: printed, and nothing more to do; else the jobs are argv[1] to argv[*argc - 1]. */
-static status parse(struct render_request *w, struct work_list_options *list,
-                    struct prompt_request *prompt, int *argc, char **argv, bool *help)
+static status parse_render(struct render_request *w, struct work_list_options *list,
+                           struct prompt_request *prompt, int *argc, char **argv, bool *help)
 {
     const char *clips = NULL, *part = NULL;
     struct opt const table[] = {
@@ -90,6 +93,8 @@ static status parse(struct render_request *w, struct work_list_options *list,
         RENDER_OPTIONS(*w),
         { "verify", OPT_FLAG, &list->verify,
           .help = "read all files of finished clips before they are skipped" },
+        { "fail-fast", OPT_FLAG, &w->fail_fast,
+          .help = "stop at the first clip that fails, instead of making all others" },
         { "same-numerics", OPT_FLAG, &list->same_numerics,
           .help = "a finished clip of other numerics is made again, as another version" },
     };
@@ -141,10 +146,11 @@ static status render_jobs(const struct render_request *w, const struct work_list
     if (!same) return fail(ST_NOMEM, "%d jobs", jobs);
     r.list_options.precision = render_precision(w);
     status st = render_run(w, &work, &result);
-    if (st == ST_CANCELED)
+    bool const failed_fast = st == ST_CANCELED && w->fail_fast && result.failed;
+    if (st == ST_CANCELED && !failed_fast)
         log_info("render: stopped at a block boundary. Give the same command again: clips that "
                  "are finished are kept, those in work go on from their last checkpoint.");
-    if (st == ST_OK) st = check_result(&r, &result);
+    if (st == ST_OK || failed_fast) st = check_result(&r, &result, failed_fast);
     free(same);
     return st;
 }
@@ -182,7 +188,7 @@ status cmd_render(int argc, char **argv)
     bool help;
 
     render_request_begin(&w);
-    status st = parse(&w, &list, &prompt, &argc, argv, &help);
+    status st = parse_render(&w, &list, &prompt, &argc, argv, &help);
     if (st == ST_OK && !help)
         st = prompt.text ? render_prompt(&w, &list, &prompt)
                          : render_files(&w, &list, argv + 1, argc - 1);

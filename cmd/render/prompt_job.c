@@ -4,9 +4,9 @@
  * A text rather than a filled struct, so that it is read, checked and described by the one reader
  * of jobs. Braces mean variables there, so the sentence's own are doubled.
  */
-#include "cmd/render/prompt_job.h"
 #include "base/file.h"
 #include "base/strbuf.h"
+#include "cmd/render/render_internal.h"
 #include "jobs/spec/card.h"
 
 #include <ctype.h>
@@ -109,7 +109,7 @@ static void add_name(struct strbuf *t, const char *s)
     strbuf_addf(t, "%.*s", n ? n : 4, n ? name : "clip");
 }
 
-static void add_job(struct strbuf *t, const struct prompt_request *r, const struct card *card)
+static void write_job(struct strbuf *t, const struct prompt_request *r, const struct card *card)
 {
     strbuf_addf(t, "render: 1\nname: ");
     add_name(t, r->text);
@@ -158,7 +158,7 @@ status prompt_job_text(char **out, const struct prompt_request *r)
 
     TRY_OUT(choose_card(&path, r->card));
     TRY_OUT(card_load(&card, path));
-    add_job(&t, r, &card);
+    write_job(&t, r, &card);
     if (t.failed) {
         strbuf_free(&t);
         FAIL_OUT(ST_NOMEM, "--prompt: no memory for its job");

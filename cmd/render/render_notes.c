@@ -72,7 +72,7 @@ static json_t *begin_event(const char *kind)
 /* One write a line, so that a line is whole or is the last. */
 static void write_event(struct render_notes *n, json_t *o)
 {
-    char *const text = o ? json_dumps(o, JSON_COMPACT) : NULL;
+    char *const text = o ? json_write(o, JSON_COMPACT) : NULL;
 
     json_decref(o);
     if (!text) {
@@ -88,12 +88,12 @@ static void write_clip_event(struct render_notes *n, const char *kind, const str
 {
     if (!n->events) return;
     json_t *o = begin_event(kind);
-    json_set(&o, "clip", json_text(c->spec->name));
+    json_set(&o, "clip", json_from_text(c->spec->name));
     json_set(&o, "task", json_string(c->spec->task_id));
-    json_set(&o, "folder", c->spec->dir ? json_text(c->spec->dir) : json_null());
+    json_set(&o, "folder", c->spec->dir ? json_from_text(c->spec->dir) : json_null());
     json_set(&o, "block", json_integer((json_int_t)c->blocks));
     json_set(&o, "blocks", json_integer((json_int_t)c->spec->blocks));
-    if (why) json_set(&o, "why", json_text(why));
+    if (why) json_set(&o, "why", json_from_text(why));
     write_event(n, o);
 }
 

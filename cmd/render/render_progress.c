@@ -46,8 +46,8 @@ static void spell_known(const struct render_progress *p, double elapsed, char co
                  (long long)(left / 60 % 60), (long long)(left % 60));
 }
 
-static void spell(const struct render_progress *p, const struct clip_spec *clip, int64_t block,
-                  double elapsed, char *buf, size_t size)
+static void spell_progress(const struct render_progress *p, const struct clip_spec *clip,
+                           int64_t block, double elapsed, char *buf, size_t size)
 {
     int const filled = (int)((block + 1) * BAR / clip->blocks);
     char bar[BAR + 1], count[32], left[32];
@@ -73,7 +73,7 @@ void render_progress_blocks(struct render_progress *p, const struct clip_spec *c
 
     p->done += blocks;
     p->pictures += pictures;
-    spell(p, clip, block, time - p->start, line, sizeof line);
+    spell_progress(p, clip, block, time - p->start, line, sizeof line);
     if (p->bar) {
         fprintf(stderr, "\r%.*s\033[K", terminal_width() - 1, line);
         p->shown = true;

@@ -16,7 +16,7 @@ struct render_report {
 static status write_out(struct render_report *f)
 {
     char *const text =
-        f->root ? json_dumps(f->root, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
+        f->root ? json_write(f->root, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
     status const st =
         text ? file_write(f->path, text, strlen(text)) : fail(ST_NOMEM, "%s: no memory", f->path);
 
@@ -101,6 +101,7 @@ static json_t *json_rank(const struct engine_group *g, int rank, const struct ra
     set_count(&o, "threads", a->threads);
     set_count(&o, "ticks", a->ticks);
     json_set(&o, "wall_seconds", json_real(a->wall));
+    json_set(&o, "idle_seconds", json_real(a->idle));
     json_set(&o, "process_seconds", json_real(a->process));
     json_set(&o, "stages", at->role == ROLE_LINE ? json_stages(g, rank, a) : json_array());
     set_spent(&o, "exchange_seconds", "exchange_processor_seconds", &a->exchange);

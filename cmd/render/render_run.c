@@ -49,9 +49,9 @@ static void catch_signals(void)
 }
 
 /* Once somebody heeds it. */
-static bool asked(void) { return stop_asked != 0; }
+static bool peek_stop(void) { return stop_asked != 0; }
 
-static bool stopped(void)
+static bool heed_stop(void)
 {
     heeded = 1; /* whoever asks will heed it */
     return stop_asked != 0;
@@ -151,14 +151,15 @@ static struct engine_options options_of(const struct render_request *w, const st
         .for_latency = !strcmp(w->aim, "latency"),
         .cross_nodes = w->cross_nodes,
         .resume = !w->no_resume,
+        .fail_fast = w->fail_fast,
         .ahead = ahead,
         .deadline_s = w->deadline,
         .stall_s = w->stall < w->deadline ? w->stall : w->deadline,
         .prompt_cache = w->no_cache ? NULL : w->cache,
         .trace = w->trace,
         .same = same,
-        .stop = stopped,
-        .stop_asked = asked,
+        .stop = heed_stop,
+        .stop_asked = peek_stop,
         .loading = begin_loading,
         .exit_code = cmd_exit_code,
     };

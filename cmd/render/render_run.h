@@ -13,7 +13,7 @@ struct render_request {
     struct backend_request backend;
     const char *text, *precision, *aim, *cache, *trace, *report, *events, *metrics;
     int ranks, per_line, decode, threads, deadline, stall;
-    bool no_cache, cross_nodes, no_resume, openjd;
+    bool no_cache, cross_nodes, no_resume, fail_fast, openjd;
     char *home_cache; /* where `cache` points if nothing is said */
 };
 

@@ -76,7 +76,10 @@ static void show_blocks(void *arg, const struct clip_spec *clip, int64_t block, 
 /* Columns in percent; less than zero: nothing to say. */
 enum { OCCUPIED, COMPUTE, EXCHANGE, NEIGHBOUR, QUEUE, DECODE, ENCODE, COLUMNS };
 
-static double share(double part, double whole) { return whole > 0 ? 100.0 * part / whole : -1; }
+static double percent_of(double part, double whole)
+{
+    return whole > 0 ? 100.0 * part / whole : -1;
+}
 
 static void print_row(int rank, int line, const char *stage, const double column[COLUMNS])
 {
@@ -104,21 +107,22 @@ static void print_stages(const struct engine_group *g, int rank, const struct ra
         bool const head = s == first;
         char name[16];
         snprintf(name, sizeof name, s == g->schedule.levels ? "clean" : "%d", s);
-        print_row(rank, at->line, name,
-                  (double[]){ [OCCUPIED] = share(a->stage[s].busy, a->stage[s].span),
-                              [COMPUTE] = share(a->stage[s].compute.wall, a->wall),
-                              [EXCHANGE] = head ? share(a->exchange.wall, a->wall) : -1,
-                              [NEIGHBOUR] = head ? share(a->hand_over.wall, a->wall) : -1,
-                              [QUEUE] = head ? share(a->queue.wall, a->wall) : -1,
-                              [DECODE] = head && decodes ? share(a->decode.wall, a->wall) : -1,
-                              [ENCODE] = head && decodes ? share(a->encode.wall, a->wall) : -1 });
+        print_row(
+            rank, at->line, name,
+            (double[]){ [OCCUPIED] = percent_of(a->stage[s].busy, a->stage[s].span),
+                        [COMPUTE] = percent_of(a->stage[s].compute.wall, a->wall),
+                        [EXCHANGE] = head ? percent_of(a->exchange.wall, a->wall) : -1,
+                        [NEIGHBOUR] = head ? percent_of(a->hand_over.wall, a->wall) : -1,
+                        [QUEUE] = head ? percent_of(a->queue.wall, a->wall) : -1,
+                        [DECODE] = head && decodes ? percent_of(a->decode.wall, a->wall) : -1,
+                        [ENCODE] = head && decodes ? percent_of(a->encode.wall, a->wall) : -1 });
     }
 }
 
-static void print_table(const struct engine_group *g, const struct rank_stats *all)
+static void print_times(const struct engine_group *g, const struct rank_stats *all)
 {
     log_info("where the time went: ticks with a block, counted between the first and the last such "
-             "tick; then seconds, in %% of the run");
+             "tick; then seconds, in %% of the run but for idle time");
     log_info("  rank  line  stage   occupied   compute  exchange neighbour     queue    decode    "
              "encode");
     for (int r = 0; r < g->roles.ranks; r++) {
@@ -130,9 +134,9 @@ static void print_table(const struct engine_group *g, const struct rank_stats *a
                                   [COMPUTE] = -1,
                                   [EXCHANGE] = -1,
                                   [NEIGHBOUR] = -1,
-                                  [QUEUE] = share(all[r].queue.wall, all[r].wall),
-                                  [DECODE] = share(all[r].decode.wall, all[r].wall),
-                                  [ENCODE] = share(all[r].encode.wall, all[r].wall) });
+                                  [QUEUE] = percent_of(all[r].queue.wall, all[r].wall),
+                                  [DECODE] = percent_of(all[r].decode.wall, all[r].wall),
+                                  [ENCODE] = percent_of(all[r].encode.wall, all[r].wall) });
     }
 }
 
@@ -142,7 +146,7 @@ static status end_group(void *arg, const struct engine_group *g, const struct gr
     struct render_summary *const r = arg;
 
     render_progress_end(&r->progress);
-    print_table(g, all);
+    print_times(g, all);
     return r->report ? render_report_add(r->report, g, run, all) : ST_OK;
 }
 

@@ -294,24 +294,26 @@ static status verify_clips(char **path, int *count)
     return ST_OK;
 }
 
-status cmd_verify(int argc, char **argv)
+struct verify_request {
+    const char *precision, *out;
+    struct backend_request backend;
+    int ranks, threads, deadline;
+};
+
+static status parse_verify(struct verify_request *r, int *argc, char **argv, bool *help)
 {
-    const char *precision = "f32", *out = NULL;
-    struct backend_request request = { 0 };
-    struct backend backend;
-    int ranks = 1, threads = pool_cpus(), deadline = 600;
     struct opt const table[] = {
-        BACKEND_OPTIONS(request),
-        { "precision", OPT_CHOICE, &precision, .value = "TYPE",
+        BACKEND_OPTIONS(r->backend),
+        { "precision", OPT_CHOICE, &r->precision, .value = "TYPE",
           .help = "of weights and activations", .choices = "f32|bf16" },
-        { "ranks", OPT_INT, &ranks, .value = "N",
+        { "ranks", OPT_INT, &r->ranks, .value = "N",
           .help = "threads that share out the stages; under mpirun it says how many", .min = 1,
           .max = 16 },
-        { "threads", OPT_INT, &threads, .value = "N", .help = "threads in all", .min = 1,
+        { "threads", OPT_INT, &r->threads, .value = "N", .help = "threads in all", .min = 1,
           .max = 4096 },
-        { "deadline", OPT_INT, &deadline, .value = "S",
+        { "deadline", OPT_INT, &r->deadline, .value = "S",
           .help = "longest wait of one rank for another", .min = 1, .max = 86400 },
-        { "out", OPT_TEXT, &out, .value = "FILE",
+        { "out", OPT_TEXT, &r->out, .value = "FILE",
           .help = "write what was computed, under the expected names" },
     };
     struct opts const o = {
@@ -327,35 +329,47 @@ status cmd_verify(int argc, char **argv)
         .table = table,
         .count = COUNT_OF(table),
     };
+
+    TRY(opts_parse(&o, argc, argv, help));
+    if (*help) return ST_OK;
+    if (*argc < 2)
+        return fail(ST_ARG, "verify needs a folder of a golden case or of a clip; see --help");
+    if (r->out && *argc > 2)
+        return fail(ST_ARG, "--out takes one case at a time; %d were given", *argc - 1);
+    opts_print(&o);
+    return ST_OK;
+}
+
+status cmd_verify(int argc, char **argv)
+{
+    struct verify_request r = {
+        .precision = "f32", .ranks = 1, .threads = pool_cpus(), .deadline = 600
+    };
+    struct backend backend;
     bool help;
 
-    TRY(opts_parse(&o, &argc, argv, &help));
+    TRY(parse_verify(&r, &argc, argv, &help));
     if (help) return ST_OK;
-    if (argc < 2)
-        return fail(ST_ARG, "verify needs a folder of a golden case or of a clip; see --help");
-    if (out && argc > 2)
-        return fail(ST_ARG, "--out takes one case at a time; %d were given", argc - 1);
-    opts_print(&o);
     int cases = argc - 1;
     TRY(verify_clips(argv + 1, &cases));
     if (!cases) return ST_OK;
-    TRY(backend_choose(&backend, &request));
+    TRY(backend_choose(&backend, &r.backend));
     backend_print(&backend);
 
-    enum dtype const act = strcmp(precision, "f32") ? DT_BF16 : DT_F32;
+    enum dtype const act = strcmp(r.precision, "f32") ? DT_BF16 : DT_F32;
     TRY(kern_backend_supports(backend.kern, act));
     struct verify v = {
         .devices = backend.devices,
         .o = { .backend = backend.kern,
                .mode = backend.mode,
                .precision = act,
-               .threads = threads },
+               .threads = r.threads },
         .cases = argv + 1,
         .count = cases,
-        .out = out,
+        .out = r.out,
     };
-    return world_run(&(struct world_options){ .ranks = ranks,
-                                              .deadline_s = deadline,
+    return world_run(&(struct world_options){ .ranks = r.ranks,
+                                              .deadline_s = r.deadline,
                                               .devices = backend.devices,
                                               .report = cmd_report,
                                               .exit_code = cmd_exit_code },

@@ -64,6 +64,11 @@ status verify_gather(struct verify_case *c) MUST_USE;
 /* ST_FORMAT for a key of case.json that is not among these, or no policy's. */
 status verify_keys(const struct verify_case *c, const char *const *known, int count) MUST_USE;
 
+/* A rolling case's steps, and its window with its policy; a key of case.json that neither knows is
+ * refused. Sets one_by_one. */
+status verify_read_schedule(struct verify_case *c, struct schedule *out) MUST_USE;
+status verify_read_policy(struct verify_case *c, int levels, struct kv_policy *out) MUST_USE;
+
 /* What passes were recorded to attend to. */
 struct verify_slots {
     int levels, frames; /* of a block */

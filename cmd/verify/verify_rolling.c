@@ -1,5 +1,4 @@
 /* verify_rolling.c - a recorded clip through the line: its noise, its steps, its latents. */
-#include "base/choice.h"
 #include "cmd/verify/verify_internal.h"
 #include "pipeline/line/line.h"
 
@@ -116,145 +115,6 @@ static void keep_attended(void *arg, const struct line_attends *a)
 {
     const struct clip *const p = arg;
     verify_slots_attends(&p->slots, a);
-}
-
-/* A list of 1 to SCHEDULE_LEVELS numbers; 0: it is none. */
-static int read_steps(const struct json_node *list, double step[SCHEDULE_LEVELS])
-{
-    size_t const levels = json_tree_is(list, NODE_LIST) ? list->count : 0;
-
-    if (levels > SCHEDULE_LEVELS) return 0;
-    for (size_t i = 0; i < levels; i++) step[i] = json_tree_item(list, i)->number;
-    return (int)levels;
-}
-
-static status read_schedule(struct verify_case *c, struct schedule *out)
-{
-    const struct json_node *const first = json_tree_member(c->json, "first_block_steps");
-    const struct json_node *const warp = json_tree_member(c->json, "warp");
-    const struct json_node *const shift = json_tree_member(c->json, "timestep_shift");
-    double step[SCHEDULE_LEVELS];
-    int levels = read_steps(json_tree_member(c->json, "steps"), step);
-
-    if (!levels || !json_tree_is(warp, NODE_BOOL) || !json_tree_is_number(shift))
-        return fail(ST_FORMAT, "%s/case.json: steps (a list), warp and timestep_shift are expected",
-                    c->dir);
-    TRY(schedule_make(out, step, levels, warp->truth, shift->number));
-    if (!first) return ST_OK;
-    levels = read_steps(first, step);
-    if (!levels)
-        return fail(ST_FORMAT, "%s/case.json: first_block_steps: a list is expected", c->dir);
-    return schedule_set_opening(out, step, levels, warp->truth, shift->number);
-}
-
-/* What a rolling case may say; a key that is none of these nor its policy's is refused. */
-static const char *const case_keys[] = {
-    "kind",
-    "window",
-    "policy",
-    "steps",
-    "first_block_steps",
-    "warp",
-    "timestep_shift",
-    "frames_per_block",
-    "latent_frames",
-    "latent_height",
-    "latent_width",
-    "given_frames",
-    "context_noise",
-    "attention_frames",
-    "window_frames",
-    "sink_frames",
-    "sink_blocks",
-    "positions",
-    "cache_frames",
-    "weights_key",
-    "lora",
-    "prompt_switches",
-    "prompt_text",
-    "source",
-};
-
-static status check_keys(const struct verify_case *c, enum kv_rule rule)
-{
-    const char *known[COUNT_OF(case_keys) + KV_KEYS_COUNT];
-    int count = 0;
-
-    for (; count < COUNT_OF(case_keys); count++) known[count] = case_keys[count];
-    for (int i = 0; i < KV_KEYS_COUNT; i++)
-        if (kv_key_bounds(rule, (enum kv_key)i)) known[count++] = kv_key_name((enum kv_key)i);
-    return verify_keys(c, known, count);
-}
-
-/* The usual policies by the names that cases have for them: a window, with a sink or without. */
-static status read_rule(const struct verify_case *c, struct kv_policy *p)
-{
-    const struct json_node *const policy = json_tree_member(c->json, "policy");
-    const char *const name = policy ? json_tree_text(policy) : kv_rule_name(KV_USUAL);
-    bool const block = p->kind == WINDOW_BLOCK;
-
-    if (!name) return fail(ST_FORMAT, "%s/case.json: policy: a name is expected", c->dir);
-    if (!strcmp(name, !block ? "rolling" : p->sink_frames ? "sink" : "window")) p->rule = KV_USUAL;
-    else if (!kv_rule_find(name, &p->rule))
-        return fail(ST_FORMAT, "%s/case.json: policy: nothing is known of `%s` with a sink of %d",
-                    c->dir, name, p->sink_frames);
-    return ST_OK;
-}
-
-static status read_key(const struct verify_case *c, struct kv_policy *p, enum kv_key k)
-{
-    const char *const name = kv_key_name(k);
-    const struct json_node *const n = json_tree_member(c->json, name);
-
-    if (!n) return ST_OK;
-    if (json_tree_is_number(n)) p->key[k] = n->number;
-    else if (json_tree_is(n, NODE_BOOL)) p->key[k] = n->truth;
-    else if (json_tree_is(n, NODE_NULL)) p->key[k] = 0;
-    else return fail(ST_FORMAT, "%s/case.json: %s: a number is expected", c->dir, name);
-    return ST_OK;
-}
-
-static status read_sink(const struct verify_case *c, struct kv_policy *p)
-{
-    int blocks = 0;
-
-    if (json_tree_member(c->json, "sink_frames"))
-        TRY(verify_int(c, "sink_frames", 0, 4096, &p->sink_frames));
-    if (json_tree_member(c->json, "sink_frames") && !json_tree_member(c->json, "sink_blocks"))
-        return ST_OK;
-    TRY(verify_int(c, "sink_blocks", 0, 64, &blocks));
-    if (!json_tree_member(c->json, "sink_frames")) p->sink_frames = blocks * p->frames_per_block;
-    if (p->sink_frames == blocks * p->frames_per_block) return ST_OK;
-    return fail(ST_FORMAT, "%s/case.json: sink_frames: %d; %d blocks of %d are expected", c->dir,
-                p->sink_frames, blocks, p->frames_per_block);
-}
-
-static status read_policy(struct verify_case *c, int levels, struct kv_policy *out)
-{
-    const struct json_node *const window = json_tree_member(c->json, "window");
-    const char *const name = window ? json_tree_text(window) : kv_window_name(WINDOW_ROLLING);
-    int const kind = name ? choice_find(KV_WINDOW_CHOICES, name) : -1;
-    const struct json_node *const positions = json_tree_member(c->json, "positions");
-    int clean;
-
-    if (kind < 0)
-        return fail(ST_FORMAT, "%s/case.json: window: one of %s is expected", c->dir,
-                    KV_WINDOW_CHOICES);
-    *out = (struct kv_policy){ .kind = (enum window_kind)kind, .levels = levels };
-    c->one_by_one = out->kind == WINDOW_BLOCK;
-    TRY(verify_int(c, "frames_per_block", 1, 64, &out->frames_per_block));
-    TRY(verify_int(c, "attention_frames", 1, 4096, &out->attention_frames));
-    TRY(read_sink(c, out));
-    if (json_tree_member(c->json, "context_noise"))
-        TRY(verify_int(c, "context_noise", 0, 0, &clean)); /* the clean pass is at t = 0 */
-    TRY(read_rule(c, out));
-    TRY(check_keys(c, out->rule));
-    kv_keys_usual(out->rule, out->key);
-    for (int i = 0; i < KV_KEYS_COUNT; i++)
-        if (kv_key_bounds(out->rule, (enum kv_key)i)) TRY(read_key(c, out, (enum kv_key)i));
-    if (out->rule == KV_USUAL && positions && json_tree_text(positions))
-        out->sink = strcmp(json_tree_text(positions), "relative") ? KV_SINK_FIXED : KV_SINK_MOVING;
-    return kv_policy_check(out);
 }
 
 static status read_inputs(struct clip *p, const struct dit_shape *s, int frames)
@@ -379,8 +239,8 @@ static status run_line(struct clip *p, const struct dit *model, const struct sch
     return line_render(&render, o->world, &clip, 1, &io);
 }
 
-static status read_size(struct clip *p, struct verify_case *c, int levels, int channels,
-                        int *frames)
+static status read_clip_size(struct clip *p, struct verify_case *c, int levels, int channels,
+                             int *frames)
 {
     int h, w, given = 0;
 
@@ -405,6 +265,31 @@ static status read_size(struct clip *p, struct verify_case *c, int levels, int c
     return ST_OK;
 }
 
+/* The recorded choices of keys, if the case has them. */
+static status expect_slots(struct clip *p, const struct kv_policy *policy)
+{
+    p->slots = (struct verify_slots){
+        .levels = p->levels,
+        .frames = p->frames,
+        .blocks = p->blocks,
+        .tokens = p->dim[2] / 2 * (p->dim[3] / 2),
+        .rounded = p->c->o.precision != DT_F32 && kv_policy_chooses(policy),
+    };
+    return verify_slots_read(p->c, &p->slots);
+}
+
+static void free_clip(struct clip *p)
+{
+    verify_slots_free(&p->slots);
+    for (int i = 0; i < p->switches; i++) free(p->change[i].embeds);
+    for (int i = 0; p->renoise && i < p->blocks * p->levels; i++) free(p->renoise[i]);
+    free(p->renoise);
+    free(p->steps);
+    free(p->noise);
+    free(p->given_x0);
+    free(p->embeds);
+}
+
 status verify_rolling(struct verify_case *c, const char *weights, const char *what)
 {
     struct schedule schedule;
@@ -420,10 +305,10 @@ status verify_rolling(struct verify_case *c, const char *weights, const char *wh
 
     if (!path || !shape) FAIL_OUT(ST_NOMEM, "%s: no memory for its name", c->dir);
     c->by_line = true;
-    TRY_OUT(read_schedule(c, &schedule));
-    TRY_OUT(read_policy(c, schedule.levels, &policy));
+    TRY_OUT(verify_read_schedule(c, &schedule));
+    TRY_OUT(verify_read_policy(c, schedule.levels, &policy));
     TRY_OUT(dit_shape_read(&config.shape, shape));
-    TRY_OUT(read_size(&p, c, schedule.levels, config.shape.channels, &frames));
+    TRY_OUT(read_clip_size(&p, c, schedule.levels, config.shape.channels, &frames));
     config.weights = path;
     if (strstr(weights, ".pt"))
         config.outer_key = json_tree_text(json_tree_member(c->json, "weights_key"));
@@ -435,13 +320,7 @@ status verify_rolling(struct verify_case *c, const char *weights, const char *wh
     TRY_OUT(add_schedule(c, &schedule));
     TRY_OUT(verify_add(c, "latents", DIMS(frames, p.dim[1], p.dim[2], p.dim[3]), &p.latents));
     TRY_OUT(expect_steps(&p, &schedule));
-    p.slots =
-        (struct verify_slots){ .levels = schedule.levels,
-                               .frames = p.frames,
-                               .blocks = p.blocks,
-                               .tokens = p.dim[2] / 2 * (p.dim[3] / 2),
-                               .rounded = c->o.precision != DT_F32 && kv_policy_chooses(&policy) };
-    TRY_OUT(verify_slots_read(c, &p.slots));
+    TRY_OUT(expect_slots(&p, &policy));
     TRY_OUT(c->o.backend->open(
         &ctx, &(struct kern_config){ .threads = c->o.threads, .device = c->o.device }));
     TRY_OUT(dit_open(&model, &config, ctx));
@@ -449,17 +328,10 @@ status verify_rolling(struct verify_case *c, const char *weights, const char *wh
     TRY_OUT(verify_gather(c));
     if (c->o.world->rank == 0) verify_slots_compare(c, &p.slots, what);
 out:
-    verify_slots_free(&p.slots);
+    free_clip(&p);
     verify_loras_free(&loras);
-    for (int i = 0; i < p.switches; i++) free(p.change[i].embeds);
     dit_close(&model);
     if (ctx) c->o.backend->close(&ctx);
-    for (int i = 0; p.renoise && i < p.blocks * p.levels; i++) free(p.renoise[i]);
-    free(p.renoise);
-    free(p.steps);
-    free(p.noise);
-    free(p.given_x0);
-    free(p.embeds);
     free(path);
     free(shape);
     return st;

@@ -80,7 +80,7 @@ static enum store_answer take_clips(struct queue *q, struct claim *k, const char
     return STORE_OK;
 }
 
-static enum store_answer claim(struct queue *q, void *arg)
+static enum store_answer claim_clips(struct queue *q, void *arg)
 {
     struct claim *const k = arg;
     struct queue_holding before = { 0 };
@@ -102,7 +102,7 @@ enum queue_answer queue_claim(struct queue *q, const char *group, int hold, stru
     enum queue_answer a = queue_reap(q);
 
     *what = QUEUE_EMPTY;
-    if (a == QUEUE_OK) a = queue_transact(q, claim, &k);
+    if (a == QUEUE_OK) a = queue_transact(q, claim_clips, &k);
     if (a == QUEUE_OK) a = queue_answered(q, queue_read_holding(q, &h));
     *n = h.n;
     queue_mark_lost(mine, known, &h, a);

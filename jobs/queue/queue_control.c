@@ -68,7 +68,7 @@ static enum store_answer note_control(struct queue *q, const struct control *k,
     return queue_note_event(q, v->of_job ? k->job : 0, "control", text);
 }
 
-static enum store_answer control(struct queue *q, void *arg)
+static enum store_answer give_order(struct queue *q, void *arg)
 {
     struct control *const k = arg;
     const struct verb *const v = &verb_table[k->verb];
@@ -89,7 +89,7 @@ enum queue_answer queue_control(struct queue *q, enum queue_verb verb, int64_t j
                                 const char *who, int64_t *changed)
 {
     struct control k = { .verb = verb, .job = job, .arg = arg, .who = who };
-    enum queue_answer const a = queue_transact(q, control, &k);
+    enum queue_answer const a = queue_transact(q, give_order, &k);
 
     *changed = k.changed;
     return a;

@@ -75,7 +75,7 @@ static enum store_answer judge_host(struct queue *q, enum queue_end k)
     return queue_run(q, STATEMENT_strike, VALUES(TEXT(q->w.host)), NULL, NULL);
 }
 
-static enum store_answer end(struct queue *q, void *arg)
+static enum store_answer end_clip(struct queue *q, void *arg)
 {
     const struct end *const e = arg;
     const struct queue_clip *const c = e->c;
@@ -116,5 +116,5 @@ enum queue_answer queue_end(struct queue *q, const struct queue_clip *clip, enum
     struct end e = { .c = clip, .how = how };
 
     cut_message(e.message, message ? message : "");
-    return queue_transact(q, end, &e);
+    return queue_transact(q, end_clip, &e);
 }

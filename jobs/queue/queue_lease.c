@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static enum store_answer thaw(struct queue *q)
+static enum store_answer thaw_leases(struct queue *q)
 {
     struct queue_numbers got = { 0 };
 
@@ -20,13 +20,13 @@ static enum store_answer thaw(struct queue *q)
                  : STORE_OK;
 }
 
-static enum store_answer join(struct queue *q, void *arg)
+static enum store_answer join_world(struct queue *q, void *arg)
 {
     const struct queue_world *const w = &q->w;
     struct queue_numbers got = { 0 };
 
     (void)arg;
-    TRY_STORE(thaw(q));
+    TRY_STORE(thaw_leases(q));
     TRY_STORE(queue_run(q, STATEMENT_join,
                         VALUES(TEXT(w->nonce), TEXT(w->host), TEXT(w->place), NUMBER(w->pid),
                                NUMBER(w->pid_start), TEXT(w->launcher), NUMBER(w->mib),
@@ -39,14 +39,14 @@ static enum store_answer join(struct queue *q, void *arg)
 enum queue_answer queue_join(struct queue *q, const struct queue_world *w)
 {
     q->w = *w;
-    return queue_transact(q, join, NULL);
+    return queue_transact(q, join_world, NULL);
 }
 
 enum store_answer queue_stay_alive(struct queue *q, struct queue_alive *out)
 {
     struct queue_numbers got = { 0 };
 
-    TRY_STORE(thaw(q));
+    TRY_STORE(thaw_leases(q));
     TRY_STORE(queue_run(q, STATEMENT_alive,
                         VALUES(NUMBER(q->worker), NUMBER(q->w.lease_ms), TEXT(q->group)),
                         row_all_columns, &got));
@@ -127,7 +127,7 @@ struct beat {
     struct queue_alive alive;
 };
 
-static enum store_answer beat(struct queue *q, void *arg)
+static enum store_answer renew_leases(struct queue *q, void *arg)
 {
     struct beat *const b = arg;
 
@@ -150,7 +150,7 @@ enum queue_answer queue_beat(struct queue *q, struct queue_clip *mine, int n, bo
 
     *drain = false;
     q->quick = true;
-    enum queue_answer const a = queue_transact(q, beat, &b);
+    enum queue_answer const a = queue_transact(q, renew_leases, &b);
     queue_mark_lost(mine, n, &b.h, a);
     if (a == QUEUE_OK) *drain = b.alive.drain;
     return a;
@@ -173,7 +173,7 @@ enum store_answer queue_settle_job(struct queue *q, int64_t job)
 }
 
 /* The clips of all worlds that left or are gone. */
-static enum store_answer collect(struct queue *q)
+static enum store_answer free_orphans(struct queue *q)
 {
     struct queue_numbers jobs = { 0 };
 
@@ -214,7 +214,7 @@ static void get_dead(void *arg, const struct store_row *r)
         d->dead[d->n++] = row_number(r, 0);
 }
 
-static enum store_answer reap(struct queue *q, void *arg)
+static enum store_answer reap_worlds(struct queue *q, void *arg)
 {
     const struct neighbours *const d = arg;
     struct queue_numbers gone = { 0 };
@@ -230,7 +230,7 @@ static enum store_answer reap(struct queue *q, void *arg)
         snprintf(text, sizeof text, "world %lld", (long long)gone.v[i]);
         TRY_STORE(queue_note_event(q, 0, "lost", text));
     }
-    return collect(q);
+    return free_orphans(q);
 }
 
 enum queue_answer queue_reap(struct queue *q)
@@ -243,19 +243,19 @@ enum queue_answer queue_reap(struct queue *q)
         a = queue_look(q, STATEMENT_neighbours, VALUES(TEXT(q->w.place), NUMBER(q->worker)),
                        get_dead, &d);
     if (a != QUEUE_OK || (!overdue.v[0] && !d.n)) return a;
-    return queue_transact(q, reap, &d);
+    return queue_transact(q, reap_worlds, &d);
 }
 
-static enum store_answer leave(struct queue *q, void *arg)
+static enum store_answer leave_queue(struct queue *q, void *arg)
 {
     struct queue_numbers got = { 0 };
 
     (void)arg;
     TRY_STORE(queue_run(q, STATEMENT_leave, VALUES(NUMBER(q->worker)), row_first_column, &got));
-    return got.n ? collect(q) : STORE_OK;
+    return got.n ? free_orphans(q) : STORE_OK;
 }
 
 enum queue_answer queue_leave(struct queue *q)
 {
-    return q->worker ? queue_transact(q, leave, NULL) : QUEUE_OK;
+    return q->worker ? queue_transact(q, leave_queue, NULL) : QUEUE_OK;
 }

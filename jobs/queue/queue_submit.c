@@ -11,8 +11,8 @@ struct submission {
     bool fresh;
 };
 
-static enum store_answer add_job(struct queue *q, const struct queue_job *j,
-                                 struct queue_numbers *got)
+static enum store_answer insert_job(struct queue *q, const struct queue_job *j,
+                                    struct queue_numbers *got)
 {
     return queue_run(q, STATEMENT_job_add,
                      VALUES(TEXT(j->uid), TEXT(j->name), TEXT(j->owner), TEXT(j->spec),
@@ -55,12 +55,12 @@ static enum store_answer add_clips(struct queue *q, const struct submission *s)
     return q->s->ops->bulk_end(q->s);
 }
 
-static enum store_answer submit(struct queue *q, void *arg)
+static enum store_answer submit_job(struct queue *q, void *arg)
 {
     struct submission *const s = arg;
     struct queue_numbers got = { 0 };
 
-    TRY_STORE(add_job(q, s->job, &got));
+    TRY_STORE(insert_job(q, s->job, &got));
     s->fresh = got.n > 0;
     if (!s->fresh)
         TRY_STORE(
@@ -79,7 +79,7 @@ enum queue_answer queue_submit(struct queue *q, const struct queue_job *job,
                                void *arg, int64_t *id, bool *fresh)
 {
     struct submission s = { .job = job, .next = next, .arg = arg };
-    enum queue_answer const a = queue_transact(q, submit, &s);
+    enum queue_answer const a = queue_transact(q, submit_job, &s);
 
     *id = s.id;
     *fresh = s.fresh;

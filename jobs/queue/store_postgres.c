@@ -79,7 +79,7 @@ static enum store_answer begin_session(struct pg *s)
 }
 
 /* Prepared statements and LISTEN are gone with a connection. */
-static enum store_answer reconnect(struct pg *s)
+static enum store_answer reopen_session(struct pg *s)
 {
     if (PQstatus(s->c) == CONNECTION_OK) return STORE_OK;
     memset(s->prepared, 0, sizeof s->prepared);
@@ -94,7 +94,7 @@ static enum store_answer pg_begin(struct store *b, bool durable)
 {
     struct pg *const s = (struct pg *)b;
 
-    TRY_STORE(reconnect(s));
+    TRY_STORE(reopen_session(s));
     if (in_transaction(s)) TRY_STORE(pg_command(s, "ROLLBACK", "rollback"));
     return pg_command(s, durable ? "BEGIN" : "BEGIN; SET LOCAL synchronous_commit = off", "begin");
 }
@@ -122,8 +122,8 @@ static void pg_rollback(struct store *b)
 
 enum { VALUES_MOST = 20 };
 
-static enum store_answer prepare(struct pg *s, enum statement id, const struct store_value *value,
-                                 int n)
+static enum store_answer prepare_statement(struct pg *s, enum statement id,
+                                           const struct store_value *value, int n)
 {
     const char *const name = queue_statement_name[id];
     Oid type[VALUES_MOST];
@@ -154,8 +154,8 @@ static enum store_answer pg_run(struct store *b, enum statement id, const struct
     char number[VALUES_MOST][24];
     enum store_answer a = STORE_OK;
 
-    TRY_STORE(reconnect(s));
-    TRY_STORE(prepare(s, id, value, n));
+    TRY_STORE(reopen_session(s));
+    TRY_STORE(prepare_statement(s, id, value, n));
     for (int i = 0; i < n; i++) {
         snprintf(number[i], sizeof number[i], "%lld", (long long)value[i].number);
         text[i] = value[i].text ? value[i].text : number[i];
@@ -196,7 +196,7 @@ static enum store_answer pg_bulk_begin(struct store *b)
     return pg_judge(s, PQexec(s->c, copy), PGRES_COPY_IN, "copy");
 }
 
-static bool put(struct pg *s, const char *t, size_t n)
+static bool buffer_text(struct pg *s, const char *t, size_t n)
 {
     if (s->len + n > s->size) {
         size_t const size = (s->len + n) * 2;
@@ -216,11 +216,11 @@ static bool put_escaped(struct pg *s, const char *t)
 
     for (; ok && *t; t++) {
         switch (*t) {
-        case '\\': ok = put(s, "\\\\", 2); break;
-        case '\t': ok = put(s, "\\t", 2); break;
-        case '\n': ok = put(s, "\\n", 2); break;
-        case '\r': ok = put(s, "\\r", 2); break;
-        default: ok = put(s, t, 1);
+        case '\\': ok = buffer_text(s, "\\\\", 2); break;
+        case '\t': ok = buffer_text(s, "\\t", 2); break;
+        case '\n': ok = buffer_text(s, "\\n", 2); break;
+        case '\r': ok = buffer_text(s, "\\r", 2); break;
+        default: ok = buffer_text(s, t, 1);
         }
     }
     return ok;
@@ -243,7 +243,7 @@ static enum store_answer pg_bulk_row(struct store *b, const struct store_value *
         char number[24];
         snprintf(number, sizeof number, "%lld", (long long)value[i].number);
         ok = ok && put_escaped(s, value[i].text ? value[i].text : number) &&
-             put(s, i + 1 < n ? "\t" : "\n", 1);
+             buffer_text(s, i + 1 < n ? "\t" : "\n", 1);
     }
     if (ok) return s->len < COPY_BYTES ? STORE_OK : flush_copy(s);
     snprintf(s->base.error, sizeof s->base.error, "no memory for the clips");
@@ -266,10 +266,10 @@ static enum store_answer pg_bulk_end(struct store *b)
 
 /* ---- waiting ---- */
 
-static enum store_answer listen(struct pg *s, bool *begun)
+static enum store_answer start_listening(struct pg *s, bool *begun)
 {
     *begun = false;
-    TRY_STORE(reconnect(s));
+    TRY_STORE(reopen_session(s));
     if (s->listening) return STORE_OK;
     TRY_STORE(pg_command(s, "LISTEN rollmill", "listen"));
     s->listening = *begun = true;
@@ -281,7 +281,7 @@ static enum store_answer pg_wait(struct store *b, int ms, bool *news)
     struct pg *const s = (struct pg *)b;
     struct timespec const all = { ms / 1000, ms % 1000 * 1000000L };
     bool begun;
-    enum store_answer const a = listen(s, &begun);
+    enum store_answer const a = start_listening(s, &begun);
 
     *news = begun; /* look once more: it may have come just before */
     if (a == STORE_OK && begun) return a;

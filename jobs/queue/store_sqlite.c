@@ -149,7 +149,7 @@ static void lite_rollback(struct store *b)
     if (s->db && !sqlite3_get_autocommit(s->db)) sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
 }
 
-static int prepare(struct lite *s, enum statement id)
+static int prepare_statement(struct lite *s, enum statement id)
 {
     if (s->stmt[id]) return SQLITE_OK;
     return sqlite3_prepare_v3(s->db, queue_sql_sqlite[id], -1, SQLITE_PREPARE_PERSISTENT,
@@ -189,7 +189,7 @@ static enum store_answer lite_run(struct store *b, enum statement id,
                                   void *arg)
 {
     struct lite *const s = (struct lite *)b;
-    int rc = prepare(s, id);
+    int rc = prepare_statement(s, id);
 
     if (rc == SQLITE_OK) rc = bind_values(s->stmt[id], value, n);
     if (rc != SQLITE_OK) return lite_answer(s, rc, queue_statement_name[id]);

@@ -12,9 +12,9 @@
 #include "base/strbuf.h"
 #include "base/utf8.h"
 #include "jobs/spec/axis.h"
+#include "jobs/spec/json_build.h"
 #include "jobs/spec/spec_internal.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,12 +75,14 @@ static json_t *load_json_line(const struct axis *a, int line, const char *text, 
 {
     size_t const flags = JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL;
     json_error_t why, again;
-    json_t *object = json_loadb(text, len, flags, &why);
+    status st, st_again = ST_NOMEM;
+    json_t *object = json_read(text, len, flags, &st, &why);
 
     if (object) return object;
     char *const mended = axis_text_mend_json(text, len);
-    if (mended) object = json_loadb(mended, strlen(mended), flags, &again);
-    if (!object) fail(ST_FORMAT, "%s:%d: not JSON: %s", a->path, line, why.text);
+    if (mended) object = json_read(mended, strlen(mended), flags, &st_again, &again);
+    if (!object && st == ST_FORMAT && len) st = st_again;
+    if (!object) fail(st, "%s:%d: not JSON: %s", a->path, line, why.text);
     free(mended);
     return object;
 }
@@ -89,7 +91,7 @@ static status add_json_line(struct axis *a, int line, const char *text, size_t l
 {
     json_t *const object = load_json_line(a, line, text, len);
 
-    if (!object) return ST_FORMAT;
+    if (!object) return error_last()->st;
     status const st = add_json(a, line, object);
     json_decref(object);
     return st;

@@ -48,10 +48,7 @@ static status read_shift(const struct tree_node *n, void *to)
 static status read_size(const struct tree_node *n, void *to)
 {
     struct size *const s = to;
-
-    if (n->kind != TREE_SCALAR || !value_size(n->text, &s->width, &s->height))
-        return tree_refuse(n, "WIDTHxHEIGHT, multiples of 16 from 16 to 8192, such as 832x480");
-    return ST_OK;
+    return field_size(n, &s->width, &s->height);
 }
 
 #define AT(member) offsetof(struct draft, member)
@@ -189,18 +186,21 @@ static status check_window(const struct tree_node *root, const struct card *c)
 {
     int const block = c->frames_per_block;
     int const levels = kv_window_is_joint(c->window) ? c->steps : 1;
-    int const least = levels * block + c->sink_frames;
+    int const least = levels * block + c->sink_frames, most = CARD_BLOCKS * block;
 
     if (!kv_rule_fits(c->rule, c->window))
         return refuse_window(root, "policy", "in a rolling window: %s",
                              "rolling-sink and ema-sink, both experimental");
     if (c->rule == KV_USUAL && c->sink_frames && c->sink_frames != block)
         return refuse_window(root, "sink_frames", "0, or %d, the clip's first block", block);
-    if (c->attention_frames % block || c->attention_frames < least ||
-        c->attention_frames > CARD_BLOCKS * block)
+    if (c->rule != KV_USUAL && (c->attention_frames < least || c->attention_frames > most))
+        return refuse_window(root, "attention_frames", "%d to %d for these steps and this sink",
+                             least, most);
+    if (c->rule == KV_USUAL &&
+        (c->attention_frames % block || c->attention_frames < least || c->attention_frames > most))
         return refuse_window(root, "attention_frames",
                              "a multiple of %d, %d to %d for these steps and this sink", block,
-                             least, CARD_BLOCKS * block);
+                             least, most);
     return ST_OK;
 }
 

@@ -5,6 +5,7 @@
 #include "base/file_kind.h"
 #include "base/file_sample.h"
 #include "base/file_set.h"
+#include "base/file_watch.h"
 #include "base/strbuf.h"
 #include "base/utf8.h"
 #include "jobs/spec/card.h"
@@ -61,8 +62,8 @@ static status open_role(struct file_set *s, const struct role *role)
 
 /* Lines for what is wrong with one file: it is not there, or plainly is something else. ST_IO
  * outweighs ST_FORMAT: it may be over soon. */
-static void check_file(struct strbuf *wrong, status *st, const struct card *c,
-                       const struct role *role, const char *path)
+static void check_model_file(struct strbuf *wrong, status *st, const struct card *c,
+                             const struct role *role, const char *path)
 {
     struct file_map m;
     const char *const gap = wrong->len ? "\n" : "";
@@ -73,6 +74,7 @@ static void check_file(struct strbuf *wrong, status *st, const struct card *c,
         strbuf_addf(wrong, "%s%s: %s: %s", gap, c->path, role->name, error_last()->msg);
         return;
     }
+    file_watch_map(path, m.data, m.size < FILE_KIND_BYTES ? m.size : FILE_KIND_BYTES);
     const char *const kind = file_kind(m.data, m.size);
     if (!utf8_valid(path, strlen(path)))
         strbuf_addf(wrong, "%s%s: %s: %s: its path is not UTF-8", gap, c->path, role->name, path);
@@ -93,7 +95,7 @@ static void check_role(struct strbuf *wrong, status *st, const struct card *c,
                     error_last()->msg);
         return;
     }
-    for (int i = 0; i < s.count; i++) check_file(wrong, st, c, role, s.path[i]);
+    for (int i = 0; i < s.count; i++) check_model_file(wrong, st, c, role, s.path[i]);
     file_set_close(&s);
 }
 
@@ -147,7 +149,7 @@ static status add_role(struct strbuf *t, const struct role *role, struct model_s
     return st;
 }
 
-static status identify(const struct card *c, char hex[DIGEST_HEX], struct model_spec *m)
+static status identify_files(const struct card *c, char hex[DIGEST_HEX], struct model_spec *m)
 {
     struct strbuf t = { 0 };
     struct role role[FILES];
@@ -165,7 +167,10 @@ out:
 
 status card_fingerprint(const struct card *c, char hex[DIGEST_HEX])
 {
-    return identify(c, hex, NULL);
+    return identify_files(c, hex, NULL);
 }
 
-status card_identify(struct model_spec *m, const struct card *c) { return identify(c, m->id, m); }
+status card_identify(struct model_spec *m, const struct card *c)
+{
+    return identify_files(c, m->id, m);
+}

@@ -19,8 +19,10 @@ static json_t *prompts_for_id(const struct clip_spec *c)
 
     for (int i = 0; i < c->prompts; i++) {
         const struct clip_prompt *const p = &c->prompt[i];
-        json_add(&list, json_pack("{s:I, s:I, s:s}", "block", (json_int_t)p->block, "blend",
-                                  (json_int_t)p->blend, "text", p->text));
+        json_t *one = json_pack("{s:I, s:I, s:s}", "block", (json_int_t)p->block, "blend",
+                                (json_int_t)p->blend, "text", p->text);
+        if (p->cut) json_set(&one, "change", json_string("cut"));
+        json_add(&list, one);
     }
     return list;
 }
@@ -119,7 +121,7 @@ static json_t *task_for_id(const struct clip_spec *c)
 /* The first 16 hex digits of SHA-256 of the canonical text: keys sorted, no blanks. */
 static status hash_json(json_t *what, char id[CLIP_ID])
 {
-    char *const text = what ? json_dumps(what, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+    char *const text = what ? json_write(what, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
     char hex[DIGEST_HEX] = "";
     status st = ST_OK;
 

@@ -12,10 +12,11 @@ static json_t *prompts_json(const struct clip_spec *c)
 
     for (int i = 0; i < c->prompts; i++) {
         const struct clip_prompt *const p = &c->prompt[i];
-        json_array_append_new(list, json_pack("{s:I, s:I, s:s, s:s, s:b, s:s}", "block",
-                                              (json_int_t)p->block, "blend_blocks",
-                                              (json_int_t)p->blend, "at", p->at, "blend", p->over,
-                                              "moved", p->moved, "text", p->text));
+        json_t *one = json_pack("{s:I, s:I, s:s, s:s, s:b, s:s}", "block", (json_int_t)p->block,
+                                "blend_blocks", (json_int_t)p->blend, "at", p->at, "blend", p->over,
+                                "moved", p->moved, "text", p->text);
+        if (p->cut) json_set(&one, "change", json_string("cut"));
+        json_array_append_new(list, one);
     }
     return list;
 }
@@ -111,7 +112,7 @@ status clip_json(struct strbuf *out, const struct job *job, const struct card *c
         job->name, "owner", job->owner, "priority", job->priority, "model", card->name, "card",
         card->path, "precision", clip_precision_name(job->precision), "labels", labels_json(job),
         "output", output_json(job), "clips", clips_json(clips));
-    char *const text = all ? json_dumps(all, JSON_INDENT(2) | JSON_PRESERVE_ORDER) : NULL;
+    char *const text = all ? json_write(all, JSON_INDENT(2) | JSON_PRESERVE_ORDER) : NULL;
 
     json_decref(all);
     if (text) strbuf_add(out, text, strlen(text));

@@ -27,6 +27,7 @@ struct clip_prompt {
     char *text;                          /* variables filled in; not yet cleaned */
     char at[CLIP_TIME], over[CLIP_TIME]; /* as asked for: when, and how long the blend */
     bool moved;                          /* `at` is not on a block boundary */
+    bool cut; /* a new scene, which the cache policy has a rule for; blend is 0 */
 };
 
 /* An axis of the sweep with its value, or a label. */

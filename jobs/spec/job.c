@@ -42,6 +42,8 @@ static status read_job_prompts(const struct job_draft *d, struct job *j)
         return tree_refuse(tree_find(list->first, "at"), "0s for the first prompt");
     if (!duration_is_zero(j->prompt[0].blend))
         return tree_refuse(tree_find(list->first, "blend"), "no blend for the first prompt");
+    if (j->prompt[0].change == JOB_CUT)
+        return tree_refuse(tree_find(list->first, "change"), "no cut before the first prompt");
     return ST_OK;
 }
 
@@ -101,7 +103,7 @@ static status read_formats(const struct tree_node *list, struct job *j)
 
 /* No two files of a clip may share a name, also where the disk does not tell case apart, and
  * clip.json is the clip's record. */
-static status check_files(const struct job *j)
+static status check_file_names(const struct job *j)
 {
     const struct tree_node *const output = tree_find(j->node, "output");
     const struct tree_node *const list = output ? tree_find(output, "formats") : NULL;
@@ -197,7 +199,7 @@ static status fill_job(const struct tree_node *root, struct job *j)
     TRY(read_afters(d.after, j));
     if (d.axes) TRY(read_axes(j, d.axes));
     TRY(read_formats(d.formats, j));
-    TRY(check_files(j));
+    TRY(check_file_names(j));
     return check_labels(j->labels);
 }
 

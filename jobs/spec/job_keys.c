@@ -35,10 +35,7 @@ static status read_name(const struct tree_node *n, void *to)
 static status read_size(const struct tree_node *n, void *to)
 {
     struct job_clip *const c = to;
-
-    if (n->kind != TREE_SCALAR || !value_size(n->text, &c->width, &c->height))
-        return tree_refuse(n, "WIDTHxHEIGHT, multiples of 16 from 16 to 8192, such as 832x480");
-    return ST_OK;
+    return field_size(n, &c->width, &c->height);
 }
 
 static status read_fps(const struct tree_node *n, void *to)
@@ -122,6 +119,10 @@ static const struct field prompt_fields[] = {
       .type = FIELD_READ,
       .to = offsetof(struct job_prompt, blend),
       .read = duration_read },
+    { .name = "change",
+      .type = FIELD_CHOICE,
+      .to = offsetof(struct job_prompt, change),
+      .allowed = "blend|cut" },
 };
 const struct field_table job_prompt_table = { "prompts[]", prompt_fields, COUNT_OF(prompt_fields) };
 

@@ -1,6 +1,14 @@
-/* json_build.h - jansson values built part by part, where out of memory shows at the end. */
+/*
+ * json_build.h - jansson values built part by part, written and read, where out of memory shows at
+ * the end.
+ *
+ * The library does not look at every allocation of its own: where one fails json_dumps may give
+ * another text, and json_loads may blame the text. Here both are told.
+ */
 #ifndef JSON_BUILD_H
 #define JSON_BUILD_H
+
+#include "base/base.h"
 
 #include <jansson.h>
 
@@ -24,6 +32,13 @@ static inline void json_set(json_t **to, const char *key, json_t *value)
 }
 
 /* A new string; bytes that are no UTF-8 become U+FFFD. NULL for want of memory. */
-json_t *json_text(const char *text);
+json_t *json_from_text(const char *text);
+
+/* As json_dumps; NULL also where any memory was missing. The caller frees. */
+char *json_write(const json_t *v, size_t flags) MUST_USE;
+
+/* As json_loadb. NULL with *st: ST_NOMEM, or ST_FORMAT and why in words. */
+json_t *json_read(const char *text, size_t len, size_t flags, status *st,
+                  json_error_t *why) MUST_USE;
 
 #endif /* JSON_BUILD_H */

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-json_t *json_text(const char *text)
+json_t *json_from_text(const char *text)
 {
     struct strbuf t = { 0 };
     size_t len = strlen(text);

@@ -60,7 +60,21 @@ static status check_order(const struct prompts *s, const struct job *job, int i,
     return ST_OK;
 }
 
-status prompts_make(struct prompts *out, const struct job *job, int frames_per_block)
+/* A policy without a rule for it would go on as if nothing were cut. */
+static status check_cut(const struct job_prompt *p, enum kv_rule rule)
+{
+    if (p->change != JOB_CUT) return ST_OK;
+    if (!kv_key_bounds(rule, KV_KEY_cut_position))
+        return tree_refuse(key_node(p, "change"),
+                           "blend, for the model's window.policy has no rule for a cut; "
+                           "infinity-rope has");
+    if (!duration_is_zero(p->blend))
+        return tree_refuse(key_node(p, "blend"), "no blend with change: cut");
+    return ST_OK;
+}
+
+status prompts_make(struct prompts *out, const struct job *job, int frames_per_block,
+                    enum kv_rule rule)
 {
     struct value_rate const fps = job->clip.fps;
     int64_t const block = (int64_t)PICTURES * frames_per_block;
@@ -77,12 +91,14 @@ status prompts_make(struct prompts *out, const struct job *job, int frames_per_b
         *p = (struct clip_prompt){
             .block = block_up(picture, frames_per_block),
             .blend = divide_up(duration_up(asked->blend, fps), block),
+            .cut = asked->change == JOB_CUT,
         };
         duration_text(asked->at, p->at);
         duration_text(asked->blend, p->over);
         p->moved = clip_first_picture(p->block, frames_per_block) != picture;
         if (i) TRY(check_order(out, job, i, frames_per_block));
         TRY(check_moved(job, asked, p, frames_per_block));
+        TRY(check_cut(asked, rule));
     }
     return ST_OK;
 }

@@ -134,7 +134,49 @@ struct prompts {
 /* ST_FORMAT at the prompt: times that do not rise, that fall on one block, that lie
  * behind the end, a blend that runs into the next prompt, or (quantize: error) a time
  * inside a block. prompts_free when done, also after a failure. */
-status prompts_make(struct prompts *out, const struct job *job, int frames_per_block) MUST_USE;
+status prompts_make(struct prompts *out, const struct job *job, int frames_per_block,
+                    enum kv_rule rule) MUST_USE;
 void prompts_free(struct prompts *s);
+
+/* ---- spec_table.c ---- */
+
+/* The keys of a struct's JSON: a row names a key, says where its value is and what is allowed. */
+
+enum spec_type {
+    SPEC_TEXT,     /* char *, min bytes at least */
+    SPEC_MAY_TEXT, /* the same; null or left out: NULL */
+    SPEC_CHARS,    /* char[max]: max - 1 bytes at most, may be empty */
+    SPEC_INT,      /* int, min..max */
+    SPEC_INT64,    /* int64_t, min..max */
+    SPEC_U64,      /* uint64_t, as text */
+    SPEC_BOOL,
+    SPEC_REAL,   /* double; its range is checked with the rest */
+    SPEC_CHOICE, /* an enum from 0: the place of the word in `allowed` */
+    SPEC_REALS,  /* double[max], min..max of them; count is int */
+    SPEC_LIST,   /* a malloc'ed array of structs, min..max of them; count is int */
+};
+
+struct spec_table;
+
+struct spec_key {
+    const char *name;
+    enum spec_type type;
+    size_t at, count; /* offsets of the value; of the number of items */
+    int64_t min, max;
+    const char *allowed;
+    const struct spec_table *item;
+};
+
+struct spec_table {
+    const struct spec_key *key;
+    int keys;
+    size_t size; /* of the struct */
+};
+
+/* ST_FORMAT beginning with `what`; ST_NOMEM. */
+status spec_table_write(struct strbuf *out, const char *what, const struct spec_table *t,
+                        const void *from) MUST_USE;
+/* Into a zeroed struct, which owns what was read also after a failure. ST_FORMAT. */
+status spec_table_read(const struct spec_table *t, const char *json, size_t len, void *to) MUST_USE;
 
 #endif /* SPEC_INTERNAL_H */

@@ -111,6 +111,12 @@ status field_choice(const struct tree_node *n, const char *words, int *to)
     return ST_OK;
 }
 
+status field_size(const struct tree_node *n, int *width, int *height)
+{
+    if (n->kind == TREE_SCALAR && value_size(n->text, width, height)) return ST_OK;
+    return tree_refuse(n, "WIDTHxHEIGHT, multiples of 16 from 16 to 8192, such as 832x480");
+}
+
 bool field_is_file_name(const char *s)
 {
     static const char set[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";

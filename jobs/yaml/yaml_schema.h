@@ -49,6 +49,7 @@ status field_text(const struct tree_node *n, int max, const char **to) MUST_USE;
 status field_path(const struct tree_node *n, int max, const char **to) MUST_USE;
 status field_int(const struct tree_node *n, int min, int max, int *to) MUST_USE;
 status field_choice(const struct tree_node *n, const char *words, int *to) MUST_USE;
+status field_size(const struct tree_node *n, int *width, int *height) MUST_USE;
 
 /* FIELD_READs. The node itself: const struct tree_node **, for what is read later. */
 status field_node(const struct tree_node *n, void *to) MUST_USE;

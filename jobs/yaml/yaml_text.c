@@ -5,7 +5,7 @@
  * in a block of text, the text has to be JSON from end to end: outside of strings, only what
  * JSON has there. In such a text blanks may stand behind any string.
  */
-#include "jobs/yaml/yaml_text.h"
+#include "jobs/yaml/yaml_internal.h"
 
 #include <stdlib.h>
 #include <string.h>

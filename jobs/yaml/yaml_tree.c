@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "base/strbuf.h"
 #include "base/utf8.h"
-#include "jobs/yaml/yaml_text.h"
+#include "jobs/yaml/yaml_internal.h"
 
 #include <stdarg.h>
 #include <stdio.h>

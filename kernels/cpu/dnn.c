@@ -14,7 +14,7 @@
  * belongs to the calling thread, and a worker may be one that oneDNN has not met.
  */
 #include "kernels/cpu/cpu_tile.h"
-#include "kernels/cpu/dnn_api.h"
+#include "kernels/cpu/dnn_internal.h"
 
 #include <omp.h>
 #include <stdlib.h>

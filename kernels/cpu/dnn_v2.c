@@ -1,5 +1,5 @@
 /* dnn_v2.c - oneDNN 2: operation descriptors, memory descriptors by value. */
-#include "kernels/cpu/dnn_api.h"
+#include "kernels/cpu/dnn_internal.h"
 
 #if DNNL_VERSION_MAJOR == 2
 

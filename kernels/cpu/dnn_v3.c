@@ -1,5 +1,5 @@
 /* dnn_v3.c - oneDNN 3: no operation descriptors, opaque memory descriptors. */
-#include "kernels/cpu/dnn_api.h"
+#include "kernels/cpu/dnn_internal.h"
 
 #if DNNL_VERSION_MAJOR >= 3
 

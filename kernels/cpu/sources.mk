@@ -9,14 +9,14 @@ SRC += $(addprefix kernels/cpu/, \
 VEC := baseline avx2 avx512 avx512bf16
 endif
 
-OBJ += $(VEC:%=$B/kernels/cpu/vec.%.o)
-$B/kernels/cpu/amx.o: CFLAGS += -O3 -mamx-tile -mamx-bf16 -mavx512f -mavx512bw -mavx512vl \
+OBJ += $(VEC:%=$O/kernels/cpu/vec.%.o)
+$O/kernels/cpu/amx.o: CFLAGS += -O3 -mamx-tile -mamx-bf16 -mavx512f -mavx512bw -mavx512vl \
     -mavx512dq -mavx512bf16
 
 VECFLAGS.avx2   := -mavx2 -mfma
 VECFLAGS.avx512 := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma
 VECFLAGS.avx512bf16 := $(VECFLAGS.avx512) -mavx512bf16
-$(VEC:%=$B/kernels/cpu/vec.%.o): $B/kernels/cpu/vec.%.o: kernels/cpu/vec.c $B/flags
+$(VEC:%=$O/kernels/cpu/vec.%.o): $O/kernels/cpu/vec.%.o: kernels/cpu/vec.c $O/flags
 	@mkdir -p $(@D)
 	$(call say,CC,$@) $(CC) $(CFLAGS) -O3 -ffp-contract=fast -Wno-psabi $(VECFLAGS.$*) \
 	    -DVEC_TABLE=vec_$* -DVEC_NAME='"$*"' -c -o $@ $<

@@ -3,4 +3,4 @@ SRC += $(addprefix kernels/ref/, \
     kern_ref.c kern_ref_heavy.c)
 
 # A triple loop; it may be unrolled, it may not be reordered.
-$B/kernels/ref/%.o: CFLAGS += -O3
+$O/kernels/ref/%.o: CFLAGS += -O3

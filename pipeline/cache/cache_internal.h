@@ -16,10 +16,22 @@ KV_POLICIES(POLICY)
 /* One of a rule's own numbers that is whole. */
 static inline int kv_whole(const struct kv_policy *p, enum kv_key k) { return (int)p->key[k]; }
 
+/* For all_heads: always. */
+static inline bool kv_all_heads(const struct kv_policy *p)
+{
+    (void)p;
+    return true;
+}
+
 /* Append frames from .. to-1 of the clip, cut at block borders, the first at `position`. None:
  * nothing. */
 void frames_add(struct kv_window *out, enum kv_source source, int frames_per_block, int64_t from,
                 int64_t to, int64_t position);
+
+/* Positions from .. to-1 of an endless walk over the clip's first `frames`, forwards and backwards
+ * again: each shows its frame there, and below `frames` that is the frame of this number. */
+void frames_add_walk(const struct kv_policy *p, int frames, int64_t from, int64_t to,
+                     struct kv_window *out);
 
 /* Block by block: all clean frames before `block` that fit beside it into A; or else the sink,
  * from `sink_position` on, and the newest at their own positions. */
@@ -61,6 +73,12 @@ status rank_best(const float *score, int64_t count, int64_t best, int32_t *out) 
 /* A choice of `count` rows of `of`, to the room's index. */
 status rank_upload(const struct kv_call *c, const int32_t *choice, int64_t count,
                    int64_t of) MUST_USE;
+
+/* Rows of F32 [rows, dim] on the host, one after another: `work` gets each with its place, as many
+ * at a time as the room has; back: and they go back changed. */
+typedef void rank_row_work(const struct kv_state *s, void *arg, float *row, int64_t place);
+status rank_visit_rows(const struct kv_call *c, const struct tensor *rows, rank_row_work *work,
+                       void *arg, bool back) MUST_USE;
 
 /* ---- policy_average.c ----------------------------------------------------------------------- */
 

@@ -2,7 +2,7 @@
  * the newest blocks; a table says which block a slot holds. */
 #include "pipeline/cache/kv_cache.h"
 
-static int slots(const struct kv_cache_shape *s) { return s->bank + s->lookback; }
+static int count_slots(const struct kv_cache_shape *s) { return s->bank + s->lookback; }
 
 static int slot_of(const struct kv_cache *c, int64_t block)
 {
@@ -25,11 +25,11 @@ static status place_kept(struct kv_cache *out, struct arena *a)
 status kv_cache_place(struct kv_cache *out, const struct kv_cache_shape *shape, struct arena *a)
 {
     out->shape = *shape;
-    if (shape->bank < 1 || shape->lookback < 1 || slots(shape) > KV_SLOTS)
+    if (shape->bank < 1 || shape->lookback < 1 || count_slots(shape) > KV_SLOTS)
         return fail(ST_ARG,
                     "cache: %d first blocks and %d newest; 1 of each, %d in all are allowed",
                     shape->bank, shape->lookback, KV_SLOTS);
-    int64_t const rows = (int64_t)slots(shape) * shape->layers * shape->tokens;
+    int64_t const rows = (int64_t)count_slots(shape) * shape->layers * shape->tokens;
     kv_cache_reset(out);
     TRY(tensor_place(&out->k, a, shape->act, DIMS(rows, shape->dim)));
     TRY(tensor_place(&out->v, a, shape->act, DIMS(rows, shape->dim)));

@@ -47,6 +47,12 @@ bool kv_policy_joint(const struct kv_policy *p) { return kv_window_is_joint(p->k
 
 bool kv_policy_chooses(const struct kv_policy *p) { return kv_policy_ops(p)->choose != NULL; }
 
+bool kv_policy_all_heads(const struct kv_policy *p)
+{
+    const struct kv_policy_ops *const ops = kv_policy_ops(p);
+    return ops->all_heads && ops->all_heads(p);
+}
+
 int kv_policy_bank(const struct kv_policy *p)
 {
     const struct kv_policy_ops *const ops = kv_policy_ops(p);

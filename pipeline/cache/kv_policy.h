@@ -84,7 +84,8 @@ struct kv_pass {
 struct kv_call;
 
 struct kv_policy_ops {
-    bool all_heads; /* needs all heads of a layer in one place: no exchange by heads */
+    /* Needs all heads of a layer in one place: no exchange by heads. NULL: no. */
+    bool (*all_heads)(const struct kv_policy *p);
 
     /* ST_ARG says which number does not fit and what is allowed. Levels, frames per block and the
      * rule's own keys, one by one, fit. */
@@ -113,6 +114,9 @@ struct kv_policy_ops {
     bool first_layer_chooses;                                 /* for all; else each for itself */
     bool (*chooses_now)(const struct kv_state *s, int layer); /* in the block's first pass */
 
+    /* Numbers of a layer's note, for rows of so many columns; NULL: as many. */
+    int64_t (*note_count)(int64_t dim);
+
     /* See above; NULL: nothing to do. enter: all layers, call.layer is not read. */
     status (*enter)(const struct kv_call *c, int64_t block);
     status (*observe)(const struct kv_call *c);
@@ -133,6 +137,7 @@ status kv_policy_check(const struct kv_policy *p) MUST_USE;
 bool kv_policy_joint(const struct kv_policy *p);
 
 bool kv_policy_chooses(const struct kv_policy *p);
+bool kv_policy_all_heads(const struct kv_policy *p);
 int kv_policy_bank(const struct kv_policy *p); /* >= 1 */
 int kv_policy_kept(const struct kv_policy *p); /* frames' worth of rows */
 

@@ -10,12 +10,16 @@ static const struct kv_policy_ops *ops_of(const struct kv_state *s)
     return kv_policy_ops(&s->policy);
 }
 
-status kv_state_open(struct kv_state *out, const struct kv_policy *p, int layers, int64_t tokens,
-                     int64_t dim)
+status kv_state_open(struct kv_state *out, const struct kv_policy *p,
+                     const struct kv_state_shape *shape)
 {
     const struct kv_policy_ops *const ops = kv_policy_ops(p);
+    int const layers = shape->layers;
+    int64_t const tokens = shape->tokens, dim = shape->dim;
 
-    *out = (struct kv_state){ .policy = *p, .layers = layers, .tokens = tokens, .dim = dim };
+    *out = (struct kv_state){
+        .policy = *p, .layers = layers, .tokens = tokens, .dim = dim, .heads = shape->heads
+    };
     if (ops->choice_count) {
         out->choice_count = ops->choice_count(p, tokens);
         out->choice_layers = ops->first_layer_chooses ? 1 : layers;
@@ -23,7 +27,8 @@ status kv_state_open(struct kv_state *out, const struct kv_policy *p, int layers
         if (!out->choice) return fail(ST_NOMEM, "cache: choices of %d layers", layers);
     }
     if (ops->observe) {
-        out->note = calloc((size_t)layers * (size_t)dim + 1, sizeof *out->note);
+        out->note_count = ops->note_count ? ops->note_count(dim) : dim;
+        out->note = calloc((size_t)layers * (size_t)out->note_count + 1, sizeof *out->note);
         if (!out->note) return fail(ST_NOMEM, "cache: notes of %d layers", layers);
     }
     if (ops->state_bytes) {
@@ -45,7 +50,7 @@ void kv_state_close(struct kv_state *s)
 
 size_t kv_state_note_bytes(const struct kv_state *s)
 {
-    return s->note ? (size_t)s->layers * (size_t)s->dim * sizeof *s->note : 0;
+    return (size_t)s->layers * (size_t)s->note_count * sizeof *s->note;
 }
 
 size_t kv_state_choice_bytes(const struct kv_state *s)

@@ -17,23 +17,35 @@ struct kv_state {
     struct kv_policy policy;
     int layers;
     int64_t tokens, dim;  /* of a frame; columns of a row here */
+    int heads;            /* that these columns are of */
     int64_t block;        /* entered last; 0: none, block 0 has no past */
     int64_t choice_count; /* numbers of a layer's choice; 0: it does not choose */
     int choice_layers;
-    int32_t *choice;  /* [choice_layers, choice_count], of the last choice made or come; owned */
-    float *note;      /* [layers, dim], of the last clean pass observed; NULL: none; owned */
-    size_t own_bytes; /* of own */
-    void *own;        /* the policy's; owned */
+    int32_t *choice;    /* [choice_layers, choice_count], of the last choice made or come; owned */
+    int64_t note_count; /* numbers of a layer's note; 0: none is taken */
+    float *note;        /* [layers, note_count], as of the last clean pass observed; owned */
+    size_t own_bytes;   /* of own */
+    void *own;          /* the policy's; owned */
 };
 
-/* Of layers of a model at this size; dim: columns of a row on this rank. */
-status kv_state_open(struct kv_state *out, const struct kv_policy *p, int layers, int64_t tokens,
-                     int64_t dim) MUST_USE;
+/* What a state is of: layers of a model, tokens of a frame; columns of a row on this rank, and the
+ * heads that these are of. */
+struct kv_state_shape {
+    int layers;
+    int64_t tokens, dim;
+    int heads;
+};
+status kv_state_open(struct kv_state *out, const struct kv_policy *p,
+                     const struct kv_state_shape *shape) MUST_USE;
 void kv_state_close(struct kv_state *s); /* safe on a zeroed one */
 size_t kv_state_bytes(const struct kv_state *s);
 void kv_state_reset(struct kv_state *s); /* another clip begins */
 
-/* A layer's choice, and how many bytes all of it has. */
+/* A layer's note and choice, and how many bytes all of them have. */
+static inline float *kv_state_note(const struct kv_state *s, int layer)
+{
+    return s->note + layer * s->note_count;
+}
 static inline int32_t *kv_state_choice(const struct kv_state *s, int layer)
 {
     return s->choice + layer * s->choice_count;
@@ -66,6 +78,10 @@ struct kv_call {
     /* x, keys of whole frames one behind another, turned to positions from `position` on. */
     status (*turn)(void *arg, const struct tensor *x, int64_t position, struct tensor *out);
     void *arg;
+
+    /* x, queries or keys of whole frames that stand at positions from `position` on, turned back.
+     * out may be x. */
+    status (*turn_back)(void *arg, const struct tensor *x, int64_t position, struct tensor *out);
 };
 
 /* The room's places, but for the host's: act and columns as the cache's; frames: A; block: B. */

@@ -53,7 +53,7 @@ static struct deep_token *tokens_of(const struct kv_state *s, int layer)
     return (struct deep_token *)(void *)((struct deep_layer *)s->own + s->layers) + layer * most;
 }
 
-static size_t count_own_bytes(const struct kv_policy *p, int layers, int64_t tokens)
+static size_t count_deep_bytes(const struct kv_policy *p, int layers, int64_t tokens)
 {
     size_t const rows = (size_t)(chosen_frames(p) * tokens);
     return (size_t)layers * (sizeof(struct deep_layer) + rows * sizeof(struct deep_token));
@@ -64,7 +64,7 @@ static void begin_clip(struct kv_state *s)
     for (int i = 0; i < s->layers; i++) layer_of(s, i)->tail = s->policy.sink_frames;
 }
 
-static int64_t count_choice(const struct kv_policy *p, int64_t tokens)
+static int64_t count_deep_choice(const struct kv_policy *p, int64_t tokens)
 {
     return chosen_frames(p) * tokens;
 }
@@ -130,13 +130,13 @@ static void plan_layer(struct kv_state *s, int layer, int64_t block)
     l->sink = begin - p->sink_frames - (l->kept / n + kv_whole(p, KV_KEY_recent_frames));
 }
 
-static status enter_block(const struct kv_call *c, int64_t block)
+static status plan_block(const struct kv_call *c, int64_t block)
 {
     for (int i = 0; i < c->state->layers; i++) plan_layer(c->state, i, block);
     return ST_OK;
 }
 
-static bool chooses_now(const struct kv_state *s, int layer)
+static bool deep_chooses(const struct kv_state *s, int layer)
 {
     return layer_of(s, layer)->compresses;
 }
@@ -148,7 +148,7 @@ static status note_queries(const struct kv_call *c)
     struct tensor sums = c->room.sums;
 
     TRY(kern_sum_rows(c->ctx, &(struct kern_sum_rows){ .x = &q, .out = &sums }));
-    TRY(c->ctx->backend->download(c->ctx, c->state->note + c->layer * c->state->dim, &sums));
+    TRY(c->ctx->backend->download(c->ctx, kv_state_note(c->state, c->layer), &sums));
     return c->ctx->backend->sync(c->ctx);
 }
 
@@ -188,7 +188,7 @@ static status score_candidates(const struct kv_call *c, int64_t count, float *sc
     const struct kern_backend *const b = c->ctx->backend;
     struct tensor const keys = tensor_slice(&c->room.rows, 0, count);
     struct tensor sums = c->room.sums, out = tensor_slice(&c->room.score, 0, count);
-    const float *const note = c->state->note + c->layer * c->state->dim;
+    const float *const note = kv_state_note(c->state, c->layer);
     float *const host = c->room.host + tensor_count(&c->room.score);
 
     TRY(kern_sum_rows(c->ctx, &(struct kern_sum_rows){ .x = c->q, .out = &sums }));
@@ -251,8 +251,8 @@ static status keep_chosen(const struct kv_call *c)
     return ST_OK;
 }
 
-static void find_source(const struct kv_state *s, int layer, int64_t row, double *frame,
-                        int64_t *token)
+static void find_token(const struct kv_state *s, int layer, int64_t row, double *frame,
+                       int64_t *token)
 {
     const struct deep_token *const t = tokens_of(s, layer) + row;
 
@@ -261,18 +261,18 @@ static void find_source(const struct kv_state *s, int layer, int64_t row, double
 }
 
 const struct kv_policy_ops policy_deep_forcing = {
-    .all_heads = true,
+    .all_heads = kv_all_heads,
     .check = check_deep_forcing,
     .spans = list_deep_forcing,
     .bank = frames_sink_blocks,
     .kept = chosen_frames,
-    .state_bytes = count_own_bytes,
+    .state_bytes = count_deep_bytes,
     .reset = begin_clip,
-    .choice_count = count_choice,
-    .chooses_now = chooses_now,
-    .enter = enter_block,
+    .choice_count = count_deep_choice,
+    .chooses_now = deep_chooses,
+    .enter = plan_block,
     .observe = note_queries,
     .choose = choose_tokens,
     .settle = keep_chosen,
-    .kept_source = find_source,
+    .kept_source = find_token,
 };

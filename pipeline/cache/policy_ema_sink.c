@@ -66,7 +66,7 @@ static void list_ema_sink(const struct kv_policy *p, const struct kv_pass *pass,
 }
 
 /* The block that leaves is read once more, when it does. */
-static int look_back(const struct kv_policy *p, int stage, bool given)
+static int find_ema_lookback(const struct kv_policy *p, int stage, bool given)
 {
     int const n = frames_look_back(&policy_ema_sink, p, stage, given);
     int const most = (int)recent_blocks(p) + 1 + (stage == p->levels);
@@ -80,7 +80,7 @@ struct ema_sink {
     double frame[64]; /* an average of source frames, for who wants to look */
 };
 
-static size_t count_own_bytes(const struct kv_policy *p, int layers, int64_t tokens)
+static size_t count_ema_bytes(const struct kv_policy *p, int layers, int64_t tokens)
 {
     (void)p, (void)layers, (void)tokens;
     return sizeof(struct ema_sink);
@@ -104,7 +104,7 @@ static status average_layer(const struct kv_call *c, int layer, int64_t leaving,
     return ST_OK;
 }
 
-static status enter_block(const struct kv_call *c, int64_t block)
+static status average_leaving(const struct kv_call *c, int64_t block)
 {
     const struct kv_policy *const p = &c->state->policy;
     struct ema_sink *const s = c->state->own;
@@ -120,8 +120,8 @@ static status enter_block(const struct kv_call *c, int64_t block)
     return ST_OK;
 }
 
-static void find_source(const struct kv_state *s, int layer, int64_t row, double *frame,
-                        int64_t *token)
+static void find_sink_frame(const struct kv_state *s, int layer, int64_t row, double *frame,
+                            int64_t *token)
 {
     (void)layer;
     *frame = ((const struct ema_sink *)s->own)->frame[row / s->tokens];
@@ -131,10 +131,10 @@ static void find_source(const struct kv_state *s, int layer, int64_t row, double
 const struct kv_policy_ops policy_ema_sink = {
     .check = check_ema_sink,
     .spans = list_ema_sink,
-    .lookback = look_back,
+    .lookback = find_ema_lookback,
     .kept = kept_frames,
     .wide = true,
-    .state_bytes = count_own_bytes,
-    .enter = enter_block,
-    .kept_source = find_source,
+    .state_bytes = count_ema_bytes,
+    .enter = average_leaving,
+    .kept_source = find_sink_frame,
 };

@@ -20,6 +20,29 @@ void frames_add(struct kv_window *out, enum kv_source source, int frames_per_blo
     }
 }
 
+static int64_t fold_position(int frames, int64_t position)
+{
+    int64_t const at = position % frames;
+    return position / frames % 2 ? frames - 1 - at : at;
+}
+
+/* A span to each step forwards within a block, or to one frame. */
+void frames_add_walk(const struct kv_policy *p, int frames, int64_t from, int64_t to,
+                     struct kv_window *out)
+{
+    int const b = p->frames_per_block;
+
+    while (from < to) {
+        int64_t const frame = fold_position(frames, from);
+        int64_t end = from + 1;
+        while (end < to && fold_position(frames, end) == frame + end - from &&
+               (frame + end - from) % b)
+            end++;
+        frames_add(out, KV_CLEAN, b, frame, frame + end - from, from);
+        from = end;
+    }
+}
+
 int64_t frames_oldest(const struct kv_policy *p, int64_t block)
 {
     return (block + 1) * p->frames_per_block - p->attention_frames;

@@ -7,13 +7,17 @@
  * Before a block's first pass the frames that then leave are averaged over all their tokens, keys
  * without RoPE and values: one vector m, the same for every place of the picture.
  *   long := a m + (1 - a) long,  short := b m + (1 - b) short
+ * adaptive: each place of the picture has a mean of its own, over the frames that leave, and in the
+ * short memory a b of its own, from b / 10 up to 5 b where what leaves differs most from it.
  * What leaves first makes both. The two frames whose slots the memories take vanish unseen by
  * them, as in the released code. The state is F32, whatever the run's precision: steps of a
  * hundredth would be lost in bf16.
  */
 #include "pipeline/cache/cache_internal.h"
 
-enum { MEMORIES = 2 };
+#include <math.h>
+
+enum { LONG, SHORT, MEMORIES };
 
 static int recent_frames(const struct kv_policy *p)
 {
@@ -53,7 +57,7 @@ static void list_memrope(const struct kv_policy *p, const struct kv_pass *pass,
 }
 
 /* The block's worth of frames that leaves lies right before the recent ones. */
-static int look_back(const struct kv_policy *p, int stage, bool given)
+static int find_memory_lookback(const struct kv_policy *p, int stage, bool given)
 {
     int const b = p->frames_per_block;
     (void)given;
@@ -64,6 +68,17 @@ static int kept_frames(const struct kv_policy *p)
 {
     (void)p;
     return MEMORIES;
+}
+
+/* The room's two frames of F32; average_add takes the spare one, too. */
+static struct tensor mean_frame(const struct kv_call *c)
+{
+    return tensor_slice(&c->room.wide, c->state->tokens, c->state->tokens);
+}
+
+static struct tensor spare_frame(const struct kv_call *c)
+{
+    return tensor_slice(&c->room.wide, 0, c->state->tokens);
 }
 
 /* Keys' or values' mean over all tokens of the frames that leave before `block`, to each row of the
@@ -98,16 +113,109 @@ static status mean_of_leaving(const struct kv_call *c, int layer, int values, in
 }
 
 /* That mean as a frame: every row the same. */
-static status spread_mean(const struct kv_call *c, struct tensor *out)
+static status spread_mean(const struct kv_call *c)
 {
     struct tensor const index = tensor_slice(&c->room.index, 0, c->state->tokens);
     struct tensor const mean = tensor_as(&c->room.sums, DIMS(1, c->state->dim));
-    struct tensor zero = index;
+    struct tensor zero = index, out = mean_frame(c);
 
-    *out = tensor_slice(&c->room.wide, c->state->tokens, c->state->tokens);
     TRY(kern_zero(c->ctx, &(struct kern_zero){ .out = &zero }));
     return kern_gather_rows(c->ctx,
-                            &(struct kern_gather_rows){ .x = &mean, .index = &index, .out = out });
+                            &(struct kern_gather_rows){ .x = &mean, .index = &index, .out = &out });
+}
+
+/* ---- adaptive ---------------------------------------------------------------------------- */
+
+static bool is_adaptive(const struct kv_policy *p) { return p->key[KV_KEY_adaptive] != 0; }
+
+/* Of each place: its step b, in F32 on the host. */
+static size_t count_memory_bytes(const struct kv_policy *p, int layers, int64_t tokens)
+{
+    (void)layers;
+    return is_adaptive(p) ? (size_t)tokens * sizeof(float) : 0;
+}
+
+/* out = x a + y b, a frame's. */
+static status blend_frame(const struct kv_call *c, const struct tensor *x, double a,
+                          const struct tensor *y, double b, struct tensor *out)
+{
+    return kern_axpby(c->ctx, &(struct kern_axpby){ .x = x, .y = y, .out = out, .a = a, .b = b });
+}
+
+/* Keys' or values' mean over the frames that leave, place by place, to the mean frame. */
+static status mean_by_place(const struct kv_call *c, int layer, int values, int64_t block)
+{
+    const struct kv_policy *const p = &c->state->policy;
+    int const b = p->frames_per_block;
+    int64_t const end = block * b - recent_frames(p), n = c->state->tokens;
+    struct tensor mean = mean_frame(c), spare = spare_frame(c), kv[2];
+
+    TRY(kern_zero(c->ctx, &(struct kern_zero){ .out = &mean }));
+    for (int64_t f = end - b; f < end; f++) {
+        TRY(kv_cache_get(c->cache, f / b, layer, &kv[0], &kv[1]));
+        struct tensor const from = tensor_slice(&kv[values], f % b * n, n);
+        TRY(kern_cast(c->ctx, &(struct kern_cast){ .in = &from, .out = &spare }));
+        TRY(blend_frame(c, &mean, 1, &spare, 1, &mean));
+    }
+    return blend_frame(c, &mean, 1.0 / b, &mean, 0, &mean);
+}
+
+/* How far the row goes from zero: the mean over heads of its length in each. */
+static void measure_row(const struct kv_state *s, void *steps, float *row, int64_t place)
+{
+    int64_t const columns = s->dim / s->heads;
+    double sum = 0;
+
+    for (int h = 0; h < s->heads; h++) {
+        double square = 0;
+        for (int64_t i = 0; i < columns; i++)
+            square += (double)row[h * columns + i] * (double)row[h * columns + i];
+        sum += sqrt(square);
+    }
+    ((float *)steps)[place] = (float)(sum / s->heads);
+}
+
+static void scale_row(const struct kv_state *s, void *steps, float *row, int64_t place)
+{
+    for (int64_t i = 0; i < s->dim; i++) row[i] *= ((const float *)steps)[place];
+}
+
+/* From how far each place has moved to its step. */
+static void find_steps(const struct kv_state *s)
+{
+    double const b = s->policy.key[KV_KEY_alpha_short], least = b / 10, most = 5 * b;
+    float *const step = s->own;
+    float top = 0;
+
+    for (int64_t i = 0; i < s->tokens; i++)
+        if (step[i] > top) top = step[i];
+    for (int64_t i = 0; i < s->tokens; i++)
+        step[i] = (float)(least + (double)step[i] / ((double)top + 1e-8) * (most - least));
+}
+
+/* short := short + b (mean - short), b by place: found from keys, and the values take it over. */
+static status step_short(const struct kv_call *c, int layer, int values)
+{
+    struct average a = average_of(c, layer, values, SHORT * c->state->tokens, c->state->tokens);
+    struct tensor const mean = mean_frame(c);
+    struct tensor spare = spare_frame(c);
+
+    TRY(blend_frame(c, &mean, 1, &a.wide, -1, &spare));
+    if (!values) {
+        TRY(rank_visit_rows(c, &spare, measure_row, c->state->own, false));
+        find_steps(c->state);
+    }
+    TRY(rank_visit_rows(c, &spare, scale_row, c->state->own, true));
+    TRY(blend_frame(c, &a.wide, 1, &spare, 1, &a.wide));
+    return kern_cast(c->ctx, &(struct kern_cast){ .in = &a.wide, .out = &a.act });
+}
+
+/* Of what leaves before a block, to the mean frame. */
+static status find_mean(const struct kv_call *c, int layer, int values, int64_t block)
+{
+    if (is_adaptive(&c->state->policy)) return mean_by_place(c, layer, values, block);
+    TRY(mean_of_leaving(c, layer, values, block));
+    return spread_mean(c);
 }
 
 static status remember_layer(const struct kv_call *c, int layer, int64_t block)
@@ -117,19 +225,19 @@ static status remember_layer(const struct kv_call *c, int layer, int64_t block)
     bool const first = !has_memory(p, block - 1);
 
     for (int values = 0; values < 2; values++) {
-        struct tensor mean;
-        TRY(mean_of_leaving(c, layer, values, block));
-        TRY(spread_mean(c, &mean));
+        struct tensor const mean = mean_frame(c);
+        TRY(find_mean(c, layer, values, block));
         for (int m = 0; m < MEMORIES; m++) {
             struct average a = average_of(c, layer, values, m * c->state->tokens, c->state->tokens);
             if (first) TRY(average_begin(c, &a, &mean));
+            else if (m == SHORT && is_adaptive(p)) TRY(step_short(c, layer, values));
             else TRY(average_add(c, &a, &mean, 1 - alpha[m]));
         }
     }
     return ST_OK;
 }
 
-static status enter_block(const struct kv_call *c, int64_t block)
+static status remember_block(const struct kv_call *c, int64_t block)
 {
     if (!has_memory(&c->state->policy, block)) return ST_OK;
     for (int i = 0; i < c->state->layers; i++) TRY(remember_layer(c, i, block));
@@ -137,7 +245,7 @@ static status enter_block(const struct kv_call *c, int64_t block)
 }
 
 /* -1: long, -2: short. */
-static void find_source(const struct kv_state *s, int layer, int64_t row, double *frame,
+static void find_memory(const struct kv_state *s, int layer, int64_t row, double *frame,
                         int64_t *token)
 {
     int64_t const memory = row / s->tokens;
@@ -148,12 +256,14 @@ static void find_source(const struct kv_state *s, int layer, int64_t row, double
 }
 
 const struct kv_policy_ops policy_memrope = {
+    .all_heads = is_adaptive,
     .check = check_memrope,
     .bank = frames_sink_blocks,
     .spans = list_memrope,
-    .lookback = look_back,
+    .lookback = find_memory_lookback,
     .kept = kept_frames,
     .wide = true,
-    .enter = enter_block,
-    .kept_source = find_source,
+    .state_bytes = count_memory_bytes,
+    .enter = remember_block,
+    .kept_source = find_memory,
 };

@@ -1,4 +1,5 @@
-/* policy_rank.c - the best of some scores, the same everywhere: equal ones in their order. */
+/* policy_rank.c - the best of some scores, the same everywhere: equal ones in their order; and rows
+ * that are looked at on the host. */
 #include "pipeline/cache/cache_internal.h"
 
 #include <float.h>
@@ -18,7 +19,7 @@ static int compare_scores(const void *a, const void *b)
     return x->at < y->at ? -1 : x->at > y->at;
 }
 
-static int compare_places(const void *a, const void *b)
+static int compare_indices(const void *a, const void *b)
 {
     int32_t const x = *(const int32_t *)a, y = *(const int32_t *)b;
     return x < y ? -1 : x > y;
@@ -33,7 +34,7 @@ status rank_best(const float *score, int64_t count, int64_t best, int32_t *out)
         r[i] = (struct ranked){ isnan(score[i]) ? -FLT_MAX : score[i], (int32_t)i };
     qsort(r, (size_t)count, sizeof *r, compare_scores);
     for (int64_t i = 0; i < best; i++) out[i] = r[i].at;
-    qsort(out, (size_t)best, sizeof *out, compare_places);
+    qsort(out, (size_t)best, sizeof *out, compare_indices);
     free(r);
     return ST_OK;
 }
@@ -50,4 +51,23 @@ status rank_upload(const struct kv_call *c, const int32_t *choice, int64_t count
     }
     TRY(c->ctx->backend->upload(c->ctx, &index, host));
     return c->ctx->backend->sync(c->ctx);
+}
+
+status rank_visit_rows(const struct kv_call *c, const struct tensor *rows, rank_row_work *work,
+                       void *arg, bool back)
+{
+    const struct kern_backend *const b = c->ctx->backend;
+    int64_t const room = tensor_count(&c->room.score) + tensor_count(&c->room.sums);
+    int64_t const columns = c->state->dim, all = rows->dim[0], most = room / columns;
+
+    for (int64_t at = 0; at < all; at += most) {
+        int64_t const count = all - at < most ? all - at : most;
+        struct tensor const part = tensor_slice(rows, at, count);
+        TRY(b->download(c->ctx, c->room.host, &part));
+        TRY(b->sync(c->ctx));
+        for (int64_t i = 0; i < count; i++) work(c->state, arg, c->room.host + i * columns, at + i);
+        if (back) TRY(b->upload(c->ctx, &part, c->room.host));
+        if (back) TRY(b->sync(c->ctx));
+    }
+    return ST_OK;
 }

@@ -5,40 +5,22 @@
  *   block by block   walk, at every frame's own position | newest block, real | the block itself
  *   rolling          walk, B frames | recent, real | window
  *
- * The bank is the first `replay_frames` R; position p shows bank frame fold(p): p mod R on even
- * rounds, R - 1 - p mod R on odd ones. Below R that is frame p itself. In the rolling window only
+ * The bank is the first `replay_frames` R; position p shows bank frame p mod R on even rounds,
+ * R - 1 - p mod R on odd ones (frames_add_walk). In the rolling window only
  * what is otherwise the sink walks: nobody has published that.
  */
 #include "pipeline/cache/cache_internal.h"
 
-static int replayed(const struct kv_policy *p) { return kv_whole(p, KV_KEY_replay_frames); }
+static int replayed_frames(const struct kv_policy *p) { return kv_whole(p, KV_KEY_replay_frames); }
 
-static int bank_blocks(const struct kv_policy *p) { return replayed(p) / p->frames_per_block; }
-
-static int64_t fold(const struct kv_policy *p, int64_t position)
+static int bank_blocks(const struct kv_policy *p)
 {
-    int const r = replayed(p);
-    int64_t const at = position % r;
-    return position / r % 2 ? r - 1 - at : at;
-}
-
-/* Positions from .. to-1: a span to each step forwards within a block, or to one frame. */
-static void add_walk(const struct kv_policy *p, int64_t from, int64_t to, struct kv_window *out)
-{
-    int const b = p->frames_per_block;
-
-    while (from < to) {
-        int64_t const frame = fold(p, from);
-        int64_t end = from + 1;
-        while (end < to && fold(p, end) == frame + end - from && (frame + end - from) % b) end++;
-        frames_add(out, KV_CLEAN, b, frame, frame + end - from, from);
-        from = end;
-    }
+    return replayed_frames(p) / p->frames_per_block;
 }
 
 static status check_rolling_sink(const struct kv_policy *p)
 {
-    int const b = p->frames_per_block, r = replayed(p), most = KV_SPANS - 2 + b;
+    int const b = p->frames_per_block, r = replayed_frames(p), most = KV_SPANS - 2 + b;
     int const sink = kv_window_is_joint(p->kind) ? b : 0,
               own = kv_window_is_joint(p->kind) ? b * p->levels : b;
 
@@ -59,7 +41,7 @@ static void list_block(const struct kv_policy *p, const struct kv_pass *pass, en
     int const b = p->frames_per_block;
     int64_t const begin = pass->first * b, oldest = frames_oldest(p, pass->first);
 
-    add_walk(p, oldest > 0 ? oldest : 0, begin - b, out);
+    frames_add_walk(p, replayed_frames(p), oldest > 0 ? oldest : 0, begin - b, out);
     frames_add(out, KV_CLEAN, b, begin - (begin ? b : 0), begin, begin - b);
     frames_add_own(p, pass, source, 0, out);
 }
@@ -72,7 +54,7 @@ static void list_joint(const struct kv_policy *p, const struct kv_pass *pass, st
     int64_t const recent = room < begin - sink ? room : begin - sink;
 
     if (begin > 0) {
-        add_walk(p, begin - recent - sink, begin - recent, out);
+        frames_add_walk(p, replayed_frames(p), begin - recent - sink, begin - recent, out);
         frames_add(out, KV_CLEAN, b, begin - recent, begin, begin - recent);
     }
     frames_add_own(p, pass, KV_WINDOW, 0, out);

@@ -35,11 +35,12 @@ struct message {
 struct chain {
     const struct decode_chain_config *c;
     struct message message[2];
-    int now;              /* the message in work */
-    bool begun;           /* a message has been received */
-    bool takes_units;     /* not the first part: units come in, else latents */
-    bool is_last;         /* the last part: pictures go out, else units */
-    bool sending;         /* something is posted on `out` and not waited for yet */
+    int now;          /* the message in work */
+    bool begun;       /* a message has been received */
+    bool idle;        /* there is no work until the next message: none has come, or it said so */
+    bool takes_units; /* not the first part: units come in, else latents */
+    bool is_last;     /* the last part: pictures go out, else units */
+    bool sending;     /* something is posted on `out` and not waited for yet */
     unsigned char *bytes; /* of a block's pictures; last part only */
     struct vae_out out;   /* of the call in work */
     int pictures;         /* of the block, so far */
@@ -57,7 +58,7 @@ static struct track_at now_at(const struct chain *s)
 
 static status wait_link(const struct chain *s, struct comm *link)
 {
-    track_begin(s->c->track, TRACK_QUEUE, now_at(s));
+    track_begin(s->c->track, s->idle ? TRACK_IDLE : TRACK_QUEUE, now_at(s));
     status st = comm_wait(link);
     if (st == ST_OK) st = comm_synchronize(link);
     track_end(s->c->track);
@@ -205,13 +206,15 @@ static status reset_decoder(struct chain *s)
 }
 
 /* Nothing to decode: it goes on to the last part, which hands it over. */
-static status pass_window_on(struct chain *s)
+static status pass_on(struct chain *s)
 {
     const struct message *const m = &s->message[s->now];
 
     TRY(forward_message(s));
     TRY(post_message(s, !s->now));
-    if (!s->is_last) return ST_OK;
+    if (!s->is_last || m->head[DECODE_KIND] == DECODE_IDLE) return ST_OK;
+    if (m->head[DECODE_KIND] == DECODE_CUT)
+        return s->c->cut(s->c->arg, now_at(s).clip, now_at(s).block);
     return s->c->window(s->c->arg, now_at(s).clip, now_at(s).block, m->x0.data);
 }
 
@@ -244,9 +247,11 @@ static status run_chain(struct chain *s)
         const int64_t *const head = s->message[s->now].head;
         TRY(wait_link(s, s->c->in));
         s->begun = true;
+        s->idle = false;
         if (head[DECODE_KIND] >= DECODE_END) break;
-        TRY(head[DECODE_KIND] == DECODE_WINDOW ? pass_window_on(s) : take_block(s));
-        track_lap(s->c->track);
+        TRY(head[DECODE_KIND] <= DECODE_WARM ? take_block(s) : pass_on(s));
+        if (head[DECODE_KIND] <= DECODE_WARM) track_lap(s->c->track);
+        s->idle = head[DECODE_KIND] == DECODE_IDLE;
         s->now = !s->now;
     }
     TRY(forward_message(s));
@@ -282,7 +287,9 @@ static void abort_links(const struct decode_chain_config *c)
 
 status decode_chain_run(const struct decode_chain_config *c)
 {
-    struct chain s = { .c = c, .clip = -1, .takes_units = c->part.first > 0, .is_last = !c->out };
+    struct chain s = {
+        .c = c, .clip = -1, .idle = true, .takes_units = c->part.first > 0, .is_last = !c->out
+    };
     status st = open_chain(&s);
 
     if (st == ST_OK) st = run_chain(&s);

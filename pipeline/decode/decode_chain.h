@@ -42,6 +42,8 @@ struct decode_chain_config {
     status (*block)(void *arg, const struct decode_block *b);
     /* A DECODE_WINDOW, in its turn among the blocks; x is valid during the call. */
     status (*window)(void *arg, int clip, int64_t block, const float *x);
+    /* A DECODE_CUT: `blocks` of the clip have come to `block` or still will, and no more. */
+    status (*cut)(void *arg, int clip, int64_t blocks);
     void *arg;
 };
 

@@ -82,7 +82,7 @@ status decode_link_send(struct decode_link *l, enum decode_kind kind, int clip, 
     l->head[DECODE_KIND] = kind;
     l->head[DECODE_CLIP] = clip;
     l->head[DECODE_AT] = block;
-    memcpy(l->x0.data, x0, tensor_bytes(&l->x0));
+    if (x0) memcpy(l->x0.data, x0, tensor_bytes(&l->x0));
     return post_block(l);
 }
 

@@ -15,6 +15,8 @@ enum decode_kind {
     DECODE_BLOCK,
     DECODE_WARM,     /* a block whose pictures nobody wants: what follows it depends on it */
     DECODE_WINDOW,   /* no finished block: a latent for who makes a checkpoint, handed through */
+    DECODE_CUT,      /* no block at all: DECODE_AT of the clip's have come or will, and no more */
+    DECODE_IDLE,     /* no block either: the line has no work until it sends something else */
     DECODE_END,      /* no more blocks: all is well */
     DECODE_CANCELED, /* no more blocks: a stop was asked for */
 };
@@ -41,8 +43,8 @@ struct decode_link_config {
 status decode_link_open(struct decode_link **out, const struct decode_link_config *c) MUST_USE;
 void decode_link_close(struct decode_link **l); /* NULL is fine; sets NULL */
 
-/* kind: one of the first three. x0: [frames, 16, h, w] F32, host; copied. Goes on while the block
- * is under way; waits until the one before it has been taken. */
+/* kind: no end. x0: [frames, 16, h, w] F32, host; copied; NULL where no latent goes with it.
+ * Goes on while the message is under way; waits until the one before it has been taken. */
 status decode_link_send(struct decode_link *l, enum decode_kind kind, int clip, int64_t block,
                         const float *x0) MUST_USE;
 

@@ -6,6 +6,7 @@
  * the clip comes, or when nothing can come any more because the feed broke.
  */
 #include "base/array.h"
+#include "base/clock.h"
 #include "base/thread.h"
 #include "pipeline/engine/engine_internal.h"
 
@@ -102,6 +103,9 @@ void clip_board_post(struct clip_board *b, struct live_clip *c, int users)
     int64_t const nth = line->posted++;
 
     c->users = users;
+    c->posted = clock_seconds();
+    c->came = c->resumed;
+    c->ends = c->spec.blocks;
     if (users && make_room(b) == ST_OK)
         b->clip[b->clips++] = (struct board_clip){ .clip = c, .nth = nth };
     else {
@@ -230,17 +234,6 @@ static struct live_clip *drop_user(struct clip_board *b, int i)
     if (--c->users) return NULL;
     b->clip[i] = b->clip[--b->clips];
     return c;
-}
-
-void clip_board_skip(struct clip_board *b, int line, int after, int before)
-{
-    pthread_mutex_lock(&b->lock);
-    for (int i = b->clips - 1; i >= 0; i--) {
-        const struct live_clip *const c = b->clip[i].clip;
-        if (c->line == line && c->number > after && c->number < before)
-            live_clip_free(drop_user(b, i));
-    }
-    pthread_mutex_unlock(&b->lock);
 }
 
 void clip_board_release(struct clip_board *b, struct live_clip *c)

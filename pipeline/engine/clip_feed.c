@@ -89,20 +89,13 @@ out:
 }
 
 /* What comes from a peer of the same build; its sizes are checked all the same. */
-struct reader {
-    const char *at, *end;
-};
-
-static status read_bytes(struct reader *r, void *to, size_t bytes)
+static status read_bytes(struct byte_reader *r, void *to, size_t bytes)
 {
-    if ((size_t)(r->end - r->at) < bytes)
-        return fail(ST_COMM, "a clip's message ends before its end: it is not of this program");
-    memcpy(to, r->at, bytes);
-    r->at += bytes;
-    return ST_OK;
+    if (byte_reader_take(r, to, bytes)) return ST_OK;
+    return fail(ST_COMM, "a clip's message ends before its end: it is not of this program");
 }
 
-static status read_texts(struct reader *r, struct live_clip *c, const struct feed_head *head,
+static status read_texts(struct byte_reader *r, struct live_clip *c, const struct feed_head *head,
                          int text_dim)
 {
     if (head->texts < 1 || head->texts > head->prompts || head->prompts > r->end - r->at)
@@ -134,7 +127,7 @@ static status read_texts(struct reader *r, struct live_clip *c, const struct fee
     return ST_OK;
 }
 
-static status read_given(struct reader *r, struct live_clip *c, const struct feed_head *head,
+static status read_given(struct byte_reader *r, struct live_clip *c, const struct feed_head *head,
                          const struct engine_group *g)
 {
     size_t const one = block_bytes(g);
@@ -148,7 +141,7 @@ static status read_given(struct reader *r, struct live_clip *c, const struct fee
     return read_bytes(r, c->given, (size_t)head->given * one);
 }
 
-static status read_resume(struct reader *r, struct live_clip *c, const struct feed_head *head)
+static status read_resume(struct byte_reader *r, struct live_clip *c, const struct feed_head *head)
 {
     if (!head->resume) return ST_OK;
     if (head->resume < 0 || head->resume > r->end - r->at || head->resumed < 1)
@@ -160,7 +153,7 @@ static status read_resume(struct reader *r, struct live_clip *c, const struct fe
     return ST_OK;
 }
 
-static status read_clip(struct live_clip **out, struct reader *r, const struct feed_head *head,
+static status read_clip(struct live_clip **out, struct byte_reader *r, const struct feed_head *head,
                         int line, const struct engine_group *g)
 {
     struct live_clip *c = calloc(1, sizeof *c);
@@ -203,7 +196,7 @@ static int users_of(const struct group *t, int rank, int line)
 
 static status take_message(struct group *t, int line, const char *bytes, size_t len, bool *over)
 {
-    struct reader r = { bytes, bytes + len };
+    struct byte_reader r = { bytes, bytes + len };
     struct feed_head head;
     struct live_clip *c;
 

@@ -21,6 +21,7 @@ static status add_prompts(struct clip_provenance *a, const struct clip_spec *c)
             .asked_blend = p->over,
             .block = p->block,
             .blend_blocks = p->blend,
+            .cut = p->cut,
             .first_picture = clip_first_picture(p->block, c->frames_per_block),
         };
     }

@@ -102,7 +102,7 @@ static status copy_latents(const struct clip_starts *s, struct live_clip *c, str
     return ST_OK;
 }
 
-static status read_latents(struct clip_starts *s, struct live_clip *c)
+static status read_given_latents(struct clip_starts *s, struct live_clip *c)
 {
     struct weights *w = NULL;
 
@@ -179,7 +179,7 @@ out:
 /* ---- a clip ---- */
 
 /* The ids stand for the file as it was when the job was read. */
-static status check_file(const struct clip_start *start)
+static status check_start_file(const struct clip_start *start)
 {
     char now[DIGEST_HEX];
 
@@ -193,8 +193,9 @@ static status read_start(struct clip_starts *s, struct live_clip *c)
     if (!s->t->g.outlook.starts)
         return fail(ST_FORMAT, "it begins with given blocks, and the line was opened for clips "
                                "without");
-    TRY(check_file(&c->spec.start));
-    return c->spec.start.kind == CLIP_START_LATENTS ? read_latents(s, c) : read_pictures(s, c);
+    TRY(check_start_file(&c->spec.start));
+    return c->spec.start.kind == CLIP_START_LATENTS ? read_given_latents(s, c)
+                                                    : read_pictures(s, c);
 }
 
 status clip_starts_give(struct clip_starts *s, struct live_clip *c, char **why)

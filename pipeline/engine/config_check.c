@@ -21,6 +21,7 @@ static void describe_config(struct strbuf *out, const struct engine_options *o)
                 o->decode_ranks);
     strbuf_addf(out, "--for %s\n", o->for_latency ? "latency" : "throughput");
     strbuf_addf(out, "--cross-nodes %s\n", o->cross_nodes ? "yes" : "no");
+    strbuf_addf(out, "--fail-fast %s\n", o->fail_fast ? "yes" : "no");
     strbuf_addf(out, "--trace %s\n", o->trace ? o->trace : "-");
 }
 

@@ -48,6 +48,7 @@ static struct vae_config vae_of(const struct group *t, struct vae_range part)
 
 static status open_stream(struct decode_worker *d, int i)
 {
+    const struct engine_rank *const rank = d->t->rank;
     struct decode_stream *const w = &d->stream[i];
     struct vae_config const vae = vae_of(d->t, d->c.part);
     char name[32];
@@ -58,9 +59,11 @@ static status open_stream(struct decode_worker *d, int i)
     snprintf(name, sizeof name, "decode line %d", w->line);
     TRY(track_open(&w->track, d->t->rank->trace, TRACK_ROW_DECODE + 2 * w->line, name));
     track_begin(w->track, TRACK_LOAD, TRACK_NOWHERE);
-    TRY(i ? vae_open_beside(&w->vae, d->stream[0].vae) : vae_open(&w->vae, &vae));
+    watchdog_add(rank->watch, w->track, rank->o->deadline_s, rank->o->deadline_s);
+    status const st = i ? vae_open_beside(&w->vae, d->stream[0].vae) : vae_open(&w->vae, &vae);
+    watchdog_drop(rank->watch, w->track);
     track_end(w->track);
-    if (d->c.out) return ST_OK;
+    if (st != ST_OK || d->c.out) return st;
     return encode_worker_open(&w->encoder, &(struct encode_worker_config){
                                                .t = d->t, .line = w->line, .decode = w->track });
 }
@@ -122,6 +125,12 @@ static status give_window_on(void *arg, int clip, int64_t block, const float *x)
     return encode_worker_window(w->encoder, clip, block, x);
 }
 
+static status give_cut_on(void *arg, int clip, int64_t blocks)
+{
+    struct decode_stream *const w = arg;
+    return encode_worker_cut(w->encoder, clip, blocks);
+}
+
 static status decode_stream(struct decode_stream *w)
 {
     const struct decode_worker *const d = w->d;
@@ -139,6 +148,7 @@ static status decode_stream(struct decode_stream *w)
         .picture_bytes = g->picture_bytes,
         .block = take_block,
         .window = give_window_on,
+        .cut = give_cut_on,
         .arg = w,
         .track = w->track,
     };
@@ -196,6 +206,9 @@ void decode_worker_stats(const struct decode_worker *d, struct rank_stats *a)
     if (!beside) a->wall = d->wall;
     for (int i = 0; i < d->streams; i++) {
         const struct decode_stream *const w = &d->stream[i];
+        double const idle = beside ? 0 : track_seconds(w->track, TRACK_IDLE, -1) / d->streams;
+        a->idle += idle;
+        a->wall -= idle;
         cpu_wall_add(&a->decode, w->track, TRACK_DECODE, -1);
         if (!beside) cpu_wall_add(&a->queue, w->track, TRACK_QUEUE, -1);
         if (!w->encoder) continue;

@@ -7,9 +7,9 @@
  * of all clips at hand together. What a line has left its head sends with every
  * tick (CONTROL_TICK); a message that is lost is made good by the next one.
  *
- * What becomes of a clip is reported by the rank that encodes it (clip_feed.c), which nothing can
- * lose. Clips of a line end in the order they were handed to it: so a report also settles those
- * before it that were cut, and the end of a line's encoder all of the line.
+ * What becomes of a clip, one that is cut too, is reported by the rank that encodes it
+ * (clip_feed.c), which nothing can lose. After a stop the end of a line's encoder settles all of
+ * the line that is left.
  *
  * The source is called from this thread alone.
  */
@@ -85,13 +85,11 @@ static void settle_entry(struct entry *e, status st, const char *why)
     e->why = why && *why ? strdup(why) : NULL;
 }
 
-/* Clips of the line before nth that nobody has reported will not be. */
-static void settle_before(struct dispatcher *d, int line, int64_t nth)
+/* Clips of the line that nobody has reported will not be. */
+static void settle_line(struct dispatcher *d, int line)
 {
     for (int i = 0; i < d->entries; i++)
-        if (d->entry[i]->line == line && d->entry[i]->nth < nth)
-            settle_entry(d->entry[i], ST_CANCELED,
-                         comm_stopped(d->t->world) ? "stopped" : "withdrawn");
+        if (d->entry[i]->line == line) settle_entry(d->entry[i], ST_CANCELED, "stopped");
 }
 
 /* With the lock. Up to and with this block it is encoded. */
@@ -108,9 +106,8 @@ static void take_report(struct dispatcher *d, int line, const struct clip_report
 
     if (r->number < 0) {
         d->line[line].ended = true;
-        settle_before(d, line, INT64_MAX);
+        settle_line(d, line);
     } else if (e) {
-        settle_before(d, line, e->nth);
         if (r->st == ST_OK) note_encoded(e, e->item.clip->blocks - 1);
         settle_entry(e, (status)r->st, r->why);
     }
@@ -125,9 +122,6 @@ static void receive_tick(struct dispatcher *d, const int64_t value[])
     d->line[line].busy = (int)value[TICK_BUSY];
     d->line[line].left = value[TICK_LEFT];
     d->line[line].admitted = value[TICK_ADMITTED];
-    struct entry *const cut = value[TICK_CUT] >= 0 ? find_entry(d, (int)value[TICK_CUT]) : NULL;
-    if (cut)
-        settle_entry(cut, ST_CANCELED, "withdrawn"); /* unless it has failed: then that stays */
     for (int i = 0; i < d->entries; i++) { /* the one whose block stands at stage 0 has begun */
         struct entry *const e = d->entry[i];
         if (e->line == line && e->number <= value[TICK_NEWEST])
@@ -155,6 +149,12 @@ static void receive_control(void *arg, const struct comm_control *m)
 
 /* ---- what is reported to the source ---------------------------------------------------- */
 
+static void count_failure(struct dispatcher *d)
+{
+    d->failed++;
+    if (d->t->rank->o->fail_fast) comm_stop(d->t->world);
+}
+
 static void report_outcome(struct dispatcher *d, const struct entry *e)
 {
     const struct work_source *const s = d->t->rank->source;
@@ -164,9 +164,10 @@ static void report_outcome(struct dispatcher *d, const struct entry *e)
         s->ops->done(s->arg, e->item.ticket);
         return;
     }
-    d->failed += e->st != ST_CANCELED;
-    if (e->st != ST_CANCELED)
+    if (e->st != ST_CANCELED) {
         log_info("clip %s failed: %s", e->item.clip->name, e->why ? e->why : status_name(e->st));
+        count_failure(d);
+    }
     s->ops->failed(s->arg, e->item.ticket, e->st, e->why ? e->why : status_name(e->st));
 }
 
@@ -508,7 +509,7 @@ static status close_feeds(struct dispatcher *d)
     return prompt_request_end(d->t);
 }
 
-static status dispatch(void *arg)
+static status run_dispatcher(void *arg)
 {
     struct dispatcher *const d = arg;
     struct comm *const world = d->t->world;
@@ -553,7 +554,27 @@ status dispatcher_open(struct dispatcher **out, struct group *t)
 status dispatcher_start(struct dispatcher *d)
 {
     heartbeat_listen(d->t->rank->heartbeat, receive_control, d);
-    return task_start(&d->task, "dispatcher", d->t->world->rank, dispatch, d);
+    return task_start(&d->task, "dispatcher", d->t->world->rank, run_dispatcher, d);
+}
+
+status dispatcher_refuse(struct dispatcher *d, struct group_run *r)
+{
+    const struct work_source *const s = d->t->rank->source;
+    const struct group_verdict *const v = &d->t->verdict;
+    struct work_item item = *d->t->first;
+    enum work_next what;
+
+    free(d->entry[--d->entries]); /* its clip is the first one */
+    do {
+        s->ops->failed(s->arg, item.ticket, v->st, v->why);
+        count_failure(d);
+        if (comm_stopped(d->t->world)) break;
+        TRY(s->ops->next(s->arg, d->t->first, 0, &item, &what));
+    } while (what == WORK_CLIP);
+    r->failed = d->failed;
+    r->refused = v->st == ST_FORMAT || v->st == ST_ARG ? d->failed : 0;
+    r->numbers = d->numbers;
+    return ST_OK;
 }
 
 status dispatcher_join(struct dispatcher *d, status st, struct group_run *r)

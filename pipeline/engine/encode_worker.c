@@ -6,8 +6,9 @@
  *
  * A failure belongs to the clip it happens to: a disk that is full, an encoder that refuses, a
  * value that is not finite. The clip's attempt is removed, the reason is reported to rank 0, and
- * the rest of its blocks is dropped; the next clip is begun as if nothing had happened. A clip
- * whose blocks end before its end was cut, and is dropped without a report: rank 0 knows. Only a
+ * the rest of its blocks is dropped; the next clip is begun as if nothing had happened. So it is
+ * with a clip that was cut, which the line's tail says among the blocks it sends: whether blocks
+ * of it are here, on their way, or never entered, and whether the line works on or is idle. Only a
  * failure to report to rank 0 ends the thread.
  */
 #include "base/clock.h"
@@ -28,10 +29,16 @@
 enum { STAGE_DECODE, STAGE_ENCODE, STAGES };
 static const char *const stage_names[] = { "decode", "encode" };
 
+enum waiting_kind {
+    WAITING_BLOCK,
+    WAITING_WINDOW, /* behind a block, a latent of the window at a checkpoint */
+    WAITING_CUT,    /* b.block: so many of the clip come */
+};
+
 /* What waits in a slot; its latent and its pictures stand behind it. */
 struct waiting_block {
+    enum waiting_kind kind;
     struct decode_block b;
-    bool window; /* it is no block but, behind one, a latent of the window at a checkpoint */
     float data[];
 };
 
@@ -43,9 +50,7 @@ struct encode_worker {
     struct task task;
 
     /* the thread's own */
-    int passed;             /* the last clip that came here; -1: none */
     struct live_clip *clip; /* the one in work; NULL: none */
-    bool dropped; /* its outcome is reported, or it is lost: the rest of its blocks is dropped */
     struct clip_writer *writer;
     struct clip_provenance provenance;      /* must outlive the writer, as */
     struct strbuf identity;                 /* must; of a clip with checkpoints */
@@ -91,6 +96,7 @@ static void leave_clip(struct encode_worker *f)
     else drop_writer(f);
     if (f->clip) clip_board_release(f->c.t->board, f->clip);
     f->clip = NULL;
+    f->begin = clock_seconds(); /* of the next clip's time, if that is here already */
 }
 
 static struct clip_writer_config config_of(const struct encode_worker *f,
@@ -151,10 +157,8 @@ static status open_writer(struct encode_worker *f)
 static status begin_clip(struct encode_worker *f, int number)
 {
     leave_clip(f);
-    clip_board_skip(f->c.t->board, f->c.line, f->passed, number); /* cut before they came here */
-    f->passed = number;
     TRY(clip_board_find(f->c.t->board, number, &f->clip));
-    f->dropped = false;
+    if (f->begin < f->clip->posted) f->begin = f->clip->posted; /* before, the line had no work */
     f->encoding = 0;
     f->decoded_before = decoded_seconds(f);
     return ST_OK;
@@ -247,7 +251,7 @@ static status fail_clip(struct encode_worker *f, int64_t block)
     error_clear();
     drop_writer(f);
     forget_attempt(f, why.st);
-    f->dropped = true;
+    f->clip->dropped = true;
     return clip_report_send(f->c.t, f->c.line, f->clip->number, why.st, text);
 }
 
@@ -262,22 +266,13 @@ static status send_progress(const struct encode_worker *f, const struct decode_b
 /* Of a clip that is in work, else nobody wants it. */
 static status encode_window(struct encode_worker *f, const struct decode_block *b)
 {
-    if (!f->clip || f->clip->number != b->clip || f->dropped) return ST_OK;
+    if (!f->clip || f->clip->number != b->clip || f->clip->dropped) return ST_OK;
     return keep_window(f, b->x0) == ST_OK ? ST_OK : fail_clip(f, b->block);
 }
 
 /* ST_OK also for a clip that failed. */
-static status encode_block(struct encode_worker *f, const struct decode_block *b)
+static status encode_wanted(struct encode_worker *f, const struct decode_block *b)
 {
-    if (!f->clip || f->clip->number != b->clip) TRY(begin_clip(f, b->clip));
-    if (!f->dropped && is_lost(f, b->block)) {
-        keep_writer(f);
-        f->dropped = true;
-    }
-    if (f->dropped) {
-        f->begin = clock_seconds(); /* what follows has not waited for itself */
-        return ST_OK;
-    }
     if (encode_pictures(f, b) != ST_OK) return fail_clip(f, b->block);
     f->blocks++;
     f->pictures += b->pictures.count;
@@ -285,9 +280,44 @@ static status encode_block(struct encode_worker *f, const struct decode_block *b
     if (b->block < f->clip->spec.blocks - 1) return ST_OK;
     TRY(clip_report_send(f->c.t, f->c.line, b->clip, ST_OK, NULL));
     drop_writer(f);
-    leave_clip(f);
-    f->begin = clock_seconds(); /* of the next clip's time */
     return ST_OK;
+}
+
+static status encode_block(struct encode_worker *f, const struct decode_block *b)
+{
+    if (!f->clip || f->clip->number != b->clip) TRY(begin_clip(f, b->clip));
+    struct live_clip *const c = f->clip;
+    c->came = b->block + 1;
+    if (!c->dropped && is_lost(f, b->block)) {
+        keep_writer(f);
+        c->dropped = true;
+    }
+    if (!c->dropped) TRY(encode_wanted(f, b));
+    if (c->came >= c->ends) leave_clip(f);
+    return ST_OK;
+}
+
+/* What has come of it is removed at once, and it is let go of when nothing more will come. A clip
+ * that has failed has been reported already. */
+static status cut_clip(struct encode_worker *f, int number, int64_t blocks)
+{
+    struct live_clip *c;
+
+    TRY(clip_board_find(f->c.t->board, number, &c));
+    bool const in_work = f->clip && f->clip == c, known = c->dropped;
+    if (in_work && !known) drop_writer(f);
+    c->dropped = true;
+    c->ends = blocks;
+    if (c->came >= c->ends && in_work) leave_clip(f);
+    else if (c->came >= c->ends) clip_board_release(f->c.t->board, c);
+    if (known) return ST_OK;
+    return clip_report_send(f->c.t, f->c.line, number, ST_CANCELED, "withdrawn");
+}
+
+static status take_waiting(struct encode_worker *f, const struct waiting_block *w)
+{
+    if (w->kind == WAITING_CUT) return cut_clip(f, w->b.clip, w->b.block);
+    return w->kind == WAITING_WINDOW ? encode_window(f, &w->b) : encode_block(f, &w->b);
 }
 
 static const struct waiting_block *next_block(struct encode_worker *f)
@@ -309,7 +339,7 @@ static status encode_blocks(void *arg)
     while (st == ST_OK && (w = next_block(f))) {
         trace_counter(rank->trace, "waiting for encode", slot_queue_count(f->queue));
         track_begin(f->track, TRACK_ENCODE, (struct track_at){ w->b.clip, -1, -1, w->b.block });
-        st = w->window ? encode_window(f, &w->b) : encode_block(f, &w->b);
+        st = take_waiting(f, w);
         track_end(f->track);
         track_lap(f->track);
         slot_queue_pop(f->queue);
@@ -337,7 +367,6 @@ status encode_worker_open(struct encode_worker **out, const struct encode_worker
     *out = NULL;
     if (!f) return fail(ST_NOMEM, "encoder: no memory");
     f->c = *c;
-    f->passed = -1;
     f->begin = clock_seconds();
     f->latent = (size_t)(g->policy.frames_per_block * VAE_CHANNELS * g->latent_h * g->latent_w);
     f->window = malloc((size_t)g->policy.levels * f->latent * sizeof *f->window);
@@ -391,7 +420,7 @@ status encode_worker_block(struct encode_worker *f, const struct decode_block *b
 
     if (!w) return join_thread(f);
     unsigned char *const pictures = (unsigned char *)(w->data + f->latent);
-    w->window = false;
+    w->kind = WAITING_BLOCK;
     w->b = *b;
     w->b.x0 = memcpy(w->data, b->x0, f->latent * sizeof *b->x0);
     w->b.pictures.at = memcpy(pictures, b->pictures.at, bytes_of(f, &b->pictures));
@@ -404,9 +433,20 @@ status encode_worker_window(struct encode_worker *f, int clip, int64_t block, co
     struct waiting_block *const w = slot_queue_reserve(f->queue);
 
     if (!w) return join_thread(f);
-    w->window = true;
+    w->kind = WAITING_WINDOW;
     w->b = (struct decode_block){ .clip = clip, .block = block };
     w->b.x0 = memcpy(w->data, x, f->latent * sizeof *x);
+    slot_queue_push(f->queue);
+    return ST_OK;
+}
+
+status encode_worker_cut(struct encode_worker *f, int clip, int64_t blocks)
+{
+    struct waiting_block *const w = slot_queue_reserve(f->queue);
+
+    if (!w) return join_thread(f);
+    w->kind = WAITING_CUT;
+    w->b = (struct decode_block){ .clip = clip, .block = blocks };
     slot_queue_push(f->queue);
     return ST_OK;
 }

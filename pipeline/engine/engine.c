@@ -5,6 +5,7 @@
  * All ranks go through the same groups: rank 0 alone asks the source, and whether there is another
  * group reaches the others in an agree, in which they wait as long as the source does.
  */
+#include "base/file_watch.h"
 #include "base/log.h"
 #include "base/pool.h"
 #include "comm/world.h"
@@ -29,6 +30,23 @@ static void end_hung_rank(void *arg, const struct track *t, double seconds)
               track_words(track_state(t), words));
     if (rank->why->st != ST_OK) log_error("%s", rank->why->msg);
     _exit(rank->o->exit_code(rank->why->st != ST_OK ? rank->why->st : ST_COMM));
+}
+
+/* The same for a disk that does not answer, from the first file that is read. Threads of one
+ * process may be several ranks, each with a watchdog. */
+static void end_waiting_rank(void *arg, double running)
+{
+    const struct engine_rank *const rank = arg;
+    const struct comm *const world = rank->world;
+    bool const shares = world->size > 1 && comm_launcher_rank() < 0;
+    struct file_wait w;
+
+    file_watch_longest(&w, shares ? world->rank : -1);
+    double const idle = w.seconds < running ? w.seconds : running;
+    if (!(idle > rank->o->stall_s)) return;
+    log_set_rank(world->rank);
+    log_error("rank %d: %s: the disk has not answered for %.0f s", world->rank, w.path, idle);
+    _exit(rank->o->exit_code(ST_COMM));
 }
 
 static int count_threads(const struct comm *world, const struct engine_options *o)
@@ -127,18 +145,21 @@ static status run_groups(const struct engine_rank *rank, struct engine_result *o
         numbers = r.numbers;
         out->done += r.done;
         out->failed += r.failed;
+        out->refused += r.refused;
     }
     return st;
 }
 
-/* [all] What rank 0 has counted. */
-static status share_result(struct comm *world, struct engine_result *out)
+/* [all] What rank 0 has counted, after a stop too. */
+static status share_result(struct comm *world, struct engine_result *out, status st)
 {
-    int64_t words[COMM_AGREE_WORDS] = { out->done, out->failed };
+    int64_t words[COMM_AGREE_WORDS] = { out->done, out->failed, out->refused };
+    struct error const own = *error_last();
 
     TRY(comm_agree_on(world, ST_OK, words));
-    *out = (struct engine_result){ words[0], words[1] };
-    return ST_OK;
+    *out = (struct engine_result){ words[0], words[1], words[2] };
+    if (st != ST_OK) error_adopt(&own);
+    return st;
 }
 
 /* [all] */
@@ -167,7 +188,9 @@ status engine_run(struct comm *world, const struct engine_config *c, struct engi
         .why = &why,
         .events = world->rank ? NULL : c->events,
     };
-    struct watchdog_config const watch = { .expired = end_hung_rank, .arg = &rank };
+    struct watchdog_config const watch = { .expired = end_hung_rank,
+                                           .look = end_waiting_rank,
+                                           .arg = &rank };
     double const usual = world->deadline_s;
     struct work_source source;
     status st = ST_OK;
@@ -181,7 +204,7 @@ status engine_run(struct comm *world, const struct engine_config *c, struct engi
     TRY_OUT(open_trace(&rank.trace, world, o->trace));
     TRY_OUT(open_work(&rank, c, &source));
     st = run_groups(&rank, out);
-    if (st == ST_OK) st = share_result(world, out);
+    if (st == ST_OK || st == ST_CANCELED) st = share_result(world, out, st);
 out:
     if (rank.source) c->close_source(c->source_arg);
     if (st == ST_OK || st == ST_CANCELED) st = end_trace(&rank, st);

@@ -31,6 +31,7 @@ struct engine_options {
     int decode_ranks;   /* -1: the planner's choice */
     bool for_latency;   /* what the planner looks at; else throughput */
     bool cross_nodes;
+    bool fail_fast;    /* the first clip or group that fails asks for a stop */
     bool resume;       /* clips go on where an attempt at them stands, where they can */
     int ahead;         /* clips taken from the source that have not begun, at most; >= 1 */
     double deadline_s; /* longest wait for a rank that lives, first tick, encoding of a block */
@@ -78,7 +79,9 @@ struct cpu_wall {
 /* What one rank did; doubles only, so that it travels as a tensor. Ticks, blocks and pictures
  * are counted, seconds measured. */
 struct rank_stats {
-    double ticks, wall;
+    double ticks;
+    double wall;             /* but for: */
+    double idle;             /* without work; of a rank that decodes, of its lines on average */
     double threads;          /* it may compute with */
     double process;          /* processor seconds of its process, all threads */
     double blocks, pictures; /* through its encoders */
@@ -95,6 +98,7 @@ struct group_run {
     bool stopped;         /* before the source had said that there is no more */
     int numbers;          /* of clips, given out so far in the whole render */
     int64_t done, failed; /* clips */
+    int64_t refused;      /* of the failed: their files or the options do not allow the group */
 };
 
 /* What rank 0 reports while it renders, each optional; never two at once. tick and blocks come
@@ -129,11 +133,14 @@ struct engine_config {
 /* What became of the clips, the same on all ranks. */
 struct engine_result {
     int64_t done, failed;
+    int64_t refused; /* of the failed, those of groups that files or options do not allow: another
+                        try would end the same */
 };
 
 /* [all] Render until the source has no more. Clips that fail alone are reported to the source
- * and counted; a failure that leaves ranks out of step is returned. ST_CANCELED after a stop: what
- * is committed stays. */
+ * and counted, and so are those of a group that a rank cannot open; a failure that leaves ranks out
+ * of step is returned. ST_CANCELED after a stop: what is committed stays. *out counts in both
+ * cases. */
 status engine_run(struct comm *world, const struct engine_config *c,
                   struct engine_result *out) MUST_USE;
 

@@ -2,7 +2,10 @@
  * engine_group.c - a group of clips: what each rank of the world does for it.
  *
  * Opened on every rank before any runs, so that what is missing is found before a clip is
- * begun. While it runs a rank has, beside its worker, threads that bring clips (clip_feed.c), and
+ * begun: first what each rank opens by itself, then what takes several. Whatever one of them cannot
+ * open, all hear of it before they go on (group_verdict.c), and the group's clips fail alone.
+ *
+ * While it runs a rank has, beside its worker, threads that bring clips (clip_feed.c), and
  * rank 0 the dispatcher. They all end because the source has no more clips of the group, because a
  * stop was asked for, or because the world is aborted: then every wait breaks.
  */
@@ -17,52 +20,59 @@
 /* ---- what all ranks must read alike -------------------------------------------------------- */
 
 /* A file's hash goes from rank `from` to everyone, into `hash`; own is NULL on a rank that has
- * not read the file. */
+ * not read the file. *mine becomes ST_FORMAT, if it was ST_OK, where that read another one. */
 static status share_hash(struct group *t, int from, const char *own, const char *file,
-                         char hash[DIGEST_HEX])
+                         char hash[DIGEST_HEX], status *mine)
 {
-    char *bytes = t->world->rank == from && own ? strdup(own) : NULL;
-    size_t len = bytes ? strlen(bytes) : 0;
-    status st = comm_broadcast(t->world, from, &bytes, &len);
+    bool const sends = t->world->rank == from;
+    char sent[DIGEST_HEX] = "", *bytes = sends ? sent : NULL;
 
+    if (sends && own) memcpy(sent, own, sizeof sent);
+    size_t len = strlen(sent);
+    status const st = comm_broadcast(t->world, from, &bytes, &len);
     if (st == ST_OK && len < DIGEST_HEX) memcpy(hash, bytes, len + 1);
-    free(bytes);
-    if (st != ST_OK || !own || !strcmp(own, hash)) return st;
-    return fail(ST_FORMAT, "%s: rank %d reads another file than rank %d under this name", file,
-                t->world->rank, from);
+    if (!sends) free(bytes);
+    if (st == ST_OK && *mine == ST_OK && own && strcmp(own, hash) != 0)
+        *mine = fail(ST_FORMAT, "%s: rank %d reads another file than rank %d under this name", file,
+                     t->world->rank, from);
+    return st;
 }
 
-/* Rank 0 reads them for all. */
-static status share_lora_hashes(struct group *t)
+/* NULL: this rank has not read it, nor need it. */
+static const char *own_vae_hash(const struct group *t)
 {
-    char own[DIGEST_HEX];
+    const char *hash = t->world->rank == 0 && t->vae_hash[0] ? t->vae_hash : NULL;
 
-    for (int i = 0; i < t->model.loras; i++) {
-        const char *const file = t->model.lora[i].file;
-        if (t->world->rank == 0) TRY(model_file_hash(file, weights_folders(WEIGHTS_LORA), own));
-        TRY(share_hash(t, 0, t->world->rank == 0 ? own : NULL, file, t->lora_hash[i]));
-    }
+    if (t->line_worker && !hash) hash = line_worker_vae_hash(t->line_worker);
+    if (t->decode_worker && !hash) hash = decode_worker_vae_hash(t->decode_worker);
+    return hash;
+}
+
+/* Rank 0: of what it tells the others though it may not have loaded it itself. */
+static status hash_for_all(struct group *t)
+{
+    if (t->world->rank) return ST_OK;
+    if (!own_vae_hash(t)) TRY(model_file_hash(t->model.vae, file_set_vae, t->vae_hash));
+    for (int i = 0; i < t->model.loras; i++)
+        TRY(model_file_hash(t->model.lora[i].file, weights_folders(WEIGHTS_LORA), t->lora_hash[i]));
     return ST_OK;
 }
 
-static status share_hashes(struct group *t)
+/* [all] *mine: as share_hash has it. */
+static status share_hashes(struct group *t, status *mine)
 {
-    char first[DIGEST_HEX];
-    const char *vae = t->decode_worker ? decode_worker_vae_hash(t->decode_worker) : NULL;
+    bool const asks = t->world->rank == 0;
+    const struct model_spec *const m = &t->model;
+    const char *const weights = t->line_worker ? line_worker_weights_hash(t->line_worker) : NULL;
+    const char *const text = t->prompt_encoder ? prompt_encoder_hash(t->prompt_encoder) : NULL;
 
-    if (t->line_worker) vae = line_worker_vae_hash(t->line_worker);
-    if (t->world->rank == 0 && !vae) {
-        TRY(model_file_hash(t->model.vae, file_set_vae, first));
-        vae = first;
-    }
-    TRY(share_hash(t, t->g.roles.line[0].first,
-                   t->line_worker ? line_worker_weights_hash(t->line_worker) : NULL,
-                   t->model.weights, t->weights_hash));
-    TRY(share_hash(t, t->g.roles.text,
-                   t->prompt_encoder ? prompt_encoder_hash(t->prompt_encoder) : NULL,
-                   t->model.encoder, t->text_hash));
-    TRY(share_hash(t, 0, vae, t->model.vae, t->vae_hash));
-    return share_lora_hashes(t);
+    TRY(share_hash(t, t->g.roles.line[0].first, weights, m->weights, t->weights_hash, mine));
+    TRY(share_hash(t, t->g.roles.text, text, m->encoder, t->text_hash, mine));
+    TRY(share_hash(t, 0, own_vae_hash(t), m->vae, t->vae_hash, mine));
+    for (int i = 0; i < m->loras; i++)
+        TRY(share_hash(t, 0, asks ? t->lora_hash[i] : NULL, m->lora[i].file, t->lora_hash[i],
+                       mine));
+    return ST_OK;
 }
 
 /* ---- opening ------------------------------------------------------------------------------- */
@@ -87,26 +97,50 @@ static status open_worker(struct group *t)
                                                               .part = part[t->me->place] });
 }
 
+/* What this rank opens without the others. */
+static status open_parts(struct group *t)
+{
+    TRY(clip_board_open(&t->board, t->world));
+    if (t->world->rank == t->g.roles.text) TRY(prompt_encoder_open(&t->prompt_encoder, t));
+    TRY(open_worker(t));
+    return hash_for_all(t);
+}
+
+/* [all] What ranks open together; *mine: how that went on this one. What fails otherwise leaves
+ * them out of step. */
+static status join_parts(struct group *t, status *mine)
+{
+    *mine = t->line_worker ? line_worker_join(t->line_worker) : ST_OK;
+    if (*mine == ST_COMM) return *mine;
+    TRY(share_hashes(t, mine));
+    if (*mine == ST_OK) *mine = group_check_files(t); /* what was hashed is what has been loaded */
+    return ST_OK;
+}
+
 static status open_group(struct group *t)
 {
+    status mine;
     const struct engine_events *const ev = t->rank->events;
 
     if (t->first) TRY(dispatcher_open(&t->dispatcher, t)); /* whatever comes, its clip is told of */
     if (t->rank->o->loading) t->rank->o->loading();
     if (t->rank->o->stop_asked()) comm_stop(t->world); /* before it ended the process by itself */
     TRY(group_read_model(t));
-    /* On the others a file that differs is most likely another one of that name, which the hashes
-     * tell; what changed is told behind them. */
-    if (t->first) TRY(group_check_files(t));
     TRY(engine_assign_roles(t));
     if (ev && ev->group_begin) ev->group_begin(ev->arg, &t->g);
     TRY(engine_comms_open(t));
-    TRY(clip_board_open(&t->board, t->world));
-    if (t->world->rank == t->g.roles.text) TRY(prompt_encoder_open(&t->prompt_encoder, t));
-    TRY(open_worker(t));
-    TRY(share_hashes(t));
-    TRY(group_check_files(t)); /* what was hashed is what has been loaded */
-    return comm_agree(t->world, ST_OK);
+    TRY(group_agree(t, open_parts(t)));
+    TRY(join_parts(t, &mine));
+    return group_agree(t, mine);
+}
+
+/* [all] Its clips have failed, and nothing else. */
+static status refuse_group(struct group *t, struct group_run *r)
+{
+    error_clear();
+    if (!t->dispatcher) return ST_OK;
+    log_info("%s cannot be opened: %s", t->first->model->card, t->verdict.why);
+    return dispatcher_refuse(t->dispatcher, r);
 }
 
 /* ---- running -------------------------------------------------------------------------------- */
@@ -133,6 +167,7 @@ static status run_threads(struct group *t, struct group_run *r)
 {
     status st = clip_feed_open(&t->feed, t);
 
+    if (st == ST_OK) st = prompt_encoder_start(t->prompt_encoder);
     if (st == ST_OK && t->dispatcher) st = dispatcher_start(t->dispatcher);
     if (st == ST_OK) st = run_worker(t);
     else comm_abort(t->world);
@@ -210,10 +245,10 @@ status engine_group_run(const struct engine_rank *rank, int number, const struct
                          .first = first,
                          .numbers = numbers,
                          .world = rank->world };
-    TRY_OUT(open_group(t));
+    st = open_group(t);
     r->load = clock_seconds() - begin;
-    st = run_group(t, r);
-out:
+    if (st == ST_OK) st = run_group(t, r);
+    else if (t->verdict.st != ST_OK) st = refuse_group(t, r);
     if (st != ST_OK && st != ST_CANCELED) give_up(&closing, t);
     struct error const why = *error_last(); /* what closing comes upon only follows from it */
     decode_worker_close(&t->decode_worker);

@@ -4,6 +4,7 @@
  *   engine.c            groups, one after another
  *   engine_group.c      opens, runs and closes what each rank does for a group
  *   engine_roles.c      who plays which role
+ *   group_verdict.c     whether all ranks could open what they need for a group
  *   engine_comms.c      the groups of ranks that messages go through
  *   config_check.c      what all ranks must have in common
  *   dispatcher.c        rank 0: clips from the source to lines, outcomes back to it
@@ -68,8 +69,7 @@ enum {
     TICK_BUSY,     /* stages that held a block */
     TICK_LEFT,     /* blocks of admitted clips that have not entered */
     TICK_ADMITTED, /* clips */
-    TICK_NEWEST,   /* the newest clip in the line; -1: none */
-    TICK_CUT       /* the last clip that was cut and will not be made; -1: none */
+    TICK_NEWEST    /* the newest clip in the line; -1: none */
 };
 
 /* ---- a clip in work ------------------------------------------------------------------ */
@@ -99,6 +99,9 @@ struct live_clip {
     int64_t warmed;  /* of these, blocks that are through or need not be decoded; line worker's */
     bool cut;        /* no more of it enters; the line worker's */
     int64_t entered; /* blocks that have entered the line; the line worker's */
+    bool dropped;    /* what comes of it is dropped: it failed, is lost or cut; encode worker's */
+    double posted;   /* when it came to this rank, clock_seconds() */
+    int64_t came, ends; /* blocks that have come or need not; that will, in all; encode worker's */
 };
 void live_clip_free(struct live_clip *c); /* NULL is fine */
 
@@ -107,6 +110,9 @@ void live_clip_free(struct live_clip *c); /* NULL is fine */
 int64_t live_clip_context_id(const struct live_clip *c, int64_t block);
 void live_clip_context(const struct live_clip *c, int64_t block, int text_len, int text_dim,
                        float *embeds);
+
+/* Does a block begin a scene with a cut? */
+bool live_clip_is_cut(const struct live_clip *c, int64_t block);
 
 /* ---- clip_board.c: the clips that this rank has received ------------------------------
  *
@@ -140,10 +146,6 @@ status clip_board_nth(struct clip_board *b, int line, int64_t i, struct live_cli
 status clip_board_find(struct clip_board *b, int number, struct live_clip **out) MUST_USE;
 status clip_board_formats(struct clip_board *b, int number, unsigned *out) MUST_USE;
 
-/* A user of a line's clips that has passed clip `after` goes on with clip `before`: what lies
- * between will not come, and it is through with it. */
-void clip_board_skip(struct clip_board *b, int line, int after, int before);
-
 /* A user is through with it; the last one frees it. */
 void clip_board_release(struct clip_board *b, struct live_clip *c);
 
@@ -171,10 +173,18 @@ struct clip_feed;
 struct line_worker;
 struct decode_worker;
 
+/* Why a group is not rendered, though all ranks are in step. */
+enum { GROUP_WHY = 1024 };
+struct group_verdict {
+    status st;           /* ST_OK: nothing speaks against it; the same on all ranks */
+    char why[GROUP_WHY]; /* rank 0: the words of the rank that refuses it, and which */
+};
+
 struct group {
     struct engine_group g;
     const struct engine_rank *rank;
     struct comm *world;
+    struct group_verdict verdict;
     const struct role_at *me;
 
     struct model_spec model;
@@ -205,7 +215,13 @@ struct group {
 /* Does this rank need a line's clips? */
 bool group_serves(const struct group *t, int rank, int line);
 
-/* [all] From the clip that begins the group, which rank 0 has; the others get what they need. */
+/* [all] Every rank brings what opening its part has come to. ST_OK: all are well. ST_CANCELED: a
+ * stop was asked for, and nothing worse happened. Another status that t->verdict has too: the
+ * group cannot be opened, and the ranks are in step; without a verdict they are not. */
+status group_agree(struct group *t, status mine) MUST_USE;
+
+/* [all] From the clip that begins the group, which rank 0 has; the others get what they need. As
+ * group_agree. */
 status group_read_model(struct group *t) MUST_USE;
 
 /* ---- model_files.c ---- */
@@ -222,7 +238,7 @@ status model_file_hash(const char *path, const char *const *inside, char hex[DIG
 
 /* ---- engine_roles.c ---- */
 
-/* [all] Roles as asked for, the rest as the planner says. */
+/* [all] Roles as asked for, the rest as the planner says. As group_agree. */
 status engine_assign_roles(struct group *t) MUST_USE;
 
 /* [all] The groups of this rank, by its role; close closes them. */
@@ -234,7 +250,8 @@ void engine_comms_close(struct group *t);
  * What may differ from rank to rank is not looked at: threads, caches. */
 status engine_check_config(struct comm *world, const struct engine_options *o) MUST_USE;
 
-/* [all] One group. *r counts what became of its clips, on rank 0. */
+/* [all] One group; one that cannot be opened has failed with its clips, and that is ST_OK. *r
+ * counts what became of them, on rank 0. */
 status engine_group_run(const struct engine_rank *rank, int number, const struct work_item *first,
                         int numbers, struct group_run *r) MUST_USE;
 
@@ -300,6 +317,7 @@ status prompt_request_end(struct group *t) MUST_USE; /* no more */
 /* On the rank that embeds: its encoder, and where that is not rank 0 the thread that serves it. */
 struct prompt_encoder;
 status prompt_encoder_open(struct prompt_encoder **out, struct group *t) MUST_USE;
+status prompt_encoder_start(struct prompt_encoder *e) MUST_USE; /* NULL is fine */
 status prompt_encoder_join(struct prompt_encoder *e,
                            status st) MUST_USE; /* once rank 0 has ended it */
 void prompt_encoder_close(struct prompt_encoder **e);
@@ -319,6 +337,8 @@ status clip_starts_give(struct clip_starts *s, struct live_clip *c, char **why) 
 
 status dispatcher_open(struct dispatcher **out, struct group *t) MUST_USE;
 status dispatcher_start(struct dispatcher *d) MUST_USE;
+/* Instead of start and join: all clips of the group that the source gives fail for the verdict. */
+status dispatcher_refuse(struct dispatcher *d, struct group_run *r) MUST_USE;
 /* st: what this rank has come to itself. */
 status dispatcher_join(struct dispatcher *d, status st, struct group_run *r) MUST_USE;
 void dispatcher_close(struct dispatcher **d);
@@ -342,6 +362,8 @@ status clip_find_resume(const struct group *t, struct live_clip *c) MUST_USE;
 /* ---- workers: everything a role opens, runs and closes. Opened on every rank before any runs. */
 
 status line_worker_open(struct line_worker **out, struct group *t) MUST_USE;
+/* [the line's ranks] Once all of them are open. ST_COMM: out of step. */
+status line_worker_join(struct line_worker *l) MUST_USE;
 status line_worker_run(struct line_worker *l) MUST_USE; /* until the line has drained */
 void line_worker_close(struct line_worker **l);         /* NULL is fine; sets NULL */
 const char *line_worker_weights_hash(const struct line_worker *l);
@@ -379,8 +401,8 @@ void decode_local_stats(const struct decode_local *b, struct rank_stats *a); /* 
 /*
  * Where a line's pictures go: encoded, committed, reported. One clip at a time, block after
  * block, in the order the line finishes them. A thread of its own encodes; a few blocks may wait
- * for it, then whoever brings the next one waits too. A clip that fails is reported, its blocks
- * are dropped, and the next one is begun.
+ * for it, then whoever brings the next one waits too. A clip that fails or is cut is reported, its
+ * blocks are dropped, and the next one is begun.
  */
 enum { ENCODE_WORKER_SLOTS = 2 };
 struct encode_worker;
@@ -397,6 +419,8 @@ status encode_worker_block(struct encode_worker *f, const struct decode_block *b
 /* Of a checkpoint behind the block that came last: the next latent of the window. */
 status encode_worker_window(struct encode_worker *f, int clip, int64_t block,
                             const float *x) MUST_USE;
+/* The clip is cut: `blocks` of it have come, or still will among those of others. */
+status encode_worker_cut(struct encode_worker *f, int clip, int64_t blocks) MUST_USE;
 /* Nothing more comes: encode what waits, and report the end. */
 status encode_worker_end(struct encode_worker *f) MUST_USE;
 const struct track *encode_worker_track(const struct encode_worker *f);

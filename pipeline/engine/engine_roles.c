@@ -30,28 +30,24 @@ static status broadcast_facts(struct group *t, struct group_facts *f)
     return st;
 }
 
-/* Rank 0, too, takes what it sends: all work with the same bytes. */
-static status broadcast_model(struct group *t, const struct model_spec *model)
+/* Rank 0, too, takes what it sends: all work with the same bytes. *mine: how that went. */
+static status broadcast_model(struct group *t, const struct strbuf *json, status *mine)
 {
-    struct strbuf json = { 0 };
-    status st = model ? model_spec_to_json(&json, model) : ST_OK;
-    char *bytes = json.s;
-    size_t len = json.len;
+    char *bytes = json->s;
+    size_t len = json->len;
 
-    TRY_OUT(comm_agree(t->world, st));
-    TRY_OUT(comm_broadcast(t->world, 0, &bytes, &len));
-    TRY_OUT(model_spec_from_json(&t->model, bytes, len));
-out:
-    if (!model) free(bytes);
-    strbuf_free(&json);
-    return st;
+    TRY(comm_broadcast(t->world, 0, &bytes, &len));
+    *mine = model_spec_from_json(&t->model, bytes, len);
+    if (bytes != json->s) free(bytes);
+    return ST_OK;
 }
 
 static status find_facts(const struct group *t, const struct work_item *first,
-                         struct group_facts *f)
+                         struct group_facts *f, struct strbuf *model)
 {
     const struct work_source *const s = t->rank->source;
 
+    TRY(model_spec_to_json(model, first->model));
     *f = (struct group_facts){ .width = first->clip->width,
                                .height = first->clip->height,
                                .f32 = first->clip->precision == CLIP_F32 };
@@ -80,15 +76,22 @@ static status read_numbers(struct group *t, const struct group_facts *f)
 
 status group_read_model(struct group *t)
 {
-    const struct work_item *const first = t->first;
     struct group_facts f = { .width = 0 };
+    struct strbuf json = { 0 };
+    status mine, st = comm_stopped(t->world) ? fail(ST_CANCELED, "stopped") : ST_OK;
 
-    status st = comm_stopped(t->world) ? fail(ST_CANCELED, "stopped") : ST_OK;
-    if (st == ST_OK && first) st = find_facts(t, first, &f);
-    TRY(comm_agree(t->world, st));
-    TRY(broadcast_model(t, first ? first->model : NULL));
-    TRY(broadcast_facts(t, &f));
-    return read_numbers(t, &f);
+    if (st == ST_OK && t->first) st = find_facts(t, t->first, &f, &json);
+    TRY_OUT(group_agree(t, st));
+    TRY_OUT(broadcast_model(t, &json, &mine));
+    TRY_OUT(broadcast_facts(t, &f));
+    if (mine == ST_OK) mine = read_numbers(t, &f);
+    /* On the others a file that differs is most likely another one of that name, which the hashes
+     * tell; what changed is told behind them. */
+    if (mine == ST_OK && t->first) mine = group_check_files(t);
+    st = group_agree(t, mine);
+out:
+    strbuf_free(&json);
+    return st;
 }
 
 /* ---- roles ------------------------------------------------------------------------------ */
@@ -123,20 +126,6 @@ out:
     return st;
 }
 
-/* Rank 0's choice is everyone's: machines may differ. */
-static status share_choice(struct group *t, int choice[2])
-{
-    char *bytes = (char *)choice;
-    size_t len = 2 * sizeof *choice;
-
-    TRY(comm_agree(t->world, t->world->rank ? ST_OK : ask_planner(t, choice)));
-    TRY(comm_broadcast(t->world, 0, &bytes, &len));
-    if (t->world->rank == 0) return ST_OK;
-    memcpy(choice, bytes, 2 * sizeof *choice);
-    free(bytes);
-    return ST_OK;
-}
-
 static status make_roles(struct group *t, const int choice[2])
 {
     struct engine_group *const g = &t->g;
@@ -154,16 +143,33 @@ static status make_roles(struct group *t, const int choice[2])
     return ST_OK;
 }
 
+/* Rank 0's choice is everyone's: machines may differ. */
+static status share_choice(struct group *t, int choice[2])
+{
+    char *bytes = (char *)choice;
+    size_t len = 2 * sizeof *choice;
+
+    TRY(comm_broadcast(t->world, 0, &bytes, &len));
+    if (t->world->rank == 0) return ST_OK;
+    memcpy(choice, bytes, 2 * sizeof *choice);
+    free(bytes);
+    return make_roles(t, choice);
+}
+
 status engine_assign_roles(struct group *t)
 {
     const struct engine_options *const o = t->rank->o;
+    bool const open = t->world->size > 1 && (!o->ranks_per_line || o->decode_ranks < 0);
     int choice[2] = { o->ranks_per_line, o->decode_ranks };
+    status st = ST_OK;
 
-    bool const open = !o->ranks_per_line || o->decode_ranks < 0;
     if (t->world->size == 1) choice[0] = 1, choice[1] = 0;
-    else if (open) TRY(share_choice(t, choice));
-    TRY(comm_agree(t->world, t->world->rank ? ST_OK : make_roles(t, choice)));
-    if (t->world->rank) TRY(make_roles(t, choice));
+    if (t->world->rank == 0) {
+        if (open) st = ask_planner(t, choice);
+        if (st == ST_OK) st = make_roles(t, choice);
+    }
+    TRY(group_agree(t, st));
+    TRY(share_choice(t, choice));
     t->me = &t->g.roles.rank[t->world->rank];
     return ST_OK;
 }

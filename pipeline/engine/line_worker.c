@@ -27,9 +27,8 @@ struct line_worker {
 
     struct live_clip **held; /* [holds], rising by number */
     int holds, room;
-    int64_t admitted, left; /* clips; blocks of them that have not entered */
-    int newest;             /* number of the last clip admitted; -1: none */
-    int last_cut;           /* number of the last clip that was cut before all of it entered; -1 */
+    int64_t admitted, left;   /* clips; blocks of them that have not entered */
+    int newest;               /* number of the last clip admitted; -1: none */
     struct board_state known; /* what the head decided by last */
 
     int64_t ticks, busy[SCHEDULE_LEVELS + 1]; /* so far; with a block, by stage */
@@ -60,6 +59,11 @@ static status fill_noise(void *arg, int clip, int64_t block, int level, float *o
 static int64_t find_context(void *arg, int clip, int64_t block)
 {
     return live_clip_context_id(held_clip(arg, clip), block);
+}
+
+static bool is_cut(void *arg, int clip, int64_t block)
+{
+    return live_clip_is_cut(held_clip(arg, clip), block);
 }
 
 static status fill_context(void *arg, int clip, int64_t block, float *embeds)
@@ -171,23 +175,12 @@ static status send_supply(const struct line_worker *l, int busy, int newest)
                                                [TICK_BUSY] = busy,
                                                [TICK_LEFT] = l->left,
                                                [TICK_ADMITTED] = l->admitted,
-                                               [TICK_NEWEST] = newest,
-                                               [TICK_CUT] = l->last_cut } };
+                                               [TICK_NEWEST] = newest } };
     return comm_send_control(l->t->world, 0, &m);
 }
 
-/* The blocks of a cut clip that have not entered never will. If there are any, it will not be
- * made: rank 0 hears that with the line's supply, for no encoder may ever see the clip. */
-static void count_cut(struct line_worker *l, struct live_clip *c)
-{
-    if (c->cut || c->entered == c->spec.blocks) return;
-    c->cut = true;
-    l->left -= c->spec.blocks - c->entered;
-    l->last_cut = c->number;
-}
-
 /* On the head: all that has come to the board joins. */
-static status decide(void *arg, int64_t tick, bool idle, struct line_decision *out)
+static status decide_boundary(void *arg, int64_t tick, bool idle, struct line_decision *out)
 {
     struct line_worker *const l = arg;
     struct board_state now;
@@ -196,10 +189,8 @@ static status decide(void *arg, int64_t tick, bool idle, struct line_decision *o
     if (idle) TRY(send_supply(l, 0, -1));
     TRY(clip_board_state(l->t->board, l->t->me->line, idle, &l->known, &now));
     *out = (struct line_decision){ .admitted = now.posted, .cut = -1, .over = now.over };
-    if (held_clip(l, now.cut)) {
-        out->cut = now.cut;
-        count_cut(l, held_clip(l, now.cut));
-    } else if (now.cut > l->newest) now.cuts--; /* it joins only now: at the next boundary */
+    if (held_clip(l, now.cut)) out->cut = now.cut;
+    else if (now.cut > l->newest) now.cuts--; /* it joins only now: at the next boundary */
     l->known = now;
     return ST_OK;
 }
@@ -225,6 +216,37 @@ static status take_entry(void *arg, int64_t i, struct timeline_entry *out)
                                     .opening = c->given_blocks,
                                     .goes_on = goes_on && kv_policy_joint(&l->t->g.policy) };
     return ST_OK;
+}
+
+/* Clips before the oldest one in the line are through, if they have been in it; all of them are
+ * when the line is idle, and then whoever decodes learns that there is nothing to wait for. */
+static status let_go(struct line_worker *l, int oldest)
+{
+    bool const idle = line_is_idle(l->line);
+    int kept = 0;
+
+    for (int i = 0; i < l->holds; i++) {
+        struct live_clip *const c = l->held[i];
+        if (c->number < oldest || idle) clip_board_release(l->t->board, c);
+        else l->held[kept++] = c;
+    }
+    l->holds = kept;
+    return idle && l->link ? decode_link_send(l->link, DECODE_IDLE, l->newest, 0, NULL) : ST_OK;
+}
+
+/* The blocks of a cut clip that have not entered never will. If there are any, it will not be
+ * made: its encoder hears that from the tail, which no message but the world's end can keep from
+ * it, and reports it. */
+static status drop_clip(void *arg, int clip)
+{
+    struct line_worker *const l = arg;
+    struct live_clip *const c = held_clip(l, clip);
+
+    if (c->cut || c->entered == c->spec.blocks) return ST_OK;
+    c->cut = true;
+    l->left -= c->spec.blocks - c->entered;
+    if (l->link) TRY(decode_link_send(l->link, DECODE_CUT, clip, c->entered, NULL));
+    return let_go(l, -1);
 }
 
 /* ---- opening --------------------------------------------------------------------- */
@@ -265,11 +287,12 @@ static int contexts_of(const struct work_outlook *o)
     return o->more || n > INT32_MAX ? 0 : (int)n;
 }
 
-static status open_line(struct line_worker *l)
+static status load_model(struct line_worker *l)
 {
-    struct group *const t = l->t;
-    struct engine_group *const g = &t->g;
+    const struct group *const t = l->t;
+    const struct engine_group *const g = &t->g;
     struct weight_adapter adapter[MODEL_LORAS];
+    char files[DIGEST_HEX];
     struct dit_config const dit = { .weights = t->model.weights,
                                     .outer_key = t->model.outer_key,
                                     .adapter = adapter,
@@ -277,6 +300,20 @@ static status open_line(struct line_worker *l)
                                     .shape = g->shape,
                                     .schedule = &g->schedule,
                                     .act = g->act };
+
+    TRY(model_files_key(&t->model, files));
+    TRY(model_pool_acquire(t->rank->pool, &dit, files, t->rank->device, &l->model));
+    return t->rank->o->backend->open(
+        &l->ctx, &(struct kern_config){ .threads = t->rank->threads,
+                                        .device = t->rank->device,
+                                        .strict = t->rank->o->mode.determinism == LINE_STRICT });
+}
+
+/* With the line's other ranks. */
+static status open_line(struct line_worker *l)
+{
+    struct group *const t = l->t;
+    struct engine_group *const g = &t->g;
     struct line_config c = { .schedule = &g->schedule,
                              .policy = g->policy,
                              .mode = t->rank->o->mode,
@@ -286,24 +323,34 @@ static status open_line(struct line_worker *l)
                              .given = g->outlook.starts > 0,
                              .idle_s = ENGINE_WAIT_S,
                              .comm = t->line_comm,
+                             .model = l->model.dit,
+                             .ctx = l->ctx,
                              .track = l->track };
 
-    char files[DIGEST_HEX];
-
-    track_begin(l->track, TRACK_LOAD, TRACK_NOWHERE);
-    TRY(model_files_key(&t->model, files));
-    TRY(model_pool_acquire(t->rank->pool, &dit, files, t->rank->device, &l->model));
-    TRY(t->rank->o->backend->open(
-        &l->ctx, &(struct kern_config){ .threads = t->rank->threads,
-                                        .device = t->rank->device,
-                                        .strict = t->rank->o->mode.determinism == LINE_STRICT }));
     TRY(split_make(&c.split, g->roles.stages, t->line_comm->size));
-    c.model = l->model.dit;
-    c.ctx = l->ctx;
     TRY(line_open(&l->line, &c));
-    track_end(l->track);
     name_rows(l, &c.split);
     return ST_OK;
+}
+
+/* A disk or a card may hang here already. */
+static status watch_loading(struct line_worker *l, status (*load)(struct line_worker *),
+                            double patience_s)
+{
+    const struct engine_rank *const rank = l->t->rank;
+
+    track_begin(l->track, TRACK_LOAD, TRACK_NOWHERE);
+    watchdog_add(rank->watch, l->track, patience_s, patience_s);
+    status const st = load(l);
+    watchdog_drop(rank->watch, l->track);
+    track_end(l->track);
+    return st;
+}
+
+/* What it waits for in here are others, which has a deadline of its own. */
+status line_worker_join(struct line_worker *l)
+{
+    return watch_loading(l, open_line, 2 * l->t->rank->o->deadline_s);
 }
 
 status line_worker_open(struct line_worker **out, struct group *t)
@@ -314,9 +361,9 @@ status line_worker_open(struct line_worker **out, struct group *t)
     *out = NULL;
     if (!l) return fail(ST_NOMEM, "line: no memory");
     l->t = t;
-    l->newest = l->last_cut = -1;
+    l->newest = -1;
     TRY_OUT(track_open(&l->track, t->rank->trace, TRACK_ROW_LINE, "line"));
-    TRY_OUT(open_line(l));
+    TRY_OUT(watch_loading(l, load_model, t->rank->o->deadline_s));
     if (t->world->rank == roles_tail(&t->g.roles, t->me->line)) TRY_OUT(open_tail(l));
     *out = l;
     l = NULL; /* handed over */
@@ -349,19 +396,6 @@ const char *line_worker_vae_hash(const struct line_worker *l)
 }
 
 /* ---- running --------------------------------------------------------------------- */
-
-/* Clips before the oldest one in the line are through, if they have been in it. */
-static void release_clips(struct line_worker *l, int oldest)
-{
-    int kept = 0;
-
-    for (int i = 0; i < l->holds; i++) {
-        struct live_clip *const c = l->held[i];
-        if (c->number < oldest) clip_board_release(l->t->board, c);
-        else l->held[kept++] = c;
-    }
-    l->holds = kept;
-}
 
 /* Of a clip that goes on its whole window enters in one tick. */
 static void count_entry(struct line_worker *l, struct place p)
@@ -404,7 +438,7 @@ static status count_tick(struct line_worker *l)
     }
     TRY(follow_given(l));
     l->ticks++;
-    if (newest >= 0) release_clips(l, oldest);
+    TRY(let_go(l, newest >= 0 ? oldest : -1));
     if (l->t->me->place) return ST_OK;
     trace_counter(l->t->rank->trace, "stages with a block", busy);
     return send_supply(l, busy, newest);
@@ -413,11 +447,13 @@ static status count_tick(struct line_worker *l)
 static status run_ticks(struct line_worker *l)
 {
     struct line_io const io = { .arg = l,
-                                .decide = decide,
+                                .decide = decide_boundary,
                                 .entry = take_entry,
+                                .dropped = drop_clip,
                                 .noise = fill_noise,
                                 .context_id = find_context,
                                 .context = fill_context,
+                                .cut = is_cut,
                                 .given = fill_given,
                                 .window = fill_window,
                                 .checkpoint = is_checkpoint,
@@ -467,7 +503,8 @@ status line_worker_run(struct line_worker *l)
 void line_worker_stats(const struct line_worker *l, struct rank_stats *a)
 {
     a->ticks = (double)l->ticks;
-    a->wall = l->wall;
+    a->idle = track_seconds(l->track, TRACK_IDLE, -1);
+    a->wall = l->wall - a->idle;
     for (int s = 0; s <= l->t->g.schedule.levels; s++) {
         a->stage[s].busy = (double)l->busy[s];
         a->stage[s].span = l->busy[s] ? (double)(l->last[s] - l->first[s] + 1) : 0;

@@ -238,12 +238,17 @@ status prompt_encoder_open(struct prompt_encoder **out, struct group *t)
         FAIL_OUT(ST_FORMAT, "%s: embeddings of %lld numbers; the transformer takes %d",
                  t->model.encoder, (long long)text_dim(e->text), t->g.shape.text_dim);
     TRY_OUT(track_open(&e->track, t->rank->trace, TRACK_ROW_TEXT, "prompts"));
-    if (t->texts) TRY_OUT(task_start(&e->task, "prompts", t->world->rank, serve_requests, e));
     *out = e;
     e = NULL; /* handed over */
 out:
     prompt_encoder_close(&e);
     return st;
+}
+
+status prompt_encoder_start(struct prompt_encoder *e)
+{
+    if (!e || !e->t->texts) return ST_OK;
+    return task_start(&e->task, "prompts", e->t->world->rank, serve_requests, e);
 }
 
 status prompt_encoder_join(struct prompt_encoder *e, status st)

@@ -66,7 +66,7 @@ status workload_read(struct workload *out, const struct work_item *first,
     return vae_base(&out->vae_base, first->model->vae);
 }
 
-static double tokens_of(const struct workload *m, int frames)
+static double count_tokens(const struct workload *m, int frames)
 {
     int64_t const tokens = frames * (m->latent_h / 2) * (m->latent_w / 2);
     return (double)tokens;
@@ -126,9 +126,9 @@ status workload_shape(struct cost_shape *out, const struct workload *m, struct l
         .usual = m->schedule.usual,
         .opening = m->schedule.opening,
         .attended = (double)m->policy.attention_frames / frames,
-        .kv_bytes = 2 * tokens_of(m, frames) * wire_bytes(m, mode),
+        .kv_bytes = 2 * count_tokens(m, frames) * wire_bytes(m, mode),
         .heads = mode.exchange == LINE_HEADS ? m->shape.heads : 0,
-        .q_bytes = tokens_of(m, frames) * row_bytes(m),
+        .q_bytes = count_tokens(m, frames) * row_bytes(m),
         .latent_bytes = (double)frames * m->shape.channels * (double)(m->latent_h * m->latent_w) *
                         sizeof(float),
         .pictures = (double)frames * VAE_PICTURES,
@@ -145,7 +145,7 @@ void workload_cost(struct cost_work *out, const struct workload *m)
 {
     const struct dit_shape *const s = &m->shape;
     int const frames = m->policy.frames_per_block;
-    double const n = tokens_of(m, frames), keys = tokens_of(m, m->policy.attention_frames);
+    double const n = count_tokens(m, frames), keys = count_tokens(m, m->policy.attention_frames);
     struct vae_size const size = size_of(m);
     double const d = s->dim, latent = (double)(m->latent_h * m->latent_w);
 

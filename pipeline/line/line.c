@@ -54,38 +54,50 @@ out:
     return st;
 }
 
-/* Of rows or of columns: from a timeline to the next they stay. */
-static status upload_side_angles(struct line *l, const struct tensor *to, int64_t first)
+/* Of rows or of columns: from a timeline to the next they stay. step -1: the way back. */
+static status upload_side_angles(struct line *l, const struct tensor *to, int step)
 {
+    if (!to->ndim) return ST_OK; /* no policy turns anything back */
+
     int const count = (int)to->dim[0], pairs = (int)to->dim[1];
     float *const host = malloc(tensor_bytes(to) + 1);
 
     if (!host) return fail(ST_NOMEM, "angles of %d positions", count);
-    rope_angles(host, pairs, first, count);
+    for (int i = 0; i < count; i++) rope_angles(host + i * pairs * 2, pairs, step * i, 1);
     status st = l->c.ctx->backend->upload(l->c.ctx, to, host);
     if (st == ST_OK) st = l->c.ctx->backend->sync(l->c.ctx);
     free(host);
     return st;
 }
 
+/* All that does not take the others. */
+static status open_own_part(struct line *l, const struct line_config *c, size_t bytes[LINE_ARENAS])
+{
+    size_t kernels = 0;
+
+    TRY(line_measure_arenas(l, c, bytes));
+    TRY(line_allocate_host(l));
+    TRY(line_dry_run(&kernels, l));
+    return c->ctx->backend->reserve ? c->ctx->backend->reserve(c->ctx, kernels) : ST_OK;
+}
+
 status line_open(struct line **out, const struct line_config *c)
 {
-    const struct kern_backend *const backend = c->ctx->backend;
-    struct line *l = malloc(sizeof *l);
-    size_t kernels = 0, bytes[LINE_ARENAS];
-    status st = ST_OK;
+    struct line *l = calloc(1, sizeof *l);
+    size_t bytes[LINE_ARENAS];
+    status st = l ? open_own_part(l, c, bytes) : fail(ST_NOMEM, "line: no memory");
 
     *out = NULL;
-    if (!l) return fail(ST_NOMEM, "line: no memory");
-    TRY_OUT(line_measure_arenas(l, c, bytes));
-    TRY_OUT(line_allocate_host(l));
-    TRY_OUT(line_dry_run(&kernels, l));
-    if (backend->reserve) TRY_OUT(backend->reserve(c->ctx, kernels));
+    status const all = comm_agree(c->comm, st); /* or the others would wait for this one */
+    if (st == ST_OK) st = all;
+    if (st != ST_OK) goto out;
     TRY_OUT(comm_attach(c->comm, c->ctx->memory));
     TRY_OUT(line_allocate(l, bytes));
     TRY_OUT(line_prepare(l));
-    TRY_OUT(upload_side_angles(l, &l->row, 0));
-    TRY_OUT(upload_side_angles(l, &l->col, 0));
+    TRY_OUT(upload_side_angles(l, &l->row, 1));
+    TRY_OUT(upload_side_angles(l, &l->col, 1));
+    TRY_OUT(upload_side_angles(l, &l->row_back, -1));
+    TRY_OUT(upload_side_angles(l, &l->col_back, -1));
     *out = l;
     l = NULL; /* handed over */
 out:

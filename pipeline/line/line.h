@@ -45,12 +45,15 @@ struct line_io {
 
     /* Rank 0 of the comm: what holds from the coming tick on. *out is what was said last, nothing
      * at first. idle: nothing stands in the line, nor waits to enter; then it may wait for
-     * something to do, as long as line_config.idle_s, and the track says TRACK_QUEUE meanwhile;
+     * something to do, as long as line_config.idle_s, and the track says TRACK_IDLE meanwhile;
      * it need not say more than before. A clip is cut in one decision, and not in the next. */
     status (*decide)(void *arg, int64_t tick, bool idle, struct line_decision *out);
 
     /* Every rank: entry i, from 0 in the order of admission. Waits until it is known here. */
     status (*entry)(void *arg, int64_t i, struct timeline_entry *out);
+
+    /* Optional, every rank: the clip was cut at this boundary. */
+    status (*dropped)(void *arg, int clip);
 
     /* Noise that takes a block to `level`: out [frames, channels, h, w] F32. */
     status (*noise)(void *arg, int clip, int64_t block, int level, float *out);
@@ -165,7 +168,8 @@ status line_measure(struct line_bytes *out, const struct line_config *c) MUST_US
 
 struct line;
 
-/* [all] On failure *out is NULL. Whoever opens, closes. */
+/* [all] On failure *out is NULL. The ranks are in step after it, unless the comm failed: ST_PEER
+ * where another rank could not open its part. Whoever opens, closes. */
 status line_open(struct line **out, const struct line_config *c) MUST_USE;
 void line_close(struct line **l); /* NULL is fine; sets NULL */
 
@@ -181,6 +185,9 @@ void line_begin_list(struct line *l, const struct timeline_entry *entry, int ent
  * no tick was run. ST_CANCELED if a stop was asked for. An idle line waits here until there is
  * something to do; after any other failure the ranks are out of step. */
 status line_tick(struct line *l, bool *more) MUST_USE;
+
+/* Nothing stands in the line, nor waits to enter. */
+bool line_is_idle(const struct line *l);
 
 /* For statistics: who stood where in the last tick. */
 struct place line_place_of(const struct line *l, int stage);

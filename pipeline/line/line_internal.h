@@ -110,6 +110,7 @@ struct line {
     int roped_for;                    /* whose they are: a pass's first stage here; -1: nobody's */
     bool roped[KV_SPANS];             /* which of them are there */
     struct tensor row, col;           /* angles of rows and columns */
+    struct tensor row_back, col_back; /* of the room's turns: the way back */
     struct tensor window_k, window_v; /* [stages * n, w] act, one layer's of all noise stages; and
                                          of the clean one where line_may_gather */
     struct line_wire_buffer {
@@ -309,7 +310,6 @@ status line_share_policy(struct line *l) MUST_USE;
 
 /* [all] The boundary before a tick: agree, and who joins from it on. */
 status line_cross_boundary(struct line *l) MUST_USE;
-bool line_is_idle(const struct line *l);    /* nothing stands in the line, nor waits to enter */
 bool line_is_drained(const struct line *l); /* and nothing will */
 
 /* What the rank knows of the tick before anything is computed: places, runs, the exchange. */

@@ -120,14 +120,17 @@ static status layout_policy(struct line *l, struct arena *a)
 {
     const struct dit_shape *const s = dit_shape_of(l->c.model);
     int64_t const per_frame = l->tokens / l->frames;
+    struct rope_split const pairs = rope_split_of(s->dim / s->heads);
     int const frames = l->c.policy.attention_frames;
 
     TRY(kv_room_place(&l->room, &l->c.policy, per_frame, l->attn_shape.dim, dit_act(l->c.model),
                       a));
     l->turn = (struct tensor){ 0 };
+    l->row_back = l->col_back = l->turn;
     if (!l->room.rows.ndim) return ST_OK;
-    return tensor_place(&l->turn, a, DT_F32,
-                        DIMS(frames, rope_split_of(s->dim / s->heads).time, 2));
+    TRY(tensor_place(&l->row_back, a, DT_F32, DIMS(l->c.latent_h / 2, pairs.row, 2)));
+    TRY(tensor_place(&l->col_back, a, DT_F32, DIMS(l->c.latent_w / 2, pairs.col, 2)));
+    return tensor_place(&l->turn, a, DT_F32, DIMS(frames, pairs.time, 2));
 }
 
 /* Run twice: over measuring arenas, then over real ones. */
@@ -181,7 +184,7 @@ static status set_up(struct line *l, const struct line_config *c)
         TRY(split_heads(dit_shape_of(c->model)->heads, c->split.ranks));
     choose_exchange(l);
     TRY(kv_policy_check(&c->policy));
-    if (l->exchange->all_stages && kv_policy_ops(&c->policy)->all_heads)
+    if (l->exchange->all_stages && kv_policy_all_heads(&c->policy))
         return fail(ST_ARG,
                     "policy %s goes by all heads of a layer together: not with --exchange heads",
                     kv_rule_name(c->policy.rule));
@@ -289,8 +292,11 @@ status line_allocate_host(struct line *l)
         *part[i].at = calloc(1, part[i].bytes + 1);
         if (!*part[i].at) return fail(ST_NOMEM, "line: %zu bytes of host memory", part[i].bytes);
     }
-    return kv_state_open(&l->state, &l->c.policy, dit_shape_of(l->c.model)->layers,
-                         l->tokens / l->frames, l->attn_shape.dim);
+    return kv_state_open(&l->state, &l->c.policy,
+                         &(struct kv_state_shape){ .layers = dit_shape_of(l->c.model)->layers,
+                                                   .tokens = l->tokens / l->frames,
+                                                   .dim = l->attn_shape.dim,
+                                                   .heads = l->attn_shape.heads });
 }
 
 size_t line_host_bytes(struct line *l)

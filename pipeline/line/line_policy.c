@@ -23,22 +23,34 @@ static struct tensor queries_of(const struct line *l, int stage)
     return line_attn_rows(l, &l->q, (struct line_span){ stage, stage + 1 });
 }
 
-static status turn_keys(void *arg, const struct tensor *x, int64_t position, struct tensor *out)
+/* Frames at `position` and on, by these angles of rows and columns; step -1: back from there. */
+static status turn_frames(struct line *l, const struct tensor *x, int64_t position, int step,
+                          struct tensor *out)
 {
-    struct line *const l = arg;
     int const pairs = (int)l->turn.dim[1];
     int64_t const frames = x->dim[0] / (l->tokens / l->frames);
     struct tensor const time = tensor_slice(&l->turn, 0, frames);
 
     TRY(line_synchronize(l)); /* the last upload has read host_turn */
-    rope_angles(l->host_turn, pairs, position, (int)frames);
+    for (int64_t i = 0; i < frames; i++)
+        rope_angles(l->host_turn + i * pairs * 2, pairs, step * (position + i), 1);
     TRY(l->c.ctx->backend->upload(l->c.ctx, &time, l->host_turn));
     return kern_rope(l->c.ctx, &(struct kern_rope){ .x = x,
                                                     .out = out,
                                                     .time = &time,
-                                                    .row = &l->row,
-                                                    .col = &l->col,
+                                                    .row = step > 0 ? &l->row : &l->row_back,
+                                                    .col = step > 0 ? &l->col : &l->col_back,
                                                     .heads = l->attn_shape.heads });
+}
+
+static status turn_keys(void *arg, const struct tensor *x, int64_t position, struct tensor *out)
+{
+    return turn_frames(arg, x, position, 1, out);
+}
+
+static status turn_back(void *arg, const struct tensor *x, int64_t position, struct tensor *out)
+{
+    return turn_frames(arg, x, position, -1, out);
 }
 
 static struct kv_call call_of(struct line *l, int layer, const struct tensor *q)
@@ -51,6 +63,7 @@ static struct kv_call call_of(struct line *l, int layer, const struct tensor *q)
                              .q = q,
                              .room = l->room,
                              .turn = turn_keys,
+                             .turn_back = turn_back,
                              .arg = l };
 }
 

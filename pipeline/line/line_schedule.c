@@ -52,7 +52,7 @@ static status ask_decision(struct line *l, struct line_decision *out)
     out->cut = -1;
     if (l->listed >= 0) out->admitted = l->listed, out->over = true;
     if (l->listed >= 0 || l->c.comm->rank || line_is_drained(l)) return ST_OK;
-    if (idle) track_begin(l->c.track, TRACK_QUEUE, TRACK_NOWHERE);
+    if (idle) track_begin(l->c.track, TRACK_IDLE, TRACK_NOWHERE);
     status const st = l->io->decide(l->io->arg, l->tick, idle, out);
     if (idle) track_end(l->c.track);
     return st;
@@ -79,7 +79,7 @@ static status meet_at_boundary(struct line *l, status mine, struct line_decision
     bool const waits = others && line_is_idle(l) && !l->decided.over;
     double const deadline = waits ? l->c.idle_s : l->c.comm->deadline_s;
 
-    track_begin(l->c.track, waits ? TRACK_QUEUE : TRACK_HAND_OVER, TRACK_NOWHERE);
+    track_begin(l->c.track, waits ? TRACK_IDLE : TRACK_HAND_OVER, TRACK_NOWHERE);
     status const met = agree_within(l->c.comm, waits ? l->c.comm : NULL, deadline, mine, words);
     track_end(l->c.track);
     *d = (struct line_decision){ .admitted = words[0], .cut = (int)words[1], .over = words[2] };
@@ -112,6 +112,12 @@ static status admit_entry(struct line *l, int64_t i)
     return timeline_admit(&l->timeline, l->tick, &e);
 }
 
+static status cut_entry(struct line *l, int clip)
+{
+    timeline_cut(&l->timeline, l->tick, clip);
+    return l->io->dropped ? l->io->dropped(l->io->arg, clip) : ST_OK;
+}
+
 status line_cross_boundary(struct line *l)
 {
     struct line_decision d = { .cut = -1 };
@@ -122,7 +128,7 @@ status line_cross_boundary(struct line *l)
     if (mine == ST_OK) mine = ask_decision(l, &d);
     TRY(meet_at_boundary(l, mine, &d));
     for (int64_t i = l->decided.admitted; i < d.admitted; i++) TRY(admit_entry(l, i));
-    if (d.cut >= 0) timeline_cut(&l->timeline, l->tick, d.cut);
+    if (d.cut >= 0) TRY(cut_entry(l, d.cut));
     timeline_forget(&l->timeline, l->tick);
     d.over |= l->decided.over;
     if (d.admitted < l->decided.admitted) d.admitted = l->decided.admitted;

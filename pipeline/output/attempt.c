@@ -142,7 +142,7 @@ static bool same_folder(const struct stat *a, const char *path)
     return !stat(path, &s) && s.st_dev == a->st_dev && s.st_ino == a->st_ino;
 }
 
-static status publish(const struct attempt *a, const char *place, bool *won)
+static status publish_folder(const struct attempt *a, const char *place, bool *won)
 {
     struct stat self;
 
@@ -161,7 +161,7 @@ static status publish(const struct attempt *a, const char *place, bool *won)
 status attempt_publish(struct attempt *a, const char *place, bool *won)
 {
     *won = false;
-    status const st = publish(a, place, won);
+    status const st = publish_folder(a, place, won);
     if (st == ST_OK || *won) return st;
     a->keep = true;
     struct error const why = *error_last();

@@ -4,6 +4,7 @@
 #include "base/process_mark.h"
 #include "base/strbuf.h"
 #include "pipeline/output/attempts.h"
+#include "pipeline/output/clip_claim.h"
 #include "pipeline/output/output_internal.h"
 
 #include <dirent.h>
@@ -82,13 +83,15 @@ static status sweep_entry(const char *shelf, const char *path, bool unknown_too,
     free(owner);
     enum process_state const state = process_mark_state(mark);
     if (S_ISDIR(s.st_mode)) return sweep_attempt(shelf, path, state, unknown_too, found);
-    bool const gone = state == PROCESS_GONE || (state == PROCESS_UNKNOWN && unknown_too);
+    bool const gone = state == PROCESS_GONE || (state == PROCESS_UNKNOWN && unknown_too) ||
+                      clip_claim_is_blank(path);
     return gone ? dir_remove(path) : ST_OK; /* a claim */
 }
 
 static status sweep_shelf(const char *shelf, bool unknown_too, struct attempts_found *found)
 {
     DIR *const d = opendir(shelf);
+    struct error why = { .st = ST_OK };
     status st = ST_OK;
 
     if (!d) return ST_OK; /* none, or closed to us */
@@ -97,17 +100,22 @@ static status sweep_shelf(const char *shelf, bool unknown_too, struct attempts_f
         char *const path = path_join(shelf, e->d_name);
         status const one = path ? sweep_entry(shelf, path, unknown_too, found)
                                 : fail(ST_NOMEM, "%s: no memory for a name", shelf);
-        if (one != ST_OK && st == ST_OK) st = one;
+        if (one != ST_OK && st == ST_OK) {
+            st = one;
+            why = *error_last();
+        }
         free(path);
     }
     closedir(d);
     rmdir(shelf);
+    if (st != ST_OK) error_adopt(&why);
     return st;
 }
 
 status attempts_sweep(const char *out, bool unknown_too, struct attempts_found *found)
 {
     DIR *const d = opendir(out);
+    struct error why = { .st = ST_OK };
     status st = ST_OK;
 
     *found = (struct attempts_found){ 0 };
@@ -117,9 +125,13 @@ status attempts_sweep(const char *out, bool unknown_too, struct attempts_found *
         char *const shelf = path_join(out, e->d_name);
         status const one = shelf ? sweep_shelf(shelf, unknown_too, found)
                                  : fail(ST_NOMEM, "%s: no memory for a name", out);
-        if (one != ST_OK && st == ST_OK) st = one;
+        if (one != ST_OK && st == ST_OK) {
+            st = one;
+            why = *error_last();
+        }
         free(shelf);
     }
     closedir(d);
+    if (st != ST_OK) error_adopt(&why);
     return st;
 }

@@ -24,8 +24,6 @@ struct writer_state {
 
 /* ---- making one -------------------------------------------------------------------------- */
 
-static void add(struct strbuf *to, const void *bytes, size_t len) { strbuf_add(to, bytes, len); }
-
 static status save_state(struct clip_writer *s, struct strbuf *out)
 {
     struct strbuf quality = { 0 }, contact = { 0 };
@@ -39,15 +37,15 @@ static status save_state(struct clip_writer *s, struct strbuf *out)
     head.quality_bytes = (int64_t)quality.len;
     head.contact_bytes = (int64_t)contact.len;
     digest_save(&s->whole, head.whole);
-    add(out, &head, sizeof head);
+    strbuf_add(out, &head, sizeof head);
     for (int i = 0; i < s->videos; i++) {
         struct video_state at;
         TRY_OUT(video_seal(s->video[i], &at));
-        add(out, &at, sizeof at);
+        strbuf_add(out, &at, sizeof at);
     }
-    add(out, s->block, (size_t)s->blocks * sizeof *s->block);
-    add(out, quality.s, quality.len);
-    add(out, contact.s, contact.len);
+    strbuf_add(out, s->block, (size_t)s->blocks * sizeof *s->block);
+    strbuf_add(out, quality.s, quality.len);
+    strbuf_add(out, contact.s, contact.len);
     if (quality.failed || contact.failed || out->failed)
         st = fail(ST_NOMEM, "%s: no memory for a checkpoint", s->attempt.target);
 out:
@@ -104,20 +102,13 @@ out:
 
 /* ---- going on from one ------------------------------------------------------------------- */
 
-struct reader {
-    const char *at, *end;
-};
-
-static status load_bytes(const struct clip_writer *s, struct reader *r, void *to, size_t bytes)
+static status load_bytes(const struct clip_writer *s, struct byte_reader *r, void *to, size_t bytes)
 {
-    if ((size_t)(r->end - r->at) < bytes)
-        return fail(ST_FORMAT, "%s: the snapshot there ends before its end", s->checkpoint.adopted);
-    memcpy(to, r->at, bytes);
-    r->at += bytes;
-    return ST_OK;
+    if (byte_reader_take(r, to, bytes)) return ST_OK;
+    return fail(ST_FORMAT, "%s: the snapshot there ends before its end", s->checkpoint.adopted);
 }
 
-static status resume_video(struct clip_writer *s, struct reader *r, int i)
+static status resume_video(struct clip_writer *s, struct byte_reader *r, int i)
 {
     char *const packets = str_format("%s/%s.packets", s->checkpoint.adopted, s->file[i].name);
     struct video_state at;
@@ -134,7 +125,7 @@ out:
     return st;
 }
 
-static status resume_block(struct clip_writer *s, struct reader *r)
+static status resume_block(struct clip_writer *s, struct byte_reader *r)
 {
     struct sidecar_block b;
 
@@ -144,7 +135,8 @@ static status resume_block(struct clip_writer *s, struct reader *r)
     return contents_list_block(s, &b);
 }
 
-static status resume_parts(struct clip_writer *s, struct reader *r, const struct writer_state *head)
+static status resume_parts(struct clip_writer *s, struct byte_reader *r,
+                           const struct writer_state *head)
 {
     int64_t const left = r->end - r->at;
 
@@ -159,7 +151,7 @@ static status resume_parts(struct clip_writer *s, struct reader *r, const struct
 
 static status resume_state(struct clip_writer *s, const struct snapshot *snap)
 {
-    struct reader r = { snap->writer, (const char *)snap->writer + snap->writer_bytes };
+    struct byte_reader r = { snap->writer, (const char *)snap->writer + snap->writer_bytes };
     struct writer_state head;
 
     TRY(load_bytes(s, &r, &head, sizeof head));

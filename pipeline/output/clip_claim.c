@@ -81,8 +81,10 @@ static void read_mark(int fd, char mark[PROCESS_MARK])
     mark[n > 0 ? n : 0] = '\0';
 }
 
+/* Read back: a claim in which nobody can be found would keep the clip from all. */
 static status write_mark(int fd, const char *path, const char *mark)
 {
+    char found[PROCESS_MARK];
     struct stat shelf;
     char *const dir = path_dir(path);
 
@@ -91,7 +93,9 @@ static status write_mark(int fd, const char *path, const char *mark)
     free(dir);
     if (ftruncate(fd, 0) || pwrite(fd, mark, strlen(mark), 0) != (ssize_t)strlen(mark) || fsync(fd))
         return fail(ST_IO, "%s: %s", path, strerror(errno));
-    return ST_OK;
+    read_mark(fd, found);
+    if (!strcmp(found, mark)) return ST_OK;
+    return fail(ST_IO, "%s: holds other bytes than were written", path);
 }
 
 /* By the clock of the disk's own machine: a file of our own tells it. */
@@ -133,7 +137,7 @@ static int find_claim(const struct clip_claims *c, const char *path)
 }
 
 /* Takes the path over. */
-static status remember(struct clip_claims *c, char *path)
+static status remember_path(struct clip_claims *c, char *path)
 {
     if (c->count == c->room) {
         int const room = c->room ? 2 * c->room : 16;
@@ -162,8 +166,23 @@ static status take_claim(struct clip_claims *c, const char *path, bool *held,
     *held = is_free(fd, path, mark);
     if (*held) st = write_mark(fd, path, c->mark);
     else process_mark_words(mark, by);
+    if (st != ST_OK) {
+        *held = false;
+        unlink(path);
+        attempt_shelf_drop(path);
+    }
     close(fd);
     return st;
+}
+
+bool clip_claim_is_blank(const char *path)
+{
+    int const fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    struct stat s;
+    bool const blank = fd >= 0 && !flock(fd, LOCK_EX | LOCK_NB) && !fstat(fd, &s) && s.st_size == 0;
+
+    if (fd >= 0) close(fd);
+    return blank;
 }
 
 status clip_claims_take(struct clip_claims *c, const char *dir, bool *held, char by[PROCESS_WORDS])
@@ -177,7 +196,7 @@ status clip_claims_take(struct clip_claims *c, const char *dir, bool *held, char
     *held = find_claim(c, path) >= 0;
     if (!*held) {
         TRY_OUT(take_claim(c, path, held, by));
-        if (*held) TRY_OUT(remember(c, path));
+        if (*held) TRY_OUT(remember_path(c, path));
         if (*held) path = NULL; /* handed over */
     }
 out:

@@ -26,6 +26,9 @@ void clip_claims_close(struct clip_claims **c); /* NULL is fine; sets NULL */
 status clip_claims_take(struct clip_claims *c, const char *dir, bool *held,
                         char by[PROCESS_WORDS]) MUST_USE;
 
+/* Does nothing stand in it, and is nobody about to write it? What a killed process has left. */
+bool clip_claim_is_blank(const char *path);
+
 /* It is made, or will not be. Fine if it is not held. */
 void clip_claims_give_back(struct clip_claims *c, const char *dir);
 

@@ -40,7 +40,7 @@ static status append_value(struct drift_series *s, double v)
 }
 
 /* Standard deviation from sums of n whole numbers and of their squares. */
-static double deviation(double sum, double squares, double n)
+static double deviation_of(double sum, double squares, double n)
 {
     double const mean = sum / n;
     return sqrt(fmax(0, squares / n - mean * mean));
@@ -73,7 +73,7 @@ static double laplacian_variance(const uint8_t *luma, int width, int height)
             n++;
         }
     if (!n) return 0;
-    double const d = deviation((double)sum, (double)squares, (double)n) / 255;
+    double const d = deviation_of((double)sum, (double)squares, (double)n) / 255;
     return d * d;
 }
 
@@ -97,7 +97,7 @@ status drift_add_picture(struct drift *d, const uint8_t *rgb8, int width, int he
     }
     double const value[] = {
         [DRIFT_BRIGHTNESS] = (double)sum / (255.0 * (double)pixels),
-        [DRIFT_CONTRAST] = deviation((double)sum, (double)squares, (double)pixels) / 255,
+        [DRIFT_CONTRAST] = deviation_of((double)sum, (double)squares, (double)pixels) / 255,
         [DRIFT_SATURATION] = mean_saturation(rgb8, pixels),
         [DRIFT_SHARPNESS] = laplacian_variance(d->luma, width, height),
     };
@@ -114,7 +114,8 @@ status drift_add_latent(struct drift *d, const float *v, int64_t count)
         squares += (double)v[i] * v[i];
     }
     TRY(append_value(&d->series[DRIFT_LATENT_MEAN], sum / (double)count));
-    return append_value(&d->series[DRIFT_LATENT_DEVIATION], deviation(sum, squares, (double)count));
+    return append_value(&d->series[DRIFT_LATENT_DEVIATION],
+                        deviation_of(sum, squares, (double)count));
 }
 
 static double mean_of(const struct drift_series *s, int64_t from, int64_t to)

@@ -5,6 +5,7 @@
  * list of keys reads as the file does.
  */
 #include "pipeline/output/sidecar.h"
+#include "jobs/spec/json_build.h"
 #include "pipeline/output/output_internal.h"
 
 #include <jansson.h>
@@ -182,6 +183,7 @@ static void put_prompts(struct object o, const struct sidecar_info *a)
         put_int(one, "block", p->block);
         put_int(one, "frame", p->first_picture);
         put_int(one, "blend_blocks", p->blend_blocks);
+        if (p->cut) put_string(one, "change", "cut");
         put_string(one, "text", p->text);
     }
 }
@@ -334,7 +336,7 @@ status sidecar_write(const char *path, const struct sidecar *s)
     put_all(root, s);
     if (refused)
         FAIL_OUT(ST_ARG, "%s: %s: not UTF-8, not finite, or no memory for it", path, refused);
-    text = json_dumps(root.json, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
+    text = json_write(root.json, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
     if (!text) FAIL_OUT(ST_NOMEM, "%s: no memory for its text", path);
     TRY_OUT(write_checked(path, text, strlen(text), &written));
 out:

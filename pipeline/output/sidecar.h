@@ -29,6 +29,7 @@ struct sidecar_prompt {
     const char *asked_at, *asked_blend; /* as the job says: "45s" */
     int64_t block, blend_blocks;        /* as rendered */
     int64_t first_picture;
+    bool cut; /* a new scene */
 };
 
 /* An adapter as the card or the job gives it. */
@@ -91,7 +92,7 @@ struct sidecar_info {
 
 /* What is known when it is over. */
 struct sidecar_run {
-    double wall;                 /* seconds */
+    double wall;                 /* seconds, without those in which there was no work */
     const char *const *stage;    /* names */
     const double *stage_seconds; /* as many */
     int stages;

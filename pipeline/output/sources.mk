@@ -6,4 +6,4 @@ SRC += $(addprefix pipeline/output/, \
 endif
 
 # Loops over pixels, written to be vectorised.
-$B/kernels/pixels.o $B/pipeline/output/quality.o: CFLAGS += -O3
+$O/kernels/pixels.o $O/pipeline/output/quality.o: CFLAGS += -O3

@@ -255,7 +255,7 @@ static void note_difference(struct search *s, const char *dir, const char *their
 }
 
 /* Whoever goes on reads them on several ranks: that they are whole is found out before. */
-static status read_latents(struct snapshot_reader *r)
+static status read_all_latents(struct snapshot_reader *r)
 {
     const float *x0;
 
@@ -276,7 +276,7 @@ static void try_snapshot(struct search *s, const char *dir, int64_t blocks)
         return;
     }
     if (strcmp(r.s.identity, s->identity) != 0) note_difference(s, dir, r.s.identity);
-    else if (read_latents(&r) != ST_OK) {
+    else if (read_all_latents(&r) != ST_OK) {
         strbuf_addf(&s->why, "%s%s", s->why.len ? "; " : "", error_last()->msg);
         error_clear();
     } else {

@@ -1,6 +1,7 @@
 /* text_cache.c - one embedding a file, checked by its hash and written whole. */
 #include "base/digest.h"
 #include "base/file.h"
+#include "base/file_watch.h"
 #include "base/log.h"
 #include "base/strbuf.h"
 #include "pipeline/text/text_internal.h"
@@ -55,6 +56,7 @@ bool text_cache_read(const char *dir, struct text_entry *e)
 
     if (path && path_exists(path)) {
         bool const mapped = file_map(&file, path) == ST_OK;
+        if (mapped) file_watch_map(path, file.data, file.size);
         const char *const wrong = mapped ? find_damage(e, &file) : error_last()->msg;
         found = !wrong;
         if (found)

@@ -1,5 +1,6 @@
 /* text_hash.c - samples of a checkpoint and all of the tokenizer, hashed. */
 #include "base/file.h"
+#include "base/file_watch.h"
 #include "base/strbuf.h"
 #include "pipeline/text/text_internal.h"
 
@@ -19,7 +20,9 @@ static status add_file_bytes(struct strbuf *t, int fd, const char *path, off_t a
 
     while (len) {
         size_t const want = len < sizeof buffer ? len : sizeof buffer;
+        file_watch_begin(path);
         ssize_t const got = pread(fd, buffer, want, at);
+        file_watch_end();
         if (got < 0) return fail(ST_IO, "%s: cannot read it: %s", path, strerror(errno));
         if (!got) break;
         strbuf_add(t, buffer, (size_t)got);
@@ -32,9 +35,11 @@ static status add_file_bytes(struct strbuf *t, int fd, const char *path, off_t a
 static status add_samples(struct strbuf *t, const char *path)
 {
     struct stat info;
-    int const fd = open(path, O_RDONLY | O_CLOEXEC);
     status st = ST_OK;
 
+    file_watch_begin(path);
+    int const fd = open(path, O_RDONLY | O_CLOEXEC);
+    file_watch_end();
     if (fd < 0 || fstat(fd, &info) < 0)
         FAIL_OUT(file_open_status(errno), "%s: cannot read it: %s", path, strerror(errno));
     off_t const size = info.st_size, last = size > EDGE ? size - EDGE : 0;

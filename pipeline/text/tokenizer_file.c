@@ -2,6 +2,7 @@
  * base/file.h: its structs and functions of one name do not mix in C++. */
 #include "base/file.h"
 #include "base/file_kind.h"
+#include "base/file_watch.h"
 #include "pipeline/text/tokenizer.h"
 
 status tokenizer_open(struct tokenizer **out, const char *path)
@@ -10,6 +11,7 @@ status tokenizer_open(struct tokenizer **out, const char *path)
 
     *out = NULL;
     TRY(file_map(&map, path));
+    file_watch_map(path, map.data, map.size);
     const char *const kind = file_kind(map.data, map.size);
     status const st = kind
                           ? fail(ST_FORMAT, "%s: %s; a SentencePiece model is expected", path, kind)

@@ -50,7 +50,7 @@ static status read_fixed(struct message *m, int bytes, uint64_t *out)
     return ST_OK;
 }
 
-static status read_bytes(struct message *m, struct message *out)
+static status read_part(struct message *m, struct message *out)
 {
     uint64_t len;
 
@@ -79,7 +79,7 @@ static status read_field(struct message *m, struct field *f)
     switch (f->form) {
     case VARINT: TRY(read_varint(m, &f->value)); break;
     case FIXED64: TRY(read_fixed(m, 8, &f->value)); break;
-    case BYTES: TRY(read_bytes(m, &f->content)); break;
+    case BYTES: TRY(read_part(m, &f->content)); break;
     case FIXED32: TRY(read_fixed(m, 4, &f->value)); break;
     default: m->at = f->first; return fail_model(m, "not a SentencePiece model");
     }

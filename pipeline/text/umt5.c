@@ -157,8 +157,8 @@ static status fill_bias(struct pass *p, int64_t n)
     return p->u->config.backend->sync(p->ctx);
 }
 
-static status multiply(struct pass *p, const struct tensor *x, const struct kern_weight *w,
-                       struct tensor *out)
+static status multiply_weight(struct pass *p, const struct tensor *x, const struct kern_weight *w,
+                              struct tensor *out)
 {
     return kern_linear(p->ctx, &(struct kern_linear){ .x = x, .w = w, .out = out });
 }
@@ -169,8 +169,8 @@ static status multiply_add(struct pass *p, const struct tensor *y, const struct 
     return kern_linear(p->ctx, &(struct kern_linear){ .x = y, .w = w, .residual = x, .out = x });
 }
 
-static status normalise(struct pass *p, const struct tensor *x, const struct tensor *weight,
-                        struct tensor *out)
+static status normalise_rows(struct pass *p, const struct tensor *x, const struct tensor *weight,
+                             struct tensor *out)
 {
     return kern_rmsnorm(p->ctx,
                         &(struct kern_rmsnorm){ .x = x, .weight = weight, .out = out, .eps = EPS });
@@ -185,10 +185,10 @@ static status attend_prompt(struct pass *p, struct tensor *x)
     struct tensor out = tensor_slice(&p->attn, 0, n);
     struct kern_segment own = { .k = tensor_slice(&p->k, 0, n), .v = tensor_slice(&p->v, 0, n) };
 
-    TRY(normalise(p, x, &p->layer.norm1, &h));
-    TRY(multiply(p, &h, &p->layer.q, &q));
-    TRY(multiply(p, &h, &p->layer.k, &own.k));
-    TRY(multiply(p, &h, &p->layer.v, &own.v));
+    TRY(normalise_rows(p, x, &p->layer.norm1, &h));
+    TRY(multiply_weight(p, &h, &p->layer.q, &q));
+    TRY(multiply_weight(p, &h, &p->layer.k, &own.k));
+    TRY(multiply_weight(p, &h, &p->layer.v, &own.v));
     TRY(kern_attention(p->ctx, &(struct kern_attention){ .q = &q,
                                                          .bias = &bias,
                                                          .segments = &own,
@@ -205,11 +205,11 @@ static status feed_prompt(struct pass *p, struct tensor *x)
     struct tensor y = tensor_slice(&p->y, 0, n), gate = tensor_slice(&p->gate, 0, n);
     struct tensor wide = tensor_slice(&p->wide, 0, n);
 
-    TRY(normalise(p, x, &p->layer.norm2, &y));
+    TRY(normalise_rows(p, x, &p->layer.norm2, &y));
     TRY(kern_linear(p->ctx,
                     &(struct kern_linear){
                         .x = &y, .w = &p->layer.gate, .out = &gate, .act = KERN_ACT_GELU_TANH }));
-    TRY(multiply(p, &y, &p->layer.fc1, &wide));
+    TRY(multiply_weight(p, &y, &p->layer.fc1, &wide));
     TRY(kern_mul(p->ctx, &(struct kern_mul){ .a = &wide, .b = &gate, .out = &wide }));
     return multiply_add(p, &wide, &p->layer.fc2, x);
 }
@@ -219,7 +219,7 @@ static status finish_prompt_rows(struct pass *p, const struct tensor *x,
 {
     struct tensor out = tensor_slice(&p->out, 0, x->dim[0]);
 
-    TRY(normalise(p, x, &p->norm, &out));
+    TRY(normalise_rows(p, x, &p->norm, &out));
     TRY(p->u->config.backend->download(p->ctx, prompt->embeds, &out));
     TRY(p->u->config.backend->sync(p->ctx));
     for (int64_t i = 0; i < tensor_count(&out); i++)

@@ -193,7 +193,8 @@ status vae_run_attn(struct kern_ctx *ctx, struct vae_layer *l)
                             });
 }
 
-static status upsample(struct kern_ctx *ctx, const struct vae_layer *l, const struct tensor *x)
+static status upsample_frames(struct kern_ctx *ctx, const struct vae_layer *l,
+                              const struct tensor *x)
 {
     struct tensor out = tensor_slice(&l->out, 0, x->dim[0]);
 
@@ -211,7 +212,7 @@ static status upsample(struct kern_ctx *ctx, const struct vae_layer *l, const st
 status vae_run_up(struct kern_ctx *ctx, struct vae_layer *l, int64_t t)
 {
     struct tensor const x = tensor_slice(&l->in, 0, t);
-    return upsample(ctx, l, &x);
+    return upsample_frames(ctx, l, &x);
 }
 
 status vae_run_up_time(struct kern_ctx *ctx, struct vae_layer *l, int64_t f)
@@ -230,11 +231,11 @@ status vae_run_up_time(struct kern_ctx *ctx, struct vae_layer *l, int64_t f)
                             }));
     }
     TRY(vae_pass(ctx, &l->scale.stream, 1));
-    return upsample(ctx, l, &l->scale.pair);
+    return upsample_frames(ctx, l, &l->scale.pair);
 }
 
-static status downsample(struct kern_ctx *ctx, const struct vae_layer *l, int64_t t,
-                         struct tensor *out)
+static status downsample_frames(struct kern_ctx *ctx, const struct vae_layer *l, int64_t t,
+                                struct tensor *out)
 {
     struct tensor const x = tensor_slice(&l->in, 0, t);
 
@@ -271,17 +272,17 @@ status vae_run_down(struct kern_ctx *ctx, struct vae_layer *l, bool first, int64
 {
     if (l->kind == VAE_DOWN) {
         struct tensor out = tensor_slice(&l->out, 0, *t);
-        return downsample(ctx, l, *t, &out);
+        return downsample_frames(ctx, l, *t, &out);
     }
     if (first) {
         struct tensor oldest = tensor_slice(&l->scale.held, 0, 1);
         struct tensor out = tensor_slice(&l->out, 0, 1);
         l->scale.filled = 0;
-        TRY(downsample(ctx, l, 1, &oldest));
+        TRY(downsample_frames(ctx, l, 1, &oldest));
         return kern_copy(ctx, &(struct kern_copy){ .in = &oldest, .out = &out });
     }
     struct tensor fresh = tensor_slice(&l->scale.held, 1 + l->scale.filled, *t);
-    TRY(downsample(ctx, l, *t, &fresh));
+    TRY(downsample_frames(ctx, l, *t, &fresh));
     l->scale.filled += (int)*t;
     *t = l->scale.filled / 2;
     if (l->scale.filled < 2) return ST_OK;

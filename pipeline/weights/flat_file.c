@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-static int compare_places(const void *a, const void *b)
+static int compare_entries(const void *a, const void *b)
 {
     const struct flat_entry *const x = a, *const y = b;
 
@@ -15,7 +15,7 @@ status flat_file_order(struct flat_file *f, const char *path)
 {
     const unsigned char *at = f->map.data;
 
-    if (f->count) qsort(f->entry, (size_t)f->count, sizeof *f->entry, compare_places);
+    if (f->count) qsort(f->entry, (size_t)f->count, sizeof *f->entry, compare_entries);
     for (int i = 0; i < f->count; i++) {
         const struct flat_entry *const e = &f->entry[i];
         if (e->data < at)

@@ -212,7 +212,8 @@ static const struct tensor_type *find_type(uint64_t number)
 }
 
 /* The shape it had, if that has as many elements. */
-static void unfold(const struct gguf *g, const char *name, int *ndim, int64_t dim[WEIGHT_DIMS])
+static void unfold_shape(const struct gguf *g, const char *name, int *ndim,
+                         int64_t dim[WEIGHT_DIMS])
 {
     for (int i = 0; i < g->unfolds; i++) {
         const struct unfolded *const u = &g->unfolded[i];
@@ -257,7 +258,7 @@ static status read_tensor(struct gguf *g, struct flat_entry *e, uint64_t *place)
     TRY(take_shape(c, e->name, &ndim, dim));
     TRY(take_number(c, 4, &type));
     TRY(take_number(c, 8, place));
-    unfold(g, e->name, &ndim, dim);
+    unfold_shape(g, e->name, &ndim, dim);
     const struct tensor_type *const t = find_type(type);
     TRY(weight_info_set(&e->info, t->dtype, strlen(t->dtype), ndim, dim, c->path));
     e->info.loose = true;

@@ -220,8 +220,8 @@ static size_t match_rule(const char *name, const char *from, struct number numbe
 }
 
 /* `len` bytes at `at` become the rule's text. A name that would grow out of the room stays. */
-static void replace(char name[ROOM], char *at, size_t len, const char *to,
-                    const struct number number[NUMBERS])
+static void replace_part(char name[ROOM], char *at, size_t len, const char *to,
+                         const struct number number[NUMBERS])
 {
     char text[ROOM];
     size_t n = 0, digits = 0;
@@ -262,7 +262,7 @@ static bool apply_rule(const struct rule *r, char name[ROOM], bool *spare)
     char *const at = find_place(r, name, &len, number);
 
     if (!at || (!*r->to && at == name && !at[len])) return false; /* something stays */
-    replace(name, at, len, r->to, number);
+    replace_part(name, at, len, r->to, number);
     *spare |= r->spare;
     return true;
 }

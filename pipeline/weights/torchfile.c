@@ -181,7 +181,7 @@ static status list_entry(struct torchfile *f, struct torchfile_entry *e, const s
     return weight_info_set(&e->info, "UNREAD", strlen("UNREAD"), 1, &none, path);
 }
 
-static status list_tensors(struct torchfile *f, const struct pickle *p, int dict, const char *path)
+static status list_entries(struct torchfile *f, const struct pickle *p, int dict, const char *path)
 {
     f->entry = calloc((size_t)p->value[dict].as.chain.count + 1, sizeof *f->entry);
     if (!f->entry) return fail(ST_NOMEM, "%s: no memory for its tensors", path);
@@ -215,7 +215,7 @@ status torchfile_open(struct torchfile *out, const char *path, const char *outer
     TRY_OUT(torchzip_read(out->zip, "data.pkl", code, len));
     TRY_OUT(pickle_read(&p, code, len, where));
     TRY_OUT(choose_dict(out, &p, outer_key, path, &dict));
-    TRY_OUT(list_tensors(out, &p, dict, path));
+    TRY_OUT(list_entries(out, &p, dict, path));
 out:
     pickle_free(&p);
     free(code);
@@ -239,7 +239,7 @@ void torchfile_close(struct torchfile *f)
 }
 
 /* At least `bytes` in *buf, whose content is lost. */
-static status make_room(void **buf, size_t *room, size_t bytes, const char *name)
+static status reserve_bytes(void **buf, size_t *room, size_t bytes, const char *name)
 {
     if (*buf && bytes <= *room) return ST_OK;
     free(*buf); /* not realloc: the old bytes are not worth copying */
@@ -258,7 +258,7 @@ static status read_storage(struct torchfile *f, const struct torchfile_entry *e)
     if (f->held && !strcmp(f->held, e->member)) return ST_OK;
     TRY(torchzip_size(f->zip, e->member, &bytes));
     f->held = NULL;
-    TRY(make_room(&f->buf, &f->buf_bytes, bytes, e->name));
+    TRY(reserve_bytes(&f->buf, &f->buf_bytes, bytes, e->name));
     TRY(torchzip_read(f->zip, e->member, f->buf, bytes));
     f->held = e->member;
     return ST_OK;
@@ -310,7 +310,7 @@ status torchfile_fetch(struct torchfile *f, int i, const void **data)
     *data = NULL;
     if (f->gathered_of != e) {
         f->gathered_of = NULL;
-        TRY(make_room(&f->gathered, &f->gathered_bytes, e->info.bytes, e->name));
+        TRY(reserve_bytes(&f->gathered, &f->gathered_bytes, e->info.bytes, e->name));
         gather_elements(f->gathered, from, e);
         f->gathered_of = e;
     }

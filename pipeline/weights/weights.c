@@ -8,6 +8,7 @@
 #include "pipeline/weights/weights.h"
 #include "base/file_kind.h"
 #include "base/file_set.h"
+#include "base/file_watch.h"
 #include "base/strbuf.h"
 #include "pipeline/weights/weights_internal.h"
 
@@ -25,6 +26,7 @@ struct part {
 
 struct place {
     int part, entry;
+    bool awaited; /* of a mapped file: its bytes have been in memory */
 };
 
 struct weights {
@@ -77,6 +79,7 @@ static status open_part(struct part *p, const char *path, const char *outer_key)
     struct file_map map;
 
     TRY(file_map(&map, path));
+    file_watch_map(path, map.data, map.size < FILE_WATCH_PIECE ? map.size : FILE_WATCH_PIECE);
     const char *const kind = file_kind(map.data, map.size);
     for (int i = 0; i < COUNT_OF(forms) && !p->form; i++)
         if (forms[i].looks(map.data, map.size)) p->form = &forms[i];
@@ -155,7 +158,7 @@ static status list_tensors(struct weights *w)
             info->scale = -1;
             info->name = name_canonical(info->raw, w->family, &w->spare[at]);
             if (!info->name) return fail(ST_NOMEM, "%s: no memory for a name", w->path);
-            w->place[at] = (struct place){ p, i };
+            w->place[at] = (struct place){ .part = p, .entry = i };
         }
     return ST_OK;
 }
@@ -363,6 +366,9 @@ status weights_fetch(struct weights *w, int i, const void **data)
     int const entry = w->place[i].entry;
 
     if (p->torch.zip) return torchfile_fetch(&p->torch, entry, data);
+    if (!w->place[i].awaited)
+        file_watch_map(w->set.path[w->place[i].part], p->flat.entry[entry].data, w->info[i].bytes);
+    w->place[i].awaited = true;
     return fetch_flat(w, i, p->flat.entry[entry].data, data);
 }
 

@@ -8,6 +8,7 @@
  */
 #include "base/crc32.h"
 #include "base/file.h"
+#include "base/file_watch.h"
 #include "pipeline/weights/weights_internal.h"
 
 #include <errno.h>
@@ -41,7 +42,11 @@ static status read_at(const struct zip_dir *d, uint64_t at, void *buf, size_t le
     unsigned char *to = buf;
 
     for (size_t done = 0; done < len;) {
-        ssize_t const n = pread(d->fd, to + done, len - done, (off_t)(at + done));
+        size_t const left = len - done;
+        size_t const piece = left < FILE_WATCH_PIECE ? left : FILE_WATCH_PIECE;
+        file_watch_begin(d->path);
+        ssize_t const n = pread(d->fd, to + done, piece, (off_t)(at + done));
+        file_watch_end();
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) return fail(ST_IO, "%s: %s", d->path, strerror(errno));
         if (!n) return fail_truncated(d, "it ends too early");
@@ -184,7 +189,9 @@ status zip_dir_open(struct zip_dir *out, const char *path)
     struct stat file;
     status st = ST_OK;
 
+    file_watch_begin(path);
     *out = (struct zip_dir){ .path = path, .fd = open(path, O_RDONLY | O_CLOEXEC) };
+    file_watch_end();
     if (out->fd < 0 || fstat(out->fd, &file))
         FAIL_OUT(file_open_status(errno), "%s: %s", path, strerror(errno));
     if (!S_ISREG(file.st_mode)) FAIL_OUT(ST_FORMAT, "%s: no regular file", path);

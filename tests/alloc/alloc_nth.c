@@ -10,6 +10,7 @@
 
 #include "jobs/spec/clip.h"
 #include "jobs/spec/spec_json.h"
+#include "pipeline/text/clean/text_clean.h"
 #include "pipeline/weights/weights.h"
 
 static long left; /* allocations that still succeed; negative: all do */
@@ -73,6 +74,8 @@ static const char card_text[] = "card: 1\n"
                                 "window: {kind: rolling, attention_frames: 21, sink_frames: 3}\n"
                                 "license: none\n";
 
+static char ids[6][CLIP_ID]; /* of the job's clips, when nothing failed */
+
 static status read_job(void)
 {
     struct card const card = { .name = "tiny",
@@ -89,6 +92,9 @@ static status read_job(void)
         clip_expand(&clips, &f.job[0], &card, &(struct clip_options){ .model_id = "m" });
     if (st == ST_OK) {
         assert_int_equal(clips.count, 6);
+        if (!ids[0][0])
+            for (int i = 0; i < clips.count; i++) memcpy(ids[i], clips.clip[i].task_id, CLIP_ID);
+        for (int i = 0; i < clips.count; i++) assert_string_equal(clips.clip[i].task_id, ids[i]);
         clip_free(&clips);
     }
     job_close(&f);
@@ -133,6 +139,29 @@ static status read_spec(void)
     return st;
 }
 
+/* Whatever memory is missing, a prompt is clean or an error, never a part of itself. */
+static status read_prompts(void)
+{
+    static const struct {
+        const char *in, *want;
+    } table[] = {
+        { "a harbour before sunrise, with seventy boats and more than sixty-four code points",
+          "a harbour before sunrise, with seventy boats and more than sixty-four code points" },
+        { "cafÃ© Ã\302\240 la carteâ€¦ â€œvueâ€\302\235", "café à la carte… \"vue\"" },
+        { "a cafe\314\201 &amp; sea\nsails", "a café & sea sails" },
+    };
+    status st = ST_OK;
+
+    for (int i = 0; i < COUNT_OF(table) && st == ST_OK; i++) {
+        char *out = NULL;
+        st = text_clean(table[i].in, strlen(table[i].in), &out);
+        if (st != ST_OK) break;
+        assert_string_equal(out, table[i].want);
+        free(out);
+    }
+    return st;
+}
+
 static status read_weights(const char *path)
 {
     struct weights *w;
@@ -160,6 +189,7 @@ static status read_torch(void)
 /* Returns how many allocations the reader makes. */
 static long exhaust(status (*reader)(void))
 {
+    assert_int_equal(reader(), ST_OK);
     for (long n = 0;; n++) {
         error_clear();
         refused = false;
@@ -190,13 +220,14 @@ EXHAUST(read_card)
 EXHAUST(read_spec)
 EXHAUST(read_safetensors)
 EXHAUST(read_torch)
+EXHAUST(read_prompts)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(read_job_exhausted),   cmocka_unit_test(read_card_exhausted),
         cmocka_unit_test(read_spec_exhausted),  cmocka_unit_test(read_safetensors_exhausted),
-        cmocka_unit_test(read_torch_exhausted),
+        cmocka_unit_test(read_torch_exhausted), cmocka_unit_test(read_prompts_exhausted),
     };
 
     left = -1;

@@ -280,6 +280,13 @@ cp -r model broken
 head -c 100000 model/rolling_forcing_dmd.pt >broken/rolling_forcing_dmd.pt
 sed -i 's|model/card|broken/card|' bad.yaml
 expect 2 'broken/rolling_forcing_dmd.pt' render bad.yaml
+# A model that cannot be opened costs its own clips alone, unless a stop is wanted then.
+job whole.yaml whole 9f 'output: {dir: out}'
+expect 1 'stopped at the first clip that was not made' render bad.yaml whole.yaml --fail-fast
+[ ! -e out/whole ] || wrong "--fail-fast: the next group was begun"
+expect 1 '1 of 2 clips were not made' render bad.yaml whole.yaml
+grep -q 'not made: .*out/bad: broken/rolling_forcing_dmd.pt: ' err.txt || wrong "a broken model: $(cat err.txt)"
+[ -e out/whole/clip.json ] || wrong "a broken model: the other clip is not there"
 rm broken/Wan2.1_VAE.pth
 expect 2 'broken/Wan2.1_VAE.pth' render bad.yaml
 [ ! -e out/bad ] || wrong "a broken model left a clip"

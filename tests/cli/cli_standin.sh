@@ -1,23 +1,10 @@
 #!/bin/sh
-# cli_standin.sh - the program on the stand-in of a card: verify and render by every level of
-# cuda's kernels, on one rank and on several. ROLLMILL: a program of MODE=standin.
+# cli_standin.sh - the program on the stand-in of a card: render by every level of cuda's kernels,
+# on one rank and on several. (That six ranks give the bits of one, by each level and in each
+# precision, is a part of tools/gpu_check.sh.) ROLLMILL: a program of MODE=standin.
 ROLLMILL=${ROLLMILL:-build/standin/rollmill}
 [ -x "$ROLLMILL" ] || { echo "$ROLLMILL is not built: it needs CUDA's headers" && exit 77; }
 . "$(dirname "$0")/world.sh"
-
-# Strict, any number of ranks gives the bits of one.
-strict() { # KERNELS RANKS
-    "$rollmill" verify --backend cuda --kernels "$1" --determinism strict --ranks "$2" --precision "$3" \
-        --out "bits.$2" "$top/tests/golden/rolling-one-block" >out.txt 2>err.txt ||
-        wrong "verify, kernels $1, $2 ranks, $3: exit $?: $(tail -n 3 out.txt err.txt)"
-    cmp bits.1 "bits.$2" || wrong "kernels $1: other bits with $2 ranks in $3"
-}
-for kernels in 1 2; do
-    for ranks in 1 2 6; do strict $kernels $ranks f32; done
-done
-for kernels in 2 4; do
-    for ranks in 1 2; do strict $kernels $ranks bf16; done
-done
 
 # tells FILE FIELD WORDS: in what the clip says of itself
 tells() {

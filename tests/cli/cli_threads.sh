@@ -1,6 +1,7 @@
 #!/bin/sh
 # cli_threads.sh - a world of ranks that are threads, small enough for a sanitizer: every
-# role, stops at any time, a full disk, a file that one role alone cannot read.
+# role, stops at any time, a full disk, a file that one role alone cannot read. PAUSES: how many
+# seconds behind the line's beginning it is stopped.
 . "$(dirname "$0")/world.sh"
 
 roles='--ranks 8 --ranks-per-line 6
@@ -36,7 +37,7 @@ stops() {
     rm -rf out
     job stop.yaml stop 1s "$sweep
 output: {dir: out, name: \"s{seed}\"}"
-    for pause in 0.05 0.3 0.6 1; do
+    for pause in ${PAUSES:-0.05 0.3 0.6 1}; do
         : >err.txt # of the run before
         "$rollmill" render --no-prompt-cache stop.yaml --threads 2 "$@" >out.txt 2>err.txt &
         pid=$!

@@ -85,6 +85,19 @@ done
 for p in $pid1 $pid2 $pid3; do wait "$p" || wrong "a version failed: $(cat err[123].txt)"; done
 [ "$(cd versions && echo *)" = "v v-v2 v-v3" ] || wrong "versions: $(ls versions)"
 
+# What another user's killed render has left stands in nobody's way, and is named.
+if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
+    mkdir -m 777 theirs
+    job theirs.yaml theirs 20s 'output: {dir: theirs}'
+    begin theirs theirs
+    kill -9 $pid
+    wait $pid 2>/dev/null
+    sed 's/20s/9f/' theirs.yaml >short.yaml
+    chmod -R a+rX "$dir"
+    expect 0 "not removed: $dir/theirs/.attempts/theirs." setpriv --reuid=65534 --regid=65534 --clear-groups \
+        "$rollmill" render short.yaml --no-prompt-cache
+fi
+
 # In a folder that is open to all the attempts folder is as open.
 mkdir -m 777 open
 job open.yaml open 20s 'output: {dir: open}'

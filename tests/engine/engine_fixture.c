@@ -5,12 +5,13 @@
 #include "tests/engine/engine_fixture.h"
 #include "base/file.h"
 #include "base/strbuf.h"
-#include "comm/comm.h"
+#include "comm/heartbeat.h"
 #include "pipeline/text/text_encoder.h"
 #include "pipeline/text/text_internal.h"
 
 #include <dirent.h>
 #include <ftw.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -184,6 +185,9 @@ void engine_fixture_close(struct engine_fixture **fixture)
     *fixture = NULL;
 }
 
+const char *engine_fixture_dir(const struct engine_fixture *f) { return f->dir; }
+const struct model_spec *engine_fixture_model(const struct engine_fixture *f) { return &f->model; }
+
 /* ---- clips ------------------------------------------------------------------------------ */
 
 static void describe_clip(struct engine_fixture *f, struct clip_spec *out,
@@ -199,8 +203,8 @@ static void describe_clip(struct engine_fixture *f, struct clip_spec *out,
         .name = name,
         .dir = str_format("%s/run%d/%s", root, f->runs, name),
         .precision = CLIP_F32,
-        .width = c->size ? 48 : 32,
-        .height = 32,
+        .width = c->size ? 32 : 16, /* pictures are most of the work and nothing of the matter */
+        .height = 16,
         .fps_num = 16,
         .fps_den = 1,
         .seed = c->seed,
@@ -248,8 +252,16 @@ void engine_fixture_forget(struct made_source *s)
 /* ---- a run -------------------------------------------------------------------------------- */
 
 static atomic_bool stop_now;
+static atomic_int stop_calls; /* left until the one that gets a yes; < 0: none will */
 static bool is_stopped(void) { return atomic_load(&stop_now); }
-static int end_code(status st) { return st == ST_OK ? 0 : 1; }
+
+static bool ask_stop(void)
+{
+    if (atomic_fetch_sub(&stop_calls, 1) == 1) atomic_store(&stop_now, true);
+    return is_stopped();
+}
+
+static int end_code(status st) { return st == ST_OK ? 0 : FIXTURE_HUNG; }
 
 struct run {
     struct made_source *source;
@@ -275,8 +287,12 @@ static status count_group(void *arg, const struct engine_group *g, const struct 
 {
     struct fixture_run *const out = ((struct run *)arg)->out;
 
-    (void)run;
     out->groups++;
+    (void)run;
+    for (int r = 0; r < g->roles.ranks; r++) {
+        out->role[r] = g->roles.rank[r].role;
+        out->rank[r] = all[r];
+    }
     for (int r = 0; r < g->roles.ranks; r++)
         for (int s = 0; s <= g->schedule.levels; s++) {
             if (g->roles.rank[r].place || g->roles.rank[r].role != ROLE_LINE) continue;
@@ -286,29 +302,63 @@ static status count_group(void *arg, const struct engine_group *g, const struct 
     return ST_OK;
 }
 
+static _Thread_local int this_rank = -1;
+int engine_fixture_rank(void) { return this_rank; }
+
 static status run_on_rank(struct comm *world, void *arg)
 {
     struct run *const r = arg;
     struct engine_result result;
-    status const st = engine_run(world, &r->c, &result);
 
+    this_rank = world->rank;
+    status const st = engine_run(world, &r->c, &result);
+    this_rank = -1;
     if (world->rank == 0) r->out->result = result;
     return st;
+}
+
+/* A world's ops, with mailboxes that lose all but heartbeats. */
+static struct comm_ops losing_ops;
+static status (*send_usual)(struct comm *, int, const struct comm_control *);
+
+static status send_heartbeats(struct comm *c, int peer, const struct comm_control *m)
+{
+    return m->kind < CONTROL_OTHER ? send_usual(c, peer, m) : ST_OK;
+}
+
+static void lose_control(struct comm *world)
+{
+    send_usual = world->ops->send_control;
+    losing_ops = *world->ops;
+    losing_ops.send_control = send_heartbeats;
+    world->ops = &losing_ops;
+}
+
+bool engine_fixture_attempts(const struct made_source *s)
+{
+    const char *const dir = s->clip[0].spec.dir;
+    char *const shelf = str_format("%.*s/.attempts", (int)(strrchr(dir, '/') - dir), dir);
+    bool const any = shelf && path_exists(shelf);
+
+    free(shelf);
+    return any;
 }
 
 void engine_fixture_run(struct engine_fixture *f, struct made_source *s,
                         const struct engine_run_config *c, struct fixture_run *out)
 {
-    struct comm *group[16] = { NULL };
+    struct comm *group[FIXTURE_RANKS] = { NULL };
     struct run r = { .source = s, .out = out };
 
     *out = (struct fixture_run){ .st = ST_OK };
     atomic_store(&stop_now, false);
+    atomic_store(&stop_calls, c->stop_call);
     s->stop = c->stop_at >= 0 ? &stop_now : NULL;
     s->stop_at = c->stop_at;
     if (c->stop_at == 0) atomic_store(&stop_now, true);
-    r.o = (struct engine_options){ .backend = kern_backend_find("cpu"),
-                                   .text_backend = kern_backend_find("cpu"),
+    const struct kern_backend *const cpu = kern_backend_find("cpu");
+    r.o = (struct engine_options){ .backend = c->backend ? c->backend : cpu,
+                                   .text_backend = c->text_backend ? c->text_backend : cpu,
                                    .device_name = "test",
                                    .threads = c->ranks,
                                    .ranks_per_line = c->ranks_per_line,
@@ -316,8 +366,9 @@ void engine_fixture_run(struct engine_fixture *f, struct made_source *s,
                                    .ahead = c->ahead ? c->ahead : 64,
                                    .deadline_s = c->patience_s > 0 ? c->patience_s : 120,
                                    .stall_s = c->patience_s > 0 ? c->patience_s : 60,
-                                   .prompt_cache = f->cache,
-                                   .stop = is_stopped,
+                                   .prompt_cache = c->no_cache ? NULL : f->cache,
+                                   .fail_fast = c->fail_fast,
+                                   .stop = ask_stop,
                                    .stop_asked = is_stopped,
                                    .exit_code = end_code };
     r.events = (struct engine_events){ .arg = &r, .group_end = count_group };
@@ -328,8 +379,10 @@ void engine_fixture_run(struct engine_fixture *f, struct made_source *s,
                                   .source_arg = &r,
                                   .events = &r.events };
     out->st = comm_thread_open(group, c->ranks, 120);
+    for (int i = 0; i < c->ranks && c->loses_control; i++) lose_control(group[i]);
     if (out->st == ST_OK) out->st = comm_thread_run(group, c->ranks, run_on_rank, &r);
     for (int i = 0; i < c->ranks; i++) comm_close(&group[i]);
+    out->stopped = atomic_load(&stop_now);
 }
 
 /* ---- alone --------------------------------------------------------------------------------- */
@@ -360,6 +413,18 @@ static status find_alone(struct engine_fixture *f, const struct fixture_clip *cl
     f->alone[f->alones] = (struct alone){ *clip, kept };
     *dir = f->alone[f->alones++].dir;
     return made ? ST_OK : fail(ST_MISMATCH, "a clip alone failed");
+}
+
+double engine_fixture_wall(const struct made_source *s, int i)
+{
+    char *const path = path_join(s->clip[i].spec.dir, "clip.json");
+    json_t *const root = path ? json_load_file(path, 0, NULL) : NULL;
+    const json_t *const wall = json_object_get(json_object_get(root, "run"), "wall");
+    double const seconds = json_is_number(wall) ? json_number_value(wall) : -1;
+
+    json_decref(root);
+    free(path);
+    return seconds;
 }
 
 static status compare_file(const char *a, const char *b, const char *name)

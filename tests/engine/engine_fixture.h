@@ -24,14 +24,24 @@ struct engine_run_config {
     int ranks, ranks_per_line, decode_ranks; /* per line 0, decode -1: the planner's choice */
     int ahead;                               /* 0: 64 */
     int64_t stop_at;                         /* blocks encoded; -1: no stop */
+    int stop_call;                           /* the engine's question that gets a yes; 0: none */
+    bool loses_control;                      /* no control message but heartbeats arrives */
     double patience_s;                       /* deadline and stall; 0: long enough */
+    bool fail_fast, no_cache;
+    const struct kern_backend *backend; /* of line and decoder; NULL: cpu */
+    const struct kern_backend *text_backend;
 };
+
+enum { FIXTURE_RANKS = 16 };
 
 /* What a run came to. */
 struct fixture_run {
     status st;
     struct engine_result result;
     int groups;
+    bool stopped; /* the question was asked that got a yes */
+    enum role role[FIXTURE_RANKS];
+    struct rank_stats rank[FIXTURE_RANKS]; /* of the last group */
     double busy, span; /* stage-ticks with a block; from a stage's first to its last; all groups */
 };
 
@@ -41,11 +51,27 @@ struct engine_fixture;
 status engine_fixture_open(struct engine_fixture **out, const char *program) MUST_USE;
 void engine_fixture_close(struct engine_fixture **f);
 
+const char *engine_fixture_dir(const struct engine_fixture *f); /* where all of it lies */
+
+/* The process ends with this if a rank hangs. */
+enum { FIXTURE_HUNG = 71 };
+/* The model of its clips; borrowed. */
+const struct model_spec *engine_fixture_model(const struct engine_fixture *f);
+
+/* In a run: the rank whose main thread this is; -1 on others. */
+int engine_fixture_rank(void);
+
 /* Fill s with these clips, named c0, c1 ... under a folder of this run's own. */
 void engine_fixture_clips(struct engine_fixture *f, struct made_source *s,
                           const struct fixture_clip *clip, int clips);
 
 void engine_fixture_forget(struct made_source *s); /* frees what clips took */
+
+/* Is there an attempt at any clip of this source, finished or not? */
+bool engine_fixture_attempts(const struct made_source *s);
+
+/* Seconds, of a clip that is done: run.wall of its clip.json. Below 0: there is none. */
+double engine_fixture_wall(const struct made_source *s, int i);
 
 /* Render. Removes nothing. */
 void engine_fixture_run(struct engine_fixture *f, struct made_source *s,

@@ -8,11 +8,16 @@
  */
 #include "tests/support/unit.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "tests/engine/engine_fixture.h"
+#include "tests/engine/hanging_backend.h"
 #include "tests/support/rng.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static struct engine_fixture *fixture;
 static struct made_source source;
@@ -128,6 +133,41 @@ static void waiting_for_work_is_no_stall(void **state)
     engine_fixture_forget(&source);
 }
 
+/* Neither to a rank, as work or as a wait for others, nor to the clip that comes after it. */
+static void waiting_for_work_is_nobodys_time(void **state)
+{
+    static const struct fixture_clip clip[] = { { .blocks = 3, .seed = 1 },
+                                                { .blocks = 3, .seed = 2 } };
+    static double const rounding = 1e-6; /* sums of seconds in double, far below a second */
+
+    (void)state;
+    for (int w = 0; w < COUNT_OF(worlds); w++) {
+        const struct made_clip *const first = source.clip, *const second = source.clip + 1;
+        engine_fixture_clips(fixture, &source, clip, COUNT_OF(clip));
+        source.more = true;
+        source.clip[1].after_told = 1;
+        source.clip[1].after_asked = 10; /* ten times a second */
+        double const begin = clock_seconds();
+        struct fixture_run const run = render(&worlds[w]);
+        double const all = clock_seconds() - begin;
+        assert_int_equal(run.st, ST_OK);
+        double const idle = second->given_at - first->told_at;
+        double const wall = engine_fixture_wall(&source, 1);
+        assert_true(wall > 0 && wall <= second->told_at - second->given_at);
+        for (int r = 0; r < worlds[w].ranks; r++) {
+            const struct rank_stats *const a = &run.rank[r];
+            double spent = a->exchange.wall + a->hand_over.wall + a->queue.wall;
+            if (run.role[r] == ROLE_IDLE) continue;
+            for (int s = 0; s < COUNT_OF(a->stage); s++) spent += a->stage[s].compute.wall;
+            assert_true(a->idle >= idle / 2 && a->wall >= 0);
+            assert_true(a->wall + a->idle <= all + rounding);
+            if (run.role[r] == ROLE_LINE) assert_true(spent <= a->wall + rounding);
+        }
+        check_clips(clip, COUNT_OF(clip), false);
+        engine_fixture_forget(&source);
+    }
+}
+
 static void groups_follow_one_another(void **state)
 {
     static const struct fixture_clip clip[] = {
@@ -179,6 +219,52 @@ static void a_clip_is_withdrawn(void **state)
         assert_int_equal(run.st, ST_OK);
         assert_int_equal(source.clip[0].st, ST_CANCELED);
         assert_int_equal(source.clip[1].done, 1);
+        check_clips(clip, COUNT_OF(clip), false);
+        engine_fixture_forget(&source);
+    }
+}
+
+/* By the time its withdrawal is told of, nothing of it is left, though the line has nothing to do
+ * until then and nothing comes by which its encoder could guess. */
+static void an_idle_line_lets_go_of_a_cut_clip(void **state)
+{
+    static const struct fixture_clip clip[] = { { .blocks = 400, .seed = 1 },
+                                                { .blocks = 3, .seed = 2 } };
+    (void)state;
+    for (int w = 0; w < COUNT_OF(worlds); w++) {
+        engine_fixture_clips(fixture, &source, clip, COUNT_OF(clip));
+        source.more = true;
+        source.clip[0].withdraw_at = 2;
+        source.clip[1].after_told = 1;
+        source.left = engine_fixture_attempts;
+        struct fixture_run const run = render(&worlds[w]);
+        assert_int_equal(run.st, ST_OK);
+        assert_int_equal(source.clip[0].st, ST_CANCELED);
+        assert_int_equal(source.lefts, 0);
+        assert_false(source.gave_up);
+        check_clips(clip, COUNT_OF(clip), false);
+        engine_fixture_forget(&source);
+    }
+}
+
+/* No message that may be lost is needed for it. */
+static void every_cut_is_told_of(void **state)
+{
+    static const struct fixture_clip clip[] = { { .blocks = 11, .seed = 1 },
+                                                { .blocks = 400, .seed = 2 },
+                                                { .blocks = 3, .seed = 3 } };
+    (void)state;
+    for (int w = 0; w < COUNT_OF(worlds); w++) {
+        struct engine_run_config c = worlds[w];
+        c.loses_control = true;
+        engine_fixture_clips(fixture, &source, clip, COUNT_OF(clip));
+        source.more = true;
+        source.clip[0].withdraw_at = source.clip[1].withdraw_at = 0;
+        source.clip[2].after_told = 2;
+        struct fixture_run const run = render(&c);
+        assert_int_equal(run.st, ST_OK);
+        assert_int_equal(source.clip[1].st, ST_CANCELED);
+        assert_false(source.gave_up);
         check_clips(clip, COUNT_OF(clip), false);
         engine_fixture_forget(&source);
     }
@@ -252,6 +338,32 @@ static void a_stop_at_any_block(void **state)
     }
 }
 
+/* Whenever it is asked for: whatever the engine is about to do then, on whichever rank. */
+static void a_stop_at_any_tick(void **state)
+{
+    static const struct engine_run_config small[] = { WORLD(1, 1, 0), WORLD(2, 2, 0),
+                                                      WORLD(3, 2, 1), WORLD(6, 6, 0) };
+    static const struct fixture_clip clip[] = { { .blocks = 1, .seed = 3 },
+                                                { .blocks = 2, .seed = 1 } };
+    (void)state;
+    for (int w = 0; w < COUNT_OF(small); w++) {
+        struct engine_run_config c = small[w];
+        bool stopped = true;
+        while (stopped) {
+            int done = 0;
+            c.stop_call++;
+            engine_fixture_clips(fixture, &source, clip, COUNT_OF(clip));
+            struct fixture_run const run = render(&c);
+            for (int i = 0; i < COUNT_OF(clip); i++) done += source.clip[i].done;
+            stopped = run.stopped;
+            assert_int_equal(run.st, done == COUNT_OF(clip) ? ST_OK : ST_CANCELED);
+            check_clips(clip, COUNT_OF(clip), stopped);
+            engine_fixture_forget(&source);
+        }
+        print_message("%d ranks: a stop at each of %d questions\n", c.ranks, c.stop_call - 1);
+    }
+}
+
 /* Twenty clips, each of which comes when the one before it has begun: just in time. */
 static void a_line_of_six_is_kept_busy(void **state)
 {
@@ -271,6 +383,54 @@ static void a_line_of_six_is_kept_busy(void **state)
     assert_true(run.busy >= 0.97 * run.span);
     check_clips(clip, COUNT_OF(clip), false);
     engine_fixture_forget(&source);
+}
+
+/* ---- a rank that hangs ------------------------------------------------------------------- */
+
+static const char *program;
+
+/* In a process of its own, which the engine is to end. */
+static int hang(enum hang where)
+{
+    static const struct fixture_clip clip[] = { { .blocks = 3, .seed = 1 } };
+    struct engine_run_config c = over(3, 2, 1);
+    const struct kern_backend *const backend = hanging_backend(where);
+
+    if (where == HANG_TEXT) c.text_backend = backend;
+    else c.backend = backend;
+    c.patience_s = 2;
+    engine_fixture_clips(fixture, &source, clip, COUNT_OF(clip));
+    render(&c);
+    return 1;
+}
+
+static pid_t start_hang(enum hang where)
+{
+    char word[8];
+
+    snprintf(word, sizeof word, "%d", where);
+    pid_t const child = fork();
+    if (child) return child;
+    alarm(120); /* should nothing else end it */
+    setenv("TMPDIR", engine_fixture_dir(fixture), 1);
+    execl(program, program, "--hang", word, (char *)NULL);
+    _exit(127);
+}
+
+/* A call of a backend that never returns ends the process, whichever thread makes it and whether
+ * the group is still being opened: the rank lives, and its heartbeats go on. */
+static void a_rank_that_hangs_is_noticed(void **state)
+{
+    pid_t child[HANGS];
+
+    (void)state;
+    for (int i = 0; i < HANGS; i++) child[i] = start_hang((enum hang)i);
+    for (int i = 0; i < HANGS; i++) {
+        int code = 0;
+        assert_int_equal(waitpid(child[i], &code, 0), child[i]);
+        assert_true(WIFEXITED(code));
+        assert_int_equal(WEXITSTATUS(code), FIXTURE_HUNG);
+    }
 }
 
 /* ---- at random ---------------------------------------------------------------------------- */
@@ -332,22 +492,28 @@ int main(int argc, char **argv)
         cmocka_unit_test(clips_arrive_while_the_line_runs),
         cmocka_unit_test(a_line_waits_for_work),
         cmocka_unit_test(waiting_for_work_is_no_stall),
+        cmocka_unit_test(waiting_for_work_is_nobodys_time),
         cmocka_unit_test(groups_follow_one_another),
         cmocka_unit_test(a_clip_fails_alone),
         cmocka_unit_test(a_clip_is_withdrawn),
+        cmocka_unit_test(an_idle_line_lets_go_of_a_cut_clip),
+        cmocka_unit_test(every_cut_is_told_of),
         cmocka_unit_test(the_first_clip_is_withdrawn),
         cmocka_unit_test(a_clip_that_needs_more_fails_alone),
         cmocka_unit_test(an_empty_prompt_is_embedded),
         cmocka_unit_test(a_stop_at_any_block),
+        cmocka_unit_test(a_stop_at_any_tick),
         cmocka_unit_test(a_line_of_six_is_kept_busy),
+        cmocka_unit_test(a_rank_that_hangs_is_noticed),
         cmocka_unit_test(a_few_at_random),
     };
     uint64_t seed = 1;
-    int count = 0, failed;
+    int count = 0, where = -1, failed;
 
     for (int i = 1; i + 1 < argc; i += 2) {
         if (!strcmp(argv[i], "--hunt")) count = atoi(argv[i + 1]);
         if (!strcmp(argv[i], "--seed")) seed = strtoull(argv[i + 1], NULL, 10);
+        if (!strcmp(argv[i], "--hang")) where = atoi(argv[i + 1]);
         if (!strcmp(argv[i], "--only")) cmocka_set_test_filter(argv[i + 1]);
     }
     log_set_level(LOG_QUIET);
@@ -355,6 +521,8 @@ int main(int argc, char **argv)
         print_error("%s\n", error_last()->msg);
         return 1;
     }
+    program = argv[0];
+    if (where >= 0) return hang((enum hang)where);
     failed = count ? stress(seed, count) : cmocka_run_group_tests(tests, NULL, NULL);
     engine_fixture_close(&fixture);
     return failed;

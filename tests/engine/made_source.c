@@ -1,6 +1,7 @@
 /* made_source.c - a clip comes when so much has been encoded, begun or asked for in vain, so that a
  * test says when it joins without a clock; what the engine reports of it is written down. */
 #include "tests/engine/made_source.h"
+#include "base/clock.h"
 #include "pipeline/engine/output_formats.h"
 
 #include <stdio.h>
@@ -10,7 +11,7 @@
 static bool has_come(const struct made_source *s, const struct made_clip *c)
 {
     return !c->given && s->blocks >= c->after_blocks && s->begun >= c->after_begun &&
-           s->asked_in_vain >= c->after_asked;
+           s->asked_in_vain >= c->after_asked && s->told >= c->after_told;
 }
 
 static struct work_item item_of(const struct made_source *s, int i)
@@ -32,11 +33,14 @@ static status give_next(void *arg, const struct work_item *group, double wait_s,
         others = others || !same;
         if (!same || !has_come(s, &s->clip[i])) continue;
         s->clip[i].given = true;
+        s->clip[i].given_at = clock_seconds();
         *out = item;
         *what = WORK_CLIP;
         return ST_OK;
     }
     *what = of_group ? WORK_LATER : others ? WORK_OTHER : WORK_END;
+    s->gave_up = s->gave_up || s->asked_in_vain >= MADE_PATIENCE;
+    if (s->gave_up) *what = WORK_END;
     if (*what == WORK_LATER) s->asked_in_vain++;
     if (*what == WORK_LATER && wait_s > 0)
         nanosleep(&(struct timespec){ .tv_nsec = 1000000L }, NULL);
@@ -48,6 +52,7 @@ static status sum_outlook(void *arg, const struct work_item *first, struct work_
     const struct made_source *const s = arg;
 
     *out = (struct work_outlook){ .more = s->more };
+    if (s->opening) s->opening(first->ticket);
     for (int i = 0; i < (s->view ? s->view : s->clips); i++) {
         struct work_item const item = item_of(s, i);
         const struct clip_spec *const c = &s->clip[i].spec;
@@ -80,10 +85,19 @@ static void note_progress(void *arg, int64_t ticket, int64_t blocks)
     if (s->stop && s->blocks >= s->stop_at) atomic_store(s->stop, true);
 }
 
+static void note_told(struct made_source *s, struct made_clip *c)
+{
+    c->told_at = clock_seconds();
+    s->told++;
+    s->asked_in_vain = 0;
+}
+
 static void note_done(void *arg, int64_t ticket)
 {
     struct made_source *const s = arg;
+
     s->clip[ticket].done++;
+    note_told(s, &s->clip[ticket]);
 }
 
 static void note_failed(void *arg, int64_t ticket, status st, const char *why)
@@ -94,6 +108,8 @@ static void note_failed(void *arg, int64_t ticket, status st, const char *why)
     c->failed++;
     c->st = st;
     snprintf(c->why, sizeof c->why, "%s", why);
+    note_told(s, c);
+    s->lefts += s->left && s->left(s);
 }
 
 static int64_t withdraw(void *arg)

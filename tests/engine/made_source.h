@@ -9,19 +9,23 @@
 
 #include <stdatomic.h>
 
-enum { MADE_CLIPS = 64 };
+/* Asked so often in vain it gives up and has no more clips: a test shall fail, not hang. */
+enum { MADE_CLIPS = 64, MADE_PATIENCE = 150 };
 
 struct made_clip {
     struct clip_spec spec; /* texts are the test's */
     const struct model_spec *model;
     int64_t after_blocks; /* comes once so many blocks of all clips are encoded */
     int after_begun;      /* and once so many clips have begun */
-    int after_asked;      /* and once the source was asked so often in vain */
+    int after_asked;      /* and once the source was asked so often in vain since it was told that
+                             a clip is done or has failed */
+    int after_told;       /* and once so many clips are done or have failed */
     int64_t withdraw_at;  /* wanted no more once so many of its blocks are encoded; -1 */
 
-    /* what the engine has said */
+    /* what the engine has said, and when: clock_seconds() */
     bool given, withdrawn;
     int begun, done, failed;
+    double given_at, told_at;
     int64_t blocks;
     status st;
     char why[256];
@@ -33,8 +37,12 @@ struct made_source {
     int view;       /* the outlook knows the first so many clips; 0: all */
     bool more;      /* the outlook says that others may come */
     int64_t blocks; /* encoded so far, of all clips */
-    int begun, asked_in_vain;
-    atomic_bool *stop; /* set once stop_at blocks are encoded; or NULL */
+    int begun, asked_in_vain, told;
+    bool gave_up;
+    void (*opening)(int64_t ticket);           /* a group begins with this clip; or NULL */
+    bool (*left)(const struct made_source *s); /* asked when a clip has failed; or NULL */
+    int lefts;                                 /* how often it said yes */
+    atomic_bool *stop;                         /* set once stop_at blocks are encoded; or NULL */
     int64_t stop_at;
 };
 

@@ -40,12 +40,12 @@ pipeline/weights     | base kernels                                     | weight
 pipeline/text        | base kernels pipeline/weights pipeline/text/clean | text_encoder.h tokenizer.h umt5.h
 pipeline/text/clean  | base                                             | text_clean.h
 pipeline/dit         | base kernels pipeline/weights                    | dit.h schedule.h noise.h rope.h
-pipeline/cache       | base kernels                                     | kv_cache.h kv_policy.h kv_state.h
+pipeline/cache       | base kernels pipeline/dit/rope.h                 | kv_cache.h kv_policy.h kv_state.h
 pipeline/line        | base kernels comm cluster/split.h pipeline/dit pipeline/cache | line.h timeline.h
 pipeline/vae         | base kernels pipeline/weights                    | vae.h
 pipeline/decode      | base kernels comm pipeline/vae                   | decode_chain.h decode_link.h
 pipeline/resume      | base                                             | snapshot.h
-pipeline/output      | base kernels/tensor.h kernels/pixels.h pipeline/weights/tensor_file.h pipeline/resume pipeline/output/av | clip_writer.h sidecar.h finished_clip.h clip_claim.h attempts.h drift.h
+pipeline/output      | base kernels/tensor.h kernels/pixels.h jobs/spec/json_build.h pipeline/weights/tensor_file.h pipeline/resume pipeline/output/av | clip_writer.h sidecar.h finished_clip.h clip_claim.h attempts.h drift.h
 pipeline/output/av   | base kernels/pixels.h                            | video.h video_pictures.h video_read.h codec.h
 pipeline/engine      | base kernels comm cluster pipeline/* jobs/spec/clip_spec.h jobs/spec/model_spec.h jobs/spec/spec_json.h | engine.h work_source.h workload.h workload_query.h model_check.h footprint.h model_pool.h output_formats.h
 

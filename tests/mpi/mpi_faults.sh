@@ -7,7 +7,7 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 programs=${PROGRAMS:-build/release/tests}
-seed=$RANDOM$RANDOM
+seed=${SEED:-$RANDOM$RANDOM}
 bad=0
 log=$(mktemp) || exit 1
 trap 'rm -f "$log"' EXIT

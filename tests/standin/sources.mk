@@ -10,7 +10,7 @@ ifeq ($(CUDA),standin)
 SRC += $(STANDIN)
 endif
 
-$B/tests/standin/%.o: CXXFLAGS += -std=c++20 -ftls-model=local-exec $(CUDA_CFLAGS.1)
+$O/tests/standin/%.o: CXXFLAGS += -std=c++20 -ftls-model=local-exec $(CUDA_CFLAGS)
 
 # Products of the model's sizes, many times over.
-$B/tests/standin/standin_lt.o: CFLAGS += -O3 -fno-sanitize=all
+$O/tests/standin/standin_lt.o: CFLAGS += -O3 -fno-sanitize=all

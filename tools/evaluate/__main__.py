@@ -9,6 +9,7 @@ import pathlib
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+from ..train.sheets import sheet  # noqa: E402
 from . import marks, render, report  # noqa: E402
 
 
@@ -43,12 +44,16 @@ def main():
         )
         if folders is None:
             continue
-        measured[variant] = [
-            marks.measure(render.latents_of(f), decode, t, options.marks)
-            for f, t in zip(folders, titles)
-        ]
+        measured[variant], pictures = zip(
+            *(
+                marks.measure(render.latents_of(f), decode, t, options.marks)
+                for f, t in zip(folders, titles)
+            )
+        )
+        sheet(pictures, options.out / f"sheet-{variant}.png", titles)
         (options.out / "measured.json").write_text(json.dumps(measured, indent=1) + "\n")
     text = report.table({v: report.summary(clips) for v, clips in measured.items()})
+    text = report.marks_table(measured) + "\n" + text
     (options.out / "table.md").write_text(text)
     report.plot(measured, options.out / "plot.png")
     print(text)

@@ -38,17 +38,19 @@ def piece(latents, decode, end):
 
 
 def measure(latents, decode, caption, marks):
-    """Every measure at the clip's beginning and at each mark (seconds): {mark: {measure:
-    value}}.
+    """Every measure at the clip's beginning and at each mark (seconds): {mark: {measure: value}};
+    and of each piece the picture in its middle, [marks,3,h,w].
     """
-    out = {}
+    out, shown = {}, []
     for mark in (0, *marks):
         z, pictures, begins = piece(latents, decode, min(mark * FPS // 4, len(latents)))
         values = {
             **measures.look(pictures),
+            **measures.ground_colour(pictures),
             **measures.of_latents(z),
             **measures.flicker(pictures, begins),
             **measures.shown(pictures[::4], caption, FPS / 4),
         }
         out[mark] = {name: float(v) for name, v in values.items()}
-    return out
+        shown.append(pictures[len(pictures) // 2])
+    return out, torch.stack(shown)

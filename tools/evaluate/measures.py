@@ -26,6 +26,12 @@ def look(pictures):
     )
 
 
+def ground_colour(pictures):
+    """The median colour in 0..1: of the ground, which is most of each picture."""
+    rgb = (pictures * 0.5 + 0.5).transpose(0, 1).flatten(1).median(1).values
+    return dict(zip(("ground_red", "ground_green", "ground_blue"), rgb))
+
+
 def of_latents(latents):
     return dict(latent_mean=latents.mean(), latent_deviation=latents.std())
 

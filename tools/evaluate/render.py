@@ -21,6 +21,9 @@ VARIANTS = {
     "no-sink": {"sink_frames": "0"},
     "sink-stays": {"sink_positions": "fixed"},
     "by-block": {"kind": "block", "sink_frames": "0"},
+    "deep-sink": {"kind": "block", "policy": "deep-sink", "sink_frames": "9"},
+    "ema-sink": {"policy": "ema-sink"},
+    "rolling-sink": {"policy": "rolling-sink"},
 }
 
 

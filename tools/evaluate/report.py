@@ -6,6 +6,7 @@ from .measures import drift
 
 DRIFTS = ("brightness", "contrast", "saturation", "sharpness", "latent_mean", "latent_deviation")
 KEPT = ("colour", "ground", "object", "motion", "flicker")
+GROUND = ("ground_red", "ground_green", "ground_blue")
 
 
 def interval(values, rounds=2000):
@@ -13,6 +14,12 @@ def interval(values, rounds=2000):
     rng = random.Random(1)
     means = sorted(sum(rng.choices(values, k=len(values))) / len(values) for _ in range(rounds))
     return sum(values) / len(values), means[int(0.025 * rounds)], means[int(0.975 * rounds)]
+
+
+def ground_shift(clip, mark):
+    """How far the ground's colour is at a mark from where it began: distance in RGB of 0..1."""
+    first, there = list(clip.values())[0], clip[mark]
+    return sum((there[c] - first[c]) ** 2 for c in GROUND) ** 0.5
 
 
 def summary(clips):
@@ -28,6 +35,30 @@ def summary(clips):
         out[f"{name} at the start"] = interval([c[marks[0]][name] for c in clips])
         out[f"{name} at {marks[-1]} s"] = interval([c[marks[-1]][name] for c in clips])
     return out
+
+
+def marks_table(measured):
+    """Markdown: what matters most at every mark, as means over the clips. measured: {variant:
+    clips}.
+    """
+    marks = list(next(iter(measured.values()))[0])
+    rows = {
+        "object found": lambda c, m: c[m]["object"],
+        "caption's colour": lambda c, m: c[m]["colour"],
+        "caption's ground": lambda c, m: c[m]["ground"],
+        "ground's colour, shift": ground_shift,
+        "contrast": lambda c, m: c[m]["contrast"],
+        "motion": lambda c, m: c[m]["motion"],
+    }
+    lines = [
+        "| measure | variant | " + " | ".join(f"{m} s" if m else "start" for m in marks) + " |"
+    ]
+    lines.append("|---" * (len(marks) + 2) + "|")
+    for row, value in rows.items():
+        for variant, clips in measured.items():
+            means = (sum(value(c, m) for c in clips) / len(clips) for m in marks)
+            lines.append(f"| {row} | {variant} | " + " | ".join(f"{v:.3f}" for v in means) + " |")
+    return "\n".join(lines) + "\n"
 
 
 def table(variants):

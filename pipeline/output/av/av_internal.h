@@ -1,4 +1,5 @@
-/* av_internal.h - the one place that knows FFmpeg versions, and the encoder under video.c. */
+/* av_internal.h - the one place that knows FFmpeg versions, the encoder under video.c, the decoder
+ * under what reads files. */
 #ifndef AV_INTERNAL_H
 #define AV_INTERNAL_H
 
@@ -68,6 +69,35 @@ status encoder_frame(AVFrame **out, const AVCodecContext *ctx) MUST_USE;
  * was not yet fed a picture it gets a blank one: SVT-AV1 waits for ever when it
  * is closed without a picture or without its end of stream. */
 void encoder_close(AVCodecContext **ctx, bool fed);
+
+/* ---- av_decoder.c ---- */
+
+struct SwsContext;
+
+/* The frames of a file's best video stream, or of its still picture. Stays where it is while
+ * open. */
+struct av_decoder {
+    const char *path; /* the caller's */
+    AVFormatContext *in;
+    AVStream *stream;
+    AVCodecContext *codec;
+    AVPacket *packet;
+    AVFrame *frame; /* the newest; may differ in size and format from the one before */
+};
+
+/* ST_FORMAT if the file is missing or libav finds no picture in it; ST_NOMEM. av_decoder_close when
+ * done, also after a failure. */
+status av_decoder_open(struct av_decoder *d, const char *path) MUST_USE;
+/* *more false: there is none behind the last. ST_FORMAT if the file is damaged. */
+status av_decoder_next(struct av_decoder *d, bool *more) MUST_USE;
+void av_decoder_close(struct av_decoder *d); /* safe on a zeroed one; zeroes it */
+
+/* Fails with libav's words for its code: ST_NOMEM or ST_FORMAT. */
+status av_decoder_fail(const struct av_decoder *d, const char *what, int code);
+
+/* The frame's matrix and range for a conversion to RGB; SWS_CS_* for a frame that names none. Where
+ * formats have no matrix between them (RGB to RGB) nothing is set. */
+void av_decoder_set_colours(const struct av_decoder *d, struct SwsContext *scale, int untagged);
 
 /* ---- av_file.c ---- */
 

@@ -6,26 +6,17 @@
  * same numbers everywhere.
  */
 #include "pipeline/output/av/video_pictures.h"
-#include "base/strbuf.h"
+#include "pipeline/output/av/av_internal.h"
 
-#include <libavcodec/avcodec.h>
-#include <libavformat/avformat.h>
 #include <libswscale/swscale.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_PIXELS = 1 << 28 }; /* of a picture of the file */
-
 struct reader {
     const struct video_pictures_config *c;
-    AVFormatContext *in;
-    AVCodecContext *decoder;
-    AVPacket *packet;
-    AVFrame *frame;
+    struct av_decoder decoder;
     struct SwsContext *scale;
-    AVRational clock; /* of the stream */
-    int stream;
 
     uint16_t *ring; /* [room, height, width, 3] */
     int64_t room;
@@ -36,46 +27,6 @@ struct reader {
     int64_t last;   /* of the newest one, from there */
     int64_t length; /* how long that is shown */
 };
-
-static status fail_av(const struct reader *r, const char *what, int code)
-{
-    char why[AV_ERROR_MAX_STRING_SIZE];
-
-    av_strerror(code, why, sizeof why);
-    return fail(code == AVERROR(ENOMEM) ? ST_NOMEM : ST_FORMAT, "%s: %s: %s", r->c->path, what,
-                why);
-}
-
-/* ---- opening ---- */
-
-static status open_file(struct reader *r)
-{
-    char *const url = str_format("file:%s", r->c->path);
-    int e = url ? avformat_open_input(&r->in, url, NULL, NULL) : AVERROR(ENOMEM);
-
-    free(url);
-    if (e < 0) return fail_av(r, "no picture or video can be read", e);
-    e = avformat_find_stream_info(r->in, NULL);
-    if (e < 0) return fail_av(r, "no picture or video can be read", e);
-    return ST_OK;
-}
-
-static status open_decoder(struct reader *r)
-{
-    const AVCodec *codec = NULL;
-
-    r->stream = av_find_best_stream(r->in, AVMEDIA_TYPE_VIDEO, -1, -1, &codec, 0);
-    if (r->stream < 0) return fail_av(r, "found no picture in it", r->stream);
-    const AVStream *const s = r->in->streams[r->stream];
-    r->clock = s->time_base;
-    r->decoder = avcodec_alloc_context3(codec);
-    if (!r->decoder) return fail(ST_NOMEM, "%s: no memory for a decoder", r->c->path);
-    int e = avcodec_parameters_to_context(r->decoder, s->codecpar);
-    r->decoder->thread_count = 1;
-    r->decoder->max_pixels = MOST_PIXELS;
-    if (e >= 0) e = avcodec_open2(r->decoder, codec, NULL);
-    return e < 0 ? fail_av(r, "its decoder", e) : ST_OK;
-}
 
 static status open_ring(struct reader *r)
 {
@@ -88,26 +39,24 @@ static status open_ring(struct reader *r)
         return fail(ST_ARG, "%s: %lld pictures of %dx%d; at most %d MiB of them can be taken",
                     c->path, (long long)r->room, c->width, c->height, VIDEO_PICTURES_MIB);
     r->ring = malloc(bytes * (size_t)r->room);
-    r->packet = av_packet_alloc();
-    r->frame = av_frame_alloc();
-    if (r->ring && r->packet && r->frame) return ST_OK;
+    if (r->ring) return ST_OK;
     return fail(ST_NOMEM, "%s: no memory for %lld pictures", c->path, (long long)r->room);
 }
 
 /* ---- a picture to numbers ---- */
 
 /* Pixels that need not be square: by how much they are wider than high. */
-static double pixel_ratio(const struct reader *r)
+static double pixel_ratio(const struct av_decoder *d)
 {
-    AVRational const a = av_guess_sample_aspect_ratio(r->in, r->in->streams[r->stream], r->frame);
+    AVRational const a = av_guess_sample_aspect_ratio(d->in, d->stream, d->frame);
     return a.num > 0 && a.den > 0 ? av_q2d(a) : 1;
 }
 
 /* Cut to the clip's ratio, as much on both sides; on even pixels, for chroma stands on these. */
 static status cut_frame(struct reader *r)
 {
-    AVFrame *const f = r->frame;
-    double const ratio = (double)r->c->width / r->c->height / pixel_ratio(r);
+    AVFrame *const f = r->decoder.frame;
+    double const ratio = (double)r->c->width / r->c->height / pixel_ratio(&r->decoder);
     int const wide = (int)lround(f->height * ratio), high = (int)lround(f->width / ratio);
     int const left = wide < f->width ? (f->width - wide) / 4 * 2 : 0;
     int const top = high < f->height ? (f->height - high) / 4 * 2 : 0;
@@ -118,20 +67,7 @@ static status cut_frame(struct reader *r)
     f->crop_left = f->crop_right = (size_t)left;
     f->crop_top = f->crop_bottom = (size_t)top;
     int const e = av_frame_apply_cropping(f, AV_FRAME_CROP_UNALIGNED);
-    return e < 0 ? fail_av(r, "cutting a picture", e) : ST_OK;
-}
-
-static status set_colours(struct reader *r)
-{
-    const AVFrame *const f = r->frame;
-    int const matrix = f->colorspace == AVCOL_SPC_UNSPECIFIED ? SWS_CS_DEFAULT : (int)f->colorspace;
-    const int *const table = sws_getCoefficients(matrix), *const rgb =
-                                                              sws_getCoefficients(SWS_CS_DEFAULT);
-
-    /* A refusal means that the formats have no matrix between them: RGB to RGB. */
-    (void)sws_setColorspaceDetails(r->scale, table, f->color_range == AVCOL_RANGE_JPEG, rgb, 1, 0,
-                                   1 << 16, 1 << 16);
-    return ST_OK;
+    return e < 0 ? av_decoder_fail(&r->decoder, "cutting a picture", e) : ST_OK;
 }
 
 /* The decoder's frame to a place of the ring. Frames of a file may differ in size and format. */
@@ -144,16 +80,18 @@ static status convert_frame(struct reader *r, uint16_t *to)
     int const line[] = { w * 3 * (int)sizeof *to };
 
     TRY(cut_frame(r));
-    AVFrame *const f = r->frame;
+    AVFrame *const f = r->decoder.frame;
     r->scale = sws_getCachedContext(r->scale, f->width, f->height, (enum AVPixelFormat)f->format, w,
                                     h, AV_PIX_FMT_RGB48, flags, NULL, NULL, NULL);
     if (!r->scale)
         return fail(ST_FORMAT, "%s: pictures of %dx%d in a form that cannot be converted",
                     r->c->path, f->width, f->height);
-    TRY(set_colours(r));
+    av_decoder_set_colours(&r->decoder, r->scale, SWS_CS_DEFAULT);
     int const rows =
         sws_scale(r->scale, (const uint8_t *const *)f->data, f->linesize, 0, f->height, data, line);
-    return rows == h ? ST_OK : fail_av(r, "converting a picture", rows < 0 ? rows : AVERROR_BUG);
+    return rows == h ? ST_OK
+                     : av_decoder_fail(&r->decoder, "converting a picture",
+                                       rows < 0 ? rows : AVERROR_BUG);
 }
 
 /* ---- a video at the clip's rate ---- */
@@ -167,7 +105,7 @@ static uint16_t *place_of(const struct reader *r, int64_t i)
 static bool is_before(const struct reader *r, int64_t i, int64_t time)
 {
     AVRational const half = { r->c->fps_den, 2 * r->c->fps_num };
-    return av_compare_ts(2 * i + 1, half, time, r->clock) < 0;
+    return av_compare_ts(2 * i + 1, half, time, r->decoder.stream->time_base) < 0;
 }
 
 /* What was shown last is shown until `time`; its copy is the newest in the ring. What would fall
@@ -175,7 +113,7 @@ static bool is_before(const struct reader *r, int64_t i, int64_t time)
 static status show_until(struct reader *r, int64_t time, const uint16_t *newest)
 {
     AVRational const picture = { r->c->fps_den, r->c->fps_num };
-    int64_t end = av_rescale_q(time, r->clock, picture);
+    int64_t end = av_rescale_q(time, r->decoder.stream->time_base, picture);
 
     if (end < 0 || end > INT32_MAX)
         return fail(ST_FORMAT, "%s: a picture at a time that no video has", r->c->path);
@@ -188,15 +126,16 @@ static status show_until(struct reader *r, int64_t time, const uint16_t *newest)
 
 static int64_t length_of(const struct reader *r)
 {
-    AVRational const rate = r->in->streams[r->stream]->avg_frame_rate;
+    AVRational const rate = r->decoder.stream->avg_frame_rate;
     AVRational const picture = { r->c->fps_den, r->c->fps_num };
-    return av_rescale_q(1, rate.num > 0 && rate.den > 0 ? av_inv_q(rate) : picture, r->clock);
+    return av_rescale_q(1, rate.num > 0 && rate.den > 0 ? av_inv_q(rate) : picture,
+                        r->decoder.stream->time_base);
 }
 
 /* newest: room for one picture, the file's newest. */
 static status take_frame(struct reader *r, uint16_t *newest)
 {
-    int64_t const pts = r->frame->best_effort_timestamp;
+    int64_t const pts = r->decoder.frame->best_effort_timestamp;
 
     if (r->frames++ == 0) r->begin = pts == AV_NOPTS_VALUE ? 0 : pts;
     else {
@@ -210,33 +149,17 @@ static status take_frame(struct reader *r, uint16_t *newest)
     return convert_frame(r, newest);
 }
 
-/* All frames that the packet completes; NULL: the end of the file. */
-static status decode_packet(struct reader *r, const AVPacket *packet, uint16_t *newest)
-{
-    int e = avcodec_send_packet(r->decoder, packet);
-
-    if (e < 0) return fail_av(r, "a damaged picture", e);
-    while ((e = avcodec_receive_frame(r->decoder, r->frame)) >= 0) {
-        status const st = r->c->count || !r->frames ? take_frame(r, newest) : ST_OK;
-        av_frame_unref(r->frame);
-        TRY(st);
-    }
-    return e == AVERROR(EAGAIN) || e == AVERROR_EOF ? ST_OK : fail_av(r, "a damaged picture", e);
-}
-
+/* Of a still, the first frame alone. */
 static status decode_file(struct reader *r, uint16_t *newest)
 {
-    int e = 0;
+    bool more = true;
 
     r->length = length_of(r);
-    while ((r->c->count || !r->frames) && (e = av_read_frame(r->in, r->packet)) >= 0) {
-        bool const ours = r->packet->stream_index == r->stream;
-        status const st = ours ? decode_packet(r, r->packet, newest) : ST_OK;
-        av_packet_unref(r->packet);
-        TRY(st);
+    while (r->c->count || !r->frames) {
+        TRY(av_decoder_next(&r->decoder, &more));
+        if (!more) break;
+        TRY(take_frame(r, newest));
     }
-    if (e < 0 && e != AVERROR_EOF) return fail_av(r, "reading it", e);
-    if (r->c->count || !r->frames) TRY(decode_packet(r, NULL, newest));
     if (!r->frames) return fail(ST_FORMAT, "%s: found no picture in it", r->c->path);
     if (!r->c->count) memcpy(place_of(r, r->shown++), newest, r->picture * sizeof *newest);
     else TRY(show_until(r, r->last + r->length, newest));
@@ -248,7 +171,7 @@ static status decode_file(struct reader *r, uint16_t *newest)
 /* ---- all of it ---- */
 
 /* The ring's oldest to the front. */
-static status unroll(const struct reader *r, struct video_pictures *out)
+static status unroll_ring(const struct reader *r, struct video_pictures *out)
 {
     size_t const bytes = r->picture * sizeof *r->ring;
     uint16_t *const to = malloc(bytes * (size_t)r->room);
@@ -273,16 +196,12 @@ status video_pictures_read(struct video_pictures *out, const struct video_pictur
     TRY_OUT(open_ring(&r));
     newest = malloc(r.picture * sizeof *newest);
     if (!newest) FAIL_OUT(ST_NOMEM, "%s: no memory for a picture", c->path);
-    TRY_OUT(open_file(&r));
-    TRY_OUT(open_decoder(&r));
+    TRY_OUT(av_decoder_open(&r.decoder, c->path));
     TRY_OUT(decode_file(&r, newest));
-    TRY_OUT(unroll(&r, out));
+    TRY_OUT(unroll_ring(&r, out));
 out:
     sws_freeContext(r.scale);
-    av_frame_free(&r.frame);
-    av_packet_free(&r.packet);
-    avcodec_free_context(&r.decoder);
-    avformat_close_input(&r.in);
+    av_decoder_close(&r.decoder);
     free(newest);
     free(r.ring);
     return st;

@@ -114,8 +114,9 @@ uint32_t char_classes(uint32_t c); /* enum char_class bits */
  * The judgement of ftfy 6.3, stated as a table: neighbouring characters that
  * honest text hardly ever has. */
 
-/* True if some neighbours are unlikely. Text of ASCII alone never is. */
-bool badness_found(const struct codepoints *text);
+/* True if some neighbours are unlikely. Text of ASCII alone never is. Without memory to tell,
+ * false and text->failed. */
+bool badness_found(struct codepoints *text);
 
 /* ---- utf8_repair.c ---- */
 

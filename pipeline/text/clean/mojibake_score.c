@@ -131,7 +131,7 @@ static bool is_ascii(const struct codepoints *text, int64_t at)
     return at == end;
 }
 
-bool badness_found(const struct codepoints *text)
+bool badness_found(struct codepoints *text)
 {
     struct codepoints classes = { 0 };
     bool found = false;
@@ -139,6 +139,7 @@ bool badness_found(const struct codepoints *text)
     for (int64_t i = 0; i < text->count; i++) codepoints_add(&classes, char_classes(text->at[i]));
     for (int64_t i = 0; !classes.failed && i < text->count && !found; i++)
         if (!is_ascii(text, i)) found = any_rule_fits(text, classes.at, i);
+    text->failed |= classes.failed;
     codepoints_free(&classes);
     return found;
 }

@@ -251,6 +251,7 @@ static void repair_lines(struct codepoints *text, struct codepoints *scratch)
         i = end;
     }
     codepoints_swap(text, &out);
+    text->failed |= out.failed;
     codepoints_free(&line);
     codepoints_free(&out);
 }

@@ -213,6 +213,28 @@ static void bark(void *arg, const struct track *t, double seconds)
     if (track_idle(t) > 0 && seconds > 0) atomic_fetch_add(&barks, 1);
 }
 
+/* What a thread waited for queues and for work is no part of its laps. */
+static void laps_are_without_waits(void **state)
+{
+    static enum track_what const wait[] = { TRACK_QUEUE, TRACK_IDLE };
+    struct track *t;
+
+    (void)state;
+    for (int i = 0; i < COUNT_OF(wait); i++) {
+        assert_int_equal(track_open(&t, NULL, TRACK_ROW_LINE, "line"), ST_OK);
+        for (int lap = 0; lap < 3; lap++) {
+            track_begin(t, wait[i], TRACK_NOWHERE);
+            pause_ms(100);
+            track_end(t);
+            track_lap(t);
+        }
+        double const waited = track_seconds(t, wait[i], -1);
+        assert_true(waited > 0.29);
+        assert_true(track_patience(t, 0, 0) < 16 * waited / 3);
+        track_close(&t);
+    }
+}
+
 /* A track that stands still is reported once; one that moves is not. */
 static void a_watchdog_barks(void **state)
 {
@@ -230,7 +252,12 @@ static void a_watchdog_barks(void **state)
         track_lap(moves);
     }
     assert_int_equal(atomic_load(&barks), 0);
-    watchdog_add(w, still, 1, 1);
+    watchdog_add(w, still, 1, 1); /* has been still for two seconds, but nobody asked */
+    for (int i = 0; i < 4; i++) {
+        pause_ms(100);
+        track_lap(moves);
+    }
+    assert_int_equal(atomic_load(&barks), 0);
     track_begin(still, TRACK_QUEUE, TRACK_NOWHERE); /* a wait is not its business */
     for (int i = 0; i < 15; i++) {
         pause_ms(100);
@@ -317,6 +344,7 @@ int main(void)
         cmocka_unit_test(a_track_accounts),
         cmocka_unit_test(a_track_tells_where_it_was),
         cmocka_unit_test(a_track_accounts_processors),
+        cmocka_unit_test(laps_are_without_waits),
         cmocka_unit_test(a_watchdog_barks),
         cmocka_unit_test(a_queue_ends_both_ways),
     };

@@ -151,6 +151,46 @@ static void sinks(void **state)
     }
 }
 
+/* Every policy by its name, at what was published for it, with its own keys. */
+static void policies(void **state)
+{
+    static const struct {
+        const char *window;
+        enum kv_rule rule;
+        enum kv_key key;
+        double value;
+    } rows[] = {
+        { "attention_frames: 21, sink_frames: 10, policy: deep-sink", KV_DEEP_SINK, 0, 0 },
+        { "attention_frames: 21, sink_frames: 10, policy: deep-forcing, max_reuse: 2",
+          KV_DEEP_FORCING, KV_KEY_max_reuse, 2 },
+        { "attention_frames: 9, sink_frames: 3, policy: ema-sink", KV_EMA_SINK, KV_KEY_ema_alpha,
+          0.999 },
+        { "attention_frames: 21, sink_frames: 0, policy: rolling-sink", KV_ROLLING_SINK,
+          KV_KEY_replay_frames, 18 },
+        { "attention_frames: 6, sink_frames: 1, policy: infinity-rope", KV_INFINITY_ROPE,
+          KV_KEY_cut_position, 45 },
+        { "attention_frames: 12, sink_frames: 3, policy: memrope, adaptive: 1", KV_MEMROPE,
+          KV_KEY_adaptive, 1 },
+        { "attention_frames: 7, sink_frames: 2, policy: relax-forcing, redundancy: 1.5",
+          KV_RELAX_FORCING, KV_KEY_redundancy, 1.5 },
+        { "attention_frames: 21, sink_frames: 12, policy: echo-forcing, gate: 0", KV_ECHO_FORCING,
+          KV_KEY_gate, 0 },
+    };
+
+    (void)state;
+    assert_int_equal(COUNT_OF(rows), KV_RULES - 1);
+    for (int i = 0; i < COUNT_OF(rows); i++) {
+        char text[2048];
+        struct card c;
+        int const n = snprintf(text, sizeof text,
+                               HEAD FILES STEPS "window: {kind: block, %s}\n" TAIL, rows[i].window);
+        assert_int_equal(card_parse(&c, text, (size_t)n, "m/c.yaml"), ST_OK);
+        assert_int_equal(c.rule, rows[i].rule);
+        assert_true(c.key[rows[i].key] == rows[i].value);
+        card_close(&c);
+    }
+}
+
 /* A clip's first block may have steps of its own. */
 static void first_steps(void **state)
 {
@@ -228,6 +268,16 @@ static void refused_cards(void **state)
         { HEAD FILES STEPS "window: {kind: block, attention_frames: 7, sink_frames: 3}\n" TAIL,
           "m/c.yaml:12:41: window.attention_frames: found \"7\"; allowed: a multiple of 3, 6 to 90 "
           "for these steps and this sink" },
+        { HEAD FILES STEPS "window: {kind: block, attention_frames: 4, sink_frames: 2, policy: "
+                           "relax-forcing}\n" TAIL,
+          "m/c.yaml:12:41: window.attention_frames: found \"4\"; allowed: 5 to 90 for these steps and "
+          "this sink" },
+        { HEAD FILES STEPS "window: {kind: block, attention_frames: 7, sink_frames: 2, policy: "
+                           "relax-forcing, candidates: 65}\n" TAIL,
+          "m/c.yaml:12:95: window.candidates: found \"65\"; allowed: a whole number from 1 to 64" },
+        { HEAD FILES STEPS "window: {kind: block, attention_frames: 7, sink_frames: 2, policy: "
+                           "relax-forcing, gate: 3}\n" TAIL,
+          "m/c.yaml:12:83: window.gate: gate is no key of the policy relax-forcing" },
         { HEAD FILES STEPS "window: {kind: spiral, attention_frames: 21, sink_frames: 3}\n" TAIL,
           "m/c.yaml:12:16: window.kind: found \"spiral\"; allowed: rolling|block" },
         { HEAD FILES "steps: []\nwarp: true\nshift: 5\nframes_per_block: 3\n" ROLL TAIL,
@@ -343,9 +393,10 @@ static void fingerprints(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_card),        cmocka_unit_test(the_models),
-        cmocka_unit_test(sinks),         cmocka_unit_test(first_steps),
-        cmocka_unit_test(refused_cards), cmocka_unit_test(fingerprints),
+        cmocka_unit_test(a_card),       cmocka_unit_test(the_models),
+        cmocka_unit_test(sinks),        cmocka_unit_test(policies),
+        cmocka_unit_test(first_steps),  cmocka_unit_test(refused_cards),
+        cmocka_unit_test(fingerprints),
     };
     return cmocka_run_group_tests_name("unit_card", tests, NULL, NULL);
 }

@@ -18,6 +18,7 @@ static struct clip_spec full_clip(void)
           .at = "45s",
           .over = "3s",
           .moved = true },
+        { .block = 200, .text = T("night"), .at = "1m40s", .over = "0s", .cut = true },
     };
     static struct clip_pair value[] = { { T("seed"), T("1") }, { T("place"), T("Hong Kong") } };
     static struct clip_pair label[] = { { T("show"), T("harbour") } };
@@ -125,6 +126,7 @@ static void same_prompts(const struct clip_spec *a, const struct clip_spec *b)
         same_text(p->at, q->at);
         same_text(p->over, q->over);
         assert_int_equal(p->moved, q->moved);
+        assert_int_equal(p->cut, q->cut);
     }
 }
 
@@ -270,7 +272,7 @@ static const char *said(bool model, const char *key, const char *value)
 
 #define PROMPT(block, blend)                                                                       \
     "{\"block\": " block ", \"blend\": " blend                                                     \
-    ", \"text\": \"x\", \"at\": \"\", \"over\": \"\", \"moved\": false}"
+    ", \"text\": \"x\", \"at\": \"\", \"over\": \"\", \"moved\": false, \"cut\": false}"
 #define FORMAT(file)                                                                               \
     "{\"file\": \"" file "\", \"codec\": \"h264\", \"pix\": \"yuv420p\", \"crf\": 1, "             \
     "\"threads\": 1, \"encoder\": \"cpu\"}"
@@ -315,6 +317,10 @@ static void refused_clips(void **state)
           "prompt[1].block: not behind the one before and its blend" },
         { "prompt", "[" PROMPT("0", "0") ", " PROMPT("1", "2") ", " PROMPT("2", "0") "]",
           "prompt[2].block: not behind the one before and its blend" },
+        { "prompt",
+          "[" PROMPT("0", "0") ", {\"block\": 1, \"blend\": 1, \"text\": \"x\", \"at\": \"\", "
+                               "\"over\": \"\", \"moved\": false, \"cut\": true}]",
+          "prompt[1].cut: not of the first, nor with a blend" },
         { "prompt", "[" PROMPT("0", "0") ", " PROMPT("480", "0") "]",
           "prompt[1].block: not below blocks, 480" },
         { "prompt", "[" PROMPT("0", "-1") "]",
@@ -413,7 +419,7 @@ static void refused_bytes(void **state)
     (void)state;
     c.dir = T("/out/\xff");
     assert_int_equal(clip_spec_to_json(&t, &c), ST_FORMAT);
-    assert_string_equal(error_last()->msg, "clip: dir: not UTF-8, or no memory for it");
+    assert_string_equal(error_last()->msg, "clip: dir: not UTF-8");
     strbuf_free(&t);
 }
 

@@ -53,6 +53,34 @@ static struct kv_policy const averaged = {
     WINDOW_ROLLING, 5, 3, 21, 3, KV_SINK_USUAL, KV_EMA_SINK, { [KV_KEY_ema_alpha] = 0.999 }
 };
 
+static struct kv_policy const relaxed = { WINDOW_BLOCK,
+                                          4,
+                                          3,
+                                          7,
+                                          2,
+                                          KV_SINK_USUAL,
+                                          KV_RELAX_FORCING,
+                                          { [KV_KEY_reservoir_frames] = 30,
+                                            [KV_KEY_history_frames] = 1,
+                                            [KV_KEY_tail_frames] = 1,
+                                            [KV_KEY_candidates] = 4,
+                                            [KV_KEY_redundancy] = 2 } };
+static struct kv_policy const echo = { WINDOW_BLOCK,
+                                       4,
+                                       3,
+                                       21,
+                                       12,
+                                       KV_SINK_USUAL,
+                                       KV_ECHO_FORCING,
+                                       { [KV_KEY_compressed_frames] = 3,
+                                         [KV_KEY_recent_frames] = 3,
+                                         [KV_KEY_history_frames] = 21,
+                                         [KV_KEY_calibration_frames] = 21,
+                                         [KV_KEY_score_offsets] = 5,
+                                         [KV_KEY_max_reuse] = 8,
+                                         [KV_KEY_amplitude_term] = 1,
+                                         [KV_KEY_gate] = 3 } };
+
 /* "c0:0+3@0 w1:0+3@3": source and block, first frame + frames @ position */
 static const char *spell_window(const struct kv_window *l, char buf[1024])
 {
@@ -116,6 +144,16 @@ static void window_passes(void **state)
           "c5:2+1@18 c5:1+1@19 c5:0+1@20 c7:0+3@21 w8:0+3@24 w9:0+3@27 w10:0+3@30 w11:0+3@33 "
           "w12:0+3@36" },
         { &scenes, 4, 1, "c0:0+1@9 c3:1+2@10 w4:0+3@12" },
+        /* all there is, as long as that is sink, tail and a frame; then sink and history stand
+         * right before the tail, and before a choice the oldest stands for it */
+        { &relaxed, 1, 1, "c0:0+3@0 w1:0+3@3" },
+        { &relaxed, 2, 1, "c0:0+2@2 c0:2+1@4 c1:2+1@5 w2:0+3@6" },
+        { &relaxed, 12, 1, "c0:0+2@32 c3:2+1@34 c11:2+1@35 w12:0+3@36" },
+        /* the sink walks on by a block where the old one ends, rows and all, in front of what was
+         * chosen */
+        { &echo, 6, 1, "c0:0+3@0 c1:0+3@3 c2:0+3@6 c3:0+3@9 c4:0+3@12 c5:0+3@15 w6:0+3@18" },
+        { &echo, 7, 1,
+          "c1:0+3@3 c2:0+3@6 c3:0+3@9 c3:2+1@12 c3:1+1@13 c3:0+1@14 k0:0+3@15 c6:0+3@18 w7:0+3@21" },
         { &averaged, 2, 5, "c0:0+3@0 c1:0+3@3 w2:0+3@6 w3:0+3@9 w4:0+3@12 w5:0+3@15 w6:0+3@18" },
         { &averaged, 3, 5, "k0:0+3@3 c2:0+3@6 w3:0+3@9 w4:0+3@12 w5:0+3@15 w6:0+3@18 w7:0+3@21" },
         { &moving12, 3, 1, "c0:0+3@0 c1:0+3@3 c2:0+3@6 w3:0+3@9" },
@@ -179,18 +217,35 @@ static void how_far_back(void **state)
         int first, end, want;
         bool given;
     } const cases[] = {
-        { &rolling, 0, 6, 7, false }, { &rolling, 5, 6, 7, false },    { &rolling, 0, 1, 1, false },
-        { &rolling, 1, 2, 2, false }, { &rolling, 4, 5, 5, false },    { &rolling, 0, 3, 3, false },
-        { &block21, 0, 5, 7, false }, { &block21, 0, 1, 6, false },    { &block12, 0, 5, 3, false },
-        { &rolling, 0, 6, 7, true },  { &rolling, 0, 1, 5, true },     { &rolling, 4, 5, 5, true },
-        { &no_sink, 0, 1, 2, false }, { &no_sink, 4, 5, 6, false },    { &no_sink, 0, 1, 6, true },
-        { &no_sink, 5, 6, 7, false }, { &fixed_sink, 4, 5, 5, false }, { &block21, 0, 5, 7, true },
-        { &block21, 0, 1, 6, true },  { &block12, 0, 5, 3, true },
+        { &rolling, 0, 6, 7, false },    { &rolling, 5, 6, 7, false },
+        { &rolling, 0, 1, 1, false },    { &rolling, 1, 2, 2, false },
+        { &rolling, 4, 5, 5, false },    { &rolling, 0, 3, 3, false },
+        { &block21, 0, 5, 7, false },    { &block21, 0, 1, 6, false },
+        { &block12, 0, 5, 3, false },    { &rolling, 0, 6, 7, true },
+        { &rolling, 0, 1, 5, true },     { &rolling, 4, 5, 5, true },
+        { &no_sink, 0, 1, 2, false },    { &no_sink, 4, 5, 6, false },
+        { &no_sink, 0, 1, 6, true },     { &no_sink, 5, 6, 7, false },
+        { &fixed_sink, 4, 5, 5, false }, { &block21, 0, 5, 7, true },
+        { &block21, 0, 1, 6, true },     { &block12, 0, 5, 3, true },
+        { &relaxed, 0, 5, 10, false },   { &relaxed, 0, 4, 9, false },
+        { &echo, 0, 5, 8, false },
     };
     (void)state;
     for (int i = 0; i < COUNT_OF(cases); i++)
         assert_int_equal(kv_lookback(cases[i].p, cases[i].first, cases[i].end, cases[i].given),
                          cases[i].want);
+}
+
+static struct kv_policy with_frames(struct kv_policy p, int attention_frames)
+{
+    p.attention_frames = attention_frames;
+    return p;
+}
+
+static struct kv_policy with_key(struct kv_policy p, enum kv_key k, double value)
+{
+    p.key[k] = value;
+    return p;
 }
 
 static void bad_policies(void **state)
@@ -229,6 +284,17 @@ static void bad_policies(void **state)
             KV_DEEP_FORCING,
             { [KV_KEY_budget_frames] = 16, [KV_KEY_recent_frames] = 2 } },
           "recent_frames: 2; 3 to 6 are allowed, the block's own counted" },
+        { with_frames(relaxed, 8),
+          "attention frames: 8; 7, sink, history, tail and a block, is allowed" },
+        { with_key(relaxed, KV_KEY_reservoir_frames, 9),
+          "reservoir_frames: 9; 10 at least for these" },
+        { with_key(relaxed, KV_KEY_tail_frames, 4),
+          "tail_frames: 4; 1 to 3, a block, are allowed" },
+        { with_frames(echo, 24),
+          "attention frames: 24; 21, sink, compressed, recent and a block, is allowed" },
+        { with_key(echo, KV_KEY_history_frames, 24), "history_frames: 24; 6 to 21 are allowed" },
+        { with_key(echo, KV_KEY_calibration_frames, 20),
+          "calibration_frames: 20; whole blocks of 3, up to 21, are allowed" },
         { { WINDOW_BLOCK, 4, 0, 21, 0, KV_SINK_USUAL, KV_USUAL, { 0 } },
           "frames per block: 0; 1 to 64 are allowed" },
     };

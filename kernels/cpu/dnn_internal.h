@@ -1,6 +1,6 @@
-/* dnn_api.h - where oneDNN 2 and 3 differ: how an operation is described. Private to dnn*.c. */
-#ifndef DNN_API_H
-#define DNN_API_H
+/* dnn_internal.h - what oneDNN 2 and 3 describe each in its own way. Private to dnn*.c. */
+#ifndef DNN_INTERNAL_H
+#define DNN_INTERNAL_H
 
 #include "kernels/cpu/cpu_tile.h"
 #include <oneapi/dnnl/dnnl.h>
@@ -15,4 +15,4 @@ dnnl_status_t dnn_describe(dnnl_primitive_desc_t *out, dnnl_engine_t engine,
 dnnl_status_t dnn_describe_pack(dnnl_primitive_desc_t *out, dnnl_engine_t engine,
                                 const struct dnn_shape *s, const_dnnl_primitive_desc_t form);
 
-#endif /* DNN_API_H */
+#endif /* DNN_INTERNAL_H */

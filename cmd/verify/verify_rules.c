@@ -1,0 +1,158 @@
+/* verify_rules.c - a rolling case's steps and window, from its case.json. */
+#include "base/choice.h"
+#include "cmd/verify/verify_internal.h"
+
+#include <string.h>
+
+/* A list of 1 to SCHEDULE_LEVELS numbers; 0: it is none. */
+static int read_steps(const struct json_node *list, double step[SCHEDULE_LEVELS])
+{
+    size_t const levels = json_tree_is(list, NODE_LIST) ? list->count : 0;
+
+    if (levels > SCHEDULE_LEVELS) return 0;
+    for (size_t i = 0; i < levels; i++) step[i] = json_tree_item(list, i)->number;
+    return (int)levels;
+}
+
+status verify_read_schedule(struct verify_case *c, struct schedule *out)
+{
+    const struct json_node *const first = json_tree_member(c->json, "first_block_steps");
+    const struct json_node *const warp = json_tree_member(c->json, "warp");
+    const struct json_node *const shift = json_tree_member(c->json, "timestep_shift");
+    double step[SCHEDULE_LEVELS];
+    int levels = read_steps(json_tree_member(c->json, "steps"), step);
+
+    if (!levels || !json_tree_is(warp, NODE_BOOL) || !json_tree_is_number(shift))
+        return fail(ST_FORMAT, "%s/case.json: steps (a list), warp and timestep_shift are expected",
+                    c->dir);
+    TRY(schedule_make(out, step, levels, warp->truth, shift->number));
+    if (!first) return ST_OK;
+    levels = read_steps(first, step);
+    if (!levels)
+        return fail(ST_FORMAT, "%s/case.json: first_block_steps: a list is expected", c->dir);
+    return schedule_set_opening(out, step, levels, warp->truth, shift->number);
+}
+
+/* What a rolling case may say; a key that is none of these nor its policy's is refused. */
+static const char *const case_keys[] = {
+    "kind",
+    "window",
+    "policy",
+    "steps",
+    "first_block_steps",
+    "warp",
+    "timestep_shift",
+    "frames_per_block",
+    "latent_frames",
+    "latent_height",
+    "latent_width",
+    "given_frames",
+    "context_noise",
+    "attention_frames",
+    "window_frames",
+    "sink_frames",
+    "sink_blocks",
+    "positions",
+    "cache_frames",
+    "weights_key",
+    "lora",
+    "prompt_switches",
+    "prompt_text",
+    "source",
+};
+
+static status check_keys(const struct verify_case *c, enum kv_rule rule)
+{
+    const char *known[COUNT_OF(case_keys) + KV_KEYS_COUNT];
+    int count = 0;
+
+    for (; count < COUNT_OF(case_keys); count++) known[count] = case_keys[count];
+    for (int i = 0; i < KV_KEYS_COUNT; i++)
+        if (kv_key_bounds(rule, (enum kv_key)i)) known[count++] = kv_key_name((enum kv_key)i);
+    return verify_keys(c, known, count);
+}
+
+/* The usual policies by the names that cases have for them: a window, with a sink or without. */
+static status read_rule(const struct verify_case *c, struct kv_policy *p)
+{
+    const struct json_node *const policy = json_tree_member(c->json, "policy");
+    const char *const name = policy ? json_tree_text(policy) : kv_rule_name(KV_USUAL);
+    bool const block = p->kind == WINDOW_BLOCK;
+
+    if (!name) return fail(ST_FORMAT, "%s/case.json: policy: a name is expected", c->dir);
+    if (!strcmp(name, !block ? "rolling" : p->sink_frames ? "sink" : "window")) p->rule = KV_USUAL;
+    else if (!kv_rule_find(name, &p->rule))
+        return fail(ST_FORMAT, "%s/case.json: policy: nothing is known of `%s` with a sink of %d",
+                    c->dir, name, p->sink_frames);
+    return ST_OK;
+}
+
+/* A list 1, 2, 4 and so on, which stands for how many there are; 0: it is none. */
+static int count_doubled(const struct json_node *list)
+{
+    size_t const count = json_tree_is(list, NODE_LIST) ? list->count : 0;
+    double want = 1;
+
+    for (size_t i = 0; i < count; i++, want *= 2)
+        if (!json_tree_is_number(json_tree_item(list, i)) ||
+            json_tree_item(list, i)->number != want)
+            return 0;
+    return (int)count;
+}
+
+static status read_key(const struct verify_case *c, struct kv_policy *p, enum kv_key k)
+{
+    const char *const name = kv_key_name(k);
+    const struct json_node *const n = json_tree_member(c->json, name);
+
+    if (!n) return ST_OK;
+    if (json_tree_is_number(n)) p->key[k] = n->number;
+    else if (json_tree_is(n, NODE_BOOL)) p->key[k] = n->truth;
+    else if (json_tree_is(n, NODE_NULL)) p->key[k] = 0;
+    else if (count_doubled(n)) p->key[k] = count_doubled(n);
+    else return fail(ST_FORMAT, "%s/case.json: %s: a number is expected", c->dir, name);
+    return ST_OK;
+}
+
+static status read_sink(const struct verify_case *c, struct kv_policy *p)
+{
+    int blocks = 0;
+
+    if (json_tree_member(c->json, "sink_frames"))
+        TRY(verify_int(c, "sink_frames", 0, 4096, &p->sink_frames));
+    if (json_tree_member(c->json, "sink_frames") && !json_tree_member(c->json, "sink_blocks"))
+        return ST_OK;
+    TRY(verify_int(c, "sink_blocks", 0, 64, &blocks));
+    if (!json_tree_member(c->json, "sink_frames")) p->sink_frames = blocks * p->frames_per_block;
+    if (p->sink_frames == blocks * p->frames_per_block) return ST_OK;
+    return fail(ST_FORMAT, "%s/case.json: sink_frames: %d; %d blocks of %d are expected", c->dir,
+                p->sink_frames, blocks, p->frames_per_block);
+}
+
+status verify_read_policy(struct verify_case *c, int levels, struct kv_policy *out)
+{
+    const struct json_node *const window = json_tree_member(c->json, "window");
+    const char *const name = window ? json_tree_text(window) : kv_window_name(WINDOW_ROLLING);
+    int const kind = name ? choice_find(KV_WINDOW_CHOICES, name) : -1;
+    const struct json_node *const positions = json_tree_member(c->json, "positions");
+    int clean;
+
+    if (kind < 0)
+        return fail(ST_FORMAT, "%s/case.json: window: one of %s is expected", c->dir,
+                    KV_WINDOW_CHOICES);
+    *out = (struct kv_policy){ .kind = (enum window_kind)kind, .levels = levels };
+    c->one_by_one = out->kind == WINDOW_BLOCK;
+    TRY(verify_int(c, "frames_per_block", 1, 64, &out->frames_per_block));
+    TRY(verify_int(c, "attention_frames", 1, 4096, &out->attention_frames));
+    TRY(read_sink(c, out));
+    if (json_tree_member(c->json, "context_noise"))
+        TRY(verify_int(c, "context_noise", 0, 0, &clean)); /* the clean pass is at t = 0 */
+    TRY(read_rule(c, out));
+    TRY(check_keys(c, out->rule));
+    kv_keys_usual(out->rule, out->key);
+    for (int i = 0; i < KV_KEYS_COUNT; i++)
+        if (kv_key_bounds(out->rule, (enum kv_key)i)) TRY(read_key(c, out, (enum kv_key)i));
+    if (out->rule == KV_USUAL && positions && json_tree_text(positions))
+        out->sink = strcmp(json_tree_text(positions), "relative") ? KV_SINK_FIXED : KV_SINK_MOVING;
+    return kv_policy_check(out);
+}

@@ -1,0 +1,75 @@
+#!/bin/sh
+# cli_policies.sh - clips with every cache policy, by cards: the same to the bit for any ranks, and
+# what a policy alone takes from a job. ROLLMILL, MAKE_MODEL: programs.
+. "$(dirname "$0")/world.sh"
+
+# with_window NAME WINDOW: a card
+with_window() {
+    sed "s/kind: rolling, attention_frames: 21, sink_frames: 3/$2/" model/card.yaml >"model/$1.yaml"
+}
+
+# clip NAME LENGTH [LINES]: a job of a clip with the card of this name
+clip() {
+    job "$1.yaml" "$1" "$2" "output: {dir: out, latents: {file: l.safetensors, dtype: f32}}
+${3:-}"
+    sed -i "s|model/card|model/$1|" "$1.yaml"
+}
+
+# Windows so short that every rule is at work in six blocks.
+names=
+while read -r name window; do
+    with_window "$name" "kind: block, $window"
+    clip "$name" 72f
+    names="$names $name"
+done <<'TABLE'
+block attention_frames: 9, sink_frames: 3
+deep-sink attention_frames: 12, sink_frames: 5, policy: deep-sink
+deep-forcing attention_frames: 12, sink_frames: 3, policy: deep-forcing, budget_frames: 9
+ema-sink attention_frames: 9, sink_frames: 3, policy: ema-sink
+rolling-sink attention_frames: 9, sink_frames: 0, policy: rolling-sink, replay_frames: 6
+infinity-rope attention_frames: 6, sink_frames: 1, policy: infinity-rope
+memrope attention_frames: 12, sink_frames: 3, policy: memrope
+adaptive attention_frames: 12, sink_frames: 3, policy: memrope, adaptive: 1
+relax-forcing attention_frames: 7, sink_frames: 2, policy: relax-forcing, reservoir_frames: 12
+echo-forcing attention_frames: 12, sink_frames: 3, policy: echo-forcing, history_frames: 9, calibration_frames: 9
+TABLE
+# shellcheck disable=SC2086 # names without blanks
+jobs=$(printf '%s.yaml ' $names)
+for ranks in 1 3 5; do
+    rm -rf out
+    # shellcheck disable=SC2086 # the same
+    expect 0 'render: 10 clips made' render $jobs --ranks $ranks --ranks-per-line $ranks
+    for name in $names; do
+        [ $ranks -gt 1 ] || cp "out/$name/l.safetensors" "$name.1"
+        cmp -s "$name.1" "out/$name/l.safetensors" || wrong "$name: other bits on $ranks ranks"
+    done
+done
+for name in $names; do
+    for other in $names; do
+        [ "$name" = "$other" ] || ! cmp -s "$name.1" "$other.1" || wrong "$name: the clip of $other"
+    done
+done
+
+# A cut sets the block at which it is apart, and nothing before.
+scenes() { # NAME CHANGE
+    sed "s/^prompt: .*/prompts: [{at: 0s, text: sea}, {at: 33f, text: fog$2}]/" infinity-rope.yaml >"$1.yaml"
+    sed -i "s/^name: .*/name: $1/" "$1.yaml"
+}
+latents() { # CLIP FIRST: from this byte of the numbers on, a block's
+    head=$(od -An -tu8 -N8 "out/$1/l.safetensors" | tr -d ' ')
+    tail -c +$((9 + head + $2)) "out/$1/l.safetensors" | head -c $((3 * 16 * 6 * 8 * 4))
+}
+scenes flush ''
+scenes cut ', change: cut'
+expect 0 'render: 2 clips made' render flush.yaml cut.yaml
+block=$((3 * 16 * 6 * 8 * 4))
+latents flush $((2 * block)) >flush.before && latents cut $((2 * block)) >cut.before
+cmp -s flush.before cut.before || wrong "a cut changes what is before it"
+latents flush $((3 * block)) >flush.at && latents cut $((3 * block)) >cut.at
+cmp -s flush.at cut.at && wrong "a cut changes nothing"
+grep -q '"change": *"cut"' out/cut/clip.json || wrong "clip.json says nothing of a cut"
+sed -e 's|model/infinity-rope|model/block|' cut.yaml >no-cut.yaml
+expect 2 'has no rule for a cut; infinity-rope has' render no-cut.yaml
+rm -rf out
+expect 2 'goes by all heads of a layer together' render adaptive.yaml --ranks 2 --exchange heads
+exit $fail
