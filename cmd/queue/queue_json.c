@@ -1,10 +1,6 @@
 /* queue_json.c - rows of the queue as JSON objects. */
 #include "cmd/queue/queue_json.h"
-#include "base/strbuf.h"
-#include "base/utf8.h"
 #include "jobs/spec/json_build.h"
-
-#include <string.h>
 
 const char *const queue_job_states[] = { "running",  "ready",  "waiting", "held",     "stopping",
                                          "given up", "failed", "done",    "canceled", NULL };
@@ -19,27 +15,7 @@ const char *queue_job_state(const struct queue_job_status *s)
     return s->waits_for ? "waiting" : "ready";
 }
 
-/* ---- values ---- */
-
-json_t *queue_text_json(const char *text)
-{
-    struct strbuf t = { 0 };
-    size_t len = strlen(text);
-    json_t *out = NULL;
-
-    if (utf8_valid(text, len)) return json_stringn(text, len);
-    while (len) {
-        uint32_t c;
-        int const n = utf8_decode(&c, text, len);
-        if (n) strbuf_add(&t, text, (size_t)n);
-        else strbuf_add(&t, "\xEF\xBF\xBD", 3);
-        text += n ? n : 1;
-        len -= (size_t)(n ? n : 1);
-    }
-    if (!t.failed) out = json_stringn(t.s, t.len);
-    strbuf_free(&t);
-    return out;
-}
+/* ---- rows ---- */
 
 static void set_number(json_t **to, const char *key, int64_t n)
 {
@@ -48,10 +24,8 @@ static void set_number(json_t **to, const char *key, int64_t n)
 
 static void set_text(json_t **to, const char *key, const char *text)
 {
-    json_set(to, key, queue_text_json(text));
+    json_set(to, key, json_from_text(text));
 }
-
-/* ---- rows ---- */
 
 json_t *queue_job_json(const struct queue_job_status *s)
 {

@@ -10,8 +10,7 @@
 const char *queue_job_state(const struct queue_job_status *s);
 extern const char *const queue_job_states[]; /* all of them; NULL ends it */
 
-/* New objects; NULL for want of memory. What is no UTF-8 in a text is replaced by U+FFFD. */
-json_t *queue_text_json(const char *text);
+/* New objects, texts by json_from_text; NULL for want of memory. */
 json_t *queue_job_json(const struct queue_job_status *s);
 json_t *queue_world_json(const struct queue_world_status *s, int64_t now_ms);
 json_t *queue_owner_json(const struct queue_owner *o);

@@ -318,7 +318,7 @@ static void ask_for_clips(struct queue_link *l, const struct wish *w)
     enum queue_claimed what;
     int const before = l->n;
 
-    l->asked = l->beaten = clock_seconds();
+    l->asked = clock_seconds();
     l->news = false;
     enum queue_answer const a = queue_claim(l->q, w->group, w->hold, l->mine, &l->n, &what);
     for (int i = before; i < l->n; i++) hold_clip(l, &l->mine[i]);

@@ -182,7 +182,7 @@ status queue_show_owners(struct queue *q, bool json)
 
 static json_t *with_folder(json_t *clip, const char *folder)
 {
-    json_set(&clip, "folder", queue_text_json(folder));
+    json_set(&clip, "folder", json_from_text(folder));
     return clip;
 }
 

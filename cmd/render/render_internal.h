@@ -4,6 +4,7 @@
 #define RENDER_INTERNAL_H
 
 #include "pipeline/engine/engine.h"
+#include "pipeline/engine/work_source.h"
 
 /* ---- work_list.c ---- */
 
@@ -134,6 +135,24 @@ void render_report_close(struct render_report **f); /* NULL is fine; sets NULL *
 /* all: [ranks]. */
 status render_report_add(struct render_report *f, const struct engine_group *g,
                          const struct group_run *run, const struct rank_stats *all) MUST_USE;
+
+/* ---- render_notes.c ---- */
+
+/* What programs are told while a render runs; docs/farms.md names the lines. */
+struct render_notes_config {
+    const char *events;  /* a file that grows by a line of JSON an event; NULL: none */
+    const char *metrics; /* a file for Prometheus' node_exporter, removed at the end; NULL: none */
+    bool openjd;         /* openjd_progress, _status and _fail on stdout */
+    int64_t clips;       /* to make; 0: nobody knows */
+};
+
+/* A work source that hands everything on to `inner` and writes down what that is told. ST_IO for a
+ * file that cannot be written. Whoever opens, closes, also after a failure. */
+struct render_notes;
+status render_notes_open(struct render_notes **out, const struct render_notes_config *c,
+                         struct work_source inner) MUST_USE;
+struct work_source render_notes_source(struct render_notes *n);
+void render_notes_close(struct render_notes **n); /* NULL is fine; sets NULL */
 
 /* ---- prompt_job.c ---- */
 

@@ -73,12 +73,25 @@ struct render {
     struct model_pool *pool;
     const struct render_work *work;
     const char *report_path; /* NULL: none */
+    struct render_notes_config notes_asked;
 
     struct render_summary *summary;
     struct render_report *report;
+    struct render_notes *notes;
     bool opened;
     struct engine_result result; /* the same on all ranks */
 };
+
+/* Only where somebody asked for them. */
+static status take_notes(struct render *r, struct work_source *source)
+{
+    const struct render_notes_config *const c = &r->notes_asked;
+
+    if (!c->events && !c->metrics && !c->openjd) return ST_OK;
+    TRY(render_notes_open(&r->notes, c, *source));
+    *source = render_notes_source(r->notes);
+    return ST_OK;
+}
 
 /* Whether the report can be written is known before anything is read. */
 static status open_asked(void *arg, int ranks, struct work_source *out)
@@ -91,7 +104,8 @@ static status open_asked(void *arg, int ranks, struct work_source *out)
     TRY(r->work->open(r->work->arg, &r->o, out, &clips));
     work_ends = r->work->ends_itself;
     render_summary_set(r->summary, clips, r->report);
-    return ST_OK;
+    r->notes_asked.clips = clips;
+    return take_notes(r, out);
 }
 
 static void close_asked(void *arg)
@@ -99,6 +113,7 @@ static void close_asked(void *arg)
     struct render *const r = arg;
 
     work_ends = false;
+    render_notes_close(&r->notes);
     if (r->opened) r->work->close(r->work->arg);
     r->opened = false;
 }
@@ -153,7 +168,10 @@ static struct engine_options options_of(const struct render_request *w, const st
 status render_run(const struct render_request *w, const struct render_work *work,
                   struct engine_result *out)
 {
-    struct render r = { .work = work, .report_path = w->report };
+    struct render r = { .work = work,
+                        .report_path = w->report,
+                        .notes_asked = {
+                            .events = w->events, .metrics = w->metrics, .openjd = w->openjd } };
     struct backend backend;
     struct world_options world = { .ranks = w->ranks,
                                    .deadline_s = w->deadline,
@@ -245,6 +263,12 @@ struct opt render_option(struct render_request *w, int row)
           .help = "write a timeline for Perfetto or chrome://tracing" },
         { "report", OPT_TEXT, &w->report, .value = "FILE",
           .help = "write the table at the end as JSON" },
+        { "events", OPT_TEXT, &w->events, .value = "FILE",
+          .help = "add a line of JSON to it for every event" },
+        { "metrics-file", OPT_TEXT, &w->metrics, .value = "FILE",
+          .help = "keep metrics in it for node_exporter while this runs" },
+        { "openjd", OPT_FLAG, &w->openjd,
+          .help = "progress on stdout as Open Job Description has it" },
         { "prompt-cache", OPT_TEXT, &w->cache, .value = "DIR",
           .help = "where prompt embeddings are kept" },
         { "no-resume", OPT_FLAG, &w->no_resume,

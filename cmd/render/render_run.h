@@ -11,9 +11,9 @@
 /* As the options give it. */
 struct render_request {
     struct backend_request backend;
-    const char *text, *precision, *aim, *cache, *trace, *report;
+    const char *text, *precision, *aim, *cache, *trace, *report, *events, *metrics;
     int ranks, per_line, decode, threads, deadline, stall;
-    bool no_cache, cross_nodes, no_resume, fail_fast;
+    bool no_cache, cross_nodes, no_resume, fail_fast, openjd;
     char *home_cache; /* where `cache` points if nothing is said */
 };
 
@@ -28,7 +28,8 @@ void render_request_end(struct render_request *w);
         render_option(&(w), 5), render_option(&(w), 6), render_option(&(w), 7),                    \
         render_option(&(w), 8), render_option(&(w), 9), render_option(&(w), 10),                   \
         render_option(&(w), 11), render_option(&(w), 12), render_option(&(w), 13),                 \
-        render_option(&(w), 14)
+        render_option(&(w), 14), render_option(&(w), 15), render_option(&(w), 16),                 \
+        render_option(&(w), 17)
 struct opt render_option(struct render_request *w, int row);
 
 /* ST_ARG for options that do not go together. */

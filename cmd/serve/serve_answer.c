@@ -1,6 +1,7 @@
 /* serve_answer.c - paths to answers: a table, and two kinds of path with numbers in them. */
 #include "cmd/queue/queue_json.h"
 #include "cmd/serve/serve_internal.h"
+#include "jobs/spec/json_build.h"
 #include "jobs/yaml/yaml_value.h"
 
 #include <stdio.h>
@@ -10,7 +11,7 @@
 
 enum { OK = 200, NOT_FOUND = 404, AWAY = 503, KEEP_S = 3600 };
 
-static const char json_text[] = "application/json", plain_text[] = "text/plain; charset=utf-8";
+static const char json_type_text[] = "application/json", plain_text[] = "text/plain; charset=utf-8";
 
 static void say(struct serve_answer *out, int code, const char *words)
 {
@@ -24,9 +25,9 @@ static void say(struct serve_answer *out, int code, const char *words)
 
 static void add_json(struct serve_answer *out, const json_t *value)
 {
-    char *const text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+    char *const text = json_write(value, JSON_COMPACT | JSON_ENCODE_ANY);
 
-    out->type = json_text;
+    out->type = json_type_text;
     if (text) strbuf_addf(&out->body, "%s\n", text);
     else out->body.failed = true;
     free(text);

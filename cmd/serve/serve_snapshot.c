@@ -57,12 +57,12 @@ static json_t *brief_json(const struct queue_clip_brief *b)
     json_t *o = json_object();
 
     json_set(&o, "id", json_integer(b->job));
-    json_set(&o, "job", queue_text_json(b->uid));
+    json_set(&o, "job", json_from_text(b->uid));
     json_set(&o, "clip", json_integer(b->index));
     json_set(&o, "attempt", json_integer(b->attempt));
     json_set(&o, "world", json_integer(b->world));
-    json_set(&o, "host", queue_text_json(b->host));
-    json_set(&o, "values", queue_text_json(b->values));
+    json_set(&o, "host", json_from_text(b->host));
+    json_set(&o, "values", json_from_text(b->values));
     return o;
 }
 
@@ -94,8 +94,8 @@ static void take_failed(void *arg, const struct queue_clip_brief *b)
     json_t *o = brief_json(b);
 
     json_set(&o, "ended_ms", json_integer(b->ended));
-    json_set(&o, "end", queue_text_json(b->end));
-    json_set(&o, "message", queue_text_json(b->message));
+    json_set(&o, "end", json_from_text(b->end));
+    json_set(&o, "message", json_from_text(b->message));
     json_add(&t->list, o);
 }
 
@@ -111,8 +111,8 @@ static json_t *find_folder(const struct taking *t, const char *key, const char *
     }
     char *const name =
         utf8_valid(folder, strlen(folder)) ? serve_sheet_name(t->roots, folder) : NULL;
-    json_set(&o, "folder", queue_text_json(folder));
-    json_set(&o, "sheet", name ? queue_text_json(name) : json_null());
+    json_set(&o, "folder", json_from_text(folder));
+    json_set(&o, "sheet", name ? json_from_text(name) : json_null());
     free(name);
     return o;
 }

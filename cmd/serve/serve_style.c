@@ -22,6 +22,7 @@ const char serve_style[] =
     "table { width: 100%; border-collapse: collapse }\n"
     "th { text-align: left; font-weight: 500; font-size: .85rem; color: var(--soft) }\n"
     "th, td { padding: .35rem .75rem .35rem 0; border-bottom: 1px solid var(--line); vertical-align: top }\n"
+    "td:first-child { min-width: 7.5rem }\n"
     ".n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }\n"
     "progress { width: 100%; min-width: 4rem; height: .6rem; accent-color: var(--go) }\n"
     ".running { color: var(--go) } .done { color: var(--ok) }\n"

@@ -88,6 +88,14 @@ rc=$?
 first
 second
 await clips_are 'done' "$made"
+# How far a clip is shows while it runs, though both worlds go on asking for more.
+made=$((made + 1))
+sed "s/name: one/name: n$made/; s/seed: 5/seed: $made/; s/length: 1s/length: 12s/" one.yaml >n.yaml
+"$rollmill" submit n.yaml >/dev/null || wrong "submit n$made"
+ended_or_seen() { queue status "n$made" >seen.txt && grep -qE ' [1-9][0-9]* of [0-9]+ blocks on | done ' seen.txt; }
+await ended_or_seen
+grep -q ' blocks on ' seen.txt || wrong "no progress: $(cat seen.txt)"
+await clips_are 'done' "$made"
 queue drain >/dev/null
 for world in $first $second; do
     wait "$world"
