@@ -148,6 +148,7 @@ status cmd_work(int argc, char **argv)
     struct work_options o = { .ahead = 2, .lease = QUEUE_LEASE_MS / 1000, .patience = 600 };
     bool help;
 
+    render_catch_signals();
     render_request_begin(&o.render);
     status st = parse_work(&o, &argc, argv, &help);
     if (st == ST_OK && !help) st = work_on_queue(&o);

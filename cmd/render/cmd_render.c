@@ -190,6 +190,7 @@ status cmd_render(int argc, char **argv)
     struct render_request w;
     bool help;
 
+    render_catch_signals();
     render_request_begin(&w);
     status st = parse_render(&w, &list, &prompt, &argc, argv, &help);
     if (st == ST_OK && !help)

@@ -35,7 +35,7 @@ static void on_signal(int number)
 
 /* What is ignored from the start, as nohup has SIGHUP ignored and a script the SIGINT of what it
  * runs in the background, stays ignored. */
-static void catch_signals(void)
+void render_catch_signals(void)
 {
     struct sigaction const act = { .sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND };
     int const stops[] = { SIGINT, SIGTERM, SIGHUP, SIGUSR1 };
@@ -187,7 +187,6 @@ status render_run(const struct render_request *w, const struct render_work *work
                       w->report ? w->report : "-");
     if (!same) FAIL_OUT(ST_NOMEM, "the options: no memory");
     r.o = options_of(w, &backend, same, work->ahead);
-    catch_signals();
     TRY_OUT(model_pool_open(&r.pool, r.o.backend, r.o.threads ? r.o.threads : pool_cpus()));
     TRY_OUT(render_summary_open(&r.summary, &r.o));
     TRY_OUT(world_run(&world, render_on_rank, &r));

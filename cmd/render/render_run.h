@@ -55,6 +55,9 @@ struct render_work {
 status render_run(const struct render_request *w, const struct render_work *work,
                   struct engine_result *out) MUST_USE;
 
+/* From now on a signal that stops is one (75); the first thing that a command does. */
+void render_catch_signals(void);
+
 /* From any thread: ask for a stop, as a signal does. */
 void render_stop(void);
 

@@ -122,29 +122,29 @@ some_memory() { # TIMES
 }
 
 # What may be over soon, once; what stays, from there on.
-each write 6 NTH_ERROR=5
-each write 12 NTH_ERROR=4
-each write 12 NTH_ERROR=28 NTH_LASTING=1
-each write 6 NTH_FLIP=1
-each read 200 NTH_ERROR=5
-each read 400 NTH_ERROR=4
-each read 600 NTH_ERROR=5 NTH_LASTING=1
+each write 15 NTH_ERROR=5
+each write 30 NTH_ERROR=4
+each write 30 NTH_ERROR=28 NTH_LASTING=1
+each write 15 NTH_FLIP=1
+each read 500 NTH_ERROR=5
+each read 900 NTH_ERROR=4
+each read 1200 NTH_ERROR=5 NTH_LASTING=1
 each seek 1 NTH_ERROR=5
-each sync 4 NTH_ERROR=5
-each sync 8 NTH_ERROR=28 NTH_LASTING=1
-each close 9 NTH_ERROR=5
-each close 20 NTH_ERROR=28 NTH_LASTING=1
-each rename 2 NTH_ERROR=5
-each rename 3 NTH_ERROR=28 NTH_LASTING=1
-each folder 3 NTH_ERROR=5
-each folder 5 NTH_ERROR=28 NTH_LASTING=1
-each open 9 NTH_ERROR=24
-each open 20 NTH_ERROR=23 NTH_LASTING=1
-each map 4 NTH_ERROR=12
-each map 9 NTH_ERROR=12 NTH_LASTING=1
-each thread 1 NTH_ERROR=11
-each thread 2 NTH_ERROR=11 NTH_LASTING=1
-each_place 9
-some_memory "$([ "${TORTURE:-0}" = 0 ] && echo 5 || echo "${RANDOM_MEMORY:-2000}")"
+each sync 8 NTH_ERROR=5
+each sync 16 NTH_ERROR=28 NTH_LASTING=1
+each close 20 NTH_ERROR=5
+each close 40 NTH_ERROR=28 NTH_LASTING=1
+each rename 3 NTH_ERROR=5
+each rename 5 NTH_ERROR=28 NTH_LASTING=1
+each folder 5 NTH_ERROR=5
+each folder 8 NTH_ERROR=28 NTH_LASTING=1
+each open 20 NTH_ERROR=24
+each open 40 NTH_ERROR=23 NTH_LASTING=1
+each map 8 NTH_ERROR=12
+each map 15 NTH_ERROR=12 NTH_LASTING=1
+each thread 3 NTH_ERROR=11
+each thread 5 NTH_ERROR=11 NTH_LASTING=1
+each_place 24
+some_memory "$([ "${TORTURE:-0}" = 0 ] && echo 3 || echo "${RANDOM_MEMORY:-2000}")"
 echo "$tried renders"
 exit $fail
