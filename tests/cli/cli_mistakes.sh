@@ -2,7 +2,7 @@
 # cli_mistakes.sh - what a wrong program would make of the recorded clips is found: each case with a
 # number of its rule changed must differ. ROLLMILL: the program.
 set -u
-rollmill=${ROLLMILL:-./rollmill}
+rollmill=$(realpath "${ROLLMILL:-./rollmill}") || exit 1
 tmp=$(mktemp -d) || exit 1
 trap 'rm -rf "$tmp"' EXIT
 golden=$(pwd)/tests/golden
