@@ -25,6 +25,7 @@ struct codec_encoding {
 
     /* Its private options, "name" or "name=value"; NULL: it has none. */
     const char *always, *crf, *threads;
+    const char *on_avx512; /* likewise, where the processor has AVX-512 */
 };
 
 /* How an encoder's packet is made of parts, and what containers do with it. */

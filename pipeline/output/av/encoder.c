@@ -23,6 +23,7 @@ static void add_settings(struct strbuf *t, const struct codec_choice *k)
 
     if (k->preset[0]) strbuf_addf(t, "preset=%s:", k->preset);
     if (e->always) strbuf_addf(t, "%s:", e->always);
+    if (e->on_avx512 && __builtin_cpu_supports("avx512f")) strbuf_addf(t, "%s:", e->on_avx512);
     if (k->profile) strbuf_addf(t, "profile=%s:", k->profile);
     if (e->crf) strbuf_addf(t, "%s=%d:", e->crf, k->crf);
     if (e->threads) strbuf_addf(t, "%s=%d:", e->threads, k->threads);
