@@ -253,7 +253,7 @@ static status receive_reports(void *arg)
         st = comm_post(from, &xfer, 1);
         if (st == ST_OK) st = comm_wait(from);
         r.why[sizeof r.why - 1] = '\0';
-        if (st == ST_OK) t->report(t->dispatcher, me->line, &r);
+        if (st == ST_OK) dispatch_list_take_report(t->work, me->line, &r);
     }
     if (st != ST_OK && st != ST_PEER) comm_abort(t->world);
     return st;
@@ -264,8 +264,8 @@ status clip_report_send(struct group *t, int line, int number, status st, const 
     struct clip_report r = { .number = number, .st = (int32_t)st };
 
     snprintf(r.why, sizeof r.why, "%s", why ? why : "");
-    if (t->report) {
-        t->report(t->dispatcher, line, &r);
+    if (t->work) {
+        dispatch_list_take_report(t->work, line, &r);
         return ST_OK;
     }
     struct comm_xfer const xfer = report_xfer(&r, 0, true);

@@ -9,11 +9,10 @@
  *
  * What becomes of a clip, one that is cut too, is reported by the rank that encodes it
  * (clip_feed.c), which nothing can lose. After a stop the end of a line's encoder settles all of
- * the line that is left.
+ * the line that is left. What others report they note in a list (dispatch_list.c).
  *
  * The source is called from this thread alone.
  */
-#include "base/array.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/strbuf.h"
@@ -24,43 +23,16 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 static double const turn_s = 0.1;
 
-/* A clip that the source gave and whose outcome has not been reported to it. */
-struct entry {
-    struct work_item item;
-    int number, line;          /* -1: waits to be handed over */
-    int64_t nth;               /* clip of its line */
-    int64_t encoded, reported; /* blocks; of those the source knows */
-    bool begun, begun_reported;
-    bool over; /* `st` and `why` say what became of it */
-    status st;
-    char *why;
-};
-
-/* What a line's head has said last. */
-struct supply {
-    int64_t handed;         /* clips, by this thread */
-    int64_t admitted, left; /* clips; blocks of them that have not entered */
-    bool ended;             /* its encoder */
-    int busy, shown;        /* stages with a block; that events know */
-};
-
 struct dispatcher {
     struct group *t;
+    struct dispatch_list *list; /* the clips in work */
     struct prompt_bank *prompts;
     struct clip_starts *starts;
     struct task task;
 
-    pthread_mutex_t lock; /* of what follows */
-    pthread_cond_t changed;
-    struct entry **entry; /* [entries], in the order they came */
-    int entries, room;
-    struct supply line[ROLES_RANKS];
-
-    /* the thread's own */
     struct group_verdict refusal; /* prompts can no more be embedded; ST_OK: they can */
     bool exhausted;               /* the source has no more of the group */
     bool ended, closed;           /* feeds: no more clips; nothing more at all */
@@ -68,85 +40,6 @@ struct dispatcher {
     double asked_at;              /* the source, clock_seconds() */
     int64_t done, failed;
 };
-
-/* ---- what others report, on their threads --------------------------------------------- */
-
-static struct entry *find_entry(const struct dispatcher *d, int number)
-{
-    for (int i = 0; i < d->entries; i++)
-        if (d->entry[i]->number == number) return d->entry[i];
-    return NULL;
-}
-
-static void settle_entry(struct entry *e, status st, const char *why)
-{
-    if (e->over) return;
-    e->over = true;
-    e->st = st;
-    e->why = why && *why ? strdup(why) : NULL;
-}
-
-/* Clips of the line that nobody has reported will not be. */
-static void settle_line(struct dispatcher *d, int line)
-{
-    for (int i = 0; i < d->entries; i++)
-        if (d->entry[i]->line == line) settle_entry(d->entry[i], ST_CANCELED, "stopped");
-}
-
-/* With the lock. Up to and with this block it is encoded. */
-static void note_encoded(struct entry *e, int64_t block)
-{
-    e->begun = true;
-    if (block >= e->encoded) e->encoded = block + 1;
-}
-
-static void take_report(struct dispatcher *d, int line, const struct clip_report *r)
-{
-    pthread_mutex_lock(&d->lock);
-    struct entry *const e = r->number >= 0 ? find_entry(d, r->number) : NULL;
-
-    if (r->number < 0) {
-        d->line[line].ended = true;
-        settle_line(d, line);
-    } else if (e) {
-        if (r->st == ST_OK) note_encoded(e, e->item.clip->blocks - 1);
-        settle_entry(e, (status)r->st, r->why);
-    }
-    pthread_cond_signal(&d->changed);
-    pthread_mutex_unlock(&d->lock);
-}
-
-static void receive_tick(struct dispatcher *d, const int64_t value[])
-{
-    int const line = (int)value[TICK_LINE];
-
-    d->line[line].busy = (int)value[TICK_BUSY];
-    d->line[line].left = value[TICK_LEFT];
-    d->line[line].admitted = value[TICK_ADMITTED];
-    for (int i = 0; i < d->entries; i++) { /* the one whose block stands at stage 0 has begun */
-        struct entry *const e = d->entry[i];
-        if (e->line == line && e->number <= value[TICK_NEWEST])
-            e->begun = true; /* line >= 0: it has one */
-    }
-}
-
-static void receive_block(struct dispatcher *d, const int64_t value[])
-{
-    struct entry *const e = find_entry(d, (int)value[BLOCK_CLIP]);
-
-    if (e) note_encoded(e, value[BLOCK_NUMBER]);
-}
-
-static void receive_control(void *arg, const struct comm_control *m)
-{
-    struct dispatcher *const d = arg;
-
-    pthread_mutex_lock(&d->lock);
-    if (m->kind == CONTROL_TICK) receive_tick(d, m->value);
-    if (m->kind == CONTROL_BLOCK) receive_block(d, m->value);
-    pthread_cond_signal(&d->changed);
-    pthread_mutex_unlock(&d->lock);
-}
 
 /* ---- what is reported to the source ---------------------------------------------------- */
 
@@ -156,7 +49,7 @@ static void count_failure(struct dispatcher *d)
     if (d->t->rank->o->fail_fast) comm_stop(d->t->world);
 }
 
-static void report_outcome(struct dispatcher *d, const struct entry *e)
+static void report_outcome(struct dispatcher *d, const struct dispatch_entry *e)
 {
     const struct work_source *const s = d->t->rank->source;
 
@@ -172,30 +65,8 @@ static void report_outcome(struct dispatcher *d, const struct entry *e)
     s->ops->failed(s->arg, e->item.ticket, e->st, e->why ? e->why : status_name(e->st));
 }
 
-/* The next entry with news for the source, a copy; one that is over is taken off the list. */
-static bool next_change(struct dispatcher *d, struct entry *out)
-{
-    bool found = false;
-
-    pthread_mutex_lock(&d->lock);
-    for (int i = 0; i < d->entries && !found; i++) {
-        struct entry *const e = d->entry[i];
-        found = e->over || e->begun != e->begun_reported || e->encoded > e->reported;
-        if (!found) continue;
-        *out = *e;
-        e->begun_reported = e->begun;
-        e->reported = e->encoded;
-        if (!e->over) break;
-        memmove(d->entry + i, d->entry + i + 1, (size_t)(d->entries - i - 1) * sizeof *d->entry);
-        d->entries--;
-        free(e);
-    }
-    pthread_mutex_unlock(&d->lock);
-    return found;
-}
-
 /* A clip that failed takes no more of the line's time. */
-static status cut_failed_clip(struct dispatcher *d, const struct entry *e)
+static status cut_failed_clip(struct dispatcher *d, const struct dispatch_entry *e)
 {
     bool const runs = e->line >= 0 && e->st != ST_OK && e->st != ST_CANCELED && !d->closed;
     return runs ? clip_feed_cut(d->t, e->line, e->number) : ST_OK;
@@ -208,16 +79,12 @@ static void show_ticks(struct dispatcher *d)
 
     if (!ev || !ev->tick) return;
     for (int line = 0; line < d->t->g.roles.lines; line++) {
-        pthread_mutex_lock(&d->lock);
-        int const busy = d->line[line].busy;
-        bool const news = busy != d->line[line].shown;
-        d->line[line].shown = busy;
-        pthread_mutex_unlock(&d->lock);
-        if (news) ev->tick(ev->arg, line, busy);
+        int busy;
+        if (dispatch_list_busy_changed(d->list, line, &busy)) ev->tick(ev->arg, line, busy);
     }
 }
 
-static void show_blocks(const struct dispatcher *d, const struct entry *e)
+static void show_blocks(const struct dispatcher *d, const struct dispatch_entry *e)
 {
     const struct engine_events *const ev = d->t->rank->events;
     int const frames = e->item.clip->frames_per_block;
@@ -230,11 +97,11 @@ static void show_blocks(const struct dispatcher *d, const struct entry *e)
 static status report_changes(struct dispatcher *d)
 {
     const struct work_source *const s = d->t->rank->source;
-    struct entry e;
+    struct dispatch_entry e;
     status st = ST_OK;
 
     show_ticks(d);
-    while (st == ST_OK && next_change(d, &e)) {
+    while (st == ST_OK && dispatch_list_next_change(d->list, &e)) {
         if (e.begun && !e.begun_reported && s->ops->begun) s->ops->begun(s->arg, e.item.ticket);
         if (e.encoded > e.reported) {
             if (s->ops->progress) s->ops->progress(s->arg, e.item.ticket, e.encoded);
@@ -254,16 +121,7 @@ static status withdraw_clips(struct dispatcher *d)
     int64_t ticket;
 
     while (s->ops->withdrawn && (ticket = s->ops->withdrawn(s->arg)) >= 0) {
-        int line = -1, number = -1;
-        pthread_mutex_lock(&d->lock);
-        for (int i = 0; i < d->entries; i++) {
-            struct entry *const e = d->entry[i];
-            if (e->item.ticket != ticket || e->over) continue;
-            line = e->line;
-            number = e->number;
-            if (line < 0) settle_entry(e, ST_CANCELED, "withdrawn");
-        }
-        pthread_mutex_unlock(&d->lock);
+        int number, line = dispatch_list_withdraw(d->list, ticket, &number);
         if (line >= 0) TRY(clip_feed_cut(d->t, line, number));
     }
     return ST_OK;
@@ -271,43 +129,11 @@ static status withdraw_clips(struct dispatcher *d)
 
 /* ---- clips from the source ---------------------------------------------------------------- */
 
-static status add_entry(struct dispatcher *d, const struct work_item *item)
-{
-    struct entry *const e = calloc(1, sizeof *e);
-    status st = ST_OK;
-
-    if (!e) return fail(ST_NOMEM, "clip %s", item->clip->name);
-    *e = (struct entry){ .item = *item, .number = -1, .line = -1 };
-    pthread_mutex_lock(&d->lock);
-    struct entry **const more = array_grow(d->entry, d->entries, &d->room, sizeof(struct entry *));
-    if (more) {
-        d->entry = more;
-        d->entry[d->entries++] = e;
-    } else st = fail(ST_NOMEM, "%d clips in work", d->entries + 1);
-    pthread_mutex_unlock(&d->lock);
-    if (st != ST_OK) free(e);
-    return st;
-}
-
-/* Clips taken from the source whose first block has not entered a line. */
-static int count_waiting(struct dispatcher *d)
-{
-    int n = 0;
-
-    pthread_mutex_lock(&d->lock);
-    for (int i = 0; i < d->entries; i++) n += !d->entry[i]->begun && !d->entry[i]->over;
-    pthread_mutex_unlock(&d->lock);
-    return n;
-}
-
 /* Clips that no line has are not made, if prompts can no more be embedded. */
 static void refuse_waiting(struct dispatcher *d)
 {
     if (d->refusal.st == ST_OK) return;
-    pthread_mutex_lock(&d->lock);
-    for (int i = 0; i < d->entries; i++)
-        if (d->entry[i]->line < 0) settle_entry(d->entry[i], d->refusal.st, d->refusal.why);
-    pthread_mutex_unlock(&d->lock);
+    dispatch_list_refuse_unhanded(d->list, d->refusal.st, d->refusal.why);
 }
 
 /* Waits for a clip only if nothing else is to be done. A group that is refused is asked for what
@@ -318,9 +144,9 @@ static status take_clips(struct dispatcher *d)
     struct work_item item;
     enum work_next what;
 
-    while (!d->exhausted && count_waiting(d) < d->t->rank->o->ahead) {
+    while (!d->exhausted && dispatch_list_count_waiting(d->list) < d->t->rank->o->ahead) {
         TRY(s->ops->next(s->arg, d->t->first, 0, &item, &what));
-        if (what == WORK_CLIP) TRY(add_entry(d, &item));
+        if (what == WORK_CLIP) TRY(dispatch_list_add(d->list, &item));
         else d->exhausted = what != WORK_LATER || d->refusal.st != ST_OK;
         refuse_waiting(d);
         if (what != WORK_CLIP) break;
@@ -329,36 +155,6 @@ static status take_clips(struct dispatcher *d)
 }
 
 /* ---- clips to the lines -------------------------------------------------------------------- */
-
-/* Blocks that the line still can let in, and clips that it has not admitted yet. With the lock. */
-static int64_t blocks_left(const struct dispatcher *d, int line)
-{
-    int64_t n = d->line[line].left;
-
-    for (int i = 0; i < d->entries; i++) {
-        const struct entry *const e = d->entry[i];
-        if (e->line == line && !e->over && e->nth >= d->line[line].admitted)
-            n += e->item.clip->blocks;
-    }
-    return n;
-}
-
-/* The line that will run out of blocks first; -1: none needs a clip yet. */
-static int find_line_to_supply(struct dispatcher *d)
-{
-    int64_t least = 2 * d->t->g.roles.stages;
-    int line = -1;
-
-    pthread_mutex_lock(&d->lock);
-    for (int i = 0; i < d->t->g.roles.lines; i++) {
-        int64_t const left = blocks_left(d, i);
-        if (left >= least) continue;
-        least = left;
-        line = i;
-    }
-    pthread_mutex_unlock(&d->lock);
-    return line;
-}
 
 /* What a live clip is made of is what the other ranks read, too. */
 static status make_live(struct live_clip **out, const struct clip_spec *spec)
@@ -380,45 +176,14 @@ out:
     return st;
 }
 
-/* The oldest clips that wait to be handed over. Only this thread takes entries off the list, so
- * they stay where they are without the lock. */
-static int collect_waiting(struct dispatcher *d, struct entry *out[], int most)
-{
-    int n = 0;
-
-    pthread_mutex_lock(&d->lock);
-    for (int i = 0; i < d->entries && n < most; i++)
-        if (d->entry[i]->line < 0 && !d->entry[i]->over) out[n++] = d->entry[i];
-    pthread_mutex_unlock(&d->lock);
-    return n;
-}
-
 static status ask_for_prompts(struct dispatcher *d)
 {
-    struct entry *waiting[PROMPT_TOGETHER];
+    struct dispatch_entry *waiting[PROMPT_TOGETHER];
     const struct clip_spec *clip[PROMPT_TOGETHER];
-    int const n = collect_waiting(d, waiting, PROMPT_TOGETHER);
+    int const n = dispatch_list_find_unhanded(d->list, waiting, PROMPT_TOGETHER);
 
     for (int i = 0; i < n; i++) clip[i] = waiting[i]->item.clip;
     return prompt_bank_ask(d->prompts, clip, n);
-}
-
-static void refuse_clip(struct dispatcher *d, struct entry *e, const char *why)
-{
-    pthread_mutex_lock(&d->lock);
-    settle_entry(e, ST_FORMAT, why);
-    pthread_mutex_unlock(&d->lock);
-}
-
-static status hand_to_line(struct dispatcher *d, struct entry *e, struct live_clip *c, int line)
-{
-    pthread_mutex_lock(&d->lock);
-    e->encoded = e->reported = c->resumed;
-    c->number = e->number = d->numbers++;
-    c->line = e->line = line;
-    e->nth = d->line[line].handed++;
-    pthread_mutex_unlock(&d->lock);
-    return clip_feed_send(d->t, c);
 }
 
 /* Buffers were made for the formats that the source had in view when the group began. */
@@ -431,23 +196,24 @@ static status check_clip(const struct dispatcher *d, const struct clip_spec *c)
                 (long long)bytes, (long long)most);
 }
 
-static status supply_line(struct dispatcher *d, struct entry *e, int line)
+static status supply_line(struct dispatcher *d, struct dispatch_entry *e, int line)
 {
     struct live_clip *c = NULL;
     char *why = NULL;
     status st = ST_OK;
 
     if (check_clip(d, e->item.clip) != ST_OK || make_live(&c, e->item.clip) != ST_OK) {
-        refuse_clip(d, e, error_last()->msg);
+        dispatch_list_refuse(d->list, e, ST_FORMAT, error_last()->msg);
         error_clear();
         return ST_OK;
     }
     TRY_OUT(prompt_bank_give(d->prompts, c, &why));
     if (!why) TRY_OUT(clip_starts_give(d->starts, c, &why));
-    if (why) refuse_clip(d, e, why);
+    if (why) dispatch_list_refuse(d->list, e, ST_FORMAT, why);
     else {
         TRY_OUT(clip_find_resume(d->t, c));
-        st = hand_to_line(d, e, c, line);
+        dispatch_list_hand(d->list, e, c, line, d->numbers++);
+        st = clip_feed_send(d->t, c);
         c = NULL; /* handed over */
     }
 out:
@@ -470,15 +236,16 @@ static void collect_prompts(struct dispatcher *d)
 /* Then, while they are supplied, the prompts of those that come next. */
 static status supply_lines(struct dispatcher *d)
 {
-    struct entry *e;
+    struct dispatch_entry *e;
     int line;
 
     collect_prompts(d);
-    while (collect_waiting(d, &e, 1) && prompt_bank_has(d->prompts, e->item.clip)) {
-        if ((line = find_line_to_supply(d)) < 0) return ST_OK;
+    while (dispatch_list_find_unhanded(d->list, &e, 1) &&
+           prompt_bank_has(d->prompts, e->item.clip)) {
+        if ((line = dispatch_list_find_line(d->list, 2 * d->t->g.roles.stages)) < 0) return ST_OK;
         TRY(supply_line(d, e, line));
     }
-    return collect_waiting(d, &e, 1) ? ask_for_prompts(d) : ST_OK;
+    return dispatch_list_find_unhanded(d->list, &e, 1) ? ask_for_prompts(d) : ST_OK;
 }
 
 static status end_feeds(struct dispatcher *d)
@@ -502,18 +269,8 @@ static status poll_source(struct dispatcher *d, bool for_clips)
 /* Nothing waits to be handed over. */
 static bool all_handed(struct dispatcher *d)
 {
-    struct entry *e;
-    return collect_waiting(d, &e, 1) == 0;
-}
-
-static bool encoders_ended(struct dispatcher *d)
-{
-    bool all = true;
-
-    pthread_mutex_lock(&d->lock);
-    for (int i = 0; i < d->t->g.roles.lines; i++) all = all && d->line[i].ended;
-    pthread_mutex_unlock(&d->lock);
-    return all;
+    struct dispatch_entry *e;
+    return dispatch_list_find_unhanded(d->list, &e, 1) == 0;
 }
 
 static status run_turn(struct dispatcher *d)
@@ -540,16 +297,11 @@ static status run_dispatcher(void *arg)
     struct comm *const world = d->t->world;
     status st = ST_OK;
 
-    while (st == ST_OK && !encoders_ended(d)) {
+    while (st == ST_OK && !dispatch_list_ended(d->list)) {
         st = comm_aborted(world) ? fail(ST_PEER, "another rank has failed") : run_turn(d);
-        pthread_mutex_lock(&d->lock);
-        if (st == ST_OK) condvar_wait_for(&d->changed, &d->lock, turn_s);
-        pthread_mutex_unlock(&d->lock);
+        if (st == ST_OK) dispatch_list_wait(d->list, turn_s);
     }
-    pthread_mutex_lock(&d->lock);
-    for (int i = 0; i < d->entries; i++)
-        settle_entry(d->entry[i], ST_CANCELED, st == ST_OK ? "stopped" : "the engine failed");
-    pthread_mutex_unlock(&d->lock);
+    dispatch_list_settle(d->list, st == ST_OK ? "stopped" : "the engine failed");
     if (st == ST_OK) st = close_feeds(d);
     if (st != ST_OK && st != ST_PEER) comm_abort(world);
     st = prompt_bank_end(d->prompts, st);
@@ -568,28 +320,19 @@ status dispatcher_open(struct dispatcher **out, struct group *t)
     if (!d) return fail(ST_NOMEM, "dispatcher: no memory");
     d->t = t;
     d->numbers = t->numbers;
-    t->report = take_report;
-    pthread_mutex_init(&d->lock, NULL);
-    condvar_init(&d->changed);
     *out = d;
+    TRY(dispatch_list_open(&d->list));
+    t->work = d->list;
     TRY(prompt_bank_open(&d->prompts, t));
     TRY(clip_starts_open(&d->starts, t));
-    return add_entry(d, t->first);
-}
-
-static void wake(void *arg)
-{
-    struct dispatcher *const d = arg;
-
-    pthread_mutex_lock(&d->lock);
-    pthread_cond_signal(&d->changed);
-    pthread_mutex_unlock(&d->lock);
+    return dispatch_list_add(d->list, t->first);
 }
 
 status dispatcher_start(struct dispatcher *d)
 {
-    TRY(prompt_bank_start(d->prompts, wake, d));
-    heartbeat_listen(d->t->rank->heartbeat, receive_control, d);
+    dispatch_list_set_lines(d->list, d->t->g.roles.lines);
+    TRY(prompt_bank_start(d->prompts, dispatch_list_wake, d->list));
+    heartbeat_listen(d->t->rank->heartbeat, dispatch_list_take_control, d->list);
     return task_start(&d->task, "dispatcher", d->t->world->rank, run_dispatcher, d);
 }
 
@@ -600,7 +343,7 @@ status dispatcher_refuse(struct dispatcher *d, struct group_run *r)
     struct work_item item = *d->t->first;
     enum work_next what;
 
-    free(d->entry[--d->entries]); /* its clip is the first one */
+    dispatch_list_drop(d->list); /* its clip is the first one */
     do {
         s->ops->failed(s->arg, item.ticket, v->st, v->why);
         count_failure(d);
@@ -630,19 +373,13 @@ void dispatcher_close(struct dispatcher **dispatcher)
 
     if (!d) return;
     d->closed = true; /* what the thread did not settle, if it ever ran, was not made */
-    for (int i = 0; i < d->entries; i++)
-        settle_entry(d->entry[i], ST_CANCELED,
-                     comm_stopped(d->t->world) ? "stopped" : "the engine failed");
-    if (report_changes(d) != ST_OK) error_clear();
+    if (d->list) {
+        dispatch_list_settle(d->list, comm_stopped(d->t->world) ? "stopped" : "the engine failed");
+        if (report_changes(d) != ST_OK) error_clear();
+    }
     prompt_bank_close(&d->prompts);
     clip_starts_close(&d->starts);
-    for (int i = 0; i < d->entries; i++) {
-        free(d->entry[i]->why);
-        free(d->entry[i]);
-    }
-    free(d->entry);
-    pthread_cond_destroy(&d->changed);
-    pthread_mutex_destroy(&d->lock);
+    dispatch_list_close(&d->list);
     free(d);
     *dispatcher = NULL;
 }

@@ -8,6 +8,7 @@
  *   engine_comms.c      the groups of ranks that messages go through
  *   config_check.c      what all ranks must have in common
  *   dispatcher.c        rank 0: clips from the source to lines, outcomes back to it
+ *   dispatch_list.c     the clips it has in work, and what others report of them
  *   clip_start.c        what clips begin with, where it is given
  *   prompt_bank.c       embeddings of the prompts in use
  *   prompt_encoder.c    the text encoder, on the rank that embeds
@@ -169,6 +170,7 @@ struct clip_report {
 /* ---- the group ------------------------------------------------------------------------- */
 
 struct dispatcher;
+struct dispatch_list;
 struct clip_feed;
 struct line_worker;
 struct decode_worker;
@@ -195,9 +197,8 @@ struct group {
 
     struct clip_board *board;
     struct clip_feed *feed;
-    struct dispatcher *dispatcher;                                               /* rank 0 */
-    void (*report)(struct dispatcher *d, int line, const struct clip_report *r); /* rank 0:
-                                              takes a report, on any thread; else NULL */
+    struct dispatcher *dispatcher;         /* rank 0 */
+    struct dispatch_list *work;            /* rank 0: the dispatcher's, which owns it */
     struct prompt_encoder *prompt_encoder; /* the rank that embeds */
     struct line_worker *line_worker;       /* ROLE_LINE */
     struct decode_worker *decode_worker;   /* ROLE_DECODE */
@@ -342,6 +343,57 @@ void clip_starts_close(struct clip_starts **s); /* NULL is fine; sets NULL */
 /* Sets given and given_blocks; 0 where nothing is given. *why: it cannot be had, and why;
  * malloc'ed. */
 status clip_starts_give(struct clip_starts *s, struct live_clip *c, char **why) MUST_USE;
+
+/* ---- dispatch_list.c: the clips in work (rank 0) ------------------------------------------ */
+
+/* A clip that the source gave and whose outcome has not been reported to it. Other threads change
+ * it under the list's lock; only the dispatcher's takes it off the list, so to that one it stays. */
+struct dispatch_entry {
+    struct work_item item;
+    int number, line;          /* -1: waits to be handed over */
+    int64_t nth;               /* clip of its line */
+    int64_t encoded, reported; /* blocks; of those the source knows */
+    bool begun, begun_reported;
+    bool over; /* `st` and `why` say what became of it */
+    status st;
+    char *why;
+};
+
+status dispatch_list_open(struct dispatch_list **out) MUST_USE;
+void dispatch_list_close(struct dispatch_list **list);            /* NULL is fine; sets NULL */
+void dispatch_list_set_lines(struct dispatch_list *l, int lines); /* before anything is reported */
+
+/* Any thread: what became of a clip, or that a line's encoder has ended; a control message (a
+ * heartbeat's listener); a wish that the dispatcher looks again. */
+void dispatch_list_take_report(struct dispatch_list *l, int line, const struct clip_report *r);
+void dispatch_list_take_control(void *list, const struct comm_control *m);
+void dispatch_list_wake(void *list);
+
+/* The dispatcher's thread, from here on. Waits for one of those, no longer than that. */
+void dispatch_list_wait(struct dispatch_list *l, double seconds);
+/* The next entry with news for the source, a copy. One that is over is taken off the list, and
+ * its `why` is the caller's. */
+bool dispatch_list_next_change(struct dispatch_list *l, struct dispatch_entry *out);
+bool dispatch_list_busy_changed(struct dispatch_list *l, int line, int *busy);
+int dispatch_list_count_waiting(struct dispatch_list *l); /* no block of them has entered a line */
+/* The oldest clips that no line has, at most so many; returns how many. */
+int dispatch_list_find_unhanded(struct dispatch_list *l, struct dispatch_entry *out[], int most);
+/* The line that will run out of blocks first, of those with fewer left than that; -1: none. */
+int dispatch_list_find_line(struct dispatch_list *l, int64_t blocks);
+bool dispatch_list_ended(struct dispatch_list *l); /* the encoders of all lines */
+
+status dispatch_list_add(struct dispatch_list *l, const struct work_item *item) MUST_USE;
+void dispatch_list_drop(struct dispatch_list *l); /* all of it; nobody is told */
+/* Gives the clip its numbers. */
+void dispatch_list_hand(struct dispatch_list *l, struct dispatch_entry *e, struct live_clip *c,
+                        int line, int number);
+/* They are over, unless they were already: one; those that no line has; all, as canceled. */
+void dispatch_list_refuse(struct dispatch_list *l, struct dispatch_entry *e, status st,
+                          const char *why);
+void dispatch_list_refuse_unhanded(struct dispatch_list *l, status st, const char *why);
+void dispatch_list_settle(struct dispatch_list *l, const char *why);
+/* Returns the line that has the clip, *number its number there; -1: none, and it is over. */
+int dispatch_list_withdraw(struct dispatch_list *l, int64_t ticket, int *number);
 
 /* ---- dispatcher (rank 0) ---------------------------------------------------------------- */
 

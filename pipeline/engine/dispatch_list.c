@@ -1,0 +1,325 @@
+/*
+ * dispatch_list.c - rank 0: the clips in work, and what their lines have left.
+ *
+ * One table under one lock. The dispatcher's thread adds clips, hands them to lines and takes them
+ * off; other threads only note in it what they have been told: a line's head with every tick, an
+ * encoder with every block (both may be lost, and the next of its kind makes it good), and an
+ * encoder's report of a clip's end, which cannot be lost. So nobody who reports waits for the
+ * source, and the source is called with no lock held.
+ */
+#include "base/array.h"
+#include "base/clock.h"
+#include "base/thread.h"
+#include "pipeline/engine/engine_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* What a line's head has said last. */
+struct supply {
+    int64_t handed;         /* clips, by the dispatcher */
+    int64_t admitted, left; /* clips; blocks of them that have not entered */
+    bool ended;             /* its encoder */
+    int busy, shown;        /* stages with a block; that events know */
+};
+
+struct dispatch_list {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    struct dispatch_entry **entry; /* [entries], in the order they came */
+    int entries, room;
+    int lines;
+    struct supply line[ROLES_RANKS];
+};
+
+status dispatch_list_open(struct dispatch_list **out)
+{
+    struct dispatch_list *const l = *out = calloc(1, sizeof *l);
+
+    if (!l) return fail(ST_NOMEM, "clips in work: no memory");
+    pthread_mutex_init(&l->lock, NULL);
+    condvar_init(&l->changed);
+    return ST_OK;
+}
+
+void dispatch_list_close(struct dispatch_list **list)
+{
+    struct dispatch_list *const l = *list;
+
+    if (!l) return;
+    for (int i = 0; i < l->entries; i++) {
+        free(l->entry[i]->why);
+        free(l->entry[i]);
+    }
+    free(l->entry);
+    pthread_cond_destroy(&l->changed);
+    pthread_mutex_destroy(&l->lock);
+    free(l);
+    *list = NULL;
+}
+
+void dispatch_list_set_lines(struct dispatch_list *l, int lines) { l->lines = lines; }
+
+/* ---- what others report, on their threads --------------------------------------------- */
+
+static struct dispatch_entry *find_entry(const struct dispatch_list *l, int number)
+{
+    for (int i = 0; i < l->entries; i++)
+        if (l->entry[i]->number == number) return l->entry[i];
+    return NULL;
+}
+
+static void settle_entry(struct dispatch_entry *e, status st, const char *why)
+{
+    if (e->over) return;
+    e->over = true;
+    e->st = st;
+    e->why = why && *why ? strdup(why) : NULL;
+}
+
+/* Clips of the line that nobody has reported will not be. */
+static void settle_line(struct dispatch_list *l, int line)
+{
+    for (int i = 0; i < l->entries; i++)
+        if (l->entry[i]->line == line) settle_entry(l->entry[i], ST_CANCELED, "stopped");
+}
+
+/* Up to and with this block it is encoded. */
+static void note_encoded(struct dispatch_entry *e, int64_t block)
+{
+    e->begun = true;
+    if (block >= e->encoded) e->encoded = block + 1;
+}
+
+void dispatch_list_take_report(struct dispatch_list *l, int line, const struct clip_report *r)
+{
+    pthread_mutex_lock(&l->lock);
+    struct dispatch_entry *const e = r->number >= 0 ? find_entry(l, r->number) : NULL;
+
+    if (r->number < 0) {
+        l->line[line].ended = true;
+        settle_line(l, line);
+    } else if (e) {
+        if (r->st == ST_OK) note_encoded(e, e->item.clip->blocks - 1);
+        settle_entry(e, (status)r->st, r->why);
+    }
+    pthread_cond_signal(&l->changed);
+    pthread_mutex_unlock(&l->lock);
+}
+
+static void note_tick(struct dispatch_list *l, const int64_t value[])
+{
+    int const line = (int)value[TICK_LINE];
+
+    l->line[line].busy = (int)value[TICK_BUSY];
+    l->line[line].left = value[TICK_LEFT];
+    l->line[line].admitted = value[TICK_ADMITTED];
+    for (int i = 0; i < l->entries; i++) { /* the one whose block stands at stage 0 has begun */
+        struct dispatch_entry *const e = l->entry[i];
+        if (e->line == line && e->number <= value[TICK_NEWEST])
+            e->begun = true; /* line >= 0: it has one */
+    }
+}
+
+static void note_block(struct dispatch_list *l, const int64_t value[])
+{
+    struct dispatch_entry *const e = find_entry(l, (int)value[BLOCK_CLIP]);
+
+    if (e) note_encoded(e, value[BLOCK_NUMBER]);
+}
+
+void dispatch_list_take_control(void *list, const struct comm_control *m)
+{
+    struct dispatch_list *const l = list;
+
+    pthread_mutex_lock(&l->lock);
+    if (m->kind == CONTROL_TICK) note_tick(l, m->value);
+    if (m->kind == CONTROL_BLOCK) note_block(l, m->value);
+    pthread_cond_signal(&l->changed);
+    pthread_mutex_unlock(&l->lock);
+}
+
+void dispatch_list_wake(void *list)
+{
+    struct dispatch_list *const l = list;
+
+    pthread_mutex_lock(&l->lock);
+    pthread_cond_signal(&l->changed);
+    pthread_mutex_unlock(&l->lock);
+}
+
+/* ---- what the dispatcher asks --------------------------------------------------------------- */
+
+void dispatch_list_wait(struct dispatch_list *l, double seconds)
+{
+    pthread_mutex_lock(&l->lock);
+    condvar_wait_for(&l->changed, &l->lock, seconds);
+    pthread_mutex_unlock(&l->lock);
+}
+
+bool dispatch_list_next_change(struct dispatch_list *l, struct dispatch_entry *out)
+{
+    bool found = false;
+
+    pthread_mutex_lock(&l->lock);
+    for (int i = 0; i < l->entries && !found; i++) {
+        struct dispatch_entry *const e = l->entry[i];
+        found = e->over || e->begun != e->begun_reported || e->encoded > e->reported;
+        if (!found) continue;
+        *out = *e;
+        e->begun_reported = e->begun;
+        e->reported = e->encoded;
+        if (!e->over) break;
+        memmove(l->entry + i, l->entry + i + 1, (size_t)(l->entries - i - 1) * sizeof *l->entry);
+        l->entries--;
+        free(e);
+    }
+    pthread_mutex_unlock(&l->lock);
+    return found;
+}
+
+bool dispatch_list_busy_changed(struct dispatch_list *l, int line, int *busy)
+{
+    pthread_mutex_lock(&l->lock);
+    *busy = l->line[line].busy;
+    bool const news = *busy != l->line[line].shown;
+    l->line[line].shown = *busy;
+    pthread_mutex_unlock(&l->lock);
+    return news;
+}
+
+int dispatch_list_count_waiting(struct dispatch_list *l)
+{
+    int n = 0;
+
+    pthread_mutex_lock(&l->lock);
+    for (int i = 0; i < l->entries; i++) n += !l->entry[i]->begun && !l->entry[i]->over;
+    pthread_mutex_unlock(&l->lock);
+    return n;
+}
+
+int dispatch_list_find_unhanded(struct dispatch_list *l, struct dispatch_entry *out[], int most)
+{
+    int n = 0;
+
+    pthread_mutex_lock(&l->lock);
+    for (int i = 0; i < l->entries && n < most; i++)
+        if (l->entry[i]->line < 0 && !l->entry[i]->over) out[n++] = l->entry[i];
+    pthread_mutex_unlock(&l->lock);
+    return n;
+}
+
+/* Blocks that the line still can let in, and those of clips that it has not admitted yet. */
+static int64_t blocks_left(const struct dispatch_list *l, int line)
+{
+    int64_t n = l->line[line].left;
+
+    for (int i = 0; i < l->entries; i++) {
+        const struct dispatch_entry *const e = l->entry[i];
+        if (e->line == line && !e->over && e->nth >= l->line[line].admitted)
+            n += e->item.clip->blocks;
+    }
+    return n;
+}
+
+int dispatch_list_find_line(struct dispatch_list *l, int64_t blocks)
+{
+    int line = -1;
+
+    pthread_mutex_lock(&l->lock);
+    for (int i = 0; i < l->lines; i++) {
+        int64_t const left = blocks_left(l, i);
+        if (left >= blocks) continue;
+        blocks = left;
+        line = i;
+    }
+    pthread_mutex_unlock(&l->lock);
+    return line;
+}
+
+bool dispatch_list_ended(struct dispatch_list *l)
+{
+    bool all = true;
+
+    pthread_mutex_lock(&l->lock);
+    for (int i = 0; i < l->lines; i++) all = all && l->line[i].ended;
+    pthread_mutex_unlock(&l->lock);
+    return all;
+}
+
+/* ---- what it does ------------------------------------------------------------------------------- */
+
+status dispatch_list_add(struct dispatch_list *l, const struct work_item *item)
+{
+    struct dispatch_entry *const e = calloc(1, sizeof *e);
+    status st = ST_OK;
+
+    if (!e) return fail(ST_NOMEM, "clip %s", item->clip->name);
+    *e = (struct dispatch_entry){ .item = *item, .number = -1, .line = -1 };
+    pthread_mutex_lock(&l->lock);
+    struct dispatch_entry **const more = array_grow(l->entry, l->entries, &l->room, sizeof *more);
+    if (more) {
+        l->entry = more;
+        l->entry[l->entries++] = e;
+    } else st = fail(ST_NOMEM, "%d clips in work", l->entries + 1);
+    pthread_mutex_unlock(&l->lock);
+    if (st != ST_OK) free(e);
+    return st;
+}
+
+void dispatch_list_drop(struct dispatch_list *l)
+{
+    pthread_mutex_lock(&l->lock);
+    for (; l->entries; free(l->entry[l->entries])) free(l->entry[--l->entries]->why);
+    pthread_mutex_unlock(&l->lock);
+}
+
+void dispatch_list_hand(struct dispatch_list *l, struct dispatch_entry *e, struct live_clip *c,
+                        int line, int number)
+{
+    pthread_mutex_lock(&l->lock);
+    e->encoded = e->reported = c->resumed;
+    c->number = e->number = number;
+    c->line = e->line = line;
+    e->nth = l->line[line].handed++;
+    pthread_mutex_unlock(&l->lock);
+}
+
+void dispatch_list_refuse(struct dispatch_list *l, struct dispatch_entry *e, status st,
+                          const char *why)
+{
+    pthread_mutex_lock(&l->lock);
+    settle_entry(e, st, why);
+    pthread_mutex_unlock(&l->lock);
+}
+
+void dispatch_list_refuse_unhanded(struct dispatch_list *l, status st, const char *why)
+{
+    pthread_mutex_lock(&l->lock);
+    for (int i = 0; i < l->entries; i++)
+        if (l->entry[i]->line < 0) settle_entry(l->entry[i], st, why);
+    pthread_mutex_unlock(&l->lock);
+}
+
+int dispatch_list_withdraw(struct dispatch_list *l, int64_t ticket, int *number)
+{
+    int line = -1;
+
+    pthread_mutex_lock(&l->lock);
+    for (int i = 0; i < l->entries; i++) {
+        struct dispatch_entry *const e = l->entry[i];
+        if (e->item.ticket != ticket || e->over) continue;
+        line = e->line;
+        *number = e->number;
+        if (line < 0) settle_entry(e, ST_CANCELED, "withdrawn");
+    }
+    pthread_mutex_unlock(&l->lock);
+    return line;
+}
+
+void dispatch_list_settle(struct dispatch_list *l, const char *why)
+{
+    pthread_mutex_lock(&l->lock);
+    for (int i = 0; i < l->entries; i++) settle_entry(l->entry[i], ST_CANCELED, why);
+    pthread_mutex_unlock(&l->lock);
+}
