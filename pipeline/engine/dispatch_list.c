@@ -148,7 +148,7 @@ void dispatch_list_wake(void *list)
     pthread_mutex_unlock(&l->lock);
 }
 
-/* ---- what the dispatcher asks --------------------------------------------------------------- */
+/* ---- what the dispatcher asks ----------------------------------------------------------- */
 
 void dispatch_list_wait(struct dispatch_list *l, double seconds)
 {
@@ -247,7 +247,7 @@ bool dispatch_list_ended(struct dispatch_list *l)
     return all;
 }
 
-/* ---- what it does ------------------------------------------------------------------------------- */
+/* ---- what it does --------------------------------------------------------------------- */
 
 status dispatch_list_add(struct dispatch_list *l, const struct work_item *item)
 {

@@ -347,7 +347,7 @@ status clip_starts_give(struct clip_starts *s, struct live_clip *c, char **why) 
 /* ---- dispatch_list.c: the clips in work (rank 0) ------------------------------------------ */
 
 /* A clip that the source gave and whose outcome has not been reported to it. Other threads change
- * it under the list's lock; only the dispatcher's takes it off the list, so to that one it stays. */
+ * it under the list's lock; only the dispatcher's takes it off the list: to that one it stays. */
 struct dispatch_entry {
     struct work_item item;
     int number, line;          /* -1: waits to be handed over */
