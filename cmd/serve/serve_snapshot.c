@@ -218,7 +218,7 @@ bool serve_snapshot_renew(struct serve_snapshot *s, struct queue *q, const struc
 
     if (s->tried > 0 && now - s->tried < (s->away ? again_s : fresh_s)) return s->all != NULL;
     t.folder = json_object();
-    if (s->all && now - s->slowly < slow_s) t.slow = s->all;
+    if (s->all && now - s->slow_taken < slow_s) t.slow = s->all;
     json_t *const all = take_all(q, &t, &a);
     s->away = !all;
     s->tried = clock_seconds();
@@ -232,7 +232,7 @@ bool serve_snapshot_renew(struct serve_snapshot *s, struct queue *q, const struc
     s->all = all;
     s->folder = t.folder;
     s->taken = s->tried;
-    if (!t.slow) s->slowly = now;
+    if (!t.slow) s->slow_taken = now;
     return true;
 }
 

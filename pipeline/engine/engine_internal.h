@@ -112,8 +112,8 @@ int64_t live_clip_context_id(const struct live_clip *c, int64_t block);
 void live_clip_context(const struct live_clip *c, int64_t block, int text_len, int text_dim,
                        float *embeds);
 
-/* Does a block begin a scene with a cut? */
-bool live_clip_is_cut(const struct live_clip *c, int64_t block);
+/* Does a scene begin at this block (change: cut)? */
+bool live_clip_begins_scene(const struct live_clip *c, int64_t block);
 
 /* ---- clip_board.c: the clips that this rank has received ------------------------------
  *
@@ -181,6 +181,7 @@ struct group_verdict {
     status st;           /* ST_OK: nothing speaks against it; the same on all ranks */
     char why[GROUP_WHY]; /* rank 0: the words of the rank that refuses it, and which */
 };
+void group_verdict_set(struct group_verdict *v, status st, int rank, const char *why);
 
 struct group {
     struct engine_group g;
