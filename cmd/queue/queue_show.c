@@ -10,7 +10,6 @@
 
 #include <jansson.h>
 #include <stdio.h>
-#include <string.h>
 #include <time.h>
 
 enum { PAGE = 500, EVENTS = 200 };

@@ -103,12 +103,9 @@ static void take_failed(void *arg, const struct queue_clip_brief *b)
 static json_t *find_folder(const struct taking *t, const char *key, const char *folder)
 {
     json_t *const known = json_object_get(t->known, key);
-    json_t *o = json_object();
 
-    if (known) {
-        json_decref(o);
-        return json_incref(known);
-    }
+    if (known) return json_incref(known);
+    json_t *o = json_object();
     char *const name =
         utf8_valid(folder, strlen(folder)) ? serve_sheet_name(t->roots, folder) : NULL;
     json_set(&o, "folder", json_from_text(folder));

@@ -11,7 +11,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* What opening has come to on a rank; travels as bytes. */
 struct vote {
