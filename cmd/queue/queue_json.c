@@ -15,38 +15,34 @@ const char *queue_job_state(const struct queue_job_status *s)
     return s->waits_for ? "waiting" : "ready";
 }
 
+const char *queue_world_state(const struct queue_world_status *s, int64_t now_ms)
+{
+    if (s->lease_until < now_ms) return "silent";
+    return s->drain ? "drains" : "working";
+}
+
 /* ---- rows ---- */
-
-static void set_number(json_t **to, const char *key, int64_t n)
-{
-    json_set(to, key, json_integer((json_int_t)n));
-}
-
-static void set_text(json_t **to, const char *key, const char *text)
-{
-    json_set(to, key, json_from_text(text));
-}
 
 json_t *queue_job_json(const struct queue_job_status *s)
 {
     json_t *o = json_object();
 
-    set_number(&o, "id", s->id);
-    set_text(&o, "job", s->uid);
-    set_text(&o, "name", s->name);
-    set_text(&o, "owner", s->owner);
-    set_text(&o, "state", queue_job_state(s));
-    set_number(&o, "priority", s->priority);
-    set_number(&o, "clips", s->clips);
-    set_number(&o, "ready", s->ready);
-    set_number(&o, "running", s->running);
-    set_number(&o, "done", s->done);
-    set_number(&o, "failed", s->failed);
-    set_number(&o, "canceled", s->canceled);
-    set_number(&o, "waits_for", s->waits_for);
-    set_number(&o, "blocks", s->blocks);
-    set_number(&o, "created_ms", s->created);
-    set_number(&o, "closed_ms", s->closed);
+    json_set_number(&o, "id", s->id);
+    json_set_text(&o, "job", s->uid);
+    json_set_text(&o, "name", s->name);
+    json_set_text(&o, "owner", s->owner);
+    json_set_text(&o, "state", queue_job_state(s));
+    json_set_number(&o, "priority", s->priority);
+    json_set_number(&o, "clips", s->clips);
+    json_set_number(&o, "ready", s->ready);
+    json_set_number(&o, "running", s->running);
+    json_set_number(&o, "done", s->done);
+    json_set_number(&o, "failed", s->failed);
+    json_set_number(&o, "canceled", s->canceled);
+    json_set_number(&o, "waits_for", s->waits_for);
+    json_set_number(&o, "blocks", s->blocks);
+    json_set_number(&o, "created_ms", s->created);
+    json_set_number(&o, "closed_ms", s->closed);
     return o;
 }
 
@@ -54,32 +50,31 @@ json_t *queue_world_json(const struct queue_world_status *s, int64_t now_ms)
 {
     json_t *o = json_object();
 
-    set_number(&o, "world", s->id);
-    set_text(&o, "host", s->host);
-    set_number(&o, "pid", s->pid);
-    set_text(&o, "launcher", s->launcher);
-    set_text(&o, "group", s->group);
-    set_number(&o, "clips", s->clips);
+    json_set_number(&o, "world", s->id);
+    json_set_text(&o, "host", s->host);
+    json_set_number(&o, "pid", s->pid);
+    json_set_text(&o, "launcher", s->launcher);
+    json_set_text(&o, "group", s->group);
+    json_set_number(&o, "clips", s->clips);
+    json_set_text(&o, "state", queue_world_state(s, now_ms));
     json_set(&o, "drain", json_boolean(s->drain != 0));
     json_set(&o, "silent", json_boolean(s->lease_until < now_ms));
-    set_number(&o, "silent_ms", now_ms - s->seen);
+    json_set_number(&o, "silent_ms", now_ms - s->seen);
     return o;
 }
-
-static double hours(int64_t ms) { return (double)ms / 3600000; }
 
 json_t *queue_owner_json(const struct queue_owner *w)
 {
     json_t *o = json_object();
 
-    set_text(&o, "owner", w->owner);
-    set_number(&o, "clips", w->clips);
-    set_number(&o, "done", w->done);
-    set_number(&o, "running", w->running);
-    set_number(&o, "ready", w->ready);
-    set_number(&o, "failed", w->failed);
-    json_set(&o, "video_hours", json_real(hours(w->video_ms)));
-    json_set(&o, "world_hours", json_real(hours(w->world_ms)));
+    json_set_text(&o, "owner", w->owner);
+    json_set_number(&o, "clips", w->clips);
+    json_set_number(&o, "done", w->done);
+    json_set_number(&o, "running", w->running);
+    json_set_number(&o, "ready", w->ready);
+    json_set_number(&o, "failed", w->failed);
+    json_set(&o, "video_hours", json_real(queue_hours(w->video_ms)));
+    json_set(&o, "world_hours", json_real(queue_hours(w->world_ms)));
     return o;
 }
 
@@ -87,18 +82,18 @@ json_t *queue_clip_json(const struct queue_clip_status *s)
 {
     json_t *o = json_object();
 
-    set_number(&o, "clip", s->index);
-    set_text(&o, "state", queue_state_name((enum queue_state)s->state));
-    set_number(&o, "attempt", s->attempt);
-    set_number(&o, "errors", s->errors);
-    set_number(&o, "crashes", s->crashes);
-    set_number(&o, "preempts", s->preempts);
-    set_number(&o, "blocks_done", s->blocks_done > 0 ? s->blocks_done : 0);
-    set_number(&o, "blocks", s->blocks);
-    set_text(&o, "task", s->task);
-    set_text(&o, "values", s->values);
-    set_text(&o, "host", s->host);
-    set_text(&o, "end", s->end);
-    set_text(&o, "message", s->message);
+    json_set_number(&o, "clip", s->index);
+    json_set_text(&o, "state", queue_state_name((enum queue_state)s->state));
+    json_set_number(&o, "attempt", s->attempt);
+    json_set_number(&o, "errors", s->errors);
+    json_set_number(&o, "crashes", s->crashes);
+    json_set_number(&o, "preempts", s->preempts);
+    json_set_number(&o, "blocks_done", s->blocks_done > 0 ? s->blocks_done : 0);
+    json_set_number(&o, "blocks", s->blocks);
+    json_set_text(&o, "task", s->task);
+    json_set_text(&o, "values", s->values);
+    json_set_text(&o, "host", s->host);
+    json_set_text(&o, "end", s->end);
+    json_set_text(&o, "message", s->message);
     return o;
 }

@@ -10,6 +10,11 @@
 const char *queue_job_state(const struct queue_job_status *s);
 extern const char *const queue_job_states[]; /* all of them; NULL ends it */
 
+/* "working", "drains", or "silent": it has let its lease run out; silent first. */
+const char *queue_world_state(const struct queue_world_status *s, int64_t now_ms);
+
+static inline double queue_hours(int64_t ms) { return (double)ms / 3600000; }
+
 /* New objects, texts by json_from_text; NULL for want of memory. */
 json_t *queue_job_json(const struct queue_job_status *s);
 json_t *queue_world_json(const struct queue_world_status *s, int64_t now_ms);

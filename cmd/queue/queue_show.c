@@ -10,6 +10,7 @@
 
 #include <jansson.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 enum { PAGE = 500, EVENTS = 200 };
@@ -97,15 +98,13 @@ static void show_world(void *arg, const struct queue_world_status *s)
         add_json(w, queue_world_json(s, w->now));
         return;
     }
+    const char *const state = queue_world_state(s, w->now);
     if (w->rows == 1)
         printf("\n%-7s %-20s %8s %6s %-8s %-8s  %s\n", "world", "host", "pid", "clips", "seen", "",
                "group");
     printf("%-7lld %-20s %8lld %6lld %-8s %-8s  %s\n", (long long)s->id, show_text(s->host).s,
            (long long)s->pid, (long long)s->clips, show_age(w->now - s->seen).s,
-           s->drain                  ? "drains"
-           : s->lease_until < w->now ? "silent"
-                                     : "",
-           show_text(s->group).s);
+           strcmp(state, "working") ? state : "", show_text(s->group).s);
 }
 
 static status print_json(json_t *root, bool failed)
@@ -143,8 +142,6 @@ status queue_show_all(struct queue *q, bool json)
 
 /* ---- owners ---- */
 
-static double hours(int64_t ms) { return (double)ms / 3600000; }
-
 static void show_owner(void *arg, const struct queue_owner *o)
 {
     struct show *const w = arg;
@@ -159,7 +156,7 @@ static void show_owner(void *arg, const struct queue_owner *o)
                "ready", "failed", "video hours", "world hours");
     printf("%-20s %8lld %8lld %8lld %8lld %8lld %12.3f %12.3f\n", show_text(o->owner).s,
            (long long)o->clips, (long long)o->done, (long long)o->running, (long long)o->ready,
-           (long long)o->failed, hours(o->video_ms), hours(o->world_ms));
+           (long long)o->failed, queue_hours(o->video_ms), queue_hours(o->world_ms));
 }
 
 status queue_show_owners(struct queue *q, bool json)

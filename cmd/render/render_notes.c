@@ -95,12 +95,12 @@ static void write_clip_event(struct render_notes *n, const char *kind, const str
 {
     if (!n->events) return;
     json_t *o = begin_event(kind);
-    json_set(&o, "clip", json_from_text(c->spec->name));
+    json_set_text(&o, "clip", c->spec->name);
     json_set(&o, "task", json_string(c->spec->task_id));
     json_set(&o, "folder", c->spec->dir ? json_from_text(c->spec->dir) : json_null());
-    json_set(&o, "block", json_integer((json_int_t)c->blocks));
-    json_set(&o, "blocks", json_integer((json_int_t)c->spec->blocks));
-    if (why) json_set(&o, "why", json_from_text(why));
+    json_set_number(&o, "block", c->blocks);
+    json_set_number(&o, "blocks", c->spec->blocks);
+    if (why) json_set_text(&o, "why", why);
     write_event(n, o);
 }
 
@@ -108,7 +108,7 @@ static void write_first_event(struct render_notes *n)
 {
     json_t *o = begin_event("begin");
 
-    json_set(&o, "version", json_integer(1));
+    json_set_number(&o, "version", 1);
     json_set(&o, "program", json_string(version_program));
     json_set(&o, "commit", json_string(version_commit));
     json_set(&o, "clips", n->c.clips ? json_integer((json_int_t)n->c.clips) : json_null());
@@ -119,8 +119,8 @@ static void write_last_event(struct render_notes *n)
 {
     json_t *o = begin_event("end");
 
-    json_set(&o, "done", json_integer((json_int_t)n->done));
-    json_set(&o, "failed", json_integer((json_int_t)n->failed));
+    json_set_number(&o, "done", n->done);
+    json_set_number(&o, "failed", n->failed);
     write_event(n, o);
 }
 

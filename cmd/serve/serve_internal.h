@@ -61,6 +61,12 @@ int serve_snapshot_sheet(const struct serve_snapshot *s, const struct serve_root
 /* Clips of a job from a number on, SERVE_LIST of them; NULL: no answer, or no memory. */
 json_t *serve_clips(struct queue *q, int64_t job, int64_t from);
 
+/* A whole number of a row; 0 where it has none. */
+static inline int64_t serve_number(const json_t *row, const char *key)
+{
+    return (int64_t)json_integer_value(json_object_get(row, key));
+}
+
 /* ---- serve_page.c, serve_style.c, serve_metrics.c ------------------------------------------- */
 
 extern const char serve_style[]; /* the page's style sheet */

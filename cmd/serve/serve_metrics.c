@@ -4,11 +4,6 @@
 
 #include <string.h>
 
-static int64_t number_of(const json_t *row, const char *key)
-{
-    return (int64_t)json_integer_value(json_object_get(row, key));
-}
-
 static void begin_metric(struct strbuf *to, const char *name, const char *help)
 {
     strbuf_addf(to, "# HELP %s %s\n# TYPE %s gauge\n", name, help, name);
@@ -41,7 +36,7 @@ static void write_jobs(struct strbuf *to, const json_t *jobs)
     begin_metric(to, "rollmill_clips", "Clips of all jobs by state.");
     for (int k = 0; k < COUNT_OF(clip_states); k++) {
         int64_t n = 0;
-        json_array_foreach(jobs, i, job) n += number_of(job, clip_states[k]);
+        json_array_foreach(jobs, i, job) n += serve_number(job, clip_states[k]);
         strbuf_addf(to, "rollmill_clips{state=\"%s\"} %lld\n", clip_states[k], (long long)n);
     }
 }
@@ -70,19 +65,17 @@ static void write_owners(struct strbuf *to, const json_t *owners)
 
 static void write_worlds(struct strbuf *to, const json_t *worlds)
 {
-    int n[3] = { 0 };
+    static const char *const state[] = { "working", "drains", "silent" };
     size_t i;
     json_t *w;
-    static const char *const state[] = { "working", "draining", "silent" };
 
-    json_array_foreach(worlds, i, w)
-    {
-        bool const silent = json_is_true(json_object_get(w, "silent"));
-        n[silent ? 2 : json_is_true(json_object_get(w, "drain"))]++;
-    }
     begin_metric(to, "rollmill_worlds", "Worlds by state; a silent one has let its lease run out.");
-    for (int k = 0; k < COUNT_OF(state); k++)
-        strbuf_addf(to, "rollmill_worlds{state=\"%s\"} %d\n", state[k], n[k]);
+    for (int k = 0; k < COUNT_OF(state); k++) {
+        int n = 0;
+        json_array_foreach(worlds, i, w) n +=
+            !strcmp(json_string_value(json_object_get(w, "state")), state[k]);
+        strbuf_addf(to, "rollmill_worlds{state=\"%s\"} %d\n", state[k], n);
+    }
 }
 
 static void write_pace(struct strbuf *to, const json_t *pace)
@@ -93,8 +86,8 @@ static void write_pace(struct strbuf *to, const json_t *pace)
 
     json_array_foreach(pace, i, p)
     {
-        clips += number_of(p, "clips");
-        pictures += number_of(p, "pictures");
+        clips += serve_number(p, "clips");
+        pictures += serve_number(p, "pictures");
     }
     begin_metric(to, "rollmill_finished_clips", "Clips finished in the last 24 hours.");
     strbuf_addf(to, "rollmill_finished_clips %lld\n", (long long)clips);

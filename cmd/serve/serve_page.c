@@ -15,11 +15,6 @@ enum { JOBS_SHOWN = 100 };
 
 /* ---- texts and numbers ---- */
 
-static int64_t number_of(const json_t *row, const char *key)
-{
-    return (int64_t)json_integer_value(json_object_get(row, key));
-}
-
 static const char *text_of(const json_t *row, const char *key)
 {
     const char *const t = json_string_value(json_object_get(row, key));
@@ -94,9 +89,9 @@ static void add_clip_name(struct strbuf *to, const json_t *clip)
     const char *const values = text_of(clip, "values");
 
     add_text(to, text_of(clip, "job"));
-    strbuf_addf(to, "/%lld", (long long)number_of(clip, "clip"));
-    if (number_of(clip, "attempt") > 1)
-        strbuf_addf(to, " <small>attempt %lld</small>", (long long)number_of(clip, "attempt"));
+    strbuf_addf(to, "/%lld", (long long)serve_number(clip, "clip"));
+    if (serve_number(clip, "attempt") > 1)
+        strbuf_addf(to, " <small>attempt %lld</small>", (long long)serve_number(clip, "attempt"));
     if (!values[0] || !strcmp(values, "{}")) return;
     strbuf_addf(to, "<br><small>");
     add_text(to, values);
@@ -119,7 +114,8 @@ static void write_sums(struct strbuf *to, const json_t *all)
     strbuf_addf(to, "<ul class=sums>\n");
     for (int k = 0; k < COUNT_OF(sums); k++) {
         int64_t n = 0;
-        json_array_foreach(json_object_get(all, "jobs"), i, job) n += number_of(job, sums[k].key);
+        json_array_foreach(json_object_get(all, "jobs"), i, job) n +=
+            serve_number(job, sums[k].key);
         strbuf_addf(to, "<li><b>%lld</b> %s\n", (long long)n, sums[k].word);
     }
     strbuf_addf(to, "<li><b>%zu</b> worlds\n</ul>\n",
@@ -128,7 +124,7 @@ static void write_sums(struct strbuf *to, const json_t *all)
 
 static void write_running_clip(struct strbuf *to, const json_t *c)
 {
-    long long const made = number_of(c, "blocks_done"), all = number_of(c, "blocks");
+    long long const made = serve_number(c, "blocks_done"), all = serve_number(c, "blocks");
 
     strbuf_addf(to, "<tr><td>");
     add_clip_name(to, c);
@@ -137,11 +133,11 @@ static void write_running_clip(struct strbuf *to, const json_t *c)
         strbuf_addf(to, "<progress max=%lld value=%lld></progress>", all, made);
     else strbuf_addf(to, "<span class=soft>waits for its turn</span>");
     strbuf_addf(to, "<td class=n>%lld of %lld<td class=n>", made, all);
-    if (json_is_integer(json_object_get(c, "eta_ms"))) add_span(to, number_of(c, "eta_ms"));
+    if (json_is_integer(json_object_get(c, "eta_ms"))) add_span(to, serve_number(c, "eta_ms"));
     else strbuf_addf(to, "&ndash;");
     strbuf_addf(to, "<td class=wide>");
     add_text(to, text_of(c, "host"));
-    strbuf_addf(to, " <small>world %lld</small>\n", (long long)number_of(c, "world"));
+    strbuf_addf(to, " <small>world %lld</small>\n", (long long)serve_number(c, "world"));
 }
 
 static void write_running(struct strbuf *to, const json_t *all)
@@ -163,7 +159,7 @@ static void write_running(struct strbuf *to, const json_t *all)
 
 static void write_job(struct strbuf *to, const json_t *j)
 {
-    long long const clips = number_of(j, "clips"), done = number_of(j, "done");
+    long long const clips = serve_number(j, "clips"), done = serve_number(j, "done");
 
     strbuf_addf(to, "<tr><td>");
     add_text(to, text_of(j, "job"));
@@ -174,8 +170,8 @@ static void write_job(struct strbuf *to, const json_t *j)
     strbuf_addf(to,
                 "<td class=\"n wide\">%lld<td class=\"n%s\">%lld<td class=\"n wide\">%lld<td "
                 "class=wide>",
-                (long long)number_of(j, "running"), number_of(j, "failed") ? " failed" : "",
-                (long long)number_of(j, "failed"), (long long)number_of(j, "priority"));
+                (long long)serve_number(j, "running"), serve_number(j, "failed") ? " failed" : "",
+                (long long)serve_number(j, "failed"), (long long)serve_number(j, "priority"));
     add_text(to, text_of(j, "owner"));
     strbuf_addf(to, "\n");
 }
@@ -199,7 +195,7 @@ static void write_jobs(struct strbuf *to, const json_t *all)
     for (int closed = 0; closed < 2; closed++)
         for (size_t i = 0; i < n && shown < JOBS_SHOWN; i++) {
             const json_t *const j = json_array_get(list, n - 1 - i);
-            if ((number_of(j, "closed_ms") > 0) != closed) continue;
+            if ((serve_number(j, "closed_ms") > 0) != closed) continue;
             write_job(to, j);
             shown++;
         }
@@ -222,15 +218,13 @@ static void write_worlds(struct strbuf *to, const json_t *all)
                 "class=wide>model</thead><tbody>\n");
     json_array_foreach(list, i, w)
     {
-        bool const silent = json_is_true(json_object_get(w, "silent"));
-        strbuf_addf(to, "<tr><td>%lld<td>", (long long)number_of(w, "world"));
+        const char *const state = text_of(w, "state");
+        strbuf_addf(to, "<tr><td>%lld<td>", (long long)serve_number(w, "world"));
         add_text(to, text_of(w, "host"));
-        strbuf_addf(to, "<td class=n>%lld<td class=n>", (long long)number_of(w, "clips"));
-        add_span(to, number_of(w, "silent_ms"));
+        strbuf_addf(to, "<td class=n>%lld<td class=n>", (long long)serve_number(w, "clips"));
+        add_span(to, serve_number(w, "silent_ms"));
         strbuf_addf(to, " ago<td class=silent>%s<td class=wide>",
-                    silent                                      ? "silent"
-                    : json_is_true(json_object_get(w, "drain")) ? "drains"
-                                                                : "");
+                    strcmp(state, "working") ? state : "");
         add_text(to, text_of(w, "group"));
         strbuf_addf(to, "\n");
     }
@@ -257,7 +251,7 @@ static void write_failed(struct strbuf *to, const json_t *all)
         strbuf_addf(to, "<pre>");
         add_text(to, text_of(c, "message"));
         strbuf_addf(to, "</pre><td class=n>");
-        add_span(to, number_of(all, "now_ms") - number_of(c, "ended_ms"));
+        add_span(to, serve_number(all, "now_ms") - serve_number(c, "ended_ms"));
         strbuf_addf(to, " ago\n");
     }
     strbuf_addf(to, "</tbody></table>\n");
@@ -270,8 +264,8 @@ static double pace_of(const json_t *list, int64_t from, int64_t span)
     size_t i;
     json_t *p;
 
-    json_array_foreach(list, i, p) if (number_of(p, "from_ms") ==
-                                       from) return (double)number_of(p, "pictures") *
+    json_array_foreach(list, i, p) if (serve_number(p, "from_ms") ==
+                                       from) return (double)serve_number(p, "pictures") *
         1000 / (double)span;
     return 0;
 }
@@ -295,7 +289,7 @@ static void write_bars(struct strbuf *to, const json_t *list, int64_t first, int
 static void write_pace(struct strbuf *to, const json_t *all)
 {
     const json_t *const list = json_object_get(all, "pace");
-    int64_t const span = number_of(all, "pace_span_ms"), now = number_of(all, "now_ms");
+    int64_t const span = serve_number(all, "pace_span_ms"), now = serve_number(all, "now_ms");
     int64_t const first = (now / span - SERVE_PACES + 1) * span;
     double most = 0;
 
@@ -336,8 +330,8 @@ static void write_finished(struct strbuf *to, const json_t *all, bool has_roots)
         if (sheet[0]) strbuf_addf(to, "<img loading=lazy alt=\"contact sheet\" src=\"%s\">", sheet);
         add_clip_name(to, c);
         strbuf_addf(to, "<br><small>");
-        add_span(to, number_of(all, "now_ms") - number_of(c, "ended_ms"));
-        strbuf_addf(to, " ago, %lld pictures, ", (long long)number_of(c, "pictures"));
+        add_span(to, serve_number(all, "now_ms") - serve_number(c, "ended_ms"));
+        strbuf_addf(to, " ago, %lld pictures, ", (long long)serve_number(c, "pictures"));
         add_text(to, text_of(c, "host"));
         strbuf_addf(to, "</small>\n");
     }
@@ -353,7 +347,7 @@ static void write_head(struct strbuf *to, const struct serve_snapshot *s)
                     "<meta http-equiv=refresh content=10>\n<title>rollmill</title>\n"
                     "<link rel=stylesheet href=\"/style.css\"></head><body>\n"
                     "<header><h1>rollmill</h1><span class=soft>");
-    add_date(to, number_of(s->all, "now_ms"));
+    add_date(to, serve_number(s->all, "now_ms"));
     strbuf_addf(to, "</span></header>\n");
     if (!s->away) return;
     strbuf_addf(to, "<p class=away>The queue does not answer; this is what it was ");

@@ -46,9 +46,9 @@ static void take_pace(void *arg, const struct queue_pace *p)
     struct taking *const t = arg;
     json_t *o = json_object();
 
-    json_set(&o, "from_ms", json_integer(p->from));
-    json_set(&o, "clips", json_integer(p->clips));
-    json_set(&o, "pictures", json_integer(p->pictures));
+    json_set_number(&o, "from_ms", p->from);
+    json_set_number(&o, "clips", p->clips);
+    json_set_number(&o, "pictures", p->pictures);
     json_add(&t->list, o);
 }
 
@@ -56,13 +56,13 @@ static json_t *brief_json(const struct queue_clip_brief *b)
 {
     json_t *o = json_object();
 
-    json_set(&o, "id", json_integer(b->job));
-    json_set(&o, "job", json_from_text(b->uid));
-    json_set(&o, "clip", json_integer(b->index));
-    json_set(&o, "attempt", json_integer(b->attempt));
-    json_set(&o, "world", json_integer(b->world));
-    json_set(&o, "host", json_from_text(b->host));
-    json_set(&o, "values", json_from_text(b->values));
+    json_set_number(&o, "id", b->job);
+    json_set_text(&o, "job", b->uid);
+    json_set_number(&o, "clip", b->index);
+    json_set_number(&o, "attempt", b->attempt);
+    json_set_number(&o, "world", b->world);
+    json_set_text(&o, "host", b->host);
+    json_set_text(&o, "values", b->values);
     return o;
 }
 
@@ -79,11 +79,11 @@ static void take_running(void *arg, const struct queue_clip_brief *b)
     struct taking *const t = arg;
     json_t *o = brief_json(b);
 
-    json_set(&o, "began_ms", json_integer(b->began));
-    json_set(&o, "entered_ms", json_integer(b->entered));
+    json_set_number(&o, "began_ms", b->began);
+    json_set_number(&o, "entered_ms", b->entered);
     json_set(&o, "in_line", json_boolean(b->blocks_done >= 0));
-    json_set(&o, "blocks_done", json_integer(b->blocks_done > 0 ? b->blocks_done : 0));
-    json_set(&o, "blocks", json_integer(b->blocks));
+    json_set_number(&o, "blocks_done", b->blocks_done > 0 ? b->blocks_done : 0);
+    json_set_number(&o, "blocks", b->blocks);
     json_set(&o, "eta_ms", eta_json(b, t->now));
     json_add(&t->list, o);
 }
@@ -93,9 +93,9 @@ static void take_failed(void *arg, const struct queue_clip_brief *b)
     struct taking *const t = arg;
     json_t *o = brief_json(b);
 
-    json_set(&o, "ended_ms", json_integer(b->ended));
-    json_set(&o, "end", json_from_text(b->end));
-    json_set(&o, "message", json_from_text(b->message));
+    json_set_number(&o, "ended_ms", b->ended);
+    json_set_text(&o, "end", b->end);
+    json_set_text(&o, "message", b->message);
     json_add(&t->list, o);
 }
 
@@ -108,7 +108,7 @@ static json_t *find_folder(const struct taking *t, const char *key, const char *
     json_t *o = json_object();
     char *const name =
         utf8_valid(folder, strlen(folder)) ? serve_sheet_name(t->roots, folder) : NULL;
-    json_set(&o, "folder", json_from_text(folder));
+    json_set_text(&o, "folder", folder);
     json_set(&o, "sheet", name ? json_from_text(name) : json_null());
     free(name);
     return o;
@@ -125,8 +125,8 @@ static void take_finished(void *arg, const struct queue_clip_brief *b)
     json_t *const folder = find_folder(t, key, b->folder);
     bool const sheet = json_is_string(json_object_get(folder, "sheet"));
     json_set(&t->folder, key, folder);
-    json_set(&o, "ended_ms", json_integer(b->ended));
-    json_set(&o, "pictures", json_integer(b->pictures));
+    json_set_number(&o, "ended_ms", b->ended);
+    json_set_number(&o, "pictures", b->pictures);
     json_set(&o, "sheet", sheet ? json_sprintf("/sheet/%s", key) : json_null());
     json_add(&t->list, o);
 }
@@ -198,8 +198,8 @@ static json_t *take_all(struct queue *q, struct taking *t, enum queue_answer *a)
     json_t *all = json_object();
 
     *a = queue_now(q, &t->now);
-    json_set(&all, "now_ms", json_integer(t->now));
-    json_set(&all, "pace_span_ms", json_integer(SERVE_PACE_MS));
+    json_set_number(&all, "now_ms", t->now);
+    json_set_number(&all, "pace_span_ms", SERVE_PACE_MS);
     for (int i = 0; i < COUNT_OF(parts) && *a == QUEUE_OK; i++)
         *a = take_part(q, &parts[i], t, &all);
     if (*a == QUEUE_OK && t->folder) return all;
@@ -260,7 +260,7 @@ json_t *serve_clips(struct queue *q, int64_t job, int64_t from)
     json_t *list = json_array(), *o = json_object();
     enum queue_answer const a = queue_clips(q, job, from, SERVE_LIST, take_clip, &list);
 
-    json_set(&o, "id", json_integer(job));
+    json_set_number(&o, "id", job);
     json_set(&o, "clips", list);
     if (a == QUEUE_OK) return o;
     json_decref(o);

@@ -32,8 +32,18 @@ static inline void json_set(json_t **to, const char *key, json_t *value)
     json_drop_if(to, json_object_set_new(*to, key, value));
 }
 
+static inline void json_set_number(json_t **to, const char *key, int64_t n)
+{
+    json_set(to, key, json_integer((json_int_t)n));
+}
+
 /* A new string; bytes that are no UTF-8 become U+FFFD. NULL for want of memory. */
 json_t *json_from_text(const char *text);
+
+static inline void json_set_text(json_t **to, const char *key, const char *text)
+{
+    json_set(to, key, json_from_text(text));
+}
 
 /* As json_dumps; NULL also where any memory was missing. The caller frees. */
 char *json_write(const json_t *v, size_t flags) MUST_USE;

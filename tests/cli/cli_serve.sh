@@ -48,6 +48,9 @@ db.execute("INSERT INTO jobs (uid, name, owner, spec, grp, need_mib, priority, w
            " VALUES (?, ?, ?, 'SECRET SPEC', ?, 0, 50, 0, 9, 1, 1, 6, 1, -1, 0, 3, 5, 20, 0, ?)", (hostile,) * 4 + (now,))
 db.execute("INSERT INTO workers (nonce, host, place, pid, pid_start, launcher, mib, grp, joined, seen, lease_until)"
            " VALUES ('n', ?, '', 1, 1, ?, 0, ?, ?, ?, ?)", (hostile,) * 3 + (now, now, now + 3600000))
+for nonce, lease in ("drains", now + 3600000), ("lost", now - 1000):  # silent, though it was to drain
+    db.execute("INSERT INTO workers (nonce, host, place, pid, pid_start, launcher, mib, drain, joined, seen, lease_until)"
+               " VALUES (?, 'h', '', 1, 1, '', 0, 1, ?, ?, ?)", (nonce, now, now, lease))
 folders = ["out/good", "other/outside", "out/climbs", "out/linked", "out/text", "out/away", "out/wide"]
 for i, folder in enumerate(folders + ["run", "fail"]):
     state = 2 if i < len(folders) else 1 if folder == "run" else 3
@@ -120,8 +123,19 @@ text = open(sys.argv[1]).read()
 for one in text.splitlines():
     assert line.fullmatch(one), one
 assert 'rollmill_clips{state="running"} 1\n' in text and "rollmill_up 1\n" in text, text
+for state in "working", "drains", "silent":
+    assert 'rollmill_worlds{state="%s"} 1\n' % state in text, text
 END
 if command -v promtool >/dev/null; then promtool check metrics <body || wrong "promtool"; fi
+
+# A world's state is the same everywhere.
+"$rollmill" queue status >worlds.txt
+"$rollmill" queue status --json >worlds.json
+for state in drains silent; do
+    grep -q "h  .* $state " worlds.txt || wrong "no world that is $state: $(cat worlds.txt)"
+    grep -q "\"state\": \"$state\"" worlds.json || wrong "no world that is $state: $(cat worlds.json)"
+    get "$at/" | grep -q "class=silent>$state<" || wrong "no world that is $state on the page"
+done
 
 # JSON, and nothing for pages of other sites.
 for part in status jobs worlds owners running failed finished pace clips/1 clips/1/3; do

@@ -36,9 +36,6 @@ struct engine_fixture {
     int alones;
 };
 
-/* A text of a spec that is not freed: the fixture keeps its specs' other texts itself. */
-static char *constant(const char *text) { return (char *)(uintptr_t)text; }
-
 /* ---- the model ----------------------------------------------------------------------- */
 
 static status make_model(const char *program, const char *dir)

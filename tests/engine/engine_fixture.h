@@ -45,6 +45,9 @@ struct fixture_run {
     double busy, span; /* stage-ticks with a block; from a stage's first to its last; all groups */
 };
 
+/* A text of a spec that is not freed: the fixture keeps its specs' other texts itself. */
+static inline char *constant(const char *text) { return (char *)(uintptr_t)text; }
+
 struct engine_fixture;
 
 /* program: argv[0]; make_model lies beside its folder. Whoever opens, closes. */

@@ -26,8 +26,6 @@ static const struct engine_run_config worlds[] = {
     WORLD(1, 0, -1), WORLD(2, 2, 0), WORLD(3, 2, 1), WORLD(4, 2, 0), WORLD(5, 3, 2), WORLD(6, 2, 2),
 };
 
-static char *constant(const char *text) { return (char *)(uintptr_t)text; }
-
 /* The clip's own model: one group more. */
 static struct model_spec *own_model(int i)
 {
