@@ -4,12 +4,12 @@
  * One row per tensor and a line for the whole, on stdout. The hashes are those of
  * pipeline/weights/weights.h, of each the first 16 digits.
  */
+#include "base/json_build.h"
 #include "base/strbuf.h"
 #include "base/utf8.h"
 #include "cmd/cmd.h"
 #include "cmd/inspect_clip.h"
 #include "cmd/opts.h"
-#include "jobs/spec/json_build.h"
 #include "pipeline/weights/weights.h"
 
 #include <inttypes.h>

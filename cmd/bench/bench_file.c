@@ -1,8 +1,8 @@
 /* bench_file.c - the speeds of a machine as a JSON file, and what they were measured for. */
 #include "cmd/bench/bench_file.h"
 #include "base/file.h"
+#include "base/json_build.h"
 #include "base/version.h"
-#include "jobs/spec/json_build.h"
 
 #include <math.h>
 #include <stdio.h>

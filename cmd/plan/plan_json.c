@@ -1,6 +1,6 @@
 /* plan_json.c - a plan as one JSON object. */
+#include "base/json_build.h"
 #include "cmd/plan/plan_internal.h"
-#include "jobs/spec/json_build.h"
 
 static json_t *json_rank(const struct plan_view *v, int rank)
 {

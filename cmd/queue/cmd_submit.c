@@ -1,7 +1,7 @@
 /* cmd_submit.c - jobs into the queue. */
+#include "base/json_build.h"
 #include "cmd/cmd.h"
 #include "cmd/queue/cmd_queue_internal.h"
-#include "jobs/spec/json_build.h"
 
 #include <jansson.h>
 #include <stdio.h>

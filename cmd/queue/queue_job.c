@@ -6,11 +6,11 @@
  */
 #define _XOPEN_SOURCE 700 /* realpath */
 #include "base/digest.h"
+#include "base/json_build.h"
 #include "base/strbuf.h"
 #include "cmd/clip_folder.h"
 #include "cmd/job_encoders.h"
 #include "cmd/queue/cmd_queue_internal.h"
-#include "jobs/spec/json_build.h"
 #include "jobs/spec/spec_json.h"
 #include "pipeline/engine/output_formats.h"
 

@@ -1,6 +1,6 @@
 /* queue_json.c - rows of the queue as JSON objects. */
 #include "cmd/queue/queue_json.h"
-#include "jobs/spec/json_build.h"
+#include "base/json_build.h"
 
 const char *const queue_job_states[] = { "running",  "ready",  "waiting", "held",     "stopping",
                                          "given up", "failed", "done",    "canceled", NULL };

@@ -4,9 +4,9 @@
  * What a user or a failing library wrote is shown with its control characters replaced: a job's
  * owner or a message must not move the reader's cursor.
  */
+#include "base/json_build.h"
 #include "base/strbuf.h"
 #include "cmd/queue/cmd_queue_internal.h"
-#include "jobs/spec/json_build.h"
 
 #include <jansson.h>
 #include <stdio.h>

@@ -6,11 +6,11 @@
  */
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/json_build.h"
 #include "base/log.h"
 #include "base/strbuf.h"
 #include "base/version.h"
 #include "cmd/render/render_internal.h"
-#include "jobs/spec/json_build.h"
 
 #include <errno.h>
 #include <stdarg.h>

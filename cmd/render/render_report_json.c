@@ -1,9 +1,9 @@
 /* render_report_json.c - the report as one JSON document, written whole each time a group ends, so
  * that it can be read at any time. */
 #include "base/file.h"
+#include "base/json_build.h"
 #include "base/version.h"
 #include "cmd/render/render_internal.h"
-#include "jobs/spec/json_build.h"
 
 #include <stdlib.h>
 #include <string.h>

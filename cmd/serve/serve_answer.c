@@ -1,7 +1,7 @@
 /* serve_answer.c - paths to answers: a table, and two kinds of path with numbers in them. */
+#include "base/json_build.h"
 #include "cmd/queue/queue_json.h"
 #include "cmd/serve/serve_internal.h"
-#include "jobs/spec/json_build.h"
 #include "jobs/yaml/yaml_value.h"
 
 #include <stdio.h>

@@ -1,9 +1,9 @@
 /* serve_snapshot.c - the queue's rows as one JSON value, which page, metrics and API show. */
 #include "base/clock.h"
+#include "base/json_build.h"
 #include "base/utf8.h"
 #include "cmd/queue/queue_json.h"
 #include "cmd/serve/serve_internal.h"
-#include "jobs/spec/json_build.h"
 
 #include <stdio.h>
 #include <stdlib.h>

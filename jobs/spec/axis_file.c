@@ -8,11 +8,11 @@
  */
 #include "base/error_list.h"
 #include "base/file.h"
+#include "base/json_build.h"
 #include "base/log.h"
 #include "base/strbuf.h"
 #include "base/utf8.h"
 #include "jobs/spec/axis.h"
-#include "jobs/spec/json_build.h"
 #include "jobs/spec/spec_internal.h"
 
 #include <stdio.h>

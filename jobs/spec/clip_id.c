@@ -6,8 +6,8 @@
  * The JSON of what exists must never change: a new key appears only where it is used.
  */
 #include "base/digest.h"
+#include "base/json_build.h"
 #include "jobs/spec/clip.h"
-#include "jobs/spec/json_build.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* clip_json.c - an expanded job for `check --json`. */
+#include "base/json_build.h"
 #include "jobs/spec/clip.h"
-#include "jobs/spec/json_build.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -6,8 +6,8 @@
  * rendered wrong.
  */
 #include "base/choice.h"
+#include "base/json_build.h"
 #include "base/utf8.h"
-#include "jobs/spec/json_build.h"
 #include "jobs/spec/spec_internal.h"
 #include "jobs/yaml/yaml_value.h"
 

@@ -5,7 +5,7 @@
  * list of keys reads as the file does.
  */
 #include "pipeline/output/sidecar.h"
-#include "jobs/spec/json_build.h"
+#include "base/json_build.h"
 #include "pipeline/output/output_internal.h"
 
 #include <jansson.h>

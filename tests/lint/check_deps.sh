@@ -33,7 +33,7 @@ comm/nccl            | base kernels/tensor.h kernels/memory.h kernels/cuda/cuda_
 cluster              | base                                             | *
 
 jobs/yaml            | base                                             | *
-jobs/spec            | base jobs/yaml                                   | job.h card.h clip.h clip_json.h json_build.h clip_spec.h model_spec.h spec_json.h
+jobs/spec            | base jobs/yaml                                   | job.h card.h clip.h clip_json.h clip_spec.h model_spec.h spec_json.h
 jobs/queue           | base                                             | queue.h
 
 pipeline/weights     | base kernels                                     | weights.h weight_bind.h weights_hash.h tensor_file.h
@@ -45,7 +45,7 @@ pipeline/line        | base kernels comm cluster/split.h pipeline/dit pipeline/c
 pipeline/vae         | base kernels pipeline/weights                    | vae.h
 pipeline/decode      | base kernels comm pipeline/vae                   | decode_chain.h decode_link.h
 pipeline/resume      | base                                             | snapshot.h
-pipeline/output      | base kernels/tensor.h kernels/pixels.h jobs/spec/json_build.h pipeline/weights/tensor_file.h pipeline/resume pipeline/output/av | clip_writer.h sidecar.h finished_clip.h clip_claim.h attempts.h drift.h
+pipeline/output      | base kernels/tensor.h kernels/pixels.h pipeline/weights/tensor_file.h pipeline/resume pipeline/output/av | clip_writer.h sidecar.h finished_clip.h clip_claim.h attempts.h drift.h
 pipeline/output/av   | base kernels/pixels.h                            | video.h video_pictures.h video_read.h codec.h
 pipeline/engine      | base kernels comm cluster pipeline/* jobs/spec/clip_spec.h jobs/spec/model_spec.h jobs/spec/spec_json.h | engine.h work_source.h workload.h workload_query.h model_check.h footprint.h model_pool.h output_formats.h
 
