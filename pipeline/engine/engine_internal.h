@@ -39,7 +39,7 @@
 
 /* Where all ranks meet, and where a rank waits for work, they wait as long as the others live:
  * the heartbeat sees to that. Seconds. */
-enum { ENGINE_WAIT_S = 1000000 };
+enum { ENGINE_WAIT_S = 1000000000 };
 
 /* One rank, over all groups. */
 struct engine_rank {
@@ -340,9 +340,9 @@ const char *prompt_encoder_hash(const struct prompt_encoder *e);
 struct clip_starts;
 status clip_starts_open(struct clip_starts **out, struct group *t) MUST_USE;
 void clip_starts_close(struct clip_starts **s); /* NULL is fine; sets NULL */
-/* Sets given and given_blocks; 0 where nothing is given. *why: it cannot be had, and why;
- * malloc'ed. */
-status clip_starts_give(struct clip_starts *s, struct live_clip *c, char **why) MUST_USE;
+/* Sets given and given_blocks; 0 where nothing is given. A failure is the clip's own: nothing that
+ * other ranks take part in has begun. */
+status clip_starts_give(struct clip_starts *s, struct live_clip *c) MUST_USE;
 
 /* ---- dispatch_list.c: the clips in work (rank 0) ------------------------------------------ */
 

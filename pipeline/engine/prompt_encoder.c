@@ -104,7 +104,7 @@ static void note_failure(const struct group *t, status st, struct group_verdict 
     error_clear();
 }
 
-/* The encoder is read anew each time. Whatever came of it, a file that has changed is the reason. */
+/* The encoder is read anew each time. Whatever came of it: a changed file is the reason. */
 static status check_files_behind(struct group *t, status st)
 {
     struct error const own = *error_last();
