@@ -10,9 +10,9 @@
 # make CUDA=0        without CUDA, though it is there (CUDA=1: with it)
 # make NCCL=0        without NCCL, though it is there (NCCL=1: with it)
 # make POSTGRES=0    without PostgreSQL's queue, though libpq is there (POSTGRES=1: with it)
+# make HTTP=0        without the page of a queue, though libmicrohttpd is there (HTTP=1: with it)
 # make MODE=standin  the CUDA parts on the host, by a stand-in for a card, with both sanitizers
 # make hunt HUNT=2000  look for deadlocks and other bits with as many seeds (check: 200)
-# make HTTP=0        without the page of a queue, though libmicrohttpd is there (HTTP=1: with it)
 # make V=1           show the commands              make help     these lines
 #
 # Each MODE has its own folder under build/, so changing a flag never needs `make clean`.

@@ -40,7 +40,7 @@ static status digest_map(const struct file_map *m, const char *path, char hex[DI
 
     TRY_OUT(digest_open(&d));
     for (size_t at = 0; at < m->size; at += FILE_WATCH_PIECE) {
-        size_t const left = m->size - at, n = left < FILE_WATCH_PIECE ? left : FILE_WATCH_PIECE;
+        size_t const n = file_watch_piece(m->size - at);
         file_watch_map(path, m->data + at, n);
         TRY_OUT(digest_add(&d, m->data + at, n));
     }

@@ -92,8 +92,6 @@ void file_unmap(struct file_map *m)
     *m = (struct file_map){ 0 };
 }
 
-static size_t piece_of(size_t len) { return len < FILE_WATCH_PIECE ? len : FILE_WATCH_PIECE; }
-
 status file_read(const char *path, size_t limit, char **text, size_t *len)
 {
     status st = ST_OK;
@@ -112,7 +110,7 @@ status file_read(const char *path, size_t limit, char **text, size_t *len)
     if (!buf) FAIL_OUT(ST_NOMEM, "%s: no memory for %zu bytes", path, size);
     while (n < size) {
         file_watch_begin(path);
-        ssize_t const got = read(fd, buf + n, piece_of(size - n));
+        ssize_t const got = read(fd, buf + n, file_watch_piece(size - n));
         file_watch_end();
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) FAIL_OUT(ST_IO, "%s: %s", path, strerror(errno));

@@ -39,7 +39,7 @@ void file_watch_end(void)
 }
 
 /* A byte of each page is enough. */
-static void touch(const volatile unsigned char *at, size_t len)
+static void touch_pages(const volatile unsigned char *at, size_t len)
 {
     enum { PAGE = 4096 };
 
@@ -52,9 +52,8 @@ void file_watch_map(const char *path, const void *data, size_t len)
     const unsigned char *const from = data;
 
     for (size_t at = 0; at < len; at += FILE_WATCH_PIECE) {
-        size_t const left = len - at;
         file_watch_begin(path);
-        touch(from + at, left < FILE_WATCH_PIECE ? left : FILE_WATCH_PIECE);
+        touch_pages(from + at, file_watch_piece(len - at));
         file_watch_end();
     }
 }

@@ -10,12 +10,19 @@
 
 #include "base/base.h"
 
-/* This thread is about to wait for bytes of the file, a piece that takes far less than a stall;
- * it has them. Not nested. A thread beyond the 256th at once is not watched. */
+/* begin: this thread is about to wait for bytes of `path`; end: it has them. Ask for
+ * FILE_WATCH_PIECE at most between the two. Not nested; threads beyond 256 at once are not
+ * watched. */
 void file_watch_begin(const char *path);
 void file_watch_end(void);
 
 enum { FILE_WATCH_PATH = 1024, FILE_WATCH_PIECE = 8 << 20 /* bytes to ask for at most */ };
+
+/* Of the bytes that are left, as many as may be asked for at once. */
+static inline size_t file_watch_piece(size_t left)
+{
+    return left < FILE_WATCH_PIECE ? left : FILE_WATCH_PIECE;
+}
 
 /* Waits, watched, until these bytes of the mapped file are in memory. */
 void file_watch_map(const char *path, const void *data, size_t len);

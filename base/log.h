@@ -16,7 +16,7 @@ void log_set_level(enum log_level level); /* LOG_INFO until set; call before thr
 /* This thread speaks for a rank. Rank 0's lines are plain; those of others begin "[rank]",
  * and what is only for information is left to rank 0. -1: no rank. */
 void log_set_rank(int rank);
-int log_rank(void);
+int log_rank(void); /* as set; -1: none */
 
 void log_error(const char *fmt, ...) PRINTF_LIKE(1, 2); /* at every level */
 void log_warn(const char *fmt, ...) PRINTF_LIKE(1, 2);

@@ -64,14 +64,6 @@ void strbuf_free(struct strbuf *t)
     *t = (struct strbuf){ 0 };
 }
 
-bool byte_reader_take(struct byte_reader *r, void *to, size_t bytes)
-{
-    if ((size_t)(r->end - r->at) < bytes) return false;
-    memcpy(to, r->at, bytes);
-    r->at += bytes;
-    return true;
-}
-
 char *str_format(const char *fmt, ...)
 {
     struct strbuf t = { 0 };

@@ -1,4 +1,4 @@
-/* strbuf.h - a string that grows, bytes read front to back, paths made of strings. */
+/* strbuf.h - a string that grows, and paths made of strings. */
 #ifndef STRBUF_H
 #define STRBUF_H
 
@@ -16,13 +16,6 @@ struct strbuf {
 void strbuf_addf(struct strbuf *t, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void strbuf_add(struct strbuf *t, const void *bytes, size_t len);
 void strbuf_free(struct strbuf *t); /* frees and zeroes */
-
-/* Bytes that are read from front to back. */
-struct byte_reader {
-    const char *at, *end;
-};
-/* The next ones to `to`. False: fewer are left, and none is read. */
-bool byte_reader_take(struct byte_reader *r, void *to, size_t bytes);
 
 /* Bytes for people. */
 static inline double bytes_mib(double bytes) { return bytes / (1 << 20); }

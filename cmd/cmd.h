@@ -25,9 +25,9 @@ extern const int cmd_table_count;
 /* Once, before any command: hush the libraries that would speak for themselves. */
 void cmd_table_begin(void);
 
-/* From now on what a C++ library throws past its C interface ends the process with words and code
- * 1, not by abort. */
-void cmd_library_throw(void);
+/* From now on an exception that leaves a C++ library ends the process with a message and code 1,
+ * not by abort. */
+void cmd_catch_throws(void);
 
 status cmd_render(int argc, char **argv);
 status cmd_submit(int argc, char **argv);

@@ -93,13 +93,8 @@ static status print_tensor_json(const struct listing *l)
         json_text(weights_outer_key(l->w)), "tensors", rows, "count", weights_count(l->w),
         "parameters", (json_int_t)l->elements, "bytes", (json_int_t)l->bytes);
     if (l->hash && o) json_object_set_new(o, "hash", json_stringn(l->all, HASH_SHOWN));
-    char *const text = o ? json_write(o, JSON_INDENT(1)) : NULL;
-    json_decref(o);
-    if (text) puts(text);
-    bool const written = text != NULL;
-    free(text);
-    /* A write that failed is main's to report. */
-    return written ? ST_OK : fail(ST_NOMEM, "the listing of %s as JSON", weights_path(l->w));
+    if (json_print(o, JSON_INDENT(1))) return ST_OK;
+    return fail(ST_NOMEM, "the listing of %s as JSON", weights_path(l->w));
 }
 
 static status list_checkpoint(const char *path, const char *outer_key, bool json, bool hashes)

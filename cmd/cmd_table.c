@@ -22,6 +22,6 @@ const int cmd_table_count = COUNT_OF(cmd_table);
 
 void cmd_table_begin(void)
 {
-    cmd_library_throw();
+    cmd_catch_throws();
     codec_quiet();
 }

@@ -161,12 +161,8 @@ static status print_drift_json(const struct reading *r, const char *path)
                 json_pack("{s:f, s:f, s:f}", "first", f.first, "last", f.last, "vde", f.vde));
     json_t *const o = json_pack("{s:I, s:i, s:i, s:o}", "pictures", (json_int_t)r->pictures,
                                 "width", r->width, "height", r->height, "measures", measures);
-    char *const text = o ? json_write(o, JSON_INDENT(1)) : NULL;
-    json_decref(o);
-    if (text) puts(text);
-    bool const written = text != NULL;
-    free(text);
-    return written ? ST_OK : fail(ST_NOMEM, "the measures of %s as JSON", path);
+    if (json_print(o, JSON_INDENT(1))) return ST_OK;
+    return fail(ST_NOMEM, "the measures of %s as JSON", path);
 }
 
 status inspect_clip(const char *path, bool json)

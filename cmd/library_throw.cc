@@ -6,7 +6,7 @@
 #include <new>
 #include <unistd.h>
 
-extern "C" void cmd_library_throw(void);
+extern "C" void cmd_catch_throws(void);
 
 namespace
 {
@@ -39,4 +39,4 @@ void say(const char *text)
 
 } // namespace
 
-void cmd_library_throw(void) { std::set_terminate(end_process); }
+void cmd_catch_throws(void) { std::set_terminate(end_process); }

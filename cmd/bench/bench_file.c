@@ -79,7 +79,7 @@ status bench_file_print(struct strbuf *out, const struct cost_parts *parts,
 {
     struct subject s[SUBJECTS];
     struct cost_parts p = *parts;
-    char cpu[VERSION_CPU], *line = NULL;
+    char cpu[VERSION_CPU];
     json_t *o = json_object(), *about = json_object();
 
     fill_subjects(s, m, backend, p.threads);
@@ -90,11 +90,9 @@ status bench_file_print(struct strbuf *out, const struct cost_parts *parts,
     json_set(&o, "for", about);
     for (int i = 0; i < COUNT_OF(numbers); i++)
         json_set(&o, numbers[i].name, json_real(*find_number(&p, numbers[i].at)));
-    if (o) line = json_write(o, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
-    if (line) strbuf_addf(out, "%s\n", line);
-    free(line);
+    bool const whole = json_append(out, o, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
     json_decref(o);
-    return line ? ST_OK : fail(ST_NOMEM, "no memory to print the speeds");
+    return whole ? ST_OK : fail(ST_NOMEM, "no memory to print the speeds");
 }
 
 static status check_subjects(const json_t *about, const char *path, const struct subject *s)

@@ -2,8 +2,6 @@
 #include "cmd/plan/plan_internal.h"
 #include "jobs/spec/json_build.h"
 
-#include <stdlib.h>
-
 static json_t *json_rank(const struct plan_view *v, int rank)
 {
     static const char *const roles[] = { "line", "decode", "idle" };
@@ -56,7 +54,6 @@ status plan_json(struct strbuf *out, const struct plan_view *v)
 {
     struct strbuf why = { 0 };
     json_t *o = json_object(), *ranks = json_array();
-    char *line = NULL;
 
     planner_why(&why, &v->chosen, &v->query);
     for (int r = 0; r < v->roles.ranks; r++) json_add(&ranks, json_rank(v, r));
@@ -78,10 +75,8 @@ status plan_json(struct strbuf *out, const struct plan_view *v)
     json_set(&o, "why", why.s ? json_string(why.s) : NULL);
     json_set(&o, "ranks", ranks);
     json_set(&o, "links", plan_json_links(v));
-    if (o) line = json_write(o, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
-    if (line) strbuf_addf(out, "%s\n", line);
-    free(line);
+    bool const whole = json_append(out, o, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
     json_decref(o);
     strbuf_free(&why);
-    return line ? ST_OK : fail(ST_NOMEM, "no memory to print the plan");
+    return whole ? ST_OK : fail(ST_NOMEM, "no memory to print the plan");
 }

@@ -338,7 +338,7 @@ static status find_verb(struct queue_command *c, int argc, char **argv)
         return fail(ST_ARG, "usage: rollmill queue %s %s", c->row->name, c->row->args);
     if (c->args > c->row->most)
         return fail(ST_ARG, "queue %s takes no names, found %s", c->row->name, c->arg[0]);
-    if (c->by && c->args) return fail(ST_ARG, "--by owner is of all jobs, found %s", c->arg[0]);
+    if (c->by && c->args) return fail(ST_ARG, "--by owner counts all jobs; found %s", c->arg[0]);
     if (c->watch && c->json) return fail(ST_ARG, "--watch and --json do not go together");
     return ST_OK;
 }
@@ -351,7 +351,7 @@ status cmd_queue(int argc, char **argv)
         { "json", OPT_FLAG, &c.json, .help = "status, log: print JSON" },
         { "watch", OPT_FLAG, &c.watch, .help = "status: again every two seconds" },
         { "by", OPT_CHOICE, &c.by, .value = "WHAT", .choices = "owner",
-          .help = "status: clips, video and worlds' time by" },
+          .help = "status: clips, hours of video and of worlds, for each owner" },
         { "follow", OPT_FLAG, &c.follow, .help = "log: and what comes" },
         { "older", OPT_TEXT, &c.older, .value = "AGE", .help = "prune: ended so long ago" },
     };

@@ -5,11 +5,11 @@
 
 #include <jansson.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 struct submit_options {
     const char *queue;
     bool json, held;
+    bool failed; /* no memory for a job's line of JSON */
 };
 
 static status parse_submit(struct submit_options *o, int *argc, char **argv, bool *help)
@@ -35,7 +35,7 @@ static status parse_submit(struct submit_options *o, int *argc, char **argv, boo
 
 static void print_job(void *arg, const struct queue_submitted *s)
 {
-    const struct submit_options *const o = arg;
+    struct submit_options *const o = arg;
 
     if (!o->json) {
         printf("%s  %lld clip%s%s\n", s->uid, (long long)s->clips, s->clips == 1 ? "" : "s",
@@ -45,10 +45,7 @@ static void print_job(void *arg, const struct queue_submitted *s)
     json_t *const root =
         json_pack("{s:s, s:s, s:I, s:I, s:b}", "job", s->uid, "name", s->name, "id",
                   (json_int_t)s->id, "clips", (json_int_t)s->clips, "added", s->fresh);
-    char *const text = root ? json_write(root, 0) : NULL;
-    if (text) puts(text);
-    free(text);
-    json_decref(root);
+    if (!json_print(root, 0)) o->failed = true;
 }
 
 /* A queue in a file of this user is made by its first job; a server's is made by its owner. */
@@ -65,5 +62,6 @@ status cmd_submit(int argc, char **argv)
         st = queue_jobs_submit(q, argv + 1, argc - 1, &(struct queue_submission){ .held = o.held },
                                print_job, &o);
     queue_close(&q);
+    if (st == ST_OK && o.failed) return fail(ST_NOMEM, "no memory for JSON");
     return st;
 }

@@ -10,8 +10,6 @@
 
 #include <jansson.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 enum { PAGE = 500, EVENTS = 200 };
@@ -112,13 +110,9 @@ static void show_world(void *arg, const struct queue_world_status *s)
 
 static status print_json(json_t *root, bool failed)
 {
-    char *const text = root && !failed ? json_write(root, JSON_INDENT(1)) : NULL;
-    status const st = text ? ST_OK : fail(ST_NOMEM, "no memory for JSON, or a text is not UTF-8");
-
-    if (text) puts(text);
-    free(text);
-    json_decref(root);
-    return st;
+    json_drop_if(&root, failed);
+    if (json_print(root, JSON_INDENT(1))) return ST_OK;
+    return fail(ST_NOMEM, "no memory for JSON, or a text is not UTF-8");
 }
 
 static enum queue_answer list_jobs(struct show *w)
@@ -244,12 +238,7 @@ status queue_show_clips(struct queue *q, const struct selection *s, bool json)
 
 static void print_line(struct show *w, json_t *row)
 {
-    char *const text = row ? json_write(row, JSON_COMPACT) : NULL;
-
-    if (text) puts(text);
-    else w->failed = true;
-    free(text);
-    json_decref(row);
+    if (!json_print(row, JSON_COMPACT)) w->failed = true;
 }
 
 static void show_event(void *arg, const struct queue_event *e)

@@ -59,14 +59,13 @@ static status check_result(const struct job_render *r, const struct engine_resul
         log_info("render: %lld clips made", (long long)result->done);
         return ST_OK;
     }
-    bool const in_vain = !result->done && result->failed && result->failed == result->refused;
-    status st = in_vain && !failed_fast ? ST_FORMAT : ST_IO;
-    if (failed_fast) st = fail(st, "stopped at the first clip that was not made");
-    else
-        st = fail(st, "%lld of %lld clips were not made", (long long)failed,
-                  (long long)(failed + result->done));
-    if (comm_launcher_rank() > 0) error_clear(); /* rank 0 says it; the code is the same */
-    return st;
+    bool const only_refused = !result->done && result->failed && result->failed == result->refused;
+    status const code = only_refused && !failed_fast ? ST_FORMAT : ST_IO;
+    error_clear();
+    if (comm_launcher_rank() > 0) return code; /* rank 0 says why */
+    if (failed_fast) return fail(code, "stopped at the first clip that was not made");
+    return fail(code, "%lld of %lld clips were not made", (long long)failed,
+                (long long)(failed + result->done));
 }
 
 /* ---- options ------------------------------------------------------------------------- */

@@ -13,6 +13,7 @@
 #include "jobs/spec/json_build.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,13 +37,18 @@ struct render_notes {
     int clips;
     int64_t begun, done, failed, blocks;
     double shown, written; /* progress said last; metrics written last, seconds */
-    bool broken;           /* what could not be written has been said */
+    char broken[512];      /* path and reason; "": all is well */
 };
 
-static void note_broken(struct render_notes *n, const char *path, const char *why)
+static void PRINTF_LIKE(2, 3) note_broken(struct render_notes *n, const char *fmt, ...)
 {
-    if (!n->broken) log_error("%s: %s; nothing more is written there", path, why);
-    n->broken = true;
+    va_list ap;
+
+    if (n->broken[0]) return;
+    va_start(ap, fmt);
+    vsnprintf(n->broken, sizeof n->broken, fmt, ap);
+    va_end(ap);
+    log_error("%s; nothing more is written", n->broken);
 }
 
 /* ---- events: a line of JSON each ---- */
@@ -76,9 +82,10 @@ static void write_event(struct render_notes *n, json_t *o)
 
     json_decref(o);
     if (!text) {
-        note_broken(n, n->c.events, "no memory");
-    } else if (!n->broken && (fprintf(n->events, "%s\n", text) < 0 || fflush(n->events) == EOF)) {
-        note_broken(n, n->c.events, strerror(errno));
+        note_broken(n, "%s: no memory", n->c.events);
+    } else if (!n->broken[0] &&
+               (fprintf(n->events, "%s\n", text) < 0 || fflush(n->events) == EOF)) {
+        note_broken(n, "%s: %s", n->c.events, strerror(errno));
     }
     free(text);
 }
@@ -166,7 +173,7 @@ static void write_metrics(struct render_notes *n, bool now)
     double const time_s = clock_seconds();
     struct strbuf t = { 0 };
 
-    if (!n->c.metrics || n->broken || (!now && time_s - n->written < metrics_every_s)) return;
+    if (!n->c.metrics || n->broken[0] || (!now && time_s - n->written < metrics_every_s)) return;
     n->written = time_s;
     add_metric(&t, "clips_begun_total", "counter", "Clips that entered a line.", (double)n->begun);
     add_metric(&t, "clips_done_total", "counter", "Clips made.", (double)n->done);
@@ -175,9 +182,8 @@ static void write_metrics(struct render_notes *n, bool now)
     add_metric(&t, "clips_held", "gauge", "Clips at hand.", n->clips);
     add_metric(&t, "updated_timestamp_seconds", "gauge", "When this was written.",
                (double)time(NULL));
-    if (t.failed) note_broken(n, n->c.metrics, "no memory");
-    else if (file_write(n->c.metrics, t.s, t.len) != ST_OK)
-        note_broken(n, n->c.metrics, error_last()->msg);
+    if (t.failed) note_broken(n, "%s: no memory", n->c.metrics);
+    else if (file_write(n->c.metrics, t.s, t.len) != ST_OK) note_broken(n, "%s", error_last()->msg);
     error_clear();
     strbuf_free(&t);
 }
@@ -225,7 +231,7 @@ static void note_begun(void *arg, int64_t ticket)
     const struct noted_clip *const c = find_clip(n, ticket);
 
     n->begun++;
-    if (c) write_clip_event(n, "begun", c, NULL);
+    if (c) write_clip_event(n, "clip_begun", c, NULL);
     if (n->inner.ops->begun) n->inner.ops->begun(n->inner.arg, ticket);
 }
 
@@ -237,7 +243,7 @@ static void note_progress(void *arg, int64_t ticket, int64_t blocks)
     if (c && blocks > c->blocks) {
         n->blocks += blocks - c->blocks;
         c->blocks = blocks;
-        write_clip_event(n, "blocks", c, NULL);
+        write_clip_event(n, "clip_blocks", c, NULL);
         show_openjd(n, c);
     }
     write_metrics(n, false);
@@ -252,7 +258,7 @@ static void note_done(void *arg, int64_t ticket)
     n->done++;
     if (c) {
         c->blocks = c->spec->blocks;
-        write_clip_event(n, "done", c, NULL);
+        write_clip_event(n, "clip_done", c, NULL);
         forget_clip(n, c);
     }
     show_openjd(n, NULL);
@@ -268,7 +274,7 @@ static void note_failed(void *arg, int64_t ticket, status st, const char *why)
 
     n->failed++;
     if (c) {
-        write_clip_event(n, st == ST_CANCELED ? "canceled" : "failed", c, why ? why : "");
+        write_clip_event(n, st == ST_CANCELED ? "clip_canceled" : "clip_failed", c, why ? why : "");
         snprintf(text, sizeof text, "%s: %s", c->spec->name, why ? why : status_name(st));
         if (n->c.openjd && st != ST_CANCELED) print_openjd("fail", text);
         forget_clip(n, c);
@@ -307,8 +313,7 @@ status render_notes_open(struct render_notes **out, const struct render_notes_co
         write_first_event(n);
     }
     write_metrics(n, true);
-    return n->broken ? fail(ST_IO, "%s: cannot be written", c->metrics ? c->metrics : c->events)
-                     : ST_OK;
+    return n->broken[0] ? fail(ST_IO, "%s", n->broken) : ST_OK;
 }
 
 struct work_source render_notes_source(struct render_notes *n)
@@ -324,10 +329,10 @@ void render_notes_close(struct render_notes **notes)
     if (!n) return;
     if (n->events) {
         write_last_event(n);
-        if (fclose(n->events) == EOF) note_broken(n, n->c.events, strerror(errno));
+        if (fclose(n->events) == EOF) note_broken(n, "%s: %s", n->c.events, strerror(errno));
     }
-    if (n->c.metrics && !n->broken && unlink(n->c.metrics) && errno != ENOENT)
-        note_broken(n, n->c.metrics, strerror(errno));
+    if (n->c.metrics && !n->broken[0] && unlink(n->c.metrics) && errno != ENOENT)
+        note_broken(n, "%s: %s", n->c.metrics, strerror(errno));
     free(n->clip);
     free(n);
 }

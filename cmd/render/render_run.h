@@ -55,7 +55,8 @@ struct render_work {
 status render_run(const struct render_request *w, const struct render_work *work,
                   struct engine_result *out) MUST_USE;
 
-/* From now on a signal that stops is one (75); the first thing that a command does. */
+/* From now on SIGINT, SIGTERM, SIGHUP and SIGUSR1 ask for a stop (exit code 75). Call it first in
+ * a command. */
 void render_catch_signals(void);
 
 /* From any thread: ask for a stop, as a signal does. */

@@ -11,12 +11,12 @@ struct serve_options {
     const char *queue, *listen;
 };
 
-static status parse(struct serve_options *o, int *argc, char **argv, bool *help)
+static status parse_serve(struct serve_options *o, int *argc, char **argv, bool *help)
 {
     struct opt const table[] = {
         QUEUE_OPTION(&o->queue),
         { "listen", OPT_TEXT, &o->listen, .value = "HOST:PORT",
-          .help = "where; other than on this machine's own addresses everybody may look" },
+          .help = "address to listen on; any but this machine's own lets everybody look" },
     };
     struct opts const opts = {
         .usage = "serve [OUTPUT...] [options]",
@@ -41,7 +41,7 @@ static void wait_for_signal(const sigset_t *set)
     log_info("serve: ended by %s", got == SIGINT ? "SIGINT" : "SIGTERM");
 }
 
-static status serve(const struct serve_options *o, char *const *outputs, int count)
+static status serve_queue(const struct serve_options *o, char *const *outputs, int count)
 {
     struct serve s = { 0 };
     struct serve_http *http = NULL;
@@ -72,6 +72,6 @@ status cmd_serve(int argc, char **argv)
     struct serve_options o = { .listen = "127.0.0.1:8080" };
     bool help;
 
-    TRY(parse(&o, &argc, argv, &help));
-    return help ? ST_OK : serve(&o, argv + 1, argc - 1);
+    TRY(parse_serve(&o, &argc, argv, &help));
+    return help ? ST_OK : serve_queue(&o, argv + 1, argc - 1);
 }

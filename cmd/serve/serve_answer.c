@@ -5,7 +5,6 @@
 #include "jobs/yaml/yaml_value.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -13,7 +12,7 @@ enum { OK = 200, NOT_FOUND = 404, AWAY = 503, KEEP_S = 3600 };
 
 static const char json_type_text[] = "application/json", plain_text[] = "text/plain; charset=utf-8";
 
-static void say(struct serve_answer *out, int code, const char *words)
+static void answer_in_words(struct serve_answer *out, int code, const char *words)
 {
     out->code = code;
     out->type = plain_text;
@@ -25,18 +24,14 @@ static void say(struct serve_answer *out, int code, const char *words)
 
 static void add_json(struct serve_answer *out, const json_t *value)
 {
-    char *const text = json_write(value, JSON_COMPACT | JSON_ENCODE_ANY);
-
     out->type = json_type_text;
-    if (text) strbuf_addf(&out->body, "%s\n", text);
-    else out->body.failed = true;
-    free(text);
+    (void)!json_append(&out->body, value, JSON_COMPACT | JSON_ENCODE_ANY); /* the body has failed */
 }
 
 /* Yesterday's numbers are no answer to a program. */
 static void show_part(struct serve *s, const char *part, struct serve_answer *out)
 {
-    if (s->now.away) say(out, AWAY, "the queue does not answer");
+    if (s->now.away) answer_in_words(out, AWAY, "the queue does not answer");
     else add_json(out, part[0] ? json_object_get(s->now.all, part) : s->now.all);
 }
 
@@ -59,12 +54,12 @@ static void show_clips(struct serve *s, const char *path, struct serve_answer *o
     uint64_t job, from;
 
     if (!read_clips_path(path, &job, &from)) {
-        say(out, NOT_FOUND, "clips/ID or clips/ID/FIRST");
+        answer_in_words(out, NOT_FOUND, "clips/ID or clips/ID/FIRST");
         return;
     }
     json_t *const clips = s->now.away ? NULL : serve_clips(s->q, (int64_t)job, (int64_t)from);
     if (clips) add_json(out, clips);
-    else say(out, AWAY, "the queue does not answer");
+    else answer_in_words(out, AWAY, "the queue does not answer");
     json_decref(clips);
 }
 
@@ -103,7 +98,7 @@ static void show_sheet(struct serve *s, const char *key, struct serve_answer *ou
         out->fd = -1;
     }
     if (out->fd < 0) {
-        say(out, NOT_FOUND, "there is no such contact sheet");
+        answer_in_words(out, NOT_FOUND, "there is no such contact sheet");
         return;
     }
     out->type = "image/png";
@@ -113,7 +108,7 @@ static void show_sheet(struct serve *s, const char *key, struct serve_answer *ou
 static const struct route {
     const char *path; /* ends in a slash: what follows is the function's */
     void (*show)(struct serve *s, const char *rest, struct serve_answer *out);
-    const char *part;
+    const char *part; /* given to show; "": the whole snapshot; NULL: what follows the path is */
 } routes[] = {
     { "/", show_page, NULL },
     { "/style.css", show_style, NULL },
@@ -141,7 +136,7 @@ void serve_answer_find(struct serve *s, const char *path, struct serve_answer *o
 {
     *out = (struct serve_answer){ .code = OK, .type = "text/html; charset=utf-8", .fd = -1 };
     if (!serve_snapshot_renew(&s->now, s->q, &s->roots)) {
-        say(out, AWAY, "the queue does not answer");
+        answer_in_words(out, AWAY, "the queue does not answer");
         return;
     }
     for (int i = 0; i < COUNT_OF(routes); i++) {
@@ -150,5 +145,5 @@ void serve_answer_find(struct serve *s, const char *path, struct serve_answer *o
         r->show(s, r->part ? r->part : path + strlen(r->path), out);
         return;
     }
-    say(out, NOT_FOUND, "there is nothing here");
+    answer_in_words(out, NOT_FOUND, "there is nothing here");
 }

@@ -49,7 +49,7 @@ static enum MHD_Result send_response(struct MHD_Connection *c, int code, struct 
     return sent;
 }
 
-static enum MHD_Result refuse(struct MHD_Connection *c, int code, const char *words)
+static enum MHD_Result send_refusal(struct MHD_Connection *c, int code, const char *words)
 {
     struct MHD_Response *const r = MHD_create_response_from_buffer(
         strlen(words), (void *)(uintptr_t)words, MHD_RESPMEM_PERSISTENT);
@@ -77,7 +77,7 @@ static struct MHD_Response *make_response(struct serve_answer *a)
     return r;
 }
 
-/* Without a port: "127.0.0.1", "[::1]" and "localhost" are this machine. */
+/* Does a Host header name this machine? A port may follow. */
 static bool is_this_machine(const char *host)
 {
     static const char *const names[] = { "localhost", "127.0.0.1", "[::1]" };
@@ -89,18 +89,18 @@ static bool is_this_machine(const char *host)
     return false;
 }
 
-static enum MHD_Result answer(void *arg, struct MHD_Connection *c, const char *path,
-                              const char *method, const char *version, const char *upload,
-                              size_t *upload_size, void **request)
+static enum MHD_Result answer_request(void *arg, struct MHD_Connection *c, const char *path,
+                                      const char *method, const char *version, const char *upload,
+                                      size_t *upload_size, void **request)
 {
     struct serve_http *const h = arg;
     struct serve_answer a;
 
     (void)version, (void)upload, (void)upload_size, (void)request;
     if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
-        return refuse(c, MHD_HTTP_METHOD_NOT_ALLOWED, "this page is only for reading\n");
+        return send_refusal(c, MHD_HTTP_METHOD_NOT_ALLOWED, "this page is only for reading\n");
     if (h->loopback && !is_this_machine(MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Host")))
-        return refuse(c, MHD_HTTP_FORBIDDEN, "ask for localhost or 127.0.0.1\n");
+        return send_refusal(c, MHD_HTTP_FORBIDDEN, "ask for localhost or 127.0.0.1\n");
     serve_answer_find(h->serve, path, &a);
     struct MHD_Response *const r = a.body.failed ? NULL : make_response(&a);
     strbuf_free(&a.body);
@@ -156,11 +156,11 @@ static struct MHD_Daemon *start_daemon(struct serve_http *h, const struct addrin
     unsigned const flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_AUTO | MHD_USE_ERROR_LOG |
                            (at->ai_family == AF_INET6 ? (unsigned)MHD_USE_IPv6 : 0);
 
-    return MHD_start_daemon(flags, 0, NULL, NULL, answer, h, MHD_OPTION_EXTERNAL_LOGGER, drop_log,
-                            NULL, MHD_OPTION_SOCK_ADDR, at->ai_addr, MHD_OPTION_CONNECTION_LIMIT,
-                            (unsigned)CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT,
-                            (unsigned)SILENCE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY,
-                            MHD_OPTION_END);
+    return MHD_start_daemon(flags, 0, NULL, NULL, answer_request, h, MHD_OPTION_EXTERNAL_LOGGER,
+                            drop_log, NULL, MHD_OPTION_SOCK_ADDR, at->ai_addr,
+                            MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS,
+                            MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)SILENCE_S,
+                            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY, MHD_OPTION_END);
 }
 
 status serve_http_open(struct serve_http **out, struct serve *s, const char *listen, int *port)

@@ -43,8 +43,9 @@ enum { SERVE_LIST = 100, SERVE_SHEETS = 24, SERVE_PACE_MS = 3600000, SERVE_PACES
 struct serve_snapshot {
     json_t *all;    /* the newest that was read */
     json_t *folder; /* of finished clips, by "job/clip/attempt": folder and sheet; never shown */
-    double taken, tried, slowly; /* clock_seconds */
-    bool away;                   /* the database did not answer when it was last asked */
+    /* clock_seconds(): of `all`, of the last try, of the parts that are slow to read */
+    double taken, tried, slow_taken;
+    bool away; /* the database did not answer when it was last asked */
     char why[300];
 };
 

@@ -8,7 +8,6 @@
 #include "cmd/queue/queue_json.h"
 #include "cmd/serve/serve_internal.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 

@@ -103,12 +103,9 @@ static void take_failed(void *arg, const struct queue_clip_brief *b)
 static json_t *find_folder(const struct taking *t, const char *key, const char *folder)
 {
     json_t *const known = json_object_get(t->known, key);
-    json_t *o = json_object();
 
-    if (known) {
-        json_decref(o);
-        return json_incref(known);
-    }
+    if (known) return json_incref(known);
+    json_t *o = json_object();
     char *const name =
         utf8_valid(folder, strlen(folder)) ? serve_sheet_name(t->roots, folder) : NULL;
     json_set(&o, "folder", json_from_text(folder));
@@ -218,7 +215,7 @@ bool serve_snapshot_renew(struct serve_snapshot *s, struct queue *q, const struc
 
     if (s->tried > 0 && now - s->tried < (s->away ? again_s : fresh_s)) return s->all != NULL;
     t.folder = json_object();
-    if (s->all && now - s->slowly < slow_s) t.slow = s->all;
+    if (s->all && now - s->slow_taken < slow_s) t.slow = s->all;
     json_t *const all = take_all(q, &t, &a);
     s->away = !all;
     s->tried = clock_seconds();
@@ -232,7 +229,7 @@ bool serve_snapshot_renew(struct serve_snapshot *s, struct queue *q, const struc
     s->all = all;
     s->folder = t.folder;
     s->taken = s->tried;
-    if (!t.slow) s->slowly = now;
+    if (!t.slow) s->slow_taken = now;
     return true;
 }
 

@@ -202,11 +202,15 @@ static const struct upgrade_step {
 static enum store_answer upgrade_tables(struct queue *q, void *arg)
 {
     struct opening *const o = arg;
+    char why[80];
 
     TRY_STORE(check_tables(q, o));
     if (q->answer != QUEUE_OK || o->version == QUEUE_SCHEMA) return STORE_OK;
-    if (o->version < 1)
-        return queue_refuse(q, QUEUE_REFUSED, "such a version of the tables was never made");
+    if (o->version < 1) {
+        snprintf(why, sizeof why, "version %d of the tables is unknown; allowed: 1 to %d",
+                 o->version, QUEUE_SCHEMA);
+        return queue_refuse(q, QUEUE_REFUSED, why);
+    }
     for (int i = 0; i < COUNT_OF(upgrade_steps); i++)
         if (upgrade_steps[i].from >= o->version)
             TRY_STORE(queue_run(q, upgrade_steps[i].statement, NO_VALUES, NULL, NULL));

@@ -243,7 +243,7 @@ struct queue_attempt {
 enum queue_answer queue_attempts(struct queue *q, int64_t job, int64_t index,
                                  void (*each)(void *arg, const struct queue_attempt *a), void *arg);
 
-/* ---- the whole farm at a glance; every list has at most `limit` rows ---- */
+/* ---- the whole farm at a glance ---- */
 
 /* A clip in work, failed or finished. What a list does not say is 0 or "". */
 struct queue_clip_brief {
@@ -258,7 +258,7 @@ struct queue_clip_brief {
 };
 typedef void (*queue_brief_fn)(void *arg, const struct queue_clip_brief *b);
 
-/* The oldest claims, the newest failures, the newest ends first. */
+/* At most `limit` rows: the oldest claims, the newest failures, the newest ends first. */
 enum queue_answer queue_running(struct queue *q, int limit, queue_brief_fn each, void *arg);
 enum queue_answer queue_failed(struct queue *q, int limit, queue_brief_fn each, void *arg);
 enum queue_answer queue_finished(struct queue *q, int limit, queue_brief_fn each, void *arg);
@@ -275,7 +275,8 @@ struct queue_owner {
     const char *owner;
     int64_t clips, done, running, ready, failed;
     int64_t video_ms; /* of clips that are done */
-    int64_t world_ms; /* of its worlds' lives, by the blocks they made for it and for others */
+    /* Its share of the lives of the worlds that worked for it, by blocks made; ms. */
+    int64_t world_ms;
 };
 enum queue_answer queue_owners(struct queue *q,
                                void (*each)(void *arg, const struct queue_owner *o), void *arg);

@@ -81,6 +81,7 @@ static json_t *load_json_line(const struct axis *a, int line, const char *text, 
     if (object) return object;
     char *const mended = axis_text_mend_json(text, len);
     if (mended) object = json_read(mended, strlen(mended), flags, &st_again, &again);
+    /* No mended text of a line that is not empty: no memory, which outweighs the line's form. */
     if (!object && st == ST_FORMAT && len) st = st_again;
     if (!object) fail(st, "%s:%d: not JSON: %s", a->path, line, why.text);
     free(mended);

@@ -9,6 +9,7 @@
 #define JSON_BUILD_H
 
 #include "base/base.h"
+#include "base/strbuf.h"
 
 #include <jansson.h>
 
@@ -36,6 +37,13 @@ json_t *json_from_text(const char *text);
 
 /* As json_dumps; NULL also where any memory was missing. The caller frees. */
 char *json_write(const json_t *v, size_t flags) MUST_USE;
+
+/* Print v and a newline to stdout; v is handed over, NULL is a failure. False: no memory. A write
+ * that failed is main's to report. */
+bool json_print(json_t *v, size_t flags) MUST_USE;
+
+/* Add v and a newline to the text; NULL is a failure. False: no memory, or the text has failed. */
+bool json_append(struct strbuf *to, const json_t *v, size_t flags) MUST_USE;
 
 /* As json_loadb. NULL with *st: ST_NOMEM, or ST_FORMAT and why in words. */
 json_t *json_read(const char *text, size_t len, size_t flags, status *st,

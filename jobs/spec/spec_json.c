@@ -9,8 +9,6 @@
 #include "jobs/spec/card.h"
 #include "jobs/spec/spec_internal.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum {

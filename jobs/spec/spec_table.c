@@ -97,8 +97,8 @@ static json_t *table_json(const struct spec_table *t, const void *from)
     for (int i = 0; i < t->keys && o; i++) {
         json_set(&o, t->key[i].name, value_json(&t->key[i], from));
         if (!o && error_last()->st == ST_OK)
-            (void)fail(is_utf8(&t->key[i], from) ? ST_NOMEM : ST_FORMAT, "%s: not UTF-8",
-                       t->key[i].name);
+            (void)(is_utf8(&t->key[i], from) ? fail(ST_NOMEM, "%s: no memory", t->key[i].name)
+                                             : fail(ST_FORMAT, "%s: not UTF-8", t->key[i].name));
     }
     return o;
 }

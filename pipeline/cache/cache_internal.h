@@ -74,11 +74,16 @@ status rank_best(const float *score, int64_t count, int64_t best, int32_t *out) 
 status rank_upload(const struct kv_call *c, const int32_t *choice, int64_t count,
                    int64_t of) MUST_USE;
 
-/* Rows of F32 [rows, dim] on the host, one after another: `work` gets each with its place, as many
- * at a time as the room has; back: and they go back changed. */
-typedef void rank_row_work(const struct kv_state *s, void *arg, float *row, int64_t place);
-status rank_visit_rows(const struct kv_call *c, const struct tensor *rows, rank_row_work *work,
-                       void *arg, bool back) MUST_USE;
+/* ---- policy_rows.c -------------------------------------------------------------------------- */
+
+typedef void row_work(const struct kv_state *s, void *arg, float *row, int64_t index);
+
+/* Calls `work` for every row of F32 [rows, dim], copied to the host in pieces that fit the room,
+ * with its index. rows_change writes the rows back. */
+status rows_read(const struct kv_call *c, const struct tensor *rows, row_work *work,
+                 void *arg) MUST_USE;
+status rows_change(const struct kv_call *c, const struct tensor *rows, row_work *work,
+                   void *arg) MUST_USE;
 
 /* ---- policy_average.c ----------------------------------------------------------------------- */
 

@@ -35,7 +35,8 @@ static int compressed_frames(const struct kv_policy *p)
 static int recent_frames(const struct kv_policy *p) { return kv_whole(p, KV_KEY_recent_frames); }
 static int ring_frames(const struct kv_policy *p) { return kv_whole(p, KV_KEY_history_frames); }
 
-/* Refuse what does not go up with the block, or what the ring has not. */
+/* Refuse parts that do not add up to the window, are not whole blocks, or need more spans than
+ * there are. */
 static status check_parts(const struct kv_policy *p)
 {
     int const b = p->frames_per_block, sink = p->sink_frames, recent = recent_frames(p);
@@ -122,7 +123,7 @@ static size_t count_echo_bytes(const struct kv_policy *p, int layers, int64_t to
     return (size_t)layers * (chosen + (size_t)(ring_frames(p) * tokens) * sizeof(int32_t));
 }
 
-static struct echo_token *tokens_of(const struct kv_state *s, int layer)
+static struct echo_token *echo_tokens_of(const struct kv_state *s, int layer)
 {
     return (struct echo_token *)s->own + layer * s->choice_count;
 }
@@ -130,13 +131,13 @@ static struct echo_token *tokens_of(const struct kv_state *s, int layer)
 static int32_t *uses_of(const struct kv_state *s, int layer, int64_t frame)
 {
     int64_t const ring = ring_frames(&s->policy);
-    int32_t *const all = (int32_t *)(void *)tokens_of(s, s->layers);
+    int32_t *const all = (int32_t *)(void *)echo_tokens_of(s, s->layers);
 
     return all + (layer * ring + frame % ring) * s->tokens;
 }
 
 /* The frames that have come into the ring are fresh. */
-static status enter_block(const struct kv_call *c, int64_t block)
+static status forget_uses(const struct kv_call *c, int64_t block)
 {
     const struct kv_state *const s = c->state;
     int64_t const begin = block * s->policy.frames_per_block;
@@ -186,7 +187,7 @@ static void add_magnitudes(const struct kv_state *s, void *sums, float *row, int
         ((float *)sums)[i] += hypotf(row[2 * i], row[2 * i + 1]);
 }
 
-static status note_queries(const struct kv_call *c)
+static status calibrate_queries(const struct kv_call *c)
 {
     const struct kv_state *const s = c->state;
     float *const note = kv_state_note(s, c->layer);
@@ -199,7 +200,7 @@ static status note_queries(const struct kv_call *c)
     TRY(sum_to_host(c, &rows, &sums));
     for (int64_t i = 0; i < s->dim; i++) note[i] += sums[i];
     TRY(kern_cast(c->ctx, &(struct kern_cast){ .in = &rows, .out = &wide }));
-    return rank_visit_rows(c, &wide, add_magnitudes, note + s->dim, false);
+    return rows_read(c, &wide, add_magnitudes, note + s->dim);
 }
 
 /* Tokens that a note is the sum of, once a block chooses. */
@@ -226,7 +227,8 @@ static struct echo_ring ring_of(const struct kv_state *s)
     return (struct echo_ring){ first > 0 ? first : 0, begin - recent_frames(&s->policy) };
 }
 
-static status frame_keys(const struct kv_call *c, int64_t frame, struct tensor kv[2])
+/* Its keys and values in the cache. */
+static status find_frame(const struct kv_call *c, int64_t frame, struct tensor kv[2])
 {
     int const b = c->state->policy.frames_per_block;
     int64_t const n = c->state->tokens;
@@ -283,8 +285,8 @@ static status upload_amplitude(const struct kv_call *c, double gate, struct tens
 enum { TIME_PAIRS = 512 };
 
 /* e^(i w_f d), d the distance from a frame to the queries to come: their mean. */
-static status mean_turns(const struct kv_state *s, int64_t distance, int pairs,
-                         float out[2 * TIME_PAIRS])
+static status average_turns(const struct kv_state *s, int64_t distance, int pairs,
+                            float out[2 * TIME_PAIRS])
 {
     int const offsets = kv_whole(&s->policy, KV_KEY_score_offsets);
     float one[2 * TIME_PAIRS];
@@ -311,7 +313,7 @@ static status upload_weights(const struct kv_call *c, int64_t frame)
     float const scale = (float)(1 / (count_noted(s) * s->heads));
     float turn[2 * TIME_PAIRS] = { 0 };
 
-    TRY(mean_turns(s, begin - frame, pairs, turn));
+    TRY(average_turns(s, begin - frame, pairs, turn));
     for (int64_t i = 0; i < s->dim; i += 2) {
         int64_t const pair = i % columns / 2;
         float const re = pair < pairs ? turn[2 * pair] : 1,
@@ -335,7 +337,7 @@ static status score_ring(const struct kv_call *c, const struct echo_ring *r)
     for (int64_t f = r->first; f < r->end; f++) {
         struct tensor out = tensor_slice(&all, (f - r->first) * n, n);
         TRY(upload_weights(c, f));
-        TRY(frame_keys(c, f, kv));
+        TRY(find_frame(c, f, kv));
         TRY(kern_score_keys(c->ctx, &(struct kern_score_keys){ .k = &kv[0],
                                                                .w = &c->room.sums,
                                                                .amplitude = &amplitude,
@@ -346,7 +348,7 @@ static status score_ring(const struct kv_call *c, const struct echo_ring *r)
     return c->ctx->backend->sync(c->ctx);
 }
 
-static status choose_tokens(const struct kv_call *c)
+static status choose_echo(const struct kv_call *c)
 {
     const struct kv_state *const s = c->state;
     struct echo_ring const r = ring_of(s);
@@ -367,13 +369,13 @@ static status collect_ring(const struct kv_call *c, const struct echo_ring *r, i
 
     for (int64_t f = r->first; f < r->end; f++) {
         struct tensor to = tensor_slice(&c->room.rows, (f - r->first) * n, n), kv[2];
-        TRY(frame_keys(c, f, kv));
+        TRY(find_frame(c, f, kv));
         TRY(kern_copy(c->ctx, &(struct kern_copy){ .in = &kv[values], .out = &to }));
     }
     return ST_OK;
 }
 
-static status keep_chosen(const struct kv_call *c)
+static status keep_echo(const struct kv_call *c)
 {
     const struct kv_state *const s = c->state;
     const int32_t *const choice = kv_state_choice(s, c->layer);
@@ -393,17 +395,17 @@ static status keep_chosen(const struct kv_call *c)
     for (int64_t i = 0; i < s->choice_count; i++) {
         struct echo_token const t = { .frame = (int32_t)(r.first + choice[i] / s->tokens),
                                       .token = (int32_t)(choice[i] % s->tokens) };
-        tokens_of(s, c->layer)[i] = t;
+        echo_tokens_of(s, c->layer)[i] = t;
         uses_of(s, c->layer, t.frame)[t.token]++;
     }
     return ST_OK;
 }
 
-static void find_source(const struct kv_state *s, int layer, int64_t row, double *frame,
-                        int64_t *token)
+static void find_echo_token(const struct kv_state *s, int layer, int64_t row, double *frame,
+                            int64_t *token)
 {
-    *frame = tokens_of(s, layer)[row].frame;
-    *token = tokens_of(s, layer)[row].token;
+    *frame = echo_tokens_of(s, layer)[row].frame;
+    *token = echo_tokens_of(s, layer)[row].token;
 }
 
 const struct kv_policy_ops policy_echo_forcing = {
@@ -417,9 +419,9 @@ const struct kv_policy_ops policy_echo_forcing = {
     .choice_count = count_echo_choice,
     .chooses_now = echo_chooses,
     .note_count = count_note,
-    .enter = enter_block,
-    .observe = note_queries,
-    .choose = choose_tokens,
-    .settle = keep_chosen,
-    .kept_source = find_source,
+    .enter = forget_uses,
+    .observe = calibrate_queries,
+    .choose = choose_echo,
+    .settle = keep_echo,
+    .kept_source = find_echo_token,
 };

@@ -202,10 +202,10 @@ static status step_short(const struct kv_call *c, int layer, int values)
 
     TRY(blend_frame(c, &mean, 1, &a.wide, -1, &spare));
     if (!values) {
-        TRY(rank_visit_rows(c, &spare, measure_row, c->state->own, false));
+        TRY(rows_read(c, &spare, measure_row, c->state->own));
         find_steps(c->state);
     }
-    TRY(rank_visit_rows(c, &spare, scale_row, c->state->own, true));
+    TRY(rows_change(c, &spare, scale_row, c->state->own));
     TRY(blend_frame(c, &a.wide, 1, &spare, 1, &a.wide));
     return kern_cast(c->ctx, &(struct kern_cast){ .in = &a.wide, .out = &a.act });
 }

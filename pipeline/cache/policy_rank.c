@@ -1,5 +1,4 @@
-/* policy_rank.c - the best of some scores, the same everywhere: equal ones in their order; and rows
- * that are looked at on the host. */
+/* policy_rank.c - the best of some scores, the same everywhere: equal ones in their order. */
 #include "pipeline/cache/cache_internal.h"
 
 #include <float.h>
@@ -51,23 +50,4 @@ status rank_upload(const struct kv_call *c, const int32_t *choice, int64_t count
     }
     TRY(c->ctx->backend->upload(c->ctx, &index, host));
     return c->ctx->backend->sync(c->ctx);
-}
-
-status rank_visit_rows(const struct kv_call *c, const struct tensor *rows, rank_row_work *work,
-                       void *arg, bool back)
-{
-    const struct kern_backend *const b = c->ctx->backend;
-    int64_t const room = tensor_count(&c->room.score) + tensor_count(&c->room.sums);
-    int64_t const columns = c->state->dim, all = rows->dim[0], most = room / columns;
-
-    for (int64_t at = 0; at < all; at += most) {
-        int64_t const count = all - at < most ? all - at : most;
-        struct tensor const part = tensor_slice(rows, at, count);
-        TRY(b->download(c->ctx, c->room.host, &part));
-        TRY(b->sync(c->ctx));
-        for (int64_t i = 0; i < count; i++) work(c->state, arg, c->room.host + i * columns, at + i);
-        if (back) TRY(b->upload(c->ctx, &part, c->room.host));
-        if (back) TRY(b->sync(c->ctx));
-    }
-    return ST_OK;
 }

@@ -18,7 +18,7 @@
 
 #include <math.h>
 
-/* Whole frames of the clip: the block's history once it is chosen. */
+/* Has the block's history been chosen (kv_state_choice)? */
 struct relax_history {
     bool chosen;
 };
@@ -143,7 +143,7 @@ static bool relax_chooses(const struct kv_state *s, int layer)
     return middle_of(&s->policy, s->block).frames > 0;
 }
 
-static status enter_block(const struct kv_call *c, int64_t block)
+static status forget_history(const struct kv_call *c, int64_t block)
 {
     (void)block;
     ((struct relax_history *)c->state->own)->chosen = false;
@@ -198,8 +198,7 @@ struct protos {
     double sink[PROTO_COLUMNS], tail[PROTO_COLUMNS], candidate[PROTO_COLUMNS];
 };
 
-static status score_candidates(const struct kv_call *c, const int64_t *frame, int count,
-                               float *score)
+static status score_frames(const struct kv_call *c, const int64_t *frame, int count, float *score)
 {
     const struct kv_policy *const p = &c->state->policy;
     int64_t const begin = c->state->block * p->frames_per_block;
@@ -228,7 +227,7 @@ static status choose_history(const struct kv_call *c)
     float score[CANDIDATES];
     int const count = list_candidates(p, &m, frame), history = count_history(p, &m);
 
-    TRY(score_candidates(c, frame, count, score));
+    TRY(score_frames(c, frame, count, score));
     TRY(rank_best(score, count, history, choice));
     for (int i = 0; i < history; i++) choice[i] = (int32_t)frame[choice[i]];
     return ST_OK;
@@ -259,7 +258,7 @@ const struct kv_policy_ops policy_relax_forcing = {
     .choice_count = count_relax_choice,
     .first_layer_chooses = true,
     .chooses_now = relax_chooses,
-    .enter = enter_block,
+    .enter = forget_history,
     .choose = choose_history,
     .settle = take_history,
 };

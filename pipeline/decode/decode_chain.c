@@ -206,7 +206,7 @@ static status reset_decoder(struct chain *s)
 }
 
 /* Nothing to decode: it goes on to the last part, which hands it over. */
-static status pass_on(struct chain *s)
+static status pass_message_on(struct chain *s)
 {
     const struct message *const m = &s->message[s->now];
 
@@ -249,8 +249,9 @@ static status run_chain(struct chain *s)
         s->begun = true;
         s->idle = false;
         if (head[DECODE_KIND] >= DECODE_END) break;
-        TRY(head[DECODE_KIND] <= DECODE_WARM ? take_block(s) : pass_on(s));
-        if (head[DECODE_KIND] <= DECODE_WARM) track_lap(s->c->track);
+        bool const is_block = decode_is_block(head[DECODE_KIND]);
+        TRY(is_block ? take_block(s) : pass_message_on(s));
+        if (is_block) track_lap(s->c->track);
         s->idle = head[DECODE_KIND] == DECODE_IDLE;
         s->now = !s->now;
     }

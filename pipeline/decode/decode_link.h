@@ -21,6 +21,11 @@ enum decode_kind {
     DECODE_CANCELED, /* no more blocks: a stop was asked for */
 };
 
+static inline bool decode_is_block(int64_t kind)
+{
+    return kind == DECODE_BLOCK || kind == DECODE_WARM;
+}
+
 /* The head of a message, a tensor [DECODE_HEAD] I64. A latent always follows it; after an end
  * nobody reads it. */
 enum { DECODE_KIND, DECODE_CLIP, DECODE_AT /* block of the clip */, DECODE_HEAD };
@@ -43,8 +48,9 @@ struct decode_link_config {
 status decode_link_open(struct decode_link **out, const struct decode_link_config *c) MUST_USE;
 void decode_link_close(struct decode_link **l); /* NULL is fine; sets NULL */
 
-/* kind: no end. x0: [frames, 16, h, w] F32, host; copied; NULL where no latent goes with it.
- * Goes on while the message is under way; waits until the one before it has been taken. */
+/* kind: neither DECODE_END nor DECODE_CANCELED. x0: [frames, 16, h, w] F32, host; copied; NULL
+ * where no latent goes with it. Goes on while the message is under way; waits until the one before
+ * it has been taken. */
 status decode_link_send(struct decode_link *l, enum decode_kind kind, int clip, int64_t block,
                         const float *x0) MUST_USE;
 

@@ -14,6 +14,7 @@
  * boundary of a tick, and its decision travels with that tick's agree. Another rank of the line may
  * then have to wait for the clip's description, never the other way round.
  */
+#include "base/byte_reader.h"
 #include "base/strbuf.h"
 #include "base/thread.h"
 #include "jobs/spec/spec_json.h"

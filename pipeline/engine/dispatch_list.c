@@ -8,7 +8,6 @@
  * source, and the source is called with no lock held.
  */
 #include "base/array.h"
-#include "base/clock.h"
 #include "base/thread.h"
 #include "pipeline/engine/engine_internal.h"
 
@@ -186,7 +185,7 @@ bool dispatch_list_next_change(struct dispatch_list *l, struct dispatch_entry *o
     return found;
 }
 
-bool dispatch_list_busy_changed(struct dispatch_list *l, int line, int *busy)
+bool dispatch_list_take_busy(struct dispatch_list *l, int line, int *busy)
 {
     pthread_mutex_lock(&l->lock);
     *busy = l->line[line].busy;

@@ -21,7 +21,6 @@
 #include "pipeline/engine/engine_internal.h"
 #include "pipeline/engine/output_formats.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 static double const turn_s = 0.1;
@@ -80,7 +79,7 @@ static void show_ticks(struct dispatcher *d)
     if (!ev || !ev->tick) return;
     for (int line = 0; line < d->t->g.roles.lines; line++) {
         int busy;
-        if (dispatch_list_busy_changed(d->list, line, &busy)) ev->tick(ev->arg, line, busy);
+        if (dispatch_list_take_busy(d->list, line, &busy)) ev->tick(ev->arg, line, busy);
     }
 }
 

@@ -6,9 +6,9 @@
  *
  * A failure belongs to the clip it happens to: a disk that is full, an encoder that refuses, a
  * value that is not finite. The clip's attempt is removed, the reason is reported to rank 0, and
- * the rest of its blocks is dropped; the next clip is begun as if nothing had happened. So it is
- * with a clip that was cut, which the line's tail says among the blocks it sends: whether blocks
- * of it are here, on their way, or never entered, and whether the line works on or is idle. Only a
+ * the rest of its blocks is dropped; the next clip is begun as if nothing had happened.
+ * A clip that was cut is dropped alike: the line's tail says so among the blocks it sends
+ * (encode_worker_cut), wherever its blocks are and whether or not the line works on. Only a
  * failure to report to rank 0 ends the thread.
  */
 #include "base/clock.h"

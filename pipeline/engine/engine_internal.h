@@ -111,7 +111,9 @@ struct live_clip {
     int64_t entered; /* blocks that have entered the line; the line worker's */
     bool dropped;    /* what comes of it is dropped: it failed, is lost or cut; encode worker's */
     double posted;   /* when it came to this rank, clock_seconds() */
-    int64_t came, ends; /* blocks that have come or need not; that will, in all; encode worker's */
+    /* Blocks that have come here or are not needed; how many will have come when it is through;
+     * the encode worker's. */
+    int64_t came, ends;
 };
 void live_clip_free(struct live_clip *c); /* NULL is fine */
 
@@ -121,8 +123,8 @@ int64_t live_clip_context_id(const struct live_clip *c, int64_t block);
 void live_clip_context(const struct live_clip *c, int64_t block, int text_len, int text_dim,
                        float *embeds);
 
-/* Does a block begin a scene with a cut? */
-bool live_clip_is_cut(const struct live_clip *c, int64_t block);
+/* Does a scene begin at this block (change: cut)? */
+bool live_clip_begins_scene(const struct live_clip *c, int64_t block);
 
 /* ---- clip_board.c: the clips that this rank has received ------------------------------
  *
@@ -190,6 +192,7 @@ struct group_verdict {
     status st;           /* ST_OK: nothing speaks against it; the same on all ranks */
     char why[GROUP_WHY]; /* rank 0: the words of the rank that refuses it, and which */
 };
+void group_verdict_set(struct group_verdict *v, status st, int rank, const char *why);
 
 struct group {
     struct engine_group g;
@@ -306,12 +309,12 @@ status prompt_bank_start(struct prompt_bank *p, void (*wake)(void *arg), void *a
 status prompt_bank_end(struct prompt_bank *p, status st) MUST_USE;
 
 /* Have what these clips ask for and is not there embedded, in one reading of the encoder if
- * possible; at once nothing happens. While embeddings are under way nothing is asked for. */
+ * possible. Returns at once; while embeddings are under way nothing more is asked for. */
 status prompt_bank_ask(struct prompt_bank *p, const struct clip_spec *const *clip,
                        int clips) MUST_USE;
 /* Take what has come. *failed, if not ST_OK: no text of the group can be embedded any more. */
 void prompt_bank_collect(struct prompt_bank *p, struct group_verdict *failed);
-/* Has all of a clip's texts been tried, since the last question but one? */
+/* Have all of a clip's texts been tried, since the question before the last? */
 bool prompt_bank_has(const struct prompt_bank *p, const struct clip_spec *c);
 /* The clip's own copy of its embeddings. *why: one cannot be had, and why; malloc'ed. */
 status prompt_bank_give(const struct prompt_bank *p, struct live_clip *c, char **why) MUST_USE;
@@ -378,12 +381,13 @@ void dispatch_list_take_report(struct dispatch_list *l, int line, const struct c
 void dispatch_list_take_control(void *list, const struct comm_control *m);
 void dispatch_list_wake(void *list);
 
-/* The dispatcher's thread, from here on. Waits for one of those, no longer than that. */
+/* The dispatcher's thread, from here on. Wait until one of those happens, `seconds` at most. */
 void dispatch_list_wait(struct dispatch_list *l, double seconds);
 /* The next entry with news for the source, a copy. One that is over is taken off the list, and
  * its `why` is the caller's. */
 bool dispatch_list_next_change(struct dispatch_list *l, struct dispatch_entry *out);
-bool dispatch_list_busy_changed(struct dispatch_list *l, int line, int *busy);
+/* *busy: stages of the line with a block. True: it differs from what was taken last. */
+bool dispatch_list_take_busy(struct dispatch_list *l, int line, int *busy);
 int dispatch_list_count_waiting(struct dispatch_list *l); /* no block of them has entered a line */
 /* The oldest clips that no line has, at most so many; returns how many. */
 int dispatch_list_find_unhanded(struct dispatch_list *l, struct dispatch_entry *out[], int most);
@@ -396,7 +400,7 @@ void dispatch_list_drop(struct dispatch_list *l); /* all of it; nobody is told *
 /* Gives the clip its numbers. */
 void dispatch_list_hand(struct dispatch_list *l, struct dispatch_entry *e, struct live_clip *c,
                         int line, int number);
-/* They are over, unless they were already: one; those that no line has; all, as canceled. */
+/* End clips that have not ended: this one; those that no line has; all, with ST_CANCELED. */
 void dispatch_list_refuse(struct dispatch_list *l, struct dispatch_entry *e, status st,
                           const char *why);
 void dispatch_list_refuse_unhanded(struct dispatch_list *l, status st, const char *why);

@@ -11,7 +11,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* What opening has come to on a rank; travels as bytes. */
 struct vote {
@@ -57,6 +56,13 @@ static int find_verdict(const struct vote *all, int ranks)
     return found;
 }
 
+void group_verdict_set(struct group_verdict *v, status st, int rank, const char *why)
+{
+    *v = (struct group_verdict){ .st = st };
+    int const used = rank ? snprintf(v->why, GROUP_WHY, "rank %d: ", rank) : 0;
+    snprintf(v->why + used, (size_t)(GROUP_WHY - used), "%.*s", GROUP_WHY - 1 - used, why);
+}
+
 static status agree_on_votes(struct group *t, const struct vote *mine, struct vote *all)
 {
     struct comm *const world = t->world;
@@ -73,11 +79,8 @@ static status agree_on_votes(struct group *t, const struct vote *mine, struct vo
     if (st == ST_CANCELED) return fail(st, "stopped");
     t->verdict = (struct group_verdict){ .st = st };
     if (world->rank) return fail(st, "rank %lld refuses the group", (long long)words[1]);
-    char *const to = t->verdict.why;
-    int const rank = (int)words[1];
-    int const used = rank ? snprintf(to, GROUP_WHY, "rank %d: ", rank) : 0;
-    snprintf(to + used, (size_t)(GROUP_WHY - used), "%.*s", GROUP_WHY - 1 - used, all[rank].why);
-    return fail(st, "%s", to);
+    group_verdict_set(&t->verdict, st, (int)words[1], all[words[1]].why);
+    return fail(st, "%s", t->verdict.why);
 }
 
 status group_agree(struct group *t, status mine)

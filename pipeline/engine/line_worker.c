@@ -61,9 +61,9 @@ static int64_t find_context(void *arg, int clip, int64_t block)
     return live_clip_context_id(held_clip(arg, clip), block);
 }
 
-static bool is_cut(void *arg, int clip, int64_t block)
+static bool begins_scene(void *arg, int clip, int64_t block)
 {
-    return live_clip_is_cut(held_clip(arg, clip), block);
+    return live_clip_begins_scene(held_clip(arg, clip), block);
 }
 
 static status fill_context(void *arg, int clip, int64_t block, float *embeds)
@@ -219,8 +219,8 @@ static status take_entry(void *arg, int64_t i, struct timeline_entry *out)
 }
 
 /* Clips before the oldest one in the line are through, if they have been in it; all of them are
- * when the line is idle, and then whoever decodes learns that there is nothing to wait for. */
-static status let_go(struct line_worker *l, int oldest)
+ * when the line is idle. */
+static void release_clips(struct line_worker *l, int oldest)
 {
     bool const idle = line_is_idle(l->line);
     int kept = 0;
@@ -231,7 +231,13 @@ static status let_go(struct line_worker *l, int oldest)
         else l->held[kept++] = c;
     }
     l->holds = kept;
-    return idle && l->link ? decode_link_send(l->link, DECODE_IDLE, l->newest, 0, NULL) : ST_OK;
+}
+
+/* Whoever decodes learns that there is nothing to wait for. */
+static status tell_idle(struct line_worker *l)
+{
+    if (!l->link || !line_is_idle(l->line)) return ST_OK;
+    return decode_link_send(l->link, DECODE_IDLE, l->newest, 0, NULL);
 }
 
 /* The blocks of a cut clip that have not entered never will. If there are any, it will not be
@@ -246,7 +252,8 @@ static status drop_clip(void *arg, int clip)
     c->cut = true;
     l->left -= c->spec.blocks - c->entered;
     if (l->link) TRY(decode_link_send(l->link, DECODE_CUT, clip, c->entered, NULL));
-    return let_go(l, -1);
+    release_clips(l, -1);
+    return tell_idle(l);
 }
 
 /* ---- opening --------------------------------------------------------------------- */
@@ -438,7 +445,8 @@ static status count_tick(struct line_worker *l)
     }
     TRY(follow_given(l));
     l->ticks++;
-    TRY(let_go(l, newest >= 0 ? oldest : -1));
+    release_clips(l, newest >= 0 ? oldest : -1);
+    TRY(tell_idle(l));
     if (l->t->me->place) return ST_OK;
     trace_counter(l->t->rank->trace, "stages with a block", busy);
     return send_supply(l, busy, newest);
@@ -453,7 +461,7 @@ static status run_ticks(struct line_worker *l)
                                 .noise = fill_noise,
                                 .context_id = find_context,
                                 .context = fill_context,
-                                .cut = is_cut,
+                                .cut = begins_scene,
                                 .given = fill_given,
                                 .window = fill_window,
                                 .checkpoint = is_checkpoint,

@@ -94,13 +94,12 @@ static bool is_over(void *arg)
 /* How the encoder fared; what is not ST_OK speaks for the whole group. */
 static void note_failure(const struct group *t, status st, struct group_verdict *out)
 {
-    int const rank = t->world->rank;
+    char why[GROUP_WHY];
 
     *out = (struct group_verdict){ .st = st };
     if (st == ST_OK) return;
-    int const used = rank ? snprintf(out->why, GROUP_WHY, "rank %d: ", rank) : 0;
-    snprintf(out->why + used, (size_t)(GROUP_WHY - used), "prompts: %.*s", GROUP_WHY - 32,
-             error_last()->msg);
+    snprintf(why, sizeof why, "prompts: %.*s", GROUP_WHY - 32, error_last()->msg);
+    group_verdict_set(out, st, t->world->rank, why);
     error_clear();
 }
 

@@ -39,7 +39,7 @@ int64_t live_clip_context_id(const struct live_clip *c, int64_t block)
     return MIX_IDS | (int64_t)c->number << BLOCK_BITS | block;
 }
 
-bool live_clip_is_cut(const struct live_clip *c, int64_t block)
+bool live_clip_begins_scene(const struct live_clip *c, int64_t block)
 {
     struct mix const m = mix_of(&c->spec, block);
     const struct clip_prompt *const p = &c->spec.prompt[m.now];

@@ -54,7 +54,7 @@ out:
     return st;
 }
 
-/* Of rows or of columns: from a timeline to the next they stay. step -1: the way back. */
+/* Angles of rows or columns, which do not change while the line is open. step -1: turned back. */
 static status upload_side_angles(struct line *l, const struct tensor *to, int step)
 {
     if (!to->ndim) return ST_OK; /* no policy turns anything back */

@@ -8,6 +8,7 @@
  * Whoever goes on copies what the snapshot counts into a folder of its own, record by record, and
  * only reads the other's: that one's owner may be frozen and still write.
  */
+#include "base/byte_reader.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "pipeline/output/output_internal.h"

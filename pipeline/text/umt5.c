@@ -234,7 +234,7 @@ static status check_rows(const struct pass *p, const struct umt5_prompt *prompt)
     return ST_OK;
 }
 
-static status ask_to_stop(const struct pass *p)
+static status check_stop(const struct pass *p)
 {
     const struct umt5_config *const c = &p->u->config;
     return c->stop && c->stop(c->stop_arg) ? fail(ST_CANCELED, "UMT5: stopped") : ST_OK;
@@ -250,7 +250,7 @@ static status run_pass(struct pass *p)
         TRY(load_layer(p, layer));
         for (int64_t i = 0, at = 0; i < p->n; at += prompts[i++].count) {
             struct tensor x = tensor_slice(&p->x, at, prompts[i].count);
-            TRY(ask_to_stop(p));
+            TRY(check_stop(p));
             TRY(fill_bias(p, prompts[i].count));
             TRY(attend_prompt(p, &x));
             TRY(feed_prompt(p, &x));

@@ -79,7 +79,7 @@ static status open_part(struct part *p, const char *path, const char *outer_key)
     struct file_map map;
 
     TRY(file_map(&map, path));
-    file_watch_map(path, map.data, map.size < FILE_WATCH_PIECE ? map.size : FILE_WATCH_PIECE);
+    file_watch_map(path, map.data, file_watch_piece(map.size));
     const char *const kind = file_kind(map.data, map.size);
     for (int i = 0; i < COUNT_OF(forms) && !p->form; i++)
         if (forms[i].looks(map.data, map.size)) p->form = &forms[i];

@@ -42,10 +42,8 @@ static status read_at(const struct zip_dir *d, uint64_t at, void *buf, size_t le
     unsigned char *to = buf;
 
     for (size_t done = 0; done < len;) {
-        size_t const left = len - done;
-        size_t const piece = left < FILE_WATCH_PIECE ? left : FILE_WATCH_PIECE;
         file_watch_begin(d->path);
-        ssize_t const n = pread(d->fd, to + done, piece, (off_t)(at + done));
+        ssize_t const n = pread(d->fd, to + done, file_watch_piece(len - done), (off_t)(at + done));
         file_watch_end();
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) return fail(ST_IO, "%s: %s", d->path, strerror(errno));

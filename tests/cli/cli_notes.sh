@@ -19,7 +19,7 @@ assert lines[-1]["event"] == "end" and (lines[-1]["done"], lines[-1]["failed"]) 
 assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line["t"]) for line in lines)
 for clip in {line["clip"] for line in lines[1:-1]}:
     mine = [line for line in lines[1:-1] if line["clip"] == clip]
-    assert [line["event"] for line in mine] == ["begun"] + ["blocks"] * mine[0]["blocks"] + ["done"], mine
+    assert [line["event"] for line in mine] == ["clip_begun"] + ["clip_blocks"] * mine[0]["blocks"] + ["clip_done"], mine
     assert [line["block"] for line in mine] == list(range(mine[0]["blocks"] + 1)) + [mine[0]["blocks"]]
     assert json.load(open(mine[0]["folder"] + "/clip.json"))["identity"]["task_id"] == mine[0]["task"]
 assert len({line["clip"] for line in lines[1:-1]}) == 2
@@ -55,6 +55,6 @@ made_two || wrong "metrics: $(cat w.prom) $(tail -n 3 work.log)"
 "$rollmill" queue drain >/dev/null
 wait $work || wrong "a drained world: $(tail -n 3 work.log)"
 [ ! -e w.prom ] || wrong "metrics of a world that is gone"
-grep -c '"event":"done"' w.jsonl | grep -qx 2 || wrong "a world's events: $(cat w.jsonl)"
+grep -c '"event":"clip_done"' w.jsonl | grep -qx 2 || wrong "a world's events: $(cat w.jsonl)"
 head -n 1 w.jsonl | grep -q '"clips":null' || wrong "a world knows its clips: $(head -n 1 w.jsonl)"
 exit $fail

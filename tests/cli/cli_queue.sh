@@ -122,7 +122,7 @@ done
 says '"worlds": []' queue status --json
 says 'video hours' queue status --by owner
 says '"world_hours": 0.' queue status --by owner --json
-expect 2 '--by owner is of all jobs' "$rollmill" queue status --by owner n1
+expect 2 '--by owner counts all jobs' "$rollmill" queue status --by owner n1
 grep -hE 'Sanitizer|runtime error' ./*.log && wrong "a sanitizer spoke"
 
 # Nobody's attempt is left over.

@@ -152,25 +152,22 @@ grep -c 'src="/sheet' <(get "$at/") | grep -qx 4 || wrong "sheets: $(get "$at/" 
 ln -sf "$PWD/other/outside/contact.png" out/good/contact.png
 gives 404 /sheet/1/0/1
 
-# Connections that say nothing are bounded in number and in time.
+# Connections that say nothing are closed in time.
 python3 - "$port" <<'END' || wrong "connections"
-import socket, sys, time
+import socket, sys
 
 port, open_ = int(sys.argv[1]), []
 for i in range(80):
     s = socket.create_connection(("127.0.0.1", port))
     s.sendall(b"GET / HTTP/1.1\r\n")
     open_.append(s)
-closed = 0
-for s in open_:  # what is over the limit, at once; the others in their time
+for s in open_:  # a timeout: one was left open
     s.settimeout(60)
     try:
         while s.recv(4096):
             pass
     except ConnectionResetError:
         pass
-    closed += 1
-assert closed == 80, closed
 END
 gives 200 /
 

@@ -12,7 +12,6 @@
 
 #include <stdio.h>
 #include <time.h>
-#include <unistd.h>
 
 static struct engine_fixture *fixture;
 static struct made_source source;
@@ -123,7 +122,7 @@ static void forget_files(void)
     free(garbage);
 }
 
-enum { SPOILED = COUNT_OF(spoiled), GOOD = 3, MIXED = SPOILED + GOOD + 1 };
+enum { SPOILED = COUNT_OF(spoiled), GOOD = 3, MIXED = SPOILED + GOOD + 1, MIDDLE = 5 };
 
 /* First, in the middle and last a group that opens; of one that does not there are two clips. */
 static void a_group_of_bad_files_fails_alone(void **state)
@@ -134,11 +133,11 @@ static void a_group_of_bad_files_fails_alone(void **state)
         bool good[MIXED] = { false };
         for (int i = 0; i < MIXED; i++)
             clip[i] = (struct fixture_clip){ .blocks = 2, .seed = 1 + (uint64_t)(i % 2) };
-        good[0] = good[5] = good[MIXED - 1] = true;
-        clip[5].size = 1;
+        good[0] = good[MIDDLE] = good[MIXED - 1] = true;
+        clip[MIDDLE].size = 1;
         engine_fixture_clips(fixture, &source, clip, MIXED);
         for (int i = 1, s = 0; i < MIXED - 2; i++)
-            if (i != 5) spoiled[s++].spoil(own_model(i));
+            if (i != MIDDLE) spoiled[s++].spoil(own_model(i));
         source.clip[MIXED - 2].model = source.clip[1].model; /* its group's second */
         struct fixture_run run;
         engine_fixture_run(fixture, &source, &worlds[w], &run);
@@ -147,7 +146,7 @@ static void a_group_of_bad_files_fails_alone(void **state)
         assert_int_equal(run.result.done, GOOD);
         assert_int_equal(run.result.failed, SPOILED + 1);
         for (int i = 1, s = 0; i < MIXED - 2; i++) {
-            if (i == 5) continue;
+            if (i == MIDDLE) continue;
             if (!strstr(source.clip[i].why, spoiled[s].words))
                 print_error("%s: %s\n", spoiled[s].words, source.clip[i].why);
             assert_non_null(strstr(source.clip[i].why, spoiled[s++].words));

@@ -339,7 +339,7 @@ static void a_stop_at_any_block(void **state)
 }
 
 /* Whenever it is asked for: whatever the engine is about to do then, on whichever rank. */
-static void a_stop_at_any_tick(void **state)
+static void a_stop_at_any_question(void **state)
 {
     static const struct engine_run_config small[] = { WORLD(1, 1, 0), WORLD(2, 2, 0),
                                                       WORLD(3, 2, 1), WORLD(6, 6, 0) };
@@ -502,7 +502,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_clip_that_needs_more_fails_alone),
         cmocka_unit_test(an_empty_prompt_is_embedded),
         cmocka_unit_test(a_stop_at_any_block),
-        cmocka_unit_test(a_stop_at_any_tick),
+        cmocka_unit_test(a_stop_at_any_question),
         cmocka_unit_test(a_line_of_six_is_kept_busy),
         cmocka_unit_test(a_rank_that_hangs_is_noticed),
         cmocka_unit_test(a_few_at_random),

@@ -5,7 +5,6 @@
 #include "pipeline/engine/output_formats.h"
 
 #include <stdio.h>
-#include <string.h>
 #include <time.h>
 
 static bool has_come(const struct made_source *s, const struct made_clip *c)

@@ -8,7 +8,6 @@
 #include "tests/support/clip_fixture.h"
 
 #include <malloc.h>
-#include <stdlib.h>
 
 enum { EARLY = 30, BLOCKS = 90, LEVELS = 5 };
 
@@ -114,7 +113,7 @@ static status render_long(const struct kv_policy *p)
 }
 
 /* Short windows, so that the steady form comes early. */
-static void as_long_as_it_likes(void **state)
+static void a_long_clip_takes_no_more_memory(void **state)
 {
     struct {
         enum window_kind kind;
@@ -175,6 +174,6 @@ static int close_model(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(as_long_as_it_likes) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(a_long_clip_takes_no_more_memory) };
     return cmocka_run_group_tests_name("line_memory", tests, open_model, close_model);
 }

@@ -1,6 +1,7 @@
 /* unit_ema_sink.c - the averaged sink over many updates, in F32 and with the release's roundings,
- * against what was recorded of them: ema_bf16.safetensors has `sink`, what leaves after it, and
- * what the sink is after 1 and 32 updates. */
+ * against what was recorded of them: ema_bf16.safetensors, from the released code
+ * (JaydenLyh/Reward-Forcing 4317f5a), has `sink`, what leaves after it, and what the sink is after
+ * 1 and 32 updates. */
 #include "tests/support/unit.h"
 
 #include "kernels/ref/kern_ref.h"
