@@ -106,7 +106,7 @@ status journal_reader_open(struct journal_reader *r, const char *path, int64_t l
     *r = (struct journal_reader){ .path = str_format("%s", path), .fd = -1 };
     if (!r->path) FAIL_OUT(ST_NOMEM, "%s: no memory for its name", path);
     r->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (r->fd < 0) FAIL_OUT(ST_FORMAT, "%s: %s", path, strerror(errno));
+    if (r->fd < 0) FAIL_OUT(file_open_status(errno), "%s: %s", path, strerror(errno));
     if (fstat(r->fd, &s) || !S_ISREG(s.st_mode))
         FAIL_OUT(ST_FORMAT, "%s: not a regular file", path);
     r->end = length < 0 ? s.st_size : length;

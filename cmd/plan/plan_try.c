@@ -53,14 +53,21 @@ static status read_taken(const struct plan_view *v, uint64_t *out)
     return v->bytes.cards ? read_card_taken(out) : read_resident(out);
 }
 
-static const struct comm_ops none = { .post = NULL };
+/* The others of its line are not there, and nothing is sent to them. */
+static status agree_alone(struct comm *c, status mine, int64_t words[COMM_AGREE_WORDS])
+{
+    (void)c, (void)words;
+    return mine;
+}
+
+static const struct comm_ops alone = { .agree = agree_alone };
 
 /* Everything a rank holds. */
 struct held {
     const struct plan_view *v;
     struct kern_backend touching; /* the plan's, but for alloc */
     struct kern_ctx *ctx;
-    struct comm comm; /* a place in a line; nothing is sent */
+    struct comm comm; /* a place in a line */
     struct dit *dit;
     struct line *line;
     struct vae *vae[ROLES_RANKS]; /* one for each line it decodes for */
@@ -81,7 +88,7 @@ static status hold_line(struct held *h, const struct role_at *at)
     TRY(dit_open(&h->dit, &dit, h->ctx));
     TRY(plan_line_config(&c, &v->bytes, ranks));
     c.model = h->dit;
-    h->comm = (struct comm){ .ops = &none, .rank = at->place, .size = ranks };
+    h->comm = (struct comm){ .ops = &alone, .rank = at->place, .size = ranks };
     c.comm = &h->comm;
     c.ctx = h->ctx;
     return line_open(&h->line, &c);

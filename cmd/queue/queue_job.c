@@ -151,7 +151,7 @@ static status name_group(struct ready_job *r)
     const struct clip_spec *const c = &r->x.clips.clip[0];
     struct strbuf text = { 0 };
     char hex[DIGEST_HEX] = "";
-    status st = model_spec_to_json(&text, &r->x.model);
+    status st = model_spec_asked_json(&text, &r->x.model);
 
     strbuf_addf(&text, " %s %dx%d %x", clip_precision_name(c->precision), c->width, c->height,
                 clip_pixel_formats(c));

@@ -165,6 +165,22 @@ status model_spec_to_json(struct strbuf *out, const struct model_spec *m)
     return spec_table_write(out, "model", &model_table, m);
 }
 
+status model_spec_asked_json(struct strbuf *out, const struct model_spec *m)
+{
+    struct model_spec asked = *m; /* shallow: only the list of files is its own */
+    status st = ST_OK;
+
+    asked.file = calloc((size_t)m->files + 1, sizeof *asked.file);
+    if (!asked.file) return fail(ST_NOMEM, "model %s: %d files", m->name, m->files);
+    for (int i = 0; i < m->files; i++) {
+        asked.file[i].path = m->file[i].path;
+        memcpy(asked.file[i].sum, m->file[i].sum, sizeof asked.file[i].sum);
+    }
+    st = model_spec_to_json(out, &asked);
+    free(asked.file);
+    return st;
+}
+
 /* ---- what holds between keys ---- */
 
 static status check_prompts(const struct clip_spec *c)

@@ -14,6 +14,8 @@
 /* Append; out of memory is remembered in `out`. */
 status clip_spec_to_json(struct strbuf *out, const struct clip_spec *c) MUST_USE;
 status model_spec_to_json(struct strbuf *out, const struct model_spec *m) MUST_USE;
+/* The same but for where and when its files lie on this machine: alike for the same bytes. */
+status model_spec_asked_json(struct strbuf *out, const struct model_spec *m) MUST_USE;
 
 /* After a failure there is nothing to free. */
 status clip_spec_from_json(struct clip_spec *out, const char *json, size_t len) MUST_USE;

@@ -51,7 +51,7 @@ static status add_model(struct strbuf *out, const struct group *t)
     struct strbuf json = { 0 };
     status st = ST_OK;
 
-    TRY_OUT(model_spec_to_json(&json, &t->model));
+    TRY_OUT(model_spec_asked_json(&json, &t->model));
     TRY_OUT(add_hash(out, "card", &json));
     strbuf_addf(out, "weights %s\nvae %s\ntext-encoder %s\n", t->weights_hash, t->vae_hash,
                 t->text_hash);

@@ -128,7 +128,8 @@ static status open_encoder(struct clip_starts *s)
                                   .alone = true };
 
     if (s->vae) return vae_reset(s->vae);
-    return vae_open(&s->vae, &c);
+    TRY(vae_open(&s->vae, &c));
+    return group_check_files(s->t); /* it was opened while the line runs */
 }
 
 /* The first picture alone, then four at a time: a latent frame each. */
@@ -198,11 +199,10 @@ static status read_start(struct clip_starts *s, struct live_clip *c)
                                                     : read_pictures(s, c);
 }
 
-status clip_starts_give(struct clip_starts *s, struct live_clip *c, char **why)
+status clip_starts_give(struct clip_starts *s, struct live_clip *c)
 {
     const struct engine_rank *const rank = s->t->rank;
 
-    *why = NULL;
     if (c->spec.start.kind == CLIP_START_NONE) return ST_OK;
     log_info("clip %s: begins with %s", c->spec.name, c->spec.start.file);
     watchdog_add(rank->watch, s->track, rank->o->deadline_s, rank->o->deadline_s);
@@ -211,8 +211,5 @@ status clip_starts_give(struct clip_starts *s, struct live_clip *c, char **why)
     track_end(s->track);
     track_lap(s->track);
     watchdog_drop(rank->watch, s->track);
-    if (st != ST_FORMAT && st != ST_ARG) return st;
-    *why = str_format("start: %s", error_last()->msg);
-    error_clear();
-    return *why ? ST_OK : fail(ST_NOMEM, "a reason");
+    return st;
 }

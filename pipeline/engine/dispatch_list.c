@@ -25,6 +25,7 @@ struct supply {
 struct dispatch_list {
     pthread_mutex_t lock;
     pthread_cond_t changed;
+    bool news;                     /* since the dispatcher waited last */
     struct dispatch_entry **entry; /* [entries], in the order they came */
     int entries, room;
     int lines;
@@ -68,6 +69,12 @@ static struct dispatch_entry *find_entry(const struct dispatch_list *l, int numb
     return NULL;
 }
 
+static void tell_news(struct dispatch_list *l)
+{
+    l->news = true;
+    pthread_cond_signal(&l->changed);
+}
+
 static void settle_entry(struct dispatch_entry *e, status st, const char *why)
 {
     if (e->over) return;
@@ -102,7 +109,7 @@ void dispatch_list_take_report(struct dispatch_list *l, int line, const struct c
         if (r->st == ST_OK) note_encoded(e, e->item.clip->blocks - 1);
         settle_entry(e, (status)r->st, r->why);
     }
-    pthread_cond_signal(&l->changed);
+    tell_news(l);
     pthread_mutex_unlock(&l->lock);
 }
 
@@ -134,7 +141,7 @@ void dispatch_list_take_control(void *list, const struct comm_control *m)
     pthread_mutex_lock(&l->lock);
     if (m->kind == CONTROL_TICK) note_tick(l, m->value);
     if (m->kind == CONTROL_BLOCK) note_block(l, m->value);
-    pthread_cond_signal(&l->changed);
+    tell_news(l);
     pthread_mutex_unlock(&l->lock);
 }
 
@@ -143,7 +150,7 @@ void dispatch_list_wake(void *list)
     struct dispatch_list *const l = list;
 
     pthread_mutex_lock(&l->lock);
-    pthread_cond_signal(&l->changed);
+    tell_news(l);
     pthread_mutex_unlock(&l->lock);
 }
 
@@ -152,7 +159,8 @@ void dispatch_list_wake(void *list)
 void dispatch_list_wait(struct dispatch_list *l, double seconds)
 {
     pthread_mutex_lock(&l->lock);
-    condvar_wait_for(&l->changed, &l->lock, seconds);
+    if (!l->news) condvar_wait_for(&l->changed, &l->lock, seconds);
+    l->news = false;
     pthread_mutex_unlock(&l->lock);
 }
 

@@ -143,7 +143,9 @@ static status take_clips(struct dispatcher *d)
     struct work_item item;
     enum work_next what;
 
-    while (!d->exhausted && dispatch_list_count_waiting(d->list) < d->t->rank->o->ahead) {
+    int const most = d->t->rank->o->ahead + d->t->g.roles.lines - 1;
+
+    while (!d->exhausted && dispatch_list_count_waiting(d->list) < most) {
         TRY(s->ops->next(s->arg, d->t->first, 0, &item, &what));
         if (what == WORK_CLIP) TRY(dispatch_list_add(d->list, &item));
         else d->exhausted = what != WORK_LATER || d->refusal.st != ST_OK;
@@ -175,14 +177,19 @@ out:
     return st;
 }
 
+/* Of all clips at hand, if one of them lacks any. */
 static status ask_for_prompts(struct dispatcher *d)
 {
     struct dispatch_entry *waiting[PROMPT_TOGETHER];
     const struct clip_spec *clip[PROMPT_TOGETHER];
     int const n = dispatch_list_find_unhanded(d->list, waiting, PROMPT_TOGETHER);
+    bool lack = false;
 
-    for (int i = 0; i < n; i++) clip[i] = waiting[i]->item.clip;
-    return prompt_bank_ask(d->prompts, clip, n);
+    for (int i = 0; i < n; i++) {
+        clip[i] = waiting[i]->item.clip;
+        lack |= !prompt_bank_has(d->prompts, clip[i]);
+    }
+    return lack ? prompt_bank_ask(d->prompts, clip, n) : ST_OK;
 }
 
 /* Buffers were made for the formats that the source had in view when the group began. */
@@ -195,6 +202,17 @@ static status check_clip(const struct dispatcher *d, const struct clip_spec *c)
                 (long long)bytes, (long long)most);
 }
 
+/* It fails for the last failure, and nothing else does. */
+static void refuse_clip(struct dispatcher *d, struct dispatch_entry *e, const char *what)
+{
+    struct error const why = *error_last();
+    char words[sizeof why.msg + 16];
+
+    snprintf(words, sizeof words, "%s%s", what, why.msg);
+    dispatch_list_refuse(d->list, e, why.st, words);
+    error_clear();
+}
+
 static status supply_line(struct dispatcher *d, struct dispatch_entry *e, int line)
 {
     struct live_clip *c = NULL;
@@ -202,13 +220,12 @@ static status supply_line(struct dispatcher *d, struct dispatch_entry *e, int li
     status st = ST_OK;
 
     if (check_clip(d, e->item.clip) != ST_OK || make_live(&c, e->item.clip) != ST_OK) {
-        dispatch_list_refuse(d->list, e, ST_FORMAT, error_last()->msg);
-        error_clear();
+        refuse_clip(d, e, "");
         return ST_OK;
     }
     TRY_OUT(prompt_bank_give(d->prompts, c, &why));
-    if (!why) TRY_OUT(clip_starts_give(d->starts, c, &why));
     if (why) dispatch_list_refuse(d->list, e, ST_FORMAT, why);
+    else if (clip_starts_give(d->starts, c) != ST_OK) refuse_clip(d, e, "start: ");
     else {
         TRY_OUT(clip_find_resume(d->t, c));
         dispatch_list_hand(d->list, e, c, line, d->numbers++);
@@ -241,10 +258,10 @@ static status supply_lines(struct dispatcher *d)
     collect_prompts(d);
     while (dispatch_list_find_unhanded(d->list, &e, 1) &&
            prompt_bank_has(d->prompts, e->item.clip)) {
-        if ((line = dispatch_list_find_line(d->list, 2 * d->t->g.roles.stages)) < 0) return ST_OK;
+        if ((line = dispatch_list_find_line(d->list, 2 * d->t->g.roles.stages)) < 0) break;
         TRY(supply_line(d, e, line));
     }
-    return dispatch_list_find_unhanded(d->list, &e, 1) ? ask_for_prompts(d) : ST_OK;
+    return ask_for_prompts(d);
 }
 
 static status end_feeds(struct dispatcher *d)
@@ -311,20 +328,27 @@ static status run_dispatcher(void *arg)
     return st != ST_OK ? st : reported;
 }
 
-status dispatcher_open(struct dispatcher **out, struct group *t)
+static status open_dispatcher(struct dispatcher **out, struct group *t)
 {
-    struct dispatcher *const d = calloc(1, sizeof *d);
+    struct dispatcher *const d = *out = calloc(1, sizeof *d);
 
-    *out = NULL;
     if (!d) return fail(ST_NOMEM, "dispatcher: no memory");
     d->t = t;
     d->numbers = t->numbers;
-    *out = d;
     TRY(dispatch_list_open(&d->list));
     t->work = d->list;
     TRY(prompt_bank_open(&d->prompts, t));
     TRY(clip_starts_open(&d->starts, t));
     return dispatch_list_add(d->list, t->first);
+}
+
+status dispatcher_open(struct dispatcher **out, struct group *t)
+{
+    const struct work_source *const s = t->rank->source;
+    status const st = open_dispatcher(out, t);
+
+    if (st != ST_OK) s->ops->failed(s->arg, t->first->ticket, st, error_last()->msg);
+    return st;
 }
 
 status dispatcher_start(struct dispatcher *d)

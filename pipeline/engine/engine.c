@@ -18,6 +18,21 @@
 
 static double const ask_every_s = 0.5;
 
+void engine_note_failure(struct engine_failure *f, const struct error *why)
+{
+    pthread_mutex_lock(&f->lock);
+    f->why = *why;
+    pthread_mutex_unlock(&f->lock);
+}
+
+static struct error read_failure(struct engine_failure *f)
+{
+    pthread_mutex_lock(&f->lock);
+    struct error const why = f->why;
+    pthread_mutex_unlock(&f->lock);
+    return why;
+}
+
 /* The rank hangs where no wait for a peer would notice: the world ends here. */
 static void end_hung_rank(void *arg, const struct track *t, double seconds)
 {
@@ -28,8 +43,9 @@ static void end_hung_rank(void *arg, const struct track *t, double seconds)
     log_set_rank(world->rank);
     log_error("rank %d: no progress for %.0f s: %s", world->rank, seconds,
               track_words(track_state(t), words));
-    if (rank->why->st != ST_OK) log_error("%s", rank->why->msg);
-    _exit(rank->o->exit_code(rank->why->st != ST_OK ? rank->why->st : ST_COMM));
+    struct error const why = read_failure(rank->failure);
+    if (why.st != ST_OK) log_error("%s", why.msg);
+    _exit(rank->o->exit_code(why.st != ST_OK ? why.st : ST_COMM));
 }
 
 /* The same for a disk that does not answer, from the first file that is read. Threads of one
@@ -178,14 +194,14 @@ static status open_work(struct engine_rank *rank, const struct engine_config *c,
 status engine_run(struct comm *world, const struct engine_config *c, struct engine_result *out)
 {
     const struct engine_options *const o = c->options;
-    struct error why = { .st = ST_OK };
+    struct engine_failure failure = { .lock = PTHREAD_MUTEX_INITIALIZER };
     struct engine_rank rank = {
         .o = o,
         .world = world,
         .threads = count_threads(world, o),
         .device = world_device(world, o->devices),
         .pool = c->pool,
-        .why = &why,
+        .failure = &failure,
         .events = world->rank ? NULL : c->events,
     };
     struct watchdog_config const watch = { .expired = end_hung_rank,

@@ -33,7 +33,8 @@ struct engine_options {
     bool cross_nodes;
     bool fail_fast;    /* the first clip or group that fails asks for a stop */
     bool resume;       /* clips go on where an attempt at them stands, where they can */
-    int ahead;         /* clips taken from the source that have not begun, at most; >= 1 */
+    int ahead;         /* clips taken from the source that have not begun, at most, and one more for
+                          each further line; >= 1 */
     double deadline_s; /* longest wait for a rank that lives, first tick, encoding of a block */
     double stall_s;    /* longest silence of a rank, and later tick unless 16 usual ones take
                             longer; at most deadline_s */

@@ -155,7 +155,7 @@ static status run_worker(struct group *t)
     if (t->decode_worker) st = decode_worker_run(t->decode_worker);
     if (st != ST_OK && st != ST_CANCELED) {
         struct error const why = *error_last();
-        *t->rank->why = why; /* for the watchdog, should what follows hang */
+        engine_note_failure(t->rank->failure, &why); /* should what follows hang */
         comm_abort(t->world);
         error_adopt(&why);
     }
@@ -224,7 +224,7 @@ static void give_up(struct track **closing, const struct group *t)
 {
     struct error const why = *error_last();
 
-    *t->rank->why = why;
+    engine_note_failure(t->rank->failure, &why);
     comm_abort(t->world);
     (void)watch_closing(closing, t);
     error_adopt(&why);

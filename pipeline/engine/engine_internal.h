@@ -37,9 +37,18 @@
 #include "pipeline/text/text_encoder.h"
 #include "pipeline/vae/vae.h"
 
+#include <pthread.h>
+
 /* Where all ranks meet, and where a rank waits for work, they wait as long as the others live:
  * the heartbeat sees to that. Seconds. */
-enum { ENGINE_WAIT_S = 1000000 };
+enum { ENGINE_WAIT_S = 1000000000 };
+
+/* What this rank gives up for; ST_OK: it does not. The watchdog's thread reads it, too. */
+struct engine_failure {
+    pthread_mutex_t lock;
+    struct error why;
+};
+void engine_note_failure(struct engine_failure *f, const struct error *why);
 
 /* One rank, over all groups. */
 struct engine_rank {
@@ -51,7 +60,7 @@ struct engine_rank {
     struct trace *trace;                /* this rank's, or NULL */
     struct watchdog *watch;             /* this rank's */
     struct heartbeat *heartbeat;        /* this rank's */
-    struct error *why;                  /* this rank gives up for; ST_OK: it does not */
+    struct engine_failure *failure;     /* this rank's */
     const struct work_source *source;   /* rank 0's, else NULL */
     const struct engine_events *events; /* rank 0's, or NULL */
 };
@@ -343,9 +352,9 @@ const char *prompt_encoder_hash(const struct prompt_encoder *e);
 struct clip_starts;
 status clip_starts_open(struct clip_starts **out, struct group *t) MUST_USE;
 void clip_starts_close(struct clip_starts **s); /* NULL is fine; sets NULL */
-/* Sets given and given_blocks; 0 where nothing is given. *why: it cannot be had, and why;
- * malloc'ed. */
-status clip_starts_give(struct clip_starts *s, struct live_clip *c, char **why) MUST_USE;
+/* Sets given and given_blocks; 0 where nothing is given. A failure is the clip's own: nothing that
+ * other ranks take part in has begun. */
+status clip_starts_give(struct clip_starts *s, struct live_clip *c) MUST_USE;
 
 /* ---- dispatch_list.c: the clips in work (rank 0) ------------------------------------------ */
 

@@ -11,11 +11,15 @@
 #include "base/file_set.h"
 #include "pipeline/engine/engine_internal.h"
 
+#include <pthread.h>
 #include <string.h>
 
 _Static_assert((int)MODEL_FILE_IDENTITY == (int)FILE_IDENTITY, "an identity has one length");
 
-status group_check_files(struct group *t)
+/* Prompts and starts are embedded and encoded on threads of their own, and each looks. */
+static pthread_mutex_t looking = PTHREAD_MUTEX_INITIALIZER;
+
+static status check_files(struct group *t)
 {
     for (int i = 0; i < t->model.files; i++) {
         struct model_file *const f = &t->model.file[i];
@@ -25,6 +29,14 @@ status group_check_files(struct group *t)
         TRY(file_sample_check(f->path, &before, f->identity));
     }
     return ST_OK;
+}
+
+status group_check_files(struct group *t)
+{
+    pthread_mutex_lock(&looking);
+    status const st = check_files(t);
+    pthread_mutex_unlock(&looking);
+    return st;
 }
 
 status model_files_key(const struct model_spec *m, char key[DIGEST_HEX])

@@ -103,6 +103,17 @@ static void note_failure(const struct group *t, status st, struct group_verdict 
     error_clear();
 }
 
+/* The encoder is read anew each time. Whatever came of it: a changed file is the reason. */
+static status check_files_behind(struct group *t, status st)
+{
+    struct error const own = *error_last();
+    status const changed = group_check_files(t);
+
+    if (changed != ST_OK) return changed;
+    if (st != ST_OK) error_adopt(&own);
+    return st;
+}
+
 static status serve_texts(struct prompt_encoder *e, const char *const *text, int texts,
                           struct prompt_answer *answer)
 {
@@ -116,7 +127,7 @@ static status serve_texts(struct prompt_encoder *e, const char *const *text, int
     track_begin(e->track, TRACK_TEXT, TRACK_NOWHERE); /* first: the track has long been still */
     watchdog_add(rank->watch, e->track, rank->o->deadline_s, rank->o->deadline_s);
     status st = embed_texts(e, text, texts, rows, answer);
-    if (st == ST_OK) st = group_check_files(e->t); /* the encoder is read anew each time */
+    if (st != ST_CANCELED) st = check_files_behind(e->t, st);
     track_end(e->track);
     track_lap(e->track);
     watchdog_drop(rank->watch, e->track);

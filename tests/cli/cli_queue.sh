@@ -66,6 +66,14 @@ says 'failed' queue status other/0
 says 'spec' queue log other/0
 queue cancel one >/dev/null
 
+# A clip with given blocks, from a queue of its own.
+ffmpeg -v error -y -f lavfi -i testsrc=size=96x80:rate=16:duration=2 -pix_fmt yuv420p source.mp4
+job begins.yaml begins 2s 'start: {video: source.mp4, last: 1s, force: true}
+output: {dir: begins}'
+"$rollmill" submit begins.yaml --queue sqlite:begins.db >/dev/null || wrong 'submit with a start'
+expect 0 '' work --queue sqlite:begins.db
+says ' done ' queue status begins/0 --queue sqlite:begins.db
+
 # Two worlds; jobs come one by one; one world is killed, one stopped, both come back.
 first() { "$rollmill" work "${calm[@]}" --stay --lease 4 >first.log 2>&1 & first=$!; }
 second() { "$rollmill" work "${calm[@]}" --stay --lease 4 >second.log 2>&1 & second=$!; }

@@ -197,6 +197,28 @@ static void clips_come_back(void **state)
     }
 }
 
+/* What stands for a model holds its files' bytes, not where and when they lie on a machine. */
+static void asked_for_alike(void **state)
+{
+    char path[] = "a.pt";
+    struct model_file ours[] = { { .path = path, .identity = "here", .sum = "1f" } };
+    struct model_file theirs[] = { { .path = path, .identity = "there", .sum = "1f" } };
+    struct model_spec here = full_model(), there = full_model();
+    struct strbuf t[3] = { { 0 } };
+
+    (void)state;
+    here.file = ours;
+    there.file = theirs;
+    here.files = there.files = 1;
+    assert_int_equal(model_spec_asked_json(&t[0], &here), ST_OK);
+    assert_int_equal(model_spec_asked_json(&t[1], &there), ST_OK);
+    theirs[0].sum[1] = 'e';
+    assert_int_equal(model_spec_asked_json(&t[2], &there), ST_OK);
+    assert_string_equal(t[0].s, t[1].s);
+    assert_string_not_equal(t[0].s, t[2].s);
+    for (int i = 0; i < COUNT_OF(t); i++) strbuf_free(&t[i]);
+}
+
 static void models_come_back(void **state)
 {
     struct model_spec models[] = { full_model(), full_model() };
@@ -458,10 +480,10 @@ static void cards_become_models(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(clips_come_back),     cmocka_unit_test(models_come_back),
-        cmocka_unit_test(refused_clips),       cmocka_unit_test(refused_models),
-        cmocka_unit_test(refused_texts),       cmocka_unit_test(refused_bytes),
-        cmocka_unit_test(cards_become_models),
+        cmocka_unit_test(clips_come_back), cmocka_unit_test(models_come_back),
+        cmocka_unit_test(asked_for_alike), cmocka_unit_test(refused_clips),
+        cmocka_unit_test(refused_models),  cmocka_unit_test(refused_texts),
+        cmocka_unit_test(refused_bytes),   cmocka_unit_test(cards_become_models),
     };
     return cmocka_run_group_tests_name("unit_spec", tests, NULL, NULL);
 }

@@ -102,18 +102,20 @@ static void killed_in_the_middle(void **state)
 
     struct attempts_found found;
     char *const other = path_join(top, "other"), *const shelf = path_join(top, ".attempts");
-    char *const unmarked = path_join(shelf, "clip.1.abcdef"), *const claim =
-                                                                  path_join(shelf, "c.claim");
+    char *const unmarked = path_join(shelf, "clip.1.abcdef");
+    char *const claim = path_join(shelf, "c.claim"), *const blank = path_join(shelf, "d.claim");
     struct clip_writer_config const alive = writer_config(other, 5);
     ok(clip_writer_open(&s, &alive));
     ok(dir_make(unmarked));
-    ok(file_write(claim, "", 0)); /* by a process that nobody knows */
+    ok(file_write(claim, "?", 1)); /* by a process that nobody knows */
+    ok(file_write(blank, "", 0));  /* nobody could write who they were */
     ok(attempts_sweep(top, false, &found));
     assert_int_equal(found.removed, 1);
     assert_int_equal(found.alive, 1);
     assert_int_equal(found.unknown, 1);
     assert_true(path_exists(unmarked));
     assert_true(path_exists(claim));
+    assert_false(path_exists(blank));
     ok(attempts_sweep(top, true, &found));
     assert_int_equal(found.removed, 1);
     assert_int_equal(found.alive, 1);
@@ -123,6 +125,7 @@ static void killed_in_the_middle(void **state)
     free(other);
     free(shelf);
     free(unmarked);
+    free(blank);
     free(claim);
     free(dir);
     clips_folder_drop(top);
