@@ -59,9 +59,10 @@ $B/tests/alloc_nth: LINK_OPT = $(addprefix -Wl$(comma)--wrap=,malloc calloc real
 $B/tests/standin_faults: $O/tests/standin/standin_faults.cu.o $(LIB)
 	$(call say,LINK,$@) mkdir -p $(@D) && $(CC) $(OPT) -o $@ $^ $(LDLIBS)
 
-# Preloaded by cli_resume.sh.
-$B/die_at.so: tests/support/die_at.c
-	$(call say,CC,$<) $(CC) -std=c11 $(WARN) -O2 -fPIC -shared -o $@ $< -ldl
+# Preloaded by cli_resume.sh, cli_nth.sh, cli_hang.sh and cli_swap.sh.
+SHIM := die_at shim_nth shim_swap
+$(SHIM:%=$B/%.so): $B/%.so: tests/shim/%.c
+	$(call say,CC,$<) mkdir -p $(@D) && $(CC) -std=c11 $(WARN) -O2 -fPIC -shared -pthread -o $@ $< -ldl
 
 # Each call of a render gone wrong; killed at every call that changes a file, and at random
 # moments: hours.
@@ -69,7 +70,7 @@ torture: tests
 	@TORTURE=1 tests/cli/cli_nth.sh
 	@TORTURE=1 tests/cli/cli_resume.sh
 
-tests: all $B/die_at.so $B/objects $(TESTS) $(call at,$(HELPER) $(MPI_TEST)) $(if $(filter 0,$(CUDA)),,$(call at,$(CUDA_UNIT)))
+tests: all $(SHIM:%=$B/%.so) $B/objects $(TESTS) $(call at,$(HELPER) $(MPI_TEST)) $(if $(filter 0,$(CUDA)),,$(call at,$(CUDA_UNIT)))
 
 # What the bare build is made of, for tests/lint/check_bare.sh.
 print-bare:

@@ -2,8 +2,7 @@
 # cli_hang.sh - a disk that does not answer while a render loads: whatever call it is and however
 # the ranks run, the render ends in time with 71 and names the rank and the file.
 . "$(dirname "$0")/world.sh"
-shim=$dir/nth.so
-${CC:-cc} -shared -fPIC -O1 -o "$shim" "$top/tests/shim/shim_nth.c" -ldl -pthread || exit 1
+shim=$(realpath "$top/${SHIMS:-build/release}/shim_nth.so") || exit 1
 stall=4
 
 job one.yaml one 9f 'output: {dir: out}'

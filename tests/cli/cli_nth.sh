@@ -8,8 +8,7 @@
 # at random; STRIDE: one in so many, KINDS: of these alone.
 # SEED: of what is random.
 . "$(dirname "$0")/world.sh"
-shim=$dir/nth.so
-${CC:-cc} -shared -fPIC -O1 -o "$shim" "$top/tests/shim/shim_nth.c" -ldl -pthread || exit 1
+shim=$(realpath "$top/${SHIMS:-build/release}/shim_nth.so") || exit 1
 export ROLLMILL_LOG=warn
 seed=${SEED:-3}
 

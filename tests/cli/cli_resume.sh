@@ -1,11 +1,11 @@
 #!/bin/sh
 # cli_resume.sh - a clip that is killed anywhere goes on from its last checkpoint, on any number
 # of ranks, and ends as the same files to the byte. DIE_AT kills in front of the n-th call that
-# changes a file (tests/support/die_at.c), so each state that a kill can leave is met on purpose.
+# changes a file (tests/shim/die_at.c), so each state that a kill can leave is met on purpose.
 #
 # TORTURE=1: at every such call up to the end of the clip, and at 40 random moments.
 . "$(dirname "$0")/world.sh"
-die_at=$(realpath "$top/${DIE_AT_SO:-build/release/die_at.so}") || exit 1
+die_at=$(realpath "$top/${SHIMS:-build/release}/die_at.so") || exit 1
 files='clip.mp4 master.mkv latents.safetensors contact.png'
 
 job whole.yaml clip 15s 'run: {checkpoint: 1.5s}

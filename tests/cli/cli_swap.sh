@@ -3,7 +3,7 @@
 # old file has made it.
 . "$(dirname "$0")/world.sh"
 
-${CC:-cc} -shared -fPIC -O1 -o swap.so "$top/tests/shim/shim_swap.c" -ldl || exit 1
+shim=$(realpath "$top/${SHIMS:-build/release}/shim_swap.so") || exit 1
 job one.yaml one 9f 'output: {dir: out}'
 expect 0 'render: 1 clips made' render one.yaml
 id() { grep -o '"content_id": "[0-9a-f]*"' "$1/clip.json"; }
@@ -21,7 +21,7 @@ for file in rolling_forcing_dmd.pt Wan2.1_VAE.pth models_t5_umt5-xxl-enc-bf16.pt
     while n=$((n + 1)) && [ $n -le 12 ]; do
         rm -rf out && cp "kept/$path" "model/$path" && cp "other/$path" new
         [ $file = config.json ] && sed 's/"text_len"/ "text_len"/' "kept/$path" >new
-        LD_PRELOAD=./swap.so SWAP_PATH="$file" SWAP_N=$n SWAP_BY=new "$rollmill" render --no-prompt-cache one.yaml \
+        LD_PRELOAD=$shim SWAP_PATH="$file" SWAP_N=$n SWAP_BY=new "$rollmill" render --no-prompt-cache one.yaml \
             >out.txt 2>err.txt
         rc=$?
         [ ! -e new ] || break # it is not opened that often
