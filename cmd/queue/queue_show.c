@@ -65,7 +65,7 @@ static struct shown clock_time(int64_t ms)
     return out;
 }
 
-static void add_json(struct show *w, json_t *row)
+static void add_row(struct show *w, json_t *row)
 {
     if (!row || json_array_append_new(w->list, row)) w->failed = true;
 }
@@ -78,7 +78,7 @@ static void show_job(void *arg, const struct queue_job_status *s)
 
     w->rows++;
     if (w->list) {
-        add_json(w, queue_job_json(s));
+        add_row(w, queue_job_json(s));
         return;
     }
     if (w->rows == 1)
@@ -95,7 +95,7 @@ static void show_world(void *arg, const struct queue_world_status *s)
 
     w->rows++;
     if (w->list) {
-        add_json(w, queue_world_json(s, w->now));
+        add_row(w, queue_world_json(s, w->now));
         return;
     }
     const char *const state = queue_world_state(s, w->now);
@@ -148,7 +148,7 @@ static void show_owner(void *arg, const struct queue_owner *o)
 
     w->rows++;
     if (w->list) {
-        add_json(w, queue_owner_json(o));
+        add_row(w, queue_owner_json(o));
         return;
     }
     if (w->rows == 1)
@@ -186,7 +186,7 @@ static void show_clip(void *arg, const struct queue_clip_status *s)
     w->next = s->index + 1;
     if (w->until >= 0 && s->index > w->until) return;
     if (w->list) {
-        add_json(w, with_folder(queue_clip_json(s), s->folder));
+        add_row(w, with_folder(queue_clip_json(s), s->folder));
         return;
     }
     printf("  %6lld %-9s", (long long)s->index, state);
@@ -224,7 +224,7 @@ status queue_show_clips(struct queue *q, const struct selection *s, bool json)
         if (!json) printf("%s\n", s->at[i].uid);
         a = list_clips(&w, &s->at[i]);
         w.list = jobs;
-        if (json) add_json(&w, json_pack("{s:s, s:o}", "job", s->at[i].uid, "clips", clips));
+        if (json) add_row(&w, json_pack("{s:s, s:o}", "job", s->at[i].uid, "clips", clips));
     }
     if (a == QUEUE_OK && json) return print_json(json_pack("{s:o}", "jobs", jobs), w.failed);
     json_decref(jobs);

@@ -22,7 +22,7 @@ static void answer_in_words(struct serve_answer *out, int code, const char *word
 
 /* ---- JSON ---- */
 
-static void add_json(struct serve_answer *out, const json_t *value)
+static void answer_in_json(struct serve_answer *out, const json_t *value)
 {
     out->type = json_type_text;
     (void)!json_append(&out->body, value, JSON_COMPACT | JSON_ENCODE_ANY); /* the body has failed */
@@ -32,7 +32,7 @@ static void add_json(struct serve_answer *out, const json_t *value)
 static void show_part(struct serve *s, const char *part, struct serve_answer *out)
 {
     if (s->now.away) answer_in_words(out, AWAY, "the queue does not answer");
-    else add_json(out, part[0] ? json_object_get(s->now.all, part) : s->now.all);
+    else answer_in_json(out, part[0] ? json_object_get(s->now.all, part) : s->now.all);
 }
 
 /* "17" or "17/500": a job's number in the queue, and the first clip. */
@@ -58,7 +58,7 @@ static void show_clips(struct serve *s, const char *path, struct serve_answer *o
         return;
     }
     json_t *const clips = s->now.away ? NULL : serve_clips(s->q, (int64_t)job, (int64_t)from);
-    if (clips) add_json(out, clips);
+    if (clips) answer_in_json(out, clips);
     else answer_in_words(out, AWAY, "the queue does not answer");
     json_decref(clips);
 }
