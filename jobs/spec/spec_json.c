@@ -9,6 +9,7 @@
 #include "jobs/spec/card.h"
 #include "jobs/spec/spec_internal.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum {
