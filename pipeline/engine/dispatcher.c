@@ -21,6 +21,7 @@
 #include "pipeline/engine/engine_internal.h"
 #include "pipeline/engine/output_formats.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 static double const turn_s = 0.1;
