@@ -18,13 +18,6 @@
 
 static double const ask_every_s = 0.5;
 
-void engine_note_failure(struct engine_failure *f, const struct error *why)
-{
-    pthread_mutex_lock(&f->lock);
-    f->why = *why;
-    pthread_mutex_unlock(&f->lock);
-}
-
 static struct error read_failure(struct engine_failure *f)
 {
     pthread_mutex_lock(&f->lock);

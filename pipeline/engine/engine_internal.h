@@ -48,7 +48,12 @@ struct engine_failure {
     pthread_mutex_t lock;
     struct error why;
 };
-void engine_note_failure(struct engine_failure *f, const struct error *why);
+static inline void engine_note_failure(struct engine_failure *f, const struct error *why)
+{
+    pthread_mutex_lock(&f->lock);
+    f->why = *why;
+    pthread_mutex_unlock(&f->lock);
+}
 
 /* One rank, over all groups. */
 struct engine_rank {
