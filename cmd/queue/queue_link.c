@@ -271,15 +271,16 @@ static void hold_clip(struct queue_link *l, const struct queue_clip *c)
 
 /* ---- claiming ---- */
 
-struct wish {
-    int hold;
-    char group[QUEUE_GROUP];
-    bool any; /* more are wanted */
+/* What to ask the queue for. */
+struct claim_request {
+    int hold;                /* clips to have then, those held already included */
+    char group[QUEUE_GROUP]; /* "": any */
+    bool any;                /* more are wanted */
 };
 
-static struct wish find_wish(struct queue_link *l)
+static struct claim_request plan_claim(struct queue_link *l)
 {
-    struct wish w = { .hold = l->n };
+    struct claim_request w = { .hold = l->n };
 
     pthread_mutex_lock(&l->lock);
     int const ready = held_count(l, HELD_READY);
@@ -313,7 +314,7 @@ static void heed_claim(struct queue_link *l, enum queue_claimed what)
     l->pause = pause * (0.75 + 0.5 * rand() / RAND_MAX); /* worlds must not ask all at once */
 }
 
-static void ask_for_clips(struct queue_link *l, const struct wish *w)
+static void ask_for_clips(struct queue_link *l, const struct claim_request *w)
 {
     enum queue_claimed what;
     int const before = l->n;
@@ -368,7 +369,7 @@ static void end_while_loading(struct queue_link *l)
 
 static void take_turn(struct queue_link *l)
 {
-    struct wish const w = find_wish(l);
+    struct claim_request const w = plan_claim(l);
 
     if (l->c.until && time(NULL) >= l->c.until) l->c.stop();
     if (l->c.stopped() && l->c.loading()) end_while_loading(l);

@@ -4,6 +4,7 @@
  * A work source around the render's own: it hands every call on, and so learns of each clip what
  * that is told. All calls come from one thread, which waits for nothing here but a local disk.
  */
+#include "base/array.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/json_build.h"
@@ -34,7 +35,7 @@ struct render_notes {
     struct work_source_ops ops;
     FILE *events;
     struct noted_clip *clip;
-    int clips;
+    int clips, room;
     int64_t begun, done, failed, blocks;
     double shown, written; /* progress said last; metrics written last, seconds */
     char broken[512];      /* path and reason; "": all is well */
@@ -199,7 +200,7 @@ static struct noted_clip *find_clip(struct render_notes *n, int64_t ticket)
 
 static status note_clip(struct render_notes *n, const struct work_item *item)
 {
-    struct noted_clip *const more = realloc(n->clip, (size_t)(n->clips + 1) * sizeof *more);
+    struct noted_clip *const more = array_grow(n->clip, n->clips, &n->room, sizeof *more);
 
     if (!more) return fail(ST_NOMEM, "%s: no memory", item->clip->name);
     n->clip = more;

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { CONNECTIONS = 64, SILENCE_S = 10, MEMORY = 32 << 10 };
 
@@ -104,6 +105,7 @@ static enum MHD_Result answer_request(void *arg, struct MHD_Connection *c, const
     serve_answer_find(h->serve, path, &a);
     struct MHD_Response *const r = a.body.failed ? NULL : make_response(&a);
     strbuf_free(&a.body);
+    if (a.fd >= 0) close(a.fd); /* no response has taken it over */
     return r ? send_response(c, a.code, r) : MHD_NO;
 }
 

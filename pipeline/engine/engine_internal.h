@@ -381,7 +381,7 @@ void dispatch_list_close(struct dispatch_list **list);            /* NULL is fin
 void dispatch_list_set_lines(struct dispatch_list *l, int lines); /* before anything is reported */
 
 /* Any thread: what became of a clip, or that a line's encoder has ended; a control message (a
- * heartbeat's listener); a wish that the dispatcher looks again. */
+ * heartbeat's listener); that the dispatcher is to look again. */
 void dispatch_list_take_report(struct dispatch_list *l, int line, const struct clip_report *r);
 void dispatch_list_take_control(void *list, const struct comm_control *m);
 void dispatch_list_wake(void *list);
