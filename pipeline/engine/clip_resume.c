@@ -99,7 +99,8 @@ status clip_identity(struct strbuf *out, const struct group *t, const struct cli
 
 /* ---- the search ------------------------------------------------------------------------- */
 
-status clip_find_resume(const struct group *t, struct live_clip *c)
+status clip_find_resume(const struct group *t, struct live_clip *c, bool (*stop)(void *arg),
+                        void *arg)
 {
     struct strbuf identity = { 0 };
     char *why = NULL;
@@ -107,7 +108,10 @@ status clip_find_resume(const struct group *t, struct live_clip *c)
 
     if (!t->rank->o->resume || !c->spec.checkpoint || !c->spec.dir) return ST_OK;
     TRY_OUT(clip_identity(&identity, t, &c->spec));
-    TRY_OUT(snapshot_find(&c->resume_dir, &c->resumed, &why, c->spec.dir, identity.s));
+    TRY_OUT(snapshot_find(
+        &c->resume_dir, &c->resumed, &why,
+        &(struct snapshot_search){
+            .target = c->spec.dir, .identity = identity.s, .stop = stop, .stop_arg = arg }));
     if (c->resume_dir)
         log_info("clip %s: goes on behind block %lld of %lld, from %s", c->spec.name,
                  (long long)c->resumed, (long long)c->spec.blocks, c->resume_dir);

@@ -9,7 +9,9 @@
  *   config_check.c      what all ranks must have in common
  *   dispatcher.c        rank 0: clips from the source to lines, outcomes back to it
  *   dispatch_list.c     the clips it has in work, and what others report of them
- *   clip_start.c        what clips begin with, where it is given
+ *   background.c        a thread beside the dispatcher's that answers its questions
+ *   clip_starts.c       the clips that come next, prepared ahead
+ *   clip_start.c        what a clip begins with, where it is given
  *   prompt_bank.c       embeddings of the prompts in use
  *   prompt_encoder.c    the text encoder, on the rank that embeds
  *   prompt_mix.c        which prompts a block goes by
@@ -27,6 +29,7 @@
 #define ENGINE_INTERNAL_H
 
 #include "base/digest.h"
+#include "base/thread.h"
 #include "base/watchdog.h"
 #include "comm/heartbeat.h"
 #include "pipeline/decode/decode_chain.h"
@@ -300,6 +303,41 @@ status clip_feed_finish(struct group *t, int line) MUST_USE; /* threads that rec
 /* The rank that encodes for the line. */
 status clip_report_send(struct group *t, int line, int number, status st, const char *why) MUST_USE;
 
+/* ---- background.c: what takes long, beside the dispatcher ------------------------------- */
+
+/* A thread that answers one question at a time. What is asked and answered lies with the owner:
+ * it is the thread's from background_ask until background_take says true, else the owner's. */
+struct background_config {
+    const char *name;
+    struct comm *world;
+    status (*answer)(void *arg); /* a failure is this rank's: the thread and the world end */
+    status (*finish)(void *arg); /* last, when nothing has failed; NULL: nothing is to be done */
+    void *arg;
+};
+enum background_state { BACKGROUND_IDLE, BACKGROUND_ASKED, BACKGROUND_ANSWERED };
+struct background {
+    struct background_config c;
+    void (*wake)(void *arg);
+    void *wake_arg;
+    struct task task;
+    pthread_mutex_t lock; /* of what follows */
+    pthread_cond_t changed;
+    enum background_state state;
+    bool over;
+};
+
+void background_open(struct background *b, const struct background_config *c);
+void background_close(struct background *b); /* ends it, if it runs */
+
+/* wake: from the thread, with every answer. end: no more is asked; waits for the question under
+ * way. st and what comes back: as task_join. */
+status background_start(struct background *b, void (*wake)(void *arg), void *arg) MUST_USE;
+status background_end(struct background *b, status st) MUST_USE;
+
+bool background_is_idle(struct background *b); /* a question may be asked */
+void background_ask(struct background *b);     /* only then */
+bool background_take(struct background *b);    /* has it been answered? Then it is idle again */
+
 /* ---- prompts ---------------------------------------------------------------------------- */
 
 /* On rank 0: embeddings of the prompts in use, made by the rank whose role it is. */
@@ -321,8 +359,9 @@ status prompt_bank_ask(struct prompt_bank *p, const struct clip_spec *const *cli
 void prompt_bank_collect(struct prompt_bank *p, struct group_verdict *failed);
 /* Have all of a clip's texts been tried, since the question before the last? */
 bool prompt_bank_has(const struct prompt_bank *p, const struct clip_spec *c);
-/* The clip's own copy of its embeddings. *why: one cannot be had, and why; malloc'ed. */
-status prompt_bank_give(const struct prompt_bank *p, struct live_clip *c, char **why) MUST_USE;
+/* The clip's own copy of its embeddings. A failure is the clip's: the first of its prompts that
+ * cannot be embedded, and why. */
+status prompt_bank_give(const struct prompt_bank *p, struct live_clip *c) MUST_USE;
 
 /* Prompts from rank 0 to the rank that embeds them, and embeddings back: on one rank a call,
  * between two a pair of messages. */
@@ -332,7 +371,8 @@ enum { PROMPT_TOGETHER = 64 }; /* texts of a request at most */
 struct prompt_answer {
     int tokens;
     float *rows; /* [tokens, text_dim]; NULL: it cannot be embedded */
-    char *why;   /* then the reason */
+    status st;   /* then why: ST_FORMAT, ST_ARG: it is no text; ST_MISMATCH: it is not finite */
+    char *why;
 };
 void prompt_answer_free(struct prompt_answer *a);
 
@@ -351,15 +391,37 @@ status prompt_encoder_join(struct prompt_encoder *e,
 void prompt_encoder_close(struct prompt_encoder **e);
 const char *prompt_encoder_hash(const struct prompt_encoder *e);
 
-/* ---- given blocks ------------------------------------------------------------------------ */
+/* ---- what clips begin with ------------------------------------------------------------------ */
 
-/* On rank 0: what clips begin with, read or encoded. */
+/* On rank 0: clips that come next are prepared on a thread: a copy of the clip's description, its
+ * given blocks, the attempt it goes on from. All but the thread: the dispatcher's. */
 struct clip_starts;
 status clip_starts_open(struct clip_starts **out, struct group *t) MUST_USE;
 void clip_starts_close(struct clip_starts **s); /* NULL is fine; sets NULL */
-/* Sets given and given_blocks; 0 where nothing is given. A failure is the clip's own: nothing that
- * other ranks take part in has begun. */
-status clip_starts_give(struct clip_starts *s, struct live_clip *c) MUST_USE;
+
+/* As prompt_bank_start and _end. What is under way is cut short. */
+status clip_starts_start(struct clip_starts *s, void (*wake)(void *arg), void *arg) MUST_USE;
+status clip_starts_end(struct clip_starts *s, status st) MUST_USE;
+
+/* The clips that will be supplied next, in their order, at most STARTS_AHEAD: what is not prepared
+ * of them will be, what is of others is dropped. Returns at once and keeps nothing of `item`. */
+enum { STARTS_AHEAD = 4 };
+void clip_starts_ask(struct clip_starts *s, const struct work_item *item, int items);
+/* Take what has come. *failed, if not ST_OK: the VAE's encoder, and so the group. */
+void clip_starts_collect(struct clip_starts *s, struct group_verdict *failed);
+bool clip_starts_has(struct clip_starts *s, int64_t ticket);
+/* Of a clip that it has. *out, the caller's, has no prompts yet. A failure is the clip's own:
+ * nothing that other ranks take part in has begun. */
+status clip_starts_give(struct clip_starts *s, int64_t ticket, struct live_clip **out) MUST_USE;
+
+/* Reads and encodes given blocks, on one thread at a time. stop: asked there between pictures. */
+struct start_reader;
+status start_reader_open(struct start_reader **out, struct group *t, bool (*stop)(void *arg),
+                         void *arg) MUST_USE;
+void start_reader_close(struct start_reader **r); /* NULL is fine; sets NULL */
+/* Sets given and given_blocks; 0 where nothing is given. ST_CANCELED: a stop. *at_fault: the VAE's
+ * encoder has failed and not the clip. */
+status start_reader_read(struct start_reader *r, struct live_clip *c, bool *at_fault) MUST_USE;
 
 /* ---- dispatch_list.c: the clips in work (rank 0) ------------------------------------------ */
 
@@ -436,8 +498,10 @@ int clip_window_blocks(const struct group *t, const struct live_clip *c, int64_t
 status clip_identity(struct strbuf *out, const struct group *t,
                      const struct clip_spec *spec) MUST_USE;
 
-/* Rank 0: fill in resume_dir and resumed, if there is something to go on from. */
-status clip_find_resume(const struct group *t, struct live_clip *c) MUST_USE;
+/* Rank 0: fill in resume_dir and resumed, if there is something to go on from. All of it is read,
+ * which is not for the dispatcher's thread; stop: asked before each block. ST_CANCELED. */
+status clip_find_resume(const struct group *t, struct live_clip *c, bool (*stop)(void *arg),
+                        void *arg) MUST_USE;
 
 /* ---- workers: everything a role opens, runs and closes. Opened on every rank before any runs. */
 
