@@ -120,6 +120,7 @@ static status copy_format(struct maker *m, const struct format *f, struct clip_f
     to->crf = f->crf;
     to->threads = f->threads;
     to->encoder = f->encoder;
+    to->gop = format_gop(f, m->job->clip.fps);
     TRY(copy_text(m, f->file, &to->file));
     TRY(copy_text(m, f->codec, &to->codec));
     TRY(copy_text(m, f->pix, &to->pix));

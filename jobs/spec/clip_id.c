@@ -104,6 +104,7 @@ static json_t *formats_for_id(const struct clip_spec *c)
                                 f->codec, "pix", f->pix, "preset", f->preset, "profile", f->profile,
                                 "crf", f->crf, "threads", f->threads);
         if (f->encoder == CLIP_ENCODER_NVENC) json_set(&one, "encoder", json_string("nvenc"));
+        if (f->gop) json_set(&one, "gop", json_integer(f->gop));
         json_add(&list, one);
     }
     return list;

@@ -66,6 +66,7 @@ static json_t *clips_json(const struct clip_list *clips)
 static json_t *formats_json(const struct job *job)
 {
     json_t *list = json_array();
+    char gop[DURATION_TEXT];
 
     for (int i = 0; i < job->output.formats; i++) {
         const struct format *const f = &job->output.format[i];
@@ -74,6 +75,8 @@ static json_t *formats_json(const struct job *job)
                                 "profile", f->profile, "threads", f->threads);
         if (f->crf >= 0) json_set(&one, "crf", json_integer(f->crf));
         json_set(&one, "encoder", json_string(clip_encoder_name(f->encoder)));
+        if (!duration_is_zero(f->gop))
+            json_set(&one, "gop", json_string(duration_text(f->gop, gop)));
         json_add(&list, one);
     }
     return list;

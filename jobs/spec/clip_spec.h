@@ -46,6 +46,7 @@ struct clip_format {
     int crf;     /* -1: the codec has none */
     int threads; /* of the encoder */
     enum clip_encoder encoder;
+    int gop; /* pictures from one key frame to the next at most; 0: a second, rounded down */
 };
 
 /* What a clip's first blocks are, where they are not rendered. */

@@ -18,6 +18,7 @@ enum {
     BLOCKS_MAX = PICTURES_MAX / 4 + 1,
     VALUES_MAX = 16,
     LABELS_MAX = 64,
+    GOP_MAX = 60 * 240, /* a minute at the highest rate */
 };
 
 /* ---- the clip ---- */
@@ -55,6 +56,7 @@ static const struct spec_key format_keys[] = {
     { "crf", SPEC_INT, AT(crf), .min = -1, .max = 255 },
     { "threads", SPEC_INT, AT(threads), .min = 1, .max = 64 },
     { "encoder", SPEC_CHOICE, AT(encoder), .allowed = "cpu|nvenc|auto" },
+    { "gop", SPEC_INT, AT(gop), .max = GOP_MAX },
 };
 #undef AT
 static const struct spec_table format_json = { format_keys, COUNT_OF(format_keys),

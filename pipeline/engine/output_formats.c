@@ -15,6 +15,7 @@ struct video_config clip_video_config(const struct clip_spec *c, int i)
         .preset = f->preset,
         .profile = f->profile,
         .threads = f->threads,
+        .gop = f->gop,
         .width = c->width,
         .height = c->height,
         .fps_num = (int)c->fps_num,

@@ -514,8 +514,14 @@ static void refused_outputs(void **state)
           "6:58: output.formats[0].profile: found \"4444\"; allowed: proxy|lt|standard|hq with pix yuv422p10" },
         { "{formats: [{file: a.mov, codec: prores, pix: yuv444p10, profile: hq}]}",
           "6:74: output.formats[0].profile: found \"hq\"; allowed: 4444|4444xq with pix yuv444p10" },
-        { "{formats: [{file: a.mp4, codec: h264, gop: 1s}]}",
-          "6:47: output.formats[0].gop: not supported by this version; remove the key; there is a key frame at least every second" },
+        { "{formats: [{file: a.mp4, codec: h264, gop: 61s}]}",
+          "6:52: output.formats[0].gop: found \"61s\"; allowed: a time up to 60s such as 2s, or frames such as 48f" },
+        { "{formats: [{file: a.mp4, codec: h264, gop: 0f}]}",
+          "6:52: output.formats[0].gop: found \"0f\"; allowed: a time up to 60s such as 2s, or frames such as 48f" },
+        { "{formats: [{file: a.mkv, codec: av1, gop: 1f}]}",
+          "6:51: output.formats[0].gop: found \"1f\"; allowed for av1: 2f or more" },
+        { "{formats: [{file: a.mkv, codec: ffv1, gop: 1s}]}",
+          "6:47: output.formats[0].gop: every frame of ffv1 is a key frame; allowed: remove the key" },
         { "{formats: [{file: a.mkv, codec: ffv1, encoder: nvenc}]}",
           "6:56: output.formats[0].encoder: found \"nvenc\"; allowed: cpu|auto" },
         { "{formats: [{file: a.mp4, codec: h264, encoder: gpu}]}",
@@ -567,6 +573,33 @@ static void refused_outputs(void **state)
     }
 }
 
+/* In pictures, rounded down; 0 for what stands without it. */
+static void key_frames(void **state)
+{
+    static const struct {
+        const char *fps, *gop;
+        int want;
+    } rows[] = {
+        { "16", "1s", 0 },          { "16", "16f", 0 },        { "16", "2s", 32 },
+        { "16", "0.01s", 1 },       { "16", "60s", 960 },      { "24000/1001", "1s", 0 },
+        { "24000/1001", "2s", 47 }, { "24000/1001", "1f", 1 },
+    };
+
+    (void)state;
+    for (int i = 0; i < COUNT_OF(rows); i++) {
+        char *const text = str_format(HEAD TEXT "clip: {length: 1s, fps: %s}\noutput: {formats: "
+                                                "[{file: a.mp4, codec: h264, gop: %s}]}\n",
+                                      rows[i].fps, rows[i].gop);
+        struct job_file f;
+        struct clip_list l;
+        assert_int_equal(expand(text, &f, &l), ST_OK);
+        assert_int_equal(l.clip[0].format[0].gop, rows[i].want);
+        clip_free(&l);
+        job_close(&f);
+        free(text);
+    }
+}
+
 static void refused_sizes(void **state)
 {
     (void)state;
@@ -611,6 +644,9 @@ static void ids(void **state)
         { HEAD TEXT "clip: {length: 160f}\n", "m", true, true },
         { HEAD "prompts: [{at: 0s, text: sea}]\n" CLIP, "m", true, true },
         { BASE "output: {formats: [{file: clip.mp4, codec: h264, crf: 19}]}\n", "m", true, false },
+        { BASE "output: {formats: [{file: clip.mp4, codec: h264, gop: 1s}]}\n", "m", true, true },
+        { BASE "output: {formats: [{file: clip.mp4, codec: h264, gop: 16f}]}\n", "m", true, true },
+        { BASE "output: {formats: [{file: clip.mp4, codec: h264, gop: 2s}]}\n", "m", true, false },
         { BASE "output: {latents: {file: l.safetensors}}\n", "m", true, false },
         { BASE "output: {preview: {file: l.png}}\n", "m", true, false },
         { HEAD TEXT "clip: {length: 160f, fps: 15}\n", "m", true, false },
@@ -645,12 +681,19 @@ static void ids(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_least_job),   cmocka_unit_test(the_full_job),
-        cmocka_unit_test(lengths),         cmocka_unit_test(prompts_in_force),
-        cmocka_unit_test(several_jobs),    cmocka_unit_test(what_a_queue_is_told),
-        cmocka_unit_test(refused_keys),    cmocka_unit_test(refused_clips),
-        cmocka_unit_test(refused_prompts), cmocka_unit_test(refused_outputs),
-        cmocka_unit_test(refused_sizes),   cmocka_unit_test(ids),
+        cmocka_unit_test(the_least_job),
+        cmocka_unit_test(the_full_job),
+        cmocka_unit_test(lengths),
+        cmocka_unit_test(prompts_in_force),
+        cmocka_unit_test(several_jobs),
+        cmocka_unit_test(what_a_queue_is_told),
+        cmocka_unit_test(refused_keys),
+        cmocka_unit_test(refused_clips),
+        cmocka_unit_test(refused_prompts),
+        cmocka_unit_test(refused_outputs),
+        cmocka_unit_test(key_frames),
+        cmocka_unit_test(refused_sizes),
+        cmocka_unit_test(ids),
     };
     return cmocka_run_group_tests_name("unit_job", tests, NULL, NULL);
 }

@@ -23,8 +23,8 @@ static struct clip_spec full_clip(void)
     static struct clip_pair value[] = { { T("seed"), T("1") }, { T("place"), T("Hong Kong") } };
     static struct clip_pair label[] = { { T("show"), T("harbour") } };
     static struct clip_format format[] = {
-        { T("clip.mp4"), T("h264"), T("yuv444p"), T("slow"), NULL, 20, 4, CLIP_ENCODER_NVENC },
-        { T("edit.mov"), T("prores"), T("yuv422p10"), NULL, T("lt"), -1, 1, CLIP_ENCODER_CPU },
+        { T("clip.mp4"), T("h264"), T("yuv444p"), T("slow"), NULL, 20, 4, CLIP_ENCODER_NVENC, 48 },
+        { T("edit.mov"), T("prores"), T("yuv422p10"), NULL, T("lt"), -1, 1, CLIP_ENCODER_CPU, 0 },
     };
 
     return (struct clip_spec){ .job = T("harbour-dawn"),
@@ -143,6 +143,7 @@ static void same_formats(const struct clip_spec *a, const struct clip_spec *b)
         assert_int_equal(f->crf, g->crf);
         assert_int_equal(f->threads, g->threads);
         assert_int_equal(f->encoder, g->encoder);
+        assert_int_equal(f->gop, g->gop);
     }
 }
 
@@ -297,7 +298,7 @@ static const char *said(bool model, const char *key, const char *value)
     ", \"text\": \"x\", \"at\": \"\", \"over\": \"\", \"moved\": false, \"cut\": false}"
 #define FORMAT(file)                                                                               \
     "{\"file\": \"" file "\", \"codec\": \"h264\", \"pix\": \"yuv420p\", \"crf\": 1, "             \
-    "\"threads\": 1, \"encoder\": \"cpu\"}"
+    "\"threads\": 1, \"encoder\": \"cpu\", \"gop\": 0}"
 #define FOUR(x) x ", " x ", " x ", " x
 
 static void refused_clips(void **state)

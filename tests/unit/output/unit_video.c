@@ -229,6 +229,33 @@ static void players_see_it(void **state)
     clips_folder_drop(dir);
 }
 
+/* Pictures from one key frame to the next, in a file that its reader finds whole. */
+static void key_frames_as_asked(void **state)
+{
+    static const int gops[] = { 1, 2, 5, 16 };
+    char *const dir = clips_folder();
+
+    (void)state;
+    for (int k = 0; k < codec_count(); k++) {
+        char *const path = str_format("%s/%s.mkv", dir, codec_at(k)->name);
+        struct video_config c = config(path, codec_at(k)->name);
+        for (int i = 0; i < COUNT_OF(gops); i++) {
+            if (!codec_at(k)->gop || gops[i] < codec_at(k)->gop) continue;
+            c.gop = gops[i];
+            struct video_facts const f = write_video(&c, FRAMES);
+            assert_int_equal(f.choice.gop, gops[i]);
+            assert_true(f.keyframes >= (FRAMES + gops[i] - 1) / gops[i]);
+            check_video(&c, &f, FRAMES);
+            ok(dir_remove(path));
+        }
+        c.gop = codec_at(k)->gop ? CODEC_GOP_MAX + 1 : 16;
+        struct codec_choice choice;
+        assert_int_equal(codec_choose(&choice, &c), ST_ARG);
+        free(path);
+    }
+    clips_folder_drop(dir);
+}
+
 /* Whatever stood in the memory before. */
 static void bytes_repeat(void **state)
 {
@@ -636,6 +663,7 @@ int main(void)
         cmocka_unit_test(an_encoder_on_a_card),
         cmocka_unit_test(every_combination),
         cmocka_unit_test(players_see_it),
+        cmocka_unit_test(key_frames_as_asked),
         cmocka_unit_test(bytes_repeat),
         cmocka_unit_test(segments_join),
         cmocka_unit_test(resume_refuses),
