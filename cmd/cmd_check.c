@@ -80,6 +80,8 @@ static status list_job(struct check *k, const struct job *job, const struct card
                 job->node->tree->name, job->name, clips->count, clips->count == 1 ? "" : "s",
                 card->name, clip_precision_name(job->precision), job->priority,
                 job_exists_name(job->output.on_exists));
+    if (clips->count && clips->clip[0].model_id[0])
+        strbuf_addf(&k->out, "  model.sha256 %s\n", clips->clip[0].model_id);
     for (int i = 0; i < clips->count; i++) add_clip(&k->out, job->output.dir, &clips->clip[i]);
     return ST_OK;
 }

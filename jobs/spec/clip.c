@@ -291,6 +291,7 @@ static status expand_one(struct maker *m, int64_t index, struct clip_spec *c)
         .blocks = m->schedule.blocks,
         .frames_per_block = m->card->frames_per_block,
         .checkpoint = checkpoint_blocks(m),
+        .transfer = (enum clip_transfer)job->output.transfer,
     };
     if (m->o->model_id) snprintf(c->model_id, sizeof c->model_id, "%s", m->o->model_id);
     TRY(make_lists(m, c));
@@ -389,12 +390,23 @@ static status expand_all(struct maker *m)
     return check_clip_names(m);
 }
 
+/* The job's pin, if it has one and the model's files were looked at. */
+static status check_model_pin(const struct job *job, const char *model_id)
+{
+    const struct tree_node *const pin = job->model_sha256;
+
+    if (!pin || !model_id || !strcmp(pin->text, model_id)) return ST_OK;
+    return tree_fail(pin, "found %s; the files of %s are %s", tree_quote(pin->text).s, job->model,
+                     model_id);
+}
+
 status clip_expand(struct clip_list *out, struct job *job, const struct card *card,
                    const struct clip_options *o)
 {
     struct maker m = { .job = job, .card = card, .o = o, .list = out };
 
     *out = (struct clip_list){ 0 };
+    TRY(check_model_pin(job, o->model_id));
     status const st = expand_all(&m);
     prompts_free(&m.schedule);
     if (st != ST_OK) clip_free(out);

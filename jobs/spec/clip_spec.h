@@ -40,6 +40,9 @@ struct clip_pair {
 enum clip_encoder { CLIP_ENCODER_CPU, CLIP_ENCODER_NVENC, CLIP_ENCODER_AUTO };
 const char *clip_encoder_name(enum clip_encoder e); /* "cpu", "nvenc", "auto" */
 
+/* What players are told of the pictures' transfer function; the pictures are the same. */
+enum clip_transfer { CLIP_BT709, CLIP_SRGB };
+
 /* One video file. profile NULL: the one that goes with pix; preset NULL: the codec has none. */
 struct clip_format {
     char *file, *codec, *pix, *preset, *profile;
@@ -86,6 +89,7 @@ struct clip_spec {
 
     struct clip_format *format; /* at most CLIP_FORMATS */
     int formats;
+    enum clip_transfer transfer;
     char *latents, *latents_dtype; /* file; "bf16" or "f32". NULL: none */
     char *preview;                 /* file of the contact sheet. NULL: none */
     int preview_columns;

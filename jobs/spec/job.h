@@ -68,9 +68,10 @@ struct job {
     const struct tree_node *node; /* the document */
     const char *name, *owner;     /* owner NULL: none */
     int priority;
-    char *model;             /* path of the card, behind the folder of the job file */
-    int precision;           /* enum clip_precision */
-    struct model_lora *lora; /* behind those of the card */
+    char *model;                          /* path of the card, behind the folder of the job file */
+    const struct tree_node *model_sha256; /* a text: the model's id, else it is refused; or NULL */
+    int precision;                        /* enum clip_precision */
+    struct model_lora *lora;              /* behind those of the card */
     int loras;
 
     struct job_clip clip;
@@ -99,6 +100,7 @@ struct job {
         const char *latents, *latents_dtype; /* file; "bf16" or "f32". NULL: none */
         const char *preview;                 /* file of the contact sheet. NULL: none */
         int preview_columns;
+        int transfer; /* enum clip_transfer */
     } output;
 
     const struct tree_node *labels; /* a map of texts, or NULL */

@@ -1,4 +1,5 @@
 /* job_keys.c - every key of a job, as tables; docs/job.md is checked against them. */
+#include "base/digest.h"
 #include "jobs/spec/spec_internal.h"
 
 #include <string.h>
@@ -72,12 +73,21 @@ static status read_seed(const struct tree_node *n, void *to)
     }
 
 static const char precisions[] = "bf16|f32";
+
+static status read_sha256(const struct tree_node *n, void *to)
+{
+    bool const is_text = n->kind == TREE_SCALAR && strlen(n->text) == DIGEST_HEX - 1;
+
+    if (!is_text || strspn(n->text, "0123456789abcdef") != DIGEST_HEX - 1)
+        return tree_refuse(n, "the 64 digits 0-9 a-f that `rollmill check` prints of the model");
+    return field_node(n, to);
+}
 static const char exists[] = "skip|error|version";
 
 static const struct field model_fields[] = {
     PATH("path", model, true),
     CHOICE("precision", job.precision, precisions),
-    REFUSED("sha256", LATER),
+    { .name = "sha256", .type = FIELD_READ, .to = AT(job.model_sha256), .read = read_sha256 },
 };
 static const struct field_table model_table = { "model", model_fields, COUNT_OF(model_fields) };
 
@@ -205,6 +215,16 @@ static const struct field preview_fields[] = {
 static const struct field_table preview_table = { "output.preview", preview_fields,
                                                   COUNT_OF(preview_fields) };
 
+/* What is made is said by three of them; other pictures are not made. */
+static const struct field colour_fields[] = {
+    CHOICE("matrix", only, "bt709"),
+    CHOICE("primaries", only, "bt709"),
+    CHOICE("transfer", job.output.transfer, "bt709|srgb"),
+    CHOICE("range", only, "tv"),
+};
+static const struct field_table colour_table = { "output.colour", colour_fields,
+                                                 COUNT_OF(colour_fields) };
+
 static status read_output_name(const struct tree_node *n, void *to)
 {
     struct job *const j = &((struct job_draft *)to)->job;
@@ -221,7 +241,7 @@ static const struct field output_fields[] = {
     NODE("formats", formats),
     { .name = "latents", .type = FIELD_MAP, .map = &latents_table },
     { .name = "preview", .type = FIELD_MAP, .map = &preview_table },
-    REFUSED("colour", "remove the key; colour is always BT.709, limited range"),
+    { .name = "colour", .type = FIELD_MAP, .map = &colour_table },
     REFUSED("embeddings", LATER),
     REFUSED("metadata", "remove the key; clip.json is always written in full"),
 };
@@ -339,10 +359,10 @@ static const struct field job_fields[] = {
 const struct field_table job_table = { "", job_fields, COUNT_OF(job_fields) };
 
 const struct field_table *const job_tables[] = {
-    &job_table,        &model_table,   &lora_table,      &clip_table,
-    &job_prompt_table, &start_table,   &sweep_table,     &axis_table,
-    &output_table,     &format_table,  &latents_table,   &preview_table,
-    &run_table,        &retries_table, &job_after_table, NULL,
+    &job_table,       &model_table,   &lora_table,   &clip_table,   &job_prompt_table,
+    &start_table,     &sweep_table,   &axis_table,   &output_table, &format_table,
+    &latents_table,   &preview_table, &colour_table, &run_table,    &retries_table,
+    &job_after_table, NULL,
 };
 
 const char *job_exists_name(int on_exists)

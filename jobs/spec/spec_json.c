@@ -88,6 +88,7 @@ static const struct spec_key clip_keys[] = {
     { "value", SPEC_LIST, AT(value), AT(values), 0, VALUES_MAX, .item = &pair_table },
     { "label", SPEC_LIST, AT(label), AT(labels), 0, LABELS_MAX, .item = &pair_table },
     { "format", SPEC_LIST, AT(format), AT(formats), 0, CLIP_FORMATS, .item = &format_json },
+    { "transfer", SPEC_CHOICE, AT(transfer), .allowed = "bt709|srgb" },
     { "latents", SPEC_MAY_TEXT, .at = AT(latents) },
     { "latents_dtype", SPEC_MAY_TEXT, .at = AT(latents_dtype) },
     { "preview", SPEC_MAY_TEXT, .at = AT(preview) },

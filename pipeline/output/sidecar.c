@@ -133,7 +133,8 @@ static void put_video(struct object root, const struct sidecar *s)
     put_int(o, "frames", s->pictures);
     put_real(o, "duration", (double)s->pictures * s->fps_den / s->fps_num);
     put_string(colour, "primaries", "bt709");
-    put_string(colour, "transfer", "bt709");
+    put_string(colour, "transfer",
+               codec_transfer_name(s->videos ? s->video[0].facts.choice.transfer : CODEC_BT709));
     put_string(colour, "matrix", "bt709");
     put_string(colour, "range", "tv");
     put_string(colour, "chroma", "left");

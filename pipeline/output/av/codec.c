@@ -68,6 +68,11 @@ int codec_count(void) { return COUNT_OF(codecs); }
 
 const struct codec *codec_at(int i) { return &codecs[i]; }
 
+const char *codec_transfer_name(enum codec_transfer t)
+{
+    return t == CODEC_SRGB ? "iec61966-2-1" : "bt709";
+}
+
 static status choose_codec(struct codec_choice *out, const struct video_config *c)
 {
     char known[128] = "";
@@ -194,6 +199,7 @@ status codec_choose(struct codec_choice *out, const struct video_config *c)
     TRY(choose_pix(out, c));
     TRY(choose_settings(out, c));
     out->threads = c->threads ? c->threads : 1;
+    out->transfer = c->transfer;
     int const second = c->fps_num / c->fps_den > 1 ? c->fps_num / c->fps_den : 1;
     out->gop = c->gop ? c->gop : second;
 

@@ -328,7 +328,7 @@ static void refused_keys(void **state)
         { BASE "labels: {a b: c}\n",
           "d/j.yaml:6:10: labels.a b: allowed as a label: 1 to 128 characters A-Z a-z 0-9 . _ -" },
         { "render: 1\nname: a\nmodel: {path: m, sha256: x}\n",
-          "d/j.yaml:3:18: model.sha256: not supported by this version; remove the key" },
+          "d/j.yaml:3:26: model.sha256: found \"x\"; allowed: the 64 digits 0-9 a-f that `rollmill check` prints of the model" },
         { "render: 1\nname: a\nmodel: {path: m, precision: fp8}\n",
           "d/j.yaml:3:29: model.precision: found \"fp8\"; allowed: bf16|f32" },
         { "render: 1\nname: a\nmodel: {precision: f32}\n", "d/j.yaml:3:8: model: path is missing" },
@@ -553,14 +553,17 @@ static void refused_outputs(void **state)
         { "{preview: {file: p.png, columns: 0}}",
           "6:42: output.preview.columns: found \"0\"; allowed: a whole number from 1 to 32" },
         { "{preview: {columns: 4}}", "6:19: output.preview: file is missing" },
-        { "{colour: {range: tv}}",
-          "6:10: output.colour: not supported by this version; remove the key; colour is always BT.709, limited range" },
+        { "{colour: {range: pc}}", "6:26: output.colour.range: found \"pc\"; allowed: tv" },
+        { "{colour: {transfer: pq}}",
+          "6:29: output.colour.transfer: found \"pq\"; allowed: bt709|srgb" },
+        { "{colour: {gamma: 2}}",
+          "6:19: output.colour.gamma: unknown key; allowed: matrix, primaries, transfer, range" },
         { "{embeddings: {file: e.npy}}",
           "6:10: output.embeddings: not supported by this version; remove the key" },
         { "{metadata: full}",
           "6:10: output.metadata: not supported by this version; remove the key; clip.json is always written in full" },
         { "{format: []}",
-          "6:10: output.format: unknown key (did you mean formats?); allowed: dir, name, on_exists, formats, latents, preview" },
+          "6:10: output.format: unknown key (did you mean formats?); allowed: dir, name, on_exists, formats, latents, preview, colour" },
     };
 
     (void)state;
@@ -570,6 +573,46 @@ static void refused_outputs(void **state)
         assert_string_equal(message(text), want);
         free(text);
         free(want);
+    }
+}
+
+#define DIGITS     "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcde"
+#define DIGITS_CUT "0123456789abcdef0123456789abcdef01234567..."
+
+/* The files that it pins, others, and what is no pin. */
+static void pinned_models(void **state)
+{
+    static const char text[] = "render: 1\nname: a\nmodel: {path: m.yaml, sha256: %s}\n" TEXT CLIP;
+    static const struct {
+        const char *pin, *want;
+    } rows[] = {
+        { DIGITS "f", "" },
+        { DIGITS "0", "d/j.yaml:3:31: model.sha256: found \"" DIGITS_CUT
+                      "\"; the files of d/m.yaml are " DIGITS "f" },
+        { DIGITS "F", "d/j.yaml:3:31: model.sha256: found \"" DIGITS_CUT
+                      "\"; allowed: the 64 digits 0-9 a-f that `rollmill check` prints of the "
+                      "model" },
+        { "m", "d/j.yaml:3:31: model.sha256: found \"m\"; allowed: the 64 digits 0-9 a-f that "
+               "`rollmill check` prints of the model" },
+    };
+    struct card const card = test_card();
+
+    (void)state;
+    for (int i = 0; i < COUNT_OF(rows); i++) {
+        char *const job = str_format(text, rows[i].pin);
+        struct clip_options const files = { .model_id = DIGITS "f" }, none = { 0 };
+        struct job_file f;
+        struct clip_list l = { 0 };
+        error_clear();
+        status st = job_parse(&f, job, strlen(job), "d/j.yaml");
+        if (st == ST_OK) st = clip_expand(&l, &f.job[0], &card, &files);
+        assert_int_equal(st, rows[i].want[0] ? ST_FORMAT : ST_OK);
+        assert_string_equal(error_last()->msg, rows[i].want);
+        clip_free(&l);
+        if (f.jobs) assert_int_equal(clip_expand(&l, &f.job[0], &card, &none), ST_OK);
+        clip_free(&l);
+        job_close(&f);
+        free(job);
     }
 }
 
@@ -647,6 +690,9 @@ static void ids(void **state)
         { BASE "output: {formats: [{file: clip.mp4, codec: h264, gop: 1s}]}\n", "m", true, true },
         { BASE "output: {formats: [{file: clip.mp4, codec: h264, gop: 16f}]}\n", "m", true, true },
         { BASE "output: {formats: [{file: clip.mp4, codec: h264, gop: 2s}]}\n", "m", true, false },
+        { BASE "output: {colour: {transfer: srgb}}\n", "m", true, false },
+        { BASE "output: {colour: {matrix: bt709, primaries: bt709, transfer: bt709, range: tv}}\n",
+          "m", true, true },
         { BASE "output: {latents: {file: l.safetensors}}\n", "m", true, false },
         { BASE "output: {preview: {file: l.png}}\n", "m", true, false },
         { HEAD TEXT "clip: {length: 160f, fps: 15}\n", "m", true, false },
@@ -694,6 +740,7 @@ int main(void)
         cmocka_unit_test(key_frames),
         cmocka_unit_test(refused_sizes),
         cmocka_unit_test(ids),
+        cmocka_unit_test(pinned_models),
     };
     return cmocka_run_group_tests_name("unit_job", tests, NULL, NULL);
 }

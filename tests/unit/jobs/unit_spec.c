@@ -50,6 +50,7 @@ static struct clip_spec full_clip(void)
                                .labels = COUNT_OF(label),
                                .format = format,
                                .formats = COUNT_OF(format),
+                               .transfer = CLIP_SRGB,
                                .latents = T("l.safetensors"),
                                .latents_dtype = T("f32"),
                                .preview = T("contact.png"),
@@ -168,6 +169,7 @@ static void same_clip(const struct clip_spec *a, const struct clip_spec *b)
     same_pairs(a->value, a->values, b->value, b->values);
     same_pairs(a->label, a->labels, b->label, b->labels);
     same_formats(a, b);
+    assert_int_equal(a->transfer, b->transfer);
     same_text(a->latents, b->latents);
     same_text(a->latents_dtype, b->latents_dtype);
     same_text(a->preview, b->preview);
