@@ -60,6 +60,9 @@ static void add_clip(struct strbuf *t, const char *dir, const struct clip_spec *
     for (int i = 0; i < c->formats; i++) add_format(t, dir, c, i);
     if (c->latents)
         strbuf_addf(t, "    latents  %s/%s/%s  %s\n", dir, c->name, c->latents, c->latents_dtype);
+    if (c->embeddings)
+        strbuf_addf(t, "    prompts  %s/%s/%s  %s\n", dir, c->name, c->embeddings,
+                    c->embeddings_dtype);
     if (c->preview)
         strbuf_addf(t, "    preview  %s/%s/%s  %d columns\n", dir, c->name, c->preview,
                     c->preview_columns);

@@ -212,6 +212,9 @@ static status copy_job(struct maker *m, struct clip_spec *c)
     TRY(copy_text(m, job->owner, &c->owner));
     TRY(copy_text(m, job->output.latents, &c->latents));
     if (job->output.latents) TRY(copy_text(m, job->output.latents_dtype, &c->latents_dtype));
+    TRY(copy_text(m, job->output.embeddings, &c->embeddings));
+    if (job->output.embeddings)
+        TRY(copy_text(m, job->output.embeddings_dtype, &c->embeddings_dtype));
     TRY(copy_text(m, job->output.preview, &c->preview));
     c->preview_columns = job->output.preview ? job->output.preview_columns : 0;
     for (int i = 0; i < job->output.formats; i++)

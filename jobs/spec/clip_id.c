@@ -118,6 +118,9 @@ static json_t *task_for_id(const struct clip_spec *c)
                   (json_int_t)c->fps_den, "formats", formats_for_id(c), "latents", c->latents,
                   "latents_dtype", c->latents ? c->latents_dtype : NULL, "preview", c->preview,
                   "preview_columns", c->preview ? c->preview_columns : 0);
+    if (c->embeddings)
+        json_set(&task, "embeddings",
+                 json_pack("{s:s, s:s}", "file", c->embeddings, "dtype", c->embeddings_dtype));
     if (c->transfer == CLIP_SRGB) json_set(&task, "transfer", json_string("srgb"));
     return task;
 }

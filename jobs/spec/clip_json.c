@@ -100,6 +100,10 @@ static json_t *output_json(const struct job *job)
         json_set(&out, "latents",
                  json_pack("{s:s, s:s}", "file", job->output.latents, "dtype",
                            job->output.latents_dtype));
+    if (job->output.embeddings)
+        json_set(&out, "embeddings",
+                 json_pack("{s:s, s:s}", "file", job->output.embeddings, "dtype",
+                           job->output.embeddings_dtype));
     if (job->output.transfer == CLIP_SRGB)
         json_set(&out, "colour", json_pack("{s:s}", "transfer", "srgb"));
     if (job->output.preview)

@@ -90,8 +90,9 @@ struct clip_spec {
     struct clip_format *format; /* at most CLIP_FORMATS */
     int formats;
     enum clip_transfer transfer;
-    char *latents, *latents_dtype; /* file; "bf16" or "f32". NULL: none */
-    char *preview;                 /* file of the contact sheet. NULL: none */
+    char *latents, *latents_dtype;       /* file; "bf16" or "f32". NULL: none */
+    char *embeddings, *embeddings_dtype; /* of the prompts; likewise */
+    char *preview;                       /* file of the contact sheet. NULL: none */
     int preview_columns;
 
     /* "" if the model was not identified. content_id stands for all that makes the pictures;

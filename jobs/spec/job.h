@@ -97,8 +97,9 @@ struct job {
         int on_exists;                     /* enum job_exists */
         struct format format[JOB_FORMATS];
         int formats;
-        const char *latents, *latents_dtype; /* file; "bf16" or "f32". NULL: none */
-        const char *preview;                 /* file of the contact sheet. NULL: none */
+        const char *latents, *latents_dtype;       /* file; "bf16" or "f32". NULL: none */
+        const char *embeddings, *embeddings_dtype; /* of the prompts; likewise */
+        const char *preview;                       /* file of the contact sheet. NULL: none */
         int preview_columns;
         int transfer; /* enum clip_transfer */
     } output;

@@ -13,7 +13,10 @@ const struct job_draft job_defaults = {
         .clip = { .width = 832, .height = 480, .fps = { 16, 1 } },
         .quantize = JOB_QUANTIZE_WARN,
         .sweep.max_clips = 10000,
-        .output = { .on_exists = JOB_SKIP, .latents_dtype = "bf16", .preview_columns = 6 },
+        .output = { .on_exists = JOB_SKIP,
+                    .latents_dtype = "bf16",
+                    .embeddings_dtype = "bf16",
+                    .preview_columns = 6 },
         .run = { .max_failed = -1, .errors = 3, .crashes = 5, .preempts = 20,
                  .backoff = { .micros = 30000000 },
                  .checkpoint = { .micros = 20000000 } },
@@ -158,7 +161,7 @@ static status read_sweep(const struct tree_node *n, void *to)
     return field_text(d->job.sweep.combine_node, 1024, &text);
 }
 
-static status read_latents_dtype(const struct tree_node *n, void *to)
+static status read_dtype(const struct tree_node *n, void *to)
 {
     int which;
 
@@ -192,13 +195,24 @@ static const struct field latents_fields[] = {
       .to = AT(job.output.latents),
       .read = read_safetensors,
       .required = true },
-    { .name = "dtype",
-      .type = FIELD_READ,
-      .to = AT(job.output.latents_dtype),
-      .read = read_latents_dtype },
+    { .name = "dtype", .type = FIELD_READ, .to = AT(job.output.latents_dtype), .read = read_dtype },
 };
 static const struct field_table latents_table = { "output.latents", latents_fields,
                                                   COUNT_OF(latents_fields) };
+
+static const struct field embeddings_fields[] = {
+    { .name = "file",
+      .type = FIELD_READ,
+      .to = AT(job.output.embeddings),
+      .read = read_safetensors,
+      .required = true },
+    { .name = "dtype",
+      .type = FIELD_READ,
+      .to = AT(job.output.embeddings_dtype),
+      .read = read_dtype },
+};
+static const struct field_table embeddings_table = { "output.embeddings", embeddings_fields,
+                                                     COUNT_OF(embeddings_fields) };
 
 static const struct field preview_fields[] = {
     { .name = "file",
@@ -242,7 +256,7 @@ static const struct field output_fields[] = {
     { .name = "latents", .type = FIELD_MAP, .map = &latents_table },
     { .name = "preview", .type = FIELD_MAP, .map = &preview_table },
     { .name = "colour", .type = FIELD_MAP, .map = &colour_table },
-    REFUSED("embeddings", LATER),
+    { .name = "embeddings", .type = FIELD_MAP, .map = &embeddings_table },
     REFUSED("metadata", "remove the key; clip.json is always written in full"),
 };
 static const struct field_table output_table = { "output", output_fields, COUNT_OF(output_fields) };
@@ -359,10 +373,10 @@ static const struct field job_fields[] = {
 const struct field_table job_table = { "", job_fields, COUNT_OF(job_fields) };
 
 const struct field_table *const job_tables[] = {
-    &job_table,       &model_table,   &lora_table,   &clip_table,   &job_prompt_table,
-    &start_table,     &sweep_table,   &axis_table,   &output_table, &format_table,
-    &latents_table,   &preview_table, &colour_table, &run_table,    &retries_table,
-    &job_after_table, NULL,
+    &job_table,     &model_table,     &lora_table,   &clip_table,       &job_prompt_table,
+    &start_table,   &sweep_table,     &axis_table,   &output_table,     &format_table,
+    &latents_table, &preview_table,   &colour_table, &embeddings_table, &run_table,
+    &retries_table, &job_after_table, NULL,
 };
 
 const char *job_exists_name(int on_exists)

@@ -91,6 +91,8 @@ static const struct spec_key clip_keys[] = {
     { "transfer", SPEC_CHOICE, AT(transfer), .allowed = "bt709|srgb" },
     { "latents", SPEC_MAY_TEXT, .at = AT(latents) },
     { "latents_dtype", SPEC_MAY_TEXT, .at = AT(latents_dtype) },
+    { "embeddings", SPEC_MAY_TEXT, .at = AT(embeddings) },
+    { "embeddings_dtype", SPEC_MAY_TEXT, .at = AT(embeddings_dtype) },
     { "preview", SPEC_MAY_TEXT, .at = AT(preview) },
     { "preview_columns", SPEC_INT, AT(preview_columns), .max = 32 },
     { "content_id", SPEC_CHARS, AT(content_id), .max = CLIP_ID },
@@ -216,10 +218,11 @@ static status check_name(const char *key, const char *name)
 /* No two files of the clip have one name. */
 static status check_clip_files(const struct clip_spec *c)
 {
-    const char *taken[CLIP_FORMATS + 3] = { "clip.json" };
+    const char *taken[CLIP_FORMATS + 4] = { "clip.json" };
     int count = 1;
 
     if (c->latents) taken[count++] = c->latents;
+    if (c->embeddings) taken[count++] = c->embeddings;
     if (c->preview) taken[count++] = c->preview;
     for (int i = 0; i < c->formats; i++) {
         const char *const file = c->format[i].file;
@@ -231,6 +234,12 @@ static status check_clip_files(const struct clip_spec *c)
         taken[count++] = file;
     }
     return ST_OK;
+}
+
+static status check_dtype(const char *key, const char *file, const char *dtype)
+{
+    if (!file == !dtype && (!file || choice_find("bf16|f32", dtype) >= 0)) return ST_OK;
+    return fail(ST_FORMAT, "%s_dtype: not bf16 or f32, as goes with %s", key, key);
 }
 
 static status check_clip(const struct clip_spec *c)
@@ -245,13 +254,13 @@ static status check_clip(const struct clip_spec *c)
         return fail(ST_FORMAT, "start_file: not what goes with start");
     if (!c->start.pictures != (c->start.kind != CLIP_START_VIDEO))
         return fail(ST_FORMAT, "start_pictures: not what goes with start");
-    if (!c->latents != !c->latents_dtype ||
-        (c->latents && choice_find("bf16|f32", c->latents_dtype) < 0))
-        return fail(ST_FORMAT, "latents_dtype: not bf16 or f32, as goes with latents");
+    TRY(check_dtype("latents", c->latents, c->latents_dtype));
+    TRY(check_dtype("embeddings", c->embeddings, c->embeddings_dtype));
     if (!c->preview != !c->preview_columns)
         return fail(ST_FORMAT, "preview_columns: not what goes with preview");
     TRY(check_name("name", c->name));
     TRY(check_name("latents", c->latents));
+    TRY(check_name("embeddings", c->embeddings));
     TRY(check_name("preview", c->preview));
     TRY(check_clip_files(c));
     return check_prompts(c);

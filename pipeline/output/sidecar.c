@@ -171,6 +171,19 @@ static void put_latents(struct object root, const struct sidecar *s)
     for (int i = 0; i < 4; i++) append_json(o, "shape", shape, json_integer(s->latents_shape[i]));
 }
 
+/* One tensor an entry of generation.prompts. */
+static void put_embeddings(struct object root, const struct clip_embeddings *e)
+{
+    if (!e || !e->name) return;
+    struct object const o = put_object(root, "embeddings");
+    put_string(o, "file", e->name);
+    put_string(o, "dtype", dtype_name(e->dtype));
+    put_int(o, "dim", e->dim);
+    json_t *const tokens = put_list(o, "tokens");
+    for (int i = 0; i < e->texts; i++)
+        append_json(o, "tokens", tokens, json_integer(e->text[i].tokens));
+}
+
 static void put_prompts(struct object o, const struct sidecar_info *a)
 {
     json_t *const list = put_list(o, "prompts");
@@ -312,6 +325,7 @@ static void put_all(struct object root, const struct sidecar *s)
     put_video(root, s);
     put_files(root, s);
     put_latents(root, s);
+    put_embeddings(root, s->embeddings);
     put_generation(root, s->about);
     put_provenance(root, s->about);
     put_quality(root, s->quality);

@@ -559,11 +559,13 @@ static void refused_outputs(void **state)
         { "{colour: {gamma: 2}}",
           "6:19: output.colour.gamma: unknown key; allowed: matrix, primaries, transfer, range" },
         { "{embeddings: {file: e.npy}}",
-          "6:10: output.embeddings: not supported by this version; remove the key" },
+          "6:29: output.embeddings.file: found \"e.npy\"; allowed: a file name that ends in .safetensors" },
+        { "{latents: {file: e.safetensors}, embeddings: {file: e.safetensors}}",
+          "6:61: output.embeddings.file: found \"e.safetensors\", which another file of the clip is called; allowed: a name of its own" },
         { "{metadata: full}",
           "6:10: output.metadata: not supported by this version; remove the key; clip.json is always written in full" },
         { "{format: []}",
-          "6:10: output.format: unknown key (did you mean formats?); allowed: dir, name, on_exists, formats, latents, preview, colour" },
+          "6:10: output.format: unknown key (did you mean formats?); allowed: dir, name, on_exists, formats, latents, preview, colour, embeddings" },
     };
 
     (void)state;
@@ -693,6 +695,7 @@ static void ids(void **state)
         { BASE "output: {colour: {transfer: srgb}}\n", "m", true, false },
         { BASE "output: {colour: {matrix: bt709, primaries: bt709, transfer: bt709, range: tv}}\n",
           "m", true, true },
+        { BASE "output: {embeddings: {file: l.safetensors}}\n", "m", true, false },
         { BASE "output: {latents: {file: l.safetensors}}\n", "m", true, false },
         { BASE "output: {preview: {file: l.png}}\n", "m", true, false },
         { HEAD TEXT "clip: {length: 160f, fps: 15}\n", "m", true, false },

@@ -53,6 +53,8 @@ static struct clip_spec full_clip(void)
                                .transfer = CLIP_SRGB,
                                .latents = T("l.safetensors"),
                                .latents_dtype = T("f32"),
+                               .embeddings = T("e.safetensors"),
+                               .embeddings_dtype = T("bf16"),
                                .preview = T("contact.png"),
                                .preview_columns = 8,
                                .content_id = "0123456789abcdef",
@@ -172,6 +174,8 @@ static void same_clip(const struct clip_spec *a, const struct clip_spec *b)
     assert_int_equal(a->transfer, b->transfer);
     same_text(a->latents, b->latents);
     same_text(a->latents_dtype, b->latents_dtype);
+    same_text(a->embeddings, b->embeddings);
+    same_text(a->embeddings_dtype, b->embeddings_dtype);
     same_text(a->preview, b->preview);
     assert_int_equal(a->preview_columns, b->preview_columns);
     same_text(a->content_id, b->content_id);
@@ -362,6 +366,7 @@ static void refused_clips(void **state)
           "format[0].file: clip.json is another file of the clip" },
         { "latents", "null", "latents_dtype: not bf16 or f32, as goes with latents" },
         { "latents_dtype", "\"f16\"", "latents_dtype: not bf16 or f32, as goes with latents" },
+        { "embeddings", "null", "embeddings_dtype: not bf16 or f32, as goes with embeddings" },
         { "preview", "null", "preview_columns: not what goes with preview" },
         { "preview_columns", "33", "preview_columns: not a whole number from 0 to 32" },
         { "content_id", "\"0123456789abcdef0\"", "content_id: not a text of at most 16 bytes" },
