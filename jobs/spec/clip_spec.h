@@ -79,6 +79,9 @@ struct clip_spec {
     int frames_per_block; /* latent frames; the model's */
     struct clip_start start;
     int64_t checkpoint; /* blocks from one to the next; 0: none are made */
+    int64_t clip_ms;    /* it fails if it takes longer, from its first block on; 0: however long */
+    int64_t stall_ms;   /* likewise, from one block that is encoded to the next */
+    int64_t grace_ms;   /* a stop waits for it so long at most; 0: until it lies safe */
 
     struct clip_prompt *prompt; /* rising by block, the first at block 0 */
     int prompts;

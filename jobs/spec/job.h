@@ -52,15 +52,17 @@ struct job_after {
     const struct tree_node *node;
 };
 
-/* What a queue is told; a render of files heeds none of it. */
+/* How the job is run. */
 struct job_run {
     int max_worlds;                /* that work on it at a time; 0: no limit */
     int max_failed;                /* clips; -1: no limit */
     bool max_failed_in_percent;    /* of the clips */
     int errors, crashes, preempts; /* of a clip, before it fails */
     struct duration backoff;       /* before it is tried again: times the tries so far */
-    bool given;                    /* any of these */
+    bool given;                    /* any of these: a queue's, a render of files heeds none */
     struct duration checkpoint;    /* of video, from one to the next; none: no checkpoints */
+    struct duration clip, stall;   /* longest time of a clip, and from one block to the next */
+    struct duration grace;         /* from a stop to the end where things stand. All three: none */
 };
 
 /* Texts and nodes belong to the job's file. */

@@ -295,6 +295,36 @@ static const struct field retries_fields[] = {
 static const struct field_table retries_table = { "run.retries", retries_fields,
                                                   COUNT_OF(retries_fields) };
 
+static status read_timeout(const struct tree_node *n, void *to)
+{
+    struct duration *const d = to;
+
+    TRY(read_backoff(n, d));
+    return d->micros < 1000000 ? tree_refuse(n, "a time from 1s to 24h") : ST_OK;
+}
+
+static status read_grace(const struct tree_node *n, void *to)
+{
+    enum { GRACE_S = 600 };
+    struct duration *const d = to;
+
+    TRY(read_backoff(n, d));
+    bool const fits = d->micros >= 1000000 && d->micros <= (int64_t)GRACE_S * 1000000;
+    return fits ? ST_OK : tree_refuse(n, "a time from 1s to 600s");
+}
+
+#define WORLDS "remove the key; --deadline and --stall of `render` and `work` say so for a world"
+
+static const struct field timeouts_fields[] = {
+    { .name = "clip", .type = FIELD_READ, .to = AT(job.run.clip), .read = read_timeout },
+    { .name = "stall", .type = FIELD_READ, .to = AT(job.run.stall), .read = read_timeout },
+    REFUSED("setup", WORLDS),
+    REFUSED("chunk", WORLDS),
+    REFUSED("encode", WORLDS),
+};
+static const struct field_table timeouts_table = { "run.timeouts", timeouts_fields,
+                                                   COUNT_OF(timeouts_fields) };
+
 static const struct field run_fields[] = {
     { .name = "checkpoint",
       .type = FIELD_READ,
@@ -309,8 +339,8 @@ static const struct field run_fields[] = {
     { .name = "retries", .type = FIELD_MAP, .map = &retries_table },
     REFUSED("gpus", LATER),
     REFUSED("requires", LATER),
-    REFUSED("timeouts", LATER),
-    REFUSED("grace", LATER),
+    { .name = "timeouts", .type = FIELD_MAP, .map = &timeouts_table },
+    { .name = "grace", .type = FIELD_READ, .to = AT(job.run.grace), .read = read_grace },
 };
 static const struct field_table run_table = { "run", run_fields, COUNT_OF(run_fields) };
 
@@ -373,10 +403,11 @@ static const struct field job_fields[] = {
 const struct field_table job_table = { "", job_fields, COUNT_OF(job_fields) };
 
 const struct field_table *const job_tables[] = {
-    &job_table,     &model_table,     &lora_table,   &clip_table,       &job_prompt_table,
-    &start_table,   &sweep_table,     &axis_table,   &output_table,     &format_table,
-    &latents_table, &preview_table,   &colour_table, &embeddings_table, &run_table,
-    &retries_table, &job_after_table, NULL,
+    &job_table,        &model_table,      &lora_table,    &clip_table,
+    &job_prompt_table, &start_table,      &sweep_table,   &axis_table,
+    &output_table,     &format_table,     &latents_table, &preview_table,
+    &colour_table,     &embeddings_table, &run_table,     &retries_table,
+    &timeouts_table,   &job_after_table,  NULL,
 };
 
 const char *job_exists_name(int on_exists)

@@ -18,6 +18,7 @@ enum {
     BLOCKS_MAX = PICTURES_MAX / 4 + 1,
     VALUES_MAX = 16,
     LABELS_MAX = 64,
+    DAY_MS = 24 * 3600 * 1000,
     GOP_MAX = 60 * 240, /* a minute at the highest rate */
 };
 
@@ -79,6 +80,9 @@ static const struct spec_key clip_keys[] = {
     { "pictures", SPEC_INT64, AT(pictures), .min = 1, .max = PICTURES_MAX },
     { "blocks", SPEC_INT64, AT(blocks), .min = 1, .max = BLOCKS_MAX },
     { "checkpoint", SPEC_INT64, AT(checkpoint), .max = BLOCKS_MAX },
+    { "clip_ms", SPEC_INT64, AT(clip_ms), .max = DAY_MS },
+    { "stall_ms", SPEC_INT64, AT(stall_ms), .max = DAY_MS },
+    { "grace_ms", SPEC_INT64, AT(grace_ms), .max = DAY_MS },
     { "frames_per_block", SPEC_INT, AT(frames_per_block), .min = 1, .max = 16 },
     { "start", SPEC_CHOICE, AT(start.kind), .allowed = "none|latents|image|video" },
     { "start_file", SPEC_MAY_TEXT, .at = AT(start.file), .min = 1 },

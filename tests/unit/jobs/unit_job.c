@@ -229,6 +229,26 @@ static void prompts_in_force(void **state)
     }
 }
 
+static void times_of_a_run(void **state)
+{
+    struct job_file f;
+    struct clip_list l;
+
+    (void)state;
+    assert_int_equal(expand(BASE "run: {timeouts: {clip: 6h, stall: 1.5s}, grace: 120s}\n", &f, &l),
+                     ST_OK);
+    assert_false(f.job[0].run.given);
+    assert_int_equal(l.clip[0].clip_ms, 6 * 3600 * 1000);
+    assert_int_equal(l.clip[0].stall_ms, 1500);
+    assert_int_equal(l.clip[0].grace_ms, 120000);
+    clip_free(&l);
+    job_close(&f);
+    assert_int_equal(expand(BASE, &f, &l), ST_OK);
+    assert_int_equal(l.clip[0].clip_ms + l.clip[0].stall_ms + l.clip[0].grace_ms, 0);
+    clip_free(&l);
+    job_close(&f);
+}
+
 static void several_jobs(void **state)
 {
     static const char text[] = BASE "---\nrender: 1\nname: b\nmodel: n.yaml\n" TEXT CLIP;
@@ -316,11 +336,21 @@ static void refused_keys(void **state)
           "share such as 5%" },
         { BASE "run: {max_worlds: 0}\n",
           "d/j.yaml:6:19: run.max_worlds: found \"0\"; allowed: a whole number from 1 to 1000000" },
-        { BASE "run: {grace: 20s}\n",
-          "d/j.yaml:6:7: run.grace: not supported by this version; remove the key" },
+        { BASE "run: {grace: 601s}\n",
+          "d/j.yaml:6:14: run.grace: found \"601s\"; allowed: a time from 1s to 600s" },
+        { BASE "run: {grace: 0s}\n",
+          "d/j.yaml:6:14: run.grace: found \"0s\"; allowed: a time from 1s to 600s" },
+        { BASE "run: {timeouts: {clip: 0.5s}}\n",
+          "d/j.yaml:6:24: run.timeouts.clip: found \"0.5s\"; allowed: a time from 1s to 24h" },
+        { BASE "run: {timeouts: {stall: 20f}}\n",
+          "d/j.yaml:6:25: run.timeouts.stall: found \"20f\"; allowed: a time such as 30s" },
+        { BASE "run: {timeouts: {setup: 15m}}\n",
+          "d/j.yaml:6:18: run.timeouts.setup: not supported by this version; remove the key; --deadline and --stall of `render` and `work` say so for a world" },
+        { BASE "run: {gpus: 8}\n",
+          "d/j.yaml:6:7: run.gpus: not supported by this version; remove the key" },
         { BASE "run: {gpu: 8}\n",
           "d/j.yaml:6:7: run.gpu: unknown key (did you mean gpus?); allowed: checkpoint, "
-          "max_worlds, max_failed, retries" },
+          "max_worlds, max_failed, retries, timeouts, grace" },
         { BASE "labels: [a]\n",
           "d/j.yaml:6:9: labels: found a list; allowed: a map of at most 64 texts" },
         { BASE "labels: {a: {b: c}}\n",
@@ -695,6 +725,7 @@ static void ids(void **state)
         { BASE "output: {colour: {transfer: srgb}}\n", "m", true, false },
         { BASE "output: {colour: {matrix: bt709, primaries: bt709, transfer: bt709, range: tv}}\n",
           "m", true, true },
+        { BASE "run: {timeouts: {clip: 6h, stall: 5m}, grace: 2m}\n", "m", true, true },
         { BASE "output: {embeddings: {file: l.safetensors}}\n", "m", true, false },
         { BASE "output: {latents: {file: l.safetensors}}\n", "m", true, false },
         { BASE "output: {preview: {file: l.png}}\n", "m", true, false },
@@ -744,6 +775,7 @@ int main(void)
         cmocka_unit_test(refused_sizes),
         cmocka_unit_test(ids),
         cmocka_unit_test(pinned_models),
+        cmocka_unit_test(times_of_a_run),
     };
     return cmocka_run_group_tests_name("unit_job", tests, NULL, NULL);
 }
