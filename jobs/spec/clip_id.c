@@ -104,6 +104,7 @@ static json_t *formats_for_id(const struct clip_spec *c)
                                 f->codec, "pix", f->pix, "preset", f->preset, "profile", f->profile,
                                 "crf", f->crf, "threads", f->threads);
         if (f->encoder == CLIP_ENCODER_NVENC) json_set(&one, "encoder", json_string("nvenc"));
+        if (f->gop) json_set(&one, "gop", json_integer(f->gop));
         json_add(&list, one);
     }
     return list;
@@ -111,11 +112,17 @@ static json_t *formats_for_id(const struct clip_spec *c)
 
 static json_t *task_for_id(const struct clip_spec *c)
 {
-    return json_pack("{s:i, s:s, s:I, s:I, s:o, s:s?, s:s?, s:s?, s:i}", "task", 1, "content",
-                     c->content_id, "fps_num", (json_int_t)c->fps_num, "fps_den",
-                     (json_int_t)c->fps_den, "formats", formats_for_id(c), "latents", c->latents,
-                     "latents_dtype", c->latents ? c->latents_dtype : NULL, "preview", c->preview,
-                     "preview_columns", c->preview ? c->preview_columns : 0);
+    json_t *task =
+        json_pack("{s:i, s:s, s:I, s:I, s:o, s:s?, s:s?, s:s?, s:i}", "task", 1, "content",
+                  c->content_id, "fps_num", (json_int_t)c->fps_num, "fps_den",
+                  (json_int_t)c->fps_den, "formats", formats_for_id(c), "latents", c->latents,
+                  "latents_dtype", c->latents ? c->latents_dtype : NULL, "preview", c->preview,
+                  "preview_columns", c->preview ? c->preview_columns : 0);
+    if (c->embeddings)
+        json_set(&task, "embeddings",
+                 json_pack("{s:s, s:s}", "file", c->embeddings, "dtype", c->embeddings_dtype));
+    if (c->transfer == CLIP_SRGB) json_set(&task, "transfer", json_string("srgb"));
+    return task;
 }
 
 /* The first 16 hex digits of SHA-256 of the canonical text: keys sorted, no blanks. */

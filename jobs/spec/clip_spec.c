@@ -49,8 +49,9 @@ static void free_format(struct clip_format *f)
 
 void clip_spec_free(struct clip_spec *c)
 {
-    char *const texts[] = { c->job,     c->owner,         c->name,    c->dir,
-                            c->latents, c->latents_dtype, c->preview, c->start.file };
+    char *const texts[] = { c->job,        c->owner,           c->name,    c->dir,
+                            c->latents,    c->latents_dtype,   c->preview, c->start.file,
+                            c->embeddings, c->embeddings_dtype };
 
     for (int i = 0; i < COUNT_OF(texts); i++) free(texts[i]);
     for (int i = 0; i < c->prompts; i++) free(c->prompt[i].text);

@@ -40,12 +40,16 @@ struct clip_pair {
 enum clip_encoder { CLIP_ENCODER_CPU, CLIP_ENCODER_NVENC, CLIP_ENCODER_AUTO };
 const char *clip_encoder_name(enum clip_encoder e); /* "cpu", "nvenc", "auto" */
 
+/* What players are told of the pictures' transfer function; the pictures are the same. */
+enum clip_transfer { CLIP_BT709, CLIP_SRGB };
+
 /* One video file. profile NULL: the one that goes with pix; preset NULL: the codec has none. */
 struct clip_format {
     char *file, *codec, *pix, *preset, *profile;
     int crf;     /* -1: the codec has none */
     int threads; /* of the encoder */
     enum clip_encoder encoder;
+    int gop; /* pictures from one key frame to the next at most; 0: a second, rounded down */
 };
 
 /* What a clip's first blocks are, where they are not rendered. */
@@ -75,6 +79,9 @@ struct clip_spec {
     int frames_per_block; /* latent frames; the model's */
     struct clip_start start;
     int64_t checkpoint; /* blocks from one to the next; 0: none are made */
+    int64_t clip_ms;    /* it fails if it takes longer, from its first block on; 0: however long */
+    int64_t stall_ms;   /* likewise, from one block that is encoded to the next */
+    int64_t grace_ms;   /* a stop waits for it so long at most; 0: until it lies safe */
 
     struct clip_prompt *prompt; /* rising by block, the first at block 0 */
     int prompts;
@@ -85,8 +92,10 @@ struct clip_spec {
 
     struct clip_format *format; /* at most CLIP_FORMATS */
     int formats;
-    char *latents, *latents_dtype; /* file; "bf16" or "f32". NULL: none */
-    char *preview;                 /* file of the contact sheet. NULL: none */
+    enum clip_transfer transfer;
+    char *latents, *latents_dtype;       /* file; "bf16" or "f32". NULL: none */
+    char *embeddings, *embeddings_dtype; /* of the prompts; likewise */
+    char *preview;                       /* file of the contact sheet. NULL: none */
     int preview_columns;
 
     /* "" if the model was not identified. content_id stands for all that makes the pictures;

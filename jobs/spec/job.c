@@ -107,8 +107,8 @@ static status check_file_names(const struct job *j)
 {
     const struct tree_node *const output = tree_find(j->node, "output");
     const struct tree_node *const list = output ? tree_find(output, "formats") : NULL;
-    const char *file[JOB_FORMATS + 3] = { "clip.json" };
-    const struct tree_node *node[JOB_FORMATS + 3] = { NULL };
+    const char *file[JOB_FORMATS + 4] = { "clip.json" };
+    const struct tree_node *node[JOB_FORMATS + 4] = { NULL };
     int n = 1;
 
     for (const struct tree_node *m = list ? list->first : NULL; m; m = m->next, n++)
@@ -118,6 +118,10 @@ static status check_file_names(const struct job *j)
     if (j->output.latents) {
         node[n] = tree_find(tree_find(output, "latents"), "file");
         file[n++] = j->output.latents;
+    }
+    if (j->output.embeddings) {
+        node[n] = tree_find(tree_find(output, "embeddings"), "file");
+        file[n++] = j->output.embeddings;
     }
     if (j->output.preview) {
         node[n] = tree_find(tree_find(output, "preview"), "file");

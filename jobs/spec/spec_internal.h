@@ -99,7 +99,7 @@ status lora_add(struct model_lora **lora, int *count, const struct model_lora *f
 /* What is read before it is held together. */
 struct job_draft {
     struct job job;
-    int version;
+    int version, only; /* only: of choices of one word */
     const char *model, *dir;
     const struct tree_node *prompt, *prompts, *axes, *formats, *lora, *after;
 };

@@ -36,7 +36,7 @@ struct dispatcher {
     bool exhausted;               /* the source has no more of the group */
     bool ended, closed;           /* feeds: no more clips; nothing more at all */
     int numbers;                  /* of the render, given out so far */
-    double asked_at;              /* the source, clock_seconds() */
+    double asked_at, stopped_at;  /* the source; 0: no stop. clock_seconds() */
     int64_t done, failed;
 };
 
@@ -289,10 +289,23 @@ static bool all_handed(struct dispatcher *d)
     return dispatch_list_find_unhanded(d->list, &e, 1) == 0;
 }
 
+/* After a stop: the line drains, and what it has is put away. That may take longer than whoever
+ * sent the stop will wait. */
+static void heed_grace(struct dispatcher *d)
+{
+    int64_t const grace_ms = dispatch_list_grace(d->list);
+
+    if (!d->stopped_at) d->stopped_at = clock_seconds();
+    if (!grace_ms || !d->t->rank->o->overdue) return;
+    if ((clock_seconds() - d->stopped_at) * 1000 > (double)grace_ms) d->t->rank->o->overdue();
+}
+
 static status run_turn(struct dispatcher *d)
 {
     bool const stopped = comm_stopped(d->t->world);
 
+    if (stopped) heed_grace(d);
+    else dispatch_list_expire(d->list);
     TRY(report_changes(d));
     if (clock_seconds() - d->asked_at >= turn_s) TRY(poll_source(d, !stopped && !d->ended));
     if (!stopped && !d->ended) TRY(supply_lines(d));

@@ -50,7 +50,8 @@ struct encode_worker {
     struct task task;
 
     /* the thread's own */
-    struct live_clip *clip; /* the one in work; NULL: none */
+    struct live_clip *clip;          /* the one in work; NULL: none */
+    struct clip_writer_text *prompt; /* [its prompts], where their embeddings are wanted */
     struct clip_writer *writer;
     struct clip_provenance provenance;      /* must outlive the writer, as */
     struct strbuf identity;                 /* must; of a clip with checkpoints */
@@ -71,6 +72,8 @@ static void free_writer_config(struct encode_worker *f)
 {
     clip_provenance_free(&f->provenance);
     strbuf_free(&f->identity);
+    free(f->prompt);
+    f->prompt = NULL;
     f->windows = f->windows_due = 0;
 }
 
@@ -125,7 +128,29 @@ static struct clip_writer_config config_of(const struct encode_worker *f,
         c.latents.height = g->latent_h;
         c.latents.width = g->latent_w;
     }
+    if (spec->embeddings) {
+        c.embeddings.file = spec->embeddings;
+        c.embeddings.dtype = strcmp(spec->embeddings_dtype, "f32") ? DT_BF16 : DT_F32;
+        c.embeddings.text = f->prompt;
+        c.embeddings.texts = spec->prompts;
+        c.embeddings.dim = g->shape.text_dim;
+    }
     return c;
+}
+
+/* One for each entry of the schedule, also where two have the same text. */
+static status list_prompts(struct encode_worker *f)
+{
+    const struct live_clip *const c = f->clip;
+
+    if (!c->spec.embeddings) return ST_OK;
+    f->prompt = calloc((size_t)c->spec.prompts, sizeof *f->prompt);
+    if (!f->prompt) return fail(ST_NOMEM, "%d prompts", c->spec.prompts);
+    for (int i = 0; i < c->spec.prompts; i++) {
+        const struct embedding *const e = &c->text[c->text_of[i]];
+        f->prompt[i] = (struct clip_writer_text){ e->rows, e->tokens };
+    }
+    return ST_OK;
 }
 
 /* Somebody else's, and perhaps of another task: it stays, and nobody has looked at it. */
@@ -142,6 +167,7 @@ static status open_writer(struct encode_worker *f)
     if (path_exists(spec->dir)) return fail_appeared(f);
     for (int i = 0; i < spec->formats; i++) formats[i] = clip_video_config(spec, i);
     TRY(clip_provenance_make(&f->provenance, f->c.t, f->clip));
+    TRY(list_prompts(f));
     struct clip_writer_config c = config_of(f, formats);
     if (spec->checkpoint) {
         TRY(clip_identity(&f->identity, f->c.t, spec));

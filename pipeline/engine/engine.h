@@ -45,6 +45,8 @@ struct engine_options {
     bool (*stop_asked)(void); /* the same, for those who only pass it on */
     void (*loading)(void);    /* nothing is in work until `stop` is called next, so that a stop may
                                     just end the process; or NULL */
+    void (*overdue)(void); /* the clips in work have had their grace since a stop: the process is to
+                                 end where it stands; or NULL */
     int (*exit_code)(status st); /* for a process that has to end where it stands */
 };
 

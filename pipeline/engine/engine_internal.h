@@ -432,6 +432,7 @@ struct dispatch_entry {
     int number, line;          /* -1: waits to be handed over */
     int64_t nth;               /* clip of its line */
     int64_t encoded, reported; /* blocks; of those the source knows */
+    double begun_at, moved_at; /* its first block entered; one was encoded: clock_seconds() */
     bool begun, begun_reported;
     bool over; /* `st` and `why` say what became of it */
     status st;
@@ -472,6 +473,10 @@ void dispatch_list_refuse(struct dispatch_list *l, struct dispatch_entry *e, sta
                           const char *why);
 void dispatch_list_refuse_unhanded(struct dispatch_list *l, status st, const char *why);
 void dispatch_list_settle(struct dispatch_list *l, const char *why);
+/* End those that have had longer than their clips say; ST_MISMATCH. */
+void dispatch_list_expire(struct dispatch_list *l);
+/* The greatest grace of the clips that lines have; 0: none is there, or one has no limit. */
+int64_t dispatch_list_grace(struct dispatch_list *l);
 /* Returns the line that has the clip, *number its number there; -1: none, and it is over. */
 int dispatch_list_withdraw(struct dispatch_list *l, int64_t ticket, int *number);
 

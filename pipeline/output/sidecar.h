@@ -120,6 +120,8 @@ struct sidecar_block {
     char sha256[DIGEST_HEX]; /* of their 8-bit RGB */
 };
 
+struct clip_embeddings;
+
 struct sidecar {
     const struct sidecar_info *about;
     const struct sidecar_run *run;
@@ -135,7 +137,8 @@ struct sidecar {
     char pictures_sha256[DIGEST_HEX];
     const char *latents_file, *latents_dtype; /* NULL: none */
     int64_t latents_shape[4];
-    const char *preview_file; /* NULL: none */
+    const struct clip_embeddings *embeddings; /* without a name: none */
+    const char *preview_file;                 /* NULL: none */
     const struct quality *quality;
 };
 

@@ -23,8 +23,8 @@ static struct clip_spec full_clip(void)
     static struct clip_pair value[] = { { T("seed"), T("1") }, { T("place"), T("Hong Kong") } };
     static struct clip_pair label[] = { { T("show"), T("harbour") } };
     static struct clip_format format[] = {
-        { T("clip.mp4"), T("h264"), T("yuv444p"), T("slow"), NULL, 20, 4, CLIP_ENCODER_NVENC },
-        { T("edit.mov"), T("prores"), T("yuv422p10"), NULL, T("lt"), -1, 1, CLIP_ENCODER_CPU },
+        { T("clip.mp4"), T("h264"), T("yuv444p"), T("slow"), NULL, 20, 4, CLIP_ENCODER_NVENC, 48 },
+        { T("edit.mov"), T("prores"), T("yuv422p10"), NULL, T("lt"), -1, 1, CLIP_ENCODER_CPU, 0 },
     };
 
     return (struct clip_spec){ .job = T("harbour-dawn"),
@@ -50,8 +50,14 @@ static struct clip_spec full_clip(void)
                                .labels = COUNT_OF(label),
                                .format = format,
                                .formats = COUNT_OF(format),
+                               .transfer = CLIP_SRGB,
+                               .clip_ms = 3600000,
+                               .stall_ms = 300000,
+                               .grace_ms = 120000,
                                .latents = T("l.safetensors"),
                                .latents_dtype = T("f32"),
+                               .embeddings = T("e.safetensors"),
+                               .embeddings_dtype = T("bf16"),
                                .preview = T("contact.png"),
                                .preview_columns = 8,
                                .content_id = "0123456789abcdef",
@@ -143,6 +149,7 @@ static void same_formats(const struct clip_spec *a, const struct clip_spec *b)
         assert_int_equal(f->crf, g->crf);
         assert_int_equal(f->threads, g->threads);
         assert_int_equal(f->encoder, g->encoder);
+        assert_int_equal(f->gop, g->gop);
     }
 }
 
@@ -167,8 +174,14 @@ static void same_clip(const struct clip_spec *a, const struct clip_spec *b)
     same_pairs(a->value, a->values, b->value, b->values);
     same_pairs(a->label, a->labels, b->label, b->labels);
     same_formats(a, b);
+    assert_int_equal(a->transfer, b->transfer);
+    assert_int_equal(a->clip_ms, b->clip_ms);
+    assert_int_equal(a->stall_ms, b->stall_ms);
+    assert_int_equal(a->grace_ms, b->grace_ms);
     same_text(a->latents, b->latents);
     same_text(a->latents_dtype, b->latents_dtype);
+    same_text(a->embeddings, b->embeddings);
+    same_text(a->embeddings_dtype, b->embeddings_dtype);
     same_text(a->preview, b->preview);
     assert_int_equal(a->preview_columns, b->preview_columns);
     same_text(a->content_id, b->content_id);
@@ -297,7 +310,7 @@ static const char *said(bool model, const char *key, const char *value)
     ", \"text\": \"x\", \"at\": \"\", \"over\": \"\", \"moved\": false, \"cut\": false}"
 #define FORMAT(file)                                                                               \
     "{\"file\": \"" file "\", \"codec\": \"h264\", \"pix\": \"yuv420p\", \"crf\": 1, "             \
-    "\"threads\": 1, \"encoder\": \"cpu\"}"
+    "\"threads\": 1, \"encoder\": \"cpu\", \"gop\": 0}"
 #define FOUR(x) x ", " x ", " x ", " x
 
 static void refused_clips(void **state)
@@ -359,6 +372,7 @@ static void refused_clips(void **state)
           "format[0].file: clip.json is another file of the clip" },
         { "latents", "null", "latents_dtype: not bf16 or f32, as goes with latents" },
         { "latents_dtype", "\"f16\"", "latents_dtype: not bf16 or f32, as goes with latents" },
+        { "embeddings", "null", "embeddings_dtype: not bf16 or f32, as goes with embeddings" },
         { "preview", "null", "preview_columns: not what goes with preview" },
         { "preview_columns", "33", "preview_columns: not a whole number from 0 to 32" },
         { "content_id", "\"0123456789abcdef0\"", "content_id: not a text of at most 16 bytes" },
