@@ -68,9 +68,11 @@ struct job {
     const struct tree_node *node; /* the document */
     const char *name, *owner;     /* owner NULL: none */
     int priority;
-    char *model;             /* path of the card, behind the folder of the job file */
-    int precision;           /* enum clip_precision */
-    struct model_lora *lora; /* behind those of the card */
+    char *model;   /* path of the card, behind the folder of the job file */
+    int precision; /* enum clip_precision */
+    struct clip_numerics numerics;
+    const struct tree_node *numerics_node; /* of the map; NULL: nothing is asked */
+    struct model_lora *lora;               /* behind those of the card */
     int loras;
 
     struct job_clip clip;
