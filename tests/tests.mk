@@ -7,7 +7,7 @@ UNIT := base/unit_base base/unit_json_tree base/unit_track kernels/unit_cpu kern
         weights/unit_weights weights/unit_pickle weights/unit_bind weights/unit_formats weights/unit_adapter weights/unit_random_model \
         text/unit_text_clean text/unit_tokenizer text/unit_umt5 line/unit_schedule line/unit_kv_policy line/unit_ema_sink line/unit_timeline \
         vae/unit_vae vae/unit_vae_parts vae/unit_vae_kernels vae/unit_vae_refuse \
-        output/unit_video output/unit_drift output/unit_pictures output/unit_contact output/unit_clip_writer output/unit_clip_folder output/unit_resume output/unit_written cmd/unit_work_list
+        output/unit_video output/unit_drift output/unit_pictures output/unit_contact output/unit_clip_writer output/unit_clip_folder output/unit_resume output/unit_written cmd/unit_work_list engine/unit_numerics
 CUDA_UNIT := unit/kernels/unit_cuda # needs a card or the stand-in
 CHECK := check_kernels.c check.c check_rows.c check_wire.c check_keys.c check_heavy.c check_attention.c check_fused.c \
          check_pictures.c low_precision.c low_precision_attention.c check_closed.c mutants.c # one program
@@ -43,7 +43,7 @@ $(foreach test,$(PROGRAM) $(HELPER) $(CUDA_UNIT) $(NCCL_LINE) $(MPI_TEST) comm/m
 
 $B/tests/unit_weights: TEST_LDLIBS = -lzip
 # What the program has beside the library.
-$B/tests/unit_work_list: $O/cmd/render/work_list.o $O/cmd/render/clip_choice.o $O/cmd/clip_folder.o $O/cmd/job_encoders.o $O/cmd/prompt_lengths.o
+$B/tests/unit_work_list: $O/cmd/render/work_list.o $O/cmd/render/clip_choice.o $O/cmd/clip_folder.o $O/cmd/job_encoders.o $O/cmd/job_numerics.o $O/cmd/prompt_lengths.o
 $B/tests/line_mistakes: $(call object,$(filter cmd/verify/% cmd/exit_code.c cmd/opts.c cmd/backend.c,$(CMD_SRC)))
 $B/tests/unit_cuda_conv: $O/tests/standin/standin_dnn_conv.o $O/tests/standin/standin_dnn_chain.o
 $B/tests/engine_run $B/tests/engine_open: $O/tests/engine/made_source.o $O/tests/engine/engine_fixture.o $B/make_model

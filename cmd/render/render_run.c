@@ -199,7 +199,7 @@ status render_run(const struct render_request *w, const struct render_work *work
                       w->report ? w->report : "-");
     if (!same) FAIL_OUT(ST_NOMEM, "the options: no memory");
     r.o = options_of(w, &backend, same, work->ahead);
-    TRY_OUT(model_pool_open(&r.pool, r.o.backend, r.o.threads ? r.o.threads : pool_cpus()));
+    TRY_OUT(model_pool_open(&r.pool, r.o.threads ? r.o.threads : pool_cpus()));
     TRY_OUT(render_summary_open(&r.summary, &r.o));
     TRY_OUT(world_run(&world, render_on_rank, &r));
 out:

@@ -285,6 +285,7 @@ static status expand_one(struct maker *m, int64_t index, struct clip_spec *c)
         .index = index,
         .priority = job->priority,
         .precision = precision_of(m),
+        .numerics = job->numerics,
         .width = job->clip.width,
         .height = job->clip.height,
         .fps_num = job->clip.fps.num,

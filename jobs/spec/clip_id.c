@@ -6,8 +6,7 @@
  * The JSON of what exists must never change: a new key appears only where it is used.
  */
 #include "base/digest.h"
-#include "base/json_build.h"
-#include "jobs/spec/clip.h"
+#include "jobs/spec/spec_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,6 +75,17 @@ static json_t *model_for_id(const struct clip_spec *c, const struct card *card)
     return model;
 }
 
+json_t *numerics_json(const struct clip_numerics *n)
+{
+    json_t *asked = json_object();
+    char word[CLIP_WORD];
+
+    for (int k = 0; k < CLIP_NUMERICS; k++)
+        if (clip_numeric_word(word, n, (enum clip_numeric)k))
+            json_set(&asked, clip_numeric_name((enum clip_numeric)k), json_string(word));
+    return asked;
+}
+
 /* Seeds go beyond JSON's integers and stand as text. */
 static json_t *content_for_id(const struct clip_spec *c, const struct card *card)
 {
@@ -87,6 +97,8 @@ static json_t *content_for_id(const struct clip_spec *c, const struct card *card
                   model_for_id(c, card), "precision", clip_precision_name(c->precision), "width",
                   c->width, "height", c->height, "pictures", (json_int_t)c->pictures, "blocks",
                   (json_int_t)c->blocks, "seed", seed, "prompts", prompts_for_id(c));
+    if (!clip_numerics_same(&c->numerics, &(struct clip_numerics){ { 0 } }))
+        json_set(&content, "numerics", numerics_json(&c->numerics));
     if (c->start.kind)
         json_set(&content, "start",
                  json_pack("{s:s, s:I, s:s}", "kind", clip_start_name(c->start.kind), "pictures",

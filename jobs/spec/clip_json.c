@@ -1,6 +1,5 @@
 /* clip_json.c - an expanded job for `check --json`. */
-#include "base/json_build.h"
-#include "jobs/spec/clip.h"
+#include "jobs/spec/spec_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -116,11 +115,12 @@ static json_t *output_json(const struct job *job)
 status clip_json(struct strbuf *out, const struct job *job, const struct card *card,
                  const struct clip_list *clips)
 {
-    json_t *all = json_pack(
-        "{s:s, s:s, s:s?, s:i, s:s, s:s, s:s, s:o, s:o, s:o}", "file", job->node->tree->name, "job",
-        job->name, "owner", job->owner, "priority", job->priority, "model", card->name, "card",
-        card->path, "precision", clip_precision_name(job->precision), "labels", labels_json(job),
-        "output", output_json(job), "clips", clips_json(clips));
+    json_t *all = json_pack("{s:s, s:s, s:s?, s:i, s:s, s:s, s:s, s:o, s:o, s:o, s:o}", "file",
+                            job->node->tree->name, "job", job->name, "owner", job->owner,
+                            "priority", job->priority, "model", card->name, "card", card->path,
+                            "precision", clip_precision_name(job->precision), "numerics",
+                            numerics_json(&job->numerics), "labels", labels_json(job), "output",
+                            output_json(job), "clips", clips_json(clips));
     if (clips->count && clips->clip[0].model_id[0])
         json_set(&all, "model_sha256", json_string(clips->clip[0].model_id));
     char *const text = all ? json_write(all, JSON_INDENT(2) | JSON_PRESERVE_ORDER) : NULL;

@@ -20,6 +20,21 @@ enum {
 enum clip_precision { CLIP_BF16, CLIP_F32 };
 const char *clip_precision_name(enum clip_precision p); /* "bf16", "f32" */
 
+/* What a job may ask of how its clips are computed, in the words of the options of these names;
+ * else whoever renders decides. */
+#define CLIP_WIRE_CHOICES        "act|fp8"
+#define CLIP_DETERMINISM_CHOICES "strict|batch"
+#define CLIP_KERNELS_CHOICES     "1|2|3|4"
+enum clip_numeric { CLIP_WIRE, CLIP_DETERMINISM, CLIP_KERNELS, CLIP_NUMERICS };
+struct clip_numerics {
+    int asked[CLIP_NUMERICS]; /* place among its choices, from 1; 0: nothing is asked */
+};
+const char *clip_numeric_name(enum clip_numeric k); /* "wire", "determinism", "kernels" */
+/* The word that is asked for; false and "": none is. */
+enum { CLIP_WORD = 16 };
+bool clip_numeric_word(char word[CLIP_WORD], const struct clip_numerics *n, enum clip_numeric k);
+bool clip_numerics_same(const struct clip_numerics *a, const struct clip_numerics *b);
+
 /* A prompt from block `block` on. During the `blend` blocks from there the embedding is mixed:
  * block + i has (i + 1) / (blend + 1) of this prompt and the rest of the one before. 0: a cut. */
 struct clip_prompt {
@@ -70,6 +85,7 @@ struct clip_spec {
     char *dir;         /* where the folder will appear; NULL until somebody has decided */
     int priority;      /* 0-100, higher first */
     enum clip_precision precision;
+    struct clip_numerics numerics;
 
     int width, height; /* pixels */
     int64_t fps_num, fps_den;

@@ -51,9 +51,10 @@ static status read_job_prompts(const struct job_draft *d, struct job *j)
  * another setting is refused. */
 static status check_axis_name(const struct tree_node *n)
 {
-    static const char *const taken[] = { "name",  "index",    "prompt", "prompts",   "model",
-                                         "size",  "fps",      "length", "precision", "steps",
-                                         "shift", "guidance", "warp",   "negative",  "output" };
+    static const char *const taken[] = { "name",      "index", "prompt",   "prompts",
+                                         "model",     "size",  "fps",      "length",
+                                         "precision", "steps", "numerics", "shift",
+                                         "guidance",  "warp",  "negative", "output" };
 
     if (strlen(n->key) > 32 ||
         strspn(n->key, "abcdefghijklmnopqrstuvwxyz0123456789_") != strlen(n->key))

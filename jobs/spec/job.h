@@ -73,7 +73,9 @@ struct job {
     char *model;                          /* path of the card, behind the folder of the job file */
     const struct tree_node *model_sha256; /* a text: the model's id, else it is refused; or NULL */
     int precision;                        /* enum clip_precision */
-    struct model_lora *lora;              /* behind those of the card */
+    struct clip_numerics numerics;
+    const struct tree_node *numerics_node; /* of the map; NULL: nothing is asked */
+    struct model_lora *lora;               /* behind those of the card */
     int loras;
 
     struct job_clip clip;

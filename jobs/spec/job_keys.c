@@ -22,6 +22,7 @@ const struct job_draft job_defaults = {
                  .checkpoint = { .micros = 20000000 } },
     },
     .dir = "out",
+    .asked = { -1, -1, -1 },
 };
 
 #define AT(member) offsetof(struct job_draft, member)
@@ -98,6 +99,24 @@ static status read_model(const struct tree_node *n, void *to)
 {
     if (n->kind == TREE_MAP) return field_read(n, &model_table, to);
     return field_path(n, 4096, &((struct job_draft *)to)->model);
+}
+
+static const struct field numerics_fields[] = {
+    CHOICE("wire", asked[CLIP_WIRE], CLIP_WIRE_CHOICES),
+    CHOICE("determinism", asked[CLIP_DETERMINISM], CLIP_DETERMINISM_CHOICES),
+    CHOICE("kernels", asked[CLIP_KERNELS], CLIP_KERNELS_CHOICES),
+};
+static const struct field_table numerics_table = { "numerics", numerics_fields,
+                                                   COUNT_OF(numerics_fields) };
+
+static status read_numerics(const struct tree_node *n, void *to)
+{
+    struct job_draft *const d = to;
+
+    TRY(field_read(n, &numerics_table, d));
+    d->job.numerics_node = n;
+    for (int k = 0; k < CLIP_NUMERICS; k++) d->job.numerics.asked[k] = d->asked[k] + 1;
+    return ST_OK;
 }
 
 static const struct field clip_fields[] = {
@@ -381,6 +400,7 @@ static const struct field job_fields[] = {
       .read = read_model,
       .required = true,
       .allowed = "the path of a model card" },
+    { .name = "numerics", .type = FIELD_READ, .read = read_numerics },
     NODE("lora", lora),
     NODE("prompt", prompt),
     NODE("prompts", prompts),
@@ -403,11 +423,10 @@ static const struct field job_fields[] = {
 const struct field_table job_table = { "", job_fields, COUNT_OF(job_fields) };
 
 const struct field_table *const job_tables[] = {
-    &job_table,        &model_table,      &lora_table,    &clip_table,
-    &job_prompt_table, &start_table,      &sweep_table,   &axis_table,
-    &output_table,     &format_table,     &latents_table, &preview_table,
-    &colour_table,     &embeddings_table, &run_table,     &retries_table,
-    &timeouts_table,   &job_after_table,  NULL,
+    &job_table,        &model_table,   &numerics_table, &lora_table,      &clip_table,
+    &job_prompt_table, &start_table,   &sweep_table,    &axis_table,      &output_table,
+    &format_table,     &latents_table, &preview_table,  &colour_table,    &embeddings_table,
+    &run_table,        &retries_table, &timeouts_table, &job_after_table, NULL,
 };
 
 const char *job_exists_name(int on_exists)

@@ -3,6 +3,7 @@
 #ifndef SPEC_INTERNAL_H
 #define SPEC_INTERNAL_H
 
+#include "base/json_build.h"
 #include "base/strbuf.h"
 #include "jobs/spec/axis.h"
 #include "jobs/spec/clip.h"
@@ -102,6 +103,7 @@ struct job_draft {
     int version, only; /* only: of choices of one word */
     const char *model, *dir;
     const struct tree_node *prompt, *prompts, *axes, *formats, *lora, *after;
+    int asked[CLIP_NUMERICS]; /* of `numerics`: place among the choices, from 0 */
 };
 
 /* What a missing key means. */
@@ -137,6 +139,11 @@ struct prompts {
 status prompts_make(struct prompts *out, const struct job *job, int frames_per_block,
                     enum kv_rule rule) MUST_USE;
 void prompts_free(struct prompts *s);
+
+/* ---- clip_id.c ---- */
+
+/* A map of what is asked, which may be empty; NULL without memory. */
+json_t *numerics_json(const struct clip_numerics *n);
 
 /* ---- spec_table.c ---- */
 

@@ -91,6 +91,17 @@ static void add_model(struct clip_provenance *a, const struct group *t)
     if (m->sink) a->about.sink_positions = kv_sink_name(m->sink);
 }
 
+static void add_numerics(struct clip_provenance *a, const struct clip_numerics *n)
+{
+    int asked = 0;
+
+    for (int k = 0; k < CLIP_NUMERICS; k++)
+        if (clip_numeric_word(a->asked_word[k], n, (enum clip_numeric)k))
+            a->asked[asked++] =
+                (struct sidecar_pair){ clip_numeric_name((enum clip_numeric)k), a->asked_word[k] };
+    a->about.numerics = (struct sidecar_pairs){ a->asked, asked };
+}
+
 static void add_start(struct clip_provenance *a, const struct live_clip *c)
 {
     const struct clip_start *const s = &c->spec.start;
@@ -105,7 +116,7 @@ static void add_start(struct clip_provenance *a, const struct live_clip *c)
 static void add_program(struct clip_provenance *a, const struct group *t, int line)
 {
     const struct role_line *const l = &t->g.roles.line[line];
-    const struct engine_options *const o = t->rank->o;
+    const struct engine_options *const o = &t->g.o;
 
     snprintf(a->world, sizeof a->world, "%s-%ld", a->hostname, (long)getpid());
     snprintf(a->what, sizeof a->what, "encode; the stages on ranks %d to %d of %d", l->first,
@@ -151,8 +162,8 @@ status clip_provenance_make(struct clip_provenance *out, const struct group *t,
     add_model(out, t);
     add_program(out, t, c->line);
     add_start(out, c);
-    TRY(engine_numerics(t->rank->o, out->numerics));
-    out->about.numerics_id = out->numerics;
+    add_numerics(out, &spec->numerics);
+    out->about.numerics_id = t->numerics;
     TRY_OUT(add_prompts(out, spec));
     TRY_OUT(add_pairs(out, spec));
 out:

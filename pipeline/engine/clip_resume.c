@@ -84,7 +84,7 @@ out:
 
 status clip_identity(struct strbuf *out, const struct group *t, const struct clip_spec *spec)
 {
-    const struct engine_options *const o = t->rank->o;
+    const struct engine_options *const o = &t->g.o;
     char mode[LINE_MODE_TEXT], kernels[KERN_TEXT], text_kernels[KERN_TEXT], libs[CODEC_LIBS];
 
     strbuf_addf(out, "program %s %s %s\n", version_program, version_commit, version_build);

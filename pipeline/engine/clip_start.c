@@ -122,10 +122,10 @@ static status read_given_latents(struct start_reader *r, struct live_clip *c)
 static status open_encoder(struct start_reader *r)
 {
     struct group *const t = r->t;
-    struct vae_config const c = { .backend = t->rank->o->backend,
+    struct vae_config const c = { .backend = t->g.o.backend,
                                   .threads = t->rank->threads,
                                   .device = t->rank->device,
-                                  .strict = t->rank->o->mode.determinism == LINE_STRICT,
+                                  .strict = t->g.o.mode.determinism == LINE_STRICT,
                                   .precision = t->g.act,
                                   .latent_h = t->g.latent_h,
                                   .latent_w = t->g.latent_w,

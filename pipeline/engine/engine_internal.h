@@ -7,6 +7,7 @@
  *   group_verdict.c     whether all ranks could open what they need for a group
  *   engine_comms.c      the groups of ranks that messages go through
  *   config_check.c      what all ranks must have in common
+ *   numerics.c          what decides bits beside what a clip is
  *   dispatcher.c        rank 0: clips from the source to lines, outcomes back to it
  *   dispatch_list.c     the clips it has in work, and what others report of them
  *   background.c        a thread beside the dispatcher's that answers its questions
@@ -214,6 +215,7 @@ struct group {
     int numbers;                   /* clips of earlier groups; rank 0 */
     char weights_hash[DIGEST_HEX], vae_hash[DIGEST_HEX], text_hash[DIGEST_HEX];
     char lora_hash[MODEL_LORAS][DIGEST_HEX];
+    char numerics[ENGINE_NUMERICS]; /* the id of what it is computed with */
 
     struct clip_board *board;
     struct clip_feed *feed;
@@ -583,9 +585,11 @@ struct clip_provenance {
     struct sidecar_info about;
     struct sidecar_prompt *prompt;
     struct sidecar_pair *value, *label;
+    struct sidecar_pair asked[CLIP_NUMERICS];
+    char asked_word[CLIP_NUMERICS][CLIP_WORD];
     struct sidecar_pair file[3 + MODEL_LORAS], library[1], host[1];
     struct sidecar_lora lora[MODEL_LORAS];
-    char world[96], hostname[64], what[96], kernels[KERN_TEXT], numerics[ENGINE_NUMERICS];
+    char world[96], hostname[64], what[96], kernels[KERN_TEXT];
     char libav[CODEC_LIBS];
 };
 status clip_provenance_make(struct clip_provenance *out, const struct group *t,

@@ -309,11 +309,11 @@ static status load_model(struct line_worker *l)
                                     .act = g->act };
 
     TRY(model_files_key(&t->model, files));
-    TRY(model_pool_acquire(t->rank->pool, &dit, files, t->rank->device, &l->model));
-    return t->rank->o->backend->open(
+    TRY(model_pool_acquire(t->rank->pool, t->g.o.backend, &dit, files, t->rank->device, &l->model));
+    return t->g.o.backend->open(
         &l->ctx, &(struct kern_config){ .threads = t->rank->threads,
                                         .device = t->rank->device,
-                                        .strict = t->rank->o->mode.determinism == LINE_STRICT });
+                                        .strict = t->g.o.mode.determinism == LINE_STRICT });
 }
 
 /* With the line's other ranks. */
@@ -323,7 +323,7 @@ static status open_line(struct line_worker *l)
     struct engine_group *const g = &t->g;
     struct line_config c = { .schedule = &g->schedule,
                              .policy = g->policy,
-                             .mode = t->rank->o->mode,
+                             .mode = t->g.o.mode,
                              .latent_h = g->latent_h,
                              .latent_w = g->latent_w,
                              .contexts = contexts_of(&g->outlook),
@@ -388,7 +388,7 @@ void line_worker_close(struct line_worker **line)
     decode_local_close(&l->beside);
     line_close(&l->line);
     model_pool_release(l->t->rank->pool, &l->model);
-    if (l->ctx) l->t->rank->o->backend->close(&l->ctx);
+    if (l->ctx) l->t->g.o.backend->close(&l->ctx);
     track_close(&l->track);
     free(l->held); /* the clips are the board's */
     free(l);

@@ -279,7 +279,7 @@ status prompt_encoder_open(struct prompt_encoder **out, struct group *t)
                                       .tokenizer_path = t->model.tokenizer,
                                       .cache_dir = t->rank->o->prompt_cache,
                                       .text_len = t->g.shape.text_len,
-                                      .backend = t->rank->o->text_backend,
+                                      .backend = t->g.o.text_backend,
                                       .threads = t->rank->threads,
                                       .device = t->rank->device,
                                       .precision = t->g.act,

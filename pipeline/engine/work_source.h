@@ -5,8 +5,8 @@
  * what becomes of each; it knows a clip by the source's own number, `ticket`. All calls come
  * from one thread at a time, the engine's dispatcher, never from two at once.
  *
- * Clips that can share a line - one model, precision and size, and files of formats that the
- * line has buffers for - are a group. The engine renders one group at a time: when the source
+ * Clips that can share a line - one model, precision, numerics and size, and files of formats that
+ * the line has buffers for - are a group. The engine renders one group at a time: when the source
  * says that it has none left of it, the line drains, and the engine opens the next clip's group.
  */
 #ifndef WORK_SOURCE_H

@@ -251,6 +251,7 @@ static void put_generation(struct object root, const struct sidecar_info *a)
     put_real(o, "shift", a->shift);
     put_real(o, "guidance", a->guidance);
     put_string(o, "precision", a->precision);
+    if (a->numerics.count) put_pairs(o, "numerics", a->numerics);
     put_string(o, "window", a->window);
     put_int(o, "frames_per_block", a->frames_per_block);
     put_int(o, "attention_frames", a->attention_frames);

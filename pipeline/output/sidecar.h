@@ -68,7 +68,8 @@ struct sidecar_info {
     const char *policy_key[SIDECAR_POLICY_KEYS];         /* its numbers */
     double policy_value[SIDECAR_POLICY_KEYS];
     int policy_keys;
-    struct sidecar_pairs values; /* of the sweep's axes */
+    struct sidecar_pairs numerics; /* that the job asks for */
+    struct sidecar_pairs values;   /* of the sweep's axes */
     const struct sidecar_lora *lora;
     int loras;
 

@@ -38,6 +38,7 @@ static struct clip_spec full_clip(void)
                                .height = 96,
                                .fps_num = 24000,
                                .fps_den = 1001,
+                               .numerics = { { 2, 1, 4 } },
                                .seed = UINT64_MAX,
                                .pictures = 5754,
                                .blocks = 480,
@@ -162,6 +163,7 @@ static void same_clip(const struct clip_spec *a, const struct clip_spec *b)
     same_text(a->dir, b->dir);
     assert_int_equal(a->priority, b->priority);
     assert_int_equal(a->precision, b->precision);
+    assert_true(clip_numerics_same(&a->numerics, &b->numerics));
     assert_int_equal(a->width, b->width);
     assert_int_equal(a->height, b->height);
     assert_int_equal(a->fps_num, b->fps_num);
@@ -331,6 +333,9 @@ static void refused_clips(void **state)
         { "priority", "101", "priority: not a whole number from 0 to 100" },
         { "precision", "\"fp8\"", "precision: none of bf16|f32" },
         { "precision", "1", "precision: none of bf16|f32" },
+        { "wire", "\"fp16\"", "wire: none of any|act|fp8" },
+        { "determinism", "\"\"", "determinism: none of any|strict|batch" },
+        { "kernels", "2", "kernels: none of any|1|2|3|4" },
         { "width", "8208", "width: not a whole number from 16 to 8192" },
         { "width", "17", "width: not a multiple of 16" },
         { "height", "24", "height: not a multiple of 16" },
