@@ -20,14 +20,21 @@ enum {
 enum clip_precision { CLIP_BF16, CLIP_F32 };
 const char *clip_precision_name(enum clip_precision p); /* "bf16", "f32" */
 
+/* How a prompt takes over from the one before it: mixed with it, at once where `blend` is 0; as a
+ * new scene, which the cache policy has a rule for; or at once, with the clean passes that its
+ * first block looks back on made anew under it. A blend is of the first kind alone. */
+enum clip_change { CLIP_BLEND, CLIP_CUT, CLIP_RECACHE };
+const char *clip_change_name(enum clip_change c); /* "blend", "cut", "recache" */
+
 /* A prompt from block `block` on. During the `blend` blocks from there the embedding is mixed:
- * block + i has (i + 1) / (blend + 1) of this prompt and the rest of the one before. 0: a cut. */
+ * block + i has (i + 1) / (blend + 1) of this prompt and the rest of the one before. 0: at
+ * once. */
 struct clip_prompt {
     int64_t block, blend;
     char *text;                          /* variables filled in; not yet cleaned */
     char at[CLIP_TIME], over[CLIP_TIME]; /* as asked for: when, and how long the blend */
     bool moved;                          /* `at` is not on a block boundary */
-    bool cut; /* a new scene, which the cache policy has a rule for; blend is 0 */
+    enum clip_change change;
 };
 
 /* An axis of the sweep with its value, or a label. */
@@ -95,6 +102,8 @@ struct clip_spec {
 };
 
 void clip_spec_free(struct clip_spec *c); /* safe on a zeroed one; zeroes it */
+
+bool clip_recaches(const struct clip_spec *c); /* does a prompt of it? */
 
 /* Pictures of a clip of so many blocks, and a block's first picture. */
 int64_t clip_pictures(int64_t blocks, int frames_per_block);
