@@ -47,6 +47,7 @@ static status count_clip(struct counting *c, const struct clip_spec *clip)
     c->known.blocks += clip->blocks;
     c->known.formats |= clip_pixel_formats(clip);
     c->known.starts += clip->start.kind != CLIP_START_NONE;
+    c->known.recaches += clip_recaches(clip);
     for (int i = 0; i < clip->prompts; i++) {
         TRY(keep_prompt(c, clip->prompt[i].text));
         if (i) c->known.mixes += clip->prompt[i].blend;

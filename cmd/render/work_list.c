@@ -490,6 +490,7 @@ static status count_outlook(void *arg, const struct work_item *first, struct wor
         out->blocks += c->blocks;
         out->formats |= clip_pixel_formats(c);
         out->starts += c->start.kind != CLIP_START_NONE;
+        out->recaches += clip_recaches(c);
         for (int p = 1; p < c->prompts; p++) out->mixes += c->prompt[p].blend;
     }
     TRY(count_texts(l, first->ticket, out));

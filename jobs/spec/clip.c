@@ -390,7 +390,7 @@ static status expand_all(struct maker *m)
     if (job->sweep.axes && count > job->sweep.max_clips)
         return tree_fail(job->sweep.node, "found %lld clips; allowed: %d (sweep.max_clips)",
                          (long long)count, job->sweep.max_clips);
-    TRY(prompts_make(&m->schedule, job, m->card->frames_per_block, m->card->rule));
+    TRY(prompts_make(&m->schedule, job, m->card));
     m->list->clip = calloc((size_t)count, sizeof *m->list->clip);
     if (!m->list->clip) return fail(ST_NOMEM, "%s: no memory for its clips", job->name);
     TRY(expand_each(m, count));

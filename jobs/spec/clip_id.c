@@ -20,7 +20,7 @@ static json_t *prompts_for_id(const struct clip_spec *c)
         const struct clip_prompt *const p = &c->prompt[i];
         json_t *one = json_pack("{s:I, s:I, s:s}", "block", (json_int_t)p->block, "blend",
                                 (json_int_t)p->blend, "text", p->text);
-        if (p->cut) json_set(&one, "change", json_string("cut"));
+        if (p->change) json_set(&one, "change", json_string(clip_change_name(p->change)));
         json_add(&list, one);
     }
     return list;
@@ -70,7 +70,7 @@ static json_t *model_for_id(const struct clip_spec *c, const struct card *card)
     if (card->loras) json_set(&model, "lora", loras_for_id(card));
     if (card->first_steps)
         json_set(&model, "first_block_steps", steps_for_id(card->first_step, card->first_steps));
-    if (card->rule != KV_USUAL) json_set(&model, "policy", policy_for_id(card));
+    if (!kv_rule_is_plain(card->rule, card->key)) json_set(&model, "policy", policy_for_id(card));
     if (card->sink) json_set(&model, "sink_positions", json_string(kv_sink_name(card->sink)));
     return model;
 }

@@ -14,7 +14,7 @@ static json_t *prompts_json(const struct clip_spec *c)
         json_t *one = json_pack("{s:I, s:I, s:s, s:s, s:b, s:s}", "block", (json_int_t)p->block,
                                 "blend_blocks", (json_int_t)p->blend, "at", p->at, "blend", p->over,
                                 "moved", p->moved, "text", p->text);
-        if (p->cut) json_set(&one, "change", json_string("cut"));
+        if (p->change) json_set(&one, "change", json_string(clip_change_name(p->change)));
         json_array_append_new(list, one);
     }
     return list;

@@ -33,6 +33,19 @@ const char *clip_encoder_name(enum clip_encoder e)
     return names[e];
 }
 
+const char *clip_change_name(enum clip_change c)
+{
+    static const char *const names[] = { "blend", "cut", "recache" };
+    return names[c];
+}
+
+bool clip_recaches(const struct clip_spec *c)
+{
+    for (int i = 0; i < c->prompts; i++)
+        if (c->prompt[i].change == CLIP_RECACHE) return true;
+    return false;
+}
+
 const char *clip_start_name(enum clip_start_kind k)
 {
     static const char *const names[] = { "none", "latents", "image", "video" };

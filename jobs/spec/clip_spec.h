@@ -35,14 +35,21 @@ enum { CLIP_WORD = 16 };
 bool clip_numeric_word(char word[CLIP_WORD], const struct clip_numerics *n, enum clip_numeric k);
 bool clip_numerics_same(const struct clip_numerics *a, const struct clip_numerics *b);
 
+/* How a prompt takes over from the one before it: mixed with it, at once where `blend` is 0; as a
+ * new scene, which the cache policy has a rule for; or at once, with the clean passes that its
+ * first block looks back on made anew under it. A blend is of the first kind alone. */
+enum clip_change { CLIP_BLEND, CLIP_CUT, CLIP_RECACHE };
+const char *clip_change_name(enum clip_change c); /* "blend", "cut", "recache" */
+
 /* A prompt from block `block` on. During the `blend` blocks from there the embedding is mixed:
- * block + i has (i + 1) / (blend + 1) of this prompt and the rest of the one before. 0: a cut. */
+ * block + i has (i + 1) / (blend + 1) of this prompt and the rest of the one before. 0: at
+ * once. */
 struct clip_prompt {
     int64_t block, blend;
     char *text;                          /* variables filled in; not yet cleaned */
     char at[CLIP_TIME], over[CLIP_TIME]; /* as asked for: when, and how long the blend */
     bool moved;                          /* `at` is not on a block boundary */
-    bool cut; /* a new scene, which the cache policy has a rule for; blend is 0 */
+    enum clip_change change;
 };
 
 /* An axis of the sweep with its value, or a label. */
@@ -120,6 +127,8 @@ struct clip_spec {
 };
 
 void clip_spec_free(struct clip_spec *c); /* safe on a zeroed one; zeroes it */
+
+bool clip_recaches(const struct clip_spec *c); /* does a prompt of it? */
 
 /* Pictures of a clip of so many blocks, and a block's first picture. */
 int64_t clip_pictures(int64_t blocks, int frames_per_block);

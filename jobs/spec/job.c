@@ -42,8 +42,9 @@ static status read_job_prompts(const struct job_draft *d, struct job *j)
         return tree_refuse(tree_find(list->first, "at"), "0s for the first prompt");
     if (!duration_is_zero(j->prompt[0].blend))
         return tree_refuse(tree_find(list->first, "blend"), "no blend for the first prompt");
-    if (j->prompt[0].change == JOB_CUT)
-        return tree_refuse(tree_find(list->first, "change"), "no cut before the first prompt");
+    if (j->prompt[0].change)
+        return tree_refuse(tree_find(list->first, "change"),
+                           "neither cut nor recache before the first prompt");
     return ST_OK;
 }
 

@@ -18,12 +18,10 @@ enum job_exists { JOB_SKIP, JOB_ERROR, JOB_VERSION };        /* output.on_exists
 enum job_quantize { JOB_QUANTIZE_WARN, JOB_QUANTIZE_ERROR }; /* a time off a block boundary */
 enum job_long_prompts { JOB_LONG_WARN, JOB_LONG_ERROR }; /* more tokens than the encoder takes */
 
-enum job_change { JOB_BLEND, JOB_CUT }; /* prompts[].change */
-
 /* One entry of the prompt schedule. `text` is a template. */
 struct job_prompt {
     struct duration at, blend;
-    int change; /* enum job_change */
+    int change; /* enum clip_change */
     const char *text;
     const struct tree_node *node; /* of the entry; of `prompt` if the job has just one */
 };

@@ -154,7 +154,7 @@ static const struct field prompt_fields[] = {
     { .name = "change",
       .type = FIELD_CHOICE,
       .to = offsetof(struct job_prompt, change),
-      .allowed = "blend|cut" },
+      .allowed = "blend|cut|recache" },
 };
 const struct field_table job_prompt_table = { "prompts[]", prompt_fields, COUNT_OF(prompt_fields) };
 

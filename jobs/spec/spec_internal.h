@@ -136,8 +136,7 @@ struct prompts {
 /* ST_FORMAT at the prompt: times that do not rise, that fall on one block, that lie
  * behind the end, a blend that runs into the next prompt, or (quantize: error) a time
  * inside a block. prompts_free when done, also after a failure. */
-status prompts_make(struct prompts *out, const struct job *job, int frames_per_block,
-                    enum kv_rule rule) MUST_USE;
+status prompts_make(struct prompts *out, const struct job *job, const struct card *card) MUST_USE;
 void prompts_free(struct prompts *s);
 
 /* ---- clip_id.c ---- */

@@ -32,7 +32,7 @@ static const struct spec_key prompt_keys[] = {
     { "at", SPEC_CHARS, AT(at), .max = CLIP_TIME },
     { "over", SPEC_CHARS, AT(over), .max = CLIP_TIME },
     { "moved", SPEC_BOOL, .at = AT(moved) },
-    { "cut", SPEC_BOOL, .at = AT(cut) },
+    { "change", SPEC_CHOICE, AT(change), .allowed = "blend|cut|recache" },
 };
 #undef AT
 static const struct spec_table prompt_table = { prompt_keys, COUNT_OF(prompt_keys),
@@ -204,8 +204,9 @@ static status check_prompts(const struct clip_spec *c)
         const struct clip_prompt *const p = &c->prompt[i], *const before = p - 1;
         if (i == 0 && (p->block || p->blend))
             return fail(ST_FORMAT, "prompt[0]: not from block 0 on, without a blend");
-        if (p->cut && (i == 0 || p->blend))
-            return fail(ST_FORMAT, "prompt[%d].cut: not of the first, nor with a blend", i);
+        if (p->change && (i == 0 || p->blend))
+            return fail(ST_FORMAT, "prompt[%d].change: %s: not of the first, nor with a blend", i,
+                        clip_change_name(p->change));
         if (p->block >= c->blocks)
             return fail(ST_FORMAT, "prompt[%d].block: not below blocks, %lld", i,
                         (long long)c->blocks);
@@ -301,7 +302,7 @@ static status check_model(const struct model_spec *m)
         if (!(m->lora[i].alpha >= 0 && m->lora[i].alpha <= LORA_MOST) ||
             !(m->lora[i].scale >= -LORA_MOST && m->lora[i].scale <= LORA_MOST))
             return fail(ST_FORMAT, "lora[%d]: alpha and scale: not up to %d", i, LORA_MOST);
-    if (m->keys != (m->rule == KV_USUAL ? 0 : KV_KEYS_COUNT))
+    if (m->keys != KV_KEYS_COUNT && (m->keys || m->rule != KV_USUAL))
         return fail(ST_FORMAT, "policy_keys: not as many as the policy %s has",
                     kv_rule_name(m->rule));
     if (!kv_rule_fits(m->rule, m->window))

@@ -21,7 +21,7 @@ static status add_prompts(struct clip_provenance *a, const struct clip_spec *c)
             .asked_blend = p->over,
             .block = p->block,
             .blend_blocks = p->blend,
-            .cut = p->cut,
+            .change = p->change ? clip_change_name(p->change) : NULL,
             .first_picture = clip_first_picture(p->block, c->frames_per_block),
         };
     }
@@ -80,7 +80,7 @@ static void add_model(struct clip_provenance *a, const struct group *t)
     a->about.frames_per_block = m->frames_per_block;
     a->about.attention_frames = m->attention_frames;
     a->about.sink_frames = m->sink_frames;
-    if (m->rule != KV_USUAL) {
+    if (!kv_rule_is_plain(m->rule, m->key)) {
         a->about.policy = kv_rule_name(m->rule);
         for (int i = 0; i < KV_KEYS_COUNT; i++)
             if (kv_key_bounds(m->rule, (enum kv_key)i)) {

@@ -20,6 +20,7 @@
 #include "base/thread.h"
 #include "pipeline/engine/engine_internal.h"
 #include "pipeline/engine/output_formats.h"
+#include "pipeline/engine/workload.h"
 
 #include <stdlib.h>
 
@@ -188,6 +189,10 @@ static status check_clip(const struct dispatcher *d, const struct clip_spec *c)
 {
     int64_t const bytes = clip_picture_bytes(c), most = d->t->g.picture_bytes;
 
+    if (clip_recaches(c) && !workload_recaches(&d->t->g.outlook, &d->t->g.policy))
+        return fail(ST_FORMAT,
+                    "a prompt of it makes clean passes anew, and the line was opened for "
+                    "clips without");
     if (bytes <= most) return ST_OK;
     return fail(ST_FORMAT, "its files take %lld bytes of a frame, and the line was opened for %lld",
                 (long long)bytes, (long long)most);

@@ -132,8 +132,8 @@ int64_t live_clip_context_id(const struct live_clip *c, int64_t block);
 void live_clip_context(const struct live_clip *c, int64_t block, int text_len, int text_dim,
                        float *embeds);
 
-/* Does a scene begin at this block (change: cut)? */
-bool live_clip_begins_scene(const struct live_clip *c, int64_t block);
+/* Does a prompt begin at this block with such a change? */
+bool live_clip_changes(const struct live_clip *c, int64_t block, enum clip_change how);
 
 /* ---- clip_board.c: the clips that this rank has received ------------------------------
  *

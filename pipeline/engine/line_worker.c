@@ -63,7 +63,12 @@ static int64_t find_context(void *arg, int clip, int64_t block)
 
 static bool begins_scene(void *arg, int clip, int64_t block)
 {
-    return live_clip_begins_scene(held_clip(arg, clip), block);
+    return live_clip_changes(held_clip(arg, clip), block, CLIP_CUT);
+}
+
+static bool makes_keys_anew(void *arg, int clip, int64_t block)
+{
+    return live_clip_changes(held_clip(arg, clip), block, CLIP_RECACHE);
 }
 
 static status fill_context(void *arg, int clip, int64_t block, float *embeds)
@@ -328,6 +333,7 @@ static status open_line(struct line_worker *l)
                              .latent_w = g->latent_w,
                              .contexts = contexts_of(&g->outlook),
                              .given = g->outlook.starts > 0,
+                             .recache = workload_recaches(&g->outlook, &g->policy),
                              .idle_s = ENGINE_WAIT_S,
                              .comm = t->line_comm,
                              .model = l->model.dit,
@@ -462,6 +468,7 @@ static status run_ticks(struct line_worker *l)
                                 .context_id = find_context,
                                 .context = fill_context,
                                 .cut = begins_scene,
+                                .recache = makes_keys_anew,
                                 .given = fill_given,
                                 .window = fill_window,
                                 .checkpoint = is_checkpoint,

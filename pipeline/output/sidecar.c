@@ -197,7 +197,7 @@ static void put_prompts(struct object o, const struct sidecar_info *a)
         put_int(one, "block", p->block);
         put_int(one, "frame", p->first_picture);
         put_int(one, "blend_blocks", p->blend_blocks);
-        if (p->cut) put_string(one, "change", "cut");
+        if (p->change) put_string(one, "change", p->change);
         put_string(one, "text", p->text);
     }
 }

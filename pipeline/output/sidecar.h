@@ -29,7 +29,7 @@ struct sidecar_prompt {
     const char *asked_at, *asked_blend; /* as the job says: "45s" */
     int64_t block, blend_blocks;        /* as rendered */
     int64_t first_picture;
-    bool cut; /* a new scene */
+    const char *change; /* "cut", "recache"; NULL: none of them */
 };
 
 /* An adapter as the card or the job gives it. */

@@ -464,10 +464,13 @@ static void refused_prompts(void **state)
         { "[{at: 0s, text: sea, guidance: 1}]",
           "5:31: prompts[0].guidance: unknown key; allowed: at, text, blend, change" },
         { "[{at: 0s, text: a, change: cut}]",
-          "5:37: prompts[0].change: found \"cut\"; allowed: no cut before the first prompt" },
+          "5:37: prompts[0].change: found \"cut\"; allowed: neither cut nor recache before the first prompt" },
         { "[{at: 0s, text: a}, {at: 5s, text: b, change: cut}]",
           "5:56: prompts[1].change: found \"cut\"; allowed: blend, for the model's window.policy has no "
           "rule for a cut; infinity-rope has" },
+        { "[{at: 0s, text: a}, {at: 5s, text: b, change: recache}]",
+          "5:56: prompts[1].change: found \"recache\"; allowed: blend, for only a block window without a "
+          "policy has clean passes made anew (docs/policies.md)" },
         { "[{at: 0s, text: a}, {at: 5s, text: b}, {at: 4s, text: c}]",
           "5:54: prompts[2].at: found \"4s\", in block 6; allowed: after 81f, for prompts[1] has block 7" },
         { "[{at: 0s, text: a}, {at: 5s, text: b}, {at: 5.05s, text: c}]",

@@ -18,7 +18,7 @@ static struct clip_spec full_clip(void)
           .at = "45s",
           .over = "3s",
           .moved = true },
-        { .block = 200, .text = T("night"), .at = "1m40s", .over = "0s", .cut = true },
+        { .block = 200, .text = T("night"), .at = "1m40s", .over = "0s", .change = CLIP_RECACHE },
     };
     static struct clip_pair value[] = { { T("seed"), T("1") }, { T("place"), T("Hong Kong") } };
     static struct clip_pair label[] = { { T("show"), T("harbour") } };
@@ -133,7 +133,7 @@ static void same_prompts(const struct clip_spec *a, const struct clip_spec *b)
         same_text(p->at, q->at);
         same_text(p->over, q->over);
         assert_int_equal(p->moved, q->moved);
-        assert_int_equal(p->cut, q->cut);
+        assert_int_equal(p->change, q->change);
     }
 }
 
@@ -309,7 +309,7 @@ static const char *said(bool model, const char *key, const char *value)
 
 #define PROMPT(block, blend)                                                                       \
     "{\"block\": " block ", \"blend\": " blend                                                     \
-    ", \"text\": \"x\", \"at\": \"\", \"over\": \"\", \"moved\": false, \"cut\": false}"
+    ", \"text\": \"x\", \"at\": \"\", \"over\": \"\", \"moved\": false, \"change\": \"blend\"}"
 #define FORMAT(file)                                                                               \
     "{\"file\": \"" file "\", \"codec\": \"h264\", \"pix\": \"yuv420p\", \"crf\": 1, "             \
     "\"threads\": 1, \"encoder\": \"cpu\", \"gop\": 0}"
@@ -359,8 +359,12 @@ static void refused_clips(void **state)
           "prompt[2].block: not behind the one before and its blend" },
         { "prompt",
           "[" PROMPT("0", "0") ", {\"block\": 1, \"blend\": 1, \"text\": \"x\", \"at\": \"\", "
-                               "\"over\": \"\", \"moved\": false, \"cut\": true}]",
-          "prompt[1].cut: not of the first, nor with a blend" },
+                               "\"over\": \"\", \"moved\": false, \"change\": \"cut\"}]",
+          "prompt[1].change: cut: not of the first, nor with a blend" },
+        { "prompt",
+          "[{\"block\": 0, \"blend\": 0, \"text\": \"x\", \"at\": \"\", "
+          "\"over\": \"\", \"moved\": false, \"change\": \"recache\"}]",
+          "prompt[0].change: recache: not of the first, nor with a blend" },
         { "prompt", "[" PROMPT("0", "0") ", " PROMPT("480", "0") "]",
           "prompt[1].block: not below blocks, 480" },
         { "prompt", "[" PROMPT("0", "-1") "]",
