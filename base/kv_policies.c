@@ -73,6 +73,7 @@ static const struct kv_key_bounds bounds[] = {
     WHOLE(ECHO_FORCING, max_reuse, 8, 0, 1000),
     WHOLE(ECHO_FORCING, amplitude_term, 1, 0, 1),
     REAL(ECHO_FORCING, gate, 3, 0, 100),
+    WHOLE(USUAL, renew_sink, 0, 0, 1),
 };
 
 const char *kv_window_name(enum window_kind k) { return kinds[k].name; }
@@ -108,6 +109,15 @@ const struct kv_key_bounds *kv_key_bounds(enum kv_rule r, enum kv_key k)
     for (int i = 0; i < COUNT_OF(bounds); i++)
         if (bounds[i].rule == r && bounds[i].key == k) return &bounds[i];
     return NULL;
+}
+
+bool kv_rule_is_plain(enum kv_rule r, const double key[KV_KEYS_COUNT])
+{
+    for (int i = 0; i < KV_KEYS_COUNT; i++) {
+        const struct kv_key_bounds *const b = kv_key_bounds(r, (enum kv_key)i);
+        if (b && key[i] != b->usual) return false;
+    }
+    return r == KV_USUAL;
 }
 
 void kv_keys_usual(enum kv_rule r, double key[KV_KEYS_COUNT])

@@ -67,7 +67,8 @@ enum kv_rule {
     KEY(calibration_frames)                                                                        \
     KEY(score_offsets)                                                                             \
     KEY(amplitude_term)                                                                            \
-    KEY(gate)
+    KEY(gate)                                                                                      \
+    KEY(renew_sink)
 
 enum kv_key {
 #define KEY(key) KV_KEY_##key,
@@ -122,6 +123,9 @@ struct kv_key_bounds {
     bool whole; /* whole numbers alone */
 };
 const struct kv_key_bounds *kv_key_bounds(enum kv_rule r, enum kv_key k);
+
+/* The window's own policy, as it is where nothing is said. */
+bool kv_rule_is_plain(enum kv_rule r, const double key[KV_KEYS_COUNT]);
 
 /* All keys of a policy as they are where nothing is said, 0 for those it has not. */
 void kv_keys_usual(enum kv_rule r, double key[KV_KEYS_COUNT]);

@@ -7,6 +7,7 @@
 #include "cmd/backend.h"
 #include "base/log.h"
 #include "base/version.h"
+#include "jobs/spec/clip_spec.h"
 #include "kernels/kern_device.h"
 
 #include <stdio.h>
@@ -21,11 +22,11 @@ struct opt backend_option(struct backend_request *r, int row)
         { "determinism", OPT_CHOICE, &r->determinism, .value = "CLASS",
           .help = "a rank's blocks one by one, the same bits for any ranks, or in one batch; else "
                   "batch on cuda, strict elsewhere",
-          .choices = "strict|batch" },
+          .choices = CLIP_DETERMINISM_CHOICES },
         { "wire", OPT_CHOICE, &r->wire, .value = "TYPE",
           .help = "of keys and values from rank to rank: as computed with, or 8 bits, which "
                   "changes the clip; else act",
-          .choices = "act|fp8" },
+          .choices = CLIP_WIRE_CHOICES },
         { "exchange", OPT_CHOICE, &r->exchange, .value = "WAY",
           .help = "of ranks that share a line: each attends for its blocks, or for all with its "
                   "share of the heads, on links slower than NVLink; else blocks",
@@ -33,27 +34,17 @@ struct opt backend_option(struct backend_request *r, int row)
         { "kernels", OPT_CHOICE, &r->kernels, .value = "LEVEL",
           .help = "of cuda: 1 plain ones, 2 the libraries' and fused ones, 3 with FP8 products, "
                   "4 with FP8 attention too; else 2",
-          .choices = "1|2|3|4" },
+          .choices = CLIP_KERNELS_CHOICES },
     };
 
     return rows[row];
-}
-
-/* Of level 1 to 4; NULL if this build has none. */
-static const struct kern_backend *find_cuda(int level)
-{
-    const struct kern_backend *b;
-
-    for (int i = 0; (b = kern_backend_at(i)); i++)
-        if (b->on_cards && b->level == level) return b;
-    return NULL;
 }
 
 /* Nobody said which: the best that can compute here; of none the first that there is, for
  * its reason to be printed. */
 static const struct kern_backend *find_usual(void)
 {
-    const struct kern_backend *const best[] = { find_cuda(2), find_cuda(1),
+    const struct kern_backend *const best[] = { kern_backend_of_cards(2), kern_backend_of_cards(1),
                                                 kern_backend_find("cpu"),
                                                 kern_backend_find("ref") };
     const struct kern_backend *first = NULL;
@@ -70,7 +61,8 @@ static status find_named(const struct kern_backend **out, const char *name, cons
     char names[KERN_NAMES];
 
     if (!level) level = "2";
-    *out = strcmp(name, "cuda") != 0 ? kern_backend_find(name) : find_cuda(level[0] - '0');
+    *out =
+        strcmp(name, "cuda") != 0 ? kern_backend_find(name) : kern_backend_of_cards(level[0] - '0');
     if (*out) return ST_OK;
     kern_backend_names(names);
     if (strcmp(name, "cuda") != 0)

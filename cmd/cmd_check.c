@@ -60,6 +60,9 @@ static void add_clip(struct strbuf *t, const char *dir, const struct clip_spec *
     for (int i = 0; i < c->formats; i++) add_format(t, dir, c, i);
     if (c->latents)
         strbuf_addf(t, "    latents  %s/%s/%s  %s\n", dir, c->name, c->latents, c->latents_dtype);
+    if (c->embeddings)
+        strbuf_addf(t, "    prompts  %s/%s/%s  %s\n", dir, c->name, c->embeddings,
+                    c->embeddings_dtype);
     if (c->preview)
         strbuf_addf(t, "    preview  %s/%s/%s  %d columns\n", dir, c->name, c->preview,
                     c->preview_columns);
@@ -70,16 +73,24 @@ static void add_clip(struct strbuf *t, const char *dir, const struct clip_spec *
 static status list_job(struct check *k, const struct job *job, const struct card *card,
                        const struct clip_list *clips)
 {
+    char word[CLIP_WORD];
+
     if (k->json) {
         strbuf_addf(&k->out, k->jobs ? ",\n" : "[\n");
         k->jobs++;
         return clip_json(&k->out, job, card, clips);
     }
     k->jobs++;
-    strbuf_addf(&k->out, "%s: %s, %d clip%s, model %s in %s, priority %d, on_exists %s\n",
-                job->node->tree->name, job->name, clips->count, clips->count == 1 ? "" : "s",
-                card->name, clip_precision_name(job->precision), job->priority,
+    strbuf_addf(&k->out, "%s: %s, %d clip%s, model %s in %s, ", job->node->tree->name, job->name,
+                clips->count, clips->count == 1 ? "" : "s", card->name,
+                clip_precision_name(job->precision));
+    for (int n = 0; n < CLIP_NUMERICS; n++)
+        if (clip_numeric_word(word, &job->numerics, (enum clip_numeric)n))
+            strbuf_addf(&k->out, "%s %s, ", clip_numeric_name((enum clip_numeric)n), word);
+    strbuf_addf(&k->out, "priority %d, on_exists %s\n", job->priority,
                 job_exists_name(job->output.on_exists));
+    if (clips->count && clips->clip[0].model_id[0])
+        strbuf_addf(&k->out, "  model.sha256 %s\n", clips->clip[0].model_id);
     for (int i = 0; i < clips->count; i++) add_clip(&k->out, job->output.dir, &clips->clip[i]);
     return ST_OK;
 }

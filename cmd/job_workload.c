@@ -7,6 +7,7 @@
 #include "cmd/job_workload.h"
 #include "base/array.h"
 #include "base/strbuf.h"
+#include "cmd/job_numerics.h"
 #include "jobs/spec/clip.h"
 #include "pipeline/engine/output_formats.h"
 #include "pipeline/text/clean/text_clean.h"
@@ -18,7 +19,7 @@
 /* The jobs, while they are counted. */
 struct counting {
     struct job_workload *m;
-    const char *precision;
+    const struct job_workload_options *o;
     struct job_file *file;
     int files;
     struct card card;
@@ -46,6 +47,7 @@ static status count_clip(struct counting *c, const struct clip_spec *clip)
     c->known.blocks += clip->blocks;
     c->known.formats |= clip_pixel_formats(clip);
     c->known.starts += clip->start.kind != CLIP_START_NONE;
+    c->known.recaches += clip_recaches(clip);
     for (int i = 0; i < clip->prompts; i++) {
         TRY(keep_prompt(c, clip->prompt[i].text));
         if (i) c->known.mixes += clip->prompt[i].blend;
@@ -69,7 +71,7 @@ static status count_job(struct counting *c, struct job *job)
     struct clip_list clips = { 0 };
     status st = ST_OK;
 
-    TRY(clip_expand(&clips, job, &c->card, &(struct clip_options){ .precision = c->precision }));
+    TRY(clip_expand(&clips, job, &c->card, &(struct clip_options){ .precision = c->o->precision }));
     TRY_OUT(reserve_clips(c, clips.count));
     for (int i = 0; i < clips.count; i++) TRY_OUT(count_clip(c, &clips.clip[i]));
     if (c->first == job) {
@@ -94,14 +96,16 @@ static status check_same(const struct counting *c, const struct job *job)
     const struct job *const a = c->first;
 
     if (!strcmp(job->model, a->model) && job->clip.width == a->clip.width &&
-        job->clip.height == a->clip.height && (c->precision || job->precision == a->precision))
+        job->clip.height == a->clip.height && (c->o->precision || job->precision == a->precision) &&
+        clip_numerics_same(&job->numerics, &a->numerics))
         return ST_OK;
-    return fail(ST_FORMAT,
-                "%s: %s is %dx%d in %s with %s, and %s is %dx%d in %s with %s; one size, precision "
-                "and card are allowed",
-                job->node->tree->name, a->name, a->clip.width, a->clip.height,
-                clip_precision_name(a->precision), a->model, job->name, job->clip.width,
-                job->clip.height, clip_precision_name(job->precision), job->model);
+    return fail(
+        ST_FORMAT,
+        "%s: %s is %dx%d in %s with %s, and %s is %dx%d in %s with %s; one size, precision, "
+        "card and numerics are allowed",
+        job->node->tree->name, a->name, a->clip.width, a->clip.height,
+        clip_precision_name(a->precision), a->model, job->name, job->clip.width, job->clip.height,
+        clip_precision_name(job->precision), job->model);
 }
 
 static status count_jobs(struct counting *c, char *const *paths, int count)
@@ -114,6 +118,7 @@ static status count_jobs(struct counting *c, char *const *paths, int count)
         c->files++;
         for (int j = 0; j < f->jobs; j++) {
             if (!c->first) TRY(read_card_of(c, &f->job[j]));
+            TRY(job_numerics_check(&f->job[j], &c->o->given));
             TRY(check_same(c, &f->job[j]));
             TRY(count_job(c, &f->job[j]));
         }
@@ -178,9 +183,9 @@ static status open_workload(struct counting *c, char *const *paths, int count)
 }
 
 status job_workload_open(struct job_workload *out, char *const *paths, int count,
-                         const char *precision)
+                         const struct job_workload_options *o)
 {
-    struct counting c = { .m = out, .precision = precision };
+    struct counting c = { .m = out, .o = o };
 
     *out = (struct job_workload){ 0 };
     status const st = open_workload(&c, paths, count);

@@ -11,12 +11,18 @@ struct job_workload {
     int64_t *clip_blocks;   /* [work.known.clips] */
 };
 
-/* Prompts are cleaned and their tokens counted. precision: "f32" or "bf16" to overrule the jobs,
- * or NULL. ST_FORMAT at what is wrong in a job, its card or config.json, for files of the card
- * that are missing but the text encoder's, or if the jobs differ in card, precision or size.
+/* What options say: "f32" or "bf16" to overrule the jobs, or NULL; numerics. */
+struct job_workload_options {
+    const char *precision;
+    struct clip_numerics given;
+};
+
+/* Prompts are cleaned and their tokens counted. ST_FORMAT at what is wrong in a job, its card or
+ * config.json, for files of the card that are missing but the text encoder's, for numerics that the
+ * options contradict, or if the jobs differ in card, precision, numerics or size.
  * job_workload_close frees, also after a failure. */
 status job_workload_open(struct job_workload *out, char *const *paths, int count,
-                         const char *precision) MUST_USE;
+                         const struct job_workload_options *o) MUST_USE;
 void job_workload_close(struct job_workload *m); /* safe on a zeroed one; zeroes it */
 
 #endif /* JOB_WORKLOAD_H */

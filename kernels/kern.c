@@ -23,6 +23,15 @@ const struct kern_backend *kern_backend_find(const char *name)
     return NULL;
 }
 
+const struct kern_backend *kern_backend_of_cards(int level)
+{
+    const struct kern_backend *b;
+
+    for (int i = 0; (b = kern_backend_at(i)); i++)
+        if (b->on_cards && b->level == level) return b;
+    return NULL;
+}
+
 const char *kern_backend_names(char text[KERN_NAMES])
 {
     const struct kern_backend *b;

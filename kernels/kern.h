@@ -445,6 +445,9 @@ const struct kern_backend *kern_backend_at(int i);
 /* NULL if this build has no backend of that name. */
 const struct kern_backend *kern_backend_find(const char *name);
 
+/* The one that computes on cards at this level, 1 to 4; NULL if this build has none. */
+const struct kern_backend *kern_backend_of_cards(int level);
+
 /* ST_ARG if it does not compute with activations of this dtype: one that does products in FP8
  * has them beside BF16 alone. Names the command line's options that go together. */
 status kern_backend_supports(const struct kern_backend *backend, enum dtype act) MUST_USE;

@@ -2,8 +2,10 @@
 #include "cmd/bench/bench_file.h"
 #include "cmd/bench/bench_internal.h"
 #include "cmd/cmd.h"
+#include "cmd/job_numerics.h"
 #include "cmd/job_workload.h"
 #include "comm/world.h"
+#include "pipeline/engine/engine.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -23,13 +25,13 @@ static void print_parts(struct strbuf *out, const struct cost_parts *p)
                 p->message * 1e6);
 }
 
-static status print_speeds(const struct bench_for *r, const struct cost_parts *parts,
-                           const struct workload *m)
+static status print_speeds(const struct bench_for *r, const struct kern_backend *backend,
+                           const struct cost_parts *parts, const struct workload *m)
 {
     struct strbuf out = { 0 };
     status st = ST_OK;
 
-    if (r->json) TRY_OUT(bench_file_print(&out, parts, m, r->backend->kern));
+    if (r->json) TRY_OUT(bench_file_print(&out, parts, m, backend));
     else print_parts(&out, parts);
     if (out.failed) st = fail(ST_NOMEM, "no memory to print the speeds");
     else fputs(out.s, stdout);
@@ -42,7 +44,11 @@ out:
 static status measure_speeds(struct comm *world, void *arg)
 {
     const struct bench_for *const r = arg;
-    const char *const precision = strcmp(r->precision, "job") != 0 ? r->precision : NULL;
+    struct job_workload_options const asked = { .precision = strcmp(r->precision, "job") != 0
+                                                                 ? r->precision
+                                                                 : NULL,
+                                                .given = job_numerics_given(r->request) };
+    struct backend backend = *r->backend;
     char *job = r->job;
     struct job_workload m;
     struct cost_parts parts;
@@ -50,11 +56,12 @@ static status measure_speeds(struct comm *world, void *arg)
 
     if (world->size > ROLES_RANKS)
         return fail(ST_ARG, "bench: %d ranks; 1 to %d are allowed", world->size, ROLES_RANKS);
-    TRY_OUT(job_workload_open(&m, &job, 1, precision));
-    TRY_OUT(kern_backend_supports(r->backend->kern, m.work.act));
-    TRY_OUT(bench_job(&parts, &m.work, r->backend, r->threads, world));
+    TRY_OUT(job_workload_open(&m, &job, 1, &asked));
+    TRY_OUT(engine_ask_numerics(&backend.kern, &backend.mode, &m.first.numerics));
+    TRY_OUT(kern_backend_supports(backend.kern, m.work.act));
+    TRY_OUT(bench_job(&parts, &m.work, &backend, r->threads, world));
     TRY_OUT(bench_link(&parts, &m.work, world));
-    if (world->rank == 0) TRY_OUT(print_speeds(r, &parts, &m.work));
+    if (world->rank == 0) TRY_OUT(print_speeds(r, backend.kern, &parts, &m.work));
 out:
     job_workload_close(&m);
     return st;

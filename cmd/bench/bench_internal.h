@@ -161,8 +161,9 @@ status bench_time_text(const struct bench_model_config *c, struct bench_result *
 struct bench_for {
     char *job; /* path */
     const struct backend *backend;
-    const char *precision; /* "job", "f32", "bf16" */
-    int threads;           /* of a rank */
+    const struct backend_request *request; /* that it was chosen by */
+    const char *precision;                 /* "job", "f32", "bf16" */
+    int threads;                           /* of a rank */
     bool json;
 };
 

@@ -219,6 +219,7 @@ status cmd_bench(int argc, char **argv)
     if (o.job)
         return bench_for_job(&(struct bench_for){ .job = (char *)(uintptr_t)o.job,
                                                   .backend = &b.backend,
+                                                  .request = &o.request,
                                                   .precision = o.precision,
                                                   .threads = o.threads,
                                                   .json = o.json });

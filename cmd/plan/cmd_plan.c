@@ -2,9 +2,11 @@
 #include "cmd/backend.h"
 #include "cmd/bench/bench_file.h"
 #include "cmd/cmd.h"
+#include "cmd/job_numerics.h"
 #include "cmd/opts.h"
 #include "cmd/plan/plan_internal.h"
 #include "kernels/kern_device.h"
+#include "pipeline/engine/engine.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -104,7 +106,10 @@ static status time_plans(struct plan_view *v)
 static status make_plan(struct plan_view *v, const struct plan_options *o, char *const *jobs,
                         int count)
 {
-    const char *const precision = strcmp(o->precision, "job") != 0 ? o->precision : NULL;
+    struct job_workload_options const asked = { .precision = strcmp(o->precision, "job") != 0
+                                                                 ? o->precision
+                                                                 : NULL,
+                                                .given = job_numerics_given(&o->backend) };
     struct world_facts world = { .ranks_per_line = o->ranks_per_line,
                                  .decode_ranks = o->decode_ranks,
                                  .cross_nodes = o->cross_nodes,
@@ -115,8 +120,9 @@ static status make_plan(struct plan_view *v, const struct plan_options *o, char 
 
     TRY(read_topo(&world, o));
     world.threads = threads_per_rank(&world);
-    TRY(job_workload_open(&v->jobs, jobs, count, precision));
+    TRY(job_workload_open(&v->jobs, jobs, count, &asked));
     TRY(backend_plan(&backend, &o->backend, world.topo.kind == TOPO_GPU));
+    TRY(engine_ask_numerics(&backend.kern, &backend.mode, &v->jobs.first.numerics));
     TRY(kern_backend_supports(backend.kern, v->jobs.work.act));
     TRY(plan_bytes_open(&v->bytes, &v->jobs.work, backend.kern, backend.mode));
     TRY(workload_query(&v->query, &v->cost, &v->bytes, &world));
@@ -207,7 +213,7 @@ status cmd_plan(int argc, char **argv)
         .about =
             "What each rank of a world would do, hold and exchange, how fast the world would be as\n"
             "a line and as replicas, and which to choose. Needs none of its machines. All clips\n"
-            "are of one card, size and precision: a render takes such batches one after another.\n",
+            "are of one card, size, precision and numerics: a render takes such batches one after another.\n",
         .table = table,
         .count = COUNT_OF(table),
     };

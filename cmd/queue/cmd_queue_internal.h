@@ -129,7 +129,8 @@ struct queue_link_config {
     int64_t until;         /* seconds since 1970: then a stop is asked for; 0: never */
     void (*stop)(void);    /* asks for one */
     bool (*stopped)(void); /* was one asked for? */
-    bool (*loading)(void); /* nothing is in work yet: a stop ends the process with stopped_code */
+    bool (*loading)(void); /* nothing is in work yet: a stop ends the process with stopped_code, */
+    bool (*overdue)(void); /* and so it does once clips have had their grace */
     int stopped_code;
 };
 

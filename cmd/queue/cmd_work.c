@@ -45,6 +45,7 @@ static status open_queue(void *arg, const struct engine_options *o, struct work_
                                          .stop = render_stop,
                                          .stopped = render_stop_asked,
                                          .loading = render_is_loading,
+                                         .overdue = render_is_overdue,
                                          .stopped_code = cmd_exit_code(ST_CANCELED) };
     status const st = queue_link_open(&w->link, &c);
     free(url);

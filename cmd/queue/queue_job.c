@@ -144,17 +144,20 @@ status queue_job_expand(struct queue_expanded *out, const char *spec, const char
 
 /* ---- what the queue is told of a job ---- */
 
-/* What a line can take without opening anew: model, precision, size, and the formats that there
- * are buffers for (work_source.h). */
+/* What a line can take without opening anew: model, precision, numerics, size, and the formats that
+ * there are buffers for (work_source.h). */
 static status name_group(struct ready_job *r)
 {
     const struct clip_spec *const c = &r->x.clips.clip[0];
     struct strbuf text = { 0 };
-    char hex[DIGEST_HEX] = "";
+    char hex[DIGEST_HEX] = "", word[CLIP_WORD];
     status st = model_spec_asked_json(&text, &r->x.model);
 
     strbuf_addf(&text, " %s %dx%d %x", clip_precision_name(c->precision), c->width, c->height,
                 clip_pixel_formats(c));
+    for (int k = 0; k < CLIP_NUMERICS; k++) /* what asks for none has the name that it had */
+        if (clip_numeric_word(word, &c->numerics, (enum clip_numeric)k))
+            strbuf_addf(&text, " %s %s", clip_numeric_name((enum clip_numeric)k), word);
     if (st == ST_OK && text.failed) st = fail(ST_NOMEM, "%s: no memory", r->job->name);
     if (st == ST_OK) st = digest_bytes(text.s, text.len, hex);
     snprintf(r->group, sizeof r->group, "%.32s %s %dx%d %.16s", r->x.model.name,

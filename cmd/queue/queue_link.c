@@ -359,10 +359,11 @@ static void say_goodbye(struct queue_link *l)
     if (a != QUEUE_OK) log_warn("queue: left without a word: %s", queue_error(l->q));
 }
 
-/* Nothing is in work: what is held goes back, and the process may just end. */
-static void end_while_loading(struct queue_link *l)
+/* Nothing is in work, or nothing of it is waited for any more: what is held goes back, and the
+ * process ends. */
+static void end_process(struct queue_link *l, const char *when)
 {
-    log_info("work: stopped while loading; its clips are handed back");
+    log_info("work: stopped %s; its clips are handed back", when);
     say_goodbye(l);
     _exit(l->c.stopped_code);
 }
@@ -372,7 +373,8 @@ static void take_turn(struct queue_link *l)
     struct claim_request const w = plan_claim(l);
 
     if (l->c.until && time(NULL) >= l->c.until) l->c.stop();
-    if (l->c.stopped() && l->c.loading()) end_while_loading(l);
+    if (l->c.stopped() && l->c.loading()) end_process(l, "while loading");
+    if (l->c.stopped() && l->c.overdue()) end_process(l, "longer ago than run.grace");
     if (l->drain || l->c.stopped()) give_up_ready(l);
     if (l->away_since && !is_due(l, l->pause)) return;
     l->asked = l->away_since ? clock_seconds() : l->asked;

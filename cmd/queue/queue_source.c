@@ -66,16 +66,16 @@ static status give_clip(void *arg, const struct work_item *group, double wait_s,
     return ST_OK;
 }
 
-/* Others of the group may come at any time, with given blocks too; all have files of the same
- * formats (name_group). */
+/* Others of the group may come at any time, with given blocks or a prompt that makes clean passes
+ * anew too; all have files of the same formats (name_group). */
 static status look_out(void *arg, const struct work_item *first, struct work_outlook *out)
 {
     struct queue_link *const l = arg;
     struct dit_shape shape;
 
-    *out = (struct work_outlook){ .more = true,
-                                  .formats = clip_pixel_formats(first->clip),
-                                  .starts = 1 };
+    *out = (struct work_outlook){
+        .more = true, .formats = clip_pixel_formats(first->clip), .starts = 1, .recaches = 1
+    };
     TRY(dit_shape_read(&shape, first->model->config));
     pthread_mutex_lock(&l->lock);
     for (const struct held_clip *h = l->held; h; h = h->next) {

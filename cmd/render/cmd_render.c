@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "base/strbuf.h"
 #include "cmd/cmd.h"
+#include "cmd/job_numerics.h"
 #include "cmd/render/render_internal.h"
 #include "cmd/render/render_run.h"
 #include "comm/comm.h"
@@ -15,7 +16,6 @@ struct job_render {
     int jobs;
     struct work_list_options list_options;
     struct work_list *list;
-    char numerics[ENGINE_NUMERICS];
     int64_t failed; /* clips that were not made, all of them; rank 0 */
 };
 
@@ -24,8 +24,7 @@ static status open_jobs(void *arg, const struct engine_options *o, struct work_s
 {
     struct job_render *const r = arg;
 
-    TRY(engine_numerics(o, r->numerics));
-    r->list_options.numerics = r->numerics;
+    r->list_options.engine = o;
     TRY(work_list_open(&r->list, r->job, r->jobs, &r->list_options));
     struct work_counts const counts = work_list_counts(r->list);
     if (counts.skipped)
@@ -147,6 +146,7 @@ static status render_jobs(const struct render_request *w, const struct work_list
 
     if (!same) return fail(ST_NOMEM, "%d jobs", jobs);
     r.list_options.precision = render_precision(w);
+    r.list_options.given = job_numerics_given(&w->backend);
     status st = render_run(w, &work, &result);
     bool const failed_fast = st == ST_CANCELED && w->fail_fast && result.failed;
     if (st == ST_CANCELED && !failed_fast)

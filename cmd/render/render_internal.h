@@ -36,7 +36,8 @@ struct work_list_options {
     const char *precision;     /* "f32" or "bf16" to overrule the jobs; NULL: as they say */
     bool verify;               /* read finished clips before they are skipped */
     bool same_numerics;        /* those made with other numerics are made again */
-    const char *numerics;      /* the id of this render's; NULL: not known */
+    const struct engine_options *engine; /* of this render; NULL: not known */
+    struct clip_numerics given;          /* by options: a job that asks otherwise is refused */
 };
 
 /* A job file, or a job's text under a path that need not be there (job_parse). */
@@ -50,9 +51,9 @@ struct work_job {
  * already: a finished clip of the same task, with all its files (on_exists: skip). Clips are in the
  * order of their priority, then in that of the jobs. ST_FORMAT at the key that is wrong,
  * for a clip that is there under on_exists: error, for a folder that holds something else, for
- * two clips with the same folder; ST_IO for an output folder that cannot be written; ST_DEVICE
- * for a card's encoder that is asked for and does not open. One bad job ends all: nothing is
- * rendered. */
+ * two clips with the same folder, for numerics that the options contradict; ST_IO for an output
+ * folder that cannot be written; ST_DEVICE for a card's encoder, or numerics, that are asked for
+ * and cannot be had. One bad job ends all: nothing is rendered. */
 status work_list_open(struct work_list **out, const struct work_job *jobs, int count,
                       const struct work_list_options *o) MUST_USE;
 void work_list_close(struct work_list **l); /* NULL is fine; sets NULL */

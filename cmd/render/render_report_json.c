@@ -125,6 +125,9 @@ static json_t *json_group(const struct engine_group *g, const struct group_run *
     }
     json_set(&o, "model", json_string(g->model->name));
     json_set(&o, "precision", json_string(dtype_precision(g->act)));
+    json_set(&o, "backend", json_string(g->o.backend->name));
+    json_set(&o, "determinism", json_string(line_determinism_name(g->o.mode.determinism)));
+    json_set(&o, "wire", json_string(line_wire_name(g->o.mode.wire)));
     json_set(&o, "width", json_integer(g->width));
     json_set(&o, "height", json_integer(g->height));
     json_set(&o, "clips", json_integer(g->outlook.clips));

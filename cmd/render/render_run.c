@@ -17,7 +17,7 @@
 
 /* ---- stops --------------------------------------------------------------------------- */
 
-static atomic_int stop_asked, heeded, speaks, work_ends;
+static atomic_int stop_asked, heeded, speaks, work_ends, overdue;
 
 /* While a line runs, a stop is heeded at the next tick. Before, nothing is in work
  * and the process may just end. A second signal ends it at once: the handler is
@@ -62,6 +62,17 @@ static void begin_loading(void) { heeded = 0; }
 void render_stop(void) { stop_asked = 1; }
 
 bool render_stop_asked(void) { return stop_asked != 0; }
+
+/* Whoever hands back what it holds first ends the process itself. */
+static void end_overdue(void)
+{
+    overdue = 1;
+    if (work_ends) return;
+    log_warn("stopped: the clips in work have had their run.grace, and stay where they are");
+    _exit(cmd_exit_code(ST_CANCELED));
+}
+
+bool render_is_overdue(void) { return overdue != 0; }
 
 bool render_is_loading(void) { return !heeded; }
 
@@ -161,6 +172,7 @@ static struct engine_options options_of(const struct render_request *w, const st
         .stop = heed_stop,
         .stop_asked = peek_stop,
         .loading = begin_loading,
+        .overdue = end_overdue,
         .exit_code = cmd_exit_code,
     };
 }
@@ -187,7 +199,7 @@ status render_run(const struct render_request *w, const struct render_work *work
                       w->report ? w->report : "-");
     if (!same) FAIL_OUT(ST_NOMEM, "the options: no memory");
     r.o = options_of(w, &backend, same, work->ahead);
-    TRY_OUT(model_pool_open(&r.pool, r.o.backend, r.o.threads ? r.o.threads : pool_cpus()));
+    TRY_OUT(model_pool_open(&r.pool, r.o.threads ? r.o.threads : pool_cpus()));
     TRY_OUT(render_summary_open(&r.summary, &r.o));
     TRY_OUT(world_run(&world, render_on_rank, &r));
 out:

@@ -65,5 +65,7 @@ void render_stop(void);
 /* Was one asked for? Is a model being loaded, with nothing in work? */
 bool render_stop_asked(void);
 bool render_is_loading(void);
+/* Since a stop, have the clips in work had their grace? */
+bool render_is_overdue(void);
 
 #endif /* RENDER_RUN_H */

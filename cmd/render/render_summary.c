@@ -29,14 +29,14 @@ static void log_lines(const struct strbuf *t)
 
 static void print_roles(void *arg, const struct engine_group *g)
 {
-    const struct render_summary *const r = arg;
-    const struct kern_backend *const backend = r->o->backend;
+    const struct kern_backend *const backend = g->o.backend;
     struct strbuf map = { 0 };
     char kernels[KERN_TEXT], mode[LINE_MODE_TEXT];
 
+    (void)arg;
     log_info("group: %lld clips of %dx%d, %s, %s %s (%s), %s", (long long)g->outlook.clips,
              g->width, g->height, g->model->name, backend->name, dtype_name(g->act),
-             backend->kernels(kernels), line_mode_text(r->o->mode, mode));
+             backend->kernels(kernels), line_mode_text(g->o.mode, mode));
     roles_print(&map, &g->roles);
     if (!map.failed) log_lines(&map);
     strbuf_free(&map);

@@ -14,6 +14,7 @@
 #include "base/strbuf.h"
 #include "cmd/clip_folder.h"
 #include "cmd/job_encoders.h"
+#include "cmd/job_numerics.h"
 #include "cmd/prompt_lengths.h"
 #include "cmd/render/render_internal.h"
 #include "jobs/spec/clip.h"
@@ -32,6 +33,7 @@ struct work_clip {
     char *base;                     /* OUT/NAME; spec.dir may be another version of it */
     int on_exists;                  /* enum job_exists */
     const struct model_spec *model; /* one of the list's */
+    const char *numerics;           /* the id of what it would be computed with; "": not known */
     int64_t at;                     /* place among all, as the jobs have them */
     int group;
     int64_t next; /* the group's next waiting clip; NONE */
@@ -51,6 +53,7 @@ struct work_list {
     int64_t clips, skipped, done;
     struct model_spec *model; /* [models], one a job */
     int models;
+    char (*numerics)[ENGINE_NUMERICS]; /* likewise */
     struct work_group *group;
     int groups;
     int64_t *failed; /* tickets, in the order they came */
@@ -92,7 +95,8 @@ static status load_jobs(struct opening *o, const struct work_job *work, int coun
     }
     o->source = calloc((size_t)jobs + 1, sizeof *o->source);
     o->l->model = calloc((size_t)jobs + 1, sizeof *o->l->model);
-    if (!o->source || !o->l->model) return fail(ST_NOMEM, "%d jobs", jobs);
+    o->l->numerics = calloc((size_t)jobs + 1, sizeof *o->l->numerics);
+    if (!o->source || !o->l->model || !o->l->numerics) return fail(ST_NOMEM, "%d jobs", jobs);
     for (int i = 0; i < count; i++)
         for (int j = 0; j < o->file[i].jobs; j++) {
             struct source *const s = &o->source[o->sources++];
@@ -105,22 +109,31 @@ static status load_jobs(struct opening *o, const struct work_job *work, int coun
     return ST_OK;
 }
 
-static struct clip_folder_rules folder_rules(const struct work_list *l, int on_exists, bool told)
+static struct clip_folder_rules folder_rules(const struct work_list *l, int on_exists,
+                                             const char *numerics, bool told)
 {
     return (struct clip_folder_rules){
         .on_exists = on_exists,
         .told = told,
         .verify = l->o.verify,
         .same_numerics = l->o.same_numerics,
-        .numerics = l->o.numerics ? l->o.numerics : "",
+        .numerics = numerics,
     };
 }
 
+/* A job's: its options and its model, one of each in the list. */
+struct kept {
+    const struct job *job;
+    const struct model_spec *model;
+    const char *numerics;
+};
+
 /* Unless it is done the clip becomes the list's. */
-static status keep_clip(struct work_list *l, struct clip_spec *c, const struct job *job,
-                        const struct model_spec *model)
+static status keep_clip(struct work_list *l, struct clip_spec *c, const struct kept *of)
 {
-    struct clip_folder_rules const rules = folder_rules(l, job->output.on_exists, false);
+    const struct job *const job = of->job;
+    struct clip_folder_rules const rules =
+        folder_rules(l, job->output.on_exists, of->numerics, false);
     struct work_clip *const to = &l->clip[l->clips];
     enum clip_folder_state what = FOLDER_DONE;
     char *base = path_join(job->output.dir, c->name);
@@ -136,7 +149,8 @@ static status keep_clip(struct work_list *l, struct clip_spec *c, const struct j
                               .base = base,
                               .on_exists =
                                   strcmp(c->dir, base) != 0 ? JOB_VERSION : job->output.on_exists,
-                              .model = model,
+                              .model = of->model,
+                              .numerics = of->numerics,
                               .at = l->clips };
     l->clips++;
     base = NULL;                  /* handed over, */
@@ -146,8 +160,7 @@ out:
     return st;
 }
 
-static status keep_clips(struct work_list *l, struct clip_list *clips, const struct job *job,
-                         const struct model_spec *model)
+static status keep_clips(struct work_list *l, struct clip_list *clips, const struct kept *of)
 {
     struct work_clip *const more =
         realloc(l->clip, (size_t)(l->clips + clips->count + 1) * sizeof *more);
@@ -156,16 +169,35 @@ static status keep_clips(struct work_list *l, struct clip_list *clips, const str
     l->clip = more;
     for (int i = 0; i < clips->count; i++)
         if (clip_choice_has(&l->o.choice, clips->clip[i].index))
-            TRY(keep_clip(l, &clips->clip[i], job, model));
+            TRY(keep_clip(l, &clips->clip[i], of));
     return ST_OK;
+}
+
+/* id "": what this render computes with is not known. */
+static status read_numerics(const struct work_list *l, const struct job *job,
+                            char id[ENGINE_NUMERICS])
+{
+    struct engine_options o;
+
+    TRY(job_numerics_check(job, &l->o.given));
+    if (!l->o.engine) return ST_OK;
+    status const st = engine_options_asked(&o, l->o.engine, &job->numerics);
+    if (st != ST_OK) {
+        struct error const why = *error_last();
+        (void)tree_fail(job->numerics_node, "%s", why.msg);
+        return st;
+    }
+    return engine_numerics(&o, id);
 }
 
 static status expand_job(struct opening *o, struct source *s)
 {
     struct model_spec *const model = &o->l->model[o->l->models];
+    struct kept const of = { s->job, model, o->l->numerics[o->l->models] };
     struct clip_list clips = { 0 };
     status st = ST_OK;
 
+    TRY(read_numerics(o->l, s->job, o->l->numerics[o->l->models]));
     TRY(card_check_files(&s->card, NULL));
     TRY(card_spec(model, &s->card));
     o->l->models++;
@@ -175,7 +207,7 @@ static status expand_job(struct opening *o, struct source *s)
         &(struct clip_options){ .model_id = model->id, .precision = o->l->o.precision }));
     TRY_OUT(prompt_lengths_check(&o->lengths, s->job, &s->card, &clips));
     TRY_OUT(clip_folder_open(s->job));
-    TRY_OUT(keep_clips(o->l, &clips, s->job, model));
+    TRY_OUT(keep_clips(o->l, &clips, &of));
 out:
     clip_free(&clips);
     return st;
@@ -287,6 +319,7 @@ void work_list_close(struct work_list **list)
     for (int i = 0; i < l->models; i++) model_spec_free(&l->model[i]);
     free(l->clip);
     free(l->model);
+    free(l->numerics);
     free(l->group);
     free(l->failed);
     free(l);
@@ -330,7 +363,7 @@ static void note_busy(struct work_list *l, int64_t ticket, const char *by)
 static status claim_clip(struct work_list *l, int64_t ticket, bool *ours)
 {
     struct work_clip *const c = &l->clip[ticket];
-    struct clip_folder_rules const rules = folder_rules(l, c->on_exists, true);
+    struct clip_folder_rules const rules = folder_rules(l, c->on_exists, c->numerics, true);
     enum clip_folder_state what = FOLDER_FREE;
     char by[PROCESS_WORDS], *dir = NULL;
     bool held;
@@ -457,6 +490,7 @@ static status count_outlook(void *arg, const struct work_item *first, struct wor
         out->blocks += c->blocks;
         out->formats |= clip_pixel_formats(c);
         out->starts += c->start.kind != CLIP_START_NONE;
+        out->recaches += clip_recaches(c);
         for (int p = 1; p < c->prompts; p++) out->mixes += c->prompt[p].blend;
     }
     TRY(count_texts(l, first->ticket, out));

@@ -29,6 +29,7 @@ struct clip {
         float *embeds; /* owned */
     } change[SWITCHES];
     int switches;
+    bool recache; /* at each of them */
 };
 
 /* What the case expects of one window pass; NULL where it does not. */
@@ -71,6 +72,13 @@ static bool begins_with_cut(void *arg, int clip, int64_t block)
     const struct clip *const p = arg;
     int64_t const n = count_switches(arg, clip, block);
     return n > 0 && p->change[n - 1].block == block && p->change[n - 1].cut;
+}
+
+static bool begins_recached(void *arg, int clip, int64_t block)
+{
+    const struct clip *const p = arg;
+    int64_t const n = count_switches(arg, clip, block);
+    return p->recache && n > 0 && p->change[n - 1].block == block;
 }
 
 static status copy_context(void *arg, int clip, int64_t block, float *embeds)
@@ -141,24 +149,36 @@ static status read_inputs(struct clip *p, const struct dit_shape *s, int frames)
     return ST_OK;
 }
 
+/* Whether clean passes are made anew; what then becomes of the sink is the policy's. */
+static status read_recache(struct clip *p)
+{
+    const struct json_node *const recache = json_tree_member(p->c->json, "recache");
+
+    if (recache && !json_tree_is(recache, NODE_BOOL))
+        return fail(ST_FORMAT, "%s/case.json: recache: true or false is expected", p->c->dir);
+    p->recache = recache && recache->truth;
+    return ST_OK;
+}
+
 /* Changes of the prompt, in their order; what else one may ask for is not known. */
 static status read_switches(struct clip *p, const struct dit_shape *s)
 {
     const struct json_node *const list = json_tree_member(p->c->json, "prompt_switches");
 
+    TRY(read_recache(p));
     for (const struct json_node *n = list ? list->first : NULL; n; n = n->next) {
         const struct json_node *const from = json_tree_member(n, "from_frame");
         const struct json_node *const cut = json_tree_member(n, "cut");
         const char *const embeds = json_tree_text(json_tree_member(n, "prompt_embeds"));
         if (p->switches == SWITCHES || !json_tree_is(from, NODE_WHOLE) || !embeds ||
-            from->whole < 0 || from->whole % p->frames || !json_tree_is(cut, NODE_BOOL) ||
-            n->count != 4)
+            from->whole < 0 || from->whole % p->frames || (cut && !json_tree_is(cut, NODE_BOOL)) ||
+            n->count != 3 + (cut != NULL))
             return fail(ST_FORMAT,
                         "%s/case.json: prompt_switches: at most %d of frame, from_frame at a "
-                        "block's begin, prompt_embeds and cut are expected",
+                        "block's begin, prompt_embeds and perhaps cut are expected",
                         p->c->dir, SWITCHES);
         p->change[p->switches].block = from->whole / p->frames;
-        p->change[p->switches].cut = cut->truth;
+        p->change[p->switches].cut = cut && cut->truth;
         TRY(verify_input(p->c, embeds, DIMS(s->text_len, s->text_dim),
                          &p->change[p->switches].embeds));
         p->switches++;
@@ -218,7 +238,8 @@ static status run_line(struct clip *p, const struct dit *model, const struct sch
                   .mode = o->mode,
                   .latent_h = p->dim[2],
                   .latent_w = p->dim[3],
-                  .given = p->given > 0 },
+                  .given = p->given > 0,
+                  .recache = p->recache },
         .backend = o->backend,
         .threads = o->threads,
         .device = o->device,
@@ -229,6 +250,7 @@ static status run_line(struct clip *p, const struct dit *model, const struct sch
                                 .context_id = count_switches,
                                 .context = copy_context,
                                 .cut = begins_with_cut,
+                                .recache = begins_recached,
                                 .finished = keep_latents,
                                 .attends = keep_attended,
                                 .tap = keep_step };

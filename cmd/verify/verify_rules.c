@@ -57,6 +57,8 @@ static const char *const case_keys[] = {
     "weights_key",
     "lora",
     "prompt_switches",
+    "recache",
+    "keep_sink_on_switch",
     "prompt_text",
     "source",
 };
@@ -129,6 +131,22 @@ static status read_sink(const struct verify_case *c, struct kv_policy *p)
                 p->sink_frames, blocks, p->frames_per_block);
 }
 
+/* renew_sink, as the cases have it. */
+static status read_kept_sink(const struct verify_case *c, struct kv_policy *p)
+{
+    const struct json_node *const keep = json_tree_member(c->json, "keep_sink_on_switch");
+
+    if (!keep) return ST_OK;
+    if (!json_tree_is(keep, NODE_BOOL) || p->rule != KV_USUAL)
+        return fail(
+            ST_FORMAT,
+            "%s/case.json: keep_sink_on_switch: true or false is expected, with a window of "
+            "no other policy",
+            c->dir);
+    p->key[KV_KEY_renew_sink] = !keep->truth;
+    return ST_OK;
+}
+
 status verify_read_policy(struct verify_case *c, int levels, struct kv_policy *out)
 {
     const struct json_node *const window = json_tree_member(c->json, "window");
@@ -152,6 +170,7 @@ status verify_read_policy(struct verify_case *c, int levels, struct kv_policy *o
     kv_keys_usual(out->rule, out->key);
     for (int i = 0; i < KV_KEYS_COUNT; i++)
         if (kv_key_bounds(out->rule, (enum kv_key)i)) TRY(read_key(c, out, (enum kv_key)i));
+    TRY(read_kept_sink(c, out));
     if (out->rule == KV_USUAL && positions && json_tree_text(positions))
         out->sink = strcmp(json_tree_text(positions), "relative") ? KV_SINK_FIXED : KV_SINK_MOVING;
     return kv_policy_check(out);

@@ -6,7 +6,9 @@
  * of a frame a token stands). A rotation depends on differences of positions alone, so all are
  * taken from the pass's own first frame. What the line says of a pass (line_io.attends) is put down
  * in the same form, as a computed tensor, so that ranks can bring theirs together; then each number
- * must be equal. An average's source frame is a fraction, and recorded to six digits.
+ * must be equal. A re-run, of more frames than a block and at t = 0, is compared as its last block
+ * has it: all of them attend to the same. An average's source frame is a fraction, and recorded to
+ * six digits.
  */
 #include "base/file.h"
 #include "base/strbuf.h"
@@ -30,7 +32,7 @@ struct verify_pass {
 /* The last block's clean pass, which nobody reads, is left out. */
 static bool is_run(const struct verify_slots *s, const struct verify_pass *p)
 {
-    return p->block < s->blocks - 1 || p->stage < s->levels;
+    return p->block < s->blocks - 1 || p->stage != s->levels;
 }
 
 static status add_pass(struct verify_case *c, struct verify_slots *s, const struct verify_pass *p)
@@ -100,6 +102,12 @@ static status read_trace(struct verify_case *c, struct verify_slots *s, const ch
 
 /* ---- slots.json ------------------------------------------------------------------------- */
 
+/* A pass is over a block; a re-run over several. */
+static bool is_length(const struct verify_slots *s, int64_t frames)
+{
+    return frames >= s->frames && frames % s->frames == 0 && frames <= s->blocks * s->frames;
+}
+
 /* A block's passes stand in order. *before: that of the line before; none: block -1. */
 static status read_line(struct verify_case *c, struct verify_slots *s, const struct json_node *n,
                         struct verify_pass *before)
@@ -112,14 +120,19 @@ static status read_line(struct verify_case *c, struct verify_slots *s, const str
 
     if (!json_tree_is(first, NODE_WHOLE) || !json_tree_is(frames, NODE_WHOLE) ||
         !json_tree_is(source, NODE_LIST) || !json_tree_is(key, NODE_LIST) ||
-        source->count != key->count || frames->whole != s->frames || first->whole % s->frames ||
-        first->whole < 0 || first->whole > INT32_MAX || !json_tree_is_number(t))
-        return fail(ST_FORMAT,
-                    "%s/slots.json: passes of %d frames with first, t, source and key are expected",
-                    c->dir, s->frames);
-    int const level = before->block == first->whole / s->frames ? before->stage + 1 : 0;
-    struct verify_pass const p = { .block = (int)(first->whole / s->frames),
-                                   .stage = t->number > 0 ? level : s->levels,
+        source->count != key->count || !is_length(s, frames->whole) || first->whole % s->frames ||
+        first->whole < 0 || first->whole > INT32_MAX || !json_tree_is_number(t) ||
+        (frames->whole > s->frames && t->number > 0))
+        return fail(
+            ST_FORMAT,
+            "%s/slots.json: passes of %d frames, or of more blocks at t = 0, with first, t, "
+            "source and key are expected",
+            c->dir, s->frames);
+    int64_t const block = (first->whole + frames->whole) / s->frames - 1;
+    int const level = before->block == block ? before->stage + 1 : 0;
+    int const clean = s->levels + (frames->whole > s->frames);
+    struct verify_pass const p = { .block = (int)block,
+                                   .stage = t->number > 0 ? level : clean,
                                    .rows = (int64_t)source->count,
                                    .by_frame = true };
     *before = p;

@@ -193,6 +193,8 @@ static status check_window(const struct tree_node *root, const struct card *c)
                              "rolling-sink and ema-sink, both experimental");
     if (c->rule == KV_USUAL && c->sink_frames && c->sink_frames != block)
         return refuse_window(root, "sink_frames", "0, or %d, the clip's first block", block);
+    if (c->key[KV_KEY_renew_sink] != 0 && (kv_window_is_joint(c->window) || !c->sink_frames))
+        return refuse_window(root, "renew_sink", "0 in a rolling window, or without a sink");
     if (c->rule != KV_USUAL && (c->attention_frames < least || c->attention_frames > most))
         return refuse_window(root, "attention_frames", "%d to %d for these steps and this sink",
                              least, most);
@@ -355,7 +357,7 @@ status card_spec(struct model_spec *out, const struct card *c)
                               .sink_frames = c->sink_frames,
                               .sink = c->sink,
                               .rule = c->rule,
-                              .keys = c->rule == KV_USUAL ? 0 : KV_KEYS_COUNT };
+                              .keys = kv_rule_is_plain(c->rule, c->key) ? 0 : KV_KEYS_COUNT };
     memcpy(m->key, c->key, sizeof m->key);
     memcpy(m->step, c->step, sizeof m->step);
     memcpy(m->first_step, c->first_step, sizeof m->first_step);

@@ -120,6 +120,7 @@ static status copy_format(struct maker *m, const struct format *f, struct clip_f
     to->crf = f->crf;
     to->threads = f->threads;
     to->encoder = f->encoder;
+    to->gop = format_gop(f, m->job->clip.fps);
     TRY(copy_text(m, f->file, &to->file));
     TRY(copy_text(m, f->codec, &to->codec));
     TRY(copy_text(m, f->pix, &to->pix));
@@ -211,6 +212,9 @@ static status copy_job(struct maker *m, struct clip_spec *c)
     TRY(copy_text(m, job->owner, &c->owner));
     TRY(copy_text(m, job->output.latents, &c->latents));
     if (job->output.latents) TRY(copy_text(m, job->output.latents_dtype, &c->latents_dtype));
+    TRY(copy_text(m, job->output.embeddings, &c->embeddings));
+    if (job->output.embeddings)
+        TRY(copy_text(m, job->output.embeddings_dtype, &c->embeddings_dtype));
     TRY(copy_text(m, job->output.preview, &c->preview));
     c->preview_columns = job->output.preview ? job->output.preview_columns : 0;
     for (int i = 0; i < job->output.formats; i++)
@@ -281,6 +285,7 @@ static status expand_one(struct maker *m, int64_t index, struct clip_spec *c)
         .index = index,
         .priority = job->priority,
         .precision = precision_of(m),
+        .numerics = job->numerics,
         .width = job->clip.width,
         .height = job->clip.height,
         .fps_num = job->clip.fps.num,
@@ -290,6 +295,10 @@ static status expand_one(struct maker *m, int64_t index, struct clip_spec *c)
         .blocks = m->schedule.blocks,
         .frames_per_block = m->card->frames_per_block,
         .checkpoint = checkpoint_blocks(m),
+        .clip_ms = job->run.clip.micros / 1000,
+        .stall_ms = job->run.stall.micros / 1000,
+        .grace_ms = job->run.grace.micros / 1000,
+        .transfer = (enum clip_transfer)job->output.transfer,
     };
     if (m->o->model_id) snprintf(c->model_id, sizeof c->model_id, "%s", m->o->model_id);
     TRY(make_lists(m, c));
@@ -381,11 +390,21 @@ static status expand_all(struct maker *m)
     if (job->sweep.axes && count > job->sweep.max_clips)
         return tree_fail(job->sweep.node, "found %lld clips; allowed: %d (sweep.max_clips)",
                          (long long)count, job->sweep.max_clips);
-    TRY(prompts_make(&m->schedule, job, m->card->frames_per_block, m->card->rule));
+    TRY(prompts_make(&m->schedule, job, m->card));
     m->list->clip = calloc((size_t)count, sizeof *m->list->clip);
     if (!m->list->clip) return fail(ST_NOMEM, "%s: no memory for its clips", job->name);
     TRY(expand_each(m, count));
     return check_clip_names(m);
+}
+
+/* The job's pin, if it has one and the model's files were looked at. */
+static status check_model_pin(const struct job *job, const char *model_id)
+{
+    const struct tree_node *const pin = job->model_sha256;
+
+    if (!pin || !model_id || !strcmp(pin->text, model_id)) return ST_OK;
+    return tree_fail(pin, "found %s; the files of %s are %s", tree_quote(pin->text).s, job->model,
+                     model_id);
 }
 
 status clip_expand(struct clip_list *out, struct job *job, const struct card *card,
@@ -394,6 +413,7 @@ status clip_expand(struct clip_list *out, struct job *job, const struct card *ca
     struct maker m = { .job = job, .card = card, .o = o, .list = out };
 
     *out = (struct clip_list){ 0 };
+    TRY(check_model_pin(job, o->model_id));
     status const st = expand_all(&m);
     prompts_free(&m.schedule);
     if (st != ST_OK) clip_free(out);

@@ -6,8 +6,7 @@
  * The JSON of what exists must never change: a new key appears only where it is used.
  */
 #include "base/digest.h"
-#include "base/json_build.h"
-#include "jobs/spec/clip.h"
+#include "jobs/spec/spec_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +20,7 @@ static json_t *prompts_for_id(const struct clip_spec *c)
         const struct clip_prompt *const p = &c->prompt[i];
         json_t *one = json_pack("{s:I, s:I, s:s}", "block", (json_int_t)p->block, "blend",
                                 (json_int_t)p->blend, "text", p->text);
-        if (p->cut) json_set(&one, "change", json_string("cut"));
+        if (p->change) json_set(&one, "change", json_string(clip_change_name(p->change)));
         json_add(&list, one);
     }
     return list;
@@ -71,9 +70,20 @@ static json_t *model_for_id(const struct clip_spec *c, const struct card *card)
     if (card->loras) json_set(&model, "lora", loras_for_id(card));
     if (card->first_steps)
         json_set(&model, "first_block_steps", steps_for_id(card->first_step, card->first_steps));
-    if (card->rule != KV_USUAL) json_set(&model, "policy", policy_for_id(card));
+    if (!kv_rule_is_plain(card->rule, card->key)) json_set(&model, "policy", policy_for_id(card));
     if (card->sink) json_set(&model, "sink_positions", json_string(kv_sink_name(card->sink)));
     return model;
+}
+
+json_t *numerics_json(const struct clip_numerics *n)
+{
+    json_t *asked = json_object();
+    char word[CLIP_WORD];
+
+    for (int k = 0; k < CLIP_NUMERICS; k++)
+        if (clip_numeric_word(word, n, (enum clip_numeric)k))
+            json_set(&asked, clip_numeric_name((enum clip_numeric)k), json_string(word));
+    return asked;
 }
 
 /* Seeds go beyond JSON's integers and stand as text. */
@@ -87,6 +97,8 @@ static json_t *content_for_id(const struct clip_spec *c, const struct card *card
                   model_for_id(c, card), "precision", clip_precision_name(c->precision), "width",
                   c->width, "height", c->height, "pictures", (json_int_t)c->pictures, "blocks",
                   (json_int_t)c->blocks, "seed", seed, "prompts", prompts_for_id(c));
+    if (!clip_numerics_same(&c->numerics, &(struct clip_numerics){ { 0 } }))
+        json_set(&content, "numerics", numerics_json(&c->numerics));
     if (c->start.kind)
         json_set(&content, "start",
                  json_pack("{s:s, s:I, s:s}", "kind", clip_start_name(c->start.kind), "pictures",
@@ -104,6 +116,7 @@ static json_t *formats_for_id(const struct clip_spec *c)
                                 f->codec, "pix", f->pix, "preset", f->preset, "profile", f->profile,
                                 "crf", f->crf, "threads", f->threads);
         if (f->encoder == CLIP_ENCODER_NVENC) json_set(&one, "encoder", json_string("nvenc"));
+        if (f->gop) json_set(&one, "gop", json_integer(f->gop));
         json_add(&list, one);
     }
     return list;
@@ -111,11 +124,17 @@ static json_t *formats_for_id(const struct clip_spec *c)
 
 static json_t *task_for_id(const struct clip_spec *c)
 {
-    return json_pack("{s:i, s:s, s:I, s:I, s:o, s:s?, s:s?, s:s?, s:i}", "task", 1, "content",
-                     c->content_id, "fps_num", (json_int_t)c->fps_num, "fps_den",
-                     (json_int_t)c->fps_den, "formats", formats_for_id(c), "latents", c->latents,
-                     "latents_dtype", c->latents ? c->latents_dtype : NULL, "preview", c->preview,
-                     "preview_columns", c->preview ? c->preview_columns : 0);
+    json_t *task =
+        json_pack("{s:i, s:s, s:I, s:I, s:o, s:s?, s:s?, s:s?, s:i}", "task", 1, "content",
+                  c->content_id, "fps_num", (json_int_t)c->fps_num, "fps_den",
+                  (json_int_t)c->fps_den, "formats", formats_for_id(c), "latents", c->latents,
+                  "latents_dtype", c->latents ? c->latents_dtype : NULL, "preview", c->preview,
+                  "preview_columns", c->preview ? c->preview_columns : 0);
+    if (c->embeddings)
+        json_set(&task, "embeddings",
+                 json_pack("{s:s, s:s}", "file", c->embeddings, "dtype", c->embeddings_dtype));
+    if (c->transfer == CLIP_SRGB) json_set(&task, "transfer", json_string("srgb"));
+    return task;
 }
 
 /* The first 16 hex digits of SHA-256 of the canonical text: keys sorted, no blanks. */

@@ -1,6 +1,5 @@
 /* clip_json.c - an expanded job for `check --json`. */
-#include "base/json_build.h"
-#include "jobs/spec/clip.h"
+#include "jobs/spec/spec_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +14,7 @@ static json_t *prompts_json(const struct clip_spec *c)
         json_t *one = json_pack("{s:I, s:I, s:s, s:s, s:b, s:s}", "block", (json_int_t)p->block,
                                 "blend_blocks", (json_int_t)p->blend, "at", p->at, "blend", p->over,
                                 "moved", p->moved, "text", p->text);
-        if (p->cut) json_set(&one, "change", json_string("cut"));
+        if (p->change) json_set(&one, "change", json_string(clip_change_name(p->change)));
         json_array_append_new(list, one);
     }
     return list;
@@ -66,6 +65,7 @@ static json_t *clips_json(const struct clip_list *clips)
 static json_t *formats_json(const struct job *job)
 {
     json_t *list = json_array();
+    char gop[DURATION_TEXT];
 
     for (int i = 0; i < job->output.formats; i++) {
         const struct format *const f = &job->output.format[i];
@@ -74,6 +74,8 @@ static json_t *formats_json(const struct job *job)
                                 "profile", f->profile, "threads", f->threads);
         if (f->crf >= 0) json_set(&one, "crf", json_integer(f->crf));
         json_set(&one, "encoder", json_string(clip_encoder_name(f->encoder)));
+        if (!duration_is_zero(f->gop))
+            json_set(&one, "gop", json_string(duration_text(f->gop, gop)));
         json_add(&list, one);
     }
     return list;
@@ -97,6 +99,12 @@ static json_t *output_json(const struct job *job)
         json_set(&out, "latents",
                  json_pack("{s:s, s:s}", "file", job->output.latents, "dtype",
                            job->output.latents_dtype));
+    if (job->output.embeddings)
+        json_set(&out, "embeddings",
+                 json_pack("{s:s, s:s}", "file", job->output.embeddings, "dtype",
+                           job->output.embeddings_dtype));
+    if (job->output.transfer == CLIP_SRGB)
+        json_set(&out, "colour", json_pack("{s:s}", "transfer", "srgb"));
     if (job->output.preview)
         json_set(&out, "preview",
                  json_pack("{s:s, s:i}", "file", job->output.preview, "columns",
@@ -107,11 +115,14 @@ static json_t *output_json(const struct job *job)
 status clip_json(struct strbuf *out, const struct job *job, const struct card *card,
                  const struct clip_list *clips)
 {
-    json_t *const all = json_pack(
-        "{s:s, s:s, s:s?, s:i, s:s, s:s, s:s, s:o, s:o, s:o}", "file", job->node->tree->name, "job",
-        job->name, "owner", job->owner, "priority", job->priority, "model", card->name, "card",
-        card->path, "precision", clip_precision_name(job->precision), "labels", labels_json(job),
-        "output", output_json(job), "clips", clips_json(clips));
+    json_t *all = json_pack("{s:s, s:s, s:s?, s:i, s:s, s:s, s:s, s:o, s:o, s:o, s:o}", "file",
+                            job->node->tree->name, "job", job->name, "owner", job->owner,
+                            "priority", job->priority, "model", card->name, "card", card->path,
+                            "precision", clip_precision_name(job->precision), "numerics",
+                            numerics_json(&job->numerics), "labels", labels_json(job), "output",
+                            output_json(job), "clips", clips_json(clips));
+    if (clips->count && clips->clip[0].model_id[0])
+        json_set(&all, "model_sha256", json_string(clips->clip[0].model_id));
     char *const text = all ? json_write(all, JSON_INDENT(2) | JSON_PRESERVE_ORDER) : NULL;
 
     json_decref(all);

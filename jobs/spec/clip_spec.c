@@ -1,16 +1,49 @@
 /* clip_spec.c - a clip's names and numbers that need no job. */
 #include "jobs/spec/clip_spec.h"
+#include "base/choice.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { PICTURES = 4 }; /* of a latent frame; the clip's first one has 1 */
 
 const char *clip_precision_name(enum clip_precision p) { return p == CLIP_F32 ? "f32" : "bf16"; }
 
+const char *clip_numeric_name(enum clip_numeric k)
+{
+    static const char *const names[] = { "wire", "determinism", "kernels" };
+    return names[k];
+}
+
+bool clip_numeric_word(char word[CLIP_WORD], const struct clip_numerics *n, enum clip_numeric k)
+{
+    static const char *const choices[] = { CLIP_WIRE_CHOICES, CLIP_DETERMINISM_CHOICES,
+                                           CLIP_KERNELS_CHOICES };
+    return choice_at(word, CLIP_WORD, choices[k], n->asked[k] - 1);
+}
+
+bool clip_numerics_same(const struct clip_numerics *a, const struct clip_numerics *b)
+{
+    return !memcmp(a->asked, b->asked, sizeof a->asked);
+}
+
 const char *clip_encoder_name(enum clip_encoder e)
 {
     static const char *const names[] = { "cpu", "nvenc", "auto" };
     return names[e];
+}
+
+const char *clip_change_name(enum clip_change c)
+{
+    static const char *const names[] = { "blend", "cut", "recache" };
+    return names[c];
+}
+
+bool clip_recaches(const struct clip_spec *c)
+{
+    for (int i = 0; i < c->prompts; i++)
+        if (c->prompt[i].change == CLIP_RECACHE) return true;
+    return false;
 }
 
 const char *clip_start_name(enum clip_start_kind k)
@@ -49,8 +82,9 @@ static void free_format(struct clip_format *f)
 
 void clip_spec_free(struct clip_spec *c)
 {
-    char *const texts[] = { c->job,     c->owner,         c->name,    c->dir,
-                            c->latents, c->latents_dtype, c->preview, c->start.file };
+    char *const texts[] = { c->job,        c->owner,           c->name,    c->dir,
+                            c->latents,    c->latents_dtype,   c->preview, c->start.file,
+                            c->embeddings, c->embeddings_dtype };
 
     for (int i = 0; i < COUNT_OF(texts); i++) free(texts[i]);
     for (int i = 0; i < c->prompts; i++) free(c->prompt[i].text);

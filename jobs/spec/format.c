@@ -22,6 +22,7 @@ static const struct format_codec codecs[] = {
       .presets = "ultrafast|superfast|veryfast|faster|fast|medium|slow|slower|veryslow|placebo",
       .crf_max = 51,
       .crf = 18,
+      .gop = 1,
       .least = 16,
       .pix = "yuv420p",
       .preset = "medium",
@@ -48,6 +49,7 @@ static const struct format_codec codecs[] = {
       .crf_min = 1,
       .crf_max = 63,
       .crf = 30,
+      .gop = 2,
       .least = 64,
       .pix = "yuv420p",
       .preset = "8",
@@ -63,8 +65,16 @@ const struct format format_default = {
     .threads = 1,
 };
 
+static const struct format_codec *find_codec(const char *name)
+{
+    return &codecs[choice_find(CODECS, name)];
+}
+
 int format_codecs(void) { return COUNT_OF(codecs); }
 const struct format_codec *format_codec(int i) { return &codecs[i]; }
+
+/* A second at the highest rate is 240 pictures; so many seconds of them. */
+enum { GOP_SECONDS = 60 };
 
 struct draft {
     struct format f;
@@ -77,6 +87,17 @@ struct draft {
     {                                                                                              \
         .name = (key), .type = FIELD_TEXT, .to = AT(where), .max = 64                              \
     }
+
+static status read_gop(const struct tree_node *n, void *to)
+{
+    struct duration *const d = to;
+
+    TRY(duration_read(n, d));
+    if (!duration_is_zero(*d) && d->micros <= (int64_t)GOP_SECONDS * 1000000 &&
+        d->pictures <= GOP_SECONDS * 240)
+        return ST_OK;
+    return tree_refuse(n, "a time up to 60s such as 2s, or frames such as 48f");
+}
 
 static const struct field format_fields[] = {
     WORD("id", f.id),
@@ -91,9 +112,7 @@ static const struct field format_fields[] = {
     WORD("preset", f.preset),
     WORD("profile", f.profile),
     { .name = "threads", .type = FIELD_INT, .to = AT(f.threads), .min = 1, .max = 64 },
-    { .name = "gop",
-      .type = FIELD_REFUSED,
-      .allowed = "remove the key; there is a key frame at least every second" },
+    { .name = "gop", .type = FIELD_READ, .to = AT(f.gop), .read = read_gop },
     { .name = "encoder", .type = FIELD_CHOICE, .to = AT(f.encoder), .allowed = ENCODERS },
 };
 const struct field_table format_table = { "output.formats[]", format_fields,
@@ -130,17 +149,38 @@ static status check_profile(const struct tree_node *n, const struct format *f)
                                                      : "proxy|lt|standard|hq with pix yuv422p10");
 }
 
+static status check_gop(const struct tree_node *n, const struct format_codec *c,
+                        struct duration gop)
+{
+    const struct tree_node *const at = tree_find(n, "gop");
+
+    if (at && !c->gop)
+        return tree_fail_key(at, "every frame of %s is a key frame; allowed: remove the key",
+                             c->name);
+    if (!gop.pictures || gop.pictures >= c->gop) return ST_OK;
+    return tree_fail(at, "found %s; allowed for %s: %df or more", tree_quote(at->text).s, c->name,
+                     c->gop);
+}
+
 status format_check_size(const struct tree_node *n, const struct format *f, int width, int height)
 {
     bool const nvenc = f->encoder == CLIP_ENCODER_NVENC;
-    int least = 0;
+    const struct format_codec *const c = find_codec(f->codec);
+    int const least = nvenc ? c->nvenc_least : c->least;
 
-    for (int i = 0; i < COUNT_OF(codecs); i++)
-        if (!strcmp(codecs[i].name, f->codec))
-            least = nvenc ? codecs[i].nvenc_least : codecs[i].least;
     if (width >= least && height >= least) return ST_OK;
     return tree_fail(n, "found %s with clip.size %dx%d; allowed: %s%s from %dx%d on", f->codec,
                      width, height, f->codec, nvenc ? " by nvenc" : "", least, least);
+}
+
+int format_gop(const struct format *f, struct value_rate rate)
+{
+    int64_t const pictures = duration_down(f->gop, rate);
+    int64_t const usual = duration_down((struct duration){ .micros = 1000000 }, rate);
+
+    if (duration_is_zero(f->gop) || pictures == usual) return 0;
+    int const least = find_codec(f->codec)->gop;
+    return pictures > least ? (int)pictures : least;
 }
 
 status format_read(const struct tree_node *n, struct format *out)
@@ -159,6 +199,7 @@ status format_read(const struct tree_node *n, struct format *out)
     if (c->crf_max) d.f.crf = c->crf;
     if (d.crf && !c->crf_max)
         return tree_fail_key(d.crf, "%s takes no crf; allowed: remove the key", c->name);
+    TRY(check_gop(n, c, d.f.gop));
     if (d.crf) TRY(field_int(d.crf, c->crf_min, c->crf_max, &d.f.crf));
     if (!d.f.pix) d.f.pix = c->pix;
     if (!d.f.preset) d.f.preset = c->preset;

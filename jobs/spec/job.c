@@ -42,8 +42,9 @@ static status read_job_prompts(const struct job_draft *d, struct job *j)
         return tree_refuse(tree_find(list->first, "at"), "0s for the first prompt");
     if (!duration_is_zero(j->prompt[0].blend))
         return tree_refuse(tree_find(list->first, "blend"), "no blend for the first prompt");
-    if (j->prompt[0].change == JOB_CUT)
-        return tree_refuse(tree_find(list->first, "change"), "no cut before the first prompt");
+    if (j->prompt[0].change)
+        return tree_refuse(tree_find(list->first, "change"),
+                           "neither cut nor recache before the first prompt");
     return ST_OK;
 }
 
@@ -51,9 +52,10 @@ static status read_job_prompts(const struct job_draft *d, struct job *j)
  * another setting is refused. */
 static status check_axis_name(const struct tree_node *n)
 {
-    static const char *const taken[] = { "name",  "index",    "prompt", "prompts",   "model",
-                                         "size",  "fps",      "length", "precision", "steps",
-                                         "shift", "guidance", "warp",   "negative",  "output" };
+    static const char *const taken[] = { "name",      "index", "prompt",   "prompts",
+                                         "model",     "size",  "fps",      "length",
+                                         "precision", "steps", "numerics", "shift",
+                                         "guidance",  "warp",  "negative", "output" };
 
     if (strlen(n->key) > 32 ||
         strspn(n->key, "abcdefghijklmnopqrstuvwxyz0123456789_") != strlen(n->key))
@@ -107,8 +109,8 @@ static status check_file_names(const struct job *j)
 {
     const struct tree_node *const output = tree_find(j->node, "output");
     const struct tree_node *const list = output ? tree_find(output, "formats") : NULL;
-    const char *file[JOB_FORMATS + 3] = { "clip.json" };
-    const struct tree_node *node[JOB_FORMATS + 3] = { NULL };
+    const char *file[JOB_FORMATS + 4] = { "clip.json" };
+    const struct tree_node *node[JOB_FORMATS + 4] = { NULL };
     int n = 1;
 
     for (const struct tree_node *m = list ? list->first : NULL; m; m = m->next, n++)
@@ -118,6 +120,10 @@ static status check_file_names(const struct job *j)
     if (j->output.latents) {
         node[n] = tree_find(tree_find(output, "latents"), "file");
         file[n++] = j->output.latents;
+    }
+    if (j->output.embeddings) {
+        node[n] = tree_find(tree_find(output, "embeddings"), "file");
+        file[n++] = j->output.embeddings;
     }
     if (j->output.preview) {
         node[n] = tree_find(tree_find(output, "preview"), "file");

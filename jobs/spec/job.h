@@ -18,12 +18,10 @@ enum job_exists { JOB_SKIP, JOB_ERROR, JOB_VERSION };        /* output.on_exists
 enum job_quantize { JOB_QUANTIZE_WARN, JOB_QUANTIZE_ERROR }; /* a time off a block boundary */
 enum job_long_prompts { JOB_LONG_WARN, JOB_LONG_ERROR }; /* more tokens than the encoder takes */
 
-enum job_change { JOB_BLEND, JOB_CUT }; /* prompts[].change */
-
 /* One entry of the prompt schedule. `text` is a template. */
 struct job_prompt {
     struct duration at, blend;
-    int change; /* enum job_change */
+    int change; /* enum clip_change */
     const char *text;
     const struct tree_node *node; /* of the entry; of `prompt` if the job has just one */
 };
@@ -52,15 +50,17 @@ struct job_after {
     const struct tree_node *node;
 };
 
-/* What a queue is told; a render of files heeds none of it. */
+/* How the job is run. */
 struct job_run {
     int max_worlds;                /* that work on it at a time; 0: no limit */
     int max_failed;                /* clips; -1: no limit */
     bool max_failed_in_percent;    /* of the clips */
     int errors, crashes, preempts; /* of a clip, before it fails */
     struct duration backoff;       /* before it is tried again: times the tries so far */
-    bool given;                    /* any of these */
+    bool given;                    /* any of these: a queue's, a render of files heeds none */
     struct duration checkpoint;    /* of video, from one to the next; none: no checkpoints */
+    struct duration clip, stall;   /* longest time of a clip, and from one block to the next */
+    struct duration grace;         /* from a stop to the end where things stand. All three: none */
 };
 
 /* Texts and nodes belong to the job's file. */
@@ -68,9 +68,12 @@ struct job {
     const struct tree_node *node; /* the document */
     const char *name, *owner;     /* owner NULL: none */
     int priority;
-    char *model;             /* path of the card, behind the folder of the job file */
-    int precision;           /* enum clip_precision */
-    struct model_lora *lora; /* behind those of the card */
+    char *model;                          /* path of the card, behind the folder of the job file */
+    const struct tree_node *model_sha256; /* a text: the model's id, else it is refused; or NULL */
+    int precision;                        /* enum clip_precision */
+    struct clip_numerics numerics;
+    const struct tree_node *numerics_node; /* of the map; NULL: nothing is asked */
+    struct model_lora *lora;               /* behind those of the card */
     int loras;
 
     struct job_clip clip;
@@ -96,9 +99,11 @@ struct job {
         int on_exists;                     /* enum job_exists */
         struct format format[JOB_FORMATS];
         int formats;
-        const char *latents, *latents_dtype; /* file; "bf16" or "f32". NULL: none */
-        const char *preview;                 /* file of the contact sheet. NULL: none */
+        const char *latents, *latents_dtype;       /* file; "bf16" or "f32". NULL: none */
+        const char *embeddings, *embeddings_dtype; /* of the prompts; likewise */
+        const char *preview;                       /* file of the contact sheet. NULL: none */
         int preview_columns;
+        int transfer; /* enum clip_transfer */
     } output;
 
     const struct tree_node *labels; /* a map of texts, or NULL */

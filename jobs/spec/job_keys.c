@@ -1,4 +1,5 @@
 /* job_keys.c - every key of a job, as tables; docs/job.md is checked against them. */
+#include "base/digest.h"
 #include "jobs/spec/spec_internal.h"
 
 #include <string.h>
@@ -12,12 +13,16 @@ const struct job_draft job_defaults = {
         .clip = { .width = 832, .height = 480, .fps = { 16, 1 } },
         .quantize = JOB_QUANTIZE_WARN,
         .sweep.max_clips = 10000,
-        .output = { .on_exists = JOB_SKIP, .latents_dtype = "bf16", .preview_columns = 6 },
+        .output = { .on_exists = JOB_SKIP,
+                    .latents_dtype = "bf16",
+                    .embeddings_dtype = "bf16",
+                    .preview_columns = 6 },
         .run = { .max_failed = -1, .errors = 3, .crashes = 5, .preempts = 20,
                  .backoff = { .micros = 30000000 },
                  .checkpoint = { .micros = 20000000 } },
     },
     .dir = "out",
+    .asked = { -1, -1, -1 },
 };
 
 #define AT(member) offsetof(struct job_draft, member)
@@ -72,12 +77,21 @@ static status read_seed(const struct tree_node *n, void *to)
     }
 
 static const char precisions[] = "bf16|f32";
+
+static status read_sha256(const struct tree_node *n, void *to)
+{
+    bool const is_text = n->kind == TREE_SCALAR && strlen(n->text) == DIGEST_HEX - 1;
+
+    if (!is_text || strspn(n->text, "0123456789abcdef") != DIGEST_HEX - 1)
+        return tree_refuse(n, "the 64 digits 0-9 a-f that `rollmill check` prints of the model");
+    return field_node(n, to);
+}
 static const char exists[] = "skip|error|version";
 
 static const struct field model_fields[] = {
     PATH("path", model, true),
     CHOICE("precision", job.precision, precisions),
-    REFUSED("sha256", LATER),
+    { .name = "sha256", .type = FIELD_READ, .to = AT(job.model_sha256), .read = read_sha256 },
 };
 static const struct field_table model_table = { "model", model_fields, COUNT_OF(model_fields) };
 
@@ -85,6 +99,24 @@ static status read_model(const struct tree_node *n, void *to)
 {
     if (n->kind == TREE_MAP) return field_read(n, &model_table, to);
     return field_path(n, 4096, &((struct job_draft *)to)->model);
+}
+
+static const struct field numerics_fields[] = {
+    CHOICE("wire", asked[CLIP_WIRE], CLIP_WIRE_CHOICES),
+    CHOICE("determinism", asked[CLIP_DETERMINISM], CLIP_DETERMINISM_CHOICES),
+    CHOICE("kernels", asked[CLIP_KERNELS], CLIP_KERNELS_CHOICES),
+};
+static const struct field_table numerics_table = { "numerics", numerics_fields,
+                                                   COUNT_OF(numerics_fields) };
+
+static status read_numerics(const struct tree_node *n, void *to)
+{
+    struct job_draft *const d = to;
+
+    TRY(field_read(n, &numerics_table, d));
+    d->job.numerics_node = n;
+    for (int k = 0; k < CLIP_NUMERICS; k++) d->job.numerics.asked[k] = d->asked[k] + 1;
+    return ST_OK;
 }
 
 static const struct field clip_fields[] = {
@@ -122,7 +154,7 @@ static const struct field prompt_fields[] = {
     { .name = "change",
       .type = FIELD_CHOICE,
       .to = offsetof(struct job_prompt, change),
-      .allowed = "blend|cut" },
+      .allowed = "blend|cut|recache" },
 };
 const struct field_table job_prompt_table = { "prompts[]", prompt_fields, COUNT_OF(prompt_fields) };
 
@@ -148,7 +180,7 @@ static status read_sweep(const struct tree_node *n, void *to)
     return field_text(d->job.sweep.combine_node, 1024, &text);
 }
 
-static status read_latents_dtype(const struct tree_node *n, void *to)
+static status read_dtype(const struct tree_node *n, void *to)
 {
     int which;
 
@@ -182,13 +214,24 @@ static const struct field latents_fields[] = {
       .to = AT(job.output.latents),
       .read = read_safetensors,
       .required = true },
-    { .name = "dtype",
-      .type = FIELD_READ,
-      .to = AT(job.output.latents_dtype),
-      .read = read_latents_dtype },
+    { .name = "dtype", .type = FIELD_READ, .to = AT(job.output.latents_dtype), .read = read_dtype },
 };
 static const struct field_table latents_table = { "output.latents", latents_fields,
                                                   COUNT_OF(latents_fields) };
+
+static const struct field embeddings_fields[] = {
+    { .name = "file",
+      .type = FIELD_READ,
+      .to = AT(job.output.embeddings),
+      .read = read_safetensors,
+      .required = true },
+    { .name = "dtype",
+      .type = FIELD_READ,
+      .to = AT(job.output.embeddings_dtype),
+      .read = read_dtype },
+};
+static const struct field_table embeddings_table = { "output.embeddings", embeddings_fields,
+                                                     COUNT_OF(embeddings_fields) };
 
 static const struct field preview_fields[] = {
     { .name = "file",
@@ -204,6 +247,16 @@ static const struct field preview_fields[] = {
 };
 static const struct field_table preview_table = { "output.preview", preview_fields,
                                                   COUNT_OF(preview_fields) };
+
+/* What is made is said by three of them; other pictures are not made. */
+static const struct field colour_fields[] = {
+    CHOICE("matrix", only, "bt709"),
+    CHOICE("primaries", only, "bt709"),
+    CHOICE("transfer", job.output.transfer, "bt709|srgb"),
+    CHOICE("range", only, "tv"),
+};
+static const struct field_table colour_table = { "output.colour", colour_fields,
+                                                 COUNT_OF(colour_fields) };
 
 static status read_output_name(const struct tree_node *n, void *to)
 {
@@ -221,8 +274,8 @@ static const struct field output_fields[] = {
     NODE("formats", formats),
     { .name = "latents", .type = FIELD_MAP, .map = &latents_table },
     { .name = "preview", .type = FIELD_MAP, .map = &preview_table },
-    REFUSED("colour", "remove the key; colour is always BT.709, limited range"),
-    REFUSED("embeddings", LATER),
+    { .name = "colour", .type = FIELD_MAP, .map = &colour_table },
+    { .name = "embeddings", .type = FIELD_MAP, .map = &embeddings_table },
     REFUSED("metadata", "remove the key; clip.json is always written in full"),
 };
 static const struct field_table output_table = { "output", output_fields, COUNT_OF(output_fields) };
@@ -261,6 +314,36 @@ static const struct field retries_fields[] = {
 static const struct field_table retries_table = { "run.retries", retries_fields,
                                                   COUNT_OF(retries_fields) };
 
+static status read_timeout(const struct tree_node *n, void *to)
+{
+    struct duration *const d = to;
+
+    TRY(read_backoff(n, d));
+    return d->micros < 1000000 ? tree_refuse(n, "a time from 1s to 24h") : ST_OK;
+}
+
+static status read_grace(const struct tree_node *n, void *to)
+{
+    enum { GRACE_S = 600 };
+    struct duration *const d = to;
+
+    TRY(read_backoff(n, d));
+    bool const fits = d->micros >= 1000000 && d->micros <= (int64_t)GRACE_S * 1000000;
+    return fits ? ST_OK : tree_refuse(n, "a time from 1s to 600s");
+}
+
+#define WORLDS "remove the key; --deadline and --stall of `render` and `work` say so for a world"
+
+static const struct field timeouts_fields[] = {
+    { .name = "clip", .type = FIELD_READ, .to = AT(job.run.clip), .read = read_timeout },
+    { .name = "stall", .type = FIELD_READ, .to = AT(job.run.stall), .read = read_timeout },
+    REFUSED("setup", WORLDS),
+    REFUSED("chunk", WORLDS),
+    REFUSED("encode", WORLDS),
+};
+static const struct field_table timeouts_table = { "run.timeouts", timeouts_fields,
+                                                   COUNT_OF(timeouts_fields) };
+
 static const struct field run_fields[] = {
     { .name = "checkpoint",
       .type = FIELD_READ,
@@ -275,8 +358,8 @@ static const struct field run_fields[] = {
     { .name = "retries", .type = FIELD_MAP, .map = &retries_table },
     REFUSED("gpus", LATER),
     REFUSED("requires", LATER),
-    REFUSED("timeouts", LATER),
-    REFUSED("grace", LATER),
+    { .name = "timeouts", .type = FIELD_MAP, .map = &timeouts_table },
+    { .name = "grace", .type = FIELD_READ, .to = AT(job.run.grace), .read = read_grace },
 };
 static const struct field_table run_table = { "run", run_fields, COUNT_OF(run_fields) };
 
@@ -317,6 +400,7 @@ static const struct field job_fields[] = {
       .read = read_model,
       .required = true,
       .allowed = "the path of a model card" },
+    { .name = "numerics", .type = FIELD_READ, .read = read_numerics },
     NODE("lora", lora),
     NODE("prompt", prompt),
     NODE("prompts", prompts),
@@ -339,10 +423,10 @@ static const struct field job_fields[] = {
 const struct field_table job_table = { "", job_fields, COUNT_OF(job_fields) };
 
 const struct field_table *const job_tables[] = {
-    &job_table,        &model_table,   &lora_table,      &clip_table,
-    &job_prompt_table, &start_table,   &sweep_table,     &axis_table,
-    &output_table,     &format_table,  &latents_table,   &preview_table,
-    &run_table,        &retries_table, &job_after_table, NULL,
+    &job_table,        &model_table,   &numerics_table, &lora_table,      &clip_table,
+    &job_prompt_table, &start_table,   &sweep_table,    &axis_table,      &output_table,
+    &format_table,     &latents_table, &preview_table,  &colour_table,    &embeddings_table,
+    &run_table,        &retries_table, &timeouts_table, &job_after_table, NULL,
 };
 
 const char *job_exists_name(int on_exists)

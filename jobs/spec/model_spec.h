@@ -54,7 +54,7 @@ struct model_spec {
     enum kv_sink sink;
     enum kv_rule rule;
     double key[KV_KEYS_COUNT]; /* the policy's own numbers, and 0 for others */
-    int keys;                  /* KV_KEYS_COUNT; 0 with the window's own policy */
+    int keys;                  /* KV_KEYS_COUNT; 0 where the rule is plain (kv_rule_is_plain) */
 
     char id[DIGEST_HEX]; /* stands for the bytes of the files (card_identify); "": not known */
     struct model_file *file;

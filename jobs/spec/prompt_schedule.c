@@ -60,22 +60,26 @@ static status check_order(const struct prompts *s, const struct job *job, int i,
     return ST_OK;
 }
 
-/* A policy without a rule for it would go on as if nothing were cut. */
-static status check_cut(const struct job_prompt *p, enum kv_rule rule)
+/* A policy without a rule for it would go on as if nothing were asked for. */
+static status check_change(const struct job_prompt *p, const struct card *card)
 {
-    if (p->change != JOB_CUT) return ST_OK;
-    if (!kv_key_bounds(rule, KV_KEY_cut_position))
+    bool const usual_block = card->rule == KV_USUAL && !kv_window_is_joint(card->window);
+
+    if (p->change == CLIP_CUT && !kv_key_bounds(card->rule, KV_KEY_cut_position))
         return tree_refuse(key_node(p, "change"),
                            "blend, for the model's window.policy has no rule for a cut; "
                            "infinity-rope has");
-    if (!duration_is_zero(p->blend))
-        return tree_refuse(key_node(p, "blend"), "no blend with change: cut");
-    return ST_OK;
+    if (p->change == CLIP_RECACHE && !usual_block)
+        return tree_refuse(key_node(p, "change"),
+                           "blend, for only a block window without a policy has clean passes made "
+                           "anew (docs/policies.md)");
+    if (p->change == CLIP_BLEND || duration_is_zero(p->blend)) return ST_OK;
+    return tree_refuse(key_node(p, "blend"), "no blend with change: cut or recache");
 }
 
-status prompts_make(struct prompts *out, const struct job *job, int frames_per_block,
-                    enum kv_rule rule)
+status prompts_make(struct prompts *out, const struct job *job, const struct card *card)
 {
+    int const frames_per_block = card->frames_per_block;
     struct value_rate const fps = job->clip.fps;
     int64_t const block = (int64_t)PICTURES * frames_per_block;
 
@@ -91,14 +95,14 @@ status prompts_make(struct prompts *out, const struct job *job, int frames_per_b
         *p = (struct clip_prompt){
             .block = block_up(picture, frames_per_block),
             .blend = divide_up(duration_up(asked->blend, fps), block),
-            .cut = asked->change == JOB_CUT,
+            .change = (enum clip_change)asked->change,
         };
         duration_text(asked->at, p->at);
         duration_text(asked->blend, p->over);
         p->moved = clip_first_picture(p->block, frames_per_block) != picture;
         if (i) TRY(check_order(out, job, i, frames_per_block));
         TRY(check_moved(job, asked, p, frames_per_block));
-        TRY(check_cut(asked, rule));
+        TRY(check_change(asked, card));
     }
     return ST_OK;
 }

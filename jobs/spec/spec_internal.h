@@ -3,6 +3,7 @@
 #ifndef SPEC_INTERNAL_H
 #define SPEC_INTERNAL_H
 
+#include "base/json_build.h"
 #include "base/strbuf.h"
 #include "jobs/spec/axis.h"
 #include "jobs/spec/clip.h"
@@ -99,9 +100,10 @@ status lora_add(struct model_lora **lora, int *count, const struct model_lora *f
 /* What is read before it is held together. */
 struct job_draft {
     struct job job;
-    int version;
+    int version, only; /* only: of choices of one word */
     const char *model, *dir;
     const struct tree_node *prompt, *prompts, *axes, *formats, *lora, *after;
+    int asked[CLIP_NUMERICS]; /* of `numerics`: place among the choices, from 0 */
 };
 
 /* What a missing key means. */
@@ -134,9 +136,13 @@ struct prompts {
 /* ST_FORMAT at the prompt: times that do not rise, that fall on one block, that lie
  * behind the end, a blend that runs into the next prompt, or (quantize: error) a time
  * inside a block. prompts_free when done, also after a failure. */
-status prompts_make(struct prompts *out, const struct job *job, int frames_per_block,
-                    enum kv_rule rule) MUST_USE;
+status prompts_make(struct prompts *out, const struct job *job, const struct card *card) MUST_USE;
 void prompts_free(struct prompts *s);
+
+/* ---- clip_id.c ---- */
+
+/* A map of what is asked, which may be empty; NULL without memory. */
+json_t *numerics_json(const struct clip_numerics *n);
 
 /* ---- spec_table.c ---- */
 

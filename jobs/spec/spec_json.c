@@ -18,6 +18,8 @@ enum {
     BLOCKS_MAX = PICTURES_MAX / 4 + 1,
     VALUES_MAX = 16,
     LABELS_MAX = 64,
+    DAY_MS = 24 * 3600 * 1000,
+    GOP_MAX = 60 * 240, /* a minute at the highest rate */
 };
 
 /* ---- the clip ---- */
@@ -30,7 +32,7 @@ static const struct spec_key prompt_keys[] = {
     { "at", SPEC_CHARS, AT(at), .max = CLIP_TIME },
     { "over", SPEC_CHARS, AT(over), .max = CLIP_TIME },
     { "moved", SPEC_BOOL, .at = AT(moved) },
-    { "cut", SPEC_BOOL, .at = AT(cut) },
+    { "change", SPEC_CHOICE, AT(change), .allowed = "blend|cut|recache" },
 };
 #undef AT
 static const struct spec_table prompt_table = { prompt_keys, COUNT_OF(prompt_keys),
@@ -55,6 +57,7 @@ static const struct spec_key format_keys[] = {
     { "crf", SPEC_INT, AT(crf), .min = -1, .max = 255 },
     { "threads", SPEC_INT, AT(threads), .min = 1, .max = 64 },
     { "encoder", SPEC_CHOICE, AT(encoder), .allowed = "cpu|nvenc|auto" },
+    { "gop", SPEC_INT, AT(gop), .max = GOP_MAX },
 };
 #undef AT
 static const struct spec_table format_json = { format_keys, COUNT_OF(format_keys),
@@ -69,6 +72,11 @@ static const struct spec_key clip_keys[] = {
     { "dir", SPEC_MAY_TEXT, .at = AT(dir) },
     { "priority", SPEC_INT, AT(priority), .max = 100 },
     { "precision", SPEC_CHOICE, AT(precision), .allowed = "bf16|f32" },
+    { "wire", SPEC_CHOICE, AT(numerics.asked[CLIP_WIRE]), .allowed = "any|" CLIP_WIRE_CHOICES },
+    { "determinism", SPEC_CHOICE, AT(numerics.asked[CLIP_DETERMINISM]),
+      .allowed = "any|" CLIP_DETERMINISM_CHOICES },
+    { "kernels", SPEC_CHOICE, AT(numerics.asked[CLIP_KERNELS]),
+      .allowed = "any|" CLIP_KERNELS_CHOICES },
     { "width", SPEC_INT, AT(width), .min = 16, .max = SIZE_MAX_PIXELS },
     { "height", SPEC_INT, AT(height), .min = 16, .max = SIZE_MAX_PIXELS },
     { "fps_num", SPEC_INT64, AT(fps_num), .min = 1, .max = INT32_MAX },
@@ -77,6 +85,9 @@ static const struct spec_key clip_keys[] = {
     { "pictures", SPEC_INT64, AT(pictures), .min = 1, .max = PICTURES_MAX },
     { "blocks", SPEC_INT64, AT(blocks), .min = 1, .max = BLOCKS_MAX },
     { "checkpoint", SPEC_INT64, AT(checkpoint), .max = BLOCKS_MAX },
+    { "clip_ms", SPEC_INT64, AT(clip_ms), .max = DAY_MS },
+    { "stall_ms", SPEC_INT64, AT(stall_ms), .max = DAY_MS },
+    { "grace_ms", SPEC_INT64, AT(grace_ms), .max = DAY_MS },
     { "frames_per_block", SPEC_INT, AT(frames_per_block), .min = 1, .max = 16 },
     { "start", SPEC_CHOICE, AT(start.kind), .allowed = "none|latents|image|video" },
     { "start_file", SPEC_MAY_TEXT, .at = AT(start.file), .min = 1 },
@@ -86,8 +97,11 @@ static const struct spec_key clip_keys[] = {
     { "value", SPEC_LIST, AT(value), AT(values), 0, VALUES_MAX, .item = &pair_table },
     { "label", SPEC_LIST, AT(label), AT(labels), 0, LABELS_MAX, .item = &pair_table },
     { "format", SPEC_LIST, AT(format), AT(formats), 0, CLIP_FORMATS, .item = &format_json },
+    { "transfer", SPEC_CHOICE, AT(transfer), .allowed = "bt709|srgb" },
     { "latents", SPEC_MAY_TEXT, .at = AT(latents) },
     { "latents_dtype", SPEC_MAY_TEXT, .at = AT(latents_dtype) },
+    { "embeddings", SPEC_MAY_TEXT, .at = AT(embeddings) },
+    { "embeddings_dtype", SPEC_MAY_TEXT, .at = AT(embeddings_dtype) },
     { "preview", SPEC_MAY_TEXT, .at = AT(preview) },
     { "preview_columns", SPEC_INT, AT(preview_columns), .max = 32 },
     { "content_id", SPEC_CHARS, AT(content_id), .max = CLIP_ID },
@@ -190,8 +204,9 @@ static status check_prompts(const struct clip_spec *c)
         const struct clip_prompt *const p = &c->prompt[i], *const before = p - 1;
         if (i == 0 && (p->block || p->blend))
             return fail(ST_FORMAT, "prompt[0]: not from block 0 on, without a blend");
-        if (p->cut && (i == 0 || p->blend))
-            return fail(ST_FORMAT, "prompt[%d].cut: not of the first, nor with a blend", i);
+        if (p->change && (i == 0 || p->blend))
+            return fail(ST_FORMAT, "prompt[%d].change: %s: not of the first, nor with a blend", i,
+                        clip_change_name(p->change));
         if (p->block >= c->blocks)
             return fail(ST_FORMAT, "prompt[%d].block: not below blocks, %lld", i,
                         (long long)c->blocks);
@@ -213,10 +228,11 @@ static status check_name(const char *key, const char *name)
 /* No two files of the clip have one name. */
 static status check_clip_files(const struct clip_spec *c)
 {
-    const char *taken[CLIP_FORMATS + 3] = { "clip.json" };
+    const char *taken[CLIP_FORMATS + 4] = { "clip.json" };
     int count = 1;
 
     if (c->latents) taken[count++] = c->latents;
+    if (c->embeddings) taken[count++] = c->embeddings;
     if (c->preview) taken[count++] = c->preview;
     for (int i = 0; i < c->formats; i++) {
         const char *const file = c->format[i].file;
@@ -228,6 +244,12 @@ static status check_clip_files(const struct clip_spec *c)
         taken[count++] = file;
     }
     return ST_OK;
+}
+
+static status check_dtype(const char *key, const char *file, const char *dtype)
+{
+    if (!file == !dtype && (!file || choice_find("bf16|f32", dtype) >= 0)) return ST_OK;
+    return fail(ST_FORMAT, "%s_dtype: not bf16 or f32, as goes with %s", key, key);
 }
 
 static status check_clip(const struct clip_spec *c)
@@ -242,13 +264,13 @@ static status check_clip(const struct clip_spec *c)
         return fail(ST_FORMAT, "start_file: not what goes with start");
     if (!c->start.pictures != (c->start.kind != CLIP_START_VIDEO))
         return fail(ST_FORMAT, "start_pictures: not what goes with start");
-    if (!c->latents != !c->latents_dtype ||
-        (c->latents && choice_find("bf16|f32", c->latents_dtype) < 0))
-        return fail(ST_FORMAT, "latents_dtype: not bf16 or f32, as goes with latents");
+    TRY(check_dtype("latents", c->latents, c->latents_dtype));
+    TRY(check_dtype("embeddings", c->embeddings, c->embeddings_dtype));
     if (!c->preview != !c->preview_columns)
         return fail(ST_FORMAT, "preview_columns: not what goes with preview");
     TRY(check_name("name", c->name));
     TRY(check_name("latents", c->latents));
+    TRY(check_name("embeddings", c->embeddings));
     TRY(check_name("preview", c->preview));
     TRY(check_clip_files(c));
     return check_prompts(c);
@@ -280,7 +302,7 @@ static status check_model(const struct model_spec *m)
         if (!(m->lora[i].alpha >= 0 && m->lora[i].alpha <= LORA_MOST) ||
             !(m->lora[i].scale >= -LORA_MOST && m->lora[i].scale <= LORA_MOST))
             return fail(ST_FORMAT, "lora[%d]: alpha and scale: not up to %d", i, LORA_MOST);
-    if (m->keys != (m->rule == KV_USUAL ? 0 : KV_KEYS_COUNT))
+    if (m->keys != KV_KEYS_COUNT && (m->keys || m->rule != KV_USUAL))
         return fail(ST_FORMAT, "policy_keys: not as many as the policy %s has",
                     kv_rule_name(m->rule));
     if (!kv_rule_fits(m->rule, m->window))

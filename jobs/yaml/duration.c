@@ -57,6 +57,11 @@ int64_t duration_up(struct duration d, struct value_rate rate)
     return d.pictures + (d.micros * rate.num + den - 1) / den;
 }
 
+int64_t duration_down(struct duration d, struct value_rate rate)
+{
+    return d.pictures + d.micros * rate.num / (rate.den * MICROS);
+}
+
 const char *duration_text(struct duration d, char buf[DURATION_TEXT])
 {
     int part = (int)(d.micros % MICROS), digits = 6;

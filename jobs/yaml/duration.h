@@ -23,9 +23,10 @@ bool duration_parse(const char *s, struct duration *out);
 status duration_read(const struct tree_node *n, void *to) MUST_USE;
 
 /* Pictures at this rate. A time falls between two: the nearest one (halves go up),
- * or the first not before it. */
+ * the first not before it, or the last not after it. */
 int64_t duration_nearest(struct duration d, struct value_rate rate);
 int64_t duration_up(struct duration d, struct value_rate rate);
+int64_t duration_down(struct duration d, struct value_rate rate);
 
 /* As written, in its shortest form: "90s", "0.5s", "1440f". */
 enum { DURATION_TEXT = 32 };

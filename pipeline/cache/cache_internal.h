@@ -33,10 +33,10 @@ void frames_add(struct kv_window *out, enum kv_source source, int frames_per_blo
 void frames_add_walk(const struct kv_policy *p, int frames, int64_t from, int64_t to,
                      struct kv_window *out);
 
-/* Block by block: all clean frames before `block` that fit beside it into A; or else the sink,
- * from `sink_position` on, and the newest at their own positions. */
-void frames_add_history(const struct kv_policy *p, int64_t block, int64_t sink_position,
-                        struct kv_window *out);
+/* Block by block: all clean frames before the pass's block that fit beside it into A; or else the
+ * sink, from `sink_position` on, and the newest at their own positions. */
+void frames_add_history(const struct kv_policy *p, const struct kv_pass *pass,
+                        int64_t sink_position, struct kv_window *out);
 
 /* The first frame behind the sink that such a history still has; <= 0: it has all. */
 int64_t frames_oldest(const struct kv_policy *p, int64_t block);

@@ -7,7 +7,9 @@ static int count_slots(const struct kv_cache_shape *s) { return s->bank + s->loo
 static int slot_of(const struct kv_cache *c, int64_t block)
 {
     int const bank = c->shape.bank;
-    return block < bank ? (int)block : bank + (int)((block - bank) % c->shape.lookback);
+    bool const kept = block >= c->bank && block < c->bank + bank;
+
+    return kept ? (int)(block - c->bank) : bank + (int)((block - bank) % c->shape.lookback);
 }
 
 static status place_kept(struct kv_cache *out, struct arena *a)
@@ -38,10 +40,39 @@ status kv_cache_place(struct kv_cache *out, const struct kv_cache_shape *shape, 
 
 void kv_cache_reset(struct kv_cache *c)
 {
+    c->bank = 0;
     for (int i = 0; i < COUNT_OF(c->block); i++) c->block[i] = -1;
 }
 
 void kv_cache_put(struct kv_cache *c, int64_t block) { c->block[slot_of(c, block)] = block; }
+
+/* A slot's rows of all layers. */
+static struct tensor slot_rows(const struct kv_cache *c, const struct tensor *of, int slot)
+{
+    int64_t const rows = c->shape.layers * c->shape.tokens;
+    return tensor_slice(of, slot * rows, rows);
+}
+
+status kv_cache_keep(struct kv_cache *c, struct kern_ctx *ctx, int64_t first)
+{
+    const struct tensor *const all[] = { &c->k, &c->v };
+
+    if (first == c->bank) return ST_OK;
+    for (int i = 0; i < c->shape.bank; i++) {
+        int const from = slot_of(c, first + i);
+        if (c->block[from] != first + i)
+            return fail(ST_ARG, "cache: block %lld is to be kept, and not there",
+                        (long long)(first + i));
+        for (int k = 0; k < COUNT_OF(all); k++) {
+            struct tensor const in = slot_rows(c, all[k], from);
+            struct tensor out = slot_rows(c, all[k], i);
+            TRY(kern_copy(ctx, &(struct kern_copy){ .in = &in, .out = &out }));
+        }
+        c->block[i] = first + i;
+    }
+    c->bank = first;
+    return ST_OK;
+}
 
 status kv_cache_get(const struct kv_cache *c, int64_t block, int layer, struct tensor *k,
                     struct tensor *v)

@@ -9,7 +9,7 @@
 #ifndef KV_CACHE_H
 #define KV_CACHE_H
 
-#include "kernels/tensor.h"
+#include "kernels/kern.h"
 
 enum { KV_SLOTS = 192 };
 
@@ -26,6 +26,7 @@ struct kv_cache {
     struct tensor k, v;           /* [slots * layers * tokens, dim] act */
     struct tensor kept_k, kept_v; /* [layers * kept, dim] act */
     struct tensor wide_k, wide_v; /* the same in F32, where shape.wide */
+    int64_t bank;                 /* the block that the bank begins with: 0, or kept later */
     int64_t block[KV_SLOTS];      /* per slot: the source block, -1 while empty */
 };
 
@@ -37,6 +38,10 @@ void kv_cache_reset(struct kv_cache *c);
 
 /* Take over the place of a new block; what stood there is gone. */
 void kv_cache_put(struct kv_cache *c, int64_t block);
+
+/* From now on the bank is blocks first .. and on, as many as it has slots: all there, and copied.
+ * What it held is gone. */
+status kv_cache_keep(struct kv_cache *c, struct kern_ctx *ctx, int64_t first) MUST_USE;
 
 /* One layer's keys or values of a block that is there: [tokens, dim]. ST_ARG if
  * it is not, which means a rule asked for more than kv_lookback promised. */

@@ -69,6 +69,14 @@ struct kv_window {
     int count;
 };
 
+/* A re-run: clean passes of blocks first .. up to the change, made anew together. keys: what all of
+ * them attend to, these blocks whole, older or younger ones alike. */
+struct kv_rerun {
+    int64_t first;
+    int64_t sink; /* the block that the sink begins with from then on */
+    struct kv_window keys;
+};
+
 struct kv_state;
 
 /* What a rule goes by: a window pass over blocks first .. first+count-1, which stand at levels
@@ -77,6 +85,7 @@ struct kv_pass {
     int64_t first;
     int count;
     int layer;
+    int64_t sink;                 /* the block that the sink begins with: 0, or of a kv_rerun */
     bool cut;                     /* block `first` begins a scene with a cut (infinity-rope) */
     const struct kv_state *state; /* of a policy that has one; else not read */
 };
@@ -99,6 +108,10 @@ struct kv_policy_ops {
     /* How many of the newest clean blocks passes at this stage look back on, and what enter and
      * settle read there; see kv_lookback. NULL: what the spans reach. */
     int (*lookback)(const struct kv_policy *p, int stage, bool given);
+
+    /* Which clean passes a new prompt from `block` on makes anew, for change: recache. NULL: the
+     * policy has no rule for it. */
+    void (*rerun)(const struct kv_policy *p, int64_t block, struct kv_rerun *out);
 
     int (*bank)(const struct kv_policy *p); /* first blocks that are kept; NULL: 1 */
     int (*kept)(const struct kv_policy *p); /* frames' worth of rows of its own; NULL: none */
@@ -144,6 +157,19 @@ int kv_policy_kept(const struct kv_policy *p); /* frames' worth of rows */
 /* See the ops. pass.count is 1 where a policy is not joint. */
 void kv_window_spans(struct kv_window *out, const struct kv_policy *p, const struct kv_pass *pass);
 void kv_clean_spans(struct kv_window *out, const struct kv_policy *p, const struct kv_pass *pass);
+
+/* Can clean passes be made anew at a change of prompt? ST_ARG says why not. How many blocks then
+ * are at most, and which. */
+bool kv_policy_reruns(const struct kv_policy *p);
+status kv_rerun_check(const struct kv_policy *p) MUST_USE;
+int kv_rerun_blocks(const struct kv_policy *p);
+void kv_rerun_find(struct kv_rerun *out, const struct kv_policy *p, int64_t block);
+
+/* The oldest of these are the sink then: all of them must be there. */
+static inline bool kv_policy_renews_sink(const struct kv_policy *p)
+{
+    return p->rule == KV_USUAL && p->key[KV_KEY_renew_sink] != 0;
+}
 
 /* How many of the newest clean blocks a rank must keep that owns noise levels
  * first_stage .. end_stage-1 (stage W is the clean stage): the block of the

@@ -14,7 +14,7 @@ static void list_deep_sink(const struct kv_policy *p, const struct kv_pass *pass
 {
     int64_t const oldest = frames_oldest(p, pass->first);
 
-    frames_add_history(p, pass->first, oldest - p->frames_per_block, out);
+    frames_add_history(p, pass, oldest - p->frames_per_block, out);
     frames_add_own(p, pass, source, 0, out);
 }
 

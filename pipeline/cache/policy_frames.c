@@ -48,17 +48,18 @@ int64_t frames_oldest(const struct kv_policy *p, int64_t block)
     return (block + 1) * p->frames_per_block - p->attention_frames;
 }
 
-void frames_add_history(const struct kv_policy *p, int64_t block, int64_t sink_position,
-                        struct kv_window *out)
+void frames_add_history(const struct kv_policy *p, const struct kv_pass *pass,
+                        int64_t sink_position, struct kv_window *out)
 {
     int const b = p->frames_per_block, sink = p->sink_frames;
-    int64_t const begin = block * b, oldest = frames_oldest(p, block);
+    int64_t const begin = pass->first * b, oldest = frames_oldest(p, pass->first);
+    int64_t const from = pass->sink * b;
 
     if (oldest <= 0) {
         frames_add(out, KV_CLEAN, b, 0, begin, 0);
         return;
     }
-    frames_add(out, KV_CLEAN, b, 0, sink, sink_position);
+    frames_add(out, KV_CLEAN, b, from, from + sink, sink_position);
     frames_add(out, KV_CLEAN, b, oldest + sink, begin, oldest + sink);
 }
 

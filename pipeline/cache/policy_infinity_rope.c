@@ -30,7 +30,7 @@ static void list_infinity_rope(const struct kv_policy *p, const struct kv_pass *
     int64_t const begin = pass->first * p->frames_per_block;
     int64_t const jump = first + kv_whole(p, KV_KEY_cut_position) - begin;
 
-    frames_add_history(p, pass->first, oldest, out);
+    frames_add_history(p, pass, oldest, out);
     frames_add_own(p, pass, source, pass->cut ? jump : 0, out);
 }
 

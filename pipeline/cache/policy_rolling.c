@@ -23,6 +23,8 @@ static status check_rolling(const struct kv_policy *p)
     if (p->sink_frames != 0 && p->sink_frames != b)
         return fail(ST_ARG, "sink frames: %d; a rolling window has none, 0, or one block, %d",
                     p->sink_frames, b);
+    if (kv_policy_renews_sink(p))
+        return fail(ST_ARG, "renew_sink: 1; in a rolling window no sink is renewed");
     return frames_check(p, (int64_t)b * p->levels + p->sink_frames);
 }
 

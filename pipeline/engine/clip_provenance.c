@@ -21,7 +21,7 @@ static status add_prompts(struct clip_provenance *a, const struct clip_spec *c)
             .asked_blend = p->over,
             .block = p->block,
             .blend_blocks = p->blend,
-            .cut = p->cut,
+            .change = p->change ? clip_change_name(p->change) : NULL,
             .first_picture = clip_first_picture(p->block, c->frames_per_block),
         };
     }
@@ -80,7 +80,7 @@ static void add_model(struct clip_provenance *a, const struct group *t)
     a->about.frames_per_block = m->frames_per_block;
     a->about.attention_frames = m->attention_frames;
     a->about.sink_frames = m->sink_frames;
-    if (m->rule != KV_USUAL) {
+    if (!kv_rule_is_plain(m->rule, m->key)) {
         a->about.policy = kv_rule_name(m->rule);
         for (int i = 0; i < KV_KEYS_COUNT; i++)
             if (kv_key_bounds(m->rule, (enum kv_key)i)) {
@@ -89,6 +89,17 @@ static void add_model(struct clip_provenance *a, const struct group *t)
             }
     }
     if (m->sink) a->about.sink_positions = kv_sink_name(m->sink);
+}
+
+static void add_numerics(struct clip_provenance *a, const struct clip_numerics *n)
+{
+    int asked = 0;
+
+    for (int k = 0; k < CLIP_NUMERICS; k++)
+        if (clip_numeric_word(a->asked_word[k], n, (enum clip_numeric)k))
+            a->asked[asked++] =
+                (struct sidecar_pair){ clip_numeric_name((enum clip_numeric)k), a->asked_word[k] };
+    a->about.numerics = (struct sidecar_pairs){ a->asked, asked };
 }
 
 static void add_start(struct clip_provenance *a, const struct live_clip *c)
@@ -105,7 +116,7 @@ static void add_start(struct clip_provenance *a, const struct live_clip *c)
 static void add_program(struct clip_provenance *a, const struct group *t, int line)
 {
     const struct role_line *const l = &t->g.roles.line[line];
-    const struct engine_options *const o = t->rank->o;
+    const struct engine_options *const o = &t->g.o;
 
     snprintf(a->world, sizeof a->world, "%s-%ld", a->hostname, (long)getpid());
     snprintf(a->what, sizeof a->what, "encode; the stages on ranks %d to %d of %d", l->first,
@@ -151,8 +162,8 @@ status clip_provenance_make(struct clip_provenance *out, const struct group *t,
     add_model(out, t);
     add_program(out, t, c->line);
     add_start(out, c);
-    TRY(engine_numerics(t->rank->o, out->numerics));
-    out->about.numerics_id = out->numerics;
+    add_numerics(out, &spec->numerics);
+    out->about.numerics_id = t->numerics;
     TRY_OUT(add_prompts(out, spec));
     TRY_OUT(add_pairs(out, spec));
 out:

@@ -69,6 +69,7 @@ static status add_clip(struct strbuf *out, const struct clip_spec *spec)
 
     asked.owner = asked.dir = NULL;
     asked.priority = 0;
+    asked.clip_ms = asked.stall_ms = asked.grace_ms = 0;
     asked.labels = 0;
     asked.job = asked.name;
     asked.index = 0;
@@ -83,7 +84,7 @@ out:
 
 status clip_identity(struct strbuf *out, const struct group *t, const struct clip_spec *spec)
 {
-    const struct engine_options *const o = t->rank->o;
+    const struct engine_options *const o = &t->g.o;
     char mode[LINE_MODE_TEXT], kernels[KERN_TEXT], text_kernels[KERN_TEXT], libs[CODEC_LIBS];
 
     strbuf_addf(out, "program %s %s %s\n", version_program, version_commit, version_build);
@@ -99,7 +100,8 @@ status clip_identity(struct strbuf *out, const struct group *t, const struct cli
 
 /* ---- the search ------------------------------------------------------------------------- */
 
-status clip_find_resume(const struct group *t, struct live_clip *c)
+status clip_find_resume(const struct group *t, struct live_clip *c, bool (*stop)(void *arg),
+                        void *arg)
 {
     struct strbuf identity = { 0 };
     char *why = NULL;
@@ -107,7 +109,10 @@ status clip_find_resume(const struct group *t, struct live_clip *c)
 
     if (!t->rank->o->resume || !c->spec.checkpoint || !c->spec.dir) return ST_OK;
     TRY_OUT(clip_identity(&identity, t, &c->spec));
-    TRY_OUT(snapshot_find(&c->resume_dir, &c->resumed, &why, c->spec.dir, identity.s));
+    TRY_OUT(snapshot_find(
+        &c->resume_dir, &c->resumed, &why,
+        &(struct snapshot_search){
+            .target = c->spec.dir, .identity = identity.s, .stop = stop, .stop_arg = arg }));
     if (c->resume_dir)
         log_info("clip %s: goes on behind block %lld of %lld, from %s", c->spec.name,
                  (long long)c->resumed, (long long)c->spec.blocks, c->resume_dir);

@@ -1,6 +1,5 @@
 /*
- * clip_start.c - on rank 0: the blocks that a clip begins with, read or encoded beside the
- * running line.
+ * clip_start.c - on rank 0: the blocks that a clip begins with, read or encoded.
  *
  * Latents are taken as they are. Pictures go through the VAE's encoder, as a clip of their own;
  * it is opened when the first clip needs it and stays until the group ends. What comes of a file
@@ -8,11 +7,11 @@
  * line.
  *
  * A file that is missing, another than the job's ids stand for, damaged or of a shape that does
- * not fit is its own clip's failure.
+ * not fit is its own clip's failure, and so are pictures that come to no number and memory that is
+ * short. What the encoder fails at otherwise - a file that changed, a card - is the group's.
  */
 #include "base/log.h"
-#include "base/strbuf.h"
-#include "pipeline/engine/engine_internal.h"
+#include "pipeline/engine/dispatch_internal.h"
 #include "pipeline/output/av/video_pictures.h"
 #include "pipeline/weights/weights.h"
 
@@ -20,45 +19,51 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct clip_starts {
+struct start_reader {
     struct group *t;
     struct vae *vae; /* its encoder; NULL until a clip needs it */
     struct track *track;
+    bool (*stop)(void *arg);
+    void *stop_arg;
+    bool at_fault; /* the encoder failed, not the clip */
 };
 
-status clip_starts_open(struct clip_starts **out, struct group *t)
+status start_reader_open(struct start_reader **out, struct group *t, bool (*stop)(void *arg),
+                         void *arg)
 {
-    struct clip_starts *s = calloc(1, sizeof *s);
+    struct start_reader *r = calloc(1, sizeof *r);
     status st = ST_OK;
 
     *out = NULL;
-    if (!s) return fail(ST_NOMEM, "given blocks: no memory");
-    s->t = t;
-    TRY_OUT(track_open(&s->track, t->rank->trace, TRACK_ROW_TEXT, "given blocks"));
-    *out = s;
-    s = NULL; /* handed over */
+    if (!r) return fail(ST_NOMEM, "given blocks: no memory");
+    r->t = t;
+    r->stop = stop;
+    r->stop_arg = arg;
+    TRY_OUT(track_open(&r->track, t->rank->trace, TRACK_ROW_TEXT, "given blocks"));
+    *out = r;
+    r = NULL; /* handed over */
 out:
-    clip_starts_close(&s);
+    start_reader_close(&r);
     return st;
 }
 
-void clip_starts_close(struct clip_starts **starts)
+void start_reader_close(struct start_reader **reader)
 {
-    struct clip_starts *const s = *starts;
+    struct start_reader *const r = *reader;
 
-    if (!s) return;
-    vae_close(&s->vae);
-    track_close(&s->track);
-    free(s);
-    *starts = NULL;
+    if (!r) return;
+    vae_close(&r->vae);
+    track_close(&r->track);
+    free(r);
+    *reader = NULL;
 }
 
 /* ---- latents ---- */
 
 /* Room for so many frames, which must be whole blocks and fewer than the clip has. */
-static status reserve_given(const struct clip_starts *s, struct live_clip *c, int64_t frames)
+static status reserve_given(const struct start_reader *r, struct live_clip *c, int64_t frames)
 {
-    const struct engine_group *const g = &s->t->g;
+    const struct engine_group *const g = &r->t->g;
     int const block = g->policy.frames_per_block;
     int64_t const count = (int64_t)g->shape.channels * g->latent_h * g->latent_w;
 
@@ -74,9 +79,9 @@ static status reserve_given(const struct clip_starts *s, struct live_clip *c, in
     return ST_OK;
 }
 
-static status copy_latents(const struct clip_starts *s, struct live_clip *c, struct weights *w)
+static status copy_latents(const struct start_reader *r, struct live_clip *c, struct weights *w)
 {
-    const struct engine_group *const g = &s->t->g;
+    const struct engine_group *const g = &r->t->g;
     const char *const path = c->spec.start.file;
     int const at = weights_find(w, "latents");
     char shape[WEIGHT_SHAPE];
@@ -91,7 +96,7 @@ static status copy_latents(const struct clip_starts *s, struct live_clip *c, str
                     "%s: latents: found %s %s; allowed: F32 or BF16 [frames, %d, %lld, %lld]", path,
                     info->dtype, weight_shape(info, shape), g->shape.channels,
                     (long long)g->latent_h, (long long)g->latent_w);
-    TRY(reserve_given(s, c, t.dim[0]));
+    TRY(reserve_given(r, c, t.dim[0]));
     TRY(weights_fetch(w, at, &data));
     t.data = (void *)(uintptr_t)data;
     for (int64_t i = 0; i < tensor_count(&t); i++) {
@@ -102,60 +107,84 @@ static status copy_latents(const struct clip_starts *s, struct live_clip *c, str
     return ST_OK;
 }
 
-static status read_given_latents(struct clip_starts *s, struct live_clip *c)
+static status read_given_latents(struct start_reader *r, struct live_clip *c)
 {
     struct weights *w = NULL;
 
     TRY(weights_open(&w, c->spec.start.file, NULL));
-    status const st = copy_latents(s, c, w);
+    status const st = copy_latents(r, c, w);
     weights_close(&w);
     return st;
 }
 
 /* ---- pictures ---- */
 
-static status open_encoder(struct clip_starts *s)
+static status open_encoder(struct start_reader *r)
 {
-    struct group *const t = s->t;
-    struct vae_config const c = { .backend = t->rank->o->backend,
+    struct group *const t = r->t;
+    struct vae_config const c = { .backend = t->g.o.backend,
                                   .threads = t->rank->threads,
                                   .device = t->rank->device,
-                                  .strict = t->rank->o->mode.determinism == LINE_STRICT,
+                                  .strict = t->g.o.mode.determinism == LINE_STRICT,
                                   .precision = t->g.act,
                                   .latent_h = t->g.latent_h,
                                   .latent_w = t->g.latent_w,
                                   .path = t->model.vae,
                                   .alone = true };
 
-    if (s->vae) return vae_reset(s->vae);
-    TRY(vae_open(&s->vae, &c));
-    return group_check_files(s->t); /* it was opened while the line runs */
+    if (r->vae) return vae_reset(r->vae);
+    TRY(vae_open(&r->vae, &c));
+    return group_check_files(t); /* it was opened while the line runs */
+}
+
+/* Of what the encoder was called for. */
+static status note_fault(struct start_reader *r, status st)
+{
+    r->at_fault = st != ST_OK && st != ST_NOMEM;
+    return st;
+}
+
+static status check_finite(const struct live_clip *c, const float *latent, int64_t count,
+                           int64_t frame)
+{
+    for (int64_t i = 0; i < count; i++)
+        if (!isfinite(latent[i]))
+            return fail(ST_MISMATCH,
+                        "%s: encoded, its latent frame %lld is not finite: %g at element %lld",
+                        c->spec.start.file, (long long)frame, (double)latent[i], (long long)i);
+    return ST_OK;
 }
 
 /* The first picture alone, then four at a time: a latent frame each. */
-static status encode_pictures(struct clip_starts *s, const struct video_pictures *p, float *latents)
+static status encode_pictures(struct start_reader *r, const struct video_pictures *p,
+                              struct live_clip *c)
 {
-    const struct engine_group *const g = &s->t->g;
+    const struct engine_group *const g = &r->t->g;
     int64_t const latent = (int64_t)g->shape.channels * g->latent_h * g->latent_w;
     size_t const picture = (size_t)p->width * (size_t)p->height * 3;
     float *const pixels = malloc(picture * VAE_PICTURES * sizeof *pixels);
     status st = ST_OK;
 
     if (!pixels) return fail(ST_NOMEM, "pictures of %dx%d", p->width, p->height);
-    for (int64_t i = 0; i < p->count && st == ST_OK; latents += latent) {
+    for (int64_t i = 0, frame = 0; i < p->count; frame++) {
         int const n = i ? VAE_PICTURES : 1;
         const uint16_t *const from = p->rgb + (size_t)i * picture;
+        float *const to = c->given + frame * latent;
         int frames;
+        if (r->stop(r->stop_arg)) FAIL_OUT(ST_CANCELED, "stopped");
         for (size_t k = 0; k < (size_t)n * picture; k++)
             pixels[k] = (float)from[k] / 65535.0f * 2.0f - 1.0f;
-        st = vae_encode(s->vae, pixels, n, latents, &frames);
+        TRY_OUT(note_fault(r, vae_encode(r->vae, pixels, n, to, &frames)));
+        TRY_OUT(check_finite(c, to, latent, frame));
+        track_lap(r->track);
         i += n;
     }
+out:
     free(pixels);
     return st;
 }
 
-static status read_pictures(struct clip_starts *s, struct live_clip *c)
+static status read_pictures(struct start_reader *r, struct live_clip *c)
 {
     const struct clip_start *const start = &c->spec.start;
     struct video_pictures p;
@@ -168,10 +197,12 @@ static status read_pictures(struct clip_starts *s, struct live_clip *c)
                                     .fps_num = (int)c->spec.fps_num,
                                     .fps_den = (int)c->spec.fps_den,
                                     .count = start->pictures,
+                                    .stop = r->stop,
+                                    .stop_arg = r->stop_arg,
                                 }));
-    TRY_OUT(reserve_given(s, c, 1 + (p.count - 1) / VAE_PICTURES));
-    TRY_OUT(open_encoder(s));
-    TRY_OUT(encode_pictures(s, &p, c->given));
+    TRY_OUT(reserve_given(r, c, 1 + (p.count - 1) / VAE_PICTURES));
+    TRY_OUT(note_fault(r, open_encoder(r)));
+    TRY_OUT(encode_pictures(r, &p, c));
 out:
     video_pictures_free(&p);
     return st;
@@ -189,27 +220,31 @@ static status check_start_file(const struct clip_start *start)
     return fail(ST_FORMAT, "%s: is another file than when the job was read", start->file);
 }
 
-static status read_start(struct clip_starts *s, struct live_clip *c)
+static status read_start(struct start_reader *r, struct live_clip *c)
 {
-    if (!s->t->g.outlook.starts)
+    if (!r->t->g.outlook.starts)
         return fail(ST_FORMAT, "it begins with given blocks, and the line was opened for clips "
                                "without");
     TRY(check_start_file(&c->spec.start));
-    return c->spec.start.kind == CLIP_START_LATENTS ? read_given_latents(s, c)
-                                                    : read_pictures(s, c);
+    return c->spec.start.kind == CLIP_START_LATENTS ? read_given_latents(r, c)
+                                                    : read_pictures(r, c);
 }
 
-status clip_starts_give(struct clip_starts *s, struct live_clip *c)
+status start_reader_read(struct start_reader *r, struct live_clip *c, bool *at_fault)
 {
-    const struct engine_rank *const rank = s->t->rank;
+    const struct engine_rank *const rank = r->t->rank;
 
+    r->at_fault = *at_fault = false;
     if (c->spec.start.kind == CLIP_START_NONE) return ST_OK;
     log_info("clip %s: begins with %s", c->spec.name, c->spec.start.file);
-    watchdog_add(rank->watch, s->track, rank->o->deadline_s, rank->o->deadline_s);
-    track_begin(s->track, TRACK_LOAD, TRACK_NOWHERE);
-    status const st = read_start(s, c);
-    track_end(s->track);
-    track_lap(s->track);
-    watchdog_drop(rank->watch, s->track);
-    return st;
+    track_begin(r->track, TRACK_LOAD, TRACK_NOWHERE); /* first: the track has long been still */
+    watchdog_add(rank->watch, r->track, rank->o->deadline_s, rank->o->deadline_s);
+    status const st = read_start(r, c);
+    track_end(r->track);
+    track_lap(r->track);
+    watchdog_drop(rank->watch, r->track);
+    if (st == ST_OK) return ST_OK;
+    struct error const why = *error_last();
+    *at_fault = r->at_fault;
+    return fail(st, "start: %s", why.msg);
 }

@@ -1,9 +1,7 @@
-/* config_check.c - what all ranks of a world must have in common, and which of it decides bits. */
+/* config_check.c - what all ranks of a world must have in common. */
 #include "base/strbuf.h"
 #include "base/version.h"
 #include "pipeline/engine/engine_internal.h"
-
-#include <stdio.h>
 
 static void describe_config(struct strbuf *out, const struct engine_options *o)
 {
@@ -33,24 +31,5 @@ status engine_check_config(struct comm *world, const struct engine_options *o)
     status st = comm_agree(world, mine.failed ? fail(ST_NOMEM, "no memory") : ST_OK);
     if (st == ST_OK) st = comm_check_same(world, mine.s);
     strbuf_free(&mine);
-    return st;
-}
-
-status engine_numerics(const struct engine_options *o, char id[ENGINE_NUMERICS])
-{
-    char kernels[KERN_TEXT], hex[DIGEST_HEX];
-    struct strbuf t = { 0 };
-    status st = ST_OK;
-
-    strbuf_addf(&t, "backend %s\nkernels %s\n", o->backend->name, o->backend->kernels(kernels));
-    strbuf_addf(&t, "text %s\nkernels %s\n", o->text_backend->name,
-                o->text_backend->kernels(kernels));
-    strbuf_addf(&t, "determinism %s\nexchange %s\nwire %s\n",
-                line_determinism_name(o->mode.determinism), line_exchange_name(o->mode.exchange),
-                line_wire_name(o->mode.wire));
-    if (t.failed) st = fail(ST_NOMEM, "the numerics: no memory");
-    else st = digest_bytes(t.s, t.len, hex);
-    if (st == ST_OK) snprintf(id, ENGINE_NUMERICS, "%.16s", hex);
-    strbuf_free(&t);
     return st;
 }

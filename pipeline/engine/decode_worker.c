@@ -34,10 +34,10 @@ struct decode_worker {
 
 static struct vae_config vae_of(const struct group *t, struct vae_range part)
 {
-    return (struct vae_config){ .backend = t->rank->o->backend,
+    return (struct vae_config){ .backend = t->g.o.backend,
                                 .threads = t->rank->threads,
                                 .device = t->rank->device,
-                                .strict = t->rank->o->mode.determinism == LINE_STRICT,
+                                .strict = t->g.o.mode.determinism == LINE_STRICT,
                                 .precision = t->g.act,
                                 .latent_h = t->g.latent_h,
                                 .latent_w = t->g.latent_w,

@@ -8,9 +8,11 @@
  * source, and the source is called with no lock held.
  */
 #include "base/array.h"
+#include "base/clock.h"
 #include "base/thread.h"
-#include "pipeline/engine/engine_internal.h"
+#include "pipeline/engine/dispatch_internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -90,11 +92,19 @@ static void settle_line(struct dispatch_list *l, int line)
         if (l->entry[i]->line == line) settle_entry(l->entry[i], ST_CANCELED, "stopped");
 }
 
+static void note_begun(struct dispatch_entry *e)
+{
+    if (!e->begun) e->begun_at = e->moved_at = clock_seconds();
+    e->begun = true;
+}
+
 /* Up to and with this block it is encoded. */
 static void note_encoded(struct dispatch_entry *e, int64_t block)
 {
-    e->begun = true;
-    if (block >= e->encoded) e->encoded = block + 1;
+    note_begun(e);
+    if (block < e->encoded) return;
+    e->encoded = block + 1;
+    e->moved_at = clock_seconds();
 }
 
 void dispatch_list_take_report(struct dispatch_list *l, int line, const struct clip_report *r)
@@ -123,7 +133,7 @@ static void note_tick(struct dispatch_list *l, const int64_t value[])
     for (int i = 0; i < l->entries; i++) { /* the one whose block stands at stage 0 has begun */
         struct dispatch_entry *const e = l->entry[i];
         if (e->line == line && e->number <= value[TICK_NEWEST])
-            e->begun = true; /* line >= 0: it has one */
+            note_begun(e); /* line >= 0: it has one */
     }
 }
 
@@ -322,6 +332,48 @@ int dispatch_list_withdraw(struct dispatch_list *l, int64_t ticket, int *number)
     }
     pthread_mutex_unlock(&l->lock);
     return line;
+}
+
+/* ---- time -------------------------------------------------------------------------------- */
+
+static void expire_entry(struct dispatch_entry *e, double now)
+{
+    const struct clip_spec *const c = e->item.clip;
+    char why[128];
+
+    if (!e->begun || e->over) return;
+    if (c->clip_ms && (now - e->begun_at) * 1000 > (double)c->clip_ms) {
+        snprintf(why, sizeof why, "run.timeouts.clip: not done after %lld s, at block %lld of %lld",
+                 (long long)c->clip_ms / 1000, (long long)e->encoded, (long long)c->blocks);
+        settle_entry(e, ST_MISMATCH, why);
+    } else if (c->stall_ms && (now - e->moved_at) * 1000 > (double)c->stall_ms) {
+        snprintf(why, sizeof why, "run.timeouts.stall: no block for %lld s, behind %lld of %lld",
+                 (long long)c->stall_ms / 1000, (long long)e->encoded, (long long)c->blocks);
+        settle_entry(e, ST_MISMATCH, why);
+    }
+}
+
+void dispatch_list_expire(struct dispatch_list *l)
+{
+    pthread_mutex_lock(&l->lock);
+    for (int i = 0; i < l->entries; i++) expire_entry(l->entry[i], clock_seconds());
+    pthread_mutex_unlock(&l->lock);
+}
+
+int64_t dispatch_list_grace(struct dispatch_list *l)
+{
+    int64_t most = 0;
+    bool limited = true;
+
+    pthread_mutex_lock(&l->lock);
+    for (int i = 0; i < l->entries; i++) {
+        const struct dispatch_entry *const e = l->entry[i];
+        if (e->line < 0 || e->over) continue;
+        limited = limited && e->item.clip->grace_ms;
+        if (e->item.clip->grace_ms > most) most = e->item.clip->grace_ms;
+    }
+    pthread_mutex_unlock(&l->lock);
+    return limited ? most : 0;
 }
 
 void dispatch_list_settle(struct dispatch_list *l, const char *why)

@@ -4,8 +4,10 @@
  * A thread beside whatever rank 0 does. A line is kept supplied: as soon as fewer than two blocks
  * a stage are left that have not entered, the next clip goes to it - to the line with the fewest,
  * if there are several. Before that the clip's prompts are embedded, those of all clips at hand
- * together, on a thread of the bank's: this one goes on meanwhile. What a line has left its head
- * sends with every tick (CONTROL_TICK); a message that is lost is made good by the next one.
+ * together, and what it begins with is read or encoded, a few clips ahead: each on a thread of its
+ * own, and this one goes on meanwhile. Clips are supplied in the order in which they came. What a
+ * line has left its head sends with every tick (CONTROL_TICK); a message that is lost is made good
+ * by the next one.
  *
  * What becomes of a clip, one that is cut too, is reported by the rank that encodes it
  * (clip_feed.c), which nothing can lose. After a stop the end of a line's encoder settles all of
@@ -15,13 +17,11 @@
  */
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/strbuf.h"
 #include "base/thread.h"
-#include "jobs/spec/spec_json.h"
-#include "pipeline/engine/engine_internal.h"
+#include "pipeline/engine/dispatch_internal.h"
 #include "pipeline/engine/output_formats.h"
+#include "pipeline/engine/workload.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 static double const turn_s = 0.1;
@@ -33,11 +33,11 @@ struct dispatcher {
     struct clip_starts *starts;
     struct task task;
 
-    struct group_verdict refusal; /* prompts can no more be embedded; ST_OK: they can */
+    struct group_verdict refusal; /* why no more clips can be made; ST_OK: they can */
     bool exhausted;               /* the source has no more of the group */
     bool ended, closed;           /* feeds: no more clips; nothing more at all */
     int numbers;                  /* of the render, given out so far */
-    double asked_at;              /* the source, clock_seconds() */
+    double asked_at, stopped_at;  /* the source; 0: no stop. clock_seconds() */
     int64_t done, failed;
 };
 
@@ -129,7 +129,7 @@ static status withdraw_clips(struct dispatcher *d)
 
 /* ---- clips from the source ---------------------------------------------------------------- */
 
-/* Clips that no line has are not made, if prompts can no more be embedded. */
+/* Clips that no line has are not made, if no more can be. */
 static void refuse_waiting(struct dispatcher *d)
 {
     if (d->refusal.st == ST_OK) return;
@@ -158,26 +158,6 @@ static status take_clips(struct dispatcher *d)
 
 /* ---- clips to the lines -------------------------------------------------------------------- */
 
-/* What a live clip is made of is what the other ranks read, too. */
-static status make_live(struct live_clip **out, const struct clip_spec *spec)
-{
-    struct strbuf json = { 0 };
-    struct live_clip *c = calloc(1, sizeof *c);
-    status st = ST_OK;
-
-    *out = NULL;
-    if (!c) return fail(ST_NOMEM, "clip %s", spec->name);
-    TRY_OUT(clip_spec_to_json(&json, spec));
-    TRY_OUT(clip_spec_from_json(&c->spec, json.s, json.len));
-    c->formats = clip_pixel_formats(&c->spec);
-    *out = c;
-    c = NULL; /* handed over */
-out:
-    strbuf_free(&json);
-    live_clip_free(c);
-    return st;
-}
-
 /* Of all clips at hand, if one of them lacks any. */
 static status ask_for_prompts(struct dispatcher *d)
 {
@@ -193,75 +173,99 @@ static status ask_for_prompts(struct dispatcher *d)
     return lack ? prompt_bank_ask(d->prompts, clip, n) : ST_OK;
 }
 
+/* Those that come next. */
+static void ask_for_starts(struct dispatcher *d)
+{
+    struct dispatch_entry *waiting[STARTS_AHEAD];
+    struct work_item item[STARTS_AHEAD];
+    int const n = dispatch_list_find_unhanded(d->list, waiting, STARTS_AHEAD);
+
+    for (int i = 0; i < n; i++) item[i] = waiting[i]->item;
+    clip_starts_ask(d->starts, item, n);
+}
+
 /* Buffers were made for the formats that the source had in view when the group began. */
 static status check_clip(const struct dispatcher *d, const struct clip_spec *c)
 {
     int64_t const bytes = clip_picture_bytes(c), most = d->t->g.picture_bytes;
 
+    if (clip_recaches(c) && !workload_recaches(&d->t->g.outlook, &d->t->g.policy))
+        return fail(ST_FORMAT,
+                    "a prompt of it makes clean passes anew, and the line was opened for "
+                    "clips without");
     if (bytes <= most) return ST_OK;
     return fail(ST_FORMAT, "its files take %lld bytes of a frame, and the line was opened for %lld",
                 (long long)bytes, (long long)most);
 }
 
 /* It fails for the last failure, and nothing else does. */
-static void refuse_clip(struct dispatcher *d, struct dispatch_entry *e, const char *what)
+static void refuse_clip(struct dispatcher *d, struct dispatch_entry *e)
 {
     struct error const why = *error_last();
-    char words[sizeof why.msg + 16];
 
-    snprintf(words, sizeof words, "%s%s", what, why.msg);
-    dispatch_list_refuse(d->list, e, why.st, words);
+    dispatch_list_refuse(d->list, e, why.st, why.msg);
     error_clear();
+}
+
+static bool is_prepared(const struct dispatcher *d, const struct dispatch_entry *e)
+{
+    return prompt_bank_has(d->prompts, e->item.clip) && clip_starts_has(d->starts, e->item.ticket);
+}
+
+/* All of a clip that its line needs. */
+static status make_live(struct dispatcher *d, const struct dispatch_entry *e,
+                        struct live_clip **out)
+{
+    TRY(check_clip(d, e->item.clip));
+    TRY(clip_starts_give(d->starts, e->item.ticket, out));
+    return prompt_bank_give(d->prompts, *out);
 }
 
 static status supply_line(struct dispatcher *d, struct dispatch_entry *e, int line)
 {
     struct live_clip *c = NULL;
-    char *why = NULL;
-    status st = ST_OK;
 
-    if (check_clip(d, e->item.clip) != ST_OK || make_live(&c, e->item.clip) != ST_OK) {
-        refuse_clip(d, e, "");
+    if (make_live(d, e, &c) != ST_OK) {
+        refuse_clip(d, e);
+        live_clip_free(c);
         return ST_OK;
     }
-    TRY_OUT(prompt_bank_give(d->prompts, c, &why));
-    if (why) dispatch_list_refuse(d->list, e, ST_FORMAT, why);
-    else if (clip_starts_give(d->starts, c) != ST_OK) refuse_clip(d, e, "start: ");
-    else {
-        TRY_OUT(clip_find_resume(d->t, c));
-        dispatch_list_hand(d->list, e, c, line, d->numbers++);
-        st = clip_feed_send(d->t, c);
-        c = NULL; /* handed over */
-    }
-out:
-    live_clip_free(c);
-    free(why);
-    return st;
+    dispatch_list_hand(d->list, e, c, line, d->numbers++);
+    return clip_feed_send(d->t, c); /* takes it over */
 }
 
-/* A stop cuts embedding short, too, and is dealt with as everywhere. */
-static void collect_prompts(struct dispatcher *d)
+/* Clips that come next cannot be made, if it is not for a stop, which is dealt with as
+ * everywhere. */
+static void note_refusal(struct dispatcher *d, const struct group_verdict *failed)
+{
+    if (failed->st == ST_OK || failed->st == ST_CANCELED) return;
+    d->refusal = *failed;
+    refuse_waiting(d);
+}
+
+/* Of what was asked for ahead. */
+static void collect_answers(struct dispatcher *d)
 {
     struct group_verdict failed;
 
     prompt_bank_collect(d->prompts, &failed);
-    if (failed.st == ST_OK || failed.st == ST_CANCELED) return;
-    d->refusal = failed;
-    refuse_waiting(d);
+    note_refusal(d, &failed);
+    clip_starts_collect(d->starts, &failed);
+    note_refusal(d, &failed);
 }
 
-/* Then, while they are supplied, the prompts of those that come next. */
+/* Then, while they are supplied, prompts and starts of the clips that come next. */
 static status supply_lines(struct dispatcher *d)
 {
     struct dispatch_entry *e;
     int line;
 
-    collect_prompts(d);
-    while (dispatch_list_find_unhanded(d->list, &e, 1) &&
-           prompt_bank_has(d->prompts, e->item.clip)) {
+    collect_answers(d);
+    while (dispatch_list_find_unhanded(d->list, &e, 1) && is_prepared(d, e)) {
         if ((line = dispatch_list_find_line(d->list, 2 * d->t->g.roles.stages)) < 0) break;
         TRY(supply_line(d, e, line));
     }
+    ask_for_starts(d);
     return ask_for_prompts(d);
 }
 
@@ -290,10 +294,23 @@ static bool all_handed(struct dispatcher *d)
     return dispatch_list_find_unhanded(d->list, &e, 1) == 0;
 }
 
+/* After a stop: the line drains, and what it has is put away. That may take longer than whoever
+ * sent the stop will wait. */
+static void heed_grace(struct dispatcher *d)
+{
+    int64_t const grace_ms = dispatch_list_grace(d->list);
+
+    if (!d->stopped_at) d->stopped_at = clock_seconds();
+    if (!grace_ms || !d->t->rank->o->overdue) return;
+    if ((clock_seconds() - d->stopped_at) * 1000 > (double)grace_ms) d->t->rank->o->overdue();
+}
+
 static status run_turn(struct dispatcher *d)
 {
     bool const stopped = comm_stopped(d->t->world);
 
+    if (stopped) heed_grace(d);
+    else dispatch_list_expire(d->list);
     TRY(report_changes(d));
     if (clock_seconds() - d->asked_at >= turn_s) TRY(poll_source(d, !stopped && !d->ended));
     if (!stopped && !d->ended) TRY(supply_lines(d));
@@ -322,6 +339,7 @@ static status run_dispatcher(void *arg)
     if (st == ST_OK) st = close_feeds(d);
     if (st != ST_OK && st != ST_PEER) comm_abort(world);
     st = prompt_bank_end(d->prompts, st);
+    st = clip_starts_end(d->starts, st);
     struct error const why = *error_last();
     d->closed = true;
     status const reported = report_changes(d);
@@ -356,6 +374,7 @@ status dispatcher_start(struct dispatcher *d)
 {
     dispatch_list_set_lines(d->list, d->t->g.roles.lines);
     TRY(prompt_bank_start(d->prompts, dispatch_list_wake, d->list));
+    TRY(clip_starts_start(d->starts, dispatch_list_wake, d->list));
     heartbeat_listen(d->t->rank->heartbeat, dispatch_list_take_control, d->list);
     return task_start(&d->task, "dispatcher", d->t->world->rank, run_dispatcher, d);
 }

@@ -34,7 +34,8 @@ struct encode_clips {
     const struct track *decode; /* of the thread that brings blocks */
     size_t latent;              /* floats of a block's */
 
-    struct live_clip *clip; /* the one in work; NULL: none */
+    struct live_clip *clip;          /* the one in work; NULL: none */
+    struct clip_writer_text *prompt; /* [its prompts], where their embeddings are wanted */
     struct clip_writer *writer;
     struct clip_provenance provenance;      /* must outlive the writer, as */
     struct strbuf identity;                 /* must; of a clip with checkpoints */
@@ -55,6 +56,8 @@ static void free_writer_config(struct encode_clips *e)
 {
     clip_provenance_free(&e->provenance);
     strbuf_free(&e->identity);
+    free(e->prompt);
+    e->prompt = NULL;
     e->windows = e->windows_due = 0;
 }
 
@@ -109,7 +112,29 @@ static struct clip_writer_config config_of(const struct encode_clips *e,
         c.latents.height = g->latent_h;
         c.latents.width = g->latent_w;
     }
+    if (spec->embeddings) {
+        c.embeddings.file = spec->embeddings;
+        c.embeddings.dtype = strcmp(spec->embeddings_dtype, "f32") ? DT_BF16 : DT_F32;
+        c.embeddings.text = e->prompt;
+        c.embeddings.texts = spec->prompts;
+        c.embeddings.dim = g->shape.text_dim;
+    }
     return c;
+}
+
+/* One for each entry of the schedule, also where two have the same text. */
+static status list_prompts(struct encode_clips *e)
+{
+    const struct live_clip *const c = e->clip;
+
+    if (!c->spec.embeddings) return ST_OK;
+    e->prompt = calloc((size_t)c->spec.prompts, sizeof *e->prompt);
+    if (!e->prompt) return fail(ST_NOMEM, "%d prompts", c->spec.prompts);
+    for (int i = 0; i < c->spec.prompts; i++) {
+        const struct embedding *const one = &c->text[c->text_of[i]];
+        e->prompt[i] = (struct clip_writer_text){ one->rows, one->tokens };
+    }
+    return ST_OK;
 }
 
 /* Somebody else's, and perhaps of another task: it stays, and nobody has looked at it. */
@@ -126,6 +151,7 @@ static status open_writer(struct encode_clips *e)
     if (path_exists(spec->dir)) return fail_appeared(e);
     for (int i = 0; i < spec->formats; i++) formats[i] = clip_video_config(spec, i);
     TRY(clip_provenance_make(&e->provenance, e->t, e->clip));
+    TRY(list_prompts(e));
     struct clip_writer_config c = config_of(e, formats);
     if (spec->checkpoint) {
         TRY(clip_identity(&e->identity, e->t, spec));

@@ -45,8 +45,19 @@ struct engine_options {
     bool (*stop_asked)(void); /* the same, for those who only pass it on */
     void (*loading)(void);    /* nothing is in work until `stop` is called next, so that a stop may
                                     just end the process; or NULL */
+    void (*overdue)(void); /* the clips in work have had their grace since a stop: the process is to
+                                 end where it stands; or NULL */
     int (*exit_code)(status st); /* for a process that has to end where it stands */
 };
+
+/* What clips ask for in place of what stands there. ST_ARG for kernels that are not of this
+ * backend, or not in this build. */
+status engine_ask_numerics(const struct kern_backend **backend, struct line_mode *mode,
+                           const struct clip_numerics *asked) MUST_USE;
+
+/* The same of all options; ST_DEVICE too, for kernels that cannot compute here. */
+status engine_options_asked(struct engine_options *out, const struct engine_options *o,
+                            const struct clip_numerics *asked) MUST_USE;
 
 /* What a clip is computed with, as 16 hex digits: backend, its instructions and libraries, those of
  * the prompts' too, wire, determinism and exchange. Clips of one content and other numerics differ
@@ -56,7 +67,8 @@ status engine_numerics(const struct engine_options *o, char id[ENGINE_NUMERICS])
 
 /* A group as it is rendered; read-only to callbacks. */
 struct engine_group {
-    int number; /* from 0 */
+    int number;              /* from 0 */
+    struct engine_options o; /* as its clips ask */
     const struct model_spec *model;
     enum dtype act;
     int width, height; /* pictures */

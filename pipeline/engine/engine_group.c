@@ -12,7 +12,7 @@
 #include "base/clock.h"
 #include "base/file_set.h"
 #include "base/log.h"
-#include "pipeline/engine/engine_internal.h"
+#include "pipeline/engine/dispatch_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -240,7 +240,7 @@ status engine_group_run(const struct engine_rank *rank, int number, const struct
 
     *r = (struct group_run){ 0 };
     if (!t) return fail(ST_NOMEM, "a group of clips");
-    *t = (struct group){ .g = { .number = number, .node = rank->world->node },
+    *t = (struct group){ .g = { .number = number, .o = *rank->o, .node = rank->world->node },
                          .rank = rank,
                          .first = first,
                          .numbers = numbers,

@@ -1,10 +1,11 @@
 /*
  * engine_internal.h - one group of clips on one rank: what the engine's files share.
  *
- * In the order of reading, section by section; [all] is called by every rank of the world at once.
+ * In the order of reading; [all] is called by every rank of the world at once.
  *
  *   1  the render        engine.c            groups, one after another
  *                        config_check.c      what all ranks must have in common
+ *                        numerics.c          what decides bits beside what a clip is
  *   2  a clip in work    prompt_mix.c        which prompts a block goes by
  *   3  a group           engine_group.c      opens, runs and closes what each rank does for it
  *                        engine_roles.c      who plays which role
@@ -14,22 +15,18 @@
  *                        rank_stats.c        what each rank did
  *   4  clips on their    clip_feed.c         from the dispatcher to their line's ranks, and reports
  *      way               clip_board.c        those that a rank has received
- *   5  on rank 0         prompt_bank.c       embeddings of the prompts in use
- *                        prompt_encoder.c    the text encoder, on the rank that embeds
- *                        clip_start.c        what clips begin with, where it is given
- *                        dispatch_list.c     the clips in work, and what others report of them
- *                        dispatcher.c        clips from the source to lines, outcomes back to it
- *   6  the workers       line_worker.c       ROLE_LINE: a rank of a line, the loop of its ticks
+ *   5  the workers       line_worker.c       ROLE_LINE: a rank of a line, the loop of its ticks
  *                        line_clips.c        what the line asks for and hands out
  *                        decode_local.c      a thread that decodes beside the line
  *                        decode_worker.c     ROLE_DECODE, or that thread: blocks to pictures
  *                        encode_worker.c     the thread that takes pictures
  *                        encode_clips.c      pictures to files, one clip after another
- *   7  what is written   clip_provenance.c   what clip.json says of a clip before it is rendered
+ *   6  what is written   clip_provenance.c   what clip.json says of a clip before it is rendered
  *      of a clip         clip_resume.c       its checkpoints, and which attempt to go on from
  *
- * What others than the engine use has headers of its own: engine.h, work_source.h; of what a job
- * needs, workload.h, workload_query.h, footprint.h, output_formats.h, model_check.h, model_pool.h.
+ * Rank 0's side, from which all this is fed, has dispatch_internal.h. What others than the engine
+ * use has headers of its own: engine.h, work_source.h; of what a job needs, workload.h,
+ * workload_query.h, footprint.h, output_formats.h, model_check.h, model_pool.h.
  */
 #ifndef ENGINE_INTERNAL_H
 #define ENGINE_INTERNAL_H
@@ -150,8 +147,8 @@ int64_t live_clip_context_id(const struct live_clip *c, int64_t block);
 void live_clip_context(const struct live_clip *c, int64_t block, int text_len, int text_dim,
                        float *embeds);
 
-/* Does a scene begin at this block (change: cut)? */
-bool live_clip_begins_scene(const struct live_clip *c, int64_t block);
+/* Does a prompt begin at this block with such a change? */
+bool live_clip_changes(const struct live_clip *c, int64_t block, enum clip_change how);
 
 /* ==== 3. a group ==== */
 
@@ -181,6 +178,7 @@ struct group {
     int numbers;                   /* clips of earlier groups; rank 0 */
     char weights_hash[DIGEST_HEX], vae_hash[DIGEST_HEX], text_hash[DIGEST_HEX];
     char lora_hash[MODEL_LORAS][DIGEST_HEX];
+    char numerics[ENGINE_NUMERICS]; /* the id of what it is computed with */
 
     struct clip_board *board;
     struct clip_feed *feed;
@@ -320,132 +318,7 @@ status clip_board_formats(struct clip_board *b, int number, unsigned *out) MUST_
 /* A user is through with it; the last one frees it. */
 void clip_board_release(struct clip_board *b, struct live_clip *c);
 
-/* ==== 5. on rank 0 ==== */
-
-/* ---- prompt_bank.c, prompt_encoder.c */
-
-/* On rank 0: embeddings of the prompts in use, made by the rank whose role it is. */
-struct prompt_bank;
-status prompt_bank_open(struct prompt_bank **out, struct group *t) MUST_USE;
-void prompt_bank_close(struct prompt_bank **p);
-
-/* Its thread, which waits for embeddings; wake: from there, when some have come. end: once no more
- * is asked for; it waits for those under way, which a stop and an abort cut short. st and what
- * comes back: as task_join. */
-status prompt_bank_start(struct prompt_bank *p, void (*wake)(void *arg), void *arg) MUST_USE;
-status prompt_bank_end(struct prompt_bank *p, status st) MUST_USE;
-
-/* Have what these clips ask for and is not there embedded, in one reading of the encoder if
- * possible. Returns at once; while embeddings are under way nothing more is asked for. */
-status prompt_bank_ask(struct prompt_bank *p, const struct clip_spec *const *clip,
-                       int clips) MUST_USE;
-/* Take what has come. *failed, if not ST_OK: no text of the group can be embedded any more. */
-void prompt_bank_collect(struct prompt_bank *p, struct group_verdict *failed);
-/* Have all of a clip's texts been tried, since the question before the last? */
-bool prompt_bank_has(const struct prompt_bank *p, const struct clip_spec *c);
-/* The clip's own copy of its embeddings. *why: one cannot be had, and why; malloc'ed. */
-status prompt_bank_give(const struct prompt_bank *p, struct live_clip *c, char **why) MUST_USE;
-
-/* Prompts from rank 0 to the rank that embeds them, and embeddings back: on one rank a call,
- * between two a pair of messages. */
-enum { PROMPT_TOGETHER = 64 }; /* texts of a request at most */
-
-/* What became of a text. */
-struct prompt_answer {
-    int tokens;
-    float *rows; /* [tokens, text_dim]; NULL: it cannot be embedded */
-    char *why;   /* then the reason */
-};
-void prompt_answer_free(struct prompt_answer *a);
-
-/* Rank 0. Ask for 1..PROMPT_TOGETHER texts, and wait. *failed: the encoder, and so the group; its
- * st is ST_CANCELED after a stop. What comes back otherwise leaves ranks out of step. */
-status prompt_request(struct group *t, const char *const *text, int texts,
-                      struct prompt_answer *answer, struct group_verdict *failed) MUST_USE;
-status prompt_request_end(struct group *t) MUST_USE; /* no more */
-
-/* On the rank that embeds: its encoder, and where that is not rank 0 the thread that serves it. */
-struct prompt_encoder;
-status prompt_encoder_open(struct prompt_encoder **out, struct group *t) MUST_USE;
-status prompt_encoder_start(struct prompt_encoder *e) MUST_USE; /* NULL is fine */
-status prompt_encoder_join(struct prompt_encoder *e,
-                           status st) MUST_USE; /* once rank 0 has ended it */
-void prompt_encoder_close(struct prompt_encoder **e);
-const char *prompt_encoder_hash(const struct prompt_encoder *e);
-
-/* ---- clip_start.c: given blocks */
-
-/* On rank 0: what clips begin with, read or encoded. */
-struct clip_starts;
-status clip_starts_open(struct clip_starts **out, struct group *t) MUST_USE;
-void clip_starts_close(struct clip_starts **s); /* NULL is fine; sets NULL */
-/* Sets given and given_blocks; 0 where nothing is given. A failure is the clip's own: nothing that
- * other ranks take part in has begun. */
-status clip_starts_give(struct clip_starts *s, struct live_clip *c) MUST_USE;
-
-/* ---- dispatch_list.c: the clips in work */
-
-/* A clip that the source gave and whose outcome has not been reported to it. Other threads change
- * it under the list's lock; only the dispatcher's takes it off the list: to that one it stays. */
-struct dispatch_entry {
-    struct work_item item;
-    int number, line;          /* -1: waits to be handed over */
-    int64_t nth;               /* clip of its line */
-    int64_t encoded, reported; /* blocks; of those the source knows */
-    bool begun, begun_reported;
-    bool over; /* `st` and `why` say what became of it */
-    status st;
-    char *why;
-};
-
-status dispatch_list_open(struct dispatch_list **out) MUST_USE;
-void dispatch_list_close(struct dispatch_list **list);            /* NULL is fine; sets NULL */
-void dispatch_list_set_lines(struct dispatch_list *l, int lines); /* before anything is reported */
-
-/* Any thread: what became of a clip, or that a line's encoder has ended; a control message (a
- * heartbeat's listener); that the dispatcher is to look again. */
-void dispatch_list_take_report(struct dispatch_list *l, int line, const struct clip_report *r);
-void dispatch_list_take_control(void *list, const struct comm_control *m);
-void dispatch_list_wake(void *list);
-
-/* The dispatcher's thread, from here on. Wait until one of those happens, `seconds` at most. */
-void dispatch_list_wait(struct dispatch_list *l, double seconds);
-/* The next entry with news for the source, a copy. One that is over is taken off the list, and
- * its `why` is the caller's. */
-bool dispatch_list_next_change(struct dispatch_list *l, struct dispatch_entry *out);
-/* *busy: stages of the line with a block. True: it differs from what was taken last. */
-bool dispatch_list_take_busy(struct dispatch_list *l, int line, int *busy);
-int dispatch_list_count_waiting(struct dispatch_list *l); /* no block of them has entered a line */
-/* The oldest clips that no line has, at most so many; returns how many. */
-int dispatch_list_find_unhanded(struct dispatch_list *l, struct dispatch_entry *out[], int most);
-/* The line that will run out of blocks first, of those with fewer left than that; -1: none. */
-int dispatch_list_find_line(struct dispatch_list *l, int64_t blocks);
-bool dispatch_list_ended(struct dispatch_list *l); /* the encoders of all lines */
-
-status dispatch_list_add(struct dispatch_list *l, const struct work_item *item) MUST_USE;
-void dispatch_list_drop(struct dispatch_list *l); /* all of it; nobody is told */
-/* Gives the clip its numbers. */
-void dispatch_list_hand(struct dispatch_list *l, struct dispatch_entry *e, struct live_clip *c,
-                        int line, int number);
-/* End clips that have not ended: this one; those that no line has; all, with ST_CANCELED. */
-void dispatch_list_refuse(struct dispatch_list *l, struct dispatch_entry *e, status st,
-                          const char *why);
-void dispatch_list_refuse_unhanded(struct dispatch_list *l, status st, const char *why);
-void dispatch_list_settle(struct dispatch_list *l, const char *why);
-/* Returns the line that has the clip, *number its number there; -1: none, and it is over. */
-int dispatch_list_withdraw(struct dispatch_list *l, int64_t ticket, int *number);
-
-/* ---- dispatcher.c */
-
-status dispatcher_open(struct dispatcher **out, struct group *t) MUST_USE;
-status dispatcher_start(struct dispatcher *d) MUST_USE;
-/* Instead of start and join: all clips of the group that the source gives fail for the verdict. */
-status dispatcher_refuse(struct dispatcher *d, struct group_run *r) MUST_USE;
-/* st: what this rank has come to itself. */
-status dispatcher_join(struct dispatcher *d, status st, struct group_run *r) MUST_USE;
-void dispatcher_close(struct dispatcher **d);
-
-/* ==== 6. the workers ==== */
+/* ==== 5. the workers ==== */
 
 /* Everything a role opens, runs and closes; opened on every rank before any runs. */
 
@@ -546,7 +419,7 @@ void encode_clips_leave(struct encode_clips *e);
 int64_t encode_clips_blocks(const struct encode_clips *e);
 int64_t encode_clips_pictures(const struct encode_clips *e);
 
-/* ==== 7. what is written of a clip ==== */
+/* ==== 6. what is written of a clip ==== */
 
 /* ---- clip_provenance.c */
 
@@ -555,9 +428,11 @@ struct clip_provenance {
     struct sidecar_info about;
     struct sidecar_prompt *prompt;
     struct sidecar_pair *value, *label;
+    struct sidecar_pair asked[CLIP_NUMERICS];
+    char asked_word[CLIP_NUMERICS][CLIP_WORD];
     struct sidecar_pair file[3 + MODEL_LORAS], library[1], host[1];
     struct sidecar_lora lora[MODEL_LORAS];
-    char world[96], hostname[64], what[96], kernels[KERN_TEXT], numerics[ENGINE_NUMERICS];
+    char world[96], hostname[64], what[96], kernels[KERN_TEXT];
     char libav[CODEC_LIBS];
 };
 status clip_provenance_make(struct clip_provenance *out, const struct group *t,
@@ -577,7 +452,9 @@ int clip_window_blocks(const struct group *t, const struct live_clip *c, int64_t
 status clip_identity(struct strbuf *out, const struct group *t,
                      const struct clip_spec *spec) MUST_USE;
 
-/* Rank 0: fill in resume_dir and resumed, if there is something to go on from. */
-status clip_find_resume(const struct group *t, struct live_clip *c) MUST_USE;
+/* Rank 0: fill in resume_dir and resumed, if there is something to go on from. All of it is read,
+ * which is not for the dispatcher's thread; stop: asked before each block. ST_CANCELED. */
+status clip_find_resume(const struct group *t, struct live_clip *c, bool (*stop)(void *arg),
+                        void *arg) MUST_USE;
 
 #endif /* ENGINE_INTERNAL_H */

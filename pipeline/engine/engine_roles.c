@@ -15,6 +15,8 @@ struct group_facts {
     struct work_outlook outlook;
     int width, height;
     bool f32;
+    struct clip_numerics asked;
+    char numerics[ENGINE_NUMERICS]; /* rank 0's id of them */
 };
 
 static status broadcast_facts(struct group *t, struct group_facts *f)
@@ -42,16 +44,37 @@ static status broadcast_model(struct group *t, const struct strbuf *json, status
     return ST_OK;
 }
 
-static status find_facts(const struct group *t, const struct work_item *first,
-                         struct group_facts *f, struct strbuf *model)
+static status read_numerics(struct group *t, const struct clip_numerics *asked)
+{
+    TRY(engine_options_asked(&t->g.o, t->rank->o, asked));
+    return engine_numerics(&t->g.o, t->numerics);
+}
+
+static status find_facts(struct group *t, const struct work_item *first, struct group_facts *f,
+                         struct strbuf *model)
 {
     const struct work_source *const s = t->rank->source;
 
     TRY(model_spec_to_json(model, first->model));
     *f = (struct group_facts){ .width = first->clip->width,
                                .height = first->clip->height,
-                               .f32 = first->clip->precision == CLIP_F32 };
+                               .f32 = first->clip->precision == CLIP_F32,
+                               .asked = first->clip->numerics };
+    TRY(read_numerics(t, &f->asked));
+    memcpy(f->numerics, t->numerics, sizeof f->numerics);
     return s->ops->outlook(s->arg, first, &f->outlook);
+}
+
+/* Rank 0 has read them to find the facts. */
+static status take_numerics(struct group *t, const struct group_facts *f)
+{
+    if (t->first) return ST_OK;
+    TRY(read_numerics(t, &f->asked));
+    if (!memcmp(t->numerics, f->numerics, sizeof f->numerics)) return ST_OK;
+    return fail(ST_ARG,
+                "the group is computed with %s here, and rank 0 has other libraries or "
+                "instructions for it",
+                t->g.o.backend->name);
 }
 
 static status read_numbers(struct group *t, const struct group_facts *f)
@@ -59,6 +82,7 @@ static status read_numbers(struct group *t, const struct group_facts *f)
     struct engine_group *const g = &t->g;
     struct card_line line;
 
+    TRY(take_numerics(t, f));
     TRY(card_line_read(&line, &t->model));
     g->model = &t->model;
     g->schedule = line.schedule;
@@ -71,7 +95,7 @@ static status read_numbers(struct group *t, const struct group_facts *f)
     g->latent_w = f->width / VAE_SCALE;
     g->outlook = f->outlook;
     g->picture_bytes = pixels_layout(f->width, f->height, f->outlook.formats).bytes;
-    return kern_backend_supports(t->rank->o->backend, g->act);
+    return kern_backend_supports(t->g.o.backend, g->act);
 }
 
 status group_read_model(struct group *t)
@@ -98,7 +122,7 @@ out:
 
 static status ask_planner(struct group *t, int choice[2])
 {
-    const struct engine_options *const o = t->rank->o;
+    const struct engine_options *const o = &t->g.o;
     struct world_facts world = { .ranks = t->world->size,
                                  .threads = t->rank->threads,
                                  .node = t->world->node,
@@ -130,7 +154,7 @@ static status make_roles(struct group *t, const int choice[2])
 {
     struct engine_group *const g = &t->g;
 
-    if (t->rank->o->mode.exchange == LINE_HEADS) TRY(split_heads(g->shape.heads, choice[0]));
+    if (t->g.o.mode.exchange == LINE_HEADS) TRY(split_heads(g->shape.heads, choice[0]));
     TRY(roles_make(&g->roles, &(struct roles_config){ .ranks = t->world->size,
                                                       .stages = g->schedule.levels + 1,
                                                       .ranks_per_line = choice[0],

@@ -49,7 +49,8 @@ status plan_line_config(struct line_config *out, const struct plan_bytes *b, int
                                  .latent_h = m->latent_h,
                                  .latent_w = m->latent_w,
                                  .contexts = m->contexts,
-                                 .given = m->known.starts > 0 };
+                                 .given = m->known.starts > 0,
+                                 .recache = workload_recaches(&m->known, &m->policy) };
     return split_make(&out->split, m->schedule.levels + 1, ranks_per_line);
 }
 

@@ -59,7 +59,12 @@ static int64_t find_context(void *arg, int clip, int64_t block)
 
 static bool begins_scene(void *arg, int clip, int64_t block)
 {
-    return live_clip_begins_scene(held_clip(arg, clip), block);
+    return live_clip_changes(held_clip(arg, clip), block, CLIP_CUT);
+}
+
+static bool makes_keys_anew(void *arg, int clip, int64_t block)
+{
+    return live_clip_changes(held_clip(arg, clip), block, CLIP_RECACHE);
 }
 
 static status fill_context(void *arg, int clip, int64_t block, float *embeds)
@@ -318,6 +323,7 @@ struct line_io line_clips_io(struct line_clips *l)
                              .context_id = find_context,
                              .context = fill_context,
                              .cut = begins_scene,
+                             .recache = makes_keys_anew,
                              .given = fill_given,
                              .window = fill_window,
                              .checkpoint = is_checkpoint,

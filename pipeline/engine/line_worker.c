@@ -80,11 +80,11 @@ static status load_model(struct line_worker *l)
                                     .act = g->act };
 
     TRY(model_files_key(&t->model, files));
-    TRY(model_pool_acquire(t->rank->pool, &dit, files, t->rank->device, &l->model));
-    return t->rank->o->backend->open(
+    TRY(model_pool_acquire(t->rank->pool, t->g.o.backend, &dit, files, t->rank->device, &l->model));
+    return t->g.o.backend->open(
         &l->ctx, &(struct kern_config){ .threads = t->rank->threads,
                                         .device = t->rank->device,
-                                        .strict = t->rank->o->mode.determinism == LINE_STRICT });
+                                        .strict = t->g.o.mode.determinism == LINE_STRICT });
 }
 
 /* With the line's other ranks. */
@@ -94,11 +94,12 @@ static status open_line(struct line_worker *l)
     struct engine_group *const g = &t->g;
     struct line_config c = { .schedule = &g->schedule,
                              .policy = g->policy,
-                             .mode = t->rank->o->mode,
+                             .mode = t->g.o.mode,
                              .latent_h = g->latent_h,
                              .latent_w = g->latent_w,
                              .contexts = contexts_of(&g->outlook),
                              .given = g->outlook.starts > 0,
+                             .recache = workload_recaches(&g->outlook, &g->policy),
                              .idle_s = ENGINE_WAIT_S,
                              .comm = t->line_comm,
                              .model = l->model.dit,
@@ -161,7 +162,7 @@ void line_worker_close(struct line_worker **line)
     line_clips_close(&l->clips);
     line_close(&l->line);
     model_pool_release(l->t->rank->pool, &l->model);
-    if (l->ctx) l->t->rank->o->backend->close(&l->ctx);
+    if (l->ctx) l->t->g.o.backend->close(&l->ctx);
     track_close(&l->track);
     free(l);
     *line = NULL;

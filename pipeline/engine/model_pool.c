@@ -12,7 +12,7 @@
 
 /* What lies on one card. */
 struct slot {
-    struct kern_ctx *ctx;
+    struct kern_ctx *ctx; /* of the backend that the model was loaded for */
     struct dit *model;
     char *weights, *outer_key; /* what the model is of; outer_key "": the file's own choice */
     struct dit_shape shape;
@@ -23,19 +23,17 @@ struct slot {
 };
 
 struct model_pool {
-    const struct kern_backend *backend;
     int threads;
     pthread_mutex_t lock; /* held while a model is loaded: the others wait for it */
     struct slot slot[MODEL_POOL_DEVICES];
 };
 
-status model_pool_open(struct model_pool **out, const struct kern_backend *backend, int threads)
+status model_pool_open(struct model_pool **out, int threads)
 {
     struct model_pool *const p = calloc(1, sizeof *p);
 
     *out = NULL;
     if (!p) return fail(ST_NOMEM, "models: no memory");
-    p->backend = backend;
     p->threads = threads;
     pthread_mutex_init(&p->lock, NULL);
     *out = p;
@@ -50,6 +48,11 @@ static void drop_model(struct slot *s)
     s->weights = s->outer_key = NULL;
 }
 
+static void close_ctx(struct slot *s)
+{
+    if (s->ctx) s->ctx->backend->close(&s->ctx);
+}
+
 void model_pool_close(struct model_pool **pool)
 {
     struct model_pool *const p = *pool;
@@ -57,7 +60,7 @@ void model_pool_close(struct model_pool **pool)
     if (!p) return;
     for (int i = 0; i < MODEL_POOL_DEVICES; i++) {
         drop_model(&p->slot[i]);
-        if (p->slot[i].ctx) p->backend->close(&p->slot[i].ctx);
+        close_ctx(&p->slot[i]);
     }
     pthread_mutex_destroy(&p->lock);
     free(p);
@@ -84,12 +87,14 @@ static bool holds_file(const struct slot *s, const char *weights, const char *fi
     return s->model && !strcmp(s->weights, weights) && !strcmp(s->files, files);
 }
 
-static bool holds_model(const struct slot *s, const struct dit_config *c, const char *files)
+static bool holds_model(const struct slot *s, const struct kern_backend *backend,
+                        const struct dit_config *c, const char *files)
 {
     const char *const key = c->outer_key ? c->outer_key : "";
 
-    return holds_file(s, c->weights, files) && !strcmp(s->outer_key, key) && s->act == c->act &&
-           same_shape(&s->shape, &c->shape) && same_schedule(&s->schedule, c->schedule);
+    return holds_file(s, c->weights, files) && s->ctx->backend == backend &&
+           !strcmp(s->outer_key, key) && s->act == c->act && same_shape(&s->shape, &c->shape) &&
+           same_schedule(&s->schedule, c->schedule);
 }
 
 /* The file is read once for its hash, however many cards it goes to. */
@@ -104,8 +109,8 @@ static status hash_weights(const struct model_pool *p, const char *weights, cons
     return model_file_hash(weights, file_set_transformer, out);
 }
 
-static status load_model(const struct model_pool *p, struct slot *s, const struct dit_config *c,
-                         const char *files, int device)
+static status load_model(const struct model_pool *p, const struct kern_backend *backend,
+                         struct slot *s, const struct dit_config *c, const char *files, int device)
 {
     struct kern_config const place = { .threads = p->threads, .device = device };
 
@@ -120,12 +125,14 @@ static status load_model(const struct model_pool *p, struct slot *s, const struc
     s->act = c->act;
     s->schedule = *c->schedule;
     log_info("model: %s", c->weights);
-    if (!s->ctx) TRY(p->backend->open(&s->ctx, &place));
+    if (s->ctx && s->ctx->backend != backend) close_ctx(s);
+    if (!s->ctx) TRY(backend->open(&s->ctx, &place));
     return dit_open(&s->model, c, s->ctx);
 }
 
-status model_pool_acquire(struct model_pool *p, const struct dit_config *c, const char *files,
-                          int device, struct pooled_model *out)
+status model_pool_acquire(struct model_pool *p, const struct kern_backend *backend,
+                          const struct dit_config *c, const char *files, int device,
+                          struct pooled_model *out)
 {
     status st = ST_OK;
 
@@ -134,7 +141,7 @@ status model_pool_acquire(struct model_pool *p, const struct dit_config *c, cons
         return fail(ST_ARG, "device %d: 0 to %d are allowed", device, MODEL_POOL_DEVICES - 1);
     struct slot *const slot = &p->slot[device];
     pthread_mutex_lock(&p->lock);
-    if (!holds_model(slot, c, files)) st = load_model(p, slot, c, files, device);
+    if (!holds_model(slot, backend, c, files)) st = load_model(p, backend, slot, c, files, device);
     if (st == ST_OK) {
         slot->lent++;
         *out = (struct pooled_model){ slot->model, slot->hash, device };

@@ -13,8 +13,7 @@
 struct model_pool;
 
 /* threads: that load. Whoever opens, closes; nobody may borrow then. */
-status model_pool_open(struct model_pool **out, const struct kern_backend *backend,
-                       int threads) MUST_USE;
+status model_pool_open(struct model_pool **out, int threads) MUST_USE;
 void model_pool_close(struct model_pool **p); /* NULL is fine; sets NULL */
 
 enum { MODEL_POOL_DEVICES = 64 };
@@ -26,11 +25,12 @@ struct pooled_model {
     int device;
 };
 
-/* Borrow the model of this file, shape and precision on this card; give it back when done. files: a
- * key of all the files that make it, as they are now (model_files_key).
+/* Borrow the model of this file, shape and precision on this card, for this backend; give it back
+ * when done. files: a key of all the files that make it, as they are now (model_files_key).
  * The last one stays loaded until another is wanted. ST_ARG if another one is still lent. */
-status model_pool_acquire(struct model_pool *p, const struct dit_config *c, const char *files,
-                          int device, struct pooled_model *out) MUST_USE;
+status model_pool_acquire(struct model_pool *p, const struct kern_backend *backend,
+                          const struct dit_config *c, const char *files, int device,
+                          struct pooled_model *out) MUST_USE;
 void model_pool_release(struct model_pool *p, struct pooled_model *m); /* zeroes it */
 
 #endif /* MODEL_POOL_H */

@@ -15,6 +15,8 @@ struct video_config clip_video_config(const struct clip_spec *c, int i)
         .preset = f->preset,
         .profile = f->profile,
         .threads = f->threads,
+        .gop = f->gop,
+        .transfer = c->transfer == CLIP_SRGB ? CODEC_SRGB : CODEC_BT709,
         .width = c->width,
         .height = c->height,
         .fps_num = (int)c->fps_num,

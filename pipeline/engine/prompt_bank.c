@@ -8,9 +8,7 @@
  * to live as long as a clip.
  */
 #include "base/array.h"
-#include "base/strbuf.h"
-#include "base/thread.h"
-#include "pipeline/engine/engine_internal.h"
+#include "pipeline/engine/dispatch_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -21,14 +19,13 @@ enum { KEEP = 128 };
 struct bank_text {
     char *text;
     struct embedding e; /* rows NULL: it could not be embedded, or has not been yet */
-    char *why;          /* the reason, if it could not */
-    int64_t used;       /* question that used it last */
+    status st;          /* why, if it could not be */
+    char *why;
+    int64_t used; /* question that used it last */
 };
 
 /* What the thread is asked for, and what has come of it. */
-enum question_state { QUESTION_NONE, QUESTION_ASKED, QUESTION_ANSWERED };
 struct question {
-    enum question_state state;
     const char **text; /* [texts]: the bank's own */
     int texts;
     struct prompt_answer *answer; /* [texts] */
@@ -41,24 +38,9 @@ struct prompt_bank {
     int texts, room;
     int64_t questions, ids;
 
-    struct task task;
-    void (*wake)(void *arg);
-    void *wake_arg;
-    pthread_mutex_t lock; /* of what follows; the question is the thread's while it is asked */
-    pthread_cond_t changed;
-    struct question q;
-    bool over;
+    struct background thread;
+    struct question q; /* the thread's while it answers */
 };
-
-status prompt_bank_open(struct prompt_bank **out, struct group *t)
-{
-    *out = calloc(1, sizeof **out);
-    if (!*out) return fail(ST_NOMEM, "prompts: no memory");
-    (*out)->t = t;
-    pthread_mutex_init(&(*out)->lock, NULL);
-    condvar_init(&(*out)->changed);
-    return ST_OK;
-}
 
 static void free_text(struct bank_text *x)
 {
@@ -72,7 +54,7 @@ static void free_question(struct question *q)
     for (int i = 0; i < q->texts; i++) prompt_answer_free(&q->answer[i]);
     free(q->answer);
     free(q->text);
-    *q = (struct question){ .state = QUESTION_NONE };
+    *q = (struct question){ .texts = 0 };
 }
 
 void prompt_bank_close(struct prompt_bank **bank)
@@ -80,12 +62,10 @@ void prompt_bank_close(struct prompt_bank **bank)
     struct prompt_bank *const p = *bank;
 
     if (!p) return;
-    if (prompt_bank_end(p, ST_OK) != ST_OK) error_clear(); /* a failure further on made it close */
+    background_close(&p->thread);
     free_question(&p->q);
     for (int i = 0; i < p->texts; i++) free_text(&p->text[i]);
     free(p->text);
-    pthread_cond_destroy(&p->changed);
-    pthread_mutex_destroy(&p->lock);
     free(p);
     *bank = NULL;
 }
@@ -147,8 +127,10 @@ static void forget_texts(struct prompt_bank *p)
 /* ---- the thread -------------------------------------------------------------------- */
 
 /* Until one fails that speaks for all. */
-static status embed_asked(const struct prompt_bank *p, struct question *q)
+static status embed_asked(void *arg)
 {
+    struct prompt_bank *const p = arg;
+    struct question *const q = &p->q;
     status st = ST_OK;
 
     for (int at = 0; at < q->texts && st == ST_OK && q->failed.st == ST_OK; at += PROMPT_TOGETHER) {
@@ -158,75 +140,38 @@ static status embed_asked(const struct prompt_bank *p, struct question *q)
     return st;
 }
 
-static status answer_questions(void *arg)
-{
-    struct prompt_bank *const p = arg;
-    status st = ST_OK;
+static status end_requests(void *arg) { return prompt_request_end(((struct prompt_bank *)arg)->t); }
 
-    pthread_mutex_lock(&p->lock);
-    while (!p->over && st == ST_OK) {
-        if (p->q.state != QUESTION_ASKED) {
-            pthread_cond_wait(&p->changed, &p->lock);
-            continue;
-        }
-        pthread_mutex_unlock(&p->lock);
-        st = embed_asked(p, &p->q);
-        pthread_mutex_lock(&p->lock);
-        p->q.state = QUESTION_ANSWERED;
-        pthread_mutex_unlock(&p->lock);
-        p->wake(p->wake_arg);
-        pthread_mutex_lock(&p->lock);
-    }
-    pthread_mutex_unlock(&p->lock);
-    if (st == ST_OK) st = prompt_request_end(p->t);
-    if (st != ST_OK && st != ST_PEER) comm_abort(p->t->world);
-    return st;
+status prompt_bank_open(struct prompt_bank **out, struct group *t)
+{
+    struct prompt_bank *const p = *out = calloc(1, sizeof *p);
+
+    if (!p) return fail(ST_NOMEM, "prompts: no memory");
+    p->t = t;
+    background_open(&p->thread, &(struct background_config){ .name = "prompt bank",
+                                                             .world = t->world,
+                                                             .answer = embed_asked,
+                                                             .finish = end_requests,
+                                                             .arg = p });
+    return ST_OK;
 }
 
 status prompt_bank_start(struct prompt_bank *p, void (*wake)(void *arg), void *arg)
 {
-    p->wake = wake;
-    p->wake_arg = arg;
-    return task_start(&p->task, "prompt bank", p->t->world->rank, answer_questions, p);
+    return background_start(&p->thread, wake, arg);
 }
 
-status prompt_bank_end(struct prompt_bank *p, status st)
-{
-    pthread_mutex_lock(&p->lock);
-    p->over = true;
-    pthread_cond_signal(&p->changed);
-    pthread_mutex_unlock(&p->lock);
-    return task_join(&p->task, st);
-}
+status prompt_bank_end(struct prompt_bank *p, status st) { return background_end(&p->thread, st); }
 
 /* ---- asking ------------------------------------------------------------------------ */
 
-static bool is_idle(struct prompt_bank *p)
-{
-    pthread_mutex_lock(&p->lock);
-    bool const idle = p->q.state == QUESTION_NONE;
-    pthread_mutex_unlock(&p->lock);
-    return idle;
-}
-
-/* Takes the question over. */
-static void hand_to_thread(struct prompt_bank *p, struct question *q)
-{
-    pthread_mutex_lock(&p->lock);
-    p->q = *q;
-    p->q.state = QUESTION_ASKED;
-    pthread_cond_signal(&p->changed);
-    pthread_mutex_unlock(&p->lock);
-    *q = (struct question){ .state = QUESTION_NONE };
-}
-
 status prompt_bank_ask(struct prompt_bank *p, const struct clip_spec *const *clip, int clips)
 {
-    struct question q = { .state = QUESTION_NONE };
+    struct question q = { .texts = 0 };
     size_t most = 0;
     status st = ST_OK;
 
-    if (!is_idle(p)) return ST_OK;
+    if (!background_is_idle(&p->thread)) return ST_OK;
     for (int i = 0; i < clips; i++) most += (size_t)clip[i]->prompts;
     q.text = calloc(most + 1, sizeof *q.text);
     q.answer = calloc(most + 1, sizeof *q.answer);
@@ -240,7 +185,11 @@ status prompt_bank_ask(struct prompt_bank *p, const struct clip_spec *const *cli
             TRY_OUT(note_text(p, text, &added));
             if (added) q.text[q.texts++] = p->text[find_slot(p, text, &added)].text;
         }
-    if (q.texts) hand_to_thread(p, &q);
+    if (q.texts) {
+        p->q = q;
+        q = (struct question){ .texts = 0 }; /* handed over */
+        background_ask(&p->thread);
+    }
 out:
     free_question(&q);
     return st;
@@ -254,6 +203,7 @@ static void keep_answer(struct prompt_bank *p, const char *text, struct prompt_a
 
     x->e.tokens = a->tokens;
     x->e.rows = a->rows;
+    x->st = a->st;
     x->why = a->why;
     *a = (struct prompt_answer){ 0 };
 }
@@ -261,13 +211,10 @@ static void keep_answer(struct prompt_bank *p, const char *text, struct prompt_a
 void prompt_bank_collect(struct prompt_bank *p, struct group_verdict *failed)
 {
     *failed = (struct group_verdict){ .st = ST_OK };
-    pthread_mutex_lock(&p->lock);
-    if (p->q.state == QUESTION_ANSWERED) {
-        for (int i = 0; i < p->q.texts; i++) keep_answer(p, p->q.text[i], &p->q.answer[i]);
-        *failed = p->q.failed;
-        free_question(&p->q);
-    }
-    pthread_mutex_unlock(&p->lock);
+    if (!background_take(&p->thread)) return;
+    for (int i = 0; i < p->q.texts; i++) keep_answer(p, p->q.text[i], &p->q.answer[i]);
+    *failed = p->q.failed;
+    free_question(&p->q);
 }
 
 bool prompt_bank_has(const struct prompt_bank *p, const struct clip_spec *c)
@@ -293,11 +240,10 @@ static status copy_rows(struct embedding *out, const struct embedding *from, int
     return ST_OK;
 }
 
-status prompt_bank_give(const struct prompt_bank *p, struct live_clip *c, char **why)
+status prompt_bank_give(const struct prompt_bank *p, struct live_clip *c)
 {
     int const n = c->spec.prompts;
 
-    *why = NULL;
     c->text = calloc((size_t)n, sizeof *c->text);
     c->text_of = calloc((size_t)n, sizeof *c->text_of);
     if (!c->text || !c->text_of) return fail(ST_NOMEM, "%d prompts", n);
@@ -306,10 +252,7 @@ status prompt_bank_give(const struct prompt_bank *p, struct live_clip *c, char *
         const struct bank_text *const x = &p->text[find_slot(p, c->spec.prompt[i].text, &there)];
         int at = 0;
 
-        if (!x->e.rows) {
-            *why = str_format("prompt %d of %d: %s", i + 1, n, x->why);
-            return *why ? ST_OK : fail(ST_NOMEM, "a reason");
-        }
+        if (!x->e.rows) return fail(x->st, "prompt %d of %d: %s", i + 1, n, x->why);
         while (at < c->texts && c->text[at].id != x->e.id) at++;
         c->text_of[i] = at;
         if (at < c->texts) continue;

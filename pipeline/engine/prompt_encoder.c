@@ -13,7 +13,7 @@
 #include "base/log.h"
 #include "base/strbuf.h"
 #include "base/thread.h"
-#include "pipeline/engine/engine_internal.h"
+#include "pipeline/engine/dispatch_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,6 +48,7 @@ static status keep_rows(struct prompt_answer *a, const float *rows, int tokens, 
 
 static status keep_reason(struct prompt_answer *a)
 {
+    a->st = error_last()->st;
     a->why = strdup(error_last()->msg);
     error_clear();
     return a->why ? ST_OK : fail(ST_NOMEM, "a reason");
@@ -138,7 +139,7 @@ static status serve_texts(struct prompt_encoder *e, const char *const *text, int
 /* ---- between two ranks --------------------------------------------------------------- */
 
 struct answer_head {
-    int64_t tokens, why; /* bytes of the reason; 0: there are rows */
+    int64_t tokens, st, why; /* bytes of the reason; 0: there are rows */
 };
 
 static status send_answers(struct group *t, const struct prompt_answer *a, int texts,
@@ -149,7 +150,8 @@ static status send_answers(struct group *t, const struct prompt_answer *a, int t
 
     strbuf_add(&bytes, failed, sizeof *failed);
     for (int i = 0; i < texts; i++) {
-        struct answer_head const head = { a[i].tokens, a[i].why ? (int64_t)strlen(a[i].why) : 0 };
+        struct answer_head const head = { a[i].tokens, a[i].st,
+                                          a[i].why ? (int64_t)strlen(a[i].why) : 0 };
         strbuf_add(&bytes, &head, sizeof head);
     }
     for (int i = 0; i < texts; i++)
@@ -179,6 +181,7 @@ static status receive_answer(const struct group *t, const struct answer_head *he
     *at += bytes;
     if (head->why) a->why = copy;
     else a->rows = (float *)(void *)copy;
+    a->st = (status)head->st;
     a->tokens = (int)head->tokens;
     return ST_OK;
 }
@@ -276,7 +279,7 @@ status prompt_encoder_open(struct prompt_encoder **out, struct group *t)
                                       .tokenizer_path = t->model.tokenizer,
                                       .cache_dir = t->rank->o->prompt_cache,
                                       .text_len = t->g.shape.text_len,
-                                      .backend = t->rank->o->text_backend,
+                                      .backend = t->g.o.text_backend,
                                       .threads = t->rank->threads,
                                       .device = t->rank->device,
                                       .precision = t->g.act,

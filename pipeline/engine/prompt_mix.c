@@ -39,12 +39,12 @@ int64_t live_clip_context_id(const struct live_clip *c, int64_t block)
     return MIX_IDS | (int64_t)c->number << BLOCK_BITS | block;
 }
 
-bool live_clip_begins_scene(const struct live_clip *c, int64_t block)
+bool live_clip_changes(const struct live_clip *c, int64_t block, enum clip_change how)
 {
     struct mix const m = mix_of(&c->spec, block);
     const struct clip_prompt *const p = &c->spec.prompt[m.now];
 
-    return p->cut && p->block == block;
+    return p->change == how && p->block == block;
 }
 
 static void add_rows(const struct embedding *e, int text_dim, float weight, float *embeds)

@@ -1,8 +1,8 @@
 /*
  * work_source.c - which clips can share a line.
  *
- * A line is opened for a model's numbers, a precision and a size; a clip that differs in one of
- * them would need another. Two models are the same if their cards say the same, not only if they
+ * A line is opened for a model's numbers, a precision, numerics and a size; a clip that differs in
+ * one of them would need another. Two models are the same if their cards say the same, not only if they
  * are called the same: a queue may hold clips of a card that was edited in between.
  */
 #include "pipeline/engine/work_source.h"
@@ -58,5 +58,5 @@ bool work_same_group(const struct work_item *a, const struct work_item *b)
     const struct clip_spec *const x = a->clip, *const y = b->clip;
 
     return x->precision == y->precision && x->width == y->width && x->height == y->height &&
-           same_model(a->model, b->model);
+           clip_numerics_same(&x->numerics, &y->numerics) && same_model(a->model, b->model);
 }

@@ -5,8 +5,8 @@
  * what becomes of each; it knows a clip by the source's own number, `ticket`. All calls come
  * from one thread at a time, the engine's dispatcher, never from two at once.
  *
- * Clips that can share a line - one model, precision and size, and files of formats that the
- * line has buffers for - are a group. The engine renders one group at a time: when the source
+ * Clips that can share a line - one model, precision, numerics and size, and files of formats that
+ * the line has buffers for - are a group. The engine renders one group at a time: when the source
  * says that it has none left of it, the line drains, and the engine opens the next clip's group.
  */
 #ifndef WORK_SOURCE_H
@@ -32,12 +32,13 @@ enum work_next {
 
 /* What a source knows of a group before it begins: how much there is to share out. */
 struct work_outlook {
-    int64_t clips;  /* of the group, known by now; at least 1 */
-    int64_t blocks; /* of these clips */
-    int64_t texts;  /* different prompts among them */
-    int64_t mixes;  /* blocks whose prompt is a blend */
-    int64_t starts; /* clips that begin with given blocks: a line is opened for such, or not */
-    int64_t tokens; /* of all these texts at most: texts * the encoder's length, or counted */
+    int64_t clips;    /* of the group, known by now; at least 1 */
+    int64_t blocks;   /* of these clips */
+    int64_t texts;    /* different prompts among them */
+    int64_t mixes;    /* blocks whose prompt is a blend */
+    int64_t starts;   /* clips that begin with given blocks: a line is opened for such, or not */
+    int64_t recaches; /* clips with a prompt that makes clean passes anew: likewise */
+    int64_t tokens;   /* of all these texts at most: texts * the encoder's length, or counted */
     unsigned
         formats; /* pixel formats of their files: a set of enum pix. Buffers are made for these:
                          a clip that needs more is of another group, and fails in this one */

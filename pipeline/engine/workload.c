@@ -162,6 +162,11 @@ void workload_cost(struct cost_work *out, const struct workload *m)
     };
 }
 
+bool workload_recaches(const struct work_outlook *known, const struct kv_policy *p)
+{
+    return known->recaches > 0 && kv_policy_reruns(p);
+}
+
 int workload_adapters(struct weight_adapter out[MODEL_LORAS], const struct model_spec *m)
 {
     for (int i = 0; i < m->loras; i++)

@@ -52,6 +52,9 @@ status workload_shape(struct cost_shape *out, const struct workload *m,
 /* All but the text encoder's work (see plan_work). */
 void workload_cost(struct cost_work *out, const struct workload *m);
 
+/* Is a line to be opened for clips whose prompts make clean passes anew? */
+bool workload_recaches(const struct work_outlook *known, const struct kv_policy *p);
+
 /* The model's LoRAs as dit_open takes them; how many. Borrows from m. */
 int workload_adapters(struct weight_adapter out[MODEL_LORAS], const struct model_spec *m);
 

@@ -145,8 +145,10 @@ status line_tick(struct line *l, bool *more)
         *more = !line_is_drained(l);
         if (!*more) return ST_OK;
     } while (line_is_idle(l));
+    TRY(line_recache(l));
     line_schedule_tick(l);
     TRY(enter_blocks(l));
+    TRY(line_keep_clean(l));
     TRY(line_forward(l));
     TRY(line_hand_over(l));
     TRY(line_share_policy(l));

@@ -15,13 +15,18 @@ static status admit_clip(struct line *l, int clean, int blocks)
     return timeline_admit(&l->timeline, 0, &e);
 }
 
+static int longest_clip(const struct line *l)
+{
+    return 2 * l->c.policy.levels + l->c.policy.attention_frames;
+}
+
 /* Clips of every length up to one that every stage sees all the keys of that it ever will:
  * whatever can stand on a rank, side by side and behind one another, does. Where blocks may be
  * given, also windows of every width behind as many of these as any pass looks back on. */
 static status admit_all(struct line *l)
 {
     const struct kv_policy *const p = &l->c.policy;
-    int const most = 2 * p->levels + p->attention_frames;
+    int const most = longest_clip(l);
     int const given = l->c.given ? 1 + p->attention_frames / p->frames_per_block : 0;
 
     for (int blocks = 1; blocks <= most; blocks++) TRY(admit_clip(l, 0, blocks));
@@ -55,17 +60,29 @@ static status ignore_finished(void *arg, int clip, int64_t block, const float *x
     return ST_OK;
 }
 
+/* Before every block of the longest clip, if there can be such. */
+static bool longest_recaches(void *arg, int clip, int64_t block)
+{
+    const struct line *const l = arg;
+
+    (void)block;
+    return l->c.recache && clip == longest_clip(l) - 1;
+}
+
 static const struct line_io silent_io = {
     .noise = leave_noise,
     .context_id = same_context,
     .context = leave_context,
     .finished = ignore_finished,
+    .recache = longest_recaches,
 };
 
 /* The first layer leaves nothing out; all others are like it but the last. */
 static status run_tick(struct line *l)
 {
+    TRY(line_recache(l));
     line_schedule_tick(l);
+    TRY(line_keep_clean(l));
     TRY(line_enter(l));
     TRY(line_layer(l, 0));
     TRY(line_layer(l, dit_shape_of(l->c.model)->layers - 1));
@@ -77,11 +94,13 @@ static status run_ticks(struct line *l)
 {
     struct comm *const comm = l->c.comm;
     struct comm alone = *comm;
+    struct line_io io = silent_io;
     status st = ST_OK;
 
     alone.ops = &comm_null;
     l->c.comm = &alone;
-    line_begin(l, &silent_io);
+    io.arg = l;
+    line_begin(l, &io);
     st = admit_all(l);
     for (; st == ST_OK && l->tick < timeline_ticks(&l->timeline); l->tick++) st = run_tick(l);
     l->c.comm = comm;

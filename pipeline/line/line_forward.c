@@ -10,9 +10,8 @@
 #include "pipeline/line/line_internal.h"
 
 /* Find or fill the prompt's keys and values for an own stage. */
-static status bind_context(struct line *l, int stage)
+status line_bind_context(struct line *l, int stage, struct place p)
 {
-    struct place const p = l->place[stage];
     int64_t const id = l->io->context_id(l->io->arg, p.clip, p.block);
     bool used[LINE_STAGES] = { false };
     int free_slot = 0;
@@ -49,7 +48,7 @@ static int64_t position_of(const struct line *l, int stage)
 }
 
 /* Of all keys that attention here needs, and of all own blocks. */
-static status upload_angles(struct line *l)
+status line_upload_angles(struct line *l)
 {
     int const pairs = (int)l->angles.dim[1];
     int64_t const frame = (int64_t)pairs * 2, reach = l->c.policy.attention_frames;
@@ -132,18 +131,23 @@ static void begin_compute(struct line *l, struct line_span run, int layer)
     track_begin(l->c.track, TRACK_COMPUTE, line_at(l, run.first, layer));
 }
 
-status line_enter(struct line *l)
+status line_embed_runs(struct line *l)
 {
-    for (int i = l->first; i < l->end; i++)
-        if (line_holds(l, i)) TRY(bind_context(l, i));
-    TRY(line_enter_policy(l));
-    line_bind_keys(l, 0);
-    TRY(upload_angles(l));
     for (int i = 0; i < l->own_runs.count; i++) {
         begin_compute(l, l->own_runs.run[i], -1);
         TRY(end_compute(l, line_embed(l, l->own_runs.run[i])));
     }
     return ST_OK;
+}
+
+status line_enter(struct line *l)
+{
+    for (int i = l->first; i < l->end; i++)
+        if (line_holds(l, i)) TRY(line_bind_context(l, i, l->place[i]));
+    TRY(line_enter_policy(l));
+    line_bind_keys(l, 0);
+    TRY(line_upload_angles(l));
+    return line_embed_runs(l);
 }
 
 static status project_runs(struct line *l, int layer)
@@ -175,9 +179,16 @@ static void show_keys(const struct line *l, int layer)
 static status bind_layer(struct line *l, int layer)
 {
     TRY(line_run_policy(l, layer));
-    if (l->state.own && line_bind_keys(l, layer)) TRY(upload_angles(l));
+    if (l->state.own && line_bind_keys(l, layer)) TRY(line_upload_angles(l));
     if (l->io->attends) show_keys(l, layer);
     return ST_OK;
+}
+
+status line_layer_keys(struct line *l, int layer)
+{
+    TRY(project_runs(l, layer));
+    TRY(l->exchange->begin(l, layer));
+    return l->exchange->end(l, layer);
 }
 
 /* The exchange is over whatever happened meanwhile: peers read this rank's memory. */

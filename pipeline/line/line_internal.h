@@ -5,6 +5,7 @@
  *
  *   line.c                 open, close, tick after tick
  *   line_dry_run.c         what the operations will take
+ *   line_recache.c         clean passes made anew under a new prompt
  *   line_forward.c         one tick's pass, written once
  *   line_schedule.c        who joins, who stands where in this tick
  *   line_attend.c          attention before and after keys of other ranks come
@@ -118,6 +119,11 @@ struct line {
         struct tensor scale; /* [2 * n] F32 of each */
     } wire;
     struct line_heads heads;
+
+    struct line_past {
+        struct tensor latent; /* of the last clean blocks, as `in` each: block b at b modulo them */
+        struct tensor x;      /* [blocks * n, d] F32: their residual streams */
+    } past;                   /* with line_config.recache, where the clean stage is */
 
     float *host[3];     /* latents for the callbacks: noisy, flow, x0 */
     float *host_noise;  /* of noise */
@@ -315,6 +321,10 @@ bool line_is_drained(const struct line *l); /* and nothing will */
 /* What the rank knows of the tick before anything is computed: places, runs, the exchange. */
 void line_schedule_tick(struct line *l);
 
+/* Parts of it: who stands where, and how far along; runs and exchange, from the places. */
+void line_place_blocks(struct line *l);
+void line_find_runs(struct line *l);
+
 /* ---- line_forward.c ---------------------------------------------------------------------- */
 
 /* [all] One tick's forward pass over the own stages, from `in` to `out`: enter, every layer,
@@ -323,6 +333,23 @@ status line_forward(struct line *l) MUST_USE;
 status line_enter(struct line *l) MUST_USE;
 status line_layer(struct line *l, int layer) MUST_USE;
 status line_leave(struct line *l) MUST_USE;
+
+/* Parts of these: a stage goes by the prompt of this block; angles of keys and blocks as the
+ * stages' keys now say; embedding; and of a layer no more than keys and values. */
+status line_bind_context(struct line *l, int stage, struct place prompt) MUST_USE;
+status line_upload_angles(struct line *l) MUST_USE;
+status line_embed_runs(struct line *l) MUST_USE;
+status line_layer_keys(struct line *l, int layer) MUST_USE; /* [all] */
+
+/* ---- line_recache.c ---------------------------------------------------------------------- */
+
+/* [all] Before a tick is scheduled: where a block enters whose prompt makes clean passes anew, they
+ * are. */
+status line_recache(struct line *l) MUST_USE;
+
+/* The latent at the clean stage is kept for it; and where all of them lie. */
+status line_keep_clean(struct line *l) MUST_USE;
+status line_place_past(struct line *l, struct arena *cache, struct arena *scratch) MUST_USE;
 
 /* ---- line_dry_run.c ---------------------------------------------------------------------- */
 

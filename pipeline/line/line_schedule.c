@@ -196,12 +196,22 @@ static void choose_tick_exchange(struct line *l)
     l->exchange = line_gathers(l) ? &line_exchange_gather : &line_exchange_blocks;
 }
 
-void line_schedule_tick(struct line *l)
+void line_place_blocks(struct line *l)
 {
     for (int i = 0; i <= l->levels; i++) l->place[i] = timeline_at(&l->timeline, l->tick, i);
     find_levels(l);
+}
+
+void line_find_runs(struct line *l)
+{
     find_runs(l, (struct line_span){ l->first, l->end }, &l->own_runs);
     find_runs(l, l->attn_stages, &l->attn_runs);
-    admit_clean(l);
     choose_tick_exchange(l);
+}
+
+void line_schedule_tick(struct line *l)
+{
+    line_place_blocks(l);
+    line_find_runs(l);
+    admit_clean(l);
 }

@@ -53,6 +53,12 @@ static struct video_config video_of(const struct clip_writer_config *c,
     return v;
 }
 
+static status check_dtype(const char *dir, const char *what, const char *file, enum dtype t)
+{
+    if (!file || t == DT_F32 || t == DT_BF16) return ST_OK;
+    return fail(ST_ARG, "%s: %s as %s; allowed: F32, BF16", dir, what, dtype_name(t));
+}
+
 /* What can be refused before a folder is made. */
 static status check_sink(const struct clip_writer_config *c)
 {
@@ -68,10 +74,8 @@ static status check_sink(const struct clip_writer_config *c)
         struct video_config const v = video_of(c, &c->format[i], c->format[i].path);
         if (v.path) TRY(codec_choose(&choice, &v));
     }
-    if (c->latents.file && c->latents.dtype != DT_F32 && c->latents.dtype != DT_BF16)
-        return fail(ST_ARG, "%s: latents as %s; allowed: F32, BF16", c->dir,
-                    dtype_name(c->latents.dtype));
-    return ST_OK;
+    TRY(check_dtype(c->dir, "latents", c->latents.file, c->latents.dtype));
+    return check_dtype(c->dir, "embeddings", c->embeddings.file, c->embeddings.dtype);
 }
 
 static status record_latents(void *arg, const void *bytes, size_t len)
@@ -97,6 +101,20 @@ static status open_latents(struct clip_writer *s, const struct clip_writer_confi
     s->latents_witness = (struct tensor_file_witness){ s, record_latents };
     return tensor_file_open(&s->latents, path, &(struct tensor_file_item){ "latents", s->latent },
                             1, &s->latents_witness);
+}
+
+/* Written at the end: the clip need not be open for it. */
+static status open_embeddings(struct clip_writer *s, const struct clip_writer_config *c)
+{
+    const char *path;
+
+    TRY(list_file(s, c->embeddings.file, &path));
+    s->embeddings = (struct clip_embeddings){ .name = s->file[s->files - 1].name,
+                                              .dtype = c->embeddings.dtype,
+                                              .text = c->embeddings.text,
+                                              .texts = c->embeddings.texts,
+                                              .dim = c->embeddings.dim };
+    return ST_OK;
 }
 
 /* Its packets lie in the private folder, beside what will be the clip's. */
@@ -130,7 +148,8 @@ static status open_files(struct clip_writer *s, const struct clip_writer_config 
                                                                 .height = c->height,
                                                                 .columns = c->preview_columns }));
     }
-    return c->latents.file ? open_latents(s, c) : ST_OK;
+    if (c->latents.file) TRY(open_latents(s, c));
+    return c->embeddings.file ? open_embeddings(s, c) : ST_OK;
 }
 
 status clip_writer_open(struct clip_writer **out, const struct clip_writer_config *c)
@@ -314,7 +333,8 @@ static status commit_files(struct clip_writer *s)
 
     for (int i = 0; i < s->videos; i++) TRY(commit_video(s, i));
     if (s->contact) TRY(commit_contact(s, &s->file[next++]));
-    if (s->latents) TRY(commit_latents(s, &s->file[next]));
+    if (s->latents) TRY(commit_latents(s, &s->file[next++]));
+    if (s->embeddings.name) TRY(embeddings_write(&s->embeddings, s->path[next], &s->file[next]));
     return ST_OK;
 }
 
@@ -338,6 +358,7 @@ static status write_sidecar(struct clip_writer *s, const struct sidecar_run *run
         .blocks = s->blocks,
         .latents_file = s->latents_name,
         .latents_dtype = dtype_name(s->latent.dtype),
+        .embeddings = &s->embeddings,
         .preview_file = s->contact_name,
         .quality = &s->quality,
     };

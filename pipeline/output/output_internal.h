@@ -102,9 +102,24 @@ void contact_close(struct contact **s); /* NULL is fine; sets NULL */
 void contact_save(const struct contact *s, struct strbuf *to);
 status contact_load(struct contact *s, const void *bytes, size_t len) MUST_USE;
 
+/* ---- clip_embeddings.c ---- */
+
+/* What a clip's prompts have become, as a file of its own. */
+struct clip_embeddings {
+    const char *name; /* of the file, one of the writer's; NULL: none */
+    enum dtype dtype;
+    const struct clip_writer_text *text; /* [texts], the caller's */
+    int texts;
+    int64_t dim;
+};
+
+/* Write the file and read it back. ST_IO, ST_NOMEM; ST_MISMATCH: a value that is not finite. */
+status embeddings_write(const struct clip_embeddings *e, const char *path,
+                        struct sidecar_file *file) MUST_USE;
+
 /* ---- clip_writer.c ---- */
 
-enum { CLIP_FILES = CLIP_WRITER_FORMATS + 2 }; /* videos, contact sheet, latents */
+enum { CLIP_FILES = CLIP_WRITER_FORMATS + 3 }; /* videos, contact sheet, latents, embeddings */
 
 struct clip_writer {
     struct attempt attempt;
@@ -125,7 +140,8 @@ struct clip_writer {
     struct file_record latents_record;
     struct tensor_file_witness latents_witness;
     const char *latents_name; /* own, one of `file` */
-    struct tensor latent;     /* all of it: dtype and shape */
+    struct clip_embeddings embeddings;
+    struct tensor latent; /* all of it: dtype and shape */
     int64_t latents_pushed;
     void *latent_frame; /* one, in the file's dtype */
 

@@ -133,7 +133,8 @@ static void put_video(struct object root, const struct sidecar *s)
     put_int(o, "frames", s->pictures);
     put_real(o, "duration", (double)s->pictures * s->fps_den / s->fps_num);
     put_string(colour, "primaries", "bt709");
-    put_string(colour, "transfer", "bt709");
+    put_string(colour, "transfer",
+               codec_transfer_name(s->videos ? s->video[0].facts.choice.transfer : CODEC_BT709));
     put_string(colour, "matrix", "bt709");
     put_string(colour, "range", "tv");
     put_string(colour, "chroma", "left");
@@ -170,6 +171,19 @@ static void put_latents(struct object root, const struct sidecar *s)
     for (int i = 0; i < 4; i++) append_json(o, "shape", shape, json_integer(s->latents_shape[i]));
 }
 
+/* One tensor an entry of generation.prompts. */
+static void put_embeddings(struct object root, const struct clip_embeddings *e)
+{
+    if (!e || !e->name) return;
+    struct object const o = put_object(root, "embeddings");
+    put_string(o, "file", e->name);
+    put_string(o, "dtype", dtype_name(e->dtype));
+    put_int(o, "dim", e->dim);
+    json_t *const tokens = put_list(o, "tokens");
+    for (int i = 0; i < e->texts; i++)
+        append_json(o, "tokens", tokens, json_integer(e->text[i].tokens));
+}
+
 static void put_prompts(struct object o, const struct sidecar_info *a)
 {
     json_t *const list = put_list(o, "prompts");
@@ -183,7 +197,7 @@ static void put_prompts(struct object o, const struct sidecar_info *a)
         put_int(one, "block", p->block);
         put_int(one, "frame", p->first_picture);
         put_int(one, "blend_blocks", p->blend_blocks);
-        if (p->cut) put_string(one, "change", "cut");
+        if (p->change) put_string(one, "change", p->change);
         put_string(one, "text", p->text);
     }
 }
@@ -237,6 +251,7 @@ static void put_generation(struct object root, const struct sidecar_info *a)
     put_real(o, "shift", a->shift);
     put_real(o, "guidance", a->guidance);
     put_string(o, "precision", a->precision);
+    if (a->numerics.count) put_pairs(o, "numerics", a->numerics);
     put_string(o, "window", a->window);
     put_int(o, "frames_per_block", a->frames_per_block);
     put_int(o, "attention_frames", a->attention_frames);
@@ -311,6 +326,7 @@ static void put_all(struct object root, const struct sidecar *s)
     put_video(root, s);
     put_files(root, s);
     put_latents(root, s);
+    put_embeddings(root, s->embeddings);
     put_generation(root, s->about);
     put_provenance(root, s->about);
     put_quality(root, s->quality);

@@ -29,7 +29,7 @@ struct sidecar_prompt {
     const char *asked_at, *asked_blend; /* as the job says: "45s" */
     int64_t block, blend_blocks;        /* as rendered */
     int64_t first_picture;
-    bool cut; /* a new scene */
+    const char *change; /* "cut", "recache"; NULL: none of them */
 };
 
 /* An adapter as the card or the job gives it. */
@@ -68,7 +68,8 @@ struct sidecar_info {
     const char *policy_key[SIDECAR_POLICY_KEYS];         /* its numbers */
     double policy_value[SIDECAR_POLICY_KEYS];
     int policy_keys;
-    struct sidecar_pairs values; /* of the sweep's axes */
+    struct sidecar_pairs numerics; /* that the job asks for */
+    struct sidecar_pairs values;   /* of the sweep's axes */
     const struct sidecar_lora *lora;
     int loras;
 
@@ -120,6 +121,8 @@ struct sidecar_block {
     char sha256[DIGEST_HEX]; /* of their 8-bit RGB */
 };
 
+struct clip_embeddings;
+
 struct sidecar {
     const struct sidecar_info *about;
     const struct sidecar_run *run;
@@ -135,7 +138,8 @@ struct sidecar {
     char pictures_sha256[DIGEST_HEX];
     const char *latents_file, *latents_dtype; /* NULL: none */
     int64_t latents_shape[4];
-    const char *preview_file; /* NULL: none */
+    const struct clip_embeddings *embeddings; /* without a name: none */
+    const char *preview_file;                 /* NULL: none */
     const struct quality *quality;
 };
 

@@ -233,7 +233,9 @@ status snapshot_window(const struct snapshot_reader *r, int64_t block, const flo
 
 /* What is looked for, and what has been found. */
 struct search {
-    const char *name, *identity; /* the clip's folder, by its name */
+    const struct snapshot_search *c;
+    const char *name; /* of the clip's folder */
+    bool stopped;
     char *dir;
     int64_t blocks;
     struct strbuf why;
@@ -242,7 +244,7 @@ struct search {
 /* Of a text of lines the one at which another differs from it. */
 static void note_difference(struct search *s, const char *dir, const char *theirs)
 {
-    const char *a = s->identity, *b = theirs;
+    const char *a = s->c->identity, *b = theirs;
 
     while (*a && *b) {
         size_t const m = strcspn(a, "\n"), n = strcspn(b, "\n");
@@ -255,11 +257,15 @@ static void note_difference(struct search *s, const char *dir, const char *their
 }
 
 /* Whoever goes on reads them on several ranks: that they are whole is found out before. */
-static status read_all_latents(struct snapshot_reader *r)
+static status read_all_latents(struct search *s, struct snapshot_reader *r)
 {
     const float *x0;
 
-    for (int64_t block = 0; block < r->s.blocks; block++) TRY(snapshot_latent(r, block, &x0));
+    for (int64_t block = 0; block < r->s.blocks; block++) {
+        s->stopped = s->c->stop && s->c->stop(s->c->stop_arg);
+        if (s->stopped) return fail(ST_CANCELED, "%s: stopped", r->latents.path);
+        TRY(snapshot_latent(r, block, &x0));
+    }
     return ST_OK;
 }
 
@@ -269,14 +275,14 @@ static void try_snapshot(struct search *s, const char *dir, int64_t blocks)
 {
     struct snapshot_reader r;
 
-    if (blocks <= s->blocks) return;
+    if (blocks <= s->blocks || s->stopped) return;
     if (snapshot_reader_open(&r, dir, blocks) != ST_OK) {
         strbuf_addf(&s->why, "%s%s", s->why.len ? "; " : "", error_last()->msg);
         error_clear();
         return;
     }
-    if (strcmp(r.s.identity, s->identity) != 0) note_difference(s, dir, r.s.identity);
-    else if (read_all_latents(&r) != ST_OK) {
+    if (strcmp(r.s.identity, s->c->identity) != 0) note_difference(s, dir, r.s.identity);
+    else if (read_all_latents(s, &r) != ST_OK) {
         strbuf_addf(&s->why, "%s%s", s->why.len ? "; " : "", error_last()->msg);
         error_clear();
     } else {
@@ -353,17 +359,17 @@ static void search_shelves(struct search *s, const char *out)
     closedir(d);
 }
 
-status snapshot_find(char **dir, int64_t *blocks, char **why, const char *target,
-                     const char *identity)
+status snapshot_find(char **dir, int64_t *blocks, char **why, const struct snapshot_search *c)
 {
-    const char *const slash = strrchr(target, '/');
-    char *const out = path_dir(target);
-    struct search s = { .name = slash ? slash + 1 : target, .identity = identity };
+    const char *const slash = strrchr(c->target, '/');
+    char *const out = path_dir(c->target);
+    struct search s = { .c = c, .name = slash ? slash + 1 : c->target };
 
     if (out) search_shelves(&s, out);
     *dir = s.dir;
     *blocks = s.blocks;
     *why = s.why.s;
     free(out);
-    return out ? ST_OK : fail(ST_NOMEM, "%s: no memory for its name", target);
+    if (!out) return fail(ST_NOMEM, "%s: no memory for its name", c->target);
+    return s.stopped ? fail(ST_CANCELED, "%s: stopped", c->target) : ST_OK;
 }

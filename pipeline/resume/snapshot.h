@@ -38,11 +38,19 @@ status snapshot_read(struct snapshot *out, const char *dir, int64_t blocks) MUST
 void snapshot_free(struct snapshot *s);                /* safe on a zeroed one; zeroes it */
 void snapshot_remove(const char *dir, int64_t blocks); /* if it is there */
 
-/* The furthest snapshot of an attempt at the clip whose folder is to be OUT/NAME and that has this
- * identity. *dir: the attempt's folder, malloc'ed; NULL: there is none. why, malloc'ed: in words,
- * what those that were passed over differ in or lack; NULL: there were none. */
-status snapshot_find(char **dir, int64_t *blocks, char **why, const char *target,
-                     const char *identity) MUST_USE;
+struct snapshot_search {
+    const char *target;      /* OUT/NAME: the clip's folder, once it is made */
+    const char *identity;    /* whoever goes on has */
+    bool (*stop)(void *arg); /* asked before each latent is read: give up if it says so; NULL:
+                                nobody does */
+    void *stop_arg;
+};
+
+/* The furthest snapshot of an attempt at that clip, with that identity; all its latents are read.
+ * *dir: the attempt's folder, malloc'ed; NULL: there is none. why, malloc'ed: in words, what those
+ * that were passed over differ in or lack; NULL: there were none. ST_CANCELED: a stop. */
+status snapshot_find(char **dir, int64_t *blocks, char **why,
+                     const struct snapshot_search *c) MUST_USE;
 
 /* ---- the latents of finished blocks ---- */
 

@@ -76,12 +76,14 @@ expect() {
 all() { find . ! -name err -type f -printf '%p %s %T@\n' | sort; }
 before=$(all)
 expect 0 'job.yaml: least, 1 clip, model tiny in bf16, priority 50, on_exists skip
+  model.sha256 49952dbfcff0925c8e157671cd1d552bda224207afaef7a7b549165040cb6fb5
   clip 0  least
     video    64x96, 16 fps, 32 pictures in 3 blocks, seed 0
     prompt   from block 0, picture 0: sea
     output   out/least/clip.mp4  h264 crf 18 preset medium yuv420p
     ids      content 594bccfc643e741a, task 6fe485ea6ec70127
 job.yaml: harbour, 2 clips, model tiny in f32, priority 50, on_exists skip
+  model.sha256 49952dbfcff0925c8e157671cd1d552bda224207afaef7a7b549165040cb6fb5
   clip 0  harbour-Lisbon
     video    64x96, 24000/1001 fps, 40 pictures in 4 blocks, seed 3
     prompt   from block 0, picture 0: fog over Lisbon

@@ -18,15 +18,18 @@ while IFS='|' read -r name case change; do
 done <<'TABLE'
 window-longer|self-forcing-21|s/"attention_frames": 21/"attention_frames": 24/
 window-shorter|self-forcing-21|s/"attention_frames": 21/"attention_frames": 18/
-window-longer-sink|longlive-relative|s/"attention_frames": 12/"attention_frames": 15/
+window-longer-sink|longlive-switch-relative|s/"attention_frames": 12/"attention_frames": 15/
 window-shorter-frames|framewise-4-step|s/"attention_frames": 21/"attention_frames": 20/
 window-longer-average|ema-sink|s/"attention_frames": 9/"attention_frames": 12/
-no-sink|longlive-relative|s/"sink_frames": 3/"sink_frames": 0/; s/"sink_blocks": 1/"sink_blocks": 0/; s/"policy": "sink"/"policy": "window"/
-sink-stays|longlive-relative|s/"relative"/"absolute"/
+no-sink|longlive-switch-relative|s/"sink_frames": 3/"sink_frames": 0/; s/"sink_blocks": 1/"sink_blocks": 0/; s/"policy": "sink"/"policy": "window"/
+sink-stays|longlive-switch-relative|s/"relative"/"absolute"/
 sink-moves|longlive-lora|s/"absolute"/"relative"/
 average-fixed|ema-sink|s/"ema_alpha": 0.999/"ema_alpha": 1/
 adapter-factor|longlive-lora|s/"alpha": 16/"alpha": 8/
 usual-steps-first|framewise-1-step|/"first_block_steps"/,/\]/d
+recache-early|longlive-switch-relative|s/"from_frame": 18/"from_frame": 15/
+no-recache|longlive-switch-relative|s/"recache": true/"recache": false/
+sink-renewed|longlive-switch-relative|s/"keep_sink_on_switch": true/"keep_sink_on_switch": false/
 switch-early|infinity-rope|s/"from_frame": 12/"from_frame": 9/
 no-cut|infinity-rope|s/"cut": true/"cut": false/
 reuse-unlimited|deep-forcing|s/"max_reuse": 7/"max_reuse": 0/

@@ -34,12 +34,22 @@ adaptive attention_frames: 12, sink_frames: 3, policy: memrope, adaptive: 1
 relax-forcing attention_frames: 7, sink_frames: 2, policy: relax-forcing, reservoir_frames: 12
 echo-forcing attention_frames: 12, sink_frames: 3, policy: echo-forcing, history_frames: 9, calibration_frames: 9
 TABLE
+# A window without a policy, whose clean passes a new prompt makes anew, at block 4 of 6.
+while read -r name window; do
+    with_window "$name" "kind: block, $window"
+    clip "$name" 72f
+    sed -i 's/^prompt: .*/prompts: [{at: 0s, text: sea}, {at: 45f, text: fog, change: recache}]/' "$name.yaml"
+    names="$names $name"
+done <<'TABLE'
+recache attention_frames: 9, sink_frames: 3, sink_positions: moving
+renewed attention_frames: 9, sink_frames: 3, renew_sink: 1
+TABLE
 # shellcheck disable=SC2086 # names without blanks
 jobs=$(printf '%s.yaml ' $names)
 for ranks in 1 3 5; do
     rm -rf out
     # shellcheck disable=SC2086 # the same
-    expect 0 'render: 10 clips made' render $jobs --ranks $ranks --ranks-per-line $ranks
+    expect 0 'render: 12 clips made' render $jobs --ranks $ranks --ranks-per-line $ranks
     for name in $names; do
         [ $ranks -gt 1 ] || cp "out/$name/l.safetensors" "$name.1"
         cmp -s "$name.1" "out/$name/l.safetensors" || wrong "$name: other bits on $ranks ranks"

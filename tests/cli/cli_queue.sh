@@ -74,6 +74,15 @@ output: {dir: begins}'
 expect 0 '' work --queue sqlite:begins.db
 says ' done ' queue status begins/0 --queue sqlite:begins.db
 
+# A job that asks for numerics has them, whatever a world was told.
+job asks.yaml asks 9f 'numerics: {wire: fp8}
+output: {dir: asks}'
+job open.yaml open 9f 'output: {dir: asks}'
+"$rollmill" submit asks.yaml open.yaml --queue sqlite:asks.db >/dev/null || wrong 'submit with numerics'
+expect 0 '2 clips made' work --queue sqlite:asks.db --wire act
+grep -q '"wire": "fp8"' asks/asks/clip.json && grep -q '"wire": "act"' asks/open/clip.json ||
+    wrong "a job's numerics: not its own"
+
 # Two worlds; jobs come one by one; one world is killed, one stopped, both come back.
 first() { "$rollmill" work "${calm[@]}" --stay --lease 4 >first.log 2>&1 & first=$!; }
 second() { "$rollmill" work "${calm[@]}" --stay --lease 4 >second.log 2>&1 & second=$!; }

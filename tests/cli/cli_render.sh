@@ -35,6 +35,39 @@ job version.yaml one 1s 'output: {dir: out, on_exists: version}'
 expect 0 'render: 1 clips made' render version.yaml
 [ -s out/one-v2/clip.mp4 ] || wrong "no second version"
 
+# What is stored and told beside: the embeddings of both prompts, the same for any ranks; key frames
+# and the transfer function as asked for; and no other files than those that the job pins.
+id=$("$rollmill" check one.yaml | sed -n 's/^  model.sha256 //p')
+cat >extra.yaml <<END
+render: 1
+name: extra
+model: {path: model/card.yaml, sha256: $id}
+prompts: [{at: 0s, text: "a harbour"}, {at: 1s, text: "the sun rises, slowly"}]
+clip: {size: 64x48, length: 2s}
+output:
+  dir: out
+  formats: [{file: clip.mp4, codec: h264, gop: 4f}]
+  colour: {transfer: srgb}
+  embeddings: {file: e.safetensors, dtype: f32}
+END
+expect 0 'render: 1 clips made' render extra.yaml
+"$rollmill" inspect out/extra/e.safetensors >list.txt || wrong "embeddings: no safetensors"
+[ "$(grep -c 'prompt\.[01] ' list.txt)" = 2 ] || wrong "embeddings: $(cat list.txt)"
+sed 's/dir: out/dir: out3/' extra.yaml >extra3.yaml
+expect 0 'render: 1 clips made' render --ranks 3 --ranks-per-line 2 --decode-ranks 1 extra3.yaml
+cmp out/extra/e.safetensors out3/extra/e.safetensors || wrong "embeddings: other on 3 ranks"
+facts=$(ffprobe -v error -show_entries frame=key_frame:stream=color_transfer -of csv=p=0 out/extra/clip.mp4 |
+    tr -d ',' | tr '\n' ' ')
+case $facts in
+    *iec61966-2-1*) ;;
+    *) wrong "transfer: $facts" ;;
+esac
+[ "$(echo "$facts" | tr ' ' '\n' | grep -cx 1)" -ge 8 ] || wrong "key frames: $facts"
+sed "s/sha256: ./sha256: x/; s/sha256: x/sha256: 0/; s/name: extra/name: other/" extra.yaml >pinned.yaml
+[ "$id" = "$(sed -n 's/.*sha256: \([0-9a-f]*\).*/\1/p' pinned.yaml)" ] && wrong "pin: the same"
+expect 2 'pinned.yaml:3:40: model.sha256: found ' render pinned.yaml
+expect 2 "the files of model/card.yaml are $id" render pinned.yaml
+
 # A farm's tasks share a job's clips.
 job many.yaml many 0.5s 'output: {dir: farm}
 sweep: {axes: {seed: {range: "0-5"}}}'

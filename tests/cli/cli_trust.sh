@@ -36,6 +36,31 @@ expect 0 '1 clips already exist' render one.yaml --wire fp8 --same-numerics
 render one.yaml --ranks 2 >out.txt 2>err.txt
 ! grep -q 'other numerics' err.txt || wrong "two ranks have other numerics: $(cat err.txt)"
 
+# A job that asks has clips of their own content, computed so whatever the options leave open, beside
+# those of a job that does not; an option that says something else is refused.
+job asks.yaml asks 9f 'numerics: {wire: fp8}'
+cp one.yaml open.yaml
+echo 'labels: {a: b}' >>open.yaml
+sed -i 's/^name: one/name: open/' open.yaml
+expect 0 'render: 2 clips made' render open.yaml asks.yaml --ranks 2 --report report.json
+[ "$(grep -c '"wire": "fp8"' report.json)$(grep -c '"wire": "act"' report.json)" = 11 ] ||
+    wrong "not a batch of each: $(cat report.json)"
+grep -q '"wire": "fp8"' out/asks/clip.json && grep -q '"wire": "act"' out/open/clip.json ||
+    wrong "numerics: fp8 is not of the job that asks alone"
+[ "$(same out/asks)" != "$(same out/open)" ] || wrong "a job that asks: the same content"
+[ "$(numerics out/asks)" = "$(numerics out/one-v2)" ] || wrong "asked and given: other numerics"
+pictures() { sed -n 's/.*"sha256": "\([0-9a-f]*\)",$/\1/p' "$1/clip.json" | tail -n 1; }
+[ "$(pictures out/asks)" = "$(pictures out/one-v2)" ] || wrong "asked and given: other pictures"
+expect 0 '1 clips already exist' render asks.yaml --wire fp8
+! grep -q 'other numerics' err.txt || wrong "asked and given alike: $(cat err.txt)"
+expect 2 'asks.yaml:6:18: numerics.wire: found fp8, and --wire act was given' render asks.yaml --wire act
+expect 2 'numerics.wire: found fp8, and --wire act was given' "$rollmill" plan asks.yaml --wire act
+job card.yaml card 9f 'numerics: {kernels: 4}'
+expect 2 'card.yaml:6:11: numerics: numerics.kernels: 4 is of the cuda backend; this is cpu' \
+    render card.yaml --backend cpu
+"$rollmill" check card.yaml >out.txt 2>err.txt || wrong "check without a card: $(cat err.txt)"
+grep -q 'ids  ' out.txt || wrong "check without a card: no ids: $(cat out.txt)"
+
 # running: the process whose clip is in work here
 begin() { # NAME: a long clip in the background, until its attempt is there
     : >err2.txt

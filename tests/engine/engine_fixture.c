@@ -152,7 +152,7 @@ status engine_fixture_open(struct engine_fixture **out, const char *program)
     TRY_OUT(file_write(f->blocked, "", 0));
     TRY_OUT(plant_overflow(f));
     write_prompts(f);
-    TRY_OUT(model_pool_open(&f->pool, kern_backend_find("cpu"), 1));
+    TRY_OUT(model_pool_open(&f->pool, 1));
     *out = f;
     f = NULL; /* handed over */
 out:

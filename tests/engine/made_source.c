@@ -60,6 +60,7 @@ static status sum_outlook(void *arg, const struct work_item *first, struct work_
         out->blocks += c->blocks;
         out->texts += c->prompts;
         out->starts += c->start.kind != CLIP_START_NONE;
+        out->recaches += clip_recaches(c);
         for (int p = 1; p < c->prompts; p++) out->mixes += c->prompt[p].blend;
         out->formats |= clip_pixel_formats(c);
     }

@@ -83,6 +83,12 @@ static status copy_context(void *arg, int clip, int64_t block, float *embeds)
     return ST_OK;
 }
 
+static bool makes_keys_anew(void *arg, int clip, int64_t block)
+{
+    (void)arg, (void)clip;
+    return block % 7 == 0;
+}
+
 static status count_block(void *arg, int clip, int64_t block, const float *x0)
 {
     (void)arg, (void)clip, (void)x0;
@@ -99,10 +105,12 @@ static status render_long(const struct kv_policy *p)
     struct line_io const io = { .noise = make_noise,
                                 .context_id = same_context,
                                 .context = copy_context,
+                                .recache = kv_policy_reruns(p) ? makes_keys_anew : NULL,
                                 .finished = count_block };
     struct line_render const r = { .line = { .model = model.dit,
                                              .schedule = &model.schedule,
                                              .policy = *p,
+                                             .recache = kv_policy_reruns(p),
                                              .latent_h = FIXTURE_H,
                                              .latent_w = FIXTURE_W },
                                    .backend = model.backend,
@@ -125,6 +133,7 @@ static void a_long_clip_takes_no_more_memory(void **state)
         { WINDOW_ROLLING, 21, 3, KV_USUAL, { 0 }, { 0 } },
         { WINDOW_ROLLING, 21, 3, KV_EMA_SINK, { 0 }, { 0 } },
         { WINDOW_BLOCK, 9, 3, KV_USUAL, { 0 }, { 0 } },
+        { WINDOW_BLOCK, 9, 3, KV_USUAL, { KV_KEY_renew_sink }, { 1 } },
         { WINDOW_BLOCK, 12, 5, KV_DEEP_SINK, { 0 }, { 0 } },
         { WINDOW_BLOCK, 12, 3, KV_DEEP_FORCING, { KV_KEY_budget_frames }, { 9 } },
         { WINDOW_BLOCK, 9, 3, KV_EMA_SINK, { 0 }, { 0 } },

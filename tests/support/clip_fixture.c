@@ -214,8 +214,14 @@ static status make_noise(void *arg, int clip, int64_t block, int level, float *o
 static int64_t prompt_id(void *arg, int clip, int64_t block)
 {
     const struct clip_fixture *const s = ((struct part *)arg)->s;
-    bool const changed = s->change[clip] && block >= s->change[clip];
+    bool const changed = s->change[clip] && (s->new_before || block >= s->change[clip]);
     return (int)(s->seed[clip] % 2 + changed) % 2;
+}
+
+static bool makes_keys_anew(void *arg, int clip, int64_t block)
+{
+    const struct clip_fixture *const s = ((struct part *)arg)->s;
+    return s->recache && s->change[clip] && block == s->change[clip];
 }
 
 static status fill_context(void *arg, int clip, int64_t block, float *embeds)
@@ -294,6 +300,7 @@ static status run_part(struct part *p, struct comm *c)
                                                   .latent_h = FIXTURE_H,
                                                   .latent_w = FIXTURE_W,
                                                   .given = s->given_of && !s->goes_on,
+                                                  .recache = s->recache,
                                                   .idle_s = 60 },
                                         .backend = m->backend,
                                         .threads = 1,
@@ -308,6 +315,7 @@ static status run_part(struct part *p, struct comm *c)
                                 .noise = make_noise,
                                 .context_id = prompt_id,
                                 .context = fill_context,
+                                .recache = makes_keys_anew,
                                 .finished = keep_block,
                                 .stop = asks_to_stop };
 

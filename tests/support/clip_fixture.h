@@ -48,6 +48,8 @@ struct clip_fixture {
     int64_t blocks[FIXTURE_CLIPS];
     uint64_t seed[FIXTURE_CLIPS];
     int change[FIXTURE_CLIPS]; /* from this block on the other prompt; 0: never */
+    bool recache;              /* and then clean passes are made anew under it */
+    bool new_before;           /* it is in force before, too */
     struct line_mode mode;
 
     /* Clips join in order. Clip i does before this tick, or when the line is idle; the first

@@ -78,7 +78,9 @@ static void drain(struct reading *r)
         bool const key = f->pict_type == AV_PICTURE_TYPE_I;
         if (r->see) r->see(r->arg, r->out->frames, f->pts, key, r->planes, (size_t)len);
         r->out->frames++;
-        r->out->tagged = f->color_primaries == AVCOL_PRI_BT709 && f->color_trc == AVCOL_TRC_BT709 &&
+        r->out->srgb = f->color_trc == AVCOL_TRC_IEC61966_2_1;
+        r->out->tagged = f->color_primaries == AVCOL_PRI_BT709 &&
+                         (r->out->srgb || f->color_trc == AVCOL_TRC_BT709) &&
                          f->colorspace == AVCOL_SPC_BT709 && f->color_range == AVCOL_RANGE_MPEG;
         snprintf(r->out->pix, sizeof r->out->pix, "%s", av_get_pix_fmt_name(f->format));
     }

@@ -22,7 +22,7 @@ struct clips_file {
     int64_t frames;
     int tb_num, tb_den; /* unit of pts, seconds */
     char pix[16];       /* libav's name */
-    bool tagged;        /* bt709 primaries, transfer and matrix, limited range */
+    bool tagged, srgb;  /* bt709 primaries, transfer and matrix, limited range */
     char comment[64];
 };
 

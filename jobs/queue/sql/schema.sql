@@ -18,7 +18,7 @@ CREATE TABLE jobs (
     name            TEXT  NOT NULL,
     owner           TEXT  NOT NULL,
     spec            TEXT  NOT NULL,             -- what a world expands again: the job's file, JSON
-    grp             TEXT  NOT NULL,             -- model card, precision, size: what a line can take without reloading
+    grp             TEXT  NOT NULL,             -- model card, precision, numerics, size: what a line can take without reloading
     need_mib        @int@ NOT NULL,             -- memory a world must have
     priority        @int@ NOT NULL CHECK (priority BETWEEN 0 AND 100),
     want            @int@ NOT NULL DEFAULT 0 CHECK (want BETWEEN 0 AND 3),      -- 0 run, 1 hold, 2 cancel, 3 given up

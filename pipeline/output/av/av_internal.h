@@ -56,7 +56,7 @@ typedef uint8_t av_compat_bytes;
 enum AVPixelFormat encoder_format(enum pix p);
 
 /* Open: time base fps_den / fps_num, closed GOPs, global headers, BT.709
- * primaries, transfer and matrix, limited range. ST_DEVICE if it refuses.
+ * primaries and matrix, the choice's transfer, limited range. ST_DEVICE if it refuses.
  * encoder_close when done. */
 status encoder_open(AVCodecContext **out, const struct codec_choice *k,
                     const struct video_config *c) MUST_USE;

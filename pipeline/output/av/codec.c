@@ -17,6 +17,7 @@ static const struct codec codecs[] = {
       .preset = "medium",
       .crf_max = 51,
       .crf = 18,
+      .gop = 1,
       .by = { [CODEC_CPU] = { .name = "libx264",
                               .pixes = "yuv420p|yuv422p|yuv444p|yuv420p10|yuv422p10|yuv444p10",
                               .presets = "ultrafast|superfast|veryfast|faster|fast|medium|slow|"
@@ -54,6 +55,7 @@ static const struct codec codecs[] = {
       .crf_min = 1, /* the encoder takes 0 for unset */
       .crf_max = 63,
       .crf = 30,
+      .gop = 2 /* of 1 the encoder makes frames that are no key frames */,
       .by = { [CODEC_CPU] = { .name = "libsvtav1",
                               .pixes = "yuv420p|yuv420p10",
                               .presets = "0|1|2|3|4|5|6|7|8|9|10|11|12|13",
@@ -65,6 +67,11 @@ static const struct codec codecs[] = {
 int codec_count(void) { return COUNT_OF(codecs); }
 
 const struct codec *codec_at(int i) { return &codecs[i]; }
+
+const char *codec_transfer_name(enum codec_transfer t)
+{
+    return t == CODEC_SRGB ? "iec61966-2-1" : "bt709";
+}
 
 static status choose_codec(struct codec_choice *out, const struct video_config *c)
 {
@@ -161,8 +168,10 @@ static status choose_settings(struct codec_choice *out, const struct video_confi
     return ST_OK;
 }
 
-static status check_numbers(const struct codec_encoding *e, const struct video_config *c)
+static status check_numbers(const struct codec_choice *k, const struct video_config *c)
 {
+    const struct codec_encoding *const e = k->encoder;
+
     if (c->width < e->least || c->height < e->least || c->width > 16384 || c->height > 16384)
         return fail(ST_ARG, "%s: %dx%d; %s takes width and height %d..16384", c->path, c->width,
                     c->height, e->name, e->least);
@@ -171,6 +180,12 @@ static status check_numbers(const struct codec_encoding *e, const struct video_c
                     c->fps_num, c->fps_den, CODEC_FPS_MAX);
     if (c->threads < 0 || c->threads > 64)
         return fail(ST_ARG, "%s: %d encoder threads; allowed: 1..64", c->path, c->threads);
+    if (c->gop && !k->codec->gop)
+        return fail(ST_ARG, "%s: every frame of %s is a key frame: it takes no gop", c->path,
+                    c->codec);
+    if (c->gop && (c->gop < k->codec->gop || c->gop > CODEC_GOP_MAX))
+        return fail(ST_ARG, "%s: a key frame every %d frames; allowed: %d..%d", c->path, c->gop,
+                    k->codec->gop, CODEC_GOP_MAX);
     return ST_OK;
 }
 
@@ -180,11 +195,13 @@ status codec_choose(struct codec_choice *out, const struct video_config *c)
     TRY(choose_codec(out, c));
     TRY(choose_encoder(out, c));
     TRY(choose_container(out, c));
-    TRY(check_numbers(out->encoder, c));
+    TRY(check_numbers(out, c));
     TRY(choose_pix(out, c));
     TRY(choose_settings(out, c));
     out->threads = c->threads ? c->threads : 1;
-    out->gop = c->fps_num / c->fps_den > 1 ? c->fps_num / c->fps_den : 1;
+    out->transfer = c->transfer;
+    int const second = c->fps_num / c->fps_den > 1 ? c->fps_num / c->fps_den : 1;
+    out->gop = c->gop ? c->gop : second;
 
     const AVCodec *const av = avcodec_find_encoder_by_name(out->encoder->name);
     char libs[CODEC_LIBS];

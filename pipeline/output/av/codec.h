@@ -43,11 +43,17 @@ struct codec {
     int crf_min, crf_max;   /* crf_max -1: takes none */
     int crf;                /* the default */
     const char *profiles;   /* words it takes, or NULL; the default depends on the pix */
+    int gop;                /* the least it takes; 0: none, every frame is a key frame */
     struct codec_encoding by[CODEC_ENCODERS];
 };
 
 enum { CODEC_PRESET = 16 };   /* bytes of a preset's word */
 enum { CODEC_FPS_MAX = 240 }; /* Matroska's clock of 1 ms still tells frames apart */
+enum { CODEC_GOP_MAX = 60 * CODEC_FPS_MAX };
+
+/* What players take the pictures' transfer function for. */
+enum codec_transfer { CODEC_BT709, CODEC_SRGB };
+const char *codec_transfer_name(enum codec_transfer t); /* as ffprobe has it */
 
 /* One video file as asked for. Zero and NULL mean the codec's default. */
 struct video_config {
@@ -60,6 +66,9 @@ struct video_config {
     const char *preset;  /* h264: ultrafast .. placebo; av1: 0 .. 13 */
     const char *profile; /* prores: proxy, lt, standard, hq; 4444, 4444xq */
     int threads;         /* of the encoder; 0: 1. The bytes of h264 depend on it */
+    int gop;             /* frames from one key frame to the next at most; 0: a second, rounded
+                            down */
+    enum codec_transfer transfer;
     int width, height;
     int fps_num, fps_den; /* pictures per second, below CODEC_FPS_MAX */
     const char *comment;  /* metadata `comment`; NULL: none */
@@ -77,7 +86,8 @@ struct codec_choice {
     const char *profile;       /* NULL: it takes none */
     int crf;                   /* -1: the codec takes none */
     int threads;
-    int gop; /* a key frame at least every so many frames: one second, rounded down */
+    enum codec_transfer transfer;
+    int gop; /* a key frame at least every so many frames; one that has only such ignores it */
 };
 
 int codec_count(void);

@@ -43,7 +43,7 @@ static void set_common(AVCodecContext *ctx, const struct codec_choice *k,
     ctx->gop_size = k->gop;
     ctx->flags |= AV_CODEC_FLAG_GLOBAL_HEADER | AV_CODEC_FLAG_CLOSED_GOP;
     ctx->color_primaries = AVCOL_PRI_BT709;
-    ctx->color_trc = AVCOL_TRC_BT709;
+    ctx->color_trc = k->transfer == CODEC_SRGB ? AVCOL_TRC_IEC61966_2_1 : AVCOL_TRC_BT709;
     ctx->colorspace = AVCOL_SPC_BT709;
     ctx->color_range = AVCOL_RANGE_MPEG;
     if (pix_info(k->pix)->across == 2) ctx->chroma_sample_location = AVCHROMA_LOC_LEFT;

@@ -149,6 +149,11 @@ static status take_frame(struct reader *r, uint16_t *newest)
     return convert_frame(r, newest);
 }
 
+static status check_stop(const struct video_pictures_config *c)
+{
+    return c->stop && c->stop(c->stop_arg) ? fail(ST_CANCELED, "%s: stopped", c->path) : ST_OK;
+}
+
 /* Of a still, the first frame alone. */
 static status decode_file(struct reader *r, uint16_t *newest)
 {
@@ -156,6 +161,7 @@ static status decode_file(struct reader *r, uint16_t *newest)
 
     r->length = length_of(r);
     while (r->c->count || !r->frames) {
+        TRY(check_stop(r->c));
         TRY(av_decoder_next(&r->decoder, &more));
         if (!more) break;
         TRY(take_frame(r, newest));

@@ -20,6 +20,9 @@ struct video_pictures_config {
     int width, height; /* wanted, even */
     int fps_num, fps_den;
     int64_t count; /* of a video the last so many; 0: the file is a still, its first picture */
+    bool (*stop)(void *arg); /* asked before each of the file's pictures: give up if it says so;
+                                NULL: nobody does */
+    void *stop_arg;
 };
 
 struct video_pictures {
@@ -29,7 +32,7 @@ struct video_pictures {
 };
 
 /* ST_FORMAT: not a file with pictures, one that is damaged, fewer pictures than wanted; ST_ARG:
- * more than fit. video_pictures_free after success. */
+ * more than fit; ST_CANCELED: a stop. video_pictures_free after success. */
 status video_pictures_read(struct video_pictures *out,
                            const struct video_pictures_config *c) MUST_USE;
 void video_pictures_free(struct video_pictures *p); /* safe on a zeroed one; zeroes it */

@@ -131,6 +131,41 @@ static void groups_by_priority(void **state)
     work_list_close(&l);
 }
 
+/* Clips that ask for other numerics are a group of their own; an option that says something else
+ * than a job is refused where the job says it. */
+static void asked_numerics(void **state)
+{
+    static const char *const jobs[] = {
+        JOB("a", CLIP),
+        JOB("b", CLIP "numerics: {wire: fp8}\n"),
+        JOB("c", CLIP "numerics: {wire: act}\n"),
+        JOB("d", CLIP "numerics: {wire: fp8}\n"),
+    };
+    struct clip_numerics const fp8 = { { [CLIP_WIRE] = 2 } };
+    struct work_list *l;
+    struct work_item a, b, item;
+
+    (void)state;
+    assert_int_equal(open_jobs(&l, jobs, COUNT_OF(jobs)), ST_OK);
+    struct work_source s = work_list_source(l);
+    expect_clip(&s, NULL, "a", &a);
+    assert_int_equal(next_of(&s, &a, &item), WORK_OTHER);
+    expect_clip(&s, NULL, "b", &b);
+    expect_clip(&s, &b, "d", &item);
+    assert_int_equal(next_of(&s, &b, &item), WORK_OTHER);
+    expect_clip(&s, NULL, "c", &item);
+    assert_int_equal(next_of(&s, NULL, &item), WORK_END);
+    work_list_close(&l);
+
+    options.given = fp8;
+    assert_int_equal(open_jobs(&l, jobs, 2), ST_OK);
+    work_list_close(&l);
+    assert_int_equal(open_jobs(&l, jobs, 3), ST_FORMAT);
+    options.given = (struct clip_numerics){ { 0 } };
+    assert_non_null(strstr(error_last()->msg, "job-2.yaml:7:18: numerics.wire: found act, and "
+                                              "--wire fp8 was given; allowed: one of the two"));
+}
+
 /* A card that was edited in between is another model. */
 static void edited_cards(void **state)
 {
@@ -401,6 +436,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(groups_by_priority),
+        cmocka_unit_test(asked_numerics),
         cmocka_unit_test(edited_cards),
         cmocka_unit_test(outlook),
         cmocka_unit_test(done_and_failed),

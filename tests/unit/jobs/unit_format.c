@@ -59,6 +59,7 @@ static void tables_agree(void **state)
             assert_int_equal(f->crf_max, c->crf_max);
             assert_int_equal(f->crf, c->crf);
         }
+        assert_int_equal(f->gop, c->gop);
         same(f->nvenc_pixes, nvenc->pixes);
         assert_int_equal(f->nvenc_least, nvenc->least);
         assert_int_equal(nvenc->name != NULL, strstr(f->encoders, "nvenc") != NULL);

@@ -66,6 +66,7 @@ static void the_least_job(void **state)
     assert_int_equal(j->priority, 50);
     assert_string_equal(j->model, "d/m.yaml");
     assert_int_equal(j->precision, CLIP_BF16);
+    assert_true(clip_numerics_same(&j->numerics, &(struct clip_numerics){ { 0 } }));
     assert_string_equal(j->output.dir, "d/out");
     assert_int_equal(j->output.on_exists, JOB_SKIP);
     assert_int_equal(j->output.formats, 1);
@@ -229,6 +230,26 @@ static void prompts_in_force(void **state)
     }
 }
 
+static void times_of_a_run(void **state)
+{
+    struct job_file f;
+    struct clip_list l;
+
+    (void)state;
+    assert_int_equal(expand(BASE "run: {timeouts: {clip: 6h, stall: 1.5s}, grace: 120s}\n", &f, &l),
+                     ST_OK);
+    assert_false(f.job[0].run.given);
+    assert_int_equal(l.clip[0].clip_ms, 6 * 3600 * 1000);
+    assert_int_equal(l.clip[0].stall_ms, 1500);
+    assert_int_equal(l.clip[0].grace_ms, 120000);
+    clip_free(&l);
+    job_close(&f);
+    assert_int_equal(expand(BASE, &f, &l), ST_OK);
+    assert_int_equal(l.clip[0].clip_ms + l.clip[0].stall_ms + l.clip[0].grace_ms, 0);
+    clip_free(&l);
+    job_close(&f);
+}
+
 static void several_jobs(void **state)
 {
     static const char text[] = BASE "---\nrender: 1\nname: b\nmodel: n.yaml\n" TEXT CLIP;
@@ -287,8 +308,8 @@ static void refused_keys(void **state)
           "d/j.yaml:1:1: found prompt and prompts; allowed: exactly one of prompt and prompts" },
         { BASE "clips: 1\n",
           "d/j.yaml:6:1: clips: unknown key (did you mean clip?); allowed: render, name, owner, "
-          "priority, model, lora, prompt, prompts, start, quantize, long_prompts, clip, sweep, output, "
-          "labels, run, after" },
+          "priority, model, numerics, lora, prompt, prompts, start, quantize, long_prompts, clip, sweep, "
+          "output, labels, run, after" },
         { BASE "priority: 101\n",
           "d/j.yaml:6:11: priority: found \"101\"; allowed: a whole number from 0 to 100" },
         { BASE "priority: -1\n",
@@ -316,11 +337,21 @@ static void refused_keys(void **state)
           "share such as 5%" },
         { BASE "run: {max_worlds: 0}\n",
           "d/j.yaml:6:19: run.max_worlds: found \"0\"; allowed: a whole number from 1 to 1000000" },
-        { BASE "run: {grace: 20s}\n",
-          "d/j.yaml:6:7: run.grace: not supported by this version; remove the key" },
+        { BASE "run: {grace: 601s}\n",
+          "d/j.yaml:6:14: run.grace: found \"601s\"; allowed: a time from 1s to 600s" },
+        { BASE "run: {grace: 0s}\n",
+          "d/j.yaml:6:14: run.grace: found \"0s\"; allowed: a time from 1s to 600s" },
+        { BASE "run: {timeouts: {clip: 0.5s}}\n",
+          "d/j.yaml:6:24: run.timeouts.clip: found \"0.5s\"; allowed: a time from 1s to 24h" },
+        { BASE "run: {timeouts: {stall: 20f}}\n",
+          "d/j.yaml:6:25: run.timeouts.stall: found \"20f\"; allowed: a time such as 30s" },
+        { BASE "run: {timeouts: {setup: 15m}}\n",
+          "d/j.yaml:6:18: run.timeouts.setup: not supported by this version; remove the key; --deadline and --stall of `render` and `work` say so for a world" },
+        { BASE "run: {gpus: 8}\n",
+          "d/j.yaml:6:7: run.gpus: not supported by this version; remove the key" },
         { BASE "run: {gpu: 8}\n",
           "d/j.yaml:6:7: run.gpu: unknown key (did you mean gpus?); allowed: checkpoint, "
-          "max_worlds, max_failed, retries" },
+          "max_worlds, max_failed, retries, timeouts, grace" },
         { BASE "labels: [a]\n",
           "d/j.yaml:6:9: labels: found a list; allowed: a map of at most 64 texts" },
         { BASE "labels: {a: {b: c}}\n",
@@ -328,7 +359,7 @@ static void refused_keys(void **state)
         { BASE "labels: {a b: c}\n",
           "d/j.yaml:6:10: labels.a b: allowed as a label: 1 to 128 characters A-Z a-z 0-9 . _ -" },
         { "render: 1\nname: a\nmodel: {path: m, sha256: x}\n",
-          "d/j.yaml:3:18: model.sha256: not supported by this version; remove the key" },
+          "d/j.yaml:3:26: model.sha256: found \"x\"; allowed: the 64 digits 0-9 a-f that `rollmill check` prints of the model" },
         { "render: 1\nname: a\nmodel: {path: m, precision: fp8}\n",
           "d/j.yaml:3:29: model.precision: found \"fp8\"; allowed: bf16|f32" },
         { "render: 1\nname: a\nmodel: {precision: f32}\n", "d/j.yaml:3:8: model: path is missing" },
@@ -433,10 +464,13 @@ static void refused_prompts(void **state)
         { "[{at: 0s, text: sea, guidance: 1}]",
           "5:31: prompts[0].guidance: unknown key; allowed: at, text, blend, change" },
         { "[{at: 0s, text: a, change: cut}]",
-          "5:37: prompts[0].change: found \"cut\"; allowed: no cut before the first prompt" },
+          "5:37: prompts[0].change: found \"cut\"; allowed: neither cut nor recache before the first prompt" },
         { "[{at: 0s, text: a}, {at: 5s, text: b, change: cut}]",
           "5:56: prompts[1].change: found \"cut\"; allowed: blend, for the model's window.policy has no "
           "rule for a cut; infinity-rope has" },
+        { "[{at: 0s, text: a}, {at: 5s, text: b, change: recache}]",
+          "5:56: prompts[1].change: found \"recache\"; allowed: blend, for only a block window without a "
+          "policy has clean passes made anew (docs/policies.md)" },
         { "[{at: 0s, text: a}, {at: 5s, text: b}, {at: 4s, text: c}]",
           "5:54: prompts[2].at: found \"4s\", in block 6; allowed: after 81f, for prompts[1] has block 7" },
         { "[{at: 0s, text: a}, {at: 5s, text: b}, {at: 5.05s, text: c}]",
@@ -514,8 +548,14 @@ static void refused_outputs(void **state)
           "6:58: output.formats[0].profile: found \"4444\"; allowed: proxy|lt|standard|hq with pix yuv422p10" },
         { "{formats: [{file: a.mov, codec: prores, pix: yuv444p10, profile: hq}]}",
           "6:74: output.formats[0].profile: found \"hq\"; allowed: 4444|4444xq with pix yuv444p10" },
-        { "{formats: [{file: a.mp4, codec: h264, gop: 1s}]}",
-          "6:47: output.formats[0].gop: not supported by this version; remove the key; there is a key frame at least every second" },
+        { "{formats: [{file: a.mp4, codec: h264, gop: 61s}]}",
+          "6:52: output.formats[0].gop: found \"61s\"; allowed: a time up to 60s such as 2s, or frames such as 48f" },
+        { "{formats: [{file: a.mp4, codec: h264, gop: 0f}]}",
+          "6:52: output.formats[0].gop: found \"0f\"; allowed: a time up to 60s such as 2s, or frames such as 48f" },
+        { "{formats: [{file: a.mkv, codec: av1, gop: 1f}]}",
+          "6:51: output.formats[0].gop: found \"1f\"; allowed for av1: 2f or more" },
+        { "{formats: [{file: a.mkv, codec: ffv1, gop: 1s}]}",
+          "6:47: output.formats[0].gop: every frame of ffv1 is a key frame; allowed: remove the key" },
         { "{formats: [{file: a.mkv, codec: ffv1, encoder: nvenc}]}",
           "6:56: output.formats[0].encoder: found \"nvenc\"; allowed: cpu|auto" },
         { "{formats: [{file: a.mp4, codec: h264, encoder: gpu}]}",
@@ -547,14 +587,19 @@ static void refused_outputs(void **state)
         { "{preview: {file: p.png, columns: 0}}",
           "6:42: output.preview.columns: found \"0\"; allowed: a whole number from 1 to 32" },
         { "{preview: {columns: 4}}", "6:19: output.preview: file is missing" },
-        { "{colour: {range: tv}}",
-          "6:10: output.colour: not supported by this version; remove the key; colour is always BT.709, limited range" },
+        { "{colour: {range: pc}}", "6:26: output.colour.range: found \"pc\"; allowed: tv" },
+        { "{colour: {transfer: pq}}",
+          "6:29: output.colour.transfer: found \"pq\"; allowed: bt709|srgb" },
+        { "{colour: {gamma: 2}}",
+          "6:19: output.colour.gamma: unknown key; allowed: matrix, primaries, transfer, range" },
         { "{embeddings: {file: e.npy}}",
-          "6:10: output.embeddings: not supported by this version; remove the key" },
+          "6:29: output.embeddings.file: found \"e.npy\"; allowed: a file name that ends in .safetensors" },
+        { "{latents: {file: e.safetensors}, embeddings: {file: e.safetensors}}",
+          "6:61: output.embeddings.file: found \"e.safetensors\", which another file of the clip is called; allowed: a name of its own" },
         { "{metadata: full}",
           "6:10: output.metadata: not supported by this version; remove the key; clip.json is always written in full" },
         { "{format: []}",
-          "6:10: output.format: unknown key (did you mean formats?); allowed: dir, name, on_exists, formats, latents, preview" },
+          "6:10: output.format: unknown key (did you mean formats?); allowed: dir, name, on_exists, formats, latents, preview, colour, embeddings" },
     };
 
     (void)state;
@@ -564,6 +609,73 @@ static void refused_outputs(void **state)
         assert_string_equal(message(text), want);
         free(text);
         free(want);
+    }
+}
+
+#define DIGITS     "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcde"
+#define DIGITS_CUT "0123456789abcdef0123456789abcdef01234567..."
+
+/* The files that it pins, others, and what is no pin. */
+static void pinned_models(void **state)
+{
+    static const char text[] = "render: 1\nname: a\nmodel: {path: m.yaml, sha256: %s}\n" TEXT CLIP;
+    static const struct {
+        const char *pin, *want;
+    } rows[] = {
+        { DIGITS "f", "" },
+        { DIGITS "0", "d/j.yaml:3:31: model.sha256: found \"" DIGITS_CUT
+                      "\"; the files of d/m.yaml are " DIGITS "f" },
+        { DIGITS "F", "d/j.yaml:3:31: model.sha256: found \"" DIGITS_CUT
+                      "\"; allowed: the 64 digits 0-9 a-f that `rollmill check` prints of the "
+                      "model" },
+        { "m", "d/j.yaml:3:31: model.sha256: found \"m\"; allowed: the 64 digits 0-9 a-f that "
+               "`rollmill check` prints of the model" },
+    };
+    struct card const card = test_card();
+
+    (void)state;
+    for (int i = 0; i < COUNT_OF(rows); i++) {
+        char *const job = str_format(text, rows[i].pin);
+        struct clip_options const files = { .model_id = DIGITS "f" }, none = { 0 };
+        struct job_file f;
+        struct clip_list l = { 0 };
+        error_clear();
+        status st = job_parse(&f, job, strlen(job), "d/j.yaml");
+        if (st == ST_OK) st = clip_expand(&l, &f.job[0], &card, &files);
+        assert_int_equal(st, rows[i].want[0] ? ST_FORMAT : ST_OK);
+        assert_string_equal(error_last()->msg, rows[i].want);
+        clip_free(&l);
+        if (f.jobs) assert_int_equal(clip_expand(&l, &f.job[0], &card, &none), ST_OK);
+        clip_free(&l);
+        job_close(&f);
+        free(job);
+    }
+}
+
+/* In pictures, rounded down; 0 for what stands without it. */
+static void key_frames(void **state)
+{
+    static const struct {
+        const char *fps, *gop;
+        int want;
+    } rows[] = {
+        { "16", "1s", 0 },          { "16", "16f", 0 },        { "16", "2s", 32 },
+        { "16", "0.01s", 1 },       { "16", "60s", 960 },      { "24000/1001", "1s", 0 },
+        { "24000/1001", "2s", 47 }, { "24000/1001", "1f", 1 },
+    };
+
+    (void)state;
+    for (int i = 0; i < COUNT_OF(rows); i++) {
+        char *const text = str_format(HEAD TEXT "clip: {length: 1s, fps: %s}\noutput: {formats: "
+                                                "[{file: a.mp4, codec: h264, gop: %s}]}\n",
+                                      rows[i].fps, rows[i].gop);
+        struct job_file f;
+        struct clip_list l;
+        assert_int_equal(expand(text, &f, &l), ST_OK);
+        assert_int_equal(l.clip[0].format[0].gop, rows[i].want);
+        clip_free(&l);
+        job_close(&f);
+        free(text);
     }
 }
 
@@ -578,21 +690,30 @@ static void refused_sizes(void **state)
         "from 64x64 on");
 }
 
-static char *content_of(const char *text, const char *model_id, char **task)
+static char *content_by(const char *text, const char *model_id, const struct card *card,
+                        char **task)
 {
-    struct card const card = test_card();
     struct job_file f;
     struct clip_list l;
 
     assert_int_equal(job_parse(&f, text, strlen(text), "j"), ST_OK);
     assert_int_equal(
-        clip_expand(&l, &f.job[0], &card, &(struct clip_options){ .model_id = model_id }), ST_OK);
+        clip_expand(&l, &f.job[0], card, &(struct clip_options){ .model_id = model_id }), ST_OK);
     char *const content = str_format("%s", l.clip[0].content_id);
     *task = str_format("%s", l.clip[0].task_id);
     clip_free(&l);
     job_close(&f);
     return content;
 }
+
+static char *content_of(const char *text, const char *model_id, char **task)
+{
+    struct card const card = test_card();
+    return content_by(text, model_id, &card, task);
+}
+
+#define FORMATS(more) BASE "output: {formats: [{" more "}]}\n"
+#define PROMPTS(more) HEAD CLIP "prompts: [{at: 0s, text: sea}, {" more "}]\n"
 
 /* What changes the pictures changes both ids, what changes the files the task's only,
  * and the rest neither. */
@@ -611,9 +732,37 @@ static void ids(void **state)
         { HEAD TEXT "clip: {length: 160f}\n", "m", true, true },
         { HEAD "prompts: [{at: 0s, text: sea}]\n" CLIP, "m", true, true },
         { BASE "output: {formats: [{file: clip.mp4, codec: h264, crf: 19}]}\n", "m", true, false },
+        { BASE "output: {formats: [{file: clip.mp4, codec: h264, gop: 1s}]}\n", "m", true, true },
+        { BASE "output: {formats: [{file: clip.mp4, codec: h264, gop: 16f}]}\n", "m", true, true },
+        { BASE "output: {formats: [{file: clip.mp4, codec: h264, gop: 2s}]}\n", "m", true, false },
+        { BASE "output: {colour: {transfer: srgb}}\n", "m", true, false },
+        { BASE "output: {colour: {matrix: bt709, primaries: bt709, transfer: bt709, range: tv}}\n",
+          "m", true, true },
+        { BASE "run: {timeouts: {clip: 6h, stall: 5m}, grace: 2m}\n", "m", true, true },
+        { BASE "output: {embeddings: {file: l.safetensors}}\n", "m", true, false },
+        { BASE "run: {checkpoint: 3s, max_worlds: 2, retries: {error: 1}}\n", "m", true, true },
+        { BASE "after: b\nquantize: error\nlong_prompts: error\n", "m", true, true },
+        { FORMATS("file: clip.mp4, codec: h264, id: a"), "m", true, true },
+        { FORMATS("file: clip.mp4, codec: h264, crf: 19"), "m", true, false },
+        { FORMATS("file: a.mp4, codec: h264"), "m", true, false },
+        { FORMATS("file: clip.mkv, codec: ffv1"), "m", true, false },
+        { FORMATS("file: clip.mp4, codec: h264, preset: slow"), "m", true, false },
+        { FORMATS("file: clip.mp4, codec: h264, pix: yuv444p"), "m", true, false },
+        { FORMATS("file: clip.mp4, codec: h264, threads: 2"), "m", true, false },
+        { FORMATS("file: clip.mp4, codec: h264, encoder: nvenc"), "m", true, false },
+        { FORMATS("file: clip.mov, codec: prores, profile: lt"), "m", true, false },
         { BASE "output: {latents: {file: l.safetensors}}\n", "m", true, false },
         { BASE "output: {preview: {file: l.png}}\n", "m", true, false },
         { HEAD TEXT "clip: {length: 160f, fps: 15}\n", "m", true, false },
+        { BASE "output: {preview: {file: l.png, columns: 3}}\n", "m", true, false },
+        { BASE "numerics: {}\n", "m", true, true },
+        { BASE "numerics: {wire: act}\n", "m", false, false },
+        { BASE "numerics: {wire: fp8}\n", "m", false, false },
+        { BASE "numerics: {determinism: strict}\n", "m", false, false },
+        { BASE "numerics: {determinism: batch}\n", "m", false, false },
+        { BASE "numerics: {kernels: 2}\n", "m", false, false },
+        { PROMPTS("at: 5s, text: fog"), "m", false, false },
+        { BASE "start: {latents: tests/unit/jobs/unit_job.c, force: true}\n", "m", false, false },
         { BASE, "n", false, false },
         { HEAD TEXT "clip: {length: 10s, seed: 1}\n", "m", false, false },
         { HEAD TEXT "clip: {length: 10s, size: 480x832}\n", "m", false, false },
@@ -642,15 +791,98 @@ static void ids(void **state)
     free(task);
 }
 
+/* Different asks, different contents; no two of them alike, nor like what asks for nothing. */
+static void ids_of_numerics(void **state)
+{
+    static const char *const asks[] = {
+        "{}",
+        "{wire: act}",
+        "{wire: fp8}",
+        "{determinism: strict}",
+        "{determinism: batch}",
+        "{kernels: 1}",
+        "{kernels: 2}",
+        "{kernels: 3}",
+        "{kernels: 4}",
+        "{wire: act, determinism: strict}",
+        "{wire: act, determinism: batch, kernels: 4}",
+    };
+    char *content[COUNT_OF(asks)], *task[COUNT_OF(asks)];
+
+    (void)state;
+    for (int i = 0; i < COUNT_OF(asks); i++) {
+        char *const text = str_format(BASE "numerics: %s\n", asks[i]);
+        content[i] = content_of(text, "m", &task[i]);
+        free(text);
+        for (int k = 0; k < i; k++) {
+            assert_string_not_equal(content[i], content[k]);
+            assert_string_not_equal(task[i], task[k]);
+        }
+    }
+    for (int i = 0; i < COUNT_OF(asks); i++) {
+        free(content[i]);
+        free(task[i]);
+    }
+}
+
+/* Each of a card's numbers is in the content, those that its policy has too. */
+static void ids_of_cards(void **state)
+{
+    struct card const usual = test_card();
+    struct card card[12];
+    char *task, *content = content_by(BASE, "m", &usual, &task);
+    int cards = 0;
+
+    (void)state;
+    for (int i = 0; i < COUNT_OF(card); i++) card[i] = usual;
+    card[cards++].outer_key = "generator_ema";
+    card[cards++].step[1] = 501;
+    card[cards++].steps = 1;
+    card[cards].first_steps = 1;
+    card[cards++].first_step[0] = 1000;
+    card[cards++].warp = false;
+    card[cards++].shift = 6;
+    card[cards++].window = WINDOW_BLOCK;
+    card[cards++].attention_frames = 18;
+    card[cards++].sink_frames = 0;
+    card[cards++].sink = KV_SINK_FIXED;
+    card[cards].window = WINDOW_BLOCK;
+    card[cards++].rule = KV_EMA_SINK;
+    card[cards] = card[cards - 1];
+    card[cards++].key[KV_KEY_ema_alpha] = 0.5;
+    assert_int_equal(cards, COUNT_OF(card));
+    for (int i = 0; i < cards; i++) {
+        char *other_task, *const other = content_by(BASE, "m", &card[i], &other_task);
+        assert_string_not_equal(other, content);
+        assert_string_not_equal(other_task, task);
+        free(task);
+        free(content);
+        content = other, task = other_task; /* the last two differ in one number alone */
+    }
+    free(task);
+    free(content);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_least_job),   cmocka_unit_test(the_full_job),
-        cmocka_unit_test(lengths),         cmocka_unit_test(prompts_in_force),
-        cmocka_unit_test(several_jobs),    cmocka_unit_test(what_a_queue_is_told),
-        cmocka_unit_test(refused_keys),    cmocka_unit_test(refused_clips),
-        cmocka_unit_test(refused_prompts), cmocka_unit_test(refused_outputs),
-        cmocka_unit_test(refused_sizes),   cmocka_unit_test(ids),
+        cmocka_unit_test(the_least_job),
+        cmocka_unit_test(the_full_job),
+        cmocka_unit_test(lengths),
+        cmocka_unit_test(prompts_in_force),
+        cmocka_unit_test(several_jobs),
+        cmocka_unit_test(what_a_queue_is_told),
+        cmocka_unit_test(refused_keys),
+        cmocka_unit_test(refused_clips),
+        cmocka_unit_test(refused_prompts),
+        cmocka_unit_test(refused_outputs),
+        cmocka_unit_test(key_frames),
+        cmocka_unit_test(refused_sizes),
+        cmocka_unit_test(ids),
+        cmocka_unit_test(pinned_models),
+        cmocka_unit_test(times_of_a_run),
+        cmocka_unit_test(ids_of_numerics),
+        cmocka_unit_test(ids_of_cards),
     };
     return cmocka_run_group_tests_name("unit_job", tests, NULL, NULL);
 }

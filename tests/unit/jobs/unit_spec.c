@@ -18,13 +18,13 @@ static struct clip_spec full_clip(void)
           .at = "45s",
           .over = "3s",
           .moved = true },
-        { .block = 200, .text = T("night"), .at = "1m40s", .over = "0s", .cut = true },
+        { .block = 200, .text = T("night"), .at = "1m40s", .over = "0s", .change = CLIP_RECACHE },
     };
     static struct clip_pair value[] = { { T("seed"), T("1") }, { T("place"), T("Hong Kong") } };
     static struct clip_pair label[] = { { T("show"), T("harbour") } };
     static struct clip_format format[] = {
-        { T("clip.mp4"), T("h264"), T("yuv444p"), T("slow"), NULL, 20, 4, CLIP_ENCODER_NVENC },
-        { T("edit.mov"), T("prores"), T("yuv422p10"), NULL, T("lt"), -1, 1, CLIP_ENCODER_CPU },
+        { T("clip.mp4"), T("h264"), T("yuv444p"), T("slow"), NULL, 20, 4, CLIP_ENCODER_NVENC, 48 },
+        { T("edit.mov"), T("prores"), T("yuv422p10"), NULL, T("lt"), -1, 1, CLIP_ENCODER_CPU, 0 },
     };
 
     return (struct clip_spec){ .job = T("harbour-dawn"),
@@ -38,6 +38,7 @@ static struct clip_spec full_clip(void)
                                .height = 96,
                                .fps_num = 24000,
                                .fps_den = 1001,
+                               .numerics = { { 2, 1, 4 } },
                                .seed = UINT64_MAX,
                                .pictures = 5754,
                                .blocks = 480,
@@ -50,8 +51,14 @@ static struct clip_spec full_clip(void)
                                .labels = COUNT_OF(label),
                                .format = format,
                                .formats = COUNT_OF(format),
+                               .transfer = CLIP_SRGB,
+                               .clip_ms = 3600000,
+                               .stall_ms = 300000,
+                               .grace_ms = 120000,
                                .latents = T("l.safetensors"),
                                .latents_dtype = T("f32"),
+                               .embeddings = T("e.safetensors"),
+                               .embeddings_dtype = T("bf16"),
                                .preview = T("contact.png"),
                                .preview_columns = 8,
                                .content_id = "0123456789abcdef",
@@ -126,7 +133,7 @@ static void same_prompts(const struct clip_spec *a, const struct clip_spec *b)
         same_text(p->at, q->at);
         same_text(p->over, q->over);
         assert_int_equal(p->moved, q->moved);
-        assert_int_equal(p->cut, q->cut);
+        assert_int_equal(p->change, q->change);
     }
 }
 
@@ -143,6 +150,7 @@ static void same_formats(const struct clip_spec *a, const struct clip_spec *b)
         assert_int_equal(f->crf, g->crf);
         assert_int_equal(f->threads, g->threads);
         assert_int_equal(f->encoder, g->encoder);
+        assert_int_equal(f->gop, g->gop);
     }
 }
 
@@ -155,6 +163,7 @@ static void same_clip(const struct clip_spec *a, const struct clip_spec *b)
     same_text(a->dir, b->dir);
     assert_int_equal(a->priority, b->priority);
     assert_int_equal(a->precision, b->precision);
+    assert_true(clip_numerics_same(&a->numerics, &b->numerics));
     assert_int_equal(a->width, b->width);
     assert_int_equal(a->height, b->height);
     assert_int_equal(a->fps_num, b->fps_num);
@@ -167,8 +176,14 @@ static void same_clip(const struct clip_spec *a, const struct clip_spec *b)
     same_pairs(a->value, a->values, b->value, b->values);
     same_pairs(a->label, a->labels, b->label, b->labels);
     same_formats(a, b);
+    assert_int_equal(a->transfer, b->transfer);
+    assert_int_equal(a->clip_ms, b->clip_ms);
+    assert_int_equal(a->stall_ms, b->stall_ms);
+    assert_int_equal(a->grace_ms, b->grace_ms);
     same_text(a->latents, b->latents);
     same_text(a->latents_dtype, b->latents_dtype);
+    same_text(a->embeddings, b->embeddings);
+    same_text(a->embeddings_dtype, b->embeddings_dtype);
     same_text(a->preview, b->preview);
     assert_int_equal(a->preview_columns, b->preview_columns);
     same_text(a->content_id, b->content_id);
@@ -294,10 +309,10 @@ static const char *said(bool model, const char *key, const char *value)
 
 #define PROMPT(block, blend)                                                                       \
     "{\"block\": " block ", \"blend\": " blend                                                     \
-    ", \"text\": \"x\", \"at\": \"\", \"over\": \"\", \"moved\": false, \"cut\": false}"
+    ", \"text\": \"x\", \"at\": \"\", \"over\": \"\", \"moved\": false, \"change\": \"blend\"}"
 #define FORMAT(file)                                                                               \
     "{\"file\": \"" file "\", \"codec\": \"h264\", \"pix\": \"yuv420p\", \"crf\": 1, "             \
-    "\"threads\": 1, \"encoder\": \"cpu\"}"
+    "\"threads\": 1, \"encoder\": \"cpu\", \"gop\": 0}"
 #define FOUR(x) x ", " x ", " x ", " x
 
 static void refused_clips(void **state)
@@ -318,6 +333,9 @@ static void refused_clips(void **state)
         { "priority", "101", "priority: not a whole number from 0 to 100" },
         { "precision", "\"fp8\"", "precision: none of bf16|f32" },
         { "precision", "1", "precision: none of bf16|f32" },
+        { "wire", "\"fp16\"", "wire: none of any|act|fp8" },
+        { "determinism", "\"\"", "determinism: none of any|strict|batch" },
+        { "kernels", "2", "kernels: none of any|1|2|3|4" },
         { "width", "8208", "width: not a whole number from 16 to 8192" },
         { "width", "17", "width: not a multiple of 16" },
         { "height", "24", "height: not a multiple of 16" },
@@ -341,8 +359,12 @@ static void refused_clips(void **state)
           "prompt[2].block: not behind the one before and its blend" },
         { "prompt",
           "[" PROMPT("0", "0") ", {\"block\": 1, \"blend\": 1, \"text\": \"x\", \"at\": \"\", "
-                               "\"over\": \"\", \"moved\": false, \"cut\": true}]",
-          "prompt[1].cut: not of the first, nor with a blend" },
+                               "\"over\": \"\", \"moved\": false, \"change\": \"cut\"}]",
+          "prompt[1].change: cut: not of the first, nor with a blend" },
+        { "prompt",
+          "[{\"block\": 0, \"blend\": 0, \"text\": \"x\", \"at\": \"\", "
+          "\"over\": \"\", \"moved\": false, \"change\": \"recache\"}]",
+          "prompt[0].change: recache: not of the first, nor with a blend" },
         { "prompt", "[" PROMPT("0", "0") ", " PROMPT("480", "0") "]",
           "prompt[1].block: not below blocks, 480" },
         { "prompt", "[" PROMPT("0", "-1") "]",
@@ -359,6 +381,7 @@ static void refused_clips(void **state)
           "format[0].file: clip.json is another file of the clip" },
         { "latents", "null", "latents_dtype: not bf16 or f32, as goes with latents" },
         { "latents_dtype", "\"f16\"", "latents_dtype: not bf16 or f32, as goes with latents" },
+        { "embeddings", "null", "embeddings_dtype: not bf16 or f32, as goes with embeddings" },
         { "preview", "null", "preview_columns: not what goes with preview" },
         { "preview_columns", "33", "preview_columns: not a whole number from 0 to 32" },
         { "content_id", "\"0123456789abcdef0\"", "content_id: not a text of at most 16 bytes" },

@@ -210,6 +210,58 @@ static void cut_scene(void **state)
     assert_string_equal(spell_window(&l, buf), "c0:0+1@9 c3:1+2@10 c4:0+3@54");
 }
 
+static struct kv_policy with_key(struct kv_policy p, enum kv_key k, double value)
+{
+    p.key[k] = value;
+    return p;
+}
+
+/* What a new prompt makes anew before its first block. */
+static void made_anew(void **state)
+{
+    struct kv_policy const renewed = with_key(block12, KV_KEY_renew_sink, 1);
+    struct kv_policy const renewed_moving = with_key(moving12, KV_KEY_renew_sink, 1);
+    const struct {
+        const struct kv_policy *p;
+        int64_t block, first, sink;
+        const char *want;
+    } cases[] = {
+        { &block12, 3, 0, 0, "c0:0+3@0 c1:0+3@3 c2:0+3@6" },
+        { &block12, 4, 0, 0, "c0:0+3@0 c1:0+3@3 c2:0+3@6 c3:0+3@9" }, /* the sink, too */
+        { &block12, 7, 4, 0, "c0:0+3@0 c4:0+3@12 c5:0+3@15 c6:0+3@18" },
+        { &moving12, 6, 3, 0, "c0:0+3@6 c3:0+3@9 c4:0+3@12 c5:0+3@15" },
+        { &renewed, 4, 0, 0, "c0:0+3@0 c1:0+3@3 c2:0+3@6 c3:0+3@9" },
+        { &renewed, 6, 2, 2, "c2:0+3@6 c3:0+3@9 c4:0+3@12 c5:0+3@15" },
+        { &renewed_moving, 6, 2, 2, "c2:0+3@6 c3:0+3@9 c4:0+3@12 c5:0+3@15" },
+        { &block21, 8, 1, 0, "c1:0+3@3 c2:0+3@6 c3:0+3@9 c4:0+3@12 c5:0+3@15 c6:0+3@18 c7:0+3@21" },
+    };
+    const struct {
+        const struct kv_policy *p;
+        const char *want;
+    } after[] = { { &renewed, "c2:0+3@6 c6:0+3@18 c7:0+3@21 w8:0+3@24" },
+                  { &renewed_moving, "c2:0+3@15 c6:0+3@18 c7:0+3@21 w8:0+3@24" } };
+    struct kv_rerun r;
+    char buf[1024];
+
+    (void)state;
+    for (int i = 0; i < COUNT_OF(cases); i++) {
+        kv_rerun_find(&r, cases[i].p, cases[i].block);
+        assert_string_equal(spell_window(&r.keys, buf), cases[i].want);
+        assert_int_equal(r.first, cases[i].first);
+        assert_int_equal(r.sink, cases[i].sink);
+        assert_true(cases[i].block - r.first <= kv_rerun_blocks(cases[i].p));
+    }
+    for (int i = 0; i < COUNT_OF(after); i++) {
+        kv_window_spans(&r.keys, after[i].p,
+                        &(struct kv_pass){ .first = 8, .count = 1, .sink = 2 });
+        assert_string_equal(spell_window(&r.keys, buf), after[i].want);
+    }
+    assert_true(kv_policy_reruns(&block21));
+    assert_false(kv_policy_reruns(&uneven));
+    assert_false(kv_policy_reruns(&rolling));
+    assert_false(kv_policy_reruns(&deep_sink));
+}
+
 static void how_far_back(void **state)
 {
     struct {
@@ -239,12 +291,6 @@ static void how_far_back(void **state)
 static struct kv_policy with_frames(struct kv_policy p, int attention_frames)
 {
     p.attention_frames = attention_frames;
-    return p;
-}
-
-static struct kv_policy with_key(struct kv_policy p, enum kv_key k, double value)
-{
-    p.key[k] = value;
     return p;
 }
 
@@ -293,6 +339,9 @@ static void bad_policies(void **state)
         { with_frames(echo, 24),
           "attention frames: 24; 21, sink, compressed, recent and a block, is allowed" },
         { with_key(echo, KV_KEY_history_frames, 24), "history_frames: 24; 6 to 21 are allowed" },
+        { with_key(rolling, KV_KEY_renew_sink, 1),
+          "renew_sink: 1; in a rolling window no sink is renewed" },
+        { with_key(block21, KV_KEY_renew_sink, 1), "renew_sink: 1; there is no sink to renew" },
         { with_key(echo, KV_KEY_calibration_frames, 20),
           "calibration_frames: 20; whole blocks of 3, up to 21, are allowed" },
         { { WINDOW_BLOCK, 4, 0, 21, 0, KV_SINK_USUAL, KV_USUAL, { 0 } },
@@ -331,6 +380,7 @@ int main(void)
         cmocka_unit_test(window_passes), cmocka_unit_test(clean_passes),
         cmocka_unit_test(how_far_back),  cmocka_unit_test(bad_policies),
         cmocka_unit_test(policy_names),  cmocka_unit_test(cut_scene),
+        cmocka_unit_test(made_anew),
     };
     return cmocka_run_group_tests_name("unit_kv_policy", tests, NULL, NULL);
 }

@@ -5,6 +5,7 @@
 #include "base/strbuf.h"
 #include "pipeline/output/attempts.h"
 #include "pipeline/output/finished_clip.h"
+#include "pipeline/weights/weights.h"
 #include "tests/support/as_bytes.h"
 #include "tests/support/clips.h"
 #include "tests/support/writer_fixture.h"
@@ -367,6 +368,77 @@ static long resident(void)
 }
 
 /* Freed memory is given back soon, so that what is resident is what is used. */
+enum { DIM = 5, TEXTS = 3 };
+
+static float row_at(int64_t i) { return (float)cos(0.9 * (double)i); }
+
+static void embeddings_match(const char *dir, enum dtype dtype, const struct clip_writer_text *x)
+{
+    char *const path = path_join(dir, "e.safetensors");
+    struct weights *w;
+
+    ok(weights_open(&w, path, NULL));
+    assert_int_equal(weights_count(w), TEXTS);
+    for (int k = 0; k < TEXTS; k++) {
+        char name[24];
+        snprintf(name, sizeof name, "prompt.%d", k);
+        int const at = weights_find(w, name);
+        assert_true(at >= 0);
+        struct tensor const t = weights_at(w, at)->t;
+        const void *data;
+        assert_int_equal(t.dtype, dtype);
+        assert_int_equal(t.ndim, 2);
+        assert_int_equal(t.dim[0], x[k].tokens);
+        assert_int_equal(t.dim[1], DIM);
+        ok(weights_fetch(w, at, &data));
+        for (int64_t i = 0; i < x[k].tokens * DIM; i++) {
+            uint16_t const short_one = bf16_from_f32(x[k].rows[i]);
+            if (dtype == DT_F32) assert_memory_equal((const float *)data + i, x[k].rows + i, 4);
+            else assert_memory_equal((const uint16_t *)data + i, &short_one, 2);
+        }
+    }
+    weights_close(&w);
+    free(path);
+}
+
+/* One tensor a prompt, in the order of the schedule, also where two are alike; the folder's record
+ * counts the file among the clip's. A value that is not finite fails the clip. */
+static void embeddings_are_kept(void **state)
+{
+    static enum dtype const dtypes[] = { DT_F32, DT_BF16 };
+    float rows[4 * DIM];
+    struct clip_writer_text const text[TEXTS] = { { rows, 4 }, { rows + DIM, 1 }, { rows, 4 } };
+    struct finished_clip there;
+    enum clip_outcome outcome;
+    struct clip_writer *s;
+
+    (void)state;
+    for (int i = 0; i < COUNT_OF(rows); i++) rows[i] = row_at(i);
+    for (int i = 0; i < 2 * COUNT_OF(dtypes); i++) {
+        char *const top = clips_folder(), *const dir = path_join(top, "clip");
+        struct clip_writer_config c = writer_config(dir, 5);
+        bool const broken = i >= COUNT_OF(dtypes);
+        c.embeddings.file = "e.safetensors";
+        c.embeddings.dtype = dtypes[i % 2];
+        c.embeddings.text = text;
+        c.embeddings.texts = TEXTS;
+        c.embeddings.dim = DIM;
+        if (broken) rows[DIM + 1] = NAN;
+        ok(clip_writer_open(&s, &c));
+        ok(writer_push(s, 0, 5));
+        assert_int_equal(clip_writer_commit(s, NULL, &outcome), broken ? ST_MISMATCH : ST_OK);
+        clip_writer_close(&s);
+        writer_lists(top, broken ? "" : "clip");
+        if (!broken) {
+            embeddings_match(dir, dtypes[i], text);
+            ok(finished_clip_read(&there, dir, FINISHED_HASHES));
+            says(dir, "\"name\": \"e.safetensors\"");
+        }
+        free(dir);
+        clips_folder_drop(top);
+    }
+}
+
 const char *__asan_default_options(void);
 const char *__asan_default_options(void) { return "quarantine_size_mb=1:detect_leaks=1"; }
 
@@ -404,7 +476,7 @@ int main(void)
         cmocka_unit_test(name_is_taken),      cmocka_unit_test(not_a_picture),
         cmocka_unit_test(a_pix_is_missing),   cmocka_unit_test(commit_wants_all),
         cmocka_unit_test(refusals),           cmocka_unit_test(full_disk),
-        cmocka_unit_test(memory_stays),
+        cmocka_unit_test(memory_stays),       cmocka_unit_test(embeddings_are_kept),
     };
     codec_quiet();
     return cmocka_run_group_tests_name("unit_clip_sink", tests, NULL, NULL);

@@ -31,11 +31,16 @@ static const char *written(const char *name)
     return path;
 }
 
-static struct video_pictures_config last(const char *path, int64_t count)
+static struct video_pictures_config sized(const char *path, int width, int height, int64_t count)
 {
     return (struct video_pictures_config){
-        .path = path, .width = W, .height = H, .fps_num = 16, .fps_den = 1, .count = count
+        .path = path, .width = width, .height = height, .fps_num = 16, .fps_den = 1, .count = count
     };
+}
+
+static struct video_pictures_config last(const char *path, int64_t count)
+{
+    return sized(path, W, H, count);
 }
 
 static const uint16_t *at(const struct video_pictures *p, int64_t i)
@@ -52,26 +57,30 @@ static size_t bytes_of(const struct video_pictures *p)
 static void the_end_of_a_video(void **state)
 {
     const char *const path = written("a.mkv");
+    struct video_pictures_config c = last(path, FRAMES);
     struct video_pictures all, some;
 
     (void)state;
-    ok(video_pictures_read(&all, &(struct video_pictures_config){ path, W, H, 16, 1, FRAMES }));
+    ok(video_pictures_read(&all, &c));
     assert_int_equal(all.count, FRAMES);
     for (int i = 1; i < FRAMES; i++)
         assert_memory_not_equal(at(&all, i - 1), at(&all, i), bytes_of(&all));
     for (int n = 1; n <= 9; n += 4) {
-        struct video_pictures_config const c = last(path, n);
+        c.count = n;
         ok(video_pictures_read(&some, &c));
         assert_int_equal(some.count, n);
         for (int i = 0; i < n; i++)
             assert_memory_equal(at(&some, i), at(&all, FRAMES - n + i), bytes_of(&all));
         video_pictures_free(&some);
     }
-    ok(video_pictures_read(&some, &(struct video_pictures_config){ path, W, H, 32, 1, FRAMES }));
+    c = last(path, FRAMES);
+    c.fps_num = 32;
+    ok(video_pictures_read(&some, &c));
     for (int i = 0; i < FRAMES; i++)
         assert_memory_equal(at(&some, i), at(&all, FRAMES / 2 + i / 2), bytes_of(&all));
     video_pictures_free(&some);
-    ok(video_pictures_read(&some, &(struct video_pictures_config){ path, W, H, 16, 1, 0 }));
+    c = last(path, 0);
+    ok(video_pictures_read(&some, &c));
     assert_int_equal(some.count, 1); /* as a still */
     assert_memory_equal(at(&some, 0), at(&all, 0), bytes_of(&all));
     video_pictures_free(&some);
@@ -82,18 +91,38 @@ static void the_end_of_a_video(void **state)
 static void another_size(void **state)
 {
     const char *const path = written("b.mkv");
+    struct video_pictures_config c = last(path, 1);
     struct video_pictures whole, wide;
 
     (void)state;
-    ok(video_pictures_read(&whole, &(struct video_pictures_config){ path, W, H, 16, 1, 1 }));
-    ok(video_pictures_read(&wide, &(struct video_pictures_config){ path, W, H / 2, 16, 1, 1 }));
+    ok(video_pictures_read(&whole, &c));
+    c = sized(path, W, H / 2, 1);
+    ok(video_pictures_read(&wide, &c));
     assert_int_equal(wide.height, H / 2);
     assert_memory_equal(at(&wide, 0), at(&whole, 0) + (ptrdiff_t)(H / 4) * W * 3, bytes_of(&wide));
     video_pictures_free(&wide);
-    ok(video_pictures_read(&wide, &(struct video_pictures_config){ path, 2 * W, 2 * H, 16, 1, 1 }));
+    c = sized(path, 2 * W, 2 * H, 1);
+    ok(video_pictures_read(&wide, &c));
     assert_int_equal(wide.width, 2 * W);
     video_pictures_free(&wide);
     video_pictures_free(&whole);
+}
+
+static bool stop_at_fifth(void *arg) { return ++*(int *)arg == 5; }
+
+/* Between any two pictures of the file, also of those that are not wanted. */
+static void a_stop_is_heard(void **state)
+{
+    struct video_pictures_config c = last(written("s.mkv"), 1);
+    struct video_pictures p;
+    int asked = 0;
+
+    (void)state;
+    c.stop = stop_at_fifth;
+    c.stop_arg = &asked;
+    assert_int_equal(video_pictures_read(&p, &c), ST_CANCELED);
+    assert_int_equal(asked, 5);
+    assert_null(p.rgb);
 }
 
 static void what_is_no_video(void **state)
@@ -127,6 +156,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_end_of_a_video),
         cmocka_unit_test(another_size),
+        cmocka_unit_test(a_stop_is_heard),
         cmocka_unit_test(what_is_no_video),
     };
 

@@ -103,11 +103,19 @@ static void leave_at(const char *dir, const char *from, int64_t begin, int64_t b
     clip_writer_leave(&s);
 }
 
+static char *search(const char *dir, const char *who, int64_t *blocks, char **why)
+{
+    char *from;
+
+    ok(snapshot_find(&from, blocks, why,
+                     &(struct snapshot_search){ .target = dir, .identity = who }));
+    return from;
+}
+
 static char *find(const char *dir, int64_t *blocks)
 {
-    char *from, *why;
+    char *why, *const from = search(dir, identity, blocks, &why);
 
-    ok(snapshot_find(&from, blocks, &why, dir, identity));
     free(why);
     return from;
 }
@@ -221,29 +229,52 @@ static void damaged(void **state)
     clips_folder_drop(top);
 }
 
-/* Another clip, other means: named, and not taken. */
-static void others(void **state)
+static bool stop_at_third(void *arg) { return ++*(int *)arg == 3; }
+
+/* Before any of the latents that are read to see that they are whole. */
+static void a_stop_ends_the_search(void **state)
 {
     char *const top = clips_folder(), *const dir = path_join(top, "clip");
     char *from, *why;
     int64_t blocks;
+    int asked = 0;
+
+    (void)state;
+    leave_at(dir, NULL, 0, 7);
+    assert_int_equal(snapshot_find(&from, &blocks, &why,
+                                   &(struct snapshot_search){ .target = dir,
+                                                              .identity = identity,
+                                                              .stop = stop_at_third,
+                                                              .stop_arg = &asked }),
+                     ST_CANCELED);
+    assert_int_equal(asked, 3);
+    error_clear();
+    free(from);
+    free(why);
+    free(dir);
+    clips_folder_drop(top);
+}
+
+/* Another clip, other means: named, and not taken. */
+static void others(void **state)
+{
+    char *const top = clips_folder(), *const dir = path_join(top, "clip");
+    char *why;
+    int64_t blocks;
 
     (void)state;
     leave_at(dir, NULL, 0, 5);
-    ok(snapshot_find(&from, &blocks, &why, dir, "backend cpu\ncontent 0123\n"));
-    assert_null(from);
+    assert_null(search(dir, "backend cpu\ncontent 0123\n", &blocks, &why));
     assert_non_null(strstr(why, "`backend ref` there, `backend cpu` now"));
     free(why);
     char *const other = path_join(top, "cli"), *const longer = path_join(top, "clip.1.a");
-    ok(snapshot_find(&from, &blocks, &why, other, identity));
-    assert_null(from);
+    assert_null(search(other, identity, &blocks, &why));
     assert_null(why);
-    ok(snapshot_find(&from, &blocks, &why, longer, identity));
-    assert_null(from);
+    assert_null(search(longer, identity, &blocks, &why));
     free(other);
     free(longer);
 
-    from = find(dir, &blocks);
+    char *const from = find(dir, &blocks);
     struct clip_writer *s;
     struct clip_writer_config c = config_of(dir, from, blocks);
     c.formats = 1;
@@ -287,9 +318,8 @@ static void leaves_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(goes_on),
-        cmocka_unit_test(damaged),
-        cmocka_unit_test(others),
+        cmocka_unit_test(goes_on),        cmocka_unit_test(damaged),
+        cmocka_unit_test(others),         cmocka_unit_test(a_stop_ends_the_search),
         cmocka_unit_test(leaves_nothing),
     };
     codec_quiet();

@@ -108,6 +108,7 @@ static void check_video(const struct video_config *c, const struct video_facts *
     assert_string_equal(file.pix, want_pix);
     assert_int_equal(file.frames, frames);
     assert_true(file.tagged);
+    assert_int_equal(file.srgb, f->choice.transfer == CODEC_SRGB);
     assert_string_equal(file.comment, c->comment);
     assert_true(s.longest <= f->choice.gop);
     assert_int_equal(f->frames, frames);
@@ -224,6 +225,58 @@ static void players_see_it(void **state)
         boxes(path, text);
         assert_non_null(strstr(text, "moov "));
         assert_true(strstr(text, "moov ") < strstr(text, "mdat "));
+        free(path);
+    }
+    clips_folder_drop(dir);
+}
+
+/* The same planes; only what players are told differs, in every container. */
+static void transfer_is_told(void **state)
+{
+    char *const dir = clips_folder();
+    char ending[32], text[4096];
+
+    (void)state;
+    for (int k = 0; k < codec_count(); k++)
+        for (int e = 0; choice_at(ending, sizeof ending, codec_at(k)->containers, e); e++) {
+            char *const path = str_format("%s/%s.%s", dir, codec_at(k)->name, ending);
+            struct video_config c = config(path, codec_at(k)->name);
+            struct video_facts const usual = write_video(&c, FRAMES);
+            ok(dir_remove(path));
+            c.transfer = CODEC_SRGB;
+            struct video_facts const f = write_video(&c, FRAMES);
+            check_video(&c, &f, FRAMES);
+            assert_string_equal(f.planes_sha256, usual.planes_sha256);
+            probe(path, "stream", text);
+            has_line(text, "color_transfer", codec_transfer_name(CODEC_SRGB));
+            has_line(text, "color_primaries", "bt709");
+            free(path);
+        }
+    clips_folder_drop(dir);
+}
+
+/* Pictures from one key frame to the next, in a file that its reader finds whole. */
+static void key_frames_as_asked(void **state)
+{
+    static const int gops[] = { 1, 2, 5, 16 };
+    char *const dir = clips_folder();
+
+    (void)state;
+    for (int k = 0; k < codec_count(); k++) {
+        char *const path = str_format("%s/%s.mkv", dir, codec_at(k)->name);
+        struct video_config c = config(path, codec_at(k)->name);
+        for (int i = 0; i < COUNT_OF(gops); i++) {
+            if (!codec_at(k)->gop || gops[i] < codec_at(k)->gop) continue;
+            c.gop = gops[i];
+            struct video_facts const f = write_video(&c, FRAMES);
+            assert_int_equal(f.choice.gop, gops[i]);
+            assert_true(f.keyframes >= (FRAMES + gops[i] - 1) / gops[i]);
+            check_video(&c, &f, FRAMES);
+            ok(dir_remove(path));
+        }
+        c.gop = codec_at(k)->gop ? CODEC_GOP_MAX + 1 : 16;
+        struct codec_choice choice;
+        assert_int_equal(codec_choose(&choice, &c), ST_ARG);
         free(path);
     }
     clips_folder_drop(dir);
@@ -636,6 +689,8 @@ int main(void)
         cmocka_unit_test(an_encoder_on_a_card),
         cmocka_unit_test(every_combination),
         cmocka_unit_test(players_see_it),
+        cmocka_unit_test(transfer_is_told),
+        cmocka_unit_test(key_frames_as_asked),
         cmocka_unit_test(bytes_repeat),
         cmocka_unit_test(segments_join),
         cmocka_unit_test(resume_refuses),
