@@ -76,18 +76,6 @@ PKGS     := libavformat libavcodec libavutil libswscale yaml-0.1 jansson libcryp
             $(if $(filter 1,$(POSTGRES)),libpq) $(if $(filter 1,$(HTTP)),libmicrohttpd)
 MEDIA_LDLIBS.1 := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lsentencepiece -ldnnl -lgomp -lstdc++
 LDLIBS   := $(MEDIA_LDLIBS.$(MEDIA)) $(MPI_LDLIBS.$(MPI)) $(CUDA_LDLIBS.$(CUDA)) $(NCCL_LDLIBS.$(NCCL)) -lm -pthread
-# Machine code for two kinds of card; what is newer compiles the oldest of these texts it can.
-CUDA_PTX  = $(sort 90 $(patsubst compute_%,%,$(lastword $(shell $(NVCC) --list-gpu-arch))))
-CUDA_GEN  = $(foreach a,80 90a,-gencode arch=compute_$a,code=sm_$a) \
-            $(foreach a,$(CUDA_PTX),-gencode arch=compute_$a,code=compute_$a)
-# Without exceptions, run-time types and guarded statics the objects need no libstdc++.
-NVFLAGS   = -std=c++20 -O3 -lineinfo -I. -MMD -MP $(CUDA_GEN) -Xptxas -v $(if $(CI),-Werror all-warnings) \
-            -Xcompiler -Wall,-Wextra,-fno-exceptions,-fno-rtti,-fno-threadsafe-statics
-# The stand-in: the same files through the host's compiler.
-STANDIN_FLAGS = -x c++ -std=c++20 -fno-extern-tls-init -ftls-model=local-exec -Wall -Wextra -Wno-unknown-pragmas $(if $(CI),-Werror) $(OPT) -O2 -ffp-contract=off -I. \
-                $(CUDA_CFLAGS) -include tests/standin/standin_device.cuh -MMD -MP
-CU_COMPILE.1       = $(NVCC) $(NVFLAGS)
-CU_COMPILE.standin = $(CXX) $(STANDIN_FLAGS)
 
 # ---- what there is -------------------------------------------------------------
 # A folder's sources.mk lists its files in reading order: SRC and CU_SRC are the library,
@@ -112,7 +100,7 @@ $B/rollmill: $(call object,$(CMD_SRC)) $(OBJ) $B/parts
 
 # Their names, for tests/lint/check_loops.sh.
 $B/objects: $(call object,$(CMD_SRC)) $(OBJ) $(FOLDERS:%=%/sources.mk)
-	@printf '%s\n' $(filter %.o,$^) >$@
+	@mkdir -p $(@D) && printf '%s\n' $(filter %.o,$^) >$@
 
 ifeq ($(MODE),release)
 all: rollmill
@@ -130,13 +118,6 @@ $O/%.o: %.c $O/flags
 $O/%.o: %.cc $O/flags
 	@mkdir -p $(@D)
 	$(call say,CXX,$<) $(CXX) $(CXXFLAGS) -c -o $@ $<
-
-# What the compiler says, registers and spills with it, stays beside the object for
-# tests/gpu/resources.sh; what is no such figure is shown.
-$O/%.cu.o: %.cu $O/flags.cu
-	@mkdir -p $(@D)
-	$(call say,CU,$<) $(CU_COMPILE.$(CUDA)) -c -o $@ $< 2>$@.said; rc=$$?; \
-	    grep -vE '^ptxas info|bytes stack frame' $@.said >&2; exit $$rc
 
 # flags FILE TEXT: FILE is touched only when TEXT differs from that of the last build here.
 define flags
@@ -157,7 +138,6 @@ endef
 
 $(eval $(call flags,$O/flags,$(CC) $(CFLAGS) $(CXX) $(CXXFLAGS)))
 $(foreach package,MPI PQ CUDA,$(eval $(call sees,$(package))))
-$(eval $(call flags,$O/flags.cu,$(CU_COMPILE.$(CUDA))))
 $(eval $(call flags,$B/parts,$(CC) $(OBJ) $(LDLIBS)))
 
 # The commit goes into one object, rebuilt when it moves.
@@ -168,7 +148,7 @@ build/%/base/version.o: CFLAGS += -DVERSION_COMMIT='"$(COMMIT)"' -DVERSION_FLAGS
 
 say = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2);)
 
-include tools/tools.mk tests/tests.mk tests/fuzz/fuzz.mk
+include kernels/cuda/nvcc.mk tools/tools.mk tests/tests.mk tests/fuzz/fuzz.mk
 
 help:
 	@sed -n 's/^# //p;/^$$/q' Makefile

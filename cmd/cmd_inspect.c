@@ -8,7 +8,7 @@
 #include "base/strbuf.h"
 #include "base/utf8.h"
 #include "cmd/cmd.h"
-#include "cmd/inspect_clip.h"
+#include "cmd/cmd_internal.h"
 #include "cmd/opts.h"
 #include "pipeline/weights/weights.h"
 

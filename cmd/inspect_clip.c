@@ -1,9 +1,9 @@
 /* inspect_clip.c - a clip is decoded once, measured picture by picture, and its drift printed. */
-#include "cmd/inspect_clip.h"
 #include "base/file.h"
 #include "base/json_build.h"
 #include "base/json_tree.h"
 #include "base/strbuf.h"
+#include "cmd/cmd_internal.h"
 #include "pipeline/output/av/video_read.h"
 #include "pipeline/output/drift.h"
 #include "pipeline/weights/weights.h"

@@ -96,10 +96,10 @@ TSAN_MORE := rollmill $(addprefix tests/,line_clip line_decode engine_run engine
 # The CUDA parts on a stand-in, where there is a toolkit; comm_nccl where NCCL's header is, too.
 WITH_STANDIN  := $(if $(CUDA_HOME),1)
 WITH_NCCL     := $(if $(filter-out 0,$(NCCL)),1)
-STANDIN_BUILT := rollmill tests/check_kernels tests/unit_cuda tests/standin_faults tests/standin_ready
+STANDIN_BUILT := objects rollmill tests/check_kernels tests/unit_cuda tests/standin_faults tests/standin_ready
 NCCL_MPI      := $(if $(filter 1,$(MPI)),comm/mpi_nccl)
 NCCL_BUILT    := $(if $(WITH_NCCL),$(addprefix tests/,$(notdir $(NCCL_LINE) $(NCCL_MPI))))
-BARE_BUILT    := rollmill make_model make_case tests/check_kernels # what tools/gpu_check.sh needs
+BARE_BUILT    := objects rollmill make_model make_case tests/check_kernels # what tools/gpu_check.sh needs
 STANDIN_LIST  := $(if $(WITH_STANDIN),$(call list,standin),"echo the CUDA toolkit is not installed: no stand-in; exit 77")
 NCCL_LIST     := $(if $(WITH_NCCL),$(call list,nccl hunt-nccl) $(call mpiruns,build/standin,$(NCCL_MPI)),"echo nccl.h is not beside CUDA: comm_nccl is not built; exit 77")
 

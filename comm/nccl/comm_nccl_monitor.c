@@ -111,7 +111,7 @@ static status step_post(const struct nccl_group *g, struct nccl_post *s, enum po
 
 /* ---- with it -------------------------------------------------------------------------- */
 
-static void note_progress(struct nccl_group *g)
+static void mark_progress(struct nccl_group *g)
 {
     g->world->moved_at = clock_seconds();
     pthread_cond_broadcast(&g->changed);
@@ -131,7 +131,7 @@ static bool advance_post(struct nccl_group *g, struct nccl_post *s)
         nccl_break(g, aborted ? ST_PEER : st);
         return false;
     }
-    if (next != s->state) note_progress(g);
+    if (next != s->state) mark_progress(g);
     s->state = next;
     return true;
 }

@@ -18,7 +18,7 @@
 #include "base/strbuf.h"
 #include "base/thread.h"
 #include "jobs/spec/spec_json.h"
-#include "pipeline/engine/engine_internal.h"
+#include "pipeline/engine/dispatch_internal.h"
 #include "pipeline/engine/output_formats.h"
 
 #include <stdio.h>
@@ -53,8 +53,7 @@ struct clip_feed {
 /* Of a block's latent. */
 static size_t block_bytes(const struct engine_group *g)
 {
-    return (size_t)g->policy.frames_per_block * (size_t)g->shape.channels *
-           (size_t)(g->latent_h * g->latent_w) * sizeof(float);
+    return (size_t)group_block_latent(g) * sizeof(float);
 }
 
 static status write_clip(struct strbuf *to, const struct live_clip *c, const struct engine_group *g)

@@ -10,7 +10,7 @@
 #include "base/array.h"
 #include "base/clock.h"
 #include "base/thread.h"
-#include "pipeline/engine/engine_internal.h"
+#include "pipeline/engine/dispatch_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -92,7 +92,7 @@ static void settle_line(struct dispatch_list *l, int line)
         if (l->entry[i]->line == line) settle_entry(l->entry[i], ST_CANCELED, "stopped");
 }
 
-static void note_begun(struct dispatch_entry *e)
+static void mark_begun(struct dispatch_entry *e)
 {
     if (!e->begun) e->begun_at = e->moved_at = clock_seconds();
     e->begun = true;
@@ -101,7 +101,7 @@ static void note_begun(struct dispatch_entry *e)
 /* Up to and with this block it is encoded. */
 static void note_encoded(struct dispatch_entry *e, int64_t block)
 {
-    note_begun(e);
+    mark_begun(e);
     if (block < e->encoded) return;
     e->encoded = block + 1;
     e->moved_at = clock_seconds();
@@ -133,7 +133,7 @@ static void note_tick(struct dispatch_list *l, const int64_t value[])
     for (int i = 0; i < l->entries; i++) { /* the one whose block stands at stage 0 has begun */
         struct dispatch_entry *const e = l->entry[i];
         if (e->line == line && e->number <= value[TICK_NEWEST])
-            note_begun(e); /* line >= 0: it has one */
+            mark_begun(e); /* line >= 0: it has one */
     }
 }
 

@@ -1,36 +1,37 @@
 /*
  * engine_internal.h - one group of clips on one rank: what the engine's files share.
  *
- *   engine.c            groups, one after another
- *   engine_group.c      opens, runs and closes what each rank does for a group
- *   engine_roles.c      who plays which role
- *   group_verdict.c     whether all ranks could open what they need for a group
- *   engine_comms.c      the groups of ranks that messages go through
- *   config_check.c      what all ranks must have in common
- *   numerics.c          what decides bits beside what a clip is
- *   dispatcher.c        rank 0: clips from the source to lines, outcomes back to it
- *   dispatch_list.c     the clips it has in work, and what others report of them
- *   background.c        a thread beside the dispatcher's that answers its questions
- *   clip_starts.c       the clips that come next, prepared ahead
- *   clip_start.c        what a clip begins with, where it is given
- *   prompt_bank.c       embeddings of the prompts in use
- *   prompt_encoder.c    the text encoder, on the rank that embeds
- *   prompt_mix.c        which prompts a block goes by
- *   clip_feed.c         clips from the dispatcher to their line's ranks, and reports back
- *   clip_board.c        the clips that a rank has received
- *   rank_stats.c        what each rank did
- *   clip_resume.c       what an attempt at a clip must have alike, and which one to go on from
- *   line_worker.c       ROLE_LINE: a rank of a line; its tail sends finished blocks on
- *   decode_local.c      a thread that decodes beside the line
- *   decode_worker.c     ROLE_DECODE, or that thread: blocks to pictures
- *   encode_worker.c     pictures to files, on a thread of their own
- *   clip_provenance.c   what clip.json says of a clip before it is rendered
+ * In the order of reading; [all] is called by every rank of the world at once.
+ *
+ *   1  the render        engine.c            groups, one after another
+ *                        config_check.c      what all ranks must have in common
+ *                        numerics.c          what decides bits beside what a clip is
+ *   2  a clip in work    prompt_mix.c        which prompts a block goes by
+ *   3  a group           engine_group.c      opens, runs and closes what each rank does for it
+ *                        engine_roles.c      who plays which role
+ *                        group_verdict.c     whether all ranks could open what they need
+ *                        engine_comms.c      the groups of ranks that messages go through
+ *                        model_files.c       are the model's files still what its id says?
+ *                        rank_stats.c        what each rank did
+ *   4  clips on their    clip_feed.c         from the dispatcher to their line's ranks, and reports
+ *      way               clip_board.c        those that a rank has received
+ *   5  the workers       line_worker.c       ROLE_LINE: a rank of a line, the loop of its ticks
+ *                        line_clips.c        what the line asks for and hands out
+ *                        decode_local.c      a thread that decodes beside the line
+ *                        decode_worker.c     ROLE_DECODE, or that thread: blocks to pictures
+ *                        encode_worker.c     the thread that takes pictures
+ *                        encode_clips.c      pictures to files, one clip after another
+ *   6  what is written   clip_provenance.c   what clip.json says of a clip before it is rendered
+ *      of a clip         clip_resume.c       its checkpoints, and which attempt to go on from
+ *
+ * Rank 0's side, from which all this is fed, has dispatch_internal.h. What others than the engine
+ * use has headers of its own: engine.h, work_source.h; of what a job needs, workload.h,
+ * workload_query.h, footprint.h, output_formats.h, model_check.h, model_pool.h.
  */
 #ifndef ENGINE_INTERNAL_H
 #define ENGINE_INTERNAL_H
 
 #include "base/digest.h"
-#include "base/thread.h"
 #include "base/watchdog.h"
 #include "comm/heartbeat.h"
 #include "pipeline/decode/decode_chain.h"
@@ -42,6 +43,8 @@
 #include "pipeline/vae/vae.h"
 
 #include <pthread.h>
+
+/* ==== 1. the render ==== */
 
 /* Where all ranks meet, and where a rank waits for work, they wait as long as the others live:
  * the heartbeat sees to that. Seconds. */
@@ -91,7 +94,17 @@ enum {
     TICK_NEWEST    /* the newest clip in the line; -1: none */
 };
 
-/* ---- a clip in work ------------------------------------------------------------------ */
+/* [all] One group; one that cannot be opened has failed with its clips, and that is ST_OK. *r
+ * counts what became of them, on rank 0. */
+status engine_group_run(const struct engine_rank *rank, int number, const struct work_item *first,
+                        int numbers, struct group_run *r) MUST_USE;
+
+/* [all] ST_ARG if this rank was given other options than rank 0, is another build, or computes
+ * with other kernels, so that a clip would be of two kinds of bits; ST_PEER if another rank was.
+ * What may differ from rank to rank is not looked at: threads, caches. */
+status engine_check_config(struct comm *world, const struct engine_options *o) MUST_USE;
+
+/* ==== 2. a clip in work ==== */
 
 /* The embedding of a prompt: rows of its real tokens. */
 struct embedding {
@@ -110,19 +123,21 @@ struct live_clip {
     int *text_of; /* [spec.prompts]: index into text */
     float *given; /* [given_blocks * frames, channels, h, w]: its first blocks; owned */
     int64_t given_blocks;
-    int users;                      /* workers of this rank that need it; clip_board's */
-    unsigned formats;               /* of its files: a set of enum pix */
-    char *resume_dir;               /* the attempt it goes on from; NULL: from its start */
-    int64_t resumed;                /* blocks that are finished there */
-    struct snapshot_reader *resume; /* what they left; the line worker's, owned */
-    int64_t warmed;  /* of these, blocks that are through or need not be decoded; line worker's */
-    bool cut;        /* no more of it enters; the line worker's */
-    int64_t entered; /* blocks that have entered the line; the line worker's */
-    bool dropped;    /* what comes of it is dropped: it failed, is lost or cut; encode worker's */
-    double posted;   /* when it came to this rank, clock_seconds() */
-    /* Blocks that have come here or are not needed; how many will have come when it is through;
-     * the encode worker's. */
-    int64_t came, ends;
+    int users;        /* workers of this rank that need it; clip_board's */
+    unsigned formats; /* of its files: a set of enum pix */
+    char *resume_dir; /* the attempt it goes on from; NULL: from its start */
+    int64_t resumed;  /* blocks that are finished there */
+    double posted;    /* when it came to this rank, clock_seconds() */
+
+    /* line_clips.c's */
+    struct snapshot_reader *resume; /* what the attempt left; owned */
+    int64_t warmed;                 /* resumed blocks that are through or need not be decoded */
+    int64_t entered;                /* blocks that have entered the line */
+    bool cut;                       /* no more of it enters */
+
+    /* encode_clips.c's */
+    bool dropped;       /* what comes of it is dropped: it failed, is lost or cut */
+    int64_t came, ends; /* blocks that have come, or are not needed; how many when it is through */
 };
 void live_clip_free(struct live_clip *c); /* NULL is fine */
 
@@ -135,59 +150,7 @@ void live_clip_context(const struct live_clip *c, int64_t block, int text_len, i
 /* Does a prompt begin at this block with such a change? */
 bool live_clip_changes(const struct live_clip *c, int64_t block, enum clip_change how);
 
-/* ---- clip_board.c: the clips that this rank has received ------------------------------
- *
- * A feed's thread puts clips on the board; the line worker and the encode workers of this rank
- * take them from it and give them back when they are through. Any thread may call.
- */
-struct clip_board;
-
-status clip_board_open(struct clip_board **out, struct comm *world) MUST_USE;
-void clip_board_close(struct clip_board **b); /* frees what is left; NULL is fine */
-
-/* Of a line, in the order they are handed to it. post takes the clip over. */
-void clip_board_post(struct clip_board *b, struct live_clip *c, int users);
-void clip_board_cut(struct clip_board *b, int line, int number); /* it gets no further blocks */
-void clip_board_end(struct clip_board *b, int line);             /* no more will come */
-void clip_board_break(struct clip_board *b, const struct error *why); /* nothing more can come */
-
-/* What a line's head decides by. wait: until it is another than `known`, or a second has passed (a
- * stop ends the wait, ST_CANCELED). Cuts come one at a time. */
-struct board_state {
-    int64_t posted; /* clips of the line, ever */
-    int64_t cuts;   /* that have been taken from the board */
-    int cut;        /* the one that was taken now; -1: none */
-    bool over;
-};
-status clip_board_state(struct clip_board *b, int line, bool wait, const struct board_state *known,
-                        struct board_state *out) MUST_USE;
-
-/* The line's i-th clip, from 0; a clip by its number. Both wait until it has come here. */
-status clip_board_nth(struct clip_board *b, int line, int64_t i, struct live_clip **out) MUST_USE;
-status clip_board_find(struct clip_board *b, int number, struct live_clip **out) MUST_USE;
-status clip_board_formats(struct clip_board *b, int number, unsigned *out) MUST_USE;
-
-/* A user is through with it; the last one frees it. */
-void clip_board_release(struct clip_board *b, struct live_clip *c);
-
-/* ---- clip_feed.c: from the dispatcher to a line's ranks, and back ---------------------- */
-
-enum feed_kind {
-    FEED_CLIP,
-    FEED_CUT,  /* a clip is wanted no more */
-    FEED_END,  /* no more clips; cuts may come */
-    FEED_CLOSE /* nothing more */
-};
-
-/* What became of a clip; travels as bytes. */
-enum { REPORT_WHY = 1024 };
-struct clip_report {
-    int32_t number; /* -1: the encoder of this line has ended */
-    int32_t st;     /* ST_OK: its folder is there */
-    char why[REPORT_WHY];
-};
-
-/* ---- the group ------------------------------------------------------------------------- */
+/* ==== 3. a group ==== */
 
 struct dispatcher;
 struct dispatch_list;
@@ -235,8 +198,16 @@ struct group {
     struct comm *texts;                /* rank 0, then the rank that embeds prompts */
 };
 
+/* Floats of a block's latent, [frames, channels, h, w]. */
+static inline int64_t group_block_latent(const struct engine_group *g)
+{
+    return (int64_t)g->policy.frames_per_block * g->shape.channels * g->latent_h * g->latent_w;
+}
+
 /* Does this rank need a line's clips? */
 bool group_serves(const struct group *t, int rank, int line);
+
+/* ---- group_verdict.c */
 
 /* [all] Every rank brings what opening its part has come to. ST_OK: all are well. ST_CANCELED: a
  * stop was asked for, and nothing worse happened. Another status that t->verdict has too: the
@@ -247,7 +218,7 @@ status group_agree(struct group *t, status mine) MUST_USE;
  * group_agree. */
 status group_read_model(struct group *t) MUST_USE;
 
-/* ---- model_files.c ---- */
+/* ---- model_files.c */
 
 /* ST_IO names the first of the model's files that is no more what it was when the model's id was
  * made: before anything of them is read, and again when it has been. */
@@ -259,7 +230,7 @@ status model_files_key(const struct model_spec *m, char key[DIGEST_HEX]) MUST_US
 /* SHA-256 of the file; of several, of the lines "HASH  NAME". inside: see file_set.h. */
 status model_file_hash(const char *path, const char *const *inside, char hex[DIGEST_HEX]) MUST_USE;
 
-/* ---- engine_roles.c ---- */
+/* ---- engine_roles.c, engine_comms.c */
 
 /* [all] Roles as asked for, the rest as the planner says. As group_agree. */
 status engine_assign_roles(struct group *t) MUST_USE;
@@ -268,17 +239,7 @@ status engine_assign_roles(struct group *t) MUST_USE;
 status engine_comms_open(struct group *t) MUST_USE;
 void engine_comms_close(struct group *t);
 
-/* [all] ST_ARG if this rank was given other options than rank 0, is another build, or computes
- * with other kernels, so that a clip would be of two kinds of bits; ST_PEER if another rank was.
- * What may differ from rank to rank is not looked at: threads, caches. */
-status engine_check_config(struct comm *world, const struct engine_options *o) MUST_USE;
-
-/* [all] One group; one that cannot be opened has failed with its clips, and that is ST_OK. *r
- * counts what became of them, on rank 0. */
-status engine_group_run(const struct engine_rank *rank, int number, const struct work_item *first,
-                        int numbers, struct group_run *r) MUST_USE;
-
-/* ---- statistics -------------------------------------------------------------------------- */
+/* ---- rank_stats.c */
 
 /* Adds what a track has of a kind. */
 void cpu_wall_add(struct cpu_wall *to, const struct track *t, enum track_what what, int stage);
@@ -287,7 +248,24 @@ void cpu_wall_add(struct cpu_wall *to, const struct track *t, enum track_what wh
 status rank_stats_gather(struct group *t, const struct rank_stats *mine,
                          const struct group_run *r) MUST_USE;
 
-/* ---- feeds ----------------------------------------------------------------------------- */
+/* ==== 4. clips on their way ==== */
+
+/* ---- clip_feed.c: from the dispatcher to a line's ranks, and back */
+
+enum feed_kind {
+    FEED_CLIP,
+    FEED_CUT,  /* a clip is wanted no more */
+    FEED_END,  /* no more clips; cuts may come */
+    FEED_CLOSE /* nothing more */
+};
+
+/* What became of a clip; travels as bytes. */
+enum { REPORT_WHY = 1024 };
+struct clip_report {
+    int32_t number; /* -1: the encoder of this line has ended */
+    int32_t st;     /* ST_OK: its folder is there */
+    char why[REPORT_WHY];
+};
 
 /* Threads that receive a line's clips on this rank, and on rank 0 those that receive reports.
  * Opened on every rank once the comms are; joined once rank 0 has closed the feeds and every
@@ -305,212 +283,46 @@ status clip_feed_finish(struct group *t, int line) MUST_USE; /* threads that rec
 /* The rank that encodes for the line. */
 status clip_report_send(struct group *t, int line, int number, status st, const char *why) MUST_USE;
 
-/* ---- background.c: what takes long, beside the dispatcher ------------------------------- */
+/* ---- clip_board.c: the clips that this rank has received
+ *
+ * A feed's thread puts clips on the board; the line worker and the encode workers of this rank
+ * take them from it and give them back when they are through. Any thread may call.
+ */
+struct clip_board;
 
-/* A thread that answers one question at a time. What is asked and answered lies with the owner:
- * it is the thread's from background_ask until background_take says true, else the owner's. */
-struct background_config {
-    const char *name;
-    struct comm *world;
-    status (*answer)(void *arg); /* a failure is this rank's: the thread and the world end */
-    status (*finish)(void *arg); /* last, when nothing has failed; NULL: nothing is to be done */
-    void *arg;
-};
-enum background_state { BACKGROUND_IDLE, BACKGROUND_ASKED, BACKGROUND_ANSWERED };
-struct background {
-    struct background_config c;
-    void (*wake)(void *arg);
-    void *wake_arg;
-    struct task task;
-    pthread_mutex_t lock; /* of what follows */
-    pthread_cond_t changed;
-    enum background_state state;
+status clip_board_open(struct clip_board **out, struct comm *world) MUST_USE;
+void clip_board_close(struct clip_board **b); /* frees what is left; NULL is fine */
+
+/* Of a line, in the order they are handed to it. post takes the clip over. */
+void clip_board_post(struct clip_board *b, struct live_clip *c, int users);
+void clip_board_cut(struct clip_board *b, int line, int number); /* it gets no further blocks */
+void clip_board_end(struct clip_board *b, int line);             /* no more will come */
+void clip_board_break(struct clip_board *b, const struct error *why); /* nothing more can come */
+
+/* What a line's head decides by. wait: until it is another than `known`, or a second has passed (a
+ * stop ends the wait, ST_CANCELED). Cuts come one at a time. */
+struct board_state {
+    int64_t posted; /* clips of the line, ever */
+    int64_t cuts;   /* that have been taken from the board */
+    int cut;        /* the one that was taken now; -1: none */
     bool over;
 };
+status clip_board_state(struct clip_board *b, int line, bool wait, const struct board_state *known,
+                        struct board_state *out) MUST_USE;
 
-void background_open(struct background *b, const struct background_config *c);
-void background_close(struct background *b); /* ends it, if it runs */
+/* The line's i-th clip, from 0; a clip by its number. Both wait until it has come here. */
+status clip_board_nth(struct clip_board *b, int line, int64_t i, struct live_clip **out) MUST_USE;
+status clip_board_find(struct clip_board *b, int number, struct live_clip **out) MUST_USE;
+status clip_board_formats(struct clip_board *b, int number, unsigned *out) MUST_USE;
 
-/* wake: from the thread, with every answer. end: no more is asked; waits for the question under
- * way. st and what comes back: as task_join. */
-status background_start(struct background *b, void (*wake)(void *arg), void *arg) MUST_USE;
-status background_end(struct background *b, status st) MUST_USE;
+/* A user is through with it; the last one frees it. */
+void clip_board_release(struct clip_board *b, struct live_clip *c);
 
-bool background_is_idle(struct background *b); /* a question may be asked */
-void background_ask(struct background *b);     /* only then */
-bool background_take(struct background *b);    /* has it been answered? Then it is idle again */
+/* ==== 5. the workers ==== */
 
-/* ---- prompts ---------------------------------------------------------------------------- */
+/* Everything a role opens, runs and closes; opened on every rank before any runs. */
 
-/* On rank 0: embeddings of the prompts in use, made by the rank whose role it is. */
-struct prompt_bank;
-status prompt_bank_open(struct prompt_bank **out, struct group *t) MUST_USE;
-void prompt_bank_close(struct prompt_bank **p);
-
-/* Its thread, which waits for embeddings; wake: from there, when some have come. end: once no more
- * is asked for; it waits for those under way, which a stop and an abort cut short. st and what
- * comes back: as task_join. */
-status prompt_bank_start(struct prompt_bank *p, void (*wake)(void *arg), void *arg) MUST_USE;
-status prompt_bank_end(struct prompt_bank *p, status st) MUST_USE;
-
-/* Have what these clips ask for and is not there embedded, in one reading of the encoder if
- * possible. Returns at once; while embeddings are under way nothing more is asked for. */
-status prompt_bank_ask(struct prompt_bank *p, const struct clip_spec *const *clip,
-                       int clips) MUST_USE;
-/* Take what has come. *failed, if not ST_OK: no text of the group can be embedded any more. */
-void prompt_bank_collect(struct prompt_bank *p, struct group_verdict *failed);
-/* Have all of a clip's texts been tried, since the question before the last? */
-bool prompt_bank_has(const struct prompt_bank *p, const struct clip_spec *c);
-/* The clip's own copy of its embeddings. A failure is the clip's: the first of its prompts that
- * cannot be embedded, and why. */
-status prompt_bank_give(const struct prompt_bank *p, struct live_clip *c) MUST_USE;
-
-/* Prompts from rank 0 to the rank that embeds them, and embeddings back: on one rank a call,
- * between two a pair of messages. */
-enum { PROMPT_TOGETHER = 64 }; /* texts of a request at most */
-
-/* What became of a text. */
-struct prompt_answer {
-    int tokens;
-    float *rows; /* [tokens, text_dim]; NULL: it cannot be embedded */
-    status st;   /* then why: ST_FORMAT, ST_ARG: it is no text; ST_MISMATCH: it is not finite */
-    char *why;
-};
-void prompt_answer_free(struct prompt_answer *a);
-
-/* Rank 0. Ask for 1..PROMPT_TOGETHER texts, and wait. *failed: the encoder, and so the group; its
- * st is ST_CANCELED after a stop. What comes back otherwise leaves ranks out of step. */
-status prompt_request(struct group *t, const char *const *text, int texts,
-                      struct prompt_answer *answer, struct group_verdict *failed) MUST_USE;
-status prompt_request_end(struct group *t) MUST_USE; /* no more */
-
-/* On the rank that embeds: its encoder, and where that is not rank 0 the thread that serves it. */
-struct prompt_encoder;
-status prompt_encoder_open(struct prompt_encoder **out, struct group *t) MUST_USE;
-status prompt_encoder_start(struct prompt_encoder *e) MUST_USE; /* NULL is fine */
-status prompt_encoder_join(struct prompt_encoder *e,
-                           status st) MUST_USE; /* once rank 0 has ended it */
-void prompt_encoder_close(struct prompt_encoder **e);
-const char *prompt_encoder_hash(const struct prompt_encoder *e);
-
-/* ---- what clips begin with ------------------------------------------------------------------ */
-
-/* On rank 0: clips that come next are prepared on a thread: a copy of the clip's description, its
- * given blocks, the attempt it goes on from. All but the thread: the dispatcher's. */
-struct clip_starts;
-status clip_starts_open(struct clip_starts **out, struct group *t) MUST_USE;
-void clip_starts_close(struct clip_starts **s); /* NULL is fine; sets NULL */
-
-/* As prompt_bank_start and _end. What is under way is cut short. */
-status clip_starts_start(struct clip_starts *s, void (*wake)(void *arg), void *arg) MUST_USE;
-status clip_starts_end(struct clip_starts *s, status st) MUST_USE;
-
-/* The clips that will be supplied next, in their order, at most STARTS_AHEAD: what is not prepared
- * of them will be, what is of others is dropped. Returns at once and keeps nothing of `item`. */
-enum { STARTS_AHEAD = 4 };
-void clip_starts_ask(struct clip_starts *s, const struct work_item *item, int items);
-/* Take what has come. *failed, if not ST_OK: the VAE's encoder, and so the group. */
-void clip_starts_collect(struct clip_starts *s, struct group_verdict *failed);
-bool clip_starts_has(struct clip_starts *s, int64_t ticket);
-/* Of a clip that it has. *out, the caller's, has no prompts yet. A failure is the clip's own:
- * nothing that other ranks take part in has begun. */
-status clip_starts_give(struct clip_starts *s, int64_t ticket, struct live_clip **out) MUST_USE;
-
-/* Reads and encodes given blocks, on one thread at a time. stop: asked there between pictures. */
-struct start_reader;
-status start_reader_open(struct start_reader **out, struct group *t, bool (*stop)(void *arg),
-                         void *arg) MUST_USE;
-void start_reader_close(struct start_reader **r); /* NULL is fine; sets NULL */
-/* Sets given and given_blocks; 0 where nothing is given. ST_CANCELED: a stop. *at_fault: the VAE's
- * encoder has failed and not the clip. */
-status start_reader_read(struct start_reader *r, struct live_clip *c, bool *at_fault) MUST_USE;
-
-/* ---- dispatch_list.c: the clips in work (rank 0) ------------------------------------------ */
-
-/* A clip that the source gave and whose outcome has not been reported to it. Other threads change
- * it under the list's lock; only the dispatcher's takes it off the list: to that one it stays. */
-struct dispatch_entry {
-    struct work_item item;
-    int number, line;          /* -1: waits to be handed over */
-    int64_t nth;               /* clip of its line */
-    int64_t encoded, reported; /* blocks; of those the source knows */
-    double begun_at, moved_at; /* its first block entered; one was encoded: clock_seconds() */
-    bool begun, begun_reported;
-    bool over; /* `st` and `why` say what became of it */
-    status st;
-    char *why;
-};
-
-status dispatch_list_open(struct dispatch_list **out) MUST_USE;
-void dispatch_list_close(struct dispatch_list **list);            /* NULL is fine; sets NULL */
-void dispatch_list_set_lines(struct dispatch_list *l, int lines); /* before anything is reported */
-
-/* Any thread: what became of a clip, or that a line's encoder has ended; a control message (a
- * heartbeat's listener); that the dispatcher is to look again. */
-void dispatch_list_take_report(struct dispatch_list *l, int line, const struct clip_report *r);
-void dispatch_list_take_control(void *list, const struct comm_control *m);
-void dispatch_list_wake(void *list);
-
-/* The dispatcher's thread, from here on. Wait until one of those happens, `seconds` at most. */
-void dispatch_list_wait(struct dispatch_list *l, double seconds);
-/* The next entry with news for the source, a copy. One that is over is taken off the list, and
- * its `why` is the caller's. */
-bool dispatch_list_next_change(struct dispatch_list *l, struct dispatch_entry *out);
-/* *busy: stages of the line with a block. True: it differs from what was taken last. */
-bool dispatch_list_take_busy(struct dispatch_list *l, int line, int *busy);
-int dispatch_list_count_waiting(struct dispatch_list *l); /* no block of them has entered a line */
-/* The oldest clips that no line has, at most so many; returns how many. */
-int dispatch_list_find_unhanded(struct dispatch_list *l, struct dispatch_entry *out[], int most);
-/* The line that will run out of blocks first, of those with fewer left than that; -1: none. */
-int dispatch_list_find_line(struct dispatch_list *l, int64_t blocks);
-bool dispatch_list_ended(struct dispatch_list *l); /* the encoders of all lines */
-
-status dispatch_list_add(struct dispatch_list *l, const struct work_item *item) MUST_USE;
-void dispatch_list_drop(struct dispatch_list *l); /* all of it; nobody is told */
-/* Gives the clip its numbers. */
-void dispatch_list_hand(struct dispatch_list *l, struct dispatch_entry *e, struct live_clip *c,
-                        int line, int number);
-/* End clips that have not ended: this one; those that no line has; all, with ST_CANCELED. */
-void dispatch_list_refuse(struct dispatch_list *l, struct dispatch_entry *e, status st,
-                          const char *why);
-void dispatch_list_refuse_unhanded(struct dispatch_list *l, status st, const char *why);
-void dispatch_list_settle(struct dispatch_list *l, const char *why);
-/* End those that have had longer than their clips say; ST_MISMATCH. */
-void dispatch_list_expire(struct dispatch_list *l);
-/* The greatest grace of the clips that lines have; 0: none is there, or one has no limit. */
-int64_t dispatch_list_grace(struct dispatch_list *l);
-/* Returns the line that has the clip, *number its number there; -1: none, and it is over. */
-int dispatch_list_withdraw(struct dispatch_list *l, int64_t ticket, int *number);
-
-/* ---- dispatcher (rank 0) ---------------------------------------------------------------- */
-
-status dispatcher_open(struct dispatcher **out, struct group *t) MUST_USE;
-status dispatcher_start(struct dispatcher *d) MUST_USE;
-/* Instead of start and join: all clips of the group that the source gives fail for the verdict. */
-status dispatcher_refuse(struct dispatcher *d, struct group_run *r) MUST_USE;
-/* st: what this rank has come to itself. */
-status dispatcher_join(struct dispatcher *d, status st, struct group_run *r) MUST_USE;
-void dispatcher_close(struct dispatcher **d);
-
-/* ---- clip_resume.c: checkpoints, and going on from them ---------------------------------- */
-
-/* Is one made once so many blocks of the clip are finished? The same on all ranks. */
-bool clip_checkpoint_due(const struct group *t, const struct live_clip *c, int64_t blocks);
-
-/* How many latents of the window then stand behind the finished blocks. */
-int clip_window_blocks(const struct group *t, const struct live_clip *c, int64_t blocks);
-
-/* What whoever goes on must have alike (snapshot.h); the clip's files and pictures, and whatever
- * decides the bits of both. ST_NOMEM. */
-status clip_identity(struct strbuf *out, const struct group *t,
-                     const struct clip_spec *spec) MUST_USE;
-
-/* Rank 0: fill in resume_dir and resumed, if there is something to go on from. All of it is read,
- * which is not for the dispatcher's thread; stop: asked before each block. ST_CANCELED. */
-status clip_find_resume(const struct group *t, struct live_clip *c, bool (*stop)(void *arg),
-                        void *arg) MUST_USE;
-
-/* ---- workers: everything a role opens, runs and closes. Opened on every rank before any runs. */
+/* ---- line_worker.c */
 
 status line_worker_open(struct line_worker **out, struct group *t) MUST_USE;
 /* [the line's ranks] Once all of them are open. ST_COMM: out of step. */
@@ -520,6 +332,18 @@ void line_worker_close(struct line_worker **l);         /* NULL is fine; sets NU
 const char *line_worker_weights_hash(const struct line_worker *l);
 const char *line_worker_vae_hash(const struct line_worker *l); /* NULL: does not decode */
 void line_worker_stats(const struct line_worker *l, struct rank_stats *a); /* adds */
+
+/* ---- line_clips.c: the clips that stand in the line, on this rank; the line's thread */
+
+/* NULL: no memory. link: the tail's, else NULL; all borrowed. */
+struct line_clips;
+struct line_clips *line_clips_open(struct group *t, const struct line *line,
+                                   struct decode_link *link) MUST_USE;
+void line_clips_close(struct line_clips **c);            /* NULL is fine; sets NULL */
+struct line_io line_clips_io(struct line_clips *c);      /* for line_begin */
+status line_clips_follow(struct line_clips *c) MUST_USE; /* after each tick that was not the last */
+
+/* ---- decode_worker.c, decode_local.c */
 
 /* in: [lines], hops that bring blocks of the lines `line` ...; out: the next part's, or
  * NULL for the last part, which makes pictures. All borrowed. */
@@ -548,6 +372,8 @@ status decode_local_start(struct decode_local *b) MUST_USE;
  * the decoder's failure if the line's only follows from it. */
 status decode_local_join(struct decode_local *b, status st) MUST_USE;
 void decode_local_stats(const struct decode_local *b, struct rank_stats *a); /* adds */
+
+/* ---- encode_worker.c, encode_clips.c */
 
 /*
  * Where a line's pictures go: encoded, committed, reported. One clip at a time, block after
@@ -578,7 +404,24 @@ const struct track *encode_worker_track(const struct encode_worker *f);
 int64_t encode_worker_blocks(const struct encode_worker *f); /* once it has ended */
 int64_t encode_worker_pictures(const struct encode_worker *f);
 
-/* ---- what clip.json says of a clip before it is rendered -------------------------------- */
+/* What the thread works with; a call each for what was brought to it. ST_OK also where the clip
+ * failed, which is then reported. */
+struct encode_clips;
+status encode_clips_open(struct encode_clips **out, const struct encode_worker_config *c) MUST_USE;
+void encode_clips_close(struct encode_clips **e); /* after leave; NULL is fine; sets NULL */
+status encode_clips_block(struct encode_clips *e, const struct decode_block *b) MUST_USE;
+status encode_clips_window(struct encode_clips *e, int clip, int64_t block,
+                           const float *x) MUST_USE;
+status encode_clips_cut(struct encode_clips *e, int clip, int64_t blocks) MUST_USE;
+/* No more comes of the clip in work. What is unfinished after a stop or an abort is kept, to go on
+ * from. */
+void encode_clips_leave(struct encode_clips *e);
+int64_t encode_clips_blocks(const struct encode_clips *e);
+int64_t encode_clips_pictures(const struct encode_clips *e);
+
+/* ==== 6. what is written of a clip ==== */
+
+/* ---- clip_provenance.c */
 
 /* The record and what it points into; the rest belongs to the clip and the group. */
 struct clip_provenance {
@@ -595,5 +438,23 @@ struct clip_provenance {
 status clip_provenance_make(struct clip_provenance *out, const struct group *t,
                             const struct live_clip *c) MUST_USE;
 void clip_provenance_free(struct clip_provenance *a); /* safe on a zeroed one */
+
+/* ---- clip_resume.c: checkpoints, and going on from them */
+
+/* Is one made once so many blocks of the clip are finished? The same on all ranks. */
+bool clip_checkpoint_due(const struct group *t, const struct live_clip *c, int64_t blocks);
+
+/* How many latents of the window then stand behind the finished blocks. */
+int clip_window_blocks(const struct group *t, const struct live_clip *c, int64_t blocks);
+
+/* What whoever goes on must have alike (snapshot.h); the clip's files and pictures, and whatever
+ * decides the bits of both. ST_NOMEM. */
+status clip_identity(struct strbuf *out, const struct group *t,
+                     const struct clip_spec *spec) MUST_USE;
+
+/* Rank 0: fill in resume_dir and resumed, if there is something to go on from. All of it is read,
+ * which is not for the dispatcher's thread; stop: asked before each block. ST_CANCELED. */
+status clip_find_resume(const struct group *t, struct live_clip *c, bool (*stop)(void *arg),
+                        void *arg) MUST_USE;
 
 #endif /* ENGINE_INTERNAL_H */

@@ -44,7 +44,7 @@ static status broadcast_model(struct group *t, const struct strbuf *json, status
     return ST_OK;
 }
 
-static status read_numerics(struct group *t, const struct clip_numerics *asked)
+static status adopt_numerics(struct group *t, const struct clip_numerics *asked)
 {
     TRY(engine_options_asked(&t->g.o, t->rank->o, asked));
     return engine_numerics(&t->g.o, t->numerics);
@@ -60,7 +60,7 @@ static status find_facts(struct group *t, const struct work_item *first, struct 
                                .height = first->clip->height,
                                .f32 = first->clip->precision == CLIP_F32,
                                .asked = first->clip->numerics };
-    TRY(read_numerics(t, &f->asked));
+    TRY(adopt_numerics(t, &f->asked));
     memcpy(f->numerics, t->numerics, sizeof f->numerics);
     return s->ops->outlook(s->arg, first, &f->outlook);
 }
@@ -69,7 +69,7 @@ static status find_facts(struct group *t, const struct work_item *first, struct 
 static status take_numerics(struct group *t, const struct group_facts *f)
 {
     if (t->first) return ST_OK;
-    TRY(read_numerics(t, &f->asked));
+    TRY(adopt_numerics(t, &f->asked));
     if (!memcmp(t->numerics, f->numerics, sizeof f->numerics)) return ST_OK;
     return fail(ST_ARG,
                 "the group is computed with %s here, and rank 0 has other libraries or "

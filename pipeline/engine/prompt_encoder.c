@@ -13,7 +13,7 @@
 #include "base/log.h"
 #include "base/strbuf.h"
 #include "base/thread.h"
-#include "pipeline/engine/engine_internal.h"
+#include "pipeline/engine/dispatch_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -93,7 +93,7 @@ static bool is_over(void *arg)
 }
 
 /* How the encoder fared; what is not ST_OK speaks for the whole group. */
-static void note_failure(const struct group *t, status st, struct group_verdict *out)
+static void judge_encoder(const struct group *t, status st, struct group_verdict *out)
 {
     char why[GROUP_WHY];
 
@@ -224,7 +224,7 @@ static status serve_request(struct prompt_encoder *e, bool *over)
         text[texts++] = at;
     *over = len == 1;
     if (!*over) {
-        note_failure(e->t, serve_texts(e, text, texts, answer), &failed);
+        judge_encoder(e->t, serve_texts(e, text, texts, answer), &failed);
         st = send_answers(e->t, answer, texts, &failed);
     }
     for (int i = 0; i < texts; i++) prompt_answer_free(&answer[i]);
@@ -250,7 +250,7 @@ status prompt_request(struct group *t, const char *const *text, int texts,
 
     *failed = (struct group_verdict){ .st = ST_OK };
     if (!t->texts) {
-        note_failure(t, serve_texts(t->prompt_encoder, text, texts, answer), failed);
+        judge_encoder(t, serve_texts(t->prompt_encoder, text, texts, answer), failed);
         return ST_OK;
     }
     strbuf_add(&bytes, "", 1); /* so that not even an empty text looks like the end */

@@ -5,6 +5,7 @@ SRC += $(addprefix pipeline/engine/, \
     config_check.c numerics.c \
     dispatcher.c dispatch_list.c background.c clip_starts.c clip_start.c prompt_bank.c prompt_encoder.c prompt_mix.c \
     clip_feed.c clip_board.c \
-    rank_stats.c line_worker.c decode_local.c decode_worker.c encode_worker.c clip_provenance.c clip_resume.c \
+    rank_stats.c line_worker.c line_clips.c decode_local.c decode_worker.c encode_worker.c encode_clips.c \
+    clip_provenance.c clip_resume.c \
     model_files.c model_pool.c output_formats.c workload.c model_check.c footprint.c workload_query.c)
 endif

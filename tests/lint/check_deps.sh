@@ -60,14 +60,26 @@ cmd/doctor           | base kernels comm cluster jobs/* pipeline/*      |
 TABLE
 }
 
+# Headers that only their own folder includes are its FOLDER_internal.h, or part of a door, for
+# another header includes them. But for these, each of which has a reader of its own kind:
+private() {
+    cat <<'TABLE'
+kernels/cpu/cpu_tile.h                       vectors and oneDNN, below the operations and their threads
+kernels/cuda/plain/cuda_plain_kernels.h      nvcc
+kernels/cuda/fp8/cuda_fp8_kernels.h          nvcc
+kernels/cuda/fused/cuda_fused_conv_plan.h    tests, without a card
+pipeline/text/tokenizer_model.h              C++
+TABLE
+}
+
 includes() { # FILE HEADER, one on each line
     find base kernels comm cluster jobs pipeline cmd -name '*.[ch]' -o -name '*.cc' -o -name '*.cu' -o -name '*.cuh' |
         sort | xargs grep -oE '^ *# *include *"[^"]+"' | sed 's/^\([^:]*\):[^"]*"\(.*\)"$/\1 \2/'
 }
 
-# Three findings: a header that is not there under this path, a folder that may not be
-# included at all, a header that is no door.
-{ walls | sed 's/^/wall /' && includes; } | awk '
+# Four findings: a header that is not there under this path, a folder that may not be
+# included at all, a header that is no door, one that should be its folder's internal one.
+{ walls | sed 's/^/wall /' && private | sed 's/^/private /' && includes; } | awk '
 function owner(path) { # the row that a file belongs to
     while (sub(/\/[^\/]*$/, "", path)) if (path in doors) return path
     return ""
@@ -92,7 +104,14 @@ $1 == "wall" {
     doors[column[1]] = " " column[3] " "
     next
 }
+function folder(path) { return substr(path, 1, match(path, /\/[^\/]*$/) - 1) }
+$1 == "private" {
+    private[$2] = 1
+    next
+}
 {
+    if (folder($1) != folder($2) || ($1 ~ /\.h$/ && $1 !~ /_internal\.h$/)) shown[$2] = 1
+    else used[$2] = 1
     from = owner($1)
     to = owner($2)
     name = $2
@@ -108,6 +127,11 @@ $1 == "wall" {
     seen++
 }
 END {
+    for (header in used)
+        if (!(header in shown) && header !~ /_internal\.h$/ && !(header in private))
+            complain(header ": only its own folder includes it: that is its _internal.h\047s")
+    for (header in private)
+        if (!(header in used) || header in shown) complain("check_deps: " header " is not private")
     if (seen < 200) complain("check_deps: only " seen + 0 " includes between folders were seen")
     exit bad
 }' || bad=1

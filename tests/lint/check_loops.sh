@@ -7,6 +7,9 @@
 # defines. Files that need one another in a circle are named, with what each uses of the
 # other: as a rule one of them holds a table beside a helper that the rows of the table
 # call, and the helper belongs in a file of its own below both.
+#
+# A build has only the objects it is made of: lint looks at this one, check also at the stand-in's
+# (CUDA and NCCL in the place of their stubs, and tests/standin/) and at its bare one.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 objects=${1:?a file with the names of objects, one on each line}

@@ -42,6 +42,11 @@ complain "header without its first line, 'name.h - what it is'" "$(for f in "${c
 done)"
 complain "over 100 columns, and no string by itself" \
     "$(LC_ALL=C.UTF-8 grep -nP '^(?! *u?").{101}' "${code[@]}")"
+complain "a static function's name in three files or more" "$(for f in "${code[@]}"; do
+    case $f in ./tests/* | ./tools/* | *.h | *.cuh) continue ;; esac
+    grep -oP '^static (inline )?(const )?(struct |enum |unsigned )?\w+[ *]+(const )?\**\K[a-z_0-9]+(?=\()' "$f" |
+        sort -u
+done | sort | uniq -c | awk '$1 > 2 { print $2 ": " $1 }')"
 read -ra mpi < <(pkg-config --cflags ompi-c)
 complain "header that does not compile alone" "$(for f in "${code[@]}"; do
     case $f in *.h)

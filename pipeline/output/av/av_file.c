@@ -20,7 +20,7 @@
 enum { BUFFER = 1 << 16 /* bytes that libavformat collects */ };
 
 /* The first failure is kept; libavformat is told a code. */
-static int note_failure(struct av_file *f, status st)
+static int keep_failure(struct av_file *f, status st)
 {
     if (f->st == ST_OK) {
         f->st = st;
@@ -35,7 +35,7 @@ static int write_bytes(void *file, av_compat_bytes *data, int len)
     struct av_file *const f = file;
     status const st = file_record_write(&f->record, f->fd, f->at, data, (size_t)len);
 
-    if (st != ST_OK) return note_failure(f, st);
+    if (st != ST_OK) return keep_failure(f, st);
     f->at += len;
     return len;
 }
@@ -48,7 +48,7 @@ static int read_bytes(void *file, uint8_t *data, int len)
 
     if (n <= 0) return AVERROR_EOF;
     status const st = file_record_read(&f->record, f->fd, f->read_at, data, (size_t)n);
-    if (st != ST_OK) return note_failure(f, st);
+    if (st != ST_OK) return keep_failure(f, st);
     f->read_at += n;
     return n;
 }

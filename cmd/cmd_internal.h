@@ -1,8 +1,10 @@
-/* inspect_clip.h - how a clip changes from its first pictures to its last. */
-#ifndef INSPECT_CLIP_H
-#define INSPECT_CLIP_H
+/* cmd_internal.h - what the small commands of several files share. */
+#ifndef CMD_INTERNAL_H
+#define CMD_INTERNAL_H
 
 #include "base/base.h"
+
+/* ---- inspect_clip.c: how a clip changes from its first pictures to its last */
 
 /* Whether the path is a clip's folder, or a video file by its ending. */
 bool is_clip(const char *path);
@@ -11,4 +13,4 @@ bool is_clip(const char *path);
  * table or as JSON. ST_FORMAT. */
 status inspect_clip(const char *path, bool json) MUST_USE;
 
-#endif /* INSPECT_CLIP_H */
+#endif /* CMD_INTERNAL_H */

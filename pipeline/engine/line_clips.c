@@ -1,0 +1,333 @@
+/*
+ * line_clips.c - the clips that stand in a line, on one of its ranks: what the line asks for and
+ * hands out.
+ *
+ * At every tick's boundary the line's head decides what joins it (decide_boundary), and each rank
+ * takes those clips in the order they came to its board. A clip is held from then on until none of
+ * its blocks stands in the line: so long its seed, its prompts and what it goes on from are asked
+ * for. Everything here runs on the line's thread, so nothing is locked but the board.
+ *
+ * On the tail, which has the link, blocks go on to be decoded in the order of their numbers: those
+ * that exist already as they pass the clean stage, then those the line has finished. Of a clip
+ * that goes on, the decoder first sees as many of the old ones as later pictures depend on.
+ */
+#include "base/array.h"
+#include "base/clock.h"
+#include "pipeline/decode/decode_link.h"
+#include "pipeline/dit/noise.h"
+#include "pipeline/engine/engine_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct line_clips {
+    struct group *t;
+    const struct line *line;
+    struct decode_link *link; /* tail only */
+
+    struct live_clip **held; /* [holds], rising by number */
+    int holds, room;
+    int64_t admitted, left;   /* clips; blocks of them that have not entered */
+    int newest;               /* number of the last clip admitted; -1: none */
+    struct board_state known; /* what the head decided by last */
+};
+
+/* Floats of a block's latent. */
+static int64_t latent_count(const struct line_clips *l) { return group_block_latent(&l->t->g); }
+
+static struct live_clip *held_clip(const struct line_clips *l, int number)
+{
+    for (int i = 0; i < l->holds; i++)
+        if (l->held[i]->number == number) return l->held[i];
+    return NULL;
+}
+
+/* ---- what the line asks for ------------------------------------------------------ */
+
+static status fill_noise(void *arg, int clip, int64_t block, int level, float *out)
+{
+    const struct line_clips *const l = arg;
+
+    noise_fill(out, latent_count(l), held_clip(l, clip)->spec.seed, block, level);
+    return ST_OK;
+}
+
+static int64_t find_context(void *arg, int clip, int64_t block)
+{
+    return live_clip_context_id(held_clip(arg, clip), block);
+}
+
+static bool begins_scene(void *arg, int clip, int64_t block)
+{
+    return live_clip_changes(held_clip(arg, clip), block, CLIP_CUT);
+}
+
+static bool makes_keys_anew(void *arg, int clip, int64_t block)
+{
+    return live_clip_changes(held_clip(arg, clip), block, CLIP_RECACHE);
+}
+
+static status fill_context(void *arg, int clip, int64_t block, float *embeds)
+{
+    const struct line_clips *const l = arg;
+    const struct dit_shape *const s = &l->t->g.shape;
+
+    live_clip_context(held_clip(l, clip), block, s->text_len, s->text_dim, embeds);
+    return ST_OK;
+}
+
+/* ---- a clip that goes on ----------------------------------------------------------- */
+
+/* What stands behind checkpoint `resumed` of an attempt is read on each rank of the line. */
+static status open_resume(struct line_clips *l, struct live_clip *c)
+{
+    int const frames = l->t->g.policy.frames_per_block;
+    int64_t const past = (vae_past() + frames - 1) / frames;
+
+    if (!c->resume_dir) return ST_OK;
+    c->resume = calloc(1, sizeof *c->resume);
+    if (!c->resume) return fail(ST_NOMEM, "clip %s: no memory", c->spec.name);
+    TRY(snapshot_reader_open(c->resume, c->resume_dir, c->resumed));
+    if (c->resume->s.latent != latent_count(l))
+        return fail(ST_FORMAT, "%s: latents of %lld numbers; this model's have %lld", c->resume_dir,
+                    (long long)c->resume->s.latent, (long long)latent_count(l));
+    c->entered = c->resumed;
+    c->warmed = c->resumed > past ? c->resumed - past : 0;
+    return ST_OK;
+}
+
+static status fill_given(void *arg, int clip, int64_t block, float *x0)
+{
+    struct line_clips *const l = arg;
+    const struct live_clip *const c = held_clip(l, clip);
+    const float *from;
+
+    if (block >= c->resumed) from = c->given + block * latent_count(l);
+    else TRY(snapshot_latent(c->resume, block, &from));
+    memcpy(x0, from, (size_t)latent_count(l) * sizeof *x0);
+    return ST_OK;
+}
+
+static status fill_window(void *arg, int clip, int64_t block, float *x)
+{
+    struct line_clips *const l = arg;
+    const float *from;
+
+    TRY(snapshot_window(held_clip(l, clip)->resume, block, &from));
+    memcpy(x, from, (size_t)latent_count(l) * sizeof *x);
+    return ST_OK;
+}
+
+/* On the tail: the decoder sees as many of the finished blocks as later pictures depend on. */
+static status warm_decoder(struct line_clips *l, struct live_clip *c, int64_t end)
+{
+    const float *x0;
+
+    for (; c->warmed < end; c->warmed++) {
+        TRY(snapshot_latent(c->resume, c->warmed, &x0));
+        TRY(decode_link_send(l->link, DECODE_WARM, c->number, c->warmed, x0));
+    }
+    return ST_OK;
+}
+
+/* ---- what the line hands out --------------------------------------------------------- */
+
+static status send_finished(void *arg, int clip, int64_t block, const float *x0)
+{
+    struct line_clips *const l = arg;
+    struct live_clip *const c = held_clip(l, clip);
+
+    if (c->resume) TRY(warm_decoder(l, c, c->resumed));
+    return decode_link_send(l->link, DECODE_BLOCK, clip, block, x0);
+}
+
+static bool is_checkpoint(void *arg, int clip, int64_t blocks)
+{
+    const struct line_clips *const l = arg;
+    return clip_checkpoint_due(l->t, held_clip(l, clip), blocks);
+}
+
+static status send_window(void *arg, int clip, int64_t block, const float *x)
+{
+    struct line_clips *const l = arg;
+    return decode_link_send(l->link, DECODE_WINDOW, clip, block, x);
+}
+
+static bool is_stopped(void *arg)
+{
+    const struct line_clips *const l = arg;
+    struct comm *const world = l->t->world;
+
+    if (l->t->rank->o->stop()) comm_stop(world);
+    return comm_stopped(world);
+}
+
+/* To rank 0: how the line is supplied; a message that is lost is made good by the next. */
+static status send_supply(const struct line_clips *l, int busy, int newest)
+{
+    struct comm_control const m = { .kind = CONTROL_TICK,
+                                    .value = { [TICK_LINE] = l->t->me->line,
+                                               [TICK_BUSY] = busy,
+                                               [TICK_LEFT] = l->left,
+                                               [TICK_ADMITTED] = l->admitted,
+                                               [TICK_NEWEST] = newest } };
+    return comm_send_control(l->t->world, 0, &m);
+}
+
+/* On the head: all that has come to the board joins. */
+static status decide_boundary(void *arg, int64_t tick, bool idle, struct line_decision *out)
+{
+    struct line_clips *const l = arg;
+    struct board_state now;
+
+    (void)tick;
+    if (idle) TRY(send_supply(l, 0, -1));
+    TRY(clip_board_state(l->t->board, l->t->me->line, idle, &l->known, &now));
+    *out = (struct line_decision){ .admitted = now.posted, .cut = -1, .over = now.over };
+    if (held_clip(l, now.cut)) out->cut = now.cut;
+    else if (now.cut > l->newest) now.cuts--; /* it joins only now: at the next boundary */
+    l->known = now;
+    return ST_OK;
+}
+
+static status take_entry(void *arg, int64_t i, struct timeline_entry *out)
+{
+    struct line_clips *const l = arg;
+    struct live_clip *c, **more;
+
+    TRY(clip_board_nth(l->t->board, l->t->me->line, i, &c));
+    more = array_grow(l->held, l->holds, &l->room, sizeof(struct live_clip *));
+    if (!more) return fail(ST_NOMEM, "%d clips in the line", l->holds + 1);
+    l->held = more;
+    l->held[l->holds++] = c;
+    l->admitted++;
+    l->newest = c->number;
+    TRY(open_resume(l, c));
+    l->left += c->spec.blocks - c->entered;
+    bool const goes_on = c->resume && c->resumed >= c->given_blocks;
+    *out = (struct timeline_entry){ .clip = c->number,
+                                    .end = c->spec.blocks,
+                                    .clean = goes_on ? c->resumed : c->given_blocks,
+                                    .opening = c->given_blocks,
+                                    .goes_on = goes_on && kv_policy_joint(&l->t->g.policy) };
+    return ST_OK;
+}
+
+/* Clips before the oldest one in the line are through, if they have been in it; all of them are
+ * when the line is idle. */
+static void release_clips(struct line_clips *l, int oldest)
+{
+    bool const idle = line_is_idle(l->line);
+    int kept = 0;
+
+    for (int i = 0; i < l->holds; i++) {
+        struct live_clip *const c = l->held[i];
+        if (c->number < oldest || idle) clip_board_release(l->t->board, c);
+        else l->held[kept++] = c;
+    }
+    l->holds = kept;
+}
+
+/* Whoever decodes learns that there is nothing to wait for. */
+static status tell_idle(struct line_clips *l)
+{
+    if (!l->link || !line_is_idle(l->line)) return ST_OK;
+    return decode_link_send(l->link, DECODE_IDLE, l->newest, 0, NULL);
+}
+
+/* The blocks of a cut clip that have not entered never will. If there are any, it will not be
+ * made: its encoder hears that from the tail, which no message but the world's end can keep from
+ * it, and reports it. */
+static status drop_clip(void *arg, int clip)
+{
+    struct line_clips *const l = arg;
+    struct live_clip *const c = held_clip(l, clip);
+
+    if (c->cut || c->entered == c->spec.blocks) return ST_OK;
+    c->cut = true;
+    l->left -= c->spec.blocks - c->entered;
+    if (l->link) TRY(decode_link_send(l->link, DECODE_CUT, clip, c->entered, NULL));
+    release_clips(l, -1);
+    return tell_idle(l);
+}
+
+/* ---- a tick that has ended --------------------------------------------------------------- */
+
+/* Of a clip that goes on its whole window enters in one tick. */
+static void count_entry(struct line_clips *l, struct place p)
+{
+    struct live_clip *const c = held_clip(l, p.clip);
+
+    if (p.block < c->entered) return;
+    l->left -= p.block + 1 - c->entered;
+    c->entered = p.block + 1;
+}
+
+/* Blocks that exist pass the clean stage alone: by then all that came before has left the line.
+ * Those of a clip that goes on warm the decoder, as many as it needs; given ones go on to it. */
+static status follow_given(struct line_clips *l)
+{
+    struct place const p = line_place_of(l->line, l->t->g.schedule.levels);
+    struct live_clip *const c = p.clip >= 0 && l->link ? held_clip(l, p.clip) : NULL;
+
+    if (c && p.block < c->resumed) return warm_decoder(l, c, p.block + 1);
+    if (!c || p.block >= c->given_blocks) return ST_OK;
+    return decode_link_send(l->link, DECODE_BLOCK, p.clip, p.block,
+                            c->given + p.block * latent_count(l));
+}
+
+/* The line's places say which clips have a block in it. */
+status line_clips_follow(struct line_clips *l)
+{
+    int busy = 0, oldest = INT32_MAX, newest = -1;
+
+    for (int s = 0; s <= l->t->g.schedule.levels; s++) {
+        struct place const p = line_place_of(l->line, s);
+        if (p.clip < 0) continue;
+        busy++;
+        if (p.clip < oldest) oldest = p.clip;
+        if (p.clip > newest) newest = p.clip;
+        count_entry(l, p);
+    }
+    TRY(follow_given(l));
+    release_clips(l, newest >= 0 ? oldest : -1);
+    TRY(tell_idle(l));
+    return l->t->me->place ? ST_OK : send_supply(l, busy, newest);
+}
+
+/* ---- opening ------------------------------------------------------------------------------ */
+
+struct line_clips *line_clips_open(struct group *t, const struct line *line,
+                                   struct decode_link *link)
+{
+    struct line_clips *const l = calloc(1, sizeof *l);
+
+    if (l) *l = (struct line_clips){ .t = t, .line = line, .link = link, .newest = -1 };
+    return l;
+}
+
+void line_clips_close(struct line_clips **clips)
+{
+    if (*clips) free((*clips)->held); /* the clips are the board's */
+    free(*clips);
+    *clips = NULL;
+}
+
+struct line_io line_clips_io(struct line_clips *l)
+{
+    return (struct line_io){ .arg = l,
+                             .decide = decide_boundary,
+                             .entry = take_entry,
+                             .dropped = drop_clip,
+                             .noise = fill_noise,
+                             .context_id = find_context,
+                             .context = fill_context,
+                             .cut = begins_scene,
+                             .recache = makes_keys_anew,
+                             .given = fill_given,
+                             .window = fill_window,
+                             .checkpoint = is_checkpoint,
+                             .keep = send_window,
+                             .finished = send_finished,
+                             .stop = is_stopped };
+}
