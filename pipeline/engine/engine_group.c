@@ -202,10 +202,11 @@ static status run_group(struct group *t, struct group_run *r)
     if (st == ST_OK || st == ST_CANCELED) st = comm_agree(t->world, st);
     r->seconds = clock_seconds() - begin;
     r->stopped = r->stopped || st != ST_OK;
+    if (st != ST_OK && st != ST_CANCELED) return st; /* what counts may still run */
     mine.process = clock_process_seconds() - processor;
     if (t->line_worker) line_worker_stats(t->line_worker, &mine);
     if (t->decode_worker) decode_worker_stats(t->decode_worker, &mine);
-    return st == ST_OK || st == ST_CANCELED ? report_stats(t, &mine, r, st) : st;
+    return report_stats(t, &mine, r, st);
 }
 
 /* ---- closing --------------------------------------------------------------------------------- */
