@@ -2,8 +2,8 @@
  * work_source.c - which clips can share a line.
  *
  * A line is opened for a model's numbers, a precision, numerics and a size; a clip that differs in
- * one of them would need another. Two models are the same if their cards say the same, not only if they
- * are called the same: a queue may hold clips of a card that was edited in between.
+ * one of them would need another. Two models are the same if their cards say the same, not only if
+ * they are called the same: a queue may hold clips of a card that was edited in between.
  */
 #include "pipeline/engine/work_source.h"
 
