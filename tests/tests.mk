@@ -1,6 +1,6 @@
 # The tests: programs, and lists of command lines that tests/run runs.
 HUNT ?= 200
-UNIT := base/unit_base base/unit_json_tree base/unit_track kernels/unit_cpu kernels/unit_cuda_plan \
+UNIT := base/unit_base base/unit_json_tree base/unit_track base/unit_file_hash kernels/unit_cpu kernels/unit_cuda_plan \
         kernels/unit_cuda_fused kernels/unit_cuda_conv kernels/unit_pixels \
         cluster/unit_roles cluster/unit_topo cluster/unit_cost \
         jobs/unit_yaml jobs/unit_card jobs/unit_sweep jobs/unit_job jobs/unit_docs jobs/unit_format jobs/unit_spec jobs/unit_queue \
@@ -51,6 +51,7 @@ $B/tests/engine_run: $O/tests/engine/hanging_backend.o
 $B/tests/check_kernels: $(CHECK:%.c=$O/tests/kernels/%.o)
 $(call at,comm/line_comm comm/mpi_comm $(NCCL_LINE) comm/mpi_nccl): $(COMM_CHECKS:%.c=$O/tests/comm/%.o)
 $B/tests/unit_written: LINK_OPT = $(addprefix -Wl$(comma)--wrap=,write pwrite pread fsync close rename mkdir)
+$B/tests/unit_file_hash: LINK_OPT = -Wl,--wrap=digest_file,--wrap=time
 $B/tests/line_mistakes: LINK_OPT = $(addprefix -Wl$(comma)--wrap=,kv_window_spans kv_clean_spans kv_rerun_find average_add)
 $B/tests/line_memory: LINK_OPT = $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc aligned_alloc free)
 $B/tests/alloc_nth: LINK_OPT = $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc strdup strndup)

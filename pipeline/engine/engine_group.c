@@ -52,9 +52,11 @@ static const char *own_vae_hash(const struct group *t)
 static status hash_for_all(struct group *t)
 {
     if (t->world->rank) return ST_OK;
-    if (!own_vae_hash(t)) TRY(model_file_hash(t->model.vae, file_set_vae, t->vae_hash));
+    if (!own_vae_hash(t))
+        TRY(model_file_hash(t->model.vae, file_set_vae, group_hash_cache(t), t->vae_hash));
     for (int i = 0; i < t->model.loras; i++)
-        TRY(model_file_hash(t->model.lora[i].file, weights_folders(WEIGHTS_LORA), t->lora_hash[i]));
+        TRY(model_file_hash(t->model.lora[i].file, weights_folders(WEIGHTS_LORA),
+                            group_hash_cache(t), t->lora_hash[i]));
     return ST_OK;
 }
 

@@ -340,6 +340,7 @@ static void fingerprints(void **state)
 {
     static const char text[] =
         HEAD "weights: w\nconfig: c\ntext: {encoder: e, tokenizer: t}\nvae: v\n" STEPS ROLL TAIL;
+    struct file_hash_rule const sampled = { .whole = false }, whole = { .whole = true };
     off_t const mib = 1 << 20, big = 200 * mib;
     char dir[] = "/tmp/unit_card.XXXXXX", id[4][DIGEST_HEX];
     struct card c;
@@ -359,29 +360,43 @@ static void fingerprints(void **state)
                                   "%s: vae: %s/v: No such file or directory",
                                   path, weights, path, dir, path, dir, path, dir, path, dir);
     assert_string_equal(error_last()->msg, want);
-    assert_int_equal(card_fingerprint(&c, id[0]), ST_FORMAT);
+    assert_int_equal(card_fingerprint(&c, &sampled, id[0]), ST_FORMAT);
 
     const char *const others[] = { c.config, c.encoder, c.tokenizer, c.vae };
     for (int i = 0; i < COUNT_OF(others); i++)
         assert_int_equal(file_write(others[i], "xx", (size_t)(1 + i % 2)), ST_OK);
     sparse(weights, 10, 3);
     assert_int_equal(card_check_files(&c, NULL), ST_OK);
-    assert_int_equal(card_fingerprint(&c, id[0]), ST_OK);
+    assert_int_equal(card_fingerprint(&c, &sampled, id[0]), ST_OK);
     assert_int_equal(strlen(id[0]), 64);
     sparse(weights, 10, 4);
-    assert_int_equal(card_fingerprint(&c, id[1]), ST_OK);
+    assert_int_equal(card_fingerprint(&c, &sampled, id[1]), ST_OK);
     assert_string_not_equal(id[0], id[1]);
 
     sparse(weights, big, big - 1);
-    assert_int_equal(card_fingerprint(&c, id[0]), ST_OK);
+    assert_int_equal(card_fingerprint(&c, &sampled, id[0]), ST_OK);
     sparse(weights, big, 0);
-    assert_int_equal(card_fingerprint(&c, id[1]), ST_OK);
+    assert_int_equal(card_fingerprint(&c, &sampled, id[1]), ST_OK);
     sparse(weights, big, (big - mib) / 63);
-    assert_int_equal(card_fingerprint(&c, id[2]), ST_OK);
+    assert_int_equal(card_fingerprint(&c, &sampled, id[2]), ST_OK);
     sparse(weights, big + 1, 0);
-    assert_int_equal(card_fingerprint(&c, id[3]), ST_OK);
+    assert_int_equal(card_fingerprint(&c, &sampled, id[3]), ST_OK);
     for (int i = 0; i < 4; i++)
         for (int k = 0; k < i; k++) assert_string_not_equal(id[i], id[k]);
+
+    /* Between two samples: seen by the hash of all bytes alone. */
+    for (int i = 0; i < 2; i++) {
+        sparse(weights, big, 2 * mib + i);
+        assert_int_equal(card_fingerprint(&c, &sampled, id[i]), ST_OK);
+        assert_int_equal(card_fingerprint(&c, &whole, id[2 + i]), ST_OK);
+    }
+    assert_string_equal(id[0], id[1]);
+    assert_string_not_equal(id[2], id[3]);
+    assert_string_not_equal(id[0], id[2]);
+    sparse(weights, 10, 3);
+    assert_int_equal(card_fingerprint(&c, &sampled, id[0]), ST_OK);
+    assert_int_equal(card_fingerprint(&c, &whole, id[1]), ST_OK);
+    assert_string_equal(id[0], id[1]);
 
     card_close(&c);
     assert_int_equal(dir_remove(dir), ST_OK);
