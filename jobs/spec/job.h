@@ -70,6 +70,7 @@ struct job {
     int precision;           /* enum clip_precision */
     struct model_lora *lora; /* behind those of the card */
     int loras;
+    const struct tree_node *window; /* over the card's (window.c), or NULL */
 
     struct job_clip clip;
 

@@ -318,6 +318,7 @@ static const struct field job_fields[] = {
       .required = true,
       .allowed = "the path of a model card" },
     NODE("lora", lora),
+    NODE("window", job.window),
     NODE("prompt", prompt),
     NODE("prompts", prompts),
     { .name = "start", .type = FIELD_READ, .to = AT(job.start), .read = start_read },

@@ -287,7 +287,7 @@ static void refused_keys(void **state)
           "d/j.yaml:1:1: found prompt and prompts; allowed: exactly one of prompt and prompts" },
         { BASE "clips: 1\n",
           "d/j.yaml:6:1: clips: unknown key (did you mean clip?); allowed: render, name, owner, "
-          "priority, model, lora, prompt, prompts, start, quantize, long_prompts, clip, sweep, output, "
+          "priority, model, lora, window, prompt, prompts, start, quantize, long_prompts, clip, sweep, output, "
           "labels, run, after" },
         { BASE "priority: 101\n",
           "d/j.yaml:6:11: priority: found \"101\"; allowed: a whole number from 0 to 100" },
@@ -648,12 +648,18 @@ static void ids(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_least_job),   cmocka_unit_test(the_full_job),
-        cmocka_unit_test(lengths),         cmocka_unit_test(prompts_in_force),
-        cmocka_unit_test(several_jobs),    cmocka_unit_test(what_a_queue_is_told),
-        cmocka_unit_test(refused_keys),    cmocka_unit_test(refused_clips),
-        cmocka_unit_test(refused_prompts), cmocka_unit_test(refused_outputs),
-        cmocka_unit_test(refused_sizes),   cmocka_unit_test(ids),
+        cmocka_unit_test(the_least_job),
+        cmocka_unit_test(the_full_job),
+        cmocka_unit_test(lengths),
+        cmocka_unit_test(prompts_in_force),
+        cmocka_unit_test(several_jobs),
+        cmocka_unit_test(what_a_queue_is_told),
+        cmocka_unit_test(refused_keys),
+        cmocka_unit_test(refused_clips),
+        cmocka_unit_test(refused_prompts),
+        cmocka_unit_test(refused_outputs),
+        cmocka_unit_test(refused_sizes),
+        cmocka_unit_test(ids),
     };
     return cmocka_run_group_tests_name("unit_job", tests, NULL, NULL);
 }
