@@ -75,6 +75,7 @@ static void the_models(void **state)
         int attention, sink;
         int frames, shift, first_steps, loras; /* 0: 3, 5, none, none */
         bool image, video;
+        enum kv_rule rule;
     } rows[] = {
         { "models/rolling-forcing-1.3b.yaml", "generator_ema", 5, 200, true, WINDOW_ROLLING, 21, 3,
           .video = true },
@@ -93,6 +94,8 @@ static void the_models(void **state)
           WINDOW_BLOCK, 21, 0, .frames = 1, .first_steps = 4, .image = true, .video = true },
         { "models/self-forcing-1.3b.yaml", "generator_ema", 4, 250, true, WINDOW_BLOCK, 21, 0,
           .frames = 3 },
+        { "models/reward-forcing-1.3b.yaml", NULL, 4, 250, true, WINDOW_BLOCK, 9, 3,
+          .rule = KV_EMA_SINK },
         { "models/krea-realtime-14b.yaml", NULL, 4, 625, false, WINDOW_BLOCK, 6, 0, .frames = 3 },
     };
 
@@ -111,6 +114,7 @@ static void the_models(void **state)
         assert_int_equal((c.starts & 1u << CLIP_START_VIDEO) != 0, rows[i].video);
         assert_int_equal((c.starts & 1u << CLIP_START_LATENTS) != 0, rows[i].video);
         assert_int_equal(c.window, rows[i].window);
+        assert_int_equal(c.rule, rows[i].rule);
         assert_int_equal(c.attention_frames, rows[i].attention);
         assert_int_equal(c.sink_frames, rows[i].sink);
         if (rows[i].outer_key) assert_string_equal(c.outer_key, rows[i].outer_key);
