@@ -64,30 +64,53 @@ static status fail_changed(const char *path, const char *since)
                 path, since);
 }
 
-status file_sample_read(struct file_sample *out, struct strbuf *text, const char *path)
+static status read_samples(struct strbuf *text, const char *path, struct file_stamp *stamp)
 {
-    struct strbuf own = { 0 };
     struct file_stamp after;
     struct file_map m;
     status st = ST_OK;
 
     TRY(file_map(&m, path));
-    TRY_OUT(add_digests(&own, path, &m));
-    if (own.failed) FAIL_OUT(ST_NOMEM, "%s: no memory for its hash", path);
+    *stamp = m.stamp;
+    TRY_OUT(add_digests(text, path, &m));
     TRY_OUT(file_stamp_of(&after, path));
-    if (memcmp(&after, &m.stamp, sizeof after) != 0)
-        FAIL_OUT(ST_IO, "%s: changes while it is read", path);
-    write_identity(out->identity, &m.stamp);
-    TRY_OUT(digest_bytes(own.s, own.len, out->sum));
-    strbuf_add(text, own.s, own.len);
+    if (memcmp(&after, stamp, sizeof after) != 0)
+        st = fail(ST_IO, "%s: changes while it is read", path);
 out:
-    strbuf_free(&own);
     file_unmap(&m);
     return st;
 }
 
+static status read_whole(struct strbuf *text, const char *path, const char *cache,
+                         struct file_stamp *stamp)
+{
+    char hex[DIGEST_HEX];
+
+    TRY(file_hash(path, cache, stamp, hex));
+    strbuf_addf(text, "%lld %s", (long long)stamp->size, hex);
+    return ST_OK;
+}
+
+status file_sample_read(struct file_sample *out, struct strbuf *text, const char *path,
+                        const struct file_hash_rule *rule)
+{
+    struct strbuf own = { 0 };
+    struct file_stamp stamp;
+    status st = ST_OK;
+
+    if (rule->whole) TRY_OUT(read_whole(&own, path, rule->cache, &stamp));
+    else TRY_OUT(read_samples(&own, path, &stamp));
+    if (own.failed) FAIL_OUT(ST_NOMEM, "%s: no memory for its hash", path);
+    write_identity(out->identity, &stamp);
+    TRY_OUT(digest_bytes(own.s, own.len, out->sum));
+    strbuf_add(text, own.s, own.len);
+out:
+    strbuf_free(&own);
+    return st;
+}
+
 status file_sample_check(const char *path, const struct file_sample *before,
-                         char identity[FILE_IDENTITY])
+                         const struct file_hash_rule *rule, char identity[FILE_IDENTITY])
 {
     struct strbuf text = { 0 };
     struct file_sample here;
@@ -101,7 +124,7 @@ status file_sample_check(const char *path, const struct file_sample *before,
         return fail_changed(path, "read for its hash");
     memcpy(identity, current, sizeof current);
     if (same) return ST_OK;
-    status const st = file_sample_read(&here, &text, path);
+    status const st = file_sample_read(&here, &text, path, rule);
     strbuf_free(&text);
     TRY(st);
     memcpy(identity, here.identity, sizeof here.identity);

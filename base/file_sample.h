@@ -5,7 +5,7 @@
 #ifndef FILE_SAMPLE_H
 #define FILE_SAMPLE_H
 
-#include "base/digest.h"
+#include "base/file_hash.h"
 #include "base/strbuf.h"
 
 enum { FILE_IDENTITY = 256 };
@@ -18,13 +18,15 @@ struct file_sample {
 
 /* "SIZE " and hashes of the file's bytes are added to `text`: up to 64 MiB of all of them, of a
  * larger file of 64 pieces of 1 MiB spread evenly over it, the first and the last included.
- * ST_IO if the file changes meanwhile, or another takes its name. */
-status file_sample_read(struct file_sample *out, struct strbuf *text, const char *path) MUST_USE;
+ * Under rule->whole the hash of all bytes stands there, however large. ST_IO if the file changes
+ * meanwhile, or another takes its name. */
+status file_sample_read(struct file_sample *out, struct strbuf *text, const char *path,
+                        const struct file_hash_rule *rule) MUST_USE;
 
 /* Is the file what was sampled? On the machine that sampled it its identity must be the same; on
- * another it is sampled there. ST_IO names the file if not. identity: of the file here, for the
- * next question; may be out->identity of `before`. */
+ * another it is sampled there by the same rule. ST_IO names the file if not. identity: of the file
+ * here, for the next question; may be out->identity of `before`. */
 status file_sample_check(const char *path, const struct file_sample *before,
-                         char identity[FILE_IDENTITY]) MUST_USE;
+                         const struct file_hash_rule *rule, char identity[FILE_IDENTITY]) MUST_USE;
 
 #endif /* FILE_SAMPLE_H */

@@ -5,14 +5,17 @@
 #include "cmd/job_encoders.h"
 #include "cmd/opts.h"
 #include "cmd/prompt_lengths.h"
+#include "cmd/user_cache.h"
 #include "jobs/spec/clip.h"
 #include "pipeline/engine/model_check.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct check {
     bool json, no_files;
+    struct file_hash_rule hash;
     struct strbuf out; /* printed when everything is sound */
     int jobs;
     struct error_list wrong;
@@ -113,7 +116,7 @@ static status check_model_files(struct check *k, const struct card *card, char i
     TRY_OUT(card_spec(&model, card));
     TRY_OUT(model_check(&wrong, &model));
     if (wrong.count) st = error_list_end(&wrong);
-    else st = card_fingerprint(card, id);
+    else st = card_fingerprint(card, &k->hash, id);
     if (keep_error(k, st)) st = ST_OK;
 out:
     error_list_free(&wrong);
@@ -169,7 +172,9 @@ static status check_job_file(struct check *k, const char *path)
 status cmd_check(int argc, char **argv)
 {
     struct check k = { 0 };
+    const char *hash = "sampled";
     struct opt const table[] = {
+        HASH_OPTION(hash),
         { "json", OPT_FLAG, &k.json, .help = "print the plan as JSON, a list of jobs" },
         { "no-files", OPT_FLAG, &k.no_files,
           .help = "do not look at the model's files; clips get no ids" },
@@ -189,12 +194,15 @@ status cmd_check(int argc, char **argv)
     TRY(opts_parse(&o, &argc, argv, &help));
     if (help) return ST_OK;
     if (argc < 2) return fail(ST_ARG, "check needs at least one JOB.yaml; see --help");
+    char *const hashes = user_cache_path("hashes");
+    k.hash = (struct file_hash_rule){ .whole = !strcmp(hash, "full"), .cache = hashes };
     for (int i = 1; i < argc; i++) TRY_OUT(check_job_file(&k, argv[i]));
     TRY_OUT(error_list_end(&k.wrong));
     if (k.json) strbuf_addf(&k.out, "\n]\n");
     if (k.out.failed) st = fail(ST_NOMEM, "no memory to print the plan");
     else fputs(k.out.s, stdout);
 out:
+    free(hashes);
     prompt_lengths_close(&k.lengths);
     strbuf_free(&k.out);
     error_list_free(&k.wrong);

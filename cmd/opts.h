@@ -43,4 +43,15 @@ status opts_parse(const struct opts *o, int *argc, char **argv, bool *help) MUST
 /* One line on stderr: the command and every option's value in force. */
 void opts_print(const struct opts *o);
 
+/* A row for those who make ids: `words` becomes "sampled" or "full". */
+#define HASH_OPTION(words)                                                                         \
+    {                                                                                              \
+        "hash", OPT_CHOICE, &(words),                                                              \
+            .value = "HOW",                                                                        \
+            .help =                                                                                \
+                "what the ids have of the model's files: of large ones samples, or all bytes, "    \
+                "which are read once and remembered",                                              \
+            .choices = "sampled|full"                                                              \
+    }
+
 #endif /* OPTS_H */

@@ -76,6 +76,7 @@ status queue_clean(struct queue *q, struct attempts_found *found, int *folders) 
 
 struct queue_submission {
     bool held;
+    bool whole; /* the model's files are hashed whole; worlds do it likewise */
 };
 
 /* What became of one job. */

@@ -5,9 +5,10 @@
 
 #include <jansson.h>
 #include <stdio.h>
+#include <string.h>
 
 struct submit_options {
-    const char *queue;
+    const char *queue, *hash;
     bool json, held;
     bool failed; /* no memory for a job's line of JSON */
 };
@@ -16,6 +17,7 @@ static status parse_submit(struct submit_options *o, int *argc, char **argv, boo
 {
     struct opt const table[] = {
         QUEUE_OPTION(&o->queue),
+        HASH_OPTION(o->hash),
         { "hold", OPT_FLAG, &o->held, .help = "begin none before `queue release`" },
         { "json", OPT_FLAG, &o->json, .help = "print a JSON object a job" },
     };
@@ -51,7 +53,7 @@ static void print_job(void *arg, const struct queue_submitted *s)
 /* A queue in a file of this user is made by its first job; a server's is made by its owner. */
 status cmd_submit(int argc, char **argv)
 {
-    struct submit_options o = { 0 };
+    struct submit_options o = { .hash = "sampled" };
     struct queue *q = NULL;
     bool help;
 
@@ -59,8 +61,10 @@ status cmd_submit(int argc, char **argv)
     if (help) return ST_OK;
     status st = queue_place_open(&q, o.queue, queue_place_is_file(o.queue));
     if (st == ST_OK)
-        st = queue_jobs_submit(q, argv + 1, argc - 1, &(struct queue_submission){ .held = o.held },
-                               print_job, &o);
+        st = queue_jobs_submit(
+            q, argv + 1, argc - 1,
+            &(struct queue_submission){ .held = o.held, .whole = !strcmp(o.hash, "full") },
+            print_job, &o);
     queue_close(&q);
     if (st == ST_OK && o.failed) return fail(ST_NOMEM, "no memory for JSON");
     return st;

@@ -11,6 +11,7 @@
 #include "cmd/clip_folder.h"
 #include "cmd/job_encoders.h"
 #include "cmd/queue/cmd_queue_internal.h"
+#include "cmd/user_cache.h"
 #include "jobs/spec/spec_json.h"
 #include "pipeline/engine/output_formats.h"
 
@@ -67,12 +68,13 @@ static json_t *encoders_json(const struct job *job)
 }
 
 /* `document`: the job's place in its file. */
-static status write_spec(char **out, const struct source_file *f, int document)
+static status write_spec(char **out, const struct source_file *f, int document, bool whole)
 {
-    json_t *const root = json_pack("{s:i, s:s, s:i, s:s%, s:o}", "spec", SPEC_VERSION, "path",
-                                   f->path, "document", document, "text", f->text, f->len,
-                                   "encoders", encoders_json(&f->jobs.job[document]));
+    json_t *root = json_pack("{s:i, s:s, s:i, s:s%, s:o}", "spec", SPEC_VERSION, "path", f->path,
+                             "document", document, "text", f->text, f->len, "encoders",
+                             encoders_json(&f->jobs.job[document]));
 
+    if (whole) json_set(&root, "hash", json_string("full"));
     *out = root ? json_write(root, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
     json_decref(root);
     return *out ? ST_OK : fail(ST_NOMEM, "%s: no memory for its text", f->path);
@@ -93,11 +95,22 @@ static status set_encoders(struct job *job, const json_t *names)
 
 /* ---- clips ---- */
 
-static status expand_job(struct queue_expanded *x, struct job *job, const struct card *card)
+static status identify_model(struct model_spec *m, const struct card *card, bool whole)
+{
+    char *const hashes = user_cache_path("hashes");
+    status const st =
+        card_identify(m, card, &(struct file_hash_rule){ .whole = whole, .cache = hashes });
+
+    free(hashes);
+    return st;
+}
+
+static status expand_job(struct queue_expanded *x, struct job *job, const struct card *card,
+                         bool whole)
 {
     TRY(card_check_files(card, NULL));
     TRY(card_spec(&x->model, card));
-    TRY(card_identify(&x->model, card));
+    TRY(identify_model(&x->model, card, whole));
     return clip_expand(&x->clips, job, card, &(struct clip_options){ .model_id = x->model.id });
 }
 
@@ -112,6 +125,7 @@ static status expand_text(struct queue_expanded *out, const json_t *root, const 
 {
     const char *const path = json_string_value(json_object_get(root, "path"));
     const char *const text = json_string_value(json_object_get(root, "text"));
+    const char *const hash = json_string_value(json_object_get(root, "hash"));
     json_int_t const document = json_integer_value(json_object_get(root, "document"));
     struct job_file f;
     struct card card = { 0 };
@@ -124,7 +138,7 @@ static status expand_text(struct queue_expanded *out, const json_t *root, const 
         FAIL_OUT(ST_FORMAT, "job %s: its text in the queue has %d jobs", name, f.jobs);
     TRY_OUT(set_encoders(&f.job[document], json_object_get(root, "encoders")));
     TRY_OUT(clip_card(&card, &f.job[document]));
-    st = expand_job(out, &f.job[document], &card);
+    st = expand_job(out, &f.job[document], &card, hash && !strcmp(hash, "full"));
 out:
     card_close(&card);
     job_close(&f);
@@ -214,9 +228,9 @@ static status make_ready(struct ready_job *r, struct submitting *s, struct sourc
 
     r->job = job;
     TRY(job_encoders_settle(&s->encoders, job));
-    TRY(write_spec(&r->spec, f, document));
+    TRY(write_spec(&r->spec, f, document, s->how->whole));
     TRY(clip_card(&r->card, job));
-    TRY(expand_job(&r->x, job, &r->card));
+    TRY(expand_job(&r->x, job, &r->card, s->how->whole));
     TRY(prompt_lengths_check(&s->lengths, job, &r->card, &r->x.clips));
     TRY(clip_folder_open(job));
     for (int i = 0; i < r->x.clips.count; i++) {

@@ -8,6 +8,7 @@
 #include "comm/comm.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* ---- the work ----------------------------------------------------------------------- */
 
@@ -73,7 +74,7 @@ static status check_result(const struct job_render *r, const struct engine_resul
 static status parse_render(struct render_request *w, struct work_list_options *list,
                            struct prompt_request *prompt, int *argc, char **argv, bool *help)
 {
-    const char *clips = NULL, *part = NULL;
+    const char *clips = NULL, *part = NULL, *hash = "sampled";
     struct opt const table[] = {
         { "prompt", OPT_TEXT, &prompt->text, .value = "TEXT",
           .help = "render this one sentence, without a job file" },
@@ -92,6 +93,7 @@ static status parse_render(struct render_request *w, struct work_list_options *l
         { "part", OPT_TEXT, &part, .value = "K/N",
           .help = "only the K-th of N parts of each job's clips, from 1" },
         RENDER_OPTIONS(*w),
+        HASH_OPTION(hash),
         { "verify", OPT_FLAG, &list->verify,
           .help = "read all files of finished clips before they are skipped" },
         { "fail-fast", OPT_FLAG, &w->fail_fast,
@@ -114,6 +116,7 @@ static status parse_render(struct render_request *w, struct work_list_options *l
     TRY(prompt_request_check(prompt));
     TRY(render_request_check(w));
     TRY(clip_choice_read(&list->choice, clips, part));
+    list->hash.whole = !strcmp(hash, "full");
     opts_print(&o);
     return ST_OK;
 }
@@ -146,6 +149,7 @@ static status render_jobs(const struct render_request *w, const struct work_list
 
     if (!same) return fail(ST_NOMEM, "%d jobs", jobs);
     r.list_options.precision = render_precision(w);
+    r.list_options.hash.cache = w->hashes;
     r.list_options.given = job_numerics_given(&w->backend);
     status st = render_run(w, &work, &result);
     bool const failed_fast = st == ST_CANCELED && w->fail_fast && result.failed;

@@ -3,6 +3,7 @@
 #ifndef RENDER_INTERNAL_H
 #define RENDER_INTERNAL_H
 
+#include "base/file_hash.h"
 #include "pipeline/engine/engine.h"
 #include "pipeline/engine/work_source.h"
 
@@ -37,6 +38,7 @@ struct work_list_options {
     bool verify;               /* read finished clips before they are skipped */
     bool same_numerics;        /* those made with other numerics are made again */
     const struct engine_options *engine; /* of this render; NULL: not known */
+    struct file_hash_rule hash;          /* of the models' files */
     struct clip_numerics given;          /* by options: a job that asks otherwise is refused */
 };
 

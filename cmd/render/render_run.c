@@ -5,6 +5,7 @@
 #include "base/strbuf.h"
 #include "cmd/cmd.h"
 #include "cmd/render/render_internal.h"
+#include "cmd/user_cache.h"
 #include "comm/world.h"
 #include "pipeline/engine/model_pool.h"
 
@@ -167,6 +168,7 @@ static struct engine_options options_of(const struct render_request *w, const st
         .deadline_s = w->deadline,
         .stall_s = w->stall < w->deadline ? w->stall : w->deadline,
         .prompt_cache = w->no_cache ? NULL : w->cache,
+        .hash_cache = w->hashes,
         .trace = w->trace,
         .same = same,
         .stop = heed_stop,
@@ -213,21 +215,13 @@ out:
 
 /* ---- options ------------------------------------------------------------------------- */
 
-/* Where embeddings are kept between renders: the user's cache folder. */
-static char *default_cache(void)
-{
-    const char *const xdg = getenv("XDG_CACHE_HOME"), *const home = getenv("HOME");
-
-    if (xdg && xdg[0] == '/') return str_format("%s/rollmill/prompts", xdg);
-    return home && home[0] == '/' ? str_format("%s/.cache/rollmill/prompts", home) : NULL;
-}
-
 void render_request_begin(struct render_request *w)
 {
     *w = (struct render_request){ .text = "same",
                                   .precision = "job",
                                   .aim = "throughput",
-                                  .home_cache = default_cache(),
+                                  .home_cache = user_cache_path("prompts"),
+                                  .hashes = user_cache_path("hashes"),
                                   .ranks = 1,
                                   .decode = -1,
                                   .deadline = 3600,
@@ -238,7 +232,8 @@ void render_request_begin(struct render_request *w)
 void render_request_end(struct render_request *w)
 {
     free(w->home_cache);
-    w->home_cache = NULL;
+    free(w->hashes);
+    w->home_cache = w->hashes = NULL;
 }
 
 struct opt render_option(struct render_request *w, int row)

@@ -15,6 +15,7 @@ struct render_request {
     int ranks, per_line, decode, threads, deadline, stall;
     bool no_cache, cross_nodes, no_resume, fail_fast, openjd;
     char *home_cache; /* where `cache` points if nothing is said */
+    char *hashes;     /* where hashes of whole files are kept; NULL: nowhere */
 };
 
 /* Fill in what stands if nothing is said. Whoever begins, ends. */

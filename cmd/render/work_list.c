@@ -201,7 +201,7 @@ static status expand_job(struct opening *o, struct source *s)
     TRY(card_check_files(&s->card, NULL));
     TRY(card_spec(model, &s->card));
     o->l->models++;
-    TRY(card_identify(model, &s->card));
+    TRY(card_identify(model, &s->card, &o->l->o.hash));
     TRY(clip_expand(
         &clips, s->job, &s->card,
         &(struct clip_options){ .model_id = model->id, .precision = o->l->o.precision }));

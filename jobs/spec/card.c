@@ -1,8 +1,8 @@
 /*
  * card.c - a model card: keys, and what they must be together.
  *
- * The table reads keys one by one; whether steps, window and sink fit each other is checked after,
- * with the key to change in the message.
+ * The table reads keys one by one; whether steps and window fit each other is checked after
+ * (window.c), with the key to change in the message.
  */
 #include "jobs/spec/card.h"
 #include "base/file.h"
@@ -10,7 +10,6 @@
 #include "jobs/spec/spec_internal.h"
 #include "jobs/yaml/yaml_value.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,10 +28,7 @@ struct draft {
     struct size {
         int width, height;
     } size;
-    struct {
-        int kind, attention_frames, sink_frames, sink_policy, sink_positions, policy;
-        const struct tree_node *key[KV_KEYS_COUNT];
-    } window;
+    struct window_keys window;
 };
 
 static status read_shift(const struct tree_node *n, void *to)
@@ -62,44 +58,6 @@ static const struct field text_fields[] = {
     PATH("tokenizer", tokenizer, true),
 };
 static const struct field_table text_table = { "text", text_fields, COUNT_OF(text_fields) };
-
-static const struct field window_fields[] = { { .name = "kind",
-                                                .type = FIELD_CHOICE,
-                                                .to = AT(window.kind),
-                                                .allowed = KV_WINDOW_CHOICES,
-                                                .required = true },
-                                              { .name = "attention_frames",
-                                                .type = FIELD_INT,
-                                                .to = AT(window.attention_frames),
-                                                .min = 1,
-                                                .max = 4096,
-                                                .required = true },
-                                              { .name = "sink_frames",
-                                                .type = FIELD_INT,
-                                                .to = AT(window.sink_frames),
-                                                .max = 4096,
-                                                .required = true },
-                                              { .name = "sink_policy",
-                                                .type = FIELD_CHOICE,
-                                                .to = AT(window.sink_policy),
-                                                .allowed = "fixed" },
-                                              { .name = "sink_positions",
-                                                .type = FIELD_CHOICE,
-                                                .to = AT(window.sink_positions),
-                                                .allowed = KV_SINK_CHOICES },
-                                              { .name = "policy",
-                                                .type = FIELD_CHOICE,
-                                                .to = AT(window.policy),
-                                                .allowed = KV_NAMED_RULE_CHOICES },
-#define KEY(word)                                                                                  \
-    { .name = #word,                                                                               \
-      .type = FIELD_READ,                                                                          \
-      .to = AT(window.key) + KV_KEY_##word * sizeof(const struct tree_node *),                     \
-      .read = field_node },
-                                              KV_KEYS(KEY)
-#undef KEY
-};
-static const struct field_table window_table = { "window", window_fields, COUNT_OF(window_fields) };
 
 static const struct field card_fields[] = {
     { .name = "card",
@@ -134,7 +92,11 @@ static const struct field card_fields[] = {
       .min = 1,
       .max = 16,
       .required = true },
-    { .name = "window", .type = FIELD_MAP, .map = &window_table, .required = true },
+    { .name = "window",
+      .type = FIELD_READ,
+      .to = AT(window),
+      .read = window_read,
+      .required = true },
     { .name = "size", .type = FIELD_READ, .to = AT(size), .read = read_size },
     { .name = "starts", .type = FIELD_READ, .to = AT(starts), .read = starts_read },
     { .name = "context_noise", .type = FIELD_INT, .to = AT(context_noise) },
@@ -167,65 +129,6 @@ static status read_steps(const struct tree_node *list, bool warp, double step[MO
     return ST_OK;
 }
 
-static status refuse_window(const struct tree_node *root, const char *key, const char *fmt, ...)
-    PRINTF_LIKE(3, 4);
-
-/* Say which key of the window is wrong, and what is allowed. */
-static status refuse_window(const struct tree_node *root, const char *key, const char *fmt, ...)
-{
-    char allowed[160];
-    va_list ap;
-
-    va_start(ap, fmt);
-    vsnprintf(allowed, sizeof allowed, fmt, ap);
-    va_end(ap);
-    return tree_refuse(tree_find(tree_find(root, "window"), key), allowed);
-}
-
-static status check_window(const struct tree_node *root, const struct card *c)
-{
-    int const block = c->frames_per_block;
-    int const levels = kv_window_is_joint(c->window) ? c->steps : 1;
-    int const least = levels * block + c->sink_frames, most = CARD_BLOCKS * block;
-
-    if (!kv_rule_fits(c->rule, c->window))
-        return refuse_window(root, "policy", "in a rolling window: %s",
-                             "rolling-sink and ema-sink, both experimental");
-    if (c->rule == KV_USUAL && c->sink_frames && c->sink_frames != block)
-        return refuse_window(root, "sink_frames", "0, or %d, the clip's first block", block);
-    if (c->key[KV_KEY_renew_sink] != 0 && (kv_window_is_joint(c->window) || !c->sink_frames))
-        return refuse_window(root, "renew_sink", "0 in a rolling window, or without a sink");
-    if (c->rule != KV_USUAL && (c->attention_frames < least || c->attention_frames > most))
-        return refuse_window(root, "attention_frames", "%d to %d for these steps and this sink",
-                             least, most);
-    if (c->rule == KV_USUAL &&
-        (c->attention_frames % block || c->attention_frames < least || c->attention_frames > most))
-        return refuse_window(root, "attention_frames",
-                             "a multiple of %d, %d to %d for these steps and this sink", block,
-                             least, most);
-    return ST_OK;
-}
-
-/* A number of the policy's own. */
-static status read_policy_key(const struct tree_node *n, enum kv_key k, struct card *c)
-{
-    const struct kv_key_bounds *const b = kv_key_bounds(c->rule, k);
-    char allowed[96];
-    double v;
-
-    if (!n) return ST_OK;
-    if (!b)
-        return tree_fail_key(n, "%s is no key of the policy %s", kv_key_name(k),
-                             kv_rule_name(c->rule));
-    snprintf(allowed, sizeof allowed, "a %snumber from %g to %g", b->whole ? "whole " : "",
-             b->least, b->most);
-    if (n->kind != TREE_SCALAR || !value_decimal(n->text, &v) || !(v >= b->least && v <= b->most) ||
-        (b->whole && v != (double)(int)v))
-        return tree_refuse(n, allowed);
-    c->key[k] = v;
-    return ST_OK;
-}
-
 static status resolve_paths(struct card *c, const struct draft *d)
 {
     const struct {
@@ -249,7 +152,7 @@ static status resolve_paths(struct card *c, const struct draft *d)
 static status fill_card(struct card *c)
 {
     const struct tree_node *const root = c->tree->doc[0];
-    struct draft d = { .window.sink_positions = -1, .window.policy = -1 };
+    struct draft d = { .window = window_unsaid };
 
     if (c->tree->docs > 1)
         return tree_fail(c->tree->doc[1], "found a second document; allowed: one card");
@@ -260,24 +163,16 @@ static status fill_card(struct card *c)
     c->warp = d.warp;
     c->shift = d.shift;
     c->frames_per_block = d.frames_per_block;
-    c->window = (enum window_kind)d.window.kind;
-    c->attention_frames = d.window.attention_frames;
-    c->sink_frames = d.window.sink_frames;
-    c->sink = (enum kv_sink)(d.window.sink_positions + 1); /* not said: usual */
-    c->rule = (enum kv_rule)(d.window.policy + 1);
-    kv_keys_usual(c->rule, c->key);
-    for (int i = 0; i < KV_KEYS_COUNT; i++)
-        TRY(read_policy_key(d.window.key[i], (enum kv_key)i, c));
     c->starts = d.starts;
     c->width = d.size.width;
     c->height = d.size.height;
     c->license = d.license;
     TRY(read_steps(d.steps, d.warp, c->step, &c->steps));
     if (d.first_steps) TRY(read_steps(d.first_steps, d.warp, c->first_step, &c->first_steps));
+    TRY(window_take(tree_find(root, "window"), &d.window, c));
     if (d.first_steps && kv_window_is_joint(c->window))
         return tree_refuse(d.first_steps, "no such key with a rolling window, in which a block "
                                           "takes a step in every tick");
-    TRY(check_window(root, c));
     TRY(lora_read(d.lora, &c->lora, &c->loras));
     return resolve_paths(c, &d);
 }

@@ -8,7 +8,7 @@
 #ifndef CARD_H
 #define CARD_H
 
-#include "base/digest.h"
+#include "base/file_hash.h"
 #include "jobs/spec/model_spec.h"
 #include "jobs/yaml/yaml_schema.h"
 
@@ -73,15 +73,17 @@ status card_add_loras(struct card *c, const struct model_lora *lora, int count) 
  * that need not be there, "text.encoder"; or NULL. */
 status card_check_files(const struct card *c, const char *spared) MUST_USE;
 
-/* 64 hex digits that stand for the bytes of the model's files. A file of at most
- * 64 MiB goes in whole; a larger one by its size and 64 pieces of 1 MiB spread evenly
- * over it, the first and the last included (a torch file's last piece holds the
- * checksums of all its parts). ST_FORMAT if a file is missing. */
-status card_fingerprint(const struct card *c, char hex[DIGEST_HEX]) MUST_USE;
+/* 64 hex digits that stand for the bytes of the model's files. By rule->whole all of them go in;
+ * else a file of at most 64 MiB whole, and a larger one by its size and 64 pieces of 1 MiB spread
+ * evenly over it, the first and the last included (a torch file's last piece holds the checksums of
+ * all its parts). ST_FORMAT if a file is missing. */
+status card_fingerprint(const struct card *c, const struct file_hash_rule *rule,
+                        char hex[DIGEST_HEX]) MUST_USE;
 
 /* The same into m->id, and all files as they are now into m->file; of a model that card_spec has
  * made. */
-status card_identify(struct model_spec *m, const struct card *c) MUST_USE;
+status card_identify(struct model_spec *m, const struct card *c,
+                     const struct file_hash_rule *rule) MUST_USE;
 
 /* The same for those who know no cards. Its id stays empty; card_identify fills it. ST_NOMEM. */
 status card_spec(struct model_spec *out, const struct card *c) MUST_USE;

@@ -133,7 +133,8 @@ static status note_file(struct model_spec *m, int *room, const char *path,
     return ST_OK;
 }
 
-static status add_role(struct strbuf *t, const struct role *role, struct model_spec *m, int *room)
+static status add_role(struct strbuf *t, const struct role *role, const struct file_hash_rule *rule,
+                       struct model_spec *m, int *room)
 {
     struct file_sample sample;
     struct file_set s;
@@ -142,14 +143,15 @@ static status add_role(struct strbuf *t, const struct role *role, struct model_s
     TRY(open_role(&s, role));
     for (int i = 0; i < s.count && st == ST_OK; i++) {
         strbuf_addf(t, "%s ", role->name);
-        st = file_sample_read(&sample, t, s.path[i]);
+        st = file_sample_read(&sample, t, s.path[i], rule);
         if (st == ST_OK && m) st = note_file(m, room, s.path[i], &sample);
     }
     file_set_close(&s);
     return st;
 }
 
-static status identify_files(const struct card *c, char hex[DIGEST_HEX], struct model_spec *m)
+static status identify_files(const struct card *c, const struct file_hash_rule *rule,
+                             char hex[DIGEST_HEX], struct model_spec *m)
 {
     struct strbuf t = { 0 };
     struct role role[FILES];
@@ -157,7 +159,7 @@ static status identify_files(const struct card *c, char hex[DIGEST_HEX], struct 
     int room = 0;
     status st = ST_OK;
 
-    for (int i = 0; i < roles; i++) TRY_OUT(add_role(&t, &role[i], m, &room));
+    for (int i = 0; i < roles; i++) TRY_OUT(add_role(&t, &role[i], rule, m, &room));
     if (t.failed) st = fail(ST_NOMEM, "%s: no memory for its fingerprint", c->path);
     else st = digest_bytes(t.s, t.len, hex);
 out:
@@ -165,12 +167,14 @@ out:
     return st;
 }
 
-status card_fingerprint(const struct card *c, char hex[DIGEST_HEX])
+status card_fingerprint(const struct card *c, const struct file_hash_rule *rule,
+                        char hex[DIGEST_HEX])
 {
-    return identify_files(c, hex, NULL);
+    return identify_files(c, rule, hex, NULL);
 }
 
-status card_identify(struct model_spec *m, const struct card *c)
+status card_identify(struct model_spec *m, const struct card *c, const struct file_hash_rule *rule)
 {
-    return identify_files(c, m->id, m);
+    m->whole = rule->whole;
+    return identify_files(c, rule, m->id, m);
 }

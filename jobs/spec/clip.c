@@ -324,7 +324,8 @@ status clip_card(struct card *out, const struct job *job)
     if (!path_exists(job->model))
         return tree_fail(model, "%s: no such file; allowed: the path of a model card", job->model);
     TRY(card_load(out, job->model));
-    status const st = card_add_loras(out, job->lora, job->loras);
+    status st = card_add_loras(out, job->lora, job->loras);
+    if (st == ST_OK && job->window) st = window_change(job->window, out);
     if (st != ST_OK) card_close(out);
     return st;
 }

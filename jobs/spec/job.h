@@ -75,6 +75,7 @@ struct job {
     const struct tree_node *numerics_node; /* of the map; NULL: nothing is asked */
     struct model_lora *lora;               /* behind those of the card */
     int loras;
+    const struct tree_node *window; /* over the card's (window.c), or NULL */
 
     struct job_clip clip;
 

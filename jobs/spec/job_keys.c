@@ -402,6 +402,7 @@ static const struct field job_fields[] = {
       .allowed = "the path of a model card" },
     { .name = "numerics", .type = FIELD_READ, .read = read_numerics },
     NODE("lora", lora),
+    NODE("window", job.window),
     NODE("prompt", prompt),
     NODE("prompts", prompts),
     { .name = "start", .type = FIELD_READ, .to = AT(job.start), .read = start_read },

@@ -57,6 +57,7 @@ struct model_spec {
     int keys;                  /* KV_KEYS_COUNT; 0 where the rule is plain (kv_rule_is_plain) */
 
     char id[DIGEST_HEX]; /* stands for the bytes of the files (card_identify); "": not known */
+    bool whole;          /* it is of all their bytes; else of samples of large ones */
     struct model_file *file;
     int files;
 };

@@ -124,6 +124,27 @@ status start_check(const struct job *job, const struct card *card, struct clip_s
 /* Sets its hash. ST_FORMAT if the file is not there. */
 status start_hash(const struct job *job, struct clip_spec *c) MUST_USE;
 
+/* ---- window.c ---- */
+
+/* What a block attends to, as a card says it, and a job over it. */
+struct window_keys {
+    int kind, attention_frames, sink_frames, sink_policy, sink_positions, policy;
+    const struct tree_node *key[KV_KEYS_COUNT]; /* the policy's own */
+};
+extern const struct window_keys window_unsaid;
+extern const struct field_table window_table; /* of a card */
+
+/* A FIELD_READ of a card's: to is a struct window_keys *. */
+status window_read(const struct tree_node *n, void *to) MUST_USE;
+
+/* What was said goes over what the card has, and all of it must fit together. n: the map. A policy
+ * brings its usual numbers. ST_FORMAT at the key that is wrong. */
+status window_take(const struct tree_node *n, const struct window_keys *w, struct card *c) MUST_USE;
+
+/* The same of a job's map, in which every key may be left out and `policy: usual` is the window's
+ * own. */
+status window_change(const struct tree_node *n, struct card *c) MUST_USE;
+
 /* ---- prompt_schedule.c ---- */
 
 /* The times of a job's prompts, on blocks. */

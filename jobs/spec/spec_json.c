@@ -162,6 +162,7 @@ static const struct spec_key model_keys[] = {
     { "policy", SPEC_CHOICE, AT(rule), .allowed = KV_RULE_CHOICES },
     { "policy_keys", SPEC_REALS, .at = AT(key), .count = AT(keys), .max = KV_KEYS_COUNT },
     { "id", SPEC_CHARS, AT(id), .max = DIGEST_HEX },
+    { "whole", SPEC_BOOL, .at = AT(whole) },
     { "file", SPEC_LIST, AT(file), AT(files), 0, MODEL_FILES, .item = &file_table },
 };
 #undef AT

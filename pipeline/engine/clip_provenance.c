@@ -67,6 +67,8 @@ static void add_model(struct clip_provenance *a, const struct group *t)
     a->about.family = m->family;
     a->about.model_license = m->license;
     a->about.model_files = (struct sidecar_pairs){ a->file, 3 + m->loras };
+    a->about.model_id_rule =
+        m->whole ? "whole files" : "whole files up to 64 MiB, of larger ones samples";
     a->about.model_hash_rule =
         "sha256 of the file, of several files of their hashes and names; of the text encoder: names, "
         "shapes, sizes and samples (text_hash.c)";

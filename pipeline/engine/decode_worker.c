@@ -79,7 +79,7 @@ status decode_worker_open(struct decode_worker **out, struct group *t,
     d->t = t;
     d->c = *c;
     pthread_mutex_init(&d->turn, NULL);
-    TRY_OUT(model_file_hash(t->model.vae, file_set_vae, d->vae_hash));
+    TRY_OUT(model_file_hash(t->model.vae, file_set_vae, group_hash_cache(t), d->vae_hash));
     for (int i = 0; i < c->lines; i++) TRY_OUT(open_stream(d, i));
     *out = d;
     d = NULL; /* handed over */

@@ -39,6 +39,7 @@ struct engine_options {
     double stall_s;    /* longest silence of a rank, and later tick unless 16 usual ones take
                             longer; at most deadline_s */
     const char *prompt_cache; /* folder; NULL: none */
+    const char *hash_cache;   /* file of whole files' hashes (file_hash.h); NULL: none */
     const char *trace;        /* file; NULL: none */
     const char *same;         /* the caller's own text that must be alike on all ranks, lines */
     bool (*stop)(void);       /* a person asked to stop; from now on this is heeded */

@@ -52,9 +52,11 @@ static const char *own_vae_hash(const struct group *t)
 static status hash_for_all(struct group *t)
 {
     if (t->world->rank) return ST_OK;
-    if (!own_vae_hash(t)) TRY(model_file_hash(t->model.vae, file_set_vae, t->vae_hash));
+    if (!own_vae_hash(t))
+        TRY(model_file_hash(t->model.vae, file_set_vae, group_hash_cache(t), t->vae_hash));
     for (int i = 0; i < t->model.loras; i++)
-        TRY(model_file_hash(t->model.lora[i].file, weights_folders(WEIGHTS_LORA), t->lora_hash[i]));
+        TRY(model_file_hash(t->model.lora[i].file, weights_folders(WEIGHTS_LORA),
+                            group_hash_cache(t), t->lora_hash[i]));
     return ST_OK;
 }
 
@@ -202,10 +204,11 @@ static status run_group(struct group *t, struct group_run *r)
     if (st == ST_OK || st == ST_CANCELED) st = comm_agree(t->world, st);
     r->seconds = clock_seconds() - begin;
     r->stopped = r->stopped || st != ST_OK;
+    if (st != ST_OK && st != ST_CANCELED) return st; /* what counts may still run */
     mine.process = clock_process_seconds() - processor;
     if (t->line_worker) line_worker_stats(t->line_worker, &mine);
     if (t->decode_worker) decode_worker_stats(t->decode_worker, &mine);
-    return st == ST_OK || st == ST_CANCELED ? report_stats(t, &mine, r, st) : st;
+    return report_stats(t, &mine, r, st);
 }
 
 /* ---- closing --------------------------------------------------------------------------------- */

@@ -227,8 +227,14 @@ status group_check_files(struct group *t) MUST_USE;
 /* Equal keys, equal files and adapters on this machine. */
 status model_files_key(const struct model_spec *m, char key[DIGEST_HEX]) MUST_USE;
 
-/* SHA-256 of the file; of several, of the lines "HASH  NAME". inside: see file_set.h. */
-status model_file_hash(const char *path, const char *const *inside, char hex[DIGEST_HEX]) MUST_USE;
+/* Where the hashes of whole files are kept, for a model whose id is made of them; else NULL: then
+ * they are read anew for the record. */
+const char *group_hash_cache(const struct group *t);
+
+/* SHA-256 of the file; of several, of the lines "HASH  NAME". inside: see file_set.h; cache:
+ * file_hash.h. */
+status model_file_hash(const char *path, const char *const *inside, const char *cache,
+                       char hex[DIGEST_HEX]) MUST_USE;
 
 /* ---- engine_roles.c, engine_comms.c */
 

@@ -80,7 +80,12 @@ static status load_model(struct line_worker *l)
                                     .act = g->act };
 
     TRY(model_files_key(&t->model, files));
-    TRY(model_pool_acquire(t->rank->pool, t->g.o.backend, &dit, files, t->rank->device, &l->model));
+    struct model_request const wanted = { .dit = &dit,
+                                          .backend = t->g.o.backend,
+                                          .files = files,
+                                          .hash_cache = group_hash_cache(t),
+                                          .device = t->rank->device };
+    TRY(model_pool_acquire(t->rank->pool, &wanted, &l->model));
     return t->g.o.backend->open(
         &l->ctx, &(struct kern_config){ .threads = t->rank->threads,
                                         .device = t->rank->device,

@@ -19,14 +19,21 @@ _Static_assert((int)MODEL_FILE_IDENTITY == (int)FILE_IDENTITY, "an identity has 
 /* Prompts and starts are embedded and encoded on threads of their own, and each looks. */
 static pthread_mutex_t looking = PTHREAD_MUTEX_INITIALIZER;
 
+const char *group_hash_cache(const struct group *t)
+{
+    return t->model.whole ? t->rank->o->hash_cache : NULL;
+}
+
 static status check_files(struct group *t)
 {
+    struct file_hash_rule const rule = { .whole = t->model.whole, .cache = group_hash_cache(t) };
+
     for (int i = 0; i < t->model.files; i++) {
         struct model_file *const f = &t->model.file[i];
         struct file_sample before;
         memcpy(before.identity, f->identity, sizeof before.identity);
         memcpy(before.sum, f->sum, sizeof before.sum);
-        TRY(file_sample_check(f->path, &before, f->identity));
+        TRY(file_sample_check(f->path, &before, &rule, f->identity));
     }
     return ST_OK;
 }
@@ -57,16 +64,18 @@ status model_files_key(const struct model_spec *m, char key[DIGEST_HEX])
     return st;
 }
 
-status model_file_hash(const char *path, const char *const *inside, char hex[DIGEST_HEX])
+status model_file_hash(const char *path, const char *const *inside, const char *cache,
+                       char hex[DIGEST_HEX])
 {
     struct strbuf all = { 0 };
+    struct file_stamp stamp;
     struct file_set s;
     status st = ST_OK;
 
     TRY(file_set_open(&s, path, inside));
     for (int i = 0; i < s.count && st == ST_OK; i++) {
         const char *const slash = strrchr(s.path[i], '/');
-        st = digest_file(s.path[i], hex);
+        st = file_hash(s.path[i], cache, &stamp, hex);
         if (st == ST_OK) strbuf_addf(&all, "%s  %s\n", hex, slash ? slash + 1 : s.path[i]);
     }
     if (st == ST_OK && all.failed) st = fail(ST_NOMEM, "%s: no memory for its hash", path);

@@ -87,37 +87,37 @@ static bool holds_file(const struct slot *s, const char *weights, const char *fi
     return s->model && !strcmp(s->weights, weights) && !strcmp(s->files, files);
 }
 
-static bool holds_model(const struct slot *s, const struct kern_backend *backend,
-                        const struct dit_config *c, const char *files)
+static bool holds_model(const struct slot *s, const struct model_request *r)
 {
+    const struct dit_config *const c = r->dit;
     const char *const key = c->outer_key ? c->outer_key : "";
 
-    return holds_file(s, c->weights, files) && s->ctx->backend == backend &&
+    return holds_file(s, c->weights, r->files) && s->ctx->backend == r->backend &&
            !strcmp(s->outer_key, key) && s->act == c->act && same_shape(&s->shape, &c->shape) &&
            same_schedule(&s->schedule, c->schedule);
 }
 
 /* The file is read once for its hash, however many cards it goes to. */
-static status hash_weights(const struct model_pool *p, const char *weights, const char *files,
+static status hash_weights(const struct model_pool *p, const struct model_request *r,
                            char out[DIGEST_HEX])
 {
     for (int i = 0; i < MODEL_POOL_DEVICES; i++)
-        if (holds_file(&p->slot[i], weights, files)) {
+        if (holds_file(&p->slot[i], r->dit->weights, r->files)) {
             memcpy(out, p->slot[i].hash, DIGEST_HEX);
             return ST_OK;
         }
-    return model_file_hash(weights, file_set_transformer, out);
+    return model_file_hash(r->dit->weights, file_set_transformer, r->hash_cache, out);
 }
 
-static status load_model(const struct model_pool *p, const struct kern_backend *backend,
-                         struct slot *s, const struct dit_config *c, const char *files, int device)
+static status load_model(const struct model_pool *p, struct slot *s, const struct model_request *r)
 {
-    struct kern_config const place = { .threads = p->threads, .device = device };
+    struct kern_config const place = { .threads = p->threads, .device = r->device };
+    const struct dit_config *const c = r->dit;
 
     if (s->lent) return fail(ST_ARG, "%s: another model is in use", c->weights);
     drop_model(s);
-    TRY(hash_weights(p, c->weights, files, s->hash));
-    memcpy(s->files, files, DIGEST_HEX);
+    TRY(hash_weights(p, r, s->hash));
+    memcpy(s->files, r->files, DIGEST_HEX);
     s->weights = strdup(c->weights);
     s->outer_key = strdup(c->outer_key ? c->outer_key : "");
     if (!s->weights || !s->outer_key) return fail(ST_NOMEM, "%s: its name", c->weights);
@@ -125,26 +125,25 @@ static status load_model(const struct model_pool *p, const struct kern_backend *
     s->act = c->act;
     s->schedule = *c->schedule;
     log_info("model: %s", c->weights);
-    if (s->ctx && s->ctx->backend != backend) close_ctx(s);
-    if (!s->ctx) TRY(backend->open(&s->ctx, &place));
+    if (s->ctx && s->ctx->backend != r->backend) close_ctx(s);
+    if (!s->ctx) TRY(r->backend->open(&s->ctx, &place));
     return dit_open(&s->model, c, s->ctx);
 }
 
-status model_pool_acquire(struct model_pool *p, const struct kern_backend *backend,
-                          const struct dit_config *c, const char *files, int device,
+status model_pool_acquire(struct model_pool *p, const struct model_request *r,
                           struct pooled_model *out)
 {
     status st = ST_OK;
 
     *out = (struct pooled_model){ 0 };
-    if (device < 0 || device >= MODEL_POOL_DEVICES)
-        return fail(ST_ARG, "device %d: 0 to %d are allowed", device, MODEL_POOL_DEVICES - 1);
-    struct slot *const slot = &p->slot[device];
+    if (r->device < 0 || r->device >= MODEL_POOL_DEVICES)
+        return fail(ST_ARG, "device %d: 0 to %d are allowed", r->device, MODEL_POOL_DEVICES - 1);
+    struct slot *const slot = &p->slot[r->device];
     pthread_mutex_lock(&p->lock);
-    if (!holds_model(slot, backend, c, files)) st = load_model(p, backend, slot, c, files, device);
+    if (!holds_model(slot, r)) st = load_model(p, slot, r);
     if (st == ST_OK) {
         slot->lent++;
-        *out = (struct pooled_model){ slot->model, slot->hash, device };
+        *out = (struct pooled_model){ slot->model, slot->hash, r->device };
     }
     pthread_mutex_unlock(&p->lock);
     return st;

@@ -25,11 +25,18 @@ struct pooled_model {
     int device;
 };
 
-/* Borrow the model of this file, shape and precision on this card, for this backend; give it back
- * when done. files: a key of all the files that make it, as they are now (model_files_key).
- * The last one stays loaded until another is wanted. ST_ARG if another one is still lent. */
-status model_pool_acquire(struct model_pool *p, const struct kern_backend *backend,
-                          const struct dit_config *c, const char *files, int device,
+/* Which model, where, and for which backend. */
+struct model_request {
+    const struct dit_config *dit; /* file, shape, precision */
+    const struct kern_backend *backend;
+    const char *files;      /* key of all the files that make it, as they are (model_files_key) */
+    const char *hash_cache; /* file_hash.h; NULL: none */
+    int device;
+};
+
+/* Borrow it; give it back when done. The last one stays loaded until another is wanted. ST_ARG if
+ * another one is still lent. */
+status model_pool_acquire(struct model_pool *p, const struct model_request *r,
                           struct pooled_model *out) MUST_USE;
 void model_pool_release(struct model_pool *p, struct pooled_model *m); /* zeroes it */
 

@@ -39,18 +39,31 @@ static bool same_loras(const struct model_spec *a, const struct model_spec *b)
 
 static bool same_steps(const struct model_spec *a, const struct model_spec *b)
 {
-    if (a->steps != b->steps || a->warp != b->warp || a->shift != b->shift) return false;
+    if (a->steps != b->steps || a->first_steps != b->first_steps || a->warp != b->warp ||
+        a->shift != b->shift)
+        return false;
     for (int i = 0; i < a->steps; i++)
         if (a->step[i] != b->step[i]) return false;
+    for (int i = 0; i < a->first_steps; i++)
+        if (a->first_step[i] != b->first_step[i]) return false;
+    return true;
+}
+
+static bool same_window(const struct model_spec *a, const struct model_spec *b)
+{
+    if (a->window != b->window || a->attention_frames != b->attention_frames ||
+        a->sink_frames != b->sink_frames || a->sink != b->sink || a->rule != b->rule)
+        return false;
+    for (int i = 0; i < KV_KEYS_COUNT; i++)
+        if (a->key[i] != b->key[i]) return false;
     return true;
 }
 
 static bool same_model(const struct model_spec *a, const struct model_spec *b)
 {
-    return a == b || (same_names(a, b) && same_files(a, b) && same_steps(a, b) &&
-                      same_loras(a, b) && a->frames_per_block == b->frames_per_block &&
-                      a->window == b->window && a->attention_frames == b->attention_frames &&
-                      a->sink_frames == b->sink_frames && a->sink == b->sink);
+    return a == b ||
+           (same_names(a, b) && same_files(a, b) && same_steps(a, b) && same_loras(a, b) &&
+            same_window(a, b) && a->frames_per_block == b->frames_per_block);
 }
 
 bool work_same_group(const struct work_item *a, const struct work_item *b)

@@ -270,6 +270,7 @@ static void put_provenance(struct object root, const struct sidecar_info *a)
     put_string(o, "model", a->model);
     put_string(o, "family", a->family);
     put_pairs(o, "model_files", a->model_files);
+    put_string(o, "ids_of", a->model_id_rule);
     put_string(o, "model_hash_of", a->model_hash_rule ? a->model_hash_rule : "sha256 of the file");
     put_string(o, "program", a->program);
     put_string(o, "commit", a->commit);

@@ -76,6 +76,7 @@ struct sidecar_info {
     /* provenance */
     const char *model, *family;
     struct sidecar_pairs model_files; /* path, hash */
+    const char *model_id_rule;        /* what the ids have of these files, in words */
     const char *model_hash_rule;      /* what those hashes are of; NULL: sha256 of the file */
     const char *program, *commit, *build;
     struct sidecar_pairs libraries; /* name, version */

@@ -61,6 +61,17 @@ for name in $names; do
     done
 done
 
+# A job's window over the card's is the same clip, and a line of its own.
+job asked.yaml asked 72f "output: {dir: out, latents: {file: l.safetensors, dtype: f32}}
+window: {kind: block, attention_frames: 9, policy: ema-sink}"
+job plain.yaml plain 72f 'output: {dir: out}'
+rm -rf out
+expect 0 'group: 1 clips of 64x48, tiny-random' render asked.yaml plain.yaml
+cmp -s ema-sink.1 out/asked/l.safetensors || wrong "a job's window: not the card's clip"
+grep -q '"policy": *"ema-sink"' out/asked/clip.json || wrong "clip.json says nothing of a job's policy"
+sed 's/policy: ema-sink/policy: ema-sink, gate: 1/' asked.yaml >bad.yaml
+expect 2 'bad.yaml:7:62: window.gate: gate is no key of the policy ema-sink' render bad.yaml
+
 # A cut sets the block at which it is apart, and nothing before.
 scenes() { # NAME CHANGE
     sed "s/^prompt: .*/prompts: [{at: 0s, text: sea}, {at: 33f, text: fog$2}]/" infinity-rope.yaml >"$1.yaml"

@@ -61,6 +61,29 @@ expect 2 'card.yaml:6:11: numerics: numerics.kernels: 4 is of the cuda backend; 
 "$rollmill" check card.yaml >out.txt 2>err.txt || wrong "check without a card: $(cat err.txt)"
 grep -q 'ids  ' out.txt || wrong "check without a card: no ids: $(cat out.txt)"
 
+# Whole files in the ids: read once, remembered, in the record, the same for check, render and work.
+hashed() { grep -c 'bytes are hashed' err.txt; }
+full() { XDG_CACHE_HOME=$dir/cache ROLLMILL_LOG=debug "$rollmill" "$@" >out.txt 2>err.txt || wrong "$*: $(tail -n 3 err.txt)"; }
+job full.yaml full 9f
+full check full.yaml --hash full
+[ "$(hashed)" -eq 5 ] || wrong "check --hash full: $(hashed) files read, not 5"
+ids=$(sed -n 's/.*content \([0-9a-f]*\), task.*/\1/p' out.txt)
+full render full.yaml --hash full --no-prompt-cache
+[ "$(hashed)" -eq 0 ] || wrong "render --hash full: $(hashed) files read that check has read"
+grep -q '"ids_of": "whole files"' out/full/clip.json || wrong "--hash full: not in the record"
+grep -q "\"content_id\": \"$ids\"" out/full/clip.json || wrong "--hash full: not check's id, $ids"
+grep -q '"ids_of": "whole files up to 64 MiB, of larger ones samples"' out/one/clip.json ||
+    wrong "sampled: not in the record"
+full submit full.yaml --hash full --queue sqlite:full.db
+rm -r out/full
+full work --queue sqlite:full.db --no-prompt-cache --backend cpu
+[ "$(hashed)" -eq 0 ] || wrong "work: $(hashed) files read that are known"
+grep -q '"ids_of": "whole files"' out/full/clip.json || wrong "work: not as it was submitted"
+touch model/config.json
+full render full.yaml --hash full --no-prompt-cache
+[ "$(hashed)" -eq 1 ] || wrong "a file that was touched: $(hashed) files read, not 1"
+grep -q '1 clips already exist' err.txt || wrong "a file that was touched: $(cat err.txt)"
+
 # running: the process whose clip is in work here
 begin() { # NAME: a long clip in the background, until its attempt is there
     : >err2.txt

@@ -116,6 +116,13 @@ static void groups_by_priority(void **state)
     edited.sink = KV_SINK_FIXED;
     item.model = &edited;
     assert_false(work_same_group(&first, &item));
+    edited.sink = KV_SINK_USUAL;
+    assert_true(work_same_group(&first, &item));
+    edited.rule = KV_EMA_SINK;
+    assert_false(work_same_group(&first, &item));
+    edited.rule = KV_USUAL;
+    edited.key[KV_KEY_ema_alpha] = 0.5;
+    assert_false(work_same_group(&first, &item));
     expect_clip(&s, &first, "low", &item);
     assert_int_equal(next_of(&s, &first, &item), WORK_OTHER);
 

@@ -75,6 +75,7 @@ static void the_models(void **state)
         int attention, sink;
         int frames, shift, first_steps, loras; /* 0: 3, 5, none, none */
         bool image, video;
+        enum kv_rule rule;
     } rows[] = {
         { "models/rolling-forcing-1.3b.yaml", "generator_ema", 5, 200, true, WINDOW_ROLLING, 21, 3,
           .video = true },
@@ -93,6 +94,8 @@ static void the_models(void **state)
           WINDOW_BLOCK, 21, 0, .frames = 1, .first_steps = 4, .image = true, .video = true },
         { "models/self-forcing-1.3b.yaml", "generator_ema", 4, 250, true, WINDOW_BLOCK, 21, 0,
           .frames = 3 },
+        { "models/reward-forcing-1.3b.yaml", NULL, 4, 250, true, WINDOW_BLOCK, 9, 3,
+          .rule = KV_EMA_SINK },
         { "models/krea-realtime-14b.yaml", NULL, 4, 625, false, WINDOW_BLOCK, 6, 0, .frames = 3 },
     };
 
@@ -111,6 +114,7 @@ static void the_models(void **state)
         assert_int_equal((c.starts & 1u << CLIP_START_VIDEO) != 0, rows[i].video);
         assert_int_equal((c.starts & 1u << CLIP_START_LATENTS) != 0, rows[i].video);
         assert_int_equal(c.window, rows[i].window);
+        assert_int_equal(c.rule, rows[i].rule);
         assert_int_equal(c.attention_frames, rows[i].attention);
         assert_int_equal(c.sink_frames, rows[i].sink);
         if (rows[i].outer_key) assert_string_equal(c.outer_key, rows[i].outer_key);
@@ -340,6 +344,7 @@ static void fingerprints(void **state)
 {
     static const char text[] =
         HEAD "weights: w\nconfig: c\ntext: {encoder: e, tokenizer: t}\nvae: v\n" STEPS ROLL TAIL;
+    struct file_hash_rule const sampled = { .whole = false }, whole = { .whole = true };
     off_t const mib = 1 << 20, big = 200 * mib;
     char dir[] = "/tmp/unit_card.XXXXXX", id[4][DIGEST_HEX];
     struct card c;
@@ -359,29 +364,43 @@ static void fingerprints(void **state)
                                   "%s: vae: %s/v: No such file or directory",
                                   path, weights, path, dir, path, dir, path, dir, path, dir);
     assert_string_equal(error_last()->msg, want);
-    assert_int_equal(card_fingerprint(&c, id[0]), ST_FORMAT);
+    assert_int_equal(card_fingerprint(&c, &sampled, id[0]), ST_FORMAT);
 
     const char *const others[] = { c.config, c.encoder, c.tokenizer, c.vae };
     for (int i = 0; i < COUNT_OF(others); i++)
         assert_int_equal(file_write(others[i], "xx", (size_t)(1 + i % 2)), ST_OK);
     sparse(weights, 10, 3);
     assert_int_equal(card_check_files(&c, NULL), ST_OK);
-    assert_int_equal(card_fingerprint(&c, id[0]), ST_OK);
+    assert_int_equal(card_fingerprint(&c, &sampled, id[0]), ST_OK);
     assert_int_equal(strlen(id[0]), 64);
     sparse(weights, 10, 4);
-    assert_int_equal(card_fingerprint(&c, id[1]), ST_OK);
+    assert_int_equal(card_fingerprint(&c, &sampled, id[1]), ST_OK);
     assert_string_not_equal(id[0], id[1]);
 
     sparse(weights, big, big - 1);
-    assert_int_equal(card_fingerprint(&c, id[0]), ST_OK);
+    assert_int_equal(card_fingerprint(&c, &sampled, id[0]), ST_OK);
     sparse(weights, big, 0);
-    assert_int_equal(card_fingerprint(&c, id[1]), ST_OK);
+    assert_int_equal(card_fingerprint(&c, &sampled, id[1]), ST_OK);
     sparse(weights, big, (big - mib) / 63);
-    assert_int_equal(card_fingerprint(&c, id[2]), ST_OK);
+    assert_int_equal(card_fingerprint(&c, &sampled, id[2]), ST_OK);
     sparse(weights, big + 1, 0);
-    assert_int_equal(card_fingerprint(&c, id[3]), ST_OK);
+    assert_int_equal(card_fingerprint(&c, &sampled, id[3]), ST_OK);
     for (int i = 0; i < 4; i++)
         for (int k = 0; k < i; k++) assert_string_not_equal(id[i], id[k]);
+
+    /* Between two samples: seen by the hash of all bytes alone. */
+    for (int i = 0; i < 2; i++) {
+        sparse(weights, big, 2 * mib + i);
+        assert_int_equal(card_fingerprint(&c, &sampled, id[i]), ST_OK);
+        assert_int_equal(card_fingerprint(&c, &whole, id[2 + i]), ST_OK);
+    }
+    assert_string_equal(id[0], id[1]);
+    assert_string_not_equal(id[2], id[3]);
+    assert_string_not_equal(id[0], id[2]);
+    sparse(weights, 10, 3);
+    assert_int_equal(card_fingerprint(&c, &sampled, id[0]), ST_OK);
+    assert_int_equal(card_fingerprint(&c, &whole, id[1]), ST_OK);
+    assert_string_equal(id[0], id[1]);
 
     card_close(&c);
     assert_int_equal(dir_remove(dir), ST_OK);

@@ -290,7 +290,7 @@ static void refused_keys(void **state)
           "d/j.yaml:1:1: found prompt and prompts; allowed: exactly one of prompt and prompts" },
         { BASE "clips: 1\n",
           "d/j.yaml:6:1: clips: unknown key (did you mean clip?); allowed: render, name, owner, "
-          "priority, model, numerics, lora, prompt, prompts, start, quantize, long_prompts, clip, sweep, "
+          "priority, model, numerics, lora, window, prompt, prompts, start, quantize, long_prompts, clip, sweep, "
           "output, labels, run, after" },
         { BASE "priority: 101\n",
           "d/j.yaml:6:11: priority: found \"101\"; allowed: a whole number from 0 to 100" },
