@@ -48,6 +48,7 @@ $B/tests/line_mistakes: $(call object,$(filter cmd/verify/% cmd/exit_code.c cmd/
 $B/tests/unit_cuda_conv: $O/tests/standin/standin_dnn_conv.o $O/tests/standin/standin_dnn_chain.o
 $B/tests/engine_run $B/tests/engine_open $B/tests/engine_starts: $O/tests/engine/made_source.o $O/tests/engine/engine_fixture.o $B/make_model
 $B/tests/engine_run: $O/tests/engine/hanging_backend.o
+$B/tests/engine_starts: $O/tests/engine/start_backend.o
 $B/tests/check_kernels: $(CHECK:%.c=$O/tests/kernels/%.o)
 $(call at,comm/line_comm comm/mpi_comm $(NCCL_LINE) comm/mpi_nccl): $(COMM_CHECKS:%.c=$O/tests/comm/%.o)
 $B/tests/unit_written: LINK_OPT = $(addprefix -Wl$(comma)--wrap=,write pwrite pread fsync close rename mkdir)

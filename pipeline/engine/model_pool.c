@@ -12,7 +12,8 @@
 
 /* What lies on one card. */
 struct slot {
-    struct kern_ctx *ctx; /* of the backend that the model was loaded for */
+    const struct kern_backend *backend; /* that the model was loaded for */
+    struct kern_ctx *ctx;               /* of it */
     struct dit *model;
     char *weights, *outer_key; /* what the model is of; outer_key "": the file's own choice */
     struct dit_shape shape;
@@ -50,7 +51,7 @@ static void drop_model(struct slot *s)
 
 static void close_ctx(struct slot *s)
 {
-    if (s->ctx) s->ctx->backend->close(&s->ctx);
+    if (s->ctx) s->backend->close(&s->ctx);
 }
 
 void model_pool_close(struct model_pool **pool)
@@ -92,7 +93,7 @@ static bool holds_model(const struct slot *s, const struct model_request *r)
     const struct dit_config *const c = r->dit;
     const char *const key = c->outer_key ? c->outer_key : "";
 
-    return holds_file(s, c->weights, r->files) && s->ctx->backend == r->backend &&
+    return holds_file(s, c->weights, r->files) && s->backend == r->backend &&
            !strcmp(s->outer_key, key) && s->act == c->act && same_shape(&s->shape, &c->shape) &&
            same_schedule(&s->schedule, c->schedule);
 }
@@ -125,7 +126,8 @@ static status load_model(const struct model_pool *p, struct slot *s, const struc
     s->act = c->act;
     s->schedule = *c->schedule;
     log_info("model: %s", c->weights);
-    if (s->ctx && s->ctx->backend != r->backend) close_ctx(s);
+    if (s->backend != r->backend) close_ctx(s);
+    s->backend = r->backend;
     if (!s->ctx) TRY(r->backend->open(&s->ctx, &place));
     return dit_open(&s->model, c, s->ctx);
 }

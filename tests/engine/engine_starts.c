@@ -6,22 +6,19 @@
  *
  *   engine_starts [--only NAME] [--worlds N]     N: the first so many worlds of each case
  */
-#define _GNU_SOURCE /* pthread_getname_np */
 #include "tests/support/unit.h"
 
 #include "base/file.h"
 #include "base/log.h"
 #include "base/strbuf.h"
 #include "tests/engine/engine_fixture.h"
+#include "tests/engine/start_backend.h"
 
 #include <dirent.h>
 #include <math.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 static struct engine_fixture *fixture;
@@ -58,82 +55,16 @@ static struct fixture_run render(const struct engine_run_config *c)
     return run;
 }
 
-/* ---- a backend whose calls for starts are watched -------------------------------------------- */
+static struct start_watch watch;
 
-enum { WAIT_MS = 20000 };
-
-/* What comes of the first latent frame that a start is encoded to, or of opening the encoder. */
-enum deed { DEED_NONE, DEED_NO_NUMBER, DEED_CARD, DEED_MEMORY, DEED_WAIT, DEED_STOP, DEED_BREAK };
-static enum deed deed;
-static struct kern_backend watched; /* what all parts are opened with */
-static struct kern_backend of_starts, of_others;
-static atomic_int frames, opened; /* latent frames encoded; encoders opened */
-static atomic_bool begun;         /* a start is being encoded */
-static atomic_bool let_go, broken, waited_in_vain;
-
-static void await(bool (*come)(void))
-{
-    for (int ms = 0; !come(); ms++) {
-        if (ms == WAIT_MS) {
-            atomic_store(&waited_in_vain, true);
-            return;
-        }
-        nanosleep(&(struct timespec){ .tv_nsec = 1000000L }, NULL);
-    }
-}
-
-static bool is_let_go(void) { return atomic_load(&let_go); }
-
-static status open_watched(struct kern_ctx **out, const struct kern_config *c)
-{
-    char name[16];
-
-    pthread_getname_np(pthread_self(), name, sizeof name);
-    bool const start = !strcmp(name, "starts");
-    *out = NULL;
-    if (start && atomic_fetch_add(&opened, 1) == 0 && deed == DEED_MEMORY)
-        return fail(ST_NOMEM, "there is no more of it");
-    TRY(kern_backend_find("cpu")->open(out, c));
-    (*out)->backend = start ? &of_starts : &of_others;
-    return ST_OK;
-}
-
-static status download_watched(struct kern_ctx *ctx, void *host, const struct tensor *from)
-{
-    TRY(kern_backend_find("cpu")->download(ctx, host, from));
-    if (ctx->backend != &of_starts || atomic_fetch_add(&frames, 1)) return ST_OK;
-    atomic_store(&begun, true);
-    if (deed == DEED_NO_NUMBER) *(float *)host = NAN;
-    if (deed == DEED_CARD) return fail(ST_DEVICE, "the card is gone");
-    if (deed == DEED_WAIT) await(is_let_go);
-    if (deed == DEED_STOP) atomic_store(source.stop, true);
-    if (deed == DEED_BREAK) atomic_store(&broken, true);
-    if (deed == DEED_STOP || deed == DEED_BREAK) await(engine_fixture_is_over);
-    return ST_OK;
-}
-
-static status unpatchify_watched(struct kern_ctx *ctx, const struct kern_unpatchify *a)
-{
-    if (atomic_load(&broken)) return fail(ST_DEVICE, "the line's card is gone");
-    return kern_backend_find("cpu")->ops.unpatchify(ctx, a);
-}
-
-static struct engine_run_config watching(const struct engine_run_config *w, enum deed what)
+static struct engine_run_config watching(const struct engine_run_config *w, enum deed deed)
 {
     struct engine_run_config c = *w;
 
-    watched = of_starts = of_others = *kern_backend_find("cpu");
-    watched.open = open_watched;
-    watched.download = download_watched;
-    of_others.ops.unpatchify = unpatchify_watched;
-    deed = what;
-    atomic_store(&frames, 0);
-    atomic_store(&opened, 0);
-    atomic_store(&begun, false);
-    atomic_store(&let_go, false);
-    atomic_store(&broken, false);
-    atomic_store(&waited_in_vain, false);
-    c.backend = &watched;
+    watch = (struct start_watch){ .deed = deed,
+                                  .stop = &source.stop,
+                                  .is_over = engine_fixture_is_over };
+    c.backend = start_backend(&watch);
     return c;
 }
 
@@ -348,7 +279,7 @@ static void an_encoder_that_fails_costs_its_group(void **state)
 
 static void release_start(int64_t ticket)
 {
-    if (ticket == 1) atomic_store(&let_go, true);
+    if (ticket == 1) atomic_store(&watch.let_go, true);
 }
 
 /* Its encoding is held until the source has been told of it: the clip before it is made meanwhile,
@@ -368,12 +299,12 @@ static void a_withdrawal_is_heard(void **state)
         struct engine_run_config const c = watching(&world[w], DEED_WAIT);
         engine_fixture_clips(fixture, &source, clip, COUNT_OF(clip));
         source.clip[1].withdraw_at = 0;
-        source.clip[1].withdraw_if = &begun;
+        source.clip[1].withdraw_if = &watch.begun;
         source.failing = release_start;
         struct fixture_run const run = render(&c);
         assert_int_equal(run.st, ST_OK);
-        assert_false(atomic_load(&waited_in_vain));
-        assert_int_equal(atomic_load(&frames), 1 + 3); /* and those of the other start */
+        assert_false(atomic_load(&watch.waited_in_vain));
+        assert_int_equal(atomic_load(&watch.frames), 1 + 3); /* and those of the other start */
         check_clips(clip, COUNT_OF(clip), want);
         engine_fixture_forget(&source);
     }
@@ -402,8 +333,8 @@ static void an_end_is_heard(void **state)
             engine_fixture_clips(fixture, &source, clip, COUNT_OF(clip));
             struct fixture_run const run = render(&c);
             assert_int_equal(run.st, how[h].st);
-            assert_false(atomic_load(&waited_in_vain));
-            assert_int_equal(atomic_load(&frames), 1);
+            assert_false(atomic_load(&watch.waited_in_vain));
+            assert_int_equal(atomic_load(&watch.frames), 1);
             check_clips(clip, COUNT_OF(clip), want);
             engine_fixture_forget(&source);
         }
