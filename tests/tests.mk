@@ -16,7 +16,7 @@ SUPPORT := clips.c as_bytes.c writer_fixture.c vae_clip.c clip_fixture.c chain_f
            comm_card.c nccl_harness.c nccl_ranks.c mpi_harness.c queue_sql.c
 # Programs by their sources; all link support and the library, which give what is asked for.
 PROGRAM := $(UNIT:%=unit/%) line/line_clip line/line_batch line/line_mistakes line/line_memory comm/line_comm decode/line_decode \
-           engine/engine_run engine/engine_open \
+           engine/engine_run engine/engine_open engine/engine_starts \
            $(if $(filter 1,$(CUDA)),gpu/gpu_plans gpu/gpu_plans_conv)
 HELPER := demo/demo_film # what scripts of cli/ run
 NCCL_LINE := comm/line_nccl comm/line_nccl_limits # on the stand-in
@@ -46,8 +46,9 @@ $B/tests/unit_weights: TEST_LDLIBS = -lzip
 $B/tests/unit_work_list: $O/cmd/render/work_list.o $O/cmd/render/clip_choice.o $O/cmd/clip_folder.o $O/cmd/job_encoders.o $O/cmd/prompt_lengths.o
 $B/tests/line_mistakes: $(call object,$(filter cmd/verify/% cmd/exit_code.c cmd/opts.c cmd/backend.c,$(CMD_SRC)))
 $B/tests/unit_cuda_conv: $O/tests/standin/standin_dnn_conv.o $O/tests/standin/standin_dnn_chain.o
-$B/tests/engine_run $B/tests/engine_open: $O/tests/engine/made_source.o $O/tests/engine/engine_fixture.o $B/make_model
+$B/tests/engine_run $B/tests/engine_open $B/tests/engine_starts: $O/tests/engine/made_source.o $O/tests/engine/engine_fixture.o $B/make_model
 $B/tests/engine_run: $O/tests/engine/hanging_backend.o
+$B/tests/engine_starts: $O/tests/engine/start_backend.o
 $B/tests/check_kernels: $(CHECK:%.c=$O/tests/kernels/%.o)
 $(call at,comm/line_comm comm/mpi_comm $(NCCL_LINE) comm/mpi_nccl): $(COMM_CHECKS:%.c=$O/tests/comm/%.o)
 $B/tests/unit_written: LINK_OPT = $(addprefix -Wl$(comma)--wrap=,write pwrite pread fsync close rename mkdir)
@@ -91,7 +92,7 @@ list     = $(1:%=@tests/lists/%)
 # Under a sanitizer what is slow without one is left out.
 ASAN := $(filter-out weights/unit_random_model vae/unit_vae_parts,$(UNIT)) alloc_nth line_comm
 TSAN := unit_base unit_cpu unit_track line_comm
-TSAN_MORE := rollmill $(addprefix tests/,line_clip line_decode engine_run engine_open mpi_comm mpi_clip mpi_decode)
+TSAN_MORE := rollmill $(addprefix tests/,line_clip line_decode engine_run engine_open engine_starts mpi_comm mpi_clip mpi_decode)
 
 # The CUDA parts on a stand-in, where there is a toolkit; comm_nccl where NCCL's header is, too.
 WITH_STANDIN  := $(if $(CUDA_HOME),1)

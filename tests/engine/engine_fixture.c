@@ -18,7 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { ALONE = 256, TEXT_LEN = 64 };
+enum { ALONE = 512, TEXT_LEN = 64, SIZES = 2 };
 static char long_text[17000]; /* longer than a prompt may be */
 static const char overflow_text[] = "a value that is not finite";
 
@@ -28,6 +28,7 @@ struct engine_fixture {
     struct model_spec model;
     struct model_pool *pool;
     struct clip_prompt prompt[FAULTS][2];
+    const char *begins[SIZES]; /* a finished clip's folder: what others begin with */
     int runs;
     struct alone {
         struct fixture_clip clip;
@@ -134,6 +135,9 @@ static void write_prompts(struct engine_fixture *f)
     }
 }
 
+static status find_alone(struct engine_fixture *f, const struct fixture_clip *clip,
+                         const char **dir);
+
 status engine_fixture_open(struct engine_fixture **out, const char *program)
 {
     struct engine_fixture *f = calloc(1, sizeof *f);
@@ -153,6 +157,9 @@ status engine_fixture_open(struct engine_fixture **out, const char *program)
     TRY_OUT(plant_overflow(f));
     write_prompts(f);
     TRY_OUT(model_pool_open(&f->pool, kern_backend_find("cpu"), 1));
+    for (int i = 0; i < SIZES; i++)
+        TRY_OUT(find_alone(f, &(struct fixture_clip){ .blocks = 1, .seed = 90, .size = i },
+                           &f->begins[i]));
     *out = f;
     f = NULL; /* handed over */
 out:
@@ -187,6 +194,20 @@ const struct model_spec *engine_fixture_model(const struct engine_fixture *f) { 
 
 /* ---- clips ------------------------------------------------------------------------------ */
 
+static struct clip_start describe_start(const struct engine_fixture *f,
+                                        const struct fixture_clip *c)
+{
+    bool const bad = c->fault == FAULT_START, latents = c->start == CLIP_START_LATENTS;
+
+    if (bad) return (struct clip_start){ .kind = CLIP_START_IMAGE, .file = strdup(f->blocked) };
+    if (c->start == CLIP_START_NONE) return (struct clip_start){ .kind = CLIP_START_NONE };
+    return (struct clip_start){
+        .kind = c->start,
+        .file = path_join(f->begins[c->size], latents ? "latents.safetensors" : "film.mkv"),
+        .pictures = latents ? 0 : clip_pictures(1, 3),
+    };
+}
+
 static void describe_clip(struct engine_fixture *f, struct clip_spec *out,
                           const struct fixture_clip *c, int number)
 {
@@ -208,6 +229,7 @@ static void describe_clip(struct engine_fixture *f, struct clip_spec *out,
         .blocks = c->blocks,
         .pictures = clip_pictures(c->blocks, 3),
         .frames_per_block = 3,
+        .start = describe_start(f, c),
         .prompt = f->prompt[c->fault],
         .prompts = c->blend && c->blocks > 3 ? 2 : 1,
         .format = calloc(1, sizeof(struct clip_format)),
@@ -242,8 +264,20 @@ void engine_fixture_forget(struct made_source *s)
         free(s->clip[i].spec.name);
         free(s->clip[i].spec.dir);
         free(s->clip[i].spec.format);
+        free(s->clip[i].spec.start.file);
     }
     s->clips = 0;
+}
+
+void engine_fixture_again(struct made_source *s)
+{
+    struct made_source const old = *s;
+
+    *s = (struct made_source){ .clips = old.clips };
+    for (int i = 0; i < s->clips; i++)
+        s->clip[i] = (struct made_clip){ .spec = old.clip[i].spec,
+                                         .model = old.clip[i].model,
+                                         .withdraw_at = -1 };
 }
 
 /* ---- a run -------------------------------------------------------------------------------- */
@@ -298,6 +332,10 @@ static status count_group(void *arg, const struct engine_group *g, const struct 
         }
     return ST_OK;
 }
+
+static struct comm *running; /* rank 0's end of the world */
+
+bool engine_fixture_is_over(void) { return comm_stopped(running) || comm_aborted(running); }
 
 static _Thread_local int this_rank = -1;
 int engine_fixture_rank(void) { return this_rank; }
@@ -365,6 +403,7 @@ void engine_fixture_run(struct engine_fixture *f, struct made_source *s,
                                    .stall_s = c->patience_s > 0 ? c->patience_s : 60,
                                    .prompt_cache = c->no_cache ? NULL : f->cache,
                                    .fail_fast = c->fail_fast,
+                                   .resume = c->resume,
                                    .stop = ask_stop,
                                    .stop_asked = is_stopped,
                                    .exit_code = end_code };
@@ -377,6 +416,7 @@ void engine_fixture_run(struct engine_fixture *f, struct made_source *s,
                                   .events = &r.events };
     out->st = comm_thread_open(group, c->ranks, 120);
     for (int i = 0; i < c->ranks && c->loses_control; i++) lose_control(group[i]);
+    running = group[0];
     if (out->st == ST_OK) out->st = comm_thread_run(group, c->ranks, run_on_rank, &r);
     for (int i = 0; i < c->ranks; i++) comm_close(&group[i]);
     out->stopped = atomic_load(&stop_now);
@@ -387,7 +427,7 @@ void engine_fixture_run(struct engine_fixture *f, struct made_source *s,
 static bool same_clip(const struct fixture_clip *a, const struct fixture_clip *b)
 {
     return a->blocks == b->blocks && a->seed == b->seed && a->size == b->size &&
-           a->blend == b->blend;
+           a->blend == b->blend && a->start == b->start;
 }
 
 static status find_alone(struct engine_fixture *f, const struct fixture_clip *clip,
@@ -412,16 +452,16 @@ static status find_alone(struct engine_fixture *f, const struct fixture_clip *cl
     return made ? ST_OK : fail(ST_MISMATCH, "a clip alone failed");
 }
 
-double engine_fixture_wall(const struct made_source *s, int i)
+double engine_fixture_number(const struct made_source *s, int i, const char *name)
 {
     char *const path = path_join(s->clip[i].spec.dir, "clip.json");
     json_t *const root = path ? json_load_file(path, 0, NULL) : NULL;
-    const json_t *const wall = json_object_get(json_object_get(root, "run"), "wall");
-    double const seconds = json_is_number(wall) ? json_number_value(wall) : -1;
+    const json_t *const found = json_object_get(json_object_get(root, "run"), name);
+    double const number = json_is_number(found) ? json_number_value(found) : -1;
 
     json_decref(root);
     free(path);
-    return seconds;
+    return number;
 }
 
 static status compare_file(const char *a, const char *b, const char *name)

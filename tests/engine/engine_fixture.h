@@ -10,13 +10,22 @@
 #include "tests/engine/made_source.h"
 
 /* What is wrong with a clip: it fails at this stage of its way. */
-enum clip_fault { FAULT_NONE, FAULT_PROMPT, FAULT_ENCODER, FAULT_DISK, FAULT_VALUE, FAULTS };
+enum clip_fault {
+    FAULT_NONE,
+    FAULT_PROMPT,
+    FAULT_START,
+    FAULT_ENCODER,
+    FAULT_DISK,
+    FAULT_VALUE,
+    FAULTS
+};
 
 struct fixture_clip {
     int64_t blocks;
     uint64_t seed;
-    int size;   /* 0: 32x32, 1: 48x32 */
-    bool blend; /* two prompts, the second one blended in */
+    int size;                   /* 0: 32x32, 1: 48x32 */
+    bool blend;                 /* two prompts, the second one blended in */
+    enum clip_start_kind start; /* latents or a video, one block of it; blocks > 1 */
     enum clip_fault fault;
 };
 
@@ -27,7 +36,7 @@ struct engine_run_config {
     int stop_call;                           /* the engine's question that gets a yes; 0: none */
     bool loses_control;                      /* no control message but heartbeats arrives */
     double patience_s;                       /* deadline and stall; 0: long enough */
-    bool fail_fast, no_cache;
+    bool fail_fast, no_cache, resume;
     const struct kern_backend *backend; /* of line and decoder; NULL: cpu */
     const struct kern_backend *text_backend;
 };
@@ -64,6 +73,9 @@ const struct model_spec *engine_fixture_model(const struct engine_fixture *f);
 /* In a run: the rank whose main thread this is; -1 on others. */
 int engine_fixture_rank(void);
 
+/* In a run, from any of its threads: has rank 0 heard of a stop, or of a rank that failed? */
+bool engine_fixture_is_over(void);
+
 /* Fill s with these clips, named c0, c1 ... under a folder of this run's own. */
 void engine_fixture_clips(struct engine_fixture *f, struct made_source *s,
                           const struct fixture_clip *clip, int clips);
@@ -73,8 +85,12 @@ void engine_fixture_forget(struct made_source *s); /* frees what clips took */
 /* Is there an attempt at any clip of this source, finished or not? */
 bool engine_fixture_attempts(const struct made_source *s);
 
-/* Seconds, of a clip that is done: run.wall of its clip.json. Below 0: there is none. */
-double engine_fixture_wall(const struct made_source *s, int i);
+/* Of a clip that is done, a number under "run" of its clip.json: `wall`, in seconds;
+ * `resumed_from`, the block it went on from. Below 0: there is none. */
+double engine_fixture_number(const struct made_source *s, int i, const char *name);
+
+/* Where the next run of the same clips finds them as they were before the first. */
+void engine_fixture_again(struct made_source *s);
 
 /* Render. Removes nothing. */
 void engine_fixture_run(struct engine_fixture *f, struct made_source *s,

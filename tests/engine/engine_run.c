@@ -25,7 +25,9 @@ static struct made_source source;
 /* Each clip was told of once: done with its bytes, or failed for the reason there is. */
 static void check_clips(const struct fixture_clip *clip, int clips, bool stopped)
 {
-    static const status fault_status[FAULTS] = { [FAULT_PROMPT] = ST_FORMAT };
+    static const status fault_status[FAULTS] = {
+        [FAULT_PROMPT] = ST_FORMAT, [FAULT_START] = ST_FORMAT
+    };
     int done = 0;
 
     for (int i = 0; i < clips; i++) {
@@ -152,7 +154,7 @@ static void waiting_for_work_is_nobodys_time(void **state)
         double const all = clock_seconds() - begin;
         assert_int_equal(run.st, ST_OK);
         double const idle = second->given_at - first->told_at;
-        double const wall = engine_fixture_wall(&source, 1);
+        double const wall = engine_fixture_number(&source, 1, "wall");
         assert_true(wall > 0 && wall <= second->told_at - second->given_at);
         for (int r = 0; r < worlds[w].ranks; r++) {
             const struct rank_stats *const a = &run.rank[r];
@@ -399,6 +401,7 @@ static int hang(enum hang where)
     if (where == HANG_TEXT) c.text_backend = backend;
     else c.backend = backend;
     c.patience_s = 2;
+    c.no_cache = true; /* the prompt has been embedded for other clips */
     engine_fixture_clips(fixture, &source, clip, COUNT_OF(clip));
     render(&c);
     return 1;
@@ -437,6 +440,8 @@ static void a_rank_that_hangs_is_noticed(void **state)
 
 static void random_run(uint64_t seed)
 {
+    static const enum clip_start_kind starts[] = { CLIP_START_NONE, CLIP_START_NONE,
+                                                   CLIP_START_LATENTS, CLIP_START_VIDEO };
     uint64_t r = seed;
     struct fixture_clip clip[8];
     int const clips = 1 + (int)(rng_next(&r) % COUNT_OF(clip));
@@ -451,8 +456,10 @@ static void random_run(uint64_t seed)
             .seed = 1 + rng_next(&r) % 2,
             .size = sizes ? (int)(rng_next(&r) % 2) : 0,
             .blend = rng_next(&r) % 2 == 0,
+            .start = starts[rng_next(&r) % COUNT_OF(starts)],
             .fault = bad ? (enum clip_fault)(1 + rng_next(&r) % (FAULTS - 1)) : FAULT_NONE,
         };
+        if (clip[i].blocks == 1) clip[i].start = CLIP_START_NONE;
     }
     engine_fixture_clips(fixture, &source, clip, clips);
     source.more = rng_next(&r) % 2;

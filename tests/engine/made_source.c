@@ -119,6 +119,7 @@ static int64_t withdraw(void *arg)
     for (int i = 0; i < s->clips; i++) {
         struct made_clip *const c = &s->clip[i];
         if (!c->given || c->withdrawn || c->withdraw_at < 0 || c->blocks < c->withdraw_at) continue;
+        if (c->withdraw_if && !atomic_load(c->withdraw_if)) continue;
         c->withdrawn = true;
         return i;
     }

@@ -21,6 +21,7 @@ struct made_clip {
                              a clip is done or has failed */
     int after_told;       /* and once so many clips are done or have failed */
     int64_t withdraw_at;  /* wanted no more once so many of its blocks are encoded; -1 */
+    atomic_bool *withdraw_if; /* and once this is set; or NULL */
 
     /* what the engine has said, and when: clock_seconds() */
     bool given, withdrawn;
