@@ -401,6 +401,7 @@ static int hang(enum hang where)
     if (where == HANG_TEXT) c.text_backend = backend;
     else c.backend = backend;
     c.patience_s = 2;
+    c.no_cache = true; /* the prompt has been embedded for other clips */
     engine_fixture_clips(fixture, &source, clip, COUNT_OF(clip));
     render(&c);
     return 1;
