@@ -22,7 +22,7 @@ HELPER := demo/demo_film # what scripts of cli/ run
 NCCL_LINE := comm/line_nccl comm/line_nccl_limits # on the stand-in
 MPI_TEST  := comm/mpi_comm line/mpi_clip decode/mpi_decode # under mpirun, with as many RANKS as their heads say
 CLI := cli_world.sh cli_verify.sh cli_policies.sh cli_mistakes.sh cli_inspect.sh cli_check.sh cli_plan.sh cli_doctor.sh cli_render.sh \
-       cli_prompt.sh cli_demo.sh cli_trust.sh cli_swap.sh cli_nth.sh cli_codes.sh cli_memory.sh cli_resume.sh cli_threads.sh cli_serve.sh cli_notes.sh
+       cli_prompt.sh cli_demo.sh cli_trust.sh cli_swap.sh cli_nth.sh cli_codes.sh cli_memory.sh cli_resume.sh cli_threads.sh cli_serve.sh cli_notes.sh cli_launch.sh
 CLI_WAITS := cli_faults.sh cli_hang.sh cli_queue.sh cli_times.sh # for a stall, a lease
 
 # at: where a program is built; names are unique in the tree.
