@@ -111,7 +111,7 @@ CHECKS = $(call list,lint) tests/lint/check_bare.sh $(CLI_WAITS:%="WAITS tests/c
     $(CLI:%=tests/cli/%) $(STANDIN_LIST) \
     $(filter-out $B/tests/gpu_plans%,$(TESTS)) \
     $(call mpiruns,$B,$(MPI_TEST)) "WAITS tests/mpi/mpi_ends.sh" $(call list,hunt) $(NCCL_LIST) $(call list,gpu) \
-    $(QUEUES) $(call programs,build/asan,$(ASAN)) $(call programs,build/tsan,$(TSAN)) $(call list,sanitized) $(FUZZ_RUNS)
+    "WAITS tests/queue/slurm.sh" $(QUEUES) $(call programs,build/asan,$(ASAN)) $(call programs,build/tsan,$(TSAN)) $(call list,sanitized) $(FUZZ_RUNS)
 
 # What the lines of a list refer to. Seeds are shared among the hunts; with SEED these, and the
 # fuzzers, begin at the same one each time, else (make hunt, make fuzz) where the clock says.
