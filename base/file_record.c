@@ -144,12 +144,27 @@ status file_record_add(struct file_record *r, const void *data, size_t len)
     return ST_OK;
 }
 
+/* A muxer whose index is longer than what it has written moves that behind the file's end first. */
+static status fill_gap(struct file_record *r, int fd, int64_t pos)
+{
+    static const unsigned char zeros[4096];
+
+    while (r->size < pos) {
+        size_t n = first_piece(r->size, sizeof zeros);
+        int64_t const at = r->size;
+        if ((int64_t)n > pos - at) n = (size_t)(pos - at);
+        TRY(keep_bytes(r, fd, at, zeros, n));
+        TRY(write_at(r, fd, at, zeros, n));
+    }
+    return ST_OK;
+}
+
 status file_record_write(struct file_record *r, int fd, int64_t pos, const void *data, size_t len)
 {
     const unsigned char *at = data;
 
-    if (pos < 0 || pos > r->size)
-        return fail(ST_ARG, "%s: byte %lld lies behind its end", r->path, (long long)pos);
+    if (pos < 0) return fail(ST_ARG, "%s: byte %lld", r->path, (long long)pos);
+    TRY(fill_gap(r, fd, pos));
     for (size_t n; len; at += n, pos += (int64_t)n, len -= n) {
         n = first_piece(pos, len);
         TRY(keep_bytes(r, fd, pos, at, n));

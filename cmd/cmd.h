@@ -34,6 +34,7 @@ status cmd_submit(int argc, char **argv);
 status cmd_work(int argc, char **argv);
 status cmd_queue(int argc, char **argv);
 status cmd_serve(int argc, char **argv);
+status cmd_launch(int argc, char **argv);
 status cmd_check(int argc, char **argv);
 status cmd_inspect(int argc, char **argv);
 status cmd_plan(int argc, char **argv);

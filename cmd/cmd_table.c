@@ -7,6 +7,7 @@ const struct cmd cmd_table[] = {
     { "submit", "put the clips of jobs into a queue", cmd_submit },
     { "work", "render what a queue has", cmd_work },
     { "queue", "make a queue, look at it, give orders", cmd_queue },
+    { "launch", "print a script that starts worlds under Slurm, or submit it", cmd_launch },
     { "serve", "show a queue as a page, for Prometheus and as JSON", cmd_serve },
     { "check", "validate jobs and model cards, print the expanded plan", cmd_check },
     { "plan", "what each rank of a world would do, hold and exchange, and how fast", cmd_plan },

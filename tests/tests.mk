@@ -3,7 +3,7 @@ HUNT ?= 200
 UNIT := base/unit_base base/unit_json_tree base/unit_track base/unit_file_hash kernels/unit_cpu kernels/unit_cuda_plan \
         kernels/unit_cuda_fused kernels/unit_cuda_conv kernels/unit_pixels \
         cluster/unit_roles cluster/unit_topo cluster/unit_cost \
-        jobs/unit_yaml jobs/unit_card jobs/unit_window jobs/unit_sweep jobs/unit_job jobs/unit_ids jobs/unit_docs jobs/unit_format jobs/unit_spec jobs/unit_queue \
+        jobs/unit_yaml jobs/unit_card jobs/unit_window jobs/unit_sweep jobs/unit_job jobs/unit_ids jobs/unit_docs jobs/unit_format jobs/unit_spec jobs/unit_queue jobs/unit_queue_wait \
         weights/unit_weights weights/unit_pickle weights/unit_bind weights/unit_formats weights/unit_adapter weights/unit_random_model \
         text/unit_text_clean text/unit_tokenizer text/unit_umt5 line/unit_schedule line/unit_kv_policy line/unit_ema_sink line/unit_timeline \
         vae/unit_vae vae/unit_vae_parts vae/unit_vae_kernels vae/unit_vae_refuse \
@@ -22,7 +22,7 @@ HELPER := demo/demo_film # what scripts of cli/ run
 NCCL_LINE := comm/line_nccl comm/line_nccl_limits # on the stand-in
 MPI_TEST  := comm/mpi_comm line/mpi_clip decode/mpi_decode # under mpirun, with as many RANKS as their heads say
 CLI := cli_world.sh cli_verify.sh cli_policies.sh cli_mistakes.sh cli_inspect.sh cli_check.sh cli_plan.sh cli_doctor.sh cli_render.sh \
-       cli_prompt.sh cli_demo.sh cli_trust.sh cli_swap.sh cli_nth.sh cli_codes.sh cli_memory.sh cli_resume.sh cli_threads.sh cli_serve.sh cli_notes.sh
+       cli_prompt.sh cli_demo.sh cli_trust.sh cli_swap.sh cli_nth.sh cli_codes.sh cli_memory.sh cli_resume.sh cli_threads.sh cli_serve.sh cli_notes.sh cli_launch.sh
 CLI_WAITS := cli_faults.sh cli_hang.sh cli_queue.sh cli_times.sh # for a stall, a lease
 
 # at: where a program is built; names are unique in the tree.
@@ -113,7 +113,7 @@ CHECKS = $(call list,lint) tests/lint/check_bare.sh $(CLI_WAITS:%="WAITS tests/c
     $(CLI:%=tests/cli/%) $(STANDIN_LIST) \
     $(filter-out $B/tests/gpu_plans%,$(TESTS)) \
     $(call mpiruns,$B,$(MPI_TEST)) "WAITS tests/mpi/mpi_ends.sh" $(call list,hunt) $(NCCL_LIST) $(call list,gpu) \
-    $(QUEUES) $(call programs,build/asan,$(ASAN)) $(call programs,build/tsan,$(TSAN)) $(call list,sanitized) $(FUZZ_RUNS)
+    "WAITS tests/queue/slurm.sh" $(QUEUES) $(call programs,build/asan,$(ASAN)) $(call programs,build/tsan,$(TSAN)) $(call list,sanitized) $(FUZZ_RUNS)
 
 # What the lines of a list refer to. Seeds are shared among the hunts; with SEED these, and the
 # fuzzers, begin at the same one each time, else (make hunt, make fuzz) where the clock says.

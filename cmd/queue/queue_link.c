@@ -310,7 +310,9 @@ static void heed_claim(struct queue_link *l, enum queue_claimed what)
     if (what == QUEUE_BLOCKED && idle && !l->c.stay)
         end_early(l, ST_IO, "this machine has failed too often, and takes no clips for a while");
     bool const soon = what == QUEUE_CLAIMED || what == QUEUE_OTHER_GROUP;
-    double const pause = soon ? turn_s : what == QUEUE_LATER ? soon_s : idle_s;
+    /* Nobody tells of a lease that has run out: it is looked for. */
+    double const lease = l->c.lease_ms / 1000.0, often = lease < idle_s ? lease : idle_s;
+    double const pause = soon ? turn_s : what == QUEUE_LATER ? soon_s : often;
     l->pause = pause * (0.75 + 0.5 * rand() / RAND_MAX); /* worlds must not ask all at once */
 }
 

@@ -46,8 +46,8 @@ static void write_owners(struct strbuf *to, const json_t *owners)
     static const struct {
         const char *name, *help, *key;
     } metrics[] = {
-        { "rollmill_owner_video_hours", "Hours of video of clips that are done.", "video_hours" },
-        { "rollmill_owner_world_hours", "Hours of worlds spent.", "world_hours" },
+        { "rollmill_owner_video_seconds", "Video of clips that are done.", "video_hours" },
+        { "rollmill_owner_world_seconds", "Time of worlds spent.", "world_hours" },
     };
     size_t i;
     json_t *o;
@@ -58,7 +58,8 @@ static void write_owners(struct strbuf *to, const json_t *owners)
         {
             strbuf_addf(to, "%s{owner=\"", metrics[k].name);
             add_label(to, json_string_value(json_object_get(o, "owner")));
-            strbuf_addf(to, "\"} %.6f\n", json_real_value(json_object_get(o, metrics[k].key)));
+            strbuf_addf(to, "\"} %.3f\n",
+                        3600 * json_real_value(json_object_get(o, metrics[k].key)));
         }
     }
 }

@@ -17,6 +17,7 @@
     X(now)                                                                                         \
     X(event)                                                                                       \
     X(notify)                                                                                      \
+    X(news)                                                                                        \
     X(job_add)                                                                                     \
     X(job_find)                                                                                    \
     X(job_spec)                                                                                    \

@@ -23,7 +23,9 @@ struct lite {
     struct store base;
     sqlite3 *db;
     sqlite3_stmt *stmt[STATEMENT_COUNT];
-    int64_t seen; /* data_version when last waited */
+    int64_t seen;         /* data_version when last waited */
+    int64_t event, ready; /* and statement `news` */
+    bool wrote;           /* since then, itself: that is no news */
 };
 
 static enum store_answer lite_answer(struct lite *s, int rc, const char *what)
@@ -135,6 +137,7 @@ static enum store_answer lite_script(struct lite *s, const char *sql)
 static enum store_answer lite_begin(struct store *b, bool durable)
 {
     (void)durable;
+    ((struct lite *)b)->wrote = true;
     return lite_script((struct lite *)b, "BEGIN IMMEDIATE");
 }
 
@@ -240,20 +243,40 @@ static int64_t data_version(struct lite *s)
     return v;
 }
 
-/* Not before 200 ms: else one's beat would wake the others, whose beats would wake it. ms 0: only
- * a look. */
+static void get_news(void *arg, const struct store_row *r)
+{
+    for (int i = 0; i < 2; i++) ((int64_t *)arg)[i] = row_number(r, i);
+}
+
+/* Something was committed: is it more than a world's beat, or what it has claimed or ended? Else
+ * one's beat would wake the others, whose claims would wake it. */
+static enum store_answer look_for_news(struct lite *s, bool *news)
+{
+    int64_t const v = data_version(s);
+    int64_t now[2] = { 0, 0 };
+
+    if (v == s->seen && !s->wrote) return STORE_OK;
+    TRY_STORE(lite_run(&s->base, STATEMENT_news, NULL, 0, get_news, now));
+    *news = v != s->seen && (now[0] != s->event || now[1] != s->ready);
+    s->seen = v;
+    s->wrote = false;
+    s->event = now[0];
+    s->ready = now[1];
+    return STORE_OK;
+}
+
+/* ms 0: only a look. */
 static enum store_answer lite_wait(struct store *b, int ms, bool *news)
 {
     struct lite *const s = (struct lite *)b;
-    enum { LOOK_MS = 50, LEAST_MS = 200 };
-    int64_t v = data_version(s);
+    enum { LOOK_MS = 50 };
 
-    for (int t = 0; t < ms && (t < LEAST_MS || v == s->seen); t += LOOK_MS) {
+    *news = false;
+    TRY_STORE(look_for_news(s, news));
+    for (int t = 0; t < ms && !*news; t += LOOK_MS) {
         sleep_ms(ms < LOOK_MS ? ms : LOOK_MS);
-        v = data_version(s);
+        TRY_STORE(look_for_news(s, news));
     }
-    *news = v != s->seen;
-    s->seen = v;
     return STORE_OK;
 }
 
@@ -309,7 +332,7 @@ static enum store_answer set_up(struct lite *s)
              "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = %d",
              WAL_BYTES);
     TRY_STORE(lite_script(s, pragmas));
-    s->seen = data_version(s);
+    s->seen = -1; /* the first look takes what there is */
     return STORE_OK;
 }
 

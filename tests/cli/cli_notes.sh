@@ -53,6 +53,7 @@ trap 'kill -9 $work 2>/dev/null; rm -rf "$dir"' EXIT
 made_two() { grep -qx 'rollmill_world_clips_done_total 2' w.prom 2>/dev/null; }
 await made_two
 made_two || wrong "metrics: $(cat w.prom) $(tail -n 3 work.log)"
+if command -v promtool >/dev/null; then promtool check metrics <w.prom || wrong "promtool: $(cat w.prom)"; fi
 "$rollmill" queue drain >/dev/null
 wait $work || wrong "a drained world: $(tail -n 3 work.log)"
 [ ! -e w.prom ] || wrong "metrics of a world that is gone"

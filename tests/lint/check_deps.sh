@@ -53,6 +53,7 @@ cmd                  | base kernels comm cluster jobs/* pipeline/*      |
 cmd/render           | base kernels comm cluster jobs/* pipeline/*      | render_run.h
 cmd/queue            | base kernels comm cluster jobs/* pipeline/* cmd/render | queue_place.h queue_json.h
 cmd/serve            | base jobs/* cmd/queue                             |
+cmd/launch           | base jobs/* cmd/queue                             |
 cmd/plan             | base kernels comm cluster jobs/* pipeline/* cmd/bench |
 cmd/bench            | base kernels comm cluster jobs/* pipeline/*      | bench_file.h
 cmd/verify           | base kernels comm cluster jobs/* pipeline/*      |

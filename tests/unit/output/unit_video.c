@@ -230,6 +230,25 @@ static void players_see_it(void **state)
     clips_folder_drop(dir);
 }
 
+/* A video so short that its index is longer than its pictures, in every container. */
+static void shortest_videos(void **state)
+{
+    char *const dir = clips_folder();
+    char ending[32];
+
+    (void)state;
+    for (int k = 0; k < codec_count(); k++)
+        for (int e = 0; choice_at(ending, sizeof ending, codec_at(k)->containers, e); e++)
+            for (int frames = 1; frames < 4; frames++) {
+                char *const path = str_format("%s/%s%d.%s", dir, codec_at(k)->name, frames, ending);
+                struct video_config const c = config(path, codec_at(k)->name);
+                struct video_facts const f = write_video(&c, frames);
+                check_video(&c, &f, frames);
+                free(path);
+            }
+    clips_folder_drop(dir);
+}
+
 /* The same planes; only what players are told differs, in every container. */
 static void transfer_is_told(void **state)
 {
@@ -689,6 +708,7 @@ int main(void)
         cmocka_unit_test(an_encoder_on_a_card),
         cmocka_unit_test(every_combination),
         cmocka_unit_test(players_see_it),
+        cmocka_unit_test(shortest_videos),
         cmocka_unit_test(transfer_is_told),
         cmocka_unit_test(key_frames_as_asked),
         cmocka_unit_test(bytes_repeat),
