@@ -332,6 +332,9 @@ bool prompt_bank_has(const struct prompt_bank *p, const struct clip_spec *c);
 /* The clip's own copy of its embeddings. *why: one cannot be had, and why; malloc'ed. */
 status prompt_bank_give(const struct prompt_bank *p, struct live_clip *c, char **why) MUST_USE;
 
+/* Embeddings that the bank keeps though nobody asks for them now. */
+enum { PROMPTS_KEPT = 128 };
+
 /* Prompts from rank 0 to the rank that embeds them, and embeddings back: on one rank a call,
  * between two a pair of messages. */
 enum { PROMPT_TOGETHER = 64 }; /* texts of a request at most */
