@@ -168,6 +168,7 @@ static struct engine_options options_of(const struct render_request *w, const st
         .deadline_s = w->deadline,
         .stall_s = w->stall < w->deadline ? w->stall : w->deadline,
         .prompt_cache = w->no_cache ? NULL : w->cache,
+        .prompt_cache_bytes = (int64_t)w->cache_mib << 20,
         .hash_cache = w->hashes,
         .trace = w->trace,
         .same = same,
@@ -224,6 +225,7 @@ void render_request_begin(struct render_request *w)
                                   .hashes = user_cache_path("hashes"),
                                   .ranks = 1,
                                   .decode = -1,
+                                  .cache_mib = 4096,
                                   .deadline = 3600,
                                   .stall = 120 };
     w->cache = w->home_cache;
@@ -277,6 +279,8 @@ struct opt render_option(struct render_request *w, int row)
           .help = "progress on stdout as Open Job Description has it" },
         { "prompt-cache", OPT_TEXT, &w->cache, .value = "DIR",
           .help = "where prompt embeddings are kept" },
+        { "prompt-cache-mib", OPT_INT, &w->cache_mib, .value = "N",
+          .help = "it holds at most; what was used longest ago goes", .min = 1, .max = 1 << 30 },
         { "no-resume", OPT_FLAG, &w->no_resume,
           .help = "begin clips anew, though an attempt at them has left checkpoints" },
         { "no-prompt-cache", OPT_FLAG, &w->no_cache, .help = "embed every prompt anew" },

@@ -12,7 +12,7 @@
 struct render_request {
     struct backend_request backend;
     const char *text, *precision, *aim, *cache, *trace, *report, *events, *metrics;
-    int ranks, per_line, decode, threads, deadline, stall;
+    int ranks, per_line, decode, threads, deadline, stall, cache_mib;
     bool no_cache, cross_nodes, no_resume, fail_fast, openjd;
     char *home_cache; /* where `cache` points if nothing is said */
     char *hashes;     /* where hashes of whole files are kept; NULL: nowhere */
@@ -30,7 +30,7 @@ void render_request_end(struct render_request *w);
         render_option(&(w), 8), render_option(&(w), 9), render_option(&(w), 10),                   \
         render_option(&(w), 11), render_option(&(w), 12), render_option(&(w), 13),                 \
         render_option(&(w), 14), render_option(&(w), 15), render_option(&(w), 16),                 \
-        render_option(&(w), 17)
+        render_option(&(w), 17), render_option(&(w), 18)
 struct opt render_option(struct render_request *w, int row);
 
 /* ST_ARG for options that do not go together. */

@@ -78,6 +78,9 @@ bool prompt_bank_has(const struct prompt_bank *p, const struct clip_spec *c);
  * cannot be embedded, and why. */
 status prompt_bank_give(const struct prompt_bank *p, struct live_clip *c) MUST_USE;
 
+/* Embeddings that the bank keeps though nobody asks for them now. */
+enum { PROMPTS_KEPT = 128 };
+
 /* Prompts from rank 0 to the rank that embeds them, and embeddings back: on one rank a call,
  * between two a pair of messages. */
 enum { PROMPT_TOGETHER = 64 }; /* texts of a request at most */

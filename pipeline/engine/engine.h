@@ -38,13 +38,14 @@ struct engine_options {
     double deadline_s; /* longest wait for a rank that lives, first tick, encoding of a block */
     double stall_s;    /* longest silence of a rank, and later tick unless 16 usual ones take
                             longer; at most deadline_s */
-    const char *prompt_cache; /* folder; NULL: none */
-    const char *hash_cache;   /* file of whole files' hashes (file_hash.h); NULL: none */
-    const char *trace;        /* file; NULL: none */
-    const char *same;         /* the caller's own text that must be alike on all ranks, lines */
-    bool (*stop)(void);       /* a person asked to stop; from now on this is heeded */
-    bool (*stop_asked)(void); /* the same, for those who only pass it on */
-    void (*loading)(void);    /* nothing is in work until `stop` is called next, so that a stop may
+    const char *prompt_cache;   /* folder; NULL: none */
+    int64_t prompt_cache_bytes; /* it has at most, about */
+    const char *hash_cache;     /* file of whole files' hashes (file_hash.h); NULL: none */
+    const char *trace;          /* file; NULL: none */
+    const char *same;           /* the caller's own text that must be alike on all ranks, lines */
+    bool (*stop)(void);         /* a person asked to stop; from now on this is heeded */
+    bool (*stop_asked)(void);   /* the same, for those who only pass it on */
+    void (*loading)(void); /* nothing is in work until `stop` is called next, so that a stop may
                                     just end the process; or NULL */
     void (*overdue)(void); /* the clips in work have had their grace since a stop: the process is to
                                  end where it stands; or NULL */

@@ -182,6 +182,16 @@ void plan_work(struct cost_work *out, const struct plan_bytes *b)
         out->text = 2 * b->text_weights * (double)known->tokens / (double)known->texts;
 }
 
+/* Of the embeddings those that are at hand at one time, however many there are in all: what the
+ * bank keeps, and what the clips need that it asks for together, as many each as on average. */
+static uint64_t count_tokens_held(const struct work_outlook *known)
+{
+    int64_t const clips = known->clips > 0 ? known->clips : 1;
+    int64_t const held = PROMPTS_KEPT + PROMPT_TOGETHER * ((known->texts + clips - 1) / clips);
+
+    return (uint64_t)(held < known->texts ? known->tokens / known->texts * held : known->tokens);
+}
+
 static void add_line(struct plan_rank_bytes *out, const struct plan_bytes *b, int ranks, int place)
 {
     const struct line_bytes *const line = &b->line[ranks][place];
@@ -194,7 +204,7 @@ static void add_line(struct plan_rank_bytes *out, const struct plan_bytes *b, in
     out->arena[PLAN_WIRE] = line->wire;
     out->arena[PLAN_KERNELS] = line->kernels + b->backend->context_bytes;
     out->arena[PLAN_HOST] = line->host;
-    out->arena[PLAN_PROMPTS] = (uint64_t)b->model->known.tokens * row;
+    out->arena[PLAN_PROMPTS] = count_tokens_held(&b->model->known) * row;
 }
 
 /* The last of a chain makes the pictures. */

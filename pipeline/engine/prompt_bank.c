@@ -13,9 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Texts that are kept though nobody asks for them now. */
-enum { KEEP = 128 };
-
 struct bank_text {
     char *text;
     struct embedding e; /* rows NULL: it could not be embedded, or has not been yet */
@@ -115,7 +112,7 @@ static void forget_texts(struct prompt_bank *p)
 
     for (int i = 0; i < p->texts; i++) unused += p->text[i].used != p->questions;
     for (int i = 0; i < p->texts; i++) {
-        bool const old = p->text[i].used != p->questions && unused > KEEP;
+        bool const old = p->text[i].used != p->questions && unused > PROMPTS_KEPT;
         if (old || !p->text[i].e.rows) {
             unused -= old;
             free_text(&p->text[i]);

@@ -278,6 +278,7 @@ status prompt_encoder_open(struct prompt_encoder **out, struct group *t)
     struct text_config const text = { .encoder_path = t->model.encoder,
                                       .tokenizer_path = t->model.tokenizer,
                                       .cache_dir = t->rank->o->prompt_cache,
+                                      .cache_bytes = t->rank->o->prompt_cache_bytes,
                                       .text_len = t->g.shape.text_len,
                                       .backend = t->g.o.text_backend,
                                       .threads = t->rank->threads,

@@ -21,6 +21,7 @@ enum { BATCH_TOKENS = 16384 }; /* computed at once: 256 MiB at width 4096 */
 
 struct text_encoder {
     struct text_config config; /* paths are copies */
+    struct text_cache cache;
     struct tokenizer *tokenizer;
     struct umt5_shape shape;
     char hash[DIGEST_HEX];
@@ -107,16 +108,16 @@ static void take_from_cache(const struct text_encoder *t, struct item *it, float
     struct text_entry e = entry_of(t, it, embeds);
 
     if (!t->config.cache_dir || it->same_as >= 0) return;
-    it->done = text_cache_read(t->config.cache_dir, &e) && e.tokens == it->count;
+    it->done = text_cache_read(&t->cache, &e) && e.tokens == it->count;
 }
 
 /* A full disk costs time at the next start, not the clip. */
-static void put_in_cache(const struct text_encoder *t, const struct item *it, float *embeds)
+static void put_in_cache(struct text_encoder *t, const struct item *it, float *embeds)
 {
     struct text_entry const e = entry_of(t, it, embeds);
 
     if (!t->config.cache_dir) return;
-    if (text_cache_write(t->config.cache_dir, &e) == ST_OK) return;
+    if (text_cache_write(&t->cache, &e) == ST_OK) return;
     log_warn("the embedding is not cached: %s", error_last()->msg);
     error_clear();
 }
@@ -281,6 +282,7 @@ status text_open(struct text_encoder **out, const struct text_config *config)
     t->config.encoder_path = str_format("%s", config->encoder_path);
     t->config.tokenizer_path = str_format("%s", config->tokenizer_path);
     if (config->cache_dir) t->config.cache_dir = str_format("%s", config->cache_dir);
+    t->cache = (struct text_cache){ .dir = t->config.cache_dir, .limit = config->cache_bytes };
     bool const copied = t->config.encoder_path && t->config.tokenizer_path &&
                         !config->cache_dir == !t->config.cache_dir;
     status const st = copied ? open_tokenizer(t) : fail(ST_NOMEM, "text: no memory for an encoder");

@@ -15,6 +15,7 @@ struct text_config {
     const char *encoder_path;   /* UMT5, safetensors or .pth */
     const char *tokenizer_path; /* SentencePiece model */
     const char *cache_dir;      /* NULL: no cache; made when first written to */
+    int64_t cache_bytes;        /* it has at most, about: what was used longest ago goes */
     int text_len;               /* rows of an embedding; longer prompts are cut */
     const struct kern_backend *backend;
     int threads, device; /* see kern_config */

@@ -61,11 +61,28 @@ struct text_entry {
     float *embeds; /* [tokens, dim] */
 };
 
+/* dir NULL: no cache. The entries of the folder, of all processes together, have about `limit`
+ * bytes at most; those used longest ago go first. */
+struct text_cache {
+    const char *dir;
+    int64_t limit;
+    int64_t held;   /* as counted last, and what was written since; 0: not counted yet */
+    int64_t unseen; /* written since */
+};
+
 /* Set tokens and embeds (room for text_len rows) from the cache. False if there
  * is no such entry, or a damaged one: then a warning says so. */
-bool text_cache_read(const char *dir, struct text_entry *e);
+bool text_cache_read(const struct text_cache *c, struct text_entry *e);
 
-/* Readers see the whole entry or none. Makes the folder. */
-status text_cache_write(const char *dir, const struct text_entry *e) MUST_USE;
+/* Readers see the whole entry or none. Makes the folder; makes room. An entry that is larger than
+ * the limit is not kept. */
+status text_cache_write(struct text_cache *c, const struct text_entry *e) MUST_USE;
+
+/* ---- text_cache_trim.c ---- */
+
+/* Remove entries, those used longest ago first, until nine tenths of the limit are left; and what
+ * writers that were killed left an hour ago. *held: bytes of what is left. What another process
+ * removes meanwhile is fine. ST_IO if the folder cannot be read. */
+status text_cache_trim(const char *dir, int64_t limit, int64_t *held) MUST_USE;
 
 #endif /* TEXT_INTERNAL_H */

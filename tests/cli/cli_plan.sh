@@ -137,6 +137,16 @@ if plan job.yaml --backend cuda --topo gpu:2 >/dev/null 2>&1; then
             plan job.yaml --topo gpu:2 --try 0
 fi
 
+# However many prompts there are, few of their embeddings are held at one time.
+prompts() {
+    job many.yaml many 9f "sweep: {axes: {n: {range: \"10000-$1\"}}}"
+    sed -i 's/^prompt:.*/prompt: "boat {n}"/' many.yaml
+    plan many.yaml --topo cpu:1 --json 2>/dev/null | sed -n 's/.*"prompts": \([0-9]*\),*/\1/p' | head -n 1
+}
+few=$(prompts 10009) some=$(prompts 11999) many=$(prompts 15999)
+[ "${few:-0}" -gt 0 ] && [ "$some" -gt "$few" ] && [ "$many" -lt $((some + some / 10)) ] ||
+    wrong "10, 2000 and 6000 prompts hold ${few:-nothing}, $some and $many bytes"
+
 # The text encoder is large and only its size counts: without its file it is taken as the one of
 # the released models, whose vectors these are not.
 encoder=$(sed -n 's/.*encoder: *//p' model/card.yaml)

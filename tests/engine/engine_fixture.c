@@ -91,11 +91,13 @@ static status plant_overflow(const struct engine_fixture *f)
     struct text_config const c = { .encoder_path = f->model.encoder,
                                    .tokenizer_path = f->model.tokenizer,
                                    .cache_dir = f->cache,
+                                   .cache_bytes = 1 << 30,
                                    .text_len = TEXT_LEN,
                                    .backend = kern_backend_find("cpu"),
                                    .threads = 1,
                                    .precision = DT_F32 };
     struct text_encoder *t = NULL;
+    struct text_cache cache = { .dir = f->cache, .limit = 1 << 30 };
     struct text_entry e = { .text_len = TEXT_LEN };
     char key[256] = "";
     int tokens;
@@ -112,9 +114,9 @@ static status plant_overflow(const struct engine_fixture *f)
     if (dir) closedir(dir);
     *strchrnul(key, '.') = '\0';
     e.key = key;
-    if (!text_cache_read(f->cache, &e)) FAIL_OUT(ST_IO, "no embedding in the cache");
+    if (!text_cache_read(&cache, &e)) FAIL_OUT(ST_IO, "no embedding in the cache");
     for (int64_t i = 0; i < e.tokens * e.dim; i++) e.embeds[i] = 3e38f;
-    TRY_OUT(text_cache_write(f->cache, &e));
+    TRY_OUT(text_cache_write(&cache, &e));
 out:
     free(e.embeds);
     text_close(&t);
@@ -402,6 +404,7 @@ void engine_fixture_run(struct engine_fixture *f, struct made_source *s,
                                    .deadline_s = c->patience_s > 0 ? c->patience_s : 120,
                                    .stall_s = c->patience_s > 0 ? c->patience_s : 60,
                                    .prompt_cache = c->no_cache ? NULL : f->cache,
+                                   .prompt_cache_bytes = 1 << 30,
                                    .fail_fast = c->fail_fast,
                                    .resume = c->resume,
                                    .stop = ask_stop,

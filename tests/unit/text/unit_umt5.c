@@ -192,6 +192,7 @@ static struct text_config config_of(const char *cache_dir)
     return (struct text_config){ .encoder_path = encoder,
                                  .tokenizer_path = tokenizer,
                                  .cache_dir = cache_dir,
+                                 .cache_bytes = 1 << 30,
                                  .text_len = LEN,
                                  .backend = kern_backend_find("ref"),
                                  .threads = 1,
