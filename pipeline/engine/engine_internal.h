@@ -9,7 +9,7 @@
  *   config_check.c      what all ranks must have in common
  *   dispatcher.c        rank 0: clips from the source to lines, outcomes back to it
  *   dispatch_list.c     the clips it has in work, and what others report of them
- *   clip_start.c        what clips begin with, where it is given
+ *   clip_start.c        what clips begin with, where it is given; given_latents.c reads a file
  *   prompt_bank.c       embeddings of the prompts in use
  *   prompt_encoder.c    the text encoder, on the rank that embeds
  *   prompt_mix.c        which prompts a block goes by
