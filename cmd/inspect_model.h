@@ -1,0 +1,24 @@
+/* inspect_model.h - which part of a model a checkpoint is, whether all of it is there, and what a
+ * card says for it. */
+#ifndef INSPECT_MODEL_H
+#define INSPECT_MODEL_H
+
+#include "base/base.h"
+
+enum { INSPECT_DETAIL = 160, INSPECT_WRONG = 1024, INSPECT_CARD = 4352 };
+
+/* form: of the file, and of its names where they are not the Wan release's. wrong: what a render
+ * would refuse, a line each; "": nothing. card: lines of one. */
+struct inspect_model {
+    const char *what; /* "transformer", "text encoder", "VAE", "LoRA"; NULL: none of them */
+    char detail[INSPECT_DETAIL]; /* its sizes */
+    char form[INSPECT_DETAIL];
+    char wrong[INSPECT_WRONG];
+    char card[INSPECT_CARD];
+};
+
+/* Opens it once for each part that it could be; no tensor is read. What is wrong with a part is no
+ * failure. ST_FORMAT if it cannot be opened. */
+status inspect_model(struct inspect_model *out, const char *path, const char *outer_key) MUST_USE;
+
+#endif /* INSPECT_MODEL_H */
