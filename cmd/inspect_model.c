@@ -148,6 +148,7 @@ static void write_card(const struct looking *l, const struct part *p)
     struct inspect_model *const to = l->to;
     const char *const outer = weights_outer_key(l->w);
 
+    snprintf(to->outer_key, sizeof to->outer_key, "%.*s", INSPECT_DETAIL - 1, outer);
     if (p->key)
         snprintf(to->card, sizeof to->card, "%s: %s%s%s%s", p->key, l->path,
                  p->family == WEIGHTS_TEXT ? "}" : "",

@@ -13,6 +13,7 @@ struct inspect_model {
     const char *what; /* "transformer", "text encoder", "VAE", "LoRA"; NULL: none of them */
     char detail[INSPECT_DETAIL]; /* its sizes */
     char form[INSPECT_DETAIL];
+    char outer_key[INSPECT_DETAIL]; /* that was taken; "": the file has none */
     char wrong[INSPECT_WRONG];
     char card[INSPECT_CARD];
 };

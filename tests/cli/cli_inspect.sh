@@ -66,6 +66,27 @@ form:    torch
 card:    text: {encoder: $umt5}" $umt5
 is '' $text/inputs.safetensors
 
+# A card for a folder of files under other names is that of these files.
+card=$(mktemp -d) || exit 1
+mkdir "$card/parts"
+cp $model/rolling_forcing_dmd.pt "$card/parts/a.pt" && cp $model/config.json "$card/" && cp $vae "$card/parts/b.pth" &&
+    cp $umt5 "$card/c.pth" && touch "$card/spiece.model" || exit 1
+"$rollmill" card "$card" --like models/longlive-1.3b.yaml >"$card/card.yaml" 2>"$card/err" || { cat "$card/err" && fail=1; }
+for line in 'weights: parts/a.pt' 'outer_key: generator_ema' 'config: config.json' '  encoder: c.pth' \
+    '  tokenizer: spiece.model' 'vae: parts/b.pth' 'steps: [1000, 750, 500, 250]' \
+    'window: {kind: block, attention_frames: 12, sink_frames: 3}'; do
+    grep -qxF "$line" "$card/card.yaml" || { echo "card: no '$line' in: $(cat "$card/card.yaml")" && fail=1; }
+done
+"$rollmill" card "$card" --like "$card/card.yaml" | tail -n +2 >"$card/again" || fail=1
+tail -n +2 "$card/card.yaml" | cmp -s - "$card/again" || { echo "card: another by itself" && fail=1; }
+cp $model/diffusion_pytorch_model.safetensors "$card/d.safetensors"
+"$rollmill" card "$card" --like "$card/card.yaml" 2>&1 | grep -q 'are transformers; name the one' || { echo "card: of two" && fail=1; }
+"$rollmill" card "$card/d.safetensors" --like "$card/card.yaml" | grep -qx 'weights: d.safetensors' || { echo "card: of a file" && fail=1; }
+rm "$card/parts/b.pth"
+"$rollmill" card "$card/d.safetensors" --like "$card/card.yaml" 2>&1 | grep -q 'not in it: a VAE' || { echo "card: without a VAE" && fail=1; }
+"$rollmill" card "$card/c.pth" --like "$card/card.yaml" 2>&1 | grep -q 'found text encoder; allowed: a transformer' || { echo "card: of an encoder" && fail=1; }
+rm -r "$card"
+
 # JSON is UTF-8, whatever the path is.
 dir=$(mktemp -d) || exit 1
 trap 'rm -rf "$dir"' EXIT
