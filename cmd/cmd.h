@@ -37,6 +37,7 @@ status cmd_serve(int argc, char **argv);
 status cmd_launch(int argc, char **argv);
 status cmd_check(int argc, char **argv);
 status cmd_inspect(int argc, char **argv);
+status cmd_card(int argc, char **argv);
 status cmd_plan(int argc, char **argv);
 status cmd_verify(int argc, char **argv);
 status cmd_bench(int argc, char **argv);

@@ -1,8 +1,9 @@
 /*
  * cmd_inspect.c - list the tensors of a checkpoint, or say how a clip changes.
  *
- * One row per tensor and a line for the whole, on stdout. The hashes are those of
- * pipeline/weights/weights.h, of each the first 16 digits.
+ * One row per tensor and a line for the whole, on stdout; then, where it is a part of a model,
+ * which one, and what a card says for it. The hashes are those of pipeline/weights/weights.h, of
+ * each the first 16 digits.
  */
 #include "base/json_build.h"
 #include "base/strbuf.h"
@@ -26,7 +27,28 @@ struct listing {
     char all[DIGEST_HEX];
     int64_t elements;
     size_t bytes;
+    struct inspect_model is;
 };
+
+/* Each line behind `name` and blanks. */
+static void print_lines(const char *name, const char *lines)
+{
+    while (*lines) {
+        size_t const n = strcspn(lines, "\n");
+        printf("%-8s %.*s\n", name, (int)n, lines);
+        lines += n + (lines[n] == '\n');
+        name = "";
+    }
+}
+
+static void print_model(const struct inspect_model *m)
+{
+    if (!m->what) return;
+    printf("%-8s %s: %s\n", "is:", m->what, m->detail);
+    print_lines("form:", m->form);
+    print_lines("wrong:", m->wrong);
+    print_lines("card:", m->card);
+}
 
 static void print_tensor_table(const struct listing *l)
 {
@@ -51,6 +73,7 @@ static void print_tensor_table(const struct listing *l)
     if (weights_outer_key(l->w)[0]) printf(", outer key %s", weights_outer_key(l->w));
     if (l->hash) printf(", hash %.*s", HASH_SHOWN, l->all);
     putchar('\n');
+    print_model(&l->is);
 }
 
 /* JSON is UTF-8; a path and a torch file's names may be any bytes: each that is not is a `?`. */
@@ -83,6 +106,13 @@ static json_t *build_json_row(const struct listing *l, int i)
     return o;
 }
 
+static json_t *build_json_model(const struct inspect_model *m)
+{
+    return json_pack("{s:s, s:o, s:o, s:o, s:o}", "is", m->what, "detail", json_text(m->detail),
+                     "form", json_text(m->form), "wrong", json_text(m->wrong), "card",
+                     json_text(m->card));
+}
+
 static status print_tensor_json(const struct listing *l)
 {
     json_t *const rows = json_array();
@@ -93,6 +123,7 @@ static status print_tensor_json(const struct listing *l)
         json_text(weights_outer_key(l->w)), "tensors", rows, "count", weights_count(l->w),
         "parameters", (json_int_t)l->elements, "bytes", (json_int_t)l->bytes);
     if (l->hash && o) json_object_set_new(o, "hash", json_stringn(l->all, HASH_SHOWN));
+    if (l->is.what && o) json_object_set_new(o, "model", build_json_model(&l->is));
     if (json_print(o, JSON_INDENT(1))) return ST_OK;
     return fail(ST_NOMEM, "the listing of %s as JSON", weights_path(l->w));
 }
@@ -113,6 +144,7 @@ static status list_checkpoint(const char *path, const char *outer_key, bool json
         if (!l.hash) FAIL_OUT(ST_NOMEM, "%s: its hashes", path);
         TRY_OUT(weights_hash(l.w, l.all, l.hash));
     }
+    TRY_OUT(inspect_model(&l.is, path, outer_key));
     if (json) TRY_OUT(print_tensor_json(&l));
     else print_tensor_table(&l);
 out:
@@ -136,7 +168,8 @@ status cmd_inspect(int argc, char **argv)
         .about =
             "Lists the tensors of a safetensors or torch file: name, dtype, shape, bytes, and the\n"
             "first 16 hex digits of the SHA-256 of its bytes. The hash of the whole is the same for\n"
-            "the same weights in either form.\n"
+            "the same weights in either form. Of a part of a model - transformer, text encoder, VAE,\n"
+            "LoRA - also its sizes, what is missing, and what to put into a card.\n"
             "Of a clip, its folder or a video file: how brightness, contrast, saturation, sharpness,\n"
             "and of a folder's latents mean and deviation, change from its beginning to its end.\n",
         .table = table,

@@ -15,6 +15,7 @@ const struct cmd cmd_table[] = {
       cmd_verify },
     { "inspect", "list a checkpoint's tensors with their hashes; of a clip, how it changes",
       cmd_inspect },
+    { "card", "write a model card for the files of a folder", cmd_card },
     { "sweep", "remove what killed renders have left in output folders", cmd_sweep },
     { "bench", "time operations, layers and whole parts of a model", cmd_bench },
     { "doctor", "look at this machine: what stands in the way of a render", cmd_doctor },

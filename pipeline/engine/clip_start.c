@@ -12,8 +12,8 @@
  */
 #include "base/log.h"
 #include "pipeline/engine/dispatch_internal.h"
+#include "pipeline/engine/given_latents.h"
 #include "pipeline/output/av/video_pictures.h"
-#include "pipeline/weights/weights.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -79,41 +79,15 @@ static status reserve_given(const struct start_reader *r, struct live_clip *c, i
     return ST_OK;
 }
 
-static status copy_latents(const struct start_reader *r, struct live_clip *c, struct weights *w)
-{
-    const struct engine_group *const g = &r->t->g;
-    const char *const path = c->spec.start.file;
-    int const at = weights_find(w, "latents");
-    char shape[WEIGHT_SHAPE];
-    const void *data;
-
-    if (at < 0) return fail(ST_FORMAT, "%s: found no tensor `latents`", path);
-    const struct weight_info *const info = weights_at(w, at);
-    struct tensor t = info->t;
-    if (!info->usable || t.ndim != 4 || t.dim[1] != g->shape.channels || t.dim[2] != g->latent_h ||
-        t.dim[3] != g->latent_w || (t.dtype != DT_F32 && t.dtype != DT_BF16))
-        return fail(ST_FORMAT,
-                    "%s: latents: found %s %s; allowed: F32 or BF16 [frames, %d, %lld, %lld]", path,
-                    info->dtype, weight_shape(info, shape), g->shape.channels,
-                    (long long)g->latent_h, (long long)g->latent_w);
-    TRY(reserve_given(r, c, t.dim[0]));
-    TRY(weights_fetch(w, at, &data));
-    t.data = (void *)(uintptr_t)data;
-    for (int64_t i = 0; i < tensor_count(&t); i++) {
-        c->given[i] = tensor_get(&t, i);
-        if (!isfinite(c->given[i]))
-            return fail(ST_FORMAT, "%s: latents: number %lld is not finite", path, (long long)i);
-    }
-    return ST_OK;
-}
-
 static status read_given_latents(struct start_reader *r, struct live_clip *c)
 {
-    struct weights *w = NULL;
+    const struct engine_group *const g = &r->t->g;
+    struct given_latents file;
 
-    TRY(weights_open(&w, c->spec.start.file, NULL));
-    status const st = copy_latents(r, c, w);
-    weights_close(&w);
+    TRY(given_latents_open(&file, c->spec.start.file, g->shape.channels, g->latent_h, g->latent_w));
+    status st = reserve_given(r, c, file.frames);
+    if (st == ST_OK) st = given_latents_read(&file, c->given);
+    given_latents_close(&file);
     return st;
 }
 

@@ -8,6 +8,7 @@
  *   prompt_bank.c       embeddings of the prompts in use
  *   clip_starts.c       the clips that come next, prepared ahead
  *   clip_start.c        what a clip begins with, where it is given
+ *   given_latents.c     latents of a file (given_latents.h)
  *   prompt_encoder.c    the text encoder, on whichever rank embeds
  *
  * Private to pipeline/engine/.

@@ -29,7 +29,7 @@ expect 2 '' $text/no-such-file
 expect 2 '' --outer-key generator $text/inputs.safetensors
 expect 2 ''
 
-last() { "$rollmill" inspect "$@" | tail -n 1; }
+last() { "$rollmill" inspect "$@" | grep '^total: '; }
 model=tests/golden/rolling-5-step/model
 flat=$(last $model/diffusion_pytorch_model.safetensors)
 ema=$(last $model/rolling_forcing_dmd.pt | sed 's/, outer key generator_ema//')
@@ -37,9 +37,64 @@ ema=$(last $model/rolling_forcing_dmd.pt | sed 's/, outer key generator_ema//')
 count=$("$rollmill" inspect --json $text/inputs.safetensors | sed -n 's/^ "count": \([0-9]*\),$/\1/p')
 [ "$count" = 2 ] || { echo "--json: count is '$count'" && fail=1; }
 
+# Parts of a model by their tensors, in the forms that they come in: sizes, what is missing, the card.
+part() { "$rollmill" inspect --no-hash "$@" | sed -n '/^total: /,$p' | tail -n +2; }
+is() { # WANT ARGUMENTS...
+    want=$1
+    shift
+    [ "$(part "$@")" = "$want" ] || { echo "$*: $(part "$@")" && fail=1; }
+}
+lora=tests/golden/longlive-lora/model
+vae=tests/golden/vae-small/model/Wan2.1_VAE.pth
+umt5=$text/model/models_t5_umt5-xxl-enc-bf16.pth
+is "is:      transformer: 2 layers of 64, feed-forward 128, prompts of 64, latents of 16 channels
+form:    safetensors
+card:    weights: $model/diffusion_pytorch_model.safetensors" $model/diffusion_pytorch_model.safetensors
+is "is:      transformer: 2 layers of 64, feed-forward 128, prompts of 64, latents of 16 channels
+form:    torch, names such as model.blocks.0._fsdp_wrapped_module.self_attn.q.weight
+card:    weights: $model/rolling_forcing_dmd.pt
+         outer_key: generator_ema" $model/rolling_forcing_dmd.pt
+is "is:      LoRA: 20 layers; its file says no alpha: the card must
+form:    torch
+card:    lora:
+           - {file: $lora/lora.pt, outer_key: generator_lora}" $lora/lora.pt
+is "is:      VAE: base width 4
+form:    torch
+card:    vae: $vae" $vae
+is "is:      text encoder: UMT5 of 64, 384 words
+form:    torch
+card:    text: {encoder: $umt5}" $umt5
+is '' $text/inputs.safetensors
+
+# A card for a folder of files under other names is that of these files.
+card=$(mktemp -d) || exit 1
+mkdir "$card/parts"
+cp $model/rolling_forcing_dmd.pt "$card/parts/a.pt" && cp $model/config.json "$card/" && cp $vae "$card/parts/b.pth" &&
+    cp $umt5 "$card/c.pth" && touch "$card/spiece.model" || exit 1
+"$rollmill" card "$card" --like models/longlive-1.3b.yaml >"$card/card.yaml" 2>"$card/err" || { cat "$card/err" && fail=1; }
+for line in 'weights: parts/a.pt' 'outer_key: generator_ema' 'config: config.json' '  encoder: c.pth' \
+    '  tokenizer: spiece.model' 'vae: parts/b.pth' 'steps: [1000, 750, 500, 250]' \
+    'window: {kind: block, attention_frames: 12, sink_frames: 3}'; do
+    grep -qxF "$line" "$card/card.yaml" || { echo "card: no '$line' in: $(cat "$card/card.yaml")" && fail=1; }
+done
+"$rollmill" card "$card" --like "$card/card.yaml" | tail -n +2 >"$card/again" || fail=1
+tail -n +2 "$card/card.yaml" | cmp -s - "$card/again" || { echo "card: another by itself" && fail=1; }
+cp $model/diffusion_pytorch_model.safetensors "$card/d.safetensors"
+"$rollmill" card "$card" --like "$card/card.yaml" 2>&1 | grep -q 'are transformers; name the one' || { echo "card: of two" && fail=1; }
+"$rollmill" card "$card/d.safetensors" --like "$card/card.yaml" | grep -qx 'weights: d.safetensors' || { echo "card: of a file" && fail=1; }
+rm "$card/parts/b.pth"
+"$rollmill" card "$card/d.safetensors" --like "$card/card.yaml" 2>&1 | grep -q 'not in it: a VAE' || { echo "card: without a VAE" && fail=1; }
+"$rollmill" card "$card/c.pth" --like "$card/card.yaml" 2>&1 | grep -q 'found text encoder; allowed: a transformer' || { echo "card: of an encoder" && fail=1; }
+rm -r "$card"
+
 # JSON is UTF-8, whatever the path is.
 dir=$(mktemp -d) || exit 1
 trap 'rm -rf "$dir"' EXIT
+# A name that is not what it should be: said as a render would.
+sed 's/blocks.1.ffn.0.weight/blocks.1.ffn.9.weight/' $model/diffusion_pytorch_model.safetensors >"$dir/less.safetensors"
+part "$dir/less.safetensors" | grep -q '^ *missing *blocks.1.ffn.0.weight \[128, 64\]' || { echo "missing: $(part "$dir/less.safetensors")" && fail=1; }
+"$rollmill" inspect --json --no-hash $vae | tr -d '\n' | grep -q '"model": { *"is": "VAE", *"detail": "base width 4"' ||
+    { echo "--json: no model" && fail=1; }
 latin=$dir/$(printf 'caf\351')
 if cp $text/inputs.safetensors "$latin" 2>/dev/null; then
     "$rollmill" inspect --json "$latin" | grep -q '^ "file": ".*/caf?",$' || { echo "--json: no path" && fail=1; }

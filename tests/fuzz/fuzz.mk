@@ -2,7 +2,8 @@
 # has a quarter of a minute, enough for the corpus and what lies nearest to it, always from the
 # same seed; make fuzz looks further, from a seed of its own, as long as FUZZ_SECONDS says.
 FUZZ_SECONDS ?= $(if $(filter fuzz,$(MAKECMDGOALS)),60,15)
-FUZZ      := fuzz_safetensors.c fuzz_torch.c fuzz_gguf.c fuzz_tokenizer.c fuzz_job.c fuzz_spec.c fuzz_snapshot.c
+FUZZ      := fuzz_safetensors.c fuzz_torch.c fuzz_gguf.c fuzz_adapter.c fuzz_shards.c fuzz_latents.c fuzz_tokenizer.c fuzz_job.c fuzz_spec.c \
+             fuzz_snapshot.c
 F         := build/fuzz
 CLANG     ?= clang
 FUZZ_OPT  := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all

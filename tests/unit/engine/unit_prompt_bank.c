@@ -2,7 +2,7 @@
  * What it asks for is answered here (--wrap). */
 #include "tests/support/unit.h"
 
-#include "pipeline/engine/engine_internal.h"
+#include "pipeline/engine/dispatch_internal.h"
 
 #include <malloc.h>
 #include <stdatomic.h>
@@ -44,10 +44,8 @@ static void look_again(void *arg) { (void)arg; }
 static void expect_rows(struct prompt_bank *p, const struct clip_spec *spec, int number)
 {
     struct live_clip live = { .spec = *spec };
-    char *why = NULL;
 
-    assert_int_equal(prompt_bank_give(p, &live, &why), ST_OK);
-    assert_null(why);
+    assert_int_equal(prompt_bank_give(p, &live), ST_OK);
     assert_int_equal(live.texts, 1);
     assert_true(live.text[0].rows[0] == (float)number);
     free(live.text[0].rows);
