@@ -32,9 +32,9 @@ void file_record_close(struct file_record *r);
 /* The next bytes, which somebody else writes at the file's end. */
 status file_record_add(struct file_record *r, const void *data, size_t len) MUST_USE;
 
-/* Write at `pos`, behind the file's end over a gap of zeros, and keep what was written. fd: the file, open for
- * reading too: a chunk that was left before is read back, and ST_IO if it is not what was written.
- * ST_IO names the place that cannot be written. */
+/* Write at `pos`, behind the file's end over a gap of zeros, and keep what was written. fd: the
+ * file, open for reading too: a chunk that was left before is read back, and ST_IO if it is not
+ * what was written. ST_IO names the place that cannot be written. */
 status file_record_write(struct file_record *r, int fd, int64_t pos, const void *data,
                          size_t len) MUST_USE;
 

@@ -12,7 +12,6 @@
  */
 #include "base/log.h"
 #include "pipeline/engine/dispatch_internal.h"
-#include "pipeline/engine/given_latents.h"
 #include "pipeline/output/av/video_pictures.h"
 
 #include <math.h>

@@ -8,7 +8,7 @@
  *   prompt_bank.c       embeddings of the prompts in use
  *   clip_starts.c       the clips that come next, prepared ahead
  *   clip_start.c        what a clip begins with, where it is given
- *   given_latents.c     latents of a file (given_latents.h)
+ *   given_latents.c     latents of a file
  *   prompt_encoder.c    the text encoder, on whichever rank embeds
  *
  * Private to pipeline/engine/.
@@ -109,6 +109,25 @@ status prompt_encoder_join(struct prompt_encoder *e,
                            status st) MUST_USE; /* once rank 0 has ended it */
 void prompt_encoder_close(struct prompt_encoder **e);
 const char *prompt_encoder_hash(const struct prompt_encoder *e);
+
+/* ---- given_latents.c: the latents that a clip begins with, from a file that nobody vouches for */
+
+struct weights;
+struct given_latents {
+    struct weights *w;
+    int at;         /* of its tensors */
+    int64_t frames; /* at least 1 */
+    int64_t count;  /* numbers of all frames */
+};
+
+/* The tensor `latents`, F32 or BF16 [frames, channels, h, w]. ST_FORMAT says what was found.
+ * Whoever opens, closes; after a failure there is nothing to close. */
+status given_latents_open(struct given_latents *out, const char *path, int channels, int64_t h,
+                          int64_t w) MUST_USE;
+void given_latents_close(struct given_latents *g);
+
+/* All its numbers. ST_FORMAT for one that is not finite. */
+status given_latents_read(struct given_latents *g, float *to) MUST_USE;
 
 /* ---- clip_starts.c, clip_start.c: what clips begin with */
 

@@ -1,5 +1,5 @@
 /* given_latents.c - a file of latents: its shape, then its numbers. */
-#include "pipeline/engine/given_latents.h"
+#include "pipeline/engine/dispatch_internal.h"
 #include "pipeline/weights/weights.h"
 
 #include <math.h>

@@ -317,8 +317,8 @@ static void the_place_is_named(void **state)
     clips_folder_drop(top);
 }
 
-/* Written at random places, some behind the end, and read; once the disk has changed a chunk, it is neither read nor
- * added to. */
+/* Written at random places, some behind the end, and read; once the disk has changed a chunk, it is
+ * neither read nor added to. */
 static void back_and_forth(void **state)
 {
     enum { SIZE = 5 * FILE_RECORD_CHUNK };
