@@ -104,16 +104,18 @@ static status fill_launch(struct launch *l, char folder[PATH_BYTES], char self[P
     return ST_OK;
 }
 
-static status launch(struct launch *l, bool submit)
+/* A password in the URL is refused, as everywhere. */
+static status launch(const struct launch *asked, bool submit)
 {
     char folder[PATH_BYTES], self[PATH_BYTES], *url = NULL;
+    struct launch l = *asked;
     struct strbuf script = { 0 };
     status st = ST_OK;
 
-    TRY(check_launch(l));
-    TRY(fill_launch(l, folder, self));
-    if (l->queue) TRY(queue_place_url(&url, l->queue));
-    TRY_OUT(launch_slurm(&script, l));
+    TRY(check_launch(&l));
+    TRY(fill_launch(&l, folder, self));
+    if (l.queue) TRY(queue_place_url(&url, l.queue));
+    TRY_OUT(launch_slurm(&script, &l));
     if (submit) st = launch_submit(&script);
     else fputs(script.s, stdout);
 out:

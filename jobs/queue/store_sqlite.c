@@ -245,7 +245,7 @@ static int64_t data_version(struct lite *s)
 
 static void get_news(void *arg, const struct store_row *r)
 {
-    for (int i = 0; i < 2; i++) ((int64_t *)arg)[i] = row_number(r, i);
+    for (int i = 0; i < 2 && r->text[i]; i++) ((int64_t *)arg)[i] = strtoll(r->text[i], NULL, 10);
 }
 
 /* Something was committed: is it more than a world's beat, or what it has claimed or ended? Else

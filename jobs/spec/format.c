@@ -154,10 +154,11 @@ static status check_gop(const struct tree_node *n, const struct format_codec *c,
 {
     const struct tree_node *const at = tree_find(n, "gop");
 
-    if (at && !c->gop)
+    if (!at) return ST_OK;
+    if (!c->gop)
         return tree_fail_key(at, "every frame of %s is a key frame; allowed: remove the key",
                              c->name);
-    if (!gop.pictures || gop.pictures >= c->gop) return ST_OK;
+    if (!gop.pictures || gop.pictures >= c->gop) return ST_OK; /* a time is rounded up to it */
     return tree_fail(at, "found %s; allowed for %s: %df or more", tree_quote(at->text).s, c->name,
                      c->gop);
 }
