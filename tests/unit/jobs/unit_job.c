@@ -648,18 +648,12 @@ static void ids(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_least_job),
-        cmocka_unit_test(the_full_job),
-        cmocka_unit_test(lengths),
-        cmocka_unit_test(prompts_in_force),
-        cmocka_unit_test(several_jobs),
-        cmocka_unit_test(what_a_queue_is_told),
-        cmocka_unit_test(refused_keys),
-        cmocka_unit_test(refused_clips),
-        cmocka_unit_test(refused_prompts),
-        cmocka_unit_test(refused_outputs),
-        cmocka_unit_test(refused_sizes),
-        cmocka_unit_test(ids),
+        cmocka_unit_test(the_least_job),   cmocka_unit_test(the_full_job),
+        cmocka_unit_test(lengths),         cmocka_unit_test(prompts_in_force),
+        cmocka_unit_test(several_jobs),    cmocka_unit_test(what_a_queue_is_told),
+        cmocka_unit_test(refused_keys),    cmocka_unit_test(refused_clips),
+        cmocka_unit_test(refused_prompts), cmocka_unit_test(refused_outputs),
+        cmocka_unit_test(refused_sizes),   cmocka_unit_test(ids),
     };
     return cmocka_run_group_tests_name("unit_job", tests, NULL, NULL);
 }
