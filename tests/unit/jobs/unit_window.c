@@ -74,6 +74,11 @@ static void refused_windows(void **state)
           "kind, attention_frames, sink_frames, sink_policy, sink_positions, policy, " },
         { "{policy: deep}",
           "d/j.yaml:6:18: window.policy: found \"deep\"; allowed: usual|deep-sink|" },
+        { "{kind: block, policy: lol}", "d/j.yaml:6:31: window.policy: lol is not done by this "
+                                        "version: how its jitter is drawn is not published" },
+        { "{kind: block, policy: forcing-kv}",
+          "d/j.yaml:6:31: window.policy: forcing-kv is not done by this version: heads of one layer "
+          "that attend to different keys" },
         { "{attention_frames: 7}",
           "d/j.yaml:6:28: window.attention_frames: found \"7\"; allowed: a "
           "multiple of 3, 9 to 90 for these steps and this sink" },
