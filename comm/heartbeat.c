@@ -5,18 +5,24 @@
  * an abort reaches all ranks, and it keeps the cost of a rank the same in any world.
  *
  * Who falls silent must not be blamed for what happened to the listener: a process that was
- * itself suspended finds old heartbeats when it goes on, so the silence is counted anew after
- * any turn of its own that came late. A rank that ends says so in its last heartbeat, and its
- * silence after that means nothing.
+ * itself suspended, or had to wait for a processor, finds old heartbeats when it goes on. So
+ * silence is counted in the listener's own turns, and one that comes late counts for no more than a
+ * quarter of what is too long. It must not begin anew either: on a machine with much else to do
+ * turns come late again and again. A rank that ends says so in its last heartbeat, and its silence
+ * after that means nothing.
  */
 #include "comm/heartbeat.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/thread.h"
 
 #include <stdlib.h>
 #include <time.h>
 
-enum { TURN_MS = 100, TURNS_PER_HEARTBEAT = 5, SUSPENDED_S = 1 };
+enum { TURN_MS = 100 };
+
+static double const interval_s = 0.45; /* of heartbeats: every fifth turn, or the first late one */
+static double const turn_most_s = 1;   /* that a turn counts for, and no more than a quarter */
 
 struct heartbeat {
     struct comm *world;
@@ -34,8 +40,9 @@ struct heartbeat {
 
     /* the thread's own */
     bool expecting; /* heartbeats of the rank behind */
-    double last_at; /* when the last one arrived, clock_seconds() */
-    double turn_at; /* this thread's last turn */
+    double sent_at; /* the last one sent, clock_seconds() */
+    double silent;  /* seconds since the last one arrived, as they count */
+    double turn_at; /* this thread's last turn, clock_seconds() */
     struct track_state last;
 };
 
@@ -47,6 +54,8 @@ static void send_heartbeat(struct heartbeat *h, enum control_kind kind)
 {
     struct track_state const s =
         h->track ? track_state(h->track) : (struct track_state){ .at = TRACK_NOWHERE };
+
+    h->sent_at = h->turn_at;
     struct comm_control const control = {
         .kind = kind, .value = { s.open, s.what, s.at.clip, s.at.stage, s.at.layer, s.at.block }
     };
@@ -56,7 +65,7 @@ static void send_heartbeat(struct heartbeat *h, enum control_kind kind)
 
 static void take_heartbeat(struct heartbeat *h, const struct comm_control *control)
 {
-    h->last_at = clock_seconds();
+    h->silent = 0;
     h->last = (struct track_state){ .open = control->value[0] != 0,
                                     .what = (enum track_what)control->value[1],
                                     .at = { .clip = (int)control->value[2],
@@ -79,21 +88,30 @@ static void take_all_controls(struct heartbeat *h)
     }
 }
 
-/* With the lock. A process that was itself suspended restarts the count when it goes on. */
+/* With the lock, before what has arrived is taken. */
+static void count_turn(struct heartbeat *h)
+{
+    double const now = clock_seconds(), quarter = h->silence_s / 4;
+    double const most = quarter < turn_most_s ? quarter : turn_most_s;
+    double const passed = now - h->turn_at;
+
+    h->turn_at = now;
+    h->silent += passed < most ? passed : most;
+}
+
+/* With the lock. */
 static void check_silence(struct heartbeat *h)
 {
-    double const now = clock_seconds();
-
-    if (now - h->turn_at > SUSPENDED_S) h->last_at = now;
-    h->turn_at = now;
-    double const silent = now - h->last_at;
     char words[TRACK_TEXT_BYTES];
 
-    if (!h->expecting || comm_aborted(h->world) || !(silent > h->silence_s)) return;
+    if (!h->expecting || comm_aborted(h->world) || !(h->silent > h->silence_s)) return;
     h->expecting = false;
     h->st = fail(ST_COMM, "rank %d sent no heartbeat for %.0f s; the last one said: %s",
-                 rank_behind(h->world), silent, track_words(h->last, words));
+                 rank_behind(h->world), h->silent, track_words(h->last, words));
     h->error = *error_last();
+    /* At once: what the others hold up is let go of before they end, and that may take its time. */
+    log_warn("rank %d sent no heartbeat for %.0f s: the world ends", rank_behind(h->world),
+             h->silent);
     comm_abort(h->world);
 }
 
@@ -102,12 +120,13 @@ static status run_heartbeat(void *arg)
     struct heartbeat *const h = arg;
     struct timespec const pause = { .tv_nsec = TURN_MS * 1000000L };
 
-    for (int turn = 0;; turn++) {
+    for (;;) {
         pthread_mutex_lock(&h->lock);
         bool const over = h->closing;
+        count_turn(h);
         take_all_controls(h);
         if (over) send_heartbeat(h, CONTROL_LAST_HEARTBEAT);
-        else if (turn % TURNS_PER_HEARTBEAT == 0) send_heartbeat(h, CONTROL_HEARTBEAT);
+        else if (h->turn_at - h->sent_at >= interval_s) send_heartbeat(h, CONTROL_HEARTBEAT);
         if (!over) check_silence(h);
         pthread_mutex_unlock(&h->lock);
         if (over) return ST_OK;
@@ -127,7 +146,8 @@ status heartbeat_open(struct heartbeat **out, struct comm *world, double silence
     h->silence_s = silence_s;
     h->stop = stop;
     h->expecting = world->size > 1;
-    h->last_at = h->turn_at = clock_seconds();
+    h->turn_at = clock_seconds();
+    h->sent_at = h->turn_at - interval_s; /* the first at once */
     h->last.at = TRACK_NOWHERE;
     pthread_mutex_init(&h->lock, NULL);
     status const st = task_start(&h->task, "heartbeat", world->rank, run_heartbeat, h);

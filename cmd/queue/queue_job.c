@@ -324,7 +324,7 @@ static status submit_all(struct submitting *s, struct ready_job *ready, int jobs
         for (int k = 0; k < s->file[i].jobs.jobs; k++)
             TRY(make_ready(&ready[n++], s, &s->file[i], k));
     TRY(check_folders(ready, jobs));
-    for (int i = 0; i < jobs; i++) {
+    for (int i = 0; i < n; i++) {
         struct queue_submitted done;
         TRY(submit_job(s, &ready[i], &done));
         each(arg, &done);

@@ -95,13 +95,13 @@ status text_cache_trim(const char *dir, int64_t limit, int64_t *held)
     int64_t const most = limit - limit / 10;
     status st = list_entries(&l, dir);
 
-    if (st == ST_OK && l.bytes > limit) {
+    if (st == ST_OK && l.at && l.bytes > limit) {
         qsort(l.at, (size_t)l.count, sizeof *l.at, compare_used);
         for (int i = 0; i < l.count && l.bytes > most; i++)
             if (!unlink(l.at[i].path) || errno == ENOENT) l.bytes -= l.at[i].bytes;
     }
     *held = l.bytes;
-    for (int i = 0; i < l.count; i++) free(l.at[i].path);
+    for (int i = 0; l.at && i < l.count; i++) free(l.at[i].path);
     free(l.at);
     return st;
 }
