@@ -130,6 +130,16 @@ void clip_board_cut(struct clip_board *b, int line, int number)
     pthread_mutex_unlock(&b->lock);
 }
 
+bool clip_board_is_cut(struct clip_board *b, int line, int number)
+{
+    bool cut = false;
+
+    pthread_mutex_lock(&b->lock);
+    for (int i = 0; i < b->line[line].cuts && !cut; i++) cut = b->line[line].cut[i] == number;
+    pthread_mutex_unlock(&b->lock);
+    return cut;
+}
+
 void clip_board_end(struct clip_board *b, int line)
 {
     pthread_mutex_lock(&b->lock);

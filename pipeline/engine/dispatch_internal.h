@@ -213,7 +213,8 @@ void dispatch_list_refuse_unhanded(struct dispatch_list *l, status st, const cha
 void dispatch_list_settle(struct dispatch_list *l, const char *why);
 /* End those that have had longer than their clips say; ST_MISMATCH. */
 void dispatch_list_expire(struct dispatch_list *l);
-/* The greatest grace of the clips that lines have; 0: none is there, or one has no limit. */
+/* The greatest grace of the clips that lines have, or have not let go of since they took too long;
+ * 0: none is there, or one has no limit. */
 int64_t dispatch_list_grace(struct dispatch_list *l);
 /* Returns the line that has the clip, *number its number there; -1: none, and it is over. */
 int dispatch_list_withdraw(struct dispatch_list *l, int64_t ticket, int *number);

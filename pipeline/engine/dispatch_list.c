@@ -9,6 +9,7 @@
  */
 #include "base/array.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/thread.h"
 #include "pipeline/engine/dispatch_internal.h"
 
@@ -22,6 +23,11 @@ struct supply {
     int64_t admitted, left; /* clips; blocks of them that have not entered */
     bool ended;             /* its encoder */
     int busy, shown;        /* stages with a block; that events know */
+    struct {
+        bool held; /* the encoder has not let go of it yet */
+        int number;
+        int64_t grace_ms;
+    } expired; /* the first clip that took too long */
 };
 
 struct dispatch_list {
@@ -107,10 +113,20 @@ static void note_encoded(struct dispatch_entry *e, int64_t block)
     e->moved_at = clock_seconds();
 }
 
+/* True: the clip took too long, and was put in its place at that very moment. */
+static bool note_let_go(struct supply *s, const struct clip_report *r)
+{
+    if (!s->expired.held || s->expired.number != r->number) return false;
+    s->expired.held = false;
+    return r->st == ST_OK;
+}
+
 void dispatch_list_take_report(struct dispatch_list *l, int line, const struct clip_report *r)
 {
     pthread_mutex_lock(&l->lock);
     struct dispatch_entry *const e = r->number >= 0 ? find_entry(l, r->number) : NULL;
+
+    bool const late = note_let_go(&l->line[line], r);
 
     if (r->number < 0) {
         l->line[line].ended = true;
@@ -121,6 +137,7 @@ void dispatch_list_take_report(struct dispatch_list *l, int line, const struct c
     }
     tell_news(l);
     pthread_mutex_unlock(&l->lock);
+    if (late) log_warn("a clip that was given up for its run.timeouts has been made after all");
 }
 
 static void note_tick(struct dispatch_list *l, const int64_t value[])
@@ -336,44 +353,66 @@ int dispatch_list_withdraw(struct dispatch_list *l, int64_t ticket, int *number)
 
 /* ---- time -------------------------------------------------------------------------------- */
 
-static void expire_entry(struct dispatch_entry *e, double now)
+static bool has_passed(int64_t limit_ms, double since, double now)
+{
+    return limit_ms && (now - since) * 1000 > (double)limit_ms;
+}
+
+/* Its encoder may hang, so it is not waited for: the clip has failed, and is cut. */
+static void expire_entry(struct dispatch_list *l, struct dispatch_entry *e, double now)
 {
     const struct clip_spec *const c = e->item.clip;
+    struct supply *const line = &l->line[e->line];
     char why[128];
 
-    if (!e->begun || e->over) return;
-    if (c->clip_ms && (now - e->begun_at) * 1000 > (double)c->clip_ms) {
+    if (has_passed(c->clip_ms, e->begun_at, now))
         snprintf(why, sizeof why, "run.timeouts.clip: not done after %lld s, at block %lld of %lld",
                  (long long)c->clip_ms / 1000, (long long)e->encoded, (long long)c->blocks);
-        settle_entry(e, ST_MISMATCH, why);
-    } else if (c->stall_ms && (now - e->moved_at) * 1000 > (double)c->stall_ms) {
+    else if (has_passed(c->stall_ms, e->moved_at, now))
         snprintf(why, sizeof why, "run.timeouts.stall: no block for %lld s, behind %lld of %lld",
                  (long long)c->stall_ms / 1000, (long long)e->encoded, (long long)c->blocks);
-        settle_entry(e, ST_MISMATCH, why);
-    }
+    else return;
+    settle_entry(e, ST_MISMATCH, why);
+    if (line->expired.held) return;
+    line->expired.held = true;
+    line->expired.number = e->number;
+    line->expired.grace_ms = c->grace_ms;
 }
 
 void dispatch_list_expire(struct dispatch_list *l)
 {
+    double const now = clock_seconds();
+
     pthread_mutex_lock(&l->lock);
-    for (int i = 0; i < l->entries; i++) expire_entry(l->entry[i], clock_seconds());
+    for (int i = 0; i < l->entries; i++)
+        if (l->entry[i]->begun && !l->entry[i]->over) expire_entry(l, l->entry[i], now);
     pthread_mutex_unlock(&l->lock);
+}
+
+struct grace {
+    int64_t most_ms;
+    bool limited; /* by each clip */
+};
+
+static void count_grace(struct grace *g, int64_t ms)
+{
+    g->limited = g->limited && ms;
+    if (ms > g->most_ms) g->most_ms = ms;
 }
 
 int64_t dispatch_list_grace(struct dispatch_list *l)
 {
-    int64_t most = 0;
-    bool limited = true;
+    struct grace g = { .limited = true };
 
     pthread_mutex_lock(&l->lock);
-    for (int i = 0; i < l->entries; i++) {
-        const struct dispatch_entry *const e = l->entry[i];
-        if (e->line < 0 || e->over) continue;
-        limited = limited && e->item.clip->grace_ms;
-        if (e->item.clip->grace_ms > most) most = e->item.clip->grace_ms;
-    }
+    for (int i = 0; i < l->entries; i++)
+        if (l->entry[i]->line >= 0 && !l->entry[i]->over)
+            count_grace(&g, l->entry[i]->item.clip->grace_ms);
+    for (int i = 0; i < l->lines; i++)
+        if (l->line[i].expired.held && !l->line[i].ended)
+            count_grace(&g, l->line[i].expired.grace_ms);
     pthread_mutex_unlock(&l->lock);
-    return limited ? most : 0;
+    return g.limited ? g.most_ms : 0;
 }
 
 void dispatch_list_settle(struct dispatch_list *l, const char *why)

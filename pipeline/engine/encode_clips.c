@@ -5,8 +5,9 @@
  * value that is not finite. The clip's attempt is removed, the reason is reported to rank 0, and
  * the rest of its blocks is dropped; the next clip is begun as if nothing had happened.
  * A clip that was cut is dropped alike: the line's tail says so among the blocks it sends,
- * wherever its blocks are and whether or not the line works on. Only what must not be lost fails
- * the caller: a report that cannot be sent, a clip that does not come.
+ * wherever its blocks are and whether or not the line works on. When all of them have left the
+ * line nothing comes from there, so before each block the board is asked too. Only what must not
+ * be lost fails the caller: a report that cannot be sent, a clip that does not come.
  *
  * What must hold: of a clip's end, its failure and its cut the first is reported and no other
  * (live_clip.dropped; after a stop perhaps none, and rank 0 knows what that means); and it is let
@@ -242,11 +243,11 @@ static status encode_pictures(struct encode_clips *e, const struct decode_block 
     return b->block == e->clip->spec.blocks - 1 ? commit_clip(e) : ST_OK;
 }
 
-/* A clip that went on and fails, but for the disk, is begun anew the next time: what it went on
- * from may be why. */
+/* A clip that went on and fails, but for the disk or memory, is begun anew the next time: what it
+ * went on from may be why. */
 static void forget_attempt(struct encode_clips *e, status why)
 {
-    if (!e->clip->resume_dir || why == ST_IO) return;
+    if (!e->clip->resume_dir || why == ST_IO || why == ST_NOMEM) return;
     if (dir_remove(e->clip->resume_dir) == ST_OK) return;
     log_warn("not removed: %s", error_last()->msg);
     error_clear();
@@ -293,6 +294,14 @@ static status encode_wanted(struct encode_clips *e, const struct decode_block *b
     return ST_OK;
 }
 
+/* Nobody wants it any more: what has come of it is removed. */
+static status drop_cut_clip(struct encode_clips *e)
+{
+    drop_writer(e);
+    e->clip->dropped = true;
+    return clip_report_send(e->t, e->line, e->clip->number, ST_CANCELED, "withdrawn");
+}
+
 status encode_clips_block(struct encode_clips *e, const struct decode_block *b)
 {
     if (!e->clip || e->clip->number != b->clip) TRY(begin_clip(e, b->clip));
@@ -302,6 +311,7 @@ status encode_clips_block(struct encode_clips *e, const struct decode_block *b)
         keep_writer(e);
         c->dropped = true;
     }
+    if (!c->dropped && clip_board_is_cut(e->t->board, e->line, b->clip)) TRY(drop_cut_clip(e));
     if (!c->dropped) TRY(encode_wanted(e, b));
     if (c->came >= c->ends) encode_clips_leave(e);
     return ST_OK;

@@ -302,7 +302,8 @@ void clip_board_close(struct clip_board **b); /* frees what is left; NULL is fin
 /* Of a line, in the order they are handed to it. post takes the clip over. */
 void clip_board_post(struct clip_board *b, struct live_clip *c, int users);
 void clip_board_cut(struct clip_board *b, int line, int number); /* it gets no further blocks */
-void clip_board_end(struct clip_board *b, int line);             /* no more will come */
+bool clip_board_is_cut(struct clip_board *b, int line, int number);
+void clip_board_end(struct clip_board *b, int line);                  /* no more will come */
 void clip_board_break(struct clip_board *b, const struct error *why); /* nothing more can come */
 
 /* What a line's head decides by. wait: until it is another than `known`, or a second has passed (a

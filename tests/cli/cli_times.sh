@@ -41,6 +41,35 @@ rc=$?
 [ $rc -eq 71 ] || wrong "still: exit $rc: $(cat err.txt)"
 grep -q '"event":"clip_failed".*run.timeouts.stall: no block for 2 s' events.txt || wrong "still: $(cat events.txt)"
 
+# paused SECONDS COMMAND...: in the background, with a disk that takes this file's packets so much later
+paused() {
+    seconds=$1
+    shift
+    LD_PRELOAD="$shim" NTH_BELOW="$dir" NTH_CALL=write NTH_FILE=clip.mp4.packets NTH_AT=1 NTH_PAUSES="$seconds" \
+        timeout -k 5 100 "$@" >err.txt 2>&1 &
+    pid=$!
+}
+
+# A clip of which all blocks have left the line when it is given up is not made after all.
+job late.yaml late 2s 'output: {dir: late}
+run: {checkpoint: 0s, timeouts: {stall: 2s}}'
+paused 8 "$rollmill" render --no-prompt-cache late.yaml
+wait $pid
+rc=$?
+[ $rc -eq 1 ] || wrong "late: exit $rc: $(cat err.txt)"
+grep -q 'not made: .*late.*run.timeouts.stall: no block for 2 s' err.txt || wrong "late: $(cat err.txt)"
+[ ! -e late/late ] && [ -z "$(ls -A late/.attempts 2>/dev/null)" ] || wrong "late: $(find late)"
+
+# A stop does not wait longer than it may for a clip that was given up.
+job both.yaml both 20s 'output: {dir: both}
+run: {grace: 2s, timeouts: {stall: 2s}}'
+hung clip.mp4 "$rollmill" render --no-prompt-cache both.yaml
+await grep -q 'clip both failed: run.timeouts.stall' err.txt
+kill -USR1 "$(cat /proc/$pid/task/$pid/children)"
+wait $pid
+rc=$?
+[ $rc -eq 75 ] || wrong "both: exit $rc: $(cat err.txt)"
+
 # A stop does not wait longer than it may: of a render, and of a world that hands its clip back.
 job grace.yaml grace 20s 'output: {dir: grace}
 run: {grace: 2s}'

@@ -5,7 +5,8 @@
  * files count where the file lies below the folder NTH_BELOW and NTH_FILE, where it is given, is in
  * its path; threads count always.
  * NTH_AT: the call that goes wrong, from 1; left out, none does. NTH_LASTING=1: all from there on.
- * NTH_ERROR: with which errno. NTH_HANGS=1: it never returns. NTH_FLIP=1: a write is done, with
+ * NTH_ERROR: with which errno. NTH_HANGS=1: it never returns. NTH_PAUSES=SECONDS: it is done, so much
+ * later. NTH_FLIP=1: a write is done, with
  * one bit of its bytes changed.
  * NTH_SITE=OBJECT+OFFSET: the first call for memory that returns there goes wrong; OBJECT begins
  * the name of a file.
@@ -35,7 +36,7 @@ enum { FILES = 1024, SITES = 1 << 14 };
 static struct {
     const char *call, *below, *file, *count, *site;
     long at;
-    int error;
+    int error, pauses;
     bool lasting, hangs, flip, memory;
     uintptr_t site_at; /* 0: none */
 } plan;
@@ -89,6 +90,7 @@ __attribute__((constructor)) static void read_plan(void)
     plan.error = error ? atoi(error) : EIO;
     plan.lasting = yes("NTH_LASTING");
     plan.hangs = yes("NTH_HANGS");
+    plan.pauses = getenv("NTH_PAUSES") ? atoi(getenv("NTH_PAUSES")) : 0;
     plan.flip = yes("NTH_FLIP");
     if (plan.site && strrchr(plan.site, '+')) dl_iterate_phdr(find_site, NULL);
     plan.memory = plan.site_at || (plan.call && !strcmp(plan.call, "memory"));
@@ -118,7 +120,8 @@ static bool turn(const char *call)
     long const n = atomic_fetch_add(&seen, 1) + 1;
     bool const hit = plan.at && (plan.lasting ? n >= plan.at : n == plan.at);
     while (hit && plan.hangs) pause();
-    return hit;
+    if (hit && plan.pauses) sleep((unsigned)plan.pauses);
+    return hit && !plan.pauses;
 }
 
 static bool refused(const char *call)
