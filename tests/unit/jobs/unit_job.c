@@ -452,7 +452,7 @@ static void refused_prompts(void **state)
           "rule for a cut; infinity-rope has" },
         { "[{at: 0s, text: a}, {at: 5s, text: b, change: recache}]",
           "5:56: prompts[1].change: found \"recache\"; allowed: blend, for only a block window without a "
-          "policy has clean passes made anew (docs/policies.md)" },
+          "policy has a recache (docs/policies.md)" },
         { "[{at: 0s, text: a}, {at: 5s, text: b}, {at: 4s, text: c}]",
           "5:54: prompts[2].at: found \"4s\", in block 6; allowed: after 81f, for prompts[1] has block 7" },
         { "[{at: 0s, text: a}, {at: 5s, text: b}, {at: 5.05s, text: c}]",
