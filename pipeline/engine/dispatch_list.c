@@ -342,9 +342,9 @@ static void expire_entry(struct dispatch_entry *e, double now)
     char why[128];
 
     if (!e->begun || e->over) return;
-    if (c->clip_ms && (now - e->begun_at) * 1000 > (double)c->clip_ms) {
+    if (c->timeout_ms && (now - e->begun_at) * 1000 > (double)c->timeout_ms) {
         snprintf(why, sizeof why, "run.timeouts.clip: not done after %lld s, at block %lld of %lld",
-                 (long long)c->clip_ms / 1000, (long long)e->encoded, (long long)c->blocks);
+                 (long long)c->timeout_ms / 1000, (long long)e->encoded, (long long)c->blocks);
         settle_entry(e, ST_MISMATCH, why);
     } else if (c->stall_ms && (now - e->moved_at) * 1000 > (double)c->stall_ms) {
         snprintf(why, sizeof why, "run.timeouts.stall: no block for %lld s, behind %lld of %lld",

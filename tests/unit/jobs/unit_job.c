@@ -221,13 +221,13 @@ static void times_of_a_run(void **state)
     assert_int_equal(expand(BASE "run: {timeouts: {clip: 6h, stall: 1.5s}, grace: 120s}\n", &f, &l),
                      ST_OK);
     assert_false(f.job[0].run.given);
-    assert_int_equal(l.clip[0].clip_ms, 6 * 3600 * 1000);
+    assert_int_equal(l.clip[0].timeout_ms, 6 * 3600 * 1000);
     assert_int_equal(l.clip[0].stall_ms, 1500);
     assert_int_equal(l.clip[0].grace_ms, 120000);
     clip_free(&l);
     job_close(&f);
     assert_int_equal(expand(BASE, &f, &l), ST_OK);
-    assert_int_equal(l.clip[0].clip_ms + l.clip[0].stall_ms + l.clip[0].grace_ms, 0);
+    assert_int_equal(l.clip[0].timeout_ms + l.clip[0].stall_ms + l.clip[0].grace_ms, 0);
     clip_free(&l);
     job_close(&f);
 }
