@@ -155,10 +155,8 @@ void dispatch_list_take_control(void *list, const struct comm_control *m)
     pthread_mutex_unlock(&l->lock);
 }
 
-void dispatch_list_wake(void *list)
+void dispatch_list_wake(struct dispatch_list *l)
 {
-    struct dispatch_list *const l = list;
-
     pthread_mutex_lock(&l->lock);
     tell_news(l);
     pthread_mutex_unlock(&l->lock);
@@ -334,29 +332,41 @@ int dispatch_list_withdraw(struct dispatch_list *l, int64_t ticket, int *number)
     return line;
 }
 
+void dispatch_list_settle(struct dispatch_list *l, const char *why)
+{
+    pthread_mutex_lock(&l->lock);
+    for (int i = 0; i < l->entries; i++) settle_entry(l->entry[i], ST_CANCELED, why);
+    pthread_mutex_unlock(&l->lock);
+}
+
 /* ---- time -------------------------------------------------------------------------------- */
+
+/* A limit of 0: never. */
+static bool has_passed(int64_t limit_ms, double since, double now)
+{
+    return limit_ms && (now - since) * 1000 > (double)limit_ms;
+}
 
 static void expire_entry(struct dispatch_entry *e, double now)
 {
     const struct clip_spec *const c = e->item.clip;
-    char why[128];
+    char why[128] = "";
 
     if (!e->begun || e->over) return;
-    if (c->timeout_ms && (now - e->begun_at) * 1000 > (double)c->timeout_ms) {
+    if (has_passed(c->timeout_ms, e->begun_at, now))
         snprintf(why, sizeof why, "run.timeouts.clip: not done after %lld s, at block %lld of %lld",
                  (long long)c->timeout_ms / 1000, (long long)e->encoded, (long long)c->blocks);
-        settle_entry(e, ST_MISMATCH, why);
-    } else if (c->stall_ms && (now - e->moved_at) * 1000 > (double)c->stall_ms) {
+    else if (has_passed(c->stall_ms, e->moved_at, now))
         snprintf(why, sizeof why, "run.timeouts.stall: no block for %lld s, behind %lld of %lld",
                  (long long)c->stall_ms / 1000, (long long)e->encoded, (long long)c->blocks);
-        settle_entry(e, ST_MISMATCH, why);
-    }
+    if (*why) settle_entry(e, ST_MISMATCH, why);
 }
 
 void dispatch_list_expire(struct dispatch_list *l)
 {
     pthread_mutex_lock(&l->lock);
-    for (int i = 0; i < l->entries; i++) expire_entry(l->entry[i], clock_seconds());
+    double const now = clock_seconds();
+    for (int i = 0; i < l->entries; i++) expire_entry(l->entry[i], now);
     pthread_mutex_unlock(&l->lock);
 }
 
@@ -374,11 +384,4 @@ int64_t dispatch_list_grace(struct dispatch_list *l)
     }
     pthread_mutex_unlock(&l->lock);
     return limited ? most : 0;
-}
-
-void dispatch_list_settle(struct dispatch_list *l, const char *why)
-{
-    pthread_mutex_lock(&l->lock);
-    for (int i = 0; i < l->entries; i++) settle_entry(l->entry[i], ST_CANCELED, why);
-    pthread_mutex_unlock(&l->lock);
 }
