@@ -88,8 +88,8 @@ static status list_job(struct check *k, const struct job *job, const struct card
                 clips->count, clips->count == 1 ? "" : "s", card->name,
                 clip_precision_name(job->precision));
     for (int n = 0; n < CLIP_NUMERICS; n++)
-        if (clip_numeric_word(word, &job->numerics, (enum clip_numeric)n))
-            strbuf_addf(&k->out, "%s %s, ", clip_numeric_name((enum clip_numeric)n), word);
+        if (clip_numeric_word(word, &job->numerics, (enum clip_numeric_key)n))
+            strbuf_addf(&k->out, "%s %s, ", clip_numeric_name((enum clip_numeric_key)n), word);
     strbuf_addf(&k->out, "priority %d, on_exists %s\n", job->priority,
                 job_exists_name(job->output.on_exists));
     if (clips->count && clips->clip[0].model_id[0])

@@ -15,7 +15,7 @@ COMM_CHECKS := comm_check_exchange.c comm_check_gather.c comm_check_collective.c
 SUPPORT := clips.c as_bytes.c writer_fixture.c vae_clip.c clip_fixture.c chain_fixture.c random_case.c comm_jitter.c comm_poison.c \
            comm_card.c nccl_harness.c nccl_ranks.c mpi_harness.c queue_sql.c
 # Programs by their sources; all link support and the library, which give what is asked for.
-PROGRAM := $(UNIT:%=unit/%) line/line_clip line/line_batch line/line_rerun line/line_mistakes line/line_memory comm/line_comm decode/line_decode \
+PROGRAM := $(UNIT:%=unit/%) line/line_clip line/line_batch line/line_recached line/line_mistakes line/line_memory comm/line_comm decode/line_decode \
            engine/engine_run engine/engine_open engine/engine_starts \
            $(if $(filter 1,$(CUDA)),gpu/gpu_plans gpu/gpu_plans_conv)
 HELPER := demo/demo_film # what scripts of cli/ run
@@ -54,7 +54,7 @@ $(call at,comm/line_comm comm/mpi_comm $(NCCL_LINE) comm/mpi_nccl): $(COMM_CHECK
 $B/tests/unit_written: LINK_OPT = $(addprefix -Wl$(comma)--wrap=,write pwrite pread fsync close rename mkdir)
 $B/tests/unit_prompt_bank: LINK_OPT = -Wl,--wrap=prompt_request,--wrap=prompt_request_end
 $B/tests/unit_file_hash: LINK_OPT = -Wl,--wrap=digest_file,--wrap=time
-$B/tests/line_mistakes: LINK_OPT = $(addprefix -Wl$(comma)--wrap=,kv_window_spans kv_clean_spans kv_rerun_find average_add)
+$B/tests/line_mistakes: LINK_OPT = $(addprefix -Wl$(comma)--wrap=,kv_window_spans kv_clean_spans kv_recache_find average_add)
 $B/tests/line_memory: LINK_OPT = $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc aligned_alloc free)
 $B/tests/alloc_nth: LINK_OPT = $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc strdup strndup)
 

@@ -57,7 +57,7 @@ static status measure_speeds(struct comm *world, void *arg)
     if (world->size > ROLES_RANKS)
         return fail(ST_ARG, "bench: %d ranks; 1 to %d are allowed", world->size, ROLES_RANKS);
     TRY_OUT(job_workload_open(&m, &job, 1, &asked));
-    TRY_OUT(engine_ask_numerics(&backend.kern, &backend.mode, &m.first.numerics));
+    TRY_OUT(engine_apply_numerics(&backend.kern, &backend.mode, &m.first.numerics));
     TRY_OUT(kern_backend_supports(backend.kern, m.work.act));
     TRY_OUT(bench_job(&parts, &m.work, &backend, r->threads, world));
     TRY_OUT(bench_link(&parts, &m.work, world));

@@ -122,7 +122,7 @@ static status make_plan(struct plan_view *v, const struct plan_options *o, char 
     world.threads = threads_per_rank(&world);
     TRY(job_workload_open(&v->jobs, jobs, count, &asked));
     TRY(backend_plan(&backend, &o->backend, world.topo.kind == TOPO_GPU));
-    TRY(engine_ask_numerics(&backend.kern, &backend.mode, &v->jobs.first.numerics));
+    TRY(engine_apply_numerics(&backend.kern, &backend.mode, &v->jobs.first.numerics));
     TRY(kern_backend_supports(backend.kern, v->jobs.work.act));
     TRY(plan_bytes_open(&v->bytes, &v->jobs.work, backend.kern, backend.mode));
     TRY(workload_query(&v->query, &v->cost, &v->bytes, &world));

@@ -170,8 +170,8 @@ static status name_group(struct ready_job *r)
     strbuf_addf(&text, " %s %dx%d %x", clip_precision_name(c->precision), c->width, c->height,
                 clip_pixel_formats(c));
     for (int k = 0; k < CLIP_NUMERICS; k++) /* what asks for none has the name that it had */
-        if (clip_numeric_word(word, &c->numerics, (enum clip_numeric)k))
-            strbuf_addf(&text, " %s %s", clip_numeric_name((enum clip_numeric)k), word);
+        if (clip_numeric_word(word, &c->numerics, (enum clip_numeric_key)k))
+            strbuf_addf(&text, " %s %s", clip_numeric_name((enum clip_numeric_key)k), word);
     if (st == ST_OK && text.failed) st = fail(ST_NOMEM, "%s: no memory", r->job->name);
     if (st == ST_OK) st = digest_bytes(text.s, text.len, hex);
     snprintf(r->group, sizeof r->group, "%.32s %s %dx%d %.16s", r->x.model.name,

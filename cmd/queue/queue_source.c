@@ -66,8 +66,8 @@ static status give_clip(void *arg, const struct work_item *group, double wait_s,
     return ST_OK;
 }
 
-/* Others of the group may come at any time, with given blocks or a prompt that makes clean passes
- * anew too; all have files of the same formats (name_group). */
+/* Others of the group may come at any time, with given blocks or a recache
+ * too; all have files of the same formats (name_group). */
 static status look_out(void *arg, const struct work_item *first, struct work_outlook *out)
 {
     struct queue_link *const l = arg;

@@ -181,13 +181,13 @@ static status read_numerics(const struct work_list *l, const struct job *job,
 
     TRY(job_numerics_check(job, &l->o.given));
     if (!l->o.engine) return ST_OK;
-    status const st = engine_options_asked(&o, l->o.engine, &job->numerics);
+    status const st = engine_adapt_options(&o, l->o.engine, &job->numerics);
     if (st != ST_OK) {
         struct error const why = *error_last();
         (void)tree_fail(job->numerics_node, "%s", why.msg);
         return st;
     }
-    return engine_numerics(&o, id);
+    return engine_numerics_id(&o, id);
 }
 
 static status expand_job(struct opening *o, struct source *s)

@@ -149,7 +149,7 @@ static status read_inputs(struct clip *p, const struct dit_shape *s, int frames)
     return ST_OK;
 }
 
-/* Whether clean passes are made anew; what then becomes of the sink is the policy's. */
+/* Whether there is a recache; what then becomes of the sink is the policy's. */
 static status read_recache(struct clip *p)
 {
     const struct json_node *const recache = json_tree_member(p->c->json, "recache");

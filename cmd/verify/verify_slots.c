@@ -6,7 +6,7 @@
  * of a frame a token stands). A rotation depends on differences of positions alone, so all are
  * taken from the pass's own first frame. What the line says of a pass (line_io.attends) is put down
  * in the same form, as a computed tensor, so that ranks can bring theirs together; then each number
- * must be equal. A re-run, of more frames than a block and at t = 0, is compared as its last block
+ * must be equal. A recache, of more frames than a block and at t = 0, is compared as its last block
  * has it: all of them attend to the same. An average's source frame is a fraction, and recorded to
  * six digits.
  */
@@ -102,7 +102,7 @@ static status read_trace(struct verify_case *c, struct verify_slots *s, const ch
 
 /* ---- slots.json ------------------------------------------------------------------------- */
 
-/* A pass is over a block; a re-run over several. */
+/* A pass is over a block; a recache over several. */
 static bool is_length(const struct verify_slots *s, int64_t frames)
 {
     return frames >= s->frames && frames % s->frames == 0 && frames <= s->blocks * s->frames;

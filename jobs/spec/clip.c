@@ -295,7 +295,7 @@ static status expand_one(struct maker *m, int64_t index, struct clip_spec *c)
         .blocks = m->schedule.blocks,
         .frames_per_block = m->card->frames_per_block,
         .checkpoint = checkpoint_blocks(m),
-        .clip_ms = job->run.clip.micros / 1000,
+        .timeout_ms = job->run.clip.micros / 1000,
         .stall_ms = job->run.stall.micros / 1000,
         .grace_ms = job->run.grace.micros / 1000,
         .transfer = (enum clip_transfer)job->output.transfer,

@@ -81,8 +81,8 @@ json_t *numerics_json(const struct clip_numerics *n)
     char word[CLIP_WORD];
 
     for (int k = 0; k < CLIP_NUMERICS; k++)
-        if (clip_numeric_word(word, n, (enum clip_numeric)k))
-            json_set(&asked, clip_numeric_name((enum clip_numeric)k), json_string(word));
+        if (clip_numeric_word(word, n, (enum clip_numeric_key)k))
+            json_set(&asked, clip_numeric_name((enum clip_numeric_key)k), json_string(word));
     return asked;
 }
 

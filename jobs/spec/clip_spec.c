@@ -9,22 +9,22 @@ enum { PICTURES = 4 }; /* of a latent frame; the clip's first one has 1 */
 
 const char *clip_precision_name(enum clip_precision p) { return p == CLIP_F32 ? "f32" : "bf16"; }
 
-const char *clip_numeric_name(enum clip_numeric k)
+const char *clip_numeric_name(enum clip_numeric_key k)
 {
     static const char *const names[] = { "wire", "determinism", "kernels" };
     return names[k];
 }
 
-bool clip_numeric_word(char word[CLIP_WORD], const struct clip_numerics *n, enum clip_numeric k)
+bool clip_numeric_word(char word[CLIP_WORD], const struct clip_numerics *n, enum clip_numeric_key k)
 {
     static const char *const choices[] = { CLIP_WIRE_CHOICES, CLIP_DETERMINISM_CHOICES,
                                            CLIP_KERNELS_CHOICES };
-    return choice_at(word, CLIP_WORD, choices[k], n->asked[k] - 1);
+    return choice_at(word, CLIP_WORD, choices[k], n->choice[k] - 1);
 }
 
 bool clip_numerics_same(const struct clip_numerics *a, const struct clip_numerics *b)
 {
-    return !memcmp(a->asked, b->asked, sizeof a->asked);
+    return !memcmp(a->choice, b->choice, sizeof a->choice);
 }
 
 const char *clip_encoder_name(enum clip_encoder e)

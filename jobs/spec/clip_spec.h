@@ -17,6 +17,9 @@ enum {
     CLIP_FORMATS = 16, /* files of a clip at most */
 };
 
+enum { CLIP_OTHER_FILES = 4 }; /* beside its formats: clip.json, latents, embeddings, preview */
+enum { CLIP_GOP_S = 60 };      /* longest GOP, in seconds */
+
 enum clip_precision { CLIP_BF16, CLIP_F32 };
 const char *clip_precision_name(enum clip_precision p); /* "bf16", "f32" */
 
@@ -25,19 +28,20 @@ const char *clip_precision_name(enum clip_precision p); /* "bf16", "f32" */
 #define CLIP_WIRE_CHOICES        "act|fp8"
 #define CLIP_DETERMINISM_CHOICES "strict|batch"
 #define CLIP_KERNELS_CHOICES     "1|2|3|4"
-enum clip_numeric { CLIP_WIRE, CLIP_DETERMINISM, CLIP_KERNELS, CLIP_NUMERICS };
+enum clip_numeric_key { CLIP_WIRE, CLIP_DETERMINISM, CLIP_KERNELS, CLIP_NUMERICS };
 struct clip_numerics {
-    int asked[CLIP_NUMERICS]; /* place among its choices, from 1; 0: nothing is asked */
+    int choice[CLIP_NUMERICS]; /* place among its choices, from 1; 0: nothing is asked */
 };
-const char *clip_numeric_name(enum clip_numeric k); /* "wire", "determinism", "kernels" */
+const char *clip_numeric_name(enum clip_numeric_key k); /* "wire", "determinism", "kernels" */
 /* The word that is asked for; false and "": none is. */
 enum { CLIP_WORD = 16 };
-bool clip_numeric_word(char word[CLIP_WORD], const struct clip_numerics *n, enum clip_numeric k);
+bool clip_numeric_word(char word[CLIP_WORD], const struct clip_numerics *n,
+                       enum clip_numeric_key k);
 bool clip_numerics_same(const struct clip_numerics *a, const struct clip_numerics *b);
 
 /* How a prompt takes over from the one before it: mixed with it, at once where `blend` is 0; as a
- * new scene, which the cache policy has a rule for; or at once, with the clean passes that its
- * first block looks back on made anew under it. A blend is of the first kind alone. */
+ * new scene, which the cache policy has a rule for; or at once, with a recache: what its first
+ * block looks back on is computed anew under it. A blend is of the first kind alone. */
 enum clip_change { CLIP_BLEND, CLIP_CUT, CLIP_RECACHE };
 const char *clip_change_name(enum clip_change c); /* "blend", "cut", "recache" */
 
@@ -102,7 +106,7 @@ struct clip_spec {
     int frames_per_block; /* latent frames; the model's */
     struct clip_start start;
     int64_t checkpoint; /* blocks from one to the next; 0: none are made */
-    int64_t clip_ms;    /* it fails if it takes longer, from its first block on; 0: however long */
+    int64_t timeout_ms; /* it fails if it takes longer, from its first block on; 0: however long */
     int64_t stall_ms;   /* likewise, from one block that is encoded to the next */
     int64_t grace_ms;   /* a stop waits for it so long at most; 0: until it lies safe */
 

@@ -73,9 +73,6 @@ static const struct format_codec *find_codec(const char *name)
 int format_codecs(void) { return COUNT_OF(codecs); }
 const struct format_codec *format_codec(int i) { return &codecs[i]; }
 
-/* A second at the highest rate is 240 pictures; so many seconds of them. */
-enum { GOP_SECONDS = 60 };
-
 struct draft {
     struct format f;
     int codec;
@@ -93,8 +90,8 @@ static status read_gop(const struct tree_node *n, void *to)
     struct duration *const d = to;
 
     TRY(duration_read(n, d));
-    if (!duration_is_zero(*d) && d->micros <= (int64_t)GOP_SECONDS * 1000000 &&
-        d->pictures <= GOP_SECONDS * 240)
+    if (!duration_is_zero(*d) && d->micros <= (int64_t)CLIP_GOP_S * 1000000 &&
+        d->pictures <= CLIP_GOP_S * VALUE_RATE_MAX)
         return ST_OK;
     return tree_refuse(n, "a time up to 60s such as 2s, or frames such as 48f");
 }

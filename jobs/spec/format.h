@@ -41,7 +41,8 @@ status format_read(const struct tree_node *n, struct format *out) MUST_USE;
 status format_check_size(const struct tree_node *n, const struct format *f, int width,
                          int height) MUST_USE;
 
-/* Pictures from one key frame to the next at most; 0: what stands if nothing is said. */
+/* Pictures from one key frame to the next at most; 0: the default, a second,
+ * also where that is asked for, so that ids are equal. */
 int format_gop(const struct format *f, struct value_rate rate);
 
 int format_codecs(void);

@@ -109,25 +109,23 @@ static status check_file_names(const struct job *j)
 {
     const struct tree_node *const output = tree_find(j->node, "output");
     const struct tree_node *const list = output ? tree_find(output, "formats") : NULL;
-    const char *file[JOB_FORMATS + 4] = { "clip.json" };
-    const struct tree_node *node[JOB_FORMATS + 4] = { NULL };
+    const struct {
+        const char *key, *file;
+    } other[] = { { "latents", j->output.latents },
+                  { "embeddings", j->output.embeddings },
+                  { "preview", j->output.preview } };
+    const char *file[JOB_FORMATS + CLIP_OTHER_FILES] = { "clip.json" };
+    const struct tree_node *node[JOB_FORMATS + CLIP_OTHER_FILES] = { NULL };
     int n = 1;
 
     for (const struct tree_node *m = list ? list->first : NULL; m; m = m->next, n++)
         node[n] = tree_find(m, "file");
     for (int i = 0; i < j->output.formats; i++) file[1 + i] = j->output.format[i].file;
     n = 1 + j->output.formats;
-    if (j->output.latents) {
-        node[n] = tree_find(tree_find(output, "latents"), "file");
-        file[n++] = j->output.latents;
-    }
-    if (j->output.embeddings) {
-        node[n] = tree_find(tree_find(output, "embeddings"), "file");
-        file[n++] = j->output.embeddings;
-    }
-    if (j->output.preview) {
-        node[n] = tree_find(tree_find(output, "preview"), "file");
-        file[n++] = j->output.preview;
+    for (int i = 0; i < COUNT_OF(other); i++) {
+        if (!other[i].file) continue;
+        node[n] = tree_find(tree_find(output, other[i].key), "file");
+        file[n++] = other[i].file;
     }
     for (int i = 1; i < n; i++)
         for (int k = 0; k < i; k++)

@@ -22,7 +22,7 @@ const struct job_draft job_defaults = {
                  .checkpoint = { .micros = 20000000 } },
     },
     .dir = "out",
-    .asked = { -1, -1, -1 },
+    .choice = { -1, -1, -1 },
 };
 
 #define AT(member) offsetof(struct job_draft, member)
@@ -48,6 +48,15 @@ static status read_fps(const struct tree_node *n, void *to)
     if (n->kind != TREE_SCALAR || !value_rate(n->text, to))
         return tree_refuse(n, "a rate such as 24 or 24000/1001, from 1, below 240");
     return ST_OK;
+}
+
+static status read_sha256(const struct tree_node *n, void *to)
+{
+    bool const is_text = n->kind == TREE_SCALAR && strlen(n->text) == DIGEST_HEX - 1;
+
+    if (!is_text || strspn(n->text, "0123456789abcdef") != DIGEST_HEX - 1)
+        return tree_refuse(n, "the 64 digits 0-9 a-f that `rollmill check` prints of the model");
+    return field_node(n, to);
 }
 
 static status read_seed(const struct tree_node *n, void *to)
@@ -77,15 +86,6 @@ static status read_seed(const struct tree_node *n, void *to)
     }
 
 static const char precisions[] = "bf16|f32";
-
-static status read_sha256(const struct tree_node *n, void *to)
-{
-    bool const is_text = n->kind == TREE_SCALAR && strlen(n->text) == DIGEST_HEX - 1;
-
-    if (!is_text || strspn(n->text, "0123456789abcdef") != DIGEST_HEX - 1)
-        return tree_refuse(n, "the 64 digits 0-9 a-f that `rollmill check` prints of the model");
-    return field_node(n, to);
-}
 static const char exists[] = "skip|error|version";
 
 static const struct field model_fields[] = {
@@ -102,9 +102,9 @@ static status read_model(const struct tree_node *n, void *to)
 }
 
 static const struct field numerics_fields[] = {
-    CHOICE("wire", asked[CLIP_WIRE], CLIP_WIRE_CHOICES),
-    CHOICE("determinism", asked[CLIP_DETERMINISM], CLIP_DETERMINISM_CHOICES),
-    CHOICE("kernels", asked[CLIP_KERNELS], CLIP_KERNELS_CHOICES),
+    CHOICE("wire", choice[CLIP_WIRE], CLIP_WIRE_CHOICES),
+    CHOICE("determinism", choice[CLIP_DETERMINISM], CLIP_DETERMINISM_CHOICES),
+    CHOICE("kernels", choice[CLIP_KERNELS], CLIP_KERNELS_CHOICES),
 };
 static const struct field_table numerics_table = { "numerics", numerics_fields,
                                                    COUNT_OF(numerics_fields) };
@@ -115,7 +115,7 @@ static status read_numerics(const struct tree_node *n, void *to)
 
     TRY(field_read(n, &numerics_table, d));
     d->job.numerics_node = n;
-    for (int k = 0; k < CLIP_NUMERICS; k++) d->job.numerics.asked[k] = d->asked[k] + 1;
+    for (int k = 0; k < CLIP_NUMERICS; k++) d->job.numerics.choice[k] = d->choice[k] + 1;
     return ST_OK;
 }
 
@@ -248,7 +248,7 @@ static const struct field preview_fields[] = {
 static const struct field_table preview_table = { "output.preview", preview_fields,
                                                   COUNT_OF(preview_fields) };
 
-/* What is made is said by three of them; other pictures are not made. */
+/* Pictures are BT.709, limited range: three keys can only say so; transfer chooses the tag. */
 static const struct field colour_fields[] = {
     CHOICE("matrix", only, "bt709"),
     CHOICE("primaries", only, "bt709"),
@@ -297,7 +297,7 @@ static status read_max_failed(const struct tree_node *n, void *to)
     return ST_OK;
 }
 
-static status read_backoff(const struct tree_node *n, void *to)
+static status read_time(const struct tree_node *n, void *to)
 {
     struct duration *const d = to;
 
@@ -309,7 +309,7 @@ static const struct field retries_fields[] = {
     { .name = "error", .type = FIELD_INT, .to = AT(job.run.errors), .max = 1000 },
     { .name = "crash", .type = FIELD_INT, .to = AT(job.run.crashes), .max = 1000 },
     { .name = "preempt", .type = FIELD_INT, .to = AT(job.run.preempts), .max = 100000 },
-    { .name = "backoff", .type = FIELD_READ, .to = AT(job.run.backoff), .read = read_backoff },
+    { .name = "backoff", .type = FIELD_READ, .to = AT(job.run.backoff), .read = read_time },
 };
 static const struct field_table retries_table = { "run.retries", retries_fields,
                                                   COUNT_OF(retries_fields) };
@@ -318,7 +318,7 @@ static status read_timeout(const struct tree_node *n, void *to)
 {
     struct duration *const d = to;
 
-    TRY(read_backoff(n, d));
+    TRY(read_time(n, d));
     return d->micros < 1000000 ? tree_refuse(n, "a time from 1s to 24h") : ST_OK;
 }
 
@@ -327,7 +327,7 @@ static status read_grace(const struct tree_node *n, void *to)
     enum { GRACE_S = 600 };
     struct duration *const d = to;
 
-    TRY(read_backoff(n, d));
+    TRY(read_time(n, d));
     bool const fits = d->micros >= 1000000 && d->micros <= (int64_t)GRACE_S * 1000000;
     return fits ? ST_OK : tree_refuse(n, "a time from 1s to 600s");
 }

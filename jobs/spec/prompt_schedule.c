@@ -71,8 +71,8 @@ static status check_change(const struct job_prompt *p, const struct card *card)
                            "infinity-rope has");
     if (p->change == CLIP_RECACHE && !usual_block)
         return tree_refuse(key_node(p, "change"),
-                           "blend, for only a block window without a policy has clean passes made "
-                           "anew (docs/policies.md)");
+                           "blend, for only a block window without a policy has a recache "
+                           "(docs/policies.md)");
     if (p->change == CLIP_BLEND || duration_is_zero(p->blend)) return ST_OK;
     return tree_refuse(key_node(p, "blend"), "no blend with change: cut or recache");
 }

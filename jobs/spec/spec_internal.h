@@ -103,7 +103,7 @@ struct job_draft {
     int version, only; /* only: of choices of one word */
     const char *model, *dir;
     const struct tree_node *prompt, *prompts, *axes, *formats, *lora, *after;
-    int asked[CLIP_NUMERICS]; /* of `numerics`: place among the choices, from 0 */
+    int choice[CLIP_NUMERICS]; /* of `numerics`: place among the choices, from 0 */
 };
 
 /* What a missing key means. */

@@ -14,12 +14,11 @@
 
 enum {
     SIZE_MAX_PIXELS = 8192,
-    PICTURES_MAX = 24 * 3600 * 240, /* a day at the highest rate */
+    PICTURES_MAX = 24 * 3600 * VALUE_RATE_MAX, /* a day at the highest rate */
     BLOCKS_MAX = PICTURES_MAX / 4 + 1,
     VALUES_MAX = 16,
     LABELS_MAX = 64,
     DAY_MS = 24 * 3600 * 1000,
-    GOP_MAX = 60 * 240, /* a minute at the highest rate */
 };
 
 /* ---- the clip ---- */
@@ -57,7 +56,7 @@ static const struct spec_key format_keys[] = {
     { "crf", SPEC_INT, AT(crf), .min = -1, .max = 255 },
     { "threads", SPEC_INT, AT(threads), .min = 1, .max = 64 },
     { "encoder", SPEC_CHOICE, AT(encoder), .allowed = "cpu|nvenc|auto" },
-    { "gop", SPEC_INT, AT(gop), .max = GOP_MAX },
+    { "gop", SPEC_INT, AT(gop), .max = CLIP_GOP_S * VALUE_RATE_MAX },
 };
 #undef AT
 static const struct spec_table format_json = { format_keys, COUNT_OF(format_keys),
@@ -72,10 +71,10 @@ static const struct spec_key clip_keys[] = {
     { "dir", SPEC_MAY_TEXT, .at = AT(dir) },
     { "priority", SPEC_INT, AT(priority), .max = 100 },
     { "precision", SPEC_CHOICE, AT(precision), .allowed = "bf16|f32" },
-    { "wire", SPEC_CHOICE, AT(numerics.asked[CLIP_WIRE]), .allowed = "any|" CLIP_WIRE_CHOICES },
-    { "determinism", SPEC_CHOICE, AT(numerics.asked[CLIP_DETERMINISM]),
+    { "wire", SPEC_CHOICE, AT(numerics.choice[CLIP_WIRE]), .allowed = "any|" CLIP_WIRE_CHOICES },
+    { "determinism", SPEC_CHOICE, AT(numerics.choice[CLIP_DETERMINISM]),
       .allowed = "any|" CLIP_DETERMINISM_CHOICES },
-    { "kernels", SPEC_CHOICE, AT(numerics.asked[CLIP_KERNELS]),
+    { "kernels", SPEC_CHOICE, AT(numerics.choice[CLIP_KERNELS]),
       .allowed = "any|" CLIP_KERNELS_CHOICES },
     { "width", SPEC_INT, AT(width), .min = 16, .max = SIZE_MAX_PIXELS },
     { "height", SPEC_INT, AT(height), .min = 16, .max = SIZE_MAX_PIXELS },
@@ -85,7 +84,7 @@ static const struct spec_key clip_keys[] = {
     { "pictures", SPEC_INT64, AT(pictures), .min = 1, .max = PICTURES_MAX },
     { "blocks", SPEC_INT64, AT(blocks), .min = 1, .max = BLOCKS_MAX },
     { "checkpoint", SPEC_INT64, AT(checkpoint), .max = BLOCKS_MAX },
-    { "clip_ms", SPEC_INT64, AT(clip_ms), .max = DAY_MS },
+    { "timeout_ms", SPEC_INT64, AT(timeout_ms), .max = DAY_MS },
     { "stall_ms", SPEC_INT64, AT(stall_ms), .max = DAY_MS },
     { "grace_ms", SPEC_INT64, AT(grace_ms), .max = DAY_MS },
     { "frames_per_block", SPEC_INT, AT(frames_per_block), .min = 1, .max = 16 },
@@ -229,7 +228,7 @@ static status check_name(const char *key, const char *name)
 /* No two files of the clip have one name. */
 static status check_clip_files(const struct clip_spec *c)
 {
-    const char *taken[CLIP_FORMATS + 4] = { "clip.json" };
+    const char *taken[CLIP_FORMATS + CLIP_OTHER_FILES] = { "clip.json" };
     int count = 1;
 
     if (c->latents) taken[count++] = c->latents;
@@ -257,7 +256,7 @@ static status check_clip(const struct clip_spec *c)
 {
     if (c->width % 16) return fail(ST_FORMAT, "width: not a multiple of 16");
     if (c->height % 16) return fail(ST_FORMAT, "height: not a multiple of 16");
-    if (c->fps_num < c->fps_den || c->fps_num >= 240 * c->fps_den)
+    if (c->fps_num < c->fps_den || c->fps_num >= VALUE_RATE_MAX * c->fps_den)
         return fail(ST_FORMAT, "fps_num: not 1 to below 240 pictures a second");
     if (c->pictures > clip_pictures(c->blocks, c->frames_per_block))
         return fail(ST_FORMAT, "pictures: more than its blocks have");

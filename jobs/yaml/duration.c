@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MICROS = 1000000, MOST_PICTURES = DURATION_HOURS * 3600 * 240 };
+enum { MICROS = 1000000, MOST_PICTURES = DURATION_HOURS * 3600 * VALUE_RATE_MAX };
 
 bool duration_parse(const char *s, struct duration *out)
 {

@@ -74,13 +74,13 @@ static uint64_t common_divisor(uint64_t a, uint64_t b)
 
 bool value_rate(const char *s, struct value_rate *out)
 {
-    enum { PART = 1000000, FASTEST = 240 };
+    enum { PART = 1000000 };
     uint64_t num, den = 1;
     const char *const slash = parse_number(s, &num);
 
     if (!slash || (*slash && *slash != '/')) return false;
     if (*slash && !value_u64(slash + 1, &den)) return false;
-    if (!den || num > PART || den > PART || num < den || num >= den * FASTEST) return false;
+    if (!den || num > PART || den > PART || num < den || num >= den * VALUE_RATE_MAX) return false;
     uint64_t const by = common_divisor(num, den);
     *out = (struct value_rate){ (int64_t)(num / by), (int64_t)(den / by) };
     return true;

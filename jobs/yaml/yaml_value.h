@@ -18,6 +18,7 @@ bool value_size(const char *s, int *width, int *height);
 struct value_rate {
     int64_t num, den;
 };
+enum { VALUE_RATE_MAX = 240 }; /* below this */
 bool value_rate(const char *s, struct value_rate *out);
 
 #endif /* YAML_VALUE_H */

@@ -7,9 +7,9 @@ static int count_slots(const struct kv_cache_shape *s) { return s->bank + s->loo
 static int slot_of(const struct kv_cache *c, int64_t block)
 {
     int const bank = c->shape.bank;
-    bool const kept = block >= c->bank && block < c->bank + bank;
+    bool const kept = block >= c->bank_first && block < c->bank_first + bank;
 
-    return kept ? (int)(block - c->bank) : bank + (int)((block - bank) % c->shape.lookback);
+    return kept ? (int)(block - c->bank_first) : bank + (int)((block - bank) % c->shape.lookback);
 }
 
 static status place_kept(struct kv_cache *out, struct arena *a)
@@ -40,7 +40,7 @@ status kv_cache_place(struct kv_cache *out, const struct kv_cache_shape *shape, 
 
 void kv_cache_reset(struct kv_cache *c)
 {
-    c->bank = 0;
+    c->bank_first = 0;
     for (int i = 0; i < COUNT_OF(c->block); i++) c->block[i] = -1;
 }
 
@@ -57,7 +57,7 @@ status kv_cache_keep(struct kv_cache *c, struct kern_ctx *ctx, int64_t first)
 {
     const struct tensor *const all[] = { &c->k, &c->v };
 
-    if (first == c->bank) return ST_OK;
+    if (first == c->bank_first) return ST_OK;
     for (int i = 0; i < c->shape.bank; i++) {
         int const from = slot_of(c, first + i);
         if (c->block[from] != first + i)
@@ -70,7 +70,7 @@ status kv_cache_keep(struct kv_cache *c, struct kern_ctx *ctx, int64_t first)
         }
         c->block[i] = first + i;
     }
-    c->bank = first;
+    c->bank_first = first;
     return ST_OK;
 }
 

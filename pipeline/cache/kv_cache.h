@@ -26,7 +26,7 @@ struct kv_cache {
     struct tensor k, v;           /* [slots * layers * tokens, dim] act */
     struct tensor kept_k, kept_v; /* [layers * kept, dim] act */
     struct tensor wide_k, wide_v; /* the same in F32, where shape.wide */
-    int64_t bank;                 /* the block that the bank begins with: 0, or kept later */
+    int64_t bank_first;           /* the block that the bank begins with: 0, or kept later */
     int64_t block[KV_SLOTS];      /* per slot: the source block, -1 while empty */
 };
 

@@ -78,32 +78,33 @@ void kv_clean_spans(struct kv_window *out, const struct kv_policy *p, const stru
     kv_policy_ops(p)->spans(p, pass, KV_CLEAN, out);
 }
 
-bool kv_policy_reruns(const struct kv_policy *p)
+bool kv_policy_recaches(const struct kv_policy *p)
 {
     int const b = p->frames_per_block;
-    return kv_policy_ops(p)->rerun && p->attention_frames % b == 0 && p->sink_frames % b == 0;
+    return kv_policy_ops(p)->recache && p->attention_frames % b == 0 && p->sink_frames % b == 0;
 }
 
-status kv_rerun_check(const struct kv_policy *p)
+status kv_recache_check(const struct kv_policy *p)
 {
-    if (kv_policy_reruns(p)) return ST_OK;
-    if (kv_policy_ops(p)->rerun)
+    if (kv_policy_recaches(p)) return ST_OK;
+    if (kv_policy_ops(p)->recache)
         return fail(ST_ARG,
-                    "%d frames of attention, %d of sink: a new prompt makes clean passes anew of "
-                    "whole blocks of %d alone",
+                    "%d frames of attention, %d of sink: a recache takes whole blocks of %d alone",
                     p->attention_frames, p->sink_frames, p->frames_per_block);
     return fail(ST_ARG,
-                "policy %s in a %s window: no rule for clean passes that a new prompt makes anew; "
-                "the block window's own has one",
+                "policy %s in a %s window: no rule for a recache; the block window's own has one",
                 kv_rule_name(p->rule), kv_window_name(p->kind));
 }
 
-int kv_rerun_blocks(const struct kv_policy *p) { return p->attention_frames / p->frames_per_block; }
-
-void kv_rerun_find(struct kv_rerun *out, const struct kv_policy *p, int64_t block)
+int kv_recache_blocks(const struct kv_policy *p)
 {
-    *out = (struct kv_rerun){ .first = 0 };
-    kv_policy_ops(p)->rerun(p, block, out);
+    return p->attention_frames / p->frames_per_block;
+}
+
+void kv_recache_find(struct kv_recache *out, const struct kv_policy *p, int64_t block)
+{
+    *out = (struct kv_recache){ .first = 0 };
+    kv_policy_ops(p)->recache(p, block, out);
 }
 
 int kv_lookback(const struct kv_policy *p, int first_stage, int end_stage, bool given)

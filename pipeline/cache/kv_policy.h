@@ -69,11 +69,11 @@ struct kv_window {
     int count;
 };
 
-/* A re-run: clean passes of blocks first .. up to the change, made anew together. keys: what all of
- * them attend to, these blocks whole, older or younger ones alike. */
-struct kv_rerun {
+/* A recache: clean passes of blocks first .. up to the change, made once more and together. keys:
+ * what all of them attend to, these blocks whole, older or younger ones alike. */
+struct kv_recache {
     int64_t first;
-    int64_t sink; /* the block that the sink begins with from then on */
+    int64_t sink_block; /* that the sink begins with from then on */
     struct kv_window keys;
 };
 
@@ -85,7 +85,7 @@ struct kv_pass {
     int64_t first;
     int count;
     int layer;
-    int64_t sink;                 /* the block that the sink begins with: 0, or of a kv_rerun */
+    int64_t sink_block;           /* that the sink begins with: 0, or of a kv_recache */
     bool cut;                     /* block `first` begins a scene with a cut (infinity-rope) */
     const struct kv_state *state; /* of a policy that has one; else not read */
 };
@@ -109,9 +109,8 @@ struct kv_policy_ops {
      * settle read there; see kv_lookback. NULL: what the spans reach. */
     int (*lookback)(const struct kv_policy *p, int stage, bool given);
 
-    /* Which clean passes a new prompt from `block` on makes anew, for change: recache. NULL: the
-     * policy has no rule for it. */
-    void (*rerun)(const struct kv_policy *p, int64_t block, struct kv_rerun *out);
+    /* The recache of a new prompt from `block` on. NULL: the policy has no rule for it. */
+    void (*recache)(const struct kv_policy *p, int64_t block, struct kv_recache *out);
 
     int (*bank)(const struct kv_policy *p); /* first blocks that are kept; NULL: 1 */
     int (*kept)(const struct kv_policy *p); /* frames' worth of rows of its own; NULL: none */
@@ -158,12 +157,14 @@ int kv_policy_kept(const struct kv_policy *p); /* frames' worth of rows */
 void kv_window_spans(struct kv_window *out, const struct kv_policy *p, const struct kv_pass *pass);
 void kv_clean_spans(struct kv_window *out, const struct kv_policy *p, const struct kv_pass *pass);
 
-/* Can clean passes be made anew at a change of prompt? ST_ARG says why not. How many blocks then
- * are at most, and which. */
-bool kv_policy_reruns(const struct kv_policy *p);
-status kv_rerun_check(const struct kv_policy *p) MUST_USE;
-int kv_rerun_blocks(const struct kv_policy *p);
-void kv_rerun_find(struct kv_rerun *out, const struct kv_policy *p, int64_t block);
+/* Has the policy a rule for a recache, and do its numbers fit it? */
+bool kv_policy_recaches(const struct kv_policy *p);
+/* ST_ARG says why not. */
+status kv_recache_check(const struct kv_policy *p) MUST_USE;
+/* How many blocks one takes, at most. */
+int kv_recache_blocks(const struct kv_policy *p);
+/* The one of a new prompt from `block` on. */
+void kv_recache_find(struct kv_recache *out, const struct kv_policy *p, int64_t block);
 
 /* The oldest of these are the sink then: all of them must be there. */
 static inline bool kv_policy_renews_sink(const struct kv_policy *p)

@@ -7,10 +7,10 @@
  * clip, then the sink and the newest. The sink is the clip's first frames, at their own
  * positions; or moving, so that it ends where the recent ones begin (LongLive's relative form).
  *
- * A new prompt may make clean passes anew (LongLive's re-run): of the newest frames before it that
- * fit into A, in one pass that knows no earlier and later. The sink stays as it is, at its place
- * before them, once it is no longer their neighbour; until then it is made anew as the others. With
- * renew_sink it goes: the oldest frames made anew are the sink from then on.
+ * A new prompt may ask for a recache (LongLive's): clean passes once more of the newest frames
+ * before it that fit into A, in one pass that knows no earlier and later. The sink stays as it is,
+ * at its place before them, once it is no longer their neighbour; until then it is recached as the
+ * others. With renew_sink it goes: the oldest recached frames are the sink from then on.
  */
 #include "pipeline/cache/cache_internal.h"
 
@@ -25,14 +25,13 @@ static void list_block(const struct kv_policy *p, const struct kv_pass *pass, en
                        struct kv_window *out)
 {
     int64_t const oldest = frames_oldest(p, pass->first);
-
-    int64_t const at = pass->sink * p->frames_per_block;
+    int64_t const at = pass->sink_block * p->frames_per_block;
 
     frames_add_history(p, pass, p->sink == KV_SINK_MOVING ? oldest : at, out);
     frames_add_own(p, pass, source, 0, out);
 }
 
-static void rerun_block(const struct kv_policy *p, int64_t block, struct kv_rerun *out)
+static void recache_block(const struct kv_policy *p, int64_t block, struct kv_recache *out)
 {
     int const b = p->frames_per_block, sink = p->sink_frames;
     int64_t const end = block * b, oldest = end - p->attention_frames;
@@ -43,12 +42,12 @@ static void rerun_block(const struct kv_policy *p, int64_t block, struct kv_reru
         frames_add(&out->keys, KV_CLEAN, b, 0, sink, p->sink == KV_SINK_MOVING ? oldest : 0);
     frames_add(&out->keys, KV_CLEAN, b, from, end, from);
     out->first = from / b;
-    out->sink = renews ? out->first : 0;
+    out->sink_block = renews ? out->first : 0;
 }
 
 const struct kv_policy_ops policy_block = {
     .check = check_block,
     .bank = frames_sink_blocks,
     .spans = list_block,
-    .rerun = rerun_block,
+    .recache = recache_block,
 };

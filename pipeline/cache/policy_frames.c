@@ -53,7 +53,7 @@ void frames_add_history(const struct kv_policy *p, const struct kv_pass *pass,
 {
     int const b = p->frames_per_block, sink = p->sink_frames;
     int64_t const begin = pass->first * b, oldest = frames_oldest(p, pass->first);
-    int64_t const from = pass->sink * b;
+    int64_t const from = pass->sink_block * b;
 
     if (oldest <= 0) {
         frames_add(out, KV_CLEAN, b, 0, begin, 0);

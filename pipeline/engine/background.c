@@ -56,18 +56,16 @@ static status answer_questions(void *arg)
     while (st == ST_OK && await_question(b)) {
         st = b->c.answer(b->c.arg);
         change_state(b, BACKGROUND_ANSWERED);
-        b->wake(b->wake_arg);
+        dispatch_list_wake(b->c.t->work);
     }
     if (st == ST_OK && b->c.finish) st = b->c.finish(b->c.arg);
-    if (st != ST_OK && st != ST_PEER) comm_abort(b->c.world);
+    if (st != ST_OK && st != ST_PEER) comm_abort(b->c.t->world);
     return st;
 }
 
-status background_start(struct background *b, void (*wake)(void *arg), void *arg)
+status background_start(struct background *b)
 {
-    b->wake = wake;
-    b->wake_arg = arg;
-    return task_start(&b->task, b->c.name, b->c.world->rank, answer_questions, b);
+    return task_start(&b->task, b->c.name, b->c.t->world->rank, answer_questions, b);
 }
 
 status background_end(struct background *b, status st)

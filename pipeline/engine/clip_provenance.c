@@ -98,9 +98,9 @@ static void add_numerics(struct clip_provenance *a, const struct clip_numerics *
     int asked = 0;
 
     for (int k = 0; k < CLIP_NUMERICS; k++)
-        if (clip_numeric_word(a->asked_word[k], n, (enum clip_numeric)k))
-            a->asked[asked++] =
-                (struct sidecar_pair){ clip_numeric_name((enum clip_numeric)k), a->asked_word[k] };
+        if (clip_numeric_word(a->asked_word[k], n, (enum clip_numeric_key)k))
+            a->asked[asked++] = (struct sidecar_pair){ clip_numeric_name((enum clip_numeric_key)k),
+                                                       a->asked_word[k] };
     a->about.numerics = (struct sidecar_pairs){ a->asked, asked };
 }
 

@@ -69,7 +69,7 @@ static status add_clip(struct strbuf *out, const struct clip_spec *spec)
 
     asked.owner = asked.dir = NULL;
     asked.priority = 0;
-    asked.clip_ms = asked.stall_ms = asked.grace_ms = 0;
+    asked.timeout_ms = asked.stall_ms = asked.grace_ms = 0;
     asked.labels = 0;
     asked.job = asked.name;
     asked.index = 0;

@@ -110,7 +110,7 @@ static status open_encoder(struct start_reader *r)
     return group_check_files(t); /* it was opened while the line runs */
 }
 
-/* Of what the encoder was called for. */
+/* What fails while the encoder is in use is its fault, but for memory. */
 static status note_fault(struct start_reader *r, status st)
 {
     r->at_fault = st != ST_OK && st != ST_NOMEM;

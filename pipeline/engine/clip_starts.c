@@ -23,7 +23,7 @@ enum { NO_TICKET = -1 };
 
 struct prepared_clip {
     int64_t ticket;
-    struct live_clip *clip; /* owned */
+    struct live_clip *live; /* owned */
     struct error why;       /* ST_OK: it can be handed to a line */
 };
 
@@ -32,13 +32,12 @@ struct clip_starts {
     struct start_reader *reader;
     struct background thread;
 
-    int64_t asked;              /* the ticket that the thread has; NO_TICKET: none */
-    atomic_bool unwanted;       /* nobody asks for that clip any more */
-    struct prepared_clip next;  /* the thread's while it answers; so is: */
-    struct group_verdict fault; /* no start can be read any more */
+    struct prepared_clip next;  /* the thread's while it answers, but for the ticket */
+    struct group_verdict fault; /* the thread's, too: no start can be read any more */
+    atomic_bool unwanted;       /* nobody asks for the next clip any more */
 
-    struct prepared_clip ready[STARTS_AHEAD];
-    int readies;
+    struct prepared_clip clip[STARTS_AHEAD];
+    int clips;
 };
 
 /* ---- the thread -------------------------------------------------------------------------- */
@@ -53,7 +52,7 @@ static bool is_over(void *arg)
 static status prepare_clip(void *arg)
 {
     struct clip_starts *const s = arg;
-    struct live_clip *const c = s->next.clip;
+    struct live_clip *const c = s->next.live;
     bool at_fault;
 
     status st = start_reader_read(s->reader, c, &at_fault);
@@ -71,10 +70,9 @@ status clip_starts_open(struct clip_starts **out, struct group *t)
 
     if (!s) return fail(ST_NOMEM, "clips: no memory");
     s->t = t;
-    s->asked = NO_TICKET;
-    background_open(&s->thread,
-                    &(struct background_config){
-                        .name = "starts", .world = t->world, .answer = prepare_clip, .arg = s });
+    s->next.ticket = NO_TICKET;
+    background_open(&s->thread, &(struct background_config){
+                                    .name = "starts", .t = t, .answer = prepare_clip, .arg = s });
     return start_reader_open(&s->reader, t, is_over, s);
 }
 
@@ -85,17 +83,14 @@ void clip_starts_close(struct clip_starts **starts)
     if (!s) return;
     atomic_store(&s->unwanted, true);
     background_close(&s->thread);
-    live_clip_free(s->next.clip);
-    for (int i = 0; i < s->readies; i++) live_clip_free(s->ready[i].clip);
+    live_clip_free(s->next.live);
+    for (int i = 0; i < s->clips; i++) live_clip_free(s->clip[i].live);
     start_reader_close(&s->reader);
     free(s);
     *starts = NULL;
 }
 
-status clip_starts_start(struct clip_starts *s, void (*wake)(void *arg), void *arg)
-{
-    return background_start(&s->thread, wake, arg);
-}
+status clip_starts_start(struct clip_starts *s) { return background_start(&s->thread); }
 
 status clip_starts_end(struct clip_starts *s, status st)
 {
@@ -132,50 +127,50 @@ static bool is_among(int64_t ticket, const struct work_item *item, int items)
     return false;
 }
 
-static struct prepared_clip *find_ready(struct clip_starts *s, int64_t ticket)
+static struct prepared_clip *find_prepared(struct clip_starts *s, int64_t ticket)
 {
-    for (int i = 0; i < s->readies; i++)
-        if (s->ready[i].ticket == ticket) return &s->ready[i];
+    for (int i = 0; i < s->clips; i++)
+        if (s->clip[i].ticket == ticket) return &s->clip[i];
     return NULL;
 }
 
 /* Takes the clip over. */
-static void keep_ready(struct clip_starts *s, struct prepared_clip *p)
+static void keep_prepared(struct clip_starts *s, struct prepared_clip *p)
 {
-    s->ready[s->readies++] = *p;
+    s->clip[s->clips++] = *p;
     *p = (struct prepared_clip){ .ticket = NO_TICKET };
 }
 
 /* The caller's now. */
-static struct prepared_clip take_ready(struct clip_starts *s, struct prepared_clip *at)
+static struct prepared_clip take_prepared(struct clip_starts *s, struct prepared_clip *at)
 {
     struct prepared_clip const p = *at;
 
-    *at = s->ready[--s->readies];
+    *at = s->clip[--s->clips];
     return p;
 }
 
 static void drop_others(struct clip_starts *s, const struct work_item *item, int items)
 {
-    for (int i = s->readies; i-- > 0;)
-        if (!is_among(s->ready[i].ticket, item, items))
-            live_clip_free(take_ready(s, &s->ready[i]).clip);
-    if (s->asked != NO_TICKET && !is_among(s->asked, item, items)) atomic_store(&s->unwanted, true);
+    for (int i = s->clips; i-- > 0;)
+        if (!is_among(s->clip[i].ticket, item, items))
+            live_clip_free(take_prepared(s, &s->clip[i]).live);
+    if (s->next.ticket != NO_TICKET && !is_among(s->next.ticket, item, items))
+        atomic_store(&s->unwanted, true);
 }
 
 void clip_starts_ask(struct clip_starts *s, const struct work_item *item, int items)
 {
     drop_others(s, item, items);
     for (int i = 0; i < items && background_is_idle(&s->thread); i++) {
-        if (find_ready(s, item[i].ticket)) continue;
+        if (find_prepared(s, item[i].ticket)) continue;
         s->next = (struct prepared_clip){ .ticket = item[i].ticket };
-        if (copy_clip(&s->next.clip, item[i].clip) != ST_OK) {
+        if (copy_clip(&s->next.live, item[i].clip) != ST_OK) {
             s->next.why = *error_last();
             error_clear();
-            keep_ready(s, &s->next);
+            keep_prepared(s, &s->next);
             continue;
         }
-        s->asked = item[i].ticket;
         s->fault = (struct group_verdict){ .st = ST_OK };
         atomic_store(&s->unwanted, false);
         background_ask(&s->thread);
@@ -188,27 +183,26 @@ void clip_starts_collect(struct clip_starts *s, struct group_verdict *failed)
     if (!background_take(&s->thread)) return;
     *failed = s->fault;
     if (atomic_load(&s->unwanted) || s->next.why.st == ST_CANCELED) {
-        live_clip_free(s->next.clip);
+        live_clip_free(s->next.live);
         s->next = (struct prepared_clip){ .ticket = NO_TICKET };
-    } else keep_ready(s, &s->next);
-    s->asked = NO_TICKET;
+    } else keep_prepared(s, &s->next);
 }
 
 bool clip_starts_has(struct clip_starts *s, int64_t ticket)
 {
-    return find_ready(s, ticket) != NULL;
+    return find_prepared(s, ticket) != NULL;
 }
 
 status clip_starts_give(struct clip_starts *s, int64_t ticket, struct live_clip **out)
 {
-    struct prepared_clip const p = take_ready(s, find_ready(s, ticket));
+    struct prepared_clip const p = take_prepared(s, find_prepared(s, ticket));
 
     *out = NULL;
     if (p.why.st == ST_OK) {
-        *out = p.clip;
+        *out = p.live;
         return ST_OK;
     }
-    live_clip_free(p.clip);
+    live_clip_free(p.live);
     error_adopt(&p.why);
     return p.why.st;
 }

@@ -25,7 +25,7 @@
  * it is the thread's from background_ask until background_take says true, else the owner's. */
 struct background_config {
     const char *name;
-    struct comm *world;
+    struct group *t;             /* its dispatcher is woken with every answer */
     status (*answer)(void *arg); /* a failure is this rank's: the thread and the world end */
     status (*finish)(void *arg); /* last, when nothing has failed; NULL: nothing is to be done */
     void *arg;
@@ -33,8 +33,6 @@ struct background_config {
 enum background_state { BACKGROUND_IDLE, BACKGROUND_ASKED, BACKGROUND_ANSWERED };
 struct background {
     struct background_config c;
-    void (*wake)(void *arg);
-    void *wake_arg;
     struct task task;
     pthread_mutex_t lock; /* of what follows */
     pthread_cond_t changed;
@@ -45,9 +43,9 @@ struct background {
 void background_open(struct background *b, const struct background_config *c);
 void background_close(struct background *b); /* ends it, if it runs */
 
-/* wake: from the thread, with every answer. end: no more is asked; waits for the question under
- * way. st and what comes back: as task_join. */
-status background_start(struct background *b, void (*wake)(void *arg), void *arg) MUST_USE;
+/* end: no more is asked; waits for the question under way. st and what comes back: as
+ * task_join. */
+status background_start(struct background *b) MUST_USE;
 status background_end(struct background *b, status st) MUST_USE;
 
 bool background_is_idle(struct background *b); /* a question may be asked */
@@ -61,10 +59,10 @@ struct prompt_bank;
 status prompt_bank_open(struct prompt_bank **out, struct group *t) MUST_USE;
 void prompt_bank_close(struct prompt_bank **p);
 
-/* Its thread, which waits for embeddings; wake: from there, when some have come. end: once no more
- * is asked for; it waits for those under way, which a stop and an abort cut short. st and what
+/* Its thread, which waits for embeddings and wakes the dispatcher when some have come. end: once no
+ * more is asked for; it waits for those under way, which a stop and an abort cut short. st and what
  * comes back: as task_join. */
-status prompt_bank_start(struct prompt_bank *p, void (*wake)(void *arg), void *arg) MUST_USE;
+status prompt_bank_start(struct prompt_bank *p) MUST_USE;
 status prompt_bank_end(struct prompt_bank *p, status st) MUST_USE;
 
 /* Have what these clips ask for and is not there embedded, in one reading of the encoder if
@@ -138,7 +136,7 @@ status clip_starts_open(struct clip_starts **out, struct group *t) MUST_USE;
 void clip_starts_close(struct clip_starts **s); /* NULL is fine; sets NULL */
 
 /* As prompt_bank_start and _end. What is under way is cut short. */
-status clip_starts_start(struct clip_starts *s, void (*wake)(void *arg), void *arg) MUST_USE;
+status clip_starts_start(struct clip_starts *s) MUST_USE;
 status clip_starts_end(struct clip_starts *s, status st) MUST_USE;
 
 /* The clips that will be supplied next, in their order, at most STARTS_AHEAD: what is not prepared
@@ -181,11 +179,12 @@ status dispatch_list_open(struct dispatch_list **out) MUST_USE;
 void dispatch_list_close(struct dispatch_list **list);            /* NULL is fine; sets NULL */
 void dispatch_list_set_lines(struct dispatch_list *l, int lines); /* before anything is reported */
 
-/* Any thread: what became of a clip, or that a line's encoder has ended; a control message (a
- * heartbeat's listener); that the dispatcher is to look again. */
+/* Any thread: a clip has ended, or (number -1) the line's encoder. */
 void dispatch_list_take_report(struct dispatch_list *l, int line, const struct clip_report *r);
+/* Any thread, a heartbeat's listener: a tick, or a block. */
 void dispatch_list_take_control(void *list, const struct comm_control *m);
-void dispatch_list_wake(void *list);
+/* Any thread: the dispatcher is to look again. */
+void dispatch_list_wake(struct dispatch_list *l);
 
 /* The dispatcher's thread, from here on. Wait until one of those happens, `seconds` at most. */
 void dispatch_list_wait(struct dispatch_list *l, double seconds);
@@ -206,11 +205,11 @@ void dispatch_list_drop(struct dispatch_list *l); /* all of it; nobody is told *
 /* Gives the clip its numbers. */
 void dispatch_list_hand(struct dispatch_list *l, struct dispatch_entry *e, struct live_clip *c,
                         int line, int number);
-/* End clips that have not ended: this one; those that no line has; all, with ST_CANCELED. */
+/* This clip has failed. */
 void dispatch_list_refuse(struct dispatch_list *l, struct dispatch_entry *e, status st,
                           const char *why);
+/* So have all that no line has. */
 void dispatch_list_refuse_unhanded(struct dispatch_list *l, status st, const char *why);
-void dispatch_list_settle(struct dispatch_list *l, const char *why);
 /* End those that have had longer than their clips say; ST_MISMATCH. */
 void dispatch_list_expire(struct dispatch_list *l);
 /* The greatest grace of the clips that lines have, or have not let go of since they took too long;
@@ -218,6 +217,8 @@ void dispatch_list_expire(struct dispatch_list *l);
 int64_t dispatch_list_grace(struct dispatch_list *l);
 /* Returns the line that has the clip, *number its number there; -1: none, and it is over. */
 int dispatch_list_withdraw(struct dispatch_list *l, int64_t ticket, int *number);
+/* Every clip still open is ST_CANCELED. */
+void dispatch_list_settle(struct dispatch_list *l, const char *why);
 
 /* ---- dispatcher.c */
 

@@ -172,10 +172,8 @@ void dispatch_list_take_control(void *list, const struct comm_control *m)
     pthread_mutex_unlock(&l->lock);
 }
 
-void dispatch_list_wake(void *list)
+void dispatch_list_wake(struct dispatch_list *l)
 {
-    struct dispatch_list *const l = list;
-
     pthread_mutex_lock(&l->lock);
     tell_news(l);
     pthread_mutex_unlock(&l->lock);
@@ -351,8 +349,16 @@ int dispatch_list_withdraw(struct dispatch_list *l, int64_t ticket, int *number)
     return line;
 }
 
+void dispatch_list_settle(struct dispatch_list *l, const char *why)
+{
+    pthread_mutex_lock(&l->lock);
+    for (int i = 0; i < l->entries; i++) settle_entry(l->entry[i], ST_CANCELED, why);
+    pthread_mutex_unlock(&l->lock);
+}
+
 /* ---- time -------------------------------------------------------------------------------- */
 
+/* A limit of 0: never. */
 static bool has_passed(int64_t limit_ms, double since, double now)
 {
     return limit_ms && (now - since) * 1000 > (double)limit_ms;
@@ -365,9 +371,9 @@ static void expire_entry(struct dispatch_list *l, struct dispatch_entry *e, doub
     struct supply *const line = &l->line[e->line];
     char why[128];
 
-    if (has_passed(c->clip_ms, e->begun_at, now))
+    if (has_passed(c->timeout_ms, e->begun_at, now))
         snprintf(why, sizeof why, "run.timeouts.clip: not done after %lld s, at block %lld of %lld",
-                 (long long)c->clip_ms / 1000, (long long)e->encoded, (long long)c->blocks);
+                 (long long)c->timeout_ms / 1000, (long long)e->encoded, (long long)c->blocks);
     else if (has_passed(c->stall_ms, e->moved_at, now))
         snprintf(why, sizeof why, "run.timeouts.stall: no block for %lld s, behind %lld of %lld",
                  (long long)c->stall_ms / 1000, (long long)e->encoded, (long long)c->blocks);
@@ -413,11 +419,4 @@ int64_t dispatch_list_grace(struct dispatch_list *l)
             count_grace(&g, l->line[i].expired.grace_ms);
     pthread_mutex_unlock(&l->lock);
     return g.limited ? g.most_ms : 0;
-}
-
-void dispatch_list_settle(struct dispatch_list *l, const char *why)
-{
-    pthread_mutex_lock(&l->lock);
-    for (int i = 0; i < l->entries; i++) settle_entry(l->entry[i], ST_CANCELED, why);
-    pthread_mutex_unlock(&l->lock);
 }

@@ -148,10 +148,12 @@ static status take_clips(struct dispatcher *d)
 
     while (!d->exhausted && dispatch_list_count_waiting(d->list) < most) {
         TRY(s->ops->next(s->arg, d->t->first, 0, &item, &what));
-        if (what == WORK_CLIP) TRY(dispatch_list_add(d->list, &item));
-        else d->exhausted = what != WORK_LATER || d->refusal.st != ST_OK;
+        if (what != WORK_CLIP) {
+            d->exhausted = what != WORK_LATER || d->refusal.st != ST_OK;
+            break;
+        }
+        TRY(dispatch_list_add(d->list, &item));
         refuse_waiting(d);
-        if (what != WORK_CLIP) break;
     }
     return ST_OK;
 }
@@ -191,8 +193,8 @@ static status check_clip(const struct dispatcher *d, const struct clip_spec *c)
 
     if (clip_recaches(c) && !workload_recaches(&d->t->g.outlook, &d->t->g.policy))
         return fail(ST_FORMAT,
-                    "a prompt of it makes clean passes anew, and the line was opened for "
-                    "clips without");
+                    "a prompt of it has change: recache, and the line was opened for clips "
+                    "without");
     if (bytes <= most) return ST_OK;
     return fail(ST_FORMAT, "its files take %lld bytes of a frame, and the line was opened for %lld",
                 (long long)bytes, (long long)most);
@@ -373,8 +375,8 @@ status dispatcher_open(struct dispatcher **out, struct group *t)
 status dispatcher_start(struct dispatcher *d)
 {
     dispatch_list_set_lines(d->list, d->t->g.roles.lines);
-    TRY(prompt_bank_start(d->prompts, dispatch_list_wake, d->list));
-    TRY(clip_starts_start(d->starts, dispatch_list_wake, d->list));
+    TRY(prompt_bank_start(d->prompts));
+    TRY(clip_starts_start(d->starts));
     heartbeat_listen(d->t->rank->heartbeat, dispatch_list_take_control, d->list);
     return task_start(&d->task, "dispatcher", d->t->world->rank, run_dispatcher, d);
 }

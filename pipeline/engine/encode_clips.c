@@ -114,11 +114,13 @@ static struct clip_writer_config config_of(const struct encode_clips *e,
         c.latents.width = g->latent_w;
     }
     if (spec->embeddings) {
-        c.embeddings.file = spec->embeddings;
-        c.embeddings.dtype = strcmp(spec->embeddings_dtype, "f32") ? DT_BF16 : DT_F32;
-        c.embeddings.text = e->prompt;
-        c.embeddings.texts = spec->prompts;
-        c.embeddings.dim = g->shape.text_dim;
+        c.embeddings = (struct clip_embeddings){
+            .file = spec->embeddings,
+            .dtype = strcmp(spec->embeddings_dtype, "f32") ? DT_BF16 : DT_F32,
+            .text = e->prompt,
+            .texts = spec->prompts,
+            .dim = g->shape.text_dim,
+        };
     }
     return c;
 }
@@ -245,9 +247,9 @@ static status encode_pictures(struct encode_clips *e, const struct decode_block 
 
 /* A clip that went on and fails, but for the disk or memory, is begun anew the next time: what it
  * went on from may be why. */
-static void forget_attempt(struct encode_clips *e, status why)
+static void forget_attempt(struct encode_clips *e, status st)
 {
-    if (!e->clip->resume_dir || why == ST_IO || why == ST_NOMEM) return;
+    if (!e->clip->resume_dir || st == ST_IO || st == ST_NOMEM) return;
     if (dir_remove(e->clip->resume_dir) == ST_OK) return;
     log_warn("not removed: %s", error_last()->msg);
     error_clear();

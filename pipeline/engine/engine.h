@@ -54,23 +54,25 @@ struct engine_options {
 
 /* What clips ask for in place of what stands there. ST_ARG for kernels that are not of this
  * backend, or not in this build. */
-status engine_ask_numerics(const struct kern_backend **backend, struct line_mode *mode,
-                           const struct clip_numerics *asked) MUST_USE;
+status engine_apply_numerics(const struct kern_backend **backend, struct line_mode *mode,
+                             const struct clip_numerics *asked) MUST_USE;
 
 /* The same of all options; ST_DEVICE too, for kernels that cannot compute here. */
-status engine_options_asked(struct engine_options *out, const struct engine_options *o,
+status engine_adapt_options(struct engine_options *out, const struct engine_options *o,
                             const struct clip_numerics *asked) MUST_USE;
 
 /* What a clip is computed with, as 16 hex digits: backend, its instructions and libraries, those of
  * the prompts' too, wire, determinism and exchange. Clips of one content and other numerics differ
  * by rounding. ST_NOMEM. */
 enum { ENGINE_NUMERICS = 17 };
-status engine_numerics(const struct engine_options *o, char id[ENGINE_NUMERICS]) MUST_USE;
+status engine_numerics_id(const struct engine_options *o, char id[ENGINE_NUMERICS]) MUST_USE;
 
 /* A group as it is rendered; read-only to callbacks. */
 struct engine_group {
-    int number;              /* from 0 */
-    struct engine_options o; /* as its clips ask */
+    int number; /* from 0 */
+    /* The render's options with what these clips ask for: backends and mode are read here, never
+     * from engine_rank.o, which has the rest. */
+    struct engine_options o;
     const struct model_spec *model;
     enum dtype act;
     int width, height; /* pictures */

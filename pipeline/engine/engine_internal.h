@@ -342,10 +342,10 @@ void line_worker_stats(const struct line_worker *l, struct rank_stats *a); /* ad
 
 /* ---- line_clips.c: the clips that stand in the line, on this rank; the line's thread */
 
-/* NULL: no memory. link: the tail's, else NULL; all borrowed. */
+/* ST_NOMEM. link: the tail's, else NULL; all borrowed. */
 struct line_clips;
-struct line_clips *line_clips_open(struct group *t, const struct line *line,
-                                   struct decode_link *link) MUST_USE;
+status line_clips_open(struct line_clips **out, struct group *t, const struct line *line,
+                       struct decode_link *link) MUST_USE;
 void line_clips_close(struct line_clips **c);            /* NULL is fine; sets NULL */
 struct line_io line_clips_io(struct line_clips *c);      /* for line_begin */
 status line_clips_follow(struct line_clips *c) MUST_USE; /* after each tick that was not the last */
@@ -397,19 +397,19 @@ struct encode_worker_config {
 };
 status encode_worker_open(struct encode_worker **out,
                           const struct encode_worker_config *c) MUST_USE;
-void encode_worker_close(struct encode_worker **f); /* NULL is fine; sets NULL */
+void encode_worker_close(struct encode_worker **e); /* NULL is fine; sets NULL */
 /* The next block; all of it is copied. */
-status encode_worker_block(struct encode_worker *f, const struct decode_block *b) MUST_USE;
+status encode_worker_block(struct encode_worker *e, const struct decode_block *b) MUST_USE;
 /* Of a checkpoint behind the block that came last: the next latent of the window. */
-status encode_worker_window(struct encode_worker *f, int clip, int64_t block,
+status encode_worker_window(struct encode_worker *e, int clip, int64_t block,
                             const float *x) MUST_USE;
 /* The clip is cut: `blocks` of it have come, or still will among those of others. */
-status encode_worker_cut(struct encode_worker *f, int clip, int64_t blocks) MUST_USE;
+status encode_worker_cut(struct encode_worker *e, int clip, int64_t blocks) MUST_USE;
 /* Nothing more comes: encode what waits, and report the end. */
-status encode_worker_end(struct encode_worker *f) MUST_USE;
-const struct track *encode_worker_track(const struct encode_worker *f);
-int64_t encode_worker_blocks(const struct encode_worker *f); /* once it has ended */
-int64_t encode_worker_pictures(const struct encode_worker *f);
+status encode_worker_end(struct encode_worker *e) MUST_USE;
+const struct track *encode_worker_track(const struct encode_worker *e);
+int64_t encode_worker_blocks(const struct encode_worker *e); /* once it has ended */
+int64_t encode_worker_pictures(const struct encode_worker *e);
 
 /* What the thread works with; a call each for what was brought to it. ST_OK also where the clip
  * failed, which is then reported. */

@@ -46,8 +46,8 @@ static status broadcast_model(struct group *t, const struct strbuf *json, status
 
 static status adopt_numerics(struct group *t, const struct clip_numerics *asked)
 {
-    TRY(engine_options_asked(&t->g.o, t->rank->o, asked));
-    return engine_numerics(&t->g.o, t->numerics);
+    TRY(engine_adapt_options(&t->g.o, t->rank->o, asked));
+    return engine_numerics_id(&t->g.o, t->numerics);
 }
 
 static status find_facts(struct group *t, const struct work_item *first, struct group_facts *f,

@@ -25,8 +25,8 @@ struct line_clips {
     const struct line *line;
     struct decode_link *link; /* tail only */
 
-    struct live_clip **held; /* [holds], rising by number */
-    int holds, room;
+    struct live_clip **clip; /* [clips] that it holds, rising by number */
+    int clips, room;
     int64_t admitted, left;   /* clips; blocks of them that have not entered */
     int newest;               /* number of the last clip admitted; -1: none */
     struct board_state known; /* what the head decided by last */
@@ -37,8 +37,8 @@ static int64_t latent_count(const struct line_clips *l) { return group_block_lat
 
 static struct live_clip *held_clip(const struct line_clips *l, int number)
 {
-    for (int i = 0; i < l->holds; i++)
-        if (l->held[i]->number == number) return l->held[i];
+    for (int i = 0; i < l->clips; i++)
+        if (l->clip[i]->number == number) return l->clip[i];
     return NULL;
 }
 
@@ -62,7 +62,7 @@ static bool begins_scene(void *arg, int clip, int64_t block)
     return live_clip_changes(held_clip(arg, clip), block, CLIP_CUT);
 }
 
-static bool makes_keys_anew(void *arg, int clip, int64_t block)
+static bool asks_for_recache(void *arg, int clip, int64_t block)
 {
     return live_clip_changes(held_clip(arg, clip), block, CLIP_RECACHE);
 }
@@ -196,10 +196,10 @@ static status take_entry(void *arg, int64_t i, struct timeline_entry *out)
     struct live_clip *c, **more;
 
     TRY(clip_board_nth(l->t->board, l->t->me->line, i, &c));
-    more = array_grow(l->held, l->holds, &l->room, sizeof(struct live_clip *));
-    if (!more) return fail(ST_NOMEM, "%d clips in the line", l->holds + 1);
-    l->held = more;
-    l->held[l->holds++] = c;
+    more = array_grow(l->clip, l->clips, &l->room, sizeof(struct live_clip *));
+    if (!more) return fail(ST_NOMEM, "%d clips in the line", l->clips + 1);
+    l->clip = more;
+    l->clip[l->clips++] = c;
     l->admitted++;
     l->newest = c->number;
     TRY(open_resume(l, c));
@@ -220,12 +220,12 @@ static void release_clips(struct line_clips *l, int oldest)
     bool const idle = line_is_idle(l->line);
     int kept = 0;
 
-    for (int i = 0; i < l->holds; i++) {
-        struct live_clip *const c = l->held[i];
+    for (int i = 0; i < l->clips; i++) {
+        struct live_clip *const c = l->clip[i];
         if (c->number < oldest || idle) clip_board_release(l->t->board, c);
-        else l->held[kept++] = c;
+        else l->clip[kept++] = c;
     }
-    l->holds = kept;
+    l->clips = kept;
 }
 
 /* Whoever decodes learns that there is nothing to wait for. */
@@ -279,37 +279,41 @@ static status follow_given(struct line_clips *l)
 /* The line's places say which clips have a block in it. */
 status line_clips_follow(struct line_clips *l)
 {
-    int busy = 0, oldest = INT32_MAX, newest = -1;
+    int busy = 0, oldest = -1, newest = -1;
 
     for (int s = 0; s <= l->t->g.schedule.levels; s++) {
         struct place const p = line_place_of(l->line, s);
         if (p.clip < 0) continue;
         busy++;
-        if (p.clip < oldest) oldest = p.clip;
+        if (oldest < 0 || p.clip < oldest) oldest = p.clip;
         if (p.clip > newest) newest = p.clip;
         count_entry(l, p);
     }
     TRY(follow_given(l));
-    release_clips(l, newest >= 0 ? oldest : -1);
+    release_clips(l, oldest);
     TRY(tell_idle(l));
     return l->t->me->place ? ST_OK : send_supply(l, busy, newest);
 }
 
 /* ---- opening ------------------------------------------------------------------------------ */
 
-struct line_clips *line_clips_open(struct group *t, const struct line *line,
-                                   struct decode_link *link)
+status line_clips_open(struct line_clips **out, struct group *t, const struct line *line,
+                       struct decode_link *link)
 {
-    struct line_clips *const l = calloc(1, sizeof *l);
+    struct line_clips *const l = *out = calloc(1, sizeof *l);
 
-    if (l) *l = (struct line_clips){ .t = t, .line = line, .link = link, .newest = -1 };
-    return l;
+    if (!l) return fail(ST_NOMEM, "the line's clips: no memory");
+    *l = (struct line_clips){ .t = t, .line = line, .link = link, .newest = -1 };
+    return ST_OK;
 }
 
 void line_clips_close(struct line_clips **clips)
 {
-    if (*clips) free((*clips)->held); /* the clips are the board's */
-    free(*clips);
+    struct line_clips *const l = *clips;
+
+    if (!l) return;
+    free(l->clip); /* the clips are the board's */
+    free(l);
     *clips = NULL;
 }
 
@@ -323,7 +327,7 @@ struct line_io line_clips_io(struct line_clips *l)
                              .context_id = find_context,
                              .context = fill_context,
                              .cut = begins_scene,
-                             .recache = makes_keys_anew,
+                             .recache = asks_for_recache,
                              .given = fill_given,
                              .window = fill_window,
                              .checkpoint = is_checkpoint,

@@ -113,8 +113,7 @@ static status open_line(struct line_worker *l)
 
     TRY(split_make(&c.split, g->roles.stages, t->line_comm->size));
     TRY(line_open(&l->line, &c));
-    l->clips = line_clips_open(t, l->line, l->link);
-    if (!l->clips) return fail(ST_NOMEM, "line: no memory");
+    TRY(line_clips_open(&l->clips, t, l->line, l->link));
     name_rows(l, &c.split);
     return ST_OK;
 }

@@ -22,29 +22,29 @@ static status choose_kernels(const struct kern_backend **backend, int level)
     return ST_OK;
 }
 
-status engine_ask_numerics(const struct kern_backend **backend, struct line_mode *mode,
-                           const struct clip_numerics *asked)
+status engine_apply_numerics(const struct kern_backend **backend, struct line_mode *mode,
+                             const struct clip_numerics *asked)
 {
     static const enum line_wire wires[] = { LINE_ACT, LINE_FP8 };
     static const enum line_determinism classes[] = { LINE_STRICT, LINE_BATCH };
-    const int *const a = asked->asked;
+    const int *const a = asked->choice;
 
     if (a[CLIP_WIRE]) mode->wire = wires[a[CLIP_WIRE] - 1];
     if (a[CLIP_DETERMINISM]) mode->determinism = classes[a[CLIP_DETERMINISM] - 1];
     return a[CLIP_KERNELS] ? choose_kernels(backend, a[CLIP_KERNELS]) : ST_OK;
 }
 
-status engine_options_asked(struct engine_options *out, const struct engine_options *o,
+status engine_adapt_options(struct engine_options *out, const struct engine_options *o,
                             const struct clip_numerics *asked)
 {
     *out = *o;
-    TRY(engine_ask_numerics(&out->backend, &out->mode, asked));
+    TRY(engine_apply_numerics(&out->backend, &out->mode, asked));
     if (o->text_backend == o->backend) out->text_backend = out->backend;
     const char *const why = out->backend->absent();
     return why ? fail(ST_DEVICE, "backend %s: %s", out->backend->name, why) : ST_OK;
 }
 
-status engine_numerics(const struct engine_options *o, char id[ENGINE_NUMERICS])
+status engine_numerics_id(const struct engine_options *o, char id[ENGINE_NUMERICS])
 {
     char kernels[KERN_TEXT], hex[DIGEST_HEX];
     struct strbuf t = { 0 };

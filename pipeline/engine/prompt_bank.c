@@ -15,10 +15,9 @@
 
 struct bank_text {
     char *text;
-    struct embedding e; /* rows NULL: it could not be embedded, or has not been yet */
-    status st;          /* why, if it could not be */
-    char *why;
-    int64_t used; /* question that used it last */
+    int64_t id;
+    struct prompt_answer a; /* neither rows nor why: it has not been tried yet */
+    int64_t used;           /* question that used it last */
 };
 
 /* What the thread is asked for, and what has come of it. */
@@ -42,8 +41,7 @@ struct prompt_bank {
 static void free_text(struct bank_text *x)
 {
     free(x->text);
-    free(x->e.rows);
-    free(x->why);
+    prompt_answer_free(&x->a);
 }
 
 static void free_question(struct question *q)
@@ -83,13 +81,13 @@ static int find_slot(const struct prompt_bank *p, const char *text, bool *there)
     return low;
 }
 
-/* A text without rows yet; *added: it was not there. */
-static status note_text(struct prompt_bank *p, const char *text, bool *added)
+/* It is used now. *added: the bank's own copy, if it was not there; else NULL. */
+static status note_text(struct prompt_bank *p, const char *text, const char **added)
 {
     bool there;
     int const at = find_slot(p, text, &there);
 
-    *added = !there;
+    *added = NULL;
     if (!there) {
         struct bank_text *const more = array_grow(p->text, p->texts, &p->room, sizeof *more);
         if (!more) return fail(ST_NOMEM, "%d prompts", p->texts + 1);
@@ -97,8 +95,9 @@ static status note_text(struct prompt_bank *p, const char *text, bool *added)
         char *const copy = strdup(text);
         if (!copy) return fail(ST_NOMEM, "a prompt");
         memmove(p->text + at + 1, p->text + at, (size_t)(p->texts - at) * sizeof *p->text);
-        p->text[at] = (struct bank_text){ .text = copy, .e.id = p->ids++ };
+        p->text[at] = (struct bank_text){ .text = copy, .id = p->ids++ };
         p->texts++;
+        *added = copy;
     }
     p->text[at].used = p->questions;
     return ST_OK;
@@ -113,7 +112,7 @@ static void forget_texts(struct prompt_bank *p)
     for (int i = 0; i < p->texts; i++) unused += p->text[i].used != p->questions;
     for (int i = 0; i < p->texts; i++) {
         bool const old = p->text[i].used != p->questions && unused > PROMPTS_KEPT;
-        if (old || !p->text[i].e.rows) {
+        if (old || !p->text[i].a.rows) {
             unused -= old;
             free_text(&p->text[i]);
         } else p->text[kept++] = p->text[i];
@@ -146,17 +145,14 @@ status prompt_bank_open(struct prompt_bank **out, struct group *t)
     if (!p) return fail(ST_NOMEM, "prompts: no memory");
     p->t = t;
     background_open(&p->thread, &(struct background_config){ .name = "prompt bank",
-                                                             .world = t->world,
+                                                             .t = t,
                                                              .answer = embed_asked,
                                                              .finish = end_requests,
                                                              .arg = p });
     return ST_OK;
 }
 
-status prompt_bank_start(struct prompt_bank *p, void (*wake)(void *arg), void *arg)
-{
-    return background_start(&p->thread, wake, arg);
-}
+status prompt_bank_start(struct prompt_bank *p) { return background_start(&p->thread); }
 
 status prompt_bank_end(struct prompt_bank *p, status st) { return background_end(&p->thread, st); }
 
@@ -177,10 +173,9 @@ status prompt_bank_ask(struct prompt_bank *p, const struct clip_spec *const *cli
     p->questions++;
     for (int i = 0; i < clips; i++)
         for (int j = 0; j < clip[i]->prompts; j++) {
-            const char *const text = clip[i]->prompt[j].text;
-            bool added;
-            TRY_OUT(note_text(p, text, &added));
-            if (added) q.text[q.texts++] = p->text[find_slot(p, text, &added)].text;
+            const char *added;
+            TRY_OUT(note_text(p, clip[i]->prompt[j].text, &added));
+            if (added) q.text[q.texts++] = added;
         }
     if (q.texts) {
         p->q = q;
@@ -196,12 +191,8 @@ out:
 static void keep_answer(struct prompt_bank *p, const char *text, struct prompt_answer *a)
 {
     bool there;
-    struct bank_text *const x = &p->text[find_slot(p, text, &there)];
 
-    x->e.tokens = a->tokens;
-    x->e.rows = a->rows;
-    x->st = a->st;
-    x->why = a->why;
+    p->text[find_slot(p, text, &there)].a = *a;
     *a = (struct prompt_answer){ 0 };
 }
 
@@ -220,20 +211,19 @@ bool prompt_bank_has(const struct prompt_bank *p, const struct clip_spec *c)
 
     for (int i = 0; i < c->prompts && tried; i++) {
         int const at = find_slot(p, c->prompt[i].text, &tried);
-        tried = tried && (p->text[at].e.rows || p->text[at].why);
+        tried = tried && (p->text[at].a.rows || p->text[at].a.why);
     }
     return tried;
 }
 
 /* Rows of its own. */
-static status copy_rows(struct embedding *out, const struct embedding *from, int text_dim)
+static status copy_rows(struct embedding *out, const struct bank_text *x, int text_dim)
 {
-    size_t const bytes = (size_t)from->tokens * (size_t)text_dim * sizeof *from->rows;
+    size_t const bytes = (size_t)x->a.tokens * (size_t)text_dim * sizeof *x->a.rows;
 
-    *out = *from;
-    out->rows = malloc(bytes + 1);
+    *out = (struct embedding){ .id = x->id, .tokens = x->a.tokens, .rows = malloc(bytes + 1) };
     if (!out->rows) return fail(ST_NOMEM, "an embedding of %zu bytes", bytes);
-    memcpy(out->rows, from->rows, bytes);
+    memcpy(out->rows, x->a.rows, bytes);
     return ST_OK;
 }
 
@@ -249,11 +239,11 @@ status prompt_bank_give(const struct prompt_bank *p, struct live_clip *c)
         const struct bank_text *const x = &p->text[find_slot(p, c->spec.prompt[i].text, &there)];
         int at = 0;
 
-        if (!x->e.rows) return fail(x->st, "prompt %d of %d: %s", i + 1, n, x->why);
-        while (at < c->texts && c->text[at].id != x->e.id) at++;
+        if (!x->a.rows) return fail(x->a.st, "prompt %d of %d: %s", i + 1, n, x->a.why);
+        while (at < c->texts && c->text[at].id != x->id) at++;
         c->text_of[i] = at;
         if (at < c->texts) continue;
-        TRY(copy_rows(&c->text[c->texts++], &x->e, p->t->g.shape.text_dim));
+        TRY(copy_rows(&c->text[c->texts++], x, p->t->g.shape.text_dim));
     }
     return ST_OK;
 }

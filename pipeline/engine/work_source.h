@@ -37,7 +37,7 @@ struct work_outlook {
     int64_t texts;    /* different prompts among them */
     int64_t mixes;    /* blocks whose prompt is a blend */
     int64_t starts;   /* clips that begin with given blocks: a line is opened for such, or not */
-    int64_t recaches; /* clips with a prompt that makes clean passes anew: likewise */
+    int64_t recaches; /* clips with a recache: likewise */
     int64_t tokens;   /* of all these texts at most: texts * the encoder's length, or counted */
     unsigned
         formats; /* pixel formats of their files: a set of enum pix. Buffers are made for these:

@@ -164,7 +164,7 @@ void workload_cost(struct cost_work *out, const struct workload *m)
 
 bool workload_recaches(const struct work_outlook *known, const struct kv_policy *p)
 {
-    return known->recaches > 0 && kv_policy_reruns(p);
+    return known->recaches > 0 && kv_policy_recaches(p);
 }
 
 int workload_adapters(struct weight_adapter out[MODEL_LORAS], const struct model_spec *m)

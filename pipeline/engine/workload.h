@@ -52,7 +52,7 @@ status workload_shape(struct cost_shape *out, const struct workload *m,
 /* All but the text encoder's work (see plan_work). */
 void workload_cost(struct cost_work *out, const struct workload *m);
 
-/* Is a line to be opened for clips whose prompts make clean passes anew? */
+/* Is a line to be opened for clips with a recache? */
 bool workload_recaches(const struct work_outlook *known, const struct kv_policy *p);
 
 /* The model's LoRAs as dit_open takes them; how many. Borrows from m. */

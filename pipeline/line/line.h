@@ -32,7 +32,7 @@ struct line_decision {
 
 /* A pass's keys in a layer. */
 struct line_attends {
-    int clip, level, layer; /* level: of the block's pass; W, the clean one; W+1, a re-run */
+    int clip, level, layer; /* level: of the block's pass; W, the clean one; W+1, a recache */
     int64_t block, position;
     const struct kv_window *keys;
     const struct kv_state *state; /* see kv_policy_ops.kept_source */
@@ -91,7 +91,7 @@ struct line_io {
     bool (*cut)(void *arg, int clip, int64_t block);
 
     /* Optional, every rank, and all say the same: does a block bring a new prompt under which the
-     * clean passes that it looks back on are to be made anew (kv_rerun)? */
+     * clean passes that it looks back on are to be made once more (kv_recache)? */
     bool (*recache)(void *arg, int clip, int64_t block);
 
     /* Optional: what a block's pass attends to in a layer, before it does, on the rank
@@ -150,7 +150,7 @@ struct line_config {
                                    stage is never needed. 0: not known */
     bool given;                 /* entries may have blocks that exist already: then ranks of early
                                    stages keep a longer past. The same on all ranks */
-    bool recache;               /* clips may have clean passes made anew. The same on all ranks */
+    bool recache;               /* clips may have a recache. The same on all ranks */
     double idle_s;              /* how long decide may wait on an idle line, instead of
                                    comm->deadline_s; 0: that */
     struct comm *comm;          /* this rank's; borrowed */
@@ -162,7 +162,7 @@ struct line_config {
 /* Bytes of this rank's arenas: exact, from the layout itself, before anything
  * is allocated. */
 struct line_bytes {
-    size_t cache;   /* clean keys and values, and the latents to make them anew of */
+    size_t cache;   /* clean keys and values, and the latents to recache them of */
     size_t context; /* the prompt's keys and values */
     size_t scratch; /* one tick's work */
     size_t wire;    /* what is handed to and received from other stages; as much on all ranks */

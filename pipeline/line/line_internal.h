@@ -5,7 +5,7 @@
  *
  *   line.c                 open, close, tick after tick
  *   line_dry_run.c         what the operations will take
- *   line_recache.c         clean passes made anew under a new prompt
+ *   line_recache.c         recache: clean passes once more, under a new prompt
  *   line_forward.c         one tick's pass, written once
  *   line_schedule.c        who joins, who stands where in this tick
  *   line_attend.c          attention before and after keys of other ranks come
@@ -120,10 +120,10 @@ struct line {
     } wire;
     struct line_heads heads;
 
-    struct line_past {
+    struct line_recache_kept {
         struct tensor latent; /* of the last clean blocks, as `in` each: block b at b modulo them */
         struct tensor x;      /* [blocks * n, d] F32: their residual streams */
-    } past;                   /* with line_config.recache, where the clean stage is */
+    } recache;                /* with line_config.recache, where the clean stage is */
 
     float *host[3];     /* latents for the callbacks: noisy, flow, x0 */
     float *host_noise;  /* of noise */
@@ -343,13 +343,12 @@ status line_layer_keys(struct line *l, int layer) MUST_USE; /* [all] */
 
 /* ---- line_recache.c ---------------------------------------------------------------------- */
 
-/* [all] Before a tick is scheduled: where a block enters whose prompt makes clean passes anew, they
- * are. */
+/* [all] Before a tick is scheduled: the recache of a block that enters, if its prompt has one. */
 status line_recache(struct line *l) MUST_USE;
 
 /* The latent at the clean stage is kept for it; and where all of them lie. */
 status line_keep_clean(struct line *l) MUST_USE;
-status line_place_past(struct line *l, struct arena *cache, struct arena *scratch) MUST_USE;
+status line_place_recache(struct line *l, struct arena *cache, struct arena *scratch) MUST_USE;
 
 /* ---- line_dry_run.c ---------------------------------------------------------------------- */
 

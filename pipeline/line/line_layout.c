@@ -133,15 +133,15 @@ static status layout_policy(struct line *l, struct arena *a)
     return tensor_place(&l->turn, a, DT_F32, DIMS(frames, pairs.time, 2));
 }
 
-/* The newest clean blocks to keep: those that passes look back on, or a re-run at the clean stage
- * makes anew, on all ranks. */
+/* The newest clean blocks to keep: those that passes look back on, or a recache at the clean
+ * stage makes once more, on all ranks. */
 static int count_lookback(const struct line *l)
 {
     int const end = l->c.recache ? l->levels + 1 : l->attn_stages.end;
     int const n = kv_lookback(&l->c.policy, l->attn_stages.first, end, l->c.given);
-    int const rerun = kv_rerun_blocks(&l->c.policy);
+    int const recached = kv_recache_blocks(&l->c.policy);
 
-    return l->c.recache && kv_policy_renews_sink(&l->c.policy) && n < rerun ? rerun : n;
+    return l->c.recache && kv_policy_renews_sink(&l->c.policy) && n < recached ? recached : n;
 }
 
 /* Run twice: over measuring arenas, then over real ones. */
@@ -160,7 +160,7 @@ static status lay_out(struct line *l, struct arena a[LINE_ARENAS])
     };
 
     TRY(kv_cache_place(&l->cache, &cache, &a[LINE_CACHE]));
-    TRY(line_place_past(l, &a[LINE_CACHE], &a[LINE_SCRATCH]));
+    TRY(line_place_recache(l, &a[LINE_CACHE], &a[LINE_SCRATCH]));
     for (int i = 0; i < l->contexts; i++)
         TRY(cross_kv_place(&l->context[i], s, cache.act, &a[LINE_CONTEXT]));
     TRY(layout_scratch(l, &a[LINE_SCRATCH]));
@@ -196,7 +196,7 @@ static status set_up(struct line *l, const struct line_config *c)
         TRY(split_heads(dit_shape_of(c->model)->heads, c->split.ranks));
     choose_exchange(l);
     TRY(kv_policy_check(&c->policy));
-    if (c->recache) TRY(kv_rerun_check(&c->policy));
+    if (c->recache) TRY(kv_recache_check(&c->policy));
     if (l->exchange->all_stages && kv_policy_all_heads(&c->policy))
         return fail(ST_ARG,
                     "policy %s goes by all heads of a layer together: not with --exchange heads",

@@ -23,7 +23,7 @@ static void list_pass(const struct line *l, int stage, int layer, struct kv_wind
     struct window w;
 
     pass.first = here.block;
-    pass.sink = l->cache.bank;
+    pass.sink_block = l->cache.bank_first;
     pass.cut = l->io->cut && l->io->cut(l->io->arg, here.clip, here.block);
     if (!timeline_window(&l->timeline, l->tick, stage, &w)) {
         kv_clean_spans(out, &l->c.policy, &pass);

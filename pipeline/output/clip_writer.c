@@ -109,11 +109,8 @@ static status open_embeddings(struct clip_writer *s, const struct clip_writer_co
     const char *path;
 
     TRY(list_file(s, c->embeddings.file, &path));
-    s->embeddings = (struct clip_embeddings){ .name = s->file[s->files - 1].name,
-                                              .dtype = c->embeddings.dtype,
-                                              .text = c->embeddings.text,
-                                              .texts = c->embeddings.texts,
-                                              .dim = c->embeddings.dim };
+    s->embeddings = c->embeddings;
+    s->embeddings.file = s->file[s->files - 1].name;
     return ST_OK;
 }
 
@@ -334,7 +331,7 @@ static status commit_files(struct clip_writer *s)
     for (int i = 0; i < s->videos; i++) TRY(commit_video(s, i));
     if (s->contact) TRY(commit_contact(s, &s->file[next++]));
     if (s->latents) TRY(commit_latents(s, &s->file[next++]));
-    if (s->embeddings.name) TRY(embeddings_write(&s->embeddings, s->path[next], &s->file[next]));
+    if (s->embeddings.file) TRY(embeddings_write(&s->embeddings, s->path[next], &s->file[next]));
     return ST_OK;
 }
 

@@ -33,6 +33,15 @@ struct clip_writer_text {
     int64_t tokens;
 };
 
+/* The embeddings of a clip's prompts as a file: tensors prompt.0 [tokens, dim], prompt.1 ... */
+struct clip_embeddings {
+    const char *file;                    /* plain name; NULL: they are not kept */
+    enum dtype dtype;                    /* DT_F32 or DT_BF16 */
+    const struct clip_writer_text *text; /* of the prompts, [texts]; borrowed until close */
+    int texts;
+    int64_t dim;
+};
+
 struct clip_writer_config {
     const char *dir; /* OUT/NAME; what is missing of OUT is made */
     int width, height, fps_num, fps_den;
@@ -44,13 +53,7 @@ struct clip_writer_config {
         enum dtype dtype;              /* DT_F32 or DT_BF16 */
         int64_t frames, height, width; /* shape [frames, 16, height, width] */
     } latents;
-    struct {
-        const char *file;                    /* plain name; NULL: embeddings are not kept */
-        enum dtype dtype;                    /* DT_F32 or DT_BF16 */
-        const struct clip_writer_text *text; /* of the prompts, [texts]; borrowed until close */
-        int texts;
-        int64_t dim;
-    } embeddings;        /* tensors prompt.0 [tokens, dim], prompt.1 ... */
+    struct clip_embeddings embeddings;
     const char *preview; /* contact sheet, a plain name in .png; NULL: none */
     int preview_columns;
 

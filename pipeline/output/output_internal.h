@@ -104,22 +104,14 @@ status contact_load(struct contact *s, const void *bytes, size_t len) MUST_USE;
 
 /* ---- clip_embeddings.c ---- */
 
-/* What a clip's prompts have become, as a file of its own. */
-struct clip_embeddings {
-    const char *name; /* of the file, one of the writer's; NULL: none */
-    enum dtype dtype;
-    const struct clip_writer_text *text; /* [texts], the caller's */
-    int texts;
-    int64_t dim;
-};
-
 /* Write the file and read it back. ST_IO, ST_NOMEM; ST_MISMATCH: a value that is not finite. */
 status embeddings_write(const struct clip_embeddings *e, const char *path,
                         struct sidecar_file *file) MUST_USE;
 
 /* ---- clip_writer.c ---- */
 
-enum { CLIP_FILES = CLIP_WRITER_FORMATS + 3 }; /* videos, contact sheet, latents, embeddings */
+enum { CLIP_WRITER_OTHERS = 3 }; /* beside the videos: contact sheet, latents, embeddings */
+enum { CLIP_FILES = CLIP_WRITER_FORMATS + CLIP_WRITER_OTHERS };
 
 struct clip_writer {
     struct attempt attempt;
@@ -139,9 +131,9 @@ struct clip_writer {
     struct tensor_file *latents;
     struct file_record latents_record;
     struct tensor_file_witness latents_witness;
-    const char *latents_name; /* own, one of `file` */
-    struct clip_embeddings embeddings;
-    struct tensor latent; /* all of it: dtype and shape */
+    const char *latents_name;          /* own, one of `file` */
+    struct clip_embeddings embeddings; /* file: own, one of `file` */
+    struct tensor latent;              /* all of it: dtype and shape */
     int64_t latents_pushed;
     void *latent_frame; /* one, in the file's dtype */
 

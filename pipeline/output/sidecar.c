@@ -174,9 +174,9 @@ static void put_latents(struct object root, const struct sidecar *s)
 /* One tensor an entry of generation.prompts. */
 static void put_embeddings(struct object root, const struct clip_embeddings *e)
 {
-    if (!e || !e->name) return;
+    if (!e || !e->file) return;
     struct object const o = put_object(root, "embeddings");
-    put_string(o, "file", e->name);
+    put_string(o, "file", e->file);
     put_string(o, "dtype", dtype_name(e->dtype));
     put_int(o, "dim", e->dim);
     json_t *const tokens = put_list(o, "tokens");

@@ -139,7 +139,7 @@ struct sidecar {
     char pictures_sha256[DIGEST_HEX];
     const char *latents_file, *latents_dtype; /* NULL: none */
     int64_t latents_shape[4];
-    const struct clip_embeddings *embeddings; /* without a name: none */
+    const struct clip_embeddings *embeddings; /* without a file: none */
     const char *preview_file;                 /* NULL: none */
     const struct quality *quality;
 };

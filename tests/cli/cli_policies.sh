@@ -34,7 +34,7 @@ adaptive attention_frames: 12, sink_frames: 3, policy: memrope, adaptive: 1
 relax-forcing attention_frames: 7, sink_frames: 2, policy: relax-forcing, reservoir_frames: 12
 echo-forcing attention_frames: 12, sink_frames: 3, policy: echo-forcing, history_frames: 9, calibration_frames: 9
 TABLE
-# A window without a policy, whose clean passes a new prompt makes anew, at block 4 of 6.
+# A window without a policy, with a recache at block 4 of 6.
 while read -r name window; do
     with_window "$name" "kind: block, $window"
     clip "$name" 72f

@@ -271,7 +271,7 @@ void engine_fixture_forget(struct made_source *s)
     s->clips = 0;
 }
 
-void engine_fixture_again(struct made_source *s)
+void engine_fixture_rewind(struct made_source *s)
 {
     struct made_source const old = *s;
 

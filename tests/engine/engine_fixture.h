@@ -90,7 +90,7 @@ bool engine_fixture_attempts(const struct made_source *s);
 double engine_fixture_number(const struct made_source *s, int i, const char *name);
 
 /* Where the next run of the same clips finds them as they were before the first. */
-void engine_fixture_again(struct made_source *s);
+void engine_fixture_rewind(struct made_source *s);
 
 /* Render. Removes nothing. */
 void engine_fixture_run(struct engine_fixture *f, struct made_source *s,

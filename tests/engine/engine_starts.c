@@ -14,7 +14,7 @@
 #include "tests/engine/engine_fixture.h"
 #include "tests/engine/start_backend.h"
 
-#include <dirent.h>
+#include <glob.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,11 +57,11 @@ static struct fixture_run render(const struct engine_run_config *c)
 
 static struct start_watch watch;
 
-static struct engine_run_config watching(const struct engine_run_config *w, enum deed deed)
+static struct engine_run_config watching(const struct engine_run_config *w, enum start_fault fault)
 {
     struct engine_run_config c = *w;
 
-    watch = (struct start_watch){ .deed = deed,
+    watch = (struct start_watch){ .fault = fault,
                                   .stop = &source.stop,
                                   .is_over = engine_fixture_is_over };
     c.backend = start_backend(&watch);
@@ -226,18 +226,18 @@ static void an_encoding_that_fails_costs_its_clip(void **state)
         { .blocks = 3, .seed = 2, .start = CLIP_START_VIDEO },
     };
     static const struct {
-        enum deed deed;
+        enum start_fault fault;
         status st;
         const char *words;
     } how[] = {
-        { DEED_NO_NUMBER, ST_MISMATCH, "film.mkv: encoded, its latent frame 0 is not finite" },
-        { DEED_MEMORY, ST_NOMEM, "start: there is no more of it" },
+        { START_NO_NUMBER, ST_MISMATCH, "film.mkv: encoded, its latent frame 0 is not finite" },
+        { START_MEMORY, ST_NOMEM, "start: there is no more of it" },
     };
 
     (void)state;
     for (int h = 0; h < COUNT_OF(how); h++)
         for (int w = 0; w < worlds; w++) {
-            struct engine_run_config const c = watching(&world[w], how[h].deed);
+            struct engine_run_config const c = watching(&world[w], how[h].fault);
             status const want[] = { ST_OK, how[h].st, ST_OK, ST_OK };
             engine_fixture_clips(fixture, &source, clip, COUNT_OF(clip));
             struct fixture_run const run = render(&c);
@@ -261,7 +261,7 @@ static void an_encoder_that_fails_costs_its_group(void **state)
 
     (void)state;
     for (int w = 0; w < worlds; w++) {
-        struct engine_run_config const c = watching(&world[w], DEED_CARD);
+        struct engine_run_config const c = watching(&world[w], START_CARD);
         engine_fixture_clips(fixture, &source, clip, COUNT_OF(clip));
         source.more = true;
         source.clip[1].after_begun = source.clip[2].after_begun = 1;
@@ -296,7 +296,7 @@ static void a_withdrawal_is_heard(void **state)
 
     (void)state;
     for (int w = 0; w < worlds; w++) {
-        struct engine_run_config const c = watching(&world[w], DEED_WAIT);
+        struct engine_run_config const c = watching(&world[w], START_WAIT);
         engine_fixture_clips(fixture, &source, clip, COUNT_OF(clip));
         source.clip[1].withdraw_at = 0;
         source.clip[1].withdraw_if = &watch.begun;
@@ -321,14 +321,14 @@ static void an_end_is_heard(void **state)
     };
     static const status want[] = { ST_CANCELED, ST_CANCELED, ST_CANCELED };
     static const struct {
-        enum deed deed;
+        enum start_fault fault;
         status st;
-    } how[] = { { DEED_STOP, ST_CANCELED }, { DEED_BREAK, ST_DEVICE } };
+    } how[] = { { START_STOP, ST_CANCELED }, { START_BREAK, ST_DEVICE } };
 
     (void)state;
     for (int h = 0; h < COUNT_OF(how); h++)
         for (int w = 0; w < worlds; w++) {
-            struct engine_run_config c = watching(&world[w], how[h].deed);
+            struct engine_run_config c = watching(&world[w], how[h].fault);
             c.stop_at = INT64_MAX;
             engine_fixture_clips(fixture, &source, clip, COUNT_OF(clip));
             struct fixture_run const run = render(&c);
@@ -342,26 +342,18 @@ static void an_end_is_heard(void **state)
 
 /* ---- attempts to go on from ------------------------------------------------------------------ */
 
-/* In the folder of the run's only attempt, a file by the beginning of its name; malloc'ed. */
-static char *find_in_attempt(const char *prefix)
+/* All files in the run's attempts whose names begin so; there is at least one. */
+static void each_in_attempt(const char *prefix, void (*spoil)(const char *path))
 {
     const char *const dir = source.clip[0].spec.dir;
-    char *const shelf = str_format("%.*s/.attempts", (int)(strrchr(dir, '/') - dir), dir);
-    char *found = NULL;
-    DIR *const d = opendir(shelf);
+    int const out = (int)(strrchr(dir, '/') - dir);
+    char *const pattern = str_format("%.*s/.attempts/*/%s*", out, dir, prefix);
+    glob_t found;
 
-    assert_non_null(d);
-    for (struct dirent *e; (e = readdir(d));) {
-        char *const attempt = path_join(shelf, e->d_name);
-        DIR *const inside = e->d_name[0] == '.' ? NULL : opendir(attempt);
-        for (struct dirent *f; inside && !found && (f = readdir(inside));)
-            if (!strncmp(f->d_name, prefix, strlen(prefix))) found = path_join(attempt, f->d_name);
-        if (inside) closedir(inside);
-        free(attempt);
-    }
-    closedir(d);
-    free(shelf);
-    return found;
+    assert_int_equal(glob(pattern, 0, NULL, &found), 0);
+    for (size_t i = 0; i < found.gl_pathc; i++) spoil(found.gl_pathv[i]);
+    globfree(&found);
+    free(pattern);
 }
 
 static void turn_bits(const char *path)
@@ -375,87 +367,74 @@ static void turn_bits(const char *path)
     free(bytes);
 }
 
-static void damage_latents(void)
-{
-    char *const path = find_in_attempt("latents");
-
-    assert_non_null(path);
-    turn_bits(path);
-    free(path);
-}
-
-static void damage_snapshots(void)
-{
-    DIR *d;
-    char *const one = find_in_attempt("snapshot."), *const dir = one ? path_dir(one) : NULL;
-
-    assert_non_null(dir);
-    assert_non_null(d = opendir(dir));
-    for (struct dirent *e; (e = readdir(d));) {
-        char *const path = path_join(dir, e->d_name);
-        if (!strncmp(e->d_name, "snapshot.", strlen("snapshot."))) turn_bits(path);
-        free(path);
-    }
-    closedir(d);
-    free(dir);
-    free(one);
-}
-
 /* Where the file was there is a folder. */
-static void hide_latents(void)
+static void hide_file(const char *path)
 {
-    char *const path = find_in_attempt("latents");
-
-    assert_non_null(path);
     assert_int_equal(unlink(path), 0);
     ok(dir_make(path));
-    free(path);
 }
 
+static void damage_latents(void) { each_in_attempt("latents", turn_bits); }
+static void damage_snapshots(void) { each_in_attempt("snapshot.", turn_bits); }
+static void hide_latents(void) { each_in_attempt("latents", hide_file); }
 static void leave_it(void) {}
 
+static const struct pause {
+    void (*between)(void);
+    bool goes_on;
+} pauses[] = {
+    { leave_it, true },
+    { damage_latents, false },
+    { damage_snapshots, false },
+    { hide_latents, false },
+};
+
 /* A stop, something that comes between, and another run: the clip is what it is alone, whether it
- * goes on or begins anew. Beside it one begins with a film. */
-static void a_clip_goes_on_or_begins_anew(void **state)
+ * goes on or begins anew. Beside it one begins with a film; with `film` so does the clip itself. */
+static void go_on(const struct pause *how, const struct engine_run_config *w, bool film)
 {
-    static const struct {
-        void (*between)(void);
-        bool goes_on;
-    } how[] = {
-        { leave_it, true },
-        { damage_latents, false },
-        { damage_snapshots, false },
-        { hide_latents, false },
-    };
     static const status made[] = { ST_OK, ST_OK };
+    struct fixture_clip const clip[] = {
+        { .blocks = 14, .seed = 1, .start = film ? CLIP_START_VIDEO : CLIP_START_NONE },
+        { .blocks = 3, .seed = 2, .start = CLIP_START_VIDEO },
+    };
+    struct engine_run_config c = *w;
+
+    engine_fixture_clips(fixture, &source, clip, COUNT_OF(clip));
+    source.clip[0].spec.checkpoint = 2;
+    source.clip[1].after_blocks = INT64_MAX; /* not in the first run */
+    c.stop_at = 5;
+    struct fixture_run run = render(&c);
+    assert_int_equal(run.st, ST_CANCELED);
+    assert_int_equal(source.clip[0].st, ST_CANCELED);
+    how->between();
+    engine_fixture_rewind(&source);
+    c.stop_at = -1;
+    c.resume = true;
+    run = render(&c);
+    assert_int_equal(run.st, ST_OK);
+    double const from = engine_fixture_number(&source, 0, "resumed_from");
+    assert_true(how->goes_on ? from >= 2 : from == 0);
+    check_clips(clip, COUNT_OF(clip), made);
+    engine_fixture_forget(&source);
+}
+
+static void a_clip_goes_on(void **state)
+{
+    (void)state;
+    for (int w = 0; w < worlds; w++) go_on(&pauses[0], &world[w], w % 2);
+}
+
+/* One way in a world, and each way in at least one. */
+static void a_damaged_clip_begins_anew(void **state)
+{
+    enum { WAYS = COUNT_OF(pauses) - 1 };
 
     (void)state;
-    for (int h = 0; h < COUNT_OF(how); h++)
-        for (int w = h ? (h - 1) % worlds : 0; w < worlds; w += h ? COUNT_OF(how) - 1 : 1) {
-            bool const film = (h + w) % 2; /* the one that goes on begins with a film */
-            struct fixture_clip const clip[] = {
-                { .blocks = 14, .seed = 1, .start = film ? CLIP_START_VIDEO : CLIP_START_NONE },
-                { .blocks = 3, .seed = 2, .start = CLIP_START_VIDEO },
-            };
-            struct engine_run_config c = world[w];
-            engine_fixture_clips(fixture, &source, clip, COUNT_OF(clip));
-            source.clip[0].spec.checkpoint = 2;
-            source.clip[1].after_blocks = INT64_MAX; /* not in the first run */
-            c.stop_at = 5;
-            struct fixture_run run = render(&c);
-            assert_int_equal(run.st, ST_CANCELED);
-            assert_int_equal(source.clip[0].st, ST_CANCELED);
-            how[h].between();
-            engine_fixture_again(&source);
-            c.stop_at = -1;
-            c.resume = true;
-            run = render(&c);
-            assert_int_equal(run.st, ST_OK);
-            double const from = engine_fixture_number(&source, 0, "resumed_from");
-            assert_true(how[h].goes_on ? from >= 2 : from == 0);
-            check_clips(clip, COUNT_OF(clip), made);
-            engine_fixture_forget(&source);
-        }
+    for (int i = 0; i < worlds || i < WAYS; i++) {
+        int const way = 1 + i % WAYS, w = i % worlds;
+        go_on(&pauses[way], &world[w], (way + w) % 2);
+    }
 }
 
 /* ---- prompts ------------------------------------------------------------------------------- */
@@ -509,7 +488,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(an_encoder_that_fails_costs_its_group),
         cmocka_unit_test(a_withdrawal_is_heard),
         cmocka_unit_test(an_end_is_heard),
-        cmocka_unit_test(a_clip_goes_on_or_begins_anew),
+        cmocka_unit_test(a_clip_goes_on),
+        cmocka_unit_test(a_damaged_clip_begins_anew),
         cmocka_unit_test(an_embedding_that_is_no_number_fails_its_clip),
     };
     int failed;

@@ -32,7 +32,7 @@ static status open_watched(struct kern_ctx **out, const struct kern_config *c)
     pthread_getname_np(pthread_self(), name, sizeof name);
     bool const start = !strcmp(name, "starts");
     *out = NULL;
-    if (start && !atomic_fetch_add(&watch->opened, 1) && watch->deed == DEED_MEMORY)
+    if (start && !atomic_fetch_add(&watch->opened, 1) && watch->fault == START_MEMORY)
         return fail(ST_NOMEM, "there is no more of it");
     TRY(kern_backend_find("cpu")->open(out, c));
     (*out)->backend = start ? &of_starts : &of_others;
@@ -41,17 +41,17 @@ static status open_watched(struct kern_ctx **out, const struct kern_config *c)
 
 static status download_watched(struct kern_ctx *ctx, void *host, const struct tensor *from)
 {
-    enum deed const deed = watch->deed;
+    enum start_fault const fault = watch->fault;
 
     TRY(kern_backend_find("cpu")->download(ctx, host, from));
     if (ctx->backend != &of_starts || atomic_fetch_add(&watch->frames, 1)) return ST_OK;
     atomic_store(&watch->begun, true);
-    if (deed == DEED_NO_NUMBER) *(float *)host = NAN;
-    if (deed == DEED_CARD) return fail(ST_DEVICE, "the card is gone");
-    if (deed == DEED_WAIT) await(is_let_go);
-    if (deed == DEED_STOP) atomic_store(*watch->stop, true);
-    if (deed == DEED_BREAK) atomic_store(&watch->broken, true);
-    if (deed == DEED_STOP || deed == DEED_BREAK) await(watch->is_over);
+    if (fault == START_NO_NUMBER) *(float *)host = NAN;
+    if (fault == START_CARD) return fail(ST_DEVICE, "the card is gone");
+    if (fault == START_WAIT) await(is_let_go);
+    if (fault == START_STOP) atomic_store(*watch->stop, true);
+    if (fault == START_BREAK) atomic_store(&watch->broken, true);
+    if (fault == START_STOP || fault == START_BREAK) await(watch->is_over);
     return ST_OK;
 }
 

@@ -9,18 +9,23 @@
 
 #include <stdatomic.h>
 
-/* What comes of the first latent frame that a start is encoded to: it is no number, the card fails,
- * it waits until it is let go; a stop is asked for, the line's card fails, and it waits until the
- * world has heard of that. Of memory: the first encoder cannot be opened. */
-enum deed { DEED_NO_NUMBER, DEED_CARD, DEED_WAIT, DEED_STOP, DEED_BREAK, DEED_MEMORY };
+/* What comes of the first latent frame that a start is encoded to. */
+enum start_fault {
+    START_NO_NUMBER, /* it is not finite */
+    START_CARD,      /* the encoder's card fails */
+    START_WAIT,      /* it waits until it is let go */
+    START_STOP,      /* a stop is asked for, and it waits until the world has heard of that */
+    START_BREAK,     /* the line's card fails, likewise */
+    START_MEMORY,    /* none: the first encoder cannot be opened */
+};
 
 struct start_watch {
-    enum deed deed;
-    atomic_bool *const *stop;   /* DEED_STOP: set */
-    bool (*is_over)(void);      /* DEED_STOP, DEED_BREAK: has the world heard of it? */
+    enum start_fault fault;
+    atomic_bool *const *stop;   /* START_STOP: set */
+    bool (*is_over)(void);      /* START_STOP, START_BREAK: has the world heard of it? */
     atomic_int frames, opened;  /* latent frames encoded; encoders opened */
     atomic_bool begun;          /* a start is being encoded */
-    atomic_bool let_go, broken; /* set by the test, the line's card by DEED_BREAK */
+    atomic_bool let_go, broken; /* set by the test, the line's card by START_BREAK */
     atomic_bool waited_in_vain;
 };
 

@@ -83,7 +83,7 @@ static status copy_context(void *arg, int clip, int64_t block, float *embeds)
     return ST_OK;
 }
 
-static bool makes_keys_anew(void *arg, int clip, int64_t block)
+static bool asks_for_recache(void *arg, int clip, int64_t block)
 {
     (void)arg, (void)clip;
     return block % 7 == 0;
@@ -105,12 +105,12 @@ static status render_long(const struct kv_policy *p)
     struct line_io const io = { .noise = make_noise,
                                 .context_id = same_context,
                                 .context = copy_context,
-                                .recache = kv_policy_reruns(p) ? makes_keys_anew : NULL,
+                                .recache = kv_policy_recaches(p) ? asks_for_recache : NULL,
                                 .finished = count_block };
     struct line_render const r = { .line = { .model = model.dit,
                                              .schedule = &model.schedule,
                                              .policy = *p,
-                                             .recache = kv_policy_reruns(p),
+                                             .recache = kv_policy_recaches(p),
                                              .latent_h = FIXTURE_H,
                                              .latent_w = FIXTURE_W },
                                    .backend = model.backend,

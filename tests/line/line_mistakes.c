@@ -17,14 +17,14 @@ enum { B = 3 }; /* of all cases here */
 
 typedef void spoil_spans(struct kv_window *w, const struct kv_policy *p,
                          const struct kv_pass *pass);
-typedef void spoil_rerun(struct kv_rerun *r, const struct kv_policy *p, int64_t block);
+typedef void spoil_recache(struct kv_recache *r, const struct kv_policy *p, int64_t block);
 typedef bool spoil_average(const struct kv_call *c, const struct average *a); /* true: left out */
 
 static struct mistake {
     const char *name, *folder;
     spoil_spans *spans;
     spoil_average *average;
-    spoil_rerun *rerun;
+    spoil_recache *recache;
     bool forgets_cut; /* in clean passes */
 } planted;
 
@@ -33,11 +33,11 @@ static struct mistake {
 void __real_kv_window_spans(struct kv_window *, const struct kv_policy *, const struct kv_pass *);
 void __real_kv_clean_spans(struct kv_window *, const struct kv_policy *, const struct kv_pass *);
 status __real_average_add(const struct kv_call *, struct average *, const struct tensor *, double);
-void __real_kv_rerun_find(struct kv_rerun *, const struct kv_policy *, int64_t);
+void __real_kv_recache_find(struct kv_recache *, const struct kv_policy *, int64_t);
 void __wrap_kv_window_spans(struct kv_window *, const struct kv_policy *, const struct kv_pass *);
 void __wrap_kv_clean_spans(struct kv_window *, const struct kv_policy *, const struct kv_pass *);
 status __wrap_average_add(const struct kv_call *, struct average *, const struct tensor *, double);
-void __wrap_kv_rerun_find(struct kv_rerun *, const struct kv_policy *, int64_t);
+void __wrap_kv_recache_find(struct kv_recache *, const struct kv_policy *, int64_t);
 
 void __wrap_kv_window_spans(struct kv_window *out, const struct kv_policy *p,
                             const struct kv_pass *pass)
@@ -62,10 +62,10 @@ status __wrap_average_add(const struct kv_call *c, struct average *a, const stru
     return planted.average && planted.average(c, a) ? ST_OK : __real_average_add(c, a, x, alpha);
 }
 
-void __wrap_kv_rerun_find(struct kv_rerun *out, const struct kv_policy *p, int64_t block)
+void __wrap_kv_recache_find(struct kv_recache *out, const struct kv_policy *p, int64_t block)
 {
-    __real_kv_rerun_find(out, p, block);
-    if (planted.rerun) planted.rerun(out, p, block);
+    __real_kv_recache_find(out, p, block);
+    if (planted.recache) planted.recache(out, p, block);
 }
 
 /* ---- mistakes ---------------------------------------------------------------------------- */
@@ -182,20 +182,20 @@ static void average_at_zero(struct kv_window *w, const struct kv_policy *p,
 }
 
 /* The oldest block goes by the old prompt. */
-static void rerun_less(struct kv_rerun *r, const struct kv_policy *p, int64_t block)
+static void recache_less(struct kv_recache *r, const struct kv_policy *p, int64_t block)
 {
     (void)p, (void)block;
     r->first++;
 }
 
-/* Of the keys of the re-run itself. */
-static void rerun_sink_stays(struct kv_rerun *r, const struct kv_policy *p, int64_t block)
+/* Of the keys of the recache itself. */
+static void recache_sink_stays(struct kv_recache *r, const struct kv_policy *p, int64_t block)
 {
     (void)block;
     leave_sink(&r->keys, p, NULL);
 }
 
-static void rerun_without_sink(struct kv_rerun *r, const struct kv_policy *p, int64_t block)
+static void recache_without_sink(struct kv_recache *r, const struct kv_policy *p, int64_t block)
 {
     (void)block;
     while (r->keys.count && is_sink(p, &r->keys.span[0])) {
@@ -215,9 +215,9 @@ static const struct mistake mistakes[] = {
     { "infinity-rope: the sink is not moved", "infinity-rope", .spans = leave_sink },
     { "memrope: values of the long memory", "memrope", .average = long_values },
     { "memrope: no memories", "memrope", .spans = skip_memories },
-    { "recache: a block less", "longlive-switch-relative", .rerun = rerun_less },
-    { "recache: the sink is not moved", "longlive-switch-relative", .rerun = rerun_sink_stays },
-    { "recache: no sink", "longlive-switch-relative", .rerun = rerun_without_sink },
+    { "recache: a block less", "longlive-switch-relative", .recache = recache_less },
+    { "recache: the sink is not moved", "longlive-switch-relative", .recache = recache_sink_stays },
+    { "recache: no sink", "longlive-switch-relative", .recache = recache_without_sink },
     { "ema sink: at its own positions", "ema-sink", .spans = average_at_zero },
     { "ema sink: keys alone", "ema-sink", .average = is_values },
     { "relax forcing: the sink is not moved", "relax-forcing", .spans = leave_sink },

@@ -218,7 +218,7 @@ static int64_t prompt_id(void *arg, int clip, int64_t block)
     return (int)(s->seed[clip] % 2 + changed) % 2;
 }
 
-static bool makes_keys_anew(void *arg, int clip, int64_t block)
+static bool asks_for_recache(void *arg, int clip, int64_t block)
 {
     const struct clip_fixture *const s = ((struct part *)arg)->s;
     return s->recache && s->change[clip] && block == s->change[clip];
@@ -315,7 +315,7 @@ static status run_part(struct part *p, struct comm *c)
                                 .noise = make_noise,
                                 .context_id = prompt_id,
                                 .context = fill_context,
-                                .recache = makes_keys_anew,
+                                .recache = asks_for_recache,
                                 .finished = keep_block,
                                 .stop = asks_to_stop };
 

@@ -48,7 +48,7 @@ struct clip_fixture {
     int64_t blocks[FIXTURE_CLIPS];
     uint64_t seed[FIXTURE_CLIPS];
     int change[FIXTURE_CLIPS]; /* from this block on the other prompt; 0: never */
-    bool recache;              /* and then clean passes are made anew under it */
+    bool recache;              /* and brings a recache with it */
     bool new_before;           /* it is in force before, too */
     struct line_mode mode;
 

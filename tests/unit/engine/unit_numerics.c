@@ -25,8 +25,8 @@ static void expect_id(const struct engine_options *o, bool same)
 {
     char id[ENGINE_NUMERICS], other[ENGINE_NUMERICS];
 
-    assert_int_equal(engine_numerics(&usual, id), ST_OK);
-    assert_int_equal(engine_numerics(o, other), ST_OK);
+    assert_int_equal(engine_numerics_id(&usual, id), ST_OK);
+    assert_int_equal(engine_numerics_id(o, other), ST_OK);
     assert_int_equal(strlen(id), ENGINE_NUMERICS - 1);
     assert_int_equal(!strcmp(id, other), same);
 }
@@ -86,8 +86,8 @@ static void what_is_asked(void **state)
         struct line_mode mode = rows[i].said;
         said.backend = said.text_backend = kern_backend_find("ref");
         said.mode = rows[i].said;
-        assert_int_equal(engine_options_asked(&out, &said, &rows[i].asked), ST_OK);
-        assert_int_equal(engine_ask_numerics(&backend, &mode, &rows[i].asked), ST_OK);
+        assert_int_equal(engine_adapt_options(&out, &said, &rows[i].asked), ST_OK);
+        assert_int_equal(engine_apply_numerics(&backend, &mode, &rows[i].asked), ST_OK);
         assert_ptr_equal(backend, &plain);
         assert_memory_equal(&out.mode, &rows[i].used, sizeof out.mode);
         assert_memory_equal(&mode, &rows[i].used, sizeof mode);
@@ -106,20 +106,20 @@ static void asked_kernels(void **state)
     struct line_mode mode = { 0 };
 
     (void)state;
-    assert_int_equal(engine_ask_numerics(&backend, &mode, &asked), ST_ARG);
+    assert_int_equal(engine_apply_numerics(&backend, &mode, &asked), ST_ARG);
     assert_string_equal(error_last()->msg,
                         "numerics.kernels: 1 is of the cuda backend; this is cpu");
     backend = &card;
-    assert_int_equal(engine_ask_numerics(&backend, &mode, &asked), level ? ST_OK : ST_ARG);
+    assert_int_equal(engine_apply_numerics(&backend, &mode, &asked), level ? ST_OK : ST_ARG);
     if (level) assert_ptr_equal(backend, level);
     else assert_string_equal(error_last()->msg, "numerics.kernels: this program has no level 1");
     o.backend = o.text_backend = &card;
-    status const st = engine_options_asked(&out, &o, &asked);
+    status const st = engine_adapt_options(&out, &o, &asked);
     if (!level) assert_int_equal(st, ST_ARG);
     else if (level->absent()) assert_int_equal(st, ST_DEVICE);
     else assert_ptr_equal(out.text_backend, level);
     o.text_backend = &plain;
-    if (st == ST_OK) assert_int_equal(engine_options_asked(&out, &o, &asked), ST_OK);
+    if (st == ST_OK) assert_int_equal(engine_adapt_options(&out, &o, &asked), ST_OK);
     if (st == ST_OK) assert_ptr_equal(out.text_backend, &plain);
 }
 

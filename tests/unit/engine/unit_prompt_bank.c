@@ -38,8 +38,6 @@ status __wrap_prompt_request_end(struct group *t)
     return ST_OK;
 }
 
-static void look_again(void *arg) { (void)arg; }
-
 /* What a clip gets: its own rows. */
 static void expect_rows(struct prompt_bank *p, const struct clip_spec *spec, int number)
 {
@@ -68,8 +66,9 @@ static void flat(void **state)
     (void)state;
     t.world = &world;
     t.g.shape.text_dim = DIM;
+    assert_int_equal(dispatch_list_open(&t.work), ST_OK); /* which the bank wakes */
     assert_int_equal(prompt_bank_open(&p, &t), ST_OK);
-    assert_int_equal(prompt_bank_start(p, look_again, NULL), ST_OK);
+    assert_int_equal(prompt_bank_start(p), ST_OK);
     size_t const before = mallinfo2().uordblks;
     for (int at = 0; at < PROMPTS; at += PROMPT_TOGETHER) {
         for (int i = 0; i < PROMPT_TOGETHER; i++) {
@@ -93,6 +92,7 @@ static void flat(void **state)
     assert_int_equal(asked, PROMPTS);
     assert_in_range(most, ROWS, (size_t)(PROMPTS_KEPT + 2 * PROMPT_TOGETHER) * (ROWS + 256));
     prompt_bank_close(&p);
+    dispatch_list_close(&t.work);
 }
 
 int main(void)

@@ -221,13 +221,13 @@ static void times_of_a_run(void **state)
     assert_int_equal(expand(BASE "run: {timeouts: {clip: 6h, stall: 1.5s}, grace: 120s}\n", &f, &l),
                      ST_OK);
     assert_false(f.job[0].run.given);
-    assert_int_equal(l.clip[0].clip_ms, 6 * 3600 * 1000);
+    assert_int_equal(l.clip[0].timeout_ms, 6 * 3600 * 1000);
     assert_int_equal(l.clip[0].stall_ms, 1500);
     assert_int_equal(l.clip[0].grace_ms, 120000);
     clip_free(&l);
     job_close(&f);
     assert_int_equal(expand(BASE, &f, &l), ST_OK);
-    assert_int_equal(l.clip[0].clip_ms + l.clip[0].stall_ms + l.clip[0].grace_ms, 0);
+    assert_int_equal(l.clip[0].timeout_ms + l.clip[0].stall_ms + l.clip[0].grace_ms, 0);
     clip_free(&l);
     job_close(&f);
 }
@@ -452,7 +452,7 @@ static void refused_prompts(void **state)
           "rule for a cut; infinity-rope has" },
         { "[{at: 0s, text: a}, {at: 5s, text: b, change: recache}]",
           "5:56: prompts[1].change: found \"recache\"; allowed: blend, for only a block window without a "
-          "policy has clean passes made anew (docs/policies.md)" },
+          "policy has a recache (docs/policies.md)" },
         { "[{at: 0s, text: a}, {at: 5s, text: b}, {at: 4s, text: c}]",
           "5:54: prompts[2].at: found \"4s\", in block 6; allowed: after 81f, for prompts[1] has block 7" },
         { "[{at: 0s, text: a}, {at: 5s, text: b}, {at: 5.05s, text: c}]",

@@ -52,7 +52,7 @@ static struct clip_spec full_clip(void)
                                .format = format,
                                .formats = COUNT_OF(format),
                                .transfer = CLIP_SRGB,
-                               .clip_ms = 3600000,
+                               .timeout_ms = 3600000,
                                .stall_ms = 300000,
                                .grace_ms = 120000,
                                .latents = T("l.safetensors"),
@@ -177,7 +177,7 @@ static void same_clip(const struct clip_spec *a, const struct clip_spec *b)
     same_pairs(a->label, a->labels, b->label, b->labels);
     same_formats(a, b);
     assert_int_equal(a->transfer, b->transfer);
-    assert_int_equal(a->clip_ms, b->clip_ms);
+    assert_int_equal(a->timeout_ms, b->timeout_ms);
     assert_int_equal(a->stall_ms, b->stall_ms);
     assert_int_equal(a->grace_ms, b->grace_ms);
     same_text(a->latents, b->latents);

@@ -216,8 +216,8 @@ static struct kv_policy with_key(struct kv_policy p, enum kv_key k, double value
     return p;
 }
 
-/* What a new prompt makes anew before its first block. */
-static void made_anew(void **state)
+/* What a new prompt has computed once more, before its first block. */
+static void recached(void **state)
 {
     struct kv_policy const renewed = with_key(block12, KV_KEY_renew_sink, 1);
     struct kv_policy const renewed_moving = with_key(moving12, KV_KEY_renew_sink, 1);
@@ -240,26 +240,26 @@ static void made_anew(void **state)
         const char *want;
     } after[] = { { &renewed, "c2:0+3@6 c6:0+3@18 c7:0+3@21 w8:0+3@24" },
                   { &renewed_moving, "c2:0+3@15 c6:0+3@18 c7:0+3@21 w8:0+3@24" } };
-    struct kv_rerun r;
+    struct kv_recache r;
     char buf[1024];
 
     (void)state;
     for (int i = 0; i < COUNT_OF(cases); i++) {
-        kv_rerun_find(&r, cases[i].p, cases[i].block);
+        kv_recache_find(&r, cases[i].p, cases[i].block);
         assert_string_equal(spell_window(&r.keys, buf), cases[i].want);
         assert_int_equal(r.first, cases[i].first);
-        assert_int_equal(r.sink, cases[i].sink);
-        assert_true(cases[i].block - r.first <= kv_rerun_blocks(cases[i].p));
+        assert_int_equal(r.sink_block, cases[i].sink);
+        assert_true(cases[i].block - r.first <= kv_recache_blocks(cases[i].p));
     }
     for (int i = 0; i < COUNT_OF(after); i++) {
         kv_window_spans(&r.keys, after[i].p,
-                        &(struct kv_pass){ .first = 8, .count = 1, .sink = 2 });
+                        &(struct kv_pass){ .first = 8, .count = 1, .sink_block = 2 });
         assert_string_equal(spell_window(&r.keys, buf), after[i].want);
     }
-    assert_true(kv_policy_reruns(&block21));
-    assert_false(kv_policy_reruns(&uneven));
-    assert_false(kv_policy_reruns(&rolling));
-    assert_false(kv_policy_reruns(&deep_sink));
+    assert_true(kv_policy_recaches(&block21));
+    assert_false(kv_policy_recaches(&uneven));
+    assert_false(kv_policy_recaches(&rolling));
+    assert_false(kv_policy_recaches(&deep_sink));
 }
 
 static void how_far_back(void **state)
@@ -380,7 +380,7 @@ int main(void)
         cmocka_unit_test(window_passes), cmocka_unit_test(clean_passes),
         cmocka_unit_test(how_far_back),  cmocka_unit_test(bad_policies),
         cmocka_unit_test(policy_names),  cmocka_unit_test(cut_scene),
-        cmocka_unit_test(made_anew),
+        cmocka_unit_test(recached),
     };
     return cmocka_run_group_tests_name("unit_kv_policy", tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /*
- * line_rerun.c - clean passes made anew under a new prompt: what follows depends on the latents
+ * line_recached.c - a recache under a new prompt: what follows depends on the latents
  * before it and on no pass made of them; and is the same to the bit for any ranks, modes and
  * company, and behind given blocks.
  */
@@ -98,7 +98,7 @@ static void changes_what_follows(void **state)
 }
 
 /* The same first blocks, given to a clip that has the new prompt from its beginning: keys made of
- * them before the change are others, those made anew are not, and so is what follows, to the bit. A
+ * them before the change are others, those recached are not, and so is what follows, to the bit. A
  * sink that stays, once it is no longer among these, is of before. */
 static void depends_on_latents_alone(void **state)
 {
@@ -147,11 +147,8 @@ static void refusals(void **state)
         const char *want;
     } const cases[] = {
         { &clip_fixture_policy[FIXTURE_ROLLING],
-          "policy usual in a rolling window: no rule for clean passes that a new prompt makes anew; "
-          "the block window's own has one" },
-        { &uneven,
-          "12 frames of attention, 2 of sink: a new prompt makes clean passes anew of whole "
-          "blocks of 3 alone" },
+          "policy usual in a rolling window: no rule for a recache; the block window's own has one" },
+        { &uneven, "12 frames of attention, 2 of sink: a recache takes whole blocks of 3 alone" },
     };
 
     (void)state;
@@ -183,5 +180,5 @@ int main(void)
         cmocka_unit_test(changes_what_follows), cmocka_unit_test(depends_on_latents_alone),
         cmocka_unit_test(behind_given_blocks),  cmocka_unit_test(refusals),
     };
-    return cmocka_run_group_tests_name("line_rerun", tests, open_model, close_model);
+    return cmocka_run_group_tests_name("line_recached", tests, open_model, close_model);
 }
