@@ -5,9 +5,8 @@
  * files count where the file lies below the folder NTH_BELOW and NTH_FILE, where it is given, is in
  * its path; threads count always.
  * NTH_AT: the call that goes wrong, from 1; left out, none does. NTH_LASTING=1: all from there on.
- * NTH_ERROR: with which errno. NTH_HANGS=1: it never returns. NTH_PAUSES=SECONDS: it is done, so much
- * later. NTH_FLIP=1: a write is done, with
- * one bit of its bytes changed.
+ * NTH_ERROR: with which errno. NTH_HANGS=1: it never returns. NTH_PAUSES=SECONDS: it is done that
+ * much later. NTH_FLIP=1: a write is done, with one bit of its bytes changed.
  * NTH_SITE=OBJECT+OFFSET: the first call for memory that returns there goes wrong; OBJECT begins
  * the name of a file.
  * NTH_COUNT: a file into which the number of calls goes at the end; for memory, a line
