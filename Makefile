@@ -98,7 +98,7 @@ LIB := $B/librollmill.a
 $B/rollmill: $(call object,$(CMD_SRC)) $(OBJ) $B/parts
 	$(call say,LINK,$@) $(CC) $(OPT) -o $@ $(filter %.o,$^) $(LDLIBS)
 
-# Their names, for tests/lint/check_loops.sh.
+# Their names, for tests/lint/check_loops.sh and check_exports.sh.
 $B/objects: $(call object,$(CMD_SRC)) $(OBJ) $(FOLDERS:%=%/sources.mk)
 	@mkdir -p $(@D) && printf '%s\n' $(filter %.o,$^) >$@
 

@@ -33,7 +33,8 @@ status digest_bytes(const void *data, size_t len, char hex[DIGEST_HEX])
     return ST_OK;
 }
 
-static status digest_map(const struct file_map *m, const char *path, char hex[DIGEST_HEX])
+static status digest_map(const struct file_map *m, const char *path, bool (*stop)(void *arg),
+                         void *arg, char hex[DIGEST_HEX])
 {
     struct digest d = { NULL };
     status st = ST_OK;
@@ -41,6 +42,7 @@ static status digest_map(const struct file_map *m, const char *path, char hex[DI
     TRY_OUT(digest_open(&d));
     for (size_t at = 0; at < m->size; at += FILE_WATCH_PIECE) {
         size_t const n = file_watch_piece(m->size - at);
+        if (stop && stop(arg)) FAIL_OUT(ST_CANCELED, "%s: stopped", path);
         file_watch_map(path, m->data + at, n);
         TRY_OUT(digest_add(&d, m->data + at, n));
     }
@@ -50,14 +52,20 @@ out:
     return st;
 }
 
-status digest_file(const char *path, char hex[DIGEST_HEX])
+status digest_file_unless(const char *path, bool (*stop)(void *arg), void *arg,
+                          char hex[DIGEST_HEX])
 {
     struct file_map m;
 
     TRY(file_map(&m, path));
-    status const st = digest_map(&m, path, hex);
+    status const st = digest_map(&m, path, stop, arg, hex);
     file_unmap(&m);
     return st;
+}
+
+status digest_file(const char *path, char hex[DIGEST_HEX])
+{
+    return digest_file_unless(path, NULL, NULL, hex);
 }
 
 status digest_open(struct digest *d)

@@ -12,6 +12,11 @@ status digest_bytes(const void *data, size_t len, char hex[DIGEST_HEX]) MUST_USE
 /* A file's content. ST_FORMAT if it is missing or unreadable. */
 status digest_file(const char *path, char hex[DIGEST_HEX]) MUST_USE;
 
+/* The same, unless a stop comes: asked before each FILE_WATCH_PIECE bytes; ST_CANCELED if it says
+ * so. NULL: nobody is asked. */
+status digest_file_unless(const char *path, bool (*stop)(void *arg), void *arg,
+                          char hex[DIGEST_HEX]) MUST_USE;
+
 /* One that takes its bytes in pieces. */
 struct digest {
     void *ctx; /* a SHA256_CTX; owned */

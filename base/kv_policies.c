@@ -84,16 +84,6 @@ bool kv_window_is_joint(enum window_kind k) { return kinds[k].joint; }
 
 bool kv_rule_fits(enum kv_rule r, enum window_kind k) { return rolls[r] || !kinds[k].joint; }
 
-bool kv_window_find(const char *name, enum window_kind *out)
-{
-    for (int i = 0; i < WINDOW_KINDS; i++)
-        if (!strcmp(kinds[i].name, name)) {
-            *out = (enum window_kind)i;
-            return true;
-        }
-    return false;
-}
-
 bool kv_rule_find(const char *name, enum kv_rule *out)
 {
     for (int i = 0; i < KV_RULES; i++)

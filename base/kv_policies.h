@@ -111,7 +111,6 @@ bool kv_window_is_joint(enum window_kind k);
 bool kv_rule_fits(enum kv_rule r, enum window_kind k); /* the policy can be in such a window */
 
 /* By name; false: there is none of that name. */
-bool kv_window_find(const char *name, enum window_kind *out);
 bool kv_rule_find(const char *name, enum kv_rule *out);
 
 /* What a policy takes for one of its keys, and what it has where a card does not say; NULL: the

@@ -178,8 +178,8 @@ double cost_hand_over(const struct cost_model *m, const struct role_line *line)
 
 /* A line's tick without its decoding; what its ranks do goes to the tasks of their
  * machines: at once, or where blocks go one by one, one after the other. */
-static double line_tick(const struct cost_query *k, const struct role_line *line,
-                        struct cost_tasks *tasks, struct cost *out)
+static double tick_seconds(const struct cost_query *k, const struct role_line *line,
+                           struct cost_tasks *tasks, struct cost *out)
 {
     const struct cost_model *const m = k->m;
     int const threads = m->parts.threads;
@@ -221,7 +221,8 @@ bool cost_decodes_in_turn(const struct cost_query *k, int line)
     return k->r->line[line].decode_ranks == 0 && k->m->topo.kind == TOPO_GPU;
 }
 
-int cost_busy_lines(const struct cost_query *k)
+/* Lines that have something to do. */
+static int count_busy_lines(const struct cost_query *k)
 {
     int const clips = k->m->shape.clips;
     return clips > 0 && clips < k->r->lines ? clips : k->r->lines;
@@ -256,7 +257,7 @@ static double first_pictures(const struct cost_query *k)
     for (int i = m->shape.stages - 1 - m->shape.opening; i < m->shape.stages - 1; i++) {
         struct cost_tasks tasks = { 0 };
         double shared[ROLES_RANKS], tick = 0;
-        for (int l = 0; l < cost_busy_lines(k); l++)
+        for (int l = 0; l < count_busy_lines(k); l++)
             for (int p = 0; p < k->r->line[l].ranks; p++) {
                 double const computes = first_block_passes(k, p, i);
                 cost_task(&tasks, k->node[k->r->line[l].first + p], computes, m->parts.threads);
@@ -277,9 +278,9 @@ void cost_of(struct cost *out, const struct cost_model *m, const struct roles *r
 
     *out = (struct cost){ 0 };
     if (split_make(&k.split, m->shape.stages, r->line[0].ranks) != ST_OK) return;
-    int const lines = cost_busy_lines(&k);
+    int const lines = count_busy_lines(&k);
     for (int l = 0; l < lines; l++) {
-        tick[l] = line_tick(&k, &r->line[l], &tasks, out);
+        tick[l] = tick_seconds(&k, &r->line[l], &tasks, out);
         does[l] = true;
     }
     cost_add_pictures(&k, &tasks, does);

@@ -59,7 +59,4 @@ double cost_decode_seconds(const struct cost_query *k, int line);
 /* Does a GPU decode beside its stages? Then one goes after the other. */
 bool cost_decodes_in_turn(const struct cost_query *k, int line);
 
-/* Lines that have something to do. */
-int cost_busy_lines(const struct cost_query *k);
-
 #endif /* COST_INTERNAL_H */

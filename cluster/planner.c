@@ -240,7 +240,8 @@ out:
     return st;
 }
 
-void planner_name(struct strbuf *out, const struct plan *p)
+/* "6 ranks per line, 2 decode ranks" */
+static void add_plan_name(struct strbuf *out, const struct plan *p)
 {
     strbuf_addf(out, "%d rank%s per line", p->ranks_per_line, p->ranks_per_line == 1 ? "" : "s");
     if (p->decode_ranks == 0) strbuf_addf(out, ", decoding beside");
@@ -275,7 +276,7 @@ void planner_why(struct strbuf *out, const struct planner *p, const struct plan_
     };
     const struct plan *const best = &p->best;
 
-    planner_name(out, best);
+    add_plan_name(out, best);
     if (!best->fits) {
         strbuf_addf(out, " needs the least memory, but still ");
         add_need(out, best, &q->model->topo);
@@ -286,7 +287,7 @@ void planner_why(struct strbuf *out, const struct planner *p, const struct plan_
     if (q->goal == PLAN_THROUGHPUT) strbuf_addf(out, ", set by %s", bounds[best->cost.bound]);
     if (is_plan(&p->next)) {
         strbuf_addf(out, "; ");
-        planner_name(out, &p->next);
+        add_plan_name(out, &p->next);
         strbuf_addf(out, ": ");
         add_pace(out, &p->next, q->goal);
     }
@@ -294,7 +295,7 @@ void planner_why(struct strbuf *out, const struct planner *p, const struct plan_
         strbuf_addf(out, "; of those within 1 %% of the best it %s", ties[q->goal][p->decided]);
     if (!is_plan(&p->larger)) return;
     strbuf_addf(out, "; ");
-    planner_name(out, &p->larger);
+    add_plan_name(out, &p->larger);
     strbuf_addf(out, " would give ");
     add_pace(out, &p->larger, q->goal);
     strbuf_addf(out, " and needs ");

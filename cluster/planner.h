@@ -63,7 +63,4 @@ status planner_choose(struct planner *out, const struct plan_query *q) MUST_USE;
 /* Why `best`, in a sentence or two; no line end. */
 void planner_why(struct strbuf *out, const struct planner *p, const struct plan_query *q);
 
-/* "6 ranks per line, 2 decode ranks" */
-void planner_name(struct strbuf *out, const struct plan *p);
-
 #endif /* PLANNER_H */

@@ -190,7 +190,6 @@ enum queue_verb {
     QUEUE_DO_DRAIN,       /* job: a world's number, 0: all */
     QUEUE_DO_PRUNE,       /* arg: an age in ms; one closed job of that age a call, and old events */
 };
-const char *queue_verb_name(enum queue_verb v);
 
 /* *changed: rows that it applied to; none is no failure. `who` is for the log. */
 enum queue_answer queue_control(struct queue *q, enum queue_verb verb, int64_t job, int64_t arg,

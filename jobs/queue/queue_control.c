@@ -26,8 +26,6 @@ static const struct verb verb_table[] = {
     [QUEUE_DO_PRUNE] = { "prune", STATEMENT_prune },
 };
 
-const char *queue_verb_name(enum queue_verb v) { return verb_table[v].name; }
-
 struct control {
     enum queue_verb verb;
     int64_t job, arg;

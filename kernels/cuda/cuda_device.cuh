@@ -95,4 +95,9 @@ static __device__ __forceinline__ int64_t grid_step(void)
     return (int64_t)gridDim.x * blockDim.x;
 }
 
+/* A warp to a row: this warp's first one, and the distance to its next; this thread's lane. */
+static __device__ __forceinline__ int64_t first_row(void) { return grid_first() / WARP; }
+static __device__ __forceinline__ int64_t row_step(void) { return grid_step() / WARP; }
+static __device__ __forceinline__ int lane(void) { return (int)(threadIdx.x % WARP); }
+
 #endif /* CUDA_DEVICE_CUH */

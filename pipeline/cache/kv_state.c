@@ -71,7 +71,8 @@ void kv_state_reset(struct kv_state *s)
     if (ops_of(s)->reset) ops_of(s)->reset(s);
 }
 
-bool kv_state_chooses(const struct kv_state *s, int layer)
+/* Does the layer choose in the first pass of the block that has entered? */
+static bool chooses_in(const struct kv_state *s, int layer)
 {
     return layer < s->choice_layers && ops_of(s)->chooses_now(s, layer);
 }
@@ -79,7 +80,7 @@ bool kv_state_chooses(const struct kv_state *s, int layer)
 bool kv_state_chooses_any(const struct kv_state *s)
 {
     for (int layer = 0; layer < s->choice_layers; layer++)
-        if (kv_state_chooses(s, layer)) return true;
+        if (chooses_in(s, layer)) return true;
     return false;
 }
 
@@ -116,7 +117,7 @@ status kv_observe(const struct kv_call *c)
 
 status kv_choose(const struct kv_call *c)
 {
-    if (!kv_state_chooses(c->state, c->layer)) return ST_OK;
+    if (!chooses_in(c->state, c->layer)) return ST_OK;
     TRY(ops_of(c->state)->choose(c));
     return ops_of(c->state)->settle(c);
 }
@@ -126,6 +127,6 @@ status kv_settle(const struct kv_call *c)
     struct kv_call one = *c;
 
     for (one.layer = 0; one.layer < c->state->choice_layers; one.layer++)
-        if (kv_state_chooses(c->state, one.layer)) TRY(ops_of(c->state)->settle(&one));
+        if (chooses_in(c->state, one.layer)) TRY(ops_of(c->state)->settle(&one));
     return ST_OK;
 }

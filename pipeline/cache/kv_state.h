@@ -53,8 +53,7 @@ static inline int32_t *kv_state_choice(const struct kv_state *s, int layer)
 size_t kv_state_choice_bytes(const struct kv_state *s);
 size_t kv_state_note_bytes(const struct kv_state *s);
 
-/* Does a layer choose in the first pass of the block that has entered? Does any? */
-bool kv_state_chooses(const struct kv_state *s, int layer);
+/* Does any layer choose in the first pass of the block that has entered? */
 bool kv_state_chooses_any(const struct kv_state *s);
 
 /* What every call of a policy gets; all is borrowed. The room is scratch: nothing in it is kept

@@ -49,7 +49,7 @@ static status add_pairs(struct clip_provenance *a, const struct clip_spec *c)
     return ST_OK;
 }
 
-static void add_model(struct clip_provenance *a, const struct group *t)
+static void copy_model(struct clip_provenance *a, const struct group *t)
 {
     const struct model_spec *const m = &t->model;
 
@@ -161,7 +161,7 @@ status clip_provenance_make(struct clip_provenance *out, const struct group *t,
                                          .stages = t->model.steps + 1,
                                      } };
     gethostname(out->hostname, sizeof out->hostname - 1);
-    add_model(out, t);
+    copy_model(out, t);
     add_program(out, t, c->line);
     add_start(out, c);
     add_numerics(out, &spec->numerics);

@@ -46,7 +46,7 @@ static status add_hash(struct strbuf *out, const char *name, const struct strbuf
     return ST_OK;
 }
 
-static status add_model(struct strbuf *out, const struct group *t)
+static status hash_model(struct strbuf *out, const struct group *t)
 {
     struct strbuf json = { 0 };
     status st = ST_OK;
@@ -93,7 +93,7 @@ status clip_identity(struct strbuf *out, const struct group *t, const struct cli
                 o->text_backend->kernels(text_kernels));
     strbuf_addf(out, "device %s\nmode %s\nprecision %s\nlibav %s\n", o->device_name,
                 line_mode_text(o->mode, mode), dtype_precision(t->g.act), codec_libs(libs));
-    TRY(add_model(out, t));
+    TRY(hash_model(out, t));
     TRY(add_clip(out, spec));
     return out->failed ? fail(ST_NOMEM, "clip %s: no memory", spec->name) : ST_OK;
 }

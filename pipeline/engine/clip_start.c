@@ -57,6 +57,16 @@ void start_reader_close(struct start_reader **reader)
     *reader = NULL;
 }
 
+/* A video_pictures_config's and a digest's `stop`: asked between pieces of a file and between
+ * pictures, each of which is progress, however slow the disk. */
+static bool tell_progress(void *arg)
+{
+    const struct start_reader *const r = arg;
+
+    track_lap(r->track);
+    return r->stop(r->stop_arg);
+}
+
 /* ---- latents ---- */
 
 /* Room for so many frames, which must be whole blocks and fewer than the clip has. */
@@ -129,8 +139,8 @@ static status check_finite(const struct live_clip *c, const float *latent, int64
 }
 
 /* The first picture alone, then four at a time: a latent frame each. */
-static status encode_pictures(struct start_reader *r, const struct video_pictures *p,
-                              struct live_clip *c)
+static status encode_given(struct start_reader *r, const struct video_pictures *p,
+                           struct live_clip *c)
 {
     const struct engine_group *const g = &r->t->g;
     int64_t const latent = (int64_t)g->shape.channels * g->latent_h * g->latent_w;
@@ -144,12 +154,11 @@ static status encode_pictures(struct start_reader *r, const struct video_picture
         const uint16_t *const from = p->rgb + (size_t)i * picture;
         float *const to = c->given + frame * latent;
         int frames;
-        if (r->stop(r->stop_arg)) FAIL_OUT(ST_CANCELED, "stopped");
+        if (tell_progress(r)) FAIL_OUT(ST_CANCELED, "stopped");
         for (size_t k = 0; k < (size_t)n * picture; k++)
             pixels[k] = (float)from[k] / 65535.0f * 2.0f - 1.0f;
         TRY_OUT(note_fault(r, vae_encode(r->vae, pixels, n, to, &frames)));
         TRY_OUT(check_finite(c, to, latent, frame));
-        track_lap(r->track);
         i += n;
     }
 out:
@@ -170,12 +179,12 @@ static status read_pictures(struct start_reader *r, struct live_clip *c)
                                     .fps_num = (int)c->spec.fps_num,
                                     .fps_den = (int)c->spec.fps_den,
                                     .count = start->pictures,
-                                    .stop = r->stop,
-                                    .stop_arg = r->stop_arg,
+                                    .stop = tell_progress,
+                                    .stop_arg = r,
                                 }));
     TRY_OUT(reserve_given(r, c, 1 + (p.count - 1) / VAE_PICTURES));
     TRY_OUT(note_fault(r, open_encoder(r)));
-    TRY_OUT(encode_pictures(r, &p, c));
+    TRY_OUT(encode_given(r, &p, c));
 out:
     video_pictures_free(&p);
     return st;
@@ -184,11 +193,11 @@ out:
 /* ---- a clip ---- */
 
 /* The ids stand for the file as it was when the job was read. */
-static status check_start_file(const struct clip_start *start)
+static status check_start_file(struct start_reader *r, const struct clip_start *start)
 {
     char now[DIGEST_HEX];
 
-    TRY(digest_file(start->file, now));
+    TRY(digest_file_unless(start->file, tell_progress, r, now));
     if (!start->sha256[0] || !strcmp(now, start->sha256)) return ST_OK;
     return fail(ST_FORMAT, "%s: is another file than when the job was read", start->file);
 }
@@ -198,7 +207,7 @@ static status read_start(struct start_reader *r, struct live_clip *c)
     if (!r->t->g.outlook.starts)
         return fail(ST_FORMAT, "it begins with given blocks, and the line was opened for clips "
                                "without");
-    TRY(check_start_file(&c->spec.start));
+    TRY(check_start_file(r, &c->spec.start));
     return c->spec.start.kind == CLIP_START_LATENTS ? read_given_latents(r, c)
                                                     : read_pictures(r, c);
 }

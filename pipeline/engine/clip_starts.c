@@ -8,8 +8,8 @@
  *
  * The source may take a clip back at any time, and its clip_spec with it. So a clip is copied
  * before it is prepared, and known by its ticket; one that nobody asks for any more is dropped, and
- * its preparation ends at the next picture. Given blocks may be as large as a clip's latents: what
- * is prepared are the few clips that are asked for, and no more.
+ * its preparation ends at the next picture or piece of a file. Given blocks may be as large as a
+ * clip's latents: what is prepared are the few clips that are asked for, and no more.
  */
 #include "base/strbuf.h"
 #include "jobs/spec/spec_json.h"
@@ -43,7 +43,7 @@ struct clip_starts {
 /* ---- the thread -------------------------------------------------------------------------- */
 
 /* Nobody waits for the clip any more. */
-static bool is_over(void *arg)
+static bool is_unwanted(void *arg)
 {
     struct clip_starts *const s = arg;
     return comm_stopped(s->t->world) || comm_aborted(s->t->world) || atomic_load(&s->unwanted);
@@ -57,7 +57,7 @@ static status prepare_clip(void *arg)
 
     status st = start_reader_read(s->reader, c, &at_fault);
     if (st != ST_OK && at_fault) group_verdict_set(&s->fault, st, 0, error_last()->msg);
-    if (st == ST_OK) st = clip_find_resume(s->t, c, is_over, s);
+    if (st == ST_OK) st = clip_find_resume(s->t, c, is_unwanted, s);
     if (st == ST_OK) return ST_OK;
     s->next.why = *error_last();
     error_clear();
@@ -73,7 +73,7 @@ status clip_starts_open(struct clip_starts **out, struct group *t)
     s->next.ticket = NO_TICKET;
     background_open(&s->thread, &(struct background_config){
                                     .name = "starts", .t = t, .answer = prepare_clip, .arg = s });
-    return start_reader_open(&s->reader, t, is_over, s);
+    return start_reader_open(&s->reader, t, is_unwanted, s);
 }
 
 void clip_starts_close(struct clip_starts **starts)

@@ -150,7 +150,8 @@ bool clip_starts_has(struct clip_starts *s, int64_t ticket);
  * nothing that other ranks take part in has begun. */
 status clip_starts_give(struct clip_starts *s, int64_t ticket, struct live_clip **out) MUST_USE;
 
-/* Reads and encodes given blocks, on one thread at a time. stop: asked there between pictures. */
+/* Reads and encodes given blocks, on one thread at a time. stop: asked there between
+ * pieces of a file and between pictures. */
 struct start_reader;
 status start_reader_open(struct start_reader **out, struct group *t, bool (*stop)(void *arg),
                          void *arg) MUST_USE;

@@ -8,6 +8,8 @@
 #include "base/file_watch.h"
 #include "base/log.h"
 #include "base/pool.h"
+#include "base/strbuf.h"
+#include "base/version.h"
 #include "comm/world.h"
 #include "pipeline/engine/engine_internal.h"
 
@@ -67,6 +69,42 @@ static int count_threads(const struct comm *world, const struct engine_options *
     if (comm_launcher_rank() >= 0 && o->threads) return o->threads;
     int const threads = (o->threads ? o->threads : pool_cpus()) / here;
     return threads > 0 ? threads : 1;
+}
+
+/* ---- what all ranks must have in common ----------------------------------------------------- */
+
+static void describe_options(struct strbuf *out, const struct engine_options *o)
+{
+    char kernels[KERN_TEXT];
+
+    strbuf_addf(out, "program %s, %s\n", version_program, version_commit);
+    strbuf_addf(out, "%s", o->same ? o->same : "");
+    strbuf_addf(out, "--backend %s\n", o->backend->name);
+    strbuf_addf(out, "--text-backend %s\n", o->text_backend->name);
+    strbuf_addf(out, "kernels %s\n", o->backend->kernels(kernels));
+    strbuf_addf(out, "--determinism %s\n", line_determinism_name(o->mode.determinism));
+    strbuf_addf(out, "--exchange %s\n", line_exchange_name(o->mode.exchange));
+    strbuf_addf(out, "--wire %s\n", line_wire_name(o->mode.wire));
+    strbuf_addf(out, "--ranks-per-line %d\n--decode-ranks %d\n", o->ranks_per_line,
+                o->decode_ranks);
+    strbuf_addf(out, "--for %s\n", o->for_latency ? "latency" : "throughput");
+    strbuf_addf(out, "--cross-nodes %s\n", o->cross_nodes ? "yes" : "no");
+    strbuf_addf(out, "--fail-fast %s\n", o->fail_fast ? "yes" : "no");
+    strbuf_addf(out, "--trace %s\n", o->trace ? o->trace : "-");
+}
+
+/* [all] ST_ARG if this rank was given other options than rank 0, is another build, or computes
+ * with other kernels, so that a clip would be of two kinds of bits; ST_PEER if another rank was.
+ * What may differ from rank to rank is not looked at: threads, caches. */
+static status compare_options(struct comm *world, const struct engine_options *o)
+{
+    struct strbuf mine = { 0 };
+
+    describe_options(&mine, o);
+    status st = comm_agree(world, mine.failed ? fail(ST_NOMEM, "no memory") : ST_OK);
+    if (st == ST_OK) st = comm_check_same(world, mine.s);
+    strbuf_free(&mine);
+    return st;
 }
 
 /* ---- the trace ------------------------------------------------------------------------------ */
@@ -209,7 +247,7 @@ status engine_run(struct comm *world, const struct engine_config *c, struct engi
     TRY_OUT(watchdog_open(&rank.watch, &watch));
     TRY_OUT(heartbeat_open(&rank.heartbeat, world, o->stall_s, o->stop_asked));
     world->deadline_s = ENGINE_WAIT_S;
-    TRY_OUT(engine_check_config(world, o));
+    TRY_OUT(compare_options(world, o));
     TRY_OUT(open_trace(&rank.trace, world, o->trace));
     TRY_OUT(open_work(&rank, c, &source));
     st = run_groups(&rank, out);

@@ -4,7 +4,8 @@
  */
 #include "pipeline/engine/engine_internal.h"
 
-bool group_serves(const struct group *t, int rank, int line)
+/* Does the rank need the line's clips? */
+static bool serves_line(const struct group *t, int rank, int line)
 {
     const struct role_line *const l = &t->g.roles.line[line];
 
@@ -80,8 +81,8 @@ static status open_feed(struct group *t, int line)
     int const rank = t->world->rank, encoder = roles_encoder(&t->g.roles, line);
     bool others = false;
 
-    for (int r = 1; r < t->world->size; r++) others = others || group_serves(t, r, line);
-    TRY(split_off(t, group_serves(t, rank, line), others, &t->feeds[line]));
+    for (int r = 1; r < t->world->size; r++) others = others || serves_line(t, r, line);
+    TRY(split_off(t, serves_line(t, rank, line), others, &t->feeds[line]));
     return split_off(t, rank == encoder, encoder != 0, &t->reports[line]);
 }
 

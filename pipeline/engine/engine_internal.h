@@ -4,7 +4,6 @@
  * In the order of reading; [all] is called by every rank of the world at once.
  *
  *   1  the render        engine.c            groups, one after another
- *                        config_check.c      what all ranks must have in common
  *                        numerics.c          what decides bits beside what a clip is
  *   2  a clip in work    prompt_mix.c        which prompts a block goes by
  *   3  a group           engine_group.c      opens, runs and closes what each rank does for it
@@ -98,11 +97,6 @@ enum {
  * counts what became of them, on rank 0. */
 status engine_group_run(const struct engine_rank *rank, int number, const struct work_item *first,
                         int numbers, struct group_run *r) MUST_USE;
-
-/* [all] ST_ARG if this rank was given other options than rank 0, is another build, or computes
- * with other kernels, so that a clip would be of two kinds of bits; ST_PEER if another rank was.
- * What may differ from rank to rank is not looked at: threads, caches. */
-status engine_check_config(struct comm *world, const struct engine_options *o) MUST_USE;
 
 /* ==== 2. a clip in work ==== */
 
@@ -203,9 +197,6 @@ static inline int64_t group_block_latent(const struct engine_group *g)
 {
     return (int64_t)g->policy.frames_per_block * g->shape.channels * g->latent_h * g->latent_w;
 }
-
-/* Does this rank need a line's clips? */
-bool group_serves(const struct group *t, int rank, int line);
 
 /* ---- group_verdict.c */
 

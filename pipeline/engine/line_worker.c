@@ -65,7 +65,7 @@ static int contexts_of(const struct work_outlook *o)
     return o->more || n > INT32_MAX ? 0 : (int)n;
 }
 
-static status load_model(struct line_worker *l)
+static status acquire_model(struct line_worker *l)
 {
     const struct group *const t = l->t;
     const struct engine_group *const g = &t->g;
@@ -147,7 +147,7 @@ status line_worker_open(struct line_worker **out, struct group *t)
     if (!l) return fail(ST_NOMEM, "line: no memory");
     l->t = t;
     TRY_OUT(track_open(&l->track, t->rank->trace, TRACK_ROW_LINE, "line"));
-    TRY_OUT(watch_loading(l, load_model, t->rank->o->deadline_s));
+    TRY_OUT(watch_loading(l, acquire_model, t->rank->o->deadline_s));
     if (t->world->rank == roles_tail(&t->g.roles, t->me->line)) TRY_OUT(open_tail(l));
     *out = l;
     l = NULL; /* handed over */

@@ -13,7 +13,7 @@ const char *drift_name(enum drift_measure m)
     return names[m];
 }
 
-void drift_series_free(struct drift_series *s)
+static void free_series(struct drift_series *s)
 {
     free(s->value);
     *s = (struct drift_series){ 0 };
@@ -21,7 +21,7 @@ void drift_series_free(struct drift_series *s)
 
 void drift_free(struct drift *d)
 {
-    for (int m = 0; m < DRIFT_MEASURES; m++) drift_series_free(&d->series[m]);
+    for (int m = 0; m < DRIFT_MEASURES; m++) free_series(&d->series[m]);
     free(d->luma);
     *d = (struct drift){ 0 };
 }

@@ -33,12 +33,11 @@ enum { DRIFT_CHUNKS = 10 };
 
 const char *drift_name(enum drift_measure m); /* "brightness", "latent mean" */
 
-/* One measure in order of time. Zero-initialise; drift_series_free when done. */
+/* One measure in order of time. */
 struct drift_series {
     double *value;
     int64_t count, room;
 };
-void drift_series_free(struct drift_series *s);
 
 /* Of pictures: four series, by enum drift_measure. Zero-initialise; drift_free when done. */
 struct drift {

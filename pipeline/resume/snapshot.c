@@ -83,7 +83,7 @@ void snapshot_remove(const char *dir, int64_t blocks)
     free(path);
 }
 
-void snapshot_free(struct snapshot *s)
+static void free_snapshot(struct snapshot *s)
 {
     free(s->identity);
     free(s->window);
@@ -152,7 +152,7 @@ static status take_records(struct snapshot *s, struct journal_reader *r)
     return r->at == r->end ? ST_OK : fail(ST_FORMAT, "%s: more than a snapshot", r->path);
 }
 
-status snapshot_read(struct snapshot *out, const char *dir, int64_t blocks)
+static status read_snapshot(struct snapshot *out, const char *dir, int64_t blocks)
 {
     char *const path = snapshot_path(dir, blocks);
     struct journal_reader r = { .fd = -1 };
@@ -165,7 +165,7 @@ status snapshot_read(struct snapshot *out, const char *dir, int64_t blocks)
     if (out->blocks != blocks)
         st = fail(ST_FORMAT, "%s: is of block %lld", path, (long long)out->blocks);
 out:
-    if (st != ST_OK) snapshot_free(out);
+    if (st != ST_OK) free_snapshot(out);
     journal_reader_close(&r);
     free(path);
     return st;
@@ -195,7 +195,7 @@ static status open_latents(struct snapshot_reader *r, const char *dir)
 status snapshot_reader_open(struct snapshot_reader *r, const char *dir, int64_t blocks)
 {
     *r = (struct snapshot_reader){ .latents.fd = -1 };
-    TRY(snapshot_read(&r->s, dir, blocks));
+    TRY(read_snapshot(&r->s, dir, blocks));
     status const st = open_latents(r, dir);
     if (st != ST_OK) snapshot_reader_close(r);
     return st;
@@ -203,7 +203,7 @@ status snapshot_reader_open(struct snapshot_reader *r, const char *dir, int64_t 
 
 void snapshot_reader_close(struct snapshot_reader *r)
 {
-    snapshot_free(&r->s);
+    free_snapshot(&r->s);
     journal_reader_close(&r->latents);
 }
 

@@ -33,9 +33,6 @@ struct snapshot {
 /* dir/snapshot.BLOCKS, complete or not at all, on disk. ST_IO. */
 status snapshot_write(const char *dir, const struct snapshot *s) MUST_USE;
 
-/* ST_FORMAT for one that is missing, damaged or none. snapshot_free frees. */
-status snapshot_read(struct snapshot *out, const char *dir, int64_t blocks) MUST_USE;
-void snapshot_free(struct snapshot *s);                /* safe on a zeroed one; zeroes it */
 void snapshot_remove(const char *dir, int64_t blocks); /* if it is there */
 
 struct snapshot_search {
@@ -61,6 +58,7 @@ struct snapshot_reader {
     struct snapshot s;
     struct journal_reader latents;
 };
+/* ST_FORMAT for one that is missing, damaged or none. Whoever opens, closes. */
 status snapshot_reader_open(struct snapshot_reader *r, const char *dir, int64_t blocks) MUST_USE;
 void snapshot_reader_close(struct snapshot_reader *r); /* safe on a zeroed one */
 

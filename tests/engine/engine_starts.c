@@ -1,14 +1,15 @@
 /*
  * engine_starts.c - clips that begin with given blocks or go on from an attempt, beside plain ones:
  * what is wrong with one start costs its own clip alone, what is wrong with the encoder its group;
- * a withdrawal, a stop and a rank that fails are heard while a start is encoded; every clip that is
- * made has the very bytes it has alone.
+ * a withdrawal, a stop and a rank that fails are heard while a start is encoded, a stop also while
+ * its file is hashed (--wrap); every clip that is made has the very bytes it has alone.
  *
  *   engine_starts [--only NAME] [--worlds N]     N: the first so many worlds of each case
  */
 #include "tests/support/unit.h"
 
 #include "base/file.h"
+#include "base/file_watch.h"
 #include "base/log.h"
 #include "base/strbuf.h"
 #include "tests/engine/engine_fixture.h"
@@ -19,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 static struct engine_fixture *fixture;
@@ -340,6 +342,53 @@ static void an_end_is_heard(void **state)
         }
 }
 
+static const char *long_file; /* a stop comes while its first piece is read; NULL: none */
+static atomic_int pieces;     /* of it, read */
+
+void __real_file_watch_map(const char *path, const void *data, size_t len);
+void __wrap_file_watch_map(const char *path, const void *data, size_t len);
+
+void __wrap_file_watch_map(const char *path, const void *data, size_t len)
+{
+    __real_file_watch_map(path, data, len);
+    if (!long_file || strcmp(path, long_file) != 0 || atomic_fetch_add(&pieces, 1)) return;
+    atomic_store(source.stop, true);
+    for (int ms = 0; !engine_fixture_is_over() && ms < 20000; ms++)
+        nanosleep(&(struct timespec){ .tv_nsec = 1000000L }, NULL);
+}
+
+/* No piece of the file is read behind the one during which the world hears of the stop. */
+static void a_stop_is_heard_by_a_hash(void **state)
+{
+    static const struct fixture_clip clip[] = {
+        { .blocks = 4000, .seed = 1 },
+        { .blocks = 4, .seed = 1, .start = CLIP_START_LATENTS },
+    };
+    static const status want[] = { ST_CANCELED, ST_CANCELED };
+    char *const path = path_join(engine_fixture_dir(fixture), "long.safetensors");
+
+    (void)state;
+    ok(file_write(path, "", 0));
+    assert_int_equal(truncate(path, 4 * (off_t)FILE_WATCH_PIECE), 0);
+    for (int w = 0; w < worlds; w++) {
+        struct engine_run_config c = world[w];
+        c.stop_at = INT64_MAX;
+        engine_fixture_clips(fixture, &source, clip, COUNT_OF(clip));
+        free(source.clip[1].spec.start.file);
+        source.clip[1].spec.start.file = strdup(path);
+        atomic_store(&pieces, 0);
+        long_file = path;
+        struct fixture_run const run = render(&c);
+        long_file = NULL;
+        assert_int_equal(run.st, ST_CANCELED);
+        assert_int_equal(atomic_load(&pieces), 1);
+        check_clips(clip, COUNT_OF(clip), want);
+        engine_fixture_forget(&source);
+    }
+    assert_int_equal(unlink(path), 0);
+    free(path);
+}
+
 /* ---- attempts to go on from ------------------------------------------------------------------ */
 
 /* All files in the run's attempts whose names begin so; there is at least one. */
@@ -488,6 +537,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(an_encoder_that_fails_costs_its_group),
         cmocka_unit_test(a_withdrawal_is_heard),
         cmocka_unit_test(an_end_is_heard),
+        cmocka_unit_test(a_stop_is_heard_by_a_hash),
         cmocka_unit_test(a_clip_goes_on),
         cmocka_unit_test(a_damaged_clip_begins_anew),
         cmocka_unit_test(an_embedding_that_is_no_number_fails_its_clip),

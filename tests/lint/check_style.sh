@@ -42,11 +42,17 @@ complain "header without its first line, 'name.h - what it is'" "$(for f in "${c
 done)"
 complain "over 100 columns, and no string by itself" \
     "$(LC_ALL=C.UTF-8 grep -nP '^(?! *u?").{101}' "${code[@]}")"
-complain "a static function's name in three files or more" "$(for f in "${code[@]}"; do
-    case $f in ./tests/* | ./tools/* | *.h | *.cuh) continue ;; esac
-    grep -oP '^static (inline )?(const )?(struct |enum |unsigned )?\w+[ *]+(const )?\**\K[a-z_0-9]+(?=\()' "$f" |
-        sort -u
-done | sort | uniq -c | awk '$1 > 2 { print $2 ": " $1 }')"
+mapfile -t product < <(printf '%s\n' "${code[@]}" | grep -vE '^\./(tests|tools)/')
+mapfile -t linked < <(printf '%s\n' "${product[@]}" | grep -E '\.cu?$')
+words='(inline|const|struct|enum|unsigned|__(device|global|host|forceinline)__|__launch_bounds__\(\w+\)) '
+name='\w+[ *]+(const )?\**\K[a-z]\w*(?=\()'
+statics=$(grep -oHP "^(template <[^>]*> )?static ($words)*$name" "${product[@]}" | sort -u) # FILE:NAME
+complain "a static function's name in three files or more" "$(cut -d: -f2 <<<"$statics" | sort |
+    uniq -c | awk '$1 > 2 { print $2 ": " $1 }')"
+complain "a static function has the name of one that is exported" "$(awk -F: '
+    NR == FNR { exported[$1] = 1; next }
+    $2 in exported { print $1 ": " $2 }' \
+    <(grep -ohP "^(?!static |extern |typedef )($words)*$name" "${linked[@]}") <(echo "$statics"))"
 read -ra mpi < <(pkg-config --cflags ompi-c)
 complain "header that does not compile alone" "$(for f in "${code[@]}"; do
     case $f in *.h)

@@ -6,12 +6,10 @@ extern "C" {
 #include "kernels/cuda/plain/cuda_plain_kernels.h"
 }
 
-static __device__ int lane(void) { return (int)(threadIdx.x % WARP); }
-
 /* A lane has pairs of columns. */
 template <typename T> static __global__ void score_keys_plain(struct cuda_score_keys p)
 {
-    for (int64_t r = grid_first() / WARP; r < p.rows; r += grid_step() / WARP) {
+    for (int64_t r = first_row(); r < p.rows; r += row_step()) {
         const T *const k = (const T *)p.k + r * p.cols;
         double sum = 0;
 

@@ -6,11 +6,6 @@ extern "C" {
 #include "kernels/cuda/plain/cuda_plain_kernels.h"
 }
 
-/* This warp's first row, and the distance to its next. */
-static __device__ int64_t first_row(void) { return grid_first() / WARP; }
-static __device__ int64_t row_step(void) { return grid_step() / WARP; }
-static __device__ int lane(void) { return (int)(threadIdx.x % WARP); }
-
 /* sum (x[c] - mean)^2, by all lanes */
 template <typename T> static __device__ double squares(const T *x, int64_t cols, double mean)
 {

@@ -6,10 +6,6 @@ extern "C" {
 #include "kernels/cuda/plain/cuda_plain_kernels.h"
 }
 
-static __device__ int64_t first_row(void) { return grid_first() / WARP; }
-static __device__ int64_t row_step(void) { return grid_step() / WARP; }
-static __device__ int lane(void) { return (int)(threadIdx.x % WARP); }
-
 template <typename T> static __global__ void quantize_plain(struct cuda_quantize_e4m3 p)
 {
     for (int64_t r = first_row(); r < p.rows; r += row_step()) {

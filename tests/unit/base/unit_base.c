@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/file_guard.h"
 #include "base/file_kind.h"
+#include "base/file_watch.h"
 #include "base/pool.h"
 #include "base/strbuf.h"
 #include "base/thread.h"
@@ -147,6 +148,32 @@ static void files(void **state)
     assert_false(path_exists(dir));
     assert_int_equal(dir_remove(dir), ST_OK);
     free(deep);
+    free(path);
+}
+
+static bool stop_at_third(void *arg) { return ++*(int *)arg == 3; }
+
+/* A question before each piece, and no piece behind a yes. */
+static void a_stop_ends_a_digest(void **state)
+{
+    enum { PIECES = 5 };
+    char dir[] = "/tmp/unit_base.XXXXXX", hex[DIGEST_HEX], want[DIGEST_HEX];
+    int asked = 0;
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    char *const path = path_join(dir, "f");
+    assert_int_equal(file_write(path, "abc", 3), ST_OK);
+    assert_int_equal(truncate(path, PIECES * (off_t)FILE_WATCH_PIECE - 1), 0);
+    assert_int_equal(digest_file_unless(path, stop_at_third, &asked, hex), ST_CANCELED);
+    assert_int_equal(asked, 3);
+    assert_non_null(strstr(error_last()->msg, path));
+    asked = 3; /* nobody stops any more */
+    assert_int_equal(digest_file_unless(path, stop_at_third, &asked, hex), ST_OK);
+    assert_int_equal(asked, 3 + PIECES);
+    assert_int_equal(digest_file(path, want), ST_OK);
+    assert_string_equal(hex, want);
+    assert_int_equal(dir_remove(dir), ST_OK);
     free(path);
 }
 
@@ -436,6 +463,7 @@ int main(void)
         cmocka_unit_test(words_have_places),
         cmocka_unit_test(characters),
         cmocka_unit_test(files),
+        cmocka_unit_test(a_stop_ends_a_digest),
         cmocka_unit_test(cut_while_mapped),
         cmocka_unit_test(bus_error_sent),
         cmocka_unit_test(kinds_of_files),

@@ -356,19 +356,13 @@ static void bad_policies(void **state)
 
 static void policy_names(void **state)
 {
-    enum window_kind kind;
     enum kv_rule rule;
 
     (void)state;
-    for (int i = 0; i < WINDOW_KINDS; i++) {
-        assert_true(kv_window_find(kv_window_name((enum window_kind)i), &kind));
-        assert_int_equal(kind, i);
-    }
     for (int i = 0; i < KV_RULES; i++) {
         assert_true(kv_rule_find(kv_rule_name((enum kv_rule)i), &rule));
         assert_int_equal(rule, i);
     }
-    assert_false(kv_window_find("deep", &kind));
     assert_false(kv_rule_find("deep", &rule));
     assert_true(kv_policy_joint(&rolling));
     assert_false(kv_policy_joint(&block12));

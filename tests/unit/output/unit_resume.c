@@ -186,13 +186,13 @@ static void damaged(void **state)
     assert_false(path_exists(gone));
     ok(file_read(newest, 1 << 24, &bytes, &len));
     for (size_t i = 0; i < len; i += len / 23) { /* a flipped bit, and an end */
-        struct snapshot s;
+        struct snapshot_reader r;
         bytes[i] ^= 1;
         ok(file_write(newest, bytes, len));
-        assert_int_equal(snapshot_read(&s, from, 6), ST_FORMAT);
+        assert_int_equal(snapshot_reader_open(&r, from, 6), ST_FORMAT);
         bytes[i] ^= 1;
         ok(file_write(newest, bytes, i));
-        assert_int_equal(snapshot_read(&s, from, 6), ST_FORMAT);
+        assert_int_equal(snapshot_reader_open(&r, from, 6), ST_FORMAT);
         free(find(dir, &blocks));
         assert_int_equal(blocks, 4);
     }
