@@ -18,12 +18,13 @@
 enum waiting_kind {
     WAITING_BLOCK,
     WAITING_WINDOW, /* behind a block, a latent of the window at a checkpoint */
-    WAITING_CUT,    /* b.block: so many of the clip come */
+    WAITING_CUT,    /* b.block: so many of the clip come; why */
 };
 
 /* What waits in a slot; its latent and its pictures stand behind it. */
 struct waiting_block {
     enum waiting_kind kind;
+    status why;
     struct decode_block b;
     float data[];
 };
@@ -44,7 +45,7 @@ static status take_waiting(struct encode_worker *f, const struct waiting_block *
     switch (w->kind) {
     case WAITING_BLOCK: return encode_clips_block(f->clips, &w->b);
     case WAITING_WINDOW: return encode_clips_window(f->clips, w->b.clip, w->b.block, w->b.x0);
-    case WAITING_CUT: return encode_clips_cut(f->clips, w->b.clip, w->b.block);
+    case WAITING_CUT: return encode_clips_cut(f->clips, w->b.clip, w->b.block, w->why);
     }
     return ST_OK;
 }
@@ -167,12 +168,13 @@ status encode_worker_window(struct encode_worker *f, int clip, int64_t block, co
     return ST_OK;
 }
 
-status encode_worker_cut(struct encode_worker *f, int clip, int64_t blocks)
+status encode_worker_cut(struct encode_worker *f, int clip, int64_t blocks, status why)
 {
     struct waiting_block *const w = slot_queue_reserve(f->queue);
 
     if (!w) return join_thread(f);
     w->kind = WAITING_CUT;
+    w->why = why;
     w->b = (struct decode_block){ .clip = clip, .block = blocks };
     slot_queue_push(f->queue);
     return ST_OK;
