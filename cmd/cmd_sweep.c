@@ -31,7 +31,8 @@ status cmd_sweep(int argc, char **argv)
         .usage = "sweep OUT... [options]",
         .about =
             "Remove what killed renders have left in OUT/.attempts: render does it by itself when\n"
-            "it begins. An attempt whose process runs stays, and so does a finished clip.\n",
+            "it begins. An attempt stays whose process runs, or that a render goes on from,\n"
+            "and so does a finished clip.\n",
         .table = table,
         .count = COUNT_OF(table),
     };

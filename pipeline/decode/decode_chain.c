@@ -214,7 +214,7 @@ static status pass_message_on(struct chain *s)
     TRY(post_message(s, !s->now));
     if (!s->is_last || m->head[DECODE_KIND] == DECODE_IDLE) return ST_OK;
     if (m->head[DECODE_KIND] == DECODE_CUT)
-        return s->c->cut(s->c->arg, now_at(s).clip, now_at(s).block);
+        return s->c->cut(s->c->arg, now_at(s).clip, now_at(s).block, (status)m->head[DECODE_WHY]);
     return s->c->window(s->c->arg, now_at(s).clip, now_at(s).block, m->x0.data);
 }
 

@@ -43,7 +43,7 @@ struct decode_chain_config {
     /* A DECODE_WINDOW, in its turn among the blocks; x is valid during the call. */
     status (*window)(void *arg, int clip, int64_t block, const float *x);
     /* A DECODE_CUT: `blocks` of the clip have come to `block` or still will, and no more. */
-    status (*cut)(void *arg, int clip, int64_t blocks);
+    status (*cut)(void *arg, int clip, int64_t blocks, status why);
     void *arg;
 };
 

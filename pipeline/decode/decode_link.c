@@ -86,6 +86,16 @@ status decode_link_send(struct decode_link *l, enum decode_kind kind, int clip, 
     return post_block(l);
 }
 
+status decode_link_cut(struct decode_link *l, int clip, int64_t blocks, status why)
+{
+    TRY(wait_sent(l));
+    l->head[DECODE_KIND] = DECODE_CUT;
+    l->head[DECODE_CLIP] = clip;
+    l->head[DECODE_AT] = blocks;
+    l->head[DECODE_WHY] = why;
+    return post_block(l);
+}
+
 status decode_link_end(struct decode_link *l, enum decode_kind kind)
 {
     TRY(wait_sent(l));

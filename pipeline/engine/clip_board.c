@@ -46,7 +46,9 @@ void live_clip_free(struct live_clip *c)
     free(c->given);
     if (c->resume) snapshot_reader_close(c->resume);
     free(c->resume);
+    free(c->last);
     free(c->resume_dir);
+    snapshot_unlock(&c->lock);
     clip_spec_free(&c->spec);
     free(c);
 }

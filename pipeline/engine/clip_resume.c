@@ -110,7 +110,7 @@ status clip_find_resume(const struct group *t, struct live_clip *c, bool (*stop)
     if (!t->rank->o->resume || !c->spec.checkpoint || !c->spec.dir) return ST_OK;
     TRY_OUT(clip_identity(&identity, t, &c->spec));
     TRY_OUT(snapshot_find(
-        &c->resume_dir, &c->resumed, &why,
+        &c->resume_dir, &c->resumed, &c->lock, &why,
         &(struct snapshot_search){
             .target = c->spec.dir, .identity = identity.s, .stop = stop, .stop_arg = arg }));
     if (c->resume_dir)

@@ -125,10 +125,10 @@ static status give_window_on(void *arg, int clip, int64_t block, const float *x)
     return encode_worker_window(w->encoder, clip, block, x);
 }
 
-static status give_cut_on(void *arg, int clip, int64_t blocks)
+static status give_cut_on(void *arg, int clip, int64_t blocks, status why)
 {
     struct decode_stream *const w = arg;
-    return encode_worker_cut(w->encoder, clip, blocks);
+    return encode_worker_cut(w->encoder, clip, blocks, why);
 }
 
 static status decode_stream(struct decode_stream *w)

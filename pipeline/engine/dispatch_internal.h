@@ -174,6 +174,7 @@ struct dispatch_entry {
     bool over; /* `st` and `why` say what became of it */
     status st;
     char *why;
+    struct snapshot_lock *lock; /* on the attempt it goes on from; NULL: none */
 };
 
 status dispatch_list_open(struct dispatch_list **out) MUST_USE;
@@ -190,7 +191,7 @@ void dispatch_list_wake(struct dispatch_list *l);
 /* The dispatcher's thread, from here on. Wait until one of those happens, `seconds` at most. */
 void dispatch_list_wait(struct dispatch_list *l, double seconds);
 /* The next entry with news for the source, a copy. One that is over is taken off the list, and
- * its `why` is the caller's. */
+ * its `why` and `lock` are the caller's. */
 bool dispatch_list_next_change(struct dispatch_list *l, struct dispatch_entry *out);
 /* *busy: stages of the line with a block. True: it differs from what was taken last. */
 bool dispatch_list_take_busy(struct dispatch_list *l, int line, int *busy);
@@ -203,7 +204,7 @@ bool dispatch_list_ended(struct dispatch_list *l); /* the encoders of all lines 
 
 status dispatch_list_add(struct dispatch_list *l, const struct work_item *item) MUST_USE;
 void dispatch_list_drop(struct dispatch_list *l); /* all of it; nobody is told */
-/* Gives the clip its numbers. */
+/* Gives the clip its numbers, and takes its lock: the attempt stays until the clip is over. */
 void dispatch_list_hand(struct dispatch_list *l, struct dispatch_entry *e, struct live_clip *c,
                         int line, int number);
 /* This clip has failed. */

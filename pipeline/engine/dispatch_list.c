@@ -50,15 +50,19 @@ status dispatch_list_open(struct dispatch_list **out)
     return ST_OK;
 }
 
+static void free_entry(struct dispatch_entry *e)
+{
+    free(e->why);
+    snapshot_unlock(&e->lock);
+    free(e);
+}
+
 void dispatch_list_close(struct dispatch_list **list)
 {
     struct dispatch_list *const l = *list;
 
     if (!l) return;
-    for (int i = 0; i < l->entries; i++) {
-        free(l->entry[i]->why);
-        free(l->entry[i]);
-    }
+    for (int i = 0; i < l->entries; i++) free_entry(l->entry[i]);
     free(l->entry);
     pthread_cond_destroy(&l->changed);
     pthread_mutex_destroy(&l->lock);
@@ -302,7 +306,7 @@ status dispatch_list_add(struct dispatch_list *l, const struct work_item *item)
 void dispatch_list_drop(struct dispatch_list *l)
 {
     pthread_mutex_lock(&l->lock);
-    for (; l->entries; free(l->entry[l->entries])) free(l->entry[--l->entries]->why);
+    while (l->entries) free_entry(l->entry[--l->entries]);
     pthread_mutex_unlock(&l->lock);
 }
 
@@ -313,6 +317,8 @@ void dispatch_list_hand(struct dispatch_list *l, struct dispatch_entry *e, struc
     e->encoded = e->reported = c->resumed;
     c->number = e->number = number;
     c->line = e->line = line;
+    e->lock = c->lock;
+    c->lock = NULL;
     e->nth = l->line[line].handed++;
     pthread_mutex_unlock(&l->lock);
 }

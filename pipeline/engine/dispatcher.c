@@ -111,6 +111,7 @@ static status report_changes(struct dispatcher *d)
         st = cut_failed_clip(d, &e);
         report_outcome(d, &e);
         free(e.why);
+        snapshot_unlock(&e.lock);
     }
     return st;
 }

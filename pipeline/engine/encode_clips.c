@@ -320,9 +320,11 @@ status encode_clips_block(struct encode_clips *e, const struct decode_block *b)
 }
 
 /* What has come of it is removed at once, and it is let go of when nothing more will come. A clip
- * that has failed has been reported already. */
-status encode_clips_cut(struct encode_clips *e, int number, int64_t blocks)
+ * that has failed has been reported already. The attempt that cannot be read stays: the next render
+ * finds out what there is of it. */
+status encode_clips_cut(struct encode_clips *e, int number, int64_t blocks, status why)
 {
+    char text[REPORT_WHY] = "withdrawn";
     struct live_clip *c;
 
     TRY(clip_board_find(e->t->board, number, &c));
@@ -330,10 +332,13 @@ status encode_clips_cut(struct encode_clips *e, int number, int64_t blocks)
     if (in_work && !known) drop_writer(e);
     c->dropped = true;
     c->ends = blocks;
+    if (why != ST_CANCELED)
+        snprintf(text, sizeof text, "the attempt it goes on from cannot be read any more: %.900s",
+                 c->resume_dir);
     if (c->came >= c->ends && in_work) encode_clips_leave(e);
     else if (c->came >= c->ends) clip_board_release(e->t->board, c);
     if (known) return ST_OK;
-    return clip_report_send(e->t, e->line, number, ST_CANCELED, "withdrawn");
+    return clip_report_send(e->t, e->line, number, why, text);
 }
 
 /* ---- opening ------------------------------------------------------------------------------ */

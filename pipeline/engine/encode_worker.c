@@ -18,12 +18,13 @@
 enum waiting_kind {
     WAITING_BLOCK,
     WAITING_WINDOW, /* behind a block, a latent of the window at a checkpoint */
-    WAITING_CUT,    /* b.block: so many of the clip come */
+    WAITING_CUT,    /* b.block: so many of the clip come; why */
 };
 
 /* What waits in a slot; its latent and its pictures stand behind it. */
 struct waiting_block {
     enum waiting_kind kind;
+    status why;
     struct decode_block b;
     float data[];
 };
@@ -44,7 +45,7 @@ static status take_waiting(struct encode_worker *e, const struct waiting_block *
     switch (w->kind) {
     case WAITING_BLOCK: return encode_clips_block(e->clips, &w->b);
     case WAITING_WINDOW: return encode_clips_window(e->clips, w->b.clip, w->b.block, w->b.x0);
-    case WAITING_CUT: return encode_clips_cut(e->clips, w->b.clip, w->b.block);
+    case WAITING_CUT: return encode_clips_cut(e->clips, w->b.clip, w->b.block, w->why);
     }
     return ST_OK;
 }
@@ -139,9 +140,9 @@ static size_t bytes_of(const struct encode_worker *e, const struct pictures *p)
     return (size_t)(p->count * layout.bytes);
 }
 
-/* Latent and pictures, where there are any, are copied. */
+/* Latent and pictures, where there are any, are copied. why: of a cut. */
 static status push_waiting(struct encode_worker *e, enum waiting_kind kind,
-                           const struct decode_block *b)
+                           const struct decode_block *b, status why)
 {
     track_begin(e->c.decode, TRACK_QUEUE, (struct track_at){ b->clip, -1, -1, b->block });
     struct waiting_block *const w = slot_queue_reserve(e->queue);
@@ -149,6 +150,7 @@ static status push_waiting(struct encode_worker *e, enum waiting_kind kind,
 
     if (!w) return join_thread(e);
     w->kind = kind;
+    w->why = why;
     w->b = *b;
     if (b->x0) w->b.x0 = memcpy(w->data, b->x0, e->latent * sizeof *b->x0);
     if (b->pictures.at)
@@ -159,19 +161,19 @@ static status push_waiting(struct encode_worker *e, enum waiting_kind kind,
 
 status encode_worker_block(struct encode_worker *e, const struct decode_block *b)
 {
-    return push_waiting(e, WAITING_BLOCK, b);
+    return push_waiting(e, WAITING_BLOCK, b, ST_OK);
 }
 
 status encode_worker_window(struct encode_worker *e, int clip, int64_t block, const float *x)
 {
     struct decode_block const b = { .clip = clip, .block = block, .x0 = x };
-    return push_waiting(e, WAITING_WINDOW, &b);
+    return push_waiting(e, WAITING_WINDOW, &b, ST_OK);
 }
 
-status encode_worker_cut(struct encode_worker *e, int clip, int64_t blocks)
+status encode_worker_cut(struct encode_worker *e, int clip, int64_t blocks, status why)
 {
     struct decode_block const b = { .clip = clip, .block = blocks };
-    return push_waiting(e, WAITING_CUT, &b);
+    return push_waiting(e, WAITING_CUT, &b, why);
 }
 
 status encode_worker_end(struct encode_worker *e)

@@ -117,14 +117,19 @@ struct live_clip {
     int *text_of; /* [spec.prompts]: index into text */
     float *given; /* [given_blocks * frames, channels, h, w]: its first blocks; owned */
     int64_t given_blocks;
-    int users;        /* workers of this rank that need it; clip_board's */
-    unsigned formats; /* of its files: a set of enum pix */
-    char *resume_dir; /* the attempt it goes on from; NULL: from its start */
-    int64_t resumed;  /* blocks that are finished there */
-    double posted;    /* when it came to this rank, clock_seconds() */
+    int users;                  /* workers of this rank that need it; clip_board's */
+    unsigned formats;           /* of its files: a set of enum pix */
+    char *resume_dir;           /* the attempt it goes on from; NULL: from its start */
+    int64_t resumed;            /* blocks that are finished there */
+    struct snapshot_lock *lock; /* on rank 0, until it is handed over: nobody removes it */
+    double posted;              /* when it came to this rank, clock_seconds() */
 
     /* line_clips.c's */
+    struct live_clip *next_held;
     struct snapshot_reader *resume; /* what the attempt left; owned */
+    float *last;                    /* the latent of its block resumed - 1; owned */
+    struct error unread;            /* why this rank cannot read it; ST_OK: it can */
+    status refusal;                 /* what the line's ranks have agreed on; ST_OK: all can */
     int64_t warmed;                 /* resumed blocks that are through or need not be decoded */
     int64_t entered;                /* blocks that have entered the line */
     bool cut;                       /* no more of it enters */
@@ -204,6 +209,10 @@ static inline int64_t group_block_latent(const struct engine_group *g)
  * stop was asked for, and nothing worse happened. Another status that t->verdict has too: the
  * group cannot be opened, and the ranks are in step; without a verdict they are not. */
 status group_agree(struct group *t, status mine) MUST_USE;
+
+/* [all] Ranks of a line: the weightiest of what they bring, and whose it is; ST_OK: all are well.
+ * They are in step, and no memory is needed. */
+status line_verdict(struct comm *line, status mine, status *verdict, int *whose) MUST_USE;
 
 /* [all] From the clip that begins the group, which rank 0 has; the others get what they need. As
  * group_agree. */
@@ -394,8 +403,9 @@ status encode_worker_block(struct encode_worker *e, const struct decode_block *b
 /* Of a checkpoint behind the block that came last: the next latent of the window. */
 status encode_worker_window(struct encode_worker *e, int clip, int64_t block,
                             const float *x) MUST_USE;
-/* The clip is cut: `blocks` of it have come, or still will among those of others. */
-status encode_worker_cut(struct encode_worker *e, int clip, int64_t blocks) MUST_USE;
+/* The clip is cut: `blocks` of it have come, or still will among those of others. why: ST_CANCELED:
+ * it was withdrawn; else the line cannot read what it goes on from. */
+status encode_worker_cut(struct encode_worker *e, int clip, int64_t blocks, status why) MUST_USE;
 /* Nothing more comes: encode what waits, and report the end. */
 status encode_worker_end(struct encode_worker *e) MUST_USE;
 const struct track *encode_worker_track(const struct encode_worker *e);
@@ -410,7 +420,7 @@ void encode_clips_close(struct encode_clips **e); /* after leave; NULL is fine; 
 status encode_clips_block(struct encode_clips *e, const struct decode_block *b) MUST_USE;
 status encode_clips_window(struct encode_clips *e, int clip, int64_t block,
                            const float *x) MUST_USE;
-status encode_clips_cut(struct encode_clips *e, int clip, int64_t blocks) MUST_USE;
+status encode_clips_cut(struct encode_clips *e, int clip, int64_t blocks, status why) MUST_USE;
 /* No more comes of the clip in work. What is unfinished after a stop or an abort is kept, to go on
  * from. */
 void encode_clips_leave(struct encode_clips *e);
@@ -450,8 +460,8 @@ int clip_window_blocks(const struct group *t, const struct live_clip *c, int64_t
 status clip_identity(struct strbuf *out, const struct group *t,
                      const struct clip_spec *spec) MUST_USE;
 
-/* Rank 0: fill in resume_dir and resumed, if there is something to go on from. All of it is read,
- * which is not for the dispatcher's thread; stop: asked before each block. ST_CANCELED. */
+/* Rank 0: fill in resume_dir, resumed and lock, if there is something to go on from. All of it is
+ * read, which is not for the dispatcher's thread; stop: asked before each block. ST_CANCELED. */
 status clip_find_resume(const struct group *t, struct live_clip *c, bool (*stop)(void *arg),
                         void *arg) MUST_USE;
 

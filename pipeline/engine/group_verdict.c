@@ -6,6 +6,8 @@
  * every rank gives back what it has opened for the group and is in step with the others, the
  * group's clips have failed, and the next group begins. A rank whose transport failed brings no
  * vote, for it cannot be in step: it gives up, and the world ends.
+ *
+ * A line's ranks vote likewise, on a clip alone.
  */
 #include "pipeline/engine/engine_internal.h"
 
@@ -95,4 +97,30 @@ status group_agree(struct group *t, status mine)
     status const st = agree_on_votes(t, &vote, all);
     free(all);
     return st;
+}
+
+static struct comm_xfer line_vote_xfer(int64_t *vote, int peer, bool send)
+{
+    return (struct comm_xfer){ .t = { .data = vote, .dtype = DT_I64, .ndim = 1, .dim = { 1 } },
+                               .peer = peer,
+                               .send = send };
+}
+
+status line_verdict(struct comm *line, status mine, status *verdict, int *whose)
+{
+    int64_t vote[SPLIT_RANKS] = { mine }, words[COMM_AGREE_WORDS] = { mine };
+    struct comm_xfer xfer[SPLIT_RANKS];
+    int xfers = 0;
+
+    if (line->rank) xfer[xfers++] = line_vote_xfer(vote, 0, true);
+    for (int i = 1; !line->rank && i < line->size; i++)
+        xfer[xfers++] = line_vote_xfer(&vote[i], i, false);
+    TRY(comm_post(line, xfer, xfers));
+    TRY(comm_wait(line));
+    for (int i = 1; !line->rank && i < line->size; i++)
+        if (status_outweighs((status)vote[i], (status)words[0])) words[0] = vote[i], words[1] = i;
+    TRY(comm_agree_on(line, ST_OK, words));
+    *verdict = (status)words[0];
+    *whose = (int)words[1];
+    return ST_OK;
 }

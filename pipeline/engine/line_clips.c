@@ -7,12 +7,19 @@
  * its blocks stands in the line: so long its seed, its prompts and what it goes on from are asked
  * for. Everything here runs on the line's thread, so nothing is locked but the board.
  *
+ * An attempt to go on from may have gone since rank 0 chose it, or may not be readable on one rank
+ * alone: that is the clip's failure, and all ranks come to one verdict on it. The first is as the
+ * clip is admitted, when each has read the checkpoint and the last block's latent, and keeps both;
+ * one that is refused does not join. The other latents are read as their blocks pass, zeros in
+ * place of what cannot be, and the second verdict is in front of the last one's tick: from that on
+ * nothing is read, and up to it nothing has come of the clip. Then the head has it cut.
+ *
  * On the tail, which has the link, blocks go on to be decoded in the order of their numbers: those
  * that exist already as they pass the clean stage, then those the line has finished. Of a clip
  * that goes on, the decoder first sees as many of the old ones as later pictures depend on.
  */
-#include "base/array.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "pipeline/decode/decode_link.h"
 #include "pipeline/dit/noise.h"
 #include "pipeline/engine/engine_internal.h"
@@ -25,8 +32,7 @@ struct line_clips {
     const struct line *line;
     struct decode_link *link; /* tail only */
 
-    struct live_clip **clip; /* [clips] that it holds, rising by number */
-    int clips, room;
+    struct live_clip *held;   /* linked by next_held */
     int64_t admitted, left;   /* clips; blocks of them that have not entered */
     int newest;               /* number of the last clip admitted; -1: none */
     struct board_state known; /* what the head decided by last */
@@ -37,9 +43,10 @@ static int64_t latent_count(const struct line_clips *l) { return group_block_lat
 
 static struct live_clip *held_clip(const struct line_clips *l, int number)
 {
-    for (int i = 0; i < l->clips; i++)
-        if (l->clip[i]->number == number) return l->clip[i];
-    return NULL;
+    struct live_clip *c = l->held;
+
+    while (c && c->number != number) c = c->next_held;
+    return c;
 }
 
 /* ---- what the line asks for ------------------------------------------------------ */
@@ -78,33 +85,71 @@ static status fill_context(void *arg, int clip, int64_t block, float *embeds)
 
 /* ---- a clip that goes on ----------------------------------------------------------- */
 
-/* What stands behind checkpoint `resumed` of an attempt is read on each rank of the line. */
-static status open_resume(struct line_clips *l, struct live_clip *c)
+/* What this rank cannot read. */
+static void note_unread(struct live_clip *c)
 {
-    int const frames = l->t->g.policy.frames_per_block;
-    int64_t const past = (vae_past() + frames - 1) / frames;
+    c->unread = *error_last();
+    error_clear();
+}
 
-    if (!c->resume_dir) return ST_OK;
+/* What stands behind checkpoint `resumed` of an attempt is read on each rank of the line. */
+static status open_resume(const struct line_clips *l, struct live_clip *c)
+{
+    size_t const bytes = (size_t)latent_count(l) * sizeof *c->last;
+    int const windows = clip_window_blocks(l->t, c, c->resumed);
+    const float *x0;
+
     c->resume = calloc(1, sizeof *c->resume);
-    if (!c->resume) return fail(ST_NOMEM, "clip %s: no memory", c->spec.name);
+    c->last = malloc(bytes);
+    if (!c->resume || !c->last) return fail(ST_NOMEM, "no memory");
     TRY(snapshot_reader_open(c->resume, c->resume_dir, c->resumed));
     if (c->resume->s.latent != latent_count(l))
         return fail(ST_FORMAT, "%s: latents of %lld numbers; this model's have %lld", c->resume_dir,
                     (long long)c->resume->s.latent, (long long)latent_count(l));
-    c->entered = c->resumed;
-    c->warmed = c->resumed > past ? c->resumed - past : 0;
+    if (c->resume->s.windows < windows)
+        return fail(ST_FORMAT, "%s: a window of %d blocks; %d are needed", c->resume_dir,
+                    c->resume->s.windows, windows);
+    TRY(snapshot_latent(c->resume, c->resumed - 1, &x0));
+    memcpy(c->last, x0, bytes);
     return ST_OK;
+}
+
+/* [all] What it has come to on any rank counts for all. It may go well the next time, when the
+ * clip goes on from what is left then, or begins anew. */
+static status judge_reading(const struct line_clips *l, struct live_clip *c)
+{
+    struct comm *const line = l->t->line_comm;
+    int whose;
+
+    TRY(line_verdict(line, c->unread.st, &c->refusal, &whose));
+    if (c->refusal == ST_OK) return ST_OK;
+    if (whose == line->rank) log_warn("clip %s: cannot go on: %s", c->spec.name, c->unread.msg);
+    if (c->refusal != ST_NOMEM) c->refusal = ST_IO;
+    return ST_OK;
+}
+
+/* The latent of a block that is finished there; NULL: it, or one before, cannot be read here. */
+static const float *read_latent(struct live_clip *c, int64_t block)
+{
+    const float *x0;
+
+    if (block == c->resumed - 1) return c->last;
+    if (c->unread.st != ST_OK) return NULL;
+    if (snapshot_latent(c->resume, block, &x0) == ST_OK) return x0;
+    note_unread(c);
+    return NULL;
 }
 
 static status fill_given(void *arg, int clip, int64_t block, float *x0)
 {
     struct line_clips *const l = arg;
-    const struct live_clip *const c = held_clip(l, clip);
-    const float *from;
+    struct live_clip *const c = held_clip(l, clip);
+    size_t const bytes = (size_t)latent_count(l) * sizeof *x0;
+    const float *const from =
+        block < c->resumed ? read_latent(c, block) : c->given + block * latent_count(l);
 
-    if (block >= c->resumed) from = c->given + block * latent_count(l);
-    else TRY(snapshot_latent(c->resume, block, &from));
-    memcpy(x0, from, (size_t)latent_count(l) * sizeof *x0);
+    if (from) memcpy(x0, from, bytes);
+    else memset(x0, 0, bytes);
     return ST_OK;
 }
 
@@ -123,10 +168,8 @@ static status warm_decoder(struct line_clips *l, struct live_clip *c, int64_t en
 {
     const float *x0;
 
-    for (; c->warmed < end; c->warmed++) {
-        TRY(snapshot_latent(c->resume, c->warmed, &x0));
+    for (; c->warmed < end && (x0 = read_latent(c, c->warmed)); c->warmed++)
         TRY(decode_link_send(l->link, DECODE_WARM, c->number, c->warmed, x0));
-    }
     return ST_OK;
 }
 
@@ -174,42 +217,32 @@ static status send_supply(const struct line_clips *l, int busy, int newest)
     return comm_send_control(l->t->world, 0, &m);
 }
 
+/* A clip in the line that its ranks have refused; NULL: none. */
+static const struct live_clip *refused_clip(const struct line_clips *l)
+{
+    const struct live_clip *c = l->held;
+
+    while (c && (c->refusal == ST_OK || c->cut)) c = c->next_held;
+    return c;
+}
+
 /* On the head: all that has come to the board joins. */
 static status decide_boundary(void *arg, int64_t tick, bool idle, struct line_decision *out)
 {
     struct line_clips *const l = arg;
+    const struct live_clip *const refused = refused_clip(l);
     struct board_state now;
 
     (void)tick;
     if (idle) TRY(send_supply(l, 0, -1));
     TRY(clip_board_state(l->t->board, l->t->me->line, idle, &l->known, &now));
     *out = (struct line_decision){ .admitted = now.posted, .cut = -1, .over = now.over };
-    if (held_clip(l, now.cut)) out->cut = now.cut;
-    else if (now.cut > l->newest) now.cuts--; /* it joins only now: at the next boundary */
+    const struct live_clip *const asked = held_clip(l, now.cut);
+    if (refused) out->cut = refused->number;
+    else if (asked && !asked->cut) out->cut = now.cut;
+    /* One that joins only now, or that comes with a refused one: at the next boundary. */
+    if (now.cut > l->newest || (refused && now.cut >= 0)) now.cuts--;
     l->known = now;
-    return ST_OK;
-}
-
-static status take_entry(void *arg, int64_t i, struct timeline_entry *out)
-{
-    struct line_clips *const l = arg;
-    struct live_clip *c, **more;
-
-    TRY(clip_board_nth(l->t->board, l->t->me->line, i, &c));
-    more = array_grow(l->clip, l->clips, &l->room, sizeof(struct live_clip *));
-    if (!more) return fail(ST_NOMEM, "%d clips in the line", l->clips + 1);
-    l->clip = more;
-    l->clip[l->clips++] = c;
-    l->admitted++;
-    l->newest = c->number;
-    TRY(open_resume(l, c));
-    l->left += c->spec.blocks - c->entered;
-    bool const goes_on = c->resume && c->resumed >= c->given_blocks;
-    *out = (struct timeline_entry){ .clip = c->number,
-                                    .end = c->spec.blocks,
-                                    .clean = goes_on ? c->resumed : c->given_blocks,
-                                    .opening = c->given_blocks,
-                                    .goes_on = goes_on && kv_policy_joint(&l->t->g.policy) };
     return ST_OK;
 }
 
@@ -218,14 +251,15 @@ static status take_entry(void *arg, int64_t i, struct timeline_entry *out)
 static void release_clips(struct line_clips *l, int oldest)
 {
     bool const idle = line_is_idle(l->line);
-    int kept = 0;
 
-    for (int i = 0; i < l->clips; i++) {
-        struct live_clip *const c = l->clip[i];
-        if (c->number < oldest || idle) clip_board_release(l->t->board, c);
-        else l->clip[kept++] = c;
+    for (struct live_clip **at = &l->held; *at;) {
+        struct live_clip *const c = *at;
+        if (c->number >= oldest && !idle) at = &c->next_held;
+        else {
+            *at = c->next_held;
+            clip_board_release(l->t->board, c);
+        }
     }
-    l->clips = kept;
 }
 
 /* Whoever decodes learns that there is nothing to wait for. */
@@ -246,9 +280,51 @@ static status drop_clip(void *arg, int clip)
     if (c->cut || c->entered == c->spec.blocks) return ST_OK;
     c->cut = true;
     l->left -= c->spec.blocks - c->entered;
-    if (l->link) TRY(decode_link_send(l->link, DECODE_CUT, clip, c->entered, NULL));
+    status const why = c->refusal == ST_OK ? ST_CANCELED : c->refusal;
+    if (l->link) TRY(decode_link_cut(l->link, clip, c->entered, why));
     release_clips(l, -1);
     return tell_idle(l);
+}
+
+/* ---- a clip that joins ------------------------------------------------------------------- */
+
+static void hold_clip(struct line_clips *l, struct live_clip *c)
+{
+    c->next_held = l->held;
+    l->held = c;
+    l->admitted++;
+    l->newest = c->number;
+    c->entered = c->resumed;
+    l->left += c->spec.blocks - c->entered;
+}
+
+static status begin_resume(struct line_clips *l, struct live_clip *c)
+{
+    int const frames = l->t->g.policy.frames_per_block;
+    int64_t const past = (vae_past() + frames - 1) / frames;
+
+    c->warmed = c->resumed > past ? c->resumed - past : 0;
+    if (open_resume(l, c) != ST_OK) note_unread(c);
+    return judge_reading(l, c);
+}
+
+static status take_entry(void *arg, int64_t i, struct timeline_entry *out)
+{
+    struct line_clips *const l = arg;
+    struct live_clip *c;
+
+    *out = (struct timeline_entry){ .clip = -1 };
+    TRY(clip_board_nth(l->t->board, l->t->me->line, i, &c));
+    hold_clip(l, c);
+    if (c->resume_dir) TRY(begin_resume(l, c));
+    if (c->refusal != ST_OK) return drop_clip(l, c->number);
+    bool const goes_on = c->resume && c->resumed >= c->given_blocks;
+    *out = (struct timeline_entry){ .clip = c->number,
+                                    .end = c->spec.blocks,
+                                    .clean = goes_on ? c->resumed : c->given_blocks,
+                                    .opening = c->given_blocks,
+                                    .goes_on = goes_on && kv_policy_joint(&l->t->g.policy) };
+    return ST_OK;
 }
 
 /* ---- a tick that has ended --------------------------------------------------------------- */
@@ -276,6 +352,15 @@ static status follow_given(struct line_clips *l)
                             c->given + p.block * latent_count(l));
 }
 
+/* Before the tick of the last block of an attempt: have all before it been read? */
+static status judge_given(const struct line_clips *l)
+{
+    struct place const p = line_place_of(l->line, l->t->g.schedule.levels);
+    struct live_clip *const c = p.clip >= 0 ? held_clip(l, p.clip) : NULL;
+
+    return c && c->resume && p.block == c->resumed - 2 ? judge_reading(l, c) : ST_OK;
+}
+
 /* The line's places say which clips have a block in it. */
 status line_clips_follow(struct line_clips *l)
 {
@@ -290,6 +375,7 @@ status line_clips_follow(struct line_clips *l)
         count_entry(l, p);
     }
     TRY(follow_given(l));
+    TRY(judge_given(l));
     release_clips(l, oldest);
     TRY(tell_idle(l));
     return l->t->me->place ? ST_OK : send_supply(l, busy, newest);
@@ -309,11 +395,7 @@ status line_clips_open(struct line_clips **out, struct group *t, const struct li
 
 void line_clips_close(struct line_clips **clips)
 {
-    struct line_clips *const l = *clips;
-
-    if (!l) return;
-    free(l->clip); /* the clips are the board's */
-    free(l);
+    free(*clips); /* its clips are the board's */
     *clips = NULL;
 }
 

@@ -49,7 +49,8 @@ struct line_io {
      * it need not say more than before. A clip is cut in one decision, and not in the next. */
     status (*decide)(void *arg, int64_t tick, bool idle, struct line_decision *out);
 
-    /* Every rank: entry i, from 0 in the order of admission. Waits until it is known here. */
+    /* Every rank: entry i, from 0 in the order of admission. Waits until it is known here; the
+     * ranks may use the comm among themselves. clip -1, on all of them: it does not join. */
     status (*entry)(void *arg, int64_t i, struct timeline_entry *out);
 
     /* Optional, every rank: the clip was cut at this boundary. */

@@ -52,6 +52,21 @@ static struct content look_inside(const char *shelf, const char *own)
     return found;
 }
 
+/* Not one that a render has chosen to go on from. */
+static status remove_attempt(const char *own, struct attempts_found *found)
+{
+    struct snapshot_lock *lock;
+
+    if (!snapshot_lock(&lock, own, true)) {
+        found->alive++;
+        return ST_OK;
+    }
+    status const st = dir_remove(own);
+    snapshot_unlock(&lock);
+    found->removed += st == ST_OK;
+    return st;
+}
+
 static status sweep_attempt(const char *shelf, const char *own, enum process_state state,
                             bool unknown_too, struct attempts_found *found)
 {
@@ -62,10 +77,7 @@ static status sweep_attempt(const char *shelf, const char *own, enum process_sta
     else if (inside.finished) found->finished++;
     else if (inside.resumable && !unknown_too) found->resumable++;
     else if (unknown && !unknown_too) found->unknown++;
-    else {
-        TRY(dir_remove(own));
-        found->removed++;
-    }
+    else return remove_attempt(own, found);
     return ST_OK;
 }
 

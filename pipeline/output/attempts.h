@@ -3,7 +3,8 @@
  *
  * An attempt whose process is provably no more (base/process_mark.h) is removed, and so is its
  * claim. One that holds a finished clip, which could not be published, stays; and so does one that
- * another attempt can go on from (pipeline/resume/snapshot.h), until its clip is there.
+ * another attempt can go on from (pipeline/resume/snapshot.h), until its clip is there. One that a
+ * render goes on from, and so has locked (snapshot_lock), stays in any case.
  */
 #ifndef ATTEMPTS_H
 #define ATTEMPTS_H
@@ -11,7 +12,8 @@
 #include "base/base.h"
 
 struct attempts_found {
-    int removed, alive;
+    int removed;
+    int alive;   /* of a process that lives, or that one goes on from */
     int unknown; /* of another machine, or without an owner's mark: not removed unless asked for */
     int resumable; /* that another attempt can go on from */
     int finished;  /* whole clips that nobody has published */

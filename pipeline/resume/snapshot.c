@@ -238,6 +238,7 @@ struct search {
     bool stopped;
     char *dir;
     int64_t blocks;
+    struct snapshot_lock *lock; /* on `dir` */
     struct strbuf why;
 };
 
@@ -305,7 +306,7 @@ static bool parse_blocks(const char *name, int64_t *blocks)
     return true;
 }
 
-static void search_attempt(struct search *s, const char *dir)
+static void try_snapshots(struct search *s, const char *dir)
 {
     DIR *const d = opendir(dir);
     const struct dirent *e;
@@ -315,6 +316,24 @@ static void search_attempt(struct search *s, const char *dir)
     while ((e = readdir(d)))
         if (parse_blocks(e->d_name, &blocks)) try_snapshot(s, dir, blocks);
     closedir(d);
+}
+
+/* Under its lock, which stays with the furthest. */
+static void search_attempt(struct search *s, const char *dir)
+{
+    int64_t const before = s->blocks;
+    struct snapshot_lock *lock;
+
+    if (!snapshot_lock(&lock, dir, false)) {
+        strbuf_addf(&s->why, "%s%s: cannot be locked: it is being removed", s->why.len ? "; " : "",
+                    dir);
+        return;
+    }
+    try_snapshots(s, dir);
+    if (s->blocks > before) {
+        snapshot_unlock(&s->lock);
+        s->lock = lock;
+    } else snapshot_unlock(&lock);
 }
 
 /* NAME.PID.xxxxxx, or NAME with other such endings without a dot in NAME's place. */
@@ -359,7 +378,8 @@ static void search_shelves(struct search *s, const char *out)
     closedir(d);
 }
 
-status snapshot_find(char **dir, int64_t *blocks, char **why, const struct snapshot_search *c)
+status snapshot_find(char **dir, int64_t *blocks, struct snapshot_lock **lock, char **why,
+                     const struct snapshot_search *c)
 {
     const char *const slash = strrchr(c->target, '/');
     char *const out = path_dir(c->target);
@@ -368,6 +388,7 @@ status snapshot_find(char **dir, int64_t *blocks, char **why, const struct snaps
     if (out) search_shelves(&s, out);
     *dir = s.dir;
     *blocks = s.blocks;
+    *lock = s.lock;
     *why = s.why.s;
     free(out);
     if (!out) return fail(ST_NOMEM, "%s: no memory for its name", c->target);

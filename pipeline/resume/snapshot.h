@@ -43,10 +43,18 @@ struct snapshot_search {
     void *stop_arg;
 };
 
+/* Of an attempt: shared, by whoever goes on from it; alone, by whoever removes it. False: it is
+ * held against that, or there is no memory for it. True with *lock NULL: its file system has no
+ * locks, or the folder cannot be opened. Held until snapshot_unlock, or the end of the process. */
+struct snapshot_lock;
+bool snapshot_lock(struct snapshot_lock **lock, const char *dir, bool alone) MUST_USE;
+void snapshot_unlock(struct snapshot_lock **lock); /* NULL inside is fine; sets NULL */
+
 /* The furthest snapshot of an attempt at that clip, with that identity; all its latents are read.
- * *dir: the attempt's folder, malloc'ed; NULL: there is none. why, malloc'ed: in words, what those
- * that were passed over differ in or lack; NULL: there were none. ST_CANCELED: a stop. */
-status snapshot_find(char **dir, int64_t *blocks, char **why,
+ * *dir: the attempt's folder, malloc'ed; NULL: there is none. *lock: on it, shared. why, malloc'ed:
+ * in words, what those that were passed over differ in or lack; NULL: there were none.
+ * ST_CANCELED: a stop. */
+status snapshot_find(char **dir, int64_t *blocks, struct snapshot_lock **lock, char **why,
                      const struct snapshot_search *c) MUST_USE;
 
 /* ---- the latents of finished blocks ---- */

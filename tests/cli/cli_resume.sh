@@ -113,4 +113,17 @@ wait $pid
 rc=$?
 [ $rc -eq 75 ] || wrong "stopped: exit $rc, wanted 75"
 snapshot_there || wrong "a stop left no checkpoint"
+
+# A render that goes on from it keeps it from `sweep --all`, as long as it lives.
+env --default-signal=TERM "$rollmill" render asked.yaml --no-prompt-cache >out.txt 2>err.txt &
+pid=$!
+goes_on() { grep -q 'goes on behind block' err.txt; }
+await goes_on
+from=$(sed -n 's/.*goes on behind.* from //p' err.txt)
+"$rollmill" sweep --all asked >out.txt || wrong "a sweep beside a render: exit $?"
+kill -TERM $pid
+wait $pid
+[ -d "$from" ] || grep -q ' 0 attempts removed' out.txt || wrong "what a render goes on from was removed: $(cat out.txt)"
+"$rollmill" sweep --all asked >out.txt || wrong "a sweep behind a render: exit $?"
+[ -e asked/.attempts ] && wrong "a dead render's attempts stay: $(cat out.txt)"
 exit $fail

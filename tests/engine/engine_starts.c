@@ -1,8 +1,9 @@
 /*
  * engine_starts.c - clips that begin with given blocks or go on from an attempt, beside plain ones:
- * what is wrong with one start costs its own clip alone, what is wrong with the encoder its group;
- * a withdrawal, a stop and a rank that fails are heard while a start is encoded, a stop also while
- * its file is hashed (--wrap); every clip that is made has the very bytes it has alone.
+ * what is wrong with one start or attempt, whenever it goes wrong, costs its own clip alone, what
+ * is wrong with the encoder its group; a withdrawal, a stop and a rank that fails are heard while a
+ * start is encoded, a stop also while its file is hashed (--wrap); every clip that is made has the
+ * very bytes it has alone.
  *
  *   engine_starts [--only NAME] [--worlds N]     N: the first so many worlds of each case
  */
@@ -10,8 +11,10 @@
 
 #include "base/file.h"
 #include "base/file_watch.h"
+#include "base/journal.h"
 #include "base/log.h"
 #include "base/strbuf.h"
+#include "pipeline/resume/snapshot.h"
 #include "tests/engine/engine_fixture.h"
 #include "tests/engine/start_backend.h"
 
@@ -391,18 +394,38 @@ static void a_stop_is_heard_by_a_hash(void **state)
 
 /* ---- attempts to go on from ------------------------------------------------------------------ */
 
-/* All files in the run's attempts whose names begin so; there is at least one. */
-static void each_in_attempt(const char *prefix, void (*spoil)(const char *path))
+/* All files in the run's attempts whose names begin so. */
+static void list_in_attempts(const char *prefix, glob_t *out)
 {
     const char *const dir = source.clip[0].spec.dir;
-    int const out = (int)(strrchr(dir, '/') - dir);
-    char *const pattern = str_format("%.*s/.attempts/*/%s*", out, dir, prefix);
+    int const shelf = (int)(strrchr(dir, '/') - dir);
+    char *const pattern = str_format("%.*s/.attempts/*/%s*", shelf, dir, prefix);
+    int const rc = glob(pattern, 0, NULL, out);
+
+    assert_true(rc == 0 || rc == GLOB_NOMATCH);
+    free(pattern);
+}
+
+/* There is at least one. */
+static void each_in_attempt(const char *prefix, void (*spoil)(const char *path))
+{
     glob_t found;
 
-    assert_int_equal(glob(pattern, 0, NULL, &found), 0);
+    list_in_attempts(prefix, &found);
+    assert_true(found.gl_pathc > 0);
     for (size_t i = 0; i < found.gl_pathc; i++) spoil(found.gl_pathv[i]);
     globfree(&found);
-    free(pattern);
+}
+
+/* The folder of the run's only attempt, malloc'ed; NULL: there is none. */
+static char *find_attempt(void)
+{
+    glob_t found;
+
+    list_in_attempts("latents", &found);
+    char *const dir = found.gl_pathc ? path_dir(found.gl_pathv[0]) : NULL;
+    globfree(&found);
+    return dir;
 }
 
 static void turn_bits(const char *path)
@@ -486,6 +509,92 @@ static void a_damaged_clip_begins_anew(void **state)
     }
 }
 
+/* What comes between: the attempt has been prepared, and waits for the clip ahead of it. */
+static void (*spoil_attempt)(void);
+static bool spoilt;
+
+static void spoil_prepared(int64_t ticket)
+{
+    char *const dir = spoilt ? NULL : find_attempt();
+    struct snapshot_lock *lock = NULL;
+
+    (void)ticket;
+    if (dir && !snapshot_lock(&lock, dir, true)) {
+        spoil_attempt();
+        spoilt = true;
+    }
+    snapshot_unlock(&lock);
+    free(dir);
+}
+
+static void remove_attempt(void)
+{
+    char *const dir = find_attempt();
+
+    ok(dir_remove(dir));
+    free(dir);
+}
+
+static void turn_first_latent(const char *path)
+{
+    char *bytes = NULL;
+    size_t len = 0;
+
+    ok(file_read(path, 64 << 20, &bytes, &len));
+    bytes[JOURNAL_HEAD + 1] ^= 0x55;
+    ok(file_write(path, bytes, len));
+    free(bytes);
+}
+
+/* What is read as the clip's first block passes, by one rank and not before. */
+static void damage_first_latent(void) { each_in_attempt("latents", turn_first_latent); }
+
+/* It is in the line's hands, or about to be: the clip fails, those around it are made, whichever
+ * ranks read the attempt. */
+static void an_attempt_that_goes_costs_its_clip(void **state)
+{
+    static const struct engine_run_config line[] = {
+        WORLD(3, 2, 1), WORLD(1, 0, -1), WORLD(6, 6, 0),
+        WORLD(2, 2, 0), WORLD(4, 4, 0),  WORLD(5, 3, 2),
+    };
+    static void (*const how[])(void) = { remove_attempt, damage_first_latent, damage_snapshots,
+                                         hide_latents };
+    static const struct fixture_clip clip[] = {
+        { .blocks = 30, .seed = 1 },
+        { .blocks = 60, .seed = 1, .blend = true },
+        { .blocks = 3, .seed = 2 },
+        { .blocks = 3, .seed = 2, .start = CLIP_START_VIDEO },
+    };
+    static const status want[] = { ST_OK, ST_IO, ST_OK, ST_OK };
+
+    (void)state;
+    for (int w = 0; w < COUNT_OF(line) && w < worlds; w++)
+        for (int h = 0; h < COUNT_OF(how); h++) {
+            if (h > 1 && (w + h) % 3) continue;
+            struct engine_run_config c = line[w];
+            engine_fixture_clips(fixture, &source, clip, COUNT_OF(clip));
+            source.clip[1].spec.checkpoint = 2;
+            for (int i = 0; i < COUNT_OF(clip); i++) /* the others not in the first run */
+                if (i != 1) source.clip[i].after_blocks = INT64_MAX;
+            c.stop_at = 18; /* the decoder is not warmed with the first block */
+            struct fixture_run run = render(&c);
+            assert_int_equal(run.st, ST_CANCELED);
+            assert_int_equal(source.clip[1].st, ST_CANCELED);
+            engine_fixture_rewind(&source);
+            spoil_attempt = how[h];
+            spoilt = false;
+            source.moving = spoil_prepared;
+            c.stop_at = -1;
+            c.resume = true;
+            run = render(&c);
+            assert_int_equal(run.st, ST_OK);
+            assert_true(spoilt);
+            check_clips(clip, COUNT_OF(clip), want);
+            assert_non_null(strstr(source.clip[1].why, "goes on from cannot be read any more"));
+            engine_fixture_forget(&source);
+        }
+}
+
 /* ---- prompts ------------------------------------------------------------------------------- */
 
 enum { MANY_WORDS = 50 }; /* more tokens than any other prompt has, and relative positions */
@@ -540,6 +649,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_stop_is_heard_by_a_hash),
         cmocka_unit_test(a_clip_goes_on),
         cmocka_unit_test(a_damaged_clip_begins_anew),
+        cmocka_unit_test(an_attempt_that_goes_costs_its_clip),
         cmocka_unit_test(an_embedding_that_is_no_number_fails_its_clip),
     };
     int failed;

@@ -83,6 +83,7 @@ static void note_progress(void *arg, int64_t ticket, int64_t blocks)
     s->blocks += blocks - s->clip[ticket].blocks;
     s->clip[ticket].blocks = blocks;
     if (s->stop && s->blocks >= s->stop_at) atomic_store(s->stop, true);
+    if (s->moving) s->moving(ticket);
 }
 
 static void note_told(struct made_source *s, struct made_clip *c)

@@ -41,6 +41,7 @@ struct made_source {
     int begun, asked_in_vain, told;
     bool gave_up;
     void (*opening)(int64_t ticket);           /* a group begins with this clip; or NULL */
+    void (*moving)(int64_t ticket);            /* the engine says that more is encoded; or NULL */
     void (*failing)(int64_t ticket);           /* the engine says that it failed; or NULL */
     bool (*left)(const struct made_source *s); /* asked when a clip has failed; or NULL */
     int lefts;                                 /* how often it said yes */

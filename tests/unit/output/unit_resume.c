@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/strbuf.h"
+#include "pipeline/output/attempts.h"
 #include "pipeline/resume/snapshot.h"
 #include "tests/support/clips.h"
 #include "tests/support/writer_fixture.h"
@@ -105,10 +106,13 @@ static void leave_at(const char *dir, const char *from, int64_t begin, int64_t b
 
 static char *search(const char *dir, const char *who, int64_t *blocks, char **why)
 {
+    struct snapshot_lock *lock;
     char *from;
 
-    ok(snapshot_find(&from, blocks, why,
+    ok(snapshot_find(&from, blocks, &lock, why,
                      &(struct snapshot_search){ .target = dir, .identity = who }));
+    assert_int_equal(lock != NULL, from != NULL);
+    snapshot_unlock(&lock);
     return from;
 }
 
@@ -235,13 +239,14 @@ static bool stop_at_third(void *arg) { return ++*(int *)arg == 3; }
 static void a_stop_ends_the_search(void **state)
 {
     char *const top = clips_folder(), *const dir = path_join(top, "clip");
+    struct snapshot_lock *lock;
     char *from, *why;
     int64_t blocks;
     int asked = 0;
 
     (void)state;
     leave_at(dir, NULL, 0, 7);
-    assert_int_equal(snapshot_find(&from, &blocks, &why,
+    assert_int_equal(snapshot_find(&from, &blocks, &lock, &why,
                                    &(struct snapshot_search){ .target = dir,
                                                               .identity = identity,
                                                               .stop = stop_at_third,
@@ -249,6 +254,7 @@ static void a_stop_ends_the_search(void **state)
                      ST_CANCELED);
     assert_int_equal(asked, 3);
     error_clear();
+    snapshot_unlock(&lock);
     free(from);
     free(why);
     free(dir);
@@ -315,12 +321,48 @@ static void leaves_nothing(void **state)
     clips_folder_drop(top);
 }
 
+/* Whatever else is known of it: it stays for as long as one goes on from it. */
+static void a_lock_keeps_it(void **state)
+{
+    char *const top = clips_folder(), *const dir = path_join(top, "clip");
+    struct snapshot_search const c = { .target = dir, .identity = identity };
+    struct snapshot_lock *lock, *second, *alone;
+    struct attempts_found found;
+    char *from, *why;
+    int64_t blocks;
+
+    (void)state;
+    leave_at(dir, NULL, 0, 5);
+    ok(snapshot_find(&from, &blocks, &lock, &why, &c));
+    char *const owner = path_join(from, "owner");
+    ok(file_write(owner, "?", 1)); /* nobody knows whose it is */
+    assert_true(snapshot_lock(&second, from, false));
+    for (int holders = 2; holders; holders--) {
+        ok(attempts_sweep(top, true, &found));
+        assert_int_equal(found.alive, 1);
+        assert_int_equal(found.removed, 0);
+        snapshot_unlock(holders == 2 ? &second : &lock);
+    }
+    assert_true(snapshot_lock(&alone, from, true)); /* as it is removed: nobody goes on from it */
+    assert_null(search(dir, identity, &blocks, &why));
+    assert_non_null(strstr(why, "cannot be locked"));
+    free(why);
+    snapshot_unlock(&alone);
+    ok(attempts_sweep(top, true, &found));
+    assert_int_equal(found.removed, 1);
+    assert_false(path_exists(from));
+    free(owner);
+    free(from);
+    free(dir);
+    clips_folder_drop(top);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(goes_on),        cmocka_unit_test(damaged),
         cmocka_unit_test(others),         cmocka_unit_test(a_stop_ends_the_search),
-        cmocka_unit_test(leaves_nothing),
+        cmocka_unit_test(leaves_nothing), cmocka_unit_test(a_lock_keeps_it),
     };
     codec_quiet();
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,45 @@
+/*
+ * snapshot_lock.c - an attempt that a render has chosen to go on from is kept from whoever removes
+ * attempts.
+ *
+ * The lock is flock's, on the folder itself: it dies with whoever holds it, leaves no file, and
+ * needs no right to write. Those who go on share it, and take it before they look what is there;
+ * who removes has it alone meanwhile. So what is found whole under the lock stays, whatever comes
+ * between.
+ */
+#define _DEFAULT_SOURCE
+#include "pipeline/resume/snapshot.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+struct snapshot_lock {
+    int fd;
+};
+
+bool snapshot_lock(struct snapshot_lock **out, const char *dir, bool alone)
+{
+    struct snapshot_lock own = { open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) };
+
+    *out = NULL;
+    if (own.fd < 0) return true; /* not there, or closed to us: to be found out by what follows */
+    if (flock(own.fd, (alone ? LOCK_EX : LOCK_SH) | LOCK_NB)) {
+        bool const held = errno == EWOULDBLOCK;
+        close(own.fd);
+        return !held;
+    }
+    *out = malloc(sizeof **out);
+    if (*out) **out = own;
+    else close(own.fd);
+    return *out != NULL;
+}
+
+void snapshot_unlock(struct snapshot_lock **lock)
+{
+    if (*lock) close((*lock)->fd);
+    free(*lock);
+    *lock = NULL;
+}
