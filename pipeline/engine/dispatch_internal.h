@@ -169,6 +169,7 @@ struct dispatch_entry {
     int number, line;          /* -1: waits to be handed over */
     int64_t nth;               /* clip of its line */
     int64_t encoded, reported; /* blocks; of those the source knows */
+    int64_t resumed;           /* blocks that were finished before */
     double begun_at, moved_at; /* its first block entered; one was encoded: clock_seconds() */
     bool begun, begun_reported;
     bool over; /* `st` and `why` say what became of it */

@@ -144,6 +144,14 @@ void dispatch_list_take_report(struct dispatch_list *l, int line, const struct c
     if (late) log_warn("a clip that was given up for its run.timeouts has been made after all");
 }
 
+/* Its first block stands at stage 0, or has stood there. Of a clip that goes on the clean passes
+ * of all finished blocks come first, one a tick: each is a step. */
+static void note_entered(struct dispatch_entry *e)
+{
+    mark_begun(e);
+    if (e->resumed && e->encoded == e->resumed) e->moved_at = clock_seconds();
+}
+
 static void note_tick(struct dispatch_list *l, const int64_t value[])
 {
     int const line = (int)value[TICK_LINE];
@@ -151,10 +159,9 @@ static void note_tick(struct dispatch_list *l, const int64_t value[])
     l->line[line].busy = (int)value[TICK_BUSY];
     l->line[line].left = value[TICK_LEFT];
     l->line[line].admitted = value[TICK_ADMITTED];
-    for (int i = 0; i < l->entries; i++) { /* the one whose block stands at stage 0 has begun */
+    for (int i = 0; i < l->entries; i++) {
         struct dispatch_entry *const e = l->entry[i];
-        if (e->line == line && e->number <= value[TICK_NEWEST])
-            mark_begun(e); /* line >= 0: it has one */
+        if (e->line == line && e->number <= value[TICK_NEWEST]) note_entered(e);
     }
 }
 
@@ -314,7 +321,7 @@ void dispatch_list_hand(struct dispatch_list *l, struct dispatch_entry *e, struc
                         int line, int number)
 {
     pthread_mutex_lock(&l->lock);
-    e->encoded = e->reported = c->resumed;
+    e->encoded = e->reported = e->resumed = c->resumed;
     c->number = e->number = number;
     c->line = e->line = line;
     e->lock = c->lock;

@@ -233,11 +233,21 @@ static status keep_window(struct encode_clips *e, const float *x)
     return clip_writer_checkpoint(e->writer, e->window, all);
 }
 
+/* What it goes on from may be gone or damaged by now: nothing is wrong with the clip then. */
+static status begin_files(struct encode_clips *e)
+{
+    status const st = open_writer(e);
+
+    if (st != ST_FORMAT || !e->clip->resume_dir) return st;
+    struct error const why = *error_last();
+    return fail(ST_MISMATCH, "cannot go on: %s", why.msg);
+}
+
 static status encode_pictures(struct encode_clips *e, const struct decode_block *b)
 {
     double const start = clock_seconds();
 
-    if (!e->writer) TRY(open_writer(e));
+    if (!e->writer) TRY(begin_files(e));
     TRY(clip_writer_pictures(e->writer, &b->pictures));
     TRY(clip_writer_latents(e->writer, b->x0, e->t->g.policy.frames_per_block));
     TRY(begin_checkpoint(e, b->block + 1));

@@ -345,7 +345,7 @@ void line_worker_stats(const struct line_worker *l, struct rank_stats *a); /* ad
 /* ST_NOMEM. link: the tail's, else NULL; all borrowed. */
 struct line_clips;
 status line_clips_open(struct line_clips **out, struct group *t, const struct line *line,
-                       struct decode_link *link) MUST_USE;
+                       struct decode_link *link, struct track *track) MUST_USE;
 void line_clips_close(struct line_clips **c);            /* NULL is fine; sets NULL */
 struct line_io line_clips_io(struct line_clips *c);      /* for line_begin */
 status line_clips_follow(struct line_clips *c) MUST_USE; /* after each tick that was not the last */

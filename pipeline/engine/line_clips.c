@@ -31,6 +31,7 @@ struct line_clips {
     struct group *t;
     const struct line *line;
     struct decode_link *link; /* tail only */
+    struct track *track;
 
     struct live_clip *held;   /* linked by next_held */
     int64_t admitted, left;   /* clips; blocks of them that have not entered */
@@ -121,10 +122,13 @@ static status judge_reading(const struct line_clips *l, struct live_clip *c)
     struct comm *const line = l->t->line_comm;
     int whose;
 
-    TRY(line_verdict(line, c->unread.st, &c->refusal, &whose));
+    track_begin(l->track, TRACK_HAND_OVER, (struct track_at){ c->number, -1, -1, c->resumed });
+    status const st = line_verdict(line, c->unread.st, &c->refusal, &whose);
+    track_end(l->track);
+    TRY(st);
     if (c->refusal == ST_OK) return ST_OK;
     if (whose == line->rank) log_warn("clip %s: cannot go on: %s", c->spec.name, c->unread.msg);
-    if (c->refusal != ST_NOMEM) c->refusal = ST_IO;
+    if (c->refusal != ST_NOMEM) c->refusal = ST_MISMATCH;
     return ST_OK;
 }
 
@@ -384,12 +388,12 @@ status line_clips_follow(struct line_clips *l)
 /* ---- opening ------------------------------------------------------------------------------ */
 
 status line_clips_open(struct line_clips **out, struct group *t, const struct line *line,
-                       struct decode_link *link)
+                       struct decode_link *link, struct track *track)
 {
     struct line_clips *const l = *out = calloc(1, sizeof *l);
 
     if (!l) return fail(ST_NOMEM, "the line's clips: no memory");
-    *l = (struct line_clips){ .t = t, .line = line, .link = link, .newest = -1 };
+    *l = (struct line_clips){ .t = t, .line = line, .link = link, .track = track, .newest = -1 };
     return ST_OK;
 }
 

@@ -113,7 +113,7 @@ static status open_line(struct line_worker *l)
 
     TRY(split_make(&c.split, g->roles.stages, t->line_comm->size));
     TRY(line_open(&l->line, &c));
-    TRY(line_clips_open(&l->clips, t, l->line, l->link));
+    TRY(line_clips_open(&l->clips, t, l->line, l->link, l->track));
     name_rows(l, &c.split);
     return ST_OK;
 }

@@ -68,8 +68,8 @@ struct work_source_ops {
     void (*failed)(void *arg, int64_t ticket, status st, const char *why);
 
     /* Optional: is a clip that was handed over wanted no more? One ticket a call, -1: none. The
-     * engine lets go of it at the next tick and says failed(ST_CANCELED); a clip of which all
-     * blocks have entered the line by then is made all the same, and done. */
+     * engine lets go of it at the next tick, or before the next of its blocks is encoded, and says
+     * failed(ST_CANCELED); one that is being put in its place by then is done. */
     int64_t (*withdrawn)(void *arg);
 };
 

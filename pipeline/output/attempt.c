@@ -5,6 +5,7 @@
 #include "base/process_mark.h"
 #include "base/strbuf.h"
 #include "pipeline/output/output_internal.h"
+#include "pipeline/resume/snapshot.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -168,9 +169,20 @@ status attempt_publish(struct attempt *a, const char *place, bool *won)
     return fail(st, "%.3000s; the finished clip stays in %s", why.msg, a->dir);
 }
 
+/* Somebody may go on from it, who took its owner for gone: then it is left to the sweep. */
+static status remove_unused(const char *dir)
+{
+    struct snapshot_lock *lock;
+
+    if (!snapshot_lock(&lock, dir, true)) return ST_OK;
+    status const st = dir_remove(dir);
+    snapshot_unlock(&lock);
+    return st;
+}
+
 void attempt_close(struct attempt *a)
 {
-    if (a->own && !a->keep && dir_remove(a->own) != ST_OK) {
+    if (a->own && !a->keep && remove_unused(a->own) != ST_OK) {
         log_warn("not removed: %s", error_last()->msg);
         error_clear();
     }
