@@ -33,8 +33,6 @@ pkg       sqlite3           libsqlite3-dev
 pkg       libpq             libpq-dev
 pkg       libmicrohttpd     libmicrohttpd-dev
 server    initdb            postgresql
-command   sbatch            slurm-wlm
-command   munge             munge
 fuzzer    libFuzzer         libclang-rt-dev
 header    oneapi/dnnl/dnnl.h           libdnnl-dev
 header    sentencepiece_processor.h    libsentencepiece-dev

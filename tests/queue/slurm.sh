@@ -109,7 +109,7 @@ for n in 1 2; do state_of $n | grep -q 'JobState=COMPLETED' || wrong "element $n
 "$rollmill" verify out/queued-* >verify.txt 2>&1 || wrong "verify: $(cat verify.txt)"
 for n in $(seq 0 $((clips - 1))); do "$rollmill" queue log --queue "$QUEUE" "queued/$n"; done >log.txt
 grep -q preempt log.txt || wrong "nobody was preempted: $(cat log.txt)"
-grep -qE ' (crash|error|host|spec) ' log.txt && wrong "an attempt ended ill: $(cat log.txt)"
+grep -qE ' (crash|error|host|spec) ' log.txt && wrong "an attempt ended ill: $(cat log.txt; tail -n 15 rollmill-*.log)"
 cat rollmill-*.log >logs.txt
 [ "$(grep -c '^work queue=' logs.txt)" -ge 4 ] || wrong "worlds: $(cat logs.txt)"
 grep -q "^work .* until=[1-9]" logs.txt || wrong "--until: $(grep ^work logs.txt)"
