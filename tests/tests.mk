@@ -95,8 +95,9 @@ ranks    = $(shell sed -n 's/^.*RANKS \([0-9 ]*[0-9]\).*$$/\1/p' tests/$1.c)
 mpiruns  = $(foreach test,$2,$(foreach n,$(call ranks,$(test)),"ASAN_OPTIONS=detect_leaks=0 tests/mpirun.sh $n $1/tests/$(notdir $(test))"))
 list     = $(1:%=@tests/lists/%)
 
-# Under a sanitizer what is slow without one is left out.
-ASAN := $(filter-out weights/unit_random_model vae/unit_vae_parts,$(UNIT)) alloc_nth line_comm
+# Under a sanitizer what is slow without one is left out, and what asks the allocator how much it
+# has given.
+ASAN := $(filter-out weights/unit_random_model vae/unit_vae_parts engine/unit_prompt_bank,$(UNIT)) alloc_nth line_comm
 TSAN := unit_base unit_cpu unit_track line_comm
 TSAN_MORE := rollmill $(addprefix tests/,line_clip line_decode engine_run engine_open engine_starts mpi_comm mpi_clip mpi_decode)
 
