@@ -3,26 +3,12 @@
 
 #include "base/strbuf.h"
 #include "jobs/spec/spec_internal.h"
-
-#define HEAD "render: 1\nname: x\nmodel: c.yaml\nclip: {length: 10s}\n"
-
-static struct card test_card(void)
-{
-    return (struct card){ .name = "tiny",
-                          .step = { 1000, 500 },
-                          .steps = 2,
-                          .warp = true,
-                          .shift = 5,
-                          .frames_per_block = 3,
-                          .window = WINDOW_ROLLING,
-                          .attention_frames = 21,
-                          .sink_frames = 3 };
-}
+#include "tests/support/least_job.h"
 
 /* What a job's window makes of the card's. */
 static const char *changed_window(const char *window, struct card *c)
 {
-    char *const text = str_format(HEAD "prompt: sea\nwindow: %s\n", window);
+    char *const text = str_format(BASE "window: %s\n", window);
     struct job_file f;
 
     error_clear();
@@ -121,7 +107,7 @@ static void refused_windows(void **state)
 /* The clips' id of a job with such a window, by the card. */
 static void id_of(const char *window, char id[CLIP_ID])
 {
-    char *const text = str_format(HEAD "prompt: sea\n%s%s\n", window[0] ? "window: " : "", window);
+    char *const text = str_format(BASE "%s%s\n", window[0] ? "window: " : "", window);
     struct card c = test_card();
     struct job_file f;
     struct clip_list l;
