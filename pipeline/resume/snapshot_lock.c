@@ -4,8 +4,9 @@
  *
  * The lock is flock's, on the folder itself: it dies with whoever holds it, leaves no file, and
  * needs no right to write. Those who go on share it, and take it before they look what is there;
- * a sweep, and the attempt's own render where it drops it, have it alone meanwhile. Only of two that
- * go on from one attempt the first to end removes it under the other, whose clip then fails alone.
+ * a sweep, and the attempt's own render where it drops it, have it alone meanwhile. Only of two
+ * that go on from one attempt the first to end removes it under the other, whose clip then fails
+ * alone.
  */
 #define _DEFAULT_SOURCE
 #include "pipeline/resume/snapshot.h"
