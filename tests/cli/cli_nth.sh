@@ -96,6 +96,13 @@ each() {
     done
 }
 
+# in_library PLACE: outside the program, or in what is linked into it: CUDA's runtime
+in_library() {
+    case $1 in
+        rollmill* | "$(basename "$rollmill")"*) addr2line -fe "$rollmill" "0x${1##*+}" | grep -q '^libcudart' ;;
+    esac
+}
+
 # Each place that asks for memory; libraries may abort by themselves (docs/exit-codes.md).
 each_place() { # SHARE
     case " ${KINDS:-place} " in *" place "*) ;; *) return ;; esac
@@ -106,7 +113,7 @@ each_place() { # SHARE
     awk "NR % $share == $((seed % share))" places.txt >some.txt
     while read -r place; do
         codes='0|1'
-        case $place in rollmill* | "$(basename "$rollmill")"*) ;; *) codes='0|1|139' ;; esac
+        ! in_library "$place" || codes='0|1|139'
         trial "memory at $place" "$codes" NTH_SITE="$place"
     done <some.txt
 }
