@@ -3,6 +3,8 @@
 # number of ranks, lines and decode ranks.
 . "$(dirname "$0")/world.sh"
 
+size=32x16 # many renders
+
 # Five clips of different lengths and prompts, and each of them alone.
 files='  formats:
     - {file: clip.mp4, codec: h264}
@@ -90,9 +92,8 @@ expect 0 'render: 1 clips made' world 6 "$rollmill" render --no-prompt-cache lon
 [ "$(grep -c 'idle.*there is only 1 clip' err.txt)" -ge 1 ] || wrong "idle lines are not named: $(cat err.txt)"
 
 # Many short clips on two lines: attempts come and go side by side.
-job short.yaml short 9f 'sweep: {axes: {seed: {range: "1-24"}}}
+size=16x16 job short.yaml short 9f 'sweep: {axes: {seed: {range: "1-24"}}}
 output: {dir: short, name: "s{seed}"}'
-sed -i 's/64x48/16x16/' short.yaml
 for i in 1 2 3; do
     rm -rf short
     expect 0 'render: 24 clips made' world 2 "$rollmill" render --no-prompt-cache short.yaml --threads 1 \
@@ -101,10 +102,9 @@ done
 
 # Two sizes in one queue: grouped, and each clip what it is alone.
 queue mixed
-job wide.yaml wide 1s "output:
+size=96x32 job wide.yaml wide 1s "output:
   dir: mixed
 $files"
-sed -i 's/64x48/96x32/' wide.yaml
 expect 0 'render: 6 clips made' world 4 "$rollmill" render --no-prompt-cache queue.yaml wide.yaml --threads 1 \
     --ranks-per-line 3 --decode-ranks 1
 sed 's/dir: mixed/dir: alone/' wide.yaml >wide1.yaml
@@ -152,9 +152,8 @@ unlike 'rank 1 has `kernels oneDNN' env ONEDNN_MAX_CPU_ISA=SSE41 DNNL_MAX_CPU_IS
 
 # Occupancy: clips on 6 ranks, counted.
 rm -f many.yaml
-job many.yaml many 31s 'sweep: {axes: {seed: {range: "1-8"}}}
+size=16x16 job many.yaml many 31s 'sweep: {axes: {seed: {range: "1-8"}}}
 output: {dir: many, name: "s{seed}"}'
-sed -i 's/64x48/16x16/' many.yaml
 expect 0 'render: 8 clips made' world 6 "$rollmill" render --no-prompt-cache many.yaml --threads 1 \
     --ranks-per-line 6
 awk '$3 ~ /^([0-4]|clean)$/ && NF > 4 && $4 ~ /^[0-9.]+$/ { n++; if ($4 < 97) low = 1 }

@@ -14,14 +14,14 @@ fail=0
 "$make_model" model --size tiny >/dev/null 2>&1 || exit 1
 cp "$card" model/card.yaml
 
-# job FILE NAME LENGTH [LINES]: a job of one small clip, with further lines of YAML
+# job FILE NAME LENGTH [LINES]: a job of one small clip of `size`, with further lines of YAML
 job() {
     cat >"$1" <<END
 render: 1
 name: $2
 model: model/card.yaml
 prompt: "a harbour before sunrise"
-clip: {size: 64x48, fps: ${fps:-16}, length: $3, seed: 5}
+clip: {size: ${size:-64x48}, fps: ${fps:-16}, length: $3, seed: 5}
 ${4:-}
 END
 }
