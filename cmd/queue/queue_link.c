@@ -391,14 +391,16 @@ static void take_turn(struct queue_link *l)
     drop_jobs(l);
 }
 
-/* Without clips the database is waited at, with some the engine. */
+/* Without clips the database is waited at, with some the engine. What is urgent waits, too, while
+ * the database is away: a thread that spins here would keep the lock from the engine. */
 static void sleep_a_turn(struct queue_link *l)
 {
     bool news = false;
 
     pthread_mutex_lock(&l->lock);
     bool const idle = !l->held && !l->over && !l->away_since;
-    if (!idle && !l->urgent && !l->closing) condvar_wait_for(&l->woken, &l->lock, turn_s);
+    bool const at_once = l->closing || (l->urgent && !l->away_since);
+    if (!idle && !at_once) condvar_wait_for(&l->woken, &l->lock, turn_s);
     pthread_mutex_unlock(&l->lock);
     if (l->away_since) return;
     enum queue_answer const a = queue_wait(l->q, idle ? (int)(turn_s * 1000) : 0, &news);

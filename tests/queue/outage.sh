@@ -44,8 +44,10 @@ first=$!
 start_world second.log
 second=$!
 await are_there 2
+kill -STOP "$first" "$second" # they hold clips when the server has gone, however long that takes
 server down "$pg"
 there=$(folders)
+kill -CONT "$first" "$second"
 [ "$there" -lt $((clips - 4)) ] || wrong "all was made before the server went away"
 await are_there $((there + 3))
 are_there $((there + 3)) || wrong "nothing more was made without the database: $(tail -n 3 first.log second.log)"
