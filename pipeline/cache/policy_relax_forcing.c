@@ -125,9 +125,9 @@ static int find_relax_lookback(const struct kv_policy *p, int stage, bool given)
 
 /* ---- the choice -------------------------------------------------------------------------- */
 
-static size_t count_relax_bytes(const struct kv_policy *p, int layers, int64_t tokens)
+static size_t count_relax_bytes(const struct kv_policy *p, const struct kv_state_shape *shape)
 {
-    (void)p, (void)layers, (void)tokens;
+    (void)p, (void)shape;
     return sizeof(struct relax_history);
 }
 

@@ -91,11 +91,27 @@ static void other_sinks(void **state)
         struct kv_policy policy;
         int usual;
     } cases[] = {
-        { { WINDOW_ROLLING, 5, FIXTURE_FRAMES, 21, 0, KV_SINK_USUAL, KV_USUAL, { 0 } },
+        { { WINDOW_ROLLING, 5, FIXTURE_FRAMES, 21, 0, KV_SINK_USUAL, KV_USUAL, { 0 }, { 0 } },
           FIXTURE_ROLLING },
-        { { WINDOW_ROLLING, 5, FIXTURE_FRAMES, 21, FIXTURE_FRAMES, KV_SINK_FIXED, KV_USUAL, { 0 } },
+        { { WINDOW_ROLLING,
+            5,
+            FIXTURE_FRAMES,
+            21,
+            FIXTURE_FRAMES,
+            KV_SINK_FIXED,
+            KV_USUAL,
+            { 0 },
+            { 0 } },
           FIXTURE_ROLLING },
-        { { WINDOW_BLOCK, 5, FIXTURE_FRAMES, 12, FIXTURE_FRAMES, KV_SINK_MOVING, KV_USUAL, { 0 } },
+        { { WINDOW_BLOCK,
+            5,
+            FIXTURE_FRAMES,
+            12,
+            FIXTURE_FRAMES,
+            KV_SINK_MOVING,
+            KV_USUAL,
+            { 0 },
+            { 0 } },
           FIXTURE_BLOCK12 },
     };
     int64_t const blocks[] = { 9, 2 };
@@ -161,7 +177,8 @@ static void by_heads(void **state)
             struct clip_fixture *const one =
                 queue_of(policy, (struct line_mode){ .wire = wire }, 1);
             for (int ranks = 1; ranks <= FIXTURE_RANKS; ranks++)
-                if (FIXTURE_HEADS % ranks == 0) same_queue(queue_of(policy, heads, ranks), one);
+                if (clip_fixture_by_heads(policy, ranks))
+                    same_queue(queue_of(policy, heads, ranks), one);
             free(one);
         }
 }

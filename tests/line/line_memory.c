@@ -140,6 +140,7 @@ static void a_long_clip_takes_no_more_memory(void **state)
         { WINDOW_BLOCK, 9, 0, KV_ROLLING_SINK, { KV_KEY_replay_frames }, { 6 } },
         { WINDOW_BLOCK, 6, 1, KV_INFINITY_ROPE, { 0 }, { 0 } },
         { WINDOW_BLOCK, 12, 3, KV_MEMROPE, { KV_KEY_adaptive }, { 1 } },
+        { WINDOW_BLOCK, 6, 1, KV_FORCING_KV, { 0 }, { 0 } },
         { WINDOW_BLOCK, 7, 2, KV_RELAX_FORCING, { KV_KEY_reservoir_frames }, { 30 } },
         { WINDOW_BLOCK,
           12,
@@ -160,6 +161,7 @@ static void a_long_clip_takes_no_more_memory(void **state)
         kv_keys_usual(p.rule, p.key);
         for (int k = 0; k < 2; k++)
             if (cases[i].key[k]) p.key[cases[i].key[k]] = cases[i].value[k];
+        if (kv_rule_has_profile(p.rule)) p.profile = (struct kv_profile){ 2, { 0, 1 << 5 } };
         long const before = allocations;
         early_allocations = 0;
         ok(render_long(&p));
