@@ -57,6 +57,12 @@ bool kv_policy_joint(const struct kv_policy *p) { return kv_window_is_joint(p->k
 
 bool kv_policy_chooses(const struct kv_policy *p) { return kv_policy_ops(p)->choose != NULL; }
 
+int64_t kv_policy_most_given(const struct kv_policy *p)
+{
+    const struct kv_policy_ops *const ops = kv_policy_ops(p);
+    return ops->choose ? ops->chooses_from(p) : INT64_MAX;
+}
+
 bool kv_policy_scores(const struct kv_policy *p)
 {
     return kv_policy_chooses(p) || kv_policy_ops(p)->scores;

@@ -34,7 +34,8 @@
  * averages and notes come out the same. Choices do not: they depend on queries at pure noise.
  * A policy with choices (kv_policy_chooses) has to have the choice of every block handed back to
  * settle: kv_state_choice has it, choice_count numbers, after each tick in which a block was in its
- * first pass. Without them such a policy refuses clips with given blocks.
+ * first pass. Without them such a policy takes no more given blocks than come before its first
+ * choice.
  */
 #ifndef KV_POLICY_H
 #define KV_POLICY_H
@@ -136,6 +137,7 @@ struct kv_policy_ops {
     int64_t (*choice_count)(const struct kv_policy *p, int64_t tokens);
     bool first_layer_chooses;                                 /* for all; else each for itself */
     bool (*chooses_now)(const struct kv_state *s, int layer); /* in the block's first pass */
+    int64_t (*chooses_from)(const struct kv_policy *p); /* the first block that it can do so in */
 
     /* Numbers of a layer's note, for rows of so many columns; NULL: as many. */
     int64_t (*note_count)(int64_t dim);
@@ -160,6 +162,8 @@ status kv_policy_check(const struct kv_policy *p) MUST_USE;
 bool kv_policy_joint(const struct kv_policy *p);
 
 bool kv_policy_chooses(const struct kv_policy *p);
+/* So many first blocks of a clip may be given. */
+int64_t kv_policy_most_given(const struct kv_policy *p);
 bool kv_policy_scores(const struct kv_policy *p); /* it chooses, when and where ever */
 bool kv_policy_all_heads(const struct kv_policy *p);
 int kv_policy_bank(const struct kv_policy *p); /* >= 1 */

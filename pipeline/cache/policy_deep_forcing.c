@@ -270,6 +270,7 @@ const struct kv_policy_ops policy_deep_forcing = {
     .reset = begin_clip,
     .choice_count = count_deep_choice,
     .chooses_now = deep_chooses,
+    .chooses_from = frames_first_full,
     .enter = plan_block,
     .observe = note_queries,
     .choose = choose_tokens,

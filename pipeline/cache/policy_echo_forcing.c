@@ -419,6 +419,7 @@ const struct kv_policy_ops policy_echo_forcing = {
     .state_bytes = count_echo_bytes,
     .choice_count = count_echo_choice,
     .chooses_now = echo_chooses,
+    .chooses_from = frames_first_full,
     .note_count = count_note,
     .enter = forget_uses,
     .observe = calibrate_queries,

@@ -128,11 +128,11 @@ static void list_forcing_kv(const struct kv_policy *p, const struct kv_pass *pas
     frames_add_own(p, pass, source, 0, out);
 }
 
-/* The chain before a block lies in the two newest; a given one has its place then already. */
+/* The chain before a block lies in the two newest. */
 static int find_forcing_lookback(const struct kv_policy *p, int stage, bool given)
 {
     (void)p, (void)stage, (void)given;
-    return 3;
+    return 2;
 }
 
 static size_t count_forcing_bytes(const struct kv_policy *p, const struct kv_state_shape *shape)

@@ -115,7 +115,7 @@ done <<'TABLE'
 9 infinity-rope kind: block, attention_frames: 6, sink_frames: 1, policy: infinity-rope
 21 memrope kind: block, attention_frames: 12, sink_frames: 3, policy: memrope
 123 relax-forcing kind: block, attention_frames: 7, sink_frames: 2, policy: relax-forcing
-13 forcing-kv kind: block, attention_frames: 6, sink_frames: 1, policy: forcing-kv, static_heads: [[], [1]]
+10 forcing-kv kind: block, attention_frames: 6, sink_frames: 1, policy: forcing-kv, static_heads: [[], [1]]
 39 echo-forcing kind: block, attention_frames: 21, sink_frames: 12, policy: echo-forcing
 TABLE
 exit $fail

@@ -246,6 +246,16 @@ static void heads_of_two_kinds(void **state)
     }
 }
 
+/* Given blocks are those before a choice can be made; relax-forcing's comes first. */
+static void given_at_most(void **state)
+{
+    (void)state;
+    assert_int_equal(kv_policy_most_given(&echo), 7);
+    assert_int_equal(kv_policy_most_given(&relaxed), 2);
+    assert_true(kv_policy_most_given(&two_kinds) == INT64_MAX);
+    assert_true(kv_policy_most_given(&rolling) == INT64_MAX);
+}
+
 /* What a profile cannot be the profile of. */
 static void models_that_do_not_fit(void **state)
 {
@@ -359,7 +369,7 @@ static void how_far_back(void **state)
         { &fixed_sink, 4, 5, 5, false }, { &block21, 0, 5, 7, true },
         { &block21, 0, 1, 6, true },     { &block12, 0, 5, 3, true },
         { &relaxed, 0, 5, 10, false },   { &relaxed, 0, 4, 9, false },
-        { &echo, 0, 5, 8, false },       { &two_kinds, 0, 5, 3, false },
+        { &echo, 0, 5, 8, false },       { &two_kinds, 0, 5, 2, false },
     };
     (void)state;
     for (int i = 0; i < COUNT_OF(cases); i++)
@@ -476,10 +486,15 @@ static void policy_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(window_passes),      cmocka_unit_test(clean_passes),
-        cmocka_unit_test(heads_of_two_kinds), cmocka_unit_test(models_that_do_not_fit),
-        cmocka_unit_test(how_far_back),       cmocka_unit_test(bad_policies),
-        cmocka_unit_test(policy_names),       cmocka_unit_test(cut_scene),
+        cmocka_unit_test(window_passes),
+        cmocka_unit_test(clean_passes),
+        cmocka_unit_test(heads_of_two_kinds),
+        cmocka_unit_test(given_at_most),
+        cmocka_unit_test(models_that_do_not_fit),
+        cmocka_unit_test(how_far_back),
+        cmocka_unit_test(bad_policies),
+        cmocka_unit_test(policy_names),
+        cmocka_unit_test(cut_scene),
         cmocka_unit_test(recached),
     };
     return cmocka_run_group_tests_name("unit_kv_policy", tests, NULL, NULL);
