@@ -408,38 +408,51 @@ static void same_windows(const struct clip_fixture *a, const struct clip_fixture
 
 /* Left behind a checkpoint at any block and gone on with on any ranks, between two other clips: the
  * same latents to the bit, and the same checkpoints from there on. */
+static void goes_on_with(const struct kv_policy *policy)
+{
+    bool const joint = policy->kind != WINDOW_BLOCK;
+    int64_t const length = joint ? 11 : 6, blocks[] = { 2, length, 3 };
+    struct clip_fixture *const whole = clip_fixture_of(policy, 1, &length, 7);
+
+    whole->change[0] = 3;
+    whole->every = 1;
+    ok(render(whole, 1));
+    for (int ranks = 1; ranks <= FIXTURE_RANKS; ranks++)
+        for (int at = 1 + ranks % 4; at < length; at += 4) {
+            struct clip_fixture *const s = clip_fixture_of(policy, 3, blocks, 6);
+            assert_int_equal(whole->kept[at], !joint ? 0
+                                              : length - at < policy->levels - 1
+                                                  ? length - at
+                                                  : policy->levels - 1);
+            for (int c = 0; c < 3; c++) s->change[c] = 3;
+            s->every = 1;
+            s->kept_clip = 1;
+            s->goes_on = joint;
+            clip_fixture_give(s, 1, at, whole, 0);
+            ok(render(s, ranks));
+            assert_int_equal(s->done[1], length - at);
+            ok(clip_fixture_same(s, 1, whole, 0, length));
+            same_windows(s, whole, at + 1);
+            free(s);
+        }
+    free(whole);
+}
+
 static void goes_on_from_checkpoints(void **state)
 {
-    (void)state;
-    for (int kind = 0; kind < FIXTURE_KINDS; kind++) {
-        const struct kv_policy *const policy = &clip_fixture_policy[kind];
-        bool const joint = policy->kind != WINDOW_BLOCK;
-        int64_t const length = joint ? 11 : 6, blocks[] = { 2, length, 3 };
-        struct clip_fixture *const whole = clip_fixture_of(policy, 1, &length, 7);
+    static const struct kv_policy averaged = { WINDOW_ROLLING,
+                                               5,
+                                               FIXTURE_FRAMES,
+                                               21,
+                                               3,
+                                               KV_SINK_USUAL,
+                                               KV_EMA_SINK,
+                                               { [KV_KEY_ema_alpha] = 0.5 },
+                                               { 0 } };
 
-        whole->change[0] = 3;
-        whole->every = 1;
-        ok(render(whole, 1));
-        for (int ranks = 1; ranks <= FIXTURE_RANKS; ranks++)
-            for (int at = 1 + ranks % 4; at < length; at += 4) {
-                struct clip_fixture *const s = clip_fixture_of(policy, 3, blocks, 6);
-                assert_int_equal(whole->kept[at], !joint ? 0
-                                                  : length - at < policy->levels - 1
-                                                      ? length - at
-                                                      : policy->levels - 1);
-                for (int c = 0; c < 3; c++) s->change[c] = 3;
-                s->every = 1;
-                s->kept_clip = 1;
-                s->goes_on = joint;
-                clip_fixture_give(s, 1, at, whole, 0);
-                ok(render(s, ranks));
-                assert_int_equal(s->done[1], length - at);
-                ok(clip_fixture_same(s, 1, whole, 0, length));
-                same_windows(s, whole, at + 1);
-                free(s);
-            }
-        free(whole);
-    }
+    (void)state;
+    for (int kind = 0; kind < FIXTURE_KINDS; kind++) goes_on_with(&clip_fixture_policy[kind]);
+    goes_on_with(&averaged);
 }
 
 /* What a line cannot take is refused, on all ranks, and by name. */
