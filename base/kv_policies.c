@@ -73,6 +73,12 @@ static const struct kv_key_bounds bounds[] = {
     WHOLE(ECHO_FORCING, max_reuse, 8, 0, 1000),
     WHOLE(ECHO_FORCING, amplitude_term, 1, 0, 1),
     REAL(ECHO_FORCING, gate, 3, 0, 100),
+    WHOLE(FORCING_KV, static_recent_frames, 1, 1, 16),
+    WHOLE(FORCING_KV, dynamic_recent_frames, 1, 1, 16),
+    WHOLE(FORCING_KV, dynamic_frames, 1, 1, 3),
+    WHOLE(FORCING_KV, chunks_per_frame, 6, 1, 64),
+    REAL(FORCING_KV, retention, 0.33, 0, 1),
+    WHOLE(FORCING_KV, first_split_block, 2, 1, 4),
     WHOLE(USUAL, renew_sink, 0, 0, 1),
 };
 
@@ -108,6 +114,21 @@ bool kv_rule_is_plain(enum kv_rule r, const double key[KV_KEYS_COUNT])
         if (b && key[i] != b->usual) return false;
     }
     return r == KV_USUAL;
+}
+
+bool kv_rule_has_profile(enum kv_rule r) { return r == KV_FORCING_KV; }
+
+bool kv_head_is_static(const struct kv_profile *p, int layer, int head)
+{
+    return (uint64_t)p->static_heads[layer] >> head & 1;
+}
+
+bool kv_profile_same(const struct kv_profile *a, const struct kv_profile *b)
+{
+    if (a->layers != b->layers) return false;
+    for (int i = 0; i < a->layers; i++)
+        if (a->static_heads[i] != b->static_heads[i]) return false;
+    return true;
 }
 
 void kv_keys_usual(enum kv_rule r, double key[KV_KEYS_COUNT])

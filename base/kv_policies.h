@@ -34,7 +34,8 @@ enum window_kind {
     POLICY(INFINITY_ROPE, infinity_rope, "infinity-rope", false)                                   \
     POLICY(MEMROPE, memrope, "memrope", false)                                                     \
     POLICY(RELAX_FORCING, relax_forcing, "relax-forcing", false)                                   \
-    POLICY(ECHO_FORCING, echo_forcing, "echo-forcing", false)
+    POLICY(ECHO_FORCING, echo_forcing, "echo-forcing", false)                                      \
+    POLICY(FORCING_KV, forcing_kv, "forcing-kv", false)
 
 enum kv_rule {
     KV_USUAL,
@@ -68,6 +69,12 @@ enum kv_rule {
     KEY(score_offsets)                                                                             \
     KEY(amplitude_term)                                                                            \
     KEY(gate)                                                                                      \
+    KEY(static_recent_frames)                                                                      \
+    KEY(dynamic_recent_frames)                                                                     \
+    KEY(dynamic_frames)                                                                            \
+    KEY(chunks_per_frame)                                                                          \
+    KEY(retention)                                                                                 \
+    KEY(first_split_block)                                                                         \
     KEY(renew_sink)
 
 enum kv_key {
@@ -125,6 +132,17 @@ const struct kv_key_bounds *kv_key_bounds(enum kv_rule r, enum kv_key k);
 
 /* The window's own policy, as it is where nothing is said. */
 bool kv_rule_is_plain(enum kv_rule r, const double key[KV_KEYS_COUNT]);
+
+/* A profile of a model's heads: of each layer those that are static, as a policy with heads of two
+ * kinds calls it, as the sum of 1 << head. Numbers as JSON has them, which hold it exactly. */
+enum { KV_LAYERS = 64, KV_HEADS = 52 };
+struct kv_profile {
+    int layers; /* 0: there is none */
+    double static_heads[KV_LAYERS];
+};
+bool kv_rule_has_profile(enum kv_rule r); /* it has to have one, and no other may */
+bool kv_head_is_static(const struct kv_profile *p, int layer, int head);
+bool kv_profile_same(const struct kv_profile *a, const struct kv_profile *b);
 
 /* All keys of a policy as they are where nothing is said, 0 for those it has not. */
 void kv_keys_usual(enum kv_rule r, double key[KV_KEYS_COUNT]);

@@ -153,6 +153,20 @@ static void print_steps(const char *key, const double *step, int count)
     printf("]\n");
 }
 
+static void print_heads(const struct kv_profile *p)
+{
+    for (int i = 0; i < p->layers; i++) {
+        const char *before = "";
+        printf("%s[", i ? ", " : ", static_heads: [");
+        for (int h = 0; h < KV_HEADS; h++) {
+            if (!kv_head_is_static(p, i, h)) continue;
+            printf("%s%d", before, h);
+            before = ", ";
+        }
+        printf("]%s", i == p->layers - 1 ? "]" : "");
+    }
+}
+
 static void print_window(const struct card *c)
 {
     printf("window: {kind: %s, attention_frames: %d, sink_frames: %d", kv_window_name(c->window),
@@ -163,6 +177,7 @@ static void print_window(const struct card *c)
         const struct kv_key_bounds *const b = kv_key_bounds(c->rule, (enum kv_key)i);
         if (b && c->key[i] != b->usual) printf(", %s: %g", kv_key_name((enum kv_key)i), c->key[i]);
     }
+    print_heads(&c->profile);
     printf("}\n");
 }
 

@@ -295,7 +295,7 @@ static status expect_slots(struct clip *p, const struct kv_policy *policy)
         .frames = p->frames,
         .blocks = p->blocks,
         .tokens = p->dim[2] / 2 * (p->dim[3] / 2),
-        .rounded = p->c->o.precision != DT_F32 && kv_policy_chooses(policy),
+        .rounded = p->c->o.precision != DT_F32 && kv_policy_scores(policy),
     };
     return verify_slots_read(p->c, &p->slots);
 }

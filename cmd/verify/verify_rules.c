@@ -65,12 +65,13 @@ static const char *const case_keys[] = {
 
 static status check_keys(const struct verify_case *c, enum kv_rule rule)
 {
-    const char *known[COUNT_OF(case_keys) + KV_KEYS_COUNT];
+    const char *known[COUNT_OF(case_keys) + KV_KEYS_COUNT + 1];
     int count = 0;
 
     for (; count < COUNT_OF(case_keys); count++) known[count] = case_keys[count];
     for (int i = 0; i < KV_KEYS_COUNT; i++)
         if (kv_key_bounds(rule, (enum kv_key)i)) known[count++] = kv_key_name((enum kv_key)i);
+    if (kv_rule_has_profile(rule)) known[count++] = "static_heads";
     return verify_keys(c, known, count);
 }
 
@@ -131,6 +132,28 @@ static status read_sink(const struct verify_case *c, struct kv_policy *p)
                 p->sink_frames, blocks, p->frames_per_block);
 }
 
+/* A list of lists: of each layer its static heads. */
+static status read_profile(const struct verify_case *c, struct kv_profile *out)
+{
+    const struct json_node *const list = json_tree_member(c->json, "static_heads");
+    bool good = json_tree_is(list, NODE_LIST) && list->count && list->count <= KV_LAYERS;
+
+    for (const struct json_node *n = good ? list->first : NULL; n && good; n = n->next) {
+        uint64_t heads = 0;
+        good = json_tree_is(n, NODE_LIST);
+        for (const struct json_node *h = good ? n->first : NULL; h && good; h = h->next) {
+            good = json_tree_is(h, NODE_WHOLE) && h->whole >= 0 && h->whole < KV_HEADS;
+            if (good) heads |= UINT64_C(1) << h->whole;
+        }
+        out->static_heads[out->layers++] = (double)heads;
+    }
+    if (good) return ST_OK;
+    return fail(ST_FORMAT,
+                "%s/case.json: static_heads: a list of each layer's heads is expected, up to %d "
+                "layers of heads below %d",
+                c->dir, KV_LAYERS, KV_HEADS);
+}
+
 /* renew_sink, as the cases have it. */
 static status read_kept_sink(const struct verify_case *c, struct kv_policy *p)
 {
@@ -171,6 +194,7 @@ status verify_read_policy(struct verify_case *c, int levels, struct kv_policy *o
     for (int i = 0; i < KV_KEYS_COUNT; i++)
         if (kv_key_bounds(out->rule, (enum kv_key)i)) TRY(read_key(c, out, (enum kv_key)i));
     TRY(read_kept_sink(c, out));
+    if (kv_rule_has_profile(out->rule)) TRY(read_profile(c, &out->profile));
     if (out->rule == KV_USUAL && positions && json_tree_text(positions))
         out->sink = strcmp(json_tree_text(positions), "relative") ? KV_SINK_FIXED : KV_SINK_MOVING;
     return kv_policy_check(out);

@@ -3,7 +3,8 @@
  *
  * Two forms are read: slots.json, a line for each pass, and tables in trace.safetensors,
  * slots/BLOCK/PASS [frames, 2] and keys/BLOCK/PASS/LAYER [rows, 3 or 4] (the fourth: at which place
- * of a frame a token stands). A rotation depends on differences of positions alone, so all are
+ * of a frame a token stands); behind LAYER may stand /static, of the static heads alone, /dynamic or
+ * /all. A rotation depends on differences of positions alone, so all are
  * taken from the pass's own first frame. What the line says of a pass (line_io.attends) is put down
  * in the same form, as a computed tensor, so that ranks can bring theirs together; then each number
  * must be equal. A recache, of more frames than a block and at t = 0, is compared as its last block
@@ -24,9 +25,10 @@ enum { COLUMNS = 4 }; /* source frame, token, place, position */
 struct verify_pass {
     int block, stage, layer;
     int64_t rows;
-    bool by_frame; /* token and place are not looked at */
-    double *want;  /* [rows, COLUMNS]; owned */
-    float *got;    /* the same, of the set */
+    bool by_frame;  /* token and place are not looked at */
+    bool of_static; /* heads */
+    double *want;   /* [rows, COLUMNS]; owned */
+    float *got;     /* the same, of the set */
 };
 
 /* The last block's clean pass, which nobody reads, is left out. */
@@ -47,7 +49,8 @@ static status add_pass(struct verify_case *c, struct verify_slots *s, const stru
     to->want = malloc((size_t)(p->rows * COLUMNS) * sizeof *to->want + 1);
     if (!to->want) return fail(ST_NOMEM, "%s: %lld rows", c->dir, (long long)p->rows);
     s->count++;
-    snprintf(name, sizeof name, "attended/%d/%d/%d", p->block, p->stage, p->layer);
+    snprintf(name, sizeof name, "attended/%d/%d/%d%s", p->block, p->stage, p->layer,
+             p->of_static ? "/static" : "");
     return verify_add(c, name, DIMS(p->rows, COLUMNS), &to->got);
 }
 
@@ -61,6 +64,13 @@ static void shift_positions(struct verify_pass *p, int64_t own)
 
 /* ---- trace.safetensors ------------------------------------------------------------------ */
 
+/* What stands behind a layer: nothing, or a kind of heads. */
+static bool are_heads(const char *kind, bool *of_static)
+{
+    *of_static = !strcmp(kind, "/static");
+    return *of_static || !*kind || !strcmp(kind, "/dynamic") || !strcmp(kind, "/all");
+}
+
 static status read_table(struct verify_case *c, struct verify_slots *s, int i)
 {
     const struct weight_info *const w = weights_at(s->trace, i);
@@ -72,7 +82,7 @@ static status read_table(struct verify_case *c, struct verify_slots *s, int i)
     if (sscanf(w->name, "slots/%d/%d%n", &p.block, &p.stage, &used) == 2 && !w->name[used])
         p.by_frame = true;
     else if (sscanf(w->name, "keys/%d/%d/%d%n", &p.block, &p.stage, &p.layer, &used) != 3 ||
-             w->name[used])
+             !are_heads(w->name + used, &p.of_static))
         return ST_OK;
     if (!is_run(s, &p)) return ST_OK;
     if (w->t.dtype != DT_I32 || columns < (p.by_frame ? 2 : 3) || columns > 4)
@@ -244,7 +254,9 @@ void verify_slots_attends(const struct verify_slots *s, const struct line_attend
         struct verify_pass *const p = &s->pass[i];
         int64_t rows = 0;
         if (p->block != a->block || p->stage != a->level || p->layer != a->layer) continue;
-        for (int k = 0; k < a->keys->count; k++) put_span(s, p, &rows, a, &a->keys->span[k]);
+        for (int k = 0; k < a->keys->count; k++)
+            if (!p->of_static || !a->keys->span[k].some_heads)
+                put_span(s, p, &rows, a, &a->keys->span[k]);
         for (int64_t r = 0; rows != p->rows && r < p->rows * COLUMNS; r++) p->got[r] = -INFINITY;
     }
 }
@@ -268,10 +280,11 @@ static bool same_pass(const struct verify_pass *p, const char *what)
         const float *const got = p->got + r * COLUMNS;
         if (same_row(p, r)) continue;
         if (!what) return false;
-        printf("%s block %d pass %d layer %d row %lld: frame %g token %g at %g, recorded %g %g at "
-               "%g  DIFFERS\n",
-               what, p->block, p->stage, p->layer, (long long)r, (double)got[0], (double)got[1],
-               (double)got[3], want[0], want[1], want[3]);
+        printf(
+            "%s block %d pass %d layer %d%s row %lld: frame %g token %g at %g, recorded %g %g at "
+            "%g  DIFFERS\n",
+            what, p->block, p->stage, p->layer, p->of_static ? ", static heads," : "", (long long)r,
+            (double)got[0], (double)got[1], (double)got[3], want[0], want[1], want[3]);
         return false;
     }
     return true;

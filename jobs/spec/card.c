@@ -252,7 +252,8 @@ status card_spec(struct model_spec *out, const struct card *c)
                               .sink_frames = c->sink_frames,
                               .sink = c->sink,
                               .rule = c->rule,
-                              .keys = kv_rule_is_plain(c->rule, c->key) ? 0 : KV_KEYS_COUNT };
+                              .keys = kv_rule_is_plain(c->rule, c->key) ? 0 : KV_KEYS_COUNT,
+                              .profile = c->profile };
     memcpy(m->key, c->key, sizeof m->key);
     memcpy(m->step, c->step, sizeof m->step);
     memcpy(m->first_step, c->first_step, sizeof m->first_step);

@@ -45,6 +45,7 @@ struct card {
     enum kv_sink sink;         /* usual unless the card says */
     enum kv_rule rule;         /* likewise */
     double key[KV_KEYS_COUNT]; /* the policy's own numbers */
+    struct kv_profile profile; /* its heads, where it has to have one */
 
     unsigned starts; /* set of 1 << enum clip_start_kind: what its clips may go on from */
 

@@ -26,12 +26,12 @@ static json_t *prompts_for_id(const struct clip_spec *c)
     return list;
 }
 
-static json_t *steps_for_id(const double *step, int count)
+static json_t *reals_for_id(const double *v, int count)
 {
-    json_t *steps = json_array();
+    json_t *list = json_array();
 
-    for (int i = 0; i < count; i++) json_add(&steps, json_real(step[i]));
-    return steps;
+    for (int i = 0; i < count; i++) json_add(&list, json_real(v[i]));
+    return list;
 }
 
 /* The bytes of their files are in the model's id. */
@@ -55,6 +55,9 @@ static json_t *policy_for_id(const struct card *card)
     for (int i = 0; i < KV_KEYS_COUNT; i++)
         if (kv_key_bounds(card->rule, (enum kv_key)i))
             json_set(&policy, kv_key_name((enum kv_key)i), json_real(card->key[i]));
+    if (card->profile.layers)
+        json_set(&policy, "static_heads",
+                 reals_for_id(card->profile.static_heads, card->profile.layers));
     return policy;
 }
 
@@ -63,13 +66,13 @@ static json_t *model_for_id(const struct clip_spec *c, const struct card *card)
     json_t *model = json_pack(
         "{s:s, s:s, s:s, s:o, s:b, s:f, s:i, s:s, s:i, s:i}", "files", c->model_id, "family",
         card_family_name(card->family), "outer_key", card->outer_key ? card->outer_key : "",
-        "steps", steps_for_id(card->step, card->steps), "warp", card->warp, "shift", card->shift,
+        "steps", reals_for_id(card->step, card->steps), "warp", card->warp, "shift", card->shift,
         "frames_per_block", card->frames_per_block, "window", kv_window_name(card->window),
         "attention_frames", card->attention_frames, "sink_frames", card->sink_frames);
     /* Ids of cards that do not say stay what they were. */
     if (card->loras) json_set(&model, "lora", loras_for_id(card));
     if (card->first_steps)
-        json_set(&model, "first_block_steps", steps_for_id(card->first_step, card->first_steps));
+        json_set(&model, "first_block_steps", reals_for_id(card->first_step, card->first_steps));
     if (!kv_rule_is_plain(card->rule, card->key)) json_set(&model, "policy", policy_for_id(card));
     if (card->sink) json_set(&model, "sink_positions", json_string(kv_sink_name(card->sink)));
     return model;

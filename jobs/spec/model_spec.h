@@ -55,6 +55,7 @@ struct model_spec {
     enum kv_rule rule;
     double key[KV_KEYS_COUNT]; /* the policy's own numbers, and 0 for others */
     int keys;                  /* KV_KEYS_COUNT; 0 where the rule is plain (kv_rule_is_plain) */
+    struct kv_profile profile; /* of heads; layers 0 where the policy has none */
 
     char id[DIGEST_HEX]; /* stands for the bytes of the files (card_identify); "": not known */
     bool whole;          /* it is of all their bytes; else of samples of large ones */

@@ -129,7 +129,7 @@ status start_hash(const struct job *job, struct clip_spec *c) MUST_USE;
 /* What a block attends to, as a card says it, and a job over it. */
 struct window_keys {
     int kind, attention_frames, sink_frames, sink_policy, sink_positions, policy;
-    const struct tree_node *key[KV_KEYS_COUNT]; /* the policy's own */
+    const struct tree_node *static_heads, *key[KV_KEYS_COUNT]; /* the policy's own */
 };
 extern const struct window_keys window_unsaid;
 extern const struct field_table window_table; /* of a card */

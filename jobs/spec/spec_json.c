@@ -160,6 +160,8 @@ static const struct spec_key model_keys[] = {
     { "sink_positions", SPEC_CHOICE, AT(sink), .allowed = KV_ALL_SINK_CHOICES },
     { "policy", SPEC_CHOICE, AT(rule), .allowed = KV_RULE_CHOICES },
     { "policy_keys", SPEC_REALS, .at = AT(key), .count = AT(keys), .max = KV_KEYS_COUNT },
+    { "static_heads", SPEC_REALS, .at = AT(profile.static_heads), .count = AT(profile.layers),
+      .max = KV_LAYERS },
     { "id", SPEC_CHARS, AT(id), .max = DIGEST_HEX },
     { "whole", SPEC_BOOL, .at = AT(whole) },
     { "file", SPEC_LIST, AT(file), AT(files), 0, MODEL_FILES, .item = &file_table },
@@ -288,6 +290,22 @@ static status check_steps(const char *name, const double *step, int steps, bool 
     return ST_OK;
 }
 
+static status check_static_heads(const struct model_spec *m)
+{
+    const struct kv_profile *const p = &m->profile;
+    double const most = (double)(UINT64_C(1) << KV_HEADS);
+
+    if (kv_rule_has_profile(m->rule) != (p->layers > 0))
+        return fail(ST_FORMAT, "static_heads: not what goes with the policy %s",
+                    kv_rule_name(m->rule));
+    for (int i = 0; i < p->layers; i++) {
+        double const v = p->static_heads[i];
+        if (!(v >= 0 && v < most) || v != (double)(uint64_t)v)
+            return fail(ST_FORMAT, "static_heads[%d]: not a set of up to %d heads", i, KV_HEADS);
+    }
+    return ST_OK;
+}
+
 static status check_model(const struct model_spec *m)
 {
     if (strcmp(m->family, card_family_name(CARD_WAN21_T2V)) != 0)
@@ -312,6 +330,7 @@ static status check_model(const struct model_spec *m)
         if (b ? !(m->key[i] >= b->least && m->key[i] <= b->most) : m->key[i] != 0)
             return fail(ST_FORMAT, "policy_keys: %s: out of range", kv_key_name((enum kv_key)i));
     }
+    TRY(check_static_heads(m));
     if (m->rule == KV_USUAL &&
         (m->attention_frames % m->frames_per_block || m->sink_frames % m->frames_per_block))
         return fail(ST_FORMAT, "attention_frames, sink_frames: not whole blocks");

@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
-const struct window_keys window_unsaid = { -1, -1, -1, -1, -1, -1, { NULL } };
+const struct window_keys window_unsaid = { -1, -1, -1, -1, -1, -1, NULL, { NULL } };
 
 #define AT(member) offsetof(struct window_keys, member)
 #define CHOICE(key, words, must)                                                                   \
@@ -31,10 +31,15 @@ const struct window_keys window_unsaid = { -1, -1, -1, -1, -1, -1, { NULL } };
       .type = FIELD_READ,                                                                          \
       .to = AT(key) + KV_KEY_##word * sizeof(const struct tree_node *),                            \
       .read = field_node },
+#define HEADS(key)                                                                                 \
+    {                                                                                              \
+        .name = #key, .type = FIELD_READ, .to = AT(key), .read = field_node                        \
+    }
 #define ROWS(must, rules)                                                                          \
     CHOICE(kind, KV_WINDOW_CHOICES, must), NUMBER(attention_frames, 1, must),                      \
         NUMBER(sink_frames, 0, must), CHOICE(sink_policy, "fixed", false),                         \
-        CHOICE(sink_positions, KV_SINK_CHOICES, false), CHOICE(policy, rules, false), KV_KEYS(KEY)
+        CHOICE(sink_positions, KV_SINK_CHOICES, false), CHOICE(policy, rules, false),              \
+        HEADS(static_heads), KV_KEYS(KEY)
 
 static const struct field card_fields[] = { ROWS(true, KV_NAMED_RULE_CHOICES) };
 static const struct field change_fields[] = { ROWS(false, KV_RULE_CHOICES) };
@@ -46,7 +51,6 @@ static const struct {
     const char *name, *why;
 } left_out[] = {
     { "lol", "how its jitter is drawn is not published" },
-    { "forcing-kv", "heads of one layer that attend to different keys" },
 };
 
 static status refuse_left_out(const struct tree_node *n)
@@ -130,9 +134,45 @@ static status take_key(const struct tree_node *n, enum kv_key k, struct card *c)
     return ST_OK;
 }
 
+/* A layer's heads, as a set. */
+static status take_heads(const struct tree_node *n, double *out)
+{
+    uint64_t heads = 0;
+
+    if (n->kind != TREE_LIST) return tree_refuse(n, "a list of heads, such as [1, 2]");
+    for (const struct tree_node *h = n->first; h; h = h->next) {
+        uint64_t head;
+        if (h->kind != TREE_SCALAR || !value_u64(h->text, &head) || head >= KV_HEADS)
+            return tree_refuse(h, "a whole number from 0 to 51");
+        heads |= UINT64_C(1) << head;
+    }
+    *out = (double)heads;
+    return ST_OK;
+}
+
+/* n NULL: as the card has it. map: of the window. */
+static status take_profile(const struct tree_node *map, const struct tree_node *n, struct card *c)
+{
+    struct kv_profile *const p = &c->profile;
+
+    if (n && !kv_rule_has_profile(c->rule))
+        return tree_fail_key(n, "static_heads is no key of the policy %s", kv_rule_name(c->rule));
+    if (kv_rule_has_profile(c->rule) && !n && !p->layers)
+        return tree_fail(map, "static_heads is missing: the policy %s needs it",
+                         kv_rule_name(c->rule));
+    if (!n) return ST_OK;
+    if (n->kind != TREE_LIST || !n->count || n->count > KV_LAYERS)
+        return tree_refuse(n, "a list of each layer's heads, 1 to 64 of them: [[], [1, 2]]");
+    *p = (struct kv_profile){ .layers = n->count };
+    for (const struct tree_node *l = n->first; l; l = l->next)
+        TRY(take_heads(l, &p->static_heads[l->index]));
+    return ST_OK;
+}
+
 static void take_rule(struct card *c, enum kv_rule rule)
 {
     if (rule != c->rule) kv_keys_usual(rule, c->key);
+    if (rule != c->rule) c->profile = (struct kv_profile){ 0 };
     c->rule = rule;
 }
 
@@ -144,6 +184,7 @@ static status take_rest(const struct tree_node *n, const struct window_keys *w, 
     if (w->sink_frames >= 0) c->sink_frames = w->sink_frames;
     if (w->sink_positions >= 0) c->sink = (enum kv_sink)(w->sink_positions + 1); /* no "usual" */
     for (int i = 0; i < KV_KEYS_COUNT; i++) TRY(take_key(w->key[i], (enum kv_key)i, c));
+    TRY(take_profile(n, w->static_heads, c));
     return check_window(n, c);
 }
 

@@ -38,6 +38,9 @@ void frames_add_walk(const struct kv_policy *p, int frames, int64_t from, int64_
 void frames_add_history(const struct kv_policy *p, const struct kv_pass *pass,
                         int64_t sink_position, struct kv_window *out);
 
+/* For chooses_from: the first block that does not fit into A beside its whole past. */
+int64_t frames_first_full(const struct kv_policy *p);
+
 /* The first frame behind the sink that such a history still has; <= 0: it has all. */
 int64_t frames_oldest(const struct kv_policy *p, int64_t block);
 

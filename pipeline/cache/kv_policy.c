@@ -29,6 +29,15 @@ static status check_keys(const struct kv_policy *p)
     return ST_OK;
 }
 
+static status check_heads(const struct kv_policy *p)
+{
+    bool const has = kv_rule_has_profile(p->rule);
+
+    if (p->profile.layers >= has && p->profile.layers <= (has ? KV_LAYERS : 0)) return ST_OK;
+    return fail(ST_ARG, "policy %s: static_heads of %d layers; %s", kv_rule_name(p->rule),
+                p->profile.layers, has ? "1 to 64 are allowed" : "it has no such key");
+}
+
 status kv_policy_check(const struct kv_policy *p)
 {
     const struct kv_policy_ops *const ops = kv_policy_ops(p);
@@ -40,12 +49,24 @@ status kv_policy_check(const struct kv_policy *p)
         return fail(ST_ARG, "policy %s: not in a %s window", kv_rule_name(p->rule),
                     kv_window_name(p->kind));
     TRY(check_keys(p));
+    TRY(check_heads(p));
     return ops->check(p);
 }
 
 bool kv_policy_joint(const struct kv_policy *p) { return kv_window_is_joint(p->kind); }
 
 bool kv_policy_chooses(const struct kv_policy *p) { return kv_policy_ops(p)->choose != NULL; }
+
+int64_t kv_policy_most_given(const struct kv_policy *p)
+{
+    const struct kv_policy_ops *const ops = kv_policy_ops(p);
+    return ops->choose ? ops->chooses_from(p) : INT64_MAX;
+}
+
+bool kv_policy_scores(const struct kv_policy *p)
+{
+    return kv_policy_chooses(p) || kv_policy_ops(p)->scores;
+}
 
 bool kv_policy_all_heads(const struct kv_policy *p)
 {

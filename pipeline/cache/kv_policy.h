@@ -26,12 +26,16 @@
  *   settle    on every rank, a layer's choice is there: rows move. At once where it was made, at
  *             the end of the tick elsewhere, so before anybody's next pass
  *
+ * A policy whose scores come from clean keys alone, which all ranks have to the bit, needs none of
+ * that: it chooses in enter, on the host and in one order of sums, each rank for itself.
+ *
  * For whoever rebuilds the cache from a clip's latents by its clean passes (given blocks,
  * a render that goes on after a stop): enter and observe run in these passes as in any others, so
  * averages and notes come out the same. Choices do not: they depend on queries at pure noise.
  * A policy with choices (kv_policy_chooses) has to have the choice of every block handed back to
  * settle: kv_state_choice has it, choice_count numbers, after each tick in which a block was in its
- * first pass. Without them such a policy refuses clips with given blocks.
+ * first pass. Without them such a policy takes no more given blocks than come before its first
+ * choice.
  */
 #ifndef KV_POLICY_H
 #define KV_POLICY_H
@@ -48,6 +52,7 @@ struct kv_policy {
     enum kv_sink sink;
     enum kv_rule rule;
     double key[KV_KEYS_COUNT]; /* the rule's own numbers (kv_policies.h): those it has */
+    struct kv_profile profile; /* of heads, for a rule that has them of two kinds */
 };
 
 enum kv_source {
@@ -61,6 +66,7 @@ struct kv_span {
     int frame, frames; /* part of the block, or of the kept rows: first frame and how many */
     int64_t position;  /* RoPE position of the first frame, in latent frames */
     int64_t rows;      /* KV_KEPT, frames 0: the first so many kept rows, turned already */
+    bool some_heads;   /* for the heads of the layer alone that are not static; no rolling window */
 };
 
 enum { KV_SPANS = 32 };
@@ -91,6 +97,7 @@ struct kv_pass {
 };
 
 struct kv_call;
+struct kv_state_shape;
 
 struct kv_policy_ops {
     /* Needs all heads of a layer in one place: no exchange by heads. NULL: no. */
@@ -99,6 +106,9 @@ struct kv_policy_ops {
     /* ST_ARG says which number does not fit and what is allowed. Levels, frames per block and the
      * rule's own keys, one by one, fit. */
     status (*check)(const struct kv_policy *p);
+
+    /* The same of what it is to be a state of, where that is known. NULL: anything fits. */
+    status (*fits)(const struct kv_policy *p, const struct kv_state_shape *shape);
 
     /* The keys of a pass, its own blocks included as the last spans: own is KV_WINDOW in a window
      * pass and KV_CLEAN in a clean one. *out is empty before. */
@@ -116,8 +126,10 @@ struct kv_policy_ops {
     int (*kept)(const struct kv_policy *p); /* frames' worth of rows of its own; NULL: none */
     bool wide;                              /* these are computed with in F32 */
 
-    /* Bytes of its state beside choice and note, for layers of so many tokens a frame. */
-    size_t (*state_bytes)(const struct kv_policy *p, int layers, int64_t tokens);
+    bool scores; /* enter chooses rows by scores */
+
+    /* Bytes of its state beside choice and note. */
+    size_t (*state_bytes)(const struct kv_policy *p, const struct kv_state_shape *shape);
     void (*reset)(struct kv_state *s); /* a clip begins; NULL: zeroes will do */
 
     /* Numbers of a layer's choice, for so many tokens a frame; layers that choose. NULL: it does
@@ -125,6 +137,7 @@ struct kv_policy_ops {
     int64_t (*choice_count)(const struct kv_policy *p, int64_t tokens);
     bool first_layer_chooses;                                 /* for all; else each for itself */
     bool (*chooses_now)(const struct kv_state *s, int layer); /* in the block's first pass */
+    int64_t (*chooses_from)(const struct kv_policy *p); /* the first block that it can do so in */
 
     /* Numbers of a layer's note, for rows of so many columns; NULL: as many. */
     int64_t (*note_count)(int64_t dim);
@@ -149,6 +162,9 @@ status kv_policy_check(const struct kv_policy *p) MUST_USE;
 bool kv_policy_joint(const struct kv_policy *p);
 
 bool kv_policy_chooses(const struct kv_policy *p);
+/* So many first blocks of a clip may be given. */
+int64_t kv_policy_most_given(const struct kv_policy *p);
+bool kv_policy_scores(const struct kv_policy *p); /* it chooses, when and where ever */
 bool kv_policy_all_heads(const struct kv_policy *p);
 int kv_policy_bank(const struct kv_policy *p); /* >= 1 */
 int kv_policy_kept(const struct kv_policy *p); /* frames' worth of rows */

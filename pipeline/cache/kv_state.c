@@ -17,6 +17,8 @@ status kv_state_open(struct kv_state *out, const struct kv_policy *p,
     int const layers = shape->layers;
     int64_t const tokens = shape->tokens, dim = shape->dim;
 
+    *out = (struct kv_state){ 0 };
+    if (ops->fits) TRY(ops->fits(p, shape));
     *out = (struct kv_state){
         .policy = *p, .layers = layers, .tokens = tokens, .dim = dim, .heads = shape->heads
     };
@@ -32,7 +34,7 @@ status kv_state_open(struct kv_state *out, const struct kv_policy *p,
         if (!out->note) return fail(ST_NOMEM, "cache: notes of %d layers", layers);
     }
     if (ops->state_bytes) {
-        out->own_bytes = ops->state_bytes(p, layers, tokens);
+        out->own_bytes = ops->state_bytes(p, shape);
         out->own = calloc(1, out->own_bytes + 1);
         if (!out->own) return fail(ST_NOMEM, "cache: %zu bytes of state", out->own_bytes);
     }

@@ -53,10 +53,10 @@ static struct deep_token *tokens_of(const struct kv_state *s, int layer)
     return (struct deep_token *)(void *)((struct deep_layer *)s->own + s->layers) + layer * most;
 }
 
-static size_t count_deep_bytes(const struct kv_policy *p, int layers, int64_t tokens)
+static size_t count_deep_bytes(const struct kv_policy *p, const struct kv_state_shape *shape)
 {
-    size_t const rows = (size_t)(chosen_frames(p) * tokens);
-    return (size_t)layers * (sizeof(struct deep_layer) + rows * sizeof(struct deep_token));
+    size_t const rows = (size_t)(chosen_frames(p) * shape->tokens);
+    return (size_t)shape->layers * (sizeof(struct deep_layer) + rows * sizeof(struct deep_token));
 }
 
 static void begin_clip(struct kv_state *s)
@@ -270,6 +270,7 @@ const struct kv_policy_ops policy_deep_forcing = {
     .reset = begin_clip,
     .choice_count = count_deep_choice,
     .chooses_now = deep_chooses,
+    .chooses_from = frames_first_full,
     .enter = plan_block,
     .observe = note_queries,
     .choose = choose_tokens,

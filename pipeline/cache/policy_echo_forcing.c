@@ -117,10 +117,11 @@ static int64_t count_echo_choice(const struct kv_policy *p, int64_t tokens)
 
 /* What was chosen last, of each layer; then how often each token of the ring was, by frame modulo
  * the ring. */
-static size_t count_echo_bytes(const struct kv_policy *p, int layers, int64_t tokens)
+static size_t count_echo_bytes(const struct kv_policy *p, const struct kv_state_shape *shape)
 {
-    size_t const chosen = (size_t)count_echo_choice(p, tokens) * sizeof(struct echo_token);
-    return (size_t)layers * (chosen + (size_t)(ring_frames(p) * tokens) * sizeof(int32_t));
+    size_t const chosen = (size_t)count_echo_choice(p, shape->tokens) * sizeof(struct echo_token);
+    return (size_t)shape->layers *
+           (chosen + (size_t)(ring_frames(p) * shape->tokens) * sizeof(int32_t));
 }
 
 static struct echo_token *echo_tokens_of(const struct kv_state *s, int layer)
@@ -418,6 +419,7 @@ const struct kv_policy_ops policy_echo_forcing = {
     .state_bytes = count_echo_bytes,
     .choice_count = count_echo_choice,
     .chooses_now = echo_chooses,
+    .chooses_from = frames_first_full,
     .note_count = count_note,
     .enter = forget_uses,
     .observe = calibrate_queries,

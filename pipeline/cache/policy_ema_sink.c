@@ -80,9 +80,9 @@ struct ema_sink {
     double frame[64]; /* an average of source frames, for who wants to look */
 };
 
-static size_t count_ema_bytes(const struct kv_policy *p, int layers, int64_t tokens)
+static size_t count_ema_bytes(const struct kv_policy *p, const struct kv_state_shape *shape)
 {
-    (void)p, (void)layers, (void)tokens;
+    (void)p, (void)shape;
     return sizeof(struct ema_sink);
 }
 

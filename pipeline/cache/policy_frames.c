@@ -43,6 +43,11 @@ void frames_add_walk(const struct kv_policy *p, int frames, int64_t from, int64_
     }
 }
 
+int64_t frames_first_full(const struct kv_policy *p)
+{
+    return p->attention_frames / p->frames_per_block;
+}
+
 int64_t frames_oldest(const struct kv_policy *p, int64_t block)
 {
     return (block + 1) * p->frames_per_block - p->attention_frames;

@@ -129,10 +129,9 @@ static status spread_mean(const struct kv_call *c)
 static bool is_adaptive(const struct kv_policy *p) { return p->key[KV_KEY_adaptive] != 0; }
 
 /* Of each place: its step b, in F32 on the host. */
-static size_t count_memory_bytes(const struct kv_policy *p, int layers, int64_t tokens)
+static size_t count_memory_bytes(const struct kv_policy *p, const struct kv_state_shape *shape)
 {
-    (void)layers;
-    return is_adaptive(p) ? (size_t)tokens * sizeof(float) : 0;
+    return is_adaptive(p) ? (size_t)shape->tokens * sizeof(float) : 0;
 }
 
 /* out = x a + y b, a frame's. */

@@ -125,9 +125,9 @@ static int find_relax_lookback(const struct kv_policy *p, int stage, bool given)
 
 /* ---- the choice -------------------------------------------------------------------------- */
 
-static size_t count_relax_bytes(const struct kv_policy *p, int layers, int64_t tokens)
+static size_t count_relax_bytes(const struct kv_policy *p, const struct kv_state_shape *shape)
 {
-    (void)p, (void)layers, (void)tokens;
+    (void)p, (void)shape;
     return sizeof(struct relax_history);
 }
 
@@ -141,6 +141,11 @@ static bool relax_chooses(const struct kv_state *s, int layer)
 {
     (void)layer;
     return middle_of(&s->policy, s->block).frames > 0;
+}
+
+static int64_t first_with_middle(const struct kv_policy *p)
+{
+    return (p->sink_frames + tail_frames(p) + 1) / p->frames_per_block + 1;
 }
 
 static status forget_history(const struct kv_call *c, int64_t block)
@@ -258,6 +263,7 @@ const struct kv_policy_ops policy_relax_forcing = {
     .choice_count = count_relax_choice,
     .first_layer_chooses = true,
     .chooses_now = relax_chooses,
+    .chooses_from = first_with_middle,
     .enter = forget_history,
     .choose = choose_history,
     .settle = take_history,

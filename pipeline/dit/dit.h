@@ -136,6 +136,7 @@ struct dit_attend {
     const struct dit_keys *keys;
     const struct attn_partial *before; /* or NULL */
     struct attn_partial *part;         /* room beside `before` */
+    const struct tensor *bias;         /* [as part->lse] F32, added to it; or NULL */
     struct tensor *out;                /* [as q] act */
 };
 status dit_attend(const struct dit *d, struct kern_ctx *ctx, const struct dit_attend *p) MUST_USE;

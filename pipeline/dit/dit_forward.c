@@ -236,6 +236,10 @@ status dit_attend(const struct dit *d, struct kern_ctx *ctx, const struct dit_at
                                                       .segment_count = p->keys->count,
                                                       .out = p->out });
     TRY(dit_attend_part(d, ctx, p->q, p->keys, p->part));
+    if (p->bias)
+        TRY(kern_axpby(
+            ctx, &(struct kern_axpby){
+                     .x = &p->part->lse, .y = p->bias, .out = &p->part->lse, .a = 1, .b = 1 }));
     return kern_merge(ctx, &(struct kern_merge){ .a = &p->before->x,
                                                  .a_lse = &p->before->lse,
                                                  .b = &p->part->x,

@@ -90,6 +90,7 @@ static void copy_model(struct clip_provenance *a, const struct group *t)
                 a->about.policy_value[a->about.policy_keys++] = m->key[i];
             }
     }
+    if (m->profile.layers) a->about.heads = &m->profile;
     if (m->sink) a->about.sink_positions = kv_sink_name(m->sink);
 }
 

@@ -82,6 +82,13 @@ static status reserve_given(const struct start_reader *r, struct live_clip *c, i
             "%s: found %lld latent frames; allowed: whole blocks of %d, fewer than the clip's "
             "%lld blocks",
             c->spec.start.file, (long long)frames, block, (long long)c->spec.blocks);
+    if (frames / block > kv_policy_most_given(&g->policy))
+        return fail(
+            ST_FORMAT,
+            "%s: found %lld blocks; allowed: up to %lld, for the policy %s chooses as later "
+            "ones are made",
+            c->spec.start.file, (long long)(frames / block),
+            (long long)kv_policy_most_given(&g->policy), kv_rule_name(g->policy.rule));
     c->given = malloc((size_t)frames * (size_t)count * sizeof *c->given);
     if (!c->given) return fail(ST_NOMEM, "%lld given frames", (long long)frames);
     c->given_blocks = frames / block;

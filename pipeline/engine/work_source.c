@@ -56,7 +56,7 @@ static bool same_window(const struct model_spec *a, const struct model_spec *b)
         return false;
     for (int i = 0; i < KV_KEYS_COUNT; i++)
         if (a->key[i] != b->key[i]) return false;
-    return true;
+    return kv_profile_same(&a->profile, &b->profile);
 }
 
 static bool same_model(const struct model_spec *a, const struct model_spec *b)

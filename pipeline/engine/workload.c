@@ -25,6 +25,7 @@ status card_line_read(struct card_line *out, const struct model_spec *m)
         .sink_frames = m->sink_frames,
         .sink = m->sink,
         .rule = m->rule,
+        .profile = m->profile,
     };
     memcpy(out->policy.key, m->key, sizeof out->policy.key); /* zeroes without any */
     TRY(kv_policy_check(&out->policy));

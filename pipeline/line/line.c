@@ -98,6 +98,7 @@ status line_open(struct line **out, const struct line_config *c)
     TRY_OUT(upload_side_angles(l, &l->col, 1));
     TRY_OUT(upload_side_angles(l, &l->row_back, -1));
     TRY_OUT(upload_side_angles(l, &l->col_back, -1));
+    TRY_OUT(line_upload_some_heads(l));
     *out = l;
     l = NULL; /* handed over */
 out:

@@ -4,7 +4,8 @@
  * A noise stage's keys are cut into two sets, and the two results merged by their log-sum-exps:
  *   local   this rank has them without this layer's exchange
  *   remote  the rest; they come while attention over the local ones runs
- * The clean stage needs nobody: all its keys are local.
+ * The clean stage needs nobody: all its keys are local. Keys for some heads of a layer alone are a
+ * set apart, and local too (line_some_heads.c).
  *
  * Why a clip is the same to the bit for any number of ranks in strict mode: floating-point sums
  * depend on how they are cut, so the cut must not depend on where ranks are. Strict therefore does
@@ -20,7 +21,7 @@
  */
 #include "pipeline/line/line_internal.h"
 
-enum key_locality { LOCAL, REMOTE };
+enum key_locality { LOCAL, REMOTE, SOME_HEADS };
 
 /* The stage that makes a span's keys in this tick: blocks grow older by one
  * per stage. -1: none, they are from before. */
@@ -56,6 +57,7 @@ static enum key_locality locality_of(const struct line *l, int stage, const stru
 {
     int const maker = maker_of(l, stage, s);
 
+    if (s->some_heads) return SOME_HEADS;
     if (stage == l->levels || maker < 0) return LOCAL;
     if (l->c.mode.determinism == LINE_STRICT) return maker == stage ? LOCAL : REMOTE;
     return maker >= l->attn_stages.first && maker < l->attn_stages.end ? LOCAL : REMOTE;
@@ -66,12 +68,12 @@ static const struct kv_window *keys_of(const struct line *l, int stage)
     return &l->stage[line_first_of_window(l, stage)].keys;
 }
 
-static bool has_remote(const struct line *l, int stage)
+static bool has_keys(const struct line *l, int stage, enum key_locality which)
 {
     const struct kv_window *const keys = keys_of(l, stage);
 
     for (int i = 0; i < keys->count; i++)
-        if (locality_of(l, stage, &keys->span[i]) == REMOTE) return true;
+        if (locality_of(l, stage, &keys->span[i]) == which) return true;
     return false;
 }
 
@@ -130,23 +132,27 @@ static status attend_span(struct line *l, struct line_span s, int layer, enum ke
     struct tensor h = l->exchange->attn_target(l, s);
     struct dit_attend a = { .q = &q, .out = &h };
     struct attn_partial local, remote;
-    struct dit_keys keys;
+    struct dit_keys keys, theirs;
 
     TRY(list_keys(l, s.first, layer, which, &keys));
     a.keys = &keys;
-    if (has_remote(l, s.first)) {
+    if (has_keys(l, s.first, REMOTE)) {
         local = attn_partial_rows(&l->local, (s.first - l->attn_stages.first) * l->tokens, rows);
         if (which == LOCAL) return dit_attend_part(l->c.model, l->c.ctx, &q, &keys, &local);
         remote = attn_partial_rows(&l->remote, line_scratch_row(l, s.first), rows);
         a.before = &local;
         a.part = &remote;
     }
+    if (has_keys(l, s.first, SOME_HEADS)) {
+        TRY(list_keys(l, s.first, layer, SOME_HEADS, &theirs));
+        return line_attend_some_heads(l, layer, &q, &keys, &theirs, &h);
+    }
     return dit_attend(l->c.model, l->c.ctx, &a);
 }
 
 static bool waits_for_remote(const struct line *l, struct line_span run)
 {
-    return run.first < l->levels && has_remote(l, run.first);
+    return run.first < l->levels && has_keys(l, run.first, REMOTE);
 }
 
 /* The clean pass first: it is over before l->keys fills with keys of a window. */

@@ -9,6 +9,7 @@
  *   line_forward.c         one tick's pass, written once
  *   line_schedule.c        who joins, who stands where in this tick
  *   line_attend.c          attention before and after keys of other ranks come
+ *   line_some_heads.c      keys for some heads of a layer alone
  *   line_policy.c          what a policy that remembers is asked, and what ranks tell each other
  *   line_layout.c          memory
  *   line_exchange_*.c      rows of struct line_exchange_ops, and the wire's 8 bits
@@ -119,6 +120,11 @@ struct line {
         struct tensor scale; /* [2 * n] F32 of each */
     } wire;
     struct line_heads heads;
+
+    struct line_some_heads {
+        struct tensor table, zeros; /* [layers, heads], [tokens] F32 */
+        struct tensor bias;         /* [tokens, heads] F32: of the layer at hand */
+    } some_heads;                   /* where the policy has a profile of heads */
 
     struct line_recache_kept {
         struct tensor latent; /* of the last clean blocks, as `in` each: block b at b modulo them */
@@ -303,6 +309,18 @@ status line_denoise(struct line *l, struct line_span noise) MUST_USE;
  * without these are through after the first. */
 status line_attend_local(struct line *l, int layer) MUST_USE;
 status line_attend_remote(struct line *l, int layer) MUST_USE;
+
+/* ---- line_some_heads.c ------------------------------------------------------------------- */
+
+/* Where they and the partials lie; the table, once there is memory. Nothing to do for policies
+ * without a profile. */
+status line_place_some_heads(struct line *l, struct arena *a) MUST_USE;
+status line_upload_some_heads(struct line *l) MUST_USE;
+
+/* A block's q over `all`, and over `theirs` for the heads that are not static; to `out`. */
+status line_attend_some_heads(struct line *l, int layer, const struct tensor *q,
+                              const struct dit_keys *all, const struct dit_keys *theirs,
+                              struct tensor *out) MUST_USE;
 
 /* ---- line_policy.c ----------------------------------------------------------------------- */
 

@@ -112,6 +112,7 @@ static status layout_scratch(struct line *l, struct arena *a)
                      DIMS(l->c.policy.attention_frames * per_frame, l->attn_shape.dim)));
     TRY(layout_angles(l, a));
     for (int i = 0; i < COUNT_OF(latents); i++) TRY(place_latents(l, latents[i], own_noise(l), a));
+    TRY(line_place_some_heads(l, a));
     return layout_partials(l, a);
 }
 

@@ -95,14 +95,18 @@ static int64_t entering_window(const struct line *l)
 }
 
 /* A given block comes alone, but for the last of a clip that goes on: the window behind it is there
- * in the same tick, and moves on in it too. */
+ * in the same tick, and moves on in it too. It enters as other blocks do, before it has a place in
+ * the cache: ranks of noise stages have none to spare. */
 status line_enter_policy(struct line *l)
 {
     struct kv_call const c = call_of(l, 0, NULL);
     bool const given = timeline_given(&l->timeline, l->tick);
     int clip;
 
-    if (given) TRY(kv_enter(&c, l->place[l->levels].block));
+    if (given) {
+        TRY(kv_enter(&c, l->place[l->levels].block));
+        kv_cache_put(&l->cache, l->place[l->levels].block);
+    }
     if (given && !timeline_resumes(&l->timeline, l->tick, &clip)) return ST_OK;
     return kv_enter(&c, entering_window(l));
 }

@@ -95,6 +95,7 @@ static bool has_usual_past(const struct line *l, const struct timeline_entry *e)
 
 static status admit_entry(struct line *l, int64_t i)
 {
+    int64_t const most = kv_policy_most_given(&l->c.policy);
     struct timeline_entry e;
 
     if (l->listed >= 0) e = l->list[i];
@@ -107,9 +108,12 @@ static status admit_entry(struct line *l, int64_t i)
         return fail(ST_ARG, "line: clip %d goes on; this line takes none that does", e.clip);
     if (e.clean && ((!l->c.given && !has_usual_past(l, &e)) || !l->io->given))
         return fail(ST_ARG, "line: clip %d has given blocks; this line takes none", e.clip);
-    if (e.clean && kv_policy_chooses(&l->c.policy))
-        return fail(ST_ARG, "line: clip %d has given blocks; policy %s chooses as blocks are made",
-                    e.clip, kv_rule_name(l->c.policy.rule));
+    if (e.clean > most)
+        return fail(
+            ST_ARG,
+            "line: clip %d has %lld given blocks; policy %s chooses as later ones are made: "
+            "up to %lld are allowed",
+            e.clip, (long long)e.clean, kv_rule_name(l->c.policy.rule), (long long)most);
     return timeline_admit(&l->timeline, l->tick, &e);
 }
 
@@ -139,8 +143,9 @@ status line_cross_boundary(struct line *l)
 
 /* ---- who stands where ------------------------------------------------------------------- */
 
-/* The block that passes the clean stage gets its place in the cache on every rank. Block 0 comes
- * first, and by then nobody reads what a clip before has left. */
+/* The block that passes the clean stage gets its place in the cache on every rank, a given one once
+ * the policy has seen what stood there (line_enter_policy). Block 0 comes first, and by then nobody
+ * reads what a clip before has left. */
 static void admit_clean(struct line *l)
 {
     struct place const clean = l->place[l->levels];
@@ -150,7 +155,7 @@ static void admit_clean(struct line *l)
         kv_cache_reset(&l->cache);
         kv_state_reset(&l->state);
     }
-    kv_cache_put(&l->cache, clean.block);
+    if (!timeline_given(&l->timeline, l->tick)) kv_cache_put(&l->cache, clean.block);
 }
 
 /* How far each block has come, and what the model is told of it. */

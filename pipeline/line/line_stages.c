@@ -5,7 +5,8 @@
 static bool same_span(const struct kv_span *a, const struct kv_span *b)
 {
     return a->source == b->source && a->block == b->block && a->frame == b->frame &&
-           a->frames == b->frames && a->position == b->position && a->rows == b->rows;
+           a->frames == b->frames && a->position == b->position && a->rows == b->rows &&
+           a->some_heads == b->some_heads;
 }
 
 static bool same_keys(const struct kv_window *a, const struct kv_window *b)

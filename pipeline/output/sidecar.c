@@ -233,6 +233,19 @@ static void put_start(struct object o, const struct sidecar_info *a)
     put_int(start, "blocks", a->start_blocks);
 }
 
+/* Of each layer the static ones, as a card has them. */
+static void put_heads(struct object o, const struct kv_profile *p)
+{
+    json_t *const layers = put_list(o, "static_heads");
+
+    for (int i = 0; i < p->layers; i++) {
+        json_t *heads = json_array();
+        for (int h = 0; h < KV_HEADS; h++)
+            if (kv_head_is_static(p, i, h)) json_add(&heads, json_integer(h));
+        append_json(o, "static_heads", layers, heads);
+    }
+}
+
 static void put_generation(struct object root, const struct sidecar_info *a)
 {
     struct object const o = put_object(root, "generation");
@@ -259,6 +272,7 @@ static void put_generation(struct object root, const struct sidecar_info *a)
     if (a->sink_positions) put_string(o, "sink_positions", a->sink_positions);
     if (a->policy) put_string(o, "policy", a->policy);
     for (int i = 0; i < a->policy_keys; i++) put_real(o, a->policy_key[i], a->policy_value[i]);
+    if (a->heads) put_heads(o, a->heads);
     put_pairs(o, "values", a->values);
     put_loras(o, a);
 }

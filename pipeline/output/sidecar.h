@@ -8,6 +8,7 @@
 #ifndef SIDECAR_H
 #define SIDECAR_H
 
+#include "base/kv_policies.h"
 #include "pipeline/output/av/video.h"
 #include "pipeline/output/quality.h"
 
@@ -68,8 +69,9 @@ struct sidecar_info {
     const char *policy_key[SIDECAR_POLICY_KEYS];         /* its numbers */
     double policy_value[SIDECAR_POLICY_KEYS];
     int policy_keys;
-    struct sidecar_pairs numerics; /* that the job asks for */
-    struct sidecar_pairs values;   /* of the sweep's axes */
+    const struct kv_profile *heads; /* of the policy; NULL: none */
+    struct sidecar_pairs numerics;  /* that the job asks for */
+    struct sidecar_pairs values;    /* of the sweep's axes */
     const struct sidecar_lora *lora;
     int loras;
 

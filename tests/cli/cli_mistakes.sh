@@ -44,6 +44,9 @@ fewer-candidates|relax-forcing|s/"candidates": 4/"candidates": 3/
 ring-short|echo-forcing|s/"history_frames": 21/"history_frames": 18/
 no-gate|echo-forcing|s/"gate": 3.0/"gate": null/
 no-magnitudes|echo-forcing|s/"amplitude_term": true/"amplitude_term": false/
+chunks-larger|forcing-kv|s/"chunks_per_frame": 6/"chunks_per_frame": 3/
+split-later|forcing-kv|s/"first_split_block": 2/"first_split_block": 3/
+other-head|forcing-kv|s/^   0$/   3/
 fewer-distances|echo-forcing|/^ *8,$/d; s/^\( *\)4,$/\14/; /^ *16$/d
 TABLE
 

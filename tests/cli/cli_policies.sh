@@ -33,6 +33,7 @@ memrope attention_frames: 12, sink_frames: 3, policy: memrope
 adaptive attention_frames: 12, sink_frames: 3, policy: memrope, adaptive: 1
 relax-forcing attention_frames: 7, sink_frames: 2, policy: relax-forcing, reservoir_frames: 12
 echo-forcing attention_frames: 12, sink_frames: 3, policy: echo-forcing, history_frames: 9, calibration_frames: 9
+forcing-kv attention_frames: 6, sink_frames: 1, policy: forcing-kv, static_heads: [[], [1]]
 TABLE
 # A window without a policy, with a recache at block 4 of 6.
 while read -r name window; do
@@ -49,7 +50,7 @@ jobs=$(printf '%s.yaml ' $names)
 for ranks in 1 3 5; do
     rm -rf out
     # shellcheck disable=SC2086 # the same
-    expect 0 'render: 12 clips made' render $jobs --ranks $ranks --ranks-per-line $ranks
+    expect 0 'render: 13 clips made' render $jobs --ranks $ranks --ranks-per-line $ranks
     for name in $names; do
         [ $ranks -gt 1 ] || cp "out/$name/l.safetensors" "$name.1"
         cmp -s "$name.1" "out/$name/l.safetensors" || wrong "$name: other bits on $ranks ranks"
@@ -100,7 +101,7 @@ expect 2 'goes by all heads of a layer together' render adaptive.yaml --ranks 2 
 frame=$((2 * 12 * 128 * 2 * 2))
 while read -r frames name window; do
     with_window "$name" "$window"
-    clip "$name" 60s
+    clip "$name" 1800s
     "$rollmill" plan "$name.yaml" --topo 'cpu:1 threads:1' --ranks 1 --json >plan.json 2>err.txt || wrong "$name: $(cat err.txt)"
     cache=$(sed -n 's/.*"cache": \([0-9]*\),.*/\1/p' plan.json | head -n 1)
     [ "$cache" = $((frames * frame)) ] || wrong "$name: a cache of $cache bytes, wanted $frames frames of $frame"
@@ -114,6 +115,7 @@ done <<'TABLE'
 9 infinity-rope kind: block, attention_frames: 6, sink_frames: 1, policy: infinity-rope
 21 memrope kind: block, attention_frames: 12, sink_frames: 3, policy: memrope
 123 relax-forcing kind: block, attention_frames: 7, sink_frames: 2, policy: relax-forcing
+10 forcing-kv kind: block, attention_frames: 6, sink_frames: 1, policy: forcing-kv, static_heads: [[], [1]]
 39 echo-forcing kind: block, attention_frames: 21, sink_frames: 12, policy: echo-forcing
 TABLE
 exit $fail

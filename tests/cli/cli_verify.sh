@@ -55,7 +55,7 @@ for case in framewise-1-step:5 framewise-image:5 causvid-continue:4; do
 done
 
 # Every policy: the same bits for any ranks, and all alike in what they attend to.
-for case in longlive-switch-relative deep-forcing-limit ema-sink rolling-sink infinity-rope memrope-adaptive relax-forcing echo-forcing; do
+for case in longlive-switch-relative deep-forcing-limit ema-sink rolling-sink infinity-rope memrope-adaptive relax-forcing echo-forcing forcing-kv; do
     for ranks in 1 2 3 4 5; do
         expect 0 --ranks $ranks --out "$tmp/$case-$ranks" tests/golden/$case
         cmp "$tmp/$case-1" "$tmp/$case-$ranks" || { echo "$case: other bits with $ranks ranks" && fail=1; }

@@ -119,13 +119,15 @@ static status clips(struct comm *world, const struct clip_fixture_model *m, int 
     TRY_OUT(queue_of(&over_nccl, m, kind));
     TRY_OUT(queue_of(&over_mpi, m, kind));
     over_nccl.fixture->mode = mode;
+    if (!clip_fixture_by_heads(over_nccl.fixture->policy, world->size))
+        over_nccl.fixture->mode.exchange = LINE_BLOCKS;
     over_mpi.fixture->mode.wire = mode.wire;
     TRY_OUT(nccl_open(&c, world, m));
     st = clip_fixture_run(over_nccl.fixture, c);
     if (st != ST_OK && st != ST_PEER) comm_abort(c);
     nccl_end(&c, m);
     TRY_OUT(st);
-    TRY_OUT(check_gathered(world, m, mode, standin_nccl_gatherings() - before));
+    TRY_OUT(check_gathered(world, m, over_nccl.fixture->mode, standin_nccl_gatherings() - before));
     TRY_OUT(clip_fixture_run(over_mpi.fixture, world));
     TRY_OUT(compare(over_nccl.fixture, over_mpi.fixture));
 out:
@@ -134,13 +136,11 @@ out:
     return st;
 }
 
-/* What is the same to the bit as by blocks: heads where they divide, in 8 bits or not. */
-static struct line_mode mode_of(const struct comm *world, bool heads, bool fp8)
+/* What is the same to the bit as by blocks: heads where it may be, in 8 bits or not. */
+static struct line_mode mode_of(bool heads, bool fp8)
 {
     return (struct line_mode){ .wire = fp8 ? LINE_FP8 : LINE_ACT,
-                               .exchange = heads && FIXTURE_HEADS % world->size == 0
-                                               ? LINE_HEADS
-                                               : LINE_BLOCKS };
+                               .exchange = heads ? LINE_HEADS : LINE_BLOCKS };
 }
 
 /* ---- what is run ---------------------------------------------------------------------- */
@@ -151,7 +151,7 @@ static status all_clips(struct comm *world, const char *backend, int kinds)
     status st = clip_fixture_model_open_on(&model, kern_backend_find(backend), world->rank);
 
     for (int i = 0; i < 2 * kinds && st == ST_OK; i++)
-        st = clips(world, &model, i / 2, mode_of(world, i % 2, i % 2));
+        st = clips(world, &model, i / 2, mode_of(i % 2, i % 2));
     clip_fixture_model_close(&model);
     return st;
 }
@@ -183,7 +183,7 @@ static status stress(struct comm *world, const struct harness *harness)
         st = rng_below(&rng, 3) ? life(world, seed, 4) : contract(world, seed);
         if (st == ST_OK && i % 4 == 0 && world->size <= FIXTURE_RANKS)
             st = clips(world, &model, rng_below(&rng, FIXTURE_KINDS),
-                       mode_of(world, rng_below(&rng, 2), rng_below(&rng, 2)));
+                       mode_of(rng_below(&rng, 2), rng_below(&rng, 2)));
     }
     clip_fixture_model_close(&model);
     return st;

@@ -1,7 +1,9 @@
-/* fuzz_shards.c - any bytes as an index of shards, two of which lie beside it. */
+/* fuzz_shards.c - any bytes as an index of shards, two of which lie beside it, and as the other
+ * JSON beside weights, config.json. */
 #include "tests/fuzz/fuzz.h"
 
 #include "base/file.h"
+#include "pipeline/dit/dit.h"
 #include "pipeline/weights/tensor_file.h"
 #include "pipeline/weights/weights.h"
 
@@ -43,6 +45,14 @@ static void open_all(const char *path)
     weights_close(&w);
 }
 
+static void read_shape(const char *path)
+{
+    struct dit_shape s;
+
+    if (dit_shape_read(&s, path) != ST_OK) return;
+    if (s.dim < 1 || s.layers < 1 || s.heads < 1 || s.dim % s.heads || !(s.eps > 0)) abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (!dir[0]) make_folder();
@@ -50,6 +60,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!f || fwrite(data, 1, size, f) != size || fclose(f)) abort();
     open_all(index_path);
     open_all(dir); /* which stands for its one index */
+    read_shape(index_path);
     error_clear();
     return 0;
 }

@@ -91,11 +91,27 @@ static void other_sinks(void **state)
         struct kv_policy policy;
         int usual;
     } cases[] = {
-        { { WINDOW_ROLLING, 5, FIXTURE_FRAMES, 21, 0, KV_SINK_USUAL, KV_USUAL, { 0 } },
+        { { WINDOW_ROLLING, 5, FIXTURE_FRAMES, 21, 0, KV_SINK_USUAL, KV_USUAL, { 0 }, { 0 } },
           FIXTURE_ROLLING },
-        { { WINDOW_ROLLING, 5, FIXTURE_FRAMES, 21, FIXTURE_FRAMES, KV_SINK_FIXED, KV_USUAL, { 0 } },
+        { { WINDOW_ROLLING,
+            5,
+            FIXTURE_FRAMES,
+            21,
+            FIXTURE_FRAMES,
+            KV_SINK_FIXED,
+            KV_USUAL,
+            { 0 },
+            { 0 } },
           FIXTURE_ROLLING },
-        { { WINDOW_BLOCK, 5, FIXTURE_FRAMES, 12, FIXTURE_FRAMES, KV_SINK_MOVING, KV_USUAL, { 0 } },
+        { { WINDOW_BLOCK,
+            5,
+            FIXTURE_FRAMES,
+            12,
+            FIXTURE_FRAMES,
+            KV_SINK_MOVING,
+            KV_USUAL,
+            { 0 },
+            { 0 } },
           FIXTURE_BLOCK12 },
     };
     int64_t const blocks[] = { 9, 2 };
@@ -161,7 +177,8 @@ static void by_heads(void **state)
             struct clip_fixture *const one =
                 queue_of(policy, (struct line_mode){ .wire = wire }, 1);
             for (int ranks = 1; ranks <= FIXTURE_RANKS; ranks++)
-                if (FIXTURE_HEADS % ranks == 0) same_queue(queue_of(policy, heads, ranks), one);
+                if (clip_fixture_by_heads(policy, ranks))
+                    same_queue(queue_of(policy, heads, ranks), one);
             free(one);
         }
 }
@@ -315,6 +332,70 @@ static void given_blocks(void **state)
     }
 }
 
+/* A whole clip, and the same from so many given blocks on. */
+static void goes_on_alike(const struct kv_policy *p, int given)
+{
+    int64_t const blocks = 9;
+    struct clip_fixture *const whole = clip_fixture_of(p, 1, &blocks, 7);
+
+    whole->change[0] = 3;
+    ok(render(whole, 1));
+    for (int ranks = 1; ranks <= FIXTURE_RANKS; ranks += 2) {
+        struct clip_fixture *const s = continued(p, whole, given, ranks);
+        ok(clip_fixture_same(s, 1, whole, 0, blocks));
+        free(s);
+    }
+    free(whole);
+}
+
+static void refuses_given(const struct kv_policy *p, int given)
+{
+    int64_t const blocks = 9;
+    struct clip_fixture *const none = clip_fixture_of(p, 1, &blocks, 7);
+    struct clip_fixture *const s = clip_fixture_of(p, 1, &blocks, 7);
+
+    clip_fixture_give(s, 0, given, none, 0);
+    assert_int_equal(render(s, 2), ST_ARG);
+    assert_non_null(strstr(error_last()->msg, "chooses as later ones are made"));
+    free(s);
+    free(none);
+}
+
+/* Policies that choose as blocks are made take those before the first choice, and then make the
+ * same ones; one more is refused. Those that average what leaves, or walk, take any. */
+static void given_to_policies(void **state)
+{
+    static const struct {
+        int attention_frames, sink_frames;
+        enum kv_rule rule;
+        enum kv_key key;
+        double value;
+        int given;
+    } cases[] = {
+        { 12, 3, KV_DEEP_FORCING, KV_KEY_budget_frames, 9, 4 },
+        { 12, 3, KV_ECHO_FORCING, KV_KEY_calibration_frames, 9, 4 },
+        { 7, 2, KV_RELAX_FORCING, KV_KEY_reservoir_frames, 12, 2 },
+        { 9, 3, KV_EMA_SINK, KV_KEY_ema_alpha, 0.5, 6 },
+        { 12, 3, KV_MEMROPE, KV_KEY_alpha_long, 0.5, 6 },
+        { 9, 0, KV_ROLLING_SINK, KV_KEY_replay_frames, 6, 6 },
+    };
+
+    (void)state;
+    for (int i = 0; i < COUNT_OF(cases); i++) {
+        struct kv_policy p = { .kind = WINDOW_BLOCK,
+                               .levels = 5,
+                               .frames_per_block = FIXTURE_FRAMES,
+                               .attention_frames = cases[i].attention_frames,
+                               .sink_frames = cases[i].sink_frames,
+                               .rule = cases[i].rule };
+        kv_keys_usual(p.rule, p.key);
+        p.key[cases[i].key] = cases[i].value;
+        if (p.rule == KV_ECHO_FORCING) p.key[KV_KEY_history_frames] = 9;
+        goes_on_alike(&p, cases[i].given);
+        if (kv_policy_chooses(&p)) refuses_given(&p, cases[i].given + 1);
+    }
+}
+
 /* What the line keeps of a window behind so many blocks is alike. */
 static void same_windows(const struct clip_fixture *a, const struct clip_fixture *b, int from)
 {
@@ -327,38 +408,51 @@ static void same_windows(const struct clip_fixture *a, const struct clip_fixture
 
 /* Left behind a checkpoint at any block and gone on with on any ranks, between two other clips: the
  * same latents to the bit, and the same checkpoints from there on. */
+static void goes_on_with(const struct kv_policy *policy)
+{
+    bool const joint = policy->kind != WINDOW_BLOCK;
+    int64_t const length = joint ? 11 : 6, blocks[] = { 2, length, 3 };
+    struct clip_fixture *const whole = clip_fixture_of(policy, 1, &length, 7);
+
+    whole->change[0] = 3;
+    whole->every = 1;
+    ok(render(whole, 1));
+    for (int ranks = 1; ranks <= FIXTURE_RANKS; ranks++)
+        for (int at = 1 + ranks % 4; at < length; at += 4) {
+            struct clip_fixture *const s = clip_fixture_of(policy, 3, blocks, 6);
+            assert_int_equal(whole->kept[at], !joint ? 0
+                                              : length - at < policy->levels - 1
+                                                  ? length - at
+                                                  : policy->levels - 1);
+            for (int c = 0; c < 3; c++) s->change[c] = 3;
+            s->every = 1;
+            s->kept_clip = 1;
+            s->goes_on = joint;
+            clip_fixture_give(s, 1, at, whole, 0);
+            ok(render(s, ranks));
+            assert_int_equal(s->done[1], length - at);
+            ok(clip_fixture_same(s, 1, whole, 0, length));
+            same_windows(s, whole, at + 1);
+            free(s);
+        }
+    free(whole);
+}
+
 static void goes_on_from_checkpoints(void **state)
 {
-    (void)state;
-    for (int kind = 0; kind < FIXTURE_KINDS; kind++) {
-        const struct kv_policy *const policy = &clip_fixture_policy[kind];
-        bool const joint = policy->kind != WINDOW_BLOCK;
-        int64_t const length = joint ? 11 : 6, blocks[] = { 2, length, 3 };
-        struct clip_fixture *const whole = clip_fixture_of(policy, 1, &length, 7);
+    static const struct kv_policy averaged = { WINDOW_ROLLING,
+                                               5,
+                                               FIXTURE_FRAMES,
+                                               21,
+                                               3,
+                                               KV_SINK_USUAL,
+                                               KV_EMA_SINK,
+                                               { [KV_KEY_ema_alpha] = 0.5 },
+                                               { 0 } };
 
-        whole->change[0] = 3;
-        whole->every = 1;
-        ok(render(whole, 1));
-        for (int ranks = 1; ranks <= FIXTURE_RANKS; ranks++)
-            for (int at = 1 + ranks % 4; at < length; at += 4) {
-                struct clip_fixture *const s = clip_fixture_of(policy, 3, blocks, 6);
-                assert_int_equal(whole->kept[at], !joint ? 0
-                                                  : length - at < policy->levels - 1
-                                                      ? length - at
-                                                      : policy->levels - 1);
-                for (int c = 0; c < 3; c++) s->change[c] = 3;
-                s->every = 1;
-                s->kept_clip = 1;
-                s->goes_on = joint;
-                clip_fixture_give(s, 1, at, whole, 0);
-                ok(render(s, ranks));
-                assert_int_equal(s->done[1], length - at);
-                ok(clip_fixture_same(s, 1, whole, 0, length));
-                same_windows(s, whole, at + 1);
-                free(s);
-            }
-        free(whole);
-    }
+    (void)state;
+    for (int kind = 0; kind < FIXTURE_KINDS; kind++) goes_on_with(&clip_fixture_policy[kind]);
+    goes_on_with(&averaged);
 }
 
 /* What a line cannot take is refused, on all ranks, and by name. */
@@ -565,6 +659,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(joining_equals_alone),
         cmocka_unit_test(cut_equals_shorter),
         cmocka_unit_test(given_blocks),
+        cmocka_unit_test(given_to_policies),
         cmocka_unit_test(goes_on_from_checkpoints),
         cmocka_unit_test(refused_entries),
         cmocka_unit_test(prefix_of_a_longer_clip),

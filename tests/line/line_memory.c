@@ -2,6 +2,8 @@
  * line_memory.c - a clip takes as much memory however long it is, with every policy: what the line
  * has allocated is counted (--wrap) after each finished block, and long after every rule is in
  * its steady form there is not a byte more.
+ *
+ *   line_memory [BLOCKS]      so many, 90; a clip of half an hour has 2400
  */
 #include "tests/support/unit.h"
 
@@ -9,8 +11,9 @@
 
 #include <malloc.h>
 
-enum { EARLY = 30, BLOCKS = 90, LEVELS = 5 };
+enum { EARLY = 30, LEVELS = 5 };
 
+static int64_t blocks = 90;
 static long allocations, bytes;             /* that live */
 static long early_allocations, early_bytes; /* when block EARLY was finished */
 
@@ -101,7 +104,7 @@ static status count_block(void *arg, int clip, int64_t block, const float *x0)
 
 static status render_long(const struct kv_policy *p)
 {
-    struct timeline_entry const clip = { .end = BLOCKS };
+    struct timeline_entry const clip = { .end = blocks };
     struct line_io const io = { .noise = make_noise,
                                 .context_id = same_context,
                                 .context = copy_context,
@@ -140,6 +143,7 @@ static void a_long_clip_takes_no_more_memory(void **state)
         { WINDOW_BLOCK, 9, 0, KV_ROLLING_SINK, { KV_KEY_replay_frames }, { 6 } },
         { WINDOW_BLOCK, 6, 1, KV_INFINITY_ROPE, { 0 }, { 0 } },
         { WINDOW_BLOCK, 12, 3, KV_MEMROPE, { KV_KEY_adaptive }, { 1 } },
+        { WINDOW_BLOCK, 6, 1, KV_FORCING_KV, { 0 }, { 0 } },
         { WINDOW_BLOCK, 7, 2, KV_RELAX_FORCING, { KV_KEY_reservoir_frames }, { 30 } },
         { WINDOW_BLOCK,
           12,
@@ -160,6 +164,7 @@ static void a_long_clip_takes_no_more_memory(void **state)
         kv_keys_usual(p.rule, p.key);
         for (int k = 0; k < 2; k++)
             if (cases[i].key[k]) p.key[cases[i].key[k]] = cases[i].value[k];
+        if (kv_rule_has_profile(p.rule)) p.profile = (struct kv_profile){ 2, { 0, 1 << 5 } };
         long const before = allocations;
         early_allocations = 0;
         ok(render_long(&p));
@@ -181,8 +186,9 @@ static int close_model(void **state)
     return 0;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (argc > 1) blocks = strtoll(argv[1], NULL, 10);
     const struct CMUnitTest tests[] = { cmocka_unit_test(a_long_clip_takes_no_more_memory) };
     return cmocka_run_group_tests_name("line_memory", tests, open_model, close_model);
 }

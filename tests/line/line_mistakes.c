@@ -25,7 +25,9 @@ static struct mistake {
     spoil_spans *spans;
     spoil_average *average;
     spoil_recache *recache;
-    bool forgets_cut; /* in clean passes */
+    bool forgets_cut;                                            /* in clean passes */
+    bool ranks_backwards, of_all_heads, of_last_layer, unturned; /* scores before a block */
+    bool all_dynamic;                                            /* heads */
 } planted;
 
 /* ---- in their places --------------------------------------------------------------------- */
@@ -38,6 +40,16 @@ void __wrap_kv_window_spans(struct kv_window *, const struct kv_policy *, const 
 void __wrap_kv_clean_spans(struct kv_window *, const struct kv_policy *, const struct kv_pass *);
 status __wrap_average_add(const struct kv_call *, struct average *, const struct tensor *, double);
 void __wrap_kv_recache_find(struct kv_recache *, const struct kv_policy *, int64_t);
+status __real_kv_enter(const struct kv_call *, int64_t);
+status __wrap_kv_enter(const struct kv_call *, int64_t);
+status __real_rank_best(const float *, int64_t, int64_t, int32_t *);
+status __wrap_rank_best(const float *, int64_t, int64_t, int32_t *);
+status __real_kv_cache_get(const struct kv_cache *, int64_t, int, struct tensor *, struct tensor *);
+status __wrap_kv_cache_get(const struct kv_cache *, int64_t, int, struct tensor *, struct tensor *);
+bool __real_kv_head_is_static(const struct kv_profile *, int, int);
+bool __wrap_kv_head_is_static(const struct kv_profile *, int, int);
+void __real_rope_angles(float *, int, int64_t, int);
+void __wrap_rope_angles(float *, int, int64_t, int);
 
 void __wrap_kv_window_spans(struct kv_window *out, const struct kv_policy *p,
                             const struct kv_pass *pass)
@@ -66,6 +78,45 @@ void __wrap_kv_recache_find(struct kv_recache *out, const struct kv_policy *p, i
 {
     __real_kv_recache_find(out, p, block);
     if (planted.recache) planted.recache(out, p, block);
+}
+
+static bool scores; /* a block enters, and nothing is chosen yet */
+
+status __wrap_kv_enter(const struct kv_call *c, int64_t block)
+{
+    scores = true;
+    status const st = __real_kv_enter(c, block);
+    scores = false;
+    return st;
+}
+
+status __wrap_rank_best(const float *score, int64_t count, int64_t best, int32_t *out)
+{
+    float other[1024];
+
+    scores = false;
+    if (!planted.ranks_backwards || count > COUNT_OF(other))
+        return __real_rank_best(score, count, best, out);
+    for (int64_t i = 0; i < count; i++) other[i] = -score[i];
+    return __real_rank_best(other, count, best, out);
+}
+
+status __wrap_kv_cache_get(const struct kv_cache *c, int64_t block, int layer, struct tensor *k,
+                           struct tensor *v)
+{
+    bool const other = planted.of_last_layer && scores;
+    return __real_kv_cache_get(c, block, other ? c->shape.layers - 1 : layer, k, v);
+}
+
+bool __wrap_kv_head_is_static(const struct kv_profile *p, int layer, int head)
+{
+    if (scores ? planted.of_all_heads : planted.all_dynamic) return false;
+    return __real_kv_head_is_static(p, layer, head);
+}
+
+void __wrap_rope_angles(float *out, int pairs, int64_t first, int count)
+{
+    __real_rope_angles(out, pairs, planted.unturned && scores ? 0 : first, count);
 }
 
 /* ---- mistakes ---------------------------------------------------------------------------- */
@@ -172,6 +223,16 @@ static bool long_values(const struct kv_call *c, const struct average *a)
     return is_values(c, a) && is_first_frame(c, a);
 }
 
+/* Layer 0 sees one frame more. */
+static void more_in_first_layer(struct kv_window *w, const struct kv_policy *p,
+                                const struct kv_pass *pass)
+{
+    if (pass->layer || pass->first <= kv_whole(p, KV_KEY_first_split_block)) return;
+    struct kv_span const own = w->span[--w->count];
+    frames_add(w, KV_CLEAN, B, own.block * B - 2, own.block * B - 1, own.block * B - 2);
+    w->span[w->count++] = own;
+}
+
 /* Of the averaged sink, K alone shows least; its positions more. */
 static void average_at_zero(struct kv_window *w, const struct kv_policy *p,
                             const struct kv_pass *pass)
@@ -222,6 +283,13 @@ static const struct mistake mistakes[] = {
     { "ema sink: keys alone", "ema-sink", .average = is_values },
     { "relax forcing: the sink is not moved", "relax-forcing", .spans = leave_sink },
     { "echo forcing: the walk is a block ahead", "echo-forcing", .spans = shift_sink_walk },
+    { "forcing-kv: the most alike are kept", "forcing-kv", .ranks_backwards = true },
+    { "forcing-kv: scores of keys not turned", "forcing-kv", .unturned = true },
+    { "forcing-kv: scores of all heads", "forcing-kv", .of_all_heads = true },
+    { "forcing-kv: scores of another layer", "forcing-kv", .of_last_layer = true },
+    { "forcing-kv: static heads see it too", "forcing-kv", .all_dynamic = true },
+    { "forcing-kv: no dynamic part", "forcing-kv", .spans = skip_memories },
+    { "forcing-kv: a frame more in the first layer", "forcing-kv", .spans = more_in_first_layer },
 };
 
 static void each_is_found(void **state)

@@ -9,13 +9,15 @@
 
 static struct clip_fixture_model model;
 
-static struct kv_policy const moving12 = { WINDOW_BLOCK,   5,        FIXTURE_FRAMES, 12, 3,
-                                           KV_SINK_MOVING, KV_USUAL, { 0 } };
+static struct kv_policy const moving12 = { WINDOW_BLOCK,   5,        FIXTURE_FRAMES, 12,   3,
+                                           KV_SINK_MOVING, KV_USUAL, { 0 },          { 0 } };
 static struct kv_policy const renewed12 = {
-    WINDOW_BLOCK, 5, FIXTURE_FRAMES, 12, 3, KV_SINK_USUAL, KV_USUAL, { [KV_KEY_renew_sink] = 1 }
+    WINDOW_BLOCK, 5, FIXTURE_FRAMES, 12, 3, KV_SINK_USUAL, KV_USUAL, { [KV_KEY_renew_sink] = 1 },
+    { 0 }
 };
 static struct kv_policy const wide_sink = {
-    WINDOW_BLOCK, 5, FIXTURE_FRAMES, 15, 6, KV_SINK_USUAL, KV_USUAL, { [KV_KEY_renew_sink] = 1 }
+    WINDOW_BLOCK, 5, FIXTURE_FRAMES, 15, 6, KV_SINK_USUAL, KV_USUAL, { [KV_KEY_renew_sink] = 1 },
+    { 0 }
 };
 static const struct kv_policy *const policies[] = { &clip_fixture_policy[FIXTURE_BLOCK21],
                                                     &clip_fixture_policy[FIXTURE_BLOCK12],
@@ -140,8 +142,8 @@ static void behind_given_blocks(void **state)
 /* What has no rule for it, and a line that was not opened for it, say so. */
 static void refusals(void **state)
 {
-    static struct kv_policy const uneven = { WINDOW_BLOCK,  5,        FIXTURE_FRAMES, 12, 2,
-                                             KV_SINK_USUAL, KV_USUAL, { 0 } };
+    static struct kv_policy const uneven = { WINDOW_BLOCK,  5,        FIXTURE_FRAMES, 12,   2,
+                                             KV_SINK_USUAL, KV_USUAL, { 0 },          { 0 } };
     struct {
         const struct kv_policy *p;
         const char *want;

@@ -40,26 +40,47 @@ static status run_random_case(struct comm *c, void *arg)
     return ended;
 }
 
-/* All ranks of the world, every kind of window, by blocks and where they divide by heads; that of
- * many blocks gathers too. */
-static status queues(struct comm *world, struct run *r)
+/* Of one kind of window: with a recache at each change of prompt, by heads, with gathers. */
+struct queue {
+    int kind;
+    bool recaches, heads, gathers;
+};
+
+static status run_queue(struct comm *world, struct run *r, const struct queue *q)
 {
     static int64_t const blocks[] = { 6, 1, 9, 2, 3 };
     status st = ST_OK;
 
-    for (int i = 0; i <= 2 * FIXTURE_KINDS && st == ST_OK; i++) {
-        bool const gathers = i == 2 * FIXTURE_KINDS, heads = i % 2;
-        int const kind = gathers ? FIXTURE_ROLLING : i / 2;
-        if (heads && FIXTURE_HEADS % world->size) continue;
-        st = random_case_of(&r->drawn, r->expected.model, &clip_fixture_policy[kind],
-                            COUNT_OF(blocks), blocks);
-        r->drawn.ranks = world->size;
-        if (st == ST_OK && heads) r->drawn.fixture->mode.exchange = LINE_HEADS;
-        if (st == ST_OK) r->drawn.fixture->gathers = gathers;
-        if (st == ST_OK) st = run_random_case(world, r);
-        random_case_free(&r->drawn);
-    }
+    if (q->heads && !clip_fixture_by_heads(&clip_fixture_policy[q->kind], world->size))
+        return ST_OK;
+    TRY_OUT(random_case_of(&r->drawn, r->expected.model, &clip_fixture_policy[q->kind],
+                           COUNT_OF(blocks), blocks));
+    r->drawn.ranks = world->size;
+    r->drawn.fixture->recache = q->recaches;
+    r->drawn.fixture->gathers = q->gathers;
+    if (q->heads) r->drawn.fixture->mode.exchange = LINE_HEADS;
+    st = run_random_case(world, r);
+out:
+    random_case_free(&r->drawn);
     return st;
+}
+
+/* All ranks of the world, every kind of window, by blocks and where they divide by heads. */
+static status queues(struct comm *world, struct run *r)
+{
+    static const struct queue all[] = {
+        { FIXTURE_ROLLING, .heads = false },
+        { FIXTURE_ROLLING, .heads = true },
+        { FIXTURE_ROLLING, .gathers = true },
+        { FIXTURE_BLOCK21, .heads = false },
+        { FIXTURE_BLOCK21, .recaches = true, .heads = true },
+        { FIXTURE_BLOCK12, .recaches = true },
+        { FIXTURE_BLOCK12, .heads = true },
+        { FIXTURE_FORCING_KV, .heads = false },
+    };
+
+    for (int i = 0; i < COUNT_OF(all); i++) TRY(run_queue(world, r, &all[i]));
+    return ST_OK;
 }
 
 /* Case after case, each over some of the ranks. */

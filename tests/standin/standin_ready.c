@@ -16,11 +16,10 @@
 #include <stdatomic.h>
 
 enum { H = 4, W = 6, RANKS = 3, CLIPS = 3 };
-static const struct kv_policy rolling = { WINDOW_ROLLING, 5,        3,    21, 3,
-                                          KV_SINK_USUAL,  KV_USUAL, { 0 } };
-static const struct kv_policy by_block = {
-    WINDOW_BLOCK, 5, 3, 12, 3, KV_SINK_USUAL, KV_USUAL, { 0 }
-};
+static const struct kv_policy rolling = { WINDOW_ROLLING, 5,        3,     21,   3,
+                                          KV_SINK_USUAL,  KV_USUAL, { 0 }, { 0 } };
+static const struct kv_policy by_block = { WINDOW_BLOCK,  5,        3,     12,   3,
+                                           KV_SINK_USUAL, KV_USUAL, { 0 }, { 0 } };
 
 struct counts {
     long of[STANDIN_EVENTS];

@@ -18,8 +18,17 @@ const struct kv_policy clip_fixture_policy[FIXTURE_KINDS] = {
                           FIXTURE_FRAMES,
                           KV_SINK_USUAL,
                           KV_USUAL,
+                          { 0 },
                           { 0 } },
-    [FIXTURE_BLOCK21] = { WINDOW_BLOCK, 5, FIXTURE_FRAMES, 21, 0, KV_SINK_USUAL, KV_USUAL, { 0 } },
+    [FIXTURE_BLOCK21] = { WINDOW_BLOCK,
+                          5,
+                          FIXTURE_FRAMES,
+                          21,
+                          0,
+                          KV_SINK_USUAL,
+                          KV_USUAL,
+                          { 0 },
+                          { 0 } },
     [FIXTURE_BLOCK12] = { WINDOW_BLOCK,
                           5,
                           FIXTURE_FRAMES,
@@ -27,8 +36,27 @@ const struct kv_policy clip_fixture_policy[FIXTURE_KINDS] = {
                           FIXTURE_FRAMES,
                           KV_SINK_USUAL,
                           KV_USUAL,
+                          { 0 },
                           { 0 } },
+    [FIXTURE_FORCING_KV] = { .kind = WINDOW_BLOCK,
+                             .levels = 5,
+                             .frames_per_block = FIXTURE_FRAMES,
+                             .attention_frames = 6,
+                             .sink_frames = 1,
+                             .rule = KV_FORCING_KV,
+                             .key = { [KV_KEY_static_recent_frames] = 1,
+                                      [KV_KEY_dynamic_recent_frames] = 1,
+                                      [KV_KEY_dynamic_frames] = 1,
+                                      [KV_KEY_chunks_per_frame] = 6,
+                                      [KV_KEY_retention] = 0.33,
+                                      [KV_KEY_first_split_block] = 1 },
+                             .profile = { 2, { 0, 0x155 } } },
 };
+
+bool clip_fixture_by_heads(const struct kv_policy *p, int ranks)
+{
+    return FIXTURE_HEADS % ranks == 0 && !kv_policy_all_heads(p);
+}
 
 static int64_t embeds_count(const struct clip_fixture_model *m)
 {

@@ -11,7 +11,7 @@ static const int change_of[RANDOM_CASE_SEEDS] = { 0, 1, 3 };
 
 void expected_free(struct expected *w)
 {
-    struct clip_fixture **const first = &w->clip[0][0][0][0];
+    struct clip_fixture **const first = &w->clip[0][0][0][0][0];
 
     for (size_t i = 0; i < sizeof w->clip / sizeof *first; i++) free(first[i]);
     *w = (struct expected){ .model = NULL };
@@ -21,7 +21,8 @@ void expected_free(struct expected *w)
 static status render_alone(struct expected *w, const struct clip_fixture *s, int clip,
                            int64_t blocks, struct clip_fixture **out)
 {
-    struct clip_fixture *(*const of)[RANDOM_CASE_SEEDS][FIXTURE_BLOCKS + 1] = w->clip[s->mode.wire];
+    struct clip_fixture *(*const of)[RANDOM_CASE_SEEDS][FIXTURE_BLOCKS + 1] =
+        w->clip[s->recache][s->mode.wire];
     struct clip_fixture **const at = &of[s->policy - clip_fixture_policy][s->seed[clip]][blocks];
 
     if (!*at) {
@@ -29,6 +30,7 @@ static status render_alone(struct expected *w, const struct clip_fixture *s, int
         if (!*at) return fail(ST_NOMEM, "a clip alone");
         (*at)->change[0] = change_of[s->seed[clip]];
         (*at)->mode.wire = s->mode.wire;
+        (*at)->recache = s->recache;
         TRY(clip_fixture_run_threads(*at, 1, 0, 0));
     }
     *out = *at;
@@ -134,7 +136,9 @@ status random_case_draw(struct random_case *t, const struct clip_fixture_model *
     }
     if (faults) add_fault(t, &rng);
     t->fixture->mode.wire = rng_below(&rng, 3) ? LINE_ACT : LINE_FP8;
-    if (FIXTURE_HEADS % t->ranks == 0 && rng_below(&rng, 2)) t->fixture->mode.exchange = LINE_HEADS;
+    if (clip_fixture_by_heads(t->fixture->policy, t->ranks) && rng_below(&rng, 2))
+        t->fixture->mode.exchange = LINE_HEADS;
+    t->fixture->recache = kv_policy_recaches(t->fixture->policy) && rng_below(&rng, 2);
     return ST_OK;
 }
 
@@ -152,11 +156,12 @@ const char *random_case_words(const struct random_case *t, char buf[RANDOM_CASE_
     snprintf(
         buf, RANDOM_CASE_TEXT,
         "seed %llu: %d ranks, %s, window %d, %d clips, stop of rank %d at boundary %lld, fault of "
-        "rank %d at call %ld or wait %ld, %d us%s, cut of clip %d at tick %lld%s",
+        "rank %d at call %ld or wait %ld, %d us%s%s, cut of clip %d at tick %lld%s",
         (unsigned long long)t->seed, t->ranks, line_mode_text(s->mode, mode),
         (int)(s->policy - clip_fixture_policy), s->clips, s->stop_rank, (long long)s->stop_boundary,
         s->fault_rank, s->fault_call, s->fault_wait, t->delay_us, s->gathers ? ", gathers" : "",
-        s->cut, (long long)s->cut_tick, s->join[0] || s->late_over ? ", clips come late" : "");
+        s->recache ? ", recaches" : "", s->cut, (long long)s->cut_tick,
+        s->join[0] || s->late_over ? ", clips come late" : "");
     return buf;
 }
 

@@ -16,7 +16,8 @@ enum { RANDOM_CASE_BLOCKS = 8, RANDOM_CASE_CLIPS = 4, RANDOM_CASE_SEEDS = 3 };
 /* Clips alone on one rank, made when they are first asked for. */
 struct expected {
     const struct clip_fixture_model *model; /* borrowed */
-    struct clip_fixture *clip[LINE_FP8 + 1][FIXTURE_KINDS][RANDOM_CASE_SEEDS][FIXTURE_BLOCKS + 1];
+    struct clip_fixture
+        *clip[2][LINE_FP8 + 1][FIXTURE_KINDS][RANDOM_CASE_SEEDS][FIXTURE_BLOCKS + 1]; /* recache */
 };
 void expected_free(struct expected *w);
 

@@ -179,6 +179,8 @@ static void policies(void **state)
           KV_RELAX_FORCING, KV_KEY_redundancy, 1.5 },
         { "attention_frames: 21, sink_frames: 12, policy: echo-forcing, gate: 0", KV_ECHO_FORCING,
           KV_KEY_gate, 0 },
+        { "attention_frames: 6, sink_frames: 1, policy: forcing-kv, static_heads: [[], [0, 3]]",
+          KV_FORCING_KV, KV_KEY_first_split_block, 2 },
     };
 
     (void)state;
@@ -191,6 +193,8 @@ static void policies(void **state)
         assert_int_equal(card_parse(&c, text, (size_t)n, "m/c.yaml"), ST_OK);
         assert_int_equal(c.rule, rows[i].rule);
         assert_true(c.key[rows[i].key] == rows[i].value);
+        assert_int_equal(c.profile.layers, rows[i].rule == KV_FORCING_KV ? 2 : 0);
+        assert_true(c.profile.static_heads[1] == (c.profile.layers ? 9 : 0)); /* 1 and 8 */
         card_close(&c);
     }
 }

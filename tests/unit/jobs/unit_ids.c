@@ -143,7 +143,7 @@ static void ids_of_numerics(void **state)
 static void ids_of_cards(void **state)
 {
     struct card const usual = test_card();
-    struct card card[12];
+    struct card card[14];
     char *task, *content = content_by(BASE, "m", &usual, &task);
     int cards = 0;
 
@@ -164,6 +164,11 @@ static void ids_of_cards(void **state)
     card[cards++].rule = KV_EMA_SINK;
     card[cards] = card[cards - 1];
     card[cards++].key[KV_KEY_ema_alpha] = 0.5;
+    card[cards].window = WINDOW_BLOCK;
+    card[cards].rule = KV_FORCING_KV;
+    card[cards++].profile = (struct kv_profile){ 2, { 0, 1 } };
+    card[cards] = card[cards - 1];
+    card[cards++].profile.static_heads[1] = 2;
     assert_int_equal(cards, COUNT_OF(card));
     for (int i = 0; i < cards; i++) {
         char *other_task, *const other = content_by(BASE, "m", &card[i], &other_task);

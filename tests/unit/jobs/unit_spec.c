@@ -236,7 +236,7 @@ static void asked_for_alike(void **state)
 
 static void models_come_back(void **state)
 {
-    struct model_spec models[] = { full_model(), full_model() };
+    struct model_spec models[] = { full_model(), full_model(), full_model() };
 
     (void)state;
     models[1].license = models[1].outer_key = NULL;
@@ -245,6 +245,11 @@ static void models_come_back(void **state)
     models[0].first_steps = 1;
     models[0].first_step[0] = 1000;
     models[1].step[1] = 500;
+    models[2].window = WINDOW_BLOCK;
+    models[2].rule = KV_FORCING_KV;
+    models[2].keys = KV_KEYS_COUNT;
+    kv_keys_usual(models[2].rule, models[2].key);
+    models[2].profile = (struct kv_profile){ 3, { 0, 9, (double)((UINT64_C(1) << KV_HEADS) - 1) } };
     for (int i = 0; i < COUNT_OF(models); i++) {
         const struct model_spec *const a = &models[i];
         struct strbuf t = { 0 };
@@ -272,6 +277,8 @@ static void models_come_back(void **state)
         assert_int_equal(a->attention_frames, b.attention_frames);
         assert_int_equal(a->sink_frames, b.sink_frames);
         assert_int_equal(a->sink, b.sink);
+        assert_int_equal(a->rule, b.rule);
+        assert_true(kv_profile_same(&a->profile, &b.profile));
         same_text(a->id, b.id);
         model_spec_free(&b);
         strbuf_free(&t);
@@ -420,6 +427,7 @@ static void refused_models(void **state)
         { "frames_per_block", "0", "frames_per_block: not a whole number from 1 to 16" },
         { "attention_frames", "20", "attention_frames, sink_frames: not whole blocks" },
         { "sink_frames", "-3", "sink_frames: not a whole number from 0 to 4096" },
+        { "static_heads", "[1]", "static_heads: not what goes with the policy usual" },
         { "sink_positions", "\"here\"", "sink_positions: none of usual|fixed|moving" },
         { "lora", "\"x\"", "lora: not a list of 0 to 16" },
         { "loras", "[]", "loras: unknown key" },

@@ -63,8 +63,17 @@ static void refused_windows(void **state)
         { "{kind: block, policy: lol}", "d/j.yaml:6:31: window.policy: lol is not done by this "
                                         "version: how its jitter is drawn is not published" },
         { "{kind: block, policy: forcing-kv}",
-          "d/j.yaml:6:31: window.policy: forcing-kv is not done by this version: heads of one layer "
-          "that attend to different keys" },
+          "d/j.yaml:6:9: window: static_heads is missing: the policy forcing-kv needs it" },
+        { "{kind: block, static_heads: [[]]}",
+          "d/j.yaml:6:23: window.static_heads: static_heads is no key of the policy usual" },
+        { "{kind: block, policy: forcing-kv, static_heads: []}",
+          "d/j.yaml:6:57: window.static_heads: found a list; allowed: a list of each layer's heads, "
+          "1 to 64 of them: [[], [1, 2]]" },
+        { "{kind: block, policy: forcing-kv, static_heads: [1]}",
+          "d/j.yaml:6:58: window.static_heads[0]: found \"1\"; allowed: a list of heads" },
+        { "{kind: block, policy: forcing-kv, static_heads: [[], [1, 52]]}",
+          "d/j.yaml:6:66: window.static_heads[1][1]: found \"52\"; allowed: a whole number from 0 to "
+          "51" },
         { "{attention_frames: 7}",
           "d/j.yaml:6:28: window.attention_frames: found \"7\"; allowed: a "
           "multiple of 3, 9 to 90 for these steps and this sink" },

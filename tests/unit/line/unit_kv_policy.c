@@ -1,7 +1,7 @@
 /* unit_kv_policy.c - who attends to whom: the rules, pinned by tables. */
 #include "tests/support/unit.h"
 
-#include "pipeline/cache/kv_policy.h"
+#include "pipeline/cache/kv_state.h"
 
 #include <stdio.h>
 
@@ -24,20 +24,22 @@ static struct kv_policy const uneven = { .kind = WINDOW_BLOCK,
                                          .attention_frames = 10,
                                          .sink_frames = 1 };
 
-static struct kv_policy const no_sink = { WINDOW_ROLLING, 5,        3,    21, 0,
-                                          KV_SINK_USUAL,  KV_USUAL, { 0 } };
-static struct kv_policy const fixed_sink = { WINDOW_ROLLING, 5,        3,    21, 3,
-                                             KV_SINK_FIXED,  KV_USUAL, { 0 } };
-static struct kv_policy const moving12 = { WINDOW_BLOCK,   4,        3,    12, 3,
-                                           KV_SINK_MOVING, KV_USUAL, { 0 } };
+static struct kv_policy const no_sink = { WINDOW_ROLLING, 5,        3,     21,   0,
+                                          KV_SINK_USUAL,  KV_USUAL, { 0 }, { 0 } };
+static struct kv_policy const fixed_sink = { WINDOW_ROLLING, 5,        3,     21,   3,
+                                             KV_SINK_FIXED,  KV_USUAL, { 0 }, { 0 } };
+static struct kv_policy const moving12 = { WINDOW_BLOCK,   4,        3,     12,   3,
+                                           KV_SINK_MOVING, KV_USUAL, { 0 }, { 0 } };
 
-static struct kv_policy const deep_sink = { WINDOW_BLOCK, 4,    3, 21, 10, KV_SINK_USUAL,
-                                            KV_DEEP_SINK, { 0 } };
+static struct kv_policy const deep_sink = { WINDOW_BLOCK, 4,     3,    21, 10, KV_SINK_USUAL,
+                                            KV_DEEP_SINK, { 0 }, { 0 } };
 static struct kv_policy const walk = {
-    WINDOW_BLOCK, 4, 3, 21, 0, KV_SINK_USUAL, KV_ROLLING_SINK, { [KV_KEY_replay_frames] = 18 }
+    WINDOW_BLOCK, 4, 3, 21, 0, KV_SINK_USUAL, KV_ROLLING_SINK, { [KV_KEY_replay_frames] = 18 },
+    { 0 }
 };
 static struct kv_policy const walk_rolling = {
-    WINDOW_ROLLING, 5, 3, 21, 3, KV_SINK_USUAL, KV_ROLLING_SINK, { [KV_KEY_replay_frames] = 18 }
+    WINDOW_ROLLING, 5, 3, 21, 3, KV_SINK_USUAL, KV_ROLLING_SINK, { [KV_KEY_replay_frames] = 18 },
+    { 0 }
 };
 static struct kv_policy const scenes = {
     WINDOW_BLOCK,
@@ -47,10 +49,11 @@ static struct kv_policy const scenes = {
     1,
     KV_SINK_USUAL,
     KV_INFINITY_ROPE,
-    { [KV_KEY_cut_position] = 45, [KV_KEY_flush_keeps_frames] = 2 }
+    { [KV_KEY_cut_position] = 45, [KV_KEY_flush_keeps_frames] = 2 },
+    { 0 }
 };
 static struct kv_policy const averaged = {
-    WINDOW_ROLLING, 5, 3, 21, 3, KV_SINK_USUAL, KV_EMA_SINK, { [KV_KEY_ema_alpha] = 0.999 }
+    WINDOW_ROLLING, 5, 3, 21, 3, KV_SINK_USUAL, KV_EMA_SINK, { [KV_KEY_ema_alpha] = 0.999 }, { 0 }
 };
 
 static struct kv_policy const relaxed = { WINDOW_BLOCK,
@@ -64,7 +67,8 @@ static struct kv_policy const relaxed = { WINDOW_BLOCK,
                                             [KV_KEY_history_frames] = 1,
                                             [KV_KEY_tail_frames] = 1,
                                             [KV_KEY_candidates] = 4,
-                                            [KV_KEY_redundancy] = 2 } };
+                                            [KV_KEY_redundancy] = 2 },
+                                          { 0 } };
 static struct kv_policy const echo = { WINDOW_BLOCK,
                                        4,
                                        3,
@@ -79,7 +83,23 @@ static struct kv_policy const echo = { WINDOW_BLOCK,
                                          [KV_KEY_score_offsets] = 5,
                                          [KV_KEY_max_reuse] = 8,
                                          [KV_KEY_amplitude_term] = 1,
-                                         [KV_KEY_gate] = 3 } };
+                                         [KV_KEY_gate] = 3 },
+                                       { 0 } };
+
+static struct kv_policy const two_kinds = { WINDOW_BLOCK,
+                                            4,
+                                            3,
+                                            6,
+                                            1,
+                                            KV_SINK_USUAL,
+                                            KV_FORCING_KV,
+                                            { [KV_KEY_static_recent_frames] = 1,
+                                              [KV_KEY_dynamic_recent_frames] = 1,
+                                              [KV_KEY_dynamic_frames] = 1,
+                                              [KV_KEY_chunks_per_frame] = 6,
+                                              [KV_KEY_retention] = 0.33,
+                                              [KV_KEY_first_split_block] = 2 },
+                                            { 2, { 0, 6 } } };
 
 /* "c0:0+3@0 w1:0+3@3": source and block, first frame + frames @ position */
 static const char *spell_window(const struct kv_window *l, char buf[1024])
@@ -197,6 +217,75 @@ static void clean_passes(void **state)
     }
 }
 
+/* Deep layers of blocks behind the first split one have rows for some heads; nothing is moved. */
+static void heads_of_two_kinds(void **state)
+{
+    struct {
+        int64_t block;
+        int layer;
+        const char *want;
+    } const cases[] = {
+        { 0, 1, "w0:0+3@0" },
+        { 1, 1, "c0:0+1@0 c0:2+1@2 w1:0+3@3" },
+        { 2, 1, "c0:0+1@0 c1:2+1@5 w2:0+3@6" },
+        { 3, 0, "c0:0+1@0 c2:2+1@8 w3:0+3@9" },
+        { 3, 1, "c0:0+1@0 k0:0+0@0 c2:2+1@8 w3:0+3@9" },
+        { 40, 1, "c0:0+1@0 k0:0+0@0 c39:2+1@119 w40:0+3@120" },
+    };
+    char buf[1024];
+
+    (void)state;
+    for (int i = 0; i < COUNT_OF(cases); i++) {
+        struct kv_window l;
+        kv_window_spans(
+            &l, &two_kinds,
+            &(struct kv_pass){ .first = cases[i].block, .count = 1, .layer = cases[i].layer });
+        assert_string_equal(spell_window(&l, buf), cases[i].want);
+        for (int k = 0; k < l.count; k++)
+            assert_int_equal(l.span[k].some_heads, l.span[k].source == KV_KEPT);
+    }
+}
+
+/* Given blocks are those before a choice can be made; relax-forcing's comes first. */
+static void given_at_most(void **state)
+{
+    (void)state;
+    assert_int_equal(kv_policy_most_given(&echo), 7);
+    assert_int_equal(kv_policy_most_given(&relaxed), 2);
+    assert_true(kv_policy_most_given(&two_kinds) == INT64_MAX);
+    assert_true(kv_policy_most_given(&rolling) == INT64_MAX);
+}
+
+/* What a profile cannot be the profile of. */
+static void models_that_do_not_fit(void **state)
+{
+    struct {
+        struct kv_state_shape shape; /* layers, tokens, dim, heads */
+        double heads;                /* of layer 1 */
+        const char *want;
+    } const cases[] = {
+        { { 2, 12, 48, 4 }, 6, "" },
+        { { 3, 12, 48, 4 }, 6, "static_heads: of 2 layers; the model has 3" },
+        { { 2, 12, 48, 4 }, 16, "static_heads: layer 1: heads below 4 are allowed" },
+        { { 2, 12, 48, 4 }, 15, "static_heads: all of layer 1; one has to be left, to choose by" },
+        { { 2, 13, 48, 4 },
+          6,
+          "chunks_per_frame: 6; what divides 13, the tokens of a frame, is allowed" },
+        { { 2, 12, 4 * 514, 4 }, 6, "forcing-kv: heads of 514; up to 512 are allowed" },
+    };
+
+    (void)state;
+    for (int i = 0; i < COUNT_OF(cases); i++) {
+        struct kv_policy p = two_kinds;
+        struct kv_state s;
+        p.profile.static_heads[1] = cases[i].heads;
+        error_clear();
+        assert_int_equal(kv_state_open(&s, &p, &cases[i].shape), cases[i].want[0] ? ST_ARG : ST_OK);
+        assert_string_equal(error_last()->msg, cases[i].want);
+        kv_state_close(&s);
+    }
+}
+
 /* The block's own frames jump, the past and the block after do not. */
 static void cut_scene(void **state)
 {
@@ -280,7 +369,7 @@ static void how_far_back(void **state)
         { &fixed_sink, 4, 5, 5, false }, { &block21, 0, 5, 7, true },
         { &block21, 0, 1, 6, true },     { &block12, 0, 5, 3, true },
         { &relaxed, 0, 5, 10, false },   { &relaxed, 0, 4, 9, false },
-        { &echo, 0, 5, 8, false },
+        { &echo, 0, 5, 8, false },       { &two_kinds, 0, 5, 2, false },
     };
     (void)state;
     for (int i = 0; i < COUNT_OF(cases); i++)
@@ -294,21 +383,27 @@ static struct kv_policy with_frames(struct kv_policy p, int attention_frames)
     return p;
 }
 
+static struct kv_policy with_profile(struct kv_policy p, int layers)
+{
+    p.profile.layers = layers;
+    return p;
+}
+
 static void bad_policies(void **state)
 {
     struct {
         struct kv_policy p;
         const char *message;
     } const cases[] = {
-        { { WINDOW_ROLLING, 5, 3, 17, 3, KV_SINK_USUAL, KV_USUAL, { 0 } },
+        { { WINDOW_ROLLING, 5, 3, 17, 3, KV_SINK_USUAL, KV_USUAL, { 0 }, { 0 } },
           "attention frames: 17; 18 to 90 are allowed for 5 levels of 3 frames" },
-        { { WINDOW_ROLLING, 5, 3, 21, 2, KV_SINK_USUAL, KV_USUAL, { 0 } },
+        { { WINDOW_ROLLING, 5, 3, 21, 2, KV_SINK_USUAL, KV_USUAL, { 0 }, { 0 } },
           "sink frames: 2; a rolling window has none, 0, or one block, 3" },
-        { { WINDOW_ROLLING, 5, 3, 14, 0, KV_SINK_USUAL, KV_USUAL, { 0 } },
+        { { WINDOW_ROLLING, 5, 3, 14, 0, KV_SINK_USUAL, KV_USUAL, { 0 }, { 0 } },
           "attention frames: 14; 15 to 90 are allowed for 5 levels of 3 frames" },
-        { { WINDOW_BLOCK, 4, 3, 21, 19, KV_SINK_USUAL, KV_USUAL, { 0 } },
+        { { WINDOW_BLOCK, 4, 3, 21, 19, KV_SINK_USUAL, KV_USUAL, { 0 }, { 0 } },
           "sink frames: 19; 0 to 18 are allowed" },
-        { { WINDOW_ROLLING, 5, 3, 21, 3, KV_SINK_USUAL, KV_DEEP_SINK, { 0 } },
+        { { WINDOW_ROLLING, 5, 3, 21, 3, KV_SINK_USUAL, KV_DEEP_SINK, { 0 }, { 0 } },
           "policy deep-sink: not in a rolling window" },
         { { WINDOW_BLOCK,
             4,
@@ -317,9 +412,18 @@ static void bad_policies(void **state)
             0,
             KV_SINK_USUAL,
             KV_ROLLING_SINK,
-            { [KV_KEY_replay_frames] = 17 } },
+            { [KV_KEY_replay_frames] = 17 },
+            { 0 } },
           "replay_frames: 17; whole blocks of 3 frames are allowed" },
-        { { WINDOW_BLOCK, 4, 3, 9, 3, KV_SINK_USUAL, KV_EMA_SINK, { [KV_KEY_ema_alpha] = 1.5 } },
+        { { WINDOW_BLOCK,
+            4,
+            3,
+            9,
+            3,
+            KV_SINK_USUAL,
+            KV_EMA_SINK,
+            { [KV_KEY_ema_alpha] = 1.5 },
+            { 0 } },
           "ema_alpha: 1.5; 0 to 1 are allowed" },
         { { WINDOW_BLOCK,
             4,
@@ -328,7 +432,8 @@ static void bad_policies(void **state)
             10,
             KV_SINK_USUAL,
             KV_DEEP_FORCING,
-            { [KV_KEY_budget_frames] = 16, [KV_KEY_recent_frames] = 2 } },
+            { [KV_KEY_budget_frames] = 16, [KV_KEY_recent_frames] = 2 },
+            { 0 } },
           "recent_frames: 2; 3 to 6 are allowed, the block's own counted" },
         { with_frames(relaxed, 8),
           "attention frames: 8; 7, sink, history, tail and a block, is allowed" },
@@ -342,9 +447,19 @@ static void bad_policies(void **state)
         { with_key(rolling, KV_KEY_renew_sink, 1),
           "renew_sink: 1; in a rolling window no sink is renewed" },
         { with_key(block21, KV_KEY_renew_sink, 1), "renew_sink: 1; there is no sink to renew" },
+        { with_frames(two_kinds, 7),
+          "attention frames: 7; 6, sink, dynamic part, recent and a block, is allowed" },
+        { with_key(two_kinds, KV_KEY_static_recent_frames, 2),
+          "static_recent_frames: 2; 1, as dynamic_recent_frames, is allowed" },
+        { with_key(two_kinds, KV_KEY_retention, 0.5),
+          "retention: 0.5; 6 of 18 runs, those of dynamic_frames, have to be left" },
+        { with_profile(two_kinds, 0),
+          "policy forcing-kv: static_heads of 0 layers; 1 to 64 are allowed" },
+        { with_profile(echo, 2),
+          "policy echo-forcing: static_heads of 2 layers; it has no such key" },
         { with_key(echo, KV_KEY_calibration_frames, 20),
           "calibration_frames: 20; whole blocks of 3, up to 21, are allowed" },
-        { { WINDOW_BLOCK, 4, 0, 21, 0, KV_SINK_USUAL, KV_USUAL, { 0 } },
+        { { WINDOW_BLOCK, 4, 0, 21, 0, KV_SINK_USUAL, KV_USUAL, { 0 }, { 0 } },
           "frames per block: 0; 1 to 64 are allowed" },
     };
     (void)state;
@@ -371,9 +486,15 @@ static void policy_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(window_passes), cmocka_unit_test(clean_passes),
-        cmocka_unit_test(how_far_back),  cmocka_unit_test(bad_policies),
-        cmocka_unit_test(policy_names),  cmocka_unit_test(cut_scene),
+        cmocka_unit_test(window_passes),
+        cmocka_unit_test(clean_passes),
+        cmocka_unit_test(heads_of_two_kinds),
+        cmocka_unit_test(given_at_most),
+        cmocka_unit_test(models_that_do_not_fit),
+        cmocka_unit_test(how_far_back),
+        cmocka_unit_test(bad_policies),
+        cmocka_unit_test(policy_names),
+        cmocka_unit_test(cut_scene),
         cmocka_unit_test(recached),
     };
     return cmocka_run_group_tests_name("unit_kv_policy", tests, NULL, NULL);
