@@ -6,12 +6,11 @@
 # peak NAME LENGTH: the largest resident set of a render, in KiB
 peak() {
     job job.yaml "$1" "$2" 'output: {dir: out, formats: [{file: clip.mp4, codec: h264, preset: ultrafast}]}'
-    sed -i 's/64x48/32x32/' job.yaml
     render job.yaml 2>err.txt || { cat err.txt >&2 && return; }
     sed -n 's/.*"peak_bytes": \([0-9]*\).*/\1/p' "out/$1/clip.json"
 }
 
-fps=8
+SIZE=16x16 fps=8
 short=$(peak short 1m)
 long=$(peak long 10m)
 [ -n "$short" ] && [ -n "$long" ] || exit 1

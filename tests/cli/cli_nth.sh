@@ -10,6 +10,7 @@
 . "$(dirname "$0")/world.sh"
 shim=$(realpath "$top/${SHIMS:-build/release}/shim_nth.so") || exit 1
 export ROLLMILL_LOG=warn
+SIZE=32x16 # many renders
 seed=${SEED:-3}
 
 job one.yaml one 9f 'output:

@@ -177,7 +177,7 @@ cmp -s out/frame/l.safetensors frame3/frame/l.safetensors || wrong "frame by fra
 # to the bit what was given, and the rest the same on any ranks.
 latents() { # FILE FRAMES: the numbers of the first frames, behind the head
     head=$(od -An -tu8 -N8 "$1" | tr -d ' ')
-    tail -c +$((9 + head)) "$1" | head -c $(($2 * 16 * 6 * 8 * 4))
+    tail -c +$((9 + head)) "$1" | head -c $(($2 * 16 * (${SIZE%x*} / 8) * (${SIZE#*x} / 8) * 4))
 }
 ffmpeg -v error -y -f lavfi -i testsrc=size=96x80:rate=16:duration=2 -pix_fmt yuv420p source.mp4
 ffmpeg -v error -y -i source.mp4 -frames:v 1 first.png

@@ -3,7 +3,7 @@
 # number of ranks, lines and decode ranks.
 . "$(dirname "$0")/world.sh"
 
-size=32x16 # many renders
+SIZE=32x16 # many renders
 
 # Five clips of different lengths and prompts, and each of them alone.
 files='  formats:
@@ -92,7 +92,7 @@ expect 0 'render: 1 clips made' world 6 "$rollmill" render --no-prompt-cache lon
 [ "$(grep -c 'idle.*there is only 1 clip' err.txt)" -ge 1 ] || wrong "idle lines are not named: $(cat err.txt)"
 
 # Many short clips on two lines: attempts come and go side by side.
-size=16x16 job short.yaml short 9f 'sweep: {axes: {seed: {range: "1-24"}}}
+SIZE=16x16 job short.yaml short 9f 'sweep: {axes: {seed: {range: "1-24"}}}
 output: {dir: short, name: "s{seed}"}'
 for i in 1 2 3; do
     rm -rf short
@@ -102,7 +102,7 @@ done
 
 # Two sizes in one queue: grouped, and each clip what it is alone.
 queue mixed
-size=96x32 job wide.yaml wide 1s "output:
+SIZE=96x32 job wide.yaml wide 1s "output:
   dir: mixed
 $files"
 expect 0 'render: 6 clips made' world 4 "$rollmill" render --no-prompt-cache queue.yaml wide.yaml --threads 1 \
@@ -152,7 +152,7 @@ unlike 'rank 1 has `kernels oneDNN' env ONEDNN_MAX_CPU_ISA=SSE41 DNNL_MAX_CPU_IS
 
 # Occupancy: clips on 6 ranks, counted.
 rm -f many.yaml
-size=16x16 job many.yaml many 31s 'sweep: {axes: {seed: {range: "1-8"}}}
+SIZE=16x16 job many.yaml many 31s 'sweep: {axes: {seed: {range: "1-8"}}}
 output: {dir: many, name: "s{seed}"}'
 expect 0 'render: 8 clips made' world 6 "$rollmill" render --no-prompt-cache many.yaml --threads 1 \
     --ranks-per-line 6

@@ -1,6 +1,7 @@
 #!/bin/sh
 # world.sh - sourced by the scripts that render: a folder with a tiny model of
-# random weights, its card, and a way to write jobs. ROLLMILL, MAKE_MODEL: programs.
+# random weights, its card, and a way to write jobs. ROLLMILL, MAKE_MODEL: programs. SIZE: of
+# the pictures.
 set -u
 rollmill=$(realpath "${ROLLMILL:-./rollmill}") || exit 1
 make_model=$(realpath "${MAKE_MODEL:-build/release/make_model}") || exit 1
@@ -10,18 +11,19 @@ dir=$(mktemp -d) || exit 1
 trap 'rm -rf "$dir"' EXIT
 cd "$dir" || exit 1
 fail=0
+SIZE=${SIZE:-64x48}
 
 "$make_model" model --size tiny >/dev/null 2>&1 || exit 1
 cp "$card" model/card.yaml
 
-# job FILE NAME LENGTH [LINES]: a job of one small clip of `size`, with further lines of YAML
+# job FILE NAME LENGTH [LINES]: a job of one small clip of SIZE, with further lines of YAML
 job() {
     cat >"$1" <<END
 render: 1
 name: $2
 model: model/card.yaml
 prompt: "a harbour before sunrise"
-clip: {size: ${size:-64x48}, fps: ${fps:-16}, length: $3, seed: 5}
+clip: {size: $SIZE, fps: ${fps:-16}, length: $3, seed: 5}
 ${4:-}
 END
 }

@@ -4,8 +4,8 @@
 # vec.c is written in gcc's vector extensions, which clang does not all have. Of CUDA's
 # toolkit clang reads the C headers alone; .cu files are read by nvcc and, with warnings,
 # by the host's compiler (make MODE=standin). NODES: how many states the analyzer follows in one
-# function before it gives up (its default is 225000; make check asks for a third of that, which
-# halves the time, make lint for all).
+# function before it gives up (its default is 225000; make check asks for a ninth of that, which
+# takes a third of the time, make lint for all).
 set -u
 part=${1:-1} parts=${2:-1}
 cd "$(dirname "$0")/../.." || exit 1
