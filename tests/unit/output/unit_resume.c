@@ -33,6 +33,7 @@ static struct clip_writer_config config_of(const char *dir, const char *from, in
     c.checkpoint.frames = FRAMES;
     c.checkpoint.latent = FRAMES * WRITER_LATENT;
     c.resume.dir = from;
+    c.resume.identity = identity;
     c.resume.blocks = blocks;
     return c;
 }
@@ -292,7 +293,7 @@ static void others(void **state)
     c.pictures--;
     assert_int_equal(clip_writer_open(&s, &c), ST_FORMAT);
     c = config_of(dir, from, blocks);
-    c.checkpoint.identity = "backend cpu\n";
+    c.resume.identity = "backend cpu\n";
     assert_int_equal(clip_writer_open(&s, &c), ST_MISMATCH);
     error_clear();
     assert_int_equal(blocks, 4); /* and it is still there */
