@@ -210,7 +210,7 @@ static status look_out(void *arg, const struct work_item *first, struct work_out
     return ST_OK;
 }
 
-static void note_done(void *arg, int64_t ticket)
+static void tell_done(void *arg, int64_t ticket)
 {
     struct extension *const x = arg;
 
@@ -219,7 +219,7 @@ static void note_done(void *arg, int64_t ticket)
     log_info("extend: %s", x->clip.dir);
 }
 
-static void note_failed(void *arg, int64_t ticket, status st, const char *why)
+static void tell_failed(void *arg, int64_t ticket, status st, const char *why)
 {
     struct extension *const x = arg;
 
@@ -230,7 +230,7 @@ static void note_failed(void *arg, int64_t ticket, status st, const char *why)
 }
 
 static const struct work_source_ops ops = {
-    .next = hand_over, .outlook = look_out, .done = note_done, .failed = note_failed
+    .next = hand_over, .outlook = look_out, .done = tell_done, .failed = tell_failed
 };
 
 static status open_clip(void *arg, const struct engine_options *o, struct work_source *out,

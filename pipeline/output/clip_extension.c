@@ -3,7 +3,7 @@
  *
  *   NAME/extend/
  *       latents           of the blocks that a longer clip has alike
- *       snapshot.BLOCKS   behind these: the window, and where the files stood at the last checkpoint
+ *       snapshot.BLOCKS   behind these: the window, and where the files stood at their last seal
  *       FILE.packets      of each video, up to that checkpoint; none where there has been none
  *       clip.spec.json    the clip as it was asked for, and its model
  *       model.spec.json

@@ -21,7 +21,7 @@ struct written {
  * written. */
 status write_checked(const char *path, const void *data, size_t len, struct written *out) MUST_USE;
 
-/* The same with the first `bytes` of another file; -1: with all of it. ST_IO too if it has fewer. */
+/* The same with the first `bytes` of another file; -1: with all of it. ST_IO if it has fewer. */
 status copy_checked(const char *path, const char *from, int64_t bytes,
                     struct written *out) MUST_USE;
 
@@ -183,7 +183,7 @@ status checkpoint_latents(struct clip_writer *s, const float *x0) MUST_USE; /* a
 void checkpoint_close(struct clip_writer *s);
 
 /* Where a clip's files stand, as bytes: this in front; what follows it: a struct video_state for
- * each video, a struct sidecar_block for each block, the quality's state and the contact sheet's. */
+ * each video, a struct sidecar_block for each block, the states of quality and contact sheet. */
 struct writer_state {
     int64_t pictures, pushed, videos, blocks, quality_bytes, contact_bytes;
     unsigned char whole[DIGEST_STATE];

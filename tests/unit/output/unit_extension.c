@@ -1,5 +1,5 @@
-/* unit_extension.c - a finished clip keeps what a longer one goes on from, however often it was left
- * and gone on with itself; the longer one is then the same to the byte, and the shorter one stays. */
+/* unit_extension.c - a finished clip keeps what a longer one goes on from, also where it was left
+ * and gone on with itself; the longer one is the same to the byte, and the shorter one stays. */
 #include "tests/support/unit.h"
 
 #include "base/digest.h"
