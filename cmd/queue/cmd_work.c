@@ -34,7 +34,6 @@ static status open_queue(void *arg, const struct engine_options *o, struct work_
     struct work *const w = arg;
     char *url;
 
-    (void)o;
     TRY(queue_place_url(&url, w->o->queue));
     struct queue_link_config const c = { .url = url,
                                          .lease_ms = w->o->lease * 1000,
@@ -46,7 +45,8 @@ static status open_queue(void *arg, const struct engine_options *o, struct work_
                                          .stopped = render_stop_asked,
                                          .loading = render_is_loading,
                                          .overdue = render_is_overdue,
-                                         .stopped_code = cmd_exit_code(ST_CANCELED) };
+                                         .stopped_code = cmd_exit_code(ST_CANCELED),
+                                         .engine = o };
     status const st = queue_link_open(&w->link, &c);
     free(url);
     if (st != ST_OK) {
