@@ -70,12 +70,13 @@ $(SHIM:%=$B/%.so): $B/%.so: tests/shim/%.c
 
 # Each call of a render gone wrong; killed at every call that changes a file, and at random
 # moments; ranks stopped on a machine with much else to do; worlds under a real Slurm, where it is
-# installed: hours.
+# installed; a world killed at every call that changes a file, its queue's too: hours.
 torture: tests
 	@TORTURE=1 tests/cli/cli_nth.sh
 	@TORTURE=1 tests/cli/cli_resume.sh
 	@TORTURE=1 tests/cli/cli_extend.sh
 	@TORTURE=1 tests/cli/cli_stopped.sh
+	@tests/queue/killed.sh
 	@tests/queue/slurm.sh || [ $$? -eq 77 ]
 
 tests: all $(SHIM:%=$B/%.so) $B/objects $(TESTS) $(call at,$(HELPER) $(MPI_TEST)) $(if $(filter 0,$(CUDA)),,$(call at,$(CUDA_UNIT)))
