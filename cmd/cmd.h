@@ -42,6 +42,7 @@ status cmd_plan(int argc, char **argv);
 status cmd_verify(int argc, char **argv);
 status cmd_bench(int argc, char **argv);
 status cmd_doctor(int argc, char **argv);
+status cmd_extend(int argc, char **argv);
 status cmd_sweep(int argc, char **argv);
 
 #endif /* CMD_H */

@@ -4,6 +4,7 @@
 
 const struct cmd cmd_table[] = {
     { "render", "render the clips of jobs, until all are done", cmd_render },
+    { "extend", "make a finished clip longer", cmd_extend },
     { "submit", "put the clips of jobs into a queue", cmd_submit },
     { "work", "render what a queue has", cmd_work },
     { "queue", "make a queue, look at it, give orders", cmd_queue },

@@ -7,7 +7,7 @@ UNIT := base/unit_base base/unit_json_tree base/unit_track base/unit_file_hash k
         weights/unit_weights weights/unit_pickle weights/unit_bind weights/unit_formats weights/unit_adapter weights/unit_random_model \
         text/unit_text_clean text/unit_tokenizer text/unit_umt5 text/unit_text_cache line/unit_schedule line/unit_dit_shape line/unit_kv_policy line/unit_ema_sink line/unit_timeline \
         vae/unit_vae vae/unit_vae_parts vae/unit_vae_kernels vae/unit_vae_refuse \
-        output/unit_video output/unit_drift output/unit_pictures output/unit_contact output/unit_clip_writer output/unit_clip_folder output/unit_resume output/unit_written cmd/unit_work_list engine/unit_numerics engine/unit_prompt_bank
+        output/unit_video output/unit_drift output/unit_pictures output/unit_contact output/unit_clip_writer output/unit_clip_folder output/unit_resume output/unit_extension output/unit_written cmd/unit_work_list engine/unit_numerics engine/unit_prompt_bank
 CUDA_UNIT := unit/kernels/unit_cuda # needs a card or the stand-in
 CHECK := check_kernels.c check.c check_rows.c check_wire.c check_keys.c check_heavy.c check_attention.c check_fused.c \
          check_pictures.c low_precision.c low_precision_attention.c check_closed.c mutants.c # one program
@@ -22,7 +22,7 @@ HELPER := demo/demo_film # what scripts of cli/ run
 NCCL_LINE := comm/line_nccl comm/line_nccl_limits # on the stand-in
 MPI_TEST  := comm/mpi_comm line/mpi_clip decode/mpi_decode # under mpirun, with as many RANKS as their heads say
 CLI := cli_world.sh cli_verify.sh cli_policies.sh cli_mistakes.sh cli_inspect.sh cli_check.sh cli_plan.sh cli_doctor.sh cli_render.sh \
-       cli_prompt.sh cli_demo.sh cli_trust.sh cli_swap.sh cli_nth.sh cli_codes.sh cli_memory.sh cli_resume.sh cli_threads.sh cli_serve.sh cli_notes.sh cli_launch.sh
+       cli_prompt.sh cli_demo.sh cli_trust.sh cli_swap.sh cli_nth.sh cli_codes.sh cli_memory.sh cli_resume.sh cli_extend.sh cli_threads.sh cli_serve.sh cli_notes.sh cli_launch.sh
 CLI_WAITS := cli_faults.sh cli_stopped.sh cli_hang.sh cli_queue.sh cli_times.sh # for a stall, a lease
 
 # at: where a program is built; names are unique in the tree.
@@ -64,18 +64,20 @@ $B/tests/alloc_nth: LINK_OPT = $(addprefix -Wl$(comma)--wrap=,malloc calloc real
 $B/tests/standin_faults: $O/tests/standin/standin_faults.cu.o $(LIB)
 	$(call say,LINK,$@) mkdir -p $(@D) && $(CC) $(OPT) -o $@ $^ $(LDLIBS)
 
-# Preloaded by cli_resume.sh, cli_nth.sh, cli_hang.sh and cli_swap.sh.
+# Preloaded by cli_resume.sh, cli_extend.sh, cli_nth.sh, cli_hang.sh and cli_swap.sh.
 SHIM := die_at shim_nth shim_swap
 $(SHIM:%=$B/%.so): $B/%.so: tests/shim/%.c
 	$(call say,CC,$<) mkdir -p $(@D) && $(CC) -std=c11 $(WARN) -O2 -fPIC -shared -pthread -o $@ $< -ldl
 
 # Each call of a render gone wrong; killed at every call that changes a file, and at random
 # moments; ranks stopped on a machine with much else to do; worlds under a real Slurm, where it is
-# installed: hours.
+# installed; a world killed at every call that changes a file, its queue's too: hours.
 torture: tests
 	@TORTURE=1 tests/cli/cli_nth.sh
 	@TORTURE=1 tests/cli/cli_resume.sh
+	@TORTURE=1 tests/cli/cli_extend.sh
 	@TORTURE=1 tests/cli/cli_stopped.sh
+	@tests/queue/killed.sh
 	@tests/queue/slurm.sh || [ $$? -eq 77 ]
 
 tests: all $(SHIM:%=$B/%.so) $B/objects $(TESTS) $(call at,$(HELPER) $(MPI_TEST)) $(if $(filter 0,$(CUDA)),,$(call at,$(CUDA_UNIT)))

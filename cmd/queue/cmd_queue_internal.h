@@ -133,6 +133,7 @@ struct queue_link_config {
     bool (*loading)(void); /* nothing is in work yet: a stop ends the process with stopped_code, */
     bool (*overdue)(void); /* and so it does once clips have had their grace */
     int stopped_code;
+    const struct engine_options *engine; /* this world's; borrowed */
 };
 
 struct queue_link_counts {

@@ -34,7 +34,6 @@ static status open_queue(void *arg, const struct engine_options *o, struct work_
     struct work *const w = arg;
     char *url;
 
-    (void)o;
     TRY(queue_place_url(&url, w->o->queue));
     struct queue_link_config const c = { .url = url,
                                          .lease_ms = w->o->lease * 1000,
@@ -46,10 +45,16 @@ static status open_queue(void *arg, const struct engine_options *o, struct work_
                                          .stopped = render_stop_asked,
                                          .loading = render_is_loading,
                                          .overdue = render_is_overdue,
-                                         .stopped_code = cmd_exit_code(ST_CANCELED) };
+                                         .stopped_code = cmd_exit_code(ST_CANCELED),
+                                         .engine = o };
     status const st = queue_link_open(&w->link, &c);
     free(url);
-    TRY(st);
+    if (st != ST_OK) {
+        struct error const why = *error_last();
+        (void)!queue_link_close(&w->link, &w->counts);
+        error_adopt(&why);
+        return st;
+    }
     *clips = 0;
     *out = queue_link_source(w->link);
     return ST_OK;
@@ -59,6 +64,7 @@ static void close_queue(void *arg)
 {
     struct work *const w = arg;
 
+    if (!w->link) return; /* why it could not be opened is yet to be said */
     w->end = queue_link_close(&w->link, &w->counts);
     if (w->end != ST_OK && w->end != ST_CANCELED) log_error("%s", error_last()->msg);
     if (w->end == ST_CANCELED) log_warn("%s", error_last()->msg);

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "cmd/queue/cmd_queue_internal.h"
+#include "pipeline/engine/engine.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -216,8 +217,10 @@ out:
 }
 
 /* How a clip that cannot be handed over ends; false: it can. */
-static bool find_fault(struct held_clip *h, enum queue_end *how, char *why, size_t size)
+static bool find_fault(const struct queue_link *l, struct held_clip *h, enum queue_end *how,
+                       char *why, size_t size)
 {
+    struct engine_options asked;
     const char *words = NULL;
     struct clip_spec *const c =
         h->job && h->q.index < h->job->x.clips.count ? &h->job->x.clips.clip[h->q.index] : NULL;
@@ -238,6 +241,11 @@ static bool find_fault(struct held_clip *h, enum queue_end *how, char *why, size
                  c ? c->task_id : "none", h->q.task);
         return true;
     }
+    if (engine_adapt_options(&asked, l->c.engine, &c->numerics) != ST_OK) {
+        *how = QUEUE_END_HOST;
+        snprintf(why, size, "not on this machine: %.*s", (int)size - 32, error_last()->msg);
+        return true;
+    }
     if (!c->dir) c->dir = strdup(h->q.folder);
     h->spec = c;
     return false;
@@ -253,7 +261,7 @@ static void hold_clip(struct queue_link *l, const struct queue_clip *c)
     h->q = *c;
     h->q.folder = strdup(c->folder);
     if (load_job(l, c->job, &h->job) != ST_OK) h->job = NULL;
-    bool const fault = !h->q.folder || find_fault(h, &how, why, sizeof why);
+    bool const fault = !h->q.folder || find_fault(l, h, &how, why, sizeof why);
     error_clear();
     pthread_mutex_lock(&l->lock);
     if (h->job) h->job->users++;

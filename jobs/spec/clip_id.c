@@ -136,6 +136,7 @@ static json_t *task_for_id(const struct clip_spec *c)
     if (c->embeddings)
         json_set(&task, "embeddings",
                  json_pack("{s:s, s:s}", "file", c->embeddings, "dtype", c->embeddings_dtype));
+    if (c->extendable) json_set(&task, "extendable", json_true());
     if (c->transfer == CLIP_SRGB) json_set(&task, "transfer", json_string("srgb"));
     return task;
 }
@@ -160,6 +161,40 @@ status clip_identify(struct clip_spec *c, const struct card *card)
     if (!c->model_id[0]) return ST_OK;
     TRY(hash_json(content_for_id(c, card), c->content_id));
     return hash_json(task_for_id(c), c->task_id);
+}
+
+/* What ids have of a card stands in the model, too. Borrowed from it. */
+static struct card card_of(const struct model_spec *m)
+{
+    struct card card = { .family = CARD_WAN21_T2V,
+                         .outer_key = m->outer_key,
+                         .lora = m->lora,
+                         .loras = m->loras,
+                         .steps = m->steps,
+                         .first_steps = m->first_steps,
+                         .warp = m->warp,
+                         .shift = m->shift,
+                         .frames_per_block = m->frames_per_block,
+                         .window = m->window,
+                         .attention_frames = m->attention_frames,
+                         .sink_frames = m->sink_frames,
+                         .sink = m->sink,
+                         .rule = m->rule };
+
+    memcpy(card.step, m->step, sizeof card.step);
+    memcpy(card.first_step, m->first_step, sizeof card.first_step);
+    if (m->keys) memcpy(card.key, m->key, sizeof card.key);
+    else kv_keys_usual(m->rule, card.key);
+    return card;
+}
+
+status clip_lengthen(struct clip_spec *c, const struct model_spec *m, int64_t pictures)
+{
+    struct card const card = card_of(m);
+
+    c->pictures = pictures;
+    c->blocks = clip_blocks(pictures, c->frames_per_block);
+    return clip_identify(c, &card);
 }
 
 const char *clip_library(char buf[CLIP_LIBRARY])

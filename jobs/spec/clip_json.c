@@ -109,6 +109,7 @@ static json_t *output_json(const struct job *job)
         json_set(&out, "preview",
                  json_pack("{s:s, s:i}", "file", job->output.preview, "columns",
                            job->output.preview_columns));
+    if (job->output.extendable) json_set(&out, "extendable", json_true());
     return out;
 }
 

@@ -62,6 +62,12 @@ int64_t clip_first_picture(int64_t block, int frames_per_block)
     return block ? clip_pictures(block, frames_per_block) : 0;
 }
 
+int64_t clip_blocks(int64_t pictures, int frames_per_block)
+{
+    int64_t const block = (int64_t)PICTURES * frames_per_block;
+    return (pictures + PICTURES - 1 + block - 1) / block;
+}
+
 static void free_pairs(struct clip_pair *pair, int count)
 {
     for (int i = 0; i < count; i++) {
@@ -82,9 +88,11 @@ static void free_format(struct clip_format *f)
 
 void clip_spec_free(struct clip_spec *c)
 {
-    char *const texts[] = { c->job,        c->owner,           c->name,    c->dir,
-                            c->latents,    c->latents_dtype,   c->preview, c->start.file,
-                            c->embeddings, c->embeddings_dtype };
+    char *const texts[] = {
+        c->job,           c->owner,   c->name,       c->dir,        c->latents,
+        c->latents_dtype, c->preview, c->start.file, c->embeddings, c->embeddings_dtype,
+        c->extends
+    };
 
     for (int i = 0; i < COUNT_OF(texts); i++) free(texts[i]);
     for (int i = 0; i < c->prompts; i++) free(c->prompt[i].text);

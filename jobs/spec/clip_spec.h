@@ -106,6 +106,8 @@ struct clip_spec {
     int frames_per_block; /* latent frames; the model's */
     struct clip_start start;
     int64_t checkpoint; /* blocks from one to the next; 0: none are made */
+    bool extendable;    /* what a longer one goes on from is kept with it */
+    char *extends; /* the folder of such, of a shorter one that this goes on from; NULL: none */
     int64_t timeout_ms; /* it fails if it takes longer, from its first block on; 0: however long */
     int64_t stall_ms;   /* likewise, from one block that is encoded to the next */
     int64_t grace_ms;   /* a stop waits for it so long at most; 0: until it lies safe */
@@ -137,5 +139,7 @@ bool clip_recaches(const struct clip_spec *c); /* does a prompt of it? */
 /* Pictures of a clip of so many blocks, and a block's first picture. */
 int64_t clip_pictures(int64_t blocks, int frames_per_block);
 int64_t clip_first_picture(int64_t block, int frames_per_block);
+/* The least number of blocks that has so many pictures. */
+int64_t clip_blocks(int64_t pictures, int frames_per_block);
 
 #endif /* CLIP_SPEC_H */

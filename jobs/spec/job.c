@@ -188,6 +188,16 @@ static status check_length(const struct job *j)
     return ST_OK;
 }
 
+/* What a clip is extended by is made of what its checkpoints keep. */
+static status check_extendable(const struct job *j)
+{
+    const struct tree_node *const run = tree_find(j->node, "run");
+
+    if (!j->output.extendable || !duration_is_zero(j->run.checkpoint)) return ST_OK;
+    return tree_refuse(tree_find(run, "checkpoint"),
+                       "more than 0s with output.extendable: true, for it needs checkpoints");
+}
+
 static status fill_job(const struct tree_node *root, struct job *j)
 {
     struct job_draft d = job_defaults;
@@ -199,6 +209,7 @@ static status fill_job(const struct tree_node *root, struct job *j)
     TRY(resolve_path(root->tree, d.dir, &j->output.dir));
     TRY(lora_read(d.lora, &j->lora, &j->loras));
     TRY(check_length(j));
+    TRY(check_extendable(j));
     TRY(read_job_prompts(&d, j));
     TRY(read_afters(d.after, j));
     if (d.axes) TRY(read_axes(j, d.axes));

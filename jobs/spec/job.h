@@ -103,6 +103,7 @@ struct job {
         const char *latents, *latents_dtype;       /* file; "bf16" or "f32". NULL: none */
         const char *embeddings, *embeddings_dtype; /* of the prompts; likewise */
         const char *preview;                       /* file of the contact sheet. NULL: none */
+        bool extendable;                           /* what `rollmill extend` needs is kept */
         int preview_columns;
         int transfer; /* enum clip_transfer */
     } output;

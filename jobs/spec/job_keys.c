@@ -276,6 +276,7 @@ static const struct field output_fields[] = {
     { .name = "preview", .type = FIELD_MAP, .map = &preview_table },
     { .name = "colour", .type = FIELD_MAP, .map = &colour_table },
     { .name = "embeddings", .type = FIELD_MAP, .map = &embeddings_table },
+    { .name = "extendable", .type = FIELD_BOOL, .to = AT(job.output.extendable) },
     REFUSED("metadata", "remove the key; clip.json is always written in full"),
 };
 static const struct field_table output_table = { "output", output_fields, COUNT_OF(output_fields) };

@@ -84,7 +84,7 @@ status prompts_make(struct prompts *out, const struct job *job, const struct car
     int64_t const block = (int64_t)PICTURES * frames_per_block;
 
     *out = (struct prompts){ .pictures = duration_nearest(job->clip.length, fps) };
-    out->blocks = divide_up(out->pictures + PICTURES - 1, block);
+    out->blocks = clip_blocks(out->pictures, frames_per_block);
     out->prompt = calloc((size_t)job->prompts, sizeof *out->prompt);
     if (!out->prompt) return fail(ST_NOMEM, "%s: no memory for its prompts", job->name);
     for (int i = 0; i < job->prompts; i++) {

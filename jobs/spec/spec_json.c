@@ -84,6 +84,8 @@ static const struct spec_key clip_keys[] = {
     { "pictures", SPEC_INT64, AT(pictures), .min = 1, .max = PICTURES_MAX },
     { "blocks", SPEC_INT64, AT(blocks), .min = 1, .max = BLOCKS_MAX },
     { "checkpoint", SPEC_INT64, AT(checkpoint), .max = BLOCKS_MAX },
+    { "extendable", SPEC_BOOL, .at = AT(extendable) },
+    { "extends", SPEC_MAY_TEXT, .at = AT(extends) },
     { "timeout_ms", SPEC_INT64, AT(timeout_ms), .max = DAY_MS },
     { "stall_ms", SPEC_INT64, AT(stall_ms), .max = DAY_MS },
     { "grace_ms", SPEC_INT64, AT(grace_ms), .max = DAY_MS },

@@ -106,7 +106,7 @@ void clip_board_post(struct clip_board *b, struct live_clip *c, int users)
 
     c->users = users;
     c->posted = clock_seconds();
-    c->came = c->resumed;
+    c->came = c->coded;
     c->ends = c->spec.blocks;
     if (users && make_room(b) == ST_OK)
         b->clip[b->clips++] = (struct board_clip){ .clip = c, .nth = nth };

@@ -30,7 +30,8 @@
  * same byte order. */
 struct feed_head {
     int64_t kind, number, texts, prompts, given, json;
-    int64_t resume, resumed; /* bytes of resume_dir, in front of the JSON; its blocks */
+    int64_t resume;                  /* bytes of resume_dir, in front of the JSON */
+    int64_t resumed, coded, extends; /* see struct live_clip */
 };
 struct feed_text {
     int64_t id, tokens;
@@ -71,6 +72,8 @@ static status write_clip(struct strbuf *to, const struct live_clip *c, const str
     head.json = (int64_t)json.len;
     head.resume = c->resume_dir ? (int64_t)strlen(c->resume_dir) : 0;
     head.resumed = c->resumed;
+    head.coded = c->coded;
+    head.extends = c->extends;
     strbuf_add(to, &head, sizeof head);
     for (int i = 0; i < c->texts; i++)
         strbuf_add(to, &(struct feed_text){ c->text[i].id, c->text[i].tokens },
@@ -144,12 +147,15 @@ static status read_given(struct byte_reader *r, struct live_clip *c, const struc
 static status read_resume(struct byte_reader *r, struct live_clip *c, const struct feed_head *head)
 {
     if (!head->resume) return ST_OK;
-    if (head->resume < 0 || head->resume > r->end - r->at || head->resumed < 1)
+    if (head->resume < 0 || head->resume > r->end - r->at || head->resumed < 1 || head->coded < 0 ||
+        head->coded > head->resumed)
         return fail(ST_COMM, "a clip that goes on behind block %lld", (long long)head->resumed);
     c->resume_dir = strndup(r->at, (size_t)head->resume);
     if (!c->resume_dir) return fail(ST_NOMEM, "a clip: no memory");
     r->at += head->resume;
     c->resumed = head->resumed;
+    c->coded = head->coded;
+    c->extends = head->extends != 0;
     return ST_OK;
 }
 

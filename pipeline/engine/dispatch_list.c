@@ -321,7 +321,7 @@ void dispatch_list_hand(struct dispatch_list *l, struct dispatch_entry *e, struc
                         int line, int number)
 {
     pthread_mutex_lock(&l->lock);
-    e->encoded = e->reported = e->resumed = c->resumed;
+    e->encoded = e->reported = e->resumed = c->coded;
     c->number = e->number = number;
     c->line = e->line = line;
     e->lock = c->lock;

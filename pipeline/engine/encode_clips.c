@@ -38,10 +38,14 @@ struct encode_clips {
     struct live_clip *clip;          /* the one in work; NULL: none */
     struct clip_writer_text *prompt; /* [its prompts], where their embeddings are wanted */
     struct clip_writer *writer;
-    struct clip_provenance provenance;      /* must outlive the writer, as */
-    struct strbuf identity;                 /* must; of a clip with checkpoints */
+    struct clip_provenance provenance; /* must outlive the writer, as */
+    struct strbuf identity;            /* must; of a clip with checkpoints, and */
+    struct encode_extension {
+        struct strbuf identity, clip, model;
+    } extension;                            /* of one that can be extended, or extends another */
     float *window;                          /* [levels - 1, latent] */
-    int windows, windows_due;               /* have come, of the checkpoint that is due */
+    int64_t due;                            /* behind so many blocks */
+    int windows, windows_due;               /* have come, of those that are due there */
     double begin, encoding, decoded_before; /* seconds */
     int64_t blocks, pictures;               /* encoded */
 };
@@ -57,6 +61,9 @@ static void free_writer_config(struct encode_clips *e)
 {
     clip_provenance_free(&e->provenance);
     strbuf_free(&e->identity);
+    strbuf_free(&e->extension.identity);
+    strbuf_free(&e->extension.clip);
+    strbuf_free(&e->extension.model);
     free(e->prompt);
     e->prompt = NULL;
     e->windows = e->windows_due = 0;
@@ -146,6 +153,35 @@ static status fail_appeared(const struct encode_clips *e)
     return fail(ST_IO, "%s: appeared while the clip was rendered, and stays", e->clip->spec.dir);
 }
 
+/* What it goes on from, and what is kept for those that go on from it. */
+static status configure_resume(struct encode_clips *e, struct clip_writer_config *c)
+{
+    const struct live_clip *const clip = e->clip;
+    struct encode_extension *const x = &e->extension;
+
+    TRY(clip_identity(&e->identity, e->t, &clip->spec));
+    c->checkpoint.identity = e->identity.s;
+    c->checkpoint.frames = e->t->g.policy.frames_per_block;
+    c->checkpoint.latent = (int64_t)e->latent;
+    if (clip->spec.extendable || clip->extends)
+        TRY(clip_extension_identity(&x->identity, e->t, &clip->spec));
+    c->extension.blocks = clip_extension_blocks(e->t, clip);
+    if (clip->spec.extendable && !c->extension.blocks)
+        log_warn("clip %s: too short to be extended: fewer blocks are made than there are levels",
+                 clip->spec.name);
+    if (c->extension.blocks) {
+        TRY(clip_extension_specs(&x->clip, &x->model, e->t, &clip->spec));
+        c->extension.identity = x->identity.s;
+        c->extension.clip = x->clip.s;
+        c->extension.model = x->model.s;
+    }
+    c->resume.dir = clip->resume_dir;
+    c->resume.identity = clip->extends ? x->identity.s : e->identity.s;
+    c->resume.blocks = clip->resumed;
+    c->resume.extends = clip->extends;
+    return ST_OK;
+}
+
 static status open_writer(struct encode_clips *e)
 {
     const struct clip_spec *const spec = &e->clip->spec;
@@ -156,14 +192,7 @@ static status open_writer(struct encode_clips *e)
     TRY(clip_provenance_make(&e->provenance, e->t, e->clip));
     TRY(list_prompts(e));
     struct clip_writer_config c = config_of(e, formats);
-    if (spec->checkpoint) {
-        TRY(clip_identity(&e->identity, e->t, spec));
-        c.checkpoint.identity = e->identity.s;
-        c.checkpoint.frames = e->t->g.policy.frames_per_block;
-        c.checkpoint.latent = (int64_t)e->latent;
-        c.resume.dir = e->clip->resume_dir;
-        c.resume.blocks = e->clip->resumed;
-    }
+    if (spec->checkpoint) TRY(configure_resume(e, &c));
     return clip_writer_open(&e->writer, &c);
 }
 
@@ -212,13 +241,26 @@ static bool is_lost(const struct encode_clips *e, int64_t block)
     return comm_stopped(e->t->world) && e->clip->spec.blocks - 1 - block > ON_THEIR_WAY;
 }
 
+/* All of the window is there. */
+static status put_window_away(struct encode_clips *e)
+{
+    int const all = e->windows;
+
+    e->windows = e->windows_due = 0;
+    if (clip_checkpoint_due(e->t, e->clip, e->due))
+        TRY(clip_writer_checkpoint(e->writer, e->window, all));
+    if (e->due != clip_extension_blocks(e->t, e->clip)) return ST_OK;
+    return clip_writer_extension(e->writer, e->window, all);
+}
+
 /* Behind a block: at once where nothing of a window is to come with it. */
 static status begin_checkpoint(struct encode_clips *e, int64_t blocks)
 {
     e->windows = e->windows_due = 0;
-    if (!clip_checkpoint_due(e->t, e->clip, blocks)) return ST_OK;
+    if (!clip_window_due(e->t, e->clip, blocks)) return ST_OK;
+    e->due = blocks;
     e->windows_due = clip_window_blocks(e->t, e->clip, blocks);
-    return e->windows_due ? ST_OK : clip_writer_checkpoint(e->writer, e->window, 0);
+    return e->windows_due ? ST_OK : put_window_away(e);
 }
 
 static status keep_window(struct encode_clips *e, const float *x)
@@ -227,10 +269,7 @@ static status keep_window(struct encode_clips *e, const float *x)
         return fail(ST_MISMATCH, "a latent of a window that is not due");
     memcpy(e->window + (size_t)e->windows * e->latent, x, e->latent * sizeof *x);
     e->windows++;
-    if (e->windows < e->windows_due) return ST_OK;
-    int const all = e->windows;
-    e->windows = e->windows_due = 0;
-    return clip_writer_checkpoint(e->writer, e->window, all);
+    return e->windows < e->windows_due ? ST_OK : put_window_away(e);
 }
 
 /* What it goes on from may be gone or damaged by now: nothing is wrong with the clip then. */
@@ -259,7 +298,7 @@ static status encode_pictures(struct encode_clips *e, const struct decode_block 
  * went on from may be why. */
 static void forget_attempt(struct encode_clips *e, status st)
 {
-    if (!e->clip->resume_dir || st == ST_IO || st == ST_NOMEM) return;
+    if (!e->clip->resume_dir || e->clip->extends || st == ST_IO || st == ST_NOMEM) return;
     if (dir_remove(e->clip->resume_dir) == ST_OK) return;
     log_warn("not removed: %s", error_last()->msg);
     error_clear();

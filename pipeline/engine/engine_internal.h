@@ -119,8 +119,11 @@ struct live_clip {
     int64_t given_blocks;
     int users;                  /* workers of this rank that need it; clip_board's */
     unsigned formats;           /* of its files: a set of enum pix */
-    char *resume_dir;           /* the attempt it goes on from; NULL: from its start */
+    char *resume_dir;           /* what it goes on from; NULL: from its start */
     int64_t resumed;            /* blocks that are finished there */
+    int64_t coded;              /* of these, whose pictures are in the videos; the others' are
+                                   made again: of a clip that extends another */
+    bool extends;               /* resume_dir is a finished clip's, and stays; else an attempt's */
     struct snapshot_lock *lock; /* on rank 0, until it is handed over: nobody removes it */
     double posted;              /* when it came to this rank, clock_seconds() */
 
@@ -130,7 +133,7 @@ struct live_clip {
     float *last;                    /* the latent of its block resumed - 1; owned */
     struct error unread;            /* why this rank cannot read it; ST_OK: it can */
     status refusal;                 /* what the line's ranks have agreed on; ST_OK: all can */
-    int64_t warmed;                 /* resumed blocks that are through or need not be decoded */
+    int64_t replayed;               /* resumed blocks that are through or need not be decoded */
     int64_t entered;                /* blocks that have entered the line */
     bool cut;                       /* no more of it enters */
 
@@ -455,13 +458,30 @@ bool clip_checkpoint_due(const struct group *t, const struct live_clip *c, int64
 /* How many latents of the window then stand behind the finished blocks. */
 int clip_window_blocks(const struct group *t, const struct live_clip *c, int64_t blocks);
 
+/* Behind so many blocks stands what a longer clip goes on from: the last that a whole window was
+ * behind; 0: nowhere, it is not asked for, or there is none. */
+int64_t clip_extension_blocks(const struct group *t, const struct live_clip *c);
+
+/* Is the window handed out behind so many blocks? */
+bool clip_window_due(const struct group *t, const struct live_clip *c, int64_t blocks);
+
 /* What whoever goes on must have alike (snapshot.h); the clip's files and pictures, and whatever
  * decides the bits of both. ST_NOMEM. */
 status clip_identity(struct strbuf *out, const struct group *t,
                      const struct clip_spec *spec) MUST_USE;
 
-/* Rank 0: fill in resume_dir, resumed and lock, if there is something to go on from. All of it is
- * read, which is not for the dispatcher's thread; stop: asked before each block. ST_CANCELED. */
+/* The same for a longer clip: neither the length nor where anything lies is in it. */
+status clip_extension_identity(struct strbuf *out, const struct group *t,
+                               const struct clip_spec *spec) MUST_USE;
+
+/* What is kept with a finished clip to be extended by: the clip as it was asked for, wherever it
+ * lies, and its model; JSON. */
+status clip_extension_specs(struct strbuf *clip, struct strbuf *model, const struct group *t,
+                            const struct clip_spec *spec) MUST_USE;
+
+/* Rank 0: fill in resume_dir, resumed, coded, extends and lock, if there is something to go on
+ * from. All of it is read, which is not for the dispatcher's thread; stop: asked before each block.
+ * ST_CANCELED. Of a clip that extends another ST_FORMAT if that cannot be. */
 status clip_find_resume(const struct group *t, struct live_clip *c, bool (*stop)(void *arg),
                         void *arg) MUST_USE;
 

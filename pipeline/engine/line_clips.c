@@ -167,13 +167,15 @@ static status fill_window(void *arg, int clip, int64_t block, float *x)
     return ST_OK;
 }
 
-/* On the tail: the decoder sees as many of the finished blocks as later pictures depend on. */
-static status warm_decoder(struct line_clips *l, struct live_clip *c, int64_t end)
+/* On the tail: of the finished blocks the decoder sees as many as later pictures depend on, and
+ * makes the pictures of those that have none in the videos yet. */
+static status replay_blocks(struct line_clips *l, struct live_clip *c, int64_t end)
 {
     const float *x0;
 
-    for (; c->warmed < end && (x0 = read_latent(c, c->warmed)); c->warmed++)
-        TRY(decode_link_send(l->link, DECODE_WARM, c->number, c->warmed, x0));
+    for (; c->replayed < end && (x0 = read_latent(c, c->replayed)); c->replayed++)
+        TRY(decode_link_send(l->link, c->replayed < c->coded ? DECODE_WARM : DECODE_BLOCK,
+                             c->number, c->replayed, x0));
     return ST_OK;
 }
 
@@ -184,14 +186,14 @@ static status send_finished(void *arg, int clip, int64_t block, const float *x0)
     struct line_clips *const l = arg;
     struct live_clip *const c = held_clip(l, clip);
 
-    if (c->resume) TRY(warm_decoder(l, c, c->resumed));
+    if (c->resume) TRY(replay_blocks(l, c, c->resumed));
     return decode_link_send(l->link, DECODE_BLOCK, clip, block, x0);
 }
 
 static bool is_checkpoint(void *arg, int clip, int64_t blocks)
 {
     const struct line_clips *const l = arg;
-    return clip_checkpoint_due(l->t, held_clip(l, clip), blocks);
+    return clip_window_due(l->t, held_clip(l, clip), blocks);
 }
 
 static status send_window(void *arg, int clip, int64_t block, const float *x)
@@ -273,6 +275,13 @@ static status tell_idle(struct line_clips *l)
     return decode_link_send(l->link, DECODE_IDLE, l->newest, 0, NULL);
 }
 
+/* Blocks whose pictures were made before, or that go on to be decoded if no more enter. */
+static int64_t count_sent(const struct live_clip *c)
+{
+    if (c->entered > c->resumed) return c->entered;
+    return c->replayed > c->coded ? c->replayed : c->coded;
+}
+
 /* The blocks of a cut clip that have not entered never will. If there are any, it will not be
  * made: its encoder hears that from the tail, which no message but the world's end can keep from
  * it, and reports it. */
@@ -285,7 +294,7 @@ static status drop_clip(void *arg, int clip)
     c->cut = true;
     l->left -= c->spec.blocks - c->entered;
     status const why = c->refusal == ST_OK ? ST_CANCELED : c->refusal;
-    if (l->link) TRY(decode_link_cut(l->link, clip, c->entered, why));
+    if (l->link) TRY(decode_link_cut(l->link, clip, count_sent(c), why));
     release_clips(l, -1);
     return tell_idle(l);
 }
@@ -307,7 +316,7 @@ static status begin_resume(struct line_clips *l, struct live_clip *c)
     int const frames = l->t->g.policy.frames_per_block;
     int64_t const past = (vae_past() + frames - 1) / frames;
 
-    c->warmed = c->resumed > past ? c->resumed - past : 0;
+    c->replayed = c->coded > past ? c->coded - past : 0;
     if (open_resume(l, c) != ST_OK) note_unread(c);
     return judge_reading(l, c);
 }
@@ -344,13 +353,13 @@ static void count_entry(struct line_clips *l, struct place p)
 }
 
 /* Blocks that exist pass the clean stage alone: by then all that came before has left the line.
- * Those of a clip that goes on warm the decoder, as many as it needs; given ones go on to it. */
+ * Those of a clip that goes on are replayed; given ones go on to the decoder. */
 static status follow_given(struct line_clips *l)
 {
     struct place const p = line_place_of(l->line, l->t->g.schedule.levels);
     struct live_clip *const c = p.clip >= 0 && l->link ? held_clip(l, p.clip) : NULL;
 
-    if (c && p.block < c->resumed) return warm_decoder(l, c, p.block + 1);
+    if (c && p.block < c->resumed) return replay_blocks(l, c, p.block + 1);
     if (!c || p.block >= c->given_blocks) return ST_OK;
     return decode_link_send(l->link, DECODE_BLOCK, p.clip, p.block,
                             c->given + p.block * latent_count(l));

@@ -31,24 +31,34 @@ struct content {
     bool resumable; /* there is a snapshot, and no OUT/NAME */
 };
 
+/* Is there an OUT/NAME? The attempt's own NAME may have become it. */
+static bool is_made(const char *shelf, const char *own)
+{
+    const char *const name = strrchr(own, '/') + 1;
+    int dots = 0, len = (int)strlen(name);
+
+    while (len > 0 && (dots += name[--len] == '.') < 2) continue;
+    char *const place = str_format("%s/../%.*s", shelf, len, name);
+    bool const made = len > 0 && place && path_exists(place);
+    free(place);
+    return made;
+}
+
 static struct content look_inside(const char *shelf, const char *own)
 {
     struct content found = { false, false };
-    bool snapshot = false, made = false;
+    bool snapshot = false;
     DIR *const d = opendir(own);
 
     for (const struct dirent *e; d && (e = readdir(d));) {
         if (e->d_name[0] == '.') continue;
         char *const record = str_format("%s/%s/clip.json", own, e->d_name);
-        char *const place = str_format("%s/../%s", shelf, e->d_name);
         found.finished |= record && path_exists(record);
-        made |= place && path_exists(place);
         snapshot |= !strncmp(e->d_name, "snapshot.", strlen("snapshot."));
         free(record);
-        free(place);
     }
     if (d) closedir(d);
-    found.resumable = snapshot && !made;
+    found.resumable = snapshot && !is_made(shelf, own);
     return found;
 }
 

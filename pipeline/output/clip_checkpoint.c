@@ -16,13 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* In front; what follows it: a struct video_state for each video, a struct sidecar_block for each
- * block, the quality's state and the contact sheet's. */
-struct writer_state {
-    int64_t pictures, pushed, videos, blocks, quality_bytes, contact_bytes;
-    unsigned char whole[DIGEST_STATE];
-};
-
 /* ---- making one -------------------------------------------------------------------------- */
 
 static status save_state(struct clip_writer *s, struct strbuf *out)
@@ -69,7 +62,7 @@ void checkpoint_drop_adopted(struct clip_writer *s)
 {
     char **const dir = &s->checkpoint.adopted;
 
-    if (*dir && dir_remove(*dir) != ST_OK) {
+    if (*dir && !s->checkpoint.extends && dir_remove(*dir) != ST_OK) {
         log_warn("not removed: %s", error_last()->msg);
         error_clear();
     }
@@ -89,11 +82,13 @@ status clip_writer_checkpoint(struct clip_writer *s, const float *window, int wi
     TRY_OUT(snapshot_write(
         s->attempt.own, &(struct snapshot){ .identity = (char *)(uintptr_t)s->checkpoint.identity,
                                             .blocks = s->blocks,
+                                            .coded = s->blocks,
                                             .latent = s->checkpoint.latent,
                                             .window = (float *)(uintptr_t)window,
                                             .windows = windows,
                                             .writer = state.s,
                                             .writer_bytes = state.len }));
+    TRY_OUT(extension_note(s, state.s, state.len, s->blocks));
     keep_newest(s);
     checkpoint_drop_adopted(s);
 out:
@@ -156,19 +151,20 @@ static status resume_state(struct clip_writer *s, const struct snapshot *snap)
     struct writer_state head;
 
     TRY(load_bytes(s, &r, &head, sizeof head));
-    if (head.pictures != s->pictures || head.pushed < 1 || head.pushed > s->pictures ||
-        head.videos != s->videos || head.blocks != snap->blocks)
+    bool const same = head.pictures == s->pictures || s->checkpoint.extends;
+    if (!same || head.pushed < 1 || head.pushed > s->pictures || head.videos != s->videos ||
+        head.blocks != snap->coded)
         return fail(ST_FORMAT, "%s: the snapshot there is of another clip", s->checkpoint.adopted);
     s->pushed = head.pushed;
     TRY(digest_load(&s->whole, head.whole));
     for (int i = 0; i < s->videos; i++) TRY(resume_video(s, &r, i));
-    for (int64_t i = 0; i < snap->blocks; i++) TRY(resume_block(s, &r));
+    for (int64_t i = 0; i < snap->coded; i++) TRY(resume_block(s, &r));
     return resume_parts(s, &r, &head);
 }
 
 static status resume_latents(struct clip_writer *s, struct snapshot_reader *r)
 {
-    for (int64_t block = 0; block < r->s.blocks; block++) {
+    for (int64_t block = 0; block < r->s.coded; block++) {
         const float *x0;
         TRY(snapshot_latent(r, block, &x0));
         TRY(checkpoint_latents(s, x0));
@@ -177,19 +173,20 @@ static status resume_latents(struct clip_writer *s, struct snapshot_reader *r)
     return ST_OK;
 }
 
-static status resume_writer(struct clip_writer *s, int64_t blocks)
+static status resume_writer(struct clip_writer *s, int64_t blocks, const char *identity)
 {
     struct snapshot_reader r;
     status st = ST_OK;
 
     TRY(snapshot_reader_open(&r, s->checkpoint.adopted, blocks));
-    if (r.s.latent != s->checkpoint.latent || strcmp(r.s.identity, s->checkpoint.identity) != 0)
+    if (r.s.latent != s->checkpoint.latent || strcmp(r.s.identity, identity) != 0)
         FAIL_OUT(ST_MISMATCH,
                  "%s: the snapshot there is of another clip, or was made by other "
                  "means than these",
                  s->checkpoint.adopted);
-    TRY_OUT(resume_state(s, &r.s));
+    if (r.s.coded) TRY_OUT(resume_state(s, &r.s));
     TRY_OUT(resume_latents(s, &r));
+    TRY_OUT(extension_resume(s, &r.s));
 out:
     snapshot_reader_close(&r);
     return st;
@@ -210,7 +207,8 @@ status checkpoint_open(struct clip_writer *s, const struct clip_writer_config *c
     if (!c->resume.dir) return ST_OK;
     s->checkpoint.adopted = str_format("%s", c->resume.dir);
     if (!s->checkpoint.adopted) return fail(ST_NOMEM, "%s: no memory for its name", c->resume.dir);
-    return resume_writer(s, c->resume.blocks);
+    s->checkpoint.extends = c->resume.extends;
+    return resume_writer(s, c->resume.blocks, c->resume.identity);
 }
 
 /* Records are numbered by block, and journals are only as far as the pictures. */

@@ -169,6 +169,7 @@ status clip_writer_open(struct clip_writer **out, const struct clip_writer_confi
     TRY_OUT(quality_init(&s->quality, (int64_t)c->width * c->height));
     TRY_OUT(digest_open(&s->whole));
     TRY_OUT(digest_open(&s->part));
+    extension_open(s, c);
     TRY_OUT(checkpoint_open(s, c));
     *out = s;
     s = NULL; /* handed over */
@@ -184,6 +185,7 @@ static void free_writer(struct clip_writer *s)
     tensor_file_close(&s->latents);
     file_record_close(&s->latents_record);
     checkpoint_close(s);
+    extension_close(s);
     quality_free(&s->quality);
     digest_close(&s->whole);
     digest_close(&s->part);
@@ -332,7 +334,7 @@ static status commit_files(struct clip_writer *s)
     if (s->contact) TRY(commit_contact(s, &s->file[next++]));
     if (s->latents) TRY(commit_latents(s, &s->file[next++]));
     if (s->embeddings.file) TRY(embeddings_write(&s->embeddings, s->path[next], &s->file[next]));
-    return ST_OK;
+    return extension_keep(s);
 }
 
 static status write_sidecar(struct clip_writer *s, const struct sidecar_run *run)

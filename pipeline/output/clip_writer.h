@@ -8,6 +8,7 @@
  *
  *   OUT/.attempts/NAME.PID.xxxxxx/NAME/    private while the clip is made
  *       clip.mp4 master.mkv contact.png latents.safetensors
+ *       extend/                            what a longer clip goes on from, where it is kept
  *       clip.json                          last, when all else is on disk
  *   OUT/NAME/                              after the rename
  *
@@ -65,10 +66,20 @@ struct clip_writer_config {
         int frames;     /* latent frames of a block: clip_writer_latents is called by blocks */
         int64_t latent; /* floats of these */
     } checkpoint;
+    /* With checkpoints: what a longer clip goes on from is kept in the clip's folder, once
+     * clip_writer_extension has had the window. */
     struct {
-        const char
-            *dir; /* private folder of an attempt that a snapshot is in; NULL: from the start */
-        int64_t blocks; /* that the snapshot stands behind: the next to come */
+        const char *identity;     /* what a longer one must have alike, borrowed until close; NULL:
+                                 nothing is kept */
+        const char *clip, *model; /* what is to be known of the clip, two texts; likewise */
+        int64_t blocks;           /* behind which the window is whole */
+    } extension;
+    struct {
+        const char *dir;      /* where a snapshot is: the private folder of an attempt, or what a
+                            finished clip keeps to be extended by; NULL: from the start */
+        const char *identity; /* that it must have */
+        int64_t blocks;       /* that it stands behind */
+        bool extends;         /* a finished clip's: it stays */
     } resume;
 
     const struct sidecar_info *about; /* borrowed until close; its task_id is also put into
@@ -78,8 +89,9 @@ enum { CLIP_WRITER_FORMATS = 16, CLIP_WRITER_CHANNELS = 16 };
 
 /* ST_ARG for a config that cannot be, and if dir is there already; ST_IO with the
  * path that cannot be made; ST_FORMAT, ST_MISMATCH for a snapshot that cannot be gone on from. What
- * one goes on from is copied; it is removed once this attempt has something later, or is
- * published. Whoever opens, closes. */
+ * one goes on from is copied; an attempt is removed once this one has something later, or is
+ * published. The next to come is the block behind those that the snapshot has coded. Whoever opens,
+ * closes. */
 status clip_writer_open(struct clip_writer **out, const struct clip_writer_config *c) MUST_USE;
 
 /* The next pictures of the clip, [height, width]; a call is a block. ST_ARG if a pix of the
@@ -95,6 +107,10 @@ status clip_writer_latents(struct clip_writer *s, const float *x0, int64_t n) MU
  * put on disk. The videos begin anew with the next picture, so a clip is the same only if its
  * checkpoints are. window: [windows, latent], see snapshot.h. ST_ARG without checkpoints. */
 status clip_writer_checkpoint(struct clip_writer *s, const float *window, int windows) MUST_USE;
+
+/* Behind the block that config.extension.blocks says, and behind its checkpoint if it has one: what
+ * a longer clip goes on from. The window as above. ST_ARG where the config keeps none. */
+status clip_writer_extension(struct clip_writer *s, const float *window, int windows) MUST_USE;
 
 enum clip_outcome {
     CLIP_PUBLISHED,

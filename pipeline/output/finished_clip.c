@@ -55,6 +55,15 @@ static status check_size(struct strbuf *wrong, const char *dir, const char *name
     return ST_OK;
 }
 
+/* Of the clip's folder, or of the one in it that it is extended by. */
+static bool is_name(const char *name)
+{
+    static const char folder[] = FINISHED_EXTENSION "/";
+
+    if (!strncmp(name, folder, sizeof folder - 1)) name += sizeof folder - 1;
+    return *name && !strchr(name, '/') && strcmp(name, "..") != 0;
+}
+
 /* One entry of `files`. */
 static status check_entry(struct strbuf *wrong, const char *dir, const struct json_node *entry,
                           enum finished_depth depth, int64_t *bytes)
@@ -64,7 +73,7 @@ static status check_entry(struct strbuf *wrong, const char *dir, const struct js
     status st = ST_OK;
     bool right;
 
-    if (!name || !*name || strchr(name, '/') || !json_tree_is(size, NODE_WHOLE)) {
+    if (!name || !is_name(name) || !json_tree_is(size, NODE_WHOLE)) {
         add_line(wrong, dir, "clip.json", "an entry of `files` cannot be understood");
         return ST_OK;
     }

@@ -17,6 +17,9 @@ enum finished_depth {
 
 enum { FINISHED_ID = 65 };
 
+/* The folder in a finished one with what a longer clip goes on from (clip_extension.c). */
+#define FINISHED_EXTENSION "extend"
+
 struct finished_clip {
     char task_id[FINISHED_ID], numerics_id[FINISHED_ID]; /* "": not in it */
     int files;                                           /* that it lists */

@@ -21,6 +21,10 @@ struct written {
  * written. */
 status write_checked(const char *path, const void *data, size_t len, struct written *out) MUST_USE;
 
+/* The same with the first `bytes` of another file; -1: with all of it. ST_IO if it has fewer. */
+status copy_checked(const char *path, const char *from, int64_t bytes,
+                    struct written *out) MUST_USE;
+
 /* ---- attempt.c ---- */
 
 /* A private folder beside a folder to be, and the one rename.
@@ -111,7 +115,8 @@ status embeddings_write(const struct clip_embeddings *e, const char *path,
 /* ---- clip_writer.c ---- */
 
 enum { CLIP_WRITER_OTHERS = 3 }; /* beside the videos: contact sheet, latents, embeddings */
-enum { CLIP_FILES = CLIP_WRITER_FORMATS + CLIP_WRITER_OTHERS };
+enum { CLIP_WRITER_KEPT = CLIP_WRITER_FORMATS + 4 }; /* to be extended by: packets and others */
+enum { CLIP_FILES = CLIP_WRITER_FORMATS + CLIP_WRITER_OTHERS + CLIP_WRITER_KEPT };
 
 struct clip_writer {
     struct attempt attempt;
@@ -148,8 +153,16 @@ struct clip_writer {
         int64_t latent;         /* floats of a block's */
         struct journal latents; /* of all blocks so far */
         int64_t kept[2];        /* snapshots, the newest first; 0: none */
-        char *adopted;          /* the attempt's folder that this one goes on from; NULL: none */
+        char *adopted;          /* the folder that this one goes on from; NULL: none */
+        bool extends;           /* it is a finished clip's, and stays */
     } checkpoint;
+
+    struct clip_extension {
+        const char *identity, *clip, *model; /* NULL: nothing is kept */
+        int64_t blocks;                      /* behind which it is made */
+        struct strbuf state;                 /* where the files stood at the last checkpoint, */
+        int64_t coded;                       /* behind so many blocks; 0: there has been none */
+    } extension;
 };
 
 /* ---- clip_contents.c ---- */
@@ -168,6 +181,29 @@ status contents_add_latents(struct clip_writer *s, const float *x0, int64_t n) M
 status checkpoint_open(struct clip_writer *s, const struct clip_writer_config *c) MUST_USE;
 status checkpoint_latents(struct clip_writer *s, const float *x0) MUST_USE; /* a block's */
 void checkpoint_close(struct clip_writer *s);
+
+/* Where a clip's files stand, as bytes: this in front; what follows it: a struct video_state for
+ * each video, a struct sidecar_block for each block, the states of quality and contact sheet. */
+struct writer_state {
+    int64_t pictures, pushed, videos, blocks, quality_bytes, contact_bytes;
+    unsigned char whole[DIGEST_STATE];
+};
+
+/* ---- clip_extension.c ---- */
+
+void extension_open(struct clip_writer *s, const struct clip_writer_config *c);
+void extension_close(struct clip_writer *s);
+
+/* The state of the files behind so many blocks is the newest. */
+status extension_note(struct clip_writer *s, const void *state, size_t len,
+                      int64_t blocks) MUST_USE;
+
+/* Of a snapshot of this very clip that is gone on from: what the attempt has made to extend the
+ * clip by is this one's too. */
+status extension_resume(struct clip_writer *s, const struct snapshot *from) MUST_USE;
+
+/* Into the clip's folder, listed among its files. All of these are finished. */
+status extension_keep(struct clip_writer *s) MUST_USE;
 
 /* What this attempt has gone on from is wanted no more. */
 void checkpoint_drop_adopted(struct clip_writer *s);

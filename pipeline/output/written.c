@@ -3,6 +3,11 @@
 #include "base/file_record.h"
 #include "pipeline/output/output_internal.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
 status write_checked(const char *path, const void *data, size_t len, struct written *out)
 {
     struct file_record record;
@@ -15,5 +20,56 @@ status write_checked(const char *path, const void *data, size_t len, struct writ
     out->bytes = record.size;
 out:
     file_record_close(&record);
+    return st;
+}
+
+/* Up to `len` bytes; *got: so many, fewer only at the file's end. */
+static status read_some(int fd, const char *path, void *to, size_t len, size_t *got)
+{
+    ssize_t n = 1;
+
+    for (*got = 0; *got < len && n; *got += (size_t)n) {
+        do n = read(fd, (char *)to + *got, len - *got);
+        while (n < 0 && errno == EINTR);
+        if (n < 0) return fail(ST_IO, "%s: %s", path, strerror(errno));
+    }
+    return ST_OK;
+}
+
+static status copy_bytes(struct file_draft *d, struct file_record *r, int in, const char *from,
+                         int64_t bytes)
+{
+    char piece[1 << 16];
+    size_t want = sizeof piece, got = sizeof piece;
+
+    for (int64_t left = bytes; left && got == want; left -= bytes < 0 ? 0 : (int64_t)got) {
+        want = bytes >= 0 && left < (int64_t)sizeof piece ? (size_t)left : sizeof piece;
+        TRY(read_some(in, from, piece, want, &got));
+        TRY(file_record_add(r, piece, got));
+        TRY(file_draft_add(d, piece, got));
+    }
+    if (bytes < 0 || r->size == bytes) return ST_OK;
+    return fail(ST_IO, "%s: %lld bytes are left of %lld", from, (long long)r->size,
+                (long long)bytes);
+}
+
+status copy_checked(const char *path, const char *from, int64_t bytes, struct written *out)
+{
+    int const in = open(from, O_RDONLY | O_CLOEXEC);
+    struct file_draft d = { .fd = -1 };
+    struct file_record record = { 0 };
+    status st = ST_OK;
+
+    if (in < 0) FAIL_OUT(ST_IO, "%s: %s", from, strerror(errno));
+    TRY_OUT(file_record_open(&record, path));
+    TRY_OUT(file_draft_open(&d, path));
+    TRY_OUT(copy_bytes(&d, &record, in, from, bytes));
+    TRY_OUT(file_draft_commit(&d));
+    TRY_OUT(file_record_check(&record, out->sha256));
+    out->bytes = record.size;
+out:
+    file_draft_close(&d);
+    file_record_close(&record);
+    if (in >= 0) close(in);
     return st;
 }

@@ -14,13 +14,13 @@
 #include <unistd.h>
 
 enum { RECORD_SIZES, RECORD_IDENTITY, RECORD_WRITER, RECORD_WINDOW };
-enum { SNAPSHOT_VERSION = 1 };
+enum { SNAPSHOT_VERSION = 2 };
 
 /* A block's latent has no more floats, nor a writer's state bytes: what is beyond is none. */
 enum { MOST_FLOATS = 1 << 28, MOST_BYTES = 1 << 30 };
 
 struct sizes {
-    int64_t version, blocks, latent, windows, identity, writer;
+    int64_t version, blocks, coded, latent, windows, identity, writer;
 };
 
 static char *snapshot_path(const char *dir, int64_t blocks)
@@ -45,6 +45,7 @@ static status add_records(struct file_draft *d, const struct snapshot *s)
 {
     struct sizes const sizes = { .version = SNAPSHOT_VERSION,
                                  .blocks = s->blocks,
+                                 .coded = s->coded,
                                  .latent = s->latent,
                                  .windows = s->windows,
                                  .identity = (int64_t)strlen(s->identity),
@@ -98,9 +99,10 @@ static status check_sizes(const struct journal_reader *r, const struct sizes *s)
     if (s->version != SNAPSHOT_VERSION)
         return fail(ST_FORMAT, "%s: a snapshot of form %lld; this program reads form %d", r->path,
                     (long long)s->version, SNAPSHOT_VERSION);
-    if (s->blocks < 1 || s->latent < 1 || s->latent > MOST_FLOATS || s->windows < 0 ||
-        s->windows > SNAPSHOT_WINDOW || s->identity < 0 || s->identity > SNAPSHOT_IDENTITY ||
-        s->writer < 0 || s->writer > MOST_BYTES)
+    if (s->blocks < 1 || s->coded < 0 || s->coded > s->blocks || s->latent < 1 ||
+        s->latent > MOST_FLOATS || s->windows < 0 || s->windows > SNAPSHOT_WINDOW ||
+        s->identity < 0 || s->identity > SNAPSHOT_IDENTITY || s->writer < 0 ||
+        s->writer > MOST_BYTES)
         return fail(ST_FORMAT, "%s: no snapshot's sizes", r->path);
     int64_t const floats = (int64_t)sizeof(float) * s->windows * s->latent;
     if (s->identity + s->writer + floats > r->end)
@@ -142,6 +144,7 @@ static status take_records(struct snapshot *s, struct journal_reader *r)
     memcpy(&sizes, r->bytes, sizeof sizes);
     TRY(check_sizes(r, &sizes));
     s->blocks = sizes.blocks;
+    s->coded = sizes.coded;
     s->latent = sizes.latent;
     s->windows = (int)sizes.windows;
     TRY(take_record(r, RECORD_IDENTITY, sizes.identity, &identity));
@@ -235,9 +238,9 @@ status snapshot_window(const struct snapshot_reader *r, int64_t block, const flo
 struct search {
     const struct snapshot_search *c;
     const char *name; /* of the clip's folder */
-    bool stopped;
+    bool stopped, differs;
     char *dir;
-    int64_t blocks;
+    int64_t blocks, coded;
     struct snapshot_lock *lock; /* on `dir` */
     struct strbuf why;
 };
@@ -282,14 +285,17 @@ static void try_snapshot(struct search *s, const char *dir, int64_t blocks)
         error_clear();
         return;
     }
-    if (strcmp(r.s.identity, s->c->identity) != 0) note_difference(s, dir, r.s.identity);
-    else if (read_all_latents(s, &r) != ST_OK) {
+    if (strcmp(r.s.identity, s->c->identity) != 0) {
+        note_difference(s, dir, r.s.identity);
+        s->differs = true;
+    } else if (read_all_latents(s, &r) != ST_OK) {
         strbuf_addf(&s->why, "%s%s", s->why.len ? "; " : "", error_last()->msg);
         error_clear();
     } else {
         free(s->dir);
         s->dir = str_format("%s", dir);
         s->blocks = s->dir ? blocks : 0;
+        s->coded = r.s.coded;
     }
     snapshot_reader_close(&r);
 }
@@ -393,4 +399,22 @@ status snapshot_find(char **dir, int64_t *blocks, struct snapshot_lock **lock, c
     free(out);
     if (!out) return fail(ST_NOMEM, "%s: no memory for its name", c->target);
     return s.stopped ? fail(ST_CANCELED, "%s: stopped", c->target) : ST_OK;
+}
+
+status snapshot_find_in(const char *dir, int64_t *blocks, int64_t *coded,
+                        const struct snapshot_search *c)
+{
+    struct search s = { .c = c };
+    status st = ST_OK;
+
+    try_snapshots(&s, dir);
+    *blocks = s.blocks;
+    *coded = s.coded;
+    if (s.stopped) st = fail(ST_CANCELED, "%s: stopped", dir);
+    else if (!s.blocks)
+        st = fail(s.differs ? ST_MISMATCH : ST_FORMAT, "%s",
+                  s.why.len ? s.why.s : "there is nothing to go on from");
+    free(s.dir);
+    strbuf_free(&s.why);
+    return st;
 }

@@ -22,11 +22,14 @@ enum { SNAPSHOT_WINDOW = 32, SNAPSHOT_IDENTITY = 1 << 16 };
 
 struct snapshot {
     char *identity; /* lines "name value": whoever goes on must have just these */
-    int64_t blocks; /* finished, with all their pictures in the videos' packets */
+    int64_t blocks; /* finished */
+    int64_t coded;  /* of these, with all their pictures in the videos' packets: all, but in what a
+                       finished clip is extended by (clip_extension.c) */
     int64_t latent; /* floats of a block's latent */
     float *window;  /* [windows, latent]: the blocks behind these that had entered, oldest first, */
     int windows;    /* as they stand in front of the levels W-1, W-2, ... */
-    void *writer;   /* [writer_bytes]: where the clip's files stand (clip_writer.c) */
+    void *writer;   /* [writer_bytes]: where the clip's files stand behind `coded` blocks
+                       (clip_checkpoint.c) */
     size_t writer_bytes;
 };
 
@@ -56,6 +59,12 @@ void snapshot_unlock(struct snapshot_lock **lock); /* NULL inside is fine; sets 
  * ST_CANCELED: a stop. */
 status snapshot_find(char **dir, int64_t *blocks, struct snapshot_lock **lock, char **why,
                      const struct snapshot_search *c) MUST_USE;
+
+/* The snapshot that lies in `dir` itself, of whatever clip; all its latents are read.
+ * ST_MISMATCH: its identity is another, with the line that differs; ST_FORMAT: it, or a latent, is
+ * missing or damaged; ST_CANCELED: a stop. c->target is not looked at. */
+status snapshot_find_in(const char *dir, int64_t *blocks, int64_t *coded,
+                        const struct snapshot_search *c) MUST_USE;
 
 /* ---- the latents of finished blocks ---- */
 

@@ -83,6 +83,13 @@ expect 0 '2 clips made' work --queue sqlite:asks.db --wire act
 grep -q '"wire": "fp8"' asks/asks/clip.json && grep -q '"wire": "act"' asks/open/clip.json ||
     wrong "a job's numerics: not its own"
 
+# Kernels that this machine cannot have cost the clip nothing: it waits for another.
+sed 's/wire: fp8/kernels: 3/; s/name: asks/name: card/' asks.yaml >card.yaml
+"$rollmill" submit card.yaml --queue sqlite:card.db >/dev/null || wrong 'submit with kernels of a card'
+expect 1 'not on this machine: numerics.kernels: 3 is of the cuda backend' work --queue sqlite:card.db
+says ' ready ' queue status card/0 --queue sqlite:card.db
+says 'host after' queue log card/0 --queue sqlite:card.db
+
 # Two worlds; jobs come one by one; one world is killed, one stopped, both come back.
 first() { "$rollmill" work "${calm[@]}" --stay --lease 4 >first.log 2>&1 & first=$!; }
 second() { "$rollmill" work "${calm[@]}" --stay --lease 4 >second.log 2>&1 & second=$!; }
@@ -142,6 +149,60 @@ says 'attempts of killed worlds removed; 0 are at work, 0 can be gone on from, 0
 sed 's/name: one/name: n1/; s/seed: 5/seed: 1/; s/dir: out/dir: alone/' one.yaml >n.yaml
 render n.yaml >/dev/null 2>&1 || wrong "no render of n1"
 cmp -s out/n1/master.mkv alone/n1/master.mkv || wrong "n1 differs from the render without a queue"
+
+# A clip that a world loses in the middle is gone on with by the next: of a world that was killed, and
+# of one that was silent for longer than its lease and wakes later. One rendering in all, and each
+# block is made by its levels once, but for those behind a checkpoint.
+job lost.yaml lost 10s 'output: {dir: lost, formats: [{file: clip.mp4, codec: h264}, {file: master.mkv, codec: ffv1}]}
+run: {checkpoint: 1.5s, retries: {backoff: 0s}}'
+sed -i 's/64x48/32x32/' lost.yaml
+sed 's/dir: lost/dir: alone/' lost.yaml >n.yaml
+render n.yaml >/dev/null 2>&1 || wrong "no render of lost"
+"$rollmill" submit lost.yaml >/dev/null || wrong "submit lost"
+third() { "$rollmill" work "${calm[@]}" --lease 4 --stay --report third.json >third.log 2>&1 & third=$!; }
+snapshot_there() { ls lost/.attempts/*/snapshot.* >/dev/null 2>&1; }
+goes_on() { grep -q 'goes on behind block' "$1"; }
+# Not with the lock of an SQLite file in its hands, which would keep all others from writing.
+stop_second() {
+    kill -STOP $second
+    queue priority 51 lost >/dev/null 2>&1 && return
+    kill -CONT $second
+    return 1
+}
+trap 'kill -9 $first $second $third 2>/dev/null; rm -rf "$dir"' EXIT
+third=
+first
+await snapshot_there
+kill -9 $first
+wait $first 2>/dev/null
+second
+await goes_on second.log
+await stop_second
+third
+await goes_on third.log
+kill -CONT $second
+await clips_are 'done' $((made + 1))
+queue drain >/dev/null
+for world in $second $third; do
+    wait "$world"
+    rc=$?
+    [ $rc = 0 ] || wrong "a world that lost its clip, or found one: exit $rc: $(tail -n 3 second.log third.log)"
+done
+for file in clip.mp4 master.mkv; do
+    cmp -s "lost/lost/$file" "alone/lost/$file" || wrong "lost: $file differs"
+done
+python3 - <<END || wrong "lost: $(queue log lost/0)"
+import json
+clip, run = json.load(open("lost/lost/clip.json")), json.load(open("third.json"))["batches"][0]
+blocks, before = len(clip["frames"]["blocks"]), clip["run"]["resumed_from"]
+assert before > 0 and run["blocks"] == blocks - before, (before, run["blocks"])
+entered = [s["ticks"] for r in run["ranks"] for s in r["stages"] if s["stage"] == 0]
+assert 0 < sum(entered) <= blocks - before, entered
+END
+says 'done after' queue log lost/0
+[ "$(queue log lost/0 | grep -c 'crash after')" = 2 ] || wrong "lost: $(queue log lost/0)"
+grep -q ' 1 lost to others' second.log || wrong "a world that woke: $(tail -n 1 second.log)"
+[ -e lost/.attempts ] && wrong "lost: left over: $(find lost/.attempts)"
 
 # Made again once its folder is gone; forgotten at last.
 expect 2 'stands; move it away' "$rollmill" queue discard n1/0

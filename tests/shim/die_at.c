@@ -1,6 +1,7 @@
 /*
  * die_at.c - a library to be preloaded: the process is killed in front of its n-th write, pwrite,
- * fsync, rename or unlink of a file, DIE_AT=n. With DIE_COUNT=FILE it says how many there were.
+ * fsync, fdatasync, rename or unlink of a file, DIE_AT=n. With DIE_COUNT=FILE it says how many
+ * there were.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -42,6 +43,19 @@ ssize_t pwrite(int fd, const void *bytes, size_t n, off_t at)
 {
     count_call();
     return NEXT(pwrite)(fd, bytes, n, at);
+}
+
+/* SQLite's names. */
+ssize_t pwrite64(int fd, const void *bytes, size_t n, off_t at)
+{
+    count_call();
+    return NEXT(pwrite64)(fd, bytes, n, at);
+}
+
+int fdatasync(int fd)
+{
+    count_call();
+    return NEXT(fdatasync)(fd);
 }
 
 int fsync(int fd)

@@ -581,7 +581,7 @@ static void refused_outputs(void **state)
         { "{metadata: full}",
           "6:10: output.metadata: not supported by this version; remove the key; clip.json is always written in full" },
         { "{format: []}",
-          "6:10: output.format: unknown key (did you mean formats?); allowed: dir, name, on_exists, formats, latents, preview, colour, embeddings" },
+          "6:10: output.format: unknown key (did you mean formats?); allowed: dir, name, on_exists, formats, latents, preview, colour, embeddings, extendable" },
     };
 
     (void)state;

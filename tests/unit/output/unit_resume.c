@@ -33,6 +33,7 @@ static struct clip_writer_config config_of(const char *dir, const char *from, in
     c.checkpoint.frames = FRAMES;
     c.checkpoint.latent = FRAMES * WRITER_LATENT;
     c.resume.dir = from;
+    c.resume.identity = identity;
     c.resume.blocks = blocks;
     return c;
 }
@@ -292,7 +293,7 @@ static void others(void **state)
     c.pictures--;
     assert_int_equal(clip_writer_open(&s, &c), ST_FORMAT);
     c = config_of(dir, from, blocks);
-    c.checkpoint.identity = "backend cpu\n";
+    c.resume.identity = "backend cpu\n";
     assert_int_equal(clip_writer_open(&s, &c), ST_MISMATCH);
     error_clear();
     assert_int_equal(blocks, 4); /* and it is still there */
@@ -357,12 +358,41 @@ static void a_lock_keeps_it(void **state)
     clips_folder_drop(top);
 }
 
+/* The clip is there, made by this very attempt: its folder in it has become the clip's. */
+static void nothing_to_go_on_with(void **state)
+{
+    char *const top = clips_folder(), *const dir = path_join(top, "clip");
+    struct attempts_found found;
+    int64_t blocks;
+
+    (void)state;
+    leave_at(dir, NULL, 0, 5);
+    char *const from = find(dir, &blocks), *const owner = path_join(from, "owner");
+    char *const made = path_join(from, "clip");
+    ok(file_write(owner, "?", 1));
+    ok(attempts_sweep(top, false, &found));
+    assert_int_equal(found.resumable, 1);
+    assert_int_equal(rename(made, dir), 0);
+    ok(attempts_sweep(top, false, &found));
+    assert_int_equal(found.resumable, 0);
+    assert_int_equal(found.unknown, 1);
+    free(made);
+    free(owner);
+    free(from);
+    free(dir);
+    clips_folder_drop(top);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(goes_on),        cmocka_unit_test(damaged),
-        cmocka_unit_test(others),         cmocka_unit_test(a_stop_ends_the_search),
-        cmocka_unit_test(leaves_nothing), cmocka_unit_test(a_lock_keeps_it),
+        cmocka_unit_test(goes_on),
+        cmocka_unit_test(damaged),
+        cmocka_unit_test(others),
+        cmocka_unit_test(a_stop_ends_the_search),
+        cmocka_unit_test(leaves_nothing),
+        cmocka_unit_test(a_lock_keeps_it),
+        cmocka_unit_test(nothing_to_go_on_with),
     };
     codec_quiet();
     return cmocka_run_group_tests(tests, NULL, NULL);
