@@ -18,7 +18,7 @@ SUPPORT := clips.c as_bytes.c writer_fixture.c vae_clip.c clip_fixture.c chain_f
 PROGRAM := $(UNIT:%=unit/%) line/line_clip line/line_batch line/line_recached line/line_mistakes line/line_memory comm/line_comm decode/line_decode \
            engine/engine_run engine/engine_open engine/engine_starts \
            $(if $(filter 1,$(CUDA)),gpu/gpu_plans gpu/gpu_plans_conv)
-HELPER := demo/demo_film # what scripts of cli/ run
+HELPER := demo/demo_film queue/queue_load # what scripts run
 NCCL_LINE := comm/line_nccl comm/line_nccl_limits # on the stand-in
 MPI_TEST  := comm/mpi_comm line/mpi_clip decode/mpi_decode # under mpirun, with as many RANKS as their heads say
 CLI := cli_world.sh cli_verify.sh cli_policies.sh cli_mistakes.sh cli_inspect.sh cli_check.sh cli_plan.sh cli_doctor.sh cli_render.sh \
