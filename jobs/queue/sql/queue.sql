@@ -132,21 +132,29 @@ WHERE ended = 0 AND worker IN (SELECT id FROM workers WHERE state <> 0)
 -- Claim -------------------------------------------------------------------------------------------
 
 -- $1 worker, $2 its group ('' if it may change), $3 host, $4 memory
+-- The best job: by priority, then of this group, then the oldest. Both candidates, the best of the group and the best
+-- of all, are the first that fit in the order of jobs_open: with a thousand open jobs, not all are looked at.
 -- name: pick
-SELECT j.id, j.grp FROM jobs j
-WHERE j.closed = 0 AND j.want = 0 AND j.n_ready > 0 AND j.need_mib <= $4
-  AND EXISTS (SELECT 1 FROM clips c
---lite         INDEXED BY clips_ready
-              WHERE c.job = j.id AND c.state = 0 AND c.not_before <= now_ms()
-                AND (c.bad_host <> $3 OR c.bad_until <= now_ms()
-                     OR NOT EXISTS (SELECT 1 FROM workers w WHERE w.state = 0 AND w.host <> $3)))
-  AND NOT EXISTS (SELECT 1 FROM deps d JOIN jobs p ON p.id = d.after
-                  WHERE d.job = j.id AND (p.closed = 0 OR (d.kind = 0 AND p.outcome <> 2)))
-  AND (j.max_worlds = 0 OR (SELECT count(DISTINCT c.worker) FROM clips c
---lite                       INDEXED BY clips_running
-                            WHERE c.job = j.id AND c.state = 1 AND c.worker <> $1) < j.max_worlds)
-ORDER BY j.priority DESC, CASE WHEN j.grp = $2 THEN 0 ELSE 1 END, j.id
-LIMIT 1
+WITH fit AS NOT MATERIALIZED (
+    SELECT j.id, j.grp, j.priority FROM jobs j
+--lite INDEXED BY jobs_open
+    WHERE j.closed = 0 AND j.want = 0 AND j.n_ready > 0 AND j.need_mib <= $4
+      AND EXISTS (SELECT 1 FROM clips c
+--lite              INDEXED BY clips_ready
+                  WHERE c.job = j.id AND c.state = 0 AND c.not_before <= now_ms()
+                    AND (c.bad_host <> $3 OR c.bad_until <= now_ms()
+                         OR NOT EXISTS (SELECT 1 FROM workers w WHERE w.state = 0 AND w.host <> $3)))
+      AND NOT EXISTS (SELECT 1 FROM deps d JOIN jobs p ON p.id = d.after
+                      WHERE d.job = j.id AND (p.closed = 0 OR (d.kind = 0 AND p.outcome <> 2)))
+      AND (j.max_worlds = 0 OR (SELECT count(DISTINCT c.worker) FROM clips c
+--lite                           INDEXED BY clips_running
+                                WHERE c.job = j.id AND c.state = 1 AND c.worker <> $1) < j.max_worlds))
+SELECT j.id, j.grp FROM jobs j WHERE j.id = (
+    SELECT b.id FROM (
+        SELECT * FROM (SELECT f.id, f.priority, 0 AS other FROM fit f WHERE f.grp = $2 ORDER BY f.priority DESC, f.id LIMIT 1) own
+        UNION ALL
+        SELECT * FROM (SELECT f.id, f.priority, 1 AS other FROM fit f ORDER BY f.priority DESC, f.id LIMIT 1) best) b
+    ORDER BY b.priority DESC, b.other LIMIT 1)
 --pg FOR NO KEY UPDATE OF j
 
 -- Once the job is locked: what pick read before it had to wait may be old.
