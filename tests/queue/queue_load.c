@@ -282,6 +282,7 @@ struct world {
     struct queue *q;
     int number;
     char host[32], nonce[64];
+    struct queue_world self;
     struct times took[CALLS];
     struct queue_clip mine[QUEUE_HOLDS];
     int n;
@@ -381,7 +382,8 @@ static status live(void *arg)
     struct world *const w = arg;
 
     sleep_until(start + (double)w->number * (double)load.stagger_ms / 1e3 / (double)load.worlds);
-    while (clock_seconds() < finish) {
+    must(w->q, queue_join(w->q, &w->self), "join");
+    while (clock_seconds() < finish && !w->lost) {
         claim_clips(w);
         if (w->n) render_clip(w);
         else sleep_until(clock_seconds() + 1);
@@ -389,7 +391,7 @@ static status live(void *arg)
     return ST_OK;
 }
 
-static struct world *join_worlds(void)
+static struct world *connect_worlds(void)
 {
     struct world *const all = calloc((size_t)load.worlds, sizeof *all);
 
@@ -400,14 +402,13 @@ static struct world *join_worlds(void)
         w->number = i;
         snprintf(w->host, sizeof w->host, "node-%d", i);
         snprintf(w->nonce, sizeof w->nonce, "load-%d-%d", (int)getpid(), i);
-        struct queue_world const me = { .host = w->host,
+        w->self = (struct queue_world){ .host = w->host,
                                         .place = "",
                                         .nonce = w->nonce,
                                         .launcher = "",
                                         .mib = 100000,
                                         .lease_ms = (int)load.lease_ms };
         must(w->q, queue_open(&w->q, queue_sql_url(), false), "open");
-        must(w->q, queue_join(w->q, &me), "join");
     }
     return all;
 }
@@ -489,7 +490,7 @@ static int audit(struct world *all, int64_t done_before)
 static int run_worlds(void)
 {
     int64_t const done = number_of("SELECT count(*) FROM clips WHERE state = 2");
-    struct world *const all = join_worlds();
+    struct world *const all = connect_worlds();
     double const server = server_seconds(), own = clock_process_seconds(), log = log_bytes();
     double last = 0;
 
