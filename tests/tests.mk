@@ -69,12 +69,16 @@ $(SHIM:%=$B/%.so): $B/%.so: tests/shim/%.c
 	$(call say,CC,$<) mkdir -p $(@D) && $(CC) -std=c11 $(WARN) -O2 -fPIC -shared -pthread -o $@ $< -ldl
 
 # Each call of a render gone wrong; killed at every call that changes a file, and at random
-# moments; ranks stopped on a machine with much else to do; worlds under a real Slurm, where it is
-# installed: hours.
+# moments; ranks stopped on a machine with much else to do; worlds on a queue that are killed and
+# stopped 500 times; two hosts and the link between them; worlds under a real Slurm, where these can
+# be had: hours.
 torture: tests
 	@TORTURE=1 tests/cli/cli_nth.sh
 	@TORTURE=1 tests/cli/cli_resume.sh
 	@TORTURE=1 tests/cli/cli_stopped.sh
+	@BLOWS=500 tests/queue/chaos.sh sqlite
+	@BLOWS=500 tests/queue/chaos.sh postgres || [ $$? -eq 77 ]
+	@tests/mpi/two_hosts.sh || [ $$? -eq 77 ]
 	@tests/queue/slurm.sh || [ $$? -eq 77 ]
 
 tests: all $(SHIM:%=$B/%.so) $B/objects $(TESTS) $(call at,$(HELPER) $(MPI_TEST)) $(if $(filter 0,$(CUDA)),,$(call at,$(CUDA_UNIT)))
@@ -115,7 +119,7 @@ NCCL_LIST     := $(if $(WITH_NCCL),$(call list,nccl hunt-nccl) $(call mpiruns,bu
 QUEUES := $(if $(filter 1,$(POSTGRES)),@tests/lists/postgres,"echo libpq-dev is not installed: no PostgreSQL; exit 77")
 
 # What begins early ends early: the longest first.
-CHECKS = $(call list,lint) tests/lint/check_bare.sh $(CLI_WAITS:%="WAITS tests/cli/%") \
+CHECKS = $(call list,lint) tests/lint/check_bare.sh $(CLI_WAITS:%="WAITS tests/cli/%") "WAITS tests/queue/chaos.sh" $B/tests/queue_load \
     $(CLI:%=tests/cli/%) $(STANDIN_LIST) \
     $(filter-out $B/tests/gpu_plans%,$(TESTS)) \
     $(call mpiruns,$B,$(MPI_TEST)) "WAITS tests/mpi/mpi_ends.sh" $(call list,hunt) $(NCCL_LIST) $(call list,gpu) \

@@ -4,13 +4,14 @@
 # an audit: every clip is there once, to the byte that of an undisturbed render, and no row, folder
 # or file is left over. The worlds: one rank, two as threads, two under mpirun where there is one.
 #
-# BLOWS: how many (6; make torture: 500); SEED: which.
+# BLOWS: how many (6; make torture: 500); SEED: which; SEEDS, LENGTH: clips of a job, and theirs.
 . "$(dirname "$0")/../cli/world.sh"
 store=${1:-sqlite} blows=${BLOWS:-6} seed=${SEED:-1}
 RANDOM=$seed
 lease=2 # seconds
-seeds=3 length=1s
-[ "$blows" -lt 50 ] || { seeds=8 && length=4s; }
+[ "$blows" -ge 50 ] && many=1 || many=''
+seeds=${SEEDS:-${many:+6}} length=${LENGTH:-${many:+3s}}
+seeds=${seeds:-3} length=${length:-1s}
 
 # ---- the store ----
 server() { "$top/tests/queue/postgres.sh" "$@"; }
@@ -52,9 +53,10 @@ render calm.yaml --backend cpu --threads 1 >log.txt 2>&1 || wrong "undisturbed: 
 declare -a pid kind frozen
 worlds=2 started=0
 case $(ldd "$rollmill") in
-*libmpi*) [ "$blows" -lt 50 ] || worlds=3 ;;
+*libmpi*) [ -z "$many" ] || worlds=3 ;;
 esac
 at_end() {
+    # shellcheck disable=SC2046 # several numbers
     for i in $(seq $worlds); do kill -9 $(ranks_of "$i") "${pid[$i]}" 2>/dev/null; done
     [ -z "$pg" ] || server stop "$pg"
     rm -rf "$dir"
@@ -64,29 +66,31 @@ trap at_end EXIT
 
 below() { # PID: the programs under it
     local child
-    for child in $(ps -o pid= --ppid "$1"); do
-        [ "$(ps -o comm= -p "$child")" != rollmill ] || echo "$child"
+    # shellcheck disable=SC2013 # numbers
+    for child in $(cat "/proc/$1"/task/*/children 2>/dev/null); do
+        [ "$(cat "/proc/$child/comm" 2>/dev/null)" != rollmill ] || echo "$child"
         below "$child"
     done
 }
 ranks_of() { if [ "${kind[$1]}" = 3 ]; then below "${pid[$1]}"; else echo "${pid[$1]}"; fi; }
 start_world() { # I
-    local how=(work --no-prompt-cache --backend cpu --threads 1 --stay --lease $lease --stall 600)
+    local how=(work --no-prompt-cache --backend cpu --threads 1 --stay --lease "$lease" --stall 600)
     started=$((started + 1))
     kind[$1]=$1 frozen[$1]=''
     case $1 in
     1) "$rollmill" "${how[@]}" >"w$started.log" 2>&1 & ;;
     2) "$rollmill" "${how[@]}" --ranks 2 --ranks-per-line 2 >"w$started.log" 2>&1 & ;;
-    3) world 2 "$rollmill" "${how[@]}" --ranks-per-line 2 >"w$started.log" 2>&1 & ;;
+    3) (BUILT=$rollmill exec "$top/tests/mpirun.sh" 2 "$rollmill" "${how[@]}" --ranks-per-line 2) >"w$started.log" 2>&1 & ;;
     esac
     pid[$1]=$!
     log[$1]=w$started.log
 }
-# A dead world's code is a kill's, a stop's, or of ranks that lost one of theirs.
+# A dead world's code is a kill's, a stop's, or of ranks that lost one of theirs. A second signal, or
+# one before the first line of the program, ends it as signals do.
 bury_world() { # I
     wait "${pid[$1]}"
-    local rc=$? may='0 75 137'
-    [ "${kind[$1]}" != 3 ] || may="$may 71 143"
+    local rc=$? may='0 75 137 143'
+    [ "${kind[$1]}" != 3 ] || may="$may 71 138"
     case " $may " in *" $rc "*) ;; *) wrong "a world ended with $rc: $(tail -n 5 "${log[$1]}")" ;; esac
     ends[rc]=$((${ends[rc]:-0} + 1))
 }
@@ -177,7 +181,7 @@ while IFS='|' read -r folder task; do
     grep -q "\"task_id\": \"$task\"" "$folder/clip.json" || wrong "$folder is not its task"
     for file in $files; do cmp -s "$folder/$file" "$calm/$file" || wrong "$folder/$file differs from $calm/$file"; done
     [ "$(ls "$folder")" = "$(ls "$calm")" ] || wrong "$folder has $(ls "$folder")"
-    [ "$(sed -n 's/.*"resumed_from": \([0-9]*\).*/\1/p' "$folder/clip.json")" = '' ] || resumed=$((resumed + 1))
+    ! grep -q '"resumed_from": [1-9]' "$folder/clip.json" || resumed=$((resumed + 1))
 done < <(sql 'SELECT folder, task FROM clips')
 grep -hE 'Sanitizer|runtime error' w*.log && wrong "a sanitizer spoke"
 echo "$store, seed $seed: $kills killed, $stops stopped for longer than their lease, $terms told to go, $powers power cuts of the server;" \
