@@ -18,7 +18,7 @@ SUPPORT := clips.c as_bytes.c writer_fixture.c vae_clip.c clip_fixture.c chain_f
 PROGRAM := $(UNIT:%=unit/%) line/line_clip line/line_batch line/line_recached line/line_mistakes line/line_memory comm/line_comm decode/line_decode \
            engine/engine_run engine/engine_open engine/engine_starts \
            $(if $(filter 1,$(CUDA)),gpu/gpu_plans gpu/gpu_plans_conv)
-HELPER := demo/demo_film # what scripts of cli/ run
+HELPER := demo/demo_film queue/queue_load # what scripts run
 NCCL_LINE := comm/line_nccl comm/line_nccl_limits # on the stand-in
 MPI_TEST  := comm/mpi_comm line/mpi_clip decode/mpi_decode # under mpirun, with as many RANKS as their heads say
 CLI := cli_world.sh cli_verify.sh cli_policies.sh cli_mistakes.sh cli_inspect.sh cli_check.sh cli_plan.sh cli_doctor.sh cli_render.sh \
@@ -70,14 +70,18 @@ $(SHIM:%=$B/%.so): $B/%.so: tests/shim/%.c
 	$(call say,CC,$<) mkdir -p $(@D) && $(CC) -std=c11 $(WARN) -O2 -fPIC -shared -pthread -o $@ $< -ldl
 
 # Each call of a render gone wrong; killed at every call that changes a file, and at random
-# moments; ranks stopped on a machine with much else to do; worlds under a real Slurm, where it is
-# installed; a world killed at every call that changes a file, its queue's too: hours.
+# moments; ranks stopped on a machine with much else to do; a world killed at every call that
+# changes a file, its queue's too; worlds on a queue that are killed and stopped 500 times; two hosts
+# and the link between them; worlds under a real Slurm, where these can be had: hours.
 torture: tests
 	@TORTURE=1 tests/cli/cli_nth.sh
 	@TORTURE=1 tests/cli/cli_resume.sh
 	@TORTURE=1 tests/cli/cli_extend.sh
 	@TORTURE=1 tests/cli/cli_stopped.sh
 	@tests/queue/killed.sh
+	@BLOWS=500 tests/queue/chaos.sh sqlite
+	@BLOWS=500 tests/queue/chaos.sh postgres || [ $$? -eq 77 ]
+	@tests/mpi/two_hosts.sh || [ $$? -eq 77 ]
 	@tests/queue/slurm.sh || [ $$? -eq 77 ]
 
 tests: all $(SHIM:%=$B/%.so) $B/objects $(TESTS) $(call at,$(HELPER) $(MPI_TEST)) $(if $(filter 0,$(CUDA)),,$(call at,$(CUDA_UNIT)))
@@ -118,7 +122,7 @@ NCCL_LIST     := $(if $(WITH_NCCL),$(call list,nccl hunt-nccl) $(call mpiruns,bu
 QUEUES := $(if $(filter 1,$(POSTGRES)),@tests/lists/postgres,"echo libpq-dev is not installed: no PostgreSQL; exit 77")
 
 # What begins early ends early: the longest first.
-CHECKS = $(call list,lint) tests/lint/check_bare.sh $(CLI_WAITS:%="WAITS tests/cli/%") \
+CHECKS = $(call list,lint) tests/lint/check_bare.sh $(CLI_WAITS:%="WAITS tests/cli/%") "WAITS tests/queue/chaos.sh" $B/tests/queue_load \
     $(CLI:%=tests/cli/%) $(STANDIN_LIST) \
     $(filter-out $B/tests/gpu_plans%,$(TESTS)) \
     $(call mpiruns,$B,$(MPI_TEST)) "WAITS tests/mpi/mpi_ends.sh" $(call list,hunt) $(NCCL_LIST) $(call list,gpu) \

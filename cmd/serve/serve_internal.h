@@ -4,8 +4,9 @@
  *   database --> snapshot (JSON, at most a second old) --> page, metrics, API --> HTTP
  *
  * Whatever asks, and however often, the database is read once a second at most, what is slow to
- * read once a minute; lists of clips (/api/v1/clips/) alone are read when they are asked for. One
- * thread does it all, so nothing here is locked.
+ * read once a minute, and neither for more than a twentieth of the time; lists of clips
+ * (/api/v1/clips/) alone are read when they are asked for. One thread does it all, so nothing here
+ * is locked.
  */
 #ifndef SERVE_INTERNAL_H
 #define SERVE_INTERNAL_H
@@ -45,7 +46,8 @@ struct serve_snapshot {
     json_t *folder; /* of finished clips, by "job/clip/attempt": folder and sheet; never shown */
     /* clock_seconds(): of `all`, of the last try, of the parts that are slow to read */
     double taken, tried, slow_taken;
-    bool away; /* the database did not answer when it was last asked */
+    double took, slow_took; /* seconds: reading without these, and with */
+    bool away;              /* the database did not answer when it was last asked */
     char why[300];
 };
 

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static double const fresh_s = 1, slow_s = 60, again_s = 5;
+static double const fresh_s = 1, slow_s = 60, again_s = 5, rest = 20;
 enum { SHEET_MOST = 64 << 20 };
 
 /* One snapshot in the making. */
@@ -207,15 +207,22 @@ static json_t *take_all(struct queue *q, struct taking *t, enum queue_answer *a)
     return NULL;
 }
 
+/* Seconds that must lie between two readings that take so long. */
+static double rest_after(double took, double least)
+{
+    return rest * took > least ? rest * took : least;
+}
+
 bool serve_snapshot_renew(struct serve_snapshot *s, struct queue *q, const struct serve_roots *r)
 {
     double const now = clock_seconds();
     struct taking t = { .roots = r, .known = s->folder };
     enum queue_answer a;
 
-    if (s->tried > 0 && now - s->tried < (s->away ? again_s : fresh_s)) return s->all != NULL;
+    if (s->tried > 0 && now - s->tried < (s->away ? again_s : rest_after(s->took, fresh_s)))
+        return s->all != NULL;
     t.folder = json_object();
-    if (s->all && now - s->slow_taken < slow_s) t.slow = s->all;
+    if (s->all && now - s->slow_taken < rest_after(s->slow_took, slow_s)) t.slow = s->all;
     json_t *const all = take_all(q, &t, &a);
     s->away = !all;
     s->tried = clock_seconds();
@@ -229,6 +236,7 @@ bool serve_snapshot_renew(struct serve_snapshot *s, struct queue *q, const struc
     s->all = all;
     s->folder = t.folder;
     s->taken = s->tried;
+    *(t.slow ? &s->took : &s->slow_took) = s->taken - now;
     if (!t.slow) s->slow_taken = now;
     return true;
 }

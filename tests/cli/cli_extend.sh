@@ -2,6 +2,7 @@
 # cli_extend.sh - a finished clip is extended: the longer one is, byte for byte, what its job would
 # have made, on any number of ranks, and the shorter one stays as it is. What cannot be is refused.
 . "$(dirname "$0")/world.sh"
+SIZE=32x32 # many renders
 die_at=$(realpath "$top/${SHIMS:-build/release}/die_at.so") || exit 1
 files='clip.mp4 master.mkv latents.safetensors contact.png'
 
@@ -18,7 +19,7 @@ output:
     - {file: master.mkv, codec: ffv1, pix: yuv420p10}
   latents: {file: latents.safetensors, dtype: bf16}
   preview: {file: contact.png, columns: 3}"
-    sed -i "s|model/card.yaml|model/$4|; s|64x48|32x32|" "$1.yaml"
+    sed -i "s|model/card.yaml|model/$4|" "$1.yaml"
     render "$1.yaml" >out.txt 2>&1 || wrong "$1: $(tail -n 3 out.txt)"
 }
 

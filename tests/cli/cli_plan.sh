@@ -93,8 +93,7 @@ has '"wire": "fp8"' plan job.yaml --wire fp8 --json
 
 # For real: the prediction holds once a model is larger than the program's own pages.
 has 'rank 0: predicted' plan job.yaml --topo 'cpu:2' --try 0
-job big.yaml b 2s
-sed -i 's/64x48/512x384/' big.yaml
+SIZE=512x384 job big.yaml b 2s
 plan big.yaml --topo 'cpu:1' --ranks 8 --ranks-per-line 6 --decode-ranks 2 --try 7 >out.txt 2>err.txt ||
     wrong "--try: $(tail -n 3 err.txt)"
 plan job.yaml --topo 'cpu:1' --ranks 4 --ranks-per-line 1 --decode-ranks 1 --try 3 >serves.txt 2>err.txt ||

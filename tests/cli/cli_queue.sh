@@ -153,9 +153,8 @@ cmp -s out/n1/master.mkv alone/n1/master.mkv || wrong "n1 differs from the rende
 # A clip that a world loses in the middle is gone on with by the next: of a world that was killed, and
 # of one that was silent for longer than its lease and wakes later. One rendering in all, and each
 # block is made by its levels once, but for those behind a checkpoint.
-job lost.yaml lost 10s 'output: {dir: lost, formats: [{file: clip.mp4, codec: h264}, {file: master.mkv, codec: ffv1}]}
+SIZE=32x32 job lost.yaml lost 10s 'output: {dir: lost, formats: [{file: clip.mp4, codec: h264}, {file: master.mkv, codec: ffv1}]}
 run: {checkpoint: 1.5s, retries: {backoff: 0s}}'
-sed -i 's/64x48/32x32/' lost.yaml
 sed 's/dir: lost/dir: alone/' lost.yaml >n.yaml
 render n.yaml >/dev/null 2>&1 || wrong "no render of lost"
 "$rollmill" submit lost.yaml >/dev/null || wrong "submit lost"

@@ -14,7 +14,7 @@ expect 0 'render: 1 clips made' render one.yaml
 facts=$(ffprobe -v error -count_frames -show_entries \
     stream=nb_read_frames,r_frame_rate,duration,width,height,color_space,color_primaries,color_transfer,color_range \
     -of default=nw=1 out/one/clip.mp4 | sort | tr '\n' ' ')
-[ "$facts" = "color_primaries=bt709 color_range=tv color_space=bt709 color_transfer=bt709 duration=3.000000 height=48 nb_read_frames=48 r_frame_rate=16/1 width=64 " ] ||
+[ "$facts" = "color_primaries=bt709 color_range=tv color_space=bt709 color_transfer=bt709 duration=3.000000 height=${SIZE#*x} nb_read_frames=48 r_frame_rate=16/1 width=${SIZE%x*} " ] ||
     wrong "clip.mp4: $facts"
 for file in clip.mp4 master.mkv latents.safetensors contact.png clip.json; do
     [ -s "out/one/$file" ] || wrong "out/one/$file is missing"
@@ -99,10 +99,9 @@ ffprobe -v error quiet/one/clip.mp4 || wrong "clip.mp4 is damaged without stderr
 
 # auto is the processor's encoder where a card has none, or does not take the clip.
 job auto.yaml auto 1s 'output: {dir: out, formats: [{file: clip.mp4, codec: h264, encoder: auto}]}'
-expect 0 'encoder auto is cpu: clip.mp4: 64x48; h264_nvenc takes width and height 160' render --ranks 2 auto.yaml
+expect 0 "encoder auto is cpu: clip.mp4: $SIZE; h264_nvenc takes width and height 160" render --ranks 2 auto.yaml
 grep -q '"encoder": "libx264"' out/auto/clip.json || wrong "auto: $(grep '"encoder"' out/auto/clip.json)"
-job nvenc.yaml nvenc 1s 'output: {dir: out, formats: [{file: clip.mp4, codec: h264, encoder: nvenc}]}'
-sed -i 's/64x48/256x256/' nvenc.yaml
+SIZE=256x256 job nvenc.yaml nvenc 1s 'output: {dir: out, formats: [{file: clip.mp4, codec: h264, encoder: nvenc}]}'
 "$rollmill" doctor | grep -q 'nvenc .*h264_nvenc opens' ||
     expect 1 'clip.mp4: encoder: nvenc: probe.mp4: the encoder h264_nvenc refuses' render nvenc.yaml
 
@@ -112,8 +111,7 @@ job plain.yaml plain 1s 'output: {dir: plain}'
 expect 1 'plain: not a folder' render plain.yaml
 
 # A sheet of very wide pictures.
-job wide.yaml wide 1s 'output: {dir: out, preview: {file: sheet.png, columns: 2}}'
-sed -i 's/64x48/4096x16/' wide.yaml
+SIZE=4096x16 job wide.yaml wide 1s 'output: {dir: out, preview: {file: sheet.png, columns: 2}}'
 expect 0 'render: 1 clips made' render wide.yaml
 
 # The same latents and pictures for any number of ranks and threads.

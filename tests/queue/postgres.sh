@@ -36,8 +36,8 @@ start() {
 listen_addresses = ''
 unix_socket_directories = '$dir'
 unix_socket_permissions = 0777
-max_connections = 60
-shared_buffers = 32MB
+max_connections = ${CONNECTIONS:-60}
+shared_buffers = ${BUFFERS:-32MB}
 fsync = ${FSYNC:-on}
 autovacuum_naptime = 5s
 logging_collector = off
@@ -52,7 +52,7 @@ run)
     shift
     dir=$(mktemp -d /tmp/pg.XXXXXX)
     trap 'ctl -m immediate stop || true; rm -rf "$dir"' EXIT
-    FSYNC=off start
+    FSYNC=${FSYNC:-off} start
     QUEUE_TEST_URL="postgresql:///postgres?host=$dir&user=owner" "$@"
     ;;
 start)

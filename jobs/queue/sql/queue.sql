@@ -132,21 +132,29 @@ WHERE ended = 0 AND worker IN (SELECT id FROM workers WHERE state <> 0)
 -- Claim -------------------------------------------------------------------------------------------
 
 -- $1 worker, $2 its group ('' if it may change), $3 host, $4 memory
+-- The best job: by priority, then of this group, then the oldest. Both candidates, the best of the group and the best
+-- of all, are the first that fit in the order of jobs_open: with a thousand open jobs, not all are looked at.
 -- name: pick
-SELECT j.id, j.grp FROM jobs j
-WHERE j.closed = 0 AND j.want = 0 AND j.n_ready > 0 AND j.need_mib <= $4
-  AND EXISTS (SELECT 1 FROM clips c
---lite         INDEXED BY clips_ready
-              WHERE c.job = j.id AND c.state = 0 AND c.not_before <= now_ms()
-                AND (c.bad_host <> $3 OR c.bad_until <= now_ms()
-                     OR NOT EXISTS (SELECT 1 FROM workers w WHERE w.state = 0 AND w.host <> $3)))
-  AND NOT EXISTS (SELECT 1 FROM deps d JOIN jobs p ON p.id = d.after
-                  WHERE d.job = j.id AND (p.closed = 0 OR (d.kind = 0 AND p.outcome <> 2)))
-  AND (j.max_worlds = 0 OR (SELECT count(DISTINCT c.worker) FROM clips c
---lite                       INDEXED BY clips_running
-                            WHERE c.job = j.id AND c.state = 1 AND c.worker <> $1) < j.max_worlds)
-ORDER BY j.priority DESC, CASE WHEN j.grp = $2 THEN 0 ELSE 1 END, j.id
-LIMIT 1
+WITH fit AS NOT MATERIALIZED (
+    SELECT j.id, j.grp, j.priority FROM jobs j
+--lite INDEXED BY jobs_open
+    WHERE j.closed = 0 AND j.want = 0 AND j.n_ready > 0 AND j.need_mib <= $4
+      AND EXISTS (SELECT 1 FROM clips c
+--lite              INDEXED BY clips_ready
+                  WHERE c.job = j.id AND c.state = 0 AND c.not_before <= now_ms()
+                    AND (c.bad_host <> $3 OR c.bad_until <= now_ms()
+                         OR NOT EXISTS (SELECT 1 FROM workers w WHERE w.state = 0 AND w.host <> $3)))
+      AND NOT EXISTS (SELECT 1 FROM deps d JOIN jobs p ON p.id = d.after
+                      WHERE d.job = j.id AND (p.closed = 0 OR (d.kind = 0 AND p.outcome <> 2)))
+      AND (j.max_worlds = 0 OR (SELECT count(DISTINCT c.worker) FROM clips c
+--lite                           INDEXED BY clips_running
+                                WHERE c.job = j.id AND c.state = 1 AND c.worker <> $1) < j.max_worlds))
+SELECT j.id, j.grp FROM jobs j WHERE j.id = (
+    SELECT b.id FROM (
+        SELECT * FROM (SELECT f.id, f.priority, 0 AS other FROM fit f WHERE f.grp = $2 ORDER BY f.priority DESC, f.id LIMIT 1) own
+        UNION ALL
+        SELECT * FROM (SELECT f.id, f.priority, 1 AS other FROM fit f ORDER BY f.priority DESC, f.id LIMIT 1) best) b
+    ORDER BY b.priority DESC, b.other LIMIT 1)
 --pg FOR NO KEY UPDATE OF j
 
 -- Once the job is locked: what pick read before it had to wait may be old.
@@ -348,32 +356,34 @@ JOIN jobs j ON j.id = a.job
 WHERE a.ended > 0 AND a.class = 'done' AND c.state = 2 AND a.attempt > c.past
 ORDER BY a.ended DESC, a.job, a.idx LIMIT $1
 
--- Pictures of clips that ended since $2, in spans of $1 ms.
+-- Pictures of clips that ended since $2, in spans of $1 ms. SQLite begins in the index where the first of two bounds
+-- says; the second is there for the index alone.
 -- name: pace
 SELECT a.ended / $1 * $1, count(*), CAST(sum(c.pictures) AS BIGINT)
 FROM attempts a
 --lite INDEXED BY attempts_ended
 JOIN clips c ON c.job = a.job AND c.idx = a.idx
-WHERE a.ended > 0 AND a.ended >= $2 AND a.class = 'done'
+WHERE a.ended >= $2 AND a.ended > 0 AND a.class = 'done'
 GROUP BY a.ended / $1 ORDER BY 1
 
--- A world's life is shared among owners by the blocks that it made for each.
+-- A world's life is shared among owners by the blocks that it made for each. All clips and all attempts are read,
+-- each once, whatever the number of owners.
 -- name: owners
-WITH made AS (
+WITH made AS MATERIALIZED (
     SELECT a.worker, j.owner, sum(CASE WHEN a.blocks > 0 THEN a.blocks ELSE 0 END) AS n
     FROM attempts a JOIN jobs j ON j.id = a.job GROUP BY a.worker, j.owner),
 life AS (
     SELECT m.worker, w.seen - w.joined AS ms, sum(m.n) AS n
     FROM made m JOIN workers w ON w.id = m.worker GROUP BY m.worker, w.seen, w.joined),
-worked AS (
+worked AS MATERIALIZED (
     SELECT m.owner, sum(l.ms * m.n / l.n) AS ms FROM made m JOIN life l ON l.worker = m.worker WHERE l.n > 0 GROUP BY m.owner),
-video AS (
-    SELECT j.owner, sum(c.video_ms) AS ms FROM clips c JOIN jobs j ON j.id = c.job WHERE c.state = 2 GROUP BY j.owner)
+lasts AS MATERIALIZED (
+    SELECT c.job, sum(c.video_ms) AS ms FROM clips c WHERE c.state = 2 GROUP BY c.job)
 SELECT j.owner, CAST(sum(j.clips) AS BIGINT), CAST(sum(j.n_done) AS BIGINT), CAST(sum(j.n_running) AS BIGINT),
     CAST(sum(j.n_ready) AS BIGINT), CAST(sum(j.n_failed) AS BIGINT),
-    CAST(coalesce((SELECT v.ms FROM video v WHERE v.owner = j.owner), 0) AS BIGINT),
+    CAST(coalesce(sum(v.ms), 0) AS BIGINT),
     CAST(coalesce((SELECT k.ms FROM worked k WHERE k.owner = j.owner), 0) AS BIGINT)
-FROM jobs j GROUP BY j.owner ORDER BY j.owner
+FROM jobs j LEFT JOIN lasts v ON v.job = j.id GROUP BY j.owner ORDER BY j.owner
 
 -- Upgrade -----------------------------------------------------------------------------------------
 
@@ -415,6 +425,7 @@ RETURNING id
 -- name: prune_events
 DELETE FROM events WHERE t < now_ms() - $1
 
+-- All attempts are read once, not once a worker.
 -- name: prune_workers
-DELETE FROM workers WHERE state <> 0 AND seen < now_ms() - $1
-  AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.worker = workers.id)
+DELETE FROM workers WHERE id IN (
+    SELECT id FROM workers WHERE state <> 0 AND seen < now_ms() - $1 EXCEPT SELECT worker FROM attempts)
