@@ -59,7 +59,7 @@ trial() { # SIGNAL RANKS
     sleep "$(printf '%d.%06d' $((after / 1000000)) $((after % 1000000)))"
     mapfile -t there < <(running)
     [ "${#there[@]}" -eq 0 ] || kill -"$1" "${there[$((RANDOM % ${#there[@]}))]}" 2>/dev/null
-    timeout 120 tail --pid=$pid -f /dev/null || { wrong "$what: does not end" && kill -KILL $pid; }
+    timeout 300 tail --pid=$pid -f /dev/null || { wrong "$what: does not end" && kill -KILL $pid; }
     wait $pid 2>/dev/null
     rc=$?
     await ended
@@ -71,7 +71,7 @@ trial() { # SIGNAL RANKS
     from=$(grep -c 'goes on behind' err.txt)
     right out/1
     right out/2
-    "$rollmill" sweep out >found.txt || wrong "$what: sweep: $(cat found.txt)"
+    "$rollmill" sweep --all out >found.txt || wrong "$what: sweep: $(cat found.txt)"
     [ "$(ls -A out)" = "$(printf '1\n2')" ] || wrong "$what: left: $(ls -A out)"
     rm -rf out
     echo "$what: exit $rc, $made clips, $from gone on with" >>"${LOG:-/dev/null}"
