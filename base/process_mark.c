@@ -29,16 +29,32 @@ static bool read_text(const char *path, char *buf, size_t len)
     return true;
 }
 
-/* Field 22 of its stat; what stands before may hold blanks, in brackets. */
-static bool read_start(long pid, unsigned long long *start)
+/* What /proc says of a process. */
+struct process_facts {
+    char state;
+    int threads;
+    unsigned long long start;
+};
+
+/* Fields 3, 20 and 22 of its stat; what stands before may hold blanks, in brackets. */
+static bool read_facts(long pid, struct process_facts *p)
 {
     char path[64], text[1024];
 
     snprintf(path, sizeof path, "/proc/%ld/stat", pid);
     if (!read_text(path, text, sizeof text)) return false;
-    const char *at = strrchr(text, ')');
-    for (int field = 2; at && field < 22; field++) at = strchr(at + 1, ' ');
-    return at && sscanf(at, " %llu", start) == 1;
+    const char *const at = strrchr(text, ')');
+    return at && sscanf(at,
+                        ") %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %d "
+                        "%*s %llu",
+                        &p->state, &p->threads, &p->start) == 3;
+}
+
+/* All of it has ended, and whoever started it has not asked how, as in a container whose first
+ * process never does. */
+static bool is_zombie(const struct process_facts *p)
+{
+    return (p->state == 'Z' || p->state == 'X') && p->threads <= 1;
 }
 
 static bool read_machine(struct mark *m)
@@ -54,11 +70,12 @@ static bool read_machine(struct mark *m)
 status process_mark(char mark[PROCESS_MARK])
 {
     struct mark m = { .pid = (long)getpid() };
+    struct process_facts self;
 
     gethostname(m.host, sizeof m.host - 1);
-    if (!read_machine(&m) || !read_start(m.pid, &m.start))
+    if (!read_machine(&m) || !read_facts(m.pid, &self))
         return fail(ST_IO, "/proc does not say which process this is: %s", strerror(errno));
-    snprintf(mark, PROCESS_MARK, "%s %s %ld %llu %s\n", m.boot, m.space, m.pid, m.start,
+    snprintf(mark, PROCESS_MARK, "%s %s %ld %llu %s\n", m.boot, m.space, m.pid, self.start,
              m.host[0] ? m.host : "-");
     return ST_OK;
 }
@@ -74,13 +91,13 @@ static bool parse_mark(struct mark *m, const char *mark)
 enum process_state process_mark_state(const char *mark)
 {
     struct mark m, here = { 0 };
-    unsigned long long start;
+    struct process_facts there;
 
     if (!parse_mark(&m, mark) || !read_machine(&here)) return PROCESS_UNKNOWN;
     if (strcmp(m.boot, here.boot) != 0 || strcmp(m.space, here.space) != 0) return PROCESS_UNKNOWN;
     if (kill((pid_t)m.pid, 0) && errno == ESRCH) return PROCESS_GONE;
-    if (!read_start(m.pid, &start)) return PROCESS_UNKNOWN;
-    return start == m.start ? PROCESS_LIVES : PROCESS_GONE;
+    if (!read_facts(m.pid, &there)) return PROCESS_UNKNOWN;
+    return there.start == m.start && !is_zombie(&there) ? PROCESS_LIVES : PROCESS_GONE;
 }
 
 const char *process_mark_words(const char *mark, char buf[PROCESS_WORDS])

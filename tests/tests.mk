@@ -22,7 +22,8 @@ HELPER := demo/demo_film queue/queue_load # what scripts run
 NCCL_LINE := comm/line_nccl comm/line_nccl_limits # on the stand-in
 MPI_TEST  := comm/mpi_comm line/mpi_clip decode/mpi_decode # under mpirun, with as many RANKS as their heads say
 CLI := cli_world.sh cli_verify.sh cli_policies.sh cli_mistakes.sh cli_inspect.sh cli_check.sh cli_plan.sh cli_doctor.sh cli_render.sh \
-       cli_prompt.sh cli_demo.sh cli_trust.sh cli_swap.sh cli_nth.sh cli_codes.sh cli_memory.sh cli_resume.sh cli_extend.sh cli_threads.sh cli_serve.sh cli_notes.sh cli_launch.sh
+       cli_prompt.sh cli_demo.sh cli_trust.sh cli_swap.sh cli_nth.sh cli_power.sh cli_codes.sh cli_memory.sh cli_resume.sh cli_extend.sh \
+       cli_signals.sh cli_threads.sh cli_serve.sh cli_notes.sh cli_launch.sh
 CLI_WAITS := cli_faults.sh cli_stopped.sh cli_hang.sh cli_queue.sh cli_times.sh # for a stall, a lease
 
 # at: where a program is built; names are unique in the tree.
@@ -64,19 +65,21 @@ $B/tests/alloc_nth: LINK_OPT = $(addprefix -Wl$(comma)--wrap=,malloc calloc real
 $B/tests/standin_faults: $O/tests/standin/standin_faults.cu.o $(LIB)
 	$(call say,LINK,$@) mkdir -p $(@D) && $(CC) $(OPT) -o $@ $^ $(LDLIBS)
 
-# Preloaded by cli_resume.sh, cli_extend.sh, cli_nth.sh, cli_hang.sh and cli_swap.sh.
+# Preloaded by cli_resume.sh, cli_extend.sh, cli_power.sh, cli_nth.sh, cli_hang.sh and cli_swap.sh.
 SHIM := die_at shim_nth shim_swap
 $(SHIM:%=$B/%.so): $B/%.so: tests/shim/%.c
 	$(call say,CC,$<) mkdir -p $(@D) && $(CC) -std=c11 $(WARN) -O2 -fPIC -shared -pthread -o $@ $< -ldl
 
-# Each call of a render gone wrong; killed at every call that changes a file, and at random
-# moments; ranks stopped on a machine with much else to do; a world killed at every call that
+# Each call of a render gone wrong; power cuts; killed at every call that changes a file, signals at
+# random moments; ranks stopped on a machine with much else to do; a world killed at every call that
 # changes a file, its queue's too; worlds on a queue that are killed and stopped 500 times; two hosts
 # and the link between them; worlds under a real Slurm, where these can be had: hours.
 torture: tests
 	@TORTURE=1 tests/cli/cli_nth.sh
+	@TORTURE=1 tests/cli/cli_power.sh || [ $$? -eq 77 ]
 	@TORTURE=1 tests/cli/cli_resume.sh
 	@TORTURE=1 tests/cli/cli_extend.sh
+	@TORTURE=1 tests/cli/cli_signals.sh
 	@TORTURE=1 tests/cli/cli_stopped.sh
 	@tests/queue/killed.sh
 	@BLOWS=500 tests/queue/chaos.sh sqlite

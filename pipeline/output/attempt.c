@@ -100,6 +100,16 @@ out:
     return st;
 }
 
+/* A checkpoint in it is on the disk only when the folder itself is. */
+static status sync_shelf(const struct attempt *a)
+{
+    char *const shelf = path_dir(a->own);
+    status const st = shelf ? dir_sync(shelf) : fail(ST_NOMEM, "%s: no memory for a name", a->own);
+
+    free(shelf);
+    return st;
+}
+
 static status make_folders(struct attempt *a, const char *name)
 {
     char *const shelf = attempt_shelf(a->parent);
@@ -116,6 +126,7 @@ static status make_folders(struct attempt *a, const char *name)
     }
     a->id = folder_name(a->own);
     TRY(mark_private(a));
+    TRY(sync_shelf(a));
     a->dir = path_join(a->own, name);
     if (!a->dir) return fail(ST_NOMEM, "%s: no memory for its name", a->target);
     return dir_make(a->dir);

@@ -23,6 +23,7 @@ static status add_file_bytes(struct strbuf *t, int fd, const char *path, off_t a
         file_watch_begin(path);
         ssize_t const got = pread(fd, buffer, want, at);
         file_watch_end();
+        if (got < 0 && errno == EINTR) continue;
         if (got < 0) return fail(ST_IO, "%s: cannot read it: %s", path, strerror(errno));
         if (!got) break;
         strbuf_add(t, buffer, (size_t)got);

@@ -35,6 +35,18 @@ for command in render check plan inspect verify sweep submit; do
     rc=$?
     [ $rc -eq 2 ] || wrong "$command nothing-here: exit $rc, wanted 2: $(cat err.txt)"
 done
+# A file that cannot be opened just now, whichever it is and whyever: 1, and it is named.
+shim=$(realpath "$top/${SHIMS:-build/release}/shim_nth.so") || exit 1
+printf '{"w": "sea"}\n' >words.jsonl
+job reads.yaml reads 9f 'sweep: {axes: {w: {file: words.jsonl, field: w}}}
+output: {dir: reads, name: "reads-{w}"}'
+for pair in reads.yaml:5 card.yaml:116 config.json:24 rolling_forcing_dmd.pt:23 Wan2.1_VAE.pth:12 models_t5:11 \
+    spiece.model:116 words.jsonl:5; do
+    expect 1 "${pair%:*}" env LD_PRELOAD="$shim" NTH_BELOW="$dir" NTH_CALL=open NTH_FILE="${pair%:*}" NTH_AT=1 \
+        NTH_LASTING=1 NTH_ERROR="${pair#*:}" "$rollmill" render reads.yaml --no-prompt-cache
+done
+[ ! -e reads/reads-sea ] || wrong "a clip appeared"
+
 # Who stops is heard before a word is said: here the first one finds its pipe full.
 caught() { mask=$(sed -n 's/^SigCgt:[^0-9a-f]*//p' "/proc/$pid/status") && [ $((0x$mask & 0x4203)) -eq $((0x4203)) ]; }
 mkfifo pipe

@@ -63,6 +63,7 @@ trial() {
     eval "case $rc in $codes) ;; *) wrong \"\$what: exit \$rc: \$(tail -n 3 err.txt)\" ;; esac"
     [ $rc -ne 0 ] || [ -d out/one ] || wrong "$what: exit 0 without a clip"
     [ $rc -ne 1 ] || [ -s err.txt ] || wrong "$what: exit 1 without a word"
+    [ $rc -ne 139 ] || crashed_elsewhere || wrong "$what: crashed: $(tail -n 3 err.txt)"
     for clip in out/*; do [ ! -d "$clip" ] || right "$clip"; done
     [ ! -d out ] || "$rollmill" sweep out >found.txt 2>&1 || wrong "$what: sweep: $(cat found.txt)"
     # One that cannot be renamed stays, whole.
@@ -102,6 +103,12 @@ in_library() {
     case $1 in
         rollmill* | "$(basename "$rollmill")"*) addr2line -fe "$rollmill" "0x${1##*+}" | grep -q '^libcudart' ;;
     esac
+}
+
+# crashed_elsewhere: in a library, or in code that one has made
+crashed_elsewhere() {
+    where=$(sed -n 's/^crashed in //p' err.txt)
+    [ -n "$where" ] && in_library "$where"
 }
 
 # Each place that asks for memory; libraries may abort by themselves (docs/exit-codes.md).

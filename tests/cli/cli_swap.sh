@@ -38,4 +38,16 @@ for file in rolling_forcing_dmd.pt Wan2.1_VAE.pth models_t5_umt5-xxl-enc-bf16.pt
     cp "kept/$path" "model/$path"
 done
 [ $swapped -ge 10 ] || wrong "only $swapped files were replaced"
+
+# Cut before it is opened again: an error that names it, whatever reads it and however.
+file=rolling_forcing_dmd.pt
+for n in 2 3 4; do
+    rm -rf out && cp kept/$file model/$file
+    LD_PRELOAD=$shim SWAP_PATH=$file SWAP_N=$n SWAP_SIZE=5000 "$rollmill" render --no-prompt-cache one.yaml >out.txt 2>err.txt
+    rc=$?
+    [ "$(stat -c %s model/$file)" -eq 5000 ] || wrong "$file is not opened $n times"
+    case $rc in 1 | 2) ;; *) wrong "$file cut at open $n: exit $rc: $(tail -n 2 err.txt)" ;; esac
+    grep -q $file err.txt || wrong "$file cut at open $n: not named: $(tail -n 2 err.txt)"
+    [ ! -e out/one ] || wrong "$file cut at open $n: a clip appeared"
+done
 exit $fail

@@ -146,6 +146,14 @@ if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
         "$rollmill" render short.yaml --no-prompt-cache
 fi
 
+# What the record could not name is refused before anything is rendered.
+odd=$(printf 'm\377')
+cp -r model "$odd"
+job odd.yaml odd 9f 'output: {dir: odd}'
+sed "s|^model: .*|model: card.yaml|; s|dir: odd|dir: $dir/odd|" odd.yaml >"$odd/odd.yaml"
+expect 2 "the card's path is not UTF-8" render "$odd/odd.yaml"
+[ ! -e odd ] || wrong "a path that is not UTF-8: $(ls -A odd)"
+
 # In a folder that is open to all the attempts folder is as open.
 mkdir -m 777 open
 job open.yaml open 20s 'output: {dir: open}'

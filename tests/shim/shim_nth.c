@@ -11,6 +11,9 @@
  * the name of a file.
  * NTH_COUNT: a file into which the number of calls goes at the end; for memory, a line
  * `OBJECT+OFFSET CALLS` for each place that calls.
+ *
+ * A program that crashes is told where: `crashed in OBJECT+OFFSET`, or `in made code`, which a
+ * library has generated.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -19,6 +22,7 @@
 #include <limits.h>
 #include <link.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -28,6 +32,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 enum { FILES = 1024, SITES = 1 << 14 };
@@ -128,6 +133,41 @@ static bool refused(const char *call)
     if (!turn(call)) return false;
     errno = plan.error;
     return true;
+}
+
+/* ---- crashes ------------------------------------------------------------------------- */
+
+/* Behind a call through a null pointer the caller's place counts, which lies on the stack. */
+static uintptr_t crash_place(const void *context)
+{
+    const greg_t *const reg = ((const ucontext_t *)context)->uc_mcontext.gregs;
+    uintptr_t at = (uintptr_t)reg[REG_RIP];
+
+    // NOLINTNEXTLINE(performance-no-int-to-ptr)
+    if (at < 4096) memcpy(&at, (const void *)reg[REG_RSP], sizeof at);
+    return at;
+}
+
+static void tell_crash(int number, siginfo_t *info, void *context)
+{
+    uintptr_t const at = crash_place(context);
+    char words[PATH_MAX + 64] = "crashed in made code\n";
+    Dl_info where;
+
+    (void)info;
+    plan.memory = false;
+    if (dladdr((void *)at, &where)) // NOLINT(performance-no-int-to-ptr)
+        snprintf(words, sizeof words, "crashed in %s+%lx\n", base_name(where.dli_fname),
+                 (unsigned long)(at - (uintptr_t)where.dli_fbase));
+    (void)!write(STDERR_FILENO, words, strlen(words));
+    signal(number, SIG_DFL); /* and again, for its code */
+}
+
+__attribute__((constructor)) static void watch_crashes(void)
+{
+    struct sigaction const act = { .sa_sigaction = tell_crash, .sa_flags = SA_SIGINFO };
+
+    sigaction(SIGSEGV, &act, NULL);
 }
 
 /* ---- files --------------------------------------------------------------------------- */

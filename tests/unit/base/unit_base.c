@@ -11,9 +11,11 @@
 #include "base/file_kind.h"
 #include "base/file_watch.h"
 #include "base/pool.h"
+#include "base/process_mark.h"
 #include "base/strbuf.h"
 #include "base/thread.h"
 #include "base/utf8.h"
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
@@ -393,6 +395,48 @@ static void cut_while_mapped(void **state)
     unlink(name);
 }
 
+/* Its own process; one that has ended, before somebody asks how it ended and after. */
+static void process_marks(void **state)
+{
+    char mine[PROCESS_MARK], theirs[PROCESS_MARK] = { 0 };
+    int pipe_end[2];
+    siginfo_t ended;
+
+    (void)state;
+    assert_int_equal(process_mark(mine), ST_OK);
+    assert_int_equal(process_mark_state(mine), PROCESS_LIVES);
+    assert_int_equal(process_mark_state("no mark"), PROCESS_UNKNOWN);
+    assert_int_equal(pipe(pipe_end), 0);
+    pid_t const child = fork();
+    if (!child) {
+        char mark[PROCESS_MARK];
+        if (process_mark(mark) != ST_OK || write(pipe_end[1], mark, strlen(mark)) < 1) _exit(7);
+        pause();
+    }
+    assert_true(child > 0);
+    assert_true(read(pipe_end[0], theirs, sizeof theirs - 1) > 0);
+    assert_int_equal(process_mark_state(theirs), PROCESS_LIVES);
+    kill(child, SIGKILL);
+    assert_int_equal(waitid(P_PID, (id_t)child, &ended, WEXITED | WNOWAIT), 0);
+    assert_int_equal(process_mark_state(theirs), PROCESS_GONE);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    assert_int_equal(process_mark_state(theirs), PROCESS_GONE);
+    close(pipe_end[0]);
+    close(pipe_end[1]);
+}
+
+/* What may be over soon is no fault of the file. */
+static void open_errors(void **state)
+{
+    int const soon[] = { EIO, ESTALE, EMFILE, ENFILE, ENOMEM, EAGAIN, EINTR, ETIMEDOUT };
+    int const stays[] = { ENOENT, ENOTDIR, EACCES, EISDIR, ELOOP };
+
+    (void)state;
+    for (int i = 0; i < COUNT_OF(soon); i++) assert_int_equal(file_open_status(soon[i]), ST_IO);
+    for (int i = 0; i < COUNT_OF(stays); i++)
+        assert_int_equal(file_open_status(stays[i]), ST_FORMAT);
+}
+
 /* One that somebody sends ends the process, too. */
 static void bus_error_sent(void **state)
 {
@@ -464,6 +508,8 @@ int main(void)
         cmocka_unit_test(characters),
         cmocka_unit_test(files),
         cmocka_unit_test(a_stop_ends_a_digest),
+        cmocka_unit_test(process_marks),
+        cmocka_unit_test(open_errors),
         cmocka_unit_test(cut_while_mapped),
         cmocka_unit_test(bus_error_sent),
         cmocka_unit_test(kinds_of_files),
