@@ -3,9 +3,9 @@
  *
  * Two forms are read: slots.json, a line for each pass, and tables in trace.safetensors,
  * slots/BLOCK/PASS [frames, 2] and keys/BLOCK/PASS/LAYER [rows, 3 or 4] (the fourth: at which place
- * of a frame a token stands); behind LAYER may stand /static, of the static heads alone, /dynamic or
- * /all. A rotation depends on differences of positions alone, so all are
- * taken from the pass's own first frame. What the line says of a pass (line_io.attends) is put down
+ * of a frame a token stands); behind LAYER may stand /static, of the static heads alone, /dynamic
+ * or /all. A rotation depends on differences of positions alone, so all are taken from the pass's
+ * own first frame. What the line says of a pass (line_io.attends) is put down
  * in the same form, as a computed tensor, so that ranks can bring theirs together; then each number
  * must be equal. A recache, of more frames than a block and at t = 0, is compared as its last block
  * has it: all of them attend to the same. An average's source frame is a fraction, and recorded to
