@@ -75,10 +75,16 @@ static status open_locked(int *fd, const char *path, bool make)
     return ST_OK;
 }
 
-static void read_mark(int fd, char mark[PROCESS_MARK])
+/* One that cannot be read may be somebody's: it is not blank. */
+static status read_mark(int fd, const char *path, char mark[PROCESS_MARK])
 {
-    ssize_t const n = pread(fd, mark, PROCESS_MARK - 1, 0);
+    ssize_t n;
+
+    do n = pread(fd, mark, PROCESS_MARK - 1, 0);
+    while (n < 0 && errno == EINTR);
     mark[n > 0 ? n : 0] = '\0';
+    if (n < 0) return fail(ST_IO, "%s: %s", path, strerror(errno));
+    return ST_OK;
 }
 
 /* Read back: a claim in which nobody can be found would keep the clip from all. */
@@ -93,7 +99,7 @@ static status write_mark(int fd, const char *path, const char *mark)
     free(dir);
     if (ftruncate(fd, 0) || pwrite(fd, mark, strlen(mark), 0) != (ssize_t)strlen(mark) || fsync(fd))
         return fail(ST_IO, "%s: %s", path, strerror(errno));
-    read_mark(fd, found);
+    TRY(read_mark(fd, path, found));
     if (!strcmp(found, mark)) return ST_OK;
     return fail(ST_IO, "%s: holds other bytes than were written", path);
 }
@@ -150,11 +156,29 @@ static status remember_path(struct clip_claims *c, char *path)
     return ST_OK;
 }
 
+/* A mark of ours that cannot be written goes, with its file. */
+static status claim_if_free(int fd, const char *path, const char *own, bool *held,
+                            char by[PROCESS_WORDS])
+{
+    char mark[PROCESS_MARK];
+
+    TRY(read_mark(fd, path, mark));
+    *held = is_free(fd, path, mark);
+    if (!*held) {
+        process_mark_words(mark, by);
+        return ST_OK;
+    }
+    status const st = write_mark(fd, path, own);
+    if (st == ST_OK) return ST_OK;
+    *held = false;
+    unlink(path);
+    attempt_shelf_drop(path);
+    return st;
+}
+
 static status take_claim(struct clip_claims *c, const char *path, bool *held,
                          char by[PROCESS_WORDS])
 {
-    char mark[PROCESS_MARK];
-    status st = ST_OK;
     int fd;
 
     TRY(open_locked(&fd, path, true));
@@ -162,15 +186,7 @@ static status take_claim(struct clip_claims *c, const char *path, bool *held,
         snprintf(by, PROCESS_WORDS, "somebody who keeps the claim locked");
         return ST_OK;
     }
-    read_mark(fd, mark);
-    *held = is_free(fd, path, mark);
-    if (*held) st = write_mark(fd, path, c->mark);
-    else process_mark_words(mark, by);
-    if (st != ST_OK) {
-        *held = false;
-        unlink(path);
-        attempt_shelf_drop(path);
-    }
+    status const st = claim_if_free(fd, path, c->mark, held, by);
     close(fd);
     return st;
 }
@@ -213,7 +229,7 @@ static void remove_claim(const struct clip_claims *c, const char *path)
 
     if (open_locked(&fd, path, false) != ST_OK) error_clear();
     else if (fd >= 0) {
-        read_mark(fd, mark);
+        if (read_mark(fd, path, mark) != ST_OK) error_clear(); /* its lease will end */
         if (!strcmp(mark, c->mark)) unlink(path);
         close(fd);
     }

@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/file_record.h"
 #include "base/strbuf.h"
+#include "pipeline/output/clip_claim.h"
 #include "tests/support/clips.h"
 #include "tests/support/writer_fixture.h"
 
@@ -401,12 +402,44 @@ static void no_link_is_followed(void **state)
     clips_folder_drop(top);
 }
 
+/* A claim that cannot be read is not blank: somebody may be at work. */
+static void unread_claim_is_kept(void **state)
+{
+    char *const top = clips_folder(), *const dir = path_join(top, "clip");
+    char *const claim = path_join(top, ".attempts/clip.claim");
+    struct clip_claims *owner, *other;
+    char by[PROCESS_WORDS];
+    bool held;
+
+    (void)state;
+    ok(clip_claims_open(&owner));
+    ok(clip_claims_open(&other));
+    ok(clip_claims_take(owner, dir, &held, by));
+    assert_true(held);
+    plan = (__typeof__(plan)){ .on = true, .call = READS, .fault = FAILS, .nth = 1 };
+    status const st = clip_claims_take(other, dir, &held, by);
+    plan.on = false;
+    assert_true(plan.done);
+    assert_int_equal(st, ST_IO);
+    assert_non_null(strstr(error_last()->msg, "clip.claim"));
+    assert_false(held);
+    assert_true(path_exists(claim));
+    ok(clip_claims_take(other, dir, &held, by));
+    assert_false(held);
+    clip_claims_close(&other);
+    clip_claims_close(&owner);
+    assert_false(path_exists(claim));
+    free(claim);
+    free(dir);
+    clips_folder_drop(top);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_place_is_named),  cmocka_unit_test(back_and_forth),
         cmocka_unit_test(no_link_is_followed), cmocka_unit_test(every_call_goes_wrong),
-        cmocka_unit_test(moved_with_care),
+        cmocka_unit_test(moved_with_care),     cmocka_unit_test(unread_claim_is_kept),
     };
     codec_quiet();
     return cmocka_run_group_tests_name("unit_written", tests, NULL, NULL);
