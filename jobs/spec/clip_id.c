@@ -164,7 +164,7 @@ status clip_identify(struct clip_spec *c, const struct card *card)
 }
 
 /* What ids have of a card stands in the model, too. Borrowed from it. */
-static struct card card_of(const struct model_spec *m)
+static struct card make_id_card(const struct model_spec *m)
 {
     struct card card = { .family = CARD_WAN21_T2V,
                          .outer_key = m->outer_key,
@@ -179,7 +179,8 @@ static struct card card_of(const struct model_spec *m)
                          .attention_frames = m->attention_frames,
                          .sink_frames = m->sink_frames,
                          .sink = m->sink,
-                         .rule = m->rule };
+                         .rule = m->rule,
+                         .profile = m->profile };
 
     memcpy(card.step, m->step, sizeof card.step);
     memcpy(card.first_step, m->first_step, sizeof card.first_step);
@@ -190,7 +191,7 @@ static struct card card_of(const struct model_spec *m)
 
 status clip_lengthen(struct clip_spec *c, const struct model_spec *m, int64_t pictures)
 {
-    struct card const card = card_of(m);
+    struct card const card = make_id_card(m);
 
     c->pictures = pictures;
     c->blocks = clip_blocks(pictures, c->frames_per_block);

@@ -139,16 +139,14 @@ static void ids_of_numerics(void **state)
     }
 }
 
-/* Each of a card's numbers is in the content, those that its policy has too. */
-static void ids_of_cards(void **state)
+enum { CARDS = 14 };
+
+/* Each differs from the usual one, or from the one before, in one number. */
+static void fill_cards(struct card card[CARDS])
 {
-    struct card const usual = test_card();
-    struct card card[14];
-    char *task, *content = content_by(BASE, "m", &usual, &task);
     int cards = 0;
 
-    (void)state;
-    for (int i = 0; i < COUNT_OF(card); i++) card[i] = usual;
+    for (int i = 0; i < CARDS; i++) card[i] = test_card();
     card[cards++].outer_key = "generator_ema";
     card[cards++].step[1] = 501;
     card[cards++].steps = 1;
@@ -169,8 +167,19 @@ static void ids_of_cards(void **state)
     card[cards++].profile = (struct kv_profile){ 2, { 0, 1 } };
     card[cards] = card[cards - 1];
     card[cards++].profile.static_heads[1] = 2;
-    assert_int_equal(cards, COUNT_OF(card));
-    for (int i = 0; i < cards; i++) {
+    assert_int_equal(cards, CARDS);
+}
+
+/* Each of a card's numbers is in the content, those that its policy has too. */
+static void ids_of_cards(void **state)
+{
+    struct card const usual = test_card();
+    struct card card[CARDS];
+    char *task, *content = content_by(BASE, "m", &usual, &task);
+
+    (void)state;
+    fill_cards(card);
+    for (int i = 0; i < CARDS; i++) {
         char *other_task, *const other = content_by(BASE, "m", &card[i], &other_task);
         assert_string_not_equal(other, content);
         assert_string_not_equal(other_task, task);
@@ -182,12 +191,41 @@ static void ids_of_cards(void **state)
     free(content);
 }
 
+/* A clip that is made longer has the ids of a job that asks for as much, whatever its card. */
+static void ids_of_longer_clips(void **state)
+{
+    static const char shorter[] = HEAD TEXT "clip: {length: 5s}\n";
+    struct card card[CARDS];
+
+    (void)state;
+    fill_cards(card);
+    for (int i = 0; i < CARDS; i++) {
+        char *task, *const content = content_by(BASE, "m", &card[i], &task);
+        struct model_spec model;
+        struct job_file f;
+        struct clip_list l;
+        ok(card_spec(&model, &card[i]));
+        ok(job_parse(&f, shorter, strlen(shorter), "j"));
+        ok(clip_expand(&l, &f.job[0], &card[i], &(struct clip_options){ .model_id = "m" }));
+        assert_string_not_equal(l.clip[0].content_id, content);
+        ok(clip_lengthen(&l.clip[0], &model, 160));
+        assert_string_equal(l.clip[0].content_id, content);
+        assert_string_equal(l.clip[0].task_id, task);
+        clip_free(&l);
+        job_close(&f);
+        model_spec_free(&model);
+        free(content);
+        free(task);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ids),
         cmocka_unit_test(ids_of_numerics),
         cmocka_unit_test(ids_of_cards),
+        cmocka_unit_test(ids_of_longer_clips),
     };
     return cmocka_run_group_tests_name("unit_ids", tests, NULL, NULL);
 }
