@@ -17,7 +17,7 @@ status process_mark(char mark[PROCESS_MARK]) MUST_USE;
 
 enum process_state {
     PROCESS_LIVES,
-    PROCESS_GONE,   /* of this machine since it was started, and no more, or a zombie */
+    PROCESS_GONE,   /* started on this machine since its boot, and has ended; zombies too */
     PROCESS_UNKNOWN /* of another machine, or no mark */
 };
 enum process_state process_mark_state(const char *mark);

@@ -82,8 +82,8 @@ torture: tests
 	@TORTURE=1 tests/cli/cli_signals.sh
 	@TORTURE=1 tests/cli/cli_stopped.sh
 	@tests/queue/killed.sh
-	@BLOWS=500 tests/queue/chaos.sh sqlite
-	@BLOWS=500 tests/queue/chaos.sh postgres || [ $$? -eq 77 ]
+	@FAULTS=500 tests/queue/chaos.sh sqlite
+	@FAULTS=500 tests/queue/chaos.sh postgres || [ $$? -eq 77 ]
 	@tests/mpi/two_hosts.sh || [ $$? -eq 77 ]
 	@tests/queue/slurm.sh || [ $$? -eq 77 ]
 

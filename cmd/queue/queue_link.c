@@ -399,8 +399,8 @@ static void take_turn(struct queue_link *l)
     drop_jobs(l);
 }
 
-/* Without clips the database is waited at, with some the engine. What is urgent waits, too, while
- * the database is away: a thread that spins here would keep the lock from the engine. */
+/* With no clips, wait on the database; else on the engine. While the database is away, urgent work
+ * waits too: spinning would keep the lock from the engine. */
 static void sleep_a_turn(struct queue_link *l)
 {
     bool news = false;

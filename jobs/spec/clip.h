@@ -44,8 +44,8 @@ status clip_card(struct card *out, const struct job *job) MUST_USE;
 /* Set content_id and task_id; clip_expand does it. model_id and all else are set. */
 status clip_identify(struct clip_spec *c, const struct card *card) MUST_USE;
 
-/* The same clip with so many pictures; its ids are then those of a job that asks for them. ids and
- * model of the shorter one are set. */
+/* Set the length to `pictures`, and the ids to those of a job with that length. c is the shorter
+ * clip, with its model_id. */
 status clip_lengthen(struct clip_spec *c, const struct model_spec *m, int64_t pictures) MUST_USE;
 
 enum { CLIP_LIBRARY = 64 };

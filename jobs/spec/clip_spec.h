@@ -106,8 +106,8 @@ struct clip_spec {
     int frames_per_block; /* latent frames; the model's */
     struct clip_start start;
     int64_t checkpoint; /* blocks from one to the next; 0: none are made */
-    bool extendable;    /* what a longer one goes on from is kept with it */
-    char *extends; /* the folder of such, of a shorter one that this goes on from; NULL: none */
+    bool extendable;    /* an extension folder is kept with the finished clip */
+    char *extends; /* the extension folder of the shorter clip that this one extends; NULL: none */
     int64_t timeout_ms; /* it fails if it takes longer, from its first block on; 0: however long */
     int64_t stall_ms;   /* likewise, from one block that is encoded to the next */
     int64_t grace_ms;   /* a stop waits for it so long at most; 0: until it lies safe */

@@ -35,7 +35,7 @@ static status place_path(char **path, const char *dir)
     return ST_OK;
 }
 
-status model_spec_place(struct model_spec *m, const char *dir)
+status model_spec_resolve_paths(struct model_spec *m, const char *dir)
 {
     char **const texts[] = {
         &m->card, &m->weights, &m->config, &m->encoder, &m->tokenizer, &m->vae

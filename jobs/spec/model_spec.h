@@ -64,8 +64,8 @@ struct model_spec {
 };
 
 void model_loras_free(struct model_lora *lora, int count);
-/* Paths that are relative to `dir` no longer are. ST_NOMEM; what was done stays. */
-status model_spec_place(struct model_spec *m, const char *dir) MUST_USE;
+/* Make paths that are relative to `dir` absolute. ST_NOMEM: some may be done. */
+status model_spec_resolve_paths(struct model_spec *m, const char *dir) MUST_USE;
 void model_spec_free(struct model_spec *m); /* safe on a zeroed one; zeroes it */
 
 #endif /* MODEL_SPEC_H */

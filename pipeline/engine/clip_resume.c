@@ -179,7 +179,7 @@ static status write_model(struct strbuf *out, const struct model_spec *m, const 
 
     TRY_OUT(model_spec_to_json(&json, m));
     TRY_OUT(model_spec_from_json(&own, json.s, json.len));
-    TRY_OUT(model_spec_place(&own, here));
+    TRY_OUT(model_spec_resolve_paths(&own, here));
     st = model_spec_to_json(out, &own);
 out:
     model_spec_free(&own);

@@ -241,16 +241,16 @@ static bool is_lost(const struct encode_clips *e, int64_t block)
     return comm_stopped(e->t->world) && e->clip->spec.blocks - 1 - block > ON_THEIR_WAY;
 }
 
-/* All of the window is there. */
-static status put_window_away(struct encode_clips *e)
+/* The window is complete: write the checkpoint, the extension, or both. */
+static status write_due_snapshots(struct encode_clips *e)
 {
-    int const all = e->windows;
+    int const windows = e->windows;
 
     e->windows = e->windows_due = 0;
     if (clip_checkpoint_due(e->t, e->clip, e->due))
-        TRY(clip_writer_checkpoint(e->writer, e->window, all));
+        TRY(clip_writer_checkpoint(e->writer, e->window, windows));
     if (e->due != clip_extension_blocks(e->t, e->clip)) return ST_OK;
-    return clip_writer_extension(e->writer, e->window, all);
+    return clip_writer_extension(e->writer, e->window, windows);
 }
 
 /* Behind a block: at once where nothing of a window is to come with it. */
@@ -260,7 +260,7 @@ static status begin_checkpoint(struct encode_clips *e, int64_t blocks)
     if (!clip_window_due(e->t, e->clip, blocks)) return ST_OK;
     e->due = blocks;
     e->windows_due = clip_window_blocks(e->t, e->clip, blocks);
-    return e->windows_due ? ST_OK : put_window_away(e);
+    return e->windows_due ? ST_OK : write_due_snapshots(e);
 }
 
 static status keep_window(struct encode_clips *e, const float *x)
@@ -269,7 +269,7 @@ static status keep_window(struct encode_clips *e, const float *x)
         return fail(ST_MISMATCH, "a latent of a window that is not due");
     memcpy(e->window + (size_t)e->windows * e->latent, x, e->latent * sizeof *x);
     e->windows++;
-    return e->windows < e->windows_due ? ST_OK : put_window_away(e);
+    return e->windows < e->windows_due ? ST_OK : write_due_snapshots(e);
 }
 
 /* What it goes on from may be gone or damaged by now: nothing is wrong with the clip then. */

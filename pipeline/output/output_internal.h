@@ -181,6 +181,8 @@ status contents_add_latents(struct clip_writer *s, const float *x0, int64_t n) M
 status checkpoint_open(struct clip_writer *s, const struct clip_writer_config *c) MUST_USE;
 status checkpoint_latents(struct clip_writer *s, const float *x0) MUST_USE; /* a block's */
 void checkpoint_close(struct clip_writer *s);
+/* Remove the attempt that this one resumed from; a finished clip's extension stays. */
+void checkpoint_drop_adopted(struct clip_writer *s);
 
 /* Where a clip's files stand, as bytes: this in front; what follows it: a struct video_state for
  * each video, a struct sidecar_block for each block, the states of quality and contact sheet. */
@@ -194,18 +196,15 @@ struct writer_state {
 void extension_open(struct clip_writer *s, const struct clip_writer_config *c);
 void extension_close(struct clip_writer *s);
 
-/* The state of the files behind so many blocks is the newest. */
+/* Remember the writer's state at the newest checkpoint, behind `blocks` blocks. ST_NOMEM. */
 status extension_note(struct clip_writer *s, const void *state, size_t len,
                       int64_t blocks) MUST_USE;
 
-/* Of a snapshot of this very clip that is gone on from: what the attempt has made to extend the
- * clip by is this one's too. */
+/* When resuming from `from`: carry its extension over, or write it if it is due there. */
 status extension_resume(struct clip_writer *s, const struct snapshot *from) MUST_USE;
 
-/* Into the clip's folder, listed among its files. All of these are finished. */
+/* Copy the extension into the clip's folder and list its files. Call when all others are
+ * finished. */
 status extension_keep(struct clip_writer *s) MUST_USE;
-
-/* What this attempt has gone on from is wanted no more. */
-void checkpoint_drop_adopted(struct clip_writer *s);
 
 #endif /* OUTPUT_INTERNAL_H */

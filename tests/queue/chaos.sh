@@ -1,15 +1,15 @@
 #!/bin/bash
 # chaos.sh [sqlite|postgres] - worlds on one queue that are killed, stopped for longer than their
-# lease, and told to go, while jobs keep coming; of PostgreSQL the server loses its power too. Then
+# lease, and told to stop, while jobs keep coming; of PostgreSQL the server loses its power too. Then
 # an audit: every clip is there once, to the byte that of an undisturbed render, and no row, folder
 # or file is left over. The worlds: one rank, two as threads, two under mpirun where there is one.
 #
-# BLOWS: how many (6; make torture: 500); SEED: which; SEEDS, LENGTH: clips of a job, and theirs.
+# FAULTS: how many (6; make torture: 500); SEED: which; SEEDS, LENGTH: clips of a job, and theirs.
 . "$(dirname "$0")/../cli/world.sh"
-store=${1:-sqlite} blows=${BLOWS:-6} seed=${SEED:-1}
+store=${1:-sqlite} faults=${FAULTS:-6} seed=${SEED:-1}
 RANDOM=$seed
 lease=2 # seconds
-[ "$blows" -ge 50 ] && many=1 || many=''
+[ "$faults" -ge 50 ] && many=1 || many=''
 seeds=${SEEDS:-${many:+6}} length=${LENGTH:-${many:+3s}}
 seeds=${seeds:-3} length=${length:-1s}
 
@@ -46,11 +46,11 @@ write_job() { # NAME OUT
 run: {checkpoint: 0.75s, retries: {error: 0, crash: 1000, preempt: 1000, backoff: 0s}}
 sweep: {axes: {seed: {range: \"0-$((seeds - 1))\"}}}"
 }
-write_job calm calm
-render calm.yaml --backend cpu --threads 1 >log.txt 2>&1 || wrong "undisturbed: $(tail -n 3 log.txt)"
+write_job reference reference
+render reference.yaml --backend cpu --threads 1 >log.txt 2>&1 || wrong "undisturbed: $(tail -n 3 log.txt)"
 
 # ---- worlds ----
-declare -a pid kind frozen
+declare -a pid kind stopped
 worlds=2 started=0
 case $(ldd "$rollmill") in
 *libmpi*) [ -z "$many" ] || worlds=3 ;;
@@ -76,7 +76,7 @@ ranks_of() { if [ "${kind[$1]}" = 3 ]; then below "${pid[$1]}"; else echo "${pid
 start_world() { # I
     local how=(work --no-prompt-cache --backend cpu --threads 1 --stay --lease "$lease" --stall 600)
     started=$((started + 1))
-    kind[$1]=$1 frozen[$1]=''
+    kind[$1]=$1 stopped[$1]=''
     case $1 in
     1) "$rollmill" "${how[@]}" >"w$started.log" 2>&1 & ;;
     2) "$rollmill" "${how[@]}" --ranks 2 --ranks-per-line 2 >"w$started.log" 2>&1 & ;;
@@ -87,7 +87,7 @@ start_world() { # I
 }
 # A dead world's code is a kill's, a stop's, or of ranks that lost one of theirs. A second signal, or
 # one before the first line of the program, ends it as signals do.
-bury_world() { # I
+reap_world() { # I
     wait "${pid[$1]}"
     local rc=$? may='0 75 137 143'
     [ "${kind[$1]}" != 3 ] || may="$may 71 138"
@@ -97,10 +97,10 @@ bury_world() { # I
 declare -a log ends
 is_dead() { ! kill -0 "${pid[$1]}" 2>/dev/null; }
 
-# ---- blows ----
-kills=0 stops=0 terms=0 powers=0
+# ---- faults ----
+kills=0 stops=0 terms=0 crashes=0
 now() { date +%s%N; }
-strike() { # I
+inject_fault() { # I
     local ranks rank
     mapfile -t ranks < <(ranks_of "$1")
     [ ${#ranks[@]} -gt 0 ] || return 1
@@ -108,13 +108,13 @@ strike() { # I
     case $((RANDOM % 20)) in
     [0-7]) kill -9 "$rank" 2>/dev/null && kills=$((kills + 1)) ;;
     [89] | 1[0-3])
-        [ -z "${frozen[$1]}" ] && kill -STOP "$rank" 2>/dev/null || return 1
-        frozen[$1]=$rank thaw[$1]=$(($(now) + lease * (1100 + RANDOM % 1000) * 1000000))
+        [ -z "${stopped[$1]}" ] && kill -STOP "$rank" 2>/dev/null || return 1
+        stopped[$1]=$rank resume_at[$1]=$(($(now) + lease * (1100 + RANDOM % 1000) * 1000000))
         stops=$((stops + 1))
         ;;
     *)
         if [ -n "$pg" ] && [ $((RANDOM % 4)) = 0 ]; then
-            server restart "$pg" && powers=$((powers + 1))
+            server restart "$pg" && crashes=$((crashes + 1))
         else
             if [ "${kind[$1]}" = 3 ]; then kill -USR1 "${pid[$1]}"; else kill -TERM "$rank"; fi 2>/dev/null &&
                 terms=$((terms + 1))
@@ -122,11 +122,11 @@ strike() { # I
         ;;
     esac
 }
-declare -a thaw
-warm_up() { # I: one that was stopped for long enough goes on
-    [ -n "${frozen[$1]}" ] && [ "$(now)" -ge "${thaw[$1]}" ] || return
-    kill -CONT "${frozen[$1]}" 2>/dev/null
-    frozen[$1]=''
+declare -a resume_at
+resume_world() { # I: one that was stopped for long enough goes on
+    [ -n "${stopped[$1]}" ] && [ "$(now)" -ge "${resume_at[$1]}" ] || return
+    kill -CONT "${stopped[$1]}" 2>/dev/null
+    stopped[$1]=''
 }
 
 jobs=0
@@ -139,23 +139,23 @@ submit_next() {
 left_to_do() { sql 'SELECT count(*) FROM clips WHERE state < 2'; }
 
 for i in $(seq $worlds); do start_world "$i"; done
-struck=0 turn=0 limit=$(($(date +%s) + ${LIMIT:-7200}))
-while [ $struck -lt "$blows" ] || [ "$(left_to_do)" != 0 ]; do
+injected=0 turn=0 limit=$(($(date +%s) + ${LIMIT:-7200}))
+while [ $injected -lt "$faults" ] || [ "$(left_to_do)" != 0 ]; do
     for i in $(seq $worlds); do
-        warm_up "$i"
-        ! is_dead "$i" || { bury_world "$i" && start_world "$i"; }
+        resume_world "$i"
+        ! is_dead "$i" || { reap_world "$i" && start_world "$i"; }
     done
-    if [ $struck -lt "$blows" ]; then
+    if [ $injected -lt "$faults" ]; then
         [ $((turn % 5)) != 0 ] || [ "$(left_to_do)" -gt $worlds ] || submit_next
-        [ $((turn % 3)) != 2 ] || { strike $((1 + RANDOM % worlds)) && struck=$((struck + 1)); }
+        [ $((turn % 3)) != 2 ] || { inject_fault $((1 + RANDOM % worlds)) && injected=$((injected + 1)); }
     fi
     turn=$((turn + 1))
     sleep 0.$((1 + RANDOM % 5))
     [ "$(date +%s)" -lt $limit ] || { wrong "not over in time: $("$rollmill" queue status)" && break; }
 done
-for i in $(seq $worlds); do kill -CONT "${frozen[$i]}" 2>/dev/null; done
+for i in $(seq $worlds); do kill -CONT "${stopped[$i]}" 2>/dev/null; done
 "$rollmill" queue drain >/dev/null || wrong drain
-for i in $(seq $worlds); do bury_world "$i"; done
+for i in $(seq $worlds); do reap_world "$i"; done
 
 # ---- the audit ----
 clips=$((jobs * seeds))
@@ -170,21 +170,21 @@ twice=$(sql "SELECT job, idx, count(*) FROM attempts WHERE class = 'done' GROUP 
 [ -z "$twice" ] || wrong "done more than once: $twice"
 [ "$(sql "SELECT count(*) FROM attempts WHERE class = 'done'")" = $clips ] || wrong "not each clip has an attempt that is done"
 bad=$(sql "SELECT job, idx, attempt, class, message FROM attempts WHERE class IN ('error', 'spec', 'host')")
-[ -z "$bad" ] || wrong "attempts that ended ill: $bad"
+[ -z "$bad" ] || wrong "attempts that failed: $bad"
 [ "$(find out -mindepth 1 -maxdepth 1 -not -name '.*' | wc -l)" = $clips ] || wrong "folders: $(ls out)"
 "$rollmill" queue clean >said.txt 2>&1 || wrong "clean: $(cat said.txt)"
 left=$(find out -path '*/.attempts/*')
 [ -z "$left" ] || wrong "left over: $left"
 resumed=0
 while IFS='|' read -r folder task; do
-    calm=calm/calm-${folder##*-}
+    wanted=reference/reference-${folder##*-}
     grep -q "\"task_id\": \"$task\"" "$folder/clip.json" || wrong "$folder is not its task"
-    for file in $files; do cmp -s "$folder/$file" "$calm/$file" || wrong "$folder/$file differs from $calm/$file"; done
-    [ "$(ls "$folder")" = "$(ls "$calm")" ] || wrong "$folder has $(ls "$folder")"
+    for file in $files; do cmp -s "$folder/$file" "$wanted/$file" || wrong "$folder/$file differs from $wanted/$file"; done
+    [ "$(ls "$folder")" = "$(ls "$wanted")" ] || wrong "$folder has $(ls "$folder")"
     ! grep -q '"resumed_from": [1-9]' "$folder/clip.json" || resumed=$((resumed + 1))
 done < <(sql 'SELECT folder, task FROM clips')
-grep -hE 'Sanitizer|runtime error' w*.log && wrong "a sanitizer spoke"
-echo "$store, seed $seed: $kills killed, $stops stopped for longer than their lease, $terms told to go, $powers power cuts of the server;" \
+grep -hE 'Sanitizer|runtime error' w*.log && wrong "a sanitizer reported an error"
+echo "$store, seed $seed: $kills killed, $stops stopped for longer than their lease, $terms told to stop, $crashes power cuts of the server;" \
     "$started worlds, $jobs jobs, $clips clips, $resumed of them gone on with by another attempt," \
     "$(sql 'SELECT count(*) FROM attempts') attempts ($(sql 'SELECT class, count(*) FROM attempts GROUP BY class ORDER BY class' | tr '\n' ' '));" \
     "worlds' codes: $(for rc in "${!ends[@]}"; do printf '%s: %s ' "$rc" "${ends[$rc]}"; done)"
