@@ -8,13 +8,13 @@
  * All stand at their own positions. Layer 0 knows no dynamic part, nor do blocks up to the first
  * split one. Before every block behind it the dynamic part is chosen anew: of the chain of four
  * frames that begins with what was recent before the newest clean block, the first three are
- * candidates, each against the one behind it. A frame is cut into runs of tokens; a run's score is
- * the mean, over its tokens, of
+ * candidates, each against the one behind it. A frame is cut into chunks of tokens; a chunk's score
+ * is the mean, over its tokens, of
  *
  *   cosine(turned key, turned key at the same place of the next frame)
  *
- * the dynamic heads of layer 1 as one vector. The runs with the lowest, what changes most, are the
- * dynamic part of all layers but the first, in their order.
+ * the dynamic heads of layer 1 as one vector. The chunks with the lowest, what changes most, are
+ * the dynamic part of all layers but the first, in their order.
  *
  * The score is of clean keys alone, so every rank chooses for itself, on the host: keys without
  * RoPE, which all ranks have to the bit, and sums in double in one order. Turns of rows and columns
@@ -26,11 +26,16 @@
 
 #include <string.h>
 
-enum { CANDIDATES = 3, RUNS = CANDIDATES * 64, SCORED_LAYER = 1, HEAD_PAIRS = 256 };
+enum {
+    CANDIDATES = 3,
+    CHUNKS = CANDIDATES * 64, /* chunks_per_frame is 64 at most */
+    SCORED_LAYER = 1,
+    HEAD_PAIRS = 256
+};
 
 struct dynamic_part {
-    int64_t first;     /* candidate frame */
-    int32_t run[RUNS]; /* those chosen: of candidate run / chunks, its run % chunks; rising */
+    int64_t first;         /* candidate frame */
+    int32_t chunk[CHUNKS]; /* chosen, rising: candidate * chunks_per_frame + place in it */
 };
 
 /* Behind it: keys of two frames, and the chosen rows of all candidates'. */
@@ -49,14 +54,20 @@ static int newest_frames(const struct kv_policy *p)
     return kv_whole(p, KV_KEY_dynamic_recent_frames);
 }
 static int dynamic_frames(const struct kv_policy *p) { return kv_whole(p, KV_KEY_dynamic_frames); }
-static int chunks(const struct kv_policy *p) { return kv_whole(p, KV_KEY_chunks_per_frame); }
-static int chosen_runs(const struct kv_policy *p) { return dynamic_frames(p) * chunks(p); }
+static int chunks_per_frame(const struct kv_policy *p)
+{
+    return kv_whole(p, KV_KEY_chunks_per_frame);
+}
+static int chosen_chunks(const struct kv_policy *p)
+{
+    return dynamic_frames(p) * chunks_per_frame(p);
+}
 
 static status check_forcing_kv(const struct kv_policy *p)
 {
     int const b = p->frames_per_block, recent = newest_frames(p);
     int const attended = p->sink_frames + dynamic_frames(p) + recent + b;
-    double const runs = nearbyint(CANDIDATES * chunks(p) * p->key[KV_KEY_retention]);
+    double const chunks = nearbyint(CANDIDATES * chunks_per_frame(p) * p->key[KV_KEY_retention]);
 
     TRY(frames_check_sink(p, 1));
     if (kv_whole(p, KV_KEY_static_recent_frames) != recent)
@@ -70,9 +81,9 @@ static status check_forcing_kv(const struct kv_policy *p)
         return fail(ST_ARG,
                     "attention frames: %d; %d, sink, dynamic part, recent and a block, is allowed",
                     p->attention_frames, attended);
-    if (runs == chosen_runs(p)) return ST_OK;
-    return fail(ST_ARG, "retention: %g; %d of %d runs, those of dynamic_frames, have to be left",
-                p->key[KV_KEY_retention], chosen_runs(p), CANDIDATES * chunks(p));
+    if (chunks == chosen_chunks(p)) return ST_OK;
+    return fail(ST_ARG, "retention: %g; %d of %d chunks, those of dynamic_frames, have to be left",
+                p->key[KV_KEY_retention], chosen_chunks(p), CANDIDATES * chunks_per_frame(p));
 }
 
 static bool has_dynamic_head(const struct kv_policy *p, int layer, int heads)
@@ -97,10 +108,10 @@ static status fit_forcing_kv(const struct kv_policy *p, const struct kv_state_sh
     if (shape->dim / shape->heads > 2 * HEAD_PAIRS)
         return fail(ST_ARG, "forcing-kv: heads of %lld; up to %d are allowed",
                     (long long)(shape->dim / shape->heads), 2 * HEAD_PAIRS);
-    if (shape->tokens % chunks(p) == 0) return ST_OK;
+    if (shape->tokens % chunks_per_frame(p) == 0) return ST_OK;
     return fail(ST_ARG,
                 "chunks_per_frame: %d; what divides %lld, the tokens of a frame, is allowed",
-                chunks(p), (long long)shape->tokens);
+                chunks_per_frame(p), (long long)shape->tokens);
 }
 
 /* ---- the rule ---------------------------------------------------------------------------- */
@@ -195,31 +206,31 @@ static double compare_tokens(const struct kv_state *s, const float *a, const flo
 /* Of a candidate; the higher, the less alike. */
 static void score_frame(const struct kv_state *s, int64_t frame, const float *turn, float *score)
 {
-    int64_t const run = s->tokens / chunks(&s->policy);
+    int64_t const chunk = s->tokens / chunks_per_frame(&s->policy);
 
-    for (int i = 0; i < chunks(&s->policy); i++) {
+    for (int i = 0; i < chunks_per_frame(&s->policy); i++) {
         double sum = 0;
-        for (int64_t t = i * run; t < (i + 1) * run; t++)
+        for (int64_t t = i * chunk; t < (i + 1) * chunk; t++)
             sum += compare_tokens(s, keys_of(s, frame) + t * s->dim,
                                   keys_of(s, frame + 1) + t * s->dim, turn);
-        score[i] = (float)(-sum / (double)run);
+        score[i] = (float)(-sum / (double)chunk);
     }
 }
 
-static status choose_runs(const struct kv_call *c)
+static status choose_chunks(const struct kv_call *c)
 {
     const struct kv_state *const s = c->state;
     const struct kv_policy *const p = &s->policy;
     struct dynamic_part *const d = s->own;
-    float score[RUNS], turn[2 * HEAD_PAIRS];
+    float score[CHUNKS], turn[2 * HEAD_PAIRS];
 
     rope_angles(turn, rope_split_of((int)(s->dim / s->heads)).time, 1, 1);
     TRY(fetch_keys(c, d->first));
     for (int i = 0; i < CANDIDATES; i++) {
         TRY(fetch_keys(c, d->first + i + 1));
-        score_frame(s, d->first + i, turn, score + i * chunks(p));
+        score_frame(s, d->first + i, turn, score + i * chunks_per_frame(p));
     }
-    return rank_best(score, CANDIDATES * chunks(p), chosen_runs(p), d->run);
+    return rank_best(score, CANDIDATES * chunks_per_frame(p), chosen_chunks(p), d->chunk);
 }
 
 /* ---- its rows ---------------------------------------------------------------------------- */
@@ -263,8 +274,8 @@ static status keep_layer(const struct kv_call *c, int layer)
 /* Candidate and token of a row of the dynamic part, as one number. */
 static int64_t source_row(const struct kv_state *s, int64_t row)
 {
-    int64_t const run = s->tokens / chunks(&s->policy);
-    return ((const struct dynamic_part *)s->own)->run[row / run] * run + row % run;
+    int64_t const chunk = s->tokens / chunks_per_frame(&s->policy);
+    return ((const struct dynamic_part *)s->own)->chunk[row / chunk] * chunk + row % chunk;
 }
 
 static status renew_dynamic_part(const struct kv_call *c, int64_t block)
@@ -275,7 +286,7 @@ static status renew_dynamic_part(const struct kv_call *c, int64_t block)
 
     if (!is_split(&s->policy, block)) return ST_OK;
     d->first = (block - 1) * s->policy.frames_per_block - newest_frames(&s->policy);
-    TRY(choose_runs(c));
+    TRY(choose_chunks(c));
     for (int64_t i = 0; i < rows; i++) rows_of(s)[i] = (int32_t)source_row(s, i);
     TRY(rank_upload(c, rows_of(s), rows, CANDIDATES * s->tokens));
     for (int layer = 1; layer < s->layers; layer++) TRY(keep_layer(c, layer));

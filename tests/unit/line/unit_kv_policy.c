@@ -452,7 +452,7 @@ static void bad_policies(void **state)
         { with_key(two_kinds, KV_KEY_static_recent_frames, 2),
           "static_recent_frames: 2; 1, as dynamic_recent_frames, is allowed" },
         { with_key(two_kinds, KV_KEY_retention, 0.5),
-          "retention: 0.5; 6 of 18 runs, those of dynamic_frames, have to be left" },
+          "retention: 0.5; 6 of 18 chunks, those of dynamic_frames, have to be left" },
         { with_profile(two_kinds, 0),
           "policy forcing-kv: static_heads of 0 layers; 1 to 64 are allowed" },
         { with_profile(echo, 2),
