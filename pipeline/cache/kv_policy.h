@@ -164,7 +164,7 @@ bool kv_policy_joint(const struct kv_policy *p);
 bool kv_policy_chooses(const struct kv_policy *p);
 /* The most given blocks that a clip may have. */
 int64_t kv_policy_most_given(const struct kv_policy *p);
-bool kv_policy_scores(const struct kv_policy *p); /* it selects rows by score, in choose or in enter */
+bool kv_policy_scores(const struct kv_policy *p); /* it selects rows by score */
 bool kv_policy_all_heads(const struct kv_policy *p);
 int kv_policy_bank(const struct kv_policy *p); /* >= 1 */
 int kv_policy_kept(const struct kv_policy *p); /* frames' worth of rows */
