@@ -25,7 +25,11 @@ for at in 1 3 4; do
     ends "47" 30 2 refuse $at
     ends "47" 30 2 lose $at
 done
-for at in 1 2 3; do ends "47" 30 2 later $at; done
+# 48 is peer: the other rank, told of it, may be gone first.
+for at in 1 2 3; do
+    ends "47 48" 30 2 later $at
+    grep -q '^rank 1: comm: NCCL: ' "$log" || { echo "later $at: not found out" && cat "$log" && bad=1; }
+done
 # 134: the stand-in stops what NCCL would leave undefined.
 for how in 1 2; do
     ends "134" 30 2 astray $how
