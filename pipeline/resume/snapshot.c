@@ -94,11 +94,25 @@ static void free_snapshot(struct snapshot *s)
 
 /* ---- reading ---------------------------------------------------------------------------- */
 
+/* The first record. Of another form it has another length, and its version in front, too. */
+static status read_sizes(struct journal_reader *r, struct sizes *out)
+{
+    int64_t version = SNAPSHOT_VERSION;
+    bool more;
+
+    TRY(journal_read(r, sizeof *out, &more));
+    if (more && r->len >= sizeof version) memcpy(&version, r->bytes, sizeof version);
+    if (version != SNAPSHOT_VERSION)
+        return fail(ST_FORMAT, "%s: a snapshot of form %lld; this program reads form %d", r->path,
+                    (long long)version, SNAPSHOT_VERSION);
+    if (!more || r->number != RECORD_SIZES || r->len != sizeof *out)
+        return fail(ST_FORMAT, "%s: no snapshot's sizes", r->path);
+    memcpy(out, r->bytes, sizeof *out);
+    return ST_OK;
+}
+
 static status check_sizes(const struct journal_reader *r, const struct sizes *s)
 {
-    if (s->version != SNAPSHOT_VERSION)
-        return fail(ST_FORMAT, "%s: a snapshot of form %lld; this program reads form %d", r->path,
-                    (long long)s->version, SNAPSHOT_VERSION);
     if (s->blocks < 1 || s->coded < 0 || s->coded > s->blocks || s->latent < 1 ||
         s->latent > MOST_FLOATS || s->windows < 0 || s->windows > SNAPSHOT_WINDOW ||
         s->identity < 0 || s->identity > SNAPSHOT_IDENTITY || s->writer < 0 ||
@@ -140,8 +154,7 @@ static status take_records(struct snapshot *s, struct journal_reader *r)
     struct sizes sizes;
     void *identity = NULL;
 
-    TRY(journal_expect(r, RECORD_SIZES, sizeof sizes));
-    memcpy(&sizes, r->bytes, sizeof sizes);
+    TRY(read_sizes(r, &sizes));
     TRY(check_sizes(r, &sizes));
     s->blocks = sizes.blocks;
     s->coded = sizes.coded;

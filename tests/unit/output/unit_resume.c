@@ -3,6 +3,7 @@
 #include "tests/support/unit.h"
 
 #include "base/file.h"
+#include "base/journal.h"
 #include "base/strbuf.h"
 #include "pipeline/output/attempts.h"
 #include "pipeline/resume/snapshot.h"
@@ -234,6 +235,26 @@ static void damaged(void **state)
     clips_folder_drop(top);
 }
 
+/* One that another version of the program has written is said to be that, whatever its length. */
+static void other_form(void **state)
+{
+    static int64_t const first[6] = { 1, 6 };
+    char *const top = clips_folder(), *const path = path_join(top, "snapshot.6");
+    struct snapshot_reader r;
+    struct journal j;
+
+    (void)state;
+    ok(journal_open(&j, path));
+    ok(journal_append(&j, 0, first, sizeof first));
+    ok(journal_sync(&j));
+    journal_close(&j);
+    assert_int_equal(snapshot_reader_open(&r, top, 6), ST_FORMAT);
+    assert_non_null(strstr(error_last()->msg, "a snapshot of form 1; this program reads form 2"));
+    error_clear();
+    free(path);
+    clips_folder_drop(top);
+}
+
 static bool stop_at_third(void *arg) { return ++*(int *)arg == 3; }
 
 /* Before any of the latents that are read to see that they are whole. */
@@ -388,6 +409,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(goes_on),
         cmocka_unit_test(damaged),
+        cmocka_unit_test(other_form),
         cmocka_unit_test(others),
         cmocka_unit_test(a_stop_ends_the_search),
         cmocka_unit_test(leaves_nothing),
