@@ -100,12 +100,14 @@ out:
     return st;
 }
 
-/* A checkpoint in it is on the disk only when the folder itself is. */
+/* A checkpoint in it is on the disk only when the folder itself is, and the shelf, which another
+ * process may have made a moment ago. */
 static status sync_shelf(const struct attempt *a)
 {
     char *const shelf = path_dir(a->own);
-    status const st = shelf ? dir_sync(shelf) : fail(ST_NOMEM, "%s: no memory for a name", a->own);
+    status st = shelf ? dir_sync(shelf) : fail(ST_NOMEM, "%s: no memory for a name", a->own);
 
+    if (st == ST_OK) st = dir_sync(a->parent);
     free(shelf);
     return st;
 }

@@ -98,16 +98,12 @@ static status sweep_entry(const char *shelf, const char *path, bool unknown_too,
     struct stat s;
 
     if (lstat(path, &s)) return ST_OK; /* it has just gone */
-    char *const owner =
-        S_ISDIR(s.st_mode) ? path_join(path, ATTEMPT_OWNER) : str_format("%s", path);
+    if (!S_ISDIR(s.st_mode)) return clip_claim_sweep(path, unknown_too);
+    char *const owner = path_join(path, ATTEMPT_OWNER);
     if (!owner) return fail(ST_NOMEM, "%s: no memory for a name", path);
     load_mark(owner, mark);
     free(owner);
-    enum process_state const state = process_mark_state(mark);
-    if (S_ISDIR(s.st_mode)) return sweep_attempt(shelf, path, state, unknown_too, found);
-    bool const gone = state == PROCESS_GONE || (state == PROCESS_UNKNOWN && unknown_too) ||
-                      clip_claim_is_blank(path);
-    return gone ? dir_remove(path) : ST_OK; /* a claim */
+    return sweep_attempt(shelf, path, process_mark_state(mark), unknown_too, found);
 }
 
 static status sweep_shelf(const char *shelf, bool unknown_too, struct attempts_found *found)

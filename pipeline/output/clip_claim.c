@@ -191,14 +191,26 @@ static status take_claim(struct clip_claims *c, const char *path, bool *held,
     return st;
 }
 
-bool clip_claim_is_blank(const char *path)
+static bool is_abandoned(const char *mark, bool unknown_too)
 {
-    int const fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-    struct stat s;
-    bool const blank = fd >= 0 && !flock(fd, LOCK_EX | LOCK_NB) && !fstat(fd, &s) && s.st_size == 0;
+    enum process_state const state = process_mark_state(mark);
+    return !*mark || state == PROCESS_GONE || (state == PROCESS_UNKNOWN && unknown_too);
+}
 
-    if (fd >= 0) close(fd);
-    return blank;
+status clip_claim_sweep(const char *path, bool unknown_too)
+{
+    char mark[PROCESS_MARK];
+    status st = ST_OK;
+    int fd = -1;
+
+    if (open_locked(&fd, path, false) != ST_OK) error_clear(); /* it has gone, or is not ours */
+    if (fd < 0) return ST_OK;
+    TRY_OUT(read_mark(fd, path, mark));
+    if (is_abandoned(mark, unknown_too) && unlink(path))
+        st = fail(ST_IO, "%s: cannot be removed: %s", path, strerror(errno));
+out:
+    close(fd);
+    return st;
 }
 
 status clip_claims_take(struct clip_claims *c, const char *dir, bool *held, char by[PROCESS_WORDS])
@@ -229,7 +241,7 @@ static void remove_claim(const struct clip_claims *c, const char *path)
 
     if (open_locked(&fd, path, false) != ST_OK) error_clear();
     else if (fd >= 0) {
-        if (read_mark(fd, path, mark) != ST_OK) error_clear(); /* its lease will end */
+        if (read_mark(fd, path, mark) != ST_OK) error_clear(); /* others take it once we are gone */
         if (!strcmp(mark, c->mark)) unlink(path);
         close(fd);
     }

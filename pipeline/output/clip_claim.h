@@ -26,8 +26,10 @@ void clip_claims_close(struct clip_claims **c); /* NULL is fine; sets NULL */
 status clip_claims_take(struct clip_claims *c, const char *dir, bool *held,
                         char by[PROCESS_WORDS]) MUST_USE;
 
-/* Does nothing stand in it, and is nobody about to write it? What a killed process has left. */
-bool clip_claim_is_blank(const char *path);
+/* Remove the claim at `path` if its owner is gone or a killed process has left it blank; with
+ * unknown_too also one whose owner nobody knows. It is judged and removed under its lock, so that
+ * nobody takes it over meanwhile. ST_IO if it cannot be read or removed. */
+status clip_claim_sweep(const char *path, bool unknown_too) MUST_USE;
 
 /* It is made, or will not be. Fine if it is not held. */
 void clip_claims_give_back(struct clip_claims *c, const char *dir);
