@@ -10,6 +10,12 @@ static const struct kv_policy_ops *ops_of(const struct kv_state *s)
     return kv_policy_ops(&s->policy);
 }
 
+status kv_state_check(const struct kv_policy *p, const struct kv_state_shape *shape)
+{
+    const struct kv_policy_ops *const ops = kv_policy_ops(p);
+    return ops->fits ? ops->fits(p, shape) : ST_OK;
+}
+
 status kv_state_open(struct kv_state *out, const struct kv_policy *p,
                      const struct kv_state_shape *shape)
 {
@@ -18,7 +24,7 @@ status kv_state_open(struct kv_state *out, const struct kv_policy *p,
     int64_t const tokens = shape->tokens, dim = shape->dim;
 
     *out = (struct kv_state){ 0 };
-    if (ops->fits) TRY(ops->fits(p, shape));
+    TRY(kv_state_check(p, shape));
     *out = (struct kv_state){
         .policy = *p, .layers = layers, .tokens = tokens, .dim = dim, .heads = shape->heads
     };

@@ -35,6 +35,10 @@ struct kv_state_shape {
     int64_t tokens, dim;
     int heads;
 };
+/* Is the policy one for such a model? tokens 0: not known yet. ST_ARG says which number does not
+ * fit. kv_state_open asks, too. */
+status kv_state_check(const struct kv_policy *p, const struct kv_state_shape *shape) MUST_USE;
+
 status kv_state_open(struct kv_state *out, const struct kv_policy *p,
                      const struct kv_state_shape *shape) MUST_USE;
 void kv_state_close(struct kv_state *s); /* safe on a zeroed one */

@@ -7,10 +7,18 @@
  * prompt, and 2 of the feed-forward network; the decoder counts itself (vae_flops).
  */
 #include "pipeline/engine/workload.h"
+#include "pipeline/cache/kv_state.h"
 #include "pipeline/engine/output_formats.h"
 #include "pipeline/vae/vae.h"
 
 #include <string.h>
+
+static status check_profile(const struct kv_policy *p, const struct dit_shape *s, int64_t tokens)
+{
+    return kv_state_check(
+        p, &(struct kv_state_shape){
+               .layers = s->layers, .tokens = tokens, .dim = s->dim, .heads = s->heads });
+}
 
 status card_line_read(struct card_line *out, const struct model_spec *m)
 {
@@ -30,6 +38,7 @@ status card_line_read(struct card_line *out, const struct model_spec *m)
     memcpy(out->policy.key, m->key, sizeof out->policy.key); /* zeroes without any */
     TRY(kv_policy_check(&out->policy));
     TRY(dit_shape_read(&out->shape, m->config));
+    TRY(check_profile(&out->policy, &out->shape, 0));
     if (out->shape.channels == VAE_CHANNELS) return ST_OK;
     return fail(ST_FORMAT, "%s: latents of %d channels; the VAE takes %d", m->config,
                 out->shape.channels, VAE_CHANNELS);
@@ -64,6 +73,7 @@ status workload_read(struct workload *out, const struct work_item *first,
         .picture_bytes = pixels_layout(c->width, c->height, known->formats).bytes,
         .contexts = count_contexts(known),
     };
+    TRY(check_profile(&out->policy, &out->shape, (int64_t)(out->latent_h / 2) * (out->latent_w / 2)));
     return vae_base(&out->vae_base, first->model->vae);
 }
 

@@ -97,6 +97,14 @@ expect 2 'has no rule for a cut; infinity-rope has' render no-cut.yaml
 rm -rf out
 expect 2 'goes by all heads of a layer together' render adaptive.yaml --ranks 2 --exchange heads
 
+# A profile of another model is found before anything is loaded, and so are chunks that do not fit.
+with_window other 'kind: block, attention_frames: 6, sink_frames: 1, policy: forcing-kv, static_heads: [[]]'
+clip other 72f
+expect 2 'static_heads: of 1 layers; the model has 2' "$rollmill" check other.yaml
+with_window chunks 'kind: block, attention_frames: 6, sink_frames: 1, policy: forcing-kv, static_heads: [[], []], chunks_per_frame: 4, retention: 0.34'
+clip chunks 72f
+expect 2 'chunks_per_frame: 4; what divides 6' "$rollmill" plan chunks.yaml --topo 'cpu:1 threads:1' --ranks 1
+
 # What a rank keeps, at the released settings: keys and values of so many frames, as the table of
 # docs/policies.md has them. A frame of this model: 6 tokens of 128, bf16, in two layers.
 frame=$((2 * 6 * 128 * 2 * 2))
