@@ -73,7 +73,8 @@ status workload_read(struct workload *out, const struct work_item *first,
         .picture_bytes = pixels_layout(c->width, c->height, known->formats).bytes,
         .contexts = count_contexts(known),
     };
-    TRY(check_profile(&out->policy, &out->shape, (int64_t)(out->latent_h / 2) * (out->latent_w / 2)));
+    TRY(check_profile(&out->policy, &out->shape,
+                      (int64_t)(out->latent_h / 2) * (out->latent_w / 2)));
     return vae_base(&out->vae_base, first->model->vae);
 }
 
