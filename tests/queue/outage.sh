@@ -43,8 +43,16 @@ start_world first.log
 first=$!
 start_world second.log
 second=$!
-await are_there 2
-kill -STOP "$first" "$second" # they hold clips when the server has gone, however long that takes
+# The worlds are stopped while they hold enough to render without the database, however long it
+# takes to go: of what is claimed two clips at most may be there already.
+hold_enough() {
+    kill -STOP "$first" "$second"
+    [ "$("$rollmill" queue status --json many | grep -c '"state": "running"')" -lt 7 ] || return 0
+    kill -CONT "$first" "$second"
+    return 1
+}
+await are_there 1
+await hold_enough
 server down "$pg"
 there=$(folders)
 kill -CONT "$first" "$second"
