@@ -83,8 +83,8 @@ static status read_finished(struct extension *x)
     if (!has)
         return fail(ST_FORMAT,
                     "%s: cannot be extended: what that takes was not kept; allowed: a clip whose "
-                    "job says output.extendable: true, with as many blocks that are made as the "
-                    "model has levels",
+                    "job says output.extendable: true, with two blocks that are made, in a rolling "
+                    "window as many as the model has levels",
                     x->from);
     status const st = finished_clip_read(&there, x->from, FINISHED_HASHES);
     if (st == ST_MISMATCH) {

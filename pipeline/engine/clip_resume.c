@@ -40,7 +40,9 @@ int clip_window_blocks(const struct group *t, const struct live_clip *c, int64_t
 int64_t clip_extension_blocks(const struct group *t, const struct live_clip *c)
 {
     const struct kv_policy *const p = &t->g.policy;
-    int64_t const blocks = c->spec.blocks - (kv_policy_joint(p) ? p->levels - 1 : 0);
+    int64_t const drain = kv_policy_joint(p) ? p->levels - 1 : 0;
+    /* At least one is made again: a longer clip may have no more blocks, only more pictures. */
+    int64_t const blocks = c->spec.blocks - (drain > 1 ? drain : 1);
 
     /* Behind given blocks no window is handed out. */
     return c->spec.extendable && !kv_policy_chooses(p) && blocks > c->given_blocks ? blocks : 0;

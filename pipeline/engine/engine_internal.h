@@ -459,7 +459,7 @@ bool clip_checkpoint_due(const struct group *t, const struct live_clip *c, int64
 int clip_window_blocks(const struct group *t, const struct live_clip *c, int64_t blocks);
 
 /* Behind so many blocks stands what a longer clip goes on from: the last that a whole window was
- * behind; 0: nowhere, it is not asked for, or there is none. */
+ * behind, and never the clip's last; 0: nowhere, it is not asked for, or there is none. */
 int64_t clip_extension_blocks(const struct group *t, const struct live_clip *c);
 
 /* Is the window handed out behind so many blocks? */
