@@ -13,6 +13,7 @@
 #include "cmd/clip_folder.h"
 #include "cmd/cmd.h"
 #include "cmd/render/render_run.h"
+#include "comm/comm.h"
 #include "jobs/spec/clip.h"
 #include "jobs/spec/spec_json.h"
 #include "jobs/yaml/duration.h"
@@ -39,7 +40,6 @@ struct extension {
     struct model_spec model;
     struct clip_claims *claims;
     bool there, handed; /* the longer clip stands already; the engine has it */
-    status st;          /* what became of it */
 };
 
 /* ---- what it goes on from ----------------------------------------------------------- */
@@ -224,7 +224,6 @@ static void tell_failed(void *arg, int64_t ticket, status st, const char *why)
     struct extension *const x = arg;
 
     (void)ticket;
-    x->st = st;
     clip_claims_give_back(x->claims, x->clip.dir);
     if (st != ST_CANCELED) log_error("not made: %s: %s", x->clip.dir, why ? why : status_name(st));
 }
@@ -309,7 +308,9 @@ static status extend_clip(struct extension *x, const char *clip)
     if (st == ST_CANCELED)
         log_info("extend: stopped at a block boundary. Give the same command again to go on.");
     if (st != ST_OK || !result.failed) return st;
-    return fail(x->st == ST_OK ? ST_PEER : x->st, "the longer clip was not made");
+    error_clear();
+    if (comm_launcher_rank() > 0) return result.why; /* rank 0 says so */
+    return fail(result.why, "the longer clip was not made");
 }
 
 status cmd_extend(int argc, char **argv)

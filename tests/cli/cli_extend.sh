@@ -110,6 +110,13 @@ expect 2 'allowed: a time up to 24h' extend short/clip --length soon
 expect 2 'needs --length' extend short/clip
 expect 2 'is there already, and is another clip' extend short/clip --length 11s --to long
 expect 2 "\`mode strict\` there, \`mode strict, keys and values in fp8\` now" extend short/clip --length 12s --wire fp8
+# All ranks end with the same code, and one says why.
+world 2 sh -c '"$0" "$@"; echo $? >>codes' "$rollmill" extend short/clip --length 12s --wire fp8 \
+    --no-prompt-cache >out.txt 2>err.txt
+if [ $? -ne 77 ]; then
+    [ "$(echo $(cat codes))" = '2 2' ] || wrong "two ranks refuse with $(echo $(cat codes)): $(cat err.txt)"
+    [ "$(grep -c 'the longer clip was not made' err.txt)" = 1 ] || wrong "not said once: $(cat err.txt)"
+fi
 job plain.yaml plain 1s 'output: {dir: plain}'
 render plain.yaml 2>err.txt || wrong "plain: $(cat err.txt)"
 expect 2 'output.extendable: true' extend plain/plain --length 2s
