@@ -108,6 +108,8 @@ static status lengthen_clip(struct extension *x)
     if (!duration_parse(x->length, &length))
         return fail(ST_ARG, "--length %s: allowed: " DURATION_FORM, x->length);
     int64_t const pictures = duration_nearest(length, fps);
+    if (!duration_is_length(pictures, fps))
+        return fail(ST_ARG, "--length %s: allowed: " DURATION_LENGTHS, x->length);
     if (pictures <= now)
         return fail(ST_ARG, "--length %s: %lld pictures; %s has %lld; allowed: more", x->length,
                     (long long)pictures, x->from, (long long)now);

@@ -107,6 +107,7 @@ fi
 # What cannot be.
 expect 2 'allowed: more' extend short/clip --length 7s
 expect 2 'allowed: a time up to 24h' extend short/clip --length soon
+expect 2 '2000000f: allowed: 1 picture to 24h' extend short/clip --length 2000000f
 expect 2 'needs --length' extend short/clip
 expect 2 'is there already, and is another clip' extend short/clip --length 11s --to long
 expect 2 "\`mode strict\` there, \`mode strict, keys and values in fp8\` now" extend short/clip --length 12s --wire fp8
