@@ -135,23 +135,40 @@ static status look_at(struct extension *x, char *dir, bool *taken)
     return held ? ST_OK : fail(ST_IO, "%s: in work by %s; it is not waited for", dir, by);
 }
 
-/* The folder that was asked for; its parent is made. */
+/* The path without the slashes that it ends in, malloc'ed, and where in it the name stands. */
+static status split_asked(const char *to, char **path, const char **name)
+{
+    size_t len = strlen(to);
+
+    while (len && to[len - 1] == '/') len--;
+    *path = str_format("%.*s", (int)len, to);
+    if (!*path) return fail(ST_NOMEM, "%s: no memory for a name", to);
+    const char *const slash = strrchr(*path, '/');
+    *name = slash ? slash + 1 : *path;
+    if (**name && strcmp(*name, ".") != 0 && strcmp(*name, "..") != 0) return ST_OK;
+    return fail(ST_ARG, "--to %s: allowed: a path that ends in the new folder's name", to);
+}
+
+/* The folder that was asked for. Its parent is made, for the claim lies there. */
 static status choose_asked(struct extension *x)
 {
-    const char *const slash = strrchr(x->to, '/');
-    char *const parent = path_dir(x->to), *real = NULL;
+    char *path = NULL, *parent = NULL, *real = NULL;
+    const char *name;
     bool taken;
     status st = ST_OK;
 
-    if (!parent) return fail(ST_NOMEM, "%s: no memory for a name", x->to);
+    TRY_OUT(split_asked(x->to, &path, &name));
+    parent = path_dir(path);
+    if (!parent) FAIL_OUT(ST_NOMEM, "%s: no memory for a name", x->to);
     TRY_OUT(dir_make(parent));
     real = realpath(parent, NULL);
     if (!real) FAIL_OUT(ST_IO, "%s: %s", parent, strerror(errno));
-    TRY_OUT(look_at(x, path_join(real, slash ? slash + 1 : x->to), &taken));
+    TRY_OUT(look_at(x, path_join(real, name), &taken));
     if (taken) st = fail(ST_FORMAT, "--to %s: is there already, and is another clip", x->to);
 out:
     free(real);
     free(parent);
+    free(path);
     return st;
 }
 

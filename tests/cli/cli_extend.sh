@@ -59,7 +59,7 @@ expect 0 'is that clip already' extend short/clip --length 11s
 # On three ranks, killed on its way and given again: it goes on from what it left itself.
 left_at() {
     DIE_AT=$2 LD_PRELOAD=$die_at "$rollmill" extend short/clip --length 11s --to far/clip --no-prompt-cache >out.txt 2>&1
-    expect 0 "$3" extend short/clip --length 11s --to far/clip --ranks "$1" --ranks-per-line "$1"
+    expect 0 "$3" extend short/clip --length 11s --to far/clip// --ranks "$1" --ranks-per-line "$1"
     same far/clip long/clip
     rm -r far/clip
 }
@@ -110,6 +110,8 @@ expect 2 'allowed: a time up to 24h' extend short/clip --length soon
 expect 2 '2000000f: allowed: 1 picture to 24h' extend short/clip --length 2000000f
 expect 2 'needs --length' extend short/clip
 expect 2 'is there already, and is another clip' extend short/clip --length 11s --to long
+expect 2 'allowed: a path that ends in the new folder' extend short/clip --length 11s --to none/..
+[ ! -e none ] || wrong 'a folder of no use is made'
 expect 2 "\`mode strict\` there, \`mode strict, keys and values in fp8\` now" extend short/clip --length 12s --wire fp8
 # All ranks end with the same code, and one says why.
 world 2 sh -c '"$0" "$@"; echo $? >>codes' "$rollmill" extend short/clip --length 12s --wire fp8 \
