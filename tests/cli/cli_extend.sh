@@ -131,6 +131,16 @@ expect 2 'never.yaml:6:19: run.checkpoint' "$rollmill" check never.yaml
 sed 's/^window:/window: {policy: deep-forcing}\nold:/' short.yaml >chooses.yaml
 printf 'window: {kind: block, policy: deep-forcing}\n' >>chooses.yaml
 expect 2 'output.extendable: found true; the model'"'"'s window.policy, deep-forcing' "$rollmill" check chooses.yaml
+# Where whole paths cannot be kept that is known before the first block.
+odd=$(printf 'caf\351')
+mkdir "$odd"
+cd "$odd" || exit 1
+ln -s ../model model
+job odd.yaml odd 1s "output: {dir: $dir/odd, extendable: true}"
+sed -i 's|model/card|model/block|' odd.yaml
+expect 1 "the working folder's name is not UTF-8" render odd.yaml
+grep -q 'block 0' err.txt && wrong "a block was made: $(cat err.txt)"
+cd ..
 [ "$(sum short)" = "$before" ] && wrong 'the sum sees no new folder'
 rm -r short/clip-v2
 [ "$(sum short)" = "$before" ] || wrong 'the shorter clip has changed'
