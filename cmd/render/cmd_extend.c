@@ -13,6 +13,7 @@
 #include "cmd/clip_folder.h"
 #include "cmd/cmd.h"
 #include "cmd/render/render_run.h"
+#include "comm/comm.h"
 #include "jobs/spec/clip.h"
 #include "jobs/spec/spec_json.h"
 #include "jobs/yaml/duration.h"
@@ -39,7 +40,6 @@ struct extension {
     struct model_spec model;
     struct clip_claims *claims;
     bool there, handed; /* the longer clip stands already; the engine has it */
-    status st;          /* what became of it */
 };
 
 /* ---- what it goes on from ----------------------------------------------------------- */
@@ -83,8 +83,8 @@ static status read_finished(struct extension *x)
     if (!has)
         return fail(ST_FORMAT,
                     "%s: cannot be extended: what that takes was not kept; allowed: a clip whose "
-                    "job says output.extendable: true, with as many blocks that are made as the "
-                    "model has levels",
+                    "job says output.extendable: true, with two blocks that are made, in a rolling "
+                    "window as many as the model has levels",
                     x->from);
     status const st = finished_clip_read(&there, x->from, FINISHED_HASHES);
     if (st == ST_MISMATCH) {
@@ -108,6 +108,8 @@ static status lengthen_clip(struct extension *x)
     if (!duration_parse(x->length, &length))
         return fail(ST_ARG, "--length %s: allowed: " DURATION_FORM, x->length);
     int64_t const pictures = duration_nearest(length, fps);
+    if (!duration_is_length(pictures, fps))
+        return fail(ST_ARG, "--length %s: allowed: " DURATION_LENGTHS, x->length);
     if (pictures <= now)
         return fail(ST_ARG, "--length %s: %lld pictures; %s has %lld; allowed: more", x->length,
                     (long long)pictures, x->from, (long long)now);
@@ -133,23 +135,40 @@ static status look_at(struct extension *x, char *dir, bool *taken)
     return held ? ST_OK : fail(ST_IO, "%s: in work by %s; it is not waited for", dir, by);
 }
 
-/* The folder that was asked for; its parent is made. */
+/* The path without the slashes that it ends in, malloc'ed, and where in it the name stands. */
+static status split_asked(const char *to, char **path, const char **name)
+{
+    size_t len = strlen(to);
+
+    while (len && to[len - 1] == '/') len--;
+    *path = str_format("%.*s", (int)len, to);
+    if (!*path) return fail(ST_NOMEM, "%s: no memory for a name", to);
+    const char *const slash = strrchr(*path, '/');
+    *name = slash ? slash + 1 : *path;
+    if (**name && strcmp(*name, ".") != 0 && strcmp(*name, "..") != 0) return ST_OK;
+    return fail(ST_ARG, "--to %s: allowed: a path that ends in the new folder's name", to);
+}
+
+/* The folder that was asked for. Its parent is made, for the claim lies there. */
 static status choose_asked(struct extension *x)
 {
-    const char *const slash = strrchr(x->to, '/');
-    char *const parent = path_dir(x->to), *real = NULL;
+    char *path = NULL, *parent = NULL, *real = NULL;
+    const char *name;
     bool taken;
     status st = ST_OK;
 
-    if (!parent) return fail(ST_NOMEM, "%s: no memory for a name", x->to);
+    TRY_OUT(split_asked(x->to, &path, &name));
+    parent = path_dir(path);
+    if (!parent) FAIL_OUT(ST_NOMEM, "%s: no memory for a name", x->to);
     TRY_OUT(dir_make(parent));
     real = realpath(parent, NULL);
     if (!real) FAIL_OUT(ST_IO, "%s: %s", parent, strerror(errno));
-    TRY_OUT(look_at(x, path_join(real, slash ? slash + 1 : x->to), &taken));
+    TRY_OUT(look_at(x, path_join(real, name), &taken));
     if (taken) st = fail(ST_FORMAT, "--to %s: is there already, and is another clip", x->to);
 out:
     free(real);
     free(parent);
+    free(path);
     return st;
 }
 
@@ -224,7 +243,6 @@ static void tell_failed(void *arg, int64_t ticket, status st, const char *why)
     struct extension *const x = arg;
 
     (void)ticket;
-    x->st = st;
     clip_claims_give_back(x->claims, x->clip.dir);
     if (st != ST_CANCELED) log_error("not made: %s: %s", x->clip.dir, why ? why : status_name(st));
 }
@@ -309,7 +327,9 @@ static status extend_clip(struct extension *x, const char *clip)
     if (st == ST_CANCELED)
         log_info("extend: stopped at a block boundary. Give the same command again to go on.");
     if (st != ST_OK || !result.failed) return st;
-    return fail(x->st == ST_OK ? ST_PEER : x->st, "the longer clip was not made");
+    error_clear();
+    if (comm_launcher_rank() > 0) return result.why; /* rank 0 says so */
+    return fail(result.why, "the longer clip was not made");
 }
 
 status cmd_extend(int argc, char **argv)

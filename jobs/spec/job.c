@@ -183,9 +183,7 @@ static status check_length(const struct job *j)
     const struct tree_node *const n = tree_find(tree_find(j->node, "clip"), "length");
     int64_t const pictures = duration_nearest(j->clip.length, j->clip.fps);
 
-    if (pictures < 1 || pictures * j->clip.fps.den > j->clip.fps.num * DURATION_HOURS * 3600)
-        return tree_refuse(n, "1 picture to 24h, as " DURATION_FORM);
-    return ST_OK;
+    return duration_is_length(pictures, j->clip.fps) ? ST_OK : tree_refuse(n, DURATION_LENGTHS);
 }
 
 /* What a clip is extended by is made of what its checkpoints keep. */

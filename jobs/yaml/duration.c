@@ -62,6 +62,11 @@ int64_t duration_down(struct duration d, struct value_rate rate)
     return d.pictures + d.micros * rate.num / (rate.den * MICROS);
 }
 
+bool duration_is_length(int64_t pictures, struct value_rate rate)
+{
+    return pictures >= 1 && pictures * rate.den <= rate.num * DURATION_HOURS * 3600;
+}
+
 const char *duration_text(struct duration d, char buf[DURATION_TEXT])
 {
     int part = (int)(d.micros % MICROS), digits = 6;

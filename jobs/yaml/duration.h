@@ -28,6 +28,10 @@ int64_t duration_nearest(struct duration d, struct value_rate rate);
 int64_t duration_up(struct duration d, struct value_rate rate);
 int64_t duration_down(struct duration d, struct value_rate rate);
 
+/* Is a clip of so many pictures neither empty nor too long? */
+#define DURATION_LENGTHS "1 picture to 24h, as " DURATION_FORM
+bool duration_is_length(int64_t pictures, struct value_rate rate);
+
 /* As written, in its shortest form: "90s", "0.5s", "1440f". */
 enum { DURATION_TEXT = 32 };
 const char *duration_text(struct duration d, char buf[DURATION_TEXT]);

@@ -40,7 +40,9 @@ int clip_window_blocks(const struct group *t, const struct live_clip *c, int64_t
 int64_t clip_extension_blocks(const struct group *t, const struct live_clip *c)
 {
     const struct kv_policy *const p = &t->g.policy;
-    int64_t const blocks = c->spec.blocks - (kv_policy_joint(p) ? p->levels - 1 : 0);
+    int64_t const drain = kv_policy_joint(p) ? p->levels - 1 : 0;
+    /* At least one is made again: a longer clip may have no more blocks, only more pictures. */
+    int64_t const blocks = c->spec.blocks - (drain > 1 ? drain : 1);
 
     /* Behind given blocks no window is handed out. */
     return c->spec.extendable && !kv_policy_chooses(p) && blocks > c->given_blocks ? blocks : 0;
@@ -202,8 +204,24 @@ status clip_extension_specs(struct strbuf *clip, struct strbuf *model, const str
     TRY_OUT(clip_spec_to_json(clip, &asked));
     st = write_model(model, &t->model, here);
 out:
+    /* Nothing is wrong with the clip, nor with an attempt at it. */
+    if (st == ST_FORMAT)
+        st = fail(ST_IO,
+                  "output.extendable: whole paths are kept, and the working folder's name is not "
+                  "UTF-8: %s",
+                  here);
     free(asked.start.file);
     free(here);
+    return st;
+}
+
+static status check_specs(const struct group *t, const struct clip_spec *spec)
+{
+    struct strbuf clip = { 0 }, model = { 0 };
+    status const st = clip_extension_specs(&clip, &model, t, spec);
+
+    strbuf_free(&clip);
+    strbuf_free(&model);
     return st;
 }
 
@@ -263,6 +281,7 @@ out:
 status clip_find_resume(const struct group *t, struct live_clip *c, bool (*stop)(void *arg),
                         void *arg)
 {
+    if (clip_extension_blocks(t, c)) TRY(check_specs(t, &c->spec));
     TRY(find_attempt(t, c, stop, arg));
     return c->spec.extends && !c->resume_dir ? find_extended(t, c, stop, arg) : ST_OK;
 }

@@ -39,13 +39,14 @@ struct dispatcher {
     int numbers;                  /* of the render, given out so far */
     double asked_at, stopped_at;  /* the source; 0: no stop. clock_seconds() */
     int64_t done, failed;
+    status why; /* of the first that failed */
 };
 
 /* ---- what is reported to the source ---------------------------------------------------- */
 
-static void count_failure(struct dispatcher *d)
+static void count_failure(struct dispatcher *d, status why)
 {
-    d->failed++;
+    if (!d->failed++) d->why = why;
     if (d->t->rank->o->fail_fast) comm_stop(d->t->world);
 }
 
@@ -60,7 +61,7 @@ static void report_outcome(struct dispatcher *d, const struct dispatch_entry *e)
     }
     if (e->st != ST_CANCELED) {
         log_info("clip %s failed: %s", e->item.clip->name, e->why ? e->why : status_name(e->st));
-        count_failure(d);
+        count_failure(d, e->st);
     }
     s->ops->failed(s->arg, e->item.ticket, e->st, e->why ? e->why : status_name(e->st));
 }
@@ -392,11 +393,12 @@ status dispatcher_refuse(struct dispatcher *d, struct group_run *r)
     dispatch_list_drop(d->list); /* its clip is the first one */
     do {
         s->ops->failed(s->arg, item.ticket, v->st, v->why);
-        count_failure(d);
+        count_failure(d, v->st);
         if (comm_stopped(d->t->world)) break;
         TRY(s->ops->next(s->arg, d->t->first, 0, &item, &what));
     } while (what == WORK_CLIP);
     r->failed = d->failed;
+    r->why = d->why;
     r->refused = v->st == ST_FORMAT || v->st == ST_ARG ? d->failed : 0;
     r->numbers = d->numbers;
     return ST_OK;
@@ -408,6 +410,7 @@ status dispatcher_join(struct dispatcher *d, status st, struct group_run *r)
     heartbeat_listen(d->t->rank->heartbeat, NULL, NULL);
     r->done = d->done;
     r->failed = d->failed;
+    r->why = d->why;
     r->numbers = d->numbers;
     r->stopped = !d->exhausted;
     return st;

@@ -167,7 +167,8 @@ static status configure_resume(struct encode_clips *e, struct clip_writer_config
         TRY(clip_extension_identity(&x->identity, e->t, &clip->spec));
     c->extension.blocks = clip_extension_blocks(e->t, clip);
     if (clip->spec.extendable && !c->extension.blocks)
-        log_warn("clip %s: too short to be extended: fewer blocks are made than there are levels",
+        log_warn("clip %s: too short to be extended: it takes two blocks that are made, and in a "
+                 "rolling window as many as there are levels",
                  clip->spec.name);
     if (c->extension.blocks) {
         TRY(clip_extension_specs(&x->clip, &x->model, e->t, &clip->spec));

@@ -190,6 +190,7 @@ static status run_groups(const struct engine_rank *rank, struct engine_result *o
         if (!more) break;
         st = engine_group_run(rank, number, asks ? &first : NULL, numbers, &r);
         numbers = r.numbers;
+        if (!out->failed) out->why = r.why;
         out->done += r.done;
         out->failed += r.failed;
         out->refused += r.refused;
@@ -200,11 +201,11 @@ static status run_groups(const struct engine_rank *rank, struct engine_result *o
 /* [all] What rank 0 has counted, after a stop too. */
 static status share_result(struct comm *world, struct engine_result *out, status st)
 {
-    int64_t words[COMM_AGREE_WORDS] = { out->done, out->failed, out->refused };
+    int64_t words[COMM_AGREE_WORDS] = { out->done, out->failed, out->refused, out->why };
     struct error const own = *error_last();
 
     TRY(comm_agree_on(world, ST_OK, words));
-    *out = (struct engine_result){ words[0], words[1], words[2] };
+    *out = (struct engine_result){ words[0], words[1], words[2], (status)words[3] };
     if (st != ST_OK) error_adopt(&own);
     return st;
 }

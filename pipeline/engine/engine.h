@@ -116,6 +116,7 @@ struct group_run {
     int numbers;          /* of clips, given out so far in the whole render */
     int64_t done, failed; /* clips */
     int64_t refused;      /* of the failed: their files or the options do not allow the group */
+    status why;           /* of the first that failed */
 };
 
 /* What rank 0 reports while it renders, each optional; never two at once. tick and blocks come
@@ -152,6 +153,7 @@ struct engine_result {
     int64_t done, failed;
     int64_t refused; /* of the failed, those of groups that files or options do not allow: another
                         try would end the same */
+    status why;      /* of the first that failed; ST_OK: none has */
 };
 
 /* [all] Render until the source has no more. Clips that fail alone are reported to the source

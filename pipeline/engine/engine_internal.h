@@ -459,7 +459,7 @@ bool clip_checkpoint_due(const struct group *t, const struct live_clip *c, int64
 int clip_window_blocks(const struct group *t, const struct live_clip *c, int64_t blocks);
 
 /* Behind so many blocks stands what a longer clip goes on from: the last that a whole window was
- * behind; 0: nowhere, it is not asked for, or there is none. */
+ * behind, and never the clip's last; 0: nowhere, it is not asked for, or there is none. */
 int64_t clip_extension_blocks(const struct group *t, const struct live_clip *c);
 
 /* Is the window handed out behind so many blocks? */
@@ -475,13 +475,14 @@ status clip_extension_identity(struct strbuf *out, const struct group *t,
                                const struct clip_spec *spec) MUST_USE;
 
 /* What is kept with a finished clip to be extended by: the clip as it was asked for, wherever it
- * lies, and its model; JSON. */
+ * lies, and its model; JSON. ST_IO: the name of this process's working folder is not UTF-8. */
 status clip_extension_specs(struct strbuf *clip, struct strbuf *model, const struct group *t,
                             const struct clip_spec *spec) MUST_USE;
 
 /* Rank 0: fill in resume_dir, resumed, coded, extends and lock, if there is something to go on
  * from. All of it is read, which is not for the dispatcher's thread; stop: asked before each block.
- * ST_CANCELED. Of a clip that extends another ST_FORMAT if that cannot be. */
+ * ST_CANCELED. Of a clip that extends another ST_FORMAT if that cannot be. Of one that can be
+ * extended what clip_extension_specs says, before any block is made. */
 status clip_find_resume(const struct group *t, struct live_clip *c, bool (*stop)(void *arg),
                         void *arg) MUST_USE;
 

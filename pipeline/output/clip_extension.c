@@ -10,8 +10,9 @@
  *
  * A rolling window drains at a clip's end: its last blocks are made without those that would come
  * behind them. So the snapshot stands behind the last block that a whole window was behind, and the
- * latents end there. But the videos' segments end at checkpoints, in the longer clip as in this
- * one: of them only what was sealed by then is kept, and the pictures behind it are made
+ * latents end there; block by block, behind the last but one, for a longer clip may have more
+ * pictures and no more blocks. But the videos' segments end at checkpoints, in the longer clip as
+ * in this one: of them only what was sealed by then is kept, and the pictures behind it are made
  * again of the latents.
  *
  * While the clip is made its snapshot lies in the attempt's folder, in `.extend`: an attempt that

@@ -59,20 +59,23 @@ expect 0 'is that clip already' extend short/clip --length 11s
 # On three ranks, killed on its way and given again: it goes on from what it left itself.
 left_at() {
     DIE_AT=$2 LD_PRELOAD=$die_at "$rollmill" extend short/clip --length 11s --to far/clip --no-prompt-cache >out.txt 2>&1
-    expect 0 "$3" extend short/clip --length 11s --to far/clip --ranks "$1" --ranks-per-line "$1"
+    expect 0 "$3" extend short/clip --length 11s --to far/clip// --ranks "$1" --ranks-per-line "$1"
     same far/clip long/clip
     rm -r far/clip
 }
 calls=$(cat count)
 left_at 3 $((calls * 70 / 100)) 'goes on behind block'
 
-# Block by block there is no window, and all blocks stay. Without a checkpoint on its way all
-# pictures are made again.
+# Block by block there is no window, and all blocks stay but the last: the longer clip may have no
+# more of them. Without a checkpoint on its way all pictures are made again.
 sed 's/kind: rolling/kind: block/' model/card.yaml >model/block.yaml
 make part 4s 20s block.yaml
 make all 6s 20s block.yaml
-expect 0 'extended behind block 6 to 9' extend part/clip --length 6s --ranks 3 --ranks-per-line 3
+expect 0 'extended behind block 5 to 9' extend part/clip --length 6s --ranks 3 --ranks-per-line 3
 same part/clip-v2 all/clip
+make full 69f 20s block.yaml
+expect 0 'extended behind block 5 to 6' extend part/clip --length 69f
+same part/clip-v3 full/clip
 
 if [ "${TORTURE:-0}" = 1 ]; then
     extend part/clip --length 96f --to one 2>err.txt || wrong "block by block: $(tail -n 3 err.txt)"
@@ -104,9 +107,19 @@ fi
 # What cannot be.
 expect 2 'allowed: more' extend short/clip --length 7s
 expect 2 'allowed: a time up to 24h' extend short/clip --length soon
+expect 2 '2000000f: allowed: 1 picture to 24h' extend short/clip --length 2000000f
 expect 2 'needs --length' extend short/clip
 expect 2 'is there already, and is another clip' extend short/clip --length 11s --to long
+expect 2 'allowed: a path that ends in the new folder' extend short/clip --length 11s --to none/..
+[ ! -e none ] || wrong 'a folder of no use is made'
 expect 2 "\`mode strict\` there, \`mode strict, keys and values in fp8\` now" extend short/clip --length 12s --wire fp8
+# All ranks end with the same code, and one says why.
+world 2 sh -c '"$0" "$@"; echo $? >>codes' "$rollmill" extend short/clip --length 12s --wire fp8 \
+    --no-prompt-cache >out.txt 2>err.txt
+if [ $? -ne 77 ]; then
+    [ "$(echo $(cat codes))" = '2 2' ] || wrong "two ranks refuse with $(echo $(cat codes)): $(cat err.txt)"
+    [ "$(grep -c 'the longer clip was not made' err.txt)" = 1 ] || wrong "not said once: $(cat err.txt)"
+fi
 job plain.yaml plain 1s 'output: {dir: plain}'
 render plain.yaml 2>err.txt || wrong "plain: $(cat err.txt)"
 expect 2 'output.extendable: true' extend plain/plain --length 2s
@@ -118,6 +131,16 @@ expect 2 'never.yaml:6:19: run.checkpoint' "$rollmill" check never.yaml
 sed 's/^window:/window: {policy: deep-forcing}\nold:/' short.yaml >chooses.yaml
 printf 'window: {kind: block, policy: deep-forcing}\n' >>chooses.yaml
 expect 2 'output.extendable: found true; the model'"'"'s window.policy, deep-forcing' "$rollmill" check chooses.yaml
+# Where whole paths cannot be kept that is known before the first block.
+odd=$(printf 'caf\351')
+mkdir "$odd"
+cd "$odd" || exit 1
+ln -s ../model model
+job odd.yaml odd 1s "output: {dir: $dir/odd, extendable: true}"
+sed -i 's|model/card|model/block|' odd.yaml
+expect 1 "the working folder's name is not UTF-8" render odd.yaml
+grep -q 'block 0' err.txt && wrong "a block was made: $(cat err.txt)"
+cd ..
 [ "$(sum short)" = "$before" ] && wrong 'the sum sees no new folder'
 rm -r short/clip-v2
 [ "$(sum short)" = "$before" ] || wrong 'the shorter clip has changed'

@@ -423,6 +423,10 @@ static void durations(void **state)
     assert_int_equal(duration_nearest(day, ntsc), 2071528); /* 2071528.47 */
     assert_int_equal(duration_up(day, ntsc), 2071529);
     assert_int_equal(duration_up(day, (struct value_rate){ 1000000, 4167 }), 20734342);
+    assert_false(duration_is_length(0, plain));
+    assert_true(duration_is_length(1, plain));
+    assert_true(duration_is_length(2071528, ntsc));
+    assert_false(duration_is_length(2071529, ntsc));
 }
 
 static void templates(void **state)
