@@ -83,12 +83,17 @@ expect 0 '2 clips made' work --queue sqlite:asks.db --wire act
 grep -q '"wire": "fp8"' asks/asks/clip.json && grep -q '"wire": "act"' asks/open/clip.json ||
     wrong "a job's numerics: not its own"
 
-# Kernels that this machine cannot have cost the clip nothing: it waits for another.
+# A clip whose kernels no machine here can have fails, and keeps the world from nothing else.
 sed 's/wire: fp8/kernels: 3/; s/name: asks/name: card/' asks.yaml >card.yaml
-"$rollmill" submit card.yaml --queue sqlite:card.db >/dev/null || wrong 'submit with kernels of a card'
-expect 1 'not on this machine: numerics.kernels: 3 is of the cuda backend' work --queue sqlite:card.db
-says ' ready ' queue status card/0 --queue sqlite:card.db
-says 'host after' queue log card/0 --queue sqlite:card.db
+sed 's/name: open/name: plain/' open.yaml >plain.yaml
+"$rollmill" submit card.yaml plain.yaml --queue sqlite:card.db >/dev/null || wrong 'submit with kernels of a card'
+queue priority 90 card --queue sqlite:card.db >/dev/null
+refusal='not on this machine: numerics.kernels: 3 is of the cuda backend'
+expect 0 "$refusal" work --queue sqlite:card.db
+says ' failed ' queue status card/0 --queue sqlite:card.db
+says "$refusal" queue status card/0 --queue sqlite:card.db
+says 'spec after' queue log card/0 --queue sqlite:card.db
+says ' done ' queue status plain/0 --queue sqlite:card.db
 
 # Two worlds; jobs come one by one; one world is killed, one stopped, both come back.
 first() { "$rollmill" work "${calm[@]}" --stay --lease 4 >first.log 2>&1 & first=$!; }
