@@ -172,7 +172,7 @@ slow() {
 }
 third() { "$rollmill" work "${calm[@]}" --lease 60 --stay --report third.json >third.log 2>&1 & third=$!; }
 snapshot_there() { ls lost/.attempts/*/snapshot.* >/dev/null 2>&1; }
-goes_on() { grep -q 'goes on behind block' "$1"; }
+goes_on() { grep -qs 'goes on behind block' "$1"; }
 # Not with the lock of an SQLite file in its hands, which would keep all others from writing.
 stop_second() {
     kill -STOP $second
