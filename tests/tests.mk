@@ -65,7 +65,8 @@ $B/tests/alloc_nth: LINK_OPT = $(addprefix -Wl$(comma)--wrap=,malloc calloc real
 $B/tests/standin_faults: $O/tests/standin/standin_faults.cu.o $(LIB)
 	$(call say,LINK,$@) mkdir -p $(@D) && $(CC) $(OPT) -o $@ $^ $(LDLIBS)
 
-# Preloaded by cli_resume.sh, cli_extend.sh, cli_power.sh, cli_nth.sh, cli_hang.sh and cli_swap.sh.
+# Preloaded by cli_resume.sh, cli_extend.sh, cli_power.sh, cli_nth.sh, cli_hang.sh, cli_times.sh, cli_codes.sh,
+# cli_queue.sh and cli_swap.sh.
 SHIM := die_at shim_nth shim_swap
 $(SHIM:%=$B/%.so): $B/%.so: tests/shim/%.c
 	$(call say,CC,$<) mkdir -p $(@D) && $(CC) -std=c11 $(WARN) -O2 -fPIC -shared -pthread -o $@ $< -ldl

@@ -242,7 +242,7 @@ static bool find_fault(const struct queue_link *l, struct held_clip *h, enum que
         return true;
     }
     if (engine_adapt_options(&asked, l->c.engine, &c->numerics) != ST_OK) {
-        *how = QUEUE_END_HOST;
+        *how = QUEUE_END_UNABLE;
         snprintf(why, size, "not on this machine: %.*s", (int)size - 32, error_last()->msg);
         return true;
     }

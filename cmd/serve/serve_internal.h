@@ -1,12 +1,12 @@
 /*
  * serve_internal.h - what the files of `serve` share. Private to cmd/serve.
  *
- *   database --> snapshot (JSON, at most a second old) --> page, metrics, API --> HTTP
+ *   database --> snapshot (JSON) --> page, metrics, API --> HTTP
  *
  * Whatever asks, and however often, the database is read once a second at most, what is slow to
- * read once a minute, and neither for more than a twentieth of the time; lists of clips
- * (/api/v1/clips/) alone are read when they are asked for. One thread does it all, so nothing here
- * is locked.
+ * read once a minute, and neither for more than a twentieth of the time: what is shown is so old
+ * at most, or as old as the database is away. Lists of clips (/api/v1/clips/) alone are read when
+ * they are asked for. One thread does it all, so nothing here is locked.
  */
 #ifndef SERVE_INTERNAL_H
 #define SERVE_INTERNAL_H
@@ -46,13 +46,14 @@ struct serve_snapshot {
     json_t *folder; /* of finished clips, by "job/clip/attempt": folder and sheet; never shown */
     /* clock_seconds(): of `all`, of the last try, of the parts that are slow to read */
     double taken, tried, slow_taken;
-    double took, slow_took; /* seconds: reading without these, and with */
+    double took, slow_took; /* seconds: the last try without these, and with, answered or not */
     bool away;              /* the database did not answer when it was last asked */
     char why[300];
 };
 
-/* Make it new where it is older than a second, or five after a failure. False: there is none, for
- * want of memory or because the queue has not answered yet. */
+/* Make it new where it is older than a second, or five after a failure. Slow parts that could not
+ * be read are as they were, or empty. False: there is none, for want of memory or because the
+ * queue has not answered yet. */
 bool serve_snapshot_renew(struct serve_snapshot *s, struct queue *q, const struct serve_roots *r);
 void serve_snapshot_free(struct serve_snapshot *s); /* safe on a zeroed one; zeroes it */
 

@@ -1,6 +1,7 @@
 /* serve_snapshot.c - the queue's rows as one JSON value, which page, metrics and API show. */
 #include "base/clock.h"
 #include "base/json_build.h"
+#include "base/log.h"
 #include "base/utf8.h"
 #include "cmd/queue/queue_json.h"
 #include "cmd/serve/serve_internal.h"
@@ -16,7 +17,9 @@ enum { SHEET_MOST = 64 << 20 };
 struct taking {
     const struct serve_roots *roots;
     const json_t *known; /* folders of the snapshot before */
-    const json_t *slow;  /* that snapshot, where what is slow to read is taken from it; or NULL */
+    const json_t *old;   /* that snapshot; or NULL */
+    bool slow_due;       /* what is slow to read is to be read; else it is taken from `old` */
+    bool slow_asked;     /* it was, whether or not it was answered */
     json_t *list, *folder;
     int64_t now;
 };
@@ -184,12 +187,24 @@ static const struct part {
 static enum queue_answer take_part(struct queue *q, const struct part *p, struct taking *t,
                                    json_t **all)
 {
-    enum queue_answer a = QUEUE_OK;
-
-    t->list = p->slow && t->slow ? json_incref(json_object_get(t->slow, p->name)) : json_array();
-    if (!p->slow || !t->slow) a = p->read(q, t);
+    t->list = json_array();
+    enum queue_answer const a = p->read(q, t);
     json_set(all, p->name, t->list);
     return a;
+}
+
+/* As it was, or empty, where it is not due or not answered; nothing slow is asked for then. */
+static enum queue_answer take_slow_part(struct queue *q, const struct part *p, struct taking *t,
+                                        json_t **all)
+{
+    json_t *const old = json_object_get(t->old, p->name);
+
+    t->slow_asked = t->slow_asked || t->slow_due;
+    if (t->slow_due && take_part(q, p, t, all) == QUEUE_OK) return QUEUE_OK;
+    if (t->slow_due) log_warn("serve: %s could not be read: %s", p->name, queue_error(q));
+    t->slow_due = false;
+    json_set(all, p->name, old ? json_incref(old) : json_array());
+    return QUEUE_OK;
 }
 
 /* NULL: no answer, or no memory; *a says which. */
@@ -201,7 +216,8 @@ static json_t *take_all(struct queue *q, struct taking *t, enum queue_answer *a)
     json_set_number(&all, "now_ms", t->now);
     json_set_number(&all, "pace_span_ms", SERVE_PACE_MS);
     for (int i = 0; i < COUNT_OF(parts) && *a == QUEUE_OK; i++)
-        *a = take_part(q, &parts[i], t, &all);
+        *a = parts[i].slow ? take_slow_part(q, &parts[i], t, &all)
+                           : take_part(q, &parts[i], t, &all);
     if (*a == QUEUE_OK && t->folder) return all;
     json_decref(all);
     return NULL;
@@ -216,16 +232,18 @@ static double rest_after(double took, double least)
 bool serve_snapshot_renew(struct serve_snapshot *s, struct queue *q, const struct serve_roots *r)
 {
     double const now = clock_seconds();
-    struct taking t = { .roots = r, .known = s->folder };
+    struct taking t = { .roots = r, .known = s->folder, .old = s->all };
     enum queue_answer a;
 
     if (s->tried > 0 && now - s->tried < (s->away ? again_s : rest_after(s->took, fresh_s)))
         return s->all != NULL;
     t.folder = json_object();
-    if (s->all && now - s->slow_taken < rest_after(s->slow_took, slow_s)) t.slow = s->all;
+    t.slow_due = s->slow_taken == 0 || now - s->slow_taken >= rest_after(s->slow_took, slow_s);
     json_t *const all = take_all(q, &t, &a);
     s->away = !all;
     s->tried = clock_seconds();
+    *(t.slow_asked ? &s->slow_took : &s->took) = s->tried - now;
+    if (t.slow_asked) s->slow_taken = now;
     if (!all) {
         json_decref(t.folder);
         snprintf(s->why, sizeof s->why, "%s", a == QUEUE_OK ? "no memory" : queue_error(q));
@@ -236,8 +254,6 @@ bool serve_snapshot_renew(struct serve_snapshot *s, struct queue *q, const struc
     s->all = all;
     s->folder = t.folder;
     s->taken = s->tried;
-    *(t.slow ? &s->took : &s->slow_took) = s->taken - now;
-    if (!t.slow) s->slow_taken = now;
     return true;
 }
 

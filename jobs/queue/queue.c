@@ -16,8 +16,8 @@ const char *queue_error(const struct queue *q) { return q ? q->error : "no memor
 
 const char *queue_end_name(enum queue_end e)
 {
-    static const char *const name[] = { "done", "spec",    "error", "crash",
-                                        "host", "preempt", "cancel" };
+    static const char *const name[] = { "done", "spec",   "error",   "crash",
+                                        "host", "unable", "preempt", "cancel" };
     return name[e];
 }
 

@@ -36,6 +36,7 @@ enum queue_end {
     QUEUE_END_ERROR,   /* its pictures, its encoder, memory for it: one error */
     QUEUE_END_CRASH,   /* its world died or hung: one crash */
     QUEUE_END_HOST,    /* disk full, device lost: the host's fault, free */
+    QUEUE_END_UNABLE,  /* this machine has not what it asks for: elsewhere, or else as spec; free */
     QUEUE_END_PREEMPT, /* the world was told to stop: one preemption if the clip had begun */
     QUEUE_END_CANCEL,  /* a person canceled it */
 };

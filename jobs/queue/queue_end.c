@@ -4,7 +4,8 @@
  * Done is told by whoever put the folder there, whoever holds the clip by now: a world that lost
  * its lease and finished all the same tells the truth, and its heir learns of it at its next beat.
  * Only a person's discard makes it untrue, and `past` guards that. Any other end counts from the
- * holder of this attempt alone.
+ * holder of this attempt alone. A clip that its host is unable to render goes to another; if there
+ * is none left to ask, nobody can: it ends as spec.
  */
 #include "jobs/queue/queue_internal.h"
 
@@ -13,7 +14,7 @@
 
 struct end {
     const struct queue_clip *c;
-    enum queue_end how;
+    enum queue_end said, how; /* by the world; and what it comes to */
     char message[QUEUE_MESSAGE];
 };
 
@@ -52,7 +53,8 @@ static enum store_answer change_clip(struct queue *q, const struct end *e,
 {
     const struct queue_clip *const c = e->c;
     enum queue_end const k = e->how;
-    bool const elsewhere = k == QUEUE_END_ERROR || k == QUEUE_END_HOST;
+    bool const unable = k == QUEUE_END_UNABLE;
+    bool const elsewhere = k == QUEUE_END_ERROR || k == QUEUE_END_HOST || unable;
 
     if (k == QUEUE_END_DONE)
         return queue_run(q, STATEMENT_done,
@@ -63,7 +65,7 @@ static enum store_answer change_clip(struct queue *q, const struct end *e,
                             NUMBER(k == QUEUE_END_ERROR), NUMBER(k == QUEUE_END_CRASH),
                             NUMBER(k == QUEUE_END_PREEMPT && c->blocks_done >= 0),
                             NUMBER(k == QUEUE_END_SPEC), NUMBER(k == QUEUE_END_CANCEL),
-                            TEXT(elsewhere ? q->w.host : "")),
+                            TEXT(elsewhere ? q->w.host : ""), NUMBER(unable)),
                      row_first_column, got);
 }
 
@@ -75,14 +77,29 @@ static enum store_answer judge_host(struct queue *q, enum queue_end k)
     return queue_run(q, STATEMENT_strike, VALUES(TEXT(q->w.host)), NULL, NULL);
 }
 
+/* What an end comes to, now that the job is locked. */
+static enum store_answer judge_end(struct queue *q, struct end *e)
+{
+    struct queue_numbers got = { 0 };
+
+    e->how = e->said;
+    if (e->said != QUEUE_END_UNABLE) return STORE_OK;
+    TRY_STORE(queue_run(q, STATEMENT_unasked,
+                        VALUES(NUMBER(e->c->job), NUMBER(e->c->index), TEXT(q->w.host)),
+                        row_first_column, &got));
+    if (got.v[0] == 0) e->how = QUEUE_END_SPEC;
+    return STORE_OK;
+}
+
 static enum store_answer end_clip(struct queue *q, void *arg)
 {
-    const struct end *const e = arg;
+    struct end *const e = arg;
     const struct queue_clip *const c = e->c;
     struct queue_numbers got = { 0 };
     bool told = false;
 
     TRY_STORE(queue_run(q, STATEMENT_lock_job, VALUES(NUMBER(c->job)), NULL, NULL));
+    TRY_STORE(judge_end(q, e));
     TRY_STORE(change_clip(q, e, &got));
     if (got.n == 0) TRY_STORE(judge_unchanged(q, e, &told));
     if (told || q->answer != QUEUE_OK) return STORE_OK;
@@ -113,7 +130,7 @@ static void cut_message(char to[QUEUE_MESSAGE], const char *text)
 enum queue_answer queue_end(struct queue *q, const struct queue_clip *clip, enum queue_end how,
                             const char *message)
 {
-    struct end e = { .c = clip, .how = how };
+    struct end e = { .c = clip, .said = how };
 
     cut_message(e.message, message ? message : "");
     return queue_transact(q, end_clip, &e);

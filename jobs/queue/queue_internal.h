@@ -45,6 +45,7 @@
     X(done)                                                                                        \
     X(overtaken)                                                                                   \
     X(give_back)                                                                                   \
+    X(unasked)                                                                                     \
     X(clip_state)                                                                                  \
     X(attempt_end)                                                                                 \
     X(strike)                                                                                      \

@@ -191,5 +191,19 @@ wait $serve
 rc=$?
 [ $rc = 0 ] || wrong "exit $rc: $(cat serve.log)"
 grep -hE 'Sanitizer|runtime error' serve.log && wrong "a sanitizer spoke"
+
+# What is slow to read and cannot be read is empty; all the rest is shown.
+python3 -c 'import sqlite3; sqlite3.connect("q.db").execute("ALTER TABLE clips RENAME COLUMN video_ms TO video_s")'
+rm serve.txt
+"$rollmill" serve out --listen 127.0.0.1:0 >serve.txt 2>serve.log &
+serve=$!
+await has_port
+at=http://127.0.0.1:$port
+gives 200 /api/v1/status
+python3 -c 'import json; s = json.load(open("body")); assert s["jobs"] and s["finished"] and s["owners"] == [], s' || wrong "all but owners"
+gives 200 /
+grep -q 'owners could not be read: .*video_ms' serve.log || wrong "not said: $(cat serve.log)"
+kill -TERM $serve
+wait $serve || wrong "exit $?: $(cat serve.log)"
 expect 1 'cannot listen on' "$rollmill" serve --listen 192.0.2.1:9
 exit $fail

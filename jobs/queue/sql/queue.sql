@@ -208,14 +208,24 @@ RETURNING attempt
 -- name: overtaken
 UPDATE attempts SET ended = now_ms(), class = 'overtaken' WHERE job = $1 AND idx = $2 AND attempt <> $3 AND ended = 0
 
--- $5 $6 $7 what is charged (error, crash, preempt), $8 final, $9 canceled, $10 host to avoid or ''
+-- This host, $3, cannot render a clip. Is there another to ask, with a world alive that has the memory? Ten refusals are enough.
+-- name: unasked
+SELECT count(*) FROM workers w JOIN jobs j ON j.id = $1
+WHERE w.state = 0 AND w.drain = 0 AND w.mib >= j.need_mib AND w.host <> $3
+  AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.job = $1 AND a.idx = $2 AND a.class = 'unable' AND a.host = w.host)
+  AND (SELECT count(*) FROM attempts a WHERE a.job = $1 AND a.idx = $2 AND a.class = 'unable') < 9
+
+-- $5 $6 $7 what is charged (error, crash, preempt), $8 final, $9 canceled, $10 host to avoid or '', $11 it was unable:
+-- a minute more with every refusal
 -- name: give_back
 UPDATE clips SET
     state = CASE WHEN clips.stop = 1 OR $9 = 1 THEN 4
         WHEN $8 = 1 OR clips.errors + $5 > j.budget_error OR clips.crashes + $6 > j.budget_crash
             OR clips.preempts + $7 > j.budget_preempt THEN 3 ELSE 0 END,
     errors = clips.errors + $5, crashes = clips.crashes + $6, preempts = clips.preempts + $7, worker = 0, stop = 0,
-    not_before = now_ms() + CASE WHEN $5 + $6 > 0 THEN j.backoff_ms * (1 + clips.errors + clips.crashes) ELSE 0 END,
+    not_before = now_ms() + CASE WHEN $5 + $6 > 0 THEN j.backoff_ms * (1 + clips.errors + clips.crashes)
+        WHEN $11 = 1 THEN 60000 * (1 + (SELECT count(*) FROM attempts a WHERE a.job = $1 AND a.idx = $2 AND a.class = 'unable'))
+        ELSE 0 END,
     bad_host = $10,
     bad_until = now_ms() + (SELECT CAST(value AS BIGINT) FROM meta WHERE key = 'other_host_ms')
 FROM jobs j

@@ -108,7 +108,7 @@ CREATE TABLE attempts (
     began   @int@ NOT NULL,                     -- claimed
     ended   @int@ NOT NULL DEFAULT 0,
     entered @int@ NOT NULL DEFAULT 0,           -- its world was first known to have it in the line
-    class   TEXT  NOT NULL DEFAULT '',          -- done, spec, error, crash, host, preempt, cancel, overtaken
+    class   TEXT  NOT NULL DEFAULT '',          -- done, spec, error, crash, host, unable, preempt, cancel, overtaken
     blocks  @int@ NOT NULL DEFAULT -1,          -- -1: waits in its world; 0: entered the line; then blocks done
     message TEXT  NOT NULL DEFAULT '',
     PRIMARY KEY (job, idx, attempt),

@@ -19,7 +19,7 @@ enum { WORLDS = 16, LEASE = 60000000 /* ms */ };
 /* A world played by hand: it forgets what it holds and reads all of it from the queue. */
 struct player {
     char name[16], host[16];
-    int lease_ms;
+    int lease_ms, mib;
     struct queue_world w;
     struct queue *q;
 };
@@ -54,7 +54,7 @@ static struct player *find_player(const char *name)
         if (!strcmp(p->name, name)) return p;
     assert_true(playing < WORLDS);
     playing++;
-    *p = (struct player){ .lease_ms = LEASE };
+    *p = (struct player){ .lease_ms = LEASE, .mib = 1000 };
     snprintf(p->name, sizeof p->name, "%s", name);
     snprintf(p->host, sizeof p->host, "h-%s", name);
     return p;
@@ -69,7 +69,7 @@ static struct queue *as(const char *name)
                                  .place = "",
                                  .nonce = p->name,
                                  .launcher = "",
-                                 .mib = 1000,
+                                 .mib = p->mib,
                                  .lease_ms = p->lease_ms };
     assert_int_equal(queue_open(&p->q, queue_sql_url(), false), QUEUE_OK);
     assert_int_equal(queue_join(p->q, &p->w), QUEUE_OK);
@@ -237,6 +237,57 @@ static void three_failures_block_a_host(void **state)
     queue_sql_pass(1800001);
     assert_int_equal(beat("D"), QUEUE_OK);
     is(claim("A", "", 1), "claimed 1/0/2");
+}
+
+static void a_clip_no_host_can_have_fails(void **state)
+{
+    struct queue_job big = job_of("big", 1, 90, "g");
+
+    (void)state;
+    submit(job_of("mid", 1, 50, "g"));
+    is(claim("A", "", 1), "claimed 1/0/1");
+    as("B");
+    assert_int_equal(end_clip("A", CLIP(1, 0, 1, -1), QUEUE_END_UNABLE), QUEUE_OK);
+    assert_int_equal(end_clip("A", CLIP(1, 0, 1, -1), QUEUE_END_UNABLE), QUEUE_OK); /* again */
+    is(queue_sql("SELECT state, errors, crashes, preempts, bad_host FROM clips"), "0|0|0|0|h-A");
+    is(claim("B", "", 1), "later");
+    queue_sql_pass(60001);
+    is(claim("A", "", 1), "later"); /* B is to be asked first */
+    is(claim("B", "", 1), "claimed 1/0/2");
+    assert_int_equal(end_clip("B", CLIP(1, 0, 2, -1), QUEUE_END_UNABLE), QUEUE_OK);
+    assert_int_equal(end_clip("B", CLIP(1, 0, 2, -1), QUEUE_END_UNABLE), QUEUE_OK);
+    is(queue_sql("SELECT state FROM clips"), "3");
+    is(queue_sql("SELECT class, message FROM attempts ORDER BY attempt"),
+       "unable|said by hand,spec|said by hand");
+    is(queue_sql("SELECT count(*) FROM hosts"), "0"); /* no strikes */
+    big.need_mib = 1000;                              /* too much for C, which is there now */
+    submit(big);
+    find_player("C")->mib = 999;
+    as("C");
+    assert_int_equal(queue_leave(as("B")), QUEUE_OK);
+    is(claim("A", "", 1), "claimed 2/0/1");
+    assert_int_equal(end_clip("A", CLIP(2, 0, 1, -1), QUEUE_END_UNABLE), QUEUE_OK);
+    is(queue_sql("SELECT state FROM clips WHERE job = 2"), "3");
+}
+
+static void ten_refusals_are_enough(void **state)
+{
+    char claimed[32];
+
+    (void)state;
+    submit(job_of("mid", 1, 50, "g"));
+    as("C"); /* never asks */
+    for (int i = 1; i <= 10; i++) {
+        const char *const who = i % 2 ? "A" : "B", *const other = i % 2 ? "B" : "A";
+        snprintf(claimed, sizeof claimed, "claimed 1/0/%d", i);
+        is(claim(who, "", 1), claimed);
+        assert_int_equal(end_clip(who, CLIP(1, 0, i, -1), QUEUE_END_UNABLE), QUEUE_OK);
+        is(queue_sql("SELECT state FROM clips"), i < 10 ? "0" : "3");
+        queue_sql_pass(60000 * (i - 1));
+        is(claim(other, "", 1), i < 10 ? "later" : "empty");
+        queue_sql_pass(60000);
+        is(claim(who, "", 1), i < 10 ? "later" : "empty");
+    }
 }
 
 static void a_preemption_is_charged_to_what_had_begun(void **state)
@@ -767,6 +818,8 @@ int main(void)
         RULE(an_end_counts_once_and_from_the_holder),
         RULE(a_lone_world_tries_again_itself),
         RULE(three_failures_block_a_host),
+        RULE(a_clip_no_host_can_have_fails),
+        RULE(ten_refusals_are_enough),
         RULE(a_preemption_is_charged_to_what_had_begun),
         RULE(budgets_are_exact),
         RULE(a_person_holds_releases_and_ranks),
