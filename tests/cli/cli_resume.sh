@@ -5,6 +5,7 @@
 #
 # TORTURE=1: at every such call up to the end of the clip, and at 40 random moments.
 . "$(dirname "$0")/world.sh"
+SIZE=32x16 # many renders
 die_at=$(realpath "$top/${SHIMS:-build/release}/die_at.so") || exit 1
 files='clip.mp4 master.mkv latents.safetensors contact.png'
 

@@ -145,12 +145,12 @@ static struct line_mode mode_of(bool heads, bool fp8)
 
 /* ---- what is run ---------------------------------------------------------------------- */
 
-static status all_clips(struct comm *world, const char *backend, int kinds)
+static status all_clips(struct comm *world)
 {
     struct clip_fixture_model model = { .backend = NULL };
-    status st = clip_fixture_model_open_on(&model, kern_backend_find(backend), world->rank);
+    status st = clip_fixture_model_open_on(&model, kern_backend_find("cpu"), world->rank);
 
-    for (int i = 0; i < 2 * kinds && st == ST_OK; i++)
+    for (int i = 0; i < 2 * FIXTURE_KINDS && st == ST_OK; i++)
         st = clips(world, &model, i / 2, mode_of(i % 2, i % 2));
     clip_fixture_model_close(&model);
     return st;
@@ -162,13 +162,18 @@ static status well(struct comm *world, const struct harness *harness)
     TRY(contract(world, harness->seed));
     TRY(life(world, harness->seed, 9));
     if (world->size > FIXTURE_RANKS) return ST_OK;
-    return all_clips(world, "cpu", FIXTURE_KINDS);
+    return all_clips(world);
 }
 
 static status cards(struct comm *world, const struct harness *harness)
 {
+    struct clip_fixture_model model = { .backend = NULL };
+    status st = clip_fixture_model_open_on(&model, kern_backend_find("cuda-1"), world->rank);
+
     standin_nccl_plan(&(struct standin_plan){ .seed = harness->seed, .delay_us = 100 });
-    return all_clips(world, "cuda-1", 1);
+    if (st == ST_OK) st = clips(world, &model, 0, mode_of(false, false));
+    clip_fixture_model_close(&model);
+    return st;
 }
 
 static status stress(struct comm *world, const struct harness *harness)

@@ -6,6 +6,7 @@
 #
 # FAULTS: how many (6; make torture: 500); SEED: which; SEEDS, LENGTH: clips of a job, and theirs.
 . "$(dirname "$0")/../cli/world.sh"
+SIZE=32x16 # many renders
 store=${1:-sqlite} faults=${FAULTS:-6} seed=${SEED:-1}
 RANDOM=$seed
 lease=2 # seconds
