@@ -117,7 +117,7 @@ expect 2 "\`mode strict\` there, \`mode strict, keys and values in fp8\` now" ex
 world 2 sh -c '"$0" "$@"; echo $? >>codes' "$rollmill" extend short/clip --length 12s --wire fp8 \
     --no-prompt-cache >out.txt 2>err.txt
 if [ $? -ne 77 ]; then
-    [ "$(echo $(cat codes))" = '2 2' ] || wrong "two ranks refuse with $(echo $(cat codes)): $(cat err.txt)"
+    [ "$(paste -sd " " codes)" = "2 2" ] || wrong "two ranks refuse with $(paste -sd " " codes): $(cat err.txt)"
     [ "$(grep -c 'the longer clip was not made' err.txt)" = 1 ] || wrong "not said once: $(cat err.txt)"
 fi
 job plain.yaml plain 1s 'output: {dir: plain}'

@@ -646,25 +646,6 @@ static void prune_leaves_what_is_needed(void **state)
     is(queue_sql("SELECT count(*) FROM workers"), "0");
 }
 
-static void versions(void **state)
-{
-    struct queue *q;
-    int from;
-
-    (void)state;
-    assert_int_equal(queue_upgrade(&q, queue_sql_url(), &from), QUEUE_OK);
-    assert_int_equal(from, QUEUE_SCHEMA);
-    queue_close(&q);
-    queue_sql("UPDATE meta SET value = '9' WHERE key = 'schema'");
-    assert_int_equal(queue_open(&q, queue_sql_url(), false), QUEUE_REFUSED);
-    assert_non_null(strstr(queue_error(q), "newer version"));
-    queue_close(&q);
-    queue_sql("UPDATE meta SET value = '0' WHERE key = 'schema'");
-    assert_int_equal(queue_open(&q, queue_sql_url(), true), QUEUE_REFUSED);
-    assert_non_null(strstr(queue_error(q), "queue upgrade"));
-    queue_close(&q);
-}
-
 /* Version 1 had no lengths, no time of entry, no index of ends. */
 static void an_older_queue_is_brought_up(void **state)
 {
@@ -772,43 +753,6 @@ static void the_farm_at_a_glance(void **state)
     strbuf_free(&brief);
 }
 
-static void every_statement_has_a_text(void **state)
-{
-    (void)state;
-    for (int i = 0; i < STATEMENT_COUNT; i++) {
-        assert_non_null(queue_sql_sqlite[i]);
-        assert_non_null(queue_sql_postgres[i]);
-    }
-}
-
-static void urls(void **state)
-{
-    static const struct {
-        const char *url, *words;
-    } bad[] = {
-        { "mysql://host/db", "allowed: sqlite:PATH or postgresql://" },
-        { "queue.db", "allowed: sqlite:PATH" },
-        { "sqlite:", "allowed: sqlite:PATH" },
-        { "sqlite:/nowhere/at/all.db", "there is no queue" },
-        { "sqlite:/proc/version", "proc" },
-        { "postgresql:///postgres?host=/nowhere", "postgresql: connect" },
-    };
-    struct queue *q;
-
-    (void)state;
-    for (int i = 0; i < COUNT_OF(bad); i++) {
-        assert_int_equal(queue_open(&q, bad[i].url, false), QUEUE_REFUSED);
-        if (!strstr(queue_error(q), bad[i].words))
-            print_error("%s: %s\n", bad[i].url, queue_error(q));
-        assert_non_null(strstr(queue_error(q), bad[i].words));
-        queue_close(&q);
-    }
-    assert_true(queue_url_has_password("postgresql://me:secret@host/db"));
-    assert_true(queue_url_has_password("postgres://host/db?password=secret"));
-    assert_false(queue_url_has_password("postgresql://me@host:5432/db"));
-    assert_false(queue_url_has_password("sqlite:/a:b@c"));
-}
-
 #define RULE(f) cmocka_unit_test_setup_teardown(f, begin, finish)
 
 int main(void)
@@ -838,11 +782,8 @@ int main(void)
         RULE(submitting_twice_is_submitting_once),
         RULE(texts_stay_texts),
         RULE(prune_leaves_what_is_needed),
-        RULE(versions),
         RULE(an_older_queue_is_brought_up),
         RULE(the_farm_at_a_glance),
-        RULE(every_statement_has_a_text),
-        RULE(urls),
     };
     int const failed = cmocka_run_group_tests(tests, NULL, NULL);
 
