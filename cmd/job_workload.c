@@ -9,7 +9,6 @@
 #include "base/strbuf.h"
 #include "cmd/job_numerics.h"
 #include "jobs/spec/clip.h"
-#include "pipeline/engine/output_formats.h"
 #include "pipeline/text/clean/text_clean.h"
 #include "pipeline/text/tokenizer.h"
 
@@ -43,15 +42,9 @@ static status keep_prompt(struct counting *c, const char *text)
 
 static status count_clip(struct counting *c, const struct clip_spec *clip)
 {
-    c->m->clip_blocks[c->known.clips++] = clip->blocks;
-    c->known.blocks += clip->blocks;
-    c->known.formats |= clip_pixel_formats(clip);
-    c->known.starts += clip->start.kind != CLIP_START_NONE;
-    c->known.recaches += clip_recaches(clip);
-    for (int i = 0; i < clip->prompts; i++) {
-        TRY(keep_prompt(c, clip->prompt[i].text));
-        if (i) c->known.mixes += clip->prompt[i].blend;
-    }
+    c->m->clip_blocks[c->known.clips] = clip->blocks;
+    work_outlook_add(&c->known, clip);
+    for (int i = 0; i < clip->prompts; i++) TRY(keep_prompt(c, clip->prompt[i].text));
     return ST_OK;
 }
 

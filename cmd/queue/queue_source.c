@@ -73,19 +73,16 @@ static status look_out(void *arg, const struct work_item *first, struct work_out
     struct queue_link *const l = arg;
     struct dit_shape shape;
 
-    *out = (struct work_outlook){
-        .more = true, .formats = clip_pixel_formats(first->clip), .starts = 1, .recaches = 1
-    };
+    *out = (struct work_outlook){ .more = true, .formats = clip_pixel_formats(first->clip) };
     TRY(dit_shape_read(&shape, first->model->config));
     pthread_mutex_lock(&l->lock);
     for (const struct held_clip *h = l->held; h; h = h->next) {
         if (h->state == HELD_ENDED || strcmp(h->q.group, l->group) != 0) continue;
-        out->clips++;
-        out->blocks += h->spec->blocks;
+        work_outlook_add(out, h->spec);
         out->texts += h->spec->prompts;
-        for (int p = 1; p < h->spec->prompts; p++) out->mixes += h->spec->prompt[p].blend;
     }
     pthread_mutex_unlock(&l->lock);
+    out->starts = out->recaches = 1; /* of those that may come */
     out->tokens = out->texts * shape.text_len;
     return ST_OK;
 }

@@ -18,7 +18,6 @@
 #include "jobs/spec/spec_json.h"
 #include "jobs/yaml/duration.h"
 #include "pipeline/dit/dit.h"
-#include "pipeline/engine/output_formats.h"
 #include "pipeline/engine/work_source.h"
 #include "pipeline/output/attempts.h"
 #include "pipeline/output/clip_claim.h"
@@ -218,14 +217,8 @@ static status look_out(void *arg, const struct work_item *first, struct work_out
 
     (void)arg;
     TRY(dit_shape_read(&shape, first->model->config));
-    *out = (struct work_outlook){ .clips = 1,
-                                  .blocks = c->blocks,
-                                  .texts = c->prompts,
-                                  .tokens = c->prompts * shape.text_len,
-                                  .starts = c->start.kind != CLIP_START_NONE,
-                                  .recaches = clip_recaches(c),
-                                  .formats = clip_pixel_formats(c) };
-    for (int p = 1; p < c->prompts; p++) out->mixes += c->prompt[p].blend;
+    *out = (struct work_outlook){ .texts = c->prompts, .tokens = c->prompts * shape.text_len };
+    work_outlook_add(out, c);
     return ST_OK;
 }
 

@@ -19,7 +19,6 @@
 #include "cmd/render/render_internal.h"
 #include "jobs/spec/clip.h"
 #include "pipeline/dit/dit.h"
-#include "pipeline/engine/output_formats.h"
 #include "pipeline/output/clip_claim.h"
 
 #include <stdio.h>
@@ -484,15 +483,8 @@ static status count_outlook(void *arg, const struct work_item *first, struct wor
 
     *out = (struct work_outlook){ 0 };
     TRY(dit_shape_read(&shape, first->model->config));
-    for (int64_t i = first->ticket; i != NONE; i = next_waiting(l, first->ticket, i)) {
-        const struct clip_spec *const c = &l->clip[i].spec;
-        out->clips++;
-        out->blocks += c->blocks;
-        out->formats |= clip_pixel_formats(c);
-        out->starts += c->start.kind != CLIP_START_NONE;
-        out->recaches += clip_recaches(c);
-        for (int p = 1; p < c->prompts; p++) out->mixes += c->prompt[p].blend;
-    }
+    for (int64_t i = first->ticket; i != NONE; i = next_waiting(l, first->ticket, i))
+        work_outlook_add(out, &l->clip[i].spec);
     TRY(count_texts(l, first->ticket, out));
     out->tokens = out->texts * shape.text_len;
     return ST_OK;

@@ -1,11 +1,12 @@
 /*
- * work_source.c - which clips can share a line.
+ * work_source.c - which clips can share a line, and what is known of them before it begins.
  *
  * A line is opened for a model's numbers, a precision, numerics and a size; a clip that differs in
  * one of them would need another. Two models are the same if their cards say the same, not only if
  * they are called the same: a queue may hold clips of a card that was edited in between.
  */
 #include "pipeline/engine/work_source.h"
+#include "pipeline/engine/output_formats.h"
 
 #include <string.h>
 
@@ -72,4 +73,14 @@ bool work_same_group(const struct work_item *a, const struct work_item *b)
 
     return x->precision == y->precision && x->width == y->width && x->height == y->height &&
            clip_numerics_same(&x->numerics, &y->numerics) && same_model(a->model, b->model);
+}
+
+void work_outlook_add(struct work_outlook *o, const struct clip_spec *c)
+{
+    o->clips++;
+    o->blocks += c->blocks;
+    o->starts += c->start.kind != CLIP_START_NONE;
+    o->recaches += clip_recaches(c);
+    o->formats |= clip_pixel_formats(c);
+    for (int p = 1; p < c->prompts; p++) o->mixes += c->prompt[p].blend;
 }

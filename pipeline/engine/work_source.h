@@ -45,6 +45,9 @@ struct work_outlook {
     bool more;   /* others may come while the line runs */
 };
 
+/* Add a clip: all but texts, tokens and more, which depend on what else there is. */
+void work_outlook_add(struct work_outlook *o, const struct clip_spec *c);
+
 struct work_source_ops {
     /* group NULL: the first clip of any group. Else one that may share a line with `group`, the
      * item that began it. Waits wait_s seconds at most before it says WORK_LATER. A failure

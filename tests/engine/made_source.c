@@ -2,7 +2,6 @@
  * test says when it joins without a clock; what the engine reports of it is written down. */
 #include "tests/engine/made_source.h"
 #include "base/clock.h"
-#include "pipeline/engine/output_formats.h"
 
 #include <stdio.h>
 #include <time.h>
@@ -56,13 +55,8 @@ static status sum_outlook(void *arg, const struct work_item *first, struct work_
         struct work_item const item = item_of(s, i);
         const struct clip_spec *const c = &s->clip[i].spec;
         if (!work_same_group(first, &item)) continue;
-        out->clips++;
-        out->blocks += c->blocks;
+        work_outlook_add(out, c);
         out->texts += c->prompts;
-        out->starts += c->start.kind != CLIP_START_NONE;
-        out->recaches += clip_recaches(c);
-        for (int p = 1; p < c->prompts; p++) out->mixes += c->prompt[p].blend;
-        out->formats |= clip_pixel_formats(c);
     }
     out->tokens = 64 * out->texts;
     return ST_OK;
