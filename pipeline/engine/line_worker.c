@@ -58,13 +58,6 @@ static void name_rows(const struct line_worker *l, const struct split *split)
     }
 }
 
-/* Different embeddings there may be, where that is known: the line keeps no more than these. */
-static int contexts_of(const struct work_outlook *o)
-{
-    int64_t const n = o->texts + o->mixes;
-    return o->more || n > INT32_MAX ? 0 : (int)n;
-}
-
 static status acquire_model(struct line_worker *l)
 {
     const struct group *const t = l->t;
@@ -102,7 +95,7 @@ static status open_line(struct line_worker *l)
                              .mode = t->g.o.mode,
                              .latent_h = g->latent_h,
                              .latent_w = g->latent_w,
-                             .contexts = contexts_of(&g->outlook),
+                             .contexts = workload_contexts(&g->outlook),
                              .given = g->outlook.starts > 0,
                              .recache = workload_recaches(&g->outlook, &g->policy),
                              .idle_s = ENGINE_WAIT_S,

@@ -44,12 +44,11 @@ status card_line_read(struct card_line *out, const struct model_spec *m)
                 out->shape.channels, VAE_CHANNELS);
 }
 
-/* Texts, and every block that mixes two. */
-static int count_contexts(const struct work_outlook *known)
+int workload_contexts(const struct work_outlook *known)
 {
     int64_t const most = INT32_MAX;
 
-    if (known->texts > most || known->mixes > most - known->texts) return (int)most;
+    if (known->more || known->texts > most || known->mixes > most - known->texts) return 0;
     return (int)(known->texts + known->mixes);
 }
 
@@ -71,7 +70,7 @@ status workload_read(struct workload *out, const struct work_item *first,
         .latent_h = c->height / VAE_SCALE,
         .latent_w = c->width / VAE_SCALE,
         .picture_bytes = pixels_layout(c->width, c->height, known->formats).bytes,
-        .contexts = count_contexts(known),
+        .contexts = workload_contexts(known),
     };
     TRY(check_profile(&out->policy, &out->shape,
                       (int64_t)(out->latent_h / 2) * (out->latent_w / 2)));

@@ -37,7 +37,7 @@ struct workload {
     int64_t latent_h, latent_w;
     int64_t vae_base;      /* see vae.h */
     int64_t picture_bytes; /* of a picture in all formats of the group */
-    int contexts;          /* different embeddings: texts, and every block that mixes two */
+    int contexts;          /* see workload_contexts */
 };
 
 /* Reads config.json and the head of the VAE's file. ST_FORMAT at what is wrong in one of them.
@@ -51,6 +51,10 @@ status workload_shape(struct cost_shape *out, const struct workload *m,
 
 /* All but the text encoder's work (see plan_work). */
 void workload_cost(struct cost_work *out, const struct workload *m);
+
+/* Different embeddings of all clips: texts, and every block that mixes two. 0: not known, as more
+ * clips may come. */
+int workload_contexts(const struct work_outlook *known);
 
 /* Is a line to be opened for clips with a recache? */
 bool workload_recaches(const struct work_outlook *known, const struct kv_policy *p);

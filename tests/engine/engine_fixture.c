@@ -28,6 +28,10 @@ struct engine_fixture {
     struct model_spec model;
     struct model_pool *pool;
     struct clip_prompt prompt[FAULTS][2];
+    struct {
+        char words[32];
+        struct clip_prompt prompt[2];
+    } own[FIXTURE_TEXTS];      /* of clips with a text of their own */
     const char *begins[SIZES]; /* a finished clip's folder: what others begin with */
     int runs;
     struct alone {
@@ -123,6 +127,14 @@ out:
     return st;
 }
 
+static void write_pair(struct clip_prompt prompt[2], char *first)
+{
+    prompt[0] = (struct clip_prompt){ .text = first, .at = "0s", .over = "0s" };
+    prompt[1] = (struct clip_prompt){
+        .block = 1, .blend = 2, .text = constant("the sun rises"), .at = "1s", .over = "1s"
+    };
+}
+
 static void write_prompts(struct engine_fixture *f)
 {
     memset(long_text, 'a', sizeof long_text - 1);
@@ -130,10 +142,11 @@ static void write_prompts(struct engine_fixture *f)
         char *const first = i == FAULT_PROMPT  ? long_text
                             : i == FAULT_VALUE ? constant(overflow_text)
                                                : constant("a small boat");
-        f->prompt[i][0] = (struct clip_prompt){ .text = first, .at = "0s", .over = "0s" };
-        f->prompt[i][1] = (struct clip_prompt){
-            .block = 1, .blend = 2, .text = constant("the sun rises"), .at = "1s", .over = "1s"
-        };
+        write_pair(f->prompt[i], first);
+    }
+    for (int i = 0; i < FIXTURE_TEXTS; i++) {
+        snprintf(f->own[i].words, sizeof f->own[i].words, "boat number %d", i);
+        write_pair(f->own[i].prompt, f->own[i].words);
     }
 }
 
@@ -232,7 +245,7 @@ static void describe_clip(struct engine_fixture *f, struct clip_spec *out,
         .pictures = clip_pictures(c->blocks, 3),
         .frames_per_block = 3,
         .start = describe_start(f, c),
-        .prompt = f->prompt[c->fault],
+        .prompt = c->text ? f->own[c->text - 1].prompt : f->prompt[c->fault],
         .prompts = c->blend && c->blocks > 3 ? 2 : 1,
         .format = calloc(1, sizeof(struct clip_format)),
         .formats = 1,
@@ -430,7 +443,7 @@ void engine_fixture_run(struct engine_fixture *f, struct made_source *s,
 static bool same_clip(const struct fixture_clip *a, const struct fixture_clip *b)
 {
     return a->blocks == b->blocks && a->seed == b->seed && a->size == b->size &&
-           a->blend == b->blend && a->start == b->start;
+           a->blend == b->blend && a->start == b->start && a->text == b->text;
 }
 
 static status find_alone(struct engine_fixture *f, const struct fixture_clip *clip,

@@ -20,13 +20,16 @@ enum clip_fault {
     FAULTS
 };
 
+enum { FIXTURE_TEXTS = 20 };
+
 struct fixture_clip {
     int64_t blocks;
     uint64_t seed;
     int size;                   /* 0: 32x32, 1: 48x32 */
     bool blend;                 /* two prompts, the second one blended in */
     enum clip_start_kind start; /* latents or a video, one block of it; blocks > 1 */
-    enum clip_fault fault;
+    enum clip_fault fault;      /* of its prompt, where that is bad: then without a text */
+    int text;                   /* one of its own, 1 to FIXTURE_TEXTS; 0: the one of all others */
 };
 
 struct engine_run_config {

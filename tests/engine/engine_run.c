@@ -366,18 +366,20 @@ static void a_stop_at_any_question(void **state)
     }
 }
 
-/* Twenty clips, each of which comes when the one before it has begun: just in time. */
+/* Twenty clips, each of which comes just in time: when the one before it has 5 of its 20 blocks
+ * made, thus some 11 in the line. Its prompt is its own and is embedded meanwhile. */
 static void a_line_of_six_is_kept_busy(void **state)
 {
     struct fixture_clip clip[20];
-    struct engine_run_config const c = over(6, 6, 0);
+    struct engine_run_config c = over(6, 6, 0);
 
     (void)state;
+    c.no_cache = true;
     for (int i = 0; i < COUNT_OF(clip); i++)
-        clip[i] = (struct fixture_clip){ .blocks = 20, .seed = 7 };
+        clip[i] = (struct fixture_clip){ .blocks = 20, .seed = 7, .text = i + 1 };
     engine_fixture_clips(fixture, &source, clip, COUNT_OF(clip));
     source.more = true;
-    for (int i = 0; i < COUNT_OF(clip); i++) source.clip[i].after_begun = i;
+    for (int i = 1; i < COUNT_OF(clip); i++) source.clip[i].after_blocks = 20 * (i - 1) + 5;
     struct fixture_run const run = render(&c);
     assert_int_equal(run.st, ST_OK);
     print_message("occupancy: %.0f of %.0f stage-ticks, %.2f %%\n", run.busy, run.span,
@@ -447,6 +449,7 @@ static void random_run(uint64_t seed)
     int const clips = 1 + (int)(rng_next(&r) % COUNT_OF(clip));
     struct engine_run_config c = worlds[rng_next(&r) % COUNT_OF(worlds)];
     bool const stops = rng_next(&r) % 4 == 0, sizes = rng_next(&r) % 3 == 0;
+    bool planted = false;
     int64_t blocks = 0;
 
     for (int i = 0; i < clips; i++) {
@@ -460,7 +463,10 @@ static void random_run(uint64_t seed)
             .fault = bad ? (enum clip_fault)(1 + rng_next(&r) % (FAULTS - 1)) : FAULT_NONE,
         };
         if (clip[i].blocks == 1) clip[i].start = CLIP_START_NONE;
+        if (!bad) clip[i].text = (int)(rng_next(&r) % 4);
+        planted = planted || clip[i].fault == FAULT_VALUE; /* in the cache */
     }
+    c.no_cache = !planted && rng_next(&r) % 2;
     engine_fixture_clips(fixture, &source, clip, clips);
     source.more = rng_next(&r) % 2;
     for (int i = 0; i < clips; i++) {

@@ -6,6 +6,7 @@
 #include "base/strbuf.h"
 #include "cmd/render/render_internal.h"
 #include "kernels/pixels.h"
+#include "pipeline/engine/workload.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -215,6 +216,9 @@ static void outlook(void **state)
     assert_int_equal(o.tokens, 2 * 7);
     assert_int_equal(o.formats, 1u << PIX_YUV420P | 1u << PIX_YUV444P10);
     assert_false(o.more);
+    assert_int_equal(workload_contexts(&o), 2 + 3);
+    o.more = true;
+    assert_int_equal(workload_contexts(&o), 0);
     work_list_close(&l);
 }
 
