@@ -65,7 +65,8 @@ from = $(if $1,-L$1/lib -Wl$(comma)-rpath$(comma)$1/lib -l:$(notdir $(lastword $
 PQ_CFLAGS := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags libpq 2>/dev/null))
 CUDA_CFLAGS := $(patsubst %,-isystem %/include,$(CUDA_HOME) $(CUDNN_HOME) $(CUBLAS_HOME))
 CUDA_LDLIBS.standin := -lstdc++
-CUDA_LDLIBS.1 := -L$(CUDA_HOME)/lib64 -Wl,-rpath,$(CUDA_HOME)/lib64 $(call from,$(CUBLAS_HOME),cublasLt) \
+# (cuBLASLt is opened when a card is: kernels/cuda/library/cuda_lt_library.c.)
+CUDA_LDLIBS.1 := -L$(CUDA_HOME)/lib64 $(patsubst %,-Wl$(comma)-rpath$(comma)%,$(addsuffix /lib,$(CUBLAS_HOME)) $(CUDA_HOME)/lib64) \
                  $(call from,$(CUDNN_HOME),cudnn) -lcudart_static -ldl -lrt
 NCCL_LDLIBS.1 := -lnccl
 # No -ffast-math, ever: it deletes isnan() and reorders sums. No contraction either,

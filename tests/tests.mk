@@ -17,7 +17,7 @@ SUPPORT := clips.c as_bytes.c writer_fixture.c vae_clip.c clip_fixture.c chain_f
 # Programs by their sources; all link support and the library, which give what is asked for.
 PROGRAM := $(UNIT:%=unit/%) line/line_clip line/line_batch line/line_recached line/line_mistakes line/line_memory comm/line_comm decode/line_decode \
            engine/engine_run engine/engine_open engine/engine_starts \
-           $(if $(filter 1,$(CUDA)),gpu/gpu_plans gpu/gpu_plans_conv)
+           $(if $(filter 1,$(CUDA)),unit/kernels/unit_cuda_lt gpu/gpu_plans gpu/gpu_plans_conv)
 HELPER := demo/demo_film queue/queue_load # what scripts run
 NCCL_LINE := comm/line_nccl comm/line_nccl_limits # on the stand-in
 MPI_TEST  := comm/mpi_comm line/mpi_clip decode/mpi_decode # under mpirun, with as many RANKS as their heads say
