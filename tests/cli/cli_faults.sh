@@ -51,11 +51,11 @@ finish() {
 for rank in 0 1 2 3 4; do
     begin "kill$rank"
     kill -9 "$(pid_of $rank)"
-    finish any 10 'exited on signal 9\|Killed'
+    finish any 40 'exited on signal 9\|Killed'
 
     begin "hang$rank"
     kill -STOP "$(pid_of $rank)"
-    finish 71 $((2 * deadline + 10)) "rank $rank sent no heartbeat for"
+    finish 71 $((2 * deadline + 40)) "rank $rank sent no heartbeat for"
 done
 
 # A rank that hangs while the others have nothing left to do: the encoder is slow.
@@ -68,7 +68,7 @@ launcher=$!
 await grep -q '^line: ' err.txt
 sleep 2
 kill -STOP "$(pid_of 3)"
-finish 71 $((2 * deadline + 10)) 'rank 3 sent no heartbeat for'
+finish 71 $((2 * deadline + 40)) 'rank 3 sent no heartbeat for'
 
 # While a rank loads: the prompts of many clips take their time.
 seq -f '{"w": "word %.0f"}' 3000 >words.jsonl
@@ -83,31 +83,31 @@ for signal in USR1 KILL; do
     launcher=$!
     await grep -q 'prompts: 64' err.txt
     if [ $signal = KILL ]; then kill -KILL "$(pid_of 2)"; else kill -USR1 $launcher; fi
-    if [ $signal = KILL ]; then finish any 10 'signal 9\|Killed'; else finish 75 20 'render: stopped'; fi
+    if [ $signal = KILL ]; then finish any 40 'signal 9\|Killed'; else finish 75 40 'render: stopped'; fi
 done
 
 # A stop asked of the launcher, of any one rank.
 begin usr1
 kill -USR1 $launcher
-finish 75 10 'Give the same command again'
+finish 75 40 'Give the same command again'
 for rank in 0 2 4; do
     begin "stop$rank"
     kill -TERM "$(pid_of $rank)"
-    finish 75 10 'Give the same command again'
+    finish 75 40 'Give the same command again'
 done
 
 # Of a rank that has nothing to do; of one whose line has no clip left.
 roles='--ranks-per-line 4 --decode-ranks 0'
 begin stopidle
 kill -TERM "$(pid_of 4)"
-finish 75 10 'Give the same command again'
+finish 75 40 'Give the same command again'
 job brief.yaml brief 1s 'output: {dir: out}'
 roles='--ranks-per-line 2 --decode-ranks 1'
 begin stopover "$dir/brief.yaml" # one group: the same path of its card
 await test -e out/brief
 sleep 1
 kill -TERM "$(pid_of 2)"
-finish 75 10 'Give the same command again'
+finish 75 40 'Give the same command again'
 [ -e out/brief/clip.json ] || wrong "stopover: the clip that was finished is gone"
 roles='--ranks-per-line 3 --decode-ranks 2'
 for left in out/.attempts/usr1* out/.attempts/stop*; do
@@ -121,12 +121,12 @@ pids=$(running | grep -vx "$launcher")
 kill -STOP $pids && sleep $((2 * deadline + 2)) && kill -CONT $pids
 sleep 2
 kill -USR1 $launcher
-finish 75 10 'Give the same command again'
+finish 75 40 'Give the same command again'
 
 # A disk that is full: the decode rank's own error, said once, with its code.
 begin full
 prlimit --fsize=8192 --pid "$(pid_of 4)" || wrong "prlimit"
-finish 1 20 'File too large'
+finish 1 40 'File too large'
 [ "$(grep -c 'rollmill: .*File too large' err.txt)" -eq 1 ] || wrong "full: said more than once: $(cat err.txt)"
 
 # A file that one role cannot read, that two cannot, that one rank alone has not got: the
