@@ -1,7 +1,7 @@
 # Fuzzing: the library once more, by clang, with coverage and sanitizers. In make check each reader
 # has a quarter of a minute, enough for the corpus and what lies nearest to it, always from the
 # same seed; make fuzz looks further, from a seed of its own, as long as FUZZ_SECONDS says.
-FUZZ_SECONDS ?= $(if $(filter fuzz,$(MAKECMDGOALS)),60,15)
+FUZZ_SECONDS ?= $(if $(filter fuzz,$(MAKECMDGOALS)),60,10)
 FUZZ      := fuzz_safetensors.c fuzz_torch.c fuzz_gguf.c fuzz_adapter.c fuzz_shards.c fuzz_latents.c fuzz_tokenizer.c fuzz_job.c fuzz_spec.c \
              fuzz_snapshot.c
 F         := build/fuzz
