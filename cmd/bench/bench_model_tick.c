@@ -114,7 +114,7 @@ static status open_ticks(struct ticks *t, const struct bench_model_config *c, in
     TRY(schedule_make(&t->schedule, steps, COUNT_OF(steps), true, 5));
     TRY(open_model(t));
     TRY(open_line(t, ranks));
-    t->clip.end = filled + BENCH_ROW_RUNS + t->policy.levels;
+    t->clip.blocks = filled + BENCH_ROW_RUNS + t->policy.levels;
     line_begin_list(t->line, &t->clip, 1, &t->io);
     for (int i = 0; i < filled; i++) TRY(line_tick(t->line, &more));
     return ST_OK;

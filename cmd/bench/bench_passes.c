@@ -44,8 +44,9 @@ static int64_t steady_block(const struct kv_policy *p)
 /* A long clip, then short ones whose block 0 stands alone. */
 static void list_clips(struct timeline_entry clip[1 + BENCH_RUNS], const struct kv_policy *p)
 {
-    for (int i = 0; i <= BENCH_RUNS; i++) clip[i] = (struct timeline_entry){ .clip = i, .end = 2 };
-    clip[0].end = steady_block(p) + BENCH_RUNS + p->levels;
+    for (int i = 0; i <= BENCH_RUNS; i++)
+        clip[i] = (struct timeline_entry){ .clip = i, .blocks = 2 };
+    clip[0].blocks = steady_block(p) + BENCH_RUNS + p->levels;
 }
 
 static status time_ticks(struct line *line, const struct bench_subject *b, struct kern_ctx *ctx,

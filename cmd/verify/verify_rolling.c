@@ -254,7 +254,9 @@ static status run_line(struct clip *p, const struct dit *model, const struct sch
                                 .finished = keep_latents,
                                 .attends = keep_attended,
                                 .tap = keep_step };
-    struct timeline_entry const clip = { .end = p->blocks, .clean = p->given, .opening = p->given };
+    struct timeline_entry const clip = { .blocks = p->blocks,
+                                         .clean = p->given,
+                                         .opening = p->given };
 
     if (p->given && o->world->rank == 0)
         memcpy(p->latents, p->given_x0, (size_t)(p->given * p->block_count) * sizeof *p->latents);

@@ -333,7 +333,7 @@ static status take_entry(void *arg, int64_t i, struct timeline_entry *out)
     if (c->refusal != ST_OK) return drop_clip(l, c->number);
     bool const goes_on = c->resume && c->resumed >= c->given_blocks;
     *out = (struct timeline_entry){ .clip = c->number,
-                                    .end = c->spec.blocks,
+                                    .blocks = c->spec.blocks,
                                     .clean = goes_on ? c->resumed : c->given_blocks,
                                     .opening = c->given_blocks,
                                     .goes_on = goes_on && kv_policy_joint(&l->t->g.policy) };

@@ -11,7 +11,9 @@
 
 static status admit_clip(struct line *l, int clean, int blocks)
 {
-    struct timeline_entry const e = { .clip = l->timeline.entries, .end = blocks, .clean = clean };
+    struct timeline_entry const e = { .clip = l->timeline.entries,
+                                      .blocks = blocks,
+                                      .clean = clean };
     return timeline_admit(&l->timeline, 0, &e);
 }
 

@@ -101,9 +101,6 @@ static status admit_entry(struct line *l, int64_t i)
     if (l->listed >= 0) e = l->list[i];
     else TRY(l->io->entry(l->io->arg, i, &e));
     if (e.clip < 0) return ST_OK;
-    if (e.first > 0)
-        return fail(ST_ARG, "line: clip %d begins at block %lld; the blocks before are not there",
-                    e.clip, (long long)e.first);
     if (e.goes_on && !l->io->window)
         return fail(ST_ARG, "line: clip %d goes on; this line takes none that does", e.clip);
     if (e.clean && ((!l->c.given && !has_usual_past(l, &e)) || !l->io->given))

@@ -33,16 +33,10 @@ void timeline_free(struct timeline *t)
 /* ---- one entry -------------------------------------------------------------------------- */
 
 /* Blocks that pass all stages. */
-static int64_t rendered_blocks(const struct timeline_entry *e)
-{
-    return e->end - e->first - e->clean;
-}
+static int64_t rendered_blocks(const struct timeline_entry *e) { return e->blocks - e->clean; }
 
 /* Which of its rendered blocks is the clip's opening one, from 0; may be none of them. */
-static int64_t opening_of(const struct timeline_entry *e)
-{
-    return e->opening - e->first - e->clean;
-}
+static int64_t opening_of(const struct timeline_entry *e) { return e->opening - e->clean; }
 
 /* Levels of its rendered block i. */
 static int levels_of(const struct timeline *t, const struct timeline_entry *e, int64_t i)
@@ -117,17 +111,16 @@ static status check_entry(const struct timeline *t, int64_t tick, const struct t
     int64_t const begin = timeline_ticks(t) > tick ? timeline_ticks(t) : tick;
     int64_t ticks;
 
-    if (e->clip < 0 || e->first < 0 || e->clean < 0 || e->end <= e->first ||
-        e->clean >= e->end - e->first)
-        return fail(ST_ARG, "clip %d: blocks %lld to %lld, %lld of them given", e->clip,
-                    (long long)e->first, (long long)e->end - 1, (long long)e->clean);
+    if (e->clip < 0 || e->clean < 0 || e->clean >= e->blocks)
+        return fail(ST_ARG, "clip %d: %lld blocks, %lld of them given", e->clip,
+                    (long long)e->blocks, (long long)e->clean);
     if (e->goes_on && (t->stride != 1 || !e->clean))
         return fail(ST_ARG, "clip %d: goes on behind %lld blocks, %lld ticks a block", e->clip,
                     (long long)e->clean, (long long)t->stride);
-    if (__builtin_mul_overflow(e->end, t->stride + t->levels, &ticks) ||
+    if (__builtin_mul_overflow(e->blocks, t->stride + t->levels, &ticks) ||
         __builtin_add_overflow(ticks, begin + t->stride + t->levels, &ticks) ||
         ticks > (int64_t)1 << LIMIT_BITS)
-        return fail(ST_ARG, "clip %d: %lld blocks", e->clip, (long long)(e->end - e->first));
+        return fail(ST_ARG, "clip %d: %lld blocks", e->clip, (long long)e->blocks);
     return ST_OK;
 }
 
@@ -163,7 +156,7 @@ static void shorten_entry(const struct timeline *t, struct timeline_entry *e, in
 {
     int64_t const blocks = entered_blocks(t, e, tick);
 
-    e->end = e->first + blocks;
+    e->blocks = blocks;
     if (e->clean > blocks) e->clean = blocks;
 }
 
@@ -174,7 +167,7 @@ void timeline_cut(struct timeline *t, int64_t tick, int clip)
     for (int i = 0; i < t->entries; i++) {
         struct timeline_entry e = t->entry[i];
         if (e.clip == clip) shorten_entry(t, &e, tick);
-        if (e.end == e.first) continue;
+        if (e.blocks == 0) continue;
         t->entry[kept++] = e;
         if (e.start >= tick) place_entry(t, kept - 1, tick);
     }
@@ -240,13 +233,13 @@ struct place timeline_at(const struct timeline *t, int64_t tick, int stage)
     int64_t const clean = tick + t->levels - stage;
     const struct timeline_entry *e = find_begun(t, tick);
 
-    if (given) return (struct place){ given->clip, given->first + tick - given->start };
+    if (given) return (struct place){ given->clip, tick - given->start };
     if (!e || stage > t->levels || (e->goes_on && tick < window_tick(e))) return idle;
     while (e > t->entry && clean < clean_tick(t, e, 0)) e--;
     int64_t const i = block_cleaned(t, e, clean);
     if (i < 0 || t->levels - stage > levels_of(t, e, i)) return idle;
     if (stage == t->levels && i == rendered_blocks(e) - 1) return idle;
-    return (struct place){ e->clip, e->first + e->clean + i };
+    return (struct place){ e->clip, e->clean + i };
 }
 
 bool timeline_given(const struct timeline *t, int64_t tick) { return find_given(t, tick) != NULL; }

@@ -14,19 +14,19 @@
 #include "pipeline/cache/kv_policy.h"
 
 /*
- * One clip's way through the line. Blocks first .. first+clean-1 exist already (given, or
- * rendered before a stop): they pass the clean stage alone, one a tick, and leave their keys and
+ * One clip's way through the line. Its first `clean` blocks exist already (given, or rendered
+ * before a stop): they pass the clean stage alone, one a tick, and leave their keys and
  * values; the others pass all stages. A clip with such blocks enters when the one before it has
  * left the line, for there is one cache.
  */
 struct timeline_entry {
-    int clip;           /* what whoever admits calls it; >= 0, no other one's that is in the line */
-    int64_t first, end; /* blocks first .. end-1 of the clip */
-    int64_t clean;      /* so many of them pass the clean stage alone */
-    int64_t opening;    /* the clip's first block that is not given: it has the opening's levels */
-    bool goes_on;       /* joint, behind a checkpoint: in the tick of the last clean one the blocks
+    int clip;        /* what whoever admits calls it; >= 0, no other one's that is in the line */
+    int64_t blocks;  /* of the clip */
+    int64_t clean;   /* the first so many pass the clean stage alone */
+    int64_t opening; /* the clip's first block that is not given: it has the opening's levels */
+    bool goes_on;    /* joint, behind a checkpoint: in the tick of the last clean one the blocks
                            behind it stand at all levels, as they did when it was made */
-    int64_t start;      /* tick at which the first one enters; timeline_admit sets it */
+    int64_t start;   /* tick at which the first one enters; timeline_admit sets it */
 };
 
 struct timeline {

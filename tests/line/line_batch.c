@@ -235,7 +235,7 @@ static void few_calls(void **state)
 
     (void)state;
     timeline_open(&t, rolling, levels, levels);
-    ok(timeline_admit(&t, 0, &(struct timeline_entry){ .end = q.blocks[0] }));
+    ok(timeline_admit(&t, 0, &(struct timeline_entry){ .blocks = q.blocks[0] }));
     for (int64_t tick = 0; tick < timeline_ticks(&t); tick++) {
         int noise = 0;
         for (int s = 0; s < levels; s++) noise += timeline_at(&t, tick, s).clip >= 0;

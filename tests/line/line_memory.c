@@ -104,7 +104,7 @@ static status count_block(void *arg, int clip, int64_t block, const float *x0)
 
 static status render_long(const struct kv_policy *p)
 {
-    struct timeline_entry const clip = { .end = blocks };
+    struct timeline_entry const clip = { .blocks = blocks };
     struct line_io const io = { .noise = make_noise,
                                 .context_id = same_context,
                                 .context = copy_context,

@@ -88,9 +88,9 @@ static status finished(void *arg, int clip, int64_t block, const float *x0)
 /* Between the barriers every rank only renders. */
 static status render(struct random_case *w, struct line *line, struct comm *comm)
 {
-    static const struct timeline_entry clips[CLIPS] = { { .clip = 0, .end = 2 },
-                                                        { .clip = 1, .end = 7 },
-                                                        { .clip = 2, .end = 1 } };
+    static const struct timeline_entry clips[CLIPS] = { { .clip = 0, .blocks = 2 },
+                                                        { .clip = 1, .blocks = 7 },
+                                                        { .clip = 2, .blocks = 1 } };
     struct line_io const io = {
         .arg = w, .noise = noise, .context_id = context_id, .context = context, .finished = finished
     };

@@ -136,7 +136,7 @@ void clip_fixture_give(struct clip_fixture *s, int clip, int blocks, const struc
 static struct timeline_entry entry_of(const struct clip_fixture *s, int clip)
 {
     return (struct timeline_entry){ .clip = clip,
-                                    .end = s->blocks[clip],
+                                    .blocks = s->blocks[clip],
                                     .clean = s->given[clip],
                                     .goes_on = s->goes_on && s->given[clip] };
 }

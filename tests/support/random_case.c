@@ -48,7 +48,7 @@ status expected_check(struct expected *w, const struct clip_fixture *s)
         int const clip = t.entry[i].clip;
         struct clip_fixture *want = NULL;
         if (!s->done[clip]) continue;
-        st = render_alone(w, s, clip, t.entry[i].end, &want);
+        st = render_alone(w, s, clip, t.entry[i].blocks, &want);
         if (st == ST_OK) st = clip_fixture_same(s, clip, want, 0, s->done[clip]);
     }
     timeline_free(&t);

@@ -55,7 +55,7 @@ static void play_events(struct timeline *t, const struct kv_policy *p, const str
             ok(timeline_admit(
                 t, e[i].tick,
                 &(struct timeline_entry){ .clip = e[i].clip,
-                                          .end = e[i].blocks,
+                                          .blocks = e[i].blocks,
                                           .clean = e[i].clean < 0 ? -e[i].clean : e[i].clean,
                                           .goes_on = e[i].clean < 0 }));
 }
@@ -119,23 +119,23 @@ static void blocks_of_other_levels(void **state)
     } cases[] = {
         { 1,
           3,
-          { { .end = 3 }, { .clip = 1, .end = 2 } },
+          { { .blocks = 3 }, { .clip = 1, .blocks = 2 } },
           2,
           "a0......\n..a0....\n....a0..\n......a0\n....a1..\n......a1\n....a2..\n"
           "........\nb0......\n..b0....\n....b0..\n......b0\n....b1..\n" },
-        { 3, 1, { { .end = 2 } }, 1, "....a0..\n......a0\na1......\n..a1....\n....a1..\n" },
+        { 3, 1, { { .blocks = 2 } }, 1, "....a0..\n......a0\na1......\n..a1....\n....a1..\n" },
         { 1,
           2,
-          { { .end = 4, .clean = 2, .opening = 2 } },
+          { { .blocks = 4, .clean = 2, .opening = 2 } },
           1,
           "....a0\n....a1\na2....\n..a2..\n....a2\n..a3..\n" },
-        /* resumed behind its opening block; and behind the one that was given */
-        { 1, 2, { { .end = 3, .clean = 1 } }, 1, "....a0\n..a1..\n....a1\n..a2..\n" },
+        /* resumed behind its opening block; and behind one that was given and that one */
+        { 1, 2, { { .blocks = 3, .clean = 1 } }, 1, "....a0\n..a1..\n....a1\n..a2..\n" },
         { 2,
           1,
-          { { .first = 1, .end = 4, .clean = 1, .opening = 1 } },
+          { { .blocks = 4, .clean = 2, .opening = 1 } },
           1,
-          "....a1\na2....\n..a2..\n....a2\na3....\n..a3..\n" },
+          "....a0\n....a1\na2....\n..a2..\n....a2\na3....\n..a3..\n" },
     };
 
     (void)state;
@@ -229,13 +229,13 @@ static void bad_entries(void **state)
         struct timeline_entry entry;
         const char *message;
     } cases[] = {
-        { { .clip = 1 }, "clip 1: blocks 0 to -1, 0 of them given" },
-        { { .end = 2, .clean = 2 }, "clip 0: blocks 0 to 1, 2 of them given" },
-        { { .first = 3, .end = 2 }, "clip 0: blocks 3 to 1, 0 of them given" },
-        { { .end = 2, .clean = 1, .goes_on = true },
+        { { .clip = 1 }, "clip 1: 0 blocks, 0 of them given" },
+        { { .blocks = 2, .clean = 2 }, "clip 0: 2 blocks, 2 of them given" },
+        { { .blocks = 2, .clean = -1 }, "clip 0: 2 blocks, -1 of them given" },
+        { { .blocks = 2, .clean = 1, .goes_on = true },
           "clip 0: goes on behind 1 blocks, 5 ticks a block" },
-        { { .end = INT64_MAX }, "clip 0: 9223372036854775807 blocks" },
-        { { .end = INT64_MAX / 8 }, "clip 0: 1152921504606846975 blocks" },
+        { { .blocks = INT64_MAX }, "clip 0: 9223372036854775807 blocks" },
+        { { .blocks = INT64_MAX / 8 }, "clip 0: 1152921504606846975 blocks" },
     };
     struct timeline t;
 
@@ -269,7 +269,7 @@ static void occupancy(void **state)
     (void)state;
     timeline_open(&t, &rolling, rolling.levels, rolling.levels);
     for (int i = 0; i < 20; i++)
-        ok(timeline_admit(&t, 0, &(struct timeline_entry){ .clip = i, .end = 10 + i }));
+        ok(timeline_admit(&t, 0, &(struct timeline_entry){ .clip = i, .blocks = 10 + i }));
     assert_int_equal(timeline_ticks(&t), 390 + 4);
     for (int64_t tick = 0; tick < 394; tick++) busy += busy_stages(&t, tick);
     assert_int_equal(busy, 390 * 6 - 20);
@@ -285,7 +285,7 @@ static void occupancy_just_in_time(void **state)
     (void)state;
     timeline_open(&t, &rolling, rolling.levels, rolling.levels);
     for (int tick = 0; tick < 404; tick++) {
-        struct timeline_entry const clip = { .clip = tick / 20, .end = 20 };
+        struct timeline_entry const clip = { .clip = tick / 20, .blocks = 20 };
         if (tick % 20 == 0 && tick < 400) ok(timeline_admit(&t, tick, &clip));
         timeline_forget(&t, tick);
         assert_true(t.entries <= 2);
@@ -415,13 +415,13 @@ static void draw_events(struct moved_line *m, struct timeline *t, int64_t tick, 
                         uint64_t *rng)
 {
     while (*clips < CLIPS && rng_below(rng, 12) == 0) {
-        struct timeline_entry e = { .clip = *clips, .end = 1 + rng_below(rng, 9) };
-        if (e.end > 1 && rng_below(rng, 3) == 0) e.clean = 1 + rng_below(rng, (int)e.end - 1);
+        struct timeline_entry e = { .clip = *clips, .blocks = 1 + rng_below(rng, 9) };
+        if (e.blocks > 1 && rng_below(rng, 3) == 0) e.clean = 1 + rng_below(rng, (int)e.blocks - 1);
         e.opening = e.clean;
         e.goes_on = m->joint && e.clean && rng_below(rng, 2);
         ok(timeline_admit(t, tick, &e));
-        m->end[e.clip] = e.end;
-        m->queue[m->queued++] = (struct queued_clip){ e.clip, 0, e.end, e.clean, e.goes_on };
+        m->end[e.clip] = e.blocks;
+        m->queue[m->queued++] = (struct queued_clip){ e.clip, 0, e.blocks, e.clean, e.goes_on };
         ++*clips;
     }
     if (*clips && rng_below(rng, 25) == 0) {
