@@ -7,7 +7,8 @@
  * keys and values lie nor which rank holds them (line.h).
  *
  * A policy is a file policy_NAME.c with one row of struct kv_policy_ops, and a line in
- * KV_POLICIES; nothing outside asks which one it is. What else a policy may have:
+ * KV_POLICIES, where what others ask of it stands beside its name. Nothing outside asks which one
+ * it is, but whether it is the window's own (KV_USUAL). What else a policy may have:
  *
  *   bank      the clip's first blocks, kept for ever (the sink, or what is replayed)
  *   kept      rows of its own in the cache, per layer, that are no frame's: averages, or single
