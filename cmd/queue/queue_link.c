@@ -49,13 +49,13 @@ static void note_away(struct queue_link *l)
     bool const idle = !l->held;
     pthread_mutex_unlock(&l->lock);
     if (idle && now - l->away_since > l->c.patience_s)
-        end_early(l, ST_CANCELED, "the queue was away for too long");
+        end_early(l, ST_CANCELED, "the queue was unreachable for too long");
 }
 
 static void note_back(struct queue_link *l)
 {
     if (l->away_since)
-        log_info("queue: it answers again, after %.0f s", clock_seconds() - l->away_since);
+        log_info("queue: reachable again, after %.0f s", clock_seconds() - l->away_since);
     l->away_since = 0;
     l->pause = 0;
 }
@@ -97,7 +97,7 @@ static void take_marks(struct queue_link *l)
 
 static enum queue_answer rejoin_queue(struct queue_link *l)
 {
-    log_warn("queue: %s; joining anew", queue_error(l->q));
+    log_warn("queue: %s; joining again", queue_error(l->q));
     if (queue_link_identify(l) != ST_OK) {
         error_clear();
         return QUEUE_DOWN;
@@ -366,7 +366,7 @@ static void leave_with_reports(struct queue_link *l)
             nanosleep(&t, NULL);
         }
     }
-    if (a != QUEUE_OK) log_warn("queue: left without a word: %s", queue_error(l->q));
+    if (a != QUEUE_OK) log_warn("queue: left without deregistering: %s", queue_error(l->q));
 }
 
 /* Nothing is in work, or nothing of it is waited for any more: what is held goes back, and the

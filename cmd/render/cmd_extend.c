@@ -81,7 +81,7 @@ static status read_finished(struct extension *x)
     TRY(finished_clip_read(&there, x->from, FINISHED_RECORD));
     if (!has)
         return fail(ST_FORMAT,
-                    "%s: cannot be extended: what that takes was not kept; allowed: a clip whose "
+                    "%s: cannot be extended: what that needs was not kept; allowed: a clip whose "
                     "job says output.extendable: true, with two blocks that are made, in a rolling "
                     "window as many as the model has levels",
                     x->from);

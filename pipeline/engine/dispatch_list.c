@@ -141,7 +141,7 @@ void dispatch_list_take_report(struct dispatch_list *l, int line, const struct c
     }
     signal_news(l);
     pthread_mutex_unlock(&l->lock);
-    if (late) log_warn("a clip that was given up for its run.timeouts has been made after all");
+    if (late) log_warn("a clip that exceeded its run.timeouts has finished after all");
 }
 
 /* Its first block stands at stage 0, or has stood there. Of a clip that goes on the clean passes

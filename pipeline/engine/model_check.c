@@ -68,7 +68,7 @@ static status check_encoder(struct parts *p)
     p->text_dim = umt5_shape(u)->dim;
     p->vocab = umt5_shape(u)->vocab;
     if (p->shaped && p->text_dim != p->line.shape.text_dim)
-        st = fail(ST_FORMAT, "%s: vectors of %lld, %s wants %d", p->m->encoder,
+        st = fail(ST_FORMAT, "%s: embeddings have %lld columns, %s expects %d", p->m->encoder,
                   (long long)p->text_dim, p->m->config, p->line.shape.text_dim);
 out:
     umt5_close(&u);

@@ -233,7 +233,7 @@ static void bad_entries(void **state)
         { { .end = 2, .clean = 2 }, "clip 0: blocks 0 to 1, 2 of them given" },
         { { .first = 3, .end = 2 }, "clip 0: blocks 3 to 1, 0 of them given" },
         { { .end = 2, .clean = 1, .goes_on = true },
-          "clip 0: goes on behind 1 blocks, 5 ticks a block" },
+          "clip 0: resumes after 1 blocks, 5 ticks a block" },
         { { .end = INT64_MAX }, "clip 0: 9223372036854775807 blocks" },
         { { .end = INT64_MAX / 8 }, "clip 0: 1152921504606846975 blocks" },
     };
