@@ -6,7 +6,7 @@
 enum { ROOM = ERROR_MESSAGE - 64 }; /* the rest is for how many there was no room for */
 
 /* Does this message stand there, as lines of its own? */
-static bool is_told(const struct strbuf *t, const char *msg)
+static bool is_reported(const struct strbuf *t, const char *msg)
 {
     size_t const n = strlen(msg);
 
@@ -20,7 +20,7 @@ bool error_list_add(struct error_list *l, status st)
     const char *const msg = error_last()->msg;
 
     if (st != ST_FORMAT) return false;
-    if (is_told(&l->text, msg)) return true;
+    if (is_reported(&l->text, msg)) return true;
     if (l->count && l->text.len + strlen(msg) > ROOM) {
         l->left++;
         return true;

@@ -1,4 +1,4 @@
-/* error_list.h - all that is wrong with something, told at once. */
+/* error_list.h - all that is wrong with something, reported at once. */
 #ifndef ERROR_LIST_H
 #define ERROR_LIST_H
 
@@ -7,7 +7,7 @@
 /* Zero-initialise; error_list_end or error_list_free when done. */
 struct error_list {
     struct strbuf text; /* one message below another */
-    int count, left;    /* told; found, and there was no room */
+    int count, left;    /* reported; found, and there was no room */
 };
 
 /* The last failure becomes an entry, once for each message. False: it is none of the input's

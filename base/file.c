@@ -146,7 +146,7 @@ status fd_write(int fd, const char *path, const void *data, size_t len)
         ssize_t const n = write(fd, at, len);
         if (n < 0 && errno == EINTR) continue;
         if (n <= 0)
-            return fail(ST_IO, "%s: %s", path, n < 0 ? strerror(errno) : "the disk takes nothing");
+            return fail(ST_IO, "%s: %s", path, n < 0 ? strerror(errno) : "nothing was written");
         at += n;
         len -= (size_t)n;
     }

@@ -105,7 +105,7 @@ static status open_entries(struct entries *all, const char *cache)
     if (!path_exists(cache)) return ST_OK;
     bool const read = file_read(cache, CACHE_MOST, &text, &len) == ST_OK;
     if (!read || !parse_entries(all, text, len)) {
-        log_warn("%s: %s; files are hashed anew", cache, read ? "damaged" : error_last()->msg);
+        log_warn("%s: %s; files are hashed again", cache, read ? "damaged" : error_last()->msg);
         all->count = 0;
     }
     error_clear();

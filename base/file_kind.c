@@ -1,4 +1,4 @@
-/* file_kind.c - what stands where a model's file was meant, told from its first bytes. */
+/* file_kind.c - what stands where a model's file was meant, by its first bytes. */
 #define _GNU_SOURCE /* memmem */
 #include "base/file_kind.h"
 
@@ -38,7 +38,7 @@ static bool has_text(const char *at, const char *end, const char *text)
 }
 
 /* Pages of a hub that wants a login begin with blanks, a byte order mark, or neither. */
-static const char *tell_text(const char *at, const char *end)
+static const char *classify_text(const char *at, const char *end)
 {
     if (begins_as(at, end, "\xef\xbb\xbf")) at += 3;
     while (at < end && strchr(" \t\r\n", *at)) at++;
@@ -58,6 +58,6 @@ const char *file_kind(const void *data, size_t size)
     if (!size) return "an empty file";
     for (int i = 0; i < COUNT_OF(forms); i++)
         if (size >= forms[i].len && !memcmp(at, forms[i].magic, forms[i].len)) return forms[i].what;
-    if (!memchr(at, '\0', seen)) return tell_text(at, at + seen);
+    if (!memchr(at, '\0', seen)) return classify_text(at, at + seen);
     return size > 8 && at[8] == '{' ? FILE_KIND_SAFETENSORS : NULL;
 }

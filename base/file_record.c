@@ -72,7 +72,7 @@ static status write_at(const struct file_record *r, int fd, int64_t pos, const v
         if (n < 0 && errno == EINTR) continue;
         if (n <= 0)
             return fail(ST_IO, "%s: writing at byte %lld: %s", r->path, (long long)pos,
-                        n < 0 ? strerror(errno) : "the disk takes nothing");
+                        n < 0 ? strerror(errno) : "nothing was written");
         at += n;
         pos += n;
         len -= (size_t)n;

@@ -165,12 +165,12 @@ status journal_read(struct journal_reader *r, size_t most, bool *more)
 
     *more = left > 0;
     if (!*more) return ST_OK;
-    if (left < JOURNAL_HEAD) return fail_record(r, "is cut");
+    if (left < JOURNAL_HEAD) return fail_record(r, "is truncated");
     TRY(read_at(r, r->at, &w, sizeof w));
     TRY(read_at(r, r->at + (int64_t)sizeof w, hex, DIGEST_HEX - 1));
-    if (memcmp(w.magic, magic, sizeof magic) != 0) return fail_record(r, "is none");
-    if (w.bytes < 0 || w.bytes > left - JOURNAL_HEAD) return fail_record(r, "is cut");
-    if ((uint64_t)w.bytes > most) return fail_record(r, "is longer than any that is made");
+    if (memcmp(w.magic, magic, sizeof magic) != 0) return fail_record(r, "does not begin as one");
+    if (w.bytes < 0 || w.bytes > left - JOURNAL_HEAD) return fail_record(r, "is truncated");
+    if ((uint64_t)w.bytes > most) return fail_record(r, "is longer than any record can be");
     TRY(grow_record(r, (size_t)w.bytes + 1));
     TRY(read_at(r, r->at + JOURNAL_HEAD, r->bytes, (size_t)w.bytes));
     TRY(sum_record(sum, &w, r->bytes));

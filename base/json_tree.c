@@ -284,7 +284,7 @@ status json_tree_read(struct json_node **out, const char *text, size_t len, cons
     TRY_OUT(read_value(&r, r.node, 0));
     skip_blanks(&r);
     if (r.at < r.end) {
-        st = fail_json(&r, r.at, "something stands behind the value");
+        st = fail_json(&r, r.at, "unexpected text after the value");
         goto out;
     }
     *out = r.node;

@@ -19,15 +19,12 @@ static const char *const sinks[] = { [KV_SINK_USUAL] = "usual",
 #undef SINK
 };
 
-static const char *const rules[KV_RULES] = { [KV_USUAL] = "usual",
-#define POLICY(NAME, file, name, rolling) [KV_##NAME] = (name),
-                                             KV_POLICIES(POLICY)
-#undef POLICY
-};
-
-static const bool rolls[KV_RULES] = { [KV_USUAL] = true,
-#define POLICY(NAME, file, name, rolling) [KV_##NAME] = (rolling),
-                                      KV_POLICIES(POLICY)
+static const struct {
+    const char *name;
+    bool rolls, chooses, profile;
+} rules[KV_RULES] = { [KV_USUAL] = { "usual", true, false, false },
+#define POLICY(NAME, file, ...) [KV_##NAME] = { __VA_ARGS__ },
+                      KV_POLICIES(POLICY)
 #undef POLICY
 };
 
@@ -84,21 +81,19 @@ static const struct kv_key_bounds bounds[] = {
 
 const char *kv_window_name(enum window_kind k) { return kinds[k].name; }
 const char *kv_sink_name(enum kv_sink s) { return sinks[s]; }
-const char *kv_rule_name(enum kv_rule r) { return rules[r]; }
+const char *kv_rule_name(enum kv_rule r) { return rules[r].name; }
 const char *kv_key_name(enum kv_key k) { return keys[k]; }
 bool kv_window_is_joint(enum window_kind k) { return kinds[k].joint; }
 
-bool kv_rule_fits(enum kv_rule r, enum window_kind k) { return rolls[r] || !kinds[k].joint; }
+bool kv_rule_fits(enum kv_rule r, enum window_kind k) { return rules[r].rolls || !kinds[k].joint; }
 
-bool kv_rule_chooses(enum kv_rule r)
-{
-    return r == KV_DEEP_FORCING || r == KV_RELAX_FORCING || r == KV_ECHO_FORCING;
-}
+bool kv_rule_chooses(enum kv_rule r) { return rules[r].chooses; }
+bool kv_rule_has_profile(enum kv_rule r) { return rules[r].profile; }
 
 bool kv_rule_find(const char *name, enum kv_rule *out)
 {
     for (int i = 0; i < KV_RULES; i++)
-        if (!strcmp(rules[i], name)) {
+        if (!strcmp(rules[i].name, name)) {
             *out = (enum kv_rule)i;
             return true;
         }
@@ -120,8 +115,6 @@ bool kv_rule_is_plain(enum kv_rule r, const double key[KV_KEYS_COUNT])
     }
     return r == KV_USUAL;
 }
-
-bool kv_rule_has_profile(enum kv_rule r) { return r == KV_FORCING_KV; }
 
 bool kv_head_is_static(const struct kv_profile *p, int layer, int head)
 {

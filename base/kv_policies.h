@@ -23,23 +23,25 @@ enum window_kind {
         WINDOW_KINDS
 };
 
-/* POLICY(enumerator, its file, its name, whether it can be in a rolling window): what stands in
- * sight beside the window itself. The first is the window kind's own (policy_rolling.c,
- * policy_block.c) and has no name of its own in cards: it is what a card without `policy` has. */
+/* POLICY(enumerator, its file, its name, rolls, chooses, profile): what a pass attends to beside the
+ * window itself. Rolls: it can be in a rolling window; chooses: it keeps what passes over noise
+ * choose; profile: it has heads of two kinds, so a card must say which are static, as no other may.
+ * The first is the window kind's own (policy_rolling.c, policy_block.c) and has no name of its own
+ * in cards: it is what a card without `policy` has. */
 #define KV_POLICIES(POLICY)                                                                        \
-    POLICY(DEEP_SINK, deep_sink, "deep-sink", false)                                               \
-    POLICY(DEEP_FORCING, deep_forcing, "deep-forcing", false)                                      \
-    POLICY(EMA_SINK, ema_sink, "ema-sink", true)                                                   \
-    POLICY(ROLLING_SINK, rolling_sink, "rolling-sink", true)                                       \
-    POLICY(INFINITY_ROPE, infinity_rope, "infinity-rope", false)                                   \
-    POLICY(MEMROPE, memrope, "memrope", false)                                                     \
-    POLICY(RELAX_FORCING, relax_forcing, "relax-forcing", false)                                   \
-    POLICY(ECHO_FORCING, echo_forcing, "echo-forcing", false)                                      \
-    POLICY(FORCING_KV, forcing_kv, "forcing-kv", false)
+    POLICY(DEEP_SINK, deep_sink, "deep-sink", false, false, false)                                 \
+    POLICY(DEEP_FORCING, deep_forcing, "deep-forcing", false, true, false)                         \
+    POLICY(EMA_SINK, ema_sink, "ema-sink", true, false, false)                                     \
+    POLICY(ROLLING_SINK, rolling_sink, "rolling-sink", true, false, false)                         \
+    POLICY(INFINITY_ROPE, infinity_rope, "infinity-rope", false, false, false)                     \
+    POLICY(MEMROPE, memrope, "memrope", false, false, false)                                       \
+    POLICY(RELAX_FORCING, relax_forcing, "relax-forcing", false, true, false)                      \
+    POLICY(ECHO_FORCING, echo_forcing, "echo-forcing", false, true, false)                         \
+    POLICY(FORCING_KV, forcing_kv, "forcing-kv", false, false, true)
 
 enum kv_rule {
     KV_USUAL,
-#define POLICY(NAME, file, name, rolling) KV_##NAME,
+#define POLICY(NAME, ...) KV_##NAME,
     KV_POLICIES(POLICY)
 #undef POLICY
         KV_RULES
@@ -100,13 +102,13 @@ enum kv_sink {
 
 /* The names as choices (choice.h), in the enums' order: "rolling|block"; "fixed|moving", and with
  * "usual" before them. Constants. */
-#define KV_WINDOW_CHOICE(NAME, name, joint)         "|" #name
-#define KV_SINK_CHOICE(NAME, name)                  "|" #name
-#define KV_POLICY_CHOICE(NAME, file, name, rolling) "|" name
-#define KV_WINDOW_CHOICES                           (&(KV_WINDOWS(KV_WINDOW_CHOICE))[1])
-#define KV_SINK_CHOICES                             (&(KV_SINKS(KV_SINK_CHOICE))[1])
-#define KV_ALL_SINK_CHOICES                         ("usual" KV_SINKS(KV_SINK_CHOICE))
-#define KV_RULE_CHOICES                             ("usual" KV_POLICIES(KV_POLICY_CHOICE))
+#define KV_WINDOW_CHOICE(NAME, name, joint)     "|" #name
+#define KV_SINK_CHOICE(NAME, name)              "|" #name
+#define KV_POLICY_CHOICE(NAME, file, name, ...) "|" name
+#define KV_WINDOW_CHOICES                       (&(KV_WINDOWS(KV_WINDOW_CHOICE))[1])
+#define KV_SINK_CHOICES                         (&(KV_SINKS(KV_SINK_CHOICE))[1])
+#define KV_ALL_SINK_CHOICES                     ("usual" KV_SINKS(KV_SINK_CHOICE))
+#define KV_RULE_CHOICES                         ("usual" KV_POLICIES(KV_POLICY_CHOICE))
 
 #define KV_NAMED_RULE_CHOICES (&(KV_POLICIES(KV_POLICY_CHOICE))[1])
 

@@ -74,7 +74,7 @@ status process_mark(char mark[PROCESS_MARK])
 
     gethostname(m.host, sizeof m.host - 1);
     if (!read_machine(&m) || !read_facts(m.pid, &self))
-        return fail(ST_IO, "/proc does not say which process this is: %s", strerror(errno));
+        return fail(ST_IO, "/proc does not identify this process: %s", strerror(errno));
     snprintf(mark, PROCESS_MARK, "%s %s %ld %llu %s\n", m.boot, m.space, m.pid, self.start,
              m.host[0] ? m.host : "-");
     return ST_OK;

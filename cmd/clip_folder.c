@@ -68,11 +68,11 @@ static status look_at_clip(const char *at, const char *task, const struct clip_f
                     "name, or set output.on_exists: version",
                     at, task);
     *what = st == ST_OK ? FOLDER_DONE : FOLDER_DAMAGED;
-    if (st != ST_OK && !r->told)
+    if (st != ST_OK && !r->quiet)
         log_warn("%s: damaged, and is made again:\n%s", at, error_last()->msg);
     error_clear();
     *other_numerics = *r->numerics && strcmp(there.numerics_id, r->numerics) != 0;
-    if (*what == FOLDER_DONE && *other_numerics && !r->told)
+    if (*what == FOLDER_DONE && *other_numerics && !r->quiet)
         log_warn("%s: made with other numerics (%s, here %s); %s", at,
                  there.numerics_id[0] ? there.numerics_id : "not known", r->numerics,
                  r->same_numerics ? "one of these is wanted beside it"

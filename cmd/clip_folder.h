@@ -12,7 +12,7 @@ status clip_folder_open(struct job *job) MUST_USE;
 
 struct clip_folder_rules {
     int on_exists;        /* enum job_exists */
-    bool told;            /* a person knows what is there: nothing is said of it */
+    bool quiet;           /* a person knows what is there: nothing is logged of it */
     bool verify;          /* read every file of a finished clip, not its size alone */
     bool same_numerics;   /* a clip of other numerics is made again, as another version */
     const char *numerics; /* the id of what this render computes with; "": not known */
@@ -25,7 +25,7 @@ enum clip_folder_state {
 };
 
 /* Where the clip `task` goes that is to be OUT/NAME, `base`. *dir, malloc'ed: that place, or under
- * on_exists: version the first of base-v2, base-v3 ... that is free. What is damaged is told.
+ * on_exists: version the first of base-v2, base-v3 ... that is free. What is damaged is logged.
  * ST_FORMAT for something else at the place, and for anything under on_exists: error. */
 status clip_folder_find(const char *base, const char *task, const struct clip_folder_rules *r,
                         char **dir, enum clip_folder_state *what) MUST_USE;

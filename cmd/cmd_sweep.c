@@ -25,13 +25,13 @@ status cmd_sweep(int argc, char **argv)
     bool all = false, help;
     struct opt const table[] = {
         { "all", OPT_FLAG, &all,
-          .help = "also those to go on from, and those of other machines, which may still run" },
+          .help = "also resumable ones, and those of other machines, which may still run" },
     };
     struct opts const o = {
         .usage = "sweep OUT... [options]",
         .about =
             "Remove what killed renders have left in OUT/.attempts: render does it by itself when\n"
-            "it begins. An attempt stays whose process runs, or that a render goes on from,\n"
+            "it begins. An attempt stays whose process runs, or that a render resumes,\n"
             "and so does a finished clip.\n",
         .table = table,
         .count = COUNT_OF(table),

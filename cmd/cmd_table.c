@@ -19,7 +19,7 @@ const struct cmd cmd_table[] = {
     { "card", "write a model card for the files of a folder", cmd_card },
     { "sweep", "remove what killed renders have left in output folders", cmd_sweep },
     { "bench", "time operations, layers and whole parts of a model", cmd_bench },
-    { "doctor", "look at this machine: what stands in the way of a render", cmd_doctor },
+    { "doctor", "look at this machine: what would keep it from rendering", cmd_doctor },
 };
 const int cmd_table_count = COUNT_OF(cmd_table);
 

@@ -5,7 +5,7 @@
 const struct cmd cmd_table[] = {
     { "verify", "run golden cases and print how far the results are off", cmd_verify },
     { "bench", "time operations, layers and whole parts of a model", cmd_bench },
-    { "doctor", "look at this machine: what stands in the way", cmd_doctor },
+    { "doctor", "look at this machine: what would keep it from rendering", cmd_doctor },
 };
 const int cmd_table_count = COUNT_OF(cmd_table);
 

@@ -33,7 +33,7 @@ struct heartbeat {
     pthread_mutex_t lock; /* of what follows */
     bool closing;
     const struct track *track;
-    void (*heard)(void *arg, const struct comm_control *);
+    void (*received)(void *arg, const struct comm_control *);
     void *arg;
     status st; /* a rank fell silent */
     struct error error;
@@ -84,7 +84,7 @@ static void take_all_controls(struct heartbeat *h)
     while (comm_poll_control(h->world, &control, &from)) {
         if (control.kind == CONTROL_HEARTBEAT || control.kind == CONTROL_LAST_HEARTBEAT)
             take_heartbeat(h, &control);
-        else if (h->heard) h->heard(h->arg, &control);
+        else if (h->received) h->received(h->arg, &control);
     }
 }
 
@@ -181,12 +181,12 @@ void heartbeat_show(struct heartbeat *h, const struct track *t)
     pthread_mutex_unlock(&h->lock);
 }
 
-void heartbeat_listen(struct heartbeat *h, void (*heard)(void *arg, const struct comm_control *),
+void heartbeat_listen(struct heartbeat *h, void (*received)(void *arg, const struct comm_control *),
                       void *arg)
 {
     pthread_mutex_lock(&h->lock);
     take_all_controls(h);
-    h->heard = heard;
+    h->received = received;
     h->arg = arg;
     pthread_mutex_unlock(&h->lock);
 }

@@ -32,9 +32,9 @@ void heartbeat_close(struct heartbeat **h); /* NULL is fine; sets NULL */
 /* What the heartbeats say this rank is doing: the track, borrowed until it is dropped (NULL). */
 void heartbeat_show(struct heartbeat *h, const struct track *t);
 
-/* Control messages that are no heartbeats go to `heard`, on the heartbeat's thread, until it is
+/* Control messages that are no heartbeats go to `received`, on the heartbeat's thread, until it is
  * NULL: then all that had arrived have been handed over. */
-void heartbeat_listen(struct heartbeat *h, void (*heard)(void *arg, const struct comm_control *),
+void heartbeat_listen(struct heartbeat *h, void (*received)(void *arg, const struct comm_control *),
                       void *arg);
 
 /* ST_COMM, with its record, if this rank ended the world because another fell silent. */

@@ -31,7 +31,7 @@ struct conv_shape {
 };
 struct conv_shape conv_shape_of(const struct kern_conv3d *a);
 
-/* How qkv turns its queries, in place. */
+/* How qkv ropes its queries, in place. */
 struct kern_rope kern_qkv_rope(const struct kern_qkv *a);
 
 /* Where the bytes of a picture lie; of shapes that were checked. */

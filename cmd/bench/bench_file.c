@@ -41,7 +41,7 @@ static void fill_subjects(struct subject s[SUBJECTS], const struct workload *m,
     for (int i = 0; i < SUBJECTS; i++) s[i].name = names[i];
     snprintf(s[0].value, SUBJECT_TEXT, "dim %d, ffn %d, heads %d, layers %d, text %dx%d", d->dim,
              d->ffn_dim, d->heads, d->layers, d->text_len, d->text_dim);
-    snprintf(s[1].value, SUBJECT_TEXT, "%d levels %s, %d frames per block, %d in sight", p->levels,
+    snprintf(s[1].value, SUBJECT_TEXT, "%d levels %s, %d frames per block, %d attended", p->levels,
              kv_policy_joint(p) ? "rolling" : "one by one", p->frames_per_block,
              p->attention_frames);
     snprintf(s[2].value, SUBJECT_TEXT, "%dx%d", m->clip->width, m->clip->height);

@@ -184,7 +184,7 @@ static status parse_bench(struct bench_options *b, int *argc, char **argv, bool 
         { "model", OPT_TEXT, &b->model, .value = "DIR",
           .help = "time whole parts of this model too (make_model)" },
         { "for", OPT_TEXT, &b->job, .value = "JOB.yaml",
-          .help = "time what `plan --bench` wants to know of this job, and nothing else" },
+          .help = "time only what `plan --bench` needs for this job" },
         { "json", OPT_FLAG, &b->json, .help = "one JSON object per line" },
         { "on-demand", OPT_FLAG, &b->on_demand,
           .help = "time the cases named on stdin, as they come" },

@@ -19,7 +19,7 @@ status cmd_doctor(int argc, char **argv)
     struct opts const o = {
         .usage = "doctor [options]",
         .about =
-            "Look at this machine and say what stands in the way of a render, one line a finding.\n"
+            "Look at this machine and say what would keep it from rendering, one line a finding.\n"
             "Exit code 1 if one of them is FAIL.\n",
         .table = table,
         .count = COUNT_OF(table),

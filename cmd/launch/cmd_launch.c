@@ -65,7 +65,7 @@ static status parse_launch(struct launch *l, bool *submit, int *argc, char **arg
     struct opts const opts = {
         .usage = "launch slurm --nodes N [options] JOB.yaml... | --queue URL [-- OPTION...]",
         .about =
-            "Print a script for sbatch that runs worlds of N machines each. What stands behind -- is\n"
+            "Print a script for sbatch that runs worlds of N machines each. What follows -- is\n"
             "for `render` and `work`. A world that is stopped, or out of time, is put back.\n",
         .table = table,
         .count = COUNT_OF(table),

@@ -152,8 +152,8 @@ static status check_discard(struct queue *q, const struct selected *s, int64_t i
 
     TRY(queue_place_check(q, queue_clips(q, s->job, index, 1, look_for_folder, &f)));
     if (!f.stands) return ST_OK;
-    return fail(ST_ARG, "%s/%lld: %s stands; move it away or remove it first", s->uid,
-                (long long)index, f.folder);
+    return fail(ST_ARG, "%s/%lld: %s exists; move or remove it first", s->uid, (long long)index,
+                f.folder);
 }
 
 static status order_clips(struct queue *q, const struct verb_row *row, const struct selected *s,
@@ -178,7 +178,7 @@ static status order_selected(struct queue *q, const struct verb_row *row, const 
         return fail(ST_ARG, "%s is for clips, such as %s/0", row->name, s->uid);
     if (s->first >= 0) TRY(order_clips(q, row, s, &changed));
     else TRY(order_one(q, row->job, s->job, arg, &changed));
-    printf("%s: %s%s\n", s->uid, row->name, changed ? "" : ": nothing that this applies to");
+    printf("%s: %s%s\n", s->uid, row->name, changed ? "" : ": nothing to do");
     return ST_OK;
 }
 
@@ -278,8 +278,8 @@ static status clean_folders(struct queue_command *c)
     if (st == ST_OK) st = queue_clean(q, &found, &folders);
     queue_close(&q);
     if (st == ST_OK)
-        printf("%d output folders: %d attempts of killed worlds removed; %d are at work, %d can be "
-               "gone on from, %d nothing is known of\n",
+        printf("%d output folders: %d attempts of killed worlds removed; left: %d running, "
+               "%d resumable, %d unknown\n",
                folders, found.removed, found.alive, found.resumable, found.unknown);
     return st;
 }
@@ -292,13 +292,13 @@ enum { MANY = 1 << 20 };
 #define CLIPS .of_clip = true
 
 static const struct verb_row verb_rows[] = {
-    { "make", "make a queue, where there is none", "", make_queue, .most = 0 },
+    { "make", "create a queue, if there is none", "", make_queue, .most = 0 },
     { "upgrade", "bring an older queue to this program's version", "", upgrade_queue, .most = 0 },
     { "status", "jobs and worlds; of jobs, their clips", "[JOB...]", show_status, .most = MANY },
     { "log", "what happened; of clips, their attempts", "[JOB...]", show_log, .most = MANY },
-    { "hold", "begin no clip of it", "JOB...", give_order, JOBS, .job = QUEUE_DO_HOLD },
-    { "release", "go on with it", "JOB...", give_order, JOBS, .job = QUEUE_DO_RELEASE },
-    { "cancel", "stop what runs of it, and begin no more", "JOB[/CLIP]...", give_order, JOBS, CLIPS,
+    { "hold", "start no more of its clips", "JOB...", give_order, JOBS, .job = QUEUE_DO_HOLD },
+    { "release", "resume it", "JOB...", give_order, JOBS, .job = QUEUE_DO_RELEASE },
+    { "cancel", "stop its running clips, start no more", "JOB[/CLIP]...", give_order, JOBS, CLIPS,
       .job = QUEUE_DO_CANCEL, .clip = QUEUE_DO_CANCEL_CLIP },
     { "retry", "try what failed or was canceled again", "JOB[/CLIP]...", give_order, JOBS, CLIPS,
       .job = QUEUE_DO_RETRY, .clip = QUEUE_DO_RETRY_CLIP },
@@ -328,7 +328,7 @@ static char *write_about(void)
 
 static status find_verb(struct queue_command *c, int argc, char **argv)
 {
-    if (argc < 2) return fail(ST_ARG, "queue needs a word that says what to do; see --help");
+    if (argc < 2) return fail(ST_ARG, "queue needs a command; see --help");
     for (int i = 0; i < COUNT_OF(verb_rows); i++)
         if (!strcmp(argv[1], verb_rows[i].name)) c->row = &verb_rows[i];
     if (!c->row) return fail(ST_ARG, "queue %s: no such word; see queue --help", argv[1]);

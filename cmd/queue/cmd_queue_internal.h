@@ -219,7 +219,7 @@ int held_count(const struct queue_link *l, enum held_state state);
 void held_end(struct queue_link *l, struct held_clip *h, enum queue_end how, const char *why);
 void held_remove(struct queue_link *l, struct held_clip *h); /* frees it */
 
-/* The folder stands: is it this clip's? Then how it ended and why, without rendering it. */
+/* The folder exists: is it this clip's? Then how it ended and why, without rendering it. */
 bool held_check_folder(const struct queue_clip *c, enum queue_end *how, const char **why);
 
 /* ---- queue_link_world.c: who this world is ---- */

@@ -105,7 +105,7 @@ static status parse_work(struct work_options *o, int *argc, char **argv, bool *h
         { "lease", OPT_INT, &o->lease, .value = "S",
           .help = "a world that is silent so long is taken for dead", .min = 1, .max = 86400 },
         { "queue-patience", OPT_INT, &o->patience, .value = "S",
-          .help = "how long an idle world waits for a database that is away", .min = 1,
+          .help = "how long an idle world waits for an unreachable database", .min = 1,
           .max = 864000 },
         RENDER_OPTIONS(o->render),
     };

@@ -47,6 +47,6 @@ bool held_check_folder(const struct queue_clip *c, enum queue_end *how, const ch
     if (!path_exists(c->folder)) return false;
     bool const same = clip_folder_is_task(c->folder, c->task);
     *how = same ? QUEUE_END_DONE : QUEUE_END_SPEC;
-    *why = same ? "its folder stands" : "its folder holds something else";
+    *why = same ? "its folder exists already" : "its folder holds something else";
     return true;
 }

@@ -4,7 +4,7 @@
  * A turn: tell what has ended, beat when it is due, claim when fewer clips wait here than wanted,
  * sleep until somebody wakes it. A call that is not answered is made again in a later turn, with
  * pauses that double up to half a minute. A world that lost its lease joins anew; what it held is
- * withdrawn from the engine, and what is finished all the same is told all the same.
+ * withdrawn from the engine, and what is finished all the same is reported all the same.
  */
 #include "base/clock.h"
 #include "base/log.h"
@@ -49,13 +49,13 @@ static void note_away(struct queue_link *l)
     bool const idle = !l->held;
     pthread_mutex_unlock(&l->lock);
     if (idle && now - l->away_since > l->c.patience_s)
-        end_early(l, ST_CANCELED, "the queue was away for too long");
+        end_early(l, ST_CANCELED, "the queue was unreachable for too long");
 }
 
 static void note_back(struct queue_link *l)
 {
     if (l->away_since)
-        log_info("queue: it answers again, after %.0f s", clock_seconds() - l->away_since);
+        log_info("queue: reachable again, after %.0f s", clock_seconds() - l->away_since);
     l->away_since = 0;
     l->pause = 0;
 }
@@ -97,7 +97,7 @@ static void take_marks(struct queue_link *l)
 
 static enum queue_answer rejoin_queue(struct queue_link *l)
 {
-    log_warn("queue: %s; joining anew", queue_error(l->q));
+    log_warn("queue: %s; joining again", queue_error(l->q));
     if (queue_link_identify(l) != ST_OK) {
         error_clear();
         return QUEUE_DOWN;
@@ -140,7 +140,7 @@ static struct held_clip *find_ended(struct queue_link *l)
 }
 
 /* Only this thread takes ended clips off the list. */
-static bool tell_ends(struct queue_link *l)
+static bool report_ends(struct queue_link *l)
 {
     struct held_clip *h;
 
@@ -352,21 +352,21 @@ static void give_up_ready(struct queue_link *l)
     pthread_mutex_unlock(&l->lock);
 }
 
-/* What has ended is told if the queue answers in time; folders that stand are found by others. */
-static void say_goodbye(struct queue_link *l)
+/* What has ended is reported if the queue answers in time; folders that stand are found by others. */
+static void leave_with_reports(struct queue_link *l)
 {
     double const end = clock_seconds() + last_words_s;
     enum queue_answer a = QUEUE_DOWN;
 
     give_up_ready(l);
     while (a == QUEUE_DOWN && clock_seconds() < end) {
-        if (tell_ends(l)) a = queue_leave(l->q);
+        if (report_ends(l)) a = queue_leave(l->q);
         if (a == QUEUE_DOWN) {
             struct timespec const t = { 0, 500000000 };
             nanosleep(&t, NULL);
         }
     }
-    if (a != QUEUE_OK) log_warn("queue: left without a word: %s", queue_error(l->q));
+    if (a != QUEUE_OK) log_warn("queue: left without deregistering: %s", queue_error(l->q));
 }
 
 /* Nothing is in work, or nothing of it is waited for any more: what is held goes back, and the
@@ -374,7 +374,7 @@ static void say_goodbye(struct queue_link *l)
 static void end_process(struct queue_link *l, const char *when)
 {
     log_info("work: stopped %s; its clips are handed back", when);
-    say_goodbye(l);
+    leave_with_reports(l);
     _exit(l->c.stopped_code);
 }
 
@@ -388,7 +388,7 @@ static void take_turn(struct queue_link *l)
     if (l->drain || l->c.stopped()) give_up_ready(l);
     if (l->away_since && !is_due(l, l->pause)) return;
     l->asked = l->away_since ? clock_seconds() : l->asked;
-    if (!tell_ends(l)) return;
+    if (!report_ends(l)) return;
     pthread_mutex_lock(&l->lock);
     bool const urgent = l->urgent;
     l->urgent = false;
@@ -431,7 +431,7 @@ static status speak_with_queue(void *arg)
         take_turn(l);
         sleep_a_turn(l);
     }
-    say_goodbye(l);
+    leave_with_reports(l);
     return ST_OK;
 }
 

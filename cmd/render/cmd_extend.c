@@ -81,7 +81,7 @@ static status read_finished(struct extension *x)
     TRY(finished_clip_read(&there, x->from, FINISHED_RECORD));
     if (!has)
         return fail(ST_FORMAT,
-                    "%s: cannot be extended: what that takes was not kept; allowed: a clip whose "
+                    "%s: cannot be extended: what that needs was not kept; allowed: a clip whose "
                     "job says output.extendable: true, with two blocks that are made, in a rolling "
                     "window as many as the model has levels",
                     x->from);
@@ -222,7 +222,7 @@ static status look_out(void *arg, const struct work_item *first, struct work_out
     return ST_OK;
 }
 
-static void tell_done(void *arg, int64_t ticket)
+static void report_done(void *arg, int64_t ticket)
 {
     struct extension *const x = arg;
 
@@ -231,7 +231,7 @@ static void tell_done(void *arg, int64_t ticket)
     log_info("extend: %s", x->clip.dir);
 }
 
-static void tell_failed(void *arg, int64_t ticket, status st, const char *why)
+static void report_failed(void *arg, int64_t ticket, status st, const char *why)
 {
     struct extension *const x = arg;
 
@@ -241,7 +241,7 @@ static void tell_failed(void *arg, int64_t ticket, status st, const char *why)
 }
 
 static const struct work_source_ops ops = {
-    .next = hand_over, .outlook = look_out, .done = tell_done, .failed = tell_failed
+    .next = hand_over, .outlook = look_out, .done = report_done, .failed = report_failed
 };
 
 static status open_clip(void *arg, const struct engine_options *o, struct work_source *out,

@@ -104,7 +104,7 @@ static status parse_render(struct render_request *w, struct work_list_options *l
     struct opts const o = {
         .usage = "render JOB.yaml... [options]\n       rollmill render --prompt TEXT [options]",
         .about = "Render every clip of the jobs. A clip's folder appears complete or not at all.\n"
-                 "Given again, it goes on where it was stopped: finished clips are skipped.\n",
+                 "Given again, it resumes where it was stopped: finished clips are skipped.\n",
         .table = table,
         .count = COUNT_OF(table),
     };

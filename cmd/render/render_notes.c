@@ -180,7 +180,7 @@ static void write_metrics(struct render_notes *n, bool now)
     add_metric(&t, "clips_done_total", "counter", "Clips made.", (double)n->done);
     add_metric(&t, "clips_failed_total", "counter", "Clips not made.", (double)n->failed);
     add_metric(&t, "blocks_total", "counter", "Blocks encoded.", (double)n->blocks);
-    add_metric(&t, "clips_held", "gauge", "Clips at hand.", n->clips);
+    add_metric(&t, "clips_held", "gauge", "Clips this process holds.", n->clips);
     add_metric(&t, "updated_timestamp_seconds", "gauge", "When this was written.",
                (double)time(NULL));
     if (t.failed) note_broken(n, "%s: no memory", n->c.metrics);

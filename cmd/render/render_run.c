@@ -282,8 +282,8 @@ struct opt render_option(struct render_request *w, int row)
         { "prompt-cache-mib", OPT_INT, &w->cache_mib, .value = "N",
           .help = "it holds at most; what was used longest ago goes", .min = 1, .max = 1 << 30 },
         { "no-resume", OPT_FLAG, &w->no_resume,
-          .help = "begin clips anew, though an attempt at them has left checkpoints" },
-        { "no-prompt-cache", OPT_FLAG, &w->no_cache, .help = "embed every prompt anew" },
+          .help = "start clips over, even if an attempt left checkpoints" },
+        { "no-prompt-cache", OPT_FLAG, &w->no_cache, .help = "embed every prompt again" },
     };
     return table[row];
 }

@@ -109,11 +109,11 @@ static status load_jobs(struct opening *o, const struct work_job *work, int coun
 }
 
 static struct clip_folder_rules folder_rules(const struct work_list *l, int on_exists,
-                                             const char *numerics, bool told)
+                                             const char *numerics, bool quiet)
 {
     return (struct clip_folder_rules){
         .on_exists = on_exists,
-        .told = told,
+        .quiet = quiet,
         .verify = l->o.verify,
         .same_numerics = l->o.same_numerics,
         .numerics = numerics,

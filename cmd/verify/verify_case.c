@@ -28,8 +28,7 @@ status verify_keys(const struct verify_case *c, const char *const *known, int co
 {
     for (const struct json_node *n = c->json->first; n; n = n->next)
         if (!is_known(n->name, known, count))
-            return fail(ST_FORMAT, "%s/case.json: %s: nothing is known of such a key", c->dir,
-                        n->name);
+            return fail(ST_FORMAT, "%s/case.json: %s: unknown key", c->dir, n->name);
     return ST_OK;
 }
 

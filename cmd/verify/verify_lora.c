@@ -27,8 +27,7 @@ static status check_lora_keys(const struct verify_case *c, const struct json_nod
         int i = 0;
         while (i < COUNT_OF(known) && strcmp(known[i], k->name) != 0) i++;
         if (i == COUNT_OF(known))
-            return fail(ST_FORMAT, "%s/case.json: lora.%s: nothing is known of such a key", c->dir,
-                        k->name);
+            return fail(ST_FORMAT, "%s/case.json: lora.%s: unknown key", c->dir, k->name);
     }
     return ST_OK;
 }

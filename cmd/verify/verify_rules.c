@@ -85,8 +85,8 @@ static status read_rule(const struct verify_case *c, struct kv_policy *p)
     if (!name) return fail(ST_FORMAT, "%s/case.json: policy: a name is expected", c->dir);
     if (!strcmp(name, !block ? "rolling" : p->sink_frames ? "sink" : "window")) p->rule = KV_USUAL;
     else if (!kv_rule_find(name, &p->rule))
-        return fail(ST_FORMAT, "%s/case.json: policy: nothing is known of `%s` with a sink of %d",
-                    c->dir, name, p->sink_frames);
+        return fail(ST_FORMAT, "%s/case.json: policy: `%s` is unknown with a sink of %d", c->dir,
+                    name, p->sink_frames);
     return ST_OK;
 }
 

@@ -25,11 +25,12 @@ static status check_distinct_cards(const struct nccl_group *g, const struct rank
     for (int a = 0; a < g->base.size; a++)
         for (int b = 0; b < a; b++)
             if (g->base.node[a] == g->base.node[b] && !strcmp(all[a].place, all[b].place))
-                return fail(ST_ARG,
-                            "ranks %d and %d are on one card (%s), and NCCL wants one for each: "
-                            "start as many ranks as there are cards, or one process with "
-                            "--ranks N, whose ranks may share cards",
-                            all[b].world_rank, all[a].world_rank, all[a].place);
+                return fail(
+                    ST_ARG,
+                    "ranks %d and %d are on one card (%s), and NCCL needs one card per rank: "
+                    "start as many ranks as there are cards, or one process with "
+                    "--ranks N, whose ranks may share cards",
+                    all[b].world_rank, all[a].world_rank, all[a].place);
     return ST_OK;
 }
 

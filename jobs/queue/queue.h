@@ -2,11 +2,11 @@
  * queue.h - the queue of clips in a database: SQLite on one machine, PostgreSQL for many.
  *
  * Rank 0 of a world calls this, from one thread. A world joins, claims clips ahead of time, beats,
- * ends each clip once, and leaves. A clip is done when its folder stands at its place; the
+ * ends each clip once, and leaves. A clip is done when its folder exists at its place; the
  * database only follows that, and says who should work on what. So the worst that a lost database,
  * lease or clock can do is that a clip is rendered twice and one of the two thrown away.
  *
- *   READY --claim, attempt + 1--> RUNNING --its folder stands--> DONE
+ *   READY --claim, attempt + 1--> RUNNING --its folder exists--> DONE
  *     ^                              |
  *     +-- error, crash, preempt -----+--> FAILED    a budget is spent, or it cannot be rendered
  *     +-- retry <- FAILED, CANCELED  +--> CANCELED

@@ -1,7 +1,7 @@
 /*
  * queue_end.c - an attempt has ended.
  *
- * Done is told by whoever put the folder there, whoever holds the clip by now: a world that lost
+ * Done is reported by whoever put the folder there, whoever holds the clip by now: a world that lost
  * its lease and finished all the same tells the truth, and its heir learns of it at its next beat.
  * Only a person's discard makes it untrue, and `past` guards that. Any other end counts from the
  * holder of this attempt alone. A clip that its host is unable to render goes to another; if there
@@ -31,8 +31,8 @@ static void get_clip_now(void *arg, const struct store_row *r)
     snprintf(n->how, sizeof n->how, "%s", r->text[4]);
 }
 
-/* Nothing changed: the end was told before and its answer lost, or it does not count. */
-static enum store_answer judge_unchanged(struct queue *q, const struct end *e, bool *told)
+/* Nothing changed: the end was reported before and its answer lost, or it does not count. */
+static enum store_answer judge_unchanged(struct queue *q, const struct end *e, bool *reported)
 {
     const struct queue_clip *const c = e->c;
     struct clip_now now = { .state = -1 };
@@ -41,10 +41,10 @@ static enum store_answer judge_unchanged(struct queue *q, const struct end *e, b
                         VALUES(NUMBER(c->job), NUMBER(c->index), NUMBER(c->attempt)), get_clip_now,
                         &now));
     bool const done = e->how == QUEUE_END_DONE;
-    *told = !done && now.ended && !strcmp(now.how, queue_end_name(e->how));
+    *reported = !done && now.ended && !strcmp(now.how, queue_end_name(e->how));
     if (done && now.state != QUEUE_DONE)
         return queue_refuse(q, QUEUE_LOST, "the clip was discarded by hand");
-    if (!done && !*told) return queue_refuse(q, QUEUE_LOST, "the clip is held no more");
+    if (!done && !*reported) return queue_refuse(q, QUEUE_LOST, "the clip is held no more");
     return STORE_OK;
 }
 
@@ -96,13 +96,13 @@ static enum store_answer end_clip(struct queue *q, void *arg)
     struct end *const e = arg;
     const struct queue_clip *const c = e->c;
     struct queue_numbers got = { 0 };
-    bool told = false;
+    bool reported = false;
 
     TRY_STORE(queue_run(q, STATEMENT_lock_job, VALUES(NUMBER(c->job)), NULL, NULL));
     TRY_STORE(judge_end(q, e));
     TRY_STORE(change_clip(q, e, &got));
-    if (got.n == 0) TRY_STORE(judge_unchanged(q, e, &told));
-    if (told || q->answer != QUEUE_OK) return STORE_OK;
+    if (got.n == 0) TRY_STORE(judge_unchanged(q, e, &reported));
+    if (reported || q->answer != QUEUE_OK) return STORE_OK;
     TRY_STORE(
         queue_run(q, STATEMENT_attempt_end,
                   VALUES(NUMBER(c->job), NUMBER(c->index), NUMBER(c->attempt),

@@ -12,7 +12,7 @@
 #include "jobs/spec/model_spec.h"
 #include "jobs/yaml/yaml_schema.h"
 
-enum { CARD_BLOCKS = 30 /* in sight */, CARD_BYTES = 1 << 16 };
+enum { CARD_BLOCKS = 30 /* attended to */, CARD_BYTES = 1 << 16 };
 
 enum card_family { CARD_WAN21_T2V };
 
@@ -40,10 +40,10 @@ struct card {
 
     int frames_per_block; /* latent frames */
     enum window_kind window;
-    int attention_frames;      /* latent frames a block sees, its own and the sink's included */
-    int sink_frames;           /* 0, or frames_per_block: the clip's first block stays in sight */
-    enum kv_sink sink;         /* usual unless the card says */
-    enum kv_rule rule;         /* likewise */
+    int attention_frames; /* latent frames a block sees, its own and the sink's included */
+    int sink_frames;      /* 0, or frames_per_block: the clip's first block stays attended to */
+    enum kv_sink sink;    /* usual unless the card says */
+    enum kv_rule rule;    /* likewise */
     double key[KV_KEYS_COUNT]; /* the policy's own numbers */
     struct kv_profile profile; /* its heads, where it has to have one */
 

@@ -405,7 +405,7 @@ static status check_extendable(const struct job *job, const struct card *card)
     if (!job->output.extendable || !kv_rule_chooses(card->rule)) return ST_OK;
     return tree_fail(tree_find(tree_find(job->node, "output"), "extendable"),
                      "found true; the model's window.policy, %s, keeps what passes over noise "
-                     "choose, and cannot be gone on from; allowed: false, or another policy",
+                     "choose, and cannot be extended; allowed: false, or another policy",
                      kv_rule_name(card->rule));
 }
 

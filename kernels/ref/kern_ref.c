@@ -99,8 +99,8 @@ static status rmsnorm_ref(struct kern_ctx *ctx, const struct kern_rmsnorm *a)
     return ST_OK;
 }
 
-/* One head's pairs first..first+count-1 of row r, turned by row `at` of an angle table. */
-static void turn_pairs(const struct kern_rope *a, int64_t base, int64_t first,
+/* One head's pairs first..first+count-1 of row r, rotated by row `at` of an angle table. */
+static void rope_pairs(const struct kern_rope *a, int64_t base, int64_t first,
                        const struct tensor *angles, int64_t at)
 {
     int64_t const count = angles->dim[1];
@@ -125,9 +125,9 @@ static status rope_ref(struct kern_ctx *ctx, const struct kern_rope *a)
     for (int64_t r = 0; r < rows; r++)
         for (int64_t head = 0; head < a->heads; head++) {
             int64_t const base = r * dim + head * head_dim;
-            turn_pairs(a, base, 0, a->time, r / (h * w));
-            turn_pairs(a, base, a->time->dim[1], a->row, r / w % h);
-            turn_pairs(a, base, a->time->dim[1] + a->row->dim[1], a->col, r % w);
+            rope_pairs(a, base, 0, a->time, r / (h * w));
+            rope_pairs(a, base, a->time->dim[1], a->row, r / w % h);
+            rope_pairs(a, base, a->time->dim[1] + a->row->dim[1], a->col, r % w);
         }
     return ST_OK;
 }

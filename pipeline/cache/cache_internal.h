@@ -9,7 +9,7 @@
 #include <math.h>
 
 extern const struct kv_policy_ops policy_rolling, policy_block;
-#define POLICY(NAME, file, name, rolling) extern const struct kv_policy_ops policy_##file;
+#define POLICY(NAME, file, ...) extern const struct kv_policy_ops policy_##file;
 KV_POLICIES(POLICY)
 #undef POLICY
 

@@ -7,7 +7,7 @@ static const struct kv_policy_ops *const usual[WINDOW_KINDS] = {
 };
 
 static const struct kv_policy_ops *const policies[KV_RULES] = {
-#define POLICY(NAME, file, name, rolling) [KV_##NAME] = &policy_##file,
+#define POLICY(NAME, file, ...) [KV_##NAME] = &policy_##file,
     KV_POLICIES(POLICY)
 #undef POLICY
 };

@@ -3,11 +3,12 @@
  *
  * There is one cache (kv_cache.h): clean keys and values of the clip in work, keys without RoPE. A
  * rule lists, for each pass and layer, which of them the pass attends to, in key order, each with
- * the RoPE position it is turned to. So most policies are tables alone. It says nothing of where
+ * the RoPE position it is roped to. So most policies are tables alone. It says nothing of where
  * keys and values lie nor which rank holds them (line.h).
  *
  * A policy is a file policy_NAME.c with one row of struct kv_policy_ops, and a line in
- * KV_POLICIES; nothing outside asks which one it is. What else a policy may have:
+ * KV_POLICIES, where what others ask of it stands beside its name. Nothing outside asks which one
+ * it is, but whether it is the window's own (KV_USUAL). What else a policy may have:
  *
  *   bank      the clip's first blocks, kept for ever (the sink, or what is replayed)
  *   kept      rows of its own in the cache, per layer, that are no frame's: averages, or single
@@ -65,7 +66,7 @@ struct kv_span {
     int64_t block;     /* of the clip; KV_KEPT: 0 */
     int frame, frames; /* part of the block, or of the kept rows: first frame and how many */
     int64_t position;  /* RoPE position of the first frame, in latent frames */
-    int64_t rows;      /* KV_KEPT, frames 0: the first so many kept rows, turned already */
+    int64_t rows;      /* KV_KEPT, frames 0: the first so many kept rows, roped already */
     bool some_heads;   /* for the heads of the layer alone that are not static; no rolling window */
 };
 

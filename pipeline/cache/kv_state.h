@@ -67,7 +67,7 @@ struct kv_call {
     struct kv_cache *cache;
     struct kv_state *state;
     int layer;
-    const struct tensor *q; /* observe, choose: turned queries of the pass, [B tokens, dim] act */
+    const struct tensor *q; /* observe, choose: roped queries of the pass, [B tokens, dim] act */
 
     struct kv_room {
         struct tensor rows;  /* [A tokens, dim] act */
@@ -78,13 +78,13 @@ struct kv_call {
         float *host;         /* as many numbers as score, sums and index, in this order */
     } room;
 
-    /* x, keys of whole frames one behind another, turned to positions from `position` on. */
-    status (*turn)(void *arg, const struct tensor *x, int64_t position, struct tensor *out);
+    /* x, keys of whole frames one behind another, roped to positions from `position` on. */
+    status (*rope)(void *arg, const struct tensor *x, int64_t position, struct tensor *out);
     void *arg;
 
-    /* x, queries or keys of whole frames that stand at positions from `position` on, turned back.
-     * out may be x. */
-    status (*turn_back)(void *arg, const struct tensor *x, int64_t position, struct tensor *out);
+    /* x, queries or keys of whole frames, roped to positions from `position` on: out is what they
+     * are without RoPE, and may be x. */
+    status (*unrope)(void *arg, const struct tensor *x, int64_t position, struct tensor *out);
 };
 
 /* The room's places, but for the host's: act and columns as the cache's; frames: A; block: B. */

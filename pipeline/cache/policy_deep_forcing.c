@@ -2,19 +2,19 @@
  * policy_deep_forcing.c - Deep Forcing (arXiv 2512.05081): Deep Sink and participative compression,
  * as released.
  *
- *   sink, S frames, turned | chosen tokens, where they were | recent frames | the block itself
+ *   sink, S frames, roped anew | chosen tokens, where they were | recent frames | the block itself
  *
  * Blocks pile up until the next would not fit into A frames; then, before its first pass, each
  * layer compresses for itself. Kept are the sink and the newest R frames, the block's own among
  * these; of the tokens between, the budget's remainder: those with the largest
  *
- *   score = (sum of the newest R frames' turned queries) . turned key, all heads together
+ *   score = (sum of the newest R frames' roped queries) . roped key, all heads together
  *
  * among those that were chosen fewer than max_reuse times (0: no limit), in their order. The
  * queries are those of the passes that were run last: the block's own, at pure noise, and the last
  * R - B frames of the clean pass before. Where the limit leaves too few, a layer has fewer rows,
- * and compresses in other blocks than its neighbours. The sink is turned at every compression, B
- * frames short of where the rows behind it would begin, as in policy_deep_sink.c.
+ * and compresses in other blocks than its neighbours. The sink is roped anew at every compression,
+ * B frames short of where the rows behind it would begin, as in policy_deep_sink.c.
  *
  * The paper also moves what was chosen to one place; the released code never does.
  */
@@ -157,7 +157,7 @@ static int64_t count_candidates(const struct kv_state *s, const struct deep_laye
     return l->old_kept + (l->tail - l->old_tail) * s->tokens;
 }
 
-/* Keys, turned, or values of all candidates, to the room's rows. */
+/* Keys, roped, or values of all candidates, to the room's rows. */
 static status collect_candidates(const struct kv_call *c, bool keys)
 {
     const struct kv_state *const s = c->state;
@@ -175,7 +175,7 @@ static status collect_candidates(const struct kv_call *c, bool keys)
         TRY(kv_cache_get(c->cache, f->block, c->layer, &kv[0], &kv[1]));
         struct tensor const from = tensor_slice(&kv[!keys], f->frame * s->tokens, rows);
         to = tensor_slice(&c->room.rows, at, rows);
-        if (keys) TRY(c->turn(c->arg, &from, f->position, &to));
+        if (keys) TRY(c->rope(c->arg, &from, f->position, &to));
         else TRY(kern_copy(c->ctx, &(struct kern_copy){ .in = &from, .out = &to }));
         at += rows;
     }

@@ -2,8 +2,8 @@
  * policy_deep_sink.c - Deep Sink of Deep Forcing (arXiv 2512.05081), without its compression: one
  * block after another, as policy_block.c, with a sink of about half of what a pass attends to.
  *
- * Once frames leave, the sink is turned before every block, to end B frames before the recent ones
- * begin: the released code takes the window for shifted before the block itself is counted in.
+ * Once frames leave, the sink is roped anew before every block, to end B frames before the recent
+ * ones begin: the released code takes the window for shifted before the block itself is counted in.
  */
 #include "pipeline/cache/cache_internal.h"
 

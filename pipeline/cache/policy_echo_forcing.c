@@ -17,7 +17,7 @@
  * w_f is 0 for pairs of rows and columns. The first sum is linear in k, so it is a product with one
  * vector for each candidate frame; the second needs magnitudes alone (kern_score_keys has both). A
  * token is chosen max_reuse times at most (0: no limit). What is chosen is put together to whole
- * frames, and turned to the places where it then stands, rows and columns too.
+ * frames, and roped to the places where it then stands, rows and columns too.
  */
 #include "pipeline/cache/cache_internal.h"
 #include "pipeline/dit/rope.h"
@@ -160,13 +160,13 @@ static bool echo_chooses(const struct kv_state *s, int layer)
 /* A layer's note: queries without RoPE, summed [dim]; magnitudes of their pairs, summed [dim/2]. */
 static int64_t count_note(int64_t dim) { return dim + dim / 2; }
 
-/* The pass's queries, turned back, to the room's rows. */
-static status turn_queries_back(const struct kv_call *c, struct tensor *out)
+/* The pass's queries, without RoPE, to the room's rows. */
+static status unrope_queries(const struct kv_call *c, struct tensor *out)
 {
     int64_t const begin = c->state->block * c->state->policy.frames_per_block;
 
     *out = tensor_slice(&c->room.rows, 0, c->q->dim[0]);
-    return c->turn_back(c->arg, c->q, begin, out);
+    return c->unrope(c->arg, c->q, begin, out);
 }
 
 /* Rows, summed: to the host's sums. */
@@ -197,7 +197,7 @@ static status calibrate_queries(const struct kv_call *c)
 
     if (s->block * s->policy.frames_per_block >= kv_whole(&s->policy, KV_KEY_calibration_frames))
         return ST_OK;
-    TRY(turn_queries_back(c, &rows));
+    TRY(unrope_queries(c, &rows));
     TRY(sum_to_host(c, &rows, &sums));
     for (int64_t i = 0; i < s->dim; i++) note[i] += sums[i];
     TRY(kern_cast(c->ctx, &(struct kern_cast){ .in = &rows, .out = &wide }));
@@ -247,7 +247,7 @@ static status find_gate(const struct kv_call *c, double *out)
     struct tensor rows;
     float *own;
 
-    TRY(turn_queries_back(c, &rows));
+    TRY(unrope_queries(c, &rows));
     TRY(sum_to_host(c, &rows, &own));
     for (int64_t i = 0; i < c->state->dim; i++) {
         ab += (double)own[i] * (double)note[i];
@@ -286,8 +286,8 @@ static status upload_amplitude(const struct kv_call *c, double gate, struct tens
 enum { TIME_PAIRS = 512 };
 
 /* e^(i w_f d), d the distance from a frame to the queries to come: their mean. */
-static status average_turns(const struct kv_state *s, int64_t distance, int pairs,
-                            float out[2 * TIME_PAIRS])
+static status average_rotations(const struct kv_state *s, int64_t distance, int pairs,
+                                float out[2 * TIME_PAIRS])
 {
     int const offsets = kv_whole(&s->policy, KV_KEY_score_offsets);
     float one[2 * TIME_PAIRS];
@@ -312,13 +312,13 @@ static status upload_weights(const struct kv_call *c, int64_t frame)
     int64_t const columns = s->dim / s->heads, begin = s->block * s->policy.frames_per_block;
     int const pairs = rope_split_of((int)columns).time;
     float const scale = (float)(1 / (count_noted(s) * s->heads));
-    float turn[2 * TIME_PAIRS] = { 0 };
+    float rotation[2 * TIME_PAIRS] = { 0 };
 
-    TRY(average_turns(s, begin - frame, pairs, turn));
+    TRY(average_rotations(s, begin - frame, pairs, rotation));
     for (int64_t i = 0; i < s->dim; i += 2) {
         int64_t const pair = i % columns / 2;
-        float const re = pair < pairs ? turn[2 * pair] : 1,
-                    im = pair < pairs ? turn[2 * pair + 1] : 0;
+        float const re = pair < pairs ? rotation[2 * pair] : 1,
+                    im = pair < pairs ? rotation[2 * pair + 1] : 0;
         to[i] = scale * (note[i] * re - note[i + 1] * im);
         to[i + 1] = scale * (note[i] * im + note[i + 1] * re);
     }

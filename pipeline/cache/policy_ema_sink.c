@@ -2,7 +2,7 @@
  * policy_ema_sink.c - Reward Forcing (arXiv 2512.04678): a sink that what leaves the window is
  * averaged into.
  *
- *   sink, turned to end where recent begins | recent | the block itself (or the rolling window)
+ *   sink, roped to end where recent begins | recent | the block itself (or the rolling window)
  *
  * Before a block's first pass the block that then leaves, token by token at its place of the
  * picture, keys without RoPE and values:  sink := a sink + (1 - a) leaving. The state is F32; the

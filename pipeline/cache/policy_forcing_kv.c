@@ -11,15 +11,15 @@
  * candidates, each against the one behind it. A frame is cut into chunks of tokens; a chunk's score
  * is the mean, over its tokens, of
  *
- *   cosine(turned key, turned key at the same place of the next frame)
+ *   cosine(roped key, roped key at the same place of the next frame)
  *
  * the dynamic heads of layer 1 as one vector. The chunks with the lowest, what changes most, are
  * the dynamic part of all layers but the first, in their order.
  *
  * The score is of clean keys alone, so every rank chooses for itself, on the host: keys without
- * RoPE, which all ranks have to the bit, and sums in double in one order. Turns of rows and columns
- * are the same for both keys and fall out of the cosine, as does all of the frames' but the turn of
- * one frame. So clips with given blocks come out the same too.
+ * RoPE, which all ranks have to the bit, and sums in double in one order. Rotations of rows and
+ * columns are the same for both keys and fall out of the cosine, as does all of the frames' but
+ * that of one frame. So clips with given blocks come out the same too.
  */
 #include "pipeline/cache/cache_internal.h"
 #include "pipeline/dit/rope.h"
@@ -174,15 +174,15 @@ struct products {
     double ab, aa, bb;
 };
 
-/* Of a head's key and the next frame's, turned by a frame: that turn's (cos, sin). */
-static void add_products(const float *a, const float *b, int pairs, const float *turn, int turned,
-                         struct products *to)
+/* Of a head's key and the next frame's, rotated by a frame: that rotation's (cos, sin). */
+static void add_products(const float *a, const float *b, int pairs, const float *rotation,
+                         int roped, struct products *to)
 {
     for (int i = 0; i < pairs; i++) {
         double const a0 = (double)a[2 * i], a1 = (double)a[2 * i + 1];
         double const b0 = (double)b[2 * i], b1 = (double)b[2 * i + 1];
-        double const cosine = i < turned ? (double)turn[2 * i] : 1;
-        double const sine = i < turned ? (double)turn[2 * i + 1] : 0;
+        double const cosine = i < roped ? (double)rotation[2 * i] : 1;
+        double const sine = i < roped ? (double)rotation[2 * i + 1] : 0;
         to->ab += a0 * (b0 * cosine - b1 * sine) + a1 * (b0 * sine + b1 * cosine);
         to->aa += a0 * a0 + a1 * a1;
         to->bb += b0 * b0 + b1 * b1;
@@ -190,21 +190,22 @@ static void add_products(const float *a, const float *b, int pairs, const float 
 }
 
 static double compare_tokens(const struct kv_state *s, const float *a, const float *b,
-                             const float *turn)
+                             const float *rotation)
 {
-    int const columns = (int)(s->dim / s->heads), turned = rope_split_of(columns).time;
+    int const columns = (int)(s->dim / s->heads), roped = rope_split_of(columns).time;
     struct products sum = { 0 };
 
     for (int h = 0; h < s->heads; h++) {
         int const at = h * columns;
         if (!kv_head_is_static(&s->policy.profile, SCORED_LAYER, h))
-            add_products(a + at, b + at, columns / 2, turn, turned, &sum);
+            add_products(a + at, b + at, columns / 2, rotation, roped, &sum);
     }
     return sum.ab / sqrt(sum.aa > 0 && sum.bb > 0 ? sum.aa * sum.bb : 1);
 }
 
 /* Of a candidate; the higher, the less alike. */
-static void score_frame(const struct kv_state *s, int64_t frame, const float *turn, float *score)
+static void score_frame(const struct kv_state *s, int64_t frame, const float *rotation,
+                        float *score)
 {
     int64_t const chunk = s->tokens / chunks_per_frame(&s->policy);
 
@@ -212,7 +213,7 @@ static void score_frame(const struct kv_state *s, int64_t frame, const float *tu
         double sum = 0;
         for (int64_t t = i * chunk; t < (i + 1) * chunk; t++)
             sum += compare_tokens(s, keys_of(s, frame) + t * s->dim,
-                                  keys_of(s, frame + 1) + t * s->dim, turn);
+                                  keys_of(s, frame + 1) + t * s->dim, rotation);
         score[i] = (float)(-sum / (double)chunk);
     }
 }
@@ -222,20 +223,20 @@ static status choose_chunks(const struct kv_call *c)
     const struct kv_state *const s = c->state;
     const struct kv_policy *const p = &s->policy;
     struct dynamic_part *const d = s->own;
-    float score[CHUNKS], turn[2 * HEAD_PAIRS];
+    float score[CHUNKS], rotation[2 * HEAD_PAIRS];
 
-    rope_angles(turn, rope_split_of((int)(s->dim / s->heads)).time, 1, 1);
+    rope_angles(rotation, rope_split_of((int)(s->dim / s->heads)).time, 1, 1);
     TRY(fetch_keys(c, d->first));
     for (int i = 0; i < CANDIDATES; i++) {
         TRY(fetch_keys(c, d->first + i + 1));
-        score_frame(s, d->first + i, turn, score + i * chunks_per_frame(p));
+        score_frame(s, d->first + i, rotation, score + i * chunks_per_frame(p));
     }
     return rank_best(score, CANDIDATES * chunks_per_frame(p), chosen_chunks(p), d->chunk);
 }
 
 /* ---- its rows ---------------------------------------------------------------------------- */
 
-/* All candidates' keys, turned, or values, to the room's rows. */
+/* All candidates' keys, roped, or values, to the room's rows. */
 static status collect_candidates(const struct kv_call *c, int layer, bool keys)
 {
     const struct kv_state *const s = c->state;
@@ -252,7 +253,7 @@ static status collect_candidates(const struct kv_call *c, int layer, bool keys)
         struct tensor out = tensor_slice(&all, f->position * s->tokens, rows);
         TRY(kern_copy(c->ctx, &(struct kern_copy){ .in = &in, .out = &out }));
     }
-    return keys ? c->turn(c->arg, &all, first, &all) : ST_OK;
+    return keys ? c->rope(c->arg, &all, first, &all) : ST_OK;
 }
 
 static status keep_layer(const struct kv_call *c, int layer)

@@ -2,7 +2,7 @@
  * policy_infinity_rope.c - Infinity-RoPE (arXiv 2511.20649): a short window with a sink that moves
  * along, and a jump of the positions where a scene is cut.
  *
- *   sink, turned to end where recent begins | recent | the block itself
+ *   sink, roped to end where recent begins | recent | the block itself
  *
  * In all passes of the first block of a scene that is cut, the clean one too, its own frames stand
  * at cut_position, counted from the first key; the next block's are back at theirs. A change of

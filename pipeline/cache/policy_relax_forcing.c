@@ -11,7 +11,7 @@
  *   score(c) = proto(c) . proto(sink) - redundancy * proto(c) . proto(tail)
  *
  * proto: the mean key of frames over tokens and heads, of length 1. The best go into history, in
- * the order of time. Only the keys of sink and history are turned to other positions than their
+ * the order of time. Only the keys of sink and history are roped to other positions than their
  * own. While sink, tail and one frame are all there is, all of it is attended to.
  */
 #include "pipeline/cache/cache_internal.h"

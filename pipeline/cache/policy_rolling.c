@@ -4,7 +4,7 @@
  *   sink | recent clean frames | window: blocks first .. first+count-1, the oldest least noisy
  *
  * All of it spans at most A frames; what the window leaves is the sink's and then the newest clean
- * frames'. As published the sink is block 0, turned in every tick so that it ends where the
+ * frames'. As published the sink is block 0, roped anew in every tick so that it ends where the
  * recent frames begin. Without one there is more room for recent frames, and with fixed
  * positions it stays at 0, ever further away: both are there to see what it is good for.
  */

@@ -108,7 +108,7 @@ status dit_embed(const struct dit *d, struct kern_ctx *ctx, struct dit_scratch *
                  const struct tensor *latent, struct tensor *x) MUST_USE;
 
 /* A layer's keys and values, keys without RoPE, and with q not NULL the queries,
- * turned by `at`.   k, v, q: [r, d] act */
+ * roped by `at`.   k, v, q: [r, d] act */
 struct dit_project {
     int layer, level, blocks;
     const struct tensor *x;

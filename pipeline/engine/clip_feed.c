@@ -149,7 +149,7 @@ static status read_resume(struct byte_reader *r, struct live_clip *c, const stru
     if (!head->resume) return ST_OK;
     if (head->resume < 0 || head->resume > r->end - r->at || head->resumed < 1 || head->coded < 0 ||
         head->coded > head->resumed)
-        return fail(ST_COMM, "a clip that goes on behind block %lld", (long long)head->resumed);
+        return fail(ST_COMM, "a clip that resumes after block %lld", (long long)head->resumed);
     c->resume_dir = strndup(r->at, (size_t)head->resume);
     if (!c->resume_dir) return fail(ST_NOMEM, "a clip: no memory");
     r->at += head->resume;

@@ -242,11 +242,10 @@ static status find_attempt(const struct group *t, struct live_clip *c, bool (*st
             .target = c->spec.dir, .identity = identity.s, .stop = stop, .stop_arg = arg }));
     c->coded = c->resumed;
     if (c->resume_dir)
-        log_info("clip %s: goes on behind block %lld of %lld, from %s", c->spec.name,
+        log_info("clip %s: resumes after block %lld of %lld, from %s", c->spec.name,
                  (long long)c->resumed, (long long)c->spec.blocks, c->resume_dir);
     else if (why)
-        log_info("clip %s: begun anew; what there is cannot be gone on from: %s", c->spec.name,
-                 why);
+        log_info("clip %s: starts over; its checkpoints cannot be resumed: %s", c->spec.name, why);
 out:
     free(why);
     strbuf_free(&identity);
@@ -271,7 +270,7 @@ static status find_extended(const struct group *t, struct live_clip *c, bool (*s
     c->extends = true;
     c->resume_dir = str_format("%s", c->spec.extends);
     if (!c->resume_dir) FAIL_OUT(ST_NOMEM, "clip %s: no memory", c->spec.name);
-    log_info("clip %s: extended behind block %lld to %lld, from %s", c->spec.name,
+    log_info("clip %s: extended after block %lld to %lld, from %s", c->spec.name,
              (long long)c->resumed, (long long)c->spec.blocks, c->resume_dir);
 out:
     strbuf_free(&identity);

@@ -59,7 +59,7 @@ void start_reader_close(struct start_reader **reader)
 
 /* A video_pictures_config's and a digest's `stop`: asked between pieces of a file and between
  * pictures, each of which is progress, however slow the disk. */
-static bool tell_progress(void *arg)
+static bool count_progress(void *arg)
 {
     const struct start_reader *const r = arg;
 
@@ -161,7 +161,7 @@ static status encode_given(struct start_reader *r, const struct video_pictures *
         const uint16_t *const from = p->rgb + (size_t)i * picture;
         float *const to = c->given + frame * latent;
         int frames;
-        if (tell_progress(r)) FAIL_OUT(ST_CANCELED, "stopped");
+        if (count_progress(r)) FAIL_OUT(ST_CANCELED, "stopped");
         for (size_t k = 0; k < (size_t)n * picture; k++)
             pixels[k] = (float)from[k] / 65535.0f * 2.0f - 1.0f;
         TRY_OUT(note_fault(r, vae_encode(r->vae, pixels, n, to, &frames)));
@@ -186,7 +186,7 @@ static status read_pictures(struct start_reader *r, struct live_clip *c)
                                     .fps_num = (int)c->spec.fps_num,
                                     .fps_den = (int)c->spec.fps_den,
                                     .count = start->pictures,
-                                    .stop = tell_progress,
+                                    .stop = count_progress,
                                     .stop_arg = r,
                                 }));
     TRY_OUT(reserve_given(r, c, 1 + (p.count - 1) / VAE_PICTURES));
@@ -204,7 +204,7 @@ static status check_start_file(struct start_reader *r, const struct clip_start *
 {
     char now[DIGEST_HEX];
 
-    TRY(digest_file_unless(start->file, tell_progress, r, now));
+    TRY(digest_file_unless(start->file, count_progress, r, now));
     if (!start->sha256[0] || !strcmp(now, start->sha256)) return ST_OK;
     return fail(ST_FORMAT, "%s: is another file than when the job was read", start->file);
 }

@@ -81,7 +81,7 @@ static struct dispatch_entry *find_entry(const struct dispatch_list *l, int numb
     return NULL;
 }
 
-static void tell_news(struct dispatch_list *l)
+static void signal_news(struct dispatch_list *l)
 {
     l->news = true;
     pthread_cond_signal(&l->changed);
@@ -139,9 +139,9 @@ void dispatch_list_take_report(struct dispatch_list *l, int line, const struct c
         if (r->st == ST_OK) note_encoded(e, e->item.clip->blocks - 1);
         settle_entry(e, (status)r->st, r->why);
     }
-    tell_news(l);
+    signal_news(l);
     pthread_mutex_unlock(&l->lock);
-    if (late) log_warn("a clip that was given up for its run.timeouts has been made after all");
+    if (late) log_warn("a clip that exceeded its run.timeouts has finished after all");
 }
 
 /* Its first block stands at stage 0, or has stood there. Of a clip that goes on the clean passes
@@ -179,14 +179,14 @@ void dispatch_list_take_control(void *list, const struct comm_control *m)
     pthread_mutex_lock(&l->lock);
     if (m->kind == CONTROL_TICK) note_tick(l, m->value);
     if (m->kind == CONTROL_BLOCK) note_block(l, m->value);
-    tell_news(l);
+    signal_news(l);
     pthread_mutex_unlock(&l->lock);
 }
 
 void dispatch_list_wake(struct dispatch_list *l)
 {
     pthread_mutex_lock(&l->lock);
-    tell_news(l);
+    signal_news(l);
     pthread_mutex_unlock(&l->lock);
 }
 

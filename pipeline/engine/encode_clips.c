@@ -267,7 +267,7 @@ static status begin_checkpoint(struct encode_clips *e, int64_t blocks)
 static status keep_window(struct encode_clips *e, const float *x)
 {
     if (e->windows >= e->windows_due)
-        return fail(ST_MISMATCH, "a latent of a window that is not due");
+        return fail(ST_MISMATCH, "a window's latent came where none was expected");
     memcpy(e->window + (size_t)e->windows * e->latent, x, e->latent * sizeof *x);
     e->windows++;
     return e->windows < e->windows_due ? ST_OK : write_due_snapshots(e);
@@ -383,7 +383,7 @@ status encode_clips_cut(struct encode_clips *e, int number, int64_t blocks, stat
     c->dropped = true;
     c->ends = blocks;
     if (why != ST_CANCELED)
-        snprintf(text, sizeof text, "the attempt it goes on from cannot be read any more: %.900s",
+        snprintf(text, sizeof text, "the attempt it resumes cannot be read any more: %.900s",
                  c->resume_dir);
     if (c->came >= c->ends && in_work) encode_clips_leave(e);
     else if (c->came >= c->ends) clip_board_release(e->t->board, c);

@@ -13,8 +13,8 @@ static bool serves_line(const struct group *t, int rank, int line)
            rank == roles_encoder(&t->g.roles, line);
 }
 
-/* The two ranks of hop `p` of a line: false if the chain is not as long. */
-static bool find_hop(const struct group *t, int line, int p, int *from, int *to)
+/* The two ranks of link `p` of a line: false if the chain is not as long. */
+static bool find_link(const struct group *t, int line, int p, int *from, int *to)
 {
     const struct role_line *const l = &t->g.roles.line[line];
 
@@ -33,27 +33,27 @@ static int longest_chain(const struct group *t)
     return most;
 }
 
-/* A rank is in one hop of a split at most: so one split for every line a decode rank
+/* A rank is in one link of a split at most: so one split for every line a decode rank
  * serves and every place in a chain. */
-static status split_hops(struct group *t, int nth, int p)
+static status split_links(struct group *t, int nth, int p)
 {
     int const rank = t->world->rank;
     int colour = -1, from, to;
-    struct comm *hop;
+    struct comm *link;
 
     for (int line = 0; line < t->g.roles.lines; line++)
-        if (find_hop(t, line, p, &from, &to) && line - t->g.roles.rank[to].line == nth &&
+        if (find_link(t, line, p, &from, &to) && line - t->g.roles.rank[to].line == nth &&
             (rank == from || rank == to))
             colour = line;
-    TRY(comm_split(t->world, colour, &hop));
-    if (!hop) return ST_OK;
-    hop->deadline_s = t->rank->o->deadline_s;
-    if (hop->rank) t->in[nth] = hop;
-    else t->out = hop;
+    TRY(comm_split(t->world, colour, &link));
+    if (!link) return ST_OK;
+    link->deadline_s = t->rank->o->deadline_s;
+    if (link->rank) t->in[nth] = link;
+    else t->out = link;
     return ST_OK;
 }
 
-static status open_hops(struct group *t)
+static status open_links(struct group *t)
 {
     int const longest = longest_chain(t);
     int most = 0;
@@ -62,7 +62,7 @@ static status open_hops(struct group *t)
         if (t->g.roles.rank[i].role == ROLE_DECODE && t->g.roles.rank[i].lines > most)
             most = t->g.roles.rank[i].lines;
     for (int nth = 0; nth < most; nth++)
-        for (int p = 0; p < (nth ? 1 : longest); p++) TRY(split_hops(t, nth, p));
+        for (int p = 0; p < (nth ? 1 : longest); p++) TRY(split_links(t, nth, p));
     return ST_OK;
 }
 
@@ -92,7 +92,7 @@ status engine_comms_open(struct group *t)
 
     TRY(comm_split(t->world, t->me->role == ROLE_LINE ? t->me->line : -1, &t->line_comm));
     if (t->line_comm) t->line_comm->deadline_s = t->rank->o->deadline_s;
-    TRY(open_hops(t));
+    TRY(open_links(t));
     for (int line = 0; line < t->g.roles.lines; line++) TRY(open_feed(t, line));
     return split_off(t, t->world->rank == text, text != 0, &t->texts);
 }

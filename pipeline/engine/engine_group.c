@@ -185,10 +185,10 @@ static status report_stats(struct group *t, const struct rank_stats *mine,
                            const struct group_run *r, status st)
 {
     struct error const own = *error_last();
-    status const told = rank_stats_gather(t, mine, r);
+    status const gathered = rank_stats_gather(t, mine, r);
 
-    if (st == ST_OK) return told;
-    if (told != ST_OK) log_error("%s", error_last()->msg);
+    if (st == ST_OK) return gathered;
+    if (gathered != ST_OK) log_error("%s", error_last()->msg);
     error_adopt(&own);
     return st;
 }

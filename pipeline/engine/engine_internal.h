@@ -190,11 +190,11 @@ struct group {
     struct line_worker *line_worker;       /* ROLE_LINE */
     struct decode_worker *decode_worker;   /* ROLE_DECODE */
 
-    /* Groups of ranks that this rank is in; NULL where it is not. A hop joins two ranks: a line's
+    /* Groups of ranks that this rank is in; NULL where it is not. A link joins two ranks: a line's
      * tail with the first part of its decode chain, or one part with the next. */
     struct comm *line_comm;
-    struct comm *in[ROLES_RANKS];      /* decode rank: per line it serves, the hop that comes in */
-    struct comm *out;                  /* tail or decode rank: the hop that goes out */
+    struct comm *in[ROLES_RANKS];      /* decode rank: per line it serves, the link that comes in */
+    struct comm *out;                  /* tail or decode rank: the link that goes out */
     struct comm *feeds[ROLES_RANKS];   /* per line: rank 0, then the line's ranks and decoders */
     struct comm *reports[ROLES_RANKS]; /* per line: rank 0, then the rank that encodes */
     struct comm *texts;                /* rank 0, then the rank that embeds prompts */
@@ -355,7 +355,7 @@ status line_clips_follow(struct line_clips *c) MUST_USE; /* after each tick that
 
 /* ---- decode_worker.c, decode_local.c */
 
-/* in: [lines], hops that bring blocks of the lines `line` ...; out: the next part's, or
+/* in: [lines], links that bring blocks of the lines `line` ...; out: the next part's, or
  * NULL for the last part, which makes pictures. All borrowed. */
 struct decode_worker_config {
     int line, lines;
@@ -375,7 +375,7 @@ void decode_worker_stats(const struct decode_worker *d, struct rank_stats *a); /
 struct decode_local;
 status decode_local_open(struct decode_local **out, struct group *t) MUST_USE;
 void decode_local_close(struct decode_local **b);             /* NULL is fine; sets NULL */
-struct comm *decode_local_link(const struct decode_local *b); /* the tail's end of the hop */
+struct comm *decode_local_link(const struct decode_local *b); /* the tail's end of the link */
 const char *decode_local_vae_hash(const struct decode_local *b);
 status decode_local_start(struct decode_local *b) MUST_USE;
 /* The thread is over after this. st: the line's own outcome; what comes back is that, or

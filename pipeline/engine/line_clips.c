@@ -269,7 +269,7 @@ static void release_clips(struct line_clips *l, int oldest)
 }
 
 /* Whoever decodes learns that there is nothing to wait for. */
-static status tell_idle(struct line_clips *l)
+static status send_idle(struct line_clips *l)
 {
     if (!l->link || !line_is_idle(l->line)) return ST_OK;
     return decode_link_send(l->link, DECODE_IDLE, l->newest, 0, NULL);
@@ -296,7 +296,7 @@ static status drop_clip(void *arg, int clip)
     status const why = c->refusal == ST_OK ? ST_CANCELED : c->refusal;
     if (l->link) TRY(decode_link_cut(l->link, clip, count_sent(c), why));
     release_clips(l, -1);
-    return tell_idle(l);
+    return send_idle(l);
 }
 
 /* ---- a clip that joins ------------------------------------------------------------------- */
@@ -390,7 +390,7 @@ status line_clips_follow(struct line_clips *l)
     TRY(follow_given(l));
     TRY(judge_given(l));
     release_clips(l, oldest);
-    TRY(tell_idle(l));
+    TRY(send_idle(l));
     return l->t->me->place ? ST_OK : send_supply(l, busy, newest);
 }
 

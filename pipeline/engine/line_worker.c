@@ -32,14 +32,14 @@ struct line_worker {
 static status open_tail(struct line_worker *l)
 {
     struct group *const t = l->t;
-    struct comm *hop = t->out;
+    struct comm *link = t->out;
 
     if (!t->g.roles.line[t->me->line].decode_ranks) {
         TRY(decode_local_open(&l->beside, t));
-        hop = decode_local_link(l->beside);
+        link = decode_local_link(l->beside);
     }
     return decode_link_open(&l->link, &(struct decode_link_config){
-                                          .link = hop,
+                                          .link = link,
                                           .frames = t->g.policy.frames_per_block,
                                           .latent_h = t->g.latent_h,
                                           .latent_w = t->g.latent_w,

@@ -68,7 +68,7 @@ static status check_encoder(struct parts *p)
     p->text_dim = umt5_shape(u)->dim;
     p->vocab = umt5_shape(u)->vocab;
     if (p->shaped && p->text_dim != p->line.shape.text_dim)
-        st = fail(ST_FORMAT, "%s: vectors of %lld, %s wants %d", p->m->encoder,
+        st = fail(ST_FORMAT, "%s: embeddings have %lld columns, %s expects %d", p->m->encoder,
                   (long long)p->text_dim, p->m->config, p->line.shape.text_dim);
 out:
     umt5_close(&u);
@@ -100,7 +100,7 @@ static status check_loras(struct parts *p)
     return c.adapters && p->weighed ? dit_check(&c) : ST_OK;
 }
 
-static bool is_told(const struct error_list *wrong, const char *part)
+static bool is_reported(const struct error_list *wrong, const char *part)
 {
     return wrong->text.s && strstr(wrong->text.s, part);
 }
@@ -123,7 +123,7 @@ status model_check(struct error_list *wrong, const struct model_spec *m)
     for (int i = 0; i < COUNT_OF(parts); i++) {
         char *const part = str_format("%s: %s: ", m->card, parts[i].key);
         if (!part) return fail(ST_NOMEM, "%s: no memory to check its files", m->card);
-        status st = is_told(wrong, part) ? ST_OK : parts[i].check(&p);
+        status st = is_reported(wrong, part) ? ST_OK : parts[i].check(&p);
         if (st == ST_FORMAT || st == ST_ARG) st = fail(ST_FORMAT, "%s%s", part, error_last()->msg);
         free(part);
         if (st != ST_OK && !error_list_add(wrong, st)) return st;

@@ -54,10 +54,11 @@ out:
     return st;
 }
 
-/* Angles of rows or columns, which do not change while the line is open. step -1: turned back. */
+/* Angles of rows or columns, which do not change while the line is open. step -1: those that take
+ * RoPE off. */
 static status upload_side_angles(struct line *l, const struct tensor *to, int step)
 {
-    if (!to->ndim) return ST_OK; /* no policy turns anything back */
+    if (!to->ndim) return ST_OK; /* no policy takes RoPE off */
 
     int const count = (int)to->dim[0], pairs = (int)to->dim[1];
     float *const host = malloc(tensor_bytes(to) + 1);

@@ -55,7 +55,7 @@ status line_wait_xfers(struct line *l, int layer)
 /* Arrows of the trace: from the stages of this rank to the next one's, or to them. */
 static void show_arrows(const struct line *l, bool leaves)
 {
-    int const edge = leaves ? l->end - 1 : l->first - 1; /* the stage before the hop */
+    int const edge = leaves ? l->end - 1 : l->first - 1; /* the stage before the hand-over */
 
     if (edge < 0 || edge >= l->levels || !line_moves_on(l, edge)) return;
     struct track_at at = line_at(l, edge, -1);
@@ -68,7 +68,7 @@ static void show_arrows(const struct line *l, bool leaves)
 status line_hand_over(struct line *l)
 {
     struct comm *const comm = l->c.comm;
-    struct comm_xfer hop[2];
+    struct comm_xfer transfer[2];
     int count = 0;
 
     for (int stage = l->levels - 1; stage >= 0; stage--) {
@@ -77,12 +77,12 @@ status line_hand_over(struct line *l)
         if (!line_moves_on(l, stage)) continue;
         if (from == comm->rank && to == comm->rank)
             TRY(kern_copy(l->c.ctx, &(struct kern_copy){ .in = &here->out, .out = &next->in }));
-        else if (from == comm->rank) hop[count++] = xfer_of(&here->out, to, true);
-        else if (to == comm->rank) hop[count++] = xfer_of(&next->in, from, false);
+        else if (from == comm->rank) transfer[count++] = xfer_of(&here->out, to, true);
+        else if (to == comm->rank) transfer[count++] = xfer_of(&next->in, from, false);
     }
     if (!count) return ST_OK;
     TRY(line_flush(l));
-    TRY(line_located(l, -1, comm_post(comm, hop, count)));
+    TRY(line_located(l, -1, comm_post(comm, transfer, count)));
     track_begin(l->c.track, TRACK_HAND_OVER, line_at(l, l->first, -1));
     show_arrows(l, true);
     status const st = comm_wait(comm);

@@ -89,7 +89,7 @@ struct line {
     struct kv_cache cache;
     struct kv_state state;                /* what the policy remembers */
     struct kv_room room;                  /* what its calls compute in */
-    struct tensor turn;                   /* angles for these: [A, pairs, 2] */
+    struct tensor room_angles;            /* of these: [A, pairs, 2] */
     struct cross_kv context[LINE_STAGES]; /* `contexts` of them are in use */
     int contexts;
     int64_t context_id[LINE_STAGES]; /* -1: empty */
@@ -112,7 +112,7 @@ struct line {
     int roped_for;                    /* whose they are: a pass's first stage here; -1: nobody's */
     bool roped[KV_SPANS];             /* which of them are there */
     struct tensor row, col;           /* angles of rows and columns */
-    struct tensor row_back, col_back; /* of the room's turns: the way back */
+    struct tensor row_back, col_back; /* the same, to take RoPE off */
     struct tensor window_k, window_v; /* [stages * n, w] act, one layer's of all noise stages; and
                                          of the clean one where line_may_gather */
     struct line_wire_buffer {
@@ -131,12 +131,12 @@ struct line {
         struct tensor x;      /* [blocks * n, d] F32: their residual streams */
     } recache;                /* with line_config.recache, where the clean stage is */
 
-    float *host[3];     /* latents for the callbacks: noisy, flow, x0 */
-    float *host_noise;  /* of noise */
-    float *host_angles; /* of angles */
-    float *host_turn;   /* of turn */
-    float *host_room;   /* of room */
-    float *embeds;      /* a prompt from the callback: [text_len, text_dim] */
+    float *host[3];          /* latents for the callbacks: noisy, flow, x0 */
+    float *host_noise;       /* of noise */
+    float *host_angles;      /* of angles */
+    float *host_room_angles; /* of room_angles */
+    float *host_room;        /* of room */
+    float *embeds;           /* a prompt from the callback: [text_len, text_dim] */
 
     /* Who is in the line, from line_begin on. */
     struct timeline timeline;

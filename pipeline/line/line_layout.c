@@ -126,12 +126,12 @@ static status layout_policy(struct line *l, struct arena *a)
 
     TRY(kv_room_place(&l->room, &l->c.policy, per_frame, l->attn_shape.dim, dit_act(l->c.model),
                       a));
-    l->turn = (struct tensor){ 0 };
-    l->row_back = l->col_back = l->turn;
+    l->room_angles = (struct tensor){ 0 };
+    l->row_back = l->col_back = l->room_angles;
     if (!l->room.rows.ndim) return ST_OK;
     TRY(tensor_place(&l->row_back, a, DT_F32, DIMS(l->c.latent_h / 2, pairs.row, 2)));
     TRY(tensor_place(&l->col_back, a, DT_F32, DIMS(l->c.latent_w / 2, pairs.col, 2)));
-    return tensor_place(&l->turn, a, DT_F32, DIMS(frames, pairs.time, 2));
+    return tensor_place(&l->room_angles, a, DT_F32, DIMS(frames, pairs.time, 2));
 }
 
 /* The newest clean blocks to keep: those that passes look back on, or a recache at the clean
@@ -286,7 +286,7 @@ static size_t host_parts(struct line *l, struct host_part out[HOST_PARTS])
         { &l->host[2], latent },
         { &l->host_noise, tensor_bytes(&l->noise) },
         { &l->host_angles, tensor_bytes(&l->angles) },
-        { &l->host_turn, tensor_bytes(&l->turn) },
+        { &l->host_room_angles, tensor_bytes(&l->room_angles) },
         { &l->host_room, room },
         { &l->embeds, (size_t)s->text_len * (size_t)s->text_dim * sizeof *l->embeds },
     };
@@ -330,7 +330,7 @@ void line_free_memory(struct line *l)
     for (int i = 0; i < COUNT_OF(l->host); i++) free(l->host[i]);
     free(l->host_noise);
     free(l->host_angles);
-    free(l->host_turn);
+    free(l->host_room_angles);
     free(l->host_room);
     kv_state_close(&l->state);
     free(l->embeds);

@@ -24,17 +24,17 @@ static struct tensor queries_of(const struct line *l, int stage)
 }
 
 /* Frames at `position` and on, by these angles of rows and columns; step -1: back from there. */
-static status turn_frames(struct line *l, const struct tensor *x, int64_t position, int step,
+static status rope_frames(struct line *l, const struct tensor *x, int64_t position, int step,
                           struct tensor *out)
 {
-    int const pairs = (int)l->turn.dim[1];
+    int const pairs = (int)l->room_angles.dim[1];
     int64_t const frames = x->dim[0] / (l->tokens / l->frames);
-    struct tensor const time = tensor_slice(&l->turn, 0, frames);
+    struct tensor const time = tensor_slice(&l->room_angles, 0, frames);
 
-    TRY(line_synchronize(l)); /* the last upload has read host_turn */
+    TRY(line_synchronize(l)); /* the last upload has read host_room_angles */
     for (int64_t i = 0; i < frames; i++)
-        rope_angles(l->host_turn + i * pairs * 2, pairs, step * (position + i), 1);
-    TRY(l->c.ctx->backend->upload(l->c.ctx, &time, l->host_turn));
+        rope_angles(l->host_room_angles + i * pairs * 2, pairs, step * (position + i), 1);
+    TRY(l->c.ctx->backend->upload(l->c.ctx, &time, l->host_room_angles));
     return kern_rope(l->c.ctx, &(struct kern_rope){ .x = x,
                                                     .out = out,
                                                     .time = &time,
@@ -43,14 +43,14 @@ static status turn_frames(struct line *l, const struct tensor *x, int64_t positi
                                                     .heads = l->attn_shape.heads });
 }
 
-static status turn_keys(void *arg, const struct tensor *x, int64_t position, struct tensor *out)
+static status rope_keys(void *arg, const struct tensor *x, int64_t position, struct tensor *out)
 {
-    return turn_frames(arg, x, position, 1, out);
+    return rope_frames(arg, x, position, 1, out);
 }
 
-static status turn_back(void *arg, const struct tensor *x, int64_t position, struct tensor *out)
+static status unrope_rows(void *arg, const struct tensor *x, int64_t position, struct tensor *out)
 {
-    return turn_frames(arg, x, position, -1, out);
+    return rope_frames(arg, x, position, -1, out);
 }
 
 static struct kv_call call_of(struct line *l, int layer, const struct tensor *q)
@@ -62,8 +62,8 @@ static struct kv_call call_of(struct line *l, int layer, const struct tensor *q)
                              .layer = layer,
                              .q = q,
                              .room = l->room,
-                             .turn = turn_keys,
-                             .turn_back = turn_back,
+                             .rope = rope_keys,
+                             .unrope = unrope_rows,
                              .arg = l };
 }
 

@@ -102,7 +102,9 @@ static status admit_entry(struct line *l, int64_t i)
     else TRY(l->io->entry(l->io->arg, i, &e));
     if (e.clip < 0) return ST_OK;
     if (e.goes_on && !l->io->window)
-        return fail(ST_ARG, "line: clip %d goes on; this line takes none that does", e.clip);
+        return fail(ST_ARG,
+                    "line: clip %d resumes an attempt; this line was opened without `window`",
+                    e.clip);
     if (e.clean && ((!l->c.given && !has_usual_past(l, &e)) || !l->io->given))
         return fail(ST_ARG, "line: clip %d has given blocks; this line takes none", e.clip);
     if (e.clean > most)

@@ -115,7 +115,7 @@ static status check_entry(const struct timeline *t, int64_t tick, const struct t
         return fail(ST_ARG, "clip %d: %lld blocks, %lld of them given", e->clip,
                     (long long)e->blocks, (long long)e->clean);
     if (e->goes_on && (t->stride != 1 || !e->clean))
-        return fail(ST_ARG, "clip %d: goes on behind %lld blocks, %lld ticks a block", e->clip,
+        return fail(ST_ARG, "clip %d: resumes after %lld blocks, %lld ticks a block", e->clip,
                     (long long)e->clean, (long long)t->stride);
     if (__builtin_mul_overflow(e->blocks, t->stride + t->levels, &ticks) ||
         __builtin_add_overflow(ticks, begin + t->stride + t->levels, &ticks) ||

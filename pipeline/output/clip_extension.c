@@ -189,7 +189,7 @@ static status keep_packets(struct clip_writer *s, const struct snapshot *snap, i
 
     if (!name) return fail(ST_NOMEM, "%s: no memory for its name", s->file[i].name);
     if (snap->writer_bytes < sizeof(struct writer_state) + (size_t)(i + 1) * sizeof at)
-        FAIL_OUT(ST_FORMAT, "%s: its snapshot has no state of it", name);
+        FAIL_OUT(ST_FORMAT, "%s: its snapshot does not hold its state", name);
     memcpy(&at, (const char *)snap->writer + sizeof(struct writer_state) + (size_t)i * sizeof at,
            sizeof at);
     TRY_OUT(keep_file(s, name, name, at.bytes));

@@ -106,7 +106,7 @@ status contact_load(struct contact *s, const void *bytes, size_t len)
 {
     struct contact_head head;
 
-    if (len < sizeof head) return fail(ST_FORMAT, "%s: the state of a sheet is cut", s->path);
+    if (len < sizeof head) return fail(ST_FORMAT, "%s: the state of a sheet is truncated", s->path);
     memcpy(&head, bytes, sizeof head);
     if (head.count < 0 || head.count > CONTACT_CELLS || head.seen < head.count || head.stride < 1 ||
         len != sizeof head + (size_t)head.count * s->cell_bytes)

@@ -72,8 +72,8 @@ static status read_span(struct cursor *c, uint64_t n, const unsigned char **at)
 {
     if (n > c->size - c->at)
         return fail(ST_FORMAT,
-                    "%s: its header is cut or lies: %" PRIu64 " bytes from %zu of %zu on", c->path,
-                    n, c->at, c->size);
+                    "%s: its header is truncated or wrong: %" PRIu64 " bytes from %zu of %zu on",
+                    c->path, n, c->at, c->size);
     *at = c->data + c->at;
     c->at += (size_t)n;
     return ST_OK;

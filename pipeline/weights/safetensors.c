@@ -42,7 +42,7 @@ static status read_tensor_shape(int *ndim, int64_t dim[WEIGHT_DIMS], const struc
     *ndim = (int)shape->count;
     for (int i = 0; i < *ndim; i++)
         if (!read_whole_number(json_tree_item(shape, (size_t)i), &dim[i]))
-            return fail(ST_FORMAT, "%s: %s: size %d of its shape is no whole number", path, name,
+            return fail(ST_FORMAT, "%s: %s: size %d of its shape is not a whole number", path, name,
                         i);
     return ST_OK;
 }

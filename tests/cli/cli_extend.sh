@@ -64,17 +64,17 @@ left_at() {
     rm -r far/clip
 }
 calls=$(cat count)
-left_at 3 $((calls * 70 / 100)) 'goes on behind block'
+left_at 3 $((calls * 70 / 100)) 'resumes after block'
 
 # Block by block there is no window, and all blocks stay but the last: the longer clip may have no
 # more of them. Without a checkpoint on its way all pictures are made again.
 sed 's/kind: rolling/kind: block/' model/card.yaml >model/block.yaml
 make part 4s 20s block.yaml
 make all 6s 20s block.yaml
-expect 0 'extended behind block 5 to 9' extend part/clip --length 6s --ranks 3 --ranks-per-line 3
+expect 0 'extended after block 5 to 9' extend part/clip --length 6s --ranks 3 --ranks-per-line 3
 same part/clip-v2 all/clip
 make full 69f 20s block.yaml
-expect 0 'extended behind block 5 to 6' extend part/clip --length 69f
+expect 0 'extended after block 5 to 6' extend part/clip --length 69f
 same part/clip-v3 full/clip
 
 if [ "${TORTURE:-0}" = 1 ]; then

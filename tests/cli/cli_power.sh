@@ -69,7 +69,7 @@ after_cut fresh
 sed "s|dir: whole|dir: resumed/new/out|" whole.yaml >job.yaml
 DIE_AT=$(($(cat count) * 35 / 100)) LD_PRELOAD=$die_at "$rollmill" render job.yaml --threads 1 --no-prompt-cache >out.txt 2>&1
 record resumed || wrong "resumed: $(cat err.txt)"
-grep -q 'goes on behind block 1 of 3' err.txt || wrong "resumed: begun anew: $(cat err.txt)"
+grep -q 'resumes after block 1 of 3' err.txt || wrong "resumed: started over: $(cat err.txt)"
 same resumed/new/out
 after_cut resumed
 exit $fail

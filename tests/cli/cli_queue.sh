@@ -29,7 +29,7 @@ expect 2 'there is no queue' "$rollmill" queue status --queue sqlite:none.db
 expect 2 'allowed: sqlite:PATH or postgresql://' "$rollmill" queue status --queue mysql://x
 expect 2 'proc' "$rollmill" queue status --queue sqlite:/proc/version
 expect 2 '--queue holds a password' "$rollmill" queue status --queue postgresql://me:secret@nowhere/db
-expect 2 'queue needs a word' "$rollmill" queue
+expect 2 'queue needs a command' "$rollmill" queue
 expect 2 'no such word' "$rollmill" queue remake
 expect 2 'usage: rollmill queue hold JOB...' "$rollmill" queue hold
 expect 2 'submit needs at least one JOB.yaml' "$rollmill" submit
@@ -52,7 +52,7 @@ says 'cancel' queue cancel one/0
 says 'canceled' queue status one
 says 'retry' queue retry 'o*'
 says 'release' queue release one
-says 'nothing that this applies to' queue release one
+says 'nothing to do' queue release one
 expect 2 'discard is for clips' "$rollmill" queue discard one
 says 'priority 90 by' queue log one
 
@@ -148,7 +148,7 @@ expect 2 '--by owner counts all jobs' "$rollmill" queue status --by owner n1
 grep -hE 'Sanitizer|runtime error' ./*.log && wrong "a sanitizer spoke"
 
 # Nobody's attempt is left over.
-says 'attempts of killed worlds removed; 0 are at work, 0 can be gone on from, 0 nothing' queue clean
+says 'attempts of killed worlds removed; left: 0 running, 0 resumable, 0 unknown' queue clean
 [ -z "$(find out -path '*/.attempts/*' -name '*.json')" ] || wrong "left: $(find out/.attempts)"
 
 # The pictures are those of a render without a queue.
@@ -172,7 +172,7 @@ slow() {
 }
 third() { "$rollmill" work "${calm[@]}" --lease 60 --stay --report third.json >third.log 2>&1 & third=$!; }
 snapshot_there() { ls lost/.attempts/*/snapshot.* >/dev/null 2>&1; }
-goes_on() { grep -qs 'goes on behind block' "$1"; }
+goes_on() { grep -qs 'resumes after block' "$1"; }
 # Not with the lock of an SQLite file in its hands, which would keep all others from writing.
 stop_second() {
     kill -STOP $second
@@ -217,7 +217,7 @@ grep -q ' 1 lost to others' slow.log || wrong "a world that woke: $(tail -n 1 sl
 [ -e lost/.attempts ] && wrong "lost: left over: $(find lost/.attempts)"
 
 # Made again once its folder is gone; forgotten at last.
-expect 2 'stands; move it away' "$rollmill" queue discard n1/0
+expect 2 'exists; move or remove it' "$rollmill" queue discard n1/0
 rm -r out/n1
 says 'discard' queue discard n1/0
 expect 0 '1 clips made' work

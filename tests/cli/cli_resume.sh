@@ -83,9 +83,9 @@ fi
 # Another numeric class begins the clip anew, and says so; so does --no-resume.
 sed "s|dir: whole|dir: class|" whole.yaml >class.yaml
 DIE_AT=$((calls * 40 / 100)) LD_PRELOAD=$die_at "$rollmill" render --no-prompt-cache class.yaml >out.txt 2>&1
-expect 0 'begun anew; what there is cannot be gone on from' render class.yaml --wire fp8
+expect 0 'starts over; its checkpoints cannot be resumed' render class.yaml --wire fp8
 grep -q "\`mode strict\` there, \`mode strict, keys and values in fp8\` now" err.txt ||
-    wrong "another class is not named: $(grep 'begun anew' err.txt)"
+    wrong "another class is not named: $(grep 'starts over' err.txt)"
 [ "$(resumed_from class)" = 0 ] || wrong "a clip of another class was gone on with"
 rm -rf class
 DIE_AT=$((calls * 40 / 100)) LD_PRELOAD=$die_at "$rollmill" render --no-prompt-cache class.yaml >out.txt 2>&1
@@ -100,7 +100,7 @@ DIE_COUNT=$dir/count LD_PRELOAD=$die_at render block.yaml 2>err.txt || wrong "bl
 sed "s|dir: block|dir: stopped|" block.yaml >stopped.yaml
 DIE_AT=$(($(cat count) / 2)) LD_PRELOAD=$die_at "$rollmill" render --no-prompt-cache stopped.yaml >out.txt 2>&1
 touch model/*.pth model/*.pt # other dates, as on another machine: the bytes are the same
-expect 0 'goes on behind block' render stopped.yaml --ranks 2
+expect 0 'resumes after block' render stopped.yaml --ranks 2
 for file in $files; do
     cmp -s "block/clip/$file" "stopped/clip/$file" || wrong "block by block: $file differs"
 done
@@ -118,9 +118,9 @@ snapshot_there || wrong "a stop left no checkpoint"
 # A render that goes on from it keeps it from `sweep --all`, as long as it lives.
 env --default-signal=TERM "$rollmill" render asked.yaml --no-prompt-cache >out.txt 2>err.txt &
 pid=$!
-goes_on() { grep -q 'goes on behind block' err.txt; }
+goes_on() { grep -q 'resumes after block' err.txt; }
 await goes_on
-from=$(sed -n 's/.*goes on behind.* from //p' err.txt)
+from=$(sed -n 's/.*resumes after.* from //p' err.txt)
 "$rollmill" sweep --all asked >out.txt || wrong "a sweep beside a render: exit $?"
 kill -TERM $pid
 wait $pid

@@ -70,7 +70,7 @@ trial() { # SIGNAL RANKS
     true_code "$1" $rc || wrong "$what: exit $rc: $(tail -n 3 err.txt)"
     for clip in out/*; do [ ! -d "$clip" ] || right "$clip"; done
     render out.yaml --threads 1 >out.txt 2>err.txt || wrong "$what: the next render: $(tail -n 3 err.txt)"
-    from=$(grep -c 'goes on behind' err.txt)
+    from=$(grep -c 'resumes after' err.txt)
     right out/1
     right out/2
     "$rollmill" sweep --all out >found.txt || wrong "$what: sweep: $(cat found.txt)"

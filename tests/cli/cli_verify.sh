@@ -64,11 +64,11 @@ done
 expect 2 --ranks 2 --exchange heads tests/golden/deep-forcing
 grep -q 'goes by all heads of a layer' "$tmp/out" || { echo "heads are not refused" && fail=1; }
 
-# A key that nothing is known of, and a row that was attended to elsewhere.
+# An unknown key, and a row that was attended to elsewhere.
 cp -r tests/golden/rolling-sink "$tmp/strange" && chmod -R u+w "$tmp/strange" || exit 1
 sed -i 's/"replay_frames"/"replay_framez"/' "$tmp/strange/case.json"
 expect 2 "$tmp/strange"
-grep -q 'replay_framez: nothing is known' "$tmp/out" || { echo "a strange key is taken" && fail=1; }
+grep -q 'replay_framez: unknown key' "$tmp/out" || { echo "a strange key is taken" && fail=1; }
 sed -i 's/"replay_framez": 18/"replay_frames": 15/' "$tmp/strange/case.json"
 expect 1 "$tmp/strange"
 grep -q DIFFERS "$tmp/out" || { echo "rows attended to are not compared" && fail=1; }

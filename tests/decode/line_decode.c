@@ -179,14 +179,15 @@ static void *way_main(void *arg)
 }
 
 /* The second line's clips on a thread of its own, over the weights of the first. */
-static status serve_both(struct both *b, struct comm *const *hop)
+static status serve_both(struct both *b, struct comm *const *link)
 {
     struct vae_config const config = chain_vae(&clips);
     pthread_t thread;
     status st;
 
     for (int i = 0; i < LINES; i++)
-        b->way[i] = (struct chain_stream){ .fixture = &b->line[i], .in = hop[i], .turn = &b->turn };
+        b->way[i] =
+            (struct chain_stream){ .fixture = &b->line[i], .in = link[i], .turn = &b->turn };
     TRY_OUT(vae_open(&b->way[0].vae, &config));
     TRY_OUT(vae_open_beside(&b->way[1].vae, b->way[0].vae));
     if (pthread_create(&thread, NULL, way_main, &b->way[1])) {
@@ -205,17 +206,17 @@ out:
 static status both_main(struct comm *world, void *arg)
 {
     struct both *const b = arg;
-    struct comm *hop[LINES] = { 0 };
+    struct comm *link[LINES] = { 0 };
     int const me = world->rank;
     status st = ST_OK;
 
     for (int i = 0; i < LINES; i++)
-        TRY_OUT(comm_split(world, me == i || me == LINES ? 0 : -1, &hop[i]));
-    st = me == LINES ? serve_both(b, hop) : chain_tail_run(&b->line[me], hop[me]);
+        TRY_OUT(comm_split(world, me == i || me == LINES ? 0 : -1, &link[i]));
+    st = me == LINES ? serve_both(b, link) : chain_tail_run(&b->line[me], link[me]);
     if (st == ST_OK) st = comm_agree(world, st);
 out:
     if (st != ST_OK) comm_abort(world);
-    for (int i = 0; i < LINES; i++) comm_close(&hop[i]);
+    for (int i = 0; i < LINES; i++) comm_close(&link[i]);
     return st;
 }
 

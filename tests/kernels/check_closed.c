@@ -101,8 +101,8 @@ static status closed_rmsnorm(struct kern_ctx *ctx, const struct kern_rmsnorm *a)
     return ST_OK;
 }
 
-/* The complex number that turns one pair of a row. */
-static long double complex turn_of(const struct kern_rope *a, int64_t row, int64_t pair)
+/* The complex number that rotates one pair of a row. */
+static long double complex rotation_of(const struct kern_rope *a, int64_t row, int64_t pair)
 {
     const struct tensor *const table[] = { a->time, a->row, a->col };
     int64_t const h = a->row->dim[0], w = a->col->dim[0];
@@ -125,9 +125,9 @@ static status closed_rope(struct kern_ctx *ctx, const struct kern_rope *a)
     for (int64_t i = 0; i < a->x->dim[0] * pairs; i++) {
         long double complex const z =
             get_value(a->x, 2 * i) + get_value(a->x, 2 * i + 1) * (long double complex)I;
-        long double complex const turned = z * turn_of(a, i / pairs, i % pairs);
-        put_value(a->out, 2 * i, creall(turned));
-        put_value(a->out, 2 * i + 1, cimagl(turned));
+        long double complex const rotated = z * rotation_of(a, i / pairs, i % pairs);
+        put_value(a->out, 2 * i, creall(rotated));
+        put_value(a->out, 2 * i + 1, cimagl(rotated));
     }
     return ST_OK;
 }
@@ -178,9 +178,9 @@ static status closed_qkv(struct kern_ctx *ctx, const struct kern_qkv *a)
         closed_projection(a, &a->q, r, y);
         for (int64_t i = 0; i < n / 2; i++) {
             long double complex const z = y[2 * i] + y[2 * i + 1] * (long double complex)I;
-            long double complex const turned = z * turn_of(&rope, r, i);
-            put_value(a->q.out, r * n + 2 * i, creall(turned));
-            put_value(a->q.out, r * n + 2 * i + 1, cimagl(turned));
+            long double complex const rotated = z * rotation_of(&rope, r, i);
+            put_value(a->q.out, r * n + 2 * i, creall(rotated));
+            put_value(a->q.out, r * n + 2 * i + 1, cimagl(rotated));
         }
     }
     free(y);

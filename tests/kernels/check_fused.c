@@ -1,4 +1,4 @@
-/* check_fused.c - the fused operations: products whose rows are normed and turned at once. */
+/* check_fused.c - the fused operations: products whose rows are normed and roped at once. */
 #include "tests/kernels/check.h"
 
 #include <math.h>

@@ -25,9 +25,9 @@ static struct mistake {
     spoil_spans *spans;
     spoil_average *average;
     spoil_recache *recache;
-    bool forgets_cut;                                            /* in clean passes */
-    bool ranks_backwards, of_all_heads, of_last_layer, unturned; /* scores before a block */
-    bool all_dynamic;                                            /* heads */
+    bool forgets_cut;                                           /* in clean passes */
+    bool ranks_backwards, of_all_heads, of_last_layer, unroped; /* scores before a block */
+    bool all_dynamic;                                           /* heads */
 } planted;
 
 /* ---- in their places --------------------------------------------------------------------- */
@@ -116,7 +116,7 @@ bool __wrap_kv_head_is_static(const struct kv_profile *p, int layer, int head)
 
 void __wrap_rope_angles(float *out, int pairs, int64_t first, int count)
 {
-    __real_rope_angles(out, pairs, planted.unturned && scores ? 0 : first, count);
+    __real_rope_angles(out, pairs, planted.unroped && scores ? 0 : first, count);
 }
 
 /* ---- mistakes ---------------------------------------------------------------------------- */
@@ -284,7 +284,7 @@ static const struct mistake mistakes[] = {
     { "relax forcing: the sink is not moved", "relax-forcing", .spans = leave_sink },
     { "echo forcing: the walk is a block ahead", "echo-forcing", .spans = shift_sink_walk },
     { "forcing-kv: the most alike are kept", "forcing-kv", .ranks_backwards = true },
-    { "forcing-kv: scores of keys not turned", "forcing-kv", .unturned = true },
+    { "forcing-kv: scores of keys not roped", "forcing-kv", .unroped = true },
     { "forcing-kv: scores of all heads", "forcing-kv", .of_all_heads = true },
     { "forcing-kv: scores of another layer", "forcing-kv", .of_last_layer = true },
     { "forcing-kv: static heads see it too", "forcing-kv", .all_dynamic = true },

@@ -11,53 +11,54 @@ bad=0
 # folder may always include itself and the folders it lies in.
 # Doors: the headers that others may include; * is all of them but NAME_internal.h. What is no
 # door is the folder's own affair, and of the folders in it.
+# Every header named here is there, and whatever may be included is, but for base.
 # A folder without a row belongs to the one it lies in.
 walls() {
     cat <<'TABLE'
 base                 |                                                  | *
 
 kernels              | base kernels/ref kernels/cpu kernels/cuda        | kern.h tensor.h memory.h pixels.h kern_device.h kern_dry_run.h
-kernels/ref          | base                                             | kern_ref.h kern_ref_ops.h
+kernels/ref          | base                                             | kern_ref.h
 kernels/cpu          | base kernels/ref                                 | kern_cpu.h
-kernels/cuda         | base kernels/cuda/*                              | cuda_backend.h cuda_dev.h cuda_versions.h
+kernels/cuda         | base kernels/cuda/*                              | cuda_backend.h cuda_dev.h
 kernels/cuda/library | base                                             | *
-kernels/cuda/plain   | base kernels/cuda/fp8/cuda_e4m3.cuh              | cuda_plain.h
+kernels/cuda/plain   | base                                             | cuda_plain.h
 kernels/cuda/fused   | base kernels/cuda/library kernels/cuda/plain     | *
 kernels/cuda/fp8     | base kernels/cuda/library kernels/cuda/plain kernels/cuda/fused | *
 
 comm                 | base kernels/tensor.h kernels/memory.h kernels/cuda/cuda_dev.h | comm.h world.h heartbeat.h
-comm/thread          | base kernels/tensor.h kernels/memory.h           |
-comm/mpi             | base kernels/tensor.h kernels/memory.h           |
-comm/nccl            | base kernels/tensor.h kernels/memory.h kernels/cuda/cuda_dev.h |
+comm/thread          | base                                             |
+comm/mpi             | base                                             |
+comm/nccl            | base kernels/cuda/cuda_dev.h                     |
 
 cluster              | base                                             | *
 
 jobs/yaml            | base                                             | *
-jobs/spec            | base jobs/yaml                                   | job.h card.h clip.h clip_json.h clip_spec.h model_spec.h spec_json.h
+jobs/spec            | base jobs/yaml                                   | job.h card.h clip.h clip_spec.h model_spec.h spec_json.h
 jobs/queue           | base                                             | queue.h
 
-pipeline/weights     | base kernels                                     | weights.h weight_bind.h weights_hash.h tensor_file.h
+pipeline/weights     | base kernels                                     | weights.h weight_bind.h tensor_file.h
 pipeline/text        | base kernels pipeline/weights pipeline/text/clean | text_encoder.h tokenizer.h umt5.h
 pipeline/text/clean  | base                                             | text_clean.h
 pipeline/dit         | base kernels pipeline/weights                    | dit.h schedule.h noise.h rope.h
 pipeline/cache       | base kernels pipeline/dit/rope.h                 | kv_cache.h kv_policy.h kv_state.h
 pipeline/line        | base kernels comm cluster/split.h pipeline/dit pipeline/cache | line.h timeline.h
 pipeline/vae         | base kernels pipeline/weights                    | vae.h
-pipeline/decode      | base kernels comm pipeline/vae                   | decode_chain.h decode_link.h
+pipeline/decode      | base comm pipeline/vae                           | decode_chain.h decode_link.h
 pipeline/resume      | base                                             | snapshot.h
 pipeline/output      | base kernels/tensor.h kernels/pixels.h pipeline/weights/tensor_file.h pipeline/resume pipeline/output/av | clip_writer.h sidecar.h finished_clip.h clip_claim.h attempts.h drift.h
 pipeline/output/av   | base kernels/pixels.h                            | video.h video_pictures.h video_read.h codec.h
 pipeline/engine      | base kernels comm cluster pipeline/* jobs/spec/clip_spec.h jobs/spec/model_spec.h jobs/spec/spec_json.h | engine.h work_source.h workload.h workload_query.h model_check.h footprint.h model_pool.h output_formats.h
 
-cmd                  | base kernels comm cluster jobs/* pipeline/*      |
-cmd/render           | base kernels comm cluster jobs/* pipeline/*      | render_run.h
-cmd/queue            | base kernels comm cluster jobs/* pipeline/* cmd/render | queue_place.h queue_json.h
-cmd/serve            | base jobs/* cmd/queue                             |
-cmd/launch           | base jobs/* cmd/queue                             |
-cmd/plan             | base kernels comm cluster jobs/* pipeline/* cmd/bench |
-cmd/bench            | base kernels comm cluster jobs/* pipeline/*      | bench_file.h
-cmd/verify           | base kernels comm cluster jobs/* pipeline/*      |
-cmd/doctor           | base kernels comm cluster jobs/* pipeline/*      |
+cmd                  | base kernels comm jobs/spec pipeline/weights pipeline/text pipeline/text/clean pipeline/dit pipeline/line pipeline/vae pipeline/output pipeline/output/av pipeline/engine |
+cmd/render           | base comm jobs/spec jobs/yaml pipeline/dit pipeline/output pipeline/engine | render_run.h
+cmd/queue            | base comm jobs/spec jobs/yaml jobs/queue pipeline/dit pipeline/output pipeline/engine cmd/render | queue_place.h queue_json.h
+cmd/serve            | base jobs/yaml jobs/queue cmd/queue              |
+cmd/launch           | base jobs/spec cmd/queue                         |
+cmd/plan             | base kernels pipeline/engine cmd/bench           |
+cmd/bench            | base kernels comm pipeline/text pipeline/dit pipeline/line pipeline/vae pipeline/output/av pipeline/engine | bench_file.h
+cmd/verify           | base kernels comm pipeline/weights pipeline/text pipeline/text/clean pipeline/line pipeline/vae pipeline/output |
+cmd/doctor           | base kernels comm jobs/spec pipeline/output/av   |
 TABLE
 }
 
@@ -73,14 +74,18 @@ pipeline/text/tokenizer_model.h              C++
 TABLE
 }
 
-includes() { # FILE HEADER, one on each line
-    find base kernels comm cluster jobs pipeline cmd -name '*.[ch]' -o -name '*.cc' -o -name '*.cu' -o -name '*.cuh' |
-        sort | xargs grep -oE '^ *# *include *"[^"]+"' | sed 's/^\([^:]*\):[^"]*"\(.*\)"$/\1 \2/'
+files() {
+    find base kernels comm cluster jobs pipeline cmd -name '*.[ch]' -o -name '*.cc' -o -name '*.cu' -o -name '*.cuh' | sort
 }
 
-# Four findings: a header that is not there under this path, a folder that may not be
-# included at all, a header that is no door, one that should be its folder's internal one.
-{ walls | sed 's/^/wall /' && private | sed 's/^/private /' && includes; } | awk '
+includes() { # FILE HEADER, one on each line
+    files | xargs grep -oE '^ *# *include *"[^"]+"' | sed 's/^\([^:]*\):[^"]*"\(.*\)"$/\1 \2/'
+}
+
+# Findings of an include: a header that is not there under this path, a folder that may not be
+# included at all, a header that is no door, one that should be its folder's internal one. Of
+# the table: a door or a header that is not there, an entry that nobody uses.
+{ files | sed 's/^/file /' && walls | sed 's/^/wall /' && private | sed 's/^/private /' && includes; } | awk '
 function owner(path) { # the row that a file belongs to
     while (sub(/\/[^\/]*$/, "", path)) if (path in doors) return path
     return ""
@@ -90,13 +95,18 @@ function allowed(from, to, header,    i, n, may, entry) {
     n = split(mays[from], may, " ")
     for (i = 1; i <= n; i++) {
         entry = may[i]
-        if (entry == header) return "by name"
-        if (entry == to) return "folder"
-        if (sub(/\/\*$/, "", entry) && within(to, entry)) return "folder"
+        if (entry == header || entry == to || (sub(/\/\*$/, "", entry) && within(to, entry))) {
+            needed[from, may[i]] = 1
+            return entry == header ? "by name" : "folder"
+        }
     }
     return ""
 }
 function complain(what) { print what; bad = 1 }
+$1 == "file" {
+    there[$2] = 1
+    next
+}
 $1 == "wall" {
     if (NF < 3) next
     split(substr($0, 6), column, "|")
@@ -128,6 +138,16 @@ $1 == "private" {
     seen++
 }
 END {
+    for (row in doors) {
+        n = split(doors[row], name_of, " ")
+        for (i = 1; i <= n; i++)
+            if (name_of[i] != "*" && !(row "/" name_of[i] in there))
+                complain("check_deps: " row " has a door " name_of[i] " that is not there")
+        n = split(mays[row], name_of, " ")
+        for (i = 1; i <= n; i++)
+            if (name_of[i] != "base" && !((row, name_of[i]) in needed))
+                complain("check_deps: " row " may include " name_of[i] ", and does not")
+    }
     for (header in used)
         if (!(header in shown) && header !~ /_internal\.h$/ && !(header in private))
             complain(header ": only its own folder includes it: that is its _internal.h\047s")

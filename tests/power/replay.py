@@ -72,7 +72,7 @@ class Recording:
             for name in sorted(os.listdir(path)):
                 node.names[name] = self.load(os.path.join(path, name))
                 self.renames.append((0, [(node, name, node.names[name])]))
-            self.tell_checkpoints(node)
+            self.note_checkpoints(node)
         node.synced.append(0)
         return node
 
@@ -142,7 +142,7 @@ class Recording:
         node = from_folder.names[from_name]
         self.change([(from_folder, from_name, None), (to_folder, to_name, node)])
 
-    def tell_checkpoints(self, node):
+    def note_checkpoints(self, node):
         for name in node.names:
             if re.fullmatch(r"snapshot\.\d+", name):
                 self.commits.append((self.time, int(name.split(".")[1])))
@@ -150,7 +150,7 @@ class Recording:
     def synced(self, node):
         self.time += 1
         node.synced.append(self.time)
-        self.tell_checkpoints(node)
+        self.note_checkpoints(node)
 
     def step(self, call, text, result):
         """A call that has ended well."""

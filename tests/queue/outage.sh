@@ -76,7 +76,7 @@ for world in $first $second; do
     [ $rc = 0 ] || wrong "a world ended with $rc: $(tail -n 3 first.log second.log)"
 done
 first='' second=''
-grep -q 'it answers again' first.log || wrong "first: $(tail -n 3 first.log)"
+grep -q 'reachable again' first.log || wrong "first: $(tail -n 3 first.log)"
 
 # The audit.
 [ "$("$rollmill" queue status --json many | grep -c '"state": "done"')" = $clips ] || wrong "done: $("$rollmill" queue status many)"

@@ -148,7 +148,7 @@ static uintptr_t crash_place(const void *context)
     return at;
 }
 
-static void tell_crash(int number, siginfo_t *info, void *context)
+static void report_crash(int number, siginfo_t *info, void *context)
 {
     uintptr_t const at = crash_place(context);
     char words[PATH_MAX + 64] = "crashed in made code\n";
@@ -165,7 +165,7 @@ static void tell_crash(int number, siginfo_t *info, void *context)
 
 __attribute__((constructor)) static void watch_crashes(void)
 {
-    struct sigaction const act = { .sa_sigaction = tell_crash, .sa_flags = SA_SIGINFO };
+    struct sigaction const act = { .sa_sigaction = report_crash, .sa_flags = SA_SIGINFO };
 
     sigaction(SIGSEGV, &act, NULL);
 }

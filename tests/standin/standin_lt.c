@@ -27,14 +27,17 @@ struct layout {
     int64_t rows, cols, step;
 };
 
-struct wish {
+struct request {
     uint64_t workspace;
     uint32_t align[4], schemes;
 };
 
 static struct product *product_of(cublasLtMatmulDesc_t d) { return (struct product *)(void *)d; }
 static struct layout *layout_of(cublasLtMatrixLayout_t d) { return (struct layout *)(void *)d; }
-static struct wish *wish_of(cublasLtMatmulPreference_t d) { return (struct wish *)(void *)d; }
+static struct request *request_of(cublasLtMatmulPreference_t d)
+{
+    return (struct request *)(void *)d;
+}
 
 static void must_hold(bool good, const char *what)
 {
@@ -113,13 +116,13 @@ cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t d)
 
 cublasStatus_t cublasLtMatmulPreferenceCreate(cublasLtMatmulPreference_t *out)
 {
-    *out = calloc(1, sizeof(struct wish));
+    *out = calloc(1, sizeof(struct request));
     return *out ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_ALLOC_FAILED;
 }
 
 cublasStatus_t cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t d)
 {
-    free(wish_of(d));
+    free(request_of(d));
     return CUBLAS_STATUS_SUCCESS;
 }
 
@@ -127,7 +130,7 @@ cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t d
                                                     cublasLtMatmulPreferenceAttributes_t name,
                                                     const void *from, size_t bytes)
 {
-    struct wish *const w = wish_of(d);
+    struct request *const w = request_of(d);
 
     switch (name) {
     case CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES: memcpy(&w->workspace, from, bytes); break;
@@ -160,15 +163,15 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
                                               cublasLtMatrixLayout_t w, cublasLtMatrixLayout_t x,
                                               cublasLtMatrixLayout_t add,
                                               cublasLtMatrixLayout_t out,
-                                              cublasLtMatmulPreference_t wish, int wanted,
+                                              cublasLtMatmulPreference_t request, int wanted,
                                               cublasLtMatmulHeuristicResult_t named[], int *count)
 {
     (void)handle;
     standin_counted(STANDIN_CHOSEN);
     must_hold(add == out, "a residual of another layout");
-    must_hold(wish_of(wish)->workspace > 0, "no workspace");
+    must_hold(request_of(request)->workspace > 0, "no workspace");
     for (int i = 0; i < 4; i++)
-        must_hold(wish_of(wish)->align[i] == 16, "an alignment other than it is called with");
+        must_hold(request_of(request)->align[i] == 16, "an alignment other than it is called with");
     *count = wanted < ALGORITHMS ? wanted : ALGORITHMS;
     for (int i = 0; i < *count; i++) {
         memset(&named[i], 0, sizeof named[i]);

@@ -169,18 +169,18 @@ static status send_block(struct chain_fixture *s, struct decode_link *link, int 
 }
 
 /* For a word that a decoder never says. */
-static status wait_in_vain(struct comm *hop)
+static status wait_in_vain(struct comm *link)
 {
     int64_t word[DECODE_HEAD];
     struct comm_xfer const part = { .t = decode_head(word), .peer = 1 };
 
-    TRY(comm_post(hop, &part, 1));
-    return comm_wait(hop);
+    TRY(comm_post(link, &part, 1));
+    return comm_wait(link);
 }
 
-status chain_tail_run(struct chain_fixture *s, struct comm *hop)
+status chain_tail_run(struct chain_fixture *s, struct comm *out)
 {
-    struct decode_link_config const c = { .link = hop,
+    struct decode_link_config const c = { .link = out,
                                           .frames = s->frames,
                                           .latent_h = s->clips->clip[0].h,
                                           .latent_w = s->clips->clip[0].w };
@@ -189,7 +189,7 @@ status chain_tail_run(struct chain_fixture *s, struct comm *hop)
     int const end = stops ? s->stop_after : blocks_of(s);
     status st = ST_OK;
 
-    if (s->silent) return wait_in_vain(hop);
+    if (s->silent) return wait_in_vain(out);
     TRY_OUT(decode_link_open(&link, &c));
     for (int i = 0; i < end; i++) TRY_OUT(send_block(s, link, i));
     TRY_OUT(decode_link_end(link, stops ? DECODE_CANCELED : DECODE_END));
@@ -282,12 +282,12 @@ static status run_part(struct chain_fixture *s, struct comm *c, struct comm *in,
     return st;
 }
 
-static status run_tail(struct chain_fixture *s, struct comm *hop)
+static status run_tail(struct chain_fixture *s, struct comm *link)
 {
     struct comm_poison *const w = calloc(1, sizeof *w);
 
-    if (!w) return fail(ST_NOMEM, "a hop");
-    comm_poison_init(w, hop);
+    if (!w) return fail(ST_NOMEM, "a link");
+    comm_poison_init(w, link);
     if (s->fail_rank == 0) w->fail_at = s->fail_wait;
     status const st = chain_tail_run(s, &w->base);
     check_and_end_poison(s, w);
@@ -295,7 +295,7 @@ static status run_tail(struct chain_fixture *s, struct comm *hop)
     return st;
 }
 
-/* Hop p joins ranks p and p + 1. */
+/* Link p joins ranks p and p + 1. */
 static status join_and_run(struct chain_fixture *s, struct comm *c)
 {
     struct comm *in = NULL, *out = NULL;
@@ -303,10 +303,10 @@ static status join_and_run(struct chain_fixture *s, struct comm *c)
 
     for (int p = 0; p < s->parts; p++) {
         bool const of_it = c->rank == p || c->rank == p + 1;
-        struct comm *hop;
-        TRY_OUT(comm_split(c, of_it ? 0 : -1, &hop));
-        if (hop && hop->rank) in = hop;
-        else if (hop) out = hop;
+        struct comm *link;
+        TRY_OUT(comm_split(c, of_it ? 0 : -1, &link));
+        if (link && link->rank) in = link;
+        else if (link) out = link;
     }
     st = c->rank ? run_part(s, c, in, out) : run_tail(s, out);
     if (st == ST_OK || st == ST_CANCELED) st = comm_agree(c, st);

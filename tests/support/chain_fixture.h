@@ -40,7 +40,7 @@ struct chain_fixture {
     int fail_send;  /* the tail, before this block */
     int fail_block; /* the last part, with this block's pictures */
     int fail_rank;  /* this one */
-    long fail_wait; /*     in this wait of its hop, from 1 */
+    long fail_wait; /*     in this wait of its link, from 1 */
     int slow_ms;    /* the last part, per block */
 
     unsigned char *bytes[CHAIN_CLIPS];
@@ -80,7 +80,7 @@ struct chain_stream {
     struct error error;
 };
 status chain_stream_run(struct chain_stream *w) MUST_USE;
-status chain_tail_run(struct chain_fixture *s, struct comm *hop) MUST_USE;
+status chain_tail_run(struct chain_fixture *s, struct comm *out) MUST_USE;
 struct vae_config chain_vae(const struct chain_clips *c); /* whole */
 
 /* In words, for who is to run it again. */

@@ -210,7 +210,7 @@ static status decide_joins(void *arg, int64_t tick, bool idle, struct line_decis
     return ST_OK;
 }
 
-static status tell_entry(void *arg, int64_t i, struct timeline_entry *out)
+static status give_entry(void *arg, int64_t i, struct timeline_entry *out)
 {
     struct part *const p = arg;
 
@@ -335,7 +335,7 @@ static status run_part(struct part *p, struct comm *c)
                                         .device = m->device };
     struct line_io const io = { .arg = p,
                                 .decide = decide_joins,
-                                .entry = tell_entry,
+                                .entry = give_entry,
                                 .given = s->given_of ? give_block : NULL,
                                 .window = s->goes_on ? give_window : NULL,
                                 .checkpoint = s->every ? is_checkpoint : NULL,

@@ -14,7 +14,7 @@ from .nets.transformer import Transformer
 
 @dataclass(frozen=True)
 class Policy:
-    """What a window attends to. sink: the first block stays in sight; moved: at positions that end
+    """What a window attends to. sink: the first block stays attended to; moved: at positions that end
     where the recent frames begin, else at its own.
     """
 

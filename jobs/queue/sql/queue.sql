@@ -237,7 +237,7 @@ SELECT c.state, c.attempt, c.worker, a.ended, a.class
 FROM clips c LEFT JOIN attempts a ON a.job = c.job AND a.idx = c.idx AND a.attempt = $3
 WHERE c.job = $1 AND c.idx = $2
 
--- $7: it was taken for lost, but its folder stands
+-- $7: it was taken for lost, but its folder exists
 -- name: attempt_end
 UPDATE attempts SET ended = CASE WHEN ended = 0 THEN now_ms() ELSE ended END, class = $4, message = $5,
     blocks = CASE WHEN $6 > blocks THEN $6 ELSE blocks END

@@ -1,4 +1,4 @@
-/* cuda_fused_kernels.cu - level 2: rows normed, turned and added to in one pass over memory. */
+/* cuda_fused_kernels.cu - level 2: rows normed, roped and added to in one pass over memory. */
 #include "kernels/cuda/cuda_pieces.cuh"
 
 extern "C" {
@@ -217,8 +217,8 @@ status cuda_fused_launch_rmsnorm(const struct cuda_fused_rms *p, bool x_bf16, bo
     return x_bf16 ? rmsnorm_as<bf16, bf16>(p, stream) : rmsnorm_as<float, bf16>(p, stream);
 }
 
-/* Pairs of eight columns from c on, turned by their angles. */
-static __device__ __forceinline__ void turn_chunk(const struct cuda_fused_angles &at, int64_t row,
+/* Pairs of eight columns from c on, rotated by their angles. */
+static __device__ __forceinline__ void rope_chunk(const struct cuda_fused_angles &at, int64_t row,
                                                   int64_t c, float v[CHUNK])
 {
     int64_t const pairs = at.ct + at.cr + at.cc;
@@ -244,7 +244,7 @@ static __global__ void __launch_bounds__(CUDA_FUSED_THREADS) rope_fused(struct c
 
     if (i >= p.rows * p.cols) return;
     load_eight(v, (const T *)p.x + i);
-    turn_chunk(p.at, i / p.cols, i % p.cols, v);
+    rope_chunk(p.at, i / p.cols, i % p.cols, v);
     store_eight((T *)p.out + i, v);
 }
 
@@ -276,7 +276,7 @@ static __global__ void __launch_bounds__(CUDA_FUSED_THREADS, CHUNKS > 2 ? 2 : 4)
     if (part.norm) rms_row<CHUNKS>(v, part.norm, p.cols, p.eps);
     for (int i = 0; i < CHUNKS; i++) {
         if (chunk_column(i) >= p.cols) continue;
-        if (part.turn) turn_chunk(p.at, row, chunk_column(i), v[i]);
+        if (part.rope) rope_chunk(p.at, row, chunk_column(i), v[i]);
         store_eight((T *)part.out + row * p.cols + chunk_column(i), v[i]);
     }
 }

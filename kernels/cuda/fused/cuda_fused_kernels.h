@@ -67,7 +67,7 @@ struct cuda_fused_angles {
     int64_t ct, cr, cc, h, w;
 };
 
-/* out = x with every head's pairs turned; may be x */
+/* out = x with every head's pairs roped; may be x */
 struct cuda_fused_rope {
     const void *x;
     void *out;
@@ -77,12 +77,12 @@ struct cuda_fused_rope {
 status cuda_fused_launch_rope(const struct cuda_fused_rope *p, bool bf16, void *stream) MUST_USE;
 
 /* Parts of a row of y, each `cols` wide, in order: plus bias; if `norm`, divided by the root
- * mean square and times norm; if `turn`, turned; then to out [rows, cols]. All act. */
+ * mean square and times norm; if `rope`, roped; then to out [rows, cols]. All act. */
 enum { CUDA_FUSED_PARTS = 3 };
 struct cuda_fused_part {
     const float *bias, *norm; /* [cols] or NULL */
     void *out;
-    int64_t turn;
+    int64_t rope;
 };
 struct cuda_fused_split {
     const void *y; /* [rows, parts * cols] */

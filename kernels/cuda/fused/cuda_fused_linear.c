@@ -307,7 +307,7 @@ status cuda_fused_split(const struct cuda_ctx *c, const struct kern_qkv *a, cons
         s.part[i] = (struct cuda_fused_part){ .bias = cuda_fused_floats(of[i]->bias),
                                               .norm = cuda_fused_floats(of[i]->norm),
                                               .out = of[i]->out->data,
-                                              .turn = of[i] == &a->q };
+                                              .rope = of[i] == &a->q };
     return cuda_fused_launch_split(&s, a->x->dtype == DT_BF16, c->stream);
 }
 

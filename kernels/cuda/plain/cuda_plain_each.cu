@@ -30,13 +30,13 @@ static __device__ const float *angle_of(const struct cuda_rope &p, int64_t row, 
 template <typename T> static __global__ void rope_plain(struct cuda_rope p)
 {
     for (int64_t i = grid_first(); i < p.count; i += grid_step()) {
-        const float *const turn = angle_of(p, i / p.row_pairs, i % p.row_pairs % p.head_pairs);
+        const float *const rotation = angle_of(p, i / p.row_pairs, i % p.row_pairs % p.head_pairs);
         const T *const x = (const T *)p.x + 2 * i;
         T *const out = (T *)p.out + 2 * i;
         float const re = load(x), im = load(x + 1);
 
-        store(out, re * turn[0] - im * turn[1]);
-        store(out + 1, re * turn[1] + im * turn[0]);
+        store(out, re * rotation[0] - im * rotation[1]);
+        store(out + 1, re * rotation[1] + im * rotation[0]);
     }
 }
 

@@ -105,7 +105,7 @@ static void broken(void **state)
         { "{a:1}", "1:2: a text in quotes is expected" },
         { "{\"a\":1,\n\"b\":2,\n\"a\":3}",
           "3:7: an object that ends here has two members of one name" },
-        { "1 1", "1:3: something stands behind the value" },
+        { "1 1", "1:3: unexpected text after the value" },
         { "01", "1:1: no number of JSON" },
         { "-", "1:1: no number of JSON" },
         { "1.", "1:1: no number of JSON" },
@@ -132,7 +132,7 @@ static void broken(void **state)
     (void)state;
     for (int i = 0; i < COUNT_OF(rows); i++)
         refused(rows[i].json, strlen(rows[i].json), rows[i].message);
-    refused("1\0", 2, "1:2: something stands behind the value");
+    refused("1\0", 2, "1:2: unexpected text after the value");
     memset(deep, '[', JSON_DEPTH + 1);
     deep[JSON_DEPTH + 1] = '\0';
     refused(deep, JSON_DEPTH + 1, "1:65: too many levels");

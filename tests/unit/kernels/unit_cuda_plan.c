@@ -23,7 +23,7 @@ static void each(void **state)
         { 257, 2 },
         { (int64_t)21 * 16 * 60 * 104, 8190 },  /* a latent of 480 x 832, 21 frames */
         { (int64_t)2 * 240 * 416, 780 },        /* squares of two pictures of 480 x 832 */
-        { (int64_t)28080 * 1536 / 2, 1 << 16 }, /* pairs that rope turns */
+        { (int64_t)28080 * 1536 / 2, 1 << 16 }, /* pairs that rope rotates */
         { (int64_t)4680 * 1536 / 8, 3510 },     /* pieces of 16 bytes that regroup moves */
         { (int64_t)1 << 24, 1 << 16 },
         { ((int64_t)1 << 24) + 1, 1 << 16 },

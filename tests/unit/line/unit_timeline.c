@@ -233,7 +233,7 @@ static void bad_entries(void **state)
         { { .blocks = 2, .clean = 2 }, "clip 0: 2 blocks, 2 of them given" },
         { { .blocks = 2, .clean = -1 }, "clip 0: 2 blocks, -1 of them given" },
         { { .blocks = 2, .clean = 1, .goes_on = true },
-          "clip 0: goes on behind 1 blocks, 5 ticks a block" },
+          "clip 0: resumes after 1 blocks, 5 ticks a block" },
         { { .blocks = INT64_MAX }, "clip 0: 9223372036854775807 blocks" },
         { { .blocks = INT64_MAX / 8 }, "clip 0: 1152921504606846975 blocks" },
     };

@@ -318,16 +318,17 @@ static void broken_gguf(void **state)
         const char *spec, *want;
         int data; /* bytes behind, from the next multiple of 32 on */
     } rows[] = {
-        { "4:46554747", "its header is cut or lies: 4 bytes from 4 of 4 on", 0 },
+        { "4:46554747", "its header is truncated or wrong: 4 bytes from 4 of 4 on", 0 },
         { "4:46554747 4:1 8:0 8:0", "GGUF of version 1; 2 and 3 are read", 0 },
         { "4:46554747 4:3000000 8:0 8:0", "version 50331648, of a big-endian machine", 0 },
         { HEAD("ffffffffffffffff", "0"), "18446744073709551615 tensors in 24 bytes", 0 },
-        { HEAD("0", "ffffffffffffffff"), "its header is cut or lies: 8 bytes from 24", 0 },
+        { HEAD("0", "ffffffffffffffff"), "its header is truncated or wrong: 8 bytes from 24", 0 },
         { HEAD("0", "1") "8:ffffffffffffffff 1:61", "18446744073709551615 bytes from 32", 0 },
         { HEAD("0", "1") "\"k\" 4:d 4:0", "k: a value of type 13; 0 to 12 are known", 0 },
         { HEAD("0", "1") "\"k\" 4:9 4:9 8:1 4:9 8:1", "a list of values of type 9", 0 },
         { HEAD("0", "1") "\"k\" 4:9 4:c 8:2000000000000001", "a list of 2305843009213693953", 0 },
-        { HEAD("0", "1") "\"k\" 4:9 4:8 8:ffffffff 8:0", "its header is cut or lies: 8 bytes", 0 },
+        { HEAD("0", "1") "\"k\" 4:9 4:8 8:ffffffff 8:0",
+          "its header is truncated or wrong: 8 bytes", 0 },
         { HEAD("0", "1") "\"general.alignment\" 4:4 4:0", "a power of two up to 1048576", 0 },
         { HEAD("0", "1") "\"general.alignment\" 4:4 4:30", "a power of two up to 1048576", 0 },
         { HEAD("1", "0") "\"a\" 4:11 8:1 4:0 8:0", "a: 17 dimensions; at most 16", 0 },
