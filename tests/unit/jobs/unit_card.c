@@ -96,6 +96,10 @@ static void the_models(void **state)
           .frames = 3 },
         { "models/reward-forcing-1.3b.yaml", NULL, 4, 250, true, WINDOW_BLOCK, 9, 3,
           .rule = KV_EMA_SINK },
+        { "models/infinite-forcing-1.3b.yaml", NULL, 4, 250, true, WINDOW_BLOCK, 6, 1,
+          .rule = KV_INFINITY_ROPE },
+        { "models/streamdiffusionv2-t2v-1.3b.yaml", "generator", 4, 250, false, WINDOW_BLOCK, 21, 0,
+          .shift = 8 },
         { "models/krea-realtime-14b.yaml", NULL, 4, 625, false, WINDOW_BLOCK, 6, 0, .frames = 3 },
     };
 
