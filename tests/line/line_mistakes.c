@@ -12,8 +12,8 @@
 #include "pipeline/dit/rope.h"
 #include "pipeline/line/line_internal.h"
 
-#include <stdint.h>
 #include <math.h>
+#include <stdint.h>
 #include <stdio.h>
 
 enum { B = 3 }; /* of all cases here */
