@@ -117,6 +117,7 @@ static void the_models(void **state)
         assert_int_equal((c.starts & 1u << CLIP_START_IMAGE) != 0, rows[i].image);
         assert_int_equal((c.starts & 1u << CLIP_START_VIDEO) != 0, rows[i].video);
         assert_int_equal((c.starts & 1u << CLIP_START_LATENTS) != 0, rows[i].video);
+        assert_int_equal((c.starts & 1u << CLIP_START_CLIP) != 0, rows[i].video);
         assert_int_equal(c.window, rows[i].window);
         assert_int_equal(c.rule, rows[i].rule);
         assert_int_equal(c.attention_frames, rows[i].attention);
