@@ -185,7 +185,7 @@ static void print_starts(unsigned starts)
 {
     const char *before = "starts: [";
 
-    for (int k = CLIP_START_LATENTS; k <= CLIP_START_VIDEO; k++)
+    for (int k = CLIP_START_LATENTS; k <= CLIP_START_CLIP; k++)
         if (starts & 1u << k) {
             printf("%s%s", before, clip_start_name((enum clip_start_kind)k));
             before = ", ";

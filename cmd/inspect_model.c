@@ -102,16 +102,18 @@ static bool ends_with(const char *s, const char *end)
 /* Whether it fits a model only the model can tell. */
 static status look_at_lora(const struct looking *l)
 {
-    int layers = 0;
+    int layers = 0, factors = 0;
     bool alpha = false;
 
     for (int i = 0; i < weights_count(l->w); i++) {
         const char *const name = weights_at(l->w, i)->raw;
-        layers += strstr(name, "lora_A") || strstr(name, "down.weight") || ends_with(name, ".diff");
+        bool const factor = strstr(name, "lora_A") || strstr(name, "down.weight");
+        factors += factor;
+        layers += factor || ends_with(name, ".diff");
         alpha |= ends_with(name, ".alpha") || ends_with(name, ".lora_alpha");
     }
     snprintf(l->to->detail, sizeof l->to->detail, "%d layers%s", layers,
-             alpha ? "" : "; its file says no alpha: the card must");
+             alpha || !factors ? "" : "; its file says no alpha: the card must");
     return ST_OK;
 }
 

@@ -5,7 +5,7 @@ UNIT := base/unit_base base/unit_json_tree base/unit_track base/unit_file_hash k
         cluster/unit_roles cluster/unit_topo cluster/unit_cost \
         jobs/unit_yaml jobs/unit_card jobs/unit_window jobs/unit_sweep jobs/unit_job jobs/unit_ids jobs/unit_docs jobs/unit_format jobs/unit_spec jobs/unit_queue jobs/unit_queue_store jobs/unit_queue_wait \
         weights/unit_weights weights/unit_pickle weights/unit_bind weights/unit_formats weights/unit_adapter weights/unit_random_model \
-        text/unit_text_clean text/unit_tokenizer text/unit_umt5 text/unit_text_cache line/unit_schedule line/unit_dit_shape line/unit_kv_policy line/unit_ema_sink line/unit_timeline \
+        text/unit_text_clean text/unit_tokenizer text/unit_umt5 text/unit_text_cache line/unit_schedule line/unit_dit_shape line/unit_kv_policy line/unit_timeline \
         vae/unit_vae vae/unit_vae_parts vae/unit_vae_kernels vae/unit_vae_refuse \
         output/unit_video output/unit_drift output/unit_pictures output/unit_contact output/unit_clip_writer output/unit_clip_folder output/unit_resume output/unit_extension output/unit_written cmd/unit_work_list engine/unit_numerics engine/unit_prompt_bank
 CUDA_UNIT := unit/kernels/unit_cuda # needs a card or the stand-in
@@ -57,7 +57,8 @@ $B/tests/unit_prompt_bank: LINK_OPT = -Wl,--wrap=prompt_request,--wrap=prompt_re
 $B/tests/unit_file_hash: LINK_OPT = -Wl,--wrap=digest_file,--wrap=time
 $B/tests/engine_starts: LINK_OPT = -Wl,--wrap=file_watch_map
 $B/tests/line_mistakes: LINK_OPT = $(addprefix -Wl$(comma)--wrap=,kv_window_spans kv_clean_spans kv_recache_find average_add \
-    kv_enter rank_best kv_cache_get kv_head_is_static rope_angles)
+    kv_enter rank_best kv_cache_get kv_head_is_static rope_angles \
+    kv_choose kv_observe frames_add line_upload_angles)
 $B/tests/line_memory: LINK_OPT = $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc aligned_alloc free)
 $B/tests/alloc_nth: LINK_OPT = $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc strdup strndup)
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Write tests/formats: small checkpoints by the libraries whose forms they are.
 
-    python3 -m pip install numpy safetensors==0.8.0 gguf==0.17.1
+    python3 -m pip install numpy safetensors==0.8.0 gguf==0.17.1 torch
     python3 tools/make_formats.py tests/formats
 
 Needed only to make the files again; the tests read what is committed. Values are random, names
@@ -14,6 +14,7 @@ and shapes are real ones at a tiny size:
   vae-diffusers.safetensors
   text.gguf                 the names that the gguf package gives T5
   scaled.safetensors        FP8 and I8 with scales in every form; scaled-wanted.safetensors: the numbers
+  scaled.pt                 the same by torch, whose FP8 tensors lie in storages of bytes
 """
 import json
 import os
@@ -21,6 +22,8 @@ import sys
 
 import gguf
 import numpy as np
+import safetensors.torch
+import torch
 from gguf import GGMLQuantizationType as Type
 from safetensors.numpy import save_file
 
@@ -261,6 +264,7 @@ def write_scaled(folder):
     with open(f"{folder}/scaled.safetensors", "wb") as f:
         f.write(len(text).to_bytes(8, "little") + text + b"".join(d for _, _, d in tensors.values()))
     save_file(wanted, f"{folder}/scaled-wanted.safetensors")
+    torch.save(safetensors.torch.load_file(f"{folder}/scaled.safetensors"), f"{folder}/scaled.pt")
 
 
 if __name__ == "__main__":

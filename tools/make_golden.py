@@ -49,8 +49,6 @@ ROLLING = {
                                                 show=(1, 6))),
     "block-21": (model(48, 2, layers=2), clip(10, 4, 6, steps=FOUR_LEVELS, window="block",
                                               sink_blocks=0)),
-    "block-12-sink": (model(48, 2, layers=2), clip(8, 4, 6, steps=FOUR_LEVELS, window="block",
-                                                   attention_frames=12)),
 }
 VAE = {"vae-odd": (4, 4, 5, 3)}  # base width, latent frames, height, width
 STORE = {"f32": torch.float32, "bf16": torch.bfloat16}

@@ -180,6 +180,7 @@ static status run_kind(struct verify_case *c, const char *what, int *bad)
           "prompt_embeds",
           { "kind", "buckets", "dim", "dim_attn", "ffn_dim", "heads", "layers", "text_len",
             "vocab" } },
+        { "ema", verify_ema, "f32/1", { "kind", "ema_alpha", "updates", "source" } },
         { "tokenizer", verify_tokenizer, NULL, { "kind", "cases", "text_len" } },
     };
     const char *const kind = json_tree_text(json_tree_member(c->json, "kind"));
@@ -200,7 +201,7 @@ static status run_kind(struct verify_case *c, const char *what, int *bad)
             TRY(kinds[i].run(c));
             return compare_all(c, what, bad);
         }
-    return fail(ST_FORMAT, "%s/case.json: kind: rolling, vae, text or tokenizer is expected",
+    return fail(ST_FORMAT, "%s/case.json: kind: rolling, vae, text, ema or tokenizer is expected",
                 c->dir);
 }
 

@@ -103,6 +103,7 @@ bool verify_is_lora(const struct verify_case *c, const char *name);
 /* Each computes what the case asks for into c->computed. */
 /* [all] weights: a file in model/; what: the case's name in what is printed. */
 status verify_rolling(struct verify_case *c, const char *weights, const char *what) MUST_USE;
+status verify_ema(struct verify_case *c) MUST_USE; /* the average of an averaged sink alone */
 status verify_vae(struct verify_case *c) MUST_USE;
 status verify_text(struct verify_case *c) MUST_USE;
 status verify_tokenizer(struct verify_case *c) MUST_USE;

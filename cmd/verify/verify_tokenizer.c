@@ -7,6 +7,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The recorded text, or what cleaning it once more gives: the recording keeps punctuation of full
+ * width, which ftfy folds, as the tokenizer does in either case. */
+static status compare_texts(const char *text, const char *clean, const char **said)
+{
+    char *again = NULL;
+
+    *said = "text equal";
+    if (!strcmp(text, clean)) return ST_OK;
+    TRY(text_clean(clean, strlen(clean), &again));
+    *said = strcmp(text, again) ? "text DIFFERS" : "text equal but for width";
+    free(again);
+    return ST_OK;
+}
+
 /* One recorded prompt: its cleaned text and its ids, exactly. */
 static status check_prompt(struct verify_case *c, const struct tokenizer *t,
                            const struct json_node *want, int index, int text_len)
@@ -15,6 +29,7 @@ static status check_prompt(struct verify_case *c, const struct tokenizer *t,
     const char *const clean = json_tree_text(json_tree_member(want, "clean"));
     const struct json_node *const ids = json_tree_member(want, "ids");
     int32_t *const got = malloc((size_t)text_len * sizeof *got);
+    const char *said;
     char *text = NULL;
     int count;
     status st = ST_OK;
@@ -26,10 +41,9 @@ static status check_prompt(struct verify_case *c, const struct tokenizer *t,
     TRY_OUT(tokenizer_encode(t, text, got, text_len, &count));
     bool same = (size_t)count == ids->count;
     for (int i = 0; same && i < count; i++) same = json_tree_item(ids, (size_t)i)->whole == got[i];
-    bool const cleaned = !strcmp(text, clean);
-    printf("tokenizer case %d: %s, %s\n", index, cleaned ? "text equal" : "text DIFFERS",
-           same ? "ids equal" : "ids DIFFER");
-    c->mismatches += !same + !cleaned;
+    TRY_OUT(compare_texts(text, clean, &said));
+    printf("tokenizer case %d: %s, %s\n", index, said, same ? "ids equal" : "ids DIFFER");
+    c->mismatches += !same + !strcmp(said, "text DIFFERS");
 out:
     free(got);
     free(text);

@@ -1,6 +1,7 @@
 /* clip_spec.c - a clip's names and numbers that need no job. */
 #include "jobs/spec/clip_spec.h"
 #include "base/choice.h"
+#include "base/strbuf.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -48,8 +49,13 @@ bool clip_recaches(const struct clip_spec *c)
 
 const char *clip_start_name(enum clip_start_kind k)
 {
-    static const char *const names[] = { "none", "latents", "image", "video" };
+    static const char *const names[] = { "none", "latents", "image", "video", "clip" };
     return names[k];
+}
+
+char *clip_start_hashed(const struct clip_start *s)
+{
+    return str_format("%s%s", s->file, s->kind == CLIP_START_CLIP ? "/clip.json" : "");
 }
 
 int64_t clip_pictures(int64_t blocks, int frames_per_block)

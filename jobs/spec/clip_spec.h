@@ -79,15 +79,25 @@ struct clip_format {
 };
 
 /* What a clip's first blocks are, where they are not rendered. */
-enum clip_start_kind { CLIP_START_NONE, CLIP_START_LATENTS, CLIP_START_IMAGE, CLIP_START_VIDEO };
-const char *clip_start_name(enum clip_start_kind k); /* "none", "latents", "image", "video" */
+enum clip_start_kind {
+    CLIP_START_NONE,
+    CLIP_START_LATENTS,
+    CLIP_START_IMAGE,
+    CLIP_START_VIDEO,
+    CLIP_START_CLIP
+};
+const char *
+clip_start_name(enum clip_start_kind k); /* "none", "latents", "image", "video", "clip" */
 
 struct clip_start {
     enum clip_start_kind kind;
-    char *file;              /* NULL: none */
-    int64_t pictures;        /* the last so many of a video, whole blocks; else 0 */
-    char sha256[DIGEST_HEX]; /* of the file; "": not known */
+    char *file;              /* of a finished clip its folder; NULL: none */
+    int64_t pictures;        /* the last so many of a video or clip, whole blocks; else 0 */
+    char sha256[DIGEST_HEX]; /* of the file, of a clip's clip.json; "": not known */
 };
+
+/* The file whose hash that is, malloc'ed; NULL when out of memory. */
+char *clip_start_hashed(const struct clip_start *s);
 
 struct clip_spec {
     char *job, *owner; /* owner NULL: none */

@@ -29,10 +29,10 @@ struct job_prompt {
 /* What the clips begin with. `path`: a template, of the kind's file. */
 struct job_start {
     enum clip_start_kind kind;
-    const char *path, *latents, *image, *video; /* path: the one that is given */
-    struct duration last;                       /* of a video: so much of its end */
-    bool force;                                 /* also with a model that was not made for it */
-    const struct tree_node *node;               /* of the path; NULL: none */
+    const char *path, *latents, *image, *video, *clip; /* path: the one that is given */
+    struct duration last;                              /* of a video or clip: so much of its end */
+    bool force;                   /* also with a model that was not made for it */
+    const struct tree_node *node; /* of the path; NULL: none */
 };
 
 /* The clip of a job, or what its clips share. */

@@ -90,7 +90,7 @@ static const struct spec_key clip_keys[] = {
     { "stall_ms", SPEC_INT64, AT(stall_ms), .max = DAY_MS },
     { "grace_ms", SPEC_INT64, AT(grace_ms), .max = DAY_MS },
     { "frames_per_block", SPEC_INT, AT(frames_per_block), .min = 1, .max = 16 },
-    { "start", SPEC_CHOICE, AT(start.kind), .allowed = "none|latents|image|video" },
+    { "start", SPEC_CHOICE, AT(start.kind), .allowed = "none|latents|image|video|clip" },
     { "start_file", SPEC_MAY_TEXT, .at = AT(start.file), .min = 1 },
     { "start_pictures", SPEC_INT64, AT(start.pictures), .max = PICTURES_MAX },
     { "start_sha256", SPEC_CHARS, AT(start.sha256), .max = DIGEST_HEX },
@@ -266,7 +266,7 @@ static status check_clip(const struct clip_spec *c)
         return fail(ST_FORMAT, "pictures: more than its blocks have");
     if (!c->start.file != !c->start.kind)
         return fail(ST_FORMAT, "start_file: not what goes with start");
-    if (!c->start.pictures != (c->start.kind != CLIP_START_VIDEO))
+    if (!c->start.pictures != (c->start.kind < CLIP_START_VIDEO))
         return fail(ST_FORMAT, "start_pictures: not what goes with start");
     TRY(check_dtype("latents", c->latents, c->latents_dtype));
     TRY(check_dtype("embeddings", c->embeddings, c->embeddings_dtype));

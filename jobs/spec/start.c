@@ -2,6 +2,8 @@
  * start.c - what a clip begins with: a job's `start`, and which starts a card's model was made
  * for.
  *
+ * Kinds from CLIP_START_VIDEO on have an end that so much is taken of.
+ *
  * Which file it is may differ from clip to clip, so the path is a template like a prompt. Of a
  * video as many of its last pictures are taken as whole blocks hold: a clip of N blocks of B
  * latent frames has 4 N B - 3 pictures. How long latents are, only their file says; whoever
@@ -17,7 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char start_words[] = "latents|image|video"; /* enum clip_start_kind from 1 on */
+static const char start_words[] = "latents|image|video|clip"; /* enum clip_start_kind from 1 on */
 
 /* ---- the card's `starts` ---- */
 
@@ -26,7 +28,7 @@ status starts_read(const struct tree_node *n, void *to)
     unsigned *const starts = to;
 
     *starts = 0;
-    if (n->kind != TREE_LIST) return tree_refuse(n, "a list of latents, image, video");
+    if (n->kind != TREE_LIST) return tree_refuse(n, "a list of latents, image, video, clip");
     for (const struct tree_node *m = n->first; m; m = m->next) {
         int which;
         TRY(field_choice(m, start_words, &which));
@@ -46,6 +48,7 @@ static const struct field start_fields[] = {
     PATH(latents),
     PATH(image),
     PATH(video),
+    PATH(clip),
     { .name = "last", .type = FIELD_READ, .to = AT(last), .read = duration_read },
     { .name = "force", .type = FIELD_BOOL, .to = AT(force) },
 };
@@ -56,21 +59,22 @@ status start_read(const struct tree_node *n, void *to)
     struct job_start *const s = to;
 
     TRY(field_read(n, &start_table, s));
-    const char *const path[] = { s->latents, s->image, s->video };
+    const char *const path[] = { s->latents, s->image, s->video, s->clip };
     for (int i = 0; i < COUNT_OF(path); i++) {
         if (!path[i]) continue;
-        if (s->path) return tree_fail(n, "found two files; allowed: one of latents, image, video");
+        if (s->path)
+            return tree_fail(n, "found two files; allowed: one of latents, image, video, clip");
         s->kind = (enum clip_start_kind)(i + 1);
         s->path = path[i];
         s->node = tree_find(n, clip_start_name(s->kind));
     }
-    if (!s->path) return tree_fail(n, "found no file; allowed: one of latents, image, video");
+    if (!s->path) return tree_fail(n, "found no file; allowed: one of latents, image, video, clip");
     const struct tree_node *const last = tree_find(n, "last");
-    if (!last && s->kind == CLIP_START_VIDEO)
+    if (!last && s->kind >= CLIP_START_VIDEO)
         return tree_fail(n, "last is missing; allowed: how much of the video's end is taken, as "
                             "{video: clip.mp4, last: 2s}");
-    if (last && s->kind != CLIP_START_VIDEO)
-        return tree_fail_key(last, "found with %s; allowed with video alone",
+    if (last && s->kind < CLIP_START_VIDEO)
+        return tree_fail_key(last, "found with %s; allowed with video and clip alone",
                              clip_start_name(s->kind));
     return ST_OK;
 }
@@ -101,7 +105,7 @@ static status count_taken(const struct job *job, int frames, struct clip_spec *c
     int64_t const least = clip_pictures(1, frames);
 
     *blocks = s->kind == CLIP_START_IMAGE;
-    if (s->kind != CLIP_START_VIDEO) return ST_OK;
+    if (s->kind < CLIP_START_VIDEO) return ST_OK;
     int64_t const asked = duration_nearest(s->last, job->clip.fps);
     if (asked < least)
         return tree_fail(tree_find(s->node->parent, "last"),
@@ -128,8 +132,14 @@ status start_check(const struct job *job, const struct card *card, struct clip_s
 
 status start_hash(const struct job *job, struct clip_spec *c)
 {
-    if (!path_exists(c->start.file))
-        return tree_fail(job->start.node, "%s: no such file; allowed: the path of a file",
-                         c->start.file);
-    return digest_file(c->start.file, c->start.sha256);
+    char *const path = clip_start_hashed(&c->start);
+    status st = ST_OK;
+
+    if (!path) return fail(ST_NOMEM, "%s: no memory", c->start.file);
+    if (!path_exists(path))
+        st = tree_fail(job->start.node, "%s: no such file; allowed: the path of a %s", path,
+                       c->start.kind == CLIP_START_CLIP ? "finished clip's folder" : "file");
+    else st = digest_file(path, c->start.sha256);
+    free(path);
+    return st;
 }

@@ -1,4 +1,8 @@
-/* dit_shape.c - config.json of a Wan-family transformer. */
+/*
+ * dit_shape.c - config.json of a Wan-family transformer, as the release writes it or as diffusers
+ * does, which calls its keys otherwise, says the size of a head in place of the width, and leaves
+ * out how long a prompt is: its pipeline takes the release's 512.
+ */
 #include "base/file.h"
 #include "base/file_kind.h"
 #include "base/json_tree.h"
@@ -7,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CONFIG_BYTES = 1 << 20 };
+enum { CONFIG_BYTES = 1 << 20, DIM_MAX = 65536, HEADS_MAX = 1024, TEXT_LEN = 512 };
 
 static status read_whole(const struct json_node *root, const char *path, const char *key, int max,
                          int *out)
@@ -21,13 +25,15 @@ static status read_whole(const struct json_node *root, const char *path, const c
     return ST_OK;
 }
 
-/* The only value this program computes with. */
-static status check_true(const struct json_node *root, const char *path, const char *key)
+/* The only value this program computes with; `word`: how diffusers says it, or NULL. */
+static status check_true(const struct json_node *root, const char *path, const char *key,
+                         const char *word)
 {
     const struct json_node *const v = json_tree_member(root, key);
+    const char *const text = json_tree_text(v);
 
-    if (v && !v->truth) return fail(ST_FORMAT, "%s: %s: only true is supported", path, key);
-    return ST_OK;
+    if (!v || v->truth || (text && word && !strcmp(text, word))) return ST_OK;
+    return fail(ST_FORMAT, "%s: %s: only true is supported", path, key);
 }
 
 static bool is_whole(const struct json_node *v, int64_t n)
@@ -58,30 +64,52 @@ static status check_model_type(const struct json_node *root, const char *path)
     return ST_OK;
 }
 
+static status read_release_sizes(struct dit_shape *out, int *out_dim, const struct json_node *root,
+                                 const char *path)
+{
+    TRY(read_whole(root, path, "dim", DIM_MAX, &out->dim));
+    TRY(read_whole(root, path, "num_heads", HEADS_MAX, &out->heads));
+    TRY(read_whole(root, path, "text_len", DIM_MAX, &out->text_len));
+    TRY(read_whole(root, path, "in_dim", 1024, &out->channels));
+    return read_whole(root, path, "out_dim", 1024, out_dim);
+}
+
+static status read_diffusers_sizes(struct dit_shape *out, int *out_dim,
+                                   const struct json_node *root, const char *path)
+{
+    int head;
+
+    TRY(read_whole(root, path, "num_attention_heads", HEADS_MAX, &out->heads));
+    TRY(read_whole(root, path, "attention_head_dim", DIM_MAX / out->heads, &head));
+    out->dim = out->heads * head;
+    out->text_len = TEXT_LEN;
+    TRY(read_whole(root, path, "in_channels", 1024, &out->channels));
+    return read_whole(root, path, "out_channels", 1024, out_dim);
+}
+
 static status read_config(struct dit_shape *out, const struct json_node *root, const char *path)
 {
+    bool const diffusers = json_tree_member(root, "num_attention_heads");
     int out_dim;
 
     TRY(check_model_type(root, path));
     TRY(check_patch_size(root, path));
-    TRY(check_true(root, path, "qk_norm"));
-    TRY(check_true(root, path, "cross_attn_norm"));
-    TRY(read_whole(root, path, "dim", 65536, &out->dim));
+    TRY(check_true(root, path, "qk_norm", "rms_norm_across_heads"));
+    TRY(check_true(root, path, "cross_attn_norm", NULL));
+    TRY((diffusers ? read_diffusers_sizes : read_release_sizes)(out, &out_dim, root, path));
     TRY(read_whole(root, path, "ffn_dim", 1 << 20, &out->ffn_dim));
-    TRY(read_whole(root, path, "num_heads", 1024, &out->heads));
     TRY(read_whole(root, path, "num_layers", 1024, &out->layers));
-    TRY(read_whole(root, path, "text_dim", 65536, &out->text_dim));
-    TRY(read_whole(root, path, "text_len", 65536, &out->text_len));
-    TRY(read_whole(root, path, "freq_dim", 65536, &out->freq_dim));
-    TRY(read_whole(root, path, "in_dim", 1024, &out->channels));
-    TRY(read_whole(root, path, "out_dim", 1024, &out_dim));
+    TRY(read_whole(root, path, "text_dim", DIM_MAX, &out->text_dim));
+    TRY(read_whole(root, path, "freq_dim", DIM_MAX, &out->freq_dim));
 
     const struct json_node *const eps = json_tree_member(root, "eps");
     out->eps = eps ? (float)eps->number : 1e-6f;
     if (!(out->eps > 0.0f && out->eps < 1.0f))
         return fail(ST_FORMAT, "%s: eps: a number between 0 and 1 is allowed", path);
     if (out->channels != out_dim)
-        return fail(ST_FORMAT, "%s: in_dim %d and out_dim %d differ", path, out->channels, out_dim);
+        return fail(ST_FORMAT, "%s: %s differ: %d and %d", path,
+                    diffusers ? "in_channels and out_channels" : "in_dim and out_dim",
+                    out->channels, out_dim);
     if (out->dim % out->heads || (out->dim / out->heads) % 2)
         return fail(ST_FORMAT, "%s: dim %d does not split into %d heads of even size", path,
                     out->dim, out->heads);

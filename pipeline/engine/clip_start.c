@@ -6,6 +6,9 @@
  * is the same whatever the ranks are, since one rank makes it for all: the feed brings it to the
  * line.
  *
+ * Of a finished clip the first of its last pictures is encoded, as a first frame, which its own
+ * latents do not have there; behind it come its last latents as they are. So CausVid goes on.
+ *
  * A file that is missing, another than the job's ids stand for, damaged or of a shape that does
  * not fit is its own clip's failure, and so are pictures that come to no number and memory that is
  * short. What the encoder fails at otherwise - a file that changed, a card - is the group's.
@@ -102,7 +105,7 @@ static status read_given_latents(struct start_reader *r, struct live_clip *c)
 
     TRY(given_latents_open(&file, c->spec.start.file, g->shape.channels, g->latent_h, g->latent_w));
     status st = reserve_given(r, c, file.frames);
-    if (st == ST_OK) st = given_latents_read(&file, c->given);
+    if (st == ST_OK) st = given_latents_read(&file, file.frames, c->given);
     given_latents_close(&file);
     return st;
 }
@@ -146,7 +149,7 @@ static status check_finite(const struct live_clip *c, const float *latent, int64
 }
 
 /* The first picture alone, then four at a time: a latent frame each. */
-static status encode_given(struct start_reader *r, const struct video_pictures *p,
+static status encode_given(struct start_reader *r, const struct video_pictures *p, int64_t count,
                            struct live_clip *c)
 {
     const struct engine_group *const g = &r->t->g;
@@ -156,7 +159,7 @@ static status encode_given(struct start_reader *r, const struct video_pictures *
     status st = ST_OK;
 
     if (!pixels) return fail(ST_NOMEM, "pictures of %dx%d", p->width, p->height);
-    for (int64_t i = 0, frame = 0; i < p->count; frame++) {
+    for (int64_t i = 0, frame = 0; i < count; frame++) {
         int const n = i ? VAE_PICTURES : 1;
         const uint16_t *const from = p->rgb + (size_t)i * picture;
         float *const to = c->given + frame * latent;
@@ -173,27 +176,61 @@ out:
     return st;
 }
 
-static status read_pictures(struct start_reader *r, struct live_clip *c)
+/* Of a video the pictures that are given: all are encoded, or the first alone. */
+static status read_pictures(struct start_reader *r, struct live_clip *c, const char *path,
+                            bool first)
 {
-    const struct clip_start *const start = &c->spec.start;
     struct video_pictures p;
     status st = ST_OK;
 
     TRY(video_pictures_read(&p, &(struct video_pictures_config){
-                                    .path = start->file,
+                                    .path = path,
                                     .width = c->spec.width,
                                     .height = c->spec.height,
                                     .fps_num = (int)c->spec.fps_num,
                                     .fps_den = (int)c->spec.fps_den,
-                                    .count = start->pictures,
+                                    .count = c->spec.start.pictures,
                                     .stop = count_progress,
                                     .stop_arg = r,
                                 }));
     TRY_OUT(reserve_given(r, c, 1 + (p.count - 1) / VAE_PICTURES));
     TRY_OUT(note_fault(r, open_encoder(r)));
-    TRY_OUT(encode_given(r, &p, c));
+    TRY_OUT(encode_given(r, &p, first ? 1 : p.count, c));
 out:
     video_pictures_free(&p);
+    return st;
+}
+
+/* ---- a finished clip ---- */
+
+/* Behind the first given frame. */
+static status read_last_latents(const struct start_reader *r, struct live_clip *c, const char *path)
+{
+    const struct engine_group *const g = &r->t->g;
+    int64_t const frames = c->given_blocks * g->policy.frames_per_block - 1;
+    int64_t const latent = (int64_t)g->shape.channels * g->latent_h * g->latent_w;
+    struct given_latents file;
+    status st = ST_OK;
+
+    TRY(given_latents_open(&file, path, g->shape.channels, g->latent_h, g->latent_w));
+    if (file.frames < frames)
+        st = fail(ST_FORMAT, "%s: found %lld latent frames; allowed: at least %lld", path,
+                  (long long)file.frames, (long long)frames);
+    else st = given_latents_read(&file, frames, c->given + latent);
+    given_latents_close(&file);
+    return st;
+}
+
+static status read_clip(struct start_reader *r, struct live_clip *c)
+{
+    struct start_clip from;
+    status st = ST_OK;
+
+    TRY(start_clip_find(&from, c->spec.start.file));
+    TRY_OUT(read_pictures(r, c, from.video, true));
+    TRY_OUT(read_last_latents(r, c, from.latents));
+out:
+    start_clip_free(&from);
     return st;
 }
 
@@ -202,9 +239,13 @@ out:
 /* The ids stand for the file as it was when the job was read. */
 static status check_start_file(struct start_reader *r, const struct clip_start *start)
 {
+    char *const path = clip_start_hashed(start);
     char now[DIGEST_HEX];
 
-    TRY(digest_file_unless(start->file, count_progress, r, now));
+    if (!path) return fail(ST_NOMEM, "%s: no memory", start->file);
+    status const st = digest_file_unless(path, count_progress, r, now);
+    free(path);
+    TRY(st);
     if (!start->sha256[0] || !strcmp(now, start->sha256)) return ST_OK;
     return fail(ST_FORMAT, "%s: is another file than when the job was read", start->file);
 }
@@ -215,8 +256,11 @@ static status read_start(struct start_reader *r, struct live_clip *c)
         return fail(ST_FORMAT, "it begins with given blocks, and the line was opened for clips "
                                "without");
     TRY(check_start_file(r, &c->spec.start));
-    return c->spec.start.kind == CLIP_START_LATENTS ? read_given_latents(r, c)
-                                                    : read_pictures(r, c);
+    switch (c->spec.start.kind) {
+    case CLIP_START_LATENTS: return read_given_latents(r, c);
+    case CLIP_START_CLIP: return read_clip(r, c);
+    default: return read_pictures(r, c, c->spec.start.file, false);
+    }
 }
 
 status start_reader_read(struct start_reader *r, struct live_clip *c, bool *at_fault)

@@ -124,8 +124,16 @@ status given_latents_open(struct given_latents *out, const char *path, int chann
                           int64_t w) MUST_USE;
 void given_latents_close(struct given_latents *g);
 
-/* All its numbers. ST_FORMAT for one that is not finite. */
-status given_latents_read(struct given_latents *g, float *to) MUST_USE;
+/* The numbers of its last `frames` frames, of all at most. ST_FORMAT for one that is not finite. */
+status given_latents_read(struct given_latents *g, int64_t frames, float *to) MUST_USE;
+
+/* start_clip.c: of a finished clip's folder. Paths are owned; after a failure there is nothing to
+ * free. ST_FORMAT unless clip.json names both, of as many pictures as latents come to. */
+struct start_clip {
+    char *video, *latents;
+};
+status start_clip_find(struct start_clip *out, const char *dir) MUST_USE;
+void start_clip_free(struct start_clip *s);
 
 /* ---- clip_starts.c, clip_start.c: what clips begin with */
 

@@ -35,16 +35,17 @@ status given_latents_open(struct given_latents *out, const char *path, int chann
 
 void given_latents_close(struct given_latents *g) { weights_close(&g->w); }
 
-status given_latents_read(struct given_latents *g, float *to)
+status given_latents_read(struct given_latents *g, int64_t frames, float *to)
 {
     struct tensor t = weights_at(g->w, g->at)->t;
+    int64_t const first = (g->frames - frames) * (g->count / g->frames);
     const void *data;
 
     TRY(weights_fetch(g->w, g->at, &data));
     t.data = (void *)(uintptr_t)data;
-    for (int64_t i = 0; i < g->count; i++) {
-        to[i] = tensor_get(&t, i);
-        if (!isfinite(to[i]))
+    for (int64_t i = first; i < g->count; i++) {
+        to[i - first] = tensor_get(&t, i);
+        if (!isfinite(to[i - first]))
             return fail(ST_FORMAT, "%s: latents: number %lld is not finite", weights_path(g->w),
                         (long long)i);
     }

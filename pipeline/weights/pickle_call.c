@@ -6,21 +6,32 @@
  * optimizer's state lie beside the weights without being in the way, and os.system does nothing.
  *
  * "Calling" _rebuild_tensor_v2 notes storage, offset, sizes and strides; torchfile.c checks them
- * against the storage when the tensor is listed.
+ * against the storage when the tensor is listed. _rebuild_tensor_v3 is the same over a storage of
+ * bytes, for dtypes that have no storage of their own: of these FP8 is read.
  */
 #include "pipeline/weights/weights_internal.h"
 
 #include <string.h>
 
-enum global { ORDERED_DICT, REBUILD_TENSOR, REBUILD_PARAMETER, STORAGE_FIRST };
+enum global {
+    ORDERED_DICT,
+    REBUILD_TENSOR,
+    REBUILD_TENSOR_AS,
+    REBUILD_PARAMETER,
+    DTYPE_FIRST,
+    STORAGE_FIRST = DTYPE_FIRST + 2
+};
 
-/* Storages stand last: their index says which. */
+/* Dtypes and storages stand last: their index says which. */
 static const struct {
     const char *module, *name;
 } globals[] = {
     [ORDERED_DICT] = { "collections", "OrderedDict" },
     [REBUILD_TENSOR] = { "torch._utils", "_rebuild_tensor_v2" },
+    [REBUILD_TENSOR_AS] = { "torch._utils", "_rebuild_tensor_v3" },
     [REBUILD_PARAMETER] = { "torch._utils", "_rebuild_parameter" },
+    [DTYPE_FIRST] = { "torch", "float8_e4m3fn" },
+    { "torch", "float8_e5m2" },
     [STORAGE_FIRST] = { "torch", "FloatStorage" },
     { "torch", "BFloat16Storage" },
     { "torch", "HalfStorage" },
@@ -33,6 +44,7 @@ static const struct {
     { "torch", "BoolStorage" },
     { "torch", "ComplexFloatStorage" },
     { "torch", "ComplexDoubleStorage" },
+    { "torch.storage", "UntypedStorage" },
 };
 
 status pickle_call_global(struct pickle_vm *vm, struct pickle_text module, struct pickle_text name)
@@ -91,24 +103,42 @@ static status read_sizes(const struct pickle_vm *vm, int tuple, int64_t out[WEIG
     return ST_OK;
 }
 
-/* (storage, offset, size, stride, requires_grad, hooks[, metadata]) */
-static status rebuild_tensor(struct pickle_vm *vm, int args)
+static status read_dtype(const struct pickle_vm *vm, const struct pickle_value *v,
+                         struct pickle_text *out)
+{
+    if (v->kind != PICKLE_GLOBAL || v->as.number < DTYPE_FIRST || v->as.number >= STORAGE_FIRST)
+        return fail(ST_FORMAT, "%s: byte %zu: a tensor's dtype that is none", vm->where, vm->op_at);
+    const char *const name = globals[v->as.number].name;
+    *out = (struct pickle_text){ name, strlen(name) };
+    return ST_OK;
+}
+
+static status push_unread_tensor(struct pickle_vm *vm)
+{
+    const char *const name = globals[REBUILD_TENSOR].name;
+    return pickle_push_object(vm, (struct pickle_text){ name, strlen(name) });
+}
+
+/* (storage, offset, size, stride, requires_grad, hooks[, metadata]); as: with a dtype behind hooks */
+static status rebuild_tensor(struct pickle_vm *vm, int args, bool as)
 {
     struct pickle *const p = vm->p;
-    int e[7], n, strides;
+    int e[8], n, strides;
     void *grown;
 
-    TRY(pickle_tuple(vm, args, 6, 7, e, &n));
+    TRY(pickle_tuple(vm, args, 6 + as, 7 + as, e, &n));
     const struct pickle_value *const storage = pickle_at(vm, e[0]), *const offset =
                                                                         pickle_at(vm, e[1]);
-    if (storage->kind == PICKLE_OBJECT) {
-        const char *const name = globals[REBUILD_TENSOR].name;
-        return pickle_push_object(vm, (struct pickle_text){ name, strlen(name) });
-    }
+    const struct pickle_value *const dtype = as ? pickle_at(vm, e[6]) : NULL;
+    if (storage->kind == PICKLE_OBJECT || (dtype && dtype->kind == PICKLE_OBJECT))
+        return push_unread_tensor(vm);
     if (storage->kind != PICKLE_STORAGE || offset->kind != PICKLE_INT)
         return fail(ST_FORMAT, "%s: byte %zu: a tensor without storage or offset", vm->where,
                     vm->op_at);
+    if (pickle_text_is(p->storage[storage->as.at].dtype, "UntypedStorage") != as)
+        return push_unread_tensor(vm);
     struct pickle_tensor t = { .storage = storage->as.at, .offset = offset->as.number };
+    if (dtype) TRY(read_dtype(vm, dtype, &t.dtype));
     TRY(read_sizes(vm, e[2], t.dim, &t.ndim));
     TRY(read_sizes(vm, e[3], t.stride, &strides));
     if (strides != t.ndim)
@@ -140,7 +170,9 @@ status pickle_call_reduce(struct pickle_vm *vm)
     TRY(pickle_pop(vm, &callee));
     const struct pickle_value *const f = pickle_at(vm, callee);
     if (f->kind == PICKLE_OBJECT) return pickle_push_object(vm, f->as.text);
-    if (f->kind == PICKLE_GLOBAL && f->as.number == REBUILD_TENSOR) return rebuild_tensor(vm, args);
+    if (f->kind == PICKLE_GLOBAL &&
+        (f->as.number == REBUILD_TENSOR || f->as.number == REBUILD_TENSOR_AS))
+        return rebuild_tensor(vm, args, f->as.number == REBUILD_TENSOR_AS);
     if (f->kind == PICKLE_GLOBAL && f->as.number == REBUILD_PARAMETER)
         return rebuild_parameter(vm, args);
     if (f->kind == PICKLE_GLOBAL && f->as.number == ORDERED_DICT) {

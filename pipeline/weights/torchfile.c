@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The dtype's name in a safetensors file; every storage that pickle_call.c knows. */
+/* The dtype's name in a safetensors file; every storage and dtype that pickle_call.c knows. */
 static const char *storage_dtype(struct pickle_text storage)
 {
     static const struct {
@@ -25,6 +25,7 @@ static const char *storage_dtype(struct pickle_text storage)
         { "ByteStorage", "U8" },          { "BoolStorage", "BOOL" },
         { "ShortStorage", "I16" },        { "CharStorage", "I8" },
         { "ComplexFloatStorage", "C64" }, { "ComplexDoubleStorage", "C128" },
+        { "float8_e4m3fn", "F8_E4M3" },   { "float8_e5m2", "F8_E5M2" },
     };
 
     for (int i = 0; i < COUNT_OF(known); i++)
@@ -67,14 +68,14 @@ static status locate_tensor(struct torchfile *f, struct torchfile_entry *e, cons
                             const struct pickle_tensor *t, const char *path)
 {
     const struct pickle_storage *const s = &p->storage[t->storage];
-    const char *const dtype = storage_dtype(s->dtype);
+    struct pickle_text const kind = t->dtype.len ? t->dtype : s->dtype;
+    const char *const dtype = storage_dtype(kind);
     struct weight_info *const w = &e->info;
     size_t bytes;
     char shown[NAME_SHOWN], shape[WEIGHT_SHAPE];
 
     if (!dtype)
-        return fail(ST_FORMAT, "%s: %s: a tensor of a %.*s", path, e->name, (int)s->dtype.len,
-                    s->dtype.s);
+        return fail(ST_FORMAT, "%s: %s: a tensor of a %.*s", path, e->name, (int)kind.len, kind.s);
     w->name = e->name;
     TRY(weight_info_set(w, dtype, strlen(dtype), t->ndim, t->dim, path));
     if (t->offset < 0 || t->offset > s->count || span_of(t, w->count) > s->count - t->offset)

@@ -21,7 +21,7 @@
 enum { ROWS = 16 /* of a task */, SHOWN = 40, NAME_ROOM = 2 * NAME_MAX_BYTES + 16 };
 
 /* What a tensor of an adapter is to its layer. */
-enum part { PART_A, PART_B, PART_ALPHA, PART_DIFF, PART_DIFF_BIAS, PARTS };
+enum part { PART_A, PART_B, PART_ALPHA, PART_DIFF, PART_DIFF_BIAS, PART_DIFF_MOD, PARTS };
 
 static const struct {
     const char *end; /* of its name */
@@ -39,6 +39,7 @@ static const struct {
     { ".lora_alpha", PART_ALPHA },
     { ".diff", PART_DIFF },
     { ".diff_b", PART_DIFF_BIAS }, /* ComfyUI */
+    { ".diff_m", PART_DIFF_MOD },  /* LightX2V: of a block's or the head's modulation */
 };
 
 /* Names of what stands in an adapter's file for a model that is no transformer. */
@@ -282,10 +283,12 @@ static status add_difference(struct adding *g, const struct layer *l, enum part 
 static status add_layer(struct adding *g, const struct layer *l)
 {
     if (l->part[PART_A] >= 0 || l->part[PART_B] >= 0) TRY(add_factors(g, l));
-    else if (l->part[PART_ALPHA] >= 0 && l->part[PART_DIFF] < 0 && l->part[PART_DIFF_BIAS] < 0)
+    else if (l->part[PART_ALPHA] >= 0 && l->part[PART_DIFF] < 0 && l->part[PART_DIFF_BIAS] < 0 &&
+             l->part[PART_DIFF_MOD] < 0)
         complain(g, "missing  %s: its factors; there is an alpha alone", l->name);
     if (l->part[PART_DIFF] >= 0) TRY(add_difference(g, l, PART_DIFF, ".weight"));
     if (l->part[PART_DIFF_BIAS] >= 0) TRY(add_difference(g, l, PART_DIFF_BIAS, ".bias"));
+    if (l->part[PART_DIFF_MOD] >= 0) TRY(add_difference(g, l, PART_DIFF_MOD, ".modulation"));
     return ST_OK;
 }
 

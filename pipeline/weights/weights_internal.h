@@ -189,7 +189,7 @@ status torchzip_read(struct torchzip *z, const char *member, void *buf, size_t b
  *
  * A pickle is a program for a stack machine. This reader knows the opcodes that
  * torch.save writes (protocol 2, and the framing and memo opcodes of 3 to 5) and
- * the calls it writes: OrderedDict(), torch._utils._rebuild_tensor_v2 and
+ * the calls it writes: OrderedDict(), torch._utils._rebuild_tensor_v2, _v3 and
  * _rebuild_parameter. It runs nothing: any other name gives an object of which nothing but
  * the name is known, and any other opcode is an error.
  * Memory is at most a fixed multiple of the pickle's size.
@@ -249,7 +249,8 @@ struct pickle_storage {
 /* Unchecked against its storage: whoever uses it, checks. */
 struct pickle_tensor {
     int storage;
-    int ndim;                                              /* at most WEIGHT_DIMS */
+    struct pickle_text dtype; /* of a storage of bytes, "float8_e4m3fn"; else empty */
+    int ndim;                 /* at most WEIGHT_DIMS */
     int64_t offset, dim[WEIGHT_DIMS], stride[WEIGHT_DIMS]; /* elements */
 };
 

@@ -20,12 +20,16 @@ window-longer|self-forcing-21|s/"attention_frames": 21/"attention_frames": 24/
 window-shorter|self-forcing-21|s/"attention_frames": 21/"attention_frames": 18/
 window-longer-sink|longlive-switch-relative|s/"attention_frames": 12/"attention_frames": 15/
 window-shorter-frames|framewise-4-step|s/"attention_frames": 21/"attention_frames": 20/
+window-longer-fixed|longlive-lora|s/"attention_frames": 12/"attention_frames": 15/
+window-shorter-fixed|longlive-lora|s/"attention_frames": 12/"attention_frames": 9/
 window-longer-average|ema-sink|s/"attention_frames": 9/"attention_frames": 12/
 no-sink|longlive-switch-relative|s/"sink_frames": 3/"sink_frames": 0/; s/"sink_blocks": 1/"sink_blocks": 0/; s/"policy": "sink"/"policy": "window"/
+no-sink-fixed|longlive-lora|s/"sink_frames": 3/"sink_frames": 0/; s/"sink_blocks": 1/"sink_blocks": 0/; s/"policy": "sink"/"policy": "window"/
 sink-stays|longlive-switch-relative|s/"relative"/"absolute"/
 sink-moves|longlive-lora|s/"absolute"/"relative"/
 average-fixed|ema-sink|s/"ema_alpha": 0.999/"ema_alpha": 1/
 adapter-factor|longlive-lora|s/"alpha": 16/"alpha": 8/
+adapter-left-out|longlive-lora|s/"alpha": 16/"alpha": 0.0001/
 usual-steps-first|framewise-1-step|/"first_block_steps"/,/\]/d
 recache-early|longlive-switch-relative|s/"from_frame": 18/"from_frame": 15/
 no-recache|longlive-switch-relative|s/"recache": true/"recache": false/
@@ -33,8 +37,9 @@ sink-renewed|longlive-switch-relative|s/"keep_sink_on_switch": true/"keep_sink_o
 switch-early|infinity-rope|s/"from_frame": 12/"from_frame": 9/
 no-cut|infinity-rope|s/"cut": true/"cut": false/
 reuse-unlimited|deep-forcing|s/"max_reuse": 7/"max_reuse": 0/
-recent-more|deep-forcing|s/"recent_frames": 4/"recent_frames": 5/
+recent-without-own|deep-forcing|s/"recent_frames": 4/"recent_frames": 6/; s/"budget_frames": 16/"budget_frames": 18/
 no-compression|deep-forcing|s/"policy": "deep-forcing"/"policy": "deep-sink"/; s/"sink_frames": 10,/"sink_frames": 10/; /"budget_frames"/d; /"recent_frames"/d; /"max_reuse"/d
+no-replay|rolling-sink|s/"policy": "rolling-sink"/"policy": "window"/; /"replay_frames"/d; s/"sink_frames": 0,/"sink_frames": 0/
 walk-short|rolling-sink|s/"replay_frames": 18/"replay_frames": 15/
 no-memory|memrope|s/"policy": "memrope"/"policy": "sink"/; s/"sink_frames": 3,/"sink_blocks": 1, "sink_frames": 3/; /"memory_frames"/d; /"alpha_/d; /"adaptive"/d
 mean-by-place|memrope|s/"adaptive": false/"adaptive": true/

@@ -73,6 +73,16 @@ sed -i 's/"replay_framez": 18/"replay_frames": 15/' "$tmp/strange/case.json"
 expect 1 "$tmp/strange"
 grep -q DIFFERS "$tmp/out" || { echo "rows attended to are not compared" && fail=1; }
 
+# An average with another factor, roundings that are not the release's, another text of a prompt.
+altered() { # CASE FILE SED
+    rm -rf "$tmp/altered" && cp -r "tests/golden/$1" "$tmp/altered" && chmod -R u+w "$tmp/altered" || exit 1
+    LC_ALL=C sed -i "$3" "$tmp/altered/$2"
+    expect 1 --backend cpu "$tmp/altered"
+}
+altered ema-bf16 case.json 's/0.999/0.998/'
+altered ema-bf16 expected.safetensors 's|"bf16/1"|"bf16/2"|'
+altered tokenizer-small case.json '0,/"clean": "/s//"clean": "a /'
+
 # Keys and values in 8 bits: near what was recorded, and the same for any ranks.
 # shellcheck disable=SC2086 # a list of folders without blanks
 for precision in f32 bf16; do expect 0 --backend cpu --wire fp8 --precision $precision $rolling; done

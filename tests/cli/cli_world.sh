@@ -192,7 +192,7 @@ for n in 2 3 6; do
     expect 0 'all within' world $n "$rollmill" verify --out "v$n" "$golden"
     cmp -s one "v$n" || wrong "verify: other bits on $n ranks"
 done
-for case in rolling-odd:3 rolling-two-blocks:6 block-21:5 block-12-sink:2; do # as many stages at most
+for case in rolling-odd:3 rolling-two-blocks:6 block-21:5 deep-sink:2; do # as many stages at most
     expect 0 'all within' world ${case#*:} "$rollmill" verify --precision bf16 "$top/tests/golden/${case%:*}"
 done
 expect 2 '9 ranks for a line of 6 stages' world 9 "$rollmill" verify "$golden"

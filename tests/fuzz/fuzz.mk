@@ -1,14 +1,15 @@
 # Fuzzing: the library once more, by clang, with coverage and sanitizers. In make check each reader
-# has a quarter of a minute, enough for the corpus and what lies nearest to it, always from the
+# has some seconds, enough for the corpus and what lies nearest to it, always from the
 # same seed; make fuzz looks further, from a seed of its own, as long as FUZZ_SECONDS says.
 FUZZ_SECONDS ?= $(if $(filter fuzz,$(MAKECMDGOALS)),60,10)
 FUZZ      := fuzz_safetensors.c fuzz_torch.c fuzz_gguf.c fuzz_adapter.c fuzz_shards.c fuzz_latents.c fuzz_tokenizer.c fuzz_job.c fuzz_spec.c \
-             fuzz_snapshot.c
+             fuzz_snapshot.c fuzz_case.c
 F         := build/fuzz
 CLANG     ?= clang
 FUZZ_OPT  := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all
 $F/base/version.o: FUZZ_OPT += -DVERSION_COMMIT='"$(COMMIT)"' -DVERSION_FLAGS='"fuzz"'
-FUZZ_SRC  := $(filter-out kernels/% comm/mpi/% comm/nccl/% comm/comm_device%,$(SRC)) kernels/tensor.c kernels/pixels.c \
+FUZZ_SRC  := $(filter-out kernels/% comm/mpi/% comm/nccl/% comm/comm_device%,$(SRC)) $(filter-out %/kern_registry.c %/kern_device.c %_stub.c,$(wildcard kernels/*.c)) \
+             $(addprefix cmd/verify/verify_,case.c rules.c slots.c lora.c) \
              comm/mpi/comm_mpi_stub.c comm/nccl/comm_nccl_stub.c comm/comm_device_stub.c
 FUZZ_OBJ  := $(patsubst %,$F/%.o,$(basename $(FUZZ_SRC) $(TOOLKIT:%=tools/%)))
 

@@ -16,7 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (given_latents_open(&g, path, CHANNELS, HEIGHT, WIDTH) == ST_OK) {
         if (g.count != g.frames * CHANNELS * HEIGHT * WIDTH) abort();
         float *const to = g.count <= MOST ? malloc((size_t)g.count * sizeof *to) : NULL;
-        if (to && given_latents_read(&g, to) == ST_OK)
+        if (to && given_latents_read(&g, g.frames, to) == ST_OK)
             for (int64_t i = 0; i < g.count; i++)
                 if (!isfinite(to[i])) abort();
         free(to);

@@ -96,6 +96,10 @@ static void the_models(void **state)
           .frames = 3 },
         { "models/reward-forcing-1.3b.yaml", NULL, 4, 250, true, WINDOW_BLOCK, 9, 3,
           .rule = KV_EMA_SINK },
+        { "models/infinite-forcing-1.3b.yaml", NULL, 4, 250, true, WINDOW_BLOCK, 6, 1,
+          .rule = KV_INFINITY_ROPE },
+        { "models/streamdiffusionv2-t2v-1.3b.yaml", "generator", 4, 250, false, WINDOW_BLOCK, 21, 0,
+          .shift = 8 },
         { "models/krea-realtime-14b.yaml", NULL, 4, 625, false, WINDOW_BLOCK, 6, 0, .frames = 3 },
     };
 
@@ -113,6 +117,7 @@ static void the_models(void **state)
         assert_int_equal((c.starts & 1u << CLIP_START_IMAGE) != 0, rows[i].image);
         assert_int_equal((c.starts & 1u << CLIP_START_VIDEO) != 0, rows[i].video);
         assert_int_equal((c.starts & 1u << CLIP_START_LATENTS) != 0, rows[i].video);
+        assert_int_equal((c.starts & 1u << CLIP_START_CLIP) != 0, rows[i].video);
         assert_int_equal(c.window, rows[i].window);
         assert_int_equal(c.rule, rows[i].rule);
         assert_int_equal(c.attention_frames, rows[i].attention);

@@ -39,6 +39,41 @@ static void good_configs(void **state)
     assert_float_equal(s.eps, 1e-5, 1e-9);
 }
 
+/* As diffusers writes it, of the 1.3B model; what stands here is of one that may differ. */
+#define DIFFUSERS(head, in, norm)                                                                  \
+    "{\"_class_name\": \"WanTransformer3DModel\", \"added_kv_proj_dim\": null, "                   \
+    "\"attention_head_dim\": " head ", \"cross_attn_norm\": true, \"eps\": 1e-06, "                \
+    "\"ffn_dim\": 8960, \"freq_dim\": 256, \"image_dim\": null, \"in_channels\": " in ", "         \
+    "\"num_attention_heads\": 12, \"num_layers\": 30, \"out_channels\": 16, "                      \
+    "\"patch_size\": [1, 2, 2], \"qk_norm\": \"" norm "\", \"text_dim\": 4096}"
+
+static void diffusers_configs(void **state)
+{
+    static const struct {
+        const char *text, *want;
+    } rows[] = {
+        { DIFFUSERS("128", "36", "rms_norm_across_heads"), "channels differ: 36 and 16" },
+        { DIFFUSERS("6000", "16", "rms_norm_across_heads"), "attention_head_dim: a whole number" },
+        { DIFFUSERS("128", "16", "layer_norm"), "qk_norm: only true is supported" },
+    };
+    struct dit_shape s;
+
+    (void)state;
+    ok(read_text(&s, DIFFUSERS("128", "16", "rms_norm_across_heads")));
+    assert_int_equal(s.dim, 1536);
+    assert_int_equal(s.heads, 12);
+    assert_int_equal(s.layers, 30);
+    assert_int_equal(s.ffn_dim, 8960);
+    assert_int_equal(s.text_dim, 4096);
+    assert_int_equal(s.text_len, 512);
+    assert_int_equal(s.freq_dim, 256);
+    assert_int_equal(s.channels, 16);
+    for (int i = 0; i < COUNT_OF(rows); i++) {
+        assert_int_equal(read_text(&s, rows[i].text), ST_FORMAT);
+        assert_non_null(strstr(error_last()->msg, rows[i].want));
+    }
+}
+
 static void broken_configs(void **state)
 {
     static const struct {
@@ -81,7 +116,7 @@ static void numbers_that_do_not_fit(void **state)
     } rows[] = {
         { "\"dim\": 96", "\"dim\": 97", "dim 97 does not split into 4 heads of even size" },
         { "\"dim\": 96", "\"dim\": 100", "dim 100 does not split into 4 heads of even size" },
-        { "\"out_dim\": 16", "\"out_dim\": 8", "in_dim 16 and out_dim 8 differ" },
+        { "\"out_dim\": 16", "\"out_dim\": 8", "in_dim and out_dim differ: 16 and 8" },
         { "\"freq_dim\": 64", "\"freq_dim\": 63", "freq_dim: 63; an even number is allowed" },
     };
     static const char whole[] = "{" REST;
@@ -116,6 +151,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(good_configs),
+        cmocka_unit_test(diffusers_configs),
         cmocka_unit_test(broken_configs),
         cmocka_unit_test(numbers_that_do_not_fit),
     };

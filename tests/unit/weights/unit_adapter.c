@@ -110,6 +110,7 @@ static void write_base(void)
     struct tensor_file_item const item[] = {
         { "model.blocks.0.a.q.weight", { q, DT_F32, 2, { 2, 3 } } },
         { "model.blocks.0.a.q.bias", { bias, DT_F32, 1, { 2 } } },
+        { "model.blocks.0.modulation", { bias, DT_F32, 1, { 2 } } },
     };
     assert_int_equal(tensor_file_write(base_path, item, COUNT_OF(item)), ST_OK);
 }
@@ -174,7 +175,8 @@ static void every_form(void **state)
           1,
           0 },
         { { { "diffusion_model.blocks.0.a.q.diff", { diff, DT_F32, 2, { 2, 3 } } },
-            { "diffusion_model.blocks.0.a.q.diff_b", { diff, DT_F32, 1, { 2 } } } },
+            { "diffusion_model.blocks.0.a.q.diff_b", { diff, DT_F32, 1, { 2 } } },
+            { "diffusion_model.blocks.0.diff_m", { diff, DT_F32, 1, { 2 } } } },
           0,
           2,
           0,
@@ -201,6 +203,8 @@ static void every_form(void **state)
         assert_int_equal(weights_read(w, at, 3, 3, got), ST_OK); /* the second row */
         assert_true(got[1] == q[4] + rows[i].factor * up[1] * down[1] + rows[i].all);
         assert_int_equal(weights_read(w, weights_find(w, "blocks.0.a.q.bias"), 0, 2, got), ST_OK);
+        assert_true(got[0] == bias[0] + rows[i].all && got[1] == bias[1] + rows[i].all);
+        assert_int_equal(weights_read(w, weights_find(w, "blocks.0.modulation"), 0, 2, got), ST_OK);
         assert_true(got[0] == bias[0] + rows[i].all && got[1] == bias[1] + rows[i].all);
         weights_close(&w);
     }

@@ -128,14 +128,13 @@ static void packed_numbers(void **state)
     weights_close(&want);
 }
 
-static void scales(void **state)
+static void read_scaled(const char *file)
 {
-    struct weights *got = open_file(FORMATS "scaled.safetensors", WEIGHTS_DIT);
+    struct weights *got = open_file(file, WEIGHTS_DIT);
     struct weights *want = open_file(FORMATS "scaled-wanted.safetensors", WEIGHTS_DIT);
     float row[6];
     const void *data;
 
-    (void)state;
     expect_same(got, want);
     int const at = weights_find(got, "blocks.weight");
     assert_int_equal(weights_fetch(want, weights_find(want, "blocks.weight"), &data), ST_OK);
@@ -149,6 +148,13 @@ static void scales(void **state)
                         "has scales that do not divide its shape");
     weights_close(&got);
     weights_close(&want);
+}
+
+static void scales(void **state)
+{
+    (void)state;
+    read_scaled(FORMATS "scaled.safetensors");
+    read_scaled(FORMATS "scaled.pt");
 }
 
 /* What a model is bound to is the numbers, rounded once. */

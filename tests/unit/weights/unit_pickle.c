@@ -105,6 +105,11 @@ static void opcodes(void **state)
 }
 
 /* What is no tensor, dict, list or scalar is an object with a name; nothing of it is run. */
+/* A tensor of four bytes, and what stands behind its hooks. */
+#define BYTES_AS(version, dtype)                                                                   \
+    CODE("ctorch._utils\n_rebuild_tensor_" version "\n((X\7\0\0\0storagectorch.storage\n"          \
+         "UntypedStorage\nX\1\0\0\0000X\3\0\0\0cpuK\4tQK\0K\4\x85K\1\x85\x89N" dtype "tR.")
+
 static void objects(void **state)
 {
     static const struct {
@@ -128,9 +133,8 @@ static void objects(void **state)
         { CODE("\x8f(K\1K\2\x90."), "set" },
         { CODE("(K\1K\2\x91."), "frozenset" },
         { CODE("ctorch._utils\n_rebuild_sparse_tensor\n)R."), "_rebuild_sparse_tensor" },
-        { CODE("(X\7\0\0\0storagectorch.storage\nUntypedStorage\nX\1\0\0\0"
-               "0X\3\0\0\0cpuK\4tQ."),
-          "UntypedStorage" },
+        { BYTES_AS("v3", "ctorch\nuint16\n"), "_rebuild_tensor_v2" },
+        { BYTES_AS("v2", ""), "_rebuild_tensor_v2" },
     };
     struct pickle p;
 
@@ -141,6 +145,31 @@ static void objects(void **state)
         assert_int_equal(st, ST_OK);
         assert_int_equal(p.value[p.root].kind, PICKLE_OBJECT);
         assert_true(pickle_text_is(p.value[p.root].as.text, made[i].name));
+        pickle_free(&p);
+    }
+}
+
+/* A dtype without a storage of its own. */
+static void tensor_of_bytes(void **state)
+{
+    static const struct {
+        const char *code;
+        size_t len;
+        const char *want; /* NULL: it is read */
+    } made[] = {
+        { BYTES_AS("v3", "ctorch\nfloat8_e4m3fn\n"), NULL },
+        { BYTES_AS("v3", "ctorch\nFloatStorage\n"), "a tensor's dtype that is none" },
+        { BYTES_AS("v3", "K\1"), "a tensor's dtype that is none" },
+        { BYTES_AS("v3", ""), "" },
+    };
+    struct pickle p;
+
+    (void)state;
+    for (int i = 0; i < COUNT_OF(made); i++) {
+        status const st = pickle_read(&p, made[i].code, made[i].len, "f");
+        assert_int_equal(st, made[i].want ? ST_FORMAT : ST_OK);
+        if (made[i].want) assert_non_null(strstr(error_last()->msg, made[i].want));
+        else assert_true(pickle_text_is(p.tensor[0].dtype, "float8_e4m3fn"));
         pickle_free(&p);
     }
 }
@@ -224,8 +253,8 @@ static void limits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(opcodes),   cmocka_unit_test(objects), cmocka_unit_test(numbers),
-        cmocka_unit_test(parameter), cmocka_unit_test(limits),
+        cmocka_unit_test(opcodes), cmocka_unit_test(objects),   cmocka_unit_test(tensor_of_bytes),
+        cmocka_unit_test(numbers), cmocka_unit_test(parameter), cmocka_unit_test(limits),
     };
     return cmocka_run_group_tests_name("unit_pickle", tests, NULL, NULL);
 }
