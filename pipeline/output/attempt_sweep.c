@@ -13,22 +13,26 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* The mark in this file; none: "". */
-static void load_mark(const char *path, char mark[PROCESS_MARK])
+/* The mark in an attempt's folder; none: "". */
+static status load_owner(const char *own, char mark[PROCESS_MARK])
 {
-    char *text = NULL;
+    char *const path = path_join(own, ATTEMPT_OWNER), *text = NULL;
     size_t len = 0;
 
     mark[0] = '\0';
+    if (!path) return fail(ST_NOMEM, "%s: no memory for a name", own);
     if (file_read(path, PROCESS_MARK - 1, &text, &len) == ST_OK) memcpy(mark, text, len + 1);
     else error_clear();
     free(text);
+    free(path);
+    return ST_OK;
 }
 
 /* What is in an attempt's folder, SHELF/NAME.PID.xxxxxx. */
 struct content {
     bool finished;  /* NAME/clip.json is there, which is written last */
     bool resumable; /* there is a snapshot, and no OUT/NAME */
+    bool begun;     /* there is more than an owner's mark, whole or not */
 };
 
 /* Is there an OUT/NAME? The attempt's own NAME may have become it. */
@@ -46,7 +50,7 @@ static bool is_made(const char *shelf, const char *own)
 
 static struct content look_inside(const char *shelf, const char *own)
 {
-    struct content found = { false, false };
+    struct content found = { 0 };
     bool snapshot = false;
     DIR *const d = opendir(own);
 
@@ -55,6 +59,7 @@ static struct content look_inside(const char *shelf, const char *own)
         char *const record = str_format("%s/%s/clip.json", own, e->d_name);
         found.finished |= record && path_exists(record);
         snapshot |= !strncmp(e->d_name, "snapshot.", strlen("snapshot."));
+        found.begun |= strncmp(e->d_name, ATTEMPT_OWNER, strlen(ATTEMPT_OWNER)) != 0;
         free(record);
     }
     if (d) closedir(d);
@@ -77,10 +82,14 @@ static status remove_attempt(const char *own, struct attempts_found *found)
     return st;
 }
 
-static status sweep_attempt(const char *shelf, const char *own, enum process_state state,
-                            bool unknown_too, struct attempts_found *found)
+static status sweep_attempt(const char *shelf, const char *own, time_t date, bool unknown_too,
+                            struct attempts_found *found)
 {
+    char mark[PROCESS_MARK];
+    TRY(load_owner(own, mark));
     struct content const inside = look_inside(shelf, own);
+    bool const blank = !*mark && !inside.begun && clip_claim_is_over(own, date);
+    enum process_state const state = blank ? PROCESS_GONE : process_mark_state(mark);
     bool const lives = state == PROCESS_LIVES, unknown = state == PROCESS_UNKNOWN;
 
     if (lives) found->alive++;
@@ -94,16 +103,11 @@ static status sweep_attempt(const char *shelf, const char *own, enum process_sta
 static status sweep_entry(const char *shelf, const char *path, bool unknown_too,
                           struct attempts_found *found)
 {
-    char mark[PROCESS_MARK];
     struct stat s;
 
     if (lstat(path, &s)) return ST_OK; /* it has just gone */
     if (!S_ISDIR(s.st_mode)) return clip_claim_sweep(path, unknown_too);
-    char *const owner = path_join(path, ATTEMPT_OWNER);
-    if (!owner) return fail(ST_NOMEM, "%s: no memory for a name", path);
-    load_mark(owner, mark);
-    free(owner);
-    return sweep_attempt(shelf, path, process_mark_state(mark), unknown_too, found);
+    return sweep_attempt(shelf, path, s.st_mtime, unknown_too, found);
 }
 
 static status sweep_shelf(const char *shelf, bool unknown_too, struct attempts_found *found)
