@@ -37,6 +37,7 @@ struct work_list_options {
     const char *precision;     /* "f32" or "bf16" to overrule the jobs; NULL: as they say */
     bool verify;               /* read finished clips before they are skipped */
     bool same_numerics;        /* those made with other numerics are made again */
+    bool fail_fast;            /* a model that cannot be read ends all */
     const struct engine_options *engine; /* of this render; NULL: not known */
     struct file_hash_rule hash;          /* of the models' files */
     struct clip_numerics given;          /* by options: a job that asks otherwise is refused */
@@ -55,7 +56,9 @@ struct work_job {
  * for a clip that is there under on_exists: error, for a folder that holds something else, for
  * two clips with the same folder, for numerics that the options contradict; ST_IO for an output
  * folder that cannot be written; ST_DEVICE for a card's encoder, or numerics, that are asked for
- * and cannot be had. One bad job ends all: nothing is rendered. */
+ * and cannot be had. One bad job ends all: nothing is rendered. But one whose card or model's files
+ * cannot be read is left out and told of (work_list_refusal), if it is not every job's and without
+ * fail_fast. */
 status work_list_open(struct work_list **out, const struct work_job *jobs, int count,
                       const struct work_list_options *o) MUST_USE;
 void work_list_close(struct work_list **l); /* NULL is fine; sets NULL */
@@ -69,6 +72,7 @@ struct work_counts {
     int64_t clips; /* to make, from the start */
     int64_t skipped;
     int64_t done, failed; /* by now */
+    int refused;          /* jobs that were left out */
 };
 struct work_counts work_list_counts(const struct work_list *l);
 
@@ -81,6 +85,14 @@ struct work_failure {
 
 /* Failure i of counts.failed, in the order they came. */
 struct work_failure work_list_failure(const struct work_list *l, int64_t i);
+
+/* Job i of counts.refused, whose model cannot be read. Borrowed likewise. */
+struct work_refusal {
+    const char *job;
+    status st;
+    const char *why;
+};
+struct work_refusal work_list_refusal(const struct work_list *l, int i);
 
 /* ---- render_summary.c ---- */
 

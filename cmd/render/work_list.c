@@ -45,6 +45,13 @@ struct work_group {
     int64_t first, last; /* NONE: none waits */
 };
 
+/* A job whose model cannot be read. */
+struct refusal {
+    char *job; /* its name */
+    status st;
+    char *why;
+};
+
 struct work_list {
     struct work_list_options o;
     struct clip_claims *claims;
@@ -57,13 +64,15 @@ struct work_list {
     int groups;
     int64_t *failed; /* tickets, in the order they came */
     int64_t failures;
+    struct refusal *refused;
+    int refusals;
 };
 
 /* ---- opening ---------------------------------------------------------------------- */
 
 /* A job and its card, while the list is opened. */
 struct source {
-    struct job *job;
+    struct job *job; /* NULL: it is refused */
     struct card card;
 };
 
@@ -81,6 +90,21 @@ static status load_file(struct job_file *out, const struct work_job *w)
     return w->text ? job_parse(out, w->text, strlen(w->text), w->path) : job_load(out, w->path);
 }
 
+/* How reading the job's model went: what fails there costs this job's clips alone. */
+static status judge_model(struct opening *o, struct source *s, status st)
+{
+    struct work_list *const l = o->l;
+
+    if (st == ST_OK || st == ST_NOMEM || l->o.fail_fast) return st;
+    struct refusal *const r = &l->refused[l->refusals];
+    *r = (struct refusal){ strdup(s->job->name), st, strdup(error_last()->msg) };
+    l->refusals++;
+    if (!r->job || !r->why) return fail(ST_NOMEM, "%s: no memory", s->job->name);
+    s->job = NULL;
+    error_clear();
+    return ST_OK;
+}
+
 static status load_jobs(struct opening *o, const struct work_job *work, int count)
 {
     int jobs = 0;
@@ -95,7 +119,9 @@ static status load_jobs(struct opening *o, const struct work_job *work, int coun
     o->source = calloc((size_t)jobs + 1, sizeof *o->source);
     o->l->model = calloc((size_t)jobs + 1, sizeof *o->l->model);
     o->l->numerics = calloc((size_t)jobs + 1, sizeof *o->l->numerics);
-    if (!o->source || !o->l->model || !o->l->numerics) return fail(ST_NOMEM, "%d jobs", jobs);
+    o->l->refused = calloc((size_t)jobs + 1, sizeof *o->l->refused);
+    if (!o->source || !o->l->model || !o->l->numerics || !o->l->refused)
+        return fail(ST_NOMEM, "%d jobs", jobs);
     for (int i = 0; i < count; i++)
         for (int j = 0; j < o->file[i].jobs; j++) {
             struct source *const s = &o->source[o->sources++];
@@ -103,7 +129,7 @@ static status load_jobs(struct opening *o, const struct work_job *work, int coun
             if (s->job->afters || s->job->run.given)
                 log_info("%s: after and run are for a queue, and change nothing here",
                          s->job->name);
-            TRY(clip_card(&s->card, s->job));
+            TRY(judge_model(o, s, clip_card(&s->card, s->job)));
         }
     return ST_OK;
 }
@@ -189,6 +215,14 @@ static status read_numerics(const struct work_list *l, const struct job *job,
     return engine_numerics_id(&o, id);
 }
 
+static status read_model(struct work_list *l, const struct card *card, struct model_spec *model)
+{
+    TRY(card_check_files(card, NULL));
+    TRY(card_spec(model, card));
+    l->models++;
+    return card_identify(model, card, &l->o.hash);
+}
+
 static status expand_job(struct opening *o, struct source *s)
 {
     struct model_spec *const model = &o->l->model[o->l->models];
@@ -197,10 +231,8 @@ static status expand_job(struct opening *o, struct source *s)
     status st = ST_OK;
 
     TRY(read_numerics(o->l, s->job, o->l->numerics[o->l->models]));
-    TRY(card_check_files(&s->card, NULL));
-    TRY(card_spec(model, &s->card));
-    o->l->models++;
-    TRY(card_identify(model, &s->card, &o->l->o.hash));
+    TRY(judge_model(o, s, read_model(o->l, &s->card, model)));
+    if (!s->job) return ST_OK;
     TRY(clip_expand(
         &clips, s->job, &s->card,
         &(struct clip_options){ .model_id = model->id, .precision = o->l->o.precision }));
@@ -270,13 +302,28 @@ static status make_groups(struct work_list *l)
     return ST_OK;
 }
 
+/* Told now, not only at the end; if nothing is left there is no render. */
+static status check_refusals(const struct opening *o)
+{
+    const struct work_list *const l = o->l;
+
+    if (l->refusals && l->refusals == o->sources)
+        return fail(l->refused[0].st, "%s", l->refused[0].why);
+    for (int i = 0; i < l->refusals; i++)
+        log_warn("job %s is left out: %s", l->refused[i].job, l->refused[i].why);
+    return ST_OK;
+}
+
 static status open_list(struct opening *o, const struct work_job *jobs, int count)
 {
     struct job_encoders encoders = { 0 };
 
     TRY(load_jobs(o, jobs, count));
-    for (int i = 0; i < o->sources; i++) TRY(job_encoders_settle(&encoders, o->source[i].job));
-    for (int i = 0; i < o->sources; i++) TRY(expand_job(o, &o->source[i]));
+    for (int i = 0; i < o->sources; i++)
+        if (o->source[i].job) TRY(job_encoders_settle(&encoders, o->source[i].job));
+    for (int i = 0; i < o->sources; i++)
+        if (o->source[i].job) TRY(expand_job(o, &o->source[i]));
+    TRY(check_refusals(o));
     TRY(check_folders(o->l));
     return make_groups(o->l);
 }
@@ -316,6 +363,11 @@ void work_list_close(struct work_list **list)
         free(l->clip[i].why);
     }
     for (int i = 0; i < l->models; i++) model_spec_free(&l->model[i]);
+    for (int i = 0; i < l->refusals; i++) {
+        free(l->refused[i].job);
+        free(l->refused[i].why);
+    }
+    free(l->refused);
     free(l->clip);
     free(l->model);
     free(l->numerics);
@@ -513,7 +565,11 @@ struct work_source work_list_source(struct work_list *l)
 struct work_counts work_list_counts(const struct work_list *l)
 {
     return (struct work_counts){
-        .clips = l->clips, .skipped = l->skipped, .done = l->done, .failed = l->failures
+        .clips = l->clips,
+        .skipped = l->skipped,
+        .done = l->done,
+        .failed = l->failures,
+        .refused = l->refusals,
     };
 }
 
@@ -521,4 +577,10 @@ struct work_failure work_list_failure(const struct work_list *l, int64_t i)
 {
     const struct work_clip *const c = &l->clip[l->failed[i]];
     return (struct work_failure){ &c->spec, c->st, c->why ? c->why : status_name(c->st) };
+}
+
+struct work_refusal work_list_refusal(const struct work_list *l, int i)
+{
+    const struct refusal *const r = &l->refused[i];
+    return (struct work_refusal){ r->job, r->st, r->why };
 }
