@@ -128,7 +128,7 @@ status start_check(const struct job *job, const struct card *card, struct clip_s
 
 status start_hash(const struct job *job, struct clip_spec *c)
 {
-    if (!path_exists(c->start.file))
+    if (path_is_missing(c->start.file))
         return tree_fail(job->start.node, "%s: no such file; allowed: the path of a file",
                          c->start.file);
     return digest_file(c->start.file, c->start.sha256);

@@ -1,5 +1,6 @@
 /* attempt_sweep.c - the attempts folder looked through: what the dead have left goes. */
 #include "base/file.h"
+#include "base/file_watch.h"
 #include "base/log.h"
 #include "base/process_mark.h"
 #include "base/strbuf.h"
@@ -8,6 +9,7 @@
 #include "pipeline/output/output_internal.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -26,6 +28,23 @@ static status load_owner(const char *own, char mark[PROCESS_MARK])
     free(text);
     free(path);
     return ST_OK;
+}
+
+static DIR *open_folder(const char *path)
+{
+    file_watch_begin(path);
+    DIR *const d = opendir(path);
+    int const why = errno;
+    file_watch_end();
+    errno = why;
+    return d;
+}
+
+/* None there, or closed to us. */
+static status fail_folder(const char *path)
+{
+    if (file_open_status(errno) == ST_FORMAT) return ST_OK;
+    return fail(ST_IO, "%s: %s", path, strerror(errno));
 }
 
 /* What is in an attempt's folder, SHELF/NAME.PID.xxxxxx. */
@@ -52,7 +71,7 @@ static struct content look_inside(const char *shelf, const char *own)
 {
     struct content found = { 0 };
     bool snapshot = false;
-    DIR *const d = opendir(own);
+    DIR *const d = open_folder(own);
 
     for (const struct dirent *e; d && (e = readdir(d));) {
         if (e->d_name[0] == '.') continue;
@@ -112,11 +131,11 @@ static status sweep_entry(const char *shelf, const char *path, bool unknown_too,
 
 static status sweep_shelf(const char *shelf, bool unknown_too, struct attempts_found *found)
 {
-    DIR *const d = opendir(shelf);
+    DIR *const d = open_folder(shelf);
     struct error why = { .st = ST_OK };
     status st = ST_OK;
 
-    if (!d) return ST_OK; /* none, or closed to us */
+    if (!d) return fail_folder(shelf);
     for (const struct dirent *e; (e = readdir(d));) {
         if (e->d_name[0] == '.') continue;
         char *const path = path_join(shelf, e->d_name);
@@ -136,12 +155,12 @@ static status sweep_shelf(const char *shelf, bool unknown_too, struct attempts_f
 
 status attempts_sweep(const char *out, bool unknown_too, struct attempts_found *found)
 {
-    DIR *const d = opendir(out);
+    DIR *const d = open_folder(out);
     struct error why = { .st = ST_OK };
     status st = ST_OK;
 
     *found = (struct attempts_found){ 0 };
-    if (!d) return ST_OK;
+    if (!d) return fail_folder(out);
     for (const struct dirent *e; (e = readdir(d));) {
         if (strncmp(e->d_name, ".attempts", strlen(".attempts")) != 0) continue;
         char *const shelf = path_join(out, e->d_name);

@@ -28,8 +28,8 @@ void clip_claims_close(struct clip_claims **c); /* NULL is fine; sets NULL */
 status clip_claims_take(struct clip_claims *c, const char *dir, bool *held,
                         char by[PROCESS_WORDS]) MUST_USE;
 
-/* Is what was last touched at `date` older than a lease? By the clock of the disk's own machine, which
- * a file beside `path` tells; false where none can be made. */
+/* Is what was last touched at `date` older than a lease? By the clock of the disk's own machine,
+ * which a file beside `path` tells; false where none can be made. */
 bool clip_claim_is_over(const char *path, time_t date);
 
 /* Remove the claim at `path` if its owner is gone or a killed process has left it blank; with

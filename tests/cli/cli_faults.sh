@@ -90,7 +90,7 @@ done
 # A stop asked by Ctrl-C, which a terminal sends to all of its foreground, of the launcher; of any one rank.
 through="env --default-signal=INT setsid $top/tools/run_world.sh"
 begin usr1
-kill -INT -- -$launcher
+kill -INT -$launcher
 finish 75 10 'Give the same command again'
 through=
 for rank in 0 2 4; do
