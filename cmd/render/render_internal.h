@@ -4,10 +4,11 @@
 #define RENDER_INTERNAL_H
 
 #include "base/file_hash.h"
+#include "cmd/clip_folder.h"
 #include "pipeline/engine/engine.h"
 #include "pipeline/engine/work_source.h"
 
-/* ---- work_list.c ---- */
+/* ---- work_list.c, work_list_source.c ---- */
 
 /* The clips of job files, less what is done, as a work source.
  *
@@ -93,6 +94,57 @@ struct work_refusal {
     const char *why;
 };
 struct work_refusal work_list_refusal(const struct work_list *l, int i);
+
+/* What its two files share. */
+
+enum { WORK_NONE = -1 };
+
+struct work_clip {
+    struct clip_spec spec;
+    char *base;                     /* OUT/NAME; spec.dir may be another version of it */
+    int on_exists;                  /* enum job_exists */
+    const struct model_spec *model; /* one of the list's */
+    const char *numerics;           /* the id of what it would be computed with; "": not known */
+    int64_t at;                     /* place among all, as the jobs have them */
+    int group;
+    int64_t next; /* the group's next waiting clip; WORK_NONE */
+    status st;    /* of one that failed */
+    char *why;    /* NULL: it did not */
+};
+
+/* Clips that can share a line, and those of them that wait. */
+struct work_group {
+    int64_t first, last; /* WORK_NONE: none waits */
+};
+
+/* A job whose model cannot be read. */
+struct refusal {
+    char *job; /* its name */
+    status st;
+    char *why;
+};
+
+struct work_list {
+    struct work_list_options o;
+    struct clip_claims *claims;
+    struct work_clip *clip; /* a clip's place is its ticket */
+    int64_t clips, skipped, done;
+    struct model_spec *model; /* [models], one a job */
+    int models;
+    char (*numerics)[ENGINE_NUMERICS]; /* likewise */
+    struct work_group *group;
+    int groups;
+    int64_t *failed; /* tickets, in the order they came */
+    int64_t failures;
+    struct refusal *refused;
+    int refusals;
+};
+
+/* By which a clip's place is looked at. told: what is there has been told of. */
+struct clip_folder_rules work_list_rules(const struct work_list *l, int on_exists,
+                                         const char *numerics, bool told);
+
+struct work_item work_list_item(const struct work_list *l, int64_t ticket);
 
 /* ---- render_summary.c ---- */
 
