@@ -152,7 +152,13 @@ static status render_jobs(const struct render_request *w, const struct work_list
     char *const same = describe_jobs(job, jobs);
     struct job_render r = { .job = job, .jobs = jobs, .list_options = *list };
     struct render_work const work = {
-        .open = open_jobs, .close = close_jobs, .arg = &r, .same = same, .ahead = AHEAD
+        .open = open_jobs,
+        .close = close_jobs,
+        .arg = &r,
+        .same = same,
+        .ahead = AHEAD,
+        .stopped = "render: stopped at a block boundary. Give the same command again: clips that "
+                   "are finished are kept, those in work go on from their last checkpoint.",
     };
     struct engine_result result;
 
@@ -163,9 +169,6 @@ static status render_jobs(const struct render_request *w, const struct work_list
     r.list_options.given = job_numerics_given(&w->backend);
     status st = render_run(w, &work, &result);
     bool const failed_fast = st == ST_CANCELED && w->fail_fast && result.failed;
-    if (st == ST_CANCELED && !failed_fast)
-        log_info("render: stopped at a block boundary. Give the same command again: clips that "
-                 "are finished are kept, those in work go on from their last checkpoint.");
     if (st == ST_OK || failed_fast) st = check_result(&r, &result, failed_fast);
     free(same);
     return st;
