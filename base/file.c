@@ -40,11 +40,22 @@ static struct file_stamp stamp_of(const struct stat *s)
                                 .changed = { s->st_ctim.tv_sec, s->st_ctim.tv_nsec } };
 }
 
+/* stat or lstat, which may wait for a disk as long as an open. */
+static int stat_path(int (*look)(const char *, struct stat *), const char *path, struct stat *s)
+{
+    file_watch_begin(path);
+    int const rc = look(path, s), why = errno;
+    file_watch_end();
+    errno = why;
+    return rc;
+}
+
 status file_stamp_of(struct file_stamp *out, const char *path)
 {
     struct stat s;
 
-    if (stat(path, &s)) return fail(file_open_status(errno), "%s: %s", path, strerror(errno));
+    if (stat_path(stat, path, &s))
+        return fail(file_open_status(errno), "%s: %s", path, strerror(errno));
     *out = stamp_of(&s);
     return ST_OK;
 }
@@ -268,8 +279,10 @@ status file_write(const char *path, const void *data, size_t len)
 /* The folder at `path`, whose parent is there. */
 static status make_one(const char *path)
 {
-    if (mkdir(path, 0777))
-        return errno == EEXIST ? ST_OK : fail(ST_IO, "%s: %s", path, strerror(errno));
+    file_watch_begin(path);
+    int const why = mkdir(path, 0777) ? errno : 0;
+    file_watch_end();
+    if (why) return why == EEXIST ? ST_OK : fail(ST_IO, "%s: %s", path, strerror(why));
     char *const parent = path_dir(path);
     if (!parent) return fail(ST_NOMEM, "%s: no memory for its name", path);
     status const st = dir_sync(parent);
@@ -291,9 +304,7 @@ status dir_make(const char *path)
         *at = end;
         if (!end) break;
     }
-    struct stat s;
-    if (st == ST_OK && (stat(p, &s) || !S_ISDIR(s.st_mode)))
-        st = fail(ST_IO, "%s: not a folder", p);
+    if (st == ST_OK && !path_is_folder(p)) st = fail(ST_IO, "%s: not a folder", p);
     free(p);
     return st;
 }
@@ -314,5 +325,17 @@ status dir_remove(const char *path)
 bool path_exists(const char *path)
 {
     struct stat s;
-    return lstat(path, &s) == 0;
+    return stat_path(lstat, path, &s) == 0;
+}
+
+bool path_is_missing(const char *path)
+{
+    struct stat s;
+    return stat_path(lstat, path, &s) && (errno == ENOENT || errno == ENOTDIR);
+}
+
+bool path_is_folder(const char *path)
+{
+    struct stat s;
+    return !stat_path(stat, path, &s) && S_ISDIR(s.st_mode);
 }

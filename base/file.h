@@ -70,6 +70,10 @@ status dir_sync(const char *path) MUST_USE;
 /* rm -r. A path that is not there is fine. Links are removed, not followed. */
 status dir_remove(const char *path) MUST_USE;
 
+/* path_exists: there is something of this name, be it a link. path_is_missing: there provably is
+ * not. Of what cannot be looked at just now neither is true, and opening it says why. */
 bool path_exists(const char *path);
+bool path_is_missing(const char *path);
+bool path_is_folder(const char *path); /* links are followed */
 
 #endif /* FILE_H */

@@ -7,25 +7,20 @@
 #define _GNU_SOURCE /* scandir, alphasort */
 #include "base/file_set.h"
 #include "base/file.h"
+#include "base/file_watch.h"
 #include "base/json_tree.h"
 #include "base/strbuf.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 enum { INDEX_BYTES = 64 << 20 };
 
 const char *const file_set_transformer[] = { "transformer", NULL };
 const char *const file_set_text[] = { "text_encoder", NULL };
 const char *const file_set_vae[] = { "vae", NULL };
-
-static bool is_folder(const char *path)
-{
-    struct stat s;
-    return !stat(path, &s) && S_ISDIR(s.st_mode);
-}
 
 static bool ends_in(const char *name, const char *end)
 {
@@ -79,7 +74,8 @@ static status list_missing(const struct file_set *s, const char *index)
     int missing = 0;
 
     for (int i = 0; i < s->count; i++)
-        if (!path_exists(s->path[i]) && missing++ < 20) strbuf_addf(&names, "\n  %s", s->path[i]);
+        if (path_is_missing(s->path[i]) && missing++ < 20)
+            strbuf_addf(&names, "\n  %s", s->path[i]);
     status const st = missing ? fail(ST_FORMAT, "%s: %d of %d shards are not there:%s", index,
                                      missing, s->count, names.s ? names.s : "")
                               : ST_OK;
@@ -141,12 +137,14 @@ static status read_folder(struct file_set *s, const char *dir)
         ".safetensors.index.json", ".index.json", ".safetensors", ".gguf", ".pt", ".pth", ".bin"
     };
     struct dirent **entry = NULL;
-    int const count = scandir(dir, &entry, is_shown, alphasort);
+    file_watch_begin(dir);
+    int const count = scandir(dir, &entry, is_shown, alphasort), why = errno;
+    file_watch_end();
     const char *name = NULL;
     char *path = NULL;
     status st = ST_OK;
 
-    if (count < 0) return fail(ST_FORMAT, "%s: the folder cannot be read", dir);
+    if (count < 0) return fail(file_open_status(why), "%s: %s", dir, strerror(why));
     for (int i = 0; i < COUNT_OF(ends) && !name; i++)
         TRY_OUT(choose_file(&name, entry, count, ends[i], dir));
     if (!name)
@@ -170,7 +168,7 @@ static status read_folders(struct file_set *s, const char *path, const char *con
     for (; inside && *inside; inside++) {
         char *const sub = path_join(path, *inside);
         if (!sub) return fail(ST_NOMEM, "%s: no memory for its path", path);
-        bool const there = is_folder(sub);
+        bool const there = path_is_folder(sub);
         status const st = there ? read_folder(s, sub) : ST_OK;
         free(sub);
         if (there) return st;
@@ -183,7 +181,7 @@ status file_set_open(struct file_set *out, const char *path, const char *const *
     status st;
 
     *out = (struct file_set){ 0 };
-    if (is_folder(path)) st = read_folders(out, path, inside);
+    if (path_is_folder(path)) st = read_folders(out, path, inside);
     else if (ends_in(path, ".json")) st = read_index(out, path);
     else st = add_path(out, NULL, path);
     if (st != ST_OK) file_set_close(out);

@@ -2,6 +2,7 @@
 #define _XOPEN_SOURCE 700 /* realpath */
 #include "cmd/clip_folder.h"
 #include "base/file.h"
+#include "base/file_watch.h"
 #include "base/log.h"
 #include "base/strbuf.h"
 #include "pipeline/output/attempts.h"
@@ -162,10 +163,12 @@ static status sweep_attempts(const char *dir)
 status clip_folder_open(struct job *job)
 {
     TRY(dir_make(job->output.dir));
+    file_watch_begin(job->output.dir);
     char *const real = realpath(job->output.dir, NULL);
-
-    if (!real || access(real, W_OK | X_OK)) {
-        status const st = fail(ST_IO, "%s: %s", job->output.dir, strerror(errno));
+    int const why = !real || access(real, W_OK | X_OK) ? errno : 0;
+    file_watch_end();
+    if (why) {
+        status const st = fail(ST_IO, "%s: %s", job->output.dir, strerror(why));
         free(real);
         return st;
     }

@@ -11,7 +11,7 @@ static status sweep_folder(const char *dir, bool all)
 {
     struct attempts_found found;
 
-    if (!path_exists(dir)) return fail(ST_FORMAT, "%s: no such folder", dir);
+    if (path_is_missing(dir)) return fail(ST_FORMAT, "%s: no such folder", dir);
     TRY(attempts_sweep(dir, all, &found));
     printf(
         "%s: %d attempts removed; %d of renders that run, %d to go on from, %d of other machines "

@@ -44,7 +44,7 @@ $(foreach test,$(PROGRAM) $(HELPER) $(CUDA_UNIT) $(NCCL_LINE) $(MPI_TEST) comm/m
 
 $B/tests/unit_weights: TEST_LDLIBS = -lzip
 # What the program has beside the library.
-$B/tests/unit_work_list: $O/cmd/render/work_list.o $O/cmd/render/clip_choice.o $O/cmd/clip_folder.o $O/cmd/job_encoders.o $O/cmd/job_numerics.o $O/cmd/prompt_lengths.o
+$B/tests/unit_work_list: $O/cmd/render/work_list.o $O/cmd/render/work_list_source.o $O/cmd/render/clip_choice.o $O/cmd/clip_folder.o $O/cmd/job_encoders.o $O/cmd/job_numerics.o $O/cmd/prompt_lengths.o
 $B/tests/line_mistakes: $(call object,$(filter cmd/verify/% cmd/exit_code.c cmd/opts.c cmd/backend.c,$(CMD_SRC)))
 $B/tests/unit_cuda_conv: $O/tests/standin/standin_dnn_conv.o $O/tests/standin/standin_dnn_chain.o
 $B/tests/engine_run $B/tests/engine_open $B/tests/engine_starts: $O/tests/engine/made_source.o $O/tests/engine/engine_fixture.o $B/make_model

@@ -309,16 +309,19 @@ static status extend_clip(struct extension *x, const char *clip)
     status st = ST_OK;
 
     x->from = realpath(clip, NULL);
-    if (!x->from) return fail(ST_FORMAT, "%s: %s", clip, strerror(errno));
+    if (!x->from) return fail(file_open_status(errno), "%s: %s", clip, strerror(errno));
     same = str_format("extend %s --length %s --to %s\n", x->from, x->length, x->to ? x->to : "-");
     if (!same) return fail(ST_NOMEM, "%s: no memory", clip);
     struct render_work const work = {
-        .open = open_clip, .close = close_clip, .arg = x, .same = same, .ahead = 1
+        .open = open_clip,
+        .close = close_clip,
+        .arg = x,
+        .same = same,
+        .ahead = 1,
+        .stopped = "extend: stopped at a block boundary. Give the same command again to go on.",
     };
     st = render_run(&x->render, &work, &result);
     free(same);
-    if (st == ST_CANCELED)
-        log_info("extend: stopped at a block boundary. Give the same command again to go on.");
     if (st != ST_OK || !result.failed) return st;
     error_clear();
     if (comm_launcher_rank() > 0) return result.why; /* rank 0 says so */

@@ -18,6 +18,7 @@ struct job_render {
     struct work_list_options list_options;
     struct work_list *list;
     int64_t failed; /* clips that were not made, all of them; rank 0 */
+    int refused;    /* jobs that were left out; rank 0 */
 };
 
 static status open_jobs(void *arg, const struct engine_options *o, struct work_source *out,
@@ -46,6 +47,11 @@ static void close_jobs(void *arg)
         log_error("not made: %s: %s", f.clip->dir, f.why);
         r->failed++;
     }
+    for (int i = 0; i < work_list_counts(r->list).refused; i++) {
+        struct work_refusal const f = work_list_refusal(r->list, i);
+        log_error("not made: all of job %s: %s", f.job, f.why);
+        r->refused++;
+    }
     work_list_close(&r->list);
 }
 
@@ -55,7 +61,7 @@ static status check_result(const struct job_render *r, const struct engine_resul
 {
     int64_t const failed = r->failed > result->failed ? r->failed : result->failed;
 
-    if (!failed) {
+    if (!failed && !r->refused) {
         log_info("render: %lld clips made", (long long)result->done);
         return ST_OK;
     }
@@ -64,8 +70,11 @@ static status check_result(const struct job_render *r, const struct engine_resul
     error_clear();
     if (comm_launcher_rank() > 0) return code; /* rank 0 says why */
     if (failed_fast) return fail(code, "stopped at the first clip that was not made");
-    return fail(code, "%lld of %lld clips were not made", (long long)failed,
-                (long long)(failed + result->done));
+    if (!r->refused)
+        return fail(code, "%lld of %lld clips were not made", (long long)failed,
+                    (long long)(failed + result->done));
+    return fail(code, "%lld of %lld clips were not made, and none of %d jobs", (long long)failed,
+                (long long)(failed + result->done), r->refused);
 }
 
 /* ---- options ------------------------------------------------------------------------- */
@@ -143,19 +152,23 @@ static status render_jobs(const struct render_request *w, const struct work_list
     char *const same = describe_jobs(job, jobs);
     struct job_render r = { .job = job, .jobs = jobs, .list_options = *list };
     struct render_work const work = {
-        .open = open_jobs, .close = close_jobs, .arg = &r, .same = same, .ahead = AHEAD
+        .open = open_jobs,
+        .close = close_jobs,
+        .arg = &r,
+        .same = same,
+        .ahead = AHEAD,
+        .stopped = "render: stopped at a block boundary. Give the same command again: clips that "
+                   "are finished are kept, those in work go on from their last checkpoint.",
     };
     struct engine_result result;
 
     if (!same) return fail(ST_NOMEM, "%d jobs", jobs);
+    r.list_options.fail_fast = w->fail_fast;
     r.list_options.precision = render_precision(w);
     r.list_options.hash.cache = w->hashes;
     r.list_options.given = job_numerics_given(&w->backend);
     status st = render_run(w, &work, &result);
     bool const failed_fast = st == ST_CANCELED && w->fail_fast && result.failed;
-    if (st == ST_CANCELED && !failed_fast)
-        log_info("render: stopped at a block boundary. Give the same command again: clips that "
-                 "are finished are kept, those in work go on from their last checkpoint.");
     if (st == ST_OK || failed_fast) st = check_result(&r, &result, failed_fast);
     free(same);
     return st;

@@ -4,10 +4,11 @@
 #define RENDER_INTERNAL_H
 
 #include "base/file_hash.h"
+#include "cmd/clip_folder.h"
 #include "pipeline/engine/engine.h"
 #include "pipeline/engine/work_source.h"
 
-/* ---- work_list.c ---- */
+/* ---- work_list.c, work_list_source.c ---- */
 
 /* The clips of job files, less what is done, as a work source.
  *
@@ -37,6 +38,7 @@ struct work_list_options {
     const char *precision;     /* "f32" or "bf16" to overrule the jobs; NULL: as they say */
     bool verify;               /* read finished clips before they are skipped */
     bool same_numerics;        /* those made with other numerics are made again */
+    bool fail_fast;            /* a model that cannot be read ends all */
     const struct engine_options *engine; /* of this render; NULL: not known */
     struct file_hash_rule hash;          /* of the models' files */
     struct clip_numerics given;          /* by options: a job that asks otherwise is refused */
@@ -55,7 +57,9 @@ struct work_job {
  * for a clip that is there under on_exists: error, for a folder that holds something else, for
  * two clips with the same folder, for numerics that the options contradict; ST_IO for an output
  * folder that cannot be written; ST_DEVICE for a card's encoder, or numerics, that are asked for
- * and cannot be had. One bad job ends all: nothing is rendered. */
+ * and cannot be had. One bad job ends all: nothing is rendered. But one whose card or model's files
+ * cannot be read is left out and told of (work_list_refusal), if it is not every job's and without
+ * fail_fast. */
 status work_list_open(struct work_list **out, const struct work_job *jobs, int count,
                       const struct work_list_options *o) MUST_USE;
 void work_list_close(struct work_list **l); /* NULL is fine; sets NULL */
@@ -69,6 +73,7 @@ struct work_counts {
     int64_t clips; /* to make, from the start */
     int64_t skipped;
     int64_t done, failed; /* by now */
+    int refused;          /* jobs that were left out */
 };
 struct work_counts work_list_counts(const struct work_list *l);
 
@@ -81,6 +86,65 @@ struct work_failure {
 
 /* Failure i of counts.failed, in the order they came. */
 struct work_failure work_list_failure(const struct work_list *l, int64_t i);
+
+/* Job i of counts.refused, whose model cannot be read. Borrowed likewise. */
+struct work_refusal {
+    const char *job;
+    status st;
+    const char *why;
+};
+struct work_refusal work_list_refusal(const struct work_list *l, int i);
+
+/* What its two files share. */
+
+enum { WORK_NONE = -1 };
+
+struct work_clip {
+    struct clip_spec spec;
+    char *base;                     /* OUT/NAME; spec.dir may be another version of it */
+    int on_exists;                  /* enum job_exists */
+    const struct model_spec *model; /* one of the list's */
+    const char *numerics;           /* the id of what it would be computed with; "": not known */
+    int64_t at;                     /* place among all, as the jobs have them */
+    int group;
+    int64_t next; /* the group's next waiting clip; WORK_NONE */
+    status st;    /* of one that failed */
+    char *why;    /* NULL: it did not */
+};
+
+/* Clips that can share a line, and those of them that wait. */
+struct work_group {
+    int64_t first, last; /* WORK_NONE: none waits */
+};
+
+/* A job whose model cannot be read. */
+struct refusal {
+    char *job; /* its name */
+    status st;
+    char *why;
+};
+
+struct work_list {
+    struct work_list_options o;
+    struct clip_claims *claims;
+    struct work_clip *clip; /* a clip's place is its ticket */
+    int64_t clips, skipped, done;
+    struct model_spec *model; /* [models], one a job */
+    int models;
+    char (*numerics)[ENGINE_NUMERICS]; /* likewise */
+    struct work_group *group;
+    int groups;
+    int64_t *failed; /* tickets, in the order they came */
+    int64_t failures;
+    struct refusal *refused;
+    int refusals;
+};
+
+/* By which a clip's place is looked at. told: what is there has been told of. */
+struct clip_folder_rules work_list_rules(const struct work_list *l, int on_exists,
+                                         const char *numerics, bool told);
+
+struct work_item work_list_item(const struct work_list *l, int64_t ticket);
 
 /* ---- render_summary.c ---- */
 

@@ -144,6 +144,9 @@ static status render_on_rank(struct comm *world, void *arg)
     status const st = engine_run(world, &c, &result);
 
     if (world->rank == 0) close_asked(r); /* also after an open that failed half way */
+    /* Now: a launcher ends this rank as soon as another has ended with 75. */
+    bool const stopped = st == ST_CANCELED && !(r->o.fail_fast && result.failed);
+    if (world->rank == 0 && stopped && r->work->stopped) log_info("%s", r->work->stopped);
     if (world->rank == 0 || comm_launcher_rank() >= 0) r->result = result;
     return st;
 }

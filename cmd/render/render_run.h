@@ -45,9 +45,10 @@ struct render_work {
                    int64_t *clips /* known */);
     void (*close)(void *arg);
     void *arg;
-    const char *same; /* what else must be alike on all ranks, lines */
-    int ahead;        /* clips taken from the source that have not begun, at most */
-    bool ends_itself; /* a stop while a model is loaded does not just end the process of rank 0:
+    const char *same;    /* what else must be alike on all ranks, lines */
+    const char *stopped; /* said after a stop; NULL: nothing */
+    int ahead;           /* clips taken from the source that have not begun, at most */
+    bool ends_itself;    /* a stop while a model is loaded does not just end the process of rank 0:
                          the work does, once it has handed back what it holds */
 };
 

@@ -7,63 +7,25 @@
  *
  * Which clips share a line is settled at the end, once: each clip has the number of its group,
  * and a group's waiting clips are a list through the clips, so that the next one is found at once
- * however many there are.
+ * however many there are. work_list_source.c hands them over.
  */
 #include "base/file.h"
 #include "base/log.h"
-#include "base/strbuf.h"
 #include "cmd/clip_folder.h"
 #include "cmd/job_encoders.h"
 #include "cmd/job_numerics.h"
 #include "cmd/prompt_lengths.h"
 #include "cmd/render/render_internal.h"
 #include "jobs/spec/clip.h"
-#include "pipeline/dit/dit.h"
 #include "pipeline/output/clip_claim.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { NONE = -1 };
-
-struct work_clip {
-    struct clip_spec spec;
-    char *base;                     /* OUT/NAME; spec.dir may be another version of it */
-    int on_exists;                  /* enum job_exists */
-    const struct model_spec *model; /* one of the list's */
-    const char *numerics;           /* the id of what it would be computed with; "": not known */
-    int64_t at;                     /* place among all, as the jobs have them */
-    int group;
-    int64_t next; /* the group's next waiting clip; NONE */
-    status st;    /* of one that failed */
-    char *why;    /* NULL: it did not */
-};
-
-/* Clips that can share a line, and those of them that wait. */
-struct work_group {
-    int64_t first, last; /* NONE: none waits */
-};
-
-struct work_list {
-    struct work_list_options o;
-    struct clip_claims *claims;
-    struct work_clip *clip; /* a clip's place is its ticket */
-    int64_t clips, skipped, done;
-    struct model_spec *model; /* [models], one a job */
-    int models;
-    char (*numerics)[ENGINE_NUMERICS]; /* likewise */
-    struct work_group *group;
-    int groups;
-    int64_t *failed; /* tickets, in the order they came */
-    int64_t failures;
-};
-
-/* ---- opening ---------------------------------------------------------------------- */
-
 /* A job and its card, while the list is opened. */
 struct source {
-    struct job *job;
+    struct job *job; /* NULL: it is refused */
     struct card card;
 };
 
@@ -81,6 +43,21 @@ static status load_file(struct job_file *out, const struct work_job *w)
     return w->text ? job_parse(out, w->text, strlen(w->text), w->path) : job_load(out, w->path);
 }
 
+/* How reading the job's model went: what fails there costs this job's clips alone. */
+static status judge_model(struct opening *o, struct source *s, status st)
+{
+    struct work_list *const l = o->l;
+
+    if (st == ST_OK || st == ST_NOMEM || l->o.fail_fast) return st;
+    struct refusal *const r = &l->refused[l->refusals];
+    *r = (struct refusal){ strdup(s->job->name), st, strdup(error_last()->msg) };
+    l->refusals++;
+    if (!r->job || !r->why) return fail(ST_NOMEM, "%s: no memory", s->job->name);
+    s->job = NULL;
+    error_clear();
+    return ST_OK;
+}
+
 static status load_jobs(struct opening *o, const struct work_job *work, int count)
 {
     int jobs = 0;
@@ -95,7 +72,9 @@ static status load_jobs(struct opening *o, const struct work_job *work, int coun
     o->source = calloc((size_t)jobs + 1, sizeof *o->source);
     o->l->model = calloc((size_t)jobs + 1, sizeof *o->l->model);
     o->l->numerics = calloc((size_t)jobs + 1, sizeof *o->l->numerics);
-    if (!o->source || !o->l->model || !o->l->numerics) return fail(ST_NOMEM, "%d jobs", jobs);
+    o->l->refused = calloc((size_t)jobs + 1, sizeof *o->l->refused);
+    if (!o->source || !o->l->model || !o->l->numerics || !o->l->refused)
+        return fail(ST_NOMEM, "%d jobs", jobs);
     for (int i = 0; i < count; i++)
         for (int j = 0; j < o->file[i].jobs; j++) {
             struct source *const s = &o->source[o->sources++];
@@ -103,13 +82,13 @@ static status load_jobs(struct opening *o, const struct work_job *work, int coun
             if (s->job->afters || s->job->run.given)
                 log_info("%s: after and run are for a queue, and change nothing here",
                          s->job->name);
-            TRY(clip_card(&s->card, s->job));
+            TRY(judge_model(o, s, clip_card(&s->card, s->job)));
         }
     return ST_OK;
 }
 
-static struct clip_folder_rules folder_rules(const struct work_list *l, int on_exists,
-                                             const char *numerics, bool quiet)
+struct clip_folder_rules work_list_rules(const struct work_list *l, int on_exists,
+                                         const char *numerics, bool quiet)
 {
     return (struct clip_folder_rules){
         .on_exists = on_exists,
@@ -132,7 +111,7 @@ static status keep_clip(struct work_list *l, struct clip_spec *c, const struct k
 {
     const struct job *const job = of->job;
     struct clip_folder_rules const rules =
-        folder_rules(l, job->output.on_exists, of->numerics, false);
+        work_list_rules(l, job->output.on_exists, of->numerics, false);
     struct work_clip *const to = &l->clip[l->clips];
     enum clip_folder_state what = FOLDER_DONE;
     char *base = path_join(job->output.dir, c->name);
@@ -189,6 +168,14 @@ static status read_numerics(const struct work_list *l, const struct job *job,
     return engine_numerics_id(&o, id);
 }
 
+static status read_model(struct work_list *l, const struct card *card, struct model_spec *model)
+{
+    TRY(card_check_files(card, NULL));
+    TRY(card_spec(model, card));
+    l->models++;
+    return card_identify(model, card, &l->o.hash);
+}
+
 static status expand_job(struct opening *o, struct source *s)
 {
     struct model_spec *const model = &o->l->model[o->l->models];
@@ -197,10 +184,8 @@ static status expand_job(struct opening *o, struct source *s)
     status st = ST_OK;
 
     TRY(read_numerics(o->l, s->job, o->l->numerics[o->l->models]));
-    TRY(card_check_files(&s->card, NULL));
-    TRY(card_spec(model, &s->card));
-    o->l->models++;
-    TRY(card_identify(model, &s->card, &o->l->o.hash));
+    TRY(judge_model(o, s, read_model(o->l, &s->card, model)));
+    if (!s->job) return ST_OK;
     TRY(clip_expand(
         &clips, s->job, &s->card,
         &(struct clip_options){ .model_id = model->id, .precision = o->l->o.precision }));
@@ -233,7 +218,7 @@ static int compare_priorities(const void *a, const void *b)
     return x->at < y->at ? -1 : x->at > y->at;
 }
 
-static struct work_item item_at(const struct work_list *l, int64_t ticket)
+struct work_item work_list_item(const struct work_list *l, int64_t ticket)
 {
     const struct work_clip *const c = &l->clip[ticket];
     return (struct work_item){ .ticket = ticket, .clip = &c->spec, .model = c->model };
@@ -243,14 +228,14 @@ static struct work_item item_at(const struct work_list *l, int64_t ticket)
  * stands for it: none has been handed over yet. */
 static int find_group(struct work_list *l, int64_t ticket)
 {
-    struct work_item const item = item_at(l, ticket);
+    struct work_item const item = work_list_item(l, ticket);
     int g = 0;
 
     for (; g < l->groups; g++) {
-        struct work_item const first = item_at(l, l->group[g].first);
+        struct work_item const first = work_list_item(l, l->group[g].first);
         if (work_same_group(&item, &first)) return g;
     }
-    l->group[l->groups++] = (struct work_group){ .first = ticket, .last = NONE };
+    l->group[l->groups++] = (struct work_group){ .first = ticket, .last = WORK_NONE };
     return g;
 }
 
@@ -263,10 +248,22 @@ static status make_groups(struct work_list *l)
     if (l->clips) qsort(l->clip, (size_t)l->clips, sizeof *l->clip, compare_priorities);
     for (int64_t i = 0; i < l->clips; i++) {
         struct work_group *const g = &l->group[l->clip[i].group = find_group(l, i)];
-        l->clip[i].next = NONE;
-        if (g->last != NONE) l->clip[g->last].next = i;
+        l->clip[i].next = WORK_NONE;
+        if (g->last != WORK_NONE) l->clip[g->last].next = i;
         g->last = i;
     }
+    return ST_OK;
+}
+
+/* Told now, not only at the end; if nothing is left there is no render. */
+static status check_refusals(const struct opening *o)
+{
+    const struct work_list *const l = o->l;
+
+    if (l->refusals && l->refusals == o->sources)
+        return fail(l->refused[0].st, "%s", l->refused[0].why);
+    for (int i = 0; i < l->refusals; i++)
+        log_warn("job %s is left out: %s", l->refused[i].job, l->refused[i].why);
     return ST_OK;
 }
 
@@ -275,8 +272,11 @@ static status open_list(struct opening *o, const struct work_job *jobs, int coun
     struct job_encoders encoders = { 0 };
 
     TRY(load_jobs(o, jobs, count));
-    for (int i = 0; i < o->sources; i++) TRY(job_encoders_settle(&encoders, o->source[i].job));
-    for (int i = 0; i < o->sources; i++) TRY(expand_job(o, &o->source[i]));
+    for (int i = 0; i < o->sources; i++)
+        if (o->source[i].job) TRY(job_encoders_settle(&encoders, o->source[i].job));
+    for (int i = 0; i < o->sources; i++)
+        if (o->source[i].job) TRY(expand_job(o, &o->source[i]));
+    TRY(check_refusals(o));
     TRY(check_folders(o->l));
     return make_groups(o->l);
 }
@@ -316,6 +316,11 @@ void work_list_close(struct work_list **list)
         free(l->clip[i].why);
     }
     for (int i = 0; i < l->models; i++) model_spec_free(&l->model[i]);
+    for (int i = 0; i < l->refusals; i++) {
+        free(l->refused[i].job);
+        free(l->refused[i].why);
+    }
+    free(l->refused);
     free(l->clip);
     free(l->model);
     free(l->numerics);
@@ -323,202 +328,4 @@ void work_list_close(struct work_list **list)
     free(l->failed);
     free(l);
     *list = NULL;
-}
-
-/* ---- the source ------------------------------------------------------------------- */
-
-/* The group whose waiting clip comes before those of all others; NONE: none waits. */
-static int foremost_group(const struct work_list *l)
-{
-    int found = NONE;
-
-    for (int g = 0; g < l->groups; g++)
-        if (l->group[g].first != NONE &&
-            (found == NONE || l->group[g].first < l->group[found].first))
-            found = g;
-    return found;
-}
-
-static void note_failure(void *arg, int64_t ticket, status st, const char *why)
-{
-    struct work_list *const l = arg;
-    struct work_clip *const c = &l->clip[ticket];
-
-    clip_claims_give_back(l->claims, c->spec.dir);
-    c->st = st;
-    c->why = strdup(why ? why : ""); /* without memory only the status is reported */
-    l->failed[l->failures++] = ticket;
-}
-
-static void note_busy(struct work_list *l, int64_t ticket, const char *by)
-{
-    char why[PROCESS_WORDS + 64];
-
-    snprintf(why, sizeof why, "in work by %s; it is not waited for", by);
-    note_failure(l, ticket, ST_IO, why);
-}
-
-/* Claim the clip's place and look at it once more. *ours: it is to be made, by us. */
-static status claim_clip(struct work_list *l, int64_t ticket, bool *ours)
-{
-    struct work_clip *const c = &l->clip[ticket];
-    struct clip_folder_rules const rules = folder_rules(l, c->on_exists, c->numerics, true);
-    enum clip_folder_state what = FOLDER_FREE;
-    char by[PROCESS_WORDS], *dir = NULL;
-    bool held;
-    status st = ST_OK;
-
-    *ours = false;
-    TRY(clip_claims_take(l->claims, c->spec.dir, &held, by));
-    if (!held) {
-        note_busy(l, ticket, by);
-        return ST_OK;
-    }
-    if (path_exists(c->spec.dir))
-        st = clip_folder_find(c->base, c->spec.task_id, &rules, &dir, &what);
-    if (st == ST_OK && what == FOLDER_DAMAGED) st = clip_folder_set_aside(c->spec.dir);
-    if (st == ST_NOMEM) goto out;
-    if (st != ST_OK) {
-        note_failure(l, ticket, st, error_last()->msg);
-        error_clear();
-        st = ST_OK;
-    } else if (what == FOLDER_DONE) {
-        l->skipped++;
-        log_info("%s: another process has made it meanwhile", c->spec.dir);
-        clip_claims_give_back(l->claims, c->spec.dir);
-    } else *ours = true;
-out:
-    free(dir);
-    return st;
-}
-
-/* Under on_exists: version a name that is taken meanwhile, or claimed, is not waited for. */
-static status choose_version(struct work_list *l, int64_t ticket)
-{
-    enum { VERSIONS = 10000 };
-    struct work_clip *const c = &l->clip[ticket];
-    char by[PROCESS_WORDS];
-    bool held = false;
-
-    for (int version = 1; version < VERSIONS; version++) {
-        char *const dir =
-            version > 1 ? str_format("%s-v%d", c->base, version) : str_format("%s", c->base);
-        if (!dir) return fail(ST_NOMEM, "%s: no memory for its name", c->base);
-        free(c->spec.dir);
-        c->spec.dir = dir;
-        if (path_exists(dir)) continue;
-        TRY(clip_claims_take(l->claims, dir, &held, by));
-        if (held && !path_exists(dir)) return ST_OK;
-        if (held) clip_claims_give_back(l->claims, dir);
-    }
-    return fail(ST_IO, "%s: no free name", c->base);
-}
-
-/* The group's next clip that is ours to make. */
-static status next_of_group(struct work_list *l, int g, struct work_item *out, bool *found)
-{
-    *found = false;
-    while (!*found && l->group[g].first != NONE) {
-        int64_t const ticket = l->group[g].first;
-        l->group[g].first = l->clip[ticket].next;
-        if (l->clip[ticket].on_exists == JOB_VERSION) {
-            TRY(choose_version(l, ticket));
-            *found = true;
-        } else TRY(claim_clip(l, ticket, found));
-        *out = item_at(l, ticket);
-    }
-    return ST_OK;
-}
-
-static status hand_over(void *arg, const struct work_item *group, double wait_s,
-                        struct work_item *out, enum work_next *what)
-{
-    struct work_list *const l = arg;
-    bool found = false;
-
-    (void)wait_s;
-    if (group) TRY(next_of_group(l, l->clip[group->ticket].group, out, &found));
-    for (int g; !group && !found && (g = foremost_group(l)) != NONE;)
-        TRY(next_of_group(l, g, out, &found));
-    *what = found ? WORK_CLIP : foremost_group(l) == NONE ? WORK_END : WORK_OTHER;
-    return ST_OK;
-}
-
-static int compare_texts(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-/* The clip that begins the group and those that wait: `first`, then next ones. */
-static int64_t next_waiting(const struct work_list *l, int64_t first, int64_t at)
-{
-    return at == first ? l->group[l->clip[first].group].first : l->clip[at].next;
-}
-
-static status count_texts(const struct work_list *l, int64_t first, struct work_outlook *out)
-{
-    const char **text = NULL;
-    int64_t all = 0;
-
-    for (int64_t i = first; i != NONE; i = next_waiting(l, first, i))
-        all += l->clip[i].spec.prompts;
-    text = calloc((size_t)all + 1, sizeof *text);
-    if (!text) return fail(ST_NOMEM, "%lld prompts", (long long)all);
-    all = 0;
-    for (int64_t i = first; i != NONE; i = next_waiting(l, first, i))
-        for (int p = 0; p < l->clip[i].spec.prompts; p++)
-            text[all++] = l->clip[i].spec.prompt[p].text;
-    qsort(text, (size_t)all, sizeof *text, compare_texts);
-    for (int64_t i = 0; i < all; i++) out->texts += i == 0 || strcmp(text[i - 1], text[i]) != 0;
-    free(text);
-    return ST_OK;
-}
-
-/* All that wait of the group are in it, so that none comes later with a file of a format that
- * the line has no buffers for. */
-static status count_outlook(void *arg, const struct work_item *first, struct work_outlook *out)
-{
-    const struct work_list *const l = arg;
-    struct dit_shape shape;
-
-    *out = (struct work_outlook){ 0 };
-    TRY(dit_shape_read(&shape, first->model->config));
-    for (int64_t i = first->ticket; i != NONE; i = next_waiting(l, first->ticket, i))
-        work_outlook_add(out, &l->clip[i].spec);
-    TRY(count_texts(l, first->ticket, out));
-    out->tokens = out->texts * shape.text_len;
-    return ST_OK;
-}
-
-static void count_done(void *arg, int64_t ticket)
-{
-    struct work_list *const l = arg;
-
-    clip_claims_give_back(l->claims, l->clip[ticket].spec.dir);
-    l->done++;
-}
-
-static const struct work_source_ops list_ops = {
-    .next = hand_over,
-    .outlook = count_outlook,
-    .done = count_done,
-    .failed = note_failure,
-};
-
-struct work_source work_list_source(struct work_list *l)
-{
-    return (struct work_source){ .ops = &list_ops, .arg = l };
-}
-
-struct work_counts work_list_counts(const struct work_list *l)
-{
-    return (struct work_counts){
-        .clips = l->clips, .skipped = l->skipped, .done = l->done, .failed = l->failures
-    };
-}
-
-struct work_failure work_list_failure(const struct work_list *l, int64_t i)
-{
-    const struct work_clip *const c = &l->clip[l->failed[i]];
-    return (struct work_failure){ &c->spec, c->st, c->why ? c->why : status_name(c->st) };
 }

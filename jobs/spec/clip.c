@@ -322,7 +322,7 @@ status clip_card(struct card *out, const struct job *job)
     const struct tree_node *const model = tree_find(job->node, "model");
 
     *out = (struct card){ 0 };
-    if (!path_exists(job->model))
+    if (path_is_missing(job->model))
         return tree_fail(model, "%s: no such file; allowed: the path of a model card", job->model);
     TRY(card_load(out, job->model));
     status st = card_add_loras(out, job->lora, job->loras);

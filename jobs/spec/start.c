@@ -136,7 +136,7 @@ status start_hash(const struct job *job, struct clip_spec *c)
     status st = ST_OK;
 
     if (!path) return fail(ST_NOMEM, "%s: no memory", c->start.file);
-    if (!path_exists(path))
+    if (path_is_missing(path))
         st = tree_fail(job->start.node, "%s: no such file; allowed: the path of a %s", path,
                        c->start.kind == CLIP_START_CLIP ? "finished clip's folder" : "file");
     else st = digest_file(path, c->start.sha256);

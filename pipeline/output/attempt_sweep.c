@@ -1,5 +1,6 @@
 /* attempt_sweep.c - the attempts folder looked through: what the dead have left goes. */
 #include "base/file.h"
+#include "base/file_watch.h"
 #include "base/log.h"
 #include "base/process_mark.h"
 #include "base/strbuf.h"
@@ -8,27 +9,49 @@
 #include "pipeline/output/output_internal.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* The mark in this file; none: "". */
-static void load_mark(const char *path, char mark[PROCESS_MARK])
+/* The mark in an attempt's folder; none: "". */
+static status load_owner(const char *own, char mark[PROCESS_MARK])
 {
-    char *text = NULL;
+    char *const path = path_join(own, ATTEMPT_OWNER), *text = NULL;
     size_t len = 0;
 
     mark[0] = '\0';
+    if (!path) return fail(ST_NOMEM, "%s: no memory for a name", own);
     if (file_read(path, PROCESS_MARK - 1, &text, &len) == ST_OK) memcpy(mark, text, len + 1);
     else error_clear();
     free(text);
+    free(path);
+    return ST_OK;
+}
+
+static DIR *open_folder(const char *path)
+{
+    file_watch_begin(path);
+    DIR *const d = opendir(path);
+    int const why = errno;
+    file_watch_end();
+    errno = why;
+    return d;
+}
+
+/* None there, or closed to us. */
+static status fail_folder(const char *path)
+{
+    if (file_open_status(errno) == ST_FORMAT) return ST_OK;
+    return fail(ST_IO, "%s: %s", path, strerror(errno));
 }
 
 /* What is in an attempt's folder, SHELF/NAME.PID.xxxxxx. */
 struct content {
     bool finished;  /* NAME/clip.json is there, which is written last */
     bool resumable; /* there is a snapshot, and no OUT/NAME */
+    bool begun;     /* there is more than an owner's mark, whole or not */
 };
 
 /* Is there an OUT/NAME? The attempt's own NAME may have become it. */
@@ -46,15 +69,16 @@ static bool is_made(const char *shelf, const char *own)
 
 static struct content look_inside(const char *shelf, const char *own)
 {
-    struct content found = { false, false };
+    struct content found = { 0 };
     bool snapshot = false;
-    DIR *const d = opendir(own);
+    DIR *const d = open_folder(own);
 
     for (const struct dirent *e; d && (e = readdir(d));) {
         if (e->d_name[0] == '.') continue;
         char *const record = str_format("%s/%s/clip.json", own, e->d_name);
         found.finished |= record && path_exists(record);
         snapshot |= !strncmp(e->d_name, "snapshot.", strlen("snapshot."));
+        found.begun |= strncmp(e->d_name, ATTEMPT_OWNER, strlen(ATTEMPT_OWNER)) != 0;
         free(record);
     }
     if (d) closedir(d);
@@ -77,10 +101,14 @@ static status remove_attempt(const char *own, struct attempts_found *found)
     return st;
 }
 
-static status sweep_attempt(const char *shelf, const char *own, enum process_state state,
-                            bool unknown_too, struct attempts_found *found)
+static status sweep_attempt(const char *shelf, const char *own, time_t date, bool unknown_too,
+                            struct attempts_found *found)
 {
+    char mark[PROCESS_MARK];
+    TRY(load_owner(own, mark));
     struct content const inside = look_inside(shelf, own);
+    bool const blank = !*mark && !inside.begun && clip_claim_is_over(own, date);
+    enum process_state const state = blank ? PROCESS_GONE : process_mark_state(mark);
     bool const lives = state == PROCESS_LIVES, unknown = state == PROCESS_UNKNOWN;
 
     if (lives) found->alive++;
@@ -94,25 +122,20 @@ static status sweep_attempt(const char *shelf, const char *own, enum process_sta
 static status sweep_entry(const char *shelf, const char *path, bool unknown_too,
                           struct attempts_found *found)
 {
-    char mark[PROCESS_MARK];
     struct stat s;
 
     if (lstat(path, &s)) return ST_OK; /* it has just gone */
     if (!S_ISDIR(s.st_mode)) return clip_claim_sweep(path, unknown_too);
-    char *const owner = path_join(path, ATTEMPT_OWNER);
-    if (!owner) return fail(ST_NOMEM, "%s: no memory for a name", path);
-    load_mark(owner, mark);
-    free(owner);
-    return sweep_attempt(shelf, path, process_mark_state(mark), unknown_too, found);
+    return sweep_attempt(shelf, path, s.st_mtime, unknown_too, found);
 }
 
 static status sweep_shelf(const char *shelf, bool unknown_too, struct attempts_found *found)
 {
-    DIR *const d = opendir(shelf);
+    DIR *const d = open_folder(shelf);
     struct error why = { .st = ST_OK };
     status st = ST_OK;
 
-    if (!d) return ST_OK; /* none, or closed to us */
+    if (!d) return fail_folder(shelf);
     for (const struct dirent *e; (e = readdir(d));) {
         if (e->d_name[0] == '.') continue;
         char *const path = path_join(shelf, e->d_name);
@@ -132,12 +155,12 @@ static status sweep_shelf(const char *shelf, bool unknown_too, struct attempts_f
 
 status attempts_sweep(const char *out, bool unknown_too, struct attempts_found *found)
 {
-    DIR *const d = opendir(out);
+    DIR *const d = open_folder(out);
     struct error why = { .st = ST_OK };
     status st = ST_OK;
 
     *found = (struct attempts_found){ 0 };
-    if (!d) return ST_OK;
+    if (!d) return fail_folder(out);
     for (const struct dirent *e; (e = readdir(d));) {
         if (strncmp(e->d_name, ".attempts", strlen(".attempts")) != 0) continue;
         char *const shelf = path_join(out, e->d_name);

@@ -2,9 +2,11 @@
  * attempts.h - what killed renders have left in the attempts folder of an output folder.
  *
  * An attempt whose process is provably no more (base/process_mark.h) is removed, and so is its
- * claim. One that holds a finished clip, which could not be published, stays; and so does one that
- * another attempt can go on from (pipeline/resume/snapshot.h), until its clip is there. One that a
- * render goes on from, and so has locked (snapshot_lock), stays in any case.
+ * claim; and one that has been empty for a lease (clip_claim.h): its process was killed before it
+ * said whose it is, or is so late that it will fail its clip. One that holds a finished clip, which
+ * could not be published, stays; and so does one that another attempt can go on from
+ * (pipeline/resume/snapshot.h), until its clip is there. One that a render goes on from, and so has
+ * locked (snapshot_lock), stays in any case.
  */
 #ifndef ATTEMPTS_H
 #define ATTEMPTS_H

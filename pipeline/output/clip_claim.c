@@ -104,21 +104,20 @@ static status write_mark(int fd, const char *path, const char *mark)
     return fail(ST_IO, "%s: holds other bytes than were written", path);
 }
 
-/* By the clock of the disk's own machine: a file of our own tells it. */
-static bool is_expired(const char *path, const struct stat *claim)
+bool clip_claim_is_over(const char *path, time_t date)
 {
     char *const probe = str_format("%s.%ld", path, (long)getpid());
     int const fd = probe ? open(probe, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600) : -1;
     struct stat now;
-    bool expired = false;
+    bool over = false;
 
     if (fd >= 0) {
-        expired = !fstat(fd, &now) && now.st_mtime - claim->st_mtime > CLAIM_LEASE_S;
+        over = !fstat(fd, &now) && now.st_mtime - date > CLAIM_LEASE_S;
         close(fd);
         unlink(probe);
     }
     free(probe);
-    return expired;
+    return over;
 }
 
 static bool is_free(int fd, const char *path, const char *mark)
@@ -129,7 +128,7 @@ static bool is_free(int fd, const char *path, const char *mark)
     switch (process_mark_state(mark)) {
     case PROCESS_GONE: return true;
     case PROCESS_LIVES: return false;
-    default: return !fstat(fd, &s) && is_expired(path, &s);
+    default: return !fstat(fd, &s) && clip_claim_is_over(path, s.st_mtime);
     }
 }
 

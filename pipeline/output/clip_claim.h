@@ -14,6 +14,8 @@
 
 #include "base/process_mark.h"
 
+#include <time.h>
+
 enum { CLAIM_LEASE_S = 300, CLAIM_RENEW_S = 30 };
 
 /* The claims that this process holds. Whoever opens, closes; close gives all of them back. */
@@ -25,6 +27,10 @@ void clip_claims_close(struct clip_claims **c); /* NULL is fine; sets NULL */
  * the claim cannot be written. */
 status clip_claims_take(struct clip_claims *c, const char *dir, bool *held,
                         char by[PROCESS_WORDS]) MUST_USE;
+
+/* Is what was last touched at `date` older than a lease? By the clock of the disk's own machine,
+ * which a file beside `path` tells; false where none can be made. */
+bool clip_claim_is_over(const char *path, time_t date);
 
 /* Remove the claim at `path` if its owner is gone or a killed process has left it blank; with
  * unknown_too also one whose owner nobody knows. It is judged and removed under its lock, so that

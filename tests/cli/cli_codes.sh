@@ -45,6 +45,11 @@ for pair in reads.yaml:5 card.yaml:116 config.json:24 rolling_forcing_dmd.pt:23 
     expect 1 "${pair%:*}" env LD_PRELOAD="$shim" NTH_BELOW="$dir" NTH_CALL=open NTH_FILE="${pair%:*}" NTH_AT=1 \
         NTH_LASTING=1 NTH_ERROR="${pair#*:}" "$rollmill" render reads.yaml --no-prompt-cache
 done
+# One that cannot be looked at just now is not missing: opening it decides.
+for file in card.yaml rolling_forcing_dmd.pt; do
+    LD_PRELOAD=$shim NTH_BELOW=$dir NTH_CALL=look NTH_FILE=$file NTH_AT=1 NTH_ERROR=5 "$rollmill" check reads.yaml \
+        >out.txt 2>err.txt || wrong "$file cannot be looked at: exit $?: $(cat err.txt)"
+done
 [ ! -e reads/reads-sea ] || wrong "a clip appeared"
 
 # Who stops is heard before a word is said: here the first one finds its pipe full.

@@ -8,6 +8,7 @@ world 1 "$rollmill" doctor >/dev/null 2>&1
 ranks=5 # a line of three, a decode chain of two
 roles='--ranks-per-line 3 --decode-ranks 2'
 deadline=4
+through= # what the launcher is started by
 
 # begin NAME [OPTION...]: a long clip over ranks, in the background; waits until it runs
 begin() {
@@ -16,7 +17,7 @@ begin() {
     job "$name.yaml" "$name" 10m "output: {dir: out}"
     : >err.txt
     # shellcheck disable=SC2086 # several words
-    "$top/tests/mpirun.sh" $ranks "$rollmill" render --no-prompt-cache "$dir/$name.yaml" --threads 1 $roles \
+    $through "$top/tests/mpirun.sh" $ranks "$rollmill" render --no-prompt-cache "$dir/$name.yaml" --threads 1 $roles \
         --deadline 60 --stall $deadline "$@" >out.txt 2>err.txt &
     launcher=$!
     await grep -q '^line: ' err.txt
@@ -86,10 +87,12 @@ for signal in USR1 KILL; do
     if [ $signal = KILL ]; then finish any 40 'signal 9\|Killed'; else finish 75 40 'render: stopped'; fi
 done
 
-# A stop asked of the launcher, of any one rank.
+# A stop asked by Ctrl-C, which a terminal sends to all of its foreground, of the launcher; of any one rank.
+through="env --default-signal=INT setsid $top/tools/run_world.sh"
 begin usr1
-kill -USR1 $launcher
+kill -INT -$launcher
 finish 75 40 'Give the same command again'
+through=
 for rank in 0 2 4; do
     begin "stop$rank"
     kill -TERM "$(pid_of $rank)"

@@ -24,7 +24,7 @@ hangs() {
 
 options=
 hangs open one.yaml
-hangs open card.yaml
+hangs look card.yaml
 hangs read config.json
 hangs read rolling_forcing_dmd.pt
 hangs open Wan2.1_VAE.pth
@@ -38,7 +38,7 @@ world 1 "$rollmill" doctor >/dev/null 2>&1
 if [ $? -ne 77 ]; then
     options='--ranks-per-line 2 --decode-ranks 1'
     export BUILT="$rollmill"
-    hangs open config.json "$top/tests/mpirun.sh" 3
+    hangs look config.json "$top/tests/mpirun.sh" 3
     hangs read rolling_forcing_dmd.pt "$top/tests/mpirun.sh" 3
     hangs open Wan2.1_VAE.pth "$top/tests/mpirun.sh" 3
     hangs read models_t5 "$top/tests/mpirun.sh" 3

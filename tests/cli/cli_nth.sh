@@ -143,7 +143,8 @@ each write 15 NTH_FLIP=1
 each read 500 NTH_ERROR=5
 each read 900 NTH_ERROR=4
 each read 1200 NTH_ERROR=5 NTH_LASTING=1
-each seek 1 NTH_ERROR=5
+each seek 2 NTH_ERROR=5
+each seek 2 NTH_ERROR=5 NTH_LASTING=1
 each sync 8 NTH_ERROR=5
 each sync 16 NTH_ERROR=28 NTH_LASTING=1
 each close 20 NTH_ERROR=5
@@ -154,6 +155,7 @@ each folder 5 NTH_ERROR=5
 each folder 8 NTH_ERROR=28 NTH_LASTING=1
 each open 20 NTH_ERROR=24
 each open 40 NTH_ERROR=23 NTH_LASTING=1
+each look 60 NTH_ERROR=5
 each map 8 NTH_ERROR=12
 each map 15 NTH_ERROR=12 NTH_LASTING=1
 each thread 3 NTH_ERROR=11

@@ -344,4 +344,14 @@ grep -q 'not made: .*out/bad: broken/rolling_forcing_dmd.pt: ' err.txt || wrong 
 rm broken/Wan2.1_VAE.pth
 expect 2 'broken/Wan2.1_VAE.pth' render bad.yaml
 [ ! -e out/bad ] || wrong "a broken model left a clip"
+# So does one whose file or card is not there; it is told before the others are made, and behind them.
+job none.yaml none 9f 'output: {dir: out}'
+sed -i 's|model/card|no/card|' none.yaml
+expect 2 'no/card.yaml: no such file' render none.yaml
+expect 2 'no/card.yaml: no such file' render whole.yaml none.yaml --fail-fast
+rm -r out/whole
+expect 1 'not made: all of job none: none.yaml:3:8: model: no/card.yaml: no such file' render none.yaml whole.yaml bad.yaml
+grep -q 'not made: all of job bad: broken/card.yaml: vae: ' err.txt || wrong "a model without a VAE: $(cat err.txt)"
+grep -q '0 of 1 clips were not made, and none of 2 jobs' err.txt || wrong "two jobs left out: $(cat err.txt)"
+[ -e out/whole/clip.json ] || wrong "two jobs left out: the third is not made"
 exit $fail

@@ -120,6 +120,14 @@ expect 0 '1 attempts of killed renders removed' render short.yaml
 mkdir -p share/.attempts/x.1.abcdef/x
 "$rollmill" sweep share >out.txt || wrong "sweep: exit $?"
 grep -q '0 attempts removed; 0 of renders that run, 0 to go on from, 1 of other machines' out.txt || wrong "sweep: $(cat out.txt)"
+# One that was killed before it said whose it is goes once it is older than a lease, and not before.
+mkdir share/.attempts/y.1.abcdef
+"$rollmill" sweep share >out.txt && [ -d share/.attempts/y.1.abcdef ] || wrong "blank and new: $(cat out.txt)"
+: >share/.attempts/y.1.abcdef/owner.tmp.1
+touch -d '10 minutes ago' share/.attempts/*.abcdef
+"$rollmill" sweep share >out.txt || wrong "blank and old: exit $?"
+grep -q '^share: 1 attempts removed; .* 1 of other machines' out.txt && [ -d share/.attempts/x.1.abcdef ] ||
+    wrong "blank and old: $(cat out.txt)"
 "$rollmill" sweep --all share >out.txt || wrong "sweep --all: exit $?"
 grep -q '1 attempts removed' out.txt && [ ! -e share/.attempts ] || wrong "sweep --all: $(cat out.txt)"
 

@@ -216,11 +216,11 @@ status __wrap_kv_cache_get(const struct kv_cache *c, int64_t block, int layer, s
 
     TRY(__real_kv_cache_get(c, block, other ? c->shape.layers - 1 : layer, k, v));
     if (!planted.roped || !scores || !choosing) return ST_OK;
-    struct tensor turned = *k;
-    turned.data = room;
+    struct tensor roped = *k;
+    roped.data = room;
     assert_true(tensor_bytes(k) <= sizeof room);
-    TRY(choosing->turn(choosing->arg, k, block * B, &turned));
-    *k = turned;
+    TRY(choosing->rope(choosing->arg, k, block * B, &roped));
+    *k = roped;
     return ST_OK;
 }
 
@@ -410,7 +410,7 @@ static void turn_place(float *row, int64_t dim, int heads, int rows, int columns
         }
 }
 
-/* Chosen tokens at their own places of the picture: turned by what these differ by from where they
+/* Chosen tokens at their own places of the picture: roped by what these differ by from where they
  * then stand, of 3 x 4 tokens. */
 static status keep_place(const struct kv_call *c)
 {
@@ -437,7 +437,7 @@ static const struct mistake mistakes[] = {
     { "deep forcing: chosen tokens moved", "deep-forcing-limit", .moved = true },
     { "deep forcing: noted in first passes", "deep-forcing-limit", .unobserved = true,
       .choice = note_first_pass },
-    { "deep forcing: scores of keys not turned", "deep-forcing-limit", .unroped = true },
+    { "deep forcing: scores of keys not roped", "deep-forcing-limit", .unroped = true },
     { "deep sink: it is not moved", "deep-sink", .spans = leave_sink },
     { "deep sink: no gap behind it", "deep-sink", .spans = close_gap },
     { "rolling sink: the walk is a block ahead", "rolling-sink", .spans = shift_walk },

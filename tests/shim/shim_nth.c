@@ -1,9 +1,9 @@
 /*
  * shim_nth.c - LD_PRELOAD: a system call, or a call for memory, goes wrong while a program runs.
  *
- * NTH_CALL: write, read, seek, sync, close, rename, folder, open, map, thread or memory. Calls of
- * files count where the file lies below the folder NTH_BELOW and NTH_FILE, where it is given, is in
- * its path; threads count always.
+ * NTH_CALL: write, read, seek, sync, close, rename, folder, open, look (stat, lstat, opendir), map,
+ * thread or memory. Calls of files count where the file lies below the folder NTH_BELOW and
+ * NTH_FILE, where it is given, is in its path; threads count always.
  * NTH_AT: the call that goes wrong, from 1; left out, none does. NTH_LASTING=1: all from there on.
  * NTH_ERROR: with which errno. NTH_HANGS=1: it never returns. NTH_PAUSES=SECONDS: it is done that
  * much later. NTH_FLIP=1: a write is done, with one bit of its bytes changed.
@@ -16,6 +16,7 @@
  * library has generated.
  */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -228,6 +229,21 @@ int open64(const char *path, int flags, ...)
     mode_t const mode = flags & O_CREAT ? va_arg(more, mode_t) : 0;
     va_end(more);
     return open_by(NEXT(open64), path, flags, mode);
+}
+
+int stat(const char *path, struct stat *s)
+{
+    return path_counts(path) && refused("look") ? -1 : NEXT(stat)(path, s);
+}
+
+int lstat(const char *path, struct stat *s)
+{
+    return path_counts(path) && refused("look") ? -1 : NEXT(lstat)(path, s);
+}
+
+DIR *opendir(const char *path)
+{
+    return path_counts(path) && refused("look") ? NULL : NEXT(opendir)(path);
 }
 
 /* Its bytes with one bit changed; NULL: as they are. The caller frees. */
