@@ -90,11 +90,6 @@ bool kv_window_is_joint(enum window_kind k) { return kinds[k].joint; }
 
 bool kv_rule_fits(enum kv_rule r, enum window_kind k) { return rolls[r] || !kinds[k].joint; }
 
-bool kv_rule_chooses(enum kv_rule r)
-{
-    return r == KV_DEEP_FORCING || r == KV_RELAX_FORCING || r == KV_ECHO_FORCING;
-}
-
 bool kv_rule_find(const char *name, enum kv_rule *out)
 {
     for (int i = 0; i < KV_RULES; i++)

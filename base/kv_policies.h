@@ -116,7 +116,6 @@ const char *kv_rule_name(enum kv_rule r); /* "usual", ... */
 const char *kv_key_name(enum kv_key k);
 bool kv_window_is_joint(enum window_kind k);
 bool kv_rule_fits(enum kv_rule r, enum window_kind k); /* the policy can be in such a window */
-bool kv_rule_chooses(enum kv_rule r);                  /* it keeps what passes over noise choose */
 
 /* By name; false: there is none of that name. */
 bool kv_rule_find(const char *name, enum kv_rule *out);

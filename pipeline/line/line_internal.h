@@ -131,7 +131,7 @@ struct line {
         struct tensor x;      /* [blocks * n, d] F32: their residual streams */
     } recache;                /* with line_config.recache, where the clean stage is */
 
-    float *host[3];     /* latents for the callbacks: noisy, flow, x0 */
+    float *host[3];     /* latents for the callbacks: noisy, flow, x0 with its choice behind */
     float *host_noise;  /* of noise */
     float *host_angles; /* of angles */
     float *host_turn;   /* of turn */
